@@ -1,0 +1,50 @@
+/**
+ * Every failure that a client can be told about, with its HTTP status.
+ *
+ * A message names the operation, the value at fault and what was expected. What is not one of these
+ * classes is our own bug and becomes a 500.
+ */
+
+export interface ErrorBody {
+  error: string;
+  details?: string;
+  hint?: string;
+}
+
+export class RequestError extends Error {
+  readonly status: number;
+  readonly details: string | undefined;
+  readonly hint: string | undefined;
+  /** Seconds for `Retry-After`; only with 429 and 503. */
+  readonly retryAfterS: number | undefined;
+
+  constructor(
+    status: number,
+    message: string,
+    extra: { details?: string; hint?: string; retryAfterS?: number; cause?: unknown } = {},
+  ) {
+    super(message, extra.cause === undefined ? undefined : { cause: extra.cause });
+    this.name = "RequestError";
+    this.status = status;
+    this.details = extra.details;
+    this.hint = extra.hint;
+    this.retryAfterS = extra.retryAfterS;
+  }
+
+  body(): ErrorBody {
+    const body: ErrorBody = { error: this.message };
+    if (this.details !== undefined) body.details = this.details;
+    if (this.hint !== undefined) body.hint = this.hint;
+    return body;
+  }
+}
+
+/** 400: the caller must change the request. */
+export function badRequest(message: string, details?: string): RequestError {
+  return new RequestError(400, message, details === undefined ? {} : { details });
+}
+
+/** 503 with `Retry-After`: the database or the hub is away, or a bounded queue is full; the same request may work later. */
+export function unavailable(message: string, details?: string): RequestError {
+  return new RequestError(503, message, { retryAfterS: 1, ...(details === undefined ? {} : { details }) });
+}

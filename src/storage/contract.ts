@@ -1,0 +1,128 @@
+/**
+ * What a storage driver offers, whatever its engine. Readers answer a worker's reads; the one writer belongs
+ * to the hub. A driver encodes its rows to JSON itself, once: nobody above it looks into a row.
+ *
+ * Stamps cross this border as the canonical text of `market/timestamp.ts`, in UTC:
+ * daily `YYYY-MM-DD`, hourly `YYYY-MM-DD HH:MM:SS`, ticks `YYYY-MM-DD HH:MM:SS.ffffff`.
+ */
+
+export type BarInterval = "daily" | "hourly";
+
+/** Bounds are inclusive and in the stored form of the interval; null is unbounded. */
+export interface BarRange {
+  interval: BarInterval;
+  ticker: string;
+  from: string | null;
+  to: string | null;
+}
+
+export interface TickRange {
+  ticker: string;
+  type: string;
+  from: string | null;
+  to: string | null;
+}
+
+/**
+ * A JSON array of rows, `[{…},{…}]`, oldest first. Small answers are one text; a large one comes in pieces that
+ * together make the array, read from one snapshot, at the pace of whoever iterates; `return()` frees its connection.
+ */
+export type JsonRows =
+  | { empty: true }
+  | { empty: false; text: string }
+  | { empty: false; chunks: AsyncIterable<string> };
+
+/** stamp, open, high, low, close, volume, write_timestamp */
+export type BarRow = [
+  stamp: string,
+  open: number | null,
+  high: number | null,
+  low: number | null,
+  close: number | null,
+  volume: number | null,
+];
+
+/** `seq` null: the record sent none, see `SaveTicks`. */
+export type TickRow = [
+  stamp: string,
+  price: number | null,
+  size: number | null,
+  askPrice: number | null,
+  askSize: number | null,
+  seq: number | null,
+];
+
+/** What a save does to a stored row of the same key. */
+export type OnDuplicate = "replace" | "keep" | "error";
+
+export interface SaveBars {
+  kind: "bars";
+  interval: BarInterval;
+  ticker: string;
+  /** Ascending by stamp, each stamp once. */
+  rows: BarRow[];
+  onDuplicate: OnDuplicate;
+}
+
+/**
+ * Records in the order sent. Those without `seq` that share a stamp count 0, 1, 2 … within this save. A record
+ * whose key is taken is dropped if its values are those stored, else takes the next free `seq`;
+ * with `replace` it overwrites the row of its key.
+ */
+export interface SaveTicks {
+  kind: "ticks";
+  ticker: string;
+  type: string;
+  rows: TickRow[];
+  onDuplicate: "append" | "replace" | "error";
+}
+
+export type Save = SaveBars | SaveTicks;
+
+export interface LatestTicksQuery {
+  ticker: string;
+  /** null: every type. */
+  type: string | null;
+  limit: number;
+}
+
+/** Reads of one worker. Every method may throw RequestError 503 when the database can't be reached. */
+export interface StockReader {
+  bars(range: BarRange): JsonRows | Promise<JsonRows>;
+  ticks(range: TickRange): JsonRows | Promise<JsonRows>;
+  /** The newest n ticks of the type, ascending. */
+  newestTicks(query: LatestTicksQuery): JsonRows | Promise<JsonRows>;
+  /** Newest calendar date among last quote, trade, hourly bar, daily bar; on one date in that order. Nulls don't count. */
+  latestPrice(ticker: string): number | null | Promise<number | null>;
+  /** Close of the second newest daily bar; of the only one if there is one. */
+  previousClose(ticker: string): number | null | Promise<number | null>;
+  /** Open of the daily bar of that date, `YYYY-MM-DD`. */
+  openingPrice(ticker: string, date: string): number | null | Promise<number | null>;
+  /** Throws if the database doesn't answer. */
+  probe(): void | Promise<void>;
+  pool(): PoolFigures;
+  close(): void | Promise<void>;
+}
+
+export interface PoolFigures {
+  pool_enabled: boolean;
+  pool_max_size: number;
+  available_connections: number;
+  active_connections: number;
+  stale_connections: number;
+}
+
+/** The outcome of one save of a batch. */
+export type SaveOutcome = { ok: true; stored: number } | { ok: false; status: number; error: string; details?: string };
+
+/** Owned by the hub, one per database. */
+export interface StockWriter {
+  /**
+   * Applies the saves in order, in one transaction, each whole or not at all. When this returns, they are
+   * as durable as `--durability` says. Throws when the transaction as a whole failed: then nothing is stored.
+   */
+  commit(saves: Save[]): SaveOutcome[];
+  /** True when somebody outside of this writer has changed the database since the last call. */
+  changedByOthers(): boolean;
+  close(): void;
+}
