@@ -1,0 +1,277 @@
+/**
+ * Starts the real server the way its users do, for tests: a process of its own with a database, a folder and a
+ * port of its own. `await using` stops it. Whoever doesn't stop in time, or leaves a child behind, fails the test.
+ */
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const PROJECT = resolve(import.meta.dir, "../..");
+const START_DEADLINE_MS = 15_000;
+const STOP_DEADLINE_MS = 15_000;
+const CHILDREN_DEADLINE_MS = 5_000;
+const POLL_MS = 20;
+const ANNOUNCEMENT = /Server starting on http:\/\/[^\s]+:(\d+)/;
+
+/** The server under Bun, without the launcher for Node; `--no-orphans` ends it with the test run, however that ends. */
+export const BUN_LAUNCHER = [process.execPath, "--no-orphans", join(PROJECT, "src/main.ts"), "serve"];
+/** The packaged launcher, as `npx` runs it. */
+export const NODE_LAUNCHER = ["node", join(PROJECT, "bin/stock-db-server.js"), "serve"];
+
+export interface ServerOptions {
+  /** After `serve --db-file … --port 0`; a `--port` in here replaces the 0. */
+  flags?: string[];
+  /** On top of this process's environment, from which every STOCK_DB_… is removed. */
+  env?: Record<string, string>;
+  /** Default: a file that doesn't exist yet, in `dir`. */
+  dbFile?: string;
+  workers?: number;
+  /** Default: BUN_LAUNCHER. */
+  launcher?: string[];
+}
+
+export interface CommandAnswer<Body> {
+  status: number;
+  body: Body;
+  headers: Headers;
+}
+
+export interface RunningServer extends AsyncDisposable {
+  /** `http://127.0.0.1:port`, without a slash at the end. */
+  url: string;
+  wsUrl: string;
+  port: number;
+  /** Of the process started: the supervisor if there is one. It leads its process group. */
+  pid: number;
+  dbFile: string;
+  /** Working directory of the server; removed when the server is disposed of. */
+  dir: string;
+  /** Everything written to standard output and standard error so far. */
+  log(): string;
+  /** One POST /db_command. The body is the parsed JSON. */
+  command<Body = Record<string, unknown>>(
+    command: string,
+    params: Record<string, unknown>,
+  ): Promise<CommandAnswer<Body>>;
+  /** Exit code once it has ended, 128 + n after signal n. */
+  exited: Promise<number>;
+  /**
+   * Sends the signal, waits for the end of the process and of its children, and gives its exit code.
+   * Throws if it has to be killed. A server that has already ended gives its code at once.
+   */
+  stop(signal?: NodeJS.Signals, deadlineMs?: number): Promise<number>;
+}
+
+export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
+  const dir = await mkdtemp(join(tmpdir(), "stock-db-test-"));
+  const dbFile = options.dbFile ?? join(dir, "test.db");
+  const child = await spawnServer(dir, dbFile, options);
+  let stopping = false;
+
+  const stop = async (signal: NodeJS.Signals = "SIGTERM", deadlineMs = STOP_DEADLINE_MS): Promise<number> => {
+    stopping = true;
+    return await stopGroup(child, signal, deadlineMs);
+  };
+
+  let port: number;
+  try {
+    port = await untilHealthy(child, hostOf(options.flags ?? []));
+  } catch (error) {
+    await killGroup(child.pid);
+    await rm(dir, { recursive: true, force: true });
+    throw error;
+  }
+  const url = `http://${hostOf(options.flags ?? [])}:${port}`;
+
+  return {
+    url,
+    wsUrl: url.replace("http", "ws"),
+    port,
+    pid: child.pid,
+    dbFile,
+    dir,
+    log: child.log,
+    exited: child.exited,
+    command: (command, params) => postCommand(url, command, params),
+    stop,
+    async [Symbol.asyncDispose]() {
+      const endedByItself = !stopping && child.hasExited();
+      const code = await stop();
+      await rm(dir, { recursive: true, force: true });
+      if (endedByItself) throw new Error(`the server ended by itself with ${code}; its log:\n${child.log()}`);
+    },
+  };
+}
+
+/** Polls until the condition gives something truthy, and gives that. A condition that throws counts as not yet. */
+export async function waitUntil<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  deadlineMs = START_DEADLINE_MS,
+): Promise<T> {
+  const deadline = performance.now() + deadlineMs;
+  let lastError: unknown;
+  for (;;) {
+    try {
+      const value = await condition();
+      if (value) return value;
+    } catch (error) {
+      lastError = error;
+    }
+    if (performance.now() > deadline) {
+      const because = lastError === undefined ? "" : `: ${String(lastError)}`;
+      throw new Error(`not within ${deadlineMs} ms: ${what}${because}`);
+    }
+    await Bun.sleep(POLL_MS);
+  }
+}
+
+interface Child {
+  pid: number;
+  exited: Promise<number>;
+  hasExited(): boolean;
+  log(): string;
+  /** Where it will listen, if that was decided here; else it is read from the log. */
+  port: number | null;
+}
+
+async function spawnServer(dir: string, dbFile: string, options: ServerOptions): Promise<Child> {
+  const flags = options.flags ?? [];
+  // The port is announced at INFO, so a quieter server needs one that is known beforehand.
+  const given = flagValue(flags, "--port");
+  const port =
+    given !== undefined ? Number(given) : flags.includes("--log-level") ? await reservePort() : null;
+  const args = ["--db-file", dbFile];
+  if (given === undefined) args.push("--port", String(port ?? 0));
+  if (options.workers !== undefined) args.push("--workers", String(options.workers));
+
+  const child = Bun.spawn([...(options.launcher ?? BUN_LAUNCHER), ...args, ...flags], {
+    cwd: dir,
+    env: { ...cleanEnvironment(), ...options.env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    detached: true,
+  });
+  let text = "";
+  const collect = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) text += decoder.decode(chunk, { stream: true });
+  };
+  const drained = Promise.all([collect(child.stdout), collect(child.stderr)]);
+  return {
+    pid: child.pid,
+    // The last lines of the log matter most when a server has ended; a child that holds the pipe open must not hold this up.
+    exited: child.exited.then(async (code) => {
+      await Promise.race([drained, Bun.sleep(1_000)]);
+      return code;
+    }),
+    hasExited: () => child.exitCode !== null || child.signalCode !== null,
+    log: () => text,
+    port: port === 0 ? null : port,
+  };
+}
+
+async function untilHealthy(child: Child, host: string): Promise<number> {
+  try {
+    return await waitUntil("the server answers /health", async () => {
+      // An end is final: don't wait for the deadline.
+      if (child.hasExited()) return -1;
+      const port = child.port ?? Number(ANNOUNCEMENT.exec(child.log())?.[1] ?? 0);
+      if (port === 0) return 0;
+      const answer = await fetch(`http://${host}:${port}/health`, { headers: { connection: "close" } });
+      await answer.bytes();
+      return answer.status === 200 ? port : 0;
+    }).then(async (port) => {
+      if (port === -1) throw new Error(`the server ended with ${await child.exited} before it served`);
+      return port;
+    });
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : String(error)}; its log:\n${child.log()}`);
+  }
+}
+
+async function postCommand<Body>(
+  url: string,
+  command: string,
+  params: Record<string, unknown>,
+): Promise<CommandAnswer<Body>> {
+  const answer = await fetch(`${url}/db_command`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ command, params }),
+  });
+  return { status: answer.status, body: (await answer.json()) as Body, headers: answer.headers };
+}
+
+async function stopGroup(child: Child, signal: NodeJS.Signals, deadlineMs: number): Promise<number> {
+  if (!child.hasExited()) process.kill(child.pid, signal);
+  const code = await Promise.race([child.exited, Bun.sleep(deadlineMs).then(() => null)]);
+  if (code === null) {
+    await killGroup(child.pid);
+    throw new Error(`the server did not stop within ${deadlineMs} ms of ${signal}; its log:\n${child.log()}`);
+  }
+  try {
+    await waitUntil(
+      "the children end with the server",
+      async () => (await groupMembers(child.pid)).length === 0,
+      CHILDREN_DEADLINE_MS,
+    );
+  } catch {
+    const survivors = await groupMembers(child.pid);
+    await killGroup(child.pid);
+    throw new Error(`the server left processes behind: ${survivors.join(", ")}; its log:\n${child.log()}`);
+  }
+  return code;
+}
+
+async function killGroup(leader: number): Promise<void> {
+  for (const pid of await groupMembers(leader)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}
+
+/** Living processes of the group, zombies left out: those are nobody's burden. */
+async function groupMembers(leader: number): Promise<number[]> {
+  const members: number[] = [];
+  for (const entry of await readdir("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    const stat = await readFile(`/proc/${entry}/stat`, "utf8").catch(() => "");
+    // After the name in brackets, which may hold anything: state, parent, group.
+    const [state, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (Number(group) === leader && state !== "Z") members.push(Number(entry));
+  }
+  return members;
+}
+
+function cleanEnvironment(): Record<string, string> {
+  const clean: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && !name.startsWith("STOCK_DB_")) clean[name] = value;
+  }
+  return clean;
+}
+
+function hostOf(flags: string[]): string {
+  const host = flagValue(flags, "--host");
+  return host === undefined || host === "0.0.0.0" ? "127.0.0.1" : host;
+}
+
+function flagValue(flags: string[], name: string): string | undefined {
+  const at = flags.indexOf(name);
+  return at === -1 ? undefined : flags[at + 1];
+}
+
+async function reservePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((listening) => probe.listen(0, "127.0.0.1", listening));
+  const address = probe.address();
+  await new Promise<void>((closed) => probe.close(() => closed()));
+  if (address === null || typeof address === "string") throw new Error("no free port");
+  return address.port;
+}
