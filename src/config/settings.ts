@@ -1,4 +1,20 @@
-/** Every setting, declared once. (Filled by its owner.) */
+/**
+ * The settings of the server, from its command line and environment. Each is declared once, in setting-table.ts;
+ * flag beats environment beats default. There is no settings file.
+ */
+import { redact } from "./database-url.ts";
+import { suggest } from "./nearest.ts";
+import { IGNORED_FLAGS, SYNONYMS } from "./python-flags.ts";
+import {
+  DECLARATIONS,
+  type Declaration,
+  ENVIRONMENT_PREFIX,
+  environmentName,
+  SETTING_NAMES,
+  type SettingName,
+} from "./setting-table.ts";
+import { quoted, UsageError } from "./usage-error.ts";
+
 export type LogLevel = "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL";
 export type AccessLog = "on" | "errors" | "off";
 export type Durability = "full" | "normal";
@@ -8,7 +24,7 @@ export interface Settings {
   dbFile: string;
   host: string;
   port: number;
-  /** Further names accepted in `Host` and `Origin`. */
+  /** Further names accepted in `Host` and `Origin`, in lower case. */
   allowHosts: string[];
   logFile: string | null;
   logLevel: LogLevel;
@@ -26,4 +42,167 @@ export interface Settings {
   durability: Durability;
   /** Load the sample into an empty database. */
   sample: boolean;
+}
+
+export type Wants = "run" | "help" | "version" | "print-config";
+
+export interface ParsedSettings {
+  settings: Settings;
+  /** Where each value came from: "default", or the name of the flag or variable. */
+  sources: Record<SettingName, string>;
+  /** Flags of the Python server that were given and have no effect here, each once. */
+  ignored: string[];
+  wants: Wants;
+}
+
+/**
+ * @param argv What follows the subcommand.
+ * @param env Usually process.env; an empty variable counts as not set.
+ * @throws UsageError Unknown flag or STOCK_DB_ variable, missing or wrong value. Not when help or the version is asked
+ *   for: whoever got the flags wrong needs the help most.
+ */
+export function parseSettings(
+  argv: readonly string[],
+  env: Record<string, string | undefined>,
+): ParsedSettings {
+  const asked = argv.map((argument) => INFORMATION_FLAGS[argument]).find((wants) => wants !== undefined);
+  if (asked !== undefined) return { ...resolve(new Map()), ignored: [], wants: asked };
+
+  const given = readEnvironment(env);
+  const line = readCommandLine(argv);
+  for (const [name, value] of line.given) given.set(name, value);
+  return { ...resolve(given), ignored: line.ignored, wants: line.printConfig ? "print-config" : "run" };
+}
+
+const INFORMATION_FLAGS: Record<string, "help" | "version" | undefined> = {
+  "--help": "help",
+  "-h": "help",
+  "--version": "version",
+};
+
+const PRINT_CONFIG = "--print-config";
+
+/** Variables with the prefix that are not settings: the brief of a child process and the launcher's choice of Bun. */
+const OTHER_VARIABLES = ["STOCK_DB_CHILD", "STOCK_DB_BUN"];
+
+/** A value with the flag or variable that it came from. */
+type Given = Map<SettingName, { value: Settings[SettingName]; source: string }>;
+
+const BY_FLAG = new Map<string, SettingName>(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag, name]));
+const BY_VARIABLE = new Map<string, SettingName>(
+  SETTING_NAMES.map((name) => [environmentName(DECLARATIONS[name].flag), name]),
+);
+const KNOWN_FLAGS = [
+  ...BY_FLAG.keys(),
+  ...Object.keys(SYNONYMS),
+  ...Object.keys(IGNORED_FLAGS),
+  ...Object.keys(INFORMATION_FLAGS),
+  PRINT_CONFIG,
+];
+
+function readEnvironment(env: Record<string, string | undefined>): Given {
+  const given: Given = new Map();
+  for (const [variable, text] of Object.entries(env)) {
+    if (!variable.startsWith(ENVIRONMENT_PREFIX) || OTHER_VARIABLES.includes(variable)) continue;
+    const name = BY_VARIABLE.get(variable);
+    if (name === undefined) {
+      const hint = suggest(variable, [...BY_VARIABLE.keys()]);
+      throw new UsageError(`${variable}: no such setting${hint || ", see --help"}`);
+    }
+    if (text !== undefined && text !== "")
+      given.set(name, { value: readValue(name, text, variable), source: variable });
+  }
+  return given;
+}
+
+function readCommandLine(argv: readonly string[]): { given: Given; ignored: string[]; printConfig: boolean } {
+  const given: Given = new Map();
+  const ignored = new Set<string>();
+  let printConfig = false;
+  for (let i = 0; i < argv.length; i++) {
+    let { flag, text } = splitFlag(argv[i]!);
+    /** The flag's value: what follows "=", else the next argument. */
+    const takeText = (expected: string): string => {
+      text ??= argv[i + 1]?.startsWith("--") === false ? argv[++i] : undefined;
+      if (text === undefined) throw new UsageError(`${flag}: expected ${expected}, got no value`);
+      return text;
+    };
+    const refuseText = (): void => {
+      if (text !== undefined) throw new UsageError(`${flag}: takes no value, got ${quoted(text)}`);
+    };
+
+    const ignoredFlag = own(IGNORED_FLAGS, flag);
+    const synonym = own(SYNONYMS, flag);
+    if (ignoredFlag !== undefined) {
+      if (ignoredFlag.takesValue) takeText("a value");
+      else refuseText();
+      ignored.add(flag);
+    } else if (flag === PRINT_CONFIG) {
+      refuseText();
+      printConfig = true;
+    } else {
+      if (synonym !== undefined) {
+        refuseText();
+        ({ flag, value: text } = synonym);
+      }
+      const name = BY_FLAG.get(flag);
+      if (name === undefined) throw unknownArgument(argv[i]!, flag);
+      const { type } = DECLARATIONS[name];
+      if (type.placeholder === null) text ??= "true";
+      add(given, name, readValue(name, takeText(type.expected), flag), flag);
+    }
+  }
+  return { given, ignored: [...ignored], printConfig };
+}
+
+function splitFlag(argument: string): { flag: string; text: string | undefined } {
+  const equals = argument.startsWith("--") ? argument.indexOf("=") : -1;
+  if (equals < 0) return { flag: argument, text: undefined };
+  return { flag: argument.slice(0, equals), text: argument.slice(equals + 1) };
+}
+
+/** What isn't a flag may be a connection string whose flag was forgotten. */
+function unknownArgument(argument: string, flag: string): UsageError {
+  if (!flag.startsWith("-"))
+    return new UsageError(`${quoted(redact(argument))}: expected a flag, see --help`);
+  return new UsageError(
+    `${quoted(flag).slice(1, -1)}: no such flag${suggest(flag, KNOWN_FLAGS) || ", see --help"}`,
+  );
+}
+
+function add(given: Given, name: SettingName, value: Settings[SettingName], source: string): void {
+  const merge = DECLARATIONS[name].type.merge as Merge | undefined;
+  const before = given.get(name);
+  given.set(name, { value: before && merge ? merge(before.value, value) : value, source });
+}
+
+type Merge = (before: Settings[SettingName], now: Settings[SettingName]) => Settings[SettingName];
+
+function readValue<K extends SettingName>(name: K, text: string, source: string): Settings[K] {
+  const declaration = DECLARATIONS[name] as Declaration<Settings[K]>;
+  const value = declaration.type.read(text);
+  if (value === undefined) {
+    const hint = declaration.type.hint?.(text) ?? "";
+    throw new UsageError(`${source}: expected ${declaration.type.expected}, got ${quoted(text)}${hint}`);
+  }
+  declaration.check?.(value, source);
+  return value;
+}
+
+function resolve(given: Given): { settings: Settings; sources: Record<SettingName, string> } {
+  const settings: Partial<Record<SettingName, unknown>> = {};
+  const sources: Partial<Record<SettingName, string>> = {};
+  for (const name of SETTING_NAMES) {
+    const declaration = DECLARATIONS[name] as Declaration<unknown>;
+    const value = given.has(name) ? given.get(name)!.value : structuredClone(declaration.default);
+    settings[name] = declaration.resolve?.(value) ?? value;
+    sources[name] = given.get(name)?.source ?? "default";
+  }
+  // The loop has set every name; the table's type makes sure that there is one for each field.
+  return { settings: settings as unknown as Settings, sources: sources as Record<SettingName, string> };
+}
+
+/** Plain lookup would find "constructor" in any object. */
+function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
 }

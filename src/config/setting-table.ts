@@ -1,0 +1,169 @@
+import { describeDatabase, redact } from "./database-url.ts";
+import {
+  filePath,
+  hostNames,
+  listenAddress,
+  oneOf,
+  onOrOff,
+  seconds,
+  type ValueType,
+  wholeNumber,
+} from "./setting-types.ts";
+import type { AccessLog, Durability, LogLevel, Settings } from "./settings.ts";
+import { usableCpus } from "./usable-cpus.ts";
+
+/** One setting: all that parsing, --help, --print-config and the documentation say about it comes from here. */
+export interface Declaration<T> {
+  flag: `--${string}`;
+  type: ValueType<T>;
+  default: T;
+  /** Null for a count, a word or a path. */
+  unit: "s" | "MB" | null;
+  /** Ends with a full stop; doesn't repeat the default. */
+  sentence: string;
+  /** Refuses what the type accepts but this setting can't use; throws a UsageError that begins with `source`. */
+  check?(value: T, source: string): void;
+  /** The value with its secrets hidden. */
+  redact?(value: T): T;
+  /** Replaces a value that stands for something to be found out. */
+  resolve?(value: T): T;
+}
+
+/** In the order of --help. */
+export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Settings[K]> } = {
+  dbFile: {
+    flag: "--db-file",
+    type: { ...filePath(), placeholder: "PATH|URL" },
+    default: "data/stock_data.db",
+    unit: null,
+    sentence: "Database: a path or a connection string; its ending or scheme picks the engine.",
+    check: describeDatabase,
+    redact,
+  },
+  host: {
+    flag: "--host",
+    type: listenAddress(),
+    default: "127.0.0.1",
+    unit: null,
+    sentence: "Address to listen on; 0.0.0.0 or :: for every network interface.",
+  },
+  port: {
+    flag: "--port",
+    type: wholeNumber({ min: 0, max: 65535 }),
+    default: 8080,
+    unit: null,
+    sentence: "Port to listen on; 0 takes any free one.",
+  },
+  allowHosts: {
+    flag: "--allow-host",
+    type: hostNames(),
+    default: [],
+    unit: null,
+    sentence: "Further host names that clients may use for this server; can be given several times.",
+  },
+  workers: {
+    flag: "--workers",
+    type: wholeNumber({ min: 0, max: 256 }),
+    default: 1,
+    unit: null,
+    sentence: "Worker processes; 1 serves everything in one process, 0 takes one per usable CPU.",
+    resolve: (count) => (count === 0 ? usableCpus() : count),
+  },
+  workerRestartTimeoutS: {
+    flag: "--worker-restart-timeout",
+    type: seconds({ min: 0.1, max: 3600 }),
+    default: 30,
+    unit: "s",
+    sentence: "Time that a stopping worker gets to answer what it has accepted; then it is killed.",
+  },
+  livenessTimeoutS: {
+    flag: "--liveness-timeout",
+    type: seconds({ min: 0.5, max: 3600 }),
+    default: 10,
+    unit: "s",
+    sentence: "A worker that is stuck for this long is replaced.",
+  },
+  heartbeatIntervalS: {
+    flag: "--heartbeat-interval",
+    type: seconds({ min: 0.05, max: 3600 }),
+    default: 1,
+    unit: "s",
+    sentence: "Time between two heartbeats on a WebSocket.",
+  },
+  maxBodyMb: {
+    flag: "--max-body-mb",
+    type: wholeNumber({ min: 1, max: 1024 }),
+    default: 10,
+    unit: "MB",
+    sentence: "Largest request body; a larger one is refused with 413.",
+  },
+  dbPoolSize: {
+    flag: "--db-pool-size",
+    type: wholeNumber({ min: 1, max: 256 }),
+    default: 10,
+    unit: null,
+    sentence: "Most database connections and SQL runners that one worker keeps.",
+  },
+  sqlTimeoutS: {
+    flag: "--sql-timeout",
+    type: seconds({ min: 0.1, max: 3600 }),
+    default: 30,
+    unit: "s",
+    sentence: "Longest run of a statement sent with execute_sql; then it is stopped.",
+  },
+  sqlMaxRows: {
+    flag: "--sql-max-rows",
+    type: wholeNumber({ min: 1, max: 100_000_000 }),
+    default: 1_000_000,
+    unit: null,
+    sentence: "Most rows that execute_sql answers with.",
+  },
+  durability: {
+    flag: "--durability",
+    type: oneOf<Durability>(["full", "normal"]),
+    default: "full",
+    unit: null,
+    sentence:
+      "full: an answered save survives a power failure; normal: it survives a crash of the server, a power failure may lose the last ones.",
+  },
+  sample: {
+    flag: "--sample",
+    type: onOrOff(),
+    default: false,
+    unit: null,
+    sentence: "Load the sample data if the database is empty.",
+  },
+  logFile: {
+    flag: "--log-file",
+    type: filePath() as ValueType<string | null>,
+    default: null,
+    unit: null,
+    sentence: "Log to this file too; each worker has its own beside it, with _worker_N in the name.",
+  },
+  logLevel: {
+    flag: "--log-level",
+    type: oneOf<LogLevel>(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),
+    default: "INFO",
+    unit: null,
+    sentence: "Least important lines to log.",
+  },
+  accessLog: {
+    flag: "--access-log",
+    type: oneOf<AccessLog>(["on", "errors", "off"]),
+    default: "errors",
+    unit: null,
+    sentence:
+      "Log a line for every request (on), for those with status 400 and above (errors), or none (off).",
+  },
+};
+
+export type SettingName = keyof Settings;
+
+export const SETTING_NAMES = Object.keys(DECLARATIONS) as SettingName[];
+
+/** The environment variable of a flag: STOCK_DB_LOG_LEVEL for --log-level. */
+export function environmentName(flag: string): string {
+  return ENVIRONMENT_PREFIX + flag.slice(2).toUpperCase().replaceAll("-", "_");
+}
+
+export const ENVIRONMENT_PREFIX = "STOCK_DB_";

@@ -1,0 +1,107 @@
+import { isIP } from "node:net";
+import { suggest } from "./nearest.ts";
+
+/** How the text of a flag or variable becomes the value of a setting. */
+export interface ValueType<T> {
+  /** Stands for the value in --help. A switch has none: the flag alone means true. */
+  placeholder: string | null;
+  /** What is accepted, to follow "expected". */
+  expected: string;
+  /** Undefined when the text is not what is expected. */
+  read(text: string): T | undefined;
+  /** What to add to the error for this text: " …, did you mean INFO?". */
+  hint?(text: string): string;
+  /** For settings that may be given several times; otherwise the last one counts. */
+  merge?(before: T, now: T): T;
+}
+
+interface Bounds {
+  min: number;
+  max: number;
+}
+
+export function wholeNumber(bounds: Bounds): ValueType<number> {
+  return {
+    placeholder: "N",
+    expected: `a whole number from ${bounds.min} to ${bounds.max}`,
+    read: (text) => (/^[+-]?\d+$/.test(text) ? within(bounds, Number(text)) : undefined),
+  };
+}
+
+export function seconds(bounds: Bounds): ValueType<number> {
+  return {
+    placeholder: "SECONDS",
+    expected: `seconds from ${bounds.min} to ${bounds.max}`,
+    read: (text) =>
+      /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? within(bounds, Number(text)) : undefined,
+  };
+}
+
+/** Exactly one of the words, in this case of letters. */
+export function oneOf<T extends string>(choices: readonly T[]): ValueType<T> {
+  return {
+    placeholder: choices.join("|"),
+    expected: `one of ${choices.join(", ")}`,
+    read: (text) => choices.find((choice) => choice === text),
+    hint: (text) => suggest(text, choices),
+  };
+}
+
+export function onOrOff(): ValueType<boolean> {
+  return {
+    placeholder: null,
+    expected: "true or false",
+    read: (text) => SWITCH_WORDS[text.toLowerCase()],
+  };
+}
+
+const SWITCH_WORDS: Record<string, boolean> = {
+  true: true,
+  "1": true,
+  yes: true,
+  on: true,
+  false: false,
+  "0": false,
+  no: false,
+  off: false,
+};
+
+export function filePath(): ValueType<string> {
+  return {
+    placeholder: "PATH",
+    expected: "a path",
+    read: (text) => (text !== "" && !text.includes("\0") ? text : undefined),
+  };
+}
+
+export function listenAddress(): ValueType<string> {
+  return {
+    placeholder: "ADDRESS",
+    expected: "an IP address or a host name, without a port",
+    read: (text) => (isHost(text) ? text : undefined),
+  };
+}
+
+/** In lower case, without repetitions; can be given several times. */
+export function hostNames(): ValueType<string[]> {
+  return {
+    placeholder: "NAME[,NAME]",
+    expected: "host names without a port, separated by commas",
+    read: (text) => {
+      const names = text.split(",").map((name) => name.trim().toLowerCase());
+      return names.every(isHost) ? [...new Set(names)] : undefined;
+    },
+    merge: (before, now) => [...new Set([...before, ...now])],
+  };
+}
+
+const HOST_NAME = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?$/i;
+
+function isHost(text: string): boolean {
+  // What looks like an address but isn't one (1.2.3.400) would only fail later, at the name server.
+  return isIP(text) !== 0 || (text.length <= 253 && HOST_NAME.test(text) && !/^[\d.]+$/.test(text));
+}
+
+function within({ min, max }: Bounds, value: number): number | undefined {
+  return value >= min && value <= max ? value : undefined;
+}

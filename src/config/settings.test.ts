@@ -1,0 +1,266 @@
+import { describe, expect, test } from "bun:test";
+import { printConfig, settingsHelp, settingsTable } from "./render-settings.ts";
+import { DECLARATIONS, environmentName, SETTING_NAMES } from "./setting-table.ts";
+import { parseSettings } from "./settings.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** The message of the UsageError that these arguments end in. */
+function refusal(argv: string[], env: Record<string, string> = {}): string {
+  try {
+    parseSettings(argv, env);
+  } catch (error) {
+    if (error instanceof UsageError) return error.message;
+    throw error;
+  }
+  throw new Error(`expected a UsageError for ${argv.join(" ")}`);
+}
+
+describe("defaults", () => {
+  test("are those of the older server, and safe where it had none", () => {
+    expect(parseSettings([], {}).settings).toEqual({
+      dbFile: "data/stock_data.db",
+      host: "127.0.0.1",
+      port: 8080,
+      allowHosts: [],
+      workers: 1,
+      workerRestartTimeoutS: 30,
+      livenessTimeoutS: 10,
+      heartbeatIntervalS: 1,
+      maxBodyMb: 10,
+      dbPoolSize: 10,
+      sqlTimeoutS: 30,
+      sqlMaxRows: 1_000_000,
+      durability: "full",
+      sample: false,
+      logFile: null,
+      logLevel: "INFO",
+      accessLog: "errors",
+    });
+  });
+
+  test("are accepted by their own setting", () => {
+    for (const name of SETTING_NAMES) {
+      const { flag, default: value } = DECLARATIONS[name];
+      if (value === null || Array.isArray(value)) continue;
+      expect(parseSettings([`${flag}=${value}`], {}).settings[name]).toEqual(value);
+    }
+  });
+
+  test("are not shared between two calls", () => {
+    parseSettings([], {}).settings.allowHosts.push("changed.example");
+    expect(parseSettings([], {}).settings.allowHosts).toEqual([]);
+  });
+});
+
+describe("where a value comes from", () => {
+  test("flag beats environment beats default", () => {
+    const { settings, sources } = parseSettings(["--port", "9000"], {
+      STOCK_DB_PORT: "9001",
+      STOCK_DB_HOST: "0.0.0.0",
+    });
+    expect([settings.port, settings.host, settings.workers]).toEqual([9000, "0.0.0.0", 1]);
+    expect([sources.port, sources.host, sources.workers]).toEqual(["--port", "STOCK_DB_HOST", "default"]);
+  });
+
+  test("each setting can be given by flag in both spellings and by its variable", () => {
+    const other: Record<string, string> = {
+      dbFile: "/tmp/other.sqlite",
+      host: "::1",
+      allowHosts: "a.example,b.example",
+      durability: "normal",
+      sample: "true",
+      logFile: "logs/server.log",
+      logLevel: "CRITICAL",
+      accessLog: "on",
+    };
+    for (const name of SETTING_NAMES) {
+      const { flag, type } = DECLARATIONS[name];
+      const text = other[name] ?? "7";
+      const joined = parseSettings([`${flag}=${text}`], {}).settings[name];
+      expect(joined).not.toEqual(DECLARATIONS[name].default);
+      expect(parseSettings([], { [environmentName(flag)]: text }).settings[name]).toEqual(joined);
+      const apart = type.placeholder === null ? [flag] : [flag, text];
+      expect(parseSettings(apart, {}).settings[name]).toEqual(joined);
+    }
+  });
+
+  test("the last of two equal flags counts; allowed hosts add up and beat the environment's", () => {
+    expect(parseSettings(["--port", "1", "--port=2"], {}).settings.port).toBe(2);
+    const argv = ["--allow-host", "A.example,b.example", "--allow-host", "b.example"];
+    expect(parseSettings(argv, { STOCK_DB_ALLOW_HOST: "c.example" }).settings.allowHosts).toEqual([
+      "a.example",
+      "b.example",
+    ]);
+  });
+
+  test("an empty variable counts as not set", () => {
+    const { settings, sources } = parseSettings([], { STOCK_DB_LOG_FILE: "", STOCK_DB_PORT: "" });
+    expect([settings.logFile, settings.port, sources.port]).toEqual([null, 8080, "default"]);
+  });
+
+  test("a switch of the environment can be turned off by flag", () => {
+    expect(parseSettings(["--sample=false"], { STOCK_DB_SAMPLE: "1" }).settings.sample).toBe(false);
+  });
+
+  test("workers 0 takes the usable CPUs", () => {
+    expect(parseSettings(["--workers", "0"], {}).settings.workers).toBeGreaterThanOrEqual(1);
+  });
+});
+
+describe("a wrong value", () => {
+  const cases: [string, string][] = [
+    ["--port=65536", '--port: expected a whole number from 0 to 65535, got "65536"'],
+    ["--port=-1", '--port: expected a whole number from 0 to 65535, got "-1"'],
+    ["--port=80.5", '--port: expected a whole number from 0 to 65535, got "80.5"'],
+    ["--port=", '--port: expected a whole number from 0 to 65535, got ""'],
+    ["--port=0x50", '--port: expected a whole number from 0 to 65535, got "0x50"'],
+    ["--workers=-1", '--workers: expected a whole number from 0 to 256, got "-1"'],
+    ["--heartbeat-interval=0", '--heartbeat-interval: expected seconds from 0.05 to 3600, got "0"'],
+    ["--heartbeat-interval=NaN", '--heartbeat-interval: expected seconds from 0.05 to 3600, got "NaN"'],
+    ["--sql-timeout=1e999", '--sql-timeout: expected seconds from 0.1 to 3600, got "1e999"'],
+    ["--max-body-mb=0", '--max-body-mb: expected a whole number from 1 to 1024, got "0"'],
+    [
+      "--log-level=info",
+      '--log-level: expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, got "info", did you mean INFO?',
+    ],
+    ["--access-log=all", '--access-log: expected one of on, errors, off, got "all"'],
+    ["--durability=none", '--durability: expected one of full, normal, got "none"'],
+    ["--sample=maybe", '--sample: expected true or false, got "maybe"'],
+    ["--log-file=", '--log-file: expected a path, got ""'],
+    ["--host=1.2.3.400", '--host: expected an IP address or a host name, without a port, got "1.2.3.400"'],
+    [
+      "--host=localhost:80",
+      '--host: expected an IP address or a host name, without a port, got "localhost:80"',
+    ],
+    [
+      "--allow-host=a,,b",
+      '--allow-host: expected host names without a port, separated by commas, got "a,,b"',
+    ],
+    ["--port=1\n2", '--port: expected a whole number from 0 to 65535, got "1\\n2"'],
+  ];
+  test.each(cases)("%j is refused on one line", (argument, message) => {
+    const line = refusal([argument]);
+    expect(line).toStartWith(message);
+    expect(line).not.toContain("\n");
+  });
+
+  test("of a variable names the variable", () => {
+    expect(refusal([], { STOCK_DB_PORT: "eighty" })).toBe(
+      'STOCK_DB_PORT: expected a whole number from 0 to 65535, got "eighty"',
+    );
+  });
+
+  test("that is missing is said so, also when another flag follows", () => {
+    expect(refusal(["--port"])).toBe("--port: expected a whole number from 0 to 65535, got no value");
+    expect(refusal(["--log-file", "--sample"])).toBe("--log-file: expected a path, got no value");
+  });
+
+  test("that is very long is cut", () => {
+    expect(refusal([`--port=${"9".repeat(100_000)}`]).length).toBeLessThan(300);
+  });
+
+  test("of the database hides the password", () => {
+    const line = refusal(["--db-file", "postgresql://desk:s3cret@db/stocks"]);
+    expect(line).toContain("PostgreSQL isn't supported yet");
+    expect(line).toContain("supported: SQLite");
+    expect(line).not.toContain("s3cret");
+    expect(refusal(["postgresql://desk:s3cret@db/stocks"])).not.toContain("s3cret");
+  });
+});
+
+describe("an unknown name", () => {
+  test("of a flag is refused with the nearest known one", () => {
+    expect(refusal(["--prot", "80"])).toBe("--prot: no such flag, did you mean --port?");
+    expect(refusal(["--worker=2"])).toBe("--worker: no such flag, did you mean --workers?");
+    expect(refusal(["--quite-another-thing"])).toBe("--quite-another-thing: no such flag, see --help");
+    expect(refusal(["-p"])).toBe("-p: no such flag, see --help");
+    expect(refusal(["--constructor"])).toStartWith("--constructor: no such flag");
+    expect(refusal(["8080"])).toBe('"8080": expected a flag, see --help');
+  });
+
+  test("of a variable is refused, except the two that aren't settings", () => {
+    expect(refusal([], { STOCK_DB_WORKER: "2" })).toBe(
+      "STOCK_DB_WORKER: no such setting, did you mean STOCK_DB_WORKERS?",
+    );
+    const env = { STOCK_DB_CHILD: "{}", STOCK_DB_BUN: "/bin/bun", PATH: "/bin", STOCK_DBX: "1" };
+    expect(parseSettings([], env).wants).toBe("run");
+  });
+});
+
+describe("flags of the Python server", () => {
+  test("without a counterpart are taken with their value and reported", () => {
+    const argv = [
+      "--stale-data-timeout",
+      "120.0",
+      "--cache-backends=disk",
+      "--cache-dir",
+      ".prediction_cache",
+    ];
+    argv.push("--startup-delay", "1.0", "--child-stagger-ms", "100", "--bind-retries", "5");
+    argv.push(
+      "--bind-retry-delay-ms",
+      "200",
+      "--questdb-connection-timeout",
+      "180",
+      "--no-cache",
+      "--no-cache",
+    );
+    const { ignored, settings } = parseSettings([...argv, "--port", "81"], {});
+    expect(ignored).toEqual([
+      "--stale-data-timeout",
+      "--cache-backends",
+      "--cache-dir",
+      "--startup-delay",
+      "--child-stagger-ms",
+      "--bind-retries",
+      "--bind-retry-delay-ms",
+      "--questdb-connection-timeout",
+      "--no-cache",
+    ]);
+    expect(settings.port).toBe(81);
+    expect(refusal(["--cache-dir"])).toBe("--cache-dir: expected a value, got no value");
+  });
+
+  test("--enable-access-log means --access-log on", () => {
+    const { settings, ignored, sources } = parseSettings(["--enable-access-log"], {});
+    expect([settings.accessLog, sources.accessLog, ignored.length]).toEqual(["on", "--access-log", 0]);
+    expect(refusal(["--enable-access-log=no"])).toContain("takes no value");
+  });
+});
+
+describe("what is asked for", () => {
+  test("help and version win over wrong flags", () => {
+    expect(parseSettings(["--port", "x", "--help"], {}).wants).toBe("help");
+    expect(parseSettings(["-h"], { STOCK_DB_NONSENSE: "1" }).wants).toBe("help");
+    expect(parseSettings(["--version"], {}).wants).toBe("version");
+  });
+
+  test("--print-config is JSON that says where each value came from", () => {
+    const parsed = parseSettings(["--print-config", "--workers=2"], { STOCK_DB_LOG_LEVEL: "DEBUG" });
+    expect(parsed.wants).toBe("print-config");
+    const printed = JSON.parse(printConfig(parsed)) as Record<string, { value: unknown; from: string }>;
+    expect(printed.workers).toEqual({ value: 2, from: "--workers" });
+    expect(printed["log-level"]).toEqual({ value: "DEBUG", from: "STOCK_DB_LOG_LEVEL" });
+    expect(printed["allow-host"]).toEqual({ value: [], from: "default" });
+    expect(Object.keys(printed)).toHaveLength(SETTING_NAMES.length);
+  });
+
+  test("--print-config hides passwords", () => {
+    const parsed = parseSettings([], {});
+    parsed.settings.dbFile = "postgresql://desk:s3cret@db/stocks";
+    expect(printConfig(parsed)).not.toContain("s3cret");
+  });
+
+  test("help and the README's table name every flag, variable and default", () => {
+    for (const name of SETTING_NAMES) {
+      const { flag, sentence } = DECLARATIONS[name];
+      for (const text of [settingsHelp(), settingsTable()]) {
+        expect(text).toContain(flag);
+        expect(text).toContain(environmentName(flag));
+      }
+      expect(settingsTable()).toContain(sentence);
+    }
+    for (const line of settingsHelp().split("\n")) expect(line.length).toBeLessThanOrEqual(100);
+    expect(settingsTable().split("\n")).toHaveLength(SETTING_NAMES.length + 2);
+  });
+});
