@@ -1,0 +1,85 @@
+/** What the benchmark and its load processes say to each other, over Bun's IPC. One plan, one result. */
+
+export const LOOPBACK = "127.0.0.1";
+
+/** What every answer's body must be; looked at on each connection's first answer and every `SPOT_CHECK_EVERY`th. */
+export type BodyCheck =
+  | { kind: "rows"; rows: number }
+  | { kind: "price"; price: number }
+  | { kind: "contains"; text: string };
+
+/** Which requests a load sends. */
+export type Requests =
+  | { kind: "fixed"; body: string }
+  /** One trade per request; number i goes to ticker i mod `tickers` and has a stamp of its own. */
+  | { kind: "ticks"; tickers: number; firstIndex: number };
+
+export interface HttpPlan {
+  kind: "http";
+  port: number;
+  connections: number;
+  requests: Requests;
+  check: BodyCheck;
+  warmupMs: number;
+  /** The measurement ends earlier when the benchmark says `stop`. */
+  measureMs: number;
+  /** Between an answer and the connection's next request; 0 = at once. */
+  pauseMs: number;
+}
+
+export interface HttpResult {
+  kind: "http";
+  /** Answers received within the measurement, and its length. */
+  answers: number;
+  elapsedMs: number;
+  /** Requests written from the first to the last, warm-up included; every one of them was answered. */
+  sent: number;
+  latencyMs: LatencySummary;
+  /** CPU time of the load process as a share of one core. */
+  clientCpu: number;
+  /** Why the figures must not be used; empty when they may. */
+  invalid: string[];
+}
+
+export interface WsPlan {
+  kind: "ws";
+  port: number;
+  subscribers: number;
+  ticker: string;
+  /** Trade i of this load has stamp `firstIndex` + i: loads on one database must not repeat each other's. */
+  firstIndex: number;
+  /** Saves sent back to back from one connection for this long: how much is delivered. */
+  rateMs: number;
+  /** Then saves at a fixed pace for this long: how late an update arrives. 0 leaves this out. */
+  pacedMs: number;
+  pacedPerSecond: number;
+}
+
+export interface WsResult {
+  kind: "ws";
+  saves: number;
+  framesPerSecond: number;
+  savesPerSecond: number;
+  /** From just before the save is written to its frame's arrival at each subscriber. */
+  backToBackMs: LatencySummary;
+  pacedMs: LatencySummary;
+  clientCpu: number;
+  /** Bytes of one update's JSON text. */
+  frameBytes: number;
+  invalid: string[];
+}
+
+export interface LatencySummary {
+  p50: number;
+  p99: number;
+  worst: number;
+}
+
+export type LoadPlan = HttpPlan | WsPlan;
+export type ToLoad = { type: "plan"; plan: LoadPlan } | { type: "stop" };
+export type FromLoad =
+  | { type: "listening" }
+  /** Warm-up is over. */
+  | { type: "measuring" }
+  | { type: "result"; result: HttpResult | WsResult }
+  | { type: "failed"; reason: string };

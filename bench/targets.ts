@@ -1,0 +1,101 @@
+/**
+ * What a load can be aimed at: the server as its users start it, or a floor. Each is a process that listens on a
+ * loopback port.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { LOOPBACK } from "./load-plan.ts";
+import { freePort, spawnOwn, stopChild } from "./processes.ts";
+
+export interface Target {
+  port: number;
+  pid: number;
+  /** From the start of the process to the first answer of every worker. */
+  startMs: number;
+  stop(): Promise<number>;
+}
+
+export interface ServerOptions {
+  folder: string;
+  /** Names the database file and the log in `folder`. */
+  name: string;
+  workers: number;
+}
+
+const START_MS = 30_000;
+
+/** Starts the server on a database in `options.folder`; resolves when every worker has answered. */
+export async function startServer(options: ServerOptions): Promise<Target> {
+  const port = freePort();
+  const log = join(options.folder, `${options.name}-${port}.log`);
+  const args = ["serve", "--port", String(port), "--db-file", join(options.folder, `${options.name}.db`)];
+  args.push("--workers", String(options.workers), "--durability", "full", "--log-level", "WARNING");
+  return await start({ file: "src/main.ts", args, log, port, answers: options.workers });
+}
+
+/** Starts a floor of bench/floors/; `args` follow the port. */
+export async function startFloor(options: { file: string; folder: string; args: string[] }): Promise<Target> {
+  const port = freePort();
+  const log = join(options.folder, `${options.file}-${port}.log`);
+  const file = join(import.meta.dir, "floors", options.file);
+  return await start({ file, args: [String(port), ...options.args], log, port, answers: 1 });
+}
+
+/**
+ * Sends one command and returns its answer's body.
+ *
+ * @throws Error The status isn't 200.
+ */
+export async function sendCommand(port: number, command: string, params: object): Promise<Uint8Array> {
+  const response = await fetch(`http://${LOOPBACK}:${port}/db_command`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ command, params }),
+  });
+  const body = await response.bytes();
+  if (response.status !== 200) {
+    throw new Error(`${command}: status ${response.status}: ${Buffer.from(body).toString().slice(0, 300)}`);
+  }
+  return body;
+}
+
+async function start(options: {
+  file: string;
+  args: string[];
+  log: string;
+  port: number;
+  answers: number;
+}): Promise<Target> {
+  const startedAt = performance.now();
+  const child = spawnOwn({ file: options.file, args: options.args, log: options.log });
+  const workers = new Set<number>();
+  const deadline = startedAt + START_MS;
+  while (workers.size < options.answers) {
+    if (child.exitCode !== null || performance.now() > deadline) {
+      await stopChild(child);
+      throw new Error(`${options.file} did not start:\n${tail(options.log)}${tail(`${options.log}.err`)}`);
+    }
+    const worker = await askWorker(options.port);
+    if (worker === null) await Bun.sleep(5);
+    else workers.add(worker);
+  }
+  const startMs = performance.now() - startedAt;
+  return { port: options.port, pid: child.pid, startMs, stop: () => stopChild(child) };
+}
+
+/** Which worker answers a new connection; 0 where there is only one; null when none answers. */
+async function askWorker(port: number): Promise<number | null> {
+  let response: Response;
+  try {
+    response = await fetch(`http://${LOOPBACK}:${port}/health`, { keepalive: false });
+  } catch {
+    return null; // not listening yet
+  }
+  if (response.status !== 200) return null;
+  const health = (await response.json()) as { process?: { worker_id?: number } };
+  return health.process?.worker_id ?? 0;
+}
+
+function tail(path: string): string {
+  return readFileSync(path, "utf8").slice(-2000);
+}
