@@ -17,17 +17,18 @@ export function readTreeMemory(rootPid: number): ProcessMemory[] {
   for (const pid of tree) {
     for (const [child, parent] of parents) if (parent === pid) tree.push(child);
   }
-  return tree.map((pid) => ({
-    pid,
-    role: readRole(pid, pid === rootPid, tree.length === 1),
-    rssMb: readKb(`/proc/${pid}/status`, "VmRSS") / 1024,
-    pssMb: readKb(`/proc/${pid}/smaps_rollup`, "Pss") / 1024,
-  }));
+  return tree.flatMap((pid) => {
+    const status = readProc(`${pid}/status`);
+    const rollup = readProc(`${pid}/smaps_rollup`);
+    if (status === null || rollup === null) return [];
+    const role = readRole(pid, pid === rootPid, tree.length === 1);
+    return [{ pid, role, rssMb: readMb(status, "VmRSS"), pssMb: readMb(rollup, "Pss") }];
+  });
 }
 
 /** The most that was resident since `resetPeakRss`. */
 export function readPeakRssMb(pid: number): number {
-  return readKb(`/proc/${pid}/status`, "VmHWM") / 1024;
+  return readMb(readProc(`${pid}/status`) ?? "", "VmHWM");
 }
 
 export function resetPeakRss(pid: number): void {
@@ -35,29 +36,34 @@ export function resetPeakRss(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }
 
-function readKb(path: string, field: string): number {
-  const value = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(readFileSync(path, "utf8"));
-  return Number(value?.[1] ?? Number.NaN);
+function readMb(text: string, field: string): number {
+  const value = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(text);
+  return Number(value?.[1] ?? Number.NaN) / 1024;
 }
 
 function readParents(): Map<number, number> {
   const parents = new Map<number, number>();
   for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry)) continue;
-    try {
-      const parent = /^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${entry}/status`, "utf8"));
-      parents.set(Number(entry), Number(parent?.[1]));
-    } catch {
-      parents.delete(Number(entry)); // it has ended meanwhile
-    }
+    const status = /^\d+$/.test(entry) ? readProc(`${entry}/status`) : null;
+    const parent = /^PPid:\s+(\d+)/m.exec(status ?? "");
+    if (parent !== null) parents.set(Number(entry), Number(parent[1]));
   }
   return parents;
+}
+
+/** A file of /proc, or null when its process has ended. */
+function readProc(path: string): string | null {
+  try {
+    return readFileSync(`/proc/${path}`, "utf8");
+  } catch {
+    return null;
+  }
 }
 
 /** By the brief that the supervisor hands to a child in its environment. */
 function readRole(pid: number, isRoot: boolean, isAlone: boolean): string {
   if (isRoot) return isAlone ? "server" : "supervisor";
-  const brief = readFileSync(`/proc/${pid}/environ`, "utf8")
+  const brief = (readProc(`${pid}/environ`) ?? "")
     .split("\0")
     .find((entry) => entry.startsWith("STOCK_DB_CHILD="));
   if (brief === undefined) return "SQL runner";
