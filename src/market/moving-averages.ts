@@ -1,0 +1,149 @@
+/**
+ * Moving averages of the closes of daily bars, over the whole series of a ticker. Days without a close are
+ * skipped: they have no averages, and the next close goes on as if they were not there.
+ *
+ * A computation can be resumed in the middle and gives the same doubles as one from the start: a window is summed
+ * afresh for each row, oldest first, and an EMA, which remembers everything, is handed on unrounded.
+ */
+import { round4 } from "./round4.ts";
+
+export const SMA_PERIODS = [10, 50, 100, 200] as const;
+export const EMA_PERIODS = [8, 21, 34, 55, 89] as const;
+
+/** The order of a row of averages. */
+export const AVERAGE_COLUMNS = [
+  ...SMA_PERIODS.map((period) => `ma_${period}`),
+  ...EMA_PERIODS.map((period) => `ema_${period}`),
+];
+
+/** Closes from one checkpoint to the next. */
+export const CHECKPOINT_EVERY = 128;
+
+/** Closes that the longest window needs besides that of its own row. */
+export const RECENT_CLOSES_MAX = 199;
+
+export type Emas = [
+  ema8: number | null,
+  ema21: number | null,
+  ema34: number | null,
+  ema55: number | null,
+  ema89: number | null,
+];
+
+/** All that a row needs of those before it, but for the recent closes. */
+export interface MovingAverageState {
+  /** Days with a close so far. */
+  closes: number;
+  /** Unrounded; null while there are fewer closes than the period. */
+  emas: Emas;
+}
+
+export interface Checkpoint {
+  /** Index of the row, among those given. */
+  index: number;
+  /** The state before that row. */
+  state: MovingAverageState;
+}
+
+export interface Averages {
+  /** One per close given: nine values in the order of `AVERAGE_COLUMNS`, 4 decimals. */
+  rows: (number | null)[][];
+  /** Ascending; at the first row after each multiple of `CHECKPOINT_EVERY` closes. The state given is not among them. */
+  checkpoints: Checkpoint[];
+}
+
+export function startState(): MovingAverageState {
+  return { closes: 0, emas: [null, null, null, null, null] };
+}
+
+/**
+ * Computes the rows that follow a state.
+ *
+ * @param recentCloses The last closes before the first row, oldest first, without the missing ones: 199, or all
+ *   if there are fewer. More do no harm.
+ * @param closes One per row, oldest first; null where the day has none.
+ * @throws RangeError Fewer recent closes than the state needs.
+ */
+export function continueAverages(
+  state: MovingAverageState,
+  recentCloses: readonly number[],
+  closes: readonly (number | null)[],
+): Averages {
+  const needed = Math.min(state.closes, RECENT_CLOSES_MAX);
+  if (recentCloses.length < needed) {
+    throw new RangeError(
+      `continue averages after ${state.closes} closes: expected the last ${needed}, got ${recentCloses.length}`,
+    );
+  }
+  const series = new Float64Array(needed + closes.length);
+  series.set(needed === 0 ? [] : recentCloses.slice(-needed));
+  let end = needed;
+  let count = state.closes;
+  let checkpointAt = count;
+  let emas: Emas = [...state.emas];
+
+  const rows: (number | null)[][] = [];
+  const checkpoints: Checkpoint[] = [];
+  for (let index = 0; index < closes.length; index += 1) {
+    if (count % CHECKPOINT_EVERY === 0 && count !== checkpointAt) {
+      checkpointAt = count;
+      checkpoints.push({ index, state: { closes: count, emas: [...emas] } });
+    }
+    const close = closes[index] ?? null;
+    if (close === null) {
+      rows.push([null, null, null, null, null, null, null, null, null]);
+      continue;
+    }
+    series[end] = close;
+    end += 1;
+    count += 1;
+    const before = emas;
+    emas = [
+      nextEma(8, before[0], close, series, end, count),
+      nextEma(21, before[1], close, series, end, count),
+      nextEma(34, before[2], close, series, end, count),
+      nextEma(55, before[3], close, series, end, count),
+      nextEma(89, before[4], close, series, end, count),
+    ];
+    rows.push([
+      shown(count < 10 ? null : mean(series, end, 10)),
+      shown(count < 50 ? null : mean(series, end, 50)),
+      shown(count < 100 ? null : mean(series, end, 100)),
+      shown(count < 200 ? null : mean(series, end, 200)),
+      shown(emas[0]),
+      shown(emas[1]),
+      shown(emas[2]),
+      shown(emas[3]),
+      shown(emas[4]),
+    ]);
+  }
+  return { rows, checkpoints };
+}
+
+/** Of the `period` closes before `end`, summed oldest first: another order gives another double. */
+function mean(series: Float64Array, end: number, period: number): number {
+  let sum = 0;
+  for (let at = end - period; at < end; at += 1) sum += series[at]!;
+  return sum / period;
+}
+
+/** Starts from the mean of the first closes. */
+function nextEma(
+  period: number,
+  ema: number | null,
+  close: number,
+  series: Float64Array,
+  end: number,
+  count: number,
+): number | null {
+  if (count < period) return null;
+  if (count === period) return mean(series, end, period);
+  if (ema === null) return null;
+  const weight = 2 / (period + 1);
+  return close * weight + ema * (1 - weight);
+}
+
+/** Sums of absurd closes overflow; what is no number any more is no average. */
+function shown(value: number | null): number | null {
+  return value === null || !Number.isFinite(value) ? null : round4(value);
+}
