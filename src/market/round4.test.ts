@@ -21,9 +21,10 @@ test("keeps whole numbers, huge numbers and zero, and knows no negative zero", (
   expect(Object.is(round4(-0.00001), 0)).toBe(true);
 });
 
-test("agrees with exact decimal rounding", () => {
+test("agrees with exact decimal rounding, ties apart", () => {
   for (let i = 0; i < 50_000; i += 1) {
     const value = (Math.random() - 0.5) * 10 ** (Math.random() * 16 - 4);
+    if (Math.abs((value * 32) % 2) === 1) continue;
     expect(round4(value)).toBe(Number(value.toFixed(4)) + 0);
   }
 });
@@ -34,6 +35,6 @@ test("ties of every size go to even", () => {
     const halves = BigInt(odd) * 625n;
     const below = halves / 2n;
     const even = below % 2n === 0n ? below : below + 1n;
-    expect(round4(odd / 32)).toBe(Number(even) / 1e4);
+    expect(round4(odd / 32)).toBe(Number(`${even}e-4`));
   }
 });

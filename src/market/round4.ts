@@ -30,5 +30,5 @@ function roundTie(value: number): number {
   const halves = BigInt(Math.abs(value) * 32) * 625n;
   const below = halves / 2n;
   const even = below % 2n === 0n ? below : below + 1n;
-  return (Math.sign(value) * Number(even)) / 1e4 + 0;
+  return Math.sign(value) * Number(`${even}e-4`) + 0;
 }
