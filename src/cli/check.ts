@@ -1,0 +1,209 @@
+/**
+ * `stock-db-server check`: is a running server well, seen from outside? Each part goes on from what the one
+ * before found, and all of them end up in one report.
+ */
+
+import { UsageError } from "../config/usage-error.ts";
+import { USAGE_EXIT } from "../protocol/control.ts";
+import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
+import { type LiveUpdatesReport, measureLiveUpdates, ThrowAwayTicker } from "./check/live-updates.ts";
+import { type LoadReport, measureLoad } from "./check/load.ts";
+import { CHECK_HELP, type CheckOptions, parseCheckOptions } from "./check/options.ts";
+import { askHealth, CheckFailure, type HealthAnswer } from "./check/server-under-check.ts";
+
+/** What `--json` prints. A part that was not reached is null. */
+export interface CheckReport {
+  url: string;
+  ok: boolean;
+  failed: string[];
+  warnings: string[];
+  health: HealthAnswer | null;
+  load: LoadReport | null;
+  liveUpdates: LiveUpdatesReport | null;
+  rowsReadBack: number | null;
+  rowsRemoved: boolean | null;
+}
+
+/** A worker whose fair share is this many requests gets none once in 160,000 times: then it is ill, not unlucky. */
+const FAIR_SHARE_MIN = 12;
+const INTERRUPTED_EXIT = 130;
+
+/** @returns The exit code: 0 only if all is well. */
+export async function runCheck(argv: string[]): Promise<number> {
+  let options: CheckOptions | null;
+  try {
+    options = parseCheckOptions(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return USAGE_EXIT;
+  }
+  if (options === null) {
+    process.stdout.write(CHECK_HELP);
+    return 0;
+  }
+  const report = await checkServer(options, options.json ? silentConsole : openConsole(process.stdout));
+  if (options.json) console.log(JSON.stringify(report, null, 2));
+  return report.ok ? 0 : 1;
+}
+
+async function checkServer(options: CheckOptions, show: CheckConsole): Promise<CheckReport> {
+  const report: CheckReport = {
+    url: options.url,
+    ok: false,
+    failed: [],
+    warnings: [],
+    health: null,
+    load: null,
+    liveUpdates: null,
+    rowsReadBack: null,
+    rowsRemoved: null,
+  };
+  const parts = new PartRunner(report, show);
+  show.say(`Checking ${options.url}`);
+
+  await parts.run("connectivity", () => checkConnectivity(report, parts));
+  if (report.health !== null) {
+    await parts.run("load", () => checkLoad(options, report, parts));
+    await checkSaves(options, report, parts);
+  }
+
+  report.ok = report.failed.length === 0;
+  show.say(report.ok ? "All is well." : `Not well: ${report.failed.join(", ")}.`);
+  return report;
+}
+
+/** Runs parts one after another and keeps the report's lists and what is shown in step. */
+class PartRunner {
+  readonly show: CheckConsole;
+  readonly #report: CheckReport;
+
+  constructor(report: CheckReport, show: CheckConsole) {
+    this.#report = report;
+    this.show = show;
+  }
+
+  async run(part: string, check: () => Promise<void>): Promise<void> {
+    this.show.begin(part);
+    try {
+      await check();
+    } catch (error) {
+      if (!(error instanceof CheckFailure)) throw error;
+      this.fail(part, error.message);
+    }
+  }
+
+  fail(part: string, text: string): void {
+    this.#report.failed.push(part);
+    this.show.failed(part, text);
+  }
+
+  warn(part: string, text: string): void {
+    this.#report.warnings.push(`${part}: ${text}`);
+    this.show.warning(part, text);
+  }
+}
+
+async function checkConnectivity(report: CheckReport, parts: PartRunner): Promise<void> {
+  const health = await askHealth(report.url);
+  if (health.status !== 200 || health.state !== "healthy") {
+    throw new CheckFailure(`/health was answered ${health.status}, status ${health.state ?? "missing"}`);
+  }
+  report.health = health;
+  parts.show.ok("connectivity", `/health answered 200, healthy, in ${formatMs(health.tookMs)}`);
+  if (health.pid === null) return parts.fail("process", "/health does not name its process");
+  const mode = health.multiprocess ? `worker ${health.workerId}, one of several processes` : "one process";
+  parts.show.ok("process", `pid ${health.pid}, ${mode}`);
+}
+
+async function checkLoad(options: CheckOptions, report: CheckReport, parts: PartRunner): Promise<void> {
+  const load = await measureLoad(options);
+  report.load = load;
+  const text =
+    `${load.requests} requests, ${Math.min(options.concurrency, load.requests)} at once, ${load.failures} failed; ` +
+    `${formatMs(load.totalMs)} in all, average ${formatMs(load.averageMs)}, p99 ${formatMs(load.p99Ms)}`;
+  if (load.failures > 0) parts.fail("load", `${text}; first: ${load.firstFailure}`);
+  else parts.show.ok("load", text);
+
+  for (const worker of load.workers) {
+    const name = worker.workerId === null ? "" : `worker ${worker.workerId}  `;
+    parts.show.detail(
+      `${name}pid ${worker.pid}  ${worker.requests} requests  ${worker.percent.toFixed(1)} %`,
+    );
+  }
+  judgeSpread(load, report.health?.multiprocess === true, parts);
+}
+
+/** The kernel spreads connections by chance, so an uneven load is worth a warning; a worker with nothing, more. */
+function judgeSpread(load: LoadReport, multiprocess: boolean, parts: PartRunner): void {
+  const answered = load.requests - load.failures;
+  const workers = load.workers.length + load.silentWorkerIds.length;
+  const fairShare = answered / Math.max(1, workers);
+  if (load.silentWorkerIds.length > 0) {
+    const text = `nothing was answered by worker ${load.silentWorkerIds.join(", ")}`;
+    if (fairShare >= FAIR_SHARE_MIN) parts.fail("load distribution", text);
+    else parts.warn("load distribution", `${text}; ${answered} requests are too few to tell why`);
+  } else if (multiprocess && workers === 1) {
+    parts.warn("load distribution", "one worker answered everything");
+  } else if (fairShare >= FAIR_SHARE_MIN) {
+    const uneven = load.workers.find(({ requests }) => requests < fairShare / 2 || requests > fairShare * 2);
+    if (uneven !== undefined) {
+      parts.warn(
+        "load distribution",
+        `uneven: worker ${uneven.workerId} answered ${uneven.percent.toFixed(1)} %`,
+      );
+    }
+  }
+}
+
+async function checkSaves(options: CheckOptions, report: CheckReport, parts: PartRunner): Promise<void> {
+  const ticker = new ThrowAwayTicker(options.url);
+  const removeAndExit = (): void => {
+    void removeRows(ticker, report, parts).finally(() => process.exit(INTERRUPTED_EXIT));
+  };
+  process.once("SIGINT", removeAndExit);
+  try {
+    await parts.run("live updates", () => checkLiveUpdates(ticker, report, parts));
+    await parts.run("read back", async () => {
+      report.rowsReadBack = await ticker.readBack();
+      parts.show.ok("read back", `${report.rowsReadBack} of ${report.rowsReadBack} rows`);
+    });
+    await removeRows(ticker, report, parts);
+  } finally {
+    process.off("SIGINT", removeAndExit);
+  }
+}
+
+async function checkLiveUpdates(
+  ticker: ThrowAwayTicker,
+  report: CheckReport,
+  parts: PartRunner,
+): Promise<void> {
+  const workers = report.load?.workers.length ?? 1;
+  const updates = await measureLiveUpdates({ url: report.url, ticker, workers });
+  report.liveUpdates = updates;
+  const text =
+    `${updates.received} of ${updates.subscribers} subscribers got the update, ` +
+    `average ${formatMs(updates.averageMs)}, slowest ${formatMs(updates.slowestMs)}`;
+  if (updates.received < updates.subscribers)
+    throw new CheckFailure(`${text}; first: ${updates.firstFailure}`);
+  parts.show.ok("live updates", text);
+}
+
+/** A server may refuse user-written SQL; that is no illness, but then somebody should know what stays behind. */
+async function removeRows(ticker: ThrowAwayTicker, report: CheckReport, parts: PartRunner): Promise<void> {
+  if (!ticker.hasRows) return;
+  try {
+    await ticker.remove();
+    report.rowsRemoved = true;
+    parts.show.ok("clean-up", `the rows of ${ticker.ticker} are deleted`);
+  } catch (error) {
+    if (!(error instanceof CheckFailure)) throw error;
+    report.rowsRemoved = false;
+    parts.warn("clean-up", `the rows of ${ticker.ticker} stay in realtime_data: ${error.message}`);
+  }
+}
+
+function formatMs(ms: number): string {
+  return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+}

@@ -1,0 +1,110 @@
+/**
+ * Whether a save through one connection reaches subscribers on others. The kernel spreads connections over the
+ * workers, so enough subscribers sit on all of them.
+ */
+import { asObject, CheckFailure, sendCommand } from "./server-under-check.ts";
+import { type Subscriber, subscribe } from "./subscriber.ts";
+
+export interface LiveUpdatesReport {
+  subscribers: number;
+  received: number;
+  /** Of those that received it, from before the save was sent. */
+  averageMs: number;
+  slowestMs: number;
+  firstFailure: string | null;
+}
+
+/** With four to a worker, one that gets none is a matter of 1 in 50; with one process, eight are plenty. */
+const SUBSCRIBERS_PER_WORKER = 4;
+const SUBSCRIBERS_MIN = 8;
+const SUBSCRIBERS_MAX = 64;
+const FIRST_BID = 1;
+const SECOND_BID = 2;
+
+/** A ticker that nobody else uses, and the rows that a check saves of it. */
+export class ThrowAwayTicker {
+  readonly ticker = `_CHECK_${crypto.randomUUID().slice(0, 8)}`;
+  readonly #url: string;
+  #saved: number[] = [];
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  get hasRows(): boolean {
+    return this.#saved.length > 0;
+  }
+
+  async saveBid(price: number): Promise<void> {
+    const timestamp = new Date().toISOString();
+    // Counted before the answer: after a lost answer the row may be there all the same, and must be deleted.
+    this.#saved.push(price);
+    await sendCommand(this.#url, "save_realtime_data", {
+      ticker: this.ticker,
+      data: [{ timestamp, price, size: 1, ask_price: price + 1, ask_size: 1 }],
+      index_col: "timestamp",
+      data_type: "quote",
+    });
+  }
+
+  /** @throws CheckFailure unless exactly the saved rows are there. @returns How many. */
+  async readBack(): Promise<number> {
+    const prices = (await this.#readRows()).map((row) => asObject(row).price);
+    if (prices.join() === this.#saved.join()) return prices.length;
+    throw new CheckFailure(
+      `saved the prices ${this.#saved.join(", ")}, read back ${prices.join(", ") || "none"}`,
+    );
+  }
+
+  async remove(): Promise<void> {
+    await sendCommand(this.#url, "execute_sql", {
+      sql_query: "DELETE FROM realtime_data WHERE ticker = ?",
+      query_type: "raw",
+      query_params: [this.ticker],
+    });
+    const left = (await this.#readRows()).length;
+    if (left > 0) throw new CheckFailure(`${left} rows are still there after deleting them`);
+  }
+
+  async #readRows(): Promise<unknown[]> {
+    const body = await sendCommand(this.#url, "get_realtime_data", {
+      ticker: this.ticker,
+      data_type: "quote",
+    });
+    return Array.isArray(body.data) ? body.data : [];
+  }
+}
+
+export async function measureLiveUpdates(options: {
+  url: string;
+  ticker: ThrowAwayTicker;
+  workers: number;
+}): Promise<LiveUpdatesReport> {
+  const count = Math.min(
+    SUBSCRIBERS_MAX,
+    Math.max(SUBSCRIBERS_MIN, options.workers * SUBSCRIBERS_PER_WORKER),
+  );
+  const wsUrl = `${options.url.replace(/^http/, "ws")}/ws?symbol=${options.ticker.ticker}`;
+
+  await options.ticker.saveBid(FIRST_BID);
+  const opened = await Promise.allSettled(Array.from({ length: count }, () => subscribe(wsUrl)));
+  const subscribers = opened.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+  try {
+    const savedAt = performance.now();
+    const waits = subscribers.map((subscriber: Subscriber) => subscriber.awaitBid(SECOND_BID));
+    const [received] = await Promise.all([Promise.allSettled(waits), options.ticker.saveBid(SECOND_BID)]);
+    const failed = [...opened, ...received].find((outcome) => outcome.status === "rejected");
+    const delaysMs = received.flatMap((outcome) =>
+      outcome.status === "fulfilled" ? [outcome.value - savedAt] : [],
+    );
+    return {
+      subscribers: count,
+      received: delaysMs.length,
+      averageMs: delaysMs.reduce((sum, ms) => sum + ms, 0) / Math.max(1, delaysMs.length),
+      slowestMs: Math.max(0, ...delaysMs),
+      firstFailure: failed === undefined ? null : String(failed.reason.message),
+    };
+  } finally {
+    for (const subscriber of subscribers) subscriber.close();
+  }
+}

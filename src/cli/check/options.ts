@@ -1,0 +1,84 @@
+/** The command line of `check`. */
+import { parseArgs } from "node:util";
+import { UsageError } from "../../config/usage-error.ts";
+
+export interface CheckOptions {
+  /** Without a slash at its end. */
+  url: string;
+  requests: number;
+  concurrency: number;
+  json: boolean;
+}
+
+const DEFAULT_SERVER = "http://localhost:8080";
+const DEFAULT_REQUESTS = 50;
+const REQUESTS_MAX = 100_000;
+/** As many as Bun's fetch has under way at once. */
+const CONCURRENCY_MAX = 256;
+
+export const CHECK_HELP = `Usage: stock-db-server check [URL] [options]
+
+Tests a running server the way its clients use it: is it there, which processes answer, how the load spreads over
+its workers, and whether a save through one connection reaches subscribers on all the others. It saves two quotes of a
+ticker of its own and deletes them afterwards.
+
+  URL               default ${DEFAULT_SERVER}
+  --requests N      requests in the load test, each on its own connection (default ${DEFAULT_REQUESTS})
+  --concurrency N   how many of them at once, 1 to ${CONCURRENCY_MAX} (default: all, up to ${CONCURRENCY_MAX})
+  --json            print one JSON object instead of lines
+  --help
+
+Exit codes: 0 all is well, 1 something is not, 2 wrong usage.
+`;
+
+/** @returns null when help was asked for. @throws UsageError */
+export function parseCheckOptions(argv: string[]): CheckOptions | null {
+  const { values, positionals } = parseFlags(argv);
+  if (values.help) return null;
+  if (positionals.length > 1) throw new UsageError(`check: expected one URL, got ${positionals.join(" ")}`);
+
+  const requests = readCount("--requests", values.requests, REQUESTS_MAX) ?? DEFAULT_REQUESTS;
+  return {
+    url: readUrl(positionals[0] ?? DEFAULT_SERVER),
+    requests,
+    concurrency:
+      readCount("--concurrency", values.concurrency, CONCURRENCY_MAX) ?? Math.min(requests, CONCURRENCY_MAX),
+    json: values.json ?? false,
+  };
+}
+
+function parseFlags(argv: string[]) {
+  try {
+    return parseArgs({
+      args: argv,
+      allowPositionals: true,
+      options: {
+        requests: { type: "string" },
+        concurrency: { type: "string" },
+        json: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    // What follows the first sentence explains a "--" that nobody here needs.
+    throw new UsageError(`check: ${message.split(". ", 1)[0]}; see check --help`);
+  }
+}
+
+function readUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new UsageError(`check: "${text}": expected a URL such as ${DEFAULT_SERVER}`);
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+function readCount(flag: string, text: string | undefined, max: number): number | undefined {
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > max) {
+    throw new UsageError(`check: ${flag} "${text}": expected a whole number from 1 to ${max}`);
+  }
+  return count;
+}

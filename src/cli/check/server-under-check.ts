@@ -1,0 +1,77 @@
+/** The few requests that a check makes, each on a connection of its own, so that every worker gets its share. */
+
+/** No answer of a healthy server takes longer. */
+export const ANSWER_TIMEOUT_MS = 10_000;
+
+export interface HealthAnswer {
+  status: number;
+  /** "healthy" when all is well. */
+  state: string | null;
+  pid: number | null;
+  /** null in a server of one process. */
+  workerId: number | null;
+  multiprocess: boolean;
+  tookMs: number;
+}
+
+/** A part of the check that did not go as it should; the message says what happened. */
+export class CheckFailure extends Error {
+  override name = "CheckFailure";
+}
+
+/** @throws CheckFailure when there is no answer, or none that a server like this gives. */
+export async function askHealth(url: string): Promise<HealthAnswer> {
+  const startedAt = performance.now();
+  const { status, body } = await request(`${url}/health`, {});
+  const tookMs = performance.now() - startedAt;
+  const process = asObject(body.process);
+  return {
+    status,
+    state: typeof body.status === "string" ? body.status : null,
+    pid: asNumber(process.pid),
+    workerId: asNumber(process.worker_id),
+    multiprocess: process.multiprocess_mode === true,
+    tookMs,
+  };
+}
+
+/** @returns The body of the 200 answer. @throws CheckFailure for any other. */
+export async function sendCommand(
+  url: string,
+  command: string,
+  params: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  const { status, body } = await request(`${url}/db_command`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ command, params }),
+  });
+  if (status === 200) return body;
+  throw new CheckFailure(`${command} was answered ${status}: ${String(body.error ?? "no reason given")}`);
+}
+
+async function request(
+  url: string,
+  { headers, ...init }: RequestInit & { headers?: Record<string, string> },
+): Promise<{ status: number; body: Record<string, unknown> }> {
+  try {
+    const response = await fetch(url, {
+      ...init,
+      headers: { ...headers, Connection: "close" },
+      keepalive: false,
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    });
+    return { status: response.status, body: asObject(await response.json()) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CheckFailure(`${url}: ${reason}`, { cause: error });
+  }
+}
+
+export function asObject(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function asNumber(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
+}

@@ -1,0 +1,96 @@
+/** One WebSocket client of one ticker, on a connection of its own. */
+import { asObject, CheckFailure } from "./server-under-check.ts";
+
+export interface Subscriber {
+  /** Waits for a quote with that bid price. @returns When it came, on the clock of `performance.now()`. */
+  awaitBid(price: number): Promise<number>;
+  close(): void;
+}
+
+const SUBSCRIBE_TIMEOUT_MS = 10_000;
+const DELIVERY_TIMEOUT_MS = 10_000;
+
+/**
+ * Subscribes, and returns at the socket's first price. The ticker must have one: it is the sign that the subscription
+ * is in force, and that no later update can be missed.
+ *
+ * @param wsUrl `ws://host:port/ws?symbol=…`
+ * @throws CheckFailure when the socket doesn't open, or its first price doesn't come.
+ */
+export async function subscribe(wsUrl: string): Promise<Subscriber> {
+  const socket = new WebSocket(wsUrl);
+  const firstPrice = Promise.withResolvers<void>();
+  const cameAt = new Map<number, number>();
+  let waiting: { price: number; resolve(at: number): void; reject(error: Error): void } | null = null;
+  let failure: CheckFailure | null = null;
+
+  const fail = (reason: string): void => {
+    failure ??= new CheckFailure(reason);
+    firstPrice.reject(failure);
+    waiting?.reject(failure);
+  };
+  socket.onmessage = ({ data }) => {
+    const frame = readFrame(String(data));
+    if (frame === null) return fail(`a WebSocket got a frame that is not JSON: ${String(data).slice(0, 80)}`);
+    if (frame.type === "initial_price") firstPrice.resolve();
+    for (const price of bidsOf(frame)) {
+      cameAt.set(price, performance.now());
+      if (waiting?.price === price) waiting.resolve(performance.now());
+    }
+  };
+  socket.onerror = () => fail("a WebSocket failed");
+  socket.onclose = ({ code, reason }) => fail(`a WebSocket was closed with ${code} ${reason}`.trim());
+
+  try {
+    await within(SUBSCRIBE_TIMEOUT_MS, "the first price of a subscription", firstPrice.promise);
+  } catch (error) {
+    socket.terminate();
+    throw error;
+  }
+  return {
+    async awaitBid(price) {
+      const already = cameAt.get(price);
+      if (already !== undefined) return already;
+      if (failure !== null) throw failure;
+      const update = new Promise<number>((resolve, reject) => {
+        waiting = { price, resolve, reject };
+      });
+      return await within(DELIVERY_TIMEOUT_MS, "an update", update);
+    },
+    close() {
+      socket.onerror = null;
+      socket.onclose = null;
+      socket.close(1000);
+      fail("the subscriber was closed");
+    },
+  };
+}
+
+function readFrame(text: string): Record<string, unknown> | null {
+  try {
+    return asObject(asObject(JSON.parse(text)).data);
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+function bidsOf(frame: Record<string, unknown>): number[] {
+  if (frame.type !== "quote" || !Array.isArray(frame.payload)) return [];
+  return frame.payload.map((quote) => asObject(quote).bid_price).filter((price) => typeof price === "number");
+}
+
+async function within<T>(deadlineMs: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: Timer | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new CheckFailure(`${what} did not come within ${deadlineMs} ms`)),
+      deadlineMs,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

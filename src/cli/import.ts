@@ -1,0 +1,97 @@
+/** `stock-db-server import`: CSV files into a running server, or straight into a database file. */
+import type { Durability } from "../config/settings.ts";
+import { UsageError } from "../config/usage-error.ts";
+import { USAGE_EXIT } from "../protocol/control.ts";
+import { type ImportResult, importFiles } from "./import/import-files.ts";
+import { IMPORT_HELP, type ImportOptions, parseImportOptions } from "./import/options.ts";
+import { serverTarget } from "./import/server-target.ts";
+import { fileTarget, type ImportDatabase, type ImportTarget } from "./import/target.ts";
+import { formatCount, silentProgress, startProgress } from "./progress.ts";
+
+export interface ImportDeps {
+  /** Creates the file if it isn't there. Throws when it can't be had, as when a server has it open. */
+  openDatabase(dbFile: string, durability: Durability): ImportDatabase | Promise<ImportDatabase>;
+}
+
+/** @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage. */
+export async function runImport(argv: string[], deps: ImportDeps): Promise<number> {
+  let options: ImportOptions | null;
+  try {
+    options = parseImportOptions(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return USAGE_EXIT;
+  }
+  if (options === null) {
+    process.stdout.write(IMPORT_HELP);
+    return 0;
+  }
+
+  let target: ImportTarget;
+  try {
+    target = await openTarget(options, deps);
+  } catch (error) {
+    console.error(`import: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  }
+  const startedAt = performance.now();
+  const result = await importInto(target, options).finally(() => target.close());
+  report(options, target, result, (performance.now() - startedAt) / 1_000);
+  return result.stoppedBy === null ? 0 : 1;
+}
+
+async function openTarget({ target }: ImportOptions, deps: ImportDeps): Promise<ImportTarget> {
+  if ("serverUrl" in target) return serverTarget({ url: target.serverUrl });
+  return fileTarget(target.dbFile, await deps.openDatabase(target.dbFile, "full"));
+}
+
+async function importInto(target: ImportTarget, options: ImportOptions): Promise<ImportResult> {
+  const progress = options.quiet ? silentProgress : startProgress(process.stderr);
+  return await importFiles({
+    ...options,
+    target,
+    progress,
+    onInferred: (kind) => {
+      if (!options.quiet)
+        console.error(`neither --interval nor --type given: the columns say ${nameOf(kind)}s`);
+    },
+  });
+}
+
+function report(options: ImportOptions, target: ImportTarget, result: ImportResult, seconds: number): void {
+  for (const reason of result.skippedReasons) console.error(`skipped ${reason}`);
+  const unnamed = result.rowsSkipped - result.skippedReasons.length;
+  if (unnamed > 0) console.error(`skipped ${formatCount(unnamed)} more`);
+
+  if (result.stoppedBy !== null) console.error(`import: ${result.stoppedBy}`);
+  if (options.json) {
+    const { files, ticker } = options;
+    console.log(
+      JSON.stringify({
+        ok: result.stoppedBy === null,
+        files,
+        ticker,
+        target: target.name,
+        seconds,
+        ...result,
+      }),
+    );
+    return;
+  }
+  const skipped = options.skipBad ? `, ${describeRows(result.rowsSkipped, "bad row")} left out` : "";
+  const rate = formatCount(result.rowsStored / Math.max(seconds, 0.001));
+  const line =
+    `${describeRows(result.rowsStored, nameOf(result.kind))} of ${options.ticker} stored in ${target.name}${skipped}; ` +
+    `${seconds.toFixed(1)} s, ${rate} rows/s`;
+  console.log(result.stoppedBy === null ? line : `stopped: ${line}`);
+}
+
+function nameOf(kind: ImportResult["kind"]): string {
+  if (kind === null) return "row";
+  return kind === "daily" || kind === "hourly" ? `${kind} bar` : kind;
+}
+
+function describeRows(count: number, name: string): string {
+  return `${formatCount(count)} ${name}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,100 @@
+/** Tells what a file holds by its columns and first stamps. Where these leave a doubt, nothing is guessed. */
+import { type ColumnPlan, CsvError, type CsvKind, planColumns } from "../../market/csv.ts";
+import { parseTimestamp, TimestampError } from "../../market/timestamp.ts";
+
+/** Data rows that are looked at. */
+export const INFERENCE_ROWS = 100;
+
+export class AmbiguousKindError extends Error {
+  override name = "AmbiguousKindError";
+}
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const ASK_FOR_INTERVAL = "pass --interval daily or --interval hourly";
+const ASK_FOR_TYPE = "pass --type quote or --type trade";
+/** A time of 00:00, to any precision, with or without a zone behind it. */
+const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*)?$/;
+
+/**
+ * @param rows Of the first data rows; those whose stamp can't be read are left aside.
+ * @throws AmbiguousKindError saying what to pass.
+ */
+export function inferKind(header: readonly string[], rows: readonly (readonly string[])[]): CsvKind {
+  const bars = planOrNull(header, "hourly");
+  const trade = planOrNull(header, "trade");
+  const quote = planOrNull(header, "quote");
+  if (bars !== null && (trade ?? quote) !== null) {
+    throw new AmbiguousKindError(`the columns fit bars and ticks: ${ASK_FOR_INTERVAL}, or ${ASK_FOR_TYPE}`);
+  }
+  if (bars !== null) return inferInterval(bars, rows);
+  if (quote !== null && hasAskOrBid(quote)) return "quote";
+  if (trade !== null) return "trade";
+  if (quote !== null) {
+    throw new AmbiguousKindError(
+      `the columns have a price, but neither a size nor an ask price: ${ASK_FOR_TYPE}`,
+    );
+  }
+  throw new AmbiguousKindError(
+    `the columns ${header.map((name) => JSON.stringify(name.slice(0, 40))).join(", ")} are neither bars ` +
+      "(date, open, high, low, close, volume) nor ticks (timestamp, price, size): expected a header of these names",
+  );
+}
+
+function hasAskOrBid(quote: ColumnPlan): boolean {
+  return quote.numbers.some(({ name, column }) => name === "ask_price" || /bid/i.test(column));
+}
+
+/** Daily bars stand at midnight as written, if they have a time at all; hourly ones an hour or more apart within days. */
+function inferInterval(plan: ColumnPlan, rows: readonly (readonly string[])[]): CsvKind {
+  const stamps = rows.flatMap((fields) => readStamp(plan, fields) ?? []);
+  if (stamps.length === 0)
+    throw new AmbiguousKindError(`no row tells the time of its bar: ${ASK_FOR_INTERVAL}`);
+
+  const instants = [...new Set(stamps.map((stamp) => stamp.ms))].sort((a, b) => a - b);
+  if (stamps.every((stamp) => stamp.atMidnight)) {
+    if (instants.length > 1 || stamps.some((stamp) => !stamp.hasTime)) return "daily";
+    throw new AmbiguousKindError(`a single bar at midnight may be of a day or an hour: ${ASK_FOR_INTERVAL}`);
+  }
+  const gaps = instants.slice(1).map((ms, i) => ms - (instants[i] ?? ms));
+  const shortest = Math.min(...gaps);
+  if (shortest < HOUR_MS) {
+    throw new AmbiguousKindError(
+      `the bars are less than an hour apart: if that is meant, ${ASK_FOR_INTERVAL}`,
+    );
+  }
+  if (shortest < DAY_MS) return "hourly";
+  throw new AmbiguousKindError(`the bars have a time, but only one a day: ${ASK_FOR_INTERVAL}`);
+}
+
+interface SeenStamp {
+  ms: number;
+  hasTime: boolean;
+  atMidnight: boolean;
+}
+
+function readStamp(plan: ColumnPlan, fields: readonly string[]): SeenStamp | null {
+  const text = plan.stampIndexes.map((index) => fields[index] ?? "").join(" ");
+  try {
+    const canonical = parseTimestamp(text);
+    if (canonical === null) return null;
+    const hasTime = text.includes(":");
+    return {
+      ms: Date.parse(`${canonical.replace(" ", "T")}Z`),
+      hasTime,
+      atMidnight: hasTime ? MIDNIGHT.test(text) : MIDNIGHT.test(canonical),
+    };
+  } catch (error) {
+    if (error instanceof TimestampError) return null;
+    throw error;
+  }
+}
+
+function planOrNull(header: readonly string[], kind: CsvKind): ColumnPlan | null {
+  try {
+    return planColumns(header, kind);
+  } catch (error) {
+    if (error instanceof CsvError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,89 @@
+/** Sends an import's rows to a running server, patiently: a save can be repeated without harm. */
+import { describeRefusal, type ImportTarget, type SaveCommand, TargetError } from "./target.ts";
+
+export interface ServerTargetOptions {
+  /** Without a slash at its end. */
+  url: string;
+  /** Pause before the given retry, 1 the first, in ms. */
+  retryDelayMs?: (retry: number) => number;
+}
+
+/** With the pauses at least 8 s: longer than the server takes to restart. */
+const ATTEMPTS_MAX = 8;
+const RETRY_BASE_MS = 100;
+const RETRY_PAUSE_MAX_MS = 5_000;
+const ANSWER_TIMEOUT_MS = 60_000;
+/** "Later" in HTTP: too many requests, and unavailable. */
+const RETRIED_STATUSES = new Set([429, 503]);
+
+export function serverTarget({ url, retryDelayMs = jitteredDelayMs }: ServerTargetOptions): ImportTarget {
+  let everAnswered = false;
+
+  async function save(command: SaveCommand): Promise<void> {
+    const body = JSON.stringify(command);
+    let lastReason = "";
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+      if (attempt > 1) await Bun.sleep(retryDelayMs(attempt - 1));
+      const answer = await post(`${url}/db_command`, body);
+      if (answer.kind === "answered") {
+        everAnswered = true;
+        if (answer.status === 200) return;
+        if (!RETRIED_STATUSES.has(answer.status))
+          throw new TargetError(`${url} refused the rows: ${answer.reason}`);
+      } else if (!everAnswered && answer.refused) {
+        throw new TargetError(
+          `cannot reach ${url}: ${answer.reason}. Is the server running? --to names another server, --db-file a database file`,
+        );
+      }
+      lastReason = answer.reason;
+    }
+    throw new TargetError(`${url} did not store the rows in ${ATTEMPTS_MAX} attempts: ${lastReason}`);
+  }
+
+  return { name: url, save, close() {} };
+}
+
+type Answer =
+  | { kind: "answered"; status: number; reason: string }
+  /** `refused`: nothing listens there. Otherwise the connection was lost or too slow, and the rows may be stored. */
+  | { kind: "lost"; refused: boolean; reason: string };
+
+async function post(url: string, body: string): Promise<Answer> {
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body,
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    });
+    const text = await response.text();
+    return { kind: "answered", status: response.status, reason: readReason(response, text) };
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    const refused = code === "ConnectionRefused" || code === "ECONNREFUSED";
+    return { kind: "lost", refused, reason: refused ? "connection refused" : message };
+  }
+}
+
+/** The server's own words; a proxy's answer, or Bun's bare 413, has none. */
+function readReason(response: Response, text: string): string {
+  const status = `${response.status} ${response.statusText}`.trim();
+  try {
+    const body: unknown = JSON.parse(text);
+    if (isErrorBody(body)) return `${describeRefusal(body)} (${status})`;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  if (response.status === 413) return `${status}: a batch is over its --max-body-mb; try a smaller --batch`;
+  return status;
+}
+
+function isErrorBody(body: unknown): body is { error: string; details?: string } {
+  return typeof body === "object" && body !== null && "error" in body && typeof body.error === "string";
+}
+
+/** Jitter, because importers that lost the same server must not come back together. */
+function jitteredDelayMs(retry: number): number {
+  const pauseMs = Math.min(RETRY_PAUSE_MAX_MS, RETRY_BASE_MS * 2 ** retry);
+  return pauseMs * (0.5 + Math.random() / 2);
+}

@@ -1,0 +1,67 @@
+/** Where an import puts its rows: a running server, or a database file. Both take the same commands. */
+import { toSaveTicks } from "../../commands/save-realtime-data.ts";
+import { toSaveBars } from "../../commands/save-stock-data.ts";
+import { RequestError } from "../../protocol/errors.ts";
+import type { Save, SaveOutcome } from "../../storage/contract.ts";
+
+/** A command as `POST /db_command` takes it. */
+export interface SaveCommand {
+  command: "save_stock_data" | "save_realtime_data";
+  params: Record<string, unknown>;
+}
+
+export interface ImportTarget {
+  /** For messages. */
+  name: string;
+  /**
+   * Returns when the rows are stored. Saving the same command again is harmless.
+   * @throws TargetError when they are not, and trying again has not helped.
+   */
+  save(command: SaveCommand): Promise<void>;
+  close(): void;
+}
+
+export class TargetError extends Error {
+  override name = "TargetError";
+}
+
+/** A database file opened by the one program that writes to it. */
+export interface ImportDatabase {
+  commit(saves: Save[]): SaveOutcome[];
+  close(): void;
+}
+
+export function fileTarget(name: string, database: ImportDatabase): ImportTarget {
+  return {
+    name,
+    async save(command) {
+      const [outcome] = commit(name, database, toSave(command));
+      if (outcome?.ok) return;
+      throw new TargetError(outcome === undefined ? `${name} gave no answer` : describeRefusal(outcome));
+    },
+    close: () => database.close(),
+  };
+}
+
+function commit(name: string, database: ImportDatabase, save: Save): SaveOutcome[] {
+  try {
+    return database.commit([save]);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new TargetError(`cannot write to ${name}: ${reason}`, { cause: error });
+  }
+}
+
+/** With the server's own validation, so that a file takes what a server takes. */
+function toSave({ command, params }: SaveCommand): Save {
+  try {
+    return command === "save_stock_data" ? toSaveBars(params).save : toSaveTicks(params).save;
+  } catch (error) {
+    if (error instanceof RequestError) throw new TargetError(describeRefusal(error.body()), { cause: error });
+    throw error;
+  }
+}
+
+export function describeRefusal({ error, details }: { error: string; details?: string }): string {
+  return details === undefined ? error : `${error} (${details})`;
+}

@@ -1,0 +1,91 @@
+/**
+ * Shows how far a long command has come, on standard error so that standard output stays a result: a bar that
+ * redraws itself on a terminal, a plain line every few seconds anywhere else.
+ */
+
+export interface Progress {
+  /** Rows dealt with so far, and bytes read so far. Cheap enough to be called for every batch. */
+  update(state: ProgressState): void;
+  /** Takes the bar off the terminal. Call it before printing anything else, and again is harmless. */
+  end(): void;
+}
+
+export interface ProgressState {
+  rows: number;
+  bytesRead: number;
+  /** null when the size can't be known, as with standard input. */
+  bytesTotal: number | null;
+}
+
+/** What is needed of a stream to draw on it. */
+export interface ProgressOutput {
+  isTTY?: boolean;
+  columns?: number;
+  write(text: string): unknown;
+}
+
+const REDRAW_EVERY_MS = 100;
+const PLAIN_LINE_EVERY_MS = 5_000;
+const BAR_CELLS = 24;
+const DEFAULT_COLUMNS = 80;
+
+/** @param nowMs Monotonic milliseconds; a parameter so that a test can set the time. */
+export function startProgress(
+  output: ProgressOutput,
+  nowMs: () => number = () => performance.now(),
+): Progress {
+  const onTerminal = output.isTTY === true;
+  const everyMs = onTerminal ? REDRAW_EVERY_MS : PLAIN_LINE_EVERY_MS;
+  const startedAt = nowMs();
+  let lastShownAt = startedAt;
+  let barShown = false;
+
+  return {
+    update(state) {
+      const now = nowMs();
+      if (now - lastShownAt < everyMs) return;
+      lastShownAt = now;
+      const text = describeProgress(state, (now - startedAt) / 1_000);
+      if (!onTerminal) {
+        output.write(`${text}\n`);
+        return;
+      }
+      const line = `${drawBar(state)}${text}`.slice(0, (output.columns ?? DEFAULT_COLUMNS) - 1);
+      output.write(`\r\x1b[2K${line}`);
+      barShown = true;
+    },
+    end() {
+      if (barShown) output.write("\r\x1b[2K");
+      barShown = false;
+    },
+  };
+}
+
+/** For `--quiet`. */
+export const silentProgress: Progress = { update() {}, end() {} };
+
+export function formatCount(count: number): string {
+  return Math.round(count).toLocaleString("en-US");
+}
+
+function describeProgress(state: ProgressState, elapsedS: number): string {
+  const rate = elapsedS > 0 ? state.rows / elapsedS : 0;
+  const share = shareOf(state);
+  const read = share === null ? formatMegabytes(state.bytesRead) : `${Math.floor(share * 100)} %`;
+  return `${formatCount(state.rows)} rows, ${read} read, ${formatCount(rate)} rows/s`;
+}
+
+function drawBar(state: ProgressState): string {
+  const share = shareOf(state);
+  if (share === null) return "";
+  const filled = Math.round(share * BAR_CELLS);
+  return `[${"#".repeat(filled)}${".".repeat(BAR_CELLS - filled)}] `;
+}
+
+function shareOf({ bytesRead, bytesTotal }: ProgressState): number | null {
+  return bytesTotal === null || bytesTotal === 0 ? null : Math.min(1, bytesRead / bytesTotal);
+}
+
+function formatMegabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
