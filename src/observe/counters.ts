@@ -1,0 +1,45 @@
+/** What one process has done since its start. Plain numbers, since they are raised on every request. */
+export interface Counters {
+  requests: number;
+  /** Answers with status 400–499. */
+  clientErrors: number;
+  /** Answers with status 500 and above. */
+  serverErrors: number;
+  /** Saves answered with success, and the rows they carried. */
+  saves: number;
+  rowsSaved: number;
+  /** WebSocket frames handed to sockets. */
+  framesPublished: number;
+  /** Open now; the only one that also falls. */
+  subscribers: number;
+  /** Closed because they didn't read. */
+  subscribersCutOff: number;
+  sqlRuns: number;
+  /** Of these, stopped at --sql-timeout. */
+  sqlTimeouts: number;
+}
+
+export function createCounters(): Counters {
+  return {
+    requests: 0,
+    clientErrors: 0,
+    serverErrors: 0,
+    saves: 0,
+    rowsSaved: 0,
+    framesPublished: 0,
+    subscribers: 0,
+    subscribersCutOff: 0,
+    sqlRuns: 0,
+    sqlTimeouts: 0,
+  };
+}
+
+export function countAnswer(counters: Counters, status: number): void {
+  counters.requests++;
+  if (status >= 500) counters.serverErrors++;
+  else if (status >= 400) counters.clientErrors++;
+}
+
+export function snapshot(counters: Counters): Readonly<Counters> {
+  return { ...counters };
+}

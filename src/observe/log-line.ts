@@ -1,0 +1,41 @@
+import type { LogLevel } from "../config/settings.ts";
+import { atomicPipeBytes } from "./standard-output.ts";
+
+/** A longer line is cut: so a line is always written in one piece. */
+export const lineBytesMax = atomicPipeBytes;
+
+/**
+ * `2024-01-20T10:30:45.123 [PID:1234] [Worker-0] [INFO] - message` and a line end; time in UTC. One process, supervisor
+ * and hub have no `[Worker-N]`.
+ */
+export function formatLine(level: LogLevel, worker: number | null, message: string): string {
+  const time = new Date().toISOString().slice(0, -1);
+  const who = worker === null ? "" : ` [Worker-${worker}]`;
+  return cut(`${time} [PID:${process.pid}]${who} [${level}] - ${escapeControls(message)}`);
+}
+
+/** C0 and C1 controls, DEL, and the two line ends of Unicode: what could fake a line or move a terminal's cursor. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const CONTROLS = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
+
+const SHORT: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+export function escapeControls(text: string): string {
+  return text.replace(CONTROLS, (char) => SHORT[char] ?? escapeCode(char.charCodeAt(0)));
+}
+
+function escapeCode(code: number): string {
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16)}`;
+}
+
+function cut(line: string): string {
+  // A UTF-16 unit takes up to three bytes: most lines need no counting.
+  if (line.length * 3 < lineBytesMax) return `${line}\n`;
+  const bytes = Buffer.from(line);
+  if (bytes.length < lineBytesMax) return `${line}\n`;
+  const mark = `… (${bytes.length} bytes)\n`;
+  // Cutting inside a character would leave U+FFFD, three bytes long.
+  let end = lineBytesMax - Buffer.byteLength(mark);
+  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.toString("utf8", 0, end) + mark;
+}
