@@ -6,8 +6,8 @@ import type { Settings } from "../config/settings.ts";
 
 /** Handed to a child in the environment variable STOCK_DB_CHILD, as JSON. Never in argv: a settings value may hold a password. */
 export interface ChildBrief {
-  role: "hub" | "worker";
-  /** 0 … N-1 for a worker, -1 for the hub. */
+  role: "hub" | "worker" | "sql-runner";
+  /** 0 … N-1 for a worker, -1 for the others. */
   workerId: number;
   /** `port` is the real one: the supervisor has replaced 0. */
   settings: Settings;

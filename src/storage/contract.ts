@@ -24,31 +24,34 @@ export interface TickRange {
 }
 
 /**
- * A JSON array of rows, `[{…},{…}]`, oldest first. Small answers are one text; a large one comes in pieces that
- * together make the array, read from one snapshot, at the pace of whoever iterates; `return()` frees its connection.
+ * A whole answer, `{"data":[{…},{…}]}`, oldest row first. A small one is one text; a large one comes in pieces that
+ * together make it, read from one snapshot, at the pace of whoever iterates; `return()` frees its connection.
  */
 export type JsonRows =
   | { empty: true }
   | { empty: false; text: string }
   | { empty: false; chunks: AsyncIterable<string> };
 
-/** stamp, open, high, low, close, volume, write_timestamp */
+/** A volume or size; text holds the digits of an integer of 64 bits that a double can't. */
+export type Count = number | string;
+
+/** stamp, open, high, low, close, volume */
 export type BarRow = [
   stamp: string,
   open: number | null,
   high: number | null,
   low: number | null,
   close: number | null,
-  volume: number | null,
+  volume: Count | null,
 ];
 
 /** `seq` null: the record sent none, see `SaveTicks`. */
 export type TickRow = [
   stamp: string,
   price: number | null,
-  size: number | null,
+  size: Count | null,
   askPrice: number | null,
-  askSize: number | null,
+  askSize: Count | null,
   seq: number | null,
 ];
 
@@ -81,7 +84,7 @@ export type Save = SaveBars | SaveTicks;
 
 export interface LatestTicksQuery {
   ticker: string;
-  /** null: every type. */
+  /** null: quotes and trades. */
   type: string | null;
   limit: number;
 }
@@ -98,6 +101,8 @@ export interface StockReader {
   previousClose(ticker: string): number | null | Promise<number | null>;
   /** Open of the daily bar of that date, `YYYY-MM-DD`. */
   openingPrice(ticker: string, date: string): number | null | Promise<number | null>;
+  /** Volume of the daily bar of that date. */
+  dailyVolume(ticker: string, date: string): number | null | Promise<number | null>;
   /** Throws if the database doesn't answer. */
   probe(): void | Promise<void>;
   pool(): PoolFigures;
@@ -113,13 +118,22 @@ export interface PoolFigures {
 }
 
 /** The outcome of one save of a batch. */
-export type SaveOutcome = { ok: true; stored: number } | { ok: false; status: number; error: string; details?: string };
+export type SaveOutcome =
+  | { ok: true; stored: number }
+  | { ok: false; status: number; error: string; details?: string };
+
+/** A program other than the server holds the database's write lock; the same commit may work later. */
+export class StorageBusyError extends Error {
+  override name = "StorageBusyError";
+}
 
 /** Owned by the hub, one per database. */
 export interface StockWriter {
   /**
    * Applies the saves in order, in one transaction, each whole or not at all. When this returns, they are
    * as durable as `--durability` says. Throws when the transaction as a whole failed: then nothing is stored.
+   *
+   * @throws StorageBusyError worth another try.
    */
   commit(saves: Save[]): SaveOutcome[];
   /** True when somebody outside of this writer has changed the database since the last call. */

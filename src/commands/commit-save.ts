@@ -1,0 +1,21 @@
+/** The common end of both saves: hand it to the hub, turn its outcome into an answer or an error. */
+import { RequestError } from "../protocol/errors.ts";
+import type { Save } from "../storage/contract.ts";
+import type { CommandCall, CommandContext } from "./context.ts";
+import type { PreparedSave } from "./save-stock-data.ts";
+
+/** @throws RequestError 409 for keys taken with on_duplicate "error", 503 when the database refused. */
+export async function commitSave(
+  { save, skipped }: PreparedSave<Save>,
+  frame: () => string,
+  call: CommandCall,
+  context: CommandContext,
+): Promise<void> {
+  if (skipped > 0) context.warn(`Save of ${save.ticker}: ${skipped} rows without a stamp were left out`);
+  const outcome = await context.save(save, frame, call.text.length);
+  if (outcome.ok) return;
+  throw new RequestError(outcome.status, outcome.error, {
+    ...(outcome.details === undefined ? {} : { details: outcome.details }),
+    ...(outcome.status === 503 ? { retryAfterS: 1 } : {}),
+  });
+}

@@ -1,0 +1,32 @@
+/** What a command may use: the reads of this worker, the hub, the SQL runners. */
+
+import type { SqlRequest } from "../sql/execute.ts";
+import type { SqlAnswer } from "../sql/runner-process.ts";
+import type { Save, SaveOutcome, StockReader } from "../storage/contract.ts";
+
+/** A JSON text, its bytes, or a stream of them: the body of a 200 answer. */
+export type Answer = string | Uint8Array | ReadableStream<Uint8Array>;
+
+export interface CommandContext {
+  reader: StockReader;
+  /** Resolves when committed, and published to the ticker's subscribers. */
+  save(save: Save, frame: () => string, bytes: number): Promise<SaveOutcome>;
+  /** A line in the log at WARNING. */
+  warn(message: string): void;
+  executeSql(request: SqlRequest): Promise<SqlAnswer>;
+}
+
+export interface CommandCall {
+  params: Record<string, unknown>;
+  /** The request as sent, for what a parsed number has lost. */
+  text: string;
+  /** Aborted when the client has gone. */
+  signal: AbortSignal;
+}
+
+export interface Command {
+  name: string;
+  /** One sentence for the reference page. */
+  about: string;
+  run(call: CommandCall, context: CommandContext): Answer | Promise<Answer>;
+}

@@ -1,0 +1,58 @@
+/** execute_sql, and the same over GET: one statement of the user's own, in a runner process. */
+import { badRequest } from "../protocol/errors.ts";
+import { type QueryType, wrapAnswer } from "../sql/execute.ts";
+import { parseExactIntegers, readSqlParams } from "../sql/read-params.ts";
+import type { Answer, Command, CommandContext } from "./context.ts";
+import { isMissing, show } from "./params.ts";
+
+export const executeSqlCommand: Command = {
+  name: "execute_sql",
+  about: "Runs one SQL statement; `select` on a read-only connection.",
+  async run({ params, signal }, context) {
+    const { sql_query: sql, query_type: queryType, query_params: list } = params;
+    if (isMissing(sql) || isMissing(queryType))
+      throw badRequest("Missing 'sql_query' or 'query_type' for execute_sql");
+    if (queryType !== "select" && queryType !== "raw") {
+      throw badRequest("Invalid 'query_type'. Must be 'select' or 'raw'.", `got ${show(queryType)}`);
+    }
+    if (typeof sql !== "string") throw badRequest(`sql_query: got ${show(sql)}, expected text`);
+    const sqlParams = readSqlParams(list ?? []);
+    const answer = await context.executeSql({ sql, params: sqlParams, queryType, allowWrite: true, signal });
+    return wrapAnswer(queryType, answer);
+  },
+};
+
+/** `?sql=` or `?sql_query=`, `query_type`, `query_params` as a JSON list. Never writes: any web page can make a browser send it. */
+export async function sqlOverGet(
+  query: URLSearchParams,
+  signal: AbortSignal,
+  context: CommandContext,
+): Promise<Answer> {
+  const sql = query.get("sql") || query.get("sql_query");
+  if (!sql) throw badRequest("Missing required parameter 'sql' or 'sql_query'");
+  const queryType = (query.get("query_type") ?? "select").toLowerCase();
+  if (queryType !== "select" && queryType !== "raw") {
+    throw badRequest("Invalid 'query_type'. Must be 'select' or 'raw'.", `got ${show(queryType)}`);
+  }
+  const params = readSqlParams(readParamsText(query.get("query_params")));
+  const answer = await context.executeSql({
+    sql,
+    params,
+    queryType: queryType satisfies QueryType,
+    allowWrite: false,
+    signal,
+  });
+  return wrapAnswer(queryType, answer);
+}
+
+function readParamsText(text: string | null): unknown {
+  if (text === null || text === "") return [];
+  let list: unknown;
+  try {
+    list = parseExactIntegers(text);
+  } catch (error) {
+    throw badRequest(`Invalid JSON in 'query_params': ${(error as Error).message}`);
+  }
+  if (!Array.isArray(list)) throw badRequest("'query_params' must be a JSON array");
+  return list;
+}

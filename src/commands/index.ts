@@ -1,0 +1,30 @@
+/** All commands of `POST /db_command`, by name. */
+import type { Command } from "./context.ts";
+import { executeSqlCommand } from "./execute-sql.ts";
+import { getRealtimeData } from "./get-realtime-data.ts";
+import { getStockData } from "./get-stock-data.ts";
+import { getHistoricalData, getLatestData } from "./newest-ticks.ts";
+import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
+import { saveRealtimeData } from "./save-realtime-data.ts";
+import { saveStockData } from "./save-stock-data.ts";
+import { getTodayDailyData, getTodayVolume } from "./today.ts";
+import { unsupportedCommands } from "./unsupported.ts";
+
+export const COMMANDS: ReadonlyMap<string, Command> = new Map(
+  [
+    getStockData,
+    saveStockData,
+    saveRealtimeData,
+    getRealtimeData,
+    getLatestPrice,
+    getLatestPrices,
+    getPreviousClosePrices,
+    getTodayOpeningPrices,
+    executeSqlCommand,
+    getLatestData,
+    getHistoricalData,
+    getTodayDailyData,
+    getTodayVolume,
+    ...unsupportedCommands,
+  ].map((command) => [command.name, command]),
+);

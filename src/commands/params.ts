@@ -1,0 +1,98 @@
+/** Reads of single parameters, with the error texts that clients of the Python server know. */
+import { readTicker, TickerError } from "../market/ticker.ts";
+import { parseBound, TimestampError } from "../market/timestamp.ts";
+import { badRequest } from "../protocol/errors.ts";
+
+/** Tickers of one request. */
+const TICKERS_MAX = 10_000;
+
+export function isMissing(value: unknown): boolean {
+  return (
+    value === undefined ||
+    value === null ||
+    value === "" ||
+    value === 0 ||
+    value === false ||
+    (Array.isArray(value) && value.length === 0) ||
+    (typeof value === "object" && !Array.isArray(value) && Object.keys(value).length === 0)
+  );
+}
+
+/** @throws RequestError 400 with `missing` when absent, or naming a value that is no ticker. */
+export function requireTicker(value: unknown, missing: string): string {
+  if (typeof value === "string" && value !== "" && value.length <= 64) return checkText(value);
+  const ticker = toTicker(value, "ticker");
+  if (ticker === null) throw badRequest(missing);
+  return checkText(ticker);
+}
+
+function toTicker(value: unknown, name: string): string | null {
+  try {
+    return readTicker(value);
+  } catch (error) {
+    if (error instanceof TickerError) throw badRequest(`${name}: ${error.message}`);
+    throw error;
+  }
+}
+
+function checkText(ticker: string): string {
+  if (!ticker.isWellFormed())
+    throw badRequest(`ticker: got ${show(ticker)}, expected text without lone surrogates`);
+  return ticker;
+}
+
+/** Each asked ticker once, in the order asked; the key is what the answer's map uses. */
+export function requireTickers(params: Record<string, unknown>): { key: string; ticker: string | null }[] {
+  const { tickers } = params;
+  if (!Array.isArray(tickers) || tickers.length === 0) {
+    throw badRequest("Missing or invalid 'tickers' parameter (must be a list)");
+  }
+  if (tickers.length > TICKERS_MAX) {
+    throw badRequest(`tickers: got ${tickers.length}, expected at most ${TICKERS_MAX}`);
+  }
+  const byKey = new Map<string, string | null>();
+  for (const value of tickers) {
+    byKey.set(String(value), toTicker(value, "tickers"));
+  }
+  return [...byKey].map(([key, ticker]) => ({ key, ticker }));
+}
+
+export function requireInterval(value: unknown): "daily" | "hourly" {
+  if (value === undefined || value === "daily") return "daily";
+  if (value === "hourly") return "hourly";
+  throw badRequest(`interval: got ${show(value)}, expected "daily" or "hourly"`);
+}
+
+export function readDataType(value: unknown): string {
+  if (value === undefined) return "quote";
+  if (typeof value === "string" && value.isWellFormed()) return value;
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  throw badRequest(`data_type: got ${show(value)}, expected text such as "quote" or "trade"`);
+}
+
+/** @param max a larger limit is an error, not cut. */
+export function readLimit(value: unknown, fallback: number, max: number): number {
+  if (value === undefined || value === null) return fallback;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw badRequest(`limit: got ${show(value)}, expected a whole number from 1 to ${max}`);
+}
+
+export function readBound(
+  params: Record<string, unknown>,
+  name: string,
+  edge: "start" | "end",
+  form: "daily" | "hourly" | "tick",
+): string | null {
+  try {
+    return parseBound(params[name], edge, form);
+  } catch (error) {
+    if (error instanceof TimestampError) throw badRequest(`${name}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** A value in an error message: short, and as JSON so that its type shows. */
+export function show(value: unknown): string {
+  const text = typeof value === "bigint" ? value.toString() : (JSON.stringify(value) ?? String(value));
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}

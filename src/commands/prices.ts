@@ -1,0 +1,50 @@
+/** Single prices: latest of one or many tickers, previous closes, today's openings and volumes. */
+import { newYorkDate } from "../market/timestamp.ts";
+import type { StockReader } from "../storage/contract.ts";
+import type { Command } from "./context.ts";
+import { requireTicker, requireTickers } from "./params.ts";
+
+export const getLatestPrice: Command = {
+  name: "get_latest_price",
+  about:
+    "The newest price of a ticker: of the newest date among its last quote, trade, hourly and daily bar.",
+  async run({ params }, { reader }) {
+    const ticker = requireTicker(params.ticker, "Missing 'ticker'");
+    const found = reader.latestPrice(ticker);
+    const price = found instanceof Promise ? await found : found;
+    return `{"ticker":${JSON.stringify(params.ticker)},"latest_price":${price}}`;
+  },
+};
+
+export const getLatestPrices: Command = {
+  name: "get_latest_prices",
+  about: "The newest price of each ticker of a list.",
+  run: ({ params }, { reader }) => priceMap(params, (ticker) => reader.latestPrice(ticker)),
+};
+
+export const getPreviousClosePrices: Command = {
+  name: "get_previous_close_prices",
+  about: "The close of the second newest daily bar of each ticker; of the only one if there is one.",
+  run: ({ params }, { reader }) => priceMap(params, (ticker) => reader.previousClose(ticker)),
+};
+
+export const getTodayOpeningPrices: Command = {
+  name: "get_today_opening_prices",
+  about: "The open of the daily bar dated today in New York, of each ticker.",
+  run: ({ params }, { reader }) => {
+    const today = newYorkDate(Date.now());
+    return priceMap(params, (ticker) => reader.openingPrice(ticker, today));
+  },
+};
+
+async function priceMap(
+  params: Record<string, unknown>,
+  priceOf: (ticker: string) => ReturnType<StockReader["latestPrice"]>,
+): Promise<string> {
+  const members: string[] = [];
+  for (const { key, ticker } of requireTickers(params)) {
+    const price = ticker === null ? null : await priceOf(ticker);
+    members.push(`${JSON.stringify(key)}:${price}`);
+  }
+  return `{"prices":{${members.join(",")}}}`;
+}

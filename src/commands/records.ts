@@ -1,0 +1,70 @@
+/** Reads of saved records: which member holds the stamp, and numbers as clients send them. */
+import { TimestampError } from "../market/timestamp.ts";
+import { badRequest } from "../protocol/errors.ts";
+import { isObject } from "../protocol/json.ts";
+import type { Count } from "../storage/contract.ts";
+import { show } from "./params.ts";
+
+export type JsonRecord = Record<string, unknown>;
+
+/** Members under their lower-case names: clients write `Close` as well as `close`. */
+export function foldNames(record: JsonRecord): JsonRecord {
+  for (const name in record) {
+    if (name !== name.toLowerCase()) {
+      return Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]));
+    }
+  }
+  return record;
+}
+
+/** Records as sent, each an object. @throws RequestError 400 naming the first that is not. */
+export function requireRecords(data: unknown[]): JsonRecord[] {
+  for (let i = 0; i < data.length; i++) {
+    if (!isObject(data[i])) throw badRequest(`data[${i}]: got ${show(data[i])}, expected an object`);
+  }
+  return data as JsonRecord[];
+}
+
+export function hasMember(records: JsonRecord[], name: string): boolean {
+  return records.some((record) => name in record);
+}
+
+/** The stamp of one record in stored form, or null where it has none. @throws RequestError 400 naming row and value. */
+export function readStamp(
+  parse: (value: unknown) => string | null,
+  record: JsonRecord,
+  name: string,
+  row: number,
+) {
+  try {
+    return parse(record[name]);
+  } catch (error) {
+    if (error instanceof TimestampError) throw badRequest(`data[${row}].${name}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** A price. Numeric text counts as its number, as the database's columns always took it. */
+export function readReal(value: unknown, name: string, row: number): number | null {
+  if (typeof value === "number") return Number.isFinite(value) ? value : null;
+  if (value === undefined || value === null) return null;
+  if (typeof value === "bigint") return Number(value);
+  if (typeof value === "boolean") return Number(value);
+  if (typeof value === "string") {
+    const text = value.trim();
+    if (text === "" || text.toLowerCase() === "nan") return null;
+    const number = Number(text);
+    if (Number.isFinite(number)) return number;
+  }
+  throw badRequest(`data[${row}].${name}: got ${show(value)}, expected a number or null`);
+}
+
+/** A volume or size: like a price, but within 64 bits; one that a double can't hold comes as its digits. */
+export function readCount(value: unknown, name: string, row: number): Count | null {
+  if (typeof value === "bigint") return String(value); // the parser makes one only within 64 bits
+  const number = readReal(value, name, row);
+  if (number !== null && Math.abs(number) >= 2 ** 63) {
+    throw badRequest(`data[${row}].${name}: got ${show(value)}, expected a number within 64 bits`);
+  }
+  return number;
+}

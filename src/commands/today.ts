@@ -1,0 +1,36 @@
+/** get_today_daily_data and get_today_volume: the daily bar dated today, UTC. */
+import { nowText } from "../market/timestamp.ts";
+import type { Command } from "./context.ts";
+import { requireTicker, requireTickers } from "./params.ts";
+import { toAnswer } from "./rows-answer.ts";
+
+export const getTodayDailyData: Command = {
+  name: "get_today_daily_data",
+  about: "The daily bar of a ticker that is dated today (UTC).",
+  async run({ params }, { reader }) {
+    const ticker = requireTicker(params.ticker, "Missing 'ticker'");
+    const today = todayUtc();
+    return toAnswer(
+      await reader.bars({ interval: "daily", ticker, from: today, to: today }),
+      "No data found",
+    );
+  },
+};
+
+export const getTodayVolume: Command = {
+  name: "get_today_volume",
+  about: "The volume of today's (UTC) daily bar of each ticker.",
+  async run({ params }, { reader }) {
+    const today = todayUtc();
+    const members: string[] = [];
+    for (const { key, ticker } of requireTickers(params)) {
+      const volume = ticker === null ? null : await reader.dailyVolume(ticker, today);
+      members.push(`${JSON.stringify(key)}:${volume}`);
+    }
+    return `{"volumes":{${members.join(",")}}}`;
+  },
+};
+
+function todayUtc(): string {
+  return nowText().slice(0, 10);
+}

@@ -1,0 +1,52 @@
+/**
+ * Refuses requests that a foreign web page made a browser send: its `Host` is the page's own name (DNS rebinding), or its
+ * `Origin` is another site. Without this any page could run SQL on a developer's machine.
+ */
+import { isIP } from "node:net";
+
+/** Decisions kept; a flood of made-up names starts over. */
+const KEPT_MAX = 1_000;
+
+export class HostGuard {
+  readonly #names: Set<string>;
+  readonly #kept = new Map<string, boolean>();
+
+  /** @param allowHosts names accepted besides `localhost` and addresses. */
+  constructor(allowHosts: string[]) {
+    this.#names = new Set(["localhost", ...allowHosts.map((name) => name.toLowerCase())]);
+  }
+
+  /** @param host the header, null when the client (HTTP/1.0) sent none: no browser does that. */
+  acceptsHost(host: string | null): boolean {
+    if (host === null) return true;
+    let accepted = this.#kept.get(host);
+    if (accepted === undefined) {
+      accepted = this.#isAllowed(hostName(host));
+      if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
+      this.#kept.set(host, accepted);
+    }
+    return accepted;
+  }
+
+  /** @param origin the header of a WebSocket handshake; null from programs that are not browsers. */
+  acceptsOrigin(origin: string | null, host: string | null): boolean {
+    if (origin === null) return true;
+    let url: URL;
+    try {
+      url = new URL(origin);
+    } catch {
+      return false; // "null", of a sandboxed page or a file
+    }
+    return url.host === host || (this.#names.has(url.hostname.toLowerCase()) && url.hostname !== "localhost");
+  }
+
+  #isAllowed(name: string | null): boolean {
+    return name !== null && (this.#names.has(name) || isIP(name) !== 0);
+  }
+}
+
+/** `name:port`, `[::1]:port` → the name in lower case; null if it is neither. */
+function hostName(host: string): string | null {
+  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:\s/@,]+))(?::\d{1,5})?$/.exec(host);
+  return match === null ? null : (match[1] ?? match[2]!).toLowerCase().replace(/\.$/, "");
+}

@@ -1,0 +1,17 @@
+/** The decoded path and the query of a request target, whatever `Request.url` is: Bun leaves it relative for a missing or bad Host. */
+export function splitTarget(url: string): { path: string; query: string } {
+  const scheme = url.indexOf("://");
+  const start = scheme < 0 ? 0 : url.indexOf("/", scheme + 3);
+  if (start < 0) return { path: "/", query: "" };
+  const mark = url.indexOf("?", start);
+  const raw = mark < 0 ? url.slice(start) : url.slice(start, mark);
+  return { path: raw.includes("%") ? decode(raw) : raw, query: mark < 0 ? "" : url.slice(mark + 1) };
+}
+
+function decode(raw: string): string {
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw; // not a route whatever it was meant to be
+  }
+}

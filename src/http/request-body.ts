@@ -1,0 +1,95 @@
+/** Reads the body of a command: bounded, unpacked, decoded to text. */
+import { badRequest, RequestError } from "../protocol/errors.ts";
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** A gzip body may unpack to this many times --max-body-mb at most: JSON of market data packs about 10 : 1. */
+const UNPACK_RATIO_MAX = 4;
+
+/**
+ * @param maxBytes --max-body-mb in bytes; a larger body is 413, before it is read where its length is announced.
+ * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON.
+ */
+export async function readBody(request: Request, maxBytes: number): Promise<string> {
+  const type = request.headers.get("content-type");
+  const charset = type === "application/json" ? "utf-8" : charsetOf(type);
+  const length = request.headers.get("content-length");
+  if (length !== null && Number(length) > maxBytes) throw tooLarge(Number(length), maxBytes);
+  let bytes =
+    length === null
+      ? await readUnannounced(request, maxBytes)
+      : ((await request.bytes()) as Uint8Array<ArrayBuffer>);
+  const encoding = request.headers.get("content-encoding");
+  if (encoding !== null) bytes = await unpack(bytes, encoding, maxBytes);
+  try {
+    return charset === "utf-8"
+      ? UTF8.decode(bytes)
+      : new TextDecoder(charset as Bun.Encoding, { fatal: true }).decode(bytes);
+  } catch {
+    throw badRequest("Invalid JSON payload", `the body is not valid ${charset}`);
+  }
+}
+
+function charsetOf(type: string | null): string {
+  const [media, ...parameters] = (type ?? "").toLowerCase().split(";");
+  if (media!.trim() !== "application/json") {
+    throw new RequestError(415, `Content-Type: got ${JSON.stringify(type ?? "")}, expected application/json`);
+  }
+  const charset = parameters
+    .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)"?\s*$/.exec(parameter)?.[1])
+    .find(Boolean);
+  if (charset === undefined || charset === "utf-8" || charset === "utf8") return "utf-8";
+  const label = charset === "latin-1" ? "latin1" : charset;
+  try {
+    new TextDecoder(label as Bun.Encoding);
+  } catch {
+    throw badRequest("Error processing request payload", `unknown charset ${JSON.stringify(charset)}`);
+  }
+  return label;
+}
+
+function tooLarge(bytes: number, maxBytes: number): RequestError {
+  return new RequestError(
+    413,
+    `Body of ${bytes} bytes is too large: expected at most ${maxBytes} (--max-body-mb)`,
+  );
+}
+
+async function readUnannounced(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  if (request.body === null) return new Uint8Array(0);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body) {
+    size += chunk.length;
+    if (size > maxBytes) throw tooLarge(size, maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function unpack(
+  bytes: Uint8Array<ArrayBuffer>,
+  encoding: string,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (encoding === "identity") return bytes;
+  if (encoding !== "gzip" && encoding !== "deflate") {
+    throw new RequestError(
+      415,
+      `Content-Encoding: got ${JSON.stringify(encoding)}, expected gzip, deflate or identity`,
+    );
+  }
+  const limit = maxBytes * UNPACK_RATIO_MAX;
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of new Blob([bytes]).stream().pipeThrough(new DecompressionStream(encoding))) {
+      size += chunk.length;
+      if (size > limit) throw tooLarge(size, limit);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof RequestError) throw error;
+    throw badRequest("Error processing request payload", `the body is not valid ${encoding}`);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,229 @@
+/** From request to response: guards, routes, commands, errors to statuses. */
+import type { Server } from "bun";
+import type { Answer, CommandContext } from "../commands/context.ts";
+import { sqlOverGet } from "../commands/execute-sql.ts";
+import { COMMANDS } from "../commands/index.ts";
+import { show } from "../commands/params.ts";
+import type { AccessLogger } from "../observe/access-log.ts";
+import type { Counters } from "../observe/counters.ts";
+import type { Logger } from "../observe/log.ts";
+import { badRequest, RequestError } from "../protocol/errors.ts";
+import { isObject, parseRequestJson } from "../protocol/json.ts";
+import { parseExactIntegers } from "../sql/read-params.ts";
+import type { SocketData, Sockets } from "../websocket/sockets.ts";
+import { checkHealth, type HealthOptions } from "./health.ts";
+import type { HostGuard } from "./host-guard.ts";
+import { splitTarget } from "./path.ts";
+import { readBody } from "./request-body.ts";
+import { answer, bodyBytes, errorResponse, jsonResponse, measured } from "./responses.ts";
+import { poolStat, redisStat, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
+
+const ENDPOINTS = [
+  "/db_command (POST)",
+  "/ws (WebSocket)",
+  "/health (GET)",
+  "/stats/database (GET)",
+  "/stats/tables (GET)",
+  "/stats/performance (GET)",
+  "/stats/pool (GET)",
+  "/api/execute_sql (GET)",
+];
+const STATIC_ENDING = /\.(js|css|ico|png|jpg|jpeg|gif)$/;
+const HEALTH_PATHS: Record<string, "health" | "ready" | "live"> = {
+  "/": "health",
+  "/health": "health",
+  "/healthz": "health",
+  "/ready": "ready",
+  "/live": "live",
+};
+const SOCKET_PATHS = new Set(["/ws", "/stock_info/ws"]);
+const SQL_PATHS = new Set(["/api/execute_sql", "/api/sql_query"]);
+/** A double holds every integer of 15 digits: only a longer one may have lost some. */
+const LONG_INTEGER = /\d{16}/;
+
+export interface RouterOptions {
+  context: CommandContext;
+  guard: HostGuard;
+  sockets: Sockets;
+  health: HealthOptions;
+  stats: StatsOptions;
+  counters: Counters;
+  log: Logger;
+  accessLog: AccessLogger;
+  maxBodyBytes: number;
+  isDraining(): boolean;
+}
+
+type Handler = (request: Request, server: Server<SocketData>) => Promise<Response | undefined>;
+
+export function createRouter(options: RouterOptions): Handler {
+  const { accessLog, counters, guard, log } = options;
+
+  const logs = (status: number): boolean => accessLog.wants(status, "/db_command");
+
+  function record(
+    request: Request,
+    server: Server<SocketData>,
+    response: Response,
+    durationMs: number,
+  ): void {
+    const { path, query } = splitTarget(request.url);
+    accessLog.write({
+      clientAddress: server.requestIP(request)?.address ?? "-",
+      method: request.method,
+      path,
+      target: query === "" ? path : `${path}?${query}`,
+      status: response.status,
+      bytes: bodyBytes(response),
+      durationMs,
+      userAgent: request.headers.get("user-agent"),
+    });
+  }
+
+  async function route(request: Request, server: Server<SocketData>): Promise<Response | undefined> {
+    const { path, query } = splitTarget(request.url);
+    const { method } = request;
+    if (!guard.acceptsHost(request.headers.get("host"))) {
+      throw new RequestError(
+        403,
+        `Host: got ${show(request.headers.get("host"))}, expected an address, localhost or a name given with --allow-host`,
+      );
+    }
+    if (path === "/db_command") {
+      if (method !== "POST") return otherMethod(method, "POST");
+      const body = await runCommand(request, options);
+      const response = answer(body, options.isDraining());
+      return logs(200) ? measured(response, body) : response;
+    }
+    if (SOCKET_PATHS.has(path)) {
+      if (method !== "GET") return otherMethod(method, "GET");
+      return upgrade(request, server, query, options);
+    }
+    const isRead = method === "GET" || method === "HEAD";
+    const healthKind = HEALTH_PATHS[path];
+    if (healthKind !== undefined) {
+      if (!isRead && method !== "POST") return otherMethod(method, "GET, HEAD, POST");
+      const { status, body } = await checkHealth(options.health, healthKind);
+      return jsonResponse(body, status, status === 503 ? { "Retry-After": "1" } : {});
+    }
+    if (path.startsWith("/stats/") || SQL_PATHS.has(path)) {
+      const found = await readOnlyRoute(path, new URLSearchParams(query), request, server, options, isRead);
+      if (found !== null) return found;
+    }
+    if (!isRead && method !== "POST") return otherMethod(method, "GET, HEAD, POST");
+    return notFound(path);
+  }
+
+  return async (request, server) => {
+    const started = performance.now();
+    let response: Response | undefined;
+    try {
+      response = await route(request, server);
+    } catch (error) {
+      if (!(error instanceof RequestError)) {
+        log.error(
+          `${request.method} ${request.url}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        );
+      }
+      response = errorResponse(error);
+    }
+    counters.requests++;
+    if (response === undefined) return undefined; // it became a WebSocket
+    if (response.status >= 400) {
+      if (response.status >= 500) counters.serverErrors++;
+      else counters.clientErrors++;
+    }
+    if (options.isDraining()) response.headers.set("Connection", "close");
+    if (logs(response.status)) record(request, server, response, performance.now() - started);
+    return response;
+  };
+}
+
+async function runCommand(request: Request, options: RouterOptions): Promise<Answer> {
+  const text = await readBody(request, options.maxBodyBytes);
+  let payload: unknown;
+  try {
+    payload = LONG_INTEGER.test(text) ? parseRequestJson(text, parseExactIntegers) : parseRequestJson(text);
+  } catch (error) {
+    throw badRequest("Invalid JSON payload", error instanceof Error ? error.message : String(error));
+  }
+  if (!isObject(payload)) {
+    throw badRequest(
+      "Error processing request payload",
+      `got ${show(payload)}, expected an object with a 'command'`,
+    );
+  }
+  const { command: name, params = {} } = payload;
+  if (name === undefined || name === null || name === "" || name === false || name === 0) {
+    throw badRequest("Missing 'command' in payload");
+  }
+  if (!isObject(params)) throw badRequest(`params: got ${show(params)}, expected an object`);
+  const command = typeof name === "string" ? COMMANDS.get(name) : undefined;
+  if (command === undefined)
+    throw badRequest(`Unknown command: ${typeof name === "string" ? name : show(name)}`);
+  return command.run({ params, text, signal: request.signal }, options.context);
+}
+
+function upgrade(
+  request: Request,
+  server: Server<SocketData>,
+  query: string,
+  { guard, isDraining, sockets }: RouterOptions,
+): Response | undefined {
+  const { headers } = request;
+  if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
+    const response = jsonResponse({ error: "/ws: expected a WebSocket handshake (Upgrade: websocket)" }, 426);
+    response.headers.set("Upgrade", "websocket");
+    return response;
+  }
+  if (!guard.acceptsOrigin(headers.get("origin"), headers.get("host"))) {
+    throw new RequestError(
+      403,
+      `Origin: got ${show(headers.get("origin"))}, expected the server's own or one given with --allow-host`,
+    );
+  }
+  if (isDraining()) throw new RequestError(503, "the worker is draining; connect again", { retryAfterS: 1 });
+  if (sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
+  throw badRequest(
+    "/ws: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13",
+  );
+}
+
+/** @returns null when there is no such route. */
+async function readOnlyRoute(
+  path: string,
+  query: URLSearchParams,
+  request: Request,
+  server: Server<SocketData>,
+  options: RouterOptions,
+  isRead: boolean,
+): Promise<Response | null> {
+  const timed = TIMED_STATS[path];
+  const known =
+    timed !== undefined || path === "/stats/pool" || path === "/stats/redis" || SQL_PATHS.has(path);
+  if (!known) return null;
+  if (!isRead) return otherMethod(request.method, "GET, HEAD");
+  if (path === "/stats/pool") return jsonResponse(poolStat(options.stats), 200);
+  if (path === "/stats/redis") return jsonResponse(redisStat(), 200);
+  if (timed !== undefined) {
+    // The limit is the query's own. The setting sticks to the connection, so it is not used again.
+    server.timeout(request, 0);
+    const response = jsonResponse(await timedStat(timed, query, options.stats), 200);
+    response.headers.set("Connection", "close");
+    return response;
+  }
+  return answer(await sqlOverGet(query, request.signal, options.context), options.isDraining());
+}
+
+function otherMethod(method: string, allow: string): Response {
+  const headers = { Allow: `${allow}, OPTIONS` };
+  if (method === "OPTIONS") return new Response(null, { status: 204, headers });
+  return jsonResponse({ error: `Method ${method} is not allowed here: expected ${allow}` }, 405, headers);
+}
+
+function notFound(path: string): Response {
+  const message = STATIC_ENDING.test(path)
+    ? `Static resource '${path}' not found. This is a database API server.`
+    : `Endpoint '${path}' not found`;
+  return jsonResponse({ error: "Not Found", message, available_endpoints: ENDPOINTS }, 404);
+}

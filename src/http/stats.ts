@@ -1,0 +1,120 @@
+/** GET /stats/…: what the database holds and how fast it answers. Counting rows can take seconds, so it runs in the SQL runners. */
+import { badRequest } from "../protocol/errors.ts";
+import type { PoolFigures } from "../storage/contract.ts";
+
+export interface StatsOptions {
+  pool(): PoolFigures & Record<string, unknown>;
+  redactedDbFile: string;
+  dbType: string;
+  workerId: number;
+  /** Rows of one reading statement, within the time. @throws RequestError 504 after it. */
+  query(sql: string, timeoutMs: number): Promise<Record<string, unknown>[]>;
+  counters(): Record<string, number>;
+}
+
+interface TimedStat {
+  defaultS: number;
+  maxS: number;
+  read(options: StatsOptions, timeoutMs: number): Promise<Record<string, unknown>>;
+}
+
+const TABLES = [
+  { table: "daily_prices", stamp: "date" },
+  { table: "hourly_prices", stamp: "datetime" },
+  { table: "realtime_data", stamp: "timestamp" },
+];
+
+export const TIMED_STATS: Record<string, TimedStat> = {
+  "/stats/tables": { defaultS: 15, maxS: 120, read: readTables },
+  "/stats/database": { defaultS: 30, maxS: 300, read: readDatabase },
+  "/stats/performance": { defaultS: 20, maxS: 180, read: readPerformance },
+};
+
+/** @throws RequestError 400 for a bad `timeout`, 504 when it passed. */
+export async function timedStat(
+  stat: TimedStat,
+  query: URLSearchParams,
+  options: StatsOptions,
+): Promise<Record<string, unknown>> {
+  const timeoutS = readTimeout(query.get("timeout"), stat);
+  const started = performance.now();
+  const figures = await stat.read(options, timeoutS * 1000);
+  return { ...figures, ...stamp(started) };
+}
+
+export function poolStat(options: StatsOptions): Record<string, unknown> {
+  const started = performance.now();
+  return { worker_id: options.workerId, ...options.pool(), ...stamp(started) };
+}
+
+/** As the Python server answers without Redis, which this server has no use for. */
+export function redisStat(): Record<string, unknown> {
+  return {
+    ...stamp(performance.now()),
+    redis_pubsub: {
+      enabled: false,
+      redis_url: null,
+      connected: false,
+      subscribed_channels: 0,
+      channels: [],
+      messages_received: 0,
+      messages_processed: 0,
+      subscriber_task_running: false,
+    },
+  };
+}
+
+function readTimeout(text: string | null, { defaultS, maxS }: TimedStat): number {
+  if (text === null) return defaultS;
+  const seconds = Number(text);
+  if (text.trim() === "" || Number.isNaN(seconds)) throw badRequest("Invalid timeout parameter");
+  if (seconds <= 0 || seconds > maxS) throw badRequest(`Timeout must be between 0 and ${maxS} seconds`);
+  return seconds;
+}
+
+function stamp(startedMs: number): { timestamp: string; execution_time_ms: number } {
+  return {
+    timestamp: new Date().toISOString().replace("Z", "000+00:00"),
+    execution_time_ms: Math.round((performance.now() - startedMs) * 1000) / 1000,
+  };
+}
+
+async function readTables(options: StatsOptions, timeoutMs: number): Promise<Record<string, unknown>> {
+  const counts = TABLES.map(({ table }) => `(SELECT count(*) FROM ${table}) AS ${table}`).join(", ");
+  const [row] = await options.query(`SELECT ${counts}`, timeoutMs);
+  return { tables: Object.fromEntries(TABLES.map(({ table }) => [table, { row_count: row![table] }])) };
+}
+
+async function readDatabase(options: StatsOptions, timeoutMs: number): Promise<Record<string, unknown>> {
+  const parts = TABLES.map(
+    ({ table, stamp: column }) =>
+      `SELECT '${table}' AS name, count(*) AS row_count, count(DISTINCT ticker) AS tickers, min(${column}) AS first, max(${column}) AS last FROM ${table}`,
+  );
+  const tables = await options.query(parts.join(" UNION ALL "), timeoutMs);
+  const [size] = await options.query(
+    "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()",
+    timeoutMs,
+  );
+  return {
+    database: { db_file: options.redactedDbFile, db_type: options.dbType, size_bytes: size!.bytes },
+    tables: Object.fromEntries(tables.map(({ name, ...figures }) => [name, figures])),
+  };
+}
+
+/** Times of some typical statements, each run once in a runner, round trip included. */
+async function readPerformance(options: StatsOptions, timeoutMs: number): Promise<Record<string, unknown>> {
+  const statements: Record<string, string> = {
+    select_one: "SELECT 1 AS one",
+    newest_daily_bar:
+      "SELECT max(date) AS newest FROM daily_prices WHERE ticker = (SELECT min(ticker) FROM daily_prices)",
+    last_1000_ticks: "SELECT count(*) AS rows FROM (SELECT 1 FROM realtime_data LIMIT 1000)",
+  };
+  const tests: Record<string, { time_ms: number }> = {};
+  const started = performance.now();
+  for (const [name, sql] of Object.entries(statements)) {
+    const before = performance.now();
+    await options.query(sql, Math.max(1, timeoutMs - (before - started)));
+    tests[name] = { time_ms: Math.round((performance.now() - before) * 1000) / 1000 };
+  }
+  return { tests, worker: options.counters() };
+}

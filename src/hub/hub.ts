@@ -1,0 +1,269 @@
+/**
+ * The hub owns the database's one writer. It commits whatever has arrived from all workers in one transaction, in
+ * order of arrival, and tells each worker what became of its saves and what its subscribers must see, in commit order.
+ * It knows neither HTTP nor WebSockets, and no storage engine by name.
+ */
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Socket, UnixSocketListener } from "bun";
+import type { LogLines } from "../observe/log.ts";
+import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
+import { MessageChannel } from "./message-channel.ts";
+import {
+  BOARD_FILE,
+  type FrameEvent,
+  HUB_SOCKET,
+  type OutcomeEvent,
+  type SaveEntry,
+  type ToHub,
+  type ToWorker,
+} from "./messages.ts";
+import { createBoardFile, VersionBoard } from "./version-board.ts";
+
+/** Rows in one transaction, so that a flood of large saves doesn't make each wait for all. A single save is never split. */
+const TRANSACTION_ROWS_MAX = 20_000;
+/** A worker that leaves this much unread is stuck: it is cut off, and reconnects or is replaced. */
+const WORKER_BACKLOG_BYTES_MAX = 256 * 1024 * 1024;
+/** How soon a commit by a foreign program makes kept answers invalid. */
+const FOREIGN_COMMIT_POLL_MS = 100;
+/** How long saves wait for a foreign program that holds the write lock, and how often the hub tries again. */
+const BUSY_WAIT_MAX_MS = 5_000;
+const BUSY_RETRY_MS = 50;
+
+interface Link {
+  workerId: number;
+  socket: Socket<Link>;
+  channel: MessageChannel<ToWorker, ToHub>;
+  tickers: Set<string>;
+}
+
+interface QueuedSave {
+  link: Link;
+  entry: SaveEntry;
+}
+
+interface LeaseRequest {
+  link: Link;
+  id: number;
+}
+
+export interface HubOptions {
+  runtimeDir: string;
+  writer: StockWriter;
+  log: LogLines;
+  /** Longest that a write lease may be out before it is taken back: the runner is dead or killed by then. */
+  leaseTimeoutMs: number;
+}
+
+export interface Hub {
+  /** Commits what has arrived, closes the socket and the writer. */
+  stop(): void;
+}
+
+export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions): Hub {
+  const boardPath = join(runtimeDir, BOARD_FILE);
+  // A restarted hub finds the board that the workers have mapped, and keeps it.
+  if (!existsSync(boardPath)) createBoardFile(boardPath);
+  const board = new VersionBoard(boardPath);
+  // The hub before may have died between a commit and its bump.
+  board.bumpAll();
+
+  const links = new Set<Link>();
+  let queue: QueuedSave[] = [];
+  let commitScheduled = false;
+  let busySince: number | null = null;
+  let stopping = false;
+  const leaseQueue: LeaseRequest[] = [];
+  let lease: (LeaseRequest & { timer: Timer }) | null = null;
+
+  function scheduleCommit(): void {
+    if (commitScheduled || lease !== null || queue.length === 0) return;
+    commitScheduled = true;
+    setImmediate(commit);
+  }
+
+  function commit(): void {
+    commitScheduled = false;
+    if (lease !== null || queue.length === 0) return;
+    const batch = takeBatch();
+    if (writer.changedByOthers()) board.bumpAll();
+    let outcomes: SaveOutcome[];
+    try {
+      outcomes = writer.commit(batch.map(({ entry }) => entry[1]));
+      busySince = null;
+    } catch (error) {
+      if (error instanceof StorageBusyError && !stopping) {
+        busySince ??= performance.now();
+        if (performance.now() - busySince < BUSY_WAIT_MAX_MS) {
+          queue = [...batch, ...queue];
+          commitScheduled = true;
+          setTimeout(commit, BUSY_RETRY_MS);
+          return;
+        }
+      }
+      // The transaction as a whole failed (disk full, database locked by a foreign program): nothing is stored.
+      const details = error instanceof Error ? error.message : String(error);
+      log.error(`Hub: commit of ${batch.length} saves failed: ${details}`);
+      outcomes = batch.map(() => ({
+        ok: false,
+        status: 503,
+        error: "save: the database refused the commit",
+        details,
+      }));
+    }
+    for (const { entry } of batch) {
+      const save = entry[1];
+      board.bump(save.ticker, save.kind === "ticks" ? "ticks" : save.interval);
+    }
+    deliver(batch, outcomes);
+    grantLease();
+    scheduleCommit();
+  }
+
+  function takeBatch(): QueuedSave[] {
+    let rows = 0;
+    let count = 0;
+    while (
+      count < queue.length &&
+      (count === 0 || rows + queue[count]!.entry[1].rows.length <= TRANSACTION_ROWS_MAX)
+    ) {
+      rows += queue[count++]!.entry[1].rows.length;
+    }
+    if (count === queue.length) {
+      const all = queue;
+      queue = [];
+      return all;
+    }
+    return queue.splice(0, count);
+  }
+
+  function deliver(batch: QueuedSave[], outcomes: SaveOutcome[]): void {
+    const events = new Map<Link, (OutcomeEvent | FrameEvent)[]>();
+    const eventsOf = (link: Link): (OutcomeEvent | FrameEvent)[] => {
+      let list = events.get(link);
+      if (list === undefined) {
+        list = [];
+        events.set(link, list);
+      }
+      return list;
+    };
+    for (const [index, { link: origin, entry }] of batch.entries()) {
+      const outcome = outcomes[index]!;
+      const [id, save, frame] = entry;
+      if (outcome.ok && frame !== "") {
+        for (const link of links) {
+          if (link !== origin && link.tickers.has(save.ticker)) eventsOf(link).push([1, save.ticker, frame]);
+        }
+      }
+      eventsOf(origin).push([0, id, outcome]);
+    }
+    for (const [link, list] of events) {
+      if (!links.has(link)) continue; // it died meanwhile; its saves are repeated by the worker, or were never answered
+      link.channel.send({ type: "events", events: list });
+      if (link.channel.backlogBytes > WORKER_BACKLOG_BYTES_MAX) {
+        log.error(
+          `Hub: worker ${link.workerId} reads nothing (${link.channel.backlogBytes} bytes wait); cutting it off`,
+        );
+        link.socket.terminate();
+      }
+    }
+  }
+
+  function grantLease(): void {
+    if (lease !== null || leaseQueue.length === 0) return;
+    const request = leaseQueue.shift()!;
+    const timer = setTimeout(() => {
+      log.error(
+        `Hub: worker ${request.link.workerId} kept the write lease for ${leaseTimeoutMs} ms; taking it back`,
+      );
+      endLease();
+    }, leaseTimeoutMs);
+    lease = { ...request, timer };
+    request.link.channel.send({ type: "leased", id: request.id });
+  }
+
+  function endLease(): void {
+    if (lease === null) return;
+    clearTimeout(lease.timer);
+    lease = null;
+    if (writer.changedByOthers()) board.bumpAll();
+    grantLease();
+    scheduleCommit();
+  }
+
+  function receive(link: Link, message: ToHub): void {
+    switch (message.type) {
+      case "saves":
+        for (const entry of message.saves) queue.push({ link, entry });
+        scheduleCommit();
+        break;
+      case "subscribe":
+        link.tickers.add(message.ticker);
+        link.channel.send({ type: "subscribed", id: message.id });
+        break;
+      case "unsubscribe":
+        link.tickers.delete(message.ticker);
+        break;
+      case "lease":
+        leaseQueue.push({ link, id: message.id });
+        // Between two commits, never inside one; saves that have arrived go first.
+        if (queue.length === 0) grantLease();
+        break;
+      case "release":
+        withdraw(link, message.id);
+        if (lease?.link === link && lease.id === message.id) endLease();
+        link.channel.send({ type: "released", id: message.id });
+        break;
+      case "hello":
+        link.workerId = message.workerId;
+        break;
+    }
+  }
+
+  function withdraw(link: Link, id: number): void {
+    const at = leaseQueue.findIndex((request) => request.link === link && request.id === id);
+    if (at >= 0) leaseQueue.splice(at, 1);
+  }
+
+  function forget(link: Link): void {
+    links.delete(link);
+    for (const request of leaseQueue.filter((other) => other.link === link)) withdraw(link, request.id);
+    if (lease?.link === link) endLease();
+  }
+
+  const socketPath = join(runtimeDir, HUB_SOCKET);
+  // After SIGKILL the file of the hub before is still there; the folder is the supervisor's alone, so nobody listens on it.
+  rmSync(socketPath, { force: true });
+  const listener: UnixSocketListener<Link> = Bun.listen<Link>({
+    unix: socketPath,
+    socket: {
+      open(socket) {
+        const link = { workerId: -1, socket, tickers: new Set<string>() } as Link;
+        link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message) => receive(link, message));
+        socket.data = link;
+        links.add(link);
+      },
+      data: (socket, chunk) => socket.data.channel.data(chunk),
+      drain: (socket) => socket.data.channel.drain(),
+      close: (socket) => forget(socket.data),
+      error: (socket, error) =>
+        log.warning(`Hub: socket of worker ${socket.data.workerId}: ${error.message}`),
+    },
+  });
+  const foreignCommits = setInterval(() => {
+    if (lease === null && writer.changedByOthers()) board.bumpAll();
+  }, FOREIGN_COMMIT_POLL_MS);
+
+  return {
+    stop() {
+      if (stopping) return;
+      stopping = true;
+      clearInterval(foreignCommits);
+      if (lease !== null) clearTimeout(lease.timer);
+      lease = null;
+      while (queue.length > 0) commit();
+      listener.stop(true);
+      writer.close();
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/**
+ * What workers and the hub say to each other over the hub's Unix socket. Both sides are the same version of this program,
+ * so the shape may change freely; order on the socket is order of commit.
+ */
+import type { Save, SaveOutcome } from "../storage/contract.ts";
+
+/** `[id, save, frame]`: the frame is the WebSocket text for subscribers of the ticker, empty when there is no other worker. */
+export type SaveEntry = [id: number, save: Save, frame: string];
+
+export type ToHub =
+  | { type: "hello"; workerId: number }
+  | { type: "saves"; saves: SaveEntry[] }
+  | { type: "subscribe"; id: number; ticker: string }
+  | { type: "unsubscribe"; ticker: string }
+  | { type: "lease"; id: number }
+  | { type: "release"; id: number };
+
+/** A save of this worker came out so; it publishes the frame that it kept. */
+export type OutcomeEvent = [kind: 0, id: number, outcome: SaveOutcome];
+/** A save of another worker; `ticker` has subscribers here. */
+export type FrameEvent = [kind: 1, ticker: string, frame: string];
+
+export type ToWorker =
+  | { type: "events"; events: (OutcomeEvent | FrameEvent)[] }
+  | { type: "subscribed"; id: number }
+  | { type: "leased"; id: number }
+  | { type: "released"; id: number };
+
+export const HUB_SOCKET = "hub.sock";
+export const BOARD_FILE = "board";

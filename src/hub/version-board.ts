@@ -1,0 +1,68 @@
+/**
+ * Counters that the hub and all workers map from one small file: see ARCHITECTURE.md "Reads: the version board".
+ * Only the hub writes. Slot 0 is the epoch, added to every version, so that one bump invalidates all.
+ */
+import { closeSync, ftruncateSync, openSync } from "node:fs";
+
+/** Tickers that share a slot invalidate each other's kept answers, no more. */
+const TICKER_SLOTS = 16_384;
+const TABLES = { daily: 0, hourly: 1, ticks: 2 } as const;
+const SLOTS = 1 + TICKER_SLOTS * 3;
+const HASHED_TICKERS_MAX = 50_000;
+
+export type BoardTable = keyof typeof TABLES;
+
+export function createBoardFile(path: string): void {
+  const fd = openSync(path, "w", 0o600);
+  ftruncateSync(fd, SLOTS * 4);
+  closeSync(fd);
+}
+
+export class VersionBoard {
+  readonly #slots: Int32Array;
+  readonly #slotOfTicker = new Map<string, number>();
+
+  constructor(path: string) {
+    const bytes = Bun.mmap(path, { shared: true });
+    this.#slots = new Int32Array(bytes.buffer, bytes.byteOffset, SLOTS);
+  }
+
+  bump(ticker: string, table: BoardTable): void {
+    Atomics.add(this.#slots, this.#slot(ticker, table), 1);
+  }
+
+  bumpAll(): void {
+    Atomics.add(this.#slots, 0, 1);
+  }
+
+  /** Read before the database is read; an answer is good for as long as the version stays. */
+  version(ticker: string, table: BoardTable): number {
+    return Atomics.load(this.#slots, this.#slot(ticker, table)) + this.#epoch();
+  }
+
+  /** One number for all tables of a ticker. */
+  versionOfAll(ticker: string): number {
+    const slot = this.#slot(ticker, "daily");
+    return (
+      Atomics.load(this.#slots, slot) +
+      Atomics.load(this.#slots, slot + 1) +
+      Atomics.load(this.#slots, slot + 2) +
+      this.#epoch()
+    );
+  }
+
+  /** Scaled so that no run of single bumps can bring an older sum back. */
+  #epoch(): number {
+    return Atomics.load(this.#slots, 0) * 2 ** 34;
+  }
+
+  #slot(ticker: string, table: BoardTable): number {
+    let first = this.#slotOfTicker.get(ticker);
+    if (first === undefined) {
+      if (this.#slotOfTicker.size >= HASHED_TICKERS_MAX) this.#slotOfTicker.clear();
+      first = 1 + 3 * Number(Bun.hash(ticker) & BigInt(TICKER_SLOTS - 1));
+      this.#slotOfTicker.set(ticker, first);
+    }
+    return first + TABLES[table];
+  }
+}

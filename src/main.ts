@@ -1,0 +1,72 @@
+/** Picks what this process is: a subcommand that a user typed, or a child that the server started. */
+
+import packageJson from "../package.json" with { type: "json" };
+import { runCheck } from "./cli/check.ts";
+import { helpText } from "./cli/help.ts";
+import { runImport } from "./cli/import.ts";
+import { printConfig } from "./config/render-settings.ts";
+import { parseSettings } from "./config/settings.ts";
+import { UsageError } from "./config/usage-error.ts";
+import { USAGE_EXIT } from "./protocol/control.ts";
+import { openWriter } from "./roles/engine.ts";
+import { serve, serveAsHub, serveAsWorker } from "./roles/serve.ts";
+import { serveAsSqlRunner } from "./roles/sql-runner-role.ts";
+
+const [first = "serve", ...rest] = process.argv.slice(2);
+const [subcommand, argv] = first.startsWith("-") ? ["serve", [first, ...rest]] : [first, rest];
+
+switch (subcommand) {
+  case "hub":
+    void serveAsHub();
+    break;
+  case "worker":
+    void serveAsWorker();
+    break;
+  case "sql-runner":
+    serveAsSqlRunner();
+    break;
+  default:
+    // Not awaited: while a top-level await is pending, Bun carries on after an uncaught error.
+    void runSubcommand(subcommand, argv).then((code) => process.exit(code));
+}
+
+async function runSubcommand(name: string, args: string[]): Promise<number> {
+  try {
+    switch (name) {
+      case "serve":
+        return await runServe(args);
+      case "check":
+        return await runCheck(args);
+      case "import":
+        return await runImport(args, {
+          openDatabase: (dbFile, durability) => openWriter({ dbFile, durability }),
+        });
+      case "help":
+        console.log(helpText());
+        return 0;
+      default:
+        throw new UsageError(`unknown subcommand ${JSON.stringify(name)}: expected serve, check or import`);
+    }
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`stock-db-server: ${error.message}`);
+    return USAGE_EXIT;
+  }
+}
+
+async function runServe(args: string[]): Promise<number> {
+  const parsed = parseSettings(args, process.env);
+  switch (parsed.wants) {
+    case "help":
+      console.log(helpText());
+      return 0;
+    case "version":
+      console.log(packageJson.version);
+      return 0;
+    case "print-config":
+      console.log(printConfig(parsed));
+      return 0;
+    case "run":
+      return serve(parsed.settings, parsed.ignored);
+  }
+}

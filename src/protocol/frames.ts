@@ -1,0 +1,67 @@
+/**
+ * WebSocket frames from the server, as text: `{"symbol":S,"data":D}`. D is a heartbeat, the initial price,
+ * the list of saved bars exactly as sent, or a realtime event.
+ */
+
+import { stringifyExact } from "./json.ts";
+
+/** RFC 6455 close codes that this server sends. */
+export const CLOSE_NORMAL = 1000;
+export const CLOSE_GOING_AWAY = 1001;
+
+export const SYMBOL_REQUIRED = "Symbol parameter is required";
+
+export function heartbeatFrame(symbol: string, now: Date): string {
+  return `{"symbol":${JSON.stringify(symbol)},"data":{"type":"heartbeat","timestamp":"${now.toISOString()}"}}`;
+}
+
+export function initialPriceFrame(symbol: string, price: number, now: Date): string {
+  const timestamp = now.toISOString();
+  return JSON.stringify({
+    symbol,
+    data: {
+      type: "initial_price",
+      event_type: "initial_price_update",
+      timestamp,
+      payload: [{ price, timestamp }],
+    },
+  });
+}
+
+export function barsFrame(symbol: string, records: unknown[]): string {
+  return encodeRecords({ symbol, data: records });
+}
+
+/**
+ * Quotes are told in the names of a quote (`bid_price`, `bid_size`); every other type as sent.
+ *
+ * @param stampColumn the member that holds a record's stamp.
+ */
+export function realtimeFrame(
+  symbol: string,
+  type: string,
+  records: Record<string, unknown>[],
+  stampColumn: string,
+): string {
+  const payload =
+    type !== "quote"
+      ? records
+      : records.map((record) => ({
+          timestamp: record[stampColumn] ?? null,
+          bid_price: record.price ?? null,
+          bid_size: record.size ?? null,
+          ask_price: record.ask_price ?? null,
+          ask_size: record.ask_size ?? null,
+        }));
+  const timestamp = records[0]?.[stampColumn] ?? null;
+  return encodeRecords({ symbol, data: { type, timestamp, event_type: `${type}_update`, payload } });
+}
+
+/** The replacer of stringifyExact is slow, and a bigint among the records is rare. */
+function encodeRecords(frame: unknown): string {
+  try {
+    return JSON.stringify(frame);
+  } catch {
+    return stringifyExact(frame);
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * Request JSON. The Python client sends bare NaN, Infinity and -Infinity for holes, which JSON doesn't know: they mean null.
+ * A number too large for a double means null too.
+ */
+
+/** Outside of strings: a string is matched first and kept. */
+const STRING_OR_NON_FINITE = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/gs;
+
+/**
+ * @param parse JSON.parse, or one that keeps more.
+ * @throws SyntaxError not JSON.
+ */
+export function parseRequestJson(text: string, parse: (text: string) => unknown = JSON.parse): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!text.includes("NaN") && !text.includes("Infinity")) throw error;
+    return parse(text.replace(STRING_OR_NON_FINITE, (token) => (token[0] === '"' ? token : "null")));
+  }
+}
+
+interface JsonWithRaw {
+  rawJSON(text: string): unknown;
+}
+
+/** JSON.stringify for values that may hold integers beyond a double, as bigint: all their digits are written. */
+export function stringifyExact(value: unknown): string {
+  return JSON.stringify(value, (_key, member) =>
+    typeof member === "bigint" ? (JSON as unknown as JsonWithRaw).rawJSON(String(member)) : member,
+  );
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

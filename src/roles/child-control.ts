@@ -1,0 +1,58 @@
+/** A child process's side of the supervisor's IPC channel: see protocol/control.ts. */
+import {
+  BOOT_FAILURE_EXIT,
+  CHILD_BRIEF_ENV,
+  type ChildBrief,
+  type ToChild,
+  type ToSupervisor,
+} from "../protocol/control.ts";
+
+/** @throws Error when this process was not started by the supervisor. */
+export function readBrief(): ChildBrief {
+  const text = process.env[CHILD_BRIEF_ENV];
+  if (text === undefined)
+    throw new Error(`this subcommand is started by the server itself (${CHILD_BRIEF_ENV} is not set)`);
+  // Processes started from here get a brief of their own.
+  delete process.env[CHILD_BRIEF_ENV];
+  return JSON.parse(text) as ChildBrief;
+}
+
+/**
+ * Boots, reports, answers pings, and stops once: on `drain`, on SIGTERM, or when the supervisor is gone.
+ *
+ * @param boot resolves to what stops the child within the time; its failure ends the whole start.
+ */
+export async function runChild(
+  boot: () => Promise<(timeoutMs: number) => Promise<void>>,
+  options: { defaultTimeoutMs: number; onStopped(): Promise<void> },
+): Promise<void> {
+  let stop: ((timeoutMs: number) => Promise<void>) | null = null;
+  let stopping = false;
+  const stopOnce = async (timeoutMs: number): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    await stop?.(timeoutMs);
+    await options.onStopped();
+    process.exit(0);
+  };
+  process.on("message", (message: ToChild) => {
+    if (message.type === "ping") send({ type: "pong", id: message.id });
+    else void stopOnce(message.timeoutMs);
+  });
+  process.on("SIGTERM", () => void stopOnce(options.defaultTimeoutMs));
+  // The supervisor's signals are not ours: it tells its children what they mean.
+  for (const signal of ["SIGINT", "SIGHUP", "SIGTTIN", "SIGTTOU"] as const) process.on(signal, () => {});
+  process.on("disconnect", () => void stopOnce(0));
+  try {
+    stop = await boot();
+  } catch (error) {
+    send({ type: "boot-failed", reason: error instanceof Error ? error.message : String(error) });
+    await options.onStopped();
+    process.exit(BOOT_FAILURE_EXIT);
+  }
+  send({ type: "ready" });
+}
+
+function send(message: ToSupervisor): void {
+  if (process.connected) process.send?.(message);
+}

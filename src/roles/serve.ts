@@ -1,0 +1,187 @@
+/** `serve`: the supervisor with its children, or all in this one process. */
+
+import { redact } from "../config/database-url.ts";
+import type { Settings } from "../config/settings.ts";
+import { BOARD_FILE } from "../hub/messages.ts";
+import { VersionBoard } from "../hub/version-board.ts";
+import { createLogger, type Logger } from "../observe/log.ts";
+import { CHILD_BRIEF_ENV, type ChildBrief } from "../protocol/control.ts";
+import { CachedReader } from "../storage/cached-reader.ts";
+import { type PortLock, portLock } from "../supervisor/port-lock.ts";
+import { createRuntimeDir, type RuntimeDir } from "../supervisor/runtime-dir.ts";
+import { onPoolSignals, onStopSignals } from "../supervisor/signals.ts";
+import { runSupervisor } from "../supervisor/supervisor.ts";
+import { createNotifier } from "../supervisor/systemd.ts";
+import { startWorker, type Worker } from "../worker/worker.ts";
+import { readBrief, runChild } from "./child-control.ts";
+import { databaseType, openReader } from "./engine.ts";
+import { runHub } from "./hub-role.ts";
+import { startHubThread } from "./hub-thread-owner.ts";
+
+const MAIN = `${import.meta.dir}/../main.ts`;
+const EXIT_START_FAILED = 1;
+const EXIT_AT_ONCE = 130;
+
+/** @returns the exit code. */
+export async function serve(settings: Settings, ignoredFlags: string[]): Promise<number> {
+  const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
+  for (const flag of ignoredFlags) log.warning(`${flag} has no effect in this server`);
+  announce(settings, log);
+  try {
+    return settings.workers > 1
+      ? await runSupervisor({ settings, mainPath: MAIN, log })
+      : await serveInOneProcess(settings, log);
+  } catch (error) {
+    log.critical(`Cannot start: ${error instanceof Error ? error.message : String(error)}`);
+    return EXIT_START_FAILED;
+  } finally {
+    await log.close();
+  }
+}
+
+export async function serveAsWorker(): Promise<void> {
+  const brief = readBrief();
+  const { settings, workerId } = brief;
+  const log = createLogger({ level: settings.logLevel, worker: workerId, file: settings.logFile });
+  failOnSurprise(log);
+  await runChild(
+    async () => {
+      const worker = await bootWorker(brief, workerId, log);
+      log.info(`Worker ${workerId}: Server starting on http://${shownHost(settings)}:${worker.port}`);
+      return async (timeoutMs) => {
+        log.info(`Worker ${workerId}: draining`);
+        await worker.drain(timeoutMs);
+        log.info(`Worker ${workerId}: Server has been shut down.`);
+      };
+    },
+    { defaultTimeoutMs: settings.workerRestartTimeoutS * 1000, onStopped: () => log.close() },
+  );
+}
+
+export async function serveAsHub(): Promise<void> {
+  const brief = readBrief();
+  const { settings } = brief;
+  const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
+  failOnSurprise(log);
+  await runChild(
+    async () => {
+      const hub = await runHub(brief, log);
+      return async () => hub.stop();
+    },
+    { defaultTimeoutMs: settings.workerRestartTimeoutS * 1000, onStopped: () => log.close() },
+  );
+}
+
+async function serveInOneProcess(settings: Settings, log: Logger): Promise<number> {
+  failOnSurprise(log);
+  const notifier = createNotifier(process.env, (message) => log.warning(message));
+  const stopped = Promise.withResolvers<number>();
+  let stopping = false;
+  const stop = onStopSignals({
+    stop(signal) {
+      stopping = true;
+      log.info(`Received ${signal}; stopping`);
+      stopped.resolve(0);
+    },
+    stopNow: () => process.exit(EXIT_AT_ONCE),
+  });
+  const explain = (signal: string) => () =>
+    log.warning(
+      `${signal} needs worker processes: there is one process here; start with --workers 2 or more`,
+    );
+  const pool = onPoolSignals({
+    reload: explain("SIGHUP"),
+    more: explain("SIGTTIN"),
+    fewer: explain("SIGTTOU"),
+  });
+
+  let lock: PortLock | null = null;
+  let runtime: RuntimeDir | null = null;
+  let worker: Worker | null = null;
+  let hub: Awaited<ReturnType<typeof startHubThread>> | null = null;
+  try {
+    lock = await portLock(settings.host, settings.port);
+    runtime = await createRuntimeDir();
+    const brief: ChildBrief = {
+      role: "hub",
+      workerId: 0,
+      settings: { ...settings, port: lock.port },
+      runtimeDir: runtime.path,
+    };
+    hub = await startHubThread(brief, log);
+    hub.failed.then((reason) => {
+      if (stopping) return;
+      log.critical(`The database's writer failed: ${reason}`);
+      stopped.resolve(EXIT_START_FAILED);
+    });
+    worker = await bootWorker(brief, null, log);
+    log.info(`Server starting on http://${shownHost(settings)}:${worker.port}`);
+    invite(settings, worker.port, log);
+    notifier.ready(`Serving on port ${worker.port}`);
+    const watchdog =
+      notifier.watchdogIntervalMs === null
+        ? null
+        : setInterval(() => notifier.watchdog(), notifier.watchdogIntervalMs);
+    const code = await stopped.promise;
+    if (watchdog !== null) clearInterval(watchdog);
+    notifier.stopping();
+    return code;
+  } finally {
+    await worker?.drain(settings.workerRestartTimeoutS * 1000);
+    await hub?.stop();
+    runtime?.remove();
+    lock?.release();
+    stop();
+    pool();
+    if (worker !== null) log.info("Server has been shut down.");
+  }
+}
+
+async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logger): Promise<Worker> {
+  const { settings, runtimeDir } = brief;
+  const board = new VersionBoard(`${runtimeDir}/${BOARD_FILE}`);
+  const runnerBrief: ChildBrief = { ...brief, role: "sql-runner", workerId: -1 };
+  return startWorker({
+    settings,
+    runtimeDir,
+    workerId,
+    reader: new CachedReader(openReader(settings), board),
+    dbType: databaseType(settings),
+    log,
+    runner: {
+      command: [process.execPath, "--no-orphans", MAIN, "sql-runner"],
+      env: { ...process.env, [CHILD_BRIEF_ENV]: JSON.stringify(runnerBrief) },
+    },
+  });
+}
+
+/** A bug that nothing caught: say so and end, so that the supervisor or systemd starts a sound process. */
+function failOnSurprise(log: Logger): void {
+  const fail = (error: unknown): void => {
+    log.critical(`Unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    log.flushSync();
+    process.exit(EXIT_START_FAILED);
+  };
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+}
+
+function announce(settings: Settings, log: Logger): void {
+  log.info(`Database: ${redact(settings.dbFile)} (durability ${settings.durability})`);
+  log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);
+}
+
+/** What to try, in lines that work when pasted. */
+function invite(settings: Settings, port: number, log: Logger): void {
+  const address = `${shownHost(settings)}:${port}`;
+  const body = `{"command":"get_latest_price","params":{"ticker":"AAPL"}}`;
+  log.info(`Try: curl -s http://${address}/db_command -H 'Content-Type: application/json' -d '${body}'`);
+  log.info(
+    `Watch: node_modules/.bin/bun -e 'new WebSocket("ws://${address}/ws?symbol=AAPL").onmessage = (m) => console.log(m.data)'`,
+  );
+}
+
+function shownHost({ host }: Settings): string {
+  if (host === "0.0.0.0" || host === "::" || host === "127.0.0.1") return "localhost";
+  return host.includes(":") ? `[${host}]` : host;
+}

@@ -1,0 +1,123 @@
+/**
+ * A reader that keeps encoded answers, for charts and prices that are asked for again and again. A kept answer is used only while
+ * the version of its ticker is the one noted before it was read, so it is never older than the last answered save.
+ */
+import type {
+  BarRange,
+  JsonRows,
+  LatestTicksQuery,
+  PoolFigures,
+  StockReader,
+  TickRange,
+} from "./contract.ts";
+
+/** Text kept by one worker. An answer has at most 1,000 rows, about 360 KB. */
+const KEPT_BYTES_MAX = 64 * 1024 * 1024;
+const KEPT_PRICES_MAX = 50_000;
+
+/** Counters that change whenever the rows of a ticker may have changed; see hub/version-board.ts. */
+export interface Versions {
+  version(ticker: string, table: "daily" | "hourly" | "ticks"): number;
+  versionOfAll(ticker: string): number;
+}
+
+interface KeptAnswer {
+  version: number;
+  rows: JsonRows;
+  bytes: number;
+}
+
+export class CachedReader implements StockReader {
+  readonly #reader: StockReader;
+  readonly #versions: Versions;
+  /** Oldest use first. */
+  readonly #answers = new Map<string, KeptAnswer>();
+  #keptBytes = 0;
+  readonly #prices = new Map<string, { version: number; price: number | null }>();
+
+  constructor(reader: StockReader, versions: Versions) {
+    this.#reader = reader;
+    this.#versions = versions;
+  }
+
+  bars(range: BarRange): JsonRows | Promise<JsonRows> {
+    const key = `${range.interval}\0${range.ticker}\0${range.from}\0${range.to}`;
+    const version = this.#versions.version(range.ticker, range.interval);
+    return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.bars(range));
+  }
+
+  ticks(range: TickRange): JsonRows | Promise<JsonRows> {
+    const key = `ticks\0${range.ticker}\0${range.type}\0${range.from}\0${range.to}`;
+    const version = this.#versions.version(range.ticker, "ticks");
+    return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.ticks(range));
+  }
+
+  latestPrice(ticker: string): number | null | Promise<number | null> {
+    const version = this.#versions.versionOfAll(ticker);
+    const kept = this.#prices.get(ticker);
+    if (kept !== undefined && kept.version === version) return kept.price;
+    const price = this.#reader.latestPrice(ticker);
+    if (price instanceof Promise) return price.then((found) => this.#keepPrice(ticker, version, found));
+    return this.#keepPrice(ticker, version, price);
+  }
+
+  newestTicks(query: LatestTicksQuery): JsonRows | Promise<JsonRows> {
+    return this.#reader.newestTicks(query);
+  }
+
+  previousClose(ticker: string): number | null | Promise<number | null> {
+    return this.#reader.previousClose(ticker);
+  }
+
+  openingPrice(ticker: string, date: string): number | null | Promise<number | null> {
+    return this.#reader.openingPrice(ticker, date);
+  }
+
+  dailyVolume(ticker: string, date: string): number | null | Promise<number | null> {
+    return this.#reader.dailyVolume(ticker, date);
+  }
+
+  probe(): void | Promise<void> {
+    return this.#reader.probe();
+  }
+
+  pool(): PoolFigures {
+    return this.#reader.pool();
+  }
+
+  close(): void | Promise<void> {
+    return this.#reader.close();
+  }
+
+  #kept(key: string, version: number): JsonRows | null {
+    const kept = this.#answers.get(key);
+    if (kept === undefined) return null;
+    this.#answers.delete(key);
+    if (kept.version !== version) {
+      this.#keptBytes -= kept.bytes;
+      return null;
+    }
+    this.#answers.set(key, kept);
+    return kept.rows;
+  }
+
+  #keep(key: string, version: number, found: JsonRows | Promise<JsonRows>): JsonRows | Promise<JsonRows> {
+    if (found instanceof Promise) return found.then((rows) => this.#keep(key, version, rows));
+    if (found.empty || !("text" in found)) return found;
+    const bytes = found.text.length + key.length;
+    this.#answers.set(key, { version, rows: found, bytes });
+    this.#keptBytes += bytes;
+    for (const [oldest, { bytes: freed }] of this.#answers) {
+      if (this.#keptBytes <= KEPT_BYTES_MAX) break;
+      this.#answers.delete(oldest);
+      this.#keptBytes -= freed;
+    }
+    return found;
+  }
+
+  #keepPrice(ticker: string, version: number, price: number | null): number | null {
+    if (this.#prices.size >= KEPT_PRICES_MAX) this.#prices.clear();
+    this.#prices.set(ticker, { version, price });
+    return price;
+  }
+}

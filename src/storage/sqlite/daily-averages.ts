@@ -1,0 +1,122 @@
+/**
+ * Writes daily bars together with their moving averages, which are those of the whole series of the ticker.
+ *
+ * Works forward from the last checkpoint before the first saved date: reads at most 128 closes more than it must, and
+ * rewrites only later rows whose averages changed.
+ */
+import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import { continueAverages, type MovingAverageState, startState } from "../../market/moving-averages.ts";
+import type { BarRow } from "../contract.ts";
+import { AVERAGE_COLUMNS } from "./schema.ts";
+
+/** Closes before the first row that a window can reach back to: the longest average is over 200. */
+const CLOSES_BEFORE = 199;
+
+type Params = SQLQueryBindings[];
+
+interface Checkpoint {
+  date: string;
+  closes: number;
+  ema_8: number;
+  ema_21: number;
+  ema_34: number;
+  ema_55: number;
+  ema_89: number;
+}
+
+export class DailyAverages {
+  readonly #checkpointBefore: Statement<Checkpoint, Params>;
+  readonly #checkpointInsert: Statement<unknown, Params>;
+  readonly #closesBefore: Statement<{ close: unknown }, Params>;
+  readonly #rowsFrom: Statement<Record<string, unknown>, Params>;
+  readonly #upsert: Statement<unknown, Params>;
+  readonly #updateAverages: Statement<unknown, Params>;
+
+  constructor(db: Database) {
+    this.#checkpointBefore = db.prepare<Checkpoint, Params>(
+      "SELECT date, closes, ema_8, ema_21, ema_34, ema_55, ema_89 FROM daily_checkpoints WHERE ticker = ? AND date <= ? ORDER BY date DESC LIMIT 1",
+    );
+    this.#checkpointInsert = db.prepare<unknown, Params>(
+      "INSERT OR REPLACE INTO daily_checkpoints (ticker, date, closes, ema_8, ema_21, ema_34, ema_55, ema_89) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    this.#closesBefore = db.prepare<{ close: unknown }, Params>(
+      "SELECT close FROM daily_prices WHERE ticker = ? AND date < ? AND typeof(close) IN ('real', 'integer') ORDER BY date DESC LIMIT ?",
+    );
+    this.#rowsFrom = db.prepare<Record<string, unknown>, Params>(
+      `SELECT date, close, ${AVERAGE_COLUMNS.join(", ")} FROM daily_prices WHERE ticker = ? AND date >= ? ORDER BY date`,
+    );
+    const values = ["open", "high", "low", "close", "volume", ...AVERAGE_COLUMNS, "write_timestamp"];
+    this.#upsert = db.prepare<unknown, Params>(
+      `INSERT INTO daily_prices (ticker, date, ${values.join(", ")}) VALUES (?, ?, ${values.map(() => "?").join(", ")})
+       ON CONFLICT DO UPDATE SET ${values.map((name) => `${name} = excluded.${name}`).join(", ")}`,
+    );
+    this.#updateAverages = db.prepare<unknown, Params>(
+      `UPDATE daily_prices SET ${AVERAGE_COLUMNS.map((name) => `${name} = ?`).join(", ")} WHERE ticker = ? AND date = ?`,
+    );
+  }
+
+  /** @param rows ascending, each date once, not empty. */
+  save(ticker: string, rows: BarRow[], writeTimestamp: string): void {
+    const checkpoint = this.#checkpointBefore.get(ticker, rows[0]![0]);
+    const from = checkpoint?.date ?? "";
+    const stored = this.#rowsFrom.all(ticker, from);
+    const before =
+      checkpoint === null
+        ? []
+        : this.#closesBefore
+            .all(ticker, from, CLOSES_BEFORE)
+            .map((row) => row.close as number)
+            .reverse();
+    const series = merge(stored, rows);
+    const state = checkpoint === null ? startState() : stateOf(checkpoint);
+    const averages = continueAverages(
+      state,
+      before,
+      series.map((entry) => entry.close),
+    );
+    for (const [index, { date, bar, stored: row }] of series.entries()) {
+      const values = averages.rows[index]!;
+      if (bar !== null) {
+        this.#upsert.run(ticker, ...bar, ...values, writeTimestamp);
+      } else if (AVERAGE_COLUMNS.some((name, column) => row![name] !== values[column])) {
+        this.#updateAverages.run(...values, ticker, date);
+      }
+    }
+    // After the rows: the triggers have removed every checkpoint that the rows made wrong.
+    for (const { index, state: reached } of averages.checkpoints) {
+      this.#checkpointInsert.run(ticker, series[index]!.date, reached.closes, ...reached.emas);
+    }
+  }
+}
+
+interface SeriesEntry {
+  date: string;
+  close: number | null;
+  /** The saved bar, or null for a row that only stands in the series. */
+  bar: BarRow | null;
+  stored: Record<string, unknown> | null;
+}
+
+/** Both ascending by date; a saved bar takes the place of the stored row of its date. */
+function merge(stored: Record<string, unknown>[], bars: BarRow[]): SeriesEntry[] {
+  const series: SeriesEntry[] = [];
+  let next = 0;
+  for (const bar of bars) {
+    while (next < stored.length && (stored[next]!.date as string) < bar[0])
+      series.push(entryOf(stored[next++]!));
+    if (next < stored.length && stored[next]!.date === bar[0]) next++;
+    series.push({ date: bar[0], close: bar[4], bar, stored: null });
+  }
+  while (next < stored.length) series.push(entryOf(stored[next++]!));
+  return series;
+}
+
+function entryOf(row: Record<string, unknown>): SeriesEntry {
+  const close = typeof row.close === "number" ? row.close : null;
+  return { date: row.date as string, close, bar: null, stored: row };
+}
+
+function stateOf(checkpoint: Checkpoint): MovingAverageState {
+  const { closes, ema_8, ema_21, ema_34, ema_55, ema_89 } = checkpoint;
+  return { closes, emas: [ema_8, ema_21, ema_34, ema_55, ema_89] };
+}

@@ -1,0 +1,277 @@
+/**
+ * A worker's reads. Small answers come from one connection, at once, on the event loop; an answer of more than
+ * `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot until the last row.
+ */
+import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import { toWire } from "../../market/timestamp.ts";
+import { unavailable } from "../../protocol/errors.ts";
+import type {
+  BarInterval,
+  BarRange,
+  JsonRows,
+  LatestTicksQuery,
+  PoolFigures,
+  StockReader,
+  TickRange,
+} from "../contract.ts";
+import { openReaderConnection } from "./connection.ts";
+import { AVERAGE_COLUMNS } from "./schema.ts";
+
+/** Rows read and encoded in one go, about 2 ms: the longest that a read holds up the worker's other clients. */
+const CHUNK_ROWS = 1_000;
+/** Streams that may wait for a connection; further ones get 503. */
+const STREAMS_WAITING_MAX = 100;
+/** How long a stream waits for a connection before it gets 503. */
+const STREAM_WAIT_MS = 10_000;
+/** Bounds of an unbounded range: every stored stamp is text that begins with a digit. */
+const FIRST = "";
+const LAST = "~";
+
+type Row = Record<string, unknown>;
+type Params = SQLQueryBindings[];
+
+const BAR_COLUMNS = "ticker, open, high, low, close, volume";
+const BARS_SQL: Record<BarInterval, string> = {
+  daily: `SELECT date, ${BAR_COLUMNS}, ${AVERAGE_COLUMNS.join(", ")}, write_timestamp FROM daily_prices
+    WHERE ticker = ? AND date >= ? AND date <= ? ORDER BY date`,
+  hourly: `SELECT datetime, ${BAR_COLUMNS}, write_timestamp FROM hourly_prices
+    WHERE ticker = ? AND datetime >= ? AND datetime <= ? ORDER BY datetime`,
+};
+const TICK_COLUMNS = "timestamp, ticker, type, price, size, ask_price, ask_size, write_timestamp";
+const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data
+  WHERE ticker = ? AND type = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp, seq`;
+const NEWEST_OF_TYPE_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data
+  WHERE ticker = ? AND type = ? ORDER BY timestamp DESC, seq DESC LIMIT ?`;
+/** Newest first on one date: quote, trade, hourly, daily. */
+const LAST_PRICE_SQL = [
+  ...["quote", "trade"].map(
+    (type) => `SELECT price AS price, timestamp AS stamp FROM realtime_data
+      WHERE ticker = ? AND type = '${type}' AND price IS NOT NULL ORDER BY timestamp DESC, seq DESC LIMIT 1`,
+  ),
+  "SELECT close AS price, datetime AS stamp FROM hourly_prices WHERE ticker = ? AND close IS NOT NULL ORDER BY datetime DESC LIMIT 1",
+  "SELECT close AS price, date AS stamp FROM daily_prices WHERE ticker = ? AND close IS NOT NULL ORDER BY date DESC LIMIT 1",
+];
+
+export class SqliteReader implements StockReader {
+  readonly #path: string;
+  readonly #db: Database;
+  readonly #poolSize: number;
+  readonly #idle: Database[] = [];
+  readonly #waiting: ((db: Database) => void)[] = [];
+  #streamConnections = 0;
+  #stale = 0;
+  readonly #bars: Record<BarInterval, Statement<Row, Params>>;
+  readonly #ticks: Statement<Row, Params>;
+  readonly #newestOfType: Statement<Row, Params>;
+  readonly #lastPrices: Statement<Row, Params>[];
+  readonly #lastCloses: Statement<Row, Params>;
+  readonly #open: Statement<Row, Params>;
+  readonly #volume: Statement<Row, Params>;
+  readonly #probe: Statement<Row, Params>;
+
+  /** @param poolSize connections at most, one of them for small answers, the others for streams. */
+  constructor(path: string, poolSize: number) {
+    this.#path = path;
+    this.#poolSize = Math.max(2, poolSize);
+    this.#db = openReaderConnection(path);
+    const prepare = (sql: string): Statement<Row, Params> => this.#db.prepare<Row, Params>(sql);
+    this.#bars = {
+      daily: prepare(`${BARS_SQL.daily} LIMIT ?`),
+      hourly: prepare(`${BARS_SQL.hourly} LIMIT ?`),
+    };
+    this.#ticks = prepare(`${TICKS_SQL} LIMIT ?`);
+    this.#newestOfType = prepare(NEWEST_OF_TYPE_SQL);
+    this.#lastPrices = LAST_PRICE_SQL.map(prepare);
+    this.#lastCloses = prepare("SELECT close FROM daily_prices WHERE ticker = ? ORDER BY date DESC LIMIT 2");
+    this.#open = prepare("SELECT open FROM daily_prices WHERE ticker = ? AND date = ?");
+    this.#volume = prepare("SELECT volume FROM daily_prices WHERE ticker = ? AND date = ?");
+    this.#probe = prepare("SELECT 1 AS one FROM daily_prices LIMIT 1");
+  }
+
+  bars(range: BarRange): JsonRows | Promise<JsonRows> {
+    const params = [range.ticker, range.from ?? FIRST, range.to ?? LAST];
+    const stampColumn = range.interval === "daily" ? "date" : "datetime";
+    return this.#read(this.#bars[range.interval], BARS_SQL[range.interval], params, (row) => {
+      row[stampColumn] = toWire(row[stampColumn] as string);
+    });
+  }
+
+  ticks(range: TickRange): JsonRows | Promise<JsonRows> {
+    const params = [range.ticker, range.type, range.from ?? FIRST, range.to ?? LAST];
+    return this.#read(this.#ticks, TICKS_SQL, params, tickToWire);
+  }
+
+  newestTicks({ ticker, type, limit }: LatestTicksQuery): JsonRows {
+    const newest = (of: string): Row[] => this.#newestOfType.all(ticker, of, limit).reverse();
+    let rows = type === null ? [...newest("quote"), ...newest("trade")] : newest(type);
+    if (rows.length === 0) return { empty: true };
+    if (type === null) {
+      rows.sort((a, b) => ((a.timestamp as string) < (b.timestamp as string) ? -1 : 1));
+      rows = rows.slice(-limit);
+    }
+    return { empty: false, text: `{"data":${encode(rows, tickToWire)}}` };
+  }
+
+  latestPrice(ticker: string): number | null {
+    let price: number | null = null;
+    let date = "";
+    for (const statement of this.#lastPrices) {
+      const row = statement.get(ticker);
+      if (row === null || !Number.isFinite(row.price)) continue;
+      const rowDate = String(row.stamp).slice(0, 10);
+      if (rowDate > date) {
+        date = rowDate;
+        price = row.price as number;
+      }
+    }
+    return price;
+  }
+
+  previousClose(ticker: string): number | null {
+    const rows = this.#lastCloses.all(ticker);
+    return (rows.at(-1)?.close ?? null) as number | null;
+  }
+
+  openingPrice(ticker: string, date: string): number | null {
+    return (this.#open.get(ticker, date)?.open ?? null) as number | null;
+  }
+
+  dailyVolume(ticker: string, date: string): number | null {
+    return (this.#volume.get(ticker, date)?.volume ?? null) as number | null;
+  }
+
+  probe(): void {
+    this.#probe.all();
+  }
+
+  pool(): PoolFigures {
+    const busy = this.#streamConnections - this.#idle.length;
+    return {
+      pool_enabled: true,
+      pool_max_size: this.#poolSize,
+      available_connections: this.#poolSize - 1 - busy,
+      active_connections: 1 + busy,
+      stale_connections: this.#stale,
+    };
+  }
+
+  close(): void {
+    for (const db of this.#idle) db.close();
+    this.#idle.length = 0;
+    this.#db.close(false);
+  }
+
+  #read(
+    small: Statement<Row, Params>,
+    sql: string,
+    params: Params,
+    toWireRow: (row: Row) => void,
+  ): JsonRows | Promise<JsonRows> {
+    const rows = small.all(...params, CHUNK_ROWS + 1);
+    if (rows.length === 0) return { empty: true };
+    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows, toWireRow)}}` };
+    return this.#stream(sql, params, toWireRow);
+  }
+
+  async #stream(sql: string, params: Params, toWireRow: (row: Row) => void): Promise<JsonRows> {
+    const db = await this.#checkOut();
+    let statement: Statement<Row, Params>;
+    let rows: IterableIterator<Row>;
+    let first: Row[];
+    try {
+      statement = db.prepare<Row, Params>(sql);
+      rows = statement.iterate(...params);
+      first = take(rows, CHUNK_ROWS); // opens the snapshot, and finds errors while a status can still be sent
+    } catch (error) {
+      this.#discard(db);
+      throw error;
+    }
+    const release = (): void => {
+      statement.finalize();
+      this.#checkIn(db);
+    };
+    return { empty: false, chunks: encodeChunks(first, rows, toWireRow, release) };
+  }
+
+  async #checkOut(): Promise<Database> {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    if (this.#streamConnections < this.#poolSize - 1) {
+      this.#streamConnections++;
+      try {
+        return openReaderConnection(this.#path);
+      } catch (error) {
+        this.#streamConnections--;
+        throw error;
+      }
+    }
+    if (this.#waiting.length >= STREAMS_WAITING_MAX) {
+      throw unavailable(
+        `read: all ${this.#poolSize} connections are in use and ${STREAMS_WAITING_MAX} reads wait`,
+      );
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<Database>();
+    const timer = setTimeout(() => {
+      this.#waiting.splice(this.#waiting.indexOf(resolve), 1);
+      reject(
+        unavailable(`read: all ${this.#poolSize} connections stayed in use for ${STREAM_WAIT_MS / 1000} s`),
+      );
+    }, STREAM_WAIT_MS);
+    this.#waiting.push(resolve);
+    return promise.finally(() => clearTimeout(timer));
+  }
+
+  #checkIn(db: Database): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#idle.push(db);
+    else next(db);
+  }
+
+  #discard(db: Database): void {
+    this.#stale++;
+    this.#streamConnections--;
+    db.close(false);
+  }
+}
+
+function tickToWire(row: Row): void {
+  row.timestamp = toWire(row.timestamp as string);
+  if (row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
+}
+
+function encode(rows: Row[], toWireRow: (row: Row) => void): string {
+  for (const row of rows) toWireRow(row);
+  return JSON.stringify(rows);
+}
+
+function take(rows: Iterator<Row>, count: number): Row[] {
+  const taken: Row[] = [];
+  while (taken.length < count) {
+    const next = rows.next();
+    if (next.done) break;
+    taken.push(next.value);
+  }
+  return taken;
+}
+
+async function* encodeChunks(
+  first: Row[],
+  rows: IterableIterator<Row>,
+  toWireRow: (row: Row) => void,
+  release: () => void,
+): AsyncGenerator<string> {
+  try {
+    yield `{"data":${encode(first, toWireRow).slice(0, -1)}`;
+    for (;;) {
+      // A promise that is already settled would come back before any socket is looked at.
+      await new Promise(setImmediate);
+      const chunk = take(rows, CHUNK_ROWS);
+      if (chunk.length > 0) yield `,${encode(chunk, toWireRow).slice(1, -1)}`;
+      if (chunk.length < CHUNK_ROWS) break;
+    }
+    yield "]}";
+  } finally {
+    rows.return?.();
+    release();
+  }
+}

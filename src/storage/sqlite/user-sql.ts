@@ -1,0 +1,167 @@
+/**
+ * SQL written by users, on SQLite. Lives in a runner process: nothing here gives the event loop a turn, and
+ * nothing can be interrupted but by killing the process.
+ */
+import { Database, SQLiteError } from "bun:sqlite";
+import type { Durability } from "../../config/settings.ts";
+import { badRequest, RequestError } from "../../protocol/errors.ts";
+import type { SqlParam, UserSqlEngine, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import { collectRows, type EncodedRows } from "./user-sql-rows.ts";
+import { readStatement, type Statement } from "./user-sql-statement.ts";
+
+/** How long SQLite itself waits for a lock that another process holds. The wait blocks, which a runner may. */
+const BUSY_TIMEOUT_MS = 5_000;
+/** An answer waits in the runner until the client has taken it. */
+const ANSWER_BYTES_MAX = 256 * 2 ** 20;
+
+const SQLITE_READONLY = 8;
+/** Primary result codes that say something about the database and not about the statement. */
+const AWAY: Record<number, string> = {
+  3: "no permission",
+  5: "another process holds a lock",
+  6: "another process holds a lock",
+  7: "out of memory",
+  8: "the file can't be written",
+  10: "disk error",
+  11: "the file is damaged",
+  13: "the disk is full",
+  14: "the file can't be opened",
+  15: "locking failed",
+  26: "the file is no SQLite database",
+};
+
+/** @param path A file: another process writes to it at the same time. */
+export function createSqliteUserSql(options: { path: string; durability: Durability }): UserSqlEngine {
+  let reader: Database | null = null;
+
+  function closeReader(): void {
+    reader?.close();
+    reader = null;
+  }
+
+  function read(statement: Statement, request: UserSqlRequest): UserSqlOutcome {
+    reader ??= openReader(options.path);
+    if (statement.kind === "write" || statement.kind === "maintenance") {
+      // A mistake in it is told before anybody waits for the right to write. Pragmas act while being prepared.
+      if (statement.kind === "write") check(reader, statement, request);
+      return { status: "needs-write" };
+    }
+    try {
+      return { status: "rows", ...execute(reader, statement, request) };
+    } catch (error) {
+      if (error instanceof SQLiteError && primaryCode(error) === SQLITE_READONLY)
+        return { status: "needs-write" };
+      throw error;
+    } finally {
+      // No session state goes from one user's request to the next.
+      if (statement.kind === "pragma") closeReader();
+    }
+  }
+
+  function write(statement: Statement, request: UserSqlRequest, committing: () => void): UserSqlOutcome {
+    // Opened for each statement, 0.1 ms, so that no lock, pragma or temporary object stays behind.
+    const db = openWriter(options);
+    try {
+      if (statement.kind === "maintenance") return { status: "rows", ...execute(db, statement, request) };
+      return { status: "rows", ...executeInTransaction(db, statement, request, committing) };
+    } finally {
+      db.close();
+    }
+  }
+
+  return {
+    run(request, committing) {
+      try {
+        const statement = readStatement(request.sql);
+        return request.mode === "read" ? read(statement, request) : write(statement, request, committing);
+      } catch (error) {
+        return outcomeOf(error);
+      }
+    },
+    close: closeReader,
+  };
+}
+
+function openReader(path: string): Database {
+  const db = new Database(path, { readonly: true, safeIntegers: true });
+  db.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  db.run("PRAGMA query_only = 1");
+  db.run("PRAGMA trusted_schema = 0");
+  return db;
+}
+
+function openWriter({ path, durability }: { path: string; durability: Durability }): Database {
+  const db = new Database(path, { readwrite: true, create: false, safeIntegers: true });
+  db.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  db.run(`PRAGMA synchronous = ${durability === "full" ? "FULL" : "NORMAL"}`);
+  db.run("PRAGMA trusted_schema = 0");
+  return db;
+}
+
+function executeInTransaction(
+  db: Database,
+  statement: Statement,
+  request: UserSqlRequest,
+  committing: () => void,
+): EncodedRows {
+  db.run("BEGIN IMMEDIATE");
+  try {
+    const rows = execute(db, statement, request);
+    committing();
+    db.run("COMMIT");
+    return rows;
+  } catch (error) {
+    // INSERT OR ROLLBACK and some errors have ended it already.
+    if (db.inTransaction) db.run("ROLLBACK");
+    throw error;
+  }
+}
+
+function execute(db: Database, { text }: Statement, { params, maxRows }: UserSqlRequest): EncodedRows {
+  const prepared = db.prepare(text);
+  try {
+    checkCount(prepared.paramsCount, params);
+    return collectRows(prepared, params.map(toBinding), { maxRows, maxBytes: ANSWER_BYTES_MAX });
+  } finally {
+    prepared.finalize();
+  }
+}
+
+function check(db: Database, { text }: Statement, { params }: UserSqlRequest): void {
+  const prepared = db.prepare(text);
+  try {
+    checkCount(prepared.paramsCount, params);
+  } finally {
+    prepared.finalize();
+  }
+}
+
+/** Bun binds NULL for parameters that are missing altogether, and ignores ones too many. */
+function checkCount(expected: number, params: SqlParam[]): void {
+  if (params.length !== expected)
+    throw badRequest(
+      `execute_sql: the statement expects ${expected} parameter${expected === 1 ? "" : "s"}, got ${params.length}`,
+    );
+}
+
+function toBinding(param: SqlParam): null | string | number | bigint {
+  return typeof param === "boolean" ? Number(param) : param;
+}
+
+function outcomeOf(error: unknown): UserSqlOutcome {
+  if (error instanceof RequestError) return { status: "error", httpStatus: error.status, ...error.body() };
+  if (!(error instanceof SQLiteError)) throw error;
+  const away = AWAY[primaryCode(error)];
+  if (away !== undefined)
+    return { status: "error", httpStatus: 503, error: `execute_sql: ${away}`, details: error.message };
+  return {
+    status: "error",
+    httpStatus: 400,
+    error: `execute_sql: ${error.message}`,
+    ...(error.byteOffset >= 0 ? { details: `at byte ${error.byteOffset} of the statement` } : {}),
+  };
+}
+
+function primaryCode(error: SQLiteError): number {
+  return error.errno & 0xff;
+}

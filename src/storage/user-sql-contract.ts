@@ -1,0 +1,31 @@
+/**
+ * What a driver offers to SQL written by users. It is run in a process of its own, which may be killed at any
+ * moment, one statement after the other.
+ */
+
+export type SqlParam = null | string | number | bigint | boolean;
+
+/** `read` can change nothing, whatever the statement says; `write` is one transaction. */
+export type SqlMode = "read" | "write";
+
+export interface UserSqlRequest {
+  sql: string;
+  /** In the order of the statement's parameters. A bigint lies within 64 bits. */
+  params: SqlParam[];
+  mode: SqlMode;
+  maxRows: number;
+}
+
+export type UserSqlOutcome =
+  /** The pieces together are a JSON array of objects, UTF-8; `bytes` is their sum. Empty array for a statement without rows. */
+  | { status: "rows"; rows: number; bytes: number; parts: Uint8Array[] }
+  /** Only in `read`: the statement writes. Nothing has happened. */
+  | { status: "needs-write" }
+  /** Nothing has happened. 400: the caller must change the statement; 503: the database is busy or away. */
+  | { status: "error"; httpStatus: number; error: string; details?: string; hint?: string };
+
+export interface UserSqlEngine {
+  /** `committing` is called right before a transaction's commit: a process killed earlier has changed nothing. */
+  run(request: UserSqlRequest, committing: () => void): UserSqlOutcome;
+  close(): void;
+}

@@ -1,0 +1,173 @@
+/**
+ * The WebSockets of this worker: from upgrade to close. Bounded in what a client that doesn't read may leave behind, and
+ * in how long a dead one stays.
+ */
+import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
+import type { Counters } from "../observe/counters.ts";
+import type { LogLines } from "../observe/log.ts";
+import { CLOSE_GOING_AWAY, CLOSE_NORMAL, SYMBOL_REQUIRED } from "../protocol/frames.ts";
+import { isObject } from "../protocol/json.ts";
+import type { Subscriber, Subscriptions } from "../stream/subscriptions.ts";
+
+/** Of one frame from a client. */
+const CLIENT_FRAME_BYTES_MAX = 4 * 1024 * 1024;
+/** Beyond --max-body-mb (one save is one frame): what may wait for a client that reads slowly before it is cut off. */
+const SUBSCRIBER_BACKLOG_BYTES = 1024 * 1024;
+/** A client that takes nothing for this long while frames wait for it is cut off. */
+const STALL_MAX_MS = 15_000;
+/** Every socket is pinged so often, and cut off when it has answered none for SILENCE_MAX_MS. */
+const SWEEP_MS = 5_000;
+const PING_MS = 30_000;
+const SILENCE_MAX_MS = 75_000;
+/** RFC 6455 1012 "service restart" and 1013 "try again later": the client should connect again. */
+const CLOSE_RESTART = 1012;
+const CLOSE_TRY_LATER = 1013;
+
+export interface SocketData {
+  symbol: string;
+  subscriber: Subscriber | null;
+  heardMs: number;
+  pingedMs: number;
+  /** Since when frames wait for it; 0 when none do. */
+  stalledMs: number;
+}
+
+type Socket = ServerWebSocket<SocketData>;
+
+export interface SocketsOptions {
+  subscriptions: Subscriptions;
+  maxBodyBytes: number;
+  counters: Counters;
+  log: LogLines;
+}
+
+export class Sockets {
+  readonly #options: SocketsOptions;
+  readonly #open = new Set<Socket>();
+  readonly #sweep: Timer;
+
+  constructor(options: SocketsOptions) {
+    this.#options = options;
+    this.#sweep = setInterval(() => this.#cutOffDead(), SWEEP_MS);
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** @returns undefined when the request became a WebSocket. */
+  upgrade(request: Request, server: Server<SocketData>, query: URLSearchParams): boolean {
+    const now = performance.now();
+    const data: SocketData = {
+      symbol: query.get("symbol") ?? "",
+      subscriber: null,
+      heardMs: now,
+      pingedMs: now,
+      stalledMs: 0,
+    };
+    return server.upgrade(request, { data });
+  }
+
+  handler(): WebSocketHandler<SocketData> {
+    return {
+      maxPayloadLength: CLIENT_FRAME_BYTES_MAX,
+      backpressureLimit: this.#options.maxBodyBytes + SUBSCRIBER_BACKLOG_BYTES,
+      closeOnBackpressureLimit: true,
+      idleTimeout: 120,
+      perMessageDeflate: false,
+      open: (socket) => this.#opened(socket),
+      message: (socket, message) => this.#received(socket, message),
+      pong: (socket) => heard(socket),
+      ping: (socket) => heard(socket),
+      close: (socket, code) => this.#closed(socket, code),
+    };
+  }
+
+  /** Every update before now may have been missed: clients must know, so they have to connect again. */
+  closeAllForRestart(): void {
+    for (const socket of this.#open)
+      socket.close(CLOSE_RESTART, "updates may have been missed; connect again");
+  }
+
+  /** Sends what waits, closes each with 1001. Resolves when all bytes are out, or after the time. */
+  async drain(timeoutMs: number): Promise<void> {
+    clearInterval(this.#sweep);
+    const deadline = performance.now() + timeoutMs;
+    while ([...this.#open].some((socket) => socket.getBufferedAmount() > 0) && performance.now() < deadline) {
+      await Bun.sleep(10);
+    }
+    for (const socket of [...this.#open]) socket.close(CLOSE_GOING_AWAY, "server is stopping");
+  }
+
+  #opened(socket: Socket): void {
+    this.#open.add(socket);
+    const { symbol } = socket.data;
+    if (symbol === "") {
+      socket.close(CLOSE_NORMAL, SYMBOL_REQUIRED);
+      return;
+    }
+    const subscriber: Subscriber = {
+      send: (text) => void socket.send(text),
+      listen: (ticker) => socket.subscribe(ticker),
+      get open() {
+        return socket.readyState === WebSocket.OPEN;
+      },
+    };
+    socket.data.subscriber = subscriber;
+    this.#options.counters.subscribers++;
+    this.#options.subscriptions.join(symbol, subscriber).catch((error: Error) => {
+      this.#options.log.warning(`WebSocket for ${symbol}: ${error.message}`);
+      socket.close(CLOSE_TRY_LATER, "the server can't subscribe now");
+    });
+  }
+
+  #received(socket: Socket, message: string | Buffer): void {
+    heard(socket);
+    if (typeof message !== "string") return;
+    let request: unknown;
+    try {
+      request = JSON.parse(message);
+    } catch {
+      return; // the protocol ignores what it doesn't know
+    }
+    if (isObject(request) && request.action === "unsubscribe") socket.close(CLOSE_NORMAL);
+  }
+
+  #closed(socket: Socket, code: number): void {
+    this.#open.delete(socket);
+    const { symbol, subscriber } = socket.data;
+    if (subscriber === null) return;
+    this.#options.counters.subscribers--;
+    this.#options.subscriptions.leave(symbol, subscriber);
+    this.#options.log.debug(`WebSocket for ${symbol} from ${socket.remoteAddress} closed with ${code}`);
+  }
+
+  #cutOffDead(): void {
+    const now = performance.now();
+    for (const socket of this.#open) {
+      const { data } = socket;
+      if (socket.getBufferedAmount() === 0) data.stalledMs = 0;
+      else if (data.stalledMs === 0) data.stalledMs = now;
+      if (data.stalledMs !== 0 && now - data.stalledMs > STALL_MAX_MS) {
+        this.#cutOff(socket, `has read nothing for ${STALL_MAX_MS / 1000} s`);
+      } else if (now - data.heardMs > SILENCE_MAX_MS) {
+        this.#cutOff(socket, `has answered no ping for ${SILENCE_MAX_MS / 1000} s`);
+      } else if (now - data.pingedMs > PING_MS) {
+        data.pingedMs = now;
+        socket.ping();
+      }
+    }
+  }
+
+  #cutOff(socket: Socket, why: string): void {
+    this.#options.counters.subscribersCutOff++;
+    this.#options.log.warning(
+      `WebSocket for ${socket.data.symbol} from ${socket.remoteAddress} ${why}; cutting it off`,
+    );
+    socket.terminate();
+  }
+}
+
+function heard(socket: Socket): void {
+  socket.data.heardMs = performance.now();
+}

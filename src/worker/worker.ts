@@ -1,0 +1,169 @@
+/** One worker: boots, serves, drains, stops. The same code in a process of its own and in the one process of `--workers 1`. */
+import type { Server } from "bun";
+import { redact } from "../config/database-url.ts";
+import type { Settings } from "../config/settings.ts";
+import { HostGuard } from "../http/host-guard.ts";
+import { createRouter } from "../http/router.ts";
+import { HubClient } from "../hub/hub-client.ts";
+import { createAccessLogger } from "../observe/access-log.ts";
+import { createCounters } from "../observe/counters.ts";
+import { type Logger, logAt } from "../observe/log.ts";
+import { executeSql } from "../sql/execute.ts";
+import { createRunnerPool } from "../sql/runner-pool.ts";
+import type { StockReader } from "../storage/contract.ts";
+import { Subscriptions } from "../stream/subscriptions.ts";
+import { type SocketData, Sockets } from "../websocket/sockets.ts";
+import { queryRows } from "./query-rows.ts";
+
+const MIB = 1024 * 1024;
+/** While draining, so long answers say `Connection: close` before the listener goes: keep-alive clients lose no request. */
+const DRAIN_NOTICE_MS = 300;
+/** Bytes of closed WebSockets that are still in Bun's hands are lost when the process exits. */
+const LINGER_MS = 200;
+/** Bun closes a connection on which nothing moves for this long, a running handler included; at most 255. */
+const IDLE_TIMEOUT_MIN_S = 30;
+const IDLE_TIMEOUT_MAX_S = 255;
+/** Beyond --sql-timeout, so that its own error is what the client gets. */
+const IDLE_TIMEOUT_SLACK_S = 15;
+
+export interface WorkerOptions {
+  settings: Settings;
+  runtimeDir: string;
+  /** Null in the one process of `--workers 1`. */
+  workerId: number | null;
+  reader: StockReader;
+  dbType: string;
+  log: Logger;
+  /** argv and environment of one SQL runner. */
+  runner: { command: string[]; env: Record<string, string | undefined> };
+}
+
+export interface Worker {
+  port: number;
+  /** Answers what is in flight, closes WebSockets with 1001, and resolves when all is closed, at the latest after the time. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+/** @throws Error the hub or the port is not to be had. */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const { settings, workerId, reader, log, dbType } = options;
+  const counters = createCounters();
+  const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
+  const dbFile = redact(settings.dbFile);
+  let draining = false;
+  let server: Server<SocketData>;
+
+  const subscriptions = new Subscriptions({
+    heartbeatIntervalMs: settings.heartbeatIntervalS * 1000,
+    publish: (ticker, text) => {
+      counters.framesPublished++;
+      server.publish(ticker, text);
+    },
+    watch: (ticker) => hub.subscribe(ticker),
+    unwatch: (ticker) => hub.unsubscribe(ticker),
+    latestPrice: (ticker) => reader.latestPrice(ticker),
+  });
+  const hub = new HubClient({
+    runtimeDir: options.runtimeDir,
+    workerId: workerId ?? 0,
+    sendFrames: workerId !== null,
+    log,
+    publish: (ticker, frame) => subscriptions.deliver(ticker, frame),
+    onGap: () => sockets.closeAllForRestart(),
+  });
+  const sockets = new Sockets({ subscriptions, maxBodyBytes, counters, log });
+  const runners = createRunnerPool({
+    command: options.runner.command,
+    env: options.runner.env,
+    size: settings.dbPoolSize,
+    timeoutMs: settings.sqlTimeoutS * 1000,
+    maxRows: settings.sqlMaxRows,
+    log: (level, message) => logAt(log, level, message),
+  });
+
+  await hub.connect();
+  const route = createRouter({
+    context: {
+      reader,
+      warn: (message) => log.warning(message),
+      save(save, frame, bytes) {
+        counters.saves++;
+        counters.rowsSaved += save.rows.length;
+        return hub.save(save, frame, bytes);
+      },
+      executeSql(request) {
+        counters.sqlRuns++;
+        return executeSql(request, { pool: runners, lease: hub });
+      },
+    },
+    guard: new HostGuard(settings.allowHosts),
+    sockets,
+    health: {
+      reader,
+      dbFile,
+      dbType,
+      workerId,
+      isHubConnected: () => hub.connected,
+      isDraining: () => draining,
+    },
+    stats: {
+      pool: () => ({ ...reader.pool(), sql_runners: runners.figures() }),
+      redactedDbFile: dbFile,
+      dbType,
+      workerId: workerId ?? 0,
+      query: (sql, timeoutMs) => queryRows(runners, sql, timeoutMs),
+      counters: () => ({ ...counters }),
+    },
+    counters,
+    log,
+    accessLog: createAccessLogger(settings.accessLog, log),
+    maxBodyBytes,
+    isDraining: () => draining,
+  });
+  server = Bun.serve<SocketData>({
+    hostname: settings.host,
+    port: settings.port,
+    reusePort: workerId !== null,
+    development: false,
+    idleTimeout: Math.min(
+      IDLE_TIMEOUT_MAX_S,
+      Math.max(IDLE_TIMEOUT_MIN_S, Math.ceil(settings.sqlTimeoutS) + IDLE_TIMEOUT_SLACK_S),
+    ),
+    // Not the limit of a body: a larger one must reach the router to be refused in JSON.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    fetch: route,
+    websocket: sockets.handler(),
+    error: (error) => {
+      log.error(`Request failed outside of its handler: ${error.message}`);
+      return new Response('{"error":"An internal server error occurred."}', {
+        status: 500,
+        headers: { "Content-Type": "application/json; charset=utf-8" },
+      });
+    },
+  });
+
+  async function drain(timeoutMs: number): Promise<void> {
+    if (draining) return;
+    draining = true;
+    const deadline = performance.now() + timeoutMs;
+    const left = (): number => Math.max(0, deadline - performance.now());
+    await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
+    const stopped = server.stop();
+    const hadSockets = sockets.size > 0;
+    subscriptions.stop();
+    await sockets.drain(left());
+    const inTime = await Promise.race([stopped.then(() => true), Bun.sleep(left()).then(() => false)]);
+    if (!inTime) {
+      log.warning(
+        `Draining took longer than ${timeoutMs} ms; closing ${server.pendingRequests} requests unanswered`,
+      );
+      await server.stop(true);
+    }
+    if (hadSockets) await Bun.sleep(LINGER_MS);
+    await runners.close();
+    hub.close();
+    await reader.close();
+  }
+
+  return { port: server.port!, drain };
+}
