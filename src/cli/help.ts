@@ -1,0 +1,42 @@
+import { settingsHelp } from "../config/render-settings.ts";
+import { CHECK_HELP } from "./check/options.ts";
+import { IMPORT_HELP } from "./import/options.ts";
+
+/** The subcommands with a page of their own; that of `serve`, the default one, is the general page. */
+const PAGES: Readonly<Record<string, string>> = { check: CHECK_HELP, import: IMPORT_HELP };
+
+export const SUBCOMMANDS: readonly string[] = ["serve", ...Object.keys(PAGES)];
+
+/** What `--help` prints: the page of a subcommand, or the general one with all settings of the server. */
+export function helpText(subcommand?: string): string {
+  const page = subcommand !== undefined && Object.hasOwn(PAGES, subcommand) ? PAGES[subcommand] : undefined;
+  return (page ?? generalHelp()).trimEnd();
+}
+
+function generalHelp(): string {
+  return `Usage: stock-db-server [serve] [flags]
+       stock-db-server check [URL] [flags]
+       stock-db-server import FILE… --ticker T [flags]
+
+One market database that many programs share: bars, quotes and trades over HTTP and WebSocket.
+
+Subcommands:
+  serve     Serve the database; the default
+  check     Test a running server from outside
+  import    Save CSV files into a running server or a database file
+"check --help" and "import --help" tell of their flags.
+
+Examples:
+  stock-db-server --sample
+  stock-db-server --db-file /srv/stocks.db --workers 0 --log-file /var/log/stocks/server.log
+  STOCK_DB_PORT=9000 stock-db-server serve
+
+Flags of serve:
+
+${settingsHelp()}
+
+Signals: SIGTERM and SIGINT stop the server after what it has accepted, a second SIGINT at once.
+With several workers, SIGHUP restarts them one by one; SIGTTIN adds one, SIGTTOU takes one away.
+
+Exit codes: 0 stopped as asked, 2 wrong usage, others a failure that the last lines name.`;
+}
