@@ -1,0 +1,119 @@
+/** One statement of a user, from the request to the answer: who may write, and when. */
+import { badRequest, RequestError } from "../protocol/errors.ts";
+import type { SqlParam } from "../storage/user-sql-contract.ts";
+import { clientGone, timedOut } from "./runner-end.ts";
+import type { RunnerPool } from "./runner-pool.ts";
+import type { SqlAnswer } from "./runner-process.ts";
+import type { Limits } from "./runner-watch.ts";
+
+/** The right to write to the database; there is one, and the server's own writer waits while it is out. */
+export interface WriteLease {
+  /** Rejects when the signal aborts, and then holds nothing. */
+  acquire(signal: AbortSignal): Promise<{
+    /** Resolves when every later read sees what was written. Doesn't reject: with whoever gave the lease, it is gone too. */
+    release(): Promise<void>;
+  }>;
+}
+
+export type QueryType = "select" | "raw";
+
+export interface SqlRequest {
+  sql: string;
+  params: SqlParam[];
+  /** `select` never writes; `raw` may. */
+  queryType: QueryType;
+  /** False for requests by GET: those any web page can make a browser send. */
+  allowWrite: boolean;
+  /** The client is gone: the statement is stopped. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * @throws RequestError as `RunnerPool.run`; 400 for a `select` that writes, 403 for a writing `raw` that may not.
+ *   A statement that failed has changed nothing, unless the error says that its outcome is unknown.
+ */
+export async function executeSql(
+  request: SqlRequest,
+  { pool, lease }: { pool: RunnerPool; lease: WriteLease },
+): Promise<SqlAnswer> {
+  const { sql, params, signal } = request;
+  const session = await pool.open(signal);
+  try {
+    const reply = await session.run({ sql, params, mode: "read" });
+    if (reply !== "needs-write") return reply;
+    refuseWrite(request);
+    // The runner stays ours meanwhile: nobody may hold the lease while he waits for a runner.
+    const held = await acquire(lease, { deadlineAt: session.deadlineAt, timeoutMs: pool.timeoutMs, signal });
+    try {
+      const written = await session.run({ sql, params, mode: "write" });
+      if (written === "needs-write") throw new Error("a runner in write mode asked for write mode");
+      return written;
+    } finally {
+      await held.release();
+    }
+  } finally {
+    session.close();
+  }
+}
+
+/** What is sent before and after the rows, of which nobody has to look inside. */
+export function sqlEnvelope(
+  queryType: QueryType,
+  { rows }: { rows: number },
+): { prefix: string; suffix: string } {
+  if (queryType === "raw") return { prefix: '{"message":"Raw SQL query executed.","data":', suffix: "}" };
+  if (rows === 0) return { prefix: '{"message":"Query executed, no data returned.","data":', suffix: "}" };
+  return { prefix: '{"data":', suffix: "}" };
+}
+
+/** The whole answer: bytes if its rows are, else a stream at its reader's pace. */
+export function wrapAnswer(queryType: QueryType, answer: SqlAnswer): SqlAnswer["body"] {
+  const envelope = sqlEnvelope(queryType, answer);
+  const prefix = Buffer.from(envelope.prefix);
+  const suffix = Buffer.from(envelope.suffix);
+  if (answer.body instanceof Uint8Array) return Buffer.concat([prefix, answer.body, suffix]);
+  return surround(prefix, answer.body, suffix);
+}
+
+function refuseWrite({ queryType, allowWrite }: SqlRequest): void {
+  if (queryType === "select")
+    throw badRequest(
+      "execute_sql: a statement that writes needs query_type 'raw', got 'select'; nothing changed",
+    );
+  if (!allowWrite)
+    throw new RequestError(403, "execute_sql: writing SQL only through POST /db_command; nothing changed");
+}
+
+async function acquire(
+  lease: WriteLease,
+  { deadlineAt, timeoutMs, signal }: Pick<Limits, "deadlineAt" | "timeoutMs" | "signal">,
+): ReturnType<WriteLease["acquire"]> {
+  const deadline = AbortSignal.timeout(Math.max(0, Math.ceil(deadlineAt - performance.now())));
+  try {
+    return await lease.acquire(signal === undefined ? deadline : AbortSignal.any([deadline, signal]));
+  } catch (error) {
+    if (signal?.aborted) throw clientGone();
+    if (deadline.aborted) throw timedOut(timeoutMs, "; it was waiting to write, nothing changed");
+    throw error;
+  }
+}
+
+function surround(
+  prefix: Uint8Array,
+  body: ReadableStream<Uint8Array>,
+  suffix: Uint8Array,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream(
+    {
+      start: (controller) => controller.enqueue(prefix),
+      pull: async (controller) => {
+        const { value, done } = await reader.read();
+        controller.enqueue(done ? suffix : value);
+        if (done) controller.close();
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}

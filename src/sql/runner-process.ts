@@ -1,0 +1,173 @@
+/** One runner process, seen from the worker: a statement goes in, an answer comes out, or the process is killed. */
+import { RequestError } from "../protocol/errors.ts";
+import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
+import { streamAnswer } from "./answer-stream.ts";
+import { ByteSource } from "./byte-source.ts";
+import {
+  ANNOUNCEMENT_BYTES_MAX,
+  encodeFrame,
+  encodeQuery,
+  type FromRunner,
+  WINDOW_BYTES,
+} from "./protocol.ts";
+import { clientGone, explainEnd, type KillReason } from "./runner-end.ts";
+import { type Limits, RunnerWatch } from "./runner-watch.ts";
+
+/** For a runner that has been asked to end and doesn't. */
+const END_GRACE_MS = 2_000;
+
+export interface SqlAnswer {
+  rows: number;
+  /** A JSON array of objects. A stream when it is large; it has to be read to its end or cancelled. */
+  body: Uint8Array | ReadableStream<Uint8Array>;
+}
+
+/** `needs-write`: read-only mode refused the statement, and nothing has happened. */
+export type Reply = SqlAnswer | "needs-write";
+
+export class RunnerProcess {
+  /** False as soon as it is being ended or has ended. */
+  usable = true;
+  /** Why this side has killed it; null if it hasn't. */
+  killedFor: KillReason | null = null;
+  askedToEnd = false;
+  /** Pending while a large answer is on its way; the runner takes the next statement only afterwards. */
+  delivered: Promise<void> = Promise.resolve();
+  readonly exited: Promise<number>;
+  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #source: ByteSource;
+
+  /** @throws when the command can't be started. */
+  constructor(command: string[], env: Record<string, string | undefined>) {
+    this.#child = Bun.spawn(command, { env, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+    this.#source = new ByteSource(this.#child.stdout);
+    this.exited = this.#child.exited.then((code) => {
+      this.usable = false;
+      return code;
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** @throws RequestError with what became of the statement. */
+  async ask(request: UserSqlRequest, limits: Limits): Promise<Reply> {
+    if (limits.signal?.aborted) throw clientGone();
+    const watch = new RunnerWatch(this, limits);
+    try {
+      this.#send(encodeQuery(request));
+      const reply = await this.#reply(watch);
+      if (reply === null) throw await this.#explainEnd(request, limits, watch);
+      return reply;
+    } finally {
+      watch.stop();
+    }
+  }
+
+  kill(reason: KillReason): void {
+    this.usable = false;
+    this.killedFor ??= reason;
+    this.#child.kill("SIGKILL");
+  }
+
+  /** Lets an idle runner end by itself. */
+  end(): void {
+    this.usable = false;
+    this.askedToEnd = true;
+    const late = setTimeout(() => this.#child.kill("SIGKILL"), END_GRACE_MS);
+    void this.exited.then(() => clearTimeout(late));
+    void Promise.resolve(this.#child.stdin.end()).catch(ignoreBrokenPipe);
+  }
+
+  /** null when the runner ended before it had answered. */
+  async #reply(watch: RunnerWatch): Promise<Reply | null> {
+    for (;;) {
+      const message = await this.#receive();
+      switch (message?.type) {
+        case undefined:
+          return null;
+        case "committing":
+          watch.committing = true;
+          break;
+        case "needs-write":
+          return "needs-write";
+        case "error":
+          throw toRequestError(message);
+        case "rows": {
+          const body = await this.#body(message.bytes);
+          return body === null ? null : { rows: message.rows, body };
+        }
+      }
+    }
+  }
+
+  async #body(bytes: number): Promise<SqlAnswer["body"] | null> {
+    if (bytes <= WINDOW_BYTES) return await this.#source.exactly(bytes);
+    if (!this.usable) return null;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.delivered = promise;
+    return streamAnswer({
+      source: this.#source,
+      bytes,
+      more: () => this.#send(encodeFrame({ type: "more" })),
+      done: (complete) => {
+        if (!complete) this.kill("answer not taken to its end");
+        resolve();
+      },
+    });
+  }
+
+  /**
+   * What a killed process has written can still be read to its end, and has been: so if it didn't say that it was
+   * committing, it didn't commit. Waits for the exit, with which SQLite's locks are gone.
+   */
+  async #explainEnd(
+    { mode }: UserSqlRequest,
+    { timeoutMs, memoryBytesMax }: Limits,
+    watch: RunnerWatch,
+  ): Promise<RequestError> {
+    const exitCode = await this.exited;
+    return explainEnd({
+      reason: this.killedFor,
+      mode,
+      committing: watch.committing,
+      timeoutMs,
+      exitCode,
+      memoryBytesMax,
+    });
+  }
+
+  #send(frame: Uint8Array): void {
+    const sink = this.#child.stdin;
+    // A broken pipe shows itself as the end of stdout, which whoever sends reads next.
+    void Promise.resolve(sink.write(frame)).catch(ignoreBrokenPipe);
+    void Promise.resolve(sink.flush()).catch(ignoreBrokenPipe);
+  }
+
+  /** null when the runner has ended. */
+  async #receive(): Promise<FromRunner | null> {
+    const head = await this.#source.exactly(4);
+    if (head === null) return null;
+    const length = new DataView(head.buffer, head.byteOffset).getUint32(0, true);
+    if (length > ANNOUNCEMENT_BYTES_MAX) {
+      // Somebody has printed to the runner's stdout: nothing after it can be trusted.
+      this.kill("stray output");
+      return null;
+    }
+    const body = await this.#source.exactly(length);
+    return body === null ? null : (JSON.parse(new TextDecoder().decode(body)) as FromRunner);
+  }
+}
+
+function toRequestError({ httpStatus, error, details, hint }: FromRunner & { type: "error" }): RequestError {
+  return new RequestError(httpStatus, error, {
+    ...(details === undefined ? {} : { details }),
+    ...(hint === undefined ? {} : { hint }),
+    ...(httpStatus === 503 ? { retryAfterS: 1 } : {}),
+  });
+}
+
+function ignoreBrokenPipe(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+}
