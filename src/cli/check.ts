@@ -9,7 +9,7 @@ import { type CheckConsole, openConsole, silentConsole } from "./check/console.t
 import { type LiveUpdatesReport, measureLiveUpdates, ThrowAwayTicker } from "./check/live-updates.ts";
 import { type LoadReport, measureLoad } from "./check/load.ts";
 import { CHECK_HELP, type CheckOptions, parseCheckOptions } from "./check/options.ts";
-import { askHealth, CheckFailure, type HealthAnswer } from "./check/server-under-check.ts";
+import { askHealth, CheckFailure, type HealthAnswer, RefusedFailure } from "./check/server-under-check.ts";
 
 /** What `--json` prints. A part that was not reached is null. */
 export interface CheckReport {
@@ -200,7 +200,9 @@ async function removeRows(ticker: ThrowAwayTicker, report: CheckReport, parts: P
   } catch (error) {
     if (!(error instanceof CheckFailure)) throw error;
     report.rowsRemoved = false;
-    parts.warn("clean-up", `the rows of ${ticker.ticker} stay in realtime_data: ${error.message}`);
+    const text = `the rows of ${ticker.ticker} stay in realtime_data: ${error.message}`;
+    if (error instanceof RefusedFailure) parts.warn("clean-up", text);
+    else parts.fail("clean-up", text);
   }
 }
 

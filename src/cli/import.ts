@@ -1,4 +1,5 @@
 /** `stock-db-server import`: CSV files into a running server, or straight into a database file. */
+import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
 import { UsageError } from "../config/usage-error.ts";
 import { USAGE_EXIT } from "../protocol/control.ts";
@@ -10,7 +11,7 @@ import { formatCount, silentProgress, startProgress } from "./progress.ts";
 
 export interface ImportDeps {
   /** Creates the file if it isn't there. Throws when it can't be had, as when a server has it open. */
-  openDatabase(dbFile: string, durability: Durability): ImportDatabase | Promise<ImportDatabase>;
+  openDatabase(dbFile: string, durability: Durability): ImportDatabase;
 }
 
 /** @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage. */
@@ -30,7 +31,7 @@ export async function runImport(argv: string[], deps: ImportDeps): Promise<numbe
 
   let target: ImportTarget;
   try {
-    target = await openTarget(options, deps);
+    target = openTarget(options, deps);
   } catch (error) {
     console.error(`import: ${error instanceof Error ? error.message : String(error)}`);
     return 1;
@@ -41,9 +42,9 @@ export async function runImport(argv: string[], deps: ImportDeps): Promise<numbe
   return result.stoppedBy === null ? 0 : 1;
 }
 
-async function openTarget({ target }: ImportOptions, deps: ImportDeps): Promise<ImportTarget> {
+function openTarget({ target }: ImportOptions, deps: ImportDeps): ImportTarget {
   if ("serverUrl" in target) return serverTarget({ url: target.serverUrl });
-  return fileTarget(target.dbFile, await deps.openDatabase(target.dbFile, "full"));
+  return fileTarget(redact(target.dbFile), deps.openDatabase(target.dbFile, "full"));
 }
 
 async function importInto(target: ImportTarget, options: ImportOptions): Promise<ImportResult> {

@@ -1,7 +1,9 @@
 /** The repository's sample, for an empty database. */
-import { join } from "node:path";
+import { importSample } from "../cli/import/sample.ts";
 import type { StockWriter } from "../storage/contract.ts";
 
-export async function loadSample(_writer: StockWriter): Promise<string> {
-  return join("not", "yet");
+/** @returns What was loaded, for the log. @throws Error The sample is damaged, or the database refuses it. */
+export async function loadSample(writer: StockWriter): Promise<string> {
+  const imported = await importSample(writer);
+  return imported.map(({ ticker, kind, rows }) => `${rows} ${kind} rows of ${ticker}`).join(", ");
 }

@@ -19,6 +19,11 @@ export class CheckFailure extends Error {
   override name = "CheckFailure";
 }
 
+/** The server answered, and the answer was no. */
+export class RefusedFailure extends CheckFailure {
+  override name = "RefusedFailure";
+}
+
 /** @throws CheckFailure when there is no answer, or none that a server like this gives. */
 export async function askHealth(url: string): Promise<HealthAnswer> {
   const startedAt = performance.now();
@@ -35,7 +40,7 @@ export async function askHealth(url: string): Promise<HealthAnswer> {
   };
 }
 
-/** @returns The body of the 200 answer. @throws CheckFailure for any other. */
+/** @returns The body of the 200 answer. @throws RefusedFailure for any other. @throws CheckFailure when there is none. */
 export async function sendCommand(
   url: string,
   command: string,
@@ -47,7 +52,7 @@ export async function sendCommand(
     body: JSON.stringify({ command, params }),
   });
   if (status === 200) return body;
-  throw new CheckFailure(`${command} was answered ${status}: ${String(body.error ?? "no reason given")}`);
+  throw new RefusedFailure(`${command} was answered ${status}: ${String(body.error ?? "no reason given")}`);
 }
 
 async function request(

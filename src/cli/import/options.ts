@@ -1,5 +1,6 @@
 /** The command line of `import`. */
 import { parseArgs } from "node:util";
+import { describeDatabase } from "../../config/database-url.ts";
 import { UsageError } from "../../config/usage-error.ts";
 import type { CsvKind } from "../../market/csv.ts";
 import { STANDARD_INPUT } from "./source.ts";
@@ -52,17 +53,11 @@ export function parseImportOptions(argv: string[]): ImportOptions | null {
     throw new UsageError('import: "-" can be given only once');
   }
   if (!values.ticker) throw new UsageError("import: expected --ticker T");
-  if (values.to !== undefined && values["db-file"] !== undefined) {
-    throw new UsageError("import: expected --to or --db-file, got both");
-  }
   return {
     files: positionals,
     ticker: values.ticker,
     kind: readKind(values.interval, values.type),
-    target:
-      values["db-file"] === undefined
-        ? { serverUrl: readServerUrl(values.to ?? DEFAULT_SERVER) }
-        : { dbFile: values["db-file"] },
+    target: readTarget(values.to, values["db-file"]),
     skipBad: values["skip-bad"] ?? false,
     batchRows: readBatchRows(values.batch),
     json: values.json ?? false,
@@ -105,6 +100,13 @@ function readKind(interval: string | undefined, type: string | undefined): CsvKi
   if (type === "quote" || type === "trade") return type;
   if (type !== undefined) throw new UsageError(`import: --type "${type}": expected quote or trade`);
   return null;
+}
+
+function readTarget(to: string | undefined, dbFile: string | undefined): ImportOptions["target"] {
+  if (dbFile === undefined) return { serverUrl: readServerUrl(to ?? DEFAULT_SERVER) };
+  if (to !== undefined) throw new UsageError("import: expected --to or --db-file, got both");
+  describeDatabase(dbFile, "import: --db-file");
+  return { dbFile };
 }
 
 function readServerUrl(text: string): string {

@@ -1,0 +1,49 @@
+/** The sample of the repository, for a database that has nothing yet. */
+import { join } from "node:path";
+import type { CsvKind } from "../../market/csv.ts";
+import { silentProgress } from "../progress.ts";
+import { importFiles } from "./import-files.ts";
+import { fileTarget, type ImportDatabase } from "./target.ts";
+
+const SAMPLE_DIR = join(import.meta.dir, "../../../sample");
+const BATCH_ROWS = 2_000;
+
+interface SampleFile {
+  file: string;
+  ticker: string;
+  interval?: "daily" | "hourly";
+  type?: "quote" | "trade";
+}
+
+export interface ImportedSample {
+  ticker: string;
+  kind: CsvKind;
+  rows: number;
+}
+
+/**
+ * Imports every file that `sample/manifest.json` names. The database stays open.
+ *
+ * @throws Error The sample is damaged, or the database refuses it.
+ */
+export async function importSample(database: Pick<ImportDatabase, "commit">): Promise<ImportedSample[]> {
+  const manifest: SampleFile[] = await Bun.file(join(SAMPLE_DIR, "manifest.json")).json();
+  const target = fileTarget("the database", { commit: (saves) => database.commit(saves), close() {} });
+  const imported: ImportedSample[] = [];
+  for (const { file, ticker, interval, type } of manifest) {
+    const kind = interval ?? type;
+    if (kind === undefined) throw new Error(`sample/manifest.json: ${file} has neither interval nor type`);
+    const result = await importFiles({
+      files: [join(SAMPLE_DIR, file)],
+      ticker,
+      kind,
+      target,
+      batchRows: BATCH_ROWS,
+      skipBad: false,
+      progress: silentProgress,
+    });
+    if (result.stoppedBy !== null) throw new Error(`sample: ${result.stoppedBy}`);
+    imported.push({ ticker, kind, rows: result.rowsStored });
+  }
+  return imported;
+}

@@ -1,0 +1,178 @@
+import { Database } from "bun:sqlite";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { runCli } from "../support/run-cli.ts";
+import { type RunningServer, startServer } from "../support/server.ts";
+
+setDefaultTimeout(60_000);
+
+const SAMPLE = resolve(import.meta.dir, "../../sample");
+const TRADES = join(SAMPLE, "ibm-trades.csv.gz");
+const QUOTES = join(SAMPLE, "ibm-quotes.csv.gz");
+const BARS = join(SAMPLE, "aapl-daily.csv.gz");
+
+let server: RunningServer;
+let dir: string;
+beforeAll(async () => {
+  server = await startServer({ workers: 2 });
+  dir = await mkdtemp(join(tmpdir(), "stock-db-import-"));
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await rm(dir, { recursive: true });
+});
+
+async function importFile(args: string[], input?: Uint8Array) {
+  return await runCli(["import", "--to", server.url, ...args], input);
+}
+
+async function rowsOf(command: string, params: Record<string, unknown>): Promise<Record<string, unknown>[]> {
+  const { status, body } = await server.command<{ data: Record<string, unknown>[] }>(command, params);
+  expect(status).toBe(200);
+  return body.data;
+}
+
+async function csv(name: string, text: string): Promise<string> {
+  await writeFile(join(dir, name), text);
+  return join(dir, name);
+}
+
+/** Everything but the time of writing, which differs from run to run. */
+function storedRows(dbFile: string, table: string): unknown[] {
+  using db = new Database(dbFile, { readonly: true });
+  const rows = db
+    .query<Record<string, unknown>, []>(
+      `SELECT * FROM ${table} WHERE ticker LIKE 'SAME%' ORDER BY 1, 2, 3, 4`,
+    )
+    .all();
+  return rows.map(({ write_timestamp, ...row }) => row);
+}
+
+test("real trades imported twice, in requests cut elsewhere, are there once each", async () => {
+  for (const batch of ["2000", "611"]) {
+    const { code, stdout } = await importFile([
+      TRADES,
+      "--ticker",
+      "IBM",
+      "--type",
+      "trade",
+      "--batch",
+      batch,
+    ]);
+    expect(stdout).toStartWith("5,000 trades of IBM stored in http");
+    expect(code).toBe(0);
+    expect((await rowsOf("get_realtime_data", { ticker: "IBM", data_type: "trade" })).length).toBe(5_000);
+  }
+});
+
+test("standard input, gzip or not, is told by its columns", async () => {
+  const packed = await Bun.file(BARS).bytes();
+  for (const [ticker, input] of [
+    ["PACKED", packed],
+    ["PLAIN", Bun.gunzipSync(packed)],
+  ] as const) {
+    const { code, stderr } = await importFile(["-", "--ticker", ticker], input);
+    expect(stderr).toContain("the columns say daily bars");
+    expect(code).toBe(0);
+  }
+  const read = (ticker: string) => rowsOf("get_stock_data", { ticker, start_date: null, end_date: null });
+  const [packedRows, plainRows] = [await read("PACKED"), await read("PLAIN")];
+  expect(packedRows.length).toBe(2_000);
+  expect(plainRows.map(({ ma_200 }) => ma_200)).toEqual(packedRows.map(({ ma_200 }) => ma_200));
+});
+
+test("a bad row stops with file, line and reason, and what came before it is stored", async () => {
+  const file = await csv(
+    "bad.csv",
+    "Date,Open,High,Low,Close\n2024-01-02,1,2,3,4\n2024-01-03,1,much,3,4\n2024-01-04,1,2,3,4\n",
+  );
+  const { code, stdout, stderr } = await importFile([file, "--ticker", "BAD", "--quiet"]);
+  expect(code).toBe(1);
+  expect(stderr).toStartWith(`import: ${file}:3: `);
+  expect(stderr).toContain('"much"');
+  expect(stdout).toStartWith("stopped: 1 daily bar of BAD stored");
+  expect((await rowsOf("get_stock_data", { ticker: "BAD", start_date: null })).length).toBe(1);
+
+  const skipped = await importFile([file, "--ticker", "BAD", "--skip-bad", "--json", "--quiet"]);
+  expect(skipped.code).toBe(0);
+  expect(JSON.parse(skipped.stdout)).toMatchObject({
+    ok: true,
+    kind: "daily",
+    rowsStored: 2,
+    rowsSkipped: 1,
+  });
+  expect(skipped.stderr).toContain(`skipped ${file}:3: `);
+});
+
+test("straight into a file gives the same rows as through a server", async () => {
+  const dbFile = join(dir, "direct.db");
+  for (const [file, ticker] of [
+    [TRADES, "SAME"],
+    [QUOTES, "SAME"],
+    [BARS, "SAMEBARS"],
+  ] as const) {
+    expect((await importFile([file, "--ticker", ticker])).code).toBe(0);
+    const direct = await runCli(["import", file, "--ticker", ticker, "--db-file", dbFile, "--batch", "777"]);
+    expect(direct.stdout).toContain(`of ${ticker} stored in ${dbFile}`);
+    expect(direct.code).toBe(0);
+  }
+  for (const [table, rows] of [
+    ["daily_prices", 2_000],
+    ["realtime_data", 6_000],
+  ] as const) {
+    const direct = storedRows(dbFile, table);
+    expect(direct.length).toBe(rows);
+    expect(direct).toEqual(storedRows(server.dbFile, table));
+  }
+});
+
+test("a file that a server has open is refused, and left alone", async () => {
+  const { code, stderr } = await runCli(["import", BARS, "--ticker", "LOCKED", "--db-file", server.dbFile]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(server.dbFile);
+  expect(await rowsOf("get_stock_data", { ticker: "LOCKED", start_date: null })).toEqual([]);
+});
+
+test("a subscriber on any worker sees an import's rows", async () => {
+  const frames: unknown[] = [];
+  const socket = new WebSocket(`${server.wsUrl}/ws?symbol=LIVE`);
+  const settled = Promise.withResolvers<void>();
+  socket.onmessage = ({ data }) => {
+    const frame = JSON.parse(String(data)) as { data: unknown };
+    if (Array.isArray(frame.data)) {
+      frames.push(frame.data);
+      settled.resolve();
+    } else if (!importing) {
+      importing = true;
+      void importFile([file, "--ticker", "LIVE"]).then(
+        ({ code }) => code !== 0 && settled.reject(new Error("import failed")),
+      );
+    }
+  };
+  let importing = false;
+  const file = await csv("live.csv", "date,open,high,low,close,volume\n2024-01-02,1,2,3,4,5\n");
+  await settled.promise;
+  socket.close();
+  expect(frames).toEqual([[{ date: "2024-01-02", open: 1, high: 2, low: 3, close: 4, volume: 5 }]]);
+});
+
+test("wrong usage is one line and exit code 2", async () => {
+  for (const args of [
+    [],
+    [BARS],
+    [BARS, "--ticker", "T", "--interval", "weekly"],
+    [BARS, "--ticker", "T", "--interval", "daily", "--type", "trade"],
+    [BARS, "--ticker", "T", "--tickr", "T"],
+    [BARS, "--ticker", "T", "--batch", "0"],
+    [BARS, "--ticker", "T", "--db-file", "postgresql://u:secret@h/d"],
+    [BARS, "--ticker", "T", "--db-file", "x.db", "--to", "http://localhost:1"],
+    [BARS, "--ticker", "T", "--to", "localhost:8080"],
+  ]) {
+    const { code, stdout, stderr } = await runCli(["import", ...args]);
+    expect([code, stdout, stderr.trim().split("\n").length]).toEqual([2, "", 1]);
+    expect(stderr).not.toContain("secret");
+  }
+  expect((await runCli(["import", "--help"])).stdout).toContain("--skip-bad");
+});
