@@ -141,8 +141,8 @@ export class HubClient {
         if (this.#channel === null) return; // a new hub knows of no lease
         const released = this.#reply(id);
         this.#channel.send({ type: "release", id });
-        // Answers kept before the write are invalid when this comes back.
-        await released;
+        // Answers kept before the write are invalid when this comes back, or when the hub is gone: a new one begins with that.
+        await released.catch(() => {});
         this.#replies.delete(id);
       },
     };

@@ -11,6 +11,7 @@ const PROJECT = resolve(import.meta.dir, "../..");
 const START_DEADLINE_MS = 15_000;
 const STOP_DEADLINE_MS = 15_000;
 const CHILDREN_DEADLINE_MS = 5_000;
+const LAST_LINES_MS = 1_000;
 const POLL_MS = 20;
 const ANNOUNCEMENT = /Server starting on http:\/\/[^\s]+:(\d+)/;
 
@@ -104,10 +105,12 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   };
 }
 
+type Falsy = false | null | undefined | 0 | "";
+
 /** Polls until the condition gives something truthy, and gives that. A condition that throws counts as not yet. */
 export async function waitUntil<T>(
   what: string,
-  condition: () => T | Promise<T>,
+  condition: () => T | Falsy | Promise<T | Falsy>,
   deadlineMs = START_DEADLINE_MS,
 ): Promise<T> {
   const deadline = performance.now() + deadlineMs;
@@ -164,7 +167,7 @@ async function spawnServer(dir: string, dbFile: string, options: ServerOptions):
     pid: child.pid,
     // The last lines of the log matter most when a server has ended; a child that holds the pipe open must not hold this up.
     exited: child.exited.then(async (code) => {
-      await Promise.race([drained, Bun.sleep(1_000)]);
+      await within(drained, LAST_LINES_MS);
       return code;
     }),
     hasExited: () => child.exitCode !== null || child.signalCode !== null,
@@ -207,7 +210,7 @@ async function postCommand<Body>(
 
 async function stopGroup(child: Child, signal: NodeJS.Signals, deadlineMs: number): Promise<number> {
   if (!child.hasExited()) process.kill(child.pid, signal);
-  const code = await Promise.race([child.exited, Bun.sleep(deadlineMs).then(() => null)]);
+  const code = await within(child.exited, deadlineMs);
   if (code === null) {
     await killGroup(child.pid);
     throw new Error(`the server did not stop within ${deadlineMs} ms of ${signal}; its log:\n${child.log()}`);
@@ -224,6 +227,19 @@ async function stopGroup(child: Child, signal: NodeJS.Signals, deadlineMs: numbe
     throw new Error(`the server left processes behind: ${survivors.join(", ")}; its log:\n${child.log()}`);
   }
   return code;
+}
+
+/** null after the time. A pending timer would hold up the end of a process, so it is cleared. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | null> {
+  let timer: Timer | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function killGroup(leader: number): Promise<void> {

@@ -190,7 +190,7 @@ export class SqliteReader implements StockReader {
       statement.finalize();
       this.#checkIn(db);
     };
-    return { empty: false, chunks: encodeChunks(first, rows, toWireRow, release) };
+    return { empty: false, chunks: new RowStream(first, rows, toWireRow, release) };
   }
 
   async #checkOut(): Promise<Database> {
@@ -254,24 +254,54 @@ function take(rows: Iterator<Row>, count: number): Row[] {
   return taken;
 }
 
-async function* encodeChunks(
-  first: Row[],
-  rows: IterableIterator<Row>,
-  toWireRow: (row: Row) => void,
-  release: () => void,
-): AsyncGenerator<string> {
-  try {
-    yield `{"data":${encode(first, toWireRow).slice(0, -1)}`;
-    for (;;) {
-      // A promise that is already settled would come back before any socket is looked at.
-      await new Promise(setImmediate);
-      const chunk = take(rows, CHUNK_ROWS);
-      if (chunk.length > 0) yield `,${encode(chunk, toWireRow).slice(1, -1)}`;
-      if (chunk.length < CHUNK_ROWS) break;
+/** Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its connection. */
+class RowStream implements AsyncIterableIterator<string> {
+  #next: Row[] | null;
+  readonly #rows: IterableIterator<Row>;
+  readonly #toWireRow: (row: Row) => void;
+  readonly #release: () => void;
+  #begun = false;
+  #done = false;
+
+  constructor(first: Row[], rows: IterableIterator<Row>, toWireRow: (row: Row) => void, release: () => void) {
+    this.#next = first;
+    this.#rows = rows;
+    this.#toWireRow = toWireRow;
+    this.#release = release;
+  }
+
+  async next(): Promise<IteratorResult<string>> {
+    if (this.#done) return { done: true, value: undefined };
+    try {
+      // A promise that is already settled would come back before any other socket is looked at.
+      if (this.#begun) await new Promise(setImmediate);
+      const chunk = this.#next ?? take(this.#rows, CHUNK_ROWS);
+      this.#next = null;
+      const rows = encode(chunk, this.#toWireRow).slice(1, -1);
+      const start = this.#begun ? (rows === "" ? "" : ",") : '{"data":[';
+      this.#begun = true;
+      if (chunk.length === CHUNK_ROWS) return { done: false, value: start + rows };
+      this.#end();
+      return { done: false, value: `${start}${rows}]}` };
+    } catch (error) {
+      this.#end();
+      throw error;
     }
-    yield "]}";
-  } finally {
-    rows.return?.();
-    release();
+  }
+
+  async return(): Promise<IteratorResult<string>> {
+    this.#end();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #end(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#rows.return?.();
+    this.#release();
   }
 }

@@ -1,0 +1,299 @@
+/** What every storage driver does alike. */
+import { describe, expect, test } from "bun:test";
+import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
+import type { BarRow, JsonRows, Save, SaveBars, SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import { randomNumbers } from "../support/random.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { DRIVERS, type OpenDatabase, openDatabase } from "./drivers.ts";
+
+type Row = Record<string, unknown>;
+
+async function rowsOf(rows: JsonRows | Promise<JsonRows>): Promise<Row[]> {
+  const found = await rows;
+  if (found.empty) return [];
+  let text = "";
+  if ("text" in found) text = found.text;
+  else for await (const chunk of found.chunks) text += chunk;
+  return (JSON.parse(text) as { data: Row[] }).data;
+}
+
+const allBars = (db: OpenDatabase, ticker: string, interval: "daily" | "hourly" = "daily"): Promise<Row[]> =>
+  rowsOf(db.reader.bars({ interval, ticker, from: null, to: null }));
+const allTicks = (db: OpenDatabase, ticker: string, type = "trade"): Promise<Row[]> =>
+  rowsOf(db.reader.ticks({ ticker, type, from: null, to: null }));
+
+function daily(ticker: string, closes: [date: string, close: number | null][], onDuplicate: SaveBars["onDuplicate"] = "replace"): SaveBars {
+  return {
+    kind: "bars",
+    interval: "daily",
+    ticker,
+    rows: closes.map(([date, close]): BarRow => [date, close, close, close, close, 100]),
+    onDuplicate,
+  };
+}
+
+function ticks(ticker: string, rows: [stamp: string, price: number, seq?: number][], onDuplicate: SaveTicks["onDuplicate"] = "append"): SaveTicks {
+  return {
+    kind: "ticks",
+    ticker,
+    type: "trade",
+    rows: rows.map(([stamp, price, seq]): TickRow => [stamp, price, 100, null, null, seq ?? null]),
+    onDuplicate,
+  };
+}
+
+const at = (second: number): string => `2024-01-02 10:00:${String(second).padStart(2, "0")}.000000`;
+const dateOf = (day: number): string => new Date(Date.UTC(2000, 0, 1) + day * 86_400_000).toISOString().slice(0, 10);
+
+for (const driver of DRIVERS) {
+  describe(`storage: ${driver.name}`, () => {
+    const open = (dir: { path: string }): OpenDatabase => openDatabase(driver.dbFile(dir.path));
+
+    test("a saved bar is read back, stamps in wire form", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      const outcomes = db.writer.commit([daily("A", [["2024-01-02", 100.5]])]);
+      expect(outcomes).toEqual([{ ok: true, stored: 1 }]);
+      const [row] = await allBars(db, "A");
+      expect(row).toMatchObject({ date: "2024-01-02T00:00:00.000000Z", ticker: "A", close: 100.5, volume: 100, ma_10: null });
+    });
+
+    test("a save touches no row that it does not carry", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([daily("A", [["2024-01-02", 1], ["2024-01-03", 2], ["2024-01-04", 3]])]);
+      db.writer.commit([daily("A", [["2024-01-02", 9], ["2024-01-04", 8]])]);
+      expect((await allBars(db, "A")).map((row) => row.close)).toEqual([9, 2, 8]);
+    });
+
+    test("bars: replace, keep and error", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([daily("A", [["2024-01-02", 1]])]);
+      expect(db.writer.commit([daily("A", [["2024-01-02", 2], ["2024-01-03", 3]], "keep")])).toEqual([{ ok: true, stored: 1 }]);
+      expect((await allBars(db, "A")).map((row) => row.close)).toEqual([1, 3]);
+      const [refused] = db.writer.commit([daily("A", [["2024-01-03", 7], ["2024-01-04", 7]], "error")]);
+      expect(refused).toMatchObject({ ok: false, status: 409, details: "2024-01-03" });
+      expect((await allBars(db, "A")).map((row) => row.close)).toEqual([1, 3]);
+    });
+
+    test("a refused save of a batch leaves the others of the batch stored", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([daily("A", [["2024-01-02", 1]])]);
+      const outcomes = db.writer.commit([
+        daily("B", [["2024-01-02", 1]]),
+        daily("A", [["2024-01-02", 2]], "error"),
+        ticks("C", [[at(1), 5]]),
+      ]);
+      expect(outcomes.map((outcome) => outcome.ok)).toEqual([true, false, true]);
+      expect(await allBars(db, "B")).toHaveLength(1);
+      expect(await allTicks(db, "C")).toHaveLength(1);
+    });
+
+    test("equal ticks of one save are all kept, and the same save again changes nothing", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      const save = ticks("A", [[at(1), 5], [at(1), 5], [at(1), 6], [at(2), 7]]);
+      expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 4 }]);
+      expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+      expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 5, 6, 7]);
+    });
+
+    test("a later tick whose key is taken by other values takes the next free seq, once", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([ticks("A", [[at(1), 5]])]);
+      const later = ticks("A", [[at(1), 6]]);
+      expect(db.writer.commit([later])).toEqual([{ ok: true, stored: 1 }]);
+      expect(db.writer.commit([later])).toEqual([{ ok: true, stored: 0 }]);
+      expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 6]);
+    });
+
+    test("a tick with its own seq, replace, and error", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([ticks("A", [[at(1), 5, 3], [at(1), 4, 0]])]);
+      db.writer.commit([ticks("A", [[at(1), 9, 3]], "replace")]);
+      expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([4, 9]);
+      const [refused] = db.writer.commit([ticks("A", [[at(1), 1, 3], [at(2), 1]], "error")]);
+      expect(refused).toMatchObject({ ok: false, status: 409, details: `${at(1)} seq 3` });
+      expect(await allTicks(db, "A")).toHaveLength(2);
+    });
+
+    test("one late tick into a range of stored ticks deletes none of them", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([ticks("A", [[at(1), 1], [at(3), 3]])]);
+      db.writer.commit([ticks("A", [[at(2), 2]])]);
+      expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([1, 2, 3]);
+    });
+
+    test("ranges are inclusive at both ends", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([ticks("A", [[at(1), 1], [at(2), 2], [at(3), 3]])]);
+      const found = await rowsOf(db.reader.ticks({ ticker: "A", type: "trade", from: at(1), to: at(2) }));
+      expect(found.map((row) => row.price)).toEqual([1, 2]);
+    });
+
+    test("integers of 64 bits are compared as what they are", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      const save: SaveTicks = {
+        ...ticks("A", []),
+        rows: [[at(1), 1, "9007199254740993", null, null, null]],
+      };
+      expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 1 }]);
+      expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+    });
+
+    test("an answer of many rows comes in chunks of one snapshot", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      const many = Array.from({ length: 5_500 }, (_, i): [string, number] => [`2024-01-02 10:${String(Math.floor(i / 100)).padStart(2, "0")}:00.${String(i % 100).padStart(6, "0")}`, i]);
+      db.writer.commit([ticks("A", many)]);
+      const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
+      if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
+      // After the snapshot was taken:
+      db.writer.commit([ticks("A", [["2024-01-03 00:00:00.000000", -1], ["2024-01-01 00:00:00.000000", -1]])]);
+      let text = "";
+      let chunks = 0;
+      for await (const chunk of found.chunks) {
+        text += chunk;
+        chunks++;
+      }
+      expect(chunks).toBeGreaterThan(3);
+      const prices = (JSON.parse(text) as { data: { price: number }[] }).data.map((row) => row.price);
+      expect(prices).toEqual(many.map(([, price]) => price));
+      expect(await allTicks(db, "A")).toHaveLength(5_502);
+    });
+
+    test("a stream that is given up frees its connection", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([ticks("A", Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]))]);
+      const free = db.reader.pool().available_connections;
+      const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
+      if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
+      expect(db.reader.pool().available_connections).toBe(free - 1);
+      const chunks = found.chunks[Symbol.asyncIterator]();
+      await chunks.next();
+      await chunks.return?.();
+      expect(db.reader.pool().available_connections).toBe(free);
+    });
+
+    test("a stream that nobody ever began frees its connection too", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([ticks("A", Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]))]);
+      const free = db.reader.pool().available_connections;
+      const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
+      if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
+      await found.chunks[Symbol.asyncIterator]().return?.();
+      expect(db.reader.pool().available_connections).toBe(free);
+    });
+
+    test("latest price: newest date wins; on one date quote, trade, hourly, daily; nulls don't count", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      const quote = (stamp: string, price: number | null): Save => ({ ...ticks("A", []), type: "quote", rows: [[stamp, price, 1, null, null, null]] });
+      const hourly = (stamp: string, close: number): Save => ({ ...daily("A", []), interval: "hourly", rows: [[stamp, 1, 1, 1, close, 1]] });
+      expect(await db.reader.latestPrice("A")).toBeNull();
+      db.writer.commit([daily("A", [["2024-01-02", 1]])]);
+      expect(await db.reader.latestPrice("A")).toBe(1);
+      db.writer.commit([hourly("2024-01-02 10:00:00", 2)]);
+      expect(await db.reader.latestPrice("A")).toBe(2);
+      db.writer.commit([ticks("A", [["2024-01-02 09:00:00.000000", 3]])]);
+      expect(await db.reader.latestPrice("A")).toBe(3);
+      db.writer.commit([quote("2024-01-02 08:00:00.000000", 4)]);
+      expect(await db.reader.latestPrice("A")).toBe(4);
+      db.writer.commit([quote("2024-01-02 23:00:00.000000", null)]);
+      expect(await db.reader.latestPrice("A")).toBe(4);
+      db.writer.commit([daily("A", [["2024-01-03", 5], ["2024-01-04", null]])]);
+      expect(await db.reader.latestPrice("A")).toBe(5);
+    });
+
+    test("previous close, opening price, newest ticks", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([daily("A", [["2024-01-02", 1], ["2024-01-03", 2]]), daily("B", [["2024-01-02", 7]]), ticks("A", [[at(1), 1], [at(2), 2], [at(3), 3]])]);
+      expect(await db.reader.previousClose("A")).toBe(1);
+      expect(await db.reader.previousClose("B")).toBe(7);
+      expect(await db.reader.previousClose("C")).toBeNull();
+      expect(await db.reader.openingPrice("A", "2024-01-03")).toBe(2);
+      const newest = await rowsOf(db.reader.newestTicks({ ticker: "A", type: "trade", limit: 2 }));
+      expect(newest.map((row) => row.price)).toEqual([2, 3]);
+      expect(await rowsOf(db.reader.newestTicks({ ticker: "A", type: null, limit: 9 }))).toHaveLength(3);
+    });
+
+    // Whatever the order and the pieces in which a series was saved, what is read equals one computation over all of it.
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      test(`moving averages are those of the whole series (seed ${seed})`, async () => {
+        using dir = tempDir();
+        await using db = open(dir);
+        const random = randomNumbers(seed);
+        const series = new Map<string, number | null>();
+        const length = 150 + Math.floor(random() * 600);
+        for (let step = 0; step < 25; step++) {
+          const first = Math.floor(random() * length);
+          const count = random() < 0.5 ? 1 + Math.floor(random() * 4) : Math.floor(random() * 300);
+          const gap = 1 + Math.floor(random() * 3);
+          const piece: [string, number | null][] = [];
+          for (let i = 0; i < count; i++) {
+            const close = random() < 0.05 ? null : Math.round((50 + random() * 100) * 100) / 100;
+            piece.push([dateOf(first + i * gap), close]);
+          }
+          if (piece.length === 0) continue;
+          const keep = random() < 0.2;
+          for (const [date, close] of piece) if (!keep || !series.has(date)) series.set(date, close);
+          db.writer.commit([daily("A", piece, keep ? "keep" : "replace")]);
+          if (step % 5 === 4) await expectAverages(db, series);
+        }
+        await expectAverages(db, series);
+      });
+    }
+
+    test("after another program changed a close, the next save puts every average right", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      const series = new Map<string, number | null>();
+      for (let day = 0; day < 700; day++) series.set(dateOf(day), 50 + ((day * 37) % 100) / 4);
+      db.writer.commit([daily("A", [...series])]);
+      const sql = db.sql();
+      const change = (statement: string): void => {
+        const outcome = sql.run({ sql: statement, params: [], mode: "write", maxRows: 10 }, () => {});
+        expect(outcome.status).toBe("rows");
+      };
+      change(`UPDATE daily_prices SET close = 999 WHERE ticker = 'A' AND date = '${dateOf(100)}'`);
+      change(`DELETE FROM daily_prices WHERE ticker = 'A' AND date = '${dateOf(300)}'`);
+      sql.close();
+      series.set(dateOf(100), 999);
+      series.delete(dateOf(300));
+      series.set(dateOf(700), 60);
+      db.writer.commit([daily("A", [[dateOf(700), 60]])]);
+      await expectAverages(db, series);
+    });
+
+    test("changes by others are noticed, the writer's own are not", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      db.writer.commit([daily("A", [["2024-01-02", 1]])]);
+      expect(db.writer.changedByOthers()).toBe(false);
+      const sql = db.sql();
+      sql.run({ sql: "DELETE FROM daily_prices", params: [], mode: "write", maxRows: 1 }, () => {});
+      sql.close();
+      expect(db.writer.changedByOthers()).toBe(true);
+      expect(db.writer.changedByOthers()).toBe(false);
+    });
+  });
+}
+
+async function expectAverages(db: OpenDatabase, series: Map<string, number | null>): Promise<void> {
+  const dates = [...series.keys()].sort();
+  const closes = dates.map((date) => series.get(date) ?? null);
+  const expected = continueAverages(startState(), [], closes).rows;
+  const rows = await allBars(db, "A");
+  expect(rows.map((row) => row.close)).toEqual(closes);
+  expect(rows.map((row) => AVERAGE_COLUMNS.map((name) => row[name]))).toEqual(expected);
+}
