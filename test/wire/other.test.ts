@@ -1,0 +1,126 @@
+/** Commands and habits of the wire that aren't in the transcripts. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type RunningServer, startServer } from "../support/server.ts";
+
+const DAILY_COLUMNS =
+  "date ticker open high low close volume ma_10 ma_50 ma_100 ma_200 ema_8 ema_21 ema_34 ema_55 ema_89 write_timestamp";
+const HOURLY_COLUMNS = "datetime ticker open high low close volume write_timestamp";
+const TICK_COLUMNS = "timestamp ticker type price size ask_price ask_size write_timestamp";
+
+let server: RunningServer;
+
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+type Row = Record<string, unknown>;
+interface Rows {
+  data: Row[];
+  message?: string;
+}
+
+async function saveTicks(ticker: string, data_type: string, ...ticks: [second: number, price: number][]) {
+  const data = ticks.map(([second, price]) => ({
+    timestamp: `2024-01-02T10:00:${String(second).padStart(2, "0")}Z`,
+    price,
+    size: 1,
+  }));
+  const { status } = await server.command("save_realtime_data", {
+    ticker,
+    data_type,
+    index_col: "timestamp",
+    data,
+  });
+  expect(status).toBe(200);
+}
+
+async function saveDaily(ticker: string, ...bars: Row[]) {
+  const { status } = await server.command("save_stock_data", { ticker, index_col: "date", data: bars });
+  expect(status).toBe(200);
+}
+
+async function pricesOf(command: string, params: Row): Promise<unknown[]> {
+  const { status, body } = await server.command<Rows>(command, params);
+  expect(status).toBe(200);
+  return body.data.map(({ price }) => price);
+}
+
+test("get_latest_data gives the newest quotes and trades, 10 unless asked otherwise", async () => {
+  const quotes = Array.from({ length: 12 }, (_, i): [number, number] => [i, 100 + i]);
+  await saveTicks("LATEST", "quote", ...quotes);
+  await saveTicks("LATEST", "trade", [30, 1], [31, 2]);
+  const both = await pricesOf("get_latest_data", { ticker: "LATEST" });
+  expect(both).toHaveLength(10);
+  expect(both).toContainValues([1, 2, 111]);
+  expect(await pricesOf("get_latest_data", { ticker: "LATEST", data_type: "quote", limit: 2 })).toEqual([
+    110, 111,
+  ]);
+  expect(await pricesOf("get_latest_data", { ticker: "LATEST", data_type: "trade" })).toEqual([1, 2]);
+});
+
+test("get_historical_data gives the last n of a type in order of time, trades unless asked otherwise", async () => {
+  await saveTicks("HISTORY", "trade", [3, 3], [1, 1], [2, 2]);
+  await saveTicks("HISTORY", "quote", [9, 9]);
+  expect(await pricesOf("get_historical_data", { ticker: "HISTORY" })).toEqual([1, 2, 3]);
+  expect(await pricesOf("get_historical_data", { ticker: "HISTORY", limit: 2 })).toEqual([2, 3]);
+  expect(await pricesOf("get_historical_data", { ticker: "HISTORY", data_type: "quote" })).toEqual([9]);
+});
+
+test("ticks of a ticker that nobody has saved are an empty list", async () => {
+  for (const command of ["get_latest_data", "get_historical_data"]) {
+    expect(await pricesOf(command, { ticker: "NONE" })).toEqual([]);
+  }
+});
+
+test("get_today_daily_data and get_today_volume are about the bar dated today in UTC", async () => {
+  const today = new Date().toISOString().slice(0, 10);
+  await saveDaily("TODAY", { date: "2024-01-02", close: 1, volume: 5 }, { date: today, close: 2, volume: 6 });
+  await saveDaily("BEFORE", { date: "2024-01-02", close: 1, volume: 5 });
+  const bar = await server.command<Rows>("get_today_daily_data", { ticker: "TODAY" });
+  const none = await server.command<Rows>("get_today_daily_data", { ticker: "BEFORE" });
+  const volumes = await server.command<{ volumes: Row }>("get_today_volume", {
+    tickers: ["TODAY", "BEFORE"],
+  });
+  // Midnight may have passed meanwhile.
+  if (new Date().toISOString().slice(0, 10) !== today) return;
+  expect(bar.body.data).toMatchObject([{ date: `${today}T00:00:00.000000Z`, close: 2, volume: 6 }]);
+  expect(none.body.data).toEqual([]);
+  expect(volumes.body.volumes).toEqual({ TODAY: 6, BEFORE: null });
+});
+
+test("the members of a row come in the order that clients know", async () => {
+  await saveDaily("ORDER", { date: "2024-01-02", close: 1 });
+  await server.command("save_stock_data", {
+    ticker: "ORDER",
+    interval: "hourly",
+    index_col: "datetime",
+    data: [{ datetime: "2024-01-02T10:00:00Z", close: 1 }],
+  });
+  await saveTicks("ORDER", "quote", [0, 1]);
+  const columns = async (command: string, params: Row) => {
+    const { body } = await server.command<Rows>(command, { ticker: "ORDER", ...params });
+    return Object.keys(body.data[0] ?? {}).join(" ");
+  };
+  expect(await columns("get_stock_data", { interval: "daily" })).toBe(DAILY_COLUMNS);
+  expect(await columns("get_stock_data", { interval: "hourly" })).toBe(HOURLY_COLUMNS);
+  expect(await columns("get_realtime_data", {})).toBe(TICK_COLUMNS);
+});
+
+test("commands for what isn't stored here say so, instead of that they saved it", async () => {
+  const cases: [string, Row][] = [
+    ["save_financial_info", { ticker: "A", financial_data: { x: 1 } }],
+    ["get_financial_info", { ticker: "A" }],
+    ["save_options_data", { ticker: "A", data: [{}] }],
+    ["get_options_data", { ticker: "A" }],
+    ["get_latest_options_data", { ticker: "A" }],
+    ["get_option_price_feature", { ticker: "A", option_ticker: "B" }],
+  ];
+  for (const [command, params] of cases) {
+    const { status, body } = await server.command(command, params);
+    expect({ command, status }).toEqual({ command, status: 501 });
+    expect(String(body.error)).toContain(command);
+  }
+});

@@ -1,0 +1,3 @@
+import { describeTranscript } from "./transcript-tests.ts";
+
+await describeTranscript("ticks");
