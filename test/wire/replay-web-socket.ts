@@ -11,7 +11,7 @@ import type { Step } from "./transcript.ts";
 
 const DEADLINE_MS = 15_000;
 /** Steps where fewer frames, or no close, may be right: there the recorded number is not waited for as long. */
-const DOUBTFUL_DEADLINE_MS = 1_000;
+const DOUBTFUL_DEADLINE_MS = 200;
 const HEARTBEAT_STAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z$/;
 
 interface Client {

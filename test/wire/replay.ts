@@ -21,9 +21,9 @@ export interface StepReport {
   differences: string[];
 }
 
-export async function replay(name: TranscriptName): Promise<StepReport[]> {
+export async function replay(name: TranscriptName, workers = 1): Promise<StepReport[]> {
   const steps = await loadTranscript(name);
-  await using server = await startServer({ flags: FLAGS });
+  await using server = await startServer({ flags: FLAGS, workers });
   using webSockets = new WebSocketReplay(server.port);
   const reports: StepReport[] = [];
   for (const step of steps) {

@@ -5,13 +5,13 @@ import { loadTranscript, type TranscriptName } from "./transcript.ts";
 
 const REPLAY_DEADLINE_MS = 120_000;
 
-export async function describeTranscript(name: TranscriptName): Promise<void> {
+export async function describeTranscript(name: TranscriptName, workers = 1): Promise<void> {
   const steps = await loadTranscript(name);
   const reports = new Map<string, StepReport>();
 
-  describe(`the recorded transcript ${name}`, () => {
+  describe(`the recorded transcript ${name}, workers: ${workers}`, () => {
     beforeAll(async () => {
-      for (const report of await replay(name)) reports.set(report.step.id, report);
+      for (const report of await replay(name, workers)) reports.set(report.step.id, report);
     }, REPLAY_DEADLINE_MS);
 
     for (const { id, about } of steps) {

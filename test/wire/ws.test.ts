@@ -1,3 +1,5 @@
 import { describeTranscript } from "./transcript-tests.ts";
 
 await describeTranscript("ws");
+// A save and its subscribers meet in different processes here.
+await describeTranscript("ws", 2);
