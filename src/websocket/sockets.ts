@@ -65,6 +65,8 @@ export class Sockets {
       pingedMs: now,
       stalledMs: 0,
     };
+    // Bun selects the first subprotocol that a client offers, although none is spoken here; so it must not see them.
+    request.headers.delete("sec-websocket-protocol");
     return server.upgrade(request, { data });
   }
 
