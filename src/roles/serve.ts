@@ -12,6 +12,7 @@ import { createRuntimeDir, type RuntimeDir } from "../supervisor/runtime-dir.ts"
 import { onPoolSignals, onStopSignals } from "../supervisor/signals.ts";
 import { runSupervisor } from "../supervisor/supervisor.ts";
 import { createNotifier } from "../supervisor/systemd.ts";
+import { shownHost } from "../worker/invitation.ts";
 import { startWorker, type Worker } from "../worker/worker.ts";
 import { readBrief, runChild } from "./child-control.ts";
 import { databaseType, openReader } from "./engine.ts";
@@ -47,7 +48,9 @@ export async function serveAsWorker(): Promise<void> {
   await runChild(
     async () => {
       const worker = await bootWorker(brief, workerId, log);
-      log.info(`Worker ${workerId}: Server starting on http://${shownHost(settings)}:${worker.port}`);
+      log.info(`Worker ${workerId}: Server starting on http://${shownHost(settings.host)}:${worker.port}`);
+      // The others have the same to say.
+      if (workerId === 0) for (const line of await worker.invitation()) log.info(line);
       return async (timeoutMs) => {
         log.info(`Worker ${workerId}: draining`);
         await worker.drain(timeoutMs);
@@ -115,8 +118,8 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
       stopped.resolve(EXIT_START_FAILED);
     });
     worker = await bootWorker(brief, null, log);
-    log.info(`Server starting on http://${shownHost(settings)}:${worker.port}`);
-    invite(settings, worker.port, log);
+    log.info(`Server starting on http://${shownHost(settings.host)}:${worker.port}`);
+    for (const line of await worker.invitation()) log.info(line);
     notifier.ready(`Serving on port ${worker.port}`);
     const watchdog =
       notifier.watchdogIntervalMs === null
@@ -169,19 +172,4 @@ function failOnSurprise(log: Logger): void {
 function announce(settings: Settings, log: Logger): void {
   log.info(`Database: ${redact(settings.dbFile)} (durability ${settings.durability})`);
   log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);
-}
-
-/** What to try, in lines that work when pasted. */
-function invite(settings: Settings, port: number, log: Logger): void {
-  const address = `${shownHost(settings)}:${port}`;
-  const body = `{"command":"get_latest_price","params":{"ticker":"AAPL"}}`;
-  log.info(`Try: curl -s http://${address}/db_command -H 'Content-Type: application/json' -d '${body}'`);
-  log.info(
-    `Watch: node_modules/.bin/bun -e 'new WebSocket("ws://${address}/ws?symbol=AAPL").onmessage = (m) => console.log(m.data)'`,
-  );
-}
-
-function shownHost({ host }: Settings): string {
-  if (host === "0.0.0.0" || host === "::" || host === "127.0.0.1") return "localhost";
-  return host.includes(":") ? `[${host}]` : host;
 }

@@ -4,6 +4,7 @@
  */
 import type {
   BarRange,
+  Holding,
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
@@ -75,6 +76,10 @@ export class CachedReader implements StockReader {
 
   dailyVolume(ticker: string, date: string): number | null | Promise<number | null> {
     return this.#reader.dailyVolume(ticker, date);
+  }
+
+  holdings(tickersMax: number): Holding[] | Promise<Holding[]> {
+    return this.#reader.holdings(tickersMax);
   }
 
   probe(): void | Promise<void> {

@@ -103,10 +103,18 @@ export interface StockReader {
   openingPrice(ticker: string, date: string): number | null | Promise<number | null>;
   /** Volume of the daily bar of that date. */
   dailyVolume(ticker: string, date: string): number | null | Promise<number | null>;
+  /** Some tickers of each kind of row, for a person who wonders what is there. */
+  holdings(tickersMax: number): Holding[] | Promise<Holding[]>;
   /** Throws if the database doesn't answer. */
   probe(): void | Promise<void>;
   pool(): PoolFigures;
   close(): void | Promise<void>;
+}
+
+export interface Holding {
+  kind: "daily bars" | "hourly bars" | "ticks";
+  /** In order of text; one more than `tickersMax` where there are more. */
+  tickers: string[];
 }
 
 export interface PoolFigures {

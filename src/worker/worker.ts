@@ -13,6 +13,7 @@ import { createRunnerPool } from "../sql/runner-pool.ts";
 import type { StockReader } from "../storage/contract.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
+import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
 import { queryRows } from "./query-rows.ts";
 
 const MIB = 1024 * 1024;
@@ -40,6 +41,8 @@ export interface WorkerOptions {
 
 export interface Worker {
   port: number;
+  /** What is there and what to try, in lines that work when pasted. */
+  invitation(): Promise<string[]>;
   /** Answers what is in flight, closes WebSockets with 1001, and resolves when all is closed, at the latest after the time. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -165,5 +168,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await reader.close();
   }
 
-  return { port: server.port!, drain };
+  return {
+    port: server.port!,
+    drain,
+    invitation: async () => invite(await reader.holdings(TICKERS_NAMED_MAX), settings.host, server.port!),
+  };
 }

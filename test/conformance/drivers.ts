@@ -1,8 +1,8 @@
 /** The storage drivers that the conformance suite runs on. A new driver adds its line here. */
 import { join } from "node:path";
-import { openReader, openUserSql, openWriter } from "../../src/roles/engine.ts";
-import { parseSettings } from "../../src/config/settings.ts";
 import type { Settings } from "../../src/config/settings.ts";
+import { parseSettings } from "../../src/config/settings.ts";
+import { openReader, openUserSql, openWriter } from "../../src/roles/engine.ts";
 
 export interface Driver {
   name: string;

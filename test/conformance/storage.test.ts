@@ -22,7 +22,11 @@ const allBars = (db: OpenDatabase, ticker: string, interval: "daily" | "hourly" 
 const allTicks = (db: OpenDatabase, ticker: string, type = "trade"): Promise<Row[]> =>
   rowsOf(db.reader.ticks({ ticker, type, from: null, to: null }));
 
-function daily(ticker: string, closes: [date: string, close: number | null][], onDuplicate: SaveBars["onDuplicate"] = "replace"): SaveBars {
+function daily(
+  ticker: string,
+  closes: [date: string, close: number | null][],
+  onDuplicate: SaveBars["onDuplicate"] = "replace",
+): SaveBars {
   return {
     kind: "bars",
     interval: "daily",
@@ -32,7 +36,11 @@ function daily(ticker: string, closes: [date: string, close: number | null][], o
   };
 }
 
-function ticks(ticker: string, rows: [stamp: string, price: number, seq?: number][], onDuplicate: SaveTicks["onDuplicate"] = "append"): SaveTicks {
+function ticks(
+  ticker: string,
+  rows: [stamp: string, price: number, seq?: number][],
+  onDuplicate: SaveTicks["onDuplicate"] = "append",
+): SaveTicks {
   return {
     kind: "ticks",
     ticker,
@@ -43,7 +51,8 @@ function ticks(ticker: string, rows: [stamp: string, price: number, seq?: number
 }
 
 const at = (second: number): string => `2024-01-02 10:00:${String(second).padStart(2, "0")}.000000`;
-const dateOf = (day: number): string => new Date(Date.UTC(2000, 0, 1) + day * 86_400_000).toISOString().slice(0, 10);
+const dateOf = (day: number): string =>
+  new Date(Date.UTC(2000, 0, 1) + day * 86_400_000).toISOString().slice(0, 10);
 
 for (const driver of DRIVERS) {
   describe(`storage: ${driver.name}`, () => {
@@ -55,14 +64,31 @@ for (const driver of DRIVERS) {
       const outcomes = db.writer.commit([daily("A", [["2024-01-02", 100.5]])]);
       expect(outcomes).toEqual([{ ok: true, stored: 1 }]);
       const [row] = await allBars(db, "A");
-      expect(row).toMatchObject({ date: "2024-01-02T00:00:00.000000Z", ticker: "A", close: 100.5, volume: 100, ma_10: null });
+      expect(row).toMatchObject({
+        date: "2024-01-02T00:00:00.000000Z",
+        ticker: "A",
+        close: 100.5,
+        volume: 100,
+        ma_10: null,
+      });
     });
 
     test("a save touches no row that it does not carry", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([daily("A", [["2024-01-02", 1], ["2024-01-03", 2], ["2024-01-04", 3]])]);
-      db.writer.commit([daily("A", [["2024-01-02", 9], ["2024-01-04", 8]])]);
+      db.writer.commit([
+        daily("A", [
+          ["2024-01-02", 1],
+          ["2024-01-03", 2],
+          ["2024-01-04", 3],
+        ]),
+      ]);
+      db.writer.commit([
+        daily("A", [
+          ["2024-01-02", 9],
+          ["2024-01-04", 8],
+        ]),
+      ]);
       expect((await allBars(db, "A")).map((row) => row.close)).toEqual([9, 2, 8]);
     });
 
@@ -70,9 +96,29 @@ for (const driver of DRIVERS) {
       using dir = tempDir();
       await using db = open(dir);
       db.writer.commit([daily("A", [["2024-01-02", 1]])]);
-      expect(db.writer.commit([daily("A", [["2024-01-02", 2], ["2024-01-03", 3]], "keep")])).toEqual([{ ok: true, stored: 1 }]);
+      expect(
+        db.writer.commit([
+          daily(
+            "A",
+            [
+              ["2024-01-02", 2],
+              ["2024-01-03", 3],
+            ],
+            "keep",
+          ),
+        ]),
+      ).toEqual([{ ok: true, stored: 1 }]);
       expect((await allBars(db, "A")).map((row) => row.close)).toEqual([1, 3]);
-      const [refused] = db.writer.commit([daily("A", [["2024-01-03", 7], ["2024-01-04", 7]], "error")]);
+      const [refused] = db.writer.commit([
+        daily(
+          "A",
+          [
+            ["2024-01-03", 7],
+            ["2024-01-04", 7],
+          ],
+          "error",
+        ),
+      ]);
       expect(refused).toMatchObject({ ok: false, status: 409, details: "2024-01-03" });
       expect((await allBars(db, "A")).map((row) => row.close)).toEqual([1, 3]);
     });
@@ -94,7 +140,12 @@ for (const driver of DRIVERS) {
     test("equal ticks of one save are all kept, and the same save again changes nothing", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      const save = ticks("A", [[at(1), 5], [at(1), 5], [at(1), 6], [at(2), 7]]);
+      const save = ticks("A", [
+        [at(1), 5],
+        [at(1), 5],
+        [at(1), 6],
+        [at(2), 7],
+      ]);
       expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 4 }]);
       expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 5, 6, 7]);
@@ -110,13 +161,81 @@ for (const driver of DRIVERS) {
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 6]);
     });
 
+    for (const seqs of [
+      [undefined, undefined],
+      [0, 1],
+      [1, undefined],
+    ] as const) {
+      test(`equal ticks of one save that meet a stored tick of other values are all kept (seq ${seqs.join(", ")})`, async () => {
+        using dir = tempDir();
+        await using db = open(dir);
+        db.writer.commit([ticks("A", [[at(1), 1]])]);
+        const save = ticks(
+          "A",
+          seqs.map((seq): [string, number, number?] => (seq === undefined ? [at(1), 5] : [at(1), 5, seq])),
+        );
+        expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 2 }]);
+        expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+        expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([1, 5, 5]);
+      });
+    }
+
+    test("one key twice in a save with the same values is one tick", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      expect(
+        db.writer.commit([
+          ticks("A", [
+            [at(1), 5, 0],
+            [at(1), 5, 0],
+          ]),
+        ]),
+      ).toEqual([{ ok: true, stored: 1 }]);
+    });
+
+    test("any save of ticks can be repeated without changing anything", async () => {
+      for (let seed = 1; seed <= 40; seed++) {
+        using dir = tempDir();
+        await using db = open(dir);
+        const random = randomNumbers(seed);
+        const pick = (n: number): number => Math.floor(random() * n);
+        const saves = Array.from({ length: 6 }, () =>
+          ticks(
+            "A",
+            Array.from({ length: 1 + pick(6) }, (): [string, number, number?] =>
+              pick(3) === 0 ? [at(pick(2)), pick(3), pick(4)] : [at(pick(2)), pick(3)],
+            ),
+          ),
+        );
+        for (const save of saves) {
+          db.writer.commit([save]);
+          const [again] = db.writer.commit([save]);
+          expect({ seed, again }).toEqual({ seed, again: { ok: true, stored: 0 } });
+        }
+      }
+    });
+
     test("a tick with its own seq, replace, and error", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([ticks("A", [[at(1), 5, 3], [at(1), 4, 0]])]);
+      db.writer.commit([
+        ticks("A", [
+          [at(1), 5, 3],
+          [at(1), 4, 0],
+        ]),
+      ]);
       db.writer.commit([ticks("A", [[at(1), 9, 3]], "replace")]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([4, 9]);
-      const [refused] = db.writer.commit([ticks("A", [[at(1), 1, 3], [at(2), 1]], "error")]);
+      const [refused] = db.writer.commit([
+        ticks(
+          "A",
+          [
+            [at(1), 1, 3],
+            [at(2), 1],
+          ],
+          "error",
+        ),
+      ]);
       expect(refused).toMatchObject({ ok: false, status: 409, details: `${at(1)} seq 3` });
       expect(await allTicks(db, "A")).toHaveLength(2);
     });
@@ -124,7 +243,12 @@ for (const driver of DRIVERS) {
     test("one late tick into a range of stored ticks deletes none of them", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([ticks("A", [[at(1), 1], [at(3), 3]])]);
+      db.writer.commit([
+        ticks("A", [
+          [at(1), 1],
+          [at(3), 3],
+        ]),
+      ]);
       db.writer.commit([ticks("A", [[at(2), 2]])]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([1, 2, 3]);
     });
@@ -132,7 +256,13 @@ for (const driver of DRIVERS) {
     test("ranges are inclusive at both ends", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([ticks("A", [[at(1), 1], [at(2), 2], [at(3), 3]])]);
+      db.writer.commit([
+        ticks("A", [
+          [at(1), 1],
+          [at(2), 2],
+          [at(3), 3],
+        ]),
+      ]);
       const found = await rowsOf(db.reader.ticks({ ticker: "A", type: "trade", from: at(1), to: at(2) }));
       expect(found.map((row) => row.price)).toEqual([1, 2]);
     });
@@ -151,12 +281,20 @@ for (const driver of DRIVERS) {
     test("an answer of many rows comes in chunks of one snapshot", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      const many = Array.from({ length: 5_500 }, (_, i): [string, number] => [`2024-01-02 10:${String(Math.floor(i / 100)).padStart(2, "0")}:00.${String(i % 100).padStart(6, "0")}`, i]);
+      const many = Array.from({ length: 5_500 }, (_, i): [string, number] => [
+        `2024-01-02 10:${String(Math.floor(i / 100)).padStart(2, "0")}:00.${String(i % 100).padStart(6, "0")}`,
+        i,
+      ]);
       db.writer.commit([ticks("A", many)]);
       const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
       if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
       // After the snapshot was taken:
-      db.writer.commit([ticks("A", [["2024-01-03 00:00:00.000000", -1], ["2024-01-01 00:00:00.000000", -1]])]);
+      db.writer.commit([
+        ticks("A", [
+          ["2024-01-03 00:00:00.000000", -1],
+          ["2024-01-01 00:00:00.000000", -1],
+        ]),
+      ]);
       let text = "";
       let chunks = 0;
       for await (const chunk of found.chunks) {
@@ -172,7 +310,12 @@ for (const driver of DRIVERS) {
     test("a stream that is given up frees its connection", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([ticks("A", Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]))]);
+      db.writer.commit([
+        ticks(
+          "A",
+          Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]),
+        ),
+      ]);
       const free = db.reader.pool().available_connections;
       const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
       if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
@@ -186,7 +329,12 @@ for (const driver of DRIVERS) {
     test("a stream that nobody ever began frees its connection too", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([ticks("A", Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]))]);
+      db.writer.commit([
+        ticks(
+          "A",
+          Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]),
+        ),
+      ]);
       const free = db.reader.pool().available_connections;
       const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
       if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
@@ -197,8 +345,16 @@ for (const driver of DRIVERS) {
     test("latest price: newest date wins; on one date quote, trade, hourly, daily; nulls don't count", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      const quote = (stamp: string, price: number | null): Save => ({ ...ticks("A", []), type: "quote", rows: [[stamp, price, 1, null, null, null]] });
-      const hourly = (stamp: string, close: number): Save => ({ ...daily("A", []), interval: "hourly", rows: [[stamp, 1, 1, 1, close, 1]] });
+      const quote = (stamp: string, price: number | null): Save => ({
+        ...ticks("A", []),
+        type: "quote",
+        rows: [[stamp, price, 1, null, null, null]],
+      });
+      const hourly = (stamp: string, close: number): Save => ({
+        ...daily("A", []),
+        interval: "hourly",
+        rows: [[stamp, 1, 1, 1, close, 1]],
+      });
       expect(await db.reader.latestPrice("A")).toBeNull();
       db.writer.commit([daily("A", [["2024-01-02", 1]])]);
       expect(await db.reader.latestPrice("A")).toBe(1);
@@ -210,14 +366,30 @@ for (const driver of DRIVERS) {
       expect(await db.reader.latestPrice("A")).toBe(4);
       db.writer.commit([quote("2024-01-02 23:00:00.000000", null)]);
       expect(await db.reader.latestPrice("A")).toBe(4);
-      db.writer.commit([daily("A", [["2024-01-03", 5], ["2024-01-04", null]])]);
+      db.writer.commit([
+        daily("A", [
+          ["2024-01-03", 5],
+          ["2024-01-04", null],
+        ]),
+      ]);
       expect(await db.reader.latestPrice("A")).toBe(5);
     });
 
     test("previous close, opening price, newest ticks", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([daily("A", [["2024-01-02", 1], ["2024-01-03", 2]]), daily("B", [["2024-01-02", 7]]), ticks("A", [[at(1), 1], [at(2), 2], [at(3), 3]])]);
+      db.writer.commit([
+        daily("A", [
+          ["2024-01-02", 1],
+          ["2024-01-03", 2],
+        ]),
+        daily("B", [["2024-01-02", 7]]),
+        ticks("A", [
+          [at(1), 1],
+          [at(2), 2],
+          [at(3), 3],
+        ]),
+      ]);
       expect(await db.reader.previousClose("A")).toBe(1);
       expect(await db.reader.previousClose("B")).toBe(7);
       expect(await db.reader.previousClose("C")).toBeNull();

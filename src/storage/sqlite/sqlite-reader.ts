@@ -8,6 +8,7 @@ import { unavailable } from "../../protocol/errors.ts";
 import type {
   BarInterval,
   BarRange,
+  Holding,
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
@@ -138,6 +139,26 @@ export class SqliteReader implements StockReader {
 
   dailyVolume(ticker: string, date: string): number | null {
     return (this.#volume.get(ticker, date)?.volume ?? null) as number | null;
+  }
+
+  holdings(tickersMax: number): Holding[] {
+    const kinds = {
+      "daily bars": "daily_prices",
+      "hourly bars": "hourly_prices",
+      ticks: "realtime_data",
+    } as const;
+    return Object.entries(kinds).map(([kind, table]) => {
+      // From one ticker to the next by the key, however many rows each has.
+      const tickers = this.#db
+        .query<{ ticker: string }, [number]>(
+          `WITH RECURSIVE found(ticker) AS (SELECT min(ticker) FROM ${table} UNION ALL
+             SELECT (SELECT min(ticker) FROM ${table} WHERE ticker > found.ticker) FROM found WHERE ticker IS NOT NULL)
+           SELECT ticker FROM found WHERE ticker IS NOT NULL LIMIT ?`,
+        )
+        .all(tickersMax + 1)
+        .map((row) => row.ticker);
+      return { kind: kind as Holding["kind"], tickers };
+    });
   }
 
   probe(): void {

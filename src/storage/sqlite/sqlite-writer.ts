@@ -147,6 +147,7 @@ export class SqliteWriter implements StockWriter {
       }
     }
     const writeTimestamp = nowText();
+    const claims = new Claims(sequenced);
     let stored = 0;
     for (const [row, firstSeq] of sequenced) {
       const [stamp, price, size, askPrice, askSize] = row;
@@ -169,13 +170,44 @@ export class SqliteWriter implements StockWriter {
         );
         if (changes === 1) {
           stored++;
+          claims.claim(row, firstSeq, seq);
           break;
         }
         const there = this.#tickAt.get(ticker, type, stamp, seq);
-        if (there !== null && sameTick(there, row)) break;
+        if (there !== null && sameTick(there, row) && claims.isDuplicate(row, firstSeq, seq)) {
+          claims.claim(row, firstSeq, seq);
+          break;
+        }
       }
     }
     return { ok: true, stored };
+  }
+}
+
+/**
+ * Which stored rows the records of one save stand for. Without it, two equal trades of one save, whose first was moved to the next
+ * `seq` by a stored row of other values, would be taken for one. Kept only for stamps that the save has more than once.
+ */
+class Claims {
+  readonly #byStamp = new Map<string, Map<number, { byOwnKey: boolean }>>();
+
+  constructor(rows: [row: TickRow, seq: number][]) {
+    if (rows.length === 1) return;
+    const seen = new Set<string>();
+    for (const [row] of rows) {
+      if (seen.has(row[0])) this.#byStamp.set(row[0], new Map());
+      seen.add(row[0]);
+    }
+  }
+
+  claim(row: TickRow, firstSeq: number, seq: number): void {
+    this.#byStamp.get(row[0])?.set(seq, { byOwnKey: row[5] !== null && seq === firstSeq });
+  }
+
+  /** A row of equal values is there. It is this record, unless it is another of this save; a key sent twice is one record. */
+  isDuplicate(row: TickRow, firstSeq: number, seq: number): boolean {
+    const claim = this.#byStamp.get(row[0])?.get(seq);
+    return claim === undefined || (claim.byOwnKey && row[5] !== null && seq === firstSeq);
   }
 }
 

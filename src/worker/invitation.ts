@@ -1,0 +1,32 @@
+/** The first lines that a user reads: what the database holds, and lines to paste. */
+import type { Holding } from "../storage/contract.ts";
+
+export const TICKERS_NAMED_MAX = 5;
+
+export function invite(holdings: Holding[], host: string, port: number): string[] {
+  const filled = holdings.filter(({ tickers }) => tickers.length > 0);
+  const holds = filled.map(({ kind, tickers }) => `${kind} of ${named(tickers)}`).join("; ");
+  const ticker = filled[0]?.tickers[0] ?? "AAPL";
+  const address = `${shownHost(host)}:${port}`;
+  const body = JSON.stringify({ command: "get_latest_price", params: { ticker } }).replaceAll("'", "'\\''");
+  const url = JSON.stringify(`ws://${address}/ws?symbol=${encodeURIComponent(ticker)}`).replaceAll(
+    "'",
+    "'\\''",
+  );
+  return [
+    holds === "" ? "Holds nothing yet; start with --sample for some real market data" : `Holds ${holds}`,
+    `Ask:   curl -s http://${address}/db_command -H 'Content-Type: application/json' -d '${body}'`,
+    `Watch: ${process.execPath} -e 'new WebSocket(${url}).onmessage = (frame) => console.log(frame.data)'`,
+  ];
+}
+
+/** For a URL that works on this machine. */
+export function shownHost(host: string): string {
+  if (["0.0.0.0", "::", "127.0.0.1", "::1"].includes(host)) return "localhost";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function named(tickers: string[]): string {
+  const shown = tickers.slice(0, TICKERS_NAMED_MAX).join(", ");
+  return tickers.length > TICKERS_NAMED_MAX ? `${shown} and more` : shown;
+}
