@@ -1,0 +1,107 @@
+/**
+ * Makes sure that this server, and no other, has a port.
+ *
+ * Workers bind with SO_REUSEPORT, and with it a second copy of this server would bind the same port silently and
+ * take a share of the clients; on 127.0.0.1 it would take all local clients of a server on 0.0.0.0. So there are
+ * two checks: a lock that copies of this server respect from before they bind, and a listener without SO_REUSEPORT,
+ * opened for a moment, which the kernel refuses if anything listens on an overlapping address.
+ */
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+
+/** A free port that the kernel picked can be locked by a copy of this server that has not bound it yet. */
+const FREE_PORT_TRIES_MAX = 10;
+
+/** The port can't be had. The message names address, port and reason, and is meant for the user. */
+export class PortTakenError extends Error {
+  override readonly name = "PortTakenError";
+}
+
+export interface PortLock {
+  /** Never 0. */
+  readonly port: number;
+  release(): void;
+}
+
+/**
+ * Takes the lock of `host:port` and probes it. The lock ends with `release` or with this process, however it dies.
+ *
+ * @param port 0 picks a free one.
+ * @throws PortTakenError Something else has the port, or this machine can't listen on that address.
+ */
+export async function portLock(host: string, port: number): Promise<PortLock> {
+  const address = await resolveAddress(host, port);
+  if (port !== 0) return lockAndProbe(address, port, host);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return lockAndProbe(address, probe(address, 0, host), host);
+    } catch (error) {
+      if (!(error instanceof PortTakenError) || attempt >= FREE_PORT_TRIES_MAX) throw error;
+    }
+  }
+}
+
+function lockAndProbe(address: string, port: number, host: string): PortLock {
+  const release = lock(address, port, host);
+  try {
+    probe(address, port, host);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return { port, release };
+}
+
+/** A name and its address must lead to the same lock. */
+async function resolveAddress(host: string, port: number): Promise<string> {
+  if (isIP(host) !== 0) return host.toLowerCase();
+  try {
+    // IPv4 first, as Bun.serve binds a name that has both.
+    return (await lookup(host, { order: "ipv4first" })).address;
+  } catch (error) {
+    throw new PortTakenError(`Cannot listen on ${host}:${port}: the host name is unknown`, { cause: error });
+  }
+}
+
+/** An abstract Unix socket: the kernel drops it with its owner, and it has the same reach as a port, the network namespace. */
+function lock(address: string, port: number, host: string): () => void {
+  if (process.platform !== "linux") return () => {}; // no abstract sockets: only the probe protects
+  try {
+    const listener = Bun.listen({ unix: `\0stock-db-server:${address}:${port}`, socket: { data() {} } });
+    return () => listener.stop(true);
+  } catch (error) {
+    if (errorCode(error) !== "EADDRINUSE") throw error;
+    throw new PortTakenError(
+      `Port ${port} on ${host} is already served by another stock-db-server; stop it or choose another --port`,
+    );
+  }
+}
+
+/** @returns The port that was free: `port`, or the one that the kernel chose for 0. */
+function probe(address: string, port: number, host: string): number {
+  try {
+    const listener = Bun.listen({ hostname: address, port, exclusive: true, socket: { data() {} } });
+    const free = listener.port;
+    listener.stop(true);
+    return free;
+  } catch (error) {
+    throw new PortTakenError(refusal(errorCode(error), port, host), { cause: error });
+  }
+}
+
+function refusal(code: string | undefined, port: number, host: string): string {
+  switch (code) {
+    case "EADDRINUSE":
+      return `Port ${port} on ${host} is already in use by another program; stop it or choose another --port`;
+    case "EADDRNOTAVAIL":
+      return `Cannot listen on ${host}:${port}: this machine has no such address; choose another --host`;
+    case "EACCES":
+      return `Cannot listen on ${host}:${port}: ports below 1024 need a privilege; choose another --port`;
+    default:
+      return `Cannot listen on ${host}:${port}: ${code ?? "the system refused"}`;
+  }
+}
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

@@ -1,0 +1,55 @@
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createRuntimeDir, SOCKET_PATH_BYTES_MAX } from "./runtime-dir.ts";
+
+const base = mkdtempSync(join(tmpdir(), "runtime-dir-"));
+afterAll(() => rmSync(base, { recursive: true }));
+
+test("the folder is its user's alone and goes with remove", async () => {
+  const dir = await createRuntimeDir({ XDG_RUNTIME_DIR: base });
+  expect(dir.path.startsWith(join(base, "stock-db-server-"))).toBe(true);
+  expect(statSync(dir.path).mode & 0o777).toBe(0o700);
+  dir.remove();
+  expect(existsSync(dir.path)).toBe(false);
+});
+
+test("a folder of a killed server is removed, one of a living server and one just made are kept", async () => {
+  const living = await createRuntimeDir({ XDG_RUNTIME_DIR: base });
+  const script = `
+    import { createRuntimeDir } from ${JSON.stringify(join(import.meta.dir, "runtime-dir.ts"))};
+    console.log((await createRuntimeDir({ XDG_RUNTIME_DIR: ${JSON.stringify(base)} })).path);
+    process.kill(process.pid, "SIGKILL");`;
+  const killed = Bun.spawnSync([process.execPath, "-e", script]).stdout.toString().trim();
+  expect(existsSync(join(killed, "owner.sock"))).toBe(true);
+  const justMade = join(base, "stock-db-server-1-new");
+  mkdirSync(justMade);
+  const abandoned = join(base, "stock-db-server-1-old");
+  mkdirSync(abandoned);
+  utimesSync(abandoned, 1, 1);
+
+  const next = await createRuntimeDir({ XDG_RUNTIME_DIR: base });
+  expect([living.path, killed, justMade, abandoned, next.path].map((path) => existsSync(path))).toEqual([
+    true,
+    false,
+    true,
+    false,
+    true,
+  ]);
+  living.remove();
+  next.remove();
+  rmSync(justMade, { recursive: true });
+  expect(readdirSync(base)).toEqual([]);
+});
+
+test("a base that is missing or too long is passed over", async () => {
+  const long = join(base, "x".repeat(SOCKET_PATH_BYTES_MAX));
+  mkdirSync(long);
+  for (const unusable of [long, join(base, "missing")]) {
+    const dir = await createRuntimeDir({ XDG_RUNTIME_DIR: unusable });
+    expect(dir.path.startsWith(unusable)).toBe(false);
+    dir.remove();
+  }
+  rmSync(long, { recursive: true });
+});

@@ -1,0 +1,108 @@
+/**
+ * The folder of one running server, which holds the hub's socket and the version board; only its user may look inside.
+ *
+ * Its owner keeps a listener on a socket in it. A folder whose socket refuses connections was left by a server that
+ * was killed. A pid would not do: containers that share /tmp count pids apart, while a socket file works across them.
+ */
+import { randomBytes } from "node:crypto";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, utimesSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Env } from "./systemd.ts";
+
+/** `sun_path` has 108 bytes on Linux and 104 elsewhere; a longer path fails with a bare EINVAL. */
+export const SOCKET_PATH_BYTES_MAX = 100;
+const HUB_SOCKET = "hub.sock";
+const OWNER_SOCKET = "owner.sock";
+const PREFIX = "stock-db-server-";
+/** A folder without owner socket may be one that is just being made. */
+const UNOWNED_STALE_AFTER_MS = 60_000;
+/** Cleaners of /tmp remove what has not been touched for days; the board is written through a mapping, which touches nothing. */
+const TOUCH_INTERVAL_MS = 3_600_000;
+
+/** No place for the folder. The message is meant for the user. */
+export class RuntimeDirError extends Error {
+  override readonly name = "RuntimeDirError";
+}
+
+export interface RuntimeDir {
+  readonly path: string;
+  /** Removes the folder and what is in it. */
+  remove(): void;
+}
+
+/**
+ * Makes the folder, mode 0700, and removes those of servers that are gone.
+ *
+ * @throws RuntimeDirError No candidate can be written to, or each path is too long for a socket.
+ */
+export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeDir> {
+  const problems: string[] = [];
+  for (const base of baseFolders(env)) {
+    const path = join(base, `${PREFIX}${process.pid}-${randomBytes(4).toString("hex")}`);
+    if (Buffer.byteLength(join(path, HUB_SOCKET)) >= SOCKET_PATH_BYTES_MAX) {
+      problems.push(`${base}: the path is too long for a socket`);
+      continue;
+    }
+    try {
+      await removeStale(base);
+      return makeDir(path);
+    } catch (error) {
+      problems.push(`${base}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  throw new RuntimeDirError(`No folder for the server's own sockets; tried ${problems.join("; ")}`);
+}
+
+function baseFolders(env: Env): string[] {
+  // RUNTIME_DIRECTORY is systemd's; it may name several, separated by colons.
+  const given = [env.RUNTIME_DIRECTORY?.split(":")[0], env.XDG_RUNTIME_DIR, tmpdir(), "/tmp"];
+  return [...new Set(given.filter((folder): folder is string => folder !== undefined && folder !== ""))];
+}
+
+function makeDir(path: string): RuntimeDir {
+  mkdirSync(path, { mode: 0o700 });
+  chmodSync(path, 0o700); // mkdir's mode passes through the umask
+  const owner = Bun.listen({ unix: join(path, OWNER_SOCKET), socket: { data() {} } });
+  const touching = setInterval(() => touchAll(path), TOUCH_INTERVAL_MS);
+  touching.unref();
+  return {
+    path,
+    remove() {
+      clearInterval(touching);
+      owner.stop(true);
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+}
+
+function touchAll(path: string): void {
+  const now = new Date();
+  for (const file of [path, ...readdirSync(path).map((name) => join(path, name))]) utimesSync(file, now, now);
+}
+
+async function removeStale(base: string): Promise<void> {
+  for (const name of readdirSync(base)) {
+    const path = join(base, name);
+    if (name.startsWith(PREFIX) && (await isStale(path))) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+async function isStale(path: string): Promise<boolean> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined || !stat.isDirectory() || stat.uid !== process.getuid?.()) return false;
+  const refusal = await refusalOfOwner(path);
+  if (refusal === "ECONNREFUSED") return true;
+  return refusal === "ENOENT" && Date.now() - stat.mtimeMs > UNOWNED_STALE_AFTER_MS;
+}
+
+/** @returns undefined if the owner is alive. */
+async function refusalOfOwner(path: string): Promise<string | undefined> {
+  try {
+    const socket = await Bun.connect({ unix: join(path, OWNER_SOCKET), socket: { data() {} } });
+    socket.terminate();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error && "code" in error ? String(error.code) : "unknown";
+  }
+}
