@@ -1,0 +1,53 @@
+/** Finds children whose event loop hangs: they are asked regularly, and one that stays silent is killed. */
+import type { Child } from "./child.ts";
+import type { SupervisorLog } from "./supervisor-log.ts";
+
+const PING_INTERVAL_MS_MAX = 1_000;
+/** With a short limit, this many pings fit into it, so that one late answer does not decide. */
+const PINGS_PER_LIMIT = 4;
+/** A tick that comes later than this many intervals was held up in this process, or the machine slept. */
+const LATE_INTERVALS = 1.5;
+
+export interface LivenessOptions {
+  /** The children to ask now. */
+  children: () => Iterable<Child>;
+  /** A child that is silent for this long is killed. */
+  limitMs: number;
+  log: SupervisorLog;
+}
+
+/** @returns Ends the watch. */
+export function watchLiveness({ children, limitMs, log }: LivenessOptions): () => void {
+  const intervalMs = Math.min(PING_INTERVAL_MS_MAX, limitMs / PINGS_PER_LIMIT);
+  let silentMs = new Map<Child, number>();
+  let lastTickMs = performance.now();
+
+  const timer = setInterval(() => {
+    const nowMs = performance.now();
+    const passedMs = countedMs(nowMs - lastTickMs, intervalMs);
+    lastTickMs = nowMs;
+    const stillSilentMs = new Map<Child, number>();
+    for (const child of children()) {
+      if (child.hasAnswered()) {
+        child.ping();
+        continue;
+      }
+      // One ping at a time: `send` to a child that doesn't read would fill this process's memory.
+      const childSilentMs = (silentMs.get(child) ?? 0) + passedMs;
+      stillSilentMs.set(child, childSilentMs);
+      if (childSilentMs < limitMs) continue;
+      log.error(`${child.label} has not answered for ${limitMs / 1_000} s; killing it`);
+      child.kill("SIGKILL"); // a loop that hangs can't handle SIGTERM
+    }
+    silentMs = stillSilentMs;
+  }, intervalMs);
+  return () => clearInterval(timer);
+}
+
+/**
+ * Of the time between two ticks, what a child may be charged with. If this process itself was stopped or starved, answers may lie
+ * unread in its sockets, and the child was perhaps stopped with it; then only one interval counts.
+ */
+export function countedMs(passedMs: number, intervalMs: number): number {
+  return passedMs > intervalMs * LATE_INTERVALS ? intervalMs : passedMs;
+}

@@ -1,0 +1,48 @@
+/** How long a child that died stays away before the next one is started. Pure: time and chance come from outside. */
+
+/** The second death in a row waits this long, each further one twice as long as the one before. */
+export const RESTART_PAUSE_FIRST_MS = 250;
+export const RESTART_PAUSE_MAX_MS = 30_000;
+/** A pause is stretched or shortened by up to this share, so that children that died together don't come back together. */
+export const RESTART_JITTER = 0.2;
+/** A child that has lived this long after it was ready has recovered: its next death is a first one again. */
+export const RECOVERED_AFTER_MS = 30_000;
+
+export interface Death {
+  nowMs: number;
+  /** Time between `ready` and the death; 0 if the child never was ready. */
+  livedMs: number;
+}
+
+export interface Restart {
+  /** 0: at once. */
+  pauseMs: number;
+  /** Deaths in a row, this one included. */
+  deaths: number;
+  /** From the first death of the row to this one. */
+  spanMs: number;
+}
+
+export class RestartPolicy {
+  readonly #random: () => number;
+  #deaths = 0;
+  #firstDeathMs = 0;
+
+  /** @param random Returns 0 … 1, as Math.random does. */
+  constructor(random: () => number = Math.random) {
+    this.#random = random;
+  }
+
+  afterDeath({ nowMs, livedMs }: Death): Restart {
+    if (livedMs >= RECOVERED_AFTER_MS) this.#deaths = 0;
+    if (this.#deaths === 0) this.#firstDeathMs = nowMs;
+    this.#deaths += 1;
+    return { pauseMs: this.#pauseMs(), deaths: this.#deaths, spanMs: nowMs - this.#firstDeathMs };
+  }
+
+  #pauseMs(): number {
+    if (this.#deaths === 1) return 0;
+    const plain = Math.min(RESTART_PAUSE_MAX_MS, RESTART_PAUSE_FIRST_MS * 2 ** (this.#deaths - 2));
+    return Math.round(plain * (1 + RESTART_JITTER * (2 * this.#random() - 1)));
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * The main process of `--workers N`, N ≥ 2: starts the hub and then the workers, keeps them there, replaces them
+ * one by one on SIGHUP, adds and removes workers, and ends all of them in order. It knows no client socket and no database.
+ *
+ * The state is: starting, until the first N workers are ready; serving; stopping. What arrives while starting is kept until
+ * serving, except a stop. Stopping ends the workers first, and the hub, which commits for them, last.
+ */
+import type { Settings } from "../config/settings.ts";
+import type { ChildBrief } from "../protocol/control.ts";
+import { BootError, type Child, startChild } from "./child.ts";
+import { endChild } from "./end-child.ts";
+import { watchLiveness } from "./liveness.ts";
+import { PortTakenError, portLock } from "./port-lock.ts";
+import { createRuntimeDir, RuntimeDirError } from "./runtime-dir.ts";
+import { onPoolSignals, onStopSignals } from "./signals.ts";
+import { Slot } from "./slot.ts";
+import type { SupervisorLog } from "./supervisor-log.ts";
+import { createNotifier, type Env, type Notifier } from "./systemd.ts";
+
+/** SIGTTIN adds no worker beyond this, unless `--workers` asked for more. */
+export const WORKERS_MAX = 128;
+/** Workers that came up before another failed the start have hardly a client yet. */
+const FAILED_START_DRAIN_MS = 1_000;
+/** Shown as `localhost`: under each of them the server answers there. */
+const LOCAL_HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"];
+
+export const EXIT_OK = 0;
+export const EXIT_START_FAILED = 1;
+/** As a shell reports a process that SIGINT ended. */
+export const EXIT_STOPPED_AT_ONCE = 130;
+
+export interface SupervisorOptions {
+  settings: Settings;
+  /** The module that a child runs; it gets its role as argument and its ChildBrief in the environment. */
+  mainPath: string;
+  log: SupervisorLog;
+  env?: Env;
+}
+
+/** @returns The exit code, when every child is gone, the port is free, and the runtime folder is removed. */
+export async function runSupervisor(options: SupervisorOptions): Promise<number> {
+  const supervisor = new Supervisor(options);
+  const unlisten = [onStopSignals(supervisor), onPoolSignals(supervisor)];
+  try {
+    return await supervisor.run();
+  } catch (error) {
+    if (!(error instanceof PortTakenError || error instanceof RuntimeDirError)) throw error;
+    options.log.critical(error.message);
+    return EXIT_START_FAILED;
+  } finally {
+    for (const remove of unlisten) remove();
+  }
+}
+
+class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #log: SupervisorLog;
+  readonly #env: Env;
+  readonly #notifier: Notifier;
+  readonly #stopRequested = Promise.withResolvers<void>();
+  readonly #killNow = new AbortController();
+  #state: "starting" | "serving" | "stopping" = "starting";
+  /** `port` is the real one once the port is locked. */
+  #settings: Settings;
+  #runtimeDir = "";
+  #hub: Slot | null = null;
+  readonly #workers = new Map<number, Slot>();
+  /** Children on their way out, with the promise of their end. */
+  readonly #leaving = new Map<Child, Promise<void>>();
+  #drainMs: number;
+  #rolling = false;
+  /** SIGHUPs that came while starting or rolling; any number of them is one. */
+  #rollAgain = false;
+  /** SIGTTINs less SIGTTOUs that came while starting. */
+  #workersToAdd = 0;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#env = options.env ?? process.env;
+    this.#notifier = createNotifier(this.#env, (message) => this.#log.warning(message));
+    this.#settings = options.settings;
+    this.#drainMs = options.settings.workerRestartTimeoutS * 1_000;
+  }
+
+  async run(): Promise<number> {
+    const { host, port } = this.#settings;
+    using cleanup = new DisposableStack();
+    const lock = cleanup.adopt(await portLock(host, port), (taken) => taken.release());
+    const dir = cleanup.adopt(await createRuntimeDir(this.#env), (made) => made.remove());
+    this.#settings = { ...this.#settings, port: lock.port };
+    this.#runtimeDir = dir.path;
+    if (this.#isStopping()) return EXIT_OK;
+    try {
+      await Promise.race([this.#start(), this.#stopRequested.promise]);
+    } catch (error) {
+      if (!(error instanceof BootError)) throw error;
+      this.#log.critical(`Start failed: ${error.message}`);
+      return await this.#abandonStart();
+    }
+    if (!this.#isStopping()) await this.#serve();
+    await this.#endAll();
+    this.#log.info("Stopped");
+    return this.#killNow.signal.aborted ? EXIT_STOPPED_AT_ONCE : EXIT_OK;
+  }
+
+  stop(signal: NodeJS.Signals): void {
+    this.#log.info(
+      `${signal}: stopping; ${this.#workers.size} workers have ${this.#drainMs / 1_000} s to finish`,
+    );
+    this.#notifier.stopping();
+    this.#state = "stopping";
+    this.#stopRequested.resolve();
+  }
+
+  stopNow(): void {
+    if (this.#killNow.signal.aborted) return;
+    this.#log.warning("SIGINT again: stopping at once");
+    this.#killNow.abort();
+  }
+
+  reload(): void {
+    if (this.#isStopping()) return;
+    this.#rollAgain = true;
+    if (this.#rolling) this.#log.info("SIGHUP: one more rolling restart will follow");
+    else if (this.#state === "serving") void this.#roll();
+  }
+
+  more(): void {
+    if (this.#state === "starting") this.#workersToAdd += 1;
+    else if (this.#state === "serving") void this.#addWorker();
+  }
+
+  fewer(): void {
+    if (this.#state === "starting") this.#workersToAdd -= 1;
+    else if (this.#state === "serving") this.#removeWorker();
+  }
+
+  /** @throws BootError As soon as one child did not start. */
+  async #start(): Promise<void> {
+    const { workers } = this.#settings;
+    this.#log.info(`Starting ${workers} workers on ${this.#url()}`);
+    this.#hub = this.#newSlot("hub", -1);
+    await this.#hub.start();
+    if (this.#isStopping()) return;
+    for (let id = 0; id < workers; id++) this.#workers.set(id, this.#newSlot("worker", id));
+    await Promise.all([...this.#workers.values()].map((slot) => slot.start()));
+  }
+
+  #newSlot(role: ChildBrief["role"], workerId: number): Slot {
+    const brief: ChildBrief = { role, workerId, settings: this.#settings, runtimeDir: this.#runtimeDir };
+    const { mainPath } = this.#options;
+    return new Slot(() => startChild({ brief, mainPath, env: this.#env }), this.#log);
+  }
+
+  async #serve(): Promise<void> {
+    this.#state = "serving";
+    this.#log.info(this.#statusText());
+    this.#notifier.ready(this.#statusText());
+    this.#catchUpWithSignals();
+    const stopLiveness = watchLiveness({
+      children: () => this.#servingChildren(),
+      limitMs: this.#settings.livenessTimeoutS * 1_000,
+      log: this.#log,
+    });
+    const { watchdogIntervalMs } = this.#notifier;
+    const watchdog = watchdogIntervalMs === null ? null : setInterval(() => this.#beat(), watchdogIntervalMs);
+    await this.#stopRequested.promise;
+    stopLiveness();
+    if (watchdog !== null) clearInterval(watchdog);
+  }
+
+  #catchUpWithSignals(): void {
+    for (; this.#workersToAdd > 0; this.#workersToAdd--) void this.#addWorker();
+    for (; this.#workersToAdd < 0; this.#workersToAdd++) this.#removeWorker();
+    if (this.#rollAgain) void this.#roll();
+  }
+
+  /** systemd restarts the whole server when this stops, so one dead worker of several is not a reason. */
+  #beat(): void {
+    const workersAnswer = [...this.#workers.values()].some((slot) => slot.serving !== null);
+    if (workersAnswer && this.#hub?.serving) this.#notifier.watchdog();
+  }
+
+  #servingChildren(): Child[] {
+    return [this.#hub, ...this.#workers.values()].flatMap((slot) => slot?.serving ?? []);
+  }
+
+  async #addWorker(): Promise<void> {
+    if (this.#workers.size >= Math.max(WORKERS_MAX, this.#settings.workers)) {
+      this.#log.warning(`SIGTTIN: there are ${this.#workers.size} workers, no more are started`);
+      return;
+    }
+    let id = 0;
+    while (this.#workers.has(id)) id += 1;
+    const slot = this.#newSlot("worker", id);
+    this.#workers.set(id, slot);
+    this.#log.info(`SIGTTIN: one worker more, ${this.#workers.size} now`);
+    try {
+      await slot.start();
+    } catch (error) {
+      if (!(error instanceof BootError)) throw error;
+      if (this.#workers.get(id) !== slot || this.#isStopping()) return; // removed meanwhile
+      this.#workers.delete(id);
+      this.#log.error(`${error.message}; ${this.#workers.size} workers go on`);
+    }
+    this.#notifier.status(this.#statusText());
+  }
+
+  #removeWorker(): void {
+    if (this.#workers.size <= 1) {
+      this.#log.warning("SIGTTOU: the last worker stays");
+      return;
+    }
+    const id = Math.max(...this.#workers.keys());
+    const slot = this.#workers.get(id);
+    this.#workers.delete(id);
+    this.#log.info(`SIGTTOU: one worker fewer, ${this.#workers.size} now`);
+    for (const child of slot?.retire() ?? []) void this.#end(child);
+    this.#notifier.status(this.#statusText());
+  }
+
+  async #roll(): Promise<void> {
+    this.#rolling = true;
+    this.#notifier.reloading();
+    while (this.#rollAgain && !this.#isStopping()) {
+      this.#rollAgain = false;
+      await this.#rollOnce();
+    }
+    this.#rolling = false;
+    if (!this.#isStopping()) this.#notifier.ready(this.#statusText());
+  }
+
+  async #rollOnce(): Promise<void> {
+    this.#log.info(`Rolling restart of ${this.#workers.size} workers`);
+    for (const [id, slot] of [...this.#workers]) {
+      const isWanted = () => this.#workers.get(id) === slot && !this.#isStopping();
+      if (!isWanted()) continue;
+      try {
+        const old = await slot.replace();
+        if (old !== null) await this.#end(old);
+      } catch (error) {
+        if (!(error instanceof BootError)) throw error;
+        if (!isWanted()) continue;
+        // The next ones would fail alike, and each old worker that stays can still serve.
+        this.#log.error(`Rolling restart given up: ${error.message}; the workers not yet replaced go on`);
+        return;
+      }
+    }
+    if (!this.#isStopping()) this.#log.info("Rolling restart done");
+  }
+
+  async #abandonStart(): Promise<number> {
+    this.#state = "stopping";
+    this.#drainMs = Math.min(this.#drainMs, FAILED_START_DRAIN_MS);
+    await this.#endAll();
+    return EXIT_START_FAILED;
+  }
+
+  async #endAll(): Promise<void> {
+    for (const slot of this.#workers.values()) for (const child of slot.retire()) void this.#end(child);
+    await Promise.all(this.#leaving.values());
+    // Until here the hub's slot was still kept filled: workers that drain have saves to finish.
+    await Promise.all((this.#hub?.retire() ?? []).map((child) => this.#end(child)));
+  }
+
+  #end(child: Child): Promise<void> {
+    const running = this.#leaving.get(child);
+    if (running !== undefined) return running;
+    const ending = endChild(child, {
+      drainMs: this.#drainMs,
+      killNow: this.#killNow.signal,
+      log: this.#log,
+    }).finally(() => this.#leaving.delete(child));
+    this.#leaving.set(child, ending);
+    return ending;
+  }
+
+  #statusText(): string {
+    return `Serving on ${this.#url()} with ${this.#workers.size} workers`;
+  }
+
+  #url(): string {
+    const { host, port } = this.#settings;
+    if (LOCAL_HOSTS.includes(host)) return `http://localhost:${port}`;
+    return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  }
+
+  /** A method, since the state changes behind an `await`, which the type checker does not see. */
+  #isStopping(): boolean {
+    return this.#state === "stopping";
+  }
+}
