@@ -1,6 +1,9 @@
 /** The decoded path and the query of a request target, whatever `Request.url` is: Bun leaves it relative for a missing or bad Host. */
 export function splitTarget(url: string): { path: string; query: string } {
   const scheme = url.indexOf("://");
+  // A fragment has no business in a request target; some clients send it all the same.
+  const hash = url.indexOf("#");
+  if (hash >= 0) url = url.slice(0, hash);
   const start = scheme < 0 ? 0 : url.indexOf("/", scheme + 3);
   if (start < 0) return { path: "/", query: "" };
   const mark = url.indexOf("?", start);

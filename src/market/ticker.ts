@@ -1,5 +1,5 @@
 /** Characters of the longest ticker; option symbols have 21. It bounds keys, topics and log lines. */
-export const TICKER_LENGTH_MAX = 256;
+export const TICKER_LENGTH_MAX = 1_024;
 
 /** What a client sent can't be a ticker. The client's fault, told as it is. */
 export class TickerError extends Error {
@@ -11,7 +11,7 @@ export class TickerError extends Error {
  * text as Python writes them: `5`, `1.5`, `True`.
  *
  * @returns Null where the wire counts the ticker as missing: absent, null, "", 0, false, an empty list or object.
- * @throws TickerError A list, an object, or longer than 256 characters.
+ * @throws TickerError A list, an object, or longer than 1,024 characters.
  */
 export function readTicker(value: unknown): string | null {
   if (typeof value === "string") {

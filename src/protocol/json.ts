@@ -23,10 +23,15 @@ interface JsonWithRaw {
   rawJSON(text: string): unknown;
 }
 
+/** What JSON.stringify writes as this number, all its digits. */
+export function rawNumber(digits: string): unknown {
+  return (JSON as unknown as JsonWithRaw).rawJSON(digits);
+}
+
 /** JSON.stringify for values that may hold integers beyond a double, as bigint: all their digits are written. */
 export function stringifyExact(value: unknown): string {
   return JSON.stringify(value, (_key, member) =>
-    typeof member === "bigint" ? (JSON as unknown as JsonWithRaw).rawJSON(String(member)) : member,
+    typeof member === "bigint" ? rawNumber(String(member)) : member,
   );
 }
 

@@ -15,7 +15,6 @@ import {
   noTicks,
   outcome,
   recordedBut,
-  recordedRows,
   refused,
   rows,
   sameCloseCode,
@@ -287,31 +286,6 @@ export const DEVIATIONS: Deviation[] = [
     expect: refused(400, /end_date.*zzz/),
   },
   {
-    steps: ids("bars 51 52"),
-    reason: "A ticker has at most 256 characters: it is part of keys, topics and log lines.",
-    expect: refused(400, /at most 256 characters/),
-  },
-  {
-    steps: ids("bars 63"),
-    reason: "A ticker has at most 256 characters.",
-    expect: recordedRows(({ n }) => Number(n) <= 256),
-  },
-  {
-    steps: ids("bars 193"),
-    reason: "Volumes and sizes are doubles, exact to 2^53.",
-    expect: recordedBut({ "body.data.volume": 2 ** 53 }),
-  },
-  {
-    steps: ids("bars 195"),
-    reason: "Volumes and sizes are doubles, exact to 2^53.",
-    expect: recordedBut({ "body.data.volume": 9223372036854776000n }),
-  },
-  {
-    steps: ids("ticks 136"),
-    reason: "Volumes and sizes are doubles, exact to 2^53.",
-    expect: recordedBut({ "body.data.size": 9223372036854776000n }),
-  },
-  {
     steps: ids("ticks 13"),
     reason: "null is no type of data.",
     expect: refused(400, /data_type/),
@@ -440,11 +414,6 @@ export const DEVIATIONS: Deviation[] = [
     reason:
       "Without application/json a command is refused before its body is read; http.test.ts sends these with it.",
     expect: outcome({ status: 415, content_type: JSON_TYPE }),
-  },
-  {
-    steps: ids("http 10"),
-    reason: "A fragment is no part of a request; it is a path like any other here.",
-    expect: outcome({ status: 404, content_type: JSON_TYPE }),
   },
   {
     steps: ids("indicators 32 37 115"),

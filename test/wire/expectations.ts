@@ -103,16 +103,6 @@ export function closedWith(code: number): Expectation {
   };
 }
 
-/** The rows of the recorded answer that pass. */
-export function recordedRows(keep: (row: JsonObject) => boolean): Expectation {
-  return (got, { step, recorded }) => {
-    const { body } = recorded;
-    const data = isObject(body) && Array.isArray(body.data) ? body.data : [];
-    const kept = data.filter((row) => isObject(row) && keep(row));
-    return compareOutcomes({ status: 200, body: { data: kept } }, got, leniencyOf(step));
-  };
-}
-
 /** The one frame that a new subscriber gets, but for its stamps. */
 export function initialPrice(symbol: string, price: number): Expectation {
   const timestamp = "2024-01-02T10:00:00.000Z";

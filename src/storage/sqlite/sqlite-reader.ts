@@ -5,6 +5,7 @@
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
+import { rawNumber } from "../../protocol/json.ts";
 import type {
   BarInterval,
   BarRange,
@@ -28,17 +29,26 @@ const STREAM_WAIT_MS = 10_000;
 const FIRST = "";
 const LAST = "~";
 
+const DIGITS_MARK = "integer:";
+
 type Row = Record<string, unknown>;
 type Params = SQLQueryBindings[];
 
-const BAR_COLUMNS = "ticker, open, high, low, close, volume";
+/**
+ * A count as it is, or marked digits where a double can't hold it: the connection reads integers as doubles, since bigints in
+ * every row would cost more than all the rest.
+ */
+const exact = (column: string): string =>
+  `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
+   THEN '${DIGITS_MARK}' || ${column} ELSE ${column} END AS ${column}`;
+const BAR_COLUMNS = `ticker, open, high, low, close, ${exact("volume")}`;
 const BARS_SQL: Record<BarInterval, string> = {
   daily: `SELECT date, ${BAR_COLUMNS}, ${AVERAGE_COLUMNS.join(", ")}, write_timestamp FROM daily_prices
     WHERE ticker = ? AND date >= ? AND date <= ? ORDER BY date`,
   hourly: `SELECT datetime, ${BAR_COLUMNS}, write_timestamp FROM hourly_prices
     WHERE ticker = ? AND datetime >= ? AND datetime <= ? ORDER BY datetime`,
 };
-const TICK_COLUMNS = "timestamp, ticker, type, price, size, ask_price, ask_size, write_timestamp";
+const TICK_COLUMNS = `timestamp, ticker, type, price, ${exact("size")}, ask_price, ${exact("ask_size")}, write_timestamp`;
 const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data
   WHERE ticker = ? AND type = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp, seq`;
 const NEWEST_OF_TYPE_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data
@@ -94,6 +104,7 @@ export class SqliteReader implements StockReader {
     const stampColumn = range.interval === "daily" ? "date" : "datetime";
     return this.#read(this.#bars[range.interval], BARS_SQL[range.interval], params, (row) => {
       row[stampColumn] = toWire(row[stampColumn] as string);
+      row.volume = exactCount(row.volume);
     });
   }
 
@@ -255,7 +266,14 @@ export class SqliteReader implements StockReader {
   }
 }
 
+function exactCount(value: unknown): unknown {
+  if (typeof value !== "string" || !value.startsWith(DIGITS_MARK)) return value;
+  return rawNumber(value.slice(DIGITS_MARK.length));
+}
+
 function tickToWire(row: Row): void {
+  row.size = exactCount(row.size);
+  row.ask_size = exactCount(row.ask_size);
   row.timestamp = toWire(row.timestamp as string);
   if (row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
 }

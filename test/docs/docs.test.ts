@@ -1,0 +1,45 @@
+/** The pages say what the code does. */
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Glob } from "bun";
+import { COMMANDS } from "../../src/commands/index.ts";
+import { settingsTable } from "../../src/config/render-settings.ts";
+
+const ROOT = join(import.meta.dir, "..", "..");
+const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
+
+test("the README's table of settings is that of the declarations (bun scripts/write-settings-table.ts)", () => {
+  expect(read("README.md")).toContain(`<!-- settings -->\n${settingsTable().trim()}\n<!-- /settings -->`);
+});
+
+test("docs/commands.md lists exactly the commands there are", () => {
+  const listed = [...read("docs/commands.md").matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]!);
+  const supported = [...COMMANDS.values()].filter((command) => !command.about.startsWith("Not supported"));
+  expect(listed.sort()).toEqual(supported.map((command) => command.name).sort());
+});
+
+test("every link between the pages leads to a file", () => {
+  const broken: string[] = [];
+  for (const page of [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    ...new Glob("docs/*.md").scanSync(ROOT),
+    "sample/README.md",
+  ]) {
+    for (const [, target] of read(page).matchAll(/\]\(([^)#]+?)(?:#[^)]*)?\)/g)) {
+      if (!/^https?:/.test(target!) && !existsSync(join(ROOT, dirname(page), target!)))
+        broken.push(`${page}: ${target}`);
+    }
+  }
+  expect(broken).toEqual([]);
+});
+
+test("docs/limits.md names modules that exist", () => {
+  const modules = [...read("docs/limits.md").matchAll(/`([\w-]+(?:\/[\w-]+)+\.ts)`/g)].map(
+    (match) => match[1]!,
+  );
+  expect(modules.length).toBeGreaterThan(10);
+  expect(modules.filter((module) => !existsSync(join(ROOT, "src", module)))).toEqual([]);
+});

@@ -1,0 +1,63 @@
+/** The README's lines, run as a user pastes them. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { startServer } from "../support/server.ts";
+
+const ROOT = join(import.meta.dir, "..", "..");
+
+test("every line of the quick start works when pasted", async () => {
+  await using server = await startServer({ flags: ["--sample"] });
+  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+  const lines = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap((match) =>
+    match[1]!.trim().split("\n"),
+  );
+  const pasted = lines
+    .map((line) => line.replaceAll("localhost:8080", `localhost:${server.port}`))
+    .map((line) =>
+      line.replace(/^npx stock-db-server import/, `node bin/stock-db-server.js import --to ${server.url}`),
+    )
+    .map((line) =>
+      line.replace(/^npx stock-db-server check/, `node bin/stock-db-server.js check ${server.url}`),
+    );
+  const curls = pasted.filter((line) => line.startsWith("curl"));
+  const watch = pasted.find((line) => line.includes("new WebSocket"))!;
+  const tools = pasted.filter((line) => line.startsWith("node bin/"));
+  expect([curls.length, tools.length, typeof watch]).toEqual([3, 2, "string"]);
+
+  const watcher = Bun.spawn(["bash", "-c", `exec ${watch}`], {
+    cwd: ROOT,
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const frames = watcher.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let seen = "";
+  const waitFor = async (text: string): Promise<void> => {
+    while (!seen.includes(text)) {
+      const { value, done } = await frames.read();
+      if (done) throw new Error(`the watcher ended before ${text}: ${seen}`);
+      seen += value;
+    }
+  };
+  try {
+    await waitFor("initial_price");
+    const [bars, prices, saved] = curls.map((line) =>
+      JSON.parse(Bun.spawnSync(["bash", "-c", line], { cwd: ROOT }).stdout.toString()),
+    );
+    expect(bars.data).toHaveLength(3);
+    expect(prices.prices).toEqual({ AAPL: 122.15, SPY: 396.33, IBM: 182.1 });
+    expect(saved.message).toContain("saved successfully");
+    await waitFor('"price":161.5');
+  } finally {
+    watcher.kill("SIGKILL");
+    await watcher.exited;
+  }
+  for (const line of tools) {
+    const { exitCode, stdout, stderr } = Bun.spawnSync(["bash", "-c", line], { cwd: ROOT });
+    expect({ line, exitCode, output: exitCode === 0 ? "" : `${stdout}${stderr}` }).toEqual({
+      line,
+      exitCode: 0,
+      output: "",
+    });
+  }
+}, 60_000);
