@@ -263,14 +263,15 @@ export class HubClient {
 
   async #reconnect(): Promise<void> {
     while (!this.#closed && this.#channel === null) {
+      // Not at once: a dying hub still takes connections for a moment, and losing it again would use up the one repetition.
+      await Bun.sleep(RECONNECT_MS);
       try {
         await this.#open();
-        this.#options.log.info("Connected to the hub again");
-        this.#options.onGap();
       } catch {
-        // Not there yet: its socket comes back when the supervisor has restarted it.
-        await Bun.sleep(RECONNECT_MS);
+        continue; // its socket comes back when the supervisor has restarted it
       }
+      this.#options.log.info("Connected to the hub again");
+      this.#options.onGap();
     }
   }
 

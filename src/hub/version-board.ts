@@ -37,23 +37,22 @@ export class VersionBoard {
 
   /** Read before the database is read; an answer is good for as long as the version stays. */
   version(ticker: string, table: BoardTable): number {
-    return Atomics.load(this.#slots, this.#slot(ticker, table)) + this.#epoch();
+    return this.#count(this.#slot(ticker, table)) + this.#epoch();
   }
 
   /** One number for all tables of a ticker. */
   versionOfAll(ticker: string): number {
     const slot = this.#slot(ticker, "daily");
-    return (
-      Atomics.load(this.#slots, slot) +
-      Atomics.load(this.#slots, slot + 1) +
-      Atomics.load(this.#slots, slot + 2) +
-      this.#epoch()
-    );
+    return this.#count(slot) + this.#count(slot + 1) + this.#count(slot + 2) + this.#epoch();
   }
 
-  /** Scaled so that no run of single bumps can bring an older sum back. */
+  #count(slot: number): number {
+    return Atomics.load(this.#slots, slot) >>> 0;
+  }
+
+  /** Above the sum of three counters, and within the 53 bits that a double counts by ones: beyond them a bump would get lost. */
   #epoch(): number {
-    return Atomics.load(this.#slots, 0) * 2 ** 34;
+    return (this.#count(0) % 2 ** 19) * 2 ** 34;
   }
 
   #slot(ticker: string, table: BoardTable): number {

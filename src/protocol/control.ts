@@ -13,6 +13,8 @@ export interface ChildBrief {
   settings: Settings;
   /** A folder of mode 0700 that holds the hub's socket (`hub.sock`) and the version board (`board`). */
   runtimeDir: string;
+  /** Tell the user what is there and what to try; once, not again after each restart. */
+  greet: boolean;
 }
 
 export const CHILD_BRIEF_ENV = "STOCK_DB_CHILD";

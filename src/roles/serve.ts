@@ -49,8 +49,7 @@ export async function serveAsWorker(): Promise<void> {
     async () => {
       const worker = await bootWorker(brief, workerId, log);
       log.info(`Worker ${workerId}: Server starting on http://${shownHost(settings.host)}:${worker.port}`);
-      // The others have the same to say.
-      if (workerId === 0) for (const line of await worker.invitation()) log.info(line);
+      if (brief.greet) for (const line of await worker.invitation()) log.info(line);
       return async (timeoutMs) => {
         log.info(`Worker ${workerId}: draining`);
         await worker.drain(timeoutMs);
@@ -110,6 +109,7 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
       workerId: 0,
       settings: { ...settings, port: lock.port },
       runtimeDir: runtime.path,
+      greet: true,
     };
     hub = await startHubThread(brief, log);
     hub.failed.then((reason) => {

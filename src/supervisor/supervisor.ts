@@ -148,9 +148,14 @@ class Supervisor {
   }
 
   #newSlot(role: ChildBrief["role"], workerId: number): Slot {
-    const brief: ChildBrief = { role, workerId, settings: this.#settings, runtimeDir: this.#runtimeDir };
+    const brief = { role, workerId, settings: this.#settings, runtimeDir: this.#runtimeDir };
     const { mainPath } = this.#options;
-    return new Slot(() => startChild({ brief, mainPath, env: this.#env }), this.#log);
+    let greet = workerId === 0;
+    return new Slot(() => {
+      const child = startChild({ brief: { ...brief, greet }, mainPath, env: this.#env });
+      greet = false;
+      return child;
+    }, this.#log);
   }
 
   async #serve(): Promise<void> {

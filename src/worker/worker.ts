@@ -19,6 +19,8 @@ import { queryRows } from "./query-rows.ts";
 const MIB = 1024 * 1024;
 /** While draining, so long answers say `Connection: close` before the listener goes: keep-alive clients lose no request. */
 const DRAIN_NOTICE_MS = 300;
+/** Of the time to drain, kept for closing what is left: when it is over, the supervisor ends the process. */
+const DRAIN_MARGIN_MS = 500;
 /** Bytes of closed WebSockets that are still in Bun's hands are lost when the process exits. */
 const LINGER_MS = 200;
 /** Bun closes a connection on which nothing moves for this long, a running handler included; at most 255. */
@@ -148,7 +150,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   async function drain(timeoutMs: number): Promise<void> {
     if (draining) return;
     draining = true;
-    const deadline = performance.now() + timeoutMs;
+    const deadline = performance.now() + Math.max(timeoutMs / 2, timeoutMs - DRAIN_MARGIN_MS);
     const left = (): number => Math.max(0, deadline - performance.now());
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     const stopped = server.stop();

@@ -341,7 +341,7 @@ export const DEVIATIONS: Deviation[] = [
     expect: outcome({ status: 200, body: { ticker: "A", latest_price: null } }),
   },
   {
-    steps: ids("errors 153 http 1-5 9 11 24-28 106 110-112 136"),
+    steps: ids("errors 153 http 1-5 9-11 24-28 106 110-112 136"),
     reason: "/health names the engine.",
     expect: recordedBut({ "body.database.db_type": "sqlite" }),
   },

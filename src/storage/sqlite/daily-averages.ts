@@ -48,7 +48,7 @@ export class DailyAverages {
     const values = ["open", "high", "low", "close", "volume", ...AVERAGE_COLUMNS, "write_timestamp"];
     this.#upsert = db.prepare<unknown, Params>(
       `INSERT INTO daily_prices (ticker, date, ${values.join(", ")}) VALUES (?, ?, ${values.map(() => "?").join(", ")})
-       ON CONFLICT DO UPDATE SET ${values.map((name) => `${name} = excluded.${name}`).join(", ")}`,
+       ON CONFLICT (ticker, date) DO UPDATE SET ${values.map((name) => `${name} = excluded.${name}`).join(", ")}`,
     );
     this.#updateAverages = db.prepare<unknown, Params>(
       `UPDATE daily_prices SET ${AVERAGE_COLUMNS.map((name) => `${name} = ?`).join(", ")} WHERE ticker = ? AND date = ?`,

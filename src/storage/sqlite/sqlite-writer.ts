@@ -57,15 +57,17 @@ export class SqliteWriter implements StockWriter {
     this.#lastDataVersion = this.#readDataVersion();
     this.#hourlyUpsert =
       prepare(`INSERT INTO hourly_prices (ticker, datetime, open, high, low, close, volume, write_timestamp)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET open = excluded.open, high = excluded.high,
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ticker, datetime) DO UPDATE SET open = excluded.open, high = excluded.high,
       low = excluded.low, close = excluded.close, volume = excluded.volume, write_timestamp = excluded.write_timestamp`);
     this.#hourlyExists = prepare("SELECT 1 FROM hourly_prices WHERE ticker = ? AND datetime = ?");
     this.#dailyExists = prepare("SELECT 1 FROM daily_prices WHERE ticker = ? AND date = ?");
     const tickColumns =
       "INSERT INTO realtime_data (ticker, type, timestamp, seq, price, size, ask_price, ask_size, write_timestamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    this.#tickInsert = prepare(`${tickColumns} ON CONFLICT DO NOTHING`);
+    // The key is named, so that an index of the user's own is a constraint, not a taken key.
+    const keyTaken = "ON CONFLICT (ticker, type, timestamp, seq) DO";
+    this.#tickInsert = prepare(`${tickColumns} ${keyTaken} NOTHING`);
     this.#tickReplace =
-      prepare(`${tickColumns} ON CONFLICT DO UPDATE SET price = excluded.price, size = excluded.size,
+      prepare(`${tickColumns} ${keyTaken} UPDATE SET price = excluded.price, size = excluded.size,
       ask_price = excluded.ask_price, ask_size = excluded.ask_size, write_timestamp = excluded.write_timestamp`);
     this.#tickAt = prepare(
       "SELECT price, size, ask_price, ask_size FROM realtime_data WHERE ticker = ? AND type = ? AND timestamp = ? AND seq = ?",
@@ -74,19 +76,12 @@ export class SqliteWriter implements StockWriter {
 
   commit(saves: Save[]): SaveOutcome[] {
     try {
-      this.#db.run("BEGIN IMMEDIATE");
-      const outcomes = saves.map((save) =>
-        save.kind === "ticks" ? this.#saveTicks(save) : this.#saveBars(save),
-      );
-      this.#db.run("COMMIT");
-      return outcomes;
+      return this.#transaction(() => saves.map((save) => this.#apply(save)));
     } catch (error) {
-      if (this.#db.inTransaction) this.#db.run("ROLLBACK");
-      if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
-        throw new StorageBusyError(error.message, { cause: error });
-      }
-      throw error;
+      if (!isRefusal(error)) throw error;
     }
+    // One of them breaks a rule that users made with SQL, a unique index or a trigger: the others must not suffer.
+    return this.#transaction(() => saves.map((save) => this.#applyOrUndo(save)));
   }
 
   changedByOthers(): boolean {
@@ -106,6 +101,44 @@ export class SqliteWriter implements StockWriter {
   close(): void {
     this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     this.#db.close(false);
+  }
+
+  #transaction<T>(work: () => T): T {
+    try {
+      this.#db.run("BEGIN IMMEDIATE");
+      const result = work();
+      this.#db.run("COMMIT");
+      return result;
+    } catch (error) {
+      if (this.#db.inTransaction) this.#db.run("ROLLBACK");
+      if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
+        throw new StorageBusyError(error.message, { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  #apply(save: Save): SaveOutcome {
+    return save.kind === "ticks" ? this.#saveTicks(save) : this.#saveBars(save);
+  }
+
+  #applyOrUndo(save: Save): SaveOutcome {
+    this.#db.run("SAVEPOINT one_save");
+    try {
+      return this.#apply(save);
+    } catch (error) {
+      // A trigger may have rolled back everything: then there is nothing to go on with.
+      if (!isRefusal(error) || !this.#db.inTransaction) throw error;
+      this.#db.run("ROLLBACK TO one_save");
+      return {
+        ok: false,
+        status: 409,
+        error: `save: the database refuses a row of ${save.ticker}; nothing of this save was stored`,
+        details: error.message,
+      };
+    } finally {
+      if (this.#db.inTransaction) this.#db.run("RELEASE one_save");
+    }
   }
 
   #readDataVersion(): number {
@@ -174,7 +207,8 @@ export class SqliteWriter implements StockWriter {
           break;
         }
         const there = this.#tickAt.get(ticker, type, stamp, seq);
-        if (there !== null && sameTick(there, row) && claims.isDuplicate(row, firstSeq, seq)) {
+        if (there === null) throw new RowIgnoredError(`a trigger ignores ${type} of ${stamp}`);
+        if (sameTick(there, row) && claims.isDuplicate(row, firstSeq, seq)) {
           claims.claim(row, firstSeq, seq);
           break;
         }
@@ -182,6 +216,18 @@ export class SqliteWriter implements StockWriter {
     }
     return { ok: true, stored };
   }
+}
+
+/** A trigger's RAISE(IGNORE): no key is taken, and yet the row is not stored. */
+class RowIgnoredError extends Error {
+  override name = "RowIgnoredError";
+}
+
+/** The rows are at fault, by a rule of the database; not the disk, a lock, or memory, which the next save would meet too. */
+function isRefusal(error: unknown): error is Error {
+  if (error instanceof RowIgnoredError) return true;
+  if (!(error instanceof SQLiteError)) return false;
+  return error.code === "SQLITE_ERROR" || (error.code ?? "").startsWith("SQLITE_CONSTRAINT");
 }
 
 /**
