@@ -1,0 +1,72 @@
+/** Rules that users put into the database with SQL of their own, and saves that break them. */
+import { expect, test } from "bun:test";
+import { type RunningServer, startServer } from "../support/server.ts";
+
+const STAMP = "2024-01-02T15:00:00Z";
+
+async function sql(server: RunningServer, statement: string): Promise<void> {
+  const answer = await server.command("execute_sql", { sql_query: statement, query_type: "raw" });
+  expect(answer).toMatchObject({ status: 200 });
+}
+
+function saveTick(server: RunningServer, ticker: string, price: number) {
+  return server.command("save_realtime_data", {
+    ticker,
+    index_col: "timestamp",
+    data_type: "trade",
+    data: [{ timestamp: STAMP, price, size: 1 }],
+  });
+}
+
+function saveHour(server: RunningServer, ticker: string) {
+  return server.command("save_stock_data", {
+    ticker,
+    interval: "hourly",
+    index_col: "datetime",
+    data: [{ datetime: STAMP, close: 1 }],
+  });
+}
+
+test("a tick that a unique index of the user refuses is a 409 that names it, and the next save works", async () => {
+  await using server = await startServer();
+  await sql(server, "CREATE UNIQUE INDEX one_a_stamp ON realtime_data (ticker, type, timestamp)");
+
+  expect(await saveTick(server, "AAPL", 1)).toMatchObject({ status: 200 });
+  expect(await saveTick(server, "AAPL", 2)).toMatchObject({
+    status: 409,
+    body: {
+      details: "UNIQUE constraint failed: realtime_data.ticker, realtime_data.type, realtime_data.timestamp",
+    },
+  });
+  expect(await saveTick(server, "MSFT", 2)).toMatchObject({ status: 200 });
+});
+
+test("a trigger that ignores a tick doesn't hang the writer", async () => {
+  await using server = await startServer();
+  await sql(
+    server,
+    "CREATE TRIGGER none BEFORE INSERT ON realtime_data WHEN NEW.ticker = 'NONE' BEGIN SELECT RAISE(IGNORE); END",
+  );
+  expect(await saveTick(server, "NONE", 1)).toMatchObject({ status: 409 });
+  expect(await saveTick(server, "AAPL", 1)).toMatchObject({ status: 200 });
+});
+
+test("one save that a trigger refuses leaves those that were committed with it alone", async () => {
+  await using server = await startServer({ workers: 2 });
+  await sql(
+    server,
+    "CREATE TRIGGER no BEFORE INSERT ON hourly_prices WHEN NEW.ticker = 'NO' BEGIN SELECT RAISE(ABORT, 'not NO'); END",
+  );
+  const tickers = Array.from({ length: 60 }, (_, i) => (i % 10 === 5 ? "NO" : `T${i}`));
+  const answers = await Promise.all(tickers.map((ticker) => saveHour(server, ticker)));
+  expect(answers.map((answer) => answer.status)).toEqual(tickers.map((name) => (name === "NO" ? 409 : 200)));
+  expect(answers[5]).toMatchObject({ body: { details: "not NO" } });
+
+  const stored = await server.command<{ data: { ticker: string }[] }>("execute_sql", {
+    sql_query: "SELECT ticker FROM hourly_prices",
+    query_type: "select",
+  });
+  expect(stored.body.data.map((row) => row.ticker).sort()).toEqual(
+    tickers.filter((name) => name !== "NO").sort(),
+  );
+});
