@@ -7,17 +7,23 @@ const UNPACK_RATIO_MAX = 4;
 
 /**
  * @param maxBytes --max-body-mb in bytes; a larger body is 413, before it is read where its length is announced.
- * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON.
+ * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON, 499 the client is gone.
  */
 export async function readBody(request: Request, maxBytes: number): Promise<string> {
   const type = request.headers.get("content-type");
   const charset = type === "application/json" ? "utf-8" : charsetOf(type);
   const length = request.headers.get("content-length");
   if (length !== null && Number(length) > maxBytes) throw tooLarge(Number(length), maxBytes);
-  let bytes =
-    length === null
-      ? await readUnannounced(request, maxBytes)
-      : ((await request.bytes()) as Uint8Array<ArrayBuffer>);
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes =
+      length === null
+        ? await readUnannounced(request, maxBytes)
+        : ((await request.bytes()) as Uint8Array<ArrayBuffer>);
+  } catch (error) {
+    if (!(error instanceof Error && error.name === "AbortError")) throw error;
+    throw new RequestError(499, "the client left, or sent too slowly, before its whole body was here");
+  }
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null) bytes = await unpack(bytes, encoding, maxBytes);
   try {

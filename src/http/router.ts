@@ -126,6 +126,8 @@ export function createRouter(options: RouterOptions): Handler {
         );
       }
       response = errorResponse(error);
+      // Also a statistic that failed has taken the time limit off its connection.
+      if (TIMED_STATS[splitTarget(request.url).path]) response.headers.set("Connection", "close");
     }
     counters.requests++;
     if (response === undefined) return undefined; // it became a WebSocket
