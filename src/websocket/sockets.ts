@@ -13,8 +13,11 @@ import type { Subscriber, Subscriptions } from "../stream/subscriptions.ts";
 const CLIENT_FRAME_BYTES_MAX = 4 * 1024 * 1024;
 /** Beyond --max-body-mb (one save is one frame): what may wait for a client that reads slowly before it is cut off. */
 const SUBSCRIBER_BACKLOG_BYTES = 1024 * 1024;
-/** A client that takes nothing for this long while frames wait for it is cut off. */
+/** A client for which frames have been waiting all this time is cut off: it doesn't read, or can't catch up. */
 const STALL_MAX_MS = 15_000;
+/** While the server stops, a client that has taken nothing for this long is not waited for. */
+const DRAIN_STALL_MS = 1_000;
+const DRAIN_POLL_MS = 10;
 /** Every socket is pinged so often, and cut off when it has answered none for SILENCE_MAX_MS. */
 const SWEEP_MS = 5_000;
 const PING_MS = 30_000;
@@ -91,14 +94,28 @@ export class Sockets {
       socket.close(CLOSE_RESTART, "updates may have been missed; connect again");
   }
 
-  /** Sends what waits, closes each with 1001. Resolves when all bytes are out, or after the time. */
+  /**
+   * Closes each with 1001 as soon as it has taken what waits for it. One that takes nothing any more is not waited for.
+   * Resolves when all are closed, or after the time.
+   */
   async drain(timeoutMs: number): Promise<void> {
     clearInterval(this.#sweep);
     const deadline = performance.now() + timeoutMs;
-    while ([...this.#open].some((socket) => socket.getBufferedAmount() > 0) && performance.now() < deadline) {
-      await Bun.sleep(10);
+    const waiting = new Map<Socket, { bytes: number; sinceMs: number }>();
+    for (;;) {
+      const now = performance.now();
+      for (const socket of [...this.#open]) {
+        const bytes = socket.getBufferedAmount();
+        const before = waiting.get(socket);
+        if (before === undefined || bytes < before.bytes) waiting.set(socket, { bytes, sinceMs: now });
+        const isStuck = before !== undefined && now - before.sinceMs > DRAIN_STALL_MS;
+        if (bytes > 0 && !isStuck && now < deadline) continue;
+        this.#open.delete(socket);
+        socket.close(CLOSE_GOING_AWAY, "server is stopping");
+      }
+      if (this.#open.size === 0) return;
+      await Bun.sleep(DRAIN_POLL_MS);
     }
-    for (const socket of [...this.#open]) socket.close(CLOSE_GOING_AWAY, "server is stopping");
   }
 
   #opened(socket: Socket): void {
@@ -151,7 +168,7 @@ export class Sockets {
       if (socket.getBufferedAmount() === 0) data.stalledMs = 0;
       else if (data.stalledMs === 0) data.stalledMs = now;
       if (data.stalledMs !== 0 && now - data.stalledMs > STALL_MAX_MS) {
-        this.#cutOff(socket, `has read nothing for ${STALL_MAX_MS / 1000} s`);
+        this.#cutOff(socket, `has not caught up for ${STALL_MAX_MS / 1000} s`);
       } else if (now - data.heardMs > SILENCE_MAX_MS) {
         this.#cutOff(socket, `has answered no ping for ${SILENCE_MAX_MS / 1000} s`);
       } else if (now - data.pingedMs > PING_MS) {
