@@ -1,0 +1,47 @@
+/** The processes of a running server, as /proc shows them. */
+import { readdirSync, readFileSync } from "node:fs";
+import type { RunningServer } from "./server.ts";
+
+export interface ServerProcesses {
+  hub: number;
+  workers: number[];
+}
+
+/** Children of the supervisor that are alive, in order of pid. */
+export function processesOf(server: Pick<RunningServer, "pid">): ServerProcesses {
+  const children = childrenOf(server.pid);
+  const withRole = (role: string) => children.filter((pid) => roleOf(pid) === role);
+  return { hub: withRole("hub")[0] ?? 0, workers: withRole("worker") };
+}
+
+/** Living children, zombies left out. */
+export function childrenOf(parent: number): number[] {
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((pid) => {
+      // After the name in brackets, which may hold anything: state, parent.
+      const stat = readProc(pid, "stat");
+      const [state, ppid] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return Number(ppid) === parent && state !== "Z";
+    })
+    .sort((a, b) => a - b);
+}
+
+/** Peak of the resident memory, in MB. */
+export function peakMemoryMb(pid: number): number {
+  return Number(/VmHWM:\s+(\d+) kB/.exec(readProc(pid, "status"))?.[1]) / 1024;
+}
+
+function roleOf(pid: number): string {
+  return readProc(pid, "cmdline").split("\0").filter(Boolean).at(-1) ?? "";
+}
+
+/** "" for a process that has gone meanwhile. */
+function readProc(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,54 @@
+/** A WebSocket subscriber that keeps every frame, with the moment of its arrival. */
+import { waitUntil } from "./server.ts";
+
+export interface Frame {
+  symbol: string;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into it as they please.
+  data: any;
+  atMs: number;
+}
+
+export class Subscriber implements AsyncDisposable {
+  readonly frames: Frame[] = [];
+  closed: { code: number; reason: string } | null = null;
+  readonly #socket: WebSocket;
+
+  private constructor(url: string) {
+    this.#socket = new WebSocket(url);
+    this.#socket.onmessage = ({ data }) => {
+      this.frames.push({ ...(JSON.parse(String(data)) as Omit<Frame, "atMs">), atMs: performance.now() });
+    };
+    this.#socket.onclose = ({ code, reason }) => {
+      this.closed = { code, reason };
+    };
+  }
+
+  /** Resolves when updates from now on reach it: the first heartbeat comes after that. */
+  static async open(wsUrl: string, symbol: string): Promise<Subscriber> {
+    const subscriber = Subscriber.connect(wsUrl, symbol);
+    await waitUntil(`${symbol} is subscribed`, () => subscriber.heartbeats.length > 0);
+    return subscriber;
+  }
+
+  static connect(wsUrl: string, symbol: string): Subscriber {
+    return new Subscriber(`${wsUrl}/ws?symbol=${encodeURIComponent(symbol)}`);
+  }
+
+  get heartbeats(): Frame[] {
+    return this.frames.filter((frame) => frame.data.type === "heartbeat");
+  }
+
+  /** Frames of saves. */
+  get updates(): Frame[] {
+    return this.frames.filter(({ data }) => data.type !== "heartbeat" && data.type !== "initial_price");
+  }
+
+  send(text: string): void {
+    this.#socket.send(text);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#socket.close();
+    await waitUntil("the subscriber is closed", () => this.closed !== null);
+  }
+}
