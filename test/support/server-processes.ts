@@ -33,7 +33,8 @@ export function peakMemoryMb(pid: number): number {
   return Number(/VmHWM:\s+(\d+) kB/.exec(readProc(pid, "status"))?.[1]) / 1024;
 }
 
-function roleOf(pid: number): string {
+/** The subcommand that a child runs: "hub", "worker" or "sql-runner". */
+export function roleOf(pid: number): string {
   return readProc(pid, "cmdline").split("\0").filter(Boolean).at(-1) ?? "";
 }
 
