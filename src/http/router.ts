@@ -16,7 +16,7 @@ import type { HostGuard } from "./host-guard.ts";
 import { splitTarget } from "./path.ts";
 import { readBody } from "./request-body.ts";
 import { answer, bodyBytes, errorResponse, jsonResponse, measured } from "./responses.ts";
-import { poolStat, redisStat, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
+import { poolStat, readTimeout, redisStat, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
 
 const ENDPOINTS = [
   "/db_command (POST)",
@@ -51,6 +51,8 @@ export interface RouterOptions {
   log: Logger;
   accessLog: AccessLogger;
   maxBodyBytes: number;
+  /** --sql-timeout is longer than Bun lets a connection be idle. */
+  sqlOutlastsIdleLimit: boolean;
   isDraining(): boolean;
 }
 
@@ -58,6 +60,13 @@ type Handler = (request: Request, server: Server<SocketData>) => Promise<Respons
 
 export function createRouter(options: RouterOptions): Handler {
   const { accessLog, counters, guard, log } = options;
+
+  /** Requests without Bun's idle time limit. Lifting it sticks to the connection, so that is not used again. */
+  const unlimited = new WeakSet<Request>();
+  const liftLimit = (request: Request, server: Server<SocketData>): void => {
+    server.timeout(request, 0);
+    unlimited.add(request);
+  };
 
   const logs = (status: number): boolean => accessLog.wants(status, "/db_command");
 
@@ -91,7 +100,9 @@ export function createRouter(options: RouterOptions): Handler {
     }
     if (path === "/db_command") {
       if (method !== "POST") return otherMethod(method, "POST");
-      const body = await runCommand(request, options);
+      const body = await runCommand(request, options, () => {
+        if (options.sqlOutlastsIdleLimit) liftLimit(request, server);
+      });
       const response = answer(body, options.isDraining());
       return logs(200) ? measured(response, body) : response;
     }
@@ -107,7 +118,8 @@ export function createRouter(options: RouterOptions): Handler {
       return jsonResponse(body, status, status === 503 ? { "Retry-After": "1" } : {});
     }
     if (path.startsWith("/stats/") || SQL_PATHS.has(path)) {
-      const found = await readOnlyRoute(path, new URLSearchParams(query), request, server, options, isRead);
+      const lift = (): void => liftLimit(request, server);
+      const found = await readOnlyRoute({ path, query, request, isRead, lift }, options);
       if (found !== null) return found;
     }
     if (!isRead && method !== "POST") return otherMethod(method, "GET, HEAD, POST");
@@ -126,8 +138,6 @@ export function createRouter(options: RouterOptions): Handler {
         );
       }
       response = errorResponse(error);
-      // Also a statistic that failed has taken the time limit off its connection.
-      if (TIMED_STATS[splitTarget(request.url).path]) response.headers.set("Connection", "close");
     }
     counters.requests++;
     if (response === undefined) return undefined; // it became a WebSocket
@@ -135,13 +145,14 @@ export function createRouter(options: RouterOptions): Handler {
       if (response.status >= 500) counters.serverErrors++;
       else counters.clientErrors++;
     }
-    if (options.isDraining()) response.headers.set("Connection", "close");
+    if (options.isDraining() || unlimited.has(request)) response.headers.set("Connection", "close");
     if (logs(response.status)) record(request, server, response, performance.now() - started);
     return response;
   };
 }
 
-async function runCommand(request: Request, options: RouterOptions): Promise<Answer> {
+/** @param beforeSql called before a statement of the user's own is run, which may take its time. */
+async function runCommand(request: Request, options: RouterOptions, beforeSql: () => void): Promise<Answer> {
   const text = await readBody(request, options.maxBodyBytes);
   let payload: unknown;
   try {
@@ -163,6 +174,7 @@ async function runCommand(request: Request, options: RouterOptions): Promise<Ans
   const command = typeof name === "string" ? COMMANDS.get(name) : undefined;
   if (command === undefined)
     throw badRequest(`Unknown command: ${typeof name === "string" ? name : show(name)}`);
+  if (name === "execute_sql") beforeSql();
   return command.run({ params, text, signal: request.signal }, options.context);
 }
 
@@ -191,15 +203,22 @@ function upgrade(
   );
 }
 
+interface ReadOnlyRequest {
+  path: string;
+  query: string;
+  request: Request;
+  /** GET or HEAD. */
+  isRead: boolean;
+  /** Takes Bun's idle time limit off the request. */
+  lift(): void;
+}
+
 /** @returns null when there is no such route. */
 async function readOnlyRoute(
-  path: string,
-  query: URLSearchParams,
-  request: Request,
-  server: Server<SocketData>,
+  { path, query, request, isRead, lift }: ReadOnlyRequest,
   options: RouterOptions,
-  isRead: boolean,
 ): Promise<Response | null> {
+  const parameters = new URLSearchParams(query);
   const timed = TIMED_STATS[path];
   const known =
     timed !== undefined || path === "/stats/pool" || path === "/stats/redis" || SQL_PATHS.has(path);
@@ -208,13 +227,12 @@ async function readOnlyRoute(
   if (path === "/stats/pool") return jsonResponse(poolStat(options.stats), 200);
   if (path === "/stats/redis") return jsonResponse(redisStat(), 200);
   if (timed !== undefined) {
-    // The limit is the query's own. The setting sticks to the connection, so it is not used again.
-    server.timeout(request, 0);
-    const response = jsonResponse(await timedStat(timed, query, options.stats), 200);
-    response.headers.set("Connection", "close");
-    return response;
+    const timeoutS = readTimeout(parameters.get("timeout"), timed);
+    lift();
+    return jsonResponse(await timedStat(timed, timeoutS, options.stats), 200);
   }
-  return answer(await sqlOverGet(query, request.signal, options.context), options.isDraining());
+  if (options.sqlOutlastsIdleLimit) lift();
+  return answer(await sqlOverGet(parameters, request.signal, options.context), options.isDraining());
 }
 
 function otherMethod(method: string, allow: string): Response {

@@ -30,13 +30,12 @@ export const TIMED_STATS: Record<string, TimedStat> = {
   "/stats/performance": { defaultS: 20, maxS: 180, read: readPerformance },
 };
 
-/** @throws RequestError 400 for a bad `timeout`, 504 when it passed. */
+/** @throws RequestError 504 when the time has passed. */
 export async function timedStat(
   stat: TimedStat,
-  query: URLSearchParams,
+  timeoutS: number,
   options: StatsOptions,
 ): Promise<Record<string, unknown>> {
-  const timeoutS = readTimeout(query.get("timeout"), stat);
   const started = performance.now();
   const figures = await stat.read(options, timeoutS * 1000);
   return { ...figures, ...stamp(started) };
@@ -64,7 +63,8 @@ export function redisStat(): Record<string, unknown> {
   };
 }
 
-function readTimeout(text: string | null, { defaultS, maxS }: TimedStat): number {
+/** Seconds. @throws RequestError 400 not a number, or out of bounds. */
+export function readTimeout(text: string | null, { defaultS, maxS }: TimedStat): number {
   if (text === null) return defaultS;
   const seconds = Number(text);
   if (text.trim() === "" || Number.isNaN(seconds)) throw badRequest("Invalid timeout parameter");

@@ -20,6 +20,6 @@ test("refuses lists, objects and what is too long", () => {
   expect(() => readTicker({ a: 1 })).toThrow(TickerError);
   expect(readTicker("x".repeat(TICKER_LENGTH_MAX))).toHaveLength(TICKER_LENGTH_MAX);
   expect(() => readTicker("x".repeat(TICKER_LENGTH_MAX + 1))).toThrow(
-    "expected at most 256 characters, got 257",
+    "expected at most 1024 characters, got 1025",
   );
 });

@@ -123,6 +123,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     log,
     accessLog: createAccessLogger(settings.accessLog, log),
     maxBodyBytes,
+    sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
     isDraining: () => draining,
   });
   server = Bun.serve<SocketData>({

@@ -121,7 +121,7 @@ test("a header of something else, an empty file and a missing one store nothing 
 
 test("what the database refuses stops with its reason", async () => {
   const file = await write("a.csv", "date,open,high,low,close\n2024-01-02,1,2,3,4\n");
-  const result = await importInto([file], { ticker: "x".repeat(1_000) });
+  const result = await importInto([file], { ticker: "x".repeat(2_000) });
   expect(result.stoppedBy).toContain("ticker");
   expect(result.rowsStored).toBe(0);
 });
