@@ -426,6 +426,38 @@ for (const driver of DRIVERS) {
       });
     }
 
+    test("one more day after many doesn't recompute them: only what is near the end is read and written", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      const days = 5_000;
+      db.writer.commit([
+        daily(
+          "A",
+          Array.from({ length: days }, (_, day) => [dateOf(day), 50 + (day % 90)]),
+        ),
+      ]);
+      // A mark that a recomputation would wipe out, long before the last checkpoint.
+      const sql = db.sql();
+      sql.run(
+        {
+          sql: `UPDATE daily_prices SET ma_10 = -1 WHERE date = '${dateOf(1_000)}'`,
+          params: [],
+          mode: "write",
+          maxRows: 1,
+        },
+        () => {},
+      );
+      sql.close();
+      db.writer.commit([daily("A", [[dateOf(days), 60]])]);
+      const rows = await allBars(db, "A");
+      expect(rows[1_000]!.ma_10).toBe(-1);
+      expect(rows).toHaveLength(days + 1);
+      expect(rows.at(-1)!.ma_200).not.toBeNull();
+      // A correction before the mark does recompute what follows it.
+      db.writer.commit([daily("A", [[dateOf(900), 51]])]);
+      expect((await allBars(db, "A"))[1_000]!.ma_10).not.toBe(-1);
+    });
+
     test("after another program changed a close, the next save puts every average right", async () => {
       using dir = tempDir();
       await using db = open(dir);
