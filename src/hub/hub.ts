@@ -57,7 +57,7 @@ export interface HubOptions {
 
 export interface Hub {
   /** Commits what has arrived, closes the socket and the writer. */
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions): Hub {
@@ -71,33 +71,44 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
   const links = new Set<Link>();
   let queue: QueuedSave[] = [];
   let commitScheduled = false;
+  /** The commit under way: saves that arrive meanwhile go together in the next. */
+  let committing: Promise<void> | null = null;
   let busySince: number | null = null;
   let stopping = false;
   const leaseQueue: LeaseRequest[] = [];
   let lease: (LeaseRequest & { timer: Timer }) | null = null;
 
   function scheduleCommit(): void {
-    if (commitScheduled || lease !== null || queue.length === 0) return;
+    if (commitScheduled || committing !== null || lease !== null || queue.length === 0) return;
     commitScheduled = true;
-    setImmediate(commit);
+    setImmediate(startCommit);
   }
 
-  function commit(): void {
+  function startCommit(): void {
     commitScheduled = false;
-    if (lease !== null || queue.length === 0) return;
+    if (committing !== null || lease !== null || queue.length === 0) return;
+    committing = commit().finally(() => {
+      committing = null;
+      grantLease();
+      scheduleCommit();
+    });
+  }
+
+  async function commit(): Promise<void> {
     const batch = takeBatch();
     if (writer.changedByOthers()) board.bumpAll();
     let outcomes: SaveOutcome[];
     try {
-      outcomes = writer.commit(batch.map(({ entry }) => entry[1]));
+      const committed = writer.commit(batch.map(({ entry }) => entry[1]));
+      // A driver that commits at once is not made to wait a turn.
+      outcomes = committed instanceof Promise ? await committed : committed;
       busySince = null;
     } catch (error) {
       if (error instanceof StorageBusyError && !stopping) {
         busySince ??= performance.now();
         if (performance.now() - busySince < BUSY_WAIT_MAX_MS) {
           queue = [...batch, ...queue];
-          commitScheduled = true;
-          setTimeout(commit, BUSY_RETRY_MS);
+          await Bun.sleep(BUSY_RETRY_MS);
           return;
         }
       }
@@ -116,8 +127,6 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
       board.bump(save.ticker, save.kind === "ticks" ? "ticks" : save.interval);
     }
     deliver(batch, outcomes);
-    grantLease();
-    scheduleCommit();
   }
 
   function takeBatch(): QueuedSave[] {
@@ -207,7 +216,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
       case "lease":
         leaseQueue.push({ link, id: message.id });
         // Between two commits, never inside one; saves that have arrived go first.
-        if (queue.length === 0) grantLease();
+        if (queue.length === 0 && committing === null) grantLease();
         break;
       case "release":
         withdraw(link, message.id);
@@ -255,15 +264,18 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
   }, FOREIGN_COMMIT_POLL_MS);
 
   return {
-    stop() {
+    async stop() {
       if (stopping) return;
       stopping = true;
       clearInterval(foreignCommits);
       if (lease !== null) clearTimeout(lease.timer);
       lease = null;
-      while (queue.length > 0) commit();
+      while (committing !== null || queue.length > 0) {
+        startCommit();
+        await committing;
+      }
       listener.stop(true);
-      writer.close();
+      await writer.close();
     },
   };
 }

@@ -13,7 +13,6 @@ import type { UserSqlEngine } from "../storage/user-sql-contract.ts";
 type DatabaseSettings = Pick<Settings, "dbFile" | "durability">;
 
 export interface OpenWriter extends StockWriter {
-  isEmpty(): boolean;
   /** What opening did to the database, for the log; null if nothing. */
   readonly preparation: string | null;
 }
@@ -44,7 +43,7 @@ export function openWriter({ dbFile, durability }: DatabaseSettings): OpenWriter
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     isEmpty: () => writer.isEmpty(),
-    close() {
+    async close() {
       writer.close();
       lock.release();
     },

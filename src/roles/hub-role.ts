@@ -14,7 +14,7 @@ export async function runHub({ settings, runtimeDir }: ChildBrief, log: LogLines
   const writer = openWriter(settings);
   if (writer.preparation !== null) log.info(`Database: ${writer.preparation}`);
   if (settings.sample) {
-    if (writer.isEmpty()) log.info(`Sample: ${await loadSample(writer)}`);
+    if (await writer.isEmpty()) log.info(`Sample: ${await loadSample(writer)}`);
     else log.info("Sample: not loaded, the database holds data already");
   }
   return startHub({ runtimeDir, writer, log, leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS });

@@ -29,8 +29,7 @@ self.onmessage = ({ data }: MessageEvent<ToHubThread>) => {
     );
     return;
   }
-  hub?.stop();
-  tell({ type: "stopped" });
+  void Promise.resolve(hub?.stop()).then(() => tell({ type: "stopped" }));
 };
 
 function tell(message: FromHubThread): void {

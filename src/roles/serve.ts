@@ -68,7 +68,7 @@ export async function serveAsHub(): Promise<void> {
   await runChild(
     async () => {
       const hub = await runHub(brief, log);
-      return async () => hub.stop();
+      return () => hub.stop();
     },
     { defaultTimeoutMs: settings.workerRestartTimeoutS * 1000, onStopped: () => log.close() },
   );

@@ -143,8 +143,10 @@ export interface StockWriter {
    *
    * @throws StorageBusyError worth another try.
    */
-  commit(saves: Save[]): SaveOutcome[];
+  commit(saves: Save[]): SaveOutcome[] | Promise<SaveOutcome[]>;
   /** True when somebody outside of this writer has changed the database since the last call. */
   changedByOthers(): boolean;
-  close(): void;
+  /** True while no command has ever stored a row. */
+  isEmpty(): boolean | Promise<boolean>;
+  close(): void | Promise<void>;
 }

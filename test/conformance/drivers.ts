@@ -19,10 +19,16 @@ export function openDatabase(dbFile: string) {
   return {
     writer,
     reader,
-    sql: () => openUserSql(settings),
+    /** A statement that writes, as another program would send it. */
+    async execute(statement: string): Promise<void> {
+      const sql = openUserSql(settings);
+      const outcome = sql.run({ sql: statement, params: [], mode: "write", maxRows: 1 }, () => {});
+      sql.close();
+      if (outcome.status !== "rows") throw new Error(`${statement}: ${JSON.stringify(outcome)}`);
+    },
     async [Symbol.asyncDispose]() {
       await reader.close();
-      writer.close();
+      await writer.close();
     },
   };
 }

@@ -61,7 +61,7 @@ for (const driver of DRIVERS) {
     test("a saved bar is read back, stamps in wire form", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      const outcomes = db.writer.commit([daily("A", [["2024-01-02", 100.5]])]);
+      const outcomes = await db.writer.commit([daily("A", [["2024-01-02", 100.5]])]);
       expect(outcomes).toEqual([{ ok: true, stored: 1 }]);
       const [row] = await allBars(db, "A");
       expect(row).toMatchObject({
@@ -76,14 +76,14 @@ for (const driver of DRIVERS) {
     test("a save touches no row that it does not carry", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([
+      await db.writer.commit([
         daily("A", [
           ["2024-01-02", 1],
           ["2024-01-03", 2],
           ["2024-01-04", 3],
         ]),
       ]);
-      db.writer.commit([
+      await db.writer.commit([
         daily("A", [
           ["2024-01-02", 9],
           ["2024-01-04", 8],
@@ -95,9 +95,9 @@ for (const driver of DRIVERS) {
     test("bars: replace, keep and error", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([daily("A", [["2024-01-02", 1]])]);
+      await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
       expect(
-        db.writer.commit([
+        await db.writer.commit([
           daily(
             "A",
             [
@@ -109,7 +109,7 @@ for (const driver of DRIVERS) {
         ]),
       ).toEqual([{ ok: true, stored: 1 }]);
       expect((await allBars(db, "A")).map((row) => row.close)).toEqual([1, 3]);
-      const [refused] = db.writer.commit([
+      const [refused] = await db.writer.commit([
         daily(
           "A",
           [
@@ -126,8 +126,8 @@ for (const driver of DRIVERS) {
     test("a refused save of a batch leaves the others of the batch stored", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([daily("A", [["2024-01-02", 1]])]);
-      const outcomes = db.writer.commit([
+      await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
+      const outcomes = await db.writer.commit([
         daily("B", [["2024-01-02", 1]]),
         daily("A", [["2024-01-02", 2]], "error"),
         ticks("C", [[at(1), 5]]),
@@ -146,18 +146,18 @@ for (const driver of DRIVERS) {
         [at(1), 6],
         [at(2), 7],
       ]);
-      expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 4 }]);
-      expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 4 }]);
+      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 5, 6, 7]);
     });
 
     test("a later tick whose key is taken by other values takes the next free seq, once", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([ticks("A", [[at(1), 5]])]);
+      await db.writer.commit([ticks("A", [[at(1), 5]])]);
       const later = ticks("A", [[at(1), 6]]);
-      expect(db.writer.commit([later])).toEqual([{ ok: true, stored: 1 }]);
-      expect(db.writer.commit([later])).toEqual([{ ok: true, stored: 0 }]);
+      expect(await db.writer.commit([later])).toEqual([{ ok: true, stored: 1 }]);
+      expect(await db.writer.commit([later])).toEqual([{ ok: true, stored: 0 }]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 6]);
     });
 
@@ -169,13 +169,13 @@ for (const driver of DRIVERS) {
       test(`equal ticks of one save that meet a stored tick of other values are all kept (seq ${seqs.join(", ")})`, async () => {
         using dir = tempDir();
         await using db = open(dir);
-        db.writer.commit([ticks("A", [[at(1), 1]])]);
+        await db.writer.commit([ticks("A", [[at(1), 1]])]);
         const save = ticks(
           "A",
           seqs.map((seq): [string, number, number?] => (seq === undefined ? [at(1), 5] : [at(1), 5, seq])),
         );
-        expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 2 }]);
-        expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+        expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 2 }]);
+        expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
         expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([1, 5, 5]);
       });
     }
@@ -184,7 +184,7 @@ for (const driver of DRIVERS) {
       using dir = tempDir();
       await using db = open(dir);
       expect(
-        db.writer.commit([
+        await db.writer.commit([
           ticks("A", [
             [at(1), 5, 0],
             [at(1), 5, 0],
@@ -208,8 +208,8 @@ for (const driver of DRIVERS) {
           ),
         );
         for (const save of saves) {
-          db.writer.commit([save]);
-          const [again] = db.writer.commit([save]);
+          await db.writer.commit([save]);
+          const [again] = await db.writer.commit([save]);
           expect({ seed, again }).toEqual({ seed, again: { ok: true, stored: 0 } });
         }
       }
@@ -218,15 +218,15 @@ for (const driver of DRIVERS) {
     test("a tick with its own seq, replace, and error", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([
+      await db.writer.commit([
         ticks("A", [
           [at(1), 5, 3],
           [at(1), 4, 0],
         ]),
       ]);
-      db.writer.commit([ticks("A", [[at(1), 9, 3]], "replace")]);
+      await db.writer.commit([ticks("A", [[at(1), 9, 3]], "replace")]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([4, 9]);
-      const [refused] = db.writer.commit([
+      const [refused] = await db.writer.commit([
         ticks(
           "A",
           [
@@ -243,20 +243,20 @@ for (const driver of DRIVERS) {
     test("one late tick into a range of stored ticks deletes none of them", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([
+      await db.writer.commit([
         ticks("A", [
           [at(1), 1],
           [at(3), 3],
         ]),
       ]);
-      db.writer.commit([ticks("A", [[at(2), 2]])]);
+      await db.writer.commit([ticks("A", [[at(2), 2]])]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([1, 2, 3]);
     });
 
     test("ranges are inclusive at both ends", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([
+      await db.writer.commit([
         ticks("A", [
           [at(1), 1],
           [at(2), 2],
@@ -274,8 +274,8 @@ for (const driver of DRIVERS) {
         ...ticks("A", []),
         rows: [[at(1), 1, "9007199254740993", null, null, null]],
       };
-      expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 1 }]);
-      expect(db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 1 }]);
+      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
     });
 
     test("an answer of many rows comes in chunks of one snapshot", async () => {
@@ -285,11 +285,11 @@ for (const driver of DRIVERS) {
         `2024-01-02 10:${String(Math.floor(i / 100)).padStart(2, "0")}:00.${String(i % 100).padStart(6, "0")}`,
         i,
       ]);
-      db.writer.commit([ticks("A", many)]);
+      await db.writer.commit([ticks("A", many)]);
       const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
       if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
       // After the snapshot was taken:
-      db.writer.commit([
+      await db.writer.commit([
         ticks("A", [
           ["2024-01-03 00:00:00.000000", -1],
           ["2024-01-01 00:00:00.000000", -1],
@@ -310,7 +310,7 @@ for (const driver of DRIVERS) {
     test("a stream that is given up frees its connection", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([
+      await db.writer.commit([
         ticks(
           "A",
           Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]),
@@ -329,7 +329,7 @@ for (const driver of DRIVERS) {
     test("a stream that nobody ever began frees its connection too", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([
+      await db.writer.commit([
         ticks(
           "A",
           Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]),
@@ -356,17 +356,17 @@ for (const driver of DRIVERS) {
         rows: [[stamp, 1, 1, 1, close, 1]],
       });
       expect(await db.reader.latestPrice("A")).toBeNull();
-      db.writer.commit([daily("A", [["2024-01-02", 1]])]);
+      await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
       expect(await db.reader.latestPrice("A")).toBe(1);
-      db.writer.commit([hourly("2024-01-02 10:00:00", 2)]);
+      await db.writer.commit([hourly("2024-01-02 10:00:00", 2)]);
       expect(await db.reader.latestPrice("A")).toBe(2);
-      db.writer.commit([ticks("A", [["2024-01-02 09:00:00.000000", 3]])]);
+      await db.writer.commit([ticks("A", [["2024-01-02 09:00:00.000000", 3]])]);
       expect(await db.reader.latestPrice("A")).toBe(3);
-      db.writer.commit([quote("2024-01-02 08:00:00.000000", 4)]);
+      await db.writer.commit([quote("2024-01-02 08:00:00.000000", 4)]);
       expect(await db.reader.latestPrice("A")).toBe(4);
-      db.writer.commit([quote("2024-01-02 23:00:00.000000", null)]);
+      await db.writer.commit([quote("2024-01-02 23:00:00.000000", null)]);
       expect(await db.reader.latestPrice("A")).toBe(4);
-      db.writer.commit([
+      await db.writer.commit([
         daily("A", [
           ["2024-01-03", 5],
           ["2024-01-04", null],
@@ -378,7 +378,7 @@ for (const driver of DRIVERS) {
     test("previous close, opening price, newest ticks", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([
+      await db.writer.commit([
         daily("A", [
           ["2024-01-02", 1],
           ["2024-01-03", 2],
@@ -419,7 +419,7 @@ for (const driver of DRIVERS) {
           if (piece.length === 0) continue;
           const keep = random() < 0.2;
           for (const [date, close] of piece) if (!keep || !series.has(date)) series.set(date, close);
-          db.writer.commit([daily("A", piece, keep ? "keep" : "replace")]);
+          await db.writer.commit([daily("A", piece, keep ? "keep" : "replace")]);
           if (step % 5 === 4) await expectAverages(db, series);
         }
         await expectAverages(db, series);
@@ -430,31 +430,21 @@ for (const driver of DRIVERS) {
       using dir = tempDir();
       await using db = open(dir);
       const days = 5_000;
-      db.writer.commit([
+      await db.writer.commit([
         daily(
           "A",
           Array.from({ length: days }, (_, day) => [dateOf(day), 50 + (day % 90)]),
         ),
       ]);
       // A mark that a recomputation would wipe out, long before the last checkpoint.
-      const sql = db.sql();
-      sql.run(
-        {
-          sql: `UPDATE daily_prices SET ma_10 = -1 WHERE date = '${dateOf(1_000)}'`,
-          params: [],
-          mode: "write",
-          maxRows: 1,
-        },
-        () => {},
-      );
-      sql.close();
-      db.writer.commit([daily("A", [[dateOf(days), 60]])]);
+      await db.execute(`UPDATE daily_prices SET ma_10 = -1 WHERE date = '${dateOf(1_000)}'`);
+      await db.writer.commit([daily("A", [[dateOf(days), 60]])]);
       const rows = await allBars(db, "A");
       expect(rows[1_000]!.ma_10).toBe(-1);
       expect(rows).toHaveLength(days + 1);
       expect(rows.at(-1)!.ma_200).not.toBeNull();
       // A correction before the mark does recompute what follows it.
-      db.writer.commit([daily("A", [[dateOf(900), 51]])]);
+      await db.writer.commit([daily("A", [[dateOf(900), 51]])]);
       expect((await allBars(db, "A"))[1_000]!.ma_10).not.toBe(-1);
     });
 
@@ -463,32 +453,24 @@ for (const driver of DRIVERS) {
       await using db = open(dir);
       const series = new Map<string, number | null>();
       for (let day = 0; day < 700; day++) series.set(dateOf(day), 50 + ((day * 37) % 100) / 4);
-      db.writer.commit([daily("A", [...series])]);
-      const sql = db.sql();
-      const change = (statement: string): void => {
-        const outcome = sql.run({ sql: statement, params: [], mode: "write", maxRows: 10 }, () => {});
-        expect(outcome.status).toBe("rows");
-      };
-      change(`UPDATE daily_prices SET close = 999 WHERE ticker = 'A' AND date = '${dateOf(100)}'`);
-      change(`DELETE FROM daily_prices WHERE ticker = 'A' AND date = '${dateOf(300)}'`);
-      sql.close();
+      await db.writer.commit([daily("A", [...series])]);
+      await db.execute(`UPDATE daily_prices SET close = 999 WHERE ticker = 'A' AND date = '${dateOf(100)}'`);
+      await db.execute(`DELETE FROM daily_prices WHERE ticker = 'A' AND date = '${dateOf(300)}'`);
       series.set(dateOf(100), 999);
       series.delete(dateOf(300));
       series.set(dateOf(700), 60);
-      db.writer.commit([daily("A", [[dateOf(700), 60]])]);
+      await db.writer.commit([daily("A", [[dateOf(700), 60]])]);
       await expectAverages(db, series);
     });
 
     test("changes by others are noticed, the writer's own are not", async () => {
       using dir = tempDir();
       await using db = open(dir);
-      db.writer.commit([daily("A", [["2024-01-02", 1]])]);
-      expect(db.writer.changedByOthers()).toBe(false);
-      const sql = db.sql();
-      sql.run({ sql: "DELETE FROM daily_prices", params: [], mode: "write", maxRows: 1 }, () => {});
-      sql.close();
-      expect(db.writer.changedByOthers()).toBe(true);
-      expect(db.writer.changedByOthers()).toBe(false);
+      await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
+      expect(await db.writer.changedByOthers()).toBe(false);
+      await db.execute("DELETE FROM daily_prices");
+      expect(await db.writer.changedByOthers()).toBe(true);
+      expect(await db.writer.changedByOthers()).toBe(false);
     });
   });
 }

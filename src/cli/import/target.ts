@@ -18,7 +18,7 @@ export interface ImportTarget {
    * @throws TargetError when they are not, and trying again has not helped.
    */
   save(command: SaveCommand): Promise<void>;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 export class TargetError extends Error {
@@ -27,15 +27,15 @@ export class TargetError extends Error {
 
 /** A database file opened by the one program that writes to it. */
 export interface ImportDatabase {
-  commit(saves: Save[]): SaveOutcome[];
-  close(): void;
+  commit(saves: Save[]): SaveOutcome[] | Promise<SaveOutcome[]>;
+  close(): void | Promise<void>;
 }
 
 export function fileTarget(name: string, database: ImportDatabase): ImportTarget {
   return {
     name,
     async save(command) {
-      const [outcome] = commit(name, database, toSave(command));
+      const [outcome] = await commit(name, database, toSave(command));
       if (outcome?.ok) return;
       throw new TargetError(outcome === undefined ? `${name} gave no answer` : describeRefusal(outcome));
     },
@@ -43,9 +43,9 @@ export function fileTarget(name: string, database: ImportDatabase): ImportTarget
   };
 }
 
-function commit(name: string, database: ImportDatabase, save: Save): SaveOutcome[] {
+async function commit(name: string, database: ImportDatabase, save: Save): Promise<SaveOutcome[]> {
   try {
-    return database.commit([save]);
+    return await database.commit([save]);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new TargetError(`cannot write to ${name}: ${reason}`, { cause: error });
