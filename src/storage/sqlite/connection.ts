@@ -17,10 +17,14 @@ export function openWriterConnection(path: string, durability: Durability): Data
   const db = new Database(path, { readwrite: true, create: true, strict: true });
   db.run(`PRAGMA busy_timeout=${WRITER_BUSY_TIMEOUT_MS}`);
   db.run("PRAGMA trusted_schema=0");
-  db.run("PRAGMA journal_mode=WAL");
   db.run(`PRAGMA synchronous=${durability === "full" ? "FULL" : "NORMAL"}`);
   db.run(`PRAGMA wal_autocheckpoint=${WAL_AUTOCHECKPOINT_PAGES}`);
   return db;
+}
+
+/** Written into the file for good: not before it is known that the file is one that this server can serve. */
+export function useWriteAheadLog(db: Database): void {
+  db.run("PRAGMA journal_mode=WAL");
 }
 
 export function openReaderConnection(path: string): Database {

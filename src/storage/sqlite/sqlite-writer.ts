@@ -13,7 +13,7 @@ import {
   StorageBusyError,
   type TickRow,
 } from "../contract.ts";
-import { openWriterConnection } from "./connection.ts";
+import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { prepareSchema } from "./schema.ts";
 
@@ -47,6 +47,7 @@ export class SqliteWriter implements StockWriter {
     this.#db = openWriterConnection(path, durability);
     try {
       this.preparation = prepareSchema(this.#db);
+      useWriteAheadLog(this.#db);
     } catch (error) {
       this.#db.close(false);
       throw error;
