@@ -11,7 +11,7 @@ import { formatCount, silentProgress, startProgress } from "./progress.ts";
 
 export interface ImportDeps {
   /** Creates the file if it isn't there. Throws when it can't be had, as when a server has it open. */
-  openDatabase(dbFile: string, durability: Durability): ImportDatabase;
+  openDatabase(dbFile: string, durability: Durability): ImportDatabase | Promise<ImportDatabase>;
 }
 
 /** @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage. */

@@ -1,8 +1,8 @@
 /** What a command may use: the reads of this worker, the hub, the SQL runners. */
 
 import type { SqlRequest } from "../sql/execute.ts";
-import type { SqlAnswer } from "../sql/runner-process.ts";
 import type { Save, SaveOutcome, StockReader } from "../storage/contract.ts";
+import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 
 /** A JSON text, its bytes, or a stream of them: the body of a 200 answer. */
 export type Answer = string | Uint8Array | ReadableStream<Uint8Array>;

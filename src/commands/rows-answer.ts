@@ -13,7 +13,7 @@ export function toAnswer(rows: JsonRows, nothingFound: string): Answer {
       async pull(controller) {
         const next = await chunks.next();
         if (next.done) controller.close();
-        else controller.enqueue(UTF8.encode(next.value));
+        else controller.enqueue(typeof next.value === "string" ? UTF8.encode(next.value) : next.value);
       },
       async cancel() {
         await chunks.return?.();

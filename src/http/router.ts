@@ -224,7 +224,7 @@ async function readOnlyRoute(
     timed !== undefined || path === "/stats/pool" || path === "/stats/redis" || SQL_PATHS.has(path);
   if (!known) return null;
   if (!isRead) return otherMethod(request.method, "GET, HEAD");
-  if (path === "/stats/pool") return jsonResponse(poolStat(options.stats), 200);
+  if (path === "/stats/pool") return jsonResponse(await poolStat(options.stats), 200);
   if (path === "/stats/redis") return jsonResponse(redisStat(), 200);
   if (timed !== undefined) {
     const timeoutS = readTimeout(parameters.get("timeout"), timed);

@@ -3,7 +3,8 @@ import { badRequest } from "../protocol/errors.ts";
 import type { PoolFigures } from "../storage/contract.ts";
 
 export interface StatsOptions {
-  pool(): PoolFigures & Record<string, unknown>;
+  pool(): Promise<PoolFigures & Record<string, unknown>>;
+  sizeBytes(): number | Promise<number>;
   redactedDbFile: string;
   dbType: string;
   workerId: number;
@@ -41,9 +42,9 @@ export async function timedStat(
   return { ...figures, ...stamp(started) };
 }
 
-export function poolStat(options: StatsOptions): Record<string, unknown> {
+export async function poolStat(options: StatsOptions): Promise<Record<string, unknown>> {
   const started = performance.now();
-  return { worker_id: options.workerId, ...options.pool(), ...stamp(started) };
+  return { worker_id: options.workerId, ...(await options.pool()), ...stamp(started) };
 }
 
 /** As the Python server answers without Redis, which this server has no use for. */
@@ -91,12 +92,12 @@ async function readDatabase(options: StatsOptions, timeoutMs: number): Promise<R
       `SELECT '${table}' AS name, count(*) AS row_count, count(DISTINCT ticker) AS tickers, min(${column}) AS first, max(${column}) AS last FROM ${table}`,
   );
   const tables = await options.query(parts.join(" UNION ALL "), timeoutMs);
-  const [size] = await options.query(
-    "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()",
-    timeoutMs,
-  );
   return {
-    database: { db_file: options.redactedDbFile, db_type: options.dbType, size_bytes: size!.bytes },
+    database: {
+      db_file: options.redactedDbFile,
+      db_type: options.dbType,
+      size_bytes: await options.sizeBytes(),
+    },
     tables: Object.fromEntries(tables.map(({ name, ...figures }) => [name, figures])),
   };
 }

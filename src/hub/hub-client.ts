@@ -7,8 +7,17 @@ import type { Socket } from "bun";
 import type { LogLines } from "../observe/log.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
+import { HubReads } from "./hub-reads.ts";
 import { MessageChannel } from "./message-channel.ts";
-import { HUB_SOCKET, type SaveEntry, type ToHub, type ToWorker } from "./messages.ts";
+import {
+  type CommittedEntry,
+  type FrameEvent,
+  HUB_SOCKET,
+  type OutcomeEvent,
+  type SaveEntry,
+  type ToHub,
+  type ToWorker,
+} from "./messages.ts";
 
 /** Bodies of saves that the hub has not answered; beyond it a save gets 503. */
 const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
@@ -50,7 +59,11 @@ export class HubClient {
   #socket: Socket<undefined> | null = null;
   #channel: MessageChannel<ToHub, ToWorker> | null = null;
   #nextId = 1;
+  /** Reads that are left to the hub. */
+  readonly reads: HubReads;
   #outbox: SaveEntry[] = [];
+  #announcements: CommittedEntry[] = [];
+  readonly #announced = new Map<number, { ticker: string; frame: () => string; resolve(): void }>();
   #flushScheduled = false;
   readonly #saves = new Map<number, PendingSave>();
   #bytesInFlight = 0;
@@ -63,6 +76,10 @@ export class HubClient {
   constructor(options: HubClientOptions) {
     this.#options = options;
     this.#path = join(options.runtimeDir, HUB_SOCKET);
+    this.reads = new HubReads((message) => {
+      this.#channel?.send(message);
+      return this.#channel !== null;
+    });
   }
 
   get connected(): boolean {
@@ -102,6 +119,20 @@ export class HubClient {
     this.#saves.set(id, { save, frame, bytes, repeated: false, resolve, reject });
     this.#bytesInFlight += bytes;
     if (this.#channel !== null) this.#enqueue(id, save, frame);
+    return promise;
+  }
+
+  /**
+   * Tells the ticker's subscribers, on all workers in the same order, of a save that this worker has committed itself.
+   * Resolves when it is their turn. Without a hub it resolves at once: when that is back, subscribers have to connect again.
+   */
+  announce(ticker: string, frame: () => string): Promise<void> {
+    if (this.#channel === null) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const id = this.#nextId++;
+    this.#announced.set(id, { ticker, frame, resolve });
+    this.#announcements.push([id, ticker, this.#options.sendFrames ? frame() : ""]);
+    this.#scheduleFlush();
     return promise;
   }
 
@@ -166,7 +197,9 @@ export class HubClient {
       },
     });
     this.#socket = socket;
-    this.#channel = new MessageChannel<ToHub, ToWorker>(socket, (message) => this.#receive(message));
+    this.#channel = new MessageChannel<ToHub, ToWorker>(socket, (message, attachment) =>
+      this.#receive(message, attachment),
+    );
     if (this.#awayTimer !== null) clearTimeout(this.#awayTimer);
     this.#awayTimer = null;
     this.#awayTooLong = false;
@@ -177,14 +210,21 @@ export class HubClient {
 
   #enqueue(id: number, save: Save, frame: () => string): void {
     this.#outbox.push([id, save, this.#options.sendFrames ? frame() : ""]);
+    this.#scheduleFlush();
+  }
+
+  #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
     setImmediate(() => {
       this.#flushScheduled = false;
       const saves = this.#outbox;
+      const committed = this.#announcements;
       this.#outbox = [];
-      // With no hub the entries are still in #saves and go out on the next connection.
-      this.#channel?.send({ type: "saves", saves });
+      this.#announcements = [];
+      // With no hub the saves are still in #saves and go out on the next connection; announcements are settled.
+      if (saves.length > 0) this.#channel?.send({ type: "saves", saves });
+      if (committed.length > 0) this.#channel?.send({ type: "committed", saves: committed });
     });
   }
 
@@ -216,25 +256,41 @@ export class HubClient {
     this.#channel.send(message);
   }
 
-  #receive(message: ToWorker): void {
-    if (message.type !== "events") {
-      this.#replies.get(message.id)?.resolve();
+  #receive(message: ToWorker, attachment: Buffer): void {
+    switch (message.type) {
+      case "events":
+        for (const event of message.events) this.#receiveEvent(event);
+        break;
+      case "subscribed":
+      case "leased":
+      case "released":
+        this.#replies.get(message.id)?.resolve();
+        break;
+      default:
+        this.reads.receive(message, attachment);
+    }
+  }
+
+  #receiveEvent(event: OutcomeEvent | FrameEvent): void {
+    if (event[0] === 1) {
+      this.#options.publish(event[1], event[2]);
       return;
     }
-    for (const event of message.events) {
-      if (event[0] === 1) {
-        this.#options.publish(event[1], event[2]);
-        continue;
-      }
-      const pending = this.#saves.get(event[1]);
-      if (pending === undefined) continue;
-      this.#saves.delete(event[1]);
-      this.#bytesInFlight -= pending.bytes;
-      if (event[2].ok && this.#tickers.has(pending.save.ticker)) {
-        this.#options.publish(pending.save.ticker, pending.frame());
-      }
-      pending.resolve(event[2]);
+    const announced = this.#announced.get(event[1]);
+    if (announced !== undefined) {
+      this.#announced.delete(event[1]);
+      if (this.#tickers.has(announced.ticker)) this.#options.publish(announced.ticker, announced.frame());
+      announced.resolve();
+      return;
     }
+    const pending = this.#saves.get(event[1]);
+    if (pending === undefined) return;
+    this.#saves.delete(event[1]);
+    this.#bytesInFlight -= pending.bytes;
+    if (event[2].ok && this.#tickers.has(pending.save.ticker)) {
+      this.#options.publish(pending.save.ticker, pending.frame());
+    }
+    pending.resolve(event[2]);
   }
 
   #lost(): void {
@@ -244,6 +300,10 @@ export class HubClient {
     this.#outbox = [];
     for (const reply of this.#replies.values()) reply.reject(unavailable("the database's writer went away"));
     this.#replies.clear();
+    this.reads.lost();
+    // They are stored; whoever should have been told is made to connect again, by onGap.
+    for (const announced of this.#announced.values()) announced.resolve();
+    this.#announced.clear();
     if (this.#closed) return;
     this.#options.log.warning(`Hub went away with ${this.#saves.size} saves unanswered; connecting again`);
     for (const [id, pending] of this.#saves) {

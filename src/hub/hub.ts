@@ -18,6 +18,7 @@ import {
   type ToHub,
   type ToWorker,
 } from "./messages.ts";
+import { type DatabaseInHub, ReadServer } from "./read-server.ts";
 import { createBoardFile, VersionBoard } from "./version-board.ts";
 
 /** Rows in one transaction, so that a flood of large saves doesn't make each wait for all. A single save is never split. */
@@ -31,6 +32,7 @@ const BUSY_WAIT_MAX_MS = 5_000;
 const BUSY_RETRY_MS = 50;
 
 interface Link {
+  reads: ReadServer | null;
   workerId: number;
   socket: Socket<Link>;
   channel: MessageChannel<ToWorker, ToHub>;
@@ -42,6 +44,17 @@ interface QueuedSave {
   entry: SaveEntry;
 }
 
+/** What became of one save, and what its ticker's subscribers see of it. */
+interface Result {
+  origin: Link;
+  id: number;
+  ticker: string;
+  frame: string;
+  outcome: SaveOutcome;
+}
+
+const DONE: SaveOutcome = { ok: true, stored: 0 };
+
 interface LeaseRequest {
   link: Link;
   id: number;
@@ -49,7 +62,10 @@ interface LeaseRequest {
 
 export interface HubOptions {
   runtimeDir: string;
-  writer: StockWriter;
+  /** Null when workers commit for themselves: then the hub only passes updates on. */
+  writer: StockWriter | null;
+  /** For databases that only this process can open: the workers' reads. */
+  database: Omit<DatabaseInHub, "written"> | null;
   log: LogLines;
   /** Longest that a write lease may be out before it is taken back: the runner is dead or killed by then. */
   leaseTimeoutMs: number;
@@ -60,7 +76,7 @@ export interface Hub {
   stop(): Promise<void>;
 }
 
-export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions): Hub {
+export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: HubOptions): Hub {
   const boardPath = join(runtimeDir, BOARD_FILE);
   // A restarted hub finds the board that the workers have mapped, and keeps it.
   if (!existsSync(boardPath)) createBoardFile(boardPath);
@@ -95,6 +111,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
   }
 
   async function commit(): Promise<void> {
+    if (writer === null) throw new Error("a save came to a hub without a writer");
     const batch = takeBatch();
     if (writer.changedByOthers()) board.bumpAll();
     let outcomes: SaveOutcome[];
@@ -126,7 +143,11 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
       const save = entry[1];
       board.bump(save.ticker, save.kind === "ticks" ? "ticks" : save.interval);
     }
-    deliver(batch, outcomes);
+    for (const [index, { link: origin, entry }] of batch.entries()) {
+      const [id, save, frame] = entry;
+      passOn({ origin, id, ticker: save.ticker, frame, outcome: outcomes[index]! });
+    }
+    sendEvents();
   }
 
   function takeBatch(): QueuedSave[] {
@@ -146,29 +167,31 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
     return queue.splice(0, count);
   }
 
-  function deliver(batch: QueuedSave[], outcomes: SaveOutcome[]): void {
-    const events = new Map<Link, (OutcomeEvent | FrameEvent)[]>();
-    const eventsOf = (link: Link): (OutcomeEvent | FrameEvent)[] => {
-      let list = events.get(link);
-      if (list === undefined) {
-        list = [];
-        events.set(link, list);
-      }
-      return list;
-    };
-    for (const [index, { link: origin, entry }] of batch.entries()) {
-      const outcome = outcomes[index]!;
-      const [id, save, frame] = entry;
-      if (outcome.ok && frame !== "") {
-        for (const link of links) {
-          if (link !== origin && link.tickers.has(save.ticker)) eventsOf(link).push([1, save.ticker, frame]);
-        }
-      }
-      eventsOf(origin).push([0, id, outcome]);
+  /** Events not yet sent, by worker, in the order that everybody sees. */
+  const unsent = new Map<Link, (OutcomeEvent | FrameEvent)[]>();
+
+  function eventsOf(link: Link): (OutcomeEvent | FrameEvent)[] {
+    let list = unsent.get(link);
+    if (list === undefined) {
+      list = [];
+      unsent.set(link, list);
     }
-    for (const [link, list] of events) {
+    return list;
+  }
+
+  function passOn({ origin, id, ticker, frame, outcome }: Result): void {
+    if (outcome.ok && frame !== "") {
+      for (const link of links) {
+        if (link !== origin && link.tickers.has(ticker)) eventsOf(link).push([1, ticker, frame]);
+      }
+    }
+    eventsOf(origin).push([0, id, outcome]);
+  }
+
+  function sendEvents(): void {
+    for (const [link, events] of unsent) {
       if (!links.has(link)) continue; // it died meanwhile; its saves are repeated by the worker, or were never answered
-      link.channel.send({ type: "events", events: list });
+      link.channel.send({ type: "events", events });
       if (link.channel.backlogBytes > WORKER_BACKLOG_BYTES_MAX) {
         log.error(
           `Hub: worker ${link.workerId} reads nothing (${link.channel.backlogBytes} bytes wait); cutting it off`,
@@ -176,6 +199,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
         link.socket.terminate();
       }
     }
+    unsent.clear();
   }
 
   function grantLease(): void {
@@ -195,7 +219,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
     if (lease === null) return;
     clearTimeout(lease.timer);
     lease = null;
-    if (writer.changedByOthers()) board.bumpAll();
+    if (writer?.changedByOthers()) board.bumpAll();
     grantLease();
     scheduleCommit();
   }
@@ -226,6 +250,13 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
       case "hello":
         link.workerId = message.workerId;
         break;
+      case "committed":
+        for (const [id, ticker, frame] of message.saves)
+          passOn({ origin: link, id, ticker, frame, outcome: DONE });
+        sendEvents();
+        break;
+      default:
+        link.reads?.receive(message);
     }
   }
 
@@ -236,6 +267,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
 
   function forget(link: Link): void {
     links.delete(link);
+    link.reads?.close();
     for (const request of leaseQueue.filter((other) => other.link === link)) withdraw(link, request.id);
     if (lease?.link === link) endLease();
   }
@@ -247,8 +279,12 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
     unix: socketPath,
     socket: {
       open(socket) {
-        const link = { workerId: -1, socket, tickers: new Set<string>() } as Link;
+        const link = { workerId: -1, socket, tickers: new Set<string>(), reads: null } as unknown as Link;
         link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message) => receive(link, message));
+        if (database !== null) {
+          const inHub = { ...database, written: () => board.bumpAll() };
+          link.reads = new ReadServer(inHub, (message, attachment) => link.channel.send(message, attachment));
+        }
         socket.data = link;
         links.add(link);
       },
@@ -260,7 +296,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
     },
   });
   const foreignCommits = setInterval(() => {
-    if (lease === null && writer.changedByOthers()) board.bumpAll();
+    if (lease === null && writer?.changedByOthers()) board.bumpAll();
   }, FOREIGN_COMMIT_POLL_MS);
 
   return {
@@ -275,7 +311,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
         await committing;
       }
       listener.stop(true);
-      await writer.close();
+      await writer?.close();
     },
   };
 }

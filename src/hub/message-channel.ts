@@ -1,16 +1,18 @@
 /**
- * Messages over a stream socket: 4 bytes of length (little endian), then that many bytes of UTF-8 JSON.
- * Bun's `write` may take only part of the bytes; the rest waits here, counted, for `drain`.
+ * Messages over a stream socket, each of JSON and, behind it, bytes that nobody between the ends looks into:
+ * 4 bytes length of what follows, 4 bytes length of the JSON (both little endian), the JSON in UTF-8, the bytes.
+ * Bun's `write` may take only part of what it is given; the rest waits here, counted, for `drain`.
  */
 import type { Socket } from "bun";
 
-const HEADER_BYTES = 4;
+const HEADER_BYTES = 8;
 /** A message is a turn's batch of saves; one save is at most --max-body-mb (1,024), doubled by its frame. */
 const MESSAGE_BYTES_MAX = 0x7fff_ffff;
+const NO_BYTES = new Uint8Array(0);
 
 export class MessageChannel<Out, In> {
   readonly #socket: Socket<unknown>;
-  readonly #receive: (message: In) => void;
+  readonly #receive: (message: In, attachment: Buffer) => void;
   #unsent: Buffer[] = [];
   #unsentBytes = 0;
   #partial: Buffer[] = [];
@@ -18,7 +20,8 @@ export class MessageChannel<Out, In> {
   /** Bytes that complete the message at the head of #partial; 0 while its header is incomplete. */
   #wanted = 0;
 
-  constructor(socket: Socket<unknown>, receive: (message: In) => void) {
+  /** @param receive its attachment is a view of a buffer that is used again: copy what is kept. */
+  constructor(socket: Socket<unknown>, receive: (message: In, attachment: Buffer) => void) {
     this.#socket = socket;
     this.#receive = receive;
   }
@@ -28,12 +31,14 @@ export class MessageChannel<Out, In> {
     return this.#unsentBytes;
   }
 
-  send(message: Out): void {
+  send(message: Out, attachment: Uint8Array = NO_BYTES): void {
     const text = JSON.stringify(message);
     const length = Buffer.byteLength(text);
-    const bytes = Buffer.allocUnsafe(HEADER_BYTES + length);
-    bytes.writeUInt32LE(length, 0);
+    const bytes = Buffer.allocUnsafe(HEADER_BYTES + length + attachment.length);
+    bytes.writeUInt32LE(4 + length + attachment.length, 0);
+    bytes.writeUInt32LE(length, 4);
     bytes.write(text, HEADER_BYTES, "utf8");
+    bytes.set(attachment, HEADER_BYTES + length);
     if (this.#unsentBytes > 0) {
       this.#keep(bytes);
       return;
@@ -72,14 +77,15 @@ export class MessageChannel<Out, In> {
     while (chunk.length - offset >= HEADER_BYTES) {
       const length = chunk.readUInt32LE(offset);
       if (length > MESSAGE_BYTES_MAX) throw new Error(`message of ${length} bytes between worker and hub`);
-      const end = offset + HEADER_BYTES + length;
+      const end = offset + 4 + length;
       if (end > chunk.length) {
         this.#wanted = end - offset;
         break;
       }
-      const message = JSON.parse(chunk.toString("utf8", offset + HEADER_BYTES, end)) as In;
+      const jsonEnd = offset + HEADER_BYTES + chunk.readUInt32LE(offset + 4);
+      const message = JSON.parse(chunk.toString("utf8", offset + HEADER_BYTES, jsonEnd)) as In;
+      this.#receive(message, chunk.subarray(jsonEnd, end));
       offset = end;
-      this.#receive(message);
     }
     if (offset < chunk.length) {
       this.#partial = [Buffer.from(chunk.subarray(offset))];

@@ -2,12 +2,20 @@
  * What workers and the hub say to each other over the hub's Unix socket. Both sides are the same version of this program,
  * so the shape may change freely; order on the socket is order of commit.
  */
+
 import type { Save, SaveOutcome } from "../storage/contract.ts";
+import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
 
 /** `[id, save, frame]`: the frame is the WebSocket text for subscribers of the ticker, empty when there is no other worker. */
 export type SaveEntry = [id: number, save: Save, frame: string];
 
+/** A save that its worker has committed itself. */
+export type CommittedEntry = [id: number, ticker: string, frame: string];
+
 export type ToHub =
+  | ReadToHub
+  /** Saves that the worker has committed itself: only their frames are passed on, in this order for everybody. */
+  | { type: "committed"; saves: CommittedEntry[] }
   | { type: "hello"; workerId: number }
   | { type: "saves"; saves: SaveEntry[] }
   | { type: "subscribe"; id: number; ticker: string }
@@ -21,6 +29,7 @@ export type OutcomeEvent = [kind: 0, id: number, outcome: SaveOutcome];
 export type FrameEvent = [kind: 1, ticker: string, frame: string];
 
 export type ToWorker =
+  | ReadToWorker
   | { type: "events"; events: (OutcomeEvent | FrameEvent)[] }
   | { type: "subscribed"; id: number }
   | { type: "leased"; id: number }

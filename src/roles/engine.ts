@@ -1,59 +1,58 @@
-/** The storage driver that `--db-file` picks. A new driver adds its case here, and nowhere else. */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
+/** The storage driver that `--db-file` picks. A new driver adds its file in engines/ and its case here, and nothing else. */
 import { describeDatabase } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
-import type { StockReader, StockWriter } from "../storage/contract.ts";
-import { lockDatabaseFile } from "../storage/sqlite/file-lock.ts";
-import { SqliteReader } from "../storage/sqlite/sqlite-reader.ts";
-import { SqliteWriter } from "../storage/sqlite/sqlite-writer.ts";
-import { createSqliteUserSql } from "../storage/sqlite/user-sql.ts";
+import type { HubClient } from "../hub/hub-client.ts";
+import type { DatabaseInHub } from "../hub/read-server.ts";
+import type { VersionBoard } from "../hub/version-board.ts";
+import type { LogLines } from "../observe/log.ts";
+import type { StockWriter } from "../storage/contract.ts";
 import type { UserSqlEngine } from "../storage/user-sql-contract.ts";
+import type { WorkerStorage } from "../worker/worker-storage.ts";
+import { openSqliteHub, openSqliteUserSql, openSqliteWorker, openSqliteWriter } from "./engines/sqlite.ts";
 
-type DatabaseSettings = Pick<Settings, "dbFile" | "durability">;
+export type DatabaseSettings = Pick<Settings, "dbFile" | "durability">;
 
 export interface OpenWriter extends StockWriter {
   /** What opening did to the database, for the log; null if nothing. */
   readonly preparation: string | null;
 }
 
+/** What the hub's process holds of the database. */
+export interface HubStorage {
+  /** Null when workers commit for themselves. */
+  writer: OpenWriter | null;
+  /** Null when workers read for themselves. */
+  database: Omit<DatabaseInHub, "written"> | null;
+}
+
+export interface WorkerStorageOptions {
+  settings: Settings;
+  hub: HubClient;
+  board: VersionBoard;
+  log: LogLines;
+  /** argv and environment of one SQL runner. */
+  runner: { command: string[]; env: Record<string, string | undefined> };
+}
+
 export function databaseType(settings: Settings): string {
   return describeDatabase(settings.dbFile).engine;
 }
 
-/**
- * The one writer of a database, which creates it, or upgrades it, as needed.
- *
- * @throws Error another server has the file, or it can't be opened or upgraded.
- */
-export function openWriter({ dbFile, durability }: DatabaseSettings): OpenWriter {
-  mkdirSync(dirname(dbFile), { recursive: true });
-  const lock = lockDatabaseFile(dbFile);
-  let writer: SqliteWriter;
-  try {
-    writer = new SqliteWriter(dbFile, durability);
-  } catch (error) {
-    lock.release();
-    throw new Error(`cannot open ${dbFile}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
-  }
-  return {
-    preparation: writer.preparation,
-    commit: (saves) => writer.commit(saves),
-    changedByOthers: () => writer.changedByOthers(),
-    isEmpty: () => writer.isEmpty(),
-    async close() {
-      writer.close();
-      lock.release();
-    },
-  };
+/** @throws Error with the reason why the database can't be served. */
+export async function openHubStorage(settings: Settings): Promise<HubStorage> {
+  return openSqliteHub(settings);
 }
 
-export function openReader({ dbFile, dbPoolSize }: Settings): StockReader {
-  return new SqliteReader(dbFile, dbPoolSize);
+export async function openWorkerStorage(options: WorkerStorageOptions): Promise<WorkerStorage> {
+  return openSqliteWorker(options);
 }
 
-export function openUserSql({ dbFile, durability }: DatabaseSettings): UserSqlEngine {
-  return createSqliteUserSql({ path: dbFile, durability });
+/** The one writer of a database that no server has open. */
+export async function openWriter(settings: DatabaseSettings): Promise<OpenWriter> {
+  return openSqliteWriter(settings);
+}
+
+/** What a SQL runner process runs. */
+export function openUserSql(settings: DatabaseSettings): UserSqlEngine {
+  return openSqliteUserSql(settings);
 }

@@ -3,7 +3,7 @@
 import { type Hub, startHub } from "../hub/hub.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
-import { openWriter } from "./engine.ts";
+import { openHubStorage } from "./engine.ts";
 import { loadSample } from "./load-sample.ts";
 
 /** Beyond --sql-timeout: by then the worker has killed the runner that writes. */
@@ -11,11 +11,17 @@ const LEASE_SLACK_MS = 10_000;
 
 /** @throws Error with the reason why the database can't be served. */
 export async function runHub({ settings, runtimeDir }: ChildBrief, log: LogLines): Promise<Hub> {
-  const writer = openWriter(settings);
-  if (writer.preparation !== null) log.info(`Database: ${writer.preparation}`);
-  if (settings.sample) {
+  const { writer, database } = await openHubStorage(settings);
+  if (writer !== null && writer.preparation !== null) log.info(`Database: ${writer.preparation}`);
+  if (settings.sample && writer !== null) {
     if (await writer.isEmpty()) log.info(`Sample: ${await loadSample(writer)}`);
     else log.info("Sample: not loaded, the database holds data already");
   }
-  return startHub({ runtimeDir, writer, log, leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS });
+  return startHub({
+    runtimeDir,
+    writer,
+    database,
+    log,
+    leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS,
+  });
 }

@@ -6,7 +6,6 @@ import { BOARD_FILE } from "../hub/messages.ts";
 import { VersionBoard } from "../hub/version-board.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import { CHILD_BRIEF_ENV, type ChildBrief } from "../protocol/control.ts";
-import { CachedReader } from "../storage/cached-reader.ts";
 import { type PortLock, portLock } from "../supervisor/port-lock.ts";
 import { createRuntimeDir, type RuntimeDir } from "../supervisor/runtime-dir.ts";
 import { onPoolSignals, onStopSignals } from "../supervisor/signals.ts";
@@ -15,7 +14,7 @@ import { createNotifier } from "../supervisor/systemd.ts";
 import { shownHost } from "../worker/invitation.ts";
 import { startWorker, type Worker } from "../worker/worker.ts";
 import { readBrief, runChild } from "./child-control.ts";
-import { databaseType, openReader } from "./engine.ts";
+import { databaseType, openWorkerStorage } from "./engine.ts";
 import { runHub } from "./hub-role.ts";
 import { startHubThread } from "./hub-thread-owner.ts";
 
@@ -148,13 +147,19 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
     settings,
     runtimeDir,
     workerId,
-    reader: new CachedReader(openReader(settings), board),
     dbType: databaseType(settings),
     log,
-    runner: {
-      command: [process.execPath, "--no-orphans", MAIN, "sql-runner"],
-      env: { ...process.env, [CHILD_BRIEF_ENV]: JSON.stringify(runnerBrief) },
-    },
+    openStorage: (hub) =>
+      openWorkerStorage({
+        settings,
+        hub,
+        board,
+        log,
+        runner: {
+          command: [process.execPath, "--no-orphans", MAIN, "sql-runner"],
+          env: { ...process.env, [CHILD_BRIEF_ENV]: JSON.stringify(runnerBrief) },
+        },
+      }),
   });
 }
 

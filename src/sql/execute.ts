@@ -1,9 +1,8 @@
 /** One statement of a user, from the request to the answer: who may write, and when. */
 import { badRequest, RequestError } from "../protocol/errors.ts";
-import type { SqlParam } from "../storage/user-sql-contract.ts";
+import type { SqlAnswer, SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { clientGone, timedOut } from "./runner-end.ts";
 import type { RunnerPool } from "./runner-pool.ts";
-import type { SqlAnswer } from "./runner-process.ts";
 import type { Limits } from "./runner-watch.ts";
 
 /** The right to write to the database; there is one, and the server's own writer waits while it is out. */
@@ -54,6 +53,26 @@ export async function executeSql(
   } finally {
     session.close();
   }
+}
+
+/** The same for an engine that stops its statements itself, and whose writer needs nobody to wait. */
+export async function executeSqlDirectly(
+  { sql, params, queryType, allowWrite, signal, ...rest }: SqlRequest,
+  run: (
+    request: UserSqlRequest,
+    limits: { timeoutMs: number; signal?: AbortSignal | undefined },
+  ) => Promise<SqlReply>,
+  { timeoutMs, maxRows }: { timeoutMs: number; maxRows: number },
+): Promise<SqlAnswer> {
+  const deadlineAt = performance.now() + timeoutMs;
+  const query = { sql, params, maxRows };
+  const reply = await run({ ...query, mode: "read" }, { timeoutMs, signal });
+  if (reply !== "needs-write") return reply;
+  refuseWrite({ sql, params, queryType, allowWrite, ...rest });
+  const left = Math.max(1, deadlineAt - performance.now());
+  const written = await run({ ...query, mode: "write" }, { timeoutMs: left, signal });
+  if (written === "needs-write") throw new Error("the engine asked for write mode in write mode");
+  return written;
 }
 
 /** What is sent before and after the rows, of which nobody has to look inside. */

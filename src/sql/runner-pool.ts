@@ -4,9 +4,9 @@
  */
 import type { LogLevel } from "../config/settings.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
-import type { SqlMode, SqlParam } from "../storage/user-sql-contract.ts";
+import type { SqlMode, SqlParam, SqlReply } from "../storage/user-sql-contract.ts";
 import { clientGone, timedOut } from "./runner-end.ts";
-import { type Reply, RunnerProcess } from "./runner-process.ts";
+import { RunnerProcess } from "./runner-process.ts";
 
 /** Statements that wait for a runner; the next one gets 503. */
 const WAITING_MAX = 256;
@@ -43,7 +43,7 @@ export interface RunnerSession {
    * @throws RequestError 400: the statement is wrong, or answers too much; 504: the time limit has passed; 503: the
    *   database is away or the runner broke off; 499: the client is gone.
    */
-  run(query: RunnerQuery): Promise<Reply>;
+  run(query: RunnerQuery): Promise<SqlReply>;
   /** By `performance.now()`. */
   readonly deadlineAt: number;
   /** Gives the runner back, as soon as a large answer has been taken. */
@@ -68,7 +68,7 @@ export interface RunnerPool {
    */
   open(signal?: AbortSignal): Promise<RunnerSession>;
   /** One statement on a runner of its own. @throws RequestError as `open` and `RunnerSession.run`. */
-  run(query: RunnerQuery & { signal?: AbortSignal | undefined }): Promise<Reply>;
+  run(query: RunnerQuery & { signal?: AbortSignal | undefined }): Promise<SqlReply>;
   readonly timeoutMs: number;
   figures(): RunnerFigures;
   /** Ends every runner, also busy ones, and waits until they are gone. */
@@ -118,7 +118,7 @@ class Pool implements RunnerPool {
     };
   }
 
-  async run({ signal, ...query }: RunnerQuery & { signal?: AbortSignal | undefined }): Promise<Reply> {
+  async run({ signal, ...query }: RunnerQuery & { signal?: AbortSignal | undefined }): Promise<SqlReply> {
     const session = await this.open(signal);
     try {
       return await session.run(query);

@@ -1,6 +1,6 @@
 /** One runner process, seen from the worker: a statement goes in, an answer comes out, or the process is killed. */
 import { RequestError } from "../protocol/errors.ts";
-import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
+import type { SqlAnswer, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { streamAnswer } from "./answer-stream.ts";
 import { ByteSource } from "./byte-source.ts";
 import {
@@ -15,15 +15,6 @@ import { type Limits, RunnerWatch } from "./runner-watch.ts";
 
 /** For a runner that has been asked to end and doesn't. */
 const END_GRACE_MS = 2_000;
-
-export interface SqlAnswer {
-  rows: number;
-  /** A JSON array of objects. A stream when it is large; it has to be read to its end or cancelled. */
-  body: Uint8Array | ReadableStream<Uint8Array>;
-}
-
-/** `needs-write`: read-only mode refused the statement, and nothing has happened. */
-export type Reply = SqlAnswer | "needs-write";
 
 export class RunnerProcess {
   /** False as soon as it is being ended or has ended. */
@@ -52,7 +43,7 @@ export class RunnerProcess {
   }
 
   /** @throws RequestError with what became of the statement. */
-  async ask(request: UserSqlRequest, limits: Limits): Promise<Reply> {
+  async ask(request: UserSqlRequest, limits: Limits): Promise<SqlReply> {
     if (limits.signal?.aborted) throw clientGone();
     const watch = new RunnerWatch(this, limits);
     try {
@@ -81,7 +72,7 @@ export class RunnerProcess {
   }
 
   /** null when the runner ended before it had answered. */
-  async #reply(watch: RunnerWatch): Promise<Reply | null> {
+  async #reply(watch: RunnerWatch): Promise<SqlReply | null> {
     for (;;) {
       const message = await this.#receive();
       switch (message?.type) {

@@ -82,11 +82,15 @@ export class CachedReader implements StockReader {
     return this.#reader.holdings(tickersMax);
   }
 
+  sizeBytes(): number | Promise<number> {
+    return this.#reader.sizeBytes();
+  }
+
   probe(): void | Promise<void> {
     return this.#reader.probe();
   }
 
-  pool(): PoolFigures {
+  pool(): PoolFigures | Promise<PoolFigures> {
     return this.#reader.pool();
   }
 

@@ -30,7 +30,7 @@ export interface TickRange {
 export type JsonRows =
   | { empty: true }
   | { empty: false; text: string }
-  | { empty: false; chunks: AsyncIterable<string> };
+  | { empty: false; chunks: AsyncIterable<string | Uint8Array> };
 
 /** A volume or size; text holds the digits of an integer of 64 bits that a double can't. */
 export type Count = number | string;
@@ -105,9 +105,11 @@ export interface StockReader {
   dailyVolume(ticker: string, date: string): number | null | Promise<number | null>;
   /** Some tickers of each kind of row, for a person who wonders what is there. */
   holdings(tickersMax: number): Holding[] | Promise<Holding[]>;
+  /** Of the database on its disk. */
+  sizeBytes(): number | Promise<number>;
   /** Throws if the database doesn't answer. */
   probe(): void | Promise<void>;
-  pool(): PoolFigures;
+  pool(): PoolFigures | Promise<PoolFigures>;
   close(): void | Promise<void>;
 }
 

@@ -24,6 +24,25 @@ export type UserSqlOutcome =
   /** Nothing has happened. 400: the caller must change the statement; 503: the database is busy or away. */
   | { status: "error"; httpStatus: number; error: string; details?: string; hint?: string };
 
+export interface SqlAnswer {
+  rows: number;
+  /** A JSON array of objects. A stream when it is large; it has to be read to its end or cancelled. */
+  body: Uint8Array | ReadableStream<Uint8Array>;
+}
+
+/** `needs-write`: read-only mode refused the statement, and nothing has happened. */
+export type SqlReply = SqlAnswer | "needs-write";
+
+/** User-written SQL of an engine that can stop a statement itself: it runs beside everything else, in the process that holds the database. */
+export interface InterruptibleSql {
+  /** @throws RequestError 504 when the time is over, 499 when the client is gone, 503 when too many statements run. */
+  run(
+    request: UserSqlRequest,
+    limits: { timeoutMs: number; signal?: AbortSignal | undefined },
+  ): Promise<UserSqlOutcome>;
+  close(): void | Promise<void>;
+}
+
 export interface UserSqlEngine {
   /** `committing` is called right before a transaction's commit: a process killed earlier has changed nothing. */
   run(request: UserSqlRequest, committing: () => void): UserSqlOutcome;

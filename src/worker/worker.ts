@@ -7,14 +7,12 @@ import { createRouter } from "../http/router.ts";
 import { HubClient } from "../hub/hub-client.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
 import { createCounters } from "../observe/counters.ts";
-import { type Logger, logAt } from "../observe/log.ts";
-import { executeSql } from "../sql/execute.ts";
-import { createRunnerPool } from "../sql/runner-pool.ts";
-import type { StockReader } from "../storage/contract.ts";
+import type { Logger } from "../observe/log.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
 import { queryRows } from "./query-rows.ts";
+import type { WorkerStorage } from "./worker-storage.ts";
 
 const MIB = 1024 * 1024;
 /** While draining, so long answers say `Connection: close` before the listener goes: keep-alive clients lose no request. */
@@ -34,11 +32,10 @@ export interface WorkerOptions {
   runtimeDir: string;
   /** Null in the one process of `--workers 1`. */
   workerId: number | null;
-  reader: StockReader;
+  /** Called with the connection to the hub once it is there. */
+  openStorage(hub: HubClient): Promise<WorkerStorage>;
   dbType: string;
   log: Logger;
-  /** argv and environment of one SQL runner. */
-  runner: { command: string[]; env: Record<string, string | undefined> };
 }
 
 export interface Worker {
@@ -51,7 +48,7 @@ export interface Worker {
 
 /** @throws Error the hub or the port is not to be had. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const { settings, workerId, reader, log, dbType } = options;
+  const { settings, workerId, log, dbType } = options;
   const counters = createCounters();
   const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
   const dbFile = redact(settings.dbFile);
@@ -66,7 +63,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
     watch: (ticker) => hub.subscribe(ticker),
     unwatch: (ticker) => hub.unsubscribe(ticker),
-    latestPrice: (ticker) => reader.latestPrice(ticker),
+    latestPrice: (ticker) => storage.reader.latestPrice(ticker),
   });
   const hub = new HubClient({
     runtimeDir: options.runtimeDir,
@@ -77,16 +74,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     onGap: () => sockets.closeAllForRestart(),
   });
   const sockets = new Sockets({ subscriptions, maxBodyBytes, counters, log });
-  const runners = createRunnerPool({
-    command: options.runner.command,
-    env: options.runner.env,
-    size: settings.dbPoolSize,
-    timeoutMs: settings.sqlTimeoutS * 1000,
-    maxRows: settings.sqlMaxRows,
-    log: (level, message) => logAt(log, level, message),
-  });
 
   await hub.connect();
+  const storage = await options.openStorage(hub);
+  const { reader } = storage;
   const route = createRouter({
     context: {
       reader,
@@ -94,11 +85,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       save(save, frame, bytes) {
         counters.saves++;
         counters.rowsSaved += save.rows.length;
-        return hub.save(save, frame, bytes);
+        return storage.save(save, frame, bytes);
       },
       executeSql(request) {
         counters.sqlRuns++;
-        return executeSql(request, { pool: runners, lease: hub });
+        return storage.executeSql(request);
       },
     },
     guard: new HostGuard(settings.allowHosts),
@@ -112,11 +103,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       isDraining: () => draining,
     },
     stats: {
-      pool: () => ({ ...reader.pool(), sql_runners: runners.figures() }),
+      pool: async () => ({ ...(await reader.pool()), sql: storage.sqlFigures() }),
+      sizeBytes: () => reader.sizeBytes(),
       redactedDbFile: dbFile,
       dbType,
       workerId: workerId ?? 0,
-      query: (sql, timeoutMs) => queryRows(runners, sql, timeoutMs),
+      query: (sql, timeoutMs) => queryRows(storage, sql, timeoutMs),
       counters: () => ({ ...counters }),
     },
     counters,
@@ -166,9 +158,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       await server.stop(true);
     }
     if (hadSockets) await Bun.sleep(LINGER_MS);
-    await runners.close();
+    await storage.close();
     hub.close();
-    await reader.close();
   }
 
   return {

@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
-import { openReader, openUserSql, openWriter } from "../../src/roles/engine.ts";
+import { openSqliteUserSql, openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
+import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
 
 export interface Driver {
   name: string;
@@ -14,14 +15,14 @@ export const DRIVERS: Driver[] = [{ name: "sqlite", dbFile: (dir) => join(dir, "
 
 export function openDatabase(dbFile: string) {
   const settings: Settings = { ...parseSettings([], {}).settings, dbFile };
-  const writer = openWriter(settings);
-  const reader = openReader(settings);
+  const writer = openSqliteWriter(settings);
+  const reader = new SqliteReader(dbFile, settings.dbPoolSize);
   return {
     writer,
     reader,
     /** A statement that writes, as another program would send it. */
     async execute(statement: string): Promise<void> {
-      const sql = openUserSql(settings);
+      const sql = openSqliteUserSql(settings);
       const outcome = sql.run({ sql: statement, params: [], mode: "write", maxRows: 1 }, () => {});
       sql.close();
       if (outcome.status !== "rows") throw new Error(`${statement}: ${JSON.stringify(outcome)}`);

@@ -13,7 +13,9 @@ async function rowsOf(rows: JsonRows | Promise<JsonRows>): Promise<Row[]> {
   if (found.empty) return [];
   let text = "";
   if ("text" in found) text = found.text;
-  else for await (const chunk of found.chunks) text += chunk;
+  else
+    for await (const chunk of found.chunks)
+      text += typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk);
   return (JSON.parse(text) as { data: Row[] }).data;
 }
 
@@ -316,14 +318,14 @@ for (const driver of DRIVERS) {
           Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]),
         ),
       ]);
-      const free = db.reader.pool().available_connections;
+      const free = (await db.reader.pool()).available_connections;
       const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
       if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
-      expect(db.reader.pool().available_connections).toBe(free - 1);
+      expect((await db.reader.pool()).available_connections).toBe(free - 1);
       const chunks = found.chunks[Symbol.asyncIterator]();
       await chunks.next();
       await chunks.return?.();
-      expect(db.reader.pool().available_connections).toBe(free);
+      expect((await db.reader.pool()).available_connections).toBe(free);
     });
 
     test("a stream that nobody ever began frees its connection too", async () => {
@@ -335,11 +337,11 @@ for (const driver of DRIVERS) {
           Array.from({ length: 3_000 }, (_, i) => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i]),
         ),
       ]);
-      const free = db.reader.pool().available_connections;
+      const free = (await db.reader.pool()).available_connections;
       const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
       if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
       await found.chunks[Symbol.asyncIterator]().return?.();
-      expect(db.reader.pool().available_connections).toBe(free);
+      expect((await db.reader.pool()).available_connections).toBe(free);
     });
 
     test("latest price: newest date wins; on one date quote, trade, hourly, daily; nulls don't count", async () => {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { RequestError } from "../../src/protocol/errors.ts";
 import { executeSql, type WriteLease, wrapAnswer } from "../../src/sql/execute.ts";
 import { createRunnerPool, type RunnerPool, type RunnerPoolOptions } from "../../src/sql/runner-pool.ts";
-import type { Reply } from "../../src/sql/runner-process.ts";
+import type { SqlReply } from "../../src/storage/user-sql-contract.ts";
 import type { SqlMode, SqlParam } from "../../src/storage/user-sql-contract.ts";
 
 const FIXTURES = join(import.meta.dir, "..", "fixtures");
@@ -54,11 +54,11 @@ function openPool(options: Partial<RunnerPoolOptions> = {}): RunnerPool {
   return pool;
 }
 
-function run(pool: RunnerPool, sql: string, params: SqlParam[] = [], mode: SqlMode = "read"): Promise<Reply> {
+function run(pool: RunnerPool, sql: string, params: SqlParam[] = [], mode: SqlMode = "read"): Promise<SqlReply> {
   return pool.run({ sql, params, mode });
 }
 
-async function textOf(reply: Promise<Reply>): Promise<string> {
+async function textOf(reply: Promise<SqlReply>): Promise<string> {
   const answer = await reply;
   if (answer === "needs-write") throw new Error(answer);
   return await new Response(answer.body).text();

@@ -172,6 +172,13 @@ export class SqliteReader implements StockReader {
     });
   }
 
+  sizeBytes(): number {
+    const size = this.#db.query<{ bytes: number }, []>(
+      "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()",
+    );
+    return size.get()?.bytes ?? 0;
+  }
+
   probe(): void {
     this.#probe.all();
   }

@@ -1,0 +1,134 @@
+/** Reads of a worker whose database is in the hub. */
+import type {
+  BarRange,
+  Holding,
+  JsonRows,
+  LatestTicksQuery,
+  PoolFigures,
+  StockReader,
+  TickRange,
+} from "../storage/contract.ts";
+import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
+import type { RowsCall, Value, ValueCall } from "./read-messages.ts";
+
+/** How long a read waits for a hub that is being restarted, before it is asked again, once. */
+const HUB_BACK_MS = 5_000;
+const HUB_POLL_MS = 25;
+
+export interface HubAccess {
+  readonly reads: HubReads;
+  readonly connected: boolean;
+}
+
+export class HubReader implements StockReader {
+  readonly #hub: HubAccess;
+
+  constructor(hub: HubAccess) {
+    this.#hub = hub;
+  }
+
+  bars(range: BarRange): Promise<JsonRows> {
+    return this.#rows({ method: "bars", range });
+  }
+
+  ticks(range: TickRange): Promise<JsonRows> {
+    return this.#rows({ method: "ticks", range });
+  }
+
+  newestTicks(query: LatestTicksQuery): Promise<JsonRows> {
+    return this.#rows({ method: "newestTicks", query });
+  }
+
+  async latestPrice(ticker: string): Promise<number | null> {
+    return (await this.#value({ method: "latestPrice", ticker })) as number | null;
+  }
+
+  async previousClose(ticker: string): Promise<number | null> {
+    return (await this.#value({ method: "previousClose", ticker })) as number | null;
+  }
+
+  async openingPrice(ticker: string, date: string): Promise<number | null> {
+    return (await this.#value({ method: "openingPrice", ticker, date })) as number | null;
+  }
+
+  async dailyVolume(ticker: string, date: string): Promise<number | null> {
+    return (await this.#value({ method: "dailyVolume", ticker, date })) as number | null;
+  }
+
+  async holdings(tickersMax: number): Promise<Holding[]> {
+    return (await this.#value({ method: "holdings", tickersMax })) as Holding[];
+  }
+
+  async sizeBytes(): Promise<number> {
+    return (await this.#value({ method: "sizeBytes" })) as number;
+  }
+
+  async probe(): Promise<void> {
+    await this.#value({ method: "probe" });
+  }
+
+  async pool(): Promise<PoolFigures> {
+    return (await this.#value({ method: "pool" })) as PoolFigures;
+  }
+
+  close(): void {}
+
+  async #value(call: ValueCall): Promise<Value> {
+    const { reply } = await this.#ask({ type: "read", call });
+    if (reply.message.type !== "value")
+      throw new Error(`the hub answered ${call.method} with ${reply.message.type}`);
+    return reply.message.value;
+  }
+
+  async #rows(call: RowsCall): Promise<JsonRows> {
+    const { id, reply } = await this.#ask({ type: "read", call });
+    const { message, bytes } = reply;
+    if (message.type === "empty") return { empty: true };
+    if (message.type !== "piece") throw new Error(`the hub answered ${call.method} with ${message.type}`);
+    if (!message.more) return { empty: false, text: Buffer.from(bytes.buffer).toString("utf8") };
+    return { empty: false, chunks: pieces(this.#hub.reads, id, bytes) };
+  }
+
+  async #ask(question: Question): Promise<{ id: number; reply: ReadReply }> {
+    const askOnce = async (): Promise<{ id: number; reply: ReadReply }> => {
+      const { id, reply } = this.#hub.reads.ask(question);
+      return { id, reply: await reply };
+    };
+    try {
+      return await askOnce();
+    } catch (error) {
+      if (!(error instanceof HubLostError)) throw error;
+      const deadline = performance.now() + HUB_BACK_MS;
+      while (!this.#hub.connected && performance.now() < deadline) await Bun.sleep(HUB_POLL_MS);
+      return askOnce();
+    }
+  }
+}
+
+/** The pieces of an answer that has more than one; `return()` tells the hub that the rest isn't wanted. */
+export function pieces(reads: HubReads, id: number, first: Uint8Array): AsyncIterableIterator<Uint8Array> {
+  let waiting: Uint8Array | null = first;
+  let done = false;
+  return {
+    async next() {
+      if (done) return { done: true, value: undefined };
+      if (waiting !== null) {
+        const value = waiting;
+        waiting = null;
+        return { done: false, value };
+      }
+      const { message, bytes } = await reads.next(id);
+      if (message.type === "piece" && message.more) return { done: false, value: bytes };
+      done = true;
+      return { done: true, value: undefined };
+    },
+    async return() {
+      if (!done) reads.cancel(id);
+      done = true;
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

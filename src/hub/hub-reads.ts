@@ -1,0 +1,96 @@
+/** A worker's questions to the hub and their answers, piece by piece. */
+import { RequestError, unavailable } from "../protocol/errors.ts";
+import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
+
+export interface ReadReply {
+  message: Exclude<ReadToWorker, { type: "failed" }>;
+  bytes: Uint8Array;
+}
+
+/** The connection to the hub broke with the question under way. A read may be asked again. */
+export class HubLostError extends RequestError {
+  override name = "HubLostError";
+
+  constructor() {
+    super(503, "the process that holds the database went away", { retryAfterS: 1 });
+  }
+}
+
+/** A question without its number. */
+export type Question = ReadToHub extends infer M ? (M extends { id: number } ? Omit<M, "id"> : never) : never;
+
+interface Waiter {
+  resolve(reply: ReadReply): void;
+  reject(error: Error): void;
+}
+
+export class HubReads {
+  readonly #send: (message: ReadToHub) => boolean;
+  readonly #waiting = new Map<number, Waiter>();
+  #nextId = 1;
+
+  /** @param send false when there is no connection. */
+  constructor(send: (message: ReadToHub) => boolean) {
+    this.#send = send;
+  }
+
+  /**
+   * Asks, and resolves with the first piece of the answer.
+   *
+   * @throws RequestError what the hub says; 503 when it is away; HubLostError.
+   */
+  ask(question: Question, signal?: AbortSignal): { id: number; reply: Promise<ReadReply> } {
+    const id = this.#nextId++;
+    const reply = this.#wait({ ...question, id } as ReadToHub, id);
+    if (signal === undefined) return { id, reply };
+    const giveUp = (): void => {
+      this.cancel(id);
+      this.#waiting.get(id)?.reject(new RequestError(499, "the client is gone"));
+      this.#waiting.delete(id);
+    };
+    signal.addEventListener("abort", giveUp);
+    return { id, reply: reply.finally(() => signal.removeEventListener("abort", giveUp)) };
+  }
+
+  /** The next piece of an answer that said `more`. */
+  next(id: number): Promise<ReadReply> {
+    return this.#wait({ type: "next", id }, id);
+  }
+
+  cancel(id: number): void {
+    this.#send({ type: "cancel", id });
+  }
+
+  receive(message: ReadToWorker, attachment: Buffer): void {
+    const waiter = this.#waiting.get(message.id);
+    if (waiter === undefined) return; // given up meanwhile
+    this.#waiting.delete(message.id);
+    if (message.type !== "failed") {
+      // The attachment's buffer is used again.
+      waiter.resolve({ message, bytes: Uint8Array.from(attachment) });
+      return;
+    }
+    const { status, error, details, hint, retryAfterS } = message;
+    waiter.reject(
+      new RequestError(status, error, {
+        ...(details === undefined ? {} : { details }),
+        ...(hint === undefined ? {} : { hint }),
+        ...(retryAfterS === undefined ? {} : { retryAfterS }),
+      }),
+    );
+  }
+
+  lost(): void {
+    for (const waiter of this.#waiting.values()) waiter.reject(new HubLostError());
+    this.#waiting.clear();
+  }
+
+  #wait(message: ReadToHub, id: number): Promise<ReadReply> {
+    if (!this.#send(message)) {
+      return Promise.reject(unavailable("the process that holds the database is being restarted"));
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<ReadReply>();
+    this.#waiting.set(id, { resolve, reject });
+    return promise;
+  }
+}

@@ -1,0 +1,39 @@
+/** User-written SQL of a worker whose database is in the hub. */
+import type { SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
+import { pieces } from "./hub-reader.ts";
+import type { HubReads } from "./hub-reads.ts";
+import type { WireSqlRequest } from "./read-messages.ts";
+
+/** @throws RequestError as the driver's. A statement that was under way when the hub went away has an unknown outcome. */
+export async function runSqlInHub(
+  reads: HubReads,
+  request: UserSqlRequest,
+  limits: { timeoutMs: number; signal?: AbortSignal | undefined },
+): Promise<SqlReply> {
+  const wire: WireSqlRequest = { ...request, params: request.params.map(toWire) };
+  const asked = reads.ask({ type: "sql", request: wire, timeoutMs: limits.timeoutMs }, limits.signal);
+  const { message, bytes } = await asked.reply;
+  if (message.type === "needs-write") return "needs-write";
+  if (message.type !== "piece") throw new Error(`the hub answered SQL with ${message.type}`);
+  const rows = message.rows ?? 0;
+  if (!message.more) return { rows, body: bytes };
+  const rest = pieces(reads, asked.id, bytes);
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await rest.next();
+        if (next.done) controller.close();
+        else controller.enqueue(next.value);
+      },
+      async cancel() {
+        await rest.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return { rows, body };
+}
+
+function toWire(param: SqlParam): WireSqlRequest["params"][number] {
+  return typeof param === "bigint" ? { integer: String(param) } : param;
+}

@@ -1,0 +1,45 @@
+/** Reads that workers leave to the hub, because its process holds the database. Texts of rows travel as attachments. */
+import type { BarRange, Holding, LatestTicksQuery, PoolFigures, TickRange } from "../storage/contract.ts";
+import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
+
+export type RowsCall =
+  | { method: "bars"; range: BarRange }
+  | { method: "ticks"; range: TickRange }
+  | { method: "newestTicks"; query: LatestTicksQuery };
+
+export type ValueCall =
+  | { method: "latestPrice" | "previousClose"; ticker: string }
+  | { method: "openingPrice" | "dailyVolume"; ticker: string; date: string }
+  | { method: "holdings"; tickersMax: number }
+  | { method: "probe" | "pool" | "sizeBytes" };
+
+export type Value = number | null | Holding[] | PoolFigures;
+
+/** JSON has no place for integers that a double can't hold. */
+export type WireSqlRequest = Omit<UserSqlRequest, "params"> & {
+  params: (null | string | number | boolean | { integer: string })[];
+};
+
+export type ReadToHub =
+  | { type: "read"; id: number; call: RowsCall | ValueCall }
+  | { type: "sql"; id: number; request: WireSqlRequest; timeoutMs: number }
+  /** The next piece of an answer that said `more`. */
+  | { type: "next"; id: number }
+  /** The rest isn't wanted, or the statement should stop. */
+  | { type: "cancel"; id: number };
+
+export type ReadToWorker =
+  | { type: "value"; id: number; value: Value }
+  | { type: "empty"; id: number }
+  /** A piece of the answer as attachment; `rows` only with SQL, in the first piece. */
+  | { type: "piece"; id: number; more: boolean; rows?: number }
+  | { type: "needs-write"; id: number }
+  | {
+      type: "failed";
+      id: number;
+      status: number;
+      error: string;
+      details?: string;
+      hint?: string;
+      retryAfterS?: number;
+    };

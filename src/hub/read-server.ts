@@ -1,0 +1,223 @@
+/** The hub's side of the workers' reads: asks the database, hands over one piece of an answer at a time, forgets on cancel. */
+import { RequestError } from "../protocol/errors.ts";
+import type { JsonRows, StockReader } from "../storage/contract.ts";
+import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
+import type { ReadToHub, ReadToWorker, RowsCall, Value, ValueCall, WireSqlRequest } from "./read-messages.ts";
+
+/** Answers that one worker has begun and not read to their end; a further one gets 503. */
+const UNFINISHED_MAX = 1_000;
+const UTF8 = new TextEncoder();
+
+export interface DatabaseInHub {
+  reader: StockReader;
+  sql: InterruptibleSql;
+  /** Called when a statement may have changed rows, before it is answered. */
+  written(): void;
+}
+
+type Send = (message: ReadToWorker, attachment?: Uint8Array) => void;
+
+interface Unfinished {
+  pieces: AsyncIterator<Uint8Array> | null;
+  abort: AbortController;
+}
+
+/** One for each worker's connection. */
+export class ReadServer {
+  readonly #database: DatabaseInHub;
+  readonly #send: Send;
+  readonly #unfinished = new Map<number, Unfinished>();
+
+  constructor(database: DatabaseInHub, send: Send) {
+    this.#database = database;
+    this.#send = send;
+  }
+
+  receive(message: ReadToHub): void {
+    switch (message.type) {
+      case "read":
+        this.#begin(message.id, () => this.#read(message.id, message.call));
+        break;
+      case "sql":
+        this.#begin(message.id, (signal) =>
+          this.#runSql(message.id, message.request, message.timeoutMs, signal),
+        );
+        break;
+      case "next":
+        void this.#guard(message.id, () => this.#sendNext(message.id));
+        break;
+      case "cancel":
+        this.#forget(message.id);
+        break;
+    }
+  }
+
+  /** The worker is gone. */
+  close(): void {
+    for (const id of [...this.#unfinished.keys()]) this.#forget(id);
+  }
+
+  #begin(id: number, work: (signal: AbortSignal) => Promise<void>): void {
+    if (this.#unfinished.size >= UNFINISHED_MAX) {
+      this.#fail(
+        id,
+        new RequestError(503, `read: ${UNFINISHED_MAX} reads of this worker are under way`, {
+          retryAfterS: 1,
+        }),
+      );
+      return;
+    }
+    const abort = new AbortController();
+    this.#unfinished.set(id, { pieces: null, abort });
+    void this.#guard(id, () => work(abort.signal));
+  }
+
+  async #guard(id: number, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const wanted = this.#unfinished.has(id);
+      this.#forget(id);
+      if (wanted) this.#fail(id, error);
+    }
+  }
+
+  async #read(id: number, call: RowsCall | ValueCall): Promise<void> {
+    if ("range" in call || "query" in call) {
+      await this.#sendRows(id, await this.#rows(call));
+      return;
+    }
+    const value = await this.#value(call);
+    if (this.#unfinished.delete(id)) this.#send({ type: "value", id, value });
+  }
+
+  #rows(call: RowsCall): JsonRows | Promise<JsonRows> {
+    const { reader } = this.#database;
+    switch (call.method) {
+      case "bars":
+        return reader.bars(call.range);
+      case "ticks":
+        return reader.ticks(call.range);
+      case "newestTicks":
+        return reader.newestTicks(call.query);
+    }
+  }
+
+  async #value(call: ValueCall): Promise<Value> {
+    const { reader } = this.#database;
+    switch (call.method) {
+      case "latestPrice":
+        return reader.latestPrice(call.ticker);
+      case "previousClose":
+        return reader.previousClose(call.ticker);
+      case "openingPrice":
+        return reader.openingPrice(call.ticker, call.date);
+      case "dailyVolume":
+        return reader.dailyVolume(call.ticker, call.date);
+      case "holdings":
+        return reader.holdings(call.tickersMax);
+      case "pool":
+        return reader.pool();
+      case "sizeBytes":
+        return reader.sizeBytes();
+      case "probe":
+        await reader.probe();
+        return null;
+    }
+  }
+
+  async #sendRows(id: number, rows: JsonRows): Promise<void> {
+    const unfinished = this.#unfinished.get(id);
+    if (unfinished === undefined) {
+      if (!rows.empty && "chunks" in rows) await rows.chunks[Symbol.asyncIterator]().return?.();
+      return;
+    }
+    if (!rows.empty && "chunks" in rows) {
+      unfinished.pieces = encoded(rows.chunks);
+      await this.#sendNext(id);
+      return;
+    }
+    this.#unfinished.delete(id);
+    if (rows.empty) this.#send({ type: "empty", id });
+    else this.#send({ type: "piece", id, more: false }, UTF8.encode(rows.text));
+  }
+
+  async #runSql(id: number, request: WireSqlRequest, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const params = request.params.map(
+      (param): SqlParam => (typeof param === "object" && param !== null ? BigInt(param.integer) : param),
+    );
+    const outcome = await this.#database.sql.run({ ...request, params }, { timeoutMs, signal });
+    if (request.mode === "write") this.#database.written();
+    const unfinished = this.#unfinished.get(id);
+    if (unfinished === undefined) return;
+    if (outcome.status === "needs-write") {
+      this.#unfinished.delete(id);
+      this.#send({ type: "needs-write", id });
+    } else if (outcome.status === "error") {
+      const { httpStatus, error, details, hint } = outcome;
+      throw new RequestError(httpStatus, error, {
+        ...(details === undefined ? {} : { details }),
+        ...(hint === undefined ? {} : { hint }),
+      });
+    } else {
+      unfinished.pieces = listed(outcome.parts);
+      await this.#sendNext(id, outcome.rows);
+    }
+  }
+
+  async #sendNext(id: number, rows?: number): Promise<void> {
+    const unfinished = this.#unfinished.get(id);
+    if (unfinished?.pieces == null) return;
+    const next = await unfinished.pieces.next();
+    if (!this.#unfinished.has(id)) return;
+    const more = !next.done;
+    if (!more) this.#unfinished.delete(id);
+    this.#send(
+      { type: "piece", id, more, ...(rows === undefined ? {} : { rows }) },
+      next.done ? undefined : next.value,
+    );
+  }
+
+  #forget(id: number): void {
+    const unfinished = this.#unfinished.get(id);
+    if (unfinished === undefined) return;
+    this.#unfinished.delete(id);
+    unfinished.abort.abort();
+    void unfinished.pieces?.return?.();
+  }
+
+  #fail(id: number, error: unknown): void {
+    const known = error instanceof RequestError ? error : null;
+    this.#send({
+      type: "failed",
+      id,
+      status: known?.status ?? 503,
+      error:
+        known?.message ??
+        `the database refused a read: ${error instanceof Error ? error.message : String(error)}`,
+      ...(known?.details === undefined ? {} : { details: known.details }),
+      ...(known?.hint === undefined ? {} : { hint: known.hint }),
+      ...(known?.retryAfterS === undefined ? {} : { retryAfterS: known.retryAfterS }),
+    });
+  }
+}
+
+function encoded(chunks: AsyncIterable<string | Uint8Array>): AsyncIterator<Uint8Array> {
+  const texts = chunks[Symbol.asyncIterator]();
+  return {
+    async next() {
+      const next = await texts.next();
+      return next.done
+        ? { done: true, value: undefined }
+        : { done: false, value: typeof next.value === "string" ? UTF8.encode(next.value) : next.value };
+    },
+    async return() {
+      await texts.return?.();
+      return { done: true, value: undefined };
+    },
+  };
+}
+
+async function* listed(parts: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* parts;
+}

@@ -1,0 +1,73 @@
+/** SQLite: the hub writes; workers read for themselves and keep answers; user-written SQL in runner processes. */
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Settings } from "../../config/settings.ts";
+import { logAt } from "../../observe/log.ts";
+import { executeSql } from "../../sql/execute.ts";
+import { createRunnerPool } from "../../sql/runner-pool.ts";
+import { CachedReader } from "../../storage/cached-reader.ts";
+import { lockDatabaseFile } from "../../storage/sqlite/file-lock.ts";
+import { SqliteReader } from "../../storage/sqlite/sqlite-reader.ts";
+import { SqliteWriter } from "../../storage/sqlite/sqlite-writer.ts";
+import { createSqliteUserSql } from "../../storage/sqlite/user-sql.ts";
+import type { UserSqlEngine } from "../../storage/user-sql-contract.ts";
+import type { WorkerStorage } from "../../worker/worker-storage.ts";
+import type { DatabaseSettings, HubStorage, OpenWriter, WorkerStorageOptions } from "../engine.ts";
+
+export function openSqliteHub(settings: Settings): HubStorage {
+  return { writer: openSqliteWriter(settings), database: null };
+}
+
+/**
+ * Creates the file, or upgrades it, as needed.
+ *
+ * @throws Error another server has the file, or it can't be opened or upgraded.
+ */
+export function openSqliteWriter({ dbFile, durability }: DatabaseSettings): OpenWriter {
+  mkdirSync(dirname(dbFile), { recursive: true });
+  const lock = lockDatabaseFile(dbFile);
+  let writer: SqliteWriter;
+  try {
+    writer = new SqliteWriter(dbFile, durability);
+  } catch (error) {
+    lock.release();
+    throw new Error(`cannot open ${dbFile}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  return {
+    preparation: writer.preparation,
+    commit: (saves) => writer.commit(saves),
+    changedByOthers: () => writer.changedByOthers(),
+    isEmpty: () => writer.isEmpty(),
+    async close() {
+      writer.close();
+      lock.release();
+    },
+  };
+}
+
+export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerStorageOptions): WorkerStorage {
+  const reader = new CachedReader(new SqliteReader(settings.dbFile, settings.dbPoolSize), board);
+  const pool = createRunnerPool({
+    ...runner,
+    size: settings.dbPoolSize,
+    timeoutMs: settings.sqlTimeoutS * 1000,
+    maxRows: settings.sqlMaxRows,
+    log: (level, message) => logAt(log, level, message),
+  });
+  return {
+    reader,
+    save: (save, frame, bytes) => hub.save(save, frame, bytes),
+    executeSql: (request) => executeSql(request, { pool, lease: hub }),
+    sqlFigures: () => pool.figures(),
+    async close() {
+      await pool.close();
+      await reader.close();
+    },
+  };
+}
+
+export function openSqliteUserSql({ dbFile, durability }: DatabaseSettings): UserSqlEngine {
+  return createSqliteUserSql({ path: dbFile, durability });
+}
