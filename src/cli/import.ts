@@ -44,7 +44,7 @@ export async function runImport(argv: string[], deps: ImportDeps): Promise<numbe
 
 function openTarget({ target }: ImportOptions, deps: ImportDeps): ImportTarget {
   if ("serverUrl" in target) return serverTarget({ url: target.serverUrl });
-  return fileTarget(redact(target.dbFile), deps.openDatabase(target.dbFile, "full"));
+  return fileTarget(redact(target.dbFile), await deps.openDatabase(target.dbFile, "full"));
 }
 
 async function importInto(target: ImportTarget, options: ImportOptions): Promise<ImportResult> {
