@@ -31,7 +31,7 @@ export async function runImport(argv: string[], deps: ImportDeps): Promise<numbe
 
   let target: ImportTarget;
   try {
-    target = openTarget(options, deps);
+    target = await openTarget(options, deps);
   } catch (error) {
     console.error(`import: ${error instanceof Error ? error.message : String(error)}`);
     return 1;
@@ -42,7 +42,7 @@ export async function runImport(argv: string[], deps: ImportDeps): Promise<numbe
   return result.stoppedBy === null ? 0 : 1;
 }
 
-function openTarget({ target }: ImportOptions, deps: ImportDeps): ImportTarget {
+async function openTarget({ target }: ImportOptions, deps: ImportDeps): Promise<ImportTarget> {
   if ("serverUrl" in target) return serverTarget({ url: target.serverUrl });
   return fileTarget(redact(target.dbFile), await deps.openDatabase(target.dbFile, "full"));
 }
