@@ -179,7 +179,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
   }
 
   function grantLease(): void {
-    if (lease !== null || leaseQueue.length === 0) return;
+    if (stopping || lease !== null || leaseQueue.length === 0) return;
     const request = leaseQueue.shift()!;
     const timer = setTimeout(() => {
       log.error(
