@@ -2,6 +2,7 @@
 import { readTicker, TickerError } from "../market/ticker.ts";
 import { parseBound, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
+import { stringifyExact } from "../protocol/json.ts";
 
 /** Tickers of one request. */
 const TICKERS_MAX = 10_000;
@@ -66,7 +67,7 @@ export function requireInterval(value: unknown): "daily" | "hourly" {
 export function readDataType(value: unknown): string {
   if (value === undefined) return "quote";
   if (typeof value === "string" && value.isWellFormed()) return value;
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (["number", "bigint", "boolean"].includes(typeof value)) return String(value);
   throw badRequest(`data_type: got ${show(value)}, expected text such as "quote" or "trade"`);
 }
 
@@ -93,6 +94,6 @@ export function readBound(
 
 /** A value in an error message: short, and as JSON so that its type shows. */
 export function show(value: unknown): string {
-  const text = typeof value === "bigint" ? value.toString() : (JSON.stringify(value) ?? String(value));
+  const text = stringifyExact(value) ?? String(value);
   return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

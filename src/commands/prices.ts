@@ -1,8 +1,10 @@
 /** Single prices: latest of one or many tickers, previous closes, today's openings and volumes. */
 import { newYorkDate } from "../market/timestamp.ts";
+import { stringifyExact } from "../protocol/json.ts";
 import type { StockReader } from "../storage/contract.ts";
 import type { Command } from "./context.ts";
-import { requireTicker, requireTickers } from "./params.ts";
+import { numberMap } from "./number-map.ts";
+import { requireTicker } from "./params.ts";
 
 export const getLatestPrice: Command = {
   name: "get_latest_price",
@@ -12,7 +14,7 @@ export const getLatestPrice: Command = {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const found = reader.latestPrice(ticker);
     const price = found instanceof Promise ? await found : found;
-    return `{"ticker":${JSON.stringify(params.ticker)},"latest_price":${price}}`;
+    return `{"ticker":${stringifyExact(params.ticker)},"latest_price":${price}}`;
   },
 };
 
@@ -41,10 +43,5 @@ async function priceMap(
   params: Record<string, unknown>,
   priceOf: (ticker: string) => ReturnType<StockReader["latestPrice"]>,
 ): Promise<string> {
-  const members: string[] = [];
-  for (const { key, ticker } of requireTickers(params)) {
-    const price = ticker === null ? null : await priceOf(ticker);
-    members.push(`${JSON.stringify(key)}:${price}`);
-  }
-  return `{"prices":{${members.join(",")}}}`;
+  return `{"prices":${await numberMap(params, priceOf)}}`;
 }

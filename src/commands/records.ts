@@ -1,21 +1,9 @@
 /** Reads of saved records: which member holds the stamp, and numbers as clients send them. */
 import { TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { isObject } from "../protocol/json.ts";
+import { isObject, type JsonRecord } from "../protocol/json.ts";
 import type { Count } from "../storage/contract.ts";
 import { show } from "./params.ts";
-
-export type JsonRecord = Record<string, unknown>;
-
-/** Members under their lower-case names: clients write `Close` as well as `close`. */
-export function foldNames(record: JsonRecord): JsonRecord {
-  for (const name in record) {
-    if (name !== name.toLowerCase()) {
-      return Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]));
-    }
-  }
-  return record;
-}
 
 /** Records as sent, each an object. @throws RequestError 400 naming the first that is not. */
 export function requireRecords(data: unknown[]): JsonRecord[] {

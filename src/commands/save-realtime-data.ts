@@ -2,19 +2,12 @@
 import { parseTimestamp } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { realtimeFrame } from "../protocol/frames.ts";
+import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { SaveTicks, TickRow } from "../storage/contract.ts";
 import { commitSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, readDataType, requireTicker, show } from "./params.ts";
-import {
-  foldNames,
-  hasMember,
-  type JsonRecord,
-  readCount,
-  readReal,
-  readStamp,
-  requireRecords,
-} from "./records.ts";
+import { hasMember, readCount, readReal, readStamp, requireRecords } from "./records.ts";
 import { indexName, type PreparedSave } from "./save-stock-data.ts";
 
 const MISSING = "Missing params for save_realtime_data";
@@ -27,7 +20,8 @@ export const saveRealtimeData: Command = {
   async run(call, context) {
     const prepared = toSaveTicks(call.params);
     const { ticker, type } = prepared.save;
-    const frame = (): string => realtimeFrame(ticker, type, prepared.records, String(call.params.index_col));
+    const frame = (): string =>
+      realtimeFrame(ticker, type, prepared.records, String(call.params.index_col).toLowerCase());
     await commitSave(prepared, frame, call, context);
     return `{"message":${JSON.stringify(`Realtime data (${type}) for ${shownTicker(call.params.ticker)} saved successfully.`)}}`;
   },

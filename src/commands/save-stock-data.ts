@@ -2,19 +2,12 @@
 import { parseCalendarDate, parseTimestamp, toHourly } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { barsFrame } from "../protocol/frames.ts";
+import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { BarRow, OnDuplicate, SaveBars } from "../storage/contract.ts";
 import { commitSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireInterval, requireTicker, show } from "./params.ts";
-import {
-  foldNames,
-  hasMember,
-  type JsonRecord,
-  readCount,
-  readReal,
-  readStamp,
-  requireRecords,
-} from "./records.ts";
+import { hasMember, readCount, readReal, readStamp, requireRecords } from "./records.ts";
 
 const MISSING = "Missing params for save_stock_data";
 const VALUE_COLUMNS = ["open", "high", "low", "close", "volume"];

@@ -1,7 +1,8 @@
 /** get_today_daily_data and get_today_volume: the daily bar dated today, UTC. */
 import { nowText } from "../market/timestamp.ts";
 import type { Command } from "./context.ts";
-import { requireTicker, requireTickers } from "./params.ts";
+import { numberMap } from "./number-map.ts";
+import { requireTicker } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 export const getTodayDailyData: Command = {
@@ -22,12 +23,7 @@ export const getTodayVolume: Command = {
   about: "The volume of today's (UTC) daily bar of each ticker.",
   async run({ params }, { reader }) {
     const today = todayUtc();
-    const members: string[] = [];
-    for (const { key, ticker } of requireTickers(params)) {
-      const volume = ticker === null ? null : await reader.dailyVolume(ticker, today);
-      members.push(`${JSON.stringify(key)}:${volume}`);
-    }
-    return `{"volumes":{${members.join(",")}}}`;
+    return `{"volumes":${await numberMap(params, (ticker) => reader.dailyVolume(ticker, today))}}`;
   },
 };
 

@@ -203,7 +203,7 @@ export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: 
   }
 
   function grantLease(): void {
-    if (lease !== null || leaseQueue.length === 0) return;
+    if (stopping || lease !== null || leaseQueue.length === 0) return;
     const request = leaseQueue.shift()!;
     const timer = setTimeout(() => {
       log.error(

@@ -3,7 +3,7 @@
  * the list of saved bars exactly as sent, or a realtime event.
  */
 
-import { stringifyExact } from "./json.ts";
+import { foldNames, type JsonRecord, stringifyExact } from "./json.ts";
 
 /** RFC 6455 close codes that this server sends. */
 export const CLOSE_NORMAL = 1000;
@@ -35,26 +35,29 @@ export function barsFrame(symbol: string, records: unknown[]): string {
 /**
  * Quotes are told in the names of a quote (`bid_price`, `bid_size`); every other type as sent.
  *
- * @param stampColumn the member that holds a record's stamp.
+ * @param records as sent, at least one; names may be written in any case.
+ * @param stampColumn the member that holds a record's stamp, in lower case.
  */
 export function realtimeFrame(
   symbol: string,
   type: string,
-  records: Record<string, unknown>[],
+  records: JsonRecord[],
   stampColumn: string,
 ): string {
   const payload =
-    type !== "quote"
-      ? records
-      : records.map((record) => ({
-          timestamp: record[stampColumn] ?? null,
-          bid_price: record.price ?? null,
-          bid_size: record.size ?? null,
-          ask_price: record.ask_price ?? null,
-          ask_size: record.ask_size ?? null,
-        }));
-  const timestamp = records[0]?.[stampColumn] ?? null;
+    type === "quote" ? records.map((record) => quoteOf(foldNames(record), stampColumn)) : records;
+  const timestamp = foldNames(records[0]!)[stampColumn] ?? null;
   return encodeRecords({ symbol, data: { type, timestamp, event_type: `${type}_update`, payload } });
+}
+
+function quoteOf(record: JsonRecord, stampColumn: string): JsonRecord {
+  return {
+    timestamp: record[stampColumn] ?? null,
+    bid_price: record.price ?? null,
+    bid_size: record.size ?? null,
+    ask_price: record.ask_price ?? null,
+    ask_size: record.ask_size ?? null,
+  };
 }
 
 /** The replacer of stringifyExact is slow, and a bigint among the records is rare. */
@@ -62,6 +65,6 @@ function encodeRecords(frame: unknown): string {
   try {
     return JSON.stringify(frame);
   } catch {
-    return stringifyExact(frame);
+    return stringifyExact(frame) ?? "null";
   }
 }

@@ -29,12 +29,24 @@ export function rawNumber(digits: string): unknown {
 }
 
 /** JSON.stringify for values that may hold integers beyond a double, as bigint: all their digits are written. */
-export function stringifyExact(value: unknown): string {
+export function stringifyExact(value: unknown): string | undefined {
   return JSON.stringify(value, (_key, member) =>
     typeof member === "bigint" ? rawNumber(String(member)) : member,
   );
 }
 
-export function isObject(value: unknown): value is Record<string, unknown> {
+export type JsonRecord = Record<string, unknown>;
+
+export function isObject(value: unknown): value is JsonRecord {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Members under their lower-case names: clients write `Close` as well as `close`. */
+export function foldNames(record: JsonRecord): JsonRecord {
+  for (const name in record) {
+    if (name !== name.toLowerCase()) {
+      return Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]));
+    }
+  }
+  return record;
 }

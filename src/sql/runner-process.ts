@@ -130,10 +130,13 @@ export class RunnerProcess {
   }
 
   #send(frame: Uint8Array): void {
-    const sink = this.#child.stdin;
+    const { stdin } = this.#child;
+    const write = async (): Promise<void> => {
+      // Either may throw at once, or reject later.
+      await Promise.all([stdin.write(frame), stdin.flush()]);
+    };
     // A broken pipe shows itself as the end of stdout, which whoever sends reads next.
-    void Promise.resolve(sink.write(frame)).catch(ignoreBrokenPipe);
-    void Promise.resolve(sink.flush()).catch(ignoreBrokenPipe);
+    void write().catch(ignoreBrokenPipe);
   }
 
   /** null when the runner has ended. */

@@ -383,7 +383,7 @@ describe("large answers", () => {
     const answer = await run(pool, SQL, [100_000]);
     if (answer === "needs-write" || answer.body instanceof Uint8Array) throw new Error("expected a stream");
     process.kill(runnerPids()[0]!, "SIGKILL");
-    expect(new Response(answer.body).text()).rejects.toThrow("ended before the end");
+    await expect(new Response(answer.body).text()).rejects.toThrow("ended before the end");
     expect(await textOf(run(pool, "select 1 as a"))).toBe('[{"a":1}]');
   });
 

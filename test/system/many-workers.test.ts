@@ -127,6 +127,24 @@ test("a save sent while the hub is away waits for the next hub", async () => {
   expect(stored.body.data.map((row: { price: number }) => row.price)).toEqual(saves.map((_, i) => i + 1));
 });
 
+test("while the hub stays away a worker is alive and not ready, and says when to come back", async () => {
+  await using server = await startServer({ workers: 2 });
+  const ready = () => get(`${server.url}/ready`);
+  expect((await ready()).status).toBe(200);
+  // The pauses between its restarts grow.
+  const unready = await waitUntil("a worker is not ready", async () => {
+    const { hub } = processesOf(server);
+    if (hub !== 0) process.kill(hub, "SIGKILL");
+    const answer = await ready();
+    return answer.status !== 200 && answer;
+  });
+  expect(unready.status).toBe(503);
+  expect(unready.headers.get("retry-after")).toBe("1");
+  expect(unready.body).toMatchObject({ status: "unhealthy", message: "the database's writer is away" });
+  expect((await get(`${server.url}/live`)).status).toBe(200);
+  await waitUntil("the workers are ready again", async () => (await ready()).status === 200);
+});
+
 async function keptConnectionTo(server: RunningServer, pid: number) {
   const { connect } = await import("node:net");
   for (;;) {

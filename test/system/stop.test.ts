@@ -2,7 +2,7 @@
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { DeafWebSocket } from "../support/deaf-web-socket.ts";
-import { command, get, runSql, saveTrade } from "../support/requests.ts";
+import { command, fillTicks, get, runSql, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { childrenOf, processesOf, roleOf } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
@@ -53,6 +53,34 @@ for (const workers of [1, 2]) {
     expect((await save).status).toBe(200);
     expect(await stopped).toBe(0);
     expect(foreign.query("SELECT price FROM realtime_data").all()).toEqual([{ price: 7 }]);
+  });
+
+  test(`${mode}: large answers on their way arrive whole, to a slow reader too`, async () => {
+    await using server = await startServer({ workers });
+    const ROWS = 150_000;
+    await fillTicks(server.url, "BIG", ROWS);
+    const read = async (pauseMs: number): Promise<number> => {
+      const params = { ticker: "BIG", data_type: "trade" };
+      const answer = await fetch(`${server.url}/db_command`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ command: "get_realtime_data", params }),
+      });
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of answer.body as ReadableStream<Uint8Array>) {
+        chunks.push(chunk);
+        begun = true;
+        await Bun.sleep(pauseMs);
+      }
+      return (JSON.parse(Buffer.concat(chunks).toString()) as { data: unknown[] }).data.length;
+    };
+    let begun = false;
+    const slow = read(1);
+    await waitUntil("the answer has begun", () => begun);
+    const fast = [read(0), read(0)];
+    await Bun.sleep(50);
+    expect(await server.stop("SIGTERM", 40_000)).toBe(0);
+    expect(await Promise.all([slow, ...fast])).toEqual([ROWS, ROWS, ROWS]);
   });
 
   test(`${mode}: SIGINT under load leaves every answered save on disk`, async () => {

@@ -68,7 +68,9 @@ async function request(
     });
     return { status: response.status, body: asObject(await response.json()) };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const { code, message } = error as { code?: string; message: string };
+    const refused = code === "ConnectionRefused" || code === "ECONNREFUSED";
+    const reason = refused ? "connection refused. Is the server running?" : message;
     throw new CheckFailure(`${url}: ${reason}`, { cause: error });
   }
 }

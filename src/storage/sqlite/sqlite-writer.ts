@@ -16,18 +16,12 @@ import {
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { prepareSchema } from "./schema.ts";
+import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 
 /** Keys named in a 409; more are counted. */
 const CONFLICTS_NAMED_MAX = 10;
 
 type Params = SQLQueryBindings[];
-
-interface StoredTick {
-  price: number | null;
-  size: number | null;
-  ask_price: number | null;
-  ask_size: number | null;
-}
 
 export class SqliteWriter implements StockWriter {
   readonly #db: Database;
@@ -40,6 +34,7 @@ export class SqliteWriter implements StockWriter {
   readonly #tickInsert: Statement<unknown, Params>;
   readonly #tickReplace: Statement<unknown, Params>;
   readonly #tickAt: Statement<StoredTick, Params>;
+  readonly #ticksOfStamp: Statement<StoredTick & { seq: number }, Params>;
   /** What opening the file did to it, for the log. */
   readonly preparation: string | null;
 
@@ -72,6 +67,9 @@ export class SqliteWriter implements StockWriter {
       ask_price = excluded.ask_price, ask_size = excluded.ask_size, write_timestamp = excluded.write_timestamp`);
     this.#tickAt = prepare(
       "SELECT price, size, ask_price, ask_size FROM realtime_data WHERE ticker = ? AND type = ? AND timestamp = ? AND seq = ?",
+    );
+    this.#ticksOfStamp = prepare(
+      "SELECT seq, price, size, ask_price, ask_size FROM realtime_data WHERE ticker = ? AND type = ? AND timestamp = ? ORDER BY seq",
     );
   }
 
@@ -182,38 +180,43 @@ export class SqliteWriter implements StockWriter {
     }
     const writeTimestamp = nowText();
     const claims = new Claims(sequenced);
+    const taken = new Map<string, TakenSeqs>();
+    const insert = ([stamp, price, size, askPrice, askSize]: TickRow, seq: number): boolean =>
+      this.#tickInsert.run(ticker, type, stamp, seq, price, size, askPrice, askSize, writeTimestamp)
+        .changes === 1;
     let stored = 0;
-    for (const [row, firstSeq] of sequenced) {
+    for (const [row, ownSeq] of sequenced) {
       const [stamp, price, size, askPrice, askSize] = row;
       if (onDuplicate === "replace") {
-        this.#tickReplace.run(ticker, type, stamp, firstSeq, price, size, askPrice, askSize, writeTimestamp);
+        this.#tickReplace.run(ticker, type, stamp, ownSeq, price, size, askPrice, askSize, writeTimestamp);
         stored++;
         continue;
       }
-      for (let seq = firstSeq; ; seq++) {
-        const { changes } = this.#tickInsert.run(
-          ticker,
-          type,
-          stamp,
-          seq,
-          price,
-          size,
-          askPrice,
-          askSize,
-          writeTimestamp,
-        );
-        if (changes === 1) {
-          stored++;
-          claims.claim(row, firstSeq, seq);
-          break;
-        }
-        const there = this.#tickAt.get(ticker, type, stamp, seq);
-        if (there === null) throw new RowIgnoredError(`a trigger ignores ${type} of ${stamp}`);
-        if (sameTick(there, row) && claims.isDuplicate(row, firstSeq, seq)) {
-          claims.claim(row, firstSeq, seq);
-          break;
-        }
+      if (insert(row, ownSeq)) {
+        stored++;
+        claims.claim(row, ownSeq, ownSeq);
+        taken.get(stamp)?.take(ownSeq);
+        continue;
       }
+      const there = this.#tickAt.get(ticker, type, stamp, ownSeq);
+      if (there === null) throw new RowIgnoredError(`a trigger ignores ${type} of ${stamp}`);
+      if (sameTick(there, row) && claims.isDuplicate(row, ownSeq, ownSeq)) {
+        claims.claim(row, ownSeq, ownSeq);
+        taken.get(stamp)?.claim(there, ownSeq);
+        continue;
+      }
+      let seqs = taken.get(stamp);
+      if (seqs === undefined) {
+        const ofStamp = this.#ticksOfStamp.all(ticker, type, stamp);
+        seqs = new TakenSeqs(ofStamp, (seq) => claims.isClaimed(row, seq));
+        taken.set(stamp, seqs);
+      }
+      const { seq, isStored } = seqs.place(asStored(row), ownSeq);
+      if (!isStored) {
+        if (!insert(row, seq)) throw new RowIgnoredError(`a trigger ignores ${type} of ${stamp}`);
+        stored++;
+      }
+      claims.claim(row, ownSeq, seq);
     }
     return { ok: true, stored };
   }
@@ -251,6 +254,10 @@ class Claims {
     this.#byStamp.get(row[0])?.set(seq, { byOwnKey: row[5] !== null && seq === firstSeq });
   }
 
+  isClaimed(row: TickRow, seq: number): boolean {
+    return this.#byStamp.get(row[0])?.has(seq) === true;
+  }
+
   /** A row of equal values is there. It is this record, unless it is another of this save; a key sent twice is one record. */
   isDuplicate(row: TickRow, firstSeq: number, seq: number): boolean {
     const claim = this.#byStamp.get(row[0])?.get(seq);
@@ -271,18 +278,20 @@ function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
 }
 
 function sameTick(stored: StoredTick, row: TickRow): boolean {
-  const [, price, size, askPrice, askSize] = row;
+  const { price, size, ask_price, ask_size } = asStored(row);
   return (
     stored.price === price &&
-    sameCount(stored.size, size) &&
-    stored.ask_price === askPrice &&
-    sameCount(stored.ask_size, askSize)
+    stored.size === size &&
+    stored.ask_price === ask_price &&
+    stored.ask_size === ask_size
   );
 }
 
-/** The connection reads integers as doubles: those beyond one are equal when their doubles are. */
-function sameCount(stored: number | null, given: Count | null): boolean {
-  return stored === (typeof given === "string" ? Number(given) : given);
+/** As the connection reads it back: integers as doubles, so those beyond one are equal when their doubles are. */
+function asStored([, price, size, askPrice, askSize]: TickRow): StoredTick {
+  const asDouble = (count: Count | null): number | null =>
+    typeof count === "string" ? Number(count) : count;
+  return { price, size: asDouble(size), ask_price: askPrice, ask_size: asDouble(askSize) };
 }
 
 function conflict(what: string, keys: string[]): SaveOutcome {

@@ -1,0 +1,191 @@
+/** The hub and its clients over their real socket, with a real database. */
+import { Database } from "bun:sqlite";
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { type Hub, startHub } from "../../src/hub/hub.ts";
+import { HubClient } from "../../src/hub/hub-client.ts";
+import { HUB_SOCKET } from "../../src/hub/messages.ts";
+import type { LogLines } from "../../src/observe/log.ts";
+import type { RequestError } from "../../src/protocol/errors.ts";
+import type { SaveOutcome, SaveTicks } from "../../src/storage/contract.ts";
+import { SqliteWriter } from "../../src/storage/sqlite/sqlite-writer.ts";
+import { waitUntil } from "../support/server.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(30_000);
+
+const SILENT: LogLines = { debug() {}, info() {}, warning() {}, error() {}, critical() {} };
+
+function setUp() {
+  const dir = tempDir();
+  const dbFile = join(dir.path, "test.db");
+  const hubs: Hub[] = [];
+  const clients: HubClient[] = [];
+  return {
+    dir: dir.path,
+    startHub(): Hub {
+      const writer = new SqliteWriter(dbFile, "normal");
+      const hub = startHub({ runtimeDir: dir.path, writer, log: SILENT, leaseTimeoutMs: 60_000 });
+      hubs.push(hub);
+      return hub;
+    },
+    async connect(workerId: number) {
+      const published: string[] = [];
+      let gaps = 0;
+      const client = new HubClient({
+        runtimeDir: dir.path,
+        workerId,
+        sendFrames: true,
+        log: SILENT,
+        publish: (ticker, frame) => published.push(`${ticker} ${frame}`),
+        onGap: () => gaps++,
+      });
+      clients.push(client);
+      await client.connect();
+      return { client, published, gaps: () => gaps };
+    },
+    storedPrices(): number[] {
+      using db = new Database(dbFile, { readonly: true });
+      return db
+        .query<{ price: number }, []>("SELECT price FROM realtime_data ORDER BY price")
+        .all()
+        .map((row) => row.price);
+    },
+    async [Symbol.asyncDispose]() {
+      for (const client of clients) client.close();
+      for (const hub of hubs) await hub.stop();
+      dir[Symbol.dispose]();
+    },
+  };
+}
+
+function tick(ticker: string, price: number, onDuplicate: SaveTicks["onDuplicate"] = "append"): SaveTicks {
+  const stamp = `2024-01-02 00:00:00.${String(price).padStart(6, "0")}`;
+  return { kind: "ticks", ticker, type: "trade", rows: [[stamp, price, 1, null, null, null]], onDuplicate };
+}
+
+const save = (client: HubClient, ticker: string, price: number, onDuplicate?: SaveTicks["onDuplicate"]) =>
+  client.save(tick(ticker, price, onDuplicate), () => String(price), 100);
+
+test("updates go to the workers that subscribed, in the order of commits, and end with the subscription", async () => {
+  await using setup = setUp();
+  setup.startHub();
+  const writer = await setup.connect(0);
+  const reader = await setup.connect(1);
+  const other = await setup.connect(2);
+  await writer.client.subscribe("A");
+  await reader.client.subscribe("A");
+  await other.client.subscribe("B");
+
+  await Promise.all([1, 2, 3, 4].map((price) => save(price % 2 ? writer.client : reader.client, "A", price)));
+  await waitUntil("the reader has them", () => reader.published.length === 4);
+  await waitUntil("the writer has them", () => writer.published.length === 4);
+  expect(reader.published).toEqual(writer.published);
+
+  reader.client.unsubscribe("A");
+  await save(writer.client, "A", 5);
+  await reader.client.subscribe("A");
+  await save(writer.client, "A", 6);
+  await waitUntil("the last is here", () => reader.published.includes("A 6"));
+  expect(reader.published).not.toContain("A 5");
+  expect(other.published).toEqual([]);
+});
+
+test("a subscription is confirmed before anything that is committed later", async () => {
+  await using setup = setUp();
+  setup.startHub();
+  const writer = await setup.connect(0);
+  const reader = await setup.connect(1);
+  for (let price = 1; price <= 50; price++) {
+    const ticker = `T${price}`;
+    const early = save(writer.client, ticker, price);
+    await reader.client.subscribe(ticker);
+    await save(writer.client, ticker, 1000 + price);
+    await early;
+    await waitUntil("the save after the confirmation is here", () =>
+      reader.published.includes(`${ticker} ${1000 + price}`),
+    );
+  }
+});
+
+test("while the lease is out nothing is committed; it comes back with its release, or with the end of its holder", async () => {
+  await using setup = setUp();
+  setup.startHub();
+  const holder = await setup.connect(0);
+  const writer = await setup.connect(1);
+  const lease = await holder.client.acquire(new AbortController().signal);
+  let outcome: SaveOutcome | null = null;
+  const saved = save(writer.client, "A", 1).then((result) => {
+    outcome = result;
+  });
+  await Bun.sleep(100);
+  expect(outcome).toBeNull();
+  expect(setup.storedPrices()).toEqual([]);
+  await lease.release();
+  await saved;
+  expect(setup.storedPrices()).toEqual([1]);
+
+  await holder.client.acquire(new AbortController().signal);
+  const second = save(writer.client, "A", 2);
+  holder.client.close();
+  expect(await second).toMatchObject({ ok: true });
+});
+
+test("who gives up waiting for the lease holds nothing", async () => {
+  await using setup = setUp();
+  setup.startHub();
+  const first = await setup.connect(0);
+  const second = await setup.connect(1);
+  const lease = await first.client.acquire(new AbortController().signal);
+  const abort = new AbortController();
+  const waiting = second.client.acquire(abort.signal);
+  abort.abort(new Error("enough"));
+  expect(waiting).rejects.toThrow("enough");
+  await lease.release();
+  expect(await save(second.client, "A", 1)).toMatchObject({ ok: true });
+});
+
+test("saves without an answer are sent again once to the next hub, those with on_duplicate error are not", async () => {
+  await using setup = setUp();
+  // A hub that takes everything and answers nothing.
+  let received = 0;
+  const deaf = Bun.listen({
+    unix: join(setup.dir, HUB_SOCKET),
+    socket: {
+      data(_socket, chunk) {
+        received += chunk.length;
+      },
+    },
+  });
+  const { client, gaps } = await setup.connect(0);
+  const repeated = save(client, "A", 1);
+  const refused = save(client, "A", 2, "error").catch((error: RequestError) => error.status);
+  await waitUntil("the saves are on their way", () => received > 200);
+  deaf.stop(true);
+  expect(await refused).toBe(503);
+  setup.startHub();
+  expect(await repeated).toEqual({ ok: true, stored: 1 });
+  expect(setup.storedPrices()).toEqual([1]);
+  await waitUntil("the gap is told", () => gaps() === 1);
+});
+
+test("stopping commits all that has arrived, also with somebody waiting for the lease", async () => {
+  await using setup = setUp();
+  const hub = setup.startHub();
+  const { client } = await setup.connect(0);
+  const lease = await client.acquire(new AbortController().signal);
+  const waiting = client.acquire(new AbortController().signal).catch(() => null);
+  // More than one transaction takes.
+  const rowsOf = (from: number) => Array.from({ length: 15_000 }, (_, i) => tick("A", from + i).rows[0]!);
+  const saves = [0, 20_000, 40_000].map((from) =>
+    client.save({ ...tick("A", 0), rows: rowsOf(from) }, () => "", 1).catch(() => null),
+  );
+  // What the hub answers now, it has received after the saves.
+  await new Promise(setImmediate);
+  await client.subscribe("B");
+  await hub.stop();
+  expect(setup.storedPrices().length).toBe(45_000);
+  client.close();
+  await Promise.all([waiting, ...saves]);
+  await lease.release();
+});
