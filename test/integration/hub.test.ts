@@ -25,7 +25,7 @@ function setUp() {
     dir: dir.path,
     startHub(): Hub {
       const writer = new SqliteWriter(dbFile, "normal");
-      const hub = startHub({ runtimeDir: dir.path, writer, log: SILENT, leaseTimeoutMs: 60_000 });
+      const hub = startHub({ runtimeDir: dir.path, writer, database: null, log: SILENT, leaseTimeoutMs: 60_000 });
       hubs.push(hub);
       return hub;
     },
