@@ -19,6 +19,9 @@ import { queryRows } from "./query-rows.ts";
 const MIB = 1024 * 1024;
 /** While draining, so long answers say `Connection: close` before the listener goes: keep-alive clients lose no request. */
 const DRAIN_NOTICE_MS = 300;
+/** How long a drain waits for the rest of requests that are all that is left. */
+const HALF_SENT_MAX_MS = 3_000;
+const DRAIN_POLL_MS = 50;
 /** Of the time to drain, kept for closing what is left: when it is over, the supervisor ends the process. */
 const DRAIN_MARGIN_MS = 500;
 /** Bytes of closed WebSockets that are still in Bun's hands are lost when the process exits. */
@@ -55,6 +58,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const counters = createCounters();
   const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
   const dbFile = redact(settings.dbFile);
+  const bodies = { waiting: 0 };
   let draining = false;
   let server: Server<SocketData>;
 
@@ -116,7 +120,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       redactedDbFile: dbFile,
       dbType,
       workerId: workerId ?? 0,
-      query: (sql, timeoutMs) => queryRows(runners, sql, timeoutMs),
+      query: (sql, timeoutMs) =>
+        queryRows((request) => executeSql(request, { pool: runners, lease: hub }), sql, timeoutMs),
       counters: () => ({ ...counters }),
     },
     counters,
@@ -125,6 +130,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     maxBodyBytes,
     sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
     isDraining: () => draining,
+    bodies,
   });
   server = Bun.serve<SocketData>({
     hostname: settings.host,
@@ -158,17 +164,30 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const hadSockets = sockets.size > 0;
     subscriptions.stop();
     await sockets.drain(left());
-    const inTime = await Promise.race([stopped.then(() => true), Bun.sleep(left()).then(() => false)]);
+    const race = { over: false };
+    const inTime = await Promise.race([
+      stopped.then(() => true),
+      Bun.sleep(left()).then(() => false),
+      onlyHalfSent(race).then(() => false),
+    ]);
+    race.over = true;
     if (!inTime) {
-      log.warning(
-        `Draining took longer than ${timeoutMs} ms; closing ${server.pendingRequests} requests unanswered`,
-      );
+      log.warning(`Drained as far as possible; closing ${server.pendingRequests} requests unanswered`);
       await server.stop(true);
     }
     if (hadSockets) await Bun.sleep(LINGER_MS);
     await runners.close();
     hub.close();
     await reader.close();
+  }
+
+  /** Resolves when all that is left in flight are requests whose clients have stopped sending. */
+  async function onlyHalfSent(race: { over: boolean }): Promise<void> {
+    let sinceMs = performance.now();
+    while (!race.over && performance.now() - sinceMs < HALF_SENT_MAX_MS) {
+      await Bun.sleep(DRAIN_POLL_MS);
+      if (bodies.waiting === 0 || bodies.waiting < server.pendingRequests) sinceMs = performance.now();
+    }
   }
 
   return {

@@ -261,8 +261,13 @@ export class SqliteReader implements StockReader {
 
   #discard(db: Database): void {
     this.#stale++;
-    this.#streamConnections--;
     db.close(false);
+    const next = this.#waiting.shift();
+    if (next === undefined) {
+      this.#streamConnections--;
+      return;
+    }
+    next(openReaderConnection(this.#path));
   }
 }
 
