@@ -15,6 +15,7 @@ const CLIENT_FRAME_BYTES_MAX = 4 * 1024 * 1024;
 const FRAME_PER_BODY_MAX = 3;
 /** Beyond the largest frame: what may wait for a client that reads slowly before it is cut off. */
 const SUBSCRIBER_BACKLOG_BYTES = 1024 * 1024;
+const LARGE_FRAME_BYTES = 64 * 1024;
 /** RFC 6455: the connection ended without a close frame. */
 const CLOSED_ABNORMALLY = 1006;
 /** A client for which frames have been waiting all this time is cut off: it doesn't read, or can't catch up. */
@@ -98,6 +99,14 @@ export class Sockets {
       ping: (socket) => heard(socket),
       close: (socket, code) => this.#closed(socket, code),
     };
+  }
+
+  /** A frame that alone may reach the bound: who is closed at it should be told from who just leaves. */
+  noteLarge(symbol: string, bytes: number): void {
+    if (bytes < LARGE_FRAME_BYTES) return;
+    for (const socket of this.#open) {
+      if (socket.data.symbol === symbol) socket.data.backlog = socket.getBufferedAmount() + bytes;
+    }
   }
 
   /** Every update before now may have been missed: clients must know, so they have to connect again. */

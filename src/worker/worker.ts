@@ -8,6 +8,7 @@ import { HubClient } from "../hub/hub-client.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
 import { createCounters } from "../observe/counters.ts";
 import { type Logger, logAt } from "../observe/log.ts";
+import { RequestError } from "../protocol/errors.ts";
 import { executeSql } from "../sql/execute.ts";
 import { createRunnerPool } from "../sql/runner-pool.ts";
 import type { StockReader } from "../storage/contract.ts";
@@ -66,6 +67,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     heartbeatIntervalMs: settings.heartbeatIntervalS * 1000,
     publish: (ticker, text) => {
       counters.framesPublished++;
+      sockets.noteLarge(ticker, text.length);
       server.publish(ticker, text);
     },
     watch: (ticker) => hub.subscribe(ticker),
@@ -102,7 +104,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       },
       executeSql(request) {
         counters.sqlRuns++;
-        return executeSql(request, { pool: runners, lease: hub });
+        return executeSql(request, { pool: runners, lease: hub }).catch((error) => {
+          if (error instanceof RequestError && error.status === 504) counters.sqlTimeouts++;
+          throw error;
+        });
       },
     },
     guard: new HostGuard(settings.allowHosts),
