@@ -22,7 +22,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<stri
     if (!(error instanceof Error && error.name === "AbortError")) throw error;
     throw new RequestError(499, "the client left, or sent too slowly, before its whole body was here");
   }
-  const encoding = request.headers.get("content-encoding");
+  const encoding = request.headers.get("content-encoding")?.toLowerCase() ?? null;
   if (encoding !== null) bytes = await unpack(bytes, encoding, maxBytes);
   try {
     return charset === "utf-8"

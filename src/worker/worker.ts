@@ -97,10 +97,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     context: {
       reader,
       warn: (message) => log.warning(message),
-      save(save, frame, bytes) {
-        counters.saves++;
-        counters.rowsSaved += save.rows.length;
-        return hub.save(save, frame, bytes);
+      async save(save, frame, bytes) {
+        const outcome = await hub.save(save, frame, bytes);
+        if (outcome.ok) {
+          counters.saves++;
+          counters.rowsSaved += save.rows.length;
+        }
+        return outcome;
       },
       executeSql(request) {
         counters.sqlRuns++;
