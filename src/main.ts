@@ -4,6 +4,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { runCheck } from "./cli/check.ts";
 import { helpText } from "./cli/help.ts";
 import { runImport } from "./cli/import.ts";
+import { redact } from "./config/database-url.ts";
 import { printConfig } from "./config/render-settings.ts";
 import { parseSettings } from "./config/settings.ts";
 import { UsageError } from "./config/usage-error.ts";
@@ -45,7 +46,9 @@ async function runSubcommand(name: string, args: string[]): Promise<number> {
         console.log(helpText());
         return 0;
       default:
-        throw new UsageError(`unknown subcommand ${JSON.stringify(name)}: expected serve, check or import`);
+        throw new UsageError(
+          `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check or import`,
+        );
     }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

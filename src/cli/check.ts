@@ -3,6 +3,7 @@
  * before found, and all of them end up in one report.
  */
 
+import { redact } from "../config/database-url.ts";
 import { UsageError } from "../config/usage-error.ts";
 import { USAGE_EXIT } from "../protocol/control.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
@@ -49,7 +50,7 @@ export async function runCheck(argv: string[]): Promise<number> {
 
 async function checkServer(options: CheckOptions, show: CheckConsole): Promise<CheckReport> {
   const report: CheckReport = {
-    url: options.url,
+    url: redact(options.url),
     ok: false,
     failed: [],
     warnings: [],
@@ -60,9 +61,9 @@ async function checkServer(options: CheckOptions, show: CheckConsole): Promise<C
     rowsRemoved: null,
   };
   const parts = new PartRunner(report, show);
-  show.say(`Checking ${options.url}`);
+  show.say(`Checking ${redact(options.url)}`);
 
-  await parts.run("connectivity", () => checkConnectivity(report, parts));
+  await parts.run("connectivity", () => checkConnectivity(options.url, report, parts));
   if (report.health !== null) {
     await parts.run("load", () => checkLoad(options, report, parts));
     await checkSaves(options, report, parts);
@@ -104,8 +105,8 @@ class PartRunner {
   }
 }
 
-async function checkConnectivity(report: CheckReport, parts: PartRunner): Promise<void> {
-  const health = await askHealth(report.url);
+async function checkConnectivity(url: string, report: CheckReport, parts: PartRunner): Promise<void> {
+  const health = await askHealth(url);
   if (health.status !== 200 || health.state !== "healthy") {
     throw new CheckFailure(`/health was answered ${health.status}, status ${health.state ?? "missing"}`);
   }
@@ -163,7 +164,7 @@ async function checkSaves(options: CheckOptions, report: CheckReport, parts: Par
   };
   process.once("SIGINT", removeAndExit);
   try {
-    await parts.run("live updates", () => checkLiveUpdates(ticker, report, parts));
+    await parts.run("live updates", () => checkLiveUpdates(options.url, ticker, report, parts));
     await parts.run("read back", async () => {
       report.rowsReadBack = await ticker.readBack();
       parts.show.ok("read back", `${report.rowsReadBack} of ${report.rowsReadBack} rows`);
@@ -175,12 +176,13 @@ async function checkSaves(options: CheckOptions, report: CheckReport, parts: Par
 }
 
 async function checkLiveUpdates(
+  url: string,
   ticker: ThrowAwayTicker,
   report: CheckReport,
   parts: PartRunner,
 ): Promise<void> {
   const workers = report.load?.workers.length ?? 1;
-  const updates = await measureLiveUpdates({ url: report.url, ticker, workers });
+  const updates = await measureLiveUpdates({ url, ticker, workers });
   report.liveUpdates = updates;
   const text =
     `${updates.received} of ${updates.subscribers} subscribers got the update, ` +

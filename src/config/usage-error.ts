@@ -10,10 +10,10 @@ export class UsageError extends Error {
 }
 
 /** A longer value would push what was expected off the screen. */
-const shownCharsMax = 200;
+const SHOWN_CHARS_MAX = 200;
 
 /** A value as an error message shows it: in quotes, on one line, bounded in length. */
 export function quoted(value: string): string {
-  const shown = value.length > shownCharsMax ? `${value.slice(0, shownCharsMax)}…` : value;
+  const shown = value.length > SHOWN_CHARS_MAX ? `${value.slice(0, SHOWN_CHARS_MAX)}…` : value;
   return JSON.stringify(shown);
 }

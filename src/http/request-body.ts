@@ -2,8 +2,6 @@
 import { badRequest, RequestError } from "../protocol/errors.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-/** A gzip body may unpack to this many times --max-body-mb at most: JSON of market data packs about 10 : 1. */
-const UNPACK_RATIO_MAX = 4;
 
 /**
  * @param maxBytes --max-body-mb in bytes; a larger body is 413, before it is read where its length is announced.
@@ -24,7 +22,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<stri
     if (!(error instanceof Error && error.name === "AbortError")) throw error;
     throw new RequestError(499, "the client left, or sent too slowly, before its whole body was here");
   }
-  const encoding = request.headers.get("content-encoding");
+  const encoding = request.headers.get("content-encoding")?.toLowerCase() ?? null;
   if (encoding !== null) bytes = await unpack(bytes, encoding, maxBytes);
   try {
     return charset === "utf-8"
@@ -84,13 +82,12 @@ async function unpack(
       `Content-Encoding: got ${JSON.stringify(encoding)}, expected gzip, deflate or identity`,
     );
   }
-  const limit = maxBytes * UNPACK_RATIO_MAX;
   const chunks: Uint8Array[] = [];
   let size = 0;
   try {
     for await (const chunk of new Blob([bytes]).stream().pipeThrough(new DecompressionStream(encoding))) {
       size += chunk.length;
-      if (size > limit) throw tooLarge(size, limit);
+      if (size > maxBytes) throw tooLarge(size, maxBytes);
       chunks.push(chunk);
     }
   } catch (error) {

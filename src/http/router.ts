@@ -54,6 +54,8 @@ export interface RouterOptions {
   /** --sql-timeout is longer than Bun lets a connection be idle. */
   sqlOutlastsIdleLimit: boolean;
   isDraining(): boolean;
+  /** Told of each body that begins and ends to be read. */
+  bodies: { waiting: number };
 }
 
 type Handler = (request: Request, server: Server<SocketData>) => Promise<Response | undefined>;
@@ -153,7 +155,8 @@ export function createRouter(options: RouterOptions): Handler {
 
 /** @param beforeSql called before a statement of the user's own is run, which may take its time. */
 async function runCommand(request: Request, options: RouterOptions, beforeSql: () => void): Promise<Answer> {
-  const text = await readBody(request, options.maxBodyBytes);
+  options.bodies.waiting++;
+  const text = await readBody(request, options.maxBodyBytes).finally(() => options.bodies.waiting--);
   let payload: unknown;
   try {
     payload = LONG_INTEGER.test(text) ? parseRequestJson(text, parseExactIntegers) : parseRequestJson(text);

@@ -26,8 +26,8 @@ export interface AccessLogger {
 /** Probes come every few seconds from several sides; at INFO they would bury everything else. */
 const PROBES = new Set(["/health", "/healthz", "/ready", "/live"]);
 
-const targetCharsMax = 1024;
-const userAgentCharsMax = 256;
+const TARGET_CHARS_MAX = 1024;
+const USER_AGENT_CHARS_MAX = 256;
 
 /** A line at INFO for each answered request (on), for those with status 400 and above (errors), or none (off). */
 export function createAccessLogger(mode: AccessLog, logger: Logger): AccessLogger {
@@ -48,8 +48,8 @@ export function createAccessLogger(mode: AccessLog, logger: Logger): AccessLogge
 
 /** `127.0.0.1 - "GET /nope?x=1 HTTP/1.1" 404 273B 0ms "user-agent"`. */
 export function formatAccess(access: Access): string {
-  const request = `${access.method} ${field(access.target, targetCharsMax)} HTTP/1.1`;
-  const agent = field(access.userAgent ?? "Unknown", userAgentCharsMax);
+  const request = `${access.method} ${field(access.target, TARGET_CHARS_MAX)} HTTP/1.1`;
+  const agent = field(access.userAgent ?? "Unknown", USER_AGENT_CHARS_MAX);
   const size = formatSize(access.bytes);
   return `${access.clientAddress} - "${request}" ${access.status} ${size} ${Math.round(access.durationMs)}ms "${agent}"`;
 }

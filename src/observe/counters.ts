@@ -8,7 +8,7 @@ export interface Counters {
   /** Saves answered with success, and the rows they carried. */
   saves: number;
   rowsSaved: number;
-  /** WebSocket frames handed to sockets. */
+  /** WebSocket frames published, each to all subscribers of its ticker; heartbeats too. */
   framesPublished: number;
   /** Open now; the only one that also falls. */
   subscribers: number;

@@ -21,13 +21,13 @@ interface Notices {
 }
 
 /** Lines wait this long for company: one write for many lines. */
-const gatherMs = 100;
+const GATHER_MS = 100;
 /** So many waiting bytes are written without waiting for more. */
-const gatherBytes = 64 * 1024;
+const GATHER_BYTES = 64 * 1024;
 /** Memory for lines that the target hasn't taken. What comes beyond is dropped and counted. */
-const pendingBytesMax = 4 * 1024 * 1024;
+const PENDING_BYTES_MAX = 4 * 1024 * 1024;
 /** Written lines are cut off the front of the array in steps of this, since each cut copies the rest. */
-const writtenLinesMax = 4096;
+const WRITTEN_LINES_MAX = 4096;
 
 /** Lines on their way to one target, in order: bounded in memory, one write at a time, never in the caller's time. */
 export class LineQueue {
@@ -52,15 +52,15 @@ export class LineQueue {
   push(line: string, promptly: boolean): void {
     if (this.#target.closed) return;
     const bytes = Buffer.byteLength(line);
-    if (this.#pendingBytes + bytes > pendingBytesMax) {
+    if (this.#pendingBytes + bytes > PENDING_BYTES_MAX) {
       this.#lost++;
       return;
     }
     this.#lines.push(line);
     this.#pendingBytes += bytes;
     if (this.#pumping !== null) return;
-    if (promptly || this.#pendingBytes >= gatherBytes) this.#start();
-    else this.#timer ??= setTimeout(() => this.#start(), gatherMs).unref();
+    if (promptly || this.#pendingBytes >= GATHER_BYTES) this.#start();
+    else this.#timer ??= setTimeout(() => this.#start(), GATHER_MS).unref();
   }
 
   /** Resolves when the lines pushed so far have been written or lost: with a stuck target, never. */
@@ -132,7 +132,7 @@ export class LineQueue {
     const chunk = Buffer.from(this.#lines.slice(this.#next, end).join(""));
     this.#pendingBytes -= bytes;
     this.#next = end;
-    if (this.#next === this.#lines.length || this.#next >= writtenLinesMax) {
+    if (this.#next === this.#lines.length || this.#next >= WRITTEN_LINES_MAX) {
       this.#lines.splice(0, this.#next);
       this.#next = 0;
     }

@@ -7,9 +7,9 @@ import type { LineTarget } from "./line-queue.ts";
 import { putAside, withRotationLock } from "./log-rotation.ts";
 
 /** A file that would grow beyond this is put aside first. */
-export const logFileBytesMax = 5 * 1024 * 1024;
+export const LOG_FILE_BYTES_MAX = 5 * 1024 * 1024;
 
-const chunkBytesMax = 64 * 1024;
+const CHUNK_BYTES_MAX = 64 * 1024;
 
 /** server.log for the supervisor, the hub or a single process; server_worker_0.log for worker 0. */
 export function logFilePath(base: string, worker: number | null): string {
@@ -28,7 +28,7 @@ export function logFilePath(base: string, worker: number | null): string {
  */
 export function openLogFile(
   path: string,
-  { report, bytesMax = logFileBytesMax }: { report(problem: string): void; bytesMax?: number },
+  { report, bytesMax = LOG_FILE_BYTES_MAX }: { report(problem: string): void; bytesMax?: number },
 ): LineTarget {
   mkdirSync(dirname(path), { recursive: true });
   let fd = open(path);
@@ -58,7 +58,7 @@ export function openLogFile(
 
   return {
     name: path,
-    chunkBytesMax,
+    chunkBytesMax: CHUNK_BYTES_MAX,
     closed: false,
     async write(chunk) {
       try {

@@ -1,8 +1,8 @@
 import type { LogLevel } from "../config/settings.ts";
-import { atomicPipeBytes } from "./standard-output.ts";
+import { ATOMIC_PIPE_BYTES } from "./standard-output.ts";
 
 /** A longer line is cut: so a line is always written in one piece. */
-export const lineBytesMax = atomicPipeBytes;
+export const LINE_BYTES_MAX = ATOMIC_PIPE_BYTES;
 
 /**
  * `2024-01-20T10:30:45.123 [PID:1234] [Worker-0] [INFO] - message` and a line end; time in UTC. One process, supervisor
@@ -30,12 +30,12 @@ function escapeCode(code: number): string {
 
 function cut(line: string): string {
   // A UTF-16 unit takes up to three bytes: most lines need no counting.
-  if (line.length * 3 < lineBytesMax) return `${line}\n`;
+  if (line.length * 3 < LINE_BYTES_MAX) return `${line}\n`;
   const bytes = Buffer.from(line);
-  if (bytes.length < lineBytesMax) return `${line}\n`;
+  if (bytes.length < LINE_BYTES_MAX) return `${line}\n`;
   const mark = `… (${bytes.length} bytes)\n`;
   // Cutting inside a character would leave U+FFFD, three bytes long.
-  let end = lineBytesMax - Buffer.byteLength(mark);
+  let end = LINE_BYTES_MAX - Buffer.byteLength(mark);
   while ((bytes[end]! & 0xc0) === 0x80) end--;
   return bytes.toString("utf8", 0, end) + mark;
 }

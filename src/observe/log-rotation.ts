@@ -2,14 +2,14 @@ import { open, rename, stat, unlink } from "node:fs/promises";
 import { errorCode, nullIfAbsent } from "./file-errors.ts";
 
 /** `.1` is the newest of them. */
-export const backupsKept = 5;
+export const BACKUPS_KEPT = 5;
 
 /** A rotation takes about a millisecond: who has held its lock for so long has died. */
-const lockStaleMs = 10_000;
+const LOCK_STALE_MS = 10_000;
 
 /** Makes room under the path: server.log becomes server.log.1, that becomes server.log.2, and the fifth is replaced. */
 export async function putAside(path: string): Promise<void> {
-  for (let n = backupsKept - 1; n >= 1; n--) {
+  for (let n = BACKUPS_KEPT - 1; n >= 1; n--) {
     await rename(`${path}.${n}`, `${path}.${n + 1}`).catch(nullIfAbsent);
   }
   await rename(path, `${path}.1`);
@@ -35,7 +35,7 @@ async function take(lock: string): Promise<boolean> {
     const held = await stat(lock).catch(nullIfAbsent);
     // Left by a process that was killed. It is only removed here, and taken at a later write: two processes that
     // both found it stale must not both believe that they have it.
-    if (held && Date.now() - held.mtimeMs > lockStaleMs) await unlink(lock).catch(nullIfAbsent);
+    if (held && Date.now() - held.mtimeMs > LOCK_STALE_MS) await unlink(lock).catch(nullIfAbsent);
     return false;
   }
 }

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../config/usage-error.ts";
 import { createLogger, type LoggerOptions } from "./log.ts";
-import { lineBytesMax } from "./log-line.ts";
+import { LINE_BYTES_MAX } from "./log-line.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "log-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -65,7 +65,7 @@ describe("a line", () => {
       logger.info("z".repeat(3000));
     });
     expect(lines).toHaveLength(2);
-    expect(Buffer.byteLength(`${lines[0]}\n`)).toBeLessThanOrEqual(lineBytesMax);
+    expect(Buffer.byteLength(`${lines[0]}\n`)).toBeLessThanOrEqual(LINE_BYTES_MAX);
     expect(lines[0]).toMatch(/é… \(100\d\d bytes\)$/);
     expect(lines[1]).toEndWith("z".repeat(3000));
   });

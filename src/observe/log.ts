@@ -23,7 +23,7 @@ export interface LogLines {
 export interface Logger extends LogLines {
   /** Whether a line of this level is logged at all: spares the making of a message that nobody reads. */
   logs(level: LogLevel): boolean;
-  /** Resolves when all lines so far are written, at the latest after `flushTimeoutMs`: a reader may be stuck. */
+  /** Resolves when all lines so far are written, at the latest after `FLUSH_TIMEOUT_MS`: a reader may be stuck. */
   flush(): Promise<void>;
   /** Blocks for up to half a second; the logger calls it itself when the process exits. */
   flushSync(): void;
@@ -53,7 +53,7 @@ export function logAt(log: LogLines, level: LogLevel, message: string): void {
   log[METHODS[level]](message);
 }
 
-const flushTimeoutMs = 2000;
+const FLUSH_TIMEOUT_MS = 2000;
 
 const LEVELS: readonly LogLevel[] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 const PROMPT_FROM = LEVELS.indexOf("ERROR");
@@ -91,7 +91,7 @@ export function createLogger({ level, worker, file, write }: LoggerOptions): Log
     const flushed = Promise.all(queues.map((queue) => queue.flush()));
     let timer: Timer | undefined;
     const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, flushTimeoutMs);
+      timer = setTimeout(resolve, FLUSH_TIMEOUT_MS);
     });
     await Promise.race([flushed, timeout]);
     clearTimeout(timer);

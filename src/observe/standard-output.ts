@@ -6,12 +6,12 @@ import type { LineTarget } from "./line-queue.ts";
 const STDOUT = 1;
 
 /** A pipe takes up to this many bytes in one piece, so that lines of several processes never mix (PIPE_BUF on Linux). */
-export const atomicPipeBytes = 4096;
+export const ATOMIC_PIPE_BYTES = 4096;
 
 /** How often a terminal that takes nothing is tried again. */
-const retryMs = 20;
+const RETRY_MS = 20;
 /** The exit of the process waits no longer for a reader that doesn't read. */
-const exitWaitMs = 500;
+const EXIT_WAIT_MS = 500;
 
 /** After these the reader is gone: closed pipe, closed terminal, no such descriptor. */
 const FINAL_ERRORS = ["EPIPE", "EIO", "EBADF"];
@@ -23,7 +23,7 @@ export function standardOutput(): LineTarget {
   let closed = false;
   return {
     name: "standard output",
-    chunkBytesMax: atomicPipeBytes,
+    chunkBytesMax: ATOMIC_PIPE_BYTES,
     get closed() {
       return closed;
     },
@@ -70,19 +70,19 @@ function openTerminal(): number | null {
 async function sendToTerminal(fd: number, chunk: Buffer): Promise<void> {
   for (let sent = 0; sent < chunk.length; ) {
     const taken = writeIfRoom(fd, chunk.subarray(sent));
-    if (taken === 0) await Bun.sleep(retryMs);
+    if (taken === 0) await Bun.sleep(RETRY_MS);
     sent += taken;
   }
 }
 
 /** False when the deadline passed or the reader is gone: what is left is lost. */
 function writeBeforeExit(fd: number, chunk: Buffer): boolean {
-  const deadline = performance.now() + exitWaitMs;
+  const deadline = performance.now() + EXIT_WAIT_MS;
   try {
     for (let sent = 0; sent < chunk.length; ) {
       const taken = writeIfRoom(fd, chunk.subarray(sent));
       if (taken === 0 && performance.now() > deadline) return false;
-      if (taken === 0) Bun.sleepSync(retryMs);
+      if (taken === 0) Bun.sleepSync(RETRY_MS);
       sent += taken;
     }
     return true;

@@ -5,13 +5,18 @@ import {
   type ChildBrief,
   type ToChild,
   type ToSupervisor,
+  USAGE_EXIT,
 } from "../protocol/control.ts";
 
-/** @throws Error when this process was not started by the supervisor. */
+/** Ends the process when it was not started by the server. */
 export function readBrief(): ChildBrief {
   const text = process.env[CHILD_BRIEF_ENV];
-  if (text === undefined)
-    throw new Error(`this subcommand is started by the server itself (${CHILD_BRIEF_ENV} is not set)`);
+  if (text === undefined) {
+    console.error(
+      "stock-db-server: this subcommand is for the server's own processes; expected serve, check or import",
+    );
+    process.exit(USAGE_EXIT);
+  }
   // Processes started from here get a brief of their own.
   delete process.env[CHILD_BRIEF_ENV];
   return JSON.parse(text) as ChildBrief;

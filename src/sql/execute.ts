@@ -25,6 +25,8 @@ export interface SqlRequest {
   allowWrite: boolean;
   /** The client is gone: the statement is stopped. */
   signal?: AbortSignal | undefined;
+  /** Instead of --sql-timeout, for the server's own statements. */
+  timeoutMs?: number;
 }
 
 /**
@@ -35,14 +37,14 @@ export async function executeSql(
   request: SqlRequest,
   { pool, lease }: { pool: RunnerPool; lease: WriteLease },
 ): Promise<SqlAnswer> {
-  const { sql, params, signal } = request;
-  const session = await pool.open(signal);
+  const { sql, params, signal, timeoutMs = pool.timeoutMs } = request;
+  const session = await pool.open(signal, timeoutMs);
   try {
     const reply = await session.run({ sql, params, mode: "read" });
     if (reply !== "needs-write") return reply;
     refuseWrite(request);
     // The runner stays ours meanwhile: nobody may hold the lease while he waits for a runner.
-    const held = await acquire(lease, { deadlineAt: session.deadlineAt, timeoutMs: pool.timeoutMs, signal });
+    const held = await acquire(lease, { deadlineAt: session.deadlineAt, timeoutMs, signal });
     try {
       const written = await session.run({ sql, params, mode: "write" });
       if (written === "needs-write") throw new Error("a runner in write mode asked for write mode");
@@ -62,8 +64,10 @@ export async function executeSqlDirectly(
     request: UserSqlRequest,
     limits: { timeoutMs: number; signal?: AbortSignal | undefined },
   ) => Promise<SqlReply>,
-  { timeoutMs, maxRows }: { timeoutMs: number; maxRows: number },
+  defaults: { timeoutMs: number; maxRows: number },
 ): Promise<SqlAnswer> {
+  const { timeoutMs = defaults.timeoutMs } = rest;
+  const { maxRows } = defaults;
   const deadlineAt = performance.now() + timeoutMs;
   const query = { sql, params, maxRows };
   const reply = await run({ ...query, mode: "read" }, { timeoutMs, signal });

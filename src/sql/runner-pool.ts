@@ -66,7 +66,7 @@ export interface RunnerPool {
    * @param signal The client is gone: what waits or runs for it is stopped.
    * @throws RequestError 503: none can be started, or too many wait already; 504: none was free in time; 499.
    */
-  open(signal?: AbortSignal): Promise<RunnerSession>;
+  open(signal?: AbortSignal, timeoutMs?: number): Promise<RunnerSession>;
   /** One statement on a runner of its own. @throws RequestError as `open` and `RunnerSession.run`. */
   run(query: RunnerQuery & { signal?: AbortSignal | undefined }): Promise<SqlReply>;
   readonly timeoutMs: number;
@@ -106,8 +106,7 @@ class Pool implements RunnerPool {
     this.timeoutMs = options.timeoutMs;
   }
 
-  async open(signal?: AbortSignal): Promise<RunnerSession> {
-    const { timeoutMs } = this;
+  async open(signal?: AbortSignal, timeoutMs = this.timeoutMs): Promise<RunnerSession> {
     const { maxRows, memoryBytesMax = MEMORY_BYTES_MAX } = this.#options;
     const limits = { deadlineAt: performance.now() + timeoutMs, timeoutMs, memoryBytesMax, signal };
     const runner = await this.#acquire(limits);

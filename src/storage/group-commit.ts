@@ -2,7 +2,7 @@
  * Saves of one process to a database that it writes itself: what arrives while a commit is under way goes together in the next.
  */
 import { unavailable } from "../protocol/errors.ts";
-import { type Save, type SaveOutcome, StorageBusyError, type StockWriter } from "./contract.ts";
+import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "./contract.ts";
 
 /** Request bodies of saves that are not committed yet; beyond it a save gets 503. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;
@@ -32,7 +32,9 @@ export class GroupCommit {
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
     if (this.#waitingBytes + bytes > WAITING_BYTES_MAX && this.#waiting.length > 0) {
-      throw unavailable(`save: ${this.#waitingBytes} bytes of saves wait for the database already; try again`);
+      throw unavailable(
+        `save: ${this.#waitingBytes} bytes of saves wait for the database already; try again`,
+      );
     }
     const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
     this.#waiting.push({ save, bytes, resolve, reject });
@@ -58,7 +60,10 @@ export class GroupCommit {
       const outcomes = await this.#writer.commit(batch.map(({ save }) => save));
       for (const [index, waiting] of batch.entries()) waiting.resolve(outcomes[index]!);
     } catch (error) {
-      const reason = error instanceof StorageBusyError ? unavailable("save: the database is locked", error.message) : error;
+      const reason =
+        error instanceof StorageBusyError
+          ? unavailable("save: the database is locked", error.message)
+          : error;
       for (const waiting of batch) waiting.reject(reason);
     } finally {
       for (const { bytes } of batch) this.#waitingBytes -= bytes;

@@ -11,15 +11,22 @@ import type { Subscriber, Subscriptions } from "../stream/subscriptions.ts";
 
 /** Of one frame from a client. */
 const CLIENT_FRAME_BYTES_MAX = 4 * 1024 * 1024;
-/** Beyond --max-body-mb (one save is one frame): what may wait for a client that reads slowly before it is cut off. */
+/** One save is one frame, and a quote is told in longer names than it may be sent in: of its body's size, at most 2.6 times. */
+const FRAME_PER_BODY_MAX = 3;
+/** Beyond the largest frame: what may wait for a client that reads slowly before it is cut off. */
 const SUBSCRIBER_BACKLOG_BYTES = 1024 * 1024;
+const LARGE_FRAME_BYTES = 64 * 1024;
+/** RFC 6455: the connection ended without a close frame. */
+const CLOSED_ABNORMALLY = 1006;
 /** A client for which frames have been waiting all this time is cut off: it doesn't read, or can't catch up. */
 const STALL_MAX_MS = 15_000;
 /** While the server stops, a client that has taken nothing for this long is not waited for. */
 const DRAIN_STALL_MS = 1_000;
 const DRAIN_POLL_MS = 10;
 /** Every socket is pinged so often, and cut off when it has answered none for SILENCE_MAX_MS. */
-const SWEEP_MS = 5_000;
+const SWEEP_MS = 1_000;
+/** What waits for all clients of a worker together; beyond it those with most are cut off. */
+const BACKLOG_TOTAL_BYTES_MAX = 256 * 1024 * 1024;
 const PING_MS = 30_000;
 const SILENCE_MAX_MS = 75_000;
 /** RFC 6455 1012 "service restart" and 1013 "try again later": the client should connect again. */
@@ -28,11 +35,15 @@ const CLOSE_TRY_LATER = 1013;
 
 export interface SocketData {
   symbol: string;
+  /** Kept, since Bun has forgotten it when the socket closes. */
+  address: string;
   subscriber: Subscriber | null;
   heardMs: number;
   pingedMs: number;
   /** Since when frames wait for it; 0 when none do. */
   stalledMs: number;
+  /** Bytes that waited for it at the last sweep. */
+  backlog: number;
 }
 
 type Socket = ServerWebSocket<SocketData>;
@@ -63,10 +74,12 @@ export class Sockets {
     const now = performance.now();
     const data: SocketData = {
       symbol: query.get("symbol") ?? "",
+      address: server.requestIP(request)?.address ?? "-",
       subscriber: null,
       heardMs: now,
       pingedMs: now,
       stalledMs: 0,
+      backlog: 0,
     };
     // Bun selects the first subprotocol that a client offers, although none is spoken here; so it must not see them.
     request.headers.delete("sec-websocket-protocol");
@@ -76,7 +89,7 @@ export class Sockets {
   handler(): WebSocketHandler<SocketData> {
     return {
       maxPayloadLength: CLIENT_FRAME_BYTES_MAX,
-      backpressureLimit: this.#options.maxBodyBytes + SUBSCRIBER_BACKLOG_BYTES,
+      backpressureLimit: this.#options.maxBodyBytes * FRAME_PER_BODY_MAX + SUBSCRIBER_BACKLOG_BYTES,
       closeOnBackpressureLimit: true,
       idleTimeout: 120,
       perMessageDeflate: false,
@@ -86,6 +99,14 @@ export class Sockets {
       ping: (socket) => heard(socket),
       close: (socket, code) => this.#closed(socket, code),
     };
+  }
+
+  /** A frame that alone may reach the bound: who is closed at it should be told from who just leaves. */
+  noteLarge(symbol: string, bytes: number): void {
+    if (bytes < LARGE_FRAME_BYTES) return;
+    for (const socket of this.#open) {
+      if (socket.data.symbol === symbol) socket.data.backlog = socket.getBufferedAmount() + bytes;
+    }
   }
 
   /** Every update before now may have been missed: clients must know, so they have to connect again. */
@@ -158,14 +179,27 @@ export class Sockets {
     if (subscriber === null) return;
     this.#options.counters.subscribers--;
     this.#options.subscriptions.leave(symbol, subscriber);
-    this.#options.log.debug(`WebSocket for ${symbol} from ${socket.remoteAddress} closed with ${code}`);
+    const what = `WebSocket for ${symbol} from ${socket.data.address} closed with ${code}`;
+    if (code !== CLOSED_ABNORMALLY || socket.data.backlog === 0) {
+      this.#options.log.debug(what);
+      return;
+    }
+    // Bun doesn't say which: it closes at the bound as it does when the client is gone.
+    this.#options.counters.subscribersCutOff++;
+    this.#options.log.warning(
+      `${what} with ${socket.data.backlog} bytes waiting: cut off at the bound, or gone`,
+    );
   }
 
   #cutOffDead(): void {
     const now = performance.now();
+    const backlogs = new Map<Socket, number>();
     for (const socket of this.#open) {
       const { data } = socket;
-      if (socket.getBufferedAmount() === 0) data.stalledMs = 0;
+      const backlog = socket.getBufferedAmount();
+      data.backlog = backlog;
+      if (backlog > 0) backlogs.set(socket, backlog);
+      if (backlog === 0) data.stalledMs = 0;
       else if (data.stalledMs === 0) data.stalledMs = now;
       if (data.stalledMs !== 0 && now - data.stalledMs > STALL_MAX_MS) {
         this.#cutOff(socket, `has not caught up for ${STALL_MAX_MS / 1000} s`);
@@ -176,12 +210,25 @@ export class Sockets {
         socket.ping();
       }
     }
+    this.#boundTotal(backlogs);
+  }
+
+  #boundTotal(backlogs: Map<Socket, number>): void {
+    let total = 0;
+    for (const bytes of backlogs.values()) total += bytes;
+    if (total <= BACKLOG_TOTAL_BYTES_MAX) return;
+    for (const [socket, bytes] of [...backlogs].sort(([, a], [, b]) => b - a)) {
+      if (total <= BACKLOG_TOTAL_BYTES_MAX) return;
+      total -= bytes;
+      if (this.#open.has(socket))
+        this.#cutOff(socket, `has ${bytes} bytes waiting, of too many for all clients`);
+    }
   }
 
   #cutOff(socket: Socket, why: string): void {
     this.#options.counters.subscribersCutOff++;
     this.#options.log.warning(
-      `WebSocket for ${socket.data.symbol} from ${socket.remoteAddress} ${why}; cutting it off`,
+      `WebSocket for ${socket.data.symbol} from ${socket.data.address} ${why}; cutting it off`,
     );
     socket.terminate();
   }

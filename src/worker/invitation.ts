@@ -16,7 +16,7 @@ export function invite(holdings: Holding[], host: string, port: number): string[
   return [
     holds === "" ? "Holds nothing yet; start with --sample for some real market data" : `Holds ${holds}`,
     `Ask:   curl -s http://${address}/db_command -H 'Content-Type: application/json' -d '${body}'`,
-    `Watch: ${process.execPath} -e 'new WebSocket(${url}).onmessage = (frame) => console.log(frame.data)'`,
+    `Watch: ${quoted(process.execPath)} -e 'new WebSocket(${url}).onmessage = (frame) => console.log(frame.data)'`,
   ];
 }
 
@@ -24,6 +24,11 @@ export function invite(holdings: Holding[], host: string, port: number): string[
 export function shownHost(host: string): string {
   if (["0.0.0.0", "::", "127.0.0.1", "::1"].includes(host)) return "localhost";
   return host.includes(":") ? `[${host}]` : host;
+}
+
+/** For a shell, where it needs to be. */
+function quoted(path: string): string {
+  return /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function named(tickers: string[]): string {

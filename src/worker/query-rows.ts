@@ -1,27 +1,25 @@
 /** One reading statement of the server's own, its rows parsed. */
 import { RequestError } from "../protocol/errors.ts";
-import type { WorkerStorage } from "./worker-storage.ts";
+import type { SqlRequest } from "../sql/execute.ts";
 
-/** @throws RequestError as WorkerStorage.executeSql; 504 after the time. */
+interface Answer {
+  body: Uint8Array | ReadableStream<Uint8Array>;
+}
+
+/** @throws RequestError as execute_sql; 504 after the time. */
 export async function queryRows(
-  storage: WorkerStorage,
+  executeSql: (request: SqlRequest) => Promise<Answer>,
   sql: string,
   timeoutMs: number,
 ): Promise<Record<string, unknown>[]> {
-  const signal = AbortSignal.timeout(timeoutMs);
   try {
-    const answer = await storage.executeSql({
-      sql,
-      params: [],
-      queryType: "select",
-      allowWrite: false,
-      signal,
-    });
-    return (await new Response(answer.body as ReadableStream).json()) as Record<string, unknown>[];
+    const { body } = await executeSql({ sql, params: [], queryType: "select", allowWrite: false, timeoutMs });
+    return (await new Response(body as ReadableStream).json()) as Record<string, unknown>[];
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (!(error instanceof RequestError && error.status === 504)) throw error;
     throw new RequestError(504, `stats: not answered within ${timeoutMs / 1000} s`, {
-      hint: "give a larger timeout",
+      hint: "give a larger ?timeout=",
+      cause: error,
     });
   }
 }

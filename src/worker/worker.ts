@@ -8,6 +8,7 @@ import { HubClient } from "../hub/hub-client.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
 import { createCounters } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
+import { RequestError } from "../protocol/errors.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
@@ -17,6 +18,9 @@ import type { WorkerStorage } from "./worker-storage.ts";
 const MIB = 1024 * 1024;
 /** While draining, so long answers say `Connection: close` before the listener goes: keep-alive clients lose no request. */
 const DRAIN_NOTICE_MS = 300;
+/** How long a drain waits for the rest of requests that are all that is left. */
+const HALF_SENT_MAX_MS = 3_000;
+const DRAIN_POLL_MS = 50;
 /** Of the time to drain, kept for closing what is left: when it is over, the supervisor ends the process. */
 const DRAIN_MARGIN_MS = 500;
 /** Bytes of closed WebSockets that are still in Bun's hands are lost when the process exits. */
@@ -52,6 +56,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const counters = createCounters();
   const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
   const dbFile = redact(settings.dbFile);
+  const bodies = { waiting: 0 };
   let draining = false;
   let server: Server<SocketData>;
 
@@ -59,6 +64,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     heartbeatIntervalMs: settings.heartbeatIntervalS * 1000,
     publish: (ticker, text) => {
       counters.framesPublished++;
+      sockets.noteLarge(ticker, text.length);
       server.publish(ticker, text);
     },
     watch: (ticker) => hub.subscribe(ticker),
@@ -82,14 +88,20 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     context: {
       reader,
       warn: (message) => log.warning(message),
-      save(save, frame, bytes) {
-        counters.saves++;
-        counters.rowsSaved += save.rows.length;
-        return storage.save(save, frame, bytes);
+      async save(save, frame, bytes) {
+        const outcome = await storage.save(save, frame, bytes);
+        if (outcome.ok) {
+          counters.saves++;
+          counters.rowsSaved += save.rows.length;
+        }
+        return outcome;
       },
       executeSql(request) {
         counters.sqlRuns++;
-        return storage.executeSql(request);
+        return storage.executeSql(request).catch((error) => {
+          if (error instanceof RequestError && error.status === 504) counters.sqlTimeouts++;
+          throw error;
+        });
       },
     },
     guard: new HostGuard(settings.allowHosts),
@@ -108,7 +120,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       redactedDbFile: dbFile,
       dbType,
       workerId: workerId ?? 0,
-      query: (sql, timeoutMs) => queryRows(storage, sql, timeoutMs),
+      query: (sql, timeoutMs) => queryRows((request) => storage.executeSql(request), sql, timeoutMs),
       counters: () => ({ ...counters }),
     },
     counters,
@@ -117,6 +129,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     maxBodyBytes,
     sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
     isDraining: () => draining,
+    bodies,
   });
   server = Bun.serve<SocketData>({
     hostname: settings.host,
@@ -150,16 +163,29 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const hadSockets = sockets.size > 0;
     subscriptions.stop();
     await sockets.drain(left());
-    const inTime = await Promise.race([stopped.then(() => true), Bun.sleep(left()).then(() => false)]);
+    const race = { over: false };
+    const inTime = await Promise.race([
+      stopped.then(() => true),
+      Bun.sleep(left()).then(() => false),
+      onlyHalfSent(race).then(() => false),
+    ]);
+    race.over = true;
     if (!inTime) {
-      log.warning(
-        `Draining took longer than ${timeoutMs} ms; closing ${server.pendingRequests} requests unanswered`,
-      );
+      log.warning(`Drained as far as possible; closing ${server.pendingRequests} requests unanswered`);
       await server.stop(true);
     }
     if (hadSockets) await Bun.sleep(LINGER_MS);
     await storage.close();
     hub.close();
+  }
+
+  /** Resolves when all that is left in flight are requests whose clients have stopped sending. */
+  async function onlyHalfSent(race: { over: boolean }): Promise<void> {
+    let sinceMs = performance.now();
+    while (!race.over && performance.now() - sinceMs < HALF_SENT_MAX_MS) {
+      await Bun.sleep(DRAIN_POLL_MS);
+      if (bodies.waiting === 0 || bodies.waiting < server.pendingRequests) sinceMs = performance.now();
+    }
   }
 
   return {

@@ -140,3 +140,14 @@ for (const workers of [1, 2]) {
     await waitUntil("its connection is over", () => deaf.ended);
   });
 }
+
+test("a request that was only half sent doesn't hold up the stop for long", async () => {
+  await using server = await startServer({ flags: ["--worker-restart-timeout", "60"] });
+  const socket = await Bun.connect({ hostname: "127.0.0.1", port: server.port, socket: { data() {} } });
+  socket.write(
+    "POST /db_command HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
+  );
+  await Bun.sleep(200);
+  expect(await server.stop("SIGTERM", 30_000)).toBe(0);
+  expect(server.log()).toContain("closing 1 requests unanswered");
+}, 40_000);

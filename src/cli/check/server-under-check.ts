@@ -1,4 +1,5 @@
 /** The few requests that a check makes, each on a connection of its own, so that every worker gets its share. */
+import { redact } from "../../config/database-url.ts";
 
 /** No answer of a healthy server takes longer. */
 export const ANSWER_TIMEOUT_MS = 10_000;
@@ -71,7 +72,7 @@ async function request(
     const { code, message } = error as { code?: string; message: string };
     const refused = code === "ConnectionRefused" || code === "ECONNREFUSED";
     const reason = refused ? "connection refused. Is the server running?" : message;
-    throw new CheckFailure(`${url}: ${reason}`, { cause: error });
+    throw new CheckFailure(`${redact(url)}: ${reason}`, { cause: error });
   }
 }
 

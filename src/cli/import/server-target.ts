@@ -1,4 +1,5 @@
 /** Sends an import's rows to a running server, patiently: a save can be repeated without harm. */
+import { redact } from "../../config/database-url.ts";
 import { describeRefusal, type ImportTarget, type SaveCommand, TargetError } from "./target.ts";
 
 export interface ServerTargetOptions {
@@ -29,18 +30,18 @@ export function serverTarget({ url, retryDelayMs = jitteredDelayMs }: ServerTarg
         everAnswered = true;
         if (answer.status === 200) return;
         if (!RETRIED_STATUSES.has(answer.status))
-          throw new TargetError(`${url} refused the rows: ${answer.reason}`);
+          throw new TargetError(`${redact(url)} refused the rows: ${answer.reason}`);
       } else if (!everAnswered && answer.refused) {
         throw new TargetError(
-          `cannot reach ${url}: ${answer.reason}. Is the server running? --to names another server, --db-file a database file`,
+          `cannot reach ${redact(url)}: ${answer.reason}. Is the server running? --to names another server, --db-file a database file`,
         );
       }
       lastReason = answer.reason;
     }
-    throw new TargetError(`${url} did not store the rows in ${ATTEMPTS_MAX} attempts: ${lastReason}`);
+    throw new TargetError(`${redact(url)} did not store the rows in ${ATTEMPTS_MAX} attempts: ${lastReason}`);
   }
 
-  return { name: url, save, close() {} };
+  return { name: redact(url), save, close() {} };
 }
 
 type Answer =

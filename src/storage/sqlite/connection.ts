@@ -12,6 +12,8 @@ const READER_BUSY_TIMEOUT_MS = 250;
 const READER_CACHE_KIB = 16_384;
 /** Pages in the WAL before a commit copies them back; 4 times SQLite's default, so that fewer commits pay for it. */
 const WAL_AUTOCHECKPOINT_PAGES = 4_000;
+/** A WAL that grew while a long read held its snapshot shrinks to this when it starts anew. */
+const WAL_KEPT_BYTES_MAX = 64 * 1024 * 1024;
 
 export function openWriterConnection(path: string, durability: Durability): Database {
   const db = new Database(path, { readwrite: true, create: true, strict: true });
@@ -19,6 +21,7 @@ export function openWriterConnection(path: string, durability: Durability): Data
   db.run("PRAGMA trusted_schema=0");
   db.run(`PRAGMA synchronous=${durability === "full" ? "FULL" : "NORMAL"}`);
   db.run(`PRAGMA wal_autocheckpoint=${WAL_AUTOCHECKPOINT_PAGES}`);
+  db.run(`PRAGMA journal_size_limit=${WAL_KEPT_BYTES_MAX}`);
   return db;
 }
 

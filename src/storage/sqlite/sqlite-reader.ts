@@ -17,6 +17,7 @@ import type {
   TickRange,
 } from "../contract.ts";
 import { openReaderConnection } from "./connection.ts";
+import { SameFile } from "./same-file.ts";
 import { AVERAGE_COLUMNS } from "./schema.ts";
 
 /** Rows read and encoded in one go, about 2 ms: the longest that a read holds up the worker's other clients. */
@@ -66,6 +67,7 @@ const LAST_PRICE_SQL = [
 export class SqliteReader implements StockReader {
   readonly #path: string;
   readonly #db: Database;
+  readonly #file: SameFile;
   readonly #poolSize: number;
   readonly #idle: Database[] = [];
   readonly #waiting: ((db: Database) => void)[] = [];
@@ -85,6 +87,7 @@ export class SqliteReader implements StockReader {
     this.#path = path;
     this.#poolSize = Math.max(2, poolSize);
     this.#db = openReaderConnection(path);
+    this.#file = new SameFile(path);
     const prepare = (sql: string): Statement<Row, Params> => this.#db.prepare<Row, Params>(sql);
     this.#bars = {
       daily: prepare(`${BARS_SQL.daily} LIMIT ?`),
@@ -180,6 +183,7 @@ export class SqliteReader implements StockReader {
   }
 
   probe(): void {
+    this.#file.check();
     this.#probe.all();
   }
 
@@ -268,8 +272,13 @@ export class SqliteReader implements StockReader {
 
   #discard(db: Database): void {
     this.#stale++;
-    this.#streamConnections--;
     db.close(false);
+    const next = this.#waiting.shift();
+    if (next === undefined) {
+      this.#streamConnections--;
+      return;
+    }
+    next(openReaderConnection(this.#path));
   }
 }
 

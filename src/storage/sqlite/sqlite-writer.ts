@@ -15,6 +15,7 @@ import {
 } from "../contract.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
+import { SameFile } from "./same-file.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 
@@ -25,6 +26,7 @@ type Params = SQLQueryBindings[];
 
 export class SqliteWriter implements StockWriter {
   readonly #db: Database;
+  readonly #file: SameFile;
   readonly #averages: DailyAverages;
   readonly #dataVersion: Statement<{ data_version: number }, []>;
   #lastDataVersion: number;
@@ -40,6 +42,7 @@ export class SqliteWriter implements StockWriter {
 
   constructor(path: string, durability: Durability) {
     this.#db = openWriterConnection(path, durability);
+    this.#file = new SameFile(path);
     try {
       this.preparation = prepareSchema(this.#db);
       useWriteAheadLog(this.#db);
@@ -74,6 +77,7 @@ export class SqliteWriter implements StockWriter {
   }
 
   commit(saves: Save[]): SaveOutcome[] {
+    this.#file.check();
     try {
       return this.#transaction(() => saves.map((save) => this.#apply(save)));
     } catch (error) {
