@@ -97,7 +97,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
   async function commit(): Promise<void> {
     const batch = takeBatch();
     if (writer.changedByOthers()) board.bumpAll();
-    let outcomes: SaveOutcome[];
+    let outcomes: (SaveOutcome | null)[];
     try {
       const committed = writer.commit(batch.map(({ entry }) => entry[1]));
       // A driver that commits at once is not made to wait a turn.
@@ -122,11 +122,19 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
         details,
       }));
     }
-    for (const { entry } of batch) {
-      const save = entry[1];
+    const done: { queued: QueuedSave; outcome: SaveOutcome }[] = [];
+    const left: QueuedSave[] = [];
+    for (const [index, queued] of batch.entries()) {
+      const outcome = outcomes[index] ?? null;
+      if (outcome === null) left.push(queued);
+      else done.push({ queued, outcome });
+    }
+    queue = left.length === 0 ? queue : [...left, ...queue];
+    for (const { queued } of done) {
+      const save = queued.entry[1];
       board.bump(save.ticker, save.kind === "ticks" ? "ticks" : save.interval);
     }
-    deliver(batch, outcomes);
+    deliver(done);
   }
 
   function takeBatch(): QueuedSave[] {
@@ -146,7 +154,7 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
     return queue.splice(0, count);
   }
 
-  function deliver(batch: QueuedSave[], outcomes: SaveOutcome[]): void {
+  function deliver(done: { queued: QueuedSave; outcome: SaveOutcome }[]): void {
     const events = new Map<Link, (OutcomeEvent | FrameEvent)[]>();
     const eventsOf = (link: Link): (OutcomeEvent | FrameEvent)[] => {
       let list = events.get(link);
@@ -156,8 +164,8 @@ export function startHub({ runtimeDir, writer, log, leaseTimeoutMs }: HubOptions
       }
       return list;
     };
-    for (const [index, { link: origin, entry }] of batch.entries()) {
-      const outcome = outcomes[index]!;
+    for (const { queued, outcome } of done) {
+      const { link: origin, entry } = queued;
       const [id, save, frame] = entry;
       if (outcome.ok && frame !== "") {
         for (const link of links) {
