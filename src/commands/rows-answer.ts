@@ -21,10 +21,15 @@ export function toAnswer(rows: JsonRows, nothingFound: string, streamMaxMs = STR
         }, streamMaxMs);
       },
       async pull(controller) {
-        const next = await chunks.next();
-        if (!next.done) {
-          controller.enqueue(typeof next.value === "string" ? UTF8.encode(next.value) : next.value);
-          return;
+        try {
+          const next = await chunks.next();
+          if (!next.done) {
+            controller.enqueue(typeof next.value === "string" ? UTF8.encode(next.value) : next.value);
+            return;
+          }
+        } catch (error) {
+          clearTimeout(tooLate);
+          throw error;
         }
         clearTimeout(tooLate);
         controller.close();

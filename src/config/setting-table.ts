@@ -63,7 +63,7 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
   },
   workers: {
     flag: "--workers",
-    type: wholeNumber({ min: 0, max: 256 }),
+    type: wholeNumber({ min: 0, max: 128 }),
     default: 1,
     unit: null,
     sentence: "Worker processes; 1 serves everything in one process, 0 takes one per usable CPU.",

@@ -114,7 +114,7 @@ export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: 
     if (writer === null) throw new Error("a save came to a hub without a writer");
     const batch = takeBatch();
     if (writer.changedByOthers()) board.bumpAll();
-    let outcomes: SaveOutcome[];
+    let outcomes: (SaveOutcome | null)[];
     try {
       const committed = writer.commit(batch.map(({ entry }) => entry[1]));
       // A driver that commits at once is not made to wait a turn.
@@ -139,13 +139,22 @@ export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: 
         details,
       }));
     }
-    for (const { entry } of batch) {
-      const save = entry[1];
+    const done: { queued: QueuedSave; outcome: SaveOutcome }[] = [];
+    const left: QueuedSave[] = [];
+    for (const [index, queued] of batch.entries()) {
+      const outcome = outcomes[index] ?? null;
+      if (outcome === null) left.push(queued);
+      else done.push({ queued, outcome });
+    }
+    queue = left.length === 0 ? queue : [...left, ...queue];
+    for (const { queued } of done) {
+      const save = queued.entry[1];
       board.bump(save.ticker, save.kind === "ticks" ? "ticks" : save.interval);
     }
-    for (const [index, { link: origin, entry }] of batch.entries()) {
+    for (const { queued, outcome } of done) {
+      const { link: origin, entry } = queued;
       const [id, save, frame] = entry;
-      passOn({ origin, id, ticker: save.ticker, frame, outcome: outcomes[index]! });
+      passOn({ origin, id, ticker: save.ticker, frame, outcome });
     }
     sendEvents();
   }

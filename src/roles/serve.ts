@@ -78,13 +78,17 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
   const notifier = createNotifier(process.env, (message) => log.warning(message));
   const stopped = Promise.withResolvers<number>();
   let stopping = false;
+  let runtime: RuntimeDir | null = null;
   const stop = onStopSignals({
     stop(signal) {
       stopping = true;
       log.info(`Received ${signal}; stopping`);
       stopped.resolve(0);
     },
-    stopNow: () => process.exit(EXIT_AT_ONCE),
+    stopNow() {
+      runtime?.remove();
+      process.exit(EXIT_AT_ONCE);
+    },
   });
   const explain = (signal: string) => () =>
     log.warning(
@@ -97,7 +101,6 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
   });
 
   let lock: PortLock | null = null;
-  let runtime: RuntimeDir | null = null;
   let worker: Worker | null = null;
   let hub: Awaited<ReturnType<typeof startHubThread>> | null = null;
   try {

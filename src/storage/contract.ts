@@ -140,12 +140,13 @@ export class StorageBusyError extends Error {
 /** Owned by the hub, one per database. */
 export interface StockWriter {
   /**
-   * Applies the saves in order, in one transaction, each whole or not at all. When this returns, they are
+   * Applies the saves in one transaction, those of one ticker in order, each whole or not at all. When this returns, they are
    * as durable as `--durability` says. Throws when the transaction as a whole failed: then nothing is stored.
    *
+   * @returns An outcome for each save; null for one that was left for the next transaction. At least one is not null.
    * @throws StorageBusyError worth another try.
    */
-  commit(saves: Save[]): SaveOutcome[] | Promise<SaveOutcome[]>;
+  commit(saves: Save[]): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
   /** True when somebody outside of this writer has changed the database since the last call. */
   changedByOthers(): boolean;
   /** True while no command has ever stored a row. */

@@ -56,9 +56,15 @@ export class GroupCommit {
   }
 
   async #commit(batch: Waiting[]): Promise<void> {
+    let left: Waiting[] = [];
     try {
       const outcomes = await this.#writer.commit(batch.map(({ save }) => save));
-      for (const [index, waiting] of batch.entries()) waiting.resolve(outcomes[index]!);
+      left = batch.filter((_, index) => outcomes[index] == null);
+      for (const [index, waiting] of batch.entries()) {
+        const outcome = outcomes[index];
+        if (outcome != null) waiting.resolve(outcome);
+      }
+      this.#waiting.unshift(...left);
     } catch (error) {
       const reason =
         error instanceof StorageBusyError
@@ -66,7 +72,7 @@ export class GroupCommit {
           : error;
       for (const waiting of batch) waiting.reject(reason);
     } finally {
-      for (const { bytes } of batch) this.#waitingBytes -= bytes;
+      for (const waiting of batch) if (!left.includes(waiting)) this.#waitingBytes -= waiting.bytes;
     }
   }
 

@@ -134,7 +134,7 @@ for (const driver of DRIVERS) {
         daily("A", [["2024-01-02", 2]], "error"),
         ticks("C", [[at(1), 5]]),
       ]);
-      expect(outcomes.map((outcome) => outcome.ok)).toEqual([true, false, true]);
+      expect(outcomes.map((outcome) => outcome?.ok)).toEqual([true, false, true]);
       expect(await allBars(db, "B")).toHaveLength(1);
       expect(await allTicks(db, "C")).toHaveLength(1);
     });
@@ -448,6 +448,40 @@ for (const driver of DRIVERS) {
       // A correction before the mark does recompute what follows it.
       await db.writer.commit([daily("A", [[dateOf(900), 51]])]);
       expect((await allBars(db, "A"))[1_000]!.ma_10).not.toBe(-1);
+    });
+
+    test("saves of one ticker in one transaction leave what they would leave one after the other", async () => {
+      using dir = tempDir();
+      await using db = open(dir);
+      await db.writer.commit([
+        daily("A", [
+          ["2024-01-02", 1],
+          ["2024-01-03", 2],
+        ]),
+      ]);
+      const outcomes = await db.writer.commit([
+        daily("A", [
+          ["2024-01-03", 3],
+          ["2024-01-04", 4],
+        ]),
+        daily("B", [["2024-01-04", 9]]),
+        daily(
+          "A",
+          [
+            ["2024-01-04", 5],
+            ["2024-01-05", 6],
+          ],
+          "keep",
+        ),
+        daily("A", [["2024-01-05", 7]], "error"),
+        daily("A", [["2024-01-01", 8]], "error"),
+        daily("A", [["2024-01-02", 0]]),
+      ]);
+      expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual([
+        2, 1, 1, 409, 1, 1,
+      ]);
+      expect((await allBars(db, "A")).map((row) => row.close)).toEqual([8, 0, 3, 4, 6]);
+      expect((await allBars(db, "B")).map((row) => row.close)).toEqual([9]);
     });
 
     test("after another program changed a close, the next save puts every average right", async () => {

@@ -7,7 +7,7 @@ import { HubClient } from "../../src/hub/hub-client.ts";
 import { HUB_SOCKET } from "../../src/hub/messages.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import type { RequestError } from "../../src/protocol/errors.ts";
-import type { SaveOutcome, SaveTicks } from "../../src/storage/contract.ts";
+import type { SaveOutcome, SaveTicks, StockWriter } from "../../src/storage/contract.ts";
 import { SqliteWriter } from "../../src/storage/sqlite/sqlite-writer.ts";
 import { waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -23,9 +23,25 @@ function setUp() {
   const clients: HubClient[] = [];
   return {
     dir: dir.path,
-    startHub(): Hub {
-      const writer = new SqliteWriter(dbFile, "normal");
-      const hub = startHub({ runtimeDir: dir.path, writer, database: null, log: SILENT, leaseTimeoutMs: 60_000 });
+    /** @param savesPerCommit the writer leaves the others of a batch, as it does when its time is up. */
+    startHub({ savesPerCommit = Number.POSITIVE_INFINITY } = {}): Hub {
+      const sqlite = new SqliteWriter(dbFile, "normal");
+      const writer: StockWriter = {
+        commit: (saves) => [
+          ...sqlite.commit(saves.slice(0, savesPerCommit)),
+          ...saves.slice(savesPerCommit).map(() => null),
+        ],
+        changedByOthers: () => sqlite.changedByOthers(),
+        isEmpty: () => sqlite.isEmpty(),
+        close: () => sqlite.close(),
+      };
+      const hub = startHub({
+        runtimeDir: dir.path,
+        writer,
+        database: null,
+        log: SILENT,
+        leaseTimeoutMs: 60_000,
+      });
       hubs.push(hub);
       return hub;
     },
@@ -188,4 +204,18 @@ test("stopping commits all that has arrived, also with somebody waiting for the 
   client.close();
   await Promise.all([waiting, ...saves]);
   await lease.release();
+});
+
+test("saves that a transaction leaves for the next keep their order, and every one is answered and told", async () => {
+  await using setup = setUp();
+  setup.startHub({ savesPerCommit: 2 });
+  const writer = await setup.connect(0);
+  const reader = await setup.connect(1);
+  await reader.client.subscribe("A");
+  const prices = Array.from({ length: 9 }, (_, i) => i + 1);
+  const outcomes = await Promise.all(prices.map((price) => save(writer.client, "A", price)));
+  expect(outcomes).toEqual(prices.map(() => ({ ok: true, stored: 1 })));
+  await waitUntil("all are published", () => reader.published.length === prices.length);
+  expect(reader.published).toEqual(prices.map((price) => `A ${price}`));
+  expect(setup.storedPrices()).toEqual(prices);
 });

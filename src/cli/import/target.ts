@@ -27,7 +27,7 @@ export class TargetError extends Error {
 
 /** A database file opened by the one program that writes to it. */
 export interface ImportDatabase {
-  commit(saves: Save[]): SaveOutcome[] | Promise<SaveOutcome[]>;
+  commit(saves: Save[]): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
   close(): void | Promise<void>;
 }
 
@@ -37,13 +37,15 @@ export function fileTarget(name: string, database: ImportDatabase): ImportTarget
     async save(command) {
       const [outcome] = await commit(name, database, toSave(command));
       if (outcome?.ok) return;
-      throw new TargetError(outcome === undefined ? `${name} gave no answer` : describeRefusal(outcome));
+      throw new TargetError(
+        outcome === undefined || outcome === null ? `${name} gave no answer` : describeRefusal(outcome),
+      );
     },
     close: () => database.close(),
   };
 }
 
-async function commit(name: string, database: ImportDatabase, save: Save): Promise<SaveOutcome[]> {
+async function commit(name: string, database: ImportDatabase, save: Save): Promise<(SaveOutcome | null)[]> {
   try {
     return await database.commit([save]);
   } catch (error) {

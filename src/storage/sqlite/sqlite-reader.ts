@@ -2,7 +2,7 @@
  * A worker's reads. Small answers come from one connection, at once, on the event loop; an answer of more than
  * `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot until the last row.
  */
-import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import { type Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
@@ -99,60 +99,75 @@ export class SqliteReader implements StockReader {
     this.#lastCloses = prepare("SELECT close FROM daily_prices WHERE ticker = ? ORDER BY date DESC LIMIT 2");
     this.#open = prepare("SELECT open FROM daily_prices WHERE ticker = ? AND date = ?");
     this.#volume = prepare("SELECT volume FROM daily_prices WHERE ticker = ? AND date = ?");
-    this.#probe = prepare("SELECT 1 AS one FROM daily_prices LIMIT 1");
+    this.#probe = prepare(`SELECT (SELECT 1 FROM daily_prices LIMIT 1) AS daily,
+      (SELECT 1 FROM hourly_prices LIMIT 1) AS hourly, (SELECT 1 FROM realtime_data LIMIT 1) AS ticks`);
   }
 
   bars(range: BarRange): JsonRows | Promise<JsonRows> {
-    const params = [range.ticker, range.from ?? FIRST, range.to ?? LAST];
-    const stampColumn = range.interval === "daily" ? "date" : "datetime";
-    return this.#read(this.#bars[range.interval], BARS_SQL[range.interval], params, (row) => {
-      row[stampColumn] = toWire(row[stampColumn] as string);
-      row.volume = exactCount(row.volume);
+    return refusalsAreAway(() => {
+      const params = [range.ticker, range.from ?? FIRST, range.to ?? LAST];
+      const stampColumn = range.interval === "daily" ? "date" : "datetime";
+      return this.#read(this.#bars[range.interval], BARS_SQL[range.interval], params, (row) => {
+        row[stampColumn] = toWire(row[stampColumn] as string);
+        row.volume = exactCount(row.volume);
+      });
     });
   }
 
   ticks(range: TickRange): JsonRows | Promise<JsonRows> {
-    const params = [range.ticker, range.type, range.from ?? FIRST, range.to ?? LAST];
-    return this.#read(this.#ticks, TICKS_SQL, params, tickToWire);
+    return refusalsAreAway(() => {
+      const params = [range.ticker, range.type, range.from ?? FIRST, range.to ?? LAST];
+      return this.#read(this.#ticks, TICKS_SQL, params, tickToWire);
+    });
   }
 
   newestTicks({ ticker, type, limit }: LatestTicksQuery): JsonRows {
-    const newest = (of: string): Row[] => this.#newestOfType.all(ticker, of, limit).reverse();
-    let rows = type === null ? [...newest("quote"), ...newest("trade")] : newest(type);
-    if (rows.length === 0) return { empty: true };
-    if (type === null) {
-      rows.sort((a, b) => ((a.timestamp as string) < (b.timestamp as string) ? -1 : 1));
-      rows = rows.slice(-limit);
-    }
-    return { empty: false, text: `{"data":${encode(rows, tickToWire)}}` };
+    return refusalsAreAway(() => {
+      const newest = (of: string): Row[] => this.#newestOfType.all(ticker, of, limit).reverse();
+      let rows = type === null ? [...newest("quote"), ...newest("trade")] : newest(type);
+      if (rows.length === 0) return { empty: true };
+      if (type === null) {
+        rows.sort((a, b) => ((a.timestamp as string) < (b.timestamp as string) ? -1 : 1));
+        rows = rows.slice(-limit);
+      }
+      return { empty: false, text: `{"data":${encode(rows, tickToWire)}}` };
+    });
   }
 
   latestPrice(ticker: string): number | null {
-    let price: number | null = null;
-    let date = "";
-    for (const statement of this.#lastPrices) {
-      const row = statement.get(ticker);
-      if (row === null || !Number.isFinite(row.price)) continue;
-      const rowDate = String(row.stamp).slice(0, 10);
-      if (rowDate > date) {
-        date = rowDate;
-        price = row.price as number;
+    return refusalsAreAway(() => {
+      let price: number | null = null;
+      let date = "";
+      for (const statement of this.#lastPrices) {
+        const row = statement.get(ticker);
+        if (row === null || !Number.isFinite(row.price)) continue;
+        const rowDate = String(row.stamp).slice(0, 10);
+        if (rowDate > date) {
+          date = rowDate;
+          price = row.price as number;
+        }
       }
-    }
-    return price;
+      return price;
+    });
   }
 
   previousClose(ticker: string): number | null {
-    const rows = this.#lastCloses.all(ticker);
-    return (rows.at(-1)?.close ?? null) as number | null;
+    return refusalsAreAway(() => {
+      const rows = this.#lastCloses.all(ticker);
+      return (rows.at(-1)?.close ?? null) as number | null;
+    });
   }
 
   openingPrice(ticker: string, date: string): number | null {
-    return (this.#open.get(ticker, date)?.open ?? null) as number | null;
+    return refusalsAreAway(() => {
+      return (this.#open.get(ticker, date)?.open ?? null) as number | null;
+    });
   }
 
   dailyVolume(ticker: string, date: string): number | null {
-    return (this.#volume.get(ticker, date)?.volume ?? null) as number | null;
+    return refusalsAreAway(() => {
+      return (this.#volume.get(ticker, date)?.volume ?? null) as number | null;
+    });
   }
 
   holdings(tickersMax: number): Holding[] {
@@ -227,7 +242,7 @@ export class SqliteReader implements StockReader {
       first = take(rows, CHUNK_ROWS); // opens the snapshot, and finds errors while a status can still be sent
     } catch (error) {
       this.#discard(db);
-      throw error;
+      throw asUnavailable(error);
     }
     const release = (): void => {
       statement.finalize();
@@ -255,7 +270,9 @@ export class SqliteReader implements StockReader {
     }
     const { promise, resolve, reject } = Promise.withResolvers<Database>();
     const timer = setTimeout(() => {
-      this.#waiting.splice(this.#waiting.indexOf(resolve), 1);
+      const at = this.#waiting.indexOf(resolve);
+      if (at < 0) return; // it has been given a connection in this very moment
+      this.#waiting.splice(at, 1);
       reject(
         unavailable(`read: all ${this.#poolSize} connections stayed in use for ${STREAM_WAIT_MS / 1000} s`),
       );
@@ -273,18 +290,30 @@ export class SqliteReader implements StockReader {
   #discard(db: Database): void {
     this.#stale++;
     db.close(false);
-    const next = this.#waiting.shift();
-    if (next === undefined) {
-      this.#streamConnections--;
-      return;
-    }
-    next(openReaderConnection(this.#path));
+    this.#streamConnections--;
+    if (this.#waiting.length === 0) return;
+    const fresh = openReaderConnection(this.#path);
+    this.#streamConnections++;
+    this.#checkIn(fresh);
   }
 }
 
 function exactCount(value: unknown): unknown {
   if (typeof value !== "string" || !value.startsWith(DIGITS_MARK)) return value;
   return rawNumber(value.slice(DIGITS_MARK.length));
+}
+
+/** What SQLite refuses a read with is never the caller's fault: the parameters have been checked, and the statements are ours. */
+function refusalsAreAway<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw asUnavailable(error);
+  }
+}
+
+function asUnavailable(error: unknown): unknown {
+  return error instanceof SQLiteError ? unavailable("read: the database refused it", error.message) : error;
 }
 
 function tickToWire(row: Row): void {

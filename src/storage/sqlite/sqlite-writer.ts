@@ -19,6 +19,8 @@ import { SameFile } from "./same-file.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 
+/** A transaction begins no further save after this, so that none waits long for many costly ones. */
+const TRANSACTION_MS = 200;
 /** Keys named in a 409; more are counted. */
 const CONFLICTS_NAMED_MAX = 10;
 
@@ -76,10 +78,10 @@ export class SqliteWriter implements StockWriter {
     );
   }
 
-  commit(saves: Save[]): SaveOutcome[] {
+  commit(saves: Save[]): (SaveOutcome | null)[] {
     this.#file.check();
     try {
-      return this.#transaction(() => saves.map((save) => this.#apply(save)));
+      return this.#transaction(() => this.#applyAll(saves));
     } catch (error) {
       if (!isRefusal(error)) throw error;
     }
@@ -121,8 +123,41 @@ export class SqliteWriter implements StockWriter {
     }
   }
 
+  /** What is not reached in TRANSACTION_MS stays null. Daily bars of one ticker are stored together: their averages are computed once. */
+  #applyAll(saves: Save[]): (SaveOutcome | null)[] {
+    const outcomes: (SaveOutcome | null)[] = saves.map(() => null);
+    const started = performance.now();
+    for (const [index, save] of saves.entries()) {
+      if (outcomes[index] !== null) continue; // stored with an earlier one of its ticker
+      if (performance.now() - started > TRANSACTION_MS) break;
+      if (save.kind === "ticks" || save.interval === "hourly") {
+        outcomes[index] = this.#apply(save);
+        continue;
+      }
+      const daily = new StagedDaily(save.ticker, (date) => this.#dailyExists.get(save.ticker, date) !== null);
+      for (let other = index; other < saves.length; other++) {
+        const sibling = saves[other]!;
+        if (sibling.kind !== "bars" || sibling.interval !== "daily" || sibling.ticker !== save.ticker)
+          continue;
+        outcomes[other] = daily.stage(sibling);
+      }
+      this.#storeDaily(daily);
+    }
+    return outcomes;
+  }
+
   #apply(save: Save): SaveOutcome {
-    return save.kind === "ticks" ? this.#saveTicks(save) : this.#saveBars(save);
+    if (save.kind === "ticks") return this.#saveTicks(save);
+    if (save.interval === "hourly") return this.#saveHourly(save);
+    const daily = new StagedDaily(save.ticker, (date) => this.#dailyExists.get(save.ticker, date) !== null);
+    const outcome = daily.stage(save);
+    this.#storeDaily(daily);
+    return outcome;
+  }
+
+  #storeDaily(daily: StagedDaily): void {
+    const rows = daily.rows();
+    if (rows.length > 0) this.#averages.save(daily.ticker, rows, `${nowText()}+00:00`);
   }
 
   #applyOrUndo(save: Save): SaveOutcome {
@@ -148,26 +183,12 @@ export class SqliteWriter implements StockWriter {
     return this.#dataVersion.get()?.data_version ?? 0;
   }
 
-  #saveBars(save: SaveBars): SaveOutcome {
-    const exists = save.interval === "daily" ? this.#dailyExists : this.#hourlyExists;
-    let rows = save.rows;
-    if (save.onDuplicate !== "replace") {
-      const isStored = (row: BarRow): boolean => exists.get(save.ticker, row[0]) !== null;
-      if (save.onDuplicate === "error") {
-        const taken = rows.filter(isStored).map((row) => row[0]);
-        if (taken.length > 0) return conflict(`save_stock_data: ${save.ticker} ${save.interval}`, taken);
-      } else {
-        rows = rows.filter((row) => !isStored(row));
-      }
-    }
-    if (rows.length === 0) return { ok: true, stored: 0 };
+  #saveHourly(save: SaveBars): SaveOutcome {
+    const chosen = chooseBars(save, (stamp) => this.#hourlyExists.get(save.ticker, stamp) !== null);
+    if (!Array.isArray(chosen)) return chosen;
     const writeTimestamp = `${nowText()}+00:00`;
-    if (save.interval === "daily") {
-      this.#averages.save(save.ticker, rows, writeTimestamp);
-    } else {
-      for (const row of rows) this.#hourlyUpsert.run(save.ticker, ...row, writeTimestamp);
-    }
-    return { ok: true, stored: rows.length };
+    for (const row of chosen) this.#hourlyUpsert.run(save.ticker, ...row, writeTimestamp);
+    return { ok: true, stored: chosen.length };
   }
 
   #saveTicks(save: SaveTicks): SaveOutcome {
@@ -223,6 +244,46 @@ export class SqliteWriter implements StockWriter {
       claims.claim(row, ownSeq, seq);
     }
     return { ok: true, stored };
+  }
+}
+
+/** The daily bars of one ticker that one transaction stores: of each date the one that the saves in their order leave. */
+class StagedDaily {
+  readonly ticker: string;
+  readonly #isStored: (date: string) => boolean;
+  readonly #rows = new Map<string, BarRow>();
+
+  constructor(ticker: string, isStored: (date: string) => boolean) {
+    this.ticker = ticker;
+    this.#isStored = isStored;
+  }
+
+  stage(save: SaveBars): SaveOutcome {
+    const chosen = chooseBars(save, (date) => this.#rows.has(date) || this.#isStored(date));
+    if (!Array.isArray(chosen)) return chosen;
+    for (const row of chosen) this.#rows.set(row[0], row);
+    return { ok: true, stored: chosen.length };
+  }
+
+  /** Ascending by date. */
+  rows(): BarRow[] {
+    return [...this.#rows.values()].sort((a, b) => (a[0] < b[0] ? -1 : 1));
+  }
+}
+
+/** The rows that `on_duplicate` lets in, or why it lets none. */
+function chooseBars(save: SaveBars, isStored: (stamp: string) => boolean): BarRow[] | SaveOutcome {
+  switch (save.onDuplicate) {
+    case "replace":
+      return save.rows;
+    case "keep":
+      return save.rows.filter((row) => !isStored(row[0]));
+    case "error": {
+      const taken = save.rows.map((row) => row[0]).filter(isStored);
+      return taken.length === 0
+        ? save.rows
+        : conflict(`save_stock_data: ${save.ticker} ${save.interval}`, taken);
+    }
   }
 }
 
