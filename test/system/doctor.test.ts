@@ -1,7 +1,15 @@
 /** `doctor` as a process, on files in every state: what it says, and that it changes nothing. */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import { openWriter } from "../../src/roles/engine.ts";
@@ -55,8 +63,11 @@ function contentsOf(folder: string): [name: string, bytes: number, hash: bigint 
     });
 }
 
+/** Made elsewhere and copied: the files of the WAL stay until the collector has closed the last statement of this process. */
 async function makeDatabase(dbFile: string, rows = 0): Promise<void> {
-  const writer = await openWriter({ dbFile, durability: "normal" });
+  using elsewhere = tempDir();
+  const made = join(elsewhere.path, "made.db");
+  const writer = await openWriter({ dbFile: made, durability: "normal" });
   await writer.commit([
     {
       kind: "ticks",
@@ -74,6 +85,7 @@ async function makeDatabase(dbFile: string, rows = 0): Promise<void> {
     },
   ]);
   await writer.close();
+  copyFileSync(made, dbFile);
 }
 
 test("a sound file on a sound machine: a line for each thing, and exit code 0", async () => {
