@@ -2,6 +2,8 @@
 
 import packageJson from "../package.json" with { type: "json" };
 import { runCheck } from "./cli/check.ts";
+import { runCopy } from "./cli/copy.ts";
+import { runDoctor } from "./cli/doctor.ts";
 import { helpText } from "./cli/help.ts";
 import { runImport } from "./cli/import.ts";
 import { redact } from "./config/database-url.ts";
@@ -9,7 +11,8 @@ import { printConfig } from "./config/render-settings.ts";
 import { parseSettings } from "./config/settings.ts";
 import { UsageError } from "./config/usage-error.ts";
 import { USAGE_EXIT } from "./protocol/control.ts";
-import { openWriter } from "./roles/engine.ts";
+import { diagnoseForDoctor } from "./roles/doctor-role.ts";
+import { openTransferReader, openTransferTarget, openWriter } from "./roles/engine.ts";
 import { serve, serveAsHub, serveAsWorker } from "./roles/serve.ts";
 import { serveAsSqlRunner } from "./roles/sql-runner-role.ts";
 
@@ -25,6 +28,9 @@ switch (subcommand) {
     break;
   case "sql-runner":
     serveAsSqlRunner();
+    break;
+  case "database-doctor":
+    void diagnoseForDoctor().then((code) => process.exit(code));
     break;
   default:
     // Not awaited: while a top-level await is pending, Bun carries on after an uncaught error.
@@ -42,12 +48,19 @@ async function runSubcommand(name: string, args: string[]): Promise<number> {
         return await runImport(args, {
           openDatabase: (dbFile, durability) => openWriter({ dbFile, durability }),
         });
+      case "copy":
+        return await runCopy(args, {
+          openReader: openTransferReader,
+          openDestination: (dbFile, durability) => openTransferTarget({ dbFile, durability }),
+        });
+      case "doctor":
+        return await runDoctor(args, [process.execPath, "--no-orphans", import.meta.path, "database-doctor"]);
       case "help":
         console.log(helpText());
         return 0;
       default:
         throw new UsageError(
-          `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check or import`,
+          `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, copy or doctor`,
         );
     }
   } catch (error) {

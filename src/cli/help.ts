@@ -1,9 +1,16 @@
 import { settingsHelp } from "../config/render-settings.ts";
 import { CHECK_HELP } from "./check/options.ts";
+import { COPY_HELP } from "./copy/options.ts";
+import { DOCTOR_HELP } from "./doctor/options.ts";
 import { IMPORT_HELP } from "./import/options.ts";
 
 /** The subcommands with a page of their own; that of `serve`, the default one, is the general page. */
-const PAGES: Readonly<Record<string, string>> = { check: CHECK_HELP, import: IMPORT_HELP };
+const PAGES: Readonly<Record<string, string>> = {
+  check: CHECK_HELP,
+  import: IMPORT_HELP,
+  copy: COPY_HELP,
+  doctor: DOCTOR_HELP,
+};
 
 export const SUBCOMMANDS: readonly string[] = ["serve", ...Object.keys(PAGES)];
 
@@ -17,6 +24,8 @@ function generalHelp(): string {
   return `Usage: stock-db-server [serve] [flags]
        stock-db-server check [URL] [flags]
        stock-db-server import FILE… --ticker T [flags]
+       stock-db-server copy --from SRC --to DST [flags]
+       stock-db-server doctor [--db-file PATH|URL] [flags]
 
 One market database that many programs share: bars, quotes and trades over HTTP and WebSocket.
 
@@ -24,7 +33,9 @@ Subcommands:
   serve     Serve the database; the default
   check     Test a running server from outside
   import    Save CSV files into a running server or a database file
-"check --help" and "import --help" tell of their flags.
+  copy      Copy the rows of one database into another, and verify them
+  doctor    Tell whether the server can run with a database, on this machine
+"check --help" and so on tell of their flags.
 
 Examples:
   stock-db-server --sample

@@ -40,3 +40,12 @@ test("elsewhere a plain line comes every few seconds, and megabytes where the si
     "10,000 rows, 10.0 MB read, 1,000 rows/s\n",
   ]);
 });
+
+test("a copy tells how many series are done", () => {
+  const output = recorder(false);
+  let now = 0;
+  const progress = startProgress(output, () => now);
+  now = 5_000;
+  progress.update({ rows: 10_000, seriesDone: 3, seriesTotal: 1_200 });
+  expect(output.written).toEqual(["10,000 rows, 3 of 1,200 series, 2,000 rows/s\n"]);
+});

@@ -10,11 +10,19 @@ export interface Progress {
   end(): void;
 }
 
-export interface ProgressState {
+export type ProgressState = FileProgress | SeriesProgress;
+
+interface FileProgress {
   rows: number;
   bytesRead: number;
   /** null when the size can't be known, as with standard input. */
   bytesTotal: number | null;
+}
+
+interface SeriesProgress {
+  rows: number;
+  seriesDone: number;
+  seriesTotal: number;
 }
 
 /** What is needed of a stream to draw on it. */
@@ -70,9 +78,14 @@ export function formatCount(count: number): string {
 
 function describeProgress(state: ProgressState, elapsedS: number): string {
   const rate = elapsedS > 0 ? state.rows / elapsedS : 0;
+  return `${formatCount(state.rows)} rows, ${describeExtent(state)}, ${formatCount(rate)} rows/s`;
+}
+
+function describeExtent(state: ProgressState): string {
+  if ("seriesDone" in state)
+    return `${formatCount(state.seriesDone)} of ${formatCount(state.seriesTotal)} series`;
   const share = shareOf(state);
-  const read = share === null ? formatMegabytes(state.bytesRead) : `${Math.floor(share * 100)} %`;
-  return `${formatCount(state.rows)} rows, ${read} read, ${formatCount(rate)} rows/s`;
+  return share === null ? `${formatMegabytes(state.bytesRead)} read` : `${Math.floor(share * 100)} % read`;
 }
 
 function drawBar(state: ProgressState): string {
@@ -82,8 +95,10 @@ function drawBar(state: ProgressState): string {
   return `[${"#".repeat(filled)}${".".repeat(BAR_CELLS - filled)}] `;
 }
 
-function shareOf({ bytesRead, bytesTotal }: ProgressState): number | null {
-  return bytesTotal === null || bytesTotal === 0 ? null : Math.min(1, bytesRead / bytesTotal);
+function shareOf(state: ProgressState): number | null {
+  const [done, total] =
+    "seriesDone" in state ? [state.seriesDone, state.seriesTotal] : [state.bytesRead, state.bytesTotal];
+  return total === null || total === 0 ? null : Math.min(1, done / total);
 }
 
 function formatMegabytes(bytes: number): string {

@@ -19,6 +19,13 @@ export interface ChildBrief {
 
 export const CHILD_BRIEF_ENV = "STOCK_DB_CHILD";
 
+/** Handed to the process that looks at a database for `doctor`, like the brief of a child. */
+export interface DoctorBrief {
+  dbFile: string;
+}
+
+export const DOCTOR_BRIEF_ENV = "STOCK_DB_DOCTOR";
+
 export type ToSupervisor =
   /** The hub has its socket open, or the worker its port. */
   | { type: "ready" }

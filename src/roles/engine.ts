@@ -5,10 +5,19 @@ import type { HubClient } from "../hub/hub-client.ts";
 import type { DatabaseInHub } from "../hub/read-server.ts";
 import type { VersionBoard } from "../hub/version-board.ts";
 import type { LogLines } from "../observe/log.ts";
-import type { StockWriter } from "../storage/contract.ts";
+import type { StockWriter, TransferReader } from "../storage/contract.ts";
+import type { Diagnosis } from "../storage/diagnosis.ts";
 import type { UserSqlEngine } from "../storage/user-sql-contract.ts";
 import type { WorkerStorage } from "../worker/worker-storage.ts";
-import { openSqliteHub, openSqliteUserSql, openSqliteWorker, openSqliteWriter } from "./engines/sqlite.ts";
+import {
+  diagnoseSqlite,
+  openSqliteHub,
+  openSqliteTransferReader,
+  openSqliteTransferTarget,
+  openSqliteUserSql,
+  openSqliteWorker,
+  openSqliteWriter,
+} from "./engines/sqlite.ts";
 
 export type DatabaseSettings = Pick<Settings, "dbFile" | "durability">;
 
@@ -50,6 +59,33 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
 /** The one writer of a database that no server has open. */
 export async function openWriter(settings: DatabaseSettings): Promise<OpenWriter> {
   return openSqliteWriter(settings);
+}
+
+/** A database that a copy writes into and reads back. */
+export interface OpenTransferTarget extends TransferReader {
+  commit: StockWriter["commit"];
+  /** What opening did to the database, for the user; null if nothing. */
+  readonly preparation: string | null;
+}
+
+/**
+ * A database that a copy reads; a server may have it open where the engine allows that. Never creates or changes it.
+ *
+ * @returns Null when there is none.
+ * @throws Error with the reason why it can't be read.
+ */
+export async function openTransferReader(dbFile: string): Promise<TransferReader | null> {
+  return openSqliteTransferReader(dbFile);
+}
+
+/** Creates it, or upgrades it, as needed. @throws Error A server has it, or it can't be opened. */
+export async function openTransferTarget(settings: DatabaseSettings): Promise<OpenTransferTarget> {
+  return openSqliteTransferTarget(settings);
+}
+
+/** What `doctor` says about a database; runs in a process of its own, which is ended when it takes too long. */
+export function diagnoseDatabase(dbFile: string): Diagnosis {
+  return diagnoseSqlite(dbFile);
 }
 
 /** What a SQL runner process runs. */

@@ -153,3 +153,32 @@ export interface StockWriter {
   isEmpty(): boolean | Promise<boolean>;
   close(): void | Promise<void>;
 }
+
+/** The three tables, as a copy walks them. */
+export type RowKind = "daily" | "hourly" | "ticks";
+
+/**
+ * Rows as they are stored, for a copy from one database to another and for reading back what it wrote. Bounded in memory
+ * however many rows there are: a driver gives them in batches of its own size. Rows that are committed meanwhile at
+ * keys that were passed must not disturb a walk; whether later ones are seen doesn't matter.
+ */
+export interface TransferReader {
+  /** The next tickers that have rows of the kind, each once, in an order of the engine's own; null begins. */
+  tickers(kind: RowKind, after: string | null, limit: number): string[] | Promise<string[]>;
+  /** Every type of tick that the ticker has. */
+  tickTypes(ticker: string): string[] | Promise<string[]>;
+  /**
+   * Ascending by stamp, in canonical text; doubles and 64-bit integers exactly.
+   *
+   * @throws TransferRowError
+   */
+  bars(range: BarRange): AsyncIterable<BarRow[]>;
+  /** Ascending by stamp, then by `seq`, which is never null here. @throws TransferRowError */
+  ticks(range: TickRange): AsyncIterable<TickRow[]>;
+  close(): void | Promise<void>;
+}
+
+/** A stored row that no save could have stored, such as text in a price, which other programs may have written. */
+export class TransferRowError extends Error {
+  override name = "TransferRowError";
+}

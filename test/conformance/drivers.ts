@@ -9,6 +9,8 @@ export interface Driver {
   name: string;
   /** What `--db-file` is, for a fresh and empty database. */
   dbFile(dir: string): string;
+  /** Why it can't be copied from and to; absent where it can. */
+  withoutTransfer?: string;
 }
 
 export const DRIVERS: Driver[] = [{ name: "sqlite", dbFile: (dir) => join(dir, "test.db") }];

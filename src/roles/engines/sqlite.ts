@@ -1,18 +1,28 @@
 /** SQLite: the hub writes; workers read for themselves and keep answers; user-written SQL in runner processes. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import { logAt } from "../../observe/log.ts";
 import { executeSql } from "../../sql/execute.ts";
 import { createRunnerPool } from "../../sql/runner-pool.ts";
 import { CachedReader } from "../../storage/cached-reader.ts";
+import type { TransferReader } from "../../storage/contract.ts";
 import { lockDatabaseFile } from "../../storage/sqlite/file-lock.ts";
 import { SqliteReader } from "../../storage/sqlite/sqlite-reader.ts";
+import { SqliteTransfer } from "../../storage/sqlite/sqlite-transfer.ts";
 import { SqliteWriter } from "../../storage/sqlite/sqlite-writer.ts";
 import { createSqliteUserSql } from "../../storage/sqlite/user-sql.ts";
 import type { UserSqlEngine } from "../../storage/user-sql-contract.ts";
 import type { WorkerStorage } from "../../worker/worker-storage.ts";
-import type { DatabaseSettings, HubStorage, OpenWriter, WorkerStorageOptions } from "../engine.ts";
+import type {
+  DatabaseSettings,
+  HubStorage,
+  OpenTransferTarget,
+  OpenWriter,
+  WorkerStorageOptions,
+} from "../engine.ts";
+
+export { diagnoseSqlite } from "../../storage/sqlite/sqlite-diagnosis.ts";
 
 export function openSqliteHub(settings: Settings): HubStorage {
   return { writer: openSqliteWriter(settings), database: null };
@@ -70,4 +80,32 @@ export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerSt
 
 export function openSqliteUserSql({ dbFile, durability }: DatabaseSettings): UserSqlEngine {
   return createSqliteUserSql({ path: dbFile, durability });
+}
+
+export function openSqliteTransferReader(dbFile: string): TransferReader | null {
+  if (!existsSync(dbFile)) return null;
+  try {
+    return new SqliteTransfer(dbFile);
+  } catch (error) {
+    throw new Error(`cannot read ${dbFile}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+export function openSqliteTransferTarget(settings: DatabaseSettings): OpenTransferTarget {
+  const writer = openSqliteWriter(settings);
+  const reader = new SqliteTransfer(settings.dbFile);
+  return {
+    preparation: writer.preparation,
+    commit: (saves) => writer.commit(saves),
+    tickers: (kind, after, limit) => reader.tickers(kind, after, limit),
+    tickTypes: (ticker) => reader.tickTypes(ticker),
+    bars: (range) => reader.bars(range),
+    ticks: (range) => reader.ticks(range),
+    async close() {
+      reader.close();
+      await writer.close();
+    },
+  };
 }

@@ -16,10 +16,8 @@ export interface FileLock {
 export function lockDatabaseFile(path: string): FileLock {
   closeSync(openSync(path, "a", 0o644));
   if (process.platform !== "linux") return { release() {} }; // no abstract sockets there
-  // By device and inode: a link to the file is the same file.
-  const { dev, ino } = statSync(realpathSync(path));
   try {
-    const listener = Bun.listen({ unix: `\0stock-db-server:database:${dev}:${ino}`, socket: { data() {} } });
+    const listener = Bun.listen({ unix: lockName(path), socket: { data() {} } });
     return { release: () => listener.stop(true) };
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) throw error;
@@ -27,4 +25,23 @@ export function lockDatabaseFile(path: string): FileLock {
       `${path} is served by another stock-db-server; use that server's address, or stop it first`,
     );
   }
+}
+
+/** Whether a server of this machine, and of this container, has the file. False where there are no abstract sockets. */
+export async function isDatabaseFileLocked(path: string): Promise<boolean> {
+  if (process.platform !== "linux") return false;
+  try {
+    const socket = await Bun.connect({ unix: lockName(path), socket: { data() {} } });
+    socket.terminate();
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ECONNREFUSED") return false;
+    throw error;
+  }
+}
+
+/** By device and inode: a link to the file is the same file. */
+function lockName(path: string): string {
+  const { dev, ino } = statSync(realpathSync(path));
+  return `\0stock-db-server:database:${dev}:${ino}`;
 }

@@ -137,6 +137,42 @@ export function prepareSchema(db: Database): string | null {
   }
 }
 
+/** What `prepareSchema` would find, and do. */
+export type SchemaState =
+  | { state: "current" | "empty" }
+  | { state: "newer"; version: number }
+  /** A file of the Python server. `own` are columns that users added, as table.column. */
+  | { state: "old"; rebuilt: string[]; created: string[]; own: string[] }
+  | { state: "unusable"; reason: string };
+
+/** Reads only. */
+export function inspectSchema(db: Database): SchemaState {
+  const version = Number(db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version);
+  if (version > SCHEMA_VERSION) return { state: "newer", version };
+  const rebuilt: string[] = [];
+  const created: string[] = [];
+  const own: string[] = [];
+  for (const table of TABLES) {
+    const existing = columnsOf(db, table.name);
+    if (existing.length === 0) {
+      created.push(table.name);
+      continue;
+    }
+    rebuilt.push(table.name);
+    const names = new Set(existing.map((column) => column.name.toLowerCase()));
+    const needed = version === 0 ? keyOf(table, names) : table.columns.map(([column]) => column);
+    const missing = needed.filter((column) => !names.has(column));
+    if (missing.length > 0)
+      return { state: "unusable", reason: `table ${table.name} has no column ${missing.join(", ")}` };
+    for (const column of extraColumns(table, existing)) own.push(`${table.name}.${column.name}`);
+  }
+  if (version === 0)
+    return rebuilt.length === 0 ? { state: "empty" } : { state: "old", rebuilt, created, own };
+  const lost = columnsOf(db, "daily_checkpoints").length === 0 ? [...created, "daily_checkpoints"] : created;
+  if (lost.length > 0) return { state: "unusable", reason: `it has no table ${lost.join(", ")}` };
+  return { state: "current" };
+}
+
 interface ColumnInfo {
   name: string;
   type: string;
@@ -144,6 +180,16 @@ interface ColumnInfo {
 
 function columnsOf(db: Database, table: string): ColumnInfo[] {
   return db.query<ColumnInfo, [string]>("SELECT name, type FROM pragma_table_info(?)").all(table);
+}
+
+/** Of a table that the Python server made, which knew no `seq`. */
+function keyOf(table: TableShape, names: Set<string>): string[] {
+  return table.key.filter((column) => column !== "seq" || names.has("seq"));
+}
+
+function extraColumns(table: TableShape, existing: ColumnInfo[]): ColumnInfo[] {
+  const known = new Set(table.columns.map(([column]) => column));
+  return existing.filter((column) => !known.has(column.name.toLowerCase()));
 }
 
 function createStatement(name: string, table: TableShape, extra: ColumnInfo[]): string {
@@ -159,14 +205,14 @@ function createStatement(name: string, table: TableShape, extra: ColumnInfo[]): 
 function rebuild(db: Database, table: TableShape, existing: ColumnInfo[]): string {
   const names = new Set(existing.map((column) => column.name.toLowerCase()));
   const known = table.columns.map(([column]) => column);
-  const keyInOld = table.key.filter((column) => column !== "seq" || names.has("seq"));
+  const keyInOld = keyOf(table, names);
   const missing = keyInOld.filter((column) => !names.has(column));
   if (missing.length > 0) {
     throw new SchemaError(
       `open database: table ${table.name} has no column ${missing.join(", ")}; expected ${known.join(", ")}`,
     );
   }
-  const extra = existing.filter((column) => !known.includes(column.name.toLowerCase()));
+  const extra = extraColumns(table, existing);
   const owned = db
     .query<{ sql: string }, [string]>(
       "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type IN ('index', 'trigger') AND sql IS NOT NULL",

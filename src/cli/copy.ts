@@ -1,0 +1,127 @@
+/** `stock-db-server copy`: the rows of one database into another, of whatever engine, verified. */
+import { statSync } from "node:fs";
+import { redact } from "../config/database-url.ts";
+import type { Durability } from "../config/settings.ts";
+import { UsageError } from "../config/usage-error.ts";
+import { USAGE_EXIT } from "../protocol/control.ts";
+import type { StockWriter, TransferReader } from "../storage/contract.ts";
+import { type CopyResult, copyRows, type SeriesOutcome } from "./copy/copy-rows.ts";
+import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts";
+import { formatCount, type Progress, silentProgress, startProgress } from "./progress.ts";
+
+export interface CopyDestination extends TransferReader {
+  commit: StockWriter["commit"];
+  /** What opening did to the database; null if nothing. */
+  readonly preparation: string | null;
+}
+
+export interface CopyDeps {
+  /** Null when there is no such database. Throws when it can't be read. */
+  openReader(dbFile: string): Promise<TransferReader | null>;
+  /** Creates it if it isn't there. Throws when it can't be had, as when a server has it open. */
+  openDestination(dbFile: string, durability: Durability): Promise<CopyDestination>;
+}
+
+/** @returns The exit code: 0 the destination has every row, 1 it has not, or the copy stopped, 2 wrong usage. */
+export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
+  let options: CopyOptions | null;
+  try {
+    options = parseCopyOptions(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return USAGE_EXIT;
+  }
+  if (options === null) {
+    process.stdout.write(COPY_HELP);
+    return 0;
+  }
+
+  const startedAt = performance.now();
+  let result: CopyResult;
+  try {
+    result = await copyBetween(options, deps);
+  } catch (error) {
+    console.error(`copy: ${withoutSecrets(error instanceof Error ? error.message : String(error), options)}`);
+    return 1;
+  }
+  return report(options, result, (performance.now() - startedAt) / 1_000) ? 0 : 1;
+}
+
+/** @throws Error One of the databases can't be opened. */
+async function copyBetween(options: CopyOptions, deps: CopyDeps): Promise<CopyResult> {
+  const { from, to } = options;
+  const source = await deps.openReader(from);
+  if (source === null) throw new Error(`there is no database ${redact(from)}`);
+  let destination: TransferReader | null = null;
+  let opened: CopyDestination | null = null;
+  try {
+    if (isSameFile(from, to)) throw new Error(`${redact(from)} and ${redact(to)} are the same database`);
+    if (options.dryRun) destination = await deps.openReader(to);
+    else destination = opened = await deps.openDestination(to, "full");
+    if (opened?.preparation && !options.quiet) console.error(`${redact(to)}: ${opened.preparation}`);
+    const progress = options.quiet ? silentProgress : startProgress(process.stderr);
+    return await copyRows({
+      ...options,
+      source,
+      destination,
+      commit: opened === null ? null : opened.commit,
+      progress,
+      onSeries: options.list ? (outcome) => list(outcome, options.json, progress) : () => {},
+    });
+  } finally {
+    await source.close();
+    await destination?.close();
+  }
+}
+
+/** Also by another name of it. */
+function isSameFile(from: string, to: string): boolean {
+  const [a, b] = [from, to].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return a?.isFile() === true && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+function list(outcome: SeriesOutcome, json: boolean, progress: Progress): void {
+  progress.end();
+  const { series, rows, checksum, failure, ...counts } = outcome;
+  if (json) {
+    console.log(JSON.stringify({ ...series, rows, checksum, ...counts, failure }));
+    return;
+  }
+  const kind = series.kind === "ticks" ? series.type : series.kind;
+  const state = failure === null ? (counts.rowsToWrite > 0 ? `${counts.rowsToWrite} new` : "same") : "FAILED";
+  console.log([kind, series.ticker, rows, checksum, state].join("\t"));
+}
+
+/** @returns Whether all is well. */
+function report(options: CopyOptions, result: CopyResult, seconds: number): boolean {
+  const { failures, stoppedBy, seriesFailed } = result;
+  const ok = stoppedBy === null && seriesFailed === 0 && result.rowsToWrite === 0;
+  for (const failure of failures) console.error(`copy: ${failure}`);
+  if (seriesFailed > failures.length)
+    console.error(`copy: and ${formatCount(seriesFailed - failures.length)} more failed`);
+  if (stoppedBy !== null) console.error(`copy: ${withoutSecrets(stoppedBy, options)}`);
+
+  const from = redact(options.from);
+  const to = redact(options.to);
+  if (options.json) {
+    const { dryRun } = options;
+    const stopped = stoppedBy === null ? null : withoutSecrets(stoppedBy, options);
+    console.log(JSON.stringify({ ok, from, to, dryRun, seconds, ...result, stoppedBy: stopped }));
+    return ok;
+  }
+  const done = options.dryRun
+    ? `${formatCount(result.rowsToWrite)} would be written to ${to}`
+    : `${formatCount(result.rowsWritten)} written to ${to}, ${formatCount(result.seriesVerified)} series read back and equal`;
+  const only = result.rowsOnlyInDestination;
+  const others = only === 0 ? "" : `; ${formatCount(only)} rows that only ${to} has were left alone`;
+  const rate = formatCount(result.rowsRead / Math.max(seconds, 0.001));
+  const line = `${formatCount(result.rowsRead)} rows of ${from}, ${done}${others}; ${seconds.toFixed(1)} s, ${rate} rows/s`;
+  console.log(stoppedBy === null && seriesFailed === 0 ? line : `not complete: ${line}`);
+  return ok;
+}
+
+/** A driver's message may name the database as it was given. */
+function withoutSecrets(message: string, { from, to }: CopyOptions): string {
+  return message.replaceAll(from, redact(from)).replaceAll(to, redact(to));
+}

@@ -1,0 +1,139 @@
+/** Walks a series in both databases side by side, by key, and finds the rows that the destination lacks or has otherwise. */
+import { type RowKind, TransferRowError } from "../../storage/contract.ts";
+import { RowSum } from "./row-sum.ts";
+import { compareKeys, keyText, type StoredRow, toCanonical } from "./series.ts";
+
+export interface ComparisonOptions {
+  kind: RowKind;
+  source: AsyncIterable<StoredRow[]>;
+  destination: AsyncIterable<StoredRow[]>;
+  /** Called in order of the key with each row that is to be written. */
+  onDifference(row: StoredRow): void | Promise<void>;
+  onRowsRead(rows: number): void;
+}
+
+export interface Comparison {
+  source: RowSum;
+  /** Rows under keys that the source has not. */
+  onlyInDestination: RowSum;
+  missing: number;
+  different: number;
+  /** In words; null when all rows are there. */
+  firstDifference: string | null;
+}
+
+const ROWS_PER_REPORT = 1_000;
+
+/** @throws TransferRowError A row that can't be copied. */
+export async function compareSeries(options: ComparisonOptions): Promise<Comparison> {
+  const { kind } = options;
+  await using source = new RowWalk(kind, options.source);
+  await using destination = new RowWalk(kind, options.destination);
+  const found: Comparison = {
+    source: new RowSum(),
+    onlyInDestination: new RowSum(),
+    missing: 0,
+    different: 0,
+    firstDifference: null,
+  };
+  await source.fill();
+  await destination.fill();
+  let unreported = 0;
+  while (source.row !== null) {
+    const row: StoredRow = source.row;
+    while (destination.row !== null && compareKeys(kind, destination.row, row) < 0) {
+      found.onlyInDestination.add(destination.row);
+      if (!destination.step()) await destination.fill();
+    }
+    const there = destination.row !== null && compareKeys(kind, destination.row, row) === 0;
+    if (!there || !sameValues(destination.row!, row)) {
+      if (there) found.different++;
+      else found.missing++;
+      found.firstDifference ??= describeDifference(kind, row, there ? destination.row : null);
+      const taken = options.onDifference(row);
+      if (taken !== undefined) await taken;
+    }
+    found.source.add(row);
+    if (there && !destination.step()) await destination.fill();
+    if (!source.step()) await source.fill();
+    if (++unreported === ROWS_PER_REPORT) {
+      options.onRowsRead(unreported);
+      unreported = 0;
+    }
+  }
+  while (destination.row !== null) {
+    found.onlyInDestination.add(destination.row);
+    if (!destination.step()) await destination.fill();
+  }
+  options.onRowsRead(unreported);
+  return found;
+}
+
+/** Count and checksum of a whole series. @throws TransferRowError */
+export async function sumSeries(kind: RowKind, batches: AsyncIterable<StoredRow[]>): Promise<RowSum> {
+  await using walk = new RowWalk(kind, batches);
+  const sum = new RowSum();
+  for (await walk.fill(); walk.row !== null; ) {
+    sum.add(walk.row);
+    if (!walk.step()) await walk.fill();
+  }
+  return sum;
+}
+
+/** Rows one by one, without a promise for each. */
+class RowWalk implements AsyncDisposable {
+  /** In canonical form; null at the end. */
+  row: StoredRow | null = null;
+  readonly #kind: RowKind;
+  readonly #batches: AsyncIterator<StoredRow[]>;
+  #batch: StoredRow[] = [];
+  #at = -1;
+
+  constructor(kind: RowKind, batches: AsyncIterable<StoredRow[]>) {
+    this.#kind = kind;
+    this.#batches = batches[Symbol.asyncIterator]();
+  }
+
+  /** @returns False when `fill` has to bring more. */
+  step(): boolean {
+    const next = this.#batch[this.#at + 1];
+    if (next === undefined) return false;
+    this.#at++;
+    toCanonical(this.#kind, next);
+    if (this.row !== null && compareKeys(this.#kind, this.row, next) >= 0) {
+      const [before, after] = [keyText(this.#kind, this.row), keyText(this.#kind, next)];
+      throw new TransferRowError(
+        `stored rows are not in order of their keys: ${after} comes after ${before}`,
+      );
+    }
+    this.row = next;
+    return true;
+  }
+
+  async fill(): Promise<void> {
+    do {
+      const next = await this.#batches.next();
+      if (next.done) {
+        this.row = null;
+        return;
+      }
+      this.#batch = next.value;
+      this.#at = -1;
+    } while (!this.step());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#batches.return?.();
+  }
+}
+
+/** The keys are equal. */
+function sameValues(a: StoredRow, b: StoredRow): boolean {
+  return a[1] === b[1] && a[2] === b[2] && a[3] === b[3] && a[4] === b[4] && a[5] === b[5];
+}
+
+function describeDifference(kind: RowKind, row: StoredRow, there: StoredRow | null): string {
+  const key = keyText(kind, row);
+  if (there === null) return `${key} is missing`;
+  return `${key} is ${JSON.stringify(there.slice(1))}, expected ${JSON.stringify(row.slice(1))}`;
+}

@@ -1,0 +1,259 @@
+/**
+ * Copies series by series: compare, write what differs, read back, compare the sums.
+ *
+ * What is done already is told from the destination itself, not from a file of the copy's own: reading a row costs a
+ * fraction of writing it, and a note can be wrong where the rows can't, after a power failure or
+ * when the destination was replaced.
+ */
+import {
+  type RowKind,
+  type StockWriter,
+  type TransferReader,
+  TransferRowError,
+} from "../../storage/contract.ts";
+import type { Progress } from "../progress.ts";
+import { type Comparison, compareSeries, sumSeries } from "./compare-series.ts";
+import { RowWriter } from "./row-writer.ts";
+import { nameOf, ROW_KINDS, readSeries, type Series } from "./series.ts";
+
+export interface CopyRequest {
+  source: TransferReader;
+  /** null: it isn't there yet, in a dry run. */
+  destination: TransferReader | null;
+  /** null: compare only. */
+  commit: StockWriter["commit"] | null;
+  /** null: all. */
+  tickers: string[] | null;
+  since: Record<RowKind, string> | null;
+  progress: Progress;
+  /** Called when a series is done. */
+  onSeries(outcome: SeriesOutcome): void;
+}
+
+export interface SeriesOutcome {
+  series: Series;
+  /** Of the source, from `since` on. */
+  rows: number;
+  checksum: string;
+  /** That were missing or different; in a dry run, are. */
+  rowsToWrite: number;
+  rowsOnlyInDestination: number;
+  /** null: read back and equal; in a dry run, compared. */
+  failure: string | null;
+}
+
+export interface CopyResult {
+  /** Series that are in both now, row by row; in a dry run, before. */
+  seriesVerified: number;
+  seriesFailed: number;
+  /** Of the source. */
+  rowsRead: number;
+  rowsWritten: number;
+  /** In a dry run, what a copy would write. */
+  rowsToWrite: number;
+  rowsOnlyInDestination: number;
+  /** Of the first few. */
+  failures: string[];
+  /** Why the copy stopped early, or null. */
+  stoppedBy: string | null;
+}
+
+const TICKERS_PER_PAGE = 500;
+/** Series that wait to be read back until their transaction is done. */
+const UNVERIFIED_MAX = 1_000;
+/** The source, or the destination, may be written to by others meanwhile: then a series needs another round. */
+const ROUNDS_MAX = 3;
+const FAILURES_NAMED_MAX = 10;
+
+/** Never throws for what a database is to blame for: that is in the result. */
+export async function copyRows(request: CopyRequest): Promise<CopyResult> {
+  const run = new CopyRun(request);
+  try {
+    await run.copyAll();
+  } catch (error) {
+    run.result.stoppedBy = error instanceof Error ? error.message : String(error);
+  }
+  request.progress.end();
+  return run.result;
+}
+
+class CopyRun {
+  readonly result: CopyResult = {
+    seriesVerified: 0,
+    seriesFailed: 0,
+    rowsRead: 0,
+    rowsWritten: 0,
+    rowsToWrite: 0,
+    rowsOnlyInDestination: 0,
+    failures: [],
+    stoppedBy: null,
+  };
+  readonly #request: CopyRequest;
+  readonly #writer: RowWriter | null;
+  #unverified: { series: Series; comparison: Comparison }[] = [];
+  #rowsSeen = 0;
+  #tickersDone = 0;
+  #tickersTotal = 0;
+  /** Of the tickers asked for, those of which a row was seen. */
+  readonly #seen = new Set<string>();
+
+  constructor(request: CopyRequest) {
+    this.#request = request;
+    this.#writer = request.commit === null ? null : new RowWriter(request.commit);
+  }
+
+  async copyAll(): Promise<void> {
+    for (const kind of ROW_KINDS)
+      for await (const tickers of this.#tickers(kind)) this.#tickersTotal += tickers.length;
+    for (const kind of ROW_KINDS) {
+      for await (const tickers of this.#tickers(kind)) {
+        for (const ticker of tickers) {
+          for (const series of await this.#seriesOf(kind, ticker)) await this.#copySeries(series);
+          this.#tickersDone++;
+        }
+      }
+    }
+    await this.#settle();
+    await this.#reportAbsentTickers();
+  }
+
+  async *#tickers(kind: RowKind): AsyncGenerator<string[]> {
+    const { source, tickers } = this.#request;
+    if (tickers !== null) {
+      yield tickers;
+      return;
+    }
+    for (let after: string | null = null; ; ) {
+      const page: string[] = await source.tickers(kind, after, TICKERS_PER_PAGE);
+      if (page.length > 0) yield page;
+      if (page.length < TICKERS_PER_PAGE) return;
+      after = page.at(-1)!;
+    }
+  }
+
+  async #seriesOf(kind: RowKind, ticker: string): Promise<Series[]> {
+    if (kind !== "ticks") return [{ kind, ticker }];
+    const types = await this.#request.source.tickTypes(ticker);
+    return types.map((type) => ({ kind, ticker, type }));
+  }
+
+  async #copySeries(series: Series): Promise<void> {
+    const comparison = await this.#compare(series);
+    if (comparison === null || comparison.source.rows === 0) return;
+    this.#seen.add(series.ticker);
+    this.#unverified.push({ series, comparison });
+    const mustWait = this.#writer !== null && !this.#writer.isIdle;
+    if (!mustWait || this.#unverified.length >= UNVERIFIED_MAX) await this.#settle();
+  }
+
+  /** @returns Null when the series has failed, and was reported. */
+  async #compare(series: Series): Promise<Comparison | null> {
+    const { source, destination, since } = this.#request;
+    const from = since?.[series.kind] ?? null;
+    try {
+      return await compareSeries({
+        kind: series.kind,
+        source: readSeries(source, series, from),
+        destination: destination === null ? nothing() : readSeries(destination, series, from),
+        onDifference: (row) => this.#writer?.add(series, row),
+        onRowsRead: (rows) => this.#showProgress(rows),
+      });
+    } catch (error) {
+      if (!(error instanceof TransferRowError)) throw error;
+      this.#seen.add(series.ticker);
+      this.#fail(series, error.message);
+      return null;
+    }
+  }
+
+  /** Writes what is pending, and reads back the series that wait for it. */
+  async #settle(): Promise<void> {
+    const waiting = this.#unverified;
+    this.#unverified = [];
+    await this.#flush();
+    for (const { series, comparison } of waiting) await this.#verify(series, comparison);
+  }
+
+  async #verify(series: Series, first: Comparison): Promise<void> {
+    let comparison: Comparison | null = first;
+    for (let round = 1; comparison !== null; round++) {
+      const refusal = this.#writer?.takeRefusal(series) ?? null;
+      const toWrite = comparison.missing + comparison.different;
+      if (refusal !== null) return this.#finish(series, comparison, refusal);
+      if (this.#writer === null || toWrite === 0 || (await this.#isReadBack(series, comparison)))
+        return this.#finish(series, comparison, null);
+      if (round === ROUNDS_MAX) {
+        const why = `read back ${ROUNDS_MAX} times, and never equal: ${comparison.firstDifference}`;
+        return this.#finish(series, comparison, why);
+      }
+      comparison = await this.#compare(series);
+      await this.#flush();
+    }
+  }
+
+  async #isReadBack(series: Series, { source, onlyInDestination }: Comparison): Promise<boolean> {
+    const { destination, since } = this.#request;
+    const rows = readSeries(destination!, series, since?.[series.kind] ?? null);
+    return (await sumSeries(series.kind, rows)).equals(source.plus(onlyInDestination));
+  }
+
+  #finish(series: Series, comparison: Comparison, failure: string | null): void {
+    const rowsToWrite = comparison.missing + comparison.different;
+    this.result.rowsRead += comparison.source.rows;
+    this.result.rowsOnlyInDestination += comparison.onlyInDestination.rows;
+    if (this.#writer === null) this.result.rowsToWrite += rowsToWrite;
+    if (failure !== null) this.#fail(series, failure);
+    else if (this.#writer !== null || rowsToWrite === 0) this.result.seriesVerified++;
+    this.#request.onSeries({
+      series,
+      rows: comparison.source.rows,
+      checksum: comparison.source.checksum,
+      rowsToWrite,
+      rowsOnlyInDestination: comparison.onlyInDestination.rows,
+      failure,
+    });
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#writer === null) return;
+    await this.#writer.flush();
+    this.result.rowsWritten = this.#writer.rowsWritten;
+  }
+
+  #fail(series: Series, reason: string): void {
+    this.#failWith(`${nameOf(series)}: ${reason}`);
+  }
+
+  #failWith(failure: string): void {
+    this.result.seriesFailed++;
+    if (this.result.failures.length < FAILURES_NAMED_MAX) this.result.failures.push(failure);
+  }
+
+  /** A name that was mistyped must not pass for a copy. One that has nothing since then is no mistake. */
+  async #reportAbsentTickers(): Promise<void> {
+    for (const ticker of this.#request.tickers ?? []) {
+      if (!this.#seen.has(ticker) && !(await this.#hasRows(ticker)))
+        this.#failWith(`${ticker}: the source has no row of it`);
+    }
+  }
+
+  async #hasRows(ticker: string): Promise<boolean> {
+    const { source } = this.#request;
+    if ((await source.tickTypes(ticker)).length > 0) return true;
+    for (const kind of ["daily", "hourly"] as const) {
+      for await (const rows of readSeries(source, { kind, ticker }, null)) if (rows.length > 0) return true;
+    }
+    return false;
+  }
+
+  #showProgress(rows: number): void {
+    this.#rowsSeen += rows;
+    this.#request.progress.update({
+      rows: this.#rowsSeen,
+      seriesDone: this.#tickersDone,
+      seriesTotal: this.#tickersTotal,
+    });
+  }
+}
+
+async function* nothing(): AsyncGenerator<never> {}

@@ -1,0 +1,104 @@
+/** The command line of `copy`. */
+import { parseArgs } from "node:util";
+import { describeDatabase } from "../../config/database-url.ts";
+import { UsageError } from "../../config/usage-error.ts";
+import { parseBound, TimestampError } from "../../market/timestamp.ts";
+import type { RowKind } from "../../storage/contract.ts";
+
+export interface CopyOptions {
+  /** As `--db-file` takes them; they may hold passwords. */
+  from: string;
+  to: string;
+  /** Each once; null: all that the source has. */
+  tickers: string[] | null;
+  /** Inclusive, in the stored form of each kind; null: from the first row on. */
+  since: Record<RowKind, string> | null;
+  dryRun: boolean;
+  list: boolean;
+  json: boolean;
+  quiet: boolean;
+}
+
+export const COPY_HELP = `Usage: stock-db-server copy --from SRC --to DST [options]
+
+Copies bars and ticks from one database to another, of any engine, and reads them back. It writes only what is missing
+or different in DST and deletes nothing there, so a copy that was interrupted is simply started again.
+
+  --from SRC        as serve's --db-file; a server may have a SQLite file open meanwhile
+  --to DST          as serve's --db-file; created if it isn't there; no server may have it open
+  --tickers A,B     only these; can be given several times (default: all)
+  --since TIME      only rows from then on, such as 2024-01-01; UTC unless it says otherwise
+  --dry-run         compare only, and say what would be written
+  --list            a line for each ticker and kind of row: rows and checksum
+  --json            print the summary, and each line of --list, as one JSON object
+  --quiet           no progress
+  --help
+
+Exit codes: 0 DST has every row, 1 it has not, or the copy stopped, 2 wrong usage.
+`;
+
+/** @returns null when help was asked for. @throws UsageError */
+export function parseCopyOptions(argv: string[]): CopyOptions | null {
+  const values = parseFlags(argv);
+  if (values.help) return null;
+  const { from, to } = values;
+  if (!from) throw new UsageError("copy: expected --from SRC");
+  if (!to) throw new UsageError("copy: expected --to DST");
+  describeDatabase(from, "copy: --from");
+  describeDatabase(to, "copy: --to");
+  if (from === to) throw new UsageError("copy: --from and --to are the same database");
+  return {
+    from,
+    to,
+    tickers: readTickers(values.tickers),
+    since: values.since === undefined ? null : readSince(values.since),
+    dryRun: values["dry-run"] ?? false,
+    list: values.list ?? false,
+    json: values.json ?? false,
+    quiet: values.quiet ?? false,
+  };
+}
+
+function parseFlags(argv: string[]) {
+  try {
+    return parseArgs({
+      args: argv,
+      options: {
+        from: { type: "string" },
+        to: { type: "string" },
+        tickers: { type: "string", multiple: true },
+        since: { type: "string" },
+        "dry-run": { type: "boolean" },
+        list: { type: "boolean" },
+        json: { type: "boolean" },
+        quiet: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    }).values;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    // What follows the first sentence explains a "--" that nobody here needs.
+    throw new UsageError(`copy: ${message.split(". ", 1)[0]}; see copy --help`);
+  }
+}
+
+function readTickers(given: string[] | undefined): string[] | null {
+  if (given === undefined) return null;
+  const tickers = given.flatMap((list) => list.split(",")).filter((ticker) => ticker !== "");
+  if (tickers.length === 0) throw new UsageError('copy: --tickers "": expected tickers, separated by commas');
+  return [...new Set(tickers)];
+}
+
+function readSince(text: string): Record<RowKind, string> {
+  const bound = (form: "daily" | "hourly" | "tick"): string => {
+    const stamp = parseBound(text, "start", form);
+    if (stamp === null) throw new TimestampError("");
+    return stamp;
+  };
+  try {
+    return { daily: bound("daily"), hourly: bound("hourly"), ticks: bound("tick") };
+  } catch (error) {
+    if (!(error instanceof TimestampError)) throw error;
+    throw new UsageError(`copy: --since ${JSON.stringify(text)}: expected a date or time such as 2024-01-01`);
+  }
+}

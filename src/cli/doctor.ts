@@ -1,0 +1,78 @@
+/** `stock-db-server doctor`: can the server run with this database, on this machine? A line for each thing, with what to do. */
+import { describeDatabase, redact } from "../config/database-url.ts";
+import { UsageError } from "../config/usage-error.ts";
+import { USAGE_EXIT } from "../protocol/control.ts";
+import type { Finding } from "../storage/diagnosis.ts";
+import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
+import { diagnoseInProcess } from "./doctor/database.ts";
+import { diagnoseMachine } from "./doctor/machine.ts";
+import { DOCTOR_HELP, type DoctorOptions, parseDoctorOptions } from "./doctor/options.ts";
+
+/** What `--json` prints. */
+export interface DoctorReport {
+  ok: boolean;
+  database: string;
+  engine: string;
+  findings: Finding[];
+}
+
+/**
+ * @param databaseCommand argv of a process that prints what it finds out about the database.
+ * @returns The exit code: 0 nothing failed, 1 something did, 2 wrong usage.
+ */
+export async function runDoctor(argv: string[], databaseCommand: string[]): Promise<number> {
+  let options: DoctorOptions | null;
+  try {
+    options = parseDoctorOptions(argv, process.env);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return USAGE_EXIT;
+  }
+  if (options === null) {
+    process.stdout.write(DOCTOR_HELP);
+    return 0;
+  }
+  const { dbFile, timeoutS, json } = options;
+  const show = json ? silentConsole : openConsole(process.stdout);
+  const report: DoctorReport = {
+    ok: true,
+    database: redact(dbFile),
+    engine: describeDatabase(dbFile).engine,
+    findings: [],
+  };
+  show.say(`Database ${report.database} (${report.engine})`);
+  show.begin("database");
+  await gather(diagnoseInProcess({ command: databaseCommand, dbFile, timeoutS }), report, show);
+  show.say("This machine");
+  await gather(diagnoseMachine(), report, show);
+
+  if (json) console.log(JSON.stringify(report, null, 2));
+  show.say(verdict(report));
+  return report.ok ? 0 : 1;
+}
+
+async function gather(
+  findings: AsyncIterable<Finding>,
+  report: DoctorReport,
+  show: CheckConsole,
+): Promise<void> {
+  for await (const finding of findings) {
+    report.findings.push(finding);
+    if (finding.level === "fail") report.ok = false;
+    const print = { ok: show.ok, warning: show.warning, fail: show.failed }[finding.level];
+    print(finding.subject, finding.finding);
+    if (finding.advice !== undefined) show.detail(`→ ${finding.advice}`);
+  }
+}
+
+function verdict({ ok, findings }: DoctorReport): string {
+  const named = (level: Finding["level"]): string =>
+    findings
+      .filter((finding) => finding.level === level)
+      .map((finding) => finding.subject)
+      .join(", ");
+  if (!ok) return `The server can't run well: ${named("fail")}.`;
+  const warnings = named("warning");
+  return warnings === "" ? "All is well." : `The server can run. Worth a look: ${warnings}.`;
+}

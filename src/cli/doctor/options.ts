@@ -1,0 +1,67 @@
+/** The command line of `doctor`. */
+import { parseArgs } from "node:util";
+import { describeDatabase } from "../../config/database-url.ts";
+import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
+import { UsageError } from "../../config/usage-error.ts";
+
+export interface DoctorOptions {
+  /** As given: it may hold a password. */
+  dbFile: string;
+  timeoutS: number;
+  json: boolean;
+}
+
+const DEFAULT_TIMEOUT_S = 30;
+const TIMEOUT_MAX_S = 86_400;
+
+export const DOCTOR_HELP = `Usage: stock-db-server doctor [--db-file PATH|URL] [options]
+
+Looks at a database and at this machine, says whether the server can run with them, and what to do where it can't.
+It changes nothing.
+
+  --db-file PATH|URL  as serve's (default: ${environmentName("dbFile")}, else ${DECLARATIONS.dbFile.default})
+  --timeout SECONDS   what the database may take in all, 1 to ${TIMEOUT_MAX_S} (default ${DEFAULT_TIMEOUT_S})
+  --json              print one JSON object instead of lines
+  --help
+
+Exit codes: 0 the server can run, 1 something FAILED, 2 wrong usage.
+`;
+
+/** @returns null when help was asked for. @throws UsageError */
+export function parseDoctorOptions(
+  argv: string[],
+  env: Record<string, string | undefined>,
+): DoctorOptions | null {
+  const values = parseFlags(argv);
+  if (values.help) return null;
+  const fromEnvironment = env[environmentName("dbFile")];
+  const dbFile = values["db-file"] ?? (fromEnvironment || DECLARATIONS.dbFile.default);
+  describeDatabase(dbFile, values["db-file"] === undefined ? environmentName("dbFile") : "doctor: --db-file");
+  return { dbFile, timeoutS: readTimeout(values.timeout), json: values.json ?? false };
+}
+
+function parseFlags(argv: string[]) {
+  try {
+    return parseArgs({
+      args: argv,
+      options: {
+        "db-file": { type: "string" },
+        timeout: { type: "string" },
+        json: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    }).values;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    // What follows the first sentence explains a "--" that nobody here needs.
+    throw new UsageError(`doctor: ${message.split(". ", 1)[0]}; see doctor --help`);
+  }
+}
+
+function readTimeout(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_TIMEOUT_S;
+  const seconds = Number(text);
+  if (!/^\d+$/.test(text) || seconds < 1 || seconds > TIMEOUT_MAX_S)
+    throw new UsageError(`doctor: --timeout "${text}": expected whole seconds from 1 to ${TIMEOUT_MAX_S}`);
+  return seconds;
+}

@@ -1,0 +1,15 @@
+/** Looks at a database for `doctor`, and prints each step as one line of JSON. */
+import { writeSync } from "node:fs";
+import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../protocol/control.ts";
+import { diagnoseDatabase } from "./engine.ts";
+
+const STANDARD_OUTPUT = 1;
+
+export async function diagnoseForDoctor(): Promise<number> {
+  const { dbFile } = JSON.parse(process.env[DOCTOR_BRIEF_ENV] ?? "{}") as DoctorBrief;
+  for await (const step of diagnoseDatabase(dbFile)) {
+    // At once: the next step may block this thread for as long as the process lives.
+    writeSync(STANDARD_OUTPUT, `${JSON.stringify(step)}\n`);
+  }
+  return 0;
+}

@@ -1,0 +1,105 @@
+/** What `doctor` finds out about the folder of a database file: may files be made there, how much fits, and on which kind of disk. */
+import { accessSync, constants, existsSync, statfsSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Finding } from "./diagnosis.ts";
+import { formatBytes } from "./format-bytes.ts";
+
+/** Below this a save fails soon; a WAL alone may take 16 MB. */
+const FREE_BYTES_MIN = 64 * 1024 * 1024;
+const FREE_BYTES_LOW = 1024 * 1024 * 1024;
+
+/** statfs(2): locks and mappings over a network are not what a database expects of them. */
+const NETWORK: Record<number, string> = {
+  26985: "NFS",
+  20859: "SMB",
+  4283649346: "CIFS",
+  4266872130: "SMB",
+  16914839: "9P",
+  12805120: "Ceph",
+  1397113167: "AFS",
+  198183888: "Lustre",
+  1196443219: "GPFS",
+};
+const FUSE = 0x65735546;
+/** Their files don't outlive the machine's, or the container's, restart. */
+const PASSING: Record<number, string> = {
+  16914836: "tmpfs",
+  2240043254: "ramfs",
+  2035054128: "overlayfs",
+};
+const KNOWN: Record<number, string> = {
+  61267: "ext4",
+  1481003842: "XFS",
+  2435016766: "Btrfs",
+  801189825: "ZFS",
+};
+
+/** @param neededBytes That an upgrade is going to write; 0 without one. */
+export function* diagnoseFolder(folder: string, neededBytes: number): Generator<Finding> {
+  yield diagnoseWritable(folder);
+  const { type, bavail, bsize } = statfsSync(folder);
+  yield diagnoseSpace(folder, bavail * bsize, neededBytes);
+  if (process.platform === "linux") yield diagnoseFileSystem(folder, type >>> 0); // unsigned
+}
+
+/** The folder itself, or the nearest one above it that is there. */
+export function nearestFolder(folder: string): string {
+  for (let at = folder; ; at = dirname(at)) {
+    if (existsSync(at) || at === dirname(at)) return at;
+  }
+}
+
+function diagnoseWritable(folder: string): Finding {
+  const subject = "folder";
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return { level: "ok", subject, finding: `${folder} can be written to` };
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error)) throw error;
+    return {
+      level: "fail",
+      subject,
+      finding: `${folder} can't be written to: ${error.code}`,
+      advice:
+        "a database makes files beside its own: give the server's user write access to the folder, not only to the file",
+    };
+  }
+}
+
+function diagnoseSpace(folder: string, freeBytes: number, neededBytes: number): Finding {
+  const subject = "free space";
+  const finding = `${formatBytes(freeBytes)} in ${folder}`;
+  if (freeBytes < FREE_BYTES_MIN)
+    return { level: "fail", subject, finding, advice: "make room: saves fail when the disk is full" };
+  if (freeBytes < neededBytes) {
+    const advice = `make room for ${formatBytes(neededBytes)}, which the upgrade of the file may take`;
+    return { level: "warning", subject, finding, advice };
+  }
+  if (freeBytes < FREE_BYTES_LOW) return { level: "warning", subject, finding, advice: "make room soon" };
+  return { level: "ok", subject, finding };
+}
+
+function diagnoseFileSystem(folder: string, type: number): Finding {
+  const subject = "file system";
+  const network = NETWORK[type];
+  if (network !== undefined) {
+    return {
+      level: "warning",
+      subject,
+      finding: `${folder} is on ${network}, over a network`,
+      advice: "put the file on a local disk: locks and shared memory over a network can damage a database",
+    };
+  }
+  if (type === FUSE) {
+    const advice =
+      "make sure that it is a local disk: locks and shared memory over a network can damage a database";
+    return { level: "warning", subject, finding: `${folder} is on a FUSE file system`, advice };
+  }
+  const passing = PASSING[type];
+  if (passing !== undefined) {
+    const advice =
+      "put the file on a disk or a volume, unless it may be gone after a restart of the machine or container";
+    return { level: "warning", subject, finding: `${folder} is on ${passing}`, advice };
+  }
+  return { level: "ok", subject, finding: KNOWN[type] ?? `local, of type 0x${type.toString(16)}` };
+}

@@ -1,0 +1,244 @@
+/** What `doctor` finds out about a SQLite file. It opens the file read-only and leaves nothing beside it. */
+import { type Database, SQLiteError } from "bun:sqlite";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
+import { formatBytes } from "../format-bytes.ts";
+import { isInWalMode, openInspectingConnection } from "./connection.ts";
+import { isDatabaseFileLocked } from "./file-lock.ts";
+import { inspectSchema, SCHEMA_VERSION, type SchemaState } from "./schema.ts";
+
+const MAGIC = "SQLite format 3\0";
+const DUCKDB_MAGIC = "DUCK";
+const DUCKDB_MAGIC_OFFSET = 8;
+/** 16 times what a WAL reaches before commits fold it in: then something keeps them from doing so. */
+const WAL_LARGE_BYTES = 256 * 1024 * 1024;
+/** Faults of one file that are told; the first says enough. */
+const FAULTS_SHOWN_MAX = 3;
+const FEATURES: Record<string, string> = {
+  ENABLE_FTS5: "full-text search",
+  ENABLE_RTREE: "R-tree",
+  ENABLE_MATH_FUNCTIONS: "mathematical functions",
+};
+
+export async function* diagnoseSqlite(path: string): AsyncGenerator<DiagnosisStep> {
+  yield { begin: "file", optional: false };
+  if (!existsSync(path)) {
+    yield notThere(path);
+    yield* diagnoseFolder(nearestFolder(dirname(resolve(path))), 0);
+    return;
+  }
+  const file = diagnoseFile(path);
+  yield file;
+  if (file.level === "fail") return;
+
+  yield await diagnoseLock(path);
+  const sizeBytes = statSync(path).size;
+  let schema: SchemaState | null = null;
+  yield { begin: "open", optional: false };
+  try {
+    using db = openInspectingConnection(path);
+    schema = inspectSchema(db);
+    yield diagnoseEngine(db);
+    yield describeSchema(schema, sizeBytes);
+  } catch (error) {
+    yield cannotOpen(error, path);
+  }
+  yield* diagnoseJournal(path, schema);
+  // An upgrade writes every row anew, next to those that are there.
+  yield* diagnoseFolder(dirname(realpathSync(path)), schema?.state === "old" ? sizeBytes * 2 : 0);
+  if (schema === null) return;
+  yield { begin: "integrity", optional: true };
+  yield diagnoseIntegrity(path);
+}
+
+function notThere(path: string): Finding {
+  return {
+    level: "warning",
+    subject: "file",
+    finding: `there is no ${path} yet`,
+    advice:
+      "if it should be there, look at the path and at the working folder; if not, the server creates it",
+  };
+}
+
+function diagnoseFile(path: string): Finding {
+  const fail = (finding: string, advice: string): Finding => ({
+    level: "fail",
+    subject: "file",
+    finding,
+    advice,
+  });
+  const stat = statSync(path);
+  if (!stat.isFile()) return fail(`${path} is no file`, "give the path of a database file with --db-file");
+  let head: string;
+  try {
+    head = readHead(path);
+    accessSync(path, constants.W_OK);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error)) throw error;
+    return fail(
+      `${path} can't be read and written: ${error.code}`,
+      "run the server as the file's owner, or change its owner and mode; EROFS: the disk is mounted read-only",
+    );
+  }
+  const size = formatBytes(stat.size);
+  if (stat.size === 0)
+    return { level: "ok", subject: "file", finding: `${path} is empty, a database without tables` };
+  if (head.startsWith(MAGIC)) return { level: "ok", subject: "file", finding: `${path}, ${size}` };
+  if (head.slice(DUCKDB_MAGIC_OFFSET).startsWith(DUCKDB_MAGIC))
+    return fail(`${path} is a DuckDB file`, "name it with the ending .duckdb");
+  return fail(
+    `${path} is no SQLite database: it begins with ${JSON.stringify(head)}`,
+    "give another path, or put back a copy of the file; the server won't overwrite this one",
+  );
+}
+
+function readHead(path: string): string {
+  const fd = openSync(path, "r");
+  try {
+    const bytes = Buffer.alloc(MAGIC.length);
+    return bytes.toString("latin1", 0, readSync(fd, bytes, 0, bytes.length, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function diagnoseLock(path: string): Promise<Finding> {
+  const subject = "server";
+  if (process.platform !== "linux")
+    return { level: "ok", subject, finding: "whether a server has it open can't be seen on this system" };
+  if (await isDatabaseFileLocked(path)) {
+    return {
+      level: "warning",
+      subject,
+      finding: "a stock-db-server has it open",
+      advice:
+        "use that server's address; a second server, or an import or copy into the file, has to wait for its end",
+    };
+  }
+  return { level: "ok", subject, finding: "no server of this machine has it open" };
+}
+
+function diagnoseEngine(db: Database): Finding {
+  const version = db.query<{ version: string }, []>("SELECT sqlite_version() AS version").get()?.version;
+  const options = db.query("SELECT compile_options FROM pragma_compile_options").values().flat();
+  const features = Object.entries(FEATURES)
+    .filter(([option]) => options.includes(option))
+    .map(([, name]) => name);
+  return {
+    level: "ok",
+    subject: "engine",
+    finding: `SQLite ${version}; SQL has window functions, JSON${features.map((name) => `, ${name}`).join("")}`,
+  };
+}
+
+function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
+  const subject = "schema";
+  switch (schema.state) {
+    case "current":
+      return { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
+    case "empty":
+      return { level: "ok", subject, finding: "no tables yet; the server creates them when it starts" };
+    case "newer":
+      return {
+        level: "fail",
+        subject,
+        finding: `version ${schema.version}, written by a newer server; this one knows up to ${SCHEMA_VERSION}`,
+        advice: "serve it with the newer server",
+      };
+    case "unusable":
+      return {
+        level: "fail",
+        subject,
+        finding: schema.reason,
+        advice: "the server won't start on it: put back a copy of the file, or rename that table",
+      };
+    case "old": {
+      const created = schema.created.length === 0 ? "" : `, creates ${schema.created.join(", ")}`;
+      const own = schema.own.length === 0 ? "" : `, keeps your columns ${schema.own.join(", ")}`;
+      return {
+        level: "warning",
+        subject,
+        finding: `a file of the Python server; starting the server upgrades it in one transaction: rewrites ${schema.rebuilt.join(", ")}${created}${own}`,
+        advice: `copy the file first (${formatBytes(sizeBytes)}): the Python server can't write to it afterwards`,
+      };
+    }
+  }
+}
+
+function cannotOpen(error: unknown, path: string): Finding {
+  if (!(error instanceof SQLiteError)) throw error;
+  const journal = existsSync(`${realpathSync(path)}-journal`);
+  const advice =
+    error.code === "SQLITE_BUSY"
+      ? "another program holds a lock on it: end that program, or wait for it"
+      : journal
+        ? "a write was interrupted, and its journal lies beside the file: open it once with a program that may write, such as the server"
+        : "put back a copy of the file, or try sqlite3's .recover";
+  return { level: "fail", subject: "open", finding: `${error.message} (${error.code})`, advice };
+}
+
+function* diagnoseJournal(path: string, schema: SchemaState | null): Generator<Finding> {
+  const subject = "WAL";
+  const wal = `${realpathSync(path)}-wal`;
+  const bytes = existsSync(wal) ? statSync(wal).size : 0;
+  if (bytes >= WAL_LARGE_BYTES) {
+    yield {
+      level: "warning",
+      subject,
+      finding: `${basename(wal)} has ${formatBytes(bytes)}`,
+      advice:
+        "a program reads without end, or the server was killed: end that program; stopping the server folds the WAL in",
+    };
+  } else if (isInWalMode(path)) {
+    yield { level: "ok", subject, finding: bytes === 0 ? "on, and folded in" : `on, ${formatBytes(bytes)}` };
+  } else if (schema !== null) {
+    yield { level: "ok", subject, finding: "off; the server turns it on when it starts" };
+  }
+}
+
+/** May take as long as reading the whole file does. */
+function diagnoseIntegrity(path: string): Finding {
+  const subject = "integrity";
+  const before = statSync(path);
+  const faults = checkQuickly(path);
+  if (faults.length === 0) return { level: "ok", subject, finding: "quick_check found no fault" };
+  const after = statSync(path);
+  if (after.mtimeMs !== before.mtimeMs || after.size !== before.size) {
+    return {
+      level: "warning",
+      subject,
+      finding: "the file was written to while it was checked, so nothing can be said",
+      advice: "run it again",
+    };
+  }
+  return {
+    level: "fail",
+    subject,
+    finding: `quick_check: ${faults.join("; ")}`,
+    advice:
+      "stop the server, keep a copy of the file and its -wal, then put back a backup or try sqlite3's .recover",
+  };
+}
+
+function checkQuickly(path: string): string[] {
+  try {
+    using db = openInspectingConnection(path);
+    const lines = db.query(`PRAGMA quick_check(${FAULTS_SHOWN_MAX})`).values().flat().map(String);
+    return lines.filter((line) => line !== "ok");
+  } catch (error) {
+    if (!(error instanceof SQLiteError)) throw error;
+    return [error.message];
+  }
+}

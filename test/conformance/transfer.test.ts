@@ -1,0 +1,164 @@
+/** What every driver gives a copy: all rows as they are stored, in order, piece by piece. */
+import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { type OpenTransferTarget, openTransferReader, openTransferTarget } from "../../src/roles/engine.ts";
+import type { BarRow, Save, TickRow } from "../../src/storage/contract.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { DRIVERS } from "./drivers.ts";
+
+const TICKS_MANY = 9_500;
+
+async function all<Row>(batches: AsyncIterable<Row[]>): Promise<Row[]> {
+  const rows: Row[] = [];
+  for await (const batch of batches) rows.push(...batch);
+  return rows;
+}
+
+const bars = (ticker: string, interval: "daily" | "hourly", rows: BarRow[]): Save => ({
+  kind: "bars",
+  interval,
+  ticker,
+  rows,
+  onDuplicate: "replace",
+});
+
+const ticks = (ticker: string, type: string, rows: TickRow[]): Save => ({
+  kind: "ticks",
+  ticker,
+  type,
+  rows,
+  onDuplicate: "replace",
+});
+
+const everything = { from: null, to: null };
+const stampOf = (n: number): string => `2024-01-02 10:00:00.${String(n).padStart(6, "0")}`;
+
+async function save(database: OpenTransferTarget, saves: Save[]): Promise<void> {
+  for (const outcome of await database.commit(saves)) expect(outcome).toMatchObject({ ok: true });
+}
+
+for (const driver of DRIVERS) {
+  if (driver.withoutTransfer !== undefined) {
+    test.skip(`transfer: ${driver.name}: ${driver.withoutTransfer}`, () => {});
+    continue;
+  }
+  const withDatabase = (name: string, body: (database: OpenTransferTarget) => Promise<void>): void =>
+    test(name, async () => {
+      using dir = tempDir();
+      const database = await openTransferTarget({ dbFile: driver.dbFile(dir.path), durability: "normal" });
+      try {
+        await body(database);
+      } finally {
+        await database.close();
+      }
+    });
+
+  describe(`transfer: ${driver.name}`, () => {
+    withDatabase("bars come back exactly, oldest first", async (database) => {
+      const daily: BarRow[] = [
+        ["1999-12-31", 0.1 + 0.2, 5e-324, 1.7976931348623157e308, -1.5, "9007199254740993"],
+        ["2024-01-02", null, null, null, null, null],
+        ["2024-02-29", 1, 2, 3, 4, 0],
+        ["2024-03-01", 1, 2, 3, 4, "-9223372036854775808"],
+      ];
+      const hourly: BarRow[] = [["2024-01-02 15:00:00", 1, 2, 0.5, 1.25, Number.MAX_SAFE_INTEGER]];
+      await save(database, [bars("A", "daily", daily), bars("A", "hourly", hourly)]);
+      expect(await all(database.bars({ interval: "daily", ticker: "A", ...everything }))).toEqual(daily);
+      expect(await all(database.bars({ interval: "hourly", ticker: "A", ...everything }))).toEqual(hourly);
+      expect(await all(database.bars({ interval: "daily", ticker: "B", ...everything }))).toEqual([]);
+    });
+
+    withDatabase("ticks come back with their seq, by stamp and then by seq", async (database) => {
+      const rows: TickRow[] = [
+        [stampOf(1), 10.25, 7, null, null, 0],
+        [stampOf(1), 10.25, 7, null, null, 1],
+        [stampOf(1), 10.5, "9223372036854775807", 10.75, 3, 12],
+        [stampOf(2), null, null, null, null, 0],
+      ];
+      await save(database, [ticks("A", "quote", rows), ticks("A", "trade", rows.slice(0, 1))]);
+      expect((await database.tickTypes("A")).toSorted()).toEqual(["quote", "trade"]);
+      expect(await database.tickTypes("B")).toEqual([]);
+      expect(await all(database.ticks({ ticker: "A", type: "quote", ...everything }))).toEqual(rows);
+      expect(await all(database.ticks({ ticker: "A", type: "trade", ...everything }))).toHaveLength(1);
+    });
+
+    withDatabase("bounds are inclusive at both ends", async (database) => {
+      const rows = [1, 2, 3].map((n): TickRow => [stampOf(n), n, n, null, null, 0]);
+      await save(database, [ticks("A", "trade", rows)]);
+      const query = { ticker: "A", type: "trade" };
+      expect(await all(database.ticks({ ...query, from: stampOf(2), to: null }))).toEqual(rows.slice(1));
+      expect(await all(database.ticks({ ...query, from: stampOf(1), to: stampOf(2) }))).toEqual(
+        rows.slice(0, 2),
+      );
+      const days: BarRow[] = [
+        ["2024-01-02", 1, 1, 1, 1, 1],
+        ["2024-01-03", 1, 1, 1, 1, 1],
+      ];
+      await save(database, [bars("A", "daily", days)]);
+      const found = database.bars({ interval: "daily", ticker: "A", from: "2024-01-03", to: null });
+      expect(await all(found)).toEqual(days.slice(1));
+    });
+
+    withDatabase(
+      "tickers of a kind come page by page, each once, whatever their letters",
+      async (database) => {
+        const tickers = ["BRK.B", "brk.b", "O'Neil", "Ä", "株式", "5", " A", "😀", "A%", "A_", 'A"', "Z"];
+        const row: BarRow = ["2024-01-02", 1, 1, 1, 1, 1];
+        await save(database, [
+          ...tickers.map((ticker) => bars(ticker, "daily", [row])),
+          ...tickers.map((ticker) => bars(ticker, "daily", [["2024-01-03", 1, 1, 1, 1, 1]])),
+          bars("HOURLY", "hourly", [["2024-01-02 10:00:00", 1, 1, 1, 1, 1]]),
+          ticks("TICKS", "trade", [[stampOf(1), 1, 1, null, null, 0]]),
+        ]);
+        const found: string[] = [];
+        for (;;) {
+          const page = await database.tickers("daily", found.at(-1) ?? null, 5);
+          found.push(...page);
+          if (page.length < 5) break;
+        }
+        expect(found.toSorted()).toEqual(tickers.toSorted());
+        expect(await database.tickers("hourly", null, 5)).toEqual(["HOURLY"]);
+        expect(await database.tickers("ticks", null, 5)).toEqual(["TICKS"]);
+        for (const ticker of tickers)
+          expect(await all(database.bars({ interval: "daily", ticker, ...everything }))).toHaveLength(2);
+      },
+    );
+
+    withDatabase("many rows come in batches, and saves between them disturb nothing", async (database) => {
+      const rows = Array.from({ length: TICKS_MANY }, (_, n): TickRow => {
+        return [stampOf(Math.floor(n / 3)), n, n % 7, null, null, n % 3];
+      });
+      await save(database, [ticks("A", "trade", rows)]);
+      const walked: TickRow[] = [];
+      let batches = 0;
+      for await (const batch of database.ticks({ ticker: "A", type: "trade", ...everything })) {
+        batches++;
+        walked.push(...batch);
+        // At a key that was passed, and in another series.
+        await save(database, [
+          ticks("A", "trade", [batch[0]!]),
+          ticks("A", "quote", [[stampOf(batches), 1, 1, null, null, 0]]),
+        ]);
+      }
+      expect(batches).toBeGreaterThan(1);
+      expect(walked).toEqual(rows);
+    });
+
+    withDatabase("a walk that is given up leaves the database usable", async (database) => {
+      const rows = Array.from({ length: TICKS_MANY }, (_, n): TickRow => [stampOf(n), n, 1, null, null, 0]);
+      await save(database, [ticks("A", "trade", rows)]);
+      for (let i = 0; i < 20; i++)
+        for await (const batch of database.ticks({ ticker: "A", type: "trade", ...everything })) {
+          expect(batch[0]).toEqual(rows[0]);
+          break;
+        }
+      await save(database, [ticks("A", "trade", [[stampOf(0), -1, 1, null, null, 0]])]);
+    });
+
+    test("what isn't there is not created by reading it", async () => {
+      using dir = tempDir();
+      expect(await openTransferReader(driver.dbFile(dir.path))).toBeNull();
+      expect(readdirSync(dir.path)).toEqual([]);
+    });
+  });
+}
