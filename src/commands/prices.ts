@@ -1,6 +1,6 @@
 /** Single prices: latest of one or many tickers, previous closes, today's openings and volumes. */
 import { newYorkDate } from "../market/timestamp.ts";
-import type { StockReader } from "../storage/contract.ts";
+import type { PriceQuestion, StockReader } from "../storage/contract.ts";
 import type { Command } from "./context.ts";
 import { requireTicker, requireTickers } from "./params.ts";
 
@@ -19,13 +19,19 @@ export const getLatestPrice: Command = {
 export const getLatestPrices: Command = {
   name: "get_latest_prices",
   about: "The newest price of each ticker of a list.",
-  run: ({ params }, { reader }) => priceMap(params, (ticker) => reader.latestPrice(ticker)),
+  run: ({ params }, { reader }) =>
+    answerPerTicker({ params, member: "prices", reader, question: "latestPrice" }, (ticker) =>
+      reader.latestPrice(ticker),
+    ),
 };
 
 export const getPreviousClosePrices: Command = {
   name: "get_previous_close_prices",
   about: "The close of the second newest daily bar of each ticker; of the only one if there is one.",
-  run: ({ params }, { reader }) => priceMap(params, (ticker) => reader.previousClose(ticker)),
+  run: ({ params }, { reader }) =>
+    answerPerTicker({ params, member: "prices", reader, question: "previousClose" }, (ticker) =>
+      reader.previousClose(ticker),
+    ),
 };
 
 export const getTodayOpeningPrices: Command = {
@@ -33,18 +39,38 @@ export const getTodayOpeningPrices: Command = {
   about: "The open of the daily bar dated today in New York, of each ticker.",
   run: ({ params }, { reader }) => {
     const today = newYorkDate(Date.now());
-    return priceMap(params, (ticker) => reader.openingPrice(ticker, today));
+    return answerPerTicker({ params, member: "prices", reader, question: "openingPrice" }, (ticker) =>
+      reader.openingPrice(ticker, today),
+    );
   },
 };
 
-async function priceMap(
-  params: Record<string, unknown>,
-  priceOf: (ticker: string) => ReturnType<StockReader["latestPrice"]>,
+export interface PerTicker {
+  params: Record<string, unknown>;
+  /** Of the answer, that holds the map. */
+  member: string;
+  reader: StockReader;
+  question: PriceQuestion;
+}
+
+/** @param ask one ticker's answer, where the reader doesn't answer many at once. */
+export async function answerPerTicker(
+  { params, member, reader, question }: PerTicker,
+  ask: (ticker: string) => ReturnType<StockReader["latestPrice"]>,
 ): Promise<string> {
+  const asked = requireTickers(params);
   const members: string[] = [];
-  for (const { key, ticker } of requireTickers(params)) {
-    const price = ticker === null ? null : await priceOf(ticker);
-    members.push(`${JSON.stringify(key)}:${price}`);
+  if (reader.prices === undefined) {
+    for (const { key, ticker } of asked) {
+      members.push(`${JSON.stringify(key)}:${ticker === null ? null : await ask(ticker)}`);
+    }
+  } else {
+    const tickers = asked.flatMap(({ ticker }) => (ticker === null ? [] : [ticker]));
+    const prices = tickers.length === 0 ? [] : await reader.prices(question, tickers);
+    let next = 0;
+    for (const { key, ticker } of asked) {
+      members.push(`${JSON.stringify(key)}:${ticker === null ? null : prices[next++]}`);
+    }
   }
-  return `{"prices":{${members.join(",")}}}`;
+  return `{"${member}":{${members.join(",")}}}`;
 }

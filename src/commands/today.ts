@@ -1,7 +1,8 @@
 /** get_today_daily_data and get_today_volume: the daily bar dated today, UTC. */
 import { nowText } from "../market/timestamp.ts";
 import type { Command } from "./context.ts";
-import { requireTicker, requireTickers } from "./params.ts";
+import { requireTicker } from "./params.ts";
+import { answerPerTicker } from "./prices.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 export const getTodayDailyData: Command = {
@@ -20,14 +21,11 @@ export const getTodayDailyData: Command = {
 export const getTodayVolume: Command = {
   name: "get_today_volume",
   about: "The volume of today's (UTC) daily bar of each ticker.",
-  async run({ params }, { reader }) {
+  run: ({ params }, { reader }) => {
     const today = todayUtc();
-    const members: string[] = [];
-    for (const { key, ticker } of requireTickers(params)) {
-      const volume = ticker === null ? null : await reader.dailyVolume(ticker, today);
-      members.push(`${JSON.stringify(key)}:${volume}`);
-    }
-    return `{"volumes":{${members.join(",")}}}`;
+    return answerPerTicker({ params, member: "volumes", reader, question: "dailyVolume" }, (ticker) =>
+      reader.dailyVolume(ticker, today),
+    );
   },
 };
 

@@ -8,11 +8,12 @@ import { HubClient } from "../hub/hub-client.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
 import { createCounters } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
+import { RequestError } from "../protocol/errors.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
 import { queryRows } from "./query-rows.ts";
-import type { WorkerStorage } from "./worker-storage.ts";
+import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
 
 const MIB = 1024 * 1024;
 /** While draining, so long answers say `Connection: close` before the listener goes: keep-alive clients lose no request. */
@@ -33,7 +34,7 @@ export interface WorkerOptions {
   /** Null in the one process of `--workers 1`. */
   workerId: number | null;
   /** Called with the connection to the hub once it is there. */
-  openStorage(hub: HubClient): Promise<WorkerStorage>;
+  openStorage(hub: HubClient, updates: UpdateSink): Promise<WorkerStorage>;
   dbType: string;
   log: Logger;
 }
@@ -53,6 +54,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
   const dbFile = redact(settings.dbFile);
   let draining = false;
+  /** The database's own, which needs no hub. */
+  let ownUpdates: UpdateSource | null = null;
   let server: Server<SocketData>;
 
   const subscriptions = new Subscriptions({
@@ -61,8 +64,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       counters.framesPublished++;
       server.publish(ticker, text);
     },
-    watch: (ticker) => hub.subscribe(ticker),
-    unwatch: (ticker) => hub.unsubscribe(ticker),
+    watch: (ticker) => (ownUpdates ?? hub).subscribe(ticker),
+    unwatch: (ticker) => (ownUpdates ?? hub).unsubscribe(ticker),
     latestPrice: (ticker) => storage.reader.latestPrice(ticker),
   });
   const hub = new HubClient({
@@ -71,21 +74,27 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     sendFrames: workerId !== null,
     log,
     publish: (ticker, frame) => subscriptions.deliver(ticker, frame),
-    onGap: () => sockets.closeAllForRestart(),
+    onGap() {
+      if (ownUpdates === null) sockets.closeAllForRestart();
+    },
   });
   const sockets = new Sockets({ subscriptions, maxBodyBytes, counters, log });
 
   await hub.connect();
-  const storage = await options.openStorage(hub);
+  const storage = await options.openStorage(hub, {
+    publish: (ticker, frame) => subscriptions.deliver(ticker, frame),
+    gap: (ticker) => subscriptions.restart(ticker),
+  });
   const { reader } = storage;
+  ownUpdates = storage.updates ?? null;
   const route = createRouter({
     context: {
       reader,
       warn: (message) => log.warning(message),
-      save(save, frame, bytes) {
+      save(save, frame, request) {
         counters.saves++;
         counters.rowsSaved += save.rows.length;
-        return storage.save(save, frame, bytes);
+        return storage.save(save, frame, request);
       },
       executeSql(request) {
         counters.sqlRuns++;
@@ -99,7 +108,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       dbFile,
       dbType,
       workerId,
-      isHubConnected: () => hub.connected,
+      isHubConnected: () => ownUpdates !== null || hub.connected,
       isDraining: () => draining,
     },
     stats: {
@@ -165,6 +174,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   return {
     port: server.port!,
     drain,
-    invitation: async () => invite(await reader.holdings(TICKERS_NAMED_MAX), settings.host, server.port!),
+    async invitation() {
+      try {
+        return invite(await reader.holdings(TICKERS_NAMED_MAX), settings.host, server.port!);
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error;
+        // A database elsewhere may come later than this server.
+        return [`The database doesn't answer yet: ${error.message}`];
+      }
+    },
   };
 }
