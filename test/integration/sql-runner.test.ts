@@ -8,8 +8,7 @@ import { join } from "node:path";
 import { RequestError } from "../../src/protocol/errors.ts";
 import { executeSql, type WriteLease, wrapAnswer } from "../../src/sql/execute.ts";
 import { createRunnerPool, type RunnerPool, type RunnerPoolOptions } from "../../src/sql/runner-pool.ts";
-import type { SqlReply } from "../../src/storage/user-sql-contract.ts";
-import type { SqlMode, SqlParam } from "../../src/storage/user-sql-contract.ts";
+import type { SqlMode, SqlParam, SqlReply } from "../../src/storage/user-sql-contract.ts";
 
 const FIXTURES = join(import.meta.dir, "..", "fixtures");
 const REAL = [process.execPath, "--no-orphans", join(FIXTURES, "sql-runner-main.ts")];
@@ -54,7 +53,12 @@ function openPool(options: Partial<RunnerPoolOptions> = {}): RunnerPool {
   return pool;
 }
 
-function run(pool: RunnerPool, sql: string, params: SqlParam[] = [], mode: SqlMode = "read"): Promise<SqlReply> {
+function run(
+  pool: RunnerPool,
+  sql: string,
+  params: SqlParam[] = [],
+  mode: SqlMode = "read",
+): Promise<SqlReply> {
   return pool.run({ sql, params, mode });
 }
 
