@@ -38,7 +38,7 @@ export async function openRemoteWorker(options: WorkerStorageOptions): Promise<W
   });
   const reader = new RemoteReader(upstream, settings.dbPoolSize);
   const saves = new RemoteSaves(upstream, Math.floor(settings.maxBodyMb * MIB));
-  const updates = new RemoteUpdates({ ...options.updates, upstream });
+  const updates = new RemoteUpdates({ ...options.updates, upstream, log });
   return {
     reader,
     updates,

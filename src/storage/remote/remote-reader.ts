@@ -88,6 +88,8 @@ export class RemoteReader implements StockReader {
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {
+    // For a greeting, nobody waits for an upstream that is away.
+    await this.#upstream.ready();
     const holdings: Holding[] = [];
     for (const [kind, table] of HOLDING_TABLES) {
       const params = { sql_query: someTickers(table, tickersMax + 1), query_type: "select" };

@@ -5,6 +5,7 @@
  * A socket that is lost is opened again, with growing pauses of random length. What was saved meanwhile is not known then: those
  * who watch have to connect again, as soon as that makes sense.
  */
+import type { LogLines } from "../../observe/log.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { isOwnFrame } from "../../protocol/frames.ts";
 import { retryPauseMs, type Upstream } from "./upstream.ts";
@@ -35,6 +36,7 @@ interface Watched {
 
 export interface RemoteUpdatesOptions {
   upstream: Upstream;
+  log: LogLines;
   publish(ticker: string, frame: string): void;
   gap(ticker: string): void;
 }
@@ -166,6 +168,10 @@ export class RemoteUpdates {
       const silentMs = now - watched.heardMs;
       if (socket === null || silentMs < PING_AFTER_MS) continue;
       if (silentMs > SILENCE_MAX_MS) {
+        const seconds = SILENCE_MAX_MS / 1000;
+        this.#options.log.warning(
+          `Updates of ${watched.ticker}: the upstream has been silent for ${seconds} s`,
+        );
         silence(watched);
         socket.terminate();
         this.#lost(watched);

@@ -66,11 +66,12 @@ export interface UpstreamAnswer {
 }
 
 /** The connection was lost, or there was none. */
-class ConnectionLost extends Error {
+class ConnectionLost extends RequestError {
+  /** Something of the request may have reached the upstream. */
   readonly sent: boolean;
 
   constructor(reason: string, sent: boolean) {
-    super(reason);
+    super(503, reason, { retryAfterS: 1 });
     this.sent = sent;
   }
 }
@@ -139,7 +140,7 @@ export class Upstream {
   /**
    * Resolves when the upstream has answered since its connection was last lost.
    *
-   * @throws RequestError 508 it leads back here, 503 it is unhealthy; ConnectionLost.
+   * @throws RequestError 508 it leads back here, 503 it is away or unhealthy.
    */
   async ready(): Promise<void> {
     if (this.#trusted) return;
@@ -151,7 +152,7 @@ export class Upstream {
 
   /**
    * @param via of the request on whose behalf this is, null for a client's.
-   * @throws Error the upstream doesn't answer, or isn't healthy; RequestError 508 it leads back here.
+   * @throws RequestError as ready.
    */
   async probe(via: string | null): Promise<void> {
     await this.#check(passVia(via, this.#options.serverId));
@@ -246,7 +247,7 @@ export class Upstream {
       return await read({ response, keep });
     } catch (error) {
       if (kept) release();
-      if (error instanceof RequestError || error instanceof ConnectionLost) throw error;
+      if (error instanceof RequestError) throw error;
       throw this.#explain(error, request, cut.signal.aborted);
     } finally {
       endWatch();
