@@ -35,7 +35,9 @@ for (const path of new Glob("**/*.ts").scanSync(src)) {
     const target = relative(src, join(src, dirname(path), match[1]!)).split(sep)[0]!;
     const targetRank = ORDER.indexOf(target);
     const engine =
-      /storage\/(sqlite|duckdb|postgres)\//.test(match[1]!) && folder !== "storage" && folder !== "roles";
+      /storage\/(sqlite|duckdb|postgres|remote)\//.test(match[1]!) &&
+      folder !== "storage" &&
+      folder !== "roles";
     if (targetRank > rank && !ALLOWED_UPWARD.has(`${folder}->${target}`))
       wrong.push(`${path} imports ${match[1]}`);
     if (engine && !path.endsWith(".test.ts")) wrong.push(`${path} names an engine: ${match[1]}`);

@@ -94,6 +94,6 @@ export function readBound(
 
 /** A value in an error message: short, and as JSON so that its type shows. */
 export function show(value: unknown): string {
-  const text = stringifyExact(value) ?? String(value);
+  const text = value === undefined ? "undefined" : stringifyExact(value);
   return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

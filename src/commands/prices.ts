@@ -1,10 +1,9 @@
 /** Single prices: latest of one or many tickers, previous closes, today's openings and volumes. */
 import { newYorkDate } from "../market/timestamp.ts";
 import { stringifyExact } from "../protocol/json.ts";
-import type { StockReader } from "../storage/contract.ts";
 import type { Command } from "./context.ts";
-import { numberMap } from "./number-map.ts";
 import { requireTicker } from "./params.ts";
+import { answerPerTicker } from "./per-ticker.ts";
 
 export const getLatestPrice: Command = {
   name: "get_latest_price",
@@ -21,13 +20,19 @@ export const getLatestPrice: Command = {
 export const getLatestPrices: Command = {
   name: "get_latest_prices",
   about: "The newest price of each ticker of a list.",
-  run: ({ params }, { reader }) => priceMap(params, (ticker) => reader.latestPrice(ticker)),
+  run: ({ params }, { reader }) =>
+    answerPerTicker({ params, member: "prices", reader, question: "latestPrice" }, (ticker) =>
+      reader.latestPrice(ticker),
+    ),
 };
 
 export const getPreviousClosePrices: Command = {
   name: "get_previous_close_prices",
   about: "The close of the second newest daily bar of each ticker; of the only one if there is one.",
-  run: ({ params }, { reader }) => priceMap(params, (ticker) => reader.previousClose(ticker)),
+  run: ({ params }, { reader }) =>
+    answerPerTicker({ params, member: "prices", reader, question: "previousClose" }, (ticker) =>
+      reader.previousClose(ticker),
+    ),
 };
 
 export const getTodayOpeningPrices: Command = {
@@ -35,13 +40,8 @@ export const getTodayOpeningPrices: Command = {
   about: "The open of the daily bar dated today in New York, of each ticker.",
   run: ({ params }, { reader }) => {
     const today = newYorkDate(Date.now());
-    return priceMap(params, (ticker) => reader.openingPrice(ticker, today));
+    return answerPerTicker({ params, member: "prices", reader, question: "openingPrice" }, (ticker) =>
+      reader.openingPrice(ticker, today),
+    );
   },
 };
-
-async function priceMap(
-  params: Record<string, unknown>,
-  priceOf: (ticker: string) => ReturnType<StockReader["latestPrice"]>,
-): Promise<string> {
-  return `{"prices":${await numberMap(params, priceOf)}}`;
-}

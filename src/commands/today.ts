@@ -1,8 +1,8 @@
 /** get_today_daily_data and get_today_volume: the daily bar dated today, UTC. */
 import { nowText } from "../market/timestamp.ts";
 import type { Command } from "./context.ts";
-import { numberMap } from "./number-map.ts";
 import { requireTicker } from "./params.ts";
+import { answerPerTicker } from "./per-ticker.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 export const getTodayDailyData: Command = {
@@ -21,9 +21,11 @@ export const getTodayDailyData: Command = {
 export const getTodayVolume: Command = {
   name: "get_today_volume",
   about: "The volume of today's (UTC) daily bar of each ticker.",
-  async run({ params }, { reader }) {
+  run: ({ params }, { reader }) => {
     const today = todayUtc();
-    return `{"volumes":${await numberMap(params, (ticker) => reader.dailyVolume(ticker, today))}}`;
+    return answerPerTicker({ params, member: "volumes", reader, question: "dailyVolume" }, (ticker) =>
+      reader.dailyVolume(ticker, today),
+    );
   },
 };
 

@@ -16,12 +16,12 @@ describe("describeDatabase", () => {
     ["timescaledb://h/d", "TimescaleDB isn't supported yet"],
     ["questdb://h:8812/d", "QuestDB isn't supported yet"],
     ["localhost:5432:stocks:desk:secret", "PostgreSQL isn't supported yet"],
-    ["localhost:8080", "another stock database server isn't supported yet"],
-    ["https://desk.example", "another stock database server isn't supported yet"],
   ])("%s names its engine and what is supported", (value, reason) => {
     const message = messageOf(value);
     expect(message).toStartWith(`--db-file: ${reason}, got "`);
-    expect(message).toEndWith("supported: SQLite (expected a path ending in .db, .sqlite or .sqlite3)");
+    expect(message).toContain(
+      "supported: SQLite, another stock database server (expected a path ending in .db, ",
+    );
     expect(message).not.toContain("secret");
   });
 
@@ -29,8 +29,22 @@ describe("describeDatabase", () => {
     "%j is no database",
     (value) => {
       expect(messageOf(value)).toStartWith(
-        "--db-file: expected a path ending in .db, .sqlite or .sqlite3, got ",
+        "--db-file: expected a path ending in .db, .sqlite or .sqlite3, or host:port or http(s)://… of another stock database server, got ",
       );
+    },
+  );
+
+  test.each(["localhost:8080", "[::1]:8080", "https://desk.example", "http://u:p@desk:80/stocks"])(
+    "%s is another server",
+    (value) => expect(describeDatabase(value)).toEqual({ engine: "remote" }),
+  );
+
+  test.each(["localhost:99999", "http://u:secret@desk/?x=1"])(
+    "%s is not the address of a server",
+    (value) => {
+      const message = messageOf(value);
+      expect(message).toStartWith("--db-file: expected host:port or http(s)://host, without a query");
+      expect(message).not.toContain("secret");
     },
   );
 

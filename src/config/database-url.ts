@@ -1,3 +1,4 @@
+import { HOST_AND_PORT, parseUpstream } from "./upstream-url.ts";
 import { quoted, UsageError } from "./usage-error.ts";
 
 export type Engine = "sqlite" | "duckdb" | "postgresql" | "timescaledb" | "questdb" | "remote";
@@ -11,7 +12,7 @@ const NAMES: Record<Engine, string> = {
   remote: "another stock database server",
 };
 
-const SUPPORTED: readonly Engine[] = ["sqlite"];
+const SUPPORTED: readonly Engine[] = ["sqlite", "remote"];
 
 const SCHEMES: Record<string, Engine> = {
   "postgresql:": "postgresql",
@@ -29,11 +30,11 @@ const ENDINGS: Record<string, Engine> = {
   ".duckdb": "duckdb",
 };
 
-const EXPECTED = "expected a path ending in .db, .sqlite or .sqlite3";
+const EXPECTED =
+  "expected a path ending in .db, .sqlite or .sqlite3, or host:port or http(s)://… of another stock database server";
 
 /** host:port:database:user:password; the password may hold colons. */
 const FIVE_PARTS = /^([^:/\s]+:\d{1,5}:[^:]*:[^:]*):(.*)$/s;
-const HOST_AND_PORT = /^[^:/\s]+:\d{1,5}$/;
 const SCHEME = /^([a-z][a-z0-9+.-]*:)\/\//i;
 
 /**
@@ -55,6 +56,11 @@ export function describeDatabase(dbFile: string, source = "--db-file"): { engine
     const supported = SUPPORTED.map((known) => NAMES[known]).join(", ");
     throw new UsageError(
       `${source}: ${NAMES[engine]} isn't supported yet, got ${shown}; supported: ${supported} (${EXPECTED})`,
+    );
+  }
+  if (engine === "remote" && parseUpstream(dbFile) === null) {
+    throw new UsageError(
+      `${source}: expected host:port or http(s)://host, without a query, of another stock database server, got ${shown}`,
     );
   }
   return { engine };

@@ -1,4 +1,5 @@
 /** Answers of /health and its kin. */
+import { RequestError } from "../protocol/errors.ts";
 import type { StockReader } from "../storage/contract.ts";
 
 export interface HealthOptions {
@@ -13,7 +14,7 @@ export interface HealthOptions {
 }
 
 export interface Health {
-  status: 200 | 503;
+  status: 200 | 503 | 508;
   body: Record<string, unknown>;
 }
 
@@ -21,8 +22,9 @@ export interface Health {
 export async function checkHealth(
   options: HealthOptions,
   kind: "health" | "ready" | "live",
+  via: string | null,
 ): Promise<Health> {
-  const problem = kind === "live" ? null : await findProblem(options, kind);
+  const problem = kind === "live" ? null : await findProblem(options, kind, via);
   const process_ = {
     pid: process.pid,
     multiprocess_mode: options.workerId !== null,
@@ -35,16 +37,30 @@ export async function checkHealth(
       body: { status: "healthy", message: "Stock DB Server is running", database, process: process_ },
     };
   }
-  return { status: 503, body: { status: "unhealthy", message: problem, database, process: process_ } };
+  const { status, message } = problem;
+  return { status, body: { status: "unhealthy", message, database, process: process_ } };
 }
 
-async function findProblem(options: HealthOptions, kind: "health" | "ready"): Promise<string | null> {
-  if (kind === "ready" && options.isDraining()) return "the worker is draining";
-  if (kind === "ready" && !options.isHubConnected()) return "the database's writer is away";
+interface Problem {
+  status: 503 | 508;
+  message: string;
+}
+
+async function findProblem(
+  options: HealthOptions,
+  kind: "health" | "ready",
+  via: string | null,
+): Promise<Problem | null> {
+  if (kind === "ready" && options.isDraining()) return { status: 503, message: "the worker is draining" };
+  if (kind === "ready" && !options.isHubConnected())
+    return { status: 503, message: "the database's writer is away" };
   try {
-    await options.reader.probe();
+    await options.reader.probe(via);
     return null;
   } catch (error) {
-    return `the database doesn't answer: ${error instanceof Error ? error.message : String(error)}`;
+    const message = error instanceof Error ? error.message : String(error);
+    // Told as it is: every server of a circle has to know.
+    if (error instanceof RequestError && error.status === 508) return { status: 508, message };
+    return { status: 503, message: `the database doesn't answer: ${message}` };
   }
 }

@@ -9,6 +9,7 @@ import type { Counters } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { isObject, parseRequestJson } from "../protocol/json.ts";
+import { VIA_HEADER } from "../protocol/via.ts";
 import { parseExactIntegers } from "../sql/read-params.ts";
 import type { SocketData, Sockets } from "../websocket/sockets.ts";
 import { checkHealth, type HealthOptions } from "./health.ts";
@@ -116,7 +117,7 @@ export function createRouter(options: RouterOptions): Handler {
     const healthKind = HEALTH_PATHS[path];
     if (healthKind !== undefined) {
       if (!isRead && method !== "POST") return otherMethod(method, "GET, HEAD, POST");
-      const { status, body } = await checkHealth(options.health, healthKind);
+      const { status, body } = await checkHealth(options.health, healthKind, request.headers.get(VIA_HEADER));
       return jsonResponse(body, status, status === 503 ? { "Retry-After": "1" } : {});
     }
     if (path.startsWith("/stats/") || SQL_PATHS.has(path)) {

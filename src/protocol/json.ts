@@ -29,10 +29,11 @@ export function rawNumber(digits: string): unknown {
 }
 
 /** JSON.stringify for values that may hold integers beyond a double, as bigint: all their digits are written. */
-export function stringifyExact(value: unknown): string | undefined {
-  return JSON.stringify(value, (_key, member) =>
+export function stringifyExact(value: unknown): string {
+  const text = JSON.stringify(value, (_key, member) =>
     typeof member === "bigint" ? rawNumber(String(member)) : member,
   );
+  return text ?? "null"; // undefined has no text
 }
 
 export type JsonRecord = Record<string, unknown>;

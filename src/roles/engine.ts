@@ -8,7 +8,8 @@ import type { LogLines } from "../observe/log.ts";
 import type { StockWriter, TransferReader } from "../storage/contract.ts";
 import type { Diagnosis } from "../storage/diagnosis.ts";
 import type { UserSqlEngine } from "../storage/user-sql-contract.ts";
-import type { WorkerStorage } from "../worker/worker-storage.ts";
+import type { UpdateSink, WorkerStorage } from "../worker/worker-storage.ts";
+import { openRemoteHub, openRemoteWorker } from "./engines/remote.ts";
 import {
   diagnoseSqlite,
   openSqliteHub,
@@ -38,6 +39,10 @@ export interface WorkerStorageOptions {
   settings: Settings;
   hub: HubClient;
   board: VersionBoard;
+  /** For an engine with a source of updates of its own. */
+  updates: UpdateSink;
+  /** Of this server, the same in all its workers, and of no other. */
+  serverId: string;
   log: LogLines;
   /** argv and environment of one SQL runner. */
   runner: { command: string[]; env: Record<string, string | undefined> };
@@ -49,10 +54,12 @@ export function databaseType(settings: Settings): string {
 
 /** @throws Error with the reason why the database can't be served. */
 export async function openHubStorage(settings: Settings): Promise<HubStorage> {
+  if (databaseType(settings) === "remote") return openRemoteHub(settings);
   return openSqliteHub(settings);
 }
 
 export async function openWorkerStorage(options: WorkerStorageOptions): Promise<WorkerStorage> {
+  if (databaseType(options.settings) === "remote") return openRemoteWorker(options);
   return openSqliteWorker(options);
 }
 

@@ -1,5 +1,6 @@
 /** `serve`: the supervisor with its children, or all in this one process. */
 
+import { hostname } from "node:os";
 import { redact } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
 import { BOARD_FILE } from "../hub/messages.ts";
@@ -152,11 +153,13 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
     workerId,
     dbType: databaseType(settings),
     log,
-    openStorage: (hub) =>
+    openStorage: (hub, updates) =>
       openWorkerStorage({
         settings,
         hub,
         board,
+        updates,
+        serverId: serverIdOf(runtimeDir),
         log,
         runner: {
           command: [process.execPath, "--no-orphans", MAIN, "sql-runner"],
@@ -164,6 +167,11 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
         },
       }),
   });
+}
+
+/** The folder's name is random and this server's alone; hashed, because others get to see it. */
+function serverIdOf(runtimeDir: string): string {
+  return new Bun.CryptoHasher("sha256").update(`${hostname()} ${runtimeDir}`).digest("hex").slice(0, 16);
 }
 
 /** A bug that nothing caught: say so and end, so that the supervisor or systemd starts a sound process. */

@@ -89,6 +89,9 @@ export interface LatestTicksQuery {
   limit: number;
 }
 
+/** Questions of which one request asks many. Of today's opening and volume, the date is today's. */
+export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
+
 /** Reads of one worker. Every method may throw RequestError 503 when the database can't be reached. */
 export interface StockReader {
   bars(range: BarRange): JsonRows | Promise<JsonRows>;
@@ -103,12 +106,21 @@ export interface StockReader {
   openingPrice(ticker: string, date: string): number | null | Promise<number | null>;
   /** Volume of the daily bar of that date. */
   dailyVolume(ticker: string, date: string): number | null | Promise<number | null>;
+  /**
+   * One answer for each ticker, as the method of that name gives it, for a database that is far away: one question instead of one
+   * a ticker. Without it each is asked for by itself.
+   */
+  prices?(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]>;
   /** Some tickers of each kind of row, for a person who wonders what is there. */
   holdings(tickersMax: number): Holding[] | Promise<Holding[]>;
   /** Of the database on its disk. */
   sizeBytes(): number | Promise<number>;
-  /** Throws if the database doesn't answer. */
-  probe(): void | Promise<void>;
+  /**
+   * Throws if the database doesn't answer.
+   *
+   * @param via of the asking request, for a database that is another server: see protocol/via.ts.
+   */
+  probe(via?: string | null): void | Promise<void>;
   pool(): PoolFigures | Promise<PoolFigures>;
   close(): void | Promise<void>;
 }

@@ -28,6 +28,7 @@ function setUp() {
     const self = {
       frames,
       open: true,
+      restart: () => undefined,
       send: (text: string) => void frames.push(text),
       listen: () => void listeners.set(self, frames),
     };

@@ -9,6 +9,8 @@ export interface Subscriber {
   send(text: string): void;
   /** From here on `publish` of the ticker reaches it. */
   listen(ticker: string): void;
+  /** It may have missed updates, and has to connect again. */
+  restart(): void;
   readonly open: boolean;
 }
 
@@ -71,7 +73,9 @@ export class Subscriptions {
     if (price !== null) subscriber.send(initialPriceFrame(ticker, price, new Date()));
     for (const text of held) subscriber.send(text);
     subscriber.listen(ticker);
+    // At once to each: then it knows that it is subscribed, also where there is no price.
     if (topic.heartbeat === null) this.#startHeartbeat(ticker, topic);
+    else subscriber.send(heartbeatFrame(ticker, new Date()));
   }
 
   /** An update of the ticker, in commit order. */
@@ -80,6 +84,11 @@ export class Subscriptions {
     if (topic === undefined) return;
     for (const held of topic.joining.values()) held.push(text);
     this.#options.publish(ticker, text);
+  }
+
+  /** Updates of the ticker may have been missed: whoever has joined, or is just joining, has to connect again. */
+  restart(ticker: string): void {
+    for (const subscriber of [...(this.#topics.get(ticker)?.subscribers ?? [])]) subscriber.restart();
   }
 
   leave(ticker: string, subscriber: Subscriber): void {

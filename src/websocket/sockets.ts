@@ -111,8 +111,7 @@ export class Sockets {
 
   /** Every update before now may have been missed: clients must know, so they have to connect again. */
   closeAllForRestart(): void {
-    for (const socket of this.#open)
-      socket.close(CLOSE_RESTART, "updates may have been missed; connect again");
+    for (const socket of this.#open) restart(socket);
   }
 
   /**
@@ -149,6 +148,7 @@ export class Sockets {
     const subscriber: Subscriber = {
       send: (text) => void socket.send(text),
       listen: (ticker) => socket.subscribe(ticker),
+      restart: () => restart(socket),
       get open() {
         return socket.readyState === WebSocket.OPEN;
       },
@@ -232,6 +232,10 @@ export class Sockets {
     );
     socket.terminate();
   }
+}
+
+function restart(socket: Socket): void {
+  socket.close(CLOSE_RESTART, "updates may have been missed; connect again");
 }
 
 function heard(socket: Socket): void {

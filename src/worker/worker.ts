@@ -13,7 +13,7 @@ import { Subscriptions } from "../stream/subscriptions.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
 import { queryRows } from "./query-rows.ts";
-import type { WorkerStorage } from "./worker-storage.ts";
+import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
 
 const MIB = 1024 * 1024;
 /** While draining, so long answers say `Connection: close` before the listener goes: keep-alive clients lose no request. */
@@ -37,7 +37,7 @@ export interface WorkerOptions {
   /** Null in the one process of `--workers 1`. */
   workerId: number | null;
   /** Called with the connection to the hub once it is there. */
-  openStorage(hub: HubClient): Promise<WorkerStorage>;
+  openStorage(hub: HubClient, updates: UpdateSink): Promise<WorkerStorage>;
   dbType: string;
   log: Logger;
 }
@@ -58,6 +58,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const dbFile = redact(settings.dbFile);
   const bodies = { waiting: 0 };
   let draining = false;
+  /** The database's own, which needs no hub. */
+  let ownUpdates: UpdateSource | null = null;
   let server: Server<SocketData>;
 
   const subscriptions = new Subscriptions({
@@ -67,8 +69,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       sockets.noteLarge(ticker, text.length);
       server.publish(ticker, text);
     },
-    watch: (ticker) => hub.subscribe(ticker),
-    unwatch: (ticker) => hub.unsubscribe(ticker),
+    watch: (ticker) => (ownUpdates ?? hub).subscribe(ticker),
+    unwatch: (ticker) => (ownUpdates ?? hub).unsubscribe(ticker),
     latestPrice: (ticker) => storage.reader.latestPrice(ticker),
   });
   const hub = new HubClient({
@@ -77,19 +79,25 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     sendFrames: workerId !== null,
     log,
     publish: (ticker, frame) => subscriptions.deliver(ticker, frame),
-    onGap: () => sockets.closeAllForRestart(),
+    onGap() {
+      if (ownUpdates === null) sockets.closeAllForRestart();
+    },
   });
   const sockets = new Sockets({ subscriptions, maxBodyBytes, counters, log });
 
   await hub.connect();
-  const storage = await options.openStorage(hub);
+  const storage = await options.openStorage(hub, {
+    publish: (ticker, frame) => subscriptions.deliver(ticker, frame),
+    gap: (ticker) => subscriptions.restart(ticker),
+  });
   const { reader } = storage;
+  ownUpdates = storage.updates ?? null;
   const route = createRouter({
     context: {
       reader,
       warn: (message) => log.warning(message),
-      async save(save, frame, bytes) {
-        const outcome = await storage.save(save, frame, bytes);
+      async save(save, frame, request) {
+        const outcome = await storage.save(save, frame, request);
         if (outcome.ok) {
           counters.saves++;
           counters.rowsSaved += save.rows.length;
@@ -111,7 +119,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       dbFile,
       dbType,
       workerId,
-      isHubConnected: () => hub.connected,
+      isHubConnected: () => ownUpdates !== null || hub.connected,
       isDraining: () => draining,
     },
     stats: {
@@ -191,6 +199,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   return {
     port: server.port!,
     drain,
-    invitation: async () => invite(await reader.holdings(TICKERS_NAMED_MAX), settings.host, server.port!),
+    async invitation() {
+      try {
+        return invite(await reader.holdings(TICKERS_NAMED_MAX), settings.host, server.port!);
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error;
+        // A database elsewhere may come later than this server.
+        return [`The database doesn't answer yet: ${error.message}`];
+      }
+    },
   };
 }

@@ -30,6 +30,8 @@ export interface ServerOptions {
   workers?: number;
   /** Default: BUN_LAUNCHER. */
   launcher?: string[];
+  /** Wait only until it serves, not until its database answers. */
+  withoutDatabase?: boolean;
 }
 
 export interface CommandAnswer<Body> {
@@ -77,7 +79,8 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
 
   let port: number;
   try {
-    port = await untilHealthy(child, hostOf(options.flags ?? []));
+    const path = options.withoutDatabase === true ? "/live" : "/health";
+    port = await untilHealthy(child, hostOf(options.flags ?? []), path);
   } catch (error) {
     await killGroup(child.pid);
     await rm(dir, { recursive: true, force: true });
@@ -176,14 +179,14 @@ async function spawnServer(dir: string, dbFile: string, options: ServerOptions):
   };
 }
 
-async function untilHealthy(child: Child, host: string): Promise<number> {
+async function untilHealthy(child: Child, host: string, path: string): Promise<number> {
   try {
-    return await waitUntil("the server answers /health", async () => {
+    return await waitUntil(`the server answers ${path}`, async () => {
       // An end is final: don't wait for the deadline.
       if (child.hasExited()) return -1;
       const port = child.port ?? Number(ANNOUNCEMENT.exec(child.log())?.[1] ?? 0);
       if (port === 0) return 0;
-      const answer = await fetch(`http://${host}:${port}/health`, { headers: { connection: "close" } });
+      const answer = await fetch(`http://${host}:${port}${path}`, { headers: { connection: "close" } });
       await answer.bytes();
       return answer.status === 200 ? port : 0;
     }).then(async (port) => {
@@ -283,7 +286,8 @@ function flagValue(flags: string[], name: string): string | undefined {
   return at === -1 ? undefined : flags[at + 1];
 }
 
-async function reservePort(): Promise<number> {
+/** A port that nobody listens on now. */
+export async function reservePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((listening) => probe.listen(0, "127.0.0.1", listening));
   const address = probe.address();

@@ -21,9 +21,14 @@ export interface StepReport {
   differences: string[];
 }
 
-export async function replay(name: TranscriptName, workers = 1): Promise<StepReport[]> {
+/** @param tiers 2: the server stands in front of another, which has the database. */
+export async function replay(name: TranscriptName, workers = 1, tiers: 1 | 2 = 1): Promise<StepReport[]> {
   const steps = await loadTranscript(name);
-  await using server = await startServer({ flags: FLAGS, workers });
+  await using stack = new AsyncDisposableStack();
+  let server = stack.use(await startServer({ flags: FLAGS, workers }));
+  if (tiers === 2) {
+    server = stack.use(await startServer({ flags: FLAGS, workers, dbFile: `127.0.0.1:${server.port}` }));
+  }
   using webSockets = new WebSocketReplay(server.port);
   const reports: StepReport[] = [];
   for (const step of steps) {

@@ -54,9 +54,18 @@ export class RowWriter {
   }
 
   async #commitWhenFree(saves: Save[]): Promise<SaveOutcome[]> {
+    const outcomes = new Map<Save, SaveOutcome>();
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#commit(saves);
+        while (outcomes.size < saves.length) {
+          const left = saves.filter((save) => !outcomes.has(save));
+          const reached = await this.#commit(left);
+          for (const [index, save] of left.entries()) {
+            const outcome = reached[index];
+            if (outcome != null) outcomes.set(save, outcome);
+          }
+        }
+        return saves.map((save) => outcomes.get(save)!);
       } catch (error) {
         if (!(error instanceof StorageBusyError) || tries === BUSY_TRIES) throw error;
         await Bun.sleep(BUSY_PAUSE_MS);

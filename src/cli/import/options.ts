@@ -105,8 +105,8 @@ function readKind(interval: string | undefined, type: string | undefined): CsvKi
 function readTarget(to: string | undefined, dbFile: string | undefined): ImportOptions["target"] {
   if (dbFile === undefined) return { serverUrl: readServerUrl(to ?? DEFAULT_SERVER) };
   if (to !== undefined) throw new UsageError("import: expected --to or --db-file, got both");
-  describeDatabase(dbFile, "import: --db-file");
-  return { dbFile };
+  if (describeDatabase(dbFile, "import: --db-file").engine !== "remote") return { dbFile };
+  return { serverUrl: readServerUrl(dbFile.includes("://") ? dbFile : `http://${dbFile}`) };
 }
 
 function readServerUrl(text: string): string {

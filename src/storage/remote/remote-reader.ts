@@ -1,0 +1,158 @@
+/** The reads of a worker, asked of its upstream. */
+import { unavailable } from "../../protocol/errors.ts";
+import { isObject } from "../../protocol/json.ts";
+import type {
+  BarRange,
+  Holding,
+  JsonRows,
+  LatestTicksQuery,
+  PoolFigures,
+  PriceQuestion,
+  StockReader,
+  TickRange,
+} from "../contract.ts";
+import { readRows } from "./answers.ts";
+import { LatestPrices } from "./latest-prices.ts";
+import type { Upstream, UpstreamAnswer, UpstreamRequest } from "./upstream.ts";
+
+const READ_TIMEOUT_MS = 30_000;
+const READ = { repeatable: true, effect: "", long: false, timeoutMs: READ_TIMEOUT_MS };
+
+/** Commands that answer `{member: {ticker: number or null}}`. */
+const PRICE_COMMANDS: Record<PriceQuestion, { command: string; member: string }> = {
+  latestPrice: { command: "get_latest_prices", member: "prices" },
+  previousClose: { command: "get_previous_close_prices", member: "prices" },
+  openingPrice: { command: "get_today_opening_prices", member: "prices" },
+  dailyVolume: { command: "get_today_volume", member: "volumes" },
+};
+
+const HOLDING_TABLES: [Holding["kind"], string][] = [
+  ["daily bars", "daily_prices"],
+  ["hourly bars", "hourly_prices"],
+  ["ticks", "realtime_data"],
+];
+
+export class RemoteReader implements StockReader {
+  readonly #upstream: Upstream;
+  readonly #connectionsMax: number;
+  readonly #latest: LatestPrices;
+
+  constructor(upstream: Upstream, connectionsMax: number) {
+    this.#upstream = upstream;
+    this.#connectionsMax = connectionsMax;
+    this.#latest = new LatestPrices((tickers) => this.prices("latestPrice", tickers));
+  }
+
+  bars({ interval, ticker, from, to }: BarRange): Promise<JsonRows> {
+    const params = { ticker, interval, ...bounds("start_date", from, "end_date", to) };
+    return this.#rows("get_stock_data", params, true);
+  }
+
+  ticks({ ticker, type, from, to }: TickRange): Promise<JsonRows> {
+    const params = { ticker, data_type: type, ...bounds("start_datetime", from, "end_datetime", to) };
+    return this.#rows("get_realtime_data", params, true);
+  }
+
+  newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
+    if (type === null) return this.#rows("get_latest_data", { ticker, data_type: "both", limit }, false);
+    return this.#rows("get_historical_data", { ticker, data_type: type, limit }, false);
+  }
+
+  latestPrice(ticker: string): Promise<number | null> {
+    return this.#latest.of(ticker);
+  }
+
+  async previousClose(ticker: string): Promise<number | null> {
+    return (await this.prices("previousClose", [ticker]))[0]!;
+  }
+
+  /** The upstream's clock says which day is today; its answer is passed on. */
+  async openingPrice(ticker: string): Promise<number | null> {
+    return (await this.prices("openingPrice", [ticker]))[0]!;
+  }
+
+  /** As openingPrice. */
+  async dailyVolume(ticker: string): Promise<number | null> {
+    return (await this.prices("dailyVolume", [ticker]))[0]!;
+  }
+
+  async prices(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]> {
+    const { command, member } = PRICE_COMMANDS[question];
+    const answer = await this.#upstream.ask(readRequest(command, { tickers }), readObject);
+    const prices = answer[member];
+    if (!isObject(prices)) throw unavailable(`the upstream answered ${command} without ${member}`);
+    return tickers.map((ticker) => {
+      const price = Object.hasOwn(prices, ticker) ? prices[ticker] : null;
+      return typeof price === "number" ? price : null;
+    });
+  }
+
+  async holdings(tickersMax: number): Promise<Holding[]> {
+    // For a greeting, nobody waits for an upstream that is away.
+    await this.#upstream.ready();
+    const holdings: Holding[] = [];
+    for (const [kind, table] of HOLDING_TABLES) {
+      const params = { sql_query: someTickers(table, tickersMax + 1), query_type: "select" };
+      const { data } = await this.#upstream.ask(readRequest("execute_sql", params), readObject);
+      const rows = Array.isArray(data) ? data.filter(isObject) : [];
+      holdings.push({ kind, tickers: rows.map(({ ticker }) => String(ticker)) });
+    }
+    return holdings;
+  }
+
+  async sizeBytes(): Promise<number> {
+    const request = { ...READ, what: "stats", path: "/stats/database", body: null };
+    const { database } = await this.#upstream.ask(request, readObject);
+    return isObject(database) ? Number(database.size_bytes) : 0;
+  }
+
+  probe(via: string | null = null): Promise<void> {
+    return this.#upstream.probe(via);
+  }
+
+  /** Connections are opened as they are needed, so what isn't in use is available. Stale: those that broke. */
+  pool(): PoolFigures {
+    const { active, waiting, broken, isAway } = this.#upstream.figures;
+    const figures = {
+      pool_enabled: true,
+      pool_max_size: this.#connectionsMax,
+      available_connections: isAway ? 0 : this.#connectionsMax - active,
+      active_connections: active,
+      stale_connections: broken,
+      waiting_requests: waiting,
+    };
+    return figures;
+  }
+
+  close(): void {
+    this.#upstream.close();
+  }
+
+  #rows(command: string, params: Record<string, unknown>, long: boolean): Promise<JsonRows> {
+    return this.#upstream.ask({ ...readRequest(command, params), long }, readRows);
+  }
+}
+
+function readRequest(command: string, params: Record<string, unknown>): UpstreamRequest {
+  return { ...READ, what: command, path: "/db_command", body: JSON.stringify({ command, params }) };
+}
+
+/** Absent is unbounded. */
+function bounds(fromName: string, from: string | null, toName: string, to: string | null) {
+  return { ...(from === null ? {} : { [fromName]: from }), ...(to === null ? {} : { [toName]: to }) };
+}
+
+async function readObject({ response }: UpstreamAnswer): Promise<Record<string, unknown>> {
+  const body: unknown = await response.json();
+  if (!isObject(body)) throw unavailable("the upstream answered with JSON that is no object");
+  return body;
+}
+
+/** The first tickers of a table, each found by one step in its index. */
+function someTickers(table: string, limit: number): string {
+  return `WITH RECURSIVE found(ticker) AS (
+    SELECT min(ticker) FROM ${table}
+    UNION ALL
+    SELECT (SELECT min(ticker) FROM ${table} WHERE ticker > found.ticker) FROM found WHERE found.ticker IS NOT NULL
+  ) SELECT ticker FROM found WHERE ticker IS NOT NULL LIMIT ${limit}`;
+}

@@ -1,0 +1,68 @@
+/** Saves, passed on to the upstream as the client sent them; their frames come back with everybody's (remote-updates.ts). */
+import { unavailable } from "../../protocol/errors.ts";
+import type { Save, SaveOutcome } from "../contract.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** Bodies of saves that the upstream has not answered; beyond it a save gets 503. */
+const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
+/** Longer than an upstream waits for its own writer. */
+const SAVE_TIMEOUT_MS = 30_000;
+const DONE: SaveOutcome = { ok: true, stored: 0 };
+
+export class RemoteSaves {
+  readonly #upstream: Upstream;
+  readonly #maxBodyBytes: number;
+  #bytesInFlight = 0;
+
+  /** @param maxBodyBytes a larger body came packed, and goes on packed. */
+  constructor(upstream: Upstream, maxBodyBytes: number) {
+    this.#upstream = upstream;
+    this.#maxBodyBytes = maxBodyBytes;
+  }
+
+  /**
+   * @param request the whole command as sent.
+   * @throws RequestError as Upstream.ask: every refusal of the upstream.
+   */
+  async save(save: Save, request: string): Promise<SaveOutcome> {
+    const bytes = Buffer.byteLength(request);
+    if (this.#bytesInFlight > 0 && this.#bytesInFlight + bytes > SAVE_BYTES_IN_FLIGHT_MAX) {
+      throw unavailable(
+        `save: ${this.#bytesInFlight} bytes of saves wait for the upstream already; try again`,
+      );
+    }
+    this.#bytesInFlight += bytes;
+    try {
+      await this.#send(save, request, bytes > this.#maxBodyBytes);
+    } finally {
+      this.#bytesInFlight -= bytes;
+    }
+    return DONE;
+  }
+
+  async #send(save: Save, request: string, packed: boolean): Promise<void> {
+    // "error" asks whether the key was free, which a repetition would answer wrongly.
+    const repeatable = save.onDuplicate !== "error";
+    await this.#upstream.ask(
+      {
+        what: "save",
+        path: "/db_command",
+        body: packed ? await pack(request) : request,
+        packed,
+        repeatable,
+        effect: "; whether it was stored is unknown",
+        hint: repeatable
+          ? "a save can be repeated without harm"
+          : "a repetition is answered with 409 if it was stored",
+        long: false,
+        timeoutMs: SAVE_TIMEOUT_MS,
+      },
+      async ({ response }) => void (await response.bytes()),
+    );
+  }
+}
+
+async function pack(text: string): Promise<Uint8Array<ArrayBuffer>> {
+  const packed = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(packed).arrayBuffer());
+}

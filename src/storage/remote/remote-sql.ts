@@ -1,0 +1,52 @@
+/** User-written SQL, run by the upstream. */
+import { stringifyExact } from "../../protocol/json.ts";
+import type { SqlAnswer, SqlParam } from "../user-sql-contract.ts";
+import { readSqlRows } from "./answers.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** Beyond the limit: the upstream's own error says more. */
+const TIMEOUT_SLACK_MS = 1_000;
+
+export interface RemoteSql {
+  sql: string;
+  params: SqlParam[];
+  queryType: "select" | "raw";
+  allowWrite: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * The upstream stops the statement when the client leaves or the time is over: then it loses its own client.
+ *
+ * @throws RequestError as Upstream.ask. A `raw` statement that was sent and not answered has an unknown outcome.
+ */
+export function runRemoteSql(upstream: Upstream, request: RemoteSql, timeoutMs: number): Promise<SqlAnswer> {
+  const { sql, params, queryType, allowWrite, signal } = request;
+  const mayWrite = queryType === "raw" && allowWrite;
+  return upstream.ask(
+    {
+      what: "execute_sql",
+      ...(allowWrite ? byPost(sql, params, queryType) : byGet(sql, params, queryType)),
+      repeatable: !mayWrite,
+      effect: mayWrite ? "; whether it changed anything is unknown" : "",
+      long: true,
+      timeoutMs: timeoutMs + TIMEOUT_SLACK_MS,
+      signal,
+    },
+    readSqlRows,
+  );
+}
+
+function byPost(sql: string, params: SqlParam[], queryType: string) {
+  const command = {
+    command: "execute_sql",
+    params: { sql_query: sql, query_type: queryType, query_params: params },
+  };
+  return { path: "/db_command", body: stringifyExact(command) };
+}
+
+/** The upstream's way for statements that must not write, with its errors. */
+function byGet(sql: string, params: SqlParam[], queryType: string) {
+  const query = new URLSearchParams({ sql, query_type: queryType, query_params: stringifyExact(params) });
+  return { path: `/api/execute_sql?${query}`, body: null };
+}

@@ -1,0 +1,329 @@
+/**
+ * The connection of one worker to its upstream, the stock database server that it stands in front of.
+ *
+ * DESIGN. Requests go out over a bounded number of connections that are kept alive. A lost connection is no reason to fail
+ * a request that can be repeated: it is tried again, with growing pauses of random length, for AWAY_WAIT_MAX_MS since the
+ * upstream went away; after that each gets 503 at once. What can't be repeated travels on a connection of its own,
+ * because a kept one may have been closed by the other side a moment ago; if it is lost after it was sent, its outcome is unknown, and the
+ * client is told so.
+ *
+ * Before the first request, and after each loss, one GET /health asks whether the upstream is there, and whether it
+ * leads back here: it carries the ids of the servers it has passed, and each server in front of another passes it on. Whoever
+ * closes a circle last can't get through this, so that no request ever runs in one.
+ *
+ * An answer of the upstream that isn't 200 keeps its status and its text.
+ */
+import type { UpstreamUrl } from "../../config/upstream-url.ts";
+import type { LogLines } from "../../observe/log.ts";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { passVia, VIA_HEADER } from "../../protocol/via.ts";
+import { readRefusal } from "./refusal.ts";
+import { Slots } from "./slots.ts";
+
+/** How long requests wait for an upstream that has gone away. */
+const AWAY_WAIT_MAX_MS = 5_000;
+const RETRY_BASE_MS = 25;
+const RETRY_PAUSE_MAX_MS = 500;
+const PROBE_TIMEOUT_MS = 3_000;
+const CLIENT_CLOSED_REQUEST = 499;
+const LOOP_DETECTED = 508;
+/** Codes of failures before anything of the request was sent. */
+const NOT_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
+
+export interface UpstreamOptions {
+  url: UpstreamUrl;
+  connectionsMax: number;
+  /** Of the whole server, and of no other. */
+  serverId: string;
+  log: LogLines;
+}
+
+export interface UpstreamRequest {
+  /** What it is for, at the beginning of error messages: "save". */
+  what: string;
+  path: string;
+  /** Sent by POST as JSON; null for GET. */
+  body: string | Uint8Array<ArrayBuffer> | null;
+  /** The body is packed with gzip. */
+  packed?: boolean;
+  /** The same request twice does the same as once. */
+  repeatable: boolean;
+  /** What to add to an error when the request was sent and not answered, such as "; whether it was stored is unknown". */
+  effect: string;
+  hint?: string;
+  /** May be under way for long; see Slots. */
+  long: boolean;
+  /** Until the answer begins, or has been read if it is read whole. */
+  timeoutMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+export interface UpstreamAnswer {
+  /** Status 200. */
+  response: Response;
+  /** Lets the body be read after `read` has returned, without time limit. What is returned must be called at its end. */
+  keep(): () => void;
+}
+
+/** The connection was lost, or there was none. */
+class ConnectionLost extends RequestError {
+  /** Something of the request may have reached the upstream. */
+  readonly sent: boolean;
+
+  constructor(reason: string, sent: boolean) {
+    super(503, reason, { retryAfterS: 1 });
+    this.sent = sent;
+  }
+}
+
+export class Upstream {
+  readonly url: UpstreamUrl;
+  readonly #options: UpstreamOptions;
+  readonly #slots: Slots;
+  readonly #headers: Record<string, string>;
+  /** It answered, and nothing has been lost since. */
+  #trusted = false;
+  #checking: Promise<void> | null = null;
+  #awaySinceMs: number | null = null;
+  #loopLogged = false;
+  #brokenConnections = 0;
+  #closed = false;
+  /** What cuts off each exchange under way. */
+  readonly #cuts = new Set<AbortController>();
+
+  constructor(options: UpstreamOptions) {
+    this.url = options.url;
+    this.#options = options;
+    this.#slots = new Slots(options.connectionsMax);
+    const { authorization } = options.url;
+    this.#headers = authorization === null ? {} : { Authorization: authorization };
+  }
+
+  /** Headers that every request and every WebSocket to the upstream needs. */
+  get headers(): Record<string, string> {
+    return this.#headers;
+  }
+
+  get figures() {
+    return {
+      active: this.#slots.active,
+      waiting: this.#slots.waiting,
+      broken: this.#brokenConnections,
+      isAway: this.#awaySinceMs !== null,
+    };
+  }
+
+  /**
+   * @param read turns the answer into what is wanted; run again if the connection is lost in it.
+   * @throws RequestError the upstream's own; 503 it is away or too many requests wait, 504 it didn't answer in time, 499 the
+   *   client is gone, 508 it leads back here.
+   */
+  async ask<T>(request: UpstreamRequest, read: (answer: UpstreamAnswer) => Promise<T>): Promise<T> {
+    const waitUntilMs = (this.#awaySinceMs ?? performance.now()) + AWAY_WAIT_MAX_MS;
+    let wasSent = false;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.ready();
+        return await this.#exchange(request, read);
+      } catch (error) {
+        if (!(error instanceof ConnectionLost)) throw error;
+        wasSent ||= error.sent;
+        if (error.sent && !request.repeatable) throw lostInFlight(request, error);
+        if (performance.now() > waitUntilMs)
+          throw wasSent ? lostInFlight(request, error) : away(request, error);
+      }
+      await Bun.sleep(retryPauseMs(attempt));
+      if (request.signal?.aborted) throw clientGone(request, wasSent);
+    }
+  }
+
+  /**
+   * Resolves when the upstream has answered since its connection was last lost.
+   *
+   * @throws RequestError 508 it leads back here, 503 it is away or unhealthy.
+   */
+  async ready(): Promise<void> {
+    if (this.#trusted) return;
+    this.#checking ??= this.#check(passVia(null, this.#options.serverId)).finally(() => {
+      this.#checking = null;
+    });
+    await this.#checking;
+  }
+
+  /**
+   * @param via of the request on whose behalf this is, null for a client's.
+   * @throws RequestError as ready.
+   */
+  async probe(via: string | null): Promise<void> {
+    await this.#check(passVia(via, this.#options.serverId));
+  }
+
+  /** Somebody has noticed a loss: before the next request the upstream is asked whether it is there. */
+  distrust(): void {
+    this.#trusted = false;
+  }
+
+  /** Cuts off what is under way. */
+  close(): void {
+    this.#closed = true;
+    for (const cut of this.#cuts) cut.abort();
+  }
+
+  async #check(via: string): Promise<void> {
+    let response: Response;
+    try {
+      response = await fetch(`${this.url.http}/health`, {
+        headers: { ...this.#headers, [VIA_HEADER]: via },
+        redirect: "manual",
+        signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+      });
+      if (response.status === 503 || response.status === LOOP_DETECTED) throw await readRefusal(response);
+      // Any other answer is one: behind a proxy there may be no way to /health.
+      await response.bytes();
+    } catch (error) {
+      this.#trusted = false;
+      if (!(error instanceof RequestError)) throw this.#noteAway(reasonOf(error));
+      if (error.status === LOOP_DETECTED && !this.#loopLogged) {
+        this.#loopLogged = true;
+        this.#options.log.error(`Upstream ${this.url.http}: ${error.message}; requests are refused with 508`);
+      }
+      throw error;
+    }
+    this.#loopLogged = false;
+    this.#trusted = true;
+    if (this.#awaySinceMs === null) return;
+    const awayS = ((performance.now() - this.#awaySinceMs) / 1000).toFixed(1);
+    this.#awaySinceMs = null;
+    this.#options.log.info(`Upstream ${this.url.http} answers again after ${awayS} s`);
+  }
+
+  #noteAway(reason: string): ConnectionLost {
+    if (this.#awaySinceMs === null && !this.#closed) {
+      this.#awaySinceMs = performance.now();
+      this.#options.log.warning(`Upstream ${this.url.http} doesn't answer: ${reason}`);
+    }
+    return new ConnectionLost(reason, false);
+  }
+
+  async #exchange<T>(request: UpstreamRequest, read: (answer: UpstreamAnswer) => Promise<T>): Promise<T> {
+    const { signal } = request;
+    const freeSlot = await this.#takeSlot(request);
+    const cut = new AbortController();
+    this.#cuts.add(cut);
+    const release = (): void => {
+      this.#cuts.delete(cut);
+      freeSlot();
+    };
+    const cutOff = (): void => cut.abort();
+    const timer = setTimeout(cutOff, request.timeoutMs);
+    signal?.addEventListener("abort", cutOff);
+    const endWatch = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cutOff);
+    };
+    let kept = false;
+    try {
+      if (signal?.aborted) throw clientGone(request, false);
+      const response = await fetch(`${this.url.http}${request.path}`, {
+        method: request.body === null ? "GET" : "POST",
+        headers: {
+          ...this.#headers,
+          ...(request.body === null ? {} : { "Content-Type": "application/json" }),
+          ...(request.packed === true ? { "Content-Encoding": "gzip" } : {}),
+        },
+        ...(request.body === null ? {} : { body: request.body }),
+        redirect: "manual",
+        keepalive: request.repeatable,
+        // Bun's own limit is five minutes; ours is the one above.
+        timeout: false,
+        signal: cut.signal,
+      } as RequestInit);
+      if (response.status !== 200) throw await readRefusal(response);
+      const keep = (): (() => void) => {
+        kept = true;
+        endWatch();
+        return release;
+      };
+      return await read({ response, keep });
+    } catch (error) {
+      if (kept) release();
+      if (error instanceof RequestError) throw error;
+      throw this.#explain(error, request, cut.signal.aborted);
+    } finally {
+      endWatch();
+      if (!kept) release();
+    }
+  }
+
+  async #takeSlot(request: UpstreamRequest): Promise<() => void> {
+    try {
+      return await this.#slots.take(request);
+    } catch (error) {
+      throw request.signal?.aborted ? clientGone(request, false) : error;
+    }
+  }
+
+  /** What a failed exchange means to the client. */
+  #explain(error: unknown, request: UpstreamRequest, isCut: boolean): Error {
+    if (this.#closed) {
+      return new RequestError(503, `${request.what}: the server is stopping${request.effect}`);
+    }
+    if (request.signal?.aborted) return clientGone(request, true);
+    this.#brokenConnections++;
+    this.#trusted = false;
+    if (isCut) {
+      const seconds = request.timeoutMs / 1000;
+      return new RequestError(
+        504,
+        `${request.what}: the upstream did not answer within ${seconds} s${request.effect}`,
+        {
+          ...hintOf(request),
+        },
+      );
+    }
+    const code = (error as { code?: unknown }).code;
+    return new ConnectionLost(reasonOf(error), !NOT_SENT.has(String(code)));
+  }
+}
+
+function lostInFlight(request: UpstreamRequest, error: ConnectionLost): RequestError {
+  return new RequestError(503, `${request.what}: the connection to the upstream was lost${request.effect}`, {
+    details: error.message,
+    ...hintOf(request),
+    // Not where repeating it might do the same thing twice.
+    ...(request.repeatable ? { retryAfterS: 1 } : {}),
+  });
+}
+
+function away(request: UpstreamRequest, error: ConnectionLost): RequestError {
+  return unavailable(`${request.what}: the upstream doesn't answer; nothing was sent`, error.message);
+}
+
+/** For the access log: there is nobody to answer. */
+function clientGone(request: UpstreamRequest, wasSent: boolean): RequestError {
+  return new RequestError(
+    CLIENT_CLOSED_REQUEST,
+    `${request.what}: the client is gone${wasSent ? request.effect : ""}`,
+  );
+}
+
+function hintOf({ hint }: UpstreamRequest): { hint?: string } {
+  return hint === undefined ? {} : { hint };
+}
+
+/** Random, because servers that lost the same upstream must not come back together. */
+export function retryPauseMs(attempt: number): number {
+  const pauseMs = Math.min(RETRY_PAUSE_MAX_MS, RETRY_BASE_MS * 2 ** Math.min(attempt, 16));
+  return pauseMs * (0.5 + Math.random() / 2);
+}
+
+/** Bun's advice to turn on its tracing is not for the users of this server. */
+function reasonOf(error: unknown): string {
+  const { code, message = String(error) } = error as { code?: string; message?: string };
+  const texts: Record<string, string> = {
+    ECONNREFUSED: "connection refused",
+    ECONNRESET: "the connection was closed",
+    ENOTFOUND: "unknown host",
+  };
+  return (code === undefined ? undefined : texts[code]) ?? message;
+}
