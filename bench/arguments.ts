@@ -7,6 +7,7 @@ export interface BenchArguments {
   /** Keys of the scenarios to run, in their own order; null = all. */
   only: string[] | null;
   json: boolean;
+  markdown: boolean;
   floorsOnly: boolean;
   /** Folder for the databases; null = the system's temporary folder. */
   dir: string | null;
@@ -15,9 +16,11 @@ export interface BenchArguments {
 export const BENCH_HELP = `npm run bench -- [flags]
   --runs N          measurements of each target, interleaved (default 5)
   --seconds S       length of one measurement (default 2.5)
-  --only A,B        some of: price, bars, saves, fanout, bulk, million, memory
+  --only A,B        some of: price, bars, saves, fanout, fanout200, bulk, million, memory,
+                    stopping
   --dir FOLDER      put the databases on this folder's disk (default: the temporary folder)
   --floors-only     measure the bare servers alone
+  --markdown        print the tables as Markdown
   --json            print everything measured as JSON`;
 
 /** @throws Error With a sentence for the user: an unknown flag or a wrong value. */
@@ -30,6 +33,7 @@ export function readBenchArguments(argv: string[], keys: string[]): BenchArgumen
       only: { type: "string" },
       dir: { type: "string" },
       json: { type: "boolean", default: false },
+      markdown: { type: "boolean", default: false },
       "floors-only": { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -43,6 +47,7 @@ export function readBenchArguments(argv: string[], keys: string[]): BenchArgumen
     seconds: readNumber("--seconds", values.seconds, { min: 0.2, max: 60 }),
     only,
     json: values.json,
+    markdown: values.markdown,
     floorsOnly: values["floors-only"],
     dir: values.dir ?? null,
   };

@@ -48,9 +48,13 @@ export interface WsPlan {
   ticker: string;
   /** Trade i of this load has stamp `firstIndex` + i: loads on one database must not repeat each other's. */
   firstIndex: number;
-  /** Saves sent back to back from one connection for this long: how much is delivered. */
+  /** Connections that save, each its next trade as soon as the one before is answered. */
+  writers: number;
+  /** Saves sent back to back for this long: how much is delivered. */
   rateMs: number;
-  /** Then saves at a fixed pace for this long: how late an update arrives. 0 leaves this out. */
+  /** The back-to-back phase doesn't end before so many saves. */
+  savesMin: number;
+  /** Then saves at a fixed pace, from the first of the connections, for this long: how late an update arrives. 0 leaves this out. */
   pacedMs: number;
   pacedPerSecond: number;
 }

@@ -1,8 +1,8 @@
 /**
- * The fan-out load, a process of its own: many WebSocket subscribers of one ticker over bare TCP, and one
- * keep-alive connection that saves trades. A trade's `size` is its number, so each subscriber must see the numbers
- * without a gap; a lost, repeated or reordered update makes the measurement invalid. One process reads and
- * saves, so both ends of a latency are on one clock.
+ * The fan-out load, a process of its own: many WebSocket subscribers of one ticker over bare TCP, and keep-alive
+ * connections ("writers") that save trades. A trade's `size` is its number: with W writers, writer w sends w, w + W,
+ * w + 2W and so on. So each subscriber must see the numbers of each writer without a gap; a lost, repeated or reordered
+ * update makes the measurement invalid. One process reads and saves, so both ends of a latency are on one clock.
  */
 import type { Socket } from "bun";
 import { AnswerReader } from "./http-answers.ts";
@@ -24,12 +24,13 @@ const READY_MS = 20_000;
 const DRAIN_MS = 10_000;
 const SAVE_ANSWER_MS = 10_000;
 const REASONS_MAX = 5;
+const WARMUP_SAVES = 20;
 
 async function runWsLoad(plan: WsPlan, hooks: LoadHooks): Promise<WsResult> {
   const load = new Fanout(plan);
   try {
     await load.open();
-    for (let i = 0; i < 20; i++) await load.save();
+    await load.saveBackToBack({ ms: 0, savesMin: WARMUP_SAVES });
     await load.settle();
     hooks.measuring();
 
@@ -37,7 +38,7 @@ async function runWsLoad(plan: WsPlan, hooks: LoadHooks): Promise<WsResult> {
     const cpu = startCpuMeter();
     const startedAt = performance.now();
     const before = { saves: load.saves, frames: load.frames };
-    while (performance.now() - startedAt < plan.rateMs) await load.save();
+    await load.saveBackToBack({ ms: plan.rateMs, savesMin: plan.savesMin });
     await load.settle();
     const seconds = (performance.now() - startedAt) / 1000;
     const clientCpu = cpu();
@@ -50,7 +51,7 @@ async function runWsLoad(plan: WsPlan, hooks: LoadHooks): Promise<WsResult> {
     const pacedAt = performance.now();
     for (let i = 0; i < pacedSaves; i++) {
       await Bun.sleep(Math.max(0, pacedAt + (i * 1000) / plan.pacedPerSecond - performance.now()));
-      await load.save();
+      await load.save(0);
     }
     await load.settle();
     return {
@@ -79,12 +80,19 @@ class Fanout {
   /** Where the number stands in an update of `frameBytes` bytes. */
   #numberAt = 0;
   #sentAt: number[] = [];
-  #saver: Saver | null = null;
+  #savers: Saver[] = [];
+  /** Saves that each writer has sent. */
+  readonly #savesOf: number[];
   readonly #subscribers: Subscriber[] = [];
   readonly #plan: WsPlan;
 
   constructor(plan: WsPlan) {
     this.#plan = plan;
+    this.#savesOf = Array.from({ length: plan.writers }, () => 0);
+  }
+
+  get writers(): number {
+    return this.#plan.writers;
   }
 
   async open(): Promise<void> {
@@ -100,29 +108,41 @@ class Fanout {
       () => this.#subscribers.every((s) => s.ready),
       "not every subscriber got a first frame",
     );
-    this.#saver = await openSaver(this.#plan.port);
+    while (this.#savers.length < this.writers) this.#savers.push(await openSaver(this.#plan.port));
   }
 
-  async save(): Promise<void> {
-    const index = this.saves++;
-    const timestamp = tickStamp(this.#plan.firstIndex + index);
-    const body = tickSave({ ticker: this.#plan.ticker, timestamp, size: FIRST_NUMBER + index });
+  /** Every writer saves again as soon as it has its answer, until the time is over and there are enough saves. */
+  async saveBackToBack({ ms, savesMin }: { ms: number; savesMin: number }): Promise<void> {
+    const startedAt = performance.now();
+    const savesAtStart = this.saves;
+    const goesOn = () => performance.now() - startedAt < ms || this.saves - savesAtStart < savesMin;
+    const saveOn = async (writer: number) => {
+      while (goesOn() && this.invalid.length === 0) await this.save(writer);
+    };
+    await Promise.all(this.#savers.map((_, writer) => saveOn(writer)));
+  }
+
+  async save(writer: number): Promise<void> {
+    this.saves++;
+    const number = this.#savesOf[writer]!++ * this.writers + writer;
+    const timestamp = tickStamp(this.#plan.firstIndex + number);
+    const body = tickSave({ ticker: this.#plan.ticker, timestamp, size: FIRST_NUMBER + number });
     const request = encodeRequest(body, this.#plan.port);
-    this.#sentAt.push(performance.now());
-    await this.#saver!.post(request);
+    this.#sentAt[number] = performance.now();
+    await this.#savers[writer]!.post(request);
   }
 
   /** Waits until every subscriber has every update. */
   async settle(): Promise<void> {
     const expected = this.saves * this.#plan.subscribers;
     await this.#until(DRAIN_MS, () => this.frames >= expected, "updates were lost");
-    const lacking = this.#subscribers.filter((s) => s.next !== this.saves).length;
+    const lacking = this.#subscribers.filter((s) => s.seen.some((n, w) => n !== this.#savesOf[w])).length;
     if (lacking > 0) this.reject(`${lacking} of ${this.#plan.subscribers} subscribers lack updates`);
   }
 
   close(): void {
     for (const subscriber of this.#subscribers) subscriber.close();
-    this.#saver?.close();
+    for (const saver of this.#savers) saver.close();
   }
 
   /** @returns The update's number counted from 0, or -1 for another frame (heartbeat, first price). */
@@ -166,8 +186,8 @@ class Fanout {
 }
 
 class Subscriber {
-  /** Number of the update that must come next. */
-  next = 0;
+  /** How many updates of each writer have come, in order. */
+  readonly seen: number[];
   ready = false;
   #closing = false;
   #upgraded = false;
@@ -178,6 +198,7 @@ class Subscriber {
 
   constructor(fanout: Fanout) {
     this.#fanout = fanout;
+    this.seen = Array.from({ length: fanout.writers }, () => 0);
     this.#frames = new FrameReader((opcode, bytes, start, end) => this.#take(opcode, bytes, start, end));
   }
 
@@ -236,10 +257,10 @@ class Subscriber {
     this.ready = true;
     const number = this.#fanout.numberOf(bytes, start, end);
     if (number < 0) return;
-    if (number !== this.next) {
-      this.#fanout.reject(`a subscriber got update ${number} where ${this.next} was due`);
-    }
-    this.next = number + 1;
+    const writer = number % this.seen.length;
+    const due = this.seen[writer]! * this.seen.length + writer;
+    if (number !== due) this.#fanout.reject(`a subscriber got update ${number} where ${due} was due`);
+    this.seen[writer]!++;
     this.#fanout.took(number, performance.now());
   }
 

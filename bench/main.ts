@@ -13,10 +13,22 @@ import { bulkSave } from "./scenarios/bulk-save.ts";
 import { fanout } from "./scenarios/fanout.ts";
 import { memory } from "./scenarios/memory.ts";
 import { millionTicks } from "./scenarios/million-ticks.ts";
+import { pythonFanout } from "./scenarios/python-fanout.ts";
 import { price, yearOfBars } from "./scenarios/reads.ts";
 import { saves } from "./scenarios/saves.ts";
+import { stopping } from "./scenarios/stopping.ts";
 
-const SCENARIOS: Scenario[] = [price, yearOfBars, saves, fanout, bulkSave, millionTicks, memory];
+const SCENARIOS: Scenario[] = [
+  price,
+  yearOfBars,
+  saves,
+  fanout,
+  pythonFanout,
+  bulkSave,
+  millionTicks,
+  memory,
+  stopping,
+];
 
 process.exit(await main(process.argv.slice(2)));
 
@@ -50,7 +62,8 @@ async function runBench(args: BenchArguments): Promise<number> {
     reports.push(await runScenario(scenario, { ...args, folder, progress: showProgress(scenario.key) }));
   }
   showProgress("")("");
-  console.log(args.json ? toJson(machine, reports) : formatReport(machine, reports));
+  const style = args.markdown ? "markdown" : "plain";
+  console.log(args.json ? toJson(machine, reports) : formatReport(machine, reports, style));
   return reports.some((report) => report.invalid.length > 0) ? 1 : 0;
 }
 
@@ -60,7 +73,7 @@ async function runScenario(scenario: Scenario, context: BenchContext): Promise<S
     return await scenario.run(context);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { comparisons: [], facts: [], invalid: [`${scenario.key}: ${reason}`] };
+    return { comparisons: [], facts: [], python: [], invalid: [`${scenario.key}: ${reason}`] };
   }
 }
 

@@ -1,21 +1,30 @@
-/** Turns what was measured into a table, or into JSON. */
+/** Turns what was measured into tables, or into JSON. */
 import type { Machine } from "./machine.ts";
+import { PYTHON_FIGURES, type PythonFigure, type PythonMatch } from "./python-baseline.ts";
 import type { Comparison, Fact, Sample, ScenarioReport } from "./scenario.ts";
 
 /** A load generator busier than this may be what was measured. */
 const CLIENT_LIMIT = 0.95;
 
-export function formatReport(machine: Machine, reports: ScenarioReport[]): string {
+/** `markdown` is for docs/benchmarks.md. */
+export type Style = "plain" | "markdown";
+
+export function formatReport(machine: Machine, reports: ScenarioReport[], style: Style): string {
   const comparisons = reports.flatMap((report) => report.comparisons);
   const facts = reports.flatMap((report) => report.facts);
+  const python = reports.flatMap((report) => report.python);
   const invalid = reports.flatMap((report) => report.invalid);
+  const formatTable = style === "markdown" ? formatMarkdownTable : formatPlainTable;
+  const section = (title: string, head: string[], rows: string[][]) =>
+    rows.length === 0 ? [] : ["", style === "markdown" ? `### ${title}\n` : title, formatTable(head, rows)];
   return [
     formatMachine(machine),
-    ...(comparisons.length === 0 ? [] : ["", formatTable(COMPARISON_HEAD, comparisons.map(comparisonRow))]),
+    ...section("Against the floor", COMPARISON_HEAD, comparisons.map(comparisonRow)),
     ...(comparisons.some(isClientBound)
-      ? ["client*: the load generator had a core for itself and no more; the target may be faster than this."]
+      ? ["", "`*`: the load generator had a core for itself and no more; the target may be faster than this."]
       : []),
-    ...(facts.length === 0 ? [] : ["", formatTable(FACT_HEAD, facts.map(factRow))]),
+    ...section("Against the Python server", PYTHON_HEAD, pythonRows(python)),
+    ...section("Without a floor", FACT_HEAD, facts.map(factRow)),
     ...(invalid.length === 0
       ? []
       : ["", "INVALID: these figures must not be used", ...invalid.map((i) => `  ${i}`)]),
@@ -26,8 +35,9 @@ export function formatReport(machine: Machine, reports: ScenarioReport[]): strin
 export function toJson(machine: Machine, reports: ScenarioReport[]): string {
   const comparisons = reports.flatMap((r) => r.comparisons).map((c) => ({ ...c, ratios: ratiosOf(c) }));
   const facts = reports.flatMap((report) => report.facts);
+  const python = matchPython(reports.flatMap((report) => report.python));
   const invalid = reports.flatMap((report) => report.invalid);
-  return JSON.stringify({ machine, comparisons, facts, invalid }, null, 2);
+  return JSON.stringify({ machine, comparisons, python, facts, invalid }, null, 2);
 }
 
 export function median(values: number[]): number {
@@ -47,6 +57,7 @@ const COMPARISON_HEAD = [
   "p99 floor/ours",
   "client CPU",
 ];
+const PYTHON_HEAD = ["what", "Python server", "ours", "min..max", "times better", "asked", ""];
 const FACT_HEAD = ["what", "median", "min..max", "at most", ""];
 
 function comparisonRow(comparison: Comparison): string[] {
@@ -64,7 +75,7 @@ function comparisonRow(comparison: Comparison): string[] {
       "-",
       "-",
       "-",
-      `${target}`,
+      target === null ? "" : `${target}`,
       "",
       `${p99(base.samples)} ms`,
       cpu(base.samples) + mark,
@@ -78,11 +89,48 @@ function comparisonRow(comparison: Comparison): string[] {
     rate(ours),
     ratio.toFixed(2),
     `${Math.min(...ratios).toFixed(2)}..${Math.max(...ratios).toFixed(2)}`,
-    `>= ${target}`,
-    ratio >= target ? "ok" : "short",
+    target === null ? "" : `>= ${target}`,
+    target === null ? "" : verdict(ratio >= target),
     `${p99(base.samples)}/${p99(ours)} ms`,
     `${cpu(base.samples)}/${cpu(ours)}${mark}`,
   ];
+}
+
+interface PythonResult extends PythonFigure {
+  values: number[];
+  /** Of the median; more than 1 is better than the Python server. */
+  times: number;
+}
+
+function matchPython(matches: PythonMatch[]): PythonResult[] {
+  return PYTHON_FIGURES.flatMap((figure) => {
+    const values = matches.filter((match) => match.key === figure.key).flatMap((match) => match.values);
+    if (values.length === 0) return [];
+    const ours = median(values);
+    return [
+      { ...figure, values, times: figure.better === "more" ? ours / figure.value : figure.value / ours },
+    ];
+  });
+}
+
+function pythonRows(matches: PythonMatch[]): string[][] {
+  return matchPython(matches).map(({ what, value, unit, values, times, asked }) => {
+    const show = (amount: number) => (amount < 10 ? amount.toFixed(1) : wholeNumber(amount));
+    return [
+      what,
+      `${show(value)}${unit}`,
+      `${show(median(values))}${unit}`,
+      values.length === 1 ? "" : `${show(Math.min(...values))}..${show(Math.max(...values))}`,
+      times.toFixed(1),
+      asked === 1 ? "better" : `${asked}`,
+      // "Better" means more than as good.
+      verdict(asked === 1 ? times > 1 : times >= asked),
+    ];
+  });
+}
+
+function verdict(isGood: boolean): string {
+  return isGood ? "ok" : "short";
 }
 
 function factRow(fact: Fact): string[] {
@@ -93,7 +141,7 @@ function factRow(fact: Fact): string[] {
     `${show(middle)} ${fact.unit}`,
     fact.values.length === 1 ? "" : `${show(Math.min(...fact.values))}..${show(Math.max(...fact.values))}`,
     fact.max === null ? "" : `${fact.max} ${fact.unit}`,
-    fact.max === null ? "" : middle <= fact.max ? "ok" : "short",
+    fact.max === null ? "" : verdict(middle <= fact.max),
   ];
 }
 
@@ -116,7 +164,7 @@ function formatMachine(machine: Machine): string {
   );
 }
 
-function formatTable(head: string[], rows: string[][]): string {
+function formatPlainTable(head: string[], rows: string[][]): string {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => row[column]!.length)),
   );
@@ -126,6 +174,13 @@ function formatTable(head: string[], rows: string[][]): string {
       .join("  ")
       .trimEnd();
   return [line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)].join("\n");
+}
+
+function formatMarkdownTable(head: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(head.map((_, column) => (column === 0 ? "---" : "--:"))), ...rows.map(line)].join(
+    "\n",
+  );
 }
 
 function wholeNumber(value: number): string {

@@ -1,6 +1,7 @@
 /** The shape of a scenario, and how its loads are interleaved and compared. */
 import { startHttpLoad } from "./load.ts";
 import type { HttpPlan } from "./load-plan.ts";
+import type { PythonMatch } from "./python-baseline.ts";
 
 export interface BenchContext {
   /** Where databases and logs of this run are. */
@@ -23,6 +24,8 @@ export interface Scenario {
 export interface ScenarioReport {
   comparisons: Comparison[];
   facts: Fact[];
+  /** What of this can be held against the Python server's figures. */
+  python: PythonMatch[];
   /** Anything here makes the whole run fail. */
   invalid: string[];
 }
@@ -42,7 +45,8 @@ export interface Comparison {
   base: { name: string; samples: Sample[] };
   /** Empty with `--floors-only`. */
   ours: Sample[];
-  target: number;
+  /** The least good ratio; null where none is set. */
+  target: number | null;
 }
 
 /** A figure without a floor. */

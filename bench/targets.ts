@@ -12,6 +12,8 @@ export interface Target {
   pid: number;
   /** From the start of the process to the first answer of every worker. */
   startMs: number;
+  /** Resolves to the exit code. */
+  exited: Promise<number>;
   stop(): Promise<number>;
 }
 
@@ -75,25 +77,26 @@ async function start(options: {
       await stopChild(child);
       throw new Error(`${options.file} did not start:\n${tail(options.log)}${tail(`${options.log}.err`)}`);
     }
-    const worker = await askWorker(options.port);
-    if (worker === null) await Bun.sleep(5);
-    else workers.add(worker);
+    const health = await askHealth(options.port);
+    if (health === null) await Bun.sleep(5);
+    else workers.add(health.pid);
   }
   const startMs = performance.now() - startedAt;
-  return { port: options.port, pid: child.pid, startMs, stop: () => stopChild(child) };
+  const { pid, exited } = child;
+  return { port: options.port, pid, startMs, exited, stop: () => stopChild(child) };
 }
 
-/** Which worker answers a new connection; 0 where there is only one; null when none answers. */
-async function askWorker(port: number): Promise<number | null> {
+/** Which process answers a new connection, 0 where it doesn't say; null when none answers. */
+export async function askHealth(port: number): Promise<{ pid: number } | null> {
   let response: Response;
   try {
     response = await fetch(`http://${LOOPBACK}:${port}/health`, { keepalive: false });
   } catch {
-    return null; // not listening yet
+    return null; // not listening yet, or killed
   }
   if (response.status !== 200) return null;
-  const health = (await response.json()) as { process?: { worker_id?: number } };
-  return health.process?.worker_id ?? 0;
+  const health = (await response.json()) as { process?: { pid: number } };
+  return { pid: health.process?.pid ?? 0 };
 }
 
 function tail(path: string): string {

@@ -17,7 +17,7 @@ const MEASURE_MS = 30_000;
 export const bulkSave: Scenario = { key: "bulk", run: measureBulkSave };
 
 async function measureBulkSave(context: BenchContext): Promise<ScenarioReport> {
-  const report: ScenarioReport = { comparisons: [], facts: [], invalid: [] };
+  const report: ScenarioReport = { comparisons: [], facts: [], python: [], invalid: [] };
   if (context.floorsOnly) return report;
   const server = await startServer({ folder: context.folder, name: "bulk", workers: 1 });
   const data = dailyBars(BARS);
@@ -50,6 +50,10 @@ async function measureBulkSave(context: BenchContext): Promise<ScenarioReport> {
   report.facts = [
     { name: "9,000 daily bars in one save", unit: "ms", values: saveMs, max: SAVE_MS_MAX },
     { name: "… another client's worst latest price", unit: "ms", values: waitMs, max: OTHER_CLIENT_MS_MAX },
+  ];
+  report.python = [
+    { key: "bulk", values: saveMs },
+    { key: "bulk-wait", values: waitMs },
   ];
   return report;
 }

@@ -63,12 +63,15 @@ async function compareFanout(context: BenchContext): Promise<ScenarioReport> {
       },
     ],
     facts: [...latencyFacts("floor", results.floor), ...latencyFacts("ours", results.ours)],
+    python: [],
     invalid: invalidSamples({ "fan-out, floor": samples.floor, "fan-out": samples.ours }),
   };
 }
 
-function basePlan(port: number): Pick<WsPlan, "kind" | "port" | "ticker" | "pacedPerSecond"> {
-  return { kind: "ws", port, ticker: TICKER, pacedPerSecond: PACED_PER_SECOND };
+function basePlan(
+  port: number,
+): Pick<WsPlan, "kind" | "port" | "ticker" | "writers" | "savesMin" | "pacedPerSecond"> {
+  return { kind: "ws", port, ticker: TICKER, writers: 1, savesMin: 0, pacedPerSecond: PACED_PER_SECOND };
 }
 
 /** A few updates to a few subscribers show how long the server's frames are. */

@@ -20,9 +20,9 @@ const FIRST_PRICE = { timestamp: "2023-12-29T20:59:59.000000Z", price: 192.5, si
 export const memory: Scenario = { key: "memory", run: measureMemory };
 
 async function measureMemory(context: BenchContext): Promise<ScenarioReport> {
-  const report: ScenarioReport = { comparisons: [], facts: [], invalid: [] };
+  const report: ScenarioReport = { comparisons: [], facts: [], python: [], invalid: [] };
   if (context.floorsOnly) return report;
-  for (const workers of [1, 2]) {
+  for (const workers of [1, 2] as const) {
     context.progress(`memory with ${workers} worker${workers === 1 ? "" : "s"}`);
     const server = await startServer({ folder: context.folder, name: `memory-${workers}`, workers });
     await Bun.sleep(REST_MS);
@@ -31,6 +31,10 @@ async function measureMemory(context: BenchContext): Promise<ScenarioReport> {
     await Bun.sleep(REST_MS);
     const after = readTreeMemory(server.pid);
     const stopMs = await server.stop();
+    report.python.push(
+      { key: `start-${workers}`, values: [server.startMs] },
+      { key: `idle-${workers}`, values: [sum(idle.map((process) => process.rssMb))] },
+    );
     const suffix = `${workers} worker${workers === 1 ? "" : "s"}`;
     report.facts.push(
       {
@@ -76,6 +80,8 @@ async function useServer(context: BenchContext, server: Target): Promise<string[
     port: server.port,
     ticker: "AAPL",
     firstIndex: 0,
+    writers: 1,
+    savesMin: 0,
     pacedPerSecond: 20,
     pacedMs: 0,
   } as const;

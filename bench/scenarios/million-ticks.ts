@@ -22,7 +22,7 @@ const TICKER = "MANY";
 export const millionTicks: Scenario = { key: "million", run: measureMillionTicks };
 
 async function measureMillionTicks(context: BenchContext): Promise<ScenarioReport> {
-  const report: ScenarioReport = { comparisons: [], facts: [], invalid: [] };
+  const report: ScenarioReport = { comparisons: [], facts: [], python: [], invalid: [] };
   if (context.floorsOnly) return report;
   const seedS = await seed(context);
   const server = await startServer({ folder: context.folder, name: "million", workers: 1 });

@@ -28,6 +28,7 @@ export const price: Scenario = {
   key: "price",
   run: (context) =>
     compareRead(context, {
+      key: "price",
       name: "get_latest_price, 32 connections",
       command: "get_latest_price",
       params: { ticker: TICKER },
@@ -42,6 +43,7 @@ export const yearOfBars: Scenario = {
   key: "bars",
   run: (context) =>
     compareRead(context, {
+      key: "bars",
       name: "get_stock_data, 252 daily bars",
       command: "get_stock_data",
       params: {
@@ -59,6 +61,7 @@ export const yearOfBars: Scenario = {
 };
 
 interface Read {
+  key: "price" | "bars";
   name: string;
   command: string;
   params: object;
@@ -93,6 +96,7 @@ async function compareRead(context: BenchContext, read: Read): Promise<ScenarioR
       },
     ],
     facts: [],
+    python: [{ key: read.key, values: (samples.ours ?? []).map((sample) => sample.perSecond) }],
     invalid: invalidSamples({ [`${read.name}, floor`]: samples.floor, [read.name]: samples.ours }),
   };
 }

@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { LOOPBACK } from "../load-plan.ts";
+import type { PythonMatch } from "../python-baseline.ts";
 import { tickSave, tickStamp } from "../requests.ts";
 import {
   type BenchContext,
@@ -18,11 +19,15 @@ import {
 import { sendCommand, startFloor, startServer, type Target } from "../targets.ts";
 
 const CONNECTIONS = 64;
+/** As many as the Python server's saves were measured with. */
+const PYTHON_CONNECTIONS = 32;
 const TICKERS = 100;
 const MANY_WORKERS = 4;
-/** Stamps of one run: more than a run can use. */
-const STAMPS_PER_RUN = 100_000_000;
+/** Stamps of one load: more than it can use. */
+const STAMPS_PER_LOAD = 100_000_000;
 const SAVED = "saved successfully";
+
+type Measurement = "floor" | "one" | "many" | "oneFewer";
 
 export const saves: Scenario = { key: "saves", run: compareSaves };
 
@@ -42,27 +47,30 @@ async function compareSaves(context: BenchContext): Promise<ScenarioReport> {
   });
 
   const sent = { floor: 0, one: 0, many: 0 };
-  const measure = (key: keyof typeof sent, target: Target) => async (run: number) => {
-    const requests = { kind: "ticks", tickers: TICKERS, firstIndex: run * STAMPS_PER_RUN } as const;
+  let loads = 0;
+  const measure = (key: keyof typeof sent, target: Target, connections: number) => async () => {
+    const requests = { kind: "ticks", tickers: TICKERS, firstIndex: loads++ * STAMPS_PER_LOAD } as const;
     const check = { kind: "contains", text: SAVED } as const;
     const sample = await measureHttp(context, {
       port: target.port,
-      connections: CONNECTIONS,
+      connections,
       requests,
       check,
     });
     sent[key] += sample.sent;
     return sample;
   };
-  const samples = await interleave<"floor" | "one" | "many">(context, {
-    floor: measure("floor", floor),
-    ...(one === null ? {} : { one: measure("one", one) }),
-    ...(many === null ? {} : { many: measure("many", many) }),
+  const samples = await interleave<Measurement>(context, {
+    floor: measure("floor", floor, CONNECTIONS),
+    ...(one === null ? {} : { one: measure("one", one, CONNECTIONS) }),
+    ...(many === null ? {} : { many: measure("many", many, CONNECTIONS) }),
+    ...(one === null ? {} : { oneFewer: measure("one", one, PYTHON_CONNECTIONS) }),
   });
   const invalid = [
     ...invalidSamples({
       "saves, floor": samples.floor,
       saves: samples.one,
+      "saves, 32 connections": samples.oneFewer,
       "saves, 4 workers": samples.many,
     }),
     ...missingRows("floor", sent.floor, await countFloor(floor)),
@@ -70,10 +78,13 @@ async function compareSaves(context: BenchContext): Promise<ScenarioReport> {
     ...(many === null ? [] : missingRows("4 workers", sent.many, await countStored(many))),
   ];
   await Promise.all([floor.stop(), one?.stop(), many?.stop()]);
-  return { comparisons: comparisons(samples), facts: [], invalid };
+  const python: PythonMatch[] = [
+    { key: "saves", values: (samples.oneFewer ?? []).map((sample) => sample.perSecond) },
+  ];
+  return { comparisons: comparisons(samples), facts: [], python, invalid };
 }
 
-function comparisons(samples: Record<"floor" | "one" | "many", Sample[]>): ScenarioReport["comparisons"] {
+function comparisons(samples: Record<Measurement, Sample[]>): ScenarioReport["comparisons"] {
   const single = {
     name: "durable one-tick saves, 64 connections",
     unit: "/s",

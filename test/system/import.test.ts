@@ -137,6 +137,8 @@ test("a file that a server has open is refused, and left alone", async () => {
 
 test("a subscriber on any worker sees an import's rows", async () => {
   const frames: unknown[] = [];
+  const file = await csv("live.csv", "date,open,high,low,close,volume\n2024-01-02,1,2,3,4,5\n");
+  let importing = false;
   const socket = new WebSocket(`${server.wsUrl}/ws?symbol=LIVE`);
   const settled = Promise.withResolvers<void>();
   socket.onmessage = ({ data }) => {
@@ -151,8 +153,6 @@ test("a subscriber on any worker sees an import's rows", async () => {
       );
     }
   };
-  let importing = false;
-  const file = await csv("live.csv", "date,open,high,low,close,volume\n2024-01-02,1,2,3,4,5\n");
   await settled.promise;
   socket.close();
   expect(frames).toEqual([[{ date: "2024-01-02", open: 1, high: 2, low: 3, close: 4, volume: 5 }]]);
