@@ -7,7 +7,6 @@ import type { PostgresTarget } from "../../config/postgres-url.ts";
 import type { Durability } from "../../config/settings.ts";
 import { ConnectionLostError, endsConnection, NoAnswerError } from "./postgres-errors.ts";
 
-/** Longest run of one statement of the server's own; PostgreSQL stops it then. */
 export const STATEMENT_TIMEOUT_MS = 30_000;
 /** Beyond a statement's time, for an answer that is on its way. Then the connection counts as dead. */
 const ANSWER_GRACE_MS = 2_000;
@@ -21,12 +20,14 @@ type Row = Record<string, unknown>;
 export interface ConnectionOptions {
   target: PostgresTarget;
   durability: Durability;
+  /** Longest run of one statement of the server's own; PostgreSQL stops it then. */
+  statementTimeoutMs: number;
   /** Behind a pool that gives each transaction another connection: no settings or prepared statements outlast one. */
   pooled: boolean;
 }
 
 export interface RunOptions {
-  /** Longest wait for the answer. A longer statement of the server's own is stopped by PostgreSQL before. */
+  /** Longest wait for the answer; else that of the connection. PostgreSQL stops the statement before. */
   timeoutMs?: number;
   /** Aborting asks PostgreSQL to stop the statement. */
   signal?: AbortSignal | undefined;
@@ -35,14 +36,16 @@ export interface RunOptions {
 export class PostgresConnection {
   readonly #sql: SQL;
   readonly #session: ReservedSQL;
+  readonly #timeoutMs: number;
   readonly openedAtMs = performance.now();
   #lost: Error | null = null;
   /** Called once, when the connection turns out to be dead without having been closed here. */
   onLost: (() => void) | null = null;
 
-  private constructor(sql: SQL, session: ReservedSQL) {
+  private constructor(sql: SQL, session: ReservedSQL, timeoutMs: number) {
     this.#sql = sql;
     this.#session = session;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** @param prepare false: every result comes as text, and no statement is kept. */
@@ -56,7 +59,7 @@ export class PostgresConnection {
       onclose: (error) => closed?.(error ?? new ConnectionLostError("closed by the database")),
     });
     try {
-      const connection = new PostgresConnection(sql, await sql.reserve());
+      const connection = new PostgresConnection(sql, await sql.reserve(), options.statementTimeoutMs);
       closed = (error) => connection.#lose(error);
       return connection;
     } catch (error) {
@@ -100,7 +103,7 @@ export class PostgresConnection {
 
   async #settle<T>(
     query: SQL.Query<T[]>,
-    { timeoutMs = STATEMENT_TIMEOUT_MS, signal }: RunOptions,
+    { timeoutMs = this.#timeoutMs, signal }: RunOptions,
   ): Promise<Rows<T>> {
     if (this.#lost !== null) throw this.#lost;
     const { promise: silence, reject } = Promise.withResolvers<never>();
@@ -131,10 +134,8 @@ export class PostgresConnection {
   }
 }
 
-function clientOptions(
-  { target, durability, pooled }: ConnectionOptions,
-  prepare: boolean,
-): SQL.PostgresOrMySQLOptions {
+function clientOptions(options: ConnectionOptions, prepare: boolean): SQL.PostgresOrMySQLOptions {
+  const { target, pooled } = options;
   return {
     adapter: "postgres",
     // Else DATABASE_URL of the environment would have its say.
@@ -150,19 +151,20 @@ function clientOptions(
     maxLifetime: 0,
     connectionTimeout: CONNECT_TIMEOUT_S,
     prepare: prepare && !pooled,
-    connection: sessionParameters(target, durability, pooled),
+    connection: sessionParameters(options),
   };
 }
 
 /** Sent when connecting, so that no connection is ever without them. */
-function sessionParameters(
-  { parameters }: PostgresTarget,
-  durability: Durability,
-  pooled: boolean,
-): Record<string, string> {
+function sessionParameters({
+  target,
+  durability,
+  pooled,
+  statementTimeoutMs,
+}: ConnectionOptions): Record<string, string> {
   const always = {
     application_name: "stock-db-server",
-    ...parameters,
+    ...target.parameters,
     client_encoding: "UTF8",
     TimeZone: "UTC",
     DateStyle: "ISO",
@@ -170,7 +172,7 @@ function sessionParameters(
   if (pooled) return always;
   return {
     ...always,
-    statement_timeout: `${STATEMENT_TIMEOUT_MS}`,
+    statement_timeout: `${statementTimeoutMs}ms`,
     idle_in_transaction_session_timeout: `${TRANSACTION_IDLE_MAX_MS}`,
     // A worker's machine that vanished is noticed within a minute.
     tcp_keepalives_idle: "30",

@@ -29,9 +29,10 @@ export interface PostgresSettings {
   durability: Durability;
   /** Most connections of this worker; at least 2. */
   dbPoolSize: number;
-  /** For tests. */
+  /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
+  statementTimeoutMs?: number;
 }
 
 /** What the database can do, found out when it is opened. */
@@ -40,7 +41,7 @@ export interface Capabilities extends WriterCapabilities {
   version: string;
 }
 
-export interface PostgresDatabase {
+export interface PostgresDatabase extends AsyncDisposable {
   reader: PostgresReader;
   writer: PostgresWriter;
   sql: InterruptibleSql;
@@ -57,9 +58,10 @@ export interface PostgresDatabase {
  */
 export async function openPostgres(settings: PostgresSettings): Promise<PostgresDatabase> {
   const target = parsePostgresUrl(settings.dbFile);
-  const { durability, dbPoolSize, limits = {}, startWaitMs = START_WAIT_MS } = settings;
+  const { durability, dbPoolSize, limits = {} } = settings;
+  const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, startWaitMs = START_WAIT_MS } = settings;
   const { connection, options } = await connectFirst(
-    { target, durability, pooled: target.pooled },
+    { target, durability, statementTimeoutMs, pooled: target.pooled },
     startWaitMs,
   );
   let capabilities: Capabilities;
@@ -79,6 +81,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     capabilities,
     preparation,
     close: () => pool.close(),
+    [Symbol.asyncDispose]: () => pool.close(),
   };
 }
 
@@ -91,7 +94,7 @@ async function connectFirst(
   for (;;) {
     try {
       const connection = await PostgresConnection.open(options);
-      if (options.pooled || (await settingsArrived(connection))) return { connection, options };
+      if (options.pooled || (await settingsArrived(connection, options))) return { connection, options };
       await connection.close();
       options = { ...options, pooled: true };
     } catch (error) {
@@ -113,16 +116,19 @@ function isRefusal(code: string): boolean {
   return code.startsWith("28") || code === "3D000";
 }
 
-async function settingsArrived(connection: PostgresConnection): Promise<boolean> {
-  const [row] = await connection.run<{ value: string }>(
-    "SELECT current_setting('statement_timeout') AS value",
+async function settingsArrived(
+  connection: PostgresConnection,
+  { statementTimeoutMs }: ConnectionOptions,
+): Promise<boolean> {
+  const [row] = await connection.run<{ ms: string }>(
+    "SELECT setting AS ms FROM pg_settings WHERE name = 'statement_timeout'",
   );
-  return row?.value === `${STATEMENT_TIMEOUT_MS / 1_000}s`;
+  return Number(row?.ms) === statementTimeoutMs;
 }
 
 async function detect(
   connection: PostgresConnection,
-  { durability, pooled }: ConnectionOptions,
+  { durability, pooled, statementTimeoutMs }: ConnectionOptions,
   advisoryLocks: boolean,
 ): Promise<Capabilities> {
   const [row] = await connection.run<{ version: string; sync: string }>(
@@ -137,6 +143,7 @@ async function detect(
     transactionStatus: await hasFunction(connection, "pg_xact_status"),
     pooled,
     synchronousCommit: isSync === wantsSync ? null : wantsSync ? "on" : "off",
+    statementTimeoutMs,
     wholeNumbers: await wholeNumberColumns(connection),
   };
 }

@@ -40,16 +40,17 @@ const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = 
   AND p."timestamp" >= $3::timestamptz AND p."timestamp" <= $4::timestamptz ORDER BY p."timestamp", p.seq`;
 const NEWEST_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
   ORDER BY p."timestamp" DESC, p.seq DESC LIMIT $3`;
-const STAMP_DAY = (column: string): string => `(${column} AT TIME ZONE 'UTC')::date::text`;
+/** Of the day under another name than the column's, by which the index is ordered. */
+const stampDay = (column: string): string => `(${column} AT TIME ZONE 'UTC')::date::text AS day`;
 /** Newest first on one date: quote, trade, hourly, daily. */
 const LAST_PRICES_SQL = [
   ...["quote", "trade"].map(
-    (type) => `SELECT price, ${STAMP_DAY('"timestamp"')} AS day FROM realtime_data
+    (type) => `SELECT price, ${stampDay('"timestamp"')} FROM realtime_data
       WHERE ticker = $1 AND type = '${type}' AND price IS NOT NULL ORDER BY "timestamp" DESC, seq DESC LIMIT 1`,
   ),
-  `SELECT close, ${STAMP_DAY("datetime")} FROM hourly_prices
+  `SELECT close, ${stampDay("datetime")} FROM hourly_prices
     WHERE ticker = $1 AND close IS NOT NULL ORDER BY datetime DESC LIMIT 1`,
-  `SELECT close, date::text FROM daily_prices
+  `SELECT close, date::text AS day FROM daily_prices
     WHERE ticker = $1 AND close IS NOT NULL ORDER BY date DESC LIMIT 1`,
 ]
   .map((select, rank) => `SELECT ${rank} AS rank, f${rank}.* FROM (${select}) f${rank}`)

@@ -15,7 +15,7 @@ import {
 } from "../contract.ts";
 import { rowRefused } from "../save-refusals.ts";
 import { saveBars } from "./bar-store.ts";
-import { type PostgresConnection, STATEMENT_TIMEOUT_MS } from "./connection.ts";
+import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
 import { ConnectionLostError, failureOf, requestErrorOf } from "./postgres-errors.ts";
 import { asInstant } from "./sql-text.ts";
@@ -37,6 +37,7 @@ export interface WriterCapabilities {
   transactionStatus: boolean;
   /** Whether settings must go into each transaction. */
   pooled: boolean;
+  statementTimeoutMs: number;
   /** Null: as the connection has it. */
   synchronousCommit: "on" | "off" | null;
   /** `table.column` of counts that can't hold fractions. */
@@ -51,10 +52,10 @@ export class PostgresWriter implements StockWriter {
   constructor(pool: PostgresPool, capabilities: WriterCapabilities) {
     this.#pool = pool;
     this.#capabilities = capabilities;
-    const { pooled, synchronousCommit } = capabilities;
+    const { pooled, statementTimeoutMs, synchronousCommit } = capabilities;
     this.#beginSql = [
       "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-      ...(pooled ? [`SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}`] : []),
+      ...(pooled ? [`SET LOCAL statement_timeout = ${statementTimeoutMs}`] : []),
       ...(synchronousCommit === null ? [] : [`SET LOCAL synchronous_commit = ${synchronousCommit}`]),
     ].join("; ");
   }

@@ -196,10 +196,11 @@ async function attempt(connection: PostgresConnection, statements: string[]): Pr
 }
 
 async function storedVersion(connection: PostgresConnection): Promise<number> {
-  const [table] = await connection.run<{ found: boolean }>(
-    "SELECT to_regclass('stock_db_schema') IS NOT NULL AS found",
+  // Not to_regclass: it may remember from before the lock that there was none.
+  const found = await connection.run(
+    "SELECT 1 AS one FROM pg_tables WHERE tablename = 'stock_db_schema' AND schemaname = ANY (current_schemas(false))",
   );
-  if (table?.found !== true) return 0;
+  if (found.length === 0) return 0;
   const [row] = await connection.run<{ version: number }>(
     "SELECT max(version) AS version FROM stock_db_schema",
   );

@@ -2,7 +2,7 @@
  * SQL written by users, on PostgreSQL: each statement on a connection of its own for the time being, stopped by PostgreSQL when
  * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is rolled back.
  */
-import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { RequestError } from "../../protocol/errors.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
@@ -14,13 +14,14 @@ import { readStatement, type Statement } from "./user-sql-statement.ts";
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 /** Of one fetch from a cursor; rows beyond it are only as many as fit the rows before. */
 const FETCH_BYTES = 4 * 2 ** 20;
-const FETCH_ROWS_FIRST = 64;
-const FETCH_ROWS_MAX = 10_000;
+const FETCH_ROWS_FIRST = 8;
+const FETCH_ROWS_MAX = 2_000;
 const CURSOR = "user_rows";
 const DECLARE = `DECLARE ${CURSOR} NO SCROLL CURSOR FOR `;
 const READ_ONLY_TRANSACTION = "25006";
 const FEATURE_NOT_SUPPORTED = "0A000";
 const UNUSED_PARAMETER = 0;
+const ROLLED_BACK = "; rolled back, nothing changed";
 
 interface Limits {
   timeoutMs: number;
@@ -34,14 +35,19 @@ export class PostgresUserSql implements InterruptibleSql {
     this.#pool = pool;
   }
 
-  async run(request: UserSqlRequest, { timeoutMs, signal }: Limits): Promise<UserSqlOutcome> {
-    const deadline = new Deadline(timeoutMs, signal);
+  async run(request: UserSqlRequest, limits: Limits): Promise<UserSqlOutcome> {
+    const deadline = new Deadline(limits, request.mode === "write" ? ROLLED_BACK : "");
     let statement: Statement | null = null;
     try {
       statement = readStatement(request.sql, request.params.length);
-      return request.mode === "read"
-        ? await this.#read(statement, request, deadline)
-        : await this.#write(statement, request, deadline);
+      if (request.mode === "write") return await this.#write(statement, request, deadline);
+      try {
+        return await this.#read(statement, request, deadline);
+      } catch (error) {
+        // A connection that had died unseen. What only reads can be begun again.
+        if (failureOf(error)?.kind !== "lost" || deadline.signal.aborted) throw error;
+        return await this.#read(statement, request, deadline);
+      }
     } catch (error) {
       // Whatever came of it, it was stopped because of this.
       if (deadline.signal.aborted && isNoMistake(error)) throw deadline.signal.reason;
@@ -99,8 +105,10 @@ export class PostgresUserSql implements InterruptibleSql {
       return { status: "rows", ...rows };
     } catch (error) {
       if (!committing || failureOf(error)?.kind !== "lost") throw error;
-      throw unavailable(
-        "execute_sql: the connection was lost during the commit; whether the statement took effect is not known",
+      // Without Retry-After: repeating might do the same thing twice.
+      throw new RequestError(
+        503,
+        "execute_sql: the connection to the database was lost; outcome unknown: it was committing",
       );
     } finally {
       lease.release(true);
@@ -110,29 +118,27 @@ export class PostgresUserSql implements InterruptibleSql {
 
 /** When the time is over, or the client has gone, the running statement is stopped. */
 class Deadline {
+  readonly timeoutMs: number;
   readonly #controller = new AbortController();
   readonly #timer: Timer;
   readonly #client: AbortSignal | undefined;
-  readonly #onGone = (): void =>
-    this.#controller.abort(new RequestError(499, "execute_sql: the client has gone"));
-  readonly timeoutMs: number;
+  readonly #onGone: () => void;
 
-  constructor(timeoutMs: number, client: AbortSignal | undefined) {
+  /** @param effect what the statement has done by then, for the message. */
+  constructor({ timeoutMs, signal }: Limits, effect: string) {
     this.timeoutMs = timeoutMs;
-    this.#client = client;
+    this.#client = signal;
     this.#timer = setTimeout(() => {
       this.#controller.abort(
-        new RequestError(
-          504,
-          `execute_sql: the statement ran longer than ${timeoutMs / 1_000} s and was stopped`,
-          {
-            hint: "Make the statement do less, or start the server with a higher --sql-timeout.",
-          },
-        ),
+        new RequestError(504, `execute_sql: stopped at the limit of ${timeoutMs / 1000} s${effect}`, {
+          hint: "The limit is the server's --sql-timeout.",
+        }),
       );
     }, timeoutMs);
-    if (client?.aborted) this.#onGone();
-    else client?.addEventListener("abort", this.#onGone);
+    this.#onGone = () =>
+      this.#controller.abort(new RequestError(499, `execute_sql: stopped, the client is gone${effect}`));
+    if (signal?.aborted) this.#onGone();
+    else signal?.addEventListener("abort", this.#onGone);
   }
 
   get signal(): AbortSignal {
