@@ -6,6 +6,7 @@ import type { PostgresConnection } from "./connection.ts";
 import { saveDailyBars } from "./daily-averages.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { asInstant } from "./sql-text.ts";
+import type { Witness } from "./witness.ts";
 
 const EXISTING_SQL: Record<BarInterval, string> = {
   daily: `SELECT w.n::int AS n FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS w(ticker, stamp, n)
@@ -20,20 +21,35 @@ const HOURLY_SQL = `INSERT INTO hourly_prices (ticker, datetime, open, high, low
   ON CONFLICT (ticker, datetime) DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
     close = excluded.close, volume = excluded.volume, write_timestamp = excluded.write_timestamp`;
 
-/** @param saves all of one interval. @returns an outcome for each. */
+const WITNESS_SQL: Record<BarInterval, string> = {
+  daily: `SELECT 1 AS one FROM daily_prices
+    WHERE ticker = $1 AND date = $2::date AND write_timestamp = $3::timestamptz`,
+  hourly: `SELECT 1 AS one FROM hourly_prices
+    WHERE ticker = $1 AND datetime = $2::timestamptz AND write_timestamp = $3::timestamptz`,
+};
+
+/** @param saves all of one interval. @returns an outcome for each, and one of the rows written. */
 export async function saveBars(
   connection: PostgresConnection,
   interval: BarInterval,
   saves: SaveBars[],
   writtenAt: string,
-): Promise<SaveOutcome[]> {
+): Promise<{ outcomes: SaveOutcome[]; witness: Witness | null }> {
   const placement = new BarPlacement();
   await loadExisting(connection, interval, saves, placement);
   const outcomes = saves.map((save) => placement.place(save));
   const changes = placement.changes();
   if (interval === "daily") await saveDailyBars(connection, changes, writtenAt);
   else await saveHourlyBars(connection, changes, writtenAt);
-  return outcomes;
+  return { outcomes, witness: witnessOf(interval, changes, writtenAt) };
+}
+
+function witnessOf(interval: BarInterval, changes: Map<string, BarRow[]>, writtenAt: string): Witness | null {
+  for (const [ticker, [row]] of changes) {
+    const stamp = interval === "daily" ? row![0] : asInstant(row![0]);
+    return { sql: WITNESS_SQL[interval], params: [ticker, stamp, writtenAt] };
+  }
+  return null;
 }
 
 /** Which keys of those that don't replace are taken. */

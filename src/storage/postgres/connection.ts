@@ -10,7 +10,7 @@ import { ConnectionLostError, endsConnection, NoAnswerError } from "./postgres-e
 export const STATEMENT_TIMEOUT_MS = 30_000;
 /** Beyond a statement's time, for an answer that is on its way. Then the connection counts as dead. */
 const ANSWER_GRACE_MS = 2_000;
-const CONNECT_TIMEOUT_S = 5;
+export const CONNECT_TIMEOUT_MS = 5_000;
 /** A worker that vanishes in a transaction holds its locks no longer than this. */
 const TRANSACTION_IDLE_MAX_MS = 30_000;
 
@@ -22,6 +22,7 @@ export interface ConnectionOptions {
   durability: Durability;
   /** Longest run of one statement of the server's own; PostgreSQL stops it then. */
   statementTimeoutMs: number;
+  connectTimeoutMs: number;
   /** Behind a pool that gives each transaction another connection: no settings or prepared statements outlast one. */
   pooled: boolean;
 }
@@ -149,7 +150,7 @@ function clientOptions(options: ConnectionOptions, prepare: boolean): SQL.Postgr
     max: 1,
     idleTimeout: 0,
     maxLifetime: 0,
-    connectionTimeout: CONNECT_TIMEOUT_S,
+    connectionTimeout: options.connectTimeoutMs / 1_000,
     prepare: prepare && !pooled,
     connection: sessionParameters(options),
   };

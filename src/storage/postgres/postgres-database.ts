@@ -9,7 +9,12 @@
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import type { Durability } from "../../config/settings.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
-import { type ConnectionOptions, PostgresConnection, STATEMENT_TIMEOUT_MS } from "./connection.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  type ConnectionOptions,
+  PostgresConnection,
+  STATEMENT_TIMEOUT_MS,
+} from "./connection.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
@@ -33,6 +38,7 @@ export interface PostgresSettings {
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
   statementTimeoutMs?: number;
+  connectTimeoutMs?: number;
 }
 
 /** What the database can do, found out when it is opened. */
@@ -59,9 +65,10 @@ export interface PostgresDatabase extends AsyncDisposable {
 export async function openPostgres(settings: PostgresSettings): Promise<PostgresDatabase> {
   const target = parsePostgresUrl(settings.dbFile);
   const { durability, dbPoolSize, limits = {} } = settings;
-  const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, startWaitMs = START_WAIT_MS } = settings;
+  const { startWaitMs = START_WAIT_MS } = settings;
+  const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, connectTimeoutMs = CONNECT_TIMEOUT_MS } = settings;
   const { connection, options } = await connectFirst(
-    { target, durability, statementTimeoutMs, pooled: target.pooled },
+    { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled },
     startWaitMs,
   );
   let capabilities: Capabilities;
@@ -140,7 +147,6 @@ async function detect(
   return {
     version: row?.version ?? "",
     advisoryLocks,
-    transactionStatus: await hasFunction(connection, "pg_xact_status"),
     pooled,
     synchronousCommit: isSync === wantsSync ? null : wantsSync ? "on" : "off",
     statementTimeoutMs,

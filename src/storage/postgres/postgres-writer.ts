@@ -17,11 +17,12 @@ import { rowRefused } from "../save-refusals.ts";
 import { saveBars } from "./bar-store.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
-import { ConnectionLostError, failureOf, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, requestErrorOf } from "./postgres-errors.ts";
 import { asInstant } from "./sql-text.ts";
 import { RowIgnoredError, saveTicks } from "./tick-store.ts";
 import { LOCK_SQL, lockParameters } from "./ticker-locks.ts";
 import { unstorable } from "./unstorable.ts";
+import { isThere, type Witness } from "./witness.ts";
 
 /** Times that a batch is begun when connections break under it. */
 const CONNECTIONS_TRIED = 2;
@@ -29,12 +30,11 @@ const CONNECTIONS_TRIED = 2;
 const CONFLICT_TRIES = 5;
 const CONFLICT_PAUSE_MS = 20;
 /** How long to look for what became of a commit whose answer was lost, and how often. */
-const FATE_WAIT_MS = 10_000;
-const FATE_POLL_MS = 100;
+const DOUBT_MAX_MS = 10_000;
+const DOUBT_RETRY_MS = 100;
 
 export interface WriterCapabilities {
   advisoryLocks: boolean;
-  transactionStatus: boolean;
   /** Whether settings must go into each transaction. */
   pooled: boolean;
   statementTimeoutMs: number;
@@ -70,19 +70,25 @@ export class PostgresWriter implements StockWriter {
     let oneByOne = false;
     let lost = 0;
     let conflicts = 0;
+    let doubt: CommitDoubt | null = null;
+    let doubtEndsMs = 0;
     for (;;) {
       try {
-        return await this.#transaction(saves, (connection) =>
-          oneByOne ? this.#applyEach(connection, saves) : this.#apply(connection, saves),
-        );
+        return await this.#transaction(saves, oneByOne, doubt);
       } catch (error) {
         const failure = failureOf(error);
-        if (isKeyRace(error) || failure?.kind === "conflict") {
+        if (error instanceof CommitDoubt) {
+          doubt = error;
+          doubtEndsMs = performance.now() + DOUBT_MAX_MS;
+        } else if (isKeyRace(error) || failure?.kind === "conflict") {
           if (++conflicts >= CONFLICT_TRIES) throw new StorageBusyError(String(error), { cause: error });
           await Bun.sleep(CONFLICT_PAUSE_MS * conflicts * (1 + Math.random()));
         } else if (isRefusal(error) && !oneByOne) {
           // One of them breaks a rule that users made with SQL: the others must not suffer.
           oneByOne = true;
+        } else if (doubt !== null && isAway(error)) {
+          if (performance.now() > doubtEndsMs) throw unknownOutcome(error);
+          await Bun.sleep(DOUBT_RETRY_MS);
         } else if (failure?.kind !== "lost" || ++lost >= CONNECTIONS_TRIED) {
           throw requestErrorOf(error, "save");
         }
@@ -113,87 +119,51 @@ export class PostgresWriter implements StockWriter {
   /** The pool is closed by whoever opened it. */
   close(): void {}
 
-  async #transaction<T>(saves: Save[], work: (connection: PostgresConnection) => Promise<T>): Promise<T> {
+  /**
+   * @param doubt of an earlier attempt: once its locks are free, what it has written is there or never will be.
+   * @throws CommitDoubt the commit was sent, and its answer lost.
+   */
+  async #transaction(saves: Save[], oneByOne: boolean, doubt: CommitDoubt | null): Promise<SaveOutcome[]> {
     const lease = await this.#pool.acquire("short");
     const { connection } = lease;
-    let id: string | null = null;
-    let done: { result: T } | null = null;
+    let applied: Applied | null = null;
     try {
-      id = await this.#begin(connection, saves);
-      done = { result: await work(connection) };
+      await this.#begin(connection, saves);
+      if (doubt !== null && (await isThere(connection, doubt.witness))) applied = doubt.applied;
+      else applied = await (oneByOne ? this.#applyEach(connection, saves) : this.#apply(connection, saves));
       await connection.run("COMMIT");
-      return done.result;
+      return applied.outcomes;
     } catch (error) {
       if (!connection.lost) await rollBack(connection);
-      if (done === null || failureOf(error)?.kind !== "lost") throw error;
+      if (applied === null || failureOf(error)?.kind !== "lost") throw error;
+      // What has written nothing is as good without its commit.
+      if (applied.witness === null) return applied.outcomes;
+      throw new CommitDoubt(applied, applied.witness, { cause: error });
     } finally {
       lease.release();
     }
-    // The answer to the COMMIT was lost, and with it the knowledge of what became of it.
-    if (await this.#hasCommitted(id)) return done.result;
-    throw new ConnectionLostError("the connection was lost before the commit");
   }
 
-  /** @returns the transaction's number, by which it can be found again. */
-  async #begin(connection: PostgresConnection, saves: Save[]): Promise<string | null> {
-    const { advisoryLocks, transactionStatus } = this.#capabilities;
+  async #begin(connection: PostgresConnection, saves: Save[]): Promise<void> {
     const tickers = new Set(saves.map((save) => save.ticker));
     // Sent together: one round trip. What the statements after the locks see was committed before the locks were had.
-    const [, , numbers] = await Promise.all([
+    await Promise.all([
       connection.run(this.#beginSql),
-      advisoryLocks ? connection.run(LOCK_SQL, lockParameters(tickers)) : null,
-      transactionStatus ? connection.run<{ id: string }>("SELECT pg_current_xact_id()::text AS id") : null,
+      this.#capabilities.advisoryLocks ? connection.run(LOCK_SQL, lockParameters(tickers)) : null,
     ]);
-    return numbers?.[0]?.id ?? null;
-  }
-
-  /**
-   * @returns false: it has not, or the database can't tell.
-   * @throws RequestError 503 no answer to that within FATE_WAIT_MS.
-   */
-  async #hasCommitted(id: string | null): Promise<boolean> {
-    if (id === null) return false;
-    const deadline = performance.now() + FATE_WAIT_MS;
-    for (;;) {
-      const status = await this.#statusOf(id);
-      if (status === "committed") return true;
-      if (status === "aborted") return false;
-      if (performance.now() > deadline) {
-        throw unavailable(
-          "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
-        );
-      }
-      await Bun.sleep(FATE_POLL_MS);
-    }
-  }
-
-  /** Null while the database is away. */
-  async #statusOf(id: string): Promise<string | null> {
-    try {
-      const lease = await this.#pool.acquire("short");
-      try {
-        const sql = "SELECT pg_xact_status($1::text::xid8) AS status";
-        const [row] = await lease.connection.run<{ status: string | null }>(sql, [id]);
-        return row?.status ?? "aborted";
-      } finally {
-        lease.release();
-      }
-    } catch (error) {
-      const kind = failureOf(error)?.kind;
-      if (error instanceof RequestError || (kind !== undefined && kind !== "refused")) return null;
-      throw error;
-    }
   }
 
   /** All saves together, kind by kind: nothing that one kind stores depends on another. */
-  async #apply(connection: PostgresConnection, saves: Save[]): Promise<SaveOutcome[]> {
+  async #apply(connection: PostgresConnection, saves: Save[]): Promise<Applied> {
     const outcomes = saves.map((save) => unstorable(save, this.#capabilities.wholeNumbers));
     const writtenAt = asInstant(nowText());
     const storable = saves
       .map((save, index) => ({ save, index }))
       .filter(({ index }) => outcomes[index] === null);
-    const put = (entries: { index: number }[], found: SaveOutcome[]): void => {
-      for (const [i, { index }] of entries.entries()) outcomes[index] = found[i]!;
+    let witness: Witness | null = null;
+    const put = (entries: { index: number }[], stored: Applied): void => {
+      for (const [i, { index }] of entries.entries()) outcomes[index] = stored.outcomes[i]!;
+      witness ??= stored.witness;
     };
     const ticks = storable.filter(({ save }) => save.kind === "ticks");
     if (ticks.length > 0)
@@ -203,15 +173,19 @@ export class PostgresWriter implements StockWriter {
       if (bars.length === 0) continue;
       put(bars, await saveBars(connection, interval, bars.map(({ save }) => save) as SaveBars[], writtenAt));
     }
-    return outcomes as SaveOutcome[];
+    return { outcomes: outcomes as SaveOutcome[], witness };
   }
 
-  async #applyEach(connection: PostgresConnection, saves: Save[]): Promise<SaveOutcome[]> {
+  async #applyEach(connection: PostgresConnection, saves: Save[]): Promise<Applied> {
     const outcomes: SaveOutcome[] = [];
+    // The last one: an earlier row may be overwritten by a later save.
+    let witness: Witness | null = null;
     for (const save of saves) {
       await connection.run("SAVEPOINT one_save");
       try {
-        outcomes.push(...(await this.#apply(connection, [save])));
+        const applied = await this.#apply(connection, [save]);
+        outcomes.push(...applied.outcomes);
+        witness = applied.witness ?? witness;
         // What would only be checked at the commit.
         await connection.run("SET CONSTRAINTS ALL IMMEDIATE");
       } catch (error) {
@@ -221,8 +195,39 @@ export class PostgresWriter implements StockWriter {
       }
       await connection.run("RELEASE SAVEPOINT one_save");
     }
-    return outcomes;
+    return { outcomes, witness };
   }
+}
+
+interface Applied {
+  outcomes: SaveOutcome[];
+  /** Null: nothing was written. */
+  witness: Witness | null;
+}
+
+/** The connection broke between a COMMIT and its answer. */
+class CommitDoubt extends Error {
+  override name = "CommitDoubt";
+  readonly applied: Applied;
+  readonly witness: Witness;
+
+  constructor(applied: Applied, witness: Witness, options: ErrorOptions) {
+    super("whether it was committed is not known", options);
+    this.applied = applied;
+    this.witness = witness;
+  }
+}
+
+function unknownOutcome(cause: unknown): RequestError {
+  return unavailable(
+    "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
+    cause instanceof Error ? cause.message : String(cause),
+  );
+}
+
+function isAway(error: unknown): boolean {
+  const kind = failureOf(error)?.kind;
+  return kind === "lost" || kind === "away" || (error instanceof RequestError && error.status === 503);
 }
 
 /** The rows are at fault, by a rule of the database; not the disk, a lock, or memory, which the next save would meet too. */

@@ -4,6 +4,7 @@ import { type PlacedTick, TickPlacement } from "../tick-placement.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { asInstant } from "./sql-text.ts";
+import type { Witness } from "./witness.ts";
 
 const STORED_SQL = `SELECT w.n::int AS n, r.seq::float8 AS seq, r.price, r.size::text AS size, r.ask_price, r.ask_size::text AS ask_size
   FROM unnest($1::text[], $2::text[], $3::timestamptz[]) WITH ORDINALITY AS w(ticker, type, stamp, n)
@@ -30,12 +31,15 @@ interface StoredRow {
   ask_size: string | null;
 }
 
-/** @returns an outcome for each save. @throws RowIgnoredError; then the transaction has to be undone. */
+const WITNESS_SQL = `SELECT 1 AS one FROM realtime_data WHERE ticker = $1 AND type = $2 AND "timestamp" = $3::timestamptz
+  AND seq = $4::bigint AND write_timestamp = $5::timestamptz`;
+
+/** @returns an outcome for each save, and one of the rows written. @throws RowIgnoredError; then the transaction has to be undone. */
 export async function saveTicks(
   connection: PostgresConnection,
   saves: SaveTicks[],
   writtenAt: string,
-): Promise<SaveOutcome[]> {
+): Promise<{ outcomes: SaveOutcome[]; witness: Witness | null }> {
   const placement = new TickPlacement();
   // What replaces only doesn't need to know what is there.
   if (saves.some((save) => save.onDuplicate !== "replace")) await loadStored(connection, saves, placement);
@@ -48,7 +52,12 @@ export async function saveTicks(
   }
   for (const ticks of slices(replacements, ROWS_PER_STATEMENT))
     await connection.run(REPLACE_SQL, parametersOf(ticks, writtenAt));
-  return outcomes;
+  const written = inserts[0] ?? replacements[0];
+  return { outcomes, witness: written === undefined ? null : witnessOf(written, writtenAt) };
+}
+
+function witnessOf({ ticker, type, stamp, seq }: PlacedTick, writtenAt: string): Witness {
+  return { sql: WITNESS_SQL, params: [ticker, type, asInstant(stamp), seq, writtenAt] };
 }
 
 async function loadStored(
