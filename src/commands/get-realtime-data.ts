@@ -6,12 +6,12 @@ import { toAnswer } from "./rows-answer.ts";
 export const getRealtimeData: Command = {
   name: "get_realtime_data",
   about: "Reads ticks of one type between two inclusive bounds; no bound means unbounded.",
-  async run({ params }, { reader }) {
+  async run({ params, signal }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const type = readDataType(params.data_type);
     const from = readBound(params, "start_datetime", "start", "tick");
     const to = readBound(params, "end_datetime", "end", "tick");
-    const found = reader.ticks({ ticker, type, from, to });
+    const found = reader.ticks({ ticker, type, from, to }, signal);
     return toAnswer(found instanceof Promise ? await found : found, "No realtime data found");
   },
 };

@@ -10,17 +10,28 @@ describe("describeDatabase", () => {
   );
 
   test.each([
+    ["postgresql://u:p@h:5432/d", "postgresql"],
+    ["postgres://h/d", "postgresql"],
+    ["timescaledb://h/d", "timescaledb"],
+    ["localhost:5432:stocks:desk:secret", "postgresql"],
+  ] as const)("%s is %s", (value, engine) => {
+    expect(describeDatabase(value)).toEqual({ engine });
+  });
+
+  test("a connection string with a mistake is refused without its password", () => {
+    const message = messageOf("postgresql://u:secret@h/d?sslmod=require");
+    expect(message).toContain("did you mean sslmode?");
+    expect(message).not.toContain("secret");
+  });
+
+  test.each([
     ["x.duckdb", "DuckDB isn't supported yet"],
-    ["postgresql://u:p@h:5432/d", "PostgreSQL isn't supported yet"],
-    ["postgres://h/d", "PostgreSQL isn't supported yet"],
-    ["timescaledb://h/d", "TimescaleDB isn't supported yet"],
     ["questdb://h:8812/d", "QuestDB isn't supported yet"],
-    ["localhost:5432:stocks:desk:secret", "PostgreSQL isn't supported yet"],
   ])("%s names its engine and what is supported", (value, reason) => {
     const message = messageOf(value);
     expect(message).toStartWith(`--db-file: ${reason}, got "`);
     expect(message).toContain(
-      "supported: SQLite, another stock database server (expected a path ending in .db, ",
+      "; supported: SQLite, PostgreSQL, TimescaleDB, another stock database server (expected a path ending in",
     );
     expect(message).not.toContain("secret");
   });
@@ -29,7 +40,7 @@ describe("describeDatabase", () => {
     "%j is no database",
     (value) => {
       expect(messageOf(value)).toStartWith(
-        "--db-file: expected a path ending in .db, .sqlite or .sqlite3, or host:port or http(s)://… of another stock database server, got ",
+        "--db-file: expected a path ending in .db, .sqlite or .sqlite3, a URL such as ",
       );
     },
   );

@@ -1,5 +1,9 @@
+import { parsePostgresUrl } from "./postgres-url.ts";
+import { FIVE_PARTS, redact, SCHEME } from "./redact.ts";
 import { HOST_AND_PORT, parseUpstream } from "./upstream-url.ts";
 import { quoted, UsageError } from "./usage-error.ts";
+
+export { redact } from "./redact.ts";
 
 export type Engine = "sqlite" | "duckdb" | "postgresql" | "timescaledb" | "questdb" | "remote";
 
@@ -12,7 +16,7 @@ const NAMES: Record<Engine, string> = {
   remote: "another stock database server",
 };
 
-const SUPPORTED: readonly Engine[] = ["sqlite", "remote"];
+const SUPPORTED: readonly Engine[] = ["sqlite", "postgresql", "timescaledb", "remote"];
 
 const SCHEMES: Record<string, Engine> = {
   "postgresql:": "postgresql",
@@ -31,11 +35,7 @@ const ENDINGS: Record<string, Engine> = {
 };
 
 const EXPECTED =
-  "expected a path ending in .db, .sqlite or .sqlite3, or host:port or http(s)://… of another stock database server";
-
-/** host:port:database:user:password; the password may hold colons. */
-const FIVE_PARTS = /^([^:/\s]+:\d{1,5}:[^:]*:[^:]*):(.*)$/s;
-const SCHEME = /^([a-z][a-z0-9+.-]*:)\/\//i;
+  "expected a path ending in .db, .sqlite or .sqlite3, a URL such as postgresql://user:password@host:5432/database, or host:port or http(s)://… of another stock database server";
 
 /**
  * Which engine a `--db-file` value means: by its scheme, else its form (host:port:database:user:password, host:port),
@@ -63,6 +63,7 @@ export function describeDatabase(dbFile: string, source = "--db-file"): { engine
       `${source}: expected host:port or http(s)://host, without a query, of another stock database server, got ${shown}`,
     );
   }
+  if (engine === "postgresql" || engine === "timescaledb") parsePostgresUrl(dbFile, { source });
   return { engine };
 }
 
@@ -75,29 +76,4 @@ function engineOf(dbFile: string): Engine | undefined {
   // SQLite would read "file:" as a URI with options of its own.
   if (/^file:/i.test(dbFile)) return undefined;
   return ENDINGS[/\.[^./]+$/.exec(dbFile)?.[0].toLowerCase() ?? ""];
-}
-
-/** Names of connection parameters whose values are secret, in `?name=value` and `name=value` forms. */
-const SECRET_PARAMETERS =
-  /((?:^|[?&;\s])(?:password|passwd|pass|pwd|sslpassword|token|auth_?token|secret|api_?key)\s*=\s*)('[^']*'|[^&;\s]*)/gi;
-
-/**
- * A `--db-file` value as logs, errors and /health may show it: passwords replaced by ***. Where a password holds
- * characters that a URL should not, more is hidden rather than less.
- */
-export function redact(dbFile: string): string {
-  const scheme = SCHEME.exec(dbFile)?.[0] ?? "";
-  const shown = scheme === "" ? dbFile : redactUserInfo(dbFile);
-  const rest = shown.slice(scheme.length).replace(FIVE_PARTS, "$1:***");
-  return scheme + rest.replace(SECRET_PARAMETERS, "$1***");
-}
-
-/** Up to the last "@", since a careless password may hold one, or a "/". Over HTTP a lone user name is usually a token. */
-function redactUserInfo(url: string): string {
-  const start = url.indexOf("//") + 2;
-  const end = url.lastIndexOf("@");
-  if (end < start) return url;
-  const colon = url.indexOf(":", start);
-  if (colon >= 0 && colon < end) return `${url.slice(0, colon)}:***${url.slice(end)}`;
-  return /^https?:/i.test(url) ? `${url.slice(0, start)}***${url.slice(end)}` : url;
 }

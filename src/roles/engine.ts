@@ -1,5 +1,5 @@
 /** The storage driver that `--db-file` picks. A new driver adds its file in engines/ and its case here, and nothing else. */
-import { describeDatabase } from "../config/database-url.ts";
+import { describeDatabase, type Engine } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
 import type { HubClient } from "../hub/hub-client.ts";
 import type { DatabaseInHub } from "../hub/read-server.ts";
@@ -9,6 +9,7 @@ import type { StockWriter, TransferReader } from "../storage/contract.ts";
 import type { Diagnosis } from "../storage/diagnosis.ts";
 import type { UserSqlEngine } from "../storage/user-sql-contract.ts";
 import type { UpdateSink, WorkerStorage } from "../worker/worker-storage.ts";
+import { openPostgresHub, openPostgresWorker, openPostgresWriter } from "./engines/postgres.ts";
 import { openRemoteHub, openRemoteWorker } from "./engines/remote.ts";
 import {
   diagnoseSqlite,
@@ -33,6 +34,8 @@ export interface HubStorage {
   writer: OpenWriter | null;
   /** Null when workers read for themselves. */
   database: Omit<DatabaseInHub, "written"> | null;
+  /** Where the sample goes when workers commit for themselves. */
+  sampleWriter?: OpenWriter;
 }
 
 export interface WorkerStorageOptions {
@@ -48,24 +51,44 @@ export interface WorkerStorageOptions {
   runner: { command: string[]; env: Record<string, string | undefined> };
 }
 
-export function databaseType(settings: Settings): string {
+export function databaseType(settings: Pick<Settings, "dbFile">): Engine {
   return describeDatabase(settings.dbFile).engine;
 }
 
 /** @throws Error with the reason why the database can't be served. */
 export async function openHubStorage(settings: Settings): Promise<HubStorage> {
-  if (databaseType(settings) === "remote") return openRemoteHub(settings);
-  return openSqliteHub(settings);
+  switch (databaseType(settings)) {
+    case "remote":
+      return openRemoteHub(settings);
+    case "postgresql":
+    case "timescaledb":
+      return openPostgresHub(settings);
+    default:
+      return openSqliteHub(settings);
+  }
 }
 
 export async function openWorkerStorage(options: WorkerStorageOptions): Promise<WorkerStorage> {
-  if (databaseType(options.settings) === "remote") return openRemoteWorker(options);
-  return openSqliteWorker(options);
+  switch (databaseType(options.settings)) {
+    case "remote":
+      return openRemoteWorker(options);
+    case "postgresql":
+    case "timescaledb":
+      return openPostgresWorker(options);
+    default:
+      return openSqliteWorker(options);
+  }
 }
 
 /** The one writer of a database that no server has open. */
 export async function openWriter(settings: DatabaseSettings): Promise<OpenWriter> {
-  return openSqliteWriter(settings);
+  switch (databaseType(settings)) {
+    case "postgresql":
+    case "timescaledb":
+      return openPostgresWriter(settings);
+    default:
+      return openSqliteWriter(settings);
+  }
 }
 
 /** A database that a copy writes into and reads back. */

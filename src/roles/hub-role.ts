@@ -3,7 +3,7 @@
 import { type Hub, startHub } from "../hub/hub.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
-import { openHubStorage } from "./engine.ts";
+import { type OpenWriter, openHubStorage } from "./engine.ts";
 import { loadSample } from "./load-sample.ts";
 
 /** Beyond --sql-timeout: by then the worker has killed the runner that writes. */
@@ -11,11 +11,11 @@ const LEASE_SLACK_MS = 10_000;
 
 /** @throws Error with the reason why the database can't be served. */
 export async function runHub({ settings, runtimeDir }: ChildBrief, log: LogLines): Promise<Hub> {
-  const { writer, database } = await openHubStorage(settings);
-  if (writer !== null && writer.preparation !== null) log.info(`Database: ${writer.preparation}`);
-  if (settings.sample && writer !== null) {
-    if (await writer.isEmpty()) log.info(`Sample: ${await loadSample(writer)}`);
-    else log.info("Sample: not loaded, the database holds data already");
+  const { writer, database, sampleWriter = writer } = await openHubStorage(settings);
+  if (sampleWriter !== null) {
+    if (sampleWriter.preparation !== null) log.info(`Database: ${sampleWriter.preparation}`);
+    if (settings.sample) log.info(`Sample: ${await sampleInto(sampleWriter)}`);
+    if (sampleWriter !== writer) await sampleWriter.close();
   }
   return startHub({
     runtimeDir,
@@ -24,4 +24,9 @@ export async function runHub({ settings, runtimeDir }: ChildBrief, log: LogLines
     log,
     leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS,
   });
+}
+
+async function sampleInto(writer: OpenWriter): Promise<string> {
+  if (!(await writer.isEmpty())) return "not loaded, the database holds data already";
+  return await loadSample(writer);
 }

@@ -41,16 +41,16 @@ export class CachedReader implements StockReader {
     this.#versions = versions;
   }
 
-  bars(range: BarRange): JsonRows | Promise<JsonRows> {
+  bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
     const key = `${range.interval}\0${range.ticker}\0${range.from}\0${range.to}`;
     const version = this.#versions.version(range.ticker, range.interval);
-    return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.bars(range));
+    return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.bars(range, signal));
   }
 
-  ticks(range: TickRange): JsonRows | Promise<JsonRows> {
+  ticks(range: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
     const key = `ticks\0${range.ticker}\0${range.type}\0${range.from}\0${range.to}`;
     const version = this.#versions.version(range.ticker, "ticks");
-    return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.ticks(range));
+    return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.ticks(range, signal));
   }
 
   latestPrice(ticker: string): number | null | Promise<number | null> {

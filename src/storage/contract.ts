@@ -92,10 +92,13 @@ export interface LatestTicksQuery {
 /** Questions of which one request asks many. Of today's opening and volume, the date is today's. */
 export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
 
-/** Reads of one worker. Every method may throw RequestError 503 when the database can't be reached. */
+/**
+ * Reads of one worker. Every method may throw RequestError 503 when the database can't be reached. The signal of a client that
+ * has gone stops a read where the engine can; what it then throws nobody reads.
+ */
 export interface StockReader {
-  bars(range: BarRange): JsonRows | Promise<JsonRows>;
-  ticks(range: TickRange): JsonRows | Promise<JsonRows>;
+  bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
+  ticks(range: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
   /** The newest n ticks of the type, ascending. */
   newestTicks(query: LatestTicksQuery): JsonRows | Promise<JsonRows>;
   /** Newest calendar date among last quote, trade, hourly bar, daily bar; on one date in that order. Nulls don't count. */
@@ -136,7 +139,10 @@ export interface PoolFigures {
   pool_max_size: number;
   available_connections: number;
   active_connections: number;
+  /** Broken or grown too old, and replaced, since the start. */
   stale_connections: number;
+  /** Where requests can wait for a connection: how many do. */
+  waiting_requests?: number;
 }
 
 /** The outcome of one save of a batch. */

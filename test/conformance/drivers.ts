@@ -3,27 +3,55 @@ import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import { openSqliteUserSql, openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
+import type { StockReader, StockWriter } from "../../src/storage/contract.ts";
+import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
+import { usePostgres } from "../support/postgres.ts";
+
+export interface OpenDatabase extends AsyncDisposable {
+  writer: StockWriter;
+  reader: StockReader;
+  /** A statement that writes, as another program would send it. */
+  execute(statement: string): Promise<void>;
+}
 
 export interface Driver {
   name: string;
-  /** What `--db-file` is, for a fresh and empty database. */
-  dbFile(dir: string): string;
-  /** Why it can't be copied from and to; absent where it can. */
-  withoutTransfer?: string;
+  /** What it can't do, with the reason; the tests of it are skipped. */
+  lacks: Partial<Record<Capability, string>>;
+  /** Called once by a test file, outside of its tests; what it returns opens a fresh and empty database. */
+  prepare(): (dir: string) => Promise<OpenDatabase>;
 }
 
-export const DRIVERS: Driver[] = [{ name: "sqlite", dbFile: (dir) => join(dir, "test.db") }];
+/**
+ * - `noticesOthers`: the writer knows when another program has changed the database.
+ * - `fractionalCounts`: volumes and sizes may have fractions.
+ */
+export type Capability = "noticesOthers" | "fractionalCounts";
 
-export function openDatabase(dbFile: string) {
+export const DRIVERS: Driver[] = [
+  { name: "sqlite", lacks: {}, prepare: () => (dir) => openSqlite(join(dir, "test.db")) },
+  {
+    name: "postgres",
+    lacks: {
+      noticesOthers: "every worker writes, so nothing is kept that others could make wrong",
+      fractionalCounts: "its columns are bigint until they are altered",
+    },
+    prepare() {
+      const postgres = usePostgres();
+      return async () => openPostgresDatabase(await postgres.freshSchema());
+    },
+  },
+];
+
+async function openSqlite(dbFile: string): Promise<OpenDatabase> {
   const settings: Settings = { ...parseSettings([], {}).settings, dbFile };
   const writer = openSqliteWriter(settings);
   const reader = new SqliteReader(dbFile, settings.dbPoolSize);
   return {
     writer,
     reader,
-    /** A statement that writes, as another program would send it. */
-    async execute(statement: string): Promise<void> {
+    async execute(statement) {
       const sql = openSqliteUserSql(settings);
       const outcome = sql.run({ sql: statement, params: [], mode: "write", maxRows: 1 }, () => {});
       sql.close();
@@ -36,4 +64,16 @@ export function openDatabase(dbFile: string) {
   };
 }
 
-export type OpenDatabase = ReturnType<typeof openDatabase>;
+async function openPostgresDatabase(dbFile: string): Promise<OpenDatabase> {
+  const db = await openPostgres({ ...parseSettings([], {}).settings, dbFile });
+  return {
+    writer: db.writer,
+    reader: db.reader,
+    async execute(statement) {
+      const request = { sql: statement, params: [], mode: "write" as const, maxRows: 1 };
+      const outcome = await db.sql.run(request, { timeoutMs: 30_000 });
+      if (outcome.status !== "rows") throw new Error(`${statement}: ${JSON.stringify(outcome)}`);
+    },
+    [Symbol.asyncDispose]: () => db.close(),
+  };
+}

@@ -4,7 +4,7 @@ import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/
 import type { BarRow, JsonRows, Save, SaveBars, SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
-import { DRIVERS, type OpenDatabase, openDatabase } from "./drivers.ts";
+import { type Capability, DRIVERS, type OpenDatabase } from "./drivers.ts";
 
 type Row = Record<string, unknown>;
 
@@ -58,11 +58,18 @@ const dateOf = (day: number): string =>
 
 for (const driver of DRIVERS) {
   describe(`storage: ${driver.name}`, () => {
-    const open = (dir: { path: string }): OpenDatabase => openDatabase(driver.dbFile(dir.path));
+    const openIn = driver.prepare();
+    const open = (dir: { path: string }): Promise<OpenDatabase> => openIn(dir.path);
+    /** A test of something that not every driver can do. */
+    const testOf = (capability: Capability, name: string, run: () => Promise<void>): void => {
+      const reason = driver.lacks[capability];
+      if (reason === undefined) test(name, run);
+      else test.skip(`${name} (${capability}: ${reason})`, run);
+    };
 
     test("a saved bar is read back, stamps in wire form", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const outcomes = await db.writer.commit([daily("A", [["2024-01-02", 100.5]])]);
       expect(outcomes).toEqual([{ ok: true, stored: 1 }]);
       const [row] = await allBars(db, "A");
@@ -77,7 +84,7 @@ for (const driver of DRIVERS) {
 
     test("a save touches no row that it does not carry", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         daily("A", [
           ["2024-01-02", 1],
@@ -96,7 +103,7 @@ for (const driver of DRIVERS) {
 
     test("bars: replace, keep and error", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
       expect(
         await db.writer.commit([
@@ -127,7 +134,7 @@ for (const driver of DRIVERS) {
 
     test("a refused save of a batch leaves the others of the batch stored", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
       const outcomes = await db.writer.commit([
         daily("B", [["2024-01-02", 1]]),
@@ -141,7 +148,7 @@ for (const driver of DRIVERS) {
 
     test("equal ticks of one save are all kept, and the same save again changes nothing", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const save = ticks("A", [
         [at(1), 5],
         [at(1), 5],
@@ -155,7 +162,7 @@ for (const driver of DRIVERS) {
 
     test("a later tick whose key is taken by other values takes the next free seq, once", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([ticks("A", [[at(1), 5]])]);
       const later = ticks("A", [[at(1), 6]]);
       expect(await db.writer.commit([later])).toEqual([{ ok: true, stored: 1 }]);
@@ -170,7 +177,7 @@ for (const driver of DRIVERS) {
     ] as const) {
       test(`equal ticks of one save that meet a stored tick of other values are all kept (seq ${seqs.join(", ")})`, async () => {
         using dir = tempDir();
-        await using db = open(dir);
+        await using db = await open(dir);
         await db.writer.commit([ticks("A", [[at(1), 1]])]);
         const save = ticks(
           "A",
@@ -184,7 +191,7 @@ for (const driver of DRIVERS) {
 
     test("one key twice in a save with the same values is one tick", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       expect(
         await db.writer.commit([
           ticks("A", [
@@ -198,7 +205,7 @@ for (const driver of DRIVERS) {
     test("any save of ticks can be repeated without changing anything", async () => {
       for (let seed = 1; seed <= 40; seed++) {
         using dir = tempDir();
-        await using db = open(dir);
+        await using db = await open(dir);
         const random = randomNumbers(seed);
         const pick = (n: number): number => Math.floor(random() * n);
         const saves = Array.from({ length: 6 }, () =>
@@ -219,7 +226,7 @@ for (const driver of DRIVERS) {
 
     test("a tick with its own seq, replace, and error", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks("A", [
           [at(1), 5, 3],
@@ -244,7 +251,7 @@ for (const driver of DRIVERS) {
 
     test("one late tick into a range of stored ticks deletes none of them", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks("A", [
           [at(1), 1],
@@ -257,7 +264,7 @@ for (const driver of DRIVERS) {
 
     test("ranges are inclusive at both ends", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks("A", [
           [at(1), 1],
@@ -271,7 +278,7 @@ for (const driver of DRIVERS) {
 
     test("integers of 64 bits are compared as what they are", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const save: SaveTicks = {
         ...ticks("A", []),
         rows: [[at(1), 1, "9007199254740993", null, null, null]],
@@ -282,7 +289,7 @@ for (const driver of DRIVERS) {
 
     test("an answer of many rows comes in chunks of one snapshot", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const many = Array.from({ length: 5_500 }, (_, i): [string, number] => [
         `2024-01-02 10:${String(Math.floor(i / 100)).padStart(2, "0")}:00.${String(i % 100).padStart(6, "0")}`,
         i,
@@ -311,7 +318,7 @@ for (const driver of DRIVERS) {
 
     test("a stream that is given up frees its connection", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks(
           "A",
@@ -330,7 +337,7 @@ for (const driver of DRIVERS) {
 
     test("a stream that nobody ever began frees its connection too", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks(
           "A",
@@ -346,7 +353,7 @@ for (const driver of DRIVERS) {
 
     test("latest price: newest date wins; on one date quote, trade, hourly, daily; nulls don't count", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const quote = (stamp: string, price: number | null): Save => ({
         ...ticks("A", []),
         type: "quote",
@@ -379,7 +386,7 @@ for (const driver of DRIVERS) {
 
     test("previous close, opening price, newest ticks", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         daily("A", [
           ["2024-01-02", 1],
@@ -405,7 +412,7 @@ for (const driver of DRIVERS) {
     for (const seed of [1, 2, 3, 4, 5, 6]) {
       test(`moving averages are those of the whole series (seed ${seed})`, async () => {
         using dir = tempDir();
-        await using db = open(dir);
+        await using db = await open(dir);
         const random = randomNumbers(seed);
         const series = new Map<string, number | null>();
         const length = 150 + Math.floor(random() * 600);
@@ -430,7 +437,7 @@ for (const driver of DRIVERS) {
 
     test("one more day after many doesn't recompute them: only what is near the end is read and written", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const days = 5_000;
       await db.writer.commit([
         daily(
@@ -452,7 +459,7 @@ for (const driver of DRIVERS) {
 
     test("saves of one ticker in one transaction leave what they would leave one after the other", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         daily("A", [
           ["2024-01-02", 1],
@@ -486,7 +493,7 @@ for (const driver of DRIVERS) {
 
     test("after another program changed a close, the next save puts every average right", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const series = new Map<string, number | null>();
       for (let day = 0; day < 700; day++) series.set(dateOf(day), 50 + ((day * 37) % 100) / 4);
       await db.writer.commit([daily("A", [...series])]);
@@ -499,9 +506,9 @@ for (const driver of DRIVERS) {
       await expectAverages(db, series);
     });
 
-    test("changes by others are noticed, the writer's own are not", async () => {
+    testOf("noticesOthers", "changes by others are noticed, the writer's own are not", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
       expect(await db.writer.changedByOthers()).toBe(false);
       await db.execute("DELETE FROM daily_prices");

@@ -5,27 +5,14 @@
  * rewrites only later rows whose averages changed.
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
-import { continueAverages, type MovingAverageState, startState } from "../../market/moving-averages.ts";
 import type { BarRow } from "../contract.ts";
+import { type CheckpointRow, CLOSES_BEFORE, changesOfSeries } from "../daily-series.ts";
 import { AVERAGE_COLUMNS } from "./schema.ts";
-
-/** Closes before the first row that a window can reach back to: the longest average is over 200. */
-const CLOSES_BEFORE = 199;
 
 type Params = SQLQueryBindings[];
 
-interface Checkpoint {
-  date: string;
-  closes: number;
-  ema_8: number;
-  ema_21: number;
-  ema_34: number;
-  ema_55: number;
-  ema_89: number;
-}
-
 export class DailyAverages {
-  readonly #checkpointBefore: Statement<Checkpoint, Params>;
+  readonly #checkpointBefore: Statement<CheckpointRow, Params>;
   readonly #checkpointInsert: Statement<unknown, Params>;
   readonly #closesBefore: Statement<{ close: unknown }, Params>;
   readonly #rowsFrom: Statement<Record<string, unknown>, Params>;
@@ -33,7 +20,7 @@ export class DailyAverages {
   readonly #updateAverages: Statement<unknown, Params>;
 
   constructor(db: Database) {
-    this.#checkpointBefore = db.prepare<Checkpoint, Params>(
+    this.#checkpointBefore = db.prepare<CheckpointRow, Params>(
       "SELECT date, closes, ema_8, ema_21, ema_34, ema_55, ema_89 FROM daily_checkpoints WHERE ticker = ? AND date <= ? ORDER BY date DESC LIMIT 1",
     );
     this.#checkpointInsert = db.prepare<unknown, Params>(
@@ -60,63 +47,19 @@ export class DailyAverages {
     const checkpoint = this.#checkpointBefore.get(ticker, rows[0]![0]);
     const from = checkpoint?.date ?? "";
     const stored = this.#rowsFrom.all(ticker, from);
-    const before =
+    const closesBefore =
       checkpoint === null
         ? []
         : this.#closesBefore
             .all(ticker, from, CLOSES_BEFORE)
             .map((row) => row.close as number)
             .reverse();
-    const series = merge(stored, rows);
-    const state = checkpoint === null ? startState() : stateOf(checkpoint);
-    const averages = continueAverages(
-      state,
-      before,
-      series.map((entry) => entry.close),
-    );
-    for (const [index, { date, bar, stored: row }] of series.entries()) {
-      const values = averages.rows[index]!;
-      if (bar !== null) {
-        this.#upsert.run(ticker, ...bar, ...values, writeTimestamp);
-      } else if (AVERAGE_COLUMNS.some((name, column) => row![name] !== values[column])) {
-        this.#updateAverages.run(...values, ticker, date);
-      }
-    }
+    const changes = changesOfSeries({ checkpoint, closesBefore, stored }, rows);
+    for (const { bar, averages } of changes.bars)
+      this.#upsert.run(ticker, ...bar, ...averages, writeTimestamp);
+    for (const { date, averages } of changes.averages) this.#updateAverages.run(...averages, ticker, date);
     // After the rows: the triggers have removed every checkpoint that the rows made wrong.
-    for (const { index, state: reached } of averages.checkpoints) {
-      this.#checkpointInsert.run(ticker, series[index]!.date, reached.closes, ...reached.emas);
-    }
+    for (const { date, state } of changes.checkpoints)
+      this.#checkpointInsert.run(ticker, date, state.closes, ...state.emas);
   }
-}
-
-interface SeriesEntry {
-  date: string;
-  close: number | null;
-  /** The saved bar, or null for a row that only stands in the series. */
-  bar: BarRow | null;
-  stored: Record<string, unknown> | null;
-}
-
-/** Both ascending by date; a saved bar takes the place of the stored row of its date. */
-function merge(stored: Record<string, unknown>[], bars: BarRow[]): SeriesEntry[] {
-  const series: SeriesEntry[] = [];
-  let next = 0;
-  for (const bar of bars) {
-    while (next < stored.length && (stored[next]!.date as string) < bar[0])
-      series.push(entryOf(stored[next++]!));
-    if (next < stored.length && stored[next]!.date === bar[0]) next++;
-    series.push({ date: bar[0], close: bar[4], bar, stored: null });
-  }
-  while (next < stored.length) series.push(entryOf(stored[next++]!));
-  return series;
-}
-
-function entryOf(row: Record<string, unknown>): SeriesEntry {
-  const close = typeof row.close === "number" ? row.close : null;
-  return { date: row.date as string, close, bar: null, stored: row };
-}
-
-function stateOf(checkpoint: Checkpoint): MovingAverageState {
-  const { closes, ema_8, ema_21, ema_34, ema_55, ema_89 } = checkpoint;
-  return { closes, emas: [ema_8, ema_21, ema_34, ema_55, ema_89] };
 }

@@ -13,6 +13,8 @@ import {
   StorageBusyError,
   type TickRow,
 } from "../contract.ts";
+import { keysTaken, rowRefused } from "../save-refusals.ts";
+import { Claims, withSeq } from "../tick-rule.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { SameFile } from "./same-file.ts";
@@ -21,9 +23,6 @@ import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 
 /** A transaction begins no further save after this, so that none waits long for many costly ones. */
 const TRANSACTION_MS = 200;
-/** Keys named in a 409; more are counted. */
-const CONFLICTS_NAMED_MAX = 10;
-
 type Params = SQLQueryBindings[];
 
 export class SqliteWriter implements StockWriter {
@@ -168,12 +167,7 @@ export class SqliteWriter implements StockWriter {
       // A trigger may have rolled back everything: then there is nothing to go on with.
       if (!isRefusal(error) || !this.#db.inTransaction) throw error;
       this.#db.run("ROLLBACK TO one_save");
-      return {
-        ok: false,
-        status: 409,
-        error: `save: the database refuses a row of ${save.ticker}; nothing of this save was stored`,
-        details: error.message,
-      };
+      return rowRefused(save, error.message);
     } finally {
       if (this.#db.inTransaction) this.#db.run("RELEASE one_save");
     }
@@ -197,7 +191,7 @@ export class SqliteWriter implements StockWriter {
     if (onDuplicate === "error") {
       const taken = sequenced.filter(([row, seq]) => this.#tickAt.get(ticker, type, row[0], seq) !== null);
       if (taken.length > 0) {
-        return conflict(
+        return keysTaken(
           `save_realtime_data: ${ticker} ${type}`,
           taken.map(([row, seq]) => `${row[0]} seq ${seq}`),
         );
@@ -282,7 +276,7 @@ function chooseBars(save: SaveBars, isStored: (stamp: string) => boolean): BarRo
       const taken = save.rows.map((row) => row[0]).filter(isStored);
       return taken.length === 0
         ? save.rows
-        : conflict(`save_stock_data: ${save.ticker} ${save.interval}`, taken);
+        : keysTaken(`save_stock_data: ${save.ticker} ${save.interval}`, taken);
     }
   }
 }
@@ -297,49 +291,6 @@ function isRefusal(error: unknown): error is Error {
   if (error instanceof RowIgnoredError) return true;
   if (!(error instanceof SQLiteError)) return false;
   return error.code === "SQLITE_ERROR" || (error.code ?? "").startsWith("SQLITE_CONSTRAINT");
-}
-
-/**
- * Which stored rows the records of one save stand for. Without it, two equal trades of one save, whose first was moved to the next
- * `seq` by a stored row of other values, would be taken for one. Kept only for stamps that the save has more than once.
- */
-class Claims {
-  readonly #byStamp = new Map<string, Map<number, { byOwnKey: boolean }>>();
-
-  constructor(rows: [row: TickRow, seq: number][]) {
-    if (rows.length === 1) return;
-    const seen = new Set<string>();
-    for (const [row] of rows) {
-      if (seen.has(row[0])) this.#byStamp.set(row[0], new Map());
-      seen.add(row[0]);
-    }
-  }
-
-  claim(row: TickRow, firstSeq: number, seq: number): void {
-    this.#byStamp.get(row[0])?.set(seq, { byOwnKey: row[5] !== null && seq === firstSeq });
-  }
-
-  isClaimed(row: TickRow, seq: number): boolean {
-    return this.#byStamp.get(row[0])?.has(seq) === true;
-  }
-
-  /** A row of equal values is there. It is this record, unless it is another of this save; a key sent twice is one record. */
-  isDuplicate(row: TickRow, firstSeq: number, seq: number): boolean {
-    const claim = this.#byStamp.get(row[0])?.get(seq);
-    return claim === undefined || (claim.byOwnKey && row[5] !== null && seq === firstSeq);
-  }
-}
-
-/** Gives records without `seq` their place among those of this save that share their stamp: 0, 1, 2 … */
-function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
-  if (rows.length === 1) return [[rows[0]!, rows[0]![5] ?? 0]];
-  const counts = new Map<string, number>();
-  return rows.map((row) => {
-    if (row[5] !== null) return [row, row[5]];
-    const seq = counts.get(row[0]) ?? 0;
-    counts.set(row[0], seq + 1);
-    return [row, seq];
-  });
 }
 
 function sameTick(stored: StoredTick, row: TickRow): boolean {
@@ -357,15 +308,4 @@ function asStored([, price, size, askPrice, askSize]: TickRow): StoredTick {
   const asDouble = (count: Count | null): number | null =>
     typeof count === "string" ? Number(count) : count;
   return { price, size: asDouble(size), ask_price: askPrice, ask_size: asDouble(askSize) };
-}
-
-function conflict(what: string, keys: string[]): SaveOutcome {
-  const named = keys.slice(0, CONFLICTS_NAMED_MAX).join(", ");
-  const more = keys.length > CONFLICTS_NAMED_MAX ? ` and ${keys.length - CONFLICTS_NAMED_MAX} more` : "";
-  return {
-    ok: false,
-    status: 409,
-    error: `${what}: ${keys.length} of the rows are stored already and on_duplicate is "error"; nothing was saved`,
-    details: `${named}${more}`,
-  };
 }

@@ -1,0 +1,77 @@
+import { describe, expect, test } from "bun:test";
+import { type PostgresTarget, parsePostgresUrl } from "./postgres-url.ts";
+import { UsageError } from "./usage-error.ts";
+
+const parse = (text: string, env: Record<string, string | undefined> = {}): PostgresTarget =>
+  parsePostgresUrl(text, { env });
+
+describe("a connection string names its target", () => {
+  test.each<[string, Partial<PostgresTarget>]>([
+    [
+      "postgresql://desk:s3cret@db.example:6543/stocks",
+      { host: "db.example", port: 6543, database: "stocks", user: "desk", password: "s3cret" },
+    ],
+    ["postgres://desk@db/stocks", { host: "db", port: 5432, user: "desk", password: null }],
+    ["POSTGRESQL://db", { host: "db", user: "postgres", database: "postgres" }],
+    ["postgresql://desk@/", { host: "localhost", user: "desk", database: "desk" }],
+    ["timescaledb://desk:p@db/stocks", { host: "db", database: "stocks", password: "p" }],
+    ["postgresql://u:p@[::1]:5433/d", { host: "::1", port: 5433 }],
+    ["postgresql:///d?host=/var/run/postgresql&user=u", { host: "/var/run/postgresql", user: "u" }],
+    ["postgresql://%2Fvar%2Frun/d", { host: "/var/run", database: "d" }],
+    ["postgresql://d%40sk:p%3Aq%2Fr@h/my%20db", { user: "d@sk", password: "p:q/r", database: "my db" }],
+    ["postgresql://desk:p@ss/w?rd@db/stocks", { host: "db", database: "stocks", password: "p@ss/w?rd" }],
+    ["localhost:5432:stocks:desk:s3:cr@et", { host: "localhost", port: 5432, password: "s3:cr@et" }],
+    ["db:1:stocks:desk:", { database: "stocks", user: "desk", password: null }],
+    ["timescaledb://db:5432:stocks:desk:x", { host: "db", database: "stocks", user: "desk", password: "x" }],
+    [
+      "postgresql://h/d?sslmode=verify-full&sslrootcert=/ca.pem",
+      { sslMode: "verify-full", sslRootCert: "/ca.pem" },
+    ],
+    ["postgresql://h/d?pgbouncer=true", { pooled: true }],
+    ["postgresql://h/d?search_path=desk", { parameters: { search_path: "desk" } }],
+    [
+      "postgresql://h/d?options=-c%20search_path%3Da,b%20-c%20work_mem=8MB&application_name=x%20y",
+      { parameters: { search_path: "a,b", work_mem: "8MB", application_name: "x y" } },
+    ],
+    ["postgresql://h/d?options=--lock_timeout%3D5%5C%20s", { parameters: { lock_timeout: "5 s" } }],
+  ])("%s", (text, expected) => {
+    expect(parse(text)).toMatchObject(expected);
+  });
+
+  test("what is missing comes from the variables of PostgreSQL's own clients", () => {
+    const env = { PGHOST: "other", PGPORT: "7", PGUSER: "u", PGDATABASE: "d", PGSSLMODE: "require" };
+    expect(parse("postgresql://", env)).toMatchObject({
+      host: "other",
+      port: 7,
+      user: "u",
+      database: "d",
+      sslMode: "require",
+    });
+    expect(parse("postgresql://me@h:8/mine", env)).toMatchObject({ host: "h", port: 8, database: "mine" });
+  });
+});
+
+describe("a mistake is told without the password", () => {
+  test.each([
+    ["postgresql://u:s3cret@h:0/d", "a port from 1 to 65535"],
+    ["h:99999:d:u:s3cret", "a port from 1 to 65535"],
+    ["postgresql://u:s3cret@h/d?sslmode=on", "an sslmode of disable"],
+    ["postgresql://u:s3cret@h/d?sslmod=require", "did you mean sslmode?"],
+    ["postgresql://u:s3cret@h/d?magic=1", "known: host, port"],
+    ["postgresql://u:s3cret@h1,h2/d", "one host is supported"],
+    ["postgresql://u:s3cret@h/d?options=search_path", 'options like "-c'],
+    ["postgresql://u:s3cret@h/d?options=-c%20TimeZone=x", "TimeZone is set by this server"],
+    ["postgresql://u:s3cret%@h/d", "two hexadecimal digits"],
+    ["postgresql://u:s3cret@h:x/d", "expected postgresql://"],
+  ])("%s", (text, reason) => {
+    let error: unknown;
+    try {
+      parse(text);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toBeInstanceOf(UsageError);
+    expect((error as Error).message).toContain(reason);
+    expect((error as Error).message).not.toContain("s3cret");
+  });
+});

@@ -1,0 +1,40 @@
+/** What a driver's own SQL came to, as the answer of a request. */
+import { RequestError } from "../protocol/errors.ts";
+import type { SqlReply, UserSqlOutcome } from "../storage/user-sql-contract.ts";
+
+/** Up to this many bytes are sent in one piece. */
+const WHOLE_BYTES_MAX = 256 * 1024;
+
+/** @throws RequestError what the statement was refused with. */
+export function sqlReplyOf(outcome: UserSqlOutcome): SqlReply {
+  switch (outcome.status) {
+    case "needs-write":
+      return "needs-write";
+    case "error": {
+      const { httpStatus, error, details, hint } = outcome;
+      throw new RequestError(httpStatus, error, {
+        ...(details === undefined ? {} : { details }),
+        ...(hint === undefined ? {} : { hint }),
+        ...(httpStatus === 503 ? { retryAfterS: 1 } : {}),
+      });
+    }
+    case "rows": {
+      const { rows, bytes, parts } = outcome;
+      if (bytes <= WHOLE_BYTES_MAX) return { rows, body: Buffer.concat(parts) };
+      return { rows, body: streamOf(parts) };
+    }
+  }
+}
+
+function streamOf(parts: Uint8Array[]): ReadableStream<Uint8Array> {
+  let next = 0;
+  return new ReadableStream(
+    {
+      pull(controller) {
+        if (next < parts.length) controller.enqueue(parts[next++]!);
+        else controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

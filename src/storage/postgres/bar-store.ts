@@ -1,0 +1,91 @@
+/** Saves bars: of each interval, what a batch has of it in a constant number of statements. */
+import { BarPlacement } from "../bar-placement.ts";
+import type { BarInterval, BarRow, SaveBars, SaveOutcome } from "../contract.ts";
+import { countText } from "../tick-placement.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { saveDailyBars } from "./daily-averages.ts";
+import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
+import { asInstant } from "./sql-text.ts";
+import type { Witness } from "./witness.ts";
+
+const EXISTING_SQL: Record<BarInterval, string> = {
+  daily: `SELECT w.n::int AS n FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS w(ticker, stamp, n)
+    JOIN daily_prices p ON p.ticker = w.ticker AND p.date = w.stamp`,
+  hourly: `SELECT w.n::int AS n FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS w(ticker, stamp, n)
+    JOIN hourly_prices p ON p.ticker = w.ticker AND p.datetime = w.stamp`,
+};
+const HOURLY_SQL = `INSERT INTO hourly_prices (ticker, datetime, open, high, low, close, volume, write_timestamp)
+  SELECT u.ticker, u.stamp, u.open, u.high, u.low, u.close, u.volume, $8::timestamptz
+  FROM unnest($1::text[], $2::timestamptz[], $3::float8[], $4::float8[], $5::float8[], $6::float8[], $7::numeric[])
+    AS u(ticker, stamp, open, high, low, close, volume)
+  ON CONFLICT (ticker, datetime) DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
+    close = excluded.close, volume = excluded.volume, write_timestamp = excluded.write_timestamp`;
+
+const WITNESS_SQL: Record<BarInterval, string> = {
+  daily: `SELECT 1 AS one FROM daily_prices
+    WHERE ticker = $1 AND date = $2::date AND write_timestamp = $3::timestamptz`,
+  hourly: `SELECT 1 AS one FROM hourly_prices
+    WHERE ticker = $1 AND datetime = $2::timestamptz AND write_timestamp = $3::timestamptz`,
+};
+
+/** @param saves all of one interval. @returns an outcome for each, and one of the rows written. */
+export async function saveBars(
+  connection: PostgresConnection,
+  interval: BarInterval,
+  saves: SaveBars[],
+  writtenAt: string,
+): Promise<{ outcomes: SaveOutcome[]; witness: Witness | null }> {
+  const placement = new BarPlacement();
+  await loadExisting(connection, interval, saves, placement);
+  const outcomes = saves.map((save) => placement.place(save));
+  const changes = placement.changes();
+  if (interval === "daily") await saveDailyBars(connection, changes, writtenAt);
+  else await saveHourlyBars(connection, changes, writtenAt);
+  return { outcomes, witness: witnessOf(interval, changes, writtenAt) };
+}
+
+function witnessOf(interval: BarInterval, changes: Map<string, BarRow[]>, writtenAt: string): Witness | null {
+  for (const [ticker, [row]] of changes) {
+    const stamp = interval === "daily" ? row![0] : asInstant(row![0]);
+    return { sql: WITNESS_SQL[interval], params: [ticker, stamp, writtenAt] };
+  }
+  return null;
+}
+
+/** Which keys of those that don't replace are taken. */
+async function loadExisting(
+  connection: PostgresConnection,
+  interval: BarInterval,
+  saves: SaveBars[],
+  placement: BarPlacement,
+): Promise<void> {
+  const keys: { ticker: string; stamp: string }[] = [];
+  for (const { ticker, rows, onDuplicate } of saves) {
+    if (onDuplicate !== "replace") for (const [stamp] of rows) keys.push({ ticker, stamp });
+  }
+  for (const slice of slices(keys, ROWS_PER_STATEMENT)) {
+    const rows = await connection.run<{ n: number }>(EXISTING_SQL[interval], [
+      slice.map((key) => key.ticker),
+      slice.map((key) => (interval === "daily" ? key.stamp : asInstant(key.stamp))),
+    ]);
+    for (const { n } of rows) placement.addStored(slice[n - 1]!.ticker, slice[n - 1]!.stamp);
+  }
+}
+
+async function saveHourlyBars(
+  connection: PostgresConnection,
+  changes: Map<string, BarRow[]>,
+  writtenAt: string,
+): Promise<void> {
+  const rows: { ticker: string; bar: BarRow }[] = [];
+  for (const [ticker, bars] of changes) for (const bar of bars) rows.push({ ticker, bar });
+  for (const slice of slices(rows, ROWS_PER_STATEMENT)) {
+    await connection.run(HOURLY_SQL, [
+      slice.map(({ ticker }) => ticker),
+      slice.map(({ bar }) => asInstant(bar[0])),
+      ...[1, 2, 3, 4].map((column) => slice.map(({ bar }) => bar[column])),
+      slice.map(({ bar }) => countText(bar[5])),
+      writtenAt,
+    ]);
+  }
+}

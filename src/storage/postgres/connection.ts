@@ -1,0 +1,184 @@
+/**
+ * One connection to PostgreSQL. Each is a Bun.SQL of its own with one reserved connection: so nothing waits unseen behind a
+ * slow statement, nothing connects again in the middle of a transaction, and a broken one is known as such at once.
+ */
+import { type ReservedSQL, SQL } from "bun";
+import type { PostgresTarget } from "../../config/postgres-url.ts";
+import type { Durability } from "../../config/settings.ts";
+import { ConnectionLostError, endsConnection, NoAnswerError } from "./postgres-errors.ts";
+
+export const STATEMENT_TIMEOUT_MS = 30_000;
+/** Beyond a statement's time, for an answer that is on its way. Then the connection counts as dead. */
+const ANSWER_GRACE_MS = 2_000;
+export const CONNECT_TIMEOUT_MS = 5_000;
+/** A worker that vanishes in a transaction holds its locks no longer than this. */
+const TRANSACTION_IDLE_MAX_MS = 30_000;
+
+export type Rows<T> = T[] & SQL.ResultMetadata;
+type Row = Record<string, unknown>;
+
+export interface ConnectionOptions {
+  target: PostgresTarget;
+  durability: Durability;
+  /** Longest run of one statement of the server's own; PostgreSQL stops it then. */
+  statementTimeoutMs: number;
+  connectTimeoutMs: number;
+  /** Behind a pool that gives each transaction another connection: no settings or prepared statements outlast one. */
+  pooled: boolean;
+}
+
+export interface RunOptions {
+  /** Longest wait for the answer; else that of the connection. PostgreSQL stops the statement before. */
+  timeoutMs?: number;
+  /** Aborting asks PostgreSQL to stop the statement. */
+  signal?: AbortSignal | undefined;
+}
+
+export class PostgresConnection {
+  readonly #sql: SQL;
+  readonly #session: ReservedSQL;
+  readonly #timeoutMs: number;
+  readonly openedAtMs = performance.now();
+  #lost: Error | null = null;
+  /** Called once, when the connection turns out to be dead without having been closed here. */
+  onLost: (() => void) | null = null;
+
+  private constructor(sql: SQL, session: ReservedSQL, timeoutMs: number) {
+    this.#sql = sql;
+    this.#session = session;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** @param prepare false: every result comes as text, and no statement is kept. */
+  static async open(
+    options: ConnectionOptions,
+    { prepare = true }: { prepare?: boolean } = {},
+  ): Promise<PostgresConnection> {
+    let closed: ((error: Error) => void) | null = null;
+    const sql = new SQL({
+      ...clientOptions(options, prepare),
+      onclose: (error) => closed?.(error ?? new ConnectionLostError("closed by the database")),
+    });
+    try {
+      const connection = new PostgresConnection(sql, await sql.reserve(), options.statementTimeoutMs);
+      closed = (error) => connection.#lose(error);
+      return connection;
+    } catch (error) {
+      await sql.close({ timeout: 0 });
+      throw error;
+    }
+  }
+
+  get lost(): boolean {
+    return this.#lost !== null;
+  }
+
+  /** One statement with its parameters; statements sent without waiting run in order. */
+  run<T = Row>(text: string, params: unknown[] = [], options: RunOptions = {}): Promise<Rows<T>> {
+    return this.#settle(this.#session.unsafe<T[]>(text, params), options);
+  }
+
+  /**
+   * Cells as PostgreSQL sends them, `result.columns` beside.
+   *
+   * @param protocol "simple" sends text without parameters and gets every cell as text.
+   */
+  runRaw(
+    text: string,
+    params: unknown[],
+    protocol: "simple" | "extended",
+    options: RunOptions = {},
+  ): Promise<Rows<(Uint8Array | null)[]>> {
+    const query =
+      protocol === "simple"
+        ? this.#session.unsafe(text).simple().raw()
+        : this.#session.unsafe(text, params).raw();
+    return this.#settle(query as unknown as SQL.Query<(Uint8Array | null)[][]>, options);
+  }
+
+  /** Whatever still runs on it fails. */
+  async close(): Promise<void> {
+    this.#lost ??= new ConnectionLostError("the connection was closed");
+    await this.#sql.close({ timeout: 0 });
+  }
+
+  async #settle<T>(
+    query: SQL.Query<T[]>,
+    { timeoutMs = this.#timeoutMs, signal }: RunOptions,
+  ): Promise<Rows<T>> {
+    if (this.#lost !== null) throw this.#lost;
+    const { promise: silence, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const error = new NoAnswerError(`no answer for ${timeoutMs + ANSWER_GRACE_MS} ms`);
+      this.#lose(error);
+      reject(error);
+    }, timeoutMs + ANSWER_GRACE_MS);
+    const cancel = (): void => void query.cancel();
+    signal?.addEventListener("abort", cancel);
+    try {
+      return (await Promise.race([query, silence])) as Rows<T>;
+    } catch (error) {
+      if (endsConnection(error)) this.#lose(error as Error);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  #lose(error: Error): void {
+    if (this.#lost !== null) return;
+    this.#lost = error;
+    // What waits on it gets its own error; that of closing a dead connection says nothing more.
+    this.#sql.close({ timeout: 0 }).catch(() => undefined);
+    this.onLost?.();
+  }
+}
+
+function clientOptions(options: ConnectionOptions, prepare: boolean): SQL.PostgresOrMySQLOptions {
+  const { target, pooled } = options;
+  return {
+    adapter: "postgres",
+    // Else DATABASE_URL of the environment would have its say.
+    url: `postgres://localhost/?sslmode=${target.sslMode}`,
+    hostname: target.host,
+    port: target.port,
+    database: target.database,
+    username: target.user,
+    ...(target.password === null ? {} : { password: target.password }),
+    ...(target.sslRootCert === null ? {} : { tls: { ca: Bun.file(target.sslRootCert) } }),
+    max: 1,
+    idleTimeout: 0,
+    maxLifetime: 0,
+    connectionTimeout: options.connectTimeoutMs / 1_000,
+    prepare: prepare && !pooled,
+    connection: sessionParameters(options),
+  };
+}
+
+/** Sent when connecting, so that no connection is ever without them. */
+function sessionParameters({
+  target,
+  durability,
+  pooled,
+  statementTimeoutMs,
+}: ConnectionOptions): Record<string, string> {
+  const always = {
+    application_name: "stock-db-server",
+    ...target.parameters,
+    client_encoding: "UTF8",
+    TimeZone: "UTC",
+    DateStyle: "ISO",
+  };
+  if (pooled) return always;
+  return {
+    ...always,
+    statement_timeout: `${statementTimeoutMs}ms`,
+    idle_in_transaction_session_timeout: `${TRANSACTION_IDLE_MAX_MS}`,
+    // A worker's machine that vanished is noticed within a minute.
+    tcp_keepalives_idle: "30",
+    tcp_keepalives_interval: "10",
+    tcp_keepalives_count: "3",
+    ...(durability === "normal" ? { synchronous_commit: "off" } : {}),
+  };
+}

@@ -1,0 +1,148 @@
+/**
+ * Writes daily bars together with their moving averages, which are those of the whole series of the ticker: for many tickers at
+ * once, each from its last checkpoint before its first saved date. The tickers are locked against other writers.
+ */
+import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
+import type { BarRow } from "../contract.ts";
+import {
+  type CheckpointRow,
+  CLOSES_BEFORE,
+  changesOfSeries,
+  type SeriesChanges,
+  type StoredDay,
+} from "../daily-series.ts";
+import { countText } from "../tick-placement.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
+import { FIRST_DAY } from "./sql-text.ts";
+
+/** Tickers whose series are in memory together; of each, some 330 rows at least. */
+const TICKERS_AT_ONCE = 200;
+
+const CHECKPOINTS_SQL = `SELECT w.ticker, c.date::text AS date, c.closes, c.ema_8, c.ema_21, c.ema_34, c.ema_55, c.ema_89
+  FROM unnest($1::text[], $2::date[]) AS w(ticker, first)
+  JOIN LATERAL (SELECT * FROM daily_checkpoints d WHERE d.ticker = w.ticker AND d.date <= w.first
+    ORDER BY d.date DESC LIMIT 1) c ON true`;
+const STORED_SQL = `SELECT p.ticker, p.date::text AS date, p.close, ${AVERAGE_COLUMNS.map((name) => `p.${name}`).join(", ")}
+  FROM unnest($1::text[], $2::date[]) AS w(ticker, start) JOIN daily_prices p ON p.ticker = w.ticker AND p.date >= w.start
+  ORDER BY p.ticker, p.date`;
+// NaN is greater than every number to PostgreSQL.
+const CLOSES_SQL = `SELECT w.ticker, c.close FROM unnest($1::text[], $2::date[]) AS w(ticker, start)
+  JOIN LATERAL (SELECT d.date, d.close FROM daily_prices d WHERE d.ticker = w.ticker AND d.date < w.start
+    AND d.close < 'Infinity'::float8 AND d.close > '-Infinity'::float8 ORDER BY d.date DESC LIMIT ${CLOSES_BEFORE}) c ON true
+  ORDER BY w.ticker, c.date`;
+const DROP_CHECKPOINTS_SQL = `DELETE FROM daily_checkpoints c USING unnest($1::text[], $2::date[]) AS w(ticker, first)
+  WHERE c.ticker = w.ticker AND c.date > w.first`;
+const VALUES = ["open", "high", "low", "close", ...AVERAGE_COLUMNS];
+const UPSERT_SQL = `INSERT INTO daily_prices (ticker, date, ${VALUES.join(", ")}, volume, write_timestamp)
+  SELECT u.*, $${VALUES.length + 4}::timestamptz FROM unnest($1::text[], $2::date[],
+    ${VALUES.map((_, i) => `$${i + 3}::float8[]`).join(", ")}, $${VALUES.length + 3}::numeric[])
+    AS u(ticker, date, ${VALUES.join(", ")}, volume)
+  ON CONFLICT (ticker, date) DO UPDATE SET
+    ${[...VALUES, "volume", "write_timestamp"].map((name) => `${name} = excluded.${name}`).join(", ")}`;
+const AVERAGES_SQL = `UPDATE daily_prices p SET ${AVERAGE_COLUMNS.map((name) => `${name} = u.${name}`).join(", ")}
+  FROM unnest($1::text[], $2::date[], ${AVERAGE_COLUMNS.map((_, i) => `$${i + 3}::float8[]`).join(", ")})
+    AS u(ticker, date, ${AVERAGE_COLUMNS.join(", ")}) WHERE p.ticker = u.ticker AND p.date = u.date`;
+const EMAS = ["ema_8", "ema_21", "ema_34", "ema_55", "ema_89"];
+const CHECKPOINT_SQL = `INSERT INTO daily_checkpoints (ticker, date, closes, ${EMAS.join(", ")})
+  SELECT u.* FROM unnest($1::text[], $2::date[], $3::int[], ${EMAS.map((_, i) => `$${i + 4}::float8[]`).join(", ")})
+    AS u(ticker, date, closes, ${EMAS.join(", ")})
+  ON CONFLICT (ticker, date) DO UPDATE SET closes = excluded.closes,
+    ${EMAS.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+
+/** @param bars by ticker: ascending, each date once, not empty. */
+export async function saveDailyBars(
+  connection: PostgresConnection,
+  bars: Map<string, BarRow[]>,
+  writtenAt: string,
+): Promise<void> {
+  for (const tickers of slices([...bars.keys()], TICKERS_AT_ONCE)) {
+    const firstDates = tickers.map((ticker) => bars.get(ticker)![0]![0]);
+    const parts = await loadParts(connection, tickers, firstDates);
+    const changes: TickerChanges[] = tickers.map((ticker) => ({
+      ticker,
+      ...changesOfSeries(parts.get(ticker)!, bars.get(ticker)!),
+    }));
+    // Also without the triggers that do it for other programs.
+    await connection.run(DROP_CHECKPOINTS_SQL, [tickers, firstDates]);
+    await write(connection, changes, writtenAt);
+  }
+}
+
+type TickerChanges = SeriesChanges & { ticker: string };
+
+interface Part {
+  checkpoint: CheckpointRow | null;
+  closesBefore: number[];
+  stored: StoredDay[];
+}
+
+async function loadParts(
+  connection: PostgresConnection,
+  tickers: string[],
+  firstDates: string[],
+): Promise<Map<string, Part>> {
+  const parts = new Map<string, Part>();
+  for (const ticker of tickers) parts.set(ticker, { checkpoint: null, closesBefore: [], stored: [] });
+  const checkpoints = await connection.run<CheckpointRow & { ticker: string }>(CHECKPOINTS_SQL, [
+    tickers,
+    firstDates,
+  ]);
+  for (const checkpoint of checkpoints) parts.get(checkpoint.ticker)!.checkpoint = checkpoint;
+
+  const starts = tickers.map((ticker) => parts.get(ticker)!.checkpoint?.date ?? FIRST_DAY);
+  const [stored, closes] = await Promise.all([
+    connection.run<StoredDay>(STORED_SQL, [tickers, starts]),
+    connection.run<{ ticker: string; close: number }>(CLOSES_SQL, [tickers, starts]),
+  ]);
+  for (const row of stored) {
+    // What is no number is no close.
+    if (!Number.isFinite(row.close)) row.close = null;
+    parts.get(row.ticker as string)!.stored.push(row);
+  }
+  for (const { ticker, close } of closes) parts.get(ticker)!.closesBefore.push(close);
+  return parts;
+}
+
+async function write(
+  connection: PostgresConnection,
+  changes: TickerChanges[],
+  writtenAt: string,
+): Promise<void> {
+  const bars = flatten(changes, "bars");
+  for (const slice of slices(bars, ROWS_PER_STATEMENT)) {
+    await connection.run(UPSERT_SQL, [
+      slice.map(({ ticker }) => ticker),
+      slice.map(({ bar }) => bar[0]),
+      ...[1, 2, 3, 4].map((column) => slice.map(({ bar }) => bar[column])),
+      ...AVERAGE_COLUMNS.map((_, column) => slice.map(({ averages }) => averages[column])),
+      slice.map(({ bar }) => countText(bar[5])),
+      writtenAt,
+    ]);
+  }
+  for (const slice of slices(flatten(changes, "averages"), ROWS_PER_STATEMENT)) {
+    await connection.run(AVERAGES_SQL, [
+      slice.map(({ ticker }) => ticker),
+      slice.map(({ date }) => date),
+      ...AVERAGE_COLUMNS.map((_, column) => slice.map(({ averages }) => averages[column])),
+    ]);
+  }
+  // After the rows: the triggers have removed every checkpoint that the rows made wrong.
+  for (const slice of slices(flatten(changes, "checkpoints"), ROWS_PER_STATEMENT)) {
+    await connection.run(CHECKPOINT_SQL, [
+      slice.map(({ ticker }) => ticker),
+      slice.map(({ date }) => date),
+      slice.map(({ state }) => state.closes),
+      ...EMAS.map((_, column) => slice.map(({ state }) => state.emas[column])),
+    ]);
+  }
+}
+
+function flatten<K extends "bars" | "averages" | "checkpoints">(
+  changes: TickerChanges[],
+  kind: K,
+): (SeriesChanges[K][number] & { ticker: string })[] {
+  return changes.flatMap(({ ticker, ...lists }) =>
+    (lists[kind] as SeriesChanges[K][number][]).map((item) => ({ ...item, ticker })),
+  );
+}

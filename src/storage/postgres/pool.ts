@@ -1,0 +1,358 @@
+/**
+ * The connections of one worker. Small reads share connections, a few on each; a save, a stream and a user's statement have
+ * one to themselves. Who finds none free waits in order, for a bounded time.
+ */
+import { unavailable } from "../../protocol/errors.ts";
+import type { PoolFigures } from "../contract.ts";
+import { type ConnectionOptions, PostgresConnection } from "./connection.ts";
+import { isOutOfConnections, requestErrorOf } from "./postgres-errors.ts";
+
+/** Small reads under way on one connection: while one is being answered, the next is on its way. */
+const SHARERS_MAX = 4;
+/** Connections that streams and users' statements, which may take minutes, leave to the others. */
+const KEPT_FOR_SHORT = 2;
+const CONNECTIONS_MIN = 2;
+const WAITING_SHORT_MAX = 2_000;
+const WAITING_LONG_MAX = 100;
+const WAIT_SHORT_MS = 5_000;
+const WAIT_LONG_MS = 10_000;
+/** A connection that nothing has used for this long is closed, all but one. */
+const IDLE_MAX_MS = 5 * 60_000;
+/** An older one is replaced, so that changed settings, addresses and passwords come into use. */
+const AGE_MAX_MS = 30 * 60_000;
+const SWEEP_MS = 10_000;
+/** How long closing waits for what runs. */
+const CLOSE_WAIT_MS = 2_000;
+
+/**
+ * - `shared`: one small read, one statement.
+ * - `short`: a connection of one's own for a moment.
+ * - `long`: for as long as it takes; such use never takes the last connections.
+ */
+export type Use = "shared" | "short" | "long";
+
+export interface Lease {
+  readonly connection: PostgresConnection;
+  /**
+   * Puts a new connection in the place of this one, for a use that leaves things behind in its session: text results only, and
+   * closed when it is given back.
+   */
+  renew(): Promise<PostgresConnection>;
+  /** Gives it back, once. @param discard true: something may still be going on in it. */
+  release(discard?: boolean): void;
+}
+
+interface Member {
+  connection: PostgresConnection;
+  sharers: number;
+  /** null: nobody has it to themselves. */
+  owner: "short" | "long" | null;
+  idleSinceMs: number;
+  /** The next one to give it back closes it. */
+  unwanted: boolean;
+}
+
+interface Waiter {
+  use: Use;
+  resolve(lease: Lease): void;
+  reject(error: unknown): void;
+  /** PostgreSQL takes no further connection: only one that comes free will do. */
+  openNone: boolean;
+}
+
+export interface PostgresPoolOptions extends ConnectionOptions {
+  size: number;
+  /** For tests. */
+  limits?: Partial<PoolLimits>;
+}
+
+export interface PoolLimits {
+  waitShortMs: number;
+  waitLongMs: number;
+  idleMaxMs: number;
+  ageMaxMs: number;
+  sweepMs: number;
+}
+
+export class PostgresPool {
+  readonly #options: ConnectionOptions;
+  readonly #limits: PoolLimits;
+  readonly #size: number;
+  readonly #longMax: number;
+  readonly #members = new Set<Member>();
+  #opening = 0;
+  #longOpening = 0;
+  #stale = 0;
+  /** In order of arrival; `long` ones apart, since short ones may overtake them. */
+  readonly #waitingShort: Waiter[] = [];
+  readonly #waitingLong: Waiter[] = [];
+  readonly #sweeper: Timer;
+  #closed = false;
+
+  constructor({ size, limits, ...options }: PostgresPoolOptions) {
+    this.#options = options;
+    this.#size = Math.max(CONNECTIONS_MIN, size);
+    this.#longMax = Math.max(1, this.#size - KEPT_FOR_SHORT);
+    this.#limits = {
+      waitShortMs: WAIT_SHORT_MS,
+      waitLongMs: WAIT_LONG_MS,
+      idleMaxMs: IDLE_MAX_MS,
+      ageMaxMs: AGE_MAX_MS,
+      sweepMs: SWEEP_MS,
+      ...limits,
+    };
+    this.#sweeper = setInterval(() => this.#sweep(), this.#limits.sweepMs);
+    this.#sweeper.unref();
+  }
+
+  /** Whether another pool stands between this one and the database; see ConnectionOptions. */
+  get pooled(): boolean {
+    return this.#options.pooled;
+  }
+
+  /**
+   * @param signal gives up waiting, with its reason.
+   * @throws RequestError 503 no connection in time, too many wait, or the database is away.
+   */
+  acquire(use: Use, signal?: AbortSignal): Promise<Lease> {
+    if (this.#closed) return Promise.reject(unavailable("the database's connections are closed"));
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<Lease>();
+    const waiting = use === "long" ? this.#waitingLong : this.#waitingShort;
+    let settled = false;
+    const giveUp = (error: unknown): void => {
+      settled = true;
+      remove(waiting, waiter);
+      reject(error);
+    };
+    const waiter: Waiter = {
+      use,
+      openNone: false,
+      resolve: (lease) => {
+        // A connection was being opened for it, and came too late.
+        if (settled) lease.release();
+        settled = true;
+        resolve(lease);
+      },
+      reject: giveUp,
+    };
+    waiting.push(waiter);
+    this.#serve();
+    // What nothing stood in the way of pays for no timer.
+    if (!waiting.includes(waiter)) return promise;
+
+    const waitingMax = use === "long" ? WAITING_LONG_MAX : WAITING_SHORT_MAX;
+    if (waiting.length > waitingMax) {
+      giveUp(
+        unavailable(`all ${this.#size} database connections are in use and ${waitingMax} requests wait`),
+      );
+      return promise;
+    }
+    const waitMs = use === "long" ? this.#limits.waitLongMs : this.#limits.waitShortMs;
+    const timer = setTimeout(
+      () =>
+        giveUp(unavailable(`all ${this.#size} database connections stayed in use for ${waitMs / 1_000} s`)),
+      waitMs,
+    );
+    const abort = (): void => giveUp(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    return promise.finally(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    });
+  }
+
+  figures(): PoolFigures {
+    let active = this.#opening;
+    for (const member of this.#members) if (!isFree(member)) active++;
+    return {
+      pool_enabled: true,
+      pool_max_size: this.#size,
+      available_connections: this.#size - active,
+      active_connections: active,
+      stale_connections: this.#stale,
+      waiting_requests: this.#waitingShort.length + this.#waitingLong.length,
+    };
+  }
+
+  /** Waits a moment for what runs; then it fails. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#sweeper);
+    for (const waiting of [this.#waitingShort, this.#waitingLong]) {
+      for (const { reject } of waiting.splice(0)) reject(unavailable("the server is stopping"));
+    }
+    const deadline = performance.now() + CLOSE_WAIT_MS;
+    for (const member of this.#members) member.unwanted = true;
+    for (const member of this.#members) if (isFree(member)) this.#drop(member);
+    while (this.#members.size + this.#opening > 0 && performance.now() < deadline) await Bun.sleep(5);
+    await Promise.all([...this.#members].map((member) => member.connection.close()));
+    this.#members.clear();
+  }
+
+  #serve(): void {
+    while (this.#waitingShort.length > 0 && this.#serveFirst(this.#waitingShort)) {}
+    while (this.#waitingLong.length > 0 && this.#longInUse() < this.#longMax) {
+      if (!this.#serveFirst(this.#waitingLong)) return;
+    }
+  }
+
+  /** @returns false when there is nothing for it now. */
+  #serveFirst(waiting: Waiter[]): boolean {
+    const waiter = waiting[0]!;
+    const member = this.#pick(waiter);
+    if (member !== null) {
+      waiting.shift();
+      waiter.resolve(this.#lend(member, waiter.use));
+      return true;
+    }
+    if (waiter.openNone || this.#members.size + this.#opening >= this.#size) return false;
+    waiting.shift();
+    void this.#openFor(waiter, waiting);
+    return true;
+  }
+
+  /** The one used last, so that those in excess grow idle and are closed. */
+  #pick({ use, openNone }: Waiter): Member | null {
+    let shareable: Member | null = null;
+    let free: Member | null = null;
+    for (const member of this.#members) {
+      if (member.unwanted) continue;
+      if (isFree(member)) free = member;
+      else if (member.owner === null && member.sharers < (shareable?.sharers ?? SHARERS_MAX))
+        shareable = member;
+    }
+    if (free !== null || use !== "shared") return free;
+    const mayOpen = !openNone && this.#members.size + this.#opening < this.#size;
+    return mayOpen ? null : shareable;
+  }
+
+  async #openFor(waiter: Waiter, waiting: Waiter[]): Promise<void> {
+    this.#opening++;
+    if (waiter.use === "long") this.#longOpening++;
+    let connection: PostgresConnection;
+    try {
+      connection = await PostgresConnection.open(this.#options);
+    } catch (error) {
+      this.#opening--;
+      if (waiter.use === "long") this.#longOpening--;
+      if (isOutOfConnections(error) && this.#members.size > 0 && !this.#closed) {
+        this.#waitAgain(waiter, waiting, error);
+      } else {
+        waiter.reject(requestErrorOf(error, "connect"));
+      }
+      this.#serve();
+      return;
+    }
+    this.#opening--;
+    if (waiter.use === "long") this.#longOpening--;
+    const member: Member = {
+      connection,
+      sharers: 0,
+      owner: null,
+      idleSinceMs: performance.now(),
+      unwanted: this.#closed,
+    };
+    this.#members.add(member);
+    connection.onLost = () => this.#onLost(member);
+    waiter.resolve(this.#lend(member, waiter.use));
+    this.#serve();
+  }
+
+  /** PostgreSQL has no more connections to give, but some are here: one of them comes free in time, or not. */
+  #waitAgain(waiter: Waiter, waiting: Waiter[], error: unknown): void {
+    const again: Waiter = { ...waiter, openNone: true };
+    const timer = setTimeout(() => {
+      remove(waiting, again);
+      waiter.reject(requestErrorOf(error, "connect"));
+    }, this.#limits.waitShortMs);
+    again.resolve = (lease) => {
+      clearTimeout(timer);
+      waiter.resolve(lease);
+    };
+    again.reject = (reason) => {
+      clearTimeout(timer);
+      waiter.reject(reason);
+    };
+    waiting.unshift(again);
+  }
+
+  #lend(member: Member, use: Use): Lease {
+    if (use === "shared") member.sharers++;
+    else member.owner = use;
+    let released = false;
+    return {
+      get connection() {
+        return member.connection;
+      },
+      renew: async () => {
+        const before = member.connection;
+        before.onLost = null;
+        member.unwanted = true;
+        await before.close();
+        member.connection = await PostgresConnection.open(this.#options, { prepare: false });
+        return member.connection;
+      },
+      release: (discard = false) => {
+        if (released) return;
+        released = true;
+        if (use === "shared") member.sharers--;
+        else member.owner = null;
+        member.unwanted ||= discard;
+        member.idleSinceMs = performance.now();
+        if (isFree(member) && (member.unwanted || member.connection.lost)) this.#drop(member);
+        this.#serve();
+      },
+    };
+  }
+
+  /** Its neighbours have probably died with it: the free ones are given up, so that a repetition doesn't meet another. */
+  #onLost(member: Member): void {
+    this.#stale++;
+    member.unwanted = true;
+    if (isFree(member)) this.#members.delete(member);
+    for (const other of this.#members) {
+      if (other === member || !isFree(other)) continue;
+      this.#stale++;
+      this.#drop(other);
+    }
+    this.#serve();
+  }
+
+  #drop(member: Member): void {
+    this.#members.delete(member);
+    member.connection.onLost = null;
+    // Nobody uses it any more: how its end goes is of no interest.
+    member.connection.close().catch(() => undefined);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const member of this.#members) {
+      const tooOld = now - member.connection.openedAtMs > this.#limits.ageMaxMs;
+      if (tooOld && !member.unwanted) {
+        this.#stale++;
+        member.unwanted = true;
+      }
+      const isIdle = now - member.idleSinceMs > this.#limits.idleMaxMs && this.#members.size > 1;
+      if (isFree(member) && (member.unwanted || isIdle)) this.#drop(member);
+    }
+    this.#serve();
+  }
+
+  #longInUse(): number {
+    let count = this.#longOpening;
+    for (const member of this.#members) if (member.owner === "long") count++;
+    return count;
+  }
+}
+
+function isFree(member: Member): boolean {
+  return member.sharers === 0 && member.owner === null;
+}
+
+function remove(waiting: Waiter[], waiter: Waiter): void {
+  const at = waiting.indexOf(waiter);
+  if (at >= 0) waiting.splice(at, 1);
+}

@@ -1,0 +1,160 @@
+/**
+ * PostgreSQL, and what speaks its language. Every worker opens it for itself and reads and writes through a pool of its own;
+ * the database, not the hub, keeps writers apart: a save takes locks on its tickers for the length of its transaction. So any
+ * number of workers, of any number of servers, may share a database.
+ *
+ * What a worker doesn't know is what others have written a moment ago: answers are never kept here, and no order of saves of
+ * different workers is promised beyond that of their commits.
+ */
+import { parsePostgresUrl } from "../../config/postgres-url.ts";
+import type { Durability } from "../../config/settings.ts";
+import type { InterruptibleSql } from "../user-sql-contract.ts";
+import {
+  CONNECT_TIMEOUT_MS,
+  type ConnectionOptions,
+  PostgresConnection,
+  STATEMENT_TIMEOUT_MS,
+} from "./connection.ts";
+import { type PoolLimits, PostgresPool } from "./pool.ts";
+import { failureOf } from "./postgres-errors.ts";
+import { PostgresReader } from "./postgres-reader.ts";
+import { PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
+import { prepareSchema, wholeNumberColumns } from "./schema.ts";
+import { PostgresUserSql } from "./user-sql.ts";
+
+/** How long a start waits for a database that is away, and how often it tries again. */
+const START_WAIT_MS = 15_000;
+const START_RETRY_MS = 250;
+/** A setting that a pool in between didn't pass on. */
+const UNSUPPORTED_PARAMETER = "08P01";
+
+export interface PostgresSettings {
+  /** Connection string; see parsePostgresUrl. */
+  dbFile: string;
+  durability: Durability;
+  /** Most connections of this worker; at least 2. */
+  dbPoolSize: number;
+  /** The times and bounds that tests can't wait for. */
+  limits?: Partial<PoolLimits>;
+  startWaitMs?: number;
+  statementTimeoutMs?: number;
+  connectTimeoutMs?: number;
+}
+
+/** What the database can do, found out when it is opened. */
+export interface Capabilities extends WriterCapabilities {
+  /** As the database writes it. */
+  version: string;
+}
+
+export interface PostgresDatabase extends AsyncDisposable {
+  reader: PostgresReader;
+  writer: PostgresWriter;
+  sql: InterruptibleSql;
+  capabilities: Capabilities;
+  /** What opening did to the database, for the log; null if nothing. */
+  preparation: string | null;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects, and makes the tables where there are none.
+ *
+ * @throws Error it can't be reached within START_WAIT_MS, refuses the user, or has tables that don't fit.
+ */
+export async function openPostgres(settings: PostgresSettings): Promise<PostgresDatabase> {
+  const target = parsePostgresUrl(settings.dbFile);
+  const { durability, dbPoolSize, limits = {} } = settings;
+  const { startWaitMs = START_WAIT_MS } = settings;
+  const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, connectTimeoutMs = CONNECT_TIMEOUT_MS } = settings;
+  const { connection, options } = await connectFirst(
+    { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled },
+    startWaitMs,
+  );
+  let capabilities: Capabilities;
+  let preparation: string | null;
+  try {
+    const advisoryLocks = await hasFunction(connection, "pg_advisory_xact_lock");
+    preparation = await prepareSchema(connection, { advisoryLocks });
+    capabilities = await detect(connection, options, advisoryLocks);
+  } finally {
+    await connection.close();
+  }
+  const pool = new PostgresPool({ ...options, size: dbPoolSize, limits });
+  return {
+    reader: new PostgresReader(pool),
+    writer: new PostgresWriter(pool, capabilities),
+    sql: new PostgresUserSql(pool),
+    capabilities,
+    preparation,
+    close: () => pool.close(),
+    [Symbol.asyncDispose]: () => pool.close(),
+  };
+}
+
+/** Finds out on the way whether a pool in between swallows or refuses the settings of the session. */
+async function connectFirst(
+  options: ConnectionOptions,
+  waitMs: number,
+): Promise<{ connection: PostgresConnection; options: ConnectionOptions }> {
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    try {
+      const connection = await PostgresConnection.open(options);
+      if (options.pooled || (await settingsArrived(connection, options))) return { connection, options };
+      await connection.close();
+      options = { ...options, pooled: true };
+    } catch (error) {
+      const failure = failureOf(error);
+      if (!options.pooled && failure?.code === UNSUPPORTED_PARAMETER) {
+        options = { ...options, pooled: true };
+        continue;
+      }
+      const mayCome =
+        failure !== null && (failure.kind === "lost" || failure.kind === "away") && !isRefusal(failure.code);
+      if (!mayCome || performance.now() > deadline) throw error;
+      await Bun.sleep(START_RETRY_MS);
+    }
+  }
+}
+
+/** Waiting changes nothing about a wrong password, role or database. */
+function isRefusal(code: string): boolean {
+  return code.startsWith("28") || code === "3D000";
+}
+
+async function settingsArrived(
+  connection: PostgresConnection,
+  { statementTimeoutMs }: ConnectionOptions,
+): Promise<boolean> {
+  const [row] = await connection.run<{ ms: string }>(
+    "SELECT setting AS ms FROM pg_settings WHERE name = 'statement_timeout'",
+  );
+  return Number(row?.ms) === statementTimeoutMs;
+}
+
+async function detect(
+  connection: PostgresConnection,
+  { durability, pooled, statementTimeoutMs }: ConnectionOptions,
+  advisoryLocks: boolean,
+): Promise<Capabilities> {
+  const [row] = await connection.run<{ version: string; sync: string }>(
+    "SELECT version() AS version, current_setting('synchronous_commit') AS sync",
+  );
+  // Every value but "off" waits for the disk.
+  const isSync = row?.sync !== "off";
+  const wantsSync = durability === "full";
+  return {
+    version: row?.version ?? "",
+    advisoryLocks,
+    pooled,
+    synchronousCommit: isSync === wantsSync ? null : wantsSync ? "on" : "off",
+    statementTimeoutMs,
+    wholeNumbers: await wholeNumberColumns(connection),
+  };
+}
+
+async function hasFunction(connection: PostgresConnection, name: string): Promise<boolean> {
+  const rows = await connection.run("SELECT 1 AS one FROM pg_proc WHERE proname = $1 LIMIT 1", [name]);
+  return rows.length > 0;
+}

@@ -1,0 +1,111 @@
+/** What an error of PostgreSQL, or of the way to it, means for the one who sent the statement. */
+import { SQL } from "bun";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
+
+/**
+ * - `lost`: the connection is gone or useless; whatever ran on it was undone, unless it was a COMMIT.
+ * - `away`: no connection is to be had.
+ * - `stopped`: a timeout or a cancellation; the transaction was undone.
+ * - `conflict`: another transaction was in the way; the same one may work now.
+ * - `refused`: the statement or its values are at fault.
+ * - `broken`: the database is there and can't do its work: disk full, out of memory, a standby that takes no writes.
+ */
+export type FailureKind = "lost" | "away" | "stopped" | "conflict" | "refused" | "broken";
+
+export interface Failure {
+  kind: FailureKind;
+  /** SQLSTATE, or the code of the client library. */
+  code: string;
+  message: string;
+}
+
+/** No answer came within the time of a statement and then some: nobody knows what has become of it. */
+export class NoAnswerError extends Error {
+  override name = "NoAnswerError";
+}
+
+/** The connection was given up while something waited on it. */
+export class ConnectionLostError extends Error {
+  override name = "ConnectionLostError";
+}
+
+const READ_ONLY_TRANSACTION = "25006";
+const STATEMENT_STOPPED = "57014";
+const LOCK_NOT_AVAILABLE = "55P03";
+const CACHED_PLAN_UNUSABLE = "0A000";
+const UNKNOWN_STATEMENT = "26000";
+const TOO_MANY_CONNECTIONS = "53300";
+
+const AWAY_CODES = new Set([
+  "ERR_POSTGRES_CONNECTION_REFUSED",
+  "ERR_POSTGRES_CONNECTION_TIMEOUT",
+  TOO_MANY_CONNECTIONS,
+  "57P03", // it is starting, or stopping
+  "3D000", // no such database, any more
+  "28000", // no such role, or no entry for this host
+  "28P01", // wrong password
+]);
+
+/** @returns null for an error that is neither PostgreSQL's nor its client library's: our own bug. */
+export function failureOf(error: unknown): Failure | null {
+  if (error instanceof NoAnswerError || error instanceof ConnectionLostError)
+    return { kind: "lost", code: error.name, message: error.message };
+  if (!(error instanceof SQL.PostgresError)) return null;
+  const code = error.errno ?? error.code;
+  return { kind: kindOf(code, error.message), code, message: error.message };
+}
+
+function kindOf(code: string, message: string): FailureKind {
+  if (AWAY_CODES.has(code)) return "away";
+  if (code === STATEMENT_STOPPED || code === LOCK_NOT_AVAILABLE || code === "ERR_POSTGRES_QUERY_CANCELLED")
+    return "stopped";
+  if (code === READ_ONLY_TRANSACTION) return "broken";
+  // A plan kept by the connection no longer fits the tables, or a pool in between has forgotten it.
+  if (code === UNKNOWN_STATEMENT || (code === CACHED_PLAN_UNUSABLE && message.includes("cached plan")))
+    return "lost";
+  switch (code.slice(0, 2)) {
+    case "08": // connection exception
+    case "57": // shut down, crashed, dropped; 57014 is above
+      return "lost";
+    case "40": // serialization failure, deadlock
+      return "conflict";
+    case "53": // out of resources
+    case "58": // its files
+    case "XX": // its own bug, or damaged data
+    case "F0":
+      return "broken";
+  }
+  if (code === "25P03" || code === "25P04") return "lost"; // the transaction was idle or ran for too long
+  // The client library's own: the connection was closed, or speaks another language.
+  return code.startsWith("ERR_") ? "lost" : "refused";
+}
+
+/** True when a connection that has failed so may be used no more. */
+export function endsConnection(error: unknown): boolean {
+  const kind = failureOf(error)?.kind;
+  return kind === "lost" || kind === "away";
+}
+
+export function isOutOfConnections(error: unknown): boolean {
+  return failureOf(error)?.code === TOO_MANY_CONNECTIONS;
+}
+
+/**
+ * What the client of a read or a save is told: 503 for all but a refused statement.
+ *
+ * @param what the operation, which begins the message.
+ */
+export function requestErrorOf(error: unknown, what: string): unknown {
+  if (error instanceof RequestError) return error;
+  const failure = failureOf(error);
+  if (failure === null || failure.kind === "refused") return error;
+  return unavailable(`${what}: ${REASONS[failure.kind]}`, `${failure.message} (${failure.code})`);
+}
+
+const REASONS: Record<Exclude<FailureKind, "refused">, string> = {
+  lost: "the connection to the database was lost",
+  away: "the database can't be reached",
+  stopped: "the database did not finish in time",
+  conflict: "other transactions were in the way",
+  broken: "the database can't do it now",
+};

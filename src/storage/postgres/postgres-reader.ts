@@ -1,0 +1,257 @@
+/** A worker's reads. A small answer is one statement; one of more than `CHUNK_ROWS` rows is streamed through a cursor. */
+import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
+import { toWire } from "../../market/timestamp.ts";
+import { rawNumber } from "../../protocol/json.ts";
+import type {
+  BarInterval,
+  BarRange,
+  Holding,
+  JsonRows,
+  LatestTicksQuery,
+  PoolFigures,
+  StockReader,
+  TickRange,
+} from "../contract.ts";
+import type { RunOptions } from "./connection.ts";
+import type { Lease, PostgresPool, Use } from "./pool.ts";
+import { failureOf, requestErrorOf } from "./postgres-errors.ts";
+import { type Row, RowStream } from "./row-stream.ts";
+import { asInstant, dayStart, FIRST_DAY, LAST_DAY, utcText } from "./sql-text.ts";
+
+/** Rows of an answer that comes at once, and of one chunk of a larger one. */
+const CHUNK_ROWS = 1_000;
+/** What only reads is repeated once on another connection when its own breaks. */
+const TRIES = 2;
+const PROBE_TIMEOUT_MS = 3_000;
+/** Digits that a double holds whatever they are. */
+const SAFE_DIGITS = 15;
+
+const BAR_COLUMNS = "p.ticker, p.open, p.high, p.low, p.close, p.volume";
+const WRITTEN = `${utcText("p.write_timestamp")} AS write_timestamp`;
+const AVERAGES = AVERAGE_COLUMNS.map((name) => `p.${name}`).join(", ");
+const BARS_SQL: Record<BarInterval, string> = {
+  daily: `SELECT p.date::text AS date, ${BAR_COLUMNS}, ${AVERAGES}, ${WRITTEN} FROM daily_prices p
+    WHERE p.ticker = $1 AND p.date >= $2::date AND p.date <= $3::date ORDER BY p.date`,
+  hourly: `SELECT ${utcText("p.datetime")} AS datetime, ${BAR_COLUMNS}, ${WRITTEN} FROM hourly_prices p
+    WHERE p.ticker = $1 AND p.datetime >= $2::timestamptz AND p.datetime <= $3::timestamptz ORDER BY p.datetime`,
+};
+const TICK_COLUMNS = `${utcText('p."timestamp"')} AS "timestamp", p.ticker, p.type, p.price, p.size, p.ask_price, p.ask_size, ${WRITTEN}`;
+const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
+  AND p."timestamp" >= $3::timestamptz AND p."timestamp" <= $4::timestamptz ORDER BY p."timestamp", p.seq`;
+const NEWEST_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
+  ORDER BY p."timestamp" DESC, p.seq DESC LIMIT $3`;
+/** Of the day under another name than the column's, by which the index is ordered. */
+const stampDay = (column: string): string => `(${column} AT TIME ZONE 'UTC')::date::text AS day`;
+/** Newest first on one date: quote, trade, hourly, daily. */
+const LAST_PRICES_SQL = [
+  ...["quote", "trade"].map(
+    (type) => `SELECT price, ${stampDay('"timestamp"')} FROM realtime_data
+      WHERE ticker = $1 AND type = '${type}' AND price IS NOT NULL ORDER BY "timestamp" DESC, seq DESC LIMIT 1`,
+  ),
+  `SELECT close, ${stampDay("datetime")} FROM hourly_prices
+    WHERE ticker = $1 AND close IS NOT NULL ORDER BY datetime DESC LIMIT 1`,
+  `SELECT close, date::text AS day FROM daily_prices
+    WHERE ticker = $1 AND close IS NOT NULL ORDER BY date DESC LIMIT 1`,
+]
+  .map((select, rank) => `SELECT ${rank} AS rank, f${rank}.* FROM (${select}) f${rank}`)
+  .join(" UNION ALL ");
+
+export class PostgresReader implements StockReader {
+  readonly #pool: PostgresPool;
+
+  constructor(pool: PostgresPool) {
+    this.#pool = pool;
+  }
+
+  bars({ interval, ticker, from, to }: BarRange, signal?: AbortSignal): Promise<JsonRows> {
+    const params =
+      interval === "daily"
+        ? [ticker, from ?? FIRST_DAY, to ?? LAST_DAY]
+        : [ticker, from === null ? dayStart(FIRST_DAY) : asInstant(from), asInstant(to ?? lastMoment())];
+    const stampColumn = interval === "daily" ? "date" : "datetime";
+    return this.#read(BARS_SQL[interval], params, signal, (row) => {
+      row[stampColumn] = toWire(row[stampColumn] as string);
+      row.volume = exactCount(row.volume);
+      if (row.write_timestamp !== null)
+        row.write_timestamp = `${toStored(row.write_timestamp as string)}+00:00`;
+    });
+  }
+
+  ticks({ ticker, type, from, to }: TickRange, signal?: AbortSignal): Promise<JsonRows> {
+    const params = [
+      ticker,
+      type,
+      from === null ? dayStart(FIRST_DAY) : asInstant(from),
+      asInstant(to ?? lastMoment()),
+    ];
+    return this.#read(TICKS_SQL, params, signal, tickToWire);
+  }
+
+  async newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
+    const newest = async (of: string): Promise<Row[]> =>
+      [...(await this.#run<Row>(NEWEST_SQL, [ticker, of, limit]))].reverse();
+    let rows: Row[];
+    if (type === null) {
+      const [quotes, trades] = await Promise.all([newest("quote"), newest("trade")]);
+      for (const row of [...quotes, ...trades]) tickToWire(row);
+      rows = inOrder(quotes, trades).slice(-limit);
+    } else {
+      rows = await newest(type);
+      for (const row of rows) tickToWire(row);
+    }
+    return rows.length === 0 ? { empty: true } : { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
+  }
+
+  async latestPrice(ticker: string): Promise<number | null> {
+    const rows = await this.#run<{ rank: number; price: number; day: string }>(LAST_PRICES_SQL, [ticker]);
+    let price: number | null = null;
+    let date = "";
+    for (const row of [...rows].sort((a, b) => a.rank - b.rank)) {
+      if (!Number.isFinite(row.price) || row.day <= date) continue;
+      date = row.day;
+      price = row.price;
+    }
+    return price;
+  }
+
+  async previousClose(ticker: string): Promise<number | null> {
+    const sql = "SELECT close FROM daily_prices WHERE ticker = $1 ORDER BY date DESC LIMIT 2";
+    return finite((await this.#run<Row>(sql, [ticker])).at(-1)?.close);
+  }
+
+  async openingPrice(ticker: string, date: string): Promise<number | null> {
+    const sql = "SELECT open FROM daily_prices WHERE ticker = $1 AND date = $2::date";
+    return finite((await this.#run<Row>(sql, [ticker, date]))[0]?.open);
+  }
+
+  async dailyVolume(ticker: string, date: string): Promise<number | null> {
+    const sql = "SELECT volume FROM daily_prices WHERE ticker = $1 AND date = $2::date";
+    const volume = (await this.#run<Row>(sql, [ticker, date]))[0]?.volume ?? null;
+    return volume === null ? null : finite(Number(volume));
+  }
+
+  async holdings(tickersMax: number): Promise<Holding[]> {
+    const kinds = {
+      "daily bars": "daily_prices",
+      "hourly bars": "hourly_prices",
+      ticks: "realtime_data",
+    } as const;
+    const holdings: Holding[] = [];
+    for (const [kind, table] of Object.entries(kinds)) {
+      // From one ticker to the next by the key, however many rows each has.
+      const rows = await this.#run<{ ticker: string }>(
+        `WITH RECURSIVE found(ticker) AS (
+           (SELECT ticker FROM ${table} ORDER BY ticker LIMIT 1)
+           UNION ALL
+           SELECT (SELECT t.ticker FROM ${table} t WHERE t.ticker > found.ticker ORDER BY t.ticker LIMIT 1)
+           FROM found WHERE found.ticker IS NOT NULL)
+         SELECT ticker FROM found WHERE ticker IS NOT NULL LIMIT $1`,
+        [tickersMax + 1],
+      );
+      holdings.push({ kind: kind as Holding["kind"], tickers: rows.map((row) => row.ticker) });
+    }
+    return holdings;
+  }
+
+  async sizeBytes(): Promise<number> {
+    const [row] = await this.#run<{ bytes: string }>(
+      "SELECT pg_database_size(current_database())::text AS bytes",
+      [],
+    );
+    return Number(row?.bytes);
+  }
+
+  async probe(): Promise<void> {
+    await this.#run("SELECT 1 AS one FROM daily_prices LIMIT 1", [], { timeoutMs: PROBE_TIMEOUT_MS });
+  }
+
+  pool(): PoolFigures {
+    return this.#pool.figures();
+  }
+
+  /** The pool is closed by whoever opened it. */
+  close(): void {}
+
+  async #read(
+    sql: string,
+    params: unknown[],
+    signal: AbortSignal | undefined,
+    toWireRow: (row: Row) => void,
+  ): Promise<JsonRows> {
+    const encode = (rows: Row[]): string => {
+      for (const row of rows) toWireRow(row);
+      return JSON.stringify(rows);
+    };
+    const rows = await this.#run<Row>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
+    if (rows.length === 0) return { empty: true };
+    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
+    const chunks = await this.#withRetry("long", signal, (lease) =>
+      RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
+    );
+    return { empty: false, chunks };
+  }
+
+  /** Nothing that PostgreSQL can't store is there: a text with a NUL. */
+  async #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
+    if (params.some((param) => typeof param === "string" && param.includes("\0"))) return [];
+    return this.#withRetry("shared", options.signal, async (lease) => {
+      try {
+        return await lease.connection.run<T>(sql, params, options);
+      } finally {
+        lease.release();
+      }
+    });
+  }
+
+  /** @param use gives its lease back whatever happens. */
+  async #withRetry<T>(
+    use: Use,
+    signal: AbortSignal | undefined,
+    run: (lease: Lease) => Promise<T>,
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const lease = await this.#pool.acquire(use, signal);
+      try {
+        return await run(lease);
+      } catch (error) {
+        if (failureOf(error)?.kind === "lost" && attempt < TRIES) continue;
+        throw requestErrorOf(error, "read");
+      }
+    }
+  }
+}
+
+function lastMoment(): string {
+  return `${LAST_DAY} 23:59:59.999999`;
+}
+
+/** `YYYY-MM-DD HH:MM:SS.ffffff` of what PostgreSQL writes without the zeros at the end. */
+function toStored(text: string): string {
+  return text.length === 19 ? `${text}.000000` : text.padEnd(26, "0");
+}
+
+/** As a number that JSON.stringify writes with all its digits. */
+function exactCount(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  return value.length <= SAFE_DIGITS || !/^-?\d+$/.test(value) ? Number(value) : rawNumber(value);
+}
+
+function finite(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+function tickToWire(row: Row): void {
+  row.size = exactCount(row.size);
+  row.ask_size = exactCount(row.ask_size);
+  row.timestamp = toWire(row.timestamp as string);
+  if (row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
+}
+
+/** Both ascending; of one stamp, quotes first. */
+function inOrder(quotes: Row[], trades: Row[]): Row[] {
+  return [...quotes, ...trades].sort((a, b) => {
+    const left = a.timestamp as string;
+    const right = b.timestamp as string;
+    return left < right ? -1 : left > right ? 1 : 0;
+  });
+}

@@ -1,0 +1,252 @@
+/**
+ * A worker's saves: a batch is one transaction with a constant number of statements. What PostgreSQL does to it from outside,
+ * a restart or another writer in the way, is answered by doing it again: a save can be repeated without harm.
+ */
+import { nowText } from "../../market/timestamp.ts";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
+import {
+  type BarInterval,
+  type Save,
+  type SaveBars,
+  type SaveOutcome,
+  type SaveTicks,
+  type StockWriter,
+  StorageBusyError,
+} from "../contract.ts";
+import { rowRefused } from "../save-refusals.ts";
+import { saveBars } from "./bar-store.ts";
+import type { PostgresConnection } from "./connection.ts";
+import type { PostgresPool } from "./pool.ts";
+import { failureOf, requestErrorOf } from "./postgres-errors.ts";
+import { asInstant } from "./sql-text.ts";
+import { RowIgnoredError, saveTicks } from "./tick-store.ts";
+import { LOCK_SQL, lockParameters } from "./ticker-locks.ts";
+import { unstorable } from "./unstorable.ts";
+import { isThere, type Witness } from "./witness.ts";
+
+/** Times that a batch is begun when connections break under it. */
+const CONNECTIONS_TRIED = 2;
+/** Times that it is begun when other transactions, of programs that know no locks of ours, are in the way. */
+const CONFLICT_TRIES = 5;
+const CONFLICT_PAUSE_MS = 20;
+/** How long to look for what became of a commit whose answer was lost, and how often. */
+const DOUBT_MAX_MS = 10_000;
+const DOUBT_RETRY_MS = 100;
+
+export interface WriterCapabilities {
+  advisoryLocks: boolean;
+  /** Whether settings must go into each transaction. */
+  pooled: boolean;
+  statementTimeoutMs: number;
+  /** Null: as the connection has it. */
+  synchronousCommit: "on" | "off" | null;
+  /** `table.column` of counts that can't hold fractions. */
+  wholeNumbers: Set<string>;
+}
+
+export class PostgresWriter implements StockWriter {
+  readonly #pool: PostgresPool;
+  readonly #capabilities: WriterCapabilities;
+  readonly #beginSql: string;
+
+  constructor(pool: PostgresPool, capabilities: WriterCapabilities) {
+    this.#pool = pool;
+    this.#capabilities = capabilities;
+    const { pooled, statementTimeoutMs, synchronousCommit } = capabilities;
+    this.#beginSql = [
+      "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+      ...(pooled ? [`SET LOCAL statement_timeout = ${statementTimeoutMs}`] : []),
+      ...(synchronousCommit === null ? [] : [`SET LOCAL synchronous_commit = ${synchronousCommit}`]),
+    ].join("; ");
+  }
+
+  /**
+   * May be called while another commit is under way; of saves of one ticker, which of the two is first is then open.
+   *
+   * @throws RequestError 503 the database is away, or nobody knows what became of the batch.
+   * @throws StorageBusyError other programs were in the way each time.
+   */
+  async commit(saves: Save[]): Promise<SaveOutcome[]> {
+    let oneByOne = false;
+    let lost = 0;
+    let conflicts = 0;
+    let doubt: CommitDoubt | null = null;
+    let doubtEndsMs = 0;
+    for (;;) {
+      try {
+        return await this.#transaction(saves, oneByOne, doubt);
+      } catch (error) {
+        const failure = failureOf(error);
+        if (error instanceof CommitDoubt) {
+          doubt = error;
+          doubtEndsMs = performance.now() + DOUBT_MAX_MS;
+        } else if (isKeyRace(error) || failure?.kind === "conflict") {
+          if (++conflicts >= CONFLICT_TRIES) throw new StorageBusyError(String(error), { cause: error });
+          await Bun.sleep(CONFLICT_PAUSE_MS * conflicts * (1 + Math.random()));
+        } else if (isRefusal(error) && !oneByOne) {
+          // One of them breaks a rule that users made with SQL: the others must not suffer.
+          oneByOne = true;
+        } else if (doubt !== null && isAway(error)) {
+          if (performance.now() > doubtEndsMs) throw unknownOutcome(error);
+          await Bun.sleep(DOUBT_RETRY_MS);
+        } else if (failure?.kind !== "lost" || ++lost >= CONNECTIONS_TRIED) {
+          throw requestErrorOf(error, "save");
+        }
+      }
+    }
+  }
+
+  /** Every other worker and server may have, at any time. */
+  changedByOthers(): boolean {
+    return true;
+  }
+
+  async isEmpty(): Promise<boolean> {
+    const lease = await this.#pool.acquire("shared");
+    try {
+      const [row] = await lease.connection.run<{ empty: boolean }>(
+        `SELECT NOT (EXISTS (SELECT 1 FROM daily_prices) OR EXISTS (SELECT 1 FROM hourly_prices)
+           OR EXISTS (SELECT 1 FROM realtime_data)) AS empty`,
+      );
+      return row?.empty === true;
+    } catch (error) {
+      throw requestErrorOf(error, "read");
+    } finally {
+      lease.release();
+    }
+  }
+
+  /** The pool is closed by whoever opened it. */
+  close(): void {}
+
+  /**
+   * @param doubt of an earlier attempt: once its locks are free, what it has written is there or never will be.
+   * @throws CommitDoubt the commit was sent, and its answer lost.
+   */
+  async #transaction(saves: Save[], oneByOne: boolean, doubt: CommitDoubt | null): Promise<SaveOutcome[]> {
+    const lease = await this.#pool.acquire("short");
+    const { connection } = lease;
+    let applied: Applied | null = null;
+    try {
+      await this.#begin(connection, saves);
+      if (doubt !== null && (await isThere(connection, doubt.witness))) applied = doubt.applied;
+      else applied = await (oneByOne ? this.#applyEach(connection, saves) : this.#apply(connection, saves));
+      await connection.run("COMMIT");
+      return applied.outcomes;
+    } catch (error) {
+      if (!connection.lost) await rollBack(connection);
+      if (applied === null || failureOf(error)?.kind !== "lost") throw error;
+      // What has written nothing is as good without its commit.
+      if (applied.witness === null) return applied.outcomes;
+      throw new CommitDoubt(applied, applied.witness, { cause: error });
+    } finally {
+      lease.release();
+    }
+  }
+
+  async #begin(connection: PostgresConnection, saves: Save[]): Promise<void> {
+    const tickers = new Set(saves.map((save) => save.ticker));
+    // Sent together: one round trip. What the statements after the locks see was committed before the locks were had.
+    await Promise.all([
+      connection.run(this.#beginSql),
+      this.#capabilities.advisoryLocks ? connection.run(LOCK_SQL, lockParameters(tickers)) : null,
+    ]);
+  }
+
+  /** All saves together, kind by kind: nothing that one kind stores depends on another. */
+  async #apply(connection: PostgresConnection, saves: Save[]): Promise<Applied> {
+    const outcomes = saves.map((save) => unstorable(save, this.#capabilities.wholeNumbers));
+    const writtenAt = asInstant(nowText());
+    const storable = saves
+      .map((save, index) => ({ save, index }))
+      .filter(({ index }) => outcomes[index] === null);
+    let witness: Witness | null = null;
+    const put = (entries: { index: number }[], stored: Applied): void => {
+      for (const [i, { index }] of entries.entries()) outcomes[index] = stored.outcomes[i]!;
+      witness ??= stored.witness;
+    };
+    const ticks = storable.filter(({ save }) => save.kind === "ticks");
+    if (ticks.length > 0)
+      put(ticks, await saveTicks(connection, ticks.map(({ save }) => save) as SaveTicks[], writtenAt));
+    for (const interval of ["daily", "hourly"] satisfies BarInterval[]) {
+      const bars = storable.filter(({ save }) => save.kind === "bars" && save.interval === interval);
+      if (bars.length === 0) continue;
+      put(bars, await saveBars(connection, interval, bars.map(({ save }) => save) as SaveBars[], writtenAt));
+    }
+    return { outcomes: outcomes as SaveOutcome[], witness };
+  }
+
+  async #applyEach(connection: PostgresConnection, saves: Save[]): Promise<Applied> {
+    const outcomes: SaveOutcome[] = [];
+    // The last one: an earlier row may be overwritten by a later save.
+    let witness: Witness | null = null;
+    for (const save of saves) {
+      await connection.run("SAVEPOINT one_save");
+      try {
+        const applied = await this.#apply(connection, [save]);
+        outcomes.push(...applied.outcomes);
+        witness = applied.witness ?? witness;
+        // What would only be checked at the commit.
+        await connection.run("SET CONSTRAINTS ALL IMMEDIATE");
+      } catch (error) {
+        if (!isRefusal(error) || isKeyRace(error)) throw error;
+        await connection.run("ROLLBACK TO SAVEPOINT one_save");
+        outcomes.push(rowRefused(save, error.message));
+      }
+      await connection.run("RELEASE SAVEPOINT one_save");
+    }
+    return { outcomes, witness };
+  }
+}
+
+interface Applied {
+  outcomes: SaveOutcome[];
+  /** Null: nothing was written. */
+  witness: Witness | null;
+}
+
+/** The connection broke between a COMMIT and its answer. */
+class CommitDoubt extends Error {
+  override name = "CommitDoubt";
+  readonly applied: Applied;
+  readonly witness: Witness;
+
+  constructor(applied: Applied, witness: Witness, options: ErrorOptions) {
+    super("whether it was committed is not known", options);
+    this.applied = applied;
+    this.witness = witness;
+  }
+}
+
+function unknownOutcome(cause: unknown): RequestError {
+  return unavailable(
+    "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
+    cause instanceof Error ? cause.message : String(cause),
+  );
+}
+
+function isAway(error: unknown): boolean {
+  const kind = failureOf(error)?.kind;
+  return kind === "lost" || kind === "away" || (error instanceof RequestError && error.status === 503);
+}
+
+/** The rows are at fault, by a rule of the database; not the disk, a lock, or memory, which the next save would meet too. */
+function isRefusal(error: unknown): error is Error {
+  return error instanceof RowIgnoredError || failureOf(error)?.kind === "refused";
+}
+
+/** Another program has stored a row of that key since it was looked for. */
+function isKeyRace(error: unknown): boolean {
+  if (failureOf(error)?.code !== "23505") return false;
+  return (error as { constraint?: string }).constraint === "realtime_data_pkey";
+}
+
+async function rollBack(connection: PostgresConnection): Promise<void> {
+  try {
+    await connection.run("ROLLBACK");
+  } catch (error) {
+    // Then the transaction ends with its connection.
+    if (failureOf(error) === null) throw error;
+    await connection.close();
+  }
+}

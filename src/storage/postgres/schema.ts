@@ -1,0 +1,240 @@
+/**
+ * The tables, made on the first start. Workers of several servers may start at once: one makes them, the others wait for it.
+ *
+ * Keys are compared byte by byte (COLLATE "C"), as every other engine does, whatever the language of the database.
+ */
+import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { failureOf } from "./postgres-errors.ts";
+
+/** In `stock_db_schema`: the shape below. */
+export const SCHEMA_VERSION = 1;
+
+/** First key of every advisory lock of this server; the second is 0 for the schema, else a bucket of tickers. */
+export const LOCK_CLASS = 0x57_0c_db;
+const SCHEMA_LOCK = 0;
+
+const PRICES = ["open", "high", "low", "close"];
+const reals = (names: readonly string[]): string[] => names.map((name) => `${name} double precision`);
+const WRITTEN = "write_timestamp timestamptz DEFAULT now()";
+
+interface Table {
+  name: string;
+  columns: string[];
+  key: string;
+}
+
+const TABLES: Table[] = [
+  {
+    name: "daily_prices",
+    columns: [
+      'ticker text COLLATE "C" NOT NULL',
+      "date date NOT NULL",
+      ...reals(PRICES),
+      "volume bigint",
+      ...reals(AVERAGE_COLUMNS),
+      WRITTEN,
+    ],
+    key: "ticker, date",
+  },
+  {
+    name: "hourly_prices",
+    columns: [
+      'ticker text COLLATE "C" NOT NULL',
+      "datetime timestamptz NOT NULL",
+      ...reals(PRICES),
+      "volume bigint",
+      WRITTEN,
+    ],
+    key: "ticker, datetime",
+  },
+  {
+    name: "realtime_data",
+    columns: [
+      'ticker text COLLATE "C" NOT NULL',
+      '"timestamp" timestamptz NOT NULL',
+      'type text COLLATE "C" NOT NULL',
+      "price double precision",
+      "size bigint",
+      "ask_price double precision",
+      "ask_size bigint",
+      WRITTEN,
+      "seq bigint NOT NULL DEFAULT 0",
+    ],
+    // The last quote is found at once however many trades came after it.
+    key: 'ticker, type, "timestamp", seq',
+  },
+  {
+    // See ARCHITECTURE.md "Moving averages": the state before the row of `date`.
+    name: "daily_checkpoints",
+    columns: [
+      'ticker text COLLATE "C" NOT NULL',
+      "date date NOT NULL",
+      "closes integer NOT NULL",
+      ...["ema_8", "ema_21", "ema_34", "ema_55", "ema_89"].map((name) => `${name} double precision NOT NULL`),
+    ],
+    key: "ticker, date",
+  },
+];
+
+/** Once a statement, not once a row: a save has thousands. */
+const TRIGGERS = [
+  // With the rights and the schema of whoever made it, since other programs change closes too.
+  `CREATE OR REPLACE FUNCTION stock_db_drop_checkpoints() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+   SET search_path FROM CURRENT AS $$
+   BEGIN
+     IF TG_OP = 'TRUNCATE' THEN
+       DELETE FROM daily_checkpoints;
+     ELSIF TG_OP = 'UPDATE' THEN
+       DELETE FROM daily_checkpoints c USING (
+         SELECT ticker, min(date) AS first FROM (
+           (SELECT ticker, date, close FROM before EXCEPT ALL SELECT ticker, date, close FROM after)
+           UNION ALL
+           (SELECT ticker, date, close FROM after EXCEPT ALL SELECT ticker, date, close FROM before)
+         ) changed GROUP BY ticker) f
+       WHERE c.ticker = f.ticker AND c.date > f.first;
+     ELSIF TG_OP = 'INSERT' THEN
+       DELETE FROM daily_checkpoints c USING (SELECT ticker, min(date) AS first FROM after GROUP BY ticker) f
+       WHERE c.ticker = f.ticker AND c.date > f.first;
+     ELSE
+       DELETE FROM daily_checkpoints c USING (SELECT ticker, min(date) AS first FROM before GROUP BY ticker) f
+       WHERE c.ticker = f.ticker AND c.date > f.first;
+     END IF;
+     RETURN NULL;
+   END $$`,
+  ...trigger("INSERT", "REFERENCING NEW TABLE AS after"),
+  ...trigger("UPDATE", "REFERENCING OLD TABLE AS before NEW TABLE AS after"),
+  ...trigger("DELETE", "REFERENCING OLD TABLE AS before"),
+  ...trigger("TRUNCATE", ""),
+];
+
+function trigger(event: string, tables: string): string[] {
+  const name = `daily_checkpoints_${event.toLowerCase()}`;
+  return [
+    `DROP TRIGGER IF EXISTS ${name} ON daily_prices`,
+    `CREATE TRIGGER ${name} AFTER ${event} ON daily_prices ${tables}
+     FOR EACH STATEMENT EXECUTE FUNCTION stock_db_drop_checkpoints()`,
+  ];
+}
+
+/** The database has tables of our names that this server can't use. */
+export class SchemaError extends Error {
+  override name = "SchemaError";
+}
+
+export interface SchemaOptions {
+  /** Whether the database has advisory locks; without them, simultaneous first starts may have to be repeated. */
+  advisoryLocks: boolean;
+}
+
+/**
+ * Brings the database to SCHEMA_VERSION in one transaction.
+ *
+ * @returns what was done, in words for the log; null if nothing was needed.
+ * @throws SchemaError a newer version, or a table of our name with other columns.
+ */
+export async function prepareSchema(
+  connection: PostgresConnection,
+  { advisoryLocks }: SchemaOptions,
+): Promise<string | null> {
+  if ((await storedVersion(connection)) === SCHEMA_VERSION) {
+    await checkColumns(connection);
+    return null;
+  }
+  await connection.run("BEGIN");
+  try {
+    if (advisoryLocks)
+      await connection.run("SELECT pg_advisory_xact_lock($1::int, $2::int)::text", [LOCK_CLASS, SCHEMA_LOCK]);
+    const done = (await storedVersion(connection)) === SCHEMA_VERSION ? null : await create(connection);
+    await connection.run("COMMIT");
+    await checkColumns(connection);
+    return done;
+  } catch (error) {
+    if (!connection.lost) await connection.run("ROLLBACK");
+    throw error;
+  }
+}
+
+async function create(connection: PostgresConnection): Promise<string> {
+  for (const { name, columns, key } of TABLES)
+    await connection.run(`CREATE TABLE IF NOT EXISTS ${name} (${columns.join(", ")}, PRIMARY KEY (${key}))`);
+  const done = ["created the tables"];
+  if (!(await attempt(connection, TRIGGERS))) {
+    done.push(
+      "the database takes no triggers of this kind: closes changed by other programs keep their averages",
+    );
+  }
+  const hypertable = await makeHypertable(connection);
+  if (hypertable !== null) done.push(hypertable);
+  await connection.run("CREATE TABLE IF NOT EXISTS stock_db_schema (version integer NOT NULL)");
+  await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
+  return done.join("; ");
+}
+
+/** Partitions the ticks by time where TimescaleDB is there. */
+async function makeHypertable(connection: PostgresConnection): Promise<string | null> {
+  const found = await connection.run("SELECT 1 AS one FROM pg_extension WHERE extname = 'timescaledb'");
+  if (found.length === 0) return null;
+  const made = await attempt(connection, [
+    "SELECT create_hypertable('realtime_data', 'timestamp', if_not_exists => true, migrate_data => true)::text",
+  ]);
+  return made ? "realtime_data is a hypertable" : "TimescaleDB refused to make realtime_data a hypertable";
+}
+
+/** @returns false when the database refuses one of them; then none has happened. */
+async function attempt(connection: PostgresConnection, statements: string[]): Promise<boolean> {
+  await connection.run("SAVEPOINT attempt");
+  try {
+    for (const statement of statements) await connection.run(statement);
+    await connection.run("RELEASE SAVEPOINT attempt");
+    return true;
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    await connection.run("ROLLBACK TO SAVEPOINT attempt");
+    return false;
+  }
+}
+
+async function storedVersion(connection: PostgresConnection): Promise<number> {
+  // Not to_regclass: it may remember from before the lock that there was none.
+  const found = await connection.run(
+    "SELECT 1 AS one FROM pg_tables WHERE tablename = 'stock_db_schema' AND schemaname = ANY (current_schemas(false))",
+  );
+  if (found.length === 0) return 0;
+  const [row] = await connection.run<{ version: number }>(
+    "SELECT max(version) AS version FROM stock_db_schema",
+  );
+  const version = row?.version ?? 0;
+  if (version > SCHEMA_VERSION) {
+    throw new SchemaError(
+      `open database: its schema version is ${version}, this server knows up to ${SCHEMA_VERSION}; it was written by a newer server`,
+    );
+  }
+  return version;
+}
+
+/** Tables of our names may have been there before, made by another program. */
+async function checkColumns(connection: PostgresConnection): Promise<void> {
+  for (const { name, columns, key } of TABLES) {
+    const expected = columns.map((column) => column.split(" ")[0]!);
+    try {
+      await connection.run(`SELECT ${expected.join(", ")} FROM ${name} LIMIT 0`);
+    } catch (error) {
+      if (failureOf(error)?.kind !== "refused") throw error;
+      const reason = (error as Error).message;
+      throw new SchemaError(
+        `open database: table ${name} can't be used: ${reason}; expected the columns ${expected.join(", ")} with the key (${key})`,
+      );
+    }
+  }
+}
+
+/** Of the columns for volumes and sizes, those that hold whole numbers only, as `table.column`. */
+export async function wholeNumberColumns(connection: PostgresConnection): Promise<Set<string>> {
+  const rows = await connection.run<{ name: string }>(
+    `SELECT c.relname || '.' || a.attname AS name FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+     WHERE a.attname IN ('volume', 'size', 'ask_size') AND format_type(a.atttypid, NULL) IN ('bigint', 'integer')
+       AND c.oid IN (to_regclass('daily_prices'), to_regclass('hourly_prices'), to_regclass('realtime_data'))`,
+  );
+  return new Set(rows.map((row) => row.name));
+}

@@ -1,0 +1,20 @@
+/** Pieces of SQL that several statements share. */
+
+/** A bound of its own kind for a range that has none: whatever a command can store lies between the two. */
+export const FIRST_DAY = "0001-01-01";
+export const LAST_DAY = "9999-12-31";
+
+/** `YYYY-MM-DD HH:MM:SS`, and behind it the digits of a fraction that are not 0, whatever the time zone of the session. */
+export function utcText(column: string): string {
+  return `(${column} AT TIME ZONE 'UTC')::text`;
+}
+
+/** A stored stamp without its zone, as a parameter: without one, that of the session would count. */
+export function asInstant(stamp: string): string {
+  return `${stamp}+00`;
+}
+
+/** The same for a day, whose instant is its midnight. */
+export function dayStart(day: string): string {
+  return asInstant(`${day} 00:00:00`);
+}

@@ -1,0 +1,277 @@
+/**
+ * SQL written by users, on PostgreSQL: each statement on a connection of its own for the time being, stopped by PostgreSQL when
+ * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is rolled back.
+ */
+import { RequestError } from "../../protocol/errors.ts";
+import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import type { PostgresConnection } from "./connection.ts";
+import type { PostgresPool } from "./pool.ts";
+import { failureOf, requestErrorOf } from "./postgres-errors.ts";
+import { type Cells, RowEncoder } from "./user-sql-rows.ts";
+import { readStatement, type Statement } from "./user-sql-statement.ts";
+
+/** An answer waits in the worker until the client has taken it. */
+const ANSWER_BYTES_MAX = 256 * 2 ** 20;
+/** Of one fetch from a cursor; rows beyond it are only as many as fit the rows before. */
+const FETCH_BYTES = 4 * 2 ** 20;
+const FETCH_ROWS_FIRST = 8;
+const FETCH_ROWS_MAX = 2_000;
+const CURSOR = "user_rows";
+const DECLARE = `DECLARE ${CURSOR} NO SCROLL CURSOR FOR `;
+const READ_ONLY_TRANSACTION = "25006";
+const FEATURE_NOT_SUPPORTED = "0A000";
+const UNUSED_PARAMETER = 0;
+const ROLLED_BACK = "; rolled back, nothing changed";
+
+interface Limits {
+  timeoutMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+export class PostgresUserSql implements InterruptibleSql {
+  readonly #pool: PostgresPool;
+
+  constructor(pool: PostgresPool) {
+    this.#pool = pool;
+  }
+
+  async run(request: UserSqlRequest, limits: Limits): Promise<UserSqlOutcome> {
+    const deadline = new Deadline(limits, request.mode === "write" ? ROLLED_BACK : "");
+    let statement: Statement | null = null;
+    try {
+      statement = readStatement(request.sql, request.params.length);
+      if (request.mode === "write") return await this.#write(statement, request, deadline);
+      try {
+        return await this.#read(statement, request, deadline);
+      } catch (error) {
+        // A connection that had died unseen. What only reads can be begun again.
+        if (failureOf(error)?.kind !== "lost" || deadline.signal.aborted) throw error;
+        return await this.#read(statement, request, deadline);
+      }
+    } catch (error) {
+      // Whatever came of it, it was stopped because of this.
+      if (deadline.signal.aborted && isNoMistake(error)) throw deadline.signal.reason;
+      const shift = statement !== null && usesCursor(statement, request) ? DECLARE.length : 0;
+      return outcomeOf(error, shift);
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  /** The pool is closed by whoever opened it. */
+  close(): void {}
+
+  async #read(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
+    if (statement.kind === "maintenance") return { status: "needs-write" };
+    const lease = await this.#pool.acquire("long", deadline.signal);
+    const { connection } = lease;
+    let clean = false;
+    try {
+      await connection.run(beginSql("READ ONLY", deadline), [], deadline.options());
+      const outcome = await readOnly(connection, statement, request, deadline);
+      // Also what was only read may have changed settings of the session.
+      await connection.run("ROLLBACK");
+      clean = true;
+      return outcome;
+    } catch (error) {
+      // One that was asked to stop may be asked so late that the next one stops.
+      if (!deadline.signal.aborted && !connection.lost) {
+        await connection.run("ROLLBACK");
+        clean = true;
+      }
+      throw error;
+    } finally {
+      lease.release(!clean);
+    }
+  }
+
+  /** On a connection that is closed behind it: settings and locks of the session end with it. */
+  async #write(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
+    const lease = await this.#pool.acquire("long", deadline.signal);
+    let committing = false;
+    try {
+      const connection = await lease.renew();
+      if (statement.kind === "maintenance") {
+        // No transaction to set it for.
+        if (!this.#pool.pooled) await connection.run(`SET statement_timeout = ${limitOf(deadline)}`);
+        return { status: "rows", ...(await readAtOnce(connection, statement, request, deadline)) };
+      }
+      await connection.run(beginSql("READ WRITE", deadline), [], deadline.options());
+      const read = usesCursor(statement, request) ? readThroughCursor : readAtOnce;
+      const rows = await read(connection, statement, request, deadline);
+      deadline.check();
+      committing = true;
+      await connection.run("COMMIT");
+      return { status: "rows", ...rows };
+    } catch (error) {
+      if (!committing || failureOf(error)?.kind !== "lost") throw error;
+      // Without Retry-After: repeating might do the same thing twice.
+      throw new RequestError(
+        503,
+        "execute_sql: the connection to the database was lost; outcome unknown: it was committing",
+      );
+    } finally {
+      lease.release(true);
+    }
+  }
+}
+
+/** When the time is over, or the client has gone, the running statement is stopped. */
+class Deadline {
+  readonly timeoutMs: number;
+  readonly #controller = new AbortController();
+  readonly #timer: Timer;
+  readonly #client: AbortSignal | undefined;
+  readonly #onGone: () => void;
+
+  /** @param effect what the statement has done by then, for the message. */
+  constructor({ timeoutMs, signal }: Limits, effect: string) {
+    this.timeoutMs = timeoutMs;
+    this.#client = signal;
+    this.#timer = setTimeout(() => {
+      this.#controller.abort(
+        new RequestError(504, `execute_sql: stopped at the limit of ${timeoutMs / 1000} s${effect}`, {
+          hint: "The limit is the server's --sql-timeout.",
+        }),
+      );
+    }, timeoutMs);
+    this.#onGone = () =>
+      this.#controller.abort(new RequestError(499, `execute_sql: stopped, the client is gone${effect}`));
+    if (signal?.aborted) this.#onGone();
+    else signal?.addEventListener("abort", this.#onGone);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  options(): { timeoutMs: number; signal: AbortSignal } {
+    return { timeoutMs: this.timeoutMs, signal: this.signal };
+  }
+
+  /** @throws RequestError 504 or 499 */
+  check(): void {
+    this.signal.throwIfAborted();
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#client?.removeEventListener("abort", this.#onGone);
+  }
+}
+
+function beginSql(access: "READ ONLY" | "READ WRITE", deadline: Deadline): string {
+  return `BEGIN ${access}; SET LOCAL statement_timeout = ${limitOf(deadline)}`;
+}
+
+/** PostgreSQL's own, for a worker that dies meanwhile. */
+function limitOf({ timeoutMs }: Deadline): number {
+  return Math.ceil(timeoutMs) + 1_000;
+}
+
+async function readOnly(
+  connection: PostgresConnection,
+  statement: Statement,
+  request: UserSqlRequest,
+  deadline: Deadline,
+): Promise<UserSqlOutcome> {
+  try {
+    const read = usesCursor(statement, request) ? readThroughCursor : readAtOnce;
+    return { status: "rows", ...(await read(connection, statement, request, deadline)) };
+  } catch (error) {
+    const code = failureOf(error)?.code;
+    // A cursor refuses an INSERT in WITH before the transaction does.
+    if (code === READ_ONLY_TRANSACTION || (code === FEATURE_NOT_SUPPORTED && hasWith(statement)))
+      return { status: "needs-write" };
+    throw error;
+  }
+}
+
+function usesCursor(statement: Statement, { mode }: UserSqlRequest): boolean {
+  return statement.kind === "query" && !(mode === "write" && hasWith(statement));
+}
+
+function hasWith({ text }: Statement): boolean {
+  return /^[(\s]*with\b/i.test(text);
+}
+
+async function readThroughCursor(
+  connection: PostgresConnection,
+  statement: Statement,
+  { params, maxRows }: UserSqlRequest,
+  deadline: Deadline,
+): Promise<{ rows: number; bytes: number; parts: Uint8Array[] }> {
+  deadline.check();
+  await connection.run(DECLARE + statement.text, bindings(params), deadline.options());
+  const encoder = new RowEncoder({ maxRows, maxBytes: ANSWER_BYTES_MAX });
+  for (let count = FETCH_ROWS_FIRST; ; ) {
+    deadline.check();
+    const wanted = Math.min(count, maxRows - encoder.rows + 1);
+    const fetched = await connection.runRaw(
+      `FETCH ${wanted} FROM ${CURSOR}`,
+      [],
+      "simple",
+      deadline.options(),
+    );
+    encoder.add(fetched, fetched.columns ?? []);
+    if (fetched.length < wanted) return encoder.finish();
+    const bytes = fetched.reduce((sum, cells) => sum + sizeOf(cells), 1);
+    count = Math.max(
+      1,
+      Math.min(FETCH_ROWS_MAX, count * 4, Math.floor((FETCH_BYTES / bytes) * fetched.length)),
+    );
+  }
+}
+
+async function readAtOnce(
+  connection: PostgresConnection,
+  { text }: Statement,
+  { params, maxRows }: UserSqlRequest,
+  deadline: Deadline,
+): Promise<{ rows: number; bytes: number; parts: Uint8Array[] }> {
+  deadline.check();
+  const fetched = await connection.runRaw(text, bindings(params), "extended", deadline.options());
+  const encoder = new RowEncoder({ maxRows, maxBytes: ANSWER_BYTES_MAX });
+  encoder.add(fetched, fetched.columns ?? []);
+  return encoder.finish();
+}
+
+function sizeOf(cells: Cells): number {
+  let size = 0;
+  for (const cell of cells) size += cell?.length ?? 0;
+  return size;
+}
+
+/**
+ * With parameters, PostgreSQL itself takes no more than one statement, whatever the text looks like; so there is always one,
+ * which the statement need not use.
+ */
+function bindings(params: SqlParam[]): unknown[] {
+  return params.length > 0 ? params : [UNUSED_PARAMETER];
+}
+
+/** A mistake in the statement is told even when the time is over. */
+function isNoMistake(error: unknown): boolean {
+  const kind = failureOf(error)?.kind;
+  return kind !== undefined && kind !== "refused";
+}
+
+/** @param shift characters in front of the user's statement. @throws what is no mistake in it. */
+function outcomeOf(error: unknown, shift: number): UserSqlOutcome {
+  if (error instanceof RequestError && error.status === 400)
+    return { status: "error", httpStatus: 400, ...error.body() };
+  const failure = failureOf(error);
+  if (failure?.kind !== "refused") throw requestErrorOf(error, "execute_sql");
+  const { position, hint, detail } = error as { position?: string; hint?: string; detail?: string };
+  const details = [
+    ...(detail === undefined ? [] : [detail]),
+    ...(position === undefined ? [] : [`at character ${Number(position) - shift} of the statement`]),
+  ].join("; ");
+  return {
+    status: "error",
+    httpStatus: 400,
+    error: `execute_sql: ${failure.message}`,
+    ...(details === "" ? {} : { details }),
+    ...(hint === undefined ? {} : { hint }),
+  };
+}

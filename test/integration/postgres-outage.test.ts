@@ -1,0 +1,235 @@
+/** PostgreSQL that crashes, restarts, freezes, or loses an answer on the way: what was answered is there, once, and the pool heals. */
+import { expect, test } from "bun:test";
+import { RequestError } from "../../src/protocol/errors.ts";
+import type { JsonRows, SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import {
+  openPostgres,
+  type PostgresDatabase,
+  type PostgresSettings,
+} from "../../src/storage/postgres/postgres-database.ts";
+import { usePostgres } from "../support/postgres.ts";
+import { proxyTo } from "../support/tcp-proxy.ts";
+
+const TIMEOUT_MS = 120_000;
+const CRASHES = 5;
+
+const postgres = usePostgres();
+
+const open = (dbFile: string, more: Partial<PostgresSettings> = {}): Promise<PostgresDatabase> =>
+  openPostgres({ dbFile, durability: "full", dbPoolSize: 4, ...more });
+
+function tick(
+  price: number,
+  {
+    onDuplicate = "append",
+    seq = null,
+  }: Partial<{ onDuplicate: SaveTicks["onDuplicate"]; seq: number | null }> = {},
+): SaveTicks {
+  const row: TickRow = ["2024-01-02 10:00:00.000000", price, 1, null, null, seq];
+  return { kind: "ticks", ticker: "A", type: "trade", rows: [row], onDuplicate };
+}
+
+async function prices(db: PostgresDatabase, ticker = "A"): Promise<number[]> {
+  const rows: JsonRows = await db.reader.ticks({ ticker, type: "trade", from: null, to: null });
+  if (rows.empty) return [];
+  let text = "";
+  if ("text" in rows) text = rows.text;
+  else for await (const chunk of rows.chunks) text += chunk;
+  return (JSON.parse(text) as { data: { price: number }[] }).data.map((row) => row.price);
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + TIMEOUT_MS / 2;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error("waited in vain");
+    await Bun.sleep(20);
+  }
+}
+
+async function answers(db: PostgresDatabase): Promise<boolean> {
+  try {
+    await db.reader.probe();
+    return true;
+  } catch (error) {
+    expect(error).toMatchObject({ status: 503, retryAfterS: 1 });
+    return false;
+  }
+}
+
+test(
+  "crashes under load: every answered tick is there, none twice, and every failure is a 503",
+  async () => {
+    await using db = await open(await postgres.freshSchema());
+    const answered: number[] = [];
+    const failures: unknown[] = [];
+    let next = 0;
+    let stopping = false;
+    const writers = Array.from({ length: 3 }, async () => {
+      while (!stopping) {
+        const price = next++;
+        try {
+          const [outcome] = await db.writer.commit([tick(price)]);
+          expect(outcome).toMatchObject({ ok: true });
+          answered.push(price);
+        } catch (error) {
+          failures.push(error);
+          await Bun.sleep(5);
+        }
+      }
+    });
+    const readers = Array.from({ length: 3 }, async () => {
+      while (!stopping) {
+        try {
+          await db.reader.latestPrice("A");
+        } catch (error) {
+          failures.push(error);
+          await Bun.sleep(5);
+        }
+      }
+    });
+    for (let round = 0; round < CRASHES; round++) {
+      const before = answered.length;
+      await until(async () => answered.length > before + 20);
+      if (round % 2 === 0) await postgres.crash();
+      else await postgres.stop();
+      await postgres.start();
+    }
+    const before = answered.length;
+    await until(async () => answered.length > before + 20);
+    stopping = true;
+    await Promise.all([...writers, ...readers]);
+
+    for (const failure of failures) {
+      expect(failure).toBeInstanceOf(RequestError);
+      expect(failure).toMatchObject({ status: 503, retryAfterS: 1 });
+    }
+    const stored = await prices(db);
+    expect(new Set(stored).size).toBe(stored.length);
+    const there = new Set(stored);
+    expect(answered.filter((price) => !there.has(price))).toEqual([]);
+    expect(db.reader.pool()).toMatchObject({ active_connections: 0, waiting_requests: 0 });
+    expect(db.reader.pool().stale_connections).toBeGreaterThan(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "connections that died while idle cost no request",
+  async () => {
+    await using db = await open(await postgres.freshSchema());
+    await db.writer.commit([tick(1)]);
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(Array.from({ length: 8 }, () => db.reader.latestPrice("A")));
+      await postgres.admin.unsafe(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stock-db-server'",
+      );
+      expect(await db.reader.latestPrice("A")).toBe(1);
+      expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 0 }]);
+    }
+    expect(db.reader.pool().stale_connections).toBeGreaterThan(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "while it is away, a read, a save, a probe and a statement are 503 at once; afterwards all work again",
+  async () => {
+    await using db = await open(await postgres.freshSchema());
+    await postgres.stop();
+    const asked = performance.now();
+    const request = { sql: "select 1", params: [], mode: "read" as const, maxRows: 1 };
+    const attempts = await Promise.allSettled([
+      db.reader.latestPrice("A"),
+      db.writer.commit([tick(1)]),
+      db.reader.probe(),
+      db.sql.run(request, { timeoutMs: 5_000 }),
+    ]);
+    for (const attempt of attempts)
+      expect(attempt).toMatchObject({ status: "rejected", reason: { status: 503, retryAfterS: 1 } });
+    await until(async () => !(await answers(db)));
+    expect(performance.now() - asked).toBeLessThan(10_000);
+    await postgres.start();
+    await until(() => answers(db));
+    expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.sql.run(request, { timeoutMs: 5_000 })).toMatchObject({ status: "rows", rows: 1 });
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "one that answers nothing any more is 503 within a bound, and what it had open is given up",
+  async () => {
+    await using db = await open(await postgres.freshSchema(), {
+      statementTimeoutMs: 500,
+      connectTimeoutMs: 500,
+    });
+    await db.writer.commit([tick(1)]);
+    const large = Array.from(
+      { length: 3_000 },
+      (_, i): TickRow => [`2024-01-03 10:00:00.${String(i).padStart(6, "0")}`, i, null, null, null, null],
+    );
+    await db.writer.commit([{ ...tick(0), ticker: "B", rows: large }]);
+    const streamed = await db.reader.ticks({ ticker: "B", type: "trade", from: null, to: null });
+    if (streamed.empty || !("chunks" in streamed)) throw new Error("expected chunks");
+    const chunks = streamed.chunks[Symbol.asyncIterator]();
+    await chunks.next();
+    await postgres.freeze();
+    try {
+      await Promise.all([
+        expect(db.reader.latestPrice("A")).rejects.toMatchObject({ status: 503 }),
+        expect(chunks.next()).rejects.toMatchObject({ status: 503 }),
+        expect(db.writer.commit([tick(2)])).rejects.toMatchObject({ status: 503 }),
+      ]);
+    } finally {
+      await postgres.thaw();
+    }
+    await until(() => answers(db));
+    expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(db.reader.pool().active_connections).toBe(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a commit whose answer is lost is looked up, not repeated: its outcomes are those of the first time",
+  async () => {
+    using proxy = proxyTo(postgres.port);
+    const direct = await postgres.freshSchema();
+    await using db = await open(direct.replace(`:${postgres.port}/`, `:${proxy.port}/`));
+    proxy.cutAt("COMMIT", "after");
+    // Repeated, it would find its own row and say that the key is taken.
+    expect(await db.writer.commit([tick(1, { onDuplicate: "error", seq: 0 })])).toEqual([
+      { ok: true, stored: 1 },
+    ]);
+    expect(proxy.cuts).toBe(1);
+    proxy.cutAt("COMMIT", "before");
+    expect(await db.writer.commit([tick(2)])).toEqual([{ ok: true, stored: 1 }]);
+    proxy.cutAt("2024-01-02 10:00:00", "before");
+    expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(proxy.cuts).toBe(3);
+    expect(await prices(db)).toEqual([1, 2, 3]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a statement of a user whose commit is lost says that its outcome is unknown, and is not repeated",
+  async () => {
+    using proxy = proxyTo(postgres.port);
+    const direct = await postgres.freshSchema();
+    await using db = await open(direct.replace(`:${postgres.port}/`, `:${proxy.port}/`));
+    const write = (sql: string) =>
+      db.sql.run({ sql, params: [], mode: "write", maxRows: 10 }, { timeoutMs: 5_000 });
+    await write("create table counted (n int)");
+    proxy.cutAt("COMMIT", "after");
+    const error = await write("insert into counted values (1)").catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ status: 503, retryAfterS: undefined });
+    expect((error as Error).message).toContain("outcome unknown");
+    const rows = await db.sql.run(
+      { sql: "select count(*) as n from counted", params: [], mode: "read", maxRows: 10 },
+      { timeoutMs: 5_000 },
+    );
+    expect(rows).toMatchObject({ status: "rows", rows: 1 });
+  },
+  TIMEOUT_MS,
+);

