@@ -1,5 +1,5 @@
 /** Replays a recorded transcript against a fresh server with an empty database, step by step, in order. */
-import { startServer } from "../support/server.ts";
+import { SQLITE } from "./backends.ts";
 import type { Outcome } from "./compare.ts";
 import { exchange, type HttpAnswer } from "./http-exchange.ts";
 import { type Json, parseJson, parseLooseJson } from "./json.ts";
@@ -21,14 +21,10 @@ export interface StepReport {
   differences: string[];
 }
 
-/** @param tiers 2: the server stands in front of another, which has the database. */
-export async function replay(name: TranscriptName, workers = 1, tiers: 1 | 2 = 1): Promise<StepReport[]> {
+export async function replay(name: TranscriptName, workers = 1, backend = SQLITE): Promise<StepReport[]> {
   const steps = await loadTranscript(name);
   await using stack = new AsyncDisposableStack();
-  let server = stack.use(await startServer({ flags: FLAGS, workers }));
-  if (tiers === 2) {
-    server = stack.use(await startServer({ flags: FLAGS, workers, dbFile: `127.0.0.1:${server.port}` }));
-  }
+  const server = await backend.start({ flags: FLAGS, workers }, stack);
   using webSockets = new WebSocketReplay(server.port);
   const reports: StepReport[] = [];
   for (const step of steps) {

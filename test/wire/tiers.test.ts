@@ -1,7 +1,8 @@
 /** A server in front of another answers as that one does. */
+import { FRONT } from "./backends.ts";
 import { describeTranscript } from "./transcript-tests.ts";
 
 for (const name of ["bars", "ticks", "errors", "http", "indicators"] as const) {
-  await describeTranscript(name, 1, 2);
+  await describeTranscript(name, { backend: FRONT });
 }
-await describeTranscript("ws", 2, 2);
+await describeTranscript("ws", { workers: 2, backend: FRONT });

@@ -2,4 +2,4 @@ import { describeTranscript } from "./transcript-tests.ts";
 
 await describeTranscript("ws");
 // A save and its subscribers meet in different processes here.
-await describeTranscript("ws", 2);
+await describeTranscript("ws", { workers: 2 });
