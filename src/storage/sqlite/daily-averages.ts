@@ -7,6 +7,7 @@
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { continueAverages, type MovingAverageState, startState } from "../../market/moving-averages.ts";
 import type { BarRow } from "../contract.ts";
+import { mergeSeries } from "../daily-series.ts";
 import { AVERAGE_COLUMNS } from "./schema.ts";
 
 /** Closes before the first row that a window can reach back to: the longest average is over 200. */
@@ -67,7 +68,10 @@ export class DailyAverages {
             .all(ticker, from, CLOSES_BEFORE)
             .map((row) => row.close as number)
             .reverse();
-    const series = merge(stored, rows);
+    const series = mergeSeries(stored, rows, (row) => ({
+      date: row.date as string,
+      close: typeof row.close === "number" ? row.close : null,
+    }));
     const state = checkpoint === null ? startState() : stateOf(checkpoint);
     const averages = continueAverages(
       state,
@@ -87,33 +91,6 @@ export class DailyAverages {
       this.#checkpointInsert.run(ticker, series[index]!.date, reached.closes, ...reached.emas);
     }
   }
-}
-
-interface SeriesEntry {
-  date: string;
-  close: number | null;
-  /** The saved bar, or null for a row that only stands in the series. */
-  bar: BarRow | null;
-  stored: Record<string, unknown> | null;
-}
-
-/** Both ascending by date; a saved bar takes the place of the stored row of its date. */
-function merge(stored: Record<string, unknown>[], bars: BarRow[]): SeriesEntry[] {
-  const series: SeriesEntry[] = [];
-  let next = 0;
-  for (const bar of bars) {
-    while (next < stored.length && (stored[next]!.date as string) < bar[0])
-      series.push(entryOf(stored[next++]!));
-    if (next < stored.length && stored[next]!.date === bar[0]) next++;
-    series.push({ date: bar[0], close: bar[4], bar, stored: null });
-  }
-  while (next < stored.length) series.push(entryOf(stored[next++]!));
-  return series;
-}
-
-function entryOf(row: Record<string, unknown>): SeriesEntry {
-  const close = typeof row.close === "number" ? row.close : null;
-  return { date: row.date as string, close, bar: null, stored: row };
 }
 
 function stateOf(checkpoint: Checkpoint): MovingAverageState {

@@ -13,12 +13,11 @@ import {
   StorageBusyError,
   type TickRow,
 } from "../contract.ts";
+import { conflict } from "../save-conflict.ts";
+import { Claims, withSeq } from "../tick-identity.ts";
 import { openWriterConnection } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { prepareSchema } from "./schema.ts";
-
-/** Keys named in a 409; more are counted. */
-const CONFLICTS_NAMED_MAX = 10;
 
 type Params = SQLQueryBindings[];
 
@@ -230,45 +229,6 @@ function isRefusal(error: unknown): error is Error {
   return error.code === "SQLITE_ERROR" || (error.code ?? "").startsWith("SQLITE_CONSTRAINT");
 }
 
-/**
- * Which stored rows the records of one save stand for. Without it, two equal trades of one save, whose first was moved to the next
- * `seq` by a stored row of other values, would be taken for one. Kept only for stamps that the save has more than once.
- */
-class Claims {
-  readonly #byStamp = new Map<string, Map<number, { byOwnKey: boolean }>>();
-
-  constructor(rows: [row: TickRow, seq: number][]) {
-    if (rows.length === 1) return;
-    const seen = new Set<string>();
-    for (const [row] of rows) {
-      if (seen.has(row[0])) this.#byStamp.set(row[0], new Map());
-      seen.add(row[0]);
-    }
-  }
-
-  claim(row: TickRow, firstSeq: number, seq: number): void {
-    this.#byStamp.get(row[0])?.set(seq, { byOwnKey: row[5] !== null && seq === firstSeq });
-  }
-
-  /** A row of equal values is there. It is this record, unless it is another of this save; a key sent twice is one record. */
-  isDuplicate(row: TickRow, firstSeq: number, seq: number): boolean {
-    const claim = this.#byStamp.get(row[0])?.get(seq);
-    return claim === undefined || (claim.byOwnKey && row[5] !== null && seq === firstSeq);
-  }
-}
-
-/** Gives records without `seq` their place among those of this save that share their stamp: 0, 1, 2 … */
-function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
-  if (rows.length === 1) return [[rows[0]!, rows[0]![5] ?? 0]];
-  const counts = new Map<string, number>();
-  return rows.map((row) => {
-    if (row[5] !== null) return [row, row[5]];
-    const seq = counts.get(row[0]) ?? 0;
-    counts.set(row[0], seq + 1);
-    return [row, seq];
-  });
-}
-
 function sameTick(stored: StoredTick, row: TickRow): boolean {
   const [, price, size, askPrice, askSize] = row;
   return (
@@ -282,15 +242,4 @@ function sameTick(stored: StoredTick, row: TickRow): boolean {
 /** The connection reads integers as doubles: those beyond one are equal when their doubles are. */
 function sameCount(stored: number | null, given: Count | null): boolean {
   return stored === (typeof given === "string" ? Number(given) : given);
-}
-
-function conflict(what: string, keys: string[]): SaveOutcome {
-  const named = keys.slice(0, CONFLICTS_NAMED_MAX).join(", ");
-  const more = keys.length > CONFLICTS_NAMED_MAX ? ` and ${keys.length - CONFLICTS_NAMED_MAX} more` : "";
-  return {
-    ok: false,
-    status: 409,
-    error: `${what}: ${keys.length} of the rows are stored already and on_duplicate is "error"; nothing was saved`,
-    details: `${named}${more}`,
-  };
 }

@@ -1,0 +1,41 @@
+/** Which tick is which: see `SaveTicks`. What every engine does alike. */
+import type { TickRow } from "./contract.ts";
+
+/**
+ * Which stored rows the records of one save stand for. Without it, two equal trades of one save, whose first was moved to the next
+ * `seq` by a stored row of other values, would be taken for one. Kept only for stamps that the save has more than once.
+ */
+export class Claims {
+  readonly #byStamp = new Map<string, Map<number, { byOwnKey: boolean }>>();
+
+  constructor(rows: [row: TickRow, seq: number][]) {
+    if (rows.length === 1) return;
+    const seen = new Set<string>();
+    for (const [row] of rows) {
+      if (seen.has(row[0])) this.#byStamp.set(row[0], new Map());
+      seen.add(row[0]);
+    }
+  }
+
+  claim(row: TickRow, firstSeq: number, seq: number): void {
+    this.#byStamp.get(row[0])?.set(seq, { byOwnKey: row[5] !== null && seq === firstSeq });
+  }
+
+  /** A row of equal values is there. It is this record, unless it is another of this save; a key sent twice is one record. */
+  isDuplicate(row: TickRow, firstSeq: number, seq: number): boolean {
+    const claim = this.#byStamp.get(row[0])?.get(seq);
+    return claim === undefined || (claim.byOwnKey && row[5] !== null && seq === firstSeq);
+  }
+}
+
+/** Gives records without `seq` their place among those of this save that share their stamp: 0, 1, 2 … */
+export function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
+  if (rows.length === 1) return [[rows[0]!, rows[0]![5] ?? 0]];
+  const counts = new Map<string, number>();
+  return rows.map((row) => {
+    if (row[5] !== null) return [row, row[5]];
+    const seq = counts.get(row[0]) ?? 0;
+    counts.set(row[0], seq + 1);
+    return [row, seq];
+  });
+}
