@@ -29,3 +29,13 @@ export interface UserSqlEngine {
   run(request: UserSqlRequest, committing: () => void): UserSqlOutcome;
   close(): void;
 }
+
+/** User-written SQL of an engine that can stop a statement itself: it runs beside everything else, in the process that holds the database. */
+export interface InterruptibleSql {
+  /** @throws RequestError 504 when the time is over, 499 when the client is gone, 503 when too many statements run. */
+  run(
+    request: UserSqlRequest,
+    limits: { timeoutMs: number; signal?: AbortSignal | undefined },
+  ): Promise<UserSqlOutcome>;
+  close(): void | Promise<void>;
+}

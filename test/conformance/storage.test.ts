@@ -4,7 +4,7 @@ import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/
 import type { BarRow, JsonRows, Save, SaveBars, SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
-import { DRIVERS, type OpenDatabase, openDatabase } from "./drivers.ts";
+import { DRIVERS, type OpenDatabase } from "./drivers.ts";
 
 type Row = Record<string, unknown>;
 
@@ -56,11 +56,11 @@ const dateOf = (day: number): string =>
 
 for (const driver of DRIVERS) {
   describe(`storage: ${driver.name}`, () => {
-    const open = (dir: { path: string }): OpenDatabase => openDatabase(driver.dbFile(dir.path));
+    const open = async (dir: { path: string }): Promise<OpenDatabase> => driver.open(driver.dbFile(dir.path));
 
     test("a saved bar is read back, stamps in wire form", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const outcomes = await db.writer.commit([daily("A", [["2024-01-02", 100.5]])]);
       expect(outcomes).toEqual([{ ok: true, stored: 1 }]);
       const [row] = await allBars(db, "A");
@@ -75,7 +75,7 @@ for (const driver of DRIVERS) {
 
     test("a save touches no row that it does not carry", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         daily("A", [
           ["2024-01-02", 1],
@@ -94,7 +94,7 @@ for (const driver of DRIVERS) {
 
     test("bars: replace, keep and error", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
       expect(
         await db.writer.commit([
@@ -125,7 +125,7 @@ for (const driver of DRIVERS) {
 
     test("a refused save of a batch leaves the others of the batch stored", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
       const outcomes = await db.writer.commit([
         daily("B", [["2024-01-02", 1]]),
@@ -139,7 +139,7 @@ for (const driver of DRIVERS) {
 
     test("equal ticks of one save are all kept, and the same save again changes nothing", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const save = ticks("A", [
         [at(1), 5],
         [at(1), 5],
@@ -153,7 +153,7 @@ for (const driver of DRIVERS) {
 
     test("a later tick whose key is taken by other values takes the next free seq, once", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([ticks("A", [[at(1), 5]])]);
       const later = ticks("A", [[at(1), 6]]);
       expect(await db.writer.commit([later])).toEqual([{ ok: true, stored: 1 }]);
@@ -168,7 +168,7 @@ for (const driver of DRIVERS) {
     ] as const) {
       test(`equal ticks of one save that meet a stored tick of other values are all kept (seq ${seqs.join(", ")})`, async () => {
         using dir = tempDir();
-        await using db = open(dir);
+        await using db = await open(dir);
         await db.writer.commit([ticks("A", [[at(1), 1]])]);
         const save = ticks(
           "A",
@@ -182,7 +182,7 @@ for (const driver of DRIVERS) {
 
     test("one key twice in a save with the same values is one tick", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       expect(
         await db.writer.commit([
           ticks("A", [
@@ -194,14 +194,14 @@ for (const driver of DRIVERS) {
     });
 
     test("any save of ticks can be repeated without changing anything", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
       for (let seed = 1; seed <= 40; seed++) {
-        using dir = tempDir();
-        await using db = open(dir);
         const random = randomNumbers(seed);
         const pick = (n: number): number => Math.floor(random() * n);
         const saves = Array.from({ length: 6 }, () =>
           ticks(
-            "A",
+            `T${seed}`,
             Array.from({ length: 1 + pick(6) }, (): [string, number, number?] =>
               pick(3) === 0 ? [at(pick(2)), pick(3), pick(4)] : [at(pick(2)), pick(3)],
             ),
@@ -217,7 +217,7 @@ for (const driver of DRIVERS) {
 
     test("a tick with its own seq, replace, and error", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks("A", [
           [at(1), 5, 3],
@@ -242,7 +242,7 @@ for (const driver of DRIVERS) {
 
     test("one late tick into a range of stored ticks deletes none of them", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks("A", [
           [at(1), 1],
@@ -255,7 +255,7 @@ for (const driver of DRIVERS) {
 
     test("ranges are inclusive at both ends", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks("A", [
           [at(1), 1],
@@ -269,7 +269,7 @@ for (const driver of DRIVERS) {
 
     test("integers of 64 bits are compared as what they are", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const save: SaveTicks = {
         ...ticks("A", []),
         rows: [[at(1), 1, "9007199254740993", null, null, null]],
@@ -280,7 +280,7 @@ for (const driver of DRIVERS) {
 
     test("an answer of many rows comes in chunks of one snapshot", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const many = Array.from({ length: 5_500 }, (_, i): [string, number] => [
         `2024-01-02 10:${String(Math.floor(i / 100)).padStart(2, "0")}:00.${String(i % 100).padStart(6, "0")}`,
         i,
@@ -309,7 +309,7 @@ for (const driver of DRIVERS) {
 
     test("a stream that is given up frees its connection", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks(
           "A",
@@ -328,7 +328,7 @@ for (const driver of DRIVERS) {
 
     test("a stream that nobody ever began frees its connection too", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         ticks(
           "A",
@@ -344,7 +344,7 @@ for (const driver of DRIVERS) {
 
     test("latest price: newest date wins; on one date quote, trade, hourly, daily; nulls don't count", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const quote = (stamp: string, price: number | null): Save => ({
         ...ticks("A", []),
         type: "quote",
@@ -377,7 +377,7 @@ for (const driver of DRIVERS) {
 
     test("previous close, opening price, newest ticks", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([
         daily("A", [
           ["2024-01-02", 1],
@@ -403,7 +403,7 @@ for (const driver of DRIVERS) {
     for (const seed of [1, 2, 3, 4, 5, 6]) {
       test(`moving averages are those of the whole series (seed ${seed})`, async () => {
         using dir = tempDir();
-        await using db = open(dir);
+        await using db = await open(dir);
         const random = randomNumbers(seed);
         const series = new Map<string, number | null>();
         const length = 150 + Math.floor(random() * 600);
@@ -428,7 +428,7 @@ for (const driver of DRIVERS) {
 
     test("one more day after many doesn't recompute them: only what is near the end is read and written", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const days = 5_000;
       await db.writer.commit([
         daily(
@@ -450,7 +450,7 @@ for (const driver of DRIVERS) {
 
     test("after another program changed a close, the next save puts every average right", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       const series = new Map<string, number | null>();
       for (let day = 0; day < 700; day++) series.set(dateOf(day), 50 + ((day * 37) % 100) / 4);
       await db.writer.commit([daily("A", [...series])]);
@@ -465,7 +465,7 @@ for (const driver of DRIVERS) {
 
     test("changes by others are noticed, the writer's own are not", async () => {
       using dir = tempDir();
-      await using db = open(dir);
+      await using db = await open(dir);
       await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
       expect(await db.writer.changedByOthers()).toBe(false);
       await db.execute("DELETE FROM daily_prices");
