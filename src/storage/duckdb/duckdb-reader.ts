@@ -16,6 +16,7 @@ import type {
 import { isFatal, isOutOfMemory } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { barSource, type RowSource, tickSource } from "./json-rows.ts";
+import { storable } from "./lines.ts";
 import { pageSql, RowStream, readPage } from "./row-stream.ts";
 import type { Param, Session } from "./session.ts";
 import { READ_CALLS_MAX, Slots } from "./slots.ts";
@@ -71,7 +72,7 @@ export class DuckDbReader implements StockReader {
     const filter = `ticker = $1 AND ${source.stamp} >= $3::${source.stampType} AND ${source.stamp} <= $4::${source.stampType}`;
     return this.#range(source, filter, [
       ticker,
-      JSON.stringify(ticker),
+      JSON.stringify(storable(ticker)),
       from ?? (interval === "daily" ? FIRST_DATE : FIRST),
       to ?? (interval === "daily" ? LAST_DATE : LAST),
     ]);
@@ -81,8 +82,8 @@ export class DuckDbReader implements StockReader {
     const filter = "ticker = $1 AND type = $4 AND timestamp >= $5::TIMESTAMP AND timestamp <= $6::TIMESTAMP";
     return this.#range(tickSource(this.#file.countTypes), filter, [
       ticker,
-      JSON.stringify(ticker),
-      JSON.stringify(type),
+      JSON.stringify(storable(ticker)),
+      JSON.stringify(storable(type)),
       type,
       from ?? FIRST,
       to ?? LAST,
@@ -91,7 +92,7 @@ export class DuckDbReader implements StockReader {
 
   async newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
     const { countTypes } = this.#file;
-    const tickerJson = JSON.stringify(ticker);
+    const tickerJson = JSON.stringify(storable(ticker));
     const rows =
       type === null
         ? await this.#rows(newestOfBothSql(tickSource(countTypes, `concat('"', type, '"')`).json), [
@@ -102,7 +103,7 @@ export class DuckDbReader implements StockReader {
         : await this.#rows(newestSql(tickSource(countTypes).json), [
             ticker,
             tickerJson,
-            JSON.stringify(type),
+            JSON.stringify(storable(type)),
             type,
             limit,
           ]);
