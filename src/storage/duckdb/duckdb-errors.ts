@@ -35,7 +35,10 @@ export function isReadOnlyRefusal(error: unknown): boolean {
 export function wordsOf(error: unknown): { message: string; rest: string | null } {
   const [first = "", ...rest] = textOf(error).split("\n");
   const tail = rest.join("\n").trim();
-  return { message: first.replace(/^[A-Za-z ]+ Error: /, ""), rest: tail === "" ? null : tail };
+  return {
+    message: first.replace(/^(Failed to extract statements: )?[A-Za-z ]+ Error: /, ""),
+    rest: tail === "" ? null : tail,
+  };
 }
 
 function textOf(error: unknown): string {

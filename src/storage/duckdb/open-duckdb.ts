@@ -4,7 +4,7 @@
  *
  * What holds them together:
  * - Every call of DuckDB takes a thread of the runtime's pool while it lasts. `slots.ts` bounds the calls of each kind; a process that opens a database
- *   must be started with UV_THREADPOOL_SIZE of at least `THREAD_POOL_SIZE`.
+ *   should be started with UV_THREADPOOL_SIZE of at least `THREAD_POOL_SIZE`. With less, users' statements run one at a time.
  * - Saves are committed one batch at a time; SQL of users commits in turn with them (`turns.ts`) but runs beside them. A save that meets a user's
  *   transaction in the same rows has it rolled back.
  * - A read that begins after a commit has been answered sees it: each takes a snapshot of its own.

@@ -7,12 +7,17 @@ import { unavailable } from "../../protocol/errors.ts";
 /** Small reads and the pages of large ones. */
 export const READ_CALLS_MAX = 4;
 /** Statements of users. */
-export const USER_STATEMENTS_MAX = 4;
+const USER_STATEMENTS_MAX = 4;
 const WRITER_CALLS = 1;
 /** What else the process does with the pool: files, names, compression. */
 const OTHER_WORK = 8;
 /** UV_THREADPOOL_SIZE that a process with an open DuckDB must have been started with, at least. */
 export const THREAD_POOL_SIZE = READ_CALLS_MAX + USER_STATEMENTS_MAX + WRITER_CALLS + OTHER_WORK;
+
+/** One, where the process was started with the runtime's own pool, of a thread a CPU: then statements of users must leave one to the others. */
+export function userStatementsMax(): number {
+  return Number(process.env.UV_THREADPOOL_SIZE ?? 0) >= THREAD_POOL_SIZE ? USER_STATEMENTS_MAX : 1;
+}
 
 export interface SlotOptions {
   /** For the message of the 503. */

@@ -16,7 +16,7 @@ import type { DuckDbFile } from "./duckdb-file.ts";
 import { refuseTakenKeys } from "./inserted-keys.ts";
 import { RunningStatement } from "./running-statement.ts";
 import type { Session } from "./session.ts";
-import { Slots, USER_STATEMENTS_MAX } from "./slots.ts";
+import { Slots, userStatementsMax } from "./slots.ts";
 import { type EncodedRows, encodeRows } from "./user-sql-rows.ts";
 import { prepareStatement, type UserStatement } from "./user-sql-statement.ts";
 
@@ -36,7 +36,7 @@ export class DuckDbUserSql implements InterruptibleSql {
   readonly #file: DuckDbFile;
   readonly #slots = new Slots({
     what: "execute_sql",
-    max: USER_STATEMENTS_MAX,
+    max: userStatementsMax(),
     waitingMax: STATEMENTS_WAITING_MAX,
   });
   readonly #running = new Set<RunningStatement>();
@@ -187,12 +187,18 @@ async function execute(
   running.check();
   const limited = type === StatementType.SELECT ? await prepareLimited(session, sql, maxRows) : null;
   running.check();
-  const names = Array.from({ length: prepared.columnCount }, (_, i) => prepared.columnName(i));
   const result = await runBound(limited ?? prepared, params);
   running.check();
   if (result.rowCount > maxRows) throw tooManyRows(maxRows);
   if (result.returnType !== ResultReturnType.QUERY_RESULT) return NO_ROWS;
-  return encodeRows(result, { names, maxBytes: ANSWER_BYTES_MAX });
+  return encodeRows(result, { names: namesOf(prepared, result), maxBytes: ANSWER_BYTES_MAX });
+}
+
+/** As the user gave them. The limit around a statement changes equal names; the statement itself tells none before its parameters have types. */
+function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedResult): string[] {
+  const given = Array.from({ length: prepared.columnCount }, (_, i) => prepared.columnName(i));
+  const hasEqual = new Set(given).size < given.length;
+  return hasEqual && given.length === result.columnCount ? given : result.columnNames();
 }
 
 /**
