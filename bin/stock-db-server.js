@@ -63,7 +63,9 @@ function start(bun) {
 /** systemd names the process that it expects to hear from; being only the launcher, we leave that to the server. */
 function serverEnvironment() {
   const { WATCHDOG_PID, ...others } = process.env;
-  return WATCHDOG_PID === String(process.pid) ? others : process.env;
+  // DuckDB's calls take threads of Bun's pool, which else has one a CPU and is read once, at the start.
+  const pool = { UV_THREADPOOL_SIZE: "32" };
+  return { ...pool, ...(WATCHDOG_PID === String(process.pid) ? others : process.env) };
 }
 
 /**

@@ -24,23 +24,23 @@ describe("describeDatabase", () => {
     expect(message).not.toContain("secret");
   });
 
-  test.each([
-    ["x.duckdb", "DuckDB isn't supported yet"],
-    ["questdb://h:8812/d", "QuestDB isn't supported yet"],
-  ])("%s names its engine and what is supported", (value, reason) => {
-    const message = messageOf(value);
-    expect(message).toStartWith(`--db-file: ${reason}, got "`);
-    expect(message).toContain(
-      "; supported: SQLite, PostgreSQL, TimescaleDB, another stock database server (expected a path ending in",
-    );
-    expect(message).not.toContain("secret");
-  });
+  test.each([["questdb://h:8812/d", "QuestDB isn't supported yet"]])(
+    "%s names its engine and what is supported",
+    (value, reason) => {
+      const message = messageOf(value);
+      expect(message).toStartWith(`--db-file: ${reason}, got "`);
+      expect(message).toContain(
+        "; supported: SQLite, DuckDB, PostgreSQL, TimescaleDB, another stock database server (expected a path ending in",
+      );
+      expect(message).not.toContain("secret");
+    },
+  );
 
   test.each(["", "stocks", "stocks.csv", "mysql://h/d.db", "file:x.db", "x.db\0", "a/b.db/"])(
     "%j is no database",
     (value) => {
       expect(messageOf(value)).toStartWith(
-        "--db-file: expected a path ending in .db, .sqlite or .sqlite3, a URL such as ",
+        "--db-file: expected a path ending in .db, .sqlite, .sqlite3 or .duckdb, a URL such as ",
       );
     },
   );

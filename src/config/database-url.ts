@@ -16,7 +16,7 @@ const NAMES: Record<Engine, string> = {
   remote: "another stock database server",
 };
 
-const SUPPORTED: readonly Engine[] = ["sqlite", "postgresql", "timescaledb", "remote"];
+const SUPPORTED: readonly Engine[] = ["sqlite", "duckdb", "postgresql", "timescaledb", "remote"];
 
 const SCHEMES: Record<string, Engine> = {
   "postgresql:": "postgresql",
@@ -35,7 +35,7 @@ const ENDINGS: Record<string, Engine> = {
 };
 
 const EXPECTED =
-  "expected a path ending in .db, .sqlite or .sqlite3, a URL such as postgresql://user:password@host:5432/database, or host:port or http(s)://… of another stock database server";
+  "expected a path ending in .db, .sqlite, .sqlite3 or .duckdb, a URL such as postgresql://user:password@host:5432/database, or host:port or http(s)://… of another stock database server";
 
 /**
  * Which engine a `--db-file` value means: by its scheme, else its form (host:port:database:user:password, host:port),

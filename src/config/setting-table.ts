@@ -126,6 +126,20 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     sentence:
       "full: an answered save survives a power failure; normal: it survives a crash of the server, a power failure may lose the last ones.",
   },
+  duckdbMemoryMb: {
+    flag: "--duckdb-memory-mb",
+    type: wholeNumber({ min: 64, max: 1_000_000 }),
+    default: 1024,
+    unit: "MB",
+    sentence: "Memory that DuckDB may use for data and queries; beyond it, it uses the disk.",
+  },
+  duckdbThreads: {
+    flag: "--duckdb-threads",
+    type: wholeNumber({ min: 1, max: 256 }),
+    default: 2,
+    unit: null,
+    sentence: "Threads that DuckDB works on queries with.",
+  },
   sample: {
     flag: "--sample",
     type: onOrOff(),

@@ -31,6 +31,8 @@ describe("defaults", () => {
       sqlTimeoutS: 30,
       sqlMaxRows: 1_000_000,
       durability: "full",
+      duckdbMemoryMb: 1024,
+      duckdbThreads: 2,
       sample: false,
       logFile: null,
       logLevel: "INFO",

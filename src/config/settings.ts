@@ -40,6 +40,10 @@ export interface Settings {
   sqlTimeoutS: number;
   sqlMaxRows: number;
   durability: Durability;
+  /** Memory of DuckDB, data and queries, in MB; the process takes about 100 MB besides. */
+  duckdbMemoryMb: number;
+  /** Threads that DuckDB works on queries with. */
+  duckdbThreads: number;
   /** Load the sample into an empty database. */
   sample: boolean;
 }

@@ -38,6 +38,9 @@ export type ToChild =
   /** Same as SIGTERM to the child: drain within the time, then exit 0. */
   | { type: "drain"; timeoutMs: number };
 
+/** For UV_THREADPOOL_SIZE, where the user sets none: DuckDB's calls take threads of the runtime's pool, which has one a CPU. */
+export const WORK_POOL_THREADS = "32";
+
 /** Exit code of a child that must not be restarted: the whole start has failed. */
 export const BOOT_FAILURE_EXIT = 78;
 /** Exit code of wrong usage: unknown flag, wrong value. */

@@ -9,6 +9,7 @@ import type { StockWriter, TransferReader } from "../storage/contract.ts";
 import type { Diagnosis } from "../storage/diagnosis.ts";
 import type { UserSqlEngine } from "../storage/user-sql-contract.ts";
 import type { UpdateSink, WorkerStorage } from "../worker/worker-storage.ts";
+import { openDuckDbHub, openDuckDbWorker, openDuckDbWriter } from "./engines/duckdb.ts";
 import { openPostgresHub, openPostgresWorker, openPostgresWriter } from "./engines/postgres.ts";
 import { openRemoteHub, openRemoteWorker } from "./engines/remote.ts";
 import {
@@ -21,7 +22,8 @@ import {
   openSqliteWriter,
 } from "./engines/sqlite.ts";
 
-export type DatabaseSettings = Pick<Settings, "dbFile" | "durability">;
+export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
+  Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads">>;
 
 export interface OpenWriter extends StockWriter {
   /** What opening did to the database, for the log; null if nothing. */
@@ -58,6 +60,8 @@ export function databaseType(settings: Pick<Settings, "dbFile">): Engine {
 /** @throws Error with the reason why the database can't be served. */
 export async function openHubStorage(settings: Settings): Promise<HubStorage> {
   switch (databaseType(settings)) {
+    case "duckdb":
+      return openDuckDbHub(settings);
     case "remote":
       return openRemoteHub(settings);
     case "postgresql":
@@ -70,6 +74,8 @@ export async function openHubStorage(settings: Settings): Promise<HubStorage> {
 
 export async function openWorkerStorage(options: WorkerStorageOptions): Promise<WorkerStorage> {
   switch (databaseType(options.settings)) {
+    case "duckdb":
+      return openDuckDbWorker(options);
     case "remote":
       return openRemoteWorker(options);
     case "postgresql":
@@ -83,6 +89,8 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
 /** The one writer of a database that no server has open. */
 export async function openWriter(settings: DatabaseSettings): Promise<OpenWriter> {
   switch (databaseType(settings)) {
+    case "duckdb":
+      return openDuckDbWriter(settings);
     case "postgresql":
     case "timescaledb":
       return openPostgresWriter(settings);

@@ -6,6 +6,7 @@ import {
   type ChildBrief,
   type ToChild,
   type ToSupervisor,
+  WORK_POOL_THREADS,
 } from "../protocol/control.ts";
 import { type Env, NOTIFY_ENV } from "./systemd.ts";
 
@@ -160,7 +161,11 @@ function spawn(name: string, command: string[], options: SpawnOptions): Bun.Subp
 }
 
 function childEnv(env: Env, brief: ChildBrief): Env {
-  const own: Env = { ...env, [CHILD_BRIEF_ENV]: JSON.stringify(brief) };
+  const own: Env = {
+    UV_THREADPOOL_SIZE: WORK_POOL_THREADS,
+    ...env,
+    [CHILD_BRIEF_ENV]: JSON.stringify(brief),
+  };
   for (const name of NOTIFY_ENV) delete own[name];
   return own;
 }

@@ -4,6 +4,7 @@ import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import { openSqliteUserSql, openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
 import type { StockReader, StockWriter } from "../../src/storage/contract.ts";
+import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
 import { usePostgres } from "../support/postgres.ts";
@@ -31,6 +32,7 @@ export type Capability = "noticesOthers" | "fractionalCounts";
 
 export const DRIVERS: Driver[] = [
   { name: "sqlite", lacks: {}, prepare: () => (dir) => openSqlite(join(dir, "test.db")) },
+  { name: "duckdb", lacks: {}, prepare: () => (dir) => openDuckDbFile(join(dir, "test.duckdb")) },
   {
     name: "postgres",
     lacks: {
@@ -61,6 +63,27 @@ async function openSqlite(dbFile: string): Promise<OpenDatabase> {
       await reader.close();
       await writer.close();
     },
+  };
+}
+
+async function openDuckDbFile(path: string): Promise<OpenDatabase> {
+  const db = await openDuckDb({
+    path,
+    memoryLimitMb: 512,
+    threads: 2,
+    onFatal(error) {
+      throw error;
+    },
+  });
+  return {
+    writer: db.writer,
+    reader: db.reader,
+    async execute(statement) {
+      const request = { sql: statement, params: [], mode: "write" as const, maxRows: 1 };
+      const outcome = await db.sql.run(request, { timeoutMs: 60_000 });
+      if (outcome.status !== "rows") throw new Error(`${statement}: ${JSON.stringify(outcome)}`);
+    },
+    [Symbol.asyncDispose]: () => db.close(),
   };
 }
 

@@ -203,9 +203,9 @@ for (const driver of DRIVERS) {
     });
 
     test("any save of ticks can be repeated without changing anything", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
       for (let seed = 1; seed <= 40; seed++) {
-        using dir = tempDir();
-        await using db = await open(dir);
         const random = randomNumbers(seed);
         const pick = (n: number): number => Math.floor(random() * n);
         const saves = Array.from({ length: 6 }, () =>

@@ -1,7 +1,8 @@
 /** What a transcript is replayed against: the server on each of its databases. */
-
+import { join } from "node:path";
 import type { TestPostgres } from "../support/postgres.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 export interface Backend {
   name: string;
@@ -35,3 +36,12 @@ export function postgresBackend(postgres: TestPostgres): Backend {
       stack.use(await startServer({ ...options, dbFile: await postgres.freshSchema() })),
   };
 }
+
+export const DUCKDB: Backend = {
+  name: "DuckDB",
+  engine: "duckdb",
+  async start(options, stack) {
+    const dir = stack.use(tempDir());
+    return stack.use(await startServer({ ...options, dbFile: join(dir.path, "test.duckdb") }));
+  },
+};

@@ -1,0 +1,303 @@
+/**
+ * Saves of daily bars together with their moving averages, which are those of the whole series of the ticker.
+ *
+ * Works forward from the last checkpoint before the first saved date and rewrites only later rows whose averages changed. A checkpoint
+ * carries a hash of the closes before it. It is trusted once the hash has been compared with the closes that are stored now: DuckDB has no
+ * triggers that could delete it when a user, or another program while the server was down, changes one of them.
+ */
+
+import type { DuckDBValue } from "@duckdb/node-api";
+import {
+  AVERAGE_COLUMNS,
+  type Averages,
+  continueAverages,
+  type Emas,
+  type MovingAverageState,
+  RECENT_CLOSES_MAX,
+  startState,
+} from "../../market/moving-averages.ts";
+import type { BarRow, SaveBars, SaveOutcome } from "../contract.ts";
+import { chooseRows } from "./bar-choice.ts";
+import { countText, type Field, linesOf, Names, namesOf, storable, textField, toLines } from "./lines.ts";
+import { mergeSeries, type SeriesEntry } from "./merged-series.ts";
+import type { Session } from "./session.ts";
+
+/** Series in memory at the same time: 5,000 rows of each take about 100 MB. */
+const TICKERS_AT_ONCE = 128;
+/** Before every date that can be stored. */
+const BEGINNING = "0001-01-01";
+
+interface StoredDay {
+  date: string;
+  close: number | null;
+  averages: (number | null)[];
+}
+
+/** All that is known of one ticker of the batch. */
+interface Series {
+  place: number;
+  /** Indexes of its saves in the batch, in their order. */
+  saves: number[];
+  /** The oldest date of them. */
+  first: string;
+  /** Date of the checkpoint to go on from, or BEGINNING. */
+  from: string;
+  state: MovingAverageState;
+  recent: number[];
+  hasLaterCheckpoints: boolean;
+  stored: StoredDay[];
+}
+
+export class DailySaves {
+  readonly #session: Session;
+  /** Tickers whose checkpoints agree with their closes, as of `#asOf` commits of others. */
+  #trusted = new Set<string>();
+  #asOf = -1;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Within the transaction of the batch. @returns outcomes in the order of the saves. */
+  async save(saves: SaveBars[], { now, foreignCommits }: { now: string; foreignCommits: number }) {
+    if (this.#asOf !== foreignCommits) this.#trusted.clear();
+    this.#asOf = foreignCommits;
+    const byTicker = new Map<string, number[]>();
+    for (const [index, { ticker, rows }] of saves.entries()) {
+      if (rows.length === 0) continue;
+      const indexes = byTicker.get(storable(ticker));
+      if (indexes === undefined) byTicker.set(storable(ticker), [index]);
+      else indexes.push(index);
+    }
+    const outcomes: SaveOutcome[] = saves.map(() => ({ ok: true, stored: 0 }));
+    const tickers = [...byTicker];
+    for (let at = 0; at < tickers.length; at += TICKERS_AT_ONCE) {
+      await this.#saveGroup(tickers.slice(at, at + TICKERS_AT_ONCE), { saves, outcomes, now });
+    }
+    return outcomes;
+  }
+
+  /** The transaction is committed: what it wrote agrees with itself. */
+  committed(saves: SaveBars[]): void {
+    for (const { ticker } of saves) this.#trusted.add(storable(ticker));
+  }
+
+  async #saveGroup(
+    tickers: [ticker: string, saves: number[]][],
+    { saves, outcomes, now }: { saves: SaveBars[]; outcomes: SaveOutcome[]; now: string },
+  ): Promise<void> {
+    const names = new Names();
+    const group = tickers.map(([ticker, indexes]): Series => {
+      const firsts = indexes.map((index) => saves[index]!.rows[0]![0]).sort();
+      return {
+        place: names.place(ticker),
+        saves: indexes,
+        first: firsts[0]!,
+        from: BEGINNING,
+        state: startState(),
+        recent: [],
+        hasLaterCheckpoints: false,
+        stored: [],
+      };
+    });
+    const doubted = tickers.map(([ticker]) => ticker).filter((ticker) => !this.#trusted.has(ticker));
+    if (doubted.length > 0) await this.#dropWrongCheckpoints(doubted);
+    await this.#readCheckpoints(group, names);
+    await this.#readStored(group, names);
+
+    const rows = new ChangedRows(names);
+    for (const series of group) {
+      const chosen = choose(series, saves, outcomes);
+      if (chosen.length === 0) continue;
+      const merged = mergeSeries(series.stored, chosen, (day) => day);
+      const averages = continueAverages(
+        series.state,
+        series.recent,
+        merged.map(({ close }) => close),
+      );
+      rows.add(series, merged, averages);
+    }
+    await rows.write(this.#session, now);
+  }
+
+  async #dropWrongCheckpoints(tickers: string[]): Promise<void> {
+    const names = JSON.stringify(tickers);
+    const found = await this.#session.rows(
+      `SELECT 1 FROM daily_checkpoints WHERE ticker IN (SELECT unnest(n) FROM ${namesOf("$1")}) LIMIT 1`,
+      [names],
+    );
+    if (found.length === 0) return;
+    await this.#session.run(
+      `DELETE FROM daily_checkpoints WHERE ticker IN (SELECT unnest(n) FROM ${namesOf("$1")})
+         AND (ticker, date) NOT IN (SELECT (ticker, date) FROM ${CLOSES_BEFORE} WHERE closes_hash = hash_now AND closes = closes_now)`,
+      [names],
+    );
+  }
+
+  async #readCheckpoints(group: Series[], names: Names): Promise<void> {
+    const rows = await this.#session.rows(
+      `SELECT w.place::INTEGER, max(c.date)::VARCHAR AS newest,
+         max(c.date) FILTER (WHERE c.date <= w.first)::VARCHAR AS usable,
+         arg_max(struct_pack(closes := c.closes::DOUBLE, emas := c.emas, recent := c.recent), c.date) FILTER (WHERE c.date <= w.first)
+       FROM daily_checkpoints c JOIN (
+         SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, r[2]::DATE AS first FROM ${linesOf("$1")}, ${namesOf("$2")}) w
+       ON c.ticker = w.ticker GROUP BY w.place`,
+      [toLines(group.map(({ place, first }) => [place, first])), names.json()],
+    );
+    const byPlace = new Map(group.map((series) => [series.place, series]));
+    for (const [place, newest, usable, state] of rows) {
+      const series = byPlace.get(place as number)!;
+      if (usable !== null) {
+        const { closes, emas, recent } = readState(state!);
+        series.from = usable as string;
+        series.state = { closes, emas };
+        series.recent = recent;
+      }
+      series.hasLaterCheckpoints = (newest as string) > series.from;
+    }
+  }
+
+  async #readStored(group: Series[], names: Names): Promise<void> {
+    const earliest = group.map(({ from }) => from).sort()[0]!;
+    const rows = await this.#session.rows(
+      `SELECT w.place::INTEGER, d.date::VARCHAR, CASE WHEN isfinite(d.close) THEN d.close END,
+         ${AVERAGE_COLUMNS.map((name) => `d.${name}`).join(", ")}
+       FROM daily_prices d JOIN (
+         SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, r[2]::DATE AS earliest FROM ${linesOf("$1")}, ${namesOf("$2")}) w
+       ON d.ticker = w.ticker WHERE d.date >= w.earliest AND d.date >= $3::DATE ORDER BY w.place, d.date, d.rowid`,
+      [toLines(group.map(({ place, from }) => [place, from])), names.json(), earliest],
+    );
+    const byPlace = new Map(group.map((series) => [series.place, series]));
+    for (const [place, date, close, ...averages] of rows) {
+      byPlace.get(place as number)!.stored.push({
+        date: date as string,
+        close: close as number | null,
+        averages: averages as (number | null)[],
+      });
+    }
+  }
+}
+
+/**
+ * For each checkpoint of the tickers of `$1`, the hash and the number of the closes that are stored before it now. Each close counts for
+ * the first checkpoint after it, and a checkpoint sums up those up to it.
+ */
+const CLOSES_BEFORE = `(
+  WITH c AS (SELECT ticker, date, closes, closes_hash FROM daily_checkpoints
+      WHERE ticker IN (SELECT unnest(n) FROM ${namesOf("$1")})),
+    p AS (SELECT ticker, date, close FROM daily_prices
+      WHERE ticker IN (SELECT unnest(n) FROM ${namesOf("$1")}) AND isfinite(close)),
+    between_two AS (SELECT c.ticker, c.date, bit_xor(hash(p.date, p.close)) AS hash, count(*) AS closes
+      FROM p ASOF JOIN c ON p.ticker = c.ticker AND p.date < c.date GROUP BY c.ticker, c.date)
+  SELECT c.*, coalesce(bit_xor(b.hash) OVER up_to, 0) AS hash_now, coalesce(sum(b.closes) OVER up_to, 0) AS closes_now
+  FROM c LEFT JOIN between_two b ON b.ticker = c.ticker AND b.date = c.date
+  WINDOW up_to AS (PARTITION BY c.ticker ORDER BY c.date))`;
+
+function readState(value: DuckDBValue): { closes: number; emas: Emas; recent: number[] } {
+  const { entries } = value as unknown as {
+    entries: { closes: number; emas: { items: number[] }; recent: { items: number[] } };
+  };
+  return {
+    closes: entries.closes,
+    emas: [...entries.emas.items] as Emas,
+    recent: [...entries.recent.items],
+  };
+}
+
+/** Applies the saves of one ticker in their order. @returns the bars to write, ascending, each date once. */
+function choose(series: Series, saves: SaveBars[], outcomes: SaveOutcome[]): BarRow[] {
+  const stored = new Set(series.stored.map(({ date }) => date));
+  const chosen = new Map<string, BarRow>();
+  for (const index of series.saves) {
+    const choice = chooseRows(saves[index]!, ([date]) => stored.has(date) || chosen.has(date));
+    outcomes[index] = choice.outcome;
+    for (const row of choice.rows) chosen.set(row[0], row);
+  }
+  return [...chosen.values()].sort((a, b) => (a[0] < b[0] ? -1 : 1));
+}
+
+/** What a group of tickers writes. */
+class ChangedRows {
+  readonly #names: Names;
+  readonly #inserted: Field[][] = [];
+  readonly #updated: Field[][] = [];
+  readonly #recomputed: Field[][] = [];
+  readonly #checkpoints: Record<string, unknown>[] = [];
+  readonly #outdated: Field[][] = [];
+  #tickers: string[];
+
+  constructor(names: Names) {
+    this.#names = names;
+    this.#tickers = JSON.parse(names.json()) as string[];
+  }
+
+  add(series: Series, merged: SeriesEntry<StoredDay>[], averages: Averages): void {
+    const stored = new Set(series.stored.map(({ date }) => date));
+    for (const [index, { date, bar, stored: day }] of merged.entries()) {
+      const values = averages.rows[index]!;
+      if (bar !== null) {
+        const [, open, high, low, close, volume] = bar;
+        const row = [series.place, date, open, high, low, close, countText(volume), ...values];
+        (stored.has(date) ? this.#updated : this.#inserted).push(row);
+      } else if (day!.averages.some((value, column) => value !== values[column])) {
+        this.#recomputed.push([series.place, date, ...values]);
+      }
+    }
+    if (series.hasLaterCheckpoints) this.#outdated.push([series.place, series.from]);
+    const closes = merged.map(({ close }) => close);
+    for (const { index, state } of averages.checkpoints) {
+      this.#checkpoints.push({
+        ticker: this.#tickers[series.place - 1],
+        date: merged[index]!.date,
+        closes: state.closes,
+        emas: state.emas,
+        recent: lastCloses(series.recent, closes, index),
+      });
+    }
+  }
+
+  async write(session: Session, now: string): Promise<void> {
+    const names = this.#names.json();
+    if (this.#updated.length > 0) await session.run(UPDATE, [toLines(this.#updated), names, now]);
+    if (this.#inserted.length > 0) await session.run(INSERT, [toLines(this.#inserted), names, now]);
+    if (this.#recomputed.length > 0) {
+      await session.run(UPDATE_AVERAGES, [toLines(this.#recomputed), names]);
+    }
+    if (this.#outdated.length > 0) await session.run(DELETE_CHECKPOINTS, [toLines(this.#outdated), names]);
+    if (this.#checkpoints.length > 0) {
+      await session.run(INSERT_CHECKPOINTS, [JSON.stringify(this.#checkpoints)]);
+      await session.run(HASH_CHECKPOINTS, [names]);
+    }
+  }
+}
+
+function lastCloses(recent: number[], closes: (number | null)[], end: number): number[] {
+  const last: number[] = [];
+  for (let at = end - 1; at >= 0 && last.length < RECENT_CLOSES_MAX; at--) {
+    const close = closes[at];
+    if (close !== null && close !== undefined) last.push(close);
+  }
+  last.reverse();
+  const missing = RECENT_CLOSES_MAX - last.length;
+  return missing === 0 ? last : [...recent.slice(-missing), ...last];
+}
+
+const PRICES = ["open", "high", "low", "close", "volume"];
+const KEY_FIELDS = "n[r[1]::INTEGER] AS ticker, r[2]::DATE AS date";
+const SOURCE = `FROM ${linesOf("$1")}, ${namesOf("$2")}`;
+const fields = (columns: string[]): string =>
+  columns.map((column, i) => `${textField(i + 3)} AS ${column}`).join(", ");
+const assignments = (columns: string[]): string =>
+  columns.map((column) => `${column} = s.${column}`).join(", ");
+const DAY = `SELECT ${KEY_FIELDS}, ${fields([...PRICES, ...AVERAGE_COLUMNS])}, $3::TIMESTAMP AS write_timestamp ${SOURCE}`;
+const INSERT = `INSERT INTO daily_prices BY NAME ${DAY}`;
+const UPDATE = `UPDATE daily_prices d SET ${assignments([...PRICES, ...AVERAGE_COLUMNS, "write_timestamp"])}
+  FROM (${DAY}) s WHERE d.ticker = s.ticker AND d.date = s.date`;
+const UPDATE_AVERAGES = `UPDATE daily_prices d SET ${assignments(AVERAGE_COLUMNS)}
+  FROM (SELECT ${KEY_FIELDS}, ${fields(AVERAGE_COLUMNS)} ${SOURCE}) s WHERE d.ticker = s.ticker AND d.date = s.date`;
+const DELETE_CHECKPOINTS = `DELETE FROM daily_checkpoints USING (SELECT ${KEY_FIELDS} ${SOURCE}) s
+  WHERE daily_checkpoints.ticker = s.ticker AND daily_checkpoints.date > s.date`;
+const INSERT_CHECKPOINTS = `INSERT INTO daily_checkpoints BY NAME SELECT unnest(from_json($1,
+  '[{"ticker": "VARCHAR", "date": "DATE", "closes": "BIGINT", "emas": ["DOUBLE"], "recent": ["DOUBLE"]}]'), max_depth := 2)`;
+const HASH_CHECKPOINTS = `UPDATE daily_checkpoints c SET closes_hash = s.hash_now FROM ${CLOSES_BEFORE} s
+  WHERE c.ticker = s.ticker AND c.date = s.date AND c.closes_hash IS NULL`;

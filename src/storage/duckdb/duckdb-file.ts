@@ -1,0 +1,134 @@
+/** Opens a DuckDB file, once in this process, with every setting that matters, and holds what all that use it share. */
+import { existsSync, mkdirSync, realpathSync, statSync, unlinkSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { type CountTypes, prepareSchema, readCountTypes } from "./schema.ts";
+import { Session } from "./session.ts";
+import { Turns } from "./turns.ts";
+
+/** What queries spill to disk, beside the database: not so much that saves find no room. */
+const SPILL_MAX = "10GB";
+/** Files open in this process. Opening one again would succeed, and lose what either instance writes. */
+const openPaths = new Set<string>();
+
+export interface DuckDbOptions {
+  path: string;
+  /** Memory of DuckDB, data and queries; the process takes about 100 MB besides. */
+  memoryLimitMb: number;
+  /** Threads that work on queries. */
+  threads: number;
+  /** DuckDB refuses everything from now on. The process must end: opening the file again in it is not safe. */
+  onFatal(error: Error): void;
+}
+
+export class DuckDbFile {
+  /** Changes when a count that isn't whole is saved, or a user alters a table. */
+  countTypes: CountTypes;
+  /** What opening did to the file, for the log; null if nothing. */
+  readonly preparation: string | null;
+  /** Commits, of saves and of SQL written by users. */
+  readonly commits = new Turns();
+  /** Commits of SQL written by users so far. */
+  foreignCommits = 0;
+  /** Ends the transactions of users that stand in the way of a save; resolves when they are rolled back. */
+  stopUserWrites: () => Promise<void> = async () => {};
+  readonly #instance: DuckDBInstance;
+  readonly #release: () => void;
+  readonly #onFatal: (error: Error) => void;
+
+  private constructor(
+    instance: DuckDBInstance,
+    opened: {
+      release: () => void;
+      preparation: string | null;
+      countTypes: CountTypes;
+      onFatal(error: Error): void;
+    },
+  ) {
+    this.#instance = instance;
+    this.#release = opened.release;
+    this.#onFatal = opened.onFatal;
+    this.preparation = opened.preparation;
+    this.countTypes = opened.countTypes;
+  }
+
+  /**
+   * Creates the file, or upgrades it, as needed; replays its WAL.
+   *
+   * @throws Error it can't be opened or upgraded, or is open already. After that the process should end: a WAL whose replay failed may
+   *   have left DuckDB's memory damaged.
+   */
+  static async open({ path, memoryLimitMb, threads, onFatal }: DuckDbOptions): Promise<DuckDbFile> {
+    const release = claim(path);
+    let instance: DuckDBInstance | null = null;
+    try {
+      removeEmptyFile(path);
+      instance = await DuckDBInstance.create(path, {
+        threads: String(threads),
+        memory_limit: `${memoryLimitMb}MB`,
+        max_temp_directory_size: SPILL_MAX,
+        // Queries that run beside each other take turns on DuckDB's threads.
+        scheduler_process_partial: "true",
+        // No query reads or writes other files or loads code. It still may name the database's own: see user-sql-statement.ts.
+        enable_external_access: "false",
+        autoinstall_known_extensions: "false",
+        autoload_known_extensions: "false",
+      });
+      const session = new Session(await instance.connect());
+      await session.connection.run("SET GLOBAL TimeZone = 'UTC'");
+      const preparation = await prepareSchema(session);
+      const countTypes = await readCountTypes(session);
+      await session.connection.run("SET GLOBAL lock_configuration = true");
+      session.close();
+      return new DuckDbFile(instance, { release, preparation, countTypes, onFatal });
+    } catch (error) {
+      instance?.closeSync();
+      release();
+      throw new Error(`cannot open ${path}: ${explain(error)}`, { cause: error });
+    }
+  }
+
+  async connect(): Promise<Session> {
+    return new Session(await this.#instance.connect());
+  }
+
+  async refreshCountTypes(session: Session): Promise<void> {
+    this.countTypes = await readCountTypes(session);
+  }
+
+  reportFatal(error: unknown): void {
+    this.#onFatal(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** Writes the WAL into the file. Every session must be closed. */
+  async close(): Promise<void> {
+    const session = await this.connect();
+    try {
+      await session.connection.run("CHECKPOINT");
+    } finally {
+      session.close();
+      this.#instance.closeSync();
+      this.#release();
+    }
+  }
+}
+
+function claim(path: string): () => void {
+  mkdirSync(dirname(path), { recursive: true });
+  const real = existsSync(path) ? realpathSync(path) : join(realpathSync(dirname(path)), basename(path));
+  if (openPaths.has(real)) throw new Error(`cannot open ${path}: it is open in this process already`);
+  openPaths.add(real);
+  return () => openPaths.delete(real);
+}
+
+/** An empty file is an empty database; DuckDB takes it for a damaged one. */
+function removeEmptyFile(path: string): void {
+  if (existsSync(path) && statSync(path).size === 0 && !existsSync(`${path}.wal`)) unlinkSync(path);
+}
+
+function explain(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return /Could not set lock/i.test(message)
+    ? `another process has it open; use that server's address, or stop it first (${message.split("\n")[0]})`
+    : message;
+}

@@ -1,0 +1,291 @@
+/**
+ * The reads of every worker, in the process that has the file open. DuckDB makes the JSON on its own threads. An answer of more than
+ * `SMALL_ROWS_MAX` rows comes in pages, read one after the other as its reader takes them, in one transaction and so from one snapshot.
+ */
+import type { DuckDBValue } from "@duckdb/node-api";
+import { unavailable } from "../../protocol/errors.ts";
+import type {
+  BarRange,
+  Holding,
+  JsonRows,
+  LatestTicksQuery,
+  PoolFigures,
+  StockReader,
+  TickRange,
+} from "../contract.ts";
+import { isFatal, isOutOfMemory } from "./duckdb-errors.ts";
+import type { DuckDbFile } from "./duckdb-file.ts";
+import { barSource, type RowSource, tickSource } from "./json-rows.ts";
+import { storable } from "./lines.ts";
+import { pageSql, RowStream, readPage } from "./row-stream.ts";
+import type { Param, Session } from "./session.ts";
+import { READ_CALLS_MAX, Slots } from "./slots.ts";
+
+const SMALL_ROWS_MAX = 1_000;
+/** Reads that may wait for their turn, and for how long; then 503. */
+const READS_WAITING_MAX = 2_000;
+const READ_WAIT_MS = 10_000;
+/** Large answers being read at the same time, and waiting for that. */
+const STREAMS_MAX = 16;
+const STREAMS_WAITING_MAX = 100;
+
+/** Bounds of an unbounded range: those of what can be asked for. */
+const FIRST_DATE = "0001-01-01";
+const LAST_DATE = "9999-12-31";
+const FIRST = `${FIRST_DATE} 00:00:00`;
+const LAST = `${LAST_DATE} 23:59:59.999999`;
+
+/** One after the other, newest first: on one date the first in this order counts. */
+const LATEST_PRICE_SQL = `SELECT price FROM (${[
+  ["price", "timestamp", "realtime_data", "AND type = 'quote'", ", seq DESC"],
+  ["price", "timestamp", "realtime_data", "AND type = 'trade'", ", seq DESC"],
+  ["close", "datetime", "hourly_prices", "", ""],
+  ["close", "date", "daily_prices", "", ""],
+]
+  .map(
+    (
+      [price, stamp, table, where, order],
+      rank,
+    ) => `(SELECT ${price} AS price, ${stamp}::DATE AS date, ${rank} AS kind
+      FROM ${table} WHERE ticker = $1 ${where} AND isfinite(${price}) ORDER BY ${stamp} DESC${order} LIMIT 1)`,
+  )
+  .join(" UNION ALL ")}) ORDER BY date DESC, kind LIMIT 1`;
+
+export class DuckDbReader implements StockReader {
+  readonly #file: DuckDbFile;
+  readonly #calls = new Slots({ what: "read", max: READ_CALLS_MAX, waitingMax: READS_WAITING_MAX });
+  readonly #streams = new Slots({
+    what: "read of many rows",
+    max: STREAMS_MAX,
+    waitingMax: STREAMS_WAITING_MAX,
+  });
+  readonly #idle: Session[] = [];
+  #atWork = 0;
+  #stale = 0;
+
+  constructor(file: DuckDbFile) {
+    this.#file = file;
+  }
+
+  async bars({ interval, ticker, from, to }: BarRange): Promise<JsonRows> {
+    const source = barSource(interval, this.#file.countTypes);
+    const filter = `ticker = $1 AND ${source.stamp} >= $3::${source.stampType} AND ${source.stamp} <= $4::${source.stampType}`;
+    return this.#range(source, filter, [
+      ticker,
+      JSON.stringify(storable(ticker)),
+      from ?? (interval === "daily" ? FIRST_DATE : FIRST),
+      to ?? (interval === "daily" ? LAST_DATE : LAST),
+    ]);
+  }
+
+  async ticks({ ticker, type, from, to }: TickRange): Promise<JsonRows> {
+    const filter = "ticker = $1 AND type = $4 AND timestamp >= $5::TIMESTAMP AND timestamp <= $6::TIMESTAMP";
+    return this.#range(tickSource(this.#file.countTypes), filter, [
+      ticker,
+      JSON.stringify(storable(ticker)),
+      JSON.stringify(storable(type)),
+      type,
+      from ?? FIRST,
+      to ?? LAST,
+    ]);
+  }
+
+  async newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
+    const { countTypes } = this.#file;
+    const tickerJson = JSON.stringify(storable(ticker));
+    const rows =
+      type === null
+        ? await this.#rows(newestOfBothSql(tickSource(countTypes, `concat('"', type, '"')`).json), [
+            ticker,
+            tickerJson,
+            limit,
+          ])
+        : await this.#rows(newestSql(tickSource(countTypes).json), [
+            ticker,
+            tickerJson,
+            JSON.stringify(storable(type)),
+            type,
+            limit,
+          ]);
+    if (rows.length === 0) return { empty: true };
+    return { empty: false, text: `{"data":[${rows.map(([text]) => text).join(",")}]}` };
+  }
+
+  async latestPrice(ticker: string): Promise<number | null> {
+    return this.#number(LATEST_PRICE_SQL, [ticker]);
+  }
+
+  async previousClose(ticker: string): Promise<number | null> {
+    const rows = await this.#rows(
+      "SELECT close FROM daily_prices WHERE ticker = $1 ORDER BY date DESC LIMIT 2",
+      [ticker],
+    );
+    return (rows.at(-1)?.[0] ?? null) as number | null;
+  }
+
+  async openingPrice(ticker: string, date: string): Promise<number | null> {
+    return this.#number("SELECT open FROM daily_prices WHERE ticker = $1 AND date = $2::DATE", [
+      ticker,
+      date,
+    ]);
+  }
+
+  async dailyVolume(ticker: string, date: string): Promise<number | null> {
+    return this.#number("SELECT volume::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE", [
+      ticker,
+      date,
+    ]);
+  }
+
+  async holdings(tickersMax: number): Promise<Holding[]> {
+    const kinds = {
+      "daily bars": "daily_prices",
+      "hourly bars": "hourly_prices",
+      ticks: "realtime_data",
+    } as const;
+    const holdings: Holding[] = [];
+    for (const [kind, table] of Object.entries(kinds)) {
+      const rows = await this.#rows(`SELECT DISTINCT ticker FROM ${table} ORDER BY ticker LIMIT $1`, [
+        tickersMax + 1,
+      ]);
+      holdings.push({ kind: kind as Holding["kind"], tickers: rows.map(([ticker]) => String(ticker)) });
+    }
+    return holdings;
+  }
+
+  async sizeBytes(): Promise<number> {
+    const [row] = await this.#rows("SELECT block_size * total_blocks FROM pragma_database_size()", []);
+    return Number(row?.[0]);
+  }
+
+  async probe(): Promise<void> {
+    await this.#rows("SELECT 1 FROM daily_prices LIMIT 1", []);
+  }
+
+  pool(): PoolFigures {
+    const active = this.#atWork + this.#streams.taken;
+    const max = READ_CALLS_MAX + STREAMS_MAX;
+    return {
+      pool_enabled: true,
+      pool_max_size: max,
+      available_connections: max - active,
+      active_connections: active,
+      stale_connections: this.#stale,
+    };
+  }
+
+  close(): void {
+    for (const session of this.#idle) session.close();
+    this.#idle.length = 0;
+  }
+
+  async #range(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
+    const first = await this.#call((session) =>
+      readPage(session, source, {
+        sql: pageSql(source, { filter, paramCount: params.length, continued: false }),
+        params: [...params, SMALL_ROWS_MAX + 1],
+      }),
+    );
+    if (first.rows === 0) return { empty: true };
+    if (first.rows <= SMALL_ROWS_MAX) return { empty: false, text: `{"data":[${first.texts.join(",")}]}` };
+    return this.#stream(source, filter, params);
+  }
+
+  async #stream(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
+    await this.#streams.take(READ_WAIT_MS);
+    const session = await this.#takeSession();
+    let ended = false;
+    const release = (): void => {
+      if (ended) return;
+      ended = true;
+      this.#streams.give();
+      void this.#endTransaction(session);
+    };
+    const stream = new RowStream({
+      source,
+      filter,
+      params,
+      read: (page) => this.#inSlot(() => readPage(session, source, page)),
+      release,
+    });
+    try {
+      await session.run("BEGIN TRANSACTION READ ONLY");
+      await stream.begin(); // takes the snapshot, and finds errors while a status can still be sent
+    } catch (error) {
+      release();
+      throw this.#explain(error);
+    }
+    return { empty: false, chunks: stream };
+  }
+
+  async #endTransaction(session: Session): Promise<void> {
+    try {
+      await this.#inSlot(() => session.run("ROLLBACK"));
+      this.#idle.push(session);
+    } catch {
+      // Whatever is wrong with this connection, nobody has it any more.
+      this.#stale++;
+      session.close();
+    }
+  }
+
+  async #number(sql: string, params: Param[]): Promise<number | null> {
+    const rows = await this.#rows(sql, params);
+    return (rows[0]?.[0] ?? null) as number | null;
+  }
+
+  #rows(sql: string, params: Param[]): Promise<DuckDBValue[][]> {
+    return this.#call((session) => session.rows(sql, params));
+  }
+
+  async #call<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#inSlot(async () => {
+      this.#atWork++;
+      const session = await this.#takeSession();
+      try {
+        return await work(session);
+      } catch (error) {
+        throw this.#explain(error);
+      } finally {
+        this.#atWork--;
+        this.#idle.push(session);
+      }
+    });
+  }
+
+  async #inSlot<T>(work: () => Promise<T>): Promise<T> {
+    await this.#calls.take(READ_WAIT_MS);
+    try {
+      return await work();
+    } finally {
+      this.#calls.give();
+    }
+  }
+
+  async #takeSession(): Promise<Session> {
+    return this.#idle.pop() ?? (await this.#file.connect());
+  }
+
+  #explain(error: unknown): unknown {
+    if (isFatal(error)) this.#file.reportFatal(error);
+    if (isOutOfMemory(error) || isFatal(error)) {
+      return unavailable("read: the database has no room for it now", (error as Error).message);
+    }
+    return error;
+  }
+}
+
+const OLDEST_FIRST = "ORDER BY timestamp, type, seq";
+
+function newestSql(json: string): string {
+  return `SELECT ${json} FROM (${newestOf("$4", "$5")}) ${OLDEST_FIRST}`;
+}
+
+function newestOfBothSql(json: string): string {
+  const both = ["'quote'", "'trade'"].map((type) => `(${newestOf(type, "$3")})`).join(" UNION ALL ");
+  return `SELECT ${json} FROM (FROM (${both}) ORDER BY timestamp DESC, type DESC, seq DESC LIMIT $3) ${OLDEST_FIRST}`;
+}
+
+function newestOf(type: string, limit: string): string {
+  return `SELECT * FROM realtime_data WHERE ticker = $1 AND type = ${type} ORDER BY timestamp DESC, seq DESC LIMIT ${limit}`;
+}

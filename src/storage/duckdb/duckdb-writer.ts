@@ -1,0 +1,208 @@
+/**
+ * Applies batches of saves, each in one transaction, with a number of statements that doesn't grow with the batch. DuckDB syncs its WAL at
+ * every commit and can't be told not to, so `--durability normal` is as durable as `full`.
+ */
+import { nowText } from "../../market/timestamp.ts";
+import {
+  type Save,
+  type SaveBars,
+  type SaveOutcome,
+  type SaveTicks,
+  type StockWriter,
+  StorageBusyError,
+} from "../contract.ts";
+import { DailySaves } from "./daily-saves.ts";
+import { isConflict, isFatal, isOutOfMemory, isRefusal, wordsOf } from "./duckdb-errors.ts";
+import type { DuckDbFile } from "./duckdb-file.ts";
+import { planHourlySaves } from "./hourly-saves.ts";
+import { isFractional, storable } from "./lines.ts";
+import { NewestStored } from "./newest-stored.ts";
+import { type TableName, widenCounts } from "./schema.ts";
+import type { Session } from "./session.ts";
+import { planTickSaves } from "./tick-saves.ts";
+
+/** Tries of one batch, when transactions of users are in its way: they are stopped before the next. */
+const ATTEMPTS_MAX = 3;
+
+export class DuckDbWriter implements StockWriter {
+  readonly #file: DuckDbFile;
+  readonly #session: Session;
+  readonly #daily: DailySaves;
+  readonly #newestHourly = new NewestStored("hourly");
+  readonly #newestTicks = new NewestStored("ticks");
+  #foreignCommitsSeen: number;
+
+  private constructor(file: DuckDbFile, session: Session) {
+    this.#file = file;
+    this.#session = session;
+    this.#daily = new DailySaves(session);
+    this.#foreignCommitsSeen = file.foreignCommits;
+  }
+
+  static async open(file: DuckDbFile): Promise<DuckDbWriter> {
+    const writer = new DuckDbWriter(file, await file.connect());
+    await writer.#refreshNewest();
+    return writer;
+  }
+
+  commit(saves: Save[]): Promise<SaveOutcome[]> {
+    return this.#file.commits.run(() => this.#commitInTurn(saves));
+  }
+
+  /** Nobody else can open the file: others are users and their SQL. */
+  changedByOthers(): boolean {
+    const changed = this.#foreignCommitsSeen !== this.#file.foreignCommits;
+    this.#foreignCommitsSeen = this.#file.foreignCommits;
+    return changed;
+  }
+
+  async isEmpty(): Promise<boolean> {
+    const found = await this.#file.commits.run(() =>
+      this.#session.rows(
+        ["daily_prices", "hourly_prices", "realtime_data"]
+          .map((table) => `(SELECT 1 FROM ${table} LIMIT 1)`)
+          .join(" UNION ALL "),
+      ),
+    );
+    return found.length === 0;
+  }
+
+  /** Waits for the commit under way. */
+  async close(): Promise<void> {
+    await this.#file.commits.run(async () => this.#session.close());
+  }
+
+  async #commitInTurn(saves: Save[]): Promise<SaveOutcome[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#apply(saves);
+      } catch (error) {
+        if (isFatal(error)) this.#file.reportFatal(error);
+        if (isConflict(error) || isOutOfMemory(error)) {
+          if (attempt === ATTEMPTS_MAX)
+            throw new StorageBusyError((error as Error).message, { cause: error });
+          await this.#file.stopUserWrites();
+        } else if (isRefusal(error)) {
+          // One of them breaks a rule that users made with SQL, a unique index or another column: the others must not suffer.
+          return saves.length === 1 ? [refusal(saves[0]!, error)] : this.#applyEach(saves);
+        } else {
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** DuckDB has no savepoints, so each save is a transaction of its own. What follows one that failed for another reason is not tried. */
+  async #applyEach(saves: Save[]): Promise<SaveOutcome[]> {
+    const outcomes: SaveOutcome[] = [];
+    for (const save of saves) {
+      try {
+        outcomes.push(...(await this.#commitInTurn([save])));
+      } catch (error) {
+        if (outcomes.length === 0) throw error;
+        const failed: SaveOutcome = {
+          ok: false,
+          status: 503,
+          error: "save: the database refused the commit",
+          details: (error as Error).message,
+        };
+        while (outcomes.length < saves.length) outcomes.push(failed);
+        break;
+      }
+    }
+    return outcomes;
+  }
+
+  async #apply(saves: Save[]): Promise<SaveOutcome[]> {
+    await this.#refreshNewest();
+    await this.#makeRoom(saves);
+    const session = this.#session;
+    const now = nowText();
+    const ticks = saves.filter((save): save is SaveTicks => save.kind === "ticks");
+    const bars = saves.filter((save): save is SaveBars => save.kind === "bars");
+    const hourly = bars.filter(({ interval }) => interval === "hourly");
+    const daily = bars.filter(({ interval }) => interval === "daily");
+    const tickPlan = await planTickSaves(ticks, {
+      session,
+      newest: this.#newestTicks,
+      countTypes: this.#file.countTypes,
+      now,
+    });
+    const hourlyPlan = await planHourlySaves(hourly, { session, newest: this.#newestHourly, now });
+    const writes = [...tickPlan.writes, ...hourlyPlan.writes];
+    let dailyOutcomes: SaveOutcome[] = [];
+    if (daily.length === 0 && writes.length <= 1) {
+      // A statement alone is a transaction.
+      for (const { sql, params } of writes) await session.run(sql, params);
+    } else {
+      await this.#transaction(async () => {
+        for (const { sql, params } of writes) await session.run(sql, params);
+        const { foreignCommits } = this.#file;
+        if (daily.length > 0) dailyOutcomes = await this.#daily.save(daily, { now, foreignCommits });
+      });
+    }
+    for (const [index, { ticker, type, rows }] of ticks.entries()) {
+      if (!tickPlan.outcomes[index]!.ok) continue;
+      for (const [stamp] of rows) this.#newestTicks.note(storable(ticker), storable(type), stamp);
+    }
+    for (const { ticker, rows } of hourly) {
+      const last = rows.at(-1);
+      if (last !== undefined) this.#newestHourly.note(storable(ticker), "", last[0]);
+    }
+    this.#daily.committed(daily);
+    const outcomes = {
+      ticks: tickPlan.outcomes.values(),
+      hourly: hourlyPlan.outcomes.values(),
+      daily: dailyOutcomes.values(),
+    };
+    return saves.map((save) => outcomes[save.kind === "ticks" ? "ticks" : save.interval].next().value!);
+  }
+
+  async #transaction(work: () => Promise<void>): Promise<void> {
+    await this.#session.run("BEGIN TRANSACTION");
+    try {
+      await work();
+      await this.#session.run("COMMIT");
+    } catch (error) {
+      // A commit that failed has ended the transaction already.
+      await this.#session.run("ROLLBACK").catch(() => null);
+      throw error;
+    }
+  }
+
+  async #refreshNewest(): Promise<void> {
+    const { foreignCommits } = this.#file;
+    await this.#newestTicks.refresh(this.#session, foreignCommits);
+    await this.#newestHourly.refresh(this.#session, foreignCommits);
+  }
+
+  /** Columns of counts hold whole numbers until the first one comes that isn't. */
+  async #makeRoom(saves: Save[]): Promise<void> {
+    const narrow = (table: TableName, column: string): boolean =>
+      /INT/.test(this.#file.countTypes.get(`${table}.${column}`) ?? "");
+    const needed = new Map<TableName, Set<string>>();
+    const need = (table: TableName, column: string): void => {
+      if (narrow(table, column)) needed.set(table, (needed.get(table) ?? new Set()).add(column));
+    };
+    for (const save of saves) {
+      if (save.kind === "bars") {
+        const table = save.interval === "daily" ? "daily_prices" : "hourly_prices";
+        if (save.rows.some((row) => isFractional(row[5]))) need(table, "volume");
+      } else {
+        if (save.rows.some((row) => isFractional(row[2]))) need("realtime_data", "size");
+        if (save.rows.some((row) => isFractional(row[4]))) need("realtime_data", "ask_size");
+      }
+    }
+    for (const [table, columns] of needed) await widenCounts(this.#session, table, [...columns]);
+    if (needed.size > 0) await this.#file.refreshCountTypes(this.#session);
+  }
+}
+
+function refusal(save: Save, error: unknown): SaveOutcome {
+  return {
+    ok: false,
+    status: 409,
+    error: `save: the database refuses a row of ${save.ticker}; nothing of this save was stored`,
+    details: wordsOf(error).message,
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * Rows on their way into DuckDB: one text, a line each, fields between commas; DuckDB's threads take it apart. For 10,000 rows that is three
+ * times as fast as JSON, and unlike an appender it doesn't hold up the event loop. Fields are stamps and numbers, so nothing needs quoting; tickers
+ * and types, which may be any text, travel in a list beside them, and a line holds the place in that list.
+ */
+import type { Count } from "../contract.ts";
+
+export type Field = string | number | null;
+
+/** Decimal places of a count column once a count isn't whole. With them, 64-bit integers still fit. */
+export const COUNT_SCALE = 18;
+
+/** `r`, a list of texts, for each line of the parameter. */
+export function linesOf(param: `$${number}`): string {
+  return `(SELECT string_split(unnest(string_split(${param}, chr(10))), ',') AS r)`;
+}
+
+/** `n`, the list of names that the parameter holds. */
+export function namesOf(param: `$${number}`): string {
+  return `(SELECT from_json(${param}, '["VARCHAR"]') AS n)`;
+}
+
+export function textField(index: number): string {
+  return `nullif(r[${index}], '')`;
+}
+
+export function toLines(rows: Field[][]): string {
+  return rows.map((row) => row.join(",")).join("\n"); // join writes null as nothing
+}
+
+/** Places are from 1, as DuckDB counts. */
+export class Names {
+  readonly #list: string[] = [];
+  readonly #places = new Map<string, number>();
+
+  /** The place of the first of the names, which stand side by side. */
+  place(...names: string[]): number {
+    const key = names.length === 1 ? names[0]! : JSON.stringify(names);
+    let place = this.#places.get(key);
+    if (place === undefined) {
+      place = this.#list.length + 1;
+      for (const name of names) this.#list.push(storable(name));
+      this.#places.set(key, place);
+    }
+    return place;
+  }
+
+  json(): string {
+    return JSON.stringify(this.#list);
+  }
+}
+
+/** Half of a surrogate pair can't be stored as UTF-8. */
+export function storable(text: string): string {
+  return text.toWellFormed();
+}
+
+/** The one text of a count: of equal counts the same, as the column gives it back. */
+export function countText(count: Count | null): string | null {
+  if (count === null) return null;
+  if (typeof count === "string") return String(BigInt(count));
+  if (Number.isInteger(count)) return String(Number.isSafeInteger(count) ? count + 0 : BigInt(count));
+  const shortest = String(count);
+  const point = shortest.indexOf(".");
+  const exact = point >= 0 && !shortest.includes("e") && shortest.length - point - 1 <= COUNT_SCALE;
+  if (exact) return shortest;
+  const rounded = count.toFixed(COUNT_SCALE).replace(/\.?0+$/, "");
+  return rounded === "-0" ? "0" : rounded;
+}
+
+export function isFractional(count: Count | null): boolean {
+  return typeof count === "number" && !Number.isInteger(count);
+}

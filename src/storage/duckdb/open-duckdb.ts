@@ -1,0 +1,60 @@
+/**
+ * The DuckDB driver. One process, the hub, has the file open, once: DuckDB lets no second process in, not even to read. Reads, saves and SQL written
+ * by users run side by side on connections of one instance.
+ *
+ * What holds them together:
+ * - Every call of DuckDB takes a thread of the runtime's pool while it lasts. `slots.ts` bounds the calls of each kind; a process that opens a database
+ *   should be started with UV_THREADPOOL_SIZE of at least `THREAD_POOL_SIZE`. With less, users' statements run one at a time.
+ * - Saves are committed one batch at a time; SQL of users commits in turn with them (`turns.ts`) but runs beside them. A save that meets a user's
+ *   transaction in the same rows has it rolled back.
+ * - A read that begins after a commit has been answered sees it: each takes a snapshot of its own.
+ * - The tables have no indexes (`schema.ts`). The writer keeps keys unique, and `inserted-keys.ts` does for users' INSERT and MERGE. A user who
+ *   updates key columns, or inserts what a feed is saving in the same moment, can store a key twice; reads show both rows.
+ * - DuckDB's streaming results end without a word when they fail half way, so none is used: large answers are read in pages within one
+ *   transaction, and results of users are built whole, up to their row limit.
+ * - COPY could write to the database's own files, and logging to a file ends the process; neither is kept out by DuckDB's settings, but by
+ *   `user-sql-statement.ts`.
+ */
+import type { StockReader, StockWriter } from "../contract.ts";
+import type { InterruptibleSql } from "../user-sql-contract.ts";
+import { DuckDbFile, type DuckDbOptions } from "./duckdb-file.ts";
+import { DuckDbReader } from "./duckdb-reader.ts";
+import { DuckDbWriter } from "./duckdb-writer.ts";
+import { DuckDbUserSql } from "./user-sql.ts";
+
+export type { DuckDbOptions } from "./duckdb-file.ts";
+export { THREAD_POOL_SIZE } from "./slots.ts";
+
+export interface OpenDuckDb {
+  reader: StockReader;
+  writer: StockWriter;
+  sql: InterruptibleSql;
+  /** What opening did to the database, for the log; null if nothing. */
+  preparation: string | null;
+  /** Stops SQL of users, waits for the commit and the reads under way, and brings the WAL into the file. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens, and creates or upgrades as needed, the one database of this process.
+ *
+ * @throws Error it can't be opened. The process should end then, see `DuckDbFile.open`.
+ */
+export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
+  const file = await DuckDbFile.open(options);
+  const reader = new DuckDbReader(file);
+  const writer = await DuckDbWriter.open(file);
+  const sql = new DuckDbUserSql(file);
+  return {
+    reader,
+    writer,
+    sql,
+    preparation: file.preparation,
+    async close() {
+      await sql.close();
+      await writer.close();
+      await reader.close();
+      await file.close();
+    },
+  };
+}

@@ -1,0 +1,271 @@
+/**
+ * The tables, and the one-transaction upgrade of a file that the older Python server wrote.
+ *
+ * No primary keys: DuckDB's indexes of several columns are used for neither ranges nor joins, take up to 120 bytes of memory a row, and make
+ * a bulk save twice as long. Ranges and look-ups go by the smallest and largest values that DuckDB keeps of every 122,880 rows, and it is the
+ * writer, the only one there is, that stores no key twice.
+ */
+import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
+import { COUNT_SCALE } from "./lines.ts";
+import type { Session } from "./session.ts";
+
+/** In `stock_db_schema`; a file without that table is empty or one of the Python server. */
+export const SCHEMA_VERSION = 1;
+
+export const TABLE_NAMES = ["daily_prices", "hourly_prices", "realtime_data"] as const;
+export type TableName = (typeof TABLE_NAMES)[number];
+
+interface TableShape {
+  name: TableName;
+  columns: [name: string, declaration: string][];
+  stamp: string;
+  /** Expression of the stamp of an old row, null if it has none. */
+  readStamp(column: string): string;
+  key: string[];
+}
+
+const COUNT_COLUMNS = new Set(["volume", "size", "ask_size"]);
+const PRICE_COLUMNS: [string, string][] = [
+  ["open", "DOUBLE"],
+  ["high", "DOUBLE"],
+  ["low", "DOUBLE"],
+  ["close", "DOUBLE"],
+  ["volume", "BIGINT"],
+];
+const WRITE_TIMESTAMP: [string, string] = ["write_timestamp", "TIMESTAMP DEFAULT CURRENT_TIMESTAMP"];
+
+const asTimestamp = (column: string): string => `TRY_CAST(${column} AS TIMESTAMP)`;
+
+const TABLES: TableShape[] = [
+  {
+    name: "daily_prices",
+    columns: [
+      ["ticker", "VARCHAR NOT NULL"],
+      ["date", "DATE NOT NULL"],
+      ...PRICE_COLUMNS,
+      ...AVERAGE_COLUMNS.map((name): [string, string] => [name, "DOUBLE"]),
+      WRITE_TIMESTAMP,
+    ],
+    stamp: "date",
+    readStamp: (column) => `${asTimestamp(column)}::DATE`,
+    key: ["ticker", "date"],
+  },
+  {
+    name: "hourly_prices",
+    columns: [
+      ["ticker", "VARCHAR NOT NULL"],
+      ["datetime", "TIMESTAMP NOT NULL"],
+      ...PRICE_COLUMNS,
+      WRITE_TIMESTAMP,
+    ],
+    stamp: "datetime",
+    readStamp: asTimestamp,
+    key: ["ticker", "datetime"],
+  },
+  {
+    name: "realtime_data",
+    columns: [
+      ["ticker", "VARCHAR NOT NULL"],
+      ["timestamp", "TIMESTAMP NOT NULL"],
+      ["type", "VARCHAR NOT NULL"],
+      ["price", "DOUBLE"],
+      ["size", "BIGINT"],
+      ["ask_price", "DOUBLE"],
+      ["ask_size", "BIGINT"],
+      WRITE_TIMESTAMP,
+      ["seq", "BIGINT NOT NULL DEFAULT 0"],
+    ],
+    stamp: "timestamp",
+    readStamp: asTimestamp,
+    key: ["ticker", "type", "timestamp", "seq"],
+  },
+];
+
+/** See daily-averages.ts: the state before the row of `date`. */
+const CHECKPOINTS = `
+  CREATE TABLE daily_checkpoints (
+    ticker VARCHAR NOT NULL, date DATE NOT NULL, closes BIGINT NOT NULL,
+    emas DOUBLE[] NOT NULL, recent DOUBLE[] NOT NULL, closes_hash UBIGINT)`;
+
+/** The file is a DuckDB database, but not one that this server can take over. */
+export class SchemaError extends Error {
+  override name = "SchemaError";
+}
+
+/**
+ * Brings the file to SCHEMA_VERSION in one transaction: nothing happens, or all of it.
+ *
+ * @returns what was done, in words for the log; null if nothing was needed.
+ * @throws SchemaError a newer version, or a table of ours without its key columns.
+ */
+export async function prepareSchema(session: Session): Promise<string | null> {
+  const version = await versionOf(session);
+  if (version === SCHEMA_VERSION) return null;
+  if (version > SCHEMA_VERSION) {
+    throw new SchemaError(
+      `open database: its schema version is ${version}, this server knows up to ${SCHEMA_VERSION}; it was written by a newer server`,
+    );
+  }
+  await session.run("BEGIN TRANSACTION");
+  try {
+    const upgraded: string[] = [];
+    for (const table of TABLES) {
+      const existing = await columnsOf(session, table.name);
+      if (existing.length === 0) await session.connection.run(createStatement(table.name, table.columns));
+      else upgraded.push(await rebuild(session, table, existing));
+    }
+    await session.connection.run(CHECKPOINTS);
+    await session.connection.run("CREATE TABLE stock_db_schema (version INTEGER NOT NULL)");
+    await session.connection.run(`INSERT INTO stock_db_schema VALUES (${SCHEMA_VERSION})`);
+    await session.run("COMMIT");
+    return upgraded.length === 0
+      ? "created the tables"
+      : `upgraded a file of the Python server: ${upgraded.join(", ")}`;
+  } catch (error) {
+    await session.run("ROLLBACK");
+    throw error;
+  }
+}
+
+/** Types of the columns that hold counts, by `table.column`: BIGINT, and DECIMAL once a count wasn't whole. */
+export type CountTypes = Map<string, string>;
+
+export async function readCountTypes(session: Session): Promise<CountTypes> {
+  const rows = await session.rows(
+    `SELECT table_name || '.' || column_name, data_type FROM duckdb_columns()
+     WHERE schema_name = 'main' AND NOT internal AND table_name IN ('daily_prices', 'hourly_prices', 'realtime_data')
+       AND column_name IN ('volume', 'size', 'ask_size')`,
+  );
+  return new Map(rows.map(([column, type]) => [String(column), String(type)]));
+}
+
+const WIDE_COUNT = `DECIMAL(38, ${COUNT_SCALE})`;
+
+/** Makes room for counts that aren't whole. Rewrites the column, which takes about 5 s for 100 million rows. */
+export async function widenCounts(session: Session, table: TableName, columns: string[]): Promise<void> {
+  for (const column of columns) {
+    await session.connection.run(`ALTER TABLE ${table} ALTER ${column} SET DATA TYPE ${WIDE_COUNT}`);
+  }
+}
+
+async function versionOf(session: Session): Promise<number> {
+  const known = await session.rows(
+    "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = 'stock_db_schema'",
+  );
+  if (known.length === 0) return 0;
+  const rows = await session.rows("SELECT max(version) FROM stock_db_schema");
+  return Number(rows[0]?.[0] ?? 0);
+}
+
+interface ColumnInfo {
+  name: string;
+  type: string;
+}
+
+async function columnsOf(session: Session, table: string): Promise<ColumnInfo[]> {
+  const rows = await session.rows(
+    `SELECT column_name, data_type FROM duckdb_columns()
+     WHERE schema_name = 'main' AND NOT internal AND table_name = $1 ORDER BY column_index`,
+    [table],
+  );
+  return rows.map(([name, type]) => ({ name: String(name), type: String(type) }));
+}
+
+function createStatement(name: string, columns: [name: string, declaration: string][]): string {
+  return `CREATE TABLE ${name} (${columns.map((column) => column.join(" ")).join(", ")})`;
+}
+
+/**
+ * Copies every row into a table of the new shape, one ticker after the other. Columns that users added stay. Rows without a key, which no command
+ * could ever read, and older rows of a key that is there twice are kept aside. Ticks that share a stamp become 0, 1, 2 … in the order stored.
+ */
+async function rebuild(session: Session, table: TableShape, existing: ColumnInfo[]): Promise<string> {
+  const { connection } = session;
+  const names = new Map(existing.map((column) => [column.name.toLowerCase(), quote(column.name)]));
+  const hasSeq = names.has("seq");
+  const keyInOld = table.key.filter((column) => column !== "seq" || hasSeq);
+  const missing = keyInOld.filter((column) => !names.has(column));
+  if (missing.length > 0) {
+    throw new SchemaError(
+      `open database: table ${table.name} has no column ${missing.join(", ")}; expected ${table.columns.map(([name]) => name).join(", ")}`,
+    );
+  }
+  const known = new Set(table.columns.map(([column]) => column));
+  const extra = existing.filter((column) => !known.has(column.name.toLowerCase()));
+  const oldValue = (column: string): string => {
+    const old = names.get(column)!;
+    return column === table.stamp ? table.readStamp(old) : column === "seq" ? `coalesce(${old}, 0)` : old;
+  };
+  const key = keyInOld.map(oldValue);
+  const numbered = `SELECT *, row_number() OVER (PARTITION BY ${key.join(", ")} ORDER BY rowid) AS "nth of key",
+    count(*) OVER (PARTITION BY ${key.join(", ")}) AS "rows of key" FROM ${table.name}`;
+  const numbersTicks = table.key.includes("seq") && !hasSeq;
+  const kept = [
+    ...key.map((value) => `${value} IS NOT NULL`),
+    ...(numbersTicks ? [] : [`"nth of key" = "rows of key"`]),
+  ].join(" AND ");
+
+  const indexes = await session.rows(
+    "SELECT sql FROM duckdb_indexes() WHERE schema_name = 'main' AND table_name = $1 AND sql IS NOT NULL",
+    [table.name],
+  );
+  const columns = await columnsWithRoom(session, table, names);
+  const fresh = `new_${table.name}`;
+  await connection.run(
+    createStatement(fresh, [
+      ...columns,
+      ...extra.map(({ name, type }): [string, string] => [quote(name), type]),
+    ]),
+  );
+  const copied = [...known].filter((column) => names.has(column));
+  const targets = [...copied, ...extra.map(({ name }) => quote(name)), ...(numbersTicks ? ["seq"] : [])];
+  const sources = [
+    ...copied.map(oldValue),
+    ...extra.map(({ name }) => quote(name)),
+    ...(numbersTicks ? [`"nth of key" - 1`] : []),
+  ];
+  await connection.run(
+    `INSERT INTO ${fresh} (${targets.join(", ")}) SELECT ${sources.join(", ")} FROM (${numbered}) WHERE ${kept} ORDER BY ${key.join(", ")}`,
+  );
+  const rows = await countRows(session, fresh);
+  const aside = (await countRows(session, table.name)) - rows;
+  if (aside > 0) {
+    await connection.run(
+      `CREATE TABLE unkeyed_${table.name} AS SELECT * EXCLUDE ("nth of key", "rows of key") FROM (${numbered}) WHERE (${kept}) IS NOT TRUE`,
+    );
+  }
+  await connection.run(`DROP TABLE ${table.name}`);
+  await connection.run(`ALTER TABLE ${fresh} RENAME TO ${table.name}`);
+  for (const [sql] of indexes) await connection.run(String(sql));
+  return `${table.name} ${rows} rows${aside > 0 ? ` (${aside} without a key of their own kept in unkeyed_${table.name})` : ""}`;
+}
+
+/** The shape's columns; those of counts wide where an old count isn't whole. */
+async function columnsWithRoom(
+  session: Session,
+  table: TableShape,
+  names: Map<string, string>,
+): Promise<[string, string][]> {
+  const columns: [string, string][] = [];
+  for (const [column, declaration] of table.columns) {
+    const old = names.get(column);
+    let wide = false;
+    if (old !== undefined && COUNT_COLUMNS.has(column)) {
+      const found = await session.rows(
+        `SELECT 1 FROM ${table.name} WHERE TRY_CAST(${old} AS DOUBLE) <> trunc(TRY_CAST(${old} AS DOUBLE)) LIMIT 1`,
+      );
+      wide = found.length > 0;
+    }
+    columns.push([column, wide ? WIDE_COUNT : declaration]);
+  }
+  return columns;
+}
+
+async function countRows(session: Session, table: string): Promise<number> {
+  const rows = await session.rows(`SELECT count(*) FROM ${table}`);
+  return Number(rows[0]?.[0] ?? 0);
+}
+
+function quote(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`;
+}

@@ -1,0 +1,66 @@
+/**
+ * How many calls of one kind DuckDB works on at the same time. Each of its calls takes a thread of the runtime's pool for as long as
+ * it lasts; with none left, everything that needs one hangs: other queries, files, names.
+ */
+import { unavailable } from "../../protocol/errors.ts";
+
+/** Small reads and the pages of large ones. */
+export const READ_CALLS_MAX = 4;
+/** Statements of users. */
+const USER_STATEMENTS_MAX = 4;
+const WRITER_CALLS = 1;
+/** What else the process does with the pool: files, names, compression. */
+const OTHER_WORK = 8;
+/** UV_THREADPOOL_SIZE that a process with an open DuckDB must have been started with, at least. */
+export const THREAD_POOL_SIZE = READ_CALLS_MAX + USER_STATEMENTS_MAX + WRITER_CALLS + OTHER_WORK;
+
+/** One, where the process was started with the runtime's own pool, of a thread a CPU: then statements of users must leave one to the others. */
+export function userStatementsMax(): number {
+  return Number(process.env.UV_THREADPOOL_SIZE ?? 0) >= THREAD_POOL_SIZE ? USER_STATEMENTS_MAX : 1;
+}
+
+export interface SlotOptions {
+  /** For the message of the 503. */
+  what: string;
+  max: number;
+  waitingMax: number;
+}
+
+export class Slots {
+  readonly #options: SlotOptions;
+  readonly #waiting: (() => void)[] = [];
+  #taken = 0;
+
+  constructor(options: SlotOptions) {
+    this.#options = options;
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** @throws RequestError 503 too many wait, or none came free in time. */
+  async take(waitMs: number): Promise<void> {
+    const { what, max, waitingMax } = this.#options;
+    if (this.#taken < max) {
+      this.#taken++;
+      return;
+    }
+    if (this.#waiting.length >= waitingMax) {
+      throw unavailable(`${what}: ${max} are at work and ${waitingMax} wait`);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      this.#waiting.splice(this.#waiting.indexOf(resolve), 1);
+      reject(unavailable(`${what}: ${max} stayed at work for ${waitMs / 1000} s`));
+    }, waitMs);
+    this.#waiting.push(resolve);
+    await promise.finally(() => clearTimeout(timer));
+  }
+
+  give(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#taken--;
+    else next();
+  }
+}

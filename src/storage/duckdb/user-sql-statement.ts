@@ -1,0 +1,93 @@
+/**
+ * Judges SQL written by a user. What it may do to data, DuckDB itself decides in a read-only transaction; which files it may reach, the settings of the
+ * instance. This is for what neither keeps out: files of the database itself, to which COPY could write, other databases in memory, code, and
+ * functions that act on the whole instance.
+ */
+import { type DuckDBConnection, type DuckDBPreparedStatement, StatementType } from "@duckdb/node-api";
+import { badRequest } from "../../protocol/errors.ts";
+
+/** A `query` may turn out to write (a sequence's next value, EXPLAIN ANALYZE); then DuckDB refuses it in a read-only transaction. */
+export type StatementKind = "query" | "write";
+
+export interface UserStatement {
+  prepared: DuckDBPreparedStatement;
+  type: StatementType;
+  kind: StatementKind;
+}
+
+const KINDS = new Map<StatementType, StatementKind>([
+  [StatementType.SELECT, "query"],
+  [StatementType.EXPLAIN, "query"],
+  [StatementType.INSERT, "write"],
+  [StatementType.UPDATE, "write"],
+  [StatementType.DELETE, "write"],
+  [StatementType.MERGE_INTO, "write"],
+  [StatementType.CREATE, "write"],
+  [StatementType.ALTER, "write"],
+  [StatementType.DROP, "write"],
+  [StatementType.ANALYZE, "write"],
+  [StatementType.VACUUM, "write"],
+]);
+
+const ONE_TRANSACTION = "each request is one transaction of its own";
+const ONE_DATABASE = "a request may use only the server's own database";
+const REASONS = new Map<StatementType, string>([
+  [StatementType.TRANSACTION, ONE_TRANSACTION],
+  [StatementType.PREPARE, ONE_TRANSACTION],
+  [StatementType.EXECUTE, ONE_TRANSACTION],
+  [StatementType.ATTACH, ONE_DATABASE],
+  [StatementType.DETACH, ONE_DATABASE],
+  [StatementType.COPY, "a request may not use files"],
+  [StatementType.EXPORT, "a request may not use files"],
+  [StatementType.LOAD, "a request may not load code"],
+  [StatementType.SET, "settings of the database are the server's"],
+  [StatementType.VARIABLE_SET, "settings of the database are the server's"],
+  [StatementType.PRAGMA, "settings of the database are the server's"],
+  [StatementType.CALL, "it would act on the whole server"],
+]);
+
+/**
+ * Functions that act on the instance and not on data, and those that run a text, which could hold one of them. Looked for in strings and comments
+ * too: nobody needs these names there. Logging to a file that may not be written ends the process (1.5.6).
+ */
+const REFUSED_NAMES =
+  /\b(enable_logging|disable_logging|truncate_duckdb_logs|write_log|force_checkpoint|enable_profiling|disable_profiling|json_execute_serialized_sql|read_blob|read_text)\b/i;
+const BLANK = String.raw`(?:\s|/\*[^]*?\*/|--[^\n]*(?:\n|$))*`;
+const REFUSED_CALLS = new RegExp(String.raw`\b(query|checkpoint)\b"?${BLANK}\(`, "i");
+const TEMPORARY = /^\s*create\s+(?:or\s+replace\s+)?temp(?:orary)?\s/i;
+
+/**
+ * Prepares the one statement of a text, in the transaction that the connection is in.
+ *
+ * @throws RequestError 400 none, several, or one that is not allowed. Other errors are DuckDB's.
+ */
+export async function prepareStatement(connection: DuckDBConnection, sql: string): Promise<UserStatement> {
+  refuseByName(sql);
+  const statements = await connection.extractStatements(sql);
+  if (statements.count === 0) throw badRequest("execute_sql: the SQL holds no statement");
+  if (statements.count > 1) {
+    throw badRequest(
+      "execute_sql: one statement per request",
+      `got ${statements.count} (a PIVOT without its list of values counts as two)`,
+    );
+  }
+  const prepared = await statements.prepare(0);
+  const kind = KINDS.get(prepared.statementType);
+  if (kind === undefined) {
+    const name = StatementType[prepared.statementType] ?? "this statement";
+    prepared.destroySync();
+    throw refused(name, REASONS.get(prepared.statementType) ?? "it is not one that reads or writes data");
+  }
+  return { prepared, type: prepared.statementType, kind };
+}
+
+function refuseByName(sql: string): void {
+  if (sql.includes("\0")) throw badRequest("execute_sql: the SQL holds a NUL character");
+  const name = REFUSED_NAMES.exec(sql)?.[1] ?? REFUSED_CALLS.exec(sql)?.[1];
+  if (name !== undefined) throw refused(name.toLowerCase(), "it acts on the whole server");
+  if (TEMPORARY.test(sql)) throw refused("CREATE TEMP", "it would be gone with the end of the request");
+}
+
+function refused(what: string, why: string): Error {
+  return badRequest(`execute_sql: ${what} is not allowed: ${why}`);
+}

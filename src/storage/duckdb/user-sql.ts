@@ -1,0 +1,250 @@
+/**
+ * SQL written by users, on DuckDB: beside saves and reads in the same process, each statement on a connection of its own that is closed after
+ * it. DuckDB shares its threads between queries, and an interrupt ends one within milliseconds. Where a user's transaction and a save want the same
+ * rows, the save wins.
+ */
+import {
+  type DuckDBMaterializedResult,
+  type DuckDBPreparedStatement,
+  ResultReturnType,
+  StatementType,
+} from "@duckdb/node-api";
+import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
+import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import { isConflict, isFatal, isOutOfMemory, isReadOnlyRefusal, wordsOf } from "./duckdb-errors.ts";
+import type { DuckDbFile } from "./duckdb-file.ts";
+import { refuseTakenKeys } from "./inserted-keys.ts";
+import { RunningStatement } from "./running-statement.ts";
+import type { Session } from "./session.ts";
+import { Slots, userStatementsMax } from "./slots.ts";
+import { type EncodedRows, encodeRows } from "./user-sql-rows.ts";
+import { prepareStatement, type UserStatement } from "./user-sql-statement.ts";
+
+/** Statements that may wait for one of the running ones to end. */
+const STATEMENTS_WAITING_MAX = 100;
+/** Of one answer, which waits in this process until it is sent. */
+const ANSWER_BYTES_MAX = 256 * 2 ** 20;
+/** Tries of a writing statement that meets another transaction in the same rows. */
+const ATTEMPTS_MAX = 3;
+/** How long a save waits for the rollback of a transaction that it had stopped. */
+const ROLLBACK_WAIT_MS = 2_000;
+
+/** Of statements that only say how many rows they changed. */
+const NO_ROWS: EncodedRows = { rows: 0, bytes: 2, parts: [new TextEncoder().encode("[]")] };
+
+export class DuckDbUserSql implements InterruptibleSql {
+  readonly #file: DuckDbFile;
+  readonly #slots = new Slots({
+    what: "execute_sql",
+    max: userStatementsMax(),
+    waitingMax: STATEMENTS_WAITING_MAX,
+  });
+  readonly #running = new Set<RunningStatement>();
+
+  constructor(file: DuckDbFile) {
+    this.#file = file;
+    file.stopUserWrites = () => this.#stopWrites();
+  }
+
+  async run(
+    request: UserSqlRequest,
+    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal | undefined },
+  ): Promise<UserSqlOutcome> {
+    const deadlineAt = performance.now() + timeoutMs;
+    await this.#slots.take(timeoutMs);
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const leftMs = Math.max(0, deadlineAt - performance.now());
+          return await this.#runOnce(request, { timeoutMs, leftMs, signal });
+        } catch (error) {
+          if (!isConflict(error)) return this.#outcomeOf(error);
+          if (attempt === ATTEMPTS_MAX) {
+            throw unavailable(
+              "execute_sql: saves of the same rows went first; nothing changed",
+              wordsOf(error).message,
+            );
+          }
+        }
+      }
+    } finally {
+      this.#slots.give();
+    }
+  }
+
+  /** Stops what runs. */
+  async close(): Promise<void> {
+    const running = [...this.#running];
+    for (const statement of running) statement.stop("server stopping");
+    await Promise.all(running.map(({ ended }) => ended));
+  }
+
+  async #stopWrites(): Promise<void> {
+    const writing = [...this.#running].filter(({ mode }) => mode === "write");
+    const inTheWay = writing.length > 0 ? writing : [...this.#running];
+    for (const statement of inTheWay) statement.stop("saves first");
+    await Promise.race([Promise.all(inTheWay.map(({ ended }) => ended)), Bun.sleep(ROLLBACK_WAIT_MS)]);
+  }
+
+  async #runOnce(
+    request: UserSqlRequest,
+    limits: { timeoutMs: number; leftMs: number; signal: AbortSignal | undefined },
+  ): Promise<UserSqlOutcome> {
+    const session = await this.#file.connect();
+    const running = new RunningStatement(session.connection, { mode: request.mode, ...limits });
+    this.#running.add(running);
+    try {
+      running.check();
+      return request.mode === "read"
+        ? await this.#read(session, request, running)
+        : await this.#write(session, request, running);
+    } catch (error) {
+      running.check(); // whatever it says, it was stopped
+      throw error;
+    } finally {
+      running.callsDone();
+      // After a commit there is nothing to roll back, which is an error.
+      await session.connection.run("ROLLBACK").catch(() => null);
+      session.close();
+      this.#running.delete(running);
+      running.end();
+    }
+  }
+
+  async #read(session: Session, request: UserSqlRequest, running: RunningStatement): Promise<UserSqlOutcome> {
+    try {
+      await session.connection.run("BEGIN TRANSACTION READ ONLY");
+      const statement = await prepareStatement(session.connection, request.sql);
+      checkCount(statement.prepared, request.params);
+      if (statement.kind === "write") return { status: "needs-write" };
+      return { status: "rows", ...(await execute(session, statement, request, running)) };
+    } catch (error) {
+      if (isReadOnlyRefusal(error)) return { status: "needs-write" };
+      throw error;
+    }
+  }
+
+  async #write(
+    session: Session,
+    request: UserSqlRequest,
+    running: RunningStatement,
+  ): Promise<UserSqlOutcome> {
+    await session.connection.run("BEGIN TRANSACTION");
+    const statement = await prepareStatement(session.connection, request.sql);
+    checkCount(statement.prepared, request.params);
+    const rows = await execute(session, statement, request, running);
+    if (statement.type === StatementType.INSERT || statement.type === StatementType.MERGE_INTO) {
+      await refuseTakenKeys(session, request.sql);
+    }
+    // A save that waits for this transaction to end must not have to wait for this transaction's turn.
+    await Promise.race([this.#commitInTurn(session, running), running.stopped]);
+    return { status: "rows", ...rows };
+  }
+
+  #commitInTurn(session: Session, running: RunningStatement): Promise<void> {
+    return this.#file.commits.run(async () => {
+      running.beginCommit();
+      await session.connection.run("COMMIT");
+      this.#file.foreignCommits++;
+      await this.#file.refreshCountTypes(session);
+    });
+  }
+
+  #outcomeOf(error: unknown): UserSqlOutcome {
+    if (error instanceof RequestError) {
+      if (error.status !== 400) throw error;
+      return { status: "error", httpStatus: error.status, ...error.body() };
+    }
+    if (isFatal(error)) this.#file.reportFatal(error);
+    const { message, rest } = wordsOf(error);
+    if (isFatal(error) || /^IO Error:/.test((error as Error).message)) {
+      return {
+        status: "error",
+        httpStatus: 503,
+        error: "execute_sql: the database failed",
+        details: message,
+      };
+    }
+    if (isOutOfMemory(error)) {
+      const text = "execute_sql: stopped, it took more memory than the database may use";
+      return { status: "error", httpStatus: 400, error: text, details: message };
+    }
+    return {
+      status: "error",
+      httpStatus: 400,
+      error: `execute_sql: ${message}`,
+      ...(rest === null ? {} : { details: rest }),
+    };
+  }
+}
+
+async function execute(
+  session: Session,
+  { prepared, type }: UserStatement,
+  { sql, params, maxRows }: UserSqlRequest,
+  running: RunningStatement,
+): Promise<EncodedRows> {
+  running.check();
+  const limited = type === StatementType.SELECT ? await prepareLimited(session, sql, maxRows) : null;
+  running.check();
+  const result = await runBound(limited ?? prepared, params);
+  running.check();
+  if (result.rowCount > maxRows) throw tooManyRows(maxRows);
+  if (result.returnType !== ResultReturnType.QUERY_RESULT) return NO_ROWS;
+  return encodeRows(result, { names: namesOf(prepared, result), maxBytes: ANSWER_BYTES_MAX });
+}
+
+/** As the user gave them. The limit around a statement changes equal names; the statement itself tells none before its parameters have types. */
+function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedResult): string[] {
+  const given = Array.from({ length: prepared.columnCount }, (_, i) => prepared.columnName(i));
+  const hasEqual = new Set(given).size < given.length;
+  return hasEqual && given.length === result.columnCount ? given : result.columnNames();
+}
+
+/**
+ * The statement with a limit around it: its result is built whole in memory, and must not be larger than the answer may be. Null where it can't be
+ * had within another, as `SHOW` or a text that ends in a comment's semicolon.
+ */
+async function prepareLimited(
+  session: Session,
+  sql: string,
+  maxRows: number,
+): Promise<DuckDBPreparedStatement | null> {
+  try {
+    return await session.connection.prepare(
+      `FROM (\n${sql.replace(/[\s;]+$/, "")}\n) LIMIT ${Math.floor(maxRows) + 1}`,
+    );
+  } catch {
+    return null; // the statement as it is has been prepared, so it is no mistake of the user's
+  }
+}
+
+async function runBound(
+  prepared: DuckDBPreparedStatement,
+  params: SqlParam[],
+): Promise<DuckDBMaterializedResult> {
+  for (const [i, param] of params.entries()) bind(prepared, i + 1, param);
+  return prepared.run();
+}
+
+function bind(prepared: DuckDBPreparedStatement, index: number, param: SqlParam): void {
+  if (param === null) prepared.bindNull(index);
+  else if (typeof param === "string") prepared.bindVarchar(index, param);
+  else if (typeof param === "boolean") prepared.bindBoolean(index, param);
+  else if (typeof param === "bigint") prepared.bindBigInt(index, param);
+  else if (Number.isSafeInteger(param)) prepared.bindBigInt(index, BigInt(param));
+  else prepared.bindDouble(index, param);
+}
+
+function checkCount({ parameterCount }: DuckDBPreparedStatement, params: SqlParam[]): void {
+  if (params.length === parameterCount) return;
+  throw badRequest(
+    `execute_sql: the statement expects ${parameterCount} parameter${parameterCount === 1 ? "" : "s"}, got ${params.length}`,
+  );
+}
+
+function tooManyRows(maxRows: number): RequestError {
+  return new RequestError(400, `execute_sql: query returned more than ${maxRows} rows`, {
+    hint: "Add a LIMIT or a narrower WHERE, or start the server with a higher --sql-max-rows.",
+  });
+}

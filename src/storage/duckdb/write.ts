@@ -1,0 +1,7 @@
+import type { Param } from "./session.ts";
+
+/** A statement to run in the transaction of the batch. */
+export interface Write {
+  sql: string;
+  params: Param[];
+}

@@ -1,0 +1,142 @@
+/** Whatever is saved, in whatever batches: every driver gives the same outcomes and the same answers as the first one. */
+import { describe, expect, test } from "bun:test";
+import type { BarRow, Count, JsonRows, Save, TickRow } from "../../src/storage/contract.ts";
+import { randomNumbers } from "../support/random.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { DRIVERS, type OpenDatabase } from "./drivers.ts";
+
+const [reference, ...others] = DRIVERS;
+
+const TICKERS = [
+  "A",
+  "B",
+  'quote " and \\',
+  "comma, and\nline",
+  "nul \0 inside",
+  "é😀",
+  "half \ud83d",
+  "'; --",
+  "$1",
+];
+const TYPES = ["trade", "quote", "other, type"];
+const COUNTS: (Count | null)[] = [
+  0,
+  1,
+  100,
+  null,
+  -5,
+  0.5,
+  10.25,
+  1e-7,
+  123456.789,
+  "9007199254740993",
+  1e15,
+  2 ** 53,
+];
+const PRICES = [1, 1.5, null, 0.1 + 0.2, 1e-9, 1e21, 5e-324, 1.7976931348623157e308, -0, 123.456];
+
+function randomSaves(seed: number) {
+  const random = randomNumbers(seed);
+  const below = (n: number): number => Math.floor(random() * n);
+  const pick = <T>(list: readonly T[]): T => list[below(list.length)]!;
+  const two = (n: number): string => String(n).padStart(2, "0");
+  const price = (): number | null => (below(3) === 0 ? pick(PRICES) : below(4));
+  const count = (): Count | null => (below(3) === 0 ? pick(COUNTS) : below(3));
+
+  function ticks(): Save {
+    const rows = Array.from(
+      { length: 1 + below(6) },
+      (): TickRow => [
+        `2024-01-02 10:00:0${below(3)}.${below(2) === 0 ? "000000" : "000001"}`,
+        price(),
+        count(),
+        price(),
+        count(),
+        below(3) === 0 ? below(4) : null,
+      ],
+    );
+    const onDuplicate = pick(["append", "append", "append", "replace", "error"] as const);
+    return { kind: "ticks", ticker: pick(TICKERS), type: pick(TYPES), rows, onDuplicate };
+  }
+
+  function bars(): Save {
+    const interval = pick(["daily", "hourly"] as const);
+    const stamp = (n: number): string =>
+      interval === "daily" ? `2024-01-${two(1 + n)}` : `2024-01-02 ${two(n)}:00:00`;
+    const first = below(10);
+    const rows = Array.from(
+      { length: 1 + below(12) },
+      (_, i): BarRow => [stamp(first + i), price(), price(), price(), below(50), count()],
+    );
+    const onDuplicate = pick(["replace", "replace", "keep", "error"] as const);
+    return { kind: "bars", interval, ticker: pick(TICKERS), rows, onDuplicate };
+  }
+
+  return Array.from({ length: 30 }, () =>
+    Array.from({ length: 1 + below(8) }, () => (below(2) === 0 ? ticks() : bars())),
+  );
+}
+
+async function textOf(answer: JsonRows | Promise<JsonRows>): Promise<string> {
+  const rows = await answer;
+  if (rows.empty) return "empty";
+  if ("text" in rows) return rows.text;
+  let text = "";
+  for await (const chunk of rows.chunks) text += chunk;
+  return text;
+}
+
+/** Integers as their digits, other numbers by value; without the time of writing. */
+function comparable(text: string): unknown {
+  if (text === "empty") return text;
+  type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+  return (JSON.parse as (text: string, reviver: Reviver) => unknown)(text, (key, value, { source }) => {
+    if (key === "write_timestamp") return typeof value;
+    if (typeof value !== "number") return value;
+    return source !== undefined && /^-?\d{16,}$/.test(source) ? source : value + 0;
+  });
+}
+
+async function answersOf(db: OpenDatabase): Promise<unknown[]> {
+  const answers: unknown[] = [];
+  for (const ticker of TICKERS) {
+    for (const interval of ["daily", "hourly"] as const) {
+      answers.push(comparable(await textOf(db.reader.bars({ interval, ticker, from: null, to: null }))));
+    }
+    const from = "2024-01-02 10:00:01.000000";
+    for (const type of TYPES) {
+      answers.push(comparable(await textOf(db.reader.ticks({ ticker, type, from: null, to: null }))));
+      answers.push(comparable(await textOf(db.reader.ticks({ ticker, type, from, to: from }))));
+      answers.push(comparable(await textOf(db.reader.newestTicks({ ticker, type, limit: 2 }))));
+    }
+    answers.push(await db.reader.latestPrice(ticker), await db.reader.previousClose(ticker));
+    answers.push(await db.reader.openingPrice(ticker, "2024-01-05"));
+    answers.push(await db.reader.dailyVolume(ticker, "2024-01-05"));
+  }
+  answers.push(await db.reader.holdings(5));
+  return answers;
+}
+
+const [referenceIn, ...othersIn] = [reference!, ...others].map((driver) => driver.prepare());
+
+for (const [index, driver] of others.entries()) {
+  const lacks = Object.entries(driver.lacks).map(([capability, reason]) => `${capability}: ${reason}`);
+  if (lacks.length > 0) {
+    test.skip(`${driver.name} and ${reference!.name} (${lacks.join("; ")})`, () => {});
+    continue;
+  }
+  const openIn = othersIn[index]!;
+  describe(`${driver.name} and ${reference!.name}`, () => {
+    for (const seed of [1, 2, 3, 4]) {
+      test(`agree on outcomes and answers (seed ${seed})`, async () => {
+        using dir = tempDir();
+        await using expected = await referenceIn!(dir.path);
+        await using db = await openIn(dir.path);
+        for (const batch of randomSaves(seed)) {
+          expect(await db.writer.commit(batch)).toEqual(await expected.writer.commit(batch));
+        }
+        expect(await answersOf(db)).toEqual(await answersOf(expected));
+      }, 60_000);
+    }
+  });
+}

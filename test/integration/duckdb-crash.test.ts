@@ -1,0 +1,69 @@
+/** A process that dies under load has lost nothing that it answered. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+const KILLS = 5;
+const DEADLINE_MS = 60_000;
+
+test(`killed ${KILLS} times while it saves: reopened, every answered save is there, once`, async () => {
+  using dir = tempDir();
+  const path = join(dir.path, "test.duckdb");
+  let answered = 1;
+  for (let kill = 1; kill <= KILLS; kill++) {
+    await using child = Bun.spawn(
+      [process.execPath, join(import.meta.dir, "../fixtures/duckdb-saver.ts"), path, String(answered)],
+      { stdout: "pipe", stderr: "inherit" },
+    );
+    const numbers = new Numbers(child.stdout);
+    await numbers.readUntil(answered + 200 + kill * 337);
+    child.kill("SIGKILL");
+    await numbers.readUntil(Number.POSITIVE_INFINITY);
+    answered = numbers.last;
+    expect(await child.exited).toBe(137);
+  }
+  const db = await openDuckDb({ path, memoryLimitMb: 256, threads: 2, onFatal() {} });
+  try {
+    const request = {
+      sql: "SELECT price::BIGINT AS n, count(*) AS times FROM realtime_data GROUP BY n ORDER BY n",
+      params: [],
+      mode: "read" as const,
+      maxRows: 10_000_000,
+    };
+    const outcome = await db.sql.run(request, { timeoutMs: DEADLINE_MS });
+    if (outcome.status !== "rows") throw new Error(JSON.stringify(outcome));
+    const rows = JSON.parse(Buffer.concat(outcome.parts).toString()) as { n: number; times: number }[];
+    expect(rows.filter(({ times }) => times !== 1)).toEqual([]);
+    const stored = new Set(rows.map(({ n }) => n));
+    const missing: number[] = [];
+    for (let n = 1; n < answered; n++) if (n % 50 !== 0 && !stored.has(n)) missing.push(n);
+    expect(missing).toEqual([]);
+    expect(answered).toBeGreaterThan(KILLS * 200);
+  } finally {
+    await db.close();
+  }
+}, 120_000);
+
+/** What a child prints: numbers, one a line. */
+class Numbers {
+  last = 0;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#chunks = stream[Symbol.asyncIterator]();
+  }
+
+  /** Until the last is at least `target`, or the output ends. */
+  async readUntil(target: number): Promise<void> {
+    while (this.last < target) {
+      const { value, done } = await this.#chunks.next();
+      if (done) return;
+      const lines = (this.#rest + this.#decoder.decode(value)).split("\n");
+      this.#rest = lines.pop()!;
+      if (lines.length > 0) this.last = Number(lines.at(-1));
+    }
+  }
+}
