@@ -9,8 +9,7 @@ import type { StockWriter, TransferReader } from "../storage/contract.ts";
 import type { Diagnosis } from "../storage/diagnosis.ts";
 import type { UserSqlEngine } from "../storage/user-sql-contract.ts";
 import type { UpdateSink, WorkerStorage } from "../worker/worker-storage.ts";
-import { openDuckDbHub, openDuckDbWorker, openDuckDbWriter } from "./engines/duckdb.ts";
-import { openPostgresHub, openPostgresWorker, openPostgresWriter } from "./engines/postgres.ts";
+import { openDuckDbWorker } from "./engines/duckdb-worker.ts";
 import { openRemoteHub, openRemoteWorker } from "./engines/remote.ts";
 import {
   diagnoseSqlite,
@@ -21,6 +20,10 @@ import {
   openSqliteWorker,
   openSqliteWriter,
 } from "./engines/sqlite.ts";
+
+/** Loaded where they are used: DuckDB's library alone has 70 MB. */
+const duckDb = () => import("./engines/duckdb.ts");
+const postgres = () => import("./engines/postgres.ts");
 
 export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
   Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads">>;
@@ -61,12 +64,12 @@ export function databaseType(settings: Pick<Settings, "dbFile">): Engine {
 export async function openHubStorage(settings: Settings): Promise<HubStorage> {
   switch (databaseType(settings)) {
     case "duckdb":
-      return openDuckDbHub(settings);
+      return (await duckDb()).openDuckDbHub(settings);
     case "remote":
       return openRemoteHub(settings);
     case "postgresql":
     case "timescaledb":
-      return openPostgresHub(settings);
+      return (await postgres()).openPostgresHub(settings);
     default:
       return openSqliteHub(settings);
   }
@@ -80,7 +83,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
       return openRemoteWorker(options);
     case "postgresql":
     case "timescaledb":
-      return openPostgresWorker(options);
+      return (await postgres()).openPostgresWorker(options);
     default:
       return openSqliteWorker(options);
   }
@@ -90,10 +93,10 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
 export async function openWriter(settings: DatabaseSettings): Promise<OpenWriter> {
   switch (databaseType(settings)) {
     case "duckdb":
-      return openDuckDbWriter(settings);
+      return (await duckDb()).openDuckDbWriter(settings);
     case "postgresql":
     case "timescaledb":
-      return openPostgresWriter(settings);
+      return (await postgres()).openPostgresWriter(settings);
     default:
       return openSqliteWriter(settings);
   }

@@ -1,0 +1,22 @@
+/** A worker of a server on DuckDB: it asks the hub, and keeps answers for as long as the version board lets it. It never loads the engine. */
+import { HubReader } from "../../hub/hub-reader.ts";
+import { runSqlInHub } from "../../hub/hub-sql.ts";
+import { executeSqlDirectly } from "../../sql/execute.ts";
+import { CachedReader } from "../../storage/cached-reader.ts";
+import type { WorkerStorage } from "../../worker/worker-storage.ts";
+import type { WorkerStorageOptions } from "../engine.ts";
+
+export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions): WorkerStorage {
+  const reader = new CachedReader(new HubReader(hub), board);
+  const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
+  return {
+    reader,
+    save: (save, frame, request) => hub.save(save, frame, request.length),
+    executeSql: (request) =>
+      executeSqlDirectly(request, (query, within) => runSqlInHub(hub.reads, query, within), limits),
+    sqlFigures: () => ({ runs_at: "hub" }),
+    async close() {
+      await reader.close();
+    },
+  };
+}
