@@ -70,6 +70,7 @@ describe("where a value comes from", () => {
       host: "::1",
       allowHosts: "a.example,b.example",
       durability: "normal",
+      duckdbMemoryMb: "512",
       sample: "true",
       logFile: "logs/server.log",
       logLevel: "CRITICAL",

@@ -44,7 +44,7 @@ test("--help, --version and --print-config answer and start nothing", async () =
 });
 
 test("a password in a connection string is shown nowhere", async () => {
-  const url = `postgresql://desk:${SECRET}@db.example/prices?password=${SECRET}`;
+  const url = `questdb://desk:${SECRET}@db.example/prices?password=${SECRET}`;
   const config = await runCli(["--print-config", "--db-file", url]);
   const start = await failingStart(["--db-file", url, "--port", "0"]);
   const misplaced = await failingStart([url]);
