@@ -19,6 +19,16 @@ async function rowsOf(rows: JsonRows | Promise<JsonRows>): Promise<Row[]> {
   return (JSON.parse(text) as { data: Row[] }).data;
 }
 
+/** The whole text of an answer, with W for the times of writing, which no two runs have in common. */
+async function textOf(rows: JsonRows | Promise<JsonRows>): Promise<string> {
+  const found = await rows;
+  if (found.empty) return "";
+  let text = "";
+  if ("text" in found) text = found.text;
+  else for await (const chunk of found.chunks) text += chunk;
+  return text.replace(/(?<="write_timestamp":")\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{6}/g, "W");
+}
+
 const allBars = (db: OpenDatabase, ticker: string, interval: "daily" | "hourly" = "daily"): Promise<Row[]> =>
   rowsOf(db.reader.bars({ interval, ticker, from: null, to: null }));
 const allTicks = (db: OpenDatabase, ticker: string, type = "trade"): Promise<Row[]> =>
@@ -285,6 +295,218 @@ for (const driver of DRIVERS) {
       };
       expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 1 }]);
       expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+    });
+
+    test("answers are the same text from every engine", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
+      const big = "9223372036854775807";
+      await db.writer.commit([
+        {
+          kind: "bars",
+          interval: "daily",
+          ticker: 'é "\\ ',
+          rows: [
+            ["1999-12-31", 0.1, 1e21, 1.5e-7, 5, big],
+            ["2000-02-29", null, null, null, null, null],
+            ["2262-04-11", -0.5, 0, 123456.789, 1e15, -(2 ** 60)],
+          ],
+          onDuplicate: "replace",
+        },
+        {
+          kind: "bars",
+          interval: "hourly",
+          ticker: "H",
+          rows: [["2024-01-02 10:00:00", 1, 2, 0.5, 1.25, 2 ** 53]],
+          onDuplicate: "replace",
+        },
+        {
+          kind: "ticks",
+          ticker: "T",
+          type: "quote",
+          rows: [
+            ["1677-09-22 00:00:00.000001", 1, 2, 3, 4, null],
+            ["2024-01-02 10:00:00.120000", null, null, null, null, null],
+            ["2024-01-02 10:00:00.120000", 1.1, "9007199254740993", 1.2, big, null],
+          ],
+          onDuplicate: "append",
+        },
+      ]);
+      expect(
+        await textOf(db.reader.bars({ interval: "daily", ticker: 'é "\\ ', from: null, to: null })),
+      ).toBe(
+        `{"data":[${[
+          ["1999-12-31", `"open":0.1,"high":1e+21,"low":1.5e-7,"close":5,"volume":${big}`],
+          ["2000-02-29", '"open":null,"high":null,"low":null,"close":null,"volume":null'],
+          [
+            "2262-04-11",
+            '"open":-0.5,"high":0,"low":123456.789,"close":1000000000000000,"volume":-1152921504606846976',
+          ],
+        ]
+          .map(
+            ([date, values]) =>
+              `{"date":"${date}T00:00:00.000000Z","ticker":"é \\"\\\\ ",${values},${AVERAGE_COLUMNS.map((name) => `"${name}":null`).join(",")},"write_timestamp":"W+00:00"}`,
+          )
+          .join(",")}]}`,
+      );
+      expect(await textOf(db.reader.bars({ interval: "hourly", ticker: "H", from: null, to: null }))).toBe(
+        '{"data":[{"datetime":"2024-01-02T10:00:00.000000Z","ticker":"H","open":1,"high":2,"low":0.5,"close":1.25,"volume":9007199254740992,"write_timestamp":"W+00:00"}]}',
+      );
+      const ticksText =
+        '{"data":[{"timestamp":"1677-09-22T00:00:00.000001Z","ticker":"T","type":"quote","price":1,"size":2,"ask_price":3,"ask_size":4,"write_timestamp":"WZ"},' +
+        '{"timestamp":"2024-01-02T10:00:00.120000Z","ticker":"T","type":"quote","price":null,"size":null,"ask_price":null,"ask_size":null,"write_timestamp":"WZ"},' +
+        `{"timestamp":"2024-01-02T10:00:00.120000Z","ticker":"T","type":"quote","price":1.1,"size":9007199254740993,"ask_price":1.2,"ask_size":${big},"write_timestamp":"WZ"}]}`;
+      expect(await textOf(db.reader.ticks({ ticker: "T", type: "quote", from: null, to: null }))).toBe(
+        ticksText,
+      );
+      expect(await textOf(db.reader.newestTicks({ ticker: "T", type: null, limit: 9 }))).toBe(ticksText);
+    });
+
+    testOf("fractionalCounts", "a size with a fraction is stored as it is", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
+      const save: SaveTicks = { ...ticks("A", []), rows: [[at(1), 1, 0.25, null, null, null]] };
+      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 1 }]);
+      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+      expect((await allTicks(db, "A"))[0]!.size).toBe(0.25);
+    });
+
+    test("bounds are inclusive, of days and of hours", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
+      const hour = (n: number): string => `2024-01-02 0${n}:00:00`;
+      await db.writer.commit([
+        daily(
+          "A",
+          [1, 2, 3, 4].map((day) => [`2024-01-0${day}`, day]),
+        ),
+        {
+          kind: "bars",
+          interval: "hourly",
+          ticker: "A",
+          rows: [1, 2, 3, 4].map((n): BarRow => [hour(n), n, n, n, n, n]),
+          onDuplicate: "replace",
+        },
+      ]);
+      const closes = async (interval: "daily" | "hourly", from: string | null, to: string | null) =>
+        (await rowsOf(db.reader.bars({ interval, ticker: "A", from, to }))).map((row) => row.close);
+      expect(await closes("daily", "2024-01-02", "2024-01-03")).toEqual([2, 3]);
+      expect(await closes("daily", null, "2024-01-02")).toEqual([1, 2]);
+      expect(await closes("hourly", hour(2), hour(3))).toEqual([2, 3]);
+      expect(await closes("hourly", hour(3), null)).toEqual([3, 4]);
+      expect(await closes("hourly", "2025-01-01 00:00:00", "9999-12-31 23:59:59")).toEqual([]);
+    });
+
+    test("tickers are what they are: case, blanks, quotes, and what SQL means something by", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
+      const names = [
+        "a",
+        "A",
+        " A",
+        "A ",
+        "'; DROP TABLE daily_prices; --",
+        '{"NULL"}',
+        "NULL",
+        "\\",
+        "é😀",
+        "%",
+      ];
+      await db.writer.commit(names.map((name, i) => daily(name, [["2024-01-02", i]])));
+      for (const [i, name] of names.entries())
+        expect({ name, price: await db.reader.latestPrice(name) }).toEqual({ name, price: i });
+      expect(await db.reader.latestPrice("nothing\0")).toBeNull();
+      const [held] = await db.reader.holdings(100);
+      expect(held!.tickers).toEqual(
+        [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+      );
+    });
+
+    test("saves of one ticker in one batch count in their order", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
+      const outcomes = await db.writer.commit([
+        daily("A", [["2024-01-02", 1]]),
+        daily("A", [["2024-01-02", 2]]),
+        daily("A", [["2024-01-02", 3]], "keep"),
+        daily("A", [["2024-01-02", 4]], "error"),
+        daily("A", [["2024-01-03", 5]], "error"),
+        daily("A", [["2024-01-03", 6]], "error"),
+        ticks("A", [[at(1), 1]]),
+        ticks("A", [[at(1), 1]]),
+        ticks("A", [[at(1), 2]]),
+        ticks("A", [[at(1), 3]], "replace"),
+        ticks("A", [[at(1), 4, 1]], "error"),
+        ticks("A", [[at(1), 5, 2]], "error"),
+      ]);
+      expect(outcomes.map((outcome) => (outcome.ok ? outcome.stored : outcome.status))).toEqual([
+        1, 1, 0, 409, 1, 409, 1, 0, 1, 1, 409, 1,
+      ]);
+      expect((await allBars(db, "A")).map((row) => row.close)).toEqual([2, 5]);
+      expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([3, 2, 5]);
+    });
+
+    test("a batch of saves is as if each had been committed alone", async () => {
+      for (let seed = 1; seed <= 8; seed++) {
+        using dir = tempDir();
+        using other = tempDir();
+        await using together = await open(dir);
+        await using alone = await open(other);
+        const random = randomNumbers(seed);
+        const pick = (n: number): number => Math.floor(random() * n);
+        const saves = Array.from({ length: 60 }, (): Save => {
+          const ticker = ["A", "B", "C"][pick(3)]!;
+          if (pick(2) === 0) {
+            const rows = Array.from({ length: 1 + pick(4) }, (): [string, number, number?] =>
+              pick(3) === 0 ? [at(pick(3)), pick(3), pick(4)] : [at(pick(3)), pick(3)],
+            );
+            return ticks(ticker, rows, (["append", "append", "replace", "error"] as const)[pick(4)]!);
+          }
+          const first = pick(20);
+          const dates = Array.from({ length: 1 + pick(5) }, (_, i): [string, number] => [
+            dateOf(first + i),
+            pick(50),
+          ]);
+          return daily(ticker, dates, (["replace", "keep", "error"] as const)[pick(3)]!);
+        });
+        const outcomes = await together.writer.commit(saves);
+        const expected = [];
+        for (const save of saves) expected.push(...(await alone.writer.commit([save])));
+        expect({ seed, outcomes }).toEqual({ seed, outcomes: expected });
+        for (const ticker of ["A", "B", "C"]) {
+          for (const of of [allBars, allTicks] as const) {
+            const unwritten = (rows: Row[]): Row[] => rows.map(({ write_timestamp: _, ...row }) => row);
+            expect(unwritten(await of(together, ticker))).toEqual(unwritten(await of(alone, ticker)));
+          }
+        }
+      }
+    });
+
+    test("a rule that users made refuses only the save that breaks it", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
+      await db.execute("CREATE UNIQUE INDEX one_a_stamp ON realtime_data (ticker, type, timestamp)");
+      const outcomes = await db.writer.commit([
+        ticks("A", [[at(1), 1]]),
+        ticks("A", [
+          [at(2), 1],
+          [at(1), 2],
+        ]),
+        daily("A", [["2024-01-02", 1]]),
+        ticks("A", [[at(3), 3]]),
+      ]);
+      expect(outcomes.map((outcome) => outcome.ok)).toEqual([true, false, true, true]);
+      expect(outcomes[1]).toMatchObject({ status: 409 });
+      expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([1, 3]);
+      expect(await allBars(db, "A")).toHaveLength(1);
+    });
+
+    test("a database is empty until something is stored", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
+      expect(await db.writer.isEmpty()).toBe(true);
+      await db.writer.commit([ticks("A", [[at(1), 1]])]);
+      expect(await db.writer.isEmpty()).toBe(false);
     });
 
     test("an answer of many rows comes in chunks of one snapshot", async () => {

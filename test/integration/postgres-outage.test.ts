@@ -11,7 +11,7 @@ import { usePostgres } from "../support/postgres.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
 
 const TIMEOUT_MS = 120_000;
-const CRASHES = 5;
+const CRASHES = 20;
 
 const postgres = usePostgres();
 

@@ -1,0 +1,129 @@
+import { describe, expect, test } from "bun:test";
+import { readStatement, type StatementKind } from "./user-sql-statement.ts";
+
+function refusal(sql: string, given = 0): string {
+  try {
+    readStatement(sql, given);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error(`${sql} was accepted`);
+}
+
+describe("the one statement is found", () => {
+  test.each([
+    ["select 1", "select 1"],
+    ["  ; /* a /* nested */ ; comment */ select 1 ; -- the end; really", "select 1"],
+    ["select ';' || E'\\';' || U&'x' || $$;$$ || $a$ $$; $a$ as \";\"", undefined],
+    ["select '\\'; -- a backslash is no escape here", "select '\\'"],
+    ["select 'it''s; fine'", "select 'it''s; fine'"],
+    ["select a$b$c from t", "select a$b$c from t"],
+    [
+      "create function f() returns int begin atomic select case when true then 1 end; select 2; end",
+      undefined,
+    ],
+  ])("%s", (sql, text) => {
+    expect(readStatement(sql, 0).text).toBe(text ?? sql);
+  });
+
+  test.each([
+    "select 1; select 2",
+    "select 1; -- x\n drop table t",
+    "select '\\'; drop table t; --'",
+    "select $1$; drop table t; $1$",
+    "select $a$ $b$ $a$; drop table t",
+    "select 1 /* /* */ ; */; drop table t",
+    'select "a"; drop table t; --"',
+    "select E'\\\\'; drop table t; --'",
+  ])("%s is more than one", (sql) => {
+    expect(refusal(sql, sql.includes("$1$") ? 1 : 0)).toMatch(/more than one|parameter/);
+  });
+
+  test.each(["", ";", "  -- nothing", "/* nothing"])("%j is none", (sql) => {
+    expect(refusal(sql)).toBe("execute_sql: the SQL holds no statement");
+  });
+
+  test("a NUL is refused", () => {
+    expect(refusal("select 1\0; drop table t")).toContain("NUL");
+  });
+});
+
+test.each<[string, StatementKind]>([
+  ["select 1", "query"],
+  ["(select 1) union select 2", "query"],
+  ["values (1)", "query"],
+  ["table t", "query"],
+  ["with x as (select 1) select * from x", "query"],
+  ["with x as (insert into t values (1) returning *) select * from x", "query"],
+  ["select * into n from t", "write"],
+  ["select (select 1 into_it) from t", "query"],
+  ["show work_mem", "report"],
+  ["explain analyze delete from t", "report"],
+  ["insert into t values (1)", "write"],
+  ["merge into t using s on true when matched then delete", "write"],
+  ["truncate t", "write"],
+  ["create or replace view v as select 1", "write"],
+  ["alter table t alter column size type numeric", "write"],
+  ["do $$ begin perform 1; end $$", "write"],
+  ["vacuum (analyze) t", "maintenance"],
+  ["create index concurrently i on t (a)", "maintenance"],
+  ["selct 1", "write"],
+])("%s is a %s", (sql, kind) => {
+  expect(readStatement(sql, 0).kind).toBe(kind);
+});
+
+test.each([
+  ["begin", "each request is one transaction"],
+  ["Commit", "each request is one transaction"],
+  ["set search_path = x", "settings of the database"],
+  ["reset all", "settings of the database"],
+  ["select set_config('statement_timeout', '0', false)", "settings of the database"],
+  ["select \"set_config\"('a', 'b', false)", "settings of the database"],
+  ["select pg_catalog.set_config('a', 'b', false)", "settings of the database"],
+  ["prepare p as select 1", "nothing of a request outlasts it"],
+  ["declare c cursor for select 1", "nothing of a request outlasts it"],
+  ["listen x", "nothing of a request outlasts it"],
+  ["select pg_advisory_lock (1)", "nothing of a request outlasts it"],
+  ["copy t to '/tmp/x'", "files"],
+  ["copy t from program 'id'", "files"],
+  ["select pg_read_file('/etc/passwd')", "files"],
+  ["select * from pg_ls_dir('/')", "files"],
+  ["select lo_import('/etc/passwd')", "files"],
+  ["create database x", "administration"],
+  ["drop role x", "administration"],
+  ["alter system set fsync = off", "administration"],
+  ["create extension plpython3u", "administration"],
+  ["create or replace trusted procedural language x", "administration"],
+  ["select pg_terminate_backend(1)", "administration"],
+  ["create temp table x (a int)", "gone with the end of the request"],
+  ["create local temporary table x (a int)", "gone with the end of the request"],
+])("%s is refused", (sql, reason) => {
+  expect(refusal(sql)).toContain(reason);
+});
+
+describe("parameters", () => {
+  test("by number, each may be used several times", () => {
+    expect(readStatement("select $2 + $1 * $1", 2).parameters).toBe(2);
+  });
+
+  test("question marks count where there are as many as values, outside of texts", () => {
+    expect(readStatement("select ? as \"?\", '?', a from t where b = ? -- ?", 2).text).toBe(
+      "select $1 as \"?\", '?', a from t where b = $2",
+    );
+  });
+
+  test("question marks are operators where there is nothing to put in", () => {
+    expect(readStatement("select j ? 'a' from t", 0).text).toBe("select j ? 'a' from t");
+    expect(readStatement("select j ? $1 from t", 1).text).toBe("select j ? $1 from t");
+  });
+
+  test.each([
+    ["select $1, $2", 1, "expects 2 parameters, got 1"],
+    ["select 1", 1, "expects 0 parameters, got 1"],
+    ["select ?, ?", 1, "expects 0 parameters, got 1"],
+    ["select '$1'", 1, "expects 0 parameters, got 1"],
+    ["select $1", 0, "expects 1 parameter, got 0"],
+  ])("%s with %d", (sql, given, reason) => {
+    expect(refusal(sql, given)).toContain(reason);
+  });
+});

@@ -1,0 +1,190 @@
+/** Opening a PostgreSQL: what is there already, what fits, and what is told when it doesn't. */
+import { expect, test } from "bun:test";
+import type { SaveTicks } from "../../src/storage/contract.ts";
+import {
+  openPostgres,
+  type PostgresDatabase,
+  type PostgresSettings,
+} from "../../src/storage/postgres/postgres-database.ts";
+import { usePostgres } from "../support/postgres.ts";
+
+const postgres = usePostgres();
+
+const open = (dbFile: string, more: Partial<PostgresSettings> = {}): Promise<PostgresDatabase> =>
+  openPostgres({ dbFile, durability: "full", dbPoolSize: 2, startWaitMs: 0, ...more });
+
+const schemaOf = (dbFile: string): string => new URL(dbFile).searchParams.get("search_path")!;
+
+function tick(size: number): SaveTicks {
+  return {
+    kind: "ticks",
+    ticker: "A",
+    type: "trade",
+    rows: [["2024-01-02 10:00:00.000000", 1, size, null, null, null]],
+    onDuplicate: "append",
+  };
+}
+
+async function setting(db: PostgresDatabase, name: string): Promise<string> {
+  const request = { sql: `show ${name}`, params: [], mode: "read" as const, maxRows: 1 };
+  const outcome = await db.sql.run(request, { timeoutMs: 5_000 });
+  if (outcome.status !== "rows") throw new Error(JSON.stringify(outcome));
+  const [row] = JSON.parse(Buffer.concat(outcome.parts).toString()) as Record<string, string>[];
+  return Object.values(row!)[0]!;
+}
+
+test("the tables are made once, with the types that fit", async () => {
+  const dbFile = await postgres.freshSchema();
+  await using first = await open(dbFile);
+  expect(first.preparation).toBe("created the tables");
+  await using second = await open(dbFile);
+  expect(second.preparation).toBeNull();
+  const columns = await postgres.admin.unsafe<{ name: string; type: string }[]>(
+    `SELECT table_name || '.' || column_name AS name, data_type AS type FROM information_schema.columns
+     WHERE table_schema = $1 AND column_name IN ('date', 'datetime', 'timestamp', 'close', 'volume', 'size') ORDER BY 1`,
+    [schemaOf(dbFile)],
+  );
+  expect(columns.map(({ name, type }) => `${name} ${type}`)).toEqual([
+    "daily_checkpoints.date date",
+    "daily_prices.close double precision",
+    "daily_prices.date date",
+    "daily_prices.volume bigint",
+    "hourly_prices.close double precision",
+    "hourly_prices.datetime timestamp with time zone",
+    "hourly_prices.volume bigint",
+    "realtime_data.size bigint",
+    "realtime_data.timestamp timestamp with time zone",
+  ]);
+});
+
+test("a fraction is refused, not rounded, until there is a column for it", async () => {
+  const dbFile = await postgres.freshSchema();
+  {
+    await using db = await open(dbFile);
+    const [outcome, other] = await db.writer.commit([tick(0.25), { ...tick(1), ticker: "B" }]);
+    expect(outcome).toMatchObject({ ok: false, status: 400 });
+    expect(JSON.stringify(outcome)).toContain("ALTER TABLE realtime_data ALTER COLUMN size TYPE numeric");
+    expect(other).toEqual({ ok: true, stored: 1 });
+  }
+  await postgres.admin.unsafe(`ALTER TABLE ${schemaOf(dbFile)}.realtime_data ALTER COLUMN size TYPE numeric`);
+  await using db = await open(dbFile);
+  expect(await db.writer.commit([tick(0.25)])).toEqual([{ ok: true, stored: 1 }]);
+  expect(await db.writer.commit([tick(0.25)])).toEqual([{ ok: true, stored: 0 }]);
+  const rows = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
+  expect(JSON.stringify(rows)).toContain('\\"size\\":0.25,');
+});
+
+test("a text that PostgreSQL can't store is a 400", async () => {
+  await using db = await open(await postgres.freshSchema());
+  expect(await db.writer.commit([{ ...tick(1), ticker: "A\0B" }])).toMatchObject([
+    { ok: false, status: 400 },
+  ]);
+});
+
+test("a table of another program is named, with what is missing", async () => {
+  const dbFile = await postgres.freshSchema();
+  await postgres.admin.unsafe(`CREATE TABLE ${schemaOf(dbFile)}.realtime_data (ticker text, price float8)`);
+  await expect(open(dbFile)).rejects.toThrow(
+    /table realtime_data can't be used: .*expected the columns ticker/,
+  );
+});
+
+test("tables of a newer server are left alone", async () => {
+  const dbFile = await postgres.freshSchema();
+  await (await open(dbFile)).close();
+  await postgres.admin.unsafe(`UPDATE ${schemaOf(dbFile)}.stock_db_schema SET version = 99`);
+  await expect(open(dbFile)).rejects.toThrow("its schema version is 99");
+});
+
+test("a missing database or role is told at once; one that is away is waited for", async () => {
+  const started = performance.now();
+  for (const url of [
+    postgres.url().replace("/postgres", "/nothing"),
+    postgres.url().replace("postgres@", "nobody@"),
+  ])
+    await expect(open(url, { startWaitMs: 60_000 })).rejects.toThrow("does not exist");
+  expect(performance.now() - started).toBeLessThan(30_000);
+
+  const dbFile = await postgres.freshSchema();
+  await postgres.stop();
+  await expect(open(dbFile)).rejects.toThrow("Failed to connect");
+  const opening = open(dbFile, { startWaitMs: 60_000 });
+  await postgres.start();
+  await (await opening).close();
+});
+
+test("durability is that of the flag, whatever the database's own setting", async () => {
+  const dbFile = await postgres.freshSchema();
+  await using normal = await open(dbFile, { durability: "normal" });
+  expect(await setting(normal, "synchronous_commit")).toBe("off");
+  await using full = await open(dbFile);
+  expect(await setting(full, "synchronous_commit")).toBe("on");
+  await using forced = await open(`${dbFile}&options=-c%20synchronous_commit%3Doff`);
+  expect(forced.capabilities.synchronousCommit).toBe("on");
+  expect(await forced.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 1 }]);
+});
+
+test("the environment of the server doesn't choose another database", async () => {
+  const dbFile = await postgres.freshSchema();
+  const before = { ...process.env };
+  Object.assign(process.env, {
+    DATABASE_URL: "postgres://other:5/other",
+    PGDATABASE: "other",
+    PGPORT: "1",
+    PGHOST: "other",
+    PGUSER: "other",
+  });
+  try {
+    await using db = await open(dbFile);
+    await db.reader.probe();
+  } finally {
+    for (const name of ["DATABASE_URL", "PGDATABASE", "PGPORT", "PGHOST", "PGUSER"]) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+  }
+});
+
+test("closes changed by any program, in any way, take the checkpoints behind them with them", async () => {
+  const dbFile = await postgres.freshSchema();
+  await using db = await open(dbFile);
+  const schema = schemaOf(dbFile);
+  const day = (n: number): string =>
+    new Date(Date.UTC(2000, 0, 1) + n * 86_400_000).toISOString().slice(0, 10);
+  const save = (ticker: string) =>
+    db.writer.commit([
+      {
+        kind: "bars",
+        interval: "daily",
+        ticker,
+        rows: Array.from({ length: 600 }, (_, i) => [day(i), 1, 1, 1, i, 1]),
+        onDuplicate: "replace",
+      },
+    ]);
+  const checkpoints = async (ticker: string): Promise<number> => {
+    const rows = await postgres.admin.unsafe(`SELECT 1 FROM ${schema}.daily_checkpoints WHERE ticker = $1`, [
+      ticker,
+    ]);
+    return rows.length;
+  };
+  await save("A");
+  await save("B");
+  expect([await checkpoints("A"), await checkpoints("B")]).toEqual([4, 4]);
+  // From a session that has another schema in its path.
+  await postgres.admin.unsafe(`UPDATE ${schema}.daily_prices SET ma_10 = 0, volume = 2`);
+  expect([await checkpoints("A"), await checkpoints("B")]).toEqual([4, 4]);
+  await postgres.admin.unsafe(
+    `UPDATE ${schema}.daily_prices SET close = 7 WHERE ticker = 'A' AND date = '${day(300)}'`,
+  );
+  expect([await checkpoints("A"), await checkpoints("B")]).toEqual([2, 4]);
+  await postgres.admin.unsafe(
+    `DELETE FROM ${schema}.daily_prices WHERE ticker = 'B' AND date = '${day(200)}'`,
+  );
+  expect([await checkpoints("A"), await checkpoints("B")]).toEqual([2, 1]);
+  await postgres.admin.unsafe(
+    `UPDATE ${schema}.daily_prices SET ticker = 'C' WHERE ticker = 'B' AND date = '${day(5)}'`,
+  );
+  expect(await checkpoints("B")).toBe(0);
+  await postgres.admin.unsafe(`TRUNCATE ${schema}.daily_prices`);
+  expect(await checkpoints("A")).toBe(0);
+});
