@@ -439,7 +439,7 @@ for (const driver of DRIVERS) {
         ticks("A", [[at(1), 4, 1]], "error"),
         ticks("A", [[at(1), 5, 2]], "error"),
       ]);
-      expect(outcomes.map((outcome) => (outcome.ok ? outcome.stored : outcome.status))).toEqual([
+      expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual([
         1, 1, 0, 409, 1, 409, 1, 0, 1, 1, 409, 1,
       ]);
       expect((await allBars(db, "A")).map((row) => row.close)).toEqual([2, 5]);
@@ -495,7 +495,7 @@ for (const driver of DRIVERS) {
         daily("A", [["2024-01-02", 1]]),
         ticks("A", [[at(3), 3]]),
       ]);
-      expect(outcomes.map((outcome) => outcome.ok)).toEqual([true, false, true, true]);
+      expect(outcomes.map((outcome) => outcome?.ok)).toEqual([true, false, true, true]);
       expect(outcomes[1]).toMatchObject({ status: 409 });
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([1, 3]);
       expect(await allBars(db, "A")).toHaveLength(1);
