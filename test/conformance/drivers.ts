@@ -26,13 +26,18 @@ export interface Driver {
 
 /**
  * - `noticesOthers`: the writer knows when another program has changed the database.
+ * - `numberText`: prices print as JavaScript prints them; by value they are the same everywhere.
  * - `fractionalCounts`: volumes and sizes may have fractions.
  */
-export type Capability = "noticesOthers" | "fractionalCounts";
+export type Capability = "noticesOthers" | "fractionalCounts" | "numberText";
 
 export const DRIVERS: Driver[] = [
   { name: "sqlite", lacks: {}, prepare: () => (dir) => openSqlite(join(dir, "test.db")) },
-  { name: "duckdb", lacks: {}, prepare: () => (dir) => openDuckDbFile(join(dir, "test.duckdb")) },
+  {
+    name: "duckdb",
+    lacks: { numberText: "the engine prints doubles itself: 5.0, 1.5e-07" },
+    prepare: () => (dir) => openDuckDbFile(join(dir, "test.duckdb")),
+  },
   {
     name: "postgres",
     lacks: {
