@@ -15,7 +15,7 @@ async function answeringPids(server: RunningServer, requests: number): Promise<M
 
 test("every worker listens on the port itself, and 400 connections are shared out evenly enough", async () => {
   await using server = await startServer({ workers: 4 });
-  expect(listenerCount(server.port)).toBe(4);
+  await waitUntil("four workers listen", () => listenerCount(server.port) === 4);
 
   const counts = new Map<number, number>();
   const CONNECTIONS = 400;
