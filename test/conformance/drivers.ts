@@ -5,7 +5,7 @@ import { parseSettings } from "../../src/config/settings.ts";
 import { openReader, openUserSql, openWriter } from "../../src/roles/engine.ts";
 import type { StockReader, StockWriter } from "../../src/storage/contract.ts";
 import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
 
 export interface OpenDatabase extends AsyncDisposable {
   writer: StockWriter;
@@ -18,6 +18,8 @@ export interface Driver {
   name: string;
   /** What it can't do, with the reason; the tests of it are skipped. */
   lacks: Partial<Record<Capability, string>>;
+  /** Why it can't be tested here: none of its tests is run. */
+  absent?: string;
   /** Called once by a test file, outside of its tests; what it returns opens a fresh and empty database. */
   prepare(): (dir: string) => Promise<OpenDatabase>;
 }
@@ -28,17 +30,28 @@ export interface Driver {
  */
 export type Capability = "noticesOthers" | "fractionalCounts";
 
+const POSTGRES_LACKS: Driver["lacks"] = {
+  noticesOthers: "every worker writes, so nothing is kept that others could make wrong",
+  fractionalCounts: "its columns are bigint until they are altered",
+};
+
 export const DRIVERS: Driver[] = [
   { name: "sqlite", lacks: {}, prepare: () => (dir) => openSqlite(join(dir, "test.db")) },
   {
     name: "postgres",
-    lacks: {
-      noticesOthers: "every worker writes, so nothing is kept that others could make wrong",
-      fractionalCounts: "its columns are bigint until they are altered",
-    },
+    lacks: POSTGRES_LACKS,
     prepare() {
       const postgres = usePostgres();
       return async () => openPostgresDatabase(await postgres.freshSchema());
+    },
+  },
+  {
+    name: "postgres behind PgBouncer",
+    lacks: POSTGRES_LACKS,
+    ...(hasPgBouncer ? {} : { absent: "pgbouncer is not installed" }),
+    prepare() {
+      const postgres = usePostgres("max_connections=400");
+      return async () => openPostgresDatabase(await postgres.freshDatabaseBehindPgBouncer());
     },
   },
 ];
