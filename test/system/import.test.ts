@@ -166,7 +166,7 @@ test("wrong usage is one line and exit code 2", async () => {
     [BARS, "--ticker", "T", "--interval", "daily", "--type", "trade"],
     [BARS, "--ticker", "T", "--tickr", "T"],
     [BARS, "--ticker", "T", "--batch", "0"],
-    [BARS, "--ticker", "T", "--db-file", "postgresql://u:secret@h/d"],
+    [BARS, "--ticker", "T", "--db-file", "questdb://u:secret@h/d"],
     [BARS, "--ticker", "T", "--db-file", "x.db", "--to", "http://localhost:1"],
     [BARS, "--ticker", "T", "--to", "localhost:8080"],
   ]) {
