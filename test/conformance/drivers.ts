@@ -7,7 +7,7 @@ import type { StockReader, StockWriter } from "../../src/storage/contract.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
 
 export interface OpenDatabase extends AsyncDisposable {
   writer: StockWriter;
@@ -20,6 +20,8 @@ export interface Driver {
   name: string;
   /** What it can't do, with the reason; the tests of it are skipped. */
   lacks: Partial<Record<Capability, string>>;
+  /** Why it can't be tested here: none of its tests is run. */
+  absent?: string;
   /** Called once by a test file, outside of its tests; what it returns opens a fresh and empty database. */
   prepare(): (dir: string) => Promise<OpenDatabase>;
 }
@@ -31,6 +33,11 @@ export interface Driver {
  */
 export type Capability = "noticesOthers" | "fractionalCounts" | "numberText";
 
+const POSTGRES_LACKS: Driver["lacks"] = {
+  noticesOthers: "every worker writes, so nothing is kept that others could make wrong",
+  fractionalCounts: "its columns are bigint until they are altered",
+};
+
 export const DRIVERS: Driver[] = [
   { name: "sqlite", lacks: {}, prepare: () => (dir) => openSqlite(join(dir, "test.db")) },
   {
@@ -40,13 +47,19 @@ export const DRIVERS: Driver[] = [
   },
   {
     name: "postgres",
-    lacks: {
-      noticesOthers: "every worker writes, so nothing is kept that others could make wrong",
-      fractionalCounts: "its columns are bigint until they are altered",
-    },
+    lacks: POSTGRES_LACKS,
     prepare() {
       const postgres = usePostgres();
       return async () => openPostgresDatabase(await postgres.freshSchema());
+    },
+  },
+  {
+    name: "postgres behind PgBouncer",
+    lacks: POSTGRES_LACKS,
+    ...(hasPgBouncer ? {} : { absent: "pgbouncer is not installed" }),
+    prepare() {
+      const postgres = usePostgres("max_connections=400");
+      return async () => openPostgresDatabase(await postgres.freshDatabaseBehindPgBouncer());
     },
   },
 ];

@@ -3,10 +3,10 @@
  * input, and when that closes, kills the server and removes its folder.
  *
  * Started by postgres.ts. Commands are lines: `start`, `stop` (clients are cut off, in good order), `crash` (no order at all),
- * `freeze` and `thaw`; each is answered by a line.
+ * `freeze` and `thaw`, `pgbouncer PORT` (one is started in front, in transaction mode); each is answered by a line.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { accessSync, chownSync, constants, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { accessSync, chownSync, constants, cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -23,6 +23,7 @@ const data = join(folder, "data");
 const port = Number(process.argv[2]);
 const settings = process.argv.slice(3);
 let server: ReturnType<typeof spawn> | null = null;
+let bouncer: ReturnType<typeof spawn> | null = null;
 
 process.on("SIGTERM", end);
 process.on("SIGINT", end);
@@ -108,8 +109,33 @@ async function obey(command: string, bin: string): Promise<string> {
   else if (command === "crash") await signalAndWait("SIGQUIT");
   else if (command === "freeze") signalAll("SIGSTOP");
   else if (command === "thaw") signalAll("SIGCONT");
+  else if (command.startsWith("pgbouncer ")) startPgBouncer(command.slice("pgbouncer ".length));
   else return `unknown command ${command}`;
   return "ok";
+}
+
+/** As it is when installed, but for the transactions. */
+function startPgBouncer(listenPort: string): void {
+  const config = join(folder, "pgbouncer.ini");
+  const lines = [
+    "[databases]",
+    `* = host=127.0.0.1 port=${port} user=postgres`,
+    "[pgbouncer]",
+    "listen_addr = 127.0.0.1",
+    `listen_port = ${listenPort}`,
+    "auth_type = any",
+    "pool_mode = transaction",
+    "default_pool_size = 4",
+    // Each test has a database of its own.
+    "server_idle_timeout = 1",
+    "unix_socket_dir =",
+  ];
+  writeFileSync(config, `${lines.join("\n")}\n`);
+  bouncer = spawn("pgbouncer", ["-q", config], { ...owner, env: withSystemFolders(), stdio: "ignore" });
+}
+
+function withSystemFolders(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
 }
 
 async function signalAndWait(signal: NodeJS.Signals): Promise<void> {
@@ -127,10 +153,18 @@ function signalAll(signal: NodeJS.Signals): void {
     .split("\n")
     .map(Number)
     .filter((pid) => pid > 0);
-  for (const pid of [server!.pid!, ...children]) process.kill(pid, signal);
+  for (const pid of [server!.pid!, ...children]) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      // A connection that has ended since it was listed.
+      if ((error as { code?: string }).code !== "ESRCH") throw error;
+    }
+  }
 }
 
 async function end(): Promise<void> {
+  bouncer?.kill("SIGKILL");
   if (server !== null && server.exitCode === null) {
     signalAll("SIGCONT");
     await signalAndWait("SIGQUIT");

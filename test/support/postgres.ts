@@ -11,6 +11,8 @@ export interface TestPostgres {
   readonly admin: SQL;
   /** Connection string with a schema of its own, which is empty. */
   freshSchema(): Promise<string>;
+  /** Connection string of a database of its own behind PgBouncer, which takes no search_path. */
+  freshDatabaseBehindPgBouncer(): Promise<string>;
   url(parameters?: string): string;
   start(): Promise<void>;
   /** In good order: clients are told. */
@@ -36,6 +38,7 @@ export function usePostgres(...settings: string[]): TestPostgres {
     await running?.[Symbol.asyncDispose]();
   }, START_TIMEOUT_MS);
   let schemas = 0;
+  let bouncerPort: Promise<number> | null = null;
   return {
     get port() {
       return current().port;
@@ -47,6 +50,12 @@ export function usePostgres(...settings: string[]): TestPostgres {
       const name = `test_${++schemas}`;
       await current().admin.unsafe(`CREATE SCHEMA ${name}`);
       return this.url(`search_path=${name}`);
+    },
+    async freshDatabaseBehindPgBouncer() {
+      bouncerPort ??= startPgBouncer(current());
+      const name = `test_${++schemas}`;
+      await current().admin.unsafe(`CREATE DATABASE ${name} TEMPLATE template0 STRATEGY file_copy`);
+      return `postgresql://postgres@127.0.0.1:${await bouncerPort}/${name}`;
     },
     url(parameters = "") {
       return `postgresql://postgres@127.0.0.1:${current().port}/postgres${parameters === "" ? "" : `?${parameters}`}`;
@@ -92,6 +101,25 @@ async function startPostgres(settings: string[]): Promise<RunningPostgres> {
       await keeper.exited;
     },
   };
+}
+
+export const hasPgBouncer = Bun.which("pgbouncer", { PATH: `${process.env.PATH}:/usr/sbin` }) !== null;
+
+/** @returns its port, once it listens. */
+async function startPgBouncer(postgres: RunningPostgres): Promise<number> {
+  const port = freePort();
+  await postgres.tell(`pgbouncer ${port}`);
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  for (;;) {
+    try {
+      const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
+      socket.end();
+      return port;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await Bun.sleep(20);
+    }
+  }
 }
 
 function freePort(): number {

@@ -7,6 +7,7 @@
  * different workers is promised beyond that of their commits.
  */
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
+import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import {
@@ -67,29 +68,38 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   const { durability, dbPoolSize, limits = {} } = settings;
   const { startWaitMs = START_WAIT_MS } = settings;
   const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, connectTimeoutMs = CONNECT_TIMEOUT_MS } = settings;
-  const { connection, options } = await connectFirst(
-    { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled },
-    startWaitMs,
-  );
-  let capabilities: Capabilities;
-  let preparation: string | null;
+  const wanted = { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled };
+  try {
+    const { options, capabilities, preparation } = await prepare(wanted, startWaitMs);
+    const pool = new PostgresPool({ ...options, size: dbPoolSize, limits });
+    return {
+      reader: new PostgresReader(pool),
+      writer: new PostgresWriter(pool, capabilities),
+      sql: new PostgresUserSql(pool),
+      capabilities,
+      preparation,
+      close: () => pool.close(),
+      [Symbol.asyncDispose]: () => pool.close(),
+    };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`cannot open ${redact(settings.dbFile)}: ${reason}`, { cause: error });
+  }
+}
+
+/** On a connection of its own, which is closed again. */
+async function prepare(
+  wanted: ConnectionOptions,
+  waitMs: number,
+): Promise<{ options: ConnectionOptions; capabilities: Capabilities; preparation: string | null }> {
+  const { connection, options } = await connectFirst(wanted, waitMs);
   try {
     const advisoryLocks = await hasFunction(connection, "pg_advisory_xact_lock");
-    preparation = await prepareSchema(connection, { advisoryLocks });
-    capabilities = await detect(connection, options, advisoryLocks);
+    const preparation = await prepareSchema(connection, { advisoryLocks });
+    return { options, preparation, capabilities: await detect(connection, options, advisoryLocks) };
   } finally {
     await connection.close();
   }
-  const pool = new PostgresPool({ ...options, size: dbPoolSize, limits });
-  return {
-    reader: new PostgresReader(pool),
-    writer: new PostgresWriter(pool, capabilities),
-    sql: new PostgresUserSql(pool),
-    capabilities,
-    preparation,
-    close: () => pool.close(),
-    [Symbol.asyncDispose]: () => pool.close(),
-  };
 }
 
 /** Finds out on the way whether a pool in between swallows or refuses the settings of the session. */
@@ -106,7 +116,7 @@ async function connectFirst(
       options = { ...options, pooled: true };
     } catch (error) {
       const failure = failureOf(error);
-      if (!options.pooled && failure?.code === UNSUPPORTED_PARAMETER) {
+      if (!options.pooled && failure?.code === UNSUPPORTED_PARAMETER && /parameter/i.test(failure.message)) {
         options = { ...options, pooled: true };
         continue;
       }
@@ -118,9 +128,9 @@ async function connectFirst(
   }
 }
 
-/** Waiting changes nothing about a wrong password, role or database. */
+/** Waiting changes nothing about a wrong password, role or database, or about TLS. */
 function isRefusal(code: string): boolean {
-  return code.startsWith("28") || code === "3D000";
+  return code.startsWith("28") || code === "3D000" || code.includes("TLS");
 }
 
 async function settingsArrived(

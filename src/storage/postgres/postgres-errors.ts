@@ -86,6 +86,14 @@ export function endsConnection(error: unknown): boolean {
   return kind === "lost" || kind === "away";
 }
 
+/**
+ * What failed so may work at once on another connection. Not after silence: that has taken its time already, and the next
+ * connection would be as silent.
+ */
+export function isWorthRepeating(error: unknown): boolean {
+  return failureOf(error)?.kind === "lost" && !(error instanceof NoAnswerError);
+}
+
 export function isOutOfConnections(error: unknown): boolean {
   return failureOf(error)?.code === TOO_MANY_CONNECTIONS;
 }

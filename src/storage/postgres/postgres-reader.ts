@@ -14,7 +14,7 @@ import type {
 } from "../contract.ts";
 import type { RunOptions } from "./connection.ts";
 import type { Lease, PostgresPool, Use } from "./pool.ts";
-import { failureOf, requestErrorOf } from "./postgres-errors.ts";
+import { isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
 import { type Row, RowStream } from "./row-stream.ts";
 import { asInstant, dayStart, FIRST_DAY, LAST_DAY, utcText } from "./sql-text.ts";
 
@@ -214,7 +214,7 @@ export class PostgresReader implements StockReader {
       try {
         return await run(lease);
       } catch (error) {
-        if (failureOf(error)?.kind === "lost" && attempt < TRIES) continue;
+        if (isWorthRepeating(error) && attempt < TRIES) continue;
         throw requestErrorOf(error, "read");
       }
     }

@@ -17,7 +17,7 @@ import { rowRefused } from "../save-refusals.ts";
 import { saveBars } from "./bar-store.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
 import { asInstant } from "./sql-text.ts";
 import { RowIgnoredError, saveTicks } from "./tick-store.ts";
 import { LOCK_SQL, lockParameters } from "./ticker-locks.ts";
@@ -89,7 +89,7 @@ export class PostgresWriter implements StockWriter {
         } else if (doubt !== null && isAway(error)) {
           if (performance.now() > doubtEndsMs) throw unknownOutcome(error);
           await Bun.sleep(DOUBT_RETRY_MS);
-        } else if (failure?.kind !== "lost" || ++lost >= CONNECTIONS_TRIED) {
+        } else if (!isWorthRepeating(error) || ++lost >= CONNECTIONS_TRIED) {
           throw requestErrorOf(error, "save");
         }
       }

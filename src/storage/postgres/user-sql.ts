@@ -6,7 +6,7 @@ import { RequestError } from "../../protocol/errors.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
 import { type Cells, RowEncoder } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
@@ -45,7 +45,7 @@ export class PostgresUserSql implements InterruptibleSql {
         return await this.#read(statement, request, deadline);
       } catch (error) {
         // A connection that had died unseen. What only reads can be begun again.
-        if (failureOf(error)?.kind !== "lost" || deadline.signal.aborted) throw error;
+        if (!isWorthRepeating(error) || deadline.signal.aborted) throw error;
         return await this.#read(statement, request, deadline);
       }
     } catch (error) {
