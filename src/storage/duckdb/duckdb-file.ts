@@ -32,6 +32,8 @@ export class DuckDbFile {
   foreignCommits = 0;
   /** Ends the transactions of users that stand in the way of a save; resolves when they are rolled back. */
   stopUserWrites: () => Promise<void> = async () => {};
+  /** Threads that work on queries. */
+  readonly threads: number;
   readonly #instance: DuckDBInstance;
   readonly #release: () => void;
   readonly #onFatal: (error: Error) => void;
@@ -39,12 +41,14 @@ export class DuckDbFile {
   private constructor(
     instance: DuckDBInstance,
     opened: {
+      threads: number;
       release: () => void;
       preparation: string | null;
       countTypes: CountTypes;
       onFatal(error: Error): void;
     },
   ) {
+    this.threads = opened.threads;
     this.#instance = instance;
     this.#release = opened.release;
     this.#onFatal = opened.onFatal;
@@ -67,8 +71,6 @@ export class DuckDbFile {
         threads: String(threads),
         memory_limit: `${memoryLimitMb}MB`,
         max_temp_directory_size: SPILL_MAX,
-        // Queries that run beside each other take turns on DuckDB's threads.
-        scheduler_process_partial: "true",
         // No query reads or writes other files or loads code. It still may name the database's own: see user-sql-statement.ts.
         enable_external_access: "false",
         autoinstall_known_extensions: "false",
@@ -80,7 +82,7 @@ export class DuckDbFile {
       const countTypes = await readCountTypes(session);
       await session.connection.run("SET GLOBAL lock_configuration = true");
       session.close();
-      return new DuckDbFile(instance, { release, preparation, countTypes, onFatal });
+      return new DuckDbFile(instance, { threads, release, preparation, countTypes, onFatal });
     } catch (error) {
       instance?.closeSync();
       release();

@@ -3,7 +3,6 @@
  * `SMALL_ROWS_MAX` rows comes in pages, read one after the other as its reader takes them, in one transaction and so from one snapshot.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
-import { unavailable } from "../../protocol/errors.ts";
 import type {
   BarRange,
   Holding,
@@ -13,22 +12,14 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
-import { isFatal, isOutOfMemory } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { barSource, type RowSource, tickSource } from "./json-rows.ts";
 import { storable } from "./lines.ts";
+import { ReadSessions } from "./read-sessions.ts";
 import { pageSql, RowStream, readPage } from "./row-stream.ts";
-import type { Param, Session } from "./session.ts";
-import { READ_CALLS_MAX, Slots } from "./slots.ts";
+import type { Param } from "./session.ts";
 
 const SMALL_ROWS_MAX = 1_000;
-/** Reads that may wait for their turn, and for how long; then 503. */
-const READS_WAITING_MAX = 2_000;
-const READ_WAIT_MS = 10_000;
-/** Large answers being read at the same time, and waiting for that. */
-const STREAMS_MAX = 16;
-const STREAMS_WAITING_MAX = 100;
-
 /** Bounds of an unbounded range: those of what can be asked for. */
 const FIRST_DATE = "0001-01-01";
 const LAST_DATE = "9999-12-31";
@@ -53,18 +44,11 @@ const LATEST_PRICE_SQL = `SELECT price FROM (${[
 
 export class DuckDbReader implements StockReader {
   readonly #file: DuckDbFile;
-  readonly #calls = new Slots({ what: "read", max: READ_CALLS_MAX, waitingMax: READS_WAITING_MAX });
-  readonly #streams = new Slots({
-    what: "read of many rows",
-    max: STREAMS_MAX,
-    waitingMax: STREAMS_WAITING_MAX,
-  });
-  readonly #idle: Session[] = [];
-  #atWork = 0;
-  #stale = 0;
+  readonly #sessions: ReadSessions;
 
   constructor(file: DuckDbFile) {
     this.#file = file;
+    this.#sessions = new ReadSessions(file);
   }
 
   async bars({ interval, ticker, from, to }: BarRange): Promise<JsonRows> {
@@ -163,24 +147,15 @@ export class DuckDbReader implements StockReader {
   }
 
   pool(): PoolFigures {
-    const active = this.#atWork + this.#streams.taken;
-    const max = READ_CALLS_MAX + STREAMS_MAX;
-    return {
-      pool_enabled: true,
-      pool_max_size: max,
-      available_connections: max - active,
-      active_connections: active,
-      stale_connections: this.#stale,
-    };
+    return this.#sessions.figures();
   }
 
-  close(): void {
-    for (const session of this.#idle) session.close();
-    this.#idle.length = 0;
+  close(): Promise<void> {
+    return this.#sessions.close();
   }
 
   async #range(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
-    const first = await this.#call((session) =>
+    const first = await this.#sessions.call((session) =>
       readPage(session, source, {
         sql: pageSql(source, { filter, paramCount: params.length, continued: false }),
         params: [...params, SMALL_ROWS_MAX + 1],
@@ -192,41 +167,21 @@ export class DuckDbReader implements StockReader {
   }
 
   async #stream(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
-    await this.#streams.take(READ_WAIT_MS);
-    const session = await this.#takeSession();
-    let ended = false;
-    const release = (): void => {
-      if (ended) return;
-      ended = true;
-      this.#streams.give();
-      void this.#endTransaction(session);
-    };
+    const snapshot = await this.#sessions.snapshot();
     const stream = new RowStream({
       source,
       filter,
       params,
-      read: (page) => this.#inSlot(() => readPage(session, source, page)),
-      release,
+      read: (page) => snapshot.call((session) => readPage(session, source, page)),
+      release: () => snapshot.release(),
     });
     try {
-      await session.run("BEGIN TRANSACTION READ ONLY");
-      await stream.begin(); // takes the snapshot, and finds errors while a status can still be sent
+      await stream.begin(); // finds errors while a status can still be sent
     } catch (error) {
-      release();
-      throw this.#explain(error);
+      snapshot.release();
+      throw error;
     }
     return { empty: false, chunks: stream };
-  }
-
-  async #endTransaction(session: Session): Promise<void> {
-    try {
-      await this.#inSlot(() => session.run("ROLLBACK"));
-      this.#idle.push(session);
-    } catch {
-      // Whatever is wrong with this connection, nobody has it any more.
-      this.#stale++;
-      session.close();
-    }
   }
 
   async #number(sql: string, params: Param[]): Promise<number | null> {
@@ -235,43 +190,7 @@ export class DuckDbReader implements StockReader {
   }
 
   #rows(sql: string, params: Param[]): Promise<DuckDBValue[][]> {
-    return this.#call((session) => session.rows(sql, params));
-  }
-
-  async #call<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#inSlot(async () => {
-      this.#atWork++;
-      const session = await this.#takeSession();
-      try {
-        return await work(session);
-      } catch (error) {
-        throw this.#explain(error);
-      } finally {
-        this.#atWork--;
-        this.#idle.push(session);
-      }
-    });
-  }
-
-  async #inSlot<T>(work: () => Promise<T>): Promise<T> {
-    await this.#calls.take(READ_WAIT_MS);
-    try {
-      return await work();
-    } finally {
-      this.#calls.give();
-    }
-  }
-
-  async #takeSession(): Promise<Session> {
-    return this.#idle.pop() ?? (await this.#file.connect());
-  }
-
-  #explain(error: unknown): unknown {
-    if (isFatal(error)) this.#file.reportFatal(error);
-    if (isOutOfMemory(error) || isFatal(error)) {
-      return unavailable("read: the database has no room for it now", (error as Error).message);
-    }
-    return error;
+    return this.#sessions.call((session) => session.rows(sql, params));
   }
 }
 

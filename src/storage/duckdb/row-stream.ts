@@ -58,7 +58,7 @@ export interface RowStreamOptions {
   filter: string;
   params: Param[];
   read(query: PageQuery): Promise<Page>;
-  /** Gives the connection back; may be called more than once. */
+  /** Gives the connection back. */
   release(): void;
 }
 

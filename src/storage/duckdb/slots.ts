@@ -14,9 +14,14 @@ const OTHER_WORK = 8;
 /** UV_THREADPOOL_SIZE that a process with an open DuckDB must have been started with, at least. */
 export const THREAD_POOL_SIZE = READ_CALLS_MAX + USER_STATEMENTS_MAX + WRITER_CALLS + OTHER_WORK;
 
-/** One, where the process was started with the runtime's own pool, of a thread a CPU: then statements of users must leave one to the others. */
-export function userStatementsMax(): number {
-  return Number(process.env.UV_THREADPOOL_SIZE ?? 0) >= THREAD_POOL_SIZE ? USER_STATEMENTS_MAX : 1;
+/**
+ * Two at least, so that a short one passes a long one, and no more than DuckDB has threads: each works on its thread of the pool too, and saves and
+ * reads must get their share of the machine. One, where the process was started with the runtime's own pool of a thread a CPU: then it must
+ * leave one to the others.
+ */
+export function userStatementsMax(duckDbThreads: number): number {
+  if (Number(process.env.UV_THREADPOOL_SIZE ?? 0) < THREAD_POOL_SIZE) return 1;
+  return Math.min(USER_STATEMENTS_MAX, Math.max(2, duckDbThreads));
 }
 
 export interface SlotOptions {

@@ -34,15 +34,17 @@ const NO_ROWS: EncodedRows = { rows: 0, bytes: 2, parts: [new TextEncoder().enco
 
 export class DuckDbUserSql implements InterruptibleSql {
   readonly #file: DuckDbFile;
-  readonly #slots = new Slots({
-    what: "execute_sql",
-    max: userStatementsMax(),
-    waitingMax: STATEMENTS_WAITING_MAX,
-  });
+  readonly #slots: Slots;
   readonly #running = new Set<RunningStatement>();
+  #closed = false;
 
   constructor(file: DuckDbFile) {
     this.#file = file;
+    this.#slots = new Slots({
+      what: "execute_sql",
+      max: userStatementsMax(file.threads),
+      waitingMax: STATEMENTS_WAITING_MAX,
+    });
     file.stopUserWrites = () => this.#stopWrites();
   }
 
@@ -55,6 +57,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     try {
       for (let attempt = 1; ; attempt++) {
         try {
+          if (this.#closed) throw unavailable("execute_sql: the server is stopping");
           const leftMs = Math.max(0, deadlineAt - performance.now());
           return await this.#runOnce(request, { timeoutMs, leftMs, signal });
         } catch (error) {
@@ -74,6 +77,7 @@ export class DuckDbUserSql implements InterruptibleSql {
 
   /** Stops what runs. */
   async close(): Promise<void> {
+    this.#closed = true;
     const running = [...this.#running];
     for (const statement of running) statement.stop("server stopping");
     await Promise.all(running.map(({ ended }) => ended));

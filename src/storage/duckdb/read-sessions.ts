@@ -1,0 +1,145 @@
+/** The connections of reads: one for each call at work, and one for each large answer from its first row to its last. */
+import { unavailable } from "../../protocol/errors.ts";
+import type { PoolFigures } from "../contract.ts";
+import { isFatal, isOutOfMemory } from "./duckdb-errors.ts";
+import type { DuckDbFile } from "./duckdb-file.ts";
+import type { Session } from "./session.ts";
+import { READ_CALLS_MAX, Slots } from "./slots.ts";
+
+/** Reads that may wait for their turn, and for how long; then 503. */
+const READS_WAITING_MAX = 2_000;
+const READ_WAIT_MS = 10_000;
+/** Large answers being read at the same time, and waiting for that. */
+const STREAMS_MAX = 16;
+const STREAMS_WAITING_MAX = 100;
+
+/** A connection in a read-only transaction of its own. */
+export interface Snapshot {
+  call<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  /** Not while a call is under way. Again does nothing. */
+  release(): void;
+}
+
+export class ReadSessions {
+  readonly #file: DuckDbFile;
+  readonly #calls = new Slots({ what: "read", max: READ_CALLS_MAX, waitingMax: READS_WAITING_MAX });
+  readonly #streams = new Slots({
+    what: "read of many rows",
+    max: STREAMS_MAX,
+    waitingMax: STREAMS_WAITING_MAX,
+  });
+  readonly #all = new Set<Session>();
+  readonly #idle: Session[] = [];
+  readonly #underWay = new Set<Promise<unknown>>();
+  #smallCalls = 0;
+  #stale = 0;
+  #closed = false;
+
+  constructor(file: DuckDbFile) {
+    this.#file = file;
+  }
+
+  async call<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#inSlot(async () => {
+      const session = await this.#take();
+      this.#smallCalls++;
+      try {
+        return await work(session);
+      } finally {
+        this.#smallCalls--;
+        this.#idle.push(session);
+      }
+    });
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    await this.#streams.take(READ_WAIT_MS);
+    let session: Session;
+    try {
+      session = await this.#inSlot(async () => {
+        const taken = await this.#take();
+        await taken.run("BEGIN TRANSACTION READ ONLY");
+        return taken;
+      });
+    } catch (error) {
+      this.#streams.give();
+      throw error;
+    }
+    let released = false;
+    return {
+      call: (work) => this.#inSlot(() => work(session)),
+      release: () => {
+        if (released) return;
+        released = true;
+        this.#streams.give();
+        void this.#endTransaction(session);
+      },
+    };
+  }
+
+  figures(): PoolFigures {
+    const active = this.#smallCalls + this.#streams.taken;
+    const max = READ_CALLS_MAX + STREAMS_MAX;
+    return {
+      pool_enabled: true,
+      pool_max_size: max,
+      available_connections: max - active,
+      active_connections: active,
+      stale_connections: this.#stale,
+    };
+  }
+
+  /** Interrupts what is being read, so that the database can be closed. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const session of this.#all) session.connection.interrupt();
+    await Promise.allSettled(this.#underWay);
+    for (const session of this.#all) session.close();
+    this.#all.clear();
+  }
+
+  async #endTransaction(session: Session): Promise<void> {
+    if (this.#closed) return;
+    try {
+      await this.#inSlot(() => session.run("ROLLBACK"));
+      this.#idle.push(session);
+    } catch {
+      // Whatever is wrong with this connection, nobody has it any more.
+      this.#stale++;
+      if (this.#all.delete(session)) session.close();
+    }
+  }
+
+  async #inSlot<T>(work: () => Promise<T>): Promise<T> {
+    await this.#calls.take(READ_WAIT_MS);
+    const call = this.#closed ? Promise.reject(unavailable("read: the server is stopping")) : work();
+    this.#underWay.add(call);
+    try {
+      return await call;
+    } catch (error) {
+      throw this.#explain(error);
+    } finally {
+      this.#underWay.delete(call);
+      this.#calls.give();
+    }
+  }
+
+  async #take(): Promise<Session> {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    const session = await this.#file.connect();
+    this.#all.add(session);
+    return session;
+  }
+
+  #explain(error: unknown): unknown {
+    if (isFatal(error)) {
+      this.#file.reportFatal(error);
+      return unavailable("read: the database failed", (error as Error).message);
+    }
+    if (isOutOfMemory(error)) {
+      return unavailable("read: the database's memory is in use", (error as Error).message);
+    }
+    return error;
+  }
+}
