@@ -127,7 +127,16 @@ function signalAll(signal: NodeJS.Signals): void {
     .split("\n")
     .map(Number)
     .filter((pid) => pid > 0);
-  for (const pid of [server!.pid!, ...children]) process.kill(pid, signal);
+  for (const pid of [server!.pid!, ...children]) signalIfThere(pid, signal);
+}
+
+/** A process of a connection may have ended since it was listed. */
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }
 
 async function end(): Promise<void> {
