@@ -6,6 +6,8 @@ import type { ReadToHub, ReadToWorker, RowsCall, Value, ValueCall, WireSqlReques
 
 /** Answers that one worker has begun and not read to their end; a further one gets 503. */
 const UNFINISHED_MAX = 1_000;
+/** An answer of SQL up to this size crosses as one piece. */
+const WHOLE_BYTES_MAX = 256 * 1024;
 const UTF8 = new TextEncoder();
 
 export interface DatabaseInHub {
@@ -159,6 +161,10 @@ export class ReadServer {
         ...(details === undefined ? {} : { details }),
         ...(hint === undefined ? {} : { hint }),
       });
+    } else if (outcome.bytes <= WHOLE_BYTES_MAX) {
+      // What is sent piece by piece has begun with a 200, and can only break off should this process die.
+      this.#unfinished.delete(id);
+      this.#send({ type: "piece", id, more: false, rows: outcome.rows }, Buffer.concat(outcome.parts));
     } else {
       unfinished.pieces = listed(outcome.parts);
       await this.#sendNext(id, outcome.rows);
