@@ -38,3 +38,17 @@ test("a small answer is one message, so that a client is answered whole or told 
     await database.close();
   }
 });
+
+test("what a database that has closed refuses is a 503 that says when to come back", async () => {
+  using dir = tempDir();
+  const path = join(dir.path, "test.duckdb");
+  const database = await openDuckDb({ path, memoryLimitMb: 256, threads: 2, onFatal() {} });
+  const sent: ReadToWorker[] = [];
+  const server = new ReadServer({ ...database, written() {} }, (message) => sent.push(message));
+  await database.close();
+  const request = { sql: "SELECT 1 AS n", params: [], mode: "read" as const, maxRows: 10 };
+  server.receive({ type: "sql", id: 1, request, timeoutMs: 10_000 });
+  server.receive({ type: "read", id: 2, call: { method: "latestPrice", ticker: "A" } });
+  await waitUntil("both are answered", () => sent.length === 2);
+  for (const message of sent) expect(message).toMatchObject({ type: "failed", status: 503, retryAfterS: 1 });
+});
