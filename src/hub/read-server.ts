@@ -6,6 +6,10 @@ import type { ReadToHub, ReadToWorker, RowsCall, Value, ValueCall, WireSqlReques
 
 /** Answers that one worker has begun and not read to their end; a further one gets 503. */
 const UNFINISHED_MAX = 1_000;
+/** With every 503. */
+const RETRY_AFTER_S = 1;
+/** An answer of SQL up to this size crosses as one piece. */
+const WHOLE_BYTES_MAX = 256 * 1024;
 const UTF8 = new TextEncoder();
 
 export interface DatabaseInHub {
@@ -62,7 +66,7 @@ export class ReadServer {
       this.#fail(
         id,
         new RequestError(503, `read: ${UNFINISHED_MAX} reads of this worker are under way`, {
-          retryAfterS: 1,
+          retryAfterS: RETRY_AFTER_S,
         }),
       );
       return;
@@ -158,7 +162,12 @@ export class ReadServer {
       throw new RequestError(httpStatus, error, {
         ...(details === undefined ? {} : { details }),
         ...(hint === undefined ? {} : { hint }),
+        ...(httpStatus === 503 ? { retryAfterS: RETRY_AFTER_S } : {}),
       });
+    } else if (outcome.bytes <= WHOLE_BYTES_MAX) {
+      // What is sent piece by piece has begun with a 200, and can only break off should this process die.
+      this.#unfinished.delete(id);
+      this.#send({ type: "piece", id, more: false, rows: outcome.rows }, Buffer.concat(outcome.parts));
     } else {
       unfinished.pieces = listed(outcome.parts);
       await this.#sendNext(id, outcome.rows);
@@ -188,6 +197,7 @@ export class ReadServer {
 
   #fail(id: number, error: unknown): void {
     const known = error instanceof RequestError ? error : null;
+    const retryAfterS = known === null ? RETRY_AFTER_S : known.retryAfterS;
     this.#send({
       type: "failed",
       id,
@@ -197,7 +207,7 @@ export class ReadServer {
         `the database refused a read: ${error instanceof Error ? error.message : String(error)}`,
       ...(known?.details === undefined ? {} : { details: known.details }),
       ...(known?.hint === undefined ? {} : { hint: known.hint }),
-      ...(known?.retryAfterS === undefined ? {} : { retryAfterS: known.retryAfterS }),
+      ...(retryAfterS === undefined ? {} : { retryAfterS }),
     });
   }
 }

@@ -153,13 +153,15 @@ function signalAll(signal: NodeJS.Signals): void {
     .split("\n")
     .map(Number)
     .filter((pid) => pid > 0);
-  for (const pid of [server!.pid!, ...children]) {
-    try {
-      process.kill(pid, signal);
-    } catch (error) {
-      // A connection that has ended since it was listed.
-      if ((error as { code?: string }).code !== "ESRCH") throw error;
-    }
+  for (const pid of [server!.pid!, ...children]) signalIfThere(pid, signal);
+}
+
+/** A process of a connection may have ended since it was listed. */
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 

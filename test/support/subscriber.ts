@@ -23,10 +23,20 @@ export class Subscriber implements AsyncDisposable {
     };
   }
 
-  /** Resolves when updates from now on reach it: the first heartbeat comes after that. */
+  /**
+   * Resolves when updates from now on reach it: the first heartbeat comes after that.
+   *
+   * @throws Error it was closed before.
+   */
   static async open(wsUrl: string, symbol: string): Promise<Subscriber> {
     const subscriber = Subscriber.connect(wsUrl, symbol);
-    await waitUntil(`${symbol} is subscribed`, () => subscriber.heartbeats.length > 0);
+    await waitUntil(
+      `${symbol} is subscribed`,
+      () => subscriber.heartbeats.length > 0 || subscriber.closed !== null,
+    );
+    const { closed, heartbeats } = subscriber;
+    if (heartbeats.length === 0)
+      throw new Error(`${symbol}: closed with ${closed?.code} (${closed?.reason}) before it was subscribed`);
     return subscriber;
   }
 

@@ -94,7 +94,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     request: UserSqlRequest,
     limits: { timeoutMs: number; leftMs: number; signal: AbortSignal | undefined },
   ): Promise<UserSqlOutcome> {
-    const session = await this.#file.connect();
+    const session = await this.#connect();
     const running = new RunningStatement(session.connection, { mode: request.mode, ...limits });
     this.#running.add(running);
     try {
@@ -112,6 +112,16 @@ export class DuckDbUserSql implements InterruptibleSql {
       session.close();
       this.#running.delete(running);
       running.end();
+    }
+  }
+
+  /** Whatever keeps it from connecting, the statement is not at fault. */
+  async #connect(): Promise<Session> {
+    try {
+      return await this.#file.connect();
+    } catch (error) {
+      if (isFatal(error)) throw error;
+      throw unavailable("execute_sql: the database takes no statement now", wordsOf(error).message);
     }
   }
 
