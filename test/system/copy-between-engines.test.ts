@@ -1,6 +1,9 @@
 /** `copy` as a process from engine to engine and back: the rows and their checksums stay what they were. */
+import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import { openDuckDbWriter } from "../../src/roles/engines/duckdb.ts";
 import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
 import type { Save } from "../../src/storage/contract.ts";
@@ -84,6 +87,55 @@ test("the sample goes from SQLite to DuckDB to PostgreSQL to SQLite, and is the 
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ ok: true, rowsWritten: 0, seriesVerified: 6 });
   }
+});
+
+test("a DuckDB file of the Python server is read as it is, and not upgraded", async () => {
+  using dir = tempDir();
+  const [from, to] = [join(dir.path, "from.duckdb"), join(dir.path, "to.db")] as const;
+  const instance = await DuckDBInstance.create(from);
+  const connection = await instance.connect();
+  for (const statement of [
+    "CREATE TABLE daily_prices (ticker VARCHAR, date TIMESTAMP, open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE, volume DOUBLE)",
+    "INSERT INTO daily_prices VALUES ('A', '2024-01-02', 1, 2, 0.5, 1.5, 1e3), ('A', '2024-01-03', 'nan', 2, 0.5, 1.5, 2.5), ('A', NULL, 1, 1, 1, 1, 1)",
+    "CREATE TABLE realtime_data (ticker VARCHAR, timestamp TIMESTAMP, type VARCHAR, price DOUBLE, size BIGINT)",
+    "INSERT INTO realtime_data VALUES ('A', '2024-01-02 10:00:00', 'trade', 1, 1), ('A', '2024-01-02 10:00:00', 'trade', 2, 1), ('A', '2024-01-02 10:00:01.5', 'trade', 3, 1)",
+  ])
+    await connection.run(statement);
+  connection.closeSync();
+  instance.closeSync();
+  const bytes = readFileSync(from);
+
+  expect(await series(from, to)).toHaveLength(2);
+  expect(readFileSync(from).equals(bytes)).toBe(true);
+  using db = new Database(to, { readonly: true });
+  expect(db.query("SELECT date, open, volume FROM daily_prices ORDER BY date").values()).toEqual([
+    ["2024-01-02", 1, 1000],
+    ["2024-01-03", null, 2.5],
+  ]);
+  expect(
+    db.query("SELECT timestamp, seq, price FROM realtime_data ORDER BY timestamp, seq").values(),
+  ).toEqual([
+    ["2024-01-02 10:00:00.000000", 0, 1],
+    ["2024-01-02 10:00:00.000000", 1, 2],
+    ["2024-01-02 10:00:01.500000", 0, 3],
+  ]);
+});
+
+test("a key that is stored twice fails its series, and only that", async () => {
+  using dir = tempDir();
+  const [from, to] = [join(dir.path, "from.duckdb"), join(dir.path, "to.db")] as const;
+  const writer = await openDuckDbWriter({ dbFile: from, durability: "normal" });
+  await writer.commit(SPECIAL);
+  await writer.close();
+  const instance = await DuckDBInstance.create(from);
+  const connection = await instance.connect();
+  await connection.run("INSERT INTO hourly_prices SELECT * FROM hourly_prices");
+  connection.closeSync();
+  instance.closeSync();
+  const { code, stderr } = await copy(from, to);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/O'Neil 株 hourly bars: .*not in order of their keys/);
+  expect((await series(to, from, "--tickers", "IBM")).length).toBe(1);
 });
 
 test("a DuckDB file that a process has open is neither copied from nor to", async () => {
