@@ -6,11 +6,11 @@ import type { DatabaseInHub } from "../hub/read-server.ts";
 import type { VersionBoard } from "../hub/version-board.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { StockWriter, TransferReader } from "../storage/contract.ts";
-import type { Diagnosis } from "../storage/diagnosis.ts";
+import type { DiagnosisStep } from "../storage/diagnosis.ts";
 import type { UserSqlEngine } from "../storage/user-sql-contract.ts";
 import type { UpdateSink, WorkerStorage } from "../worker/worker-storage.ts";
 import { openDuckDbWorker } from "./engines/duckdb-worker.ts";
-import { openRemoteHub, openRemoteWorker } from "./engines/remote.ts";
+import { diagnoseRemote, openRemoteHub, openRemoteWorker } from "./engines/remote.ts";
 import {
   diagnoseSqlite,
   openSqliteHub,
@@ -116,17 +116,52 @@ export interface OpenTransferTarget extends TransferReader {
  * @throws Error with the reason why it can't be read.
  */
 export async function openTransferReader(dbFile: string): Promise<TransferReader | null> {
-  return openSqliteTransferReader(dbFile);
+  switch (databaseType({ dbFile })) {
+    case "duckdb":
+      return (await duckDb()).openDuckDbTransferReader(dbFile);
+    case "remote":
+      throw remoteIsNotCopied();
+    case "postgresql":
+    case "timescaledb":
+      return (await postgres()).openPostgresTransferReader(dbFile);
+    default:
+      return openSqliteTransferReader(dbFile);
+  }
 }
 
 /** Creates it, or upgrades it, as needed. @throws Error A server has it, or it can't be opened. */
 export async function openTransferTarget(settings: DatabaseSettings): Promise<OpenTransferTarget> {
-  return openSqliteTransferTarget(settings);
+  switch (databaseType(settings)) {
+    case "duckdb":
+      return (await duckDb()).openDuckDbTransferTarget(settings);
+    case "remote":
+      throw remoteIsNotCopied();
+    case "postgresql":
+    case "timescaledb":
+      return (await postgres()).openPostgresTransferTarget(settings);
+    default:
+      return openSqliteTransferTarget(settings);
+  }
+}
+
+/** Its answers hold neither `seq` nor a list of its tickers. */
+function remoteIsNotCopied(): Error {
+  return new Error("another server isn't copied: name its database, on its machine");
 }
 
 /** What `doctor` says about a database; runs in a process of its own, which is ended when it takes too long. */
-export function diagnoseDatabase(dbFile: string): Diagnosis {
-  return diagnoseSqlite(dbFile);
+export async function* diagnoseDatabase(dbFile: string): AsyncGenerator<DiagnosisStep> {
+  switch (databaseType({ dbFile })) {
+    case "duckdb":
+      return yield* (await duckDb()).diagnoseDuckDb(dbFile);
+    case "remote":
+      return yield* diagnoseRemote(dbFile);
+    case "postgresql":
+    case "timescaledb":
+      return yield* (await postgres()).diagnosePostgres(dbFile);
+    default:
+      return yield* diagnoseSqlite(dbFile);
+  }
 }
 
 /** What a SQL runner process runs. */

@@ -4,9 +4,12 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type OpenTransferTarget, openTransferReader, openTransferTarget } from "../../src/roles/engine.ts";
 import type { BarRow, Save, TickRow } from "../../src/storage/contract.ts";
+import { usePostgres } from "../support/postgres.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-const TICKS_MANY = 9_500;
+/** More than one page of any driver, once or twice over. */
+const TICKS_MANY = 17_000;
+const SAVE_ROWS = 10_000;
 
 async function all<Row>(batches: AsyncIterable<Row[]>): Promise<Row[]> {
   const rows: Row[] = [];
@@ -37,14 +40,37 @@ async function save(database: OpenTransferTarget, saves: Save[]): Promise<void> 
   for (const outcome of await database.commit(saves)) expect(outcome).toMatchObject({ ok: true });
 }
 
+/** Of one series, in slices as a copy sends them. */
+async function saveAll(database: OpenTransferTarget, { rows, ...series }: Save): Promise<void> {
+  for (let at = 0; at < rows.length; at += SAVE_ROWS)
+    await save(database, [{ ...series, rows: rows.slice(at, at + SAVE_ROWS) } as Save]);
+}
+
+interface Driver {
+  name: string;
+  /** Of a database of its own, which isn't there yet or is empty. */
+  dbFile(dir: string): string | Promise<string>;
+  /** The database is a file, which may not be there; else it is a place for tables. */
+  isFile: boolean;
+}
+
+const postgres = usePostgres();
+
 /** Drivers that can be copied from and to. A new one adds its entry here. */
-const DRIVERS = [{ name: "sqlite", dbFile: (dir: string): string => join(dir, "test.db") }];
+const DRIVERS: Driver[] = [
+  { name: "sqlite", dbFile: (dir) => join(dir, "test.db"), isFile: true },
+  { name: "duckdb", dbFile: (dir) => join(dir, "test.duckdb"), isFile: true },
+  { name: "postgres", dbFile: () => postgres.freshSchema(), isFile: false },
+];
 
 for (const driver of DRIVERS) {
   const withDatabase = (name: string, body: (database: OpenTransferTarget) => Promise<void>): void =>
     test(name, async () => {
       using dir = tempDir();
-      const database = await openTransferTarget({ dbFile: driver.dbFile(dir.path), durability: "normal" });
+      const database = await openTransferTarget({
+        dbFile: await driver.dbFile(dir.path),
+        durability: "normal",
+      });
       try {
         await body(database);
       } finally {
@@ -154,9 +180,45 @@ for (const driver of DRIVERS) {
       await save(database, [ticks("A", "trade", [[stampOf(0), -1, 1, null, null, 0]])]);
     });
 
+    withDatabase("every page begins where the one before ended", async (database) => {
+      // Borders of pages fall within one stamp, and a count at a border is rewritten while it is walked over.
+      const rows = Array.from({ length: TICKS_MANY * 4 }, (_, n): TickRow => {
+        return [stampOf(Math.floor(n / 5_000)), n, n, null, null, n % 5_000];
+      });
+      await saveAll(database, ticks("A", "trade", rows));
+      const walked: TickRow[] = [];
+      for await (const batch of database.ticks({ ticker: "A", type: "trade", ...everything })) {
+        walked.push(...batch);
+        const [stamp, price, , , , seq] = batch.at(-1)!;
+        await save(database, [ticks("A", "trade", [[stamp, price, 77, null, null, seq]])]);
+      }
+      expect(walked).toEqual(rows);
+      const days = Array.from({ length: TICKS_MANY * 2 }, (_, n): BarRow => {
+        return [new Date(Date.UTC(1900, 0, n + 1)).toISOString().slice(0, 10), 1, 1, 1, n, n];
+      });
+      await saveAll(database, bars("A", "daily", days));
+      const found: BarRow[] = [];
+      for await (const batch of database.bars({ interval: "daily", ticker: "A", ...everything })) {
+        found.push(...batch);
+        await save(database, [bars("A", "daily", [[batch.at(-1)![0], 1, 1, 1, 1, 99]])]);
+      }
+      expect(found).toEqual(days);
+    });
+
     test("what isn't there is not created by reading it", async () => {
       using dir = tempDir();
-      expect(await openTransferReader(driver.dbFile(dir.path))).toBeNull();
+      const dbFile = await driver.dbFile(dir.path);
+      const reader = await openTransferReader(dbFile);
+      if (driver.isFile) expect(reader).toBeNull();
+      else {
+        expect(await reader!.tickers("daily", null, 5)).toEqual([]);
+        expect(await reader!.tickTypes("A")).toEqual([]);
+        expect(await all(reader!.bars({ interval: "daily", ticker: "A", ...everything }))).toEqual([]);
+        expect(await all(reader!.ticks({ ticker: "A", type: "trade", ...everything }))).toEqual([]);
+        await reader!.close();
+        const schema = new URL(dbFile).searchParams.get("search_path");
+        expect(await postgres.admin`SELECT 1 FROM pg_tables WHERE schemaname = ${schema}`).toHaveLength(0);
+      }
       expect(readdirSync(dir.path)).toEqual([]);
     });
   });

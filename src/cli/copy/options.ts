@@ -1,7 +1,7 @@
 /** The command line of `copy`. */
 import { parseArgs } from "node:util";
-import { describeDatabase } from "../../config/database-url.ts";
-import { UsageError } from "../../config/usage-error.ts";
+import { describeDatabase, redact } from "../../config/database-url.ts";
+import { quoted, UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import type { RowKind } from "../../storage/contract.ts";
 
@@ -44,8 +44,12 @@ export function parseCopyOptions(argv: string[]): CopyOptions | null {
   const { from, to } = values;
   if (!from) throw new UsageError("copy: expected --from SRC");
   if (!to) throw new UsageError("copy: expected --to DST");
-  describeDatabase(from, "copy: --from");
-  describeDatabase(to, "copy: --to");
+  checkDatabase(from, "copy: --from", "name the database of that server instead, on its machine");
+  checkDatabase(
+    to,
+    "copy: --to",
+    "name the database of that server instead, on its machine, or load files with `stock-db-server import FILE --to SERVER`",
+  );
   if (from === to) throw new UsageError("copy: --from and --to are the same database");
   return {
     from,
@@ -57,6 +61,11 @@ export function parseCopyOptions(argv: string[]): CopyOptions | null {
     json: values.json ?? false,
     quiet: values.quiet ?? false,
   };
+}
+
+function checkDatabase(dbFile: string, source: string, instead: string): void {
+  if (describeDatabase(dbFile, source).engine !== "remote") return;
+  throw new UsageError(`${source}: ${quoted(redact(dbFile))} is another server, not a database; ${instead}`);
 }
 
 function parseFlags(argv: string[]) {

@@ -1,6 +1,13 @@
 /** DuckDB, in the one process that has the file open: the hub's. */
+import { existsSync, statSync } from "node:fs";
+import type { TransferReader } from "../../storage/contract.ts";
+import { explain } from "../../storage/duckdb/duckdb-file.ts";
+import { DuckDbTransfer } from "../../storage/duckdb/duckdb-transfer.ts";
 import { openDuckDb } from "../../storage/duckdb/open-duckdb.ts";
-import type { DatabaseSettings, HubStorage, OpenWriter } from "../engine.ts";
+import { openReadOnly } from "../../storage/duckdb/read-only-file.ts";
+import type { DatabaseSettings, HubStorage, OpenTransferTarget, OpenWriter } from "../engine.ts";
+
+export { diagnoseDuckDb } from "../../storage/duckdb/duckdb-diagnosis.ts";
 
 /** For commands other than `serve`, which have no flags for them. */
 const MEMORY_MB = 1024;
@@ -14,6 +21,36 @@ export async function openDuckDbHub(settings: DatabaseSettings): Promise<HubStor
 
 export async function openDuckDbWriter(settings: DatabaseSettings): Promise<OpenWriter> {
   return writerOf(await open(settings));
+}
+
+/** @throws Error another process has it open, or it can't be read. */
+export async function openDuckDbTransferReader(dbFile: string): Promise<TransferReader | null> {
+  // An empty file is an empty database, which DuckDB can't open without writing.
+  if (!existsSync(dbFile) || statSync(dbFile).size === 0) return null;
+  try {
+    const { session, close } = await openReadOnly(dbFile);
+    return new DuckDbTransfer(session, close);
+  } catch (error) {
+    throw new Error(`cannot read ${dbFile}: ${explain(error)}`, { cause: error });
+  }
+}
+
+/** Writes and reads back through one instance: a file can't be opened twice. */
+export async function openDuckDbTransferTarget(settings: DatabaseSettings): Promise<OpenTransferTarget> {
+  const database = await open(settings);
+  const reader = await database.openTransfer();
+  return {
+    preparation: database.preparation,
+    commit: (saves) => database.writer.commit(saves),
+    tickers: (kind, after, limit) => reader.tickers(kind, after, limit),
+    tickTypes: (ticker) => reader.tickTypes(ticker),
+    bars: (range) => reader.bars(range),
+    ticks: (range) => reader.ticks(range),
+    async close() {
+      await reader.close();
+      await database.close();
+    },
+  };
 }
 
 function open({ dbFile, duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS }: DatabaseSettings) {

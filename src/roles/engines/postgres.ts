@@ -1,11 +1,21 @@
 /** PostgreSQL: every worker reads, saves and runs SQL through a pool of its own; the hub only passes updates on. */
+import { redact } from "../../config/redact.ts";
 import type { Settings } from "../../config/settings.ts";
 import { executeSqlDirectly } from "../../sql/execute.ts";
 import { sqlReplyOf } from "../../sql/sql-reply.ts";
+import type { TransferReader } from "../../storage/contract.ts";
 import { GroupCommit } from "../../storage/group-commit.ts";
-import { openPostgres } from "../../storage/postgres/postgres-database.ts";
+import { openPostgres, openPostgresTransfer } from "../../storage/postgres/postgres-database.ts";
 import type { WorkerStorage } from "../../worker/worker-storage.ts";
-import type { DatabaseSettings, HubStorage, OpenWriter, WorkerStorageOptions } from "../engine.ts";
+import type {
+  DatabaseSettings,
+  HubStorage,
+  OpenTransferTarget,
+  OpenWriter,
+  WorkerStorageOptions,
+} from "../engine.ts";
+
+export { diagnosePostgres } from "../../storage/postgres/postgres-diagnosis.ts";
 
 /** One connection for a statement, one beside it: a writer alone needs no more. */
 const WRITER_POOL_SIZE = 2;
@@ -30,6 +40,37 @@ export async function openPostgresWriter(settings: DatabaseSettings): Promise<Op
     isEmpty: () => writer.isEmpty(),
     close: () => database.close(),
   };
+}
+
+/** @throws Error it can't be reached. */
+export async function openPostgresTransferReader(dbFile: string): Promise<TransferReader> {
+  try {
+    return await openPostgresTransfer(dbFile);
+  } catch (error) {
+    throw cannotOpen("read", dbFile, error);
+  }
+}
+
+export async function openPostgresTransferTarget(settings: DatabaseSettings): Promise<OpenTransferTarget> {
+  const { dbFile } = settings;
+  const database = await openPostgres({ ...settings, dbPoolSize: WRITER_POOL_SIZE }).catch((error) => {
+    throw cannotOpen("open", dbFile, error);
+  });
+  const { transfer, writer } = database;
+  return {
+    preparation: database.preparation,
+    commit: (saves) => writer.commit(saves),
+    tickers: (kind, after, limit) => transfer.tickers(kind, after, limit),
+    tickTypes: (ticker) => transfer.tickTypes(ticker),
+    bars: (range) => transfer.bars(range),
+    ticks: (range) => transfer.ticks(range),
+    close: () => database.close(),
+  };
+}
+
+function cannotOpen(what: string, dbFile: string, error: unknown): Error {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new Error(`cannot ${what} ${redact(dbFile)}: ${reason}`, { cause: error });
 }
 
 export async function openPostgresWorker({

@@ -4,11 +4,14 @@ import type { Settings } from "../../config/settings.ts";
 import { parseUpstream, type UpstreamUrl } from "../../config/upstream-url.ts";
 import { RemoteReader } from "../../storage/remote/remote-reader.ts";
 import { RemoteSaves } from "../../storage/remote/remote-saves.ts";
+
 import { runRemoteSql } from "../../storage/remote/remote-sql.ts";
 import { RemoteUpdates } from "../../storage/remote/remote-updates.ts";
 import { Upstream } from "../../storage/remote/upstream.ts";
 import type { WorkerStorage } from "../../worker/worker-storage.ts";
 import type { HubStorage, WorkerStorageOptions } from "../engine.ts";
+
+export { diagnoseRemote } from "../../storage/remote/remote-diagnosis.ts";
 
 const MIB = 1024 * 1024;
 const ANY_ADDRESS = ["0.0.0.0", "::"];

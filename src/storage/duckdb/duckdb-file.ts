@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, realpathSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
+import { isOpenElsewhere } from "./read-only-file.ts";
 import { type CountTypes, prepareSchema, readCountTypes } from "./schema.ts";
 import { Session } from "./session.ts";
 import { Turns } from "./turns.ts";
@@ -128,9 +129,10 @@ function removeEmptyFile(path: string): void {
   if (existsSync(path) && statSync(path).size === 0 && !existsSync(`${path}.wal`)) unlinkSync(path);
 }
 
-function explain(error: unknown): string {
+/** Why a file couldn't be opened, for its user. */
+export function explain(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return /Could not set lock/i.test(message)
+  return isOpenElsewhere(error)
     ? `another process has it open; use that server's address, or stop it first (${message.split("\n")[0]})`
     : message;
 }

@@ -15,10 +15,11 @@
  * - COPY could write to the database's own files, and logging to a file ends the process; neither is kept out by DuckDB's settings, but by
  *   `user-sql-statement.ts`.
  */
-import type { StockReader, StockWriter } from "../contract.ts";
+import type { StockReader, StockWriter, TransferReader } from "../contract.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import { DuckDbFile, type DuckDbOptions } from "./duckdb-file.ts";
 import { DuckDbReader } from "./duckdb-reader.ts";
+import { DuckDbTransfer } from "./duckdb-transfer.ts";
 import { DuckDbWriter } from "./duckdb-writer.ts";
 import { DuckDbUserSql } from "./user-sql.ts";
 
@@ -29,6 +30,8 @@ export interface OpenDuckDb {
   reader: StockReader;
   writer: StockWriter;
   sql: InterruptibleSql;
+  /** For a copy, on a connection of its own, which must be closed before the database. */
+  openTransfer(): Promise<TransferReader>;
   /** What opening did to the database, for the log; null if nothing. */
   preparation: string | null;
   /** Stops SQL of users, waits for the commit and the reads under way, and brings the WAL into the file. */
@@ -49,6 +52,10 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
     reader,
     writer,
     sql,
+    async openTransfer() {
+      const session = await file.connect();
+      return new DuckDbTransfer(session, () => session.close());
+    },
     preparation: file.preparation,
     async close() {
       await sql.close();

@@ -127,6 +127,30 @@ export async function prepareSchema(session: Session): Promise<string | null> {
   }
 }
 
+export type SchemaState =
+  | { state: "current" | "empty" }
+  | { state: "newer"; version: number }
+  | { state: "unusable"; reason: string }
+  /** Tables of the Python server. */
+  | { state: "old"; tables: string[] };
+
+/** What `prepareSchema` would find, changing nothing. */
+export async function inspectSchema(session: Session): Promise<SchemaState> {
+  const version = await versionOf(session);
+  if (version === SCHEMA_VERSION) return { state: "current" };
+  if (version > SCHEMA_VERSION) return { state: "newer", version };
+  const tables: string[] = [];
+  for (const { name, key } of TABLES) {
+    const columns = (await columnsOf(session, name)).map((column) => column.name.toLowerCase());
+    if (columns.length === 0) continue;
+    const missing = key.filter((column) => column !== "seq" && !columns.includes(column));
+    if (missing.length > 0)
+      return { state: "unusable", reason: `table ${name} has no column ${missing.join(", ")}` };
+    tables.push(name);
+  }
+  return tables.length === 0 ? { state: "empty" } : { state: "old", tables };
+}
+
 /** Types of the columns that hold counts, by `table.column`: BIGINT, and DECIMAL once a count wasn't whole. */
 export type CountTypes = Map<string, string>;
 

@@ -9,6 +9,7 @@
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
+import type { TransferReader } from "../contract.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import {
   CONNECT_TIMEOUT_MS,
@@ -19,6 +20,7 @@ import {
 import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
+import { PostgresTransfer } from "./postgres-transfer.ts";
 import { PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
 import { prepareSchema, wholeNumberColumns } from "./schema.ts";
 import { PostgresUserSql } from "./user-sql.ts";
@@ -26,6 +28,8 @@ import { PostgresUserSql } from "./user-sql.ts";
 /** How long a start waits for a database that is away, and how often it tries again. */
 const START_WAIT_MS = 15_000;
 const START_RETRY_MS = 250;
+/** A copy reads one page after the other. */
+const READER_POOL_SIZE = 2;
 /** A setting that a pool in between didn't pass on. */
 const UNSUPPORTED_PARAMETER = "08P01";
 
@@ -52,6 +56,8 @@ export interface PostgresDatabase extends AsyncDisposable {
   reader: PostgresReader;
   writer: PostgresWriter;
   sql: InterruptibleSql;
+  /** For a copy; it is closed with the database. */
+  transfer: TransferReader;
   capabilities: Capabilities;
   /** What opening did to the database, for the log; null if nothing. */
   preparation: string | null;
@@ -76,6 +82,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       reader: new PostgresReader(pool),
       writer: new PostgresWriter(pool, capabilities),
       sql: new PostgresUserSql(pool),
+      transfer: new PostgresTransfer(pool, () => pool.close()),
       capabilities,
       preparation,
       close: () => pool.close(),
@@ -100,6 +107,31 @@ async function prepare(
   } finally {
     await connection.close();
   }
+}
+
+/** Tables that aren't there are not made: they count as empty. @throws Error it can't be reached, or refuses the user. */
+export async function openPostgresTransfer(dbFile: string): Promise<TransferReader> {
+  const { connection, options } = await connectForReading(dbFile);
+  await connection.close();
+  const pool = new PostgresPool({ ...options, size: READER_POOL_SIZE, limits: {} });
+  return new PostgresTransfer(pool, () => pool.close());
+}
+
+/** Tries once. @throws Error it can't be reached, or refuses the user. */
+export function connectForReading(
+  dbFile: string,
+): Promise<{ connection: PostgresConnection; options: ConnectionOptions }> {
+  const target = parsePostgresUrl(dbFile);
+  return connectFirst(
+    {
+      target,
+      durability: "full",
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      pooled: target.pooled,
+    },
+    0,
+  );
 }
 
 /** Finds out on the way whether a pool in between swallows or refuses the settings of the session. */

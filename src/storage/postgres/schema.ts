@@ -195,7 +195,8 @@ async function attempt(connection: PostgresConnection, statements: string[]): Pr
   }
 }
 
-async function storedVersion(connection: PostgresConnection): Promise<number> {
+/** 0: no tables of this server. @throws SchemaError a newer version. */
+export async function storedVersion(connection: PostgresConnection): Promise<number> {
   // Not to_regclass: it may remember from before the lock that there was none.
   const found = await connection.run(
     "SELECT 1 AS one FROM pg_tables WHERE tablename = 'stock_db_schema' AND schemaname = ANY (current_schemas(false))",
@@ -213,8 +214,8 @@ async function storedVersion(connection: PostgresConnection): Promise<number> {
   return version;
 }
 
-/** Tables of our names may have been there before, made by another program. */
-async function checkColumns(connection: PostgresConnection): Promise<void> {
+/** Tables of our names may have been there before, made by another program. @throws SchemaError */
+export async function checkColumns(connection: PostgresConnection): Promise<void> {
   for (const { name, columns, key } of TABLES) {
     const expected = columns.map((column) => column.split(" ")[0]!);
     try {

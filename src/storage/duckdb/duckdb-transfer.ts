@@ -1,0 +1,209 @@
+/**
+ * Rows for a copy, from a file of this server or of the Python server as it is. Each page is a query of its own: no snapshot is
+ * held, which would keep the old versions of rows that the copy replaces in memory.
+ */
+import {
+  type BarRange,
+  type BarRow,
+  type RowKind,
+  type TickRange,
+  type TickRow,
+  type TransferReader,
+  TransferRowError,
+} from "../contract.ts";
+import { barStamp, countOf, seqOf, walkBars, walkTicks } from "../transfer-rows.ts";
+import { storable } from "./lines.ts";
+import type { Param, Session } from "./session.ts";
+import { Turns } from "./turns.ts";
+
+/** Rows of one page, a few MB: eight of DuckDB's vectors. Each page sorts what is left of its series. */
+const PAGE_ROWS = 16_384;
+const FIRST_DATE = "0001-01-01";
+const LAST_DATE = "9999-12-31";
+const FIRST = `${FIRST_DATE} 00:00:00`;
+const LAST = `${LAST_DATE} 23:59:59.999999`;
+
+const TABLES = {
+  daily: { name: "daily_prices", stamp: "date" },
+  hourly: { name: "hourly_prices", stamp: "datetime" },
+  ticks: { name: "realtime_data", stamp: "timestamp" },
+} as const;
+
+/** Types by the names of the columns. */
+type Columns = Map<string, string>;
+type Values = unknown[];
+
+export class DuckDbTransfer implements TransferReader {
+  readonly #session: Session;
+  readonly #close: () => void;
+  readonly #turns = new Turns();
+  /** Those that are there. A count that becomes wider while a copy saves is read the same way. */
+  readonly #columns = new Map<string, Columns>();
+
+  /** @param close frees the session too. */
+  constructor(session: Session, close: () => void) {
+    this.#session = session;
+    this.#close = close;
+  }
+
+  async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+    const { name } = TABLES[kind];
+    if ((await this.#columnsOf(name)) === null) return [];
+    const [beyond, params] = after === null ? ["IS NOT NULL", []] : ["> $1", [storable(after)]];
+    const rows = await this.#rows(
+      `SELECT DISTINCT ticker FROM ${name} WHERE ticker ${beyond} ORDER BY ticker LIMIT ${limit}`,
+      params,
+    );
+    return rows.map(([ticker]) => String(ticker));
+  }
+
+  async tickTypes(ticker: string): Promise<string[]> {
+    if ((await this.#columnsOf("realtime_data")) === null) return [];
+    const rows = await this.#rows(
+      "SELECT DISTINCT type FROM realtime_data WHERE ticker = $1 AND type IS NOT NULL ORDER BY type",
+      [storable(ticker)],
+    );
+    return rows.map(([type]) => String(type));
+  }
+
+  async *bars({ interval, ticker, from, to }: BarRange): AsyncGenerator<BarRow[]> {
+    const { name, stamp } = TABLES[interval];
+    const columns = await this.#columnsOf(name);
+    if (columns === null) return;
+    const [first, last] = interval === "daily" ? [FIRST_DATE, LAST_DATE] : [FIRST, LAST];
+    yield* walkBars(PAGE_ROWS, async (row) => {
+      const at = instant(stamp, columns);
+      const text = interval === "daily" ? `${at.sql}::DATE::VARCHAR` : asText(at.sql);
+      const rows = await this.#page(
+        `SELECT ${text}, ${["open", "high", "low", "close"].map((price) => real(price, columns)).join(", ")}, ${count("volume", columns)}
+         FROM ${name} WHERE ticker = $1 AND ${at.sql} >= $2::${at.type} AND ${at.sql} <= $3::${at.type}
+         ORDER BY ${at.sql} LIMIT ${PAGE_ROWS}`,
+        [storable(ticker), row?.[0] ?? from ?? first, to ?? last],
+        `${ticker} ${interval} bars`,
+      );
+      return rows.map((values) => barRow(values, interval, ticker));
+    });
+  }
+
+  async *ticks({ ticker, type, from, to }: TickRange): AsyncGenerator<TickRow[]> {
+    const columns = await this.#columnsOf("realtime_data");
+    if (columns === null) return;
+    // Nobody writes to a file without it, so the numbers of its rows stay.
+    const seq = columns.has("seq") ? "seq" : "rowid";
+    const pages = walkTicks(PAGE_ROWS, async (row) => {
+      const at = instant("timestamp", columns);
+      const rows = await this.#page(
+        `SELECT ${asText(at.sql)}, ${real("price", columns)}, ${count("size", columns)}, ${real("ask_price", columns)},
+           ${count("ask_size", columns)}, ${seq}
+         FROM realtime_data WHERE ticker = $1 AND type = $2 AND ${at.sql} >= $3::${at.type} AND ${at.sql} <= $4::${at.type}
+           AND (${at.sql} > $3::${at.type} OR ${seq} >= $5::BIGINT)
+         ORDER BY ${at.sql}, ${seq} LIMIT ${PAGE_ROWS}`,
+        [
+          storable(ticker),
+          storable(type),
+          row?.[0] ?? from ?? FIRST,
+          to ?? LAST,
+          String(row?.[5] ?? Number.MIN_SAFE_INTEGER),
+        ],
+        `${ticker} ${type} ticks`,
+      );
+      return rows.map((values) => tickRow(values, ticker, type));
+    });
+    yield* columns.has("seq") ? pages : counted(pages);
+  }
+
+  close(): void {
+    this.#close();
+  }
+
+  /** Null: there is no such table. */
+  async #columnsOf(table: string): Promise<Columns | null> {
+    const known = this.#columns.get(table);
+    if (known !== undefined) return known;
+    const rows = await this.#rows(
+      "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal AND table_name = $1",
+      [table],
+    );
+    if (rows.length === 0) return null;
+    const columns: Columns = new Map(rows.map(([name, type]) => [String(name).toLowerCase(), String(type)]));
+    this.#columns.set(table, columns);
+    return columns;
+  }
+
+  async #page(sql: string, params: Param[], series: string): Promise<Values[]> {
+    try {
+      return await this.#rows(sql, params);
+    } catch (error) {
+      if (!(error instanceof Error) || !/^(Conversion|Binder) Error:/.test(error.message)) throw error;
+      throw new TransferRowError(`${series}: ${error.message.split("\n")[0]}`);
+    }
+  }
+
+  #rows(sql: string, params: Param[]): Promise<Values[]> {
+    return this.#turns.run(() => this.#session.rows(sql, params));
+  }
+}
+
+/** What the column is compared as. Only its own type lets DuckDB skip what lies before a page. */
+function instant(column: string, columns: Columns): { sql: string; type: string } {
+  const type = columns.get(column);
+  if (type === "DATE" || type === "TIMESTAMP") return { sql: column, type };
+  return { sql: `TRY_CAST(${column} AS TIMESTAMP)`, type: "TIMESTAMP" };
+}
+
+function asText(stamp: string): string {
+  return `strftime(${stamp}, '%Y-%m-%d %H:%M:%S.%f')`;
+}
+
+function real(column: string, columns: Columns): string {
+  return columns.has(column) ? `${column}::DOUBLE` : "NULL::DOUBLE";
+}
+
+function count(column: string, columns: Columns): string {
+  return columns.has(column) ? `${column}::VARCHAR` : "NULL::VARCHAR";
+}
+
+function barRow(values: Values, interval: BarRange["interval"], ticker: string): BarRow {
+  const [stamp, open, high, low, close, volume] = values as [
+    string,
+    number | null,
+    number | null,
+    number | null,
+    number | null,
+    string | null,
+  ];
+  return [
+    barStamp(stamp, interval, ticker),
+    open,
+    high,
+    low,
+    close,
+    countOf(volume, `${ticker} ${interval} ${stamp}`),
+  ];
+}
+
+function tickRow(values: Values, ticker: string, type: string): TickRow {
+  const [stamp, price, size, askPrice, askSize, seq] = values as [
+    string,
+    number | null,
+    string | null,
+    number | null,
+    string | null,
+    bigint,
+  ];
+  const where = `${ticker} ${type} ${stamp}`;
+  return [stamp, price, countOf(size, where), askPrice, countOf(askSize, where), seqOf(seq, where)];
+}
+
+/** Ticks that share a stamp become 0, 1, 2 … in the order stored, as an upgrade of the file makes them. */
+async function* counted(pages: AsyncIterable<TickRow[]>): AsyncGenerator<TickRow[]> {
+  let stamp = "";
+  let seq = 0;
+  for await (const page of pages) {
+    yield page.map((row) => {
+      seq = row[0] === stamp ? seq + 1 : 0;
+      stamp = row[0];
+      return [...row.slice(0, 5), seq] as TickRow;
+    });
+  }
+}

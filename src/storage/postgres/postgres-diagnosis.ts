@@ -1,0 +1,213 @@
+/** What `doctor` finds out about a PostgreSQL database. It only asks; nothing is created. */
+import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import { formatBytes } from "../format-bytes.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { connectForReading } from "./postgres-database.ts";
+import { failureOf } from "./postgres-errors.ts";
+import { checkColumns, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
+
+/** A round trip longer than this is felt in every request. */
+const ROUND_TRIP_LONG_MS = 20;
+const ROUND_TRIPS = 3;
+/** What two workers with their default pools may take. */
+const FREE_CONNECTIONS_LOW = 20;
+const TABLES = ["daily_prices", "hourly_prices", "realtime_data", "daily_checkpoints"];
+
+type Facts = {
+  version: string;
+  bytes: string;
+  standby: boolean;
+  readonly: boolean;
+  schema: string | null;
+  creates: boolean;
+  fsync: string;
+  synced: string;
+};
+
+export async function* diagnosePostgres(dbFile: string): AsyncGenerator<DiagnosisStep> {
+  yield { begin: "connection", optional: false };
+  let opened: Awaited<ReturnType<typeof connectForReading>>;
+  try {
+    opened = await connectForReading(dbFile);
+  } catch (error) {
+    yield cannotConnect(error);
+    return;
+  }
+  const { connection, options } = opened;
+  try {
+    yield await diagnoseConnection(connection, options.pooled);
+    yield { begin: "engine", optional: false };
+    const [facts] = await connection.run<Facts>(
+      `SELECT version() AS version, pg_database_size(current_database())::text AS bytes, pg_is_in_recovery() AS standby,
+         current_setting('default_transaction_read_only') = 'on' AS readonly, current_schema()::text AS schema,
+         coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates,
+         current_setting('fsync') AS fsync, current_setting('full_page_writes') AS synced`,
+    );
+    yield* describe(facts!);
+    yield { begin: "schema", optional: false };
+    yield* diagnoseSchema(connection, facts!);
+    yield { begin: "connections", optional: true };
+    yield await diagnoseFreeConnections(connection);
+  } catch (error) {
+    if (failureOf(error) === null) throw error;
+    yield {
+      level: "fail",
+      subject: "questions",
+      finding: describeError(error),
+      advice: "the database refused or lost a question of doctor's: look at its log",
+    };
+  } finally {
+    await connection.close();
+  }
+}
+
+function cannotConnect(error: unknown): Finding {
+  const failure = failureOf(error);
+  const code = failure?.code ?? "";
+  const advice = code.startsWith("28")
+    ? "look at user and password in the URL, and at pg_hba.conf"
+    : code === "3D000"
+      ? "create the database, or look at its name in the URL"
+      : code === "53300"
+        ? "raise max_connections, or give the servers fewer workers or a smaller --db-pool-size"
+        : "look at host and port, at whether it runs, listens there (listen_addresses), and at firewalls and sslmode";
+  return { level: "fail", subject: "connection", finding: describeError(error), advice };
+}
+
+function describeError(error: unknown): string {
+  const failure = failureOf(error);
+  if (failure !== null) return `${failure.message} (${failure.code})`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function diagnoseConnection(connection: PostgresConnection, pooled: boolean): Promise<Finding> {
+  const subject = "connection";
+  let fastestMs = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < ROUND_TRIPS; i++) {
+    const beganMs = performance.now();
+    await connection.run("SELECT 1 AS one");
+    fastestMs = Math.min(fastestMs, performance.now() - beganMs);
+  }
+  const between = pooled ? ", through a connection pool that keeps no settings" : "";
+  const finding = `answers in ${fastestMs.toFixed(1)} ms${between}`;
+  if (fastestMs < ROUND_TRIP_LONG_MS) return { level: "ok", subject, finding };
+  return { level: "warning", subject, finding, advice: "run the server nearer to the database" };
+}
+
+function* describe(facts: Facts): Generator<Finding> {
+  const { version, bytes } = facts;
+  yield {
+    level: "ok",
+    subject: "engine",
+    finding: `${version.split(" on ")[0]!}, ${formatBytes(Number(bytes))}`,
+  };
+  if (facts.standby || facts.readonly) {
+    yield {
+      level: "fail",
+      subject: "writable",
+      finding: facts.standby ? "it is a standby, which takes no writes" : "its transactions are read-only",
+      advice: facts.standby ? "name the primary" : "unset default_transaction_read_only",
+    };
+  } else yield { level: "ok", subject: "writable", finding: "it takes writes" };
+  if (facts.fsync === "off" || facts.synced === "off") {
+    yield {
+      level: "warning",
+      subject: "durability",
+      finding: `fsync ${facts.fsync}, full_page_writes ${facts.synced}`,
+      advice: "turn them on: else a crash of that machine damages the database",
+    };
+  } else yield { level: "ok", subject: "durability", finding: "fsync on, full_page_writes on" };
+}
+
+async function* diagnoseSchema(connection: PostgresConnection, facts: Facts): AsyncGenerator<Finding> {
+  const subject = "schema";
+  try {
+    if ((await storedVersion(connection)) === SCHEMA_VERSION) {
+      await checkColumns(connection);
+      yield { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
+      yield await diagnoseRights(connection);
+      return;
+    }
+    const tables = await tablesThere(connection);
+    if (tables.length > 0) {
+      yield {
+        level: "warning",
+        subject,
+        finding: `${tables.join(", ")} made by another program`,
+        advice:
+          "the server starts only if their columns and keys are its own: better give it a schema with ?search_path=",
+      };
+      return;
+    }
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error;
+    const finding = error.message.replace("open database: ", "");
+    yield {
+      level: "fail",
+      subject,
+      finding,
+      advice: "serve it with the newer server, or give this one a schema with ?search_path=",
+    };
+    return;
+  }
+  const { schema, creates } = facts;
+  if (creates)
+    yield {
+      level: "ok",
+      subject,
+      finding: `no tables yet in ${schema}; the server creates them when it starts`,
+    };
+  else {
+    yield {
+      level: "fail",
+      subject,
+      finding:
+        schema === null ? "no schema of the search_path is there" : `no right to create tables in ${schema}`,
+      advice:
+        schema === null
+          ? "CREATE SCHEMA it, or name another with ?search_path="
+          : `GRANT CREATE, USAGE ON SCHEMA ${schema} to the server's role`,
+    };
+  }
+}
+
+async function tablesThere(connection: PostgresConnection): Promise<string[]> {
+  const rows = await connection.run<{ name: string }>(
+    "SELECT tablename AS name FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) ORDER BY 1",
+  );
+  return rows.map((row) => row.name).filter((name) => TABLES.includes(name));
+}
+
+async function diagnoseRights(connection: PostgresConnection): Promise<Finding> {
+  const subject = "rights";
+  const lacking: string[] = [];
+  for (const table of TABLES) {
+    const [row] = await connection.run<{ all: boolean }>(
+      `SELECT bool_and(has_table_privilege($1, r)) AS all FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) r`,
+      [table],
+    );
+    if (row?.all !== true) lacking.push(table);
+  }
+  if (lacking.length === 0) return { level: "ok", subject, finding: "every table can be read and written" };
+  return {
+    level: "fail",
+    subject,
+    finding: `rights are missing on ${lacking.join(", ")}`,
+    advice: "GRANT SELECT, INSERT, UPDATE, DELETE on them to the server's role",
+  };
+}
+
+/** Each worker may take up to --db-pool-size of them. */
+async function diagnoseFreeConnections(connection: PostgresConnection): Promise<Finding> {
+  const subject = "connections";
+  const [row] = await connection.run<{ max: string; used: string }>(
+    `SELECT (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int)::text AS max,
+       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text AS used`,
+  );
+  const [max, used] = [Number(row?.max), Number(row?.used)];
+  const finding = `${used} of ${max} in use`;
+  if (max - used >= FREE_CONNECTIONS_LOW) return { level: "ok", subject, finding };
+  const advice =
+    "each worker takes up to --db-pool-size: raise max_connections, or lower --workers or the pool size";
+  return { level: "warning", subject, finding, advice };
+}

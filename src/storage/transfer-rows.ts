@@ -1,0 +1,75 @@
+/** What engines that sort by typed keys share when they give rows to a copy: pages, and values that no save could have stored. */
+import { type BarInterval, type BarRow, type Count, type TickRow, TransferRowError } from "./contract.ts";
+
+const NO_FRACTION = ".000000";
+
+const NOT_FINITE = /^-?(inf|infinity|nan)$/i;
+
+export function walkBars(
+  pageRows: number,
+  read: (from: BarRow | null) => Promise<BarRow[]>,
+): AsyncGenerator<BarRow[]> {
+  return walkPages({ pageRows, read, isSameKey: (a, b) => a[0] === b[0] });
+}
+
+export function walkTicks(
+  pageRows: number,
+  read: (from: TickRow | null) => Promise<TickRow[]>,
+): AsyncGenerator<TickRow[]> {
+  return walkPages({ pageRows, read, isSameKey: (a, b) => a[0] === b[0] && a[5] === b[5] });
+}
+
+interface Paging<Row> {
+  pageRows: number;
+  /** The next page in order of the key: from the first row on, or from that of the given row, inclusive. */
+  read(from: Row | null): Promise<Row[]>;
+  isSameKey(a: Row, b: Row): boolean;
+}
+
+/**
+ * Rows in batches, without a snapshot that lasts from one to the next. Each page begins with the row that ended the one before,
+ * so that a key which is stored twice is seen on whichever side of the border it lies.
+ */
+async function* walkPages<Row extends BarRow | TickRow>({
+  pageRows,
+  read,
+  isSameKey,
+}: Paging<Row>): AsyncGenerator<Row[]> {
+  let last: Row | null = null;
+  for (;;) {
+    const page = await read(last);
+    const isFull = page.length === pageRows;
+    const repeats = last !== null && page[0] !== undefined && isSameKey(page[0], last);
+    const rows: Row[] = repeats ? page.slice(1) : page;
+    // The row itself may be changed by whoever takes it.
+    last = rows.length === 0 ? null : ([...rows.at(-1)!] as Row);
+    if (rows.length > 0) yield rows;
+    if (!isFull || last === null) return;
+  }
+}
+
+/** @param text `YYYY-MM-DD` of a daily bar, `YYYY-MM-DD HH:MM:SS.ffffff` of an hourly one. @throws TransferRowError */
+export function barStamp(text: string, interval: BarInterval, ticker: string): string {
+  if (interval === "daily") return text;
+  if (!text.endsWith(NO_FRACTION))
+    throw new TransferRowError(`${ticker} hourly ${text}: an hourly bar has no fraction of a second`);
+  return text.slice(0, -NO_FRACTION.length);
+}
+
+/** @param text as the database writes the number; null without one. @throws TransferRowError */
+export function countOf(text: string | null, where: string): Count | null {
+  if (text === null || NOT_FINITE.test(text)) return null;
+  const digits = text.includes(".") ? text.replace(/\.0+$/, "") : text;
+  const number = Number(digits);
+  if (!Number.isSafeInteger(number) && /^-?\d{16,19}$/.test(digits)) return digits;
+  if (!Number.isNaN(number)) return number;
+  throw new TransferRowError(`${where}: a count is ${JSON.stringify(text.slice(0, 40))}, expected a number`);
+}
+
+/** @throws TransferRowError */
+export function seqOf(value: number | string | bigint, where: string): number {
+  const seq = Number(value);
+  if (!Number.isSafeInteger(seq))
+    throw new TransferRowError(`${where}: seq is ${value}, expected less than 2^53`);
+  return seq;
+}

@@ -1,0 +1,189 @@
+/** `copy` as a process from engine to engine and back: the rows and their checksums stay what they were. */
+import { Database } from "bun:sqlite";
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { openDuckDbWriter } from "../../src/roles/engines/duckdb.ts";
+import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
+import type { Save } from "../../src/storage/contract.ts";
+import { storedRows, TABLES } from "../support/database-rows.ts";
+import { usePostgres } from "../support/postgres.ts";
+import { runCli } from "../support/run-cli.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(120_000);
+
+const SAMPLE = resolve(import.meta.dir, "../../sample");
+const FILES = [
+  ["aapl-daily.csv.gz", "AAPL"],
+  ["spy-daily.csv.gz", "SPY"],
+  ["ibm-trades.csv.gz", "IBM", "--type", "trade"],
+  ["ibm-quotes.csv.gz", "IBM", "--type", "quote"],
+] as const;
+/** What engines could have each in their own way. */
+const SPECIAL: Save[] = [
+  {
+    kind: "bars",
+    interval: "hourly",
+    ticker: "O'Neil 株",
+    rows: [["2024-01-02 15:00:00", 0.1 + 0.2, 5e-324, null, -0, "9007199254740993"]],
+    onDuplicate: "replace",
+  },
+  {
+    kind: "ticks",
+    ticker: "IBM",
+    type: "auction",
+    rows: [
+      ["1969-12-31 23:59:59.999999", 1.7976931348623157e308, "-9223372036854775808", null, 0, 7],
+      ["2024-01-02 10:00:00.000001", null, null, null, null, 0],
+    ],
+    onDuplicate: "replace",
+  },
+];
+
+const postgres = usePostgres();
+
+const copy = (from: string, to: string, ...flags: string[]) =>
+  runCli(["copy", "--quiet", "--from", from, "--to", to, ...flags]);
+
+/** The series with their counts and checksums, in one order whatever that of the engine. */
+async function series(from: string, to: string, ...flags: string[]): Promise<string[]> {
+  const { code, stdout, stderr } = await copy(from, to, "--list", ...flags);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  const lines = stdout.split("\n").filter((line) => line.includes("\t"));
+  return lines.map((line) => line.split("\t").slice(0, 4).join("\t")).toSorted();
+}
+
+test("the sample goes from SQLite to DuckDB to PostgreSQL to SQLite, and is the same", async () => {
+  using dir = tempDir();
+  const [first, duckdb, last] = ["first.db", "second.duckdb", "last.db"].map((name) =>
+    join(dir.path, name),
+  ) as [string, string, string];
+  const postgresql = await postgres.freshSchema();
+  for (const [file, ticker, ...flags] of FILES) {
+    const args = ["import", join(SAMPLE, file), "--db-file", first, "--quiet", "--ticker", ticker, ...flags];
+    expect((await runCli(args)).code).toBe(0);
+  }
+  const writer = openSqliteWriter({ dbFile: first, durability: "normal" });
+  await writer.commit(SPECIAL);
+  await writer.close();
+
+  const expected = await series(first, duckdb);
+  expect(expected.length).toBe(6);
+  expect(await series(duckdb, postgresql)).toEqual(expected);
+  expect(await series(postgresql, last)).toEqual(expected);
+  expect(await series(last, first, "--dry-run")).toEqual(expected);
+  for (const table of TABLES) expect(storedRows(last, table)).toEqual(storedRows(first, table));
+
+  // Once more, from each to each: nothing is written.
+  for (const [from, to] of [
+    [first, postgresql],
+    [postgresql, duckdb],
+    [duckdb, last],
+  ] as const) {
+    const { code, stdout } = await copy(from, to, "--json");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, rowsWritten: 0, seriesVerified: 6 });
+  }
+});
+
+test("a DuckDB file of the Python server is read as it is, and not upgraded", async () => {
+  using dir = tempDir();
+  const [from, to] = [join(dir.path, "from.duckdb"), join(dir.path, "to.db")] as const;
+  const instance = await DuckDBInstance.create(from);
+  const connection = await instance.connect();
+  for (const statement of [
+    "CREATE TABLE daily_prices (ticker VARCHAR, date TIMESTAMP, open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE, volume DOUBLE)",
+    "INSERT INTO daily_prices VALUES ('A', '2024-01-02', 1, 2, 0.5, 1.5, 1e3), ('A', '2024-01-03', 'nan', 2, 0.5, 1.5, 2.5), ('A', NULL, 1, 1, 1, 1, 1)",
+    "CREATE TABLE realtime_data (ticker VARCHAR, timestamp TIMESTAMP, type VARCHAR, price DOUBLE, size BIGINT)",
+    "INSERT INTO realtime_data VALUES ('A', '2024-01-02 10:00:00', 'trade', 1, 1), ('A', '2024-01-02 10:00:00', 'trade', 2, 1), ('A', '2024-01-02 10:00:01.5', 'trade', 3, 1)",
+  ])
+    await connection.run(statement);
+  connection.closeSync();
+  instance.closeSync();
+  const bytes = readFileSync(from);
+
+  expect(await series(from, to)).toHaveLength(2);
+  expect(readFileSync(from).equals(bytes)).toBe(true);
+  using db = new Database(to, { readonly: true });
+  expect(db.query("SELECT date, open, volume FROM daily_prices ORDER BY date").values()).toEqual([
+    ["2024-01-02", 1, 1000],
+    ["2024-01-03", null, 2.5],
+  ]);
+  expect(
+    db.query("SELECT timestamp, seq, price FROM realtime_data ORDER BY timestamp, seq").values(),
+  ).toEqual([
+    ["2024-01-02 10:00:00.000000", 0, 1],
+    ["2024-01-02 10:00:00.000000", 1, 2],
+    ["2024-01-02 10:00:01.500000", 0, 3],
+  ]);
+});
+
+test("a key that is stored twice fails its series, and only that", async () => {
+  using dir = tempDir();
+  const [from, to] = [join(dir.path, "from.duckdb"), join(dir.path, "to.db")] as const;
+  const writer = await openDuckDbWriter({ dbFile: from, durability: "normal" });
+  await writer.commit(SPECIAL);
+  await writer.close();
+  const instance = await DuckDBInstance.create(from);
+  const connection = await instance.connect();
+  await connection.run("INSERT INTO hourly_prices SELECT * FROM hourly_prices");
+  connection.closeSync();
+  instance.closeSync();
+  const { code, stderr } = await copy(from, to);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/O'Neil 株 hourly bars: .*not in order of their keys/);
+  expect((await series(to, from, "--tickers", "IBM")).length).toBe(1);
+});
+
+test("a DuckDB file that a process has open is neither copied from nor to", async () => {
+  using dir = tempDir();
+  const [open, other] = [join(dir.path, "open.duckdb"), join(dir.path, "other.db")];
+  const writer = await openDuckDbWriter({ dbFile: open, durability: "normal" });
+  try {
+    for (const [from, to] of [
+      [open, other],
+      [other, open],
+    ] as const) {
+      openSqliteWriter({ dbFile: other, durability: "normal" }).close();
+      const { code, stderr } = await copy(from, to);
+      expect(code).toBe(1);
+      expect(stderr).toContain("another process has it open");
+    }
+  } finally {
+    await writer.close();
+  }
+});
+
+test("a password is in no message, and no database that can't be reached is waited for without end", async () => {
+  using dir = tempDir();
+  const file = join(dir.path, "a.db");
+  openSqliteWriter({ dbFile: file, durability: "normal" }).close();
+  const away = "postgresql://desk:s3cret@127.0.0.1:1/stocks";
+  for (const [from, to] of [
+    [away, file],
+    [file, `postgresql://nobody:s3cret@127.0.0.1:${postgres.port}/postgres`],
+  ] as const) {
+    const { code, stdout, stderr } = await copy(from, to);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^copy: cannot (read|open) postgresql:/);
+    expect(stdout + stderr).not.toContain("s3cret");
+  }
+});
+
+test("another server is refused, with what to do instead", async () => {
+  using dir = tempDir();
+  const file = join(dir.path, "a.db");
+  const server = "http://desk:s3cret@127.0.0.1:12345";
+  for (const [from, to] of [
+    [server, file],
+    [file, server],
+  ] as const) {
+    const { code, stderr } = await copy(from, to);
+    expect(code).toBe(2);
+    expect(stderr).toContain("is another server, not a database; name the database of that server instead");
+    expect(stderr).not.toContain("s3cret");
+  }
+});
