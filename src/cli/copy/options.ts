@@ -24,8 +24,8 @@ export const COPY_HELP = `Usage: stock-db-server copy --from SRC --to DST [optio
 Copies bars and ticks from one database to another, of any engine, and reads them back. It writes only what is missing
 or different in DST and deletes nothing there, so a copy that was interrupted is simply started again.
 
-  --from SRC        as serve's --db-file; a server may have a SQLite file open meanwhile
-  --to DST          as serve's --db-file; created if it isn't there; no server may have it open
+  --from SRC        as serve's --db-file, but no other server's address; a server may have it open, except DuckDB
+  --to DST          the same; created if it isn't there; no server may have a file open
   --tickers A,B     only these; can be given several times (default: all)
   --since TIME      only rows from then on, such as 2024-01-01; UTC unless it says otherwise
   --dry-run         compare only, and say what would be written

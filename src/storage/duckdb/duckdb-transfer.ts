@@ -16,8 +16,13 @@ import { storable } from "./lines.ts";
 import type { Param, Session } from "./session.ts";
 import { Turns } from "./turns.ts";
 
-/** Rows of one page, a few MB: eight of DuckDB's vectors. Each page sorts what is left of its series. */
-const PAGE_ROWS = 16_384;
+/** Rows of one page, 1 MB or 2: four of DuckDB's vectors. */
+const PAGE_ROWS = 8_192;
+/** Of the time that the page before spanned: enough for a full page, mostly, and few rows more. */
+const WINDOW_SHARE = 1.5;
+/** The driver's results lie outside of the heap, so their memory doesn't make the collector run. */
+const PAGES_PER_COLLECTION = 32;
+const LAST_MS = Date.UTC(9999, 11, 31);
 const FIRST_DATE = "0001-01-01";
 const LAST_DATE = "9999-12-31";
 const FIRST = `${FIRST_DATE} 00:00:00`;
@@ -37,6 +42,7 @@ export class DuckDbTransfer implements TransferReader {
   readonly #session: Session;
   readonly #close: () => void;
   readonly #turns = new Turns();
+  #pages = 0;
   /** Those that are there. A count that becomes wider while a copy saves is read the same way. */
   readonly #columns = new Map<string, Columns>();
 
@@ -71,15 +77,17 @@ export class DuckDbTransfer implements TransferReader {
     const columns = await this.#columnsOf(name);
     if (columns === null) return;
     const [first, last] = interval === "daily" ? [FIRST_DATE, LAST_DATE] : [FIRST, LAST];
+    const window = new Window();
     yield* walkBars(PAGE_ROWS, async (row) => {
       const at = instant(stamp, columns);
       const text = interval === "daily" ? `${at.sql}::DATE::VARCHAR` : asText(at.sql);
       const rows = await this.#page(
+        window,
         `SELECT ${text}, ${["open", "high", "low", "close"].map((price) => real(price, columns)).join(", ")}, ${count("volume", columns)}
          FROM ${name} WHERE ticker = $1 AND ${at.sql} >= $2::${at.type} AND ${at.sql} <= $3::${at.type}
          ORDER BY ${at.sql} LIMIT ${PAGE_ROWS}`,
         [storable(ticker), row?.[0] ?? from ?? first, to ?? last],
-        `${ticker} ${interval} bars`,
+        { series: `${ticker} ${interval} bars`, from: 1, to: 2 },
       );
       return rows.map((values) => barRow(values, interval, ticker));
     });
@@ -90,9 +98,11 @@ export class DuckDbTransfer implements TransferReader {
     if (columns === null) return;
     // Nobody writes to a file without it, so the numbers of its rows stay.
     const seq = columns.has("seq") ? "seq" : "rowid";
+    const window = new Window();
     const pages = walkTicks(PAGE_ROWS, async (row) => {
       const at = instant("timestamp", columns);
       const rows = await this.#page(
+        window,
         `SELECT ${asText(at.sql)}, ${real("price", columns)}, ${count("size", columns)}, ${real("ask_price", columns)},
            ${count("ask_size", columns)}, ${seq}
          FROM realtime_data WHERE ticker = $1 AND type = $2 AND ${at.sql} >= $3::${at.type} AND ${at.sql} <= $4::${at.type}
@@ -105,7 +115,7 @@ export class DuckDbTransfer implements TransferReader {
           to ?? LAST,
           String(row?.[5] ?? Number.MIN_SAFE_INTEGER),
         ],
-        `${ticker} ${type} ticks`,
+        { series: `${ticker} ${type} ticks`, from: 2, to: 3 },
       );
       return rows.map((values) => tickRow(values, ticker, type));
     });
@@ -130,9 +140,17 @@ export class DuckDbTransfer implements TransferReader {
     return columns;
   }
 
-  async #page(sql: string, params: Param[], series: string): Promise<Values[]> {
+  /** @param params ticker first; the bounds are named by their place. */
+  async #page(window: Window, sql: string, params: Param[], { series, from, to }: PageOf): Promise<Values[]> {
+    const [start, end] = [String(params[from]), String(params[to])];
+    if (++this.#pages % PAGES_PER_COLLECTION === 0) Bun.gc(true);
     try {
-      return await this.#rows(sql, params);
+      const near = window.endFrom(start);
+      if (near !== null && near < end) {
+        const rows = await this.#rows(sql, params.with(to, near));
+        if (rows.length === PAGE_ROWS) return window.note(rows);
+      }
+      return window.note(await this.#rows(sql, params));
     } catch (error) {
       if (!(error instanceof Error) || !/^(Conversion|Binder) Error:/.test(error.message)) throw error;
       throw new TransferRowError(`${series}: ${error.message.split("\n")[0]}`);
@@ -142,6 +160,38 @@ export class DuckDbTransfer implements TransferReader {
   #rows(sql: string, params: Param[]): Promise<Values[]> {
     return this.#turns.run(() => this.#session.rows(sql, params));
   }
+}
+
+interface PageOf {
+  /** For messages. */
+  series: string;
+  /** Places of the bounds among the parameters. */
+  from: number;
+  to: number;
+}
+
+/**
+ * Where the next page is going to end, guessed from the one before. Between two bounds DuckDB skips all other rows; without the second it
+ * sorts, for every page, what is left of the series.
+ */
+class Window {
+  #spanMs: number | null = null;
+
+  /** In the form of the stamp; null without a guess. */
+  endFrom(stamp: string): string | null {
+    if (this.#spanMs === null) return null;
+    const endMs = Math.min(LAST_MS, toMs(stamp) + this.#spanMs * WINDOW_SHARE + 1);
+    return new Date(endMs).toISOString().replace("T", " ").slice(0, Math.min(stamp.length, 23));
+  }
+
+  note(rows: Values[]): Values[] {
+    if (rows.length === PAGE_ROWS) this.#spanMs = toMs(String(rows.at(-1)![0])) - toMs(String(rows[0]![0]));
+    return rows;
+  }
+}
+
+function toMs(stamp: string): number {
+  return Date.parse(`${stamp.slice(0, 23).replace(" ", "T")}Z`);
 }
 
 /** What the column is compared as. Only its own type lets DuckDB skip what lies before a page. */
