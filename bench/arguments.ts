@@ -1,11 +1,14 @@
 /** The benchmark's own flags. */
 import { parseArgs } from "node:util";
+import type { EngineName } from "./floors/bare-store.ts";
 
 export interface BenchArguments {
   runs: number;
   seconds: number;
   /** Keys of the scenarios to run, in their own order; null = all. */
   only: string[] | null;
+  /** Of the scenario `engines`. */
+  engines: EngineName[];
   json: boolean;
   markdown: boolean;
   floorsOnly: boolean;
@@ -13,11 +16,14 @@ export interface BenchArguments {
   dir: string | null;
 }
 
+const ENGINES: EngineName[] = ["sqlite", "duckdb", "postgres"];
+
 export const BENCH_HELP = `npm run bench -- [flags]
-  --runs N          measurements of each target, interleaved (default 5)
-  --seconds S       length of one measurement (default 2.5)
+  --runs N          measurements of each target, interleaved (default 5; engines alone: 3)
+  --seconds S       length of one measurement (default 2.5; engines alone: 1.5)
   --only A,B        some of: price, bars, saves, fanout, fanout200, bulk, million, memory,
-                    stopping
+                    stopping; and engines, which runs only when it is named
+  --engines A,B     --only engines, and of these: sqlite, duckdb, postgres (default all)
   --dir FOLDER      put the databases on this folder's disk (default: the temporary folder)
   --floors-only     measure the bare servers alone
   --markdown        print the tables as Markdown
@@ -28,9 +34,10 @@ export function readBenchArguments(argv: string[], keys: string[]): BenchArgumen
   const { values } = parseArgs({
     args: argv,
     options: {
-      runs: { type: "string", default: "5" },
-      seconds: { type: "string", default: "2.5" },
+      runs: { type: "string" },
+      seconds: { type: "string" },
       only: { type: "string" },
+      engines: { type: "string" },
       dir: { type: "string" },
       json: { type: "boolean", default: false },
       markdown: { type: "boolean", default: false },
@@ -39,18 +46,30 @@ export function readBenchArguments(argv: string[], keys: string[]): BenchArgumen
     },
   });
   if (values.help) return "help";
-  const only = values.only?.split(",") ?? null;
+  const only = values.only?.split(",") ?? (values.engines === undefined ? null : ["engines"]);
   const unknown = only?.find((key) => !keys.includes(key));
   if (unknown !== undefined) throw new Error(`--only ${unknown}: expected some of ${keys.join(", ")}`);
+  // Six targets for each engine instead of two.
+  const [runs, seconds] = only?.every((key) => key === "engines") ? ["3", "1.5"] : ["5", "2.5"];
   return {
-    runs: Math.round(readNumber("--runs", values.runs, { min: 1, max: 100 })),
-    seconds: readNumber("--seconds", values.seconds, { min: 0.2, max: 60 }),
+    runs: Math.round(readNumber("--runs", values.runs ?? runs!, { min: 1, max: 100 })),
+    seconds: readNumber("--seconds", values.seconds ?? seconds!, { min: 0.2, max: 60 }),
     only,
+    engines: readEngines(values.engines),
     json: values.json,
     markdown: values.markdown,
     floorsOnly: values["floors-only"],
     dir: values.dir ?? null,
   };
+}
+
+function readEngines(text: string | undefined): EngineName[] {
+  const names = text?.split(",") ?? ENGINES;
+  return names.map((name) => {
+    const engine = ENGINES.find((known) => known === name);
+    if (engine === undefined) throw new Error(`--engines ${name}: expected some of ${ENGINES.join(", ")}`);
+    return engine;
+  });
 }
 
 function readNumber(flag: string, text: string, { min, max }: { min: number; max: number }): number {

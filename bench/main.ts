@@ -10,6 +10,7 @@ import { cleanUp, cleanUpOnSignals, makeRunFolder } from "./processes.ts";
 import { formatReport, toJson } from "./report.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
+import { engines } from "./scenarios/engines.ts";
 import { fanout } from "./scenarios/fanout.ts";
 import { memory } from "./scenarios/memory.ts";
 import { millionTicks } from "./scenarios/million-ticks.ts";
@@ -28,6 +29,7 @@ const SCENARIOS: Scenario[] = [
   millionTicks,
   memory,
   stopping,
+  engines,
 ];
 
 process.exit(await main(process.argv.slice(2)));
@@ -58,7 +60,8 @@ async function runBench(args: BenchArguments): Promise<number> {
   const machine = describeMachine(folder);
   const reports: ScenarioReport[] = [];
   for (const scenario of SCENARIOS) {
-    if (args.only !== null && !args.only.includes(scenario.key)) continue;
+    const isAskedFor = args.only === null ? scenario.optIn !== true : args.only.includes(scenario.key);
+    if (!isAskedFor) continue;
     reports.push(await runScenario(scenario, { ...args, folder, progress: showProgress(scenario.key) }));
   }
   showProgress("")("");

@@ -32,10 +32,15 @@ export function spawnOwn(options: {
   args?: string[];
   log?: string;
   ipc?: (message: unknown) => void;
+  /** Of a child that ends when its standard input does. */
+  stdin?: "pipe";
+  /** Beside the variables of this process. */
+  env?: Record<string, string>;
 }): Subprocess {
   const child = Bun.spawn([process.execPath, "--no-orphans", options.file, ...(options.args ?? [])], {
     cwd: join(import.meta.dir, ".."),
-    stdin: "ignore",
+    env: { ...process.env, ...options.env },
+    stdin: options.stdin ?? "ignore",
     stdout: options.log === undefined ? "inherit" : Bun.file(options.log),
     stderr: options.log === undefined ? "inherit" : Bun.file(`${options.log}.err`),
     ...(options.ipc === undefined ? {} : { ipc: options.ipc, serialization: "json" as const }),

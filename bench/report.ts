@@ -25,6 +25,7 @@ export function formatReport(machine: Machine, reports: ScenarioReport[], style:
       : []),
     ...section("Against the Python server", PYTHON_HEAD, pythonRows(python)),
     ...section("Without a floor", FACT_HEAD, facts.map(factRow)),
+    ...reports.flatMap((report) => report.leftOut ?? []).flatMap((reason) => ["", `Left out: ${reason}`]),
     ...(invalid.length === 0
       ? []
       : ["", "INVALID: these figures must not be used", ...invalid.map((i) => `  ${i}`)]),
@@ -37,7 +38,8 @@ export function toJson(machine: Machine, reports: ScenarioReport[]): string {
   const facts = reports.flatMap((report) => report.facts);
   const python = matchPython(reports.flatMap((report) => report.python));
   const invalid = reports.flatMap((report) => report.invalid);
-  return JSON.stringify({ machine, comparisons, python, facts, invalid }, null, 2);
+  const leftOut = reports.flatMap((report) => report.leftOut ?? []);
+  return JSON.stringify({ machine, comparisons, python, facts, invalid, leftOut }, null, 2);
 }
 
 export function median(values: number[]): number {
@@ -64,7 +66,9 @@ function comparisonRow(comparison: Comparison): string[] {
   const { base, ours, target, unit } = comparison;
   const rate = (samples: Sample[]) =>
     `${wholeNumber(median(samples.map((sample) => sample.perSecond)))}${unit}`;
-  const p99 = (samples: Sample[]) => `${median(samples.map((sample) => sample.p99Ms)).toFixed(1)}`;
+  const p99 = (samples: Sample[]) =>
+    median(samples.flatMap((sample) => (sample.p99Ms === null ? [] : [sample.p99Ms]))).toFixed(1);
+  const hasP99 = base.samples.some((sample) => sample.p99Ms !== null);
   const cpu = (samples: Sample[]) =>
     `${Math.round(100 * median(samples.map((sample) => sample.clientCpu)))}%`;
   const mark = isClientBound(comparison) ? "*" : "";
@@ -77,7 +81,7 @@ function comparisonRow(comparison: Comparison): string[] {
       "-",
       target === null ? "" : `${target}`,
       "",
-      `${p99(base.samples)} ms`,
+      hasP99 ? `${p99(base.samples)} ms` : "",
       cpu(base.samples) + mark,
     ];
   }
@@ -91,7 +95,7 @@ function comparisonRow(comparison: Comparison): string[] {
     `${Math.min(...ratios).toFixed(2)}..${Math.max(...ratios).toFixed(2)}`,
     target === null ? "" : `>= ${target}`,
     target === null ? "" : verdict(ratio >= target),
-    `${p99(base.samples)}/${p99(ours)} ms`,
+    hasP99 ? `${p99(base.samples)}/${p99(ours)} ms` : "",
     `${cpu(base.samples)}/${cpu(ours)}${mark}`,
   ];
 }

@@ -1,4 +1,5 @@
 /** The shape of a scenario, and how its loads are interleaved and compared. */
+import type { EngineName } from "./floors/bare-store.ts";
 import { startHttpLoad } from "./load.ts";
 import type { HttpPlan } from "./load-plan.ts";
 import type { PythonMatch } from "./python-baseline.ts";
@@ -11,6 +12,7 @@ export interface BenchContext {
   seconds: number;
   /** Measures this machine alone; what the server would have answered is made up. */
   floorsOnly: boolean;
+  engines: EngineName[];
   /** Says what is being done. */
   progress: (text: string) => void;
 }
@@ -18,6 +20,8 @@ export interface BenchContext {
 export interface Scenario {
   /** As `--only` names it. */
   key: string;
+  /** Runs only when it is asked for. */
+  optIn?: true;
   run(context: BenchContext): Promise<ScenarioReport>;
 }
 
@@ -28,13 +32,16 @@ export interface ScenarioReport {
   python: PythonMatch[];
   /** Anything here makes the whole run fail. */
   invalid: string[];
+  /** What was left out, and why. */
+  leftOut?: string[];
 }
 
 /** One measurement of one target. */
 export interface Sample {
   perSecond: number;
   clientCpu: number;
-  p99Ms: number;
+  /** Null where a measurement has no requests of its own. */
+  p99Ms: number | null;
   invalid: string[];
 }
 

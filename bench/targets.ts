@@ -22,6 +22,8 @@ export interface ServerOptions {
   /** Names the database file and the log in `folder`. */
   name: string;
   workers: number;
+  /** Path or connection string; default: `name`.db in `folder`. */
+  database?: string;
 }
 
 const START_MS = 30_000;
@@ -30,7 +32,8 @@ const START_MS = 30_000;
 export async function startServer(options: ServerOptions): Promise<Target> {
   const port = freePort();
   const log = join(options.folder, `${options.name}-${port}.log`);
-  const args = ["serve", "--port", String(port), "--db-file", join(options.folder, `${options.name}.db`)];
+  const database = options.database ?? join(options.folder, `${options.name}.db`);
+  const args = ["serve", "--port", String(port), "--db-file", database];
   args.push("--workers", String(options.workers), "--durability", "full", "--log-level", "WARNING");
   return await start({ file: "src/main.ts", args, log, port, answers: options.workers });
 }
@@ -59,6 +62,18 @@ export async function sendCommand(port: number, command: string, params: object)
     throw new Error(`${command}: status ${response.status}: ${Buffer.from(body).toString().slice(0, 300)}`);
   }
   return body;
+}
+
+/** How many stored ticks are of a ticker like this, with SQL's `%`. */
+export async function countTicks(server: Target, ticker: string): Promise<number> {
+  const body = await sendCommand(server.port, "execute_sql", {
+    sql_query: `select count(*) as n from realtime_data where ticker like '${ticker}'`,
+    query_type: "select",
+    query_params: [],
+  });
+  const answer = JSON.parse(Buffer.from(body).toString()) as { data: { n: number | string }[] };
+  // A 64-bit count is text with some engines.
+  return Number(answer.data[0]?.n ?? 0);
 }
 
 async function start(options: {

@@ -3,11 +3,12 @@
 /** @param answer Gets every request that isn't `GET /health`; null means that it has become a WebSocket. */
 export function serveFloor(
   answer: (request: Request, server: Bun.Server<undefined>) => Promise<Response> | Response | undefined,
-  options: { count?: () => number; websocket?: Bun.WebSocketHandler<undefined> } = {},
+  options: { count?: () => number | Promise<number>; websocket?: Bun.WebSocketHandler<undefined> } = {},
 ): void {
+  const health = async () => Response.json({ count: (await options.count?.()) ?? 0 });
   const fetch = (request: Request, server: Bun.Server<undefined>) => {
     if (request.method === "POST" || request.headers.has("upgrade")) return answer(request, server);
-    return Response.json({ count: options.count?.() ?? 0 });
+    return health();
   };
   const base = { port: Number(process.argv[2]), hostname: "127.0.0.1", development: false } as const;
   if (options.websocket === undefined) Bun.serve({ ...base, fetch: fetch as (r: Request) => Response });

@@ -82,7 +82,7 @@ async function measurePythonFanout(full: BenchContext): Promise<ScenarioReport> 
             match(`fanout-1x${writers}`, samples[`one-${writers}`]),
             match(`fanout-2x${writers}`, samples[`two-${writers}`]),
           ]),
-          { key: "fanout-p99", values: samples["one-1"].map((sample) => sample.p99Ms) },
+          { key: "fanout-p99", values: samples["one-1"].flatMap((sample) => sample.p99Ms ?? []) },
           { key: "paced-p99", values: paced.p99Ms },
         ],
     invalid: invalidSamples(samples),

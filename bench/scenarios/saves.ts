@@ -16,7 +16,7 @@ import {
   type Scenario,
   type ScenarioReport,
 } from "../scenario.ts";
-import { sendCommand, startFloor, startServer, type Target } from "../targets.ts";
+import { countTicks, sendCommand, startFloor, startServer, type Target } from "../targets.ts";
 
 const CONNECTIONS = 64;
 /** As many as the Python server's saves were measured with. */
@@ -74,8 +74,8 @@ async function compareSaves(context: BenchContext): Promise<ScenarioReport> {
       "saves, 4 workers": samples.many,
     }),
     ...missingRows("floor", sent.floor, await countFloor(floor)),
-    ...(one === null ? [] : missingRows("1 worker", sent.one, await countStored(one))),
-    ...(many === null ? [] : missingRows("4 workers", sent.many, await countStored(many))),
+    ...(one === null ? [] : missingRows("1 worker", sent.one, await countTicks(one, "T%"))),
+    ...(many === null ? [] : missingRows("4 workers", sent.many, await countTicks(many, "T%"))),
   ];
   await Promise.all([floor.stop(), one?.stop(), many?.stop()]);
   const python: PythonMatch[] = [
@@ -117,16 +117,6 @@ async function saveOther(server: Target): Promise<Uint8Array> {
 async function countFloor(floor: Target): Promise<number> {
   const answer = await fetch(`http://${LOOPBACK}:${floor.port}/health`);
   return ((await answer.json()) as { count: number }).count;
-}
-
-async function countStored(server: Target): Promise<number> {
-  const body = await sendCommand(server.port, "execute_sql", {
-    sql_query: "select count(*) as n from realtime_data where ticker like 'T%'",
-    query_type: "select",
-    query_params: [],
-  });
-  const answer = JSON.parse(Buffer.from(body).toString()) as { data: { n: number }[] };
-  return answer.data[0]?.n ?? 0;
 }
 
 function missingRows(name: string, answered: number, stored: number): string[] {
