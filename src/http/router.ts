@@ -5,7 +5,7 @@ import { sqlOverGet } from "../commands/execute-sql.ts";
 import { COMMANDS } from "../commands/index.ts";
 import { show } from "../commands/params.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
-import type { Counters } from "../observe/counters.ts";
+import { type Counters, countAnswer } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { isObject, parseRequestJson } from "../protocol/json.ts";
@@ -29,6 +29,7 @@ const ENDPOINTS = [
   "/stats/pool (GET)",
   "/api/execute_sql (GET)",
 ];
+const SWITCHING_PROTOCOLS = 101;
 const STATIC_ENDING = /\.(js|css|ico|png|jpg|jpeg|gif)$/;
 const HEALTH_PATHS: Record<string, "health" | "ready" | "live"> = {
   "/": "health",
@@ -142,12 +143,8 @@ export function createRouter(options: RouterOptions): Handler {
       }
       response = errorResponse(error);
     }
-    counters.requests++;
+    countAnswer(counters, response?.status ?? SWITCHING_PROTOCOLS);
     if (response === undefined) return undefined; // it became a WebSocket
-    if (response.status >= 400) {
-      if (response.status >= 500) counters.serverErrors++;
-      else counters.clientErrors++;
-    }
     if (options.isDraining() || unlimited.has(request)) response.headers.set("Connection", "close");
     if (logs(response.status)) record(request, server, response, performance.now() - started);
     return response;

@@ -6,7 +6,7 @@ import { HostGuard } from "../http/host-guard.ts";
 import { createRouter } from "../http/router.ts";
 import { HubClient } from "../hub/hub-client.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
-import { createCounters } from "../observe/counters.ts";
+import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
@@ -129,7 +129,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       dbType,
       workerId: workerId ?? 0,
       query: (sql, timeoutMs) => queryRows((request) => storage.executeSql(request), sql, timeoutMs),
-      counters: () => ({ ...counters }),
+      counters: () => ({ ...snapshot(counters) }),
     },
     counters,
     log,

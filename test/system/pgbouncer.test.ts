@@ -12,6 +12,8 @@ const postgres = usePostgres();
 const OWN_SETTINGS =
   "statement_timeout, idle_in_transaction_session_timeout, tcp_keepalives_idle, tcp_keepalives_interval, tcp_keepalives_count, synchronous_commit";
 
+if (PGBOUNCER === null) console.log("pgbouncer.test.ts: skipped, as no pgbouncer is installed");
+
 for (const [name, database, settings] of [
   ["one that refuses the settings of a session", "refusing", []],
   ["one that swallows them", "swallowing", [`ignore_startup_parameters = ${OWN_SETTINGS}`]],

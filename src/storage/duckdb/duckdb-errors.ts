@@ -13,10 +13,6 @@ export function isOutOfMemory(error: unknown): boolean {
   return textOf(error).startsWith("Out of Memory Error:");
 }
 
-export function isInterrupted(error: unknown): boolean {
-  return textOf(error).startsWith("INTERRUPT Error:");
-}
-
 /** The instance refuses everything from now on; only a new process helps. */
 export function isFatal(error: unknown): boolean {
   return /^(FATAL|INTERNAL) Error:/.test(textOf(error));

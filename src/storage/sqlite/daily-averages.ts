@@ -5,9 +5,9 @@
  * rewrites only later rows whose averages changed.
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { BarRow } from "../contract.ts";
 import { type CheckpointRow, CLOSES_BEFORE, changesOfSeries } from "../daily-series.ts";
-import { AVERAGE_COLUMNS } from "./schema.ts";
 
 type Params = SQLQueryBindings[];
 

@@ -5,21 +5,10 @@
  * ordered ticker, type, timestamp, seq: the last quote is found at once however many trades came after it.
  */
 import type { Database } from "bun:sqlite";
+import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 
 /** PRAGMA user_version of a file in the shape below; 0 is an empty file or one of the Python server. */
 export const SCHEMA_VERSION = 1;
-
-export const AVERAGE_COLUMNS = [
-  "ma_10",
-  "ma_50",
-  "ma_100",
-  "ma_200",
-  "ema_8",
-  "ema_21",
-  "ema_34",
-  "ema_55",
-  "ema_89",
-] as const;
 
 interface TableShape {
   name: string;

@@ -3,6 +3,7 @@
  * `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot until the last row.
  */
 import { type Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
+import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
@@ -18,7 +19,6 @@ import type {
 } from "../contract.ts";
 import { openReaderConnection } from "./connection.ts";
 import { SameFile } from "./same-file.ts";
-import { AVERAGE_COLUMNS } from "./schema.ts";
 
 /** Rows read and encoded in one go, about 2 ms: the longest that a read holds up the worker's other clients. */
 const CHUNK_ROWS = 1_000;
