@@ -1,5 +1,6 @@
 import { describeDatabase, redact } from "./database-url.ts";
 import {
+  busUrl,
   filePath,
   hostNames,
   listenAddress,
@@ -18,7 +19,7 @@ export interface Declaration<T> {
   type: ValueType<T>;
   default: T;
   /** Null for a count, a word or a path. */
-  unit: "s" | "MB" | null;
+  unit: "s" | "MB" | "KB" | null;
   /** Ends with a full stop; doesn't repeat the default. */
   sentence: string;
   /** Refuses what the type accepts but this setting can't use; throws a UsageError that begins with `source`. */
@@ -96,6 +97,52 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     default: 10,
     unit: "MB",
     sentence: "Largest request body; a larger one is refused with 413.",
+  },
+  updateLogMb: {
+    flag: "--update-log-mb",
+    type: wholeNumber({ min: 1, max: 1_000_000 }),
+    default: 1024,
+    unit: "MB",
+    sentence: "Updates that the database keeps for clients that come back; beyond it the oldest go.",
+  },
+  wsSymbolsMax: {
+    flag: "--ws-symbols-max",
+    type: wholeNumber({ min: 1, max: 1_000_000 }),
+    default: 1000,
+    unit: null,
+    sentence: "Most tickers that one WebSocket watches by name.",
+  },
+  wsConnectionsPerAddress: {
+    flag: "--ws-connections-per-address",
+    type: wholeNumber({ min: 1, max: 1_000_000 }),
+    default: 5000,
+    unit: null,
+    sentence:
+      "Most WebSockets of one client address, in all workers together; a further one is refused with 429.",
+  },
+  wsQueueKb: {
+    flag: "--ws-queue-kb",
+    type: wholeNumber({ min: 16, max: 1_000_000 }),
+    default: 1024,
+    unit: "KB",
+    sentence: "Updates that wait for a client that reads slowly; beyond it the policy that it chose applies.",
+  },
+  bus: {
+    flag: "--bus",
+    type: busUrl(),
+    default: null,
+    unit: null,
+    sentence:
+      "Where servers that share a database tell each other of updates: nats://…, redis://… or postgres.",
+    redact: (url) => (url === null ? null : redact(url)),
+  },
+  testFeed: {
+    flag: "--test-feed",
+    type: onOrOff(),
+    default: false,
+    unit: null,
+    sentence:
+      "Save a quote and a trade of the ticker TEST every second, so that a client can be tried at any hour.",
   },
   dbPoolSize: {
     flag: "--db-pool-size",

@@ -95,6 +95,17 @@ export function hostNames(): ValueType<string[]> {
   };
 }
 
+/** `postgres`, or a URL of a message broker. */
+export function busUrl(): ValueType<string | null> {
+  return {
+    placeholder: "URL",
+    expected: "nats://HOST[:PORT], redis://HOST[:PORT] or postgres",
+    read: (text) => (text === "postgres" || BUS_URL.test(text) ? text : undefined),
+  };
+}
+
+const BUS_URL = /^(nats|tls|redis|rediss):\/\/[^\s/]+/i;
+
 const HOST_NAME = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?$/i;
 
 function isHost(text: string): boolean {

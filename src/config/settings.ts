@@ -36,6 +36,15 @@ export interface Settings {
   workerRestartTimeoutS: number;
   /** A worker that doesn't answer the supervisor for this long is replaced. */
   livenessTimeoutS: number;
+  /** Of the update log, by the bytes of its frames. */
+  updateLogMb: number;
+  wsSymbolsMax: number;
+  wsConnectionsPerAddress: number;
+  /** Bound of what waits for one slow WebSocket. */
+  wsQueueKb: number;
+  /** May hold a password: never log it unredacted. */
+  bus: string | null;
+  testFeed: boolean;
   dbPoolSize: number;
   sqlTimeoutS: number;
   sqlMaxRows: number;

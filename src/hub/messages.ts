@@ -4,13 +4,17 @@
  */
 
 import type { Save, SaveOutcome } from "../storage/contract.ts";
+import type { Update } from "../storage/update-contract.ts";
 import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
 
-/** `[id, save, frame]`: the frame is the WebSocket text for subscribers of the ticker, empty when there is no other worker. */
-export type SaveEntry = [id: number, save: Save, frame: string];
+/** The save holds its update: see SaveUpdate. */
+export type SaveEntry = [id: number, save: Save];
 
 /** A save that its worker has committed itself. */
-export type CommittedEntry = [id: number, ticker: string, frame: string];
+export type CommittedEntry = [id: number, ticker: string, update: Update];
+
+/** Instead of a ticker: all of them. Nobody can save to it. */
+export const ALL_TICKERS = "*";
 
 export type ToHub =
   | ReadToHub
@@ -26,11 +30,11 @@ export type ToHub =
 /** A save of this worker came out so; it publishes the frame that it kept. */
 export type OutcomeEvent = [kind: 0, id: number, outcome: SaveOutcome];
 /** A save of another worker; `ticker` has subscribers here. */
-export type FrameEvent = [kind: 1, ticker: string, frame: string];
+export type UpdateEvent = [kind: 1, ticker: string, update: Update];
 
 export type ToWorker =
   | ReadToWorker
-  | { type: "events"; events: (OutcomeEvent | FrameEvent)[] }
+  | { type: "events"; events: (OutcomeEvent | UpdateEvent)[] }
   | { type: "subscribed"; id: number }
   | { type: "leased"; id: number }
   | { type: "released"; id: number };

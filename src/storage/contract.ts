@@ -6,6 +6,8 @@
  * daily `YYYY-MM-DD`, hourly `YYYY-MM-DD HH:MM:SS`, ticks `YYYY-MM-DD HH:MM:SS.ffffff`.
  */
 
+import type { SaveUpdate, UpdateReader } from "./update-contract.ts";
+
 export type BarInterval = "daily" | "hourly";
 
 /** Bounds are inclusive and in the stored form of the interval; null is unbounded. */
@@ -65,6 +67,8 @@ export interface SaveBars {
   /** Ascending by stamp, each stamp once. */
   rows: BarRow[];
   onDuplicate: OnDuplicate;
+  /** Absent for rows of a copy or an import into a file, which nobody watches: then the position goes on, and the content isn't kept. */
+  update?: SaveUpdate;
 }
 
 /**
@@ -78,6 +82,8 @@ export interface SaveTicks {
   type: string;
   rows: TickRow[];
   onDuplicate: "append" | "replace" | "error";
+  /** As in SaveBars. */
+  update?: SaveUpdate;
 }
 
 export type Save = SaveBars | SaveTicks;
@@ -97,6 +103,7 @@ export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "
  * has gone stops a read where the engine can; what it then throws nobody reads.
  */
 export interface StockReader {
+  readonly updates: UpdateReader;
   bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
   ticks(range: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
   /** The newest n ticks of the type, ascending. */
@@ -145,9 +152,12 @@ export interface PoolFigures {
   waiting_requests?: number;
 }
 
-/** The outcome of one save of a batch. */
+/**
+ * The outcome of one save of a batch. `seq` is the position of its update; null where the save changed nothing, and so is no update: every
+ * tick was there already, or every bar was kept.
+ */
 export type SaveOutcome =
-  | { ok: true; stored: number }
+  | { ok: true; stored: number; seq: number | null }
   | { ok: false; status: number; error: string; details?: string };
 
 /** A program other than the server holds the database's write lock; the same commit may work later. */
