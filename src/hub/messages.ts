@@ -13,8 +13,8 @@ export type SaveEntry = [id: number, save: Save];
 /** A save that its worker has committed itself. */
 export type CommittedEntry = [id: number, ticker: string, update: Update];
 
-/** Instead of a ticker: all of them. Nobody can save to it. */
-export const ALL_TICKERS = "*";
+/** Instead of a ticker: all of them. No ticker is empty. */
+export const ALL_TICKERS = "";
 
 export type ToHub =
   | ReadToHub
