@@ -10,6 +10,7 @@ const ORDER = [
   "observe",
   "storage",
   "stream",
+  "bus",
   "hub",
   "sql",
   "commands",
