@@ -26,7 +26,7 @@ export class DeafWebSocket implements Disposable {
     }
     await once(socket, "connect");
     const chunks: Buffer[] = [];
-    socket.on("data", (chunk) => chunks.push(chunk));
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
     deaf.#take = () => {
       deaf.#received = Buffer.concat([deaf.#received, ...chunks.splice(0)]);
     };
