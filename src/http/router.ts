@@ -17,7 +17,7 @@ import type { HostGuard } from "./host-guard.ts";
 import { splitTarget } from "./path.ts";
 import { readBody } from "./request-body.ts";
 import { answer, bodyBytes, errorResponse, jsonResponse, measured } from "./responses.ts";
-import { poolStat, readTimeout, redisStat, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
+import { busStat, poolStat, readTimeout, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
 
 const ENDPOINTS = [
   "/db_command (POST)",
@@ -226,7 +226,7 @@ async function readOnlyRoute(
   if (!known) return null;
   if (!isRead) return otherMethod(request.method, "GET, HEAD");
   if (path === "/stats/pool") return jsonResponse(await poolStat(options.stats), 200);
-  if (path === "/stats/redis") return jsonResponse(redisStat(), 200);
+  if (path === "/stats/redis") return jsonResponse(await busStat(options.stats), 200);
   if (timed !== undefined) {
     const timeoutS = readTimeout(parameters.get("timeout"), timed);
     lift();

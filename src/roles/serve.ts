@@ -29,6 +29,7 @@ export async function serve(settings: Settings, ignoredFlags: string[]): Promise
   for (const flag of ignoredFlags) log.warning(`${flag} has no effect in this server`);
   announce(settings, log);
   try {
+    checkBus(settings);
     return settings.workers > 1
       ? await runSupervisor({ settings, mainPath: MAIN, log })
       : await serveInOneProcess(settings, log);
@@ -188,4 +189,13 @@ function failOnSurprise(log: Logger): void {
 function announce(settings: Settings, log: Logger): void {
   log.info(`Database: ${redact(settings.dbFile)} (durability ${settings.durability})`);
   log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);
+}
+
+/** A database file has one server, so there is nobody to meet. @throws Error */
+function checkBus(settings: Settings): void {
+  const engine = databaseType(settings);
+  if (settings.bus === null || engine === "postgresql" || engine === "timescaledb") return;
+  throw new Error(
+    `--bus: ${redact(settings.bus)} is for servers that share a database, expected PostgreSQL in --db-file, got ${redact(settings.dbFile)}`,
+  );
 }

@@ -29,6 +29,7 @@ const LINGER_MS = 200;
 /** Bun closes a connection on which nothing moves for this long, a running handler included; at most 255. */
 const IDLE_TIMEOUT_MIN_S = 30;
 const IDLE_TIMEOUT_MAX_S = 255;
+const BUS_RETRY_MS = 1_000;
 /** Beyond --sql-timeout, so that its own error is what the client gets. */
 const IDLE_TIMEOUT_SLACK_S = 15;
 
@@ -145,6 +146,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
     stats: {
       pool: async () => ({ ...(await reader.pool()), sql: storage.sqlFigures() }),
+      bus: () => hub.busFigures(),
       sizeBytes: () => reader.sizeBytes(),
       redactedDbFile: dbFile,
       dbType,
@@ -160,6 +162,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     isDraining: () => draining,
     bodies,
   });
+  if (settings.bus !== null) void joinBus();
   server = Bun.serve<SocketData>({
     hostname: settings.host,
     port: settings.port,
@@ -206,6 +209,21 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     if (hadSockets) await Bun.sleep(LINGER_MS);
     await storage.close();
     hub.close();
+  }
+
+  /** The database may be away: then it is asked again. */
+  async function joinBus(): Promise<void> {
+    while (!draining) {
+      try {
+        hub.joinBus(await subscriptions.epoch());
+        return;
+      } catch (error) {
+        log.warning(
+          `The bus waits for the database: ${error instanceof Error ? error.message : String(error)}`,
+        );
+        await Bun.sleep(BUS_RETRY_MS);
+      }
+    }
   }
 
   /** Resolves when all that is left in flight are requests whose clients have stopped sending. */

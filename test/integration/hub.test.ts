@@ -39,6 +39,7 @@ function setUp() {
         writer,
         database: null,
         log: SILENT,
+        openBus: null,
         socketsPerAddressMax: 3,
         leaseTimeoutMs: 60_000,
       });
