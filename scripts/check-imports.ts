@@ -12,6 +12,7 @@ const ORDER = [
   "stream",
   "hub",
   "sql",
+  "replay",
   "commands",
   "websocket",
   "http",
