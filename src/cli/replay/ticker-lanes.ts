@@ -21,8 +21,6 @@ export interface TickerLanesOptions {
 
 /** Ticks that wait, of all tickers together: beyond it whoever reads the source waits too. */
 const WAITING_MAX = 20_000;
-/** Half of the smallest body limit that a server can be given (1 MB); a record in JSON is well under 250 bytes. */
-const BATCH_ROWS_FITTING = 2_000;
 
 interface Lane {
   waiting: DueTick[];
@@ -99,12 +97,11 @@ export class TickerLanes {
   }
 
   #takeBatch(lane: Lane): DueTick[] {
-    const rowsMax = Math.min(this.#options.batchRows, BATCH_ROWS_FITTING);
     const { type, dueMs } = lane.waiting[0]!;
     this.behindMs = this.#options.behindMs(dueMs);
     this.behindMaxMs = Math.max(this.behindMaxMs, this.behindMs);
     let count = 1;
-    while (count < rowsMax && lane.waiting[count]?.type === type) count++;
+    while (count < this.#options.batchRows && lane.waiting[count]?.type === type) count++;
     this.#waiting -= count;
     return lane.waiting.splice(0, count);
   }
