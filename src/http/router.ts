@@ -190,12 +190,12 @@ interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining"> {
   sockets: Sockets | ReplaySockets;
 }
 
-function upgrade(
+async function upgrade(
   request: Request,
   server: Server<AnySocketData>,
   query: string,
   { guard, isDraining, path, sockets }: UpgradeOptions,
-): Response | undefined {
+): Promise<Response | undefined> {
   const { headers } = request;
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
     const response = jsonResponse(
@@ -212,7 +212,7 @@ function upgrade(
     );
   }
   if (isDraining()) throw new RequestError(503, "the worker is draining; connect again", { retryAfterS: 1 });
-  if (sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
+  if (await sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
   throw badRequest(
     `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,
   );

@@ -5,7 +5,7 @@
 import type { ServerWebSocket } from "bun";
 import type { LogLines } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
-import { CLOSE_GOING_AWAY, CLOSE_NORMAL, heartbeatFrame } from "../protocol/frames.ts";
+import { CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_TRY_LATER, heartbeatFrame } from "../protocol/frames.ts";
 import { isObject } from "../protocol/json.ts";
 import { type HistoryFrame, historyFrames } from "../replay/history-frames.ts";
 import { Pacer } from "../replay/pacer.ts";
@@ -22,8 +22,7 @@ const FRAMES_PER_TURN = 200;
 const PING_MS = 30_000;
 /** A program that works on what it has got answers no ping meanwhile: be patient. */
 const SILENCE_MAX_MS = 300_000;
-/** RFC 6455: try again later. */
-const CLOSE_TRY_LATER = 1013;
+/** RFC 6455: the server met what it didn't expect. */
 const CLOSE_FAILED = 1011;
 
 export interface ReplaySocketData {
@@ -224,7 +223,7 @@ class Replay {
     if (position === null) return;
     const micros = Math.max(this.#lastMicros, Math.min(position, this.#query.toMicros));
     for (const symbol of this.#query.symbols)
-      this.#socket.send(heartbeatFrame(symbol, new Date(micros / 1_000)));
+      this.#socket.send(heartbeatFrame(symbol, new Date(micros / 1_000), null));
   }
 
   #watchClient(): void {
