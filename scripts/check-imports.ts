@@ -13,6 +13,7 @@ const ORDER = [
   "bus",
   "hub",
   "sql",
+  "replay",
   "commands",
   "websocket",
   "http",

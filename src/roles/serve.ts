@@ -18,6 +18,7 @@ import { readBrief, runChild } from "./child-control.ts";
 import { databaseType, openWorkerStorage } from "./engine.ts";
 import { runHub } from "./hub-role.ts";
 import { startHubThread } from "./hub-thread-owner.ts";
+import { startTestFeed } from "./test-feed.ts";
 
 const MAIN = `${import.meta.dir}/../main.ts`;
 const EXIT_START_FAILED = 1;
@@ -31,7 +32,12 @@ export async function serve(settings: Settings, ignoredFlags: string[]): Promise
   try {
     checkBus(settings);
     return settings.workers > 1
-      ? await runSupervisor({ settings, mainPath: MAIN, log })
+      ? await runSupervisor({
+          settings,
+          mainPath: MAIN,
+          log,
+          whileServing: (port) => startFeed({ ...settings, port }, log),
+        })
       : await serveInOneProcess(settings, log);
   } catch (error) {
     log.critical(`Cannot start: ${error instanceof Error ? error.message : String(error)}`);
@@ -129,7 +135,9 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
       notifier.watchdogIntervalMs === null
         ? null
         : setInterval(() => notifier.watchdog(), notifier.watchdogIntervalMs);
+    const endFeed = startFeed({ ...settings, port: worker.port }, log);
     const code = await stopped.promise;
+    endFeed();
     if (watchdog !== null) clearInterval(watchdog);
     notifier.stopping();
     return code;
@@ -168,6 +176,11 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
         },
       }),
   });
+}
+
+/** @returns what ends it. */
+function startFeed({ testFeed, host, port }: Settings, log: Logger): () => void {
+  return testFeed ? startTestFeed({ host, port, log }) : () => {};
 }
 
 /** The folder's name is random and this server's alone; hashed, because others get to see it. */

@@ -11,7 +11,9 @@ import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { ALL_TICKERS, Subscriptions } from "../stream/subscriptions.ts";
+import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
+import { withReplays } from "../websocket/with-replays.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
 import { queryRows } from "./query-rows.ts";
 import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
@@ -63,7 +65,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let draining = false;
   /** The database's own, which needs no hub. */
   let ownUpdates: UpdateSource | null = null;
-  let server: Server<SocketData>;
+  let server: Server<SocketData | ReplaySocketData>;
 
   const hub = new HubClient({
     runtimeDir: options.runtimeDir,
@@ -113,6 +115,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   });
   const { reader } = storage;
   ownUpdates = storage.updates ?? null;
+  const heartbeatIntervalMs = settings.heartbeatIntervalS * 1_000;
+  const replays = new ReplaySockets({ reader, heartbeatIntervalMs, log });
   const route = createRouter({
     context: {
       reader,
@@ -136,6 +140,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
     guard: new HostGuard(settings.allowHosts),
     sockets,
+    replays,
     health: {
       reader,
       dbFile,
@@ -164,6 +169,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   });
   if (settings.bus !== null) void joinBus();
   server = Bun.serve<SocketData>({
+  server = Bun.serve<SocketData | ReplaySocketData>({
     hostname: settings.host,
     port: settings.port,
     reusePort: workerId !== null,
@@ -175,7 +181,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // Not the limit of a body: a larger one must reach the router to be refused in JSON.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch: route,
-    websocket: sockets.handler(),
+    websocket: withReplays(sockets.handler(), replays),
     error: (error) => {
       log.error(`Request failed outside of its handler: ${error.message}`);
       return new Response('{"error":"An internal server error occurred."}', {
@@ -192,7 +198,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const left = (): number => Math.max(0, deadline - performance.now());
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     const stopped = server.stop();
-    const hadSockets = sockets.size > 0;
+    const hadSockets = sockets.size + replays.size > 0;
+    replays.closeAll();
     subscriptions.stop();
     await sockets.drain(left());
     const race = { over: false };
