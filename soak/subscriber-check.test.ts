@@ -164,6 +164,16 @@ test("all tickers: those that nobody knew begin with 1", () => {
   ]);
 });
 
+test("all tickers, again: those that nothing was missed of go on without a recovery", () => {
+  const script = () => new Script({ tickers: null }).play(beatOfAll({ A: 3, B: 7 }), update(4)).again();
+  expect(
+    script().play(beatOfAll({ A: 4 }), recovered(7, 8, "B"), update(8, { symbol: "B" }), update(5)).faults,
+  ).toEqual([]);
+  expect(script().play(beatOfAll({ A: 5 })).faults).toEqual(["heartbeat"]);
+  expect(script().play(update(6)).faults).toEqual(["position"]);
+  expect(script().play(recovered(5, 5)).faults).toEqual(["protocol"]);
+});
+
 test("a ticker that was not asked for, and frames that nobody expects", () => {
   expect(new Script().play(beat(0), update(1, { symbol: "B" })).faults).toEqual(["content"]);
   const gap = { symbol: "A", data: { type: "gap", from: 1, to: 2, reason: "slow" }, seq: 2 };

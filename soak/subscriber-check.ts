@@ -34,8 +34,10 @@ export class SubscriberCheck {
   /** A new connection. @param resumes it says how far it is; without, it begins with what comes. */
   connects(resumes: boolean): void {
     this.#note(resumes ? "— connects again, with its positions —" : "— connects —");
-    for (const [ticker, check] of this.tickers)
-      this.asks(ticker, resumes && check.base !== null ? check.last : null);
+    // With all tickers, only those that something was missed of have a recovery.
+    const isAnswered = resumes && this.interest.tickers !== null;
+    for (const [ticker, { base, last }] of this.tickers)
+      this.asks(ticker, isAnswered && base !== null ? last : null);
   }
 
   /** @param since as in TickerCheck. */
