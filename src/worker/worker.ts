@@ -168,7 +168,6 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     bodies,
   });
   if (settings.bus !== null) void joinBus();
-  server = Bun.serve<SocketData>({
   server = Bun.serve<SocketData | ReplaySocketData>({
     hostname: settings.host,
     port: settings.port,
