@@ -5,6 +5,7 @@ import type {
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
+  RowKind,
   StockReader,
   TickRange,
 } from "../storage/contract.ts";
@@ -53,6 +54,14 @@ export class HubReader implements StockReader {
 
   async dailyVolume(ticker: string, date: string): Promise<number | null> {
     return (await this.#value({ method: "dailyVolume", ticker, date })) as number | null;
+  }
+
+  async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+    return (await this.#value({ method: "tickers", kind, after, limit })) as string[];
+  }
+
+  async tickTypes(ticker: string): Promise<string[]> {
+    return (await this.#value({ method: "tickTypes", ticker })) as string[];
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {

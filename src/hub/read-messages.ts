@@ -1,5 +1,12 @@
 /** Reads that workers leave to the hub, because its process holds the database. Texts of rows travel as attachments. */
-import type { BarRange, Holding, LatestTicksQuery, PoolFigures, TickRange } from "../storage/contract.ts";
+import type {
+  BarRange,
+  Holding,
+  LatestTicksQuery,
+  PoolFigures,
+  RowKind,
+  TickRange,
+} from "../storage/contract.ts";
 import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
 
 export type RowsCall =
@@ -8,12 +15,13 @@ export type RowsCall =
   | { method: "newestTicks"; query: LatestTicksQuery };
 
 export type ValueCall =
-  | { method: "latestPrice" | "previousClose"; ticker: string }
+  | { method: "latestPrice" | "previousClose" | "tickTypes"; ticker: string }
   | { method: "openingPrice" | "dailyVolume"; ticker: string; date: string }
+  | { method: "tickers"; kind: RowKind; after: string | null; limit: number }
   | { method: "holdings"; tickersMax: number }
   | { method: "probe" | "pool" | "sizeBytes" };
 
-export type Value = number | null | Holding[] | PoolFigures;
+export type Value = number | null | string[] | Holding[] | PoolFigures;
 
 /** JSON has no place for integers that a double can't hold. */
 export type WireSqlRequest = Omit<UserSqlRequest, "params"> & {

@@ -118,6 +118,10 @@ export class ReadServer {
         return reader.openingPrice(call.ticker, call.date);
       case "dailyVolume":
         return reader.dailyVolume(call.ticker, call.date);
+      case "tickers":
+        return reader.tickers(call.kind, call.after, call.limit);
+      case "tickTypes":
+        return reader.tickTypes(call.ticker);
       case "holdings":
         return reader.holdings(call.tickersMax);
       case "pool":

@@ -9,9 +9,11 @@ import type {
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
+  RowKind,
   StockReader,
   TickRange,
 } from "../contract.ts";
+import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { barSource, type RowSource, tickSource } from "./json-rows.ts";
 import { storable } from "./lines.ts";
@@ -62,9 +64,9 @@ export class DuckDbReader implements StockReader {
     ]);
   }
 
-  async ticks({ ticker, type, from, to }: TickRange): Promise<JsonRows> {
+  async ticks({ ticker, type, from, to, withSeq }: TickRange): Promise<JsonRows> {
     const filter = "ticker = $1 AND type = $4 AND timestamp >= $5::TIMESTAMP AND timestamp <= $6::TIMESTAMP";
-    return this.#range(tickSource(this.#file.countTypes), filter, [
+    return this.#range(tickSource(this.#file.countTypes, "$3", withSeq), filter, [
       ticker,
       JSON.stringify(storable(ticker)),
       JSON.stringify(storable(type)),
@@ -119,6 +121,14 @@ export class DuckDbReader implements StockReader {
       ticker,
       date,
     ]);
+  }
+
+  tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+    return storedTickers((sql, params) => this.#rows(sql, params), kind, after, limit);
+  }
+
+  tickTypes(ticker: string): Promise<string[]> {
+    return storedTickTypes((sql, params) => this.#rows(sql, params), ticker);
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {
