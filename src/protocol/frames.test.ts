@@ -1,12 +1,5 @@
 import { expect, test } from "bun:test";
-import {
-  barsFrame,
-  heartbeatFrame,
-  initialPriceFrame,
-  positioned,
-  realtimeFrame,
-  snapshotJson,
-} from "./frames.ts";
+import { barsFrame, heartbeatFrame, initialPriceFrame, positioned, realtimeFrame } from "./frames.ts";
 
 const NOW = new Date("2024-01-02T15:00:00.123Z");
 
@@ -54,18 +47,4 @@ test("heartbeats and first prices are stamped in UTC, and a ticker can't break o
 
 test("a position is the last member of a frame", () => {
   expect(positioned('{"symbol":"IBM","data":[]}', 18)).toBe('{"symbol":"IBM","data":[],"seq":18}');
-});
-
-test("a snapshot has the stamps of answers, all digits of its counts, and null for what isn't there", () => {
-  const snapshot = snapshotJson({
-    quote: ["2024-01-02 10:00:00.000001", 1.5, 3, null, "9007199254740993", 0],
-    trade: null,
-    daily: ["2024-01-02", 1, 2, 0.5, 0.1 + 0.2, "-9223372036854775808"],
-    hourly: ["2024-01-02 10:00:00", null, null, null, 7, null],
-  });
-  expect(snapshot).toBe(
-    '{"quote":{"timestamp":"2024-01-02T10:00:00.000001Z","bid_price":1.5,"bid_size":3,"ask_price":null,"ask_size":9007199254740993},' +
-      '"trade":null,"bar":{"daily":{"date":"2024-01-02T00:00:00.000000Z","open":1,"high":2,"low":0.5,"close":0.30000000000000004,' +
-      '"volume":-9223372036854775808},"hourly":{"datetime":"2024-01-02T10:00:00.000000Z","open":null,"high":null,"low":null,"close":7,"volume":null}}}',
-  );
 });

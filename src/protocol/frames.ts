@@ -3,8 +3,7 @@
  * the list of saved bars exactly as sent, or a realtime event.
  */
 
-import { toWire } from "../market/timestamp.ts";
-import { foldNames, type JsonRecord, rawNumber, stringifyExact } from "./json.ts";
+import { foldNames, type JsonRecord, stringifyExact } from "./json.ts";
 
 /** RFC 6455 close codes that this server sends; those from 4000 on are its own. */
 export const CLOSE_NORMAL = 1000;
@@ -128,48 +127,6 @@ export function realtimeFrame(
     type === "quote" ? records.map((record) => quoteOf(foldNames(record), stampColumn)) : records;
   const timestamp = foldNames(records[0]!)[stampColumn] ?? null;
   return encodeRecords({ symbol, data: { type, timestamp, event_type: `${type}_update`, payload } });
-}
-
-/** @param frame an object as text. @returns The same with its position in the ticker as last member. */
-export function positioned(frame: string, seq: number): string {
-  return `${frame.slice(0, -1)},"seq":${seq}}`;
-}
-
-/** A count is a number, or the digits of an integer that a double can't hold. */
-type SnapshotCount = number | string | null;
-type SnapshotBar = readonly [string, ...prices: (number | null)[], volume: SnapshotCount];
-
-/** The rows of storage/update-contract.ts `TickerSnapshot`. */
-export interface SnapshotRows {
-  quote: readonly [string, number | null, SnapshotCount, number | null, SnapshotCount, ...unknown[]] | null;
-  trade: readonly [string, number | null, SnapshotCount, ...unknown[]] | null;
-  daily: SnapshotBar | null;
-  hourly: SnapshotBar | null;
-}
-
-/** `{"quote":…,"trade":…,"bar":{"daily":…,"hourly":…}}`, null where there is none; stamps as in answers. */
-export function snapshotJson({ quote, trade, daily, hourly }: SnapshotRows): string {
-  return JSON.stringify({
-    quote: quote && {
-      timestamp: toWire(quote[0]),
-      bid_price: quote[1],
-      bid_size: exactCount(quote[2]),
-      ask_price: quote[3],
-      ask_size: exactCount(quote[4]),
-    },
-    trade: trade && { timestamp: toWire(trade[0]), price: trade[1], size: exactCount(trade[2]) },
-    bar: { daily: barOf("date", daily), hourly: barOf("datetime", hourly) },
-  });
-}
-
-function barOf(stampName: string, bar: SnapshotBar | null): JsonRecord | null {
-  if (bar === null) return null;
-  const [stamp, open, high, low, close, volume] = bar;
-  return { [stampName]: toWire(stamp), open, high, low, close, volume: exactCount(volume ?? null) };
-}
-
-function exactCount(count: SnapshotCount): unknown {
-  return typeof count === "string" ? rawNumber(count) : count;
 }
 
 function quoteOf(record: JsonRecord, stampColumn: string): JsonRecord {
