@@ -12,6 +12,7 @@ import type { WorkerStorage } from "../../worker/worker-storage.ts";
 import type { HubStorage, WorkerStorageOptions } from "../engine.ts";
 
 export { diagnoseRemote } from "../../storage/remote/remote-diagnosis.ts";
+export { openRemoteTransfer } from "../../storage/remote/remote-transfer.ts";
 
 const MIB = 1024 * 1024;
 const ANY_ADDRESS = ["0.0.0.0", "::"];
