@@ -148,6 +148,8 @@ export class TickerFeed {
       while (!this.#closed && this.#delivered < this.#known) {
         const read = this.#options.read(this.#delivered);
         this.#takeStored(read instanceof Promise ? await read : read);
+        // Others have their turn, also where a read takes none.
+        if (this.#delivered < this.#known) await new Promise(setImmediate);
       }
     } catch (error) {
       this.#options.warn(error instanceof Error ? error.message : String(error));
