@@ -46,7 +46,7 @@ export async function openRemoteWorker(options: WorkerStorageOptions): Promise<W
   return {
     reader,
     updates,
-    save: (save, _frame, request) => saves.save(save, request),
+    save: (save, request) => saves.save(save, request),
     executeSql: (request) => runRemoteSql(upstream, request, settings.sqlTimeoutS * 1000),
     sqlFigures: () => ({ runs_at: "upstream" }),
     async close() {

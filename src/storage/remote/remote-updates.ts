@@ -1,5 +1,6 @@
 /**
- * What the upstream tells of saves: one WebSocket of this worker, subscribed to the tickers that somebody here watches, or to all of them.
+ * What the upstream tells of saves: one WebSocket of this worker, subscribed to the tickers that somebody here watches, or to all of them where
+ * somebody watches all, or more than a WebSocket can name.
  * Its updates go on as they are, under the upstream's positions; its other frames only show that it lives, and its epoch.
  *
  * A socket that is lost is opened again, with growing pauses of random length, and subscribed to the same tickers. What was saved
@@ -13,10 +14,14 @@ import { RequestError, unavailable } from "../../protocol/errors.ts";
 import type { Update } from "../update-contract.ts";
 import { olderUpstream } from "./commands.ts";
 import { retryPauseMs, type Upstream } from "./upstream.ts";
-import { readUpstreamFrame } from "./upstream-frame.ts";
+import { readUpstreamFrame, type UpstreamFrame } from "./upstream-frame.ts";
 
-/** As hub/messages.ts has it. */
+/** As in stream/subscriptions.ts. */
 const ALL_TICKERS = "";
+/** As the upstream says it. */
+const ALL_SYMBOLS = "*";
+/** By name, until the upstream says that it takes fewer: its --ws-symbols-max is usually this. */
+const BY_NAME_MAX = 1_000;
 /** Watched by one worker. */
 const TICKERS_MAX = 20_000;
 /** Of one message, at most 3 MB. */
@@ -43,12 +48,14 @@ interface Link {
   socket: WebSocket;
   /** Subscribed to all tickers, by its address. */
   isForAll: boolean;
+  /** All that was watched when it was opened is in force. */
   isInForce: boolean;
-  /** Of one that isn't for all: those in force, and those that are wanted too. */
+  /** By name: in force, asked for, and to be asked for. */
   tickers: Set<string>;
+  begun: Set<string>;
   missing: Set<string>;
-  /** The message that isn't answered yet. */
-  asked: { action: "subscribe" | "unsubscribe"; tickers: string[] } | null;
+  /** The upstream's answer to a message, or its greeting, has not come yet. */
+  awaitsReply: boolean;
   heardMs: number;
   pingedMs: number;
 }
@@ -71,6 +78,7 @@ export class RemoteUpdates {
   #attempt = 0;
   /** All that was watched has to be subscribed to anew, and then looked up. */
   #hasGap = false;
+  #byNameMax = BY_NAME_MAX;
   #epoch: string | null = null;
   #olderLogged = false;
   #closed = false;
@@ -92,8 +100,8 @@ export class RemoteUpdates {
     }
     const watched: Watched = { ticker, wasInForce: false, first: Promise.withResolvers<void>() };
     this.#watched.set(ticker, watched);
-    if (this.#link?.tickers.has(ticker) === true) this.#confirm([ticker]);
-    else this.#link?.missing.add(ticker);
+    if (this.#link?.tickers.has(ticker) === true) this.#confirm(ticker);
+    else if (this.#link?.begun.has(ticker) !== true) this.#link?.missing.add(ticker);
     const tooLate = setTimeout(
       () => watched.first.reject(unavailable("the upstream confirmed no subscription")),
       SUBSCRIBE_MAX_MS,
@@ -111,7 +119,7 @@ export class RemoteUpdates {
 
   unsubscribe(ticker: string): void {
     this.#watched.delete(ticker);
-    if (ticker === ALL_TICKERS) this.#advance();
+    if (this.#link?.isForAll === true) this.#advance();
   }
 
   close(): void {
@@ -123,8 +131,11 @@ export class RemoteUpdates {
     this.#dropLink();
   }
 
+  /** Not back by name at once, when they are a few less. */
   get #wantsAll(): boolean {
-    return this.#watched.has(ALL_TICKERS);
+    if (this.#watched.has(ALL_TICKERS) || this.#watched.has(ALL_SYMBOLS)) return true;
+    const byNameMax = this.#link?.isForAll === true ? this.#byNameMax / 2 : this.#byNameMax;
+    return this.#watched.size > byNameMax;
   }
 
   /** Brings the socket a step closer to what is watched. */
@@ -134,9 +145,9 @@ export class RemoteUpdates {
       this.#hasGap = true;
       this.#dropLink();
     }
-    const link = this.#link;
-    if (link === null) void this.#connect();
-    else if (link.isInForce || link.socket.readyState === WebSocket.OPEN) this.#subscribeNext(link);
+    if (this.#link === null) void this.#connect();
+    else if (this.#link.isForAll) this.#confirmAll(this.#link);
+    else this.#subscribeNext(this.#link);
   }
 
   async #connect(): Promise<void> {
@@ -153,12 +164,11 @@ export class RemoteUpdates {
       return;
     }
     this.#connecting = false;
-    const [first] = this.#watched.keys();
-    if (this.#closed || first === undefined) return;
+    if (this.#closed || this.#watched.size === 0) return;
     const isForAll = this.#wantsAll;
-    // The others follow by message, where a ticker may hold a comma.
-    const query = isForAll ? "symbols=*" : `symbol=${encodeURIComponent(first)}`;
-    const socket = new WebSocket(`${upstream.url.ws}/ws?${query}`, {
+    // By message, where a ticker may hold a comma.
+    const symbols = isForAll ? ALL_SYMBOLS : "";
+    const socket = new WebSocket(`${upstream.url.ws}/ws?symbols=${symbols}`, {
       headers: upstream.headers,
       perMessageDeflate: false,
     });
@@ -168,13 +178,13 @@ export class RemoteUpdates {
       isForAll,
       isInForce: false,
       tickers: new Set(),
+      begun: new Set(),
       missing: new Set(this.#watched.keys()),
-      asked: null,
+      awaitsReply: true,
       heardMs: now,
       pingedMs: now,
     };
     this.#link = link;
-    socket.onopen = () => this.#advance();
     socket.onmessage = ({ data }) => {
       link.heardMs = performance.now();
       if (typeof data === "string") this.#received(link, data);
@@ -187,24 +197,23 @@ export class RemoteUpdates {
 
   /** The next message, unless one is under way. */
   #subscribeNext(link: Link): void {
-    if (link.isForAll) {
-      if (link.isInForce) this.#confirm([...this.#watched.keys()]);
-      return;
-    }
-    if (link.asked !== null) return;
+    if (link.awaitsReply) return;
+    const isFull = link.tickers.size + link.missing.size > this.#byNameMax;
+    if (isFull && this.#dropUnwatched(link)) return;
     const tickers: string[] = [];
     for (const ticker of link.missing) {
       link.missing.delete(ticker);
       if (tickers.push(ticker) === TICKERS_PER_MESSAGE) break;
     }
+    for (const ticker of tickers) link.begun.add(ticker);
     if (tickers.length > 0) this.#send(link, "subscribe", tickers);
-    else this.#completed(link);
+    else if (link.begun.size === 0) this.#completed(link);
   }
 
   #send(link: Link, action: "subscribe" | "unsubscribe", tickers: string[]): void {
-    link.asked = { action, tickers };
-    if (action === "unsubscribe") for (const ticker of tickers) link.tickers.delete(ticker);
-    link.socket.send(JSON.stringify({ action, symbols: tickers, snapshot: false }));
+    link.awaitsReply = true;
+    const start = action === "subscribe" ? { snapshot: false } : {};
+    link.socket.send(JSON.stringify({ action, symbols: tickers, ...start }));
   }
 
   #received(link: Link, text: string): void {
@@ -213,47 +222,51 @@ export class RemoteUpdates {
       this.#foundOlder(link);
       return;
     }
-    if ("epoch" in frame && frame.epoch !== null) this.#noteEpoch(frame.epoch);
     switch (frame.kind) {
       case "update":
-        if (link.isForAll || this.#watched.has(frame.ticker))
+        this.#noteInForce(link, frame.ticker);
+        if (this.#watched.has(frame.ticker) || this.#watched.has(ALL_TICKERS))
           this.#options.publish(frame.ticker, frame.update);
         break;
       case "gap":
         this.#options.missed(frame.ticker);
         break;
+      case "heartbeat":
+        this.#noteEpoch(frame.epoch);
+        this.#noteInForce(link, frame.ticker);
+        break;
       case "subscription":
-        this.#answered(link);
+        link.awaitsReply = false;
+        this.#advance();
         break;
       case "error":
-        this.#refused(link, frame.error);
-        break;
-      case "other":
+        this.#refused(link, frame);
         break;
     }
   }
 
-  #answered(link: Link): void {
-    const { asked } = link;
-    link.asked = null;
-    if (asked?.action === "subscribe") {
-      for (const ticker of asked.tickers) link.tickers.add(ticker);
-      this.#confirm(asked.tickers);
-    }
+  /** The ticker's first frame has come; a heartbeat is sent at once. */
+  #noteInForce(link: Link, ticker: string): void {
     if (link.isForAll) {
-      link.isInForce = true;
+      if (link.isInForce || ticker !== ALL_SYMBOLS) return;
       this.#completed(link);
+      this.#confirmAll(link);
+    } else if (link.begun.delete(ticker)) {
+      link.tickers.add(ticker);
+      this.#confirm(ticker);
+      if (link.begun.size === 0) this.#subscribeNext(link);
     }
-    this.#advance();
   }
 
-  #confirm(tickers: string[]): void {
-    for (const ticker of tickers) {
-      const watched = this.#watched.get(ticker);
-      if (watched === undefined || watched.wasInForce) continue;
-      watched.wasInForce = true;
-      watched.first.resolve();
-    }
+  #confirmAll(link: Link): void {
+    if (link.isInForce) for (const ticker of this.#watched.keys()) this.#confirm(ticker);
+  }
+
+  #confirm(ticker: string): void {
+    const watched = this.#watched.get(ticker);
+    if (watched === undefined || watched.wasInForce) return;
+    watched.wasInForce = true;
+    watched.first.resolve();
   }
 
   /** All that is watched is in force. */
@@ -265,22 +278,11 @@ export class RemoteUpdates {
     this.#options.missed(ALL_TICKERS);
   }
 
-  /** A message was refused. */
-  #refused(link: Link, error: string): void {
-    const tickers = link.asked?.tickers ?? [];
-    link.asked = null;
-    let mustBeBack = false;
-    for (const ticker of tickers) {
-      const watched = this.#watched.get(ticker);
-      if (watched === undefined) continue;
-      if (watched.wasInForce) mustBeBack = true;
-      else {
-        this.#watched.delete(ticker);
-        watched.first.reject(unavailable(`the upstream refused a subscription: ${error}`));
-      }
-    }
-    if (mustBeBack) this.#giveUp(link, `it refused a subscription: ${error}`);
-    else this.#advance();
+  #refused(link: Link, { code, error }: Extract<UpstreamFrame, { kind: "error" }>): void {
+    if (code === "too_many_symbols") {
+      this.#byNameMax = Math.min(this.#byNameMax, this.#watched.size - 1);
+      this.#advance();
+    } else this.#giveUp(link, error);
   }
 
   #noteEpoch(epoch: string): void {
@@ -322,7 +324,6 @@ export class RemoteUpdates {
     this.#link = null;
     if (link === null) return;
     const { socket } = link;
-    socket.onopen = null;
     socket.onmessage = null;
     socket.onclose = null;
     if (performance.now() - link.heardMs > SILENCE_MAX_MS) socket.terminate();
@@ -349,10 +350,15 @@ export class RemoteUpdates {
     }
   }
 
-  #dropUnwatched(link: Link): void {
-    if (link.asked !== null || link.isForAll) return;
+  /** @returns Whether there were any. */
+  #dropUnwatched(link: Link): boolean {
+    if (link.awaitsReply || link.isForAll) return false;
     const unwatched = [...link.tickers].filter((ticker) => !this.#watched.has(ticker));
-    if (unwatched.length > 0) this.#send(link, "unsubscribe", unwatched.slice(0, TICKERS_PER_MESSAGE));
+    if (unwatched.length === 0) return false;
+    const tickers = unwatched.slice(0, TICKERS_PER_MESSAGE);
+    for (const ticker of tickers) link.tickers.delete(ticker);
+    this.#send(link, "unsubscribe", tickers);
+    return true;
   }
 
   #checkSilence(link: Link): void {

@@ -36,10 +36,12 @@ test("an update keeps its text and tells its ticker, type and position, whatever
 
 test("the upstream's own frames are no updates", () => {
   const position = { seq: 4, epoch: EPOCH };
-  const other = { kind: "other", epoch: EPOCH };
-  expect(readUpstreamFrame(heartbeatFrame("IBM", NOW, position))).toMatchObject(other);
-  expect(readUpstreamFrame(initialPriceFrame("IBM", 1, NOW, position))).toMatchObject(other);
-  expect(readUpstreamFrame(allHeartbeatFrame(NOW, [["IBM", 3]], EPOCH))).toMatchObject(other);
+  const heartbeat = { kind: "heartbeat" as const, ticker: "IBM", epoch: EPOCH };
+  expect(readUpstreamFrame(heartbeatFrame("IBM", NOW, position))).toEqual(heartbeat);
+  expect(readUpstreamFrame(initialPriceFrame("IBM", 1, NOW, position))).toEqual(heartbeat);
+  const ofAll = allHeartbeatFrame(NOW, [["IBM", 3]], EPOCH);
+  expect(readUpstreamFrame(ofAll)).toEqual({ ...heartbeat, ticker: "*" });
+  expect(readUpstreamFrame('{"type":"last_positions","positions":{"IBM":3}}')).toEqual({ kind: "other" });
   expect(readUpstreamFrame(gapFrame("IBM", 3, 4, "slow"))).toEqual({ kind: "gap", ticker: "IBM" });
   expect(readUpstreamFrame(`{"type":"subscription","epoch":"${EPOCH}","subscriptions":[]}`)).toEqual({
     kind: "subscription",

@@ -9,11 +9,12 @@ export type UpstreamFrame =
   | { kind: "update"; ticker: string; update: Update }
   /** Positions of the ticker whose content doesn't come. */
   | { kind: "gap"; ticker: string }
-  /** The answer to a message, in force now. */
+  /** The answer to a message; each new ticker is in force with its first frame. */
   | { kind: "subscription"; epoch: string | null }
   | { kind: "error"; code: string; error: string }
-  /** Heartbeats, first prices: of them only the epoch counts. */
-  | { kind: "other"; epoch: string | null };
+  /** Heartbeats: the subscription to the ticker, or to "*", is in force. */
+  | { kind: "heartbeat"; ticker: string; epoch: string }
+  | { kind: "other" };
 
 const POSITION = /,"seq":(\d{1,16})\}$/;
 const POSITION_LENGTH_MAX = ',"seq":9007199254740993}'.length;
@@ -31,7 +32,8 @@ export function readUpstreamFrame(text: string): UpstreamFrame | null {
   const position = POSITION.exec(text.slice(-POSITION_LENGTH_MAX));
   if (position === null) {
     const epoch = LAST_EPOCH.exec(text.slice(-LAST_EPOCH_LENGTH_MAX))?.[1];
-    return epoch === undefined ? null : { kind: "other", epoch };
+    const ticker = readText(text, SYMBOL.length - 1)?.value;
+    return epoch === undefined || ticker === undefined ? null : { kind: "heartbeat", ticker, epoch };
   }
   const symbol = readText(text, SYMBOL.length - 1);
   if (symbol === null || !text.startsWith(DATA, symbol.end)) return null;
@@ -59,7 +61,7 @@ function readReply(text: string): UpstreamFrame | null {
     const { code, error } = isObject(reply) ? reply : {};
     return { kind: "error", code: String(code), error: String(error) };
   }
-  return text.startsWith('{"type":"') ? { kind: "other", epoch: null } : null;
+  return text.startsWith('{"type":"') ? { kind: "other" } : null;
 }
 
 /** @param at of the quote that begins it. */
