@@ -68,7 +68,7 @@ export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerSt
   });
   return {
     reader,
-    save: (save, frame, request) => hub.save(save, frame, request.length),
+    save: (save, request) => hub.save(save, request.length),
     executeSql: (request) => executeSql(request, { pool, lease: hub }),
     sqlFigures: () => pool.figures(),
     async close() {
