@@ -68,12 +68,16 @@ export class PostgresWriter implements StockWriter {
    * @throws RequestError 503 the database is away, or nobody knows what became of the batch.
    * @throws StorageBusyError other programs were in the way each time.
    */
-  async commit(saves: Save[]): Promise<SaveOutcome[]> {
+  async commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
     const outcomes = await this.#refuseUnstorable(saves);
-    const storable = saves.filter((_, index) => outcomes[index] === null);
-    if (storable.length === 0) return outcomes as SaveOutcome[];
-    const stored = await this.#commit(storable);
-    return outcomes.map((outcome) => outcome ?? stored.shift()!);
+    const together = withoutRepetitions(saves);
+    const storable = saves
+      .map((_, index) => index)
+      .filter((i) => outcomes[i] === null && together.has(saves[i]!));
+    if (storable.length === 0) return outcomes;
+    const stored = await this.#commit(storable.map((index) => saves[index]!));
+    for (const [i, index] of storable.entries()) outcomes[index] = stored[i]!;
+    return outcomes;
   }
 
   async #commit(saves: Save[]): Promise<SaveOutcome[]> {
@@ -306,6 +310,20 @@ function unknownOutcome(cause: unknown): RequestError {
   return unavailable(
     "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
     cause instanceof Error ? cause.message : String(cause),
+  );
+}
+
+/** All but repetitions of saves of the same batch: the log knows these when they are committed. */
+function withoutRepetitions(saves: Save[]): Set<Save> {
+  if (!saves.some((save) => save.update?.repeated)) return new Set(saves);
+  const ids = new Set<string>();
+  return new Set(
+    saves.filter(({ update }) => {
+      if (update === undefined) return true;
+      const isRepetition = update.repeated && ids.has(update.saveId);
+      ids.add(update.saveId);
+      return !isRepetition;
+    }),
   );
 }
 
