@@ -15,18 +15,17 @@ import type {
 } from "../contract.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
-import type { Lease, PostgresPool, Use } from "./pool.ts";
-import { isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import type { PostgresPool } from "./pool.ts";
+import { PostgresUpdates } from "./postgres-updates.ts";
+import { readWithRetry, runRead } from "./read.ts";
 import { type Row, RowStream } from "./row-stream.ts";
 import { asInstant, dayStart, FIRST_DAY, LAST_DAY, utcText } from "./sql-text.ts";
 
 /** Rows of an answer that comes at once, and of one chunk of a larger one. */
 const CHUNK_ROWS = 1_000;
-/** What only reads is repeated once on another connection when its own breaks. */
-const TRIES = 2;
 const PROBE_TIMEOUT_MS = 3_000;
-/** Digits that a double holds whatever they are. */
-const SAFE_DIGITS = 15;
+/** Whole numbers that a double may not hold, and 64 bits may. */
+const LONG_WHOLE = /^-?\d{16,19}$/;
 
 const BAR_COLUMNS = "p.ticker, p.open, p.high, p.low, p.close, p.volume";
 const WRITTEN = `${utcText("p.write_timestamp")} AS write_timestamp`;
@@ -60,10 +59,12 @@ const LAST_PRICES_SQL = [
   .join(" UNION ALL ");
 
 export class PostgresReader implements StockReader {
+  readonly updates: PostgresUpdates;
   readonly #pool: PostgresPool;
 
   constructor(pool: PostgresPool) {
     this.#pool = pool;
+    this.updates = new PostgresUpdates(pool);
   }
 
   bars({ interval, ticker, from, to }: BarRange, signal?: AbortSignal): Promise<JsonRows> {
@@ -196,39 +197,14 @@ export class PostgresReader implements StockReader {
     const rows = await this.#run<Row>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
     if (rows.length === 0) return { empty: true };
     if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
-    const chunks = await this.#withRetry("long", signal, (lease) =>
+    const chunks = await readWithRetry(this.#pool, { use: "long", signal }, (lease) =>
       RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
     );
     return { empty: false, chunks };
   }
 
-  /** Nothing that PostgreSQL can't store is there: a text with a NUL. */
-  async #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
-    if (params.some((param) => typeof param === "string" && param.includes("\0"))) return [];
-    return this.#withRetry("shared", options.signal, async (lease) => {
-      try {
-        return await lease.connection.run<T>(sql, params, options);
-      } finally {
-        lease.release();
-      }
-    });
-  }
-
-  /** @param use gives its lease back whatever happens. */
-  async #withRetry<T>(
-    use: Use,
-    signal: AbortSignal | undefined,
-    run: (lease: Lease) => Promise<T>,
-  ): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      const lease = await this.#pool.acquire(use, signal);
-      try {
-        return await run(lease);
-      } catch (error) {
-        if (isWorthRepeating(error) && attempt < TRIES) continue;
-        throw requestErrorOf(error, "read");
-      }
-    }
+  #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
+    return runRead<T>(this.#pool, sql, params, options);
   }
 }
 
@@ -244,7 +220,7 @@ function toStored(text: string): string {
 /** As a number that JSON.stringify writes with all its digits. */
 function exactCount(value: unknown): unknown {
   if (typeof value !== "string") return value;
-  return value.length <= SAFE_DIGITS || !/^-?\d+$/.test(value) ? Number(value) : rawNumber(value);
+  return LONG_WHOLE.test(value) ? rawNumber(value) : Number(value);
 }
 
 function finite(value: unknown): number | null {

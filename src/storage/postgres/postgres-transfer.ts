@@ -7,7 +7,7 @@ import { barStamp, countOf, seqOf, walkBars, walkTicks } from "../transfer-rows.
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, requestErrorOf } from "./postgres-errors.ts";
-import { asInstant, dayStart, FIRST_DAY, LAST_DAY, utcText } from "./sql-text.ts";
+import { asInstant, dayStart, FIRST_DAY, LAST_DAY, microseconds, real } from "./sql-text.ts";
 
 /** Rows of one page, about 1 MB. */
 const PAGE_ROWS = 4_000;
@@ -146,14 +146,4 @@ export class PostgresTransfer implements TransferReader {
       }
     }
   }
-}
-
-/** `YYYY-MM-DD HH:MM:SS.ffffff`; also of a column without a time zone, which that of the session, UTC, gets. */
-function microseconds(column: string): string {
-  const text = utcText(`${column}::timestamptz`);
-  return `rpad(${text} || CASE WHEN ${text} LIKE '%.%' THEN '' ELSE '.' END, 26, '0')`;
-}
-
-function real(column: string): string {
-  return `p.${column}::double precision AS ${column}`;
 }
