@@ -37,5 +37,5 @@ test("an integer keeps all its digits", async () => {
 
 test("an answer that breaks off isn't taken for the whole", async () => {
   for (const length of [10, 60, TEXT.length - 3])
-    expect(read(pieces(TEXT.slice(0, length), 7))).rejects.toThrow(BrokenAnswerError);
+    await expect(read(pieces(TEXT.slice(0, length), 7))).rejects.toThrow(BrokenAnswerError);
 });
