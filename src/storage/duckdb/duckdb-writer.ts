@@ -48,11 +48,11 @@ export class DuckDbWriter implements StockWriter {
     return writer;
   }
 
-  async commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
-    const outcomes = await this.#file.commits.run(() => this.#commitRepeated(saves));
-    // After its answer, and before the next commit.
-    if (this.#log.isTooLong) void this.#file.commits.run(() => this.#trim());
-    return outcomes;
+  commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    return this.#file.commits.run(async () => {
+      if (this.#log.isTooLong) await this.#trim();
+      return this.#commitRepeated(saves);
+    });
   }
 
   /** Nobody else can open the file: others are users and their SQL. */

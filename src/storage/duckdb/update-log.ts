@@ -16,7 +16,7 @@ import type { Session } from "./session.ts";
 const TICKERS_MAX = 200_000;
 /** What a row takes besides its frame, roughly. */
 const ROW_CHARACTERS = 100;
-/** Of the log's bound, what one trimming takes away. */
+/** Of the log's bound, what one trimming takes away, at least. */
 const TRIM_SHARE = 1 / 32;
 
 const INSERT = `INSERT INTO update_log BY NAME SELECT unnest(from_json($1::VARCHAR, '[{"id": "BIGINT", "ticker": "VARCHAR", "seq": "BIGINT",
@@ -50,6 +50,7 @@ export class UpdateLog {
   #lastId = 0;
   /** Up to this id the log is trimmed. */
   #trimmedTo = 0;
+  #lastCommitCharacters = 0;
   #lastSavedAtMs = 0;
   /** Commits of others that it knows of. */
   #asOf = -1;
@@ -156,6 +157,7 @@ export class UpdateLog {
 
   /** The transaction is committed. */
   committed({ rows }: NewUpdates): void {
+    if (rows.length > 0) this.#lastCommitCharacters = rows.at(-1)!.id - this.#lastId;
     for (const { id, ticker, update } of rows) {
       this.#note(ticker, { seq: update.seq, id });
       this.recent.add(ticker, update);
@@ -183,9 +185,14 @@ export class UpdateLog {
     return this.#lastId - this.#trimmedTo > this.#limitCharacters * (1 + TRIM_SHARE);
   }
 
-  /** Takes a share of it away, the oldest. In a transaction of its caller's; resolves with what to do once that is committed. */
+  /**
+   * Takes a share of it away, the oldest: little enough that saves don't wait long, and more than a commit adds. In a transaction of its caller's; resolves
+   * with what to do once that is committed.
+   */
   async trim(session: Session): Promise<() => void> {
-    const end = this.#trimmedTo + Math.ceil(this.#limitCharacters * TRIM_SHARE);
+    const share = Math.ceil(Math.max(this.#limitCharacters * TRIM_SHARE, this.#lastCommitCharacters * 2));
+    const excess = this.#lastId - this.#trimmedTo - this.#limitCharacters;
+    const end = this.#trimmedTo + Math.min(share, excess);
     const trimmed = `(SELECT ticker, max(seq) AS seq, max(saved_at) AS saved_at FROM update_log WHERE id <= ${end} GROUP BY ticker)`;
     // The numbers differ each time, so there is nothing to prepare.
     const { connection } = session;
