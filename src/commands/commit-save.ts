@@ -7,7 +7,7 @@ import type { PreparedSave } from "./save-stock-data.ts";
 /** @throws RequestError 409 for keys taken with on_duplicate "error", 503 when the database refused. */
 export async function commitSave(
   { save, skipped }: PreparedSave<Save>,
-  frame: () => string,
+  frame: string,
   call: CommandCall,
   context: CommandContext,
 ): Promise<void> {

@@ -9,8 +9,8 @@ export type Answer = string | Uint8Array | ReadableStream<Uint8Array>;
 
 export interface CommandContext {
   reader: StockReader;
-  /** Resolves when committed, and published to the ticker's subscribers. `request`: as CommandCall.text. */
-  save(save: Save, frame: () => string, request: string): Promise<SaveOutcome>;
+  /** Resolves when committed, and published to this worker's subscribers of the ticker. `request`: as CommandCall.text. */
+  save(save: Save, frame: string, request: string): Promise<SaveOutcome>;
   /** A line in the log at WARNING. */
   warn(message: string): void;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;

@@ -20,8 +20,8 @@ export const saveRealtimeData: Command = {
   async run(call, context) {
     const prepared = toSaveTicks(call.params);
     const { ticker, type } = prepared.save;
-    const frame = (): string =>
-      realtimeFrame(ticker, type, prepared.records, String(call.params.index_col).toLowerCase());
+    const stampColumn = String(call.params.index_col).toLowerCase();
+    const frame = realtimeFrame(ticker, type, prepared.records, stampColumn);
     await commitSave(prepared, frame, call, context);
     return `{"message":${JSON.stringify(`Realtime data (${type}) for ${shownTicker(call.params.ticker)} saved successfully.`)}}`;
   },

@@ -25,7 +25,7 @@ export const saveStockData: Command = {
   about: "Stores daily or hourly bars; daily bars get their moving averages.",
   async run(call, context) {
     const prepared = toSaveBars(call.params);
-    await commitSave(prepared, () => barsFrame(prepared.save.ticker, prepared.records), call, context);
+    await commitSave(prepared, barsFrame(prepared.save.ticker, prepared.records), call, context);
     return '{"message":"Aggregated data saved successfully."}';
   },
 };

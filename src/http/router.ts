@@ -179,12 +179,12 @@ async function runCommand(request: Request, options: RouterOptions, beforeSql: (
   return command.run({ params, text, signal: request.signal }, options.context);
 }
 
-function upgrade(
+async function upgrade(
   request: Request,
   server: Server<SocketData>,
   query: string,
   { guard, isDraining, sockets }: RouterOptions,
-): Response | undefined {
+): Promise<Response | undefined> {
   const { headers } = request;
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
     const response = jsonResponse({ error: "/ws: expected a WebSocket handshake (Upgrade: websocket)" }, 426);
@@ -198,7 +198,7 @@ function upgrade(
     );
   }
   if (isDraining()) throw new RequestError(503, "the worker is draining; connect again", { retryAfterS: 1 });
-  if (sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
+  if (await sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
   throw badRequest(
     "/ws: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13",
   );

@@ -7,13 +7,14 @@ import type { Socket } from "bun";
 import type { LogLines } from "../observe/log.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
+import type { Update } from "../storage/update-contract.ts";
+import { ALL_TICKERS } from "../stream/subscriptions.ts";
 import { HubReads } from "./hub-reads.ts";
 import { MessageChannel } from "./message-channel.ts";
 import {
   type CommittedEntry,
-  type FrameEvent,
   HUB_SOCKET,
-  type OutcomeEvent,
+  type HubEvent,
   type SaveEntry,
   type ToHub,
   type ToWorker,
@@ -29,7 +30,6 @@ const REPLY_TIMEOUT_MS = 10_000;
 
 interface PendingSave {
   save: Save;
-  frame: () => string;
   bytes: number;
   repeated: boolean;
   resolve(outcome: SaveOutcome): void;
@@ -44,13 +44,15 @@ interface PendingReply {
 export interface HubClientOptions {
   runtimeDir: string;
   workerId: number;
-  /** False when this is the only worker: then the hub has nobody to pass frames on to. */
-  sendFrames: boolean;
   log: LogLines;
-  /** Called in commit order for every update of a ticker that this worker subscribed to, its own saves included. */
-  publish(ticker: string, frame: string): void;
-  /** The hub went away unasked and is back: whether every update before that was published here can't be known. */
-  onGap(): void;
+  /** Called for every update of a ticker that this worker watches, its own saves included; usually in order of commit. */
+  publish(ticker: string, update: Update): void;
+  /** Another server has committed an update of this position. */
+  note(ticker: string, position: number): void;
+  /** Updates of any ticker may have been missed: the hub went away and is back, or the bus. */
+  missed(): void;
+  /** WebSockets of this worker, by client address. */
+  addresses(): Iterable<[address: string, sockets: number]>;
 }
 
 export class HubClient {
@@ -63,11 +65,11 @@ export class HubClient {
   readonly reads: HubReads;
   #outbox: SaveEntry[] = [];
   #announcements: CommittedEntry[] = [];
-  readonly #announced = new Map<number, { ticker: string; frame: () => string; resolve(): void }>();
   #flushScheduled = false;
   readonly #saves = new Map<number, PendingSave>();
   #bytesInFlight = 0;
   readonly #replies = new Map<number, PendingReply>();
+  readonly #admissions = new Map<number, (admitted: boolean) => void>();
   readonly #tickers = new Set<string>();
   #closed = false;
   #awayTimer: Timer | null = null;
@@ -101,13 +103,12 @@ export class HubClient {
   }
 
   /**
-   * Resolves when the save is committed (or refused as a whole by the database's state, see SaveOutcome).
+   * Resolves when the save is committed (or refused as a whole by the database's state, see SaveOutcome), and its update published here.
    *
-   * @param frame makes what subscribers of the ticker get, published before this resolves; called only if it is needed.
    * @param bytes size of the request, for the bound on saves in flight.
    * @throws RequestError 503: too much in flight, or the hub stayed away; then the outcome is unknown.
    */
-  save(save: Save, frame: () => string, bytes: number): Promise<SaveOutcome> {
+  save(save: Save, bytes: number): Promise<SaveOutcome> {
     if (this.#bytesInFlight + bytes > SAVE_BYTES_IN_FLIGHT_MAX && this.#saves.size > 0) {
       throw unavailable(
         `save: ${this.#bytesInFlight} bytes of saves wait for the database already; try again`,
@@ -116,24 +117,34 @@ export class HubClient {
     if (this.#awayTooLong) throw unavailable("save: the database's writer is away; nothing was stored");
     const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
     const id = this.#nextId++;
-    this.#saves.set(id, { save, frame, bytes, repeated: false, resolve, reject });
+    this.#saves.set(id, { save, bytes, repeated: false, resolve, reject });
     this.#bytesInFlight += bytes;
-    if (this.#channel !== null) this.#enqueue(id, save, frame);
+    if (this.#channel !== null) this.#enqueue(id, save);
     return promise;
   }
 
-  /**
-   * Tells the ticker's subscribers, on all workers in the same order, of a save that this worker has committed itself.
-   * Resolves when it is their turn. Without a hub it resolves at once: when that is back, subscribers have to connect again.
-   */
-  announce(ticker: string, frame: () => string): Promise<void> {
-    if (this.#channel === null) return Promise.resolve();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const id = this.#nextId++;
-    this.#announced.set(id, { ticker, frame, resolve });
-    this.#announcements.push([id, ticker, this.#options.sendFrames ? frame() : ""]);
+  /** Tells the ticker's subscribers, on all workers, of an update that this worker has committed itself. */
+  announce(ticker: string, update: Update): void {
+    if (this.#watches(ticker)) this.#options.publish(ticker, update);
+    // Without a hub the other workers find it in the database when they have one again.
+    if (this.#channel === null) return;
+    this.#announcements.push([ticker, update]);
     this.#scheduleFlush();
+  }
+
+  /** Whether there may be one more WebSocket of the address; then it counts until `left`. */
+  async admit(address: string): Promise<boolean> {
+    // Who can't be asked admits: clients that come back must not be turned away because the hub is being restarted.
+    if (this.#channel === null) return true;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const id = this.#nextId++;
+    this.#admissions.set(id, resolve);
+    this.#channel.send({ type: "admit", id, address });
     return promise;
+  }
+
+  left(address: string): void {
+    this.#channel?.send({ type: "left", address });
   }
 
   /** Resolves when every commit from now on is published here. */
@@ -203,13 +214,18 @@ export class HubClient {
     if (this.#awayTimer !== null) clearTimeout(this.#awayTimer);
     this.#awayTimer = null;
     this.#awayTooLong = false;
-    this.#channel.send({ type: "hello", workerId: this.#options.workerId });
+    const addresses = [...this.#options.addresses()];
+    this.#channel.send({ type: "hello", workerId: this.#options.workerId, addresses });
     for (const ticker of this.#tickers) this.#channel.send({ type: "subscribe", id: 0, ticker });
-    for (const [id, { save, frame }] of this.#saves) this.#enqueue(id, save, frame);
+    for (const [id, { save }] of this.#saves) this.#enqueue(id, save);
   }
 
-  #enqueue(id: number, save: Save, frame: () => string): void {
-    this.#outbox.push([id, save, this.#options.sendFrames ? frame() : ""]);
+  #watches(ticker: string): boolean {
+    return this.#tickers.has(ticker) || this.#tickers.has(ALL_TICKERS);
+  }
+
+  #enqueue(id: number, save: Save): void {
+    this.#outbox.push([id, save]);
     this.#scheduleFlush();
   }
 
@@ -219,12 +235,12 @@ export class HubClient {
     setImmediate(() => {
       this.#flushScheduled = false;
       const saves = this.#outbox;
-      const committed = this.#announcements;
+      const updates = this.#announcements;
       this.#outbox = [];
       this.#announcements = [];
-      // With no hub the saves are still in #saves and go out on the next connection; announcements are settled.
+      // With no hub the saves are still in #saves and go out on the next connection.
       if (saves.length > 0) this.#channel?.send({ type: "saves", saves });
-      if (committed.length > 0) this.#channel?.send({ type: "committed", saves: committed });
+      if (updates.length > 0) this.#channel?.send({ type: "committed", updates });
     });
   }
 
@@ -266,31 +282,38 @@ export class HubClient {
       case "released":
         this.#replies.get(message.id)?.resolve();
         break;
+      case "admitted":
+        this.#admissions.get(message.id)?.(message.admitted);
+        this.#admissions.delete(message.id);
+        break;
+      case "missed":
+        this.#options.missed();
+        break;
       default:
         this.reads.receive(message, attachment);
     }
   }
 
-  #receiveEvent(event: OutcomeEvent | FrameEvent): void {
+  #receiveEvent(event: HubEvent): void {
     if (event[0] === 1) {
       this.#options.publish(event[1], event[2]);
       return;
     }
-    const announced = this.#announced.get(event[1]);
-    if (announced !== undefined) {
-      this.#announced.delete(event[1]);
-      if (this.#tickers.has(announced.ticker)) this.#options.publish(announced.ticker, announced.frame());
-      announced.resolve();
+    if (event[0] === 2) {
+      this.#options.note(event[1], event[2]);
       return;
     }
-    const pending = this.#saves.get(event[1]);
+    const [, id, outcome] = event;
+    const pending = this.#saves.get(id);
     if (pending === undefined) return;
-    this.#saves.delete(event[1]);
+    this.#saves.delete(id);
     this.#bytesInFlight -= pending.bytes;
-    if (event[2].ok && this.#tickers.has(pending.save.ticker)) {
-      this.#options.publish(pending.save.ticker, pending.frame());
+    const { save } = pending;
+    if (outcome.ok && outcome.seq !== null && save.update !== undefined && this.#watches(save.ticker)) {
+      const type = save.kind === "bars" ? "bar" : save.type;
+      this.#options.publish(save.ticker, { seq: outcome.seq, type, frame: save.update.frame });
     }
-    pending.resolve(event[2]);
+    pending.resolve(outcome);
   }
 
   #lost(): void {
@@ -301,15 +324,16 @@ export class HubClient {
     for (const reply of this.#replies.values()) reply.reject(unavailable("the database's writer went away"));
     this.#replies.clear();
     this.reads.lost();
-    // They are stored; whoever should have been told is made to connect again, by onGap.
-    for (const announced of this.#announced.values()) announced.resolve();
-    this.#announced.clear();
+    this.#announcements = [];
+    for (const admit of this.#admissions.values()) admit(true);
+    this.#admissions.clear();
     if (this.#closed) return;
     this.#options.log.warning(`Hub went away with ${this.#saves.size} saves unanswered; connecting again`);
     for (const [id, pending] of this.#saves) {
-      // "error" asks whether the key was free, which a repetition would answer wrongly.
-      if (!pending.repeated && pending.save.onDuplicate !== "error") {
+      if (!pending.repeated) {
         pending.repeated = true;
+        // The log tells whether the first try was committed: then this one changes nothing.
+        if (pending.save.update !== undefined) pending.save.update.repeated = true;
         continue;
       }
       this.#settle(id, pending, "the database's writer went away twice");
@@ -331,7 +355,10 @@ export class HubClient {
         continue; // its socket comes back when the supervisor has restarted it
       }
       this.#options.log.info("Connected to the hub again");
-      this.#options.onGap();
+      const [watched] = this.#tickers;
+      // Confirmed, like those before it on the socket: what is committed from now on comes here.
+      if (watched !== undefined) await this.subscribe(watched).catch(() => null);
+      this.#options.missed();
     }
   }
 

@@ -8,12 +8,12 @@ import { join } from "node:path";
 import type { Socket, UnixSocketListener } from "bun";
 import type { LogLines } from "../observe/log.ts";
 import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
+import { ALL_TICKERS } from "../stream/subscriptions.ts";
 import { MessageChannel } from "./message-channel.ts";
 import {
   BOARD_FILE,
-  type FrameEvent,
   HUB_SOCKET,
-  type OutcomeEvent,
+  type HubEvent,
   type SaveEntry,
   type ToHub,
   type ToWorker,
@@ -36,24 +36,16 @@ interface Link {
   workerId: number;
   socket: Socket<Link>;
   channel: MessageChannel<ToWorker, ToHub>;
+  /** With ALL_TICKERS where it watches all. */
   tickers: Set<string>;
+  /** WebSockets of the worker, by client address. */
+  addresses: Map<string, number>;
 }
 
 interface QueuedSave {
   link: Link;
   entry: SaveEntry;
 }
-
-/** What became of one save, and what its ticker's subscribers see of it. */
-interface Result {
-  origin: Link;
-  id: number;
-  ticker: string;
-  frame: string;
-  outcome: SaveOutcome;
-}
-
-const DONE: SaveOutcome = { ok: true, stored: 0 };
 
 interface LeaseRequest {
   link: Link;
@@ -67,6 +59,8 @@ export interface HubOptions {
   /** For databases that only this process can open: the workers' reads. */
   database: Omit<DatabaseInHub, "written"> | null;
   log: LogLines;
+  /** WebSockets of one client address, in all workers. */
+  socketsPerAddressMax: number;
   /** Longest that a write lease may be out before it is taken back: the runner is dead or killed by then. */
   leaseTimeoutMs: number;
 }
@@ -76,7 +70,7 @@ export interface Hub {
   stop(): Promise<void>;
 }
 
-export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: HubOptions): Hub {
+export function startHub({ runtimeDir, writer, database, log, ...options }: HubOptions): Hub {
   const boardPath = join(runtimeDir, BOARD_FILE);
   // A restarted hub finds the board that the workers have mapped, and keeps it.
   if (!existsSync(boardPath)) createBoardFile(boardPath);
@@ -153,8 +147,13 @@ export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: 
     }
     for (const { queued, outcome } of done) {
       const { link: origin, entry } = queued;
-      const [id, save, frame] = entry;
-      passOn({ origin, id, ticker: save.ticker, frame, outcome });
+      const [id, save] = entry;
+      if (outcome.ok && outcome.seq !== null && save.update !== undefined) {
+        const type = save.kind === "bars" ? "bar" : save.type;
+        const update = { seq: outcome.seq, type, frame: save.update.frame };
+        passOn(save.ticker, [1, save.ticker, update], origin);
+      }
+      eventsOf(origin).push([0, id, outcome]);
     }
     sendEvents();
   }
@@ -177,9 +176,9 @@ export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: 
   }
 
   /** Events not yet sent, by worker, in the order that everybody sees. */
-  const unsent = new Map<Link, (OutcomeEvent | FrameEvent)[]>();
+  const unsent = new Map<Link, HubEvent[]>();
 
-  function eventsOf(link: Link): (OutcomeEvent | FrameEvent)[] {
+  function eventsOf(link: Link): HubEvent[] {
     let list = unsent.get(link);
     if (list === undefined) {
       list = [];
@@ -188,13 +187,12 @@ export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: 
     return list;
   }
 
-  function passOn({ origin, id, ticker, frame, outcome }: Result): void {
-    if (outcome.ok && frame !== "") {
-      for (const link of links) {
-        if (link !== origin && link.tickers.has(ticker)) eventsOf(link).push([1, ticker, frame]);
-      }
+  /** To every worker that watches the ticker, but for the one that it comes from. */
+  function passOn(ticker: string, event: HubEvent, origin: Link | null): void {
+    for (const link of links) {
+      if (link !== origin && (link.tickers.has(ticker) || link.tickers.has(ALL_TICKERS)))
+        eventsOf(link).push(event);
     }
-    eventsOf(origin).push([0, id, outcome]);
   }
 
   function sendEvents(): void {
@@ -216,10 +214,10 @@ export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: 
     const request = leaseQueue.shift()!;
     const timer = setTimeout(() => {
       log.error(
-        `Hub: worker ${request.link.workerId} kept the write lease for ${leaseTimeoutMs} ms; taking it back`,
+        `Hub: worker ${request.link.workerId} kept the write lease for ${options.leaseTimeoutMs} ms; taking it back`,
       );
       endLease();
-    }, leaseTimeoutMs);
+    }, options.leaseTimeoutMs);
     lease = { ...request, timer };
     request.link.channel.send({ type: "leased", id: request.id });
   }
@@ -258,15 +256,35 @@ export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: 
         break;
       case "hello":
         link.workerId = message.workerId;
+        link.addresses = new Map(message.addresses);
         break;
+      case "admit": {
+        const admitted = socketsOf(message.address) < options.socketsPerAddressMax;
+        if (admitted) link.addresses.set(message.address, (link.addresses.get(message.address) ?? 0) + 1);
+        link.channel.send({ type: "admitted", id: message.id, admitted });
+        break;
+      }
+      case "left": {
+        const left = (link.addresses.get(message.address) ?? 0) - 1;
+        if (left > 0) link.addresses.set(message.address, left);
+        else link.addresses.delete(message.address);
+        break;
+      }
       case "committed":
-        for (const [id, ticker, frame] of message.saves)
-          passOn({ origin: link, id, ticker, frame, outcome: DONE });
+        for (const [ticker, update] of message.updates) passOn(ticker, [1, ticker, update], link);
         sendEvents();
+        break;
+      case "bus":
         break;
       default:
         link.reads?.receive(message);
     }
+  }
+
+  function socketsOf(address: string): number {
+    let count = 0;
+    for (const { addresses } of links) count += addresses.get(address) ?? 0;
+    return count;
   }
 
   function withdraw(link: Link, id: number): void {
@@ -288,7 +306,13 @@ export function startHub({ runtimeDir, writer, database, log, leaseTimeoutMs }: 
     unix: socketPath,
     socket: {
       open(socket) {
-        const link = { workerId: -1, socket, tickers: new Set<string>(), reads: null } as unknown as Link;
+        const link = {
+          workerId: -1,
+          socket,
+          tickers: new Set<string>(),
+          addresses: new Map<string, number>(),
+          reads: null,
+        } as unknown as Link;
         link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message) => receive(link, message));
         if (database !== null) {
           const inHub = { ...database, written: () => board.bumpAll() };

@@ -10,32 +10,43 @@ import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
 /** The save holds its update: see SaveUpdate. */
 export type SaveEntry = [id: number, save: Save];
 
-/** A save that its worker has committed itself. */
-export type CommittedEntry = [id: number, ticker: string, update: Update];
-
-/** Instead of a ticker: all of them. No ticker is empty. */
-export const ALL_TICKERS = "";
+/** The update of a save that its worker has committed itself. */
+export type CommittedEntry = [ticker: string, update: Update];
 
 export type ToHub =
   | ReadToHub
-  /** Saves that the worker has committed itself: only their frames are passed on, in this order for everybody. */
-  | { type: "committed"; saves: CommittedEntry[] }
-  | { type: "hello"; workerId: number }
+  /** Updates that the worker has committed itself: they are only passed on. */
+  | { type: "committed"; updates: CommittedEntry[] }
+  /** @property addresses of the WebSockets that the worker has, and how many of each. */
+  | { type: "hello"; workerId: number; addresses: [address: string, sockets: number][] }
+  /** One more WebSocket of the address, if there may be. */
+  | { type: "admit"; id: number; address: string }
+  | { type: "left"; address: string }
+  /** The name under which servers of this database meet on the bus. */
+  | { type: "bus"; channel: string }
   | { type: "saves"; saves: SaveEntry[] }
   | { type: "subscribe"; id: number; ticker: string }
   | { type: "unsubscribe"; ticker: string }
   | { type: "lease"; id: number }
   | { type: "release"; id: number };
 
-/** A save of this worker came out so; it publishes the frame that it kept. */
+/** A save of this worker came out so; it has the frame of the update. */
 export type OutcomeEvent = [kind: 0, id: number, outcome: SaveOutcome];
 /** A save of another worker; `ticker` has subscribers here. */
 export type UpdateEvent = [kind: 1, ticker: string, update: Update];
 
+/** An update of this position exists: another server has committed it, and sent no content. */
+export type PositionEvent = [kind: 2, ticker: string, seq: number];
+
+export type HubEvent = OutcomeEvent | UpdateEvent | PositionEvent;
+
 export type ToWorker =
   | ReadToWorker
-  | { type: "events"; events: (OutcomeEvent | UpdateEvent)[] }
+  | { type: "events"; events: HubEvent[] }
   | { type: "subscribed"; id: number }
+  | { type: "admitted"; id: number; admitted: boolean }
+  /** Updates of other servers may have been missed. */
+  | { type: "missed" }
   | { type: "leased"; id: number }
   | { type: "released"; id: number };
 

@@ -5,27 +5,93 @@
 
 import { foldNames, type JsonRecord, stringifyExact } from "./json.ts";
 
-/** RFC 6455 close codes that this server sends. */
+/** RFC 6455 close codes that this server sends; those from 4000 on are its own. */
 export const CLOSE_NORMAL = 1000;
 export const CLOSE_GOING_AWAY = 1001;
+/** "Service restart": the client should connect again. */
+export const CLOSE_RESTART = 1012;
+/** "Try again later". */
+export const CLOSE_TRY_LATER = 1013;
+export const CLOSE_SLOW = 4008;
 
 export const SYMBOL_REQUIRED = "Symbol parameter is required";
 
-export function heartbeatFrame(symbol: string, now: Date): string {
-  return `{"symbol":${JSON.stringify(symbol)},"data":{"type":"heartbeat","timestamp":"${now.toISOString()}"}}`;
+/** Where a ticker stands: beside the old members of a frame. */
+export interface Position {
+  seq: number;
+  epoch: string;
 }
 
-export function initialPriceFrame(symbol: string, price: number, now: Date): string {
+/** The frame of an update with its position: `{…,"seq":N}`. */
+export function positioned(frame: string, seq: number): string {
+  return `${frame.slice(0, -1)},"seq":${seq}}`;
+}
+
+function placed(frame: string, { seq, epoch }: Position): string {
+  return `${frame.slice(0, -1)},"seq":${seq},"epoch":"${epoch}"}`;
+}
+
+export function heartbeatFrame(symbol: string, now: Date, position: Position): string {
+  return placed(`{"symbol":${JSON.stringify(symbol)},"data":${heartbeat(now)}}`, position);
+}
+
+/** For subscribers to all tickers. @param positions of those that moved since the heartbeat before. */
+export function allHeartbeatFrame(now: Date, positions: Iterable<[string, number]>, epoch: string): string {
+  const moved = [...positions].map(([ticker, seq]) => `${JSON.stringify(ticker)}:${seq}`).join(",");
+  return `{"symbol":"*","data":${heartbeat(now)},"positions":{${moved}},"epoch":"${epoch}"}`;
+}
+
+function heartbeat(now: Date): string {
+  return `{"type":"heartbeat","timestamp":"${now.toISOString()}"}`;
+}
+
+export function initialPriceFrame(symbol: string, price: number, now: Date, position: Position): string {
   const timestamp = now.toISOString();
-  return JSON.stringify({
-    symbol,
-    data: {
-      type: "initial_price",
-      event_type: "initial_price_update",
-      timestamp,
-      payload: [{ price, timestamp }],
-    },
-  });
+  const data = {
+    type: "initial_price",
+    event_type: "initial_price_update",
+    timestamp,
+    payload: [{ price, timestamp }],
+  };
+  return placed(JSON.stringify({ symbol, data }), position);
+}
+
+/** @param snapshot an object in JSON, of the moment of the position. */
+export function snapshotFrame(symbol: string, snapshot: string, position: Position): string {
+  return placed(
+    `{"symbol":${JSON.stringify(symbol)},"data":{"type":"snapshot",${snapshot.slice(1)}}`,
+    position,
+  );
+}
+
+/** The updates `from`..`to` follow; none do if `to` is less. */
+export function recoveredFrame(symbol: string, from: number, to: number, epoch: string): string {
+  const data = JSON.stringify({ type: "recovery", recovered: true, from, to });
+  return placed(`{"symbol":${JSON.stringify(symbol)},"data":${data}}`, { seq: from - 1, epoch });
+}
+
+/** Why updates can't be given from where the client asked for them. */
+export interface NotRecovered {
+  code: "epoch_changed" | "not_kept" | "position_ahead";
+  reason: string;
+}
+
+export function notRecoveredFrame(
+  symbol: string,
+  { code, reason }: NotRecovered,
+  snapshot: string,
+  position: Position,
+): string {
+  const start = JSON.stringify({ type: "recovery", recovered: false, code, reason }).slice(0, -1);
+  const data = `${start},"snapshot":${snapshot}}`;
+  return placed(`{"symbol":${JSON.stringify(symbol)},"data":${data}}`, position);
+}
+
+/** `slow`: dropped, as the client chose; `not_kept`: rows came without a content that could be told. */
+export type GapReason = "slow" | "not_kept";
+
+export function gapFrame(symbol: string, from: number, to: number, reason: GapReason): string {
+  return positioned(JSON.stringify({ symbol, data: { type: "gap", from, to, reason } }), to);
 }
 
 /** Whether it is one of the two frames above and not an update: an upstream's are not passed on. Saved data may look alike, but for the order of members. */

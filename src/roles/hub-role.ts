@@ -22,6 +22,7 @@ export async function runHub({ settings, runtimeDir }: ChildBrief, log: LogLines
     writer,
     database,
     log,
+    socketsPerAddressMax: settings.wsConnectionsPerAddress,
     leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS,
   });
 }

@@ -1,95 +1,378 @@
 import { expect, test } from "bun:test";
-import { type Subscriber, Subscriptions } from "./subscriptions.ts";
+import { randomNumbers } from "../../test/support/random.ts";
+import type { StoredUpdate, TickerSnapshot, Update, UpdateReader } from "../storage/update-contract.ts";
+import type { Start } from "./starting-point.ts";
+import { ALL_TICKERS, type Subscriber, Subscriptions } from "./subscriptions.ts";
+import { ALL_TYPES, onlyTypes } from "./type-filter.ts";
 
-/** Subscriptions with a hub whose confirmations and a database whose prices come when the test says so. */
-function setUp() {
+const TYPES = ["quote", "trade", "bar"];
+
+/** A log as a database keeps it: what is committed is in it at once. */
+class Log implements UpdateReader {
+  readonly updates = new Map<string, StoredUpdate[]>();
+  /** Positions up to here are kept no more. */
+  trimmed = 0;
+  epochText = "e1";
+  reads = 0;
+  latency: () => Promise<void> | null = () => null;
+
+  commit(ticker: string, type: string): Update {
+    const list = this.updates.get(ticker) ?? [];
+    this.updates.set(ticker, list);
+    const seq = list.length + 1;
+    const update = { seq, type, frame: JSON.stringify({ symbol: ticker, type }), savedAtMs: seq * 1000 };
+    list.push(update);
+    return update;
+  }
+
+  epoch(): string {
+    return this.epochText;
+  }
+
+  async positions(tickers: readonly string[] | null): Promise<Map<string, number>> {
+    const found = new Map([...this.updates].map(([ticker, list]) => [ticker, list.length] as const));
+    await this.latency();
+    return new Map([...found].filter(([ticker]) => tickers === null || tickers.includes(ticker)));
+  }
+
+  async after(ticker: string, after: number, limit: { updates: number }): Promise<StoredUpdate[]> {
+    this.reads++;
+    const found = (this.updates.get(ticker) ?? []).slice(
+      Math.max(after, this.trimmed),
+      Math.max(after, this.trimmed) + limit.updates,
+    );
+    await this.latency();
+    return found;
+  }
+
+  async snapshot(ticker: string): Promise<TickerSnapshot> {
+    const seq = this.updates.get(ticker)?.length ?? 0;
+    await this.latency();
+    return { seq, quote: null, trade: null, daily: null, hourly: null };
+  }
+}
+
+interface Seen {
+  symbol: string;
+  seq: number;
+  type?: string;
+  data?: { type: string; recovered?: boolean; code?: string; from?: number; to?: number };
+  positions?: Record<string, number>;
+}
+
+function setUp(log = new Log()) {
+  const listeners = new Map<string, Set<string[]>>();
   const watched: string[] = [];
-  const confirmations: PromiseWithResolvers<void>[] = [];
-  const prices: PromiseWithResolvers<number | null>[] = [];
-  const listeners = new Map<Subscriber, string[]>();
+  let confirm: () => Promise<void> = () => Promise.resolve();
   const subscriptions = new Subscriptions({
     heartbeatIntervalMs: 3_600_000,
-    publish(_ticker, text) {
-      for (const frames of listeners.values()) frames.push(text);
+    publish(topic, text) {
+      for (const frames of listeners.get(topic) ?? []) frames.push(text);
     },
     watch(ticker) {
       watched.push(`+${ticker}`);
-      confirmations.push(Promise.withResolvers<void>());
-      return confirmations.at(-1)!.promise;
+      return confirm();
     },
     unwatch: (ticker) => void watched.push(`-${ticker}`),
-    latestPrice() {
-      prices.push(Promise.withResolvers<number | null>());
-      return prices.at(-1)!.promise;
-    },
+    latestPrice: () => 7,
+    updates: log,
+    warn: () => undefined,
   });
   const subscriber = () => {
     const frames: string[] = [];
     const self = {
       frames,
       open: true,
-      restart: () => undefined,
+      slow: false,
+      restarted: false,
       send: (text: string) => void frames.push(text),
-      listen: () => void listeners.set(self, frames),
+      deliver: (_ticker: string, _update: Update, text: string) => void frames.push(text),
+      recover: (text: string) => void frames.push(text),
+      room: () => new Promise<void>((resolve) => setImmediate(resolve)),
+      listen: (topic: string) => {
+        const set = listeners.get(topic) ?? new Set();
+        listeners.set(topic, set);
+        set.add(frames);
+      },
+      unlisten: (topic: string) => void listeners.get(topic)?.delete(frames),
+      restart: () => {
+        self.restarted = true;
+      },
     };
-    return self;
+    return self satisfies Subscriber;
   };
-  return { subscriptions, subscriber, watched, confirmations, prices };
+  const begin = (of: Subscriber, ticker: string, start: Start, filter = ALL_TYPES) => {
+    const subscription = subscriptions.open(of, ticker, filter);
+    return { subscription, begun: subscriptions.begin(subscription, start) };
+  };
+  return {
+    log,
+    subscriptions,
+    subscriber,
+    begin,
+    watched,
+    setConfirm: (confirmation: () => Promise<void>) => {
+      confirm = confirmation;
+    },
+  };
 }
 
-const kinds = (frames: string[]) =>
-  frames.map((text) => (text.startsWith("{") ? (JSON.parse(text).data.type as string) : text));
+const parsed = (frames: string[]): Seen[] => frames.map((text) => JSON.parse(text) as Seen);
+const updatesOf = (frames: string[], ticker?: string): Seen[] =>
+  parsed(frames).filter(
+    (frame) => frame.type !== undefined && (ticker === undefined || frame.symbol === ticker),
+  );
+const kinds = (frames: string[]) => parsed(frames).map((frame) => frame.data?.type ?? `update ${frame.seq}`);
 
-test("updates that come while the first price is read follow it, in order", async () => {
-  const { subscriptions, subscriber, confirmations, prices } = setUp();
+test("updates that come while the subscription begins follow its first frame, in order", async () => {
+  const { log, subscriptions, subscriber, begin, setConfirm } = setUp();
+  const confirmed = Promise.withResolvers<void>();
+  setConfirm(() => confirmed.promise);
   const one = subscriber();
-  const joined = subscriptions.join("A", one);
-  confirmations[0]!.resolve();
-  await Bun.sleep(0);
-  subscriptions.deliver("A", "first");
-  subscriptions.deliver("A", "second");
-  subscriptions.deliver("B", "of another ticker");
+  const { begun } = begin(one, "A", { kind: "price" });
+  subscriptions.accept("A", log.commit("A", "quote"));
+  subscriptions.accept("B", log.commit("B", "quote"));
   expect(one.frames).toEqual([]);
-  prices[0]!.resolve(7);
-  await joined;
-  subscriptions.deliver("A", "third");
-  expect(kinds(one.frames)).toEqual(["initial_price", "first", "second", "heartbeat", "third"]);
+  confirmed.resolve();
+  await Promise.resolve();
+  subscriptions.accept("A", log.commit("A", "quote"));
+  await begun;
+  subscriptions.accept("A", log.commit("A", "trade"));
+  expect(kinds(one.frames)[0]).toBe("initial_price");
+  const first = parsed(one.frames)[0]!.seq;
+  expect(updatesOf(one.frames).map(({ seq }) => seq)).toEqual(
+    Array.from({ length: 3 - first }, (_, i) => first + 1 + i),
+  );
   subscriptions.stop();
 });
 
 test("a ticker is watched from its first subscriber to its last, whenever they leave", async () => {
-  const { subscriptions, subscriber, watched, confirmations, prices } = setUp();
-  const [early, one, two] = [subscriber(), subscriber(), subscriber()] as const;
-  // Leaves before the hub has confirmed.
-  const left = subscriptions.join("A", early);
-  early.open = false;
-  subscriptions.leave("A", early);
+  const { subscriptions, subscriber, begin, watched, setConfirm } = setUp();
+  const confirmed = Promise.withResolvers<void>();
+  setConfirm(() => confirmed.promise);
+  const early = subscriber();
+  const left = begin(early, "A", { kind: "price" });
+  subscriptions.leave(left.subscription);
   expect(watched).toEqual(["+A", "-A"]);
-  confirmations[0]!.resolve();
-  await Bun.sleep(0);
-  prices[0]!.resolve(1);
-  await left;
+  const one = begin(subscriber(), "A", { kind: "price" });
+  const two = begin(subscriber(), "A", { kind: "price" });
+  confirmed.resolve();
+  await Promise.all([left.begun, one.begun, two.begun]);
   expect(early.frames).toEqual([]);
-
-  const joined = [subscriptions.join("A", one), subscriptions.join("A", two)];
-  confirmations[1]!.resolve();
-  await Bun.sleep(0);
-  for (const price of prices) price.resolve(null);
-  await Promise.all(joined);
-  subscriptions.leave("A", one);
-  subscriptions.leave("A", one);
+  subscriptions.leave(one.subscription);
+  subscriptions.leave(one.subscription);
   expect(watched).toEqual(["+A", "-A", "+A"]);
-  subscriptions.leave("A", two);
+  subscriptions.leave(two.subscription);
   expect(watched).toEqual(["+A", "-A", "+A", "-A"]);
   expect(subscriptions.size).toBe(0);
+  subscriptions.stop();
 });
 
 test("a hub that doesn't confirm leaves no subscriber behind", async () => {
-  const { subscriptions, subscriber, watched, confirmations } = setUp();
-  const joined = [subscriptions.join("A", subscriber()), subscriptions.join("A", subscriber())];
-  const settled = Promise.allSettled(joined);
-  confirmations[0]!.reject(new Error("away"));
-  expect((await settled).map((result) => result.status)).toEqual(["rejected", "rejected"]);
+  const { subscriptions, subscriber, begin, watched, setConfirm } = setUp();
+  setConfirm(() => Promise.reject(new Error("away")));
+  const begun = [
+    begin(subscriber(), "A", { kind: "now" }).begun,
+    begin(subscriber(), "A", { kind: "now" }).begun,
+  ];
+  expect((await Promise.allSettled(begun)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   expect(subscriptions.size).toBe(0);
   expect(watched).toEqual(["+A", "-A"]);
+  subscriptions.stop();
 });
+
+test("what is lost, late or twice on the way reaches everybody once and in order", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  const one = subscriber();
+  const filtered = subscriber();
+  await begin(one, "A", { kind: "now" }).begun;
+  await begin(filtered, "A", { kind: "now" }, onlyTypes(["trade"])).begun;
+  const committed = Array.from({ length: 12 }, (_, i) => log.commit("A", TYPES[i % 3]!));
+  for (const at of [0, 2, 1, 1, 0, 5, 3, 9]) subscriptions.accept("A", committed[at]!);
+  // 5, 7, 8, 9, 11 and 12 never come: two are asked for because later ones came, the last are found by asking the database.
+  await subscriptions.missed("A");
+  await until(() => updatesOf(one.frames).length === 12);
+  expect(updatesOf(one.frames).map(({ seq }) => seq)).toEqual(committed.map(({ seq }) => seq));
+  expect(updatesOf(filtered.frames).map(({ seq }) => seq)).toEqual([2, 5, 8, 11]);
+  subscriptions.stop();
+});
+
+test("from a position, from a time, and why not", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  for (let i = 0; i < 10; i++) log.commit("A", "quote");
+  const from = async (start: Omit<Start & { kind: "since" }, "kind">) => {
+    const one = subscriber();
+    await begin(one, "A", { kind: "since", ...start }).begun;
+    const [first] = parsed(one.frames);
+    return { first: first!, seqs: updatesOf(one.frames).map(({ seq }) => seq) };
+  };
+  const at7 = await from({ since: { position: 7 }, epoch: "e1" });
+  expect(at7.first).toMatchObject({
+    seq: 7,
+    epoch: "e1",
+    data: { recovered: true, from: 8, to: 10 },
+  } as object);
+  expect(at7.seqs).toEqual([8, 9, 10]);
+  expect((await from({ since: { position: 10 }, epoch: null })).first.data).toEqual({
+    type: "recovery",
+    recovered: true,
+    from: 11,
+    to: 10,
+  });
+  expect((await from({ since: { timeMs: 4000 }, epoch: null })).seqs).toEqual([4, 5, 6, 7, 8, 9, 10]);
+  expect((await from({ since: { timeMs: 4001 }, epoch: null })).seqs).toEqual([5, 6, 7, 8, 9, 10]);
+  expect((await from({ since: { timeMs: 99_000 }, epoch: null })).seqs).toEqual([]);
+  expect((await from({ since: { timeMs: 0 }, epoch: null })).seqs.length).toBe(10);
+  const refused = async (start: Parameters<typeof from>[0], code: string) => {
+    const { first, seqs } = await from(start);
+    expect(first).toMatchObject({ seq: 10, data: { type: "recovery", recovered: false, code } });
+    expect(seqs).toEqual([]);
+  };
+  await refused({ since: { position: 3 }, epoch: "e0" }, "epoch_changed");
+  await refused({ since: { position: 11 }, epoch: "e1" }, "position_ahead");
+  log.trimmed = 6;
+  await refused({ since: { position: 5 }, epoch: "e1" }, "not_kept");
+  await refused({ since: { timeMs: 5000 }, epoch: null }, "not_kept");
+  expect((await from({ since: { position: 6 }, epoch: "e1" })).seqs).toEqual([7, 8, 9, 10]);
+  subscriptions.stop();
+});
+
+test("what is not kept is told as a gap, to those who listen and those who catch up", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  const one = subscriber();
+  await begin(one, "A", { kind: "now" }).begun;
+  for (let i = 0; i < 6; i++) log.commit("A", "quote");
+  log.trimmed = 4;
+  subscriptions.note("A", 6);
+  await until(() => updatesOf(one.frames).length === 2);
+  const gap = { type: "gap", from: 1, to: 4, reason: "not_kept" };
+  expect(parsed(one.frames).filter(({ data }) => data?.type === "gap")).toMatchObject([
+    { seq: 4, data: gap },
+  ]);
+  expect(updatesOf(one.frames).map(({ seq }) => seq)).toEqual([5, 6]);
+  subscriptions.stop();
+});
+
+test("another database: everybody has to connect again", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  const one = subscriber();
+  await begin(one, "A", { kind: "now" }).begun;
+  await subscriptions.missed(ALL_TICKERS);
+  expect(one.restarted).toBe(false);
+  log.epochText = "e2";
+  await subscriptions.missed(ALL_TICKERS);
+  expect(one.restarted).toBe(true);
+  subscriptions.stop();
+});
+
+test("all tickers: those that are there, those that are new, and what was missed of each", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  for (let i = 0; i < 5; i++) log.commit("A", "quote");
+  for (let i = 0; i < 3; i++) log.commit("B", "quote");
+  const one = subscriber();
+  await begin(one, ALL_TICKERS, { kind: "now" }).begun;
+  expect(parsed(one.frames)[0]!.positions).toEqual({ A: 5, B: 3 });
+  subscriptions.accept("A", log.commit("A", "trade"));
+  subscriptions.accept("C", log.commit("C", "bar"));
+  const back = subscriber();
+  const since = new Map([
+    ["A", { position: 4 }],
+    ["B", { position: 3 }],
+  ]);
+  await begin(back, ALL_TICKERS, { kind: "since", since, epoch: "e1" }).begun;
+  subscriptions.accept("B", log.commit("B", "trade"));
+  const seen = (frames: string[]) => updatesOf(frames).map(({ symbol, seq }) => `${symbol}${seq}`);
+  expect(seen(one.frames)).toEqual(["A6", "C1", "B4"]);
+  expect(seen(back.frames).sort()).toEqual(["A5", "A6", "B4", "C1"]);
+  subscriptions.stop();
+});
+
+test("whoever comes, goes and comes back at any moment sees everything once and in order", async () => {
+  const random = randomNumbers(20_131_008);
+  const log = new Log();
+  log.latency = () => (random() < 0.5 ? null : Bun.sleep(random() * 4));
+  const { subscriptions, subscriber, begin } = setUp(log);
+  const tickers = ["A", "B", "C"];
+  let writing = true;
+  const writer = (async () => {
+    for (let i = 0; i < 6_000; i++) {
+      const ticker = tickers[Math.floor(random() * tickers.length)]!;
+      const update = log.commit(ticker, TYPES[Math.floor(random() * 3)]!);
+      const fate = random();
+      if (fate < 0.02) continue; // lost on the way
+      if (fate < 0.06) setTimeout(() => subscriptions.accept(ticker, update), random() * 5);
+      else subscriptions.accept(ticker, update);
+      if (fate > 0.95) subscriptions.accept(ticker, update);
+      if (i % 20 === 0) await Bun.sleep(1);
+    }
+    writing = false;
+  })();
+
+  const client = async (ticker: string, filter = ALL_TYPES): Promise<void> => {
+    const last = new Map<string, number>();
+    const wanted = (update: { type: string }) => filter === ALL_TYPES || filter.names.includes(update.type);
+    const check = (frames: string[]): void => {
+      for (const { symbol, seq } of updatesOf(frames)) {
+        const before = last.get(symbol) ?? 0;
+        const next = log.updates.get(symbol)!.find((update) => update.seq > before && wanted(update));
+        expect(`${symbol} ${seq}`).toBe(`${symbol} ${next?.seq}`);
+        last.set(symbol, seq);
+      }
+    };
+    let first = true;
+    for (;;) {
+      const done = !writing;
+      const one = subscriber();
+      const since =
+        ticker === ALL_TICKERS
+          ? new Map([...last].map(([of, position]) => [of, { position }]))
+          : { position: last.get(ticker) ?? 0 };
+      const { subscription, begun } = begin(
+        one,
+        ticker,
+        { kind: "since", since, epoch: first ? null : "e1" },
+        filter,
+      );
+      first = false;
+      if (random() < 0.8 || done) await begun;
+      if (random() < 0.3 && subscription.state === "listening") {
+        one.slow = true;
+        subscriptions.handOver(subscription);
+        await Bun.sleep(random() * 10);
+        one.slow = false;
+        subscriptions.takeBack(subscription);
+      }
+      await Bun.sleep(random() * 30);
+      if (done) {
+        await subscriptions.missed(ALL_TICKERS);
+        await until(() =>
+          (ticker === ALL_TICKERS ? tickers : [ticker]).every(
+            (of) => subscriptions.delivered(of) === log.updates.get(of)!.length,
+          ),
+        );
+      }
+      subscriptions.leave(subscription);
+      check(one.frames);
+      await begun;
+      if (!done) continue;
+      for (const of of ticker === ALL_TICKERS ? tickers : [ticker])
+        expect(last.get(of)).toBe(log.updates.get(of)!.findLast(wanted)!.seq);
+      return;
+    }
+  };
+  await Promise.all([
+    writer,
+    ...tickers.flatMap((ticker) => [client(ticker), client(ticker), client(ticker, onlyTypes(["trade"]))]),
+    client(ALL_TICKERS),
+    client(ALL_TICKERS, onlyTypes(["bar", "quote"])),
+  ]);
+  subscriptions.stop();
+}, 60_000);
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error("waited for 20 s");
+    await Bun.sleep(1);
+  }
+}

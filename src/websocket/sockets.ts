@@ -1,49 +1,54 @@
 /**
- * The WebSockets of this worker: from upgrade to close. Bounded in what a client that doesn't read may leave behind, and
+ * The WebSockets of /ws in this worker: from upgrade to close. Bounded in what a client that doesn't read may leave behind, and
  * in how long a dead one stays.
  */
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
+import { RequestError } from "../protocol/errors.ts";
 import { CLOSE_GOING_AWAY, CLOSE_NORMAL, SYMBOL_REQUIRED } from "../protocol/frames.ts";
-import { isObject } from "../protocol/json.ts";
-import type { Subscriber, Subscriptions } from "../stream/subscriptions.ts";
+import type { Subscriptions } from "../stream/subscriptions.ts";
+import { LiveClient, tooMany } from "./live-client.ts";
+import { type Handshake, readHandshake } from "./live-request.ts";
 
 /** Of one frame from a client. */
 const CLIENT_FRAME_BYTES_MAX = 4 * 1024 * 1024;
 /** One save is one frame, and a quote is told in longer names than it may be sent in: of its body's size, at most 2.6 times. */
 const FRAME_PER_BODY_MAX = 3;
-/** Beyond the largest frame: what may wait for a client that reads slowly before it is cut off. */
+/** Beyond the largest frame: what may be in Bun's hands before it cuts a client off. */
 const SUBSCRIBER_BACKLOG_BYTES = 1024 * 1024;
 const LARGE_FRAME_BYTES = 64 * 1024;
 /** RFC 6455: the connection ended without a close frame. */
 const CLOSED_ABNORMALLY = 1006;
-/** A client for which frames have been waiting all this time is cut off: it doesn't read, or can't catch up. */
+/** A client that has taken nothing of what waits for it for all this time is cut off. */
 const STALL_MAX_MS = 15_000;
+/** A client that was told to go, but doesn't read even that. */
+const CLOSE_WAIT_MS = 5_000;
 /** While the server stops, a client that has taken nothing for this long is not waited for. */
 const DRAIN_STALL_MS = 1_000;
 const DRAIN_POLL_MS = 10;
+/** How soon after a publish it is seen that a client doesn't keep up. */
+const PACE_MS = 5;
 /** Every socket is pinged so often, and cut off when it has answered none for SILENCE_MAX_MS. */
 const SWEEP_MS = 1_000;
 /** What waits for all clients of a worker together; beyond it those with most are cut off. */
 const BACKLOG_TOTAL_BYTES_MAX = 256 * 1024 * 1024;
 const PING_MS = 30_000;
 const SILENCE_MAX_MS = 75_000;
-/** RFC 6455 1012 "service restart" and 1013 "try again later": the client should connect again. */
-const CLOSE_RESTART = 1012;
-const CLOSE_TRY_LATER = 1013;
 
 export interface SocketData {
-  symbol: string;
+  handshake: Handshake;
   /** Kept, since Bun has forgotten it when the socket closes. */
   address: string;
-  subscriber: Subscriber | null;
+  client: LiveClient | null;
   heardMs: number;
   pingedMs: number;
-  /** Since when frames wait for it; 0 when none do. */
+  /** Since when it has taken nothing of what waits for it; 0 when nothing waits. */
   stalledMs: number;
-  /** Bytes that waited for it at the last sweep. */
+  /** Bytes in Bun's hands at the last sweep. */
   backlog: number;
+  /** When it was told to go; 0 before. */
+  closingMs: number;
 }
 
 type Socket = ServerWebSocket<SocketData>;
@@ -51,6 +56,12 @@ type Socket = ServerWebSocket<SocketData>;
 export interface SocketsOptions {
   subscriptions: Subscriptions;
   maxBodyBytes: number;
+  symbolsMax: number;
+  queueBytesMax: number;
+  /** Whether there may be one more of the address, in all workers together; then it counts until `left`. */
+  admit(address: string): Promise<boolean>;
+  left(address: string): void;
+  socketsPerAddressMax: number;
   counters: Counters;
   log: LogLines;
 }
@@ -58,7 +69,9 @@ export interface SocketsOptions {
 export class Sockets {
   readonly #options: SocketsOptions;
   readonly #open = new Set<Socket>();
+  readonly #addresses = new Map<string, number>();
   readonly #sweep: Timer;
+  #pace: Timer | null = null;
 
   constructor(options: SocketsOptions) {
     this.#options = options;
@@ -69,21 +82,45 @@ export class Sockets {
     return this.#open.size;
   }
 
-  /** @returns undefined when the request became a WebSocket. */
-  upgrade(request: Request, server: Server<SocketData>, query: URLSearchParams): boolean {
+  /** Sockets, and those that are being let in, by client address. */
+  get addresses(): Iterable<[address: string, sockets: number]> {
+    return this.#addresses;
+  }
+
+  /**
+   * @returns false when the handshake is incomplete, true when the request became a WebSocket.
+   * @throws RequestError 400 a parameter can't be understood, 429 too many of the address.
+   */
+  async upgrade(request: Request, server: Server<SocketData>, query: URLSearchParams): Promise<boolean> {
+    const { symbolsMax, socketsPerAddressMax } = this.#options;
+    const handshake = readHandshake(query);
+    const asked = handshake.wish?.tickers.length ?? 0;
+    if (asked > symbolsMax) throw new RequestError(400, tooMany(symbolsMax, asked).message);
+    const address = server.requestIP(request)?.address ?? "-";
+    if (!(await this.#options.admit(address))) {
+      throw new RequestError(
+        429,
+        `/ws: ${address} has ${socketsPerAddressMax} WebSockets already, expected no more (--ws-connections-per-address)`,
+        { retryAfterS: 1 },
+      );
+    }
     const now = performance.now();
     const data: SocketData = {
-      symbol: query.get("symbol") ?? "",
-      address: server.requestIP(request)?.address ?? "-",
-      subscriber: null,
+      handshake,
+      address,
+      client: null,
       heardMs: now,
       pingedMs: now,
       stalledMs: 0,
       backlog: 0,
+      closingMs: 0,
     };
     // Bun selects the first subprotocol that a client offers, although none is spoken here; so it must not see them.
     request.headers.delete("sec-websocket-protocol");
-    return server.upgrade(request, { data });
+    this.#addresses.set(address, (this.#addresses.get(address) ?? 0) + 1);
+    const upgraded = server.upgrade(request, { data });
+    if (!upgraded) this.#leave(address);
+    return upgraded;
   }
 
   handler(): WebSocketHandler<SocketData> {
@@ -95,23 +132,17 @@ export class Sockets {
       perMessageDeflate: false,
       open: (socket) => this.#opened(socket),
       message: (socket, message) => this.#received(socket, message),
+      drain: (socket) => this.#drained(socket),
       pong: (socket) => heard(socket),
       ping: (socket) => heard(socket),
       close: (socket, code) => this.#closed(socket, code),
     };
   }
 
-  /** A frame that alone may reach the bound: who is closed at it should be told from who just leaves. */
-  noteLarge(symbol: string, bytes: number): void {
-    if (bytes < LARGE_FRAME_BYTES) return;
-    for (const socket of this.#open) {
-      if (socket.data.symbol === symbol) socket.data.backlog = socket.getBufferedAmount() + bytes;
-    }
-  }
-
-  /** Every update before now may have been missed: clients must know, so they have to connect again. */
-  closeAllForRestart(): void {
-    for (const socket of this.#open) restart(socket);
+  /** Something was published: who doesn't keep up is to be seen soon. */
+  published(topic: string, text: string): void {
+    if (text.length >= LARGE_FRAME_BYTES) this.#noteLarge(topic, text.length);
+    this.#pace ??= setTimeout(() => this.#checkPace(), PACE_MS);
   }
 
   /**
@@ -125,7 +156,8 @@ export class Sockets {
     for (;;) {
       const now = performance.now();
       for (const socket of [...this.#open]) {
-        const bytes = socket.getBufferedAmount();
+        socket.data.client?.pace();
+        const bytes = socket.getBufferedAmount() + (socket.data.client?.waitingBytes ?? 0);
         const before = waiting.get(socket);
         if (before === undefined || bytes < before.bytes) waiting.set(socket, { bytes, sinceMs: now });
         const isStuck = before !== undefined && now - before.sinceMs > DRAIN_STALL_MS;
@@ -133,62 +165,84 @@ export class Sockets {
         this.#open.delete(socket);
         socket.close(CLOSE_GOING_AWAY, "server is stopping");
       }
-      if (this.#open.size === 0) return;
+      if (this.#open.size === 0) break;
       await Bun.sleep(DRAIN_POLL_MS);
     }
+    if (this.#pace !== null) clearTimeout(this.#pace);
   }
 
   #opened(socket: Socket): void {
     this.#open.add(socket);
-    const { symbol } = socket.data;
-    if (symbol === "") {
+    const { data } = socket;
+    if (data.handshake.wish === null) {
       socket.close(CLOSE_NORMAL, SYMBOL_REQUIRED);
       return;
     }
-    const subscriber: Subscriber = {
-      send: (text) => void socket.send(text),
-      listen: (ticker) => socket.subscribe(ticker),
-      restart: () => restart(socket),
-      get open() {
-        return socket.readyState === WebSocket.OPEN;
+    data.client = new LiveClient(socket, data.handshake, {
+      subscriptions: this.#options.subscriptions,
+      symbolsMax: this.#options.symbolsMax,
+      queueBytesMax: this.#options.queueBytesMax,
+      onSlow: (reason) => {
+        data.closingMs = performance.now();
+        this.#options.counters.subscribersCutOff++;
+        this.#options.log.warning(`${describe(socket)}: closing it, ${reason}`);
       },
-    };
-    socket.data.subscriber = subscriber;
-    this.#options.counters.subscribers++;
-    this.#options.subscriptions.join(symbol, subscriber).catch((error: Error) => {
-      this.#options.log.warning(`WebSocket for ${symbol}: ${error.message}`);
-      socket.close(CLOSE_TRY_LATER, "the server can't subscribe now");
+      warn: (message) => this.#options.log.warning(message),
     });
+    this.#options.counters.subscribers++;
+    data.client.start();
   }
 
   #received(socket: Socket, message: string | Buffer): void {
     heard(socket);
-    if (typeof message !== "string") return;
-    let request: unknown;
-    try {
-      request = JSON.parse(message);
-    } catch {
-      return; // the protocol ignores what it doesn't know
+    if (typeof message === "string") socket.data.client?.message(message);
+  }
+
+  #drained(socket: Socket): void {
+    socket.data.stalledMs = 0;
+    socket.data.client?.pace();
+  }
+
+  #checkPace(): void {
+    this.#pace = null;
+    let waits = false;
+    for (const { data } of this.#open) {
+      data.client?.pace();
+      waits ||= data.client?.waits === true;
     }
-    if (isObject(request) && request.action === "unsubscribe") socket.close(CLOSE_NORMAL);
+    // Bun tells when all is taken; a client whose bytes never had to wait would not be told of.
+    if (waits) this.#pace = setTimeout(() => this.#checkPace(), PACE_MS);
+  }
+
+  /** A frame that alone may reach Bun's bound: who is closed at it should be told from who just leaves. */
+  #noteLarge(topic: string, bytes: number): void {
+    for (const socket of this.#open) {
+      if (socket.isSubscribed(topic)) socket.data.backlog = socket.getBufferedAmount() + bytes;
+    }
   }
 
   #closed(socket: Socket, code: number): void {
     this.#open.delete(socket);
-    const { symbol, subscriber } = socket.data;
-    if (subscriber === null) return;
+    this.#leave(socket.data.address);
+    const { client, backlog } = socket.data;
+    if (client === null) return;
+    const what = `${describe(socket)} closed with ${code}`;
+    client.closed();
     this.#options.counters.subscribers--;
-    this.#options.subscriptions.leave(symbol, subscriber);
-    const what = `WebSocket for ${symbol} from ${socket.data.address} closed with ${code}`;
-    if (code !== CLOSED_ABNORMALLY || socket.data.backlog === 0) {
+    if (code !== CLOSED_ABNORMALLY || backlog === 0) {
       this.#options.log.debug(what);
       return;
     }
     // Bun doesn't say which: it closes at the bound as it does when the client is gone.
     this.#options.counters.subscribersCutOff++;
-    this.#options.log.warning(
-      `${what} with ${socket.data.backlog} bytes waiting: cut off at the bound, or gone`,
-    );
+    this.#options.log.warning(`${what} with ${backlog} bytes waiting: cut off at the bound, or gone`);
+  }
+
+  #leave(address: string): void {
+    const left = (this.#addresses.get(address) ?? 0) - 1;
+    if (left > 0) this.#addresses.set(address, left);
+    else this.#addresses.delete(address);
+    this.#options.left(address);
   }
 
   #cutOffDead(): void {
@@ -197,12 +251,14 @@ export class Sockets {
     for (const socket of this.#open) {
       const { data } = socket;
       const backlog = socket.getBufferedAmount();
-      data.backlog = backlog;
-      if (backlog > 0) backlogs.set(socket, backlog);
-      if (backlog === 0) data.stalledMs = 0;
+      if (backlog > 0) backlogs.set(socket, backlog + (data.client?.waitingBytes ?? 0));
+      if (backlog === 0 || backlog < data.backlog) data.stalledMs = 0;
       else if (data.stalledMs === 0) data.stalledMs = now;
-      if (data.stalledMs !== 0 && now - data.stalledMs > STALL_MAX_MS) {
-        this.#cutOff(socket, `has not caught up for ${STALL_MAX_MS / 1000} s`);
+      data.backlog = backlog;
+      if (data.closingMs !== 0 && now - data.closingMs > CLOSE_WAIT_MS) {
+        socket.terminate();
+      } else if (data.stalledMs !== 0 && now - data.stalledMs > STALL_MAX_MS) {
+        this.#cutOff(socket, `has taken nothing for ${STALL_MAX_MS / 1000} s`);
       } else if (now - data.heardMs > SILENCE_MAX_MS) {
         this.#cutOff(socket, `has answered no ping for ${SILENCE_MAX_MS / 1000} s`);
       } else if (now - data.pingedMs > PING_MS) {
@@ -227,15 +283,13 @@ export class Sockets {
 
   #cutOff(socket: Socket, why: string): void {
     this.#options.counters.subscribersCutOff++;
-    this.#options.log.warning(
-      `WebSocket for ${socket.data.symbol} from ${socket.data.address} ${why}; cutting it off`,
-    );
+    this.#options.log.warning(`${describe(socket)} ${why}; cutting it off`);
     socket.terminate();
   }
 }
 
-function restart(socket: Socket): void {
-  socket.close(CLOSE_RESTART, "updates may have been missed; connect again");
+function describe({ data }: Socket): string {
+  return `WebSocket for ${data.client?.shown ?? "nothing"} from ${data.address}`;
 }
 
 function heard(socket: Socket): void {

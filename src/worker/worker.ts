@@ -1,4 +1,5 @@
 /** One worker: boots, serves, drains, stops. The same code in a process of its own and in the one process of `--workers 1`. */
+import { randomBytes } from "node:crypto";
 import type { Server } from "bun";
 import { redact } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
@@ -9,7 +10,7 @@ import { createAccessLogger } from "../observe/access-log.ts";
 import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
-import { Subscriptions } from "../stream/subscriptions.ts";
+import { ALL_TICKERS, Subscriptions } from "../stream/subscriptions.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
 import { queryRows } from "./query-rows.ts";
@@ -57,38 +58,57 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
   const dbFile = redact(settings.dbFile);
   const bodies = { waiting: 0 };
+  const nextSaveId = saveIds();
   let draining = false;
   /** The database's own, which needs no hub. */
   let ownUpdates: UpdateSource | null = null;
   let server: Server<SocketData>;
 
-  const subscriptions = new Subscriptions({
+  const hub = new HubClient({
+    runtimeDir: options.runtimeDir,
+    workerId: workerId ?? 0,
+    log,
+    publish: (ticker, update) => subscriptions.accept(ticker, update),
+    note: (ticker, position) => subscriptions.note(ticker, position),
+    missed() {
+      if (ownUpdates === null) void subscriptions.missed(ALL_TICKERS);
+    },
+    addresses: () => sockets.addresses,
+  });
+  const subscriptions: Subscriptions = new Subscriptions({
     heartbeatIntervalMs: settings.heartbeatIntervalS * 1000,
-    publish: (ticker, text) => {
+    publish(topic, text) {
       counters.framesPublished++;
-      sockets.noteLarge(ticker, text.length);
-      server.publish(ticker, text);
+      server.publish(topic, text);
+      sockets.published(topic, text);
     },
     watch: (ticker) => (ownUpdates ?? hub).subscribe(ticker),
     unwatch: (ticker) => (ownUpdates ?? hub).unsubscribe(ticker),
     latestPrice: (ticker) => storage.reader.latestPrice(ticker),
-  });
-  const hub = new HubClient({
-    runtimeDir: options.runtimeDir,
-    workerId: workerId ?? 0,
-    sendFrames: workerId !== null,
-    log,
-    publish: (ticker, frame) => subscriptions.deliver(ticker, frame),
-    onGap() {
-      if (ownUpdates === null) sockets.closeAllForRestart();
+    updates: {
+      epoch: () => storage.reader.updates.epoch(),
+      positions: (tickers) => storage.reader.updates.positions(tickers),
+      after: (ticker, after, limit) => storage.reader.updates.after(ticker, after, limit),
+      snapshot: (ticker) => storage.reader.updates.snapshot(ticker),
     },
+    warn: (message) => log.warning(message),
   });
-  const sockets = new Sockets({ subscriptions, maxBodyBytes, counters, log });
+  const sockets: Sockets = new Sockets({
+    subscriptions,
+    maxBodyBytes,
+    symbolsMax: settings.wsSymbolsMax,
+    queueBytesMax: settings.wsQueueKb * 1024,
+    admit: (address) => hub.admit(address),
+    left: (address) => hub.left(address),
+    socketsPerAddressMax: settings.wsConnectionsPerAddress,
+    counters,
+    log,
+  });
 
   await hub.connect();
   const storage = await options.openStorage(hub, {
-    publish: (ticker, frame) => subscriptions.deliver(ticker, frame),
-    gap: (ticker) => subscriptions.restart(ticker),
+    publish: (ticker, update) => subscriptions.accept(ticker, update),
+    missed: (ticker) => void subscriptions.missed(ticker),
   });
   const { reader } = storage;
   ownUpdates = storage.updates ?? null;
@@ -97,7 +117,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       reader,
       warn: (message) => log.warning(message),
       async save(save, frame, request) {
-        const outcome = await storage.save(save, frame, request);
+        save.update = { saveId: nextSaveId(), repeated: false, frame };
+        const outcome = await storage.save(save, request);
         if (outcome.ok) {
           counters.saves++;
           counters.rowsSaved += save.rows.length;
@@ -209,4 +230,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       }
     },
   };
+}
+
+/** Unique among the saves of all processes, on all machines. */
+function saveIds(): () => string {
+  const ofThisWorker = randomBytes(9).toString("base64url");
+  let count = 0;
+  return () => `${ofThisWorker}-${(count++).toString(36)}`;
 }

@@ -1,0 +1,178 @@
+/**
+ * The updates of one ticker as this worker delivers them: each position once, in order. What comes too early waits for what is
+ * between; what doesn't come is read from the update log. So nothing before it has to be reliable or in order.
+ */
+import type { StoredUpdate, Update } from "../storage/update-contract.ts";
+
+/** How long an early update waits for those before it, which are usually just behind. */
+const REORDER_MS = 20;
+const RETRY_MS = 500;
+/** Early updates that wait, in UTF-16 units of their frames; beyond it they are left to the log. */
+const EARLY_CHARACTERS_MAX = 1024 * 1024;
+/** Of the newest updates, for subscribers that are just joining. */
+const TAIL_CHARACTERS_MAX = 1024 * 1024;
+
+export interface FeedOptions {
+  /** Some of the updates after the position, ascending: see UpdateReader. */
+  read(after: number): StoredUpdate[] | Promise<StoredUpdate[]>;
+  /** The next update; `delivered` is its position already. */
+  deliver(update: Update): void;
+  /** The content of these positions can't be known any more. */
+  gap(from: number, to: number): void;
+  /** Called once each time that the log doesn't answer. */
+  warn(message: string): void;
+}
+
+export class TickerFeed {
+  readonly #options: FeedOptions;
+  #delivered: number;
+  /** The highest position that is known to exist. */
+  #known: number;
+  readonly #early = new Map<number, Update>();
+  #earlyCharacters = 0;
+  #timer: Timer | null = null;
+  #filling = false;
+  #closed = false;
+  #tail: Update[] = [];
+  #tailCharacters = 0;
+  #tailUsers = 0;
+
+  /** @param delivered the position that the first update follows. */
+  constructor(delivered: number, options: FeedOptions) {
+    this.#options = options;
+    this.#delivered = delivered;
+    this.#known = delivered;
+  }
+
+  get delivered(): number {
+    return this.#delivered;
+  }
+
+  accept(update: Update): void {
+    if (this.#closed || update.seq <= this.#delivered) return;
+    if (update.seq === this.#delivered + 1) {
+      this.#deliver(update);
+      this.#deliverEarly();
+      return;
+    }
+    this.#hold(update);
+    this.note(update.seq);
+  }
+
+  /** An update of this position exists. */
+  note(position: number): void {
+    if (this.#closed || position <= this.#delivered) return;
+    this.#known = Math.max(this.#known, position);
+    if (this.#timer === null && !this.#filling) this.#timer = setTimeout(() => this.#fill(), REORDER_MS);
+  }
+
+  /** From here on the newest updates are kept for `since`, until `dropTail`. */
+  keepTail(): void {
+    this.#tailUsers++;
+  }
+
+  dropTail(): void {
+    if (--this.#tailUsers > 0) return;
+    this.#tail = [];
+    this.#tailCharacters = 0;
+  }
+
+  /** Everything after the position; null where not all of it is kept here. */
+  since(position: number): Update[] | null {
+    if (position >= this.#delivered) return [];
+    const first = this.#tail[0];
+    if (first === undefined || first.seq > position + 1) return null;
+    return this.#tail.slice(position + 1 - first.seq);
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  #hold(update: Update): void {
+    if (this.#early.has(update.seq)) return;
+    this.#early.set(update.seq, update);
+    this.#earlyCharacters += update.frame.length;
+    if (this.#earlyCharacters <= EARLY_CHARACTERS_MAX) return;
+    this.#early.clear();
+    this.#earlyCharacters = 0;
+  }
+
+  #deliverEarly(): void {
+    while (this.#early.size > 0) {
+      const next = this.#early.get(this.#delivered + 1);
+      if (next === undefined) return;
+      this.#forgetEarly(next);
+      this.#deliver(next);
+    }
+  }
+
+  #forgetEarly(update: Update): void {
+    this.#early.delete(update.seq);
+    this.#earlyCharacters -= update.frame.length;
+  }
+
+  #deliver(update: Update): void {
+    if (update.frame === "") {
+      this.#skip(update.seq);
+      return;
+    }
+    this.#delivered = update.seq;
+    if (this.#tailUsers > 0) this.#keep(update);
+    this.#options.deliver(update);
+  }
+
+  #skip(to: number): void {
+    const from = this.#delivered + 1;
+    this.#delivered = to;
+    // Whoever is joining reads the log, and finds the same.
+    this.#tail = [];
+    this.#tailCharacters = 0;
+    this.#options.gap(from, to);
+  }
+
+  #keep(update: Update): void {
+    this.#tail.push(update);
+    this.#tailCharacters += update.frame.length;
+    while (this.#tailCharacters > TAIL_CHARACTERS_MAX && this.#tail.length > 1) {
+      this.#tailCharacters -= this.#tail.shift()!.frame.length;
+    }
+  }
+
+  async #fill(): Promise<void> {
+    this.#timer = null;
+    if (this.#filling || this.#closed) return;
+    this.#filling = true;
+    try {
+      while (!this.#closed && this.#delivered < this.#known) {
+        const read = this.#options.read(this.#delivered);
+        this.#takeStored(read instanceof Promise ? await read : read);
+        // Others have their turn, also where a read takes none.
+        if (this.#delivered < this.#known) await new Promise(setImmediate);
+      }
+    } catch (error) {
+      this.#options.warn(error instanceof Error ? error.message : String(error));
+      if (!this.#closed) this.#timer = setTimeout(() => this.#fill(), RETRY_MS);
+    } finally {
+      this.#filling = false;
+    }
+    for (const update of [...this.#early.values()]) {
+      if (update.seq <= this.#delivered) this.#forgetEarly(update);
+    }
+  }
+
+  #takeStored(updates: StoredUpdate[]): void {
+    for (const update of updates) {
+      if (update.seq <= this.#delivered) continue;
+      if (update.seq > this.#delivered + 1) this.#skip(update.seq - 1);
+      this.#deliver(update);
+    }
+    this.#deliverEarly();
+    if (updates.length > 0 || this.#delivered >= this.#known) return;
+    // The log keeps nothing after this: only what waits here can still be told.
+    const next = Math.min(this.#known, ...this.#early.keys());
+    this.#skip(this.#early.has(next) ? next - 1 : next);
+    this.#deliverEarly();
+  }
+}

@@ -1,0 +1,64 @@
+/** Which types of updates a subscription wants: some, or all but some. Values are compared by `key`. */
+
+export interface TypeFilter {
+  /** True: all but `names`; false: only these. */
+  readonly allBut: boolean;
+  /** In order of text, each once. */
+  readonly names: readonly string[];
+  /** The same for filters that mean the same. */
+  readonly key: string;
+}
+
+export const ALL_TYPES: TypeFilter = make(true, []);
+
+export function onlyTypes(names: Iterable<string>): TypeFilter {
+  return make(false, names);
+}
+
+export function matches(filter: TypeFilter, type: string): boolean {
+  return filter.names.includes(type) !== filter.allBut;
+}
+
+export function isNothing(filter: TypeFilter): boolean {
+  return !filter.allBut && filter.names.length === 0;
+}
+
+/** What one or the other wants. */
+export function union(a: TypeFilter, b: TypeFilter): TypeFilter {
+  if (a.allBut && b.allBut)
+    return make(
+      true,
+      a.names.filter((name) => b.names.includes(name)),
+    );
+  if (a.allBut)
+    return make(
+      true,
+      a.names.filter((name) => !b.names.includes(name)),
+    );
+  if (b.allBut) return union(b, a);
+  return make(false, [...a.names, ...b.names]);
+}
+
+/** What `filter` wants and `without` doesn't. */
+export function minus(filter: TypeFilter, without: TypeFilter): TypeFilter {
+  if (without.allBut)
+    return make(
+      false,
+      without.names.filter((name) => matches(filter, name)),
+    );
+  if (filter.allBut) return make(true, [...filter.names, ...without.names]);
+  return make(
+    false,
+    filter.names.filter((name) => !without.names.includes(name)),
+  );
+}
+
+/** As clients see it: `["quote"]`, `["*"]`, `["*","-bar"]`. */
+export function shownTypes({ allBut, names }: TypeFilter): string[] {
+  return allBut ? ["*", ...names.map((name) => `-${name}`)] : [...names];
+}
+
+function make(allBut: boolean, names: Iterable<string>): TypeFilter {
+  const sorted = [...new Set(names)].sort();
+  return { allBut, names: sorted, key: JSON.stringify([allBut, ...sorted]) };
+}

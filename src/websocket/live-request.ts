@@ -1,0 +1,225 @@
+/** What a client asks of /ws: in the query of the handshake, and in messages afterwards. See docs/live-updates.md. */
+import { requireTicker, show } from "../commands/params.ts";
+import { TickerError } from "../market/ticker.ts";
+import { parseBound, TimestampError } from "../market/timestamp.ts";
+import { badRequest, RequestError } from "../protocol/errors.ts";
+import { isObject, type JsonRecord } from "../protocol/json.ts";
+import type { Since, Start } from "../stream/starting-point.ts";
+import { ALL_TICKERS } from "../stream/subscriptions.ts";
+import { ALL_TYPES, onlyTypes, type TypeFilter } from "../stream/type-filter.ts";
+
+/** What happens to a client for which too much waits. */
+export type SlowPolicy = "disconnect" | "conflate" | "gap";
+
+const SLOW_POLICIES: readonly SlowPolicy[] = ["disconnect", "conflate", "gap"];
+/** Of one message or query; the tickers of a connection have a bound of their own. */
+const TYPES_MAX = 100;
+const POSITION = /^\d{1,16}$/;
+
+/** Tickers, or all, with the same types and start. */
+export interface Wish {
+  /** Each once, in the order given; ALL_TICKERS alone for all. */
+  tickers: string[];
+  filter: TypeFilter;
+  start: Start;
+}
+
+export interface Handshake {
+  slow: SlowPolicy;
+  /** The one of `symbol=`, which is not told of its subscription; "" where there is none. */
+  symbol: string;
+  /** Null where nothing was asked for yet. */
+  wish: Wish | null;
+}
+
+/** @throws RequestError 400 naming the parameter. */
+export function readHandshake(query: URLSearchParams): Handshake {
+  const slow = readSlow(query.get("slow"));
+  const symbol = query.get("symbol") ?? "";
+  const symbols = query.get("symbols");
+  if (symbol !== "" && symbols !== null)
+    throw badRequest("symbols: got both symbol and symbols, expected one of them");
+  if (symbol === "" && symbols === null) return { slow, symbol, wish: null };
+  if (symbols === "")
+    return { slow, symbol, wish: { tickers: [], filter: ALL_TYPES, start: { kind: "now" } } };
+  const tickers =
+    symbols === null ? [readSymbol(symbol, "symbol")] : readSymbols(symbols.split(","), "symbols");
+  const types = query.get("types");
+  const filter = types === null ? ALL_TYPES : readTypes(types.split(","));
+  const since = query.get("since");
+  const epoch = query.get("epoch");
+  const snapshot = readSwitch(query.get("snapshot"));
+  const plain: Start = symbols === null ? { kind: "price" } : { kind: "snapshot" };
+  const withoutSince: Start = snapshot === null ? plain : { kind: snapshot ? "snapshot" : "now" };
+  const start: Start =
+    since === null ? withoutSince : { kind: "since", since: sinceOfQuery(since, tickers), epoch };
+  return { slow, symbol, wish: { tickers, filter, start: startFor(tickers, start) } };
+}
+
+export type Message =
+  | { action: "subscribe"; wish: Wish; hasSince: boolean }
+  | { action: "unsubscribe"; tickers: string[]; filter: TypeFilter }
+  | { action: "close" };
+
+/** Why a message was not understood. */
+export class MessageError extends Error {
+  override name = "MessageError";
+  constructor(
+    readonly code: "bad_json" | "bad_message" | "unknown_action" | "too_many_symbols" | "unavailable",
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** @throws MessageError */
+export function readMessage(text: string): Message {
+  let message: unknown;
+  try {
+    message = JSON.parse(text);
+  } catch (error) {
+    throw new MessageError("bad_json", `not JSON: ${(error as Error).message}`);
+  }
+  if (!isObject(message))
+    throw new MessageError("bad_message", `got ${show(message)}, expected an object with an "action"`);
+  try {
+    switch (message.action) {
+      case "subscribe":
+        return readSubscribe(message);
+      case "unsubscribe":
+        if (message.symbols === undefined && message.types === undefined) return { action: "close" };
+        return {
+          action: "unsubscribe",
+          tickers: readSymbols(message.symbols, "symbols"),
+          filter: message.types === undefined ? ALL_TYPES : readTypes(message.types),
+        };
+    }
+  } catch (error) {
+    if (error instanceof RequestError) throw new MessageError("bad_message", error.message);
+    throw error;
+  }
+  throw new MessageError(
+    "unknown_action",
+    `action: got ${show(message.action)}, expected "subscribe" or "unsubscribe"`,
+  );
+}
+
+function readSubscribe(message: JsonRecord): Message {
+  const tickers = readSymbols(message.symbols, "symbols");
+  const filter = message.types === undefined ? ALL_TYPES : readTypes(message.types);
+  const { since, epoch = null, snapshot = true } = message;
+  if (epoch !== null && typeof epoch !== "string")
+    throw badRequest(`epoch: got ${show(epoch)}, expected a text or null`);
+  if (typeof snapshot !== "boolean")
+    throw badRequest(`snapshot: got ${show(snapshot)}, expected true or false`);
+  const hasSince = since !== undefined && since !== null;
+  const start: Start = hasSince
+    ? { kind: "since", since: sinceOfMessage(since, tickers), epoch }
+    : { kind: snapshot ? "snapshot" : "now" };
+  return { action: "subscribe", wish: { tickers, filter, start: startFor(tickers, start) }, hasSince };
+}
+
+/** All tickers begin with the positions of all: there may be thousands. */
+function startFor(tickers: string[], start: Start): Start {
+  return tickers[0] === ALL_TICKERS && start.kind !== "since" ? { kind: "now" } : start;
+}
+
+function readSlow(value: string | null): SlowPolicy {
+  if (value === null) return "disconnect";
+  const policy = SLOW_POLICIES.find((one) => one === value);
+  if (policy === undefined)
+    throw badRequest(`slow: got ${show(value)}, expected ${SLOW_POLICIES.join(", ")}`);
+  return policy;
+}
+
+function readSwitch(value: string | null): boolean | null {
+  if (value === null) return null;
+  if (value === "true" || value === "1") return true;
+  if (value === "false" || value === "0") return false;
+  throw badRequest(`snapshot: got ${show(value)}, expected true or false`);
+}
+
+function readSymbols(value: unknown, name: string): string[] {
+  const list = typeof value === "string" ? [value] : value;
+  if (!Array.isArray(list) || list.length === 0)
+    throw badRequest(`${name}: got ${show(value)}, expected a list of tickers, or "*"`);
+  if (list.includes("*")) {
+    if (list.length > 1)
+      throw badRequest(`${name}: got ${show(list)}, expected "*" alone: it stands for all`);
+    return [ALL_TICKERS];
+  }
+  return [...new Set(list.map((symbol) => readSymbol(symbol, name)))];
+}
+
+function readSymbol(value: unknown, name: string): string {
+  try {
+    return requireTicker(value, `${name}: got ${show(value)}, expected a ticker`);
+  } catch (error) {
+    if (error instanceof TickerError) throw badRequest(`${name}: ${error.message}`);
+    throw error;
+  }
+}
+
+function readTypes(value: unknown): TypeFilter {
+  const list = typeof value === "string" ? [value] : value;
+  const isUsable =
+    Array.isArray(list) &&
+    list.length > 0 &&
+    list.length <= TYPES_MAX &&
+    list.every((type) => typeof type === "string" && type !== "");
+  if (!isUsable)
+    throw badRequest(
+      `types: got ${show(value)}, expected 1 to ${TYPES_MAX} of "quote", "trade", "bar" or the data_type of a save`,
+    );
+  return list.includes("*") ? ALL_TYPES : onlyTypes(list);
+}
+
+/** A position or a moment, or pairs `AAPL:17,MSFT:9`. */
+function sinceOfQuery(text: string, tickers: string[]): Since | Map<string, Since> {
+  if (POSITION.test(text)) return oneTicker({ position: Number(text) }, tickers, text);
+  const pairs = text.split(",").map((pair) => /^(.+):(\d{1,16})$/s.exec(pair));
+  if (pairs.every((pair) => pair !== null) && !isMoment(text))
+    return new Map(pairs.map((pair) => [pair![1]!, { position: Number(pair![2]) }]));
+  return { timeMs: readMoment(text) };
+}
+
+function sinceOfMessage(value: unknown, tickers: string[]): Since | Map<string, Since> {
+  if (!isObject(value)) {
+    const since = readSince(value, "since");
+    return "position" in since ? oneTicker(since, tickers, value) : since;
+  }
+  return new Map(
+    Object.entries(value).map(([ticker, since]) => [ticker, readSince(since, `since.${ticker}`)]),
+  );
+}
+
+function oneTicker(since: Since, tickers: string[], value: unknown): Since {
+  if (tickers.length === 1 && tickers[0] !== ALL_TICKERS) return since;
+  throw badRequest(
+    `since: got ${show(value)}, expected a position for each ticker, or a time: positions are those of one ticker`,
+  );
+}
+
+function readSince(value: unknown, name: string): Since {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return { position: value };
+  if (typeof value === "string") return { timeMs: readMoment(value, name) };
+  throw badRequest(`${name}: got ${show(value)}, expected a position (a whole number from 0) or a time`);
+}
+
+function readMoment(text: string, name = "since"): number {
+  try {
+    const stamp = parseBound(text, "start", "tick");
+    if (stamp !== null) return Date.parse(`${stamp.replace(" ", "T").slice(0, 23)}Z`);
+  } catch (error) {
+    if (!(error instanceof TimestampError)) throw error;
+  }
+  throw badRequest(`${name}: got ${show(text)}, expected a position or a time`);
+}
+
+function isMoment(text: string): boolean {
+  try {
+    return parseBound(text, "start", "tick") !== null;
+  } catch {
+    return false;
+  }
+}
