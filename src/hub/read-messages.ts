@@ -7,6 +7,7 @@ import type {
   RowKind,
   TickRange,
 } from "../storage/contract.ts";
+import type { TickerSnapshot, UpdateLimit } from "../storage/update-contract.ts";
 import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
 
 export type RowsCall =
@@ -19,9 +20,29 @@ export type ValueCall =
   | { method: "openingPrice" | "dailyVolume"; ticker: string; date: string }
   | { method: "tickers"; kind: RowKind; after: string | null; limit: number }
   | { method: "holdings"; tickersMax: number }
-  | { method: "probe" | "pool" | "sizeBytes" };
+  | { method: "probe" | "pool" | "sizeBytes" | "epoch" }
+  | { method: "positions"; tickers: readonly string[] | null }
+  | { method: "snapshot"; ticker: string };
 
-export type Value = number | null | string[] | Holding[] | PoolFigures;
+export interface UpdatesCall {
+  method: "updates";
+  ticker: string;
+  after: number;
+  limit: UpdateLimit;
+}
+
+export type Value =
+  | number
+  | string
+  | null
+  | string[]
+  | Holding[]
+  | PoolFigures
+  | [ticker: string, seq: number][]
+  | TickerSnapshot;
+
+/** Without its frame, of which it tells the size in UTF-8. */
+export type UpdateHeader = [seq: number, type: string, savedAtMs: number, bytes: number];
 
 /** JSON has no place for integers that a double can't hold. */
 export type WireSqlRequest = Omit<UserSqlRequest, "params"> & {
@@ -29,7 +50,7 @@ export type WireSqlRequest = Omit<UserSqlRequest, "params"> & {
 };
 
 export type ReadToHub =
-  | { type: "read"; id: number; call: RowsCall | ValueCall }
+  | { type: "read"; id: number; call: RowsCall | ValueCall | UpdatesCall }
   | { type: "sql"; id: number; request: WireSqlRequest; timeoutMs: number }
   /** The next piece of an answer that said `more`. */
   | { type: "next"; id: number }
@@ -38,6 +59,8 @@ export type ReadToHub =
 
 export type ReadToWorker =
   | { type: "value"; id: number; value: Value }
+  /** Their frames, one after the other, as attachment. */
+  | { type: "updates"; id: number; updates: UpdateHeader[] }
   | { type: "empty"; id: number }
   /** A piece of the answer as attachment; `rows` only with SQL, in the first piece. */
   | { type: "piece"; id: number; more: boolean; rows?: number }

@@ -13,6 +13,7 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
+import type { UpdateReader } from "../update-contract.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { barSource, type RowSource, tickSource } from "./json-rows.ts";
@@ -20,6 +21,8 @@ import { storable } from "./lines.ts";
 import { ReadSessions } from "./read-sessions.ts";
 import { pageSql, RowStream, readPage } from "./row-stream.ts";
 import type { Param } from "./session.ts";
+import type { UpdateLog } from "./update-log.ts";
+import { DuckDbUpdates } from "./update-reads.ts";
 
 const SMALL_ROWS_MAX = 1_000;
 /** Bounds of an unbounded range: those of what can be asked for. */
@@ -45,12 +48,14 @@ const LATEST_PRICE_SQL = `SELECT price FROM (${[
   .join(" UNION ALL ")}) ORDER BY date DESC, kind LIMIT 1`;
 
 export class DuckDbReader implements StockReader {
+  readonly updates: UpdateReader;
   readonly #file: DuckDbFile;
   readonly #sessions: ReadSessions;
 
-  constructor(file: DuckDbFile) {
+  constructor(file: DuckDbFile, log: UpdateLog) {
     this.#file = file;
     this.#sessions = new ReadSessions(file);
+    this.updates = new DuckDbUpdates(file, log, this.#sessions);
   }
 
   async bars({ interval, ticker, from, to }: BarRange): Promise<JsonRows> {
