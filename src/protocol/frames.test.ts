@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { barsFrame, heartbeatFrame, initialPriceFrame, realtimeFrame } from "./frames.ts";
+import { barsFrame, heartbeatFrame, initialPriceFrame, positioned, realtimeFrame } from "./frames.ts";
 
 const NOW = new Date("2024-01-02T15:00:00.123Z");
 
@@ -45,4 +45,8 @@ test("heartbeats and first prices are stamped in UTC, and a ticker can't break o
   expect(JSON.parse(initialPriceFrame("A", 1.5, NOW, { seq: 0, epoch: "e" })).data.payload).toEqual([
     { price: 1.5, timestamp: "2024-01-02T15:00:00.123Z" },
   ]);
+});
+
+test("a position is the last member of a frame", () => {
+  expect(positioned('{"symbol":"IBM","data":[]}', 18)).toBe('{"symbol":"IBM","data":[],"seq":18}');
 });

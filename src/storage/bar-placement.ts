@@ -19,6 +19,7 @@ export class BarPlacement {
     stamps.add(stamp);
   }
 
+  /** The position of its update is not known here: null. */
   place({ ticker, interval, rows, onDuplicate }: SaveBars): SaveOutcome {
     let kept = rows;
     if (onDuplicate === "error") {
@@ -35,7 +36,7 @@ export class BarPlacement {
       }
       for (const row of kept) placed.set(row[0], row);
     }
-    return { ok: true, stored: kept.length };
+    return { ok: true, stored: kept.length, seq: null };
   }
 
   /** What there is to write, by ticker: rows ascending, each stamp once. */

@@ -27,17 +27,25 @@ export interface PlacedTick extends TickValues {
 export class TickPlacement {
   readonly #byStamp = new Map<string, Map<number, PlacedTick>>();
   readonly #placed: PlacedTick[] = [];
+  #metStored = false;
+
+  /** True when the key of a save's tick was that of a stored one: had nothing been stored, the changes would be others. */
+  get metStored(): boolean {
+    return this.#metStored;
+  }
 
   addStored(key: { ticker: string; type: string; stamp: string; seq: number }, values: TickValues): void {
     this.#at(key.ticker, key.type, key.stamp).set(key.seq, { ...key, ...values, state: "stored" });
   }
 
+  /** The position of its update is not known here: null. */
   place(save: SaveTicks): SaveOutcome {
     const { ticker, type } = save;
     const sequenced = withSeq(save.rows);
     if (save.onDuplicate === "error") {
       const taken = sequenced.filter(([row, seq]) => this.#at(ticker, type, row[0]).has(seq));
       if (taken.length > 0) {
+        this.#metStored = true;
         return keysTaken(
           `save_realtime_data: ${ticker} ${type}`,
           taken.map(([row, seq]) => `${row[0]} seq ${seq}`),
@@ -51,7 +59,7 @@ export class TickPlacement {
       else if (!this.#append(save, row, firstSeq, claims)) continue;
       stored++;
     }
-    return { ok: true, stored };
+    return { ok: true, stored, seq: null };
   }
 
   /** What there is to write, in no order that matters; each key once. */
@@ -86,6 +94,7 @@ export class TickPlacement {
         claims.claim(row, firstSeq, seq);
         return true;
       }
+      this.#metStored ||= tick.state === "stored";
       if (sameValues(tick, values) && claims.isDuplicate(row, firstSeq, seq)) {
         claims.claim(row, firstSeq, seq);
         return false;

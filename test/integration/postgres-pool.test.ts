@@ -6,7 +6,7 @@ import {
   type PostgresDatabase,
   type PostgresSettings,
 } from "../../src/storage/postgres/postgres-database.ts";
-import { LOCK_SQL, lockParameters } from "../../src/storage/postgres/ticker-locks.ts";
+import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
 import { usePostgres } from "../support/postgres.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -172,7 +172,7 @@ test(
     await using db = await open({ statementTimeoutMs: 300 });
     const lock = await postgres.admin.reserve();
     await lock.unsafe("BEGIN");
-    await lock.unsafe(LOCK_SQL, lockParameters(["A"]));
+    await lock.unsafe(lockSql(["A"]));
     await expect(db.writer.commit([ticks("A", 1)])).rejects.toMatchObject({ status: 503 });
     await lock.unsafe("ROLLBACK");
     lock.release();

@@ -84,9 +84,12 @@ export async function openPostgresWorker({
   const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
   return {
     reader: database.reader,
-    async save(save, frame, request) {
+    async save(save, request) {
       const outcome = await commits.save(save, request.length);
-      if (outcome.ok) await hub.announce(save.ticker, frame);
+      if (outcome.ok && outcome.seq !== null && save.update !== undefined) {
+        const type = save.kind === "bars" ? "bar" : save.type;
+        hub.announce(save.ticker, { seq: outcome.seq, type, frame: save.update.frame });
+      }
       return outcome;
     },
     executeSql: (request) =>

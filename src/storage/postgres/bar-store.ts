@@ -6,13 +6,13 @@ import type { PostgresConnection } from "./connection.ts";
 import { saveDailyBars } from "./daily-averages.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { asInstant } from "./sql-text.ts";
-import type { Witness } from "./witness.ts";
 
+// By the index for each: see tick-store.ts.
 const EXISTING_SQL: Record<BarInterval, string> = {
   daily: `SELECT w.n::int AS n FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS w(ticker, stamp, n)
-    JOIN daily_prices p ON p.ticker = w.ticker AND p.date = w.stamp`,
+    JOIN LATERAL (SELECT 1 FROM daily_prices p WHERE p.ticker = w.ticker AND p.date = w.stamp OFFSET 0) found ON true`,
   hourly: `SELECT w.n::int AS n FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS w(ticker, stamp, n)
-    JOIN hourly_prices p ON p.ticker = w.ticker AND p.datetime = w.stamp`,
+    JOIN LATERAL (SELECT 1 FROM hourly_prices p WHERE p.ticker = w.ticker AND p.datetime = w.stamp OFFSET 0) found ON true`,
 };
 const HOURLY_SQL = `INSERT INTO hourly_prices (ticker, datetime, open, high, low, close, volume, write_timestamp)
   SELECT u.ticker, u.stamp, u.open, u.high, u.low, u.close, u.volume, $8::timestamptz
@@ -21,35 +21,20 @@ const HOURLY_SQL = `INSERT INTO hourly_prices (ticker, datetime, open, high, low
   ON CONFLICT (ticker, datetime) DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
     close = excluded.close, volume = excluded.volume, write_timestamp = excluded.write_timestamp`;
 
-const WITNESS_SQL: Record<BarInterval, string> = {
-  daily: `SELECT 1 AS one FROM daily_prices
-    WHERE ticker = $1 AND date = $2::date AND write_timestamp = $3::timestamptz`,
-  hourly: `SELECT 1 AS one FROM hourly_prices
-    WHERE ticker = $1 AND datetime = $2::timestamptz AND write_timestamp = $3::timestamptz`,
-};
-
-/** @param saves all of one interval. @returns an outcome for each, and one of the rows written. */
+/** @param saves all of one interval. @returns an outcome for each. */
 export async function saveBars(
   connection: PostgresConnection,
   interval: BarInterval,
   saves: SaveBars[],
   writtenAt: string,
-): Promise<{ outcomes: SaveOutcome[]; witness: Witness | null }> {
+): Promise<SaveOutcome[]> {
   const placement = new BarPlacement();
   await loadExisting(connection, interval, saves, placement);
   const outcomes = saves.map((save) => placement.place(save));
   const changes = placement.changes();
   if (interval === "daily") await saveDailyBars(connection, changes, writtenAt);
   else await saveHourlyBars(connection, changes, writtenAt);
-  return { outcomes, witness: witnessOf(interval, changes, writtenAt) };
-}
-
-function witnessOf(interval: BarInterval, changes: Map<string, BarRow[]>, writtenAt: string): Witness | null {
-  for (const [ticker, [row]] of changes) {
-    const stamp = interval === "daily" ? row![0] : asInstant(row![0]);
-    return { sql: WITNESS_SQL[interval], params: [ticker, stamp, writtenAt] };
-  }
-  return null;
+  return outcomes;
 }
 
 /** Which keys of those that don't replace are taken. */

@@ -81,6 +81,7 @@ export class PostgresPool {
   readonly #longMax: number;
   readonly #members = new Set<Member>();
   #opening = 0;
+  #opened = 0;
   #longOpening = 0;
   #stale = 0;
   /** In order of arrival; `long` ones apart, since short ones may overtake them. */
@@ -103,6 +104,11 @@ export class PostgresPool {
     };
     this.#sweeper = setInterval(() => this.#sweep(), this.#limits.sweepMs);
     this.#sweeper.unref();
+  }
+
+  /** Connections so far: grows when one may lead to another server than the one before. */
+  get opened(): number {
+    return this.#opened;
   }
 
   /** Whether another pool stands between this one and the database; see ConnectionOptions. */
@@ -246,6 +252,7 @@ export class PostgresPool {
       return;
     }
     this.#opening--;
+    this.#opened++;
     if (waiter.use === "long") this.#longOpening--;
     const member: Member = {
       connection,

@@ -17,17 +17,20 @@ import {
   PostgresConnection,
   STATEMENT_TIMEOUT_MS,
 } from "./connection.ts";
+import { wholeNumberColumns } from "./counts.ts";
+import { LogTrimmer } from "./log-trimmer.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresTransfer } from "./postgres-transfer.ts";
 import { PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
-import { prepareSchema, wholeNumberColumns } from "./schema.ts";
+import { prepareSchema } from "./schema.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
 /** How long a start waits for a database that is away, and how often it tries again. */
 const START_WAIT_MS = 15_000;
 const START_RETRY_MS = 250;
+const MB = 1024 * 1024;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
 /** A setting that a pool in between didn't pass on. */
@@ -39,6 +42,8 @@ export interface PostgresSettings {
   durability: Durability;
   /** Most connections of this worker; at least 2. */
   dbPoolSize: number;
+  /** Bound of the update log, which is trimmed from here then; without it, this one leaves that to others. */
+  updateLogMb?: number;
   /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
@@ -78,15 +83,21 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   try {
     const { options, capabilities, preparation } = await prepare(wanted, startWaitMs);
     const pool = new PostgresPool({ ...options, size: dbPoolSize, limits });
+    const { updateLogMb = null } = settings;
+    const trimmer = updateLogMb === null ? null : new LogTrimmer(pool, updateLogMb * MB);
+    const close = async (): Promise<void> => {
+      await trimmer?.close();
+      await pool.close();
+    };
     return {
       reader: new PostgresReader(pool),
       writer: new PostgresWriter(pool, capabilities),
       sql: new PostgresUserSql(pool),
-      transfer: new PostgresTransfer(pool, () => pool.close()),
+      transfer: new PostgresTransfer(pool, close),
       capabilities,
       preparation,
-      close: () => pool.close(),
-      [Symbol.asyncDispose]: () => pool.close(),
+      close,
+      [Symbol.asyncDispose]: close,
     };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

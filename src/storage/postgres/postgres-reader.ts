@@ -9,22 +9,23 @@ import type {
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
+  RowKind,
   StockReader,
   TickRange,
 } from "../contract.ts";
 import type { RunOptions } from "./connection.ts";
-import type { Lease, PostgresPool, Use } from "./pool.ts";
-import { isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import { storedTickers, storedTickTypes } from "./distinct-values.ts";
+import type { PostgresPool } from "./pool.ts";
+import { PostgresUpdates } from "./postgres-updates.ts";
+import { readWithRetry, runRead } from "./read.ts";
 import { type Row, RowStream } from "./row-stream.ts";
 import { asInstant, dayStart, FIRST_DAY, LAST_DAY, utcText } from "./sql-text.ts";
 
 /** Rows of an answer that comes at once, and of one chunk of a larger one. */
 const CHUNK_ROWS = 1_000;
-/** What only reads is repeated once on another connection when its own breaks. */
-const TRIES = 2;
 const PROBE_TIMEOUT_MS = 3_000;
-/** Digits that a double holds whatever they are. */
-const SAFE_DIGITS = 15;
+/** Whole numbers that a double may not hold, and 64 bits may. */
+const LONG_WHOLE = /^-?\d{16,19}$/;
 
 const BAR_COLUMNS = "p.ticker, p.open, p.high, p.low, p.close, p.volume";
 const WRITTEN = `${utcText("p.write_timestamp")} AS write_timestamp`;
@@ -38,6 +39,7 @@ const BARS_SQL: Record<BarInterval, string> = {
 const TICK_COLUMNS = `${utcText('p."timestamp"')} AS "timestamp", p.ticker, p.type, p.price, p.size, p.ask_price, p.ask_size, ${WRITTEN}`;
 const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
   AND p."timestamp" >= $3::timestamptz AND p."timestamp" <= $4::timestamptz ORDER BY p."timestamp", p.seq`;
+const TICKS_WITH_SEQ_SQL = TICKS_SQL.replace(WRITTEN, `${WRITTEN}, p.seq`);
 const NEWEST_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
   ORDER BY p."timestamp" DESC, p.seq DESC LIMIT $3`;
 /** Of the day under another name than the column's, by which the index is ordered. */
@@ -57,10 +59,12 @@ const LAST_PRICES_SQL = [
   .join(" UNION ALL ");
 
 export class PostgresReader implements StockReader {
+  readonly updates: PostgresUpdates;
   readonly #pool: PostgresPool;
 
   constructor(pool: PostgresPool) {
     this.#pool = pool;
+    this.updates = new PostgresUpdates(pool);
   }
 
   bars({ interval, ticker, from, to }: BarRange, signal?: AbortSignal): Promise<JsonRows> {
@@ -77,14 +81,14 @@ export class PostgresReader implements StockReader {
     });
   }
 
-  ticks({ ticker, type, from, to }: TickRange, signal?: AbortSignal): Promise<JsonRows> {
+  ticks({ ticker, type, from, to, withSeq }: TickRange, signal?: AbortSignal): Promise<JsonRows> {
     const params = [
       ticker,
       type,
       from === null ? dayStart(FIRST_DAY) : asInstant(from),
       asInstant(to ?? lastMoment()),
     ];
-    return this.#read(TICKS_SQL, params, signal, tickToWire);
+    return this.#read(withSeq ? TICKS_WITH_SEQ_SQL : TICKS_SQL, params, signal, tickToWire);
   }
 
   async newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
@@ -128,6 +132,14 @@ export class PostgresReader implements StockReader {
     const sql = "SELECT volume FROM daily_prices WHERE ticker = $1 AND date = $2::date";
     const volume = (await this.#run<Row>(sql, [ticker, date]))[0]?.volume ?? null;
     return volume === null ? null : finite(Number(volume));
+  }
+
+  tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+    return storedTickers((sql, params) => this.#run(sql, params), kind, after, limit);
+  }
+
+  tickTypes(ticker: string): Promise<string[]> {
+    return storedTickTypes((sql, params) => this.#run(sql, params), ticker);
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {
@@ -185,39 +197,14 @@ export class PostgresReader implements StockReader {
     const rows = await this.#run<Row>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
     if (rows.length === 0) return { empty: true };
     if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
-    const chunks = await this.#withRetry("long", signal, (lease) =>
+    const chunks = await readWithRetry(this.#pool, { use: "long", signal }, (lease) =>
       RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
     );
     return { empty: false, chunks };
   }
 
-  /** Nothing that PostgreSQL can't store is there: a text with a NUL. */
-  async #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
-    if (params.some((param) => typeof param === "string" && param.includes("\0"))) return [];
-    return this.#withRetry("shared", options.signal, async (lease) => {
-      try {
-        return await lease.connection.run<T>(sql, params, options);
-      } finally {
-        lease.release();
-      }
-    });
-  }
-
-  /** @param use gives its lease back whatever happens. */
-  async #withRetry<T>(
-    use: Use,
-    signal: AbortSignal | undefined,
-    run: (lease: Lease) => Promise<T>,
-  ): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      const lease = await this.#pool.acquire(use, signal);
-      try {
-        return await run(lease);
-      } catch (error) {
-        if (isWorthRepeating(error) && attempt < TRIES) continue;
-        throw requestErrorOf(error, "read");
-      }
-    }
+  #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
+    return runRead<T>(this.#pool, sql, params, options);
   }
 }
 
@@ -233,7 +220,7 @@ function toStored(text: string): string {
 /** As a number that JSON.stringify writes with all its digits. */
 function exactCount(value: unknown): unknown {
   if (typeof value !== "string") return value;
-  return value.length <= SAFE_DIGITS || !/^-?\d+$/.test(value) ? Number(value) : rawNumber(value);
+  return LONG_WHOLE.test(value) ? rawNumber(value) : Number(value);
 }
 
 function finite(value: unknown): number | null {
@@ -243,6 +230,7 @@ function finite(value: unknown): number | null {
 function tickToWire(row: Row): void {
   row.size = exactCount(row.size);
   row.ask_size = exactCount(row.ask_size);
+  if ("seq" in row) row.seq = exactCount(row.seq);
   row.timestamp = toWire(row.timestamp as string);
   if (row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
 }

@@ -1,5 +1,5 @@
 /**
- * A worker's saves: a batch is one transaction with a constant number of statements. What PostgreSQL does to it from outside,
+ * A worker's saves: a batch is one transaction with a constant number of statements, of new ticks three round trips. What PostgreSQL does to it from outside,
  * a restart or another writer in the way, is answered by doing it again: a save can be repeated without harm.
  */
 import { nowText } from "../../market/timestamp.ts";
@@ -16,13 +16,13 @@ import {
 import { rowRefused } from "../save-refusals.ts";
 import { saveBars } from "./bar-store.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { notWidened, tooNarrow, wholeNumberColumns, widenCounts } from "./counts.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
 import { asInstant } from "./sql-text.ts";
-import { RowIgnoredError, saveTicks } from "./tick-store.ts";
-import { LOCK_SQL, lockParameters } from "./ticker-locks.ts";
-import { unstorable } from "./unstorable.ts";
-import { isThere, type Witness } from "./witness.ts";
+import { NotNewError, RowIgnoredError, saveTicks } from "./tick-store.ts";
+import { lockSql } from "./ticker-locks.ts";
+import { findRepeated, isThere, logUpdates, type Witness } from "./update-log.ts";
 
 /** Times that a batch is begun when connections break under it. */
 const CONNECTIONS_TRIED = 2;
@@ -40,7 +40,7 @@ export interface WriterCapabilities {
   statementTimeoutMs: number;
   /** Null: as the connection has it. */
   synchronousCommit: "on" | "off" | null;
-  /** `table.column` of counts that can't hold fractions. */
+  /** `table.column` of counts that can't hold fractions; widened where they have to. */
   wholeNumbers: Set<string>;
 }
 
@@ -48,6 +48,8 @@ export class PostgresWriter implements StockWriter {
   readonly #pool: PostgresPool;
   readonly #capabilities: WriterCapabilities;
   readonly #beginSql: string;
+  /** The last batch of ticks had some that were stored already; the next probably has too. */
+  #ticksRepeat = false;
 
   constructor(pool: PostgresPool, capabilities: WriterCapabilities) {
     this.#pool = pool;
@@ -66,20 +68,35 @@ export class PostgresWriter implements StockWriter {
    * @throws RequestError 503 the database is away, or nobody knows what became of the batch.
    * @throws StorageBusyError other programs were in the way each time.
    */
-  async commit(saves: Save[]): Promise<SaveOutcome[]> {
+  async commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    const outcomes = await this.#refuseUnstorable(saves);
+    const together = withoutRepetitions(saves);
+    const storable = saves
+      .map((_, index) => index)
+      .filter((i) => outcomes[i] === null && together.has(saves[i]!));
+    if (storable.length === 0) return outcomes;
+    const stored = await this.#commit(storable.map((index) => saves[index]!));
+    for (const [i, index] of storable.entries()) outcomes[index] = stored[i]!;
+    return outcomes;
+  }
+
+  async #commit(saves: Save[]): Promise<SaveOutcome[]> {
     let oneByOne = false;
+    let areNew = !this.#ticksRepeat;
     let lost = 0;
     let conflicts = 0;
     let doubt: CommitDoubt | null = null;
     let doubtEndsMs = 0;
     for (;;) {
       try {
-        return await this.#transaction(saves, oneByOne, doubt);
+        return await this.#transaction(saves, { oneByOne, areNew }, doubt);
       } catch (error) {
         const failure = failureOf(error);
         if (error instanceof CommitDoubt) {
           doubt = error;
           doubtEndsMs = performance.now() + DOUBT_MAX_MS;
+        } else if (error instanceof NotNewError) {
+          areNew = false;
         } else if (isKeyRace(error) || failure?.kind === "conflict") {
           if (++conflicts >= CONFLICT_TRIES) throw new StorageBusyError(String(error), { cause: error });
           await Bun.sleep(CONFLICT_PAUSE_MS * conflicts * (1 + Math.random()));
@@ -119,18 +136,60 @@ export class PostgresWriter implements StockWriter {
   /** The pool is closed by whoever opened it. */
   close(): void {}
 
+  /** @returns an outcome for each that PostgreSQL can't store, whatever else is stored. */
+  async #refuseUnstorable(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    const { wholeNumbers } = this.#capabilities;
+    const narrow = new Set(
+      saves.map((save) => tooNarrow(save, wholeNumbers)).filter((table) => table !== null),
+    );
+    let failed: unknown = null;
+    if (narrow.size > 0) failed = await this.#widen(narrow);
+    return saves.map((save) => {
+      if (save.ticker.includes("\0") || (save.kind === "ticks" && save.type.includes("\0"))) {
+        const error = `save: PostgreSQL can't store a text with a NUL character: ${JSON.stringify(save.ticker)}`;
+        return { ok: false, status: 400, error };
+      }
+      return tooNarrow(save, wholeNumbers) === null ? null : notWidened(save, failed);
+    });
+  }
+
+  /** @returns why it could not be done; null: it is. */
+  async #widen(tables: Parameters<typeof widenCounts>[1]): Promise<unknown> {
+    const { wholeNumbers } = this.#capabilities;
+    try {
+      const lease = await this.#pool.acquire("short");
+      let done = false;
+      try {
+        await widenCounts(lease.connection, tables);
+        const left = await wholeNumberColumns(lease.connection);
+        for (const column of wholeNumbers) if (!left.has(column)) wholeNumbers.delete(column);
+        done = true;
+        return null;
+      } finally {
+        lease.release(!done);
+      }
+    } catch (error) {
+      if (failureOf(error) === null && !(error instanceof RequestError)) throw error;
+      return error;
+    }
+  }
+
   /**
    * @param doubt of an earlier attempt: once its locks are free, what it has written is there or never will be.
    * @throws CommitDoubt the commit was sent, and its answer lost.
+   * @throws NotNewError ticks were taken to be new, and are not.
    */
-  async #transaction(saves: Save[], oneByOne: boolean, doubt: CommitDoubt | null): Promise<SaveOutcome[]> {
+  async #transaction(saves: Save[], manner: Manner, doubt: CommitDoubt | null): Promise<SaveOutcome[]> {
     const lease = await this.#pool.acquire("short");
     const { connection } = lease;
     let applied: Applied | null = null;
     try {
       await this.#begin(connection, saves);
       if (doubt !== null && (await isThere(connection, doubt.witness))) applied = doubt.applied;
-      else applied = await (oneByOne ? this.#applyEach(connection, saves) : this.#apply(connection, saves));
+      else
+        applied = await (manner.oneByOne
+          ? this.#applyEach(connection, saves, manner)
+          : this.#apply(connection, saves, manner));
       await connection.run("COMMIT");
       return applied.outcomes;
     } catch (error) {
@@ -146,44 +205,67 @@ export class PostgresWriter implements StockWriter {
 
   async #begin(connection: PostgresConnection, saves: Save[]): Promise<void> {
     const tickers = new Set(saves.map((save) => save.ticker));
-    // Sent together: one round trip. What the statements after the locks see was committed before the locks were had.
-    await Promise.all([
-      connection.run(this.#beginSql),
-      this.#capabilities.advisoryLocks ? connection.run(LOCK_SQL, lockParameters(tickers)) : null,
-    ]);
+    // One text, one round trip. What the statements after the locks see was committed before the locks were had.
+    await connection.run(
+      this.#capabilities.advisoryLocks ? `${this.#beginSql}; ${lockSql(tickers)}` : this.#beginSql,
+    );
   }
 
   /** All saves together, kind by kind: nothing that one kind stores depends on another. */
-  async #apply(connection: PostgresConnection, saves: Save[]): Promise<Applied> {
-    const outcomes = saves.map((save) => unstorable(save, this.#capabilities.wholeNumbers));
+  async #apply(connection: PostgresConnection, saves: Save[], { areNew }: Manner): Promise<Applied> {
+    const repeated = await findRepeated(connection, saves);
+    const outcomes = saves.map((_, index): SaveOutcome | null => {
+      const seq = repeated.get(index);
+      return seq === undefined ? null : { ok: true, stored: 0, seq };
+    });
     const writtenAt = asInstant(nowText());
-    const storable = saves
+    const entries = saves
       .map((save, index) => ({ save, index }))
       .filter(({ index }) => outcomes[index] === null);
-    let witness: Witness | null = null;
-    const put = (entries: { index: number }[], stored: Applied): void => {
-      for (const [i, { index }] of entries.entries()) outcomes[index] = stored.outcomes[i]!;
-      witness ??= stored.witness;
-    };
-    const ticks = storable.filter(({ save }) => save.kind === "ticks");
-    if (ticks.length > 0)
-      put(ticks, await saveTicks(connection, ticks.map(({ save }) => save) as SaveTicks[], writtenAt));
     for (const interval of ["daily", "hourly"] satisfies BarInterval[]) {
-      const bars = storable.filter(({ save }) => save.kind === "bars" && save.interval === interval);
+      const bars = entries.filter(({ save }) => save.kind === "bars" && save.interval === interval);
       if (bars.length === 0) continue;
-      put(bars, await saveBars(connection, interval, bars.map(({ save }) => save) as SaveBars[], writtenAt));
+      const stored = await saveBars(
+        connection,
+        interval,
+        bars.map(({ save }) => save) as SaveBars[],
+        writtenAt,
+      );
+      for (const [i, { index }] of bars.entries()) outcomes[index] = stored[i]!;
     }
-    return { outcomes: outcomes as SaveOutcome[], witness };
+    const ticks = entries.filter(({ save }) => save.kind === "ticks");
+    const saved =
+      ticks.length === 0
+        ? null
+        : await saveTicks(connection, ticks.map(({ save }) => save) as SaveTicks[], { writtenAt, areNew });
+    for (const [i, { index }] of ticks.entries()) outcomes[index] = saved!.outcomes[i]!;
+
+    const changing = entries.filter(({ index }) => changesSomething(outcomes[index]!));
+    // Sent together with the ticks: one round trip.
+    const [logged] = await Promise.all([
+      changing.length === 0
+        ? null
+        : logUpdates(
+            connection,
+            changing.map(({ save }) => save),
+          ),
+      saved?.written,
+    ]);
+    if (saved !== null && !areNew) this.#ticksRepeat = saved.metStored;
+    for (const [i, { index }] of changing.entries()) {
+      const outcome = outcomes[index]!;
+      if (outcome.ok) outcomes[index] = { ...outcome, seq: logged!.seqs[i]! };
+    }
+    return { outcomes: outcomes as SaveOutcome[], witness: logged?.witness ?? null };
   }
 
-  async #applyEach(connection: PostgresConnection, saves: Save[]): Promise<Applied> {
+  async #applyEach(connection: PostgresConnection, saves: Save[], manner: Manner): Promise<Applied> {
     const outcomes: SaveOutcome[] = [];
-    // The last one: an earlier row may be overwritten by a later save.
     let witness: Witness | null = null;
     for (const save of saves) {
       await connection.run("SAVEPOINT one_save");
       try {
-        const applied = await this.#apply(connection, [save]);
+        const applied = await this.#apply(connection, [save], manner);
         outcomes.push(...applied.outcomes);
         witness = applied.witness ?? witness;
         // What would only be checked at the commit.
@@ -197,6 +279,12 @@ export class PostgresWriter implements StockWriter {
     }
     return { outcomes, witness };
   }
+}
+
+interface Manner {
+  oneByOne: boolean;
+  /** Ticks are taken to be new. */
+  areNew: boolean;
 }
 
 interface Applied {
@@ -223,6 +311,24 @@ function unknownOutcome(cause: unknown): RequestError {
     "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
     cause instanceof Error ? cause.message : String(cause),
   );
+}
+
+/** All but repetitions of saves of the same batch: the log knows these when they are committed. */
+function withoutRepetitions(saves: Save[]): Set<Save> {
+  if (!saves.some((save) => save.update?.repeated)) return new Set(saves);
+  const ids = new Set<string>();
+  return new Set(
+    saves.filter(({ update }) => {
+      if (update === undefined) return true;
+      const isRepetition = update.repeated && ids.has(update.saveId);
+      ids.add(update.saveId);
+      return !isRepetition;
+    }),
+  );
+}
+
+function changesSomething(outcome: SaveOutcome): boolean {
+  return outcome.ok && outcome.stored > 0;
 }
 
 function isAway(error: unknown): boolean {

@@ -3,19 +3,23 @@
  *
  * Keys are compared byte by byte (COLLATE "C"), as every other engine does, whatever the language of the database.
  */
+import { randomUUID } from "node:crypto";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf } from "./postgres-errors.ts";
 
 /** In `stock_db_schema`: the shape below. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
-/** First key of every advisory lock of this server; the second is 0 for the schema, else a bucket of tickers. */
+/** First key of every advisory lock of this server; the second is 0 for the schema, -1 for trimming, else a bucket of tickers. */
 export const LOCK_CLASS = 0x57_0c_db;
-const SCHEMA_LOCK = 0;
+export const SCHEMA_LOCK = 0;
+export const TRIM_LOCK = -1;
 
 const PRICES = ["open", "high", "low", "close"];
 const reals = (names: readonly string[]): string[] => names.map((name) => `${name} double precision`);
+// Whole numbers of 64 bits and fractions, both with all their digits.
+const VOLUME = "volume numeric";
 const WRITTEN = "write_timestamp timestamptz DEFAULT now()";
 
 interface Table {
@@ -31,7 +35,7 @@ const TABLES: Table[] = [
       'ticker text COLLATE "C" NOT NULL',
       "date date NOT NULL",
       ...reals(PRICES),
-      "volume bigint",
+      VOLUME,
       ...reals(AVERAGE_COLUMNS),
       WRITTEN,
     ],
@@ -43,7 +47,7 @@ const TABLES: Table[] = [
       'ticker text COLLATE "C" NOT NULL',
       "datetime timestamptz NOT NULL",
       ...reals(PRICES),
-      "volume bigint",
+      VOLUME,
       WRITTEN,
     ],
     key: "ticker, datetime",
@@ -55,9 +59,9 @@ const TABLES: Table[] = [
       '"timestamp" timestamptz NOT NULL',
       'type text COLLATE "C" NOT NULL',
       "price double precision",
-      "size bigint",
+      "size numeric",
       "ask_price double precision",
-      "ask_size bigint",
+      "ask_size numeric",
       WRITTEN,
       "seq bigint NOT NULL DEFAULT 0",
     ],
@@ -74,6 +78,40 @@ const TABLES: Table[] = [
       ...["ema_8", "ema_21", "ema_34", "ema_55", "ema_89"].map((name) => `${name} double precision NOT NULL`),
     ],
     key: "ticker, date",
+  },
+  {
+    // See ARCHITECTURE.md "Updates and positions".
+    name: "update_log",
+    columns: [
+      // In the order in which they were written, over all tickers: the oldest go first.
+      "id bigint GENERATED ALWAYS AS IDENTITY",
+      'ticker text COLLATE "C" NOT NULL',
+      "seq bigint NOT NULL",
+      'type text COLLATE "C" NOT NULL',
+      // Milliseconds since 1970.
+      "saved_at bigint NOT NULL",
+      'save_id text COLLATE "C" NOT NULL',
+      "frame text NOT NULL",
+    ],
+    key: "ticker, seq",
+  },
+  {
+    // Of each ticker's newest update, whether it is still in the log or not.
+    name: "update_positions",
+    columns: ['ticker text COLLATE "C" NOT NULL', "seq bigint NOT NULL", "saved_at bigint NOT NULL"],
+    key: "ticker",
+  },
+  {
+    // What trimming has counted: the updates up to `last_id`, from the row before on, have so many bytes.
+    name: "update_log_parts",
+    columns: ["last_id bigint NOT NULL", "bytes bigint NOT NULL"],
+    key: "last_id",
+  },
+  {
+    // One row: see UpdateReader.
+    name: "update_epoch",
+    columns: ["epoch text NOT NULL"],
+    key: "epoch",
   },
 ];
 
@@ -145,7 +183,8 @@ export async function prepareSchema(
   try {
     if (advisoryLocks)
       await connection.run("SELECT pg_advisory_xact_lock($1::int, $2::int)::text", [LOCK_CLASS, SCHEMA_LOCK]);
-    const done = (await storedVersion(connection)) === SCHEMA_VERSION ? null : await create(connection);
+    const version = await storedVersion(connection);
+    const done = version === SCHEMA_VERSION ? null : await create(connection, version);
     await connection.run("COMMIT");
     await checkColumns(connection);
     return done;
@@ -155,9 +194,19 @@ export async function prepareSchema(
   }
 }
 
-async function create(connection: PostgresConnection): Promise<string> {
+/** @param from the version that is there; 0: none. */
+async function create(connection: PostgresConnection, from: number): Promise<string> {
   for (const { name, columns, key } of TABLES)
     await connection.run(`CREATE TABLE IF NOT EXISTS ${name} (${columns.join(", ")}, PRIMARY KEY (${key}))`);
+  await connection.run("CREATE INDEX IF NOT EXISTS update_log_id ON update_log (id)");
+  await connection.run(
+    "INSERT INTO update_epoch (epoch) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM update_epoch)",
+    [randomUUID()],
+  );
+  if (from === 1) {
+    await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
+    return "upgraded from version 1: the update log";
+  }
   const done = ["created the tables"];
   if (!(await attempt(connection, TRIGGERS))) {
     done.push(
@@ -228,14 +277,4 @@ export async function checkColumns(connection: PostgresConnection): Promise<void
       );
     }
   }
-}
-
-/** Of the columns for volumes and sizes, those that hold whole numbers only, as `table.column`. */
-export async function wholeNumberColumns(connection: PostgresConnection): Promise<Set<string>> {
-  const rows = await connection.run<{ name: string }>(
-    `SELECT c.relname || '.' || a.attname AS name FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-     WHERE a.attname IN ('volume', 'size', 'ask_size') AND format_type(a.atttypid, NULL) IN ('bigint', 'integer')
-       AND c.oid IN (to_regclass('daily_prices'), to_regclass('hourly_prices'), to_regclass('realtime_data'))`,
-  );
-  return new Set(rows.map((row) => row.name));
 }

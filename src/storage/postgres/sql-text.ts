@@ -18,3 +18,14 @@ export function asInstant(stamp: string): string {
 export function dayStart(day: string): string {
   return asInstant(`${day} 00:00:00`);
 }
+
+/** `YYYY-MM-DD HH:MM:SS.ffffff`; also of a column without a time zone, which that of the session, UTC, gets. */
+export function microseconds(column: string): string {
+  const text = utcText(`${column}::timestamptz`);
+  return `rpad(${text} || CASE WHEN ${text} LIKE '%.%' THEN '' ELSE '.' END, 26, '0')`;
+}
+
+/** Of the table `p`. */
+export function real(column: string): string {
+  return `p.${column}::double precision AS ${column}`;
+}

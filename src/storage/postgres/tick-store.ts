@@ -1,25 +1,35 @@
-/** Saves ticks: asks once which stamps of a batch are stored, decides, and writes what is left in one statement. */
+/**
+ * Saves ticks. Most are new, so a batch is first placed as if nothing were stored, and written with one statement that leaves taken
+ * keys alone: where none was taken, that was right. Else the batch is done again, asking first which of its stamps are stored.
+ */
 import type { SaveOutcome, SaveTicks } from "../contract.ts";
 import { type PlacedTick, TickPlacement } from "../tick-placement.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { asInstant } from "./sql-text.ts";
-import type { Witness } from "./witness.ts";
 
+// By the index for each, also where the planner would rather read all of a table that it knows nothing of yet.
 const STORED_SQL = `SELECT w.n::int AS n, r.seq::float8 AS seq, r.price, r.size::text AS size, r.ask_price, r.ask_size::text AS ask_size
   FROM unnest($1::text[], $2::text[], $3::timestamptz[]) WITH ORDINALITY AS w(ticker, type, stamp, n)
-  JOIN realtime_data r ON r.ticker = w.ticker AND r.type = w.type AND r."timestamp" = w.stamp`;
+  JOIN LATERAL (SELECT * FROM realtime_data t WHERE t.ticker = w.ticker AND t.type = w.type AND t."timestamp" = w.stamp
+    OFFSET 0) r ON true`;
 const INSERT_SQL = `INSERT INTO realtime_data
   (ticker, type, "timestamp", seq, price, size, ask_price, ask_size, write_timestamp)
   SELECT u.ticker, u.type, u.stamp, u.seq, u.price, u.size, u.ask_price, u.ask_size, $9::timestamptz
   FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[], $5::float8[], $6::numeric[], $7::float8[], $8::numeric[])
     AS u(ticker, type, stamp, seq, price, size, ask_price, ask_size)`;
+const INSERT_NEW_SQL = `${INSERT_SQL} ON CONFLICT DO NOTHING`;
 const REPLACE_SQL = `${INSERT_SQL} ON CONFLICT (ticker, type, "timestamp", seq) DO UPDATE SET price = excluded.price,
   size = excluded.size, ask_price = excluded.ask_price, ask_size = excluded.ask_size, write_timestamp = excluded.write_timestamp`;
 
 /** A trigger of the user's own keeps a row out: no key is taken, and yet the row is not stored. */
 export class RowIgnoredError extends Error {
   override name = "RowIgnoredError";
+}
+
+/** Some of the ticks, taken to be new, are not. */
+export class NotNewError extends Error {
+  override name = "NotNewError";
 }
 
 interface StoredRow {
@@ -31,33 +41,50 @@ interface StoredRow {
   ask_size: string | null;
 }
 
-const WITNESS_SQL = `SELECT 1 AS one FROM realtime_data WHERE ticker = $1 AND type = $2 AND "timestamp" = $3::timestamptz
-  AND seq = $4::bigint AND write_timestamp = $5::timestamptz`;
+export interface SavedTicks {
+  outcomes: SaveOutcome[];
+  /** Whether a key was taken. */
+  metStored: boolean;
+  /** The statements are sent; those sent after them run after them. Rejects with RowIgnoredError or NotNewError; then the transaction has to be undone. */
+  written: Promise<void>;
+}
 
-/** @returns an outcome for each save, and one of the rows written. @throws RowIgnoredError; then the transaction has to be undone. */
+/** @param areNew takes the ticks for new. */
 export async function saveTicks(
   connection: PostgresConnection,
   saves: SaveTicks[],
-  writtenAt: string,
-): Promise<{ outcomes: SaveOutcome[]; witness: Witness | null }> {
+  { writtenAt, areNew }: { writtenAt: string; areNew: boolean },
+): Promise<SavedTicks> {
   const placement = new TickPlacement();
   // What replaces only doesn't need to know what is there.
-  if (saves.some((save) => save.onDuplicate !== "replace")) await loadStored(connection, saves, placement);
+  const asks = !areNew && saves.some((save) => save.onDuplicate !== "replace");
+  if (asks) await loadStored(connection, saves, placement);
   const outcomes = saves.map((save) => placement.place(save));
-  const { inserts, replacements } = placement.changes();
-  for (const ticks of slices(inserts, ROWS_PER_STATEMENT)) {
-    const { count } = await connection.run(INSERT_SQL, parametersOf(ticks, writtenAt));
-    if (count !== ticks.length)
-      throw new RowIgnoredError(`a trigger ignores ${ticks.length - count} of ${ticks.length} ticks`);
-  }
-  for (const ticks of slices(replacements, ROWS_PER_STATEMENT))
-    await connection.run(REPLACE_SQL, parametersOf(ticks, writtenAt));
-  const written = inserts[0] ?? replacements[0];
-  return { outcomes, witness: written === undefined ? null : witnessOf(written, writtenAt) };
+  return {
+    outcomes,
+    metStored: placement.metStored,
+    written: write(connection, placement, { writtenAt, areNew }),
+  };
 }
 
-function witnessOf({ ticker, type, stamp, seq }: PlacedTick, writtenAt: string): Witness {
-  return { sql: WITNESS_SQL, params: [ticker, type, asInstant(stamp), seq, writtenAt] };
+async function write(
+  connection: PostgresConnection,
+  placement: TickPlacement,
+  { writtenAt, areNew }: { writtenAt: string; areNew: boolean },
+): Promise<void> {
+  const { inserts, replacements } = placement.changes();
+  const sql = areNew ? INSERT_NEW_SQL : INSERT_SQL;
+  const inserted = [...slices(inserts, ROWS_PER_STATEMENT)].map((ticks) =>
+    connection.run(sql, parametersOf(ticks, writtenAt)),
+  );
+  const replaced = [...slices(replacements, ROWS_PER_STATEMENT)].map((ticks) =>
+    connection.run(REPLACE_SQL, parametersOf(ticks, writtenAt)),
+  );
+  const [counts] = await Promise.all([Promise.all(inserted), Promise.all(replaced)]);
+  const missing = counts.reduce((left, { count }) => left - count, inserts.length);
+  if (missing === 0) return;
+  if (areNew) throw new NotNewError(`${missing} of ${inserts.length} ticks are stored already`);
+  throw new RowIgnoredError(`a trigger ignores ${missing} of ${inserts.length} ticks`);
 }
 
 async function loadStored(

@@ -10,13 +10,14 @@ import { LOCK_CLASS } from "./schema.ts";
  */
 const LOCKS = 1_024;
 
-/** Always in the order of their numbers: two writers that wait for each other would never end. */
-export const LOCK_SQL = `SELECT pg_advisory_xact_lock(${LOCK_CLASS}, bucket)::text FROM unnest($1::int[]) AS bucket`;
-
-/** Parameters of LOCK_SQL: the same ticker has the same lock on every machine. */
-export function lockParameters(tickers: Iterable<string>): [buckets: number[]] {
+/**
+ * A statement for the same locks on every machine, always in the order of their numbers: two writers that wait for each other would never
+ * end. Without parameters, so that it goes with BEGIN in one text.
+ */
+export function lockSql(tickers: Iterable<string>): string {
   const buckets = new Set<number>();
   // 0 is the schema's.
   for (const ticker of tickers) buckets.add(1 + (Bun.hash.crc32(ticker) % LOCKS));
-  return [[...buckets].sort((a, b) => a - b)];
+  const list = [...buckets].sort((a, b) => a - b).join(",");
+  return `SELECT count(pg_advisory_xact_lock(${LOCK_CLASS}, bucket)::text) FROM unnest('{${list}}'::int[]) AS bucket`;
 }

@@ -1,0 +1,40 @@
+/** Reads through the pool. What only reads is repeated once on another connection when its own breaks. */
+import type { RunOptions } from "./connection.ts";
+import type { Lease, PostgresPool, Use } from "./pool.ts";
+import { isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+
+const TRIES = 2;
+
+/** One small statement. Nothing that PostgreSQL can't store is there: a text with a NUL. */
+export async function runRead<T>(
+  pool: PostgresPool,
+  sql: string,
+  params: unknown[] = [],
+  options: RunOptions = {},
+): Promise<T[]> {
+  if (params.some((param) => typeof param === "string" && param.includes("\0"))) return [];
+  return await readWithRetry(pool, { use: "shared", signal: options.signal }, async (lease) => {
+    try {
+      return await lease.connection.run<T>(sql, params, options);
+    } finally {
+      lease.release();
+    }
+  });
+}
+
+/** @param run gives its lease back whatever happens. */
+export async function readWithRetry<T>(
+  pool: PostgresPool,
+  { use, signal }: { use: Use; signal: AbortSignal | undefined },
+  run: (lease: Lease) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const lease = await pool.acquire(use, signal);
+    try {
+      return await run(lease);
+    } catch (error) {
+      if (isWorthRepeating(error) && attempt < TRIES) continue;
+      throw requestErrorOf(error, "read");
+    }
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The update log, in the transaction that stores the rows: see ARCHITECTURE.md "Updates and positions". The rows of
+ * `update_positions` are locked until the commit, so positions are in the order of commits, whoever writes.
+ */
+import { randomUUID } from "node:crypto";
+import type { Save } from "../contract.ts";
+import type { PostgresConnection } from "./connection.ts";
+
+/** Frames of one statement, in UTF-16 units; one alone may be longer. */
+const FRAMES_PER_STATEMENT = 16 * 2 ** 20;
+/** How far back a repeated save is looked for: it was sent seconds ago. */
+const REPEATED_AMONG = 10_000;
+
+/** Positions of the batch's saves: those of one ticker follow each other in the order of the batch. */
+const LOG_SQL = `WITH saves AS (
+    SELECT s.*, row_number() OVER (PARTITION BY s.ticker ORDER BY s.n DESC) - 1 AS later
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS s(ticker, type, save_id, frame, n)
+  ), moved AS (
+    INSERT INTO update_positions AS p (ticker, seq, saved_at)
+    SELECT ticker, count(*), (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM saves GROUP BY ticker ORDER BY ticker
+    ON CONFLICT (ticker) DO UPDATE SET seq = p.seq + excluded.seq, saved_at = greatest(p.saved_at, excluded.saved_at)
+    RETURNING ticker, seq, saved_at
+  ), logged AS (
+    INSERT INTO update_log (ticker, seq, type, saved_at, save_id, frame)
+    SELECT s.ticker, m.seq - s.later, s.type, m.saved_at, s.save_id, s.frame
+    FROM saves s JOIN moved m ON m.ticker = s.ticker ORDER BY s.n
+  )
+  SELECT ticker, seq::float8 AS seq FROM moved`;
+const REPEATED_SQL = `SELECT w.n::int AS n, f.seq::float8 AS seq
+  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(ticker, save_id, n)
+  JOIN LATERAL (SELECT newest.seq FROM (
+      SELECT l.seq, l.save_id FROM update_log l WHERE l.ticker = w.ticker ORDER BY l.seq DESC LIMIT ${REPEATED_AMONG}
+    ) newest WHERE newest.save_id = w.save_id LIMIT 1) f ON true`;
+const WITNESS_SQL =
+  "SELECT 1 AS one FROM update_log WHERE ticker = $1 AND seq = $2::bigint AND save_id = $3::text";
+
+/**
+ * An update of a transaction, by which that is known again: where it is found, the transaction has been committed. (The number of a
+ * transaction doesn't tell: after a crash, PostgreSQL gives it to another.)
+ */
+export interface Witness {
+  ticker: string;
+  seq: number;
+  saveId: string;
+}
+
+export interface Logged {
+  /** Of each save. */
+  seqs: number[];
+  witness: Witness;
+}
+
+/** @param saves not empty; each becomes an update. */
+export async function logUpdates(connection: PostgresConnection, saves: Save[]): Promise<Logged> {
+  const entries = saves.map(entryOf);
+  const seqs: number[] = [];
+  // Sent together: one round trip.
+  const answers = await Promise.all(
+    parts(entries).map(async (part) => {
+      const rows = await connection.run<{ ticker: string; seq: number }>(LOG_SQL, [
+        part.map((entry) => entry.ticker),
+        part.map((entry) => entry.type),
+        part.map((entry) => entry.saveId),
+        part.map((entry) => entry.frame),
+      ]);
+      return { part, rows };
+    }),
+  );
+  for (const { part, rows } of answers) seqs.push(...positionsOf(part, rows));
+  const { ticker, saveId } = entries.at(-1)!;
+  return { seqs, witness: { ticker, seq: seqs.at(-1)!, saveId } };
+}
+
+/** The positions of the repeated saves whose first try was committed, by their index. */
+export async function findRepeated(
+  connection: PostgresConnection,
+  saves: Save[],
+): Promise<Map<number, number>> {
+  const repeated = [...saves.entries()].filter(([, save]) => save.update?.repeated === true);
+  if (repeated.length === 0) return new Map();
+  const rows = await connection.run<{ n: number; seq: number }>(REPEATED_SQL, [
+    repeated.map(([, save]) => save.ticker),
+    repeated.map(([, save]) => save.update!.saveId),
+  ]);
+  return new Map(rows.map(({ n, seq }) => [repeated[n - 1]![0], seq]));
+}
+
+export async function isThere(
+  connection: PostgresConnection,
+  { ticker, seq, saveId }: Witness,
+): Promise<boolean> {
+  return (await connection.run(WITNESS_SQL, [ticker, seq, saveId])).length > 0;
+}
+
+interface Entry {
+  ticker: string;
+  type: string;
+  saveId: string;
+  frame: string;
+}
+
+function entryOf(save: Save): Entry {
+  return {
+    ticker: save.ticker,
+    type: save.kind === "bars" ? "bar" : save.type,
+    saveId: save.update?.saveId ?? randomUUID(),
+    frame: save.update?.frame ?? "",
+  };
+}
+
+function parts(entries: Entry[]): Entry[][] {
+  const found: Entry[][] = [];
+  let size = Number.POSITIVE_INFINITY;
+  for (const entry of entries) {
+    size += entry.frame.length;
+    if (size > FRAMES_PER_STATEMENT) {
+      found.push([]);
+      size = entry.frame.length;
+    }
+    found.at(-1)!.push(entry);
+  }
+  return found;
+}
+
+/** @param last the position of each ticker after its last entry. */
+function positionsOf(entries: Entry[], last: { ticker: string; seq: number }[]): number[] {
+  const later = new Map(last.map(({ ticker, seq }) => [ticker, seq]));
+  const seqs: number[] = [];
+  for (const { ticker } of entries.toReversed()) {
+    const seq = later.get(ticker)!;
+    seqs.push(seq);
+    later.set(ticker, seq - 1);
+  }
+  return seqs.reverse();
+}
