@@ -1,6 +1,7 @@
 /** The rows of an answer, taken out one by one: a replay needs the first few of an answer that may be very long. */
+
+import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
-import { parseExactIntegers } from "../sql/read-params.ts";
 import type { JsonRows } from "../storage/contract.ts";
 
 /** A double holds every integer of 15 digits: only a longer one may have lost some. */
