@@ -26,7 +26,8 @@ const duckDb = () => import("./engines/duckdb.ts");
 const postgres = () => import("./engines/postgres.ts");
 
 export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
-  Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads">>;
+  /** Without `updateLogMb` nothing is taken out of the update log: the server that opens the database next does. */
+  Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads" | "updateLogMb">>;
 
 export interface OpenWriter extends StockWriter {
   /** What opening did to the database, for the log; null if nothing. */

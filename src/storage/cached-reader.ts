@@ -11,6 +11,7 @@ import type {
   StockReader,
   TickRange,
 } from "./contract.ts";
+import type { UpdateReader } from "./update-contract.ts";
 
 /** Text kept by one worker. An answer has at most 1,000 rows, about 360 KB. */
 const KEPT_BYTES_MAX = 64 * 1024 * 1024;
@@ -39,6 +40,11 @@ export class CachedReader implements StockReader {
   constructor(reader: StockReader, versions: Versions) {
     this.#reader = reader;
     this.#versions = versions;
+  }
+
+  /** Positions are asked for to find out what was missed, so none is kept. */
+  get updates(): UpdateReader {
+    return this.#reader.updates;
   }
 
   bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {

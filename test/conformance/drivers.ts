@@ -10,10 +10,16 @@ import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
 
 export interface OpenDatabase extends AsyncDisposable {
-  writer: StockWriter;
-  reader: StockReader;
+  readonly writer: StockWriter;
+  readonly reader: StockReader;
   /** A statement that writes, as another program would send it. */
   execute(statement: string): Promise<void>;
+  /** Closes the database and opens it again: `writer` and `reader` are others then. */
+  reopen(): Promise<void>;
+}
+
+export interface OpenOptions {
+  updateLogMb?: number;
 }
 
 export interface Driver {
@@ -23,34 +29,44 @@ export interface Driver {
   /** Why it can't be tested here: none of its tests is run. */
   absent?: string;
   /** Called once by a test file, outside of its tests; what it returns opens a fresh and empty database. */
-  prepare(): (dir: string) => Promise<OpenDatabase>;
+  prepare(): (dir: string, options?: OpenOptions) => Promise<OpenDatabase>;
 }
 
 /**
  * - `noticesOthers`: the writer knows when another program has changed the database.
  * - `numberText`: prices print as JavaScript prints them; by value they are the same everywhere.
  * - `fractionalCounts`: volumes and sizes may have fractions.
+ * - `updates`: saves have positions, and an update log keeps them.
+ * - `smallLog`: the log can be so small that a test sees it trimmed.
  */
-export type Capability = "noticesOthers" | "fractionalCounts" | "numberText";
+export type Capability = "noticesOthers" | "fractionalCounts" | "numberText" | "updates" | "smallLog";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   noticesOthers: "every worker writes, so nothing is kept that others could make wrong",
   fractionalCounts: "its columns are bigint until they are altered",
+  updates: "not there yet",
 };
 
 export const DRIVERS: Driver[] = [
-  { name: "sqlite", lacks: {}, prepare: () => (dir) => openSqlite(join(dir, "test.db")) },
+  {
+    name: "sqlite",
+    lacks: {},
+    prepare: () => (dir, options) => reopening(() => openSqlite(join(dir, "test.db"), options)),
+  },
   {
     name: "duckdb",
-    lacks: { numberText: "the engine prints doubles itself: 5.0, 1.5e-07" },
-    prepare: () => (dir) => openDuckDbFile(join(dir, "test.duckdb")),
+    lacks: { numberText: "the engine prints doubles itself: 5.0, 1.5e-07", updates: "not there yet" },
+    prepare: () => (dir) => reopening(() => openDuckDbFile(join(dir, "test.duckdb"))),
   },
   {
     name: "postgres",
     lacks: POSTGRES_LACKS,
     prepare() {
       const postgres = usePostgres();
-      return async () => openPostgresDatabase(await postgres.freshSchema());
+      return async (_, options) => {
+        const dbFile = await postgres.freshSchema();
+        return reopening(() => openPostgresDatabase(dbFile, options));
+      };
     },
   },
   {
@@ -59,13 +75,36 @@ export const DRIVERS: Driver[] = [
     ...(hasPgBouncer ? {} : { absent: "pgbouncer is not installed" }),
     prepare() {
       const postgres = usePostgres("max_connections=400");
-      return async () => openPostgresDatabase(await postgres.freshDatabaseBehindPgBouncer());
+      return async (_, options) => {
+        const dbFile = await postgres.freshDatabaseBehindPgBouncer();
+        return reopening(() => openPostgresDatabase(dbFile, options));
+      };
     },
   },
 ];
 
-async function openSqlite(dbFile: string): Promise<OpenDatabase> {
-  const settings: Settings = { ...parseSettings([], {}).settings, dbFile };
+type Opened = Omit<OpenDatabase, "reopen">;
+
+async function reopening(open: () => Promise<Opened>): Promise<OpenDatabase> {
+  let db = await open();
+  return {
+    get writer() {
+      return db.writer;
+    },
+    get reader() {
+      return db.reader;
+    },
+    execute: (statement) => db.execute(statement),
+    async reopen() {
+      await db[Symbol.asyncDispose]();
+      db = await open();
+    },
+    [Symbol.asyncDispose]: () => db[Symbol.asyncDispose](),
+  };
+}
+
+async function openSqlite(dbFile: string, options: OpenOptions = {}): Promise<Opened> {
+  const settings: Settings = { ...parseSettings([], {}).settings, ...options, dbFile };
   const writer = openSqliteWriter(settings);
   const reader = new SqliteReader(dbFile, settings.dbPoolSize);
   return {
@@ -84,7 +123,7 @@ async function openSqlite(dbFile: string): Promise<OpenDatabase> {
   };
 }
 
-async function openDuckDbFile(path: string): Promise<OpenDatabase> {
+async function openDuckDbFile(path: string): Promise<Opened> {
   const db = await openDuckDb({
     path,
     memoryLimitMb: 512,
@@ -105,8 +144,8 @@ async function openDuckDbFile(path: string): Promise<OpenDatabase> {
   };
 }
 
-async function openPostgresDatabase(dbFile: string): Promise<OpenDatabase> {
-  const db = await openPostgres({ ...parseSettings([], {}).settings, dbFile });
+async function openPostgresDatabase(dbFile: string, options: OpenOptions = {}): Promise<Opened> {
+  const db = await openPostgres({ ...parseSettings([], {}).settings, ...options, dbFile });
   return {
     writer: db.writer,
     reader: db.reader,

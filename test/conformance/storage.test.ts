@@ -88,7 +88,7 @@ for (const driver of DRIVERS) {
       using dir = tempDir();
       await using db = await open(dir);
       const outcomes = await db.writer.commit([daily("A", [["2024-01-02", 100.5]])]);
-      expect(outcomes).toEqual([{ ok: true, stored: 1 }]);
+      expect(outcomes).toMatchObject([{ ok: true, stored: 1 }]);
       const [row] = await allBars(db, "A");
       expect(row).toMatchObject({
         date: "2024-01-02T00:00:00.000000Z",
@@ -133,7 +133,7 @@ for (const driver of DRIVERS) {
             "keep",
           ),
         ]),
-      ).toEqual([{ ok: true, stored: 1 }]);
+      ).toMatchObject([{ ok: true, stored: 1 }]);
       expect((await allBars(db, "A")).map((row) => row.close)).toEqual([1, 3]);
       const [refused] = await db.writer.commit([
         daily(
@@ -172,8 +172,8 @@ for (const driver of DRIVERS) {
         [at(1), 6],
         [at(2), 7],
       ]);
-      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 4 }]);
-      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 4 }]);
+      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 0 }]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 5, 6, 7]);
     });
 
@@ -182,8 +182,8 @@ for (const driver of DRIVERS) {
       await using db = await open(dir);
       await db.writer.commit([ticks("A", [[at(1), 5]])]);
       const later = ticks("A", [[at(1), 6]]);
-      expect(await db.writer.commit([later])).toEqual([{ ok: true, stored: 1 }]);
-      expect(await db.writer.commit([later])).toEqual([{ ok: true, stored: 0 }]);
+      expect(await db.writer.commit([later])).toMatchObject([{ ok: true, stored: 1 }]);
+      expect(await db.writer.commit([later])).toMatchObject([{ ok: true, stored: 0 }]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 6]);
     });
 
@@ -200,8 +200,8 @@ for (const driver of DRIVERS) {
           "A",
           seqs.map((seq): [string, number, number?] => (seq === undefined ? [at(1), 5] : [at(1), 5, seq])),
         );
-        expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 2 }]);
-        expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+        expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 2 }]);
+        expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 0 }]);
         expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([1, 5, 5]);
       });
     }
@@ -216,7 +216,7 @@ for (const driver of DRIVERS) {
             [at(1), 5, 0],
           ]),
         ]),
-      ).toEqual([{ ok: true, stored: 1 }]);
+      ).toMatchObject([{ ok: true, stored: 1 }]);
     });
 
     test(
@@ -238,7 +238,7 @@ for (const driver of DRIVERS) {
           for (const save of saves) {
             await db.writer.commit([save]);
             const [again] = await db.writer.commit([save]);
-            expect({ seed, again }).toEqual({ seed, again: { ok: true, stored: 0 } });
+            expect({ seed, again }).toMatchObject({ seed, again: { ok: true, stored: 0 } });
           }
         }
       },
@@ -304,8 +304,8 @@ for (const driver of DRIVERS) {
         ...ticks("A", []),
         rows: [[at(1), 1, "9007199254740993", null, null, null]],
       };
-      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 1 }]);
-      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 1 }]);
+      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 0 }]);
     });
 
     testOf("numberText", "answers are the same text from every engine", async () => {
@@ -377,8 +377,8 @@ for (const driver of DRIVERS) {
       using dir = tempDir();
       await using db = await open(dir);
       const save: SaveTicks = { ...ticks("A", []), rows: [[at(1), 1, 0.25, null, null, null]] };
-      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 1 }]);
-      expect(await db.writer.commit([save])).toEqual([{ ok: true, stored: 0 }]);
+      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 1 }]);
+      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 0 }]);
       expect((await allTicks(db, "A"))[0]!.size).toBe(0.25);
     });
 

@@ -3,10 +3,21 @@ import { waitUntil } from "./server.ts";
 
 export interface Frame {
   symbol: string;
+  seq: number;
+  epoch?: string;
+  /** Of frames that are of no ticker: `subscription`, `error`, `last_positions`. */
+  type?: string;
+  code?: string;
+  error?: string;
+  subscriptions?: { symbol: string; types: string[] }[];
+  positions?: Record<string, number>;
+  conflated?: number;
   // biome-ignore lint/suspicious/noExplicitAny: tests look into it as they please.
   data: any;
   atMs: number;
 }
+
+const NO_UPDATES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap"]);
 
 export class Subscriber implements AsyncDisposable {
   readonly frames: Frame[] = [];
@@ -41,16 +52,30 @@ export class Subscriber implements AsyncDisposable {
   }
 
   static connect(wsUrl: string, symbol: string): Subscriber {
-    return new Subscriber(`${wsUrl}/ws?symbol=${encodeURIComponent(symbol)}`);
+    return Subscriber.ask(wsUrl, { symbol });
+  }
+
+  /** With these parameters in the query. */
+  static ask(wsUrl: string, query: Record<string, string>): Subscriber {
+    return new Subscriber(`${wsUrl}/ws?${new URLSearchParams(query)}`);
   }
 
   get heartbeats(): Frame[] {
-    return this.frames.filter((frame) => frame.data.type === "heartbeat");
+    return this.frames.filter((frame) => frame.data?.type === "heartbeat");
   }
 
   /** Frames of saves. */
   get updates(): Frame[] {
-    return this.frames.filter(({ data }) => data.type !== "heartbeat" && data.type !== "initial_price");
+    return this.frames.filter(({ data }) => data !== undefined && !NO_UPDATES.has(data.type));
+  }
+
+  /** Positions of the updates. */
+  get seqs(): number[] {
+    return this.updates.map(({ seq }) => seq);
+  }
+
+  get errors(): (string | undefined)[] {
+    return this.frames.filter(({ type }) => type === "error").map(({ code }) => code);
   }
 
   send(text: string): void {

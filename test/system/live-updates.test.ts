@@ -104,12 +104,19 @@ test("first the initial price, then heartbeats in UTC on schedule", async () => 
   expect(times.at(-1)! - times[0]!).toBeGreaterThanOrEqual((beats.length - 2) * 100 - 20);
 });
 
-test("unsubscribe closes with 1000, a missing symbol too, and other messages are ignored", async () => {
+test("unsubscribe closes with 1000, a missing symbol too, and messages that can't be understood are answered and change nothing", async () => {
   await using server = await startServer({ workers: 2 });
   await using subscriber = await Subscriber.open(server.wsUrl, "AAPL");
-  for (const ignored of ["not JSON", "[]", "1", "null", '{"action":"dance"}']) subscriber.send(ignored);
+  for (const wrong of ["not JSON", "[]", "1", "null", '{"action":"dance"}']) subscriber.send(wrong);
   await saveTrade(server.url, "AAPL", 1);
   await waitUntil("the update is here", () => subscriber.updates.length === 1);
+  expect(subscriber.errors).toEqual([
+    "bad_json",
+    "bad_message",
+    "bad_message",
+    "bad_message",
+    "unknown_action",
+  ]);
   subscriber.send('{"action":"unsubscribe"}');
   await waitUntil("it is closed", () => subscriber.closed !== null);
   expect(subscriber.closed).toEqual({ code: 1000, reason: "" });

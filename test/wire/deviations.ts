@@ -3,7 +3,8 @@
  * instead. A difference that isn't listed here fails the replay, and so does an entry whose step is answered as recorded.
  *
  * What holds everywhere isn't listed step by step: numbers are compared by value; a recorded NaN or Infinity is
- * null; an error answer may have `details` and `hint` besides `error`.
+ * null; an error answer may have `details` and `hint` besides `error`; frames have `seq` and `epoch` besides; what a client sends that
+ * can't be understood is answered with an error frame, where it was ignored.
  */
 import {
   asRecorded,

@@ -21,6 +21,8 @@ interface Client {
   /** What has come and no step has looked at: frames and pongs, without heartbeats. */
   frames: JsonObject[];
   faults: string[];
+  /** Of the last frame; null before the first. */
+  position: number | null;
 }
 
 export class WebSocketReplay implements Disposable {
@@ -78,7 +80,14 @@ export class WebSocketReplay implements Disposable {
       offerCompression: step.compress === true,
     });
     const symbol = new URLSearchParams(path.split("?")[1] ?? "").get("symbol") ?? "";
-    this.#clients.set(step.socket ?? "", { socket, symbol, heartbeats: [], frames: [], faults: [] });
+    this.#clients.set(step.socket ?? "", {
+      socket,
+      symbol,
+      heartbeats: [],
+      frames: [],
+      faults: [],
+      position: null,
+    });
     const { status, headers } = await waitUntil("the handshake", () => socket.handshake, DEADLINE_MS);
     return {
       status,
@@ -120,7 +129,7 @@ export class WebSocketReplay implements Disposable {
     const socket = new BareWebSocket({ port: this.#port, path: step.path ?? "/ws" }, false);
     const handshake = await waitUntil("the handshake", () => socket.handshake, DEADLINE_MS);
     socket.sendRaw(Buffer.from(step.send_hex ?? "", "hex"));
-    const client: Client = { socket, symbol: "RAW", heartbeats: [], frames: [], faults: [] };
+    const client: Client = { socket, symbol: "RAW", heartbeats: [], frames: [], faults: [], position: null };
     const recorded = step.result?.frames_without_heartbeats;
     const mustEnd = step.result?.tcp_closed_by_server === true;
     await this.#until(step, () => {
@@ -172,22 +181,36 @@ export class WebSocketReplay implements Disposable {
     client.frames = client.frames.filter((frame) => !isPong(frame));
   }
 
-  /** Takes the heartbeats out and checks them. */
+  /** Takes the heartbeats out and checks them; takes off what this server adds, and checks that too. */
   #sort(client: Client): void {
     for (const message of client.socket.messages.splice(0)) {
       if (message.kind === "close") continue;
       const frame = describe(message);
-      const heartbeat = isObject(frame.json) ? frame.json : {};
-      const data = heartbeat.data;
-      if (!isObject(data) || data.type !== "heartbeat") {
+      const json = isObject(frame.json) ? frame.json : {};
+      if (json.type === "error" && typeof json.code === "string" && typeof json.error === "string") continue;
+      const data = isObject(json.data) ? json.data : {};
+      if (json.symbol !== undefined) this.#checkPosition(client, json, data);
+      if (data.type !== "heartbeat") {
         client.frames.push(frame);
         continue;
       }
-      client.heartbeats.push(heartbeat);
-      if (heartbeat.symbol !== client.symbol || !HEARTBEAT_STAMP.test(String(data.timestamp))) {
-        client.faults.push(`a strange heartbeat: ${Bun.inspect(heartbeat)}`);
+      client.heartbeats.push(json);
+      if (json.symbol !== client.symbol || !HEARTBEAT_STAMP.test(String(data.timestamp))) {
+        client.faults.push(`a strange heartbeat: ${Bun.inspect(json)}`);
       }
     }
+  }
+
+  /** Each update is one further; every other frame is where the updates before it were. */
+  #checkPosition(client: Client, json: JsonObject, data: JsonObject): void {
+    const { seq, epoch } = json;
+    delete json.seq;
+    delete json.epoch;
+    const isUpdate = data.type !== "heartbeat" && data.type !== "initial_price";
+    const expected = client.position === null ? Number(seq) : client.position + (isUpdate ? 1 : 0);
+    client.position = Number(seq);
+    if (seq !== expected || (!isUpdate && typeof epoch !== "string"))
+      client.faults.push(`position ${seq} of epoch ${epoch}, expected ${expected}: ${Bun.inspect(json)}`);
   }
 }
 

@@ -22,6 +22,8 @@ import type {
   WorkerStorageOptions,
 } from "../engine.ts";
 
+const MIB = 1024 * 1024;
+
 export { diagnoseSqlite } from "../../storage/sqlite/sqlite-diagnosis.ts";
 
 export function openSqliteHub(settings: Settings): HubStorage {
@@ -33,12 +35,12 @@ export function openSqliteHub(settings: Settings): HubStorage {
  *
  * @throws Error another server has the file, or it can't be opened or upgraded.
  */
-export function openSqliteWriter({ dbFile, durability }: DatabaseSettings): OpenWriter {
+export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSettings): OpenWriter {
   mkdirSync(dirname(dbFile), { recursive: true });
   const lock = lockDatabaseFile(dbFile);
   let writer: SqliteWriter;
   try {
-    writer = new SqliteWriter(dbFile, durability);
+    writer = new SqliteWriter(dbFile, durability, updateLogMb === undefined ? null : updateLogMb * MIB);
   } catch (error) {
     lock.release();
     throw new Error(`cannot open ${dbFile}: ${error instanceof Error ? error.message : String(error)}`, {

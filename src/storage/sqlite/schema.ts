@@ -1,5 +1,5 @@
 /**
- * The tables, and the one-transaction upgrade of a file that the older Python server wrote.
+ * The tables, and the one-transaction upgrade of a file of an earlier version or of the older Python server.
  *
  * Rows are clustered by key (WITHOUT ROWID), so a range of one ticker is one run of pages. The tick key is
  * ordered ticker, type, timestamp, seq: the last quote is found at once however many trades came after it.
@@ -7,8 +7,8 @@
 import type { Database } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 
-/** PRAGMA user_version of a file in the shape below; 0 is an empty file or one of the Python server. */
-export const SCHEMA_VERSION = 1;
+/** PRAGMA user_version of a file in the shape below; 0 is an empty file or one of the Python server, 1 one without an update log. */
+export const SCHEMA_VERSION = 2;
 
 interface TableShape {
   name: string;
@@ -82,6 +82,28 @@ const CHECKPOINT_TRIGGERS = [
      DELETE FROM daily_checkpoints WHERE ticker = NEW.ticker AND date > NEW.date; END`,
 ];
 
+/**
+ * See ARCHITECTURE.md "Updates and positions". An id is the one before it and the size of the row: the log's newest id counts what
+ * has ever been logged. The frame comes last, so that a walk over the rows before it reads none of its pages.
+ */
+const UPDATE_LOG: Record<string, string> = {
+  update_log: `CREATE TABLE update_log (
+    id INTEGER PRIMARY KEY, ticker TEXT NOT NULL, seq INTEGER NOT NULL, type TEXT NOT NULL,
+    saved_at INTEGER NOT NULL, save_id TEXT, frame TEXT NOT NULL
+  )`,
+  update_log_index: `CREATE TABLE update_log_index (
+    ticker TEXT NOT NULL, seq INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (ticker, seq)
+  ) WITHOUT ROWID`,
+  // The newest of each ticker among what is indexed; outlives its updates.
+  update_positions: `CREATE TABLE update_positions (
+    ticker TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL
+  ) WITHOUT ROWID`,
+  // One row. What comes after id indexed_to is in no index yet.
+  update_log_state: `CREATE TABLE update_log_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL, indexed_to INTEGER NOT NULL
+  )`,
+};
+
 /** The file is a SQLite database, but not one that this server can take over. */
 export class SchemaError extends Error {
   override name = "SchemaError";
@@ -91,7 +113,7 @@ export class SchemaError extends Error {
  * Brings the file to SCHEMA_VERSION in one transaction: nothing happens, or all of it.
  *
  * @returns what was done, in words for the log; null if nothing was needed.
- * @throws SchemaError a newer version, or a table of ours without its key columns.
+ * @throws SchemaError a newer version, a table of ours without its key columns, or a table of the user's with a name that we need.
  */
 export function prepareSchema(db: Database): string | null {
   const version = Number(db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version);
@@ -105,19 +127,11 @@ export function prepareSchema(db: Database): string | null {
   db.run("PRAGMA legacy_alter_table=ON");
   try {
     db.run("BEGIN IMMEDIATE");
-    const upgraded: string[] = [];
-    for (const table of TABLES) {
-      const existing = columnsOf(db, table.name);
-      if (existing.length === 0) db.run(createStatement(table.name, table, []));
-      else upgraded.push(rebuild(db, table, existing));
-    }
-    db.run(CHECKPOINTS);
-    for (const trigger of CHECKPOINT_TRIGGERS) db.run(trigger);
+    const done = version === 0 ? createOrTakeOver(db) : "upgraded a file of version 1: added the update log";
+    addUpdateLog(db);
     db.run(`PRAGMA user_version=${SCHEMA_VERSION}`);
     db.run("COMMIT");
-    return upgraded.length === 0
-      ? "created the tables"
-      : `upgraded a file of the Python server: ${upgraded.join(", ")}`;
+    return done;
   } catch (error) {
     if (db.inTransaction) db.run("ROLLBACK");
     throw error;
@@ -126,12 +140,35 @@ export function prepareSchema(db: Database): string | null {
   }
 }
 
+function createOrTakeOver(db: Database): string {
+  const upgraded: string[] = [];
+  for (const table of TABLES) {
+    const existing = columnsOf(db, table.name);
+    if (existing.length === 0) db.run(createStatement(table.name, table, []));
+    else upgraded.push(rebuild(db, table, existing));
+  }
+  db.run(CHECKPOINTS);
+  for (const trigger of CHECKPOINT_TRIGGERS) db.run(trigger);
+  return upgraded.length === 0
+    ? "created the tables"
+    : `upgraded a file of the Python server: ${upgraded.join(", ")}`;
+}
+
+function addUpdateLog(db: Database): void {
+  const taken = namesTaken(db);
+  if (taken.length > 0) throw new SchemaError(`open database: ${nameIsTaken(taken)}`);
+  for (const statement of Object.values(UPDATE_LOG)) db.run(statement);
+  db.run("INSERT INTO update_log_state (id, epoch, indexed_to) VALUES (1, ?, 0)", [crypto.randomUUID()]);
+}
+
 /** What `prepareSchema` would find, and do. */
 export type SchemaState =
   | { state: "current" | "empty" }
   | { state: "newer"; version: number }
   /** A file of the Python server. `own` are columns that users added, as table.column. */
   | { state: "old"; rebuilt: string[]; created: string[]; own: string[] }
+  /** Of an earlier version of this server: nothing is rewritten. */
+  | { state: "behind"; version: number }
   | { state: "unusable"; reason: string };
 
 /** Reads only. */
@@ -155,11 +192,27 @@ export function inspectSchema(db: Database): SchemaState {
       return { state: "unusable", reason: `table ${table.name} has no column ${missing.join(", ")}` };
     for (const column of extraColumns(table, existing)) own.push(`${table.name}.${column.name}`);
   }
+  if (version < SCHEMA_VERSION) {
+    const taken = namesTaken(db);
+    if (taken.length > 0) return { state: "unusable", reason: nameIsTaken(taken) };
+  }
   if (version === 0)
     return rebuilt.length === 0 ? { state: "empty" } : { state: "old", rebuilt, created, own };
-  const lost = columnsOf(db, "daily_checkpoints").length === 0 ? [...created, "daily_checkpoints"] : created;
+  const needed = ["daily_checkpoints", ...(version < SCHEMA_VERSION ? [] : Object.keys(UPDATE_LOG))];
+  const lost = [...created, ...needed.filter((table) => columnsOf(db, table).length === 0)];
   if (lost.length > 0) return { state: "unusable", reason: `it has no table ${lost.join(", ")}` };
-  return { state: "current" };
+  return version === SCHEMA_VERSION ? { state: "current" } : { state: "behind", version };
+}
+
+/** Of those that the update log needs; whatever it is that has them. */
+function namesTaken(db: Database): string[] {
+  const taken = db.query<{ name: string }, []>("SELECT name FROM sqlite_master").all();
+  const lower = new Set(taken.map(({ name }) => name.toLowerCase()));
+  return Object.keys(UPDATE_LOG).filter((name) => lower.has(name));
+}
+
+function nameIsTaken(names: string[]): string {
+  return `the server needs the name ${names.join(", ")} for its update log, and something else has it; rename that`;
 }
 
 interface ColumnInfo {

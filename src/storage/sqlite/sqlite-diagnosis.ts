@@ -164,6 +164,13 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
         finding: schema.reason,
         advice: "the server won't start on it: put back a copy of the file, or rename that table",
       };
+    case "behind":
+      return {
+        level: "warning",
+        subject,
+        finding: `version ${schema.version}; starting the server brings it to ${SCHEMA_VERSION}, which adds the update log and rewrites nothing`,
+        advice: `copy the file first (${formatBytes(sizeBytes)}) if the older server may be needed again: it can't open it afterwards`,
+      };
     case "old": {
       const created = schema.created.length === 0 ? "" : `, creates ${schema.created.join(", ")}`;
       const own = schema.own.length === 0 ? "" : `, keeps your columns ${schema.own.join(", ")}`;

@@ -2,7 +2,7 @@
  * A worker's reads. Small answers come from one connection, at once, on the event loop; an answer of more than
  * `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot until the last row.
  */
-import { type Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
+import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
@@ -18,7 +18,9 @@ import type {
   TickRange,
 } from "../contract.ts";
 import { openReaderConnection } from "./connection.ts";
+import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
 import { SameFile } from "./same-file.ts";
+import { SqliteUpdates } from "./sqlite-updates.ts";
 
 /** Rows read and encoded in one go, about 2 ms: the longest that a read holds up the worker's other clients. */
 const CHUNK_ROWS = 1_000;
@@ -65,6 +67,7 @@ const LAST_PRICE_SQL = [
 ];
 
 export class SqliteReader implements StockReader {
+  readonly updates: SqliteUpdates;
   readonly #path: string;
   readonly #db: Database;
   readonly #file: SameFile;
@@ -88,6 +91,7 @@ export class SqliteReader implements StockReader {
     this.#poolSize = Math.max(2, poolSize);
     this.#db = openReaderConnection(path);
     this.#file = new SameFile(path);
+    this.updates = new SqliteUpdates(this.#db);
     const prepare = (sql: string): Statement<Row, Params> => this.#db.prepare<Row, Params>(sql);
     this.#bars = {
       daily: prepare(`${BARS_SQL.daily} LIMIT ?`),
@@ -301,19 +305,6 @@ export class SqliteReader implements StockReader {
 function exactCount(value: unknown): unknown {
   if (typeof value !== "string" || !value.startsWith(DIGITS_MARK)) return value;
   return rawNumber(value.slice(DIGITS_MARK.length));
-}
-
-/** What SQLite refuses a read with is never the caller's fault: the parameters have been checked, and the statements are ours. */
-function refusalsAreAway<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw asUnavailable(error);
-  }
-}
-
-function asUnavailable(error: unknown): unknown {
-  return error instanceof SQLiteError ? unavailable("read: the database refused it", error.message) : error;
 }
 
 function tickToWire(row: Row): void {

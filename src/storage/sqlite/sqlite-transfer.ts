@@ -34,7 +34,7 @@ const TABLES = {
 } as const;
 
 /** Digits as text where a double can't hold them: the connection reads integers as doubles. */
-const exact = (column: string): string =>
+export const exactDigits = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
    THEN CAST(${column} AS TEXT) ELSE ${column} END`;
 
@@ -80,7 +80,7 @@ export class SqliteTransfer implements TransferReader {
     if (!this.#columns.has(interval)) return;
     const { name, stamp } = TABLES[interval];
     using statement = this.#db.prepare<unknown, Params>(
-      `SELECT ${stamp}, open, high, low, close, ${exact("volume")} FROM ${name}
+      `SELECT ${stamp}, open, high, low, close, ${exactDigits("volume")} FROM ${name}
        WHERE ticker = ?1 AND ${stamp} > ?2 AND ${stamp} >= ?3 AND ${stamp} <= ?4 ORDER BY ${stamp} LIMIT ${PAGE_ROWS}`,
     );
     let after = "";
@@ -98,7 +98,7 @@ export class SqliteTransfer implements TransferReader {
     const columns = this.#columns.get("ticks");
     if (columns === undefined) return;
     const [seq, order] = columns.has("seq") ? ["seq", "timestamp, seq"] : ["0", "timestamp"];
-    const counted = ["size", "ask_size"].map(exact);
+    const counted = ["size", "ask_size"].map(exactDigits);
     using statement = this.#db.prepare<unknown, Params>(
       `SELECT timestamp, price, ${counted[0]}, ask_price, ${counted[1]}, ${seq} FROM realtime_data
        WHERE ticker = ?1 AND type = ?2 AND (timestamp, ${seq}) > (?3, ?4) AND timestamp <= ?5
@@ -135,7 +135,8 @@ function shortest(bound: string | null): string {
   return bound === null ? "" : bound.replace(/\.0{6}$/, "").replace(/ 00:00:00$/, "");
 }
 
-function barRow(values: Values, interval: BarInterval, ticker: string): BarRow {
+/** @param values in the order of the row, counts by `exactDigits`. @throws TransferRowError */
+export function barRow(values: Values, interval: BarInterval, ticker: string): BarRow {
   const where = `${ticker} ${interval} ${values[0]}`;
   return [
     barStamp(values[0], interval, where),
@@ -147,7 +148,8 @@ function barRow(values: Values, interval: BarInterval, ticker: string): BarRow {
   ];
 }
 
-function tickRow(values: Values, ticker: string, type: string): TickRow {
+/** As `barRow`. */
+export function tickRow(values: Values, ticker: string, type: string): TickRow {
   const where = `${ticker} ${type} ${values[0]}`;
   return [
     canonical(values[0], where, parseTimestamp),

@@ -13,6 +13,7 @@ import {
   StorageBusyError,
   type TickRow,
 } from "../contract.ts";
+import { takeOutRepeated } from "../repeated-saves.ts";
 import { keysTaken, rowRefused } from "../save-refusals.ts";
 import { Claims, withSeq } from "../tick-rule.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
@@ -20,6 +21,7 @@ import { DailyAverages } from "./daily-averages.ts";
 import { SameFile } from "./same-file.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
+import { UpdateLog } from "./update-log.ts";
 
 /** A transaction begins no further save after this, so that none waits long for many costly ones. */
 const TRANSACTION_MS = 200;
@@ -29,6 +31,7 @@ export class SqliteWriter implements StockWriter {
   readonly #db: Database;
   readonly #file: SameFile;
   readonly #averages: DailyAverages;
+  readonly #updates: UpdateLog;
   readonly #dataVersion: Statement<{ data_version: number }, []>;
   #lastDataVersion: number;
   readonly #hourlyUpsert: Statement<unknown, Params>;
@@ -41,7 +44,8 @@ export class SqliteWriter implements StockWriter {
   /** What opening the file did to it, for the log. */
   readonly preparation: string | null;
 
-  constructor(path: string, durability: Durability) {
+  /** @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed. */
+  constructor(path: string, durability: Durability, updateLogBytes: number | null) {
     this.#db = openWriterConnection(path, durability);
     this.#file = new SameFile(path);
     try {
@@ -53,6 +57,7 @@ export class SqliteWriter implements StockWriter {
     }
     const prepare = <R>(sql: string): Statement<R, Params> => this.#db.prepare<R, Params>(sql);
     this.#averages = new DailyAverages(this.#db);
+    this.#updates = new UpdateLog(this.#db, { boundBytes: updateLogBytes });
     this.#dataVersion = this.#db.prepare<{ data_version: number }, []>("PRAGMA data_version");
     this.#lastDataVersion = this.#readDataVersion();
     this.#hourlyUpsert =
@@ -77,15 +82,10 @@ export class SqliteWriter implements StockWriter {
     );
   }
 
-  commit(saves: Save[]): (SaveOutcome | null)[] {
+  commit(batch: Save[]): (SaveOutcome | null)[] {
     this.#file.check();
-    try {
-      return this.#transaction(() => this.#applyAll(saves));
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
-    }
-    // One of them breaks a rule that users made with SQL, a unique index or a trigger: the others must not suffer.
-    return this.#transaction(() => saves.map((save) => this.#applyOrUndo(save)));
+    const { saves, outcomesOfAll } = takeOutRepeated(batch);
+    return outcomesOfAll(this.#commit(saves));
   }
 
   changedByOthers(): boolean {
@@ -107,12 +107,25 @@ export class SqliteWriter implements StockWriter {
     this.#db.close(false);
   }
 
-  #transaction<T>(work: () => T): T {
+  #commit(saves: Save[]): (SaveOutcome | null)[] {
+    try {
+      return this.#transaction(saves, () => this.#applyAll(saves));
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+    }
+    // One of them breaks a rule that users made with SQL, a unique index or a trigger: the others must not suffer.
+    return this.#transaction(saves, () => saves.map((save) => this.#applyOrUndo(save)));
+  }
+
+  #transaction(saves: Save[], apply: () => (SaveOutcome | null)[]): (SaveOutcome | null)[] {
     try {
       this.#db.run("BEGIN IMMEDIATE");
-      const result = work();
+      this.#updates.begin();
+      const outcomes = apply();
+      const areLogged = this.#updates.record(saves, outcomes);
       this.#db.run("COMMIT");
-      return result;
+      areLogged();
+      return outcomes;
     } catch (error) {
       if (this.#db.inTransaction) this.#db.run("ROLLBACK");
       if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
@@ -129,6 +142,8 @@ export class SqliteWriter implements StockWriter {
     for (const [index, save] of saves.entries()) {
       if (outcomes[index] !== null) continue; // stored with an earlier one of its ticker
       if (performance.now() - started > TRANSACTION_MS) break;
+      outcomes[index] = this.#repeatedOutcome(save);
+      if (outcomes[index] !== null) continue;
       if (save.kind === "ticks" || save.interval === "hourly") {
         outcomes[index] = this.#apply(save);
         continue;
@@ -138,13 +153,19 @@ export class SqliteWriter implements StockWriter {
         const sibling = saves[other]!;
         if (sibling.kind !== "bars" || sibling.interval !== "daily" || sibling.ticker !== save.ticker)
           continue;
-        outcomes[other] = daily.stage(sibling);
+        outcomes[other] = this.#repeatedOutcome(sibling) ?? daily.stage(sibling);
       }
       this.#storeDaily(daily);
     }
     return outcomes;
   }
 
+  #repeatedOutcome(save: Save): SaveOutcome | null {
+    const seq = this.#updates.findRepeated(save);
+    return seq === null ? null : { ok: true, stored: 0, seq };
+  }
+
+  /** Its `seq` is set when all of the transaction are applied: positions follow the order of the batch. */
   #apply(save: Save): SaveOutcome {
     if (save.kind === "ticks") return this.#saveTicks(save);
     if (save.interval === "hourly") return this.#saveHourly(save);
@@ -160,6 +181,8 @@ export class SqliteWriter implements StockWriter {
   }
 
   #applyOrUndo(save: Save): SaveOutcome {
+    const repeated = this.#repeatedOutcome(save);
+    if (repeated !== null) return repeated;
     this.#db.run("SAVEPOINT one_save");
     try {
       return this.#apply(save);
@@ -182,7 +205,7 @@ export class SqliteWriter implements StockWriter {
     if (!Array.isArray(chosen)) return chosen;
     const writeTimestamp = `${nowText()}+00:00`;
     for (const row of chosen) this.#hourlyUpsert.run(save.ticker, ...row, writeTimestamp);
-    return { ok: true, stored: chosen.length };
+    return { ok: true, stored: chosen.length, seq: null };
   }
 
   #saveTicks(save: SaveTicks): SaveOutcome {
@@ -237,7 +260,7 @@ export class SqliteWriter implements StockWriter {
       }
       claims.claim(row, ownSeq, seq);
     }
-    return { ok: true, stored };
+    return { ok: true, stored, seq: null };
   }
 }
 
@@ -256,7 +279,7 @@ class StagedDaily {
     const chosen = chooseBars(save, (date) => this.#rows.has(date) || this.#isStored(date));
     if (!Array.isArray(chosen)) return chosen;
     for (const row of chosen) this.#rows.set(row[0], row);
-    return { ok: true, stored: chosen.length };
+    return { ok: true, stored: chosen.length, seq: null };
   }
 
   /** Ascending by date. */

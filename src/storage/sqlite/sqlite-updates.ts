@@ -1,0 +1,166 @@
+/**
+ * A worker's side of the update log. Each answer is of one moment, as the writer moves updates from the tail of the log, which is in no index,
+ * to the index while readers are at work.
+ */
+import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import { unavailable } from "../../protocol/errors.ts";
+import { type BarInterval, TransferRowError } from "../contract.ts";
+import type { StoredUpdate, TickerSnapshot, UpdateLimit, UpdateReader } from "../update-contract.ts";
+import { refusalsAreAway } from "./read-refusals.ts";
+import { barRow, exactDigits, tickRow } from "./sqlite-transfer.ts";
+
+type Params = SQLQueryBindings[];
+
+export class SqliteUpdates implements UpdateReader {
+  readonly #db: Database;
+  readonly #statements: ReturnType<typeof prepareStatements>;
+
+  /** @param db a reading connection that nothing else has a transaction on. */
+  constructor(db: Database) {
+    this.#db = db;
+    this.#statements = prepareStatements(db);
+  }
+
+  epoch(): string {
+    return refusalsAreAway(() => this.#state().epoch);
+  }
+
+  positions(tickers: readonly string[] | null): Map<string, number> {
+    return this.#inOneMoment(() => {
+      const { indexed_to } = this.#state();
+      const newest = new Map(
+        this.#statements.unindexedPositions.all(indexed_to).map(({ ticker, seq }) => [ticker, seq]),
+      );
+      if (tickers === null) {
+        const all = new Map(this.#statements.positions.all().map(({ ticker, seq }) => [ticker, seq]));
+        for (const [ticker, seq] of newest) all.set(ticker, seq);
+        return all;
+      }
+      const found = new Map<string, number>();
+      for (const ticker of tickers) {
+        const seq = newest.get(ticker) ?? this.#statements.position.get(ticker)?.seq;
+        if (seq !== undefined) found.set(ticker, seq);
+      }
+      return found;
+    });
+  }
+
+  after(ticker: string, after: number, limit: UpdateLimit): StoredUpdate[] {
+    return this.#inOneMoment(() => {
+      const found: StoredUpdate[] = [];
+      let characters = 0;
+      for (const { seq, id } of this.#placesAfter(ticker, after, Math.max(1, limit.updates))) {
+        // Somebody has deleted what is between: the next question begins after it, and shows it.
+        if (found.length > 0 && seq !== found.at(-1)!.seq + 1) break;
+        const { type, saved_at, frame } = this.#statements.update.get(id)!;
+        characters += frame.length;
+        if (found.length > 0 && characters > limit.characters) break;
+        found.push({ seq, type, savedAtMs: saved_at, frame });
+      }
+      return found;
+    });
+  }
+
+  snapshot(ticker: string): TickerSnapshot {
+    return this.#inOneMoment(() => ({
+      seq: this.#newest(ticker),
+      quote: this.#tick(ticker, "quote"),
+      trade: this.#tick(ticker, "trade"),
+      daily: this.#bar(ticker, "daily"),
+      hourly: this.#bar(ticker, "hourly"),
+    }));
+  }
+
+  #placesAfter(ticker: string, after: number, limit: number): { seq: number; id: number }[] {
+    const { indexed_to } = this.#state();
+    const places = this.#statements.indexedAfter.all(ticker, after, limit);
+    const rest = limit - places.length;
+    if (rest <= 0) return places;
+    const last = places.at(-1)?.seq ?? after;
+    return [...places, ...this.#statements.unindexedAfter.all(indexed_to, ticker, last, rest)];
+  }
+
+  #newest(ticker: string): number {
+    const unindexed = this.#statements.unindexedPosition.get(this.#state().indexed_to, ticker);
+    return unindexed?.seq ?? this.#statements.position.get(ticker)?.seq ?? 0;
+  }
+
+  #tick(ticker: string, type: string): TickerSnapshot["quote"] {
+    const values = this.#statements.newestTick.values(ticker, type)[0];
+    return values === undefined ? null : storedRow(() => tickRow(values, ticker, type));
+  }
+
+  #bar(ticker: string, interval: BarInterval): TickerSnapshot["daily"] {
+    const values = this.#statements.newestBar[interval].values(ticker)[0];
+    return values === undefined ? null : storedRow(() => barRow(values, interval, ticker));
+  }
+
+  #state(): { epoch: string; indexed_to: number } {
+    const state = this.#statements.state.get();
+    if (state === null)
+      throw unavailable("read updates: the row of update_log_state was deleted; save, or restart");
+    return state;
+  }
+
+  #inOneMoment<T>(read: () => T): T {
+    return refusalsAreAway(() => {
+      this.#statements.begin.run();
+      try {
+        return read();
+      } finally {
+        if (this.#db.inTransaction) this.#statements.commit.run();
+      }
+    });
+  }
+}
+
+/** A row that no save could have stored, which another program has written, is left out: the updates after it are worth more. */
+function storedRow<Row>(read: () => Row): Row | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof TransferRowError) return null;
+    throw error;
+  }
+}
+
+function prepareStatements(db: Database) {
+  const prepare = <R>(sql: string): Statement<R, Params> => db.prepare<R, Params>(sql);
+  const newestBar = (table: string, stamp: string) =>
+    prepare<unknown>(
+      `SELECT ${stamp}, open, high, low, close, ${exactDigits("volume")} FROM ${table}
+       WHERE ticker = ? ORDER BY ${stamp} DESC LIMIT 1`,
+    );
+  return {
+    begin: prepare("BEGIN"),
+    commit: prepare("COMMIT"),
+    state: prepare<{ epoch: string; indexed_to: number }>("SELECT epoch, indexed_to FROM update_log_state"),
+    position: prepare<{ seq: number }>("SELECT seq FROM update_positions WHERE ticker = ?"),
+    positions: prepare<{ ticker: string; seq: number }>("SELECT ticker, seq FROM update_positions"),
+    unindexedPosition: prepare<{ seq: number | null }>(
+      "SELECT max(seq) AS seq FROM update_log WHERE id > ? AND ticker = ?",
+    ),
+    unindexedPositions: prepare<{ ticker: string; seq: number }>(
+      "SELECT ticker, max(seq) AS seq FROM update_log WHERE id > ? GROUP BY ticker",
+    ),
+    // The join leaves out entries whose update somebody has deleted.
+    indexedAfter: prepare<{ seq: number; id: number }>(
+      `SELECT entry.seq AS seq, entry.id AS id FROM update_log_index AS entry CROSS JOIN update_log USING (id)
+       WHERE entry.ticker = ? AND entry.seq > ? ORDER BY entry.seq LIMIT ?`,
+    ),
+    unindexedAfter: prepare<{ seq: number; id: number }>(
+      "SELECT seq, id FROM update_log WHERE id > ? AND ticker = ? AND seq > ? ORDER BY id LIMIT ?",
+    ),
+    update: prepare<{ type: string; saved_at: number; frame: string }>(
+      "SELECT type, saved_at, frame FROM update_log WHERE id = ?",
+    ),
+    newestTick: prepare<unknown>(
+      `SELECT timestamp, price, ${exactDigits("size")}, ask_price, ${exactDigits("ask_size")}, seq FROM realtime_data
+       WHERE ticker = ? AND type = ? ORDER BY timestamp DESC, seq DESC LIMIT 1`,
+    ),
+    newestBar: {
+      daily: newestBar("daily_prices", "date"),
+      hourly: newestBar("hourly_prices", "datetime"),
+    },
+  };
+}

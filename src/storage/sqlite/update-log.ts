@@ -1,0 +1,245 @@
+/**
+ * The writer's side of the update log: gives each update its position and appends it, in the transaction of its rows.
+ *
+ * A row costs little as it goes to the end of one table. What readers need to find the updates of one ticker, and what is too old, is
+ * put right late, for many updates at once and in order of tickers. See ARCHITECTURE.md "Updates and positions".
+ */
+import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import type { Save, SaveOutcome } from "../contract.ts";
+
+/** Updates that are in no index: what a reader may have to walk over. */
+const INDEX_UPDATES = 2_000;
+/** Their size, so that the log doesn't outgrow its bound meanwhile. */
+const INDEX_BYTES_MAX = 16 * 1024 * 1024;
+/** A small log passes its bound by this part of it at most, and what one commit brings. */
+const INDEX_PART_OF_BOUND = 1 / 4;
+/** What each step may take out, by what was logged since the one before: a log that is far too long shrinks, and no commit takes long. */
+const TRIM_RATIO = 2;
+/** Of a row besides its texts: the key, the numbers, its entry in the index. */
+const ROW_BYTES = 64;
+/** Tickers whose newest position is known without asking the database; about 10 MB. */
+const POSITIONS_KEPT_MAX = 100_000;
+/** Updates of its ticker among which a repeated save is looked for. */
+const REPEATS_SOUGHT_MAX = 10_000;
+
+type Params = SQLQueryBindings[];
+
+export interface UpdateLogOptions {
+  /** Null: nothing is taken out. */
+  boundBytes: number | null;
+  /** Small in tests only. */
+  positionsKeptMax?: number;
+}
+
+/** What the log is after the transaction under way, if that succeeds. */
+interface LogEnd {
+  newestId: number;
+  indexedTo: number;
+  savedAtMs: number;
+  /** Updates after `indexedTo`. */
+  unindexed: number;
+}
+
+export class UpdateLog {
+  readonly #boundBytes: number | null;
+  readonly #indexBytes: number;
+  readonly #positionsKeptMax: number;
+  #end: LogEnd = { newestId: 0, indexedTo: 0, savedAtMs: 0, unindexed: 0 };
+  /** Newest position of each ticker, oldest use first. */
+  readonly #positions = new Map<string, number>();
+  /** Of the tickers that have updates in no index. */
+  readonly #unindexed = new Map<string, number>();
+  #dataVersion = -1;
+  /** Of this transaction: save ids to positions, by ticker. */
+  readonly #saveIds = new Map<string, Map<string, number>>();
+  readonly #statements: ReturnType<typeof prepareStatements>;
+
+  constructor(db: Database, { boundBytes, positionsKeptMax = POSITIONS_KEPT_MAX }: UpdateLogOptions) {
+    this.#boundBytes = boundBytes;
+    this.#indexBytes = Math.min(INDEX_BYTES_MAX, (boundBytes ?? Infinity) * INDEX_PART_OF_BOUND);
+    this.#positionsKeptMax = positionsKeptMax;
+    this.#statements = prepareStatements(db);
+    this.begin();
+  }
+
+  /** To be called at the beginning of each transaction. Other programs may have changed the tables, or deleted all that is in them. */
+  begin(): void {
+    this.#saveIds.clear();
+    const version = this.#statements.dataVersion.get()?.data_version ?? 0;
+    if (version === this.#dataVersion) return;
+    this.#load();
+    this.#dataVersion = version;
+  }
+
+  /** The position that the save has already, from a try whose answer was lost; null without one. */
+  findRepeated({ ticker, update }: Save): number | null {
+    if (update === undefined || !update.repeated) return null;
+    let known = this.#saveIds.get(ticker);
+    if (known === undefined) {
+      const { indexedTo } = this.#end;
+      const rows = [
+        ...this.#statements.indexedSaveIds.all(ticker, REPEATS_SOUGHT_MAX),
+        ...this.#statements.otherSaveIds.all(indexedTo, ticker),
+      ];
+      known = new Map(rows.map(({ save_id, seq }) => [save_id, seq]));
+      this.#saveIds.set(ticker, known);
+    }
+    return known.get(update.saveId) ?? null;
+  }
+
+  /**
+   * Logs what has changed something, in order of the saves, and sets the `seq` of their outcomes.
+   *
+   * @returns to be called when the transaction has been committed: until then nothing is taken as logged.
+   */
+  record(saves: readonly Save[], outcomes: readonly (SaveOutcome | null)[]): () => void {
+    const end = { ...this.#end, savedAtMs: Math.max(Date.now(), this.#end.savedAtMs) };
+    const positions = new Map<string, number>();
+    for (const [index, save] of saves.entries()) {
+      const outcome = outcomes[index];
+      if (outcome == null || !outcome.ok || outcome.stored === 0) continue;
+      const { ticker, update } = save;
+      const type = save.kind === "bars" ? "bar" : save.type;
+      const frame = update?.frame ?? "";
+      const seq = (positions.get(ticker) ?? this.#newest(ticker)) + 1;
+      end.newestId += ROW_BYTES + ticker.length + type.length + frame.length;
+      end.unindexed++;
+      this.#statements.append.run(
+        end.newestId,
+        ticker,
+        seq,
+        type,
+        end.savedAtMs,
+        update?.saveId ?? null,
+        frame,
+      );
+      positions.set(ticker, seq);
+      outcome.seq = seq;
+    }
+    if (positions.size === 0) return () => {};
+    const isLate = end.unindexed >= INDEX_UPDATES || end.newestId - end.indexedTo >= this.#indexBytes;
+    if (isLate) this.#index(end, positions);
+    return () => {
+      this.#end = end;
+      if (isLate) this.#unindexed.clear();
+      for (const [ticker, seq] of positions) {
+        if (!isLate) this.#unindexed.set(ticker, seq);
+        this.#keep(ticker, seq);
+      }
+    };
+  }
+
+  /** Sorted, as pages are then written once each. @param end is brought up to date. */
+  #index(end: LogEnd, positions: ReadonlyMap<string, number>): void {
+    const logged = { bytes: end.newestId - end.indexedTo, updates: end.unindexed };
+    this.#statements.index.run(end.indexedTo);
+    const newest = [...new Map([...this.#unindexed, ...positions])];
+    newest.sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [ticker, seq] of newest) this.#statements.setPosition.run(ticker, seq);
+    this.#statements.setIndexedTo.run(end.newestId);
+    end.indexedTo = end.newestId;
+    end.unindexed = 0;
+    this.#trim(end.newestId, logged);
+  }
+
+  #trim(newestId: number, logged: { bytes: number; updates: number }): void {
+    if (this.#boundBytes === null) return;
+    const oldest = this.#statements.oldest.get()?.id ?? null;
+    const surplusTo = newestId - this.#boundBytes;
+    if (oldest === null || oldest > surplusTo) return;
+    const mayGoTo = Math.min(surplusTo, oldest + logged.bytes * TRIM_RATIO);
+    const last = this.#statements.lastOf.get(mayGoTo, Math.ceil(logged.updates * TRIM_RATIO))!.id;
+    this.#statements.trimIndex.run(last);
+    this.#statements.trim.run(last);
+  }
+
+  #load(): void {
+    const newest = this.#statements.newestUpdate.get();
+    // What was logged before counts on, even where somebody has deleted it: no id is given twice.
+    const newestId = Math.max(newest?.id ?? 0, this.#end.newestId);
+    let indexedTo = this.#statements.indexedTo.get()?.indexed_to ?? null;
+    if (indexedTo === null) {
+      // Somebody has deleted it: what isn't indexed belongs to an epoch that is over.
+      indexedTo = newestId;
+      this.#statements.addState.run(crypto.randomUUID(), indexedTo);
+    }
+    let unindexed = 0;
+    for (const { ticker, seq, updates } of this.#statements.unindexed.all(indexedTo)) {
+      unindexed += updates;
+      const known = Math.max(seq, this.#positions.get(ticker) ?? 0);
+      this.#unindexed.set(ticker, known);
+      this.#keep(ticker, known);
+    }
+    this.#end = {
+      newestId: Math.max(newestId, indexedTo),
+      indexedTo,
+      savedAtMs: Math.max(newest?.saved_at ?? 0, this.#end.savedAtMs),
+      unindexed,
+    };
+  }
+
+  #newest(ticker: string): number {
+    return this.#positions.get(ticker) ?? this.#unindexed.get(ticker) ?? this.#storedPosition(ticker);
+  }
+
+  #storedPosition(ticker: string): number {
+    return this.#statements.position.get(ticker)?.seq ?? 0;
+  }
+
+  #keep(ticker: string, seq: number): void {
+    this.#positions.delete(ticker);
+    this.#positions.set(ticker, seq);
+    if (this.#positions.size <= this.#positionsKeptMax) return;
+    for (const oldest of this.#positions.keys()) {
+      this.#positions.delete(oldest);
+      return;
+    }
+  }
+}
+
+function prepareStatements(db: Database) {
+  const prepare = <R>(sql: string): Statement<R, Params> => db.prepare<R, Params>(sql);
+  return {
+    dataVersion: prepare<{ data_version: number }>("PRAGMA data_version"),
+    append: prepare(
+      "INSERT INTO update_log (id, ticker, seq, type, saved_at, save_id, frame) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    ),
+    /** The position of a ticker whose row in update_positions somebody has deleted goes on too, if it can. */
+    position: prepare<{ seq: number | null }>(
+      `SELECT coalesce((SELECT seq FROM update_positions WHERE ticker = ?1),
+         (SELECT max(seq) FROM update_log_index WHERE ticker = ?1)) AS seq`,
+    ),
+    indexedSaveIds: prepare<{ save_id: string; seq: number }>(
+      `SELECT save_id, update_log.seq AS seq
+       FROM (SELECT id FROM update_log_index WHERE ticker = ? ORDER BY seq DESC LIMIT ?) AS newest
+       CROSS JOIN update_log USING (id) WHERE save_id IS NOT NULL`,
+    ),
+    otherSaveIds: prepare<{ save_id: string; seq: number }>(
+      "SELECT save_id, seq FROM update_log WHERE id > ? AND ticker = ? AND save_id IS NOT NULL",
+    ),
+    index: prepare(
+      `INSERT OR REPLACE INTO update_log_index (ticker, seq, id)
+       SELECT ticker, seq, id FROM update_log WHERE id > ? ORDER BY ticker, seq`,
+    ),
+    setPosition: prepare(
+      "INSERT INTO update_positions (ticker, seq) VALUES (?, ?) ON CONFLICT (ticker) DO UPDATE SET seq = excluded.seq",
+    ),
+    addState: prepare("INSERT INTO update_log_state (id, epoch, indexed_to) VALUES (1, ?, ?)"),
+    setIndexedTo: prepare("UPDATE update_log_state SET indexed_to = ?"),
+    indexedTo: prepare<{ indexed_to: number }>("SELECT indexed_to FROM update_log_state"),
+    newestUpdate: prepare<{ id: number; saved_at: number }>(
+      "SELECT id, saved_at FROM update_log ORDER BY id DESC LIMIT 1",
+    ),
+    unindexed: prepare<{ ticker: string; seq: number; updates: number }>(
+      "SELECT ticker, max(seq) AS seq, count(*) AS updates FROM update_log WHERE id > ? GROUP BY ticker",
+    ),
+    oldest: prepare<{ id: number | null }>("SELECT min(id) AS id FROM update_log"),
+    lastOf: prepare<{ id: number }>(
+      "SELECT max(id) AS id FROM (SELECT id FROM update_log WHERE id <= ? ORDER BY id LIMIT ?)",
+    ),
+    trimIndex: prepare(
+      "DELETE FROM update_log_index WHERE (ticker, seq) IN (SELECT ticker, seq FROM update_log WHERE id <= ?)",
+    ),
+    trim: prepare("DELETE FROM update_log WHERE id <= ?"),
+  };
+}
