@@ -556,6 +556,42 @@ test("a server that is its own upstream, or one of a circle, says so and asks no
   }
 });
 
+test("an older upstream serves what it can, and its updates are refused with the reason", async () => {
+  const timestamp = new Date().toISOString();
+  using older = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request, self) {
+      if (request.headers.has("upgrade")) {
+        self.upgrade(request);
+        return undefined;
+      }
+      if (request.url.endsWith("/health")) return Response.json({});
+      const { command: name } = (await request.json()) as { command: string };
+      if (name === "get_latest_prices") return Response.json({ prices: { A: 5 } });
+      return Response.json({ error: `Unknown command: ${name}` }, { status: 400 });
+    },
+    websocket: {
+      open: (socket) =>
+        void socket.send(`{"symbol":"A","data":{"type":"heartbeat","timestamp":"${timestamp}"}}`),
+      message() {},
+    },
+  });
+  await using front = await startServer({ dbFile: `127.0.0.1:${older.port}` });
+  expect((await command(front.url, "get_latest_price", { ticker: "A" })).body.latest_price).toBe(5);
+  const { status, body } = await command(front.url, "get_updates", { ticker: "A", since: 0 });
+  expect([status, body.error]).toEqual([
+    503,
+    "the upstream is an older server, it has no command get_positions: upgrade it first",
+  ]);
+  await using subscriber = Subscriber.connect(front.wsUrl, "A");
+  await waitUntil("the subscriber is refused", () => subscriber.closed !== null);
+  expect(subscriber.closed?.code).toBe(1013);
+  expect(front.log()).toContain(
+    "the upstream is an older server, it doesn't number updates: upgrade it first",
+  );
+});
+
 test("three in a row serve like one", async () => {
   await using tiers = await startTiers();
   await using third = await startServer({ dbFile: `127.0.0.1:${tiers.front.port}`, workers: 2 });
