@@ -31,8 +31,10 @@ function placed(frame: string, { seq, epoch }: Position): string {
   return `${frame.slice(0, -1)},"seq":${seq},"epoch":"${epoch}"}`;
 }
 
-export function heartbeatFrame(symbol: string, now: Date, position: Position): string {
-  return placed(`{"symbol":${JSON.stringify(symbol)},"data":${heartbeat(now)}}`, position);
+/** @param position null: of a replay, which has none. */
+export function heartbeatFrame(symbol: string, now: Date, position: Position | null): string {
+  const frame = `{"symbol":${JSON.stringify(symbol)},"data":${heartbeat(now)}}`;
+  return position === null ? frame : placed(frame, position);
 }
 
 /** For subscribers to all tickers. @param positions of those that moved since the heartbeat before. */
