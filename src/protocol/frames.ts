@@ -96,19 +96,6 @@ export function gapFrame(symbol: string, from: number, to: number, reason: GapRe
   return positioned(JSON.stringify({ symbol, data: { type: "gap", from, to, reason } }), to);
 }
 
-/** Whether it is one of the two frames above and not an update: an upstream's are not passed on. Saved data may look alike, but for the order of members. */
-export function isOwnFrame(symbol: string, text: string): boolean {
-  const start = `{"symbol":${JSON.stringify(symbol)},"data":{"type":`;
-  if (!text.startsWith(start)) return false;
-  if (text.startsWith('"initial_price","event_type":', start.length)) return true;
-  const beat = '"heartbeat","timestamp":"';
-  const STAMP_LENGTH = 24;
-  return (
-    text.startsWith(beat, start.length) &&
-    text.length === start.length + beat.length + STAMP_LENGTH + '"}}'.length
-  );
-}
-
 export function barsFrame(symbol: string, records: unknown[]): string {
   return encodeRecords({ symbol, data: records });
 }

@@ -363,7 +363,7 @@ test("one WebSocket to the upstream carries what comes and goes, and all tickers
   await using tiers = await startTiers({ workers: 1, flags: ["--ws-symbols-max", "3"] });
   const { upstream, front } = tiers;
   const socketsAtUpstream = async (): Promise<number> =>
-    Number(/"websockets":(\d+)/.exec(await (await fetch(`${upstream.url}/stats/pool`)).text())?.[1] ?? -1);
+    (await get(`${upstream.url}/stats/performance`)).body.worker.subscribers;
   const tickers = Array.from({ length: 8 }, (_, i) => `T,${i}`);
   await using stack = new AsyncDisposableStack();
   const open = async (ticker: string) => stack.use(await Subscriber.open(front.wsUrl, ticker));
@@ -386,7 +386,7 @@ test("one WebSocket to the upstream carries what comes and goes, and all tickers
   }
   await waitUntil("all are here", () => many[0]!.updates.length === 5);
   expect(seqsOf(many[0]!)).toEqual(upTo(5));
-  expect(await socketsAtUpstream()).toBe(1);
+  await waitUntil("there is one WebSocket", async () => (await socketsAtUpstream()) === 1);
 });
 
 test("an upstream with another database: whoever watches is told to connect again", async () => {
@@ -554,6 +554,42 @@ test("a server that is its own upstream, or one of a circle, says so and asks no
     await waitUntil("the subscriber is refused", () => subscriber.closed !== null);
     expect(subscriber.closed?.code).toBe(1013);
   }
+});
+
+test("an older upstream serves what it can, and its updates are refused with the reason", async () => {
+  const timestamp = new Date().toISOString();
+  using older = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request, self) {
+      if (request.headers.has("upgrade")) {
+        self.upgrade(request);
+        return undefined;
+      }
+      if (request.url.endsWith("/health")) return Response.json({});
+      const { command: name } = (await request.json()) as { command: string };
+      if (name === "get_latest_prices") return Response.json({ prices: { A: 5 } });
+      return Response.json({ error: `Unknown command: ${name}` }, { status: 400 });
+    },
+    websocket: {
+      open: (socket) =>
+        void socket.send(`{"symbol":"A","data":{"type":"heartbeat","timestamp":"${timestamp}"}}`),
+      message() {},
+    },
+  });
+  await using front = await startServer({ dbFile: `127.0.0.1:${older.port}` });
+  expect((await command(front.url, "get_latest_price", { ticker: "A" })).body.latest_price).toBe(5);
+  const { status, body } = await command(front.url, "get_updates", { ticker: "A", since: 0 });
+  expect([status, body.error]).toEqual([
+    503,
+    "the upstream is an older server, it has no command get_positions: upgrade it first",
+  ]);
+  await using subscriber = Subscriber.connect(front.wsUrl, "A");
+  await waitUntil("the subscriber is refused", () => subscriber.closed !== null);
+  expect(subscriber.closed?.code).toBe(1013);
+  expect(front.log()).toContain(
+    "the upstream is an older server, it doesn't number updates: upgrade it first",
+  );
 });
 
 test("three in a row serve like one", async () => {

@@ -1,6 +1,8 @@
 /** The commands that tell what was saved and what is stored, on each engine, and through a server in front of it. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
+import { openTransferTarget } from "../../src/roles/engine.ts";
+import type { Save } from "../../src/storage/contract.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { command, type Json, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
@@ -22,6 +24,15 @@ const saveDay = (url: string, ticker: string, close: number, extra: Record<strin
     data: [{ date: "2024-01-02", close, ...extra }],
   });
 
+/** Without a content that subscribers could have seen. */
+const COPIED: Save = {
+  kind: "ticks",
+  ticker: "COPIED",
+  type: "trade",
+  rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, 0]],
+  onDuplicate: "replace",
+};
+
 async function post(url: string, body: string): Promise<string> {
   const answer = await fetch(`${url}/db_command`, {
     method: "POST",
@@ -40,7 +51,11 @@ for (const [engine, place] of Object.entries(DATABASES)) {
 
     beforeAll(async () => {
       const dir = stack.use(tempDir());
-      server = stack.use(await startServer({ dbFile: await place(dir.path), workers: 2 }));
+      const dbFile = await place(dir.path);
+      const database = await openTransferTarget({ dbFile, durability: "normal" });
+      await database.commit([COPIED]);
+      await database.close();
+      server = stack.use(await startServer({ dbFile, workers: 2 }));
       front = stack.use(await startServer({ dbFile: `127.0.0.1:${server.port}` }));
     });
     afterAll(() => stack.disposeAsync());
@@ -112,6 +127,19 @@ for (const [engine, place] of Object.entries(DATABASES)) {
         { since: 0 },
       ])
         expect((await command(server.url, "get_updates", params)).status).toBe(400);
+    });
+
+    test("an update whose content isn't kept ends an answer", async () => {
+      expect(await ask("get_updates", { ticker: "COPIED", since: 0 })).toMatchObject({
+        seq: 1,
+        recovered: false,
+        code: "not_kept",
+      });
+      const { updates } = await ask("get_updates", { ticker: "COPIED", since: 0, stored: true });
+      for (const { seq, frame } of updates) expect([seq, frame]).toEqual([1, ""]);
+      await saveTrade(server.url, "COPIED", 2);
+      const after = await ask("get_updates", { ticker: "COPIED", since: 1 });
+      expect([after.recovered, after.updates.length, after.updates[0].seq]).toEqual([true, 1, 2]);
     });
 
     test("positions of some tickers or of all, without those that had no update", async () => {

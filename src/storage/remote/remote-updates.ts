@@ -236,6 +236,7 @@ export class RemoteUpdates {
         this.#noteInForce(link, frame.ticker);
         break;
       case "subscription":
+        if (frame.epoch !== null) this.#noteEpoch(frame.epoch);
         link.awaitsReply = false;
         this.#advance();
         break;
