@@ -187,6 +187,7 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     writer,
     database,
     log: SILENT,
+    openBus: null,
     socketsPerAddressMax: 100,
     leaseTimeoutMs: 60_000,
   });
