@@ -516,6 +516,63 @@ for (const driver of DRIVERS) {
       expect(await allBars(db, "A")).toHaveLength(1);
     });
 
+    test("after a statement of another program, saves of keys that are stored meet them", async () => {
+      using dir = tempDir();
+      await using db = await open(dir);
+      const stamp = "2024-01-02 10:00:00";
+      const hourly = (ticker: string, close: number, onDuplicate: SaveBars["onDuplicate"]): SaveBars => ({
+        kind: "bars",
+        interval: "hourly",
+        ticker,
+        rows: [[stamp, close, close, close, close, 100]],
+        onDuplicate,
+      });
+      const names = ["AAPL", "BRK.B, class of 1996", "AAPL240119C00150000", "Ä€漢"];
+      const afterStatement = async (saves: Save[]) => {
+        await db.execute("DELETE FROM daily_prices WHERE ticker = 'nobody'");
+        return db.writer.commit(saves);
+      };
+      for (const name of names) {
+        // The longer a name, the later it comes: what an engine has learned from those before it must not matter.
+        expect(
+          await afterStatement([
+            ticks(name, [[at(1), 1]]),
+            hourly(name, 1, "replace"),
+            daily(name, [["2024-01-02", 1]]),
+          ]),
+        ).toMatchObject([{ stored: 1 }, { stored: 1 }, { stored: 1 }]);
+        expect(
+          await afterStatement([
+            ticks(name, [[at(1), 1]]),
+            hourly(name, 2, "keep"),
+            daily(name, [["2024-01-02", 2]], "keep"),
+          ]),
+        ).toMatchObject([{ stored: 0 }, { stored: 0 }, { stored: 0 }]);
+        expect(
+          await afterStatement([
+            ticks(name, [[at(1), 3]], "error"),
+            hourly(name, 3, "error"),
+            daily(name, [["2024-01-02", 3]], "error"),
+          ]),
+        ).toMatchObject([{ status: 409 }, { status: 409 }, { status: 409 }]);
+        expect(
+          await afterStatement([
+            ticks(name, [[at(1), 4]], "replace"),
+            hourly(name, 4, "replace"),
+            daily(name, [["2024-01-02", 4]], "replace"),
+          ]),
+        ).toMatchObject([{ stored: 1 }, { stored: 1 }, { stored: 1 }]);
+      }
+      for (const name of names) {
+        expect(await allTicks(db, name)).toMatchObject([{ price: 4 }]);
+        expect(await allBars(db, name, "hourly")).toMatchObject([{ close: 4 }]);
+        expect(await allBars(db, name)).toMatchObject([{ close: 4 }]);
+        expect(await db.reader.tickTypes(name)).toEqual(["trade"]);
+      }
+      expect((await db.reader.tickers("ticks", null, 10)).toSorted()).toEqual(names.toSorted());
+      expect(await db.writer.isEmpty()).toBe(false);
+    });
+
     test("a database is empty until something is stored", async () => {
       using dir = tempDir();
       await using db = await open(dir);

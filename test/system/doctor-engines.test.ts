@@ -2,6 +2,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import { openWriter } from "../../src/roles/engine.ts";
 import type { Finding } from "../../src/storage/diagnosis.ts";
@@ -49,9 +50,24 @@ test("DuckDB: a good file, one that isn't there or is empty, and nothing is chan
   const of = await diagnose(path);
   for (const subject of ["file", "WAL", "server", "engine", "schema", "folder", "integrity"])
     expect(of(subject)).toMatchObject({ level: "ok" });
-  expect(of("schema")?.finding).toContain("version 1");
+  expect(of("schema")?.finding).toContain("the one of this server");
   expect(readFileSync(path).equals(bytes)).toBe(true);
   expect(readdirSync(dir.path)).toEqual(["a.duckdb"]);
+});
+
+test("DuckDB: keys that are stored twice are counted", async () => {
+  using dir = tempDir();
+  const path = join(dir.path, "a.duckdb");
+  await (await fill(path, 3)).close();
+  expect((await diagnose(path))("keys")).toMatchObject({ level: "ok" });
+  const instance = await DuckDBInstance.create(path);
+  const connection = await instance.connect();
+  await connection.run("INSERT INTO realtime_data BY NAME SELECT * FROM realtime_data WHERE seq < 2");
+  connection.closeSync();
+  instance.closeSync();
+  const keys = (await diagnose(path))("keys");
+  expect(keys?.level).toBe("warning");
+  expect(keys?.finding).toContain("2 of realtime_data");
 });
 
 test("DuckDB: open elsewhere, damaged, of another format", async () => {

@@ -5,7 +5,7 @@ import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { isOpenElsewhere, openReadOnly } from "./read-only-file.ts";
-import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLE_NAMES } from "./schema.ts";
+import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLE_NAMES, TABLES } from "./schema.ts";
 import type { Session } from "./session.ts";
 
 const MAGIC = "DUCK";
@@ -56,6 +56,10 @@ async function* diagnoseContents(path: string, sizeBytes: number): AsyncGenerato
     yield* diagnoseFolder(folder, schema.state === "old" ? sizeBytes * 2 : 0);
     yield { begin: "integrity", optional: true };
     yield await diagnoseIntegrity(session);
+    if (schema.state === "current") {
+      yield { begin: "keys", optional: true };
+      yield await diagnoseKeys(session);
+    }
   } finally {
     file.close();
   }
@@ -172,6 +176,32 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
         finding: `a file of the Python server; starting the server upgrades it in one transaction: rewrites ${schema.tables.join(", ")}`,
         advice: `copy the file first (${formatBytes(sizeBytes)}): the Python server can't write to it afterwards`,
       };
+  }
+}
+
+/** No index keeps keys unique: the writer does, and SQL of users can store one twice. */
+async function diagnoseKeys(session: Session): Promise<Finding> {
+  const subject = "keys";
+  try {
+    const doubled: string[] = [];
+    for (const { name, key } of TABLES) {
+      const [row] = await session.rows(
+        `SELECT count(*) FROM (SELECT 1 FROM ${name} GROUP BY ${key.join(", ")} HAVING count(*) > 1)`,
+      );
+      if (Number(row?.[0]) > 0) doubled.push(`${Number(row?.[0])} of ${name} (${key.join(", ")})`);
+    }
+    if (doubled.length === 0) return { level: "ok", subject, finding: "no key is stored twice" };
+    return {
+      level: "warning",
+      subject,
+      finding: `keys that more than one row has: ${doubled.join("; ")}`,
+      advice:
+        "reads return all of these rows; delete all but one of each by their rowid with execute_sql, after a copy of the file",
+    };
+  } catch (error) {
+    // A table without its columns, or too little memory: what is stored is as it was.
+    const finding = `not counted: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]!}`;
+    return { level: "warning", subject, finding, advice: "see what the other checks say" };
   }
 }
 

@@ -36,7 +36,7 @@ const WRITE_TIMESTAMP: [string, string] = ["write_timestamp", "TIMESTAMP DEFAULT
 
 const asTimestamp = (column: string): string => `TRY_CAST(${column} AS TIMESTAMP)`;
 
-const TABLES: TableShape[] = [
+export const TABLES: TableShape[] = [
   {
     name: "daily_prices",
     columns: [

@@ -11,7 +11,7 @@ export type Param = string | number;
 
 export class Session {
   readonly connection: DuckDBConnection;
-  /** As many as there are texts in this folder. */
+  /** Those with parameters: as many as there are texts in this folder. */
   readonly #prepared = new Map<string, DuckDBPreparedStatement>();
 
   constructor(connection: DuckDBConnection) {
@@ -24,6 +24,9 @@ export class Session {
    * @param params numbers are whole.
    */
   async run(sql: string, params: Param[] = []): Promise<DuckDBMaterializedResult> {
+    // Without parameters DuckDB plans a statement once, by what the tables hold then: run again when they hold more, it returns wrong rows. One with
+    // parameters is planned for each run.
+    if (params.length === 0) return this.connection.run(sql);
     let prepared = this.#prepared.get(sql);
     if (prepared === undefined) {
       prepared = await this.connection.prepare(sql);
