@@ -12,6 +12,8 @@ export interface BenchArguments {
   json: boolean;
   markdown: boolean;
   floorsOnly: boolean;
+  /** Write the plots of docs/. */
+  plots: boolean;
   /** Folder for the databases; null = the system's temporary folder. */
   dir: string | null;
 }
@@ -19,13 +21,14 @@ export interface BenchArguments {
 const ENGINES: EngineName[] = ["sqlite", "duckdb", "postgres"];
 
 export const BENCH_HELP = `npm run bench -- [flags]
-  --runs N          measurements of each target, interleaved (default 5; engines alone: 3)
-  --seconds S       length of one measurement (default 2.5; engines alone: 1.5)
+  --runs N          measurements of each target, interleaved (default 5; engines alone: 3; latency: 1)
+  --seconds S       length of one measurement (default 2.5; engines alone: 1.5; latency: 5)
   --only A,B        some of: price, bars, saves, fanout, fanout200, bulk, million, memory,
-                    stopping; and engines, which runs only when it is named
+                    stopping; and engines and latency, which run only when they are named
   --engines A,B     --only engines, and of these: sqlite, duckdb, postgres (default all)
   --dir FOLDER      put the databases on this folder's disk (default: the temporary folder)
   --floors-only     measure the bare servers alone
+  --plots           write the plots of what was measured to docs/plots
   --markdown        print the tables as Markdown
   --json            print everything measured as JSON`;
 
@@ -42,6 +45,7 @@ export function readBenchArguments(argv: string[], keys: string[]): BenchArgumen
       json: { type: "boolean", default: false },
       markdown: { type: "boolean", default: false },
       "floors-only": { type: "boolean", default: false },
+      plots: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -49,18 +53,26 @@ export function readBenchArguments(argv: string[], keys: string[]): BenchArgumen
   const only = values.only?.split(",") ?? (values.engines === undefined ? null : ["engines"]);
   const unknown = only?.find((key) => !keys.includes(key));
   if (unknown !== undefined) throw new Error(`--only ${unknown}: expected some of ${keys.join(", ")}`);
-  // Six targets for each engine instead of two.
-  const [runs, seconds] = only?.every((key) => key === "engines") ? ["3", "1.5"] : ["5", "2.5"];
+  const [runs, seconds] = defaultLength(only);
   return {
-    runs: Math.round(readNumber("--runs", values.runs ?? runs!, { min: 1, max: 100 })),
-    seconds: readNumber("--seconds", values.seconds ?? seconds!, { min: 0.2, max: 60 }),
+    runs: Math.round(readNumber("--runs", values.runs ?? runs, { min: 1, max: 100 })),
+    seconds: readNumber("--seconds", values.seconds ?? seconds, { min: 0.2, max: 60 }),
     only,
     engines: readEngines(values.engines),
     json: values.json,
     markdown: values.markdown,
     floorsOnly: values["floors-only"],
+    plots: values.plots,
     dir: values.dir ?? null,
   };
+}
+
+function defaultLength(only: string[] | null): [runs: string, seconds: string] {
+  // Six targets for each engine instead of two.
+  if (only?.every((key) => key === "engines")) return ["3", "1.5"];
+  // Five targets, six loads each; and a rare latency needs many saves.
+  if (only?.every((key) => key === "latency")) return ["1", "5"];
+  return ["5", "2.5"];
 }
 
 function readEngines(text: string | undefined): EngineName[] {

@@ -29,6 +29,16 @@ export class Latencies {
     const sorted = this.#samples.slice(0, this.#count).sort();
     return { p50: at(sorted, 0.5), p99: at(sorted, 0.99), worst: this.#worst };
   }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** @param shares ascending or not, each from 0 to 1. */
+  quantiles(shares: readonly number[]): number[] {
+    const sorted = this.#samples.slice(0, this.#count).sort();
+    return shares.map((share) => at(sorted, share));
+  }
 }
 
 function at(sorted: Float32Array, share: number): number {

@@ -79,11 +79,59 @@ export interface LatencySummary {
   worst: number;
 }
 
-export type LoadPlan = HttpPlan | WsPlan;
+/** Subscribers of one ticker, in a process that does nothing else; until it is told to stop. */
+export interface ReadersPlan {
+  kind: "readers";
+  port: number;
+  subscribers: number;
+  ticker: string;
+  /** Written by the saves meanwhile. */
+  timesFile: string;
+}
+
+export interface ReadersResult {
+  kind: "readers";
+  frames: number;
+  clientCpu: number;
+  /** Of LATENCY_SHARES, in ms: from just before a save is written, and from its answer's arrival, to its frame's at each subscriber. */
+  sentToFrame: number[];
+  answeredToFrame: number[];
+  samples: number;
+  frameBytes: number;
+  invalid: string[];
+}
+
+/** Saves of one trade each from one connection. */
+export interface SavesPlan {
+  kind: "saves";
+  port: number;
+  ticker: string;
+  /** Trade i of this load has stamp `firstIndex` + i. */
+  firstIndex: number;
+  /** At this pace; null: each as soon as the one before is answered. */
+  perSecond: number | null;
+  ms: number;
+  /** Gets the moments of each save, in order: sent and answered, as float64 of ms since 1970. */
+  timesFile: string;
+}
+
+export interface SavesResult {
+  kind: "saves";
+  savesPerSecond: number;
+  clientCpu: number;
+}
+
+/** Of the sorted latencies; what a curve is drawn through. */
+export const LATENCY_SHARES = [0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999];
+/** The first saves of a load are not measured. */
+export const WARMUP_SAVES = 20;
+
+export type LoadPlan = HttpPlan | WsPlan | ReadersPlan | SavesPlan;
+export type LoadResult = HttpResult | WsResult | ReadersResult | SavesResult;
 export type ToLoad = { type: "plan"; plan: LoadPlan } | { type: "stop" };
 export type FromLoad =
   | { type: "listening" }
   /** Warm-up is over. */
   | { type: "measuring" }
-  | { type: "result"; result: HttpResult | WsResult }
+  | { type: "result"; result: LoadResult }
   | { type: "failed"; reason: string };

@@ -4,27 +4,20 @@
  * w + 2W and so on. So each subscriber must see the numbers of each writer without a gap; a lost, repeated or reordered
  * update makes the measurement invalid. One process reads and saves, so both ends of a latency are on one clock.
  */
-import type { Socket } from "bun";
-import { AnswerReader } from "./http-answers.ts";
+import { BareSubscriber, OPENING_MAX } from "./bare-subscriber.ts";
 import { Latencies } from "./latencies.ts";
-import { LOOPBACK, type WsPlan, type WsResult } from "./load-plan.ts";
+import { WARMUP_SAVES, type WsPlan, type WsResult } from "./load-plan.ts";
 import { type LoadHooks, runAsLoadProcess, startCpuMeter } from "./load-process.ts";
 import { encodeRequest, tickSave, tickStamp } from "./requests.ts";
-import { clientFrame, FrameReader, OPCODE_CLOSE, OPCODE_PING, OPCODE_TEXT } from "./ws-frames.ts";
+import { openSaver, type Saver } from "./saver.ts";
+import { FIRST_NUMBER, UpdateNumbers } from "./update-numbers.ts";
 
 if (import.meta.main) runAsLoadProcess("ws", runWsLoad);
 
-/** Numbers have seven digits from the first to the last, so that updates are of one length. */
-const FIRST_NUMBER = 1_000_000;
-const NUMBER_DIGITS = 7;
-/** Connections being opened at a time: well below a listener's backlog. */
-const OPENING_MAX = 50;
 const READY_MS = 20_000;
 /** For updates under way at the end of a phase. */
 const DRAIN_MS = 10_000;
-const SAVE_ANSWER_MS = 10_000;
 const REASONS_MAX = 5;
-const WARMUP_SAVES = 20;
 
 async function runWsLoad(plan: WsPlan, hooks: LoadHooks): Promise<WsResult> {
   const load = new Fanout(plan);
@@ -62,7 +55,7 @@ async function runWsLoad(plan: WsPlan, hooks: LoadHooks): Promise<WsResult> {
       backToBackMs,
       pacedMs: load.latencies.summary(),
       clientCpu,
-      frameBytes: load.frameBytes,
+      frameBytes: load.numbers.frameBytes,
       invalid: load.invalid,
     };
   } finally {
@@ -75,10 +68,8 @@ class Fanout {
   readonly invalid: string[] = [];
   saves = 0;
   frames = 0;
-  frameBytes = 0;
+  readonly numbers = new UpdateNumbers();
 
-  /** Where the number stands in an update of `frameBytes` bytes. */
-  #numberAt = 0;
   #sentAt: number[] = [];
   #savers: Saver[] = [];
   /** Saves that each writer has sent. */
@@ -100,7 +91,7 @@ class Fanout {
       const count = Math.min(OPENING_MAX, this.#plan.subscribers - this.#subscribers.length);
       const group = Array.from({ length: count }, () => new Subscriber(this));
       this.#subscribers.push(...group);
-      await Promise.all(group.map((s) => s.open(this.#plan.port, this.#plan.ticker)));
+      await Promise.all(group.map((s) => s.open(this.#plan.port, `symbol=${this.#plan.ticker}`)));
     }
     // The first frame, a price or a heartbeat, proves that the socket is subscribed.
     await this.#until(
@@ -145,19 +136,6 @@ class Fanout {
     for (const saver of this.#savers) saver.close();
   }
 
-  /** @returns The update's number counted from 0, or -1 for another frame (heartbeat, first price). */
-  numberOf(bytes: Buffer, start: number, end: number): number {
-    if (end - start !== this.frameBytes) return this.#learn(bytes, start, end);
-    let number = 0;
-    const from = start + this.#numberAt;
-    for (let at = from; at < from + NUMBER_DIGITS; at++) {
-      const digit = bytes[at]! - 48;
-      if (digit < 0 || digit > 9) return this.#learn(bytes, start, end);
-      number = number * 10 + digit;
-    }
-    return number - FIRST_NUMBER;
-  }
-
   took(number: number, at: number): void {
     this.frames++;
     this.latencies.add(at - this.#sentAt[number]!);
@@ -165,15 +143,6 @@ class Fanout {
 
   reject(reason: string): void {
     if (this.invalid.length < REASONS_MAX && !this.invalid.includes(reason)) this.invalid.push(reason);
-  }
-
-  #learn(bytes: Buffer, start: number, end: number): number {
-    const text = bytes.toString("latin1", start, end);
-    const size = text.includes('"payload"') ? /"size": ?(\d{7})\b/.exec(text) : null;
-    if (size === null) return -1;
-    this.frameBytes = end - start;
-    this.#numberAt = size.index + size[0].length - NUMBER_DIGITS;
-    return Number(size[1]) - FIRST_NUMBER;
   }
 
   async #until(ms: number, holds: () => boolean, otherwise: string): Promise<void> {
@@ -185,77 +154,24 @@ class Fanout {
   }
 }
 
-class Subscriber {
+class Subscriber extends BareSubscriber {
   /** How many updates of each writer have come, in order. */
   readonly seen: number[];
   ready = false;
-  #closing = false;
-  #upgraded = false;
-  #head = Buffer.alloc(0);
-  #socket: Socket | null = null;
-  readonly #frames: FrameReader;
   readonly #fanout: Fanout;
 
   constructor(fanout: Fanout) {
+    super({
+      onText: (bytes, start, end) => this.#takeText(bytes, start, end),
+      onLost: (reason) => fanout.reject(`a subscriber's connection was lost: ${reason}`),
+    });
     this.#fanout = fanout;
     this.seen = Array.from({ length: fanout.writers }, () => 0);
-    this.#frames = new FrameReader((opcode, bytes, start, end) => this.#take(opcode, bytes, start, end));
-  }
-
-  async open(port: number, ticker: string): Promise<void> {
-    const key = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("base64");
-    this.#socket = await Bun.connect({
-      hostname: LOOPBACK,
-      port,
-      socket: {
-        open: (socket) => {
-          this.#socket = socket;
-          socket.write(
-            `GET /ws?symbol=${ticker} HTTP/1.1\r\nHost: ${LOOPBACK}:${port}\r\nUpgrade: websocket\r\n` +
-              `Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
-          );
-        },
-        data: (_, bytes) => this.#feed(bytes),
-        close: () => this.#lost("closed by the server"),
-        error: (_, error) => this.#lost(error.message),
-      },
-    });
-  }
-
-  close(): void {
-    this.#closing = true;
-    this.#socket?.terminate();
-  }
-
-  #feed(bytes: Buffer): void {
-    try {
-      if (this.#upgraded) this.#frames.feed(bytes);
-      else this.#readHandshake(bytes);
-    } catch (error) {
-      this.#lost(error instanceof Error ? error.message : String(error));
-    }
-  }
-
-  #readHandshake(bytes: Buffer): void {
-    this.#head = Buffer.concat([this.#head, bytes]);
-    const end = this.#head.indexOf("\r\n\r\n");
-    if (end < 0) return;
-    const head = this.#head.toString("latin1", 0, end);
-    if (!head.startsWith("HTTP/1.1 101")) throw new Error(`no upgrade: ${head.split("\r\n")[0]}`);
-    this.#upgraded = true;
-    const rest = this.#head.subarray(end + 4);
-    if (rest.length > 0) this.#frames.feed(rest);
-  }
-
-  #take(opcode: number, bytes: Buffer, start: number, end: number): void {
-    if (opcode === OPCODE_TEXT) this.#takeText(bytes, start, end);
-    if (opcode === OPCODE_PING) this.#socket!.write(clientFrame(0xa, bytes.subarray(start, end)));
-    if (opcode === OPCODE_CLOSE) throw new Error("close frame");
   }
 
   #takeText(bytes: Buffer, start: number, end: number): void {
     this.ready = true;
-    const number = this.#fanout.numberOf(bytes, start, end);
+    const number = this.#fanout.numbers.numberOf(bytes, start, end);
     if (number < 0) return;
     const writer = number % this.seen.length;
     const due = this.seen[writer]! * this.seen.length + writer;
@@ -263,43 +179,4 @@ class Subscriber {
     this.seen[writer]!++;
     this.#fanout.took(number, performance.now());
   }
-
-  #lost(reason: string): void {
-    if (!this.#closing) this.#fanout.reject(`a subscriber's connection was lost: ${reason}`);
-  }
-}
-
-interface Saver {
-  /** Resolves with the answer's arrival. @throws Error Not 200, or no answer in time. */
-  post(request: Uint8Array): Promise<void>;
-  close(): void;
-}
-
-async function openSaver(port: number): Promise<Saver> {
-  let waiting: PromiseWithResolvers<void> | null = null;
-  const reader = new AnswerReader((answer) => {
-    if (answer.status === 200) waiting?.resolve();
-    else waiting?.reject(new Error(`a save was answered with status ${answer.status}`));
-  });
-  const socket = await Bun.connect({
-    hostname: LOOPBACK,
-    port,
-    socket: {
-      data: (_, bytes) => reader.feed(bytes),
-      close: () => waiting?.reject(new Error("the saving connection was closed")),
-      error: (_, error) => waiting?.reject(error),
-    },
-  });
-  return {
-    async post(request) {
-      waiting = Promise.withResolvers<void>();
-      const timer = setTimeout(() => waiting?.reject(new Error("a save was never answered")), SAVE_ANSWER_MS);
-      socket.write(request);
-      await waiting.promise.finally(() => clearTimeout(timer));
-    },
-    close: () => {
-      waiting = null;
-      socket.terminate();
-    },
-  };
 }

@@ -1,6 +1,18 @@
 /** The benchmark's half of a load process. */
 import { join } from "node:path";
-import type { FromLoad, HttpPlan, HttpResult, ToLoad, WsPlan, WsResult } from "./load-plan.ts";
+import type {
+  FromLoad,
+  HttpPlan,
+  HttpResult,
+  LoadPlan,
+  ReadersPlan,
+  ReadersResult,
+  SavesPlan,
+  SavesResult,
+  ToLoad,
+  WsPlan,
+  WsResult,
+} from "./load-plan.ts";
 import { spawnOwn, stopChild } from "./processes.ts";
 
 export interface RunningLoad<Result> {
@@ -22,8 +34,17 @@ export function startWsLoad(plan: WsPlan): RunningLoad<WsResult> {
   return startLoad<WsResult>("load-ws.ts", plan, plan.rateMs + plan.pacedMs + SLACK_MS);
 }
 
+/** Its `measuring` says that every subscriber is there; `stop` asks for the result. @param ms of the saves meanwhile. */
+export function startReaders(plan: ReadersPlan, ms: number): RunningLoad<ReadersResult> {
+  return startLoad<ReadersResult>("load-readers.ts", plan, ms + SLACK_MS);
+}
+
+export function startSaves(plan: SavesPlan): RunningLoad<SavesResult> {
+  return startLoad<SavesResult>("load-saves.ts", plan, plan.ms + SLACK_MS);
+}
+
 /** @returns A load whose `result` rejects if the process fails, ends, or outlives `timeoutMs`. */
-function startLoad<Result>(file: string, plan: HttpPlan | WsPlan, timeoutMs: number): RunningLoad<Result> {
+function startLoad<Result>(file: string, plan: LoadPlan, timeoutMs: number): RunningLoad<Result> {
   const measuring = Promise.withResolvers<void>();
   const result = Promise.withResolvers<Result>();
   const child = spawnOwn({

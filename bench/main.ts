@@ -4,6 +4,8 @@
  *
  * Exit code: 0 when every measurement is valid, however fast; 1 when one isn't; 2 for a wrong flag.
  */
+
+import { join } from "node:path";
 import { BENCH_HELP, type BenchArguments, readBenchArguments } from "./arguments.ts";
 import { describeMachine } from "./machine.ts";
 import { cleanUp, cleanUpOnSignals, makeRunFolder } from "./processes.ts";
@@ -12,6 +14,7 @@ import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
 import { engines } from "./scenarios/engines.ts";
 import { fanout } from "./scenarios/fanout.ts";
+import { latency } from "./scenarios/latency.ts";
 import { memory } from "./scenarios/memory.ts";
 import { millionTicks } from "./scenarios/million-ticks.ts";
 import { pythonFanout } from "./scenarios/python-fanout.ts";
@@ -30,7 +33,10 @@ const SCENARIOS: Scenario[] = [
   memory,
   stopping,
   engines,
+  latency,
 ];
+
+const PLOTS_FOLDER = join(import.meta.dir, "..", "docs", "plots");
 
 process.exit(await main(process.argv.slice(2)));
 
@@ -65,6 +71,10 @@ async function runBench(args: BenchArguments): Promise<number> {
     reports.push(await runScenario(scenario, { ...args, folder, progress: showProgress(scenario.key) }));
   }
   showProgress("")("");
+  if (args.plots) {
+    const plots = reports.flatMap((report) => Object.entries(report.plots ?? {}));
+    for (const [name, svg] of plots) await Bun.write(join(PLOTS_FOLDER, name), svg);
+  }
   const style = args.markdown ? "markdown" : "plain";
   console.log(args.json ? toJson(machine, reports) : formatReport(machine, reports, style));
   return reports.some((report) => report.invalid.length > 0) ? 1 : 0;

@@ -1,7 +1,7 @@
 /** Turns what was measured into tables, or into JSON. */
 import type { Machine } from "./machine.ts";
 import { PYTHON_FIGURES, type PythonFigure, type PythonMatch } from "./python-baseline.ts";
-import type { Comparison, Fact, Sample, ScenarioReport } from "./scenario.ts";
+import type { Comparison, Fact, LatencyFigures, LatencyRow, Sample, ScenarioReport } from "./scenario.ts";
 
 /** A load generator busier than this may be what was measured. */
 const CLIENT_LIMIT = 0.95;
@@ -13,6 +13,7 @@ export function formatReport(machine: Machine, reports: ScenarioReport[], style:
   const comparisons = reports.flatMap((report) => report.comparisons);
   const facts = reports.flatMap((report) => report.facts);
   const python = reports.flatMap((report) => report.python);
+  const latencies = reports.flatMap((report) => report.latencies ?? []);
   const invalid = reports.flatMap((report) => report.invalid);
   const formatTable = style === "markdown" ? formatMarkdownTable : formatPlainTable;
   const section = (title: string, head: string[], rows: string[][]) =>
@@ -23,6 +24,7 @@ export function formatReport(machine: Machine, reports: ScenarioReport[], style:
     ...(comparisons.some(isClientBound)
       ? ["", "`*`: the load generator had a core for itself and no more; the target may be faster than this."]
       : []),
+    ...section("Latency, p50 / p99 / p99.9 in ms", LATENCY_HEAD, latencies.map(latencyRow)),
     ...section("Against the Python server", PYTHON_HEAD, pythonRows(python)),
     ...section("Without a floor", FACT_HEAD, facts.map(factRow)),
     ...reports.flatMap((report) => report.leftOut ?? []).flatMap((reason) => ["", `Left out: ${reason}`]),
@@ -39,7 +41,8 @@ export function toJson(machine: Machine, reports: ScenarioReport[]): string {
   const python = matchPython(reports.flatMap((report) => report.python));
   const invalid = reports.flatMap((report) => report.invalid);
   const leftOut = reports.flatMap((report) => report.leftOut ?? []);
-  return JSON.stringify({ machine, comparisons, python, facts, invalid, leftOut }, null, 2);
+  const latencies = reports.flatMap((report) => report.latencies ?? []);
+  return JSON.stringify({ machine, comparisons, latencies, python, facts, invalid, leftOut }, null, 2);
 }
 
 export function median(values: number[]): number {
@@ -60,6 +63,7 @@ const COMPARISON_HEAD = [
   "client CPU",
 ];
 const PYTHON_HEAD = ["what", "Python server", "ours", "min..max", "times better", "asked", ""];
+const LATENCY_HEAD = ["what", "saves", "save sent to frame", "save answered to frame", "client CPU"];
 const FACT_HEAD = ["what", "median", "min..max", "at most", ""];
 
 function comparisonRow(comparison: Comparison): string[] {
@@ -97,6 +101,18 @@ function comparisonRow(comparison: Comparison): string[] {
     target === null ? "" : verdict(ratio >= target),
     hasP99 ? `${p99(base.samples)}/${p99(ours)} ms` : "",
     `${cpu(base.samples)}/${cpu(ours)}${mark}`,
+  ];
+}
+
+function latencyRow({ name, perSecond, fromSent, fromAnswered, clientCpu }: LatencyRow): string[] {
+  const show = (values: number[]) => (values.length === 0 ? "–" : median(values).toFixed(2));
+  const figures = ({ p50, p99, p999 }: LatencyFigures) => [p50, p99, p999].map(show).join(" / ");
+  return [
+    name,
+    `${wholeNumber(median(perSecond))}/s`,
+    figures(fromSent),
+    figures(fromAnswered),
+    `${Math.round(100 * median(clientCpu))}%`,
   ];
 }
 

@@ -34,6 +34,27 @@ export interface ScenarioReport {
   invalid: string[];
   /** What was left out, and why. */
   leftOut?: string[];
+  latencies?: LatencyRow[];
+  /** For docs/plots, by file name. */
+  plots?: Record<string, string>;
+}
+
+/** How late updates arrive, under one load; each list run by run, in ms. */
+export interface LatencyRow {
+  name: string;
+  /** Saves a second. */
+  perSecond: number[];
+  fromSent: LatencyFigures;
+  fromAnswered: LatencyFigures;
+  /** Of the process that reads, as a share of one core. */
+  clientCpu: number[];
+}
+
+/** `p999` is empty where a run has fewer than a thousand latencies. */
+export interface LatencyFigures {
+  p50: number[];
+  p99: number[];
+  p999: number[];
 }
 
 /** One measurement of one target. */

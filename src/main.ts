@@ -6,6 +6,7 @@ import { runCopy } from "./cli/copy.ts";
 import { runDoctor } from "./cli/doctor.ts";
 import { helpText } from "./cli/help.ts";
 import { runImport } from "./cli/import.ts";
+import { runReplay } from "./cli/replay.ts";
 import { redact } from "./config/database-url.ts";
 import { printConfig } from "./config/render-settings.ts";
 import { parseSettings } from "./config/settings.ts";
@@ -53,6 +54,8 @@ async function runSubcommand(name: string, args: string[]): Promise<number> {
           openReader: openTransferReader,
           openDestination: (dbFile, durability) => openTransferTarget({ dbFile, durability }),
         });
+      case "replay":
+        return await runReplay(args, { openReader: openTransferReader });
       case "doctor":
         return await runDoctor(args, [process.execPath, "--no-orphans", import.meta.path, "database-doctor"]);
       case "help":
@@ -60,7 +63,7 @@ async function runSubcommand(name: string, args: string[]): Promise<number> {
         return 0;
       default:
         throw new UsageError(
-          `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, copy or doctor`,
+          `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, replay, copy or doctor`,
         );
     }
   } catch (error) {

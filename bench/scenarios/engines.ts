@@ -53,7 +53,7 @@ async function compareEngines(context: BenchContext): Promise<ScenarioReport> {
     python: [],
     invalid: [],
     leftOut: [],
-  } as Required<ScenarioReport>;
+  } as Required<Omit<ScenarioReport, "latencies" | "plots">>;
   for (const engine of context.engines) {
     let databases: EngineDatabases;
     try {

@@ -4,6 +4,7 @@ import { UsageError } from "../config/usage-error.ts";
 import { USAGE_EXIT } from "../protocol/control.ts";
 import type { Finding } from "../storage/diagnosis.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
+import { diagnoseBus } from "./doctor/bus.ts";
 import { diagnoseInProcess } from "./doctor/database.ts";
 import { diagnoseMachine } from "./doctor/machine.ts";
 import { DOCTOR_HELP, type DoctorOptions, parseDoctorOptions } from "./doctor/options.ts";
@@ -33,7 +34,7 @@ export async function runDoctor(argv: string[], databaseCommand: string[]): Prom
     process.stdout.write(DOCTOR_HELP);
     return 0;
   }
-  const { dbFile, timeoutS, json } = options;
+  const { dbFile, bus, timeoutS, json } = options;
   const show = json ? silentConsole : openConsole(process.stdout);
   const report: DoctorReport = {
     ok: true,
@@ -44,6 +45,7 @@ export async function runDoctor(argv: string[], databaseCommand: string[]): Prom
   show.say(`Database ${report.database} (${report.engine})`);
   show.begin("database");
   await gather(diagnoseInProcess({ command: databaseCommand, dbFile, timeoutS }), report, show);
+  if (bus !== null) await gather(diagnoseBus(bus, dbFile), report, show);
   show.say("This machine");
   await gather(diagnoseMachine(), report, show);
 

@@ -49,3 +49,12 @@ test("a copy tells how many series are done", () => {
   progress.update({ rows: 10_000, seriesDone: 3, seriesTotal: 1_200 });
   expect(output.written).toEqual(["10,000 rows, 3 of 1,200 series, 2,000 rows/s\n"]);
 });
+
+test("a replay says which moment it plays, and how late", () => {
+  const output = recorder(false);
+  let now = 0;
+  const progress = startProgress(output, () => now);
+  now = 10_000;
+  progress.update({ rows: 20, at: "2013-10-08T12:47:49.457000Z", behindMs: 1_540 });
+  expect(output.written).toEqual(["20 rows, at 2013-10-08T12:47:49.457000Z, 1.5 s behind, 2 rows/s\n"]);
+});

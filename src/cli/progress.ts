@@ -10,7 +10,7 @@ export interface Progress {
   end(): void;
 }
 
-export type ProgressState = FileProgress | SeriesProgress;
+export type ProgressState = FileProgress | SeriesProgress | ReplayProgress;
 
 interface FileProgress {
   rows: number;
@@ -23,6 +23,14 @@ interface SeriesProgress {
   rows: number;
   seriesDone: number;
   seriesTotal: number;
+}
+
+interface ReplayProgress {
+  rows: number;
+  /** The moment that is played. */
+  at: string;
+  /** How late it is played. */
+  behindMs: number;
 }
 
 /** What is needed of a stream to draw on it. */
@@ -82,6 +90,7 @@ function describeProgress(state: ProgressState, elapsedS: number): string {
 }
 
 function describeExtent(state: ProgressState): string {
+  if ("at" in state) return `at ${state.at}, ${(state.behindMs / 1_000).toFixed(1)} s behind`;
   if ("seriesDone" in state)
     return `${formatCount(state.seriesDone)} of ${formatCount(state.seriesTotal)} series`;
   const share = shareOf(state);
@@ -96,6 +105,7 @@ function drawBar(state: ProgressState): string {
 }
 
 function shareOf(state: ProgressState): number | null {
+  if ("at" in state) return null;
   const [done, total] =
     "seriesDone" in state ? [state.seriesDone, state.seriesTotal] : [state.bytesRead, state.bytesTotal];
   return total === null || total === 0 ? null : Math.min(1, done / total);

@@ -1,7 +1,8 @@
 /** execute_sql, and the same over GET: one statement of the user's own, in a runner process. */
 import { badRequest } from "../protocol/errors.ts";
+import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { type QueryType, wrapAnswer } from "../sql/execute.ts";
-import { parseExactIntegers, readSqlParams } from "../sql/read-params.ts";
+import { readSqlParams } from "../sql/read-params.ts";
 import type { Answer, Command, CommandContext } from "./context.ts";
 import { isMissing, show } from "./params.ts";
 

@@ -1,6 +1,7 @@
 /** get_realtime_data: stored ticks of one ticker and type, oldest first. */
+import { badRequest } from "../protocol/errors.ts";
 import type { Command } from "./context.ts";
-import { readBound, readDataType, requireTicker } from "./params.ts";
+import { readBound, readDataType, requireTicker, show } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 export const getRealtimeData: Command = {
@@ -11,7 +12,13 @@ export const getRealtimeData: Command = {
     const type = readDataType(params.data_type);
     const from = readBound(params, "start_datetime", "start", "tick");
     const to = readBound(params, "end_datetime", "end", "tick");
-    const found = reader.ticks({ ticker, type, from, to }, signal);
+    const found = reader.ticks({ ticker, type, from, to, withSeq: readWithSeq(params.include_seq) }, signal);
     return toAnswer(found instanceof Promise ? await found : found, "No realtime data found");
   },
 };
+
+function readWithSeq(value: unknown): boolean {
+  if (value === undefined || value === null) return false;
+  if (typeof value === "boolean") return value;
+  throw badRequest(`include_seq: got ${show(value)}, expected true or false`);
+}

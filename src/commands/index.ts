@@ -1,8 +1,12 @@
 /** All commands of `POST /db_command`, by name. */
 import type { Command } from "./context.ts";
 import { executeSqlCommand } from "./execute-sql.ts";
+import { getPositions } from "./get-positions.ts";
 import { getRealtimeData } from "./get-realtime-data.ts";
+import { getSnapshot } from "./get-snapshot.ts";
 import { getStockData } from "./get-stock-data.ts";
+import { getTickers, getTickTypes } from "./get-tickers.ts";
+import { getUpdates } from "./get-updates.ts";
 import { getHistoricalData, getLatestData } from "./newest-ticks.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
 import { saveRealtimeData } from "./save-realtime-data.ts";
@@ -25,6 +29,11 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     getHistoricalData,
     getTodayDailyData,
     getTodayVolume,
+    getUpdates,
+    getSnapshot,
+    getPositions,
+    getTickers,
+    getTickTypes,
     ...unsupportedCommands,
   ].map((command) => [command.name, command]),
 );

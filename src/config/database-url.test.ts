@@ -78,6 +78,7 @@ describe("redact", () => {
     ],
     ["postgres://db/stocks?PassWord=s3cret", "postgres://db/stocks?PassWord=***"],
     ["https://t0ken@desk.example", "https://***@desk.example"],
+    ["nats://t0ken@desk.example", "nats://***@desk.example"],
     ["localhost:5432:stocks:desk:s3:cr@et", "localhost:5432:stocks:desk:***"],
     ["questdb://localhost:8812:qdb:admin:quest", "questdb://localhost:8812:qdb:admin:***"],
     ["host=db user=desk password='s3 cret' dbname=x", "host=db user=desk password=*** dbname=x"],

@@ -19,12 +19,12 @@ export function redact(dbFile: string): string {
   return scheme + rest.replace(SECRET_PARAMETERS, "$1***");
 }
 
-/** Up to the last "@", since a careless password may hold one, or a "/". Over HTTP a lone user name is usually a token. */
+/** Up to the last "@", since a careless password may hold one, or a "/". Over HTTP and NATS a lone user name is usually a token. */
 function redactUserInfo(url: string): string {
   const start = url.indexOf("//") + 2;
   const end = url.lastIndexOf("@");
   if (end < start) return url;
   const colon = url.indexOf(":", start);
   if (colon >= 0 && colon < end) return `${url.slice(0, colon)}:***${url.slice(end)}`;
-  return /^https?:/i.test(url) ? `${url.slice(0, start)}***${url.slice(end)}` : url;
+  return /^(https?|nats|tls):/i.test(url) ? `${url.slice(0, start)}***${url.slice(end)}` : url;
 }

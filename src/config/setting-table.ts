@@ -142,7 +142,7 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     default: false,
     unit: null,
     sentence:
-      "Save a quote and a trade of the ticker TEST every second, so that a client can be tried at any hour.",
+      "Save a quote and a trade of the ticker TEST every second, so that a client can be tried at any hour; those older than a day are deleted.",
   },
   dbPoolSize: {
     flag: "--db-pool-size",

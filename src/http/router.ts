@@ -8,20 +8,22 @@ import type { AccessLogger } from "../observe/access-log.ts";
 import { type Counters, countAnswer } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
+import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { isObject, parseRequestJson } from "../protocol/json.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
-import { parseExactIntegers } from "../sql/read-params.ts";
+import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData, Sockets } from "../websocket/sockets.ts";
 import { checkHealth, type HealthOptions } from "./health.ts";
 import type { HostGuard } from "./host-guard.ts";
 import { splitTarget } from "./path.ts";
 import { readBody } from "./request-body.ts";
 import { answer, bodyBytes, errorResponse, jsonResponse, measured } from "./responses.ts";
-import { poolStat, readTimeout, redisStat, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
+import { busStat, poolStat, readTimeout, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
 
 const ENDPOINTS = [
   "/db_command (POST)",
   "/ws (WebSocket)",
+  "/ws/replay (WebSocket)",
   "/health (GET)",
   "/stats/database (GET)",
   "/stats/tables (GET)",
@@ -39,6 +41,7 @@ const HEALTH_PATHS: Record<string, "health" | "ready" | "live"> = {
   "/live": "live",
 };
 const SOCKET_PATHS = new Set(["/ws", "/stock_info/ws"]);
+const REPLAY_PATH = "/ws/replay";
 const SQL_PATHS = new Set(["/api/execute_sql", "/api/sql_query"]);
 /** A double holds every integer of 15 digits: only a longer one may have lost some. */
 const LONG_INTEGER = /\d{16}/;
@@ -47,6 +50,7 @@ export interface RouterOptions {
   context: CommandContext;
   guard: HostGuard;
   sockets: Sockets;
+  replays: ReplaySockets;
   health: HealthOptions;
   stats: StatsOptions;
   counters: Counters;
@@ -60,14 +64,15 @@ export interface RouterOptions {
   bodies: { waiting: number };
 }
 
-type Handler = (request: Request, server: Server<SocketData>) => Promise<Response | undefined>;
+type AnySocketData = SocketData | ReplaySocketData;
+type Handler = (request: Request, server: Server<AnySocketData>) => Promise<Response | undefined>;
 
 export function createRouter(options: RouterOptions): Handler {
   const { accessLog, counters, guard, log } = options;
 
   /** Requests without Bun's idle time limit. Lifting it sticks to the connection, so that is not used again. */
   const unlimited = new WeakSet<Request>();
-  const liftLimit = (request: Request, server: Server<SocketData>): void => {
+  const liftLimit = (request: Request, server: Server<AnySocketData>): void => {
     server.timeout(request, 0);
     unlimited.add(request);
   };
@@ -76,7 +81,7 @@ export function createRouter(options: RouterOptions): Handler {
 
   function record(
     request: Request,
-    server: Server<SocketData>,
+    server: Server<AnySocketData>,
     response: Response,
     durationMs: number,
   ): void {
@@ -93,7 +98,7 @@ export function createRouter(options: RouterOptions): Handler {
     });
   }
 
-  async function route(request: Request, server: Server<SocketData>): Promise<Response | undefined> {
+  async function route(request: Request, server: Server<AnySocketData>): Promise<Response | undefined> {
     const { path, query } = splitTarget(request.url);
     const { method } = request;
     if (!guard.acceptsHost(request.headers.get("host"))) {
@@ -110,9 +115,10 @@ export function createRouter(options: RouterOptions): Handler {
       const response = answer(body, options.isDraining());
       return logs(200) ? measured(response, body) : response;
     }
-    if (SOCKET_PATHS.has(path)) {
+    if (SOCKET_PATHS.has(path) || path === REPLAY_PATH) {
       if (method !== "GET") return otherMethod(method, "GET");
-      return upgrade(request, server, query, options);
+      const sockets = path === REPLAY_PATH ? options.replays : options.sockets;
+      return upgrade(request, server, query, { ...options, path, sockets });
     }
     const isRead = method === "GET" || method === "HEAD";
     const healthKind = HEALTH_PATHS[path];
@@ -179,15 +185,23 @@ async function runCommand(request: Request, options: RouterOptions, beforeSql: (
   return command.run({ params, text, signal: request.signal }, options.context);
 }
 
+interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining"> {
+  path: string;
+  sockets: Sockets | ReplaySockets;
+}
+
 async function upgrade(
   request: Request,
-  server: Server<SocketData>,
+  server: Server<AnySocketData>,
   query: string,
-  { guard, isDraining, sockets }: RouterOptions,
+  { guard, isDraining, path, sockets }: UpgradeOptions,
 ): Promise<Response | undefined> {
   const { headers } = request;
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
-    const response = jsonResponse({ error: "/ws: expected a WebSocket handshake (Upgrade: websocket)" }, 426);
+    const response = jsonResponse(
+      { error: `${path}: expected a WebSocket handshake (Upgrade: websocket)` },
+      426,
+    );
     response.headers.set("Upgrade", "websocket");
     return response;
   }
@@ -200,7 +214,7 @@ async function upgrade(
   if (isDraining()) throw new RequestError(503, "the worker is draining; connect again", { retryAfterS: 1 });
   if (await sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
   throw badRequest(
-    "/ws: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13",
+    `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,
   );
 }
 
@@ -226,7 +240,7 @@ async function readOnlyRoute(
   if (!known) return null;
   if (!isRead) return otherMethod(request.method, "GET, HEAD");
   if (path === "/stats/pool") return jsonResponse(await poolStat(options.stats), 200);
-  if (path === "/stats/redis") return jsonResponse(redisStat(), 200);
+  if (path === "/stats/redis") return jsonResponse(await busStat(options.stats), 200);
   if (timed !== undefined) {
     const timeoutS = readTimeout(parameters.get("timeout"), timed);
     lift();

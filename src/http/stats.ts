@@ -1,9 +1,13 @@
 /** GET /stats/…: what the database holds and how fast it answers. Counting rows can take seconds, so it runs in the SQL runners. */
+
+import type { BusFigures } from "../bus/bus.ts";
 import { badRequest } from "../protocol/errors.ts";
 import type { PoolFigures } from "../storage/contract.ts";
 
 export interface StatsOptions {
   pool(): Promise<PoolFigures & Record<string, unknown>>;
+  /** Null without a bus. */
+  bus(): Promise<BusFigures | null>;
   sizeBytes(): number | Promise<number>;
   redactedDbFile: string;
   dbType: string;
@@ -47,20 +51,23 @@ export async function poolStat(options: StatsOptions): Promise<Record<string, un
   return { worker_id: options.workerId, ...(await options.pool()), ...stamp(started) };
 }
 
-/** As the Python server answers without Redis, which this server has no use for. */
-export function redisStat(): Record<string, unknown> {
+/** In the Python server's members, which knew only Redis, whatever carries the bus. */
+export async function busStat(options: StatsOptions): Promise<Record<string, unknown>> {
+  const started = performance.now();
+  const figures = await options.bus();
   return {
-    ...stamp(performance.now()),
+    ...stamp(started),
     redis_pubsub: {
-      enabled: false,
+      enabled: figures !== null,
       redis_url: null,
-      connected: false,
-      subscribed_channels: 0,
+      connected: figures?.connected ?? false,
+      subscribed_channels: figures?.connected ? 1 : 0,
       channels: [],
-      messages_received: 0,
-      messages_processed: 0,
-      subscriber_task_running: false,
+      messages_received: figures?.received ?? 0,
+      messages_processed: figures?.received ?? 0,
+      subscriber_task_running: figures?.connected ?? false,
     },
+    ...(figures === null ? {} : { bus: figures }),
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import type { Socket } from "bun";
+import type { BusFigures } from "../bus/bus.ts";
 import type { LogLines } from "../observe/log.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
@@ -70,6 +71,8 @@ export class HubClient {
   #bytesInFlight = 0;
   readonly #replies = new Map<number, PendingReply>();
   readonly #admissions = new Map<number, (admitted: boolean) => void>();
+  readonly #figures = new Map<number, (figures: BusFigures | null) => void>();
+  #busChannel: string | null = null;
   readonly #tickers = new Set<string>();
   #closed = false;
   #awayTimer: Timer | null = null;
@@ -147,10 +150,39 @@ export class HubClient {
     this.#channel?.send({ type: "left", address });
   }
 
-  /** Resolves when every commit from now on is published here. */
+  /** Names the database on the bus, for this hub and the next. */
+  joinBus(channel: string): void {
+    this.#busChannel = channel;
+    this.#channel?.send({ type: "bus", channel });
+  }
+
+  /** Null without a bus, or a hub. */
+  async busFigures(): Promise<BusFigures | null> {
+    if (this.#channel === null) return null;
+    const { promise, resolve } = Promise.withResolvers<BusFigures | null>();
+    const id = this.#nextId++;
+    this.#figures.set(id, resolve);
+    this.#channel.send({ type: "busFigures", id });
+    return promise;
+  }
+
+  /**
+   * Resolves when every commit to the ticker, or to ALL_TICKERS, from now on is published here. A hub that is being restarted is waited for.
+   *
+   * @throws RequestError 503 it stayed away for HUB_AWAY_MAX_MS.
+   */
   async subscribe(ticker: string): Promise<void> {
     this.#tickers.add(ticker);
-    await this.#ask((id) => ({ type: "subscribe", id, ticker }));
+    const deadline = performance.now() + HUB_AWAY_MAX_MS;
+    for (;;) {
+      try {
+        await this.#ask((id) => ({ type: "subscribe", id, ticker }));
+        return;
+      } catch (error) {
+        if (this.#closed || performance.now() > deadline) throw error;
+        await Bun.sleep(RECONNECT_MS);
+      }
+    }
   }
 
   unsubscribe(ticker: string): void {
@@ -216,6 +248,7 @@ export class HubClient {
     this.#awayTooLong = false;
     const addresses = [...this.#options.addresses()];
     this.#channel.send({ type: "hello", workerId: this.#options.workerId, addresses });
+    if (this.#busChannel !== null) this.joinBus(this.#busChannel);
     for (const ticker of this.#tickers) this.#channel.send({ type: "subscribe", id: 0, ticker });
     for (const [id, { save }] of this.#saves) this.#enqueue(id, save);
   }
@@ -286,6 +319,10 @@ export class HubClient {
         this.#admissions.get(message.id)?.(message.admitted);
         this.#admissions.delete(message.id);
         break;
+      case "busFigures":
+        this.#figures.get(message.id)?.(message.figures);
+        this.#figures.delete(message.id);
+        break;
       case "missed":
         this.#options.missed();
         break;
@@ -327,6 +364,8 @@ export class HubClient {
     this.#announcements = [];
     for (const admit of this.#admissions.values()) admit(true);
     this.#admissions.clear();
+    for (const answer of this.#figures.values()) answer(null);
+    this.#figures.clear();
     if (this.#closed) return;
     this.#options.log.warning(`Hub went away with ${this.#saves.size} saves unanswered; connecting again`);
     for (const [id, pending] of this.#saves) {

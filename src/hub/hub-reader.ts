@@ -5,11 +5,13 @@ import type {
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
+  RowKind,
   StockReader,
   TickRange,
 } from "../storage/contract.ts";
+import type { StoredUpdate, TickerSnapshot, UpdateReader } from "../storage/update-contract.ts";
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
-import type { RowsCall, Value, ValueCall } from "./read-messages.ts";
+import type { RowsCall, UpdateHeader, UpdatesCall, Value, ValueCall } from "./read-messages.ts";
 
 /** How long a read waits for a hub that is being restarted, before it is asked again, once. */
 const HUB_BACK_MS = 5_000;
@@ -21,6 +23,13 @@ export interface HubAccess {
 }
 
 export class HubReader implements StockReader {
+  readonly updates: UpdateReader = {
+    epoch: async () => (await this.#value({ method: "epoch" })) as string,
+    positions: async (tickers) =>
+      new Map((await this.#value({ method: "positions", tickers })) as [string, number][]),
+    after: (ticker, after, limit) => this.#updates({ method: "updates", ticker, after, limit }),
+    snapshot: async (ticker) => (await this.#value({ method: "snapshot", ticker })) as TickerSnapshot,
+  };
   readonly #hub: HubAccess;
 
   constructor(hub: HubAccess) {
@@ -53,6 +62,14 @@ export class HubReader implements StockReader {
 
   async dailyVolume(ticker: string, date: string): Promise<number | null> {
     return (await this.#value({ method: "dailyVolume", ticker, date })) as number | null;
+  }
+
+  async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+    return (await this.#value({ method: "tickers", kind, after, limit })) as string[];
+  }
+
+  async tickTypes(ticker: string): Promise<string[]> {
+    return (await this.#value({ method: "tickTypes", ticker })) as string[];
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {
@@ -89,6 +106,12 @@ export class HubReader implements StockReader {
     return { empty: false, chunks: pieces(this.#hub.reads, id, bytes) };
   }
 
+  async #updates(call: UpdatesCall): Promise<StoredUpdate[]> {
+    const { message, bytes } = (await this.#ask({ type: "read", call })).reply;
+    if (message.type !== "updates") throw new Error(`the hub answered ${call.method} with ${message.type}`);
+    return withFrames(message.updates, Buffer.from(bytes.buffer));
+  }
+
   async #ask(question: Question): Promise<{ id: number; reply: ReadReply }> {
     const askOnce = async (): Promise<{ id: number; reply: ReadReply }> => {
       const { id, reply } = this.#hub.reads.ask(question);
@@ -103,6 +126,15 @@ export class HubReader implements StockReader {
       return askOnce();
     }
   }
+}
+
+function withFrames(headers: UpdateHeader[], frames: Buffer): StoredUpdate[] {
+  let offset = 0;
+  return headers.map(([seq, type, savedAtMs, bytes]) => {
+    const frame = frames.toString("utf8", offset, offset + bytes);
+    offset += bytes;
+    return { seq, type, savedAtMs, frame };
+  });
 }
 
 /** The pieces of an answer that has more than one; `return()` tells the hub that the rest isn't wanted. */

@@ -6,6 +6,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Socket, UnixSocketListener } from "bun";
+import type { Bus, BusOptions, ReceivedUpdate } from "../bus/bus.ts";
 import type { LogLines } from "../observe/log.ts";
 import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
 import { ALL_TICKERS } from "../stream/subscriptions.ts";
@@ -59,6 +60,8 @@ export interface HubOptions {
   /** For databases that only this process can open: the workers' reads. */
   database: Omit<DatabaseInHub, "written"> | null;
   log: LogLines;
+  /** Meets the other servers of the database under this name; null without `--bus`. */
+  openBus: ((channel: string, heard: Pick<BusOptions, "receive" | "missed">) => Promise<Bus>) | null;
   /** WebSockets of one client address, in all workers. */
   socketsPerAddressMax: number;
   /** Longest that a write lease may be out before it is taken back: the runner is dead or killed by then. */
@@ -85,6 +88,8 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
   let committing: Promise<void> | null = null;
   let busySince: number | null = null;
   let stopping = false;
+  let bus: Bus | null = null;
+  let busChannel: string | null = null;
   const leaseQueue: LeaseRequest[] = [];
   let lease: (LeaseRequest & { timer: Timer }) | null = null;
 
@@ -254,6 +259,9 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
         if (lease?.link === link && lease.id === message.id) endLease();
         link.channel.send({ type: "released", id: message.id });
         break;
+      case "busFigures":
+        link.channel.send({ type: "busFigures", id: message.id, figures: bus?.figures() ?? null });
+        break;
       case "hello":
         link.workerId = message.workerId;
         link.addresses = new Map(message.addresses);
@@ -273,12 +281,46 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
       case "committed":
         for (const [ticker, update] of message.updates) passOn(ticker, [1, ticker, update], link);
         sendEvents();
+        bus?.publish(message.updates.map(([ticker, update]) => ({ ticker, update })));
         break;
       case "bus":
+        joinBus(message.channel);
         break;
       default:
         link.reads?.receive(message);
     }
+  }
+
+  /** The first worker that knows the database names the channel; a database that is another one has another. */
+  function joinBus(channel: string): void {
+    if (options.openBus === null || channel === busChannel || stopping) return;
+    busChannel = channel;
+    const before = bus;
+    bus = null;
+    void before?.close();
+    options.openBus(channel, { receive: receiveFromBus, missed: tellMissed }).then(
+      (opened) => {
+        if (busChannel !== channel || stopping) {
+          void opened.close();
+          return;
+        }
+        bus = opened;
+        tellMissed();
+      },
+      (error) => {
+        log.error(`Hub: no bus: ${error instanceof Error ? error.message : String(error)}`);
+      },
+    );
+  }
+
+  function receiveFromBus(updates: ReceivedUpdate[]): void {
+    for (const { ticker, seq, update } of updates)
+      passOn(ticker, update === null ? [2, ticker, seq] : [1, ticker, update], null);
+    sendEvents();
+  }
+
+  function tellMissed(): void {
+    for (const link of links) link.channel.send({ type: "missed" });
   }
 
   function socketsOf(address: string): number {
@@ -344,6 +386,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
         await committing;
       }
       listener.stop(true);
+      await bus?.close();
       await writer?.close();
     },
   };

@@ -3,6 +3,7 @@
  * so the shape may change freely; order on the socket is order of commit.
  */
 
+import type { BusFigures } from "../bus/bus.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
@@ -22,6 +23,7 @@ export type ToHub =
   /** One more WebSocket of the address, if there may be. */
   | { type: "admit"; id: number; address: string }
   | { type: "left"; address: string }
+  | { type: "busFigures"; id: number }
   /** The name under which servers of this database meet on the bus. */
   | { type: "bus"; channel: string }
   | { type: "saves"; saves: SaveEntry[] }
@@ -45,6 +47,7 @@ export type ToWorker =
   | { type: "events"; events: HubEvent[] }
   | { type: "subscribed"; id: number }
   | { type: "admitted"; id: number; admitted: boolean }
+  | { type: "busFigures"; id: number; figures: BusFigures | null }
   /** Updates of other servers may have been missed. */
   | { type: "missed" }
   | { type: "leased"; id: number }

@@ -1,5 +1,13 @@
 /** Reads that workers leave to the hub, because its process holds the database. Texts of rows travel as attachments. */
-import type { BarRange, Holding, LatestTicksQuery, PoolFigures, TickRange } from "../storage/contract.ts";
+import type {
+  BarRange,
+  Holding,
+  LatestTicksQuery,
+  PoolFigures,
+  RowKind,
+  TickRange,
+} from "../storage/contract.ts";
+import type { TickerSnapshot, UpdateLimit } from "../storage/update-contract.ts";
 import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
 
 export type RowsCall =
@@ -8,12 +16,33 @@ export type RowsCall =
   | { method: "newestTicks"; query: LatestTicksQuery };
 
 export type ValueCall =
-  | { method: "latestPrice" | "previousClose"; ticker: string }
+  | { method: "latestPrice" | "previousClose" | "tickTypes"; ticker: string }
   | { method: "openingPrice" | "dailyVolume"; ticker: string; date: string }
+  | { method: "tickers"; kind: RowKind; after: string | null; limit: number }
   | { method: "holdings"; tickersMax: number }
-  | { method: "probe" | "pool" | "sizeBytes" };
+  | { method: "probe" | "pool" | "sizeBytes" | "epoch" }
+  | { method: "positions"; tickers: readonly string[] | null }
+  | { method: "snapshot"; ticker: string };
 
-export type Value = number | null | Holding[] | PoolFigures;
+export interface UpdatesCall {
+  method: "updates";
+  ticker: string;
+  after: number;
+  limit: UpdateLimit;
+}
+
+export type Value =
+  | number
+  | string
+  | null
+  | string[]
+  | Holding[]
+  | PoolFigures
+  | [ticker: string, seq: number][]
+  | TickerSnapshot;
+
+/** Without its frame, of which it tells the size in UTF-8. */
+export type UpdateHeader = [seq: number, type: string, savedAtMs: number, bytes: number];
 
 /** JSON has no place for integers that a double can't hold. */
 export type WireSqlRequest = Omit<UserSqlRequest, "params"> & {
@@ -21,7 +50,7 @@ export type WireSqlRequest = Omit<UserSqlRequest, "params"> & {
 };
 
 export type ReadToHub =
-  | { type: "read"; id: number; call: RowsCall | ValueCall }
+  | { type: "read"; id: number; call: RowsCall | ValueCall | UpdatesCall }
   | { type: "sql"; id: number; request: WireSqlRequest; timeoutMs: number }
   /** The next piece of an answer that said `more`. */
   | { type: "next"; id: number }
@@ -30,6 +59,8 @@ export type ReadToHub =
 
 export type ReadToWorker =
   | { type: "value"; id: number; value: Value }
+  /** Their frames, one after the other, as attachment. */
+  | { type: "updates"; id: number; updates: UpdateHeader[] }
   | { type: "empty"; id: number }
   /** A piece of the answer as attachment; `rows` only with SQL, in the first piece. */
   | { type: "piece"; id: number; more: boolean; rows?: number }

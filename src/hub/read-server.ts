@@ -2,7 +2,16 @@
 import { RequestError } from "../protocol/errors.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
-import type { ReadToHub, ReadToWorker, RowsCall, Value, ValueCall, WireSqlRequest } from "./read-messages.ts";
+import type {
+  ReadToHub,
+  ReadToWorker,
+  RowsCall,
+  UpdateHeader,
+  UpdatesCall,
+  Value,
+  ValueCall,
+  WireSqlRequest,
+} from "./read-messages.ts";
 
 /** Answers that one worker has begun and not read to their end; a further one gets 503. */
 const UNFINISHED_MAX = 1_000;
@@ -86,7 +95,11 @@ export class ReadServer {
     }
   }
 
-  async #read(id: number, call: RowsCall | ValueCall): Promise<void> {
+  async #read(id: number, call: RowsCall | ValueCall | UpdatesCall): Promise<void> {
+    if (call.method === "updates") {
+      await this.#sendUpdates(id, call);
+      return;
+    }
     if ("range" in call || "query" in call) {
       await this.#sendRows(id, await this.#rows(call));
       return;
@@ -118,6 +131,10 @@ export class ReadServer {
         return reader.openingPrice(call.ticker, call.date);
       case "dailyVolume":
         return reader.dailyVolume(call.ticker, call.date);
+      case "tickers":
+        return reader.tickers(call.kind, call.after, call.limit);
+      case "tickTypes":
+        return reader.tickTypes(call.ticker);
       case "holdings":
         return reader.holdings(call.tickersMax);
       case "pool":
@@ -127,6 +144,12 @@ export class ReadServer {
       case "probe":
         await reader.probe();
         return null;
+      case "epoch":
+        return reader.updates.epoch();
+      case "positions":
+        return [...(await reader.updates.positions(call.tickers))];
+      case "snapshot":
+        return reader.updates.snapshot(call.ticker);
     }
   }
 
@@ -144,6 +167,16 @@ export class ReadServer {
     this.#unfinished.delete(id);
     if (rows.empty) this.#send({ type: "empty", id });
     else this.#send({ type: "piece", id, more: false }, UTF8.encode(rows.text));
+  }
+
+  async #sendUpdates(id: number, { ticker, after, limit }: UpdatesCall): Promise<void> {
+    const updates = await this.#database.reader.updates.after(ticker, after, limit);
+    if (!this.#unfinished.delete(id)) return;
+    const frames = updates.map(({ frame }) => Buffer.from(frame, "utf8"));
+    const headers = updates.map(
+      ({ seq, type, savedAtMs }, i): UpdateHeader => [seq, type, savedAtMs, frames[i]!.length],
+    );
+    this.#send({ type: "updates", id, updates: headers }, Buffer.concat(frames));
   }
 
   async #runSql(id: number, request: WireSqlRequest, timeoutMs: number, signal: AbortSignal): Promise<void> {

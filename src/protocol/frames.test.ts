@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { barsFrame, heartbeatFrame, initialPriceFrame, realtimeFrame } from "./frames.ts";
+import { barsFrame, heartbeatFrame, initialPriceFrame, positioned, realtimeFrame } from "./frames.ts";
 
 const NOW = new Date("2024-01-02T15:00:00.123Z");
 
@@ -36,11 +36,17 @@ test("integers beyond a double keep their digits", () => {
 });
 
 test("heartbeats and first prices are stamped in UTC, and a ticker can't break out of its quotes", () => {
-  expect(JSON.parse(heartbeatFrame('a"b', NOW))).toEqual({
+  expect(JSON.parse(heartbeatFrame('a"b', NOW, { seq: 17, epoch: "e" }))).toEqual({
     symbol: 'a"b',
     data: { type: "heartbeat", timestamp: "2024-01-02T15:00:00.123Z" },
+    seq: 17,
+    epoch: "e",
   });
-  expect(JSON.parse(initialPriceFrame("A", 1.5, NOW)).data.payload).toEqual([
+  expect(JSON.parse(initialPriceFrame("A", 1.5, NOW, { seq: 0, epoch: "e" })).data.payload).toEqual([
     { price: 1.5, timestamp: "2024-01-02T15:00:00.123Z" },
   ]);
+});
+
+test("a position is the last member of a frame", () => {
+  expect(positioned('{"symbol":"IBM","data":[]}', 18)).toBe('{"symbol":"IBM","data":[],"seq":18}');
 });

@@ -31,8 +31,10 @@ function placed(frame: string, { seq, epoch }: Position): string {
   return `${frame.slice(0, -1)},"seq":${seq},"epoch":"${epoch}"}`;
 }
 
-export function heartbeatFrame(symbol: string, now: Date, position: Position): string {
-  return placed(`{"symbol":${JSON.stringify(symbol)},"data":${heartbeat(now)}}`, position);
+/** @param position null: of a replay, which has none. */
+export function heartbeatFrame(symbol: string, now: Date, position: Position | null): string {
+  const frame = `{"symbol":${JSON.stringify(symbol)},"data":${heartbeat(now)}}`;
+  return position === null ? frame : placed(frame, position);
 }
 
 /** For subscribers to all tickers. @param positions of those that moved since the heartbeat before. */
@@ -92,19 +94,6 @@ export type GapReason = "slow" | "not_kept";
 
 export function gapFrame(symbol: string, from: number, to: number, reason: GapReason): string {
   return positioned(JSON.stringify({ symbol, data: { type: "gap", from, to, reason } }), to);
-}
-
-/** Whether it is one of the two frames above and not an update: an upstream's are not passed on. Saved data may look alike, but for the order of members. */
-export function isOwnFrame(symbol: string, text: string): boolean {
-  const start = `{"symbol":${JSON.stringify(symbol)},"data":{"type":`;
-  if (!text.startsWith(start)) return false;
-  if (text.startsWith('"initial_price","event_type":', start.length)) return true;
-  const beat = '"heartbeat","timestamp":"';
-  const STAMP_LENGTH = 24;
-  return (
-    text.startsWith(beat, start.length) &&
-    text.length === start.length + beat.length + STAMP_LENGTH + '"}}'.length
-  );
 }
 
 export function barsFrame(symbol: string, records: unknown[]): string {

@@ -10,7 +10,7 @@ import type { DiagnosisStep } from "../storage/diagnosis.ts";
 import type { UserSqlEngine } from "../storage/user-sql-contract.ts";
 import type { UpdateSink, WorkerStorage } from "../worker/worker-storage.ts";
 import { openDuckDbWorker } from "./engines/duckdb-worker.ts";
-import { diagnoseRemote, openRemoteHub, openRemoteWorker } from "./engines/remote.ts";
+import { diagnoseRemote, openRemoteHub, openRemoteTransfer, openRemoteWorker } from "./engines/remote.ts";
 import {
   diagnoseSqlite,
   openSqliteHub,
@@ -121,7 +121,7 @@ export async function openTransferReader(dbFile: string): Promise<TransferReader
     case "duckdb":
       return (await duckDb()).openDuckDbTransferReader(dbFile);
     case "remote":
-      throw remoteIsNotCopied();
+      return openRemoteTransfer(dbFile);
     case "postgresql":
     case "timescaledb":
       return (await postgres()).openPostgresTransferReader(dbFile);
@@ -136,18 +136,13 @@ export async function openTransferTarget(settings: DatabaseSettings): Promise<Op
     case "duckdb":
       return (await duckDb()).openDuckDbTransferTarget(settings);
     case "remote":
-      throw remoteIsNotCopied();
+      return openRemoteTransfer(settings.dbFile);
     case "postgresql":
     case "timescaledb":
       return (await postgres()).openPostgresTransferTarget(settings);
     default:
       return openSqliteTransferTarget(settings);
   }
-}
-
-/** Its answers hold neither `seq` nor a list of its tickers. */
-function remoteIsNotCopied(): Error {
-  return new Error("another server isn't copied: name its database, on its machine");
 }
 
 /** What `doctor` says about a database; runs in a process of its own, which is ended when it takes too long. */

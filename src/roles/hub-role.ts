@@ -1,5 +1,6 @@
 /** The hub, in a process of its own or on a thread: opens the database, loads the sample if asked to, commits until told to stop. */
 
+import { openBus } from "../bus/bus.ts";
 import { type Hub, startHub } from "../hub/hub.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
@@ -22,6 +23,11 @@ export async function runHub({ settings, runtimeDir }: ChildBrief, log: LogLines
     writer,
     database,
     log,
+    openBus:
+      settings.bus === null
+        ? null
+        : (channel, heard) =>
+            openBus({ url: settings.bus!, dbFile: settings.dbFile, channel, log, ...heard }),
     socketsPerAddressMax: settings.wsConnectionsPerAddress,
     leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS,
   });

@@ -18,6 +18,7 @@ import { readBrief, runChild } from "./child-control.ts";
 import { databaseType, openWorkerStorage } from "./engine.ts";
 import { runHub } from "./hub-role.ts";
 import { startHubThread } from "./hub-thread-owner.ts";
+import { startTestFeed } from "./test-feed.ts";
 
 const MAIN = `${import.meta.dir}/../main.ts`;
 const EXIT_START_FAILED = 1;
@@ -29,8 +30,14 @@ export async function serve(settings: Settings, ignoredFlags: string[]): Promise
   for (const flag of ignoredFlags) log.warning(`${flag} has no effect in this server`);
   announce(settings, log);
   try {
+    checkBus(settings);
     return settings.workers > 1
-      ? await runSupervisor({ settings, mainPath: MAIN, log })
+      ? await runSupervisor({
+          settings,
+          mainPath: MAIN,
+          log,
+          whileServing: (port) => startFeed({ ...settings, port }, log),
+        })
       : await serveInOneProcess(settings, log);
   } catch (error) {
     log.critical(`Cannot start: ${error instanceof Error ? error.message : String(error)}`);
@@ -128,7 +135,9 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
       notifier.watchdogIntervalMs === null
         ? null
         : setInterval(() => notifier.watchdog(), notifier.watchdogIntervalMs);
+    const endFeed = startFeed({ ...settings, port: worker.port }, log);
     const code = await stopped.promise;
+    endFeed();
     if (watchdog !== null) clearInterval(watchdog);
     notifier.stopping();
     return code;
@@ -169,6 +178,11 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
   });
 }
 
+/** @returns what ends it. */
+function startFeed({ testFeed, host, port }: Settings, log: Logger): () => void {
+  return testFeed ? startTestFeed({ host, port, log }) : () => {};
+}
+
 /** The folder's name is random and this server's alone; hashed, because others get to see it. */
 function serverIdOf(runtimeDir: string): string {
   return new Bun.CryptoHasher("sha256").update(`${hostname()} ${runtimeDir}`).digest("hex").slice(0, 16);
@@ -188,4 +202,13 @@ function failOnSurprise(log: Logger): void {
 function announce(settings: Settings, log: Logger): void {
   log.info(`Database: ${redact(settings.dbFile)} (durability ${settings.durability})`);
   log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);
+}
+
+/** A database file has one server, so there is nobody to meet. @throws Error */
+function checkBus(settings: Settings): void {
+  const engine = databaseType(settings);
+  if (settings.bus === null || engine === "postgresql" || engine === "timescaledb") return;
+  throw new Error(
+    `--bus: ${redact(settings.bus)} is for servers that share a database, expected PostgreSQL in --db-file, got ${redact(settings.dbFile)}`,
+  );
 }

@@ -8,6 +8,7 @@ import type {
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
+  RowKind,
   StockReader,
   TickRange,
 } from "./contract.ts";
@@ -54,7 +55,7 @@ export class CachedReader implements StockReader {
   }
 
   ticks(range: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
-    const key = `ticks\0${range.ticker}\0${range.type}\0${range.from}\0${range.to}`;
+    const key = `ticks\0${range.ticker}\0${range.type}\0${range.from}\0${range.to}\0${range.withSeq === true}`;
     const version = this.#versions.version(range.ticker, "ticks");
     return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.ticks(range, signal));
   }
@@ -82,6 +83,14 @@ export class CachedReader implements StockReader {
 
   dailyVolume(ticker: string, date: string): number | null | Promise<number | null> {
     return this.#reader.dailyVolume(ticker, date);
+  }
+
+  tickers(kind: RowKind, after: string | null, limit: number): string[] | Promise<string[]> {
+    return this.#reader.tickers(kind, after, limit);
+  }
+
+  tickTypes(ticker: string): string[] | Promise<string[]> {
+    return this.#reader.tickTypes(ticker);
   }
 
   holdings(tickersMax: number): Holding[] | Promise<Holding[]> {

@@ -23,6 +23,8 @@ export interface TickRange {
   type: string;
   from: string | null;
   to: string | null;
+  /** Each row of an answer ends with its `seq`. */
+  withSeq?: boolean;
 }
 
 /**
@@ -121,6 +123,9 @@ export interface StockReader {
    * a ticker. Without it each is asked for by itself.
    */
   prices?(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]>;
+  /** As those of TransferReader. */
+  tickers(kind: RowKind, after: string | null, limit: number): string[] | Promise<string[]>;
+  tickTypes(ticker: string): string[] | Promise<string[]>;
   /** Some tickers of each kind of row, for a person who wonders what is there. */
   holdings(tickersMax: number): Holding[] | Promise<Holding[]>;
   /** Of the database on its disk. */

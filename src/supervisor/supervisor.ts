@@ -35,6 +35,8 @@ export interface SupervisorOptions {
   mainPath: string;
   log: SupervisorLog;
   env?: Env;
+  /** Begins when all workers serve, and gives what ends it when they are about to stop. */
+  whileServing?(port: number): () => void;
 }
 
 /** @returns The exit code, when every child is gone, the port is free, and the runtime folder is removed. */
@@ -170,7 +172,9 @@ class Supervisor {
     });
     const { watchdogIntervalMs } = this.#notifier;
     const watchdog = watchdogIntervalMs === null ? null : setInterval(() => this.#beat(), watchdogIntervalMs);
+    const end = this.#options.whileServing?.(this.#settings.port);
     await this.#stopRequested.promise;
+    end?.();
     stopLiveness();
     if (watchdog !== null) clearInterval(watchdog);
   }

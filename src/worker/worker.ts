@@ -11,7 +11,9 @@ import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { ALL_TICKERS, Subscriptions } from "../stream/subscriptions.ts";
+import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
+import { withReplays } from "../websocket/with-replays.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
 import { queryRows } from "./query-rows.ts";
 import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
@@ -29,6 +31,7 @@ const LINGER_MS = 200;
 /** Bun closes a connection on which nothing moves for this long, a running handler included; at most 255. */
 const IDLE_TIMEOUT_MIN_S = 30;
 const IDLE_TIMEOUT_MAX_S = 255;
+const BUS_RETRY_MS = 1_000;
 /** Beyond --sql-timeout, so that its own error is what the client gets. */
 const IDLE_TIMEOUT_SLACK_S = 15;
 
@@ -62,7 +65,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let draining = false;
   /** The database's own, which needs no hub. */
   let ownUpdates: UpdateSource | null = null;
-  let server: Server<SocketData>;
+  let server: Server<SocketData | ReplaySocketData>;
 
   const hub = new HubClient({
     runtimeDir: options.runtimeDir,
@@ -112,6 +115,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   });
   const { reader } = storage;
   ownUpdates = storage.updates ?? null;
+  const heartbeatIntervalMs = settings.heartbeatIntervalS * 1_000;
+  const replays = new ReplaySockets({ reader, heartbeatIntervalMs, log });
   const route = createRouter({
     context: {
       reader,
@@ -135,6 +140,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
     guard: new HostGuard(settings.allowHosts),
     sockets,
+    replays,
     health: {
       reader,
       dbFile,
@@ -145,6 +151,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
     stats: {
       pool: async () => ({ ...(await reader.pool()), sql: storage.sqlFigures() }),
+      bus: () => hub.busFigures(),
       sizeBytes: () => reader.sizeBytes(),
       redactedDbFile: dbFile,
       dbType,
@@ -160,7 +167,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     isDraining: () => draining,
     bodies,
   });
-  server = Bun.serve<SocketData>({
+  if (settings.bus !== null) void joinBus();
+  server = Bun.serve<SocketData | ReplaySocketData>({
     hostname: settings.host,
     port: settings.port,
     reusePort: workerId !== null,
@@ -172,7 +180,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     // Not the limit of a body: a larger one must reach the router to be refused in JSON.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch: route,
-    websocket: sockets.handler(),
+    websocket: withReplays(sockets.handler(), replays),
     error: (error) => {
       log.error(`Request failed outside of its handler: ${error.message}`);
       return new Response('{"error":"An internal server error occurred."}', {
@@ -189,7 +197,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const left = (): number => Math.max(0, deadline - performance.now());
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
     const stopped = server.stop();
-    const hadSockets = sockets.size > 0;
+    const hadSockets = sockets.size + replays.size > 0;
+    replays.closeAll();
     subscriptions.stop();
     await sockets.drain(left());
     const race = { over: false };
@@ -206,6 +215,21 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     if (hadSockets) await Bun.sleep(LINGER_MS);
     await storage.close();
     hub.close();
+  }
+
+  /** The database may be away: then it is asked again. */
+  async function joinBus(): Promise<void> {
+    while (!draining) {
+      try {
+        hub.joinBus(await subscriptions.epoch());
+        return;
+      } catch (error) {
+        log.warning(
+          `The bus waits for the database: ${error instanceof Error ? error.message : String(error)}`,
+        );
+        await Bun.sleep(BUS_RETRY_MS);
+      }
+    }
   }
 
   /** Resolves when all that is left in flight are requests whose clients have stopped sending. */

@@ -6,7 +6,6 @@ import { type Hub, startHub } from "../../src/hub/hub.ts";
 import { HubClient } from "../../src/hub/hub-client.ts";
 import { HUB_SOCKET } from "../../src/hub/messages.ts";
 import type { LogLines } from "../../src/observe/log.ts";
-import type { RequestError } from "../../src/protocol/errors.ts";
 import type { SaveOutcome, SaveTicks, StockWriter } from "../../src/storage/contract.ts";
 import { SqliteWriter } from "../../src/storage/sqlite/sqlite-writer.ts";
 import { waitUntil } from "../support/server.ts";
@@ -25,7 +24,7 @@ function setUp() {
     dir: dir.path,
     /** @param savesPerCommit the writer leaves the others of a batch, as it does when its time is up. */
     startHub({ savesPerCommit = Number.POSITIVE_INFINITY } = {}): Hub {
-      const sqlite = new SqliteWriter(dbFile, "normal");
+      const sqlite = new SqliteWriter(dbFile, "normal", 64);
       const writer: StockWriter = {
         commit: (saves) => [
           ...sqlite.commit(saves.slice(0, savesPerCommit)),
@@ -40,6 +39,8 @@ function setUp() {
         writer,
         database: null,
         log: SILENT,
+        openBus: null,
+        socketsPerAddressMax: 3,
         leaseTimeoutMs: 60_000,
       });
       hubs.push(hub);
@@ -47,18 +48,23 @@ function setUp() {
     },
     async connect(workerId: number) {
       const published: string[] = [];
-      let gaps = 0;
+      let missed = 0;
+      const addresses = new Map<string, number>();
       const client = new HubClient({
         runtimeDir: dir.path,
         workerId,
-        sendFrames: true,
         log: SILENT,
-        publish: (ticker, frame) => published.push(`${ticker} ${frame}`),
-        onGap: () => gaps++,
+        publish: (ticker, { seq, type, frame }) => {
+          expect(type).toBe("trade");
+          published.push(`${ticker} ${seq} ${frame}`);
+        },
+        note: () => undefined,
+        missed: () => missed++,
+        addresses: () => addresses,
       });
       clients.push(client);
       await client.connect();
-      return { client, published, gaps: () => gaps };
+      return { client, published, addresses, missed: () => missed };
     },
     storedPrices(): number[] {
       using db = new Database(dbFile, { readonly: true });
@@ -77,11 +83,18 @@ function setUp() {
 
 function tick(ticker: string, price: number, onDuplicate: SaveTicks["onDuplicate"] = "append"): SaveTicks {
   const stamp = `2024-01-02 00:00:00.${String(price).padStart(6, "0")}`;
-  return { kind: "ticks", ticker, type: "trade", rows: [[stamp, price, 1, null, null, null]], onDuplicate };
+  return {
+    kind: "ticks",
+    ticker,
+    type: "trade",
+    rows: [[stamp, price, 1, null, null, null]],
+    onDuplicate,
+    update: { saveId: `${ticker}-${price}-${onDuplicate}`, repeated: false, frame: String(price) },
+  };
 }
 
 const save = (client: HubClient, ticker: string, price: number, onDuplicate?: SaveTicks["onDuplicate"]) =>
-  client.save(tick(ticker, price, onDuplicate), () => String(price), 100);
+  client.save(tick(ticker, price, onDuplicate), 100);
 
 test("updates go to the workers that subscribed, in the order of commits, and end with the subscription", async () => {
   await using setup = setUp();
@@ -102,8 +115,8 @@ test("updates go to the workers that subscribed, in the order of commits, and en
   await save(writer.client, "A", 5);
   await reader.client.subscribe("A");
   await save(writer.client, "A", 6);
-  await waitUntil("the last is here", () => reader.published.includes("A 6"));
-  expect(reader.published).not.toContain("A 5");
+  await waitUntil("the last is here", () => reader.published.includes("A 6 6"));
+  expect(reader.published).not.toContain("A 5 5");
   expect(other.published).toEqual([]);
 });
 
@@ -119,7 +132,7 @@ test("a subscription is confirmed before anything that is committed later", asyn
     await save(writer.client, ticker, 1000 + price);
     await early;
     await waitUntil("the save after the confirmation is here", () =>
-      reader.published.includes(`${ticker} ${1000 + price}`),
+      reader.published.includes(`${ticker} 2 ${1000 + price}`),
     );
   }
 });
@@ -161,8 +174,13 @@ test("who gives up waiting for the lease holds nothing", async () => {
   expect(await save(second.client, "A", 1)).toMatchObject({ ok: true });
 });
 
-test("saves without an answer are sent again once to the next hub, those with on_duplicate error are not", async () => {
+test("saves without an answer are sent again once to the next hub, and stored once if the first had them already", async () => {
   await using setup = setUp();
+  const first = setup.startHub();
+  const { client: before } = await setup.connect(1);
+  expect(await save(before, "A", 1)).toEqual({ ok: true, stored: 1, seq: 1 });
+  before.close();
+  await first.stop();
   // A hub that takes everything and answers nothing.
   let received = 0;
   const deaf = Bun.listen({
@@ -173,16 +191,47 @@ test("saves without an answer are sent again once to the next hub, those with on
       },
     },
   });
-  const { client, gaps } = await setup.connect(0);
-  const repeated = save(client, "A", 1);
-  const refused = save(client, "A", 2, "error").catch((error: RequestError) => error.status);
-  await waitUntil("the saves are on their way", () => received > 200);
+  const { client, missed } = await setup.connect(0);
+  const known = save(client, "A", 1);
+  const fresh = save(client, "A", 2);
+  // It asks whether the key was free: what the first try has stored is told by the log.
+  const asking = save(client, "A", 3, "error");
+  await waitUntil("the saves are on their way", () => received > 400);
   deaf.stop(true);
-  expect(await refused).toBe(503);
   setup.startHub();
-  expect(await repeated).toEqual({ ok: true, stored: 1 });
-  expect(setup.storedPrices()).toEqual([1]);
-  await waitUntil("the gap is told", () => gaps() === 1);
+  expect(await known).toEqual({ ok: true, stored: 0, seq: 1 });
+  expect(await fresh).toEqual({ ok: true, stored: 1, seq: 2 });
+  expect(await asking).toEqual({ ok: true, stored: 1, seq: 3 });
+  expect(setup.storedPrices()).toEqual([1, 2, 3]);
+  await waitUntil("it is told that it may have missed something", () => missed() === 1);
+});
+
+test("WebSockets of an address are counted over all workers, also by the next hub", async () => {
+  await using setup = setUp();
+  const first = setup.startHub();
+  const one = await setup.connect(0);
+  const two = await setup.connect(1);
+  const admit = async (of: typeof one, address: string): Promise<boolean> => {
+    const admitted = await of.client.admit(address);
+    if (admitted) of.addresses.set(address, (of.addresses.get(address) ?? 0) + 1);
+    return admitted;
+  };
+  expect([await admit(one, "10.0.0.1"), await admit(two, "10.0.0.1"), await admit(two, "10.0.0.1")]).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  expect(await admit(one, "10.0.0.1")).toBe(false);
+  expect(await admit(one, "10.0.0.2")).toBe(true);
+  await first.stop();
+  setup.startHub();
+  await waitUntil("both are connected again", () => one.missed() === 1 && two.missed() === 1);
+  expect(await admit(one, "10.0.0.1")).toBe(false);
+  two.client.left("10.0.0.1");
+  two.addresses.set("10.0.0.1", 1);
+  await waitUntil("there is room", () => admit(two, "10.0.0.1"));
+  two.client.close();
+  await waitUntil("a worker that is gone has none", () => admit(one, "10.0.0.1"));
 });
 
 test("stopping commits all that has arrived, also with somebody waiting for the lease", async () => {
@@ -194,7 +243,7 @@ test("stopping commits all that has arrived, also with somebody waiting for the 
   // More than one transaction takes.
   const rowsOf = (from: number) => Array.from({ length: 15_000 }, (_, i) => tick("A", from + i).rows[0]!);
   const saves = [0, 20_000, 40_000].map((from) =>
-    client.save({ ...tick("A", 0), rows: rowsOf(from) }, () => "", 1).catch(() => null),
+    client.save({ ...tick("A", 0), rows: rowsOf(from) }, 1).catch(() => null),
   );
   // What the hub answers now, it has received after the saves.
   await new Promise(setImmediate);
@@ -214,8 +263,8 @@ test("saves that a transaction leaves for the next keep their order, and every o
   await reader.client.subscribe("A");
   const prices = Array.from({ length: 9 }, (_, i) => i + 1);
   const outcomes = await Promise.all(prices.map((price) => save(writer.client, "A", price)));
-  expect(outcomes).toEqual(prices.map(() => ({ ok: true, stored: 1 })));
+  expect(outcomes).toEqual(prices.map((price) => ({ ok: true, stored: 1, seq: price })));
   await waitUntil("all are published", () => reader.published.length === prices.length);
-  expect(reader.published).toEqual(prices.map((price) => `A ${price}`));
+  expect(reader.published).toEqual(prices.map((price) => `A ${price} ${price}`));
   expect(setup.storedPrices()).toEqual(prices);
 });

@@ -15,8 +15,8 @@ export class DeafWebSocket implements Disposable {
     this.#socket = socket;
   }
 
-  /** Reads up to the first frame, and then nothing. */
-  static async open(port: number, symbol: string): Promise<DeafWebSocket> {
+  /** Reads up to the first frame, and then nothing. @param query more of it, such as "&slow=gap" */
+  static async open(port: number, symbol: string, query = ""): Promise<DeafWebSocket> {
     const socket = connect(port, "127.0.0.1");
     const deaf = new DeafWebSocket(socket);
     for (const event of ["error", "close", "end"]) {
@@ -26,12 +26,12 @@ export class DeafWebSocket implements Disposable {
     }
     await once(socket, "connect");
     const chunks: Buffer[] = [];
-    socket.on("data", (chunk) => chunks.push(chunk));
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
     deaf.#take = () => {
       deaf.#received = Buffer.concat([deaf.#received, ...chunks.splice(0)]);
     };
     socket.write(
-      `GET /ws?symbol=${symbol} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      `GET /ws?symbol=${symbol}${query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     );
     await waitUntil("the first frame is here", () => {

@@ -172,18 +172,3 @@ test("a password is in no message, and no database that can't be reached is wait
     expect(stdout + stderr).not.toContain("s3cret");
   }
 });
-
-test("another server is refused, with what to do instead", async () => {
-  using dir = tempDir();
-  const file = join(dir.path, "a.db");
-  const server = "http://desk:s3cret@127.0.0.1:12345";
-  for (const [from, to] of [
-    [server, file],
-    [file, server],
-  ] as const) {
-    const { code, stderr } = await copy(from, to);
-    expect(code).toBe(2);
-    expect(stderr).toContain("is another server, not a database; name the database of that server instead");
-    expect(stderr).not.toContain("s3cret");
-  }
-});

@@ -14,9 +14,10 @@ import { join, resolve } from "node:path";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import { openWriter } from "../../src/roles/engine.ts";
 import type { Finding } from "../../src/storage/diagnosis.ts";
+import { NATS_SERVER, startNatsServer } from "../support/nats-server.ts";
 import { writePythonFile } from "../support/python-file.ts";
 import { type CliOutcome, runCli } from "../support/run-cli.ts";
-import { startServer } from "../support/server.ts";
+import { reservePort, startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(60_000);
@@ -250,8 +251,32 @@ test("few file descriptors are told", async () => {
   expect(of("file descriptors")).toMatchObject({ level: "warning", finding: "1,000 for each process" });
 });
 
+test("the bus is looked at if one is named, and its password isn't shown", async () => {
+  using dir = tempDir();
+  const dbFile = join(dir.path, "x.db");
+  expect((await diagnose(dbFile)).of("bus")).toBeUndefined();
+  const away = await diagnose(dbFile, "--bus", `redis://:s3cret@127.0.0.1:${await reservePort()}`);
+  expect(away.of("bus")).toMatchObject({ level: "fail", finding: expect.stringContaining("ECONNREFUSED") });
+  expect(JSON.stringify(away.report)).not.toContain("s3cret");
+  const mismatch = await diagnose(dbFile, "--bus", "postgres");
+  expect(mismatch.of("bus")!.finding).toContain("expected a PostgreSQL database");
+});
+
+test.skipIf(NATS_SERVER === null)("a bus that works is told", async () => {
+  using dir = tempDir();
+  await using broker = await startNatsServer();
+  const { of } = await diagnose(join(dir.path, "x.db"), "--bus", `nats://127.0.0.1:${broker.port}`);
+  expect(of("bus")).toMatchObject({ level: "ok", subject: "bus" });
+});
+
 test("wrong usage", async () => {
-  for (const args of [["--db-file", "x.txt"], ["--timeout", "0"], ["--fast"], ["x.db"]]) {
+  for (const args of [
+    ["--bus", "kafka://h"],
+    ["--db-file", "x.txt"],
+    ["--timeout", "0"],
+    ["--fast"],
+    ["x.db"],
+  ]) {
     const { code, stderr } = await runCli(["doctor", ...args]);
     expect({ args, code }).toEqual({ args, code: 2 });
     expect(stderr).not.toBe("");

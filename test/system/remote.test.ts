@@ -34,6 +34,9 @@ async function post(url: string, body: unknown): Promise<{ status: number; text:
 const pricesOf = (subscriber: Subscriber): number[] =>
   subscriber.updates.map((frame) => frame.data.payload[0].price);
 
+const seqsOf = (subscriber: Subscriber): number[] => subscriber.updates.map(({ seq }) => seq);
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
+
 const today = new Date().toISOString().slice(0, 10);
 const day = (offset: number): string => new Date(Date.now() + offset * 86_400_000).toISOString().slice(0, 10);
 
@@ -181,7 +184,12 @@ test("a save through either server reaches every subscriber of both once, in one
   const order = pricesOf(behind[0]!);
   expect(order.length).toBe(count + 1);
   expect(new Set(order).size).toBe(count + 1);
-  for (const subscriber of all) expect(pricesOf(subscriber)).toEqual(order);
+  for (const subscriber of all) {
+    expect(pricesOf(subscriber)).toEqual(order);
+    // The first save came before they did.
+    expect(seqsOf(subscriber)).toEqual(upTo(count + 2).slice(1));
+  }
+  expect(new Set(all.map(({ heartbeats }) => heartbeats[0]!.epoch)).size).toBe(1);
   expect(other.updates).toEqual([]);
 
   for (const subscriber of inFront) {
@@ -217,14 +225,14 @@ test("frames go on as they are, whatever their data looks like", async () => {
     data: [{ date: "2024-01-02", close: 1, note }],
   });
   const told = ({ frames }: Subscriber) =>
-    frames.filter(({ data }) => Array.isArray(data) || data.timestamp === stamp);
+    frames.filter(({ data }) => Array.isArray(data) || data?.timestamp === stamp);
   await waitUntil("all are here", () => told(inFront).length === 4 && told(behind).length === 4);
   const texts = (subscriber: Subscriber) =>
-    told(subscriber).map(({ symbol, data }) => JSON.stringify({ symbol, data }));
+    told(subscriber).map(({ symbol, data, seq }) => JSON.stringify({ symbol, data, seq }));
   expect(texts(inFront)).toEqual(texts(behind));
 });
 
-test("an upstream that is killed under load: nothing answered is missing, nothing is there twice, and all goes on by itself", async () => {
+test("an upstream that is killed under load: subscribers miss nothing, see nothing twice, and all goes on by itself", async () => {
   using dir = tempDir();
   const dbFile = join(dir.path, "up.db");
   const port = await reservePort();
@@ -232,6 +240,8 @@ test("an upstream that is killed under load: nothing answered is missing, nothin
   let upstream = await startUpstream();
   await using front = await startServer({ dbFile: `http://127.0.0.1:${port}`, workers: 2 });
   await using watcher = await Subscriber.open(front.wsUrl, "KILL");
+  await using watcherOfAll = Subscriber.ask(front.wsUrl, { symbols: "*" });
+  await waitUntil("all tickers are subscribed to", () => watcherOfAll.heartbeats.length > 0);
 
   const answered = new Set<number>();
   const statuses = new Set<number>();
@@ -275,13 +285,19 @@ test("an upstream that is killed under load: nothing answered is missing, nothin
     const storedPrices = new Set(rows.map(({ price }) => price));
     expect([...answered].filter((price) => !storedPrices.has(price))).toEqual([]);
 
-    // Who watched has to know that something may be missing, and finds everything as before when it is back.
-    await waitUntil("the subscriber is told", () => watcher.closed !== null);
-    expect(watcher.closed?.code).toBe(1012);
-    await using again = await Subscriber.open(front.wsUrl, "KILL");
+    // What was saved while the upstream's sockets were gone came from its log.
     await saveTrade(front.url, "KILL", 1_000_000);
-    await waitUntil("updates come again", () => pricesOf(again).includes(1_000_000));
-    expect(pricesOf(again).filter((price) => price === 1_000_000).length).toBe(1);
+    for (const subscriber of [watcher, watcherOfAll]) {
+      await waitUntil("the last update is here", () => pricesOf(subscriber).includes(1_000_000));
+      expect(subscriber.closed).toBeNull();
+      expect(seqsOf(subscriber)).toEqual(upTo(subscriber.updates.length));
+      expect(new Set(pricesOf(subscriber))).toEqual(new Set([...storedPrices, 1_000_000]));
+      expect(pricesOf(subscriber).length).toBe(storedPrices.size + 1);
+    }
+    await using later = Subscriber.ask(front.wsUrl, { symbol: "KILL", since: "10" });
+    await waitUntil("it caught up", () => pricesOf(later).includes(1_000_000));
+    expect(seqsOf(later)).toEqual(seqsOf(watcher).slice(10));
+    expect(pricesOf(later)).toEqual(pricesOf(watcher).slice(10));
   } finally {
     stopping = true;
     await upstream[Symbol.asyncDispose]();
@@ -319,7 +335,7 @@ test("an upstream that is away: 503 within a bound, and the front says so until 
   await waiting[Symbol.asyncDispose]();
 });
 
-test("an upstream that hangs without closing anything is noticed, and what was missed is not hidden", async () => {
+test("an upstream that hangs without closing anything is noticed, and its subscribers go on", async () => {
   await using tiers = await startTiers({ workers: 1 });
   const { upstream, front } = tiers;
   await using watcher = await Subscriber.open(front.wsUrl, "HANG");
@@ -338,11 +354,62 @@ test("an upstream that hangs without closing anything is noticed, and what was m
   } finally {
     process.kill(upstream.pid, "SIGCONT");
   }
-  await waitUntil("the subscriber is told", () => watcher.closed !== null);
-  expect(watcher.closed?.code).toBe(1012);
-  await using again = await Subscriber.open(front.wsUrl, "HANG");
-  await saveTrade(front.url, "HANG", 3);
-  await waitUntil("updates come again", () => pricesOf(again).includes(3));
+  await saveTrade(upstream.url, "HANG", 3);
+  await waitUntil("updates come again", () => pricesOf(watcher).includes(3));
+  expect([seqsOf(watcher), watcher.closed]).toEqual([[1], null]);
+});
+
+test("one WebSocket to the upstream carries what comes and goes, and all tickers where they are too many to name", async () => {
+  await using tiers = await startTiers({ workers: 1, flags: ["--ws-symbols-max", "3"] });
+  const { upstream, front } = tiers;
+  const socketsAtUpstream = async (): Promise<number> =>
+    (await get(`${upstream.url}/stats/performance`)).body.worker.subscribers;
+  const tickers = Array.from({ length: 8 }, (_, i) => `T,${i}`);
+  await using stack = new AsyncDisposableStack();
+  const open = async (ticker: string) => stack.use(await Subscriber.open(front.wsUrl, ticker));
+  const few = await Promise.all(tickers.slice(0, 2).map(open));
+  for (const ticker of tickers) await saveTrade(upstream.url, ticker, 1);
+  const many = [...few, ...(await Promise.all(tickers.slice(2).map(open)))];
+  for (const ticker of tickers) await saveTrade(front.url, ticker, 2);
+  for (const [i, subscriber] of many.entries()) {
+    const expected = i < 2 ? [1, 2] : [2];
+    await waitUntil("its updates are here", () => subscriber.updates.length === expected.length);
+    expect([pricesOf(subscriber), seqsOf(subscriber)]).toEqual([expected, expected]);
+  }
+  // Fewer again: by name.
+  for (const subscriber of many.slice(1)) await subscriber[Symbol.asyncDispose]();
+  for (const price of [3, 4, 5]) {
+    await saveTrade(upstream.url, tickers[0]!, price);
+    await using back = await open(tickers[price]!);
+    await saveTrade(upstream.url, tickers[price]!, 3);
+    await waitUntil("its update is here", () => pricesOf(back).includes(3));
+  }
+  await waitUntil("all are here", () => many[0]!.updates.length === 5);
+  expect(seqsOf(many[0]!)).toEqual(upTo(5));
+  await waitUntil("there is one WebSocket", async () => (await socketsAtUpstream()) === 1);
+});
+
+test("an upstream with another database: whoever watches is told to connect again", async () => {
+  using dir = tempDir();
+  const port = await reservePort();
+  const start = (name: string) =>
+    startServer({ dbFile: join(dir.path, name), flags: ["--port", String(port)] });
+  let upstream = await start("first.db");
+  try {
+    await using front = await startServer({ dbFile: `127.0.0.1:${port}` });
+    await using watcher = await Subscriber.open(front.wsUrl, "A");
+    await saveTrade(front.url, "A", 1);
+    await waitUntil("the update is here", () => watcher.updates.length === 1);
+    await upstream.stop("SIGKILL");
+    upstream = await start("second.db");
+    await waitUntil("the subscriber is told", () => watcher.closed !== null);
+    expect(watcher.closed?.code).toBe(1012);
+    await using again = await Subscriber.open(front.wsUrl, "A");
+    expect(again.heartbeats[0]!.seq).toBe(0);
+    expect(again.heartbeats[0]!.epoch).not.toBe(watcher.heartbeats[0]!.epoch!);
+  } finally {
+    await upstream[Symbol.asyncDispose]();
+  }
 });
 
 /** Asks for all ticks of BIG on a bare socket that is read only when told to. */
@@ -489,6 +556,42 @@ test("a server that is its own upstream, or one of a circle, says so and asks no
   }
 });
 
+test("an older upstream serves what it can, and its updates are refused with the reason", async () => {
+  const timestamp = new Date().toISOString();
+  using older = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request, self) {
+      if (request.headers.has("upgrade")) {
+        self.upgrade(request);
+        return undefined;
+      }
+      if (request.url.endsWith("/health")) return Response.json({});
+      const { command: name } = (await request.json()) as { command: string };
+      if (name === "get_latest_prices") return Response.json({ prices: { A: 5 } });
+      return Response.json({ error: `Unknown command: ${name}` }, { status: 400 });
+    },
+    websocket: {
+      open: (socket) =>
+        void socket.send(`{"symbol":"A","data":{"type":"heartbeat","timestamp":"${timestamp}"}}`),
+      message() {},
+    },
+  });
+  await using front = await startServer({ dbFile: `127.0.0.1:${older.port}` });
+  expect((await command(front.url, "get_latest_price", { ticker: "A" })).body.latest_price).toBe(5);
+  const { status, body } = await command(front.url, "get_updates", { ticker: "A", since: 0 });
+  expect([status, body.error]).toEqual([
+    503,
+    "the upstream is an older server, it has no command get_positions: upgrade it first",
+  ]);
+  await using subscriber = Subscriber.connect(front.wsUrl, "A");
+  await waitUntil("the subscriber is refused", () => subscriber.closed !== null);
+  expect(subscriber.closed?.code).toBe(1013);
+  expect(front.log()).toContain(
+    "the upstream is an older server, it doesn't number updates: upgrade it first",
+  );
+});
+
 test("three in a row serve like one", async () => {
   await using tiers = await startTiers();
   await using third = await startServer({ dbFile: `127.0.0.1:${tiers.front.port}`, workers: 2 });
@@ -562,7 +665,7 @@ function proxyTo(server: RunningServer, { prefix, authorization, onRefused }: Pr
         upstream.onmessage = ({ data }) => void socket.send(data as string);
         socket.data.upstream = upstream;
       },
-      message() {},
+      message: (socket, text) => socket.data.upstream?.send(text),
       close: (socket) => socket.data.upstream?.close(),
     },
   });

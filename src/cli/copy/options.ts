@@ -1,7 +1,7 @@
 /** The command line of `copy`. */
 import { parseArgs } from "node:util";
-import { describeDatabase, redact } from "../../config/database-url.ts";
-import { quoted, UsageError } from "../../config/usage-error.ts";
+import { describeDatabase } from "../../config/database-url.ts";
+import { UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import type { RowKind } from "../../storage/contract.ts";
 
@@ -24,8 +24,8 @@ export const COPY_HELP = `Usage: stock-db-server copy --from SRC --to DST [optio
 Copies bars and ticks from one database to another, of any engine, and reads them back. It writes only what is missing
 or different in DST and deletes nothing there, so a copy that was interrupted is simply started again.
 
-  --from SRC        as serve's --db-file, but no other server's address; a server may have it open, except DuckDB
-  --to DST          the same; created if it isn't there; no server may have a file open
+  --from SRC        as serve's --db-file, also the address of a server; a server may have it open, except DuckDB
+  --to DST          the same; created if it isn't there; no server may have a file open: name that server
   --tickers A,B     only these; can be given several times (default: all)
   --since TIME      only rows from then on, such as 2024-01-01; UTC unless it says otherwise
   --dry-run         compare only, and say what would be written
@@ -44,12 +44,8 @@ export function parseCopyOptions(argv: string[]): CopyOptions | null {
   const { from, to } = values;
   if (!from) throw new UsageError("copy: expected --from SRC");
   if (!to) throw new UsageError("copy: expected --to DST");
-  checkDatabase(from, "copy: --from", "name the database of that server instead, on its machine");
-  checkDatabase(
-    to,
-    "copy: --to",
-    "name the database of that server instead, on its machine, or load files with `stock-db-server import FILE --to SERVER`",
-  );
+  describeDatabase(from, "copy: --from");
+  describeDatabase(to, "copy: --to");
   if (from === to) throw new UsageError("copy: --from and --to are the same database");
   return {
     from,
@@ -61,11 +57,6 @@ export function parseCopyOptions(argv: string[]): CopyOptions | null {
     json: values.json ?? false,
     quiet: values.quiet ?? false,
   };
-}
-
-function checkDatabase(dbFile: string, source: string, instead: string): void {
-  if (describeDatabase(dbFile, source).engine !== "remote") return;
-  throw new UsageError(`${source}: ${quoted(redact(dbFile))} is another server, not a database; ${instead}`);
 }
 
 function parseFlags(argv: string[]) {

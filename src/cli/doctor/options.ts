@@ -1,12 +1,14 @@
 /** The command line of `doctor`. */
 import { parseArgs } from "node:util";
-import { describeDatabase } from "../../config/database-url.ts";
+import { describeDatabase, redact } from "../../config/database-url.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
-import { UsageError } from "../../config/usage-error.ts";
+import { quoted, UsageError } from "../../config/usage-error.ts";
 
 export interface DoctorOptions {
   /** As given: it may hold a password. */
   dbFile: string;
+  /** As given, too. Null: there is none. */
+  bus: string | null;
   timeoutS: number;
   json: boolean;
 }
@@ -20,6 +22,7 @@ Looks at a database and at this machine, says whether the server can run with th
 It changes nothing.
 
   --db-file PATH|URL  as serve's (default: ${environmentName("dbFile")}, else ${DECLARATIONS.dbFile.default})
+  --bus URL           as serve's (default: ${environmentName("bus")}): whether a message gets there and back
   --timeout SECONDS   what the database may take in all, 1 to ${TIMEOUT_MAX_S} (default ${DEFAULT_TIMEOUT_S})
   --json              print one JSON object instead of lines
   --help
@@ -37,7 +40,8 @@ export function parseDoctorOptions(
   const fromEnvironment = env[environmentName("dbFile")];
   const dbFile = values["db-file"] ?? (fromEnvironment || DECLARATIONS.dbFile.default);
   describeDatabase(dbFile, values["db-file"] === undefined ? environmentName("dbFile") : "doctor: --db-file");
-  return { dbFile, timeoutS: readTimeout(values.timeout), json: values.json ?? false };
+  const bus = readBus(values.bus ?? (env[environmentName("bus")] || null));
+  return { dbFile, bus, timeoutS: readTimeout(values.timeout), json: values.json ?? false };
 }
 
 function parseFlags(argv: string[]) {
@@ -46,6 +50,7 @@ function parseFlags(argv: string[]) {
       args: argv,
       options: {
         "db-file": { type: "string" },
+        bus: { type: "string" },
         timeout: { type: "string" },
         json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
@@ -56,6 +61,15 @@ function parseFlags(argv: string[]) {
     // What follows the first sentence explains a "--" that nobody here needs.
     throw new UsageError(`doctor: ${message.split(". ", 1)[0]}; see doctor --help`);
   }
+}
+
+function readBus(text: string | null): string | null {
+  if (text === null) return null;
+  const { type } = DECLARATIONS.bus;
+  const url = type.read(text);
+  if (url === undefined)
+    throw new UsageError(`doctor: --bus: expected ${type.expected}, got ${quoted(redact(text))}`);
+  return url;
 }
 
 function readTimeout(text: string | undefined): number {

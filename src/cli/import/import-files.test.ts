@@ -24,7 +24,7 @@ async function write(name: string, text: string): Promise<string> {
 }
 
 async function importInto(files: string[], options: Partial<ImportRequest> = {}): Promise<ImportResult> {
-  const target = fileTarget("test.db", new SqliteWriter(join(dir, "test.db"), "normal"));
+  const target = fileTarget("test.db", new SqliteWriter(join(dir, "test.db"), "normal", 64));
   try {
     return await importFiles({
       files,

@@ -7,7 +7,7 @@ import { importSample } from "./sample.ts";
 
 test("the sample is what its README says", async () => {
   const dir = await mkdtemp(join(tmpdir(), "stock-db-sample-"));
-  const writer = new SqliteWriter(join(dir, "test.db"), "normal");
+  const writer = new SqliteWriter(join(dir, "test.db"), "normal", 64);
   try {
     expect(await importSample(writer)).toEqual([
       { ticker: "AAPL", kind: "daily", rows: 2_000 },

@@ -45,6 +45,25 @@ test("a busy server is asked again until it has stored the rows", async () => {
   expect(server.requests()).toBe(3);
 });
 
+test("a server's Retry-After is kept to", async () => {
+  const server = serveAnswers(
+    () => Response.json({ error: "away" }, { status: 503, headers: { "Retry-After": "0.3" } }),
+    stored,
+  );
+  const startedAt = performance.now();
+  await serverTarget({ url: server.url, retryDelayMs: () => 0 }).save(COMMAND);
+  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(290);
+});
+
+test("asking again ends with the signal", async () => {
+  const server = serveAnswers(busy);
+  const stop = new AbortController();
+  const target = serverTarget({ url: server.url, retryDelayMs: () => 60_000, signal: stop.signal });
+  const failure = failureOf(target.save(COMMAND));
+  stop.abort();
+  expect((await failure).message).toStartWith("stopped before");
+});
+
 test("asking again has an end", async () => {
   const server = serveAnswers(busy);
   const failure = await failureOf(serverTarget({ url: server.url, retryDelayMs: () => 0 }).save(COMMAND));

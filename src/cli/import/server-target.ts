@@ -1,4 +1,4 @@
-/** Sends an import's rows to a running server, patiently: a save can be repeated without harm. */
+/** Sends the rows of an import or a replay to a running server, patiently: a save can be repeated without harm. */
 import { redact } from "../../config/database-url.ts";
 import { describeRefusal, type ImportTarget, type SaveCommand, TargetError } from "./target.ts";
 
@@ -7,24 +7,34 @@ export interface ServerTargetOptions {
   url: string;
   /** Pause before the given retry, 1 the first, in ms. */
   retryDelayMs?: (retry: number) => number;
+  /** Ends the asking again. */
+  signal?: AbortSignal;
 }
 
 /** With the pauses at least 8 s: longer than the server takes to restart. */
 const ATTEMPTS_MAX = 8;
 const RETRY_BASE_MS = 100;
 const RETRY_PAUSE_MAX_MS = 5_000;
+/** A server that asks for a longer pause than this is asked again all the same. */
+const RETRY_AFTER_MAX_MS = 30_000;
 const ANSWER_TIMEOUT_MS = 60_000;
 /** "Later" in HTTP: too many requests, and unavailable. */
 const RETRIED_STATUSES = new Set([429, 503]);
 
-export function serverTarget({ url, retryDelayMs = jitteredDelayMs }: ServerTargetOptions): ImportTarget {
+export function serverTarget({
+  url,
+  retryDelayMs = jitteredDelayMs,
+  signal = new AbortController().signal,
+}: ServerTargetOptions): ImportTarget {
   let everAnswered = false;
 
   async function save(command: SaveCommand): Promise<void> {
     const body = JSON.stringify(command);
     let lastReason = "";
+    let retryAfterMs = 0;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      if (attempt > 1) await Bun.sleep(retryDelayMs(attempt - 1));
+      if (attempt > 1) await pause(Math.max(retryDelayMs(attempt - 1), retryAfterMs), signal);
+      if (signal.aborted) break;
       const answer = await post(`${url}/db_command`, body);
       if (answer.kind === "answered") {
         everAnswered = true;
@@ -37,7 +47,9 @@ export function serverTarget({ url, retryDelayMs = jitteredDelayMs }: ServerTarg
         );
       }
       lastReason = answer.reason;
+      retryAfterMs = answer.kind === "answered" ? answer.retryAfterMs : 0;
     }
+    if (signal.aborted) throw new TargetError(`stopped before ${redact(url)} had stored the rows`);
     throw new TargetError(`${redact(url)} did not store the rows in ${ATTEMPTS_MAX} attempts: ${lastReason}`);
   }
 
@@ -45,7 +57,7 @@ export function serverTarget({ url, retryDelayMs = jitteredDelayMs }: ServerTarg
 }
 
 type Answer =
-  | { kind: "answered"; status: number; reason: string }
+  | { kind: "answered"; status: number; reason: string; retryAfterMs: number }
   /** `refused`: nothing listens there. Otherwise the connection was lost or too slow, and the rows may be stored. */
   | { kind: "lost"; refused: boolean; reason: string };
 
@@ -58,7 +70,13 @@ async function post(url: string, body: string): Promise<Answer> {
       signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
     const text = await response.text();
-    return { kind: "answered", status: response.status, reason: readReason(response, text) };
+    const { status } = response;
+    return {
+      kind: "answered",
+      status,
+      reason: readReason(response, text),
+      retryAfterMs: readPause(response),
+    };
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     const refused = code === "ConnectionRefused" || code === "ECONNREFUSED";
@@ -81,6 +99,25 @@ function readReason(response: Response, text: string): string {
 
 function isErrorBody(body: unknown): body is { error: string; details?: string } {
   return typeof body === "object" && body !== null && "error" in body && typeof body.error === "string";
+}
+
+/** `Retry-After` in seconds; its other form, a date, is not what this server sends. */
+function readPause(response: Response): number {
+  const seconds = Number(response.headers.get("retry-after") ?? 0);
+  return seconds >= 0 ? Math.min(seconds * 1_000, RETRY_AFTER_MAX_MS) : 0;
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+  });
 }
 
 /** Jitter, because importers that lost the same server must not come back together. */

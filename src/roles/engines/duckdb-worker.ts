@@ -11,7 +11,7 @@ export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions)
   const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
   return {
     reader,
-    save: (save, frame, request) => hub.save(save, frame, request.length),
+    save: (save, request) => hub.save(save, request.length),
     executeSql: (request) =>
       executeSqlDirectly(request, (query, within) => runSqlInHub(hub.reads, query, within), limits),
     sqlFigures: () => ({ runs_at: "hub" }),

@@ -1,5 +1,6 @@
 /** DuckDB, in the one process that has the file open: the hub's. */
 import { existsSync, statSync } from "node:fs";
+import type { Settings } from "../../config/settings.ts";
 import type { TransferReader } from "../../storage/contract.ts";
 import { explain } from "../../storage/duckdb/duckdb-file.ts";
 import { DuckDbTransfer } from "../../storage/duckdb/duckdb-transfer.ts";
@@ -9,12 +10,14 @@ import type { DatabaseSettings, HubStorage, OpenTransferTarget, OpenWriter } fro
 
 export { diagnoseDuckDb } from "../../storage/duckdb/duckdb-diagnosis.ts";
 
-/** For commands other than `serve`, which have no flags for them. */
+/** For commands other than `serve`, which have no flags for them; those leave the log of updates as long as it is. */
 const MEMORY_MB = 1024;
 const THREADS = 2;
 
+type HubSettings = DatabaseSettings & Partial<Pick<Settings, "updateLogMb">>;
+
 /** @throws Error it can't be opened; the process should end then. */
-export async function openDuckDbHub(settings: DatabaseSettings): Promise<HubStorage> {
+export async function openDuckDbHub(settings: HubSettings): Promise<HubStorage> {
   const database = await open(settings);
   return { writer: writerOf(database), database: { reader: database.reader, sql: database.sql } };
 }
@@ -53,11 +56,12 @@ export async function openDuckDbTransferTarget(settings: DatabaseSettings): Prom
   };
 }
 
-function open({ dbFile, duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS }: DatabaseSettings) {
+function open({ dbFile, duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS, updateLogMb }: HubSettings) {
   return openDuckDb({
     path: dbFile,
     memoryLimitMb: duckdbMemoryMb,
     threads: duckdbThreads,
+    updateLogMb,
     onFatal(error) {
       // Opening the file again in this process isn't safe; a new one replays the WAL.
       console.error(`DuckDB can't go on: ${error.message}`);

@@ -12,6 +12,7 @@ import type { WorkerStorage } from "../../worker/worker-storage.ts";
 import type { HubStorage, WorkerStorageOptions } from "../engine.ts";
 
 export { diagnoseRemote } from "../../storage/remote/remote-diagnosis.ts";
+export { openRemoteTransfer } from "../../storage/remote/remote-transfer.ts";
 
 const MIB = 1024 * 1024;
 const ANY_ADDRESS = ["0.0.0.0", "::"];
@@ -45,7 +46,7 @@ export async function openRemoteWorker(options: WorkerStorageOptions): Promise<W
   return {
     reader,
     updates,
-    save: (save, _frame, request) => saves.save(save, request),
+    save: (save, request) => saves.save(save, request),
     executeSql: (request) => runRemoteSql(upstream, request, settings.sqlTimeoutS * 1000),
     sqlFigures: () => ({ runs_at: "upstream" }),
     async close() {

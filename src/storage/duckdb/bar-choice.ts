@@ -7,12 +7,14 @@ export function chooseRows(
   isStored: (row: BarRow) => boolean,
 ): { rows: BarRow[]; outcome: SaveOutcome } {
   const { onDuplicate, ticker, interval } = save;
-  if (onDuplicate === "replace") return { rows: save.rows, outcome: { ok: true, stored: save.rows.length } };
+  if (onDuplicate === "replace")
+    return { rows: save.rows, outcome: { ok: true, stored: save.rows.length, seq: null } };
   if (onDuplicate === "error") {
     const taken = save.rows.filter(isStored).map((row) => row[0]);
-    if (taken.length === 0) return { rows: save.rows, outcome: { ok: true, stored: save.rows.length } };
+    if (taken.length === 0)
+      return { rows: save.rows, outcome: { ok: true, stored: save.rows.length, seq: null } };
     return { rows: [], outcome: keysTaken(`save_stock_data: ${ticker} ${interval}`, taken) };
   }
   const rows = save.rows.filter((row) => !isStored(row));
-  return { rows, outcome: { ok: true, stored: rows.length } };
+  return { rows, outcome: { ok: true, stored: rows.length, seq: null } };
 }

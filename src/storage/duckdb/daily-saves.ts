@@ -18,7 +18,16 @@ import {
 } from "../../market/moving-averages.ts";
 import type { BarRow, SaveBars, SaveOutcome } from "../contract.ts";
 import { chooseRows } from "./bar-choice.ts";
-import { countText, type Field, linesOf, Names, namesOf, storable, textField, toLines } from "./lines.ts";
+import {
+  countText,
+  type Field,
+  linesWithNames,
+  Names,
+  namesOf,
+  storable,
+  textField,
+  toLines,
+} from "./lines.ts";
 import { mergeSeries, type SeriesEntry } from "./merged-series.ts";
 import type { Session } from "./session.ts";
 
@@ -69,7 +78,7 @@ export class DailySaves {
       if (indexes === undefined) byTicker.set(storable(ticker), [index]);
       else indexes.push(index);
     }
-    const outcomes: SaveOutcome[] = saves.map(() => ({ ok: true, stored: 0 }));
+    const outcomes: SaveOutcome[] = saves.map(() => ({ ok: true, stored: 0, seq: null }));
     const tickers = [...byTicker];
     for (let at = 0; at < tickers.length; at += TICKERS_AT_ONCE) {
       await this.#saveGroup(tickers.slice(at, at + TICKERS_AT_ONCE), { saves, outcomes, now });
@@ -140,7 +149,7 @@ export class DailySaves {
          max(c.date) FILTER (WHERE c.date <= w.first)::VARCHAR AS usable,
          arg_max(struct_pack(closes := c.closes::DOUBLE, emas := c.emas, recent := c.recent), c.date) FILTER (WHERE c.date <= w.first)
        FROM daily_checkpoints c JOIN (
-         SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, r[2]::DATE AS first FROM ${linesOf("$1")}, ${namesOf("$2")}) w
+         SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, r[2]::DATE AS first FROM ${linesWithNames("$1", "$2")}) w
        ON c.ticker = w.ticker GROUP BY w.place`,
       [toLines(group.map(({ place, first }) => [place, first])), names.json()],
     );
@@ -163,7 +172,7 @@ export class DailySaves {
       `SELECT w.place::INTEGER, d.date::VARCHAR, CASE WHEN isfinite(d.close) THEN d.close END,
          ${AVERAGE_COLUMNS.map((name) => `d.${name}`).join(", ")}
        FROM daily_prices d JOIN (
-         SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, r[2]::DATE AS earliest FROM ${linesOf("$1")}, ${namesOf("$2")}) w
+         SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, r[2]::DATE AS earliest FROM ${linesWithNames("$1", "$2")}) w
        ON d.ticker = w.ticker WHERE d.date >= w.earliest AND d.date >= $3::DATE ORDER BY w.place, d.date, d.rowid`,
       [toLines(group.map(({ place, from }) => [place, from])), names.json(), earliest],
     );
@@ -284,12 +293,12 @@ function lastCloses(recent: number[], closes: (number | null)[], end: number): n
 
 const PRICES = ["open", "high", "low", "close", "volume"];
 const KEY_FIELDS = "n[r[1]::INTEGER] AS ticker, r[2]::DATE AS date";
-const SOURCE = `FROM ${linesOf("$1")}, ${namesOf("$2")}`;
+const SOURCE = `FROM ${linesWithNames("$1", "$2")}`;
 const fields = (columns: string[]): string =>
   columns.map((column, i) => `${textField(i + 3)} AS ${column}`).join(", ");
 const assignments = (columns: string[]): string =>
   columns.map((column) => `${column} = s.${column}`).join(", ");
-const DAY = `SELECT ${KEY_FIELDS}, ${fields([...PRICES, ...AVERAGE_COLUMNS])}, $3::TIMESTAMP AS write_timestamp ${SOURCE}`;
+const DAY = `SELECT ${KEY_FIELDS}, ${fields([...PRICES, ...AVERAGE_COLUMNS])}, $3::VARCHAR::TIMESTAMP AS write_timestamp ${SOURCE}`;
 const INSERT = `INSERT INTO daily_prices BY NAME ${DAY}`;
 const UPDATE = `UPDATE daily_prices d SET ${assignments([...PRICES, ...AVERAGE_COLUMNS, "write_timestamp"])}
   FROM (${DAY}) s WHERE d.ticker = s.ticker AND d.date = s.date`;

@@ -152,6 +152,12 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
         finding: `version ${schema.version}, written by a newer server; this one knows up to ${SCHEMA_VERSION}`,
         advice: "serve it with the newer server",
       };
+    case "earlier":
+      return {
+        level: "ok",
+        subject,
+        finding: `version ${schema.version}; starting the server adds the log of updates, which makes it version ${SCHEMA_VERSION}`,
+      };
     case "unusable":
       return {
         level: "fail",

@@ -18,6 +18,8 @@ export interface DuckDbOptions {
   memoryLimitMb: number;
   /** Threads that work on queries. */
   threads: number;
+  /** Bound of the log of updates; without it, the log is left as long as it is. */
+  updateLogMb?: number | undefined;
   /** DuckDB refuses everything from now on. The process must end: opening the file again in it is not safe. */
   onFatal(error: Error): void;
 }

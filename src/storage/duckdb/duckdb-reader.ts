@@ -9,15 +9,20 @@ import type {
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
+  RowKind,
   StockReader,
   TickRange,
 } from "../contract.ts";
+import type { UpdateReader } from "../update-contract.ts";
+import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { barSource, type RowSource, tickSource } from "./json-rows.ts";
 import { storable } from "./lines.ts";
 import { ReadSessions } from "./read-sessions.ts";
 import { pageSql, RowStream, readPage } from "./row-stream.ts";
 import type { Param } from "./session.ts";
+import type { UpdateLog } from "./update-log.ts";
+import { DuckDbUpdates } from "./update-reads.ts";
 
 const SMALL_ROWS_MAX = 1_000;
 /** Bounds of an unbounded range: those of what can be asked for. */
@@ -43,12 +48,14 @@ const LATEST_PRICE_SQL = `SELECT price FROM (${[
   .join(" UNION ALL ")}) ORDER BY date DESC, kind LIMIT 1`;
 
 export class DuckDbReader implements StockReader {
+  readonly updates: UpdateReader;
   readonly #file: DuckDbFile;
   readonly #sessions: ReadSessions;
 
-  constructor(file: DuckDbFile) {
+  constructor(file: DuckDbFile, log: UpdateLog) {
     this.#file = file;
     this.#sessions = new ReadSessions(file);
+    this.updates = new DuckDbUpdates(file, log, this.#sessions);
   }
 
   async bars({ interval, ticker, from, to }: BarRange): Promise<JsonRows> {
@@ -62,9 +69,9 @@ export class DuckDbReader implements StockReader {
     ]);
   }
 
-  async ticks({ ticker, type, from, to }: TickRange): Promise<JsonRows> {
+  async ticks({ ticker, type, from, to, withSeq }: TickRange): Promise<JsonRows> {
     const filter = "ticker = $1 AND type = $4 AND timestamp >= $5::TIMESTAMP AND timestamp <= $6::TIMESTAMP";
-    return this.#range(tickSource(this.#file.countTypes), filter, [
+    return this.#range(tickSource(this.#file.countTypes, "$3", withSeq), filter, [
       ticker,
       JSON.stringify(storable(ticker)),
       JSON.stringify(storable(type)),
@@ -119,6 +126,14 @@ export class DuckDbReader implements StockReader {
       ticker,
       date,
     ]);
+  }
+
+  tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+    return storedTickers((sql, params) => this.#rows(sql, params), kind, after, limit);
+  }
+
+  tickTypes(ticker: string): Promise<string[]> {
+    return storedTickTypes((sql, params) => this.#rows(sql, params), ticker);
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {

@@ -12,6 +12,7 @@ import {
   TransferRowError,
 } from "../contract.ts";
 import { barStamp, countOf, seqOf, walkBars, walkTicks } from "../transfer-rows.ts";
+import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
 import type { Param, Session } from "./session.ts";
 import { Turns } from "./turns.ts";
@@ -53,23 +54,13 @@ export class DuckDbTransfer implements TransferReader {
   }
 
   async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
-    const { name } = TABLES[kind];
-    if ((await this.#columnsOf(name)) === null) return [];
-    const [beyond, params] = after === null ? ["IS NOT NULL", []] : ["> $1", [storable(after)]];
-    const rows = await this.#rows(
-      `SELECT DISTINCT ticker FROM ${name} WHERE ticker ${beyond} ORDER BY ticker LIMIT ${limit}`,
-      params,
-    );
-    return rows.map(([ticker]) => String(ticker));
+    if ((await this.#columnsOf(TABLES[kind].name)) === null) return [];
+    return storedTickers((sql, params) => this.#rows(sql, params), kind, after, limit);
   }
 
   async tickTypes(ticker: string): Promise<string[]> {
     if ((await this.#columnsOf("realtime_data")) === null) return [];
-    const rows = await this.#rows(
-      "SELECT DISTINCT type FROM realtime_data WHERE ticker = $1 AND type IS NOT NULL ORDER BY type",
-      [storable(ticker)],
-    );
-    return rows.map(([type]) => String(type));
+    return storedTickTypes((sql, params) => this.#rows(sql, params), ticker);
   }
 
   async *bars({ interval, ticker, from, to }: BarRange): AsyncGenerator<BarRow[]> {

@@ -20,6 +20,7 @@ import { NewestStored } from "./newest-stored.ts";
 import { type TableName, widenCounts } from "./schema.ts";
 import type { Session } from "./session.ts";
 import { planTickSaves } from "./tick-saves.ts";
+import type { NewUpdates, UpdateLog } from "./update-log.ts";
 
 /** Tries of one batch, when transactions of users are in its way: they are stopped before the next. */
 const ATTEMPTS_MAX = 3;
@@ -30,23 +31,28 @@ export class DuckDbWriter implements StockWriter {
   readonly #daily: DailySaves;
   readonly #newestHourly = new NewestStored("hourly");
   readonly #newestTicks = new NewestStored("ticks");
+  readonly #log: UpdateLog;
   #foreignCommitsSeen: number;
 
-  private constructor(file: DuckDbFile, session: Session) {
+  private constructor(file: DuckDbFile, session: Session, log: UpdateLog) {
     this.#file = file;
+    this.#log = log;
     this.#session = session;
     this.#daily = new DailySaves(session);
     this.#foreignCommitsSeen = file.foreignCommits;
   }
 
-  static async open(file: DuckDbFile): Promise<DuckDbWriter> {
-    const writer = new DuckDbWriter(file, await file.connect());
-    await writer.#refreshNewest();
+  static async open(file: DuckDbFile, log: UpdateLog): Promise<DuckDbWriter> {
+    const writer = new DuckDbWriter(file, await file.connect(), log);
+    await writer.#refresh();
     return writer;
   }
 
-  commit(saves: Save[]): Promise<SaveOutcome[]> {
-    return this.#file.commits.run(() => this.#commitInTurn(saves));
+  commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    return this.#file.commits.run(async () => {
+      if (this.#log.isTooLong) await this.#trim();
+      return this.#commitRepeated(saves);
+    });
   }
 
   /** Nobody else can open the file: others are users and their SQL. */
@@ -70,6 +76,26 @@ export class DuckDbWriter implements StockWriter {
   /** Waits for the commit under way. */
   async close(): Promise<void> {
     await this.#file.commits.run(async () => this.#session.close());
+  }
+
+  /** Leaves out what was committed before, and leaves for the next transaction what may be committed in this one. */
+  async #commitRepeated(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    if (!saves.some(({ update }) => update?.repeated)) return this.#commitInTurn(saves);
+    const known = await this.#log.findRepeated(this.#session, saves);
+    const outcomes: (SaveOutcome | null)[] = saves.map((_, index) => {
+      const seq = known.get(index);
+      return seq === undefined ? null : { ok: true, stored: 0, seq };
+    });
+    const ids = new Set<string>();
+    const fresh: number[] = [];
+    for (const [index, { update }] of saves.entries()) {
+      if (outcomes[index] !== null || (update?.repeated && ids.has(update.saveId))) continue;
+      if (update !== undefined) ids.add(update.saveId);
+      fresh.push(index);
+    }
+    const committed = await this.#commitInTurn(fresh.map((index) => saves[index]!));
+    for (const [place, index] of fresh.entries()) outcomes[index] = committed[place]!;
+    return outcomes;
   }
 
   async #commitInTurn(saves: Save[]): Promise<SaveOutcome[]> {
@@ -114,8 +140,9 @@ export class DuckDbWriter implements StockWriter {
   }
 
   async #apply(saves: Save[]): Promise<SaveOutcome[]> {
-    await this.#refreshNewest();
+    await this.#refresh();
     await this.#makeRoom(saves);
+    await this.#log.learn(this.#session, saves);
     const session = this.#session;
     const now = nowText();
     const ticks = saves.filter((save): save is SaveTicks => save.kind === "ticks");
@@ -130,17 +157,30 @@ export class DuckDbWriter implements StockWriter {
     });
     const hourlyPlan = await planHourlySaves(hourly, { session, newest: this.#newestHourly, now });
     const writes = [...tickPlan.writes, ...hourlyPlan.writes];
-    let dailyOutcomes: SaveOutcome[] = [];
-    if (daily.length === 0 && writes.length <= 1) {
-      // A statement alone is a transaction.
-      for (const { sql, params } of writes) await session.run(sql, params);
-    } else {
-      await this.#transaction(async () => {
-        for (const { sql, params } of writes) await session.run(sql, params);
-        const { foreignCommits } = this.#file;
-        if (daily.length > 0) dailyOutcomes = await this.#daily.save(daily, { now, foreignCommits });
-      });
-    }
+    const plan = (dailyOutcomes: SaveOutcome[]): NewUpdates => {
+      const outcomes = {
+        ticks: tickPlan.outcomes.values(),
+        hourly: hourlyPlan.outcomes.values(),
+        daily: dailyOutcomes.values(),
+      };
+      const inOrder = saves.map(
+        (save) => outcomes[save.kind === "ticks" ? "ticks" : save.interval].next().value!,
+      );
+      return this.#log.plan(saves, inOrder);
+    };
+    const updates =
+      writes.length === 0 && daily.length === 0
+        ? plan([])
+        : await this.#transaction(async () => {
+            for (const { sql, params } of writes) await session.run(sql, params);
+            const { foreignCommits } = this.#file;
+            const planned = plan(
+              daily.length === 0 ? [] : await this.#daily.save(daily, { now, foreignCommits }),
+            );
+            if (planned.rows.length > 0) await this.#log.write(session, planned);
+            return planned;
+          });
+    this.#log.committed(updates);
     for (const [index, { ticker, type, rows }] of ticks.entries()) {
       if (!tickPlan.outcomes[index]!.ok) continue;
       for (const [stamp] of rows) this.#newestTicks.note(storable(ticker), storable(type), stamp);
@@ -150,19 +190,27 @@ export class DuckDbWriter implements StockWriter {
       if (last !== undefined) this.#newestHourly.note(storable(ticker), "", last[0]);
     }
     this.#daily.committed(daily);
-    const outcomes = {
-      ticks: tickPlan.outcomes.values(),
-      hourly: hourlyPlan.outcomes.values(),
-      daily: dailyOutcomes.values(),
-    };
-    return saves.map((save) => outcomes[save.kind === "ticks" ? "ticks" : save.interval].next().value!);
+    return updates.outcomes;
   }
 
-  async #transaction(work: () => Promise<void>): Promise<void> {
+  /** A log that stays too long is tried again after the next commit. */
+  async #trim(): Promise<void> {
+    try {
+      const trimmed = await this.#transaction(() => this.#log.trim(this.#session));
+      trimmed();
+    } catch (error) {
+      if (isFatal(error)) this.#file.reportFatal(error);
+      else if (!isConflict(error) && !isOutOfMemory(error))
+        console.error(`the log of updates can't be trimmed: ${wordsOf(error).message}`);
+    }
+  }
+
+  async #transaction<T>(work: () => Promise<T>): Promise<T> {
     await this.#session.run("BEGIN TRANSACTION");
     try {
-      await work();
+      const result = await work();
       await this.#session.run("COMMIT");
+      return result;
     } catch (error) {
       // A commit that failed has ended the transaction already.
       await this.#session.run("ROLLBACK").catch(() => null);
@@ -170,8 +218,9 @@ export class DuckDbWriter implements StockWriter {
     }
   }
 
-  async #refreshNewest(): Promise<void> {
+  async #refresh(): Promise<void> {
     const { foreignCommits } = this.#file;
+    await this.#log.refresh(this.#session, foreignCommits);
     await this.#newestTicks.refresh(this.#session, foreignCommits);
     await this.#newestHourly.refresh(this.#session, foreignCommits);
   }

@@ -1,7 +1,7 @@
 /** Saves of hourly bars: looks up which keys are stored, decides here, and writes with at most two statements. */
 import type { BarRow, SaveBars, SaveOutcome } from "../contract.ts";
 import { chooseRows } from "./bar-choice.ts";
-import { countText, type Field, linesOf, Names, namesOf, storable, textField, toLines } from "./lines.ts";
+import { countText, type Field, linesWithNames, Names, storable, textField, toLines } from "./lines.ts";
 import type { NewestStored } from "./newest-stored.ts";
 import type { Session } from "./session.ts";
 import type { Write } from "./write.ts";
@@ -58,7 +58,7 @@ async function readStored(
   const rows = await session.rows(
     `SELECT w.place || ',' || strftime(d.datetime, '%Y-%m-%d %H:%M:%S') FROM hourly_prices d JOIN (
        SELECT DISTINCT r[1] AS place, n[r[1]::INTEGER] AS ticker, r[2]::TIMESTAMP AS stamp
-       FROM ${linesOf("$1")}, ${namesOf("$2")}) w
+       FROM ${linesWithNames("$1", "$2")}) w
      ON d.ticker = w.ticker AND d.datetime = w.stamp WHERE d.datetime BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
     [toLines(asked), names.json(), ...spanOf(asked.map(([, stamp]) => stamp))],
   );
@@ -66,8 +66,8 @@ async function readStored(
 }
 
 const FIELDS = `n[r[1]::INTEGER] AS ticker, r[2]::TIMESTAMP AS datetime, ${textField(3)} AS open, ${textField(4)} AS high,
-  ${textField(5)} AS low, ${textField(6)} AS close, ${textField(7)} AS volume, $3::TIMESTAMP AS write_timestamp
-  FROM ${linesOf("$1")}, ${namesOf("$2")}`;
+  ${textField(5)} AS low, ${textField(6)} AS close, ${textField(7)} AS volume, $3::VARCHAR::TIMESTAMP AS write_timestamp
+  FROM ${linesWithNames("$1", "$2")}`;
 const INSERT = `INSERT INTO hourly_prices BY NAME SELECT ${FIELDS}`;
 const UPDATE = `UPDATE hourly_prices d SET open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume,
   write_timestamp = s.write_timestamp FROM (SELECT ${FIELDS}) s

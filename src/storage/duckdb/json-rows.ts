@@ -37,7 +37,7 @@ export function barSource(interval: BarInterval, types: CountTypes): RowSource {
 }
 
 /** @param type the JSON of the type, an expression of text. */
-export function tickSource(types: CountTypes, type = "$3"): RowSource {
+export function tickSource(types: CountTypes, type = "$3", withSeq = false): RowSource {
   const json = objectOf({
     timestamp: wireStamp("timestamp"),
     ticker: "$2",
@@ -47,6 +47,7 @@ export function tickSource(types: CountTypes, type = "$3"): RowSource {
     ask_price: number("ask_price"),
     ask_size: count("ask_size", types.get("realtime_data.ask_size")),
     write_timestamp: orNull(wireStamp("write_timestamp")),
+    ...(withSeq ? { seq: orNull("seq::VARCHAR") } : {}),
   });
   return {
     table: "realtime_data",

@@ -21,6 +21,7 @@ import { DuckDbFile, type DuckDbOptions } from "./duckdb-file.ts";
 import { DuckDbReader } from "./duckdb-reader.ts";
 import { DuckDbTransfer } from "./duckdb-transfer.ts";
 import { DuckDbWriter } from "./duckdb-writer.ts";
+import { UpdateLog } from "./update-log.ts";
 import { DuckDbUserSql } from "./user-sql.ts";
 
 export type { DuckDbOptions } from "./duckdb-file.ts";
@@ -45,8 +46,9 @@ export interface OpenDuckDb {
  */
 export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
   const file = await DuckDbFile.open(options);
-  const reader = new DuckDbReader(file);
-  const writer = await DuckDbWriter.open(file);
+  const log = new UpdateLog(options.updateLogMb);
+  const writer = await DuckDbWriter.open(file, log);
+  const reader = new DuckDbReader(file, log);
   const sql = new DuckDbUserSql(file);
   return {
     reader,

@@ -1,5 +1,5 @@
 /**
- * The tables, and the one-transaction upgrade of a file that the older Python server wrote.
+ * The tables, and the one-transaction upgrade of a file of an earlier version, or one that the older Python server wrote.
  *
  * No primary keys: DuckDB's indexes of several columns are used for neither ranges nor joins, take up to 120 bytes of memory a row, and make
  * a bulk save twice as long. Ranges and look-ups go by the smallest and largest values that DuckDB keeps of every 122,880 rows, and it is the
@@ -10,7 +10,7 @@ import { COUNT_SCALE } from "./lines.ts";
 import type { Session } from "./session.ts";
 
 /** In `stock_db_schema`; a file without that table is empty or one of the Python server. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export const TABLE_NAMES = ["daily_prices", "hourly_prices", "realtime_data"] as const;
 export type TableName = (typeof TABLE_NAMES)[number];
@@ -87,6 +87,15 @@ const CHECKPOINTS = `
     ticker VARCHAR NOT NULL, date DATE NOT NULL, closes BIGINT NOT NULL,
     emas DOUBLE[] NOT NULL, recent DOUBLE[] NOT NULL, closes_hash UBIGINT)`;
 
+/** See update-log.ts. Without an index, and in order of commits. `size` is that of the frame, in UTF-16 units; `saved_at` in ms since 1970. */
+const UPDATE_TABLES = [
+  `CREATE TABLE update_log (
+    id BIGINT NOT NULL, ticker VARCHAR NOT NULL, seq BIGINT NOT NULL, type VARCHAR NOT NULL, saved_at BIGINT NOT NULL,
+    save_id VARCHAR, size BIGINT NOT NULL, frame VARCHAR NOT NULL)`,
+  "CREATE TABLE update_positions (ticker VARCHAR NOT NULL, seq BIGINT NOT NULL, saved_at BIGINT NOT NULL)",
+  "CREATE TABLE update_epoch (epoch VARCHAR NOT NULL)",
+];
+
 /** The file is a DuckDB database, but not one that this server can take over. */
 export class SchemaError extends Error {
   override name = "SchemaError";
@@ -108,6 +117,12 @@ export async function prepareSchema(session: Session): Promise<string | null> {
   }
   await session.run("BEGIN TRANSACTION");
   try {
+    for (const statement of UPDATE_TABLES) await session.connection.run(statement);
+    if (version === 1) {
+      await session.run("UPDATE stock_db_schema SET version = $1", [SCHEMA_VERSION]);
+      await session.run("COMMIT");
+      return "added the log of updates";
+    }
     const upgraded: string[] = [];
     for (const table of TABLES) {
       const existing = await columnsOf(session, table.name);
@@ -131,6 +146,7 @@ export type SchemaState =
   | { state: "current" | "empty" }
   | { state: "newer"; version: number }
   | { state: "unusable"; reason: string }
+  | { state: "earlier"; version: number }
   /** Tables of the Python server. */
   | { state: "old"; tables: string[] };
 
@@ -139,6 +155,7 @@ export async function inspectSchema(session: Session): Promise<SchemaState> {
   const version = await versionOf(session);
   if (version === SCHEMA_VERSION) return { state: "current" };
   if (version > SCHEMA_VERSION) return { state: "newer", version };
+  if (version > 0) return { state: "earlier", version };
   const tables: string[] = [];
   for (const { name, key } of TABLES) {
     const columns = (await columnsOf(session, name)).map((column) => column.name.toLowerCase());

@@ -3,7 +3,7 @@ import type { SaveOutcome, SaveTicks, TickRow } from "../contract.ts";
 import { keysTaken } from "../save-refusals.ts";
 import { Claims, withSeq } from "../tick-rule.ts";
 import { countAsText } from "./json-rows.ts";
-import { countText, type Field, linesOf, Names, namesOf, storable, textField, toLines } from "./lines.ts";
+import { countText, type Field, linesWithNames, Names, storable, textField, toLines } from "./lines.ts";
 import type { NewestStored } from "./newest-stored.ts";
 import type { CountTypes } from "./schema.ts";
 import type { Session } from "./session.ts";
@@ -81,7 +81,7 @@ async function readStored(
     `SELECT w.place || ',' || strftime(d.timestamp, '%Y-%m-%d %H:%M:%S.%f'), d.seq, d.price, ${size}, d.ask_price, ${askSize}
      FROM realtime_data d JOIN (
        SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, n[r[1]::INTEGER + 1] AS type, r[2]::TIMESTAMP AS stamp
-       FROM ${linesOf("$1")}, ${namesOf("$2")}) w
+       FROM ${linesWithNames("$1", "$2")}) w
      ON d.ticker = w.ticker AND d.type = w.type AND d.timestamp = w.stamp
      WHERE d.timestamp BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
     [toLines(asked.map(({ place, stamp }) => [place, stamp])), names.json(), stamps[0]!, stamps.at(-1)!],
@@ -135,7 +135,7 @@ function apply(save: SaveTicks, slotsOf: (stamp: string) => Map<number, Slot>): 
       }
     }
   }
-  return { ok: true, stored };
+  return { ok: true, stored, seq: null };
 }
 
 function tickOf([, price, size, askPrice, askSize]: TickRow): Tick {
@@ -147,8 +147,8 @@ function sameTick(a: Tick, b: Tick): boolean {
 }
 
 const FIELDS = `n[r[1]::INTEGER] AS ticker, n[r[1]::INTEGER + 1] AS type, r[2]::TIMESTAMP AS timestamp, r[3]::BIGINT AS seq,
-  ${textField(4)} AS price, ${textField(5)} AS size, ${textField(6)} AS ask_price, ${textField(7)} AS ask_size, $3::TIMESTAMP AS write_timestamp
-  FROM ${linesOf("$1")}, ${namesOf("$2")}`;
+  ${textField(4)} AS price, ${textField(5)} AS size, ${textField(6)} AS ask_price, ${textField(7)} AS ask_size, $3::VARCHAR::TIMESTAMP AS write_timestamp
+  FROM ${linesWithNames("$1", "$2")}`;
 const INSERT = `INSERT INTO realtime_data BY NAME SELECT ${FIELDS}`;
 const UPDATE = `UPDATE realtime_data d SET price = s.price, size = s.size, ask_price = s.ask_price, ask_size = s.ask_size,
   write_timestamp = s.write_timestamp FROM (SELECT ${FIELDS}) s

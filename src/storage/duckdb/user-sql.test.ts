@@ -179,7 +179,7 @@ describe("limits", () => {
     const outcome = await run("select length(list(range)) n from range(10000000000)");
     expect(outcome).toMatchObject({ status: "error", httpStatus: 400 });
     expect(JSON.stringify(outcome)).toContain("memory");
-    expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([tick(1)])).toMatchObject([{ ok: true, stored: 1 }]);
   });
 
   test("more statements than may run wait their turn, and no longer than their time", async () => {
@@ -205,7 +205,7 @@ describe("beside a long query", () => {
       ),
     );
     for (let i = 0; i < 10; i++) {
-      expect(await db.writer.commit([tick(i, i)])).toEqual([{ ok: true, stored: 1 }]);
+      expect(await db.writer.commit([tick(i, i)])).toMatchObject([{ ok: true, stored: 1 }]);
       expect(await db.reader.latestPrice("A")).toBe(i);
     }
     client.abort();
@@ -225,12 +225,12 @@ describe("beside a long query", () => {
       stopped = true;
     });
     for (let close = 2; !stopped; close++) {
-      expect(await db.writer.commit([daily(close)])).toEqual([{ ok: true, stored: 1 }]);
+      expect(await db.writer.commit([daily(close)])).toMatchObject([{ ok: true, stored: 1 }]);
     }
     const error = await slow;
     expect(error).toMatchObject({ status: 503 });
     expect(error.message).toContain("a save needed the same rows");
-    expect(await db.writer.commit([daily(1)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([daily(1)])).toMatchObject([{ ok: true, stored: 1 }]);
     expect(await db.reader.latestPrice("A")).toBe(1);
   });
 });
@@ -318,8 +318,8 @@ describe("writing mode", () => {
       [],
       "write",
     );
-    expect(await db.writer.commit([tick(9, 9)])).toEqual([{ ok: true, stored: 0 }]);
-    expect(await db.writer.commit([tick(8, 9)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([tick(9, 9)])).toMatchObject([{ ok: true, stored: 0 }]);
+    expect(await db.writer.commit([tick(8, 9)])).toMatchObject([{ ok: true, stored: 1 }]);
   });
 });
 

@@ -17,6 +17,7 @@ import { refuseTakenKeys } from "./inserted-keys.ts";
 import { RunningStatement } from "./running-statement.ts";
 import type { Session } from "./session.ts";
 import { Slots, userStatementsMax } from "./slots.ts";
+import { secureUpdates } from "./update-log.ts";
 import { type EncodedRows, encodeRows } from "./user-sql-rows.ts";
 import { prepareStatement, type UserStatement } from "./user-sql-statement.ts";
 
@@ -146,6 +147,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     await session.connection.run("BEGIN TRANSACTION");
     const statement = await prepareStatement(session.connection, request.sql);
     checkCount(statement.prepared, request.params);
+    await secureUpdates(session, request.sql);
     const rows = await execute(session, statement, request, running);
     if (statement.type === StatementType.INSERT || statement.type === StatementType.MERGE_INTO) {
       await refuseTakenKeys(session, request.sql);

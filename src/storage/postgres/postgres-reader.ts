@@ -9,10 +9,12 @@ import type {
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
+  RowKind,
   StockReader,
   TickRange,
 } from "../contract.ts";
 import type { RunOptions } from "./connection.ts";
+import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
 import { PostgresUpdates } from "./postgres-updates.ts";
 import { readWithRetry, runRead } from "./read.ts";
@@ -37,6 +39,7 @@ const BARS_SQL: Record<BarInterval, string> = {
 const TICK_COLUMNS = `${utcText('p."timestamp"')} AS "timestamp", p.ticker, p.type, p.price, p.size, p.ask_price, p.ask_size, ${WRITTEN}`;
 const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
   AND p."timestamp" >= $3::timestamptz AND p."timestamp" <= $4::timestamptz ORDER BY p."timestamp", p.seq`;
+const TICKS_WITH_SEQ_SQL = TICKS_SQL.replace(WRITTEN, `${WRITTEN}, p.seq`);
 const NEWEST_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
   ORDER BY p."timestamp" DESC, p.seq DESC LIMIT $3`;
 /** Of the day under another name than the column's, by which the index is ordered. */
@@ -78,14 +81,14 @@ export class PostgresReader implements StockReader {
     });
   }
 
-  ticks({ ticker, type, from, to }: TickRange, signal?: AbortSignal): Promise<JsonRows> {
+  ticks({ ticker, type, from, to, withSeq }: TickRange, signal?: AbortSignal): Promise<JsonRows> {
     const params = [
       ticker,
       type,
       from === null ? dayStart(FIRST_DAY) : asInstant(from),
       asInstant(to ?? lastMoment()),
     ];
-    return this.#read(TICKS_SQL, params, signal, tickToWire);
+    return this.#read(withSeq ? TICKS_WITH_SEQ_SQL : TICKS_SQL, params, signal, tickToWire);
   }
 
   async newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
@@ -129,6 +132,14 @@ export class PostgresReader implements StockReader {
     const sql = "SELECT volume FROM daily_prices WHERE ticker = $1 AND date = $2::date";
     const volume = (await this.#run<Row>(sql, [ticker, date]))[0]?.volume ?? null;
     return volume === null ? null : finite(Number(volume));
+  }
+
+  tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+    return storedTickers((sql, params) => this.#run(sql, params), kind, after, limit);
+  }
+
+  tickTypes(ticker: string): Promise<string[]> {
+    return storedTickTypes((sql, params) => this.#run(sql, params), ticker);
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {
@@ -219,6 +230,7 @@ function finite(value: unknown): number | null {
 function tickToWire(row: Row): void {
   row.size = exactCount(row.size);
   row.ask_size = exactCount(row.ask_size);
+  if ("seq" in row) row.seq = exactCount(row.seq);
   row.timestamp = toWire(row.timestamp as string);
   if (row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
 }

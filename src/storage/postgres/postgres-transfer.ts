@@ -4,6 +4,7 @@
  */
 import type { BarRange, BarRow, RowKind, TickRange, TickRow, TransferReader } from "../contract.ts";
 import { barStamp, countOf, seqOf, walkBars, walkTicks } from "../transfer-rows.ts";
+import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, requestErrorOf } from "./postgres-errors.ts";
 import { asInstant, dayStart, FIRST_DAY, LAST_DAY, microseconds, real } from "./sql-text.ts";
@@ -49,13 +50,14 @@ export class PostgresTransfer implements TransferReader {
     this.#close = close;
   }
 
-  tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
-    return this.#distinct(kind, { column: "ticker", where: "true", params: [], after, limit });
+  async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+    if (!(await this.#has(kind))) return [];
+    return storedTickers((sql, params) => this.#run(sql, params), kind, after, limit);
   }
 
-  tickTypes(ticker: string): Promise<string[]> {
-    const where = "t.ticker = $1";
-    return this.#distinct("ticks", { column: "type", where, params: [ticker], after: null, limit: null });
+  async tickTypes(ticker: string): Promise<string[]> {
+    if (!(await this.#has("ticks"))) return [];
+    return storedTickTypes((sql, params) => this.#run(sql, params), ticker);
   }
 
   async *bars({ interval, ticker, from, to }: BarRange): AsyncGenerator<BarRow[]> {
@@ -117,33 +119,6 @@ export class PostgresTransfer implements TransferReader {
 
   close(): Promise<void> {
     return this.#close();
-  }
-
-  /** From one value to the next by the key, however many rows each has. */
-  async #distinct(
-    kind: RowKind,
-    {
-      column,
-      where,
-      params,
-      after,
-      limit,
-    }: { column: string; where: string; params: string[]; after: string | null; limit: number | null },
-  ): Promise<string[]> {
-    if (!(await this.#has(kind))) return [];
-    const { name } = TABLES[kind];
-    const next = (beyond: string): string =>
-      `SELECT t.${column} FROM ${name} t WHERE ${where}${beyond} ORDER BY t.${column} LIMIT 1`;
-    const beyondAfter = after === null ? "" : ` AND t.${column} > $${params.length + 1}`;
-    const rows = await this.#run<{ value: string }>(
-      `WITH RECURSIVE found(value) AS (
-         (${next(beyondAfter)})
-         UNION ALL
-         SELECT (${next(` AND t.${column} > found.value`)}) FROM found WHERE found.value IS NOT NULL)
-       SELECT value FROM found WHERE value IS NOT NULL${limit === null ? "" : ` LIMIT ${limit}`}`,
-      after === null ? params : [...params, after],
-    );
-    return rows.map((row) => row.value);
   }
 
   async #has(kind: RowKind): Promise<boolean> {

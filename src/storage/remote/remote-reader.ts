@@ -8,15 +8,15 @@ import type {
   LatestTicksQuery,
   PoolFigures,
   PriceQuestion,
+  RowKind,
   StockReader,
   TickRange,
 } from "../contract.ts";
 import { readRows } from "./answers.ts";
+import { askNewer, listOf, READ, readObject, readRequest } from "./commands.ts";
 import { LatestPrices } from "./latest-prices.ts";
-import type { Upstream, UpstreamAnswer, UpstreamRequest } from "./upstream.ts";
-
-const READ_TIMEOUT_MS = 30_000;
-const READ = { repeatable: true, effect: "", long: false, timeoutMs: READ_TIMEOUT_MS };
+import { RemoteUpdateReader } from "./remote-update-reader.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** Commands that answer `{member: {ticker: number or null}}`. */
 const PRICE_COMMANDS: Record<PriceQuestion, { command: string; member: string }> = {
@@ -33,11 +33,13 @@ const HOLDING_TABLES: [Holding["kind"], string][] = [
 ];
 
 export class RemoteReader implements StockReader {
+  readonly updates: RemoteUpdateReader;
   readonly #upstream: Upstream;
   readonly #connectionsMax: number;
   readonly #latest: LatestPrices;
 
   constructor(upstream: Upstream, connectionsMax: number) {
+    this.updates = new RemoteUpdateReader(upstream);
     this.#upstream = upstream;
     this.#connectionsMax = connectionsMax;
     this.#latest = new LatestPrices((tickers) => this.prices("latestPrice", tickers));
@@ -48,8 +50,13 @@ export class RemoteReader implements StockReader {
     return this.#rows("get_stock_data", params, true);
   }
 
-  ticks({ ticker, type, from, to }: TickRange): Promise<JsonRows> {
-    const params = { ticker, data_type: type, ...bounds("start_datetime", from, "end_datetime", to) };
+  ticks({ ticker, type, from, to, withSeq = false }: TickRange): Promise<JsonRows> {
+    const params = {
+      ticker,
+      data_type: type,
+      ...bounds("start_datetime", from, "end_datetime", to),
+      ...(withSeq ? { include_seq: true } : {}),
+    };
     return this.#rows("get_realtime_data", params, true);
   }
 
@@ -85,6 +92,15 @@ export class RemoteReader implements StockReader {
       const price = Object.hasOwn(prices, ticker) ? prices[ticker] : null;
       return typeof price === "number" ? price : null;
     });
+  }
+
+  async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+    const params = { kind, limit, ...(after === null ? {} : { after }) };
+    return listOf(await askNewer(this.#upstream, "get_tickers", params), "tickers").map(String);
+  }
+
+  async tickTypes(ticker: string): Promise<string[]> {
+    return listOf(await askNewer(this.#upstream, "get_tick_types", { ticker }), "types").map(String);
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {
@@ -133,19 +149,9 @@ export class RemoteReader implements StockReader {
   }
 }
 
-function readRequest(command: string, params: Record<string, unknown>): UpstreamRequest {
-  return { ...READ, what: command, path: "/db_command", body: JSON.stringify({ command, params }) };
-}
-
 /** Absent is unbounded. */
 function bounds(fromName: string, from: string | null, toName: string, to: string | null) {
   return { ...(from === null ? {} : { [fromName]: from }), ...(to === null ? {} : { [toName]: to }) };
-}
-
-async function readObject({ response }: UpstreamAnswer): Promise<Record<string, unknown>> {
-  const body: unknown = await response.json();
-  if (!isObject(body)) throw unavailable("the upstream answered with JSON that is no object");
-  return body;
 }
 
 /** The first tickers of a table, each found by one step in its index. */

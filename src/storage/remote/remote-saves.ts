@@ -7,7 +7,8 @@ import type { Upstream } from "./upstream.ts";
 const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
 /** Longer than an upstream waits for its own writer. */
 const SAVE_TIMEOUT_MS = 30_000;
-const DONE: SaveOutcome = { ok: true, stored: 0 };
+/** Its position comes with its frame. */
+const DONE: SaveOutcome = { ok: true, stored: 0, seq: null };
 
 export class RemoteSaves {
   readonly #upstream: Upstream;

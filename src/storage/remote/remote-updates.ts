@@ -1,17 +1,31 @@
 /**
- * What the upstream tells of saves: one WebSocket a ticker, while somebody here watches it. Its updates go on as they are; its
- * heartbeats only show that it lives, and its initial price that the subscription is in force, as this server makes its own.
+ * What the upstream tells of saves: one WebSocket of this worker, subscribed to the tickers that somebody here watches, or to all of them where
+ * somebody watches all, or more than a WebSocket can name.
+ * Its updates go on as they are, under the upstream's positions; its other frames only show that it lives, and its epoch.
  *
- * A socket that is lost is opened again, with growing pauses of random length. What was saved meanwhile is not known then: those
- * who watch have to connect again, as soon as that makes sense.
+ * A socket that is lost is opened again, with growing pauses of random length, and subscribed to the same tickers. What was saved
+ * meanwhile is in the upstream's update log: those who watch are told to look there.
+ *
+ * DESIGN. One message is under way at a time, and what has come together meanwhile goes with the next: each is answered with the whole
+ * subscription. A ticker that nobody watches any more is given up a moment later, and so not given up at all if somebody comes back.
  */
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
-import { isOwnFrame } from "../../protocol/frames.ts";
+import type { Update } from "../update-contract.ts";
+import { olderUpstream } from "./commands.ts";
 import { retryPauseMs, type Upstream } from "./upstream.ts";
+import { readUpstreamFrame, type UpstreamFrame } from "./upstream-frame.ts";
 
-/** Sockets of one worker. */
+/** As in stream/subscriptions.ts. */
+const ALL_TICKERS = "";
+/** As the upstream says it. */
+const ALL_SYMBOLS = "*";
+/** By name, until the upstream says that it takes fewer: its --ws-symbols-max is usually this. */
+const BY_NAME_MAX = 1_000;
+/** Watched by one worker. */
 const TICKERS_MAX = 20_000;
+/** Of one message, at most 3 MB. */
+const TICKERS_PER_MESSAGE = 500;
 /** How long a new subscriber waits for an upstream that is away. */
 const SUBSCRIBE_MAX_MS = 10_000;
 /** A socket that has been silent for so long is pinged; heartbeats usually come every second. */
@@ -19,69 +33,84 @@ const PING_AFTER_MS = 3_000;
 /** … and is given up after this, also while it is being opened. */
 const SILENCE_MAX_MS = 10_000;
 const SWEEP_MS = 1_000;
+/** Until an older server is asked again: it has to be upgraded first. */
+const OLDER_RETRY_MS = 10_000;
 
 interface Watched {
   ticker: string;
-  socket: WebSocket | null;
-  retry: Timer | null;
-  attempt: number;
-  /** The subscription is in force on this socket. */
+  /** The subscription has been in force, if perhaps on a socket before this one. */
+  wasInForce: boolean;
+  first: PromiseWithResolvers<void>;
+}
+
+/** One WebSocket. */
+interface Link {
+  socket: WebSocket;
+  /** Subscribed to all tickers, by its address. */
+  isForAll: boolean;
+  /** All that was watched when it was opened is in force. */
   isInForce: boolean;
-  /** It was in force before, on another socket. */
-  hasGap: boolean;
+  /** By name: in force, asked for, and to be asked for. */
+  tickers: Set<string>;
+  begun: Set<string>;
+  missing: Set<string>;
+  /** The upstream's answer to a message, or its greeting, has not come yet. */
+  awaitsReply: boolean;
   heardMs: number;
   pingedMs: number;
-  first: PromiseWithResolvers<void>;
 }
 
 export interface RemoteUpdatesOptions {
   upstream: Upstream;
   log: LogLines;
-  publish(ticker: string, frame: string): void;
-  gap(ticker: string): void;
+  publish(ticker: string, update: Update): void;
+  /** Updates of the ticker, or of all tickers, may have been missed. */
+  missed(ticker: string): void;
 }
 
 export class RemoteUpdates {
   readonly #options: RemoteUpdatesOptions;
   readonly #watched = new Map<string, Watched>();
   readonly #sweep: Timer;
+  #link: Link | null = null;
+  #connecting = false;
+  #retry: Timer | null = null;
+  #attempt = 0;
+  /** All that was watched has to be subscribed to anew, and then looked up. */
+  #hasGap = false;
+  #byNameMax = BY_NAME_MAX;
+  #epoch: string | null = null;
+  #olderLogged = false;
+  #closed = false;
 
   constructor(options: RemoteUpdatesOptions) {
     this.#options = options;
-    this.#sweep = setInterval(() => this.#dropSilent(), SWEEP_MS);
+    this.#sweep = setInterval(() => this.#tidy(), SWEEP_MS);
   }
 
   /**
    * Resolves when every later commit to the ticker will be published here.
    *
-   * @throws RequestError 503 not within SUBSCRIBE_MAX_MS, or too many tickers; 508 the upstream leads back here.
+   * @param ticker ALL_TICKERS is all of them.
+   * @throws RequestError 503 not within SUBSCRIBE_MAX_MS, too many tickers, or an older server; 508 the upstream leads back here.
    */
   async subscribe(ticker: string): Promise<void> {
     if (this.#watched.size >= TICKERS_MAX) {
       throw unavailable(`${TICKERS_MAX} tickers are watched by this worker already`);
     }
-    const now = performance.now();
-    const watched: Watched = {
-      ticker,
-      socket: null,
-      retry: null,
-      attempt: 0,
-      isInForce: false,
-      hasGap: false,
-      heardMs: now,
-      pingedMs: now,
-      first: Promise.withResolvers<void>(),
-    };
+    const watched: Watched = { ticker, wasInForce: false, first: Promise.withResolvers<void>() };
     this.#watched.set(ticker, watched);
-    void this.#connect(watched);
+    if (this.#link?.tickers.has(ticker) === true) this.#confirm(ticker);
+    else if (this.#link?.begun.has(ticker) !== true) this.#link?.missing.add(ticker);
     const tooLate = setTimeout(
       () => watched.first.reject(unavailable("the upstream confirmed no subscription")),
       SUBSCRIBE_MAX_MS,
     );
+    this.#advance();
     try {
       await watched.first.promise;
     } catch (error) {
-      this.#drop(watched);
+      if (this.#watched.get(ticker) === watched) this.unsubscribe(ticker);
       throw error;
     } finally {
       clearTimeout(tooLate);
@@ -89,106 +118,259 @@ export class RemoteUpdates {
   }
 
   unsubscribe(ticker: string): void {
-    const watched = this.#watched.get(ticker);
-    if (watched !== undefined) this.#drop(watched);
+    this.#watched.delete(ticker);
+    if (this.#link?.isForAll === true) this.#advance();
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#sweep);
-    for (const watched of this.#watched.values()) this.#drop(watched);
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#rejectWaiting(unavailable("the server is stopping"));
+    this.#watched.clear();
+    this.#dropLink();
   }
 
-  #isWatched(watched: Watched): boolean {
-    return this.#watched.get(watched.ticker) === watched;
+  /** Not back by name at once, when they are a few less. */
+  get #wantsAll(): boolean {
+    if (this.#watched.has(ALL_TICKERS) || this.#watched.has(ALL_SYMBOLS)) return true;
+    const byNameMax = this.#link?.isForAll === true ? this.#byNameMax / 2 : this.#byNameMax;
+    return this.#watched.size > byNameMax;
   }
 
-  async #connect(watched: Watched): Promise<void> {
+  /** Brings the socket a step closer to what is watched. */
+  #advance(): void {
+    if (this.#closed || this.#watched.size === 0) return;
+    if (this.#link !== null && this.#link.isForAll !== this.#wantsAll) {
+      this.#hasGap = true;
+      this.#dropLink();
+    }
+    if (this.#link === null) void this.#connect();
+    else if (this.#link.isForAll) this.#confirmAll(this.#link);
+    else this.#subscribeNext(this.#link);
+  }
+
+  async #connect(): Promise<void> {
+    if (this.#connecting || this.#retry !== null) return;
+    this.#connecting = true;
     const { upstream } = this.#options;
     try {
       await upstream.ready();
     } catch (error) {
+      this.#connecting = false;
       // Waiting doesn't open a circle.
-      if (error instanceof RequestError && error.status === 508) watched.first.reject(error);
-      this.#retry(watched);
+      if (error instanceof RequestError && error.status === 508) this.#rejectWaiting(error);
+      this.#retryLater();
       return;
     }
-    if (!this.#isWatched(watched)) return;
-    const url = `${upstream.url.ws}/ws?symbol=${encodeURIComponent(watched.ticker)}`;
-    const socket = new WebSocket(url, { headers: upstream.headers, perMessageDeflate: false });
-    watched.socket = socket;
-    watched.heardMs = performance.now();
+    this.#connecting = false;
+    if (this.#closed || this.#watched.size === 0) return;
+    const isForAll = this.#wantsAll;
+    // By message, where a ticker may hold a comma.
+    const symbols = isForAll ? ALL_SYMBOLS : "";
+    const socket = new WebSocket(`${upstream.url.ws}/ws?symbols=${symbols}`, {
+      headers: upstream.headers,
+      perMessageDeflate: false,
+    });
+    const now = performance.now();
+    const link: Link = {
+      socket,
+      isForAll,
+      isInForce: false,
+      tickers: new Set(),
+      begun: new Set(),
+      missing: new Set(this.#watched.keys()),
+      awaitsReply: true,
+      heardMs: now,
+      pingedMs: now,
+    };
+    this.#link = link;
     socket.onmessage = ({ data }) => {
-      watched.heardMs = performance.now();
-      if (typeof data === "string") this.#received(watched, data);
+      link.heardMs = performance.now();
+      if (typeof data === "string") this.#received(link, data);
     };
     socket.addEventListener("pong", () => {
-      watched.heardMs = performance.now();
+      link.heardMs = performance.now();
     });
-    socket.onclose = () => this.#lost(watched);
+    socket.onclose = () => this.#lost(link);
   }
 
-  #received(watched: Watched, frame: string): void {
-    const { ticker } = watched;
-    if (!watched.isInForce) {
-      watched.isInForce = true;
-      watched.attempt = 0;
-      watched.first.resolve();
-      if (watched.hasGap) this.#options.gap(ticker);
-      watched.hasGap = true;
+  /** The next message, unless one is under way. */
+  #subscribeNext(link: Link): void {
+    if (link.awaitsReply) return;
+    const isFull = link.tickers.size + link.missing.size > this.#byNameMax;
+    if (isFull && this.#dropUnwatched(link)) return;
+    const tickers: string[] = [];
+    for (const ticker of link.missing) {
+      link.missing.delete(ticker);
+      if (tickers.push(ticker) === TICKERS_PER_MESSAGE) break;
     }
-    if (!isOwnFrame(ticker, frame)) this.#options.publish(ticker, frame);
+    for (const ticker of tickers) link.begun.add(ticker);
+    if (tickers.length > 0) this.#send(link, "subscribe", tickers);
+    else if (link.begun.size === 0) this.#completed(link);
+  }
+
+  #send(link: Link, action: "subscribe" | "unsubscribe", tickers: string[]): void {
+    link.awaitsReply = true;
+    const start = action === "subscribe" ? { snapshot: false } : {};
+    link.socket.send(JSON.stringify({ action, symbols: tickers, ...start }));
+  }
+
+  #received(link: Link, text: string): void {
+    const frame = readUpstreamFrame(text);
+    if (frame === null) {
+      this.#foundOlder(link);
+      return;
+    }
+    switch (frame.kind) {
+      case "update":
+        this.#noteInForce(link, frame.ticker);
+        if (this.#watched.has(frame.ticker) || this.#watched.has(ALL_TICKERS))
+          this.#options.publish(frame.ticker, frame.update);
+        break;
+      case "gap":
+        this.#options.missed(frame.ticker);
+        break;
+      case "heartbeat":
+        this.#noteEpoch(frame.epoch);
+        this.#noteInForce(link, frame.ticker);
+        break;
+      case "subscription":
+        if (frame.epoch !== null) this.#noteEpoch(frame.epoch);
+        link.awaitsReply = false;
+        this.#advance();
+        break;
+      case "error":
+        this.#refused(link, frame);
+        break;
+    }
+  }
+
+  /** The ticker's first frame has come; a heartbeat is sent at once. */
+  #noteInForce(link: Link, ticker: string): void {
+    if (link.isForAll) {
+      if (link.isInForce || ticker !== ALL_SYMBOLS) return;
+      this.#completed(link);
+      this.#confirmAll(link);
+    } else if (link.begun.delete(ticker)) {
+      link.tickers.add(ticker);
+      this.#confirm(ticker);
+      if (link.begun.size === 0) this.#subscribeNext(link);
+    }
+  }
+
+  #confirmAll(link: Link): void {
+    if (link.isInForce) for (const ticker of this.#watched.keys()) this.#confirm(ticker);
+  }
+
+  #confirm(ticker: string): void {
+    const watched = this.#watched.get(ticker);
+    if (watched === undefined || watched.wasInForce) return;
+    watched.wasInForce = true;
+    watched.first.resolve();
+  }
+
+  /** All that is watched is in force. */
+  #completed(link: Link): void {
+    link.isInForce = true;
+    this.#attempt = 0;
+    if (!this.#hasGap) return;
+    this.#hasGap = false;
+    this.#options.missed(ALL_TICKERS);
+  }
+
+  #refused(link: Link, { code, error }: Extract<UpstreamFrame, { kind: "error" }>): void {
+    if (code === "too_many_symbols") {
+      this.#byNameMax = Math.min(this.#byNameMax, this.#watched.size - 1);
+      this.#advance();
+    } else this.#giveUp(link, error);
+  }
+
+  #noteEpoch(epoch: string): void {
+    const before = this.#epoch;
+    this.#epoch = epoch;
+    if (before !== null && before !== epoch) this.#options.missed(ALL_TICKERS);
+  }
+
+  #foundOlder(link: Link): void {
+    const error = olderUpstream("it doesn't number updates");
+    if (!this.#olderLogged) this.#options.log.error(`Updates: ${error.message}`);
+    this.#olderLogged = true;
+    this.#hasGap = true;
+    if (this.#link === link) this.#dropLink();
+    this.#rejectWaiting(error);
+    this.#retryLater(OLDER_RETRY_MS);
+  }
+
+  #rejectWaiting(error: Error): void {
+    for (const watched of this.#watched.values()) if (!watched.wasInForce) watched.first.reject(error);
+  }
+
+  #giveUp(link: Link, reason: string): void {
+    this.#options.log.warning(`Updates: the upstream's WebSocket is opened again: ${reason}`);
+    this.#lost(link);
   }
 
   /** Its socket is closed, whoever did it. */
-  #lost(watched: Watched): void {
-    silence(watched);
-    if (!this.#isWatched(watched)) return;
+  #lost(link: Link): void {
+    if (this.#link !== link) return;
+    this.#hasGap = true;
+    this.#dropLink();
     this.#options.upstream.distrust();
-    this.#retry(watched);
+    this.#retryLater();
   }
 
-  #retry(watched: Watched): void {
-    if (!this.#isWatched(watched)) return;
-    watched.attempt++;
-    watched.retry = setTimeout(() => void this.#connect(watched), retryPauseMs(watched.attempt));
+  #dropLink(): void {
+    const link = this.#link;
+    this.#link = null;
+    if (link === null) return;
+    const { socket } = link;
+    socket.onmessage = null;
+    socket.onclose = null;
+    if (performance.now() - link.heardMs > SILENCE_MAX_MS) socket.terminate();
+    else socket.close();
   }
 
-  #drop(watched: Watched): void {
-    if (this.#isWatched(watched)) this.#watched.delete(watched.ticker);
-    if (watched.retry !== null) clearTimeout(watched.retry);
-    const { socket } = watched;
-    silence(watched);
-    socket?.close();
+  #retryLater(pauseMs?: number): void {
+    if (this.#closed || this.#retry !== null || this.#watched.size === 0) return;
+    this.#attempt++;
+    this.#retry = setTimeout(() => {
+      this.#retry = null;
+      this.#advance();
+    }, pauseMs ?? retryPauseMs(this.#attempt));
   }
 
-  #dropSilent(): void {
-    const now = performance.now();
-    for (const watched of this.#watched.values()) {
-      const { socket } = watched;
-      const silentMs = now - watched.heardMs;
-      if (socket === null || silentMs < PING_AFTER_MS) continue;
-      if (silentMs > SILENCE_MAX_MS) {
-        const seconds = SILENCE_MAX_MS / 1000;
-        this.#options.log.warning(
-          `Updates of ${watched.ticker}: the upstream has been silent for ${seconds} s`,
-        );
-        silence(watched);
-        socket.terminate();
-        this.#lost(watched);
-      } else if (now - watched.pingedMs > PING_AFTER_MS && socket.readyState === WebSocket.OPEN) {
-        watched.pingedMs = now;
-        socket.ping();
-      }
+  #tidy(): void {
+    const link = this.#link;
+    if (link === null) return;
+    if (this.#watched.size === 0) {
+      this.#dropLink();
+    } else {
+      this.#dropUnwatched(link);
+      this.#checkSilence(link);
     }
   }
-}
 
-/** Nothing that its socket still says counts. */
-function silence(watched: Watched): void {
-  const { socket } = watched;
-  watched.socket = null;
-  watched.isInForce = false;
-  if (socket === null) return;
-  socket.onmessage = null;
-  socket.onclose = null;
+  /** @returns Whether there were any. */
+  #dropUnwatched(link: Link): boolean {
+    if (link.awaitsReply || link.isForAll) return false;
+    const unwatched = [...link.tickers].filter((ticker) => !this.#watched.has(ticker));
+    if (unwatched.length === 0) return false;
+    const tickers = unwatched.slice(0, TICKERS_PER_MESSAGE);
+    for (const ticker of tickers) link.tickers.delete(ticker);
+    this.#send(link, "unsubscribe", tickers);
+    return true;
+  }
+
+  #checkSilence(link: Link): void {
+    const now = performance.now();
+    const silentMs = now - link.heardMs;
+    if (silentMs < PING_AFTER_MS) return;
+    if (silentMs > SILENCE_MAX_MS) {
+      this.#giveUp(link, `it has been silent for ${SILENCE_MAX_MS / 1000} s`);
+    } else if (now - link.pingedMs > PING_AFTER_MS && link.socket.readyState === WebSocket.OPEN) {
+      link.pingedMs = now;
+      link.socket.ping();
+    }
+  }
 }

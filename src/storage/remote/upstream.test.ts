@@ -94,7 +94,7 @@ test("a read whose connection is lost is asked again", async () => {
 test("a save is repeated as it was sent, but not where a repetition would answer something else", async () => {
   const { upstream, commands } = scriptedPeer(["drop", Response.json({ message: "ok" }), "drop"]);
   const saves = new RemoteSaves(upstream, 1_000);
-  expect(await saves.save(ticks("append"), '{"x": NaN }')).toEqual({ ok: true, stored: 0 });
+  expect(await saves.save(ticks("append"), '{"x": NaN }')).toEqual({ ok: true, stored: 0, seq: null });
   expect(commands).toEqual(['{"x": NaN }', '{"x": NaN }']);
 
   const lost = await refusalOf(saves.save(ticks("error"), "{}"));

@@ -14,10 +14,12 @@ import type {
   JsonRows,
   LatestTicksQuery,
   PoolFigures,
+  RowKind,
   StockReader,
   TickRange,
 } from "../contract.ts";
 import { openReaderConnection } from "./connection.ts";
+import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
 import { SameFile } from "./same-file.ts";
 import { SqliteUpdates } from "./sqlite-updates.ts";
@@ -54,6 +56,7 @@ const BARS_SQL: Record<BarInterval, string> = {
 const TICK_COLUMNS = `timestamp, ticker, type, price, ${exact("size")}, ask_price, ${exact("ask_size")}, write_timestamp`;
 const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data
   WHERE ticker = ? AND type = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp, seq`;
+const TICKS_WITH_SEQ_SQL = TICKS_SQL.replace("write_timestamp", "write_timestamp, seq");
 const NEWEST_OF_TYPE_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data
   WHERE ticker = ? AND type = ? ORDER BY timestamp DESC, seq DESC LIMIT ?`;
 /** Newest first on one date: quote, trade, hourly, daily. */
@@ -78,6 +81,7 @@ export class SqliteReader implements StockReader {
   #stale = 0;
   readonly #bars: Record<BarInterval, Statement<Row, Params>>;
   readonly #ticks: Statement<Row, Params>;
+  readonly #ticksWithSeq: Statement<Row, Params>;
   readonly #newestOfType: Statement<Row, Params>;
   readonly #lastPrices: Statement<Row, Params>[];
   readonly #lastCloses: Statement<Row, Params>;
@@ -98,6 +102,7 @@ export class SqliteReader implements StockReader {
       hourly: prepare(`${BARS_SQL.hourly} LIMIT ?`),
     };
     this.#ticks = prepare(`${TICKS_SQL} LIMIT ?`);
+    this.#ticksWithSeq = prepare(`${TICKS_WITH_SEQ_SQL} LIMIT ?`);
     this.#newestOfType = prepare(NEWEST_OF_TYPE_SQL);
     this.#lastPrices = LAST_PRICE_SQL.map(prepare);
     this.#lastCloses = prepare("SELECT close FROM daily_prices WHERE ticker = ? ORDER BY date DESC LIMIT 2");
@@ -121,6 +126,7 @@ export class SqliteReader implements StockReader {
   ticks(range: TickRange): JsonRows | Promise<JsonRows> {
     return refusalsAreAway(() => {
       const params = [range.ticker, range.type, range.from ?? FIRST, range.to ?? LAST];
+      if (range.withSeq) return this.#read(this.#ticksWithSeq, TICKS_WITH_SEQ_SQL, params, tickToWire);
       return this.#read(this.#ticks, TICKS_SQL, params, tickToWire);
     });
   }
@@ -172,6 +178,14 @@ export class SqliteReader implements StockReader {
     return refusalsAreAway(() => {
       return (this.#volume.get(ticker, date)?.volume ?? null) as number | null;
     });
+  }
+
+  tickers(kind: RowKind, after: string | null, limit: number): string[] {
+    return refusalsAreAway(() => storedTickers(this.#db, kind, after, limit));
+  }
+
+  tickTypes(ticker: string): string[] {
+    return refusalsAreAway(() => storedTickTypes(this.#db, ticker));
   }
 
   holdings(tickersMax: number): Holding[] {

@@ -2,7 +2,7 @@
  * Rows for a copy, read page by page from one key to the next. No snapshot is held from page to page: a long copy of a database that
  * a server has open must not keep that server's WAL from being folded in.
  */
-import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "../../market/timestamp.ts";
 import {
   type BarInterval,
@@ -16,6 +16,7 @@ import {
   TransferRowError,
 } from "../contract.ts";
 import { openReaderConnection } from "./connection.ts";
+import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 
 /** Rows of one page, about 1 MB. */
 const PAGE_ROWS = 4_000;
@@ -61,19 +62,11 @@ export class SqliteTransfer implements TransferReader {
   }
 
   tickers(kind: RowKind, after: string | null, limit: number): string[] {
-    if (!this.#columns.has(kind)) return [];
-    const next = (after: string): string =>
-      `SELECT min(ticker) FROM ${TABLES[kind].name} WHERE ticker > ${after} AND ticker < x''`;
-    return this.#distinct(next, [after ?? "", limit]);
+    return this.#columns.has(kind) ? storedTickers(this.#db, kind, after, limit) : [];
   }
 
   tickTypes(ticker: string): string[] {
-    if (!this.#columns.has("ticks")) return [];
-    const next = (after: string): string =>
-      `SELECT min(type) FROM realtime_data WHERE ticker = ?3 AND type > ${after} AND type < x''`;
-    const typed = this.#distinct(next, ["", -1, ticker]);
-    const untyped = this.#db.query("SELECT 1 FROM realtime_data WHERE ticker = ? AND type = '' LIMIT 1");
-    return untyped.get(ticker) === null ? typed : ["", ...typed];
+    return this.#columns.has("ticks") ? storedTickTypes(this.#db, ticker) : [];
   }
 
   async *bars({ interval, ticker, from, to }: BarRange): AsyncGenerator<BarRow[]> {
@@ -117,16 +110,6 @@ export class SqliteTransfer implements TransferReader {
 
   close(): void {
     this.#db.close(false);
-  }
-
-  /** From one value to the next by the key, however many rows each has. Text only: no command reads a row of another key. */
-  #distinct(next: (after: string) => string, params: Params): string[] {
-    const statement: Statement<{ value: string }, Params> = this.#db.query(
-      `WITH RECURSIVE found(value) AS (${next("?1")} UNION ALL
-         SELECT (${next("found.value")}) FROM found WHERE value IS NOT NULL)
-       SELECT value FROM found WHERE value IS NOT NULL LIMIT ?2`,
-    );
-    return statement.all(...params).map((row) => row.value);
   }
 }
 

@@ -1,0 +1,22 @@
+/** Messages that a server sends to itself: the only proof that a subscription is alive is that something comes through it. */
+export class Echo {
+  readonly #heard = new Map<string, () => void>();
+  #sent = 0;
+
+  /** Resolves when the text has come back. */
+  async send(publish: (text: string) => Promise<unknown>): Promise<void> {
+    const text = String(++this.#sent);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#heard.set(text, resolve);
+    try {
+      await publish(text);
+      await promise;
+    } finally {
+      this.#heard.delete(text);
+    }
+  }
+
+  hear(text: string): void {
+    this.#heard.get(text)?.();
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * What travels on the bus: `{"from":S,"missed":true,"updates":[[ticker,seq,type,frame],[ticker,seq]]}`. `from` is the server. `missed` is there if
+ * updates of it were dropped before this message. An update without its frame is too large for the broker: it is read from the database.
+ */
+import type { BusUpdate, ReceivedUpdate } from "./bus.ts";
+
+export interface BusMessage {
+  from: string;
+  missed: boolean;
+  updates: ReceivedUpdate[];
+}
+
+/** What of a message is not updates, in bytes: the id of a server has 36. */
+const ENVELOPE_BYTES = 128;
+
+export interface EntryLimits {
+  messageBytesMax: number;
+  carriesFrames: boolean;
+}
+
+export interface Entry {
+  text: string;
+  /** In UTF-8, with its comma. */
+  bytes: number;
+}
+
+/** @returns null for a ticker that is larger than a message. */
+export function encodeEntry(
+  { ticker, update }: BusUpdate,
+  { messageBytesMax, carriesFrames }: EntryLimits,
+): Entry | null {
+  const bytesMax = messageBytesMax - ENVELOPE_BYTES;
+  const { seq, type, frame } = update;
+  if (carriesFrames && frame.length <= bytesMax) {
+    const whole = entryOf(JSON.stringify([ticker, seq, type, frame]));
+    if (whole.bytes <= bytesMax) return whole;
+  }
+  const position = entryOf(asciiJson([ticker, seq]));
+  return position.bytes <= bytesMax ? position : null;
+}
+
+/** How many of the entries, from `first` on, go into one message: at least one if there is any. */
+export function countThatFit(entries: readonly Entry[], first: number, messageBytesMax: number): number {
+  let bytes = ENVELOPE_BYTES;
+  let end = first;
+  while (end < entries.length && bytes + entries[end]!.bytes <= messageBytesMax)
+    bytes += entries[end++]!.bytes;
+  return end - first;
+}
+
+export function encodeMessage(from: string, missed: boolean, entries: readonly Entry[]): string {
+  const texts = entries.map((entry) => entry.text).join(",");
+  return `{"from":${JSON.stringify(from)},${missed ? '"missed":true,' : ""}"updates":[${texts}]}`;
+}
+
+/** @returns null for what no server has written. */
+export function decodeMessage(text: string): BusMessage | null {
+  const parsed = parse(text);
+  if (typeof parsed !== "object" || parsed === null) return null;
+  const { from, missed = false, updates } = parsed as Record<string, unknown>;
+  if (typeof from !== "string" || typeof missed !== "boolean" || !Array.isArray(updates)) return null;
+  const received: ReceivedUpdate[] = [];
+  for (const entry of updates as unknown[]) {
+    const update = Array.isArray(entry) ? decodeEntry(entry) : null;
+    if (update === null) return null;
+    received.push(update);
+  }
+  return { from, missed, updates: received };
+}
+
+function decodeEntry(entry: unknown[]): ReceivedUpdate | null {
+  const [ticker, seq, type, frame] = entry;
+  if (typeof ticker !== "string" || typeof seq !== "number" || !Number.isSafeInteger(seq) || seq < 1)
+    return null;
+  if (entry.length === 2) return { ticker, seq, update: null };
+  if (typeof type !== "string" || typeof frame !== "string") return null;
+  return { ticker, seq, update: { seq, type, frame } };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+function entryOf(text: string): Entry {
+  return { text, bytes: Buffer.byteLength(text) + 1 };
+}
+
+/** A PostgreSQL database may have an encoding in which a ticker can't be written. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

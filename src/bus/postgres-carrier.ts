@@ -1,0 +1,85 @@
+/** The bus over PostgreSQL's NOTIFY and LISTEN, on two connections of its own. A notification has room for positions only. */
+import { createHash } from "node:crypto";
+import { SQL } from "bun";
+import type { PostgresTarget } from "../config/postgres-url.ts";
+import type { Carrier, LinkEvents } from "./carrier.ts";
+import { Echo } from "./echo.ts";
+import { within } from "./within.ts";
+
+/** A notification must be shorter than 8,000 bytes. */
+const MESSAGE_BYTES_MAX = 7_999;
+/** Each is a transaction, and takes a lock that all notifications of the server share. */
+const SENDS_AT_ONCE = 1;
+const ECHO_TIMEOUT_MS = 2_000;
+
+/** @param shown of the database, without its password. */
+export function postgresCarrier(target: PostgresTarget, shown: string, connectTimeoutMs: number): Carrier {
+  return {
+    shown,
+    secrets: [target.password ?? ""],
+    sendsAtOnce: SENDS_AT_ONCE,
+    carriesFrames: false,
+    async open(channel, events) {
+      const sql = clientFor(target, connectTimeoutMs, events);
+      try {
+        const link = await listen(sql, channelName(channel), events);
+        await within(link.probe(), ECHO_TIMEOUT_MS, NO_ECHO);
+        return link;
+      } catch (error) {
+        await sql.close({ timeout: 0 });
+        throw error;
+      }
+    },
+  };
+}
+
+const NO_ECHO =
+  "PostgreSQL takes NOTIFY, but nothing comes to LISTEN; PgBouncer in transaction mode does that, and needs --bus nats://… or redis://…: waited";
+
+async function listen(sql: SQL, channel: string, events: LinkEvents) {
+  const echo = new Echo();
+  const own = channelName(crypto.randomUUID());
+  // A notification outlasts no crash anyway: its commit need not wait for the disk. PgBouncer would refuse this among the parameters of a connection.
+  await sql.unsafe("SET synchronous_commit = off");
+  await sql.listen(channel, events.message, onlyOnce(events));
+  await sql.listen(own, (text) => echo.hear(text), onlyOnce(events));
+  return {
+    messageBytesMax: MESSAGE_BYTES_MAX,
+    send: (text: string) => sql.notify(channel, text),
+    probe: () => echo.send((text) => sql.notify(own, text)),
+    close: () => sql.close({ timeout: 0 }),
+  };
+}
+
+/** Bun's client connects again by itself, and what came meanwhile is lost: so a second time means that the first connection is gone. */
+function onlyOnce(events: LinkEvents): () => void {
+  let times = 0;
+  return () => {
+    if (++times > 1) events.lost("the connection to LISTEN was lost");
+  };
+}
+
+/** PostgreSQL allows 63 characters. */
+function channelName(channel: string): string {
+  return `stock_db_${createHash("sha256").update(channel).digest("hex").slice(0, 32)}`;
+}
+
+function clientFor(target: PostgresTarget, connectTimeoutMs: number, events: LinkEvents): SQL {
+  return new SQL({
+    adapter: "postgres",
+    // Else DATABASE_URL of the environment would have its say.
+    url: `postgres://localhost/?sslmode=${target.sslMode}`,
+    hostname: target.host,
+    port: target.port,
+    database: target.database,
+    username: target.user,
+    ...(target.password === null ? {} : { password: target.password }),
+    ...(target.sslRootCert === null ? {} : { tls: { ca: Bun.file(target.sslRootCert) } }),
+    max: 1,
+    idleTimeout: 0,
+    maxLifetime: 0,
+    connectionTimeout: connectTimeoutMs / 1_000,
+    onclose: (error) => events.lost(error?.message ?? "the connection was closed"),
+    connection: { application_name: "stock-db-server", client_encoding: "UTF8" },
+  });
+}

@@ -1,0 +1,130 @@
+/** `stock-db-server replay`: ticks of files or of a database into a running server, as if they happened now. */
+import { redact } from "../config/database-url.ts";
+import { UsageError } from "../config/usage-error.ts";
+import { USAGE_EXIT } from "../protocol/control.ts";
+import { mergeByTime } from "../replay/merge-by-time.ts";
+import type { TransferReader } from "../storage/contract.ts";
+import { serverTarget } from "./import/server-target.ts";
+import { openSource } from "./import/source.ts";
+import { formatCount, silentProgress, startProgress } from "./progress.ts";
+import { csvTicks } from "./replay/csv-ticks.ts";
+import { parseReplayOptions, REPLAY_HELP, type ReplayOptions } from "./replay/options.ts";
+import { INTERRUPTED, type PlayResult, playTicks } from "./replay/play-ticks.ts";
+import { storedTicks } from "./replay/stored-ticks.ts";
+import type { ReplayTick } from "./replay/tick.ts";
+
+export interface ReplayDeps {
+  /** Null when there is no such database. Throws when it can't be read. */
+  openReader(dbFile: string): Promise<TransferReader | null>;
+}
+
+/** As a shell reports a process that SIGINT ended. */
+const EXIT_INTERRUPTED = 130;
+/** Less than that is the width of a timer. */
+const BEHIND_SHOWN_FROM_MS = 100;
+
+/** @returns The exit code: 0 all ticks are saved, 1 the replay stopped, 2 wrong usage, 130 interrupted. */
+export async function runReplay(argv: string[], deps: ReplayDeps): Promise<number> {
+  let options: ReplayOptions | null;
+  try {
+    options = parseReplayOptions(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return USAGE_EXIT;
+  }
+  if (options === null) {
+    process.stdout.write(REPLAY_HELP);
+    return 0;
+  }
+
+  const stop = new AbortController();
+  const interrupt = (): void => {
+    if (stop.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    stop.abort();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  const startedAt = performance.now();
+  try {
+    const result = await play(options, deps, stop.signal);
+    report(options, result, (performance.now() - startedAt) / 1_000);
+    if (result.stoppedBy === null) return 0;
+    return result.stoppedBy === INTERRUPTED ? EXIT_INTERRUPTED : 1;
+  } catch (error) {
+    console.error(
+      `replay: ${withoutSecrets(error instanceof Error ? error.message : String(error), options)}`,
+    );
+    return 1;
+  } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}
+
+/** @throws Error the source can't be opened. */
+async function play(options: ReplayOptions, deps: ReplayDeps, signal: AbortSignal): Promise<PlayResult> {
+  const { streams, close } = await openStreams(options, deps);
+  try {
+    return await playTicks({
+      ...options,
+      ticks: mergeByTime(streams),
+      target: serverTarget({ url: options.serverUrl, signal }),
+      progress: options.quiet ? silentProgress : startProgress(process.stderr),
+      signal,
+    });
+  } finally {
+    await close();
+  }
+}
+
+interface Streams {
+  streams: AsyncIterable<ReplayTick[]>[];
+  close(): void | Promise<void>;
+}
+
+async function openStreams(options: ReplayOptions, deps: ReplayDeps): Promise<Streams> {
+  const { source, start, end } = options;
+  if ("files" in source) {
+    const opened = await Promise.all(
+      source.files.map(async (file) => ({ file, source: await openSource(file.path) })),
+    );
+    return { streams: opened.map(({ file, source }) => csvTicks(source, file)), close() {} };
+  }
+  const reader = await deps.openReader(source.dbFile);
+  if (reader === null) throw new Error(`there is no database ${redact(source.dbFile)}`);
+  try {
+    const { tickers, types } = source;
+    const streams = await storedTicks({ reader, tickers, types, start, end });
+    return { streams, close: () => reader.close() };
+  } catch (error) {
+    await reader.close();
+    throw error;
+  }
+}
+
+function report(options: ReplayOptions, result: PlayResult, seconds: number): void {
+  const target = redact(options.serverUrl);
+  const stoppedBy = result.stoppedBy === null ? null : withoutSecrets(result.stoppedBy, options);
+  if (stoppedBy !== null && stoppedBy !== INTERRUPTED) console.error(`replay: ${stoppedBy}`);
+  if (options.json) {
+    console.log(JSON.stringify({ ok: stoppedBy === null, target, seconds, ...result, stoppedBy }));
+    return;
+  }
+  const types = Object.entries(result.types).map(([type, count]) => `${formatCount(count)} ${type}`);
+  const span = result.first === null ? "" : `, from ${result.first} to ${result.last}`;
+  const played = types.length === 0 ? "" : ` of ${types.join(", ")}${span}`;
+  const behind =
+    result.behindMaxMs < BEHIND_SHOWN_FROM_MS
+      ? ""
+      : `; at most ${(result.behindMaxMs / 1_000).toFixed(1)} s late`;
+  const line =
+    `${formatCount(result.ticks)} tick${result.ticks === 1 ? "" : "s"} saved in ${target}${played}; ` +
+    `${formatCount(result.requests)} requests, ${seconds.toFixed(1)} s${behind}`;
+  console.log(stoppedBy === null ? line : `stopped: ${line}`);
+}
+
+/** A driver may name the whole address of its database, password and all. */
+function withoutSecrets(message: string, { source }: ReplayOptions): string {
+  return "dbFile" in source ? message.replaceAll(source.dbFile, redact(source.dbFile)) : message;
+}

@@ -1,0 +1,145 @@
+/** From a source to a server, on schedule. */
+import { stampOfMicros } from "../../market/stamp-micros.ts";
+import { toWire } from "../../market/timestamp.ts";
+import type { JsonRecord } from "../../protocol/json.ts";
+import { Pacer } from "../../replay/pacer.ts";
+import type { ImportTarget } from "../import/target.ts";
+import type { Progress } from "../progress.ts";
+import type { ReplayTick } from "./tick.ts";
+import { TickNumbers } from "./tick-numbers.ts";
+import { TickerLanes } from "./ticker-lanes.ts";
+
+export interface PlayRequest {
+  /** In order of time. */
+  ticks: AsyncIterable<ReplayTick>;
+  target: ImportTarget;
+  speed: number;
+  gapMicrosMax: number;
+  /** In stored form, inclusive; null is unbounded. */
+  start: string | null;
+  end: string | null;
+  restamp: boolean;
+  batchRows: number;
+  progress: Progress;
+  /** Ends the replay: nothing new is sent. */
+  signal: AbortSignal;
+}
+
+export interface PlayResult {
+  /** Saved for certain. */
+  ticks: number;
+  requests: number;
+  /** Read and played, by type; of those not saved, see `stoppedBy`. */
+  types: Record<string, number>;
+  tickers: number;
+  /** Stamps of the first and the last tick played, as the source has them; null when there was none. */
+  first: string | null;
+  last: string | null;
+  /** The latest that a tick was sent after its time. */
+  behindMaxMs: number;
+  /** Why it stopped early; null when all is done. */
+  stoppedBy: string | null;
+}
+
+export const INTERRUPTED = "interrupted";
+
+/** Never throws for what a source or the target is to blame for: that is in the result. */
+export async function playTicks(request: PlayRequest): Promise<PlayResult> {
+  const { signal } = request;
+  const player = new Player(request);
+  const interrupted = Promise.withResolvers<string>();
+  const interrupt = (): void => interrupted.resolve(INTERRUPTED);
+  signal.addEventListener("abort", interrupt);
+  const played = player.play().then(
+    () => null,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+  // A source such as a pipe may never give another tick, which an interrupted replay must not wait for.
+  const stoppedBy = await Promise.race([played, interrupted.promise]);
+  signal.removeEventListener("abort", interrupt);
+  await player.end();
+  request.progress.end();
+  return { ...player.result, stoppedBy: signal.aborted ? INTERRUPTED : stoppedBy };
+}
+
+class Player {
+  readonly result: PlayResult = {
+    ticks: 0,
+    requests: 0,
+    types: {},
+    tickers: 0,
+    first: null,
+    last: null,
+    behindMaxMs: 0,
+    stoppedBy: null,
+  };
+  readonly #request: PlayRequest;
+  readonly #pacer: Pacer;
+  readonly #lanes: TickerLanes;
+  readonly #numbers = new TickNumbers();
+  readonly #tickers = new Set<string>();
+  /** Of the wall clock, less the pacer's. */
+  readonly #wallOffsetMs = Date.now() - performance.now();
+
+  constructor(request: PlayRequest) {
+    this.#request = request;
+    this.#pacer = new Pacer(request);
+    const { target, batchRows } = request;
+    this.#lanes = new TickerLanes({ target, batchRows, behindMs: (dueMs) => this.#behindMs(dueMs) });
+  }
+
+  async play(): Promise<void> {
+    const { ticks, signal, start, end } = this.#request;
+    for await (const tick of ticks) {
+      if (signal.aborted) break;
+      const stamp = String(tick.record.timestamp);
+      if (start !== null && stamp < start) continue;
+      if (end !== null && stamp > end) break;
+      const dueMs = this.#pacer.schedule(tick.atMicros);
+      if (this.#pacer.behindMs(dueMs) === 0) await this.#pacer.until(dueMs, signal);
+      if (signal.aborted) break;
+      this.#count(tick, stamp);
+      await this.#lanes.add({ ...tick, dueMs, record: this.#stamped(tick, stamp, dueMs) });
+      this.#showProgress();
+    }
+    if (!signal.aborted) await this.#lanes.flush();
+  }
+
+  /** Waits for what is under way, so that the counts are true. */
+  async end(): Promise<void> {
+    await this.#lanes.abandon();
+    this.result.ticks = this.#lanes.ticksSaved;
+    this.result.requests = this.#lanes.requests;
+    this.result.behindMaxMs = Math.round(this.#lanes.behindMaxMs);
+    this.result.tickers = this.#tickers.size;
+  }
+
+  #count({ ticker, type }: ReplayTick, stamp: string): void {
+    this.result.types[type] = (this.result.types[type] ?? 0) + 1;
+    this.#tickers.add(ticker);
+    this.result.first ??= toWire(stamp);
+    this.result.last = toWire(stamp);
+  }
+
+  /** A tick keeps its own `seq`, if it has one, as long as it keeps its stamp. */
+  #stamped({ ticker, type, record }: ReplayTick, stamp: string, dueMs: number): JsonRecord {
+    if (!this.#request.restamp) {
+      const counted = this.#numbers.next(ticker, type, stamp);
+      return { ...record, timestamp: toWire(stamp), seq: record.seq ?? counted };
+    }
+    const now = stampOfMicros(Math.round((dueMs + this.#wallOffsetMs) * 1_000));
+    return { ...record, timestamp: toWire(now), seq: this.#numbers.next(ticker, type, now) };
+  }
+
+  #behindMs(dueMs: number): number {
+    return this.#request.speed === Number.POSITIVE_INFINITY ? 0 : this.#pacer.behindMs(dueMs);
+  }
+
+  #showProgress(): void {
+    this.#request.progress.update({
+      rows: this.#lanes.ticksSaved,
+      at: this.result.last ?? "",
+      behindMs: this.#lanes.behindMs,
+    });
+  }
+}

@@ -1,0 +1,75 @@
+/** The ticks of a database, one stream for each ticker and type. */
+import { microsOfStamp } from "../../market/stamp-micros.ts";
+import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
+import type { Count, TickRange, TickRow, TransferReader } from "../../storage/contract.ts";
+import { ReplaySourceError, type ReplayTick } from "./tick.ts";
+
+/** Streams that are read side by side, each with a page of rows in memory. */
+const SERIES_MAX = 200;
+const TICKERS_PER_PAGE = 500;
+
+export interface StoredTicksRequest {
+  reader: TransferReader;
+  /** null: all that there are. */
+  tickers: string[] | null;
+  types: string[] | null;
+  /** In stored form, inclusive; null is unbounded. */
+  start: string | null;
+  end: string | null;
+}
+
+/** @throws ReplaySourceError nothing to play, or too many series for one replay. */
+export async function storedTicks(request: StoredTicksRequest): Promise<AsyncGenerator<ReplayTick[]>[]> {
+  const { reader, types, start, end } = request;
+  const series: TickRange[] = [];
+  for await (const ticker of tickersOf(request)) {
+    const stored = await reader.tickTypes(ticker);
+    if (request.tickers !== null && !stored.some((type) => types?.includes(type) ?? true))
+      throw new ReplaySourceError(
+        `${ticker}: the database has no ticks of it${types === null ? "" : ` of these types`}`,
+      );
+    for (const type of stored) {
+      if (types === null || types.includes(type)) series.push({ ticker, type, from: start, to: end });
+    }
+    if (series.length > SERIES_MAX) {
+      throw new ReplaySourceError(
+        `more than ${SERIES_MAX} tickers and types, which is what one replay plays: choose with --tickers and --types`,
+      );
+    }
+  }
+  if (series.length === 0) throw new ReplaySourceError("the database has no such ticks");
+  return series.map((range) => ticksOf(reader, range));
+}
+
+async function* tickersOf({ reader, tickers }: StoredTicksRequest): AsyncGenerator<string> {
+  if (tickers !== null) {
+    yield* tickers;
+    return;
+  }
+  for (let after: string | null = null; ; ) {
+    const page: string[] = await reader.tickers("ticks", after, TICKERS_PER_PAGE);
+    yield* page;
+    if (page.length < TICKERS_PER_PAGE) return;
+    after = page.at(-1)!;
+  }
+}
+
+async function* ticksOf(reader: TransferReader, range: TickRange): AsyncGenerator<ReplayTick[]> {
+  const { ticker, type } = range;
+  for await (const rows of reader.ticks(range)) {
+    yield rows.map((row) => ({ atMicros: microsOfStamp(row[0]), ticker, type, record: recordOf(row) }));
+  }
+}
+
+function recordOf([timestamp, price, size, askPrice, askSize, seq]: TickRow): JsonRecord {
+  const record: JsonRecord = { timestamp, price, size: exact(size) };
+  if (askPrice !== null) record.ask_price = askPrice;
+  if (askSize !== null) record.ask_size = exact(askSize);
+  record.seq = seq;
+  return record;
+}
+
+/** Digits that a double doesn't hold go out as they are. */
+function exact(count: Count | null): unknown {
+  return typeof count === "string" ? rawNumber(count) : count;
+}

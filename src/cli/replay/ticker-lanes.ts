@@ -1,0 +1,126 @@
+/**
+ * Saves ticks through HTTP, each ticker's in its order: one request of a ticker is under way at a time, and what comes meanwhile waits
+ * and goes together in the next, as far as it is of one type. So ticks that are in time are saved one by one, as a feed does,
+ * and late ones in batches.
+ */
+import type { JsonRecord } from "../../protocol/json.ts";
+import { type ImportTarget, TargetError } from "../import/target.ts";
+import type { ReplayTick } from "./tick.ts";
+
+export interface DueTick extends ReplayTick {
+  /** By the pacer's clock. */
+  dueMs: number;
+}
+
+export interface TickerLanesOptions {
+  target: ImportTarget;
+  batchRows: number;
+  /** How late what was due then is now, in ms. */
+  behindMs(dueMs: number): number;
+}
+
+/** Ticks that wait, of all tickers together: beyond it whoever reads the source waits too. */
+const WAITING_MAX = 20_000;
+
+interface Lane {
+  waiting: DueTick[];
+  isBusy: boolean;
+}
+
+export class TickerLanes {
+  ticksSaved = 0;
+  requests = 0;
+  /** Of the ticks sent last, in ms, and the most that it has been. */
+  behindMs = 0;
+  behindMaxMs = 0;
+  readonly #options: TickerLanesOptions;
+  readonly #lanes = new Map<string, Lane>();
+  #waiting = 0;
+  /** Lanes that are busy. */
+  #underWay = 0;
+  #failure: Error | null = null;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(options: TickerLanesOptions) {
+    this.#options = options;
+  }
+
+  /** @throws TargetError ticks could not be saved. */
+  async add(tick: DueTick): Promise<void> {
+    while (this.#waiting >= WAITING_MAX && this.#failure === null) await this.#change();
+    if (this.#failure !== null) throw this.#failure;
+    let lane = this.#lanes.get(tick.ticker);
+    if (lane === undefined) {
+      lane = { waiting: [], isBusy: false };
+      this.#lanes.set(tick.ticker, lane);
+    }
+    lane.waiting.push(tick);
+    this.#waiting++;
+    if (!lane.isBusy) void this.#run(lane);
+  }
+
+  /** Resolves when everything added is saved. @throws TargetError */
+  async flush(): Promise<void> {
+    while (this.#underWay > 0 && this.#failure === null) await this.#change();
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** What waits is dropped; resolves when what is under way has ended. */
+  async abandon(): Promise<void> {
+    for (const lane of this.#lanes.values()) {
+      this.#waiting -= lane.waiting.length;
+      lane.waiting = [];
+    }
+    while (this.#underWay > 0) await this.#change();
+  }
+
+  async #run(lane: Lane): Promise<void> {
+    lane.isBusy = true;
+    this.#underWay++;
+    // What is due in the same moment goes together.
+    await new Promise((turn) => setImmediate(turn));
+    while (lane.waiting.length > 0 && this.#failure === null) {
+      const batch = this.#takeBatch(lane);
+      try {
+        await this.#save(batch);
+        this.ticksSaved += batch.length;
+        this.requests++;
+      } catch (error) {
+        if (!(error instanceof TargetError)) throw error;
+        this.#failure ??= error;
+      }
+      this.#tellChange();
+    }
+    lane.isBusy = false;
+    this.#underWay--;
+    this.#tellChange();
+  }
+
+  #takeBatch(lane: Lane): DueTick[] {
+    const { type, dueMs } = lane.waiting[0]!;
+    this.behindMs = this.#options.behindMs(dueMs);
+    this.behindMaxMs = Math.max(this.behindMaxMs, this.behindMs);
+    let count = 1;
+    while (count < this.#options.batchRows && lane.waiting[count]?.type === type) count++;
+    this.#waiting -= count;
+    return lane.waiting.splice(0, count);
+  }
+
+  #save(batch: DueTick[]): Promise<void> {
+    const { ticker, type } = batch[0]!;
+    const data: JsonRecord[] = batch.map((tick) => tick.record);
+    return this.#options.target.save({
+      command: "save_realtime_data",
+      params: { ticker, data_type: type, index_col: "timestamp", data },
+    });
+  }
+
+  #change(): Promise<void> {
+    return this.#changed.promise;
+  }
+
+  #tellChange(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+}

@@ -1,0 +1,35 @@
+/** get_tickers and get_tick_types: what is stored, for whoever wants to read all of it. */
+import { badRequest } from "../protocol/errors.ts";
+import type { RowKind } from "../storage/contract.ts";
+import type { Command } from "./context.ts";
+import { readLimit, requireTicker, show } from "./params.ts";
+
+const LIMIT_DEFAULT = 1_000;
+const LIMIT_MAX = 10_000;
+
+export const getTickers: Command = {
+  name: "get_tickers",
+  about: "The tickers that have rows of a kind, page by page.",
+  async run({ params }, { reader }) {
+    const kind = readKind(params.kind);
+    const limit = readLimit(params.limit, LIMIT_DEFAULT, LIMIT_MAX);
+    const after = params.after ?? null;
+    if (after !== null && typeof after !== "string")
+      throw badRequest(`after: got ${show(after)}, expected the last ticker of the page before`);
+    return `{"tickers":${JSON.stringify(await reader.tickers(kind, after, limit))}}`;
+  },
+};
+
+export const getTickTypes: Command = {
+  name: "get_tick_types",
+  about: "The types of ticks that a ticker has.",
+  async run({ params }, { reader }) {
+    const ticker = requireTicker(params.ticker, "Missing 'ticker'");
+    return JSON.stringify({ ticker, types: await reader.tickTypes(ticker) });
+  },
+};
+
+function readKind(value: unknown): RowKind {
+  if (value === "daily" || value === "hourly" || value === "ticks") return value;
+  throw badRequest(`kind: got ${show(value)}, expected "daily", "hourly" or "ticks"`);
+}

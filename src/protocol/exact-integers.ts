@@ -1,0 +1,31 @@
+/** JSON with all digits of its integers. */
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+/** JSON.parse hands a number's own text to the reviver; the types of the language don't know it yet. */
+type ReviverWithSource = (
+  this: unknown,
+  key: string,
+  value: unknown,
+  context: { source?: string },
+) => unknown;
+type JsonParse = (text: string, reviver: ReviverWithSource) => unknown;
+
+/**
+ * JSON.parse, but with a bigint for every integer of 64 bits that a double can't hold. Several times slower: for
+ * a text with a run of 16 digits or more, which is what such an integer takes.
+ *
+ * @throws SyntaxError not JSON.
+ */
+export function parseExactIntegers(text: string): unknown {
+  return (JSON.parse as JsonParse)(text, (_key, value, { source }) => {
+    if (typeof value !== "number" || Number.isSafeInteger(value) || source === undefined) return value;
+    // 9007199254740993.0 and 1e17 are written as doubles.
+    return /^-?\d+$/.test(source) ? exactInteger(source, value) : value;
+  });
+}
+
+function exactInteger(digits: string, rounded: number): bigint | number {
+  const exact = BigInt(digits);
+  return exact >= INT64_MIN && exact <= INT64_MAX ? exact : rounded;
+}

@@ -1,0 +1,93 @@
+/**
+ * One series of stored rows, oldest first, read a little at a time for as long as a replay lasts. No read holds a connection or a
+ * snapshot from one batch to the next: a replay in real time takes hours.
+ *
+ * Each read asks for a window of time, wider where rows are few and narrower where they are many, so that nights are crossed in a few
+ * reads and a busy minute comes in several. Many rows may share a stamp: a batch that ends among them is continued by their count.
+ */
+import { microsOfStamp } from "../market/stamp-micros.ts";
+import { RequestError } from "../protocol/errors.ts";
+import type { JsonRecord } from "../protocol/json.ts";
+import type { JsonRows } from "../storage/contract.ts";
+import { rowsOf } from "./answer-rows.ts";
+import type { Timed } from "./merge-by-time.ts";
+
+export interface StoredRow extends Timed {
+  record: JsonRecord;
+}
+
+export interface SeriesQuery {
+  /** The member that holds a row's stamp. */
+  stampName: string;
+  /** Rows of a window, bounds inclusive; rows outside of it are left aside. */
+  read(fromMicros: number, toMicros: number): JsonRows | Promise<JsonRows>;
+  fromMicros: number;
+  toMicros: number;
+  /** Rows of one batch. */
+  rowsMax: number;
+  signal: AbortSignal;
+}
+
+const FIRST_WINDOW_MICROS = 600e6;
+const WINDOW_MICROS_MIN = 1e3;
+const WINDOW_GROWTH = 8;
+/** A database that is away may be back in a moment: a replay waits for it this long. */
+const READ_TRIES = 10;
+const READ_PAUSE_MS = 1_000;
+
+/** @throws RequestError the database stayed away. */
+export async function* storedSeries(query: SeriesQuery): AsyncGenerator<StoredRow[]> {
+  const { toMicros, signal } = query;
+  let from = query.fromMicros;
+  /** Rows at exactly `from` that have been given already. */
+  let given = 0;
+  let window = FIRST_WINDOW_MICROS;
+  while (from <= toMicros && !signal.aborted) {
+    const to = Math.min(toMicros, from + window);
+    const { rows, isWhole } = await readPatiently(query, from, to, given);
+    if (rows.length > 0) yield rows;
+    if (isWhole) {
+      if (rows.length < query.rowsMax / WINDOW_GROWTH) window *= WINDOW_GROWTH;
+      from = to + 1;
+      given = 0;
+      continue;
+    }
+    const last = rows.at(-1)!.atMicros;
+    window = Math.max(WINDOW_MICROS_MIN, last - from);
+    const sharing = rows.length - rows.findIndex((row) => row.atMicros === last);
+    given = last === from ? given + sharing : sharing;
+    from = last;
+  }
+}
+
+interface Batch {
+  rows: StoredRow[];
+  /** The window holds no more. */
+  isWhole: boolean;
+}
+
+async function readPatiently(query: SeriesQuery, from: number, to: number, given: number): Promise<Batch> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await readBatch(query, from, to, given);
+    } catch (error) {
+      const isAway = error instanceof RequestError && error.status === 503;
+      if (!isAway || tries === READ_TRIES || query.signal.aborted) throw error;
+      await Bun.sleep(READ_PAUSE_MS);
+    }
+  }
+}
+
+async function readBatch(query: SeriesQuery, from: number, to: number, given: number): Promise<Batch> {
+  const rows: StoredRow[] = [];
+  let toSkip = given;
+  for await (const record of rowsOf(await query.read(from, to))) {
+    const atMicros = microsOfStamp(String(record[query.stampName]));
+    // A stamp that is none, written by another program, has no place in time.
+    if (!(atMicros >= from && atMicros <= to)) continue;
+    if (atMicros === from && toSkip > 0) toSkip--;
+    else if (rows.length === query.rowsMax) return { rows, isWhole: false };
+    else rows.push({ atMicros, record });
+  }
+  return { rows, isWhole: true };
+}

@@ -1,0 +1,257 @@
+/**
+ * The update log in the hub's process, which alone writes it: the position of each ticker, the newest updates, and what a commit adds.
+ *
+ * Rows are appended in the order of commits, without an index: an entry for each save would cost more than the save. DuckDB skips what lies outside of
+ * an `id` or a `seq` by the smallest and largest values that it keeps of every 122,880 rows. `id` counts the characters logged so far, so that
+ * trimming to a size is a range. A ticker's position is the largest in the log, or the one noted in `update_positions` when rows were trimmed.
+ */
+import { randomUUID } from "node:crypto";
+import type { Save, SaveOutcome } from "../contract.ts";
+import type { StoredUpdate } from "../update-contract.ts";
+import { storable } from "./lines.ts";
+import { RecentUpdates } from "./recent-updates.ts";
+import type { Session } from "./session.ts";
+
+/** Tickers whose positions are in memory, about 30 MB; those of others are read when they are needed. */
+const TICKERS_MAX = 200_000;
+/** What a row takes besides its frame, roughly. */
+const ROW_CHARACTERS = 100;
+/** Of the log's bound, what one trimming takes away, at least. */
+const TRIM_SHARE = 1 / 32;
+
+const INSERT = `INSERT INTO update_log BY NAME SELECT unnest(from_json($1::VARCHAR, '[{"id": "BIGINT", "ticker": "VARCHAR", "seq": "BIGINT",
+  "type": "VARCHAR", "saved_at": "BIGINT", "save_id": "VARCHAR", "size": "BIGINT", "frame": "VARCHAR"}]'), max_depth := 2)`;
+/** Of each ticker its newest position, and the `id` of it, 0 if it is no longer in the log. */
+const PLACES = `(SELECT ticker, max(seq) AS seq, max(id) AS id, max(saved_at) AS saved_at FROM (
+  SELECT ticker, seq, id, saved_at FROM update_log UNION ALL SELECT ticker, seq, 0, saved_at FROM update_positions) GROUP BY ticker)`;
+const NAMED = `ticker IN (SELECT unnest(from_json($1, '["VARCHAR"]')))`;
+
+/** The newest update of a ticker. */
+export interface Place {
+  seq: number;
+  /** At least that of its row; 0 if it may have none. */
+  id: number;
+}
+
+/** What a transaction adds to the log. */
+export interface NewUpdates {
+  outcomes: SaveOutcome[];
+  rows: { id: number; ticker: string; saveId: string | null; update: StoredUpdate }[];
+}
+
+export class UpdateLog {
+  readonly recent = new RecentUpdates();
+  epoch = "";
+  readonly #limitCharacters: number;
+  /** Longest unused first. */
+  readonly #places = new Map<string, Place>();
+  /** Whether a ticker that is not among the places has no update. */
+  #complete = false;
+  #lastId = 0;
+  /** Up to this id the log is trimmed. */
+  #trimmedTo = 0;
+  #lastCommitCharacters = 0;
+  #lastSavedAtMs = 0;
+  /** Commits of others that it knows of. */
+  #asOf = -1;
+
+  /** @param limitMb undefined: it is never trimmed. */
+  constructor(limitMb: number | undefined) {
+    this.#limitCharacters = limitMb === undefined ? Number.POSITIVE_INFINITY : limitMb * 1024 * 1024;
+  }
+
+  /** Reads the log's columns but the frames, about 20 ms for a million updates, if users have written since the last call. */
+  async refresh(session: Session, foreignCommits: number): Promise<void> {
+    if (this.#asOf === foreignCommits) return;
+    this.epoch = await readEpoch(session);
+    const rows = await session.rows(
+      `SELECT ticker, seq, id FROM ${PLACES} ORDER BY id DESC LIMIT ${TICKERS_MAX + 1}`,
+    );
+    this.#complete = rows.length <= TICKERS_MAX;
+    // Positions never go back while this process lives, even if a user deleted them.
+    for (const [ticker, seq, id] of rows.slice(0, TICKERS_MAX).reverse()) {
+      this.#note(String(ticker), { seq: Number(seq), id: Number(id) });
+    }
+    const [span] = await session.rows(
+      `SELECT min(id), max(id), greatest(max(saved_at), (SELECT max(saved_at) FROM update_positions)) FROM update_log`,
+    );
+    const [first, last, savedAt] = span!;
+    this.#lastId = Math.max(this.#lastId, Number(last ?? 0));
+    this.#trimmedTo = first === null ? this.#lastId : Number(first) - 1;
+    this.#lastSavedAtMs = Math.max(this.#lastSavedAtMs, Number(savedAt ?? 0));
+    this.recent.clear();
+    this.#asOf = foreignCommits;
+  }
+
+  /** Null: it has to be read. Asked for before a query begins, it is no newer than what the query sees. */
+  place(ticker: string): Place | null {
+    return this.#places.get(ticker) ?? (this.#complete ? { seq: 0, id: 0 } : null);
+  }
+
+  /** Of every ticker that has one; null: they have to be read. */
+  allPositions(): Map<string, number> | null {
+    if (!this.#complete) return null;
+    return new Map([...this.#places].map(([ticker, { seq }]) => [ticker, seq]));
+  }
+
+  /** To be called before `plan`, with its saves. */
+  async learn(session: Session, saves: Save[]): Promise<void> {
+    const unknown = new Set<string>();
+    for (const save of saves) {
+      const ticker = storable(save.ticker);
+      const place = this.#places.get(ticker);
+      if (place !== undefined) this.#note(ticker, place);
+      else if (!this.#complete) unknown.add(ticker);
+    }
+    if (unknown.size === 0) return;
+    const found = await readPlaces(session, [...unknown]);
+    for (const ticker of unknown) this.#note(ticker, found.get(ticker) ?? { seq: 0, id: 0 });
+  }
+
+  /**
+   * Gives every save that changed something its position.
+   *
+   * @param outcomes of the saves, without positions.
+   */
+  plan(saves: Save[], outcomes: SaveOutcome[]): NewUpdates {
+    const savedAtMs = Math.max(Date.now(), this.#lastSavedAtMs);
+    const positions = new Map<string, number>();
+    const planned: NewUpdates = { outcomes: [], rows: [] };
+    let id = this.#lastId;
+    for (const [index, outcome] of outcomes.entries()) {
+      if (!outcome.ok || outcome.stored === 0) {
+        planned.outcomes.push(outcome);
+        continue;
+      }
+      const save = saves[index]!;
+      const ticker = storable(save.ticker);
+      const seq = (positions.get(ticker) ?? this.#places.get(ticker)?.seq ?? 0) + 1;
+      positions.set(ticker, seq);
+      const frame = storable(save.update?.frame ?? "");
+      const type = save.kind === "bars" ? "bar" : storable(save.type);
+      id += frame.length + ROW_CHARACTERS;
+      planned.rows.push({
+        id,
+        ticker,
+        saveId: save.update?.saveId ?? null,
+        update: { seq, type, frame, savedAtMs },
+      });
+      planned.outcomes.push({ ...outcome, seq });
+    }
+    return planned;
+  }
+
+  async write(session: Session, { rows }: NewUpdates): Promise<void> {
+    const json = rows.map(({ id, ticker, saveId, update: { seq, type, savedAtMs, frame } }) => ({
+      id,
+      ticker,
+      seq,
+      type,
+      saved_at: savedAtMs,
+      save_id: saveId,
+      size: frame.length,
+      frame,
+    }));
+    await session.run(INSERT, [JSON.stringify(json)]);
+  }
+
+  /** The transaction is committed. */
+  committed({ rows }: NewUpdates): void {
+    if (rows.length > 0) this.#lastCommitCharacters = rows.at(-1)!.id - this.#lastId;
+    for (const { id, ticker, update } of rows) {
+      this.#note(ticker, { seq: update.seq, id });
+      this.recent.add(ticker, update);
+      this.#lastId = id;
+      this.#lastSavedAtMs = update.savedAtMs;
+    }
+  }
+
+  /** The saves among these that are repeated and were committed before, by their index, with the positions of their updates. */
+  async findRepeated(session: Session, saves: Save[]): Promise<Map<number, number>> {
+    const asked = saves.flatMap(({ ticker, update }, index) =>
+      update?.repeated === true ? [{ index, ticker: storable(ticker), save_id: update.saveId }] : [],
+    );
+    if (asked.length === 0) return new Map();
+    const rows = await session.rows(
+      `SELECT w.index, max(u.seq) FROM update_log u JOIN (
+         SELECT unnest(from_json($1, '[{"index": "INTEGER", "ticker": "VARCHAR", "save_id": "VARCHAR"}]'), max_depth := 2)) w
+       ON u.ticker = w.ticker AND u.save_id = w.save_id GROUP BY w.index`,
+      [JSON.stringify(asked)],
+    );
+    return new Map(rows.map(([index, seq]) => [Number(index), Number(seq)]));
+  }
+
+  get isTooLong(): boolean {
+    return this.#lastId - this.#trimmedTo > this.#limitCharacters * (1 + TRIM_SHARE);
+  }
+
+  /**
+   * Takes a share of it away, the oldest: little enough that saves don't wait long, and more than a commit adds. In a transaction of its caller's; resolves
+   * with what to do once that is committed.
+   */
+  async trim(session: Session): Promise<() => void> {
+    const share = Math.ceil(Math.max(this.#limitCharacters * TRIM_SHARE, this.#lastCommitCharacters * 2));
+    const excess = this.#lastId - this.#trimmedTo - this.#limitCharacters;
+    const end = this.#trimmedTo + Math.min(share, excess);
+    const trimmed = `(SELECT ticker, max(seq) AS seq, max(saved_at) AS saved_at FROM update_log WHERE id <= ${end} GROUP BY ticker)`;
+    // The numbers differ each time, so there is nothing to prepare.
+    const { connection } = session;
+    await connection.run(
+      `DELETE FROM update_positions p USING ${trimmed} t WHERE p.ticker = t.ticker AND p.seq <= t.seq`,
+    );
+    await connection.run(`INSERT INTO update_positions BY NAME SELECT * FROM ${trimmed}`);
+    await connection.run(`DELETE FROM update_log WHERE id <= ${end}`);
+    return () => {
+      this.#trimmedTo = end;
+    };
+  }
+
+  #note(ticker: string, place: Place): void {
+    const known = this.#places.get(ticker);
+    this.#places.delete(ticker);
+    this.#places.set(ticker, known !== undefined && known.seq > place.seq ? known : place);
+    if (this.#places.size <= TICKERS_MAX) return;
+    const [longestUnused] = this.#places.keys();
+    this.#places.delete(longestUnused!);
+    this.#complete = false;
+  }
+}
+
+export async function readPlaces(session: Session, tickers: string[]): Promise<Map<string, Place>> {
+  const rows = await session.rows(`SELECT ticker, seq, id FROM ${PLACES} WHERE ${NAMED}`, [
+    JSON.stringify(tickers),
+  ]);
+  return placesOf(rows);
+}
+
+export async function readAllPlaces(session: Session): Promise<Map<string, Place>> {
+  return placesOf(await session.rows(`SELECT ticker, seq, id FROM ${PLACES}`));
+}
+
+function placesOf(rows: unknown[][]): Map<string, Place> {
+  return new Map(rows.map(([ticker, seq, id]) => [String(ticker), { seq: Number(seq), id: Number(id) }]));
+}
+
+/** A new one where a user has deleted it. */
+async function readEpoch(session: Session): Promise<string> {
+  const [row] = await session.rows("SELECT epoch FROM update_epoch LIMIT 1");
+  if (row !== undefined) return String(row[0]);
+  const epoch = randomUUID();
+  await session.run("INSERT INTO update_epoch VALUES ($1)", [epoch]);
+  return epoch;
+}
+
+/**
+ * For a user's statement that names the log: what it takes away there must not set positions back. Where it may take away the positions themselves, a new
+ * epoch says that they mean nothing any more. To be called in the statement's transaction, before it.
+ */
+export async function secureUpdates(session: Session, sql: string): Promise<void> {
+  if (/\bupdate_log\b/i.test(sql)) {
+    await session.run(
+      "INSERT INTO update_positions BY NAME SELECT ticker, max(seq) AS seq, max(saved_at) AS saved_at FROM update_log GROUP BY ticker",
+    );
+  }
+  if (/\bupdate_positions\b/i.test(sql)) {
+    await session.run("UPDATE update_epoch SET epoch = $1", [randomUUID()]);
+  }
+}

@@ -1,0 +1,118 @@
+/** Saves of a copy into another server: several requests under way, each small enough for any of them, each whole or not at all. */
+import { toWire } from "../../market/timestamp.ts";
+import { RequestError } from "../../protocol/errors.ts";
+import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
+import { type Count, type Save, type SaveOutcome, StorageBusyError } from "../contract.ts";
+import { RemoteSaves } from "./remote-saves.ts";
+import type { Upstream } from "./upstream.ts";
+
+const REQUESTS_MAX = 8;
+/** About 400 KB. */
+const ROWS_PER_REQUEST = 2_500;
+const MAX_BODY_BYTES = 10 * 1024 * 1024;
+/** The server refuses this save, and not every save. */
+const REFUSALS = new Set([400, 409, 413]);
+
+/** Requests that go one after the other. */
+interface Lane {
+  index: number;
+  saves: Save[];
+}
+
+export class TransferSaves {
+  readonly #saves: RemoteSaves;
+
+  constructor(upstream: Upstream) {
+    this.#saves = new RemoteSaves(upstream, MAX_BODY_BYTES);
+  }
+
+  /**
+   * Not one transaction: a save may be stored in part if the copy dies, and then the rest is what the next copy finds.
+   *
+   * @throws StorageBusyError none could be stored now.
+   */
+  async commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    const outcomes: (SaveOutcome | "busy" | undefined)[] = new Array(saves.length);
+    const lanes = saves.flatMap(lanesOf).values();
+    let busy: Error | null = null;
+    await Promise.all(
+      Array.from({ length: REQUESTS_MAX }, async () => {
+        for (const { index, saves } of lanes) {
+          for (const save of saves) {
+            const outcome = await this.#store(save).catch((error: unknown) => {
+              if (!(error instanceof RequestError)) throw error;
+              if (REFUSALS.has(error.status)) return asOutcome(error);
+              if (error.status !== 503 && error.status !== 504) throw error;
+              busy = error;
+              return "busy" as const;
+            });
+            const before = outcomes[index];
+            // One that failed in part failed.
+            if (before === undefined || isOk(before)) outcomes[index] = outcome;
+            if (!isOk(outcome)) break;
+          }
+        }
+      }),
+    );
+    if (busy !== null && outcomes.every((outcome) => outcome === "busy"))
+      throw new StorageBusyError((busy as Error).message, { cause: busy });
+    return outcomes.map((outcome) => (outcome === "busy" || outcome === undefined ? null : outcome));
+  }
+
+  #store(save: Save): Promise<SaveOutcome> {
+    return this.#saves.save(save, requestOf(save));
+  }
+}
+
+/** Slices of ticks may overtake each other. Bars in order: each save goes on with the averages of those before. */
+function lanesOf(save: Save, index: number): Lane[] {
+  const slices: Save[] = [];
+  for (let at = 0; at < save.rows.length; at += ROWS_PER_REQUEST)
+    slices.push({ ...save, rows: save.rows.slice(at, at + ROWS_PER_REQUEST) } as Save);
+  return save.kind === "bars"
+    ? [{ index, saves: slices }]
+    : slices.map((slice) => ({ index, saves: [slice] }));
+}
+
+function isOk(outcome: SaveOutcome | "busy"): boolean {
+  return outcome !== "busy" && outcome.ok;
+}
+
+function asOutcome({ status, message, details }: RequestError): SaveOutcome {
+  return { ok: false, status, error: message, ...(details === undefined ? {} : { details }) };
+}
+
+function requestOf(save: Save): string {
+  const { ticker, onDuplicate: on_duplicate } = save;
+  if (save.kind === "ticks") {
+    const data = save.rows.map(([timestamp, price, size, ask_price, ask_size, seq]) => ({
+      timestamp: toWire(timestamp),
+      price,
+      size: exact(size),
+      ask_price,
+      ask_size: exact(ask_size),
+      ...(seq === null ? {} : { seq }),
+    }));
+    const params = { ticker, data_type: save.type, index_col: "timestamp", on_duplicate, data };
+    return JSON.stringify({ command: "save_realtime_data", params });
+  }
+  const { interval } = save;
+  const index_col = interval === "daily" ? "date" : "datetime";
+  const data = save.rows.map(([stamp, open, high, low, close, volume]): JsonRecord => {
+    const text = interval === "daily" ? stamp : toWire(stamp);
+    return { [index_col]: text, open, high, low, close, volume: exact(volume) };
+  });
+  const params = { ticker, interval, index_col, on_duplicate, data };
+  return JSON.stringify({ command: "save_stock_data", params });
+}
+
+/** JSON.stringify rounds what a double holds only nearly in 17 digits, such as 2^60. */
+function exact(count: Count | null): unknown {
+  if (typeof count === "string") return rawNumber(count);
+  return count !== null &&
+    Number.isInteger(count) &&
+    !Number.isSafeInteger(count) &&
+    Math.abs(count) < 2 ** 63
+    ? rawNumber(String(BigInt(count)))
+    : count;
+}

@@ -1,0 +1,77 @@
+/**
+ * Frames of the upstream's WebSocket. Those of updates may have megabytes: only their beginning and their end is looked at, and the
+ * text between goes on as it is.
+ */
+import { isObject } from "../../protocol/json.ts";
+import type { Update } from "../update-contract.ts";
+
+export type UpstreamFrame =
+  | { kind: "update"; ticker: string; update: Update }
+  /** Positions of the ticker whose content doesn't come. */
+  | { kind: "gap"; ticker: string }
+  /** The answer to a message; each new ticker is in force with its first frame. */
+  | { kind: "subscription"; epoch: string | null }
+  | { kind: "error"; code: string; error: string }
+  /** Heartbeats: the subscription to the ticker, or to "*", is in force. */
+  | { kind: "heartbeat"; ticker: string; epoch: string }
+  | { kind: "other" };
+
+const POSITION = /,"seq":(\d{1,16})\}$/;
+const POSITION_LENGTH_MAX = ',"seq":9007199254740993}'.length;
+const EPOCH = /"epoch":"([\w-]{1,64})"[,}]/;
+const LAST_EPOCH = /,"epoch":"([\w-]{1,64})"\}$/;
+const LAST_EPOCH_LENGTH_MAX = 80;
+const SYMBOL = '{"symbol":"';
+const DATA = ',"data":';
+const TYPED = '{"type":"';
+const GAP = ',"from":';
+
+/** @returns Null for what an older server sends: frames without position and epoch. */
+export function readUpstreamFrame(text: string): UpstreamFrame | null {
+  if (!text.startsWith(SYMBOL)) return readReply(text);
+  const position = POSITION.exec(text.slice(-POSITION_LENGTH_MAX));
+  if (position === null) {
+    const epoch = LAST_EPOCH.exec(text.slice(-LAST_EPOCH_LENGTH_MAX))?.[1];
+    const ticker = readText(text, SYMBOL.length - 1)?.value;
+    return epoch === undefined || ticker === undefined ? null : { kind: "heartbeat", ticker, epoch };
+  }
+  const symbol = readText(text, SYMBOL.length - 1);
+  if (symbol === null || !text.startsWith(DATA, symbol.end)) return null;
+  const ticker = symbol.value;
+  const dataAt = symbol.end + DATA.length;
+  let type = "bar";
+  if (text[dataAt] !== "[") {
+    const name = text.startsWith(TYPED, dataAt) ? readText(text, dataAt + TYPED.length - 1) : null;
+    if (name === null) return null;
+    // An update of ticks of this type begins with their timestamp.
+    if (name.value === "gap" && text.startsWith(GAP, name.end)) return { kind: "gap", ticker };
+    type = name.value;
+  }
+  const frame = `${text.slice(0, -position[0].length)}}`;
+  return { kind: "update", ticker, update: { seq: Number(position[1]), type, frame } };
+}
+
+/** Small, but for a subscription to many tickers, which is not needed: the epoch comes first. */
+function readReply(text: string): UpstreamFrame | null {
+  if (text.startsWith('{"type":"subscription"')) {
+    return { kind: "subscription", epoch: EPOCH.exec(text.slice(0, 160))?.[1] ?? null };
+  }
+  if (text.startsWith('{"type":"error"')) {
+    const reply: unknown = JSON.parse(text);
+    const { code, error } = isObject(reply) ? reply : {};
+    return { kind: "error", code: String(code), error: String(error) };
+  }
+  return text.startsWith('{"type":"') ? { kind: "other" } : null;
+}
+
+/** @param at of the quote that begins it. */
+function readText(text: string, at: number): { value: string; end: number } | null {
+  for (let end = text.indexOf('"', at + 1); end > 0; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text[end - 1 - backslashes] === "\\") backslashes++;
+    if (backslashes % 2 === 0) {
+      return { value: JSON.parse(text.slice(at, end + 1)) as string, end: end + 1 };
+    }
+  }
+  return null;
+}

@@ -1,0 +1,260 @@
+/**
+ * WebSockets that play history: the frames of a live subscription, from stored rows, at their rhythm. Each has a loop of its own,
+ * which waits for a client that reads slowly instead of dropping anything, and ends with a close.
+ */
+import type { ServerWebSocket } from "bun";
+import type { LogLines } from "../observe/log.ts";
+import { RequestError } from "../protocol/errors.ts";
+import { CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_TRY_LATER, heartbeatFrame } from "../protocol/frames.ts";
+import { isObject } from "../protocol/json.ts";
+import { type HistoryFrame, historyFrames } from "../replay/history-frames.ts";
+import { Pacer } from "../replay/pacer.ts";
+import { type ReplayQuery, readReplayQuery } from "../replay/replay-query.ts";
+import type { StockReader } from "../storage/contract.ts";
+
+/** Replays of one worker at the same time. */
+export const REPLAYS_MAX = 32;
+const RETRY_AFTER_S = 5;
+/** Unread by the client, beyond what the kernel holds: then the replay waits. */
+const BACKLOG_BYTES_MAX = 256 * 1024;
+/** Frames sent in one go before other clients have their turn. */
+const FRAMES_PER_TURN = 200;
+const PING_MS = 30_000;
+/** A program that works on what it has got answers no ping meanwhile: be patient. */
+const SILENCE_MAX_MS = 300_000;
+/** RFC 6455: the server met what it didn't expect. */
+const CLOSE_FAILED = 1011;
+
+export interface ReplaySocketData {
+  kind: "replay";
+  query: ReplayQuery;
+  /** Ends the loop. */
+  stop: AbortController;
+  heardMs: number;
+  /** Set while the loop waits for the client to read. */
+  drained: (() => void) | null;
+}
+
+export type ReplaySocket = ServerWebSocket<ReplaySocketData>;
+
+interface Upgrader {
+  upgrade(request: Request, options: { data: ReplaySocketData }): boolean;
+}
+
+export interface ReplaySocketsOptions {
+  reader: Pick<StockReader, "bars" | "ticks">;
+  heartbeatIntervalMs: number;
+  log: LogLines;
+}
+
+export class ReplaySockets {
+  readonly #options: ReplaySocketsOptions;
+  readonly #open = new Set<ReplaySocket>();
+
+  constructor(options: ReplaySocketsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * @returns false when the handshake is incomplete.
+   * @throws RequestError 400 naming the parameter at fault; 429 beyond REPLAYS_MAX.
+   */
+  upgrade(request: Request, server: Upgrader, parameters: URLSearchParams): boolean {
+    const query = readReplayQuery(parameters);
+    if (this.#open.size >= REPLAYS_MAX) {
+      throw new RequestError(
+        429,
+        `replay: ${REPLAYS_MAX} replays are running in this worker, expected fewer`,
+        {
+          retryAfterS: RETRY_AFTER_S,
+        },
+      );
+    }
+    const data: ReplaySocketData = {
+      kind: "replay",
+      query,
+      stop: new AbortController(),
+      heardMs: performance.now(),
+      drained: null,
+    };
+    // Bun selects the first subprotocol that a client offers, although none is spoken here; so it must not see them.
+    request.headers.delete("sec-websocket-protocol");
+    return server.upgrade(request, { data });
+  }
+
+  open(socket: ReplaySocket): void {
+    this.#open.add(socket);
+    void new Replay(socket, this.#options).run();
+  }
+
+  /** A bot may send what it sends to a live socket: it is told what a replay can't do. */
+  message(socket: ReplaySocket, message: string | Buffer): void {
+    this.heard(socket);
+    if (typeof message !== "string") return;
+    let request: unknown;
+    try {
+      request = JSON.parse(message);
+    } catch {
+      sendError(socket, "bad_json", "expected a message in JSON");
+      return;
+    }
+    if (isLeave(request)) socket.close(CLOSE_NORMAL);
+    else
+      sendError(
+        socket,
+        "unknown_action",
+        'a replay plays what its URL names; expected "unsubscribe" without symbols',
+      );
+  }
+
+  drain(socket: ReplaySocket): void {
+    if (socket.getBufferedAmount() <= BACKLOG_BYTES_MAX) socket.data.drained?.();
+  }
+
+  heard(socket: ReplaySocket): void {
+    socket.data.heardMs = performance.now();
+  }
+
+  close(socket: ReplaySocket): void {
+    this.#open.delete(socket);
+    socket.data.stop.abort();
+    socket.data.drained?.();
+  }
+
+  /** For a worker that stops. */
+  closeAll(): void {
+    for (const socket of this.#open) socket.close(CLOSE_GOING_AWAY, "server is stopping");
+  }
+}
+
+/** One replay, from its first frame to its close. */
+class Replay {
+  readonly #socket: ReplaySocket;
+  readonly #query: ReplayQuery;
+  readonly #signal: AbortSignal;
+  readonly #options: ReplaySocketsOptions;
+  readonly #pacer: Pacer;
+  readonly #sent = new Map<string, number>();
+  /** Of the frame sent last. */
+  #lastMicros = Number.NEGATIVE_INFINITY;
+
+  constructor(socket: ReplaySocket, options: ReplaySocketsOptions) {
+    const { query, stop } = socket.data;
+    this.#socket = socket;
+    this.#query = query;
+    this.#signal = stop.signal;
+    this.#options = options;
+    this.#pacer = new Pacer(query);
+  }
+
+  /** Never rejects. */
+  async run(): Promise<void> {
+    this.#beat();
+    const beats = setInterval(() => this.#beat(), this.#options.heartbeatIntervalMs);
+    const watch = setInterval(() => this.#watchClient(), PING_MS);
+    try {
+      const frames = historyFrames({ ...this.#query, reader: this.#options.reader, signal: this.#signal });
+      await this.#play(frames);
+      if (!this.#signal.aborted) await this.#end();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      clearInterval(beats);
+      clearInterval(watch);
+    }
+  }
+
+  async #play(frames: AsyncIterable<HistoryFrame>): Promise<void> {
+    let inThisTurn = 0;
+    for await (const frame of frames) {
+      const dueMs = this.#pacer.schedule(frame.atMicros);
+      if (this.#pacer.behindMs(dueMs) === 0) {
+        inThisTurn = 0;
+        await this.#pacer.until(dueMs, this.#signal);
+      }
+      if (this.#signal.aborted) return;
+      this.#socket.send(frame.text);
+      this.#lastMicros = Math.max(this.#lastMicros, frame.atMicros);
+      this.#sent.set(frame.symbol, (this.#sent.get(frame.symbol) ?? 0) + 1);
+      if (this.#isBehind()) await this.#untilRead();
+      if (++inThisTurn >= FRAMES_PER_TURN) {
+        inThisTurn = 0;
+        await new Promise((turn) => setImmediate(turn));
+      }
+    }
+  }
+
+  async #end(): Promise<void> {
+    for (const symbol of this.#query.symbols) {
+      const data = {
+        type: "replay_end",
+        timestamp: isoOf(this.#query.toMicros),
+        updates: this.#sent.get(symbol) ?? 0,
+      };
+      this.#socket.send(JSON.stringify({ symbol, data }));
+    }
+    if (this.#isBehind()) await this.#untilRead();
+    this.#socket.close(CLOSE_NORMAL, "the replay is over");
+  }
+
+  #fail(error: unknown): void {
+    if (this.#signal.aborted) return;
+    const { symbols } = this.#query;
+    if (error instanceof RequestError) {
+      this.#options.log.warning(`Replay of ${symbols.join(",")}: ${error.message}`);
+      sendError(this.#socket, "unavailable", error.message);
+      this.#socket.close(CLOSE_TRY_LATER, "the database doesn't answer");
+      return;
+    }
+    this.#options.log.warning(
+      `Replay of ${symbols.join(",")} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
+    this.#socket.close(CLOSE_FAILED, "an internal server error occurred");
+  }
+
+  /** A heartbeat tells the time of the replay, which a bot on yesterday takes for now: never later than what it has been told. */
+  #beat(): void {
+    if (this.#signal.aborted || this.#isBehind()) return;
+    const position = this.#pacer.positionMicros() ?? this.#query.startMicros;
+    if (position === null) return;
+    const micros = Math.max(this.#lastMicros, Math.min(position, this.#query.toMicros));
+    for (const symbol of this.#query.symbols)
+      this.#socket.send(heartbeatFrame(symbol, new Date(micros / 1_000), null));
+  }
+
+  #watchClient(): void {
+    const silentMs = performance.now() - this.#socket.data.heardMs;
+    if (silentMs > SILENCE_MAX_MS) this.#socket.terminate();
+    else this.#socket.ping();
+  }
+
+  #isBehind(): boolean {
+    return this.#socket.getBufferedAmount() > BACKLOG_BYTES_MAX;
+  }
+
+  async #untilRead(): Promise<void> {
+    while (this.#isBehind() && !this.#signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#socket.data.drained = resolve;
+      });
+      this.#socket.data.drained = null;
+    }
+  }
+}
+
+function isLeave(request: unknown): boolean {
+  if (!isObject(request) || request.action !== "unsubscribe") return false;
+  return request.symbols === undefined && request.types === undefined;
+}
+
+function sendError(socket: ReplaySocket, code: string, error: string): void {
+  socket.send(JSON.stringify({ type: "error", code, error }));
+}
+
+function isoOf(micros: number): string {
+  return new Date(micros / 1_000).toISOString();
+}

@@ -1,0 +1,48 @@
+/** One server's side of a bus, which notes what it is told. */
+import { type Bus, type BusUpdate, openBus, type ReceivedUpdate } from "../../src/bus/bus.ts";
+
+export interface BusListener extends AsyncDisposable {
+  readonly bus: Bus;
+  readonly received: ReceivedUpdate[];
+  /** Updates that came together. */
+  readonly batches: number[];
+  /** Calls of `missed` so far. */
+  readonly missed: number;
+  readonly log: string[];
+}
+
+export async function listenToBus(
+  url: string,
+  { dbFile = "", channel = "epoch-1" } = {},
+): Promise<BusListener> {
+  const received: ReceivedUpdate[] = [];
+  const batches: number[] = [];
+  const log: string[] = [];
+  const note = (message: string): void => void log.push(message);
+  let missed = 0;
+  const bus = await openBus({
+    url,
+    dbFile,
+    channel,
+    receive(updates) {
+      received.push(...updates);
+      batches.push(updates.length);
+    },
+    missed: () => void missed++,
+    log: { debug: note, info: note, warning: note, error: note, critical: note },
+  });
+  return {
+    bus,
+    received,
+    batches,
+    get missed() {
+      return missed;
+    },
+    log,
+    [Symbol.asyncDispose]: () => bus.close(),
+  };
+}
+
+export function quoteUpdate(ticker: string, seq: number, frame = `{"symbol":"${ticker}"}`): BusUpdate {
+  return { ticker, update: { seq, type: "quote", frame } };
+}

@@ -1,0 +1,185 @@
+/** `copy` from and to servers, by their commands: rows and checksums are those of the databases behind them. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { join, resolve } from "node:path";
+import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
+import type { Save, TickRow } from "../../src/storage/contract.ts";
+import { storedRows, TABLES } from "../support/database-rows.ts";
+import { usePostgres } from "../support/postgres.ts";
+import { runCli } from "../support/run-cli.ts";
+import { startServer, waitUntil } from "../support/server.ts";
+import { Subscriber } from "../support/subscriber.ts";
+import { proxyTo } from "../support/tcp-proxy.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(120_000);
+
+const SAMPLE = resolve(import.meta.dir, "../../sample");
+const FILES = [
+  ["aapl-daily.csv.gz", "AAPL"],
+  ["ibm-trades.csv.gz", "IBM", "--type", "trade"],
+  ["ibm-quotes.csv.gz", "IBM", "--type", "quote"],
+] as const;
+const MANY = 12_000;
+/** Connections that are cut in each direction. */
+const CUTS = 4;
+/** What JSON, a pandas-like reader of stamps, or a page's border could spoil. */
+const SPECIAL: Save[] = [
+  {
+    kind: "bars",
+    interval: "hourly",
+    ticker: "O'Neil},{\"株",
+    rows: [["2024-01-02 15:00:00", 0.1 + 0.2, 5e-324, null, -0, "9007199254740993"]],
+    onDuplicate: "replace",
+  },
+  {
+    kind: "bars",
+    interval: "daily",
+    ticker: "1234",
+    rows: [["1969-12-31", null, null, null, null, "-9223372036854775808"]],
+    onDuplicate: "replace",
+  },
+  {
+    kind: "ticks",
+    ticker: "IBM",
+    type: "auction",
+    rows: [
+      ["1969-12-31 23:59:59.999999", 1.7976931348623157e308, "9223372036854775807", null, 0, 7],
+      ["2024-01-02 10:00:00.000001", null, null, null, null, 0],
+    ],
+    onDuplicate: "replace",
+  },
+  {
+    kind: "ticks",
+    ticker: "MANY",
+    type: "trade",
+    // Hundreds of one stamp: a page that begins with it brings some again.
+    rows: Array.from({ length: MANY }, (_, i): TickRow => {
+      const second = String(Math.floor(i / 700)).padStart(2, "0");
+      return [`2024-01-02 10:00:${second}.000001`, i / 7, i, null, null, i % 700];
+    }),
+    onDuplicate: "replace",
+  },
+];
+const SERIES = 7;
+
+const postgres = usePostgres();
+const dir = tempDir();
+afterAll(() => dir[Symbol.dispose]());
+const source = join(dir.path, "source.db");
+
+const copy = (from: string, to: string, ...flags: string[]) =>
+  runCli(["copy", "--quiet", "--from", from, "--to", to, ...flags]);
+
+async function series(from: string, to: string, ...flags: string[]): Promise<string[]> {
+  const { code, stdout, stderr } = await copy(from, to, "--list", ...flags);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  const lines = stdout.split("\n").filter((line) => line.includes("\t"));
+  return lines.map((line) => line.split("\t").slice(0, 4).join("\t")).toSorted();
+}
+
+beforeAll(async () => {
+  for (const [file, ticker, ...flags] of FILES) {
+    const args = ["import", join(SAMPLE, file), "--db-file", source, "--quiet", "--ticker", ticker, ...flags];
+    expect((await runCli(args)).code).toBe(0);
+  }
+  const writer = openSqliteWriter({ dbFile: source, durability: "normal" });
+  await writer.commit(SPECIAL);
+  await writer.close();
+});
+
+const PLACES: Record<string, () => string | Promise<string>> = {
+  SQLite: () => join(dir.path, "server.db"),
+  DuckDB: () => join(dir.path, "server.duckdb"),
+  PostgreSQL: () => postgres.freshSchema(),
+};
+
+for (const [engine, place] of Object.entries(PLACES)) {
+  test(`a file into a server on ${engine} and back is the same, also through a server in front`, async () => {
+    await using server = await startServer({ dbFile: await place(), workers: 2 });
+    await using front = await startServer({ dbFile: `127.0.0.1:${server.port}` });
+    const back = join(dir.path, `back-from-${engine}.db`);
+
+    const expected = await series(source, `127.0.0.1:${server.port}`);
+    expect(expected.length).toBe(SERIES);
+    expect(await series(front.url, back)).toEqual(expected);
+    expect(await series(back, source, "--dry-run")).toEqual(expected);
+    for (const table of TABLES) expect(storedRows(back, table)).toEqual(storedRows(source, table));
+
+    // Once more, there and back: nothing is written.
+    for (const [from, to] of [
+      [source, front.url],
+      [server.url, back],
+    ] as const) {
+      const { code, stdout } = await copy(from, to, "--json");
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ ok: true, rowsWritten: 0, seriesVerified: SERIES });
+    }
+  });
+}
+
+test("from server to server, some tickers since a moment, while subscribers watch", async () => {
+  await using server = await startServer({ dbFile: await postgres.freshSchema() });
+  await using other = await startServer({ dbFile: await postgres.freshSchema() });
+  expect((await series(source, server.url)).length).toBe(SERIES);
+  await using subscriber = await Subscriber.open(other.wsUrl, "MANY");
+  const flags = ["--tickers", "MANY", "--since", "2024-01-02T10:00:05Z"];
+  const { code, stdout } = await copy(server.url, other.url, "--json", ...flags);
+  expect(code).toBe(0);
+  const rows = MANY - 5 * 700;
+  expect(JSON.parse(stdout)).toMatchObject({ rowsRead: rows, rowsWritten: rows, seriesVerified: 1 });
+  const told = () => subscriber.updates.reduce((sum, { data }) => sum + data.payload.length, 0);
+  await waitUntil("subscribers were told", () => told() === rows);
+});
+
+test("a connection that breaks again and again only costs time", async () => {
+  await using server = await startServer({ dbFile: await postgres.freshSchema() });
+  expect((await series(source, server.url)).length).toBe(SERIES);
+  using proxy = proxyTo(server.port);
+  const back = join(dir.path, "back-through-cuts.db");
+  let armed = 0;
+  const arm = (text: string): Timer =>
+    setInterval(() => {
+      if (proxy.cuts < armed || armed % CUTS === CUTS - 1) return;
+      armed++;
+      proxy.cutAt(text, armed % 2 === 0 ? "before" : "after");
+    }, 1);
+  for (const [from, to, text] of [
+    [`127.0.0.1:${proxy.port}`, back, "get_realtime_data"],
+    [source, `127.0.0.1:${proxy.port}`, "get_stock_data"],
+  ] as const) {
+    const timer = arm(text);
+    const { code, stderr } = await copy(from, to);
+    clearInterval(timer);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    armed = CUTS;
+  }
+  expect(proxy.cuts).toBeGreaterThan(1);
+  for (const table of TABLES) expect(storedRows(back, table)).toEqual(storedRows(source, table));
+});
+
+test("a server that is away or older is named, and no password is", async () => {
+  using older = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: (request) =>
+      request.url.endsWith("/health")
+        ? Response.json({ status: "healthy" })
+        : Response.json({ error: "Unknown command: get_tickers" }, { status: 400 }),
+  });
+  for (const [address, reason] of [
+    ["http://desk:s3cret@127.0.0.1:1", "the upstream doesn't answer; nothing was sent"],
+    [`http://desk:s3cret@127.0.0.1:${older.port}`, "the upstream is an older server"],
+  ] as const) {
+    for (const [from, to] of [
+      [address, source],
+      [source, address],
+    ] as const) {
+      const { code, stdout, stderr } = await copy(from, to);
+      expect(code).toBe(1);
+      expect(stderr).toStartWith("copy: cannot open http://desk:***@127.0.0.1:");
+      expect(stderr).toContain(reason);
+      expect(stdout + stderr).not.toContain("s3cret");
+    }
+  }
+});
