@@ -40,7 +40,8 @@ export function drawPlot({ title, names, y, panels }: Plot): string {
   const height = MARGIN.top + PANEL.height + MARGIN.bottom;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" ` +
-      `font-family="system-ui, sans-serif" font-size="11" fill="${INK}">`,
+      `role="img" font-family="system-ui, sans-serif" font-size="11" fill="${INK}">`,
+    `<title>${escapeXml(title)}</title>`,
     text({ x: MARGIN.left, y: 18, anchor: "start", of: title, size: 13 }),
     ...legend(names),
     ...panels.flatMap((panel, i) =>

@@ -12,6 +12,8 @@ export type Frame =
   | { kind: "not-recovered"; symbol: string; seq: number; code: string; epoch: string }
   | { kind: "subscription"; epoch: string; subscriptions: { symbol: string; types: string[] }[] }
   | { kind: "last-positions"; positions: Record<string, number> }
+  /** It can't be subscribed to a ticker now. */
+  | { kind: "unavailable" }
   /** Whatever else there may be: none of it is expected here. */
   | { kind: "other" };
 
@@ -25,6 +27,7 @@ export function readFrame(text: string): Frame {
   const { symbol, data, seq, epoch } = frame;
   if (frame.type === "subscription" && Array.isArray(frame.subscriptions))
     return { kind: "subscription", epoch, subscriptions: frame.subscriptions };
+  if (frame.type === "error" && frame.code === "unavailable") return { kind: "unavailable" };
   if (frame.type === "last_positions") return { kind: "last-positions", positions: frame.positions };
   if (typeof symbol !== "string" || typeof data !== "object" || data === null) return OTHER;
   if (data.type === "heartbeat" && symbol === "*" && typeof frame.positions === "object")

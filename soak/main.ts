@@ -29,10 +29,20 @@ async function main(argv: string[]): Promise<number> {
   const folder = makeRunFolder(null);
   try {
     let isGood = true;
-    for (const engine of args.engines) isGood = (await soakEngine(engine, args, folder)) && isGood;
+    for (const engine of args.engines) isGood = (await tryEngine(engine, args, folder)) && isGood;
     return isGood ? 0 : 1;
   } finally {
     await cleanUp();
+  }
+}
+
+/** An engine that can't be had here is a failure; the others still have their turn. */
+async function tryEngine(engine: EngineName, args: SoakArguments, folder: string): Promise<boolean> {
+  try {
+    return await soakEngine(engine, args, folder);
+  } catch (error) {
+    console.error(`${engine}: ${error instanceof Error ? error.message : String(error)}\n`);
+    return false;
   }
 }
 

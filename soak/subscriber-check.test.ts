@@ -180,6 +180,15 @@ test("a ticker that was not asked for, and frames that nobody expects", () => {
   expect(new Script().play(beat(0), JSON.stringify(gap)).faults).toEqual(["protocol"]);
 });
 
+test("an error is a fault, but for a ticker that can't be had now", () => {
+  const error = (code: string) => JSON.stringify({ type: "error", code, error: "" });
+  const { check, violations } = new Script().play(beat(0));
+  expect(check.take(error("unavailable"))).toBe(false);
+  expect(violations.total).toBe(0);
+  expect(check.take(error("bad_message"))).toBe(true);
+  expect(violations.total).toBe(1);
+});
+
 test("sent away as slow with a position that it doesn't have", () => {
   const script = new Script().play(beat(0), update(1));
   script.check.closed(4008, "slow, at 1");

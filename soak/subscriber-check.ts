@@ -45,7 +45,8 @@ export class SubscriberCheck {
     this.tickers.get(ticker)!.asks(since);
   }
 
-  take(text: string): void {
+  /** @returns false if the server can't give all that was asked for now: it should be asked again. */
+  take(text: string): boolean {
     this.#note(text);
     const frame = readFrame(text);
     if ("epoch" in frame) this.#checkEpoch(frame.epoch);
@@ -53,7 +54,8 @@ export class SubscriberCheck {
     else if (frame.kind === "last-positions") this.#checkLast(frame.positions);
     else if (frame.kind === "other")
       this.#complain("", "protocol", `an unexpected frame: ${text.slice(0, 200)}`);
-    else if (frame.kind !== "subscription") this.#takeOfTicker(frame);
+    else if (frame.kind !== "subscription" && frame.kind !== "unavailable") this.#takeOfTicker(frame);
+    return frame.kind !== "unavailable";
   }
 
   /** The connection was closed; the reason of 4008 ends with the position that its client should have. */

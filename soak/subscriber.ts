@@ -22,7 +22,7 @@ export type Style =
 export interface SubscriberCounts {
   /** Connections after the first, whoever ended the one before. */
   reconnects: number;
-  /** Connections that were refused, or ended before their first frame. */
+  /** Connections that were refused or ended before their first frame, or that a ticker was refused on. */
   refused: number;
   /** Closed by the server with 4008. */
   slow: number;
@@ -87,7 +87,12 @@ export class SoakSubscriber {
       if (this.#socket !== socket) return;
       if (frames++ === 0) this.#stayAwhile();
       this.#watchForMuteness();
-      this.check.take(String(data));
+      if (!this.check.take(String(data))) {
+        this.counts.refused++;
+        this.#leave();
+        this.#comeBack();
+        return;
+      }
       if (this.#left !== null) this.#maybeComeBack(String(data));
     };
     socket.onclose = ({ code, reason }) => {

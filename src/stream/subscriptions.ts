@@ -413,7 +413,7 @@ export class Subscriptions {
     else {
       this.#hand(subscription);
       this.#listenIfEven(subscription);
-      this.#greet(subscription);
+      this.#greet(subscription, position);
     }
   }
 
@@ -455,7 +455,7 @@ export class Subscriptions {
   }
 
   /** At once to each: then it knows that it is subscribed, also where there is no price. */
-  #greet(subscription: Subscription): void {
+  #greet(subscription: Subscription, position: number): void {
     const channel = this.#channels.get(subscription.ticker)!;
     const now = new Date();
     if (subscription.ticker === ALL_TICKERS) {
@@ -463,7 +463,7 @@ export class Subscriptions {
       for (const [ticker, feed] of this.#feeds) all.set(ticker, feed.delivered);
       for (const ticker of subscription.behind) all.delete(ticker);
       subscription.subscriber.send(allHeartbeatFrame(now, all, this.#epoch));
-    } else subscription.subscriber.send(this.#heartbeat(subscription.ticker, now));
+    } else subscription.subscriber.send(this.#heartbeat(subscription.ticker, position, now));
     channel.beat ??= new Beat(this.#options.heartbeatIntervalMs, (at) => this.#sendHeartbeat(channel, at));
   }
 
@@ -471,13 +471,13 @@ export class Subscriptions {
     const text =
       channel.ticker === ALL_TICKERS
         ? allHeartbeatFrame(now, this.#moved, this.#epoch)
-        : this.#heartbeat(channel.ticker, now);
+        : this.#heartbeat(channel.ticker, this.delivered(channel.ticker), now);
     if (channel.ticker === ALL_TICKERS) this.#moved.clear();
     for (const { name } of channel.topics.values()) this.#options.publish(name, text);
   }
 
-  #heartbeat(ticker: string, now: Date): string {
-    return heartbeatFrame(ticker, now, { seq: this.delivered(ticker), epoch: this.#epoch });
+  #heartbeat(ticker: string, seq: number, now: Date): string {
+    return heartbeatFrame(ticker, now, { seq, epoch: this.#epoch });
   }
 
   /** Hears of everything from the first moment on, but of tickers that it has missed something of only when that is read. */
@@ -488,7 +488,7 @@ export class Subscriptions {
       if (concerns(start, ticker, position, epoch)) subscription.behind.add(ticker);
     this.#hand(subscription);
     this.#listenIfEven(subscription);
-    this.#greet(subscription);
+    this.#greet(subscription, 0);
     for (const ticker of [...subscription.behind]) {
       const feed = this.#feeds.get(ticker) ?? this.#openFeed(ticker);
       const { frame, position, nothing } = await this.#start.of(ticker, feed.delivered, start, epoch);

@@ -40,6 +40,19 @@ test(`killed ${KILLS} times while it saves: reopened, every answered save is the
     for (let n = 1; n < answered; n++) if (n % 50 !== 0 && !stored.has(n)) missing.push(n);
     expect(missing).toEqual([]);
     expect(answered).toBeGreaterThan(KILLS * 200);
+
+    // Each save is one update, at a position without holes; a save whose answer the kill took may be there too.
+    const positions = await db.reader.updates.positions(null);
+    const told = new Set<number>();
+    for (const [ticker, position] of positions) {
+      const limit = { updates: 1_000_000, characters: 1_000_000_000 };
+      const updates = await db.reader.updates.after(ticker, 0, limit);
+      expect(updates.map(({ seq }) => seq)).toEqual(Array.from({ length: position }, (_, i) => i + 1));
+      for (const { frame } of updates) told.add((JSON.parse(frame) as { n: number }).n);
+    }
+    const untold: number[] = [];
+    for (let n = 1; n < answered; n++) if (!told.has(n)) untold.push(n);
+    expect(untold).toEqual([]);
   } finally {
     await db.close();
   }

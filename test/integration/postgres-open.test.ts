@@ -48,30 +48,73 @@ test("the tables are made once, with the types that fit", async () => {
     "daily_checkpoints.date date",
     "daily_prices.close double precision",
     "daily_prices.date date",
-    "daily_prices.volume bigint",
+    "daily_prices.volume numeric",
     "hourly_prices.close double precision",
     "hourly_prices.datetime timestamp with time zone",
-    "hourly_prices.volume bigint",
-    "realtime_data.size bigint",
+    "hourly_prices.volume numeric",
+    "realtime_data.size numeric",
     "realtime_data.timestamp timestamp with time zone",
   ]);
 });
 
-test("a fraction is refused, not rounded, until there is a column for it", async () => {
+async function narrow(dbFile: string): Promise<void> {
+  await postgres.admin.unsafe(
+    `ALTER TABLE ${schemaOf(dbFile)}.realtime_data ALTER COLUMN size TYPE bigint, ALTER COLUMN ask_size TYPE bigint`,
+  );
+}
+
+test("columns of an older server make room for fractions, in every server, and keep 64 bits", async () => {
   const dbFile = await postgres.freshSchema();
-  {
-    await using db = await open(dbFile);
-    const [outcome, other] = await db.writer.commit([tick(0.25), { ...tick(1), ticker: "B" }]);
-    expect(outcome).toMatchObject({ ok: false, status: 400 });
-    expect(JSON.stringify(outcome)).toContain("ALTER TABLE realtime_data ALTER COLUMN size TYPE numeric");
-    expect(other).toEqual({ ok: true, stored: 1 });
-  }
-  await postgres.admin.unsafe(`ALTER TABLE ${schemaOf(dbFile)}.realtime_data ALTER COLUMN size TYPE numeric`);
+  await (await open(dbFile)).close();
+  await narrow(dbFile);
   await using db = await open(dbFile);
-  expect(await db.writer.commit([tick(0.25)])).toEqual([{ ok: true, stored: 1 }]);
-  expect(await db.writer.commit([tick(0.25)])).toEqual([{ ok: true, stored: 0 }]);
-  const rows = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
-  expect(JSON.stringify(rows)).toContain('\\"size\\":0.25,');
+  await using other = await open(dbFile);
+  const large: SaveTicks = { ...tick(1), ticker: "L" };
+  large.rows[0]![2] = "9007199254740993";
+  expect(await db.writer.commit([large])).toMatchObject([{ ok: true, stored: 1 }]);
+  // Both read and write on plans for the columns that were.
+  for (const each of [db, other]) {
+    await each.writer.commit([{ ...tick(7), ticker: "W" }]);
+    await each.reader.ticks({ ticker: "W", type: "trade", from: null, to: null });
+  }
+  expect(
+    await Promise.all(
+      [db, other].map((each) => each.writer.commit([tick(0.25), { ...tick(1), ticker: "B" }])),
+    ),
+  ).toMatchObject([
+    [{ ok: true }, { ok: true }],
+    [{ ok: true }, { ok: true }],
+  ]);
+  expect(await other.writer.commit([tick(0.25), { ...tick(1e19), ticker: "H" }])).toMatchObject([
+    { ok: true, stored: 0 },
+    { ok: true, stored: 1 },
+  ]);
+  for (const each of [db, other]) {
+    const textOf = async (ticker: string) =>
+      JSON.stringify(await each.reader.ticks({ ticker, type: "trade", from: null, to: null }));
+    expect(await textOf("A")).toContain('\\"size\\":0.25,');
+    expect(await textOf("L")).toContain('\\"size\\":9007199254740993,');
+    expect(await textOf("H")).toContain('\\"size\\":10000000000000000000,');
+    expect(await textOf("W")).toContain('\\"size\\":7,');
+  }
+});
+
+test("where the server may not make room, a fraction is refused, not rounded, and nothing else", async () => {
+  const dbFile = await postgres.freshSchema();
+  await (await open(dbFile)).close();
+  await narrow(dbFile);
+  const schema = schemaOf(dbFile);
+  await postgres.admin.unsafe(
+    `CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA ${schema} TO guest;
+     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO guest`,
+  );
+  await using db = await open(dbFile.replace("postgres@", "guest@"));
+  const [refused, stored] = await db.writer.commit([tick(0.25), { ...tick(1), ticker: "B" }]);
+  expect(refused).toMatchObject({ ok: false, status: 400 });
+  expect(JSON.stringify(refused)).toContain("ALTER TABLE realtime_data ALTER COLUMN size TYPE numeric");
+  expect(stored).toEqual({ ok: true, stored: 1, seq: 1 });
+  // Also without the rights of an administrator.
+  expect(await db.reader.updates.epoch()).toMatch(/^[0-9a-f-]{36}-[0-9a-f]{8}$/);
 });
 
 test("a text that PostgreSQL can't store is a 400", async () => {
@@ -121,7 +164,7 @@ test("durability is that of the flag, whatever the database's own setting", asyn
   expect(await setting(full, "synchronous_commit")).toBe("on");
   await using forced = await open(`${dbFile}&options=-c%20synchronous_commit%3Doff`);
   expect(forced.capabilities.synchronousCommit).toBe("on");
-  expect(await forced.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 1 }]);
+  expect(await forced.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
 });
 
 test("the environment of the server doesn't choose another database", async () => {

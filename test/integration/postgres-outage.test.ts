@@ -124,7 +124,7 @@ test(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stock-db-server'",
       );
       expect(await db.reader.latestPrice("A")).toBe(1);
-      expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 0 }]);
+      expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 0, seq: null }]);
     }
     expect(db.reader.pool().stale_connections).toBeGreaterThan(0);
   },
@@ -150,7 +150,7 @@ test(
     expect(performance.now() - asked).toBeLessThan(10_000);
     await postgres.start();
     await until(() => answers(db));
-    expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
     expect(await db.sql.run(request, { timeoutMs: 5_000 })).toMatchObject({ status: "rows", rows: 1 });
   },
   TIMEOUT_MS,
@@ -184,7 +184,7 @@ test(
       await postgres.thaw();
     }
     await until(() => answers(db));
-    expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
     expect(db.reader.pool().active_connections).toBe(0);
   },
   TIMEOUT_MS,
@@ -199,13 +199,13 @@ test(
     proxy.cutAt("COMMIT", "after");
     // Repeated, it would find its own row and say that the key is taken.
     expect(await db.writer.commit([tick(1, { onDuplicate: "error", seq: 0 })])).toEqual([
-      { ok: true, stored: 1 },
+      { ok: true, stored: 1, seq: expect.any(Number) },
     ]);
     expect(proxy.cuts).toBe(1);
     proxy.cutAt("COMMIT", "before");
-    expect(await db.writer.commit([tick(2)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([tick(2)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
     proxy.cutAt("2024-01-02 10:00:00", "before");
-    expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
     expect(proxy.cuts).toBe(3);
     expect(await prices(db)).toEqual([1, 2, 3]);
   },

@@ -68,7 +68,9 @@ test(
     const slow = [1, 2, 3].map(() => sleep(db, 600, stop.signal).catch((error: unknown) => error));
     await until(async () => (await running(USERS)) === 2);
     expect(db.reader.pool()).toMatchObject({ active_connections: 2, waiting_requests: 1 });
-    expect(await db.writer.commit([ticks("A", 1)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([ticks("A", 1)])).toEqual([
+      { ok: true, stored: 1, seq: expect.any(Number) },
+    ]);
     expect(await Promise.all(Array.from({ length: 50 }, () => db.reader.latestPrice("A")))).toEqual(
       Array(50).fill(0),
     );
@@ -131,7 +133,8 @@ test(
     );
     await until(async () => (await running(USERS)) === 8);
     const commits = Array.from({ length: 30 }, (_, i) => other.writer.commit([ticks(`T${i}`, 1)]));
-    for (const outcome of await Promise.all(commits)) expect(outcome).toEqual([{ ok: true, stored: 1 }]);
+    for (const outcome of await Promise.all(commits))
+      expect(outcome).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
     stop.abort();
     await Promise.all(slow);
   },
@@ -176,7 +179,9 @@ test(
     await expect(db.writer.commit([ticks("A", 1)])).rejects.toMatchObject({ status: 503 });
     await lock.unsafe("ROLLBACK");
     lock.release();
-    expect(await db.writer.commit([ticks("A", 1)])).toEqual([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([ticks("A", 1)])).toEqual([
+      { ok: true, stored: 1, seq: expect.any(Number) },
+    ]);
   },
   TIMEOUT_MS,
 );
@@ -203,7 +208,7 @@ test(
     const commit = db.writer.commit([ticks("A", 5_000)]);
     await until(() => db.reader.pool().active_connections > 0);
     const closed = db.close();
-    expect(await commit).toEqual([{ ok: true, stored: 5_000 }]);
+    expect(await commit).toEqual([{ ok: true, stored: 5_000, seq: expect.any(Number) }]);
     await closed;
     await expect(db.reader.latestPrice("A")).rejects.toMatchObject({ status: 503 });
   },

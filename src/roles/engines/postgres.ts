@@ -78,7 +78,10 @@ export async function openPostgresWorker({
   hub,
   log,
 }: WorkerStorageOptions): Promise<WorkerStorage> {
-  const database = await openPostgres(settings);
+  const database = await openPostgres({
+    ...settings,
+    onTrimRefused: (reason) => log.warning(`Database: the update log can't be trimmed: ${reason}`),
+  });
   if (database.preparation !== null) log.info(`Database: ${database.preparation}`);
   const commits = new GroupCommit(database.writer);
   const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };

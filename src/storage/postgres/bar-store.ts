@@ -2,6 +2,7 @@
 import { BarPlacement } from "../bar-placement.ts";
 import type { BarInterval, BarRow, SaveBars, SaveOutcome } from "../contract.ts";
 import { countText } from "../tick-placement.ts";
+import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { saveDailyBars } from "./daily-averages.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
@@ -50,8 +51,8 @@ async function loadExisting(
   }
   for (const slice of slices(keys, ROWS_PER_STATEMENT)) {
     const rows = await connection.run<{ n: number }>(EXISTING_SQL[interval], [
-      slice.map((key) => key.ticker),
-      slice.map((key) => (interval === "daily" ? key.stamp : asInstant(key.stamp))),
+      textArray(slice.map((key) => key.ticker)),
+      plainArray(slice.map((key) => (interval === "daily" ? key.stamp : asInstant(key.stamp)))),
     ]);
     for (const { n } of rows) placement.addStored(slice[n - 1]!.ticker, slice[n - 1]!.stamp);
   }
@@ -66,10 +67,10 @@ async function saveHourlyBars(
   for (const [ticker, bars] of changes) for (const bar of bars) rows.push({ ticker, bar });
   for (const slice of slices(rows, ROWS_PER_STATEMENT)) {
     await connection.run(HOURLY_SQL, [
-      slice.map(({ ticker }) => ticker),
-      slice.map(({ bar }) => asInstant(bar[0])),
-      ...[1, 2, 3, 4].map((column) => slice.map(({ bar }) => bar[column])),
-      slice.map(({ bar }) => countText(bar[5])),
+      textArray(slice.map(({ ticker }) => ticker)),
+      plainArray(slice.map(({ bar }) => asInstant(bar[0]))),
+      ...[1, 2, 3, 4].map((column) => plainArray(slice.map(({ bar }) => bar[column]))),
+      plainArray(slice.map(({ bar }) => countText(bar[5]))),
       writtenAt,
     ]);
   }

@@ -12,6 +12,7 @@ import {
   type StoredDay,
 } from "../daily-series.ts";
 import { countText } from "../tick-placement.ts";
+import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { FIRST_DAY } from "./sql-text.ts";
@@ -23,8 +24,10 @@ const CHECKPOINTS_SQL = `SELECT w.ticker, c.date::text AS date, c.closes, c.ema_
   FROM unnest($1::text[], $2::date[]) AS w(ticker, first)
   JOIN LATERAL (SELECT * FROM daily_checkpoints d WHERE d.ticker = w.ticker AND d.date <= w.first
     ORDER BY d.date DESC LIMIT 1) c ON true`;
+// By the index for each: see tick-store.ts.
 const STORED_SQL = `SELECT p.ticker, p.date::text AS date, p.close, ${AVERAGE_COLUMNS.map((name) => `p.${name}`).join(", ")}
-  FROM unnest($1::text[], $2::date[]) AS w(ticker, start) JOIN daily_prices p ON p.ticker = w.ticker AND p.date >= w.start
+  FROM unnest($1::text[], $2::date[]) AS w(ticker, start)
+  JOIN LATERAL (SELECT * FROM daily_prices d WHERE d.ticker = w.ticker AND d.date >= w.start OFFSET 0) p ON true
   ORDER BY p.ticker, p.date`;
 // NaN is greater than every number to PostgreSQL.
 const CLOSES_SQL = `SELECT w.ticker, c.close FROM unnest($1::text[], $2::date[]) AS w(ticker, start)
@@ -64,7 +67,7 @@ export async function saveDailyBars(
       ...changesOfSeries(parts.get(ticker)!, bars.get(ticker)!),
     }));
     // Also without the triggers that do it for other programs.
-    await connection.run(DROP_CHECKPOINTS_SQL, [tickers, firstDates]);
+    await connection.run(DROP_CHECKPOINTS_SQL, [textArray(tickers), plainArray(firstDates)]);
     await write(connection, changes, writtenAt);
   }
 }
@@ -85,15 +88,16 @@ async function loadParts(
   const parts = new Map<string, Part>();
   for (const ticker of tickers) parts.set(ticker, { checkpoint: null, closesBefore: [], stored: [] });
   const checkpoints = await connection.run<CheckpointRow & { ticker: string }>(CHECKPOINTS_SQL, [
-    tickers,
-    firstDates,
+    textArray(tickers),
+    plainArray(firstDates),
   ]);
   for (const checkpoint of checkpoints) parts.get(checkpoint.ticker)!.checkpoint = checkpoint;
 
   const starts = tickers.map((ticker) => parts.get(ticker)!.checkpoint?.date ?? FIRST_DAY);
+  const series = [textArray(tickers), plainArray(starts)];
   const [stored, closes] = await Promise.all([
-    connection.run<StoredDay>(STORED_SQL, [tickers, starts]),
-    connection.run<{ ticker: string; close: number }>(CLOSES_SQL, [tickers, starts]),
+    connection.run<StoredDay>(STORED_SQL, series),
+    connection.run<{ ticker: string; close: number }>(CLOSES_SQL, series),
   ]);
   for (const row of stored) {
     // What is no number is no close.
@@ -112,28 +116,28 @@ async function write(
   const bars = flatten(changes, "bars");
   for (const slice of slices(bars, ROWS_PER_STATEMENT)) {
     await connection.run(UPSERT_SQL, [
-      slice.map(({ ticker }) => ticker),
-      slice.map(({ bar }) => bar[0]),
-      ...[1, 2, 3, 4].map((column) => slice.map(({ bar }) => bar[column])),
-      ...AVERAGE_COLUMNS.map((_, column) => slice.map(({ averages }) => averages[column])),
-      slice.map(({ bar }) => countText(bar[5])),
+      textArray(slice.map(({ ticker }) => ticker)),
+      plainArray(slice.map(({ bar }) => bar[0])),
+      ...[1, 2, 3, 4].map((column) => plainArray(slice.map(({ bar }) => bar[column]))),
+      ...AVERAGE_COLUMNS.map((_, column) => plainArray(slice.map(({ averages }) => averages[column]))),
+      plainArray(slice.map(({ bar }) => countText(bar[5]))),
       writtenAt,
     ]);
   }
   for (const slice of slices(flatten(changes, "averages"), ROWS_PER_STATEMENT)) {
     await connection.run(AVERAGES_SQL, [
-      slice.map(({ ticker }) => ticker),
-      slice.map(({ date }) => date),
-      ...AVERAGE_COLUMNS.map((_, column) => slice.map(({ averages }) => averages[column])),
+      textArray(slice.map(({ ticker }) => ticker)),
+      plainArray(slice.map(({ date }) => date)),
+      ...AVERAGE_COLUMNS.map((_, column) => plainArray(slice.map(({ averages }) => averages[column]))),
     ]);
   }
   // After the rows: the triggers have removed every checkpoint that the rows made wrong.
   for (const slice of slices(flatten(changes, "checkpoints"), ROWS_PER_STATEMENT)) {
     await connection.run(CHECKPOINT_SQL, [
-      slice.map(({ ticker }) => ticker),
-      slice.map(({ date }) => date),
-      slice.map(({ state }) => state.closes),
-      ...EMAS.map((_, column) => slice.map(({ state }) => state.emas[column])),
+      textArray(slice.map(({ ticker }) => ticker)),
+      plainArray(slice.map(({ date }) => date)),
+      plainArray(slice.map(({ state }) => state.closes)),
+      ...EMAS.map((_, column) => plainArray(slice.map(({ state }) => state.emas[column]))),
     ]);
   }
 }

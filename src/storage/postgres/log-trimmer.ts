@@ -1,7 +1,7 @@
 /**
- * Keeps the update log within its bound. Every worker has one, but only one at a time does anything. Bytes are counted once, when
- * updates are some seconds old, and noted for parts of the log, the oldest of which goes as a whole: so nothing is read twice, and the count
- * outlives restarts.
+ * Keeps the update log within its bound. Every worker has one, but only one at a time does anything. Bytes are counted once, and
+ * noted for parts of the log, the oldest of which goes as a whole: so nothing is read twice, and the count outlives restarts. An update that is
+ * committed after those around it were counted is not counted; it goes with their part.
  */
 
 import { RequestError } from "../../protocol/errors.ts";
@@ -10,23 +10,28 @@ import type { PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { LOCK_CLASS, TRIM_LOCK } from "./schema.ts";
 
-const PAUSE_MS = 5_000;
+/** Between two rounds, half of it more or less. */
+export const TRIM_PAUSE_MS = 5_000;
 /** Rows that one transaction counts, or deletes: some 50 ms. */
 const COUNTED_AT_ONCE = 20_000;
 const DELETED_AT_ONCE = 5_000;
 /** Transactions of one round; what is left is for the next. */
-const STEPS_PER_ROUND = 200;
-/** The log is kept in so many parts. */
+const STEPS_PER_ROUND = 1_000;
+/** The log is kept in so many parts, unless these would be too small. */
 const PARTS = 32;
+const PART_BYTES_MIN = 64 * 1024;
 /** What a row takes beside its frame, roughly. */
 const ROW_BYTES = 100;
 
 // Within a transaction, as sessions are not ours behind a pool.
 const LOCK_SQL = "SELECT pg_try_advisory_xact_lock($1::int, $2::int) AS mine";
 const PARTS_SQL =
-  "SELECT last_id::text AS last_id, bytes::float8 AS bytes FROM update_log_parts ORDER BY last_id";
-const COUNT_SQL = `SELECT max(id)::text AS last_id, sum(octet_length(frame) + ${ROW_BYTES})::float8 AS bytes, count(*)::float8 AS rows
-  FROM (SELECT id, frame FROM update_log WHERE id > $1::bigint ORDER BY id LIMIT ${COUNTED_AT_ONCE}) next`;
+  "SELECT p.last_id::text AS last_id, p.bytes::float8 AS bytes FROM update_log_parts p ORDER BY p.last_id";
+/** The rows after an id, until they have so many bytes. */
+const COUNT_SQL = `SELECT max(id)::text AS last_id, sum(bytes)::float8 AS bytes, count(*)::int AS rows FROM (
+    SELECT n.*, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (
+      SELECT id, octet_length(frame) + ${ROW_BYTES} AS bytes FROM update_log WHERE id > $1::bigint ORDER BY id LIMIT $2::int
+    ) n) r WHERE before < $3::bigint`;
 const NOTE_SQL = "INSERT INTO update_log_parts (last_id, bytes) VALUES ($1::bigint, $2::bigint)";
 const EXTEND_SQL =
   "UPDATE update_log_parts SET last_id = $2::bigint, bytes = bytes + $3::bigint WHERE last_id = $1::bigint";
@@ -42,19 +47,33 @@ interface Part {
   bytes: number;
 }
 
+export interface TrimOptions {
+  /** Of the log; what comes between two rounds is beyond it. */
+  bytesMax: number;
+  pauseMs: number;
+  /** The database doesn't let it be done: told once. */
+  onRefused(reason: string): void;
+}
+
 export class LogTrimmer {
   readonly #pool: PostgresPool;
   readonly #bytesMax: number;
+  readonly #partBytes: number;
+  readonly #pauseMs: number;
+  readonly #onRefused: TrimOptions["onRefused"];
+  #refused = false;
   /** Deleted so far: what PostgreSQL has not cleaned up yet need not be passed again. */
   #deletedTo = "0";
   #timer: Timer | null = null;
   #round: Promise<void> | null = null;
   #closed = false;
 
-  /** @param bytesMax of the log, or a thirty-second more. */
-  constructor(pool: PostgresPool, bytesMax: number) {
+  constructor(pool: PostgresPool, { bytesMax, pauseMs, onRefused }: TrimOptions) {
     this.#pool = pool;
     this.#bytesMax = bytesMax;
+    this.#partBytes = Math.max(PART_BYTES_MIN, bytesMax / PARTS);
+    this.#pauseMs = pauseMs;
+    this.#onRefused = onRefused;
     this.#schedule();
   }
 
@@ -81,7 +100,7 @@ export class LogTrimmer {
           if (!this.#closed) this.#schedule();
         });
       },
-      PAUSE_MS * (0.5 + Math.random()),
+      this.#pauseMs * (0.5 + Math.random()),
     );
     this.#timer.unref();
   }
@@ -90,8 +109,12 @@ export class LogTrimmer {
     try {
       await this.trim();
     } catch (error) {
-      // The database is away, or busy: the next round does it.
-      if (failureOf(error) === null && !(error instanceof RequestError)) throw error;
+      const failure = failureOf(error);
+      if (failure === null && !(error instanceof RequestError)) throw error;
+      // Else the database is away, or busy: the next round does it.
+      if (failure?.kind !== "refused" || this.#refused) return;
+      this.#refused = true;
+      this.#onRefused(failure.message);
     }
   }
 
@@ -114,25 +137,31 @@ export class LogTrimmer {
 
   async #step(connection: PostgresConnection): Promise<boolean> {
     const parts = await connection.run<Part>(PARTS_SQL);
-    if (await this.#count(connection, parts.at(-1) ?? null)) return true;
-    const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+    const counted = await this.#count(connection, parts.at(-1) ?? null);
+    const bytes = parts.reduce((sum, part) => sum + part.bytes, counted.bytes);
     const [oldest] = parts;
-    if (oldest === undefined || bytes <= this.#bytesMax) return false;
+    if (oldest === undefined || bytes <= this.#bytesMax) return counted.more;
     await this.#delete(connection, oldest);
     return true;
   }
 
-  /** @returns true when there may be more to count. */
-  async #count(connection: PostgresConnection, newest: Part | null): Promise<boolean> {
+  async #count(
+    connection: PostgresConnection,
+    newest: Part | null,
+  ): Promise<{ bytes: number; more: boolean }> {
+    const isFull = newest === null || newest.bytes >= this.#partBytes;
+    const room = isFull ? this.#partBytes : this.#partBytes - newest.bytes;
+    const limit = Math.min(COUNTED_AT_ONCE, Math.ceil(room / ROW_BYTES));
     const [next] = await connection.run<{ last_id: string | null; bytes: number; rows: number }>(COUNT_SQL, [
       newest?.last_id ?? "0",
+      limit,
+      room,
     ]);
-    if (next === undefined || next.last_id === null) return false;
-    const bytes = String(next.bytes);
-    if (newest !== null && newest.bytes + next.bytes <= this.#bytesMax / PARTS)
-      await connection.run(EXTEND_SQL, [newest.last_id, next.last_id, bytes]);
-    else await connection.run(NOTE_SQL, [next.last_id, bytes]);
-    return next.rows === COUNTED_AT_ONCE;
+    if (next === undefined || next.last_id === null) return { bytes: 0, more: false };
+    const { last_id: lastId, bytes, rows } = next;
+    if (isFull) await connection.run(NOTE_SQL, [lastId, String(bytes)]);
+    else await connection.run(EXTEND_SQL, [newest.last_id, lastId, String(bytes)]);
+    return { bytes, more: rows === limit || bytes >= room };
   }
 
   async #delete(connection: PostgresConnection, oldest: Part): Promise<void> {

@@ -18,7 +18,7 @@ import {
   STATEMENT_TIMEOUT_MS,
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
-import { LogTrimmer } from "./log-trimmer.ts";
+import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
@@ -44,9 +44,12 @@ export interface PostgresSettings {
   dbPoolSize: number;
   /** Bound of the update log, which is trimmed from here then; without it, this one leaves that to others. */
   updateLogMb?: number;
+  /** The database doesn't let the log be trimmed: called once. */
+  onTrimRefused?(reason: string): void;
   /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
+  trimPauseMs?: number;
   statementTimeoutMs?: number;
   connectTimeoutMs?: number;
 }
@@ -83,8 +86,15 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   try {
     const { options, capabilities, preparation } = await prepare(wanted, startWaitMs);
     const pool = new PostgresPool({ ...options, size: dbPoolSize, limits });
-    const { updateLogMb = null } = settings;
-    const trimmer = updateLogMb === null ? null : new LogTrimmer(pool, updateLogMb * MB);
+    const { updateLogMb = null, trimPauseMs = TRIM_PAUSE_MS, onTrimRefused = () => {} } = settings;
+    const trimmer =
+      updateLogMb === null
+        ? null
+        : new LogTrimmer(pool, {
+            bytesMax: updateLogMb * MB,
+            pauseMs: trimPauseMs,
+            onRefused: onTrimRefused,
+          });
     const close = async (): Promise<void> => {
       await trimmer?.close();
       await pool.close();

@@ -4,6 +4,7 @@
  */
 import type { SaveOutcome, SaveTicks } from "../contract.ts";
 import { type PlacedTick, TickPlacement } from "../tick-placement.ts";
+import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { asInstant } from "./sql-text.ts";
@@ -94,9 +95,9 @@ async function loadStored(
 ): Promise<void> {
   for (const keys of slices(stampsOf(saves), ROWS_PER_STATEMENT)) {
     const rows = await connection.run<StoredRow>(STORED_SQL, [
-      keys.map((key) => key.ticker),
-      keys.map((key) => key.type),
-      keys.map((key) => asInstant(key.stamp)),
+      textArray(keys.map((key) => key.ticker)),
+      textArray(keys.map((key) => key.type)),
+      plainArray(keys.map((key) => asInstant(key.stamp))),
     ]);
     for (const { n, seq, price, size, ask_price: askPrice, ask_size: askSize } of rows)
       placement.addStored({ ...keys[n - 1]!, seq }, { price, size, askPrice, askSize });
@@ -123,14 +124,14 @@ function stampsOf(saves: SaveTicks[]): StampKey[] {
 
 function parametersOf(ticks: PlacedTick[], writtenAt: string): unknown[] {
   return [
-    ticks.map((tick) => tick.ticker),
-    ticks.map((tick) => tick.type),
-    ticks.map((tick) => asInstant(tick.stamp)),
-    ticks.map((tick) => tick.seq),
-    ticks.map((tick) => tick.price),
-    ticks.map((tick) => tick.size),
-    ticks.map((tick) => tick.askPrice),
-    ticks.map((tick) => tick.askSize),
+    textArray(ticks.map((tick) => tick.ticker)),
+    textArray(ticks.map((tick) => tick.type)),
+    plainArray(ticks.map((tick) => asInstant(tick.stamp))),
+    plainArray(ticks.map((tick) => tick.seq)),
+    plainArray(ticks.map((tick) => tick.price)),
+    plainArray(ticks.map((tick) => tick.size)),
+    plainArray(ticks.map((tick) => tick.askPrice)),
+    plainArray(ticks.map((tick) => tick.askSize)),
     writtenAt,
   ];
 }

@@ -4,17 +4,20 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Save } from "../contract.ts";
+import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 
 /** Frames of one statement, in UTF-16 units; one alone may be longer. */
 const FRAMES_PER_STATEMENT = 16 * 2 ** 20;
+/** Between the frames of a statement, which are full of quotes that an array would need doubled. No JSON holds it. */
+const UNIT_SEPARATOR = "\u001f";
 /** How far back a repeated save is looked for: it was sent seconds ago. */
 const REPEATED_AMONG = 10_000;
 
 /** Positions of the batch's saves: those of one ticker follow each other in the order of the batch. */
 const LOG_SQL = `WITH saves AS (
-    SELECT s.*, row_number() OVER (PARTITION BY s.ticker ORDER BY s.n DESC) - 1 AS later
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS s(ticker, type, save_id, frame, n)
+    SELECT s.ticker, s.type, s.save_id, coalesce(s.frame, '') AS frame, s.n, row_number() OVER (PARTITION BY s.ticker ORDER BY s.n DESC) - 1 AS later
+    FROM unnest($1::text[], $2::text[], $3::text[], string_to_array($4::text, $5::text)) WITH ORDINALITY AS s(ticker, type, save_id, frame, n)
   ), moved AS (
     INSERT INTO update_positions AS p (ticker, seq, saved_at)
     SELECT ticker, count(*), (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM saves GROUP BY ticker ORDER BY ticker
@@ -57,11 +60,15 @@ export async function logUpdates(connection: PostgresConnection, saves: Save[]):
   // Sent together: one round trip.
   const answers = await Promise.all(
     parts(entries).map(async (part) => {
+      const separator = part.some(({ frame }) => frame.includes(UNIT_SEPARATOR))
+        ? randomUUID()
+        : UNIT_SEPARATOR;
       const rows = await connection.run<{ ticker: string; seq: number }>(LOG_SQL, [
-        part.map((entry) => entry.ticker),
-        part.map((entry) => entry.type),
-        part.map((entry) => entry.saveId),
-        part.map((entry) => entry.frame),
+        textArray(part.map((entry) => entry.ticker)),
+        textArray(part.map((entry) => entry.type)),
+        textArray(part.map((entry) => entry.saveId)),
+        part.map((entry) => entry.frame).join(separator),
+        separator,
       ]);
       return { part, rows };
     }),
@@ -79,8 +86,8 @@ export async function findRepeated(
   const repeated = [...saves.entries()].filter(([, save]) => save.update?.repeated === true);
   if (repeated.length === 0) return new Map();
   const rows = await connection.run<{ n: number; seq: number }>(REPEATED_SQL, [
-    repeated.map(([, save]) => save.ticker),
-    repeated.map(([, save]) => save.update!.saveId),
+    textArray(repeated.map(([, save]) => save.ticker)),
+    textArray(repeated.map(([, save]) => save.update!.saveId)),
   ]);
   return new Map(rows.map(({ n, seq }) => [repeated[n - 1]![0], seq]));
 }

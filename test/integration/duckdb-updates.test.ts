@@ -1,0 +1,250 @@
+/** Positions and the log of updates in DuckDB files: what the engine's own shape brings along. */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { startHub } from "../../src/hub/hub.ts";
+import { HubClient } from "../../src/hub/hub-client.ts";
+import { HubReader } from "../../src/hub/hub-reader.ts";
+import type { LogLines } from "../../src/observe/log.ts";
+import { openDuckDbHub } from "../../src/roles/engines/duckdb.ts";
+import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
+import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(60_000);
+
+const SILENT: LogLines = { debug() {}, info() {}, warning() {}, error() {}, critical() {} };
+const ALL = { updates: 1_000_000, characters: 1_000_000_000 };
+
+function setUp() {
+  const dir = tempDir();
+  const path = join(dir.path, "test.duckdb");
+  return {
+    dir: dir.path,
+    path,
+    async open(updateLogMb?: number): Promise<OpenDuckDb & AsyncDisposable> {
+      const db = await openDuckDb({ path, memoryLimitMb: 256, threads: 2, updateLogMb, onFatal() {} });
+      return { ...db, [Symbol.asyncDispose]: () => db.close() };
+    },
+    /** As another program would change the file, while no server has it open. */
+    async change(...statements: string[]): Promise<void> {
+      const instance = await DuckDBInstance.create(path);
+      const connection = await instance.connect();
+      for (const statement of statements) await connection.run(statement);
+      connection.closeSync();
+      instance.closeSync();
+    },
+    [Symbol.dispose]: () => dir[Symbol.dispose](),
+  };
+}
+
+async function execute(db: OpenDuckDb, sql: string): Promise<void> {
+  const request = { sql, params: [], mode: "write" as const, maxRows: 1 };
+  const outcome = await db.sql.run(request, { timeoutMs: 30_000 });
+  if (outcome.status !== "rows") throw new Error(JSON.stringify(outcome));
+}
+
+/** One tick, whose price and stamp are told by `n`. */
+function tick(ticker: string, n: number, { frame = `{"n":${n}}`, repeated = false } = {}): Save {
+  const stamp = new Date(Date.UTC(2024, 0, 2) + n).toISOString();
+  return {
+    kind: "ticks",
+    ticker,
+    type: "trade",
+    rows: [[`${stamp.slice(0, 10)} ${stamp.slice(11, 23)}000`, n, 1, null, null, null]],
+    onDuplicate: "append",
+    update: { saveId: `${ticker}-${n}`, repeated, frame },
+  };
+}
+
+const seqs = (outcomes: (SaveOutcome | null)[]) =>
+  outcomes.map((outcome) => (outcome?.ok ? outcome.seq : outcome));
+const framesAfter = async (db: OpenDuckDb, ticker: string, after: number) =>
+  (await db.reader.updates.after(ticker, after, ALL)).map(({ frame }) => frame);
+
+test("a file of the version before gets its log when it is opened, and keeps its rows", async () => {
+  using file = setUp();
+  {
+    await using db = await file.open();
+    await db.writer.commit([tick("A", 1)]);
+  }
+  await file.change(
+    "DROP TABLE update_log",
+    "DROP TABLE update_positions",
+    "DROP TABLE update_epoch",
+    "UPDATE stock_db_schema SET version = 1",
+  );
+  {
+    await using db = await file.open();
+    expect(db.preparation).toBe("added the log of updates");
+    expect(await db.reader.latestPrice("A")).toBe(1);
+    expect(await db.reader.updates.epoch()).toMatch(/^[a-z0-9-]{36}$/);
+    expect(await db.reader.updates.positions(null)).toEqual(new Map());
+    expect(seqs(await db.writer.commit([tick("A", 1), tick("A", 2)]))).toEqual([null, 1]);
+  }
+  await using db = await file.open();
+  expect(db.preparation).toBeNull();
+  expect(await framesAfter(db, "A", 0)).toEqual(['{"n":2}']);
+});
+
+test("an upgrade that fails leaves the file as it was", async () => {
+  using file = setUp();
+  {
+    await using _ = await file.open();
+  }
+  await file.change(
+    "DROP TABLE update_positions",
+    "DROP TABLE update_epoch",
+    "UPDATE stock_db_schema SET version = 1",
+  );
+  await expect(file.open()).rejects.toThrow("update_log");
+  await file.change("DROP TABLE update_log");
+  await using db = await file.open();
+  expect(db.preparation).toBe("added the log of updates");
+});
+
+test("a ticker whose updates were all trimmed goes on where it was, also after a restart", async () => {
+  using file = setUp();
+  const frame = `{"text":"${"x".repeat(50_000)}"}`;
+  {
+    await using db = await file.open(1);
+    await db.writer.commit([tick("QUIET", 1), tick("QUIET", 2)]);
+    for (let n = 0; n < 60; n++) await db.writer.commit([tick("LOUD", n, { frame })]);
+    expect(await db.reader.updates.positions(["QUIET"])).toEqual(new Map([["QUIET", 2]]));
+  }
+  await using db = await file.open(1);
+  expect(await db.reader.updates.positions(null)).toEqual(
+    new Map([
+      ["LOUD", 60],
+      ["QUIET", 2],
+    ]),
+  );
+  expect(await framesAfter(db, "QUIET", 0)).toEqual([]);
+  expect((await db.reader.updates.snapshot("QUIET")).seq).toBe(2);
+  expect(seqs(await db.writer.commit([tick("QUIET", 3)]))).toEqual([3]);
+  const kept = await db.reader.updates.after("LOUD", 0, ALL);
+  expect(kept.length).toBeLessThan(30);
+  expect(kept.at(-1)?.seq).toBe(60);
+});
+
+test("a save that is repeated while its first try is in the same batch is left for the next", async () => {
+  using file = setUp();
+  await using db = await file.open();
+  const again = tick("A", 1, { repeated: true });
+  const outcomes = await db.writer.commit([tick("A", 1), again, tick("A", 2)]);
+  expect(seqs(outcomes)).toEqual([1, null, 2]);
+  expect(outcomes[1]).toBeNull();
+  expect(await db.writer.commit([again])).toEqual([{ ok: true, stored: 0, seq: 1 }]);
+  expect(await framesAfter(db, "A", 0)).toEqual(['{"n":1}', '{"n":2}']);
+});
+
+test("a batch that a user's rule refuses in part leaves positions without holes", async () => {
+  using file = setUp();
+  await using db = await file.open();
+  await execute(db, "CREATE UNIQUE INDEX one_price ON realtime_data(price)");
+  const twin = { ...tick("A", 7), ticker: "B" } as Save;
+  const outcomes = await db.writer.commit([tick("A", 7), twin, tick("A", 8), tick("B", 9)]);
+  expect(outcomes.map((outcome) => outcome?.ok)).toEqual([true, false, true, true]);
+  expect(await db.reader.updates.positions(null)).toEqual(
+    new Map([
+      ["A", 2],
+      ["B", 1],
+    ]),
+  );
+});
+
+test("users who delete from the log set no position back", async () => {
+  using file = setUp();
+  let epoch: string;
+  {
+    await using db = await file.open();
+    epoch = await db.reader.updates.epoch();
+    for (let n = 1; n <= 4; n++) await db.writer.commit([tick("A", n), tick("B", n)]);
+    await execute(db, "DELETE FROM update_log WHERE ticker = 'A' OR seq = 2");
+    expect(seqs(await db.writer.commit([tick("A", 5)]))).toEqual([5]);
+    expect(await framesAfter(db, "A", 0)).toEqual(['{"n":5}']);
+    // A hole: the updates before it, then those after it.
+    expect(await framesAfter(db, "B", 0)).toEqual(['{"n":1}']);
+    expect(await framesAfter(db, "B", 1)).toEqual(['{"n":3}', '{"n":4}']);
+    await execute(db, "DELETE FROM update_log");
+  }
+  await using db = await file.open();
+  expect(await db.reader.updates.epoch()).toBe(epoch);
+  expect(seqs(await db.writer.commit([tick("A", 6), tick("B", 6)]))).toEqual([6, 5]);
+  expect(await framesAfter(db, "A", 0)).toEqual(['{"n":6}']);
+
+  await execute(db, "DELETE FROM update_positions");
+  expect(seqs(await db.writer.commit([tick("A", 7)]))).toEqual([7]);
+  expect(await db.reader.updates.epoch()).not.toBe(epoch);
+});
+
+test("every read of updates gives a worker what it gives in the hub", async () => {
+  using file = setUp();
+  const { writer, database } = await openDuckDbHub({ dbFile: file.path, durability: "full" });
+  const { reader } = database!;
+  const hub = startHub({
+    runtimeDir: file.dir,
+    writer,
+    database,
+    log: SILENT,
+    openBus: null,
+    socketsPerAddressMax: 100,
+    leaseTimeoutMs: 60_000,
+  });
+  const client = new HubClient({
+    runtimeDir: file.dir,
+    workerId: 0,
+    log: SILENT,
+    publish() {},
+    note() {},
+    missed() {},
+    addresses: () => [],
+  });
+  await client.connect();
+  try {
+    const worker = new HubReader(client).updates;
+    const frame = `{"text":"Ä株😀${"x".repeat(1_000_000)}"}`;
+    for (const [n, ticker] of ["A", "A", "株"].entries()) {
+      const save = tick(ticker, n, n === 1 ? { frame } : {});
+      await client.save(save, 100);
+    }
+    const bar: Save = {
+      kind: "bars",
+      interval: "daily",
+      ticker: "A",
+      rows: [["2024-01-02", 1.5, 2, 0.1, null, "9223372036854775807"]],
+      onDuplicate: "replace",
+    };
+    await client.save(bar, 100);
+
+    expect(await worker.epoch()).toBe(await reader.updates.epoch());
+    const positions = new Map([
+      ["A", 3],
+      ["株", 1],
+    ]);
+    expect(await worker.positions(null)).toEqual(positions);
+    expect(await worker.positions(["株", "none"])).toEqual(new Map([["株", 1]]));
+    const updates = await worker.after("A", 0, ALL);
+    expect(updates).toEqual(await reader.updates.after("A", 0, ALL));
+    expect(updates.map(({ seq, type }) => [seq, type])).toEqual([
+      [1, "trade"],
+      [2, "trade"],
+      [3, "bar"],
+    ]);
+    expect(updates[2]?.frame).toBe("");
+    expect(await worker.after("A", 1, { updates: 10, characters: 1 })).toMatchObject([{ seq: 2 }]);
+    expect(await worker.after("A", 3, ALL)).toEqual([]);
+    const snapshot = await worker.snapshot("A");
+    expect(snapshot).toEqual(await reader.updates.snapshot("A"));
+    expect(snapshot).toMatchObject({
+      seq: 3,
+      quote: null,
+      trade: ["2024-01-02 00:00:00.001000", 1, 1, null, null, 0],
+      daily: ["2024-01-02", 1.5, 2, 0.1, null, "9223372036854775807"],
+      hourly: null,
+    });
+  } finally {
+    client.close();
+    await hub.stop();
+  }
+});

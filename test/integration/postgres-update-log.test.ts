@@ -1,0 +1,212 @@
+/** Positions and the update log on PostgreSQL, where several processes write: dense, in the order of commits, within the bound. */
+import { expect, test } from "bun:test";
+import type { JsonRows, SaveTicks } from "../../src/storage/contract.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import type { StoredUpdate } from "../../src/storage/update-contract.ts";
+import { usePostgres } from "../support/postgres.ts";
+import { proxyTo } from "../support/tcp-proxy.ts";
+
+const TIMEOUT_MS = 120_000;
+const NO_LIMIT = { updates: 1_000_000, characters: 1_000_000_000 };
+
+const postgres = usePostgres();
+
+const open = (dbFile: string): Promise<PostgresDatabase> =>
+  openPostgres({ dbFile, durability: "full", dbPoolSize: 3 });
+const schemaOf = (dbFile: string): string => new URL(dbFile).searchParams.get("search_path")!;
+
+function startWriter(dbFile: string, part: string, me: number) {
+  return Bun.spawn(
+    [
+      process.execPath,
+      "--no-orphans",
+      `${import.meta.dir}/../fixtures/postgres-writer-main.ts`,
+      dbFile,
+      part,
+      String(me),
+      "2",
+    ],
+    { stdout: "pipe", stderr: "inherit" },
+  );
+}
+
+async function runTwo(dbFile: string, part: string): Promise<void> {
+  const writers = [0, 1].map((me) => startWriter(dbFile, part, me));
+  expect(await Promise.all(writers.map((writer) => writer.exited))).toEqual([0, 0]);
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + TIMEOUT_MS / 2;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error("waited in vain");
+    await Bun.sleep(20);
+  }
+}
+
+const logOf = (db: PostgresDatabase, ticker: string, after = 0): Promise<StoredUpdate[]> =>
+  db.reader.updates.after(ticker, after, NO_LIMIT);
+const upTo = (last: number, first = 1): number[] =>
+  Array.from({ length: last - first + 1 }, (_, i) => first + i);
+const priceOf = ({ frame }: StoredUpdate): number => (JSON.parse(frame) as { price: number }).price;
+
+async function tickPrices(db: PostgresDatabase, ticker: string): Promise<number[]> {
+  const rows: JsonRows = await db.reader.ticks({ ticker, type: "trade", from: null, to: null });
+  if (rows.empty) return [];
+  let text = "";
+  if ("text" in rows) text = rows.text;
+  else for await (const chunk of rows.chunks) text += chunk;
+  return (JSON.parse(text) as { data: { price: number }[] }).data.map((row) => row.price);
+}
+
+/** What a ticker's log says is what is stored, no more and no less. */
+async function expectSound(db: PostgresDatabase, ticker: string): Promise<StoredUpdate[]> {
+  const log = await logOf(db, ticker);
+  expect(log.map(({ seq }) => seq)).toEqual(upTo(log.length));
+  expect(await db.reader.updates.positions([ticker])).toEqual(new Map([[ticker, log.length]]));
+  const trades = log.filter(({ type }) => type === "trade");
+  // Of one stamp, they are in the order in which they came.
+  expect(await tickPrices(db, ticker)).toEqual(trades.map(priceOf));
+  for (const [index, update] of log.entries())
+    expect(update.savedAtMs).toBeGreaterThanOrEqual(log[index - 1]?.savedAtMs ?? 0);
+  return log;
+}
+
+function tick(price: number, saveId: string, repeated = false): SaveTicks {
+  return {
+    kind: "ticks",
+    ticker: "A",
+    type: "trade",
+    rows: [["2024-01-02 10:00:00.000000", price, 1, null, null, null]],
+    onDuplicate: "append",
+    update: { saveId, repeated, frame: `{"price":${price}}` },
+  };
+}
+
+test(
+  "positions of two processes on one ticker are dense, and in the order of their commits",
+  async () => {
+    const dbFile = await postgres.freshSchema();
+    await runTwo(dbFile, "updates");
+    await using db = await open(dbFile);
+    const log = await expectSound(db, "SAME");
+    expect(log).toHaveLength(2 * 60 * 2);
+    for (const me of [0, 1]) {
+      const own = log.map(priceOf).filter((price) => Math.floor(price / 1_000_000) === me);
+      expect(own).toEqual(own.toSorted((a, b) => a - b));
+      await expectSound(db, `OWN${me}`);
+    }
+    const last = log.findLast(({ type }) => type === "bar")!;
+    expect((await db.reader.updates.snapshot("SAME")).daily?.[4]).toBe(priceOf(last));
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "writers that are killed leave no hole and no row without an update",
+  async () => {
+    const dbFile = await postgres.freshSchema();
+    await using db = await open(dbFile);
+    for (let round = 1; round <= 4; round++) {
+      const writers = [0, 1].map((me) => startWriter(dbFile, "endless", round * 2 + me));
+      const before = (await db.reader.updates.positions(["SAME"])).get("SAME") ?? 0;
+      await until(async () => ((await db.reader.updates.positions(["SAME"])).get("SAME") ?? 0) > before + 30);
+      for (const writer of writers) writer.kill("SIGKILL");
+      await Promise.all(writers.map((writer) => writer.exited));
+      // Ends what the dead have left open.
+      await db.writer.commit([{ ...tick(-round, `${round}`), ticker: "SAME" }]);
+      await expectSound(db, "SAME");
+    }
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a save is repeated under its position, also where its first try was in a commit without an answer",
+  async () => {
+    using proxy = proxyTo(postgres.port);
+    const direct = await postgres.freshSchema();
+    await using db = await open(direct.replace(`:${postgres.port}/`, `:${proxy.port}/`));
+    expect(await db.writer.commit([tick(1, "one")])).toEqual([{ ok: true, stored: 1, seq: 1 }]);
+    proxy.cutAt("COMMIT", "after");
+    expect(await db.writer.commit([tick(2, "two")])).toEqual([{ ok: true, stored: 1, seq: 2 }]);
+    proxy.cutAt("COMMIT", "before");
+    expect(await db.writer.commit([tick(3, "three")])).toEqual([{ ok: true, stored: 1, seq: 3 }]);
+    expect(proxy.cuts).toBe(2);
+    await using other = await open(direct);
+    expect(await other.writer.commit([tick(2, "two", true), tick(4, "four", true)])).toEqual([
+      { ok: true, stored: 0, seq: 2 },
+      { ok: true, stored: 1, seq: 4 },
+    ]);
+    await expectSound(other, "A");
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a database of an older server gets its log, once, and keeps its rows",
+  async () => {
+    const dbFile = await postgres.freshSchema();
+    {
+      await using db = await open(dbFile);
+      await db.writer.commit([tick(1, "before")]);
+    }
+    const schema = schemaOf(dbFile);
+    await postgres.admin.unsafe(
+      `DROP TABLE ${["update_log", "update_positions", "update_log_parts", "update_epoch"].map((name) => `${schema}.${name}`).join(", ")};
+       UPDATE ${schema}.stock_db_schema SET version = 1`,
+    );
+    const opened = await Promise.all([1, 2, 3, 4].map(() => open(dbFile)));
+    const [db] = opened;
+    expect(
+      opened.filter(({ preparation }) => preparation !== null).map(({ preparation }) => preparation),
+    ).toEqual(["upgraded from version 1: the update log"]);
+    const epochs = await Promise.all(opened.map((each) => each.reader.updates.epoch()));
+    expect(new Set(epochs).size).toBe(1);
+    expect(await db!.reader.updates.positions(null)).toEqual(new Map());
+    expect(await db!.writer.commit([tick(1, "again"), tick(2, "next")])).toEqual([
+      { ok: true, stored: 0, seq: null },
+      { ok: true, stored: 1, seq: 1 },
+    ]);
+    expect((await db!.reader.updates.snapshot("A")).trade?.[1]).toBe(2);
+    for (const each of opened) await each.close();
+    await using again = await open(dbFile);
+    expect(again.preparation).toBeNull();
+    expect(await again.reader.updates.epoch()).toBe(epochs[0]!);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "two processes that write and trim at once keep the newest of the log, within its bound",
+  async () => {
+    const dbFile = await postgres.freshSchema();
+    await runTwo(dbFile, "frames");
+    const db = await openPostgres({
+      dbFile,
+      durability: "full",
+      dbPoolSize: 3,
+      updateLogMb: 1,
+      trimPauseMs: 20,
+    });
+    await using _ = db;
+    const schema = schemaOf(dbFile);
+    const bytes = async (): Promise<number> => {
+      const [row] = await postgres.admin.unsafe<{ bytes: number }[]>(
+        `SELECT coalesce(sum(octet_length(frame)), 0)::float8 AS bytes FROM ${schema}.update_log`,
+      );
+      return row!.bytes;
+    };
+    await until(async () => (await bytes()) <= 1024 * 1024);
+    const log = await logOf(db, "SAME");
+    // 1 MB are 20 of them; they go in parts of two.
+    expect(log.length).toBeGreaterThanOrEqual(18);
+    expect(log.map(({ seq }) => seq)).toEqual(upTo(200, 200 - log.length + 1));
+    expect((await logOf(db, "SAME", 3))[0]?.seq).toBe(log[0]!.seq);
+    expect(await db.reader.updates.positions(null)).toEqual(new Map([["SAME", 200]]));
+    const parts = await postgres.admin.unsafe<{ n: number }[]>(
+      `SELECT count(*)::int AS n FROM ${schema}.update_log_parts`,
+    );
+    expect(parts[0]!.n).toBeLessThan(40);
+  },
+  TIMEOUT_MS,
+);
