@@ -62,10 +62,13 @@ export function databaseType(settings: Pick<Settings, "dbFile">): Engine {
 }
 
 /** @throws Error with the reason why the database can't be served. */
-export async function openHubStorage(settings: Settings): Promise<HubStorage> {
+export async function openHubStorage(
+  settings: Settings,
+  onFatal: (reason: string) => void,
+): Promise<HubStorage> {
   switch (databaseType(settings)) {
     case "duckdb":
-      return (await duckDb()).openDuckDbHub(settings);
+      return (await duckDb()).openDuckDbHub(settings, onFatal);
     case "remote":
       return openRemoteHub(settings);
     case "postgresql":

@@ -10,9 +10,23 @@ import { loadSample } from "./load-sample.ts";
 /** Beyond --sql-timeout: by then the worker has killed the runner that writes. */
 const LEASE_SLACK_MS = 10_000;
 
-/** @throws Error with the reason why the database can't be served. */
-export async function runHub({ settings, runtimeDir }: ChildBrief, log: LogLines): Promise<Hub> {
-  const { writer, database, sampleWriter = writer } = await openHubStorage(settings);
+/** The saves that the database died of are answered first: sent again to the next hub, they might end that too. */
+const LAST_ANSWERS_MS = 100;
+
+/**
+ * @param onFatal the database refuses everything from now on; the process must end.
+ * @throws Error with the reason why the database can't be served.
+ */
+export async function runHub(
+  { settings, runtimeDir }: ChildBrief,
+  log: LogLines,
+  onFatal: (reason: string) => void,
+): Promise<Hub> {
+  const {
+    writer,
+    database,
+    sampleWriter = writer,
+  } = await openHubStorage(settings, (reason) => setTimeout(() => onFatal(reason), LAST_ANSWERS_MS));
   if (sampleWriter !== null) {
     if (sampleWriter.preparation !== null) log.info(`Database: ${sampleWriter.preparation}`);
     if (settings.sample) log.info(`Sample: ${await sampleInto(sampleWriter)}`);

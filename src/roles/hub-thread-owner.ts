@@ -33,6 +33,11 @@ export async function startHubThread(brief: ChildBrief, log: LogLines): Promise<
     ready.reject(new Error(event.message));
     failed.resolve(event.message);
   };
+  thread.addEventListener("close", () => {
+    const reason = "its thread has ended";
+    ready.reject(new Error(reason));
+    failed.resolve(reason);
+  });
   const first: HubThreadBrief = { type: "brief", brief };
   thread.postMessage(first);
   await ready.promise;

@@ -19,7 +19,7 @@ let hub: Hub | null = null;
 
 self.onmessage = ({ data }: MessageEvent<ToHubThread>) => {
   if (data.type === "brief") {
-    runHub(data.brief, threadLog()).then(
+    runHub(data.brief, threadLog(), (reason) => tell({ type: "failed", reason })).then(
       (started) => {
         hub = started;
         tell({ type: "ready" });

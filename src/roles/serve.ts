@@ -23,6 +23,8 @@ import { startTestFeed } from "./test-feed.ts";
 const MAIN = `${import.meta.dir}/../main.ts`;
 const EXIT_START_FAILED = 1;
 const EXIT_AT_ONCE = 130;
+/** For requests under way when the database is lost: few of them can still be answered. */
+const DRAIN_WITHOUT_DATABASE_MS = 2_000;
 
 /** @returns the exit code. */
 export async function serve(settings: Settings, ignoredFlags: string[]): Promise<number> {
@@ -74,7 +76,11 @@ export async function serveAsHub(): Promise<void> {
   failOnSurprise(log);
   await runChild(
     async () => {
-      const hub = await runHub(brief, log);
+      const hub = await runHub(brief, log, (reason) => {
+        log.critical(`The database's writer failed: ${reason}`);
+        log.flushSync();
+        process.exit(EXIT_START_FAILED);
+      });
       return () => hub.stop();
     },
     { defaultTimeoutMs: settings.workerRestartTimeoutS * 1000, onStopped: () => log.close() },
@@ -86,6 +92,7 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
   const notifier = createNotifier(process.env, (message) => log.warning(message));
   const stopped = Promise.withResolvers<number>();
   let stopping = false;
+  let drainMs = settings.workerRestartTimeoutS * 1000;
   let runtime: RuntimeDir | null = null;
   const stop = onStopSignals({
     stop(signal) {
@@ -125,6 +132,7 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
     hub.failed.then((reason) => {
       if (stopping) return;
       log.critical(`The database's writer failed: ${reason}`);
+      drainMs = Math.min(drainMs, DRAIN_WITHOUT_DATABASE_MS);
       stopped.resolve(EXIT_START_FAILED);
     });
     worker = await bootWorker(brief, null, log);
@@ -142,7 +150,7 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
     notifier.stopping();
     return code;
   } finally {
-    await worker?.drain(settings.workerRestartTimeoutS * 1000);
+    await worker?.drain(drainMs);
     await hub?.stop();
     runtime?.remove();
     lock?.release();

@@ -180,7 +180,7 @@ test("users who delete from the log set no position back", async () => {
 
 test("every read of updates gives a worker what it gives in the hub", async () => {
   using file = setUp();
-  const { writer, database } = await openDuckDbHub({ dbFile: file.path, durability: "full" });
+  const { writer, database } = await openDuckDbHub({ dbFile: file.path, durability: "full" }, () => {});
   const { reader } = database!;
   const hub = startHub({
     runtimeDir: file.dir,

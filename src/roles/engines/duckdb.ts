@@ -17,13 +17,16 @@ const THREADS = 2;
 type HubSettings = DatabaseSettings & Partial<Pick<Settings, "updateLogMb">>;
 
 /** @throws Error it can't be opened; the process should end then. */
-export async function openDuckDbHub(settings: HubSettings): Promise<HubStorage> {
-  const database = await open(settings);
+export async function openDuckDbHub(
+  settings: HubSettings,
+  onFatal: (reason: string) => void,
+): Promise<HubStorage> {
+  const database = await open(settings, onFatal);
   return { writer: writerOf(database), database: { reader: database.reader, sql: database.sql } };
 }
 
 export async function openDuckDbWriter(settings: DatabaseSettings): Promise<OpenWriter> {
-  return writerOf(await open(settings));
+  return writerOf(await open(settings, endWith));
 }
 
 /** @throws Error another process has it open, or it can't be read. */
@@ -40,7 +43,7 @@ export async function openDuckDbTransferReader(dbFile: string): Promise<Transfer
 
 /** Writes and reads back through one instance: a file can't be opened twice. */
 export async function openDuckDbTransferTarget(settings: DatabaseSettings): Promise<OpenTransferTarget> {
-  const database = await open(settings);
+  const database = await open(settings, endWith);
   const reader = await database.openTransfer();
   return {
     preparation: database.preparation,
@@ -56,18 +59,24 @@ export async function openDuckDbTransferTarget(settings: DatabaseSettings): Prom
   };
 }
 
-function open({ dbFile, duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS, updateLogMb }: HubSettings) {
+/** Opening the file again in this process isn't safe; a new one replays the WAL. */
+function open(
+  { dbFile, duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS, updateLogMb }: HubSettings,
+  onFatal: (reason: string) => void,
+) {
   return openDuckDb({
     path: dbFile,
     memoryLimitMb: duckdbMemoryMb,
     threads: duckdbThreads,
     updateLogMb,
-    onFatal(error) {
-      // Opening the file again in this process isn't safe; a new one replays the WAL.
-      console.error(`DuckDB can't go on: ${error.message}`);
-      process.exit(1);
-    },
+    onFatal: (error) => onFatal(`DuckDB can't go on: ${error.message}`),
   });
+}
+
+/** Of a subcommand. */
+function endWith(reason: string): void {
+  console.error(`stock-db-server: ${reason}`);
+  process.exit(1);
 }
 
 function writerOf({ writer, preparation, close }: Awaited<ReturnType<typeof open>>): OpenWriter {

@@ -2,6 +2,8 @@
 import { existsSync, mkdirSync, realpathSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
+import { DiskRoom } from "./disk-room.ts";
+import { isFatal } from "./duckdb-errors.ts";
 import { isOpenElsewhere } from "./read-only-file.ts";
 import { type CountTypes, prepareSchema, readCountTypes } from "./schema.ts";
 import { Session } from "./session.ts";
@@ -37,13 +39,17 @@ export class DuckDbFile {
   stopUserWrites: () => Promise<void> = async () => {};
   /** Threads that work on queries. */
   readonly threads: number;
+  readonly room: DiskRoom;
   readonly #instance: DuckDBInstance;
   readonly #release: () => void;
   readonly #onFatal: (error: Error) => void;
+  #failed = false;
+  #checkpointing = false;
 
   private constructor(
     instance: DuckDBInstance,
     opened: {
+      path: string;
       threads: number;
       release: () => void;
       preparation: string | null;
@@ -52,6 +58,7 @@ export class DuckDbFile {
     },
   ) {
     this.threads = opened.threads;
+    this.room = new DiskRoom(opened.path);
     this.#instance = instance;
     this.#release = opened.release;
     this.#onFatal = opened.onFatal;
@@ -78,14 +85,24 @@ export class DuckDbFile {
         enable_external_access: "false",
         autoinstall_known_extensions: "false",
         autoload_known_extensions: "false",
+        // See disk-room.ts: `checkpointIfLong` does it.
+        wal_autocheckpoint: "1TB",
       });
       const session = new Session(await instance.connect());
       await session.connection.run("SET GLOBAL TimeZone = 'UTC'");
+      await session.connection.run("PRAGMA disable_checkpoint_on_shutdown");
       const preparation = await prepareSchema(session);
       const countTypes = await readCountTypes(session);
       await session.connection.run("SET GLOBAL lock_configuration = true");
       session.close();
-      return new DuckDbFile(instance, { threads, release, preparation, countTypes, onFatal });
+      return new DuckDbFile(instance, {
+        path: realpathSync(path),
+        threads,
+        release,
+        preparation,
+        countTypes,
+        onFatal,
+      });
     } catch (error) {
       instance?.closeSync();
       release();
@@ -101,19 +118,45 @@ export class DuckDbFile {
     this.countTypes = await readCountTypes(session);
   }
 
+  /** Everything fails from then on: the first error says why. */
   reportFatal(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
     this.#onFatal(error instanceof Error ? error : new Error(String(error)));
   }
 
-  /** Writes the WAL into the file. Every session must be closed. */
+  /** Brings a WAL that has become long into the file, between two commits. Not waited for by the commit that made it long. */
+  checkpointIfLong(): void {
+    if (this.#checkpointing || this.#failed || !this.room.wantsCheckpoint()) return;
+    this.#checkpointing = true;
+    void this.commits
+      .run(() => this.#checkpoint())
+      .catch((error) => {
+        // A statement of a user's may be in its way: the next commit tries again.
+        if (isFatal(error)) this.reportFatal(error);
+      })
+      .finally(() => {
+        this.#checkpointing = false;
+      });
+  }
+
+  /** Writes the WAL into the file, if there is room. Every session must be closed. */
   async close(): Promise<void> {
+    try {
+      if (this.room.takesCheckpoint()) await this.#checkpoint();
+    } finally {
+      this.#instance.closeSync();
+      this.#release();
+    }
+  }
+
+  async #checkpoint(): Promise<void> {
     const session = await this.connect();
     try {
       await session.connection.run("CHECKPOINT");
+      this.room.checkpointed();
     } finally {
       session.close();
-      this.#instance.closeSync();
-      this.#release();
     }
   }
 }

@@ -50,8 +50,11 @@ export class DuckDbWriter implements StockWriter {
 
   commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
     return this.#file.commits.run(async () => {
-      if (this.#log.isTooLong) await this.#trim();
-      return this.#commitRepeated(saves);
+      const { room } = this.#file;
+      if (this.#log.isTooLong && room.lackFor([]) === null) await this.#trim();
+      const outcomes = await this.#commitRepeated(saves);
+      this.#file.checkpointIfLong();
+      return outcomes;
     });
   }
 
@@ -80,7 +83,7 @@ export class DuckDbWriter implements StockWriter {
 
   /** Leaves out what was committed before, and leaves for the next transaction what may be committed in this one. */
   async #commitRepeated(saves: Save[]): Promise<(SaveOutcome | null)[]> {
-    if (!saves.some(({ update }) => update?.repeated)) return this.#commitInTurn(saves);
+    if (!saves.some(({ update }) => update?.repeated)) return this.#commitWithRoom(saves);
     const known = await this.#log.findRepeated(this.#session, saves);
     const outcomes: (SaveOutcome | null)[] = saves.map((_, index) => {
       const seq = known.get(index);
@@ -93,9 +96,19 @@ export class DuckDbWriter implements StockWriter {
       if (update !== undefined) ids.add(update.saveId);
       fresh.push(index);
     }
-    const committed = await this.#commitInTurn(fresh.map((index) => saves[index]!));
+    if (fresh.length === 0) return outcomes;
+    const committed = await this.#commitWithRoom(fresh.map((index) => saves[index]!)).catch((error) => {
+      if (known.size === 0) throw error;
+      return fresh.map(() => failed(error));
+    });
     for (const [place, index] of fresh.entries()) outcomes[index] = committed[place]!;
     return outcomes;
+  }
+
+  async #commitWithRoom(saves: Save[]): Promise<SaveOutcome[]> {
+    const lack = this.#file.room.lackFor(saves);
+    if (lack !== null) throw new Error(lack);
+    return this.#commitInTurn(saves);
   }
 
   async #commitInTurn(saves: Save[]): Promise<SaveOutcome[]> {
@@ -126,13 +139,7 @@ export class DuckDbWriter implements StockWriter {
         outcomes.push(...(await this.#commitInTurn([save])));
       } catch (error) {
         if (outcomes.length === 0) throw error;
-        const failed: SaveOutcome = {
-          ok: false,
-          status: 503,
-          error: "save: the database refused the commit",
-          details: (error as Error).message,
-        };
-        while (outcomes.length < saves.length) outcomes.push(failed);
+        while (outcomes.length < saves.length) outcomes.push(failed(error));
         break;
       }
     }
@@ -245,6 +252,15 @@ export class DuckDbWriter implements StockWriter {
     for (const [table, columns] of needed) await widenCounts(this.#session, table, [...columns]);
     if (needed.size > 0) await this.#file.refreshCountTypes(this.#session);
   }
+}
+
+function failed(error: unknown): SaveOutcome {
+  return {
+    ok: false,
+    status: 503,
+    error: "save: the database refused the commit",
+    details: (error as Error).message,
+  };
 }
 
 function refusal(save: Save, error: unknown): SaveOutcome {

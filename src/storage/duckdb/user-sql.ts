@@ -144,6 +144,8 @@ export class DuckDbUserSql implements InterruptibleSql {
     request: UserSqlRequest,
     running: RunningStatement,
   ): Promise<UserSqlOutcome> {
+    const lack = this.#file.room.lackFor([]);
+    if (lack !== null) throw unavailable("execute_sql: the database can't be written to", lack);
     await session.connection.run("BEGIN TRANSACTION");
     const statement = await prepareStatement(session.connection, request.sql);
     checkCount(statement.prepared, request.params);
@@ -163,6 +165,7 @@ export class DuckDbUserSql implements InterruptibleSql {
       running.beginCommit();
       await session.connection.run("COMMIT");
       this.#file.foreignCommits++;
+      this.#file.checkpointIfLong();
       await this.#file.refreshCountTypes(session);
     });
   }
