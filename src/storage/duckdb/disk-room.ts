@@ -11,6 +11,7 @@ import { formatBytes } from "../format-bytes.ts";
 const WAL_BYTES_MAX = 16 * 1024 * 1024;
 /** Kept free by commits: for what a save makes the server rewrite besides, such as averages, and for other programs on the disk. */
 const RESERVE_BYTES = 8 * 1024 * 1024;
+const STATEMENT_BYTES = 2 * RESERVE_BYTES;
 /** What a row takes in the WAL, at most, but for long names; a character of a frame. */
 const ROW_BYTES = 256;
 const CHARACTER_BYTES = 3;
@@ -34,6 +35,15 @@ export class DiskRoom {
     let bytes = RESERVE_BYTES;
     for (const { rows, update } of saves)
       bytes += rows.length * ROW_BYTES + (update?.frame.length ?? 0) * CHARACTER_BYTES;
+    return this.#lack(bytes);
+  }
+
+  /** As `lackFor`, of a user's statement, which may write any amount. */
+  lackForStatement(): string | null {
+    return this.#lack(STATEMENT_BYTES);
+  }
+
+  #lack(bytes: number): string | null {
     const free = this.#freeBytes();
     if (free >= bytes) return null;
     return `No space left on the database's disk: ${formatBytes(free)} are free, ${formatBytes(bytes)} are needed`;

@@ -144,7 +144,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     request: UserSqlRequest,
     running: RunningStatement,
   ): Promise<UserSqlOutcome> {
-    const lack = this.#file.room.lackFor([]);
+    const lack = this.#file.room.lackForStatement();
     if (lack !== null) throw unavailable("execute_sql: the database can't be written to", lack);
     await session.connection.run("BEGIN TRANSACTION");
     const statement = await prepareStatement(session.connection, request.sql);
