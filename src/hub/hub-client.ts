@@ -1,6 +1,6 @@
 /**
  * A worker's end of the hub's socket. Saves of one turn of the event loop travel as one message. When the hub is restarted
- * under it, the client connects again, subscribes again, and repeats the unanswered saves once.
+ * under it, the client connects again, subscribes again, and repeats the unanswered saves.
  */
 import { join } from "node:path";
 import type { Socket } from "bun";
@@ -26,13 +26,16 @@ const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
 /** How long saves wait for a hub that is away before they get 503. */
 const HUB_AWAY_MAX_MS = 10_000;
 const RECONNECT_MS = 25;
+/** The log knows a save that was committed before, so it can be sent to one hub after the other. But hubs may be dying of it. */
+const REPETITIONS_MAX = 10;
 /** Subscriptions are answered at once when the hub is there. */
 const REPLY_TIMEOUT_MS = 10_000;
 
 interface PendingSave {
   save: Save;
   bytes: number;
-  repeated: boolean;
+  cameMs: number;
+  repetitions: number;
   resolve(outcome: SaveOutcome): void;
   reject(error: Error): void;
 }
@@ -120,7 +123,7 @@ export class HubClient {
     if (this.#awayTooLong) throw unavailable("save: the database's writer is away; nothing was stored");
     const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
     const id = this.#nextId++;
-    this.#saves.set(id, { save, bytes, repeated: false, resolve, reject });
+    this.#saves.set(id, { save, bytes, cameMs: performance.now(), repetitions: 0, resolve, reject });
     this.#bytesInFlight += bytes;
     if (this.#channel !== null) this.#enqueue(id, save);
     return promise;
@@ -369,13 +372,14 @@ export class HubClient {
     if (this.#closed) return;
     this.#options.log.warning(`Hub went away with ${this.#saves.size} saves unanswered; connecting again`);
     for (const [id, pending] of this.#saves) {
-      if (!pending.repeated) {
-        pending.repeated = true;
+      const inTime = performance.now() - pending.cameMs < HUB_AWAY_MAX_MS;
+      if (pending.repetitions < REPETITIONS_MAX && (inTime || pending.repetitions === 0)) {
+        pending.repetitions++;
         // The log tells whether the first try was committed: then this one changes nothing.
         if (pending.save.update !== undefined) pending.save.update.repeated = true;
         continue;
       }
-      this.#settle(id, pending, "the database's writer went away twice");
+      this.#settle(id, pending, `the database's writer went away ${pending.repetitions + 1} times`);
     }
     this.#awayTimer = setTimeout(() => {
       this.#awayTooLong = true;
@@ -386,7 +390,7 @@ export class HubClient {
 
   async #reconnect(): Promise<void> {
     while (!this.#closed && this.#channel === null) {
-      // Not at once: a dying hub still takes connections for a moment, and losing it again would use up the one repetition.
+      // Not at once: a dying hub still takes connections for a moment, and losing it again would use up a repetition.
       await Bun.sleep(RECONNECT_MS);
       try {
         await this.#open();

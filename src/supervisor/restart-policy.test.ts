@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import {
-  RECOVERED_AFTER_MS,
+  DEATHS_AT_ONCE_MAX,
+  DEATHS_WITHIN_MS,
   RESTART_JITTER,
   RESTART_PAUSE_FIRST_MS,
   RESTART_PAUSE_MAX_MS,
@@ -43,12 +44,21 @@ test("jitter moves a pause by its share in both directions", () => {
   expect(pauseWith(1)).toBe(RESTART_PAUSE_FIRST_MS * (1 + RESTART_JITTER));
 });
 
-test("a child that lived long enough starts over", () => {
+test("children that had been ready are followed at once, so often in a minute and no more", () => {
   const policy = new RestartPolicy(middle);
-  policy.afterDeath({ nowMs: 0, livedMs: 0 });
-  policy.afterDeath({ nowMs: 100, livedMs: 0 });
-  const almost = policy.afterDeath({ nowMs: 40_000, livedMs: RECOVERED_AFTER_MS - 1 });
-  expect(almost).toEqual({ pauseMs: RESTART_PAUSE_FIRST_MS * 2, deaths: 3, spanMs: 40_000 });
-  const recovered = policy.afterDeath({ nowMs: 90_000, livedMs: RECOVERED_AFTER_MS });
-  expect(recovered).toEqual({ pauseMs: 0, deaths: 1, spanMs: 0 });
+  const pauses = Array.from(
+    { length: DEATHS_AT_ONCE_MAX + 4 },
+    (_, i) => policy.afterDeath({ nowMs: i * 100, livedMs: 50 }).pauseMs,
+  );
+  expect(pauses.slice(0, DEATHS_AT_ONCE_MAX + 1).every((pause) => pause === 0)).toBe(true);
+  expect(pauses.slice(DEATHS_AT_ONCE_MAX + 1)).toEqual([250, 500, 1_000]);
+  expect(policy.afterDeath({ nowMs: DEATHS_WITHIN_MS, livedMs: 50 }).pauseMs).toBe(0);
+});
+
+test("one that had been ready ends a row of failed starts", () => {
+  const policy = new RestartPolicy(middle);
+  for (let i = 0; i < 5; i++) policy.afterDeath({ nowMs: i, livedMs: 0 });
+  expect(policy.afterDeath({ nowMs: 100, livedMs: 10 })).toEqual({ pauseMs: 0, deaths: 1, spanMs: 0 });
+  expect(policy.afterDeath({ nowMs: 200, livedMs: 0 }).pauseMs).toBe(0);
+  expect(policy.afterDeath({ nowMs: 300, livedMs: 0 }).pauseMs).toBe(RESTART_PAUSE_FIRST_MS);
 });

@@ -1,12 +1,13 @@
 /** How long a child that died stays away before the next one is started. Pure: time and chance come from outside. */
 
-/** The second death in a row waits this long, each further one twice as long as the one before. */
+/** Of children that had been ready, this many deaths within the time are followed by a restart at once: whatever ended them, the next one may serve. */
+export const DEATHS_AT_ONCE_MAX = 30;
+export const DEATHS_WITHIN_MS = 60_000;
+/** Otherwise the second death in a row waits this long, each further one twice as long as the one before. */
 export const RESTART_PAUSE_FIRST_MS = 250;
 export const RESTART_PAUSE_MAX_MS = 30_000;
 /** A pause is stretched or shortened by up to this share, so that children that died together don't come back together. */
 export const RESTART_JITTER = 0.2;
-/** A child that has lived this long after it was ready has recovered: its next death is a first one again. */
-export const RECOVERED_AFTER_MS = 30_000;
 
 export interface Death {
   nowMs: number;
@@ -25,6 +26,8 @@ export interface Restart {
 
 export class RestartPolicy {
   readonly #random: () => number;
+  /** Times of the deaths, of children that had been ready, that were followed at once. */
+  #atOnce: number[] = [];
   #deaths = 0;
   #firstDeathMs = 0;
 
@@ -34,7 +37,12 @@ export class RestartPolicy {
   }
 
   afterDeath({ nowMs, livedMs }: Death): Restart {
-    if (livedMs >= RECOVERED_AFTER_MS) this.#deaths = 0;
+    this.#atOnce = this.#atOnce.filter((ms) => nowMs - ms < DEATHS_WITHIN_MS);
+    if (livedMs > 0 && this.#atOnce.length < DEATHS_AT_ONCE_MAX) {
+      this.#atOnce.push(nowMs);
+      this.#deaths = 0;
+      return { pauseMs: 0, deaths: this.#atOnce.length, spanMs: nowMs - this.#atOnce[0]! };
+    }
     if (this.#deaths === 0) this.#firstDeathMs = nowMs;
     this.#deaths += 1;
     return { pauseMs: this.#pauseMs(), deaths: this.#deaths, spanMs: nowMs - this.#firstDeathMs };

@@ -50,22 +50,15 @@ test("N workers listen on the port, and SIGTERM ends all of them, the hub last, 
   expect(server.lines(/\) stopped$/).at(-1)).toContain("Hub");
 });
 
-test("a killed worker is replaced at once and its neighbour is left alone; further deaths bring growing pauses", async () => {
+test("a killed worker is replaced at once and its neighbour is left alone, however often", async () => {
   await using server = await serving();
   const neighbour = server.pidOf("Worker 0");
-  const pauses: string[] = [];
   for (let death = 1; death <= 3; death++) {
     const pid = server.pidOf("Worker 1");
     process.kill(pid, "SIGKILL");
-    pauses.push(await server.line(/died of signal 9/, death));
+    await server.line(/Worker 1 \(pid \d+\) died of signal 9; starting another$/, death);
     await successor(server, "Worker 1", pid);
   }
-  expect(pauses[0]).toMatch(/Worker 1 \(pid \d+\) died of signal 9; starting another$/);
-  const seconds = pauses.slice(1).map((line) => Number(/ in ([\d.]+) s \(/.exec(line)?.[1]));
-  expect(pauses[1]).toContain("(2 deaths in ");
-  expect(pauses[2]).toContain("(3 deaths in ");
-  expect(seconds[0]).toBeGreaterThan(0);
-  expect(seconds[1]).toBeGreaterThan(seconds[0]!);
   expect(server.pidOf("Worker 0")).toBe(neighbour);
 });
 
