@@ -2,6 +2,7 @@
 
 import packageJson from "../package.json" with { type: "json" };
 import { runCheck } from "./cli/check.ts";
+import { endWithOutput } from "./cli/closed-output.ts";
 import { runCopy } from "./cli/copy.ts";
 import { runDoctor } from "./cli/doctor.ts";
 import { helpText } from "./cli/help.ts";
@@ -39,6 +40,8 @@ switch (subcommand) {
 }
 
 async function runSubcommand(name: string, args: string[]): Promise<number> {
+  // The server's log has a way of its own with an output that is gone.
+  if (name !== "serve") endWithOutput();
   try {
     switch (name) {
       case "serve":
