@@ -18,12 +18,29 @@ function endless() {
 
 test("an answer that isn't taken to its end in time is broken off, and its connection freed", async () => {
   const { state, chunks } = endless();
-  const answer = toAnswer({ empty: false, chunks }, "", 20) as ReadableStream<Uint8Array>;
+  const answer = toAnswer({ empty: false, chunks }, "", {
+    maxMs: 20,
+    stallMs: 10_000,
+  }) as ReadableStream<Uint8Array>;
   const reader = answer.getReader();
   await reader.read();
   await Bun.sleep(60);
   expect(reader.read()).rejects.toThrow("not taken within 0.02 s");
   expect(state.ended).toBe(1);
+});
+
+test("a client that has stopped taking the answer loses it, and one that goes on slowly doesn't", async () => {
+  const { state, chunks } = endless();
+  const limits = { maxMs: 60_000, stallMs: 2_000 };
+  const answer = toAnswer({ empty: false, chunks }, "", limits) as ReadableStream<Uint8Array>;
+  const reader = answer.getReader();
+  for (let piece = 0; piece < 4; piece++) {
+    await reader.read();
+    await Bun.sleep(600);
+  }
+  expect(state.ended).toBe(0);
+  while (state.ended === 0) await Bun.sleep(10);
+  expect(reader.read()).rejects.toThrow("nothing of the answer was taken for 2 s");
 });
 
 test("a client that leaves frees the connection", async () => {

@@ -2,40 +2,79 @@
 import type { JsonRows } from "../storage/contract.ts";
 import type { Answer } from "./context.ts";
 
-/** A large answer holds a connection and its snapshot, which keeps the write-ahead log from starting anew. */
-const STREAM_MAX_MS = 600_000;
+/** A large answer holds a connection and its snapshot, which keeps the write-ahead log from starting anew, and others from having them. */
+const LIMITS = {
+  /** Until it is taken to its end. */
+  maxMs: 600_000,
+  /** Without taking a piece, 300 KB or so: many clients that have stopped reading would shut out everybody else's large reads. */
+  stallMs: 30_000,
+};
 const UTF8 = new TextEncoder();
 
-/** @param streamMaxMs after which an answer that the client has not taken to its end is broken off. */
-export function toAnswer(rows: JsonRows, nothingFound: string, streamMaxMs = STREAM_MAX_MS): Answer {
+/** @param limits beyond which an answer is broken off that its client does not take. */
+export function toAnswer(rows: JsonRows, nothingFound: string, limits = LIMITS): Answer {
   if (rows.empty) return `{"message":"${nothingFound}","data":[]}`;
   if ("text" in rows) return rows.text;
-  const chunks = rows.chunks[Symbol.asyncIterator]();
+  return streamed(rows.chunks[Symbol.asyncIterator](), limits);
+}
+
+function streamed(
+  chunks: AsyncIterator<string | Uint8Array>,
+  { maxMs, stallMs }: typeof LIMITS,
+): ReadableStream<Uint8Array> {
   let tooLate: Timer;
+  let stalled: Timer;
+  let over = false;
+
+  function breakOff(controller: ReadableStreamDefaultController<Uint8Array>, reason: string): void {
+    end();
+    void chunks.return?.();
+    controller.error(new Error(reason));
+  }
+
+  function expectPull(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    stalled = setTimeout(
+      () => breakOff(controller, `nothing of the answer was taken for ${stallMs / 1000} s`),
+      stallMs,
+    );
+  }
+
+  function end(): void {
+    over = true;
+    clearTimeout(tooLate);
+    clearTimeout(stalled);
+  }
+
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        tooLate = setTimeout(() => {
-          void chunks.return?.();
-          controller.error(new Error(`the answer was not taken within ${streamMaxMs / 1000} s`));
-        }, streamMaxMs);
+        tooLate = setTimeout(
+          () => breakOff(controller, `the answer was not taken within ${maxMs / 1000} s`),
+          maxMs,
+        );
+        expectPull(controller);
       },
       async pull(controller) {
+        clearTimeout(stalled);
+        let next: IteratorResult<string | Uint8Array>;
         try {
-          const next = await chunks.next();
-          if (!next.done) {
-            controller.enqueue(typeof next.value === "string" ? UTF8.encode(next.value) : next.value);
-            return;
-          }
+          next = await chunks.next();
         } catch (error) {
-          clearTimeout(tooLate);
+          end();
           throw error;
         }
-        clearTimeout(tooLate);
-        controller.close();
+        // Broken off or cancelled meanwhile: the stream takes nothing more.
+        if (over) return;
+        if (next.done) {
+          end();
+          controller.close();
+          return;
+        }
+        expectPull(controller);
+        controller.enqueue(typeof next.value === "string" ? UTF8.encode(next.value) : next.value);
       },
       async cancel() {
-        clearTimeout(tooLate);
+        end();
         await chunks.return?.();
       },
     },
