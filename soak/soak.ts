@@ -46,6 +46,9 @@ const ARRIVING_SHARE = 0.2;
 const COMPLETE_MS = 120_000;
 const READY_IN_A_ROW = 12;
 const READY_MS = 60_000;
+/** After the writers and the kills. */
+const FIRST_SUBSCRIBER = 2;
+const ACTORS_MAX = 10_000;
 /** Far more than one soak writes: a position that isn't kept any more would be a loss. */
 const UPDATE_LOG_MB = 100_000;
 
@@ -55,17 +58,19 @@ export async function runSoak(plan: SoakPlan, progress: (line: string) => void):
   const running: RunningServer[] = [];
   for (let i = 0; i < plan.servers; i++) running.push(servers.use(await startOne(plan)));
 
-  const random = randomNumbers(plan.seed);
+  // Of each its own: how fast the others are must not change what it chooses.
+  const randomOf = (actor: number) => randomNumbers(plan.seed * ACTORS_MAX + actor);
   const violations = new Violations();
   const books = new Books(TICKERS);
   const seen = new Map(TICKERS.map((ticker) => [ticker, new SeenUpdates()]));
   const subscribers = Array.from({ length: plan.subscribers }, (_, i) => {
+    const random = randomOf(FIRST_SUBSCRIBER + i);
     const check = new SubscriberCheck(interestOf(i, random), (ticker) => seen.get(ticker)!, violations);
     const { wsUrl } = running[i % running.length]!;
     return new SoakSubscriber(check, styleOf(i), wsUrl, random);
   });
-  const writers = new Writers(books, violations, random);
-  const chaos = new Chaos({ servers: running, workers: plan.workers, broker: plan.broker }, random);
+  const writers = new Writers(books, violations, randomOf(0));
+  const chaos = new Chaos({ servers: running, workers: plan.workers, broker: plan.broker }, randomOf(1));
   try {
     writers.start(
       running.map(({ port }) => port),

@@ -12,7 +12,7 @@ export async function commitSave(
   context: CommandContext,
 ): Promise<void> {
   if (skipped > 0) context.warn(`Save of ${save.ticker}: ${skipped} rows without a stamp were left out`);
-  const outcome = await context.save(save, frame, call.text);
+  const outcome = await context.save(save, frame, call);
   if (outcome.ok) return;
   throw new RequestError(outcome.status, outcome.error, {
     ...(outcome.details === undefined ? {} : { details: outcome.details }),

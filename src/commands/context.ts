@@ -1,5 +1,6 @@
 /** What a command may use: the reads of this worker, the hub, the SQL runners. */
 
+import type { SaveIdentity } from "../protocol/save-id.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { Save, SaveOutcome, StockReader } from "../storage/contract.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
@@ -9,8 +10,8 @@ export type Answer = string | Uint8Array | ReadableStream<Uint8Array>;
 
 export interface CommandContext {
   reader: StockReader;
-  /** Resolves when committed, and published to this worker's subscribers of the ticker. `request`: as CommandCall.text. */
-  save(save: Save, frame: string, request: string): Promise<SaveOutcome>;
+  /** Resolves when committed, and published to this worker's subscribers of the ticker. */
+  save(save: Save, frame: string, call: CommandCall): Promise<SaveOutcome>;
   /** A line in the log at WARNING. */
   warn(message: string): void;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
@@ -20,6 +21,8 @@ export interface CommandCall {
   params: Record<string, unknown>;
   /** The request as sent, for what a parsed number has lost. */
   text: string;
+  /** Given by a server in front of this one. */
+  saveId: SaveIdentity | null;
   /** Aborted when the client has gone. */
   signal: AbortSignal;
 }

@@ -10,6 +10,7 @@ import type { Logger } from "../observe/log.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { isObject, parseRequestJson } from "../protocol/json.ts";
+import { readSaveId, SAVE_ID_HEADER } from "../protocol/save-id.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData, Sockets } from "../websocket/sockets.ts";
@@ -182,7 +183,8 @@ async function runCommand(request: Request, options: RouterOptions, beforeSql: (
   if (command === undefined)
     throw badRequest(`Unknown command: ${typeof name === "string" ? name : show(name)}`);
   if (name === "execute_sql") beforeSql();
-  return command.run({ params, text, signal: request.signal }, options.context);
+  const saveId = readSaveId(request.headers.get(SAVE_ID_HEADER));
+  return command.run({ params, text, saveId, signal: request.signal }, options.context);
 }
 
 interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining"> {

@@ -166,10 +166,23 @@ export class HubClient {
     return promise;
   }
 
-  /** Resolves when every commit from now on is published here. */
+  /**
+   * Resolves when every commit to the ticker, or to ALL_TICKERS, from now on is published here. A hub that is being restarted is waited for.
+   *
+   * @throws RequestError 503 it stayed away for HUB_AWAY_MAX_MS.
+   */
   async subscribe(ticker: string): Promise<void> {
     this.#tickers.add(ticker);
-    await this.#ask((id) => ({ type: "subscribe", id, ticker }));
+    const deadline = performance.now() + HUB_AWAY_MAX_MS;
+    for (;;) {
+      try {
+        await this.#ask((id) => ({ type: "subscribe", id, ticker }));
+        return;
+      } catch (error) {
+        if (this.#closed || performance.now() > deadline) throw error;
+        await Bun.sleep(RECONNECT_MS);
+      }
+    }
   }
 
   unsubscribe(ticker: string): void {

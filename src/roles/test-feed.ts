@@ -8,6 +8,8 @@ import { testPrices } from "../market/test-prices.ts";
 export const TEST_TICKER = "TEST";
 /** What the feed keeps of its ticks: 172,800 rows. */
 const KEPT_MS = 24 * 3_600_000;
+/** Ticks of TEST from before this are not the feed's business: it trims every hour. */
+const TRIMMED_AT_ONCE_MS = 7 * 24 * 3_600_000;
 const TRIM_EVERY_MS = 3_600_000;
 const SECOND_MS = 1_000;
 /** A save that takes longer is given up; the next seconds don't wait for it. */
@@ -89,9 +91,10 @@ export function startTestFeed({ host, port, log }: TestFeedOptions): () => void 
 }
 
 function trimSql(second: number): object {
-  const before = new Date(second * SECOND_MS - KEPT_MS).toISOString().replace("T", " ").slice(0, 19);
+  const stampOf = (ms: number): string => new Date(ms).toISOString().replace("T", " ").slice(0, 19);
+  const before = second * SECOND_MS - KEPT_MS;
   return {
-    sql_query: `DELETE FROM realtime_data WHERE ticker = '${TEST_TICKER}' AND type IN ('quote', 'trade') AND seq = 0 AND "timestamp" < '${before}'`,
+    sql_query: `DELETE FROM realtime_data WHERE ticker = '${TEST_TICKER}' AND type IN ('quote', 'trade') AND seq = 0 AND "timestamp" >= '${stampOf(before - TRIMMED_AT_ONCE_MS)}' AND "timestamp" < '${stampOf(before)}'`,
     query_type: "raw",
     query_params: [],
   };

@@ -1,13 +1,18 @@
 /**
- * Saves of one process to a database that it writes itself: what arrives while a commit is under way goes together in the next.
+ * Saves of one process to a database that it writes itself: what arrives while a commit is under way goes together in the next. One that takes
+ * long, because the database is far away or somebody holds a ticker's lock, gets company from a second, of other tickers.
  */
 import { unavailable } from "../protocol/errors.ts";
 import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "./contract.ts";
 
 /** Request bodies of saves that are not committed yet; beyond it a save gets 503. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;
-/** Rows in one transaction; a single save is never split. */
+/** Rows, and request bodies, in one transaction; a single save is never split. */
 const TRANSACTION_ROWS_MAX = 20_000;
+const TRANSACTION_BYTES_MAX = 32 * 1024 * 1024;
+const COMMITS_MAX = 2;
+/** Where commits are faster, fewer and larger ones do more. */
+const ALONE_MS = 5;
 
 interface Waiting {
   save: Save;
@@ -20,7 +25,10 @@ export class GroupCommit {
   readonly #writer: Pick<StockWriter, "commit">;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  #running: Promise<void> | null = null;
+  /** Of each commit under way. */
+  readonly #tickers = new Set<Set<string>>();
+  #nextTurn: NodeJS.Timeout | NodeJS.Immediate | null = null;
+  readonly #idle: (() => void)[] = [];
 
   constructor(writer: Pick<StockWriter, "commit">) {
     this.#writer = writer;
@@ -39,20 +47,40 @@ export class GroupCommit {
     const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
     this.#waiting.push({ save, bytes, resolve, reject });
     this.#waitingBytes += bytes;
-    this.#running ??= this.#run();
+    this.#plan();
     return promise;
   }
 
   /** Resolves when everything accepted is committed or refused. */
   async idle(): Promise<void> {
-    while (this.#running !== null) await this.#running;
+    if (this.#waiting.length === 0 && this.#tickers.size === 0) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #plan(): void {
+    if (this.#nextTurn !== null || this.#tickers.size === COMMITS_MAX) return;
+    const begin = (): void => {
+      this.#nextTurn = null;
+      void this.#run();
+    };
+    // What else this turn of the event loop brings goes into the first commit.
+    this.#nextTurn = this.#tickers.size === 0 ? setImmediate(begin) : setTimeout(begin, ALONE_MS);
   }
 
   async #run(): Promise<void> {
-    // What else this turn of the event loop brings goes into the first commit.
-    await new Promise(setImmediate);
-    while (this.#waiting.length > 0) await this.#commit(this.#takeBatch());
-    this.#running = null;
+    const batch = this.#takeBatch();
+    if (batch.length === 0) return;
+    const tickers = new Set(batch.map(({ save }) => save.ticker));
+    this.#tickers.add(tickers);
+    await this.#commit(batch);
+    this.#tickers.delete(tickers);
+    if (this.#waiting.length > 0) {
+      // At once, since they have waited, unless there is another: then it is given the same time alone.
+      if (this.#tickers.size === 0) void this.#run();
+      this.#plan();
+    } else if (this.#tickers.size === 0) {
+      for (const resolve of this.#idle.splice(0)) resolve();
+    }
   }
 
   async #commit(batch: Waiting[]): Promise<void> {
@@ -76,14 +104,35 @@ export class GroupCommit {
     }
   }
 
+  /** None of a ticker that is under way: its saves stay in order. */
   #takeBatch(): Waiting[] {
+    const batch: Waiting[] = [];
+    const left: Waiting[] = [];
     let rows = 0;
-    let count = 0;
-    while (count < this.#waiting.length) {
-      rows += this.#waiting[count]!.save.rows.length;
-      if (count > 0 && rows > TRANSACTION_ROWS_MAX) break;
-      count++;
+    let bytes = 0;
+    let isFull = false;
+    for (const waiting of this.#waiting) {
+      const fits =
+        batch.length === 0 ||
+        (rows + waiting.save.rows.length <= TRANSACTION_ROWS_MAX &&
+          bytes + waiting.bytes <= TRANSACTION_BYTES_MAX);
+      if (isFull || this.#isUnderWay(waiting.save.ticker)) {
+        left.push(waiting);
+      } else if (!fits) {
+        isFull = true;
+        left.push(waiting);
+      } else {
+        rows += waiting.save.rows.length;
+        bytes += waiting.bytes;
+        batch.push(waiting);
+      }
     }
-    return this.#waiting.splice(0, count);
+    this.#waiting = left;
+    return batch;
+  }
+
+  #isUnderWay(ticker: string): boolean {
+    for (const tickers of this.#tickers) if (tickers.has(ticker)) return true;
+    return false;
   }
 }

@@ -1,6 +1,6 @@
 /** A snapshot in JSON: members as live frames name them, null where there is none. */
 import { toWire } from "../market/timestamp.ts";
-import type { BarRow, TickRow } from "../storage/contract.ts";
+import type { BarRow, Count, TickRow } from "../storage/contract.ts";
 import type { TickerSnapshot } from "../storage/update-contract.ts";
 
 export function snapshotJson({ quote, trade, daily, hourly }: TickerSnapshot): string {
@@ -11,18 +11,22 @@ export function snapshotJson({ quote, trade, daily, hourly }: TickerSnapshot): s
 function quoteJson(row: TickRow | null): string {
   if (row === null) return "null";
   const [stamp, price, size, askPrice, askSize] = row;
-  return `{"timestamp":"${toWire(stamp)}","bid_price":${price},"bid_size":${size},"ask_price":${askPrice},"ask_size":${askSize}}`;
+  return `{"timestamp":"${toWire(stamp)}","bid_price":${number(price)},"bid_size":${number(size)},"ask_price":${number(askPrice)},"ask_size":${number(askSize)}}`;
 }
 
 function tradeJson(row: TickRow | null): string {
   if (row === null) return "null";
   const [stamp, price, size] = row;
-  return `{"timestamp":"${toWire(stamp)}","price":${price},"size":${size}}`;
+  return `{"timestamp":"${toWire(stamp)}","price":${number(price)},"size":${number(size)}}`;
 }
 
-/** A count that is text holds digits: it is a number in JSON too. */
 function barJson(stampName: "date" | "datetime", row: BarRow | null): string {
   if (row === null) return "null";
   const [stamp, open, high, low, close, volume] = row;
-  return `{"${stampName}":"${toWire(stamp)}","open":${open},"high":${high},"low":${low},"close":${close},"volume":${volume}}`;
+  return `{"${stampName}":"${toWire(stamp)}","open":${number(open)},"high":${number(high)},"low":${number(low)},"close":${number(close)},"volume":${number(volume)}}`;
+}
+
+/** A count that is text holds digits: it is a number in JSON too. Other programs may have stored what JSON can't hold. */
+function number(value: Count | null): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

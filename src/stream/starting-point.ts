@@ -6,6 +6,7 @@ import {
   recoveredFrame,
   snapshotFrame,
 } from "../protocol/frames.ts";
+import { positionBefore } from "../storage/position-at.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
 import { snapshotJson } from "./snapshot-json.ts";
 
@@ -131,34 +132,16 @@ export class StartingPoint {
     };
   }
 
-  /** Updates are kept in the order of their moments, so the first one from a moment on is found by halving. */
   async #at(
     ticker: string,
     timeMs: number,
     newest: number,
   ): Promise<{ position: number; newest: number } | NotRecovered> {
-    const { updates } = this.#options;
-    const [oldest] = await updates.after(ticker, 0, ONE);
-    if (oldest === undefined) {
-      if (newest === 0) return { position: 0, newest };
-      return { code: "not_kept", reason: `no update of ${ticker} is kept any more` };
-    }
-    if (oldest.savedAtMs >= timeMs) {
-      if (oldest.seq === 1) return { position: 0, newest };
-      return {
-        code: "not_kept",
-        reason: `updates of ${ticker} are kept from ${new Date(oldest.savedAtMs).toISOString()} on`,
-      };
-    }
-    /** Committed before the moment; the one after `high` is not, or there is none. */
-    let low = oldest.seq;
-    let high = newest;
-    while (low < high) {
-      const middle = Math.ceil((low + high) / 2);
-      const [update] = await updates.after(ticker, middle - 1, ONE);
-      if (update !== undefined && update.savedAtMs < timeMs) low = Math.max(middle, update.seq);
-      else high = middle - 1;
-    }
-    return { position: low, newest };
+    const position = await positionBefore(this.#options.updates, ticker, timeMs);
+    if (position !== null) return { position, newest: Math.max(newest, position) };
+    return {
+      code: "not_kept",
+      reason: `not every update of ${ticker} since ${new Date(timeMs).toISOString()} is kept any more`,
+    };
   }
 }

@@ -121,9 +121,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     context: {
       reader,
       warn: (message) => log.warning(message),
-      async save(save, frame, request) {
-        save.update = { saveId: nextSaveId(), repeated: false, frame };
-        const outcome = await storage.save(save, request);
+      async save(save, frame, { text, saveId }) {
+        save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), frame };
+        const outcome = await storage.save(save, text);
         if (outcome.ok) {
           counters.saves++;
           counters.rowsSaved += save.rows.length;

@@ -99,9 +99,9 @@ async function killHubs(what: string, dbFile: string): Promise<void> {
   for (let kills = 0; kills < KILLS; kills += HUB_KILLS_A_SERVER) {
     const last = Math.min(KILLS, kills + HUB_KILLS_A_SERVER);
     await using server = await startServer({ dbFile, workers: WORKERS });
+    await using subscriber = await Subscriber.open(server.wsUrl, "TICK0");
     clients.start(server.url);
     for (let kill = kills + 1; kill <= last; kill++) {
-      await using subscriber = await waitUntil("a subscriber is let in", () => openOrNull(server, what));
       await untilBusy(clients, kill);
       const { hub } = processesOf(server);
       const killed = performance.now();
@@ -109,27 +109,21 @@ async function killHubs(what: string, dbFile: string): Promise<void> {
       await waitUntil("another hub is there", () => ![0, hub].includes(processesOf(server).hub));
       await untilReady(server);
       readyAfterMs.push(performance.now() - killed);
-      // Updates may have been missed, so it has to ask again for what is stored.
-      await waitUntil("the subscriber is sent away", () => subscriber.closed !== null);
-      expect(subscriber.closed?.code).toBe(1012);
     }
     await untilBusy(clients, 0);
     await clients.stop();
     await expectAllThereOnce(`${what}, ${last} kills`, clients, readyAfterMs);
+    // It has stayed, and what it didn't hear of was read for it.
+    const before = subscriber.frames[0]!.seq;
+    await waitUntil("the subscriber has everything", async () => {
+      const { body } = await server.command<{ positions: Record<string, number> }>("get_positions", {
+        tickers: ["TICK0"],
+      });
+      return subscriber.updates.at(-1)?.seq === body.positions.TICK0;
+    });
+    expect(subscriber.closed).toBeNull();
+    expect(subscriber.seqs).toEqual(subscriber.seqs.map((_, i) => before + 1 + i));
   }
-}
-
-/** null: the worker that it came to was still, or again, busy with the death of a hub, and said so. */
-async function openOrNull(server: RunningServer, what: string): Promise<Subscriber | null> {
-  const subscriber = Subscriber.connect(server.wsUrl, "TICK0");
-  await waitUntil(
-    "it is subscribed or sent away",
-    () => subscriber.heartbeats.length > 0 || subscriber.closed,
-  );
-  if (subscriber.closed === null) return subscriber;
-  if (process.env.KILLS !== undefined) console.log(what, "sent away a new subscriber", subscriber.closed);
-  expect([1012, 1013]).toContain(subscriber.closed.code);
-  return null;
 }
 
 /** Another hundred or more saves are answered: not the same number each time, so that kills meet different moments. */

@@ -7,6 +7,7 @@ import { command, fillTicks, get, runSql, saveTrade } from "../support/requests.
 import { type RunningServer, reservePort, startServer, waitUntil } from "../support/server.ts";
 import { peakMemoryMb } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
+import { proxyTo as cutProxyTo } from "../support/tcp-proxy.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(90_000);
@@ -554,6 +555,30 @@ test("a server that is its own upstream, or one of a circle, says so and asks no
     await waitUntil("the subscriber is refused", () => subscriber.closed !== null);
     expect(subscriber.closed?.code).toBe(1013);
   }
+});
+
+test("a save whose answer was lost is one update, however often it is sent", async () => {
+  await using upstream = await startServer();
+  using way = cutProxyTo(upstream.port);
+  await using middle = await startServer({ dbFile: `127.0.0.1:${way.port}`, workers: 2 });
+  await using front = await startServer({ dbFile: `127.0.0.1:${middle.port}` });
+  await using watcher = await Subscriber.open(upstream.wsUrl, "LOST");
+  for (const [close, when] of [
+    [1, "after"],
+    [2, "before"],
+    [3, "after"],
+  ] as const) {
+    way.cutAt("save_stock_data", when);
+    const save = { ticker: "LOST", index_col: "date", data: [{ date: "2024-01-02", close }] };
+    expect((await command(front.url, "save_stock_data", save)).status).toBe(200);
+    expect(way.cuts).toBe(close);
+  }
+  await waitUntil("the last is here", () => watcher.updates.at(-1)?.data[0].close === 3);
+  expect(watcher.updates.map(({ data, seq }) => [data[0].close, seq])).toEqual([
+    [1, 1],
+    [2, 2],
+    [3, 3],
+  ]);
 });
 
 test("an older upstream serves what it can, and its updates are refused with the reason", async () => {

@@ -248,6 +248,7 @@ const JSON_TYPE = "application/json; charset=utf-8";
 const ENDPOINTS = [
   "/db_command (POST)",
   "/ws (WebSocket)",
+  "/ws/replay (WebSocket)",
   "/health (GET)",
   "/stats/database (GET)",
   "/stats/tables (GET)",

@@ -6,13 +6,6 @@ import { describeTranscript } from "./transcript-tests.ts";
 
 const DIFFERS: Record<string, string[]> = {
   "text can't hold the character NUL": ["bars-055", "bars-056", "ticks-025", "ticks-026"],
-  "volumes and sizes are bigint, so a fraction is refused": [
-    "bars-186",
-    "bars-187",
-    "ticks-133",
-    "ticks-134",
-    "indicators-074",
-  ],
 };
 const differing = new Set(Object.values(DIFFERS).flat());
 

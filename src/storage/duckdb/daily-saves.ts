@@ -22,6 +22,7 @@ import {
   countText,
   type Field,
   linesWithNames,
+  linesWithNamesAndNow,
   Names,
   namesOf,
   storable,
@@ -298,7 +299,7 @@ const fields = (columns: string[]): string =>
   columns.map((column, i) => `${textField(i + 3)} AS ${column}`).join(", ");
 const assignments = (columns: string[]): string =>
   columns.map((column) => `${column} = s.${column}`).join(", ");
-const DAY = `SELECT ${KEY_FIELDS}, ${fields([...PRICES, ...AVERAGE_COLUMNS])}, $3::VARCHAR::TIMESTAMP AS write_timestamp ${SOURCE}`;
+const DAY = `SELECT ${KEY_FIELDS}, ${fields([...PRICES, ...AVERAGE_COLUMNS])}, now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
 const INSERT = `INSERT INTO daily_prices BY NAME ${DAY}`;
 const UPDATE = `UPDATE daily_prices d SET ${assignments([...PRICES, ...AVERAGE_COLUMNS, "write_timestamp"])}
   FROM (${DAY}) s WHERE d.ticker = s.ticker AND d.date = s.date`;

@@ -1,7 +1,16 @@
 /** Saves of hourly bars: looks up which keys are stored, decides here, and writes with at most two statements. */
 import type { BarRow, SaveBars, SaveOutcome } from "../contract.ts";
 import { chooseRows } from "./bar-choice.ts";
-import { countText, type Field, linesWithNames, Names, storable, textField, toLines } from "./lines.ts";
+import {
+  countText,
+  type Field,
+  linesWithNames,
+  linesWithNamesAndNow,
+  Names,
+  storable,
+  textField,
+  toLines,
+} from "./lines.ts";
 import type { NewestStored } from "./newest-stored.ts";
 import type { Session } from "./session.ts";
 import type { Write } from "./write.ts";
@@ -66,8 +75,8 @@ async function readStored(
 }
 
 const FIELDS = `n[r[1]::INTEGER] AS ticker, r[2]::TIMESTAMP AS datetime, ${textField(3)} AS open, ${textField(4)} AS high,
-  ${textField(5)} AS low, ${textField(6)} AS close, ${textField(7)} AS volume, $3::VARCHAR::TIMESTAMP AS write_timestamp
-  FROM ${linesWithNames("$1", "$2")}`;
+  ${textField(5)} AS low, ${textField(6)} AS close, ${textField(7)} AS volume, now::TIMESTAMP AS write_timestamp
+  FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
 const INSERT = `INSERT INTO hourly_prices BY NAME SELECT ${FIELDS}`;
 const UPDATE = `UPDATE hourly_prices d SET open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume,
   write_timestamp = s.write_timestamp FROM (SELECT ${FIELDS}) s

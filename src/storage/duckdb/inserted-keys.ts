@@ -1,4 +1,4 @@
-/** Keeps rows that users insert from storing a key twice: the tables have no index that would. */
+/** What the tables have no index and no default for: rows that users insert store no key twice, and have the time when they were written. */
 import { badRequest } from "../../protocol/errors.ts";
 import type { Session } from "./session.ts";
 
@@ -10,6 +10,20 @@ const KEYS: Record<string, string[]> = {
   hourly_prices: ["ticker", "datetime"],
   realtime_data: ["ticker", "type", "timestamp", "seq"],
 };
+
+/**
+ * Gives rows that the statement has added without a `write_timestamp` the current time; the column has no default, see schema.ts.
+ *
+ * @param sql the statement that has run in the session's transaction.
+ */
+export async function stampInserted(session: Session, sql: string): Promise<void> {
+  for (const table of Object.keys(KEYS)) {
+    if (!sql.toLowerCase().includes(table)) continue;
+    await session.run(
+      `UPDATE ${table} SET write_timestamp = now()::TIMESTAMP WHERE rowid >= ${FIRST_UNCOMMITTED_ROWID} AND write_timestamp IS NULL`,
+    );
+  }
+}
 
 /**
  * @param sql the statement that has run in the session's transaction.

@@ -15,7 +15,16 @@ export const COUNT_SCALE = 18;
  * its type makes planning shorter.
  */
 export function linesWithNames(lines: `$${number}`, names: `$${number}`): string {
-  return `(SELECT string_split(unnest(string_split(${lines}::VARCHAR, chr(10))), ',') AS r, from_json(${names}::VARCHAR, '["VARCHAR"]') AS n)`;
+  return `(SELECT ${listsOf(lines, names)})`;
+}
+
+/** The same, and the text of the third parameter as `now` beside each line. */
+export function linesWithNamesAndNow(lines: `$${number}`, names: `$${number}`, now: `$${number}`): string {
+  return `(SELECT ${listsOf(lines, names)}, ${now}::VARCHAR AS now)`;
+}
+
+function listsOf(lines: string, names: string): string {
+  return `string_split(unnest(string_split(${lines}::VARCHAR, chr(10))), ',') AS r, from_json(${names}::VARCHAR, '["VARCHAR"]') AS n`;
 }
 
 /** `n`, the list of names that the parameter holds. */

@@ -3,7 +3,16 @@ import type { SaveOutcome, SaveTicks, TickRow } from "../contract.ts";
 import { keysTaken } from "../save-refusals.ts";
 import { Claims, withSeq } from "../tick-rule.ts";
 import { countAsText } from "./json-rows.ts";
-import { countText, type Field, linesWithNames, Names, storable, textField, toLines } from "./lines.ts";
+import {
+  countText,
+  type Field,
+  linesWithNames,
+  linesWithNamesAndNow,
+  Names,
+  storable,
+  textField,
+  toLines,
+} from "./lines.ts";
 import type { NewestStored } from "./newest-stored.ts";
 import type { CountTypes } from "./schema.ts";
 import type { Session } from "./session.ts";
@@ -147,8 +156,8 @@ function sameTick(a: Tick, b: Tick): boolean {
 }
 
 const FIELDS = `n[r[1]::INTEGER] AS ticker, n[r[1]::INTEGER + 1] AS type, r[2]::TIMESTAMP AS timestamp, r[3]::BIGINT AS seq,
-  ${textField(4)} AS price, ${textField(5)} AS size, ${textField(6)} AS ask_price, ${textField(7)} AS ask_size, $3::VARCHAR::TIMESTAMP AS write_timestamp
-  FROM ${linesWithNames("$1", "$2")}`;
+  ${textField(4)} AS price, ${textField(5)} AS size, ${textField(6)} AS ask_price, ${textField(7)} AS ask_size, now::TIMESTAMP AS write_timestamp
+  FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
 const INSERT = `INSERT INTO realtime_data BY NAME SELECT ${FIELDS}`;
 const UPDATE = `UPDATE realtime_data d SET price = s.price, size = s.size, ask_price = s.ask_price, ask_size = s.ask_size,
   write_timestamp = s.write_timestamp FROM (SELECT ${FIELDS}) s

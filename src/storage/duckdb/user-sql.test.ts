@@ -318,6 +318,9 @@ describe("writing mode", () => {
       [],
       "write",
     );
+    expect(
+      await rows("select count(write_timestamp) as stamped from realtime_data where price = 9"),
+    ).toContain('"stamped":1');
     expect(await db.writer.commit([tick(9, 9)])).toMatchObject([{ ok: true, stored: 0 }]);
     expect(await db.writer.commit([tick(8, 9)])).toMatchObject([{ ok: true, stored: 1 }]);
   });

@@ -13,7 +13,7 @@ import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts"
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import { isConflict, isFatal, isOutOfMemory, isReadOnlyRefusal, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
-import { refuseTakenKeys } from "./inserted-keys.ts";
+import { refuseTakenKeys, stampInserted } from "./inserted-keys.ts";
 import { RunningStatement, type StatementLimits } from "./running-statement.ts";
 import type { Session } from "./session.ts";
 import { Slots, userStatementsMax } from "./slots.ts";
@@ -149,6 +149,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     const rows = await execute(session, statement, request, running);
     if (statement.type === StatementType.INSERT || statement.type === StatementType.MERGE_INTO) {
       await refuseTakenKeys(session, request.sql);
+      await stampInserted(session, request.sql);
     }
     // A save that waits for this transaction to end must not have to wait for this transaction's turn.
     await Promise.race([this.#commitInTurn(session, running), running.stopped]);

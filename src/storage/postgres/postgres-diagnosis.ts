@@ -11,7 +11,16 @@ const ROUND_TRIP_LONG_MS = 20;
 const ROUND_TRIPS = 3;
 /** What two workers with their default pools may take. */
 const FREE_CONNECTIONS_LOW = 20;
-const TABLES = ["daily_prices", "hourly_prices", "realtime_data", "daily_checkpoints"];
+const TABLES = [
+  "daily_prices",
+  "hourly_prices",
+  "realtime_data",
+  "daily_checkpoints",
+  "update_log",
+  "update_positions",
+  "update_log_parts",
+  "update_epoch",
+];
 
 type Facts = {
   version: string;
@@ -122,7 +131,13 @@ function* describe(facts: Facts): Generator<Finding> {
 async function* diagnoseSchema(connection: PostgresConnection, facts: Facts): AsyncGenerator<Finding> {
   const subject = "schema";
   try {
-    if ((await storedVersion(connection)) === SCHEMA_VERSION) {
+    const version = await storedVersion(connection);
+    if (version > 0 && version < SCHEMA_VERSION) {
+      const finding = `version ${version}; the server upgrades it to ${SCHEMA_VERSION} when it starts`;
+      yield { level: "ok", subject, finding };
+      return;
+    }
+    if (version === SCHEMA_VERSION) {
       await checkColumns(connection);
       yield { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
       yield await diagnoseRights(connection);

@@ -6,28 +6,23 @@ import { redact } from "../../config/database-url.ts";
 import { parseUpstream } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError } from "../../protocol/errors.ts";
-import type { JsonRecord } from "../../protocol/json.ts";
-import {
-  type BarRange,
-  type BarRow,
-  type JsonRows,
-  type RowKind,
-  type Save,
-  type SaveOutcome,
-  type TickRange,
-  type TickRow,
-  type TransferReader,
-  TransferRowError,
+import type {
+  BarRange,
+  BarRow,
+  RowKind,
+  Save,
+  SaveOutcome,
+  TickRange,
+  TickRow,
+  TransferReader,
 } from "../contract.ts";
-import { answeredRows, BrokenAnswerError } from "./answered-rows.ts";
 import { RemoteReader } from "./remote-reader.ts";
 import { TransferSaves } from "./transfer-saves.ts";
 import { Upstream } from "./upstream.ts";
+import { walkAnswers } from "./walk-answers.ts";
 import { toBarRow, toTickRow } from "./wire-rows.ts";
 
 const CONNECTIONS_MAX = 12;
-/** Beginnings of a series that bring no new row, one after the other. */
-const TRIES_MAX = 5;
 
 /** @throws Error it doesn't answer, or is an older server. */
 export async function openRemoteTransfer(dbFile: string): Promise<RemoteTransfer> {
@@ -93,48 +88,6 @@ export class RemoteTransfer implements TransferReader {
 
   close(): void {
     this.#reader.close();
-  }
-}
-
-interface Walk<Row> {
-  from: string | null;
-  /** @param from inclusive. */
-  ask(from: string | null): Promise<JsonRows>;
-  toRow(row: JsonRecord): Row;
-  isAfter(row: Row, last: Row): boolean;
-  /** The series, in errors. */
-  where: string;
-}
-
-async function* walkAnswers<Row extends BarRow | TickRow>(walk: Walk<Row>): AsyncGenerator<Row[]> {
-  let last: Row | null = null;
-  for (let tries = 1; ; tries++) {
-    // The rows of the last stamp come again.
-    const until = last;
-    try {
-      for await (const records of answeredRows(await walk.ask(last?.[0] ?? walk.from))) {
-        const found = toRows(records, walk);
-        const rows = until === null ? found : found.filter((row) => walk.isAfter(row, until));
-        if (rows.length === 0) continue;
-        // The row itself may be changed by whoever takes it.
-        last = [...rows.at(-1)!] as Row;
-        tries = 1;
-        yield rows;
-      }
-      return;
-    } catch (error) {
-      if (!(error instanceof BrokenAnswerError) || tries === TRIES_MAX) throw error;
-    }
-  }
-}
-
-/** @throws TransferRowError naming the series. */
-function toRows<Row>(records: JsonRecord[], { toRow, where }: Walk<Row>): Row[] {
-  try {
-    return records.map(toRow);
-  } catch (error) {
-    if (error instanceof TransferRowError) throw new TransferRowError(`${where}: ${error.message}`);
-    throw error;
   }
 }
 

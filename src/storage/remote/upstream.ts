@@ -16,6 +16,7 @@
 import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { SAVE_ID_HEADER, type SaveIdentity, writeSaveId } from "../../protocol/save-id.ts";
 import { passVia, VIA_HEADER } from "../../protocol/via.ts";
 import { readRefusal } from "./refusal.ts";
 import { Slots } from "./slots.ts";
@@ -46,6 +47,7 @@ export interface UpstreamRequest {
   body: string | Uint8Array<ArrayBuffer> | null;
   /** The body is packed with gzip. */
   packed?: boolean;
+  saveId?: SaveIdentity;
   /** The same request twice does the same as once. */
   repeatable: boolean;
   /** What to add to an error when the request was sent and not answered, such as "; whether it was stored is unknown". */
@@ -124,7 +126,7 @@ export class Upstream {
     for (let attempt = 1; ; attempt++) {
       try {
         await this.ready();
-        return await this.#exchange(request, read);
+        return await this.#exchange(request, read, wasSent);
       } catch (error) {
         if (!(error instanceof ConnectionLost)) throw error;
         wasSent ||= error.sent;
@@ -205,8 +207,13 @@ export class Upstream {
     return new ConnectionLost(reason, false);
   }
 
-  async #exchange<T>(request: UpstreamRequest, read: (answer: UpstreamAnswer) => Promise<T>): Promise<T> {
-    const { signal } = request;
+  /** @param repeated it may have reached the upstream before. */
+  async #exchange<T>(
+    request: UpstreamRequest,
+    read: (answer: UpstreamAnswer) => Promise<T>,
+    repeated: boolean,
+  ): Promise<T> {
+    const { signal, saveId } = request;
     const freeSlot = await this.#takeSlot(request);
     const cut = new AbortController();
     this.#cuts.add(cut);
@@ -230,6 +237,9 @@ export class Upstream {
           ...this.#headers,
           ...(request.body === null ? {} : { "Content-Type": "application/json" }),
           ...(request.packed === true ? { "Content-Encoding": "gzip" } : {}),
+          ...(saveId === undefined
+            ? {}
+            : { [SAVE_ID_HEADER]: writeSaveId({ ...saveId, repeated: repeated || saveId.repeated }) }),
         },
         ...(request.body === null ? {} : { body: request.body }),
         redirect: "manual",

@@ -1,0 +1,61 @@
+import { expect, test } from "bun:test";
+import type { JsonRows, TickRow } from "../contract.ts";
+import { type Walk, walkAnswers } from "./walk-answers.ts";
+import { toTickRow } from "./wire-rows.ts";
+
+/** Twenty of each second. */
+const ROWS = Array.from({ length: 500 }, (_, i): TickRow => {
+  const second = String(Math.floor(i / 20)).padStart(2, "0");
+  return [`2024-01-02 10:00:${second}.000000`, i, i % 3 === 0 ? "9007199254740993" : i, null, null, i % 20];
+});
+
+/** Answers that break off after some rows. */
+function brokenAnswers(rowsPerAnswer: number) {
+  const asked: (string | null)[] = [];
+  async function* pieces(texts: string[]): AsyncGenerator<string> {
+    yield `{"data":[${texts.slice(0, rowsPerAnswer).join(",")}`;
+    if (texts.length > rowsPerAnswer) throw new Error("the connection was closed");
+    yield "]}";
+  }
+  const walk: Walk<TickRow> = {
+    from: null,
+    async ask(from): Promise<JsonRows> {
+      asked.push(from);
+      const rows = ROWS.filter(([stamp]) => stamp >= (from ?? ""));
+      return { empty: false, chunks: pieces(rows.map(textOf)) };
+    },
+    toRow: toTickRow,
+    isAfter: (row, last) => (row[0] === last[0] ? row[5]! > last[5]! : row[0] > last[0]),
+    where: "A trade",
+  };
+  return { walk, asked };
+}
+
+function textOf([stamp, price, size, , , seq]: TickRow): string {
+  return `{"timestamp":"${stamp.replace(" ", "T")}Z","price":${price},"size":${size},"seq":${seq}}`;
+}
+
+test("an answer that breaks off is asked for again from the last row on, and each row comes once", async () => {
+  const { walk, asked } = brokenAnswers(70);
+  const rows: TickRow[] = [];
+  for await (const batch of walkAnswers(walk)) {
+    rows.push(...batch.map((row): TickRow => [...row]));
+    // As whoever takes them may do.
+    for (const row of batch) row[0] = "";
+  }
+  expect(rows).toEqual(ROWS);
+  expect(asked.length).toBeGreaterThan(ROWS.length / 70);
+  expect(asked[0]).toBeNull();
+});
+
+test("answers that never get any further end the walk", async () => {
+  const { walk, asked } = brokenAnswers(20);
+  await expect(Array.fromAsync(walkAnswers(walk))).rejects.toThrow("broke off");
+  expect(asked.length).toBeLessThan(20);
+});
+
+test("a row that no server answers fails the series by name", async () => {
+  const { walk } = brokenAnswers(1_000);
+  const broken = { ...walk, toRow: () => toTickRow({ timestamp: "2024-01-02T10:00:00.000000Z" }) };
+  await expect(Array.fromAsync(walkAnswers(broken))).rejects.toThrow("A trade: tick");
+});

@@ -1,0 +1,79 @@
+/** Saves of one worker that go together: in order within a ticker, and none held up by another ticker's lock. */
+import { expect, test } from "bun:test";
+import type { SaveBars } from "../../src/storage/contract.ts";
+import { GroupCommit } from "../../src/storage/group-commit.ts";
+import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
+import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
+import { usePostgres } from "../support/postgres.ts";
+
+const TIMEOUT_MS = 60_000;
+const TICKERS = 5;
+const SAVES = 400;
+
+const postgres = usePostgres();
+
+function bar(ticker: string, close: number): SaveBars {
+  return {
+    kind: "bars",
+    interval: "daily",
+    ticker,
+    rows: [["2024-01-02", 1, 1, 1, close, 1]],
+    onDuplicate: "replace",
+    update: { saveId: `${ticker}-${close}`, repeated: false, frame: String(close) },
+  };
+}
+
+test(
+  "a ticker whose lock somebody holds doesn't hold up the others, and keeps its order",
+  async () => {
+    await using db = await openPostgres({
+      dbFile: await postgres.freshSchema(),
+      durability: "full",
+      dbPoolSize: 3,
+    });
+    const commits = new GroupCommit(db.writer);
+    const holder = await postgres.admin.reserve();
+    await holder.unsafe("BEGIN");
+    await holder.unsafe(lockSql(["HELD"]));
+    const held: Promise<unknown>[] = [commits.save(bar("HELD", 1), 100)];
+    // What goes into one batch with it waits with it.
+    while (db.reader.pool().active_connections === 0) await Bun.sleep(1);
+    for (let round = 1; round <= 20; round++) {
+      held.push(commits.save(bar("HELD", round + 1), 100));
+      const others = ["A", "B"].map((ticker) => commits.save(bar(ticker, round), 100));
+      expect(await Promise.all(others)).toEqual(
+        [1, 2].map(() => ({ ok: true, stored: 1, seq: expect.any(Number) })),
+      );
+    }
+    await holder.unsafe("ROLLBACK");
+    holder.release();
+    expect(await Promise.all(held)).toEqual(
+      held.map((_, index) => ({ ok: true, stored: 1, seq: index + 1 })),
+    );
+    await commits.idle();
+    expect((await db.reader.updates.snapshot("HELD")).daily?.[4]).toBe(21);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "saves of a ticker get their positions in the order in which they were given",
+  async () => {
+    await using db = await openPostgres({
+      dbFile: await postgres.freshSchema(),
+      durability: "full",
+      dbPoolSize: 3,
+    });
+    const commits = new GroupCommit(db.writer);
+    const saves: Promise<unknown>[] = [];
+    for (let n = 0; n < SAVES; n++) {
+      saves.push(commits.save(bar(`T${n % TICKERS}`, n), 100));
+      if (n % 7 === 0) await Bun.sleep(n % 3);
+    }
+    await commits.idle();
+    expect(await Promise.all(saves)).toEqual(
+      saves.map((_, n) => ({ ok: true, stored: 1, seq: Math.floor(n / TICKERS) + 1 })),
+    );
+  },
+  TIMEOUT_MS,
+);
