@@ -64,7 +64,7 @@ export class HubClient {
   #nextId = 1;
   /** Reads that are left to the hub. */
   readonly reads: HubReads;
-  #outbox: SaveEntry[] = [];
+  #outbox: [id: number, save: Save][] = [];
   #announcements: CommittedEntry[] = [];
   #flushScheduled = false;
   readonly #saves = new Map<number, PendingSave>();
@@ -272,9 +272,20 @@ export class HubClient {
       this.#outbox = [];
       this.#announcements = [];
       // With no hub the saves are still in #saves and go out on the next connection.
-      if (saves.length > 0) this.#channel?.send({ type: "saves", saves });
+      if (saves.length > 0) this.#sendSaves(saves);
       if (updates.length > 0) this.#channel?.send({ type: "committed", updates });
     });
+  }
+
+  #sendSaves(saves: [id: number, save: Save][]): void {
+    const frames: string[] = [];
+    const entries = saves.map(([id, save]): SaveEntry => {
+      const { update } = save;
+      if (update === undefined) return [id, save, 0];
+      frames.push(update.frame);
+      return [id, { ...save, update: { ...update, frame: "" } }, update.frame.length];
+    });
+    this.#channel?.send({ type: "saves", saves: entries }, Buffer.from(frames.join(""), "utf8"));
   }
 
   async #ask(build: (id: number) => ToHub): Promise<void> {

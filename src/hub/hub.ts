@@ -236,12 +236,20 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     scheduleCommit();
   }
 
-  function receive(link: Link, message: ToHub): void {
+  function receive(link: Link, message: ToHub, attachment: Buffer): void {
     switch (message.type) {
-      case "saves":
-        for (const entry of message.saves) queue.push({ link, entry });
+      case "saves": {
+        const frames = attachment.toString("utf8");
+        let at = 0;
+        for (const entry of message.saves) {
+          const [, { update }, length] = entry;
+          if (update !== undefined) update.frame = frames.slice(at, at + length);
+          at += length;
+          queue.push({ link, entry });
+        }
         scheduleCommit();
         break;
+      }
       case "subscribe":
         link.tickers.add(message.ticker);
         link.channel.send({ type: "subscribed", id: message.id });
@@ -355,7 +363,9 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
           addresses: new Map<string, number>(),
           reads: null,
         } as unknown as Link;
-        link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message) => receive(link, message));
+        link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message, attachment) =>
+          receive(link, message, attachment),
+        );
         if (database !== null) {
           const inHub = { ...database, written: () => board.bumpAll() };
           link.reads = new ReadServer(inHub, (message, attachment) => link.channel.send(message, attachment));

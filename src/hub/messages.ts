@@ -8,8 +8,11 @@ import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
 
-/** The save holds its update: see SaveUpdate. */
-export type SaveEntry = [id: number, save: Save];
+/**
+ * The save holds its update, but for the frame: the frames of a message are its attachment, one after the other, as in JSON each would be
+ * escaped and parsed for nothing.
+ */
+export type SaveEntry = [id: number, save: Save, frameLength: number];
 
 /** The update of a save that its worker has committed itself. */
 export type CommittedEntry = [ticker: string, update: Update];

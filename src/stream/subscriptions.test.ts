@@ -265,6 +265,19 @@ test("another database: everybody has to connect again", async () => {
   subscriptions.stop();
 });
 
+test("positions that went back: everybody has to connect again", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  const one = subscriber();
+  for (let i = 0; i < 3; i++) log.commit("A", "quote");
+  await begin(one, "A", { kind: "now" }).begun;
+  await subscriptions.missed("A");
+  expect(one.restarted).toBe(false);
+  log.updates.get("A")!.pop();
+  await subscriptions.missed("A");
+  expect(one.restarted).toBe(true);
+  subscriptions.stop();
+});
+
 test("all tickers: those that are there, those that are new, and what was missed of each", async () => {
   const { log, subscriptions, subscriber, begin } = setUp();
   for (let i = 0; i < 5; i++) log.commit("A", "quote");

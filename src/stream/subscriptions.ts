@@ -23,6 +23,8 @@ export const ALL_TICKERS = "";
 const POSITION_CHECK_MS = 1_000;
 /** Tickers compared at once: the next ones come at the next check. */
 const CHECK_TICKERS_MAX = 1_000;
+/** Feeds of tickers that nobody watches but with all others. */
+const IDLE_FEEDS_MAX = 1_000;
 /** One read of the update log. */
 const READ_LIMIT: UpdateLimit = { updates: 500, characters: 256 * 1024 };
 
@@ -222,15 +224,8 @@ export class Subscriptions {
 
   /** Updates may have been missed, of the ticker or of all: the database knows. */
   async missed(ticker: string): Promise<void> {
-    const before = this.#epoch;
-    if (before === "") return; // nobody has been told anything yet
+    if (this.#epoch === "") return; // nobody has been told anything yet
     try {
-      this.#epoch = await this.#options.updates.epoch();
-      if (this.#epoch !== before) {
-        this.#options.warn("The database is another one: every subscriber has to connect again");
-        this.#restartAll();
-        return;
-      }
       await this.#compare(ticker === ALL_TICKERS ? this.#watched() : [ticker]);
     } catch (error) {
       // The check that comes anyway will do it.
@@ -250,9 +245,15 @@ export class Subscriptions {
     for (const feed of this.#feeds.values()) feed.close();
   }
 
-  #restartAll(): void {
-    for (const channel of [...this.#channels.values()])
-      for (const { subscriber } of [...channel.subscriptions]) subscriber.restart();
+  #restartAll(why: string): void {
+    this.#options.warn(`${why}: every subscriber has to connect again`);
+    for (const { subscriptions } of [...this.#channels.values()]) {
+      for (const subscription of [...subscriptions]) {
+        // At once, not when its socket has closed: whoever comes next must not meet what was.
+        this.leave(subscription);
+        subscription.subscriber.restart();
+      }
+    }
   }
 
   #channelOf(ticker: string): Channel {
@@ -500,8 +501,9 @@ export class Subscriptions {
 
   /** A feed that has become mute, whatever the reason, is found here. */
   async #checkPositions(): Promise<void> {
-    if (this.#checking || this.#channels.size === 0) return;
+    if (this.#checking || this.#channels.size === 0 || this.#epoch === "") return;
     this.#checking = true;
+    this.#forgetIdleFeeds();
     try {
       await this.#compare(this.#nextToCheck());
     } catch (error) {
@@ -515,21 +517,49 @@ export class Subscriptions {
     return this.#channels.has(ALL_TICKERS) ? null : [...this.#channels.keys()];
   }
 
+  /** Of many tickers some at a time; of all of them, where they are many, now and then. */
   #nextToCheck(): string[] | null {
     const watched = this.#watched();
-    if (watched === null || watched.length <= CHECK_TICKERS_MAX) return watched;
-    if (this.#checkFrom >= watched.length) this.#checkFrom = 0;
-    const next = watched.slice(this.#checkFrom, this.#checkFrom + CHECK_TICKERS_MAX);
+    const count = watched?.length ?? this.#others.size + this.#feeds.size;
+    if (count <= CHECK_TICKERS_MAX) return watched;
+    if (this.#checkFrom >= count) this.#checkFrom = 0;
+    const from = this.#checkFrom;
     this.#checkFrom += CHECK_TICKERS_MAX;
-    return next;
+    if (watched !== null) return watched.slice(from, from + CHECK_TICKERS_MAX);
+    return from === 0 ? null : [];
   }
 
   async #compare(tickers: string[] | null): Promise<void> {
+    const { updates } = this.#options;
+    const epoch = await updates.epoch();
+    const before = this.#epoch;
+    this.#epoch = epoch;
+    if (epoch !== before) {
+      this.#restartAll("The database is another one");
+      return;
+    }
     if (tickers !== null && tickers.length === 0) return;
-    const read = this.#options.updates.positions(tickers);
+    const delivered = new Map([...this.#feeds].map(([ticker, feed]) => [ticker, feed.delivered]));
+    const read = updates.positions(tickers);
     const positions = read instanceof Promise ? await read : read;
-    for (const [ticker, position] of positions)
+    for (const [ticker, position] of positions) {
       if (position > this.delivered(ticker)) this.note(ticker, position);
+      else if (position < (delivered.get(ticker) ?? 0)) {
+        this.#restartAll(`${ticker} is at position ${position} after it was at ${delivered.get(ticker)}`);
+        return;
+      }
+    }
+  }
+
+  /** A subscriber to all tickers needs the feeds of those that move; of the others only their position. */
+  #forgetIdleFeeds(): void {
+    if (this.#feeds.size <= IDLE_FEEDS_MAX || !this.#channels.has(ALL_TICKERS)) return;
+    for (const [ticker, feed] of this.#feeds) {
+      if (this.#channels.has(ticker) || !feed.idle) continue;
+      feed.close();
+      this.#feeds.delete(ticker);
+      this.#others.set(ticker, feed.delivered);
+    }
   }
 }
 

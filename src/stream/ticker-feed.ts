@@ -48,6 +48,11 @@ export class TickerFeed {
     return this.#delivered;
   }
 
+  /** Nothing waits, and nobody reads: it could be opened again at its position. */
+  get idle(): boolean {
+    return this.#early.size === 0 && this.#timer === null && !this.#filling && this.#tailUsers === 0;
+  }
+
   accept(update: Update): void {
     if (this.#closed || update.seq <= this.#delivered) return;
     if (update.seq === this.#delivered + 1) {

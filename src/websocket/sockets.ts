@@ -29,6 +29,8 @@ const DRAIN_STALL_MS = 1_000;
 const DRAIN_POLL_MS = 10;
 /** How soon after a publish it is seen that a client doesn't keep up. */
 const PACE_MS = 5;
+/** More sockets than this are looked at less often, so that it takes no more time. */
+const PACE_SOCKETS = 1_000;
 /** Every socket is pinged so often, and cut off when it has answered none for SILENCE_MAX_MS. */
 const SWEEP_MS = 1_000;
 /** What waits for all clients of a worker together; beyond it those with most are cut off. */
@@ -142,7 +144,7 @@ export class Sockets {
   /** Something was published: who doesn't keep up is to be seen soon. */
   published(topic: string, text: string): void {
     if (text.length >= LARGE_FRAME_BYTES) this.#noteLarge(topic, text.length);
-    this.#pace ??= setTimeout(() => this.#checkPace(), PACE_MS);
+    this.#pace ??= this.#paceSoon();
   }
 
   /**
@@ -211,7 +213,11 @@ export class Sockets {
       waits ||= data.client?.waits === true;
     }
     // Bun tells when all is taken; a client whose bytes never had to wait would not be told of.
-    if (waits) this.#pace = setTimeout(() => this.#checkPace(), PACE_MS);
+    if (waits) this.#pace = this.#paceSoon();
+  }
+
+  #paceSoon(): Timer {
+    return setTimeout(() => this.#checkPace(), PACE_MS * Math.max(1, this.#open.size / PACE_SOCKETS));
   }
 
   /** A frame that alone may reach Bun's bound: who is closed at it should be told from who just leaves. */
