@@ -149,12 +149,17 @@ export interface Holding {
 export interface PoolFigures {
   pool_enabled: boolean;
   pool_max_size: number;
+  /** That a request could have now. */
   available_connections: number;
   active_connections: number;
   /** Broken or grown too old, and replaced, since the start. */
   stale_connections: number;
   /** Where requests can wait for a connection: how many do. */
   waiting_requests?: number;
+  /** Where the database is reached over a network: whether it is there. */
+  connected?: boolean;
+  /** Why the last connection broke or could not be had; null since the next one was. */
+  last_error?: string | null;
 }
 
 /**

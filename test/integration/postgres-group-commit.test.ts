@@ -37,7 +37,7 @@ test(
     await holder.unsafe(lockSql(["HELD"]));
     const held: Promise<unknown>[] = [commits.save(bar("HELD", 1), 100)];
     // What goes into one batch with it waits with it.
-    while (db.reader.pool().active_connections === 0) await Bun.sleep(1);
+    while ((await db.reader.pool()).active_connections === 0) await Bun.sleep(1);
     for (let round = 1; round <= 20; round++) {
       held.push(commits.save(bar("HELD", round + 1), 100));
       const others = ["A", "B"].map((ticker) => commits.save(bar(ticker, round), 100));

@@ -6,6 +6,7 @@ import {
   type PostgresDatabase,
   type PostgresSettings,
 } from "../../src/storage/postgres/postgres-database.ts";
+import { LOCK_CLASS, SCHEMA_LOCK } from "../../src/storage/postgres/schema.ts";
 import { usePostgres } from "../support/postgres.ts";
 
 const postgres = usePostgres();
@@ -122,6 +123,47 @@ test("a text that PostgreSQL can't store is a 400", async () => {
   expect(await db.writer.commit([{ ...tick(1), ticker: "A\0B" }])).toMatchObject([
     { ok: false, status: 400 },
   ]);
+});
+
+/** Whoever wants to make the tables waits. */
+async function holdSchema(): Promise<AsyncDisposable & { release(): Promise<void> }> {
+  const holder = await postgres.admin.reserve();
+  await holder.unsafe(`SELECT pg_advisory_lock(${LOCK_CLASS}, ${SCHEMA_LOCK})::text`);
+  let released = false;
+  const release = async (): Promise<void> => {
+    if (released) return;
+    released = true;
+    await holder.unsafe(`SELECT pg_advisory_unlock(${LOCK_CLASS}, ${SCHEMA_LOCK})`);
+    holder.release();
+  };
+  return { release, [Symbol.asyncDispose]: release };
+}
+
+test("a connection that breaks while the tables are made is opened again", async () => {
+  const dbFile = `${await postgres.freshSchema()}&application_name=breaks`;
+  await using held = await holdSchema();
+  const opening = open(dbFile, { startWaitMs: 60_000 });
+  for (let broken = 0; broken < 3; ) {
+    const rows = await postgres.admin.unsafe(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE application_name = 'breaks' AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()`,
+    );
+    broken += rows.length;
+    await Bun.sleep(5);
+  }
+  await held.release();
+  await using db = await opening;
+  expect(db.preparation).toBe("created the tables");
+  expect(await db.writer.commit([tick(1)])).toMatchObject([{ ok: true }]);
+});
+
+test("what waiting can't mend ends the start at once", async () => {
+  const schema = await postgres.freshSchema();
+  const elsewhere = new URL(schema);
+  elsewhere.pathname = "/no_such_database";
+  await expect(open(elsewhere.href, { startWaitMs: 60_000 })).rejects.toThrow("no_such_database");
+  await postgres.admin.unsafe(`CREATE TABLE ${schemaOf(schema)}.daily_prices (ticker text)`);
+  await expect(open(schema, { startWaitMs: 60_000 })).rejects.toThrow("daily_prices");
 });
 
 test("a table of another program is named, with what is missing", async () => {

@@ -107,8 +107,8 @@ test(
     expect(new Set(stored).size).toBe(stored.length);
     const there = new Set(stored);
     expect(answered.filter((price) => !there.has(price))).toEqual([]);
-    expect(db.reader.pool()).toMatchObject({ active_connections: 0, waiting_requests: 0 });
-    expect(db.reader.pool().stale_connections).toBeGreaterThan(0);
+    expect(await db.reader.pool()).toMatchObject({ active_connections: 0, waiting_requests: 0 });
+    expect((await db.reader.pool()).stale_connections).toBeGreaterThan(0);
   },
   TIMEOUT_MS,
 );
@@ -126,7 +126,35 @@ test(
       expect(await db.reader.latestPrice("A")).toBe(1);
       expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 0, seq: null }]);
     }
-    expect(db.reader.pool().stale_connections).toBeGreaterThan(0);
+    expect((await db.reader.pool()).stale_connections).toBeGreaterThan(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "the figures of the pool are those of now, also when nobody has asked for anything since it went or came back",
+  async () => {
+    await using db = await open(await postgres.freshSchema());
+    expect(await db.reader.pool()).toMatchObject({
+      available_connections: 4,
+      connected: true,
+      last_error: null,
+    });
+    await postgres.stop();
+    await until(async () => !(await db.reader.pool()).connected);
+    expect(await db.reader.pool()).toMatchObject({
+      pool_max_size: 4,
+      available_connections: 0,
+      active_connections: 0,
+      connected: false,
+      last_error: expect.stringMatching(/\(\w+\)$/),
+    });
+    await postgres.start();
+    expect(await db.reader.pool()).toMatchObject({
+      available_connections: 4,
+      connected: true,
+      last_error: null,
+    });
   },
   TIMEOUT_MS,
 );
@@ -185,7 +213,7 @@ test(
     }
     await until(() => answers(db));
     expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
-    expect(db.reader.pool().active_connections).toBe(0);
+    expect((await db.reader.pool()).active_connections).toBe(0);
   },
   TIMEOUT_MS,
 );

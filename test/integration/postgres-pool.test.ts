@@ -67,7 +67,7 @@ test(
     const stop = new AbortController();
     const slow = [1, 2, 3].map(() => sleep(db, 600, stop.signal).catch((error: unknown) => error));
     await until(async () => (await running(USERS)) === 2);
-    expect(db.reader.pool()).toMatchObject({ active_connections: 2, waiting_requests: 1 });
+    expect(await db.reader.pool()).toMatchObject({ active_connections: 2, waiting_requests: 1 });
     expect(await db.writer.commit([ticks("A", 1)])).toEqual([
       { ok: true, stored: 1, seq: expect.any(Number) },
     ]);
@@ -77,7 +77,7 @@ test(
     stop.abort();
     for (const error of await Promise.all(slow)) expect(error).toMatchObject({ status: 499 });
     await until(async () => (await running(USERS)) === 0);
-    expect(db.reader.pool()).toMatchObject({
+    expect(await db.reader.pool()).toMatchObject({
       pool_max_size: 4,
       available_connections: 4,
       active_connections: 0,
@@ -96,7 +96,7 @@ test(
     const slow = sleep(db, 600, stop.signal).catch((error: unknown) => error);
     await until(async () => (await running(USERS)) === 1);
     expect(sleep(db, 0)).rejects.toMatchObject({ status: 503, retryAfterS: 1 });
-    await until(() => db.reader.pool().waiting_requests === 0);
+    await until(async () => (await db.reader.pool()).waiting_requests === 0);
     // A stream waits in the same line.
     await db.writer.commit([ticks("A", 1_500)]);
     await expect(
@@ -105,6 +105,34 @@ test(
     stop.abort();
     await slow;
     expect(await sleep(db, 0)).toMatchObject({ status: "rows" });
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a statement that had no time left to run is a 503; one that waited and ran tells both times",
+  async () => {
+    await using db = await open({ dbPoolSize: 2 });
+    const stop = new AbortController();
+    const slow = sleep(db, 600, stop.signal).catch((error: unknown) => error);
+    await until(async () => (await running(USERS)) === 1);
+    const request = { sql: "select pg_sleep(600)", params: [], mode: "read" as const, maxRows: 1 };
+    await expect(db.sql.run(request, { timeoutMs: 100 })).rejects.toMatchObject({
+      status: 503,
+      retryAfterS: 1,
+      message: expect.stringContaining("did not run"),
+    });
+    const second = db.sql.run(request, { timeoutMs: 3_000 }).catch((error: unknown) => error);
+    await until(async () => (await db.reader.pool()).waiting_requests === 1);
+    await Bun.sleep(200);
+    stop.abort();
+    await slow;
+    expect(await second).toMatchObject({
+      status: 504,
+      message: expect.stringMatching(
+        /^execute_sql: stopped at the limit of 3 s: it waited [\d.]+ s for its turn and ran [\d.]+ s$/,
+      ),
+    });
   },
   TIMEOUT_MS,
 );
@@ -135,6 +163,10 @@ test(
     const commits = Array.from({ length: 30 }, (_, i) => other.writer.commit([ticks(`T${i}`, 1)]));
     for (const outcome of await Promise.all(commits))
       expect(outcome).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
+    expect(await other.reader.pool()).toMatchObject({
+      connected: true,
+      last_error: expect.stringContaining("53300"),
+    });
     stop.abort();
     await Promise.all(slow);
   },
@@ -191,12 +223,12 @@ test(
   async () => {
     await using db = await open({ limits: { ageMaxMs: 200, idleMaxMs: NEVER_MS, sweepMs: 20 } });
     await Promise.all(Array.from({ length: 8 }, () => db.reader.probe()));
-    await until(() => db.reader.pool().stale_connections >= 4);
+    await until(async () => (await db.reader.pool()).stale_connections >= 4);
     await db.reader.probe();
     await using idle = await open({ limits: { idleMaxMs: 50, sweepMs: 20 } }, "idle");
     await Promise.all(Array.from({ length: 8 }, () => idle.reader.probe()));
     await until(async () => (await connectionsOf("idle")) === 1);
-    expect(idle.reader.pool().stale_connections).toBe(0);
+    expect((await idle.reader.pool()).stale_connections).toBe(0);
   },
   TIMEOUT_MS,
 );
@@ -206,7 +238,7 @@ test(
   async () => {
     const db = await open();
     const commit = db.writer.commit([ticks("A", 5_000)]);
-    await until(() => db.reader.pool().active_connections > 0);
+    await until(async () => (await db.reader.pool()).active_connections > 0);
     const closed = db.close();
     expect(await commit).toEqual([{ ok: true, stored: 5_000, seq: expect.any(Number) }]);
     await closed;

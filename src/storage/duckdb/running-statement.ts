@@ -1,6 +1,7 @@
 /** A statement of a user on its connection, and the ways in which it is stopped. */
 import type { DuckDBConnection } from "@duckdb/node-api";
 import { RequestError } from "../../protocol/errors.ts";
+import { stoppedAtLimit } from "../time-limit.ts";
 import type { SqlMode } from "../user-sql-contract.ts";
 
 export type StopReason = "time limit" | "client gone" | "saves first" | "server stopping";
@@ -10,6 +11,14 @@ const INTERRUPT_EVERY_MS = 20;
 /** For the access log: there is nobody to answer. */
 const CLIENT_CLOSED_REQUEST = 499;
 
+export interface StatementLimits {
+  /** In all, of which `leftMs` are left, and `waitedMs` went by before it could begin. */
+  timeoutMs: number;
+  leftMs: number;
+  waitedMs: number;
+  signal: AbortSignal | undefined;
+}
+
 export class RunningStatement {
   readonly mode: SqlMode;
   /** Rejects when it is stopped, with what the client is told. */
@@ -18,6 +27,7 @@ export class RunningStatement {
   readonly ended: Promise<void>;
   readonly #connection: DuckDBConnection;
   readonly #timeoutMs: number;
+  readonly #waitedMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #deadline: Timer;
   readonly #reject: (error: RequestError) => void;
@@ -28,16 +38,12 @@ export class RunningStatement {
 
   constructor(
     connection: DuckDBConnection,
-    {
-      mode,
-      timeoutMs,
-      leftMs,
-      signal,
-    }: { mode: SqlMode; timeoutMs: number; leftMs: number; signal: AbortSignal | undefined },
+    { mode, timeoutMs, leftMs, waitedMs, signal }: { mode: SqlMode } & StatementLimits,
   ) {
     this.mode = mode;
     this.#connection = connection;
     this.#timeoutMs = timeoutMs;
+    this.#waitedMs = waitedMs;
     this.#signal = signal;
     const stopped = Promise.withResolvers<never>();
     stopped.promise.catch(() => null);
@@ -89,11 +95,7 @@ export class RunningStatement {
     const effect = this.mode === "write" ? "; rolled back, nothing changed" : "";
     switch (reason) {
       case "time limit":
-        return new RequestError(
-          504,
-          `execute_sql: stopped at the limit of ${this.#timeoutMs / 1000} s${effect}`,
-          { hint: "The limit is the server's --sql-timeout." },
-        );
+        return stoppedAtLimit({ timeoutMs: this.#timeoutMs, waitedMs: this.#waitedMs, effect });
       case "client gone":
         return new RequestError(CLIENT_CLOSED_REQUEST, `execute_sql: stopped, the client is gone${effect}`);
       case "saves first":

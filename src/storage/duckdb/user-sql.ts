@@ -14,7 +14,7 @@ import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from 
 import { isConflict, isFatal, isOutOfMemory, isReadOnlyRefusal, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { refuseTakenKeys, stampInserted } from "./inserted-keys.ts";
-import { RunningStatement } from "./running-statement.ts";
+import { RunningStatement, type StatementLimits } from "./running-statement.ts";
 import type { Session } from "./session.ts";
 import { Slots, userStatementsMax } from "./slots.ts";
 import { secureUpdates } from "./update-log.ts";
@@ -53,14 +53,15 @@ export class DuckDbUserSql implements InterruptibleSql {
     request: UserSqlRequest,
     { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal | undefined },
   ): Promise<UserSqlOutcome> {
-    const deadlineAt = performance.now() + timeoutMs;
+    const askedAt = performance.now();
     await this.#slots.take(timeoutMs);
+    const waitedMs = performance.now() - askedAt;
     try {
       for (let attempt = 1; ; attempt++) {
         try {
           if (this.#closed) throw unavailable("execute_sql: the server is stopping");
-          const leftMs = Math.max(0, deadlineAt - performance.now());
-          return await this.#runOnce(request, { timeoutMs, leftMs, signal });
+          const leftMs = Math.max(0, askedAt + timeoutMs - performance.now());
+          return await this.#runOnce(request, { timeoutMs, leftMs, waitedMs, signal });
         } catch (error) {
           if (!isConflict(error)) return this.#outcomeOf(error);
           if (attempt === ATTEMPTS_MAX) {
@@ -91,10 +92,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     await Promise.race([Promise.all(inTheWay.map(({ ended }) => ended)), Bun.sleep(ROLLBACK_WAIT_MS)]);
   }
 
-  async #runOnce(
-    request: UserSqlRequest,
-    limits: { timeoutMs: number; leftMs: number; signal: AbortSignal | undefined },
-  ): Promise<UserSqlOutcome> {
+  async #runOnce(request: UserSqlRequest, limits: StatementLimits): Promise<UserSqlOutcome> {
     const session = await this.#connect();
     const running = new RunningStatement(session.connection, { mode: request.mode, ...limits });
     this.#running.add(running);

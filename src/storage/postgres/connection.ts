@@ -69,8 +69,9 @@ export class PostgresConnection {
     }
   }
 
-  get lost(): boolean {
-    return this.#lost !== null;
+  /** Why it is dead; null while it isn't. */
+  get lost(): Error | null {
+    return this.#lost;
   }
 
   /** One statement with its parameters; statements sent without waiting run in order. */

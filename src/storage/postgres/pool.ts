@@ -2,10 +2,10 @@
  * The connections of one worker. Small reads share connections, a few on each; a save, a stream and a user's statement have
  * one to themselves. Who finds none free waits in order, for a bounded time.
  */
-import { unavailable } from "../../protocol/errors.ts";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
 import { type ConnectionOptions, PostgresConnection } from "./connection.ts";
-import { isOutOfConnections, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, isOutOfConnections, requestErrorOf } from "./postgres-errors.ts";
 
 /** Small reads under way on one connection: while one is being answered, the next is on its way. */
 const SHARERS_MAX = 4;
@@ -21,6 +21,8 @@ const IDLE_MAX_MS = 5 * 60_000;
 /** An older one is replaced, so that changed settings, addresses and passwords come into use. */
 const AGE_MAX_MS = 30 * 60_000;
 const SWEEP_MS = 10_000;
+/** Room that PostgreSQL has refused counts as none for so long. */
+const REFUSAL_COUNTS_MS = 5_000;
 /** How long closing waits for what runs. */
 const CLOSE_WAIT_MS = 2_000;
 
@@ -84,6 +86,8 @@ export class PostgresPool {
   #opened = 0;
   #longOpening = 0;
   #stale = 0;
+  /** Why the newest connection broke or could not be had; null: it is there. */
+  #trouble: { reason: string; sinceMs: number } | null = null;
   /** In order of arrival; `long` ones apart, since short ones may overtake them. */
   readonly #waitingShort: Waiter[] = [];
   readonly #waitingLong: Waiter[] = [];
@@ -168,17 +172,32 @@ export class PostgresPool {
     });
   }
 
+  /** As of the last use; where that left no connection, see `lookForDatabase`. */
   figures(): PoolFigures {
     let active = this.#opening;
     for (const member of this.#members) if (!isFree(member)) active++;
+    const free = this.#members.size + this.#opening - active;
+    const room = this.#size - this.#members.size - this.#opening;
     return {
       pool_enabled: true,
       pool_max_size: this.#size,
-      available_connections: this.#size - active,
+      available_connections: free + (this.#mayOpen() ? room : 0),
       active_connections: active,
       stale_connections: this.#stale,
       waiting_requests: this.#waitingShort.length + this.#waitingLong.length,
+      connected: this.#members.size > 0 || this.#trouble === null,
+      last_error: this.#trouble?.reason ?? null,
     };
+  }
+
+  /** Where no connection is left: tries for one, so that the figures are those of now. Never fails. */
+  async lookForDatabase(): Promise<void> {
+    if (this.#members.size + this.#opening > 0 || this.#closed) return;
+    try {
+      (await this.acquire("shared")).release();
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+    }
   }
 
   /** Waits a moment for what runs; then it fails. */
@@ -243,6 +262,7 @@ export class PostgresPool {
     } catch (error) {
       this.#opening--;
       if (waiter.use === "long") this.#longOpening--;
+      this.#noteTrouble(error);
       if (isOutOfConnections(error) && this.#members.size > 0 && !this.#closed) {
         this.#waitAgain(waiter, waiting, error);
       } else {
@@ -253,6 +273,7 @@ export class PostgresPool {
     }
     this.#opening--;
     this.#opened++;
+    this.#trouble = null;
     if (waiter.use === "long") this.#longOpening--;
     const member: Member = {
       connection,
@@ -308,7 +329,7 @@ export class PostgresPool {
         else member.owner = null;
         member.unwanted ||= discard;
         member.idleSinceMs = performance.now();
-        if (isFree(member) && (member.unwanted || member.connection.lost)) this.#drop(member);
+        if (isFree(member) && (member.unwanted || member.connection.lost !== null)) this.#drop(member);
         this.#serve();
       },
     };
@@ -317,6 +338,7 @@ export class PostgresPool {
   /** Its neighbours have probably died with it: the free ones are given up, so that a repetition doesn't meet another. */
   #onLost(member: Member): void {
     this.#stale++;
+    this.#noteTrouble(member.connection.lost);
     member.unwanted = true;
     if (isFree(member)) this.#members.delete(member);
     for (const other of this.#members) {
@@ -332,6 +354,18 @@ export class PostgresPool {
     member.connection.onLost = null;
     // Nobody uses it any more: how its end goes is of no interest.
     member.connection.close().catch(() => undefined);
+  }
+
+  #noteTrouble(error: unknown): void {
+    const failure = failureOf(error);
+    const reason = failure === null ? String(error) : `${failure.message} (${failure.code})`;
+    this.#trouble = { reason, sinceMs: performance.now() };
+  }
+
+  /** Whether another connection is likely to be had. */
+  #mayOpen(): boolean {
+    if (this.#trouble === null) return true;
+    return this.#members.size > 0 && performance.now() - this.#trouble.sinceMs > REFUSAL_COUNTS_MS;
   }
 
   #sweep(): void {

@@ -20,16 +20,18 @@ import {
 import { wholeNumberColumns } from "./counts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
-import { failureOf } from "./postgres-errors.ts";
+import { type FailureKind, failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresTransfer } from "./postgres-transfer.ts";
 import { PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
 import { prepareSchema } from "./schema.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
-/** How long a start waits for a database that is away, and how often it tries again. */
+/** How long a start waits for a database that is away or breaks off, and how often it begins again. */
 const START_WAIT_MS = 15_000;
 const START_RETRY_MS = 250;
+/** What may have passed by the next try. */
+const PASSING: FailureKind[] = ["lost", "away", "conflict"];
 const MB = 1024 * 1024;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
@@ -73,9 +75,9 @@ export interface PostgresDatabase extends AsyncDisposable {
 }
 
 /**
- * Connects, and makes the tables where there are none.
+ * Connects, and makes the tables where there are none. Whatever breaks on the way is begun again.
  *
- * @throws Error it can't be reached within START_WAIT_MS, refuses the user, or has tables that don't fit.
+ * @throws Error it can't be reached, or breaks off again and again, for START_WAIT_MS, refuses the user, or has tables that don't fit.
  */
 export async function openPostgres(settings: PostgresSettings): Promise<PostgresDatabase> {
   const target = parsePostgresUrl(settings.dbFile);
@@ -84,7 +86,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, connectTimeoutMs = CONNECT_TIMEOUT_MS } = settings;
   const wanted = { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled };
   try {
-    const { options, capabilities, preparation } = await prepare(wanted, startWaitMs);
+    const { options, capabilities, preparation } = await whenReachable(startWaitMs, () => prepare(wanted));
     const pool = new PostgresPool({ ...options, size: dbPoolSize, limits });
     const { updateLogMb = null, trimPauseMs = TRIM_PAUSE_MS, onTrimRefused = () => {} } = settings;
     const trimmer =
@@ -118,9 +120,8 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
 /** On a connection of its own, which is closed again. */
 async function prepare(
   wanted: ConnectionOptions,
-  waitMs: number,
 ): Promise<{ options: ConnectionOptions; capabilities: Capabilities; preparation: string | null }> {
-  const { connection, options } = await connectFirst(wanted, waitMs);
+  const { connection, options } = await connectFirst(wanted);
   try {
     const advisoryLocks = await hasFunction(connection, "pg_advisory_xact_lock");
     const preparation = await prepareSchema(connection, { advisoryLocks });
@@ -143,42 +144,52 @@ export function connectForReading(
   dbFile: string,
 ): Promise<{ connection: PostgresConnection; options: ConnectionOptions }> {
   const target = parsePostgresUrl(dbFile);
-  return connectFirst(
-    {
-      target,
-      durability: "full",
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-      connectTimeoutMs: CONNECT_TIMEOUT_MS,
-      pooled: target.pooled,
-    },
-    0,
-  );
+  return connectFirst({
+    target,
+    durability: "full",
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    pooled: target.pooled,
+  });
+}
+
+async function whenReachable<T>(waitMs: number, open: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      const failure = failureOf(error);
+      const mayCome = failure !== null && PASSING.includes(failure.kind) && !isRefusal(failure.code);
+      if (!mayCome || performance.now() > deadline) throw error;
+      await Bun.sleep(START_RETRY_MS);
+    }
+  }
 }
 
 /** Finds out on the way whether a pool in between swallows or refuses the settings of the session. */
 async function connectFirst(
   options: ConnectionOptions,
-  waitMs: number,
 ): Promise<{ connection: PostgresConnection; options: ConnectionOptions }> {
-  const deadline = performance.now() + waitMs;
-  for (;;) {
+  const connection = await PostgresConnection.open(options).catch((error: unknown) => {
+    if (options.pooled || !isSettingRefused(error)) throw error;
+    return null;
+  });
+  if (connection !== null) {
+    let isRight = options.pooled;
     try {
-      const connection = await PostgresConnection.open(options);
-      if (options.pooled || (await settingsArrived(connection, options))) return { connection, options };
-      await connection.close();
-      options = { ...options, pooled: true };
-    } catch (error) {
-      const failure = failureOf(error);
-      if (!options.pooled && failure?.code === UNSUPPORTED_PARAMETER && /parameter/i.test(failure.message)) {
-        options = { ...options, pooled: true };
-        continue;
-      }
-      const mayCome =
-        failure !== null && (failure.kind === "lost" || failure.kind === "away") && !isRefusal(failure.code);
-      if (!mayCome || performance.now() > deadline) throw error;
-      await Bun.sleep(START_RETRY_MS);
+      isRight ||= await settingsArrived(connection, options);
+      if (isRight) return { connection, options };
+    } finally {
+      if (!isRight) await connection.close();
     }
   }
+  return await connectFirst({ ...options, pooled: true });
+}
+
+function isSettingRefused(error: unknown): boolean {
+  const failure = failureOf(error);
+  return failure?.code === UNSUPPORTED_PARAMETER && /parameter/i.test(failure.message);
 }
 
 /** Waiting changes nothing about a wrong password, role or database, or about TLS. */

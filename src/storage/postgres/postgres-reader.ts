@@ -177,7 +177,8 @@ export class PostgresReader implements StockReader {
     await this.#run("SELECT 1 AS one FROM daily_prices LIMIT 1", [], { timeoutMs: PROBE_TIMEOUT_MS });
   }
 
-  pool(): PoolFigures {
+  async pool(): Promise<PoolFigures> {
+    await this.#pool.lookForDatabase();
     return this.#pool.figures();
   }
 

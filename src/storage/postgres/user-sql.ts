@@ -3,6 +3,7 @@
  * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is rolled back.
  */
 import { RequestError } from "../../protocol/errors.ts";
+import { stoppedAtLimit } from "../time-limit.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
@@ -64,6 +65,7 @@ export class PostgresUserSql implements InterruptibleSql {
   async #read(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
     if (statement.kind === "maintenance") return { status: "needs-write" };
     const lease = await this.#pool.acquire("long", deadline.signal);
+    deadline.begin();
     const { connection } = lease;
     let clean = false;
     try {
@@ -88,6 +90,7 @@ export class PostgresUserSql implements InterruptibleSql {
   /** On a connection that is closed behind it: settings and locks of the session end with it. */
   async #write(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
     const lease = await this.#pool.acquire("long", deadline.signal);
+    deadline.begin();
     let committing = false;
     try {
       const connection = await lease.renew();
@@ -123,17 +126,16 @@ class Deadline {
   readonly #timer: Timer;
   readonly #client: AbortSignal | undefined;
   readonly #onGone: () => void;
+  readonly #askedAtMs = performance.now();
+  #begunAtMs: number | null = null;
 
   /** @param effect what the statement has done by then, for the message. */
   constructor({ timeoutMs, signal }: Limits, effect: string) {
     this.timeoutMs = timeoutMs;
     this.#client = signal;
     this.#timer = setTimeout(() => {
-      this.#controller.abort(
-        new RequestError(504, `execute_sql: stopped at the limit of ${timeoutMs / 1000} s${effect}`, {
-          hint: "The limit is the server's --sql-timeout.",
-        }),
-      );
+      const waitedMs = this.#begunAtMs === null ? null : this.#begunAtMs - this.#askedAtMs;
+      this.#controller.abort(stoppedAtLimit({ timeoutMs, waitedMs, effect }));
     }, timeoutMs);
     this.#onGone = () =>
       this.#controller.abort(new RequestError(499, `execute_sql: stopped, the client is gone${effect}`));
@@ -143,6 +145,11 @@ class Deadline {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** It has its connection; until then it waited for one. */
+  begin(): void {
+    this.#begunAtMs ??= performance.now();
   }
 
   options(): { timeoutMs: number; signal: AbortSignal } {

@@ -136,6 +136,7 @@ export class RemoteReader implements StockReader {
       active_connections: active,
       stale_connections: broken,
       waiting_requests: waiting,
+      connected: !isAway,
     };
     return figures;
   }
