@@ -269,13 +269,13 @@ class ChangedRows {
   async write(session: Session, now: string): Promise<void> {
     const names = this.#names.json();
     if (this.#updated.length > 0) await session.run(UPDATE, [toLines(this.#updated), names, now]);
-    if (this.#inserted.length > 0) await session.run(INSERT, [toLines(this.#inserted), names, now]);
+    if (this.#inserted.length > 0) await session.insert(INSERT, [toLines(this.#inserted), names, now]);
     if (this.#recomputed.length > 0) {
       await session.run(UPDATE_AVERAGES, [toLines(this.#recomputed), names]);
     }
     if (this.#outdated.length > 0) await session.run(DELETE_CHECKPOINTS, [toLines(this.#outdated), names]);
     if (this.#checkpoints.length > 0) {
-      await session.run(INSERT_CHECKPOINTS, [JSON.stringify(this.#checkpoints)]);
+      await session.insert(INSERT_CHECKPOINTS, [JSON.stringify(this.#checkpoints)]);
       await session.run(HASH_CHECKPOINTS, [names]);
     }
   }

@@ -179,7 +179,10 @@ export class DuckDbWriter implements StockWriter {
       writes.length === 0 && daily.length === 0
         ? plan([])
         : await this.#transaction(async () => {
-            for (const { sql, params } of writes) await session.run(sql, params);
+            for (const { kind, sql, params } of writes) {
+              if (kind === "insert") await session.insert(sql, params);
+              else await session.run(sql, params);
+            }
             const { foreignCommits } = this.#file;
             const planned = plan(
               daily.length === 0 ? [] : await this.#daily.save(daily, { now, foreignCommits }),

@@ -50,10 +50,11 @@ export async function planHourlySaves(
     (stored.has(key) ? updated : inserted).push(fields);
   }
   const writes: Write[] = [];
-  if (inserted.length > 0) writes.push({ sql: INSERT, params: [toLines(inserted), names.json(), now] });
+  if (inserted.length > 0)
+    writes.push({ kind: "insert", sql: INSERT, params: [toLines(inserted), names.json(), now] });
   if (updated.length > 0) {
     const [first, last] = spanOf(updated.map((fields) => fields[1] as string));
-    writes.push({ sql: UPDATE, params: [toLines(updated), names.json(), now, first, last] });
+    writes.push({ kind: "update", sql: UPDATE, params: [toLines(updated), names.json(), now, first, last] });
   }
   return { outcomes, writes };
 }

@@ -1,9 +1,18 @@
-/** What is kept of a statement from one run to the next must not depend on what the tables held then. */
+/** What DuckDB keeps of a statement from one run to the next must not depend on what the tables held then. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import { DuckDbFile } from "./duckdb-file.ts";
+import { linesWithNames } from "./lines.ts";
 import type { Param } from "./session.ts";
+
+const NAMES = JSON.stringify([
+  "AAPL",
+  "AAPL240119C00150000",
+  "Ä€漢",
+  ...Array.from({ length: 50 }, (_, i) => `T${i}`),
+]);
+const LINES = Array.from({ length: 53 }, (_, i) => String(i + 1)).join("\n");
 
 const STATEMENTS: [sql: string, params: Param[]][] = [
   ["SELECT ticker, seq FROM realtime_data ORDER BY ticker, seq", []],
@@ -28,6 +37,24 @@ const STATEMENTS: [sql: string, params: Param[]][] = [
   [
     "SELECT ticker, type, seq FROM realtime_data WHERE timestamp BETWEEN $1::TIMESTAMP AND $2::TIMESTAMP ORDER BY ALL",
     ["1980-01-01", "2040-01-01"],
+  ],
+  [
+    `SELECT ticker, type, seq FROM realtime_data WHERE ticker IN (SELECT unnest(n) FROM (SELECT from_json($1::VARCHAR, '["VARCHAR"]') AS n)) ORDER BY ALL`,
+    [NAMES],
+  ],
+  [
+    `SELECT ticker, max(seq) FROM realtime_data WHERE ticker IN (SELECT unnest(from_json($1, '["VARCHAR"]'))) GROUP BY ticker ORDER BY ALL`,
+    [NAMES],
+  ],
+  [
+    `SELECT w.place, d.ticker, d.seq FROM realtime_data d JOIN (SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker FROM ${linesWithNames("$1", "$2")}) w
+     ON d.ticker = w.ticker ORDER BY ALL`,
+    [LINES, NAMES],
+  ],
+  [
+    `SELECT w.place, count(*), max(d.seq), min(d.timestamp) FROM realtime_data d JOIN (SELECT r[1] AS place, r[1]::BIGINT AS seq FROM ${linesWithNames("$1", "$2")}) w
+     ON d.seq = w.seq AND d.type <> 'quote' GROUP BY w.place ORDER BY ALL`,
+    [LINES, NAMES],
   ],
 ];
 

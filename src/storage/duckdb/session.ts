@@ -11,8 +11,8 @@ export type Param = string | number;
 
 export class Session {
   readonly connection: DuckDBConnection;
-  /** Those with parameters: as many as there are texts in this folder. */
-  readonly #prepared = new Map<string, DuckDBPreparedStatement>();
+  /** As many as there are texts in this folder. */
+  readonly #inserts = new Map<string, DuckDBPreparedStatement>();
 
   constructor(connection: DuckDBConnection) {
     this.connection = connection;
@@ -21,22 +21,31 @@ export class Session {
   /**
    * The whole result, in DuckDB's memory. Its streaming results are not used: one that fails half way ends as if it were complete.
    *
+   * A statement that reads tables is prepared anew each time. DuckDB plans some of them once, by what the tables hold then: run again when they hold
+   * more, they return wrong rows.
+   *
    * @param params numbers are whole.
    */
   async run(sql: string, params: Param[] = []): Promise<DuckDBMaterializedResult> {
-    // Without parameters DuckDB plans a statement once, by what the tables hold then: run again when they hold more, it returns wrong rows. One with
-    // parameters is planned for each run.
     if (params.length === 0) return this.connection.run(sql);
-    let prepared = this.#prepared.get(sql);
+    const prepared = await this.connection.prepare(sql);
+    try {
+      bind(prepared, params);
+      return await prepared.run();
+    } finally {
+      prepared.destroySync();
+    }
+  }
+
+  /** An INSERT of what the parameters hold, which reads no table. Its plan is kept: planning takes longer than inserting a few rows. */
+  async insert(sql: string, params: Param[]): Promise<void> {
+    let prepared = this.#inserts.get(sql);
     if (prepared === undefined) {
       prepared = await this.connection.prepare(sql);
-      this.#prepared.set(sql, prepared);
+      this.#inserts.set(sql, prepared);
     }
-    for (const [index, param] of params.entries()) {
-      if (typeof param === "string") prepared.bindVarchar(index + 1, param);
-      else prepared.bindInteger(index + 1, param);
-    }
-    return prepared.run();
+    bind(prepared, params);
+    await prepared.run();
   }
 
   async rows(sql: string, params: Param[] = []): Promise<DuckDBValue[][]> {
@@ -45,8 +54,15 @@ export class Session {
   }
 
   close(): void {
-    for (const prepared of this.#prepared.values()) prepared.destroySync();
-    this.#prepared.clear();
+    for (const prepared of this.#inserts.values()) prepared.destroySync();
+    this.#inserts.clear();
     this.connection.closeSync();
+  }
+}
+
+function bind(prepared: DuckDBPreparedStatement, params: Param[]): void {
+  for (const [index, param] of params.entries()) {
+    if (typeof param === "string") prepared.bindVarchar(index + 1, param);
+    else prepared.bindInteger(index + 1, param);
   }
 }

@@ -179,8 +179,9 @@ function writesOf(moments: Map<string, Moment>, names: Names, now: string): Writ
     }
   }
   const writes: Write[] = [];
-  if (inserted.length > 0) writes.push({ sql: INSERT, params: [toLines(inserted), names.json(), now] });
+  if (inserted.length > 0)
+    writes.push({ kind: "insert", sql: INSERT, params: [toLines(inserted), names.json(), now] });
   if (updated.length > 0)
-    writes.push({ sql: UPDATE, params: [toLines(updated), names.json(), now, first, last] });
+    writes.push({ kind: "update", sql: UPDATE, params: [toLines(updated), names.json(), now, first, last] });
   return writes;
 }

@@ -152,7 +152,7 @@ export class UpdateLog {
       size: frame.length,
       frame,
     }));
-    await session.run(INSERT, [JSON.stringify(json)]);
+    await session.insert(INSERT, [JSON.stringify(json)]);
   }
 
   /** The transaction is committed. */
