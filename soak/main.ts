@@ -68,7 +68,9 @@ async function soakEngine(engine: EngineName, args: SoakArguments, folder: strin
     console.log,
   );
   console.log(`${formatSoak(result)}\n`);
-  return result.violations.total === 0 && result.completeAfterMs !== null;
+  const isGood = result.violations.total === 0 && result.completeAfterMs !== null;
+  if (!isGood) for (const warnings of result.warnings) console.log(`${warnings}\n`);
+  return isGood;
 }
 
 function flagsFor(engine: EngineName, bus: SoakArguments["bus"], broker: Broker | null): string[] {

@@ -36,6 +36,8 @@ export interface SoakResult {
   /** From the last answered save until every subscriber had everything; null: not within the deadline. */
   completeAfterMs: number | null;
   violations: Violations;
+  /** Of each server. */
+  warnings: string[];
 }
 
 const TICKERS = ["SOAK0", "SOAK1", "SOAK2", "SOAK3", "QUIET"];
@@ -48,6 +50,7 @@ const READY_IN_A_ROW = 12;
 const READY_MS = 60_000;
 /** After the writers and the kills. */
 const FIRST_SUBSCRIBER = 2;
+const WARNINGS_MAX = 60;
 const ACTORS_MAX = 10_000;
 /** Far more than one soak writes: a position that isn't kept any more would be a loss. */
 const UPDATE_LOG_MB = 100_000;
@@ -94,7 +97,8 @@ export async function runSoak(plan: SoakPlan, progress: (line: string) => void):
     const completeAfterMs = isComplete ? performance.now() - restsSince : null;
     for (const { check } of subscribers) judgeSubscriber(check, stored, violations);
     const tickers = books.tickers.map((book) => ({ book, updates: stored.get(book.ticker)!.length - 1 }));
-    return { tickers, subscribers, kills: chaos.kills, completeAfterMs, violations };
+    const warnings = running.map((server, i) => warningsOf(server, i));
+    return { tickers, subscribers, kills: chaos.kills, completeAfterMs, violations, warnings };
   } finally {
     await chaos.stop();
     await writers.stop();
@@ -108,6 +112,16 @@ function startOne(plan: SoakPlan): Promise<RunningServer> {
     flags: ["--update-log-mb", String(UPDATE_LOG_MB), "--heartbeat-interval", "0.5", ...plan.flags],
     ...(plan.database === undefined ? {} : { dbFile: plan.database }),
   });
+}
+
+/** What a server found worth a warning, for whoever looks for the cause of a violation. */
+function warningsOf(server: RunningServer, index: number): string {
+  const lines = server
+    .log()
+    .split("\n")
+    .filter((line) => /\[(WARNING|ERROR|CRITICAL)\]/.test(line))
+    .slice(-WARNINGS_MAX);
+  return `server ${index}, its last warnings:\n${lines.join("\n")}`;
 }
 
 function styleOf(index: number): Style {

@@ -182,7 +182,8 @@ export class HubClient {
         await this.#ask((id) => ({ type: "subscribe", id, ticker }));
         return;
       } catch (error) {
-        if (this.#closed || performance.now() > deadline) throw error;
+        const isOver = this.#closed || performance.now() > deadline || !this.#tickers.has(ticker);
+        if (isOver) throw error;
         await Bun.sleep(RECONNECT_MS);
       }
     }

@@ -434,6 +434,8 @@ export class Subscriptions {
     this.#channels.get(subscription.ticker)!.handed.delete(subscription);
     subscription.state = "listening";
     this.#listen(subscription);
+    // Heartbeats tell only what moves: what moved while it was not there it hears now.
+    if (subscription.ticker === ALL_TICKERS) this.#tellPositions(subscription);
   }
 
   #listen({ ticker, filter, subscriber }: Subscription): void {
@@ -456,16 +458,21 @@ export class Subscriptions {
   }
 
   /** At once to each: then it knows that it is subscribed, also where there is no price. */
-  #greet(subscription: Subscription, position: number): void {
-    const channel = this.#channels.get(subscription.ticker)!;
-    const now = new Date();
-    if (subscription.ticker === ALL_TICKERS) {
-      const all = new Map(this.#others);
-      for (const [ticker, feed] of this.#feeds) all.set(ticker, feed.delivered);
-      for (const ticker of subscription.behind) all.delete(ticker);
-      subscription.subscriber.send(allHeartbeatFrame(now, all, this.#epoch));
-    } else subscription.subscriber.send(this.#heartbeat(subscription.ticker, position, now));
+  #greet({ ticker, subscriber }: Subscription, position: number): void {
+    subscriber.send(this.#heartbeat(ticker, position, new Date()));
+    this.#startBeat(this.#channels.get(ticker)!);
+  }
+
+  #startBeat(channel: Channel): void {
     channel.beat ??= new Beat(this.#options.heartbeatIntervalMs, (at) => this.#sendHeartbeat(channel, at));
+  }
+
+  /** Of all tickers that the subscription to all is up to date with. */
+  #tellPositions({ behind, subscriber }: Subscription): void {
+    const positions = new Map(this.#others);
+    for (const [ticker, feed] of this.#feeds) positions.set(ticker, feed.delivered);
+    for (const ticker of behind) positions.delete(ticker);
+    subscriber.send(allHeartbeatFrame(new Date(), positions, this.#epoch));
   }
 
   #sendHeartbeat(channel: Channel, now: Date): void {
@@ -488,8 +495,9 @@ export class Subscriptions {
     for (const [ticker, position] of newest)
       if (concerns(start, ticker, position, epoch)) subscription.behind.add(ticker);
     this.#hand(subscription);
+    if (subscription.behind.size > 0) this.#tellPositions(subscription);
     this.#listenIfEven(subscription);
-    this.#greet(subscription, 0);
+    this.#startBeat(this.#channels.get(ALL_TICKERS)!);
     for (const ticker of [...subscription.behind]) {
       const feed = this.#feeds.get(ticker) ?? this.#openFeed(ticker);
       const { frame, position, nothing } = await this.#start.of(ticker, feed.delivered, start, epoch);
