@@ -12,6 +12,8 @@ export interface Counters {
   framesPublished: number;
   /** Open now; the only one that also falls. */
   subscribers: number;
+  /** Messages of WebSocket clients. */
+  messages: number;
   /** Closed because they didn't read. */
   subscribersCutOff: number;
   sqlRuns: number;
@@ -28,6 +30,7 @@ export function createCounters(): Counters {
     rowsSaved: 0,
     framesPublished: 0,
     subscribers: 0,
+    messages: 0,
     subscribersCutOff: 0,
     sqlRuns: 0,
     sqlTimeouts: 0,

@@ -32,15 +32,30 @@ function placed(frame: string, { seq, epoch }: Position): string {
 }
 
 /** @param position null: of a replay, which has none. */
-export function heartbeatFrame(symbol: string, now: Date, position: Position | null): string {
-  const frame = `{"symbol":${JSON.stringify(symbol)},"data":${heartbeat(now)}}`;
+/** @param isVerified false: the database hasn't confirmed the position lately. */
+export function heartbeatFrame(
+  symbol: string,
+  now: Date,
+  position: Position | null,
+  isVerified = true,
+): string {
+  const frame = `{"symbol":${JSON.stringify(symbol)},"data":${heartbeat(now)}${unverified(isVerified)}}`;
   return position === null ? frame : placed(frame, position);
 }
 
+function unverified(isVerified: boolean): string {
+  return isVerified ? "" : ',"unverified":true';
+}
+
 /** For subscribers to all tickers. @param positions of those that moved since the heartbeat before. */
-export function allHeartbeatFrame(now: Date, positions: Iterable<[string, number]>, epoch: string): string {
+export function allHeartbeatFrame(
+  now: Date,
+  positions: Iterable<[string, number]>,
+  epoch: string,
+  isVerified: boolean,
+): string {
   const moved = [...positions].map(([ticker, seq]) => `${JSON.stringify(ticker)}:${seq}`).join(",");
-  return `{"symbol":"*","data":${heartbeat(now)},"positions":{${moved}},"epoch":"${epoch}"}`;
+  return `{"symbol":"*","data":${heartbeat(now)}${unverified(isVerified)},"positions":{${moved}},"epoch":"${epoch}"}`;
 }
 
 function heartbeat(now: Date): string {

@@ -170,6 +170,11 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
     workerId,
     dbType: databaseType(settings),
     log,
+    fail(reason) {
+      log.critical(reason);
+      log.flushSync();
+      process.exit(EXIT_START_FAILED);
+    },
     openStorage: (hub, updates) =>
       openWorkerStorage({
         settings,

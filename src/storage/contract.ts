@@ -133,6 +133,7 @@ export interface StockReader {
   /**
    * Throws if the database doesn't answer.
    *
+   * @throws DatabaseGoneError
    * @param via of the asking request, for a database that is another server: see protocol/via.ts.
    */
   probe(via?: string | null): void | Promise<void>;
@@ -173,6 +174,11 @@ export type SaveOutcome =
 /** A program other than the server holds the database's write lock; the same commit may work later. */
 export class StorageBusyError extends Error {
   override name = "StorageBusyError";
+}
+
+/** The database that was opened is not the one that is there now. */
+export class DatabaseGoneError extends Error {
+  override name = "DatabaseGoneError";
 }
 
 /** Owned by the hub, one per database. */

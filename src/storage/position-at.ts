@@ -15,6 +15,9 @@ export async function positionBefore(
 ): Promise<number | null> {
   const newest = (await reader.positions([ticker])).get(ticker) ?? 0;
   if (newest === 0) return 0;
+  // Of many tickers most had nothing since.
+  const last = await nextUpdate(reader, ticker, newest - 1);
+  if (last?.seq === newest && last.savedAtMs < timeMs) return newest;
   const first = await nextUpdate(reader, ticker, 0);
   if (first === undefined) return null;
   if (first.savedAtMs >= timeMs) return first.seq === 1 ? 0 : null;

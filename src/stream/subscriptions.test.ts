@@ -87,6 +87,7 @@ function setUp(log = new Log()) {
       restarted: false,
       send: (text: string) => void frames.push(text),
       deliver: (_ticker: string, _update: Update, text: string) => void frames.push(text),
+      deliverGap: (_ticker: string, _from: number, _to: number, text: string) => void frames.push(text),
       recover: (text: string) => void frames.push(text),
       room: () => new Promise<void>((resolve) => setImmediate(resolve)),
       listen: (topic: string) => {
@@ -297,6 +298,43 @@ test("all tickers: those that are there, those that are new, and what was missed
   const seen = (frames: string[]) => updatesOf(frames).map(({ symbol, seq }) => `${symbol}${seq}`);
   expect(seen(one.frames)).toEqual(["A6", "C1", "B4"]);
   expect(seen(back.frames).sort()).toEqual(["A5", "A6", "B4", "C1"]);
+  subscriptions.stop();
+});
+
+test("who watches all tickers misses nothing of one that somebody opens by name", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  const all = subscriber();
+  await begin(all, ALL_TICKERS, { kind: "now" }).begun;
+  // They never came here: another server committed them.
+  log.commit("NEW", "quote");
+  log.commit("NEW", "quote");
+  const named = subscriber();
+  const { begun } = begin(named, "NEW", { kind: "now" });
+  subscriptions.accept("NEW", log.commit("NEW", "quote"));
+  await begun;
+  subscriptions.accept("NEW", log.commit("NEW", "quote"));
+  await until(() => updatesOf(all.frames).length === 4);
+  expect(updatesOf(all.frames).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+  await until(() => updatesOf(named.frames).at(-1)?.seq === 4);
+  const seen = updatesOf(named.frames).map(({ seq }) => seq);
+  expect(seen).toEqual([3, 4].slice(-seen.length));
+  subscriptions.stop();
+});
+
+test("who is still reading has reached what it was sent, and no more", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  for (let i = 0; i < 1_200; i++) log.commit("A", "quote");
+  const one = subscriber();
+  let reads = 0;
+  const stuck = Promise.withResolvers<void>();
+  one.room = () => (++reads === 1 ? stuck.promise : Promise.resolve());
+  const { subscription, begun } = begin(one, "A", { kind: "since", since: { position: 100 }, epoch: null });
+  expect(subscriptions.reached(subscription, "A")).toBeNull();
+  await until(() => reads === 1);
+  expect(subscriptions.reached(subscription, "A")).toBe(updatesOf(one.frames).at(-1)!.seq);
+  stuck.resolve();
+  await begun;
+  expect(subscriptions.reached(subscription, "A")).toBe(1_200);
   subscriptions.stop();
 });
 

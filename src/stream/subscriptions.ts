@@ -21,6 +21,8 @@ export const ALL_TICKERS = "";
 
 /** How often a worker compares the positions that it delivered with those in the database. */
 const POSITION_CHECK_MS = 1_000;
+/** A heartbeat says so when the database has not confirmed the positions for this long. */
+const UNVERIFIED_MS = 5_000;
 /** Tickers compared at once: the next ones come at the next check. */
 const CHECK_TICKERS_MAX = 1_000;
 /** Feeds of tickers that nobody watches but with all others. */
@@ -36,6 +38,8 @@ export interface Subscriber {
   send(text: string): void;
   /** An update in its turn; it may be held back, folded or dropped as the client chose. */
   deliver(ticker: string, update: Update, text: string): void;
+  /** Positions whose content can't be known, in their turn; never dropped. */
+  deliverGap(ticker: string, from: number, to: number, text: string): void;
   /** An update that was asked for, read from the log: it is never folded or dropped. */
   recover(text: string): void;
   /** Resolves when there is room for more of them; also when it is closed. */
@@ -68,8 +72,8 @@ export interface Subscription {
   state: "joining" | "handed" | "listening" | "left";
   /** Positions that it has beyond those of the feed, by ticker: from a snapshot or the log. */
   readonly ahead: Map<string, number>;
-  /** Tickers of a subscription to all that it is still reading from the log. */
-  readonly behind: Set<string>;
+  /** Tickers that it is still reading from the log, and how far it has come; null: it has been told nothing yet. */
+  readonly behind: Map<string, number | null>;
 }
 
 interface Topic {
@@ -85,6 +89,9 @@ interface Channel {
   handed: Set<Subscription>;
   topics: Map<string, Topic>;
   beat: Beat | null;
+  /** Of a ticker: its position when it was opened. Its feed may still be before that, for those who watch all. */
+  openedAt: number;
+  isReady: boolean;
   /** Settles when commits come here and the positions are known. */
   ready: Promise<void>;
 }
@@ -102,6 +109,8 @@ export class Subscriptions {
   readonly #moved = new Map<string, number>();
   readonly #start: StartingPoint;
   #epoch = "";
+  /** When the database last said that this is the epoch. */
+  #verifiedMs = 0;
   readonly #check: Timer;
   #checking = false;
   #checkFrom = 0;
@@ -120,8 +129,16 @@ export class Subscriptions {
 
   /** Of the database; throws what its reader throws. */
   async epoch(): Promise<string> {
-    if (this.#epoch === "") this.#epoch = await this.#options.updates.epoch();
-    return this.#epoch;
+    return this.#epoch === "" ? await this.#currentEpoch() : this.#epoch;
+  }
+
+  /** Asked anew: it changes under a server whose database is set back or exchanged. Then all that was told before is void. */
+  async #currentEpoch(): Promise<string> {
+    const epoch = await this.#options.updates.epoch();
+    const before = this.#epoch;
+    this.#epoch = epoch;
+    if (before !== "" && epoch !== before) this.#restartAll("The database is another one");
+    return epoch;
   }
 
   /** As last read; empty before. */
@@ -137,7 +154,7 @@ export class Subscriptions {
       filter,
       state: "joining",
       ahead: new Map(),
-      behind: new Set(),
+      behind: new Map(ticker === ALL_TICKERS ? [] : [[ticker, null]]),
     };
     this.#channelOf(ticker).subscriptions.add(subscription);
     return subscription;
@@ -150,13 +167,16 @@ export class Subscriptions {
   async begin(subscription: Subscription, start: Start): Promise<void> {
     const { ticker, subscriber } = subscription;
     try {
-      await this.#channels.get(ticker)?.ready;
-      const epoch = await this.epoch();
-      if (hasLeft(subscription)) return;
+      const channel = this.#channels.get(ticker);
+      await channel?.ready;
+      const epoch = await this.#currentEpoch();
+      this.#verifiedMs = performance.now();
+      if (channel === undefined || hasLeft(subscription)) return;
       if (ticker === ALL_TICKERS) await this.#beginAll(subscription, start, epoch);
       else {
         const feed = this.#feeds.get(ticker)!;
-        const { frame, position } = await this.#start.of(ticker, feed.delivered, start, epoch);
+        const delivered = Math.max(feed.delivered, channel.openedAt);
+        const { frame, position } = await this.#start.of(ticker, delivered, start, epoch);
         if (hasLeft(subscription)) return;
         if (frame !== null) subscriber.send(frame);
         await this.#catchUp(subscription, feed, ticker, position);
@@ -233,6 +253,13 @@ export class Subscriptions {
     }
   }
 
+  /** The position up to which the subscriber was sent everything, or has it waiting; null: nothing was told of the ticker yet. */
+  reached(subscription: Subscription, ticker: string): number | null {
+    const reading = subscription.behind.get(ticker);
+    if (reading !== undefined) return reading;
+    return Math.max(this.delivered(ticker), subscription.ahead.get(ticker) ?? 0);
+  }
+
   /** The position that everything up to was delivered, of a ticker that is watched. */
   delivered(ticker: string): number {
     return this.#feeds.get(ticker)?.delivered ?? this.#others.get(ticker) ?? 0;
@@ -265,6 +292,8 @@ export class Subscriptions {
         handed: new Set(),
         topics: new Map(),
         beat: null,
+        openedAt: 0,
+        isReady: false,
         ready: Promise.resolve(),
       };
       this.#channels.set(ticker, channel);
@@ -287,7 +316,16 @@ export class Subscriptions {
       if (ticker === ALL_TICKERS) {
         for (const known of this.#feeds.keys()) positions.delete(known);
         this.#others = positions;
-      } else if (!this.#feeds.has(ticker)) this.#openFeed(ticker, positions.get(ticker) ?? 0);
+      } else {
+        channel.openedAt = positions.get(ticker) ?? 0;
+        // Those who watch all have heard of the ticker up to where it was for them, and must hear of what is between.
+        const allHeard = this.#channels.get(ALL_TICKERS)?.isReady === true;
+        const feed =
+          this.#feeds.get(ticker) ??
+          this.#openFeed(ticker, allHeard ? (this.#others.get(ticker) ?? 0) : channel.openedAt);
+        feed.note(channel.openedAt);
+      }
+      channel.isReady = true;
     } finally {
       if (isCurrent() || !this.#channels.has(ticker)) this.#opening.delete(ticker);
       this.#acceptEarly();
@@ -357,7 +395,7 @@ export class Subscriptions {
       for (const { name } of channel.topics.values()) this.#options.publish(name, text);
       for (const subscription of channel.handed) {
         if (!subscription.behind.has(ticker) && !isAhead(subscription, ticker, to))
-          subscription.subscriber.deliver(ticker, { seq: to, type: "", frame: "" }, text);
+          subscription.subscriber.deliverGap(ticker, from, to, text);
       }
     }
     if (this.#channels.has(ALL_TICKERS)) this.#moved.set(ticker, to);
@@ -370,6 +408,7 @@ export class Subscriptions {
   async #catchUp(subscription: Subscription, feed: TickerFeed, ticker: string, from: number): Promise<void> {
     const { subscriber } = subscription;
     let position = from;
+    subscription.behind.set(ticker, position);
     feed.keepTail();
     try {
       while (!hasLeft(subscription)) {
@@ -388,10 +427,12 @@ export class Subscriptions {
             subscriber.recover(gapFrame(ticker, position + 1, update.seq - 1, "not_kept"));
           this.#recover(subscription, ticker, update);
           position = update.seq;
+          subscription.behind.set(ticker, position);
         }
         if (updates.length === 0 && position < delivered) {
           subscriber.recover(gapFrame(ticker, position + 1, delivered, "not_kept"));
           position = delivered;
+          subscription.behind.set(ticker, position);
         }
         await subscriber.room();
       }
@@ -471,34 +512,43 @@ export class Subscriptions {
   #tellPositions({ behind, subscriber }: Subscription): void {
     const positions = new Map(this.#others);
     for (const [ticker, feed] of this.#feeds) positions.set(ticker, feed.delivered);
-    for (const ticker of behind) positions.delete(ticker);
-    subscriber.send(allHeartbeatFrame(new Date(), positions, this.#epoch));
+    for (const ticker of behind.keys()) positions.delete(ticker);
+    subscriber.send(allHeartbeatFrame(new Date(), positions, this.#epoch, this.#isVerified));
+  }
+
+  get #isVerified(): boolean {
+    return performance.now() - this.#verifiedMs < UNVERIFIED_MS;
   }
 
   #sendHeartbeat(channel: Channel, now: Date): void {
     const text =
       channel.ticker === ALL_TICKERS
-        ? allHeartbeatFrame(now, this.#moved, this.#epoch)
+        ? allHeartbeatFrame(now, this.#moved, this.#epoch, this.#isVerified)
         : this.#heartbeat(channel.ticker, this.delivered(channel.ticker), now);
     if (channel.ticker === ALL_TICKERS) this.#moved.clear();
     for (const { name } of channel.topics.values()) this.#options.publish(name, text);
   }
 
   #heartbeat(ticker: string, seq: number, now: Date): string {
-    return heartbeatFrame(ticker, now, { seq, epoch: this.#epoch });
+    return heartbeatFrame(ticker, now, { seq, epoch: this.#epoch }, this.#isVerified);
   }
 
   /** Hears of everything from the first moment on, but of tickers that it has missed something of only when that is read. */
   async #beginAll(subscription: Subscription, start: Start, epoch: string): Promise<void> {
     const newest = new Map(this.#others);
     for (const [ticker, feed] of this.#feeds) newest.set(ticker, feed.delivered);
+    if (start.kind === "since" && start.since instanceof Map)
+      for (const ticker of start.since.keys()) if (!newest.has(ticker)) newest.set(ticker, 0);
     for (const [ticker, position] of newest)
-      if (concerns(start, ticker, position, epoch)) subscription.behind.add(ticker);
+      if (concerns(start, ticker, position, epoch)) subscription.behind.set(ticker, null);
     this.#hand(subscription);
     if (subscription.behind.size > 0) this.#tellPositions(subscription);
     this.#listenIfEven(subscription);
     this.#startBeat(this.#channels.get(ALL_TICKERS)!);
-    for (const ticker of [...subscription.behind]) {
+    for (const ticker of [...subscription.behind.keys()]) {
+      // Where reads take no turn of the event loop, thousands of them would leave none to the others.
+      await new Promise(setImmediate);
+      if (hasLeft(subscription)) return;
       const feed = this.#feeds.get(ticker) ?? this.#openFeed(ticker);
       const { frame, position, nothing } = await this.#start.of(ticker, feed.delivered, start, epoch);
       if (hasLeft(subscription)) return;
@@ -539,13 +589,9 @@ export class Subscriptions {
 
   async #compare(tickers: string[] | null): Promise<void> {
     const { updates } = this.#options;
-    const epoch = await updates.epoch();
     const before = this.#epoch;
-    this.#epoch = epoch;
-    if (epoch !== before) {
-      this.#restartAll("The database is another one");
-      return;
-    }
+    if ((await this.#currentEpoch()) !== before) return;
+    this.#verifiedMs = performance.now();
     if (tickers !== null && tickers.length === 0) return;
     const delivered = new Map([...this.#feeds].map(([ticker, feed]) => [ticker, feed.delivered]));
     const read = updates.positions(tickers);

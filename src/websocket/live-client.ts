@@ -1,25 +1,32 @@
 /** One WebSocket of /ws: what it watches, and what waits for it while it reads slowly. */
 import type { ServerWebSocket } from "bun";
+import { RequestError } from "../protocol/errors.ts";
 import { CLOSE_NORMAL, CLOSE_RESTART, CLOSE_SLOW, CLOSE_TRY_LATER } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
+import type { Start } from "../stream/starting-point.ts";
 import {
   ALL_TICKERS,
   type Subscriber,
   type Subscription,
   type Subscriptions,
 } from "../stream/subscriptions.ts";
-import { isNothing, minus, shownTypes } from "../stream/type-filter.ts";
-import { type Handshake, MessageError, readMessage, type Wish } from "./live-request.ts";
+import { isNothing, matches, minus, shownTypes, type TypeFilter, union } from "../stream/type-filter.ts";
+import { type Handshake, MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
 import type { SocketData } from "./sockets.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 
 /** With more than this in Bun's hands a client counts as slow: what comes next waits here, where its policy can act. */
 const SLOW_BYTES = 64 * 1024;
 /** Subscriptions of one socket that begin at once; the others wait their turn. */
-const BEGIN_AT_ONCE = 16;
+const BEGIN_AT_ONCE = 8;
+/** How long a subscription waits for a database that is away, and how often it asks. */
+const BEGIN_WAIT_MAX_MS = 10_000;
+const BEGIN_RETRY_MS = 250;
 /** RFC 6455: a close reason has at most 123 bytes. */
 const REASON_BYTES_MAX = 123;
-const NEWEST_NAMED_MAX = 10_000;
+const POSITIONS_NAMED_MAX = 10_000;
+/** Of answers to messages that it doesn't read. */
+const ANSWERS_BYTES_MAX = 1024 * 1024;
 
 export interface LiveClientOptions {
   subscriptions: Subscriptions;
@@ -75,11 +82,16 @@ export class LiveClient implements Subscriber {
   start(): void {
     const { symbol, wish } = this.#handshake;
     if (wish === null) return;
+    const opened = wish.tickers.map((ticker) => this.#open(ticker, wish.filter));
     // Who asks for one by `symbol` knows what it is subscribed to.
-    this.#subscribe(wish, symbol === "");
+    void this.#begin(opened, wish, symbol === "");
   }
 
   message(text: string): void {
+    if (this.#socket.getBufferedAmount() > this.#options.queueBytesMax + ANSWERS_BYTES_MAX) {
+      this.#disconnect();
+      return;
+    }
     try {
       const message = readMessage(text);
       switch (message.action) {
@@ -87,7 +99,7 @@ export class LiveClient implements Subscriber {
           this.#socket.close(CLOSE_NORMAL);
           return;
         case "subscribe":
-          this.#change(message.wish, message.hasSince);
+          this.#change(message.wish);
           return;
         case "unsubscribe":
           this.#unsubscribe(message.tickers, message.filter);
@@ -108,10 +120,7 @@ export class LiveClient implements Subscriber {
       this.#room = null;
       return;
     }
-    if (this.#slow) return;
-    this.#slow = true;
-    for (const subscription of this.#subscriptions.values())
-      this.#options.subscriptions.handOver(subscription);
+    this.#becomeSlow();
   }
 
   /** Call when the socket has closed. */
@@ -137,8 +146,14 @@ export class LiveClient implements Subscriber {
       this.#socket.send(text);
       return;
     }
-    this.#slow = true;
-    if (!this.#waiting.add(ticker, update, text)) this.#disconnect(ticker, update);
+    this.#becomeSlow();
+    if (!this.#waiting.add(ticker, update, text)) this.#disconnect([ticker, update.seq]);
+  }
+
+  deliverGap(ticker: string, from: number, to: number, text: string): void {
+    if (!this.open) return;
+    if (this.#waiting.size === 0) this.#socket.send(text);
+    else this.#waiting.addGap(ticker, from, to, text);
   }
 
   async room(): Promise<void> {
@@ -161,6 +176,14 @@ export class LiveClient implements Subscriber {
     this.#socket.close(CLOSE_RESTART, "updates may have been missed; connect again");
   }
 
+  /** All that it listens to is handed to it from here on, where its policy can act. */
+  #becomeSlow(): void {
+    if (this.#slow) return;
+    this.#slow = true;
+    for (const subscription of this.#subscriptions.values())
+      this.#options.subscriptions.handOver(subscription);
+  }
+
   #flush(): void {
     while (this.open && this.#socket.getBufferedAmount() <= SLOW_BYTES) {
       const text = this.#waiting.take();
@@ -174,103 +197,119 @@ export class LiveClient implements Subscriber {
     }
   }
 
-  /** The next update of `ticker` doesn't fit any more. */
-  #disconnect(ticker: string, { seq }: Update): void {
+  /** Nothing more fits. @param next the ticker and position of the update that doesn't. */
+  #disconnect(next?: [ticker: string, seq: number]): void {
     const { subscriptions } = this.#options;
     const first = this.#waiting.first();
-    if (!first.has(ticker)) first.set(ticker, seq);
-    const last = (of: string): number => (first.get(of) ?? subscriptions.delivered(of) + 1) - 1;
-    const [single] = this.#subscriptions.keys();
-    let reason = "slow reader";
-    if (this.#subscriptions.size === 1 && single !== undefined && single !== ALL_TICKERS) {
-      reason = `slow reader; last position ${last(single)}`;
-    } else {
-      const tickers = single === ALL_TICKERS ? [...first.keys()] : [...this.#subscriptions.keys()];
-      const named = tickers.slice(0, NEWEST_NAMED_MAX).map((of) => [of, last(of)]);
-      this.#socket.send(JSON.stringify({ type: "last_positions", positions: Object.fromEntries(named) }));
+    if (next !== undefined && !first.has(next[0])) first.set(...next);
+    const last = (subscription: Subscription, ticker: string): number | null => {
+      const waits = first.get(ticker);
+      return waits === undefined ? subscriptions.reached(subscription, ticker) : waits - 1;
+    };
+    const positions = new Map<string, number>();
+    for (const subscription of this.#subscriptions.values()) {
+      // Of all tickers those of which something is missing: of the others it has the position.
+      const tickers =
+        subscription.ticker === ALL_TICKERS
+          ? [...first.keys(), ...subscription.behind.keys()]
+          : [subscription.ticker];
+      for (const ticker of tickers) {
+        const position = last(subscription, ticker);
+        if (position !== null && positions.size < POSITIONS_NAMED_MAX) positions.set(ticker, position);
+      }
     }
-    this.#waiting.clear();
+    const [only] = this.#subscriptions.size === 1 ? this.#subscriptions.keys() : [];
+    const single = only === undefined || only === ALL_TICKERS ? undefined : positions.get(only);
+    const reason = single === undefined ? "slow reader" : `slow reader; last position ${single}`;
+    if (single === undefined) {
+      const named = Object.fromEntries(positions);
+      this.#socket.send(JSON.stringify({ type: "last_positions", positions: named }));
+    }
     this.#options.onSlow(reason);
     this.#socket.close(CLOSE_SLOW, reason.slice(0, REASON_BYTES_MAX));
     this.closed();
   }
 
-  #change(wish: Wish, hasSince: boolean): void {
+  #change(wish: Wish): void {
     const { subscriptions, symbolsMax } = this.#options;
-    const isAll = (tickers: Iterable<string>): boolean => [...tickers].includes(ALL_TICKERS);
-    const mixes = (tickers: string[]): boolean => this.#subscriptions.size > 0 && isAll(tickers);
-    if (isAll(this.#subscriptions.keys()) !== isAll(wish.tickers) && this.#subscriptions.size > 0) {
+    const hasAll = this.#subscriptions.has(ALL_TICKERS);
+    const wantsAll = wish.tickers[0] === ALL_TICKERS;
+    if (this.#subscriptions.size > 0 && hasAll !== wantsAll) {
       throw new MessageError(
         "bad_message",
-        mixes(wish.tickers)
+        wantsAll
           ? 'symbols: got "*" beside single tickers: unsubscribe them first'
-          : `symbols: all tickers are subscribed to already: unsubscribe "*" first`,
+          : 'symbols: all tickers are subscribed to already: unsubscribe "*" first',
       );
     }
-    const fresh = wish.tickers.filter((ticker) => hasSince || !this.#subscriptions.has(ticker));
     const added = wish.tickers.filter((ticker) => !this.#subscriptions.has(ticker)).length;
     if (this.#subscriptions.size + added > symbolsMax) throw tooMany(symbolsMax, added);
+    const opened: Subscription[] = [];
     for (const ticker of wish.tickers) {
-      const subscription = this.#subscriptions.get(ticker);
-      if (subscription === undefined) continue;
-      if (!hasSince) subscriptions.widen(subscription, wish.filter);
-      else {
-        subscriptions.leave(subscription);
-        this.#subscriptions.delete(ticker);
+      const before = this.#subscriptions.get(ticker);
+      if (before !== undefined && startOf(wish, ticker).kind !== "since") {
+        subscriptions.widen(before, wish.filter);
+        continue;
       }
+      if (before !== undefined) this.#leave(before);
+      const filter = before === undefined ? wish.filter : union(before.filter, wish.filter);
+      opened.push(this.#open(ticker, filter));
     }
-    this.#subscribe({ ...wish, tickers: fresh }, true);
+    void this.#begin(opened, wish, true);
   }
 
-  #unsubscribe(tickers: string[], filter: Wish["filter"]): void {
-    const { subscriptions } = this.#options;
+  #unsubscribe(tickers: string[], filter: TypeFilter): void {
     for (const ticker of tickers) {
       const subscription = this.#subscriptions.get(ticker);
       if (subscription === undefined) continue;
       const left = minus(subscription.filter, filter);
-      if (!isNothing(left)) {
-        subscriptions.refilter(subscription, left);
+      if (isNothing(left)) {
+        this.#leave(subscription);
         continue;
       }
-      subscriptions.leave(subscription);
-      this.#subscriptions.delete(ticker);
+      this.#options.subscriptions.refilter(subscription, left);
+      this.#waiting.drop(ticker, (type) => matches(left, type));
     }
   }
 
-  #subscribe({ tickers, filter, start }: Wish, tell: boolean): void {
-    const opened = tickers.map((ticker) => {
-      const subscription = this.#options.subscriptions.open(this, ticker, filter);
-      this.#subscriptions.set(ticker, subscription);
-      return subscription;
-    });
-    void this.#begin(opened, start, tell);
+  #open(ticker: string, filter: TypeFilter): Subscription {
+    const subscription = this.#options.subscriptions.open(this, ticker, filter);
+    this.#subscriptions.set(ticker, subscription);
+    return subscription;
   }
 
-  async #begin(opened: Subscription[], start: Wish["start"], tell: boolean): Promise<void> {
+  /** What still waits of it would come after the answer that it has ended. */
+  #leave(subscription: Subscription): void {
+    const { ticker } = subscription;
+    this.#options.subscriptions.leave(subscription);
+    this.#subscriptions.delete(ticker);
+    if (ticker === ALL_TICKERS) this.#waiting.clear();
+    else this.#waiting.drop(ticker, () => false);
+  }
+
+  async #begin(opened: Subscription[], wish: Wish, tell: boolean): Promise<void> {
+    const { subscriptions } = this.#options;
+    // Where the database is away, each of them waits for it below, and says so.
+    if (tell) await subscriptions.epoch().catch(() => null);
+    if (tell) this.#tell();
     const failed: string[] = [];
     let why = "";
     const queue = opened.values();
-    try {
-      if (tell) await this.#options.subscriptions.epoch();
-    } catch {
-      // Each of them fails below, and says so.
-    }
-    if (tell) this.#tell();
-    const worker = async (): Promise<void> => {
+    const beginInTurn = async (): Promise<void> => {
       for (const subscription of queue) {
+        // Where reads take no turn of the event loop, hundreds of them would leave none to the others.
+        await new Promise(setImmediate);
         try {
-          await this.#options.subscriptions.begin(subscription, start);
+          await this.#beginOne(subscription, startOf(wish, subscription.ticker));
         } catch (error) {
-          why = error instanceof Error ? error.message : String(error);
-          failed.push(subscription.ticker);
-          if (this.#subscriptions.get(subscription.ticker) === subscription)
-            this.#subscriptions.delete(subscription.ticker);
+          why = wordsOf(error);
+          failed.push(shownTicker(subscription.ticker));
         }
       }
     };
-    await Promise.all(Array.from({ length: Math.min(BEGIN_AT_ONCE, opened.length) }, worker));
+    await Promise.all(Array.from({ length: Math.min(BEGIN_AT_ONCE, opened.length) }, beginInTurn));
     if (failed.length === 0 || !this.open) return;
-    const names = failed.slice(0, 3).map(shownTicker).join(", ");
+    const names = failed.slice(0, 3).join(", ") + (failed.length > 3 ? ", …" : "");
     this.#options.warn(`WebSocket for ${names}: ${why}`);
     if (!tell || this.#subscriptions.size === 0) {
       this.#socket.close(CLOSE_TRY_LATER, "the server can't subscribe now");
@@ -280,6 +319,31 @@ export class LiveClient implements Subscriber {
       JSON.stringify({ type: "error", code: "unavailable", error: `not subscribed to ${names}: ${why}` }),
     );
     this.#tell();
+  }
+
+  /** A database that is away is asked again, from where the client is by then. @throws what it failed with at last. */
+  async #beginOne(subscription: Subscription, start: Start): Promise<void> {
+    const { subscriptions } = this.#options;
+    const deadline = performance.now() + BEGIN_WAIT_MAX_MS;
+    for (;;) {
+      try {
+        await subscriptions.begin(subscription, start);
+        return;
+      } catch (error) {
+        const { ticker, filter } = subscription;
+        const isCurrent = this.#subscriptions.get(ticker) === subscription;
+        if (!isCurrent || !this.open) return;
+        this.#subscriptions.delete(ticker);
+        // Of all tickers it has got too much already to begin once more: the client knows where it is.
+        const isOver = ticker === ALL_TICKERS || performance.now() > deadline;
+        if (isOver || !(error instanceof RequestError)) throw error;
+        await Bun.sleep(BEGIN_RETRY_MS);
+        if (!this.open || this.#subscriptions.has(ticker)) return;
+        const told = subscription.behind.get(ticker) ?? null;
+        if (told !== null) start = { kind: "since", since: { position: told }, epoch: null };
+        subscription = this.#open(ticker, filter);
+      }
+    }
   }
 
   #tell(): void {
@@ -301,4 +365,8 @@ export function tooMany(symbolsMax: number, added: number): MessageError {
 
 function shownTicker(ticker: string): string {
   return ticker === ALL_TICKERS ? "*" : ticker;
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

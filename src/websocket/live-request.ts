@@ -15,13 +15,27 @@ const SLOW_POLICIES: readonly SlowPolicy[] = ["disconnect", "conflate", "gap"];
 /** Of one message or query; the tickers of a connection have a bound of their own. */
 const TYPES_MAX = 100;
 const POSITION = /^\d{1,16}$/;
+const BLANK_BEFORE_OFFSET = /(?<=\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (?=\d\d:?\d\d$)/;
 
 /** Tickers, or all, with the same types and start. */
 export interface Wish {
   /** Each once, in the order given; ALL_TICKERS alone for all. */
   tickers: string[];
   filter: TypeFilter;
-  start: Start;
+  /** Null: nothing is to be recovered. */
+  since: (Start & { kind: "since" }) | null;
+  /** Of tickers that `since` doesn't name. */
+  otherwise: Start;
+}
+
+/** How the ticker begins. */
+export function startOf({ since, otherwise }: Wish, ticker: string): Start {
+  return since !== null && names(since.since, ticker) ? since : otherwise;
+}
+
+/** A position is of the one ticker, a moment of all; for all tickers, those that aren't named are new to the client. */
+function names(since: Since | Map<string, Since>, ticker: string): boolean {
+  return !(since instanceof Map) || ticker === ALL_TICKERS || since.has(ticker);
 }
 
 export interface Handshake {
@@ -41,7 +55,11 @@ export function readHandshake(query: URLSearchParams): Handshake {
     throw badRequest("symbols: got both symbol and symbols, expected one of them");
   if (symbol === "" && symbols === null) return { slow, symbol, wish: null };
   if (symbols === "")
-    return { slow, symbol, wish: { tickers: [], filter: ALL_TYPES, start: { kind: "now" } } };
+    return {
+      slow,
+      symbol,
+      wish: { tickers: [], filter: ALL_TYPES, since: null, otherwise: { kind: "now" } },
+    };
   const tickers =
     symbols === null ? [readSymbol(symbol, "symbol")] : readSymbols(symbols.split(","), "symbols");
   const types = query.get("types");
@@ -51,13 +69,15 @@ export function readHandshake(query: URLSearchParams): Handshake {
   const snapshot = readSwitch(query.get("snapshot"));
   const plain: Start = symbols === null ? { kind: "price" } : { kind: "snapshot" };
   const withoutSince: Start = snapshot === null ? plain : { kind: snapshot ? "snapshot" : "now" };
-  const start: Start =
-    since === null ? withoutSince : { kind: "since", since: sinceOfQuery(since, tickers), epoch };
-  return { slow, symbol, wish: { tickers, filter, start: startFor(tickers, start) } };
+  const starts = {
+    since: since === null ? null : { kind: "since" as const, since: sinceOfQuery(since, tickers), epoch },
+    otherwise: withoutSince,
+  };
+  return { slow, symbol, wish: { tickers, filter, ...startsFor(tickers, starts) } };
 }
 
 export type Message =
-  | { action: "subscribe"; wish: Wish; hasSince: boolean }
+  | { action: "subscribe"; wish: Wish }
   | { action: "unsubscribe"; tickers: string[]; filter: TypeFilter }
   | { action: "close" };
 
@@ -113,15 +133,19 @@ function readSubscribe(message: JsonRecord): Message {
   if (typeof snapshot !== "boolean")
     throw badRequest(`snapshot: got ${show(snapshot)}, expected true or false`);
   const hasSince = since !== undefined && since !== null;
-  const start: Start = hasSince
-    ? { kind: "since", since: sinceOfMessage(since, tickers), epoch }
-    : { kind: snapshot ? "snapshot" : "now" };
-  return { action: "subscribe", wish: { tickers, filter, start: startFor(tickers, start) }, hasSince };
+  const starts: Pick<Wish, "since" | "otherwise"> = {
+    since: hasSince ? { kind: "since", since: sinceOfMessage(since, tickers), epoch } : null,
+    otherwise: { kind: snapshot ? "snapshot" : "now" },
+  };
+  return { action: "subscribe", wish: { tickers, filter, ...startsFor(tickers, starts) } };
 }
 
 /** All tickers begin with the positions of all: there may be thousands. */
-function startFor(tickers: string[], start: Start): Start {
-  return tickers[0] === ALL_TICKERS && start.kind !== "since" ? { kind: "now" } : start;
+function startsFor(
+  tickers: string[],
+  { since, otherwise }: Pick<Wish, "since" | "otherwise">,
+): Pick<Wish, "since" | "otherwise"> {
+  return { since, otherwise: tickers[0] === ALL_TICKERS ? { kind: "now" } : otherwise };
 }
 
 function readSlow(value: string | null): SlowPolicy {
@@ -177,10 +201,20 @@ function readTypes(value: unknown): TypeFilter {
 /** A position or a moment, or pairs `AAPL:17,MSFT:9`. */
 function sinceOfQuery(text: string, tickers: string[]): Since | Map<string, Since> {
   if (POSITION.test(text)) return oneTicker({ position: Number(text) }, tickers, text);
+  // In a query a "+" stands for a blank; before an offset it was meant as it is.
+  const moment = text.replace(BLANK_BEFORE_OFFSET, "+");
   const pairs = text.split(",").map((pair) => /^(.+):(\d{1,16})$/s.exec(pair));
-  if (pairs.every((pair) => pair !== null) && !isMoment(text))
-    return new Map(pairs.map((pair) => [pair![1]!, { position: Number(pair![2]) }]));
-  return { timeMs: readMoment(text) };
+  if (pairs.some((pair) => pair === null) || isMoment(moment)) return { timeMs: readMoment(moment) };
+  return knownTickers(new Map(pairs.map((pair) => [pair![1]!, { position: Number(pair![2]) }])), tickers);
+}
+
+/** A misspelt one would silently begin elsewhere. */
+function knownTickers(since: Map<string, Since>, tickers: string[]): Map<string, Since> {
+  if (tickers[0] === ALL_TICKERS) return since;
+  for (const ticker of since.keys())
+    if (!tickers.includes(ticker))
+      throw badRequest(`since: got a position of ${show(ticker)}, expected one of the tickers asked for`);
+  return since;
 }
 
 function sinceOfMessage(value: unknown, tickers: string[]): Since | Map<string, Since> {
@@ -188,9 +222,11 @@ function sinceOfMessage(value: unknown, tickers: string[]): Since | Map<string, 
     const since = readSince(value, "since");
     return "position" in since ? oneTicker(since, tickers, value) : since;
   }
-  return new Map(
-    Object.entries(value).map(([ticker, since]) => [ticker, readSince(since, `since.${ticker}`)]),
-  );
+  const named = Object.entries(value).map(([ticker, since]): [string, Since] => [
+    ticker,
+    readSince(since, `since.${ticker}`),
+  ]);
+  return knownTickers(new Map(named), tickers);
 }
 
 function oneTicker(since: Since, tickers: string[], value: unknown): Since {

@@ -197,6 +197,7 @@ export class Sockets {
 
   #received(socket: Socket, message: string | Buffer): void {
     heard(socket);
+    this.#options.counters.messages++;
     if (typeof message === "string") socket.data.client?.message(message);
   }
 

@@ -64,6 +64,23 @@ export class WaitingUpdates {
     return true;
   }
 
+  /** Positions whose content can't be known: told whatever the policy is. */
+  addGap(ticker: string, from: number, to: number, text: string): void {
+    const gap = this.#gaps.get(ticker);
+    if (gap !== undefined) gap.seq = to;
+    else this.#put(this.#nextKey++, { ticker, type: "", from, seq: to, text, folded: 0 });
+  }
+
+  /** The ticker's subscription has ended, or goes on with other types. @param stays what still waits. */
+  drop(ticker: string, stays: (type: string) => boolean): void {
+    for (const [key, entry] of this.#waiting) {
+      if (entry.ticker !== ticker || (entry.type !== "" && stays(entry.type))) continue;
+      this.#waiting.delete(key);
+      this.#bytes -= this.#cost(entry.text);
+    }
+    this.#gaps.delete(ticker);
+  }
+
   /** The next frame to send; undefined when none waits. */
   take(): string | undefined {
     for (const [key, entry] of this.#waiting) {

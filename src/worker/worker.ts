@@ -10,6 +10,7 @@ import { createAccessLogger } from "../observe/access-log.ts";
 import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
+import { DatabaseGoneError } from "../storage/contract.ts";
 import { ALL_TICKERS, Subscriptions } from "../stream/subscriptions.ts";
 import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
@@ -44,6 +45,8 @@ export interface WorkerOptions {
   openStorage(hub: HubClient, updates: UpdateSink): Promise<WorkerStorage>;
   dbType: string;
   log: Logger;
+  /** Ends the process, so that it is started anew. */
+  fail(reason: string): void;
 }
 
 export interface Worker {
@@ -75,6 +78,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     note: (ticker, position) => subscriptions.note(ticker, position),
     missed() {
       if (ownUpdates === null) void subscriptions.missed(ALL_TICKERS);
+      void endIfDatabaseIsGone();
     },
     addresses: () => sockets.addresses,
   });
@@ -215,6 +219,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     if (hadSockets) await Bun.sleep(LINGER_MS);
     await storage.close();
     hub.close();
+  }
+
+  /** A hub that was restarted has opened what is there now: who goes on reading another database than it writes must not serve. */
+  async function endIfDatabaseIsGone(): Promise<void> {
+    try {
+      await storage.reader.probe();
+    } catch (error) {
+      if (error instanceof DatabaseGoneError) options.fail(error.message);
+    }
   }
 
   /** The database may be away: then it is asked again. */

@@ -42,6 +42,13 @@ export class DeafWebSocket implements Disposable {
     return deaf;
   }
 
+  /** A message of up to 125 bytes. */
+  sendText(text: string): void {
+    const payload = Buffer.from(text);
+    // RFC 6455: a client masks; with zeros it changes nothing.
+    this.#socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | payload.length, 0, 0, 0, 0]), payload]));
+  }
+
   /** Texts that have come in whole since the last call. */
   takeTexts(): string[] {
     this.#take();

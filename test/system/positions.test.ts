@@ -130,7 +130,7 @@ test("several tickers, types, and changes of the subscription", async () => {
   await waitUntil("the answers", () => told().length === 5 && one.errors.length === 1);
   expect(told().at(-1)!.subscriptions).toEqual([
     { symbol: "IBM", types: ["bar"] },
-    { symbol: "AAPL", types: ["bar"] },
+    { symbol: "AAPL", types: ["bar", "trade"] },
   ]);
   await waitUntil("the bar comes again", () => one.updates.length === 2);
   expect(one.updates.at(-1)).toMatchObject({
@@ -154,6 +154,43 @@ test("all tickers, also those that are new, and what was missed of each", async 
   await using back = Subscriber.ask(server.wsUrl, { symbols: "*", since: "A:2", epoch: epoch! });
   await waitUntil("what was missed", () => back.updates.length === 3);
   expect(back.updates.map(({ symbol, seq }) => `${symbol} ${seq}`).sort()).toEqual(["A 3", "NEW 1", "NEW 2"]);
+});
+
+test("what is subscribed to again goes on where the client says, with the types of both", async () => {
+  await using server = await startServer({ workers: 2 });
+  await trades(server, "A", 1, 3);
+  await trades(server, "B", 1, 2);
+  await using one = Subscriber.ask(server.wsUrl, { symbols: "A,B", types: "trade", since: "A:1" });
+  await waitUntil("A goes on and B begins", () => one.updates.length === 2 && one.heartbeats.length > 1);
+  expect(one.updates.map(({ symbol, seq }) => `${symbol} ${seq}`)).toEqual(["A 2", "A 3"]);
+  expect(one.frames.find(({ symbol }) => symbol === "B")!.data.type).toBe("snapshot");
+  one.send('{"action":"subscribe","symbols":["A","B"],"types":["quote"],"since":{"A":2}}');
+  await waitUntil("A 3 comes again", () => one.updates.length === 3);
+  expect(one.frames.findLast(({ type }) => type === "subscription")!.subscriptions).toEqual([
+    { symbol: "B", types: ["quote", "trade"] },
+    { symbol: "A", types: ["quote", "trade"] },
+  ]);
+  await trades(server, "B", 3, 3);
+  await waitUntil("B goes on", () => one.updates.length === 4);
+  expect(one.updates.map(({ symbol, seq }) => `${symbol} ${seq}`).slice(2)).toEqual(["A 3", "B 3"]);
+});
+
+test("who watches all hears all of a new ticker that others open by name", async () => {
+  await using server = await startServer({});
+  await using all = Subscriber.ask(server.wsUrl, { symbols: "*", since: "ZZ:7" });
+  await waitUntil("it is told that ZZ has no such position", () =>
+    all.frames.some(({ symbol, data }) => symbol === "ZZ" && data.code === "position_ahead"),
+  );
+  const tickers = range(1, 30).map((i) => `NEW${i}`);
+  const opened = tickers.flatMap((ticker) => {
+    const saves = range(1, 4).map((price) => saveTrade(server.url, ticker, price));
+    return [Subscriber.connect(server.wsUrl, ticker), ...saves];
+  });
+  for (const one of await Promise.all(opened))
+    if (one instanceof Subscriber) await one[Symbol.asyncDispose]();
+  await waitUntil("all updates", () => all.updates.length === tickers.length * 4);
+  for (const ticker of tickers)
+    expect(all.updates.filter(({ symbol }) => symbol === ticker).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
 });
 
 test("wrong parameters are refused before the socket opens, and limits hold", async () => {
@@ -181,6 +218,8 @@ test("wrong parameters are refused before the socket opens, and limits hold", as
   expect(await refusal("symbols=A,B&since=17")).toMatch(
     /^400 since: got "17", expected a position for each ticker/,
   );
+  expect(await refusal("symbol=A&since=foo:3")).toMatch(/^400 since: got a position of "foo"/);
+  expect(await refusal("symbol=A&since=2026-13-01T00:00:00")).toMatch(/^400 since: /);
   expect(await refusal("symbols=A,*")).toMatch(/^400 symbols: .*"\*" alone/);
   expect(await refusal("symbols=A,B,C")).toMatch(/^400 symbols: .*at most 2/);
   expect(await refusal("symbol=A&types=")).toMatch(/^400 types: /);
@@ -227,6 +266,29 @@ test("a client that reads too slowly is closed with its last position, and comes
 });
 
 for (const slow of ["conflate", "gap"] as const) {
+  test(`a slow client that chose ${slow} and subscribes anew gets nothing of what waited before`, async () => {
+    await using server = await startServer({ flags: ["--ws-queue-kb", "64"] });
+    using deaf = await DeafWebSocket.open(server.port, `BIG&slow=${slow}`);
+    for (let i = 0; i < SAVES; i++) expect((await bar(server, "BIG", i)).status).toBe(200);
+    deaf.sendText('{"action":"subscribe","symbols":["BIG"],"since":{"BIG":1100}}');
+    const answered = async (): Promise<boolean> => {
+      const { body } = await get(`${server.url}/stats/performance`);
+      return body.worker.messages === 1;
+    };
+    await waitUntil("the message is there", answered);
+    deaf.listenAgain();
+    const seqs: number[] = [];
+    await waitUntil("it has come to the end", () => {
+      for (const text of deaf.takeTexts()) {
+        const frame = JSON.parse(text) as Frame;
+        if (frame.data?.type === "recovery") seqs.length = 0;
+        else if (frame.data?.type !== "heartbeat" && frame.seq !== undefined) seqs.push(frame.seq);
+      }
+      return seqs.at(-1) === SAVES;
+    });
+    expect(seqs).toEqual(range(1101, SAVES));
+  });
+
   test(`a slow client that chose ${slow} is told what it doesn't get`, async () => {
     await using server = await startServer({ flags: ["--ws-queue-kb", "64"] });
     using deaf = await DeafWebSocket.open(server.port, `BIG&slow=${slow}`);

@@ -39,7 +39,7 @@ test("the upstream's own frames are no updates", () => {
   const heartbeat = { kind: "heartbeat" as const, ticker: "IBM", epoch: EPOCH };
   expect(readUpstreamFrame(heartbeatFrame("IBM", NOW, position))).toEqual(heartbeat);
   expect(readUpstreamFrame(initialPriceFrame("IBM", 1, NOW, position))).toEqual(heartbeat);
-  const ofAll = allHeartbeatFrame(NOW, [["IBM", 3]], EPOCH);
+  const ofAll = allHeartbeatFrame(NOW, [["IBM", 3]], EPOCH, true);
   expect(readUpstreamFrame(ofAll)).toEqual({ ...heartbeat, ticker: "*" });
   expect(readUpstreamFrame('{"type":"last_positions","positions":{"IBM":3}}')).toEqual({ kind: "other" });
   expect(readUpstreamFrame(gapFrame("IBM", 3, 4, "slow"))).toEqual({ kind: "gap", ticker: "IBM" });

@@ -1,5 +1,6 @@
 /** Notices that the database file was removed or replaced under the server: what is written then is gone with the process. */
 import { statSync } from "node:fs";
+import { DatabaseGoneError } from "../contract.ts";
 
 export class SameFile {
   readonly #path: string;
@@ -17,7 +18,7 @@ export class SameFile {
     const now = statSync(this.#path, { throwIfNoEntry: false });
     if (now !== undefined && now.ino === this.#ino && now.dev === this.#dev) return;
     const what = now === undefined ? "removed" : "replaced";
-    throw new Error(
+    throw new DatabaseGoneError(
       `${this.#path} was ${what} while the server had it open; put it back, or restart the server`,
     );
   }

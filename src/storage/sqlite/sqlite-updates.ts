@@ -14,6 +14,9 @@ type Params = SQLQueryBindings[];
 export class SqliteUpdates implements UpdateReader {
   readonly #db: Database;
   readonly #statements: ReturnType<typeof prepareStatements>;
+  readonly #tail = new Map<string, number>();
+  #tailFrom = -1;
+  #tailTo = -1;
 
   /** @param db a reading connection that nothing else has a transaction on. */
   constructor(db: Database) {
@@ -27,10 +30,7 @@ export class SqliteUpdates implements UpdateReader {
 
   positions(tickers: readonly string[] | null): Map<string, number> {
     return this.#inOneMoment(() => {
-      const { indexed_to } = this.#state();
-      const newest = new Map(
-        this.#statements.unindexedPositions.all(indexed_to).map(({ ticker, seq }) => [ticker, seq]),
-      );
+      const newest = this.#readTail();
       if (tickers === null) {
         const all = new Map(this.#statements.positions.all().map(({ ticker, seq }) => [ticker, seq]));
         for (const [ticker, seq] of newest) all.set(ticker, seq);
@@ -81,8 +81,22 @@ export class SqliteUpdates implements UpdateReader {
   }
 
   #newest(ticker: string): number {
-    const unindexed = this.#statements.unindexedPosition.get(this.#state().indexed_to, ticker);
-    return unindexed?.seq ?? this.#statements.position.get(ticker)?.seq ?? 0;
+    return this.#readTail().get(ticker) ?? this.#statements.position.get(ticker)?.seq ?? 0;
+  }
+
+  /** Newest positions of the updates that are in no index: of these only what was added since the last time is read. */
+  #readTail(): ReadonlyMap<string, number> {
+    const { indexed_to } = this.#state();
+    if (indexed_to !== this.#tailFrom) {
+      this.#tail.clear();
+      this.#tailFrom = indexed_to;
+      this.#tailTo = indexed_to;
+    }
+    for (const { id, ticker, seq } of this.#statements.addedToTail.all(this.#tailTo)) {
+      this.#tail.set(ticker, seq);
+      this.#tailTo = id;
+    }
+    return this.#tail;
   }
 
   #tick(ticker: string, type: string): TickerSnapshot["quote"] {
@@ -137,11 +151,8 @@ function prepareStatements(db: Database) {
     state: prepare<{ epoch: string; indexed_to: number }>("SELECT epoch, indexed_to FROM update_log_state"),
     position: prepare<{ seq: number }>("SELECT seq FROM update_positions WHERE ticker = ?"),
     positions: prepare<{ ticker: string; seq: number }>("SELECT ticker, seq FROM update_positions"),
-    unindexedPosition: prepare<{ seq: number | null }>(
-      "SELECT max(seq) AS seq FROM update_log WHERE id > ? AND ticker = ?",
-    ),
-    unindexedPositions: prepare<{ ticker: string; seq: number }>(
-      "SELECT ticker, max(seq) AS seq FROM update_log WHERE id > ? GROUP BY ticker",
+    addedToTail: prepare<{ id: number; ticker: string; seq: number }>(
+      "SELECT id, ticker, seq FROM update_log WHERE id > ? ORDER BY id",
     ),
     // The join leaves out entries whose update somebody has deleted.
     indexedAfter: prepare<{ seq: number; id: number }>(
