@@ -9,7 +9,7 @@ import type { LogLines } from "../observe/log.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
-import { ALL_TICKERS } from "../stream/subscriptions.ts";
+import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { HubReads } from "./hub-reads.ts";
 import { MessageChannel } from "./message-channel.ts";
 import {

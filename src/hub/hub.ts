@@ -9,7 +9,7 @@ import type { Socket, UnixSocketListener } from "bun";
 import type { Bus, BusOptions, ReceivedUpdate } from "../bus/bus.ts";
 import type { LogLines } from "../observe/log.ts";
 import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
-import { ALL_TICKERS } from "../stream/subscriptions.ts";
+import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { MessageChannel } from "./message-channel.ts";
 import {
   BOARD_FILE,

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { randomNumbers } from "../../test/support/random.ts";
 import type { StoredUpdate, TickerSnapshot, Update, UpdateReader } from "../storage/update-contract.ts";
 import type { Start } from "./starting-point.ts";
-import { ALL_TICKERS, type Subscriber, Subscriptions } from "./subscriptions.ts";
+import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import { ALL_TYPES, onlyTypes } from "./type-filter.ts";
 
 const TYPES = ["quote", "trade", "bar"];

@@ -4,12 +4,8 @@ import { RequestError } from "../protocol/errors.ts";
 import { CLOSE_NORMAL, CLOSE_RESTART, CLOSE_SLOW, CLOSE_TRY_LATER } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { Start } from "../stream/starting-point.ts";
-import {
-  ALL_TICKERS,
-  type Subscriber,
-  type Subscription,
-  type Subscriptions,
-} from "../stream/subscriptions.ts";
+import { ALL_TICKERS, type Subscriber, type Subscription } from "../stream/subscriber.ts";
+import type { Subscriptions } from "../stream/subscriptions.ts";
 import { isNothing, matches, minus, shownTypes, type TypeFilter, union } from "../stream/type-filter.ts";
 import { type Handshake, MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
 import type { SocketData } from "./sockets.ts";

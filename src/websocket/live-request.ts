@@ -5,7 +5,7 @@ import { parseBound, TimestampError } from "../market/timestamp.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
 import type { Since, Start } from "../stream/starting-point.ts";
-import { ALL_TICKERS } from "../stream/subscriptions.ts";
+import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { ALL_TYPES, onlyTypes, type TypeFilter } from "../stream/type-filter.ts";
 
 /** What happens to a client for which too much waits. */

@@ -1,0 +1,84 @@
+/** Where every ticker is: those with a feed; and, while all are watched, the others, of which only the position is kept. */
+import type { TickerFeed } from "./ticker-feed.ts";
+
+/** Feeds of tickers that nobody watches but with all others. */
+const IDLE_FEEDS_MAX = 1_000;
+
+export class TickerFeeds {
+  readonly #make: (ticker: string, delivered: number) => TickerFeed;
+  readonly #feeds = new Map<string, TickerFeed>();
+  #others = new Map<string, number>();
+
+  constructor(make: (ticker: string, delivered: number) => TickerFeed) {
+    this.#make = make;
+  }
+
+  get size(): number {
+    return this.#feeds.size + this.#others.size;
+  }
+
+  get(ticker: string): TickerFeed | undefined {
+    return this.#feeds.get(ticker);
+  }
+
+  /** Its feed, which begins where the ticker is known to be unless it is there already. */
+  opened(ticker: string, delivered = this.#others.get(ticker) ?? 0): TickerFeed {
+    let feed = this.#feeds.get(ticker);
+    if (feed === undefined) {
+      this.#others.delete(ticker);
+      feed = this.#make(ticker, delivered);
+      this.#feeds.set(ticker, feed);
+    }
+    return feed;
+  }
+
+  /** The position that everything up to was delivered; 0 where nothing is known. */
+  delivered(ticker: string): number {
+    return this.#feeds.get(ticker)?.delivered ?? this.#others.get(ticker) ?? 0;
+  }
+
+  /** Of every ticker. */
+  positions(): Map<string, number> {
+    const positions = new Map(this.#others);
+    for (const [ticker, feed] of this.#feeds) positions.set(ticker, feed.delivered);
+    return positions;
+  }
+
+  /** Of those with a feed. */
+  fedPositions(): Map<string, number> {
+    return new Map([...this.#feeds].map(([ticker, feed]) => [ticker, feed.delivered]));
+  }
+
+  /** @param positions of all tickers; those with a feed stay where they are. */
+  setOthers(positions: Map<string, number>): void {
+    for (const known of this.#feeds.keys()) positions.delete(known);
+    this.#others = positions;
+  }
+
+  forgetOthers(): void {
+    this.#others = new Map();
+  }
+
+  drop(ticker: string): void {
+    this.#feeds.get(ticker)?.close();
+    this.#feeds.delete(ticker);
+  }
+
+  dropAll(isWatched: (ticker: string) => boolean): void {
+    for (const ticker of [...this.#feeds.keys()]) if (!isWatched(ticker)) this.drop(ticker);
+  }
+
+  /** A subscriber to all tickers needs the feeds of those that move; of the others only their position. */
+  forgetIdle(isWatched: (ticker: string) => boolean): void {
+    if (this.#feeds.size <= IDLE_FEEDS_MAX) return;
+    for (const [ticker, feed] of this.#feeds) {
+      if (isWatched(ticker) || !feed.idle) continue;
+      this.drop(ticker);
+      this.#others.set(ticker, feed.delivered);
+    }
+  }
+
+  close(): void {
+    for (const feed of this.#feeds.values()) feed.close();
+  }
+}
