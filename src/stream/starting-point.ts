@@ -126,6 +126,12 @@ export class StartingPoint {
     if (position === newest) return { position, newest };
     const [next] = await updates.after(ticker, position, ONE);
     if (next?.seq === position + 1 && next.frame !== "") return { position, newest };
+    if (next?.seq === position + 1) {
+      return {
+        code: "not_kept",
+        reason: `update ${next.seq} of ${ticker} was rows of an import into the file, or of a copy, which are not kept as updates`,
+      };
+    }
     return {
       code: "not_kept",
       reason: `update ${position + 1} of ${ticker} is not kept any more${next === undefined ? "" : `; the oldest is ${next.seq}`}`,
