@@ -1,6 +1,6 @@
 /** The command line of `check`. */
-import { parseArgs } from "node:util";
 import { UsageError } from "../../config/usage-error.ts";
+import { DEFAULT_SERVER, parseFlags, readCount, readServerUrl } from "../flags.ts";
 
 export interface CheckOptions {
   /** Without a slash at its end. */
@@ -10,7 +10,6 @@ export interface CheckOptions {
   json: boolean;
 }
 
-const DEFAULT_SERVER = "http://localhost:8080";
 const DEFAULT_REQUESTS = 50;
 const REQUESTS_MAX = 100_000;
 /** As many as Bun's fetch has under way at once. */
@@ -31,54 +30,26 @@ ticker of its own and deletes them afterwards.
 Exit codes: 0 all is well, 1 something is not, 2 wrong usage.
 `;
 
+const FLAGS = {
+  requests: { type: "string" },
+  concurrency: { type: "string" },
+  json: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 /** @returns null when help was asked for. @throws UsageError */
 export function parseCheckOptions(argv: string[]): CheckOptions | null {
-  const { values, positionals } = parseFlags(argv);
+  const { values, positionals } = parseFlags("check", argv, FLAGS, { allowPositionals: true });
   if (values.help) return null;
   if (positionals.length > 1) throw new UsageError(`check: expected one URL, got ${positionals.join(" ")}`);
 
-  const requests = readCount("--requests", values.requests, REQUESTS_MAX) ?? DEFAULT_REQUESTS;
+  const requests = readCount("check: --requests", values.requests, REQUESTS_MAX) ?? DEFAULT_REQUESTS;
   return {
-    url: readUrl(positionals[0] ?? DEFAULT_SERVER),
+    url: readServerUrl("check:", positionals[0] ?? DEFAULT_SERVER),
     requests,
     concurrency:
-      readCount("--concurrency", values.concurrency, CONCURRENCY_MAX) ?? Math.min(requests, CONCURRENCY_MAX),
+      readCount("check: --concurrency", values.concurrency, CONCURRENCY_MAX) ??
+      Math.min(requests, CONCURRENCY_MAX),
     json: values.json ?? false,
   };
-}
-
-function parseFlags(argv: string[]) {
-  try {
-    return parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: {
-        requests: { type: "string" },
-        concurrency: { type: "string" },
-        json: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    // What follows the first sentence explains a "--" that nobody here needs.
-    throw new UsageError(`check: ${message.split(". ", 1)[0]}; see check --help`);
-  }
-}
-
-function readUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new UsageError(`check: "${text}": expected a URL such as ${DEFAULT_SERVER}`);
-  }
-  return url.href.replace(/\/+$/, "");
-}
-
-function readCount(flag: string, text: string | undefined, max: number): number | undefined {
-  if (text === undefined) return undefined;
-  const count = Number(text);
-  if (!/^\d+$/.test(text) || count < 1 || count > max) {
-    throw new UsageError(`check: ${flag} "${text}": expected a whole number from 1 to ${max}`);
-  }
-  return count;
 }

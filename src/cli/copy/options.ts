@@ -1,9 +1,9 @@
 /** The command line of `copy`. */
-import { parseArgs } from "node:util";
 import { describeDatabase } from "../../config/database-url.ts";
 import { UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import type { RowKind } from "../../storage/contract.ts";
+import { parseFlags, readNames } from "../flags.ts";
 
 export interface CopyOptions {
   /** As `--db-file` takes them; they may hold passwords. */
@@ -37,9 +37,21 @@ or different in DST and deletes nothing there, so a copy that was interrupted is
 Exit codes: 0 DST has every row, 1 it has not, or the copy stopped, 2 wrong usage.
 `;
 
+const FLAGS = {
+  from: { type: "string" },
+  to: { type: "string" },
+  tickers: { type: "string", multiple: true },
+  since: { type: "string" },
+  "dry-run": { type: "boolean" },
+  list: { type: "boolean" },
+  json: { type: "boolean" },
+  quiet: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 /** @returns null when help was asked for. @throws UsageError */
 export function parseCopyOptions(argv: string[]): CopyOptions | null {
-  const values = parseFlags(argv);
+  const { values } = parseFlags("copy", argv, FLAGS);
   if (values.help) return null;
   const { from, to } = values;
   if (!from) throw new UsageError("copy: expected --from SRC");
@@ -50,43 +62,13 @@ export function parseCopyOptions(argv: string[]): CopyOptions | null {
   return {
     from,
     to,
-    tickers: readTickers(values.tickers),
+    tickers: readNames("copy: --tickers", values.tickers, "tickers"),
     since: values.since === undefined ? null : readSince(values.since),
     dryRun: values["dry-run"] ?? false,
     list: values.list ?? false,
     json: values.json ?? false,
     quiet: values.quiet ?? false,
   };
-}
-
-function parseFlags(argv: string[]) {
-  try {
-    return parseArgs({
-      args: argv,
-      options: {
-        from: { type: "string" },
-        to: { type: "string" },
-        tickers: { type: "string", multiple: true },
-        since: { type: "string" },
-        "dry-run": { type: "boolean" },
-        list: { type: "boolean" },
-        json: { type: "boolean" },
-        quiet: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    }).values;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    // What follows the first sentence explains a "--" that nobody here needs.
-    throw new UsageError(`copy: ${message.split(". ", 1)[0]}; see copy --help`);
-  }
-}
-
-function readTickers(given: string[] | undefined): string[] | null {
-  if (given === undefined) return null;
-  const tickers = given.flatMap((list) => list.split(",")).filter((ticker) => ticker !== "");
-  if (tickers.length === 0) throw new UsageError('copy: --tickers "": expected tickers, separated by commas');
-  return [...new Set(tickers)];
 }
 
 function readSince(text: string): Record<RowKind, string> {

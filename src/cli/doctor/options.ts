@@ -1,8 +1,8 @@
 /** The command line of `doctor`. */
-import { parseArgs } from "node:util";
 import { describeDatabase, redact } from "../../config/database-url.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
+import { parseFlags, readCount } from "../flags.ts";
 
 export interface DoctorOptions {
   /** As given: it may hold a password. */
@@ -30,37 +30,28 @@ It changes nothing.
 Exit codes: 0 the server can run, 1 something FAILED, 2 wrong usage.
 `;
 
+const FLAGS = {
+  "db-file": { type: "string" },
+  bus: { type: "string" },
+  timeout: { type: "string" },
+  json: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 /** @returns null when help was asked for. @throws UsageError */
 export function parseDoctorOptions(
   argv: string[],
   env: Record<string, string | undefined>,
 ): DoctorOptions | null {
-  const values = parseFlags(argv);
+  const { values } = parseFlags("doctor", argv, FLAGS);
   if (values.help) return null;
   const fromEnvironment = env[environmentName("dbFile")];
   const dbFile = values["db-file"] ?? (fromEnvironment || DECLARATIONS.dbFile.default);
   describeDatabase(dbFile, values["db-file"] === undefined ? environmentName("dbFile") : "doctor: --db-file");
   const bus = readBus(values.bus ?? (env[environmentName("bus")] || null));
-  return { dbFile, bus, timeoutS: readTimeout(values.timeout), json: values.json ?? false };
-}
-
-function parseFlags(argv: string[]) {
-  try {
-    return parseArgs({
-      args: argv,
-      options: {
-        "db-file": { type: "string" },
-        bus: { type: "string" },
-        timeout: { type: "string" },
-        json: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    }).values;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    // What follows the first sentence explains a "--" that nobody here needs.
-    throw new UsageError(`doctor: ${message.split(". ", 1)[0]}; see doctor --help`);
-  }
+  const timeoutS =
+    readCount("doctor: --timeout", values.timeout, TIMEOUT_MAX_S, "whole seconds") ?? DEFAULT_TIMEOUT_S;
+  return { dbFile, bus, timeoutS, json: values.json ?? false };
 }
 
 function readBus(text: string | null): string | null {
@@ -70,12 +61,4 @@ function readBus(text: string | null): string | null {
   if (url === undefined)
     throw new UsageError(`doctor: --bus: expected ${type.expected}, got ${quoted(redact(text))}`);
   return url;
-}
-
-function readTimeout(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_TIMEOUT_S;
-  const seconds = Number(text);
-  if (!/^\d+$/.test(text) || seconds < 1 || seconds > TIMEOUT_MAX_S)
-    throw new UsageError(`doctor: --timeout "${text}": expected whole seconds from 1 to ${TIMEOUT_MAX_S}`);
-  return seconds;
 }

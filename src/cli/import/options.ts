@@ -1,8 +1,8 @@
 /** The command line of `import`. */
-import { parseArgs } from "node:util";
 import { describeDatabase } from "../../config/database-url.ts";
 import { UsageError } from "../../config/usage-error.ts";
 import type { CsvKind } from "../../market/csv.ts";
+import { DEFAULT_SERVER, parseFlags, readCount, readServerUrl } from "../flags.ts";
 import { STANDARD_INPUT } from "./source.ts";
 
 export interface ImportOptions {
@@ -17,7 +17,6 @@ export interface ImportOptions {
   quiet: boolean;
 }
 
-const DEFAULT_SERVER = "http://localhost:8080";
 const DEFAULT_BATCH_ROWS = 2_000;
 const BATCH_ROWS_MAX = 20_000;
 
@@ -42,9 +41,22 @@ price, size, ask_price, ask_size and seq for ticks. Others are left out.
 Exit codes: 0 all rows are stored, 1 the import stopped, 2 wrong usage.
 `;
 
+const FLAGS = {
+  ticker: { type: "string" },
+  interval: { type: "string" },
+  type: { type: "string" },
+  to: { type: "string" },
+  "db-file": { type: "string" },
+  "skip-bad": { type: "boolean" },
+  batch: { type: "string" },
+  json: { type: "boolean" },
+  quiet: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 /** @returns null when help was asked for. @throws UsageError */
 export function parseImportOptions(argv: string[]): ImportOptions | null {
-  const { values, positionals } = parseFlags(argv);
+  const { values, positionals } = parseFlags("import", argv, FLAGS, { allowPositionals: true });
   if (values.help) return null;
 
   if (positionals.length === 0)
@@ -59,35 +71,10 @@ export function parseImportOptions(argv: string[]): ImportOptions | null {
     kind: readKind(values.interval, values.type),
     target: readTarget(values.to, values["db-file"]),
     skipBad: values["skip-bad"] ?? false,
-    batchRows: readBatchRows(values.batch),
+    batchRows: readCount("import: --batch", values.batch, BATCH_ROWS_MAX) ?? DEFAULT_BATCH_ROWS,
     json: values.json ?? false,
     quiet: values.quiet ?? false,
   };
-}
-
-function parseFlags(argv: string[]) {
-  try {
-    return parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: {
-        ticker: { type: "string" },
-        interval: { type: "string" },
-        type: { type: "string" },
-        to: { type: "string" },
-        "db-file": { type: "string" },
-        "skip-bad": { type: "boolean" },
-        batch: { type: "string" },
-        json: { type: "boolean" },
-        quiet: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    // What follows the first sentence explains a "--" that nobody here needs.
-    throw new UsageError(`import: ${message.split(". ", 1)[0]}; see import --help`);
-  }
 }
 
 function readKind(interval: string | undefined, type: string | undefined): CsvKind | null {
@@ -103,25 +90,8 @@ function readKind(interval: string | undefined, type: string | undefined): CsvKi
 }
 
 function readTarget(to: string | undefined, dbFile: string | undefined): ImportOptions["target"] {
-  if (dbFile === undefined) return { serverUrl: readServerUrl(to ?? DEFAULT_SERVER) };
+  if (dbFile === undefined) return { serverUrl: readServerUrl("import: --to", to ?? DEFAULT_SERVER) };
   if (to !== undefined) throw new UsageError("import: expected --to or --db-file, got both");
   if (describeDatabase(dbFile, "import: --db-file").engine !== "remote") return { dbFile };
-  return { serverUrl: readServerUrl(dbFile.includes("://") ? dbFile : `http://${dbFile}`) };
-}
-
-function readServerUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new UsageError(`import: --to "${text}": expected a URL such as ${DEFAULT_SERVER}`);
-  }
-  return url.href.replace(/\/+$/, "");
-}
-
-function readBatchRows(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_BATCH_ROWS;
-  const rows = Number(text);
-  if (!/^\d+$/.test(text) || rows < 1 || rows > BATCH_ROWS_MAX) {
-    throw new UsageError(`import: --batch "${text}": expected a whole number from 1 to ${BATCH_ROWS_MAX}`);
-  }
-  return rows;
+  return { serverUrl: readServerUrl("import: --to", dbFile.includes("://") ? dbFile : `http://${dbFile}`) };
 }

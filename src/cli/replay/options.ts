@@ -1,9 +1,9 @@
 /** The command line of `replay`. */
-import { parseArgs } from "node:util";
 import { describeDatabase, redact } from "../../config/database-url.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import { parseSpeed } from "../../replay/replay-query.ts";
+import { DEFAULT_SERVER, parseFlags, readCount, readNames, readServerUrl } from "../flags.ts";
 import { STANDARD_INPUT } from "../import/source.ts";
 
 export interface ReplayFile {
@@ -34,7 +34,6 @@ export interface ReplayOptions {
   quiet: boolean;
 }
 
-const DEFAULT_SERVER = "http://localhost:8080";
 const DEFAULT_BATCH_ROWS = 500;
 /** Half of the smallest body limit that a server can be given (1 MB): a record in JSON is well under 250 bytes. */
 const BATCH_ROWS_MAX = 2_000;
@@ -67,9 +66,27 @@ Plays ticks into a running server as if they happened now, at their own rhythm, 
 Exit codes: 0 all ticks are saved, 1 the replay stopped, 2 wrong usage, 130 ended by Ctrl-C.
 `;
 
+const FLAGS = {
+  ticker: { type: "string", multiple: true },
+  type: { type: "string", multiple: true },
+  from: { type: "string" },
+  tickers: { type: "string", multiple: true },
+  types: { type: "string", multiple: true },
+  start: { type: "string" },
+  end: { type: "string" },
+  speed: { type: "string" },
+  "max-gap": { type: "string" },
+  restamp: { type: "boolean" },
+  to: { type: "string" },
+  batch: { type: "string" },
+  json: { type: "boolean" },
+  quiet: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 /** @returns null when help was asked for. @throws UsageError */
 export function parseReplayOptions(argv: string[]): ReplayOptions | null {
-  const { values, positionals } = parseFlags(argv);
+  const { values, positionals } = parseFlags("replay", argv, FLAGS, { allowPositionals: true });
   if (values.help) return null;
   const speed = readSpeed(values.speed ?? "1");
   const restamp = values.restamp ?? false;
@@ -81,49 +98,19 @@ export function parseReplayOptions(argv: string[]): ReplayOptions | null {
     throw new UsageError(`replay: --start ${quoted(values.start!)} is after --end ${quoted(values.end!)}`);
   return {
     source: values.from === undefined ? readFiles(positionals, values) : readDatabase(positionals, values),
-    serverUrl: readServerUrl(values.to ?? DEFAULT_SERVER),
+    serverUrl: readServerUrl("replay: --to", values.to ?? DEFAULT_SERVER),
     speed,
     gapMicrosMax: readGap(values["max-gap"]),
     start,
     end,
     restamp,
-    batchRows: readBatchRows(values.batch),
+    batchRows: readCount("replay: --batch", values.batch, BATCH_ROWS_MAX) ?? DEFAULT_BATCH_ROWS,
     json: values.json ?? false,
     quiet: values.quiet ?? false,
   };
 }
 
-function parseFlags(argv: string[]) {
-  try {
-    return parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: {
-        ticker: { type: "string", multiple: true },
-        type: { type: "string", multiple: true },
-        from: { type: "string" },
-        tickers: { type: "string", multiple: true },
-        types: { type: "string", multiple: true },
-        start: { type: "string" },
-        end: { type: "string" },
-        speed: { type: "string" },
-        "max-gap": { type: "string" },
-        restamp: { type: "boolean" },
-        to: { type: "string" },
-        batch: { type: "string" },
-        json: { type: "boolean" },
-        quiet: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    // What follows the first sentence explains a "--" that nobody here needs.
-    throw new UsageError(`replay: ${message.split(". ", 1)[0]}; see replay --help`);
-  }
-}
-
-type Values = ReturnType<typeof parseFlags>["values"];
+type Values = ReturnType<typeof parseFlags<typeof FLAGS>>["values"];
 
 function readFiles(paths: string[], { ticker, type, tickers, types }: Values): ReplaySource {
   if (paths.length === 0)
@@ -171,14 +158,11 @@ function readDatabase(paths: string[], { from, ticker, type, tickers, types }: V
       `replay: --from: ${quoted(redact(dbFile))} is another server, not a database; its /ws/replay plays what it holds`,
     );
   }
-  return { dbFile, tickers: readList("--tickers", tickers), types: readList("--types", types) };
-}
-
-function readList(flag: string, given: string[] | undefined): string[] | null {
-  if (given === undefined) return null;
-  const names = given.flatMap((list) => list.split(",")).filter((name) => name !== "");
-  if (names.length === 0) throw new UsageError(`replay: ${flag} "": expected names, separated by commas`);
-  return [...new Set(names)];
+  return {
+    dbFile,
+    tickers: readNames("replay: --tickers", tickers),
+    types: readNames("replay: --types", types),
+  };
 }
 
 function readSpeed(text: string): number {
@@ -204,21 +188,4 @@ function readBound(text: string | undefined, edge: "start" | "end"): string | nu
     if (!(error instanceof TimestampError)) throw error;
   }
   throw new UsageError(`replay: --${edge} ${quoted(text)}: expected a date or time such as 2024-01-02T14:30`);
-}
-
-function readServerUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol))
-    throw new UsageError(`replay: --to ${quoted(redact(text))}: expected a URL such as ${DEFAULT_SERVER}`);
-  return url.href.replace(/\/+$/, "");
-}
-
-function readBatchRows(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_BATCH_ROWS;
-  const rows = Number(text);
-  if (!/^\d+$/.test(text) || rows < 1 || rows > BATCH_ROWS_MAX)
-    throw new UsageError(
-      `replay: --batch ${quoted(text)}: expected a whole number from 1 to ${BATCH_ROWS_MAX}`,
-    );
-  return rows;
 }
