@@ -1,7 +1,7 @@
 /** The requests that the benchmark sends, pre-encoded as whole HTTP requests. */
 import { LOOPBACK, type Requests } from "./load-plan.ts";
 
-export const TICK_PRICE = 150.25;
+const TICK_PRICE = 150.25;
 
 /** Gives the bytes of the next request. The same buffer may come back each time: write it before asking again. */
 export type NextRequest = () => Uint8Array;

@@ -86,7 +86,7 @@ export interface Fact {
   max: number | null;
 }
 
-export const WARMUP_MS = 500;
+const WARMUP_MS = 500;
 
 /** Calls each measurement once per run, in turn, so that a slow minute of the machine hits all alike. */
 export async function interleave<Key extends string>(

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 
 export const ENGINES = ["sqlite", "duckdb", "postgres"] as const;
 export type EngineName = (typeof ENGINES)[number];
-export const BUSES = ["none", "nats", "redis", "postgres"] as const;
+const BUSES = ["none", "nats", "redis", "postgres"] as const;
 export type BusName = (typeof BUSES)[number];
 
 export interface SoakArguments {

@@ -15,10 +15,6 @@ export function kindOf(identity: Identity): Kind {
   return KINDS[identity % KINDS.length]!;
 }
 
-export function firstNumberOf(identity: Identity): number {
-  return Math.floor(identity / KINDS.length);
-}
-
 export class SeenUpdates {
   #identities = new Uint32Array(1024);
 

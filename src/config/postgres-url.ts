@@ -3,7 +3,7 @@ import { suggest } from "./nearest.ts";
 import { redact } from "./redact.ts";
 import { quoted, UsageError } from "./usage-error.ts";
 
-export const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
+const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
 export interface PostgresTarget {

@@ -2,7 +2,7 @@ import { open, rename, stat, unlink } from "node:fs/promises";
 import { errorCode, nullIfAbsent } from "./file-errors.ts";
 
 /** `.1` is the newest of them. */
-export const BACKUPS_KEPT = 5;
+const BACKUPS_KEPT = 5;
 
 /** A rotation takes about a millisecond: who has held its lock for so long has died. */
 const LOCK_STALE_MS = 10_000;

@@ -22,7 +22,7 @@ export interface PacerClock {
 /** Timers take no more than 24 days. */
 const SLEEP_MS_MAX = 3_600_000;
 
-export const REAL_CLOCK: PacerClock = { nowMs: () => performance.now(), sleep };
+const REAL_CLOCK: PacerClock = { nowMs: () => performance.now(), sleep };
 
 export class Pacer {
   readonly #speed: number;

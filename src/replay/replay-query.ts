@@ -20,7 +20,7 @@ export interface ReplayQuery {
 
 const DEFAULT_TYPES = ["quote", "trade"];
 /** Tickers times types, bars counting twice, that one replay may read side by side. */
-export const REPLAY_SERIES_MAX = 200;
+const REPLAY_SERIES_MAX = 200;
 /** Before every stamp that is likely, and exact in a double. */
 const FIRST_STAMP = "1700-01-01 00:00:00.000000";
 const SHOWN_LENGTH_MAX = 60;

@@ -5,7 +5,7 @@
  */
 import { testPrices } from "../market/test-prices.ts";
 
-export const TEST_TICKER = "TEST";
+const TEST_TICKER = "TEST";
 /** What the feed keeps of its ticks: 172,800 rows. */
 const KEPT_MS = 24 * 3_600_000;
 /** Ticks of TEST from before this are not the feed's business: it trims every hour. */

@@ -80,10 +80,7 @@ export async function executeSqlDirectly(
 }
 
 /** What is sent before and after the rows, of which nobody has to look inside. */
-export function sqlEnvelope(
-  queryType: QueryType,
-  { rows }: { rows: number },
-): { prefix: string; suffix: string } {
+function sqlEnvelope(queryType: QueryType, { rows }: { rows: number }): { prefix: string; suffix: string } {
   if (queryType === "raw") return { prefix: '{"message":"Raw SQL query executed.","data":', suffix: "}" };
   if (rows === 0) return { prefix: '{"message":"Query executed, no data returned.","data":', suffix: "}" };
   return { prefix: '{"data":', suffix: "}" };

@@ -1,4 +1,7 @@
-/** What `doctor` finds out about a database. A driver yields its findings one by one, the slow ones last. */
+/**
+ * What `doctor` finds out about a database. A driver yields its findings one by one, the slow ones last. It must not change the database, nor
+ * throw for what is wrong with it: that is a finding.
+ */
 
 export interface Finding {
   /** `fail`: the server can't serve it; `warning`: it can, but somebody should know. */
@@ -15,6 +18,3 @@ export interface Finding {
  * `optional`: not to be done in time is no failure.
  */
 export type DiagnosisStep = Finding | { begin: string; optional: boolean };
-
-/** Must not change the database, nor throw for what is wrong with it: that is a finding. */
-export type Diagnosis = Iterable<DiagnosisStep> | AsyncIterable<DiagnosisStep>;

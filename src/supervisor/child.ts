@@ -11,9 +11,9 @@ import {
 import { type Env, NOTIFY_ENV } from "./systemd.ts";
 
 /** A worker opens connections and a port; one that takes longer hangs. */
-export const WORKER_BOOT_MS_MAX = 60_000;
+const WORKER_BOOT_MS_MAX = 60_000;
 /** The hub may have to upgrade a large database in one transaction first. */
-export const HUB_BOOT_MS_MAX = 3_600_000;
+const HUB_BOOT_MS_MAX = 3_600_000;
 /** After `boot-failed` a child has nothing left to do but to exit. */
 const BOOT_FAILED_EXIT_MS_MAX = 1_000;
 

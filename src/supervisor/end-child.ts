@@ -3,7 +3,7 @@ import type { Child, ChildEnd } from "./child.ts";
 import type { SupervisorLog } from "./supervisor-log.ts";
 
 /** From SIGTERM, for what has overrun its drain time, to SIGKILL. */
-export const TERM_GRACE_MS = 2_000;
+const TERM_GRACE_MS = 2_000;
 /** A killed process can hang in the kernel, on a dead disk; waiting longer helps nobody. */
 const KILL_WAIT_MS = 5_000;
 

@@ -18,16 +18,16 @@ import type { SupervisorLog } from "./supervisor-log.ts";
 import { createNotifier, type Env, type Notifier } from "./systemd.ts";
 
 /** SIGTTIN adds no worker beyond this, unless `--workers` asked for more. */
-export const WORKERS_MAX = 128;
+const WORKERS_MAX = 128;
 /** Workers that came up before another failed the start have hardly a client yet. */
 const FAILED_START_DRAIN_MS = 1_000;
 /** Shown as `localhost`: under each of them the server answers there. */
 const LOCAL_HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"];
 
-export const EXIT_OK = 0;
+const EXIT_OK = 0;
 export const EXIT_START_FAILED = 1;
 /** As a shell reports a process that SIGINT ended. */
-export const EXIT_STOPPED_AT_ONCE = 130;
+const EXIT_STOPPED_AT_ONCE = 130;
 
 export interface SupervisorOptions {
   settings: Settings;

@@ -17,8 +17,6 @@ const ANNOUNCEMENT = /Server starting on http:\/\/[^\s]+:(\d+)/;
 
 /** The server under Bun, without the launcher for Node; `--no-orphans` ends it with the test run, however that ends. */
 export const BUN_LAUNCHER = [process.execPath, "--no-orphans", join(PROJECT, "src/main.ts"), "serve"];
-/** The packaged launcher, as `npx` runs it. */
-export const NODE_LAUNCHER = ["node", join(PROJECT, "bin/stock-db-server.js"), "serve"];
 
 export interface ServerOptions {
   /** After `serve --db-file … --port 0`; a `--port` in here replaces the 0. */

@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { inflateRawSync } from "node:zlib";
 
 export const TEXT = 1;
-export const BINARY = 2;
+const BINARY = 2;
 const CONTINUATION = 0;
 const CLOSE = 8;
 const PING = 9;

@@ -13,7 +13,7 @@ export interface Context {
 
 export type Expectation = (got: Outcome, context: Context) => string[];
 
-export function leniencyOf(step: Step): Leniency {
+function leniencyOf(step: Step): Leniency {
   return { volatile: step.volatile, ignored: step.impl_text };
 }
 

@@ -8,7 +8,7 @@
  */
 
 /** About 50 MB at worst. At a tick a millisecond it is eight minutes of disorder. */
-export const SEQUENCE_WINDOW_MAX = 500_000;
+const SEQUENCE_WINDOW_MAX = 500_000;
 
 export class OutOfOrderError extends Error {
   override name = "OutOfOrderError";

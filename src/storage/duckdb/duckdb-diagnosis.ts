@@ -1,7 +1,15 @@
 /** What `doctor` finds out about a DuckDB file. It opens the file read-only, for which no other process may have it open. */
-import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import {
+  describePlainSchema,
+  emptyFile,
+  noAccess,
+  notAFile,
+  notThere,
+  readBytes,
+} from "../file-diagnosis.ts";
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { isOpenElsewhere, openReadOnly } from "./read-only-file.ts";
@@ -16,13 +24,7 @@ const WAL_LARGE_BYTES = 256 * 1024 * 1024;
 export async function* diagnoseDuckDb(path: string): AsyncGenerator<DiagnosisStep> {
   yield { begin: "file", optional: false };
   if (!existsSync(path)) {
-    yield {
-      level: "warning",
-      subject: "file",
-      finding: `there is no ${path} yet`,
-      advice:
-        "if it should be there, look at the path and at the working folder; if not, the server creates it",
-    };
+    yield notThere(path);
     yield* diagnoseFolder(nearestFolder(dirname(resolve(path))), 0);
     return;
   }
@@ -66,45 +68,23 @@ async function* diagnoseContents(path: string, sizeBytes: number): AsyncGenerato
 }
 
 function diagnoseFile(path: string): Finding {
-  const subject = "file";
   const stat = statSync(path);
-  if (!stat.isFile()) {
-    const advice = "give the path of a database file with --db-file";
-    return { level: "fail", subject, finding: `${path} is no file`, advice };
-  }
-  if (stat.size === 0)
-    return { level: "ok", subject, finding: `${path} is empty, a database without tables` };
+  if (!stat.isFile()) return notAFile(path);
+  if (stat.size === 0) return emptyFile(path);
   let magic: string;
   try {
-    magic = readMagic(path);
+    // Opened as the server does, for writing too.
+    magic = readBytes(path, "r+", MAGIC_OFFSET, MAGIC.length);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error)) throw error;
-    return {
-      level: "fail",
-      subject,
-      finding: `${path} can't be read and written: ${error.code}`,
-      advice:
-        "run the server as the file's owner, or change its owner and mode; EROFS: the disk is mounted read-only",
-    };
+    return noAccess(path, error);
   }
-  if (magic === MAGIC) return { level: "ok", subject, finding: `${path}, ${formatBytes(stat.size)}` };
+  if (magic === MAGIC) return { level: "ok", subject: "file", finding: `${path}, ${formatBytes(stat.size)}` };
   return {
     level: "fail",
-    subject,
+    subject: "file",
     finding: `${path} is no DuckDB database`,
     advice: "give another path, or put back a copy of the file; a SQLite file is named with the ending .db",
   };
-}
-
-/** Opened as the server does, for writing too. */
-function readMagic(path: string): string {
-  const fd = openSync(path, "r+");
-  try {
-    const bytes = Buffer.alloc(MAGIC.length);
-    return bytes.toString("latin1", 0, readSync(fd, bytes, 0, bytes.length, MAGIC_OFFSET));
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function diagnoseWal(path: string): Finding {
@@ -145,29 +125,11 @@ function cannotOpen(error: unknown): Finding {
 function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
   const subject = "schema";
   switch (schema.state) {
-    case "current":
-      return { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
-    case "empty":
-      return { level: "ok", subject, finding: "no tables yet; the server creates them when it starts" };
-    case "newer":
-      return {
-        level: "fail",
-        subject,
-        finding: `version ${schema.version}, written by a newer server; this one knows up to ${SCHEMA_VERSION}`,
-        advice: "serve it with the newer server",
-      };
     case "earlier":
       return {
         level: "ok",
         subject,
         finding: `version ${schema.version}; starting the server adds the log of updates, which makes it version ${SCHEMA_VERSION}`,
-      };
-    case "unusable":
-      return {
-        level: "fail",
-        subject,
-        finding: schema.reason,
-        advice: "the server won't start on it: put back a copy of the file, or rename that table",
       };
     case "old":
       return {
@@ -176,6 +138,8 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
         finding: `a file of the Python server; starting the server upgrades it in one transaction: rewrites ${schema.tables.join(", ")}`,
         advice: `copy the file first (${formatBytes(sizeBytes)}): the Python server can't write to it afterwards`,
       };
+    default:
+      return describePlainSchema(schema, SCHEMA_VERSION);
   }
 }
 

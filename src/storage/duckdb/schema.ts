@@ -6,6 +6,7 @@
  * writer, the only one there is, that stores no key twice.
  */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
+import type { PlainSchemaState } from "../file-diagnosis.ts";
 import { COUNT_SCALE } from "./lines.ts";
 import type { Session } from "./session.ts";
 
@@ -159,9 +160,7 @@ async function dropDefaults(session: Session): Promise<void> {
 }
 
 export type SchemaState =
-  | { state: "current" | "empty" }
-  | { state: "newer"; version: number }
-  | { state: "unusable"; reason: string }
+  | PlainSchemaState
   | { state: "earlier"; version: number }
   /** Tables of the Python server. */
   | { state: "old"; tables: string[] };

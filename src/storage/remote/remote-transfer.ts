@@ -46,7 +46,7 @@ export async function openRemoteTransfer(dbFile: string): Promise<RemoteTransfer
   return transfer;
 }
 
-export class RemoteTransfer implements TransferReader {
+class RemoteTransfer implements TransferReader {
   readonly preparation = null;
   readonly #reader: RemoteReader;
   readonly #saves: TransferSaves;

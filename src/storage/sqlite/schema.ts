@@ -6,6 +6,7 @@
  */
 import type { Database } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
+import type { PlainSchemaState } from "../file-diagnosis.ts";
 
 /** PRAGMA user_version of a file in the shape below; 0 is an empty file or one of the Python server, 1 one without an update log. */
 export const SCHEMA_VERSION = 2;
@@ -163,13 +164,11 @@ function addUpdateLog(db: Database): void {
 
 /** What `prepareSchema` would find, and do. */
 export type SchemaState =
-  | { state: "current" | "empty" }
-  | { state: "newer"; version: number }
+  | PlainSchemaState
   /** A file of the Python server. `own` are columns that users added, as table.column. */
   | { state: "old"; rebuilt: string[]; created: string[]; own: string[] }
   /** Of an earlier version of this server: nothing is rewritten. */
-  | { state: "behind"; version: number }
-  | { state: "unusable"; reason: string };
+  | { state: "behind"; version: number };
 
 /** Reads only. */
 export function inspectSchema(db: Database): SchemaState {

@@ -1,17 +1,16 @@
 /** What `doctor` finds out about a SQLite file. It opens the file read-only and leaves nothing beside it. */
 import { type Database, SQLiteError } from "bun:sqlite";
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  openSync,
-  readSync,
-  realpathSync,
-  statSync,
-} from "node:fs";
+import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import {
+  describePlainSchema,
+  emptyFile,
+  noAccess,
+  notAFile,
+  notThere,
+  readBytes,
+} from "../file-diagnosis.ts";
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { isInWalMode, openInspectingConnection } from "./connection.ts";
@@ -62,16 +61,6 @@ export async function* diagnoseSqlite(path: string): AsyncGenerator<DiagnosisSte
   yield diagnoseIntegrity(path);
 }
 
-function notThere(path: string): Finding {
-  return {
-    level: "warning",
-    subject: "file",
-    finding: `there is no ${path} yet`,
-    advice:
-      "if it should be there, look at the path and at the working folder; if not, the server creates it",
-  };
-}
-
 function diagnoseFile(path: string): Finding {
   const fail = (finding: string, advice: string): Finding => ({
     level: "fail",
@@ -80,21 +69,16 @@ function diagnoseFile(path: string): Finding {
     advice,
   });
   const stat = statSync(path);
-  if (!stat.isFile()) return fail(`${path} is no file`, "give the path of a database file with --db-file");
+  if (!stat.isFile()) return notAFile(path);
   let head: string;
   try {
-    head = readHead(path);
+    head = readBytes(path, "r", 0, MAGIC.length);
     accessSync(path, constants.W_OK);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error)) throw error;
-    return fail(
-      `${path} can't be read and written: ${error.code}`,
-      "run the server as the file's owner, or change its owner and mode; EROFS: the disk is mounted read-only",
-    );
+    return noAccess(path, error);
   }
   const size = formatBytes(stat.size);
-  if (stat.size === 0)
-    return { level: "ok", subject: "file", finding: `${path} is empty, a database without tables` };
+  if (stat.size === 0) return emptyFile(path);
   if (head.startsWith(MAGIC)) return { level: "ok", subject: "file", finding: `${path}, ${size}` };
   if (head.slice(DUCKDB_MAGIC_OFFSET).startsWith(DUCKDB_MAGIC))
     return fail(`${path} is a DuckDB file`, "name it with the ending .duckdb");
@@ -102,16 +86,6 @@ function diagnoseFile(path: string): Finding {
     `${path} is no SQLite database: it begins with ${JSON.stringify(head)}`,
     "give another path, or put back a copy of the file; the server won't overwrite this one",
   );
-}
-
-function readHead(path: string): string {
-  const fd = openSync(path, "r");
-  try {
-    const bytes = Buffer.alloc(MAGIC.length);
-    return bytes.toString("latin1", 0, readSync(fd, bytes, 0, bytes.length, 0));
-  } finally {
-    closeSync(fd);
-  }
 }
 
 async function diagnoseLock(path: string): Promise<Finding> {
@@ -146,24 +120,6 @@ function diagnoseEngine(db: Database): Finding {
 function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
   const subject = "schema";
   switch (schema.state) {
-    case "current":
-      return { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
-    case "empty":
-      return { level: "ok", subject, finding: "no tables yet; the server creates them when it starts" };
-    case "newer":
-      return {
-        level: "fail",
-        subject,
-        finding: `version ${schema.version}, written by a newer server; this one knows up to ${SCHEMA_VERSION}`,
-        advice: "serve it with the newer server",
-      };
-    case "unusable":
-      return {
-        level: "fail",
-        subject,
-        finding: schema.reason,
-        advice: "the server won't start on it: put back a copy of the file, or rename that table",
-      };
     case "behind":
       return {
         level: "warning",
@@ -181,6 +137,8 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
         advice: `copy the file first (${formatBytes(sizeBytes)}): the Python server can't write to it afterwards`,
       };
     }
+    default:
+      return describePlainSchema(schema, SCHEMA_VERSION);
   }
 }
 
