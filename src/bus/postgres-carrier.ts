@@ -1,6 +1,7 @@
 /** The bus over PostgreSQL's NOTIFY and LISTEN, on two connections of its own. A notification has room for positions only. */
 import { createHash } from "node:crypto";
 import { SQL } from "bun";
+import { clientOptions } from "../config/postgres-client.ts";
 import type { PostgresTarget } from "../config/postgres-url.ts";
 import type { Carrier, LinkEvents } from "./carrier.ts";
 import { Echo } from "./echo.ts";
@@ -20,7 +21,11 @@ export function postgresCarrier(target: PostgresTarget, shown: string, connectTi
     sendsAtOnce: SENDS_AT_ONCE,
     carriesFrames: false,
     async open(channel, events) {
-      const sql = clientFor(target, connectTimeoutMs, events);
+      const sql = new SQL({
+        ...clientOptions(target, connectTimeoutMs),
+        onclose: (error) => events.lost(error?.message ?? "the connection was closed"),
+        connection: { application_name: "stock-db-server", client_encoding: "UTF8" },
+      });
       try {
         const link = await listen(sql, channelName(channel), events);
         await within(link.probe(), ECHO_TIMEOUT_MS, NO_ECHO);
@@ -62,24 +67,4 @@ function onlyOnce(events: LinkEvents): () => void {
 /** PostgreSQL allows 63 characters. */
 function channelName(channel: string): string {
   return `stock_db_${createHash("sha256").update(channel).digest("hex").slice(0, 32)}`;
-}
-
-function clientFor(target: PostgresTarget, connectTimeoutMs: number, events: LinkEvents): SQL {
-  return new SQL({
-    adapter: "postgres",
-    // Else DATABASE_URL of the environment would have its say.
-    url: `postgres://localhost/?sslmode=${target.sslMode}`,
-    hostname: target.host,
-    port: target.port,
-    database: target.database,
-    username: target.user,
-    ...(target.password === null ? {} : { password: target.password }),
-    ...(target.sslRootCert === null ? {} : { tls: { ca: Bun.file(target.sslRootCert) } }),
-    max: 1,
-    idleTimeout: 0,
-    maxLifetime: 0,
-    connectionTimeout: connectTimeoutMs / 1_000,
-    onclose: (error) => events.lost(error?.message ?? "the connection was closed"),
-    connection: { application_name: "stock-db-server", client_encoding: "UTF8" },
-  });
 }

@@ -5,6 +5,7 @@
  */
 import { type DuckDBConnection, type DuckDBPreparedStatement, StatementType } from "@duckdb/node-api";
 import { badRequest } from "../../protocol/errors.ts";
+import { refused } from "../user-sql-tokens.ts";
 
 /** A `query` may turn out to write (a sequence's next value, EXPLAIN ANALYZE); then DuckDB refuses it in a read-only transaction. */
 export type StatementKind = "query" | "write";
@@ -86,8 +87,4 @@ function refuseByName(sql: string): void {
   const name = REFUSED_NAMES.exec(sql)?.[1] ?? REFUSED_CALLS.exec(sql)?.[1];
   if (name !== undefined) throw refused(name.toLowerCase(), "it acts on the whole server");
   if (TEMPORARY.test(sql)) throw refused("CREATE TEMP", "it would be gone with the end of the request");
-}
-
-function refused(what: string, why: string): Error {
-  return badRequest(`execute_sql: ${what} is not allowed: ${why}`);
 }

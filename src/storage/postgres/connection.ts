@@ -3,6 +3,7 @@
  * slow statement, nothing connects again in the middle of a transaction, and a broken one is known as such at once.
  */
 import { type ReservedSQL, SQL } from "bun";
+import { clientOptions } from "../../config/postgres-client.ts";
 import type { PostgresTarget } from "../../config/postgres-url.ts";
 import type { Durability } from "../../config/settings.ts";
 import { ConnectionLostError, endsConnection, NoAnswerError } from "./postgres-errors.ts";
@@ -56,7 +57,9 @@ export class PostgresConnection {
   ): Promise<PostgresConnection> {
     let closed: ((error: Error) => void) | null = null;
     const sql = new SQL({
-      ...clientOptions(options, prepare),
+      ...clientOptions(options.target, options.connectTimeoutMs),
+      prepare: prepare && !options.pooled,
+      connection: sessionParameters(options),
       onclose: (error) => closed?.(error ?? new ConnectionLostError("closed by the database")),
     });
     try {
@@ -134,27 +137,6 @@ export class PostgresConnection {
     this.#sql.close({ timeout: 0 }).catch(() => undefined);
     this.onLost?.();
   }
-}
-
-function clientOptions(options: ConnectionOptions, prepare: boolean): SQL.PostgresOrMySQLOptions {
-  const { target, pooled } = options;
-  return {
-    adapter: "postgres",
-    // Else DATABASE_URL of the environment would have its say.
-    url: `postgres://localhost/?sslmode=${target.sslMode}`,
-    hostname: target.host,
-    port: target.port,
-    database: target.database,
-    username: target.user,
-    ...(target.password === null ? {} : { password: target.password }),
-    ...(target.sslRootCert === null ? {} : { tls: { ca: Bun.file(target.sslRootCert) } }),
-    max: 1,
-    idleTimeout: 0,
-    maxLifetime: 0,
-    connectionTimeout: options.connectTimeoutMs / 1_000,
-    prepare: prepare && !pooled,
-    connection: sessionParameters(options),
-  };
 }
 
 /** Sent when connecting, so that no connection is ever without them. */

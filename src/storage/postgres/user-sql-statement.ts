@@ -5,6 +5,7 @@
  * other databases of the server, files of its machine.
  */
 import { badRequest } from "../../protocol/errors.ts";
+import { after, isMark, isWord, refused, type Token } from "../user-sql-tokens.ts";
 
 /**
  * - `query`: has rows, and can be read through a cursor; with WITH it may also write, which PostgreSQL finds out.
@@ -20,14 +21,6 @@ export interface Statement {
   kind: StatementKind;
   /** The largest number of a parameter. */
   parameters: number;
-}
-
-interface Token {
-  type: "word" | "quoted" | "parameter" | "mark";
-  /** A word in upper case, a quoted name or text without its quotes, a parameter's number, or one character. */
-  value: string;
-  start: number;
-  end: number;
 }
 
 const ONE_TRANSACTION = "each request is one transaction of its own";
@@ -193,18 +186,6 @@ function numbered(sql: string, marks: Token[], start: number, end: number): stri
   return text + sql.slice(at, end);
 }
 
-function isWord(token: Token | undefined, value: string): boolean {
-  return token?.type === "word" && token.value === value;
-}
-
-function isMark(token: Token | undefined, value: string): boolean {
-  return token?.type === "mark" && token.value === value;
-}
-
-function refused(what: string, why: string): Error {
-  return badRequest(`execute_sql: ${what} is not allowed: ${why}`);
-}
-
 const WORD = /[A-Za-z_\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*/y;
 const DOLLAR_QUOTE = /\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$/y;
 const PARAMETER = /\$(\d+)/y;
@@ -252,12 +233,6 @@ function* tokens(sql: string): Generator<Token> {
       yield { type: "mark", value: char, start, end: at };
     }
   }
-}
-
-/** Right behind the next `end`; the end of the text if there is none. */
-function after(sql: string, end: string, from: number): number {
-  const found = sql.indexOf(end, from);
-  return found < 0 ? sql.length : found + end.length;
 }
 
 /** Comments may hold comments. */

@@ -4,6 +4,7 @@
  * connection can't refuse (files beside the database, transactions left open, pragmas that act while being prepared).
  */
 import { badRequest } from "../../protocol/errors.ts";
+import { after, isMark, isWord, refused, type Token } from "../user-sql-tokens.ts";
 
 /**
  * - `query`: may have rows; with WITH it may also write, which SQLite finds out.
@@ -17,14 +18,6 @@ export interface Statement {
   /** Without what surrounds it: blanks, comments, semicolons. */
   text: string;
   kind: StatementKind;
-}
-
-interface Token {
-  type: "word" | "quoted" | "mark";
-  /** A word in upper case, a quoted name or text without its quotes, or one character. */
-  value: string;
-  start: number;
-  end: number;
 }
 
 /** More than the longest head that is looked at: EXPLAIN QUERY PLAN CREATE UNIQUE INDEX IF NOT EXISTS temp . name */
@@ -187,18 +180,6 @@ function isTrigger(head: Token[]): boolean {
   return isWord(words[temporary ? 2 : 1], "TRIGGER");
 }
 
-function isWord(token: Token | null | undefined, value: string): boolean {
-  return token?.type === "word" && token.value === value;
-}
-
-function isMark(token: Token | null | undefined, value: string): boolean {
-  return token?.type === "mark" && token.value === value;
-}
-
-function refused(what: string, why: string): Error {
-  return badRequest(`execute_sql: ${what} is not allowed: ${why}`);
-}
-
 /** SQLite's tokens, without blanks and comments. @see https://sqlite.org/lang_comment.html and lang_keywords.html */
 function* tokens(sql: string): Generator<Token> {
   let at = 0;
@@ -225,12 +206,6 @@ function* tokens(sql: string): Generator<Token> {
       yield { type: "mark", value: char, start, end: at };
     }
   }
-}
-
-/** Right behind the next `end`; the end of the text if there is none. */
-function after(sql: string, end: string, from: number): number {
-  const found = sql.indexOf(end, from);
-  return found < 0 ? sql.length : found + end.length;
 }
 
 /** A doubled quote stands for itself. */
