@@ -3,6 +3,7 @@
 import type { BusFigures } from "../bus/bus.ts";
 import { badRequest } from "../protocol/errors.ts";
 import type { PoolFigures } from "../storage/contract.ts";
+import { ROW_TABLES, TABLE_NAMES } from "../storage/tables.ts";
 
 export interface StatsOptions {
   pool(): Promise<PoolFigures & Record<string, unknown>>;
@@ -22,12 +23,6 @@ interface TimedStat {
   maxS: number;
   read(options: StatsOptions, timeoutMs: number): Promise<Record<string, unknown>>;
 }
-
-const TABLES = [
-  { table: "daily_prices", stamp: "date" },
-  { table: "hourly_prices", stamp: "datetime" },
-  { table: "realtime_data", stamp: "timestamp" },
-];
 
 export const TIMED_STATS: Record<string, TimedStat> = {
   "/stats/tables": { defaultS: 15, maxS: 120, read: readTables },
@@ -88,14 +83,14 @@ function stamp(startedMs: number): { timestamp: string; execution_time_ms: numbe
 }
 
 async function readTables(options: StatsOptions, timeoutMs: number): Promise<Record<string, unknown>> {
-  const counts = TABLES.map(({ table }) => `(SELECT count(*) FROM ${table}) AS ${table}`).join(", ");
+  const counts = TABLE_NAMES.map((table) => `(SELECT count(*) FROM ${table}) AS ${table}`).join(", ");
   const [row] = await options.query(`SELECT ${counts}`, timeoutMs);
-  return { tables: Object.fromEntries(TABLES.map(({ table }) => [table, { row_count: row![table] }])) };
+  return { tables: Object.fromEntries(TABLE_NAMES.map((table) => [table, { row_count: row![table] }])) };
 }
 
 async function readDatabase(options: StatsOptions, timeoutMs: number): Promise<Record<string, unknown>> {
-  const parts = TABLES.map(
-    ({ table, stamp: column }) =>
+  const parts = Object.values(ROW_TABLES).map(
+    ({ name: table, stamp: column }) =>
       `SELECT '${table}' AS name, count(*) AS row_count, count(DISTINCT ticker) AS tickers, min(${column}) AS first, max(${column}) AS last FROM ${table}`,
   );
   const tables = await options.query(parts.join(" UNION ALL "), timeoutMs);

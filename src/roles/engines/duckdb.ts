@@ -7,6 +7,7 @@ import { DuckDbTransfer } from "../../storage/duckdb/duckdb-transfer.ts";
 import { openDuckDb } from "../../storage/duckdb/open-duckdb.ts";
 import { openReadOnly } from "../../storage/duckdb/read-only-file.ts";
 import type { DatabaseSettings, HubStorage, OpenTransferTarget, OpenWriter } from "../engine.ts";
+import { transferTarget } from "./transfer-target.ts";
 
 export { diagnoseDuckDb } from "../../storage/duckdb/duckdb-diagnosis.ts";
 
@@ -45,18 +46,13 @@ export async function openDuckDbTransferReader(dbFile: string): Promise<Transfer
 export async function openDuckDbTransferTarget(settings: DatabaseSettings): Promise<OpenTransferTarget> {
   const database = await open(settings, endWith);
   const reader = await database.openTransfer();
-  return {
+  return transferTarget(database.writer, reader, {
     preparation: database.preparation,
-    commit: (saves) => database.writer.commit(saves),
-    tickers: (kind, after, limit) => reader.tickers(kind, after, limit),
-    tickTypes: (ticker) => reader.tickTypes(ticker),
-    bars: (range) => reader.bars(range),
-    ticks: (range) => reader.ticks(range),
     async close() {
       await reader.close();
       await database.close();
     },
-  };
+  });
 }
 
 /** Opening the file again in this process isn't safe; a new one replays the WAL. */

@@ -14,6 +14,7 @@ import type {
   OpenWriter,
   WorkerStorageOptions,
 } from "../engine.ts";
+import { transferTarget } from "./transfer-target.ts";
 
 export { diagnosePostgres } from "../../storage/postgres/postgres-diagnosis.ts";
 
@@ -57,15 +58,10 @@ export async function openPostgresTransferTarget(settings: DatabaseSettings): Pr
     throw cannotOpen("open", dbFile, error);
   });
   const { transfer, writer } = database;
-  return {
+  return transferTarget(writer, transfer, {
     preparation: database.preparation,
-    commit: (saves) => writer.commit(saves),
-    tickers: (kind, after, limit) => transfer.tickers(kind, after, limit),
-    tickTypes: (ticker) => transfer.tickTypes(ticker),
-    bars: (range) => transfer.bars(range),
-    ticks: (range) => transfer.ticks(range),
     close: () => database.close(),
-  };
+  });
 }
 
 function cannotOpen(what: string, dbFile: string, error: unknown): Error {

@@ -21,6 +21,7 @@ import type {
   OpenWriter,
   WorkerStorageOptions,
 } from "../engine.ts";
+import { transferTarget } from "./transfer-target.ts";
 
 const MIB = 1024 * 1024;
 
@@ -98,16 +99,11 @@ export function openSqliteTransferReader(dbFile: string): TransferReader | null 
 export function openSqliteTransferTarget(settings: DatabaseSettings): OpenTransferTarget {
   const writer = openSqliteWriter(settings);
   const reader = new SqliteTransfer(settings.dbFile);
-  return {
+  return transferTarget(writer, reader, {
     preparation: writer.preparation,
-    commit: (saves) => writer.commit(saves),
-    tickers: (kind, after, limit) => reader.tickers(kind, after, limit),
-    tickTypes: (ticker) => reader.tickTypes(ticker),
-    bars: (range) => reader.bars(range),
-    ticks: (range) => reader.ticks(range),
     async close() {
       reader.close();
       await writer.close();
     },
-  };
+  });
 }

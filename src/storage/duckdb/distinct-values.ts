@@ -1,15 +1,10 @@
 /** Tickers and types that are stored. */
 import type { RowKind } from "../contract.ts";
+import { ROW_TABLES } from "../tables.ts";
 import { storable } from "./lines.ts";
 import type { Param } from "./session.ts";
 
 type Rows = (sql: string, params: Param[]) => Promise<unknown[][]>;
-
-const TABLES: Record<RowKind, string> = {
-  daily: "daily_prices",
-  hourly: "hourly_prices",
-  ticks: "realtime_data",
-};
 
 /** The next tickers of a table that is there. */
 export async function storedTickers(
@@ -20,7 +15,7 @@ export async function storedTickers(
 ): Promise<string[]> {
   const [beyond, params] = after === null ? ["IS NOT NULL", []] : ["> $1", [storable(after)]];
   const found = await rows(
-    `SELECT DISTINCT ticker FROM ${TABLES[kind]} WHERE ticker ${beyond} ORDER BY ticker LIMIT ${limit}`,
+    `SELECT DISTINCT ticker FROM ${ROW_TABLES[kind].name} WHERE ticker ${beyond} ORDER BY ticker LIMIT ${limit}`,
     params,
   );
   return found.map(([ticker]) => String(ticker));

@@ -12,8 +12,9 @@ import {
 } from "../file-diagnosis.ts";
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
+import { TABLE_NAMES } from "../tables.ts";
 import { isOpenElsewhere, openReadOnly } from "./read-only-file.ts";
-import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLE_NAMES, TABLES } from "./schema.ts";
+import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLES } from "./schema.ts";
 import type { Session } from "./session.ts";
 
 const MAGIC = "DUCK";

@@ -13,6 +13,7 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
+import { HOLDING_KINDS } from "../tables.ts";
 import type { UpdateReader } from "../update-contract.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
@@ -137,18 +138,9 @@ export class DuckDbReader implements StockReader {
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {
-    const kinds = {
-      "daily bars": "daily_prices",
-      "hourly bars": "hourly_prices",
-      ticks: "realtime_data",
-    } as const;
     const holdings: Holding[] = [];
-    for (const [kind, table] of Object.entries(kinds)) {
-      const rows = await this.#rows(`SELECT DISTINCT ticker FROM ${table} ORDER BY ticker LIMIT $1`, [
-        tickersMax + 1,
-      ]);
-      holdings.push({ kind: kind as Holding["kind"], tickers: rows.map(([ticker]) => String(ticker)) });
-    }
+    for (const [kind, rows] of HOLDING_KINDS)
+      holdings.push({ kind, tickers: await this.tickers(rows, null, tickersMax + 1) });
     return holdings;
   }
 

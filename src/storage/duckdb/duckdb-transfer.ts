@@ -11,6 +11,7 @@ import {
   type TransferReader,
   TransferRowError,
 } from "../contract.ts";
+import { ROW_TABLES } from "../tables.ts";
 import { barStamp, countOf, seqOf, walkBars, walkTicks } from "../transfer-rows.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
@@ -28,12 +29,6 @@ const FIRST_DATE = "0001-01-01";
 const LAST_DATE = "9999-12-31";
 const FIRST = `${FIRST_DATE} 00:00:00`;
 const LAST = `${LAST_DATE} 23:59:59.999999`;
-
-const TABLES = {
-  daily: { name: "daily_prices", stamp: "date" },
-  hourly: { name: "hourly_prices", stamp: "datetime" },
-  ticks: { name: "realtime_data", stamp: "timestamp" },
-} as const;
 
 /** Types by the names of the columns. */
 type Columns = Map<string, string>;
@@ -54,7 +49,7 @@ export class DuckDbTransfer implements TransferReader {
   }
 
   async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
-    if ((await this.#columnsOf(TABLES[kind].name)) === null) return [];
+    if ((await this.#columnsOf(ROW_TABLES[kind].name)) === null) return [];
     return storedTickers((sql, params) => this.#rows(sql, params), kind, after, limit);
   }
 
@@ -64,7 +59,7 @@ export class DuckDbTransfer implements TransferReader {
   }
 
   async *bars({ interval, ticker, from, to }: BarRange): AsyncGenerator<BarRow[]> {
-    const { name, stamp } = TABLES[interval];
+    const { name, stamp } = ROW_TABLES[interval];
     const columns = await this.#columnsOf(name);
     if (columns === null) return;
     const [first, last] = interval === "daily" ? [FIRST_DATE, LAST_DATE] : [FIRST, LAST];

@@ -11,13 +11,14 @@ import {
   type StockWriter,
   StorageBusyError,
 } from "../contract.ts";
+import { ROW_TABLES, TABLE_NAMES, type TableName } from "../tables.ts";
 import { DailySaves } from "./daily-saves.ts";
 import { isConflict, isFatal, isOutOfMemory, isRefusal, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { planHourlySaves } from "./hourly-saves.ts";
 import { isFractional, storable } from "./lines.ts";
 import { NewestStored } from "./newest-stored.ts";
-import { type TableName, widenCounts } from "./schema.ts";
+import { widenCounts } from "./schema.ts";
 import type { Session } from "./session.ts";
 import { planTickSaves } from "./tick-saves.ts";
 import type { NewUpdates, UpdateLog } from "./update-log.ts";
@@ -67,11 +68,7 @@ export class DuckDbWriter implements StockWriter {
 
   async isEmpty(): Promise<boolean> {
     const found = await this.#file.commits.run(() =>
-      this.#session.rows(
-        ["daily_prices", "hourly_prices", "realtime_data"]
-          .map((table) => `(SELECT 1 FROM ${table} LIMIT 1)`)
-          .join(" UNION ALL "),
-      ),
+      this.#session.rows(TABLE_NAMES.map((table) => `(SELECT 1 FROM ${table} LIMIT 1)`).join(" UNION ALL ")),
     );
     return found.length === 0;
   }
@@ -245,7 +242,7 @@ export class DuckDbWriter implements StockWriter {
     };
     for (const save of saves) {
       if (save.kind === "bars") {
-        const table = save.interval === "daily" ? "daily_prices" : "hourly_prices";
+        const table = ROW_TABLES[save.interval].name;
         if (save.rows.some((row) => isFractional(row[5]))) need(table, "volume");
       } else {
         if (save.rows.some((row) => isFractional(row[2]))) need("realtime_data", "size");

@@ -1,7 +1,8 @@
 /** SQL that makes the JSON text of a row: DuckDB's own threads encode, and the event loop only passes texts on. */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { BarInterval } from "../contract.ts";
-import type { CountTypes, TableName } from "./schema.ts";
+import { ROW_TABLES, type TableName } from "../tables.ts";
+import type { CountTypes } from "./schema.ts";
 
 export interface RowSource {
   table: TableName;
@@ -17,8 +18,7 @@ const PRICES = ["open", "high", "low", "close"];
 
 export function barSource(interval: BarInterval, types: CountTypes): RowSource {
   const daily = interval === "daily";
-  const table = daily ? "daily_prices" : "hourly_prices";
-  const stamp = daily ? "date" : "datetime";
+  const { name: table, stamp } = ROW_TABLES[interval];
   const json = objectOf({
     [stamp]: daily ? `'"' || date::VARCHAR || 'T00:00:00.000000Z"'` : wireStamp(stamp),
     ticker: "$2",

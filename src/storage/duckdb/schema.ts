@@ -7,14 +7,12 @@
  */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
+import { TABLE_NAMES, type TableName } from "../tables.ts";
 import { COUNT_SCALE } from "./lines.ts";
 import type { Session } from "./session.ts";
 
 /** In `stock_db_schema`; a file without that table is empty or one of the Python server. */
 export const SCHEMA_VERSION = 2;
-
-export const TABLE_NAMES = ["daily_prices", "hourly_prices", "realtime_data"] as const;
-export type TableName = (typeof TABLE_NAMES)[number];
 
 interface TableShape {
   name: TableName;

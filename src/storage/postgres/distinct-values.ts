@@ -1,13 +1,8 @@
 /** Tickers and types, from one to the next by the key, however many rows each has. */
 import type { RowKind } from "../contract.ts";
+import { ROW_TABLES } from "../tables.ts";
 
 type Run = <T>(sql: string, params: string[]) => Promise<T[]>;
-
-const TABLES: Record<RowKind, string> = {
-  daily: "daily_prices",
-  hourly: "hourly_prices",
-  ticks: "realtime_data",
-};
 
 /** The next tickers of a table that is there. */
 export function storedTickers(
@@ -16,14 +11,21 @@ export function storedTickers(
   after: string | null,
   limit: number,
 ): Promise<string[]> {
-  return distinct(run, { table: TABLES[kind], column: "ticker", where: "true", params: [], after, limit });
+  return distinct(run, {
+    table: ROW_TABLES[kind].name,
+    column: "ticker",
+    where: "true",
+    params: [],
+    after,
+    limit,
+  });
 }
 
 /** Of the table of ticks, which is there. */
 export function storedTickTypes(run: Run, ticker: string): Promise<string[]> {
   const where = "t.ticker = $1";
   return distinct(run, {
-    table: TABLES.ticks,
+    table: ROW_TABLES.ticks.name,
     column: "type",
     where,
     params: [ticker],

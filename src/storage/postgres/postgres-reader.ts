@@ -13,6 +13,7 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
+import { HOLDING_KINDS } from "../tables.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
@@ -143,25 +144,9 @@ export class PostgresReader implements StockReader {
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {
-    const kinds = {
-      "daily bars": "daily_prices",
-      "hourly bars": "hourly_prices",
-      ticks: "realtime_data",
-    } as const;
     const holdings: Holding[] = [];
-    for (const [kind, table] of Object.entries(kinds)) {
-      // From one ticker to the next by the key, however many rows each has.
-      const rows = await this.#run<{ ticker: string }>(
-        `WITH RECURSIVE found(ticker) AS (
-           (SELECT ticker FROM ${table} ORDER BY ticker LIMIT 1)
-           UNION ALL
-           SELECT (SELECT t.ticker FROM ${table} t WHERE t.ticker > found.ticker ORDER BY t.ticker LIMIT 1)
-           FROM found WHERE found.ticker IS NOT NULL)
-         SELECT ticker FROM found WHERE ticker IS NOT NULL LIMIT $1`,
-        [tickersMax + 1],
-      );
-      holdings.push({ kind: kind as Holding["kind"], tickers: rows.map((row) => row.ticker) });
-    }
+    for (const [kind, rows] of HOLDING_KINDS)
+      holdings.push({ kind, tickers: await this.tickers(rows, null, tickersMax + 1) });
     return holdings;
   }
 

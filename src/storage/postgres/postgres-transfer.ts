@@ -3,6 +3,7 @@
  * would keep PostgreSQL from cleaning up what the copy itself replaces.
  */
 import type { BarRange, BarRow, RowKind, TickRange, TickRow, TransferReader } from "../contract.ts";
+import { ROW_TABLES } from "../tables.ts";
 import { barStamp, countOf, seqOf, walkBars, walkTicks } from "../transfer-rows.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
@@ -14,12 +15,6 @@ const PAGE_ROWS = 4_000;
 /** A page that met a broken connection is read again on another. */
 const TRIES = 2;
 const LAST_MOMENT = asInstant(`${LAST_DAY} 23:59:59.999999`);
-
-const TABLES = {
-  daily: { name: "daily_prices", stamp: "date" },
-  hourly: { name: "hourly_prices", stamp: "datetime" },
-  ticks: { name: "realtime_data", stamp: '"timestamp"' },
-} as const;
 
 interface StoredBar {
   stamp: string;
@@ -62,7 +57,7 @@ export class PostgresTransfer implements TransferReader {
 
   async *bars({ interval, ticker, from, to }: BarRange): AsyncGenerator<BarRow[]> {
     if (!(await this.#has(interval))) return;
-    const { name, stamp } = TABLES[interval];
+    const { name, stamp } = ROW_TABLES[interval];
     const daily = interval === "daily";
     const [text, type] = daily ? ["p.date::text", "date"] : [microseconds("p.datetime"), "timestamptz"];
     const first = daily ? FIRST_DAY : dayStart(FIRST_DAY);
@@ -126,7 +121,7 @@ export class PostgresTransfer implements TransferReader {
       "SELECT tablename AS name FROM pg_tables WHERE schemaname = ANY (current_schemas(false))",
       [],
     ).then((rows) => new Set(rows.map((row) => row.name)));
-    return (await this.#tables).has(TABLES[kind].name);
+    return (await this.#tables).has(ROW_TABLES[kind].name);
   }
 
   async #run<T>(sql: string, params: string[]): Promise<T[]> {

@@ -12,6 +12,7 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
+import { HOLDING_KINDS, ROW_TABLES } from "../tables.ts";
 import { readRows } from "./answers.ts";
 import { askNewer, listOf, READ, readObject, readRequest } from "./commands.ts";
 import { LatestPrices } from "./latest-prices.ts";
@@ -25,12 +26,6 @@ const PRICE_COMMANDS: Record<PriceQuestion, { command: string; member: string }>
   openingPrice: { command: "get_today_opening_prices", member: "prices" },
   dailyVolume: { command: "get_today_volume", member: "volumes" },
 };
-
-const HOLDING_TABLES: [Holding["kind"], string][] = [
-  ["daily bars", "daily_prices"],
-  ["hourly bars", "hourly_prices"],
-  ["ticks", "realtime_data"],
-];
 
 export class RemoteReader implements StockReader {
   readonly updates: RemoteUpdateReader;
@@ -107,8 +102,11 @@ export class RemoteReader implements StockReader {
     // For a greeting, nobody waits for an upstream that is away.
     await this.#upstream.ready();
     const holdings: Holding[] = [];
-    for (const [kind, table] of HOLDING_TABLES) {
-      const params = { sql_query: someTickers(table, tickersMax + 1), query_type: "select" };
+    for (const [kind, rowKind] of HOLDING_KINDS) {
+      const params = {
+        sql_query: someTickers(ROW_TABLES[rowKind].name, tickersMax + 1),
+        query_type: "select",
+      };
       const { data } = await this.#upstream.ask(readRequest("execute_sql", params), readObject);
       const rows = Array.isArray(data) ? data.filter(isObject) : [];
       holdings.push({ kind, tickers: rows.map(({ ticker }) => String(ticker)) });

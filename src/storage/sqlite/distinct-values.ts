@@ -1,19 +1,14 @@
 /** Tickers and types, from one to the next by the key, however many rows each has. Text only: no command reads a row of another key. */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import type { RowKind } from "../contract.ts";
+import { ROW_TABLES } from "../tables.ts";
 
 type Params = SQLQueryBindings[];
-
-const TABLES: Record<RowKind, string> = {
-  daily: "daily_prices",
-  hourly: "hourly_prices",
-  ticks: "realtime_data",
-};
 
 /** The next tickers of a table that is there. */
 export function storedTickers(db: Database, kind: RowKind, after: string | null, limit: number): string[] {
   const next = (after: string): string =>
-    `SELECT min(ticker) FROM ${TABLES[kind]} WHERE ticker > ${after} AND ticker < x''`;
+    `SELECT min(ticker) FROM ${ROW_TABLES[kind].name} WHERE ticker > ${after} AND ticker < x''`;
   return distinct(db, next, [after ?? "", limit]);
 }
 

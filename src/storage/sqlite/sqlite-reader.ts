@@ -18,6 +18,7 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
+import { HOLDING_KINDS, ROW_TABLES } from "../tables.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
@@ -189,12 +190,8 @@ export class SqliteReader implements StockReader {
   }
 
   holdings(tickersMax: number): Holding[] {
-    const kinds = {
-      "daily bars": "daily_prices",
-      "hourly bars": "hourly_prices",
-      ticks: "realtime_data",
-    } as const;
-    return Object.entries(kinds).map(([kind, table]) => {
+    return HOLDING_KINDS.map(([kind, rows]) => {
+      const table = ROW_TABLES[rows].name;
       // From one ticker to the next by the key, however many rows each has.
       const tickers = this.#db
         .query<{ ticker: string }, [number]>(
@@ -204,7 +201,7 @@ export class SqliteReader implements StockReader {
         )
         .all(tickersMax + 1)
         .map((row) => row.ticker);
-      return { kind: kind as Holding["kind"], tickers };
+      return { kind, tickers };
     });
   }
 

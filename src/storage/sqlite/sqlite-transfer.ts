@@ -15,6 +15,7 @@ import {
   type TransferReader,
   TransferRowError,
 } from "../contract.ts";
+import { ROW_TABLES } from "../tables.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 
@@ -27,12 +28,6 @@ const SECONDS_LENGTH = "2024-01-02 10:00:00".length;
 
 type Params = SQLQueryBindings[];
 type Values = unknown[];
-
-const TABLES = {
-  daily: { name: "daily_prices", stamp: "date" },
-  hourly: { name: "hourly_prices", stamp: "datetime" },
-  ticks: { name: "realtime_data", stamp: "timestamp" },
-} as const;
 
 /** Digits as text where a double can't hold them: the connection reads integers as doubles. */
 export const exactDigits = (column: string): string =>
@@ -52,7 +47,7 @@ export class SqliteTransfer implements TransferReader {
       for (const kind of ["daily", "hourly", "ticks"] as const) {
         const columns = this.#db
           .query<{ name: string }, [string]>("SELECT name FROM pragma_table_info(?)")
-          .all(TABLES[kind].name);
+          .all(ROW_TABLES[kind].name);
         if (columns.length > 0) this.#columns.set(kind, new Set(columns.map((column) => column.name)));
       }
     } catch (error) {
@@ -71,7 +66,7 @@ export class SqliteTransfer implements TransferReader {
 
   async *bars({ interval, ticker, from, to }: BarRange): AsyncGenerator<BarRow[]> {
     if (!this.#columns.has(interval)) return;
-    const { name, stamp } = TABLES[interval];
+    const { name, stamp } = ROW_TABLES[interval];
     using statement = this.#db.prepare<unknown, Params>(
       `SELECT ${stamp}, open, high, low, close, ${exactDigits("volume")} FROM ${name}
        WHERE ticker = ?1 AND ${stamp} > ?2 AND ${stamp} >= ?3 AND ${stamp} <= ?4 ORDER BY ${stamp} LIMIT ${PAGE_ROWS}`,

@@ -15,6 +15,7 @@ import {
 } from "../contract.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { keysTaken, rowRefused } from "../save-refusals.ts";
+import { TABLE_NAMES } from "../tables.ts";
 import { Claims, withSeq } from "../tick-rule.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
@@ -97,9 +98,7 @@ export class SqliteWriter implements StockWriter {
 
   /** True while no command has ever stored a row. */
   isEmpty(): boolean {
-    return ["daily_prices", "hourly_prices", "realtime_data"].every(
-      (table) => this.#db.query(`SELECT 1 FROM ${table} LIMIT 1`).get() === null,
-    );
+    return TABLE_NAMES.every((table) => this.#db.query(`SELECT 1 FROM ${table} LIMIT 1`).get() === null);
   }
 
   close(): void {
