@@ -1,6 +1,7 @@
 /** Whatever is saved, in whatever batches: every driver gives the same outcomes and the same answers as the first one. */
 import { describe, expect, test } from "bun:test";
-import type { BarRow, Count, JsonRows, Save, TickRow } from "../../src/storage/contract.ts";
+import type { BarRow, Count, Save, TickRow } from "../../src/storage/contract.ts";
+import { textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { DRIVERS, type OpenDatabase } from "./drivers.ts";
@@ -77,18 +78,9 @@ function randomSaves(seed: number) {
   );
 }
 
-async function textOf(answer: JsonRows | Promise<JsonRows>): Promise<string> {
-  const rows = await answer;
-  if (rows.empty) return "empty";
-  if ("text" in rows) return rows.text;
-  let text = "";
-  for await (const chunk of rows.chunks) text += chunk;
-  return text;
-}
-
 /** Integers as their digits, other numbers by value; without the time of writing. */
 function comparable(text: string): unknown {
-  if (text === "empty") return text;
+  if (text === "") return text;
   type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
   return (JSON.parse as (text: string, reviver: Reviver) => unknown)(text, (key, value, { source }) => {
     if (key === "write_timestamp") return typeof value;

@@ -2,33 +2,17 @@
 import { describe, expect, test } from "bun:test";
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
 import type { BarRow, JsonRows, Save, SaveBars, SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import { type Row, rowsOf, textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { type Capability, DRIVERS, type OpenDatabase } from "./drivers.ts";
 
-type Row = Record<string, unknown>;
-
 /** Of a test that makes dozens of databases, which takes some engines a tenth of a second each. */
 const MANY_DATABASES_TIMEOUT_MS = 60_000;
 
-async function rowsOf(rows: JsonRows | Promise<JsonRows>): Promise<Row[]> {
-  const found = await rows;
-  if (found.empty) return [];
-  let text = "";
-  if ("text" in found) text = found.text;
-  else
-    for await (const chunk of found.chunks)
-      text += typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk);
-  return (JSON.parse(text) as { data: Row[] }).data;
-}
-
 /** The whole text of an answer, with W for the times of writing, which no two runs have in common. */
-async function textOf(rows: JsonRows | Promise<JsonRows>): Promise<string> {
-  const found = await rows;
-  if (found.empty) return "";
-  let text = "";
-  if ("text" in found) text = found.text;
-  else for await (const chunk of found.chunks) text += chunk;
+async function timelessTextOf(rows: JsonRows | Promise<JsonRows>): Promise<string> {
+  const text = await textOf(rows);
   return text.replace(/(?<="write_timestamp":")\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{6}/g, "W");
 }
 
@@ -344,7 +328,7 @@ for (const driver of DRIVERS) {
         },
       ]);
       expect(
-        await textOf(db.reader.bars({ interval: "daily", ticker: 'é "\\ ', from: null, to: null })),
+        await timelessTextOf(db.reader.bars({ interval: "daily", ticker: 'é "\\ ', from: null, to: null })),
       ).toBe(
         `{"data":[${[
           ["1999-12-31", `"open":0.1,"high":1e+21,"low":1.5e-7,"close":5,"volume":${big}`],
@@ -360,17 +344,21 @@ for (const driver of DRIVERS) {
           )
           .join(",")}]}`,
       );
-      expect(await textOf(db.reader.bars({ interval: "hourly", ticker: "H", from: null, to: null }))).toBe(
+      expect(
+        await timelessTextOf(db.reader.bars({ interval: "hourly", ticker: "H", from: null, to: null })),
+      ).toBe(
         '{"data":[{"datetime":"2024-01-02T10:00:00.000000Z","ticker":"H","open":1,"high":2,"low":0.5,"close":1.25,"volume":9007199254740992,"write_timestamp":"W+00:00"}]}',
       );
       const ticksText =
         '{"data":[{"timestamp":"1677-09-22T00:00:00.000001Z","ticker":"T","type":"quote","price":1,"size":2,"ask_price":3,"ask_size":4,"write_timestamp":"WZ"},' +
         '{"timestamp":"2024-01-02T10:00:00.120000Z","ticker":"T","type":"quote","price":null,"size":null,"ask_price":null,"ask_size":null,"write_timestamp":"WZ"},' +
         `{"timestamp":"2024-01-02T10:00:00.120000Z","ticker":"T","type":"quote","price":1.1,"size":9007199254740993,"ask_price":1.2,"ask_size":${big},"write_timestamp":"WZ"}]}`;
-      expect(await textOf(db.reader.ticks({ ticker: "T", type: "quote", from: null, to: null }))).toBe(
+      expect(
+        await timelessTextOf(db.reader.ticks({ ticker: "T", type: "quote", from: null, to: null })),
+      ).toBe(ticksText);
+      expect(await timelessTextOf(db.reader.newestTicks({ ticker: "T", type: null, limit: 9 }))).toBe(
         ticksText,
       );
-      expect(await textOf(db.reader.newestTicks({ ticker: "T", type: null, limit: 9 }))).toBe(ticksText);
     });
 
     testOf("fractionalCounts", "a size with a fraction is stored as it is", async () => {

@@ -1,14 +1,16 @@
 /** PostgreSQL that crashes, restarts, freezes, or loses an answer on the way: what was answered is there, once, and the pool heals. */
 import { expect, test } from "bun:test";
 import { RequestError } from "../../src/protocol/errors.ts";
-import type { JsonRows, SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import type { SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import {
   openPostgres,
   type PostgresDatabase,
   type PostgresSettings,
 } from "../../src/storage/postgres/postgres-database.ts";
+import { rowsOf } from "../support/answered.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 120_000;
 const CRASHES = 20;
@@ -30,20 +32,8 @@ function tick(
 }
 
 async function prices(db: PostgresDatabase, ticker = "A"): Promise<number[]> {
-  const rows: JsonRows = await db.reader.ticks({ ticker, type: "trade", from: null, to: null });
-  if (rows.empty) return [];
-  let text = "";
-  if ("text" in rows) text = rows.text;
-  else for await (const chunk of rows.chunks) text += chunk;
-  return (JSON.parse(text) as { data: { price: number }[] }).data.map((row) => row.price);
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + TIMEOUT_MS / 2;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error("waited in vain");
-    await Bun.sleep(20);
-  }
+  const rows = await rowsOf(db.reader.ticks({ ticker, type: "trade", from: null, to: null }));
+  return rows.map((row) => row.price as number);
 }
 
 async function answers(db: PostgresDatabase): Promise<boolean> {

@@ -8,6 +8,7 @@ import {
 } from "../../src/storage/postgres/postgres-database.ts";
 import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
 import { usePostgres } from "../support/postgres.ts";
+import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 60_000;
 const NEVER_MS = 60_000;
@@ -38,14 +39,6 @@ function ticks(ticker: string, count: number): SaveTicks {
 function sleep(db: PostgresDatabase, seconds: number, signal?: AbortSignal) {
   const request = { sql: `select pg_sleep(${seconds})`, params: [], mode: "read" as const, maxRows: 1 };
   return db.sql.run(request, { timeoutMs: NEVER_MS, signal });
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + TIMEOUT_MS / 2;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error("waited in vain");
-    await Bun.sleep(5);
-  }
 }
 
 /** What a user's statement is to the server: a fetch from its cursor. */

@@ -1,10 +1,12 @@
 /** Positions and the update log on PostgreSQL, where several processes write: dense, in the order of commits, within the bound. */
 import { expect, test } from "bun:test";
-import type { JsonRows, SaveTicks } from "../../src/storage/contract.ts";
+import type { SaveTicks } from "../../src/storage/contract.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import type { StoredUpdate } from "../../src/storage/update-contract.ts";
+import { rowsOf } from "../support/answered.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 120_000;
 const NO_LIMIT = { updates: 1_000_000, characters: 1_000_000_000 };
@@ -35,14 +37,6 @@ async function runTwo(dbFile: string, part: string): Promise<void> {
   expect(await Promise.all(writers.map((writer) => writer.exited))).toEqual([0, 0]);
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + TIMEOUT_MS / 2;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error("waited in vain");
-    await Bun.sleep(20);
-  }
-}
-
 const logOf = (db: PostgresDatabase, ticker: string, after = 0): Promise<StoredUpdate[]> =>
   db.reader.updates.after(ticker, after, NO_LIMIT);
 const upTo = (last: number, first = 1): number[] =>
@@ -50,12 +44,8 @@ const upTo = (last: number, first = 1): number[] =>
 const priceOf = ({ frame }: StoredUpdate): number => (JSON.parse(frame) as { price: number }).price;
 
 async function tickPrices(db: PostgresDatabase, ticker: string): Promise<number[]> {
-  const rows: JsonRows = await db.reader.ticks({ ticker, type: "trade", from: null, to: null });
-  if (rows.empty) return [];
-  let text = "";
-  if ("text" in rows) text = rows.text;
-  else for await (const chunk of rows.chunks) text += chunk;
-  return (JSON.parse(text) as { data: { price: number }[] }).data.map((row) => row.price);
+  const rows = await rowsOf(db.reader.ticks({ ticker, type: "trade", from: null, to: null }));
+  return rows.map((row) => row.price as number);
 }
 
 /** What a ticker's log says is what is stored, no more and no less. */

@@ -1,8 +1,8 @@
 /** Several processes that write to one PostgreSQL at once, as the workers of several servers do. */
 import { expect, test } from "bun:test";
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
-import type { JsonRows } from "../../src/storage/contract.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { rowsOf } from "../support/answered.ts";
 import { usePostgres } from "../support/postgres.ts";
 
 const PROCESSES = 4;
@@ -42,15 +42,6 @@ async function runWriters(dbFile: string, part: string, processes = PROCESSES): 
 const open = (dbFile: string): Promise<PostgresDatabase> =>
   openPostgres({ dbFile, durability: "full", dbPoolSize: 3 });
 
-async function dataOf(rows: JsonRows | Promise<JsonRows>): Promise<Record<string, unknown>[]> {
-  const found = await rows;
-  if (found.empty) return [];
-  let text = "";
-  if ("text" in found) text = found.text;
-  else for await (const chunk of found.chunks) text += chunk;
-  return (JSON.parse(text) as { data: Record<string, unknown>[] }).data;
-}
-
 async function deadlocks(): Promise<number> {
   const [row] = await postgres.admin.unsafe<{ n: number }[]>(
     "SELECT sum(deadlocks)::int AS n FROM pg_stat_database",
@@ -77,7 +68,7 @@ test(
     // Once more: nothing of it is new.
     await runWriters(dbFile, "ticks");
     await using db = await open(dbFile);
-    const rows = await dataOf(db.reader.ticks({ ticker: "SAME", type: "trade", from: null, to: null }));
+    const rows = await rowsOf(db.reader.ticks({ ticker: "SAME", type: "trade", from: null, to: null }));
     expect(rows).toHaveLength(PROCESSES * 20 * 10);
     expect(new Set(rows.map((row) => `${row.timestamp} ${row.price}`)).size).toBe(rows.length);
     const schema = new URL(dbFile).searchParams.get("search_path");
@@ -95,7 +86,7 @@ test(
     const dbFile = await postgres.freshSchema();
     await runWriters(dbFile, "days");
     await using db = await open(dbFile);
-    const rows = await dataOf(db.reader.bars({ interval: "daily", ticker: "SAME", from: null, to: null }));
+    const rows = await rowsOf(db.reader.bars({ interval: "daily", ticker: "SAME", from: null, to: null }));
     expect(rows).toHaveLength(PROCESSES * 20 * 10);
     const closes = rows.map((row) => row.close as number);
     const expected = continueAverages(startState(), [], closes).rows;
@@ -113,7 +104,7 @@ test(
     expect(await deadlocks()).toBe(before);
     await using db = await open(dbFile);
     for (const ticker of ["T0", "T29"]) {
-      const ticks = await dataOf(db.reader.ticks({ ticker, type: "trade", from: null, to: null }));
+      const ticks = await rowsOf(db.reader.ticks({ ticker, type: "trade", from: null, to: null }));
       expect(ticks).toHaveLength(PROCESSES * 15 * 10);
     }
   },

@@ -2,19 +2,18 @@
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { openDuckDbWriter } from "../../src/roles/engines/duckdb.ts";
 import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
 import type { Save } from "../../src/storage/contract.ts";
+import { copy, copySeries, importSample } from "../support/copying.ts";
 import { storedRows, TABLES } from "../support/database-rows.ts";
 import { usePostgres } from "../support/postgres.ts";
-import { runCli } from "../support/run-cli.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
 
-const SAMPLE = resolve(import.meta.dir, "../../sample");
 const FILES = [
   ["aapl-daily.csv.gz", "AAPL"],
   ["spy-daily.csv.gz", "SPY"],
@@ -44,37 +43,22 @@ const SPECIAL: Save[] = [
 
 const postgres = usePostgres();
 
-const copy = (from: string, to: string, ...flags: string[]) =>
-  runCli(["copy", "--quiet", "--from", from, "--to", to, ...flags]);
-
-/** The series with their counts and checksums, in one order whatever that of the engine. */
-async function series(from: string, to: string, ...flags: string[]): Promise<string[]> {
-  const { code, stdout, stderr } = await copy(from, to, "--list", ...flags);
-  expect(stderr).toBe("");
-  expect(code).toBe(0);
-  const lines = stdout.split("\n").filter((line) => line.includes("\t"));
-  return lines.map((line) => line.split("\t").slice(0, 4).join("\t")).toSorted();
-}
-
 test("the sample goes from SQLite to DuckDB to PostgreSQL to SQLite, and is the same", async () => {
   using dir = tempDir();
   const [first, duckdb, last] = ["first.db", "second.duckdb", "last.db"].map((name) =>
     join(dir.path, name),
   ) as [string, string, string];
   const postgresql = await postgres.freshSchema();
-  for (const [file, ticker, ...flags] of FILES) {
-    const args = ["import", join(SAMPLE, file), "--db-file", first, "--quiet", "--ticker", ticker, ...flags];
-    expect((await runCli(args)).code).toBe(0);
-  }
+  await importSample(FILES, first);
   const writer = openSqliteWriter({ dbFile: first, durability: "normal" });
   await writer.commit(SPECIAL);
   await writer.close();
 
-  const expected = await series(first, duckdb);
+  const expected = await copySeries(first, duckdb);
   expect(expected.length).toBe(6);
-  expect(await series(duckdb, postgresql)).toEqual(expected);
-  expect(await series(postgresql, last)).toEqual(expected);
-  expect(await series(last, first, "--dry-run")).toEqual(expected);
+  expect(await copySeries(duckdb, postgresql)).toEqual(expected);
+  expect(await copySeries(postgresql, last)).toEqual(expected);
+  expect(await copySeries(last, first, "--dry-run")).toEqual(expected);
   for (const table of TABLES) expect(storedRows(last, table)).toEqual(storedRows(first, table));
 
   // Once more, from each to each: nothing is written.
@@ -105,7 +89,7 @@ test("a DuckDB file of the Python server is read as it is, and not upgraded", as
   instance.closeSync();
   const bytes = readFileSync(from);
 
-  expect(await series(from, to)).toHaveLength(2);
+  expect(await copySeries(from, to)).toHaveLength(2);
   expect(readFileSync(from).equals(bytes)).toBe(true);
   using db = new Database(to, { readonly: true });
   expect(db.query("SELECT date, open, volume FROM daily_prices ORDER BY date").values()).toEqual([
@@ -135,7 +119,7 @@ test("a key that is stored twice fails its series, and only that", async () => {
   const { code, stderr } = await copy(from, to);
   expect(code).toBe(1);
   expect(stderr).toMatch(/O'Neil 株 hourly bars: .*not in order of their keys/);
-  expect((await series(to, from, "--tickers", "IBM")).length).toBe(1);
+  expect((await copySeries(to, from, "--tickers", "IBM")).length).toBe(1);
 });
 
 test("a DuckDB file that a process has open is neither copied from nor to", async () => {

@@ -1,11 +1,11 @@
 /** `copy` from and to servers, by their commands: rows and checksums are those of the databases behind them. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
 import type { Save, TickRow } from "../../src/storage/contract.ts";
+import { copy, copySeries, importSample } from "../support/copying.ts";
 import { storedRows, TABLES } from "../support/database-rows.ts";
 import { usePostgres } from "../support/postgres.ts";
-import { runCli } from "../support/run-cli.ts";
 import { startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
@@ -13,7 +13,6 @@ import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
 
-const SAMPLE = resolve(import.meta.dir, "../../sample");
 const FILES = [
   ["aapl-daily.csv.gz", "AAPL"],
   ["ibm-trades.csv.gz", "IBM", "--type", "trade"],
@@ -67,22 +66,8 @@ const dir = tempDir();
 afterAll(() => dir[Symbol.dispose]());
 const source = join(dir.path, "source.db");
 
-const copy = (from: string, to: string, ...flags: string[]) =>
-  runCli(["copy", "--quiet", "--from", from, "--to", to, ...flags]);
-
-async function series(from: string, to: string, ...flags: string[]): Promise<string[]> {
-  const { code, stdout, stderr } = await copy(from, to, "--list", ...flags);
-  expect(stderr).toBe("");
-  expect(code).toBe(0);
-  const lines = stdout.split("\n").filter((line) => line.includes("\t"));
-  return lines.map((line) => line.split("\t").slice(0, 4).join("\t")).toSorted();
-}
-
 beforeAll(async () => {
-  for (const [file, ticker, ...flags] of FILES) {
-    const args = ["import", join(SAMPLE, file), "--db-file", source, "--quiet", "--ticker", ticker, ...flags];
-    expect((await runCli(args)).code).toBe(0);
-  }
+  await importSample(FILES, source);
   const writer = openSqliteWriter({ dbFile: source, durability: "normal" });
   await writer.commit(SPECIAL);
   await writer.close();
@@ -100,10 +85,10 @@ for (const [engine, place] of Object.entries(PLACES)) {
     await using front = await startServer({ dbFile: `127.0.0.1:${server.port}` });
     const back = join(dir.path, `back-from-${engine}.db`);
 
-    const expected = await series(source, `127.0.0.1:${server.port}`);
+    const expected = await copySeries(source, `127.0.0.1:${server.port}`);
     expect(expected.length).toBe(SERIES);
-    expect(await series(front.url, back)).toEqual(expected);
-    expect(await series(back, source, "--dry-run")).toEqual(expected);
+    expect(await copySeries(front.url, back)).toEqual(expected);
+    expect(await copySeries(back, source, "--dry-run")).toEqual(expected);
     for (const table of TABLES) expect(storedRows(back, table)).toEqual(storedRows(source, table));
 
     // Once more, there and back: nothing is written.
@@ -121,7 +106,7 @@ for (const [engine, place] of Object.entries(PLACES)) {
 test("from server to server, some tickers since a moment, while subscribers watch", async () => {
   await using server = await startServer({ dbFile: await postgres.freshSchema() });
   await using other = await startServer({ dbFile: await postgres.freshSchema() });
-  expect((await series(source, server.url)).length).toBe(SERIES);
+  expect((await copySeries(source, server.url)).length).toBe(SERIES);
   await using subscriber = await Subscriber.open(other.wsUrl, "MANY");
   const flags = ["--tickers", "MANY", "--since", "2024-01-02T10:00:05Z"];
   const { code, stdout } = await copy(server.url, other.url, "--json", ...flags);
@@ -134,7 +119,7 @@ test("from server to server, some tickers since a moment, while subscribers watc
 
 test("a connection that breaks again and again only costs time", async () => {
   await using server = await startServer({ dbFile: await postgres.freshSchema() });
-  expect((await series(source, server.url)).length).toBe(SERIES);
+  expect((await copySeries(source, server.url)).length).toBe(SERIES);
   using proxy = proxyTo(server.port);
   const back = join(dir.path, "back-through-cuts.db");
   let armed = 0;

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
-import type { JsonRows, Save } from "../contract.ts";
+import { rowsOf } from "../../../test/support/answered.ts";
+import type { Save } from "../contract.ts";
 import { type OpenDuckDb, openDuckDb } from "./open-duckdb.ts";
 
 let folder = "";
@@ -33,15 +34,6 @@ async function prepare(...statements: string[]): Promise<void> {
   await connection.run("CHECKPOINT");
   connection.closeSync();
   instance.closeSync();
-}
-
-async function rowsOf(answer: JsonRows | Promise<JsonRows>): Promise<Record<string, unknown>[]> {
-  const rows = await answer;
-  if (rows.empty) return [];
-  let text = "";
-  if ("text" in rows) text = rows.text;
-  else for await (const chunk of rows.chunks) text += chunk;
-  return (JSON.parse(text) as { data: Record<string, unknown>[] }).data;
 }
 
 async function query(db: OpenDuckDb, sql: string, mode: "read" | "write" = "read"): Promise<unknown> {
