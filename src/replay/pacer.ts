@@ -2,6 +2,7 @@
  * The rhythm of a replay. Every moment is due a fixed time after the first one, so that late timers and slow receivers don't add
  * up: what is late is due at once, until the replay is on its schedule again.
  */
+import { sleep } from "./sleep.ts";
 
 export interface PacerOptions {
   /** How many times faster than it happened; Infinity waits for nothing. */
@@ -80,16 +81,4 @@ export class Pacer {
     if (elapsedMs <= 0) return Math.min(this.#originMicros, this.#lastMicros);
     return Math.min(this.#lastMicros, this.#originMicros + elapsedMs * 1_000 * this.#speed);
   }
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
 }

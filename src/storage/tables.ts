@@ -1,5 +1,5 @@
 /** The tables of rows: their names are the same in every engine, since users' SQL knows them by these. */
-import type { Holding, RowKind } from "./contract.ts";
+import type { RowKind } from "./contract.ts";
 
 /** `stamp` is the column of time. */
 export const ROW_TABLES = {
@@ -10,10 +10,3 @@ export const ROW_TABLES = {
 
 export const TABLE_NAMES = [ROW_TABLES.daily.name, ROW_TABLES.hourly.name, ROW_TABLES.ticks.name] as const;
 export type TableName = (typeof TABLE_NAMES)[number];
-
-/** What the rows of each table are called where people read it. */
-export const HOLDING_KINDS = [
-  ["daily bars", "daily"],
-  ["hourly bars", "hourly"],
-  ["ticks", "ticks"],
-] as const satisfies [Holding["kind"], RowKind][];

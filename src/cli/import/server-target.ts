@@ -1,5 +1,6 @@
 /** Sends the rows of an import or a replay to a running server, patiently: a save can be repeated without harm. */
 import { redact } from "../../config/database-url.ts";
+import { sleep } from "../../replay/sleep.ts";
 import { describeRefusal, type ImportTarget, type SaveCommand, TargetError } from "./target.ts";
 
 export interface ServerTargetOptions {
@@ -33,7 +34,7 @@ export function serverTarget({
     let lastReason = "";
     let retryAfterMs = 0;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      if (attempt > 1) await pause(Math.max(retryDelayMs(attempt - 1), retryAfterMs), signal);
+      if (attempt > 1) await sleep(Math.max(retryDelayMs(attempt - 1), retryAfterMs), signal);
       if (signal.aborted) break;
       const answer = await post(`${url}/db_command`, body);
       if (answer.kind === "answered") {
@@ -105,19 +106,6 @@ function isErrorBody(body: unknown): body is { error: string; details?: string }
 function readPause(response: Response): number {
   const seconds = Number(response.headers.get("retry-after") ?? 0);
   return seconds >= 0 ? Math.min(seconds * 1_000, RETRY_AFTER_MAX_MS) : 0;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-    if (signal.aborted) end();
-  });
 }
 
 /** Jitter, because importers that lost the same server must not come back together. */

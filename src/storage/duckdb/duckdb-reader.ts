@@ -13,7 +13,7 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
-import { HOLDING_KINDS } from "../tables.ts";
+import { readHoldings } from "../holdings.ts";
 import type { UpdateReader } from "../update-contract.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
@@ -137,11 +137,8 @@ export class DuckDbReader implements StockReader {
     return storedTickTypes((sql, params) => this.#rows(sql, params), ticker);
   }
 
-  async holdings(tickersMax: number): Promise<Holding[]> {
-    const holdings: Holding[] = [];
-    for (const [kind, rows] of HOLDING_KINDS)
-      holdings.push({ kind, tickers: await this.tickers(rows, null, tickersMax + 1) });
-    return holdings;
+  holdings(tickersMax: number): Promise<Holding[]> {
+    return readHoldings((rows) => this.tickers(rows, null, tickersMax + 1));
   }
 
   async sizeBytes(): Promise<number> {

@@ -13,7 +13,7 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
-import { HOLDING_KINDS } from "../tables.ts";
+import { readHoldings } from "../holdings.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
@@ -143,11 +143,8 @@ export class PostgresReader implements StockReader {
     return storedTickTypes((sql, params) => this.#run(sql, params), ticker);
   }
 
-  async holdings(tickersMax: number): Promise<Holding[]> {
-    const holdings: Holding[] = [];
-    for (const [kind, rows] of HOLDING_KINDS)
-      holdings.push({ kind, tickers: await this.tickers(rows, null, tickersMax + 1) });
-    return holdings;
+  holdings(tickersMax: number): Promise<Holding[]> {
+    return readHoldings((rows) => this.tickers(rows, null, tickersMax + 1));
   }
 
   async sizeBytes(): Promise<number> {

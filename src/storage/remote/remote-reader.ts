@@ -12,7 +12,8 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
-import { HOLDING_KINDS, ROW_TABLES } from "../tables.ts";
+import { readHoldings } from "../holdings.ts";
+import { ROW_TABLES } from "../tables.ts";
 import { readRows } from "./answers.ts";
 import { askNewer, listOf, READ, readObject, readRequest } from "./commands.ts";
 import { LatestPrices } from "./latest-prices.ts";
@@ -101,17 +102,15 @@ export class RemoteReader implements StockReader {
   async holdings(tickersMax: number): Promise<Holding[]> {
     // For a greeting, nobody waits for an upstream that is away.
     await this.#upstream.ready();
-    const holdings: Holding[] = [];
-    for (const [kind, rowKind] of HOLDING_KINDS) {
+    return readHoldings(async (kind) => {
       const params = {
-        sql_query: someTickers(ROW_TABLES[rowKind].name, tickersMax + 1),
+        sql_query: someTickers(ROW_TABLES[kind].name, tickersMax + 1),
         query_type: "select",
       };
       const { data } = await this.#upstream.ask(readRequest("execute_sql", params), readObject);
       const rows = Array.isArray(data) ? data.filter(isObject) : [];
-      holdings.push({ kind, tickers: rows.map(({ ticker }) => String(ticker)) });
-    }
-    return holdings;
+      return rows.map(({ ticker }) => String(ticker));
+    });
   }
 
   async sizeBytes(): Promise<number> {

@@ -18,7 +18,8 @@ import type {
   StockReader,
   TickRange,
 } from "../contract.ts";
-import { HOLDING_KINDS, ROW_TABLES } from "../tables.ts";
+import { HOLDING_KINDS } from "../holdings.ts";
+import { ROW_TABLES } from "../tables.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
