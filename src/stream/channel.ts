@@ -18,6 +18,8 @@ export class Channel {
   /** Of a ticker: its position when it was opened. Its feed may still be before that, for those who watch all. */
   openedAt = 0;
   isReady = false;
+  /** `ready` was rejected. */
+  failed = false;
   /** Settles when commits come here and the positions are known. */
   ready: Promise<void> = Promise.resolve();
   readonly #publish: (topic: string, text: string) => void;

@@ -47,12 +47,33 @@ export class Heartbeats {
     subscriber.send(this.#ofAll(positions, new Date()));
   }
 
+  /** Of the tickers that moved while it didn't listen, of all of which it has everything now. */
+  tellMoved({ moved, subscriber }: Subscription): void {
+    const positions = new Map([...moved].map((ticker) => [ticker, this.#options.feeds.delivered(ticker)]));
+    moved.clear();
+    subscriber.send(this.#ofAll(positions, new Date()));
+  }
+
   #beat(channel: Channel, now: Date): void {
     const { ticker } = channel;
     if (ticker === ALL_TICKERS) {
       channel.publish(this.#ofAll(this.#moved, now));
       this.#moved.clear();
     } else channel.publish(this.#of(ticker, this.#options.feeds.delivered(ticker), now));
+    for (const subscription of channel.subscriptions)
+      if (subscription.state !== "listening") this.#beatFor(subscription, now);
+  }
+
+  /** It isn't there where all are, but alive: it hears that too, and how far it was sent everything. */
+  #beatFor({ ticker, subscriber, behind, ahead }: Subscription, now: Date): void {
+    if (ticker === ALL_TICKERS) {
+      subscriber.send(this.#ofAll(new Map(), now));
+      return;
+    }
+    const waits = subscriber.waitsFrom(ticker);
+    const delivered = Math.max(this.#options.feeds.delivered(ticker), ahead.get(ticker) ?? 0);
+    const reached = behind.has(ticker) ? behind.get(ticker) : waits === undefined ? delivered : waits - 1;
+    if (reached !== null && reached !== undefined) subscriber.send(this.#of(ticker, reached, now));
   }
 
   #of(ticker: string, seq: number, now: Date): string {

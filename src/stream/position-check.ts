@@ -3,15 +3,21 @@ import type { UpdateReader } from "../storage/update-contract.ts";
 
 /** A heartbeat says so when the database has not confirmed the positions for this long. */
 const UNVERIFIED_MS = 5_000;
-/** Tickers compared at once: the next ones come at the next check. */
-const CHECK_TICKERS_MAX = 1_000;
+/** Tickers watched by name that are compared at once: the next ones come at the next check. */
+const NAMED_MAX = 1_000;
+/** Where all are watched and they are more than this, they are compared at fewer checks. */
+const ALL_MAX = 10_000;
+/** Of comparisons that were asked for, under way at once. */
+const MISSED_MAX = 16;
+/** A database that doesn't answer for so long is asked again. */
+const ANSWER_MAX_MS = 10_000;
 
 export interface PositionCheckOptions {
   updates: UpdateReader;
-  /** Tickers; null: all of them. */
-  watched(): string[] | null;
-  /** How many tickers are known. */
-  known(): number;
+  /** Tickers that are watched by name. */
+  named(): string[];
+  /** How many tickers are known, if all are watched; else null. */
+  all(): number | null;
   delivered(ticker: string): number;
   /** Of those tickers whose positions the subscribers have seen grow, and that can't be lower than this. */
   fedPositions(): Map<string, number>;
@@ -28,7 +34,9 @@ export class PositionCheck {
   /** When the database last said that this is the epoch. */
   #verifiedMs = 0;
   #checking = false;
-  #checkFrom = 0;
+  #nextNamed = 0;
+  #round = 0;
+  #missed = 0;
 
   constructor(options: PositionCheckOptions) {
     this.#options = options;
@@ -40,13 +48,17 @@ export class PositionCheck {
   }
 
   get isVerified(): boolean {
-    return performance.now() - this.#verifiedMs < UNVERIFIED_MS;
+    return this.#verifiedMs === 0 || performance.now() - this.#verifiedMs < UNVERIFIED_MS;
+  }
+
+  /** The database has just told positions to somebody who is the first to watch. */
+  confirmed(): void {
+    if (this.#verifiedMs === 0) this.#verifiedMs = performance.now();
   }
 
   /** Asked anew: it changes under a server whose database is set back or exchanged. */
   async currentEpoch(): Promise<string> {
     const epoch = await this.#options.updates.epoch();
-    this.#verifiedMs = performance.now();
     const before = this.#epoch;
     this.#epoch = epoch;
     if (before !== "" && epoch !== before) this.#options.replaced("The database is another one");
@@ -55,12 +67,19 @@ export class PositionCheck {
 
   /** Of all that is watched, or the next of it. */
   async run(): Promise<void> {
-    if (this.#checking || this.#epoch === "" || this.#options.watched()?.length === 0) return;
+    const { named, all, warn } = this.#options;
+    const known = all();
+    const tickers = named();
+    if (known === null && tickers.length === 0) this.#verifiedMs = 0;
+    if (this.#checking || this.#epoch === "" || this.#verifiedMs === 0) return;
     this.#checking = true;
     try {
-      await this.#compare(this.#nextToCheck());
+      await this.#inTime(this.#compare(this.#nextOf(tickers)));
+      if (known !== null && this.#round++ % Math.ceil(known / ALL_MAX || 1) === 0)
+        await this.#inTime(this.#compare(null));
+      this.#verifiedMs = performance.now();
     } catch (error) {
-      this.#options.warn(`Positions can't be checked: ${wordsOf(error)}`);
+      warn(`Positions can't be checked: ${wordsOf(error)}`);
     } finally {
       this.#checking = false;
     }
@@ -68,25 +87,39 @@ export class PositionCheck {
 
   /** @param ticker null: all that are watched. */
   async missed(ticker: string | null): Promise<void> {
-    if (this.#epoch === "") return; // nobody has been told anything yet
+    // Before, nobody has been told anything; many at once would find the same as the check that comes anyway.
+    if (this.#epoch === "" || this.#missed >= MISSED_MAX) return;
+    this.#missed++;
     try {
-      await this.#compare(ticker === null ? this.#options.watched() : [ticker]);
+      if (ticker !== null) await this.#compare([ticker]);
+      else if (this.#options.all() !== null) await this.#compare(null);
+      else await this.#compare(this.#options.named());
     } catch (error) {
-      // The check that comes anyway will do it.
       this.#options.warn(`Updates may have been missed, and the database doesn't say: ${wordsOf(error)}`);
+    } finally {
+      this.#missed--;
     }
   }
 
-  /** Of many tickers some at a time; of all of them, where they are many, now and then. */
-  #nextToCheck(): string[] | null {
-    const watched = this.#options.watched();
-    const count = watched?.length ?? this.#options.known();
-    if (count <= CHECK_TICKERS_MAX) return watched;
-    if (this.#checkFrom >= count) this.#checkFrom = 0;
-    const from = this.#checkFrom;
-    this.#checkFrom += CHECK_TICKERS_MAX;
-    if (watched !== null) return watched.slice(from, from + CHECK_TICKERS_MAX);
-    return from === 0 ? null : [];
+  #nextOf(tickers: string[]): string[] {
+    if (tickers.length <= NAMED_MAX) return tickers;
+    if (this.#nextNamed >= tickers.length) this.#nextNamed = 0;
+    const from = this.#nextNamed;
+    this.#nextNamed += NAMED_MAX;
+    return tickers.slice(from, this.#nextNamed);
+  }
+
+  /** One that hangs must not be the last. */
+  async #inTime(comparison: Promise<void>): Promise<void> {
+    let timer: Timer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer for ${ANSWER_MAX_MS / 1000} s`)), ANSWER_MAX_MS);
+    });
+    try {
+      await Promise.race([comparison, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #compare(tickers: string[] | null): Promise<void> {

@@ -15,6 +15,8 @@ export interface Subscriber {
   deliver(ticker: string, update: Update, text: string): void;
   /** Positions whose content can't be known, in their turn; never dropped. */
   deliverGap(ticker: string, from: number, to: number, text: string): void;
+  /** The first position of the ticker that is held back; undefined where none is. */
+  waitsFrom(ticker: string): number | undefined;
   /** An update that was asked for, read from the log: it is never folded or dropped. */
   recover(text: string): void;
   /** Resolves when there is room for more of them; also when it is closed. */
@@ -37,6 +39,8 @@ export interface Subscription {
   readonly ahead: Map<string, number>;
   /** Tickers that it is still reading from the log, and how far it has come; null: it has been told nothing yet. */
   readonly behind: Map<string, number | null>;
+  /** Of a subscription to all: tickers that have moved since it last listened, of which no heartbeat has told it. */
+  readonly moved: Set<string>;
 }
 
 /** It may have done so during any wait. */

@@ -88,6 +88,7 @@ function setUp(log = new Log()) {
       restarted: false,
       send: (text: string) => void frames.push(text),
       deliver: (_ticker: string, _update: Update, text: string) => void frames.push(text),
+      waitsFrom: () => undefined,
       deliverGap: (_ticker: string, _from: number, _to: number, text: string) => void frames.push(text),
       recover: (text: string) => void frames.push(text),
       room: () => new Promise<void>((resolve) => setImmediate(resolve)),

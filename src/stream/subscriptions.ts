@@ -47,8 +47,8 @@ export class Subscriptions {
     this.#start = new StartingPoint(options);
     this.#check = new PositionCheck({
       updates: options.updates,
-      watched: () => (this.#channels.has(ALL_TICKERS) ? null : [...this.#channels.keys()]),
-      known: () => this.#feeds.size,
+      named: () => [...this.#channels.keys()].filter((ticker) => ticker !== ALL_TICKERS),
+      all: () => (this.#channels.has(ALL_TICKERS) ? this.#feeds.size : null),
       delivered: (ticker) => this.#feeds.delivered(ticker),
       fedPositions: () => this.#feeds.fedPositions(),
       note: (ticker, position) => this.note(ticker, position),
@@ -88,6 +88,7 @@ export class Subscriptions {
       state: "joining",
       ahead: new Map(),
       behind: new Map(ticker === ALL_TICKERS ? [] : [[ticker, null]]),
+      moved: new Set(),
     };
     this.#channelOf(ticker).subscriptions.add(subscription);
     return subscription;
@@ -101,9 +102,13 @@ export class Subscriptions {
     const { ticker, subscriber } = subscription;
     try {
       const channel = this.#channels.get(ticker);
-      await channel?.ready;
+      if (channel === undefined) return;
+      // Who came before may have met a database that was away.
+      if (channel.failed) this.#reopen(channel);
+      await channel.ready;
+      if (hasLeft(subscription)) return;
       const epoch = await this.#check.currentEpoch();
-      if (channel === undefined || hasLeft(subscription)) return;
+      if (hasLeft(subscription)) return;
       if (ticker === ALL_TICKERS) await this.#beginAll(subscription, start, epoch);
       else {
         const delivered = Math.max(this.#feeds.delivered(ticker), channel.openedAt);
@@ -163,7 +168,7 @@ export class Subscriptions {
   accept(ticker: string, update: Update): void {
     const feed = this.#feeds.get(ticker);
     if (feed !== undefined) feed.accept(update);
-    else if (this.#isOpening(ticker)) this.#early.set(ticker, update);
+    else if (this.#isOpening(ticker)) this.#keepEarly(ticker, update);
     else if (this.#channels.has(ALL_TICKERS)) this.#feeds.opened(ticker).accept(update);
   }
 
@@ -220,11 +225,18 @@ export class Subscriptions {
     if (channel === undefined) {
       channel = new Channel(ticker, (topic, text) => this.#options.publish(topic, text));
       this.#channels.set(ticker, channel);
-      channel.ready = this.#open(ticker, channel);
-      // Whoever waits for it sees the failure; nobody may wait any more.
-      channel.ready.catch(() => null);
+      this.#reopen(channel);
     }
     return channel;
+  }
+
+  #reopen(channel: Channel): void {
+    channel.failed = false;
+    channel.ready = this.#open(channel.ticker, channel);
+    // Whoever waits for it sees the failure; nobody may wait any more.
+    channel.ready.catch(() => {
+      channel.failed = true;
+    });
   }
 
   /** First the updates, then the position: so none is in neither. */
@@ -236,6 +248,7 @@ export class Subscriptions {
       const read = this.#options.updates.positions(ticker === ALL_TICKERS ? null : [ticker]);
       const positions = read instanceof Promise ? await read : read;
       if (!isCurrent()) return;
+      this.#check.confirmed();
       if (ticker === ALL_TICKERS) this.#feeds.setOthers(positions);
       else {
         channel.openedAt = positions.get(ticker) ?? 0;
@@ -253,6 +266,10 @@ export class Subscriptions {
 
   #isOpening(ticker: string): boolean {
     return this.#opening.has(ticker) || this.#opening.has(ALL_TICKERS);
+  }
+
+  #keepEarly(ticker: string, update: Update): void {
+    if (update.seq > (this.#early.get(ticker)?.seq ?? 0)) this.#early.set(ticker, update);
   }
 
   #acceptEarly(): void {
@@ -286,7 +303,10 @@ export class Subscriptions {
     const text = positioned(update.frame, update.seq);
     for (const channel of this.#channelsFor(ticker)) {
       channel.publishUpdate(update.type, text);
-      for (const subscription of channel.handed) this.#handOne(subscription, ticker, update, text);
+      for (const subscription of channel.handed) {
+        if (channel.ticker === ALL_TICKERS) subscription.moved.add(ticker);
+        this.#handOne(subscription, ticker, update, text);
+      }
     }
     if (this.#channels.has(ALL_TICKERS)) this.#heartbeats.moved(ticker, update.seq);
   }
@@ -310,8 +330,10 @@ export class Subscriptions {
     for (const channel of this.#channelsFor(ticker)) {
       channel.publish(text);
       for (const subscription of channel.handed) {
-        if (!subscription.behind.has(ticker) && !isAhead(subscription, ticker, to))
-          subscription.subscriber.deliverGap(ticker, from, to, text);
+        if (channel.ticker === ALL_TICKERS) subscription.moved.add(ticker);
+        if (subscription.behind.has(ticker)) continue;
+        if (!isAhead(subscription, ticker, to)) subscription.subscriber.deliverGap(ticker, from, to, text);
+        this.#listenIfEven(subscription);
       }
     }
     if (this.#channels.has(ALL_TICKERS)) this.#heartbeats.moved(ticker, to);
@@ -330,10 +352,15 @@ export class Subscriptions {
 
   /** It has everything of the ticker up to the position. */
   #join(subscription: Subscription, ticker: string, position: number): void {
-    if (position > this.#feeds.delivered(ticker)) subscription.ahead.set(ticker, position);
+    if (position > this.#feeds.delivered(ticker)) {
+      subscription.ahead.set(ticker, position);
+      this.#feeds.get(ticker)?.note(position);
+    }
     subscription.behind.delete(ticker);
-    if (subscription.ticker === ALL_TICKERS) this.#listenIfEven(subscription);
-    else {
+    if (subscription.ticker === ALL_TICKERS) {
+      subscription.moved.add(ticker);
+      this.#listenIfEven(subscription);
+    } else {
       const channel = this.#channels.get(ticker)!;
       channel.hand(subscription);
       this.#listenIfEven(subscription);
@@ -353,19 +380,19 @@ export class Subscriptions {
     }
     this.#channels.get(subscription.ticker)!.listen(subscription);
     // Heartbeats tell only what moves: what moved while it was not there it hears now.
-    if (subscription.ticker === ALL_TICKERS) this.#heartbeats.tellAll(subscription);
+    if (subscription.moved.size > 0) this.#heartbeats.tellMoved(subscription);
   }
 
   /** Hears of everything from the first moment on, but of tickers that it has missed something of only when that is read. */
   async #beginAll(subscription: Subscription, start: Start, epoch: string): Promise<void> {
     const channel = this.#channels.get(ALL_TICKERS)!;
+    await this.#tellStrangers(subscription, start, epoch);
+    if (hasLeft(subscription)) return;
     const newest = this.#feeds.positions();
-    if (start.kind === "since" && start.since instanceof Map)
-      for (const ticker of start.since.keys()) if (!newest.has(ticker)) newest.set(ticker, 0);
     for (const [ticker, position] of newest)
       if (concerns(start, ticker, position, epoch)) subscription.behind.set(ticker, null);
     channel.hand(subscription);
-    if (subscription.behind.size > 0) this.#heartbeats.tellAll(subscription);
+    this.#heartbeats.tellAll(subscription);
     this.#listenIfEven(subscription);
     this.#heartbeats.start(channel);
     for (const ticker of [...subscription.behind.keys()]) {
@@ -377,6 +404,18 @@ export class Subscriptions {
       if (hasLeft(subscription)) return;
       if (frame !== null && !nothing) subscription.subscriber.send(frame);
       await this.#catchUp(subscription, ticker, position);
+    }
+  }
+
+  /** Of tickers that the client knows a position of, and the database none. They get no feed: names cost nothing to invent. */
+  async #tellStrangers(subscription: Subscription, start: Start, epoch: string): Promise<void> {
+    if (start.kind !== "since" || !(start.since instanceof Map)) return;
+    for (const ticker of start.since.keys()) {
+      if (this.#feeds.knows(ticker) || !concerns(start, ticker, 0, epoch)) continue;
+      await new Promise(setImmediate);
+      const { frame } = await this.#start.of(ticker, 0, start, epoch);
+      if (hasLeft(subscription)) return;
+      if (frame !== null) subscription.subscriber.send(frame);
     }
   }
 }

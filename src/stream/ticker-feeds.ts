@@ -32,6 +32,10 @@ export class TickerFeeds {
     return feed;
   }
 
+  knows(ticker: string): boolean {
+    return this.#feeds.has(ticker) || this.#others.has(ticker);
+  }
+
   /** The position that everything up to was delivered; 0 where nothing is known. */
   delivered(ticker: string): number {
     return this.#feeds.get(ticker)?.delivered ?? this.#others.get(ticker) ?? 0;
@@ -51,7 +55,10 @@ export class TickerFeeds {
 
   /** @param positions of all tickers; those with a feed stay where they are. */
   setOthers(positions: Map<string, number>): void {
-    for (const known of this.#feeds.keys()) positions.delete(known);
+    for (const [ticker, feed] of this.#feeds) {
+      feed.note(positions.get(ticker) ?? 0);
+      positions.delete(ticker);
+    }
     this.#others = positions;
   }
 

@@ -146,6 +146,10 @@ export class LiveClient implements Subscriber {
     if (!this.#waiting.add(ticker, update, text)) this.#disconnect([ticker, update.seq]);
   }
 
+  waitsFrom(ticker: string): number | undefined {
+    return this.#waiting.size === 0 ? undefined : this.#waiting.firstOf(ticker);
+  }
+
   deliverGap(ticker: string, from: number, to: number, text: string): void {
     if (!this.open) return;
     if (this.#waiting.size === 0) this.#socket.send(text);
@@ -264,7 +268,7 @@ export class LiveClient implements Subscriber {
         continue;
       }
       this.#options.subscriptions.refilter(subscription, left);
-      this.#waiting.drop(ticker, (type) => matches(left, type));
+      this.#waiting.dropTypes(ticker === ALL_TICKERS ? null : ticker, (type) => matches(left, type));
     }
   }
 
@@ -280,7 +284,7 @@ export class LiveClient implements Subscriber {
     this.#options.subscriptions.leave(subscription);
     this.#subscriptions.delete(ticker);
     if (ticker === ALL_TICKERS) this.#waiting.clear();
-    else this.#waiting.drop(ticker, () => false);
+    else this.#waiting.dropTicker(ticker);
   }
 
   async #begin(opened: Subscription[], wish: Wish, tell: boolean): Promise<void> {
@@ -290,13 +294,14 @@ export class LiveClient implements Subscriber {
     if (tell) this.#tell();
     const failed: string[] = [];
     let why = "";
+    const deadline = performance.now() + BEGIN_WAIT_MAX_MS;
     const queue = opened.values();
     const beginInTurn = async (): Promise<void> => {
       for (const subscription of queue) {
         // Where reads take no turn of the event loop, hundreds of them would leave none to the others.
         await new Promise(setImmediate);
         try {
-          await this.#beginOne(subscription, startOf(wish, subscription.ticker));
+          await this.#beginOne(subscription, startOf(wish, subscription.ticker), deadline);
         } catch (error) {
           why = wordsOf(error);
           failed.push(shownTicker(subscription.ticker));
@@ -317,27 +322,34 @@ export class LiveClient implements Subscriber {
     this.#tell();
   }
 
-  /** A database that is away is asked again, from where the client is by then. @throws what it failed with at last. */
-  async #beginOne(subscription: Subscription, start: Start): Promise<void> {
+  /**
+   * A database that is away is asked again, from where the client is by then.
+   *
+   * @throws what it failed with at the deadline.
+   */
+  async #beginOne(subscription: Subscription, start: Start, deadline: number): Promise<void> {
     const { subscriptions } = this.#options;
-    const deadline = performance.now() + BEGIN_WAIT_MAX_MS;
+    const { ticker } = subscription;
+    /** Meanwhile the client may have ended it, or begun it elsewhere; other types stand in it. */
+    const isCurrent = (): boolean => this.open && this.#subscriptions.get(ticker) === subscription;
     for (;;) {
       try {
         await subscriptions.begin(subscription, start);
         return;
       } catch (error) {
-        const { ticker, filter } = subscription;
-        const isCurrent = this.#subscriptions.get(ticker) === subscription;
-        if (!isCurrent || !this.open) return;
-        this.#subscriptions.delete(ticker);
+        if (!isCurrent()) return;
         // Of all tickers it has got too much already to begin once more: the client knows where it is.
         const isOver = ticker === ALL_TICKERS || performance.now() > deadline;
-        if (isOver || !(error instanceof RequestError)) throw error;
+        if (isOver || !(error instanceof RequestError)) {
+          this.#subscriptions.delete(ticker);
+          throw error;
+        }
+        const epoch = subscriptions.knownEpoch;
         await Bun.sleep(BEGIN_RETRY_MS);
-        if (!this.open || this.#subscriptions.has(ticker)) return;
+        if (!isCurrent()) return;
         const told = subscription.behind.get(ticker) ?? null;
-        if (told !== null) start = { kind: "since", since: { position: told }, epoch: null };
-        subscription = this.#open(ticker, filter);
+        if (told !== null) start = { kind: "since", since: { position: told }, epoch };
+        subscription = this.#open(ticker, subscription.filter);
       }
     }
   }

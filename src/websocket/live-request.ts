@@ -14,6 +14,7 @@ export type SlowPolicy = "disconnect" | "conflate" | "gap";
 const SLOW_POLICIES: readonly SlowPolicy[] = ["disconnect", "conflate", "gap"];
 /** Of one message or query; the tickers of a connection have a bound of their own. */
 const TYPES_MAX = 100;
+const SINCE_NAMES_MAX = 100_000;
 const POSITION = /^\d{1,16}$/;
 const BLANK_BEFORE_OFFSET = /(?<=\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (?=\d\d:?\d\d$)/;
 
@@ -210,7 +211,12 @@ function sinceOfQuery(text: string, tickers: string[]): Since | Map<string, Sinc
 
 /** A misspelt one would silently begin elsewhere. */
 function knownTickers(since: Map<string, Since>, tickers: string[]): Map<string, Since> {
-  if (tickers[0] === ALL_TICKERS) return since;
+  if (since.size > SINCE_NAMES_MAX)
+    throw badRequest(`since: got ${since.size} tickers, expected at most ${SINCE_NAMES_MAX}`);
+  if (tickers[0] === ALL_TICKERS) {
+    for (const ticker of since.keys()) readSymbol(ticker, "since");
+    return since;
+  }
   for (const ticker of since.keys())
     if (!tickers.includes(ticker))
       throw badRequest(`since: got a position of ${show(ticker)}, expected one of the tickers asked for`);

@@ -71,14 +71,33 @@ export class WaitingUpdates {
     else this.#put(this.#nextKey++, { ticker, type: "", from, seq: to, text, folded: 0 });
   }
 
-  /** The ticker's subscription has ended, or goes on with other types. @param stays what still waits. */
-  drop(ticker: string, stays: (type: string) => boolean): void {
+  /** The ticker's subscription has ended. */
+  dropTicker(ticker: string): void {
+    this.#drop((entry) => entry.ticker === ticker);
+    this.#gaps.delete(ticker);
+  }
+
+  /** The subscription goes on with other types. Gaps stay: of which types the updates were nobody knows. @param ticker null: of all. */
+  dropTypes(ticker: string | null, stays: (type: string) => boolean): void {
+    this.#drop(
+      (entry) => (ticker === null || entry.ticker === ticker) && entry.type !== "" && !stays(entry.type),
+    );
+  }
+
+  /** The first position of the ticker that waits. */
+  firstOf(ticker: string): number | undefined {
+    let first: number | undefined;
+    for (const entry of this.#waiting.values())
+      if (entry.ticker === ticker) first = Math.min(first ?? entry.from, entry.from);
+    return first;
+  }
+
+  #drop(isVoid: (entry: Waiting) => boolean): void {
     for (const [key, entry] of this.#waiting) {
-      if (entry.ticker !== ticker || (entry.type !== "" && stays(entry.type))) continue;
+      if (!isVoid(entry)) continue;
       this.#waiting.delete(key);
       this.#bytes -= this.#cost(entry.text);
     }
-    this.#gaps.delete(ticker);
   }
 
   /** The next frame to send; undefined when none waits. */
