@@ -40,7 +40,15 @@ export interface SoakResult {
   warnings: string[];
 }
 
-const TICKERS = ["SOAK0", "SOAK1", "SOAK2", "SOAK3", "QUIET"];
+const FIRST_TICKERS = ["SOAK0", "SOAK1", "SOAK2", "SOAK3", "QUIET"];
+/** Nobody saves to them at first. */
+const LATER_TICKERS = ["NEW0", "NEW1", "NEW2", "NEW3"];
+const TICKERS = [...FIRST_TICKERS, ...LATER_TICKERS];
+/** By this share of the time all of them are there. */
+const NEW_SHARE = 0.6;
+/** Sockets that watch a new ticker by name in the moment of its first save, and go. */
+const PASSERS_BY = 4;
+const PASSING_MS = 200;
 const STYLES: Style[] = ["symbol", "symbols", "types", "*", "messages", "symbol, since 0"];
 const TYPES: Kind[][] = [["trade"], ["quote", "bar"], ["bar"], ["depth", "trade"]];
 /** Subscribers come one after the other during this share of the time. */
@@ -78,8 +86,10 @@ export async function runSoak(plan: SoakPlan, progress: (line: string) => void):
     writers.start(
       running.map(({ port }) => port),
       plan.writers,
+      FIRST_TICKERS.length,
     );
-    await underLoad(plan, { subscribers, chaos });
+    const begin = (): void => passBy(running, writers.nextTicker());
+    await underLoad(plan, { subscribers, chaos, begin });
     progress("resting");
     await chaos.stop();
     await writers.stop();
@@ -147,12 +157,15 @@ function randomTypes(random: () => number): Kind[] {
 
 async function underLoad(
   plan: SoakPlan,
-  { subscribers, chaos }: { subscribers: SoakSubscriber[]; chaos: Chaos },
+  { subscribers, chaos, begin }: { subscribers: SoakSubscriber[]; chaos: Chaos; begin(): void },
 ): Promise<void> {
   const ms = plan.seconds * 1000;
   const arrivals = subscribers.map((subscriber, i) =>
     setTimeout(() => subscriber.start(), (i / subscribers.length) * ARRIVING_SHARE * ms),
   );
+  LATER_TICKERS.forEach((_, i) => {
+    arrivals.push(setTimeout(begin, ((i + 1) / LATER_TICKERS.length) * NEW_SHARE * ms));
+  });
   try {
     if (plan.kills === "random") {
       chaos.start();
@@ -167,6 +180,16 @@ async function underLoad(
     await Bun.sleep(pause);
   } finally {
     for (const timer of arrivals) clearTimeout(timer);
+  }
+}
+
+/** Whoever opens a ticker by name must not take anything from those who watch all of them. */
+function passBy(servers: readonly RunningServer[], ticker: string): void {
+  for (let i = 0; i < PASSERS_BY; i++) {
+    const socket = new WebSocket(`${servers[i % servers.length]!.wsUrl}/ws?symbol=${ticker}`);
+    // A worker that was just killed doesn't let it in, which is no fault.
+    socket.onerror = () => undefined;
+    setTimeout(() => socket.close(), PASSING_MS);
   }
 }
 

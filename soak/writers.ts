@@ -25,6 +25,7 @@ export class Writers {
   readonly #random: () => number;
   #stopping = false;
   #running: Promise<void>[] = [];
+  #tickers = 0;
 
   constructor(books: Books, violations: Violations, random: () => number) {
     this.#books = books;
@@ -32,8 +33,15 @@ export class Writers {
     this.#random = random;
   }
 
-  start(ports: readonly number[], count: number): void {
+  /** @param tickers that they may save to, of those in the books: the first ones. */
+  start(ports: readonly number[], count: number, tickers: number): void {
+    this.#tickers = tickers;
     this.#running = Array.from({ length: count }, (_, i) => this.#write(ports[i % ports.length]!));
+  }
+
+  /** From here on they save to one ticker more. @returns its name. */
+  nextTicker(): string {
+    return this.#books.tickers[this.#tickers++]!.ticker;
   }
 
   /** Resolves when every save is answered, or will never be. */
@@ -97,8 +105,7 @@ export class Writers {
 
   /** The later a ticker is in the list, the less happens to it; the last one is quiet most of the time. */
   #pickTicker(): TickerBook {
-    const { tickers } = this.#books;
-    return tickers[Math.floor(this.#random() ** 2 * tickers.length)]!;
+    return this.#books.tickers[Math.floor(this.#random() ** 2 * this.#tickers)]!;
   }
 
   #pickKind(): Kind {
