@@ -262,6 +262,7 @@ test("the bus is looked at if one is named, and its password isn't shown", async
   expect(mismatch.of("bus")!.finding).toContain("expected a PostgreSQL database");
 });
 
+if (NATS_SERVER === null) console.log("doctor.test.ts: a bus is skipped, as no nats-server is installed");
 test.skipIf(NATS_SERVER === null)("a bus that works is told", async () => {
   using dir = tempDir();
   await using broker = await startNatsServer();

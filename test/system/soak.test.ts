@@ -17,6 +17,7 @@ const isWhole = process.env.SOAK === "all";
 const whole = test.skipIf(!isWhole);
 
 setDefaultTimeout(240_000);
+if (!isWhole) console.log('soak.test.ts: the other engines and buses are skipped, as SOAK is not "all"');
 
 test("SQLite: nothing is lost, repeated or out of order", async () => {
   await expectClean({ kills: ["worker", "hub"] });
@@ -48,7 +49,7 @@ if (isWhole) {
   });
 
   for (const name of ["nats", "redis"] satisfies BrokerName[]) {
-    // Skipped where it isn't installed.
+    if (!hasBroker(name)) console.log(`soak.test.ts: ${name} is skipped, as it isn't installed`);
     test.skipIf(!hasBroker(name))(
       `two servers, --bus ${name}: the same, though it is killed too`,
       async () => {
