@@ -48,8 +48,10 @@ export interface RunningServer extends AsyncDisposable {
   dbFile: string;
   /** Working directory of the server; removed when the server is disposed of. */
   dir: string;
-  /** Everything written to standard output and standard error so far. */
+  /** Everything written to standard output and standard error so far. It is written in the background: what an answer tells of may not be there yet. */
   log(): string;
+  /** Waits until the log holds it. */
+  logged(line: string | RegExp, deadlineMs?: number): Promise<void>;
   /** One POST /db_command. The body is the parsed JSON. */
   command<Body = Record<string, unknown>>(
     command: string,
@@ -94,6 +96,12 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     dbFile,
     dir,
     log: child.log,
+    async logged(line, deadlineMs) {
+      const holds = () => (typeof line === "string" ? child.log().includes(line) : line.test(child.log()));
+      await waitUntil(`the log holds ${line}`, holds, deadlineMs).catch((error: Error) => {
+        throw new Error(`${error.message}; the log:\n${child.log()}`);
+      });
+    },
     exited: child.exited,
     command: (command, params) => postCommand(url, command, params),
     stop,

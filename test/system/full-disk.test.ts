@@ -77,11 +77,12 @@ for (const workers of [1, 2]) {
         expect(written.body.details).toStartWith("No space left");
         expect(await countRows(server)).toEqual([{ n: stored * ROWS }]);
         expect((await fetch(`${server.url}/ready`)).status).toBe(200);
-        expect(server.log()).toContain("[ERROR] - Hub: commit of 1 saves failed: No space left");
+        await server.logged("[ERROR] - Hub: commit of 1 saves failed: No space left");
 
         mount("-o", "remount,size=200m");
         expect(await save(server, stored)).toMatchObject({ status: 200 });
         expect(await countRows(server)).toEqual([{ n: (stored + 1) * ROWS }]);
+        await server.stop();
         expect(server.log()).not.toContain("CRITICAL");
       }
       Bun.spawnSync(["rm", "-f", dbFile]);

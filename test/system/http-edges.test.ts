@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import { rawExchange } from "../support/raw-http.ts";
 import { get } from "../support/requests.ts";
-import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { type RunningServer, startServer } from "../support/server.ts";
 
 setDefaultTimeout(60_000);
 
@@ -185,7 +185,7 @@ describe("bodies", () => {
     socket.write(request('{"com', { "Content-Length": "1000" }));
     await Bun.sleep(100);
     socket.destroy();
-    await waitUntil("the log tells that it left", () => server.log().includes('HTTP/1.1" 499 '));
+    await server.logged('HTTP/1.1" 499 ');
     expect(server.log()).not.toContain("[ERROR]");
     await stillAnswers();
   });

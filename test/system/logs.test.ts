@@ -23,7 +23,7 @@ for (const workers of [1, 2]) {
     await saveTrade(server.url, "AAPL", 1);
     await get(`${server.url}/a"b\\c%0a%1b[31m`);
     process.kill(server.pid, "SIGHUP");
-    await waitUntil("SIGHUP is in the log", () => /SIGHUP|Rolling restart done/.test(server.log()));
+    await server.logged(/SIGHUP|Rolling restart done/);
     expect(await server.stop()).toBe(0);
 
     const lines = linesOf(server.log());

@@ -52,9 +52,7 @@ test("a killed worker is replaced, and requests to its neighbour go on meanwhile
   });
   expect(answered).toBeGreaterThan(0);
   expect(processesOf(server).workers).toContain(neighbour);
-  await waitUntil("the log tells of it", () =>
-    server.log().includes(`(pid ${victim}) died of signal 9; starting another`),
-  );
+  await server.logged(`(pid ${victim}) died of signal 9; starting another`);
 });
 
 test("a worker whose loop hangs is found and replaced", async () => {
@@ -66,9 +64,7 @@ test("a worker whose loop hangs is found and replaced", async () => {
     return workers.length === 2 && !workers.includes(victim);
   });
   await waitUntil("both workers answer", async () => (await answeringPids(server, 10)).size === 2);
-  await waitUntil("the log tells of it", () =>
-    server.log().includes(`(pid ${victim}) has not answered for 1 s; killing it`),
-  );
+  await server.logged(`(pid ${victim}) has not answered for 1 s; killing it`);
 });
 
 test("a killed hub loses no answered save and doubles none, and saves go on within seconds", async () => {

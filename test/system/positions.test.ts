@@ -261,7 +261,7 @@ test("a client that reads too slowly is closed with its last position, and comes
     const { body } = await get(`${server.url}/stats/performance`);
     return body.worker.subscribersCutOff === 1;
   });
-  expect(server.log()).toMatch(/slow reader; last position \d+/);
+  await server.logged(/slow reader; last position \d+/);
   expect(deaf.ended).toBe(false);
 });
 

@@ -7,7 +7,7 @@ import { continueAverages, startState } from "../../src/market/moving-averages.t
 import { failingStart } from "../support/failing-start.ts";
 import { closeOfDay, DAILY_ROWS, dateOfDay, writePythonFile } from "../support/python-file.ts";
 import { command, runSql, saveTrade } from "../support/requests.ts";
-import { startServer, waitUntil } from "../support/server.ts";
+import { startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(60_000);
@@ -26,9 +26,7 @@ test("rows read as before, and what users have added is still there", async () =
   const dbFile = join(dir.path, "stock_data.db");
   writePythonFile(dbFile, { statements: USERS_OWN });
   await using server = await startServer({ dbFile, workers: 2 });
-  await waitUntil("the log tells of the upgrade", () =>
-    server.log().includes("upgraded a file of the Python server"),
-  );
+  await server.logged("upgraded a file of the Python server");
 
   const daily = await command(server.url, "get_stock_data", {
     ticker: "AAPL",

@@ -118,7 +118,7 @@ for (const workers of [1, 2]) {
     await using server = await startServer({ workers });
     const { answer } = await running(server, ENDLESS);
     process.kill(server.pid, "SIGINT");
-    await waitUntil("it stops", () => /SIGINT/.test(server.log()));
+    await server.logged("SIGINT");
     await Bun.sleep(700); // one Ctrl+C may arrive several times within half a second
     expect(await server.stop("SIGINT")).toBe(130);
     await answer;

@@ -39,7 +39,7 @@ test("TEST is alive in one process and in many, through a reload and a killed hu
     expect(data.payload[0].ask_price).toBeGreaterThan(data.payload[0].bid_price);
     if (workers > 1) {
       process.kill(server.pid, "SIGHUP");
-      await waitUntil("the reload is done", () => server.log().includes("Rolling restart done"));
+      await server.logged("Rolling restart done");
       process.kill(processesOf(server).hub, "SIGKILL");
       const before = (await rowsOf(server)).length;
       await waitUntil("it goes on", async () => (await rowsOf(server)).length >= before + 4);
