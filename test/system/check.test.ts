@@ -3,7 +3,7 @@ import type { CheckReport } from "../../src/cli/check.ts";
 import { runCli } from "../support/run-cli.ts";
 import { startServer } from "../support/server.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 test("a healthy server of two workers is well, and nothing of the check stays behind", async () => {
   await using server = await startServer({ workers: 2 });

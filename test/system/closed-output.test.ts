@@ -3,7 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join, resolve } from "node:path";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(180_000);
 
 const MAIN = join(resolve(import.meta.dir, "../.."), "src/main.ts");
 

@@ -6,7 +6,7 @@ import { rawExchange } from "../support/raw-http.ts";
 import { get } from "../support/requests.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const MIB = 1024 * 1024;
 const ASK = '{"command":"get_latest_price","params":{"ticker":"AAPL"}}';

@@ -5,7 +5,7 @@ import { command, fillTicks, get } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { peakMemoryMb } from "../support/server-processes.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 const TICKS = 1_000_000;
 const PEAK_MB_MAX = 150;

@@ -5,7 +5,7 @@ import { command, get, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const pricesOf = (subscriber: Subscriber): number[] =>
   subscriber.updates.map((frame) => frame.data.payload[0].price);

@@ -5,7 +5,7 @@ import { type RunningServer, startServer, waitUntil } from "../support/server.ts
 import { processesOf } from "../support/server-processes.ts";
 import { listenerCount } from "../support/supervisor-process.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 /** Who answers: process ids by worker id. */
 async function answeringPids(server: RunningServer, requests: number): Promise<Map<number, number>> {

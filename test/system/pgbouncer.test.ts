@@ -6,7 +6,7 @@ import { usePostgres } from "../support/postgres.ts";
 import { command, get, runSql } from "../support/requests.ts";
 import { startServer, waitUntil } from "../support/server.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 const postgres = usePostgres();
 const OWN_SETTINGS =

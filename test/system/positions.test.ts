@@ -8,7 +8,7 @@ import { type RunningServer, startServer, waitUntil } from "../support/server.ts
 import { type Frame, Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 const first = (subscriber: Subscriber): Promise<Frame> =>

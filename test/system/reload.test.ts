@@ -3,7 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { ReloadReport } from "../fixtures/reload-under-load.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 const FIXTURE = [process.execPath, "--no-orphans", join(import.meta.dir, "../fixtures/reload-under-load.ts")];
 /** A closed listener's queue is reset by the kernel: about 1 in 2,000 requests here, and a few by chance. */

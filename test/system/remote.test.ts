@@ -3,14 +3,15 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { failingStart } from "../support/failing-start.ts";
+import { freePort } from "../support/free-port.ts";
 import { command, fillTicks, get, runSql, saveTrade } from "../support/requests.ts";
-import { type RunningServer, reservePort, startServer, waitUntil } from "../support/server.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { peakMemoryMb } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { proxyTo as cutProxyTo } from "../support/tcp-proxy.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 async function startTiers(options: { workers?: number; flags?: string[]; frontFlags?: string[] } = {}) {
   const { workers = 2, flags = [], frontFlags = [] } = options;
@@ -236,7 +237,7 @@ test("frames go on as they are, whatever their data looks like", async () => {
 test("an upstream that is killed under load: subscribers miss nothing, see nothing twice, and all goes on by itself", async () => {
   using dir = tempDir();
   const dbFile = join(dir.path, "up.db");
-  const port = await reservePort();
+  const port = await freePort();
   const startUpstream = () => startServer({ dbFile, workers: 2, flags: ["--port", String(port)] });
   let upstream = await startUpstream();
   await using front = await startServer({ dbFile: `http://127.0.0.1:${port}`, workers: 2 });
@@ -306,7 +307,7 @@ test("an upstream that is killed under load: subscribers miss nothing, see nothi
 });
 
 test("an upstream that is away: 503 within a bound, and the front says so until it is there", async () => {
-  const port = await reservePort();
+  const port = await freePort();
   await using front = await startServer({ dbFile: `127.0.0.1:${port}`, withoutDatabase: true });
   for (const path of ["/health", "/ready"]) {
     const { status, headers, body } = await get(front.url + path);
@@ -391,7 +392,7 @@ test("one WebSocket to the upstream carries what comes and goes, and all tickers
 
 test("an upstream with another database: whoever watches is told to connect again", async () => {
   using dir = tempDir();
-  const port = await reservePort();
+  const port = await freePort();
   const start = (name: string) =>
     startServer({ dbFile: join(dir.path, name), flags: ["--port", String(port)] });
   let upstream = await start("first.db");
@@ -523,7 +524,7 @@ test("SQL is stopped at either server's limit, and when its client leaves", asyn
 
 test("a server that is its own upstream, or one of a circle, says so and asks nobody", async () => {
   using dir = tempDir();
-  const own = await reservePort();
+  const own = await freePort();
   const { code, output } = await failingStart(
     ["--db-file", `localhost:${own}`, "--port", String(own)],
     dir.path,
@@ -531,7 +532,7 @@ test("a server that is its own upstream, or one of a circle, says so and asks no
   expect(code).toBe(1);
   expect(output).toContain("is this server itself");
 
-  const [a, b, c] = [await reservePort(), await reservePort(), await reservePort()];
+  const [a, b, c] = [await freePort(), await freePort(), await freePort()];
   const start = (port: number, upstream: number) =>
     startServer({
       dbFile: `127.0.0.1:${upstream}`,

@@ -6,7 +6,7 @@ import { ReplayClient } from "../support/replay-client.ts";
 import { fillTicks, get } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const SAMPLE = resolve(import.meta.dir, "../../sample");
 

@@ -6,7 +6,7 @@ import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { type Frame, Subscriber } from "../support/subscriber.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const MAIN = resolve(import.meta.dir, "../../src/main.ts");
 const SAMPLE = resolve(import.meta.dir, "../../sample");

@@ -7,7 +7,7 @@ import { type RunningServer, startServer, waitUntil } from "../support/server.ts
 import { childrenOf, processesOf, roleOf } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS n FROM n";
 /** Some tenths of a second. */

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SAME_STOP_MS } from "../../src/supervisor/signals.ts";
 import { openNotifySocket } from "../support/notify-socket.ts";
+import { isAlive } from "../support/processes.ts";
 import {
-  isAlive,
   listenerCount,
   type SupervisorProcess,
   type SupervisorSetup,
