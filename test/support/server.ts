@@ -109,9 +109,17 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     stop,
     async [Symbol.asyncDispose]() {
       const endedByItself = !stopping && child.hasExited();
-      const code = await stop();
-      await rm(dir, { recursive: true, force: true });
-      if (endedByItself) throw new Error(`the server ended by itself with ${code}; its log:\n${child.log()}`);
+      try {
+        const code = await stop();
+        if (endedByItself)
+          throw new Error(`the server ended by itself with ${code}; its log:\n${child.log()}`);
+      } catch (error) {
+        // Of two errors, the test's and this one, Bun shows neither.
+        console.error(String(error));
+        throw error;
+      } finally {
+        await rm(dir, { recursive: true, force: true });
+      }
     },
   };
 }

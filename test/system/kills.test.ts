@@ -15,7 +15,7 @@ import { tempDir } from "../support/temp-dir.ts";
 const KILLS = Number(process.env.KILLS ?? 3);
 const WORKERS = 3;
 const READY_IN_A_ROW = 12;
-const REFUSED_WITHIN_MS = 15_000;
+const REFUSED_WITHIN_MS = 30_000;
 
 setDefaultTimeout(120_000 + KILLS * 60_000);
 

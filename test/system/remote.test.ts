@@ -351,7 +351,7 @@ test("an upstream that hangs without closing anything is noticed, and its subscr
     const { status } = await command(front.url, "get_latest_price", { ticker: "HANG" });
     expect(status).toBe(503);
     expect(performance.now() - started).toBeLessThan(30_000);
-    await front.logged("has been silent for 10 s", 30_000);
+    await front.logged("has been silent for 10 s");
   } finally {
     process.kill(upstream.pid, "SIGCONT");
   }
@@ -496,10 +496,10 @@ test("an answer that breaks off at the upstream breaks off here too", async () =
 const ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 
 test("SQL is stopped at either server's limit, and when its client leaves", async () => {
-  await using tiers = await startTiers({ workers: 1, flags: ["--sql-timeout", "4", "--db-pool-size", "1"] });
+  await using tiers = await startTiers({ workers: 1, flags: ["--sql-timeout", "8", "--db-pool-size", "1"] });
   const { upstream, front } = tiers;
   const stopped = await runSql(front.url, ENDLESS);
-  expect([stopped.status, stopped.body.error]).toEqual([504, "execute_sql: stopped at the limit of 4 s"]);
+  expect([stopped.status, stopped.body.error]).toEqual([504, "execute_sql: stopped at the limit of 8 s"]);
 
   await using impatient = await startServer({
     dbFile: `127.0.0.1:${upstream.port}`,
@@ -519,7 +519,9 @@ test("SQL is stopped at either server's limit, and when its client leaves", asyn
   await left.catch(() => {});
   // The upstream has one runner only: it was freed.
   expect((await runSql(upstream.url, "SELECT 1 AS one")).body.data).toEqual([{ one: 1 }]);
-  expect((await get(`${front.url}/stats/pool`)).body.active_connections).toBe(0);
+  await waitUntil("its connection is free", async () => {
+    return (await get(`${front.url}/stats/pool`)).body.active_connections === 0;
+  });
 });
 
 test("a server that is its own upstream, or one of a circle, says so and asks nobody", async () => {
@@ -624,7 +626,7 @@ test("three in a row serve like one", async () => {
   await waitUntil("all updates are here", () => far.updates.length === 20 && watcher.updates.length === 20);
   expect(pricesOf(far)).toEqual(pricesOf(watcher));
   expect((await command(third.url, "get_latest_price", { ticker: "ROW" })).body.latest_price).toBe(20);
-  expect((await get(`${third.url}/ready`)).status).toBe(200);
+  await waitUntil("it is ready", async () => (await get(`${third.url}/ready`)).status === 200);
 });
 
 test("an upstream behind a proxy: path, credentials, and neither of them in the log", async () => {
