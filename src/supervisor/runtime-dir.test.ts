@@ -1,8 +1,10 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRuntimeDir, SOCKET_PATH_BYTES_MAX } from "./runtime-dir.ts";
+
+setDefaultTimeout(120_000);
 
 const base = mkdtempSync(join(tmpdir(), "runtime-dir-"));
 afterAll(() => rmSync(base, { recursive: true }));

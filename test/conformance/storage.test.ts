@@ -1,5 +1,5 @@
 /** What every storage driver does alike. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
 import type { BarRow, JsonRows, Save, SaveBars, SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import { type Row, rowsOf, textOf } from "../support/answered.ts";
@@ -7,8 +7,10 @@ import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { type Capability, DRIVERS, type OpenDatabase } from "./drivers.ts";
 
+setDefaultTimeout(120_000);
+
 /** Of a test that makes dozens of databases, which takes some engines a tenth of a second each. */
-const MANY_DATABASES_TIMEOUT_MS = 60_000;
+const MANY_DATABASES_TIMEOUT_MS = 240_000;
 
 /** The whole text of an answer, with W for the times of writing, which no two runs have in common. */
 async function timelessTextOf(rows: JsonRows | Promise<JsonRows>): Promise<string> {

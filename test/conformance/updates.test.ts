@@ -1,10 +1,12 @@
 /** Positions and the update log, as every storage driver keeps them. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { BarRow, Save, SaveOutcome, TickRow } from "../../src/storage/contract.ts";
 import type { SaveUpdate, StoredUpdate, UpdateLimit } from "../../src/storage/update-contract.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { type Capability, DRIVERS, type OpenDatabase, type OpenOptions } from "./drivers.ts";
+
+setDefaultTimeout(120_000);
 
 const ODD_TICKERS = [
   "BRK.B",
@@ -25,7 +27,7 @@ const ODD_TICKERS = [
 ];
 /** Enough for an engine that does a part of its work for many updates at once. */
 const MANY_UPDATES = 4_500;
-const MANY_TIMEOUT_MS = 60_000;
+const MANY_TIMEOUT_MS = 240_000;
 const NO_LIMIT: UpdateLimit = { updates: 1_000_000, characters: 1_000_000_000 };
 
 let saveIds = 0;
@@ -107,7 +109,7 @@ for (const driver of DRIVERS) {
     const withDatabase = (
       name: string,
       body: (db: OpenDatabase) => Promise<void>,
-      { timeoutMs = 30_000, ...options }: OpenOptions & { timeoutMs?: number } = {},
+      { timeoutMs = 120_000, ...options }: OpenOptions & { timeoutMs?: number } = {},
     ): void =>
       test(
         name,

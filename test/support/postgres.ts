@@ -1,9 +1,10 @@
 /** A real PostgreSQL for a test file, on a port of its own, with a fresh schema or database for each test. */
 import { afterAll, beforeAll } from "bun:test";
 import { SQL, type Subprocess } from "bun";
+import { freePort } from "./free-port.ts";
 
-/** initdb takes a second, or several when the machine is busy. */
-const START_TIMEOUT_MS = 60_000;
+/** initdb takes a second, or many when the machine is busy. */
+const START_TIMEOUT_MS = 180_000;
 
 export interface TestPostgres {
   readonly port: number;
@@ -75,7 +76,7 @@ interface RunningPostgres extends AsyncDisposable {
 }
 
 async function startPostgres(settings: string[]): Promise<RunningPostgres> {
-  const port = freePort();
+  const port = await freePort();
   const keeper: Subprocess<"pipe", "pipe", "inherit"> = Bun.spawn(
     [process.execPath, `${import.meta.dir}/postgres-process.ts`, String(port), ...settings],
     { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
@@ -107,7 +108,7 @@ export const hasPgBouncer = Bun.which("pgbouncer", { PATH: `${process.env.PATH}:
 
 /** @returns its port, once it listens. */
 async function startPgBouncer(postgres: RunningPostgres): Promise<number> {
-  const port = freePort();
+  const port = await freePort();
   await postgres.tell(`pgbouncer ${port}`);
   const deadline = performance.now() + START_TIMEOUT_MS;
   for (;;) {
@@ -120,13 +121,6 @@ async function startPgBouncer(postgres: RunningPostgres): Promise<number> {
       await Bun.sleep(20);
     }
   }
-}
-
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
 }
 
 async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {

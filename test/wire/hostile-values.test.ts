@@ -1,6 +1,8 @@
 /** Values of every kind where text, numbers or lists are expected: the caller's fault is 4xx, never 500. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { startServer } from "../support/server.ts";
+
+setDefaultTimeout(120_000);
 
 /** As JSON text, since some have no place in a JavaScript value. */
 const VALUES = [
@@ -101,4 +103,4 @@ test("no value of any parameter or record field is answered with 500, and every 
   }
   for (const value of VALUES) await send(value, {});
   expect(wrong).toEqual([]);
-}, 60_000);
+});
