@@ -23,7 +23,7 @@ import {
 
 /** Bodies of saves that the hub has not answered; beyond it a save gets 503. */
 const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
-/** How long saves wait for a hub that is away before they get 503. */
+/** How long saves and reads wait for a hub that is away before they get 503. */
 const HUB_AWAY_MAX_MS = 10_000;
 const RECONNECT_MS = 25;
 /** The log knows a save that was committed before, so it can be sent to one hub after the other. But hubs may be dying of it. */
@@ -80,6 +80,8 @@ export class HubClient {
   #closed = false;
   #awayTimer: Timer | null = null;
   #awayTooLong = false;
+  /** For those that wait while the hub is away. */
+  #absence: PromiseWithResolvers<void> | null = null;
 
   constructor(options: HubClientOptions) {
     this.#options = options;
@@ -106,6 +108,13 @@ export class HubClient {
         await Bun.sleep(RECONNECT_MS);
       }
     }
+  }
+
+  /** Resolves when the hub is there, at once if it is; or when it has been away for too long, or isn't wanted any more. */
+  async present(): Promise<void> {
+    if (this.#channel !== null || this.#closed || this.#awayTooLong) return;
+    this.#absence ??= Promise.withResolvers<void>();
+    await this.#absence.promise;
   }
 
   /**
@@ -230,6 +239,7 @@ export class HubClient {
     this.#closed = true;
     if (this.#awayTimer !== null) clearTimeout(this.#awayTimer);
     this.#socket?.end();
+    this.#endAbsence();
     this.#fail("the server is stopping");
   }
 
@@ -255,6 +265,12 @@ export class HubClient {
     if (this.#busChannel !== null) this.joinBus(this.#busChannel);
     for (const ticker of this.#tickers) this.#channel.send({ type: "subscribe", id: 0, ticker });
     for (const [id, { save }] of this.#saves) this.#enqueue(id, save);
+    this.#endAbsence();
+  }
+
+  #endAbsence(): void {
+    this.#absence?.resolve();
+    this.#absence = null;
   }
 
   #watches(ticker: string): boolean {
@@ -395,6 +411,7 @@ export class HubClient {
     }
     this.#awayTimer = setTimeout(() => {
       this.#awayTooLong = true;
+      this.#endAbsence();
       this.#fail(`the database's writer has been away for ${HUB_AWAY_MAX_MS / 1000} s`);
     }, HUB_AWAY_MAX_MS);
     void this.#reconnect();

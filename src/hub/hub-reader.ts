@@ -13,13 +13,10 @@ import type { StoredUpdate, TickerSnapshot, UpdateReader } from "../storage/upda
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
 import type { RowsCall, UpdateHeader, UpdatesCall, Value, ValueCall } from "./read-messages.ts";
 
-/** How long a read waits for a hub that is being restarted, before it is asked again, once. */
-const HUB_BACK_MS = 5_000;
-const HUB_POLL_MS = 25;
-
 export interface HubAccess {
   readonly reads: HubReads;
-  readonly connected: boolean;
+  /** Resolves when the hub is there, or has been away for too long. */
+  present(): Promise<void>;
 }
 
 export class HubReader implements StockReader {
@@ -80,8 +77,9 @@ export class HubReader implements StockReader {
     return (await this.#value({ method: "sizeBytes" })) as number;
   }
 
+  /** Whoever asks for the state of things wants it as it is now: this doesn't wait for a hub that is being restarted. */
   async probe(): Promise<void> {
-    await this.#value({ method: "probe" });
+    await this.#hub.reads.ask({ type: "read", call: { method: "probe" } }).reply;
   }
 
   async pool(): Promise<PoolFigures> {
@@ -114,16 +112,16 @@ export class HubReader implements StockReader {
 
   async #ask(question: Question): Promise<{ id: number; reply: ReadReply }> {
     const askOnce = async (): Promise<{ id: number; reply: ReadReply }> => {
+      await this.#hub.present();
       const { id, reply } = this.#hub.reads.ask(question);
       return { id, reply: await reply };
     };
     try {
       return await askOnce();
     } catch (error) {
-      if (!(error instanceof HubLostError)) throw error;
-      const deadline = performance.now() + HUB_BACK_MS;
-      while (!this.#hub.connected && performance.now() < deadline) await Bun.sleep(HUB_POLL_MS);
-      return askOnce();
+      // It may be what the hub died of: once.
+      if (error instanceof HubLostError) return askOnce();
+      throw error;
     }
   }
 }

@@ -41,11 +41,12 @@ export class HubReads {
    */
   ask(question: Question, signal?: AbortSignal): { id: number; reply: Promise<ReadReply> } {
     const id = this.#nextId++;
+    if (signal?.aborted === true) return { id, reply: Promise.reject(clientIsGone()) };
     const reply = this.#wait({ ...question, id } as ReadToHub, id);
     if (signal === undefined) return { id, reply };
     const giveUp = (): void => {
       this.cancel(id);
-      this.#waiting.get(id)?.reject(new RequestError(499, "the client is gone"));
+      this.#waiting.get(id)?.reject(clientIsGone());
       this.#waiting.delete(id);
     };
     signal.addEventListener("abort", giveUp);
@@ -93,4 +94,8 @@ export class HubReads {
     this.#waiting.set(id, { resolve, reject });
     return promise;
   }
+}
+
+function clientIsGone(): RequestError {
+  return new RequestError(499, "the client is gone");
 }

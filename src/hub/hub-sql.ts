@@ -1,23 +1,23 @@
 /** User-written SQL of a worker whose database is in the hub. */
 import type { SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
-import { pieces } from "./hub-reader.ts";
-import type { HubReads } from "./hub-reads.ts";
+import { type HubAccess, pieces } from "./hub-reader.ts";
 import type { WireSqlRequest } from "./read-messages.ts";
 
-/** @throws RequestError as the driver's. A statement that was under way when the hub went away has an unknown outcome. */
+/** A hub that is being restarted is waited for. @throws RequestError as the driver's. A statement that was under way when the hub went away has an unknown outcome. */
 export async function runSqlInHub(
-  reads: HubReads,
+  hub: HubAccess,
   request: UserSqlRequest,
   limits: { timeoutMs: number; signal?: AbortSignal | undefined },
 ): Promise<SqlReply> {
   const wire: WireSqlRequest = { ...request, params: request.params.map(toWire) };
-  const asked = reads.ask({ type: "sql", request: wire, timeoutMs: limits.timeoutMs }, limits.signal);
+  await hub.present();
+  const asked = hub.reads.ask({ type: "sql", request: wire, timeoutMs: limits.timeoutMs }, limits.signal);
   const { message, bytes } = await asked.reply;
   if (message.type === "needs-write") return "needs-write";
   if (message.type !== "piece") throw new Error(`the hub answered SQL with ${message.type}`);
   const rows = message.rows ?? 0;
   if (!message.more) return { rows, body: bytes };
-  const rest = pieces(reads, asked.id, bytes);
+  const rest = pieces(hub.reads, asked.id, bytes);
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {

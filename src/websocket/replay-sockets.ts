@@ -2,7 +2,7 @@
  * WebSockets that play history: the frames of a live subscription, from stored rows, at their rhythm. Each has a loop of its own,
  * which waits for a client that reads slowly instead of dropping anything, and ends with a close.
  */
-import type { ServerWebSocket } from "bun";
+import type { Server, ServerWebSocket } from "bun";
 import type { LogLines } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_TRY_LATER, heartbeatFrame } from "../protocol/frames.ts";
@@ -11,6 +11,7 @@ import { type HistoryFrame, historyFrames } from "../replay/history-frames.ts";
 import { Pacer } from "../replay/pacer.ts";
 import { type ReplayQuery, readReplayQuery } from "../replay/replay-query.ts";
 import type { StockReader } from "../storage/contract.ts";
+import type { Addresses } from "./addresses.ts";
 
 /** Replays of one worker at the same time. */
 export const REPLAYS_MAX = 32;
@@ -28,6 +29,8 @@ const CLOSE_FAILED = 1011;
 export interface ReplaySocketData {
   kind: "replay";
   query: ReplayQuery;
+  /** Kept, since Bun has forgotten it when the socket closes. */
+  address: string;
   /** Ends the loop. */
   stop: AbortController;
   heardMs: number;
@@ -37,12 +40,9 @@ export interface ReplaySocketData {
 
 export type ReplaySocket = ServerWebSocket<ReplaySocketData>;
 
-interface Upgrader {
-  upgrade(request: Request, options: { data: ReplaySocketData }): boolean;
-}
-
 export interface ReplaySocketsOptions {
   reader: Pick<StockReader, "bars" | "ticks">;
+  addresses: Addresses;
   heartbeatIntervalMs: number;
   log: LogLines;
 }
@@ -61,11 +61,19 @@ export class ReplaySockets {
 
   /**
    * @returns false when the handshake is incomplete.
-   * @throws RequestError 400 naming the parameter at fault; 429 beyond REPLAYS_MAX.
+   * @throws RequestError 400 naming the parameter at fault; 429 beyond REPLAYS_MAX, or too many of the address.
    */
-  upgrade(request: Request, server: Upgrader, parameters: URLSearchParams): boolean {
+  async upgrade(
+    request: Request,
+    server: Server<ReplaySocketData>,
+    parameters: URLSearchParams,
+  ): Promise<boolean> {
+    const { addresses } = this.#options;
     const query = readReplayQuery(parameters);
+    const address = server.requestIP(request)?.address ?? "-";
+    await addresses.enter(address, "/ws/replay");
     if (this.#open.size >= REPLAYS_MAX) {
+      addresses.leave(address);
       throw new RequestError(
         429,
         `replay: ${REPLAYS_MAX} replays are running in this worker, expected fewer`,
@@ -77,13 +85,16 @@ export class ReplaySockets {
     const data: ReplaySocketData = {
       kind: "replay",
       query,
+      address,
       stop: new AbortController(),
       heardMs: performance.now(),
       drained: null,
     };
     // Bun selects the first subprotocol that a client offers, although none is spoken here; so it must not see them.
     request.headers.delete("sec-websocket-protocol");
-    return server.upgrade(request, { data });
+    const upgraded = server.upgrade(request, { data });
+    if (!upgraded) addresses.leave(address);
+    return upgraded;
   }
 
   open(socket: ReplaySocket): void {
@@ -121,6 +132,7 @@ export class ReplaySockets {
 
   close(socket: ReplaySocket): void {
     this.#open.delete(socket);
+    this.#options.addresses.leave(socket.data.address);
     socket.data.stop.abort();
     socket.data.drained?.();
   }

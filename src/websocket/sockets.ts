@@ -8,6 +8,7 @@ import type { LogLines } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { CLOSE_GOING_AWAY, CLOSE_NORMAL, SYMBOL_REQUIRED } from "../protocol/frames.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
+import type { Addresses } from "./addresses.ts";
 import { LiveClient, tooMany } from "./live-client.ts";
 import { type Handshake, readHandshake } from "./live-request.ts";
 
@@ -60,10 +61,7 @@ export interface SocketsOptions {
   maxBodyBytes: number;
   symbolsMax: number;
   queueBytesMax: number;
-  /** Whether there may be one more of the address, in all workers together; then it counts until `left`. */
-  admit(address: string): Promise<boolean>;
-  left(address: string): void;
-  socketsPerAddressMax: number;
+  addresses: Addresses;
   counters: Counters;
   log: LogLines;
 }
@@ -71,7 +69,6 @@ export interface SocketsOptions {
 export class Sockets {
   readonly #options: SocketsOptions;
   readonly #open = new Set<Socket>();
-  readonly #addresses = new Map<string, number>();
   readonly #sweep: Timer;
   #pace: Timer | null = null;
 
@@ -84,28 +81,17 @@ export class Sockets {
     return this.#open.size;
   }
 
-  /** Sockets, and those that are being let in, by client address. */
-  get addresses(): Iterable<[address: string, sockets: number]> {
-    return this.#addresses;
-  }
-
   /**
    * @returns false when the handshake is incomplete, true when the request became a WebSocket.
    * @throws RequestError 400 a parameter can't be understood, 429 too many of the address.
    */
   async upgrade(request: Request, server: Server<SocketData>, query: URLSearchParams): Promise<boolean> {
-    const { symbolsMax, socketsPerAddressMax } = this.#options;
+    const { addresses, symbolsMax } = this.#options;
     const handshake = readHandshake(query);
     const asked = handshake.wish?.tickers.length ?? 0;
     if (asked > symbolsMax) throw new RequestError(400, tooMany(symbolsMax, asked).message);
     const address = server.requestIP(request)?.address ?? "-";
-    if (!(await this.#options.admit(address))) {
-      throw new RequestError(
-        429,
-        `/ws: ${address} has ${socketsPerAddressMax} WebSockets already, expected no more (--ws-connections-per-address)`,
-        { retryAfterS: 1 },
-      );
-    }
+    await addresses.enter(address, "/ws");
     const now = performance.now();
     const data: SocketData = {
       handshake,
@@ -119,9 +105,8 @@ export class Sockets {
     };
     // Bun selects the first subprotocol that a client offers, although none is spoken here; so it must not see them.
     request.headers.delete("sec-websocket-protocol");
-    this.#addresses.set(address, (this.#addresses.get(address) ?? 0) + 1);
     const upgraded = server.upgrade(request, { data });
-    if (!upgraded) this.#leave(address);
+    if (!upgraded) addresses.leave(address);
     return upgraded;
   }
 
@@ -230,7 +215,7 @@ export class Sockets {
 
   #closed(socket: Socket, code: number): void {
     this.#open.delete(socket);
-    this.#leave(socket.data.address);
+    this.#options.addresses.leave(socket.data.address);
     const { client, backlog } = socket.data;
     if (client === null) return;
     const what = `${describe(socket)} closed with ${code}`;
@@ -243,13 +228,6 @@ export class Sockets {
     // Bun doesn't say which: it closes at the bound as it does when the client is gone.
     this.#options.counters.subscribersCutOff++;
     this.#options.log.warning(`${what} with ${backlog} bytes waiting: cut off at the bound, or gone`);
-  }
-
-  #leave(address: string): void {
-    const left = (this.#addresses.get(address) ?? 0) - 1;
-    if (left > 0) this.#addresses.set(address, left);
-    else this.#addresses.delete(address);
-    this.#options.left(address);
   }
 
   #cutOffDead(): void {

@@ -13,6 +13,7 @@ import { RequestError } from "../protocol/errors.ts";
 import { DatabaseGoneError } from "../storage/contract.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
+import { Addresses } from "../websocket/addresses.ts";
 import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
 import { withReplays } from "../websocket/with-replays.ts";
@@ -81,7 +82,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       if (ownUpdates === null) void subscriptions.missed(ALL_TICKERS);
       void endIfDatabaseIsGone();
     },
-    addresses: () => sockets.addresses,
+    addresses: () => addresses.counts,
   });
   const subscriptions: Subscriptions = new Subscriptions({
     heartbeatIntervalMs: settings.heartbeatIntervalS * 1000,
@@ -101,14 +102,17 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
     warn: (message) => log.warning(message),
   });
+  const addresses = new Addresses({
+    admit: (address) => hub.admit(address),
+    left: (address) => hub.left(address),
+    socketsPerAddressMax: settings.wsConnectionsPerAddress,
+  });
   const sockets: Sockets = new Sockets({
     subscriptions,
     maxBodyBytes,
     symbolsMax: settings.wsSymbolsMax,
     queueBytesMax: settings.wsQueueKb * 1024,
-    admit: (address) => hub.admit(address),
-    left: (address) => hub.left(address),
-    socketsPerAddressMax: settings.wsConnectionsPerAddress,
+    addresses,
     counters,
     log,
   });
@@ -121,7 +125,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { reader } = storage;
   ownUpdates = storage.updates ?? null;
   const heartbeatIntervalMs = settings.heartbeatIntervalS * 1_000;
-  const replays = new ReplaySockets({ reader, heartbeatIntervalMs, log });
+  const replays = new ReplaySockets({
+    reader: storage.history ?? reader,
+    addresses,
+    heartbeatIntervalMs,
+    log,
+  });
   const route = createRouter({
     context: {
       reader,

@@ -5,6 +5,7 @@ import { REPLAYS_MAX } from "../../src/websocket/replay-sockets.ts";
 import { ReplayClient } from "../support/replay-client.ts";
 import { fillTicks, get } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { Subscriber } from "../support/subscriber.ts";
 
 setDefaultTimeout(60_000);
 
@@ -218,6 +219,25 @@ test("replays of a worker are bounded, and a place is free again when one ends",
   for (const client of clients) await client[Symbol.asyncDispose]();
   const again = await play({ symbol: "IBM", speed: "max" });
   expect(again.closed!.code).toBe(1000);
+});
+
+test("replays and live sockets count together to what an address may have", async () => {
+  await using own = await startServer({
+    workers: 2,
+    flags: ["--sample", "--ws-connections-per-address", "2"],
+  });
+  await using live = await Subscriber.open(own.wsUrl, "IBM");
+  const first = new ReplayClient(own.wsUrl, { symbol: "IBM", start: "2013-10-08", speed: "0.001" });
+  await waitUntil("it plays", () => first.ofType("heartbeat").length > 0);
+  const refused = await get(`${own.url}/ws/replay?symbol=IBM`, HANDSHAKE);
+  expect(refused.status).toBe(429);
+  expect(refused.body.error).toContain("/ws/replay: 127.0.0.1 has 2 WebSockets already");
+  await first[Symbol.asyncDispose]();
+  await waitUntil("there is room again", async () => {
+    const next = new ReplayClient(own.wsUrl, { symbol: "IBM", speed: "max" });
+    return (await next.untilClosed()).code === 1000;
+  });
+  expect(live.closed).toBeNull();
 });
 
 test("a stop ends replays with 1001", async () => {

@@ -7,13 +7,15 @@ import type { WorkerStorage } from "../../worker/worker-storage.ts";
 import type { WorkerStorageOptions } from "../engine.ts";
 
 export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions): WorkerStorage {
-  const reader = new CachedReader(new HubReader(hub), board);
+  const history = new HubReader(hub);
+  const reader = new CachedReader(history, board);
   const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
   return {
     reader,
+    history,
     save: (save, request) => hub.save(save, request.length),
     executeSql: (request) =>
-      executeSqlDirectly(request, (query, within) => runSqlInHub(hub.reads, query, within), limits),
+      executeSqlDirectly(request, (query, within) => runSqlInHub(hub, query, within), limits),
     sqlFigures: () => ({ runs_at: "hub" }),
     async close() {
       await reader.close();

@@ -61,7 +61,8 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
 }
 
 export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerStorageOptions): WorkerStorage {
-  const reader = new CachedReader(new SqliteReader(settings.dbFile, settings.dbPoolSize), board);
+  const history = new SqliteReader(settings.dbFile, settings.dbPoolSize);
+  const reader = new CachedReader(history, board);
   const pool = createRunnerPool({
     ...runner,
     size: settings.dbPoolSize,
@@ -71,6 +72,7 @@ export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerSt
   });
   return {
     reader,
+    history,
     save: (save, request) => hub.save(save, request.length),
     executeSql: (request) => executeSql(request, { pool, lease: hub }),
     sqlFigures: () => pool.figures(),

@@ -1,0 +1,48 @@
+/** How many WebSockets each client address has: live ones and replays together, in this worker and, through the hub, in all. */
+import { RequestError } from "../protocol/errors.ts";
+
+export interface AddressesOptions {
+  /** Whether there may be one more of the address, in all workers together; then it counts until `left`. */
+  admit(address: string): Promise<boolean>;
+  left(address: string): void;
+  socketsPerAddressMax: number;
+}
+
+export class Addresses {
+  readonly #options: AddressesOptions;
+  readonly #counts = new Map<string, number>();
+
+  constructor(options: AddressesOptions) {
+    this.#options = options;
+  }
+
+  /** Sockets of this worker, and those that are being let in. */
+  get counts(): Iterable<[address: string, sockets: number]> {
+    return this.#counts;
+  }
+
+  /**
+   * Counts one more, until `leave`.
+   *
+   * @param path named in the refusal.
+   * @throws RequestError 429 the address has too many; then it isn't counted.
+   */
+  async enter(address: string, path: string): Promise<void> {
+    const { admit, socketsPerAddressMax } = this.#options;
+    if (!(await admit(address))) {
+      throw new RequestError(
+        429,
+        `${path}: ${address} has ${socketsPerAddressMax} WebSockets already, expected no more (--ws-connections-per-address)`,
+        { retryAfterS: 1 },
+      );
+    }
+    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
+  }
+
+  leave(address: string): void {
+    const left = (this.#counts.get(address) ?? 0) - 1;
+    if (left > 0) this.#counts.set(address, left);
+    else this.#counts.delete(address);
+    this.#options.left(address);
+  }
+}
