@@ -9,7 +9,7 @@ export interface StatsOptions {
   pool(): Promise<PoolFigures & Record<string, unknown>>;
   /** Null without a bus. */
   bus(): Promise<BusFigures | null>;
-  sizeBytes(): number | Promise<number>;
+  sizeBytes(): number | Promise<number | null>;
   redactedDbFile: string;
   dbType: string;
   workerId: number;

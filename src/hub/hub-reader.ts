@@ -76,8 +76,8 @@ export class HubReader implements StockReader {
     return (await this.#value({ method: "holdings", tickersMax })) as Holding[];
   }
 
-  async sizeBytes(): Promise<number> {
-    return (await this.#value({ method: "sizeBytes" })) as number;
+  async sizeBytes(): Promise<number | null> {
+    return (await this.#value({ method: "sizeBytes" })) as number | null;
   }
 
   async probe(): Promise<void> {
