@@ -1,11 +1,13 @@
 /** What every driver gives a copy: all rows as they are stored, in order, piece by piece. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type OpenTransferTarget, openTransferReader, openTransferTarget } from "../../src/roles/engine.ts";
 import type { BarRow, Save, TickRow } from "../../src/storage/contract.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(60_000);
 
 /** More than one page of any driver, once or twice over. */
 const TICKS_MANY = 17_000;
