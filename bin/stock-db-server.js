@@ -39,13 +39,8 @@ const onTerminal = [0, 1, 2].some(isatty);
 start(findBun());
 
 function start(bun) {
-  // A session of its own, so that a Ctrl-C reaches it through us and not a second time from the terminal.
-  const server = spawn(bun, ["--no-orphans", MAIN, ...process.argv.slice(2)], {
-    stdio: "inherit",
-    detached: true,
-    env: serverEnvironment(),
-  });
   let lastInterrupt = Number.NEGATIVE_INFINITY;
+  // Before the server is there, as it may be quicker than we are: a signal in between would end us, and it with us.
   for (const signal of FORWARDED) {
     process.on(signal, () => {
       if (signal === "SIGINT" && onTerminal) {
@@ -56,6 +51,12 @@ function start(bun) {
       server.kill(signal === "SIGHUP" && terminalHasClosed() ? "SIGTERM" : signal);
     });
   }
+  // A session of its own, so that a Ctrl-C reaches it through us and not a second time from the terminal.
+  const server = spawn(bun, ["--no-orphans", MAIN, ...process.argv.slice(2)], {
+    stdio: "inherit",
+    detached: true,
+    env: serverEnvironment(),
+  });
   server.on("error", (error) => fail(`can't start ${bun}: ${error.message}`));
   server.on("exit", (code, signal) => process.exit(code ?? 128 + os.signals[signal]));
 }

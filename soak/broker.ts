@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { reservePort, waitUntil } from "../test/support/server.ts";
+import { freePort } from "../test/support/free-port.ts";
+import { waitUntil } from "../test/support/server.ts";
 
 export type BrokerName = "nats" | "redis";
 
@@ -28,7 +29,7 @@ export function hasBroker(name: BrokerName): boolean {
 
 /** @throws Error it isn't installed, or doesn't listen in time. */
 export async function startBroker(name: BrokerName): Promise<Broker> {
-  const port = await reservePort();
+  const port = await freePort();
   const [program, ...args] = COMMANDS[name](port);
   const path = Bun.which(program!, { PATH });
   if (path === null) throw new Error(`${program} is not installed`);

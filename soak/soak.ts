@@ -53,6 +53,7 @@ const STYLES: Style[] = ["symbol", "symbols", "types", "*", "messages", "symbol,
 const TYPES: Kind[][] = [["trade"], ["quote", "bar"], ["bar"], ["depth", "trade"]];
 /** Subscribers come one after the other during this share of the time. */
 const ARRIVING_SHARE = 0.2;
+const EVERY_TICKER_MS = 60_000;
 const COMPLETE_MS = 120_000;
 const READY_IN_A_ROW = 12;
 const READY_MS = 60_000;
@@ -90,6 +91,12 @@ export async function runSoak(plan: SoakPlan, progress: (line: string) => void):
     );
     const begin = (): void => passBy(running, writers.nextTicker());
     await underLoad(plan, { subscribers, chaos, begin });
+    // A slow machine may not have come to all of them, of which the last is seldom chosen.
+    await waitUntil(
+      "every ticker was saved to",
+      () => books.tickers.every(({ answeredSaves }) => answeredSaves > 0),
+      EVERY_TICKER_MS,
+    );
     progress("resting");
     await chaos.stop();
     await writers.stop();

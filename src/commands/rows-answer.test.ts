@@ -1,5 +1,7 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { toAnswer } from "./rows-answer.ts";
+
+setDefaultTimeout(120_000);
 
 function endless() {
   const state = { ended: 0 };
@@ -19,13 +21,13 @@ function endless() {
 test("an answer that isn't taken to its end in time is broken off, and its connection freed", async () => {
   const { state, chunks } = endless();
   const answer = toAnswer({ empty: false, chunks }, "", {
-    maxMs: 20,
-    stallMs: 10_000,
+    maxMs: 1_000,
+    stallMs: 60_000,
   }) as ReadableStream<Uint8Array>;
   const reader = answer.getReader();
   await reader.read();
-  await Bun.sleep(60);
-  expect(reader.read()).rejects.toThrow("not taken within 0.02 s");
+  while (state.ended === 0) await Bun.sleep(10);
+  await expect(reader.read()).rejects.toThrow("not taken within 1 s");
   expect(state.ended).toBe(1);
 });
 
@@ -40,7 +42,7 @@ test("a client that has stopped taking the answer loses it, and one that goes on
   }
   expect(state.ended).toBe(0);
   while (state.ended === 0) await Bun.sleep(10);
-  expect(reader.read()).rejects.toThrow("nothing of the answer was taken for 2 s");
+  await expect(reader.read()).rejects.toThrow("nothing of the answer was taken for 2 s");
 });
 
 test("a client that leaves frees the connection", async () => {

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   closeSync,
   constants,
@@ -14,6 +14,8 @@ import { join } from "node:path";
 import { UsageError } from "../config/usage-error.ts";
 import { createLogger, type LoggerOptions } from "./log.ts";
 import { LINE_BYTES_MAX } from "./log-line.ts";
+
+setDefaultTimeout(120_000);
 
 const folder = mkdtempSync(join(tmpdir(), "log-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -256,7 +258,7 @@ function readAll(pipe: number, child: Child): { text: string; ended: Promise<voi
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !condition(); await Bun.sleep(10)) {
-    if (Date.now() > deadline) throw new Error("waited 20 s for nothing");
+  for (const deadline = Date.now() + 60_000; !condition(); await Bun.sleep(10)) {
+    if (Date.now() > deadline) throw new Error("waited 60 s for nothing");
   }
 }

@@ -1,5 +1,7 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { type PortLock, PortTakenError, portLock } from "./port-lock.ts";
+
+setDefaultTimeout(120_000);
 
 async function refusalOf(host: string, port: number): Promise<string> {
   let lock: PortLock | undefined;

@@ -3,9 +3,9 @@ import { describe, test } from "bun:test";
 import { tempDir } from "../support/temp-dir.ts";
 import { type Capability, DRIVERS, type OpenDatabase, type OpenOptions } from "./drivers.ts";
 
-const TEST_TIMEOUT_MS = 30_000;
+const TEST_TIMEOUT_MS = 120_000;
 /** Of a test that makes dozens of databases, which takes some engines a tenth of a second each. */
-export const MANY_DATABASES_TIMEOUT_MS = 60_000;
+export const MANY_DATABASES_TIMEOUT_MS = 240_000;
 
 export interface DriverTests {
   /** A fresh and empty database. */

@@ -1,10 +1,12 @@
 /** Whatever is saved, in whatever batches: every driver gives the same outcomes and the same answers as the first one. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { BarRow, Count, Save, TickRow } from "../../src/storage/contract.ts";
 import { textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { DRIVERS, type OpenDatabase } from "./drivers.ts";
+
+setDefaultTimeout(120_000);
 
 const [reference, ...others] = DRIVERS;
 
@@ -130,7 +132,7 @@ for (const [index, driver] of others.entries()) {
           expect(await db.writer.commit(batch)).toEqual(await expected.writer.commit(batch));
         }
         expect(await answersOf(db)).toEqual(await answersOf(expected));
-      }, 60_000);
+      });
     }
   });
 }

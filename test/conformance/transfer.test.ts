@@ -7,7 +7,7 @@ import type { BarRow, Save, TickRow } from "../../src/storage/contract.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 /** More than one page of any driver, once or twice over. */
 const TICKS_MANY = 17_000;

@@ -26,7 +26,7 @@ const ODD_TICKERS = [
 ];
 /** Enough for an engine that does a part of its work for many updates at once. */
 const MANY_UPDATES = 4_500;
-const MANY_TIMEOUT_MS = 60_000;
+const MANY_TIMEOUT_MS = 240_000;
 const NO_LIMIT: UpdateLimit = { updates: 1_000_000, characters: 1_000_000_000 };
 
 let saveIds = 0;

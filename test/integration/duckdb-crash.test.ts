@@ -56,7 +56,7 @@ test(`killed ${KILLS} times while it saves: reopened, every answered save is the
   } finally {
     await db.close();
   }
-}, 120_000);
+}, 240_000);
 
 /** What a child prints: numbers, one a line. */
 class Numbers {

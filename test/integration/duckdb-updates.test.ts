@@ -11,7 +11,7 @@ import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
 import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const SILENT: LogLines = { debug() {}, info() {}, warning() {}, error() {}, critical() {} };
 const ALL = { updates: 1_000_000, characters: 1_000_000_000 };

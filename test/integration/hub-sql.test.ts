@@ -1,11 +1,13 @@
 /** SQL that the hub runs for its workers, on a real DuckDB: in how many pieces the answer crosses. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { ReadToWorker } from "../../src/hub/read-messages.ts";
 import { ReadServer } from "../../src/hub/read-server.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(180_000);
 
 test("a small answer is one message, so that a client is answered whole or told 503; a large one is read piece by piece", async () => {
   using dir = tempDir();

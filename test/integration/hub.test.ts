@@ -11,7 +11,7 @@ import { SqliteWriter } from "../../src/storage/sqlite/sqlite-writer.ts";
 import { waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(180_000);
 
 const SILENT: LogLines = { debug() {}, info() {}, warning() {}, error() {}, critical() {} };
 

@@ -1,5 +1,5 @@
 /** Opening a PostgreSQL: what is there already, what fits, and what is told when it doesn't. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
 import {
   openPostgres,
@@ -8,6 +8,8 @@ import {
 } from "../../src/storage/postgres/postgres-database.ts";
 import { LOCK_CLASS, SCHEMA_LOCK } from "../../src/storage/postgres/schema.ts";
 import { usePostgres } from "../support/postgres.ts";
+
+setDefaultTimeout(180_000);
 
 const postgres = usePostgres();
 
@@ -28,7 +30,7 @@ function tick(size: number): SaveTicks {
 
 async function setting(db: PostgresDatabase, name: string): Promise<string> {
   const request = { sql: `show ${name}`, params: [], mode: "read" as const, maxRows: 1 };
-  const outcome = await db.sql.run(request, { timeoutMs: 5_000 });
+  const outcome = await db.sql.run(request, { timeoutMs: 30_000 });
   if (outcome.status !== "rows") throw new Error(JSON.stringify(outcome));
   const [row] = JSON.parse(Buffer.concat(outcome.parts).toString()) as Record<string, string>[];
   return Object.values(row!)[0]!;

@@ -6,7 +6,7 @@ import { rowsOf } from "../support/answered.ts";
 import { usePostgres } from "../support/postgres.ts";
 
 const PROCESSES = 4;
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 
 const postgres = usePostgres();
 

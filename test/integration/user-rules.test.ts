@@ -1,6 +1,8 @@
 /** Rules that users put into the database with SQL of their own, and saves that break them. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { type RunningServer, startServer } from "../support/server.ts";
+
+setDefaultTimeout(180_000);
 
 const STAMP = "2024-01-02T15:00:00Z";
 

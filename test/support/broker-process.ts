@@ -1,6 +1,7 @@
 /** A real message broker for a test, on a port of its own, which can die, come back and stand still. */
 import type { Subprocess } from "bun";
-import { reservePort, waitUntil } from "./server.ts";
+import { freePort } from "./free-port.ts";
+import { waitUntil } from "./server.ts";
 import { tempDir } from "./temp-dir.ts";
 
 export interface BrokerProcess extends AsyncDisposable {
@@ -23,7 +24,7 @@ export async function startBroker(
   command: (at: { port: number; dir: string }) => string[],
 ): Promise<BrokerProcess> {
   const dir = tempDir();
-  const port = await reservePort();
+  const port = await freePort();
   let child: Subprocess | null = null;
 
   const kill = async (): Promise<void> => {

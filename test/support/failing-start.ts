@@ -7,7 +7,9 @@ export interface FailedStart {
   tookMs: number;
 }
 
-/** Killed after 10 s, which gives the code 137. */
+/** Of a start that hangs; it is killed then, which gives the code 137. */
+const HANGS_AFTER_MS = 60_000;
+
 export async function failingStart(flags: string[], cwd?: string): Promise<FailedStart> {
   const started = performance.now();
   const child = Bun.spawn([...BUN_LAUNCHER, ...flags], {
@@ -16,7 +18,7 @@ export async function failingStart(flags: string[], cwd?: string): Promise<Faile
     stderr: "pipe",
     ...(cwd === undefined ? {} : { cwd }),
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), HANGS_AFTER_MS);
   const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   clearTimeout(timer);
   return { code, output: stdout + stderr, tookMs: performance.now() - started };

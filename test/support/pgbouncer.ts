@@ -1,7 +1,8 @@
 /** A real PgBouncer in transaction mode before a PostgreSQL, for tests on machines that have one. */
 import { chownSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { reservePort, waitUntil } from "./server.ts";
+import { freePort } from "./free-port.ts";
+import { waitUntil } from "./server.ts";
 import { tempDir } from "./temp-dir.ts";
 
 /** null where it is not installed. */
@@ -17,7 +18,7 @@ export interface PgBouncer extends AsyncDisposable {
 export async function startPgBouncer(postgresPort: number, ...settings: string[]): Promise<PgBouncer> {
   if (PGBOUNCER === null) throw new Error("pgbouncer is not installed");
   const dir = tempDir();
-  const port = await reservePort();
+  const port = await freePort();
   const config = join(dir.path, "pgbouncer.ini");
   writeFileSync(
     config,

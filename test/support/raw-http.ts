@@ -1,7 +1,7 @@
 /** Bytes to a server and back, for what `fetch` would not send. */
 import { connect } from "node:net";
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 60_000;
 
 export interface RawAnswer {
   status: number;

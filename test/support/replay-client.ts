@@ -33,7 +33,7 @@ export class ReplayClient implements AsyncDisposable {
   }
 
   async untilClosed(): Promise<{ code: number; reason: string }> {
-    return await waitUntil("the replay is closed", () => this.closed, 30_000);
+    return await waitUntil("the replay is closed", () => this.closed);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,5 @@
 /** The processes of a running server, as /proc shows them. */
-import { readdirSync, readFileSync } from "node:fs";
+import { allPids, isAlive, readProc, statOf } from "./processes.ts";
 import type { RunningServer } from "./server.ts";
 
 export interface ServerProcesses {
@@ -14,17 +14,10 @@ export function processesOf(server: Pick<RunningServer, "pid">): ServerProcesses
   return { hub: withRole("hub")[0] ?? 0, workers: withRole("worker") };
 }
 
-/** Living children, zombies left out. */
+/** Living children. */
 export function childrenOf(parent: number): number[] {
-  return readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter((pid) => {
-      // After the name in brackets, which may hold anything: state, parent.
-      const stat = readProc(pid, "stat");
-      const [state, ppid] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      return Number(ppid) === parent && state !== "Z";
-    })
+  return allPids()
+    .filter((pid) => statOf(pid)?.parent === parent && isAlive(pid))
     .sort((a, b) => a - b);
 }
 
@@ -36,13 +29,4 @@ export function peakMemoryMb(pid: number): number {
 /** The subcommand that a child runs: "hub", "worker" or "sql-runner". */
 export function roleOf(pid: number): string {
   return readProc(pid, "cmdline").split("\0").filter(Boolean).at(-1) ?? "";
-}
-
-/** "" for a process that has gone meanwhile. */
-function readProc(pid: number, file: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, "utf8");
-  } catch {
-    return "";
-  }
 }

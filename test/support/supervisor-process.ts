@@ -1,11 +1,12 @@
 /** A supervisor that a test has started, seen from outside: its output, its children in /proc, its listeners. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
+import { isAlive } from "./processes.ts";
 
 /** Only a test that is about to fail waits this long. */
-export const WAIT_MS_MAX = 20_000;
+export const WAIT_MS_MAX = 60_000;
 const POLL_MS = 10;
 
 export interface WorkerAnswer {
@@ -122,18 +123,6 @@ export async function until(
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`waited in vain for ${what} ${detail()}`);
     await Bun.sleep(POLL_MS);
-  }
-}
-
-/** A zombie does not count as alive. */
-export function isAlive(pid: number): boolean {
-  const path = `/proc/${pid}/stat`;
-  if (!existsSync(path)) return false;
-  try {
-    return !/\) [ZX] /.test(readFileSync(path, "utf8"));
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
-    throw error;
   }
 }
 

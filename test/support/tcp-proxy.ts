@@ -14,63 +14,79 @@ export interface TcpProxy extends Disposable {
   refuse(refusing: boolean): void;
 }
 
-interface Ends {
-  server: Socket<Ends> | null;
-  client: Socket<Ends>;
+/** One side of a connection. */
+interface End {
+  /** null until it is connected. */
+  socket: Socket<End> | null;
+  /** What it could not take yet. */
   waiting: Uint8Array[];
-  deaf: boolean;
+  /** Nothing more comes from the other side: it is closed when it has taken what waits. */
+  last: boolean;
+  readonly other: End;
+  readonly isClient: boolean;
+  /** Its connection was cut: what still comes from it counts no more. */
+  cut: boolean;
 }
 
 export function proxyTo(serverPort: number): TcpProxy {
   let trap: { text: string; when: "before" | "after" } | null = null;
   let cuts = 0;
   let refusing = false;
-  const open = new Set<Ends>();
+  const clients = new Set<End>();
 
-  function toServer(ends: Ends, chunk: Uint8Array): void {
-    if (trap !== null && Buffer.from(chunk).includes(trap.text)) {
-      const { when } = trap;
-      trap = null;
-      cuts++;
-      ends.deaf = true;
-      if (when === "after") ends.server?.write(chunk);
-      ends.client.terminate();
-      // The server finishes what it has got, and notices then.
-      ends.server?.end();
-      return;
-    }
-    if (ends.server === null) ends.waiting.push(chunk);
-    else ends.server.write(chunk);
+  /** Cuts the client off if it has sent what is waited for. @returns whether the server is to get the chunk. */
+  function passes(client: End, chunk: Uint8Array): boolean {
+    if (trap === null || !Buffer.from(chunk).includes(trap.text)) return true;
+    const { when } = trap;
+    trap = null;
+    cuts++;
+    client.cut = true;
+    client.socket?.terminate();
+    return when === "after";
   }
 
-  const listener = Bun.listen<Ends>({
+  const handlers = {
+    data(socket: Socket<End>, chunk: Uint8Array) {
+      const end = socket.data;
+      if (end.cut || end.other.cut) return;
+      if (!end.isClient || passes(end, chunk)) give(end.other, chunk);
+      // The server finishes what it has got, and notices then.
+      if (end.cut) finish(end.other);
+    },
+    drain: (socket: Socket<End>) => flush(socket.data),
+    close(socket: Socket<End>) {
+      const end = socket.data;
+      if (end === undefined) return;
+      clients.delete(end);
+      finish(end.other);
+    },
+  };
+
+  const listener = Bun.listen<End>({
     hostname: "127.0.0.1",
     port: 0,
     socket: {
-      async open(client) {
+      ...handlers,
+      async open(socket) {
         if (refusing) {
-          client.terminate();
+          socket.terminate();
           return;
         }
-        const ends: Ends = { server: null, client, waiting: [], deaf: false };
-        client.data = ends;
-        open.add(ends);
-        ends.server = await Bun.connect<Ends>({
-          hostname: "127.0.0.1",
-          port: serverPort,
-          data: ends,
-          socket: {
-            data: (server, chunk) => void (server.data.deaf || server.data.client.write(chunk)),
-            close: (server) => void server.data.client.end(),
-          },
-        });
-        for (const chunk of ends.waiting.splice(0)) ends.server.write(chunk);
-      },
-      data: (client, chunk) => toServer(client.data, chunk),
-      close(client) {
-        if (client.data === undefined) return;
-        open.delete(client.data);
-        client.data.server?.end();
+        const client = connectedEnds(socket);
+        socket.data = client;
+        clients.add(client);
+        try {
+          const server = await Bun.connect<End>({
+            hostname: "127.0.0.1",
+            port: serverPort,
+            data: client.other,
+            socket: handlers,
+          });
+          client.other.socket = server;
+          flush(client.other);
+        } catch {
+          socket.terminate(); // nobody listens there
+        }
       },
     },
   });
@@ -84,8 +100,50 @@ export function proxyTo(serverPort: number): TcpProxy {
     },
     refuse(now) {
       refusing = now;
-      if (now) for (const { client } of open) client.terminate();
+      if (now) for (const { socket } of clients) socket?.terminate();
     },
     [Symbol.dispose]: () => listener.stop(true),
   };
+}
+
+/** @returns the client's; the server's is its other one. */
+function connectedEnds(socket: Socket<End>): End {
+  const ends = [true, false].map((isClient) => ({
+    socket: isClient ? socket : null,
+    waiting: [],
+    last: false,
+    isClient,
+    cut: false,
+  })) as unknown as [End, End];
+  const [client, server] = ends;
+  Object.assign(client, { other: server });
+  Object.assign(server, { other: client });
+  return client;
+}
+
+function give(end: End, chunk: Uint8Array): void {
+  // The bytes are the receiver's only until it returns.
+  end.waiting.push(chunk.slice());
+  flush(end);
+}
+
+function finish(end: End): void {
+  end.last = true;
+  flush(end);
+}
+
+/** Bun takes what the kernel takes, and leaves the rest to the caller. */
+function flush(end: End): void {
+  const { socket, waiting } = end;
+  if (socket === null) return;
+  while (waiting.length > 0) {
+    const [chunk] = waiting as [Uint8Array];
+    const taken = Math.max(0, socket.write(chunk));
+    if (taken < chunk.length) {
+      waiting[0] = chunk.subarray(taken);
+      return;
+    }
+    waiting.shift();
+  }
+  if (end.last) socket.end();
 }

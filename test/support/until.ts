@@ -1,4 +1,4 @@
-const WAIT_MAX_MS = 50_000;
+const WAIT_MAX_MS = 100_000;
 const POLL_MS = 5;
 
 /** Polls until the condition holds. What it throws ends the wait. */

@@ -3,7 +3,7 @@ import type { CheckReport } from "../../src/cli/check.ts";
 import { runCli } from "../support/run-cli.ts";
 import { startServer } from "../support/server.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 test("a healthy server of two workers is well, and nothing of the check stays behind", async () => {
   await using server = await startServer({ workers: 2 });
@@ -42,9 +42,7 @@ test("a server of one process is well too", async () => {
 });
 
 test("where nothing listens, the check fails and says so", async () => {
-  const gone = await startServer();
-  await gone[Symbol.asyncDispose]();
-  const { code, stdout } = await runCli(["check", gone.url]);
+  const { code, stdout } = await runCli(["check", "http://127.0.0.1:1"]);
   expect(stdout).toContain("FAILED  connectivity");
   expect(stdout).toEndWith("Not well: connectivity.\n");
   expect(code).toBe(1);

@@ -12,7 +12,7 @@ import { storedRows, TABLES } from "../support/database-rows.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 const FILES = [
   ["aapl-daily.csv.gz", "AAPL"],

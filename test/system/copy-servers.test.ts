@@ -11,7 +11,7 @@ import { Subscriber } from "../support/subscriber.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 const FILES = [
   ["aapl-daily.csv.gz", "AAPL"],

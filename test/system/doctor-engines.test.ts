@@ -11,7 +11,7 @@ import { runCli } from "../support/run-cli.ts";
 import { startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const postgres = usePostgres();
 

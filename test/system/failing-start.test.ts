@@ -4,16 +4,17 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { failingStart } from "../support/failing-start.ts";
+import { isAlive } from "../support/processes.ts";
 import { saveTrade } from "../support/requests.ts";
 import { BUN_LAUNCHER, startServer, waitUntil } from "../support/server.ts";
 import { processesOf } from "../support/server-processes.ts";
-import { isAlive, listenerCount } from "../support/supervisor-process.ts";
+import { listenerCount } from "../support/supervisor-process.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
-/** Said to take a second or two; a machine that does much else meanwhile may take longer. */
-const START_FAILS_WITHIN_MS = 6_000;
+/** Said to take a second or two, and far from the time that is given to a start; a machine that does much else may take long. */
+const START_FAILS_WITHIN_MS = 25_000;
 
 for (const workers of ["1", "2"]) {
   const flags = (dbFile: string, port = 0): string[] => [
@@ -96,7 +97,7 @@ test("when the supervisor is killed, no child stays, the port is free, and the n
   await killed.exited;
   await waitUntil("its children are gone", () => ![hub, ...workers].some(isAlive));
   await reading;
-  expect(listenerCount(port)).toBe(0);
+  await waitUntil("the port is free", () => listenerCount(port) === 0);
   const [left] = readdirSync(runtime);
 
   await using next = await startServer({

@@ -5,7 +5,7 @@ import { get } from "../support/requests.ts";
 import { runCli } from "../support/run-cli.ts";
 import { startServer } from "../support/server.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const SECRET = "hunter2-and-more";
 

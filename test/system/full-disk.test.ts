@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { BUN_LAUNCHER, type RunningServer, startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 const ROWS = 1_000;
 /** Far more saves than fit in. */

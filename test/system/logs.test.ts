@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { get, saveTrade } from "../support/requests.ts";
 import { startServer, waitUntil } from "../support/server.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const LINE =
   /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} \[PID:\d+\]( \[Worker-\d+\])? \[(DEBUG|INFO|WARNING|ERROR|CRITICAL)\] - \S.*$/;

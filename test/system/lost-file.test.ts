@@ -1,7 +1,9 @@
 /** The database file removed or replaced under a running server: nothing may be answered as stored any more. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { startServer, waitUntil } from "../support/server.ts";
+
+setDefaultTimeout(180_000);
 
 const SAVE = { ticker: "A", index_col: "date", data: [{ date: "2024-01-02", close: 1 }] };
 
@@ -24,5 +26,5 @@ for (const how of ["removed", "replaced"] as const) {
       "the server is ready again",
       async () => (await fetch(`${server.url}/ready`)).status === 200,
     );
-  }, 30_000);
+  });
 }

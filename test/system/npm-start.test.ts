@@ -1,8 +1,10 @@
 /** `npm start`, as the README has it, stopped the way service managers stop things: by a signal to npm alone. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
+
+setDefaultTimeout(180_000);
 
 const ROOT = join(import.meta.dir, "..", "..");
 
@@ -37,4 +39,4 @@ test("SIGTERM to npm stops the server, and leaves no orphan behind", async () =>
     npm.kill("SIGKILL");
     if (serverPid() > 0) Bun.spawnSync(["kill", "-9", String(serverPid())], { stderr: "ignore" });
   }
-}, 60_000);
+});

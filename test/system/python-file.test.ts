@@ -10,7 +10,7 @@ import { command, runSql, saveTrade } from "../support/requests.ts";
 import { startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const AVERAGES = ["ma_10", "ma_50", "ma_100", "ma_200", "ema_8", "ema_21", "ema_34", "ema_55", "ema_89"];
 const USERS_OWN = [

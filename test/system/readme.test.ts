@@ -1,8 +1,10 @@
 /** The README's lines, run as a user pastes them. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startServer } from "../support/server.ts";
+
+setDefaultTimeout(180_000);
 
 const ROOT = join(import.meta.dir, "..", "..");
 
@@ -60,4 +62,4 @@ test("every line of the quick start works when pasted", async () => {
       output: "",
     });
   }
-}, 60_000);
+});

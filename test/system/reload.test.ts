@@ -1,14 +1,13 @@
 /** SIGHUP under load: what clients notice of a rolling restart. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import type { ReloadReport } from "../fixtures/reload-under-load.ts";
+import { CLIENTS, LISTENERS_CLOSED, type ReloadReport } from "../fixtures/reload-under-load.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 const FIXTURE = [process.execPath, "--no-orphans", join(import.meta.dir, "../fixtures/reload-under-load.ts")];
-/** A closed listener's queue is reset by the kernel: about 1 in 2,000 requests here, and a few by chance. */
-const LOST_BY_KERNEL_SHARE = 1 / 2_000;
-const LOST_BY_CHANCE = 16;
+/** A closed listener's queue is reset by the kernel: of each client one connection may be in it, on a busy machine. */
+const LOST_BY_KERNEL_MAX = LISTENERS_CLOSED * CLIENTS;
 
 /** A network of its own, with a loopback device, in which the kernel hands waiting connections on to another listener. */
 const IN_NAMESPACE = [
@@ -25,11 +24,10 @@ test("keep-alive clients lose nothing, those that connect for each request no mo
   expect(workersReplaced).toBe(true);
   expect(keepAlive).toMatchObject({ lostOnUsed: 0, refused: 0 });
   expect(closing).toMatchObject({ lostOnUsed: 0, refused: 0 });
-  const connections = closing.answered;
-  expect(connections).toBeGreaterThan(100);
+  expect(closing.answered).toBeGreaterThan(100);
   // A keep-alive client that is told to come back on another connection is one that connects, too.
   const lost = closing.lostOnFresh + keepAlive.lostOnFresh;
-  expect(lost).toBeLessThanOrEqual(connections * LOST_BY_KERNEL_SHARE + LOST_BY_CHANCE);
+  expect(lost).toBeLessThanOrEqual(LOST_BY_KERNEL_MAX);
 });
 
 const refusal = whyNoNamespace();

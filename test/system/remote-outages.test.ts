@@ -1,21 +1,22 @@
 /** An upstream that dies, hangs, or comes back as another: what clients of the server in front of it see. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
+import { freePort } from "../support/free-port.ts";
 import { command, get, runSql, saveTrade } from "../support/requests.ts";
-import { reservePort, startServer, waitUntil } from "../support/server.ts";
+import { startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { startTiers } from "../support/tiers.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
 
 test("an upstream that is killed under load: subscribers miss nothing, see nothing twice, and all goes on by itself", async () => {
   using dir = tempDir();
   const dbFile = join(dir.path, "up.db");
-  const port = await reservePort();
+  const port = await freePort();
   const startUpstream = () => startServer({ dbFile, workers: 2, flags: ["--port", String(port)] });
   let upstream = await startUpstream();
   await using front = await startServer({ dbFile: `http://127.0.0.1:${port}`, workers: 2 });
@@ -85,7 +86,7 @@ test("an upstream that is killed under load: subscribers miss nothing, see nothi
 });
 
 test("an upstream that is away: 503 within a bound, and the front says so until it is there", async () => {
-  const port = await reservePort();
+  const port = await freePort();
   await using front = await startServer({ dbFile: `127.0.0.1:${port}`, withoutDatabase: true });
   for (const path of ["/health", "/ready"]) {
     const { status, headers, body } = await get(front.url + path);
@@ -129,7 +130,7 @@ test("an upstream that hangs without closing anything is noticed, and its subscr
     const { status } = await command(front.url, "get_latest_price", { ticker: "HANG" });
     expect(status).toBe(503);
     expect(performance.now() - started).toBeLessThan(30_000);
-    await front.logged("has been silent for 10 s", 30_000);
+    await front.logged("has been silent for 10 s");
   } finally {
     process.kill(upstream.pid, "SIGCONT");
   }
@@ -140,7 +141,7 @@ test("an upstream that hangs without closing anything is noticed, and its subscr
 
 test("an upstream with another database: whoever watches is told to connect again", async () => {
   using dir = tempDir();
-  const port = await reservePort();
+  const port = await freePort();
   const start = (name: string) =>
     startServer({ dbFile: join(dir.path, name), flags: ["--port", String(port)] });
   let upstream = await start("first.db");

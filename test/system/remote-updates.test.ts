@@ -5,7 +5,7 @@ import { type RunningServer, startServer, waitUntil } from "../support/server.ts
 import { Subscriber } from "../support/subscriber.ts";
 import { startTiers } from "../support/tiers.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
 
@@ -127,5 +127,5 @@ test("three in a row serve like one", async () => {
   await waitUntil("all updates are here", () => far.updates.length === 20 && watcher.updates.length === 20);
   expect(far.prices).toEqual(watcher.prices);
   expect((await command(third.url, "get_latest_price", { ticker: "ROW" })).body.latest_price).toBe(20);
-  expect((await get(`${third.url}/ready`)).status).toBe(200);
+  await waitUntil("it is ready", async () => (await get(`${third.url}/ready`)).status === 200);
 });

@@ -1,16 +1,17 @@
 /** Upstreams that are not simply another server of this version: a circle, an older one, one behind a proxy. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { failingStart } from "../support/failing-start.ts";
+import { freePort } from "../support/free-port.ts";
 import { command, get, saveTrade } from "../support/requests.ts";
-import { type RunningServer, reservePort, startServer, waitUntil } from "../support/server.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(180_000);
 
 test("a server that is its own upstream, or one of a circle, says so and asks nobody", async () => {
   using dir = tempDir();
-  const own = await reservePort();
+  const own = await freePort();
   const { code, output } = await failingStart(
     ["--db-file", `localhost:${own}`, "--port", String(own)],
     dir.path,
@@ -18,7 +19,7 @@ test("a server that is its own upstream, or one of a circle, says so and asks no
   expect(code).toBe(1);
   expect(output).toContain("is this server itself");
 
-  const [a, b, c] = [await reservePort(), await reservePort(), await reservePort()];
+  const [a, b, c] = [await freePort(), await freePort(), await freePort()];
   const start = (port: number, upstream: number) =>
     startServer({
       dbFile: `127.0.0.1:${upstream}`,

@@ -7,7 +7,7 @@ import { fillTicks, get } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const SAMPLE = resolve(import.meta.dir, "../../sample");
 
@@ -98,11 +98,11 @@ test("bars come when their period is over, beside each other's tickers", async (
 
 test("the gaps are kept, divided by the speed, and heartbeats tell the time of the replay", async () => {
   const started = performance.now();
-  const client = await play({ symbol: "IBM", types: "trade", speed: "3000", end: "2013-10-08T13:30" });
+  const client = await play({ symbol: "IBM", types: "trade", speed: "1000", end: "2013-10-08T13:30" });
   const trades = client.ofType("trade");
   const stampMs = (at: number): number => Date.parse(trades.at(at)!.data.timestamp);
-  const scheduledMs = (stampMs(-1) - stampMs(0)) / 3_000;
-  expect(scheduledMs).toBeGreaterThan(500);
+  const scheduledMs = (stampMs(-1) - stampMs(0)) / 1_000;
+  expect(scheduledMs).toBeGreaterThan(1_500);
   // A busy machine may only be late, never early.
   expect(trades.at(-1)!.atMs - started).toBeGreaterThanOrEqual(scheduledMs - 5);
 
@@ -130,6 +130,7 @@ test("a client that stops reading holds its replay up, and misses nothing", asyn
   let updates = 0;
   socket.on("data", (chunk) => {
     const pieces = (text + chunk.toString("latin1")).split('"trade_update"');
+    if (updates === 0 && pieces.length > 1) socket.pause();
     updates += pieces.length - 1;
     text = pieces.at(-1)!;
   });
@@ -137,13 +138,12 @@ test("a client that stops reading holds its replay up, and misses nothing", asyn
     "GET /ws/replay?symbol=MANY&speed=max HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
       "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
   );
-  await waitUntil("it plays", () => updates > 0);
-  socket.pause();
+  await waitUntil("it plays, and isn't read any more", () => updates > 0);
   // Another replay runs to its end meanwhile; this one can't have.
   expect((await play({ symbol: "IBM", speed: "max" })).updates.length).toBe(6_000);
   expect(updates).toBeLessThan(count);
   socket.resume();
-  await waitUntil("the end is here", () => text.includes("replay_end"), 30_000);
+  await waitUntil("the end is here", () => text.includes("replay_end"));
   expect(updates).toBe(count);
   expect(text).toContain(`"updates":${count}`);
   socket.destroy();
@@ -162,6 +162,13 @@ test("many ticks on one stamp are all played", async () => {
   );
 });
 
+test("an end in the far future is no burden for anybody else", async () => {
+  const client = await play({ symbol: "IBM", types: "trade", end: "9999-01-01", speed: "max" });
+  expect(client.closed!.code).toBe(1000);
+  expect(client.updates.length).toBe((await sampleRows("ibm-trades.csv.gz")).length);
+  expect((await get(`${server.url}/health`)).status).toBe(200);
+});
+
 test("what can't be understood is refused before the upgrade, by name", async () => {
   const cases: [query: string, message: string][] = [
     ["", "expected symbol="],
@@ -169,6 +176,8 @@ test("what can't be understood is refused before the upgrade, by name", async ()
     ["symbol=A&start=yesterdayish", 'start: cannot read "yesterdayish"'],
     ["symbol=A&end=13:00", 'end: cannot read "13:00"'],
     ["symbol=A&start=2024-02-01&end=2024-01-01", 'start: got "2024-02-01"'],
+    ["symbol=A&end=0001-01-01", 'end: got "0001-01-01"'],
+    ["symbol=A&start=2300-01-01&end=2310-01-01", 'start: got "2300-01-01"'],
     ["symbol=A&speed=-1", 'speed: got "-1"'],
     ["symbol=A&speed=", 'speed: got ""'],
     ["symbol=A&types=", 'types: got ""'],

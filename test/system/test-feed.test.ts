@@ -4,7 +4,7 @@ import { type RunningServer, startServer, waitUntil } from "../support/server.ts
 import { processesOf } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 interface Row {
   timestamp: string;

@@ -8,7 +8,7 @@ import { command, type Json, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const postgres = usePostgres();
 const DATABASES: Record<string, (dir: string) => string | Promise<string>> = {

@@ -1,8 +1,10 @@
 /** The transcript, and what it leaves open: the lengths that HEAD tells, and what follows a first answer. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type RunningServer, startServer } from "../support/server.ts";
 import { exchange } from "./http-exchange.ts";
 import { describeTranscript } from "./transcript-tests.ts";
+
+setDefaultTimeout(120_000);
 
 await describeTranscript("http");
 

@@ -1,6 +1,8 @@
 /** Commands and habits of the wire that aren't in the transcripts. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type RunningServer, startServer } from "../support/server.ts";
+
+setDefaultTimeout(120_000);
 
 const DAILY_COLUMNS =
   "date ticker open high low close volume ma_10 ma_50 ma_100 ma_200 ema_8 ema_21 ema_34 ema_55 ema_89 write_timestamp";

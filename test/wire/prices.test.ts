@@ -1,6 +1,8 @@
 /** Prices that aren't in the transcripts: latest, previous close, today's opening. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type RunningServer, startServer } from "../support/server.ts";
+
+setDefaultTimeout(120_000);
 
 let server: RunningServer;
 

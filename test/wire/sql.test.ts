@@ -1,6 +1,8 @@
 /** User-written SQL, which isn't in the transcripts: execute_sql, and GET /api/execute_sql. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type CommandAnswer, type RunningServer, startServer } from "../support/server.ts";
+
+setDefaultTimeout(120_000);
 
 let server: RunningServer;
 

@@ -1,11 +1,13 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import type { Finding } from "../../storage/diagnosis.ts";
 import { diagnoseInProcess } from "./database.ts";
 
-async function findingsOf(script: string, dbFile = "some.db", timeoutS = 20): Promise<Finding[]> {
+setDefaultTimeout(120_000);
+
+async function findingsOf(script: string, dbFile = "some.db", timeoutS = 60): Promise<Finding[]> {
   const findings: Finding[] = [];
   const command = [process.execPath, "--no-orphans", "-e", script];
   for await (const finding of diagnoseInProcess({ command, dbFile, timeoutS })) findings.push(finding);
@@ -20,8 +22,8 @@ test("a database that never answers is told after the time, and its process is g
   const pidFile = join(dir.path, "pid");
   const script = `require("fs").writeFileSync(${JSON.stringify(pidFile)}, String(process.pid));
     ${print({ begin: "open", optional: false })} for (;;) {}`;
-  expect(await findingsOf(script, "some.db", 1)).toMatchObject([
-    { level: "fail", subject: "open", finding: "not done after 1 s" },
+  expect(await findingsOf(script, "some.db", 4)).toMatchObject([
+    { level: "fail", subject: "open", finding: "not done after 4 s" },
   ]);
   const pid = Number(readFileSync(pidFile, "utf8"));
   expect(() => process.kill(pid, 0)).toThrow("ESRCH");
@@ -30,7 +32,7 @@ test("a database that never answers is told after the time, and its process is g
 test("a check that takes too long is no failure, and what was found before it is kept", async () => {
   const found: Finding = { level: "ok", subject: "schema", finding: "fine" };
   const script = `${print(found)} ${print({ begin: "integrity", optional: true })} for (;;) {}`;
-  expect(await findingsOf(script, "some.db", 1)).toMatchObject([
+  expect(await findingsOf(script, "some.db", 4)).toMatchObject([
     found,
     { level: "warning", subject: "integrity" },
   ]);

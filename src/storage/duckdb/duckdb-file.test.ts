@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +6,8 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { rowsOf } from "../../../test/support/answered.ts";
 import type { Save } from "../contract.ts";
 import { type OpenDuckDb, openDuckDb } from "./open-duckdb.ts";
+
+setDefaultTimeout(120_000);
 
 let folder = "";
 let path = "";

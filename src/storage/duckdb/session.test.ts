@@ -1,10 +1,12 @@
 /** What DuckDB keeps of a statement from one run to the next must not depend on what the tables held then. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import { DuckDbFile } from "./duckdb-file.ts";
 import { linesWithNames } from "./lines.ts";
 import type { Param } from "./session.ts";
+
+setDefaultTimeout(120_000);
 
 const NAMES = JSON.stringify([
   "AAPL",

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +6,8 @@ import type { RequestError } from "../../protocol/errors.ts";
 import type { Save } from "../contract.ts";
 import type { SqlMode, SqlParam, UserSqlOutcome } from "../user-sql-contract.ts";
 import { type OpenDuckDb, openDuckDb } from "./open-duckdb.ts";
+
+setDefaultTimeout(120_000);
 
 /** Long enough never to end by itself. */
 const ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range + b.range = 7";
@@ -156,7 +158,7 @@ describe("limits", () => {
   });
 
   test("a statement is stopped at its time limit, and has done nothing", async () => {
-    const limits = { timeoutMs: 300 };
+    const limits = { timeoutMs: 1_500 };
     const read = db.sql.run({ sql: ENDLESS, params: [], mode: "read", maxRows: 1 }, limits);
     expect(await failure(read)).toMatchObject({ status: 504 });
     const sql = `insert into t(id) ${ENDLESS}`;
@@ -183,7 +185,7 @@ describe("limits", () => {
   });
 
   test("more statements than may run wait their turn, and no longer than their time", async () => {
-    const limits = { timeoutMs: 500 };
+    const limits = { timeoutMs: 1_000 };
     const statements = Array.from({ length: 8 }, () =>
       failure(db.sql.run({ sql: ENDLESS, params: [], mode: "read", maxRows: 1 }, limits)),
     );

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { parseUpstream } from "../../config/upstream-url.ts";
 import { RequestError } from "../../protocol/errors.ts";
 import type { SaveTicks } from "../contract.ts";
@@ -6,6 +6,8 @@ import { RemoteReader } from "./remote-reader.ts";
 import { RemoteSaves } from "./remote-saves.ts";
 import { runRemoteSql } from "./remote-sql.ts";
 import { Upstream } from "./upstream.ts";
+
+setDefaultTimeout(120_000);
 
 /** What the server on the other side does with the next commands: closes the connection, or answers. */
 type Act = "drop" | Response;
@@ -15,10 +17,15 @@ afterEach(() => {
   for (const each of opened.splice(0)) each.stop();
 });
 
-/** A peer that does what no sound server does; /health it answers always. */
-function scriptedPeer(script: Act[]) {
+/**
+ * A peer that does what no sound server does; /health it answers always.
+ *
+ * @param together commands are answered only when so many are under way, or no more will come.
+ */
+function scriptedPeer(script: Act[], { together = 1, commandsInAll = 1 } = {}) {
   const commands: string[] = [];
   let under = 0;
+  let answers = false;
   let underMax = 0;
   const peer = Bun.listen<{ text: string }>({
     hostname: "127.0.0.1",
@@ -40,7 +47,11 @@ function scriptedPeer(script: Act[]) {
         commands.push(body === "" ? head.split(" ")[1]! : body);
         const act = script.shift() ?? Response.json({ message: "ok" });
         underMax = Math.max(underMax, ++under);
-        await Bun.sleep(5);
+        const mayAnswer = () => under >= together || commands.length === commandsInAll;
+        while (!answers && !mayAnswer()) await Bun.sleep(1);
+        // One more than there may be would come now.
+        if (!answers && together > 1) await Bun.sleep(50);
+        answers = true;
         under--;
         if (act === "drop") return void socket.terminate();
         const text = await act.text();
@@ -151,7 +162,7 @@ test("prices asked for in one turn are one question, each ticker once", async ()
 });
 
 test("no more requests are under way than there may be connections", async () => {
-  const peer = scriptedPeer([]);
+  const peer = scriptedPeer([], { together: 3, commandsInAll: 20 });
   const saves = new RemoteSaves(peer.upstream, 1_000);
   await Promise.all(Array.from({ length: 20 }, () => saves.save(ticks("append"), "{}")));
   expect(peer.underMax).toBe(3);
