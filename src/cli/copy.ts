@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter, TransferReader } from "../storage/contract.ts";
 import { type CopyResult, copyRows, type SeriesOutcome } from "./copy/copy-rows.ts";
 import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts";
@@ -31,7 +32,7 @@ export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
   try {
     result = await copyBetween(options, deps);
   } catch (error) {
-    console.error(`copy: ${withoutSecrets(error instanceof Error ? error.message : String(error), options)}`);
+    console.error(`copy: ${withoutSecrets(messageOf(error), options)}`);
     return 1;
   }
   return report(options, result, (performance.now() - startedAt) / 1_000) ? 0 : 1;

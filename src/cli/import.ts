@@ -1,6 +1,7 @@
 /** `stock-db-server import`: CSV files into a running server, or straight into a database file. */
 import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { type ImportResult, importFiles } from "./import/import-files.ts";
 import { IMPORT_HELP, type ImportOptions, parseImportOptions } from "./import/options.ts";
 import { serverTarget } from "./import/server-target.ts";
@@ -22,7 +23,7 @@ export async function runImport(argv: string[], deps: ImportDeps): Promise<numbe
   try {
     target = await openTarget(options, deps);
   } catch (error) {
-    console.error(`import: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`import: ${messageOf(error)}`);
     return 1;
   }
   const startedAt = performance.now();

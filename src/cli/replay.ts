@@ -1,5 +1,6 @@
 /** `stock-db-server replay`: ticks of files or of a database into a running server, as if they happened now. */
 import { redact } from "../config/database-url.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { mergeByTime } from "../replay/merge-by-time.ts";
 import type { TransferReader } from "../storage/contract.ts";
 import { serverTarget } from "./import/server-target.ts";
@@ -41,9 +42,7 @@ export async function runReplay(argv: string[], deps: ReplayDeps): Promise<numbe
     if (result.stoppedBy === null) return 0;
     return result.stoppedBy === INTERRUPTED ? EXIT_INTERRUPTED : 1;
   } catch (error) {
-    console.error(
-      `replay: ${withoutSecrets(error instanceof Error ? error.message : String(error), options)}`,
-    );
+    console.error(`replay: ${withoutSecrets(messageOf(error), options)}`);
     return 1;
   } finally {
     process.off("SIGINT", interrupt);
