@@ -83,7 +83,7 @@ export class Subscriber implements AsyncDisposable {
     return this.frames.filter(({ type }) => type === "error").map(({ code }) => code);
   }
 
-  send(text: string): void {
+  send(text: string | Uint8Array<ArrayBuffer>): void {
     this.#socket.send(text);
   }
 

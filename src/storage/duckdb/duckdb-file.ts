@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, realpathSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
+import { messageOf } from "../../protocol/message-of.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { isFatal } from "./duckdb-errors.ts";
 import { isOpenElsewhere } from "./read-only-file.ts";
@@ -176,7 +177,7 @@ function removeEmptyFile(path: string): void {
 
 /** Why a file couldn't be opened, for its user. */
 export function explain(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return isOpenElsewhere(error)
     ? `another process has it open; use that server's address, or stop it first (${message.split("\n")[0]})`
     : message;
