@@ -9,7 +9,7 @@ import type { SlowPolicy } from "./live-request.ts";
 interface Waiting {
   ticker: string;
   type: string;
-  /** Positions that it stands for; `from` is the first that was dropped. */
+  /** Positions that it stands for; `from` is the first that was folded or dropped. */
   from: number;
   seq: number;
   /** Null for a gap. */
@@ -30,6 +30,8 @@ export class WaitingUpdates {
   #nextKey = 0;
   /** By ticker: its newest entry, if that is a gap that can still grow. */
   readonly #gaps = new Map<string, Waiting>();
+  /** By ticker, while something waits: the newest position that was taken. What is folded into a later one may lie before it. */
+  readonly #taken = new Map<string, number>();
 
   constructor(policy: SlowPolicy, maxBytes: number) {
     this.#policy = policy;
@@ -85,6 +87,7 @@ export class WaitingUpdates {
   dropTicker(ticker: string): void {
     this.#drop((entry) => entry.ticker === ticker);
     this.#gaps.delete(ticker);
+    this.#taken.delete(ticker);
   }
 
   /** The subscription goes on with other types. Gaps stay: of which types the updates were nobody knows. @param ticker null: of all. */
@@ -94,12 +97,12 @@ export class WaitingUpdates {
     );
   }
 
-  /** The first position of the ticker that waits: all before it was sent, or folded into what waits. */
+  /** The position after the newest one of the ticker that was sent; undefined if nothing of it waits. All before it was sent, or is folded into what waits. */
   firstOf(ticker: string): number | undefined {
     let first: number | undefined;
     for (const entry of this.#waiting.values())
       if (entry.ticker === ticker) first = Math.min(first ?? entry.from, entry.from);
-    return first;
+    return first === undefined ? undefined : Math.max(first, (this.#taken.get(ticker) ?? 0) + 1);
   }
 
   #drop(isVoid: (entry: Waiting) => boolean): void {
@@ -112,6 +115,8 @@ export class WaitingUpdates {
   take(): string | undefined {
     for (const [key, entry] of this.#waiting) {
       this.#remove(key, entry);
+      if (this.#waiting.size === 0) this.#taken.clear();
+      else this.#taken.set(entry.ticker, entry.seq);
       if (entry.text === null) {
         this.#gaps.delete(entry.ticker);
         return gapFrame(entry.ticker, entry.from, entry.seq, "slow");
@@ -121,18 +126,20 @@ export class WaitingUpdates {
     return undefined;
   }
 
-  /** The first position that waits, by ticker. */
+  /** `firstOf` every ticker of which something waits. */
   first(): Map<string, number> {
     const first = new Map<string, number>();
     for (const { ticker, from } of this.#waiting.values()) {
       first.set(ticker, Math.min(from, first.get(ticker) ?? from));
     }
+    for (const [ticker, from] of first) first.set(ticker, Math.max(from, (this.#taken.get(ticker) ?? 0) + 1));
     return first;
   }
 
   clear(): void {
     this.#waiting.clear();
     this.#gaps.clear();
+    this.#taken.clear();
     this.#bytes = 0;
   }
 
@@ -146,8 +153,7 @@ export class WaitingUpdates {
     this.#put(key, {
       ticker,
       type,
-      // What was folded into it is not waited for.
-      from: seq,
+      from: before?.from ?? seq,
       seq,
       text,
       folded: before === undefined ? 0 : before.folded + 1,
