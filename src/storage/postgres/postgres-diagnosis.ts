@@ -4,6 +4,7 @@ import { formatBytes } from "../format-bytes.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { connectForReading } from "./postgres-database.ts";
 import { failureOf } from "./postgres-errors.ts";
+import { UnsuitableDatabaseError } from "./requirements.ts";
 import { checkColumns, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
 
 /** A round trip longer than this is felt in every request. */
@@ -71,6 +72,9 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
 }
 
 function cannotConnect(error: unknown): Finding {
+  if (error instanceof UnsuitableDatabaseError) {
+    return { level: "fail", subject: "engine", finding: error.finding, advice: error.advice };
+  }
   const failure = failureOf(error);
   const code = failure?.code ?? "";
   const advice = code.startsWith("28")

@@ -34,6 +34,7 @@ const DOUBT_MAX_MS = 10_000;
 const DOUBT_RETRY_MS = 100;
 
 export interface WriterCapabilities {
+  /** Without them, two writers of one ticker are kept apart by the database, which undoes one of them. */
   advisoryLocks: boolean;
   /** Whether settings must go into each transaction. */
   pooled: boolean;
@@ -54,9 +55,9 @@ export class PostgresWriter implements StockWriter {
   constructor(pool: PostgresPool, capabilities: WriterCapabilities) {
     this.#pool = pool;
     this.#capabilities = capabilities;
-    const { pooled, statementTimeoutMs, synchronousCommit } = capabilities;
+    const { advisoryLocks, pooled, statementTimeoutMs, synchronousCommit } = capabilities;
     this.#beginSql = [
-      "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+      `BEGIN ISOLATION LEVEL ${advisoryLocks ? "READ COMMITTED" : "SERIALIZABLE"} READ WRITE`,
       ...(pooled ? [`SET LOCAL statement_timeout = ${statementTimeoutMs}`] : []),
       ...(synchronousCommit === null ? [] : [`SET LOCAL synchronous_commit = ${synchronousCommit}`]),
     ].join("; ");
@@ -344,7 +345,8 @@ function isRefusal(error: unknown): error is Error {
 /** Another program has stored a row of that key since it was looked for. */
 function isKeyRace(error: unknown): boolean {
   if (failureOf(error)?.code !== "23505") return false;
-  return (error as { constraint?: string }).constraint === "realtime_data_pkey";
+  // A part of a hypertable has the key under a name of its own, with a number in front.
+  return (error as { constraint?: string }).constraint?.endsWith("realtime_data_pkey") === true;
 }
 
 async function rollBack(connection: PostgresConnection): Promise<void> {
