@@ -24,8 +24,8 @@ import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { type FailureKind, failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresTransfer } from "./postgres-transfer.ts";
-import { PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
-import { requireAbilities, versionOf } from "./requirements.ts";
+import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
+import { accepts, requireAbilities, versionOf } from "./requirements.ts";
 import { prepareSchema } from "./schema.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
@@ -229,6 +229,7 @@ async function detect(
   return {
     version: await versionOf(connection),
     advisoryLocks,
+    deferrable: await accepts(connection, CHECK_NOW_SQL),
     pooled,
     synchronousCommit: isSync === wantsSync ? null : wantsSync ? "on" : "off",
     statementTimeoutMs,

@@ -39,9 +39,14 @@ const DOUBT_RETRY_MS = 100;
  */
 export const LOCK_WAIT_MS = 5_000;
 
+/** What would only be checked at the commit. */
+export const CHECK_NOW_SQL = "SET CONSTRAINTS ALL IMMEDIATE";
+
 export interface WriterCapabilities {
   /** Without them, two writers of one ticker are kept apart by the database, which undoes one of them. */
   advisoryLocks: boolean;
+  /** Whether there are rules that are checked only at the commit. */
+  deferrable: boolean;
   /** Whether settings must go into each transaction. */
   pooled: boolean;
   statementTimeoutMs: number;
@@ -304,8 +309,7 @@ export class PostgresWriter implements StockWriter {
         const applied = await this.#apply(connection, [save], manner);
         outcomes.push(...applied.outcomes);
         witness = applied.witness ?? witness;
-        // What would only be checked at the commit.
-        await connection.run("SET CONSTRAINTS ALL IMMEDIATE");
+        if (this.#capabilities.deferrable) await connection.run(CHECK_NOW_SQL);
       } catch (error) {
         if (!isRefusal(error) || isKeyRace(error)) throw error;
         await connection.run("ROLLBACK TO SAVEPOINT one_save");
@@ -380,8 +384,9 @@ function isRefusal(error: unknown): error is Error {
 /** Another program has stored a row of that key since it was looked for. */
 function isKeyRace(error: unknown): boolean {
   if (failureOf(error)?.code !== "23505") return false;
-  // A part of a hypertable has the key under a name of its own, with a number in front.
-  return (error as { constraint?: string }).constraint?.endsWith("realtime_data_pkey") === true;
+  const { constraint, message } = error as Error & { constraint?: string };
+  // A part of a hypertable has the key with numbers in front of its name, and once compressed names it in the message only.
+  return (constraint ?? message).includes("realtime_data_pkey");
 }
 
 async function rollBack(connection: PostgresConnection): Promise<void> {

@@ -13,12 +13,12 @@ interface Need {
 const NEEDS: Need[] = [
   {
     what: "PostgreSQL's catalog",
-    sql: `SELECT count(*) FROM pg_tables t, pg_settings s, pg_class c, pg_attribute a
-      WHERE t.schemaname = ANY (current_schemas(false)) AND s.name = '' AND a.attrelid = c.oid AND c.oid = to_regclass('pg_class')`,
+    sql: `SELECT to_regclass('pg_class')::text AS name, (SELECT count(*) FROM pg_tables t, pg_settings s, pg_class c, pg_attribute a
+      WHERE t.schemaname = ANY (current_schemas(false)) AND s.name = '' AND a.attrelid = c.oid) AS rows`,
   },
   {
     what: "arrays as rows (unnest WITH ORDINALITY, LATERAL)",
-    sql: "SELECT count(*) FROM unnest('{a}'::text[]) WITH ORDINALITY AS w(t, n) JOIN LATERAL (SELECT w.n OFFSET 0) l ON true",
+    sql: "SELECT count(*) FROM unnest('{a}'::text[], '{b}'::text[]) WITH ORDINALITY AS w(t, u, n) JOIN LATERAL (SELECT w.n OFFSET 0) l ON true",
   },
   { what: "numeric", sql: "SELECT '12345678901234567890.125'::numeric::text AS digits" },
   {
@@ -63,6 +63,16 @@ export async function requireAbilities(connection: PostgresConnection): Promise<
   if (lacking.length === 0) return;
   const cause = refusals.find((refusal) => refusal !== null);
   throw new UnsuitableDatabaseError(await versionOf(connection), lacking.join(", "), { cause });
+}
+
+/** Whether the database carries out a statement of a transaction, which is undone. */
+export async function accepts(connection: PostgresConnection, sql: string): Promise<boolean> {
+  await connection.run("BEGIN");
+  try {
+    return (await refusalOf(connection.run(sql))) === null;
+  } finally {
+    if (!connection.lost) await connection.run("ROLLBACK");
+  }
 }
 
 export async function versionOf(connection: PostgresConnection): Promise<string> {
