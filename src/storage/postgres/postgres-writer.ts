@@ -186,8 +186,8 @@ export class PostgresWriter implements StockWriter {
     let failed: unknown = null;
     if (narrow.size > 0) failed = await this.#widen(narrow);
     return saves.map((save) => {
-      if (save.ticker.includes("\0") || (save.kind === "ticks" && save.type.includes("\0"))) {
-        const error = `save: PostgreSQL can't store a text with a NUL character: ${JSON.stringify(save.ticker)}`;
+      if (!isStorable(save.ticker) || (save.kind === "ticks" && !isStorable(save.type))) {
+        const error = `save: PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(save.ticker)}`;
         return { ok: false, status: 400, error };
       }
       return tooNarrow(save, wholeNumbers) === null ? null : notWidened(save, failed);
@@ -365,6 +365,10 @@ function withoutRepetitions(saves: Save[]): Set<Save> {
       return !isRepetition;
     }),
   );
+}
+
+function isStorable(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
 }
 
 function changesSomething(outcome: SaveOutcome): boolean {
