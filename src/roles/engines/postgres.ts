@@ -78,6 +78,7 @@ export async function openPostgresWorker({
   const database = await openPostgres({
     ...settings,
     onTrimRefused: (reason) => log.warning(`Database: the update log can't be trimmed: ${reason}`),
+    onBlocked: (reason) => log.warning(`Database: saves are refused: ${reason}`),
   });
   if (database.preparation !== null) log.info(`Database: ${database.preparation}`);
   const commits = new GroupCommit(database.writer);

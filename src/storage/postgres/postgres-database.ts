@@ -36,6 +36,7 @@ const START_RETRY_MS = 250;
 /** What may have passed by the next try. */
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
 const MB = 1024 * 1024;
+const BLOCKED_TOLD_MS = 60_000;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
 /** A setting that a pool in between didn't pass on. */
@@ -51,6 +52,8 @@ export interface PostgresSettings {
   updateLogMb?: number;
   /** The database doesn't let the log be trimmed: called once. */
   onTrimRefused?(reason: string): void;
+  /** A save waited in vain for a lock that another session holds: called at most every BLOCKED_TOLD_MS. */
+  onBlocked?(reason: string): void;
   /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
@@ -107,8 +110,8 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     };
     return {
       reader: new PostgresReader(pool),
-      writer: new PostgresWriter(pool, capabilities),
-      sql: new PostgresUserSql(pool),
+      writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
+      sql: new PostgresUserSql(pool, capabilities),
       transfer: new PostgresTransfer(pool, close),
       capabilities,
       preparation,
@@ -218,8 +221,8 @@ async function detect(
   { durability, pooled, statementTimeoutMs }: ConnectionOptions,
   advisoryLocks: boolean,
 ): Promise<Capabilities> {
-  const [row] = await connection.run<{ sync: string }>(
-    "SELECT current_setting('synchronous_commit', true) AS sync",
+  const [row] = await connection.run<{ sync: string | null; lock: string | null }>(
+    "SELECT current_setting('synchronous_commit', true) AS sync, current_setting('lock_timeout', true) AS lock",
   );
   // Every value but "off" waits for the disk.
   const isSync = row?.sync !== "off";
@@ -231,6 +234,16 @@ async function detect(
     pooled,
     synchronousCommit: isSync === wantsSync ? null : wantsSync ? "on" : "off",
     statementTimeoutMs,
+    lockTimeout: (row?.lock ?? null) !== null,
     wholeNumbers: await wholeNumberColumns(connection),
+  };
+}
+
+function atMostEvery(pauseMs: number, tell: (reason: string) => void = () => {}): (reason: string) => void {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  return (reason) => {
+    if (performance.now() - toldAtMs < pauseMs) return;
+    toldAtMs = performance.now();
+    tell(reason);
   };
 }
