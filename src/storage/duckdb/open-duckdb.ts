@@ -49,7 +49,10 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
   const log = new UpdateLog(options.updateLogMb);
   const writer = await DuckDbWriter.open(file, log);
   const reader = new DuckDbReader(file, log);
-  const sql = new DuckDbUserSql(file);
+  const sql = new DuckDbUserSql(file, {
+    memoryLimitMb: options.memoryLimitMb,
+    endProcess: options.ownProcess ? (reason) => file.reportFatal(new Error(reason)) : null,
+  });
   return {
     reader,
     writer,
@@ -63,7 +66,7 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
       await sql.close();
       await writer.close();
       await reader.close();
-      await file.close();
+      await file.close({ inUse: sql.running > 0 });
     },
   };
 }
