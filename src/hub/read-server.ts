@@ -149,6 +149,8 @@ export class ReadServer {
         return reader.updates.epoch();
       case "positions":
         return [...(await reader.updates.positions(call.tickers))];
+      case "newest":
+        return reader.updates.newest(call.ticker);
       case "snapshot":
         return reader.updates.snapshot(call.ticker);
     }

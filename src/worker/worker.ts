@@ -98,6 +98,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     updates: {
       epoch: () => storage.reader.updates.epoch(),
       positions: (tickers) => storage.reader.updates.positions(tickers),
+      newest: (ticker) => storage.reader.updates.newest(ticker),
       after: (ticker, after, limit) => storage.reader.updates.after(ticker, after, limit),
       snapshot: (ticker) => storage.reader.updates.snapshot(ticker),
     },
