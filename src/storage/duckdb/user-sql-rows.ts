@@ -17,6 +17,7 @@ export interface EncodedRows {
   parts: Uint8Array[];
 }
 
+const INT64_END = 2 ** 63;
 const encoder = new TextEncoder();
 
 /**
@@ -69,7 +70,7 @@ function columnsOf(names: readonly string[]): Column[] {
 
 function encodeValue(value: DuckDBValue): string {
   if (value === null || value === undefined) return "null";
-  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null";
+  if (typeof value === "number") return encodeNumber(value);
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "bigint" || typeof value === "boolean") return String(value);
   if (value instanceof DuckDBDecimalValue) return trimmed(value.toString());
@@ -82,6 +83,13 @@ function encodeValue(value: DuckDBValue): string {
     return encodeEntries(value.entries.map(({ key, value: member }) => [String(key), member]));
   }
   return JSON.stringify(String(value));
+}
+
+/** A whole one with all its digits, as integers have them: a volume prints the same whatever the type of its column. */
+function encodeNumber(value: number): string {
+  if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < INT64_END)
+    return String(BigInt(value));
+  return Number.isFinite(value) ? String(value) : "null";
 }
 
 function encodeEntries(entries: [name: string, value: DuckDBValue][]): string {
