@@ -31,6 +31,8 @@ const ODD_VALUE_BYTES_MAX = 64 * 1024;
 /** Writes one cell; what it gives back writes the rest of a large one, and yields wherever the event loop may have a turn. */
 export type Cells = (index: number, out: JsonPieces) => Generator<void> | null;
 
+const INT64_END = 2 ** 63;
+
 /** Integers and decimals keep all their digits, BLOBs become base64 text, what isn't finite becomes null, and what JSON has no form for is text as DuckDB writes it. */
 export function cellsOf(vector: DuckDBVector): Cells {
   if (vector instanceof DuckDBVarCharVector) return texts(vector);
@@ -65,10 +67,17 @@ function plain(vector: DuckDBVector, check: (index: number) => void = () => {}):
 
 function encodeScalar(value: DuckDBValue): string {
   if (value === null || value === undefined) return "null";
-  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null";
+  if (typeof value === "number") return encodeNumber(value);
   if (typeof value === "bigint" || typeof value === "boolean") return String(value);
   if (value instanceof DuckDBDecimalValue) return trimmed(value.toString());
   return JSON.stringify(String(value));
+}
+
+/** A whole one with all its digits, as integers have them: a volume prints the same whatever the type of its column. */
+function encodeNumber(value: number): string {
+  if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < INT64_END)
+    return String(BigInt(value));
+  return Number.isFinite(value) ? String(value) : "null";
 }
 
 function texts(vector: DuckDBVarCharVector): Cells {
