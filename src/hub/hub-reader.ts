@@ -73,8 +73,8 @@ export class HubReader implements StockReader {
     return (await this.#value({ method: "holdings", tickersMax })) as Holding[];
   }
 
-  async sizeBytes(): Promise<number> {
-    return (await this.#value({ method: "sizeBytes" })) as number;
+  async sizeBytes(): Promise<number | null> {
+    return (await this.#value({ method: "sizeBytes" })) as number | null;
   }
 
   /** Whoever asks for the state of things wants it as it is now: this doesn't wait for a hub that is being restarted. */

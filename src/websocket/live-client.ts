@@ -83,13 +83,13 @@ export class LiveClient implements Subscriber {
     void this.#begin(opened, wish, symbol === "");
   }
 
-  message(text: string): void {
+  message(received: string | Buffer): void {
     if (this.#socket.getBufferedAmount() > this.#options.queueBytesMax + ANSWERS_BYTES_MAX) {
       this.#disconnect();
       return;
     }
     try {
-      const message = readMessage(text);
+      const message = readMessage(received);
       switch (message.action) {
         case "close":
           this.#socket.close(CLOSE_NORMAL);

@@ -118,10 +118,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   });
 
   await hub.connect();
-  const storage = await options.openStorage(hub, {
-    publish: (ticker, update) => subscriptions.accept(ticker, update),
-    missed: (ticker) => void subscriptions.missed(ticker),
-  });
+  const storage = await options
+    .openStorage(hub, {
+      publish: (ticker, update) => subscriptions.accept(ticker, update),
+      missed: (ticker) => void subscriptions.missed(ticker),
+    })
+    .catch((error: unknown) => {
+      // The hub goes next, which is no news then.
+      hub.close();
+      throw error;
+    });
   const { reader } = storage;
   ownUpdates = storage.updates ?? null;
   const heartbeatIntervalMs = settings.heartbeatIntervalS * 1_000;

@@ -71,6 +71,7 @@ export const DRIVERS: Driver[] = [
   {
     name: "postgres behind PgBouncer",
     lacks: POSTGRES_LACKS,
+    ...(process.env.POSTGRES_URL === undefined ? {} : { absent: "POSTGRES_URL names another database" }),
     ...(hasPgBouncer ? {} : { absent: "pgbouncer is not installed" }),
     prepare() {
       const postgres = usePostgres("max_connections=400");

@@ -11,6 +11,7 @@ import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
 import type { TransferReader } from "../contract.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
+import { hasAdvisoryLocks } from "./advisory-locks.ts";
 import {
   CONNECT_TIMEOUT_MS,
   type ConnectionOptions,
@@ -23,7 +24,8 @@ import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { type FailureKind, failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresTransfer } from "./postgres-transfer.ts";
-import { PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
+import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
+import { accepts, requireAbilities, versionOf } from "./requirements.ts";
 import { prepareSchema } from "./schema.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
@@ -77,7 +79,7 @@ export interface PostgresDatabase extends AsyncDisposable {
 /**
  * Connects, and makes the tables where there are none. Whatever breaks on the way is begun again.
  *
- * @throws Error it can't be reached, or breaks off again and again, for START_WAIT_MS, refuses the user, or has tables that don't fit.
+ * @throws Error it can't be reached, or breaks off again and again, for START_WAIT_MS, refuses the user, lacks what the server needs, or has tables that don't fit.
  */
 export async function openPostgres(settings: PostgresSettings): Promise<PostgresDatabase> {
   const target = parsePostgresUrl(settings.dbFile);
@@ -95,6 +97,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
         : new LogTrimmer(pool, {
             bytesMax: updateLogMb * MB,
             pauseMs: trimPauseMs,
+            advisoryLocks: capabilities.advisoryLocks,
             onRefused: onTrimRefused,
           });
     const close = async (): Promise<void> => {
@@ -123,7 +126,7 @@ async function prepare(
 ): Promise<{ options: ConnectionOptions; capabilities: Capabilities; preparation: string | null }> {
   const { connection, options } = await connectFirst(wanted);
   try {
-    const advisoryLocks = await hasFunction(connection, "pg_advisory_xact_lock");
+    const advisoryLocks = await hasAdvisoryLocks(connection);
     const preparation = await prepareSchema(connection, { advisoryLocks });
     return { options, preparation, capabilities: await detect(connection, options, advisoryLocks) };
   } finally {
@@ -176,8 +179,10 @@ async function connectFirst(
     return null;
   });
   if (connection !== null) {
-    let isRight = options.pooled;
+    let isRight = false;
     try {
+      await requireAbilities(connection);
+      isRight = options.pooled;
       isRight ||= await settingsArrived(connection, options);
       if (isRight) return { connection, options };
     } finally {
@@ -212,23 +217,19 @@ async function detect(
   { durability, pooled, statementTimeoutMs }: ConnectionOptions,
   advisoryLocks: boolean,
 ): Promise<Capabilities> {
-  const [row] = await connection.run<{ version: string; sync: string }>(
-    "SELECT version() AS version, current_setting('synchronous_commit') AS sync",
+  const [row] = await connection.run<{ sync: string }>(
+    "SELECT current_setting('synchronous_commit', true) AS sync",
   );
   // Every value but "off" waits for the disk.
   const isSync = row?.sync !== "off";
   const wantsSync = durability === "full";
   return {
-    version: row?.version ?? "",
+    version: await versionOf(connection),
     advisoryLocks,
+    deferrable: await accepts(connection, CHECK_NOW_SQL),
     pooled,
     synchronousCommit: isSync === wantsSync ? null : wantsSync ? "on" : "off",
     statementTimeoutMs,
     wholeNumbers: await wholeNumberColumns(connection),
   };
-}
-
-async function hasFunction(connection: PostgresConnection, name: string): Promise<boolean> {
-  const rows = await connection.run("SELECT 1 AS one FROM pg_proc WHERE proname = $1 LIMIT 1", [name]);
-  return rows.length > 0;
 }

@@ -33,8 +33,14 @@ const CONFLICT_PAUSE_MS = 20;
 const DOUBT_MAX_MS = 10_000;
 const DOUBT_RETRY_MS = 100;
 
+/** What would only be checked at the commit. */
+export const CHECK_NOW_SQL = "SET CONSTRAINTS ALL IMMEDIATE";
+
 export interface WriterCapabilities {
+  /** Without them, two writers of one ticker are kept apart by the database, which undoes one of them. */
   advisoryLocks: boolean;
+  /** Whether there are rules that are checked only at the commit. */
+  deferrable: boolean;
   /** Whether settings must go into each transaction. */
   pooled: boolean;
   statementTimeoutMs: number;
@@ -54,9 +60,9 @@ export class PostgresWriter implements StockWriter {
   constructor(pool: PostgresPool, capabilities: WriterCapabilities) {
     this.#pool = pool;
     this.#capabilities = capabilities;
-    const { pooled, statementTimeoutMs, synchronousCommit } = capabilities;
+    const { advisoryLocks, pooled, statementTimeoutMs, synchronousCommit } = capabilities;
     this.#beginSql = [
-      "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+      `BEGIN ISOLATION LEVEL ${advisoryLocks ? "READ COMMITTED" : "SERIALIZABLE"} READ WRITE`,
       ...(pooled ? [`SET LOCAL statement_timeout = ${statementTimeoutMs}`] : []),
       ...(synchronousCommit === null ? [] : [`SET LOCAL synchronous_commit = ${synchronousCommit}`]),
     ].join("; ");
@@ -268,8 +274,7 @@ export class PostgresWriter implements StockWriter {
         const applied = await this.#apply(connection, [save], manner);
         outcomes.push(...applied.outcomes);
         witness = applied.witness ?? witness;
-        // What would only be checked at the commit.
-        await connection.run("SET CONSTRAINTS ALL IMMEDIATE");
+        if (this.#capabilities.deferrable) await connection.run(CHECK_NOW_SQL);
       } catch (error) {
         if (!isRefusal(error) || isKeyRace(error)) throw error;
         await connection.run("ROLLBACK TO SAVEPOINT one_save");
@@ -344,7 +349,9 @@ function isRefusal(error: unknown): error is Error {
 /** Another program has stored a row of that key since it was looked for. */
 function isKeyRace(error: unknown): boolean {
   if (failureOf(error)?.code !== "23505") return false;
-  return (error as { constraint?: string }).constraint === "realtime_data_pkey";
+  const { constraint, message } = error as Error & { constraint?: string };
+  // A part of a hypertable has the key with numbers in front of its name, and once compressed names it in the message only.
+  return (constraint ?? message).includes("realtime_data_pkey");
 }
 
 async function rollBack(connection: PostgresConnection): Promise<void> {

@@ -26,7 +26,7 @@ const LOG_SQL = `WITH saves AS (
   ), logged AS (
     INSERT INTO update_log (ticker, seq, type, saved_at, save_id, frame)
     SELECT s.ticker, m.seq - s.later, s.type, m.saved_at, s.save_id, s.frame
-    FROM saves s JOIN moved m ON m.ticker = s.ticker ORDER BY s.n
+    FROM saves s JOIN moved m ON m.ticker = s.ticker ORDER BY s.n RETURNING seq
   )
   SELECT ticker, seq::float8 AS seq FROM moved`;
 const REPEATED_SQL = `SELECT w.n::int AS n, f.seq::float8 AS seq

@@ -118,15 +118,11 @@ export class RemoteReader implements StockReader {
     });
   }
 
-  async sizeBytes(): Promise<number> {
+  async sizeBytes(): Promise<number | null> {
     const request = { ...READ, what: "stats", path: "/stats/database", body: null };
     const answer = await this.#upstream.ask(request, readObject);
-    return memberOf(
-      memberOf(answer, "database", isObject, "/stats/database"),
-      "size_bytes",
-      isPosition,
-      "/stats/database",
-    );
+    const { size_bytes } = memberOf(answer, "database", isObject, "/stats/database");
+    return typeof size_bytes === "number" ? size_bytes : null;
   }
 
   probe(via: string | null = null): Promise<void> {
