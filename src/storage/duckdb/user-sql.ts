@@ -10,6 +10,7 @@ import {
   StatementType,
 } from "@duckdb/node-api";
 import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
+import { StorageBusyError } from "../contract.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import { isConflict, isFatal, isOutOfMemory, isReadOnlyRefusal, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
@@ -38,6 +39,8 @@ export class DuckDbUserSql implements InterruptibleSql {
   readonly #slots: Slots;
   readonly #running = new Set<RunningStatement>();
   #closed = false;
+  /** While it is there, statements that write wait for it. */
+  #writesHeld: Promise<void> | null = null;
 
   constructor(file: DuckDbFile) {
     this.#file = file;
@@ -47,6 +50,7 @@ export class DuckDbUserSql implements InterruptibleSql {
       waitingMax: STATEMENTS_WAITING_MAX,
     });
     file.stopUserWrites = () => this.#stopWrites();
+    file.withoutUserWrites = (work) => this.#withoutWrites(work);
   }
 
   async run(
@@ -86,10 +90,25 @@ export class DuckDbUserSql implements InterruptibleSql {
   }
 
   async #stopWrites(): Promise<void> {
-    const writing = [...this.#running].filter(({ mode }) => mode === "write");
-    const inTheWay = writing.length > 0 ? writing : [...this.#running];
-    for (const statement of inTheWay) statement.stop("saves first");
-    await Promise.race([Promise.all(inTheWay.map(({ ended }) => ended)), Bun.sleep(ROLLBACK_WAIT_MS)]);
+    const writing = this.#writing();
+    await stopAndWait(writing.length > 0 ? writing : [...this.#running]);
+  }
+
+  async #withoutWrites(work: () => Promise<void>): Promise<void> {
+    const held = Promise.withResolvers<void>();
+    this.#writesHeld = held.promise;
+    try {
+      const ended = await stopAndWait(this.#writing());
+      if (!ended) throw new StorageBusyError("a statement of execute_sql that was stopped has not ended yet");
+      await work();
+    } finally {
+      this.#writesHeld = null;
+      held.resolve();
+    }
+  }
+
+  #writing(): RunningStatement[] {
+    return [...this.#running].filter(({ mode }) => mode === "write");
   }
 
   async #runOnce(request: UserSqlRequest, limits: StatementLimits): Promise<UserSqlOutcome> {
@@ -142,6 +161,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     request: UserSqlRequest,
     running: RunningStatement,
   ): Promise<UserSqlOutcome> {
+    while (this.#writesHeld !== null) await Promise.race([this.#writesHeld, running.stopped]);
     const lack = this.#file.room.lackForStatement();
     if (lack !== null) throw unavailable("execute_sql: the database can't be written to", lack);
     await session.connection.run("BEGIN TRANSACTION");
@@ -194,6 +214,13 @@ export class DuckDbUserSql implements InterruptibleSql {
       ...(rest === null ? {} : { details: rest }),
     };
   }
+}
+
+/** @returns whether all have ended. */
+async function stopAndWait(statements: RunningStatement[]): Promise<boolean> {
+  for (const statement of statements) statement.stop("saves first");
+  const ended = Promise.all(statements.map(({ ended }) => ended)).then(() => true);
+  return Promise.race([ended, Bun.sleep(ROLLBACK_WAIT_MS).then(() => false)]);
 }
 
 async function execute(
