@@ -6,6 +6,9 @@ import { stringifyExact } from "../protocol/json.ts";
 
 /** Tickers of one request. */
 const TICKERS_MAX = 10_000;
+/** Of a value in an error message, in characters or members, and in levels. */
+const SHOWN_LENGTH_MAX = 100;
+const SHOWN_DEPTH_MAX = 4;
 
 export function isMissing(value: unknown): boolean {
   return (
@@ -53,7 +56,8 @@ export function requireTickers(params: Record<string, unknown>): { key: string; 
   }
   const byKey = new Map<string, string | null>();
   for (const value of tickers) {
-    byKey.set(String(value), toTicker(value, "tickers"));
+    const ticker = toTicker(value, "tickers");
+    byKey.set(String(value), ticker);
   }
   return [...byKey].map(([key, ticker]) => ({ key, ticker }));
 }
@@ -94,6 +98,18 @@ export function readBound(
 
 /** A value in an error message: short, and as JSON so that its type shows. */
 export function show(value: unknown): string {
-  const text = value === undefined ? "undefined" : stringifyExact(value);
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+  const text = value === undefined ? "undefined" : stringifyExact(shortened(value, SHOWN_DEPTH_MAX));
+  return text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text;
+}
+
+/** What is shown of a value, which may be nested deeper than the stack. */
+function shortened(value: unknown, depth: number): unknown {
+  if (typeof value === "string") return value.slice(0, SHOWN_LENGTH_MAX);
+  if (typeof value !== "object" || value === null) return value;
+  if (depth === 0) return "…";
+  if (Array.isArray(value)) {
+    return value.slice(0, SHOWN_LENGTH_MAX).map((item) => shortened(item, depth - 1));
+  }
+  const members = Object.entries(value).slice(0, SHOWN_LENGTH_MAX);
+  return Object.fromEntries(members.map(([name, member]) => [name, shortened(member, depth - 1)]));
 }

@@ -1,7 +1,7 @@
 /** save_realtime_data: quotes, trades or other ticks of one ticker. */
 import { parseTimestamp } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { realtimeFrame } from "../protocol/frames.ts";
+import { isReservedType, realtimeFrame } from "../protocol/frames.ts";
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { SaveTicks, TickRow } from "../storage/contract.ts";
 import { commitSave } from "./commit-save.ts";
@@ -39,6 +39,11 @@ export function toSaveTicks(params: Record<string, unknown>): PreparedSave<SaveT
   }
   const ticker = requireTicker(params.ticker, MISSING);
   const type = readDataType(params.data_type);
+  if (isReservedType(type)) {
+    throw badRequest(
+      `data_type: got ${show(type)}, which stands for something else in live updates; expected a name such as "quote" or "trade"`,
+    );
+  }
   const onDuplicate = readOnDuplicate(params.on_duplicate);
   if (!Array.isArray(data)) throw badRequest("'data' must be a non-empty list of records for realtime save");
   const index = indexName(

@@ -9,7 +9,7 @@ export interface StatsOptions {
   pool(): Promise<PoolFigures & Record<string, unknown>>;
   /** Null without a bus. */
   bus(): Promise<BusFigures | null>;
-  sizeBytes(): number | Promise<number>;
+  sizeBytes(): number | Promise<number | null>;
   redactedDbFile: string;
   dbType: string;
   workerId: number;
@@ -110,7 +110,7 @@ async function readPerformance(options: StatsOptions, timeoutMs: number): Promis
     select_one: "SELECT 1 AS one",
     newest_daily_bar:
       "SELECT max(date) AS newest FROM daily_prices WHERE ticker = (SELECT min(ticker) FROM daily_prices)",
-    last_1000_ticks: "SELECT count(*) AS rows FROM (SELECT 1 FROM realtime_data LIMIT 1000)",
+    last_1000_ticks: "SELECT count(*) AS rows FROM (SELECT 1 FROM realtime_data LIMIT 1000) AS ticks",
   };
   const tests: Record<string, { time_ms: number }> = {};
   const started = performance.now();

@@ -6,44 +6,28 @@ import { join } from "node:path";
 import type { Socket } from "bun";
 import type { BusFigures } from "../bus/bus.ts";
 import type { LogLines } from "../observe/log.ts";
-import { RequestError, unavailable } from "../protocol/errors.ts";
+import { unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
+import { HUB_AWAY_MAX_MS, HubAbsence } from "./hub-absence.ts";
 import { HubReads } from "./hub-reads.ts";
+import { HubReplies } from "./hub-replies.ts";
+import { HubSaves } from "./hub-saves.ts";
 import { MessageChannel } from "./message-channel.ts";
 import {
   type CommittedEntry,
   HUB_SOCKET,
   type HubEvent,
-  type SaveEntry,
+  type ReplyToWorker,
   type ToHub,
   type ToWorker,
 } from "./messages.ts";
+import { TurnBatch } from "./turn-batch.ts";
 
-/** Bodies of saves that the hub has not answered; beyond it a save gets 503. */
-const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
-/** How long saves and reads wait for a hub that is away before they get 503. */
-const HUB_AWAY_MAX_MS = 10_000;
 const RECONNECT_MS = 25;
-/** The log knows a save that was committed before, so it can be sent to one hub after the other. But hubs may be dying of it. */
-const REPETITIONS_MAX = 10;
 /** Subscriptions are answered at once when the hub is there. */
 const REPLY_TIMEOUT_MS = 10_000;
-
-interface PendingSave {
-  save: Save;
-  bytes: number;
-  cameMs: number;
-  repetitions: number;
-  resolve(outcome: SaveOutcome): void;
-  reject(error: Error): void;
-}
-
-interface PendingReply {
-  resolve(): void;
-  reject(error: Error): void;
-}
 
 export interface HubClientOptions {
   runtimeDir: string;
@@ -64,24 +48,15 @@ export class HubClient {
   readonly #path: string;
   #socket: Socket<undefined> | null = null;
   #channel: MessageChannel<ToHub, ToWorker> | null = null;
-  #nextId = 1;
   /** Reads that are left to the hub. */
   readonly reads: HubReads;
-  #outbox: [id: number, save: Save][] = [];
-  #announcements: CommittedEntry[] = [];
-  #flushScheduled = false;
-  readonly #saves = new Map<number, PendingSave>();
-  #bytesInFlight = 0;
-  readonly #replies = new Map<number, PendingReply>();
-  readonly #admissions = new Map<number, (admitted: boolean) => void>();
-  readonly #figures = new Map<number, (figures: BusFigures | null) => void>();
+  readonly #saves: HubSaves;
+  readonly #replies = new HubReplies();
+  readonly #announcements: TurnBatch<CommittedEntry>;
+  readonly #absence = new HubAbsence();
   #busChannel: string | null = null;
   readonly #tickers = new Set<string>();
   #closed = false;
-  #awayTimer: Timer | null = null;
-  #awayTooLong = false;
-  /** For those that wait while the hub is away. */
-  #absence: PromiseWithResolvers<void> | null = null;
 
   constructor(options: HubClientOptions) {
     this.#options = options;
@@ -90,6 +65,11 @@ export class HubClient {
       this.#channel?.send(message);
       return this.#channel !== null;
     });
+    this.#saves = new HubSaves(
+      (message, frames) => this.#channel?.send(message, frames),
+      (save, outcome) => this.#publishOwn(save, outcome),
+    );
+    this.#announcements = new TurnBatch((updates) => this.#channel?.send({ type: "committed", updates }));
   }
 
   get connected(): boolean {
@@ -112,9 +92,8 @@ export class HubClient {
 
   /** Resolves when the hub is there, at once if it is; or when it has been away for too long, or isn't wanted any more. */
   async present(): Promise<void> {
-    if (this.#channel !== null || this.#closed || this.#awayTooLong) return;
-    this.#absence ??= Promise.withResolvers<void>();
-    await this.#absence.promise;
+    if (this.#channel !== null || this.#closed) return;
+    await this.#absence.over();
   }
 
   /**
@@ -124,38 +103,23 @@ export class HubClient {
    * @throws RequestError 503: too much in flight, or the hub stayed away; then the outcome is unknown.
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
-    if (this.#bytesInFlight + bytes > SAVE_BYTES_IN_FLIGHT_MAX && this.#saves.size > 0) {
-      throw unavailable(
-        `save: ${this.#bytesInFlight} bytes of saves wait for the database already; try again`,
-      );
-    }
-    if (this.#awayTooLong) throw unavailable("save: the database's writer is away; nothing was stored");
-    const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
-    const id = this.#nextId++;
-    this.#saves.set(id, { save, bytes, cameMs: performance.now(), repetitions: 0, resolve, reject });
-    this.#bytesInFlight += bytes;
-    if (this.#channel !== null) this.#enqueue(id, save);
-    return promise;
+    this.#saves.checkRoom(bytes);
+    if (this.#absence.isTooLong) throw unavailable("save: the database's writer is away; nothing was stored");
+    return this.#saves.add(save, bytes, this.#channel !== null);
   }
 
   /** Tells the ticker's subscribers, on all workers, of an update that this worker has committed itself. */
   announce(ticker: string, update: Update): void {
     if (this.#watches(ticker)) this.#options.publish(ticker, update);
     // Without a hub the other workers find it in the database when they have one again.
-    if (this.#channel === null) return;
-    this.#announcements.push([ticker, update]);
-    this.#scheduleFlush();
+    if (this.#channel !== null) this.#announcements.push([ticker, update]);
   }
 
   /** Whether there may be one more WebSocket of the address; then it counts until `left`. */
   async admit(address: string): Promise<boolean> {
     // Who can't be asked admits: clients that come back must not be turned away because the hub is being restarted.
-    if (this.#channel === null) return true;
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const id = this.#nextId++;
-    this.#admissions.set(id, resolve);
-    this.#channel.send({ type: "admit", id, address });
-    return promise;
+    const reply = await this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
+    return reply?.type !== "admitted" || reply.admitted;
   }
 
   left(address: string): void {
@@ -170,12 +134,8 @@ export class HubClient {
 
   /** Null without a bus, or a hub. */
   async busFigures(): Promise<BusFigures | null> {
-    if (this.#channel === null) return null;
-    const { promise, resolve } = Promise.withResolvers<BusFigures | null>();
-    const id = this.#nextId++;
-    this.#figures.set(id, resolve);
-    this.#channel.send({ type: "busFigures", id });
-    return promise;
+    const reply = await this.#ask((id) => ({ type: "busFigures", id })).catch(() => null);
+    return reply?.type === "busFigures" ? reply.figures : null;
   }
 
   /**
@@ -188,7 +148,7 @@ export class HubClient {
     const deadline = performance.now() + HUB_AWAY_MAX_MS;
     for (;;) {
       try {
-        await this.#ask((id) => ({ type: "subscribe", id, ticker }));
+        await this.#askToSubscribe(ticker);
         return;
       } catch (error) {
         const isOver = this.#closed || performance.now() > deadline || !this.#tickers.has(ticker);
@@ -208,39 +168,34 @@ export class HubClient {
    * @throws RequestError 503 the hub is away; rejects when the signal aborts, and then holds nothing.
    */
   async acquire(signal: AbortSignal): Promise<{ release(): Promise<void> }> {
-    const id = this.#nextId++;
+    const id = this.#replies.newId();
     this.#sendOrThrow({ type: "lease", id });
-    const granted = this.#reply(id);
     const giveUp = (): void => {
       // Also when it was granted meanwhile: the hub takes both for the same.
       this.#channel?.send({ type: "release", id });
-      this.#replies.get(id)?.reject(signal.reason as Error);
+      this.#replies.fail(id, signal.reason as Error);
     };
     signal.addEventListener("abort", giveUp);
     try {
-      await granted;
+      await this.#replies.wait(id);
     } finally {
       signal.removeEventListener("abort", giveUp);
-      this.#replies.delete(id);
     }
     return {
       release: async () => {
         if (this.#channel === null) return; // a new hub knows of no lease
-        const released = this.#reply(id);
         this.#channel.send({ type: "release", id });
         // Answers kept before the write are invalid when this comes back, or when the hub is gone: a new one begins with that.
-        await released.catch(() => {});
-        this.#replies.delete(id);
+        await this.#replies.wait(id).catch(() => {});
       },
     };
   }
 
   close(): void {
     this.#closed = true;
-    if (this.#awayTimer !== null) clearTimeout(this.#awayTimer);
     this.#socket?.end();
-    this.#endAbsence();
-    this.#fail("the server is stopping");
+    this.#absence.stop();
+    this.#saves.failAll("the server is stopping");
   }
 
   async #open(): Promise<void> {
@@ -257,78 +212,36 @@ export class HubClient {
     this.#channel = new MessageChannel<ToHub, ToWorker>(socket, (message, attachment) =>
       this.#receive(message, attachment),
     );
-    if (this.#awayTimer !== null) clearTimeout(this.#awayTimer);
-    this.#awayTimer = null;
-    this.#awayTooLong = false;
     const addresses = [...this.#options.addresses()];
     this.#channel.send({ type: "hello", workerId: this.#options.workerId, addresses });
     if (this.#busChannel !== null) this.joinBus(this.#busChannel);
     for (const ticker of this.#tickers) this.#channel.send({ type: "subscribe", id: 0, ticker });
-    for (const [id, { save }] of this.#saves) this.#enqueue(id, save);
-    this.#endAbsence();
-  }
-
-  #endAbsence(): void {
-    this.#absence?.resolve();
-    this.#absence = null;
+    this.#saves.sendAgain();
+    this.#absence.end();
   }
 
   #watches(ticker: string): boolean {
     return this.#tickers.has(ticker) || this.#tickers.has(ALL_TICKERS);
   }
 
-  #enqueue(id: number, save: Save): void {
-    this.#outbox.push([id, save]);
-    this.#scheduleFlush();
-  }
-
-  #scheduleFlush(): void {
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    setImmediate(() => {
-      this.#flushScheduled = false;
-      const saves = this.#outbox;
-      const updates = this.#announcements;
-      this.#outbox = [];
-      this.#announcements = [];
-      // With no hub the saves are still in #saves and go out on the next connection.
-      if (saves.length > 0) this.#sendSaves(saves);
-      if (updates.length > 0) this.#channel?.send({ type: "committed", updates });
-    });
-  }
-
-  #sendSaves(saves: [id: number, save: Save][]): void {
-    const frames: string[] = [];
-    const entries = saves.map(([id, save]): SaveEntry => {
-      const { update } = save;
-      if (update === undefined) return [id, save, 0];
-      frames.push(update.frame);
-      return [id, { ...save, update: { ...update, frame: "" } }, update.frame.length];
-    });
-    this.#channel?.send({ type: "saves", saves: entries }, Buffer.from(frames.join(""), "utf8"));
-  }
-
-  async #ask(build: (id: number) => ToHub): Promise<void> {
-    const id = this.#nextId++;
-    this.#sendOrThrow(build(id));
-    const reply = this.#reply(id);
+  async #askToSubscribe(ticker: string): Promise<void> {
+    const id = this.#replies.newId();
+    this.#sendOrThrow({ type: "subscribe", id, ticker });
     const timer = setTimeout(() => {
-      this.#replies
-        .get(id)
-        ?.reject(unavailable(`the database's writer did not answer for ${REPLY_TIMEOUT_MS / 1000} s`));
+      const error = unavailable(`the database's writer did not answer for ${REPLY_TIMEOUT_MS / 1000} s`);
+      this.#replies.fail(id, error);
     }, REPLY_TIMEOUT_MS);
     try {
-      await reply;
+      await this.#replies.wait(id);
     } finally {
       clearTimeout(timer);
-      this.#replies.delete(id);
     }
   }
 
-  #reply(id: number): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#replies.set(id, { resolve, reject });
-    return promise;
+  async #ask(build: (id: number) => ToHub): Promise<ReplyToWorker> {
+    const id = this.#replies.newId();
+    this.#sendOrThrow(build(id));
+    return this.#replies.wait(id);
   }
 
   #sendOrThrow(message: ToHub): void {
@@ -344,15 +257,9 @@ export class HubClient {
       case "subscribed":
       case "leased":
       case "released":
-        this.#replies.get(message.id)?.resolve();
-        break;
       case "admitted":
-        this.#admissions.get(message.id)?.(message.admitted);
-        this.#admissions.delete(message.id);
-        break;
       case "busFigures":
-        this.#figures.get(message.id)?.(message.figures);
-        this.#figures.delete(message.id);
+        this.#replies.receive(message);
         break;
       case "missed":
         this.#options.missed();
@@ -363,57 +270,31 @@ export class HubClient {
   }
 
   #receiveEvent(event: HubEvent): void {
-    if (event[0] === 1) {
-      this.#options.publish(event[1], event[2]);
+    if (event[0] === 1) this.#options.publish(event[1], event[2]);
+    else if (event[0] === 2) this.#options.note(event[1], event[2]);
+    else this.#saves.receive(event[1], event[2]);
+  }
+
+  #publishOwn(save: Save, outcome: SaveOutcome): void {
+    if (!outcome.ok || outcome.seq === null || save.update === undefined || !this.#watches(save.ticker))
       return;
-    }
-    if (event[0] === 2) {
-      this.#options.note(event[1], event[2]);
-      return;
-    }
-    const [, id, outcome] = event;
-    const pending = this.#saves.get(id);
-    if (pending === undefined) return;
-    this.#saves.delete(id);
-    this.#bytesInFlight -= pending.bytes;
-    const { save } = pending;
-    if (outcome.ok && outcome.seq !== null && save.update !== undefined && this.#watches(save.ticker)) {
-      const type = save.kind === "bars" ? "bar" : save.type;
-      this.#options.publish(save.ticker, { seq: outcome.seq, type, frame: save.update.frame });
-    }
-    pending.resolve(outcome);
+    const type = save.kind === "bars" ? "bar" : save.type;
+    this.#options.publish(save.ticker, { seq: outcome.seq, type, frame: save.update.frame });
   }
 
   #lost(): void {
     if (this.#channel === null) return;
     this.#channel = null;
     this.#socket = null;
-    this.#outbox = [];
-    for (const reply of this.#replies.values()) reply.reject(unavailable("the database's writer went away"));
-    this.#replies.clear();
+    this.#announcements.clear();
+    this.#replies.lost();
     this.reads.lost();
-    this.#announcements = [];
-    for (const admit of this.#admissions.values()) admit(true);
-    this.#admissions.clear();
-    for (const answer of this.#figures.values()) answer(null);
-    this.#figures.clear();
     if (this.#closed) return;
     this.#options.log.warning(`Hub went away with ${this.#saves.size} saves unanswered; connecting again`);
-    for (const [id, pending] of this.#saves) {
-      const inTime = performance.now() - pending.cameMs < HUB_AWAY_MAX_MS;
-      if (pending.repetitions < REPETITIONS_MAX && (inTime || pending.repetitions === 0)) {
-        pending.repetitions++;
-        // The log tells whether the first try was committed: then this one changes nothing.
-        if (pending.save.update !== undefined) pending.save.update.repeated = true;
-        continue;
-      }
-      this.#settle(id, pending, `the database's writer went away ${pending.repetitions + 1} times`);
-    }
-    this.#awayTimer = setTimeout(() => {
-      this.#awayTooLong = true;
-      this.#endAbsence();
-      this.#fail(`the database's writer has been away for ${HUB_AWAY_MAX_MS / 1000} s`);
-    }, HUB_AWAY_MAX_MS);
+    this.#saves.lost();
+    this.#absence.begin(() =>
+      this.#saves.failAll(`the database's writer has been away for ${HUB_AWAY_MAX_MS / 1000} s`),
+    );
     void this.#reconnect();
   }
 
@@ -432,20 +313,5 @@ export class HubClient {
       if (watched !== undefined) await this.subscribe(watched).catch(() => null);
       this.#options.missed();
     }
-  }
-
-  #fail(reason: string): void {
-    for (const [id, pending] of this.#saves) this.#settle(id, pending, reason);
-  }
-
-  #settle(id: number, pending: PendingSave, reason: string): void {
-    this.#saves.delete(id);
-    this.#bytesInFlight -= pending.bytes;
-    pending.reject(
-      new RequestError(503, `save: ${reason}; whether it was stored is unknown`, {
-        hint: "a save can be repeated without harm",
-        retryAfterS: 1,
-      }),
-    );
   }
 }

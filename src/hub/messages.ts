@@ -45,16 +45,20 @@ export type PositionEvent = [kind: 2, ticker: string, seq: number];
 
 export type HubEvent = OutcomeEvent | UpdateEvent | PositionEvent;
 
-export type ToWorker =
-  | ReadToWorker
-  | { type: "events"; events: HubEvent[] }
+/** Answers a message of the worker, by its number. */
+export type ReplyToWorker =
   | { type: "subscribed"; id: number }
   | { type: "admitted"; id: number; admitted: boolean }
   | { type: "busFigures"; id: number; figures: BusFigures | null }
-  /** Updates of other servers may have been missed. */
-  | { type: "missed" }
   | { type: "leased"; id: number }
   | { type: "released"; id: number };
+
+export type ToWorker =
+  | ReadToWorker
+  | ReplyToWorker
+  | { type: "events"; events: HubEvent[] }
+  /** Updates of other servers may have been missed. */
+  | { type: "missed" };
 
 export const HUB_SOCKET = "hub.sock";
 export const BOARD_FILE = "board";

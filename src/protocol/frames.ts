@@ -3,11 +3,14 @@
  * the list of saved bars exactly as sent, or a realtime event.
  */
 
+import { badRequest } from "./errors.ts";
 import { foldNames, type JsonRecord, stringifyExact } from "./json.ts";
 
 /** RFC 6455 close codes that this server sends; those from 4000 on are its own. */
 export const CLOSE_NORMAL = 1000;
 export const CLOSE_GOING_AWAY = 1001;
+/** The server met what it didn't expect. */
+export const CLOSE_FAILED = 1011;
 /** "Service restart": the client should connect again. */
 export const CLOSE_RESTART = 1012;
 /** "Try again later". */
@@ -15,6 +18,17 @@ export const CLOSE_TRY_LATER = 1013;
 export const CLOSE_SLOW = 4008;
 
 export const SYMBOL_REQUIRED = "Symbol parameter is required";
+
+/** The `data.type` of frames that are no updates: no tick may have it. */
+const CONTROL_TYPES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"]);
+
+/**
+ * Whether ticks of this type could not be told from other frames, or not be asked for: `bar` and `*` are words of a subscription,
+ * and `-quote` stands for all but quotes.
+ */
+export function isReservedType(type: string): boolean {
+  return CONTROL_TYPES.has(type) || type === "bar" || type === "*" || type.startsWith("-");
+}
 
 /** Where a ticker stands: beside the old members of a frame. */
 export interface Position {
@@ -148,6 +162,16 @@ function encodeRecords(frame: unknown): string {
   try {
     return JSON.stringify(frame);
   } catch {
+    return encodeExact(frame);
+  }
+}
+
+function encodeExact(frame: unknown): string {
+  try {
     return stringifyExact(frame);
+  } catch (error) {
+    // What can be parsed can be nested too deeply to be written again.
+    if (error instanceof RangeError) throw badRequest("data: a value is nested too deeply");
+    throw error;
   }
 }

@@ -21,8 +21,9 @@ export interface ReplayQuery {
 const DEFAULT_TYPES = ["quote", "trade"];
 /** Tickers times types, bars counting twice, that one replay may read side by side. */
 const REPLAY_SERIES_MAX = 200;
-/** Before every stamp that is likely, and exact in a double. */
+/** Before and after every stamp that is likely, and exact in a double, as microseconds have to be for the next one to be another. */
 const FIRST_STAMP = "1700-01-01 00:00:00.000000";
+const LAST_STAMP = "2255-01-01 00:00:00.000000";
 const SHOWN_LENGTH_MAX = 60;
 
 /**
@@ -55,12 +56,16 @@ export function readReplayQuery(query: URLSearchParams): ReplayQuery {
     );
   }
   const start = readBound(query, "start");
+  const end = readBound(query, "end");
   const from = start === null || start < FIRST_STAMP ? FIRST_STAMP : start;
-  const to = readBound(query, "end") ?? nowText();
-  if (from > to)
+  const to = end === null ? nowText() : end < LAST_STAMP ? end : LAST_STAMP;
+  if (from > to) {
     throw badRequest(
-      `replay: start: got ${shown(query.get("start")!)}, expected a time before the end, ${to}`,
+      end !== null && end < FIRST_STAMP
+        ? `replay: end: got ${shown(query.get("end")!)}, expected a time after ${FIRST_STAMP}`
+        : `replay: start: got ${shown(query.get("start")!)}, expected a time before the end, ${to}`,
     );
+  }
   return {
     symbols,
     types,

@@ -50,6 +50,8 @@ export async function* storedSeries(query: SeriesQuery): AsyncGenerator<StoredRo
       if (rows.length < query.rowsMax / WINDOW_GROWTH) window *= WINDOW_GROWTH;
       from = to + 1;
       given = 0;
+      // A reader may answer without waiting for anything: others have their turn, however long nothing is found.
+      if (rows.length === 0) await new Promise(setImmediate);
       continue;
     }
     const last = rows.at(-1)!.atMicros;

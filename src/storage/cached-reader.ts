@@ -97,7 +97,7 @@ export class CachedReader implements StockReader {
     return this.#reader.holdings(tickersMax);
   }
 
-  sizeBytes(): number | Promise<number> {
+  sizeBytes(): number | Promise<number | null> {
     return this.#reader.sizeBytes();
   }
 

@@ -128,8 +128,8 @@ export interface StockReader {
   tickTypes(ticker: string): string[] | Promise<string[]>;
   /** Some tickers of each kind of row, for a person who wonders what is there. */
   holdings(tickersMax: number): Holding[] | Promise<Holding[]>;
-  /** Of the database on its disk. */
-  sizeBytes(): number | Promise<number>;
+  /** Of the database on its disk; null where it doesn't tell. */
+  sizeBytes(): number | Promise<number | null>;
   /**
    * Throws if the database doesn't answer.
    *

@@ -109,7 +109,7 @@ export class StartingPoint {
     epoch: string,
   ): Promise<{ position: number; newest: number } | NotRecovered> {
     const { updates } = this.#options;
-    if ("position" in since && epochGiven !== null && epochGiven !== epoch) {
+    if (epochGiven !== null && epochGiven !== epoch) {
       return {
         code: "epoch_changed",
         reason: `positions of epoch ${epochGiven} mean nothing here: the database is ${epoch}`,

@@ -1,6 +1,12 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { randomNumbers } from "../../test/support/random.ts";
-import type { StoredUpdate, TickerSnapshot, Update, UpdateReader } from "../storage/update-contract.ts";
+import type {
+  NewestUpdate,
+  StoredUpdate,
+  TickerSnapshot,
+  Update,
+  UpdateReader,
+} from "../storage/update-contract.ts";
 import type { Start } from "./starting-point.ts";
 import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -36,6 +42,12 @@ class Log implements UpdateReader {
     const found = new Map([...this.updates].map(([ticker, list]) => [ticker, list.length] as const));
     await this.latency();
     return new Map([...found].filter(([ticker]) => tickers === null || tickers.includes(ticker)));
+  }
+
+  async newest(ticker: string): Promise<NewestUpdate> {
+    const last = this.updates.get(ticker)?.at(-1);
+    await this.latency();
+    return { seq: last?.seq ?? 0, savedAtMs: last?.savedAtMs ?? 0 };
   }
 
   async after(ticker: string, after: number, limit: { updates: number }): Promise<StoredUpdate[]> {
@@ -224,8 +236,8 @@ test("from a position, from a time, and why not", async () => {
     from: 11,
     to: 10,
   });
-  expect((await from({ since: { timeMs: 4000 }, epoch: null })).seqs).toEqual([4, 5, 6, 7, 8, 9, 10]);
-  expect((await from({ since: { timeMs: 4001 }, epoch: null })).seqs).toEqual([5, 6, 7, 8, 9, 10]);
+  expect((await from({ since: { timeMs: 9000 }, epoch: null })).seqs).toEqual([4, 5, 6, 7, 8, 9, 10]);
+  expect((await from({ since: { timeMs: 9001 }, epoch: null })).seqs).toEqual([5, 6, 7, 8, 9, 10]);
   expect((await from({ since: { timeMs: 99_000 }, epoch: null })).seqs).toEqual([]);
   expect((await from({ since: { timeMs: 0 }, epoch: null })).seqs.length).toBe(10);
   const refused = async (start: Parameters<typeof from>[0], code: string) => {
@@ -234,11 +246,19 @@ test("from a position, from a time, and why not", async () => {
     expect(seqs).toEqual([]);
   };
   await refused({ since: { position: 3 }, epoch: "e0" }, "epoch_changed");
+  await refused({ since: { timeMs: 0 }, epoch: "e0" }, "epoch_changed");
   await refused({ since: { position: 11 }, epoch: "e1" }, "position_ahead");
   log.trimmed = 6;
   await refused({ since: { position: 5 }, epoch: "e1" }, "not_kept");
-  await refused({ since: { timeMs: 5000 }, epoch: null }, "not_kept");
+  await refused({ since: { timeMs: 10_000 }, epoch: null }, "not_kept");
   expect((await from({ since: { position: 6 }, epoch: "e1" })).seqs).toEqual([7, 8, 9, 10]);
+  // Nothing is kept, and nothing was missed.
+  log.trimmed = 10;
+  expect((await from({ since: { timeMs: 15_001 }, epoch: "e1" })).first.data).toMatchObject({
+    recovered: true,
+    from: 11,
+    to: 10,
+  });
   subscriptions.stop();
 });
 

@@ -2,6 +2,8 @@
  * The updates of one ticker as this worker delivers them: each position once, in order. What comes too early waits for what is
  * between; what doesn't come is read from the update log. So nothing before it has to be reliable or in order.
  */
+
+import { messageOf } from "../protocol/message-of.ts";
 import type { StoredUpdate, Update } from "../storage/update-contract.ts";
 
 /** How long an early update waits for those before it, which are usually just behind. */
@@ -157,7 +159,7 @@ export class TickerFeed {
         if (this.#delivered < this.#known) await new Promise(setImmediate);
       }
     } catch (error) {
-      this.#options.warn(error instanceof Error ? error.message : String(error));
+      this.#options.warn(messageOf(error));
       if (!this.#closed) this.#timer = setTimeout(() => this.#fill(), RETRY_MS);
     } finally {
       this.#filling = false;

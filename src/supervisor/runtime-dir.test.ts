@@ -55,3 +55,21 @@ test("a base that is missing or too long is passed over", async () => {
   }
   rmSync(long, { recursive: true });
 });
+
+test("servers that start at the same time leave each other's folders alone", async () => {
+  const script = `
+    import { existsSync } from "node:fs";
+    import { join } from "node:path";
+    import { createRuntimeDir } from ${JSON.stringify(join(import.meta.dir, "runtime-dir.ts"))};
+    for (let i = 0; i < 150; i++) {
+      const dir = await createRuntimeDir({ XDG_RUNTIME_DIR: ${JSON.stringify(base)} });
+      await Bun.sleep(1);
+      if (!existsSync(join(dir.path, "owner.sock"))) throw new Error("it was removed");
+      dir.remove();
+    }`;
+  const starting = Array.from({ length: 4 }, () =>
+    Bun.spawn([process.execPath, "--no-orphans", "-e", script], { stdio: ["ignore", "inherit", "inherit"] }),
+  );
+  expect(await Promise.all(starting.map((child) => child.exited))).toEqual([0, 0, 0, 0]);
+  expect(readdirSync(base)).toEqual([]);
+});

@@ -5,17 +5,19 @@
  * was killed. A pid would not do: containers that share /tmp count pids apart, while a socket file works across them.
  */
 import { randomBytes } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, utimesSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { messageOf } from "../protocol/message-of.ts";
 import type { Env } from "./systemd.ts";
 
 /** `sun_path` has 108 bytes on Linux and 104 elsewhere; a longer path fails with a bare EINVAL. */
 export const SOCKET_PATH_BYTES_MAX = 100;
-const HUB_SOCKET = "hub.sock";
 const OWNER_SOCKET = "owner.sock";
 const PREFIX = "stock-db-server-";
-/** A folder without owner socket may be one that is just being made. */
+/** Ends the name of a folder whose owner doesn't listen yet. */
+const UNFINISHED = ".new";
+/** A folder without owner socket, or an unfinished one, may be one that is just being made. */
 const UNOWNED_STALE_AFTER_MS = 60_000;
 /** Cleaners of /tmp remove what has not been touched for days; the board is written through a mapping, which touches nothing. */
 const TOUCH_INTERVAL_MS = 3_600_000;
@@ -40,7 +42,8 @@ export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeD
   const problems: string[] = [];
   for (const base of baseFolders(env)) {
     const path = join(base, `${PREFIX}${process.pid}-${randomBytes(4).toString("hex")}`);
-    if (Buffer.byteLength(join(path, HUB_SOCKET)) >= SOCKET_PATH_BYTES_MAX) {
+    // The longest of its sockets' paths.
+    if (Buffer.byteLength(ownerSocketWhileMade(path)) >= SOCKET_PATH_BYTES_MAX) {
       problems.push(`${base}: the path is too long for a socket`);
       continue;
     }
@@ -48,7 +51,7 @@ export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeD
       await removeStale(base);
       return makeDir(path);
     } catch (error) {
-      problems.push(`${base}: ${error instanceof Error ? error.message : error}`);
+      problems.push(`${base}: ${messageOf(error)}`);
     }
   }
   throw new RuntimeDirError(`No folder for the server's own sockets; tried ${problems.join("; ")}`);
@@ -60,10 +63,13 @@ function baseFolders(env: Env): string[] {
   return [...new Set(given.filter((folder): folder is string => folder !== undefined && folder !== ""))];
 }
 
+/** A socket refuses connections between its bind and its listen too: until then the folder has another name. */
 function makeDir(path: string): RuntimeDir {
-  mkdirSync(path, { mode: 0o700 });
-  chmodSync(path, 0o700); // mkdir's mode passes through the umask
-  const owner = Bun.listen({ unix: join(path, OWNER_SOCKET), socket: { data() {} } });
+  const unfinished = path + UNFINISHED;
+  mkdirSync(unfinished, { mode: 0o700 });
+  chmodSync(unfinished, 0o700); // mkdir's mode passes through the umask
+  const owner = Bun.listen({ unix: ownerSocketWhileMade(path), socket: { data() {} } });
+  renameSync(unfinished, path);
   const touching = setInterval(() => touchAll(path), TOUCH_INTERVAL_MS);
   touching.unref();
   return {
@@ -74,6 +80,10 @@ function makeDir(path: string): RuntimeDir {
       rmSync(path, { recursive: true, force: true });
     },
   };
+}
+
+function ownerSocketWhileMade(path: string): string {
+  return join(path + UNFINISHED, OWNER_SOCKET);
 }
 
 function touchAll(path: string): void {
@@ -91,9 +101,10 @@ async function removeStale(base: string): Promise<void> {
 async function isStale(path: string): Promise<boolean> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined || !stat.isDirectory() || stat.uid !== process.getuid?.()) return false;
+  const isOld = Date.now() - stat.mtimeMs > UNOWNED_STALE_AFTER_MS;
+  if (path.endsWith(UNFINISHED)) return isOld;
   const refusal = await refusalOfOwner(path);
-  if (refusal === "ECONNREFUSED") return true;
-  return refusal === "ENOENT" && Date.now() - stat.mtimeMs > UNOWNED_STALE_AFTER_MS;
+  return refusal === "ECONNREFUSED" || (refusal === "ENOENT" && isOld);
 }
 
 /** @returns undefined if the owner is alive. */

@@ -2,6 +2,7 @@
 import type { ServerWebSocket } from "bun";
 import { RequestError } from "../protocol/errors.ts";
 import { CLOSE_NORMAL, CLOSE_RESTART, CLOSE_SLOW, CLOSE_TRY_LATER } from "../protocol/frames.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { Start } from "../stream/starting-point.ts";
 import { ALL_TICKERS, type Subscriber, type Subscription } from "../stream/subscriber.ts";
@@ -83,13 +84,13 @@ export class LiveClient implements Subscriber {
     void this.#begin(opened, wish, symbol === "");
   }
 
-  message(text: string): void {
+  message(received: string | Buffer): void {
     if (this.#socket.getBufferedAmount() > this.#options.queueBytesMax + ANSWERS_BYTES_MAX) {
       this.#disconnect();
       return;
     }
     try {
-      const message = readMessage(text);
+      const message = readMessage(received);
       switch (message.action) {
         case "close":
           this.#socket.close(CLOSE_NORMAL);
@@ -303,7 +304,7 @@ export class LiveClient implements Subscriber {
         try {
           await this.#beginOne(subscription, startOf(wish, subscription.ticker), deadline);
         } catch (error) {
-          why = wordsOf(error);
+          why = messageOf(error);
           failed.push(shownTicker(subscription.ticker));
         }
       }
@@ -373,8 +374,4 @@ export function tooMany(symbolsMax: number, added: number): MessageError {
 
 function shownTicker(ticker: string): string {
   return ticker === ALL_TICKERS ? "*" : ticker;
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

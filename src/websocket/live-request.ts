@@ -94,10 +94,12 @@ export class MessageError extends Error {
 }
 
 /** @throws MessageError */
-export function readMessage(text: string): Message {
+export function readMessage(received: string | Buffer): Message {
+  if (typeof received !== "string")
+    throw new MessageError("bad_message", "got a binary message, expected text in JSON");
   let message: unknown;
   try {
-    message = JSON.parse(text);
+    message = JSON.parse(received);
   } catch (error) {
     throw new MessageError("bad_json", `not JSON: ${(error as Error).message}`);
   }

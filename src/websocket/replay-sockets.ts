@@ -5,7 +5,13 @@
 import type { Server, ServerWebSocket } from "bun";
 import type { LogLines } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
-import { CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_TRY_LATER, heartbeatFrame } from "../protocol/frames.ts";
+import {
+  CLOSE_FAILED,
+  CLOSE_GOING_AWAY,
+  CLOSE_NORMAL,
+  CLOSE_TRY_LATER,
+  heartbeatFrame,
+} from "../protocol/frames.ts";
 import { isObject } from "../protocol/json.ts";
 import { type HistoryFrame, historyFrames } from "../replay/history-frames.ts";
 import { Pacer } from "../replay/pacer.ts";
@@ -23,8 +29,6 @@ const FRAMES_PER_TURN = 200;
 const PING_MS = 30_000;
 /** A program that works on what it has got answers no ping meanwhile: be patient. */
 const SILENCE_MAX_MS = 300_000;
-/** RFC 6455: the server met what it didn't expect. */
-const CLOSE_FAILED = 1011;
 
 export interface ReplaySocketData {
   kind: "replay";
@@ -105,7 +109,10 @@ export class ReplaySockets {
   /** A bot may send what it sends to a live socket: it is told what a replay can't do. */
   message(socket: ReplaySocket, message: string | Buffer): void {
     this.heard(socket);
-    if (typeof message !== "string") return;
+    if (typeof message !== "string") {
+      sendError(socket, "bad_message", "got a binary message, expected text in JSON");
+      return;
+    }
     let request: unknown;
     try {
       request = JSON.parse(message);

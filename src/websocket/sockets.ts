@@ -6,7 +6,7 @@ import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
-import { CLOSE_GOING_AWAY, CLOSE_NORMAL, SYMBOL_REQUIRED } from "../protocol/frames.ts";
+import { CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_NORMAL, SYMBOL_REQUIRED } from "../protocol/frames.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import type { Addresses } from "./addresses.ts";
 import { LiveClient, tooMany } from "./live-client.ts";
@@ -183,7 +183,15 @@ export class Sockets {
   #received(socket: Socket, message: string | Buffer): void {
     heard(socket);
     this.#options.counters.messages++;
-    if (typeof message === "string") socket.data.client?.message(message);
+    try {
+      socket.data.client?.message(message);
+    } catch (error) {
+      // One client's message must not end the process for all.
+      this.#options.log.error(
+        `${describe(socket)}: a message failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      );
+      socket.close(CLOSE_FAILED, "an internal server error occurred");
+    }
   }
 
   #drained(socket: Socket): void {

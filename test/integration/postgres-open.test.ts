@@ -122,8 +122,12 @@ test("where the server may not make room, a fraction is refused, not rounded, an
 
 test("a text that PostgreSQL can't store is a 400", async () => {
   await using db = await open(await postgres.freshSchema());
-  expect(await db.writer.commit([{ ...tick(1), ticker: "A\0B" }])).toMatchObject([
+  const odd = [{ ticker: "A\0B" }, { ticker: "A\ud83d" }, { type: "\ude00" }, { ticker: "A😀" }];
+  expect(await db.writer.commit(odd.map((part) => ({ ...tick(1), ...part })))).toMatchObject([
     { ok: false, status: 400 },
+    { ok: false, status: 400 },
+    { ok: false, status: 400 },
+    { ok: true },
   ]);
 });
 

@@ -1,10 +1,16 @@
-/** A real PostgreSQL for a test file, on a port of its own, with a fresh schema or database for each test. */
+/**
+ * A real PostgreSQL for a test file, on a port of its own, with a fresh schema or database for each test. POSTGRES_BIN names the
+ * folder of another version, POSTGRES_URL a database that runs already, for the tests that neither stop nor start it: the
+ * conformance suite.
+ */
 import { afterAll, beforeAll } from "bun:test";
 import { SQL, type Subprocess } from "bun";
 import { freePort } from "./free-port.ts";
 
 /** initdb takes a second, or many when the machine is busy. */
 const START_TIMEOUT_MS = 180_000;
+/** Older ones have no other way than copying files. */
+const STRATEGIES_SINCE = 15_00_00;
 
 export interface TestPostgres {
   readonly port: number;
@@ -27,13 +33,14 @@ export interface TestPostgres {
 
 /** Started before the first test of the file, and gone after the last. @param settings such as "max_connections=5" */
 export function usePostgres(...settings: string[]): TestPostgres {
+  const external = process.env.POSTGRES_URL;
   let running: RunningPostgres | null = null;
   const current = (): RunningPostgres => {
     if (running === null) throw new Error("PostgreSQL runs only within tests");
     return running;
   };
   beforeAll(async () => {
-    running = await startPostgres(settings);
+    running = external === undefined ? await startPostgres(settings) : attachPostgres(external);
   }, START_TIMEOUT_MS);
   afterAll(async () => {
     await running?.[Symbol.asyncDispose]();
@@ -48,18 +55,25 @@ export function usePostgres(...settings: string[]): TestPostgres {
       return current().admin;
     },
     async freshSchema() {
-      const name = `test_${++schemas}`;
+      const name =
+        external === undefined ? `test_${++schemas}` : `test_${Date.now()}_${process.pid}_${++schemas}`;
       await current().admin.unsafe(`CREATE SCHEMA ${name}`);
       return this.url(`search_path=${name}`);
     },
     async freshDatabaseBehindPgBouncer() {
       bouncerPort ??= startPgBouncer(current());
       const name = `test_${++schemas}`;
-      await current().admin.unsafe(`CREATE DATABASE ${name} TEMPLATE template0 STRATEGY file_copy`);
+      const { admin } = current();
+      const [server] = await admin.unsafe<{ version: number }[]>(
+        "SELECT current_setting('server_version_num')::int AS version",
+      );
+      const strategy = server!.version >= STRATEGIES_SINCE ? "STRATEGY file_copy" : "";
+      await admin.unsafe(`CREATE DATABASE ${name} TEMPLATE template0 ${strategy}`);
       return `postgresql://postgres@127.0.0.1:${await bouncerPort}/${name}`;
     },
     url(parameters = "") {
-      return `postgresql://postgres@127.0.0.1:${current().port}/postgres${parameters === "" ? "" : `?${parameters}`}`;
+      const base = external ?? `postgresql://postgres@127.0.0.1:${current().port}/postgres`;
+      return parameters === "" ? base : `${base}?${parameters}`;
     },
     start: () => current().tell("start"),
     stop: () => current().tell("stop"),
@@ -101,6 +115,18 @@ async function startPostgres(settings: string[]): Promise<RunningPostgres> {
       keeper.stdin.end();
       await keeper.exited;
     },
+  };
+}
+
+function attachPostgres(url: string): RunningPostgres {
+  const admin = new SQL(url, { max: 2 });
+  return {
+    port: Number(new URL(url).port),
+    admin,
+    async tell(command) {
+      throw new Error(`${command}: the database that POSTGRES_URL names runs by itself`);
+    },
+    [Symbol.asyncDispose]: () => admin.close({ timeout: 0 }),
   };
 }
 

@@ -83,6 +83,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   try {
     const path = options.withoutDatabase === true ? "/live" : "/health";
     port = await untilHealthy(child, hostOf(options.flags ?? []), path);
+    if ((options.workers ?? 1) > 1) await untilAllServe(child, options.flags ?? []);
   } catch (error) {
     killGroup(child.pid);
     await rm(dir, { recursive: true, force: true });
@@ -211,6 +212,17 @@ async function untilHealthy(child: Child, host: string, path: string): Promise<n
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : String(error)}; its log:\n${child.log()}`);
   }
+}
+
+/** The first worker may answer while others still boot; a child that is killed then ends the start, as it should. */
+async function untilAllServe(child: Child, flags: string[]): Promise<void> {
+  // A log that is quieter than INFO doesn't say it.
+  if (!["DEBUG", "INFO", undefined].includes(flagValue(flags, "--log-level"))) return;
+  await waitUntil("all workers serve", () => child.log().includes("Serving on ") || child.hasExited());
+  if (child.hasExited())
+    throw new Error(
+      `the server ended with ${await child.exited} before all served; its log:\n${child.log()}`,
+    );
 }
 
 async function postCommand<Body>(

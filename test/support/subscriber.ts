@@ -74,11 +74,16 @@ export class Subscriber implements AsyncDisposable {
     return this.updates.map(({ seq }) => seq);
   }
 
+  /** Of updates that are saves of ticks, the price of the first one. */
+  get prices(): number[] {
+    return this.updates.map(({ data }) => data.payload[0].price);
+  }
+
   get errors(): (string | undefined)[] {
     return this.frames.filter(({ type }) => type === "error").map(({ code }) => code);
   }
 
-  send(text: string): void {
+  send(text: string | Uint8Array<ArrayBuffer>): void {
     this.#socket.send(text);
   }
 

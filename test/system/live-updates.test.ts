@@ -10,9 +10,6 @@ setDefaultTimeout(180_000);
 /** Before the server gives a subscriber up that takes nothing: writers don't wait for that, on however busy a machine. */
 const SAVE_MS_MAX = 12_000;
 
-const pricesOf = (subscriber: Subscriber): number[] =>
-  subscriber.updates.map((frame) => frame.data.payload[0].price);
-
 async function openMany(server: RunningServer, symbol: string, count: number) {
   const subscribers = await Promise.all(
     Array.from({ length: count }, () => Subscriber.open(server.wsUrl, symbol)),
@@ -50,7 +47,7 @@ test("a save through any worker reaches every subscriber once, in the order in w
   const expected = Array.from({ length: inTurn }, (_, i) => i + 1);
   for (const subscriber of subscribers) {
     await waitUntil("all updates are here", () => subscriber.updates.length >= inTurn);
-    expect(pricesOf(subscriber)).toEqual(expected);
+    expect(subscriber.prices).toEqual(expected);
   }
 
   // All at once: any order, but the same for all, each once.
@@ -60,9 +57,9 @@ test("a save through any worker reaches every subscriber once, in the order in w
   for (const subscriber of subscribers) {
     await waitUntil("all updates are here", () => subscriber.updates.length >= inTurn + atOnce);
   }
-  const order = pricesOf(subscribers[0]!);
+  const order = subscribers[0]!.prices;
   expect(new Set(order).size).toBe(inTurn + atOnce);
-  for (const subscriber of subscribers) expect(pricesOf(subscriber)).toEqual(order);
+  for (const subscriber of subscribers) expect(subscriber.prices).toEqual(order);
   expect(other.updates).toEqual([]);
 });
 
@@ -148,11 +145,11 @@ test("who joins while saves run misses nothing after its initial price", async (
   stopping = true;
   await saver;
   for (const subscriber of subscribers) {
-    await waitUntil("the last update is here", () => pricesOf(subscriber).at(-1) === price);
+    await waitUntil("the last update is here", () => subscriber.prices.at(-1) === price);
     const [first] = subscriber.frames;
     expect(first!.data.type).toBe("initial_price");
     const initial = first!.data.payload[0].price as number;
-    const prices = pricesOf(subscriber);
+    const prices = subscriber.prices;
     // Ascending without a gap, from the initial price on: nothing missed, nothing twice.
     expect(prices).toEqual(Array.from({ length: prices.length }, (_, i) => price - prices.length + 1 + i));
     expect(prices[0]!).toBeLessThanOrEqual(initial + 1);

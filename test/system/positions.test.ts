@@ -55,7 +55,7 @@ test("every frame says where the ticker stands, and a client comes back to where
   await trades(server, "AAPL", 6, 7);
   await waitUntil("all of it", () => back.updates.length === 5);
   expect(back.seqs).toEqual(range(3, 7));
-  expect(back.updates.map(({ data }) => data.payload[0].price)).toEqual(range(3, 7));
+  expect(back.prices).toEqual(range(3, 7));
   expect(back.updates.slice(0, 3).map(({ data }) => data)).toEqual(
     one.updates.slice(2, 5).map(({ data }) => data),
   );

@@ -162,6 +162,13 @@ test("many ticks on one stamp are all played", async () => {
   );
 });
 
+test("an end in the far future is no burden for anybody else", async () => {
+  const client = await play({ symbol: "IBM", types: "trade", end: "9999-01-01", speed: "max" });
+  expect(client.closed!.code).toBe(1000);
+  expect(client.updates.length).toBe((await sampleRows("ibm-trades.csv.gz")).length);
+  expect((await get(`${server.url}/health`)).status).toBe(200);
+});
+
 test("what can't be understood is refused before the upgrade, by name", async () => {
   const cases: [query: string, message: string][] = [
     ["", "expected symbol="],
@@ -169,6 +176,8 @@ test("what can't be understood is refused before the upgrade, by name", async ()
     ["symbol=A&start=yesterdayish", 'start: cannot read "yesterdayish"'],
     ["symbol=A&end=13:00", 'end: cannot read "13:00"'],
     ["symbol=A&start=2024-02-01&end=2024-01-01", 'start: got "2024-02-01"'],
+    ["symbol=A&end=0001-01-01", 'end: got "0001-01-01"'],
+    ["symbol=A&start=2300-01-01&end=2310-01-01", 'start: got "2300-01-01"'],
     ["symbol=A&speed=-1", 'speed: got "-1"'],
     ["symbol=A&speed=", 'speed: got ""'],
     ["symbol=A&types=", 'types: got ""'],

@@ -4,6 +4,8 @@ import { startServer } from "../support/server.ts";
 
 setDefaultTimeout(120_000);
 
+/** Can be parsed, and is deeper than the stack of what walks through it. */
+const DEPTH = 60_000;
 /** As JSON text, since some have no place in a JavaScript value. */
 const VALUES = [
   "null",
@@ -27,6 +29,8 @@ const VALUES = [
   '["a", null, {}]',
   "{}",
   '{"a": 1234567890123456789}',
+  "[".repeat(DEPTH) + "]".repeat(DEPTH),
+  `${'{"a":'.repeat(DEPTH)}1${"}".repeat(DEPTH)}`,
 ];
 const REQUESTS: Record<string, Record<string, string>> = {
   get_stock_data: { ticker: '"A"', start_date: '"2024-01-02"', end_date: "null", interval: '"daily"' },
@@ -53,11 +57,23 @@ const REQUESTS: Record<string, Record<string, string>> = {
   get_today_daily_data: { ticker: '"A"' },
   get_latest_data: { ticker: '"A"', data_type: '"both"', limit: "10" },
   get_historical_data: { ticker: '"A"', data_type: '"trade"', limit: "10" },
+  get_updates: {
+    ticker: '"A"',
+    since: "0",
+    epoch: "null",
+    limit: "10",
+    characters: "1000",
+    stored: "true",
+  },
+  get_snapshot: { ticker: '"A"' },
+  get_positions: { tickers: '["A"]' },
+  get_tickers: { kind: '"ticks"', after: "null", limit: "10" },
+  get_tick_types: { ticker: '"A"' },
   execute_sql: { sql_query: '"select 1 as a"', query_type: '"select"', query_params: "[]" },
 };
 const RECORD_FIELDS = {
-  save_stock_data: ["date", "open", "high", "low", "close", "volume"],
-  save_realtime_data: ["timestamp", "price", "size", "ask_price", "ask_size", "seq"],
+  save_stock_data: ["date", "open", "high", "low", "close", "volume", "of_our_own"],
+  save_realtime_data: ["timestamp", "price", "size", "ask_price", "ask_size", "seq", "of_our_own"],
 };
 
 test("no value of any parameter or record field is answered with 500, and every answer is JSON", async () => {
@@ -78,7 +94,8 @@ test("no value of any parameter or record field is answered with 500, and every 
     } catch {
       isJson = false;
     }
-    if (response.status >= 500 || !isJson) wrong.push(`${response.status} ${body} -> ${text.slice(0, 200)}`);
+    if (response.status >= 500 || !isJson)
+      wrong.push(`${response.status} ${body.slice(0, 300)} -> ${text.slice(0, 200)}`);
   };
   for (const [command, params] of Object.entries(REQUESTS)) {
     for (const name of Object.keys(params)) {
@@ -103,4 +120,21 @@ test("no value of any parameter or record field is answered with 500, and every 
   }
   for (const value of VALUES) await send(value, {});
   expect(wrong).toEqual([]);
+});
+
+test("types that live updates use for something else are refused", async () => {
+  await using server = await startServer();
+  const types = ["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end", "bar", "*", "-x"];
+  for (const type of types) {
+    const { status, body } = await server.command("save_realtime_data", {
+      ticker: "A",
+      data_type: type,
+      index_col: "timestamp",
+      data: [{ timestamp: "2024-01-02T10:00:00Z", price: 1, size: 1 }],
+    });
+    expect([status, body.error]).toEqual([
+      400,
+      `data_type: got "${type}", which stands for something else in live updates; expected a name such as "quote" or "trade"`,
+    ]);
+  }
 });

@@ -5,6 +5,8 @@
  * fraction of writing it, and a note can be wrong where the rows can't, after a power failure or
  * when the destination was replaced.
  */
+
+import { messageOf } from "../../protocol/message-of.ts";
 import {
   type RowKind,
   type StockWriter,
@@ -71,7 +73,7 @@ export async function copyRows(request: CopyRequest): Promise<CopyResult> {
   try {
     await run.copyAll();
   } catch (error) {
-    run.result.stoppedBy = error instanceof Error ? error.message : String(error);
+    run.result.stoppedBy = messageOf(error);
   }
   request.progress.end();
   return run.result;

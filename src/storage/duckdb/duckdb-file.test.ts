@@ -82,7 +82,7 @@ describe("opening", () => {
       symlinkSync(path, other);
       for (const name of [path, other]) {
         const again = openDuckDb({ path: name, memoryLimitMb: 256, threads: 1, onFatal() {} });
-        expect(again).rejects.toThrow("open in this process already");
+        await expect(again).rejects.toThrow("open in this process already");
       }
       expect(await db.writer.commit([daily([["2024-01-02", 1]])])).toEqual([{ ok: true, stored: 1, seq: 1 }]);
     });
@@ -106,7 +106,9 @@ describe("opening", () => {
 
   test("a file that is no DuckDB database is refused and left alone", async () => {
     writeFileSync(path, "no database, but somebody's text".repeat(1000));
-    expect(openDuckDb({ path, memoryLimitMb: 256, threads: 1, onFatal() {} })).rejects.toThrow("cannot open");
+    await expect(openDuckDb({ path, memoryLimitMb: 256, threads: 1, onFatal() {} })).rejects.toThrow(
+      "cannot open",
+    );
     expect((await Bun.file(path).text()).startsWith("no database")).toBe(true);
   });
 
@@ -115,7 +117,7 @@ describe("opening", () => {
       "CREATE TABLE stock_db_schema (version INTEGER)",
       "INSERT INTO stock_db_schema VALUES (99)",
     );
-    expect(openDuckDb({ path, memoryLimitMb: 256, threads: 1, onFatal() {} })).rejects.toThrow(
+    await expect(openDuckDb({ path, memoryLimitMb: 256, threads: 1, onFatal() {} })).rejects.toThrow(
       "written by a newer server",
     );
   });

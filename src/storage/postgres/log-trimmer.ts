@@ -51,6 +51,8 @@ export interface TrimOptions {
   /** Of the log; what comes between two rounds is beyond it. */
   bytesMax: number;
   pauseMs: number;
+  /** Without them, transactions of several workers are kept apart by the database, which undoes all but one. */
+  advisoryLocks: boolean;
   /** The database doesn't let it be done: told once. */
   onRefused(reason: string): void;
 }
@@ -60,6 +62,7 @@ export class LogTrimmer {
   readonly #bytesMax: number;
   readonly #partBytes: number;
   readonly #pauseMs: number;
+  readonly #advisoryLocks: boolean;
   readonly #onRefused: TrimOptions["onRefused"];
   #refused = false;
   /** Deleted so far: what PostgreSQL has not cleaned up yet need not be passed again. */
@@ -68,11 +71,12 @@ export class LogTrimmer {
   #round: Promise<void> | null = null;
   #closed = false;
 
-  constructor(pool: PostgresPool, { bytesMax, pauseMs, onRefused }: TrimOptions) {
+  constructor(pool: PostgresPool, { bytesMax, pauseMs, advisoryLocks, onRefused }: TrimOptions) {
     this.#pool = pool;
     this.#bytesMax = bytesMax;
     this.#partBytes = Math.max(PART_BYTES_MIN, bytesMax / PARTS);
     this.#pauseMs = pauseMs;
+    this.#advisoryLocks = advisoryLocks;
     this.#onRefused = onRefused;
     this.#schedule();
   }
@@ -124,15 +128,24 @@ export class LogTrimmer {
     let done = false;
     try {
       const { connection } = lease;
-      await connection.run("BEGIN");
-      const [lock] = await connection.run<{ mine: boolean }>(LOCK_SQL, [LOCK_CLASS, TRIM_LOCK]);
-      const more = lock?.mine === true && (await step(connection));
+      const more = (await this.#begin(connection)) && (await step(connection));
       await connection.run("COMMIT");
       done = true;
       return more;
     } finally {
       lease.release(!done);
     }
+  }
+
+  /** @returns false when somebody else is at it. */
+  async #begin(connection: PostgresConnection): Promise<boolean> {
+    if (!this.#advisoryLocks) {
+      await connection.run("BEGIN ISOLATION LEVEL SERIALIZABLE");
+      return true;
+    }
+    await connection.run("BEGIN");
+    const [lock] = await connection.run<{ mine: boolean }>(LOCK_SQL, [LOCK_CLASS, TRIM_LOCK]);
+    return lock?.mine === true;
   }
 
   async #step(connection: PostgresConnection): Promise<boolean> {

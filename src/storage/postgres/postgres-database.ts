@@ -9,8 +9,10 @@
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
+import { hasAdvisoryLocks } from "./advisory-locks.ts";
 import {
   CONNECT_TIMEOUT_MS,
   type ConnectionOptions,
@@ -23,7 +25,8 @@ import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { type FailureKind, failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresTransfer } from "./postgres-transfer.ts";
-import { PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
+import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
+import { accepts, requireAbilities, versionOf } from "./requirements.ts";
 import { prepareSchema } from "./schema.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
@@ -33,6 +36,7 @@ const START_RETRY_MS = 250;
 /** What may have passed by the next try. */
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
 const MB = 1024 * 1024;
+const BLOCKED_TOLD_MS = 60_000;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
 /** A setting that a pool in between didn't pass on. */
@@ -48,6 +52,8 @@ export interface PostgresSettings {
   updateLogMb?: number;
   /** The database doesn't let the log be trimmed: called once. */
   onTrimRefused?(reason: string): void;
+  /** A save waited in vain for a lock that another session holds: called at most every BLOCKED_TOLD_MS. */
+  onBlocked?(reason: string): void;
   /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
@@ -77,7 +83,7 @@ export interface PostgresDatabase extends AsyncDisposable {
 /**
  * Connects, and makes the tables where there are none. Whatever breaks on the way is begun again.
  *
- * @throws Error it can't be reached, or breaks off again and again, for START_WAIT_MS, refuses the user, or has tables that don't fit.
+ * @throws Error it can't be reached, or breaks off again and again, for START_WAIT_MS, refuses the user, lacks what the server needs, or has tables that don't fit.
  */
 export async function openPostgres(settings: PostgresSettings): Promise<PostgresDatabase> {
   const target = parsePostgresUrl(settings.dbFile);
@@ -95,6 +101,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
         : new LogTrimmer(pool, {
             bytesMax: updateLogMb * MB,
             pauseMs: trimPauseMs,
+            advisoryLocks: capabilities.advisoryLocks,
             onRefused: onTrimRefused,
           });
     const close = async (): Promise<void> => {
@@ -103,8 +110,8 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     };
     return {
       reader: new PostgresReader(pool),
-      writer: new PostgresWriter(pool, capabilities),
-      sql: new PostgresUserSql(pool),
+      writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
+      sql: new PostgresUserSql(pool, capabilities),
       transfer: new PostgresTransfer(pool, close),
       capabilities,
       preparation,
@@ -112,7 +119,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(`cannot open ${redact(settings.dbFile)}: ${reason}`, { cause: error });
   }
 }
@@ -123,7 +130,7 @@ async function prepare(
 ): Promise<{ options: ConnectionOptions; capabilities: Capabilities; preparation: string | null }> {
   const { connection, options } = await connectFirst(wanted);
   try {
-    const advisoryLocks = await hasFunction(connection, "pg_advisory_xact_lock");
+    const advisoryLocks = await hasAdvisoryLocks(connection);
     const preparation = await prepareSchema(connection, { advisoryLocks });
     return { options, preparation, capabilities: await detect(connection, options, advisoryLocks) };
   } finally {
@@ -176,8 +183,10 @@ async function connectFirst(
     return null;
   });
   if (connection !== null) {
-    let isRight = options.pooled;
+    let isRight = false;
     try {
+      await requireAbilities(connection);
+      isRight = options.pooled;
       isRight ||= await settingsArrived(connection, options);
       if (isRight) return { connection, options };
     } finally {
@@ -212,23 +221,29 @@ async function detect(
   { durability, pooled, statementTimeoutMs }: ConnectionOptions,
   advisoryLocks: boolean,
 ): Promise<Capabilities> {
-  const [row] = await connection.run<{ version: string; sync: string }>(
-    "SELECT version() AS version, current_setting('synchronous_commit') AS sync",
+  const [row] = await connection.run<{ sync: string | null; lock: string | null }>(
+    "SELECT current_setting('synchronous_commit', true) AS sync, current_setting('lock_timeout', true) AS lock",
   );
   // Every value but "off" waits for the disk.
   const isSync = row?.sync !== "off";
   const wantsSync = durability === "full";
   return {
-    version: row?.version ?? "",
+    version: await versionOf(connection),
     advisoryLocks,
+    deferrable: await accepts(connection, CHECK_NOW_SQL),
     pooled,
     synchronousCommit: isSync === wantsSync ? null : wantsSync ? "on" : "off",
     statementTimeoutMs,
+    lockTimeout: (row?.lock ?? null) !== null,
     wholeNumbers: await wholeNumberColumns(connection),
   };
 }
 
-async function hasFunction(connection: PostgresConnection, name: string): Promise<boolean> {
-  const rows = await connection.run("SELECT 1 AS one FROM pg_proc WHERE proname = $1 LIMIT 1", [name]);
-  return rows.length > 0;
+function atMostEvery(pauseMs: number, tell: (reason: string) => void = () => {}): (reason: string) => void {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  return (reason) => {
+    if (performance.now() - toldAtMs < pauseMs) return;
+    toldAtMs = performance.now();
+    tell(reason);
+  };
 }

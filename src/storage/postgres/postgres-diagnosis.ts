@@ -1,9 +1,14 @@
 /** What `doctor` finds out about a PostgreSQL database. It only asks; nothing is created. */
+
+import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
+import { hasAdvisoryLocks } from "./advisory-locks.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { connectForReading } from "./postgres-database.ts";
-import { failureOf } from "./postgres-errors.ts";
+import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
+import { SIZE_SQL } from "./postgres-reader.ts";
+import { UnsuitableDatabaseError } from "./requirements.ts";
 import { checkColumns, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
 
 /** A round trip longer than this is felt in every request. */
@@ -24,13 +29,13 @@ const TABLES = [
 
 type Facts = {
   version: string;
-  bytes: string;
   standby: boolean;
   readonly: boolean;
   schema: string | null;
   creates: boolean;
-  fsync: string;
-  synced: string;
+  /** Null where there is no such setting. */
+  fsync: string | null;
+  synced: string | null;
 };
 
 export async function* diagnosePostgres(dbFile: string): AsyncGenerator<DiagnosisStep> {
@@ -47,14 +52,16 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
     yield await diagnoseConnection(connection, options.pooled);
     yield { begin: "engine", optional: false };
     const [facts] = await connection.run<Facts>(
-      `SELECT version() AS version, pg_database_size(current_database())::text AS bytes, pg_is_in_recovery() AS standby,
+      `SELECT version() AS version, pg_is_in_recovery() AS standby,
          current_setting('default_transaction_read_only') = 'on' AS readonly, current_schema()::text AS schema,
          coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates,
-         current_setting('fsync') AS fsync, current_setting('full_page_writes') AS synced`,
+         current_setting('fsync', true) AS fsync, current_setting('full_page_writes', true) AS synced`,
     );
-    yield* describe(facts!);
+    yield* describe(facts!, await sizeOf(connection));
     yield { begin: "schema", optional: false };
     yield* diagnoseSchema(connection, facts!);
+    yield { begin: "locks", optional: true };
+    yield await diagnoseLocks(connection);
     yield { begin: "connections", optional: true };
     yield await diagnoseFreeConnections(connection);
   } catch (error) {
@@ -71,6 +78,9 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
 }
 
 function cannotConnect(error: unknown): Finding {
+  if (error instanceof UnsuitableDatabaseError) {
+    return { level: "fail", subject: "engine", finding: error.finding, advice: error.advice };
+  }
   const failure = failureOf(error);
   const code = failure?.code ?? "";
   const advice = code.startsWith("28")
@@ -86,7 +96,7 @@ function cannotConnect(error: unknown): Finding {
 function describeError(error: unknown): string {
   const failure = failureOf(error);
   if (failure !== null) return `${failure.message} (${failure.code})`;
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
 
 async function diagnoseConnection(connection: PostgresConnection, pooled: boolean): Promise<Finding> {
@@ -103,13 +113,20 @@ async function diagnoseConnection(connection: PostgresConnection, pooled: boolea
   return { level: "warning", subject, finding, advice: "run the server nearer to the database" };
 }
 
-function* describe(facts: Facts): Generator<Finding> {
-  const { version, bytes } = facts;
-  yield {
-    level: "ok",
-    subject: "engine",
-    finding: `${version.split(" on ")[0]!}, ${formatBytes(Number(bytes))}`,
-  };
+/** @returns null where the database doesn't tell. */
+async function sizeOf(connection: PostgresConnection): Promise<number | null> {
+  try {
+    const [row] = await connection.run<{ bytes: string }>(SIZE_SQL);
+    return Number(row?.bytes);
+  } catch (error) {
+    if (!isUnknownToDatabase(error)) throw error;
+    return null;
+  }
+}
+
+function* describe(facts: Facts, sizeBytes: number | null): Generator<Finding> {
+  const size = sizeBytes === null ? "" : `, ${formatBytes(sizeBytes)}`;
+  yield { level: "ok", subject: "engine", finding: `${facts.version.split(" on ")[0]!}${size}` };
   if (facts.standby || facts.readonly) {
     yield {
       level: "fail",
@@ -125,7 +142,8 @@ function* describe(facts: Facts): Generator<Finding> {
       finding: `fsync ${facts.fsync}, full_page_writes ${facts.synced}`,
       advice: "turn them on: else a crash of that machine damages the database",
     };
-  } else yield { level: "ok", subject: "durability", finding: "fsync on, full_page_writes on" };
+  } else if (facts.fsync === "on" && facts.synced === "on")
+    yield { level: "ok", subject: "durability", finding: "fsync on, full_page_writes on" };
 }
 
 async function* diagnoseSchema(connection: PostgresConnection, facts: Facts): AsyncGenerator<Finding> {
@@ -209,6 +227,18 @@ async function diagnoseRights(connection: PostgresConnection): Promise<Finding> 
     subject,
     finding: `rights are missing on ${lacking.join(", ")}`,
     advice: "GRANT SELECT, INSERT, UPDATE, DELETE on them to the server's role",
+  };
+}
+
+async function diagnoseLocks(connection: PostgresConnection): Promise<Finding> {
+  const subject = "locks";
+  if (await hasAdvisoryLocks(connection))
+    return { level: "ok", subject, finding: "advisory locks keep writers of one ticker apart" };
+  return {
+    level: "warning",
+    subject,
+    finding: "no advisory locks: of writers of one ticker that meet, all but one begin again",
+    advice: "switch them on where the database has them; else let each ticker be saved by one client",
   };
 }
 

@@ -36,6 +36,16 @@ const CACHED_PLAN_UNUSABLE = "0A000";
 const UNKNOWN_STATEMENT = "26000";
 const TOO_MANY_CONNECTIONS = "53300";
 
+/** The database doesn't know what is asked of it. */
+const UNKNOWN_CODES = new Set([
+  "0A000", // feature not supported
+  "42601", // syntax
+  "42704", // no such type, collation …
+  "42883", // no such function
+  "22023", // a setting or a locale of another kind
+  "00000", // QuestDB's, of everything
+]);
+
 const AWAY_CODES = new Set([
   "ERR_POSTGRES_CONNECTION_REFUSED",
   "ERR_POSTGRES_CONNECTION_TIMEOUT",
@@ -86,12 +96,23 @@ export function endsConnection(error: unknown): boolean {
   return kind === "lost" || kind === "away";
 }
 
+/** The statement is beyond the database, whoever sends it and whatever is stored. */
+export function isUnknownToDatabase(error: unknown): boolean {
+  const failure = failureOf(error);
+  return failure?.kind === "refused" && UNKNOWN_CODES.has(failure.code);
+}
+
 /**
  * What failed so may work at once on another connection. Not after silence: that has taken its time already, and the next
  * connection would be as silent.
  */
 export function isWorthRepeating(error: unknown): boolean {
   return failureOf(error)?.kind === "lost" && !(error instanceof NoAnswerError);
+}
+
+/** Another session has not given it up in time. */
+export function isLockHeld(error: unknown): boolean {
+  return failureOf(error)?.code === LOCK_NOT_AVAILABLE;
 }
 
 export function isOutOfConnections(error: unknown): boolean {

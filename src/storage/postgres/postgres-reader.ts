@@ -17,6 +17,7 @@ import { readHoldings } from "../holdings.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
+import { isUnknownToDatabase } from "./postgres-errors.ts";
 import { PostgresUpdates } from "./postgres-updates.ts";
 import { readWithRetry, runRead } from "./read.ts";
 import { type Row, RowStream } from "./row-stream.ts";
@@ -28,6 +29,8 @@ const PROBE_TIMEOUT_MS = 3_000;
 /** Whole numbers that a double may not hold, and 64 bits may. */
 const LONG_WHOLE = /^-?\d{16,19}$/;
 
+/** CockroachDB doesn't know it. */
+export const SIZE_SQL = "SELECT pg_database_size(current_database())::text AS bytes";
 const BAR_COLUMNS = "p.ticker, p.open, p.high, p.low, p.close, p.volume";
 const WRITTEN = `${utcText("p.write_timestamp")} AS write_timestamp`;
 const AVERAGES = AVERAGE_COLUMNS.map((name) => `p.${name}`).join(", ");
@@ -147,12 +150,14 @@ export class PostgresReader implements StockReader {
     return readHoldings((rows) => this.tickers(rows, null, tickersMax + 1));
   }
 
-  async sizeBytes(): Promise<number> {
-    const [row] = await this.#run<{ bytes: string }>(
-      "SELECT pg_database_size(current_database())::text AS bytes",
-      [],
-    );
-    return Number(row?.bytes);
+  async sizeBytes(): Promise<number | null> {
+    try {
+      const [row] = await this.#run<{ bytes: string }>(SIZE_SQL, []);
+      return Number(row?.bytes);
+    } catch (error) {
+      if (!isUnknownToDatabase(error)) throw error;
+      return null;
+    }
   }
 
   async probe(): Promise<void> {

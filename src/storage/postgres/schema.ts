@@ -6,7 +6,8 @@
 import { randomUUID } from "node:crypto";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { failureOf } from "./postgres-errors.ts";
+import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
+import { UnsuitableDatabaseError, versionOf } from "./requirements.ts";
 
 /** In `stock_db_schema`: the shape below. */
 export const SCHEMA_VERSION = 2;
@@ -165,11 +166,31 @@ export interface SchemaOptions {
   advisoryLocks: boolean;
 }
 
+/** What the server can do without, by what the log says then. */
+const OPTIONAL = {
+  collation: 'the database takes no COLLATE "C", and compares byte by byte without',
+  triggers:
+    "the database takes no triggers of this kind: closes changed by other programs keep their averages",
+  hypertable: "TimescaleDB refused to make realtime_data a hypertable",
+};
+type Optional = keyof typeof OPTIONAL;
+
+/** Its transaction is lost, and is done again without it: not every database goes back to before a change of its tables. */
+class OptionalRefusedError extends Error {
+  readonly part: Optional;
+
+  constructor(part: Optional, cause: unknown) {
+    super(`${part} was refused`, { cause });
+    this.part = part;
+  }
+}
+
 /**
  * Brings the database to SCHEMA_VERSION in one transaction.
  *
  * @returns what was done, in words for the log; null if nothing was needed.
  * @throws SchemaError a newer version, or a table of our name with other columns.
+ * @throws UnsuitableDatabaseError it can't hold such tables.
  */
 export async function prepareSchema(
   connection: PostgresConnection,
@@ -179,12 +200,35 @@ export async function prepareSchema(
     await checkColumns(connection);
     return null;
   }
+  const without = new Map<Optional, string>();
+  for (;;) {
+    try {
+      return await createAtOnce(connection, { advisoryLocks, without });
+    } catch (error) {
+      if (!(error instanceof OptionalRefusedError)) throw error;
+      const { part, cause } = error;
+      const canDoWithout = part !== "collation" || (await comparesBytes(connection));
+      if (without.has(part) || !canDoWithout) throw await unsuitable(connection, cause);
+      without.set(part, failureOf(cause)?.message ?? String(cause));
+    }
+  }
+}
+
+interface CreateOptions extends SchemaOptions {
+  /** Refused before, with the reason. */
+  without: ReadonlyMap<Optional, string>;
+}
+
+async function createAtOnce(
+  connection: PostgresConnection,
+  { advisoryLocks, without }: CreateOptions,
+): Promise<string | null> {
   await connection.run("BEGIN");
   try {
     if (advisoryLocks)
       await connection.run("SELECT pg_advisory_xact_lock($1::int, $2::int)::text", [LOCK_CLASS, SCHEMA_LOCK]);
     const version = await storedVersion(connection);
-    const done = version === SCHEMA_VERSION ? null : await create(connection, version);
+    const done = version === SCHEMA_VERSION ? null : await create(connection, version, without);
     await connection.run("COMMIT");
     await checkColumns(connection);
     return done;
@@ -195,9 +239,12 @@ export async function prepareSchema(
 }
 
 /** @param from the version that is there; 0: none. */
-async function create(connection: PostgresConnection, from: number): Promise<string> {
-  for (const { name, columns, key } of TABLES)
-    await connection.run(`CREATE TABLE IF NOT EXISTS ${name} (${columns.join(", ")}, PRIMARY KEY (${key}))`);
+async function create(
+  connection: PostgresConnection,
+  from: number,
+  without: ReadonlyMap<Optional, string>,
+): Promise<string> {
+  await optional(connection, "collation", tablesSql(!without.has("collation")));
   await connection.run("CREATE INDEX IF NOT EXISTS update_log_id ON update_log (id)");
   await connection.run(
     "INSERT INTO update_epoch (epoch) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM update_epoch)",
@@ -208,40 +255,67 @@ async function create(connection: PostgresConnection, from: number): Promise<str
     return "upgraded from version 1: the update log";
   }
   const done = ["created the tables"];
-  if (!(await attempt(connection, TRIGGERS))) {
-    done.push(
-      "the database takes no triggers of this kind: closes changed by other programs keep their averages",
-    );
+  if (!without.has("triggers")) await optional(connection, "triggers", TRIGGERS);
+  const hypertable = without.has("hypertable") ? null : await hypertableSql(connection);
+  if (hypertable !== null) {
+    await optional(connection, "hypertable", [hypertable]);
+    done.push("realtime_data is a hypertable");
   }
-  const hypertable = await makeHypertable(connection);
-  if (hypertable !== null) done.push(hypertable);
+  for (const [part, reason] of without) done.push(`${OPTIONAL[part]} (${reason})`);
   await connection.run("CREATE TABLE IF NOT EXISTS stock_db_schema (version integer NOT NULL)");
   await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
   return done.join("; ");
 }
 
-/** Partitions the ticks by time where TimescaleDB is there. */
-async function makeHypertable(connection: PostgresConnection): Promise<string | null> {
-  const found = await connection.run("SELECT 1 AS one FROM pg_extension WHERE extname = 'timescaledb'");
-  if (found.length === 0) return null;
-  const made = await attempt(connection, [
-    "SELECT create_hypertable('realtime_data', 'timestamp', if_not_exists => true, migrate_data => true)::text",
-  ]);
-  return made ? "realtime_data is a hypertable" : "TimescaleDB refused to make realtime_data a hypertable";
+function tablesSql(collated: boolean): string[] {
+  return TABLES.map(({ name, columns, key }) => {
+    const definition = `CREATE TABLE IF NOT EXISTS ${name} (${columns.join(", ")}, PRIMARY KEY (${key}))`;
+    return collated ? definition : definition.replaceAll(' COLLATE "C"', "");
+  });
 }
 
-/** @returns false when the database refuses one of them; then none has happened. */
-async function attempt(connection: PostgresConnection, statements: string[]): Promise<boolean> {
-  await connection.run("SAVEPOINT attempt");
+/**
+ * Partitions the ticks by time where TimescaleDB is there, whatever schema it is in: that is rarely on the search_path of the tables.
+ *
+ * @returns null without it.
+ */
+async function hypertableSql(connection: PostgresConnection): Promise<string | null> {
+  const [found] = await connection.run<{ schema: string; ranges: boolean }>(
+    `SELECT quote_ident(n.nspname) AS schema, EXISTS (SELECT 1 FROM pg_proc p WHERE p.proname = 'by_range' AND p.pronamespace = n.oid) AS ranges
+     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb'`,
+  );
+  if (found === undefined) return null;
+  const { schema, ranges } = found;
+  // by_range since 2.13, which calls the other form old.
+  const dimension = ranges ? `${schema}.by_range('timestamp')` : "'timestamp'";
+  return `SELECT ${schema}.create_hypertable('realtime_data', ${dimension}, if_not_exists => true, migrate_data => true)::text`;
+}
+
+/** @throws OptionalRefusedError the database doesn't know one of them; then the transaction has to be undone. */
+async function optional(connection: PostgresConnection, part: Optional, statements: string[]): Promise<void> {
   try {
     for (const statement of statements) await connection.run(statement);
-    await connection.run("RELEASE SAVEPOINT attempt");
-    return true;
   } catch (error) {
-    if (failureOf(error)?.kind !== "refused") throw error;
-    await connection.run("ROLLBACK TO SAVEPOINT attempt");
-    return false;
+    if (!(part === "collation" ? isUnknownToDatabase(error) : failureOf(error)?.kind === "refused"))
+      throw error;
+    throw new OptionalRefusedError(part, error);
   }
+}
+
+async function comparesBytes(connection: PostgresConnection): Promise<boolean> {
+  const [row] = await connection.run<{ bytes: boolean }>(
+    "SELECT 'a' > 'B' AND 'a b' < 'aa' AND 'a-c' < 'ab' AND 'z' < '\u00e9' AS bytes",
+  );
+  return row?.bytes === true;
+}
+
+async function unsuitable(connection: PostgresConnection, cause: unknown): Promise<Error> {
+  const reason = failureOf(cause)?.message ?? String(cause);
+  return new UnsuitableDatabaseError(
+    await versionOf(connection),
+    `what the tables need (it says: ${reason})`,
+    { cause },
+  );
 }
 
 /** 0: no tables of this server. @throws SchemaError a newer version. */

@@ -1,5 +1,6 @@
 /** What `doctor` finds out about another server that this one would stand in front of. */
 import { parseUpstream } from "../../config/upstream-url.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 
 export async function* diagnoseRemote(dbFile: string): AsyncGenerator<DiagnosisStep> {
@@ -15,7 +16,7 @@ export async function* diagnoseRemote(dbFile: string): AsyncGenerator<DiagnosisS
     yield {
       level: "fail",
       subject,
-      finding: `no answer: ${error instanceof Error ? error.message : String(error)}`,
+      finding: `no answer: ${messageOf(error)}`,
       advice: "start it, or look at the address and at what lies between; until then requests get 503",
     };
     return;

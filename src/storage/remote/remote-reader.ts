@@ -113,10 +113,10 @@ export class RemoteReader implements StockReader {
     });
   }
 
-  async sizeBytes(): Promise<number> {
+  async sizeBytes(): Promise<number | null> {
     const request = { ...READ, what: "stats", path: "/stats/database", body: null };
     const { database } = await this.#upstream.ask(request, readObject);
-    return isObject(database) ? Number(database.size_bytes) : 0;
+    return isObject(database) && typeof database.size_bytes === "number" ? database.size_bytes : null;
   }
 
   probe(via: string | null = null): Promise<void> {

@@ -2,7 +2,13 @@
 import { unavailable } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import type { BarRow } from "../contract.ts";
-import type { StoredUpdate, TickerSnapshot, UpdateLimit, UpdateReader } from "../update-contract.ts";
+import type {
+  NewestUpdate,
+  StoredUpdate,
+  TickerSnapshot,
+  UpdateLimit,
+  UpdateReader,
+} from "../update-contract.ts";
 import { askNewer, listOf, readExactObject } from "./commands.ts";
 import type { Upstream } from "./upstream.ts";
 import { toBarRow, toQuote, toTrade } from "./wire-rows.ts";
@@ -37,6 +43,15 @@ export class RemoteUpdateReader implements UpdateReader {
       for (const [ticker, seq] of Object.entries(positions)) found.set(ticker, Number(seq));
     }
     return found;
+  }
+
+  async newest(ticker: string): Promise<NewestUpdate> {
+    const { positions, times } = await this.#ask("get_positions", { tickers: [ticker], times: true });
+    if (!isObject(positions)) throw unavailable("the upstream answered get_positions without positions");
+    const seq = Number(positions[ticker] ?? 0);
+    if (seq === 0) return { seq, savedAtMs: 0 };
+    const savedAt = isObject(times) ? times[ticker] : undefined;
+    return { seq, savedAtMs: typeof savedAt === "number" ? savedAt : null };
   }
 
   async after(ticker: string, after: number, limit: UpdateLimit): Promise<StoredUpdate[]> {

@@ -1,0 +1,65 @@
+/** The hub's place on the bus of the servers that share its database; workers name the database. */
+import type { Bus, BusFigures, BusOptions, ReceivedUpdate } from "../bus/bus.ts";
+import type { LogLines } from "../observe/log.ts";
+import { messageOf } from "../protocol/message-of.ts";
+import type { CommittedEntry } from "./messages.ts";
+
+export interface BusLinkOptions {
+  /** Meets the other servers of the database under this name; null without `--bus`. */
+  open: ((channel: string, heard: Pick<BusOptions, "receive" | "missed">) => Promise<Bus>) | null;
+  receive(updates: ReceivedUpdate[]): void;
+  /** Updates of other servers may have been missed. */
+  missed(): void;
+  log: LogLines;
+}
+
+export class BusLink {
+  readonly #options: BusLinkOptions;
+  #bus: Bus | null = null;
+  #channel: string | null = null;
+  #closed = false;
+
+  constructor(options: BusLinkOptions) {
+    this.#options = options;
+  }
+
+  /** The first worker that knows the database names the channel; a database that is another one has another. */
+  join(channel: string): void {
+    const { open, receive, missed, log } = this.#options;
+    if (open === null || channel === this.#channel || this.#closed) return;
+    this.#channel = channel;
+    const before = this.#bus;
+    this.#bus = null;
+    void before?.close();
+    open(channel, { receive, missed }).then(
+      (opened) => {
+        if (this.#channel !== channel || this.#closed) {
+          void opened.close();
+          return;
+        }
+        this.#bus = opened;
+        missed();
+      },
+      (error) => {
+        log.error(`Hub: no bus: ${messageOf(error)}`);
+      },
+    );
+  }
+
+  publish(updates: CommittedEntry[]): void {
+    this.#bus?.publish(updates.map(([ticker, update]) => ({ ticker, update })));
+  }
+
+  figures(): BusFigures | null {
+    return this.#bus?.figures() ?? null;
+  }
+
+  /** Joins no more. */
+  stop(): void {
+    this.#closed = true;
+  }
+
+  async close(): Promise<void> {
+    await this.#bus?.close();
+  }
+}

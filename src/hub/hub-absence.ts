@@ -1,0 +1,47 @@
+/** The time in which the hub is away, and those who wait for its end. */
+
+/** How long saves and reads wait for a hub that is away before they get 503. */
+export const HUB_AWAY_MAX_MS = 10_000;
+
+export class HubAbsence {
+  #timer: Timer | null = null;
+  #isTooLong = false;
+  #end: PromiseWithResolvers<void> | null = null;
+
+  get isTooLong(): boolean {
+    return this.#isTooLong;
+  }
+
+  /** @param tooLong called when it has lasted for HUB_AWAY_MAX_MS. */
+  begin(tooLong: () => void): void {
+    this.#timer = setTimeout(() => {
+      this.#isTooLong = true;
+      this.#release();
+      tooLong();
+    }, HUB_AWAY_MAX_MS);
+  }
+
+  end(): void {
+    this.stop();
+    this.#isTooLong = false;
+  }
+
+  /** Nobody is interested any more. */
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#release();
+  }
+
+  /** Resolves at its end, or when it is too long. */
+  async over(): Promise<void> {
+    if (this.#isTooLong) return;
+    this.#end ??= Promise.withResolvers<void>();
+    await this.#end.promise;
+  }
+
+  #release(): void {
+    this.#end?.resolve();
+    this.#end = null;
+  }
+}

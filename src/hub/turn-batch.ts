@@ -1,0 +1,27 @@
+/** What comes in one turn of the event loop goes out together at its end. */
+export class TurnBatch<T> {
+  readonly #flush: (items: T[]) => void;
+  #items: T[] = [];
+  #isScheduled = false;
+
+  constructor(flush: (items: T[]) => void) {
+    this.#flush = flush;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      const items = this.#items;
+      this.#items = [];
+      if (items.length > 0) this.#flush(items);
+    });
+  }
+
+  /** Forgets what has not gone out. */
+  clear(): void {
+    this.#items = [];
+  }
+}

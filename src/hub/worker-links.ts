@@ -1,0 +1,79 @@
+/** The workers that are connected, and what each is told: events in the order that everybody sees, in batches. */
+import type { Socket } from "bun";
+import type { LogLines } from "../observe/log.ts";
+import { ALL_TICKERS } from "../stream/subscriber.ts";
+import type { MessageChannel } from "./message-channel.ts";
+import type { HubEvent, ToHub, ToWorker } from "./messages.ts";
+import type { ReadServer } from "./read-server.ts";
+
+/** A worker that leaves this much unread is stuck: it is cut off, and reconnects or is replaced. */
+const WORKER_BACKLOG_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface WorkerLink {
+  reads: ReadServer | null;
+  workerId: number;
+  socket: Socket<WorkerLink>;
+  channel: MessageChannel<ToWorker, ToHub>;
+  /** With ALL_TICKERS where it watches all. */
+  tickers: Set<string>;
+  /** WebSockets of the worker, by client address. */
+  addresses: Map<string, number>;
+}
+
+export class WorkerLinks {
+  readonly #log: LogLines;
+  readonly #links = new Set<WorkerLink>();
+  readonly #unsent = new Map<WorkerLink, HubEvent[]>();
+
+  constructor(log: LogLines) {
+    this.#log = log;
+  }
+
+  add(link: WorkerLink): void {
+    this.#links.add(link);
+  }
+
+  delete(link: WorkerLink): void {
+    this.#links.delete(link);
+  }
+
+  /** Takes effect with `sendEvents`, as does `passOn`. */
+  tell(link: WorkerLink, event: HubEvent): void {
+    const events = this.#unsent.get(link);
+    if (events === undefined) this.#unsent.set(link, [event]);
+    else events.push(event);
+  }
+
+  /** To every worker that watches the ticker, but for the one that it comes from. */
+  passOn(ticker: string, event: HubEvent, origin: WorkerLink | null): void {
+    for (const link of this.#links) {
+      if (link !== origin && (link.tickers.has(ticker) || link.tickers.has(ALL_TICKERS)))
+        this.tell(link, event);
+    }
+  }
+
+  sendEvents(): void {
+    for (const [link, events] of this.#unsent) {
+      if (!this.#links.has(link)) continue; // it died meanwhile; its saves are repeated by the worker, or were never answered
+      link.channel.send({ type: "events", events });
+      if (link.channel.backlogBytes > WORKER_BACKLOG_BYTES_MAX) {
+        this.#log.error(
+          `Hub: worker ${link.workerId} reads nothing (${link.channel.backlogBytes} bytes wait); cutting it off`,
+        );
+        link.socket.terminate();
+      }
+    }
+    this.#unsent.clear();
+  }
+
+  sendToAll(message: ToWorker): void {
+    for (const { channel } of this.#links) channel.send(message);
+  }
+
+  /** WebSockets of a client address, in all workers. */
+  socketsOf(address: string): number {
+    let count = 0;
+    for (const { addresses } of this.#links) count += addresses.get(address) ?? 0;
+    return count;
+  }
+}

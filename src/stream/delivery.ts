@@ -1,0 +1,88 @@
+/** What the feeds deliver goes out: through topics to those who listen, and one by one to those to whom updates are handed. */
+import { gapFrame, positioned } from "../protocol/frames.ts";
+import type { Update } from "../storage/update-contract.ts";
+import type { Channel } from "./channel.ts";
+import type { Heartbeats } from "./heartbeats.ts";
+import { ALL_TICKERS, isAhead, type Subscription } from "./subscriber.ts";
+import type { TickerFeeds } from "./ticker-feeds.ts";
+import { matches } from "./type-filter.ts";
+
+export interface DeliveryOptions {
+  channels: ReadonlyMap<string, Channel>;
+  feeds: TickerFeeds;
+  heartbeats: Heartbeats;
+  warn(message: string): void;
+}
+
+export class Delivery {
+  readonly #options: DeliveryOptions;
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+  }
+
+  /** The next update of the ticker. */
+  deliver(ticker: string, update: Update): void {
+    const text = positioned(update.frame, update.seq);
+    for (const channel of this.#channelsFor(ticker)) {
+      channel.publishUpdate(update.type, text);
+      for (const subscription of channel.handed) {
+        if (channel.ticker === ALL_TICKERS) subscription.moved.add(ticker);
+        this.#handOne(subscription, ticker, update, text);
+      }
+    }
+    this.#moved(ticker, update.seq);
+  }
+
+  /** The content of these positions can't be known any more. */
+  tellGap(ticker: string, from: number, to: number): void {
+    const text = gapFrame(ticker, from, to, "not_kept");
+    for (const channel of this.#channelsFor(ticker)) {
+      channel.publish(text);
+      for (const subscription of channel.handed) {
+        if (channel.ticker === ALL_TICKERS) subscription.moved.add(ticker);
+        if (subscription.behind.has(ticker)) continue;
+        if (!isAhead(subscription, ticker, to)) subscription.subscriber.deliverGap(ticker, from, to, text);
+        this.listenIfEven(subscription);
+      }
+    }
+    this.#moved(ticker, to);
+    this.#options.warn(
+      `Updates ${from} to ${to} of ${ticker} are not kept: subscribers were told of the gap`,
+    );
+  }
+
+  /** The topic is for those who have exactly what the feed has delivered. */
+  listenIfEven(subscription: Subscription): void {
+    if (subscription.state !== "handed" || subscription.subscriber.slow || subscription.behind.size > 0)
+      return;
+    const { channels, feeds, heartbeats } = this.#options;
+    for (const [ticker, position] of subscription.ahead) {
+      if (position > feeds.delivered(ticker)) return;
+      subscription.ahead.delete(ticker);
+    }
+    channels.get(subscription.ticker)!.listen(subscription);
+    // Heartbeats tell only what moves: what moved while it was not there it hears now.
+    if (subscription.moved.size > 0) heartbeats.tellMoved(subscription);
+  }
+
+  *#channelsFor(ticker: string): Iterable<Channel> {
+    const { channels } = this.#options;
+    const own = channels.get(ticker);
+    const all = channels.get(ALL_TICKERS);
+    if (own !== undefined) yield own;
+    if (all !== undefined) yield all;
+  }
+
+  #handOne(subscription: Subscription, ticker: string, update: Update, text: string): void {
+    if (subscription.behind.has(ticker)) return;
+    if (!isAhead(subscription, ticker, update.seq) && matches(subscription.filter, update.type))
+      subscription.subscriber.deliver(ticker, update, text);
+    this.listenIfEven(subscription);
+  }
+
+  #moved(ticker: string, position: number): void {
+    const { channels, heartbeats } = this.#options;
+    if (channels.has(ALL_TICKERS)) heartbeats.moved(ticker, position);
+  }
+}

@@ -1,0 +1,110 @@
+/** The way of a subscription from its first frame, over what it missed, to where all the others are. */
+import type { UpdateReader } from "../storage/update-contract.ts";
+import { catchUp } from "./catch-up.ts";
+import type { Channel } from "./channel.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Heartbeats } from "./heartbeats.ts";
+import { concerns, type Start, type StartingPoint } from "./starting-point.ts";
+import { ALL_TICKERS, hasLeft, type Subscription } from "./subscriber.ts";
+import type { TickerFeeds } from "./ticker-feeds.ts";
+
+export interface JoiningOptions {
+  channels: ReadonlyMap<string, Channel>;
+  feeds: TickerFeeds;
+  startingPoint: StartingPoint;
+  delivery: Delivery;
+  heartbeats: Heartbeats;
+  updates: UpdateReader;
+}
+
+/** The channel of a subscription that joins is open, and ready. */
+export class Joining {
+  readonly #options: JoiningOptions;
+
+  constructor(options: JoiningOptions) {
+    this.#options = options;
+  }
+
+  /** @param epoch of the database, just read. */
+  async join(subscription: Subscription, start: Start, epoch: string): Promise<void> {
+    if (subscription.ticker === ALL_TICKERS) await this.#joinAll(subscription, start, epoch);
+    else await this.#joinOne(subscription, start, epoch);
+  }
+
+  async #joinOne(subscription: Subscription, start: Start, epoch: string): Promise<void> {
+    const { channels, feeds, startingPoint } = this.#options;
+    const { ticker, subscriber } = subscription;
+    const delivered = Math.max(feeds.delivered(ticker), channels.get(ticker)!.openedAt);
+    const { frame, position } = await startingPoint.of(ticker, delivered, start, epoch);
+    if (hasLeft(subscription)) return;
+    if (frame !== null) subscriber.send(frame);
+    await this.#catchUp(subscription, ticker, position);
+  }
+
+  /** Hears of everything from the first moment on, but of tickers that it has missed something of only when that is read. */
+  async #joinAll(subscription: Subscription, start: Start, epoch: string): Promise<void> {
+    const { channels, feeds, startingPoint, delivery, heartbeats } = this.#options;
+    const channel = channels.get(ALL_TICKERS)!;
+    await this.#tellStrangers(subscription, start, epoch);
+    if (hasLeft(subscription)) return;
+    const newest = feeds.positions();
+    for (const [ticker, position] of newest)
+      if (concerns(start, ticker, position, epoch)) subscription.behind.set(ticker, null);
+    channel.hand(subscription);
+    heartbeats.tellAll(subscription);
+    delivery.listenIfEven(subscription);
+    heartbeats.start(channel);
+    for (const ticker of [...subscription.behind.keys()]) {
+      // Where reads take no turn of the event loop, thousands of them would leave none to the others.
+      await new Promise(setImmediate);
+      if (hasLeft(subscription)) return;
+      const delivered = feeds.delivered(ticker);
+      const { frame, position, nothing } = await startingPoint.of(ticker, delivered, start, epoch);
+      if (hasLeft(subscription)) return;
+      if (frame !== null && !nothing) subscription.subscriber.send(frame);
+      await this.#catchUp(subscription, ticker, position);
+    }
+  }
+
+  /** Of tickers that the client knows a position of, and the database none. They get no feed: names cost nothing to invent. */
+  async #tellStrangers(subscription: Subscription, start: Start, epoch: string): Promise<void> {
+    if (start.kind !== "since" || !(start.since instanceof Map)) return;
+    const { feeds, startingPoint } = this.#options;
+    for (const ticker of start.since.keys()) {
+      if (feeds.knows(ticker) || !concerns(start, ticker, 0, epoch)) continue;
+      await new Promise(setImmediate);
+      const { frame } = await startingPoint.of(ticker, 0, start, epoch);
+      if (hasLeft(subscription)) return;
+      if (frame !== null) subscription.subscriber.send(frame);
+    }
+  }
+
+  /** From the position on it is sent what it missed; then updates come by themselves. */
+  async #catchUp(subscription: Subscription, ticker: string, from: number): Promise<void> {
+    const { feeds, updates } = this.#options;
+    await catchUp(subscription, { ticker, feed: feeds.opened(ticker), from, updates }, (position) =>
+      this.#hasCaughtUp(subscription, ticker, position),
+    );
+  }
+
+  /** It has everything of the ticker up to the position. */
+  #hasCaughtUp(subscription: Subscription, ticker: string, position: number): void {
+    const { channels, feeds, delivery, heartbeats } = this.#options;
+    if (position > feeds.delivered(ticker)) {
+      subscription.ahead.set(ticker, position);
+      feeds.get(ticker)?.note(position);
+    }
+    subscription.behind.delete(ticker);
+    if (subscription.ticker === ALL_TICKERS) {
+      subscription.moved.add(ticker);
+      delivery.listenIfEven(subscription);
+    } else {
+      const channel = channels.get(ticker)!;
+      channel.hand(subscription);
+      delivery.listenIfEven(subscription);
+      // At once to each: then it knows that it is subscribed, also where there is no price.
+      heartbeats.tell(subscription, position);
+      heartbeats.start(channel);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+/** Channels that are being opened: first their updates come here, then their positions are read, so no update is in neither. */
+import type { Update, UpdateReader } from "../storage/update-contract.ts";
+import type { Channel } from "./channel.ts";
+import type { PositionCheck } from "./position-check.ts";
+import { ALL_TICKERS } from "./subscriber.ts";
+import type { TickerFeeds } from "./ticker-feeds.ts";
+
+export interface OpeningsOptions {
+  channels: ReadonlyMap<string, Channel>;
+  feeds: TickerFeeds;
+  check: PositionCheck;
+  updates: UpdateReader;
+  /** Resolves when every later commit to the ticker, or to ALL_TICKERS, comes here. */
+  watch(ticker: string): Promise<void>;
+  /** An update that came while its ticker was being opened, when it is open. */
+  accept(ticker: string, update: Update): void;
+}
+
+export class Openings {
+  readonly #options: OpeningsOptions;
+  readonly #opening = new Set<string>();
+  /** The newest update that came of each meanwhile: those before it are in the log. */
+  readonly #early = new Map<string, Update>();
+
+  constructor(options: OpeningsOptions) {
+    this.#options = options;
+  }
+
+  /** Of the ticker itself, not with all. */
+  has(ticker: string): boolean {
+    return this.#opening.has(ticker);
+  }
+
+  isOpening(ticker: string): boolean {
+    return this.#opening.has(ticker) || this.#opening.has(ALL_TICKERS);
+  }
+
+  keepEarly(ticker: string, update: Update): void {
+    if (update.seq > (this.#early.get(ticker)?.seq ?? 0)) this.#early.set(ticker, update);
+  }
+
+  /** `channel.ready` tells how it went. */
+  open(channel: Channel): void {
+    channel.failed = false;
+    channel.ready = this.#open(channel);
+    // Whoever waits for it sees the failure; nobody may wait any more.
+    channel.ready.catch(() => {
+      channel.failed = true;
+    });
+  }
+
+  async #open(channel: Channel): Promise<void> {
+    const { channels, feeds, check, updates, watch } = this.#options;
+    const { ticker } = channel;
+    const isCurrent = (): boolean => channels.get(ticker) === channel;
+    this.#opening.add(ticker);
+    try {
+      await watch(ticker);
+      const read = updates.positions(ticker === ALL_TICKERS ? null : [ticker]);
+      const positions = read instanceof Promise ? await read : read;
+      if (!isCurrent()) return;
+      check.confirmed();
+      if (ticker === ALL_TICKERS) feeds.setOthers(positions);
+      else {
+        channel.openedAt = positions.get(ticker) ?? 0;
+        // Those who watch all have heard of the ticker up to where it was for them, and must hear of what is between.
+        const allHeard = channels.get(ALL_TICKERS)?.isReady === true;
+        const delivered = allHeard ? feeds.delivered(ticker) : channel.openedAt;
+        feeds.opened(ticker, delivered).note(channel.openedAt);
+      }
+      channel.isReady = true;
+    } finally {
+      if (isCurrent() || !channels.has(ticker)) this.#opening.delete(ticker);
+      this.#acceptEarly();
+    }
+  }
+
+  #acceptEarly(): void {
+    for (const [ticker, update] of [...this.#early]) {
+      if (this.isOpening(ticker)) continue;
+      this.#early.delete(ticker);
+      this.#options.accept(ticker, update);
+    }
+  }
+}
