@@ -202,6 +202,37 @@ test("a column that a user's index holds on to doesn't change its type: the save
   }
 });
 
+test("what a user's transaction has not committed is not in a column that changes its type meanwhile", async () => {
+  for (let round = 0; round < 8; round++) {
+    using dir = tempDir();
+    const db = await openIn(dir.path);
+    try {
+      await query(
+        db,
+        `INSERT INTO realtime_data (ticker, type, timestamp, seq, size)
+         SELECT 'B', 'trade', TIMESTAMP '2024-01-01' + to_seconds(range), 0, 1 FROM range(50000)`,
+        "write",
+      );
+      const sql = "UPDATE realtime_data SET size = size + 1 WHERE ticker = 'B'";
+      const updating = db.sql
+        .run({ sql, params: [], mode: "write", maxRows: 1 }, { timeoutMs: 60_000 })
+        .catch((error) => error);
+      await Bun.sleep(round * 4);
+      expect(await db.writer.commit([ticks([0.5])])).toMatchObject([{ ok: true, stored: 1 }]);
+      const outcome = await updating;
+      // Whichever came first: the update was made once, or stopped and not made.
+      if (outcome.status !== "rows") expect(outcome.status).toBe(503);
+      const [sizes] = JSON.parse(
+        await query(db, "SELECT min(size) AS low, max(size) AS high FROM realtime_data WHERE ticker = 'B'"),
+      );
+      const size = outcome.status === "rows" ? 2 : 1;
+      expect(sizes).toEqual({ low: size, high: size });
+    } finally {
+      await db.close();
+    }
+  }
+});
+
 test("a DECIMAL column of an earlier file becomes DOUBLE when that is needed and exact", async () => {
   using dir = tempDir();
   await (await openIn(dir.path)).close();

@@ -72,9 +72,12 @@ export class CountRoom {
     const misfit = await this.#misfitOf(table, column, from, to);
     if (misfit !== null) return `${to} has no room for ${misfit}, which is stored`;
     try {
-      await this.#session.connection.run(
-        `ALTER TABLE ${table} ALTER ${column} SET DATA TYPE ${to} USING ${converted(column, from, to)}`,
-      );
+      // DuckDB takes over into the new column what others have updated and not committed.
+      await this.#file.withoutUserWrites(async () => {
+        await this.#session.connection.run(
+          `ALTER TABLE ${table} ALTER ${column} SET DATA TYPE ${to} USING ${converted(column, from, to)}`,
+        );
+      });
     } catch (error) {
       // A user's index or constraint may hold on to the column.
       if (

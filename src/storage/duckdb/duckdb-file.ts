@@ -40,6 +40,8 @@ export class DuckDbFile {
   foreignCommits = 0;
   /** Ends the transactions of users that stand in the way of a save; resolves when they are rolled back. */
   stopUserWrites: () => Promise<void> = async () => {};
+  /** Does the work, within a turn of `commits`, while no transaction of a user's that writes is open. @throws StorageBusyError one doesn't end. */
+  withoutUserWrites: (work: () => Promise<void>) => Promise<void> = (work) => work();
   /** Threads that work on queries. */
   readonly threads: number;
   readonly room: DiskRoom;

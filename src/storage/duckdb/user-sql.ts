@@ -10,6 +10,7 @@ import {
   StatementType,
 } from "@duckdb/node-api";
 import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
+import { StorageBusyError } from "../contract.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import { isConflict, isFatal, isOutOfMemory, isReadOnlyRefusal, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
@@ -53,6 +54,8 @@ export class DuckDbUserSql implements InterruptibleSql {
   /** Stuck ones among them. */
   readonly #running = new Set<RunningStatement>();
   #closed = false;
+  /** While it is there, statements that write wait for it. */
+  #writesHeld: Promise<void> | null = null;
 
   constructor(file: DuckDbFile, options: DuckDbUserSqlOptions) {
     const endProcess =
@@ -74,6 +77,7 @@ export class DuckDbUserSql implements InterruptibleSql {
       endProcess,
     });
     file.stopUserWrites = () => this.#stopWrites();
+    file.withoutUserWrites = (work) => this.#withoutWrites(work);
   }
 
   /** Statements that use the database, stopped ones among them. */
@@ -120,10 +124,30 @@ export class DuckDbUserSql implements InterruptibleSql {
   }
 
   async #stopWrites(): Promise<void> {
-    const writing = [...this.#running].filter(({ mode }) => mode === "write");
+    const writing = this.#writing();
     const inTheWay = writing.length > 0 ? writing : [...this.#running];
     for (const statement of inTheWay) statement.stop("saves first");
     await within(ROLLBACK_WAIT_MS, inTheWay);
+  }
+
+  async #withoutWrites(work: () => Promise<void>): Promise<void> {
+    const held = Promise.withResolvers<void>();
+    this.#writesHeld = held.promise;
+    try {
+      const writing = this.#writing();
+      for (const statement of writing) statement.stop("saves first");
+      await within(ROLLBACK_WAIT_MS, writing);
+      if (writing.some((statement) => this.#running.has(statement)))
+        throw new StorageBusyError("a statement of execute_sql that was stopped has not ended yet");
+      await work();
+    } finally {
+      this.#writesHeld = null;
+      held.resolve();
+    }
+  }
+
+  #writing(): RunningStatement[] {
+    return [...this.#running].filter(({ mode }) => mode === "write");
   }
 
   /** Where one that was stopped before still holds its memory, the others may be small. */
@@ -196,6 +220,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     request: UserSqlRequest,
     running: RunningStatement,
   ): Promise<UserSqlOutcome> {
+    while (this.#writesHeld !== null) await Promise.race([this.#writesHeld, running.stopped]);
     const lack = this.#file.room.lackForStatement();
     if (lack !== null) throw unavailable("execute_sql: the database can't be written to", lack);
     await session.connection.run("BEGIN TRANSACTION");
