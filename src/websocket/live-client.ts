@@ -157,6 +157,12 @@ export class LiveClient implements Subscriber {
     else this.#waiting.addGap(ticker, from, to, text);
   }
 
+  deliverSnapshot(ticker: string, seq: number, text: string): void {
+    if (!this.open) return;
+    if (this.#waiting.size === 0) this.#socket.send(text);
+    else this.#waiting.addSnapshot(ticker, seq, text);
+  }
+
   async room(): Promise<void> {
     // Also with room: a long recovery must let others have their turn.
     await new Promise(setImmediate);
