@@ -28,8 +28,6 @@ const ITEMS_PER_TURN = 64;
 /** Of a value whose text is made whole: BIT, BIGNUM, GEOMETRY, VARIANT. */
 const ODD_VALUE_BYTES_MAX = 64 * 1024;
 
-const INT64_END = 2 ** 63;
-
 /** Writes one cell; what it gives back writes the rest of a large one, and yields wherever the event loop may have a turn. */
 export type Cells = (index: number, out: JsonPieces) => Generator<void> | null;
 
