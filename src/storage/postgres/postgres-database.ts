@@ -20,6 +20,7 @@ import {
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
+import { adviceOnOpening } from "./opening-advice.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { type FailureKind, failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
@@ -118,7 +119,13 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const told = await adviceOnOpening(error, settings.dbFile);
+    const reason =
+      told === null
+        ? error instanceof Error
+          ? error.message
+          : String(error)
+        : `${told.finding}; ${told.advice}`;
     throw new Error(`cannot open ${redact(settings.dbFile)}: ${reason}`, { cause: error });
   }
 }
