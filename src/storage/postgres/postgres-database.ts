@@ -21,6 +21,7 @@ import {
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
+import { adviceOnOpening } from "./opening-advice.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { type FailureKind, failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
@@ -119,7 +120,8 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
-    const reason = messageOf(error);
+    const told = await adviceOnOpening(error, settings.dbFile);
+    const reason = told === null ? messageOf(error) : `${told.finding}; ${told.advice}`;
     throw new Error(`cannot open ${redact(settings.dbFile)}: ${reason}`, { cause: error });
   }
 }
