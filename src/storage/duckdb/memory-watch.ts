@@ -8,7 +8,7 @@ const LOOK_EVERY_MS = 100;
 /** Beside DuckDB's memory: the process itself, answers of users that are being written and sent, and what allocators keep of earlier ones. */
 const ROOM_BYTES = 1536 * 2 ** 20;
 /** Beyond the limit at which statements are stopped: memory still grows by this only if one doesn't stop. */
-const LAST_ROOM_BYTES = 512 * 2 ** 20;
+const LAST_ROOM_BYTES = 1024 * 2 ** 20;
 /** By which the process may have grown when a statement ends before its leavings are collected. The runtime doesn't know how large results of DuckDB are. */
 const LEAVINGS_BYTES = 128 * 2 ** 20;
 
@@ -28,6 +28,8 @@ export class MemoryWatch {
   readonly #fixedLimit: number;
   #limit = 0;
   #bytesBefore = 0;
+  /** At the look before this one. */
+  #stopped = false;
   #timer: Timer | null = null;
   #running = 0;
 
@@ -52,13 +54,16 @@ export class MemoryWatch {
     if (this.#running > 0 || this.#timer === null) return;
     clearInterval(this.#timer);
     this.#timer = null;
+    this.#stopped = false;
   }
 
   #look(): void {
     const bytes = this.#residentBytes();
-    if (bytes <= this.#limit) return;
+    const wasStopped = this.#stopped;
+    this.#stopped = bytes > this.#limit;
+    if (!this.#stopped) return;
     const { stop, endProcess } = this.#options;
-    if (bytes > this.#limit + LAST_ROOM_BYTES && endProcess !== null) {
+    if (wasStopped && bytes > this.#limit + LAST_ROOM_BYTES && endProcess !== null) {
       endProcess(`SQL that was stopped goes on taking memory, ${megabytes(bytes)} MB by now`);
       return;
     }
