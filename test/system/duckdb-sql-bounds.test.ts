@@ -14,13 +14,18 @@ interface Answer {
   text: string;
 }
 
-async function sql(server: RunningServer, query: string, signal?: AbortSignal): Promise<Answer> {
+async function sql(
+  server: RunningServer,
+  query: string,
+  signal?: AbortSignal,
+  type = "select",
+): Promise<Answer> {
   const answer = await fetch(`${server.url}/db_command`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
       command: "execute_sql",
-      params: { sql_query: query, query_type: "select", query_params: [] },
+      params: { sql_query: query, query_type: type, query_params: [] },
     }),
     signal: signal ?? null,
   });
@@ -80,6 +85,33 @@ test("a client that goes frees its slot though its statement doesn't end, and th
   await Bun.sleep(300);
   expect(await server.stop()).toBe(0);
   await abandoned;
+});
+
+test("a save that needs rows which such a statement has changed is stored by the next hub", async () => {
+  using dir = tempDir();
+  await using server = await startServer({ dbFile: join(dir.path, "a.duckdb"), workers: 2 });
+  const saveBar = async (close: number): Promise<void> => {
+    const data = [{ date: "2024-01-02", open: close, high: close, low: close, close, volume: 1 }];
+    const { status } = await server.command("save_stock_data", { ticker: "A", index_col: "date", data });
+    expect(status).toBe(200);
+  };
+  await saveBar(1);
+  // Changes the row with its first rows from the range, and finds no end with a later one.
+  const update = sql(
+    server,
+    `UPDATE daily_prices SET close = 7 FROM range(6000) r WHERE ticker = 'A' AND CASE WHEN r.range < 4096 THEN r.range % 7 = 0
+       ELSE levenshtein(repeat(ticker, 3000000), repeat(ticker || r.range, 3000000)) > 0 END`,
+    undefined,
+    "raw",
+  );
+  let close = 1;
+  await waitUntil("a save has met it", async () => {
+    await saveBar(++close);
+    return server.log().includes("and saves wait for it");
+  });
+  expect((await update).status).toBe(503);
+  const stored = await sql(server, "SELECT count(*) AS n, max(close) AS close FROM daily_prices");
+  expect(JSON.parse(stored.text)).toEqual({ data: [{ n: 1, close }] });
 });
 
 test("in the one process the server stays, and says why no SQL runs", async () => {
