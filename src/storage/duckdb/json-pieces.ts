@@ -64,7 +64,7 @@ const ESCAPES = new Map<number, string>(
   ]).filter(([, text]) => text.length > 1),
 );
 
-/** What stands for these bytes of UTF-8 within the quotes of a JSON string. They may begin and end within a character. */
+/** What stands for these bytes of UTF-8 within the quotes of a JSON string: themselves where they can. They may begin and end within a character. */
 export function escapedBytes(bytes: Uint8Array): Uint8Array {
   let from = 0;
   let parts: Uint8Array[] | null = null;
@@ -75,7 +75,7 @@ export function escapedBytes(bytes: Uint8Array): Uint8Array {
     parts.push(bytes.subarray(from, at), encoder.encode(ESCAPES.get(byte)));
     from = at + 1;
   }
-  if (parts === null) return bytes.slice();
+  if (parts === null) return bytes;
   parts.push(bytes.subarray(from));
   return Buffer.concat(parts);
 }

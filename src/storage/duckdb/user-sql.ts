@@ -30,7 +30,7 @@ const STATEMENTS_WAITING_MAX = 100;
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 /** Tries of a writing statement that meets another transaction in the same rows. */
 const ATTEMPTS_MAX = 3;
-/** How long a save waits for the rollback of a transaction that it had stopped. */
+/** How long a save waits for the rollback of a transaction that it had stopped; then the process ends, if it may. */
 const ROLLBACK_WAIT_MS = 2_000;
 /** How long the client of a stopped statement waits for the rollback, so that the next statement meets nothing of it. */
 const ROLLBACK_GRACE_MS = 100;
@@ -47,6 +47,7 @@ export interface DuckDbUserSqlOptions {
 }
 
 export class DuckDbUserSql implements InterruptibleSql {
+  readonly #endProcess: ((reason: string) => void) | null;
   readonly #file: DuckDbFile;
   readonly #slots: Slots;
   readonly #stuck: StuckStatements;
@@ -64,6 +65,7 @@ export class DuckDbUserSql implements InterruptibleSql {
         : (reason: string): void => {
             if (!this.#closed) options.endProcess?.(reason); // else it ends anyway
           };
+    this.#endProcess = endProcess;
     this.#file = file;
     this.#slots = new Slots({
       what: "execute_sql",
@@ -128,6 +130,11 @@ export class DuckDbUserSql implements InterruptibleSql {
     const inTheWay = writing.length > 0 ? writing : [...this.#running];
     for (const statement of inTheWay) statement.stop("saves first");
     await within(ROLLBACK_WAIT_MS, inTheWay);
+    // The saves are repeated by the workers, when the next process has the file.
+    if (inTheWay.some(({ hasEnded }) => !hasEnded))
+      this.#endProcess?.(
+        `SQL that was stopped has not ended after ${ROLLBACK_WAIT_MS / 1000} s, and saves wait for it`,
+      );
   }
 
   async #withoutWrites(work: () => Promise<void>): Promise<void> {
