@@ -2,6 +2,7 @@
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Settings } from "../../config/settings.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import { executeSqlDirectly } from "../../sql/execute.ts";
 import { sqlReplyOf } from "../../sql/sql-reply.ts";
 import type { TransferReader } from "../../storage/contract.ts";
@@ -68,7 +69,7 @@ export async function openPostgresTransferTarget(settings: DatabaseSettings): Pr
 }
 
 function cannotOpen(what: string, dbFile: string, error: unknown): Error {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new Error(`cannot ${what} ${redact(dbFile)}: ${reason}`, { cause: error });
 }
 

@@ -9,6 +9,7 @@
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import { hasAdvisoryLocks } from "./advisory-locks.ts";
@@ -123,12 +124,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     };
   } catch (error) {
     const told = await adviceOnOpening(error, settings.dbFile);
-    const reason =
-      told === null
-        ? error instanceof Error
-          ? error.message
-          : String(error)
-        : `${told.finding}; ${told.advice}`;
+    const reason = told === null ? messageOf(error) : `${told.finding}; ${told.advice}`;
     throw new Error(`cannot open ${redact(settings.dbFile)}: ${reason}`, { cause: error });
   }
 }

@@ -1,4 +1,6 @@
 /** What `doctor` finds out about a PostgreSQL database. It only asks; nothing is created. */
+
+import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { hasAdvisoryLocks } from "./advisory-locks.ts";
@@ -87,7 +89,7 @@ async function cannotConnect(error: unknown, dbFile: string): Promise<Finding> {
 function describeError(error: unknown): string {
   const failure = failureOf(error);
   if (failure !== null) return `${failure.message} (${failure.code})`;
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
 
 async function diagnoseConnection(connection: PostgresConnection, pooled: boolean): Promise<Finding> {

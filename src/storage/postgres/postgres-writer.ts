@@ -4,6 +4,7 @@
  */
 import { nowText } from "../../market/timestamp.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import {
   type BarInterval,
   type Save,
@@ -349,7 +350,7 @@ class CommitDoubt extends Error {
 function unknownOutcome(cause: unknown): RequestError {
   return unavailable(
     "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
-    cause instanceof Error ? cause.message : String(cause),
+    messageOf(cause),
   );
 }
 
