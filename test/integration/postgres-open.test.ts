@@ -10,6 +10,7 @@ import { LOCK_CLASS, SCHEMA_LOCK } from "../../src/storage/postgres/schema.ts";
 import { failingStart } from "../support/failing-start.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
+import { startServer } from "../support/server.ts";
 
 setDefaultTimeout(180_000);
 
@@ -203,6 +204,18 @@ test("a host that doesn't exist is said to be that, by a start and doctor", asyn
   const { code, stdout } = await runCli(["doctor", "--db-file", dbFile]);
   expect(code).toBe(1);
   expect(stdout).toContain(finding);
+});
+
+test("parameters of other clients are honoured, or told once", async () => {
+  const dbFile = `${await postgres.freshSchema()}&keepalives=1&connect_timeout=20&target_session_attrs=read-write&sslsni=1`;
+  await using server = await startServer({ dbFile, workers: 2 });
+  await server.logged(/WARNING.*--db-file: without effect here: keepalives, sslsni/);
+  expect(server.log().match(/without effect here/g)).toHaveLength(1);
+  expect((await runCli(["doctor", "--db-file", dbFile])).stdout).toContain(
+    "warning parameters: without effect here: keepalives, sslsni",
+  );
+  const readOnly = `${dbFile}&options=${encodeURIComponent("-c default_transaction_read_only=on")}`;
+  await expect(open(readOnly)).rejects.toThrow("asks for a database that takes writes");
 });
 
 test("tables of a newer server are left alone", async () => {

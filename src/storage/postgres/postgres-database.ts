@@ -90,7 +90,10 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   const target = parsePostgresUrl(settings.dbFile);
   const { durability, dbPoolSize, limits = {} } = settings;
   const { startWaitMs = START_WAIT_MS } = settings;
-  const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, connectTimeoutMs = CONNECT_TIMEOUT_MS } = settings;
+  const {
+    statementTimeoutMs = STATEMENT_TIMEOUT_MS,
+    connectTimeoutMs = target.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+  } = settings;
   const wanted = { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled };
   try {
     const { options, capabilities, preparation } = await whenReachable(startWaitMs, () => prepare(wanted));
@@ -132,12 +135,21 @@ async function prepare(
 ): Promise<{ options: ConnectionOptions; capabilities: Capabilities; preparation: string | null }> {
   const { connection, options } = await connectFirst(wanted);
   try {
+    if (options.target.writable) await requireWritable(connection);
     const advisoryLocks = await hasAdvisoryLocks(connection);
     const preparation = await prepareSchema(connection, { advisoryLocks });
     return { options, preparation, capabilities: await detect(connection, options, advisoryLocks) };
   } finally {
     await connection.close();
   }
+}
+
+async function requireWritable(connection: PostgresConnection): Promise<void> {
+  const [row] = await connection.run<{ readonly: string }>(
+    "SELECT current_setting('transaction_read_only') AS readonly",
+  );
+  if (row?.readonly === "on")
+    throw new Error("target_session_attrs asks for a database that takes writes, and this one takes none");
 }
 
 /** Tables that aren't there are not made: they count as empty. @throws Error it can't be reached, or refuses the user. */
@@ -157,7 +169,7 @@ export function connectForReading(
     target,
     durability: "full",
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    connectTimeoutMs: target.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     pooled: target.pooled,
   });
 }

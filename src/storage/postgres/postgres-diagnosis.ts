@@ -45,6 +45,15 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
   const { connection, options } = opened;
   try {
     yield await diagnoseConnection(connection, options.pooled);
+    const { ignored } = options.target;
+    if (ignored.length > 0) {
+      yield {
+        level: "warning",
+        subject: "parameters",
+        finding: `without effect here: ${ignored.join(", ")}`,
+        advice: "leave them out of the URL",
+      };
+    }
     yield { begin: "engine", optional: false };
     const [facts] = await connection.run<Facts>(
       `SELECT version() AS version, pg_is_in_recovery() AS standby,
