@@ -14,17 +14,7 @@ import type {
 import { readHoldings } from "../holdings.ts";
 import { ROW_TABLES } from "../tables.ts";
 import { readRows } from "./answers.ts";
-import {
-  askNewer,
-  isPosition,
-  isPrice,
-  isText,
-  memberOf,
-  READ,
-  readObject,
-  readRequest,
-  textsOf,
-} from "./commands.ts";
+import { askNewer, isPrice, isText, memberOf, READ, readObject, readRequest, textsOf } from "./commands.ts";
 import { LatestPrices } from "./latest-prices.ts";
 import { RemoteUpdateReader } from "./remote-update-reader.ts";
 import type { Upstream } from "./upstream.ts";
