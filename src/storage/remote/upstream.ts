@@ -19,6 +19,7 @@ import type { LogLines } from "../../observe/log.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { SAVE_ID_HEADER, type SaveIdentity, writeSaveId } from "../../protocol/save-id.ts";
 import { passVia, VIA_HEADER } from "../../protocol/via.ts";
+import { PARSED_BYTES_MAX } from "./answer-body.ts";
 import { ForeignRefusal, readRefusal } from "./refusal.ts";
 import { Slots } from "./slots.ts";
 import { readHealth } from "./upstream-health.ts";
@@ -39,6 +40,8 @@ export interface UpstreamOptions {
   connectionsMax: number;
   /** Of the whole server, and of no other. */
   serverId: string;
+  /** Of an answer that is parsed as a whole; default PARSED_BYTES_MAX. */
+  parsedBytesMax?: number;
   log: LogLines;
 }
 
@@ -66,6 +69,7 @@ export interface UpstreamRequest {
 export interface UpstreamAnswer {
   /** Status 200. */
   response: Response;
+  parsedBytesMax: number;
   /** Lets the body be read after `read` has returned, without time limit. What is returned must be called at its end. */
   keep(): () => void;
 }
@@ -265,7 +269,8 @@ export class Upstream {
         endWatch();
         return release;
       };
-      return await read({ response, keep });
+      const { parsedBytesMax = PARSED_BYTES_MAX } = this.#options;
+      return await read({ response, parsedBytesMax, keep });
     } catch (error) {
       if (kept) release();
       // What is left of the answer isn't wanted.
