@@ -165,17 +165,25 @@ test("an answer that ends too early or is packed wrongly is asked for again, and
   world.answerWith(gzip(packed));
   expect((await ticks(front.url)).body.data.length).toBe(1);
   const json = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
-  for (const act of [
-    gzip(packed.subarray(0, -12)),
-    { send: `${json}Content-Length: 1000\r\n\r\n${whole}`, close: true },
-    {
-      send: `${json}Transfer-Encoding: chunked\r\n\r\n${whole.length.toString(16)}\r\n${whole}\r\n`,
-      close: true,
-    },
-  ]) {
+  for (const [act, reason] of [
+    [gzip(packed.subarray(0, -12)), "the answer is packed wrongly, or ends too early"],
+    [{ send: `${json}Content-Length: 1000\r\n\r\n${whole}`, close: true }, "the connection was closed"],
+    [
+      {
+        send: `${json}Transfer-Encoding: chunked\r\n\r\n${whole.length.toString(16)}\r\n${whole}\r\n`,
+        close: true,
+      },
+      "the connection was closed",
+    ],
+    [{ send: "SSH-2.0-OpenSSH_9\r\n", close: true }, "what answers there doesn't speak HTTP"],
+  ] as const) {
     world.answerWith(act);
     const { status, body } = await ticks(front.url);
-    expect([status, body.error]).toEqual([503, "get_realtime_data: the connection to the upstream was lost"]);
+    expect([status, body.error, body.details]).toEqual([
+      503,
+      "get_realtime_data: the connection to the upstream was lost",
+      reason,
+    ]);
   }
   // More than it says: the rest is not part of it.
   world.answerWith({ send: `${json}Content-Length: 20\r\n\r\n${whole}`, close: true });
