@@ -4,13 +4,12 @@
  */
 
 import { redact } from "../config/database-url.ts";
-import { UsageError } from "../config/usage-error.ts";
-import { USAGE_EXIT } from "../protocol/control.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
 import { type LiveUpdatesReport, measureLiveUpdates, ThrowAwayTicker } from "./check/live-updates.ts";
 import { type LoadReport, measureLoad } from "./check/load.ts";
 import { CHECK_HELP, type CheckOptions, parseCheckOptions } from "./check/options.ts";
 import { askHealth, CheckFailure, type HealthAnswer, RefusedFailure } from "./check/server-under-check.ts";
+import { readOptions } from "./read-options.ts";
 
 /** What `--json` prints. A part that was not reached is null. */
 export interface CheckReport {
@@ -31,18 +30,8 @@ const INTERRUPTED_EXIT = 130;
 
 /** @returns The exit code: 0 only if all is well. */
 export async function runCheck(argv: string[]): Promise<number> {
-  let options: CheckOptions | null;
-  try {
-    options = parseCheckOptions(argv);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    return USAGE_EXIT;
-  }
-  if (options === null) {
-    process.stdout.write(CHECK_HELP);
-    return 0;
-  }
+  const options = readOptions(() => parseCheckOptions(argv), CHECK_HELP);
+  if (typeof options === "number") return options;
   const report = await checkServer(options, options.json ? silentConsole : openConsole(process.stdout));
   if (options.json) console.log(JSON.stringify(report, null, 2));
   return report.ok ? 0 : 1;

@@ -2,12 +2,12 @@
 import { statSync } from "node:fs";
 import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
-import { UsageError } from "../config/usage-error.ts";
-import { USAGE_EXIT } from "../protocol/control.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter, TransferReader } from "../storage/contract.ts";
 import { type CopyResult, copyRows, type SeriesOutcome } from "./copy/copy-rows.ts";
 import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts";
 import { formatCount, type Progress, silentProgress, startProgress } from "./progress.ts";
+import { readOptions } from "./read-options.ts";
 
 export interface CopyDestination extends TransferReader {
   commit: StockWriter["commit"];
@@ -24,25 +24,15 @@ export interface CopyDeps {
 
 /** @returns The exit code: 0 the destination has every row, 1 it has not, or the copy stopped, 2 wrong usage. */
 export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
-  let options: CopyOptions | null;
-  try {
-    options = parseCopyOptions(argv);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    return USAGE_EXIT;
-  }
-  if (options === null) {
-    process.stdout.write(COPY_HELP);
-    return 0;
-  }
+  const options = readOptions(() => parseCopyOptions(argv), COPY_HELP);
+  if (typeof options === "number") return options;
 
   const startedAt = performance.now();
   let result: CopyResult;
   try {
     result = await copyBetween(options, deps);
   } catch (error) {
-    console.error(`copy: ${withoutSecrets(error instanceof Error ? error.message : String(error), options)}`);
+    console.error(`copy: ${withoutSecrets(messageOf(error), options)}`);
     return 1;
   }
   return report(options, result, (performance.now() - startedAt) / 1_000) ? 0 : 1;

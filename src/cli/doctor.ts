@@ -1,13 +1,12 @@
 /** `stock-db-server doctor`: can the server run with this database, on this machine? A line for each thing, with what to do. */
 import { describeDatabase, redact } from "../config/database-url.ts";
-import { UsageError } from "../config/usage-error.ts";
-import { USAGE_EXIT } from "../protocol/control.ts";
 import type { Finding } from "../storage/diagnosis.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
 import { diagnoseBus } from "./doctor/bus.ts";
 import { diagnoseInProcess } from "./doctor/database.ts";
 import { diagnoseMachine } from "./doctor/machine.ts";
-import { DOCTOR_HELP, type DoctorOptions, parseDoctorOptions } from "./doctor/options.ts";
+import { DOCTOR_HELP, parseDoctorOptions } from "./doctor/options.ts";
+import { readOptions } from "./read-options.ts";
 
 /** What `--json` prints. */
 export interface DoctorReport {
@@ -22,18 +21,8 @@ export interface DoctorReport {
  * @returns The exit code: 0 nothing failed, 1 something did, 2 wrong usage.
  */
 export async function runDoctor(argv: string[], databaseCommand: string[]): Promise<number> {
-  let options: DoctorOptions | null;
-  try {
-    options = parseDoctorOptions(argv, process.env);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    return USAGE_EXIT;
-  }
-  if (options === null) {
-    process.stdout.write(DOCTOR_HELP);
-    return 0;
-  }
+  const options = readOptions(() => parseDoctorOptions(argv, process.env), DOCTOR_HELP);
+  if (typeof options === "number") return options;
   const { dbFile, bus, timeoutS, json } = options;
   const show = json ? silentConsole : openConsole(process.stdout);
   const report: DoctorReport = {

@@ -2,6 +2,7 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
+import { messageOf } from "../protocol/message-of.ts";
 
 type Flags = NonNullable<ParseArgsConfig["options"]>;
 type Parsed<F extends Flags> = ReturnType<typeof parseArgs<{ allowPositionals: true; options: F }>>;
@@ -18,7 +19,7 @@ export function parseFlags<const F extends Flags>(
   try {
     return parseArgs({ args: argv, allowPositionals, options: flags }) as Parsed<F>;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     // What follows the first sentence explains a "--" that nobody here needs.
     throw new UsageError(`${command}: ${message.split(". ", 1)[0]}; see ${command} --help`);
   }

@@ -1,13 +1,13 @@
 /** `stock-db-server import`: CSV files into a running server, or straight into a database file. */
 import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
-import { UsageError } from "../config/usage-error.ts";
-import { USAGE_EXIT } from "../protocol/control.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { type ImportResult, importFiles } from "./import/import-files.ts";
 import { IMPORT_HELP, type ImportOptions, parseImportOptions } from "./import/options.ts";
 import { serverTarget } from "./import/server-target.ts";
 import { fileTarget, type ImportDatabase, type ImportTarget } from "./import/target.ts";
 import { formatCount, silentProgress, startProgress } from "./progress.ts";
+import { readOptions } from "./read-options.ts";
 
 export interface ImportDeps {
   /** Creates the file if it isn't there. Throws when it can't be had, as when a server has it open. */
@@ -16,24 +16,14 @@ export interface ImportDeps {
 
 /** @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage. */
 export async function runImport(argv: string[], deps: ImportDeps): Promise<number> {
-  let options: ImportOptions | null;
-  try {
-    options = parseImportOptions(argv);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    return USAGE_EXIT;
-  }
-  if (options === null) {
-    process.stdout.write(IMPORT_HELP);
-    return 0;
-  }
+  const options = readOptions(() => parseImportOptions(argv), IMPORT_HELP);
+  if (typeof options === "number") return options;
 
   let target: ImportTarget;
   try {
     target = await openTarget(options, deps);
   } catch (error) {
-    console.error(`import: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`import: ${messageOf(error)}`);
     return 1;
   }
   const startedAt = performance.now();

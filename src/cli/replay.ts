@@ -1,12 +1,12 @@
 /** `stock-db-server replay`: ticks of files or of a database into a running server, as if they happened now. */
 import { redact } from "../config/database-url.ts";
-import { UsageError } from "../config/usage-error.ts";
-import { USAGE_EXIT } from "../protocol/control.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { mergeByTime } from "../replay/merge-by-time.ts";
 import type { TransferReader } from "../storage/contract.ts";
 import { serverTarget } from "./import/server-target.ts";
 import { openSource } from "./import/source.ts";
 import { formatCount, silentProgress, startProgress } from "./progress.ts";
+import { readOptions } from "./read-options.ts";
 import { csvTicks } from "./replay/csv-ticks.ts";
 import { parseReplayOptions, REPLAY_HELP, type ReplayOptions } from "./replay/options.ts";
 import { INTERRUPTED, type PlayResult, playTicks } from "./replay/play-ticks.ts";
@@ -25,18 +25,8 @@ const BEHIND_SHOWN_FROM_MS = 100;
 
 /** @returns The exit code: 0 all ticks are saved, 1 the replay stopped, 2 wrong usage, 130 interrupted. */
 export async function runReplay(argv: string[], deps: ReplayDeps): Promise<number> {
-  let options: ReplayOptions | null;
-  try {
-    options = parseReplayOptions(argv);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    return USAGE_EXIT;
-  }
-  if (options === null) {
-    process.stdout.write(REPLAY_HELP);
-    return 0;
-  }
+  const options = readOptions(() => parseReplayOptions(argv), REPLAY_HELP);
+  if (typeof options === "number") return options;
 
   const stop = new AbortController();
   const interrupt = (): void => {
@@ -52,9 +42,7 @@ export async function runReplay(argv: string[], deps: ReplayDeps): Promise<numbe
     if (result.stoppedBy === null) return 0;
     return result.stoppedBy === INTERRUPTED ? EXIT_INTERRUPTED : 1;
   } catch (error) {
-    console.error(
-      `replay: ${withoutSecrets(error instanceof Error ? error.message : String(error), options)}`,
-    );
+    console.error(`replay: ${withoutSecrets(messageOf(error), options)}`);
     return 1;
   } finally {
     process.off("SIGINT", interrupt);

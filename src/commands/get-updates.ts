@@ -54,7 +54,7 @@ async function findUpdates(
   isOtherEpoch: boolean,
 ): Promise<{ seq: number; found: StoredUpdate[] | Code }> {
   const seq = (await updates.positions([ticker])).get(ticker) ?? 0;
-  if (isOtherEpoch && "position" in since) return { seq, found: "epoch_changed" };
+  if (isOtherEpoch) return { seq, found: "epoch_changed" };
   const after = "position" in since ? since.position : await positionBefore(updates, ticker, since.timeMs);
   if (after === null) return { seq, found: "not_kept" };
   if (after > seq) return { seq, found: "position_ahead" };

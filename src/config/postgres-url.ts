@@ -39,7 +39,13 @@ const KNOWN_PARAMETERS = [
   "pgbouncer",
 ];
 /** What the server sets itself, since its answers depend on it. */
-const OWN_PARAMETERS = ["timezone", "datestyle", "client_encoding", "statement_timeout"];
+const OWN_PARAMETERS = [
+  "timezone",
+  "datestyle",
+  "client_encoding",
+  "statement_timeout",
+  "standard_conforming_strings",
+];
 const EXPECTED = "expected postgresql://user:password@host:5432/database or host:port:database:user:password";
 
 /**

@@ -1,5 +1,6 @@
 /** Answers of /health and its kin. */
 import { RequestError } from "../protocol/errors.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { StockReader } from "../storage/contract.ts";
 
 export interface HealthOptions {
@@ -58,7 +59,7 @@ async function findProblem(
     await options.reader.probe(via);
     return null;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     // Told as it is: every server of a circle has to know.
     if (error instanceof RequestError && error.status === 508) return { status: 508, message };
     return { status: 503, message: `the database doesn't answer: ${message}` };

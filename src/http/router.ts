@@ -10,6 +10,7 @@ import type { Logger } from "../observe/log.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { isObject, parseRequestJson } from "../protocol/json.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { readSaveId, SAVE_ID_HEADER } from "../protocol/save-id.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
@@ -166,7 +167,7 @@ async function runCommand(request: Request, options: RouterOptions, beforeSql: (
   try {
     payload = LONG_INTEGER.test(text) ? parseRequestJson(text, parseExactIntegers) : parseRequestJson(text);
   } catch (error) {
-    throw badRequest("Invalid JSON payload", error instanceof Error ? error.message : String(error));
+    throw badRequest("Invalid JSON payload", messageOf(error));
   }
   if (!isObject(payload)) {
     throw badRequest(

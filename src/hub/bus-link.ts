@@ -1,6 +1,7 @@
 /** The hub's place on the bus of the servers that share its database; workers name the database. */
 import type { Bus, BusFigures, BusOptions, ReceivedUpdate } from "../bus/bus.ts";
 import type { LogLines } from "../observe/log.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { CommittedEntry } from "./messages.ts";
 
 export interface BusLinkOptions {
@@ -40,7 +41,7 @@ export class BusLink {
         missed();
       },
       (error) => {
-        log.error(`Hub: no bus: ${error instanceof Error ? error.message : String(error)}`);
+        log.error(`Hub: no bus: ${messageOf(error)}`);
       },
     );
   }

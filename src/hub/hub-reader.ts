@@ -9,7 +9,7 @@ import type {
   StockReader,
   TickRange,
 } from "../storage/contract.ts";
-import type { StoredUpdate, TickerSnapshot, UpdateReader } from "../storage/update-contract.ts";
+import type { NewestUpdate, StoredUpdate, TickerSnapshot, UpdateReader } from "../storage/update-contract.ts";
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
 import type { RowsCall, UpdateHeader, UpdatesCall, Value, ValueCall } from "./read-messages.ts";
 
@@ -24,6 +24,7 @@ export class HubReader implements StockReader {
     epoch: async () => (await this.#value({ method: "epoch" })) as string,
     positions: async (tickers) =>
       new Map((await this.#value({ method: "positions", tickers })) as [string, number][]),
+    newest: async (ticker) => (await this.#value({ method: "newest", ticker })) as NewestUpdate,
     after: (ticker, after, limit) => this.#updates({ method: "updates", ticker, after, limit }),
     snapshot: async (ticker) => (await this.#value({ method: "snapshot", ticker })) as TickerSnapshot,
   };

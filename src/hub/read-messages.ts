@@ -7,7 +7,7 @@ import type {
   RowKind,
   TickRange,
 } from "../storage/contract.ts";
-import type { TickerSnapshot, UpdateLimit } from "../storage/update-contract.ts";
+import type { NewestUpdate, TickerSnapshot, UpdateLimit } from "../storage/update-contract.ts";
 import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
 
 export type RowsCall =
@@ -22,7 +22,7 @@ export type ValueCall =
   | { method: "holdings"; tickersMax: number }
   | { method: "probe" | "pool" | "sizeBytes" | "epoch" }
   | { method: "positions"; tickers: readonly string[] | null }
-  | { method: "snapshot"; ticker: string };
+  | { method: "newest" | "snapshot"; ticker: string };
 
 export interface UpdatesCall {
   method: "updates";
@@ -39,6 +39,7 @@ export type Value =
   | Holding[]
   | PoolFigures
   | [ticker: string, seq: number][]
+  | NewestUpdate
   | TickerSnapshot;
 
 /** Without its frame, of which it tells the size in UTF-8. */

@@ -1,5 +1,6 @@
 /** The hub's side of the workers' reads: asks the database, hands over one piece of an answer at a time, forgets on cancel. */
 import { RequestError } from "../protocol/errors.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
 import type {
@@ -148,6 +149,8 @@ export class ReadServer {
         return reader.updates.epoch();
       case "positions":
         return [...(await reader.updates.positions(call.tickers))];
+      case "newest":
+        return reader.updates.newest(call.ticker);
       case "snapshot":
         return reader.updates.snapshot(call.ticker);
     }
@@ -235,9 +238,7 @@ export class ReadServer {
       type: "failed",
       id,
       status: known?.status ?? 503,
-      error:
-        known?.message ??
-        `the database refused a read: ${error instanceof Error ? error.message : String(error)}`,
+      error: known?.message ?? `the database refused a read: ${messageOf(error)}`,
       ...(known?.details === undefined ? {} : { details: known.details }),
       ...(known?.hint === undefined ? {} : { hint: known.hint }),
       ...(retryAfterS === undefined ? {} : { retryAfterS }),

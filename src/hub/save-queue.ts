@@ -1,5 +1,6 @@
 /** Saves of all workers in order of arrival, committed one batch after the other: what comes during a commit goes together in the next. */
 import type { LogLines } from "../observe/log.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
 import type { SaveEntry } from "./messages.ts";
 import type { WorkerLink } from "./worker-links.ts";
@@ -105,7 +106,7 @@ export class SaveQueue {
         }
       }
       // The transaction as a whole failed (disk full, database locked by a foreign program): nothing is stored.
-      const details = error instanceof Error ? error.message : String(error);
+      const details = messageOf(error);
       log.error(`Hub: commit of ${batch.length} saves failed: ${details}`);
       outcomes = batch.map(() => ({
         ok: false,

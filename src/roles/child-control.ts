@@ -7,6 +7,7 @@ import {
   type ToSupervisor,
   USAGE_EXIT,
 } from "../protocol/control.ts";
+import { messageOf } from "../protocol/message-of.ts";
 
 /** Ends the process when it was not started by the server. */
 export function readBrief(): ChildBrief {
@@ -51,7 +52,7 @@ export async function runChild(
   try {
     stop = await boot();
   } catch (error) {
-    send({ type: "boot-failed", reason: error instanceof Error ? error.message : String(error) });
+    send({ type: "boot-failed", reason: messageOf(error) });
     await options.onStopped();
     process.exit(BOOT_FAILURE_EXIT);
   }

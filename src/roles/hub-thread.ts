@@ -3,6 +3,7 @@ import type { LogLevel } from "../config/settings.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { runHub } from "./hub-role.ts";
 
 declare const self: Worker;
@@ -24,8 +25,7 @@ self.onmessage = ({ data }: MessageEvent<ToHubThread>) => {
         hub = started;
         tell({ type: "ready" });
       },
-      (error: unknown) =>
-        tell({ type: "failed", reason: error instanceof Error ? error.message : String(error) }),
+      (error: unknown) => tell({ type: "failed", reason: messageOf(error) }),
     );
     return;
   }

@@ -7,6 +7,7 @@ import { BOARD_FILE } from "../hub/messages.ts";
 import { VersionBoard } from "../hub/version-board.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import { CHILD_BRIEF_ENV, type ChildBrief } from "../protocol/control.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { type PortLock, portLock } from "../supervisor/port-lock.ts";
 import { createRuntimeDir, type RuntimeDir } from "../supervisor/runtime-dir.ts";
 import { onPoolSignals, onStopSignals } from "../supervisor/signals.ts";
@@ -42,7 +43,7 @@ export async function serve(settings: Settings, ignoredFlags: string[]): Promise
         })
       : await serveInOneProcess(settings, log);
   } catch (error) {
-    log.critical(`Cannot start: ${error instanceof Error ? error.message : String(error)}`);
+    log.critical(`Cannot start: ${messageOf(error)}`);
     return EXIT_START_FAILED;
   } finally {
     await log.close();

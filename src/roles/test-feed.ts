@@ -4,6 +4,7 @@
  * that can't be saved is left out.
  */
 import { testPrices } from "../market/test-prices.ts";
+import { messageOf } from "../protocol/message-of.ts";
 
 const TEST_TICKER = "TEST";
 /** What the feed keeps of its ticks: 172,800 rows. */
@@ -51,7 +52,7 @@ export function startTestFeed({ host, port, log }: TestFeedOptions): () => void 
     } catch (error) {
       if (stop.signal.aborted || failing) return;
       failing = true;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       log.warning(`Test feed: ${TEST_TICKER} could not be saved, and is tried again every second: ${reason}`);
     }
   };

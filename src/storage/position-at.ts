@@ -1,6 +1,11 @@
 /** Where the updates of a ticker begin that were committed from a moment on. */
 import type { StoredUpdate, UpdateReader } from "./update-contract.ts";
 
+/**
+ * An update has its time shortly before its commit. One that was committed from a moment on may have a time earlier by what a
+ * commit takes: so much earlier is looked, and a few updates come again rather than one is lost.
+ */
+const COMMIT_MAX_MS = 5_000;
 const ONE = { updates: 1, characters: 1 };
 
 /**
@@ -13,21 +18,20 @@ export async function positionBefore(
   ticker: string,
   timeMs: number,
 ): Promise<number | null> {
-  const newest = (await reader.positions([ticker])).get(ticker) ?? 0;
-  if (newest === 0) return 0;
+  const fromMs = timeMs - COMMIT_MAX_MS;
+  const { seq: newest, savedAtMs } = await reader.newest(ticker);
   // Of many tickers most had nothing since.
-  const last = await nextUpdate(reader, ticker, newest - 1);
-  if (last?.seq === newest && last.savedAtMs < timeMs) return newest;
+  if (newest === 0 || (savedAtMs !== null && savedAtMs < fromMs)) return newest;
   const first = await nextUpdate(reader, ticker, 0);
   if (first === undefined) return null;
-  if (first.savedAtMs >= timeMs) return first.seq === 1 ? 0 : null;
+  if (first.savedAtMs >= fromMs) return first.seq === 1 ? 0 : null;
   let before = first.seq;
   let from = newest + 1;
   while (from - before > 1) {
     const middle = Math.floor((before + from) / 2);
     const update = await nextUpdate(reader, ticker, middle - 1);
     // One that is gone meanwhile was the older half.
-    if (update?.seq === middle && update.savedAtMs >= timeMs) from = middle;
+    if (update?.seq === middle && update.savedAtMs >= fromMs) from = middle;
     else before = middle;
   }
   return before;

@@ -1,145 +1,97 @@
 /**
- * Decides in memory where the ticks of a batch of saves go, given the stored ticks of the same stamps: for engines that are
- * asked once about all of them and told once what to write. The rule is that of `SaveTicks`.
+ * Decides in memory where the ticks of a save go, given the ticks of the same stamps: for engines that are asked once about those of a
+ * whole batch, and told once what to write. The rule is that of `SaveTicks`; when two counts are the same is the engine's to say.
  */
 import type { Count, SaveOutcome, SaveTicks, TickRow } from "./contract.ts";
-import { keysTaken } from "./save-refusals.ts";
-import { Claims, withSeq } from "./tick-rule.ts";
+import { Claims, refuseTaken, withSeq } from "./tick-rule.ts";
 
 export interface TickValues {
   price: number | null;
-  /** Digits, see countText. */
+  /** Digits. */
   size: string | null;
   askPrice: number | null;
   askSize: string | null;
 }
 
-export interface PlacedTick extends TickValues {
-  ticker: string;
-  type: string;
-  stamp: string;
-  seq: number;
-  /** `stored` is left alone, `new` has a key that is free, `replace` overwrites what may be there. */
-  state: "stored" | "new" | "replace";
+export interface TickSlot extends TickValues {
+  isStored: boolean;
+  /** To be written: `new` has a key that is free as far as is known, `replace` overwrites what may be there. Null: as it is stored. */
+  change: "new" | "replace" | null;
 }
 
-/** Tickers and types hold no NUL. */
-export class TickPlacement {
-  readonly #byStamp = new Map<string, Map<number, PlacedTick>>();
-  readonly #placed: PlacedTick[] = [];
-  #metStored = false;
+/** The ticks of one stamp of one series, by `seq`: those stored, and those to be. */
+export type TickSlots = Map<number, TickSlot>;
 
-  /** True when the key of a save's tick was that of a stored one: had nothing been stored, the changes would be others. */
-  get metStored(): boolean {
-    return this.#metStored;
-  }
+export interface CountRule {
+  countText(count: Count | null): string | null;
+  isSameCount(a: string | null, b: string | null): boolean;
+}
 
-  addStored(key: { ticker: string; type: string; stamp: string; seq: number }, values: TickValues): void {
-    this.#at(key.ticker, key.type, key.stamp).set(key.seq, { ...key, ...values, state: "stored" });
-  }
-
+export interface PlacedTicks {
   /** The position of its update is not known here: null. */
-  place(save: SaveTicks): SaveOutcome {
-    const { ticker, type } = save;
-    const sequenced = withSeq(save.rows);
-    if (save.onDuplicate === "error") {
-      const taken = sequenced.filter(([row, seq]) => this.#at(ticker, type, row[0]).has(seq));
-      if (taken.length > 0) {
-        this.#metStored = true;
-        return keysTaken(
-          `save_realtime_data: ${ticker} ${type}`,
-          taken.map(([row, seq]) => `${row[0]} seq ${seq}`),
-        );
-      }
-    }
-    const claims = new Claims(sequenced);
-    let stored = 0;
-    for (const [row, firstSeq] of sequenced) {
-      if (save.onDuplicate === "replace") this.#replace(save, row, firstSeq);
-      else if (!this.#append(save, row, firstSeq, claims)) continue;
+  outcome: SaveOutcome;
+  /** The key of one of its ticks was that of a stored one: had nothing been stored, the changes would be others. */
+  metStored: boolean;
+}
+
+/** Writes the changes into the slots, from which the next save of the batch is placed. */
+export function placeTicks(
+  save: SaveTicks,
+  slotsOf: (stamp: string) => TickSlots,
+  counts: CountRule,
+): PlacedTicks {
+  const sequenced = withSeq(save.rows);
+  if (save.onDuplicate === "error") {
+    const refused = refuseTaken(save, sequenced, (stamp, seq) => slotsOf(stamp).has(seq));
+    if (refused !== null) return { outcome: refused, metStored: true };
+  }
+  const claims = new Claims(sequenced);
+  let stored = 0;
+  let metStored = false;
+  for (const [row, firstSeq] of sequenced) {
+    const slots = slotsOf(row[0]);
+    const values = valuesOf(row, counts);
+    if (save.onDuplicate === "replace") {
+      replace(slots, firstSeq, values);
       stored++;
+      continue;
     }
-    return { ok: true, stored, seq: null };
-  }
-
-  /** What there is to write, in no order that matters; each key once. */
-  changes(): { inserts: PlacedTick[]; replacements: PlacedTick[] } {
-    return {
-      inserts: this.#placed.filter((tick) => tick.state === "new"),
-      replacements: this.#placed.filter((tick) => tick.state === "replace"),
-    };
-  }
-
-  #replace({ ticker, type }: SaveTicks, row: TickRow, seq: number): void {
-    const there = this.#at(ticker, type, row[0]);
-    const tick = there.get(seq);
-    if (tick === undefined) {
-      this.#put(there, { ticker, type, stamp: row[0], seq, ...valuesOf(row), state: "replace" });
-      return;
-    }
-    Object.assign(tick, valuesOf(row));
-    if (tick.state !== "stored") return;
-    tick.state = "replace";
-    this.#placed.push(tick);
-  }
-
-  /** @returns false when it is there already. */
-  #append({ ticker, type }: SaveTicks, row: TickRow, firstSeq: number, claims: Claims): boolean {
-    const there = this.#at(ticker, type, row[0]);
-    const values = valuesOf(row);
     for (let seq = firstSeq; ; seq++) {
-      const tick = there.get(seq);
-      if (tick === undefined) {
-        this.#put(there, { ticker, type, stamp: row[0], seq, ...values, state: "new" });
+      const there = slots.get(seq);
+      if (there === undefined) {
+        slots.set(seq, { ...values, isStored: false, change: "new" });
         claims.claim(row, firstSeq, seq);
-        return true;
+        stored++;
+        break;
       }
-      this.#metStored ||= tick.state === "stored";
-      if (sameValues(tick, values) && claims.isDuplicate(row, firstSeq, seq)) {
+      metStored ||= there.change === null;
+      if (isSame(there, values, counts) && claims.isDuplicate(row, firstSeq, seq)) {
         claims.claim(row, firstSeq, seq);
-        return false;
+        break;
       }
     }
   }
+  return { outcome: { ok: true, stored, seq: null }, metStored };
+}
 
-  #put(there: Map<number, PlacedTick>, tick: PlacedTick): void {
-    there.set(tick.seq, tick);
-    this.#placed.push(tick);
-  }
-
-  #at(ticker: string, type: string, stamp: string): Map<number, PlacedTick> {
-    const key = `${ticker}\0${type}\0${stamp}`;
-    let there = this.#byStamp.get(key);
-    if (there === undefined) {
-      there = new Map();
-      this.#byStamp.set(key, there);
-    }
-    return there;
+function replace(slots: TickSlots, seq: number, values: TickValues): void {
+  const there = slots.get(seq);
+  if (there === undefined) slots.set(seq, { ...values, isStored: false, change: "replace" });
+  else {
+    Object.assign(there, values);
+    there.change ??= "replace";
   }
 }
 
-/** All the digits of a count, also of one beyond a double's whole numbers. */
-export function countText(count: Count | null): string | null {
-  if (count === null || typeof count === "string") return count;
-  return Number.isSafeInteger(count) || !Number.isInteger(count) ? String(count) : String(BigInt(count));
-}
-
-function valuesOf([, price, size, askPrice, askSize]: TickRow): TickValues {
+function valuesOf([, price, size, askPrice, askSize]: TickRow, { countText }: CountRule): TickValues {
   return { price, size: countText(size), askPrice, askSize: countText(askSize) };
 }
 
-function sameValues(a: TickValues, b: TickValues): boolean {
+function isSame(a: TickValues, b: TickValues, { isSameCount }: CountRule): boolean {
   return (
     a.price === b.price &&
     a.askPrice === b.askPrice &&
-    sameCount(a.size, b.size) &&
-    sameCount(a.askSize, b.askSize)
+    isSameCount(a.size, b.size) &&
+    isSameCount(a.askSize, b.askSize)
   );
-}
-
-/** Whole numbers are equal as digits; 1.5 may also be written 1.50. */
-function sameCount(a: string | null, b: string | null): boolean {
-  if (a === b) return true;
-  if (a === null || b === null || !(a.includes(".") || b.includes("."))) return false;
-  return Number(a) === Number(b);
 }

@@ -1,5 +1,6 @@
 /** Which `seq` the ticks of a save begin with, and when a tick is one that is stored already: see `SaveTicks`. */
-import type { TickRow } from "./contract.ts";
+import type { SaveOutcome, SaveTicks, TickRow } from "./contract.ts";
+import { keysTaken } from "./save-refusals.ts";
 
 /** Gives records without `seq` their place among those of this save that share their stamp: 0, 1, 2 … */
 export function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
@@ -11,6 +12,18 @@ export function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
     counts.set(row[0], seq + 1);
     return [row, seq];
   });
+}
+
+/** Of a save with `onDuplicate` "error": null when all its keys are free. */
+export function refuseTaken(
+  { ticker, type }: SaveTicks,
+  rows: [row: TickRow, seq: number][],
+  isTaken: (stamp: string, seq: number) => boolean,
+): SaveOutcome | null {
+  const taken = rows.filter(([row, seq]) => isTaken(row[0], seq));
+  if (taken.length === 0) return null;
+  const keys = taken.map(([row, seq]) => `${row[0]} seq ${seq}`);
+  return keysTaken(`save_realtime_data: ${ticker} ${type}`, keys);
 }
 
 /**

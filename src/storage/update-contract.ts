@@ -36,6 +36,14 @@ export interface StoredUpdate extends Update {
   savedAtMs: number;
 }
 
+/** Where a ticker is. */
+export interface NewestUpdate {
+  /** 0: it had no update. */
+  seq: number;
+  /** When its newest update was committed, as in StoredUpdate; null where an older server in front doesn't tell. */
+  savedAtMs: number | null;
+}
+
 /** At least one update is read, however large it is. */
 export interface UpdateLimit {
   updates: number;
@@ -62,6 +70,8 @@ export interface UpdateReader {
    * @param tickers null: all.
    */
   positions(tickers: readonly string[] | null): Map<string, number> | Promise<Map<string, number>>;
+  /** Also where the log no longer holds any update of the ticker. */
+  newest(ticker: string): NewestUpdate | Promise<NewestUpdate>;
   /**
    * The updates of the ticker after a position, ascending and without holes among them. The first is later than `after + 1`
    * where those between are no longer kept. Empty: there are none after it, or none of them is kept.

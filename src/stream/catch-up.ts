@@ -1,6 +1,16 @@
-/** Reads what a subscriber has missed from the update log, until it meets what the worker has delivered. */
-import { gapFrame, positioned } from "../protocol/frames.ts";
-import type { StoredUpdate, Update, UpdateLimit, UpdateReader } from "../storage/update-contract.ts";
+/**
+ * Reads what a subscriber has missed from the update log, until it meets what the worker has delivered. Where something is not kept, it is told so,
+ * and later, at its place among the updates, gets a snapshot, which holds what was missing.
+ */
+import { gapFrame, positioned, snapshotFrame } from "../protocol/frames.ts";
+import type {
+  StoredUpdate,
+  TickerSnapshot,
+  Update,
+  UpdateLimit,
+  UpdateReader,
+} from "../storage/update-contract.ts";
+import { snapshotJson } from "./snapshot-json.ts";
 import { hasLeft, type Subscription } from "./subscriber.ts";
 import type { TickerFeed } from "./ticker-feed.ts";
 import { matches } from "./type-filter.ts";
@@ -8,53 +18,111 @@ import { matches } from "./type-filter.ts";
 /** One read of the update log. */
 export const READ_LIMIT: UpdateLimit = { updates: 500, characters: 256 * 1024 };
 
+export interface CatchUpOptions {
+  ticker: string;
+  feed: TickerFeed;
+  /** The position that it has everything up to. */
+  from: number;
+  /** What was read of the log after it already. */
+  read: StoredUpdate[] | null;
+  updates: UpdateReader;
+  epoch: string;
+}
+
 /**
- * @param from the position that it has everything up to.
  * @param met called when it has everything up to this position, which the feed has delivered; in the same turn, since the next update may be about
  *   to be delivered. Not called when the subscription has left.
  * @throws what the reader throws.
  */
 export async function catchUp(
   subscription: Subscription,
-  { ticker, feed, from, updates }: { ticker: string; feed: TickerFeed; from: number; updates: UpdateReader },
+  options: CatchUpOptions,
   met: (position: number) => void,
 ): Promise<void> {
-  const { subscriber, behind } = subscription;
-  let position = from;
-  behind.set(ticker, position);
+  const { ticker, feed, updates } = options;
+  const reading = new Reading(subscription, options);
+  let { read } = options;
   feed.keepTail();
   try {
     while (!hasLeft(subscription)) {
-      const tail = feed.since(position);
-      if (tail !== null) {
-        for (const update of tail) recover(subscription, ticker, update);
-        met(Math.max(position, feed.delivered));
+      const tail = feed.since(reading.position);
+      if (tail !== null && !reading.awaitsSnapshot) {
+        for (const update of tail) reading.tell(update);
+        met(Math.max(reading.position, feed.delivered));
         return;
       }
       const { delivered } = feed;
-      const read = updates.after(ticker, position, READ_LIMIT);
-      const missed = read instanceof Promise ? await read : read;
-      if (hasLeft(subscription)) return;
-      for (const update of missed) {
-        if (update.seq > position + 1)
-          subscriber.recover(gapFrame(ticker, position + 1, update.seq - 1, "not_kept"));
-        recover(subscription, ticker, update);
-        position = update.seq;
-        behind.set(ticker, position);
-      }
-      if (missed.length === 0 && position < delivered) {
-        subscriber.recover(gapFrame(ticker, position + 1, delivered, "not_kept"));
-        position = delivered;
-        behind.set(ticker, position);
-      }
-      await subscriber.room();
+      read ??= await updates.after(ticker, reading.position, READ_LIMIT);
+      await reading.tellStored(read, delivered);
+      read = null;
+      if (!hasLeft(subscription)) await subscription.subscriber.room();
     }
   } finally {
     feed.dropTail();
   }
 }
 
-function recover({ subscriber, filter }: Subscription, ticker: string, update: StoredUpdate | Update): void {
-  if (update.frame === "") subscriber.recover(gapFrame(ticker, update.seq, update.seq, "not_kept"));
-  else if (matches(filter, update.type)) subscriber.recover(positioned(update.frame, update.seq));
+class Reading {
+  readonly #subscription: Subscription;
+  readonly #options: CatchUpOptions;
+  #position: number;
+  /** To be told at its position. */
+  #snapshot: TickerSnapshot | null = null;
+
+  constructor(subscription: Subscription, options: CatchUpOptions) {
+    this.#subscription = subscription;
+    this.#options = options;
+    this.#position = options.from;
+    subscription.behind.set(options.ticker, this.#position);
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  get awaitsSnapshot(): boolean {
+    return this.#snapshot !== null;
+  }
+
+  /** The next update. */
+  tell({ seq, type, frame }: Update): void {
+    const { subscriber, filter } = this.#subscription;
+    if (matches(filter, type)) subscriber.recover(positioned(frame, seq));
+    this.#reach(seq);
+  }
+
+  /** @param delivered a position that exists. */
+  async tellStored(stored: StoredUpdate[], delivered: number): Promise<void> {
+    let missingTo = stored.length === 0 ? Math.max(delivered, this.#snapshot?.seq ?? 0) : 0;
+    for (const update of stored) {
+      if (hasLeft(this.#subscription)) return;
+      if (update.frame === "") {
+        missingTo = update.seq;
+        continue;
+      }
+      missingTo = update.seq - 1;
+      if (missingTo > this.#position) await this.#tellGap(missingTo);
+      if (hasLeft(this.#subscription)) return;
+      this.tell(update);
+    }
+    if (missingTo > this.#position) await this.#tellGap(missingTo);
+  }
+
+  async #tellGap(to: number): Promise<void> {
+    const { ticker, updates } = this.#options;
+    this.#subscription.subscriber.recover(gapFrame(ticker, this.#position + 1, to, "not_kept"));
+    if (this.#snapshot === null || this.#snapshot.seq < to) this.#snapshot = await updates.snapshot(ticker);
+    if (!hasLeft(this.#subscription)) this.#reach(to);
+  }
+
+  #reach(position: number): void {
+    const { ticker, epoch } = this.#options;
+    const { subscriber, behind } = this.#subscription;
+    this.#position = position;
+    behind.set(ticker, position);
+    const snapshot = this.#snapshot;
+    if (snapshot === null || snapshot.seq > position) return;
+    this.#snapshot = null;
+    subscriber.recover(snapshotFrame(ticker, snapshotJson(snapshot), { seq: snapshot.seq, epoch }));
+  }
 }

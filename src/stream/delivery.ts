@@ -1,8 +1,9 @@
 /** What the feeds deliver goes out: through topics to those who listen, and one by one to those to whom updates are handed. */
-import { gapFrame, positioned } from "../protocol/frames.ts";
-import type { Update } from "../storage/update-contract.ts";
+import { gapFrame, positioned, snapshotFrame } from "../protocol/frames.ts";
+import type { TickerSnapshot, Update } from "../storage/update-contract.ts";
 import type { Channel } from "./channel.ts";
 import type { Heartbeats } from "./heartbeats.ts";
+import { snapshotJson } from "./snapshot-json.ts";
 import { ALL_TICKERS, isAhead, type Subscription } from "./subscriber.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
 import { matches } from "./type-filter.ts";
@@ -50,6 +51,19 @@ export class Delivery {
     this.#options.warn(
       `Updates ${from} to ${to} of ${ticker} are not kept: subscribers were told of the gap`,
     );
+  }
+
+  /** After a gap, when everything up to the position of the snapshot was delivered. */
+  tellSnapshot(ticker: string, snapshot: TickerSnapshot, epoch: string): void {
+    const { seq } = snapshot;
+    const text = snapshotFrame(ticker, snapshotJson(snapshot), { seq, epoch });
+    for (const channel of this.#channelsFor(ticker)) {
+      channel.publish(text);
+      for (const subscription of channel.handed) {
+        if (subscription.behind.has(ticker) || isAhead(subscription, ticker, seq)) continue;
+        subscription.subscriber.deliverSnapshot(ticker, seq, text);
+      }
+    }
   }
 
   /** The topic is for those who have exactly what the feed has delivered. */

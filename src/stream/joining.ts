@@ -4,7 +4,7 @@ import { catchUp } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Heartbeats } from "./heartbeats.ts";
-import { concerns, type Start, type StartingPoint } from "./starting-point.ts";
+import { type BeginsAt, concerns, type Start, type StartingPoint } from "./starting-point.ts";
 import { ALL_TICKERS, hasLeft, type Subscription } from "./subscriber.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
 
@@ -35,10 +35,10 @@ export class Joining {
     const { channels, feeds, startingPoint } = this.#options;
     const { ticker, subscriber } = subscription;
     const delivered = Math.max(feeds.delivered(ticker), channels.get(ticker)!.openedAt);
-    const { frame, position } = await startingPoint.of(ticker, delivered, start, epoch);
+    const begins = await startingPoint.of(ticker, delivered, start, epoch);
     if (hasLeft(subscription)) return;
-    if (frame !== null) subscriber.send(frame);
-    await this.#catchUp(subscription, ticker, position);
+    if (begins.frame !== null) subscriber.send(begins.frame);
+    await this.#catchUp(subscription, ticker, begins, epoch);
   }
 
   /** Hears of everything from the first moment on, but of tickers that it has missed something of only when that is read. */
@@ -59,10 +59,10 @@ export class Joining {
       await new Promise(setImmediate);
       if (hasLeft(subscription)) return;
       const delivered = feeds.delivered(ticker);
-      const { frame, position, nothing } = await startingPoint.of(ticker, delivered, start, epoch);
+      const begins = await startingPoint.of(ticker, delivered, start, epoch);
       if (hasLeft(subscription)) return;
-      if (frame !== null && !nothing) subscription.subscriber.send(frame);
-      await this.#catchUp(subscription, ticker, position);
+      if (begins.frame !== null && !begins.nothing) subscription.subscriber.send(begins.frame);
+      await this.#catchUp(subscription, ticker, begins, epoch);
     }
   }
 
@@ -80,10 +80,17 @@ export class Joining {
   }
 
   /** From the position on it is sent what it missed; then updates come by themselves. */
-  async #catchUp(subscription: Subscription, ticker: string, from: number): Promise<void> {
+  async #catchUp(
+    subscription: Subscription,
+    ticker: string,
+    { position: from, read }: BeginsAt,
+    epoch: string,
+  ): Promise<void> {
     const { feeds, updates } = this.#options;
-    await catchUp(subscription, { ticker, feed: feeds.opened(ticker), from, updates }, (position) =>
-      this.#hasCaughtUp(subscription, ticker, position),
+    await catchUp(
+      subscription,
+      { ticker, feed: feeds.opened(ticker), from, read, updates, epoch },
+      (position) => this.#hasCaughtUp(subscription, ticker, position),
     );
   }
 

@@ -1,4 +1,6 @@
 /** Compares what was delivered with what the database holds: a feed that has become mute is found, whatever the reason, and so is another database. */
+
+import { messageOf } from "../protocol/message-of.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
 
 /** A heartbeat says so when the database has not confirmed the positions for this long. */
@@ -79,7 +81,7 @@ export class PositionCheck {
         await this.#inTime(this.#compare(null));
       this.#verifiedMs = performance.now();
     } catch (error) {
-      warn(`Positions can't be checked: ${wordsOf(error)}`);
+      warn(`Positions can't be checked: ${messageOf(error)}`);
     } finally {
       this.#checking = false;
     }
@@ -95,7 +97,7 @@ export class PositionCheck {
       else if (this.#options.all() !== null) await this.#compare(null);
       else await this.#compare(this.#options.named());
     } catch (error) {
-      this.#options.warn(`Updates may have been missed, and the database doesn't say: ${wordsOf(error)}`);
+      this.#options.warn(`Updates may have been missed, and the database doesn't say: ${messageOf(error)}`);
     } finally {
       this.#missed--;
     }
@@ -138,8 +140,4 @@ export class PositionCheck {
       }
     }
   }
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

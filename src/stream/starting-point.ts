@@ -6,8 +6,10 @@ import {
   recoveredFrame,
   snapshotFrame,
 } from "../protocol/frames.ts";
+import { firstHole, type Hole } from "../storage/holes.ts";
 import { positionBefore } from "../storage/position-at.ts";
-import type { UpdateReader } from "../storage/update-contract.ts";
+import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
+import { READ_LIMIT } from "./catch-up.ts";
 import { snapshotJson } from "./snapshot-json.ts";
 
 /** A position, or a moment in ms since 1970. */
@@ -30,11 +32,21 @@ export interface StartingPointOptions {
   updates: UpdateReader;
 }
 
-/** The first frame, and the position whose next update follows. `nothing`: no update was missed, and no content is told. */
+/** The first frame, and the position whose next update follows. */
 export interface BeginsAt {
   frame: string | null;
   position: number;
+  /** No update was missed, and no content is told. */
   nothing: boolean;
+  /** The first updates after the position, if they were read. */
+  read: StoredUpdate[] | null;
+}
+
+/** From where on updates can be told. */
+interface Found {
+  position: number;
+  newest: number;
+  read: StoredUpdate[] | null;
 }
 
 /** Whether a subscription to all tickers has anything to read of one that is at this position. */
@@ -45,8 +57,6 @@ export function concerns(start: Start, ticker: string, position: number, epoch: 
   const since = start.since.get(ticker) ?? { position: 0 };
   return "timeMs" in since || since.position !== position;
 }
-
-const ONE = { updates: 1, characters: 1 };
 
 export class StartingPoint {
   readonly #options: StartingPointOptions;
@@ -59,7 +69,7 @@ export class StartingPoint {
   async of(ticker: string, delivered: number, start: Start, epoch: string): Promise<BeginsAt> {
     switch (start.kind) {
       case "now":
-        return { frame: null, position: delivered, nothing: true };
+        return { frame: null, position: delivered, nothing: true, read: null };
       case "price": {
         const read = this.#options.latestPrice(ticker);
         const price = read instanceof Promise ? await read : read;
@@ -68,13 +78,14 @@ export class StartingPoint {
           frame: price === null ? null : initialPriceFrame(ticker, price, new Date(), position),
           position: delivered,
           nothing: price === null,
+          read: null,
         };
       }
       case "snapshot": {
         const snapshot = await this.#options.updates.snapshot(ticker);
         const position = { seq: snapshot.seq, epoch };
         const frame = snapshotFrame(ticker, snapshotJson(snapshot), position);
-        return { frame, position: snapshot.seq, nothing: false };
+        return { frame, position: snapshot.seq, nothing: false, read: null };
       }
       case "since":
         return this.#since(ticker, delivered, start, epoch);
@@ -91,14 +102,14 @@ export class StartingPoint {
     const since = start.since instanceof Map ? (start.since.get(ticker) ?? { position: 0 }) : start.since;
     const found = await this.#find(ticker, delivered, since, start.epoch, epoch);
     if ("position" in found) {
-      const { position, newest } = found;
+      const { position, newest, read } = found;
       const frame = recoveredFrame(ticker, position + 1, newest, epoch);
-      return { frame, position, nothing: position === newest };
+      return { frame, position, nothing: position === newest, read };
     }
     const snapshot = await updates.snapshot(ticker);
     const position = { seq: snapshot.seq, epoch };
     const frame = notRecoveredFrame(ticker, found, snapshotJson(snapshot), position);
-    return { frame, position: snapshot.seq, nothing: false };
+    return { frame, position: snapshot.seq, nothing: false, read: null };
   }
 
   async #find(
@@ -107,47 +118,43 @@ export class StartingPoint {
     since: Since,
     epochGiven: string | null,
     epoch: string,
-  ): Promise<{ position: number; newest: number } | NotRecovered> {
+  ): Promise<Found | NotRecovered> {
     const { updates } = this.#options;
-    if ("position" in since && epochGiven !== null && epochGiven !== epoch) {
+    if (epochGiven !== null && epochGiven !== epoch) {
       return {
         code: "epoch_changed",
         reason: `positions of epoch ${epochGiven} mean nothing here: the database is ${epoch}`,
       };
     }
     const newest = Math.max(delivered, (await updates.positions([ticker])).get(ticker) ?? 0);
-    if ("timeMs" in since) return this.#at(ticker, since.timeMs, newest);
-    const { position } = since;
-    if (position > newest)
-      return {
-        code: "position_ahead",
-        reason: `${ticker} has no position ${position}: its newest is ${newest}`,
-      };
-    if (position === newest) return { position, newest };
-    const [next] = await updates.after(ticker, position, ONE);
-    if (next?.seq === position + 1 && next.frame !== "") return { position, newest };
-    if (next?.seq === position + 1) {
-      return {
-        code: "not_kept",
-        reason: `update ${next.seq} of ${ticker} was rows of an import into the file, or of a copy, which are not kept as updates`,
-      };
+    if ("timeMs" in since) {
+      const before = await positionBefore(updates, ticker, since.timeMs);
+      const found = before === null ? null : await this.#readFrom(ticker, before, newest);
+      if (found !== null && "position" in found) return found;
+      const time = new Date(since.timeMs).toISOString();
+      return { code: "not_kept", reason: `not every update of ${ticker} since ${time} is kept` };
     }
+    if (since.position <= newest) return this.#readFrom(ticker, since.position, newest);
     return {
-      code: "not_kept",
-      reason: `update ${position + 1} of ${ticker} is not kept any more${next === undefined ? "" : `; the oldest is ${next.seq}`}`,
+      code: "position_ahead",
+      reason: `${ticker} has no position ${since.position}: its newest is ${newest}`,
     };
   }
 
-  async #at(
-    ticker: string,
-    timeMs: number,
-    newest: number,
-  ): Promise<{ position: number; newest: number } | NotRecovered> {
-    const position = await positionBefore(this.#options.updates, ticker, timeMs);
-    if (position !== null) return { position, newest: Math.max(newest, position) };
-    return {
-      code: "not_kept",
-      reason: `not every update of ${ticker} since ${new Date(timeMs).toISOString()} is kept any more`,
-    };
+  /** Most have missed little: then it is known here whether all of it can be told. */
+  async #readFrom(ticker: string, position: number, newest: number): Promise<Found | NotRecovered> {
+    if (position >= newest) return { position, newest: position, read: null };
+    const read = await this.#options.updates.after(ticker, position, READ_LIMIT);
+    const hole = firstHole(position, read, newest);
+    return hole === null ? { position, newest, read } : notKept(ticker, hole, read);
   }
+}
+
+function notKept(ticker: string, { from, to }: Hole, read: readonly StoredUpdate[]): NotRecovered {
+  const isCopied = read.some(({ seq }) => seq === from);
+  const oldest = isCopied || read.length === 0 ? "" : `; the oldest is ${to + 1}`;
+  const reason = isCopied
+    ? `update ${from} of ${ticker} was rows of an import into the file, or of a copy, which are not kept as updates`
+    : `update ${from} of ${ticker} is not kept any more${oldest}`;
+  return { code: "not_kept", reason };
 }

@@ -15,6 +15,8 @@ export interface Subscriber {
   deliver(ticker: string, update: Update, text: string): void;
   /** Positions whose content can't be known, in their turn; never dropped. */
   deliverGap(ticker: string, from: number, to: number, text: string): void;
+  /** What follows a gap, in its turn; a newer one of the ticker may take its place. */
+  deliverSnapshot(ticker: string, seq: number, text: string): void;
   /** The first position of the ticker that is held back; undefined where none is. */
   waitsFrom(ticker: string): number | undefined;
   /** An update that was asked for, read from the log: it is never folded or dropped. */

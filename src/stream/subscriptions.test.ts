@@ -1,6 +1,12 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { randomNumbers } from "../../test/support/random.ts";
-import type { StoredUpdate, TickerSnapshot, Update, UpdateReader } from "../storage/update-contract.ts";
+import type {
+  NewestUpdate,
+  StoredUpdate,
+  TickerSnapshot,
+  Update,
+  UpdateReader,
+} from "../storage/update-contract.ts";
 import type { Start } from "./starting-point.ts";
 import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -19,11 +25,13 @@ class Log implements UpdateReader {
   reads = 0;
   latency: () => Promise<void> | null = () => null;
 
-  commit(ticker: string, type: string): Update {
+  /** @param isKept false: rows of a copy, which have no content. */
+  commit(ticker: string, type: string, isKept = true): Update {
     const list = this.updates.get(ticker) ?? [];
     this.updates.set(ticker, list);
     const seq = list.length + 1;
-    const update = { seq, type, frame: JSON.stringify({ symbol: ticker, type }), savedAtMs: seq * 1000 };
+    const frame = isKept ? JSON.stringify({ symbol: ticker, type }) : "";
+    const update = { seq, type, frame, savedAtMs: seq * 1000 };
     list.push(update);
     return update;
   }
@@ -36,6 +44,12 @@ class Log implements UpdateReader {
     const found = new Map([...this.updates].map(([ticker, list]) => [ticker, list.length] as const));
     await this.latency();
     return new Map([...found].filter(([ticker]) => tickers === null || tickers.includes(ticker)));
+  }
+
+  async newest(ticker: string): Promise<NewestUpdate> {
+    const last = this.updates.get(ticker)?.at(-1);
+    await this.latency();
+    return { seq: last?.seq ?? 0, savedAtMs: last?.savedAtMs ?? 0 };
   }
 
   async after(ticker: string, after: number, limit: { updates: number }): Promise<StoredUpdate[]> {
@@ -92,6 +106,7 @@ function setUp(log = new Log()) {
       deliver: (_ticker: string, _update: Update, text: string) => void frames.push(text),
       waitsFrom: () => undefined,
       deliverGap: (_ticker: string, _from: number, _to: number, text: string) => void frames.push(text),
+      deliverSnapshot: (_ticker: string, _seq: number, text: string) => void frames.push(text),
       recover: (text: string) => void frames.push(text),
       room: () => new Promise<void>((resolve) => setImmediate(resolve)),
       listen: (topic: string) => {
@@ -224,8 +239,8 @@ test("from a position, from a time, and why not", async () => {
     from: 11,
     to: 10,
   });
-  expect((await from({ since: { timeMs: 4000 }, epoch: null })).seqs).toEqual([4, 5, 6, 7, 8, 9, 10]);
-  expect((await from({ since: { timeMs: 4001 }, epoch: null })).seqs).toEqual([5, 6, 7, 8, 9, 10]);
+  expect((await from({ since: { timeMs: 9000 }, epoch: null })).seqs).toEqual([4, 5, 6, 7, 8, 9, 10]);
+  expect((await from({ since: { timeMs: 9001 }, epoch: null })).seqs).toEqual([5, 6, 7, 8, 9, 10]);
   expect((await from({ since: { timeMs: 99_000 }, epoch: null })).seqs).toEqual([]);
   expect((await from({ since: { timeMs: 0 }, epoch: null })).seqs.length).toBe(10);
   const refused = async (start: Parameters<typeof from>[0], code: string) => {
@@ -234,11 +249,19 @@ test("from a position, from a time, and why not", async () => {
     expect(seqs).toEqual([]);
   };
   await refused({ since: { position: 3 }, epoch: "e0" }, "epoch_changed");
+  await refused({ since: { timeMs: 0 }, epoch: "e0" }, "epoch_changed");
   await refused({ since: { position: 11 }, epoch: "e1" }, "position_ahead");
   log.trimmed = 6;
   await refused({ since: { position: 5 }, epoch: "e1" }, "not_kept");
-  await refused({ since: { timeMs: 5000 }, epoch: null }, "not_kept");
+  await refused({ since: { timeMs: 10_000 }, epoch: null }, "not_kept");
   expect((await from({ since: { position: 6 }, epoch: "e1" })).seqs).toEqual([7, 8, 9, 10]);
+  // Nothing is kept, and nothing was missed.
+  log.trimmed = 10;
+  expect((await from({ since: { timeMs: 15_001 }, epoch: "e1" })).first.data).toMatchObject({
+    recovered: true,
+    from: 11,
+    to: 10,
+  });
   subscriptions.stop();
 });
 
@@ -255,6 +278,8 @@ test("what is not kept is told as a gap, to those who listen and those who catch
     { seq: 4, data: gap },
   ]);
   expect(updatesOf(one.frames).map(({ seq }) => seq)).toEqual([5, 6]);
+  await until(() => kinds(one.frames).includes("snapshot"));
+  expect(parsed(one.frames).at(-1)).toMatchObject({ seq: 6, data: { type: "snapshot" } });
   subscriptions.stop();
 });
 
@@ -421,6 +446,138 @@ test("whoever comes, goes and comes back at any moment sees everything once and 
     client(ALL_TICKERS),
     client(ALL_TICKERS, onlyTypes(["bar", "quote"])),
   ]);
+  subscriptions.stop();
+});
+
+test("a hole that is known is told at once; one further on as a gap, and a snapshot comes at its place", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  for (let i = 1; i <= 1_200; i++) log.commit("A", "quote", i < 700 || i > 710);
+  const from = async (position: number, filter = ALL_TYPES) => {
+    const one = subscriber();
+    await begin(one, "A", { kind: "since", since: { position }, epoch: null }, filter).begun;
+    return one.frames;
+  };
+  const near = await from(600);
+  expect(parsed(near)[0]).toMatchObject({ seq: 1_200, data: { recovered: false, code: "not_kept" } });
+  expect(updatesOf(near)).toEqual([]);
+  for (const filter of [ALL_TYPES, onlyTypes(["bar"])]) {
+    const far = parsed(await from(100, filter));
+    expect(far[0]).toMatchObject({ seq: 100, data: { recovered: true, from: 101, to: 1_200 } });
+    const told = far.filter(({ data }) => data !== undefined && data.type !== "heartbeat").slice(1);
+    expect(told).toMatchObject([
+      { seq: 710, data: { type: "gap", from: 700, to: 710, reason: "not_kept" } },
+      { seq: 1_200, data: { type: "snapshot" } },
+    ]);
+    const seqs = far.filter(({ type }) => type !== undefined).map(({ seq }) => seq);
+    const expected = Array.from({ length: 1_200 }, (_, i) => i + 1).filter(
+      (n) => n > 100 && (n < 700 || n > 710),
+    );
+    expect(seqs).toEqual(filter === ALL_TYPES ? expected : []);
+    expect(far.at(-1)?.data?.type).toBe("heartbeat");
+    expect(far.at(-2)?.data?.type).toBe("snapshot");
+  }
+  subscriptions.stop();
+});
+
+test("after what is not kept everybody gets a snapshot at its place, whenever they come", async () => {
+  const random = randomNumbers(20_131_009);
+  const log = new Log();
+  log.latency = () => (random() < 0.5 ? null : Bun.sleep(random() * 4));
+  const { subscriptions, subscriber, begin } = setUp(log);
+  const tickers = ["A", "B"];
+  let writing = true;
+  let snapshots = 0;
+  const writer = (async () => {
+    for (let i = 0; i < 4_000; i++) {
+      const ticker = tickers[Math.floor(random() * tickers.length)]!;
+      const update = log.commit(ticker, "quote", random() > 0.03);
+      const fate = random();
+      if (fate < 0.02) continue; // lost on the way
+      if (fate < 0.06) setTimeout(() => subscriptions.accept(ticker, update), random() * 5);
+      else subscriptions.accept(ticker, update);
+      if (i % 20 === 0) await Bun.sleep(1);
+    }
+    writing = false;
+  })();
+
+  const client = async (ticker: string): Promise<void> => {
+    const reached = new Map<string, number>();
+    const owed = new Set<string>();
+    const check = (frames: string[]): void => {
+      owed.clear();
+      for (const { symbol, seq, type, data } of parsed(frames)) {
+        const next = (reached.get(symbol) ?? 0) + 1;
+        if (type !== undefined) expect(`${symbol} ${seq}`).toBe(`${symbol} ${next}`);
+        else if (data?.type === "recovery" && data.recovered) expect(seq).toBe(next - 1);
+        else if (data?.type === "gap") {
+          expect(`${symbol} ${data.from}`).toBe(`${symbol} ${next}`);
+          owed.add(symbol);
+        } else if (data?.type === "snapshot") {
+          expect(`${symbol} ${seq}`).toBe(`${symbol} ${next - 1}`);
+          owed.delete(symbol);
+          snapshots++;
+        } else if (data?.type !== "recovery") continue;
+        reached.set(symbol, seq);
+      }
+    };
+    for (;;) {
+      const done = !writing;
+      const one = subscriber();
+      const since =
+        ticker === ALL_TICKERS
+          ? new Map([...reached].map(([of, position]) => [of, { position }]))
+          : { position: reached.get(ticker) ?? 0 };
+      const { subscription, begun } = begin(one, ticker, { kind: "since", since, epoch: null });
+      if (random() < 0.8 || done) await begun;
+      if (random() < 0.3 && subscription.state === "listening") {
+        one.slow = true;
+        subscriptions.handOver(subscription);
+        await Bun.sleep(random() * 10);
+        one.slow = false;
+        subscriptions.takeBack(subscription);
+      }
+      await Bun.sleep(random() * 40);
+      const of = ticker === ALL_TICKERS ? tickers : [ticker];
+      if (done) {
+        await subscriptions.missed(ALL_TICKERS);
+        await until(() =>
+          of.every((each) => subscriptions.delivered(each) === log.updates.get(each)!.length),
+        );
+        await until(() => {
+          const last = new Map(parsed(one.frames).map(({ symbol, data }) => [symbol, data?.type]));
+          return [...last.values()].every((type) => type !== "gap");
+        });
+      }
+      subscriptions.leave(subscription);
+      check(one.frames);
+      await begun;
+      if (!done) continue;
+      expect([...owed]).toEqual([]);
+      for (const each of of) expect(reached.get(each)).toBe(log.updates.get(each)!.length);
+      return;
+    }
+  };
+  await Promise.all([
+    writer,
+    ...tickers.flatMap((ticker) => [client(ticker), client(ticker)]),
+    client(ALL_TICKERS),
+    client(ALL_TICKERS),
+  ]);
+  expect(snapshots).toBeGreaterThan(10);
+  subscriptions.stop();
+});
+
+test("a snapshot that can't be read at once is read when it can be", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  const one = subscriber();
+  await begin(one, "A", { kind: "now" }).begun;
+  let fails = 2;
+  const read = log.snapshot.bind(log);
+  log.snapshot = (ticker) => (fails-- > 0 ? Promise.reject(new Error("away")) : read(ticker));
+  subscriptions.accept("A", log.commit("A", "quote", false));
+  subscriptions.accept("A", log.commit("A", "quote"));
+  await until(() => kinds(one.frames).includes("snapshot"));
+  expect(kinds(one.frames).filter((kind) => kind !== "heartbeat")).toEqual(["gap", "update 2", "snapshot"]);
   subscriptions.stop();
 });
 

@@ -244,6 +244,8 @@ export class Subscriptions {
       read: (after) => this.#options.updates.after(ticker, after, READ_LIMIT),
       deliver: (update) => this.#delivery.deliver(ticker, update),
       gap: (from, to) => this.#delivery.tellGap(ticker, from, to),
+      readSnapshot: () => this.#options.updates.snapshot(ticker),
+      tellSnapshot: (snapshot) => this.#delivery.tellSnapshot(ticker, snapshot, this.#check.epoch),
       warn: (message) => this.#options.warn(`Updates of ${ticker} are missing and can't be read: ${message}`),
     });
   }

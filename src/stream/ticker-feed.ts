@@ -2,7 +2,9 @@
  * The updates of one ticker as this worker delivers them: each position once, in order. What comes too early waits for what is
  * between; what doesn't come is read from the update log. So nothing before it has to be reliable or in order.
  */
-import type { StoredUpdate, Update } from "../storage/update-contract.ts";
+
+import { messageOf } from "../protocol/message-of.ts";
+import type { StoredUpdate, TickerSnapshot, Update } from "../storage/update-contract.ts";
 
 /** How long an early update waits for those before it, which are usually just behind. */
 const REORDER_MS = 20;
@@ -17,8 +19,12 @@ export interface FeedOptions {
   read(after: number): StoredUpdate[] | Promise<StoredUpdate[]>;
   /** The next update; `delivered` is its position already. */
   deliver(update: Update): void;
-  /** The content of these positions can't be known any more. */
+  /** The content of these positions can't be known any more; a snapshot follows. */
   gap(from: number, to: number): void;
+  /** Read after a gap: holds what was in it. */
+  readSnapshot(): TickerSnapshot | Promise<TickerSnapshot>;
+  /** Its position is the one that everything up to was delivered. */
+  tellSnapshot(snapshot: TickerSnapshot): void;
   /** Called once each time that the log doesn't answer. */
   warn(message: string): void;
 }
@@ -32,6 +38,10 @@ export class TickerFeed {
   #earlyCharacters = 0;
   #timer: Timer | null = null;
   #filling = false;
+  /** After a gap, while the snapshot is read: nothing is delivered, so that it can't come too late for its position. */
+  #paused = false;
+  /** To be told at its position. */
+  #snapshot: TickerSnapshot | null = null;
   #closed = false;
   #tail: Update[] = [];
   #tailCharacters = 0;
@@ -50,12 +60,13 @@ export class TickerFeed {
 
   /** Nothing waits, and nobody reads: it could be opened again at its position. */
   get idle(): boolean {
-    return this.#early.size === 0 && this.#timer === null && !this.#filling && this.#tailUsers === 0;
+    const isQuiet = this.#early.size === 0 && this.#timer === null && !this.#filling && this.#tailUsers === 0;
+    return isQuiet && !this.#paused && this.#snapshot === null;
   }
 
   accept(update: Update): void {
     if (this.#closed || update.seq <= this.#delivered) return;
-    if (update.seq === this.#delivered + 1) {
+    if (update.seq === this.#delivered + 1 && !this.#paused) {
       this.#deliver(update);
       this.#deliverEarly();
       return;
@@ -68,7 +79,8 @@ export class TickerFeed {
   note(position: number): void {
     if (this.#closed || position <= this.#delivered) return;
     this.#known = Math.max(this.#known, position);
-    if (this.#timer === null && !this.#filling) this.#timer = setTimeout(() => this.#fill(), REORDER_MS);
+    if (this.#timer === null && !this.#filling && !this.#paused)
+      this.#timer = setTimeout(() => this.#fill(), REORDER_MS);
   }
 
   /** From here on the newest updates are kept for `since`, until `dropTail`. */
@@ -105,7 +117,7 @@ export class TickerFeed {
   }
 
   #deliverEarly(): void {
-    while (this.#early.size > 0) {
+    while (this.#early.size > 0 && !this.#paused) {
       const next = this.#early.get(this.#delivered + 1);
       if (next === undefined) return;
       this.#forgetEarly(next);
@@ -126,6 +138,7 @@ export class TickerFeed {
     this.#delivered = update.seq;
     if (this.#tailUsers > 0) this.#keep(update);
     this.#options.deliver(update);
+    this.#tellSnapshotIfDue();
   }
 
   #skip(to: number): void {
@@ -135,6 +148,37 @@ export class TickerFeed {
     this.#tail = [];
     this.#tailCharacters = 0;
     this.#options.gap(from, to);
+    if (this.#snapshot !== null && this.#snapshot.seq >= to) this.#tellSnapshotIfDue();
+    else void this.#readSnapshot();
+  }
+
+  async #readSnapshot(): Promise<void> {
+    this.#paused = true;
+    let isRead = false;
+    while (!isRead && !this.#closed) {
+      try {
+        const read = this.#options.readSnapshot();
+        // Where it takes no turn of the event loop, nothing has waited for it.
+        this.#snapshot = read instanceof Promise ? await read : read;
+        isRead = true;
+      } catch (error) {
+        this.#options.warn(messageOf(error));
+        await Bun.sleep(RETRY_MS);
+      }
+    }
+    this.#paused = false;
+    if (this.#closed) return;
+    const position = this.#snapshot!.seq;
+    this.#tellSnapshotIfDue();
+    this.#deliverEarly();
+    this.note(Math.max(position, this.#known));
+  }
+
+  #tellSnapshotIfDue(): void {
+    const snapshot = this.#snapshot;
+    if (snapshot === null || snapshot.seq > this.#delivered) return;
+    this.#snapshot = null;
+    this.#options.tellSnapshot(snapshot);
   }
 
   #keep(update: Update): void {
@@ -150,14 +194,14 @@ export class TickerFeed {
     if (this.#filling || this.#closed) return;
     this.#filling = true;
     try {
-      while (!this.#closed && this.#delivered < this.#known) {
+      while (!this.#closed && !this.#paused && this.#delivered < this.#known) {
         const read = this.#options.read(this.#delivered);
         this.#takeStored(read instanceof Promise ? await read : read);
         // Others have their turn, also where a read takes none.
         if (this.#delivered < this.#known) await new Promise(setImmediate);
       }
     } catch (error) {
-      this.#options.warn(error instanceof Error ? error.message : String(error));
+      this.#options.warn(messageOf(error));
       if (!this.#closed) this.#timer = setTimeout(() => this.#fill(), RETRY_MS);
     } finally {
       this.#filling = false;
@@ -171,10 +215,15 @@ export class TickerFeed {
     for (const update of updates) {
       if (update.seq <= this.#delivered) continue;
       if (update.seq > this.#delivered + 1) this.#skip(update.seq - 1);
+      // What is left is read once more.
+      if (this.#paused) return;
+      // It may have waited here as well, and have come with the snapshot.
+      if (update.seq <= this.#delivered) continue;
       this.#deliver(update);
+      if (this.#paused) return;
     }
     this.#deliverEarly();
-    if (updates.length > 0 || this.#delivered >= this.#known) return;
+    if (updates.length > 0 || this.#paused || this.#delivered >= this.#known) return;
     // The log keeps nothing after this: only what waits here can still be told.
     const next = Math.min(this.#known, ...this.#early.keys());
     this.#skip(this.#early.has(next) ? next - 1 : next);

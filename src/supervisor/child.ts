@@ -8,6 +8,7 @@ import {
   type ToSupervisor,
   WORK_POOL_THREADS,
 } from "../protocol/control.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { type Env, NOTIFY_ENV } from "./systemd.ts";
 
 /** A worker opens connections and a port; one that takes longer hangs. */
@@ -154,7 +155,7 @@ function spawn(name: string, command: string[], options: SpawnOptions): Bun.Subp
   try {
     return Bun.spawn(command, options);
   } catch (error) {
-    throw new BootError(`${name} can't be created: ${error instanceof Error ? error.message : error}`, {
+    throw new BootError(`${name} can't be created: ${messageOf(error)}`, {
       cause: error,
     });
   }

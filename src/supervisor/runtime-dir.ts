@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { messageOf } from "../protocol/message-of.ts";
 import type { Env } from "./systemd.ts";
 
 /** `sun_path` has 108 bytes on Linux and 104 elsewhere; a longer path fails with a bare EINVAL. */
@@ -50,7 +51,7 @@ export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeD
       await removeStale(base);
       return makeDir(path);
     } catch (error) {
-      problems.push(`${base}: ${error instanceof Error ? error.message : error}`);
+      problems.push(`${base}: ${messageOf(error)}`);
     }
   }
   throw new RuntimeDirError(`No folder for the server's own sockets; tried ${problems.join("; ")}`);

@@ -2,6 +2,8 @@
  * A place for one child, the hub's or a worker id's, that is kept filled: a child that dies is followed by another,
  * and a worker can be replaced while the old one still serves.
  */
+
+import { messageOf } from "../protocol/message-of.ts";
 import { BootError, type Child } from "./child.ts";
 import { RestartPolicy } from "./restart-policy.ts";
 import type { SupervisorLog } from "./supervisor-log.ts";
@@ -128,10 +130,6 @@ export class Slot {
     if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
     this.#restartTimer = null;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function seconds(ms: number): string {

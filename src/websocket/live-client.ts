@@ -2,6 +2,7 @@
 import type { ServerWebSocket } from "bun";
 import { RequestError } from "../protocol/errors.ts";
 import { CLOSE_NORMAL, CLOSE_RESTART, CLOSE_SLOW, CLOSE_TRY_LATER } from "../protocol/frames.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { Start } from "../stream/starting-point.ts";
 import { ALL_TICKERS, type Subscriber, type Subscription } from "../stream/subscriber.ts";
@@ -156,6 +157,12 @@ export class LiveClient implements Subscriber {
     else this.#waiting.addGap(ticker, from, to, text);
   }
 
+  deliverSnapshot(ticker: string, seq: number, text: string): void {
+    if (!this.open) return;
+    if (this.#waiting.size === 0) this.#socket.send(text);
+    else this.#waiting.addSnapshot(ticker, seq, text);
+  }
+
   async room(): Promise<void> {
     // Also with room: a long recovery must let others have their turn.
     await new Promise(setImmediate);
@@ -303,7 +310,7 @@ export class LiveClient implements Subscriber {
         try {
           await this.#beginOne(subscription, startOf(wish, subscription.ticker), deadline);
         } catch (error) {
-          why = wordsOf(error);
+          why = messageOf(error);
           failed.push(shownTicker(subscription.ticker));
         }
       }
@@ -373,8 +380,4 @@ export function tooMany(symbolsMax: number, added: number): MessageError {
 
 function shownTicker(ticker: string): string {
   return ticker === ALL_TICKERS ? "*" : ticker;
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -9,7 +9,7 @@ import type { SlowPolicy } from "./live-request.ts";
 interface Waiting {
   ticker: string;
   type: string;
-  /** Positions that it stands for; `from` is the first that was folded or dropped. */
+  /** Positions that it stands for; `from` is the first that was dropped. */
   from: number;
   seq: number;
   /** Null for a gap. */
@@ -71,6 +71,16 @@ export class WaitingUpdates {
     else this.#put(this.#nextKey++, { ticker, type: "", from, seq: to, text, folded: 0 });
   }
 
+  /** Behind a gap of positions whose content can't be known. Where this is part of what is dropped, it is told with that. */
+  addSnapshot(ticker: string, seq: number, text: string): void {
+    if (this.#gaps.has(ticker)) return;
+    const key = JSON.stringify([ticker]);
+    const before = this.#waiting.get(key);
+    if (before !== undefined) this.#remove(key, before);
+    // It is no update: what it stands before is the next one.
+    this.#put(key, { ticker, type: "", from: seq + 1, seq, text, folded: 0 });
+  }
+
   /** The ticker's subscription has ended. */
   dropTicker(ticker: string): void {
     this.#drop((entry) => entry.ticker === ticker);
@@ -84,7 +94,7 @@ export class WaitingUpdates {
     );
   }
 
-  /** The first position of the ticker that waits. */
+  /** The first position of the ticker that waits: all before it was sent, or folded into what waits. */
   firstOf(ticker: string): number | undefined {
     let first: number | undefined;
     for (const entry of this.#waiting.values())
@@ -94,17 +104,14 @@ export class WaitingUpdates {
 
   #drop(isVoid: (entry: Waiting) => boolean): void {
     for (const [key, entry] of this.#waiting) {
-      if (!isVoid(entry)) continue;
-      this.#waiting.delete(key);
-      this.#bytes -= this.#cost(entry.text);
+      if (isVoid(entry)) this.#remove(key, entry);
     }
   }
 
   /** The next frame to send; undefined when none waits. */
   take(): string | undefined {
     for (const [key, entry] of this.#waiting) {
-      this.#waiting.delete(key);
-      this.#bytes -= this.#cost(entry.text);
+      this.#remove(key, entry);
       if (entry.text === null) {
         this.#gaps.delete(entry.ticker);
         return gapFrame(entry.ticker, entry.from, entry.seq, "slow");
@@ -134,20 +141,23 @@ export class WaitingUpdates {
     const key = JSON.stringify([ticker, type]);
     const before = this.#waiting.get(key);
     if (before === undefined && this.#bytes + this.#cost(text) > this.#maxBytes) return false;
-    if (before !== undefined) {
-      this.#waiting.delete(key);
-      this.#bytes -= this.#cost(before.text);
-    }
+    if (before !== undefined) this.#remove(key, before);
     // Behind all others: positions of a ticker stay in order.
     this.#put(key, {
       ticker,
       type,
-      from: before?.from ?? seq,
+      // What was folded into it is not waited for.
+      from: seq,
       seq,
       text,
       folded: before === undefined ? 0 : before.folded + 1,
     });
     return true;
+  }
+
+  #remove(key: string | number, { text }: Waiting): void {
+    this.#waiting.delete(key);
+    this.#bytes -= this.#cost(text);
   }
 
   #put(key: string | number, entry: Waiting): void {

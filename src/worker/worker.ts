@@ -10,6 +10,7 @@ import { createAccessLogger } from "../observe/access-log.ts";
 import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import { DatabaseGoneError } from "../storage/contract.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
@@ -97,6 +98,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     updates: {
       epoch: () => storage.reader.updates.epoch(),
       positions: (tickers) => storage.reader.updates.positions(tickers),
+      newest: (ticker) => storage.reader.updates.newest(ticker),
       after: (ticker, after, limit) => storage.reader.updates.after(ticker, after, limit),
       snapshot: (ticker) => storage.reader.updates.snapshot(ticker),
     },
@@ -253,9 +255,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         hub.joinBus(await subscriptions.epoch());
         return;
       } catch (error) {
-        log.warning(
-          `The bus waits for the database: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        log.warning(`The bus waits for the database: ${messageOf(error)}`);
         await Bun.sleep(BUS_RETRY_MS);
       }
     }

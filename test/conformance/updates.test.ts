@@ -150,6 +150,18 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(await db.reader.updates.positions(["B", "C"])).toEqual(new Map([["B", 2]]));
   });
 
+  withDatabase("the newest update of a ticker is known with its time", async (db) => {
+    expect((await db.reader.updates.newest("A")).seq).toBe(0);
+    await positionsOf(db, [tick("A", 1, update("1")), tick("B", 1, update("2")), tick("A", 2, update("3"))]);
+    const [, second] = await logOf(db, "A");
+    const newest = { seq: 2, savedAtMs: second!.savedAtMs };
+    expect(await db.reader.updates.newest("A")).toEqual(newest);
+    await db.reopen();
+    expect(await db.reader.updates.newest("A")).toEqual(newest);
+    expect((await db.reader.updates.newest("B")).seq).toBe(1);
+    expect((await db.reader.updates.newest("a")).seq).toBe(0);
+  });
+
   withDatabase("a save that changes nothing is no update", async (db) => {
     expect(await positionsOf(db, [tick("A", 1, update("1")), day("A", 1, 10, update("2"))])).toEqual([1, 2]);
     expect(
@@ -426,6 +438,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
       name,
       async (db) => {
         await positionsOf(db, [tick("OLD", 1, update("old"))]);
+        const oldest = await db.reader.updates.newest("OLD");
         const frame = "x".repeat(50_000);
         for (const n of upTo(200)) await positionsOf(db, [tick("A", n, update(`${n} ${frame}`))]);
         const kept = await logOf(db, "A");
@@ -436,7 +449,9 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
         expect(kept.map(({ seq }) => seq)).toEqual(upTo(200, first));
         expect((await logOf(db, "A", 3))[0]?.seq).toBe(first);
         expect(await logOf(db, "OLD")).toEqual([]);
+        expect(await db.reader.updates.newest("OLD")).toEqual(oldest);
         await db.reopen();
+        expect(await db.reader.updates.newest("OLD")).toEqual(oldest);
         expect(await db.reader.updates.positions(null)).toEqual(new Map([["A", 200]]).set("OLD", 1));
         expect((await db.reader.updates.snapshot("OLD")).seq).toBe(1);
         expect(await positionsOf(db, [tick("OLD", 2, update("new")), tick("A", 201)])).toEqual([2, 201]);

@@ -168,6 +168,42 @@ test(
 );
 
 test(
+  "an update has its time when its locks are had, so its commit comes soon after",
+  async () => {
+    const dbFile = await postgres.freshSchema();
+    await using db = await open(dbFile);
+    await db.writer.commit([tick(1, "first"), { ...tick(1, "other"), ticker: "B" }]);
+    const [before] = await logOf(db, "A");
+    const schema = schemaOf(dbFile);
+    let releasedMs = 0;
+    let saving: Promise<unknown> = Promise.resolve();
+    await postgres.admin.begin(async (holder) => {
+      await holder.unsafe(`SELECT 1 FROM ${schema}.update_positions WHERE ticker = 'B' FOR UPDATE`);
+      saving = db.writer.commit([tick(2, "second"), { ...tick(2, "both"), ticker: "B" }]);
+      await until(async () => {
+        const [row] = await postgres.admin.unsafe(
+          "SELECT count(*)::int AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%update_positions%'",
+        );
+        return row.n > 0;
+      });
+      await Bun.sleep(100);
+      const [clock] = await holder.unsafe(
+        "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms",
+      );
+      releasedMs = Math.floor(clock.ms);
+    });
+    await saving;
+    for (const ticker of ["A", "B"]) {
+      const [, second] = await logOf(db, ticker);
+      expect(second!.savedAtMs).toBeGreaterThanOrEqual(releasedMs);
+      expect(await db.reader.updates.newest(ticker)).toEqual({ seq: 2, savedAtMs: second!.savedAtMs });
+    }
+    expect(before!.savedAtMs).toBeLessThan(releasedMs);
+  },
+  TIMEOUT_MS,
+);
+
+test(
   "two processes that write and trim at once keep the newest of the log, within its bound",
   async () => {
     const dbFile = await postgres.freshSchema();

@@ -1,5 +1,6 @@
 /** What `doctor` finds out about the bus to other servers. */
 import { tryBus } from "../../bus/bus.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import type { Finding } from "../../storage/diagnosis.ts";
 
 export async function* diagnoseBus(url: string, dbFile: string): AsyncGenerator<Finding> {
@@ -11,7 +12,7 @@ export async function* diagnoseBus(url: string, dbFile: string): AsyncGenerator<
     yield {
       level: "fail",
       subject,
-      finding: error instanceof Error ? error.message : String(error),
+      finding: messageOf(error),
       advice:
         "see that the broker runs and lets this user publish and subscribe; without it the server starts all the same, but updates of other servers come late",
     };

@@ -1,6 +1,7 @@
 /** What `doctor` finds out about the machine, without regard to the database. */
 import { readFileSync } from "node:fs";
 import { usableCpus } from "../../config/usable-cpus.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import type { Finding } from "../../storage/diagnosis.ts";
 import { createRuntimeDir, RuntimeDirError } from "../../supervisor/runtime-dir.ts";
 import { measureReusePort } from "./reuse-port.ts";
@@ -105,7 +106,7 @@ async function diagnoseReusePort(): Promise<Finding> {
     const finding = `of ${shares[0] + shares[1]} connections one listener got ${shares[0]}, the other ${shares[1]}`;
     return even ? { level: "ok", subject, finding } : { level: "warning", subject, finding, advice };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return { level: "warning", subject, finding: `two processes can't share a port here: ${reason}`, advice };
   }
 }

@@ -2,6 +2,7 @@
 import { toSaveTicks } from "../../commands/save-realtime-data.ts";
 import { toSaveBars } from "../../commands/save-stock-data.ts";
 import { RequestError } from "../../protocol/errors.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import type { Save, SaveOutcome } from "../../storage/contract.ts";
 
 /** A command as `POST /db_command` takes it. */
@@ -49,7 +50,7 @@ async function commit(name: string, database: ImportDatabase, save: Save): Promi
   try {
     return await database.commit([save]);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new TargetError(`cannot write to ${name}: ${reason}`, { cause: error });
   }
 }

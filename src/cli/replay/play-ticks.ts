@@ -2,6 +2,7 @@
 import { stampOfMicros } from "../../market/stamp-micros.ts";
 import { toWire } from "../../market/timestamp.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import { Pacer } from "../../replay/pacer.ts";
 import type { ImportTarget } from "../import/target.ts";
 import type { Progress } from "../progress.ts";
@@ -50,10 +51,7 @@ export async function playTicks(request: PlayRequest): Promise<PlayResult> {
   const interrupted = Promise.withResolvers<string>();
   const interrupt = (): void => interrupted.resolve(INTERRUPTED);
   signal.addEventListener("abort", interrupt);
-  const played = player.play().then(
-    () => null,
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  );
+  const played = player.play().then(() => null, messageOf);
   // A source such as a pipe may never give another tick, which an interrupted replay must not wait for.
   const stoppedBy = await Promise.race([played, interrupted.promise]);
   signal.removeEventListener("abort", interrupt);

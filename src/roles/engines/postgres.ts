@@ -1,6 +1,7 @@
 /** PostgreSQL: every worker reads, saves and runs SQL through a pool of its own; the hub only passes updates on. */
 import { redact } from "../../config/redact.ts";
 import type { Settings } from "../../config/settings.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import { executeSqlDirectly } from "../../sql/execute.ts";
 import { sqlReplyOf } from "../../sql/sql-reply.ts";
 import type { TransferReader } from "../../storage/contract.ts";
@@ -65,7 +66,7 @@ export async function openPostgresTransferTarget(settings: DatabaseSettings): Pr
 }
 
 function cannotOpen(what: string, dbFile: string, error: unknown): Error {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new Error(`cannot ${what} ${redact(dbFile)}: ${reason}`, { cause: error });
 }
 
@@ -77,6 +78,7 @@ export async function openPostgresWorker({
   const database = await openPostgres({
     ...settings,
     onTrimRefused: (reason) => log.warning(`Database: the update log can't be trimmed: ${reason}`),
+    onBlocked: (reason) => log.warning(`Database: saves are refused: ${reason}`),
   });
   if (database.preparation !== null) log.info(`Database: ${database.preparation}`);
   const commits = new GroupCommit(database.writer);

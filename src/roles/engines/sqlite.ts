@@ -3,6 +3,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import { logAt } from "../../observe/log.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import { executeSql } from "../../sql/execute.ts";
 import { createRunnerPool } from "../../sql/runner-pool.ts";
 import { CachedReader } from "../../storage/cached-reader.ts";
@@ -44,7 +45,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
     writer = new SqliteWriter(dbFile, durability, updateLogMb === undefined ? null : updateLogMb * MIB);
   } catch (error) {
     lock.release();
-    throw new Error(`cannot open ${dbFile}: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new Error(`cannot open ${dbFile}: ${messageOf(error)}`, {
       cause: error,
     });
   }
@@ -92,7 +93,7 @@ export function openSqliteTransferReader(dbFile: string): TransferReader | null 
   try {
     return new SqliteTransfer(dbFile);
   } catch (error) {
-    throw new Error(`cannot read ${dbFile}: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new Error(`cannot read ${dbFile}: ${messageOf(error)}`, {
       cause: error,
     });
   }

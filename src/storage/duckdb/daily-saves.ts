@@ -17,7 +17,7 @@ import {
   startState,
 } from "../../market/moving-averages.ts";
 import type { BarRow, SaveBars, SaveOutcome } from "../contract.ts";
-import { chooseRows } from "./bar-choice.ts";
+import { StagedBars } from "../staged-bars.ts";
 import {
   countText,
   type Field,
@@ -217,13 +217,9 @@ function readState(value: DuckDBValue): { closes: number; emas: Emas; recent: nu
 /** Applies the saves of one ticker in their order. @returns the bars to write, ascending, each date once. */
 function choose(series: Series, saves: SaveBars[], outcomes: SaveOutcome[]): BarRow[] {
   const stored = new Set(series.stored.map(({ date }) => date));
-  const chosen = new Map<string, BarRow>();
-  for (const index of series.saves) {
-    const choice = chooseRows(saves[index]!, ([date]) => stored.has(date) || chosen.has(date));
-    outcomes[index] = choice.outcome;
-    for (const row of choice.rows) chosen.set(row[0], row);
-  }
-  return [...chosen.values()].sort((a, b) => (a[0] < b[0] ? -1 : 1));
+  const staged = new StagedBars((date) => stored.has(date));
+  for (const index of series.saves) outcomes[index] = staged.stage(saves[index]!);
+  return staged.rows();
 }
 
 /** What a group of tickers writes. */

@@ -1,6 +1,7 @@
 /** What `doctor` finds out about a DuckDB file. It opens the file read-only, for which no other process may have it open. */
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
+import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import {
   describePlainSchema,
@@ -165,7 +166,7 @@ async function diagnoseKeys(session: Session): Promise<Finding> {
     };
   } catch (error) {
     // A table without its columns, or too little memory: what is stored is as it was.
-    const finding = `not counted: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]!}`;
+    const finding = `not counted: ${messageOf(error).split("\n")[0]!}`;
     return { level: "warning", subject, finding, advice: "see what the other checks say" };
   }
 }
@@ -188,7 +189,7 @@ async function diagnoseIntegrity(session: Session): Promise<Finding> {
     return {
       level: "fail",
       subject,
-      finding: (error instanceof Error ? error.message : String(error)).split("\n")[0]!,
+      finding: messageOf(error).split("\n")[0]!,
       advice: "stop the server, keep a copy of the file and its .wal, then put back a backup",
     };
   }

@@ -1,8 +1,9 @@
 /** What an error of DuckDB says about the next try. The driver hands out plain errors: their class is the beginning of the text. */
+import { messageOf } from "../../protocol/message-of.ts";
 
 /** Two transactions changed the same rows, or the shape of the same table: one of them may try again. */
 export function isConflict(error: unknown): boolean {
-  const text = textOf(error);
+  const text = messageOf(error);
   return (
     /^TransactionContext Error:.*(conflict|another transaction has altered)/is.test(text) ||
     /write-write conflict/i.test(text)
@@ -10,33 +11,29 @@ export function isConflict(error: unknown): boolean {
 }
 
 export function isOutOfMemory(error: unknown): boolean {
-  return textOf(error).startsWith("Out of Memory Error:");
+  return messageOf(error).startsWith("Out of Memory Error:");
 }
 
 /** The instance refuses everything from now on; only a new process helps. */
 export function isFatal(error: unknown): boolean {
-  return /^(FATAL|INTERNAL) Error:/.test(textOf(error));
+  return /^(FATAL|INTERNAL) Error:/.test(messageOf(error));
 }
 
 /** The rows are at fault, by a rule that users made with SQL; not the disk or memory, which the next save would meet too. */
 export function isRefusal(error: unknown): boolean {
-  return /^(Constraint|Binder|Catalog|Conversion|Out of Range) Error:/.test(textOf(error));
+  return /^(Constraint|Binder|Catalog|Conversion|Out of Range) Error:/.test(messageOf(error));
 }
 
 export function isReadOnlyRefusal(error: unknown): boolean {
-  return textOf(error).includes("transaction is launched in read-only mode");
+  return messageOf(error).includes("transaction is launched in read-only mode");
 }
 
 /** Its first line without its class, and the rest, which points at the place in the statement. */
 export function wordsOf(error: unknown): { message: string; rest: string | null } {
-  const [first = "", ...rest] = textOf(error).split("\n");
+  const [first = "", ...rest] = messageOf(error).split("\n");
   const tail = rest.join("\n").trim();
   return {
     message: first.replace(/^(Failed to extract statements: )?[A-Za-z ]+ Error: /, ""),
     rest: tail === "" ? null : tail,
   };
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

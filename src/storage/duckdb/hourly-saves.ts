@@ -1,6 +1,6 @@
 /** Saves of hourly bars: looks up which keys are stored, decides here, and writes with at most two statements. */
 import type { BarRow, SaveBars, SaveOutcome } from "../contract.ts";
-import { chooseRows } from "./bar-choice.ts";
+import { chooseBars } from "../staged-bars.ts";
 import {
   countText,
   type Field,
@@ -37,10 +37,13 @@ export async function planHourlySaves(
   const chosen = new Map<string, { place: number; row: BarRow }>();
   const outcomes = saves.map((save) => {
     const place = names.place(save.ticker);
-    const keyOf = (row: BarRow): string => `${place},${row[0]}`;
-    const choice = chooseRows(save, (row) => stored.has(keyOf(row)) || chosen.has(keyOf(row)));
-    for (const row of choice.rows) chosen.set(keyOf(row), { place, row });
-    return choice.outcome;
+    const keyOf = (stamp: string): string => `${place},${stamp}`;
+    const { rows, outcome } = chooseBars(
+      save,
+      (stamp) => stored.has(keyOf(stamp)) || chosen.has(keyOf(stamp)),
+    );
+    for (const row of rows) chosen.set(keyOf(row[0]), { place, row });
+    return outcome;
   });
   const inserted: Field[][] = [];
   const updated: Field[][] = [];

@@ -1,5 +1,6 @@
 /** A DuckDB file that is only looked at: nothing in it changes, nor does anything beside it. */
 import { DuckDBInstance } from "@duckdb/node-api";
+import { messageOf } from "../../protocol/message-of.ts";
 import { Session } from "./session.ts";
 
 const MEMORY_MB = 512;
@@ -39,5 +40,5 @@ export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
 }
 
 export function isOpenElsewhere(error: unknown): boolean {
-  return /Could not set lock/i.test(error instanceof Error ? error.message : String(error));
+  return /Could not set lock/i.test(messageOf(error));
 }

@@ -1,7 +1,6 @@
 /** Saves of ticks: looks up, in one query, the stored rows that share a stamp with a record, decides here, and writes with at most two statements. */
-import type { SaveOutcome, SaveTicks, TickRow } from "../contract.ts";
-import { keysTaken } from "../save-refusals.ts";
-import { Claims, withSeq } from "../tick-rule.ts";
+import type { SaveOutcome, SaveTicks } from "../contract.ts";
+import { type CountRule, placeTicks, type TickSlots } from "../tick-placement.ts";
 import { countAsText } from "./json-rows.ts";
 import {
   countText,
@@ -10,6 +9,7 @@ import {
   linesWithNamesAndNow,
   Names,
   storable,
+  storedCountText,
   textField,
   toLines,
 } from "./lines.ts";
@@ -18,24 +18,14 @@ import type { CountTypes } from "./schema.ts";
 import type { Session } from "./session.ts";
 import type { Write } from "./write.ts";
 
-interface Tick {
-  price: number | null;
-  size: string | null;
-  askPrice: number | null;
-  askSize: string | null;
-}
-
-interface Slot extends Tick {
-  stored: boolean;
-  changed: boolean;
-}
-
-/** The ticks of one stamp of one series, by `seq`: those stored, and those to be. */
+/** One stamp of one series. */
 interface Moment {
   place: number;
   stamp: string;
-  slots: Map<number, Slot>;
+  slots: TickSlots;
 }
+
+const COUNTS: CountRule = { countText, isSameCount: (a, b) => a === b };
 
 export interface TickSaves {
   /** In the order of the saves. */
@@ -68,7 +58,7 @@ export async function planTickSaves(
   await readStored([...asked], { session, names, moments, countTypes });
   const outcomes = saves.map((save) => {
     const place = names.place(save.ticker, save.type);
-    return apply(save, (stamp) => moments.get(`${place},${stamp}`)!.slots);
+    return placeTicks(save, (stamp) => moments.get(`${place},${stamp}`)!.slots, COUNTS).outcome;
   });
   return { outcomes, writes: writesOf(moments, names, now) };
 }
@@ -98,61 +88,13 @@ async function readStored(
   for (const [key, seq, price, sizeText, askPrice, askSizeText] of rows) {
     moments.get(key as string)?.slots.set(Number(seq), {
       price: price as number | null,
-      size: sizeText as string | null,
+      size: storedCountText(sizeText as string | null),
       askPrice: askPrice as number | null,
-      askSize: askSizeText as string | null,
-      stored: true,
-      changed: false,
+      askSize: storedCountText(askSizeText as string | null),
+      isStored: true,
+      change: null,
     });
   }
-}
-
-/** The rule of `SaveTicks`, on the slots of each stamp. */
-function apply(save: SaveTicks, slotsOf: (stamp: string) => Map<number, Slot>): SaveOutcome {
-  const { ticker, type, onDuplicate } = save;
-  const sequenced = withSeq(save.rows);
-  if (onDuplicate === "error") {
-    const taken = sequenced.filter(([row, seq]) => slotsOf(row[0]).has(seq));
-    if (taken.length > 0) {
-      return keysTaken(
-        `save_realtime_data: ${ticker} ${type}`,
-        taken.map(([row, seq]) => `${row[0]} seq ${seq}`),
-      );
-    }
-  }
-  const claims = new Claims(sequenced);
-  let stored = 0;
-  for (const [row, firstSeq] of sequenced) {
-    const slots = slotsOf(row[0]);
-    const tick = tickOf(row);
-    if (onDuplicate === "replace") {
-      slots.set(firstSeq, { ...tick, stored: slots.get(firstSeq)?.stored ?? false, changed: true });
-      stored++;
-      continue;
-    }
-    for (let seq = firstSeq; ; seq++) {
-      const there = slots.get(seq);
-      if (there === undefined) {
-        slots.set(seq, { ...tick, stored: false, changed: true });
-        stored++;
-        claims.claim(row, firstSeq, seq);
-        break;
-      }
-      if (sameTick(there, tick) && claims.isDuplicate(row, firstSeq, seq)) {
-        claims.claim(row, firstSeq, seq);
-        break;
-      }
-    }
-  }
-  return { ok: true, stored, seq: null };
-}
-
-function tickOf([, price, size, askPrice, askSize]: TickRow): Tick {
-  return { price, size: countText(size), askPrice, askSize: countText(askSize) };
-}
-
-function sameTick(a: Tick, b: Tick): boolean {
-  return a.price === b.price && a.size === b.size && a.askPrice === b.askPrice && a.askSize === b.askSize;
 }
 
 const FIELDS = `n[r[1]::INTEGER] AS ticker, n[r[1]::INTEGER + 1] AS type, r[2]::TIMESTAMP AS timestamp, r[3]::BIGINT AS seq,
@@ -170,10 +112,10 @@ function writesOf(moments: Map<string, Moment>, names: Names, now: string): Writ
   let first = "~";
   let last = "";
   for (const { place, stamp, slots } of moments.values()) {
-    for (const [seq, { price, size, askPrice, askSize, stored, changed }] of slots) {
-      if (!changed) continue;
-      (stored ? updated : inserted).push([place, stamp, seq, price, size, askPrice, askSize]);
-      if (!stored) continue;
+    for (const [seq, { price, size, askPrice, askSize, isStored, change }] of slots) {
+      if (change === null) continue;
+      (isStored ? updated : inserted).push([place, stamp, seq, price, size, askPrice, askSize]);
+      if (!isStored) continue;
       if (stamp < first) first = stamp;
       if (stamp > last) last = stamp;
     }

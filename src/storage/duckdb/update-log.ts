@@ -31,7 +31,11 @@ export interface Place {
   seq: number;
   /** At least that of its row; 0 if it may have none. */
   id: number;
+  savedAtMs: number;
 }
+
+/** Of a ticker that has no update. */
+export const NOWHERE: Place = { seq: 0, id: 0, savedAtMs: 0 };
 
 /** What a transaction adds to the log. */
 export interface NewUpdates {
@@ -65,13 +69,12 @@ export class UpdateLog {
     if (this.#asOf === foreignCommits) return;
     this.epoch = await readEpoch(session);
     const rows = await session.rows(
-      `SELECT ticker, seq, id FROM ${PLACES} ORDER BY id DESC LIMIT ${TICKERS_MAX + 1}`,
+      `SELECT ticker, seq, id, saved_at FROM ${PLACES} ORDER BY id DESC LIMIT ${TICKERS_MAX + 1}`,
     );
     this.#complete = rows.length <= TICKERS_MAX;
     // Positions never go back while this process lives, even if a user deleted them.
-    for (const [ticker, seq, id] of rows.slice(0, TICKERS_MAX).reverse()) {
-      this.#note(String(ticker), { seq: Number(seq), id: Number(id) });
-    }
+    for (const [ticker, place] of [...placesOf(rows.slice(0, TICKERS_MAX))].reverse())
+      this.#note(ticker, place);
     const [span] = await session.rows(
       `SELECT min(id), max(id), greatest(max(saved_at), (SELECT max(saved_at) FROM update_positions)) FROM update_log`,
     );
@@ -85,7 +88,7 @@ export class UpdateLog {
 
   /** Null: it has to be read. Asked for before a query begins, it is no newer than what the query sees. */
   place(ticker: string): Place | null {
-    return this.#places.get(ticker) ?? (this.#complete ? { seq: 0, id: 0 } : null);
+    return this.#places.get(ticker) ?? (this.#complete ? NOWHERE : null);
   }
 
   /** Of every ticker that has one; null: they have to be read. */
@@ -105,7 +108,7 @@ export class UpdateLog {
     }
     if (unknown.size === 0) return;
     const found = await readPlaces(session, [...unknown]);
-    for (const ticker of unknown) this.#note(ticker, found.get(ticker) ?? { seq: 0, id: 0 });
+    for (const ticker of unknown) this.#note(ticker, found.get(ticker) ?? NOWHERE);
   }
 
   /**
@@ -159,7 +162,7 @@ export class UpdateLog {
   committed({ rows }: NewUpdates): void {
     if (rows.length > 0) this.#lastCommitCharacters = rows.at(-1)!.id - this.#lastId;
     for (const { id, ticker, update } of rows) {
-      this.#note(ticker, { seq: update.seq, id });
+      this.#note(ticker, { seq: update.seq, id, savedAtMs: update.savedAtMs });
       this.recent.add(ticker, update);
       this.#lastId = id;
       this.#lastSavedAtMs = update.savedAtMs;
@@ -218,18 +221,23 @@ export class UpdateLog {
 }
 
 export async function readPlaces(session: Session, tickers: string[]): Promise<Map<string, Place>> {
-  const rows = await session.rows(`SELECT ticker, seq, id FROM ${PLACES} WHERE ${NAMED}`, [
+  const rows = await session.rows(`SELECT ticker, seq, id, saved_at FROM ${PLACES} WHERE ${NAMED}`, [
     JSON.stringify(tickers),
   ]);
   return placesOf(rows);
 }
 
 export async function readAllPlaces(session: Session): Promise<Map<string, Place>> {
-  return placesOf(await session.rows(`SELECT ticker, seq, id FROM ${PLACES}`));
+  return placesOf(await session.rows(`SELECT ticker, seq, id, saved_at FROM ${PLACES}`));
 }
 
 function placesOf(rows: unknown[][]): Map<string, Place> {
-  return new Map(rows.map(([ticker, seq, id]) => [String(ticker), { seq: Number(seq), id: Number(id) }]));
+  return new Map(
+    rows.map(([ticker, seq, id, savedAt]) => [
+      String(ticker),
+      { seq: Number(seq), id: Number(id), savedAtMs: Number(savedAt) },
+    ]),
+  );
 }
 
 /** A new one where a user has deleted it. */

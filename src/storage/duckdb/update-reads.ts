@@ -1,13 +1,19 @@
 /** Reads of the update log. What the hub's memory doesn't hold is read beside the saves, each read in one statement and so from one snapshot. */
 import type { BarRow, TickRow } from "../contract.ts";
 import { countOf } from "../transfer-rows.ts";
-import type { StoredUpdate, TickerSnapshot, UpdateLimit, UpdateReader } from "../update-contract.ts";
+import type {
+  NewestUpdate,
+  StoredUpdate,
+  TickerSnapshot,
+  UpdateLimit,
+  UpdateReader,
+} from "../update-contract.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { countAsText } from "./json-rows.ts";
 import { storable } from "./lines.ts";
 import type { ReadSessions } from "./read-sessions.ts";
 import type { CountTypes } from "./schema.ts";
-import { readAllPlaces, readPlaces, type UpdateLog } from "./update-log.ts";
+import { NOWHERE, readAllPlaces, readPlaces, type UpdateLog } from "./update-log.ts";
 
 /** Finds by their sizes which ones to read, and only then reads the frames. The first has nothing before it, so there is always one. */
 const AFTER = `SELECT u.seq, u.type, u.saved_at, u.frame FROM update_log u JOIN (
@@ -53,6 +59,14 @@ export class DuckDbUpdates implements UpdateReader {
     return positions;
   }
 
+  async newest(ticker: string): Promise<NewestUpdate> {
+    const name = storable(ticker);
+    const known = this.#log.place(name);
+    const { seq, savedAtMs } =
+      known ?? (await this.#sessions.call((session) => readPlaces(session, [name]))).get(name) ?? NOWHERE;
+    return { seq, savedAtMs };
+  }
+
   async after(ticker: string, after: number, limit: UpdateLimit): Promise<StoredUpdate[]> {
     const name = storable(ticker);
     const place = this.#log.place(name);
@@ -84,7 +98,7 @@ export class DuckDbUpdates implements UpdateReader {
   async snapshot(ticker: string): Promise<TickerSnapshot> {
     const name = storable(ticker);
     // Noted before the statement begins, so the statement sees this update at least.
-    const place = this.#log.place(name) ?? { seq: 0, id: 0 };
+    const place = this.#log.place(name) ?? NOWHERE;
     const rows = await this.#sessions.call((session) =>
       session.rows(snapshotSql(this.#file.countTypes), [name, String(place.id)]),
     );

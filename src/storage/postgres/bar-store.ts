@@ -1,9 +1,9 @@
 /** Saves bars: of each interval, what a batch has of it in a constant number of statements. */
-import { BarPlacement } from "../bar-placement.ts";
 import type { BarInterval, BarRow, SaveBars, SaveOutcome } from "../contract.ts";
-import { countText } from "../tick-placement.ts";
+import { StagedBars } from "../staged-bars.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { countText } from "./count-text.ts";
 import { saveDailyBars } from "./daily-averages.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { asInstant } from "./sql-text.ts";
@@ -29,22 +29,34 @@ export async function saveBars(
   saves: SaveBars[],
   writtenAt: string,
 ): Promise<SaveOutcome[]> {
-  const placement = new BarPlacement();
-  await loadExisting(connection, interval, saves, placement);
-  const outcomes = saves.map((save) => placement.place(save));
-  const changes = placement.changes();
+  const existing = await findExisting(connection, interval, saves);
+  const staged = new Map<string, StagedBars>();
+  const outcomes = saves.map((save) => {
+    let bars = staged.get(save.ticker);
+    if (bars === undefined) {
+      const stored = existing.get(save.ticker);
+      bars = new StagedBars((stamp) => stored?.has(stamp) === true);
+      staged.set(save.ticker, bars);
+    }
+    return bars.stage(save);
+  });
+  const changes = new Map<string, BarRow[]>();
+  for (const [ticker, bars] of staged) {
+    const rows = bars.rows();
+    if (rows.length > 0) changes.set(ticker, rows);
+  }
   if (interval === "daily") await saveDailyBars(connection, changes, writtenAt);
   else await saveHourlyBars(connection, changes, writtenAt);
   return outcomes;
 }
 
-/** Which keys of those that don't replace are taken. */
-async function loadExisting(
+/** By ticker, which keys of the saves that don't replace are taken. */
+async function findExisting(
   connection: PostgresConnection,
   interval: BarInterval,
   saves: SaveBars[],
-  placement: BarPlacement,
-): Promise<void> {
+): Promise<Map<string, Set<string>>> {
+  const existing = new Map<string, Set<string>>();
   const keys: { ticker: string; stamp: string }[] = [];
   for (const { ticker, rows, onDuplicate } of saves) {
     if (onDuplicate !== "replace") for (const [stamp] of rows) keys.push({ ticker, stamp });
@@ -54,8 +66,14 @@ async function loadExisting(
       textArray(slice.map((key) => key.ticker)),
       plainArray(slice.map((key) => (interval === "daily" ? key.stamp : asInstant(key.stamp)))),
     ]);
-    for (const { n } of rows) placement.addStored(slice[n - 1]!.ticker, slice[n - 1]!.stamp);
+    for (const { n } of rows) {
+      const { ticker, stamp } = slice[n - 1]!;
+      const stamps = existing.get(ticker);
+      if (stamps === undefined) existing.set(ticker, new Set([stamp]));
+      else stamps.add(stamp);
+    }
   }
+  return existing;
 }
 
 async function saveHourlyBars(

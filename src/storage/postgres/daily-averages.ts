@@ -11,9 +11,9 @@ import {
   type SeriesChanges,
   type StoredDay,
 } from "../daily-series.ts";
-import { countText } from "../tick-placement.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { countText } from "./count-text.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { FIRST_DAY } from "./sql-text.ts";
 

@@ -9,6 +9,7 @@
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import { hasAdvisoryLocks } from "./advisory-locks.ts";
@@ -20,6 +21,7 @@ import {
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
+import { adviceOnOpening } from "./opening-advice.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { type FailureKind, failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
@@ -35,6 +37,7 @@ const START_RETRY_MS = 250;
 /** What may have passed by the next try. */
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
 const MB = 1024 * 1024;
+const BLOCKED_TOLD_MS = 60_000;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
 /** A setting that a pool in between didn't pass on. */
@@ -50,6 +53,8 @@ export interface PostgresSettings {
   updateLogMb?: number;
   /** The database doesn't let the log be trimmed: called once. */
   onTrimRefused?(reason: string): void;
+  /** A save waited in vain for a lock that another session holds: called at most every BLOCKED_TOLD_MS. */
+  onBlocked?(reason: string): void;
   /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
@@ -106,8 +111,8 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     };
     return {
       reader: new PostgresReader(pool),
-      writer: new PostgresWriter(pool, capabilities),
-      sql: new PostgresUserSql(pool),
+      writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
+      sql: new PostgresUserSql(pool, capabilities),
       transfer: new PostgresTransfer(pool, close),
       capabilities,
       preparation,
@@ -115,7 +120,8 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const told = await adviceOnOpening(error, settings.dbFile);
+    const reason = told === null ? messageOf(error) : `${told.finding}; ${told.advice}`;
     throw new Error(`cannot open ${redact(settings.dbFile)}: ${reason}`, { cause: error });
   }
 }
@@ -217,8 +223,8 @@ async function detect(
   { durability, pooled, statementTimeoutMs }: ConnectionOptions,
   advisoryLocks: boolean,
 ): Promise<Capabilities> {
-  const [row] = await connection.run<{ sync: string }>(
-    "SELECT current_setting('synchronous_commit', true) AS sync",
+  const [row] = await connection.run<{ sync: string | null; lock: string | null }>(
+    "SELECT current_setting('synchronous_commit', true) AS sync, current_setting('lock_timeout', true) AS lock",
   );
   // Every value but "off" waits for the disk.
   const isSync = row?.sync !== "off";
@@ -230,6 +236,16 @@ async function detect(
     pooled,
     synchronousCommit: isSync === wantsSync ? null : wantsSync ? "on" : "off",
     statementTimeoutMs,
+    lockTimeout: (row?.lock ?? null) !== null,
     wholeNumbers: await wholeNumberColumns(connection),
+  };
+}
+
+function atMostEvery(pauseMs: number, tell: (reason: string) => void = () => {}): (reason: string) => void {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  return (reason) => {
+    if (performance.now() - toldAtMs < pauseMs) return;
+    toldAtMs = performance.now();
+    tell(reason);
   };
 }

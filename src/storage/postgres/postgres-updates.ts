@@ -1,7 +1,13 @@
 /** Reads the update log: see ARCHITECTURE.md "Updates and positions". */
 import type { BarRow, TickRow } from "../contract.ts";
 import { barStamp, countOf, seqOf } from "../transfer-rows.ts";
-import type { StoredUpdate, TickerSnapshot, UpdateLimit, UpdateReader } from "../update-contract.ts";
+import type {
+  NewestUpdate,
+  StoredUpdate,
+  TickerSnapshot,
+  UpdateLimit,
+  UpdateReader,
+} from "../update-contract.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
@@ -20,6 +26,9 @@ const INCARNATION_SQL = `SELECT md5((SELECT system_identifier FROM pg_control_sy
 const ALL_POSITIONS_SQL = "SELECT ticker, seq::float8 AS seq FROM update_positions";
 const POSITIONS_SQL = `SELECT p.ticker, p.seq::float8 AS seq FROM unnest($1::text[]) AS w(ticker)
   JOIN update_positions p ON p.ticker = w.ticker`;
+/** The log's time may be the later one: see LOG_SQL. */
+const NEWEST_SQL = `SELECT p.seq::float8 AS seq, greatest(p.saved_at, l.saved_at)::float8 AS saved_at
+  FROM update_positions p LEFT JOIN update_log l ON l.ticker = p.ticker AND l.seq = p.seq WHERE p.ticker = $1`;
 const AFTER_SQL = `SELECT seq::float8 AS seq, type, frame, saved_at::float8 AS saved_at FROM (
     SELECT n.*, sum(octet_length(n.frame)) OVER (ORDER BY n.seq) AS running FROM (
       SELECT seq, type, frame, saved_at FROM update_log
@@ -80,6 +89,12 @@ export class PostgresUpdates implements UpdateReader {
             tickers.filter((ticker) => !ticker.includes("\0")),
           ]);
     return new Map(rows.map(({ ticker, seq }) => [ticker, seq]));
+  }
+
+  async newest(ticker: string): Promise<NewestUpdate> {
+    const rows = await runRead<{ seq: number; saved_at: number }>(this.#pool, NEWEST_SQL, [ticker]);
+    const { seq = 0, saved_at: savedAtMs = 0 } = rows[0] ?? {};
+    return { seq, savedAtMs };
   }
 
   async after(ticker: string, after: number, { updates, characters }: UpdateLimit): Promise<StoredUpdate[]> {

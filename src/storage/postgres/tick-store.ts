@@ -3,9 +3,10 @@
  * keys alone: where none was taken, that was right. Else the batch is done again, asking first which of its stamps are stored.
  */
 import type { SaveOutcome, SaveTicks } from "../contract.ts";
-import { type PlacedTick, TickPlacement } from "../tick-placement.ts";
+import { type CountRule, placeTicks, type TickSlot, type TickSlots } from "../tick-placement.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { countText, isSameCount } from "./count-text.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { asInstant } from "./sql-text.ts";
 
@@ -42,6 +43,8 @@ interface StoredRow {
   ask_size: string | null;
 }
 
+const COUNTS: CountRule = { countText, isSameCount };
+
 export interface SavedTicks {
   outcomes: SaveOutcome[];
   /** Whether a key was taken. */
@@ -56,24 +59,26 @@ export async function saveTicks(
   saves: SaveTicks[],
   { writtenAt, areNew }: { writtenAt: string; areNew: boolean },
 ): Promise<SavedTicks> {
-  const placement = new TickPlacement();
+  const moments = new Moments();
   // What replaces only doesn't need to know what is there.
   const asks = !areNew && saves.some((save) => save.onDuplicate !== "replace");
-  if (asks) await loadStored(connection, saves, placement);
-  const outcomes = saves.map((save) => placement.place(save));
+  if (asks) await loadStored(connection, saves, moments);
+  const placed = saves.map((save) =>
+    placeTicks(save, (stamp) => moments.of(save.ticker, save.type, stamp).slots, COUNTS),
+  );
   return {
-    outcomes,
-    metStored: placement.metStored,
-    written: write(connection, placement, { writtenAt, areNew }),
+    outcomes: placed.map(({ outcome }) => outcome),
+    metStored: placed.some(({ metStored }) => metStored),
+    written: write(connection, moments, { writtenAt, areNew }),
   };
 }
 
 async function write(
   connection: PostgresConnection,
-  placement: TickPlacement,
+  moments: Moments,
   { writtenAt, areNew }: { writtenAt: string; areNew: boolean },
 ): Promise<void> {
-  const { inserts, replacements } = placement.changes();
+  const { inserts, replacements } = moments.changes();
   const sql = areNew ? INSERT_NEW_SQL : INSERT_SQL;
   const inserted = [...slices(inserts, ROWS_PER_STATEMENT)].map((ticks) =>
     connection.run(sql, parametersOf(ticks, writtenAt)),
@@ -91,47 +96,76 @@ async function write(
 async function loadStored(
   connection: PostgresConnection,
   saves: SaveTicks[],
-  placement: TickPlacement,
+  moments: Moments,
 ): Promise<void> {
-  for (const keys of slices(stampsOf(saves), ROWS_PER_STATEMENT)) {
+  for (const { ticker, type, rows } of saves) for (const [stamp] of rows) moments.of(ticker, type, stamp);
+  for (const asked of slices(moments.all(), ROWS_PER_STATEMENT)) {
     const rows = await connection.run<StoredRow>(STORED_SQL, [
-      textArray(keys.map((key) => key.ticker)),
-      textArray(keys.map((key) => key.type)),
-      plainArray(keys.map((key) => asInstant(key.stamp))),
+      textArray(asked.map((moment) => moment.ticker)),
+      textArray(asked.map((moment) => moment.type)),
+      plainArray(asked.map((moment) => asInstant(moment.stamp))),
     ]);
     for (const { n, seq, price, size, ask_price: askPrice, ask_size: askSize } of rows)
-      placement.addStored({ ...keys[n - 1]!, seq }, { price, size, askPrice, askSize });
+      asked[n - 1]!.slots.set(seq, { price, size, askPrice, askSize, isStored: true, change: null });
   }
 }
 
-interface StampKey {
+/** One stamp of one series. */
+interface Moment {
   ticker: string;
   type: string;
   stamp: string;
+  slots: TickSlots;
 }
 
-/** Each once. */
-function stampsOf(saves: SaveTicks[]): StampKey[] {
-  const found = new Map<string, StampKey>();
-  for (const { ticker, type, rows } of saves) {
-    for (const [stamp] of rows) {
-      const key = `${ticker}\0${type}\0${stamp}`;
-      if (!found.has(key)) found.set(key, { ticker, type, stamp });
+interface ChangedTick {
+  moment: Moment;
+  seq: number;
+  tick: TickSlot;
+}
+
+/** Tickers and types hold no NUL here. */
+class Moments {
+  readonly #byKey = new Map<string, Moment>();
+
+  of(ticker: string, type: string, stamp: string): Moment {
+    const key = `${ticker}\0${type}\0${stamp}`;
+    let moment = this.#byKey.get(key);
+    if (moment === undefined) {
+      moment = { ticker, type, stamp, slots: new Map() };
+      this.#byKey.set(key, moment);
     }
+    return moment;
   }
-  return [...found.values()];
+
+  all(): Moment[] {
+    return [...this.#byKey.values()];
+  }
+
+  /** What there is to write, each key once. */
+  changes(): { inserts: ChangedTick[]; replacements: ChangedTick[] } {
+    const inserts: ChangedTick[] = [];
+    const replacements: ChangedTick[] = [];
+    for (const moment of this.#byKey.values()) {
+      for (const [seq, tick] of moment.slots) {
+        if (tick.change === "new") inserts.push({ moment, seq, tick });
+        else if (tick.change === "replace") replacements.push({ moment, seq, tick });
+      }
+    }
+    return { inserts, replacements };
+  }
 }
 
-function parametersOf(ticks: PlacedTick[], writtenAt: string): unknown[] {
+function parametersOf(ticks: ChangedTick[], writtenAt: string): unknown[] {
   return [
-    textArray(ticks.map((tick) => tick.ticker)),
-    textArray(ticks.map((tick) => tick.type)),
-    plainArray(ticks.map((tick) => asInstant(tick.stamp))),
-    plainArray(ticks.map((tick) => tick.seq)),
-    plainArray(ticks.map((tick) => tick.price)),
-    plainArray(ticks.map((tick) => tick.size)),
-    plainArray(ticks.map((tick) => tick.askPrice)),
-    plainArray(ticks.map((tick) => tick.askSize)),
+    textArray(ticks.map(({ moment }) => moment.ticker)),
+    textArray(ticks.map(({ moment }) => moment.type)),
+    plainArray(ticks.map(({ moment }) => asInstant(moment.stamp))),
+    plainArray(ticks.map(({ seq }) => seq)),
+    plainArray(ticks.map(({ tick }) => tick.price)),
+    plainArray(ticks.map(({ tick }) => tick.size)),
+    plainArray(ticks.map(({ tick }) => tick.askPrice)),
+    plainArray(ticks.map(({ tick }) => tick.askSize)),
     writtenAt,
   ];
 }

@@ -2,7 +2,13 @@
 import { RequestError } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { TransferRowError } from "../contract.ts";
-import type { StoredUpdate, TickerSnapshot, UpdateLimit, UpdateReader } from "../update-contract.ts";
+import type {
+  NewestUpdate,
+  StoredUpdate,
+  TickerSnapshot,
+  UpdateLimit,
+  UpdateReader,
+} from "../update-contract.ts";
 import { askNewer, isPosition, isText, memberOf, readExactObject } from "./commands.ts";
 import type { Upstream } from "./upstream.ts";
 import { toBarRow, toQuote, toTrade } from "./wire-rows.ts";
@@ -38,6 +44,16 @@ export class RemoteUpdateReader implements UpdateReader {
         found.set(ticker, memberOf(positions, ticker, isPosition, "get_positions"));
     }
     return found;
+  }
+
+  async newest(ticker: string): Promise<NewestUpdate> {
+    const answer = await this.#ask("get_positions", { tickers: [ticker], times: true });
+    const positions = memberOf(answer, "positions", isObject, "get_positions");
+    if (!Object.hasOwn(positions, ticker)) return { seq: 0, savedAtMs: 0 };
+    const seq = memberOf(positions, ticker, isPosition, "get_positions");
+    const { times } = answer;
+    const savedAt = isObject(times) && Object.hasOwn(times, ticker) ? times[ticker] : undefined;
+    return { seq, savedAtMs: typeof savedAt === "number" ? savedAt : null };
   }
 
   async after(ticker: string, after: number, limit: UpdateLimit): Promise<StoredUpdate[]> {

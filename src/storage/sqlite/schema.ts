@@ -9,7 +9,9 @@ import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
 
 /** PRAGMA user_version of a file in the shape below; 0 is an empty file or one of the Python server, 1 one without an update log. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
+/** The first that has an update log. */
+const UPDATE_LOG_VERSION = 2;
 
 interface TableShape {
   name: string;
@@ -97,7 +99,7 @@ const UPDATE_LOG: Record<string, string> = {
   ) WITHOUT ROWID`,
   // The newest of each ticker among what is indexed; outlives its updates.
   update_positions: `CREATE TABLE update_positions (
-    ticker TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL
+    ticker TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL, saved_at INTEGER NOT NULL
   ) WITHOUT ROWID`,
   // One row. What comes after id indexed_to is in no index yet.
   update_log_state: `CREATE TABLE update_log_state (
@@ -128,8 +130,7 @@ export function prepareSchema(db: Database): string | null {
   db.run("PRAGMA legacy_alter_table=ON");
   try {
     db.run("BEGIN IMMEDIATE");
-    const done = version === 0 ? createOrTakeOver(db) : "upgraded a file of version 1: added the update log";
-    addUpdateLog(db);
+    const done = bringUp(db, version);
     db.run(`PRAGMA user_version=${SCHEMA_VERSION}`);
     db.run("COMMIT");
     return done;
@@ -139,6 +140,16 @@ export function prepareSchema(db: Database): string | null {
   } finally {
     db.run("PRAGMA legacy_alter_table=OFF");
   }
+}
+
+function bringUp(db: Database, version: number): string {
+  if (version >= UPDATE_LOG_VERSION) {
+    addPositionTimes(db);
+    return `upgraded a file of version ${version}: positions have their times`;
+  }
+  const done = version === 0 ? createOrTakeOver(db) : "upgraded a file of version 1: added the update log";
+  addUpdateLog(db);
+  return done;
 }
 
 function createOrTakeOver(db: Database): string {
@@ -160,6 +171,15 @@ function addUpdateLog(db: Database): void {
   if (taken.length > 0) throw new SchemaError(`open database: ${nameIsTaken(taken)}`);
   for (const statement of Object.values(UPDATE_LOG)) db.run(statement);
   db.run("INSERT INTO update_log_state (id, epoch, indexed_to) VALUES (1, ?, 0)", [crypto.randomUUID()]);
+}
+
+/** When an update was saved that is no longer in the log nobody knows: not after the newest that is. */
+function addPositionTimes(db: Database): void {
+  db.run("ALTER TABLE update_positions ADD COLUMN saved_at INTEGER NOT NULL DEFAULT 0");
+  db.run(
+    "UPDATE update_positions SET saved_at = coalesce((SELECT saved_at FROM update_log ORDER BY id DESC LIMIT 1), ?)",
+    [Date.now()],
+  );
 }
 
 /** What `prepareSchema` would find, and do. */
@@ -191,13 +211,13 @@ export function inspectSchema(db: Database): SchemaState {
       return { state: "unusable", reason: `table ${table.name} has no column ${missing.join(", ")}` };
     for (const column of extraColumns(table, existing)) own.push(`${table.name}.${column.name}`);
   }
-  if (version < SCHEMA_VERSION) {
+  if (version < UPDATE_LOG_VERSION) {
     const taken = namesTaken(db);
     if (taken.length > 0) return { state: "unusable", reason: nameIsTaken(taken) };
   }
   if (version === 0)
     return rebuilt.length === 0 ? { state: "empty" } : { state: "old", rebuilt, created, own };
-  const needed = ["daily_checkpoints", ...(version < SCHEMA_VERSION ? [] : Object.keys(UPDATE_LOG))];
+  const needed = ["daily_checkpoints", ...(version < UPDATE_LOG_VERSION ? [] : Object.keys(UPDATE_LOG))];
   const lost = [...created, ...needed.filter((table) => columnsOf(db, table).length === 0)];
   if (lost.length > 0) return { state: "unusable", reason: `it has no table ${lost.join(", ")}` };
   return version === SCHEMA_VERSION ? { state: "current" } : { state: "behind", version };

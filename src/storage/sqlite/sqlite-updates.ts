@@ -5,7 +5,13 @@
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
 import { type BarInterval, TransferRowError } from "../contract.ts";
-import type { StoredUpdate, TickerSnapshot, UpdateLimit, UpdateReader } from "../update-contract.ts";
+import type {
+  NewestUpdate,
+  StoredUpdate,
+  TickerSnapshot,
+  UpdateLimit,
+  UpdateReader,
+} from "../update-contract.ts";
 import { refusalsAreAway } from "./read-refusals.ts";
 import { barRow, exactDigits, tickRow } from "./sqlite-transfer.ts";
 
@@ -14,7 +20,7 @@ type Params = SQLQueryBindings[];
 export class SqliteUpdates implements UpdateReader {
   readonly #db: Database;
   readonly #statements: ReturnType<typeof prepareStatements>;
-  readonly #tail = new Map<string, number>();
+  readonly #tail = new Map<string, NewestUpdate>();
   #tailFrom = -1;
   #tailTo = -1;
 
@@ -33,16 +39,20 @@ export class SqliteUpdates implements UpdateReader {
       const newest = this.#readTail();
       if (tickers === null) {
         const all = new Map(this.#statements.positions.all().map(({ ticker, seq }) => [ticker, seq]));
-        for (const [ticker, seq] of newest) all.set(ticker, seq);
+        for (const [ticker, { seq }] of newest) all.set(ticker, seq);
         return all;
       }
       const found = new Map<string, number>();
       for (const ticker of tickers) {
-        const seq = newest.get(ticker) ?? this.#statements.position.get(ticker)?.seq;
+        const seq = newest.get(ticker)?.seq ?? this.#statements.position.get(ticker)?.seq;
         if (seq !== undefined) found.set(ticker, seq);
       }
       return found;
     });
+  }
+
+  newest(ticker: string): NewestUpdate {
+    return this.#inOneMoment(() => this.#newest(ticker));
   }
 
   after(ticker: string, after: number, limit: UpdateLimit): StoredUpdate[] {
@@ -63,7 +73,7 @@ export class SqliteUpdates implements UpdateReader {
 
   snapshot(ticker: string): TickerSnapshot {
     return this.#inOneMoment(() => ({
-      seq: this.#newest(ticker),
+      seq: this.#newest(ticker).seq,
       quote: this.#tick(ticker, "quote"),
       trade: this.#tick(ticker, "trade"),
       daily: this.#bar(ticker, "daily"),
@@ -80,20 +90,23 @@ export class SqliteUpdates implements UpdateReader {
     return [...places, ...this.#statements.unindexedAfter.all(indexed_to, ticker, last, rest)];
   }
 
-  #newest(ticker: string): number {
-    return this.#readTail().get(ticker) ?? this.#statements.position.get(ticker)?.seq ?? 0;
+  #newest(ticker: string): NewestUpdate {
+    const unindexed = this.#readTail().get(ticker);
+    if (unindexed !== undefined) return unindexed;
+    const { seq = 0, saved_at: savedAtMs = 0 } = this.#statements.position.get(ticker) ?? {};
+    return { seq, savedAtMs };
   }
 
-  /** Newest positions of the updates that are in no index: of these only what was added since the last time is read. */
-  #readTail(): ReadonlyMap<string, number> {
+  /** The newest of each ticker among the updates that are in no index: of these only what was added since the last time is read. */
+  #readTail(): ReadonlyMap<string, NewestUpdate> {
     const { indexed_to } = this.#state();
     if (indexed_to !== this.#tailFrom) {
       this.#tail.clear();
       this.#tailFrom = indexed_to;
       this.#tailTo = indexed_to;
     }
-    for (const { id, ticker, seq } of this.#statements.addedToTail.all(this.#tailTo)) {
-      this.#tail.set(ticker, seq);
+    for (const { id, ticker, seq, saved_at: savedAtMs } of this.#statements.addedToTail.all(this.#tailTo)) {
+      this.#tail.set(ticker, { seq, savedAtMs });
       this.#tailTo = id;
     }
     return this.#tail;
@@ -149,10 +162,12 @@ function prepareStatements(db: Database) {
     begin: prepare("BEGIN"),
     commit: prepare("COMMIT"),
     state: prepare<{ epoch: string; indexed_to: number }>("SELECT epoch, indexed_to FROM update_log_state"),
-    position: prepare<{ seq: number }>("SELECT seq FROM update_positions WHERE ticker = ?"),
+    position: prepare<{ seq: number; saved_at: number }>(
+      "SELECT seq, saved_at FROM update_positions WHERE ticker = ?",
+    ),
     positions: prepare<{ ticker: string; seq: number }>("SELECT ticker, seq FROM update_positions"),
-    addedToTail: prepare<{ id: number; ticker: string; seq: number }>(
-      "SELECT id, ticker, seq FROM update_log WHERE id > ? ORDER BY id",
+    addedToTail: prepare<{ id: number; ticker: string; seq: number; saved_at: number }>(
+      "SELECT id, ticker, seq, saved_at FROM update_log WHERE id > ? ORDER BY id",
     ),
     // The join leaves out entries whose update somebody has deleted.
     indexedAfter: prepare<{ seq: number; id: number }>(

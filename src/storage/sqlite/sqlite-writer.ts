@@ -3,7 +3,6 @@ import { type Database, SQLiteError, type SQLQueryBindings, type Statement } fro
 import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import {
-  type BarRow,
   type Count,
   type Save,
   type SaveBars,
@@ -14,9 +13,10 @@ import {
   type TickRow,
 } from "../contract.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
-import { keysTaken, rowRefused } from "../save-refusals.ts";
+import { rowRefused } from "../save-refusals.ts";
+import { chooseBars, StagedBars } from "../staged-bars.ts";
 import { TABLE_NAMES } from "../tables.ts";
-import { Claims, withSeq } from "../tick-rule.ts";
+import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { SameFile } from "./same-file.ts";
@@ -147,14 +147,14 @@ export class SqliteWriter implements StockWriter {
         outcomes[index] = this.#apply(save);
         continue;
       }
-      const daily = new StagedDaily(save.ticker, (date) => this.#dailyExists.get(save.ticker, date) !== null);
+      const daily = this.#stagedDaily(save.ticker);
       for (let other = index; other < saves.length; other++) {
         const sibling = saves[other]!;
         if (sibling.kind !== "bars" || sibling.interval !== "daily" || sibling.ticker !== save.ticker)
           continue;
         outcomes[other] = this.#repeatedOutcome(sibling) ?? daily.stage(sibling);
       }
-      this.#storeDaily(daily);
+      this.#storeDaily(save.ticker, daily);
     }
     return outcomes;
   }
@@ -168,15 +168,19 @@ export class SqliteWriter implements StockWriter {
   #apply(save: Save): SaveOutcome {
     if (save.kind === "ticks") return this.#saveTicks(save);
     if (save.interval === "hourly") return this.#saveHourly(save);
-    const daily = new StagedDaily(save.ticker, (date) => this.#dailyExists.get(save.ticker, date) !== null);
+    const daily = this.#stagedDaily(save.ticker);
     const outcome = daily.stage(save);
-    this.#storeDaily(daily);
+    this.#storeDaily(save.ticker, daily);
     return outcome;
   }
 
-  #storeDaily(daily: StagedDaily): void {
+  #stagedDaily(ticker: string): StagedBars {
+    return new StagedBars((date) => this.#dailyExists.get(ticker, date) !== null);
+  }
+
+  #storeDaily(ticker: string, daily: StagedBars): void {
     const rows = daily.rows();
-    if (rows.length > 0) this.#averages.save(daily.ticker, rows, `${nowText()}+00:00`);
+    if (rows.length > 0) this.#averages.save(ticker, rows, `${nowText()}+00:00`);
   }
 
   #applyOrUndo(save: Save): SaveOutcome {
@@ -200,24 +204,21 @@ export class SqliteWriter implements StockWriter {
   }
 
   #saveHourly(save: SaveBars): SaveOutcome {
-    const chosen = chooseBars(save, (stamp) => this.#hourlyExists.get(save.ticker, stamp) !== null);
-    if (!Array.isArray(chosen)) return chosen;
+    const { ticker } = save;
+    const { rows, outcome } = chooseBars(save, (stamp) => this.#hourlyExists.get(ticker, stamp) !== null);
     const writeTimestamp = `${nowText()}+00:00`;
-    for (const row of chosen) this.#hourlyUpsert.run(save.ticker, ...row, writeTimestamp);
-    return { ok: true, stored: chosen.length, seq: null };
+    for (const row of rows) this.#hourlyUpsert.run(ticker, ...row, writeTimestamp);
+    return outcome;
   }
 
   #saveTicks(save: SaveTicks): SaveOutcome {
     const { ticker, type, onDuplicate } = save;
     const sequenced = withSeq(save.rows);
     if (onDuplicate === "error") {
-      const taken = sequenced.filter(([row, seq]) => this.#tickAt.get(ticker, type, row[0], seq) !== null);
-      if (taken.length > 0) {
-        return keysTaken(
-          `save_realtime_data: ${ticker} ${type}`,
-          taken.map(([row, seq]) => `${row[0]} seq ${seq}`),
-        );
-      }
+      const isTaken = (stamp: string, seq: number): boolean =>
+        this.#tickAt.get(ticker, type, stamp, seq) !== null;
+      const refused = refuseTaken(save, sequenced, isTaken);
+      if (refused !== null) return refused;
     }
     const writeTimestamp = nowText();
     const claims = new Claims(sequenced);
@@ -260,46 +261,6 @@ export class SqliteWriter implements StockWriter {
       claims.claim(row, ownSeq, seq);
     }
     return { ok: true, stored, seq: null };
-  }
-}
-
-/** The daily bars of one ticker that one transaction stores: of each date the one that the saves in their order leave. */
-class StagedDaily {
-  readonly ticker: string;
-  readonly #isStored: (date: string) => boolean;
-  readonly #rows = new Map<string, BarRow>();
-
-  constructor(ticker: string, isStored: (date: string) => boolean) {
-    this.ticker = ticker;
-    this.#isStored = isStored;
-  }
-
-  stage(save: SaveBars): SaveOutcome {
-    const chosen = chooseBars(save, (date) => this.#rows.has(date) || this.#isStored(date));
-    if (!Array.isArray(chosen)) return chosen;
-    for (const row of chosen) this.#rows.set(row[0], row);
-    return { ok: true, stored: chosen.length, seq: null };
-  }
-
-  /** Ascending by date. */
-  rows(): BarRow[] {
-    return [...this.#rows.values()].sort((a, b) => (a[0] < b[0] ? -1 : 1));
-  }
-}
-
-/** The rows that `on_duplicate` lets in, or why it lets none. */
-function chooseBars(save: SaveBars, isStored: (stamp: string) => boolean): BarRow[] | SaveOutcome {
-  switch (save.onDuplicate) {
-    case "replace":
-      return save.rows;
-    case "keep":
-      return save.rows.filter((row) => !isStored(row[0]));
-    case "error": {
-      const taken = save.rows.map((row) => row[0]).filter(isStored);
-      return taken.length === 0
-        ? save.rows
-        : keysTaken(`save_stock_data: ${save.ticker} ${save.interval}`, taken);
-    }
   }
 }
 

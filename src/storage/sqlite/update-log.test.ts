@@ -282,6 +282,29 @@ describe("files of before", () => {
     expect(file.writer.preparation).toBeNull();
   });
 
+  test("of a file of version 2 no position is taken to be older than it is", () => {
+    const before = Date.now();
+    using file = new OpenFile((path) => {
+      const writer = new SqliteWriter(path, "normal", null);
+      writer.commit([tick("A")]);
+      writer.close();
+      using db = new Database(path);
+      db.run("DROP TABLE update_positions");
+      db.run(
+        "CREATE TABLE update_positions (ticker TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID",
+      );
+      db.run("INSERT INTO update_positions VALUES ('OLD', 7)");
+      db.run("PRAGMA user_version=2");
+      expect(inspectSchema(db)).toEqual({ state: "behind", version: 2 });
+    });
+    expect(file.writer.preparation).toContain("version 2");
+    expect(inspectSchema(file.other)).toEqual({ state: "current" });
+    const { seq, savedAtMs } = file.reader.updates.newest("OLD");
+    expect([seq, savedAtMs! >= before]).toEqual([7, true]);
+    expect(file.save(tick("OLD"))).toEqual([8]);
+    expect(file.save(tick("A"))).toEqual([2]);
+  });
+
   test("a file of the Python server too; its stamps are canonical in a snapshot", () => {
     using file = new OpenFile((path) =>
       writePythonFile(path, {

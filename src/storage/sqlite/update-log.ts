@@ -40,6 +40,12 @@ interface LogEnd {
   unindexed: number;
 }
 
+/** The newest update of a ticker. */
+interface Newest {
+  seq: number;
+  savedAtMs: number;
+}
+
 export class UpdateLog {
   readonly #boundBytes: number | null;
   readonly #indexBytes: number;
@@ -48,7 +54,7 @@ export class UpdateLog {
   /** Newest position of each ticker, oldest use first. */
   readonly #positions = new Map<string, number>();
   /** Of the tickers that have updates in no index. */
-  readonly #unindexed = new Map<string, number>();
+  readonly #unindexed = new Map<string, Newest>();
   #dataVersion = -1;
   /** Of this transaction: save ids to positions, by ticker. */
   readonly #saveIds = new Map<string, Map<string, number>>();
@@ -123,7 +129,7 @@ export class UpdateLog {
       this.#end = end;
       if (isLate) this.#unindexed.clear();
       for (const [ticker, seq] of positions) {
-        if (!isLate) this.#unindexed.set(ticker, seq);
+        if (!isLate) this.#unindexed.set(ticker, { seq, savedAtMs: end.savedAtMs });
         this.#keep(ticker, seq);
       }
     };
@@ -133,9 +139,11 @@ export class UpdateLog {
   #index(end: LogEnd, positions: ReadonlyMap<string, number>): void {
     const logged = { bytes: end.newestId - end.indexedTo, updates: end.unindexed };
     this.#statements.index.run(end.indexedTo);
-    const newest = [...new Map([...this.#unindexed, ...positions])];
-    newest.sort(([a], [b]) => (a < b ? -1 : 1));
-    for (const [ticker, seq] of newest) this.#statements.setPosition.run(ticker, seq);
+    const newest = new Map(this.#unindexed);
+    for (const [ticker, seq] of positions) newest.set(ticker, { seq, savedAtMs: end.savedAtMs });
+    const sorted = [...newest].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [ticker, { seq, savedAtMs }] of sorted)
+      this.#statements.setPosition.run(ticker, seq, savedAtMs);
     this.#statements.setIndexedTo.run(end.newestId);
     end.indexedTo = end.newestId;
     end.unindexed = 0;
@@ -163,23 +171,20 @@ export class UpdateLog {
       indexedTo = newestId;
       this.#statements.addState.run(crypto.randomUUID(), indexedTo);
     }
+    const newestAtMs = Math.max(newest?.saved_at ?? 0, this.#end.savedAtMs);
     let unindexed = 0;
-    for (const { ticker, seq, updates } of this.#statements.unindexed.all(indexedTo)) {
+    for (const { ticker, seq, saved_at, updates } of this.#statements.unindexed.all(indexedTo)) {
       unindexed += updates;
       const known = Math.max(seq, this.#positions.get(ticker) ?? 0);
-      this.#unindexed.set(ticker, known);
+      // Of one that somebody has deleted the time is not known: not after the newest of all.
+      this.#unindexed.set(ticker, { seq: known, savedAtMs: known === seq ? saved_at : newestAtMs });
       this.#keep(ticker, known);
     }
-    this.#end = {
-      newestId: Math.max(newestId, indexedTo),
-      indexedTo,
-      savedAtMs: Math.max(newest?.saved_at ?? 0, this.#end.savedAtMs),
-      unindexed,
-    };
+    this.#end = { newestId: Math.max(newestId, indexedTo), indexedTo, savedAtMs: newestAtMs, unindexed };
   }
 
   #newest(ticker: string): number {
-    return this.#positions.get(ticker) ?? this.#unindexed.get(ticker) ?? this.#storedPosition(ticker);
+    return this.#positions.get(ticker) ?? this.#unindexed.get(ticker)?.seq ?? this.#storedPosition(ticker);
   }
 
   #storedPosition(ticker: string): number {
@@ -222,7 +227,8 @@ function prepareStatements(db: Database) {
        SELECT ticker, seq, id FROM update_log WHERE id > ? ORDER BY ticker, seq`,
     ),
     setPosition: prepare(
-      "INSERT INTO update_positions (ticker, seq) VALUES (?, ?) ON CONFLICT (ticker) DO UPDATE SET seq = excluded.seq",
+      `INSERT INTO update_positions (ticker, seq, saved_at) VALUES (?, ?, ?)
+       ON CONFLICT (ticker) DO UPDATE SET seq = excluded.seq, saved_at = excluded.saved_at`,
     ),
     addState: prepare("INSERT INTO update_log_state (id, epoch, indexed_to) VALUES (1, ?, ?)"),
     setIndexedTo: prepare("UPDATE update_log_state SET indexed_to = ?"),
@@ -230,8 +236,8 @@ function prepareStatements(db: Database) {
     newestUpdate: prepare<{ id: number; saved_at: number }>(
       "SELECT id, saved_at FROM update_log ORDER BY id DESC LIMIT 1",
     ),
-    unindexed: prepare<{ ticker: string; seq: number; updates: number }>(
-      "SELECT ticker, max(seq) AS seq, count(*) AS updates FROM update_log WHERE id > ? GROUP BY ticker",
+    unindexed: prepare<{ ticker: string; seq: number; saved_at: number; updates: number }>(
+      "SELECT ticker, max(seq) AS seq, max(saved_at) AS saved_at, count(*) AS updates FROM update_log WHERE id > ? GROUP BY ticker",
     ),
     oldest: prepare<{ id: number | null }>("SELECT min(id) AS id FROM update_log"),
     lastOf: prepare<{ id: number }>(
