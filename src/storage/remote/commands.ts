@@ -2,7 +2,7 @@
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { parseExactIntegers } from "../../protocol/exact-integers.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
-import { PARSED_BYTES_MAX, readJsonObject } from "./answer-body.ts";
+import { readJsonObject } from "./answer-body.ts";
 import type { Upstream, UpstreamAnswer, UpstreamRequest } from "./upstream.ts";
 
 const READ_TIMEOUT_MS = 30_000;
@@ -15,13 +15,13 @@ export function readRequest(command: string, params: JsonRecord): UpstreamReques
   return { ...READ, what: command, path: "/db_command", body: JSON.stringify({ command, params }) };
 }
 
-export function readObject({ response }: UpstreamAnswer): Promise<JsonRecord> {
-  return readJsonObject(response, PARSED_BYTES_MAX);
+export function readObject({ response, parsedBytesMax }: UpstreamAnswer): Promise<JsonRecord> {
+  return readJsonObject(response, parsedBytesMax);
 }
 
 /** With a bigint for every integer that a double can't hold. */
-export function readExactObject({ response }: UpstreamAnswer): Promise<JsonRecord> {
-  return readJsonObject(response, PARSED_BYTES_MAX, parseExactIntegers);
+export function readExactObject({ response, parsedBytesMax }: UpstreamAnswer): Promise<JsonRecord> {
+  return readJsonObject(response, parsedBytesMax, parseExactIntegers);
 }
 
 /**

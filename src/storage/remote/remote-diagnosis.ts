@@ -1,7 +1,7 @@
 /** What `doctor` finds out about another server that this one would stand in front of. */
 import { parseUpstream } from "../../config/upstream-url.ts";
-import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import { lossReason } from "./loss-reason.ts";
 import { readHealth } from "./upstream-health.ts";
 
 const TIMEOUT_MS = 10_000;
@@ -22,7 +22,7 @@ export async function* diagnoseRemote(dbFile: string): AsyncGenerator<DiagnosisS
     yield {
       level: "fail",
       subject: "server",
-      finding: `no answer: ${messageOf(error)}`,
+      finding: `no answer: ${lossReason(error)}`,
       advice: "start it, or look at the address and at what lies between; until then requests get 503",
     };
   }

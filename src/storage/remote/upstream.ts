@@ -19,6 +19,8 @@ import type { LogLines } from "../../observe/log.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { SAVE_ID_HEADER, type SaveIdentity, writeSaveId } from "../../protocol/save-id.ts";
 import { passVia, VIA_HEADER } from "../../protocol/via.ts";
+import { PARSED_BYTES_MAX } from "./answer-body.ts";
+import { lossReason } from "./loss-reason.ts";
 import { ForeignRefusal, readRefusal } from "./refusal.ts";
 import { Slots } from "./slots.ts";
 import { readHealth } from "./upstream-health.ts";
@@ -39,6 +41,8 @@ export interface UpstreamOptions {
   connectionsMax: number;
   /** Of the whole server, and of no other. */
   serverId: string;
+  /** Of an answer that is parsed as a whole; default PARSED_BYTES_MAX. */
+  parsedBytesMax?: number;
   log: LogLines;
 }
 
@@ -66,6 +70,7 @@ export interface UpstreamRequest {
 export interface UpstreamAnswer {
   /** Status 200. */
   response: Response;
+  parsedBytesMax: number;
   /** Lets the body be read after `read` has returned, without time limit. What is returned must be called at its end. */
   keep(): () => void;
 }
@@ -195,7 +200,7 @@ export class Upstream {
       if (health.kind === "stranger") throw this.#noteAway(health.finding);
     } catch (error) {
       this.#trusted = false;
-      if (!(error instanceof RequestError)) throw this.#noteAway(reasonOf(error));
+      if (!(error instanceof RequestError)) throw this.#noteAway(lossReason(error));
       if (error.status === LOOP_DETECTED && !this.#loopLogged) {
         this.#loopLogged = true;
         this.#options.log.error(`Upstream ${this.url.http}: ${error.message}; requests are refused with 508`);
@@ -265,7 +270,8 @@ export class Upstream {
         endWatch();
         return release;
       };
-      return await read({ response, keep });
+      const { parsedBytesMax = PARSED_BYTES_MAX } = this.#options;
+      return await read({ response, parsedBytesMax, keep });
     } catch (error) {
       if (kept) release();
       // What is left of the answer isn't wanted.
@@ -314,7 +320,7 @@ export class Upstream {
       );
     }
     const code = (error as { code?: unknown }).code;
-    return new ConnectionLost(reasonOf(error), !NOT_SENT.has(String(code)));
+    return new ConnectionLost(lossReason(error), !NOT_SENT.has(String(code)));
   }
 }
 
@@ -373,15 +379,4 @@ function hintOf({ hint }: UpstreamRequest): { hint?: string } {
 export function retryPauseMs(attempt: number): number {
   const pauseMs = Math.min(RETRY_PAUSE_MAX_MS, RETRY_BASE_MS * 2 ** Math.min(attempt, 16));
   return pauseMs * (0.5 + Math.random() / 2);
-}
-
-/** Bun's advice to turn on its tracing is not for the users of this server. */
-function reasonOf(error: unknown): string {
-  const { code, message = String(error) } = error as { code?: string; message?: string };
-  const texts: Record<string, string> = {
-    ECONNREFUSED: "connection refused",
-    ECONNRESET: "the connection was closed",
-    ENOTFOUND: "unknown host",
-  };
-  return (code === undefined ? undefined : texts[code]) ?? message;
 }
