@@ -36,6 +36,9 @@ export interface StoredUpdate extends Update {
   savedAtMs: number;
 }
 
+/** From where on updates are asked for: after a position, or committed from a moment on, in ms since 1970. */
+export type Since = { position: number } | { timeMs: number };
+
 /** Where a ticker is. */
 export interface NewestUpdate {
   /** 0: it had no update. */

@@ -8,12 +8,9 @@ import {
 } from "../protocol/frames.ts";
 import { firstHole, type Hole } from "../storage/holes.ts";
 import { positionBefore } from "../storage/position-at.ts";
-import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
+import type { Since, StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
 import { READ_LIMIT } from "./catch-up.ts";
 import { snapshotJson } from "./snapshot-json.ts";
-
-/** A position, or a moment in ms since 1970. */
-export type Since = { position: number } | { timeMs: number };
 
 export type Start =
   /** With the latest price, if one is known. */
@@ -27,7 +24,11 @@ export type Start =
    */
   | { kind: "since"; since: Since | Map<string, Since>; epoch: string | null };
 
+/** With many updates a second, one may come between each time. */
+const PRICE_TRIES = 10;
+
 export interface StartingPointOptions {
+  /** As it is in the database: a kept one could be older than a position that is read beside it. */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   updates: UpdateReader;
 }
@@ -70,17 +71,8 @@ export class StartingPoint {
     switch (start.kind) {
       case "now":
         return { frame: null, position: delivered, nothing: true, read: null };
-      case "price": {
-        const read = this.#options.latestPrice(ticker);
-        const price = read instanceof Promise ? await read : read;
-        const position = { seq: delivered, epoch };
-        return {
-          frame: price === null ? null : initialPriceFrame(ticker, price, new Date(), position),
-          position: delivered,
-          nothing: price === null,
-          read: null,
-        };
-      }
+      case "price":
+        return this.#price(ticker, delivered, epoch);
       case "snapshot": {
         const snapshot = await this.#options.updates.snapshot(ticker);
         const position = { seq: snapshot.seq, epoch };
@@ -90,6 +82,24 @@ export class StartingPoint {
       case "since":
         return this.#since(ticker, delivered, start, epoch);
     }
+  }
+
+  /** The position is the same before and after the price is read: so the price is of that position. */
+  async #price(ticker: string, delivered: number, epoch: string): Promise<BeginsAt> {
+    const { latestPrice, updates } = this.#options;
+    let seq = delivered;
+    let price: number | null = null;
+    for (let tries = 0; tries < PRICE_TRIES; tries++) {
+      const read = latestPrice(ticker);
+      price = read instanceof Promise ? await read : read;
+      const positions = updates.positions([ticker]);
+      const newest = (positions instanceof Promise ? await positions : positions).get(ticker) ?? 0;
+      if (newest <= seq) break;
+      // After the last try the price is of an update that follows: none is lost.
+      if (tries < PRICE_TRIES - 1) seq = newest;
+    }
+    const frame = price === null ? null : initialPriceFrame(ticker, price, new Date(), { seq, epoch });
+    return { frame, position: seq, nothing: price === null, read: null };
   }
 
   async #since(

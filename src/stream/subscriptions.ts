@@ -27,6 +27,7 @@ export interface SubscriptionsOptions {
   /** Resolves when every later commit to the ticker, or to ALL_TICKERS, comes here. */
   watch(ticker: string): Promise<void>;
   unwatch(ticker: string): void;
+  /** See StartingPointOptions. */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   updates: UpdateReader;
   warn(message: string): void;

@@ -1,12 +1,14 @@
 /** What a client asks of /ws: in the query of the handshake, and in messages afterwards. See docs/live-updates.md. */
 import { requireTicker, show } from "../commands/params.ts";
+import { readSince } from "../commands/since.ts";
 import { TickerError } from "../market/ticker.ts";
-import { parseBound, TimestampError } from "../market/timestamp.ts";
+import { parseBound } from "../market/timestamp.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
-import type { Since, Start } from "../stream/starting-point.ts";
+import type { Since } from "../storage/update-contract.ts";
+import type { Start } from "../stream/starting-point.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
-import { ALL_TYPES, onlyTypes, type TypeFilter } from "../stream/type-filter.ts";
+import { ALL_TYPES, minus, onlyTypes, type TypeFilter } from "../stream/type-filter.ts";
 
 /** What happens to a client for which too much waits. */
 export type SlowPolicy = "disconnect" | "conflate" | "gap";
@@ -15,7 +17,7 @@ const SLOW_POLICIES: readonly SlowPolicy[] = ["disconnect", "conflate", "gap"];
 /** Of one message or query; the tickers of a connection have a bound of their own. */
 const TYPES_MAX = 100;
 const SINCE_NAMES_MAX = 100_000;
-const POSITION = /^\d{1,16}$/;
+const DIGITS = /^\d+$/;
 const BLANK_BEFORE_OFFSET = /(?<=\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (?=\d\d:?\d\d$)/;
 
 /** Tickers, or all, with the same types and start. */
@@ -187,6 +189,7 @@ function readSymbol(value: unknown, name: string): string {
   }
 }
 
+/** With "*", those that begin with "-" are left out: as the server tells them, see `shownTypes`. */
 function readTypes(value: unknown): TypeFilter {
   const list = typeof value === "string" ? [value] : value;
   const isUsable =
@@ -198,17 +201,19 @@ function readTypes(value: unknown): TypeFilter {
     throw badRequest(
       `types: got ${show(value)}, expected 1 to ${TYPES_MAX} of "quote", "trade", "bar" or the data_type of a save`,
     );
-  return list.includes("*") ? ALL_TYPES : onlyTypes(list);
+  if (!list.includes("*")) return onlyTypes(list);
+  const left = list.filter((type) => type.startsWith("-")).map((type) => type.slice(1));
+  return minus(ALL_TYPES, onlyTypes(left));
 }
 
 /** A position or a moment, or pairs `AAPL:17,MSFT:9`. */
 function sinceOfQuery(text: string, tickers: string[]): Since | Map<string, Since> {
-  if (POSITION.test(text)) return oneTicker({ position: Number(text) }, tickers, text);
+  if (DIGITS.test(text)) return oneTicker(readSince(text), tickers, text);
   // In a query a "+" stands for a blank; before an offset it was meant as it is.
   const moment = text.replace(BLANK_BEFORE_OFFSET, "+");
-  const pairs = text.split(",").map((pair) => /^(.+):(\d{1,16})$/s.exec(pair));
-  if (pairs.some((pair) => pair === null) || isMoment(moment)) return { timeMs: readMoment(moment) };
-  return knownTickers(new Map(pairs.map((pair) => [pair![1]!, { position: Number(pair![2]) }])), tickers);
+  const pairs = text.split(",").map((pair) => /^(.+):(\d+)$/s.exec(pair));
+  if (pairs.some((pair) => pair === null) || isMoment(moment)) return readSince(moment);
+  return knownTickers(new Map(pairs.map((pair) => [pair![1]!, readSince(pair![2])])), tickers);
 }
 
 /** A misspelt one would silently begin elsewhere. */
@@ -242,22 +247,6 @@ function oneTicker(since: Since, tickers: string[], value: unknown): Since {
   throw badRequest(
     `since: got ${show(value)}, expected a position for each ticker, or a time: positions are those of one ticker`,
   );
-}
-
-function readSince(value: unknown, name: string): Since {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return { position: value };
-  if (typeof value === "string") return { timeMs: readMoment(value, name) };
-  throw badRequest(`${name}: got ${show(value)}, expected a position (a whole number from 0) or a time`);
-}
-
-function readMoment(text: string, name = "since"): number {
-  try {
-    const stamp = parseBound(text, "start", "tick");
-    if (stamp !== null) return Date.parse(`${stamp.replace(" ", "T").slice(0, 23)}Z`);
-  } catch (error) {
-    if (!(error instanceof TimestampError)) throw error;
-  }
-  throw badRequest(`${name}: got ${show(text)}, expected a position or a time`);
 }
 
 function isMoment(text: string): boolean {

@@ -21,8 +21,8 @@ export interface UpdateSink {
 
 export interface WorkerStorage {
   readonly reader: StockReader;
-  /** Where the reader keeps answers: what reads past them, for rows that nobody asks for twice. */
-  readonly history?: Pick<StockReader, "bars" | "ticks">;
+  /** Where the reader keeps answers: what reads past them. */
+  readonly history?: Pick<StockReader, "bars" | "ticks" | "latestPrice">;
   /** Absent: the hub, which then also has to be there to save. */
   readonly updates?: UpdateSource;
   /**

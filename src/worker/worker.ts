@@ -94,7 +94,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
     watch: (ticker) => (ownUpdates ?? hub).subscribe(ticker),
     unwatch: (ticker) => (ownUpdates ?? hub).unsubscribe(ticker),
-    latestPrice: (ticker) => storage.reader.latestPrice(ticker),
+    latestPrice: (ticker) => (storage.history ?? storage.reader).latestPrice(ticker),
     updates: {
       epoch: () => storage.reader.updates.epoch(),
       positions: (tickers) => storage.reader.updates.positions(tickers),

@@ -68,6 +68,10 @@ test("every frame says where the ticker stands, and a client comes back to where
   });
   await using ahead = Subscriber.ask(server.wsUrl, { symbol: "AAPL", since: "99" });
   expect((await first(ahead)).data.code).toBe("position_ahead");
+  await using stamp = Subscriber.ask(server.wsUrl, { symbol: "AAPL", since: String(Date.now()) });
+  expect((await first(stamp)).data.code).toBe("position_ahead");
+  await using other = Subscriber.ask(server.wsUrl, { symbol: "AAPL", since: "2020-01-01", epoch: "another" });
+  expect((await first(other)).data.code).toBe("epoch_changed");
   await using timed = Subscriber.ask(server.wsUrl, { symbol: "AAPL", since: "2020-01-01" });
   await waitUntil("all from then on", () => timed.updates.length === 7);
 });
@@ -138,6 +142,49 @@ test("several tickers, types, and changes of the subscription", async () => {
     seq: 3,
     data: [{ date: "2024-01-02", close: 5 }],
   });
+});
+
+test("the first price is that of the position that it comes with", async () => {
+  await using server = await startServer({ workers: 2 });
+  await trades(server, "AAPL", 1, 1);
+  let busy = true;
+  const saving = (async () => {
+    for (let price = 2; busy; price++) await saveTrade(server.url, "AAPL", price);
+  })();
+  for (let i = 0; i < 60; i++) {
+    await using one = await Subscriber.open(server.wsUrl, "AAPL");
+    const [initial] = one.frames;
+    expect(initial!.data.payload[0].price).toBe(initial!.seq);
+    await waitUntil("an update", () => one.updates.length > 0);
+    expect(one.seqs[0]).toBe(initial!.seq + 1);
+  }
+  busy = false;
+  await saving;
+});
+
+test("the types that the server tells can be sent back", async () => {
+  await using server = await startServer({});
+  await using one = Subscriber.ask(server.wsUrl, { symbols: "A", types: "*,-bar" });
+  const told = () =>
+    one.frames.filter(({ type }) => type === "subscription").map((frame) => frame.subscriptions);
+  await waitUntil("the subscription", () => told().length === 1);
+  expect(told()[0]).toEqual([{ symbol: "A", types: ["*", "-bar"] }]);
+  one.send('{"action":"subscribe","symbols":["B"],"types":["*","-trade","-quote"]}');
+  one.send('{"action":"unsubscribe","symbols":["A"],"types":["*","-quote"]}');
+  one.send('{"action":"subscribe","symbols":["A"],"types":["*"]}');
+  await waitUntil("the answers", () => told().length === 4);
+  expect(
+    told()
+      .slice(1)
+      .map((subscriptions) => subscriptions?.map(({ types }) => types)),
+  ).toEqual([
+    [
+      ["*", "-bar"],
+      ["*", "-quote", "-trade"],
+    ],
+    [["quote"], ["*", "-quote", "-trade"]],
+    [["*"], ["*", "-quote", "-trade"]],
+  ]);
 });
 
 test("all tickers, also those that are new, and what was missed of each", async () => {
@@ -219,6 +266,8 @@ test("wrong parameters are refused before the socket opens, and limits hold", as
     /^400 since: got "17", expected a position for each ticker/,
   );
   expect(await refusal("symbol=A&since=foo:3")).toMatch(/^400 since: got a position of "foo"/);
+  expect(await refusal("symbol=A&since=99999999999999999")).toMatch(/^400 since: .*2\^53 - 1/);
+  expect(await refusal("symbol=A&since=A:99999999999999999")).toMatch(/^400 since: .*2\^53 - 1/);
   expect(await refusal("symbol=A&since=2026-13-01T00:00:00")).toMatch(/^400 since: /);
   expect(await refusal("symbols=A,*")).toMatch(/^400 symbols: .*"\*" alone/);
   expect(await refusal("symbols=A,B,C")).toMatch(/^400 symbols: .*at most 2/);

@@ -2,10 +2,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { openTransferTarget } from "../../src/roles/engine.ts";
-import type { Save } from "../../src/storage/contract.ts";
+import type { Save, SaveTicks } from "../../src/storage/contract.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { command, type Json, saveTrade } from "../support/requests.ts";
-import { type RunningServer, startServer } from "../support/server.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
@@ -25,13 +26,21 @@ const saveDay = (url: string, ticker: string, close: number, extra: Record<strin
   });
 
 /** Without a content that subscribers could have seen. */
-const COPIED: Save = {
+const COPIED: SaveTicks = {
   kind: "ticks",
   ticker: "COPIED",
   type: "trade",
   rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, 0]],
   onDuplicate: "replace",
 };
+
+/** A copy into a database that others save to: its rows are no updates that could be told. */
+const MIXED: Save[] = [1, 2, 3, 4].map((n) => {
+  const update = { saveId: `mixed-${n}`, repeated: false, frame: `{"symbol":"MIXED","data":[${n}]}` };
+  const stamp = `2024-01-02 10:00:00.00000${n}`;
+  const rows: SaveTicks["rows"] = [[stamp, n, 1, null, null, 0]];
+  return { ...COPIED, ticker: "MIXED", rows, ...(n === 3 ? {} : { update }) };
+});
 
 async function post(url: string, body: string): Promise<string> {
   const answer = await fetch(`${url}/db_command`, {
@@ -54,6 +63,7 @@ for (const [engine, place] of Object.entries(DATABASES)) {
       const dbFile = await place(dir.path);
       const database = await openTransferTarget({ dbFile, durability: "normal" });
       await database.commit([COPIED]);
+      await database.commit(MIXED);
       await database.close();
       server = stack.use(await startServer({ dbFile, workers: 2 }));
       front = stack.use(await startServer({ dbFile: `127.0.0.1:${server.port}` }));
@@ -140,6 +150,49 @@ for (const [engine, place] of Object.entries(DATABASES)) {
       await saveTrade(server.url, "COPIED", 2);
       const after = await ask("get_updates", { ticker: "COPIED", since: 1 });
       expect([after.recovered, after.updates.length, after.updates[0].seq]).toEqual([true, 1, 2]);
+    });
+
+    test("a hole is told with its place, and what lies before and after it can be asked for", async () => {
+      const told = (frames: Json[]): number[] => frames.map(({ seq }) => seq);
+      const hole = await ask("get_updates", { ticker: "MIXED", since: 0 });
+      expect(hole).toMatchObject({ seq: 4, recovered: false, code: "not_kept", gap: { from: 3, to: 3 } });
+      expect(told(hole.updates)).toEqual([1, 2]);
+      const before = await ask("get_updates", { ticker: "MIXED", since: 0, limit: 2 });
+      expect([before.recovered, before.gap, told(before.updates)]).toEqual([true, undefined, [1, 2]]);
+      const after = await ask("get_updates", { ticker: "MIXED", since: 3 });
+      expect([after.recovered, told(after.updates)]).toEqual([true, [4]]);
+
+      for (const { wsUrl } of [server, front]) {
+        await using back = Subscriber.ask(wsUrl, { symbol: "MIXED", since: "0" });
+        const first = await waitUntil("its first frame", () => back.frames[0]);
+        expect(first).toMatchObject({
+          seq: 4,
+          data: { recovered: false, code: "not_kept", snapshot: { trade: { price: 4 } } },
+        });
+        await using late = Subscriber.ask(wsUrl, { symbol: "MIXED", since: "3" });
+        await waitUntil("the update", () => late.updates.length === 1);
+        expect(late.frames[0]).toMatchObject({ seq: 3, data: { recovered: true, from: 4, to: 4 } });
+      }
+    });
+
+    test("a time is told for each position, to a server in front", async () => {
+      const before = Date.now();
+      await saveTrade(server.url, "TIMED", 1);
+      const { positions, times } = await ask("get_positions", { tickers: ["TIMED", "NOBODY"], times: true });
+      expect(positions).toEqual({ TIMED: 1 });
+      expect(Object.keys(times)).toEqual(["TIMED"]);
+      expect(times.TIMED).toBeWithin(before - 1_000, Date.now() + 1_000);
+      expect((await command(server.url, "get_positions", { times: true })).status).toBe(400);
+    });
+
+    test("a number is a position, whatever it looks like", async () => {
+      await saveTrade(server.url, "NUMBER", 1);
+      for (const since of [20240101, "20240101", Date.now(), String(Date.now())])
+        expect((await ask("get_updates", { ticker: "NUMBER", since })).code).toBe("position_ahead");
+      for (const since of ["99999999999999999", 2 ** 53, "1.5", 1.5, "-1", ""])
+        expect((await command(server.url, "get_updates", { ticker: "NUMBER", since })).status).toBe(400);
+      const { code } = await ask("get_updates", { ticker: "NUMBER", since: "2020-01-01", epoch: "another" });
+      expect(code).toBe("epoch_changed");
     });
 
     test("positions of some tickers or of all, without those that had no update", async () => {
