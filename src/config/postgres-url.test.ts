@@ -33,6 +33,22 @@ describe("a connection string names its target", () => {
       "postgresql://h/d?options=-c%20search_path%3Da,b%20-c%20work_mem=8MB&application_name=x%20y",
       { parameters: { search_path: "a,b", work_mem: "8MB", application_name: "x y" } },
     ],
+    [
+      "postgresql://h/d?sslmode=require&channel_binding=prefer&connect_timeout=10&target_session_attrs=read-write&keepalives=1&gssencmode=disable",
+      {
+        sslMode: "require",
+        connectTimeoutMs: 10_000,
+        writable: true,
+        ignored: ["channel_binding", "keepalives", "gssencmode"],
+        parameters: {},
+      },
+    ],
+    [
+      "postgresql://h/d?connect_timeout=0&target_session_attrs=any",
+      { connectTimeoutMs: null, writable: false },
+    ],
+    ["postgresql://h/d?schema=desk&connection_limit=5", { parameters: { search_path: "desk" } }],
+    ["postgresql://h/d?sslrootcert=system", { sslMode: "verify-full", sslRootCert: null }],
     ["postgresql://h/d?options=--lock_timeout%3D5%5C%20s", { parameters: { lock_timeout: "5 s" } }],
   ])("%s", (text, expected) => {
     expect(parse(text)).toMatchObject(expected);
@@ -58,6 +74,15 @@ describe("a mistake is told without the password", () => {
     ["postgresql://u:s3cret@h/d?sslmode=on", "an sslmode of disable"],
     ["postgresql://u:s3cret@h/d?sslmod=require", "did you mean sslmode?"],
     ["postgresql://u:s3cret@h/d?magic=1", "known: host, port"],
+    ["postgresql://u:s3cret@h/d?channel_binding=require", "no channel binding; sslmode=verify-full"],
+    ["postgresql://u:s3cret@h/d?sslcert=a.pem&sslkey=b.pem&sslpassword=s3cret", "no certificate of its own"],
+    ["postgresql://u:s3cret@h/d?gssencmode=require", "no GSSAPI"],
+    ["postgresql://u:s3cret@h/d?ssl=true", "write sslmode=require"],
+    ["postgresql://u:s3cret@h/d?sslmode=require&sslrootcert=system", "expects sslmode=verify-full"],
+    ["postgresql://u:s3cret@h/d?client_encoding=latin1", "speaks UTF-8"],
+    ["postgresql://u:s3cret@h/d?target_session_attrs=standby", "the server writes"],
+    ["postgresql://u:s3cret@h/d?connect_timeout=soon", "a connect_timeout from 0 to 600"],
+    ["postgresql://u:s3cret@h/d?options=-c%20standard_conforming_strings=off", "is set by this server"],
     ["postgresql://u:s3cret@h1,h2/d", "one host is supported"],
     ["postgresql://u:s3cret@h/d?options=search_path", 'options like "-c'],
     ["postgresql://u:s3cret@h/d?options=-c%20TimeZone=x", "TimeZone is set by this server"],

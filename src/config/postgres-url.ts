@@ -1,5 +1,6 @@
 /** Where a PostgreSQL connection string points to: the forms of a URL, and `host:port:database:user:password`. */
 import { suggest } from "./nearest.ts";
+import { KNOWN_PARAMETERS, readParameter } from "./postgres-parameters.ts";
 import { redact } from "./redact.ts";
 import { quoted, UsageError } from "./usage-error.ts";
 
@@ -21,25 +22,27 @@ export interface PostgresTarget {
   parameters: Record<string, string>;
   /** A connection pool that gives each transaction another connection stands in between; else this is found out. */
   pooled: boolean;
+  /** How long to wait for a connection; null: the server's own time. */
+  connectTimeoutMs: number | null;
+  /** The database has to take writes when the server starts: `target_session_attrs`. */
+  writable: boolean;
+  /** Names of parameters that do nothing here, and whose absence harms nobody. */
+  ignored: string[];
 }
 
 const PORT_DEFAULT = 5432;
 const PORT_MAX = 65_535;
-const KNOWN_PARAMETERS = [
-  "host",
-  "port",
-  "dbname",
-  "user",
-  "password",
-  "sslmode",
-  "sslrootcert",
-  "application_name",
-  "search_path",
-  "options",
-  "pgbouncer",
-];
+const CONNECT_TIMEOUT_MAX_S = 600;
+/** As libpq: the server writes, so those that ask for what takes no writes are refused. */
+const SESSION_ATTRIBUTES = ["any", "read-write", "primary", "prefer-standby"];
 /** What the server sets itself, since its answers depend on it. */
-const OWN_PARAMETERS = ["timezone", "datestyle", "client_encoding", "statement_timeout"];
+const OWN_PARAMETERS = [
+  "timezone",
+  "datestyle",
+  "client_encoding",
+  "statement_timeout",
+  "standard_conforming_strings",
+];
 const EXPECTED = "expected postgresql://user:password@host:5432/database or host:port:database:user:password";
 
 /**
@@ -62,9 +65,13 @@ export function parsePostgresUrl(
   if (!Number.isInteger(port) || port < 1 || port > PORT_MAX)
     throw fail(`expected a port from 1 to ${PORT_MAX}`);
   const user = given.user ?? env.PGUSER ?? "postgres";
-  const sslMode = given.parameters.sslmode ?? env.PGSSLMODE ?? "prefer";
+  const { sslrootcert } = given.parameters;
+  const ofSystem = sslrootcert === "system";
+  const sslMode = given.parameters.sslmode ?? env.PGSSLMODE ?? (ofSystem ? "verify-full" : "prefer");
   if (!(SSL_MODES as readonly string[]).includes(sslMode))
     throw fail(`expected an sslmode of ${SSL_MODES.join(", ")}`);
+  // Anybody can have a certificate of an authority that everybody trusts: as libpq has it.
+  if (ofSystem && sslMode !== "verify-full") throw fail("sslrootcert=system expects sslmode=verify-full");
   return {
     host: given.host ?? env.PGHOST ?? "localhost",
     port,
@@ -72,9 +79,12 @@ export function parsePostgresUrl(
     user,
     password: given.password,
     sslMode: sslMode as SslMode,
-    sslRootCert: given.parameters.sslrootcert ?? null,
+    sslRootCert: ofSystem ? null : (sslrootcert ?? null),
     parameters: readSessionParameters(given.parameters, fail),
     pooled: given.parameters.pgbouncer === "true",
+    connectTimeoutMs: readConnectTimeout(given.parameters.connect_timeout, fail),
+    writable: isWritableAsked(given.parameters.target_session_attrs, fail),
+    ignored: given.ignored,
   };
 }
 
@@ -85,6 +95,7 @@ interface Given {
   user: string | null;
   password: string | null;
   parameters: Record<string, string>;
+  ignored: string[];
 }
 
 type Fail = (reason: string) => UsageError;
@@ -104,6 +115,7 @@ function readFiveParts(text: string): Given | null {
     user: user || null,
     password: password || null,
     parameters: {},
+    ignored: [],
   };
 }
 
@@ -114,7 +126,7 @@ function readUrl(rest: string, fail: Fail): Given {
   const userInfo = at < 0 ? "" : rest.slice(0, at);
   const [, address, path, query] = /^([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(rest.slice(at + 1)) ?? [];
   const colon = userInfo.indexOf(":");
-  const parameters = readParameters(query ?? "", fail);
+  const { parameters, ignored } = readParameters(query ?? "", fail);
   const { host, port } = readAddress(address ?? "", fail);
   return {
     host: parameters.host ?? host,
@@ -123,6 +135,7 @@ function readUrl(rest: string, fail: Fail): Given {
     user: parameters.user ?? (decode(colon < 0 ? userInfo : userInfo.slice(0, colon), fail) || null),
     password: parameters.password ?? (colon < 0 ? null : decode(userInfo.slice(colon + 1), fail)),
     parameters,
+    ignored,
   };
 }
 
@@ -139,17 +152,40 @@ function readAddress(address: string, fail: Fail): { host: string | null; port: 
   return { host: six ?? (decode(name ?? "", fail) || null), port: port || null };
 }
 
-function readParameters(query: string, fail: Fail): Record<string, string> {
+function readParameters(
+  query: string,
+  fail: Fail,
+): { parameters: Record<string, string>; ignored: string[] } {
   const parameters: Record<string, string> = {};
+  const ignored: string[] = [];
   for (const [name, value] of new URLSearchParams(query)) {
-    if (!KNOWN_PARAMETERS.includes(name)) {
+    const reading = readParameter(name, value);
+    if (reading.kind === "known") parameters[reading.name] = value;
+    else if (reading.kind === "ignored") ignored.push(name);
+    else if (reading.kind === "refused")
+      throw fail(`the parameter ${quoted(name)} can't be had so: ${reading.why}`);
+    else {
       throw fail(
         `the parameter ${quoted(name)} isn't known${suggest(name, KNOWN_PARAMETERS) || `; known: ${KNOWN_PARAMETERS.join(", ")}`}`,
       );
     }
-    parameters[name] = value;
   }
-  return parameters;
+  return { parameters, ignored };
+}
+
+/** Seconds; 0 is no limit to other clients, and the server's own time here. */
+function readConnectTimeout(text: string | undefined, fail: Fail): number | null {
+  if (text === undefined) return null;
+  const seconds = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(seconds <= CONNECT_TIMEOUT_MAX_S))
+    throw fail(`expected a connect_timeout from 0 to ${CONNECT_TIMEOUT_MAX_S} seconds`);
+  return seconds === 0 ? null : seconds * 1_000;
+}
+
+function isWritableAsked(text: string | undefined, fail: Fail): boolean {
+  if (text !== undefined && !SESSION_ATTRIBUTES.includes(text))
+    throw fail(`expected target_session_attrs of ${SESSION_ATTRIBUTES.join(", ")}: the server writes`);
+  return text === "read-write" || text === "primary";
 }
 
 function readSessionParameters(given: Record<string, string>, fail: Fail): Record<string, string> {

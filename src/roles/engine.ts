@@ -42,6 +42,8 @@ export interface HubStorage {
   database: Omit<DatabaseInHub, "written"> | null;
   /** Where the sample goes when workers commit for themselves. */
   sampleWriter?: OpenWriter;
+  /** For the log, once for each server. */
+  warning?: string;
 }
 
 export interface WorkerStorageOptions {

@@ -26,7 +26,9 @@ export async function runHub(
     writer,
     database,
     sampleWriter = writer,
+    warning,
   } = await openHubStorage(settings, (reason) => setTimeout(() => onFatal(reason), LAST_ANSWERS_MS));
+  if (warning !== undefined) log.warning(warning);
   if (sampleWriter !== null) {
     if (sampleWriter.preparation !== null) log.info(`Database: ${sampleWriter.preparation}`);
     if (settings.sample) log.info(`Sample: ${await sampleInto(sampleWriter)}`);

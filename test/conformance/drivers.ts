@@ -35,13 +35,21 @@ export interface Driver {
 /**
  * - `noticesOthers`: the writer knows when another program has changed the database.
  * - `numberText`: prices print as JavaScript prints them; by value they are the same everywhere.
+ * - `anyText`: tickers and types may be any text, also with NUL characters and halves of surrogate pairs.
  * - `fractionalCounts`: volumes and sizes may have fractions.
  * - `updates`: saves have positions, and an update log keeps them.
  * - `smallLog`: the log can be so small that a test sees it trimmed.
  */
-export type Capability = "noticesOthers" | "fractionalCounts" | "numberText" | "updates" | "smallLog";
+export type Capability =
+  | "noticesOthers"
+  | "anyText"
+  | "fractionalCounts"
+  | "numberText"
+  | "updates"
+  | "smallLog";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
+  anyText: "its text is UTF-8 without NUL: such a save is refused",
   noticesOthers: "every worker writes, so nothing is kept that others could make wrong",
   smallLog: "it is trimmed every few seconds, not by each commit: see postgres-update-log.test.ts",
 };

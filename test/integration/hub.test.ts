@@ -169,7 +169,7 @@ test("who gives up waiting for the lease holds nothing", async () => {
   const abort = new AbortController();
   const waiting = second.client.acquire(abort.signal);
   abort.abort(new Error("enough"));
-  expect(waiting).rejects.toThrow("enough");
+  await expect(waiting).rejects.toThrow("enough");
   await lease.release();
   expect(await save(second.client, "A", 1)).toMatchObject({ ok: true });
 });

@@ -7,7 +7,10 @@ import {
   type PostgresSettings,
 } from "../../src/storage/postgres/postgres-database.ts";
 import { LOCK_CLASS, SCHEMA_LOCK } from "../../src/storage/postgres/schema.ts";
+import { failingStart } from "../support/failing-start.ts";
 import { usePostgres } from "../support/postgres.ts";
+import { runCli } from "../support/run-cli.ts";
+import { startServer } from "../support/server.ts";
 
 setDefaultTimeout(180_000);
 
@@ -122,8 +125,12 @@ test("where the server may not make room, a fraction is refused, not rounded, an
 
 test("a text that PostgreSQL can't store is a 400", async () => {
   await using db = await open(await postgres.freshSchema());
-  expect(await db.writer.commit([{ ...tick(1), ticker: "A\0B" }])).toMatchObject([
+  const odd = [{ ticker: "A\0B" }, { ticker: "A\ud83d" }, { type: "\ude00" }, { ticker: "A😀" }];
+  expect(await db.writer.commit(odd.map((part) => ({ ...tick(1), ...part })))).toMatchObject([
     { ok: false, status: 400 },
+    { ok: false, status: 400 },
+    { ok: false, status: 400 },
+    { ok: true },
   ]);
 });
 
@@ -168,12 +175,47 @@ test("what waiting can't mend ends the start at once", async () => {
   await expect(open(schema, { startWaitMs: 60_000 })).rejects.toThrow("daily_prices");
 });
 
-test("a table of another program is named, with what is missing", async () => {
+test("who may not make tables is told what to grant, in one line, by a start and doctor", async () => {
+  await postgres.admin.unsafe("CREATE ROLE limited LOGIN");
   const dbFile = await postgres.freshSchema();
-  await postgres.admin.unsafe(`CREATE TABLE ${schemaOf(dbFile)}.realtime_data (ticker text, price float8)`);
-  await expect(open(dbFile)).rejects.toThrow(
-    /table realtime_data can't be used: .*expected the columns ticker/,
+  const schema = schemaOf(dbFile);
+  const limited = dbFile.replace("postgres@", "limited@");
+  await postgres.admin.unsafe(`GRANT USAGE ON SCHEMA ${schema} TO limited`);
+  for (const workers of ["1", "2"]) {
+    const { code, output } = await failingStart(["--db-file", limited, "--port", "0", "--workers", workers]);
+    expect(code).toBe(1);
+    const complaints = output.split("\n").filter((line) => /WARNING|ERROR|CRITICAL/.test(line));
+    expect(complaints).toHaveLength(1);
+    expect(complaints[0]).toContain(
+      `permission denied for schema ${schema} (42501); GRANT CREATE, USAGE ON SCHEMA ${schema} TO limited`,
+    );
+  }
+  expect((await runCli(["doctor", "--db-file", limited])).stdout).toContain(
+    `GRANT CREATE, USAGE ON SCHEMA ${schema} TO`,
   );
+  await postgres.admin.unsafe(`REVOKE USAGE ON SCHEMA ${schema} FROM limited`);
+  await expect(open(limited)).rejects.toThrow(/no schema has been selected.*; CREATE SCHEMA .*limited/);
+});
+
+test("a host that doesn't exist is said to be that, by a start and doctor", async () => {
+  const dbFile = "postgresql://u:s3cret@nosuch.invalid/x";
+  const finding = "there is no host named nosuch.invalid";
+  await expect(open(dbFile)).rejects.toThrow(finding);
+  const { code, stdout } = await runCli(["doctor", "--db-file", dbFile]);
+  expect(code).toBe(1);
+  expect(stdout).toContain(finding);
+});
+
+test("parameters of other clients are honoured, or told once", async () => {
+  const dbFile = `${await postgres.freshSchema()}&keepalives=1&connect_timeout=20&target_session_attrs=read-write&sslsni=1`;
+  await using server = await startServer({ dbFile, workers: 2 });
+  await server.logged(/WARNING.*--db-file: without effect here: keepalives, sslsni/);
+  expect(server.log().match(/without effect here/g)).toHaveLength(1);
+  expect((await runCli(["doctor", "--db-file", dbFile])).stdout).toContain(
+    "warning parameters: without effect here: keepalives, sslsni",
+  );
+  const readOnly = `${dbFile}&options=${encodeURIComponent("-c default_transaction_read_only=on")}`;
+  await expect(open(readOnly)).rejects.toThrow("asks for a database that takes writes");
 });
 
 test("tables of a newer server are left alone", async () => {

@@ -126,7 +126,7 @@ test(
 );
 
 test(
-  "the figures of the pool are those of now, also when nobody has asked for anything since it went or came back",
+  "the figures of the pool become those of now, also when nobody has asked for anything since it went or came back",
   async () => {
     await using db = await open(await postgres.freshSchema());
     expect(await db.reader.pool()).toMatchObject({
@@ -135,20 +135,17 @@ test(
       last_error: null,
     });
     await postgres.stop();
-    await until(async () => !(await db.reader.pool()).connected);
-    expect(await db.reader.pool()).toMatchObject({
-      pool_max_size: 4,
-      available_connections: 0,
-      active_connections: 0,
-      connected: false,
-      last_error: expect.stringMatching(/\(\w+\)$/),
+    await until(() => {
+      const figures = db.reader.pool();
+      return !figures.connected && figures.active_connections === 0 && figures.available_connections === 0;
     });
+    expect(db.reader.pool().last_error).toMatch(/\(\w+\)$/);
     await postgres.start();
-    expect(await db.reader.pool()).toMatchObject({
-      available_connections: 4,
-      connected: true,
-      last_error: null,
+    await until(() => {
+      const figures = db.reader.pool();
+      return figures.connected === true && figures.available_connections === 4;
     });
+    expect(db.reader.pool().last_error).toBeNull();
   },
   TIMEOUT_MS,
 );
@@ -208,6 +205,31 @@ test(
     await until(() => answers(db));
     expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
     await until(async () => (await db.reader.pool()).active_connections === 0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a probe of one that stands still is 503 long before its connection is given up, and the figures say so at once",
+  async () => {
+    await using db = await open(await postgres.freshSchema());
+    await db.reader.probe();
+    await postgres.freeze();
+    try {
+      for (let i = 0; i < 2; i++) {
+        await expect(db.reader.probe()).rejects.toMatchObject({
+          status: 503,
+          message: "the database gives no answer for 2 s",
+        });
+      }
+      const figures = db.reader.pool();
+      expect(figures).toMatchObject({ connected: false, last_error: expect.stringContaining("no answer") });
+    } finally {
+      await postgres.thaw();
+    }
+    await until(() => db.reader.pool().connected === true);
+    await db.reader.probe();
+    expect(db.reader.pool()).toMatchObject({ connected: true, last_error: null });
   },
   TIMEOUT_MS,
 );

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import type { SqlMode, SqlParam, UserSqlOutcome } from "../../src/storage/user-sql-contract.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(180_000);
 
@@ -119,6 +120,48 @@ describe("reading mode", () => {
     for (let i = 0; i < 8; i++) await run("select loosen()", [], i % 2 === 0 ? "read" : "write");
     for (let i = 0; i < 8; i++) expect(await rows("show work_mem")).not.toContain("77MB");
   });
+});
+
+describe.each(["direct", "behind PgBouncer"])("%s: locks of the session", (way) => {
+  const isBehind = way !== "direct";
+  test.skipIf(isBehind && !hasPgBouncer)("are gone with the request, whatever came of it", async () => {
+    const dbFile = isBehind ? await postgres.freshDatabaseBehindPgBouncer() : await postgres.freshSchema();
+    await using shared = await openPostgres({ dbFile, durability: "full", dbPoolSize: 2 });
+    const send = (sql: string, mode: SqlMode): Promise<UserSqlOutcome> =>
+      shared.sql.run({ sql, params: [], mode, maxRows: 100 }, { timeoutMs: 30_000 });
+    const definition = "language plpgsql as $$ begin perform pg_advisory_lock(n); return n; end $$";
+    await send(`create function hold(n int) returns int ${definition}`, "write");
+    const held = () =>
+      postgres.admin`SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid IN (77, 78)`;
+    for (const mode of ["read", "write"] as const) {
+      expect(await send("select hold(77)", mode)).toMatchObject({ status: "rows" });
+      if (isBehind || mode === "read") expect(await held()).toHaveLength(0);
+      await until(async () => (await held()).length === 0);
+      expect(await send("select hold(77) / 0", mode)).toMatchObject({ status: "error", httpStatus: 400 });
+      await until(async () => (await held()).length === 0);
+    }
+    const block =
+      "do $$ begin perform pg_advisory_lock(78); perform set_config('work_mem', '77MB', false); end $$";
+    expect(await send(block, "read")).toEqual({ status: "needs-write" });
+    expect(await held()).toHaveLength(0);
+    expect(await send(block, "write")).toMatchObject({ status: "rows" });
+    await until(async () => (await held()).length === 0);
+    for (let i = 0; i < 4; i++) {
+      const outcome = await send("show work_mem", "read");
+      expect(outcome).toMatchObject({ status: "rows" });
+      if (outcome.status === "rows") expect(Buffer.concat(outcome.parts).toString()).not.toContain("77MB");
+    }
+  });
+});
+
+test("large rows come one by one, and one beyond the answer's bound is refused before it is text", async () => {
+  const sizes = (await rows("select n, repeat('x', n * 1000000) t from generate_series(1, 9) n")).length;
+  expect(sizes).toBeGreaterThan(45_000_000);
+  expect(sizes).toBeLessThan(45_001_000);
+  // The fifth fails if it is ever made.
+  expect(
+    await run("select repeat('x', 100000000) t, 1 / (5 - n) d from generate_series(1, 12) n"),
+  ).toMatchObject({ httpStatus: 400, error: "execute_sql: query returned more than 256 MB of JSON" });
 });
 
 describe("mistakes are 400 with PostgreSQL's own words", () => {

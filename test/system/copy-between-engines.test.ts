@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { openDuckDbWriter } from "../../src/roles/engines/duckdb.ts";
 import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
-import type { Save } from "../../src/storage/contract.ts";
+import type { BarRow, Count, Save } from "../../src/storage/contract.ts";
 import { copy, copySeries, importSample } from "../support/copying.ts";
 import { storedRows, TABLES } from "../support/database-rows.ts";
 import { usePostgres } from "../support/postgres.ts";
@@ -71,6 +71,85 @@ test("the sample goes from SQLite to DuckDB to PostgreSQL to SQLite, and is the 
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ ok: true, rowsWritten: 0, seriesVerified: 6 });
   }
+});
+
+test("volumes and sizes of every magnitude go through DuckDB; one that it can't hold is named", async () => {
+  using dir = tempDir();
+  const [first, duckdb, last] = ["first.db", "second.duckdb", "last.db"].map((name) =>
+    join(dir.path, name),
+  ) as [string, string, string];
+  const sizes = [
+    2 / 3e5,
+    1e-19,
+    5e-324,
+    0.1 + 0.2,
+    7,
+    -3.5,
+    2 ** 53 - 1,
+    2 ** 53,
+    -(2 ** 60),
+    2 ** 63 - 1024,
+    null,
+  ];
+  const save = (ticker: string, counts: (Count | null)[]): Save[] => [
+    {
+      kind: "ticks",
+      ticker,
+      type: "trade",
+      rows: counts.map((size, i) => [`2024-01-02 10:00:00.0000${10 + i}`, 5, size, null, counts.at(-i)!, 0]),
+      onDuplicate: "replace",
+    },
+    ...(["daily", "hourly"] as const).map(
+      (interval): Save => ({
+        kind: "bars",
+        interval,
+        ticker,
+        rows: counts.map((volume, i) => [
+          interval === "daily" ? `2024-01-${10 + i}` : `2024-01-02 ${10 + i}:00:00`,
+          ...[1, 2, 0, 1],
+          volume,
+        ]) as BarRow[],
+        onDuplicate: "replace",
+      }),
+    ),
+  ];
+  const writer = openSqliteWriter({ dbFile: first, durability: "normal" });
+  await writer.commit(save("FRAC", sizes));
+  expect((await copySeries(first, duckdb)).length).toBe(3);
+  await copySeries(duckdb, last);
+  for (const table of TABLES) expect(storedRows(last, table)).toEqual(storedRows(first, table));
+
+  await writer.commit(save("HUGE", [1, "9007199254740993"]));
+  await writer.close();
+  const { code, stdout, stderr } = await copy(first, duckdb, "--json");
+  expect(code).toBe(1);
+  expect(stdout).toContain(
+    "HUGE trade 2024-01-02 10:00:00.000011: size 9007199254740993 can't be stored exactly",
+  );
+  expect(stdout).toContain(
+    "HUGE hourly 2024-01-02 11:00:00: volume 9007199254740993 can't be stored exactly",
+  );
+  expect(stdout + stderr).toMatch(/DECIMAL\(38,18\) has no room for \S+, which is stored/);
+  expect(JSON.parse(stdout)).toMatchObject({ ok: false, rowsWritten: 0, seriesVerified: 3, seriesFailed: 3 });
+});
+
+test("rows that a destination never gives back as they were count as written once", async () => {
+  using dir = tempDir();
+  const [from, to] = [join(dir.path, "from.db"), join(dir.path, "to.duckdb")] as const;
+  const source = openSqliteWriter({ dbFile: from, durability: "normal" });
+  await source.commit(SPECIAL);
+  await source.close();
+  const destination = await openDuckDbWriter({ dbFile: to, durability: "normal" });
+  await destination.close();
+  const instance = await DuckDBInstance.create(to);
+  const connection = await instance.connect();
+  await connection.run("ALTER TABLE hourly_prices ALTER open SET DATA TYPE FLOAT");
+  connection.closeSync();
+  instance.closeSync();
+  const { code, stdout } = await copy(from, to, "--json");
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/read back 3 times, and never equal: 2024-01-02 15:00:00 is /);
+  expect(JSON.parse(stdout)).toMatchObject({ ok: false, rowsWritten: 3, seriesVerified: 1, seriesFailed: 1 });
 });
 
 test("a DuckDB file of the Python server is read as it is, and not upgraded", async () => {

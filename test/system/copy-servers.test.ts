@@ -149,7 +149,7 @@ test("a server that is away or older is named, and no password is", async () => 
     hostname: "127.0.0.1",
     fetch: (request) =>
       request.url.endsWith("/health")
-        ? Response.json({ status: "healthy" })
+        ? Response.json({ status: "healthy", database: { db_type: "Unknown" } })
         : Response.json({ error: "Unknown command: get_tickers" }, { status: 400 }),
   });
   for (const [address, reason] of [

@@ -77,6 +77,15 @@ test("DuckDB: open elsewhere, damaged, of another format", async () => {
   expect((await diagnose(path))("server")).toMatchObject({ level: "warning" });
   await writer.close();
 
+  const good = readFileSync(path);
+  const flipped = Buffer.from(good);
+  flipped[4_100]! ^= 1; // within a header, which has a checksum
+  writeFileSync(path, flipped);
+  const open = (await diagnose(path))("open");
+  expect(open).toMatchObject({ level: "fail", advice: "keep the file and its .wal, then put back a copy" });
+  expect(open?.finding).toContain("checksum");
+  writeFileSync(path, good);
+
   truncateSync(path, 20_000);
   const damaged = await diagnose(path);
   expect([damaged("open")?.level, damaged("integrity")?.level, damaged("schema")?.level]).toContain("fail");

@@ -6,7 +6,7 @@ import { startServer, waitUntil } from "../support/server.ts";
 import { processesOf } from "../support/server-processes.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 test("reads, SQL and saves that come while the hub is away are answered by the next one", async () => {
   using dir = tempDir();

@@ -65,7 +65,7 @@ test("frames go on as they are, whatever their data looks like", async () => {
   await using behind = await Subscriber.open(upstream.wsUrl, "Ä 1&");
   await using inFront = await Subscriber.open(front.wsUrl, "Ä 1&");
   const stamp = "2024-01-02T00:00:00.000Z";
-  for (const data_type of ["heartbeat", "initial_price", "quote"]) {
+  for (const data_type of ["subscription", 'a"\\', "quote"]) {
     const data = [{ timestamp: stamp, price: 1, size: 2, note: "ä\n" }];
     await command(front.url, "save_realtime_data", {
       ticker: "Ä 1&",

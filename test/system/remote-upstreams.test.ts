@@ -54,7 +54,8 @@ test("an older upstream serves what it can, and its updates are refused with the
         self.upgrade(request);
         return undefined;
       }
-      if (request.url.endsWith("/health")) return Response.json({});
+      if (request.url.endsWith("/health"))
+        return Response.json({ status: "healthy", database: { db_type: "Unknown" } });
       const { command: name } = (await request.json()) as { command: string };
       if (name === "get_latest_prices") return Response.json({ prices: { A: 5 } });
       return Response.json({ error: `Unknown command: ${name}` }, { status: 400 });
@@ -103,7 +104,7 @@ test("an upstream behind a proxy: path, credentials, and neither of them in the 
     withoutDatabase: true,
   });
   const answer = await command(stranger.url, "get_latest_price", { ticker: "AAPL" });
-  expect([answer.status, answer.body.error]).toEqual([401, "the upstream answered 401 Unauthorized"]);
+  expect([answer.status, answer.body.details]).toEqual([503, "the upstream answered 401 Unauthorized"]);
 });
 
 interface ProxyOptions {

@@ -7,8 +7,8 @@ export interface ComparisonOptions {
   kind: RowKind;
   source: AsyncIterable<StoredRow[]>;
   destination: AsyncIterable<StoredRow[]>;
-  /** Called in order of the key with each row that is to be written. */
-  onDifference(row: StoredRow): void | Promise<void>;
+  /** Called in order of the key with each row that is to be written. @param there its key is in the destination, with other values. */
+  onDifference(row: StoredRow, there: boolean): void | Promise<void>;
   onRowsRead(rows: number): void;
 }
 
@@ -50,7 +50,7 @@ export async function compareSeries(options: ComparisonOptions): Promise<Compari
       if (there) found.different++;
       else found.missing++;
       found.firstDifference ??= describeDifference(kind, row, there ? destination.row : null);
-      const taken = options.onDifference(row);
+      const taken = options.onDifference(row, there);
       if (taken !== undefined) await taken;
     }
     found.source.add(row);

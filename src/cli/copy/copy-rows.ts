@@ -148,8 +148,8 @@ class CopyRun {
     if (!mustWait || this.#unverified.length >= UNVERIFIED_MAX) await this.#settle();
   }
 
-  /** @returns Null when the series has failed, and was reported. */
-  async #compare(series: Series): Promise<Comparison | null> {
+  /** @param again after its rows were written. @returns Null when the series has failed, and was reported. */
+  async #compare(series: Series, again = false): Promise<Comparison | null> {
     const { source, destination, since } = this.#request;
     const from = since?.[series.kind] ?? null;
     try {
@@ -157,7 +157,7 @@ class CopyRun {
         kind: series.kind,
         source: readSeries(source, series, from),
         destination: destination === null ? nothing() : readSeries(destination, series, from),
-        onDifference: (row) => this.#writer?.add(series, row),
+        onDifference: (row, there) => this.#writer?.add(series, row, again && there),
         onRowsRead: (rows) => this.#showProgress(rows),
       });
     } catch (error) {
@@ -188,7 +188,7 @@ class CopyRun {
         const why = `read back ${ROUNDS_MAX} times, and never equal: ${comparison.firstDifference}`;
         return this.#finish(series, comparison, why);
       }
-      comparison = await this.#compare(series);
+      comparison = await this.#compare(series, true);
       await this.#flush();
     }
   }

@@ -8,23 +8,33 @@ const TRANSACTION_ROWS = 10_000;
 const BUSY_TRIES = 40;
 const BUSY_PAUSE_MS = 500;
 
+interface Pending {
+  rows: StoredRow[];
+  /** Of these, those that were written before. */
+  again: number;
+}
+
 export class RowWriter {
-  /** Rows that are stored for certain. */
+  /** Rows that are stored for certain, each once. */
   rowsWritten = 0;
   readonly #refusals = new Map<Series, string>();
   readonly #commit: StockWriter["commit"];
-  readonly #pending = new Map<Series, StoredRow[]>();
+  readonly #pending = new Map<Series, Pending>();
   #rows = 0;
 
   constructor(commit: StockWriter["commit"]) {
     this.#commit = commit;
   }
 
-  /** Returns a promise when a transaction is due. @throws Error The database failed, and nothing of the transaction is stored. */
-  add(series: Series, row: StoredRow): void | Promise<void> {
-    const rows = this.#pending.get(series);
-    if (rows === undefined) this.#pending.set(series, [row]);
-    else rows.push(row);
+  /** Returns a promise when a transaction is due. @param again it was written before, and isn't there as it should be. @throws Error The database failed, and nothing of the transaction is stored. */
+  add(series: Series, row: StoredRow, again: boolean): void | Promise<void> {
+    let pending = this.#pending.get(series);
+    if (pending === undefined) {
+      pending = { rows: [], again: 0 };
+      this.#pending.set(series, pending);
+    }
+    pending.rows.push(row);
+    if (again) pending.again++;
     if (++this.#rows >= TRANSACTION_ROWS) return this.flush();
   }
 
@@ -45,10 +55,10 @@ export class RowWriter {
     this.#pending.clear();
     this.#rows = 0;
     if (pending.length === 0) return;
-    const outcomes = await this.#commitWhenFree(pending.map(([series, rows]) => toSave(series, rows)));
-    for (const [index, [series, rows]] of pending.entries()) {
+    const outcomes = await this.#commitWhenFree(pending.map(([series, { rows }]) => toSave(series, rows)));
+    for (const [index, [series, { rows, again }]] of pending.entries()) {
       const outcome = outcomes[index];
-      if (outcome?.ok) this.rowsWritten += rows.length;
+      if (outcome?.ok) this.rowsWritten += rows.length - again;
       else if (!this.#refusals.has(series)) this.#refusals.set(series, describeRefusal(series, outcome));
     }
   }

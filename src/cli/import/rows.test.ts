@@ -95,8 +95,8 @@ test("gzip that ends too early is told", async () => {
 });
 
 test("a file that isn't there, and a folder, are told", async () => {
-  expect(openSource(join(tmpdir(), "no-such-file.csv"))).rejects.toThrow("no-such-file.csv");
-  expect(openSource(tmpdir())).rejects.toThrow("it is a folder");
+  await expect(openSource(join(tmpdir(), "no-such-file.csv"))).rejects.toThrow("no-such-file.csv");
+  await expect(openSource(tmpdir())).rejects.toThrow("it is a folder");
 });
 
 test("whoever stops reading early leaves nothing running", async () => {

@@ -22,7 +22,8 @@ export async function openDuckDbHub(
   settings: HubSettings,
   onFatal: (reason: string) => void,
 ): Promise<HubStorage> {
-  const database = await open(settings, onFatal);
+  // A hub on a thread shares its process with a worker.
+  const database = await open(settings, onFatal, { ownProcess: Bun.isMainThread });
   return { writer: writerOf(database), database: { reader: database.reader, sql: database.sql } };
 }
 
@@ -59,12 +60,14 @@ export async function openDuckDbTransferTarget(settings: DatabaseSettings): Prom
 function open(
   { dbFile, duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS, updateLogMb }: HubSettings,
   onFatal: (reason: string) => void,
+  { ownProcess = false } = {},
 ) {
   return openDuckDb({
     path: dbFile,
     memoryLimitMb: duckdbMemoryMb,
     threads: duckdbThreads,
     updateLogMb,
+    ownProcess,
     onFatal: (error) => onFatal(`DuckDB can't go on: ${error.message}`),
   });
 }

@@ -1,4 +1,5 @@
 /** PostgreSQL: every worker reads, saves and runs SQL through a pool of its own; the hub only passes updates on. */
+import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Settings } from "../../config/settings.ts";
 import { messageOf } from "../../protocol/message-of.ts";
@@ -24,9 +25,11 @@ const WRITER_POOL_SIZE = 2;
 
 /** @throws Error the database can't be reached, or has tables that don't fit. */
 export async function openPostgresHub(settings: Settings): Promise<HubStorage> {
+  const { ignored } = parsePostgresUrl(settings.dbFile);
   return {
     writer: null,
     database: null,
+    ...(ignored.length > 0 ? { warning: `--db-file: without effect here: ${ignored.join(", ")}` } : {}),
     // Workers open it for themselves; the hub does so only to fill it.
     ...(settings.sample ? { sampleWriter: await openPostgresWriter(settings) } : {}),
   };
@@ -78,6 +81,7 @@ export async function openPostgresWorker({
   const database = await openPostgres({
     ...settings,
     onTrimRefused: (reason) => log.warning(`Database: the update log can't be trimmed: ${reason}`),
+    onBlocked: (reason) => log.warning(`Database: saves are refused: ${reason}`),
   });
   if (database.preparation !== null) log.info(`Database: ${database.preparation}`);
   const commits = new GroupCommit(database.writer);

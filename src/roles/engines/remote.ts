@@ -2,6 +2,7 @@
 import { hostname, networkInterfaces } from "node:os";
 import type { Settings } from "../../config/settings.ts";
 import { parseUpstream, type UpstreamUrl } from "../../config/upstream-url.ts";
+import { PARSED_BYTES_MAX } from "../../storage/remote/answer-body.ts";
 import { RemoteReader } from "../../storage/remote/remote-reader.ts";
 import { RemoteSaves } from "../../storage/remote/remote-saves.ts";
 
@@ -15,6 +16,8 @@ export { diagnoseRemote } from "../../storage/remote/remote-diagnosis.ts";
 export { openRemoteTransfer } from "../../storage/remote/remote-transfer.ts";
 
 const MIB = 1024 * 1024;
+/** Of an update in the answer that tells it, to the body that it was saved with: it is text within JSON there. */
+const UPDATE_TO_BODY = 4;
 const ANY_ADDRESS = ["0.0.0.0", "::"];
 const LOOPBACK = ["localhost", "127.0.0.1", "::1"];
 
@@ -38,11 +41,17 @@ export async function openRemoteWorker(options: WorkerStorageOptions): Promise<W
     url: upstreamOf(settings),
     connectionsMax: settings.dbPoolSize,
     serverId,
+    parsedBytesMax: Math.max(PARSED_BYTES_MAX, UPDATE_TO_BODY * settings.maxBodyMb * MIB),
     log,
   });
   const reader = new RemoteReader(upstream, settings.dbPoolSize);
   const saves = new RemoteSaves(upstream, Math.floor(settings.maxBodyMb * MIB));
-  const updates = new RemoteUpdates({ ...options.updates, upstream, log });
+  const updates = new RemoteUpdates({
+    ...options.updates,
+    upstream,
+    log,
+    epoch: () => reader.updates.epoch(),
+  });
   return {
     reader,
     updates,

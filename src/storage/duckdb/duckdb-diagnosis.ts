@@ -119,8 +119,9 @@ function cannotOpen(error: unknown): Finding {
     level: "fail",
     subject: "open",
     finding: message,
-    advice:
-      "a newer storage version: serve it with the newer server; else keep the file and its .wal, and put back a backup",
+    advice: /corrupt|checksum/i.test(message)
+      ? "keep the file and its .wal, then put back a copy"
+      : "keep the file and its .wal, then put back a copy; where it says that the version is newer, serve it with the newer server",
   };
 }
 

@@ -82,7 +82,7 @@ describe("opening", () => {
       symlinkSync(path, other);
       for (const name of [path, other]) {
         const again = openDuckDb({ path: name, memoryLimitMb: 256, threads: 1, onFatal() {} });
-        expect(again).rejects.toThrow("open in this process already");
+        await expect(again).rejects.toThrow("open in this process already");
       }
       expect(await db.writer.commit([daily([["2024-01-02", 1]])])).toEqual([{ ok: true, stored: 1, seq: 1 }]);
     });
@@ -106,7 +106,9 @@ describe("opening", () => {
 
   test("a file that is no DuckDB database is refused and left alone", async () => {
     writeFileSync(path, "no database, but somebody's text".repeat(1000));
-    expect(openDuckDb({ path, memoryLimitMb: 256, threads: 1, onFatal() {} })).rejects.toThrow("cannot open");
+    await expect(openDuckDb({ path, memoryLimitMb: 256, threads: 1, onFatal() {} })).rejects.toThrow(
+      "cannot open",
+    );
     expect((await Bun.file(path).text()).startsWith("no database")).toBe(true);
   });
 
@@ -115,7 +117,7 @@ describe("opening", () => {
       "CREATE TABLE stock_db_schema (version INTEGER)",
       "INSERT INTO stock_db_schema VALUES (99)",
     );
-    expect(openDuckDb({ path, memoryLimitMb: 256, threads: 1, onFatal() {} })).rejects.toThrow(
+    await expect(openDuckDb({ path, memoryLimitMb: 256, threads: 1, onFatal() {} })).rejects.toThrow(
       "written by a newer server",
     );
   });
@@ -172,6 +174,44 @@ describe("a file of the older server", () => {
       );
       expect(await query(db, "SELECT count(*) AS n FROM unkeyed_hourly_prices")).toEqual([{ n: 2 }]);
     });
+  });
+
+  test("volumes and sizes keep their values: each column gets the type that holds them all", async () => {
+    await prepare(
+      `CREATE TABLE realtime_data (ticker VARCHAR, timestamp TIMESTAMP, type VARCHAR, price DOUBLE, size DOUBLE, ask_price DOUBLE,
+         ask_size DECIMAL(38, 18), write_timestamp TIMESTAMP)`,
+      "INSERT INTO realtime_data (ticker, timestamp, type, size, ask_size) SELECT 'A', TIMESTAMP '2024-01-02' + to_seconds(unnest(range(5))), 'trade', unnest(['1e-19', '7', 'nan', '1e300', '9007199254740992']), unnest(['0.3', '9007199254740993', '7', NULL, '1152921504606846976'])",
+      "CREATE TABLE hourly_prices (ticker TEXT, datetime TEXT, open REAL, high REAL, low REAL, close REAL, volume TEXT, write_timestamp TEXT)",
+      "INSERT INTO hourly_prices (ticker, datetime, volume) VALUES ('A', '2024-01-02T10:00:00Z', '1e-19'), ('A', '2024-01-02T11:00:00Z', '9007199254740992')",
+    );
+    await withDatabase(async (db) => {
+      expect(
+        await query(db, "SELECT typeof(size) AS s, typeof(ask_size) AS a FROM realtime_data LIMIT 1"),
+      ).toEqual([{ s: "DOUBLE", a: "DECIMAL(38,18)" }]);
+      expect(
+        await query(db, "SELECT volume, typeof(volume) AS t FROM hourly_prices ORDER BY datetime"),
+      ).toEqual([
+        { volume: 1e-19, t: "DOUBLE" },
+        { volume: 2 ** 53, t: "DOUBLE" },
+      ]);
+      const rows = await db.reader.ticks(allTicks);
+      const sizes = "text" in rows ? [...rows.text.matchAll(/size":([^,]+)/g)].map((match) => match[1]) : [];
+      expect(sizes).toEqual(
+        ["1e-19", "0.3", "7", "9007199254740993", "null", "7", "1e+300", "null", "9007199254740992"].concat(
+          "1152921504606846976",
+        ),
+      );
+    });
+  });
+
+  test("a column of volumes that no type holds exactly is refused, and the file stays as it is", async () => {
+    await prepare(
+      "CREATE TABLE hourly_prices (ticker TEXT, datetime TEXT, open REAL, high REAL, low REAL, close REAL, volume TEXT, write_timestamp TEXT)",
+      "INSERT INTO hourly_prices (ticker, datetime, volume) VALUES ('A', '2024-01-02T10:00:00Z', '1e-19'), ('A', '2024-01-02T11:00:00Z', '9007199254740993')",
+    );
+    await expect(openDuckDb({ path, memoryLimitMb: 256, threads: 1, onFatal() {} })).rejects.toThrow(
+      "DOUBLE has no room for 9007199254740993; DECIMAL(38,18) has no room for 1e-19",
+    );
   });
 
   test("a table without its key column is refused, and the file keeps its rows", async () => {

@@ -23,6 +23,8 @@ export interface DuckDbOptions {
   threads: number;
   /** Bound of the log of updates; without it, the log is left as long as it is. */
   updateLogMb?: number | undefined;
+  /** The process has no other work: should a statement of a user not end, `onFatal` is called, else it is waited for. */
+  ownProcess?: boolean | undefined;
   /** DuckDB refuses everything from now on. The process must end: opening the file again in it is not safe. */
   onFatal(error: Error): void;
 }
@@ -38,6 +40,8 @@ export class DuckDbFile {
   foreignCommits = 0;
   /** Ends the transactions of users that stand in the way of a save; resolves when they are rolled back. */
   stopUserWrites: () => Promise<void> = async () => {};
+  /** Does the work, within a turn of `commits`, while no transaction of a user's that writes is open. @throws StorageBusyError one doesn't end. */
+  withoutUserWrites: (work: () => Promise<void>) => Promise<void> = (work) => work();
   /** Threads that work on queries. */
   readonly threads: number;
   readonly room: DiskRoom;
@@ -141,10 +145,14 @@ export class DuckDbFile {
       });
   }
 
-  /** Writes the WAL into the file, if there is room. Every session must be closed. */
-  async close(): Promise<void> {
+  /**
+   * Writes the WAL into the file, if there is room and nobody in the way; else that is left to the next who opens it. Every session must be closed.
+   *
+   * @param inUse but for those of statements that don't end.
+   */
+  async close({ inUse = false }: { inUse?: boolean } = {}): Promise<void> {
     try {
-      if (this.room.takesCheckpoint()) await this.#checkpoint();
+      if (!inUse && this.room.takesCheckpoint()) await this.#checkpoint();
     } finally {
       this.#instance.closeSync();
       this.#release();

@@ -123,10 +123,10 @@ export class DuckDbReader implements StockReader {
   }
 
   async dailyVolume(ticker: string, date: string): Promise<number | null> {
-    return this.#number("SELECT volume::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE", [
-      ticker,
-      date,
-    ]);
+    return this.#number(
+      "SELECT volume::VARCHAR::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE",
+      [ticker, date],
+    );
   }
 
   tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {

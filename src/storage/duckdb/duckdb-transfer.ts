@@ -196,7 +196,8 @@ function real(column: string, columns: Columns): string {
 }
 
 function count(column: string, columns: Columns): string {
-  return columns.has(column) ? `${column}::VARCHAR` : "NULL::VARCHAR";
+  if (!columns.has(column)) return "NULL::VARCHAR";
+  return columns.get(column) === "FLOAT" ? `${column}::DOUBLE::VARCHAR` : `${column}::VARCHAR`;
 }
 
 function barRow(values: Values, interval: BarRange["interval"], ticker: string): BarRow {

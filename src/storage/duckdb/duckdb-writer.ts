@@ -11,14 +11,14 @@ import {
   type StockWriter,
   StorageBusyError,
 } from "../contract.ts";
-import { ROW_TABLES, TABLE_NAMES, type TableName } from "../tables.ts";
+import { TABLE_NAMES } from "../tables.ts";
+import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
 import { isConflict, isFatal, isOutOfMemory, isRefusal, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { planHourlySaves } from "./hourly-saves.ts";
-import { isFractional, storable } from "./lines.ts";
+import { storable } from "./lines.ts";
 import { NewestStored } from "./newest-stored.ts";
-import { widenCounts } from "./schema.ts";
 import type { Session } from "./session.ts";
 import { planTickSaves } from "./tick-saves.ts";
 import type { NewUpdates, UpdateLog } from "./update-log.ts";
@@ -30,6 +30,7 @@ export class DuckDbWriter implements StockWriter {
   readonly #file: DuckDbFile;
   readonly #session: Session;
   readonly #daily: DailySaves;
+  readonly #counts: CountRoom;
   readonly #newestHourly = new NewestStored("hourly");
   readonly #newestTicks = new NewestStored("ticks");
   readonly #log: UpdateLog;
@@ -40,6 +41,7 @@ export class DuckDbWriter implements StockWriter {
     this.#log = log;
     this.#session = session;
     this.#daily = new DailySaves(session);
+    this.#counts = new CountRoom(file, session);
     this.#foreignCommitsSeen = file.foreignCommits;
   }
 
@@ -145,7 +147,13 @@ export class DuckDbWriter implements StockWriter {
 
   async #apply(saves: Save[]): Promise<SaveOutcome[]> {
     await this.#refresh();
-    await this.#makeRoom(saves);
+    const refused = await this.#counts.makeFor(saves);
+    if (refused.size === 0) return this.#store(saves);
+    const stored = (await this.#store(saves.filter((save) => !refused.has(save)))).values();
+    return saves.map((save) => refused.get(save) ?? stored.next().value!);
+  }
+
+  async #store(saves: Save[]): Promise<SaveOutcome[]> {
     await this.#log.learn(this.#session, saves);
     const session = this.#session;
     const now = nowText();
@@ -230,27 +238,6 @@ export class DuckDbWriter implements StockWriter {
     await this.#log.refresh(this.#session, foreignCommits);
     await this.#newestTicks.refresh(this.#session, foreignCommits);
     await this.#newestHourly.refresh(this.#session, foreignCommits);
-  }
-
-  /** Columns of counts hold whole numbers until the first one comes that isn't. */
-  async #makeRoom(saves: Save[]): Promise<void> {
-    const narrow = (table: TableName, column: string): boolean =>
-      /INT/.test(this.#file.countTypes.get(`${table}.${column}`) ?? "");
-    const needed = new Map<TableName, Set<string>>();
-    const need = (table: TableName, column: string): void => {
-      if (narrow(table, column)) needed.set(table, (needed.get(table) ?? new Set()).add(column));
-    };
-    for (const save of saves) {
-      if (save.kind === "bars") {
-        const table = ROW_TABLES[save.interval].name;
-        if (save.rows.some((row) => isFractional(row[5]))) need(table, "volume");
-      } else {
-        if (save.rows.some((row) => isFractional(row[2]))) need("realtime_data", "size");
-        if (save.rows.some((row) => isFractional(row[4]))) need("realtime_data", "ask_size");
-      }
-    }
-    for (const [table, columns] of needed) await widenCounts(this.#session, table, [...columns]);
-    if (needed.size > 0) await this.#file.refreshCountTypes(this.#session);
   }
 }
 

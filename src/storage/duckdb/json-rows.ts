@@ -58,12 +58,13 @@ export function tickSource(types: CountTypes, type = "$3", withSeq = false): Row
   };
 }
 
-/** A count as text without needless zeros, null if there is none. */
+/** A count as text, null if there is none or it isn't finite; whole ones without a fraction. @param type as known: the column may have changed to a wider one since. */
 export function countAsText(column: string, type = "BIGINT"): string {
-  if (type.startsWith("DECIMAL")) return `rtrim(rtrim(${column}::VARCHAR, '0'), '.')`;
-  if (type === "DOUBLE" || type === "FLOAT")
-    return `CASE WHEN isfinite(${column}) THEN ${column}::VARCHAR END`;
-  return `${column}::VARCHAR`;
+  if (!/^(DECIMAL|DOUBLE|FLOAT)/.test(type)) return `${column}::VARCHAR`;
+  return `CASE WHEN typeof(${column}) LIKE 'DECIMAL%' THEN rtrim(rtrim(${column}::VARCHAR, '0'), '.')
+    WHEN NOT isfinite(${column}::DOUBLE) THEN NULL
+    WHEN ${column}::DOUBLE = trunc(${column}::DOUBLE) THEN coalesce(TRY_CAST(${column} AS BIGINT)::VARCHAR, ${column}::VARCHAR)
+    ELSE ${column}::DOUBLE::VARCHAR END`;
 }
 
 /** Values are expressions of JSON text that are never null. */

@@ -7,8 +7,8 @@ import type { Count } from "../contract.ts";
 
 export type Field = string | number | null;
 
-/** Decimal places of a count column once a count isn't whole. With them, 64-bit integers still fit. */
-export const COUNT_SCALE = 18;
+const DECIMALS_MAX = 18;
+const WHOLE = /^-?\d+$/;
 
 /**
  * `r`, a list of texts, for each line of the first parameter, and `n`, the list of names of the second, beside each: a join would take a third longer. A parameter with
@@ -67,19 +67,17 @@ export function storable(text: string): string {
   return text.toWellFormed();
 }
 
-/** The one text of a count: of equal counts the same, as the column gives it back. */
+/** The one text of a count, which a column of any type reads as it is: an exponent only where 18 decimals are not enough. */
 export function countText(count: Count | null): string | null {
   if (count === null) return null;
   if (typeof count === "string") return String(BigInt(count));
   if (Number.isInteger(count)) return String(Number.isSafeInteger(count) ? count + 0 : BigInt(count));
   const shortest = String(count);
-  const point = shortest.indexOf(".");
-  const exact = point >= 0 && !shortest.includes("e") && shortest.length - point - 1 <= COUNT_SCALE;
-  if (exact) return shortest;
-  const rounded = count.toFixed(COUNT_SCALE).replace(/\.?0+$/, "");
-  return rounded === "-0" ? "0" : rounded;
+  const plain = shortest.includes("e") ? count.toFixed(DECIMALS_MAX) : shortest;
+  return Number(plain) === count ? plain.replace(/(\.\d*?)0+$/, "$1") : shortest;
 }
 
-export function isFractional(count: Count | null): boolean {
-  return typeof count === "number" && !Number.isInteger(count);
+/** The same of a count as DuckDB writes it, whatever the type of its column. */
+export function storedCountText(text: string | null): string | null {
+  return text === null || WHOLE.test(text) ? text : countText(Number(text));
 }

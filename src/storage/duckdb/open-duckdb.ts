@@ -12,8 +12,8 @@
  *   updates key columns, or inserts what a feed is saving in the same moment, can store a key twice; reads show both rows.
  * - DuckDB's streaming results end without a word when they fail half way, so none is used: large answers are read in pages within one
  *   transaction, and results of users are built whole, up to their row limit.
- * - COPY could write to the database's own files, and logging to a file ends the process; neither is kept out by DuckDB's settings, but by
- *   `user-sql-statement.ts`.
+ * - COPY could write to the database's own files, a function that reads them gives up the lock on them, and logging to a file ends the process; none
+ *   is kept out by DuckDB's settings, but by `user-sql-statement.ts` and `refused-functions.ts`.
  */
 import type { StockReader, StockWriter, TransferReader } from "../contract.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
@@ -49,7 +49,10 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
   const log = new UpdateLog(options.updateLogMb);
   const writer = await DuckDbWriter.open(file, log);
   const reader = new DuckDbReader(file, log);
-  const sql = new DuckDbUserSql(file);
+  const sql = new DuckDbUserSql(file, {
+    memoryLimitMb: options.memoryLimitMb,
+    endProcess: options.ownProcess ? (reason) => file.reportFatal(new Error(reason)) : null,
+  });
   return {
     reader,
     writer,
@@ -63,7 +66,7 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
       await sql.close();
       await writer.close();
       await reader.close();
-      await file.close();
+      await file.close({ inUse: sql.running > 0 });
     },
   };
 }

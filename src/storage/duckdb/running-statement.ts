@@ -4,7 +4,13 @@ import { RequestError } from "../../protocol/errors.ts";
 import { stoppedAtLimit } from "../time-limit.ts";
 import type { SqlMode } from "../user-sql-contract.ts";
 
-export type StopReason = "time limit" | "client gone" | "saves first" | "server stopping";
+export type StopReason =
+  | "time limit"
+  | "client gone"
+  | "saves first"
+  | "memory"
+  | "memory of others"
+  | "server stopping";
 
 /** An interrupt that falls between two calls is forgotten, so it is repeated until the statement is at its end. */
 const INTERRUPT_EVERY_MS = 20;
@@ -23,25 +29,24 @@ export class RunningStatement {
   readonly mode: SqlMode;
   /** Rejects when it is stopped, with what the client is told. */
   readonly stopped: Promise<never>;
-  /** Resolves when it holds nothing any more. */
+  /** Resolves when it holds nothing any more. That can be long after it was stopped: some functions of DuckDB look at no interrupt. */
   readonly ended: Promise<void>;
-  readonly #connection: DuckDBConnection;
   readonly #timeoutMs: number;
   readonly #waitedMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #deadline: Timer;
   readonly #reject: (error: RequestError) => void;
   readonly #resolveEnded: () => void;
+  #connection: DuckDBConnection | null = null;
   #interrupts: Timer | null = null;
   #stop: RequestError | null = null;
+  #stoppedAt = 0;
   #committing = false;
+  #callsDone = false;
+  #hasEnded = false;
 
-  constructor(
-    connection: DuckDBConnection,
-    { mode, timeoutMs, leftMs, waitedMs, signal }: { mode: SqlMode } & StatementLimits,
-  ) {
+  constructor({ mode, timeoutMs, leftMs, waitedMs, signal }: { mode: SqlMode } & StatementLimits) {
     this.mode = mode;
-    this.#connection = connection;
     this.#timeoutMs = timeoutMs;
     this.#waitedMs = waitedMs;
     this.#signal = signal;
@@ -57,13 +62,34 @@ export class RunningStatement {
     if (signal?.aborted) this.stop("client gone");
   }
 
+  get isStopped(): boolean {
+    return this.#stop !== null;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Since it was stopped; 0 if it wasn't. */
+  get overdueMs(): number {
+    return this.#stop === null ? 0 : performance.now() - this.#stoppedAt;
+  }
+
+  /** The connection that its calls use from now on. @throws RequestError it was stopped. */
+  attach(connection: DuckDBConnection): void {
+    this.check();
+    this.#connection = connection;
+  }
+
   /** A commit under way is not stopped: nobody could say what came of it. */
-  stop(reason: StopReason): void {
+  stop(reason: StopReason, detail = ""): void {
     if (this.#committing || this.#stop !== null) return;
-    this.#stop = this.#explain(reason);
-    this.#connection.interrupt();
-    this.#interrupts = setInterval(() => this.#connection.interrupt(), INTERRUPT_EVERY_MS);
+    this.#stop = this.#explain(reason, detail);
+    this.#stoppedAt = performance.now();
     this.#reject(this.#stop);
+    if (this.#callsDone) return;
+    this.#connection?.interrupt();
+    this.#interrupts = setInterval(() => this.#connection?.interrupt(), INTERRUPT_EVERY_MS);
   }
 
   /** From here on it can't be stopped. @throws RequestError it was stopped before. */
@@ -77,27 +103,36 @@ export class RunningStatement {
     if (this.#stop !== null) throw this.#stop;
   }
 
-  /** No call is under way: what follows, a rollback, is not interrupted. */
+  /** No call is under way: what follows, a rollback, is not interrupted, though its client may be told that the time is over. */
   callsDone(): void {
-    clearTimeout(this.#deadline);
+    this.#callsDone = true;
     if (this.#interrupts !== null) clearInterval(this.#interrupts);
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.#committing = true;
   }
 
   end(): void {
+    clearTimeout(this.#deadline);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#hasEnded = true;
     this.#resolveEnded();
   }
 
   #onAbort = (): void => this.stop("client gone");
 
-  #explain(reason: StopReason): RequestError {
+  #explain(reason: StopReason, detail: string): RequestError {
     const effect = this.mode === "write" ? "; rolled back, nothing changed" : "";
     switch (reason) {
       case "time limit":
         return stoppedAtLimit({ timeoutMs: this.#timeoutMs, waitedMs: this.#waitedMs, effect });
       case "client gone":
         return new RequestError(CLIENT_CLOSED_REQUEST, `execute_sql: stopped, the client is gone${effect}`);
+      case "memory":
+        return new RequestError(400, `execute_sql: stopped, ${detail}${effect}`);
+      case "memory of others":
+        return new RequestError(
+          503,
+          `execute_sql: stopped, as another statement that was stopped has not ended: ${detail}${effect}`,
+          { retryAfterS: 1 },
+        );
       case "saves first":
         return new RequestError(503, `execute_sql: stopped, a save needed the same rows or memory${effect}`, {
           retryAfterS: 1,

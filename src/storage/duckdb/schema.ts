@@ -8,7 +8,7 @@
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
 import { TABLE_NAMES, type TableName } from "../tables.ts";
-import { COUNT_SCALE } from "./lines.ts";
+import { converted, findMisfit, WIDE_TYPES } from "./count-columns.ts";
 import type { Session } from "./session.ts";
 
 /** In `stock_db_schema`; a file without that table is empty or one of the Python server. */
@@ -181,7 +181,7 @@ export async function inspectSchema(session: Session): Promise<SchemaState> {
   return tables.length === 0 ? { state: "empty" } : { state: "old", tables };
 }
 
-/** Types of the columns that hold counts, by `table.column`: BIGINT, and DECIMAL once a count wasn't whole. */
+/** Types of the columns that hold counts, by `table.column`: see count-columns.ts. */
 export type CountTypes = Map<string, string>;
 
 export async function readCountTypes(session: Session): Promise<CountTypes> {
@@ -193,15 +193,6 @@ export async function readCountTypes(session: Session): Promise<CountTypes> {
   return new Map(rows.map(([column, type]) => [String(column), String(type)]));
 }
 
-const WIDE_COUNT = `DECIMAL(38, ${COUNT_SCALE})`;
-
-/** Makes room for counts that aren't whole. Rewrites the column, which takes about 5 s for 100 million rows. */
-export async function widenCounts(session: Session, table: TableName, columns: string[]): Promise<void> {
-  for (const column of columns) {
-    await session.connection.run(`ALTER TABLE ${table} ALTER ${column} SET DATA TYPE ${WIDE_COUNT}`);
-  }
-}
-
 async function versionOf(session: Session): Promise<number> {
   const known = await session.rows(
     "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = 'stock_db_schema'",
@@ -209,6 +200,13 @@ async function versionOf(session: Session): Promise<number> {
   if (known.length === 0) return 0;
   const rows = await session.rows("SELECT max(version) FROM stock_db_schema");
   return Number(rows[0]?.[0] ?? 0);
+}
+
+/** A column of counts of an old table. */
+interface OldCount {
+  /** Quoted. */
+  name: string;
+  type: string;
 }
 
 interface ColumnInfo {
@@ -263,7 +261,12 @@ async function rebuild(session: Session, table: TableShape, existing: ColumnInfo
     "SELECT sql FROM duckdb_indexes() WHERE schema_name = 'main' AND table_name = $1 AND sql IS NOT NULL",
     [table.name],
   );
-  const columns = await columnsWithRoom(session, table, names);
+  const oldCounts = new Map(
+    existing
+      .map(({ name, type }) => [name.toLowerCase(), { name: quote(name), type }] as const)
+      .filter(([column]) => COUNT_COLUMNS.has(column)),
+  );
+  const columns = await columnsWithRoom(session, table, oldCounts);
   const fresh = `new_${table.name}`;
   await connection.run(
     createStatement(fresh, [
@@ -274,7 +277,11 @@ async function rebuild(session: Session, table: TableShape, existing: ColumnInfo
   const copied = [...known].filter((column) => names.has(column));
   const targets = [...copied, ...extra.map(({ name }) => quote(name)), ...(numbersTicks ? ["seq"] : [])];
   const sources = [
-    ...copied.map(oldValue),
+    ...copied.map((column) => {
+      const old = oldCounts.get(column);
+      const type = columns.find(([name]) => name === column)![1];
+      return old === undefined ? oldValue(column) : converted(old.name, old.type, type);
+    }),
     ...extra.map(({ name }) => quote(name)),
     ...(numbersTicks ? [`"nth of key" - 1`] : []),
   ];
@@ -294,25 +301,36 @@ async function rebuild(session: Session, table: TableShape, existing: ColumnInfo
   return `${table.name} ${rows} rows${aside > 0 ? ` (${aside} without a key of their own kept in unkeyed_${table.name})` : ""}`;
 }
 
-/** The shape's columns; those of counts wide where an old count isn't whole. */
+/** The shape's columns; those of counts wide where BIGINT can't hold an old one. */
 async function columnsWithRoom(
   session: Session,
   table: TableShape,
-  names: Map<string, string>,
+  oldCounts: Map<string, OldCount>,
 ): Promise<[string, string][]> {
   const columns: [string, string][] = [];
   for (const [column, declaration] of table.columns) {
-    const old = names.get(column);
-    let wide = false;
-    if (old !== undefined && COUNT_COLUMNS.has(column)) {
-      const found = await session.rows(
-        `SELECT 1 FROM ${table.name} WHERE TRY_CAST(${old} AS DOUBLE) <> trunc(TRY_CAST(${old} AS DOUBLE)) LIMIT 1`,
-      );
-      wide = found.length > 0;
-    }
-    columns.push([column, wide ? WIDE_COUNT : declaration]);
+    const old = oldCounts.get(column);
+    columns.push([column, old === undefined ? declaration : await typeFor(session, table.name, old)]);
   }
   return columns;
+}
+
+/** @throws SchemaError */
+async function typeFor(session: Session, table: TableName, { name, type }: OldCount): Promise<string> {
+  const double = `TRY_CAST(${name} AS DOUBLE)`;
+  const beyondBigint = await session.rows(
+    `SELECT 1 FROM ${table} WHERE ${double} <> trunc(${double}) OR (${double} IS NOT NULL AND TRY_CAST(${name} AS BIGINT) IS NULL) LIMIT 1`,
+  );
+  if (beyondBigint.length === 0) return "BIGINT";
+  const reasons: string[] = [];
+  for (const to of WIDE_TYPES) {
+    const misfit = await findMisfit(session, { table, column: name, from: type, to });
+    if (misfit === null) return to;
+    reasons.push(`${to} has no room for ${misfit}`);
+  }
+  throw new SchemaError(
+    `open database: no type holds every value of ${table}.${name} exactly: ${reasons.join("; ")}`,
+  );
 }
 
 async function countRows(session: Session, table: string): Promise<number> {

@@ -9,6 +9,7 @@ import {
   linesWithNamesAndNow,
   Names,
   storable,
+  storedCountText,
   textField,
   toLines,
 } from "./lines.ts";
@@ -87,9 +88,9 @@ async function readStored(
   for (const [key, seq, price, sizeText, askPrice, askSizeText] of rows) {
     moments.get(key as string)?.slots.set(Number(seq), {
       price: price as number | null,
-      size: sizeText as string | null,
+      size: storedCountText(sizeText as string | null),
       askPrice: askPrice as number | null,
-      askSize: askSizeText as string | null,
+      askSize: storedCountText(askSizeText as string | null),
       isStored: true,
       change: null,
     });

@@ -1,15 +1,10 @@
-/** Encodes the result of a user's statement to JSON, a vector at a time, so that the event loop gets its turns. */
-import {
-  DuckDBArrayValue,
-  DuckDBBlobValue,
-  DuckDBDecimalValue,
-  DuckDBListValue,
-  DuckDBMapValue,
-  type DuckDBMaterializedResult,
-  DuckDBStructValue,
-  type DuckDBValue,
-} from "@duckdb/node-api";
-import { badRequest } from "../../protocol/errors.ts";
+/** Encodes the result of a user's statement to JSON, a few rows at a time, so that the event loop gets its turns. */
+import type { DuckDBMaterializedResult } from "@duckdb/node-api";
+import { type Cells, cellsOf } from "./json-cells.ts";
+import { JsonPieces } from "./json-pieces.ts";
+
+/** Work between two turns of the event loop. */
+const TURN_MS = 5;
 
 export interface EncodedRows {
   rows: number;
@@ -17,43 +12,36 @@ export interface EncodedRows {
   parts: Uint8Array[];
 }
 
-const encoder = new TextEncoder();
-
 /**
- * Integers and decimals keep all their digits, BLOBs become base64 text, what isn't finite becomes null, and what JSON has no form for is text as DuckDB
- * writes it. Of columns with the same name the last one is kept.
+ * Values as in `json-cells.ts`. Of columns with the same name the last one is kept.
  *
  * @param names of the columns, as the user gave them.
+ * @param check throws when the statement is to stop; called after each turn of the loop.
  * @throws RequestError 400 when it has more bytes than allowed.
  */
 export async function encodeRows(
   result: DuckDBMaterializedResult,
-  { names, maxBytes }: { names: string[]; maxBytes: number },
+  { names, maxBytes, check }: { names: string[]; maxBytes: number; check(): void },
 ): Promise<EncodedRows> {
   const columns = columnsOf(names);
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
+  const out = new JsonPieces(maxBytes);
   let rows = 0;
-  const add = (text: string): void => {
-    const part = encoder.encode(text);
-    bytes += part.length;
-    if (bytes > maxBytes) throw tooManyBytes(maxBytes);
-    parts.push(part);
-  };
+  let since = performance.now();
   for (;;) {
     const chunk = await result.fetchChunk();
     if (chunk === null || chunk.rowCount === 0) break;
-    const values = columns.map(({ index }) => chunk.getColumnValues(index));
-    const texts: string[] = [];
-    for (let row = 0; row < chunk.rowCount; row++) {
-      const members = columns.map(({ prefix }, i) => prefix + encodeValue(values[i]![row]!));
-      texts.push(`{${members.join(",")}}`);
+    const cells = columns.map(({ index }) => cellsOf(chunk.getColumnVector(index)));
+    for (const _ of encodeChunk({ rowCount: chunk.rowCount, rowsBefore: rows }, columns, cells, out)) {
+      if (performance.now() - since < TURN_MS) continue;
+      await turn();
+      check();
+      since = performance.now();
     }
-    add((rows === 0 ? "[" : ",") + texts.join(","));
     rows += chunk.rowCount;
   }
-  add(rows === 0 ? "[]" : "]");
-  return { rows, bytes, parts };
+  out.add(rows === 0 ? "[]" : "]");
+  out.flush();
+  return { rows, bytes: out.bytes, parts: out.parts };
 }
 
 interface Column {
@@ -64,34 +52,30 @@ interface Column {
 
 function columnsOf(names: readonly string[]): Column[] {
   const byName = new Map(names.map((name, index) => [name, index]));
-  return [...byName].map(([name, index]) => ({ index, prefix: `${JSON.stringify(name)}:` }));
+  return [...byName].map(([name, index], at) => ({
+    index,
+    prefix: `${at === 0 ? "{" : ","}${JSON.stringify(name)}:`,
+  }));
 }
 
-function encodeValue(value: DuckDBValue): string {
-  if (value === null || value === undefined) return "null";
-  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null";
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "bigint" || typeof value === "boolean") return String(value);
-  if (value instanceof DuckDBDecimalValue) return trimmed(value.toString());
-  if (value instanceof DuckDBBlobValue) return `"${value.bytes.toBase64()}"`;
-  if (value instanceof DuckDBListValue || value instanceof DuckDBArrayValue) {
-    return `[${value.items.map(encodeValue).join(",")}]`;
+function* encodeChunk(
+  { rowCount, rowsBefore }: { rowCount: number; rowsBefore: number },
+  columns: Column[],
+  cells: Cells[],
+  out: JsonPieces,
+): Generator<void> {
+  for (let row = 0; row < rowCount; row++) {
+    out.add(rowsBefore + row === 0 ? "[" : ",");
+    for (let at = 0; at < columns.length; at++) {
+      out.add(columns[at]!.prefix);
+      const rest = cells[at]!(row, out);
+      if (rest !== null) yield* rest;
+    }
+    out.add("}");
+    yield;
   }
-  if (value instanceof DuckDBStructValue) return encodeEntries(Object.entries(value.entries));
-  if (value instanceof DuckDBMapValue) {
-    return encodeEntries(value.entries.map(({ key, value: member }) => [String(key), member]));
-  }
-  return JSON.stringify(String(value));
 }
 
-function encodeEntries(entries: [name: string, value: DuckDBValue][]): string {
-  return `{${entries.map(([name, value]) => `${JSON.stringify(name)}:${encodeValue(value)}`).join(",")}}`;
-}
-
-function trimmed(decimal: string): string {
-  return decimal.includes(".") ? decimal.replace(/\.?0+$/, "") : decimal;
-}
-
-function tooManyBytes(maxBytes: number): Error {
-  return badRequest(`execute_sql: query returned more than ${Math.floor(maxBytes / 2 ** 20)} MB of JSON`);
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,11 +1,12 @@
 /**
  * Judges SQL written by a user. What it may do to data, DuckDB itself decides in a read-only transaction; which files it may reach, the settings of the
  * instance. This is for what neither keeps out: files of the database itself, to which COPY could write, other databases in memory, code, and
- * functions that act on the whole instance.
+ * functions that act on the whole instance (`refused-functions.ts`).
  */
 import { type DuckDBConnection, type DuckDBPreparedStatement, StatementType } from "@duckdb/node-api";
 import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../user-sql-tokens.ts";
+import { refuseFunctions } from "./refused-functions.ts";
 
 /** A `query` may turn out to write (a sequence's next value, EXPLAIN ANALYZE); then DuckDB refuses it in a read-only transaction. */
 export type StatementKind = "query" | "write";
@@ -47,15 +48,13 @@ const REASONS = new Map<StatementType, string>([
   [StatementType.CALL, "it would act on the whole server"],
 ]);
 
-/**
- * Functions that act on the instance and not on data, and those that run a text, which could hold one of them. Looked for in strings and comments
- * too: nobody needs these names there. Logging to a file that may not be written ends the process (1.5.6).
- */
-const REFUSED_NAMES =
-  /\b(enable_logging|disable_logging|truncate_duckdb_logs|write_log|force_checkpoint|enable_profiling|disable_profiling|json_execute_serialized_sql|read_blob|read_text)\b/i;
-const BLANK = String.raw`(?:\s|/\*[^]*?\*/|--[^\n]*(?:\n|$))*`;
-const REFUSED_CALLS = new RegExp(String.raw`\b(query|checkpoint)\b"?${BLANK}\(`, "i");
-const TEMPORARY = /^\s*create\s+(?:or\s+replace\s+)?temp(?:orary)?\s/i;
+/** Blanks and comments as DuckDB knows them: it turns all of Unicode's blanks into spaces before it looks, and nests comments. */
+const BLANKS = String.raw`(?:[\s\u200b\u205f\u2060]|--[^\r\n]*|/\*(?:[^*]|\*(?!/))*\*/)`;
+/** A comment that is nested or written otherwise escapes this. No harm: what is created is gone with the connection. */
+const TEMPORARY = new RegExp(
+  `^${BLANKS}*create${BLANKS}+(?:or${BLANKS}+replace${BLANKS}+)?temp(?:orary)?(?![a-z0-9_])`,
+  "i",
+);
 
 /**
  * Prepares the one statement of a text, in the transaction that the connection is in.
@@ -84,7 +83,6 @@ export async function prepareStatement(connection: DuckDBConnection, sql: string
 
 function refuseByName(sql: string): void {
   if (sql.includes("\0")) throw badRequest("execute_sql: the SQL holds a NUL character");
-  const name = REFUSED_NAMES.exec(sql)?.[1] ?? REFUSED_CALLS.exec(sql)?.[1];
-  if (name !== undefined) throw refused(name.toLowerCase(), "it acts on the whole server");
+  refuseFunctions(sql);
   if (TEMPORARY.test(sql)) throw refused("CREATE TEMP", "it would be gone with the end of the request");
 }

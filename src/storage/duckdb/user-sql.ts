@@ -1,7 +1,7 @@
 /**
  * SQL written by users, on DuckDB: beside saves and reads in the same process, each statement on a connection of its own that is closed after
- * it. DuckDB shares its threads between queries, and an interrupt ends one within milliseconds. Where a user's transaction and a save want the same
- * rows, the save wins.
+ * it. DuckDB shares its threads between queries, and an interrupt ends most of them within milliseconds; the client has its answer at the time limit
+ * whether or not the statement has ended (`stuck-statements.ts`). Where a user's transaction and a save want the same rows, the save wins.
  */
 import {
   type DuckDBMaterializedResult,
@@ -10,13 +10,16 @@ import {
   StatementType,
 } from "@duckdb/node-api";
 import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
+import { StorageBusyError } from "../contract.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import { isConflict, isFatal, isOutOfMemory, isReadOnlyRefusal, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { refuseTakenKeys, stampInserted } from "./inserted-keys.ts";
-import { RunningStatement, type StatementLimits } from "./running-statement.ts";
+import { MemoryWatch } from "./memory-watch.ts";
+import { RunningStatement } from "./running-statement.ts";
 import type { Session } from "./session.ts";
-import { Slots, userStatementsMax } from "./slots.ts";
+import { Slots, substitutesMax, userStatementsMax } from "./slots.ts";
+import { StuckStatements } from "./stuck-statements.ts";
 import { secureUpdates } from "./update-log.ts";
 import { type EncodedRows, encodeRows } from "./user-sql-rows.ts";
 import { prepareStatement, type UserStatement } from "./user-sql-statement.ts";
@@ -27,26 +30,61 @@ const STATEMENTS_WAITING_MAX = 100;
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 /** Tries of a writing statement that meets another transaction in the same rows. */
 const ATTEMPTS_MAX = 3;
-/** How long a save waits for the rollback of a transaction that it had stopped. */
+/** How long a save waits for the rollback of a transaction that it had stopped; then the process ends, if it may. */
 const ROLLBACK_WAIT_MS = 2_000;
+/** How long the client of a stopped statement waits for the rollback, so that the next statement meets nothing of it. */
+const ROLLBACK_GRACE_MS = 100;
+/** How long the server's end waits for statements that it has stopped. */
+const CLOSE_WAIT_MS = 2_000;
 
 /** Of statements that only say how many rows they changed. */
 const NO_ROWS: EncodedRows = { rows: 0, bytes: 2, parts: [new TextEncoder().encode("[]")] };
 
+export interface DuckDbUserSqlOptions {
+  memoryLimitMb: number;
+  /** Ends the process with the reason; null where it has other work to do. */
+  endProcess: ((reason: string) => void) | null;
+}
+
 export class DuckDbUserSql implements InterruptibleSql {
+  readonly #endProcess: ((reason: string) => void) | null;
   readonly #file: DuckDbFile;
   readonly #slots: Slots;
+  readonly #stuck: StuckStatements;
+  readonly #memory: MemoryWatch;
+  /** Stuck ones among them. */
   readonly #running = new Set<RunningStatement>();
   #closed = false;
+  /** While it is there, statements that write wait for it. */
+  #writesHeld: Promise<void> | null = null;
 
-  constructor(file: DuckDbFile) {
+  constructor(file: DuckDbFile, options: DuckDbUserSqlOptions) {
+    const endProcess =
+      options.endProcess === null
+        ? null
+        : (reason: string): void => {
+            if (!this.#closed) options.endProcess?.(reason); // else it ends anyway
+          };
+    this.#endProcess = endProcess;
     this.#file = file;
     this.#slots = new Slots({
       what: "execute_sql",
       max: userStatementsMax(file.threads),
       waitingMax: STATEMENTS_WAITING_MAX,
     });
+    this.#stuck = new StuckStatements({ slots: this.#slots, substitutesMax: substitutesMax(), endProcess });
+    this.#memory = new MemoryWatch({
+      memoryLimitMb: options.memoryLimitMb,
+      stop: (reason) => this.#stopForMemory(reason),
+      endProcess,
+    });
     file.stopUserWrites = () => this.#stopWrites();
+    file.withoutUserWrites = (work) => this.#withoutWrites(work);
+  }
+
+  /** Statements that use the database, stopped ones among them. */
+  get running(): number {
+    return this.#running.size;
   }
 
   async run(
@@ -54,62 +92,109 @@ export class DuckDbUserSql implements InterruptibleSql {
     { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal | undefined },
   ): Promise<UserSqlOutcome> {
     const askedAt = performance.now();
-    await this.#slots.take(timeoutMs);
+    const refusal = this.#stuck.refusal();
+    if (refusal !== null) throw refusal;
+    await this.#slots.take(timeoutMs, signal);
     const waitedMs = performance.now() - askedAt;
-    try {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          if (this.#closed) throw unavailable("execute_sql: the server is stopping");
-          const leftMs = Math.max(0, askedAt + timeoutMs - performance.now());
-          return await this.#runOnce(request, { timeoutMs, leftMs, waitedMs, signal });
-        } catch (error) {
-          if (!isConflict(error)) return this.#outcomeOf(error);
-          if (attempt === ATTEMPTS_MAX) {
-            throw unavailable(
-              "execute_sql: saves of the same rows went first; nothing changed",
-              wordsOf(error).message,
-            );
-          }
+    for (let attempt = 1; ; attempt++) {
+      const leftMs = Math.max(0, askedAt + timeoutMs - performance.now());
+      const running = new RunningStatement({ mode: request.mode, timeoutMs, leftMs, waitedMs, signal });
+      let again = false;
+      try {
+        return await this.#answer(request, running);
+      } catch (error) {
+        if (!isConflict(error)) return this.#outcomeOf(error);
+        if (attempt === ATTEMPTS_MAX) {
+          throw unavailable(
+            "execute_sql: saves of the same rows went first; nothing changed",
+            wordsOf(error).message,
+          );
         }
+        again = true;
+      } finally {
+        if (!again) this.#stuck.leave(running);
       }
-    } finally {
-      this.#slots.give();
     }
   }
 
-  /** Stops what runs. */
+  /** Stops what runs, and waits a moment for it to end. */
   async close(): Promise<void> {
     this.#closed = true;
     const running = [...this.#running];
     for (const statement of running) statement.stop("server stopping");
-    await Promise.all(running.map(({ ended }) => ended));
+    await within(CLOSE_WAIT_MS, running);
   }
 
   async #stopWrites(): Promise<void> {
-    const writing = [...this.#running].filter(({ mode }) => mode === "write");
+    const writing = this.#writing();
     const inTheWay = writing.length > 0 ? writing : [...this.#running];
     for (const statement of inTheWay) statement.stop("saves first");
-    await Promise.race([Promise.all(inTheWay.map(({ ended }) => ended)), Bun.sleep(ROLLBACK_WAIT_MS)]);
+    await within(ROLLBACK_WAIT_MS, inTheWay);
+    // The saves are repeated by the workers, when the next process has the file.
+    if (inTheWay.some(({ hasEnded }) => !hasEnded))
+      this.#endProcess?.(
+        `SQL that was stopped has not ended after ${ROLLBACK_WAIT_MS / 1000} s, and saves wait for it`,
+      );
   }
 
-  async #runOnce(request: UserSqlRequest, limits: StatementLimits): Promise<UserSqlOutcome> {
-    const session = await this.#connect();
-    const running = new RunningStatement(session.connection, { mode: request.mode, ...limits });
-    this.#running.add(running);
+  async #withoutWrites(work: () => Promise<void>): Promise<void> {
+    const held = Promise.withResolvers<void>();
+    this.#writesHeld = held.promise;
     try {
-      running.check();
+      const writing = this.#writing();
+      for (const statement of writing) statement.stop("saves first");
+      await within(ROLLBACK_WAIT_MS, writing);
+      if (writing.some((statement) => this.#running.has(statement)))
+        throw new StorageBusyError("a statement of execute_sql that was stopped has not ended yet");
+      await work();
+    } finally {
+      this.#writesHeld = null;
+      held.resolve();
+    }
+  }
+
+  #writing(): RunningStatement[] {
+    return [...this.#running].filter(({ mode }) => mode === "write");
+  }
+
+  /** Where one that was stopped before still holds its memory, the others may be small. */
+  #stopForMemory(reason: string): void {
+    const running = [...this.#running];
+    const why = running.some(({ isStopped }) => isStopped) ? "memory of others" : "memory";
+    for (const statement of running) statement.stop(why, reason);
+  }
+
+  /** The outcome, or why it was stopped as soon as it was; what it then still does goes on without the client. */
+  async #answer(request: UserSqlRequest, running: RunningStatement): Promise<UserSqlOutcome> {
+    const work = this.#work(request, running);
+    work.catch(() => null); // nobody waits for it once it is stopped
+    try {
+      return await Promise.race([work, running.stopped]);
+    } catch (error) {
+      if (running.isStopped) await within(ROLLBACK_GRACE_MS, [running]);
+      running.check(); // whatever it says, it was stopped
+      throw error;
+    }
+  }
+
+  async #work(request: UserSqlRequest, running: RunningStatement): Promise<UserSqlOutcome> {
+    this.#running.add(running);
+    this.#memory.begin();
+    let session: Session | null = null;
+    try {
+      if (this.#closed) throw unavailable("execute_sql: the server is stopping");
+      session = await this.#connect();
+      running.attach(session.connection);
       return request.mode === "read"
         ? await this.#read(session, request, running)
         : await this.#write(session, request, running);
-    } catch (error) {
-      running.check(); // whatever it says, it was stopped
-      throw error;
     } finally {
       running.callsDone();
       // After a commit there is nothing to roll back, which is an error.
-      await session.connection.run("ROLLBACK").catch(() => null);
-      session.close();
+      await session?.connection.run("ROLLBACK").catch(() => null);
+      session?.close();
       this.#running.delete(running);
+      this.#memory.end();
       running.end();
     }
   }
@@ -142,6 +227,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     request: UserSqlRequest,
     running: RunningStatement,
   ): Promise<UserSqlOutcome> {
+    while (this.#writesHeld !== null) await Promise.race([this.#writesHeld, running.stopped]);
     const lack = this.#file.room.lackForStatement();
     if (lack !== null) throw unavailable("execute_sql: the database can't be written to", lack);
     await session.connection.run("BEGIN TRANSACTION");
@@ -196,6 +282,14 @@ export class DuckDbUserSql implements InterruptibleSql {
   }
 }
 
+/** Resolves when all have ended, or the time is over. */
+async function within(ms: number, statements: RunningStatement[]): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, ms);
+  await Promise.race([Promise.all(statements.map(({ ended }) => ended)), over.promise]);
+  clearTimeout(timer);
+}
+
 async function execute(
   session: Session,
   { prepared, type }: UserStatement,
@@ -209,7 +303,11 @@ async function execute(
   running.check();
   if (result.rowCount > maxRows) throw tooManyRows(maxRows);
   if (result.returnType !== ResultReturnType.QUERY_RESULT) return NO_ROWS;
-  return encodeRows(result, { names: namesOf(prepared, result), maxBytes: ANSWER_BYTES_MAX });
+  return encodeRows(result, {
+    names: namesOf(prepared, result),
+    maxBytes: ANSWER_BYTES_MAX,
+    check: () => running.check(),
+  });
 }
 
 /** As the user gave them. The limit around a statement changes equal names; the statement itself tells none before its parameters have types. */

@@ -152,6 +152,8 @@ function sessionParameters({
     client_encoding: "UTF8",
     TimeZone: "UTC",
     DateStyle: "ISO",
+    // Else a backslash could hide the end of a text from whoever looks at users' statements.
+    standard_conforming_strings: "on",
   };
   if (pooled) return always;
   return {

@@ -88,6 +88,7 @@ export class PostgresPool {
   #stale = 0;
   /** Why the newest connection broke or could not be had; null: it is there. */
   #trouble: { reason: string; sinceMs: number } | null = null;
+  #silence: string | null = null;
   /** In order of arrival; `long` ones apart, since short ones may overtake them. */
   readonly #waitingShort: Waiter[] = [];
   readonly #waitingLong: Waiter[] = [];
@@ -185,12 +186,17 @@ export class PostgresPool {
       active_connections: active,
       stale_connections: this.#stale,
       waiting_requests: this.#waitingShort.length + this.#waitingLong.length,
-      connected: this.#members.size > 0 || this.#trouble === null,
-      last_error: this.#trouble?.reason ?? null,
+      connected: this.#silence === null && (this.#members.size > 0 || this.#trouble === null),
+      last_error: this.#silence ?? this.#trouble?.reason ?? null,
     };
   }
 
-  /** Where no connection is left: tries for one, so that the figures are those of now. Never fails. */
+  /** @param reason the connections are there, and the database doesn't answer; null: it does again. */
+  noteSilence(reason: string | null): void {
+    this.#silence = reason;
+  }
+
+  /** Where no connection is left: tries for one, so that the next figures know. Never fails. */
   async lookForDatabase(): Promise<void> {
     if (this.#members.size + this.#opening > 0 || this.#closed) return;
     try {

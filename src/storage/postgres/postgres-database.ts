@@ -21,6 +21,7 @@ import {
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
+import { adviceOnOpening } from "./opening-advice.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
 import { type FailureKind, failureOf } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
@@ -36,6 +37,7 @@ const START_RETRY_MS = 250;
 /** What may have passed by the next try. */
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
 const MB = 1024 * 1024;
+const BLOCKED_TOLD_MS = 60_000;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
 /** A setting that a pool in between didn't pass on. */
@@ -51,6 +53,8 @@ export interface PostgresSettings {
   updateLogMb?: number;
   /** The database doesn't let the log be trimmed: called once. */
   onTrimRefused?(reason: string): void;
+  /** A save waited in vain for a lock that another session holds: called at most every BLOCKED_TOLD_MS. */
+  onBlocked?(reason: string): void;
   /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
@@ -86,7 +90,10 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   const target = parsePostgresUrl(settings.dbFile);
   const { durability, dbPoolSize, limits = {} } = settings;
   const { startWaitMs = START_WAIT_MS } = settings;
-  const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, connectTimeoutMs = CONNECT_TIMEOUT_MS } = settings;
+  const {
+    statementTimeoutMs = STATEMENT_TIMEOUT_MS,
+    connectTimeoutMs = target.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+  } = settings;
   const wanted = { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled };
   try {
     const { options, capabilities, preparation } = await whenReachable(startWaitMs, () => prepare(wanted));
@@ -107,8 +114,8 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     };
     return {
       reader: new PostgresReader(pool),
-      writer: new PostgresWriter(pool, capabilities),
-      sql: new PostgresUserSql(pool),
+      writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
+      sql: new PostgresUserSql(pool, capabilities),
       transfer: new PostgresTransfer(pool, close),
       capabilities,
       preparation,
@@ -116,7 +123,8 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
-    const reason = messageOf(error);
+    const told = await adviceOnOpening(error, settings.dbFile);
+    const reason = told === null ? messageOf(error) : `${told.finding}; ${told.advice}`;
     throw new Error(`cannot open ${redact(settings.dbFile)}: ${reason}`, { cause: error });
   }
 }
@@ -127,12 +135,21 @@ async function prepare(
 ): Promise<{ options: ConnectionOptions; capabilities: Capabilities; preparation: string | null }> {
   const { connection, options } = await connectFirst(wanted);
   try {
+    if (options.target.writable) await requireWritable(connection);
     const advisoryLocks = await hasAdvisoryLocks(connection);
     const preparation = await prepareSchema(connection, { advisoryLocks });
     return { options, preparation, capabilities: await detect(connection, options, advisoryLocks) };
   } finally {
     await connection.close();
   }
+}
+
+async function requireWritable(connection: PostgresConnection): Promise<void> {
+  const [row] = await connection.run<{ readonly: string }>(
+    "SELECT current_setting('transaction_read_only') AS readonly",
+  );
+  if (row?.readonly === "on")
+    throw new Error("target_session_attrs asks for a database that takes writes, and this one takes none");
 }
 
 /** Tables that aren't there are not made: they count as empty. @throws Error it can't be reached, or refuses the user. */
@@ -152,7 +169,7 @@ export function connectForReading(
     target,
     durability: "full",
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    connectTimeoutMs: target.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     pooled: target.pooled,
   });
 }
@@ -218,8 +235,8 @@ async function detect(
   { durability, pooled, statementTimeoutMs }: ConnectionOptions,
   advisoryLocks: boolean,
 ): Promise<Capabilities> {
-  const [row] = await connection.run<{ sync: string }>(
-    "SELECT current_setting('synchronous_commit', true) AS sync",
+  const [row] = await connection.run<{ sync: string | null; lock: string | null }>(
+    "SELECT current_setting('synchronous_commit', true) AS sync, current_setting('lock_timeout', true) AS lock",
   );
   // Every value but "off" waits for the disk.
   const isSync = row?.sync !== "off";
@@ -231,6 +248,16 @@ async function detect(
     pooled,
     synchronousCommit: isSync === wantsSync ? null : wantsSync ? "on" : "off",
     statementTimeoutMs,
+    lockTimeout: (row?.lock ?? null) !== null,
     wholeNumbers: await wholeNumberColumns(connection),
+  };
+}
+
+function atMostEvery(pauseMs: number, tell: (reason: string) => void = () => {}): (reason: string) => void {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  return (reason) => {
+    if (performance.now() - toldAtMs < pauseMs) return;
+    toldAtMs = performance.now();
+    tell(reason);
   };
 }

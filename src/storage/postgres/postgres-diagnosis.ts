@@ -5,32 +5,27 @@ import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { hasAdvisoryLocks } from "./advisory-locks.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { adviceOnOpening } from "./opening-advice.ts";
 import { connectForReading } from "./postgres-database.ts";
 import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
 import { SIZE_SQL } from "./postgres-reader.ts";
 import { UnsuitableDatabaseError } from "./requirements.ts";
-import { checkColumns, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
+import { OWN_SCHEMA, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
+import { findTableProblems } from "./table-check.ts";
+import { TABLES as DEFINITIONS } from "./table-definitions.ts";
 
 /** A round trip longer than this is felt in every request. */
 const ROUND_TRIP_LONG_MS = 20;
 const ROUND_TRIPS = 3;
 /** What two workers with their default pools may take. */
 const FREE_CONNECTIONS_LOW = 20;
-const TABLES = [
-  "daily_prices",
-  "hourly_prices",
-  "realtime_data",
-  "daily_checkpoints",
-  "update_log",
-  "update_positions",
-  "update_log_parts",
-  "update_epoch",
-];
+const TABLES = DEFINITIONS.map(({ name }) => name);
 
 type Facts = {
   version: string;
   standby: boolean;
   readonly: boolean;
+  role: string;
   schema: string | null;
   creates: boolean;
   /** Null where there is no such setting. */
@@ -44,16 +39,25 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
   try {
     opened = await connectForReading(dbFile);
   } catch (error) {
-    yield cannotConnect(error);
+    yield await cannotConnect(error, dbFile);
     return;
   }
   const { connection, options } = opened;
   try {
     yield await diagnoseConnection(connection, options.pooled);
+    const { ignored } = options.target;
+    if (ignored.length > 0) {
+      yield {
+        level: "warning",
+        subject: "parameters",
+        finding: `without effect here: ${ignored.join(", ")}`,
+        advice: "leave them out of the URL",
+      };
+    }
     yield { begin: "engine", optional: false };
     const [facts] = await connection.run<Facts>(
       `SELECT version() AS version, pg_is_in_recovery() AS standby,
-         current_setting('default_transaction_read_only') = 'on' AS readonly, current_schema()::text AS schema,
+         current_setting('default_transaction_read_only') = 'on' AS readonly, current_user::text AS role, current_schema()::text AS schema,
          coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates,
          current_setting('fsync', true) AS fsync, current_setting('full_page_writes', true) AS synced`,
     );
@@ -66,31 +70,20 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
     yield await diagnoseFreeConnections(connection);
   } catch (error) {
     if (failureOf(error) === null) throw error;
-    yield {
-      level: "fail",
-      subject: "questions",
-      finding: describeError(error),
-      advice: "the database refused or lost a question of doctor's: look at its log",
-    };
+    const told = await adviceOnOpening(error, dbFile);
+    yield { level: "fail", subject: "questions", finding: describeError(error), advice: told!.advice };
   } finally {
     await connection.close();
   }
 }
 
-function cannotConnect(error: unknown): Finding {
-  if (error instanceof UnsuitableDatabaseError) {
-    return { level: "fail", subject: "engine", finding: error.finding, advice: error.advice };
-  }
-  const failure = failureOf(error);
-  const code = failure?.code ?? "";
-  const advice = code.startsWith("28")
-    ? "look at user and password in the URL, and at pg_hba.conf"
-    : code === "3D000"
-      ? "create the database, or look at its name in the URL"
-      : code === "53300"
-        ? "raise max_connections, or give the servers fewer workers or a smaller --db-pool-size"
-        : "look at host and port, at whether it runs, listens there (listen_addresses), and at firewalls and sslmode";
-  return { level: "fail", subject: "connection", finding: describeError(error), advice };
+async function cannotConnect(error: unknown, dbFile: string): Promise<Finding> {
+  const subject = error instanceof UnsuitableDatabaseError ? "engine" : "connection";
+  const { finding, advice } = (await adviceOnOpening(error, dbFile)) ?? {
+    finding: describeError(error),
+    advice: "look at the parameters of the URL",
+  };
+  return { level: "fail", subject, finding, advice };
 }
 
 function describeError(error: unknown): string {
@@ -148,48 +141,26 @@ function* describe(facts: Facts, sizeBytes: number | null): Generator<Finding> {
 
 async function* diagnoseSchema(connection: PostgresConnection, facts: Facts): AsyncGenerator<Finding> {
   const subject = "schema";
+  let version: number;
   try {
-    const version = await storedVersion(connection);
-    if (version > 0 && version < SCHEMA_VERSION) {
-      const finding = `version ${version}; the server upgrades it to ${SCHEMA_VERSION} when it starts`;
-      yield { level: "ok", subject, finding };
-      return;
-    }
-    if (version === SCHEMA_VERSION) {
-      await checkColumns(connection);
-      yield { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
-      yield await diagnoseRights(connection);
-      return;
-    }
-    const tables = await tablesThere(connection);
-    if (tables.length > 0) {
-      yield {
-        level: "warning",
-        subject,
-        finding: `${tables.join(", ")} made by another program`,
-        advice:
-          "the server starts only if their columns and keys are its own: better give it a schema with ?search_path=",
-      };
-      return;
-    }
+    version = await storedVersion(connection);
   } catch (error) {
     if (!(error instanceof SchemaError)) throw error;
     const finding = error.message.replace("open database: ", "");
-    yield {
-      level: "fail",
-      subject,
-      finding,
-      advice: "serve it with the newer server, or give this one a schema with ?search_path=",
-    };
+    yield { level: "fail", subject, finding, advice: `serve it with the newer server, or ${OWN_SCHEMA}` };
     return;
   }
-  const { schema, creates } = facts;
-  if (creates)
-    yield {
-      level: "ok",
-      subject,
-      finding: `no tables yet in ${schema}; the server creates them when it starts`,
-    };
+  const problems = await findTableProblems(connection, version === SCHEMA_VERSION ? "made" : "before");
+  for (const { problem, advice } of problems)
+    yield { level: "fail", subject, finding: problem, advice: `${advice}; or ${OWN_SCHEMA}` };
+  if (problems.length > 0) return;
+  if (version === SCHEMA_VERSION) {
+    yield { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
+    yield await diagnoseRights(connection);
+    return;
+  }
+  const { role, schema, creates } = facts;
+  if (creates) yield await describeTables(connection, schema, version);
   else {
     yield {
       level: "fail",
@@ -199,16 +170,37 @@ async function* diagnoseSchema(connection: PostgresConnection, facts: Facts): As
       advice:
         schema === null
           ? "CREATE SCHEMA it, or name another with ?search_path="
-          : `GRANT CREATE, USAGE ON SCHEMA ${schema} to the server's role`,
+          : `GRANT CREATE, USAGE ON SCHEMA ${schema} TO ${role}`,
     };
   }
 }
 
-async function tablesThere(connection: PostgresConnection): Promise<string[]> {
+async function describeTables(
+  connection: PostgresConnection,
+  schema: string | null,
+  version: number,
+): Promise<Finding> {
+  const subject = "schema";
+  if (version > 0) {
+    const finding = `version ${version}; the server upgrades it to ${SCHEMA_VERSION} when it starts`;
+    return { level: "ok", subject, finding };
+  }
   const rows = await connection.run<{ name: string }>(
-    "SELECT tablename AS name FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) ORDER BY 1",
+    "SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1",
   );
-  return rows.map((row) => row.name).filter((name) => TABLES.includes(name));
+  const others = rows.map((row) => row.name).filter((name) => TABLES.includes(name));
+  if (others.length === 0)
+    return {
+      level: "ok",
+      subject,
+      finding: `no tables yet in ${schema}; the server creates them when it starts`,
+    };
+  return {
+    level: "warning",
+    subject,
+    finding: `${others.join(", ")} made by another program, with the columns and keys that the server needs; it makes the rest when it starts`,
+    advice: `if the server shall not write into them, ${OWN_SCHEMA}`,
+  };
 }
 
 async function diagnoseRights(connection: PostgresConnection): Promise<Finding> {

@@ -110,6 +110,11 @@ export function isWorthRepeating(error: unknown): boolean {
   return failureOf(error)?.kind === "lost" && !(error instanceof NoAnswerError);
 }
 
+/** Another session has not given it up in time. */
+export function isLockHeld(error: unknown): boolean {
+  return failureOf(error)?.code === LOCK_NOT_AVAILABLE;
+}
+
 export function isOutOfConnections(error: unknown): boolean {
   return failureOf(error)?.code === TOO_MANY_CONNECTIONS;
 }

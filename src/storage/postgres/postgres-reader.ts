@@ -1,6 +1,7 @@
 /** A worker's reads. A small answer is one statement; one of more than `CHUNK_ROWS` rows is streamed through a cursor. */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
+import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
 import type {
   BarInterval,
@@ -25,6 +26,8 @@ import { asInstant, dayStart, FIRST_DAY, LAST_DAY, utcText } from "./sql-text.ts
 
 /** Rows of an answer that comes at once, and of one chunk of a larger one. */
 const CHUNK_ROWS = 1_000;
+/** Longest wait of whoever asks whether the database answers; the question itself waits longer, and the next asker with it. */
+const PROBE_WAIT_MS = 2_000;
 const PROBE_TIMEOUT_MS = 3_000;
 /** Whole numbers that a double may not hold, and 64 bits may. */
 const LONG_WHOLE = /^-?\d{16,19}$/;
@@ -65,6 +68,7 @@ const LAST_PRICES_SQL = [
 export class PostgresReader implements StockReader {
   readonly updates: PostgresUpdates;
   readonly #pool: PostgresPool;
+  #probing: Promise<void> | null = null;
 
   constructor(pool: PostgresPool) {
     this.#pool = pool;
@@ -160,13 +164,41 @@ export class PostgresReader implements StockReader {
     }
   }
 
+  /** @throws RequestError 503, within PROBE_WAIT_MS. */
   async probe(): Promise<void> {
-    await this.#run("SELECT 1 AS one FROM daily_prices LIMIT 1", [], { timeoutMs: PROBE_TIMEOUT_MS });
+    const { promise: silence, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const reason = `no answer for ${PROBE_WAIT_MS / 1_000} s`;
+      this.#pool.noteSilence(reason);
+      reject(unavailable(`the database gives ${reason}`));
+    }, PROBE_WAIT_MS);
+    try {
+      await Promise.race([this.#probed(), silence]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
-  async pool(): Promise<PoolFigures> {
-    await this.#pool.lookForDatabase();
-    return this.#pool.figures();
+  /** Asks nothing and waits for nothing; where the database was away or silent, it is looked for behind the answer. */
+  pool(): PoolFigures {
+    const figures = this.#pool.figures();
+    void this.#pool.lookForDatabase();
+    if (figures.connected === false) this.#probed().catch(() => undefined);
+    return figures;
+  }
+
+  /** One at a time, however many ask. */
+  #probed(): Promise<void> {
+    const ask = async (): Promise<void> => {
+      try {
+        await this.#run("SELECT 1 AS one FROM daily_prices LIMIT 1", [], { timeoutMs: PROBE_TIMEOUT_MS });
+        this.#pool.noteSilence(null);
+      } finally {
+        this.#probing = null;
+      }
+    };
+    this.#probing ??= ask();
+    return this.#probing;
   }
 
   /** The pool is closed by whoever opened it. */

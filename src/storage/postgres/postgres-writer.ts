@@ -19,10 +19,11 @@ import { saveBars } from "./bar-store.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { notWidened, tooNarrow, wholeNumberColumns, widenCounts } from "./counts.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, isLockHeld, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import { runRead } from "./read.ts";
 import { asInstant } from "./sql-text.ts";
 import { NotNewError, RowIgnoredError, saveTicks } from "./tick-store.ts";
-import { lockSql } from "./ticker-locks.ts";
+import { describeHolder, HOLDERS_SQL, type LockHolder, lockSql } from "./ticker-locks.ts";
 import { findRepeated, isThere, logUpdates, type Witness } from "./update-log.ts";
 
 /** Times that a batch is begun when connections break under it. */
@@ -33,6 +34,11 @@ const CONFLICT_PAUSE_MS = 20;
 /** How long to look for what became of a commit whose answer was lost, and how often. */
 const DOUBT_MAX_MS = 10_000;
 const DOUBT_RETRY_MS = 100;
+/**
+ * For one lock of a ticker or a table. Savers hold theirs for milliseconds; what is held for longer is probably a session that
+ * has forgotten it.
+ */
+export const LOCK_WAIT_MS = 5_000;
 
 /** What would only be checked at the commit. */
 export const CHECK_NOW_SQL = "SET CONSTRAINTS ALL IMMEDIATE";
@@ -47,6 +53,8 @@ export interface WriterCapabilities {
   statementTimeoutMs: number;
   /** Null: as the connection has it. */
   synchronousCommit: "on" | "off" | null;
+  /** Whether the wait for a lock can have a bound of its own. */
+  lockTimeout: boolean;
   /** `table.column` of counts that can't hold fractions; widened where they have to. */
   wholeNumbers: Set<string>;
 }
@@ -55,16 +63,24 @@ export class PostgresWriter implements StockWriter {
   readonly #pool: PostgresPool;
   readonly #capabilities: WriterCapabilities;
   readonly #beginSql: string;
+  readonly #onBlocked: (reason: string) => void;
   /** The last batch of ticks had some that were stored already; the next probably has too. */
   #ticksRepeat = false;
 
-  constructor(pool: PostgresPool, capabilities: WriterCapabilities) {
+  /** @param onBlocked called with what holds a lock that a save has waited for in vain. */
+  constructor(
+    pool: PostgresPool,
+    capabilities: WriterCapabilities,
+    onBlocked: (reason: string) => void = () => {},
+  ) {
     this.#pool = pool;
     this.#capabilities = capabilities;
-    const { advisoryLocks, pooled, statementTimeoutMs, synchronousCommit } = capabilities;
+    this.#onBlocked = onBlocked;
+    const { advisoryLocks, pooled, statementTimeoutMs, synchronousCommit, lockTimeout } = capabilities;
     this.#beginSql = [
       `BEGIN ISOLATION LEVEL ${advisoryLocks ? "READ COMMITTED" : "SERIALIZABLE"} READ WRITE`,
       ...(pooled ? [`SET LOCAL statement_timeout = ${statementTimeoutMs}`] : []),
+      ...(lockTimeout ? [`SET LOCAL lock_timeout = ${LOCK_WAIT_MS}`] : []),
       ...(synchronousCommit === null ? [] : [`SET LOCAL synchronous_commit = ${synchronousCommit}`]),
     ].join("; ");
   }
@@ -113,10 +129,29 @@ export class PostgresWriter implements StockWriter {
         } else if (doubt !== null && isAway(error)) {
           if (performance.now() > doubtEndsMs) throw unknownOutcome(error);
           await Bun.sleep(DOUBT_RETRY_MS);
+        } else if (isLockHeld(error)) {
+          throw await this.#blocked();
         } else if (!isWorthRepeating(error) || ++lost >= CONNECTIONS_TRIED) {
           throw requestErrorOf(error, "save");
         }
       }
+    }
+  }
+
+  async #blocked(): Promise<RequestError> {
+    const reason = `another session holds a lock on it for longer than ${LOCK_WAIT_MS / 1_000} s`;
+    const holders = await this.#lockHolders();
+    this.#onBlocked(`${reason}: ${holders}`);
+    return unavailable(`save: ${reason}`, holders);
+  }
+
+  /** As far as the database tells; they may be gone meanwhile. */
+  async #lockHolders(): Promise<string> {
+    try {
+      const rows = await runRead<LockHolder>(this.#pool, HOLDERS_SQL);
+      return rows.length === 0 ? "it is not to be seen any more" : rows.map(describeHolder).join("; ");
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
     }
   }
 
@@ -152,8 +187,8 @@ export class PostgresWriter implements StockWriter {
     let failed: unknown = null;
     if (narrow.size > 0) failed = await this.#widen(narrow);
     return saves.map((save) => {
-      if (save.ticker.includes("\0") || (save.kind === "ticks" && save.type.includes("\0"))) {
-        const error = `save: PostgreSQL can't store a text with a NUL character: ${JSON.stringify(save.ticker)}`;
+      if (!isStorable(save.ticker) || (save.kind === "ticks" && !isStorable(save.type))) {
+        const error = `save: PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(save.ticker)}`;
         return { ok: false, status: 400, error };
       }
       return tooNarrow(save, wholeNumbers) === null ? null : notWidened(save, failed);
@@ -331,6 +366,10 @@ function withoutRepetitions(saves: Save[]): Set<Save> {
       return !isRepetition;
     }),
   );
+}
+
+function isStorable(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
 }
 
 function changesSomething(outcome: SaveOutcome): boolean {

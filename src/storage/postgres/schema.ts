@@ -1,13 +1,10 @@
-/**
- * The tables, made on the first start. Workers of several servers may start at once: one makes them, the others wait for it.
- *
- * Keys are compared byte by byte (COLLATE "C"), as every other engine does, whatever the language of the database.
- */
+/** The tables, made on the first start. Workers of several servers may start at once: one makes them, the others wait for it. */
 import { randomUUID } from "node:crypto";
-import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
 import { UnsuitableDatabaseError, versionOf } from "./requirements.ts";
+import { comparesBytes, findTableProblems } from "./table-check.ts";
+import { TABLES } from "./table-definitions.ts";
 
 /** In `stock_db_schema`: the shape below. */
 export const SCHEMA_VERSION = 2;
@@ -16,105 +13,6 @@ export const SCHEMA_VERSION = 2;
 export const LOCK_CLASS = 0x57_0c_db;
 export const SCHEMA_LOCK = 0;
 export const TRIM_LOCK = -1;
-
-const PRICES = ["open", "high", "low", "close"];
-const reals = (names: readonly string[]): string[] => names.map((name) => `${name} double precision`);
-// Whole numbers of 64 bits and fractions, both with all their digits.
-const VOLUME = "volume numeric";
-const WRITTEN = "write_timestamp timestamptz DEFAULT now()";
-
-interface Table {
-  name: string;
-  columns: string[];
-  key: string;
-}
-
-const TABLES: Table[] = [
-  {
-    name: "daily_prices",
-    columns: [
-      'ticker text COLLATE "C" NOT NULL',
-      "date date NOT NULL",
-      ...reals(PRICES),
-      VOLUME,
-      ...reals(AVERAGE_COLUMNS),
-      WRITTEN,
-    ],
-    key: "ticker, date",
-  },
-  {
-    name: "hourly_prices",
-    columns: [
-      'ticker text COLLATE "C" NOT NULL',
-      "datetime timestamptz NOT NULL",
-      ...reals(PRICES),
-      VOLUME,
-      WRITTEN,
-    ],
-    key: "ticker, datetime",
-  },
-  {
-    name: "realtime_data",
-    columns: [
-      'ticker text COLLATE "C" NOT NULL',
-      '"timestamp" timestamptz NOT NULL',
-      'type text COLLATE "C" NOT NULL',
-      "price double precision",
-      "size numeric",
-      "ask_price double precision",
-      "ask_size numeric",
-      WRITTEN,
-      "seq bigint NOT NULL DEFAULT 0",
-    ],
-    // The last quote is found at once however many trades came after it.
-    key: 'ticker, type, "timestamp", seq',
-  },
-  {
-    // See ARCHITECTURE.md "Moving averages": the state before the row of `date`.
-    name: "daily_checkpoints",
-    columns: [
-      'ticker text COLLATE "C" NOT NULL',
-      "date date NOT NULL",
-      "closes integer NOT NULL",
-      ...["ema_8", "ema_21", "ema_34", "ema_55", "ema_89"].map((name) => `${name} double precision NOT NULL`),
-    ],
-    key: "ticker, date",
-  },
-  {
-    // See ARCHITECTURE.md "Updates and positions".
-    name: "update_log",
-    columns: [
-      // In the order in which they were written, over all tickers: the oldest go first.
-      "id bigint GENERATED ALWAYS AS IDENTITY",
-      'ticker text COLLATE "C" NOT NULL',
-      "seq bigint NOT NULL",
-      'type text COLLATE "C" NOT NULL',
-      // Milliseconds since 1970.
-      "saved_at bigint NOT NULL",
-      'save_id text COLLATE "C" NOT NULL',
-      "frame text NOT NULL",
-    ],
-    key: "ticker, seq",
-  },
-  {
-    // Of each ticker's newest update, whether it is still in the log or not.
-    name: "update_positions",
-    columns: ['ticker text COLLATE "C" NOT NULL', "seq bigint NOT NULL", "saved_at bigint NOT NULL"],
-    key: "ticker",
-  },
-  {
-    // What trimming has counted: the updates up to `last_id`, from the row before on, have so many bytes.
-    name: "update_log_parts",
-    columns: ["last_id bigint NOT NULL", "bytes bigint NOT NULL"],
-    key: "last_id",
-  },
-  {
-    // One row: see UpdateReader.
-    name: "update_epoch",
-    columns: ["epoch text NOT NULL"],
-    key: "epoch",
-  },
-];
 
 /** Once a statement, not once a row: a save has thousands. */
 const TRIGGERS = [
@@ -156,6 +54,9 @@ function trigger(event: string, tables: string): string[] {
   ];
 }
 
+const UNKNOWN_COLUMN = "42703";
+export const OWN_SCHEMA = "give the server a schema of its own with ?search_path=";
+
 /** The database has tables of our names that this server can't use. */
 export class SchemaError extends Error {
   override name = "SchemaError";
@@ -189,7 +90,7 @@ class OptionalRefusedError extends Error {
  * Brings the database to SCHEMA_VERSION in one transaction.
  *
  * @returns what was done, in words for the log; null if nothing was needed.
- * @throws SchemaError a newer version, or a table of our name with other columns.
+ * @throws SchemaError a newer version, or something of a table's name that doesn't work like the table.
  * @throws UnsuitableDatabaseError it can't hold such tables.
  */
 export async function prepareSchema(
@@ -197,7 +98,7 @@ export async function prepareSchema(
   { advisoryLocks }: SchemaOptions,
 ): Promise<string | null> {
   if ((await storedVersion(connection)) === SCHEMA_VERSION) {
-    await checkColumns(connection);
+    await checkTables(connection, "made");
     return null;
   }
   const without = new Map<Optional, string>();
@@ -228,9 +129,11 @@ async function createAtOnce(
     if (advisoryLocks)
       await connection.run("SELECT pg_advisory_xact_lock($1::int, $2::int)::text", [LOCK_CLASS, SCHEMA_LOCK]);
     const version = await storedVersion(connection);
+    // Before anything is made, too: not every database undoes that.
+    if (version !== SCHEMA_VERSION) await checkTables(connection, "before");
     const done = version === SCHEMA_VERSION ? null : await create(connection, version, without);
+    await checkTables(connection, "made");
     await connection.run("COMMIT");
-    await checkColumns(connection);
     return done;
   } catch (error) {
     if (!connection.lost) await connection.run("ROLLBACK");
@@ -302,13 +205,6 @@ async function optional(connection: PostgresConnection, part: Optional, statemen
   }
 }
 
-async function comparesBytes(connection: PostgresConnection): Promise<boolean> {
-  const [row] = await connection.run<{ bytes: boolean }>(
-    "SELECT 'a' > 'B' AND 'a b' < 'aa' AND 'a-c' < 'ab' AND 'z' < '\u00e9' AS bytes",
-  );
-  return row?.bytes === true;
-}
-
 async function unsuitable(connection: PostgresConnection, cause: unknown): Promise<Error> {
   const reason = failureOf(cause)?.message ?? String(cause);
   return new UnsuitableDatabaseError(
@@ -325,10 +221,7 @@ export async function storedVersion(connection: PostgresConnection): Promise<num
     "SELECT 1 AS one FROM pg_tables WHERE tablename = 'stock_db_schema' AND schemaname = ANY (current_schemas(false))",
   );
   if (found.length === 0) return 0;
-  const [row] = await connection.run<{ version: number }>(
-    "SELECT max(version) AS version FROM stock_db_schema",
-  );
-  const version = row?.version ?? 0;
+  const version = await readVersion(connection);
   if (version > SCHEMA_VERSION) {
     throw new SchemaError(
       `open database: its schema version is ${version}, this server knows up to ${SCHEMA_VERSION}; it was written by a newer server`,
@@ -337,18 +230,22 @@ export async function storedVersion(connection: PostgresConnection): Promise<num
   return version;
 }
 
-/** Tables of our names may have been there before, made by another program. @throws SchemaError */
-export async function checkColumns(connection: PostgresConnection): Promise<void> {
-  for (const { name, columns, key } of TABLES) {
-    const expected = columns.map((column) => column.split(" ")[0]!);
-    try {
-      await connection.run(`SELECT ${expected.join(", ")} FROM ${name} LIMIT 0`);
-    } catch (error) {
-      if (failureOf(error)?.kind !== "refused") throw error;
-      const reason = (error as Error).message;
-      throw new SchemaError(
-        `open database: table ${name} can't be used: ${reason}; expected the columns ${expected.join(", ")} with the key (${key})`,
-      );
-    }
+async function readVersion(connection: PostgresConnection): Promise<number> {
+  try {
+    const [row] = await connection.run<{ version: number }>(
+      "SELECT max(version)::int AS version FROM stock_db_schema",
+    );
+    return row?.version ?? 0;
+  } catch (error) {
+    if (failureOf(error)?.code !== UNKNOWN_COLUMN) throw error;
+    throw new SchemaError(`open database: the table stock_db_schema is another program's; ${OWN_SCHEMA}`);
   }
+}
+
+/** Tables of our names may have been there before, made by another program. @throws SchemaError which names all that is wrong with them. */
+async function checkTables(connection: PostgresConnection, state: "before" | "made"): Promise<void> {
+  const problems = await findTableProblems(connection, state);
+  if (problems.length === 0) return;
+  const list = problems.map(({ problem, advice }) => `${problem}: ${advice}`).join("; ");
+  throw new SchemaError(`open database: ${list}; or ${OWN_SCHEMA}`);
 }

@@ -21,3 +21,31 @@ export function lockSql(tickers: Iterable<string>): string {
   const list = [...buckets].sort((a, b) => a - b).join(",");
   return `SELECT count(pg_advisory_xact_lock(${LOCK_CLASS}, bucket)::text) FROM unnest('{${list}}'::int[]) AS bucket`;
 }
+
+/**
+ * Sessions with a lock that savers may wait for, the oldest first: of a ticker, of a whole table, or of rows that a transaction has
+ * changed some time ago.
+ */
+export const HOLDERS_SQL = `SELECT a.pid::text AS pid, a.application_name AS program, a.state, count(*)::int AS locks,
+    extract(epoch FROM now() - coalesce(a.xact_start, a.state_change))::float8 AS seconds
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+  WHERE l.granted AND a.pid <> pg_backend_pid() AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (l.locktype = 'advisory' AND l.classid = ${LOCK_CLASS} OR l.locktype = 'relation'
+      AND (l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+        OR l.mode = 'RowExclusiveLock' AND a.xact_start < now() - interval '3 seconds')
+      AND l.relation IN (to_regclass('daily_prices'), to_regclass('hourly_prices'), to_regclass('realtime_data'),
+        to_regclass('update_log'), to_regclass('update_positions')))
+  GROUP BY 1, 2, 3, 5 ORDER BY 5 DESC NULLS LAST LIMIT 3`;
+
+export interface LockHolder {
+  pid: string;
+  program: string | null;
+  state: string | null;
+  locks: number;
+  seconds: number | null;
+}
+
+export function describeHolder({ pid, program, state, locks, seconds }: LockHolder): string {
+  const since = seconds === null ? "" : ` for ${Math.round(seconds)} s`;
+  return `process ${pid} of the database (${program || "without a name"}, ${state ?? "unknown"}${since}) holds ${locks}`;
+}

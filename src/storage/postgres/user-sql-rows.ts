@@ -59,6 +59,8 @@ export class RowEncoder {
   add(rows: Cells[], described: SQL.ResultColumn[]): void {
     this.#columns ??= columnsOf(described);
     for (const cells of rows) {
+      // Before it is turned into text, which takes several times as much.
+      if (this.#bytes + sizeOf(cells) > this.#limits.maxBytes) throw tooManyBytes(this.#limits.maxBytes);
       if (++this.#rows > this.#limits.maxRows) throw tooManyRows(this.#limits.maxRows);
       let text = this.#rows > 1 ? ",{" : "{";
       for (const { index, prefix, type } of this.#columns)
@@ -81,6 +83,12 @@ export class RowEncoder {
     if (this.#bytes > this.#limits.maxBytes) throw tooManyBytes(this.#limits.maxBytes);
     this.#parts.push(part);
   }
+}
+
+export function sizeOf(cells: Cells): number {
+  let size = 0;
+  for (const cell of cells) size += cell?.length ?? 0;
+  return size;
 }
 
 function columnsOf(described: SQL.ResultColumn[]): Column[] {

@@ -1,8 +1,8 @@
 /**
  * Looks at SQL written by a user before PostgreSQL does: finds the one statement in it and refuses what a request must not do.
  * The READ ONLY transaction is what keeps a reading statement from writing, and the rights of the database's role are what
- * keeps it from the rest; this is for what neither can refuse: transactions left open, settings that outlast the request,
- * other databases of the server, files of its machine.
+ * keeps it from the rest. The lists here keep mistakes out, such as transactions left open or settings that outlast the request;
+ * whoever wants to pass by a list of names will find a way, such as a function of their own.
  */
 import { badRequest } from "../../protocol/errors.ts";
 import { after, isMark, isWord, refused, type Token } from "../user-sql-tokens.ts";
@@ -11,9 +11,10 @@ import { after, isMark, isWord, refused, type Token } from "../user-sql-tokens.t
  * - `query`: has rows, and can be read through a cursor; with WITH it may also write, which PostgreSQL finds out.
  * - `report`: SHOW and EXPLAIN, whose few rows come at once; EXPLAIN ANALYZE may write.
  * - `write`: runs in a transaction.
+ * - `procedure`: DO and CALL; may do what a READ ONLY transaction neither refuses nor undoes, such as locks of the session.
  * - `maintenance`: writes, and can't run in a transaction; changes no data.
  */
-export type StatementKind = "query" | "report" | "write" | "maintenance";
+export type StatementKind = "query" | "report" | "write" | "procedure" | "maintenance";
 
 export interface Statement {
   /** Without what surrounds it: blanks, comments, semicolons; parameters are `$1`, `$2` … */
@@ -27,6 +28,9 @@ const ONE_TRANSACTION = "each request is one transaction of its own";
 const OWN_SETTINGS = "settings of the database are the server's";
 const NO_SESSION = "nothing of a request outlasts it";
 const NO_FILES = "it reads or writes files beside the tables";
+const ONE_STATEMENT = "it runs a text as SQL of its own; send that as the statement";
+const OTHER_DATABASES = "a request may use only the server's own database";
+const PLAIN_NAME = "write the name itself";
 const ADMINISTRATION = "it is administration of the database server";
 const REFUSED: Record<string, string> = {
   BEGIN: ONE_TRANSACTION,
@@ -76,15 +80,38 @@ const REFUSED_FUNCTIONS: [prefix: string, reason: string][] = [
   ["pg_file_", NO_FILES],
   ["lo_import", NO_FILES],
   ["lo_export", NO_FILES],
-  ["dblink", "a request may use only the server's own database"],
+  ["pg_current_logfile", NO_FILES],
+  ["dblink", OTHER_DATABASES],
+  ["postgres_fdw_", OTHER_DATABASES],
   ["set_config", OWN_SETTINGS],
-  ["pg_advisory_lock", NO_SESSION],
-  ["pg_try_advisory_lock", NO_SESSION],
+  ["pg_advisory_", NO_SESSION],
+  ["pg_try_advisory_", NO_SESSION],
+  ["query_to_xml", ONE_STATEMENT],
+  ["cursor_to_xml", ONE_STATEMENT],
+  ["table_to_xml", ONE_STATEMENT],
+  ["schema_to_xml", ONE_STATEMENT],
+  ["database_to_xml", ONE_STATEMENT],
+  ["ts_stat", ONE_STATEMENT],
+  ["ts_rewrite", ONE_STATEMENT],
+  ["crosstab", ONE_STATEMENT],
+  ["connectby", ONE_STATEMENT],
+  ["xpath_table", ONE_STATEMENT],
   ["pg_terminate_backend", ADMINISTRATION],
   ["pg_cancel_backend", ADMINISTRATION],
   ["pg_reload_conf", ADMINISTRATION],
   ["pg_rotate_logfile", ADMINISTRATION],
   ["pg_promote", ADMINISTRATION],
+  ["pg_switch_wal", ADMINISTRATION],
+  ["pg_create_", ADMINISTRATION],
+  ["pg_drop_replication", ADMINISTRATION],
+  ["pg_replication_", ADMINISTRATION],
+  ["pg_logical_", ADMINISTRATION],
+  ["pg_backup_", ADMINISTRATION],
+  ["pg_start_backup", ADMINISTRATION],
+  ["pg_stop_backup", ADMINISTRATION],
+  ["pg_wal_replay_", ADMINISTRATION],
+  ["pg_stat_reset", ADMINISTRATION],
+  ["pg_stat_statements_reset", ADMINISTRATION],
 ];
 
 const QUERIES = new Set(["SELECT", "VALUES", "TABLE", "WITH", "("]);
@@ -152,6 +179,7 @@ function judge(tokens: Token[]): StatementKind {
   if (first === "CREATE" || first === "ALTER" || first === "DROP") refuseObject(first, head);
   // Outside of a transaction, and it would be seen as one statement of many by nobody.
   if (first === "VACUUM" || head.includes("CONCURRENTLY")) return "maintenance";
+  if (first === "DO" || first === "CALL") return "procedure";
   if (REPORTS.has(first)) return "report";
   if (!QUERIES.has(first)) return "write";
   // SELECT … INTO makes a table, which no cursor does.
@@ -190,6 +218,9 @@ const WORD = /[A-Za-z_\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*/y;
 const DOLLAR_QUOTE = /\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$/y;
 const PARAMETER = /\$(\d+)/y;
 const NUMBER = /\d[\w.]*/y;
+/** All that PostgreSQL takes for blanks: a no-break space belongs to a word. */
+const BLANK = /[ \t\n\r\f\v]/;
+const LINE_COMMENT = /--[^\r\n]*/y;
 
 /** PostgreSQL's tokens, without blanks and comments, as its manual describes them under "Lexical Structure". */
 function* tokens(sql: string): Generator<Token> {
@@ -201,10 +232,10 @@ function* tokens(sql: string): Generator<Token> {
   while (at < sql.length) {
     const start = at;
     const char = sql[at]!;
-    if (/\s/.test(char)) {
+    if (BLANK.test(char)) {
       at++;
-    } else if (sql.startsWith("--", at)) {
-      at = after(sql, "\n", at);
+    } else if (match(LINE_COMMENT)) {
+      at += match(LINE_COMMENT)![0].length;
     } else if (sql.startsWith("/*", at)) {
       at = afterComment(sql, at);
     } else if (char === "'" || char === '"') {
@@ -213,6 +244,8 @@ function* tokens(sql: string): Generator<Token> {
     } else if (/[eE]/.test(char) && sql[at + 1] === "'") {
       at = afterQuoted(sql, "'", at + 2, true);
       yield { type: "quoted", value: sql.slice(start + 2, at - 1), start, end: at };
+    } else if (/[uU]/.test(char) && sql.startsWith('&"', at + 1)) {
+      throw refused('U&"…"', PLAIN_NAME);
     } else if (match(WORD)) {
       const word = match(WORD)![0];
       at += word.length;

@@ -8,20 +8,29 @@ import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from 
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
-import { type Cells, RowEncoder } from "./user-sql-rows.ts";
+import { RowEncoder, sizeOf } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
 /** An answer waits in the worker until the client has taken it. */
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
-/** Of one fetch from a cursor; rows beyond it are only as many as fit the rows before. */
+/**
+ * Of one fetch from a cursor, if no row is larger than the largest before. Whatever is fetched is in memory as a whole, so the
+ * first fetch is of one row, and each takes at most twice as many as the one before.
+ */
 const FETCH_BYTES = 4 * 2 ** 20;
-const FETCH_ROWS_FIRST = 8;
-const FETCH_ROWS_MAX = 2_000;
+const FETCH_ROWS_MAX = 512;
 const CURSOR = "user_rows";
 const DECLARE = `DECLARE ${CURSOR} NO SCROLL CURSOR FOR `;
 const READ_ONLY_TRANSACTION = "25006";
 const FEATURE_NOT_SUPPORTED = "0A000";
 const UNUSED_PARAMETER = 0;
+/** Of the session, so that no transaction ends them. */
+const RELEASE_LOCKS = "SELECT pg_advisory_unlock_all()";
+/**
+ * What a pool in between would hand on with the session, given up before it does: nothing else may run between this and the commit,
+ * so what waits for the commit is done before.
+ */
+const LEAVE_NOTHING = "SET CONSTRAINTS ALL IMMEDIATE; RESET ROLE; RESET ALL; DISCARD TEMP";
 const ROLLED_BACK = "; rolled back, nothing changed";
 
 interface Limits {
@@ -31,9 +40,11 @@ interface Limits {
 
 export class PostgresUserSql implements InterruptibleSql {
   readonly #pool: PostgresPool;
+  readonly #advisoryLocks: boolean;
 
-  constructor(pool: PostgresPool) {
+  constructor(pool: PostgresPool, { advisoryLocks }: { advisoryLocks: boolean }) {
     this.#pool = pool;
+    this.#advisoryLocks = advisoryLocks;
   }
 
   async run(request: UserSqlRequest, limits: Limits): Promise<UserSqlOutcome> {
@@ -63,7 +74,7 @@ export class PostgresUserSql implements InterruptibleSql {
   close(): void {}
 
   async #read(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
-    if (statement.kind === "maintenance") return { status: "needs-write" };
+    if (statement.kind === "maintenance" || statement.kind === "procedure") return { status: "needs-write" };
     const lease = await this.#pool.acquire("long", deadline.signal);
     deadline.begin();
     const { connection } = lease;
@@ -71,20 +82,33 @@ export class PostgresUserSql implements InterruptibleSql {
     try {
       await connection.run(beginSql("READ ONLY", deadline), [], deadline.options());
       const outcome = await readOnly(connection, statement, request, deadline);
-      // Also what was only read may have changed settings of the session.
-      await connection.run("ROLLBACK");
+      await this.#rollBack(connection, outcome.status === "rows");
       clean = true;
       return outcome;
     } catch (error) {
       // One that was asked to stop may be asked so late that the next one stops.
       if (!deadline.signal.aborted && !connection.lost) {
-        await connection.run("ROLLBACK");
+        await this.#rollBack(connection, false);
         clean = true;
       }
       throw error;
     } finally {
       lease.release(!clean);
     }
+  }
+
+  /**
+   * Also what was only read may have changed settings of the session, or called a function that takes locks. They go first where
+   * they can: until the transaction is over, a pool in between hands the session to nobody else.
+   */
+  async #rollBack(connection: PostgresConnection, isSound: boolean): Promise<void> {
+    const statements = isSound ? [RELEASE_LOCKS, "ROLLBACK"] : ["ROLLBACK", RELEASE_LOCKS];
+    await connection.run(this.#inOneText(...statements));
+  }
+
+  /** Statements for one message, which one session carries out even where a pool stands in between. */
+  #inOneText(...statements: string[]): string {
+    return statements.filter((statement) => this.#advisoryLocks || statement !== RELEASE_LOCKS).join("; ");
   }
 
   /** On a connection that is closed behind it: settings and locks of the session end with it. */
@@ -103,6 +127,7 @@ export class PostgresUserSql implements InterruptibleSql {
       const read = usesCursor(statement, request) ? readThroughCursor : readAtOnce;
       const rows = await read(connection, statement, request, deadline);
       deadline.check();
+      if (this.#pool.pooled) await connection.run(this.#inOneText(LEAVE_NOTHING, RELEASE_LOCKS));
       committing = true;
       await connection.run("COMMIT");
       return { status: "rows", ...rows };
@@ -211,7 +236,8 @@ async function readThroughCursor(
   deadline.check();
   await connection.run(DECLARE + statement.text, bindings(params), deadline.options());
   const encoder = new RowEncoder({ maxRows, maxBytes: ANSWER_BYTES_MAX });
-  for (let count = FETCH_ROWS_FIRST; ; ) {
+  let largest = 1;
+  for (let count = 1; ; ) {
     deadline.check();
     const wanted = Math.min(count, maxRows - encoder.rows + 1);
     const fetched = await connection.runRaw(
@@ -222,11 +248,8 @@ async function readThroughCursor(
     );
     encoder.add(fetched, fetched.columns ?? []);
     if (fetched.length < wanted) return encoder.finish();
-    const bytes = fetched.reduce((sum, cells) => sum + sizeOf(cells), 1);
-    count = Math.max(
-      1,
-      Math.min(FETCH_ROWS_MAX, count * 4, Math.floor((FETCH_BYTES / bytes) * fetched.length)),
-    );
+    largest = fetched.reduce((size, cells) => Math.max(size, sizeOf(cells)), largest);
+    count = Math.max(1, Math.min(FETCH_ROWS_MAX, count * 2, Math.floor(FETCH_BYTES / largest)));
   }
 }
 
@@ -241,12 +264,6 @@ async function readAtOnce(
   const encoder = new RowEncoder({ maxRows, maxBytes: ANSWER_BYTES_MAX });
   encoder.add(fetched, fetched.columns ?? []);
   return encoder.finish();
-}
-
-function sizeOf(cells: Cells): number {
-  let size = 0;
-  for (const cell of cells) size += cell?.length ?? 0;
-  return size;
 }
 
 /**

@@ -1,85 +1,88 @@
-/** Answers of the upstream as they go on to the client: nobody looks into a row. */
+/**
+ * Answers of the upstream as they go on to the client: nobody looks into a row. But how an answer begins and ends is looked at, as a page of
+ * a proxy, or the half of an answer without length, has status 200 as well. One that goes on piece by piece and ends wrongly breaks off.
+ */
 import type { JsonRows } from "../contract.ts";
 import type { SqlAnswer } from "../user-sql-contract.ts";
+import { isWithin, readRest, SHORT_BYTES_MAX } from "./answer-body.ts";
 import type { UpstreamAnswer } from "./upstream.ts";
+import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
 /** An answer up to this size is held as a whole. */
 const WHOLE_BYTES_MAX = 1024 * 1024;
-/** How every answer without rows begins. */
-const NOTHING_FOUND = '{"message":';
-const DATA = Buffer.from('"data":');
-/** More than what comes before the rows of an answer of execute_sql. */
+/** Between two pieces of an answer. */
+const PIECE_TIMEOUT_MS = 30_000;
+/** More than what comes before the rows of any answer. */
 const ENVELOPE_BYTES_MAX = 128;
+
+/** Spaces as an older server writes them. */
+const ROWS_BEGIN = /^\{"data": ?\[ ?\{/;
+const NOTHING_FOUND_BEGIN = /^\{"message": ?"/;
+const NOTHING_FOUND_END = /"data": ?\[\]\}$/;
+const SQL_BEGIN = /^\{(?:"message": ?"[^"\\]*", ?)?"data": ?(?=\[)/;
+const ROWS_END = "}]}";
+const NO_ROWS = "[]}";
+const END_LENGTH = 3;
 
 type Source = ReadableStreamDefaultReader<Uint8Array>;
 
-/** Of the commands that read bars or ticks. */
+/** Of the commands that read bars or ticks. @throws WrongAnswerError */
 export async function readRows({ response, keep }: UpstreamAnswer): Promise<JsonRows> {
-  if (isSmall(response)) return wholeRows(await response.text());
-  const { head, source, ended } = await readHead(response, NOTHING_FOUND.length);
-  const begin = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, NOTHING_FOUND.length));
-  if (ended || begin.toString() === NOTHING_FOUND) {
-    return wholeRows(Buffer.concat([head, await readRest(source)]).toString());
+  const { head, source } = await readHead(response);
+  const begin = beginOf(head);
+  if (NOTHING_FOUND_BEGIN.test(begin)) {
+    const whole = source === null ? head : await readRest(source, SHORT_BYTES_MAX, [head]);
+    if (!NOTHING_FOUND_END.test(whole.toString())) throw notWhole(whole);
+    return { empty: true };
   }
-  return { empty: false, chunks: chunksOf(head, source, keep()) };
+  if (!ROWS_BEGIN.test(begin)) throw new WrongAnswerError(shownBeginning(head));
+  if (source !== null) return { empty: false, chunks: chunksOf(head, source, keep()) };
+  if (endOf(head) !== ROWS_END) throw notWhole(head);
+  return { empty: false, text: head.toString() };
 }
 
-/** Of execute_sql: what is around the rows is taken off, as whoever answers the client puts it on again. */
+/** Of execute_sql: what is around the rows is taken off, as whoever answers the client puts it on again. @throws WrongAnswerError */
 export async function readSqlRows({ response, keep }: UpstreamAnswer): Promise<SqlAnswer> {
-  if (isSmall(response)) return wholeSqlRows(await response.bytes());
-  const { head, source, ended } = await readHead(response, ENVELOPE_BYTES_MAX);
-  if (ended) return wholeSqlRows(head);
-  return { rows: SOME_ROWS, body: withoutLastByte(head.subarray(rowsStart(head)), source, keep()) };
+  const { head, source } = await readHead(response);
+  const envelope = SQL_BEGIN.exec(beginOf(head));
+  if (envelope === null) throw new WrongAnswerError(shownBeginning(head));
+  const rows = head.subarray(envelope[0].length);
+  if (source !== null) return { rows: SOME_ROWS, body: withoutLastByte(rows, source, keep()) };
+  const end = endOf(rows);
+  if (end !== ROWS_END && end !== NO_ROWS) throw notWhole(head);
+  return { rows: rows.length > NO_ROWS.length ? SOME_ROWS : 0, body: rows.subarray(0, -1) };
 }
 
 /** Nobody asks how many, only whether there are any. */
 const SOME_ROWS = 1;
 
-function isSmall(response: Response): boolean {
-  const length = response.headers.get("content-length");
-  return response.body === null || (length !== null && Number(length) <= WHOLE_BYTES_MAX);
+function notWhole(answer: Uint8Array): WrongAnswerError {
+  return new WrongAnswerError(`it ends before its end, after ${answer.length} bytes`);
 }
 
-function wholeRows(text: string): JsonRows {
-  return text.startsWith(NOTHING_FOUND) ? { empty: true } : { empty: false, text };
+function beginOf(answer: Buffer): string {
+  return answer.subarray(0, ENVELOPE_BYTES_MAX).toString("latin1");
 }
 
-function wholeSqlRows(answer: Uint8Array): SqlAnswer {
-  const body = answer.subarray(rowsStart(answer), -1);
-  return { rows: body.length > "[]".length ? SOME_ROWS : 0, body };
+function endOf(answer: Uint8Array): string {
+  return Buffer.from(answer.subarray(-END_LENGTH)).toString("latin1");
 }
 
-/** @throws Error it is no answer to execute_sql. */
-function rowsStart(answer: Uint8Array): number {
-  const at = Buffer.from(answer.buffer, answer.byteOffset, answer.length).indexOf(DATA);
-  if (at < 0 || at > ENVELOPE_BYTES_MAX) throw new Error("the upstream answered execute_sql without data");
-  return at + DATA.length;
-}
-
-/** At least so many bytes, or all there are. */
-async function readHead(
-  response: Response,
-  bytesMin: number,
-): Promise<{ head: Uint8Array; source: Source; ended: boolean }> {
-  const source = response.body!.getReader() as Source;
+/** A small answer as a whole, and then no source; of others at least the envelope. */
+async function readHead(response: Response): Promise<{ head: Buffer; source: Source | null }> {
+  if (response.body === null) return { head: Buffer.alloc(0), source: null };
+  if (isWithin(response, WHOLE_BYTES_MAX))
+    return { head: Buffer.from(await response.arrayBuffer()), source: null };
+  const source = response.body.getReader() as Source;
   const pieces: Uint8Array[] = [];
   let size = 0;
-  while (size < bytesMin) {
+  while (size < ENVELOPE_BYTES_MAX) {
     const { value, done } = await source.read();
-    if (done) return { head: Buffer.concat(pieces), source, ended: true };
+    if (done) return { head: Buffer.concat(pieces), source: null };
     pieces.push(value);
     size += value.length;
   }
-  return { head: pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces), source, ended: false };
-}
-
-async function readRest(source: Source): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  for (;;) {
-    const { value, done } = await source.read();
-    if (done) return Buffer.concat(pieces);
-    pieces.push(value);
-  }
+  return { head: Buffer.concat(pieces), source };
 }
 
 /**
@@ -87,20 +90,18 @@ async function readRest(source: Source): Promise<Uint8Array> {
  * not give its connection back on `return()`.
  */
 function chunksOf(head: Uint8Array, source: Source, release: () => void): AsyncIterableIterator<Uint8Array> {
+  const pieces = new Pieces(source, release);
   let first: Uint8Array | null = head;
   return {
     async next() {
-      if (first !== null) {
-        const value = first;
-        first = null;
-        return { done: false, value };
-      }
-      const { value, done } = await readOrRelease(source, release);
-      return done ? { done: true, value: undefined } : { done: false, value };
+      const value = first ?? (await pieces.next());
+      first = null;
+      if (value === null) return { done: true, value: undefined };
+      pieces.note(value);
+      return { done: false, value };
     },
     async return() {
-      release();
-      await source.cancel();
+      await pieces.cancel();
       return { done: true, value: undefined };
     },
     [Symbol.asyncIterator]() {
@@ -111,36 +112,76 @@ function chunksOf(head: Uint8Array, source: Source, release: () => void): AsyncI
 
 /** Always one piece behind, so that the last byte is known when it comes. */
 function withoutLastByte(head: Uint8Array, source: Source, release: () => void): ReadableStream<Uint8Array> {
+  const pieces = new Pieces(source, release);
   let held = head;
+  pieces.note(head);
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         for (;;) {
-          const { value, done } = await readOrRelease(source, release);
-          const piece = done ? held.subarray(0, -1) : held;
+          const next = await pieces.next();
+          const piece = next === null ? held.subarray(0, -1) : held;
           if (piece.length > 0) controller.enqueue(piece);
-          if (done) return controller.close();
-          held = value;
+          if (next === null) return controller.close();
+          pieces.note(next);
+          held = next;
           if (piece.length > 0) return;
         }
       },
-      async cancel() {
-        release();
-        await source.cancel();
-      },
+      cancel: () => pieces.cancel(),
     },
     { highWaterMark: 0 },
   );
 }
 
-/** @throws Error the connection was lost: whoever has the first part must not take it for the whole. */
-async function readOrRelease(source: Source, release: () => void): ReturnType<Source["read"]> {
-  try {
-    const next = await source.read();
-    if (next.done) release();
-    return next;
-  } catch (error) {
-    release();
-    throw error;
+/** What is left of an answer. */
+class Pieces {
+  readonly #source: Source;
+  readonly #release: () => void;
+  /** Its last bytes so far. */
+  #end = "";
+
+  constructor(source: Source, release: () => void) {
+    this.#source = source;
+    this.#release = release;
+  }
+
+  note(piece: Uint8Array): void {
+    this.#end = (this.#end + endOf(piece)).slice(-END_LENGTH);
+  }
+
+  /**
+   * Null after the last.
+   *
+   * @throws Error the connection was lost, or nothing comes any more: whoever has the first part must not take it for the whole.
+   */
+  async next(): Promise<Uint8Array | null> {
+    let timer: Timer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new Error(`the upstream sent nothing for ${PIECE_TIMEOUT_MS / 1000} s`)),
+        PIECE_TIMEOUT_MS,
+      );
+    });
+    try {
+      const { value, done } = await Promise.race([this.#source.read(), late]);
+      if (!done) return value;
+      if (this.#end !== ROWS_END && this.#end !== NO_ROWS)
+        throw new Error("the upstream's answer ended before its end");
+      this.#release();
+      return null;
+    } catch (error) {
+      this.#release();
+      // Not waited for: what hangs may go on doing so.
+      this.#source.cancel().catch(() => {});
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async cancel(): Promise<void> {
+    this.#release();
+    await this.#source.cancel();
   }
 }

@@ -1,25 +1,27 @@
 /** Commands of the upstream that read, and answers that are parsed here. */
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { parseExactIntegers } from "../../protocol/exact-integers.ts";
-import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import type { JsonRecord } from "../../protocol/json.ts";
+import { readJsonObject } from "./answer-body.ts";
 import type { Upstream, UpstreamAnswer, UpstreamRequest } from "./upstream.ts";
 
 const READ_TIMEOUT_MS = 30_000;
 export const READ = { repeatable: true, effect: "", long: false, timeoutMs: READ_TIMEOUT_MS };
 
+const SHOWN_CHARACTERS = 80;
 const UNKNOWN_COMMAND = "Unknown command";
 
 export function readRequest(command: string, params: JsonRecord): UpstreamRequest {
   return { ...READ, what: command, path: "/db_command", body: JSON.stringify({ command, params }) };
 }
 
-export async function readObject({ response }: UpstreamAnswer): Promise<JsonRecord> {
-  return asObject(await response.json());
+export function readObject({ response, parsedBytesMax }: UpstreamAnswer): Promise<JsonRecord> {
+  return readJsonObject(response, parsedBytesMax);
 }
 
 /** With a bigint for every integer that a double can't hold. */
-export async function readExactObject({ response }: UpstreamAnswer): Promise<JsonRecord> {
-  return asObject(parseExactIntegers(await response.text()));
+export function readExactObject({ response, parsedBytesMax }: UpstreamAnswer): Promise<JsonRecord> {
+  return readJsonObject(response, parsedBytesMax, parseExactIntegers);
 }
 
 /**
@@ -46,14 +48,27 @@ export function olderUpstream(how: string): RequestError {
   return unavailable(`the upstream is an older server, ${how}: upgrade it first`);
 }
 
-/** @throws RequestError 503 the answer has no such list. */
-export function listOf(answer: JsonRecord, member: string): unknown[] {
-  const list = answer[member];
-  if (Array.isArray(list)) return list;
-  throw unavailable(`the upstream answered without ${member}`);
+/** @throws RequestError 502 the answer has another value, or none, under this name. */
+export function memberOf<T>(
+  answer: JsonRecord,
+  member: string,
+  isRight: (value: unknown) => value is T,
+  what: string,
+): T {
+  const value = Object.hasOwn(answer, member) ? answer[member] : undefined;
+  if (isRight(value)) return value;
+  const shown = (JSON.stringify(value) ?? "nothing").slice(0, SHOWN_CHARACTERS);
+  throw new RequestError(502, `the upstream answered ${what}: ${member} is ${shown}`);
 }
 
-function asObject(body: unknown): JsonRecord {
-  if (isObject(body)) return body;
-  throw unavailable("the upstream answered with JSON that is no object");
+/** @throws RequestError 502 the answer has no such list, or one with other values. */
+export function textsOf(answer: JsonRecord, member: string, what: string): string[] {
+  return memberOf(answer, member, isTexts, what);
 }
+
+export const isText = (value: unknown): value is string => typeof value === "string";
+export const isPosition = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0;
+export const isPrice = (value: unknown): value is number | null =>
+  value === null || typeof value === "number";
+const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText);

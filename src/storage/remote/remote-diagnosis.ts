@@ -1,52 +1,53 @@
 /** What `doctor` finds out about another server that this one would stand in front of. */
 import { parseUpstream } from "../../config/upstream-url.ts";
-import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import { lossReason } from "./loss-reason.ts";
+import { readHealth } from "./upstream-health.ts";
+
+const TIMEOUT_MS = 10_000;
 
 export async function* diagnoseRemote(dbFile: string): AsyncGenerator<DiagnosisStep> {
   yield { begin: "server", optional: false };
   const upstream = parseUpstream(dbFile);
   if (upstream === null) throw new Error("--db-file names no server"); // the options were checked
   const { authorization, http } = upstream;
-  const subject = "server";
-  let answer: Response;
   try {
-    answer = await fetch(`${http}/health`, authorization === null ? {} : { headers: { authorization } });
+    const answer = await fetch(`${http}/health`, {
+      ...(authorization === null ? {} : { headers: { authorization } }),
+      redirect: "manual",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    yield await judge(answer);
   } catch (error) {
     yield {
       level: "fail",
-      subject,
-      finding: `no answer: ${messageOf(error)}`,
+      subject: "server",
+      finding: `no answer: ${lossReason(error)}`,
       advice: "start it, or look at the address and at what lies between; until then requests get 503",
     };
-    return;
   }
-  yield judge(answer.status, await answer.text());
 }
 
-function judge(status: number, text: string): Finding {
+async function judge(answer: Response): Promise<Finding> {
   const subject = "server";
-  const database = databaseOf(text);
-  if (status === 200 && database !== null)
-    return { level: "ok", subject, finding: `it is healthy; its database is of type ${database}` };
-  if (database !== null || status === 503) {
-    const advice = "look there: run doctor on that machine, with that server's database";
-    return { level: "fail", subject, finding: `it answers /health with ${status}`, advice };
-  }
-  return {
-    level: "fail",
-    subject,
-    finding: `what answers there is no stock database server: /health gave ${status}`,
-    advice: status === 401 ? "give user and password in the URL" : "look at the address and its path",
-  };
-}
-
-function databaseOf(text: string): string | null {
-  try {
-    const { database } = JSON.parse(text) as { database?: { db_type?: unknown } };
-    return typeof database?.db_type === "string" ? database.db_type : null;
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError) return null;
-    throw error;
+  const health = await readHealth(answer);
+  switch (health.kind) {
+    case "healthy":
+      return { level: "ok", subject, finding: `it is healthy; its database is of type ${health.database}` };
+    case "unhealthy":
+      return {
+        level: "fail",
+        subject,
+        finding: `it answers /health with ${answer.status}: ${health.refusal.message}`,
+        advice: "look there: run doctor on that machine, with that server's database",
+      };
+    case "stranger":
+      return {
+        level: "fail",
+        subject,
+        finding: health.finding,
+        advice:
+          answer.status === 401 ? "give user and password in the URL" : "look at the address and its path",
+      };
   }
 }

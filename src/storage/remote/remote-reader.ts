@@ -1,6 +1,5 @@
 /** The reads of a worker, asked of its upstream. */
-import { unavailable } from "../../protocol/errors.ts";
-import { isObject } from "../../protocol/json.ts";
+import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import type {
   BarRange,
   Holding,
@@ -15,7 +14,7 @@ import type {
 import { readHoldings } from "../holdings.ts";
 import { ROW_TABLES } from "../tables.ts";
 import { readRows } from "./answers.ts";
-import { askNewer, listOf, READ, readObject, readRequest } from "./commands.ts";
+import { askNewer, isPrice, isText, memberOf, READ, readObject, readRequest, textsOf } from "./commands.ts";
 import { LatestPrices } from "./latest-prices.ts";
 import { RemoteUpdateReader } from "./remote-update-reader.ts";
 import type { Upstream } from "./upstream.ts";
@@ -82,21 +81,17 @@ export class RemoteReader implements StockReader {
   async prices(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]> {
     const { command, member } = PRICE_COMMANDS[question];
     const answer = await this.#upstream.ask(readRequest(command, { tickers }), readObject);
-    const prices = answer[member];
-    if (!isObject(prices)) throw unavailable(`the upstream answered ${command} without ${member}`);
-    return tickers.map((ticker) => {
-      const price = Object.hasOwn(prices, ticker) ? prices[ticker] : null;
-      return typeof price === "number" ? price : null;
-    });
+    const prices = memberOf(answer, member, isObject, command);
+    return tickers.map((ticker) => memberOf(prices, ticker, isPrice, command));
   }
 
   async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
     const params = { kind, limit, ...(after === null ? {} : { after }) };
-    return listOf(await askNewer(this.#upstream, "get_tickers", params), "tickers").map(String);
+    return textsOf(await askNewer(this.#upstream, "get_tickers", params), "tickers", "get_tickers");
   }
 
   async tickTypes(ticker: string): Promise<string[]> {
-    return listOf(await askNewer(this.#upstream, "get_tick_types", { ticker }), "types").map(String);
+    return textsOf(await askNewer(this.#upstream, "get_tick_types", { ticker }), "types", "get_tick_types");
   }
 
   async holdings(tickersMax: number): Promise<Holding[]> {
@@ -107,16 +102,17 @@ export class RemoteReader implements StockReader {
         sql_query: someTickers(ROW_TABLES[kind].name, tickersMax + 1),
         query_type: "select",
       };
-      const { data } = await this.#upstream.ask(readRequest("execute_sql", params), readObject);
-      const rows = Array.isArray(data) ? data.filter(isObject) : [];
-      return rows.map(({ ticker }) => String(ticker));
+      const answer = await this.#upstream.ask(readRequest("execute_sql", params), readObject);
+      const rows = memberOf(answer, "data", isRecords, "execute_sql");
+      return rows.map((row) => memberOf(row, "ticker", isText, "execute_sql"));
     });
   }
 
   async sizeBytes(): Promise<number | null> {
     const request = { ...READ, what: "stats", path: "/stats/database", body: null };
-    const { database } = await this.#upstream.ask(request, readObject);
-    return isObject(database) && typeof database.size_bytes === "number" ? database.size_bytes : null;
+    const answer = await this.#upstream.ask(request, readObject);
+    const { size_bytes } = memberOf(answer, "database", isObject, "/stats/database");
+    return typeof size_bytes === "number" ? size_bytes : null;
   }
 
   probe(via: string | null = null): Promise<void> {
@@ -145,6 +141,10 @@ export class RemoteReader implements StockReader {
   #rows(command: string, params: Record<string, unknown>, long: boolean): Promise<JsonRows> {
     return this.#upstream.ask({ ...readRequest(command, params), long }, readRows);
   }
+}
+
+function isRecords(value: unknown): value is JsonRecord[] {
+  return Array.isArray(value) && value.every(isObject);
 }
 
 /** Absent is unbounded. */

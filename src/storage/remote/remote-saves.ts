@@ -1,12 +1,16 @@
 /** Saves, passed on to the upstream as the client sent them; their frames come back with everybody's (remote-updates.ts). */
 import { unavailable } from "../../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../contract.ts";
-import type { Upstream } from "./upstream.ts";
+import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
+import type { Upstream, UpstreamAnswer } from "./upstream.ts";
+import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
 /** Bodies of saves that the upstream has not answered; beyond it a save gets 503. */
 const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
 /** Longer than an upstream waits for its own writer. */
 const SAVE_TIMEOUT_MS = 30_000;
+/** How every answer to a save ends, also of older servers. */
+const STORED = /\bsaved successfully\.$/;
 /** Its position comes with its frame. */
 const DONE: SaveOutcome = { ok: true, stored: 0, seq: null };
 
@@ -59,9 +63,16 @@ export class RemoteSaves {
         long: false,
         timeoutMs: SAVE_TIMEOUT_MS,
       },
-      async ({ response }) => void (await response.bytes()),
+      requireStored,
     );
   }
+}
+
+/** @throws WrongAnswerError nothing says that it was stored: a page of a proxy has status 200 as well. */
+async function requireStored({ response }: UpstreamAnswer): Promise<void> {
+  const body = await readJsonObject(response, SHORT_BYTES_MAX);
+  if (typeof body.message === "string" && STORED.test(body.message)) return;
+  throw new WrongAnswerError(shownBeginning(JSON.stringify(body)));
 }
 
 async function pack(text: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -13,15 +13,15 @@ async function fakeServer(refuse: () => [status: number, body: object] | null) {
   const saved: number[] = [];
   const server = createServer(async (request, response) => {
     const end = (status: number, body: object): void =>
-      void response.writeHead(status).end(JSON.stringify(body));
-    if (request.url === "/health") return end(200, {});
+      void response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
+    if (request.url === "/health") return end(200, { status: "healthy", database: { db_type: "sqlite" } });
     const body = Buffer.concat(await Array.fromAsync(request as AsyncIterable<Buffer>)).toString();
     const { command, params } = JSON.parse(body) as { command: string; params: Params };
     if (command === "get_tickers") return end(200, { tickers: [] });
     const refusal = refuse();
     if (refusal !== null) return end(...refusal);
     saved.push(...params.data.map(({ seq }) => seq));
-    return end(200, { message: "saved" });
+    return end(200, { message: "Realtime data (trade) for A saved successfully." });
   });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const { port } = server.address() as AddressInfo;

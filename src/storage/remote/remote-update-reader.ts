@@ -1,7 +1,7 @@
 /** Positions and updates, asked of the upstream: a server in front has no others, and the same epoch. */
-import { unavailable } from "../../protocol/errors.ts";
+import { RequestError } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
-import type { BarRow } from "../contract.ts";
+import { TransferRowError } from "../contract.ts";
 import type {
   NewestUpdate,
   StoredUpdate,
@@ -9,7 +9,7 @@ import type {
   UpdateLimit,
   UpdateReader,
 } from "../update-contract.ts";
-import { askNewer, listOf, readExactObject } from "./commands.ts";
+import { askNewer, isPosition, isText, memberOf, readExactObject } from "./commands.ts";
 import type { Upstream } from "./upstream.ts";
 import { toBarRow, toQuote, toTrade } from "./wire-rows.ts";
 
@@ -38,19 +38,21 @@ export class RemoteUpdateReader implements UpdateReader {
   async positions(tickers: readonly string[] | null): Promise<Map<string, number>> {
     const found = new Map<string, number>();
     for (const params of tickers === null ? [{}] : questions(tickers)) {
-      const { positions } = await this.#ask("get_positions", params);
-      if (!isObject(positions)) throw unavailable("the upstream answered get_positions without positions");
-      for (const [ticker, seq] of Object.entries(positions)) found.set(ticker, Number(seq));
+      const answer = await this.#ask("get_positions", params);
+      const positions = memberOf(answer, "positions", isObject, "get_positions");
+      for (const ticker of Object.keys(positions))
+        found.set(ticker, memberOf(positions, ticker, isPosition, "get_positions"));
     }
     return found;
   }
 
   async newest(ticker: string): Promise<NewestUpdate> {
-    const { positions, times } = await this.#ask("get_positions", { tickers: [ticker], times: true });
-    if (!isObject(positions)) throw unavailable("the upstream answered get_positions without positions");
-    const seq = Number(positions[ticker] ?? 0);
-    if (seq === 0) return { seq, savedAtMs: 0 };
-    const savedAt = isObject(times) ? times[ticker] : undefined;
+    const answer = await this.#ask("get_positions", { tickers: [ticker], times: true });
+    const positions = memberOf(answer, "positions", isObject, "get_positions");
+    if (!Object.hasOwn(positions, ticker)) return { seq: 0, savedAtMs: 0 };
+    const seq = memberOf(positions, ticker, isPosition, "get_positions");
+    const { times } = answer;
+    const savedAt = isObject(times) && Object.hasOwn(times, ticker) ? times[ticker] : undefined;
     return { seq, savedAtMs: typeof savedAt === "number" ? savedAt : null };
   }
 
@@ -62,30 +64,29 @@ export class RemoteUpdateReader implements UpdateReader {
       characters: Math.max(1, Math.floor(Math.min(limit.characters, Number.MAX_SAFE_INTEGER))),
       stored: true,
     });
-    return listOf(answer, "updates").map((update) => toStoredUpdate(update as JsonRecord));
+    return memberOf(answer, "updates", isRecords, "get_updates").map(toStoredUpdate);
   }
 
   async snapshot(ticker: string): Promise<TickerSnapshot> {
-    const { seq, quote, trade, bar } = await askNewer(
-      this.#upstream,
-      "get_snapshot",
-      { ticker },
-      readExactObject,
-    );
-    const bars = isObject(bar) ? bar : {};
-    return {
-      seq: Number(seq),
-      quote: isObject(quote) ? toQuote(quote) : null,
-      trade: isObject(trade) ? toTrade(trade) : null,
-      daily: barOf(bars.daily, "daily"),
-      hourly: barOf(bars.hourly, "hourly"),
-    };
+    const answer = await askNewer(this.#upstream, "get_snapshot", { ticker }, readExactObject);
+    const rowOf = (member: string, of = answer) => memberOf(of, member, isObjectOrNull, "get_snapshot");
+    const bars = rowOf("bar") ?? { daily: null, hourly: null };
+    try {
+      return {
+        seq: memberOf(answer, "seq", isPosition, "get_snapshot"),
+        quote: read(rowOf("quote"), toQuote),
+        trade: read(rowOf("trade"), toTrade),
+        daily: read(rowOf("daily", bars), (row) => toBarRow(row, "daily")),
+        hourly: read(rowOf("hourly", bars), (row) => toBarRow(row, "hourly")),
+      };
+    } catch (error) {
+      if (!(error instanceof TransferRowError)) throw error;
+      throw new RequestError(502, `the upstream answered get_snapshot: ${error.message}`);
+    }
   }
 
   async #askEpoch(): Promise<string> {
-    const { epoch } = await this.#ask("get_positions", { tickers: [] });
-    if (typeof epoch !== "string") throw unavailable("the upstream answered get_positions without epoch");
-    return epoch;
+    return memberOf(await this.#ask("get_positions", { tickers: [] }), "epoch", isText, "get_positions");
   }
 
   #ask(command: string, params: JsonRecord): Promise<JsonRecord> {
@@ -100,10 +101,23 @@ function questions(tickers: readonly string[]): { tickers: string[] }[] {
   return pages;
 }
 
-function toStoredUpdate({ seq, type, frame, saved_at }: JsonRecord): StoredUpdate {
-  return { seq: Number(seq), type: String(type), frame: String(frame), savedAtMs: Number(saved_at) };
+function toStoredUpdate(update: JsonRecord): StoredUpdate {
+  return {
+    seq: memberOf(update, "seq", isPosition, "get_updates"),
+    type: memberOf(update, "type", isText, "get_updates"),
+    frame: memberOf(update, "frame", isText, "get_updates"),
+    savedAtMs: memberOf(update, "saved_at", isNumber, "get_updates"),
+  };
 }
 
-function barOf(bar: unknown, interval: "daily" | "hourly"): BarRow | null {
-  return isObject(bar) ? toBarRow(bar, interval) : null;
+const isNumber = (value: unknown): value is number => typeof value === "number";
+
+function isRecords(value: unknown): value is JsonRecord[] {
+  return Array.isArray(value) && value.every(isObject);
+}
+
+const isObjectOrNull = (value: unknown): value is JsonRecord | null => value === null || isObject(value);
+
+function read<Row>(row: JsonRecord | null, toRow: (row: JsonRecord) => Row): Row | null {
+  return row === null ? null : toRow(row);
 }

@@ -15,6 +15,7 @@ import type { Update } from "../update-contract.ts";
 import { olderUpstream } from "./commands.ts";
 import { retryPauseMs, type Upstream } from "./upstream.ts";
 import { readUpstreamFrame, type UpstreamFrame } from "./upstream-frame.ts";
+import { shownBeginning } from "./wrong-answer.ts";
 
 /** As in stream/subscriptions.ts. */
 const ALL_TICKERS = "";
@@ -33,6 +34,10 @@ const PING_AFTER_MS = 3_000;
 /** … and is given up after this, also while it is being opened. */
 const SILENCE_MAX_MS = 10_000;
 const SWEEP_MS = 1_000;
+/** Until an answer to a message, or the first frame of a new ticker. A socket may answer pings for ever and nothing else. */
+const ANSWER_MAX_MS = 10_000;
+/** A socket that was in force for so long was sound. */
+const SOUND_MS = 5_000;
 /** Until an older server is asked again: it has to be upgraded first. */
 const OLDER_RETRY_MS = 10_000;
 
@@ -58,11 +63,21 @@ interface Link {
   awaitsReply: boolean;
   heardMs: number;
   pingedMs: number;
+  /** The last message, or the last answer while others are missing. */
+  askedMs: number;
+  inForceMs: number | null;
+  /** As it said last. */
+  epoch: string | null;
+  /** The epoch is that of the upstream's commands: behind one address there may be two servers. Before, no update of it counts. */
+  isOfUpstream: boolean;
+  isAsking: boolean;
 }
 
 export interface RemoteUpdatesOptions {
   upstream: Upstream;
   log: LogLines;
+  /** As the upstream's commands say it. */
+  epoch(): Promise<string>;
   publish(ticker: string, update: Update): void;
   /** Updates of the ticker, or of all tickers, may have been missed. */
   missed(ticker: string): void;
@@ -81,6 +96,8 @@ export class RemoteUpdates {
   #byNameMax = BY_NAME_MAX;
   #epoch: string | null = null;
   #olderLogged = false;
+  /** Why the last socket was given up, as long as none has been sound. */
+  #logged: string | null = null;
   #closed = false;
 
   constructor(options: RemoteUpdatesOptions) {
@@ -183,11 +200,17 @@ export class RemoteUpdates {
       awaitsReply: true,
       heardMs: now,
       pingedMs: now,
+      askedMs: now,
+      inForceMs: null,
+      epoch: null,
+      isOfUpstream: false,
+      isAsking: false,
     };
     this.#link = link;
     socket.onmessage = ({ data }) => {
       link.heardMs = performance.now();
       if (typeof data === "string") this.#received(link, data);
+      else this.#giveUp(link, "it sent a frame that is no text");
     };
     socket.addEventListener("pong", () => {
       link.heardMs = performance.now();
@@ -212,6 +235,7 @@ export class RemoteUpdates {
 
   #send(link: Link, action: "subscribe" | "unsubscribe", tickers: string[]): void {
     link.awaitsReply = true;
+    link.askedMs = performance.now();
     const start = action === "subscribe" ? { snapshot: false } : {};
     link.socket.send(JSON.stringify({ action, symbols: tickers, ...start }));
   }
@@ -225,6 +249,8 @@ export class RemoteUpdates {
     switch (frame.kind) {
       case "update":
         this.#noteInForce(link, frame.ticker);
+        // What is told meanwhile is looked up when the epoch is known.
+        if (!link.isOfUpstream) break;
         if (this.#watched.has(frame.ticker) || this.#watched.has(ALL_TICKERS))
           this.#options.publish(frame.ticker, frame.update);
         break;
@@ -232,16 +258,19 @@ export class RemoteUpdates {
         this.#options.missed(frame.ticker);
         break;
       case "heartbeat":
-        this.#noteEpoch(frame.epoch);
+        this.#noteEpoch(link, frame.epoch);
         this.#noteInForce(link, frame.ticker);
         break;
       case "subscription":
-        if (frame.epoch !== null) this.#noteEpoch(frame.epoch);
+        if (frame.epoch !== null) this.#noteEpoch(link, frame.epoch);
         link.awaitsReply = false;
         this.#advance();
         break;
       case "error":
         this.#refused(link, frame);
+        break;
+      case "garbage":
+        this.#giveUp(link, `what it sent is no frame; ${shownBeginning(text)}`);
         break;
     }
   }
@@ -254,6 +283,7 @@ export class RemoteUpdates {
       this.#confirmAll(link);
     } else if (link.begun.delete(ticker)) {
       link.tickers.add(ticker);
+      link.askedMs = performance.now();
       this.#confirm(ticker);
       if (link.begun.size === 0) this.#subscribeNext(link);
     }
@@ -273,7 +303,7 @@ export class RemoteUpdates {
   /** All that is watched is in force. */
   #completed(link: Link): void {
     link.isInForce = true;
-    this.#attempt = 0;
+    link.inForceMs ??= performance.now();
     if (!this.#hasGap) return;
     this.#hasGap = false;
     this.#options.missed(ALL_TICKERS);
@@ -286,10 +316,37 @@ export class RemoteUpdates {
     } else this.#giveUp(link, error);
   }
 
-  #noteEpoch(epoch: string): void {
+  #noteEpoch(link: Link, epoch: string): void {
+    if (link.epoch !== epoch) {
+      link.epoch = epoch;
+      link.isOfUpstream = false;
+      void this.#compareEpoch(link);
+    }
     const before = this.#epoch;
     this.#epoch = epoch;
     if (before !== null && before !== epoch) this.#options.missed(ALL_TICKERS);
+  }
+
+  /** Again with the next sweep where the upstream doesn't say. */
+  async #compareEpoch(link: Link): Promise<void> {
+    if (link.isAsking) return;
+    link.isAsking = true;
+    const told = link.epoch;
+    try {
+      const epoch = await this.#options.epoch();
+      // Another one came meanwhile: the next sweep compares that.
+      if (this.#link !== link || link.epoch !== told) return;
+      if (epoch === told) {
+        link.isOfUpstream = true;
+        this.#options.missed(ALL_TICKERS);
+      } else {
+        this.#giveUp(link, "its updates are of another database than its commands");
+      }
+    } catch (error) {
+      this.#options.log.debug(`Updates: the upstream's epoch is not known: ${String(error)}`);
+    } finally {
+      link.isAsking = false;
+    }
   }
 
   #foundOlder(link: Link): void {
@@ -307,13 +364,18 @@ export class RemoteUpdates {
   }
 
   #giveUp(link: Link, reason: string): void {
-    this.#options.log.warning(`Updates: the upstream's WebSocket is opened again: ${reason}`);
+    if (this.#link !== link) return;
+    if (isSound(link)) this.#logged = null;
+    if (this.#logged !== reason)
+      this.#options.log.warning(`Updates: the upstream's WebSocket is opened again: ${reason}`);
+    this.#logged = reason;
     this.#lost(link);
   }
 
   /** Its socket is closed, whoever did it. */
   #lost(link: Link): void {
     if (this.#link !== link) return;
+    if (isSound(link)) this.#attempt = 0;
     this.#hasGap = true;
     this.#dropLink();
     this.#options.upstream.distrust();
@@ -346,6 +408,7 @@ export class RemoteUpdates {
     if (this.#watched.size === 0) {
       this.#dropLink();
     } else {
+      if (link.epoch !== null && !link.isOfUpstream) void this.#compareEpoch(link);
       this.#dropUnwatched(link);
       this.#checkSilence(link);
     }
@@ -364,6 +427,10 @@ export class RemoteUpdates {
 
   #checkSilence(link: Link): void {
     const now = performance.now();
+    if (isUnanswered(link) && now - link.askedMs > ANSWER_MAX_MS) {
+      this.#giveUp(link, `it has confirmed no subscription for ${ANSWER_MAX_MS / 1000} s`);
+      return;
+    }
     const silentMs = now - link.heardMs;
     if (silentMs < PING_AFTER_MS) return;
     if (silentMs > SILENCE_MAX_MS) {
@@ -373,4 +440,12 @@ export class RemoteUpdates {
       link.socket.ping();
     }
   }
+}
+
+function isUnanswered({ awaitsReply, begun, isForAll, isInForce }: Link): boolean {
+  return awaitsReply || begun.size > 0 || (isForAll && !isInForce);
+}
+
+function isSound({ inForceMs }: Link): boolean {
+  return inForceMs !== null && performance.now() - inForceMs > SOUND_MS;
 }

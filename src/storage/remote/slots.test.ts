@@ -58,7 +58,7 @@ test("who gives up waiting holds nothing", async () => {
   const client = new AbortController();
   const gone = slots.take({ long: false, signal: client.signal });
   client.abort(new Error("gone"));
-  expect(gone).rejects.toThrow("gone");
+  await expect(gone).rejects.toThrow("gone");
   await gone.catch(() => {});
   expect(slots.waiting).toBe(0);
   release();

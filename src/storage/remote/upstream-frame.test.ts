@@ -64,3 +64,18 @@ test("frames of an older server are told from those with positions", () => {
   ])
     expect(readUpstreamFrame(frame)).toBeNull();
 });
+
+test("what no server sends is garbage, whatever it looks like", () => {
+  for (const text of [
+    "",
+    "hello",
+    "[1]",
+    '{"type":"error"',
+    '{"symbol":"IBM',
+    '{"symbol":"IBM","data":[]',
+    '{"symbol":"IBM","data":[],"seq":9999999999999999}',
+    '{"symbol":"IBM","rows":[],"seq":1}',
+    '{"symbol":"\\x","data":[],"seq":1}',
+  ])
+    expect(readUpstreamFrame(text)).toEqual({ kind: "garbage" });
+});

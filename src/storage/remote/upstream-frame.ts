@@ -14,7 +14,9 @@ export type UpstreamFrame =
   | { kind: "error"; code: string; error: string }
   /** Heartbeats: the subscription to the ticker, or to "*", is in force. */
   | { kind: "heartbeat"; ticker: string; epoch: string }
-  | { kind: "other" };
+  | { kind: "other" }
+  /** No server sends this. */
+  | { kind: "garbage" };
 
 const POSITION = /,"seq":(\d{1,16})\}$/;
 const POSITION_LENGTH_MAX = ',"seq":9007199254740993}'.length;
@@ -26,29 +28,47 @@ const DATA = ',"data":';
 const TYPED = '{"type":"';
 const GAP = ',"from":';
 
+const GARBAGE: UpstreamFrame = { kind: "garbage" };
+
 /** @returns Null for what an older server sends: frames without position and epoch. */
 export function readUpstreamFrame(text: string): UpstreamFrame | null {
-  if (!text.startsWith(SYMBOL)) return readReply(text);
+  try {
+    return text.startsWith(SYMBOL) ? readFrame(text) : readReply(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return GARBAGE;
+    throw error;
+  }
+}
+
+/** @throws SyntaxError */
+function readFrame(text: string): UpstreamFrame | null {
   const position = POSITION.exec(text.slice(-POSITION_LENGTH_MAX));
   if (position === null) {
     const epoch = LAST_EPOCH.exec(text.slice(-LAST_EPOCH_LENGTH_MAX))?.[1];
     const ticker = readText(text, SYMBOL.length - 1)?.value;
-    return epoch === undefined || ticker === undefined ? null : { kind: "heartbeat", ticker, epoch };
+    if (ticker === undefined) return GARBAGE;
+    return epoch === undefined ? older(text) : { kind: "heartbeat", ticker, epoch };
   }
   const symbol = readText(text, SYMBOL.length - 1);
-  if (symbol === null || !text.startsWith(DATA, symbol.end)) return null;
+  const seq = Number(position[1]);
+  if (symbol === null || !text.startsWith(DATA, symbol.end) || !Number.isSafeInteger(seq)) return GARBAGE;
   const ticker = symbol.value;
   const dataAt = symbol.end + DATA.length;
   let type = "bar";
   if (text[dataAt] !== "[") {
     const name = text.startsWith(TYPED, dataAt) ? readText(text, dataAt + TYPED.length - 1) : null;
-    if (name === null) return null;
+    if (name === null) return GARBAGE;
     // An update of ticks of this type begins with their timestamp.
     if (name.value === "gap" && text.startsWith(GAP, name.end)) return { kind: "gap", ticker };
     type = name.value;
   }
   const frame = `${text.slice(0, -position[0].length)}}`;
-  return { kind: "update", ticker, update: { seq: Number(position[1]), type, frame } };
+  return { kind: "update", ticker, update: { seq, type, frame } };
+}
+
+/** Of an older server, if it is JSON at all; such a socket is given up. @throws SyntaxError */
+function older(text: string): UpstreamFrame | null {
+  return isObject(JSON.parse(text)) ? null : GARBAGE;
 }
 
 /** Small, but for a subscription to many tickers, which is not needed: the epoch comes first. */
@@ -61,7 +81,7 @@ function readReply(text: string): UpstreamFrame | null {
     const { code, error } = isObject(reply) ? reply : {};
     return { kind: "error", code: String(code), error: String(error) };
   }
-  return text.startsWith('{"type":"') ? { kind: "other" } : null;
+  return text.startsWith('{"type":"') ? { kind: "other" } : older(text);
 }
 
 /** @param at of the quote that begins it. */

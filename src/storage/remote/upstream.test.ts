@@ -12,6 +12,9 @@ setDefaultTimeout(120_000);
 /** What the server on the other side does with the next commands: closes the connection, or answers. */
 type Act = "drop" | Response;
 
+const HEALTHY = JSON.stringify({ status: "healthy", database: { db_type: "sqlite" } });
+const STORED = { message: "Aggregated data saved successfully." };
+
 const opened: { stop(): void }[] = [];
 afterEach(() => {
   for (const each of opened.splice(0)) each.stop();
@@ -41,11 +44,11 @@ function scriptedPeer(script: Act[], { together = 1, commandsInAll = 1 } = {}) {
         if (!socket.data.text.includes("\r\n\r\n") || body.length < length) return;
         socket.data.text = "";
         if (head.startsWith("GET /health")) {
-          socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+          socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${HEALTHY.length}\r\n\r\n${HEALTHY}`);
           return;
         }
         commands.push(body === "" ? head.split(" ")[1]! : body);
-        const act = script.shift() ?? Response.json({ message: "ok" });
+        const act = script.shift() ?? Response.json(STORED);
         underMax = Math.max(underMax, ++under);
         const mayAnswer = () => under >= together || commands.length === commandsInAll;
         while (!answers && !mayAnswer()) await Bun.sleep(1);
@@ -103,7 +106,7 @@ test("a read whose connection is lost is asked again", async () => {
 });
 
 test("a save is repeated as it was sent, but not where a repetition would answer something else", async () => {
-  const { upstream, commands } = scriptedPeer(["drop", Response.json({ message: "ok" }), "drop"]);
+  const { upstream, commands } = scriptedPeer(["drop", Response.json(STORED), "drop"]);
   const saves = new RemoteSaves(upstream, 1_000);
   expect(await saves.save(ticks("append"), '{"x": NaN }')).toEqual({ ok: true, stored: 0, seq: null });
   expect(commands).toEqual(['{"x": NaN }', '{"x": NaN }']);
@@ -152,7 +155,9 @@ test("a refusal keeps its status, texts and Retry-After, and isn't repeated", as
 });
 
 test("prices asked for in one turn are one question, each ticker once", async () => {
-  const { upstream, commands } = scriptedPeer([Response.json({ prices: { A: 1, B: 2.5, C: null } })]);
+  const { upstream, commands } = scriptedPeer([
+    Response.json(JSON.parse('{"prices":{"A":1,"B":2.5,"C":null,"__proto__":null}}')),
+  ]);
   const reader = new RemoteReader(upstream, 3);
   const prices = await Promise.all(
     ["A", "B", "A", "C", "__proto__"].map((ticker) => reader.latestPrice(ticker)),

@@ -7,19 +7,24 @@
  * because a kept one may have been closed by the other side a moment ago; if it is lost after it was sent, its outcome is unknown, and the
  * client is told so.
  *
- * Before the first request, and after each loss, one GET /health asks whether the upstream is there, and whether it
- * leads back here: it carries the ids of the servers it has passed, and each server in front of another passes it on. Whoever
+ * Before the first request, and after each loss, one GET /health asks whether the upstream is there, is a stock database server,
+ * and doesn't lead back here: it carries the ids of the servers it has passed, and each server in front of another passes it on. Whoever
  * closes a circle last can't get through this, so that no request ever runs in one.
  *
- * An answer of the upstream that isn't 200 keeps its status and its text.
+ * An answer of the upstream that isn't 200 keeps its status and its text. One that is 200 and not what was asked for, such as a page
+ * of a proxy, is an error, and of a save as good as none: the save is repeated.
  */
 import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { SAVE_ID_HEADER, type SaveIdentity, writeSaveId } from "../../protocol/save-id.ts";
 import { passVia, VIA_HEADER } from "../../protocol/via.ts";
-import { readRefusal } from "./refusal.ts";
+import { PARSED_BYTES_MAX } from "./answer-body.ts";
+import { lossReason } from "./loss-reason.ts";
+import { ForeignRefusal, readRefusal } from "./refusal.ts";
 import { Slots } from "./slots.ts";
+import { readHealth } from "./upstream-health.ts";
+import { requireJson, WrongAnswerError } from "./wrong-answer.ts";
 
 /** How long requests wait for an upstream that has gone away. */
 const AWAY_WAIT_MAX_MS = 5_000;
@@ -36,6 +41,8 @@ export interface UpstreamOptions {
   connectionsMax: number;
   /** Of the whole server, and of no other. */
   serverId: string;
+  /** Of an answer that is parsed as a whole; default PARSED_BYTES_MAX. */
+  parsedBytesMax?: number;
   log: LogLines;
 }
 
@@ -63,6 +70,7 @@ export interface UpstreamRequest {
 export interface UpstreamAnswer {
   /** Status 200. */
   response: Response;
+  parsedBytesMax: number;
   /** Lets the body be read after `read` has returned, without time limit. What is returned must be called at its end. */
   keep(): () => void;
 }
@@ -116,9 +124,10 @@ export class Upstream {
   }
 
   /**
-   * @param read turns the answer into what is wanted; run again if the connection is lost in it.
-   * @throws RequestError the upstream's own; 503 it is away or too many requests wait, 504 it didn't answer in time, 499 the
-   *   client is gone, 508 it leads back here.
+   * @param read turns the answer, which is JSON by its type, into what is wanted; run again if the connection is lost in it.
+   *   Throws WrongAnswerError if it is another program's.
+   * @throws RequestError the upstream's own; 503 it is away or too many requests wait, 502 it answered something else, 504 it
+   *   didn't answer in time, 499 the client is gone, 508 it leads back here.
    */
   async ask<T>(request: UpstreamRequest, read: (answer: UpstreamAnswer) => Promise<T>): Promise<T> {
     const waitUntilMs = (this.#awaySinceMs ?? performance.now()) + AWAY_WAIT_MAX_MS;
@@ -128,11 +137,19 @@ export class Upstream {
         await this.ready();
         return await this.#exchange(request, read, wasSent);
       } catch (error) {
-        if (!(error instanceof ConnectionLost)) throw error;
-        wasSent ||= error.sent;
-        if (error.sent && !request.repeatable) throw lostInFlight(request, error);
-        if (performance.now() > waitUntilMs)
-          throw wasSent ? lostInFlight(request, error) : away(request, error);
+        const isLate = performance.now() > waitUntilMs;
+        if (error instanceof WrongAnswerError) {
+          this.#trusted = false;
+          // What only reads does no harm, and is asked again by whoever wants to.
+          if (isLate || request.effect === "" || !request.repeatable) throw wrongAnswer(request, error);
+          wasSent = true;
+        } else if (error instanceof ConnectionLost) {
+          wasSent ||= error.sent;
+          if (error.sent && !request.repeatable) throw lostInFlight(request, error);
+          if (isLate) throw wasSent ? lostInFlight(request, error) : away(request, error);
+        } else {
+          throw wasSent ? withEffect(error, request) : error;
+        }
       }
       await Bun.sleep(retryPauseMs(attempt));
       if (request.signal?.aborted) throw clientGone(request, wasSent);
@@ -172,19 +189,18 @@ export class Upstream {
   }
 
   async #check(via: string): Promise<void> {
-    let response: Response;
     try {
-      response = await fetch(`${this.url.http}/health`, {
+      const response = await fetch(`${this.url.http}/health`, {
         headers: { ...this.#headers, [VIA_HEADER]: via },
         redirect: "manual",
         signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
       });
-      if (response.status === 503 || response.status === LOOP_DETECTED) throw await readRefusal(response);
-      // Any other answer is one: behind a proxy there may be no way to /health.
-      await response.bytes();
+      const health = await readHealth(response);
+      if (health.kind === "unhealthy") throw health.refusal;
+      if (health.kind === "stranger") throw this.#noteAway(health.finding);
     } catch (error) {
       this.#trusted = false;
-      if (!(error instanceof RequestError)) throw this.#noteAway(reasonOf(error));
+      if (!(error instanceof RequestError)) throw this.#noteAway(lossReason(error));
       if (error.status === LOOP_DETECTED && !this.#loopLogged) {
         this.#loopLogged = true;
         this.#options.log.error(`Upstream ${this.url.http}: ${error.message}; requests are refused with 508`);
@@ -248,21 +264,33 @@ export class Upstream {
         timeout: false,
         signal: cut.signal,
       } as RequestInit);
-      if (response.status !== 200) throw await readRefusal(response);
+      await this.#requireAnswer(response, request);
       const keep = (): (() => void) => {
         kept = true;
         endWatch();
         return release;
       };
-      return await read({ response, keep });
+      const { parsedBytesMax = PARSED_BYTES_MAX } = this.#options;
+      return await read({ response, parsedBytesMax, keep });
     } catch (error) {
       if (kept) release();
-      if (error instanceof RequestError) throw error;
+      // What is left of the answer isn't wanted.
+      if (error instanceof WrongAnswerError) cut.abort();
+      if (error instanceof RequestError || error instanceof WrongAnswerError) throw error;
       throw this.#explain(error, request, cut.signal.aborted);
     } finally {
       endWatch();
       if (!kept) release();
     }
+  }
+
+  /** @throws RequestError a refusal. @throws WrongAnswerError it says neither yes nor no. */
+  async #requireAnswer(response: Response, request: UpstreamRequest): Promise<void> {
+    const { status } = response;
+    if (status === 200) return requireJson(response);
+    if (status < 300) throw new WrongAnswerError(`it has the status ${status}, expected 200`);
+    const refusal = await readRefusal(response);
+    throw refusal instanceof ForeignRefusal && status >= 500 ? withEffect(refusal, request) : refusal;
   }
 
   async #takeSlot(request: UpstreamRequest): Promise<() => void> {
@@ -292,7 +320,7 @@ export class Upstream {
       );
     }
     const code = (error as { code?: unknown }).code;
-    return new ConnectionLost(reasonOf(error), !NOT_SENT.has(String(code)));
+    return new ConnectionLost(lossReason(error), !NOT_SENT.has(String(code)));
   }
 }
 
@@ -302,6 +330,32 @@ function lostInFlight(request: UpstreamRequest, error: ConnectionLost): RequestE
     ...hintOf(request),
     // Not where repeating it might do the same thing twice.
     ...(request.repeatable ? { retryAfterS: 1 } : {}),
+  });
+}
+
+function wrongAnswer(request: UpstreamRequest, error: WrongAnswerError): RequestError {
+  const { what, effect, repeatable } = request;
+  const article = what === "save" ? "a save" : what;
+  return new RequestError(
+    effect === "" ? 502 : 503,
+    `${what}: the upstream gave no answer to ${article}${effect}`,
+    {
+      details: `what came is none: ${error.message}`,
+      ...hintOf(request),
+      ...(effect !== "" && repeatable ? { retryAfterS: 1 } : {}),
+    },
+  );
+}
+
+/** Of a request that may have been carried out, or its repetition. Refusals of the client's making are the same for both. */
+function withEffect(error: unknown, request: UpstreamRequest): unknown {
+  const { effect, repeatable } = request;
+  if (!(error instanceof RequestError) || error.status < 500 || error.message.endsWith(effect)) return error;
+  const { details, retryAfterS } = error;
+  return new RequestError(error.status, `${error.message}${effect}`, {
+    ...(details === undefined ? {} : { details }),
+    ...hintOf(request),
+    ...(retryAfterS === undefined || !repeatable ? {} : { retryAfterS }),
   });
 }
 
@@ -325,15 +379,4 @@ function hintOf({ hint }: UpstreamRequest): { hint?: string } {
 export function retryPauseMs(attempt: number): number {
   const pauseMs = Math.min(RETRY_PAUSE_MAX_MS, RETRY_BASE_MS * 2 ** Math.min(attempt, 16));
   return pauseMs * (0.5 + Math.random() / 2);
-}
-
-/** Bun's advice to turn on its tracing is not for the users of this server. */
-function reasonOf(error: unknown): string {
-  const { code, message = String(error) } = error as { code?: string; message?: string };
-  const texts: Record<string, string> = {
-    ECONNREFUSED: "connection refused",
-    ECONNRESET: "the connection was closed",
-    ENOTFOUND: "unknown host",
-  };
-  return (code === undefined ? undefined : texts[code]) ?? message;
 }

@@ -1,0 +1,86 @@
+/**
+ * Types of the columns that hold volumes and sizes, and what each holds exactly. BIGINT until a count comes that isn't whole; then DOUBLE, or, where an
+ * integer is stored that no double is, DECIMAL(38,18). A cast rounds without a word, so whatever is to be stored or converted is looked at before.
+ */
+import type { Count } from "../contract.ts";
+import type { TableName } from "../tables.ts";
+import type { Session } from "./session.ts";
+
+/** Types that a column changes to, the first one first that holds everything. With 18 decimals, integers of 64 bits still fit. */
+export const WIDE_TYPES = ["DOUBLE", "DECIMAL(38,18)"] as const;
+export type WideType = (typeof WIDE_TYPES)[number];
+
+const INT64_END = 2 ** 63;
+
+/** Whether a column of the type gives the count back as it was. Of types that users chose, the engine itself refuses what is too large. */
+export function holds(type: string, count: Count | null): boolean {
+  if (count === null) return true;
+  if (type.includes("INT"))
+    return typeof count === "string" || (Number.isInteger(count) && count >= -INT64_END && count < INT64_END);
+  if (type === "DOUBLE") return typeof count === "number" || isDouble(count);
+  if (type === "FLOAT")
+    return Math.fround(Number(count)) === Number(count) && (typeof count === "number" || isDouble(count));
+  const scale = /^DECIMAL\((\d+),\s*(\d+)\)$/.exec(type);
+  if (scale === null || typeof count === "string") return true;
+  const [width, decimals] = [Number(scale[1]), Number(scale[2])];
+  return Math.abs(count) < 10 ** (width - decimals) && Number(count.toFixed(decimals)) === count;
+}
+
+function isDouble(digits: string): boolean {
+  return BigInt(Number(digits)) === BigInt(digits);
+}
+
+/** A stored value that the other type wouldn't hold exactly, as text; null if there is none. */
+export async function findMisfit(
+  session: Session,
+  { table, column, from, to }: { table: TableName; column: string; from: string; to: WideType },
+): Promise<string | null> {
+  const misfit = to === "DOUBLE" ? misfitOfDouble(column, from) : misfitOfDecimal(column, from, to);
+  const rows = await session.rows(
+    `SELECT ${column}::VARCHAR FROM ${table} WHERE ${column} IS NOT NULL AND (${misfit}) LIMIT 1`,
+  );
+  return rows.length === 0 ? null : String(rows[0]![0]);
+}
+
+/** The column's value as one of the other type, where that holds it. DuckDB's own cast from DECIMAL to DOUBLE misses the last bit of some. */
+export function converted(column: string, from: string, to: string): string {
+  if (to === "DOUBLE") return asDouble(column, from);
+  if (to.startsWith("DECIMAL")) return asDecimal(column, from, to);
+  return column;
+}
+
+function misfitOfDouble(column: string, from: string): string {
+  const double = asDouble(column, from);
+  if (isFloating(from)) return "false";
+  if (from.includes("INT")) return `TRY_CAST(${double} AS HUGEINT) IS DISTINCT FROM ${column}::HUGEINT`;
+  if (from.startsWith("DECIMAL")) return `${decimalOf(double, from)} IS DISTINCT FROM ${column}`;
+  return `${double} = trunc(${double}) AND TRY_CAST(${double} AS HUGEINT) IS DISTINCT FROM TRY_CAST(${column} AS HUGEINT)`;
+}
+
+function misfitOfDecimal(column: string, from: string, to: WideType): string {
+  const decimal = asDecimal(column, from, to);
+  if (from.includes("INT")) return `${decimal} IS NULL`;
+  if (from.startsWith("DECIMAL")) return `TRY_CAST(${decimal} AS ${from}) IS DISTINCT FROM ${column}`;
+  return `TRY_CAST(${decimal}::VARCHAR AS DOUBLE) IS DISTINCT FROM ${asDouble(column, from)}`;
+}
+
+/** Null where text is no number. */
+function asDouble(column: string, from: string): string {
+  return from.includes("INT") || isFloating(from)
+    ? `${column}::DOUBLE`
+    : `TRY_CAST(${column}::VARCHAR AS DOUBLE)`;
+}
+
+function asDecimal(column: string, from: string, to: string): string {
+  return isFloating(from) ? decimalOf(`${column}::DOUBLE`, to) : `TRY_CAST(${column} AS ${to})`;
+}
+
+/** The shortest decimal that gives the double again, but all the digits of a whole one; rounded or null where the type hasn't room. */
+function decimalOf(double: string, type: string): string {
+  return `CASE WHEN ${double} = trunc(${double}) THEN TRY_CAST(TRY_CAST(${double} AS HUGEINT) AS ${type})
+    ELSE TRY_CAST(${double}::VARCHAR AS ${type}) END`;
+}
+
+function isFloating(type: string): boolean {
+  return type === "DOUBLE" || type === "FLOAT";
+}

@@ -1,0 +1,125 @@
+/** Gives the columns of volumes and sizes a type that holds what saves bring, value by value; a save that no type has room for is refused. */
+import type { BarRow, Count, Save, SaveOutcome, TickRow } from "../contract.ts";
+import { ROW_TABLES, type TableName } from "../tables.ts";
+import { converted, findMisfit, holds, WIDE_TYPES, type WideType } from "./count-columns.ts";
+import { isConflict, wordsOf } from "./duckdb-errors.ts";
+import type { DuckDbFile } from "./duckdb-file.ts";
+import type { Session } from "./session.ts";
+
+interface CountColumn {
+  name: string;
+  read(row: BarRow | TickRow): Count | null;
+}
+
+const VOLUME: CountColumn[] = [{ name: "volume", read: (row) => row[5] }];
+const SIZES: CountColumn[] = [
+  { name: "size", read: (row) => row[2] },
+  { name: "ask_size", read: (row) => row[4] },
+];
+
+export class CountRoom {
+  readonly #file: DuckDbFile;
+  readonly #session: Session;
+  /** Stored values that are in the way, by column and type: looking for them reads the whole column. */
+  readonly #misfits = new Map<string, string>();
+  #asOf = -1;
+
+  constructor(file: DuckDbFile, session: Session) {
+    this.#file = file;
+    this.#session = session;
+  }
+
+  /** @returns outcomes of those saves that are refused. */
+  async makeFor(saves: Save[]): Promise<Map<Save, SaveOutcome>> {
+    const refused = new Map<Save, SaveOutcome>();
+    for (const save of saves) {
+      for (const column of save.kind === "ticks" ? SIZES : VOLUME) {
+        const type = this.#typeOf(tableOf(save), column.name);
+        const row = save.rows.find((row) => !holds(type, column.read(row)));
+        if (row === undefined) continue;
+        // They are stored together: what others of them bring must fit too.
+        const together = saves.slice(0, saves.indexOf(save) + 1).filter((other) => !refused.has(other));
+        const reasons = await this.#widen(tableOf(save), column, together);
+        if (reasons === null) continue;
+        refused.set(save, refusal(save, row, column, reasons));
+        break;
+      }
+    }
+    return refused;
+  }
+
+  /** Rewrites the column, which takes about 5 s for 100 million rows. @returns null, or why that is not possible. */
+  async #widen(table: TableName, column: CountColumn, saves: Save[]): Promise<string[] | null> {
+    const from = this.#typeOf(table, column.name);
+    const counts = saves
+      .filter((save) => tableOf(save) === table)
+      .flatMap((save) => save.rows.map(column.read));
+    const reasons = [`${table}.${column.name} is ${from}`];
+    for (const to of WIDE_TYPES) {
+      if (to === from) continue;
+      const misfit = counts.find((count) => !holds(to, count));
+      const reason =
+        misfit !== undefined
+          ? `${to} has no room for ${misfit}`
+          : await this.#convert(table, column.name, from, to);
+      if (reason === null) return null;
+      reasons.push(reason);
+    }
+    return reasons;
+  }
+
+  async #convert(table: TableName, column: string, from: string, to: WideType): Promise<string | null> {
+    const misfit = await this.#misfitOf(table, column, from, to);
+    if (misfit !== null) return `${to} has no room for ${misfit}, which is stored`;
+    try {
+      // DuckDB takes over into the new column what others have updated and not committed.
+      await this.#file.withoutUserWrites(async () => {
+        await this.#session.connection.run(
+          `ALTER TABLE ${table} ALTER ${column} SET DATA TYPE ${to} USING ${converted(column, from, to)}`,
+        );
+      });
+    } catch (error) {
+      // A user's index or constraint may hold on to the column.
+      if (
+        isConflict(error) ||
+        !/^(Dependency|Catalog|Binder|Not implemented) Error:/.test(String((error as Error).message))
+      )
+        throw error;
+      return `it can't become ${to}: ${wordsOf(error).message}`;
+    }
+    this.#misfits.clear();
+    await this.#file.refreshCountTypes(this.#session);
+    return null;
+  }
+
+  async #misfitOf(table: TableName, column: string, from: string, to: WideType): Promise<string | null> {
+    const { foreignCommits } = this.#file;
+    if (this.#asOf !== foreignCommits) this.#misfits.clear();
+    this.#asOf = foreignCommits;
+    const key = `${table}.${column} ${to}`;
+    const misfit = this.#misfits.get(key) ?? (await findMisfit(this.#session, { table, column, from, to }));
+    if (misfit !== null) this.#misfits.set(key, misfit);
+    return misfit;
+  }
+
+  #typeOf(table: TableName, column: string): string {
+    return this.#file.countTypes.get(`${table}.${column}`) ?? "";
+  }
+}
+
+function tableOf(save: Save): TableName {
+  return ROW_TABLES[save.kind === "ticks" ? "ticks" : save.interval].name;
+}
+
+function refusal(save: Save, row: BarRow | TickRow, column: CountColumn, reasons: string[]): SaveOutcome {
+  const series =
+    save.kind === "ticks"
+      ? `save_realtime_data: ${save.ticker} ${save.type}`
+      : `save_stock_data: ${save.ticker} ${save.interval}`;
+  return {
+    ok: false,
+    status: 400,
+    error: `${series} ${row[0]}: ${column.name} ${column.read(row)} can't be stored exactly; nothing was saved`,
+    details: reasons.join("; "),
+  };
+}

@@ -1,0 +1,85 @@
+/**
+ * Statements that were told to stop and haven't ended: functions such as `levenshtein` look at no interrupt. Each keeps a thread, a connection and its
+ * slot. A few are given a substitute for the slot, so that short statements go on; after a time the process ends, if it may, as nothing else frees the
+ * thread. Saves under way are repeated by the workers.
+ */
+import { type RequestError, unavailable } from "../../protocol/errors.ts";
+import type { RunningStatement } from "./running-statement.ts";
+import type { Slots } from "./slots.ts";
+
+/** An interrupt that is heard ends a statement within milliseconds, and large ones within a second. */
+const SUBSTITUTE_AFTER_MS = 1_000;
+/** From the stop on. */
+export const STUCK_MAX_MS = 10_000;
+
+export interface StuckOptions {
+  slots: Slots;
+  /** Slots given out beyond their number, for as long as stuck statements keep theirs. */
+  substitutesMax: number;
+  /** Ends the process with the reason; null where it has other work to do. */
+  endProcess: ((reason: string) => void) | null;
+}
+
+interface Stuck {
+  statement: RunningStatement;
+  /** Its slot has gone to somebody else. */
+  substituted: boolean;
+}
+
+export class StuckStatements {
+  readonly #options: StuckOptions;
+  readonly #stuck = new Set<Stuck>();
+
+  constructor(options: StuckOptions) {
+    this.#options = options;
+  }
+
+  /** The client of the statement has its answer: gives its slot back when it has ended. */
+  leave(statement: RunningStatement): void {
+    const { slots, endProcess } = this.#options;
+    if (statement.hasEnded) {
+      slots.give();
+      return;
+    }
+    const stuck: Stuck = { statement, substituted: false };
+    this.#stuck.add(stuck);
+    const substitution = setTimeout(() => this.#substitute(), SUBSTITUTE_AFTER_MS - statement.overdueMs);
+    const end =
+      endProcess === null
+        ? undefined
+        : setTimeout(
+            () => endProcess(`SQL that was stopped ${STUCK_MAX_MS / 1000} s ago has not ended`),
+            STUCK_MAX_MS - statement.overdueMs,
+          );
+    void statement.ended.then(() => {
+      clearTimeout(substitution);
+      clearTimeout(end);
+      this.#stuck.delete(stuck);
+      if (!stuck.substituted) slots.give();
+      else this.#substitute();
+    });
+  }
+
+  /** Why no statement can run for now; null if one can, or may soon. */
+  refusal(): RequestError | null {
+    const inSlots = [...this.#stuck].filter(({ substituted }) => !substituted);
+    if (inSlots.length < this.#options.slots.max) return null;
+    const sinceMs = Math.min(...inSlots.map(({ statement }) => statement.overdueMs));
+    if (sinceMs < SUBSTITUTE_AFTER_MS) return null;
+    return unavailable(
+      `execute_sql: statements that were stopped at least ${Math.floor(sinceMs / 1000)} s ago have not ended, and no other can run until they have`,
+    );
+  }
+
+  #substitute(): void {
+    const { slots, substitutesMax } = this.#options;
+    let free = substitutesMax - [...this.#stuck].filter(({ substituted }) => substituted).length;
+    for (const stuck of this.#stuck) {
+      if (free <= 0) return;
+      if (stuck.substituted || stuck.statement.overdueMs < SUBSTITUTE_AFTER_MS) continue;
+      stuck.substituted = true;
+      free--;
+      slots.give();
+    }
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * Whether what has the name of one of our tables works like it. Other programs may have made tables of these names; their own columns
+ * beside ours don't matter, those of other types would give other answers.
+ */
+import { textArray } from "./array-literals.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { TABLES, type Table } from "./table-definitions.ts";
+
+export interface TableProblem {
+  /** What is wrong, and with which table. */
+  problem: string;
+  advice: string;
+}
+
+/** Beyond it, a table is of another kind altogether, and adding columns one by one is no advice. */
+const ADDED_MAX = 3;
+const NAMES = [...TABLES.map(({ name }) => name), "stock_db_schema"];
+const VERSIONS: Table = { name: "stock_db_schema", columns: ["version integer NOT NULL"], key: "" };
+
+/** Of pg_class. */
+const TABLE_KINDS = new Set(["r", "p"]);
+const KINDS: Record<string, string> = {
+  v: "a view",
+  m: "a materialized view",
+  f: "a foreign table",
+  i: "an index",
+  I: "an index",
+  S: "a sequence",
+  c: "a type",
+};
+/** By the type that we give a column: those that work alike, as format_type names them. */
+const ALIKE: Record<string, string[]> = {
+  text: ["text", "character varying"],
+  date: ["date"],
+  timestamptz: ["timestamp with time zone", "timestamp(6) with time zone"],
+  "double precision": ["double precision"],
+  // Made by an older server; see counts.ts.
+  numeric: ["numeric", "bigint"],
+  bigint: ["bigint"],
+  // Some databases know no smaller one.
+  integer: ["integer", "bigint"],
+};
+const COLLATIONS_OF_BYTES = /^(C|POSIX|ucs_basic|C[._]utf-?8|pg_c_utf8)$/i;
+
+type Relation = { name: string; kind: string };
+type Column = {
+  table: string;
+  number: number;
+  name: string;
+  type: string;
+  required: boolean;
+  filled: boolean;
+  identity: string;
+  generated: string;
+  collation: string | null;
+};
+type Key = { table: string; columns: string; length: number; primary: boolean };
+
+interface Found {
+  relations: Relation[];
+  columns: Column[];
+  keys: Key[];
+  /** Of texts whose column has no collation of its own. */
+  comparesBytes: boolean;
+}
+
+/** @param state `before`: what stands in the way of making the tables; `made`: what the server finds under their names. */
+export async function findTableProblems(
+  connection: PostgresConnection,
+  state: "before" | "made",
+): Promise<TableProblem[]> {
+  const found = await look(connection, state);
+  return [...TABLES, VERSIONS].flatMap((table) => {
+    const relation = found.relations.find(({ name }) => name === table.name);
+    if (relation === undefined) return state === "before" ? [] : [missingTable(table)];
+    if (!TABLE_KINDS.has(relation.kind)) {
+      const problem = `${table.name} is ${KINDS[relation.kind] ?? "no table"}`;
+      return [{ problem, advice: "rename it, so that the server can make a table of that name" }];
+    }
+    return [...columnProblems(table, found), ...keyProblems(table, found)];
+  });
+}
+
+/** Whether texts are in the order of their bytes. */
+export async function comparesBytes(connection: PostgresConnection): Promise<boolean> {
+  const [row] = await connection.run<{ bytes: boolean }>(
+    "SELECT 'a' > 'B' AND 'a b' < 'aa' AND 'a-c' < 'ab' AND 'z' < '\u00e9' AS bytes",
+  );
+  return row?.bytes === true;
+}
+
+async function look(connection: PostgresConnection, state: "before" | "made"): Promise<Found> {
+  // In the schema where they would be made, or where their names lead to.
+  const where =
+    state === "before"
+      ? "c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
+      : "pg_table_is_visible(c.oid)";
+  const ours = `c.relname = ANY ($1::text[]) AND ${where}`;
+  const names = [textArray(NAMES)];
+  const [relations, columns, keys, bytes] = await Promise.all([
+    connection.run<Relation>(
+      `SELECT c.relname::text AS name, c.relkind::text AS kind FROM pg_class c WHERE ${ours}`,
+      names,
+    ),
+    connection.run<Column>(
+      `SELECT c.relname::text AS table, a.attnum::int AS number, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type,
+         a.attnotnull AS required, a.atthasdef AS filled, a.attidentity::text AS identity, a.attgenerated::text AS generated,
+         l.collname::text AS collation
+       FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_collation l ON l.oid = a.attcollation
+       WHERE a.attnum > 0 AND NOT a.attisdropped AND ${ours} ORDER BY a.attnum`,
+      names,
+    ),
+    connection.run<Key>(
+      `SELECT c.relname::text AS table, i.indkey::text AS columns, i.indnkeyatts::int AS length, i.indisprimary AS primary
+       FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+       WHERE i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND ${ours}`,
+      names,
+    ),
+    comparesBytes(connection),
+  ]);
+  return { relations, columns, keys, comparesBytes: bytes };
+}
+
+function missingTable({ name }: Table): TableProblem {
+  return {
+    problem: `there is no table ${name} beside stock_db_schema`,
+    advice: "restore it, or DROP TABLE stock_db_schema, so that the next start makes what is missing",
+  };
+}
+
+function columnProblems(table: Table, found: Found): TableProblem[] {
+  const there = new Map(
+    found.columns.filter((column) => column.table === table.name).map((column) => [column.name, column]),
+  );
+  const expected = table.columns.map(definitionOf);
+  const missing = expected.filter(({ name }) => !there.has(name));
+  const problems: TableProblem[] = [];
+  if (missing.length > 0) problems.push(missingColumns(table, missing));
+  // A line for each column of a table that has nothing to do with ours would help nobody.
+  if (missing.length > ADDED_MAX) return problems;
+  for (const definition of expected) {
+    const column = there.get(definition.name);
+    there.delete(definition.name);
+    if (column !== undefined) problems.push(...columnProblem(table, definition, column, found));
+  }
+  for (const column of there.values()) {
+    if (!column.required || column.filled || column.identity !== "") continue;
+    problems.push({
+      problem: `${table.name}.${column.name} is NOT NULL and has no default, and the server doesn't know it`,
+      advice: `ALTER TABLE ${table.name} ALTER COLUMN ${quoted(column.name)} DROP NOT NULL`,
+    });
+  }
+  return problems;
+}
+
+interface Definition {
+  name: string;
+  type: string;
+  /** The whole of it. */
+  text: string;
+}
+
+function definitionOf(text: string): Definition {
+  const [, name, type] = /^"?(\w+)"? (double precision|\w+)/.exec(text) ?? [];
+  if (name === undefined || type === undefined) throw new Error(`no column: ${text}`);
+  return { name, type, text };
+}
+
+function missingColumns({ name, columns, key }: Table, missing: Definition[]): TableProblem {
+  const names = missing.map((column) => column.name).join(", ");
+  const additions = missing.map(({ text }) => `ADD COLUMN ${text}`).join(", ");
+  return {
+    problem: `${name} lacks ${missing.length === 1 ? "the column" : "the columns"} ${names}`,
+    advice:
+      missing.length <= ADDED_MAX
+        ? `ALTER TABLE ${name} ${additions}`
+        : `it is another program's; the server expects ${columns.length} columns${key === "" ? "" : ` with the key (${key})`}, see docs/postgresql.md`,
+  };
+}
+
+function columnProblem(
+  { name: table }: Table,
+  { name, type, text }: Definition,
+  column: Column,
+  found: Found,
+): TableProblem[] {
+  const isNumbered = text.includes("IDENTITY");
+  const change = `ALTER TABLE ${table} ALTER COLUMN ${quoted(name)}`;
+  if (!ALIKE[type]!.includes(column.type)) {
+    return [
+      {
+        problem: `${table}.${name} is ${column.type}, expected ${type}`,
+        advice: `${change} TYPE ${type} USING ${conversion(quoted(name), column.type, type)}`,
+      },
+    ];
+  }
+  if (column.generated !== "" || (column.identity === "a" && !isNumbered)) {
+    const problem = `${table}.${name} is generated by the database, and the server has to write it`;
+    return [{ problem, advice: `${change} DROP ${column.generated === "" ? "IDENTITY" : "EXPRESSION"}` }];
+  }
+  if (isNumbered && column.identity === "" && !column.filled)
+    return [
+      {
+        problem: `${table}.${name} isn't numbered by the database`,
+        advice: `${change} ADD GENERATED ALWAYS AS IDENTITY`,
+      },
+    ];
+  const { collation } = column;
+  const isInBytes =
+    collation === null ||
+    (collation === "default" ? found.comparesBytes : COLLATIONS_OF_BYTES.test(collation));
+  if (!text.includes("COLLATE") || isInBytes) return [];
+  return [
+    {
+      problem: `${table}.${name} is in the order of a language (${collation}), not of its bytes`,
+      advice: `${change} TYPE text COLLATE "C"`,
+    },
+  ];
+}
+
+function conversion(column: string, from: string, to: string): string {
+  if (to === "timestamptz" && /^(timestamp.*without time zone|date)$/.test(from))
+    return `${from === "date" ? `${column}::timestamp` : column} AT TIME ZONE 'UTC'`;
+  return `${column}::${to}`;
+}
+
+function keyProblems({ name, key }: Table, { columns, keys }: Found): TableProblem[] {
+  const wanted = key.replaceAll('"', "").split(", ").sort().join();
+  const nameOf = (number: string): string | undefined =>
+    columns.find((column) => column.table === name && column.number === Number(number))?.name;
+  const own = keys.filter((candidate) => candidate.table === name);
+  const isThere = own.some(
+    ({ columns: numbers, length }) =>
+      numbers.split(" ").slice(0, length).map(nameOf).sort().join() === wanted,
+  );
+  const lacksColumn = wanted
+    .split(",")
+    .some((column) => !columns.some((each) => each.table === name && each.name === column));
+  // Then that is what is told.
+  if (key === "" || isThere || lacksColumn) return [];
+  const hasOther = own.some(({ primary }) => primary);
+  return [
+    {
+      problem: `${name} has no unique key (${key})`,
+      advice: hasOther
+        ? `CREATE UNIQUE INDEX ON ${name} (${key})`
+        : `ALTER TABLE ${name} ADD PRIMARY KEY (${key})`,
+    },
+  ];
+}
+
+function quoted(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) && name !== "timestamp" ? name : `"${name.replaceAll('"', '""')}"`;
+}

@@ -1,0 +1,42 @@
+/** Whether what answers /health is a stock database server: a login page answers 200 as well. */
+import { RequestError } from "../../protocol/errors.ts";
+import { isObject } from "../../protocol/json.ts";
+import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
+import { readRefusal } from "./refusal.ts";
+import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
+
+const LOOP_DETECTED = 508;
+const STATES: Record<number, string> = { 200: "healthy", 503: "unhealthy", [LOOP_DETECTED]: "unhealthy" };
+
+export type UpstreamHealth =
+  | { kind: "healthy"; database: string }
+  /** Its own words. */
+  | { kind: "unhealthy"; refusal: RequestError }
+  | { kind: "stranger"; finding: string };
+
+/** @throws what reading throws when the connection is lost. */
+export async function readHealth(response: Response): Promise<UpstreamHealth> {
+  const { status } = response;
+  const state = STATES[status];
+  if (state === undefined) return { kind: "stranger", finding: (await readRefusal(response)).message };
+  try {
+    const body = await readJsonObject(response, SHORT_BYTES_MAX);
+    const { database, message } = body;
+    if (body.status === state && isObject(database) && typeof database.db_type === "string") {
+      if (state === "healthy") return { kind: "healthy", database: database.db_type };
+      const retryAfterS = status === 503 ? { retryAfterS: 1 } : {};
+      return { kind: "unhealthy", refusal: new RequestError(status, String(message), retryAfterS) };
+    }
+    return noServer(status, shownBeginning(JSON.stringify(body)));
+  } catch (error) {
+    if (error instanceof WrongAnswerError) return noServer(status, error.message);
+    throw error;
+  }
+}
+
+function noServer(status: number, answer: string): UpstreamHealth {
+  return {
+    kind: "stranger",
+    finding: `what answers there is no stock database server: its answer ${status} to /health is none; ${answer}`,
+  };
+}

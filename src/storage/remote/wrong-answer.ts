@@ -1,0 +1,36 @@
+/** Answers with status 200 that are none: another program's, a proxy's page, or not whole. */
+
+const SHOWN_CHARACTERS = 80;
+const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
+
+export class WrongAnswerError extends Error {
+  override name = "WrongAnswerError";
+}
+
+/** @throws WrongAnswerError */
+export function requireJson(response: Response): void {
+  const type = response.headers.get("content-type");
+  if (type === null) throw new WrongAnswerError("it has no Content-Type, expected application/json");
+  if (!JSON_TYPE.test(type)) {
+    throw new WrongAnswerError(
+      `its Content-Type is ${type.slice(0, SHOWN_CHARACTERS)}, expected application/json`,
+    );
+  }
+}
+
+/** How it begins, in one line. */
+export function shownBeginning(answer: string | Uint8Array): string {
+  const text =
+    typeof answer === "string"
+      ? answer
+      : Buffer.from(
+          answer.buffer,
+          answer.byteOffset,
+          Math.min(answer.length, SHOWN_CHARACTERS * 4),
+        ).toString();
+  const line = text
+    .slice(0, SHOWN_CHARACTERS)
+    .replace(/[\s\p{Cc}]+/gu, " ")
+    .trim();
+  return line === "" ? "it is empty" : `it begins with ${line}`;
+}
