@@ -65,9 +65,10 @@ export class Heartbeats {
   }
 
   /** It isn't there where all are, but alive: it hears that too, and how far it was sent everything. */
-  #beatFor({ ticker, subscriber, behind, ahead }: Subscription, now: Date): void {
+  #beatFor({ ticker, subscriber, behind, ahead, state }: Subscription, now: Date): void {
     if (ticker === ALL_TICKERS) {
-      subscriber.send(this.#ofAll(new Map(), now));
+      // Its first one names all tickers: one without any would say that there are none.
+      if (state !== "joining") subscriber.send(this.#ofAll(new Map(), now));
       return;
     }
     const waits = subscriber.waitsFrom(ticker);

@@ -77,12 +77,12 @@ interface Seen {
   positions?: Record<string, number>;
 }
 
-function setUp(log = new Log()) {
+function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
   const listeners = new Map<string, Set<string[]>>();
   const watched: string[] = [];
   let confirm: () => Promise<void> = () => Promise.resolve();
   const subscriptions = new Subscriptions({
-    heartbeatIntervalMs: 3_600_000,
+    heartbeatIntervalMs,
     publish(topic, text) {
       for (const frames of listeners.get(topic) ?? []) frames.push(text);
     },
@@ -327,6 +327,30 @@ test("all tickers: those that are there, those that are new, and what was missed
   const seen = (frames: string[]) => updatesOf(frames).map(({ symbol, seq }) => `${symbol}${seq}`);
   expect(seen(one.frames)).toEqual(["A6", "C1", "B4"]);
   expect(seen(back.frames).sort()).toEqual(["A5", "A6", "B4", "C1"]);
+  subscriptions.stop();
+});
+
+test("the first heartbeat of all tickers names them all, also where one of the others' comes before it", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp(new Log(), 5);
+  log.commit("A", "quote");
+  const one = subscriber();
+  await begin(one, ALL_TICKERS, { kind: "now" }).begun;
+  const read = Promise.withResolvers<void>();
+  log.latency = () => read.promise;
+  const two = subscriber();
+  const since = new Map([
+    ["A", { position: 1 }],
+    ["GONE", { position: 3 }],
+  ]);
+  const { begun } = begin(two, ALL_TICKERS, { kind: "since", since, epoch: "e1" });
+  const before = one.frames.length;
+  await until(() => one.frames.length > before + 3);
+  expect(two.frames).toEqual([]);
+  log.latency = () => null;
+  read.resolve();
+  await begun;
+  const [first] = parsed(two.frames).filter(({ data }) => data?.type === "heartbeat");
+  expect(first?.positions).toEqual({ A: 1 });
   subscriptions.stop();
 });
 
