@@ -4,12 +4,11 @@ import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/
 import { randomNumbers } from "../support/random.ts";
 import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
-import { allBars, daily, dateOf } from "./saves.ts";
+import { allBars, daily, dateOf, expectStored } from "./saves.ts";
 
 withEachDriver({ topic: "bar saves" }, ({ withDatabase }) => {
   withDatabase("a saved bar is read back, stamps in wire form", async (db) => {
-    const outcomes = await db.writer.commit([daily("A", [["2024-01-02", 100.5]])]);
-    expect(outcomes).toMatchObject([{ ok: true, stored: 1 }]);
+    await expectStored(db, [daily("A", [["2024-01-02", 100.5]])], [1]);
     const [row] = await allBars(db, "A");
     expect(row).toMatchObject({
       date: "2024-01-02T00:00:00.000000Z",
@@ -39,18 +38,15 @@ withEachDriver({ topic: "bar saves" }, ({ withDatabase }) => {
 
   withDatabase("bars: replace, keep and error", async (db) => {
     await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
-    expect(
-      await db.writer.commit([
-        daily(
-          "A",
-          [
-            ["2024-01-02", 2],
-            ["2024-01-03", 3],
-          ],
-          "keep",
-        ),
-      ]),
-    ).toMatchObject([{ ok: true, stored: 1 }]);
+    const more = daily(
+      "A",
+      [
+        ["2024-01-02", 2],
+        ["2024-01-03", 3],
+      ],
+      "keep",
+    );
+    await expectStored(db, [more], [1]);
     expect((await allBars(db, "A")).map((row) => row.close)).toEqual([1, 3]);
     const [refused] = await db.writer.commit([
       daily(
@@ -75,7 +71,7 @@ withEachDriver({ topic: "bar saves" }, ({ withDatabase }) => {
           ["2024-01-03", 2],
         ]),
       ]);
-      const outcomes = await db.writer.commit([
+      const saves = [
         daily("A", [
           ["2024-01-03", 3],
           ["2024-01-04", 4],
@@ -92,10 +88,8 @@ withEachDriver({ topic: "bar saves" }, ({ withDatabase }) => {
         daily("A", [["2024-01-05", 7]], "error"),
         daily("A", [["2024-01-01", 8]], "error"),
         daily("A", [["2024-01-02", 0]]),
-      ]);
-      expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual([
-        2, 1, 1, 409, 1, 1,
-      ]);
+      ];
+      await expectStored(db, saves, [2, 1, 1, 409, 1, 1]);
       expect((await allBars(db, "A")).map((row) => row.close)).toEqual([8, 0, 3, 4, 6]);
       expect((await allBars(db, "B")).map((row) => row.close)).toEqual([9]);
     },

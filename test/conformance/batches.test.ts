@@ -5,17 +5,21 @@ import type { Row } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { MANY_DATABASES_TIMEOUT_MS, withEachDriver } from "./each-driver.ts";
-import { allBars, allTicks, at, daily, dateOf, ticks } from "./saves.ts";
+import { allBars, allTicks, at, daily, dateOf, expectStored, ticks } from "./saves.ts";
 
 withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
-  withDatabase("a database is empty until something is stored", async (db) => {
-    expect(await db.writer.isEmpty()).toBe(true);
-    await db.writer.commit([ticks("A", [[at(1), 1]])]);
-    expect(await db.writer.isEmpty()).toBe(false);
-  });
+  testOf("knowsEmpty", "a database is empty until something is stored", (name) =>
+    withDatabase(name, async (db) => {
+      expect(await db.writer.isEmpty()).toBe(true);
+      await db.writer.commit([ticks("A", [[at(1), 1]])]);
+      expect(await db.writer.isEmpty()).toBe(false);
+      await db.execute("DELETE FROM daily_prices WHERE ticker = 'nobody'");
+      expect(await db.writer.isEmpty()).toBe(false);
+    }),
+  );
 
   withDatabase("saves of one ticker in one batch count in their order", async (db) => {
-    const outcomes = await db.writer.commit([
+    const saves = [
       daily("A", [["2024-01-02", 1]]),
       daily("A", [["2024-01-02", 2]]),
       daily("A", [["2024-01-02", 3]], "keep"),
@@ -28,10 +32,8 @@ withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
       ticks("A", [[at(1), 3]], "replace"),
       ticks("A", [[at(1), 4, 1]], "error"),
       ticks("A", [[at(1), 5, 2]], "error"),
-    ]);
-    expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual([
-      1, 1, 0, 409, 1, 409, 1, 0, 1, 1, 409, 1,
-    ]);
+    ];
+    await expectStored(db, saves, [1, 1, 0, 409, 1, 409, 1, 0, 1, 1, 409, 1]);
     expect((await allBars(db, "A")).map((row) => row.close)).toEqual([2, 5]);
     expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([3, 2, 5]);
   });
@@ -117,40 +119,36 @@ withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
         onDuplicate,
       });
       const names = ["AAPL", "BRK.B, class of 1996", "AAPL240119C00150000", "Ä€漢"];
-      const afterStatement = async (saves: Save[]) => {
+      const afterStatement = async (result: number, saves: Save[]) => {
         await db.execute("DELETE FROM daily_prices WHERE ticker = 'nobody'");
-        return db.writer.commit(saves);
+        await expectStored(
+          db,
+          saves,
+          saves.map(() => result),
+        );
       };
       for (const name of names) {
         // The longer a name, the later it comes: what an engine has learned from those before it must not matter.
-        expect(
-          await afterStatement([
-            ticks(name, [[at(1), 1]]),
-            hourly(name, 1, "replace"),
-            daily(name, [["2024-01-02", 1]]),
-          ]),
-        ).toMatchObject([{ stored: 1 }, { stored: 1 }, { stored: 1 }]);
-        expect(
-          await afterStatement([
-            ticks(name, [[at(1), 1]]),
-            hourly(name, 2, "keep"),
-            daily(name, [["2024-01-02", 2]], "keep"),
-          ]),
-        ).toMatchObject([{ stored: 0 }, { stored: 0 }, { stored: 0 }]);
-        expect(
-          await afterStatement([
-            ticks(name, [[at(1), 3]], "error"),
-            hourly(name, 3, "error"),
-            daily(name, [["2024-01-02", 3]], "error"),
-          ]),
-        ).toMatchObject([{ status: 409 }, { status: 409 }, { status: 409 }]);
-        expect(
-          await afterStatement([
-            ticks(name, [[at(1), 4]], "replace"),
-            hourly(name, 4, "replace"),
-            daily(name, [["2024-01-02", 4]], "replace"),
-          ]),
-        ).toMatchObject([{ stored: 1 }, { stored: 1 }, { stored: 1 }]);
+        await afterStatement(1, [
+          ticks(name, [[at(1), 1]]),
+          hourly(name, 1, "replace"),
+          daily(name, [["2024-01-02", 1]]),
+        ]);
+        await afterStatement(0, [
+          ticks(name, [[at(1), 1]]),
+          hourly(name, 2, "keep"),
+          daily(name, [["2024-01-02", 2]], "keep"),
+        ]);
+        await afterStatement(409, [
+          ticks(name, [[at(1), 3]], "error"),
+          hourly(name, 3, "error"),
+          daily(name, [["2024-01-02", 3]], "error"),
+        ]);
+        await afterStatement(1, [
+          ticks(name, [[at(1), 4]], "replace"),
+          hourly(name, 4, "replace"),
+          daily(name, [["2024-01-02", 4]], "replace"),
+        ]);
       }
       for (const name of names) {
         expect(await allTicks(db, name)).toMatchObject([{ price: 4 }]);
@@ -159,7 +157,6 @@ withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
         expect(await db.reader.tickTypes(name)).toEqual(["trade"]);
       }
       expect((await db.reader.tickers("ticks", null, 10)).toSorted()).toEqual(names.toSorted());
-      expect(await db.writer.isEmpty()).toBe(false);
     },
   );
 

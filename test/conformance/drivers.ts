@@ -3,17 +3,20 @@ import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import { openSqliteUserSql, openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
-import type { StockReader, StockWriter } from "../../src/storage/contract.ts";
+import type { SaveOutcome, StockReader, StockWriter } from "../../src/storage/contract.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
+import { openAnotherServer } from "./another-server.ts";
 
 export interface OpenDatabase extends AsyncDisposable {
   readonly writer: StockWriter;
   readonly reader: StockReader;
   /** A statement that writes, as another program would send it. */
   execute(statement: string): Promise<void>;
+  /** What the writer tells of an outcome: all of it, or only that it was stored. */
+  told(outcome: SaveOutcome | null): SaveOutcome | null;
   /** Closes the database and opens it again: `writer` and `reader` are others then. */
   reopen(): Promise<void>;
 }
@@ -39,6 +42,8 @@ export interface Driver {
  * - `fractionalCounts`: volumes and sizes may have fractions.
  * - `updates`: saves have positions, and an update log keeps them.
  * - `smallLog`: the log can be so small that a test sees it trimmed.
+ * - `anyDay`: openings and volumes are known of any day.
+ * - `knowsEmpty`: the writer knows whether anything was ever stored.
  */
 export type Capability =
   | "noticesOthers"
@@ -46,7 +51,9 @@ export type Capability =
   | "fractionalCounts"
   | "numberText"
   | "updates"
-  | "smallLog";
+  | "smallLog"
+  | "anyDay"
+  | "knowsEmpty";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   anyText: "its text is UTF-8 without NUL: such a save is refused",
@@ -89,13 +96,34 @@ export const DRIVERS: Driver[] = [
       };
     },
   },
+  {
+    name: "another server",
+    lacks: {
+      anyText: "requests are JSON in UTF-8: a half of a surrogate pair is refused",
+      anyDay: "its commands tell those of today",
+      knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
+      noticesOthers: "nothing is kept that others could make wrong",
+      updates: "its answers to saves don't tell positions: see test/system/positions.test.ts",
+    },
+    prepare: () => (dir) => reopening(() => openAnotherServer(join(dir, "upstream.db")), toldByAnotherServer),
+  },
 ];
 
-type Opened = Omit<OpenDatabase, "reopen">;
+/** Of a database, without what reopening adds. */
+export type Opened = Omit<OpenDatabase, "reopen" | "told">;
 
-async function reopening(open: () => Promise<Opened>): Promise<OpenDatabase> {
+/** Its answer to a save says nothing else; the position comes with the frame. */
+function toldByAnotherServer(outcome: SaveOutcome | null): SaveOutcome | null {
+  return outcome?.ok ? { ok: true, stored: 0, seq: null } : outcome;
+}
+
+async function reopening(
+  open: () => Promise<Opened>,
+  told: OpenDatabase["told"] = (outcome) => outcome,
+): Promise<OpenDatabase> {
   let db = await open();
   return {
+    told,
     get writer() {
       return db.writer;
     },

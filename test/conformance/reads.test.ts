@@ -109,7 +109,7 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
     },
   );
 
-  withDatabase("previous close, opening price, newest ticks", async (db) => {
+  withDatabase("previous close, newest ticks", async (db) => {
     await db.writer.commit([
       daily("A", [
         ["2024-01-02", 1],
@@ -125,11 +125,24 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
     expect(await db.reader.previousClose("A")).toBe(1);
     expect(await db.reader.previousClose("B")).toBe(7);
     expect(await db.reader.previousClose("C")).toBeNull();
-    expect(await db.reader.openingPrice("A", "2024-01-03")).toBe(2);
     const newest = await rowsOf(db.reader.newestTicks({ ticker: "A", type: "trade", limit: 2 }));
     expect(newest.map((row) => row.price)).toEqual([2, 3]);
     expect(await rowsOf(db.reader.newestTicks({ ticker: "A", type: null, limit: 9 }))).toHaveLength(3);
   });
+
+  testOf("anyDay", "opening price and volume of a day", (name) =>
+    withDatabase(name, async (db) => {
+      await db.writer.commit([
+        daily("A", [
+          ["2024-01-02", 1],
+          ["2024-01-03", 2],
+        ]),
+      ]);
+      expect(await db.reader.openingPrice("A", "2024-01-03")).toBe(2);
+      expect(await db.reader.openingPrice("A", "2024-01-04")).toBeNull();
+      expect(await db.reader.dailyVolume("A", "2024-01-02")).toBe(100);
+    }),
+  );
 
   testOf("numberText", "answers are the same text from every engine", (name) =>
     withDatabase(name, async (db) => {
@@ -217,8 +230,9 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
     ]);
     let text = "";
     let chunks = 0;
+    const decoder = new TextDecoder();
     for await (const chunk of found.chunks) {
-      text += chunk;
+      text += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
       chunks++;
     }
     expect(chunks).toBeGreaterThan(3);

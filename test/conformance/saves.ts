@@ -1,7 +1,11 @@
 /** Saves, and what is stored of them, for suites that tell rows apart by their prices. */
-import type { BarRow, SaveBars, SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import { expect } from "bun:test";
+import type { BarRow, Save, SaveBars, SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import { type Row, rowsOf } from "../support/answered.ts";
 import type { OpenDatabase } from "./drivers.ts";
+
+/** The first status of a refusal; no test stores so many rows and asks how many they are. */
+const REFUSED = 400;
 
 export function daily(
   ticker: string,
@@ -42,3 +46,15 @@ export const allBars = (
 ): Promise<Row[]> => rowsOf(db.reader.bars({ interval, ticker, from: null, to: null }));
 export const allTicks = (db: OpenDatabase, ticker: string, type = "trade"): Promise<Row[]> =>
   rowsOf(db.reader.ticks({ ticker, type, from: null, to: null }));
+
+/** Commits them. @param expected of each how many rows it stores, where the driver tells that, or the status it is refused with. */
+export async function expectStored(db: OpenDatabase, saves: Save[], expected: number[]): Promise<void> {
+  const outcomes = await db.writer.commit(saves);
+  expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual(
+    expected.map((result) => {
+      if (result >= REFUSED) return result;
+      const told = db.told({ ok: true, stored: result, seq: null });
+      return told?.ok ? told.stored : undefined;
+    }),
+  );
+}

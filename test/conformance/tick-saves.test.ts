@@ -1,12 +1,11 @@
 /** Ticks of every storage driver: which are stored, and under which sequence number. */
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
 import { randomNumbers } from "../support/random.ts";
-import { tempDir } from "../support/temp-dir.ts";
-import { MANY_DATABASES_TIMEOUT_MS, withEachDriver } from "./each-driver.ts";
-import { allTicks, at, ticks } from "./saves.ts";
+import { withEachDriver } from "./each-driver.ts";
+import { allTicks, at, expectStored, ticks } from "./saves.ts";
 
-withEachDriver({ topic: "tick saves" }, ({ open, testOf, withDatabase }) => {
+withEachDriver({ topic: "tick saves" }, ({ testOf, withDatabase }) => {
   withDatabase(
     "equal ticks of one save are all kept, and the same save again changes nothing",
     async (db) => {
@@ -16,8 +15,8 @@ withEachDriver({ topic: "tick saves" }, ({ open, testOf, withDatabase }) => {
         [at(1), 6],
         [at(2), 7],
       ]);
-      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 4 }]);
-      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 0 }]);
+      await expectStored(db, [save], [4]);
+      await expectStored(db, [save], [0]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 5, 6, 7]);
     },
   );
@@ -27,8 +26,8 @@ withEachDriver({ topic: "tick saves" }, ({ open, testOf, withDatabase }) => {
     async (db) => {
       await db.writer.commit([ticks("A", [[at(1), 5]])]);
       const later = ticks("A", [[at(1), 6]]);
-      expect(await db.writer.commit([later])).toMatchObject([{ ok: true, stored: 1 }]);
-      expect(await db.writer.commit([later])).toMatchObject([{ ok: true, stored: 0 }]);
+      await expectStored(db, [later], [1]);
+      await expectStored(db, [later], [0]);
       expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([5, 6]);
     },
   );
@@ -46,49 +45,43 @@ withEachDriver({ topic: "tick saves" }, ({ open, testOf, withDatabase }) => {
           "A",
           seqs.map((seq): [string, number, number?] => (seq === undefined ? [at(1), 5] : [at(1), 5, seq])),
         );
-        expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 2 }]);
-        expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 0 }]);
+        await expectStored(db, [save], [2]);
+        await expectStored(db, [save], [0]);
         expect((await allTicks(db, "A")).map((row) => row.price)).toEqual([1, 5, 5]);
       },
     );
   }
 
   withDatabase("one key twice in a save with the same values is one tick", async (db) => {
-    expect(
-      await db.writer.commit([
-        ticks("A", [
-          [at(1), 5, 0],
-          [at(1), 5, 0],
-        ]),
-      ]),
-    ).toMatchObject([{ ok: true, stored: 1 }]);
+    const save = ticks("A", [
+      [at(1), 5, 0],
+      [at(1), 5, 0],
+    ]);
+    await expectStored(db, [save], [1]);
+    expect(await allTicks(db, "A")).toHaveLength(1);
   });
 
-  test(
-    "any save of ticks can be repeated without changing anything",
-    async () => {
-      for (let seed = 1; seed <= 40; seed++) {
-        using dir = tempDir();
-        await using db = await open(dir.path);
-        const random = randomNumbers(seed);
-        const pick = (n: number): number => Math.floor(random() * n);
-        const saves = Array.from({ length: 6 }, () =>
-          ticks(
-            "A",
-            Array.from({ length: 1 + pick(6) }, (): [string, number, number?] =>
-              pick(3) === 0 ? [at(pick(2)), pick(3), pick(4)] : [at(pick(2)), pick(3)],
-            ),
+  withDatabase("any save of ticks can be repeated without changing anything", async (db) => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const ticker = `A${seed}`;
+      const random = randomNumbers(seed);
+      const pick = (n: number): number => Math.floor(random() * n);
+      const saves = Array.from({ length: 6 }, () =>
+        ticks(
+          ticker,
+          Array.from({ length: 1 + pick(6) }, (): [string, number, number?] =>
+            pick(3) === 0 ? [at(pick(2)), pick(3), pick(4)] : [at(pick(2)), pick(3)],
           ),
-        );
-        for (const save of saves) {
-          await db.writer.commit([save]);
-          const [again] = await db.writer.commit([save]);
-          expect({ seed, again }).toMatchObject({ seed, again: { ok: true, stored: 0 } });
-        }
+        ),
+      );
+      for (const save of saves) {
+        await db.writer.commit([save]);
+        const before = await allTicks(db, ticker);
+        await expectStored(db, [save], [0]);
+        expect({ seed, rows: await allTicks(db, ticker) }).toEqual({ seed, rows: before });
       }
-    },
-    MANY_DATABASES_TIMEOUT_MS,
-  );
+    }
+  });
 
   withDatabase("a tick with its own seq, replace, and error", async (db) => {
     await db.writer.commit([
@@ -129,15 +122,15 @@ withEachDriver({ topic: "tick saves" }, ({ open, testOf, withDatabase }) => {
       ...ticks("A", []),
       rows: [[at(1), 1, "9007199254740993", null, null, null]],
     };
-    expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 1 }]);
-    expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 0 }]);
+    await expectStored(db, [save], [1]);
+    await expectStored(db, [save], [0]);
   });
 
   testOf("fractionalCounts", "a size with a fraction is stored as it is", (name) =>
     withDatabase(name, async (db) => {
       const save: SaveTicks = { ...ticks("A", []), rows: [[at(1), 1, 0.25, null, null, null]] };
-      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 1 }]);
-      expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 0 }]);
+      await expectStored(db, [save], [1]);
+      await expectStored(db, [save], [0]);
       expect((await allTicks(db, "A"))[0]!.size).toBe(0.25);
     }),
   );

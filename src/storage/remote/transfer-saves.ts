@@ -1,9 +1,8 @@
 /** Saves of a copy into another server: several requests under way, each small enough for any of them, each whole or not at all. */
-import { toWire } from "../../market/timestamp.ts";
 import { RequestError } from "../../protocol/errors.ts";
-import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
-import { type Count, type Save, type SaveOutcome, StorageBusyError } from "../contract.ts";
+import { type Save, type SaveOutcome, StorageBusyError } from "../contract.ts";
 import { RemoteSaves } from "./remote-saves.ts";
+import { saveCommand } from "./save-command.ts";
 import type { Upstream } from "./upstream.ts";
 
 const REQUESTS_MAX = 8;
@@ -60,7 +59,7 @@ export class TransferSaves {
   }
 
   #store(save: Save): Promise<SaveOutcome> {
-    return this.#saves.save(save, requestOf(save));
+    return this.#saves.save(save, JSON.stringify(saveCommand(save)));
   }
 }
 
@@ -80,39 +79,4 @@ function isOk(outcome: SaveOutcome | "busy"): boolean {
 
 function asOutcome({ status, message, details }: RequestError): SaveOutcome {
   return { ok: false, status, error: message, ...(details === undefined ? {} : { details }) };
-}
-
-function requestOf(save: Save): string {
-  const { ticker, onDuplicate: on_duplicate } = save;
-  if (save.kind === "ticks") {
-    const data = save.rows.map(([timestamp, price, size, ask_price, ask_size, seq]) => ({
-      timestamp: toWire(timestamp),
-      price,
-      size: exact(size),
-      ask_price,
-      ask_size: exact(ask_size),
-      ...(seq === null ? {} : { seq }),
-    }));
-    const params = { ticker, data_type: save.type, index_col: "timestamp", on_duplicate, data };
-    return JSON.stringify({ command: "save_realtime_data", params });
-  }
-  const { interval } = save;
-  const index_col = interval === "daily" ? "date" : "datetime";
-  const data = save.rows.map(([stamp, open, high, low, close, volume]): JsonRecord => {
-    const text = interval === "daily" ? stamp : toWire(stamp);
-    return { [index_col]: text, open, high, low, close, volume: exact(volume) };
-  });
-  const params = { ticker, interval, index_col, on_duplicate, data };
-  return JSON.stringify({ command: "save_stock_data", params });
-}
-
-/** JSON.stringify rounds what a double holds only nearly in 17 digits, such as 2^60. */
-function exact(count: Count | null): unknown {
-  if (typeof count === "string") return rawNumber(count);
-  return count !== null &&
-    Number.isInteger(count) &&
-    !Number.isSafeInteger(count) &&
-    Math.abs(count) < 2 ** 63
-    ? rawNumber(String(BigInt(count)))
-    : count;
 }
