@@ -103,7 +103,7 @@ export const DRIVERS: Driver[] = [
       anyDay: "its commands tell those of today",
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
       noticesOthers: "nothing is kept that others could make wrong",
-      updates: "its answers to saves don't tell positions: see test/system/positions.test.ts",
+      updates: "its answers to saves don't tell positions: see test/system/remote-updates.test.ts",
     },
     prepare: () => (dir) => reopening(() => openAnotherServer(join(dir, "upstream.db")), toldByAnotherServer),
   },
