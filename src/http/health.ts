@@ -1,4 +1,5 @@
 /** Answers of /health and its kin. */
+import type { Conditions } from "../observe/conditions.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { StockReader } from "../storage/contract.ts";
@@ -11,6 +12,7 @@ export interface HealthOptions {
   /** Null in the one process of `--workers 1`. */
   workerId: number | null;
   isHubConnected(): boolean;
+  conditions: Pick<Conditions, "reasons">;
   isDraining(): boolean;
 }
 
@@ -19,7 +21,7 @@ export interface Health {
   body: Record<string, unknown>;
 }
 
-/** Healthy: the database answers a read now. Ready: also the writer can be reached, and the worker isn't on its way out. */
+/** Healthy: the database answers a read now. Ready: also the writer can be reached, nothing keeps the worker from all of its work, and it isn't on its way out. */
 export async function checkHealth(
   options: HealthOptions,
   kind: "health" | "ready" | "live",
@@ -55,6 +57,8 @@ async function findProblem(
   if (kind === "ready" && options.isDraining()) return { status: 503, message: "the worker is draining" };
   if (kind === "ready" && !options.isHubConnected())
     return { status: 503, message: "the database's writer is away" };
+  if (kind === "ready" && options.conditions.reasons.length > 0)
+    return { status: 503, message: options.conditions.reasons.join("; ") };
   try {
     await options.reader.probe(via);
     return null;

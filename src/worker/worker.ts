@@ -7,6 +7,7 @@ import { HostGuard } from "../http/host-guard.ts";
 import { createRouter } from "../http/router.ts";
 import { HubClient } from "../hub/hub-client.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
+import { Conditions } from "../observe/conditions.ts";
 import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
@@ -64,6 +65,7 @@ export interface Worker {
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { settings, workerId, log, dbType } = options;
   const counters = createCounters();
+  const conditions = new Conditions(log);
   const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
   const dbFile = redact(settings.dbFile);
   const bodies = { waiting: 0 };
@@ -169,6 +171,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       dbType,
       workerId,
       isHubConnected: () => ownUpdates !== null || hub.connected,
+      conditions,
       isDraining: () => draining,
     },
     stats: {
