@@ -45,11 +45,19 @@ export class RawWebSocket implements Disposable {
   hasEnded = false;
   readonly #socket: Socket;
   readonly #keep: number;
+  /** Of a write that the kernel has not taken. */
+  #drained: PromiseWithResolvers<void> | null = null;
 
   /** @param keep texts at the most; the newest stay. */
   private constructor(socket: Socket, keep: number) {
     this.#socket = socket;
     this.#keep = keep;
+    for (const event of ["drain", "close"]) {
+      socket.on(event, () => {
+        this.#drained?.resolve();
+        this.#drained = null;
+      });
+    }
   }
 
   /** @returns A text that is the answer, when the handshake was refused. */
@@ -62,7 +70,7 @@ export class RawWebSocket implements Disposable {
       client.#take(opcode, bytes.subarray(start, end)),
     );
     let head: Buffer | null = Buffer.alloc(0);
-    socket.on("data", (chunk) => {
+    socket.on("data", (chunk: Buffer) => {
       if (head === null) return reader.feed(chunk);
       head = Buffer.concat([head, chunk]);
       const end = head.indexOf("\r\n\r\n");
@@ -89,9 +97,8 @@ export class RawWebSocket implements Disposable {
   /** Resolves when the kernel has taken the bytes, or the connection is over. */
   async send(bytes: Uint8Array): Promise<void> {
     if (this.hasEnded || this.#socket.write(bytes)) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    for (const event of ["drain", "close"]) this.#socket.once(event, () => resolve());
-    await promise;
+    this.#drained ??= Promise.withResolvers<void>();
+    await this.#drained.promise;
   }
 
   stopReading(): void {

@@ -1,6 +1,6 @@
 /** Bytes on a connection that are no HTTP, or HTTP that nobody should send. */
-import { connect } from "node:net";
 import type { Attack, Target } from "../attack.ts";
+import { exchangeBytes } from "../exchange-bytes.ts";
 
 const BODY = '{"command":"get_latest_price","params":{"ticker":"AAPL"}}';
 const SIZE = BODY.length;
@@ -8,7 +8,6 @@ const JSON_TYPE = "Content-Type: application/json\r\n";
 const SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /** After this long without a byte the answer is taken as it is. */
 const QUIET_MS = 400;
-const WAIT_MS = 5_000;
 
 interface Exchange {
   what: string;
@@ -101,45 +100,20 @@ export const HTTP_BYTES: readonly Attack[] = [
         const request = Buffer.from(post(`Content-Length: ${SIZE}\r\n`), "latin1");
         for (let i = 0; i < 4; i++)
           request[Math.floor(target.random() * request.length)] = Math.floor(target.random() * 256);
-        await exchange(target.port, request, 60);
+        await exchangeBytes(target.port, request, 60);
       }
     },
   },
 ];
 
 async function send(target: Target, { what, bytes, statuses }: Exchange): Promise<void> {
-  const answer = await exchange(target.port, Buffer.from(bytes, "latin1"), QUIET_MS);
+  const answer = await exchangeBytes(target.port, Buffer.from(bytes, "latin1"), QUIET_MS);
   const got = [...answer.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
   if (answer.includes("smuggled")) target.complain(`${what}: the request within was answered`);
   if (got.length > 1) target.complain(`${what}: ${got.length} answers to one request: ${got.join(", ")}`);
   const [first] = got;
   if (first !== undefined && !statuses.includes(first))
     target.complain(`${what}: answered ${first}, expected ${statuses.join(", ")}`);
-}
-
-/** What comes until the server closes, or is quiet. */
-async function exchange(port: number, bytes: Uint8Array, quietMs: number): Promise<string> {
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let text = "";
-  let quiet: Timer | undefined;
-  const limit = setTimeout(resolve, WAIT_MS);
-  const wait = (): void => {
-    clearTimeout(quiet);
-    quiet = setTimeout(resolve, quietMs);
-  };
-  socket.on("data", (chunk) => {
-    text += chunk.toString("latin1");
-    wait();
-  });
-  for (const event of ["error", "end", "close"]) socket.on(event, () => resolve());
-  socket.write(bytes);
-  wait();
-  await promise;
-  clearTimeout(limit);
-  clearTimeout(quiet);
-  socket.destroy();
-  return text;
 }
 
 function refused(what: string, bytes: string): Exchange {
