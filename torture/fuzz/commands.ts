@@ -4,7 +4,7 @@ import { COMMANDS } from "../../src/commands/index.ts";
 import type { Fuzz } from "./fuzzes.ts";
 
 /** What a caller can be at fault for, or may get. */
-const STATUSES = [200, 400, 403, 404, 409, 413, 415, 429];
+const STATUSES = [200, 400, 403, 404, 409, 413, 415, 429, 501];
 const TEXTS = [
   "AAPL",
   "IBM",
