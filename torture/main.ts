@@ -6,11 +6,9 @@
  */
 import { openDatabases } from "../bench/engine-databases.ts";
 import { cleanUp, cleanUpOnSignals, makeRunFolder } from "../bench/processes.ts";
-import { type EngineName, readTortureArguments, TORTURE_HELP, type TortureArguments } from "./arguments.ts";
-import type { Attack } from "./attack.ts";
+import { readTortureArguments, TORTURE_HELP, type TortureArguments } from "./arguments.ts";
 import { ATTACKS } from "./attacks/index.ts";
-import { formatAttack, formatEnd } from "./report.ts";
-import { attackAlone, besiege } from "./siege.ts";
+import { torture } from "./run.ts";
 
 process.exit(await main(process.argv.slice(2)));
 
@@ -22,64 +20,38 @@ async function main(argv: string[]): Promise<number> {
     console.error(error instanceof Error ? error.message : String(error));
     return 2;
   }
-  if (args === "help") {
-    console.log(TORTURE_HELP);
-    return 0;
-  }
-  if (args === "list") {
-    for (const { name, about } of ATTACKS) console.log(`${name}: ${about}`);
+  if (args === "help" || args === "list") {
+    if (args === "help") console.log(TORTURE_HELP);
+    else for (const { name, about } of ATTACKS) console.log(`${name}: ${about}`);
     return 0;
   }
   cleanUpOnSignals();
   const folder = makeRunFolder(null);
   try {
-    let broke = 0;
-    for (const engine of args.engines) {
-      for (const workers of args.workers) broke += await torture(engine, workers, args, folder);
-    }
-    console.log(broke === 0 ? "Everything held." : `${broke} attacks or ends broke something.`);
-    return broke === 0 ? 0 : 1;
+    const broken = await tortureAll(args, folder);
+    console.log(broken === 0 ? "Everything held." : `${broken} attacks or ends broke something.`);
+    return broken === 0 ? 0 : 1;
   } finally {
     await cleanUp();
   }
 }
 
-/** @returns How many attacks broke something, the end counted as one. */
-async function torture(
-  engine: EngineName,
-  workers: number,
-  args: TortureArguments,
+/** @returns How many attacks broke something; the end of a combination counts as one. */
+async function tortureAll(
+  { engines, workers: counts, ...rest }: TortureArguments,
   folder: string,
 ): Promise<number> {
-  const { seconds, p99Ms, seed, only } = args;
-  console.log(`${engine}, --workers ${workers}, ${seconds} s a storm, --seed ${seed}`);
-  const chosen = ATTACKS.filter(
-    ({ name, engines, workers: counts }) =>
-      (only === null || name.includes(only)) &&
-      (engines === undefined || engines.includes(engine)) &&
-      (counts === undefined || counts.includes(workers)),
-  );
-  const databases = await openDatabases(engine, folder);
-  await using resources = new AsyncDisposableStack();
-  resources.defer(() => databases.close());
-  const plan = { engine, workers, seconds, p99Ms, seed };
-  let broke = 0;
-  const isAlone = ({ ownServer }: Attack) => ownServer !== undefined;
-  const together = chosen.filter((attack) => !isAlone(attack));
-  if (together.length > 0) {
-    const database = await databases.create(`torture-${engine}-${workers}`);
-    const result = await besiege({ ...plan, database, attacks: together }, (attack) =>
-      console.log(formatAttack(attack)),
-    );
-    console.log(formatEnd(result));
-    broke += result.attacks.filter(({ complaints }) => complaints.length > 0).length;
-    if (result.complaints.length > 0) broke++;
+  let broken = 0;
+  for (const engine of engines) {
+    const databases = await openDatabases(engine, folder);
+    try {
+      for (const workers of counts) {
+        console.log(`${engine}, --workers ${workers}, ${rest.seconds} s a storm, --seed ${rest.seed}`);
+        broken += (await torture({ ...rest, engine, workers }, databases, console.log)).length;
+      }
+    } finally {
+      await databases.close();
+    }
   }
-  for (const attack of chosen.filter(isAlone)) {
-    const database = await databases.create(`torture-${engine}-${workers}-${attack.name}`);
-    const result = await attackAlone({ ...plan, database, attacks: [] }, attack);
-    console.log(formatAttack(result));
-    if (result.complaints.length > 0) broke++;
-  }
-  return broke;
+  return broken;
 }
