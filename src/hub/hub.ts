@@ -5,10 +5,12 @@
  */
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { UnixSocketListener } from "bun";
+import type { Socket, UnixSocketListener } from "bun";
 import type { LogLines } from "../observe/log.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
 import { BusLink, type BusLinkOptions } from "./bus-link.ts";
+import { checkToHub } from "./check-message.ts";
 import { MessageChannel } from "./message-channel.ts";
 import { BOARD_FILE, HUB_SOCKET, type SaveEntry, type ToHub, type ToWorker } from "./messages.ts";
 import { type DatabaseInHub, ReadServer } from "./read-server.ts";
@@ -171,6 +173,18 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     lease.forget(link);
   }
 
+  /** A worker whose messages can't be read is cut off; it connects again, or is replaced. */
+  function takeChunk(socket: Socket<WorkerLink>, chunk: Buffer): void {
+    try {
+      socket.data.channel.data(chunk);
+    } catch (error) {
+      log.error(
+        `Hub: worker ${socket.data.workerId} sent what can't be read: ${messageOf(error)}; cutting it off`,
+      );
+      socket.terminate();
+    }
+  }
+
   const socketPath = join(runtimeDir, HUB_SOCKET);
   // After SIGKILL the file of the hub before is still there; the folder is the supervisor's alone, so nobody listens on it.
   rmSync(socketPath, { force: true });
@@ -185,9 +199,10 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
           addresses: new Map<string, number>(),
           reads: null,
         } as unknown as WorkerLink;
-        link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message, attachment) =>
-          receive(link, message, attachment),
-        );
+        link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message, attachment) => {
+          checkToHub(message);
+          receive(link, message, attachment);
+        });
         if (database !== null) {
           const inHub = { ...database, written: () => board.bumpAll() };
           link.reads = new ReadServer(inHub, (message, attachment) => link.channel.send(message, attachment));
@@ -195,7 +210,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
         socket.data = link;
         links.add(link);
       },
-      data: (socket, chunk) => socket.data.channel.data(chunk),
+      data: (socket, chunk) => takeChunk(socket, chunk),
       drain: (socket) => socket.data.channel.drain(),
       close: (socket) => forget(socket.data),
       error: (socket, error) =>

@@ -61,7 +61,11 @@ export class MessageChannel<Out, In> {
     }
   }
 
-  /** Call from the socket's `data`; the buffer may be reused by Bun afterwards. */
+  /**
+   * Call from the socket's `data`; the buffer may be reused by Bun afterwards.
+   *
+   * @throws Error The bytes are no message, or `receive` refuses it; the connection is of no use any more.
+   */
   data(chunk: Buffer): void {
     if (this.#partialBytes > 0) {
       this.#partial.push(Buffer.from(chunk));
@@ -83,6 +87,7 @@ export class MessageChannel<Out, In> {
         break;
       }
       const jsonEnd = offset + HEADER_BYTES + chunk.readUInt32LE(offset + 4);
+      if (jsonEnd > end) throw new Error("a message that is shorter than its JSON");
       const message = JSON.parse(chunk.toString("utf8", offset + HEADER_BYTES, jsonEnd)) as In;
       this.#receive(message, chunk.subarray(jsonEnd, end));
       offset = end;

@@ -268,3 +268,40 @@ test("saves that a transaction leaves for the next keep their order, and every o
   expect(reader.published).toEqual(prices.map((price) => `A ${price} ${price}`));
   expect(setup.storedPrices()).toEqual(prices);
 });
+
+test("who sends what is no message is cut off, and the others save on", async () => {
+  await using setup = setUp();
+  setup.startHub();
+  const { client } = await setup.connect(0);
+  const framed = (json: string): Buffer => {
+    const bytes = Buffer.alloc(8 + json.length);
+    bytes.writeUInt32LE(4 + json.length, 0);
+    bytes.writeUInt32LE(json.length, 4);
+    bytes.write(json, 8);
+    return bytes;
+  };
+  const longerThanItself = framed("{}");
+  longerThanItself.writeUInt32LE(1_000, 4);
+  const nonsense = [
+    framed("null"),
+    framed("{"),
+    framed('{"type":"saves"}'),
+    framed('{"type":"saves","saves":[[1,{"kind":"ticks"},0]]}'),
+    framed('{"type":"saves","saves":[[1,{"kind":"constructor","ticker":"A","rows":[]},0]]}'),
+    framed('{"type":"subscribe","id":1}'),
+    framed('{"type":"committed","updates":[["A",null]]}'),
+    framed('{"type":"evil"}'),
+    longerThanItself,
+    Buffer.alloc(16, 0xff),
+  ];
+  for (const bytes of nonsense) {
+    const closed = Promise.withResolvers<void>();
+    await Bun.connect({
+      unix: join(setup.dir, HUB_SOCKET),
+      socket: { data() {}, open: (socket) => void socket.write(bytes), close: () => closed.resolve() },
+    });
+    await closed.promise;
+  }
+  expect((await save(client, "A", 1)).ok).toBe(true);
+  expect(setup.storedPrices()).toEqual([1]);
+});

@@ -1,0 +1,61 @@
+/**
+ * A short form of the torture and of the fuzz. Latencies are not judged here, as they depend on the machine: `npm run torture`
+ * judges them. TORTURE=all in the environment adds the other engines, several processes, and a whole minute of random input.
+ */
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { type EngineDatabases, openDatabases } from "../../bench/engine-databases.ts";
+import { cleanUp } from "../../bench/processes.ts";
+import type { EngineName } from "../../torture/arguments.ts";
+import { runFuzz } from "../../torture/fuzz/run.ts";
+import { torture } from "../../torture/run.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+const isWhole = process.env.TORTURE === "all";
+const STORM_SECONDS = 1;
+const FUZZ_SECONDS = isWhole ? 60 : 10;
+const COMBINATIONS: [engine: EngineName, workers: number, isShort: boolean][] = [
+  ["sqlite", 1, true],
+  ["sqlite", 3, false],
+  ["duckdb", 1, false],
+  ["postgres", 3, false],
+];
+
+setDefaultTimeout(900_000);
+if (!isWhole) console.log('torture.test.ts: the other engines are skipped, as TORTURE is not "all"');
+
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
+const dir = tempDir();
+
+afterAll(async () => {
+  await cleanUp();
+  dir[Symbol.dispose]();
+});
+
+for (const [engine, workers, isShort] of COMBINATIONS) {
+  test.skipIf(!isShort && !isWhole)(
+    `${engine}, --workers ${workers}: every attack is withstood`,
+    async () => {
+      const databases = await openDatabases(engine, dir.path);
+      try {
+        const plan = { engine, workers, seconds: STORM_SECONDS, p99Ms: null, seed, only: null };
+        const broken = await torture(plan, databases, () => undefined);
+        if (broken.length > 0) console.log(`SEED=${seed}`);
+        expect(broken).toEqual([]);
+      } finally {
+        await databases.close();
+      }
+    },
+  );
+}
+
+test(`${FUZZ_SECONDS} s of random input do no harm`, async () => {
+  const databases: EngineDatabases = await openDatabases("sqlite", dir.path);
+  const { results, complaints } = await runFuzz({
+    ...{ engine: "sqlite", workers: 2, seconds: FUZZ_SECONDS, seed },
+    database: await databases.create("fuzz"),
+    runtimeDir: `${dir.path}/run`,
+  });
+  expect(results.filter(({ harm }) => harm !== null)).toEqual([]);
+  expect(complaints).toEqual([]);
+  expect(results.every(({ runs }) => runs > 0)).toBe(true);
+});

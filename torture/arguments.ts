@@ -1,0 +1,70 @@
+/** The flags of the torture. */
+import { parseArgs } from "node:util";
+
+export const ENGINES = ["sqlite", "duckdb", "postgres"] as const;
+export type EngineName = (typeof ENGINES)[number];
+
+export interface TortureArguments {
+  engines: EngineName[];
+  workers: number[];
+  /** Of each storm. */
+  seconds: number;
+  /** Part of an attack's name; null: all attacks. */
+  only: string | null;
+  /** Null: latencies are printed, not judged, as they depend on the machine. */
+  p99Ms: number | null;
+  seed: number;
+}
+
+const WORKERS = [1, 3];
+const P99_MS = 50;
+
+export const TORTURE_HELP = `npm run torture -- [flags]
+  --engine E      sqlite, duckdb, postgres, or all (default)
+  --workers N     1, 3, or both (default)
+  --seconds S     time of each storm (default 8)
+  --only TEXT     only attacks with this in their name
+  --p99-ms N      what other clients may wait at the 99th percentile; 0 judges no latency (default ${P99_MS})
+  --seed N        of what happens at random (default: another each time)
+  --list          print the attacks and end`;
+
+/** @throws Error With a sentence for the user. */
+export function readTortureArguments(argv: string[]): TortureArguments | "help" | "list" {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      engine: { type: "string", default: "all" },
+      workers: { type: "string", default: "both" },
+      seconds: { type: "string", default: "8" },
+      only: { type: "string" },
+      "p99-ms": { type: "string", default: String(P99_MS) },
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      list: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return "help";
+  if (values.list) return "list";
+  const p99Ms = readCount("--p99-ms", values["p99-ms"], 60_000);
+  return {
+    engines: values.engine === "all" ? [...ENGINES] : [readEngine(values.engine)],
+    workers: values.workers === "both" ? WORKERS : [readCount("--workers", values.workers, 16)],
+    seconds: readCount("--seconds", values.seconds, 3_600),
+    only: values.only ?? null,
+    p99Ms: p99Ms === 0 ? null : p99Ms,
+    seed: readCount("--seed", values.seed, 2 ** 32),
+  };
+}
+
+function readEngine(text: string): EngineName {
+  const engine = ENGINES.find((name) => name === text);
+  if (engine === undefined) throw new Error(`--engine ${text}: expected all or one of ${ENGINES.join(", ")}`);
+  return engine;
+}
+
+function readCount(flag: string, text: string, max: number): number {
+  const value = Number(text);
+  if (!(Number.isInteger(value) && value >= 0 && value <= max))
+    throw new Error(`${flag} ${text}: expected a whole number from 0 to ${max}`);
+  return value;
+}
