@@ -43,6 +43,9 @@ const OBJECTS: Record<EngineName, string> = {
     ) AS objects ORDER BY line`,
 };
 
+/** DuckDB's columns of sizes and volumes become wider with the first value that they can't hold: that is no damage. */
+const COUNT_TYPE = /\b(volume|size|ask_size) (?:BIGINT|DOUBLE|DECIMAL\([^)]*\))/g;
+
 /** @throws Error It can't be read. */
 export async function fingerprintOf(target: Target): Promise<Fingerprint> {
   const rows: Record<string, string> = {};
@@ -53,7 +56,10 @@ export async function fingerprintOf(target: Target): Promise<Fingerprint> {
   }
   const { status, text } = await target.sql("select", OBJECTS[target.engine]);
   if (status !== 200) throw new Error(`the database's objects: ${status} ${text.slice(0, 300)}`);
-  return { rows, objects: (JSON.parse(text).data as { line: string }[]).map(({ line }) => line) };
+  const objects = (JSON.parse(text).data as { line: string }[]).map(({ line }) =>
+    line.replace(COUNT_TYPE, "$1 COUNT"),
+  );
+  return { rows, objects };
 }
 
 /** @returns What is different, in words; empty: nothing. */
