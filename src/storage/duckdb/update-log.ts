@@ -7,6 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Save, SaveOutcome } from "../contract.ts";
+import { RecentlyUsed } from "../recently-used.ts";
 import type { StoredUpdate } from "../update-contract.ts";
 import { storable } from "./lines.ts";
 import { RecentUpdates } from "./recent-updates.ts";
@@ -47,8 +48,7 @@ export class UpdateLog {
   readonly recent = new RecentUpdates();
   epoch = "";
   readonly #limitCharacters: number;
-  /** Longest unused first. */
-  readonly #places = new Map<string, Place>();
+  readonly #places = new RecentlyUsed<Place>(TICKERS_MAX);
   /** Whether a ticker that is not among the places has no update. */
   #complete = false;
   #lastId = 0;
@@ -94,7 +94,7 @@ export class UpdateLog {
   /** Of every ticker that has one; null: they have to be read. */
   allPositions(): Map<string, number> | null {
     if (!this.#complete) return null;
-    return new Map([...this.#places].map(([ticker, { seq }]) => [ticker, seq]));
+    return new Map([...this.#places.entries()].map(([ticker, { seq }]) => [ticker, seq]));
   }
 
   /** To be called before `plan`, with its saves. */
@@ -211,12 +211,8 @@ export class UpdateLog {
 
   #note(ticker: string, place: Place): void {
     const known = this.#places.get(ticker);
-    this.#places.delete(ticker);
-    this.#places.set(ticker, known !== undefined && known.seq > place.seq ? known : place);
-    if (this.#places.size <= TICKERS_MAX) return;
-    const [longestUnused] = this.#places.keys();
-    this.#places.delete(longestUnused!);
-    this.#complete = false;
+    const dropped = this.#places.set(ticker, known !== undefined && known.seq > place.seq ? known : place);
+    if (dropped) this.#complete = false;
   }
 }
 

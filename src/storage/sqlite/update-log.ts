@@ -6,6 +6,7 @@
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import type { Save, SaveOutcome } from "../contract.ts";
+import { RecentlyUsed } from "../recently-used.ts";
 
 /** Updates that are in no index: what a reader may have to walk over. */
 const INDEX_UPDATES = 2_000;
@@ -49,10 +50,9 @@ interface Newest {
 export class UpdateLog {
   readonly #boundBytes: number | null;
   readonly #indexBytes: number;
-  readonly #positionsKeptMax: number;
   #end: LogEnd = { newestId: 0, indexedTo: 0, savedAtMs: 0, unindexed: 0 };
-  /** Newest position of each ticker, oldest use first. */
-  readonly #positions = new Map<string, number>();
+  /** Newest position of each ticker. */
+  readonly #positions: RecentlyUsed<number>;
   /** Of the tickers that have updates in no index. */
   readonly #unindexed = new Map<string, Newest>();
   #dataVersion = -1;
@@ -63,7 +63,7 @@ export class UpdateLog {
   constructor(db: Database, { boundBytes, positionsKeptMax = POSITIONS_KEPT_MAX }: UpdateLogOptions) {
     this.#boundBytes = boundBytes;
     this.#indexBytes = Math.min(INDEX_BYTES_MAX, (boundBytes ?? Infinity) * INDEX_PART_OF_BOUND);
-    this.#positionsKeptMax = positionsKeptMax;
+    this.#positions = new RecentlyUsed(positionsKeptMax);
     this.#statements = prepareStatements(db);
     this.begin();
   }
@@ -130,7 +130,7 @@ export class UpdateLog {
       if (isLate) this.#unindexed.clear();
       for (const [ticker, seq] of positions) {
         if (!isLate) this.#unindexed.set(ticker, { seq, savedAtMs: end.savedAtMs });
-        this.#keep(ticker, seq);
+        this.#positions.set(ticker, seq);
       }
     };
   }
@@ -178,7 +178,7 @@ export class UpdateLog {
       const known = Math.max(seq, this.#positions.get(ticker) ?? 0);
       // Of one that somebody has deleted the time is not known: not after the newest of all.
       this.#unindexed.set(ticker, { seq: known, savedAtMs: known === seq ? saved_at : newestAtMs });
-      this.#keep(ticker, known);
+      this.#positions.set(ticker, known);
     }
     this.#end = { newestId: Math.max(newestId, indexedTo), indexedTo, savedAtMs: newestAtMs, unindexed };
   }
@@ -189,16 +189,6 @@ export class UpdateLog {
 
   #storedPosition(ticker: string): number {
     return this.#statements.position.get(ticker)?.seq ?? 0;
-  }
-
-  #keep(ticker: string, seq: number): void {
-    this.#positions.delete(ticker);
-    this.#positions.set(ticker, seq);
-    if (this.#positions.size <= this.#positionsKeptMax) return;
-    for (const oldest of this.#positions.keys()) {
-      this.#positions.delete(oldest);
-      return;
-    }
   }
 }
 
