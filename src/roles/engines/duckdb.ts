@@ -84,6 +84,7 @@ function writerOf({ writer, preparation, close }: Awaited<ReturnType<typeof open
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     isEmpty: () => writer.isEmpty(),
+    tidy: () => writer.tidy?.() ?? false,
     close: () => close(),
   };
 }

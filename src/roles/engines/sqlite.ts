@@ -54,6 +54,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     isEmpty: () => writer.isEmpty(),
+    tidy: () => writer.tidy(),
     async close() {
       writer.close();
       lock.release();

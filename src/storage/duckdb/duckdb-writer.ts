@@ -68,6 +68,15 @@ export class DuckDbWriter implements StockWriter {
     return changed;
   }
 
+  tidy(): Promise<boolean> {
+    return this.#file.commits.run(async () => {
+      if (!this.#log.isTooLong || this.#file.room.lackFor([]) !== null) return false;
+      const isTrimmed = await this.#trim({ idle: true });
+      this.#file.checkpointIfLong();
+      return isTrimmed && this.#log.isTooLong;
+    });
+  }
+
   async isEmpty(): Promise<boolean> {
     const found = await this.#file.commits.run(() =>
       this.#session.rows(TABLE_NAMES.map((table) => `(SELECT 1 FROM ${table} LIMIT 1)`).join(" UNION ALL ")),
@@ -208,15 +217,16 @@ export class DuckDbWriter implements StockWriter {
     return updates.outcomes;
   }
 
-  /** A log that stays too long is tried again after the next commit. */
-  async #trim(): Promise<void> {
+  /** A log that stays too long is tried again after the next commit. @returns whether it is shorter. */
+  async #trim({ idle = false } = {}): Promise<boolean> {
     try {
-      const trimmed = await this.#transaction(() => this.#log.trim(this.#session));
-      trimmed();
+      const trimmed = await this.#transaction(() => this.#log.trim(this.#session, { idle }));
+      return trimmed();
     } catch (error) {
       if (isFatal(error)) this.#file.reportFatal(error);
       else if (!isConflict(error) && !isOutOfMemory(error))
         console.error(`the log of updates can't be trimmed: ${wordsOf(error).message}`);
+      return false;
     }
   }
 

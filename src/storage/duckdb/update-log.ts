@@ -19,6 +19,8 @@ const TICKERS_MAX = 200_000;
 const ROW_CHARACTERS = 100;
 /** Of the log's bound, what one trimming takes away, at least. */
 const TRIM_SHARE = 1 / 32;
+/** What one takes away when nobody saves. */
+const IDLE_TRIM_CHARACTERS = 4 * 1024 * 1024;
 
 const INSERT = `INSERT INTO update_log BY NAME SELECT unnest(from_json($1::VARCHAR, '[{"id": "BIGINT", "ticker": "VARCHAR", "seq": "BIGINT",
   "type": "VARCHAR", "saved_at": "BIGINT", "save_id": "VARCHAR", "size": "BIGINT", "frame": "VARCHAR"}]'), max_depth := 2)`;
@@ -52,7 +54,7 @@ export class UpdateLog {
   /** Whether a ticker that is not among the places has no update. */
   #complete = false;
   #lastId = 0;
-  /** Up to this id the log is trimmed. */
+  /** Where the oldest update begins. */
   #trimmedTo = 0;
   #lastCommitCharacters = 0;
   #lastSavedAtMs = 0;
@@ -76,11 +78,11 @@ export class UpdateLog {
     for (const [ticker, place] of [...placesOf(rows.slice(0, TICKERS_MAX))].reverse())
       this.#note(ticker, place);
     const [span] = await session.rows(
-      `SELECT min(id), max(id), greatest(max(saved_at), (SELECT max(saved_at) FROM update_positions)) FROM update_log`,
+      `SELECT max(id), greatest(max(saved_at), (SELECT max(saved_at) FROM update_positions)) FROM update_log`,
     );
-    const [first, last, savedAt] = span!;
+    const [last, savedAt] = span!;
     this.#lastId = Math.max(this.#lastId, Number(last ?? 0));
-    this.#trimmedTo = first === null ? this.#lastId : Number(first) - 1;
+    this.#trimmedTo = await this.#beginOfOldest(session);
     this.#lastSavedAtMs = Math.max(this.#lastSavedAtMs, Number(savedAt ?? 0));
     this.recent.clear();
     this.#asOf = foreignCommits;
@@ -190,12 +192,15 @@ export class UpdateLog {
 
   /**
    * Takes a share of it away, the oldest: little enough that saves don't wait long, and more than a commit adds. In a transaction of its caller's; resolves
-   * with what to do once that is committed.
+   * with what to do once that is committed, which tells whether the log is shorter: it isn't where the newest update alone is too long.
+   *
+   * @param idle nobody waits.
    */
-  async trim(session: Session): Promise<() => void> {
-    const share = Math.ceil(Math.max(this.#limitCharacters * TRIM_SHARE, this.#lastCommitCharacters * 2));
+  async trim(session: Session, { idle = false } = {}): Promise<() => boolean> {
+    const least = Math.max(this.#limitCharacters * TRIM_SHARE, idle ? IDLE_TRIM_CHARACTERS : 0);
+    const share = Math.ceil(Math.max(least, this.#lastCommitCharacters * 2));
     const excess = this.#lastId - this.#trimmedTo - this.#limitCharacters;
-    const end = this.#trimmedTo + Math.min(share, excess);
+    const end = await this.#endOfUpdateAt(session, this.#trimmedTo + Math.min(share, excess));
     const trimmed = `(SELECT ticker, max(seq) AS seq, max(saved_at) AS saved_at FROM update_log WHERE id <= ${end} GROUP BY ticker)`;
     // The numbers differ each time, so there is nothing to prepare.
     const { connection } = session;
@@ -204,9 +209,27 @@ export class UpdateLog {
     );
     await connection.run(`INSERT INTO update_positions BY NAME SELECT * FROM ${trimmed}`);
     await connection.run(`DELETE FROM update_log WHERE id <= ${end}`);
+    const begin = await this.#beginOfOldest(session);
     return () => {
-      this.#trimmedTo = end;
+      const isShorter = begin > this.#trimmedTo;
+      this.#trimmedTo = begin;
+      return isShorter;
     };
+  }
+
+  /** The update that lies across the place goes too, or one that is longer than the bound would stay for long; the newest never goes. */
+  async #endOfUpdateAt(session: Session, id: number): Promise<number> {
+    const [row] = await session.rows(
+      `SELECT min(id) FROM update_log WHERE id >= ${id} AND id < ${this.#lastId}`,
+    );
+    return row?.[0] == null ? id : Number(row[0]);
+  }
+
+  async #beginOfOldest(session: Session): Promise<number> {
+    const [row] = await session.rows(
+      `SELECT id - size - ${ROW_CHARACTERS} FROM update_log WHERE id = (SELECT min(id) FROM update_log)`,
+    );
+    return row === undefined ? this.#lastId : Number(row[0]);
   }
 
   #note(ticker: string, place: Place): void {

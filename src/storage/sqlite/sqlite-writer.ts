@@ -42,6 +42,8 @@ export class SqliteWriter implements StockWriter {
   readonly #tickReplace: Statement<unknown, Params>;
   readonly #tickAt: Statement<StoredTick, Params>;
   readonly #ticksOfStamp: Statement<StoredTick & { seq: number }, Params>;
+  /** Once it has begun, the log is brought to the bound itself. */
+  #isTidying = false;
   /** What opening the file did to it, for the log. */
   readonly preparation: string | null;
 
@@ -96,6 +98,20 @@ export class SqliteWriter implements StockWriter {
     return true;
   }
 
+  /** Trims the update log by one step, where saves haven't. */
+  tidy(): boolean {
+    if (!this.#updates.isTooLong && !this.#isTidying) return false;
+    this.#file.check();
+    let isMore = false;
+    this.#inTransaction(() => {
+      const step = this.#updates.trimOneStep();
+      ({ isMore } = step);
+      return step.committed;
+    });
+    this.#isTidying = isMore;
+    return isMore;
+  }
+
   /** True while no command has ever stored a row. */
   isEmpty(): boolean {
     return TABLE_NAMES.every((table) => this.#db.query(`SELECT 1 FROM ${table} LIMIT 1`).get() === null);
@@ -117,14 +133,22 @@ export class SqliteWriter implements StockWriter {
   }
 
   #transaction(saves: Save[], apply: () => (SaveOutcome | null)[]): (SaveOutcome | null)[] {
+    let outcomes: (SaveOutcome | null)[] = [];
+    this.#inTransaction(() => {
+      outcomes = apply();
+      return this.#updates.record(saves, outcomes);
+    });
+    return outcomes;
+  }
+
+  /** @param work returns what is to be called once it is committed. */
+  #inTransaction(work: () => () => void): void {
     try {
       this.#db.run("BEGIN IMMEDIATE");
       this.#updates.begin();
-      const outcomes = apply();
-      const areLogged = this.#updates.record(saves, outcomes);
+      const committed = work();
       this.#db.run("COMMIT");
-      areLogged();
-      return outcomes;
+      committed();
     } catch (error) {
       if (this.#db.inTransaction) this.#db.run("ROLLBACK");
       if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
