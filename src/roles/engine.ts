@@ -32,6 +32,8 @@ export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
 export interface OpenWriter extends StockWriter {
   /** What opening did to the database, for the log; null if nothing. */
   readonly preparation: string | null;
+  /** Why a new epoch began, for the log; null or absent where the one before goes on. */
+  readonly epochBegun?: string | null;
 }
 
 /** What the hub's process holds of the database. */

@@ -51,6 +51,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
   }
   return {
     preparation: writer.preparation,
+    epochBegun: writer.epochBegun,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     isEmpty: () => writer.isEmpty(),

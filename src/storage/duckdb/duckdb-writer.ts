@@ -35,6 +35,8 @@ export class DuckDbWriter implements StockWriter {
   readonly #newestTicks = new NewestStored("ticks");
   readonly #log: UpdateLog;
   #foreignCommitsSeen: number;
+  /** Why a new epoch began; null where the one before goes on. */
+  epochBegun: string | null = null;
 
   private constructor(file: DuckDbFile, session: Session, log: UpdateLog) {
     this.#file = file;
@@ -48,6 +50,7 @@ export class DuckDbWriter implements StockWriter {
   static async open(file: DuckDbFile, log: UpdateLog): Promise<DuckDbWriter> {
     const writer = new DuckDbWriter(file, await file.connect(), log);
     await writer.#refresh();
+    writer.epochBegun = await log.settleEpoch(writer.#session);
     return writer;
   }
 

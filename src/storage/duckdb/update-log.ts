@@ -7,6 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Save, SaveOutcome } from "../contract.ts";
+import type { EpochWitness, Given } from "../epoch-witness.ts";
 import { RecentlyUsed } from "../recently-used.ts";
 import type { StoredUpdate } from "../update-contract.ts";
 import { storable } from "./lines.ts";
@@ -50,6 +51,7 @@ export class UpdateLog {
   readonly recent = new RecentUpdates();
   epoch = "";
   readonly #limitCharacters: number;
+  readonly #witness: EpochWitness;
   readonly #places = new RecentlyUsed<Place>(TICKERS_MAX);
   /** Whether a ticker that is not among the places has no update. */
   #complete = false;
@@ -57,13 +59,32 @@ export class UpdateLog {
   /** Where the oldest update begins. */
   #trimmedTo = 0;
   #lastCommitCharacters = 0;
+  /** The sum of the positions of all tickers. */
+  #positionsGiven = 0;
   #lastSavedAtMs = 0;
   /** Commits of others that it knows of. */
   #asOf = -1;
 
   /** @param limitMb undefined: it is never trimmed. */
-  constructor(limitMb: number | undefined) {
+  constructor(limitMb: number | undefined, witness: EpochWitness) {
+    this.#witness = witness;
     this.#limitCharacters = limitMb === undefined ? Number.POSITIVE_INFINITY : limitMb * 1024 * 1024;
+  }
+
+  /** Where positions are, after the last commit: all of them together, as users may delete from the log itself. */
+  get given(): Given {
+    return { epoch: this.epoch, newestId: this.#positionsGiven };
+  }
+
+  /** To be called before anything is saved. @returns why a new epoch began; null: the one before goes on. */
+  async settleEpoch(session: Session): Promise<string | null> {
+    const doubt = this.#witness.doubt(this.given);
+    if (doubt !== null) {
+      this.epoch = randomUUID();
+      await session.run("UPDATE update_epoch SET epoch = $1", [this.epoch]);
+    }
+    this.#witness.accept(this.given, false);
+    return doubt;
   }
 
   /** Reads the log's columns but the frames, about 20 ms for a million updates, if users have written since the last call. */
@@ -83,6 +104,8 @@ export class UpdateLog {
     const [last, savedAt] = span!;
     this.#lastId = Math.max(this.#lastId, Number(last ?? 0));
     this.#trimmedTo = await this.#beginOfOldest(session);
+    const [sum] = await session.rows(`SELECT sum(seq) FROM ${PLACES}`);
+    this.#positionsGiven = Math.max(this.#positionsGiven, Number(sum?.[0] ?? 0));
     this.#lastSavedAtMs = Math.max(this.#lastSavedAtMs, Number(savedAt ?? 0));
     this.recent.clear();
     this.#asOf = foreignCommits;
@@ -158,10 +181,12 @@ export class UpdateLog {
       frame,
     }));
     await session.insert(INSERT, [JSON.stringify(json)]);
+    this.#witness.giving(this.given, this.#positionsGiven + rows.length);
   }
 
   /** The transaction is committed. */
   committed({ rows }: NewUpdates): void {
+    this.#positionsGiven += rows.length;
     if (rows.length > 0) this.#lastCommitCharacters = rows.at(-1)!.id - this.#lastId;
     for (const { id, ticker, update } of rows) {
       this.#note(ticker, { seq: update.seq, id, savedAtMs: update.savedAtMs });

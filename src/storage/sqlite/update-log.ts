@@ -6,6 +6,7 @@
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import type { Save, SaveOutcome } from "../contract.ts";
+import type { EpochWitness, Given } from "../epoch-witness.ts";
 import { RecentlyUsed } from "../recently-used.ts";
 
 /** Updates that are in no index: what a reader may have to walk over. */
@@ -40,6 +41,7 @@ type Params = SQLQueryBindings[];
 export interface UpdateLogOptions {
   /** Null: nothing is taken out. */
   boundBytes: number | null;
+  witness: EpochWitness;
   /** Small in tests only. */
   positionsKeptMax?: number;
 }
@@ -65,6 +67,8 @@ interface Newest {
 
 export class UpdateLog {
   readonly #boundBytes: number | null;
+  readonly #witness: EpochWitness;
+  #epoch = "";
   readonly #indexBytes: number;
   /** What it may be too long. */
   readonly #slackBytes: number;
@@ -78,13 +82,28 @@ export class UpdateLog {
   readonly #saveIds = new Map<string, Map<string, number>>();
   readonly #statements: ReturnType<typeof prepareStatements>;
 
-  constructor(db: Database, { boundBytes, positionsKeptMax = POSITIONS_KEPT_MAX }: UpdateLogOptions) {
+  constructor(
+    db: Database,
+    { boundBytes, witness, positionsKeptMax = POSITIONS_KEPT_MAX }: UpdateLogOptions,
+  ) {
     this.#boundBytes = boundBytes;
+    this.#witness = witness;
     this.#slackBytes = Math.min(TRIM_BYTES, (boundBytes ?? 0) * TRIM_PART_OF_BOUND);
     this.#indexBytes = Math.min(INDEX_BYTES_MAX, (boundBytes ?? Infinity) * INDEX_PART_OF_BOUND);
     this.#positions = new RecentlyUsed(positionsKeptMax);
     this.#statements = prepareStatements(db);
     this.begin();
+  }
+
+  /** Where positions are, after the last transaction. */
+  get given(): Given {
+    return { epoch: this.#epoch, newestId: this.#end.newestId };
+  }
+
+  /** Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction. */
+  beginEpoch(): void {
+    this.#epoch = crypto.randomUUID();
+    this.#statements.setEpoch.run(this.#epoch);
   }
 
   /** To be called at the beginning of each transaction. Other programs may have changed the tables, or deleted all that is in them. */
@@ -145,6 +164,7 @@ export class UpdateLog {
     const isLate = end.unindexed >= INDEX_UPDATES || end.newestId - end.indexedTo >= this.#indexBytes;
     if (isLate) this.#index(end, positions);
     this.#trim(end);
+    this.#witness.giving(this.given, end.newestId);
     return () => {
       this.#end = end;
       if (isLate) this.#unindexed.clear();
@@ -227,11 +247,13 @@ export class UpdateLog {
     const newest = this.#statements.newestUpdate.get();
     // What was logged before counts on, even where somebody has deleted it: no id is given twice.
     const newestId = Math.max(newest?.id ?? 0, this.#end.newestId);
-    let indexedTo = this.#statements.indexedTo.get()?.indexed_to ?? null;
+    const state = this.#statements.state.get();
+    let indexedTo = state?.indexed_to ?? null;
+    this.#epoch = state?.epoch ?? crypto.randomUUID();
     if (indexedTo === null) {
       // Somebody has deleted it: what isn't indexed belongs to an epoch that is over.
       indexedTo = newestId;
-      this.#statements.addState.run(crypto.randomUUID(), indexedTo);
+      this.#statements.addState.run(this.#epoch, indexedTo);
     }
     const newestAtMs = Math.max(newest?.saved_at ?? 0, this.#end.savedAtMs);
     let unindexed = 0;
@@ -313,7 +335,8 @@ function prepareStatements(db: Database) {
     ),
     addState: prepare("INSERT INTO update_log_state (id, epoch, indexed_to) VALUES (1, ?, ?)"),
     setIndexedTo: prepare("UPDATE update_log_state SET indexed_to = ?"),
-    indexedTo: prepare<{ indexed_to: number }>("SELECT indexed_to FROM update_log_state"),
+    setEpoch: prepare("UPDATE update_log_state SET epoch = ?"),
+    state: prepare<{ epoch: string; indexed_to: number }>("SELECT epoch, indexed_to FROM update_log_state"),
     newestUpdate: prepare<{ id: number; saved_at: number }>(
       "SELECT id, saved_at FROM update_log ORDER BY id DESC LIMIT 1",
     ),
