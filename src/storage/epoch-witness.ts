@@ -6,6 +6,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -50,7 +51,8 @@ export function witnessPath(dbPath: string): string {
 export class EpochWitness {
   readonly path: string;
   readonly #dbPath: string;
-  readonly #fd: number;
+  /** Null until the database is known to be one: nothing is left beside a file that can't be served. */
+  #fd: number | null;
   readonly #buffer = Buffer.alloc(RECORD_BYTES);
   #record: WitnessRecord | null;
 
@@ -58,8 +60,8 @@ export class EpochWitness {
   constructor(dbPath: string) {
     this.#dbPath = dbPath;
     this.path = witnessPath(dbPath);
-    this.#fd = openSync(this.path, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
-    this.#record = this.#read();
+    this.#fd = existsSync(this.path) ? openSync(this.path, constants.O_RDWR) : null;
+    this.#record = this.#fd === null ? null : this.#read(this.#fd);
   }
 
   /** What the file itself must hold, without its write-ahead log; null: nothing is known. */
@@ -93,6 +95,7 @@ export class EpochWitness {
    * @param isInFile the file itself holds it, without its write-ahead log.
    */
   accept({ epoch, newestId }: Given, isInFile: boolean): void {
+    this.#fd ??= openSync(this.path, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
     const known = this.#record?.epoch === epoch ? this.#record.inFileTo : -1;
     const inFileTo = isInFile ? newestId : known;
     const identity = identityOf(this.#dbPath);
@@ -114,20 +117,22 @@ export class EpochWitness {
 
   /** After the last commit. */
   close({ epoch, newestId }: Given): void {
+    if (this.#fd === null) return;
     if (this.#record !== null) {
       this.#write({ ...this.#record, epoch, before: newestId, given: newestId, closed: true });
       fsyncSync(this.#fd);
     }
-    closeSync(this.#fd);
+    this.abandon();
   }
 
   /** Without a word about the database. */
   abandon(): void {
-    closeSync(this.#fd);
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
   }
 
-  #read(): WitnessRecord | null {
-    const bytes = readSync(this.#fd, this.#buffer, 0, RECORD_BYTES, 0);
+  #read(fd: number): WitnessRecord | null {
+    const bytes = readSync(fd, this.#buffer, 0, RECORD_BYTES, 0);
     try {
       const found: unknown = JSON.parse(this.#buffer.toString("utf8", 0, bytes));
       return isRecord(found) ? found : null;
@@ -138,6 +143,7 @@ export class EpochWitness {
   }
 
   #write(record: WitnessRecord): void {
+    if (this.#fd === null) throw new Error(`${this.path} is not open`);
     this.#buffer.fill(" ");
     this.#buffer.write(JSON.stringify(record));
     this.#buffer[RECORD_BYTES - 1] = 0x0a;

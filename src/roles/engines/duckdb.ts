@@ -85,6 +85,7 @@ function writerOf({ writer, preparation, epochBegun, close }: Awaited<ReturnType
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     isEmpty: () => writer.isEmpty(),
+    beginEpoch: () => writer.beginEpoch(),
     tidy: () => writer.tidy?.() ?? false,
     close: () => close(),
   };

@@ -55,6 +55,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     isEmpty: () => writer.isEmpty(),
+    beginEpoch: () => writer.beginEpoch(),
     tidy: () => writer.tidy(),
     async close() {
       writer.close();

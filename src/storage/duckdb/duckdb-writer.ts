@@ -71,6 +71,11 @@ export class DuckDbWriter implements StockWriter {
     return changed;
   }
 
+  /** @returns the epoch that positions count in from now on. */
+  beginEpoch(): Promise<string> {
+    return this.#file.commits.run(() => this.#log.beginEpoch(this.#session));
+  }
+
   tidy(): Promise<boolean> {
     return this.#file.commits.run(async () => {
       if (!this.#log.isTooLong || this.#file.room.lackFor([]) !== null) return false;

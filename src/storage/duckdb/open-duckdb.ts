@@ -30,7 +30,7 @@ export { THREAD_POOL_SIZE } from "./slots.ts";
 
 export interface OpenDuckDb {
   reader: StockReader;
-  writer: StockWriter;
+  writer: StockWriter & { beginEpoch(): Promise<string> };
   sql: InterruptibleSql;
   /** For a copy, on a connection of its own, which must be closed before the database. */
   openTransfer(): Promise<TransferReader>;

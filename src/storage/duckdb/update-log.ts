@@ -79,12 +79,17 @@ export class UpdateLog {
   /** To be called before anything is saved. @returns why a new epoch began; null: the one before goes on. */
   async settleEpoch(session: Session): Promise<string | null> {
     const doubt = this.#witness.doubt(this.given);
-    if (doubt !== null) {
-      this.epoch = randomUUID();
-      await session.run("UPDATE update_epoch SET epoch = $1", [this.epoch]);
-    }
-    this.#witness.accept(this.given, false);
+    if (doubt === null) this.#witness.accept(this.given, false);
+    else await this.beginEpoch(session);
     return doubt;
+  }
+
+  /** Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction. */
+  async beginEpoch(session: Session): Promise<string> {
+    this.epoch = randomUUID();
+    await session.run("UPDATE update_epoch SET epoch = $1", [this.epoch]);
+    this.#witness.accept(this.given, false);
+    return this.epoch;
   }
 
   /** Reads the log's columns but the frames, about 20 ms for a million updates, if users have written since the last call. */

@@ -25,7 +25,7 @@ import { SameFile } from "./same-file.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 import { UpdateLog } from "./update-log.ts";
-import { refuseForeignLog, WriteAheadLog } from "./write-ahead-log.ts";
+import { setForeignLogAside, WriteAheadLog } from "./write-ahead-log.ts";
 
 /** A transaction begins no further save after this, so that none waits long for many costly ones. */
 const TRANSACTION_MS = 200;
@@ -56,8 +56,11 @@ export class SqliteWriter implements StockWriter {
 
   /** @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed. */
   constructor(path: string, durability: Durability, updateLogBytes: number | null) {
-    this.#witness = openWitness(path);
+    if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
+    this.#witness = new EpochWitness(path);
+    let setAside: string | null;
     try {
+      setAside = setForeignLogAside(path, this.#witness.inFile);
       this.#db = openWriterConnection(path, durability);
     } catch (error) {
       this.#witness.abandon();
@@ -76,8 +79,10 @@ export class SqliteWriter implements StockWriter {
     this.#averages = new DailyAverages(this.#db);
     this.#updates = new UpdateLog(this.#db, { boundBytes: updateLogBytes, witness: this.#witness });
     this.#log = new WriteAheadLog(path);
-    this.epochBegun = this.#witness.doubt(this.#updates.given);
-    this.#settleEpoch();
+    const doubt = this.#witness.doubt(this.#updates.given);
+    this.epochBegun = doubt === null || setAside === null ? (doubt ?? setAside) : `${doubt}; ${setAside}`;
+    if (this.epochBegun !== null) this.#updates.beginEpoch();
+    this.#acceptGiven();
     this.#dataVersion = this.#db.prepare<{ data_version: number }, []>("PRAGMA data_version");
     this.#lastDataVersion = this.#readDataVersion();
     this.#hourlyUpsert =
@@ -134,6 +139,13 @@ export class SqliteWriter implements StockWriter {
     return TABLE_NAMES.every((table) => this.#db.query(`SELECT 1 FROM ${table} LIMIT 1`).get() === null);
   }
 
+  /** @returns the epoch that positions count in from now on. */
+  beginEpoch(): string {
+    this.#updates.beginEpoch();
+    this.#acceptGiven();
+    return this.#updates.given.epoch;
+  }
+
   close(): void {
     this.#log.close();
     this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -141,8 +153,7 @@ export class SqliteWriter implements StockWriter {
     this.#witness.close(this.#updates.given);
   }
 
-  #settleEpoch(): void {
-    if (this.epochBegun !== null) this.#updates.beginEpoch();
+  #acceptGiven(): void {
     const { log, checkpointed } = this.#db
       .query<{ busy: number; log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(PASSIVE)")
       .get()!;
@@ -315,19 +326,6 @@ export class SqliteWriter implements StockWriter {
       claims.claim(row, ownSeq, seq);
     }
     return { ok: true, stored, seq: null };
-  }
-}
-
-/** Before the database is opened: SQLite brings whatever log it finds into the file. */
-function openWitness(path: string): EpochWitness {
-  if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
-  const witness = new EpochWitness(path);
-  try {
-    refuseForeignLog(path, witness.inFile);
-    return witness;
-  } catch (error) {
-    witness.abandon();
-    throw error;
   }
 }
 

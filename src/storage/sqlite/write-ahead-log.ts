@@ -1,6 +1,15 @@
 /** What the file of SQLite's write-ahead log tells: whether it has begun anew, and whether it belongs to the database beside it. */
 import { constants, Database } from "bun:sqlite";
-import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { Given } from "../epoch-witness.ts";
 
@@ -37,21 +46,22 @@ export class WriteAheadLog {
 }
 
 /**
- * A database that was put back while the log of the one before was left beside it: SQLite would mix the two, page by page.
+ * A database that was put back while the log of the one before was left beside it: SQLite would mix the two, page by page. So that
+ * log gets another name. To be called before the database is opened.
  *
  * @param expected what the file itself holds, at least, if it is the one that the log belongs to; null: nothing is known.
- * @throws Error that says what to remove.
+ * @returns what was done, in words for the log; null: nothing.
  */
-export function refuseForeignLog(dbPath: string, expected: Given | null): void {
+export function setForeignLogAside(dbPath: string, expected: Given | null): string | null {
   const real = realpathSync(dbPath);
   const log = statSync(`${real}-wal`, { throwIfNoEntry: false });
-  if (expected === null || log === undefined || log.size <= HEADER_BYTES) return;
+  if (expected === null || log === undefined || log.size <= HEADER_BYTES) return null;
   const inFile = readWithoutLog(real);
-  if (inFile !== null && inFile.epoch === expected.epoch && inFile.newestId >= expected.newestId) return;
-  throw new Error(
-    `it was replaced, but ${real}-wal beside it belongs to the file that was there before, and SQLite would mix them. ` +
-      `If it was put back from a backup, remove ${real}-wal and ${real}-shm and start again`,
-  );
+  if (inFile !== null && inFile.epoch === expected.epoch && inFile.newestId >= expected.newestId) return null;
+  const aside = `${real}-wal.foreign-${Date.now()}`;
+  renameSync(`${real}-wal`, aside);
+  rmSync(`${real}-shm`, { force: true });
+  return `${real}-wal belongs to the file that was there before, it is ${aside} now`;
 }
 
 /** Null where it has no update log that can be read. */
