@@ -14,6 +14,7 @@ import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
 import { engines } from "./scenarios/engines.ts";
 import { fanout } from "./scenarios/fanout.ts";
+import { importFlatness } from "./scenarios/import.ts";
 import { latency } from "./scenarios/latency.ts";
 import { memory } from "./scenarios/memory.ts";
 import { millionTicks } from "./scenarios/million-ticks.ts";
@@ -33,6 +34,7 @@ const SCENARIOS: Scenario[] = [
   memory,
   stopping,
   engines,
+  importFlatness,
   latency,
 ];
 

@@ -14,7 +14,7 @@ import { parseSettings } from "./config/settings.ts";
 import { UsageError } from "./config/usage-error.ts";
 import { USAGE_EXIT } from "./protocol/control.ts";
 import { diagnoseForDoctor } from "./roles/doctor-role.ts";
-import { openTransferReader, openTransferTarget, openWriter } from "./roles/engine.ts";
+import { beginEpoch, openTransferReader, openTransferTarget, openWriter } from "./roles/engine.ts";
 import { serve, serveAsHub, serveAsWorker } from "./roles/serve.ts";
 import { serveAsSqlRunner } from "./roles/sql-runner-role.ts";
 
@@ -60,7 +60,10 @@ async function runSubcommand(name: string, args: string[]): Promise<number> {
       case "replay":
         return await runReplay(args, { openReader: openTransferReader });
       case "doctor":
-        return await runDoctor(args, [process.execPath, "--no-orphans", import.meta.path, "database-doctor"]);
+        return await runDoctor(args, {
+          databaseCommand: [process.execPath, "--no-orphans", import.meta.path, "database-doctor"],
+          beginEpoch,
+        });
       case "help":
         console.log(helpText());
         return 0;

@@ -1,5 +1,6 @@
 /** `stock-db-server doctor`: can the server run with this database, on this machine? A line for each thing, with what to do. */
 import { describeDatabase, redact } from "../config/database-url.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { Finding } from "../storage/diagnosis.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
 import { diagnoseBus } from "./doctor/bus.ts";
@@ -16,14 +17,22 @@ export interface DoctorReport {
   findings: Finding[];
 }
 
-/**
- * @param databaseCommand argv of a process that prints what it finds out about the database.
- * @returns The exit code: 0 nothing failed, 1 something did, 2 wrong usage.
- */
-export async function runDoctor(argv: string[], databaseCommand: string[]): Promise<number> {
+export interface DoctorDeps {
+  /** argv of a process that prints what it finds out about the database. */
+  databaseCommand: string[];
+  /** Returns the new one. Throws when the database can't be had. */
+  beginEpoch(dbFile: string): Promise<string>;
+}
+
+/** @returns The exit code: 0 nothing failed, 1 something did, 2 wrong usage. */
+export async function runDoctor(
+  argv: string[],
+  { databaseCommand, beginEpoch }: DoctorDeps,
+): Promise<number> {
   const options = readOptions(() => parseDoctorOptions(argv, process.env), DOCTOR_HELP);
   if (typeof options === "number") return options;
   const { dbFile, bus, timeoutS, json } = options;
+  if (options.newEpoch) return await startEpoch(dbFile, beginEpoch);
   const show = json ? silentConsole : openConsole(process.stdout);
   const report: DoctorReport = {
     ok: true,
@@ -41,6 +50,17 @@ export async function runDoctor(argv: string[], databaseCommand: string[]): Prom
   if (json) console.log(JSON.stringify(report, null, 2));
   show.say(verdict(report));
   return report.ok ? 0 : 1;
+}
+
+async function startEpoch(dbFile: string, beginEpoch: DoctorDeps["beginEpoch"]): Promise<number> {
+  try {
+    const epoch = await beginEpoch(dbFile);
+    console.log(`${redact(dbFile)}: a new epoch begins, ${epoch}; clients that come back get a snapshot`);
+    return 0;
+  } catch (error) {
+    console.error(`doctor: --new-epoch: ${messageOf(error).replaceAll(dbFile, redact(dbFile))}`);
+    return 1;
+  }
 }
 
 async function gather(

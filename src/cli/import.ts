@@ -2,7 +2,7 @@
 import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
 import { messageOf } from "../protocol/message-of.ts";
-import { type ImportResult, importFiles } from "./import/import-files.ts";
+import { type ImportResult, INTERRUPTED, importFiles } from "./import/import-files.ts";
 import { IMPORT_HELP, type ImportOptions, parseImportOptions } from "./import/options.ts";
 import { serverTarget } from "./import/server-target.ts";
 import { fileTarget, type ImportDatabase, type ImportTarget } from "./import/target.ts";
@@ -14,35 +14,64 @@ export interface ImportDeps {
   openDatabase(dbFile: string, durability: Durability): ImportDatabase | Promise<ImportDatabase>;
 }
 
-/** @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage. */
+/** As a shell reports a process that SIGINT ended. */
+const EXIT_INTERRUPTED = 130;
+
+/** @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage, 130 interrupted. */
 export async function runImport(argv: string[], deps: ImportDeps): Promise<number> {
   const options = readOptions(() => parseImportOptions(argv), IMPORT_HELP);
   if (typeof options === "number") return options;
 
+  const stop = new AbortController();
+  const interrupt = (): void => {
+    if (stop.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    stop.abort();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  try {
+    return await openAndImport(options, deps, stop.signal);
+  } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}
+
+async function openAndImport(options: ImportOptions, deps: ImportDeps, signal: AbortSignal): Promise<number> {
   let target: ImportTarget;
   try {
-    target = await openTarget(options, deps);
+    target = await openTarget(options, deps, signal);
   } catch (error) {
     console.error(`import: ${messageOf(error)}`);
     return 1;
   }
   const startedAt = performance.now();
-  const result = await importInto(target, options).finally(() => target.close());
+  const result = await importInto(target, options, signal).finally(() => target.close());
   report(options, target, result, (performance.now() - startedAt) / 1_000);
-  return result.stoppedBy === null ? 0 : 1;
+  if (result.stoppedBy === null) return 0;
+  return result.stoppedBy === INTERRUPTED ? EXIT_INTERRUPTED : 1;
 }
 
-async function openTarget({ target }: ImportOptions, deps: ImportDeps): Promise<ImportTarget> {
-  if ("serverUrl" in target) return serverTarget({ url: target.serverUrl });
+async function openTarget(
+  { target }: ImportOptions,
+  deps: ImportDeps,
+  signal: AbortSignal,
+): Promise<ImportTarget> {
+  if ("serverUrl" in target) return serverTarget({ url: target.serverUrl, signal });
   return fileTarget(redact(target.dbFile), await deps.openDatabase(target.dbFile, "full"));
 }
 
-async function importInto(target: ImportTarget, options: ImportOptions): Promise<ImportResult> {
+async function importInto(
+  target: ImportTarget,
+  options: ImportOptions,
+  signal: AbortSignal,
+): Promise<ImportResult> {
   const progress = options.quiet ? silentProgress : startProgress(process.stderr);
   return await importFiles({
     ...options,
     target,
     progress,
+    signal,
     onInferred: (kind) => {
       if (!options.quiet)
         console.error(`neither --interval nor --type given: the columns say ${nameOf(kind)}s`);
@@ -55,7 +84,8 @@ function report(options: ImportOptions, target: ImportTarget, result: ImportResu
   const unnamed = result.rowsSkipped - result.skippedReasons.length;
   if (unnamed > 0) console.error(`skipped ${formatCount(unnamed)} more`);
 
-  if (result.stoppedBy !== null) console.error(`import: ${result.stoppedBy}`);
+  if (result.stoppedBy !== null && result.stoppedBy !== INTERRUPTED)
+    console.error(`import: ${result.stoppedBy}`);
   if (options.json) {
     const { files, ticker } = options;
     console.log(

@@ -10,6 +10,9 @@ const TRANSACTION_ROWS_MAX = 20_000;
 /** How long saves wait for a foreign program that holds the write lock, and how often the hub tries again. */
 const BUSY_WAIT_MAX_MS = 5_000;
 const BUSY_RETRY_MS = 50;
+/** How long nobody must have saved before the writer tidies up, and its pauses, in which saves come first. */
+const TIDY_AFTER_MS = 200;
+const TIDY_PAUSE_MS = 10;
 
 export interface QueuedSave {
   link: WorkerLink;
@@ -40,9 +43,11 @@ export class SaveQueue {
   #committing: Promise<void> | null = null;
   #busySince: number | null = null;
   #stopping = false;
+  #tidying: Timer | null = null;
 
   constructor(options: SaveQueueOptions) {
     this.#options = options;
+    this.#tidyAfter(TIDY_AFTER_MS);
   }
 
   get isIdle(): boolean {
@@ -66,6 +71,7 @@ export class SaveQueue {
   /** Resolves when all that has come is committed, or refused. */
   async drain(): Promise<void> {
     this.#stopping = true;
+    if (this.#tidying !== null) clearTimeout(this.#tidying);
     while (!this.isIdle) {
       this.#start();
       await this.#committing;
@@ -78,11 +84,36 @@ export class SaveQueue {
 
   #start(): void {
     if (!this.#canCommit()) return;
-    this.#committing = this.#commit().finally(() => {
+    this.#run(this.#commit(), () => TIDY_AFTER_MS);
+  }
+
+  /** @param work a commit, or what runs in the place of one. @param pauseMs until the writer may tidy up, null: it need not. */
+  #run(work: Promise<void>, pauseMs: () => number | null): void {
+    this.#committing = work.finally(() => {
       this.#committing = null;
       this.#options.paused();
       this.schedule();
+      this.#tidyAfter(pauseMs());
     });
+  }
+
+  #tidyAfter(pauseMs: number | null): void {
+    if (this.#tidying !== null) clearTimeout(this.#tidying);
+    this.#tidying = null;
+    const { writer } = this.#options;
+    if (pauseMs === null || this.#stopping || writer?.tidy === undefined) return;
+    this.#tidying = setTimeout(() => {
+      if (!this.isIdle || this.#options.isHeldUp()) return this.#tidyAfter(TIDY_AFTER_MS);
+      let isMore = false;
+      const tidied = Promise.try(() => writer.tidy!()).then(
+        (more) => {
+          isMore = more;
+        },
+        // Whatever stands in its way, such as a full disk, is told by the commits that it stops.
+        () => {},
+      );
+      this.#run(tidied, () => (isMore ? TIDY_PAUSE_MS : null));
+    }, pauseMs);
   }
 
   async #commit(): Promise<void> {

@@ -1,4 +1,5 @@
 /** The storage driver that `--db-file` picks. A new driver adds its file in engines/ and its case here, and nothing else. */
+import { existsSync } from "node:fs";
 import { describeDatabase, type Engine } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
 import type { HubClient } from "../hub/hub-client.ts";
@@ -32,6 +33,10 @@ export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
 export interface OpenWriter extends StockWriter {
   /** What opening did to the database, for the log; null if nothing. */
   readonly preparation: string | null;
+  /** Why a new epoch began, for the log; null or absent where the one before goes on. */
+  readonly epochBegun?: string | null;
+  /** Begins a new epoch, and returns it. Absent where the database has a way of its own. */
+  beginEpoch?(): string | Promise<string>;
 }
 
 /** What the hub's process holds of the database. */
@@ -147,6 +152,27 @@ export async function openTransferTarget(settings: DatabaseSettings): Promise<Op
       return (await postgres()).openPostgresTransferTarget(settings);
     default:
       return openSqliteTransferTarget(settings);
+  }
+}
+
+/**
+ * Makes the positions that clients know of a database mean nothing: they begin anew.
+ *
+ * @returns the new epoch.
+ * @throws Error there is no such database, a server has it, or its epoch isn't kept in it.
+ */
+export async function beginEpoch(dbFile: string): Promise<string> {
+  const engine = databaseType({ dbFile });
+  if (engine === "remote")
+    throw new Error("positions are the other server's: begin its epoch where its database is");
+  if (engine === "postgresql" || engine === "timescaledb")
+    throw new Error('on PostgreSQL one statement does it: see docs/postgresql.md, "The update log"');
+  if (!existsSync(dbFile)) throw new Error(`there is no database ${dbFile}`);
+  const writer = await openWriter({ dbFile, durability: "full" });
+  try {
+    return await writer.beginEpoch!();
+  } finally {
+    await writer.close();
   }
 }
 

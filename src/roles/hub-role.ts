@@ -31,6 +31,7 @@ export async function runHub(
   if (warning !== undefined) log.warning(warning);
   if (sampleWriter !== null) {
     if (sampleWriter.preparation !== null) log.info(`Database: ${sampleWriter.preparation}`);
+    if (sampleWriter.epochBegun) log.warning(`Database: ${epochBegunText(sampleWriter.epochBegun)}`);
     if (settings.sample) log.info(`Sample: ${await sampleInto(sampleWriter)}`);
     if (sampleWriter !== writer) await sampleWriter.close();
   }
@@ -47,6 +48,10 @@ export async function runHub(
     socketsPerAddressMax: settings.wsConnectionsPerAddress,
     leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS,
   });
+}
+
+function epochBegunText(reason: string): string {
+  return `a new epoch of positions begins, clients that come back get a snapshot: ${reason}`;
 }
 
 async function sampleInto(writer: OpenWriter): Promise<string> {

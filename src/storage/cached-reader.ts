@@ -12,6 +12,7 @@ import type {
   StockReader,
   TickRange,
 } from "./contract.ts";
+import { RecentlyUsed } from "./recently-used.ts";
 import type { UpdateReader } from "./update-contract.ts";
 
 /** Text kept by one worker. An answer has at most 1,000 rows, about 360 KB. */
@@ -33,9 +34,7 @@ interface KeptAnswer {
 export class CachedReader implements StockReader {
   readonly #reader: StockReader;
   readonly #versions: Versions;
-  /** Oldest use first. */
-  readonly #answers = new Map<string, KeptAnswer>();
-  #keptBytes = 0;
+  readonly #answers = new RecentlyUsed<KeptAnswer>(KEPT_BYTES_MAX, ({ bytes }) => bytes);
   readonly #prices = new Map<string, { version: number; price: number | null }>();
 
   constructor(reader: StockReader, versions: Versions) {
@@ -116,13 +115,9 @@ export class CachedReader implements StockReader {
   #kept(key: string, version: number): JsonRows | null {
     const kept = this.#answers.get(key);
     if (kept === undefined) return null;
+    if (kept.version === version) return kept.rows;
     this.#answers.delete(key);
-    if (kept.version !== version) {
-      this.#keptBytes -= kept.bytes;
-      return null;
-    }
-    this.#answers.set(key, kept);
-    return kept.rows;
+    return null;
   }
 
   #keep(key: string, version: number, found: JsonRows | Promise<JsonRows>): JsonRows | Promise<JsonRows> {
@@ -130,12 +125,6 @@ export class CachedReader implements StockReader {
     if (found.empty || !("text" in found)) return found;
     const bytes = found.text.length + key.length;
     this.#answers.set(key, { version, rows: found, bytes });
-    this.#keptBytes += bytes;
-    for (const [oldest, { bytes: freed }] of this.#answers) {
-      if (this.#keptBytes <= KEPT_BYTES_MAX) break;
-      this.#answers.delete(oldest);
-      this.#keptBytes -= freed;
-    }
     return found;
   }
 

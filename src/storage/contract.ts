@@ -184,6 +184,13 @@ export class DatabaseGoneError extends Error {
 /** Owned by the hub, one per database. */
 export interface StockWriter {
   /**
+   * A little of the work that can wait until nobody saves, such as bringing the update log back to its bound: some 10 ms, in a
+   * transaction of its own. Called between commits, like them never beside another.
+   *
+   * @returns whether there is more of it.
+   */
+  tidy?(): boolean | Promise<boolean>;
+  /**
    * Applies the saves in one transaction, those of one ticker in order, each whole or not at all. When this returns, they are
    * as durable as `--durability` says. Throws when the transaction as a whole failed: then nothing is stored.
    *

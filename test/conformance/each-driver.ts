@@ -9,7 +9,7 @@ export const MANY_DATABASES_TIMEOUT_MS = 240_000;
 
 export interface DriverTests {
   /** A fresh and empty database. */
-  open(dir: string): Promise<OpenDatabase>;
+  open(dir: string, options?: OpenOptions): Promise<OpenDatabase>;
   /** A test with a fresh and empty database. */
   withDatabase(
     name: string,

@@ -5,9 +5,11 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(180_000);
 
+const MAIN = resolve(import.meta.dir, "../../src/main.ts");
 const SAMPLE = resolve(import.meta.dir, "../../sample");
 const TRADES = join(SAMPLE, "ibm-trades.csv.gz");
 const QUOTES = join(SAMPLE, "ibm-quotes.csv.gz");
@@ -175,4 +177,80 @@ test("wrong usage is one line and exit code 2", async () => {
     expect(stderr).not.toContain("secret");
   }
   expect((await runCli(["import", "--help"])).stdout).toContain("--skip-bad");
+});
+
+test("Ctrl-C ends it with what was stored, also while it waits for standard input", async () => {
+  for (const [n, signal] of (["SIGINT", "SIGTERM"] as const).entries()) {
+    const args = [
+      "import",
+      "-",
+      "--ticker",
+      `STOPPED${n}`,
+      "--type",
+      "trade",
+      "--to",
+      server.url,
+      "--batch",
+      "100",
+    ];
+    await using child = Bun.spawn([process.execPath, "--no-orphans", MAIN, ...args], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const rows = Array.from(
+      { length: 1_050 },
+      (_, i) => `2024-01-02T10:00:00.${String(i).padStart(6, "0")}Z,${i},1`,
+    );
+    child.stdin.write(`timestamp,price,size\n${rows.join("\n")}\n`);
+    child.stdin.flush();
+    const stored = async () =>
+      (await rowsOf("get_realtime_data", { ticker: `STOPPED${n}`, data_type: "trade" })).length;
+    await until(async () => (await stored()) === 1_000);
+    child.kill(signal);
+    expect(await child.exited).toBe(130);
+    expect(await child.stdout.text()).toStartWith(`stopped: 1,000 trades of STOPPED${n} stored in http`);
+    expect(await stored()).toBe(1_000);
+  }
+});
+
+test("Ctrl-C in the middle of a database file stores whole batches and counts them truly", async () => {
+  const rows = ["timestamp,price,size"];
+  for (let i = 0; i < 300_000; i++) rows.push(`2024-01-02T10:00:00.${String(i).padStart(6, "0")}Z,${i},1`);
+  const file = await csv("long.csv", rows.join("\n"));
+  const dbFile = join(dir, "interrupted.db");
+  const args = [
+    "import",
+    file,
+    "--ticker",
+    "T",
+    "--type",
+    "trade",
+    "--db-file",
+    dbFile,
+    "--batch",
+    "100",
+    "--json",
+  ];
+  await using child = Bun.spawn([process.execPath, "--no-orphans", MAIN, ...args], {
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const count = (): number => {
+    using db = new Database(dbFile, { readonly: true });
+    return db.query<{ n: number }, []>("SELECT count(*) AS n FROM realtime_data").get()!.n;
+  };
+  await until(() => {
+    try {
+      return count() > 0;
+    } catch {
+      return false; // the file or its tables aren't there yet
+    }
+  });
+  child.kill("SIGINT");
+  expect(await child.exited).toBe(130);
+  const summary = JSON.parse(await child.stdout.text());
+  expect(summary).toMatchObject({ ok: false, stoppedBy: "interrupted", rowsStored: count() });
+  expect(summary.rowsStored % 100).toBe(0);
+  expect(summary.rowsStored).toBeLessThan(300_000);
 });

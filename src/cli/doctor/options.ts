@@ -11,6 +11,8 @@ export interface DoctorOptions {
   bus: string | null;
   timeoutS: number;
   json: boolean;
+  /** Begin a new epoch, and do nothing else. */
+  newEpoch: boolean;
 }
 
 const DEFAULT_TIMEOUT_S = 30;
@@ -19,12 +21,14 @@ const TIMEOUT_MAX_S = 86_400;
 export const DOCTOR_HELP = `Usage: stock-db-server doctor [--db-file PATH|URL] [options]
 
 Looks at a database and at this machine, says whether the server can run with them, and what to do where it can't.
-It changes nothing.
+It changes nothing, but with --new-epoch.
 
   --db-file PATH|URL  as serve's (default: ${environmentName("dbFile")}, else ${DECLARATIONS.dbFile.default})
   --bus URL           as serve's (default: ${environmentName("bus")}): whether a message gets there and back
   --timeout SECONDS   what the database may take in all, 1 to ${TIMEOUT_MAX_S} (default ${DEFAULT_TIMEOUT_S})
   --json              print one JSON object instead of lines
+  --new-epoch         instead: positions begin anew, so that clients that come back get a snapshot; for a SQLite or
+                      DuckDB file that was put back from a backup, while no server has it
   --help
 
 Exit codes: 0 the server can run, 1 something FAILED, 2 wrong usage.
@@ -35,6 +39,7 @@ const FLAGS = {
   bus: { type: "string" },
   timeout: { type: "string" },
   json: { type: "boolean" },
+  "new-epoch": { type: "boolean" },
   help: { type: "boolean", short: "h" },
 } as const;
 
@@ -51,7 +56,7 @@ export function parseDoctorOptions(
   const bus = readBus(values.bus ?? (env[environmentName("bus")] || null));
   const timeoutS =
     readCount("doctor: --timeout", values.timeout, TIMEOUT_MAX_S, "whole seconds") ?? DEFAULT_TIMEOUT_S;
-  return { dbFile, bus, timeoutS, json: values.json ?? false };
+  return { dbFile, bus, timeoutS, json: values.json ?? false, newEpoch: values["new-epoch"] ?? false };
 }
 
 function readBus(text: string | null): string | null {

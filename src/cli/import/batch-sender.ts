@@ -22,6 +22,7 @@ export class BatchSender {
   readonly #options: BatchSenderOptions;
   #records: CsvRecord[] = [];
   #bytes = 0;
+  #abandoned = false;
   /** Of the batch under way: null when it is stored, else why not. Never rejects. */
   #underWay: Promise<Error | null> = Promise.resolve(null);
 
@@ -47,8 +48,15 @@ export class BatchSender {
     await this.#settle();
   }
 
+  /** Returns when the batch under way, if any, is stored or not; nothing is sent any more. */
+  async abandon(): Promise<void> {
+    this.#abandoned = true;
+    await this.#underWay;
+  }
+
   async #send(): Promise<void> {
     await this.#settle();
+    if (this.#abandoned) return;
     const records = this.#records;
     this.#records = [];
     this.#bytes = 0;

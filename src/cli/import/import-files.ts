@@ -25,6 +25,8 @@ export interface ImportRequest {
   batchRows: number;
   skipBad: boolean;
   progress: Progress;
+  /** Ends the import: nothing new is sent. */
+  signal?: AbortSignal;
   /** Called when the columns have told the kind. */
   onInferred?: (kind: CsvKind) => void;
 }
@@ -37,15 +39,18 @@ export interface ImportResult {
   rowsSkipped: number;
   /** Of the first few skipped rows, `file:line: reason`. */
   skippedReasons: string[];
-  /** Why the import stopped early, `file:line: reason` where it was a row; null when all is done. */
+  /** Why the import stopped early, `file:line: reason` where it was a row, or INTERRUPTED; null when all is done. */
   stoppedBy: string | null;
 }
+
+export const INTERRUPTED = "interrupted";
 
 const SKIPPED_REASONS_MAX = 5;
 const ROWS_PER_PROGRESS_UPDATE = 256;
 
 /** Never throws for what a file, a row or the target is to blame for: that is in the result. */
 export async function importFiles(request: ImportRequest): Promise<ImportResult> {
+  const { signal } = request;
   const result: ImportResult = {
     kind: request.kind,
     rowsStored: 0,
@@ -58,15 +63,13 @@ export async function importFiles(request: ImportRequest): Promise<ImportResult>
     rowsMax: request.batchRows,
     toCommand: (records) => toCommand(request.ticker, result.kind, records),
   });
-  try {
-    const sources = await Promise.all(request.files.map((file) => openSource(file)));
-    const importer = new RowImporter(request, result, sender, sources);
-    for (const source of sources) await importer.importSource(source);
-    await sender.flush();
-  } catch (error) {
-    if (!isExpected(error)) throw error;
-    result.stoppedBy = error.message;
-    if (!(error instanceof TargetError)) await storeRowsBefore(sender, result);
+  const imported = importAll(request, result, sender);
+  // A source such as a pipe may never give another row, which an interrupted import must not wait for.
+  const isDone = await (signal === undefined ? imported : Promise.race([imported, aborted(signal)]));
+  if (!isDone) {
+    imported.catch(() => {});
+    await sender.abandon();
+    result.stoppedBy = INTERRUPTED;
   }
   request.progress.end();
   result.rowsStored = sender.rowsStored;
@@ -74,6 +77,31 @@ export async function importFiles(request: ImportRequest): Promise<ImportResult>
     result.stoppedBy = "not one row could be read";
   }
   return result;
+}
+
+/** @returns whether it came to its end, be that an early one; false where it was interrupted. */
+async function importAll(
+  request: ImportRequest,
+  result: ImportResult,
+  sender: BatchSender,
+): Promise<boolean> {
+  try {
+    const sources = await Promise.all(request.files.map((file) => openSource(file)));
+    const importer = new RowImporter(request, result, sender, sources);
+    for (const source of sources) await importer.importSource(source);
+    await sender.flush();
+  } catch (error) {
+    if (!isExpected(error)) throw error;
+    if (request.signal?.aborted) return false;
+    result.stoppedBy = error.message;
+    if (!(error instanceof TargetError)) await storeRowsBefore(sender, result);
+  }
+  return true;
+}
+
+function aborted(signal: AbortSignal): Promise<false> {
+  if (signal.aborted) return Promise.resolve(false);
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(false), { once: true }));
 }
 
 class RowImporter {
@@ -118,6 +146,7 @@ class RowImporter {
   }
 
   async #importRow(source: Source, plan: ColumnPlan, row: CsvRow): Promise<void> {
+    if (this.#request.signal?.aborted) throw new StopError(INTERRUPTED);
     if (++this.#rowsSeen % ROWS_PER_PROGRESS_UPDATE === 0) this.#showProgress();
     let record: CsvRecord;
     try {

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { OutOfOrderError, TickSequence } from "./tick-sequence.ts";
 
 const at = (n: number): string => `2024-01-02 00:00:00.${String(n).padStart(6, "0")}`;
@@ -26,4 +26,18 @@ test("a timestamp that was forgotten is refused, not numbered from 0 again", () 
   expect(() => sequence.next(at(2))).toThrow(OutOfOrderError);
   expect(sequence.next(at(4))).toBe(1);
   expect(sequence.next(at(0))).toBe(0);
+});
+
+test("what is forgotten is never looked for in the map, which would walk over all that was deleted before", () => {
+  const sequence = new TickSequence(100);
+  const iterators = [
+    spyOn(Map.prototype, "keys"),
+    spyOn(Map.prototype, "entries"),
+    spyOn(Map.prototype, "values"),
+  ];
+  let numbered = 0;
+  for (let i = 0; i < 1_000; i++) numbered += sequence.next(at(i)) === 0 ? 1 : 0;
+  const opened = iterators.reduce((sum, iterator) => sum + iterator.mock.calls.length, 0);
+  for (const iterator of iterators) iterator.mockRestore();
+  expect({ opened, numbered }).toEqual({ opened: 0, numbered: 1_000 });
 });

@@ -16,8 +16,15 @@ export class OutOfOrderError extends Error {
 
 export class TickSequence {
   readonly #windowMax: number;
-  /** Timestamp to the number of ticks seen there; oldest insertion first. */
+  /** Timestamp to the number of ticks seen there. */
   readonly #counts = new Map<string, number>();
+  /**
+   * The same timestamps in the order in which they came, as a ring. The map knows that order too, but to find its first entry it
+   * walks over all that were deleted before.
+   */
+  readonly #arrivals: string[] = [];
+  /** Place in the ring of the oldest, once it is full. */
+  #oldest = 0;
   #forgottenFrom: string | null = null;
   #forgottenTo: string | null = null;
 
@@ -41,7 +48,8 @@ export class TickSequence {
           "time order: sort the rows, or pass the files, by time",
       );
     }
-    if (this.#counts.size >= this.#windowMax) this.#forgetOldest();
+    if (this.#arrivals.length < this.#windowMax) this.#arrivals.push(stamp);
+    else this.#takePlaceOfOldest(stamp);
     this.#counts.set(stamp, 1);
     return 0;
   }
@@ -55,9 +63,10 @@ export class TickSequence {
     );
   }
 
-  #forgetOldest(): void {
-    const oldest = this.#counts.keys().next().value;
-    if (oldest === undefined) return;
+  #takePlaceOfOldest(stamp: string): void {
+    const oldest = this.#arrivals[this.#oldest]!;
+    this.#arrivals[this.#oldest] = stamp;
+    this.#oldest = (this.#oldest + 1) % this.#windowMax;
     this.#counts.delete(oldest);
     if (this.#forgottenFrom === null || oldest < this.#forgottenFrom) this.#forgottenFrom = oldest;
     if (this.#forgottenTo === null || oldest > this.#forgottenTo) this.#forgottenTo = oldest;

@@ -78,12 +78,15 @@ function endWith(reason: string): void {
   process.exit(1);
 }
 
-function writerOf({ writer, preparation, close }: Awaited<ReturnType<typeof open>>): OpenWriter {
+function writerOf({ writer, preparation, epochBegun, close }: Awaited<ReturnType<typeof open>>): OpenWriter {
   return {
     preparation,
+    epochBegun,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     isEmpty: () => writer.isEmpty(),
+    beginEpoch: () => writer.beginEpoch(),
+    tidy: () => writer.tidy?.() ?? false,
     close: () => close(),
   };
 }

@@ -51,9 +51,12 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
   }
   return {
     preparation: writer.preparation,
+    epochBegun: writer.epochBegun,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     isEmpty: () => writer.isEmpty(),
+    beginEpoch: () => writer.beginEpoch(),
+    tidy: () => writer.tidy(),
     async close() {
       writer.close();
       lock.release();

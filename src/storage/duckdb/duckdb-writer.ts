@@ -35,6 +35,8 @@ export class DuckDbWriter implements StockWriter {
   readonly #newestTicks = new NewestStored("ticks");
   readonly #log: UpdateLog;
   #foreignCommitsSeen: number;
+  /** Why a new epoch began; null where the one before goes on. */
+  epochBegun: string | null = null;
 
   private constructor(file: DuckDbFile, session: Session, log: UpdateLog) {
     this.#file = file;
@@ -48,6 +50,7 @@ export class DuckDbWriter implements StockWriter {
   static async open(file: DuckDbFile, log: UpdateLog): Promise<DuckDbWriter> {
     const writer = new DuckDbWriter(file, await file.connect(), log);
     await writer.#refresh();
+    writer.epochBegun = await log.settleEpoch(writer.#session);
     return writer;
   }
 
@@ -66,6 +69,20 @@ export class DuckDbWriter implements StockWriter {
     const changed = this.#foreignCommitsSeen !== this.#file.foreignCommits;
     this.#foreignCommitsSeen = this.#file.foreignCommits;
     return changed;
+  }
+
+  /** @returns the epoch that positions count in from now on. */
+  beginEpoch(): Promise<string> {
+    return this.#file.commits.run(() => this.#log.beginEpoch(this.#session));
+  }
+
+  tidy(): Promise<boolean> {
+    return this.#file.commits.run(async () => {
+      if (!this.#log.isTooLong || this.#file.room.lackFor([]) !== null) return false;
+      const isTrimmed = await this.#trim({ idle: true });
+      this.#file.checkpointIfLong();
+      return isTrimmed && this.#log.isTooLong;
+    });
   }
 
   async isEmpty(): Promise<boolean> {
@@ -208,15 +225,16 @@ export class DuckDbWriter implements StockWriter {
     return updates.outcomes;
   }
 
-  /** A log that stays too long is tried again after the next commit. */
-  async #trim(): Promise<void> {
+  /** A log that stays too long is tried again after the next commit. @returns whether it is shorter. */
+  async #trim({ idle = false } = {}): Promise<boolean> {
     try {
-      const trimmed = await this.#transaction(() => this.#log.trim(this.#session));
-      trimmed();
+      const trimmed = await this.#transaction(() => this.#log.trim(this.#session, { idle }));
+      return trimmed();
     } catch (error) {
       if (isFatal(error)) this.#file.reportFatal(error);
       else if (!isConflict(error) && !isOutOfMemory(error))
         console.error(`the log of updates can't be trimmed: ${wordsOf(error).message}`);
+      return false;
     }
   }
 

@@ -16,6 +16,7 @@
  *   is kept out by DuckDB's settings, but by `user-sql-statement.ts` and `refused-functions.ts`.
  */
 import type { StockReader, StockWriter, TransferReader } from "../contract.ts";
+import { EpochWitness } from "../epoch-witness.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import { DuckDbFile, type DuckDbOptions } from "./duckdb-file.ts";
 import { DuckDbReader } from "./duckdb-reader.ts";
@@ -29,12 +30,14 @@ export { THREAD_POOL_SIZE } from "./slots.ts";
 
 export interface OpenDuckDb {
   reader: StockReader;
-  writer: StockWriter;
+  writer: StockWriter & { beginEpoch(): Promise<string> };
   sql: InterruptibleSql;
   /** For a copy, on a connection of its own, which must be closed before the database. */
   openTransfer(): Promise<TransferReader>;
   /** What opening did to the database, for the log; null if nothing. */
   preparation: string | null;
+  /** Why a new epoch began, for the log; null where the one before goes on. */
+  epochBegun: string | null;
   /** Stops SQL of users, waits for the commit and the reads under way, and brings the WAL into the file. */
   close(): Promise<void>;
 }
@@ -46,7 +49,8 @@ export interface OpenDuckDb {
  */
 export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
   const file = await DuckDbFile.open(options);
-  const log = new UpdateLog(options.updateLogMb);
+  const witness = new EpochWitness(options.path);
+  const log = new UpdateLog(options.updateLogMb, witness);
   const writer = await DuckDbWriter.open(file, log);
   const reader = new DuckDbReader(file, log);
   const sql = new DuckDbUserSql(file, {
@@ -62,11 +66,13 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
       return new DuckDbTransfer(session, () => session.close());
     },
     preparation: file.preparation,
+    epochBegun: writer.epochBegun,
     async close() {
       await sql.close();
       await writer.close();
       await reader.close();
       await file.close({ inUse: sql.running > 0 });
+      witness.close(log.given);
     },
   };
 }

@@ -7,6 +7,8 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Save, SaveOutcome } from "../contract.ts";
+import type { EpochWitness, Given } from "../epoch-witness.ts";
+import { RecentlyUsed } from "../recently-used.ts";
 import type { StoredUpdate } from "../update-contract.ts";
 import { storable } from "./lines.ts";
 import { RecentUpdates } from "./recent-updates.ts";
@@ -18,6 +20,8 @@ const TICKERS_MAX = 200_000;
 const ROW_CHARACTERS = 100;
 /** Of the log's bound, what one trimming takes away, at least. */
 const TRIM_SHARE = 1 / 32;
+/** What one takes away when nobody saves. */
+const IDLE_TRIM_CHARACTERS = 4 * 1024 * 1024;
 
 const INSERT = `INSERT INTO update_log BY NAME SELECT unnest(from_json($1::VARCHAR, '[{"id": "BIGINT", "ticker": "VARCHAR", "seq": "BIGINT",
   "type": "VARCHAR", "saved_at": "BIGINT", "save_id": "VARCHAR", "size": "BIGINT", "frame": "VARCHAR"}]'), max_depth := 2)`;
@@ -47,21 +51,45 @@ export class UpdateLog {
   readonly recent = new RecentUpdates();
   epoch = "";
   readonly #limitCharacters: number;
-  /** Longest unused first. */
-  readonly #places = new Map<string, Place>();
+  readonly #witness: EpochWitness;
+  readonly #places = new RecentlyUsed<Place>(TICKERS_MAX);
   /** Whether a ticker that is not among the places has no update. */
   #complete = false;
   #lastId = 0;
-  /** Up to this id the log is trimmed. */
+  /** Where the oldest update begins. */
   #trimmedTo = 0;
   #lastCommitCharacters = 0;
+  /** The sum of the positions of all tickers. */
+  #positionsGiven = 0;
   #lastSavedAtMs = 0;
   /** Commits of others that it knows of. */
   #asOf = -1;
 
   /** @param limitMb undefined: it is never trimmed. */
-  constructor(limitMb: number | undefined) {
+  constructor(limitMb: number | undefined, witness: EpochWitness) {
+    this.#witness = witness;
     this.#limitCharacters = limitMb === undefined ? Number.POSITIVE_INFINITY : limitMb * 1024 * 1024;
+  }
+
+  /** Where positions are, after the last commit: all of them together, as users may delete from the log itself. */
+  get given(): Given {
+    return { epoch: this.epoch, newestId: this.#positionsGiven };
+  }
+
+  /** To be called before anything is saved. @returns why a new epoch began; null: the one before goes on. */
+  async settleEpoch(session: Session): Promise<string | null> {
+    const doubt = this.#witness.doubt(this.given);
+    if (doubt === null) this.#witness.accept(this.given, false);
+    else await this.beginEpoch(session);
+    return doubt;
+  }
+
+  /** Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction. */
+  async beginEpoch(session: Session): Promise<string> {
+    this.epoch = randomUUID();
+    await session.run("UPDATE update_epoch SET epoch = $1", [this.epoch]);
+    this.#witness.accept(this.given, false);
+    return this.epoch;
   }
 
   /** Reads the log's columns but the frames, about 20 ms for a million updates, if users have written since the last call. */
@@ -76,11 +104,13 @@ export class UpdateLog {
     for (const [ticker, place] of [...placesOf(rows.slice(0, TICKERS_MAX))].reverse())
       this.#note(ticker, place);
     const [span] = await session.rows(
-      `SELECT min(id), max(id), greatest(max(saved_at), (SELECT max(saved_at) FROM update_positions)) FROM update_log`,
+      `SELECT max(id), greatest(max(saved_at), (SELECT max(saved_at) FROM update_positions)) FROM update_log`,
     );
-    const [first, last, savedAt] = span!;
+    const [last, savedAt] = span!;
     this.#lastId = Math.max(this.#lastId, Number(last ?? 0));
-    this.#trimmedTo = first === null ? this.#lastId : Number(first) - 1;
+    this.#trimmedTo = await this.#beginOfOldest(session);
+    const [sum] = await session.rows(`SELECT sum(seq) FROM ${PLACES}`);
+    this.#positionsGiven = Math.max(this.#positionsGiven, Number(sum?.[0] ?? 0));
     this.#lastSavedAtMs = Math.max(this.#lastSavedAtMs, Number(savedAt ?? 0));
     this.recent.clear();
     this.#asOf = foreignCommits;
@@ -94,7 +124,7 @@ export class UpdateLog {
   /** Of every ticker that has one; null: they have to be read. */
   allPositions(): Map<string, number> | null {
     if (!this.#complete) return null;
-    return new Map([...this.#places].map(([ticker, { seq }]) => [ticker, seq]));
+    return new Map([...this.#places.entries()].map(([ticker, { seq }]) => [ticker, seq]));
   }
 
   /** To be called before `plan`, with its saves. */
@@ -156,10 +186,12 @@ export class UpdateLog {
       frame,
     }));
     await session.insert(INSERT, [JSON.stringify(json)]);
+    this.#witness.giving(this.given, this.#positionsGiven + rows.length);
   }
 
   /** The transaction is committed. */
   committed({ rows }: NewUpdates): void {
+    this.#positionsGiven += rows.length;
     if (rows.length > 0) this.#lastCommitCharacters = rows.at(-1)!.id - this.#lastId;
     for (const { id, ticker, update } of rows) {
       this.#note(ticker, { seq: update.seq, id, savedAtMs: update.savedAtMs });
@@ -190,12 +222,15 @@ export class UpdateLog {
 
   /**
    * Takes a share of it away, the oldest: little enough that saves don't wait long, and more than a commit adds. In a transaction of its caller's; resolves
-   * with what to do once that is committed.
+   * with what to do once that is committed, which tells whether the log is shorter: it isn't where the newest update alone is too long.
+   *
+   * @param idle nobody waits.
    */
-  async trim(session: Session): Promise<() => void> {
-    const share = Math.ceil(Math.max(this.#limitCharacters * TRIM_SHARE, this.#lastCommitCharacters * 2));
+  async trim(session: Session, { idle = false } = {}): Promise<() => boolean> {
+    const least = Math.max(this.#limitCharacters * TRIM_SHARE, idle ? IDLE_TRIM_CHARACTERS : 0);
+    const share = Math.ceil(Math.max(least, this.#lastCommitCharacters * 2));
     const excess = this.#lastId - this.#trimmedTo - this.#limitCharacters;
-    const end = this.#trimmedTo + Math.min(share, excess);
+    const end = await this.#endOfUpdateAt(session, this.#trimmedTo + Math.min(share, excess));
     const trimmed = `(SELECT ticker, max(seq) AS seq, max(saved_at) AS saved_at FROM update_log WHERE id <= ${end} GROUP BY ticker)`;
     // The numbers differ each time, so there is nothing to prepare.
     const { connection } = session;
@@ -204,19 +239,33 @@ export class UpdateLog {
     );
     await connection.run(`INSERT INTO update_positions BY NAME SELECT * FROM ${trimmed}`);
     await connection.run(`DELETE FROM update_log WHERE id <= ${end}`);
+    const begin = await this.#beginOfOldest(session);
     return () => {
-      this.#trimmedTo = end;
+      const isShorter = begin > this.#trimmedTo;
+      this.#trimmedTo = begin;
+      return isShorter;
     };
+  }
+
+  /** The update that lies across the place goes too, or one that is longer than the bound would stay for long; the newest never goes. */
+  async #endOfUpdateAt(session: Session, id: number): Promise<number> {
+    const [row] = await session.rows(
+      `SELECT min(id) FROM update_log WHERE id >= ${id} AND id < ${this.#lastId}`,
+    );
+    return row?.[0] == null ? id : Number(row[0]);
+  }
+
+  async #beginOfOldest(session: Session): Promise<number> {
+    const [row] = await session.rows(
+      `SELECT id - size - ${ROW_CHARACTERS} FROM update_log WHERE id = (SELECT min(id) FROM update_log)`,
+    );
+    return row === undefined ? this.#lastId : Number(row[0]);
   }
 
   #note(ticker: string, place: Place): void {
     const known = this.#places.get(ticker);
-    this.#places.delete(ticker);
-    this.#places.set(ticker, known !== undefined && known.seq > place.seq ? known : place);
-    if (this.#places.size <= TICKERS_MAX) return;
-    const [longestUnused] = this.#places.keys();
-    this.#places.delete(longestUnused!);
-    this.#complete = false;
+    const dropped = this.#places.set(ticker, known !== undefined && known.seq > place.seq ? known : place);
+    if (dropped) this.#complete = false;
   }
 }
 

@@ -1,5 +1,6 @@
 /** The hub's one writing connection: applies a batch of saves in one transaction. */
 import { type Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
+import { closeSync, existsSync, openSync } from "node:fs";
 import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import {
@@ -12,6 +13,7 @@ import {
   StorageBusyError,
   type TickRow,
 } from "../contract.ts";
+import { EpochWitness } from "../epoch-witness.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { rowRefused } from "../save-refusals.ts";
 import { chooseBars, StagedBars } from "../staged-bars.ts";
@@ -23,6 +25,7 @@ import { SameFile } from "./same-file.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 import { UpdateLog } from "./update-log.ts";
+import { setForeignLogAside, WriteAheadLog } from "./write-ahead-log.ts";
 
 /** A transaction begins no further save after this, so that none waits long for many costly ones. */
 const TRANSACTION_MS = 200;
@@ -33,6 +36,8 @@ export class SqliteWriter implements StockWriter {
   readonly #file: SameFile;
   readonly #averages: DailyAverages;
   readonly #updates: UpdateLog;
+  readonly #witness: EpochWitness;
+  readonly #log: WriteAheadLog;
   readonly #dataVersion: Statement<{ data_version: number }, []>;
   #lastDataVersion: number;
   readonly #hourlyUpsert: Statement<unknown, Params>;
@@ -42,23 +47,42 @@ export class SqliteWriter implements StockWriter {
   readonly #tickReplace: Statement<unknown, Params>;
   readonly #tickAt: Statement<StoredTick, Params>;
   readonly #ticksOfStamp: Statement<StoredTick & { seq: number }, Params>;
+  /** Once it has begun, the log is brought to the bound itself. */
+  #isTidying = false;
   /** What opening the file did to it, for the log. */
   readonly preparation: string | null;
+  /** Why a new epoch began, for the log; null where the one before goes on. */
+  readonly epochBegun: string | null;
 
   /** @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed. */
   constructor(path: string, durability: Durability, updateLogBytes: number | null) {
-    this.#db = openWriterConnection(path, durability);
-    this.#file = new SameFile(path);
+    if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
+    this.#witness = new EpochWitness(path);
+    let setAside: string | null;
     try {
+      setAside = setForeignLogAside(path, this.#witness.inFile);
+      this.#db = openWriterConnection(path, durability);
+    } catch (error) {
+      this.#witness.abandon();
+      throw error;
+    }
+    try {
+      this.#file = new SameFile(path);
       this.preparation = prepareSchema(this.#db);
       useWriteAheadLog(this.#db);
     } catch (error) {
       this.#db.close(false);
+      this.#witness.abandon();
       throw error;
     }
     const prepare = <R>(sql: string): Statement<R, Params> => this.#db.prepare<R, Params>(sql);
     this.#averages = new DailyAverages(this.#db);
-    this.#updates = new UpdateLog(this.#db, { boundBytes: updateLogBytes });
+    this.#updates = new UpdateLog(this.#db, { boundBytes: updateLogBytes, witness: this.#witness });
+    this.#log = new WriteAheadLog(path);
+    const doubt = this.#witness.doubt(this.#updates.given);
+    this.epochBegun = doubt === null || setAside === null ? (doubt ?? setAside) : `${doubt}; ${setAside}`;
+    if (this.epochBegun !== null) this.#updates.beginEpoch();
+    this.#acceptGiven();
     this.#dataVersion = this.#db.prepare<{ data_version: number }, []>("PRAGMA data_version");
     this.#lastDataVersion = this.#readDataVersion();
     this.#hourlyUpsert =
@@ -96,14 +120,45 @@ export class SqliteWriter implements StockWriter {
     return true;
   }
 
+  /** Trims the update log by one step, where saves haven't. */
+  tidy(): boolean {
+    if (!this.#updates.isTooLong && !this.#isTidying) return false;
+    this.#file.check();
+    let isMore = false;
+    this.#inTransaction(() => {
+      const step = this.#updates.trimOneStep();
+      ({ isMore } = step);
+      return step.committed;
+    });
+    this.#isTidying = isMore;
+    return isMore;
+  }
+
   /** True while no command has ever stored a row. */
   isEmpty(): boolean {
     return TABLE_NAMES.every((table) => this.#db.query(`SELECT 1 FROM ${table} LIMIT 1`).get() === null);
   }
 
+  /** @returns the epoch that positions count in from now on. */
+  beginEpoch(): string {
+    this.#updates.beginEpoch();
+    this.#acceptGiven();
+    return this.#updates.given.epoch;
+  }
+
   close(): void {
+    this.#log.close();
     this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     this.#db.close(false);
+    this.#witness.close(this.#updates.given);
+  }
+
+  #acceptGiven(): void {
+    const { log, checkpointed } = this.#db
+      .query<{ busy: number; log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(PASSIVE)")
+      .get()!;
+    this.#log.hasBegunAnew(); // what is there now is not news
+    this.#witness.accept(this.#updates.given, log === checkpointed);
   }
 
   #commit(saves: Save[]): (SaveOutcome | null)[] {
@@ -117,14 +172,24 @@ export class SqliteWriter implements StockWriter {
   }
 
   #transaction(saves: Save[], apply: () => (SaveOutcome | null)[]): (SaveOutcome | null)[] {
+    let outcomes: (SaveOutcome | null)[] = [];
+    this.#inTransaction(() => {
+      outcomes = apply();
+      return this.#updates.record(saves, outcomes);
+    });
+    return outcomes;
+  }
+
+  /** @param work returns what is to be called once it is committed. */
+  #inTransaction(work: () => () => void): void {
+    const { newestId } = this.#updates.given;
     try {
       this.#db.run("BEGIN IMMEDIATE");
       this.#updates.begin();
-      const outcomes = apply();
-      const areLogged = this.#updates.record(saves, outcomes);
+      const committed = work();
       this.#db.run("COMMIT");
-      areLogged();
-      return outcomes;
+      committed();
+      if (this.#log.hasBegunAnew()) this.#witness.holdsTo(newestId);
     } catch (error) {
       if (this.#db.inTransaction) this.#db.run("ROLLBACK");
       if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {

@@ -71,6 +71,25 @@ class OpenFile implements Disposable {
     });
   }
 
+  /** In pages of the file, with what is empty in them. */
+  logBytes(): number {
+    return this.other
+      .query<{ bytes: number }, []>(
+        "SELECT sum(pgsize) AS bytes FROM dbstat WHERE name IN ('update_log', 'update_log_index')",
+      )
+      .get()!.bytes;
+  }
+
+  pages(): number {
+    return this.other.query<{ page_count: number }, []>("PRAGMA page_count").get()!.page_count;
+  }
+
+  rowBytes(): number {
+    return this.other
+      .query<{ bytes: number }, []>("SELECT sum(pgsize) AS bytes FROM dbstat WHERE name = 'realtime_data'")
+      .get()!.bytes;
+  }
+
   count(table: string): number {
     return this.other.query<{ n: number }, []>(`SELECT count(*) AS n FROM ${table}`).get()!.n;
   }
@@ -131,8 +150,8 @@ describe("trimming", () => {
     using file = new OpenFile(undefined, MIB);
     for (let n = 0; n < 100; n++) file.save(...ticks(100, (i) => `T${i % 10}`, FRAME));
     const kept = file.count("update_log");
-    expect(kept * 1_000).toBeGreaterThan(0.85 * MIB);
-    expect(kept * 1_000).toBeLessThan(1.5 * MIB);
+    expect(file.logBytes()).toBeGreaterThan(0.85 * MIB);
+    expect(file.logBytes()).toBeLessThan(1.1 * MIB);
     expect(file.count("update_log_index")).toBeLessThanOrEqual(kept);
     expect(file.reader.updates.positions(["T0"])).toEqual(new Map([["T0", 1_000]]));
     const seqs = file.seqs("T3", 5);
@@ -152,8 +171,74 @@ describe("trimming", () => {
       expect(now).toBeGreaterThan(before - 2_500);
       before = now;
     }
-    expect(before * 1_000).toBeLessThan(1.5 * MIB);
+    expect(file.logBytes()).toBeLessThan(1.1 * MIB);
     expect(file.reader.updates.positions(null)).toEqual(new Map([["A", 8_000]]).set("B", 9_000));
+  });
+
+  /** Of its bytes, in the pages of the file, whatever was saved before and after; then the file stops growing too. */
+  const MIXES: [name: string, frames: (n: number) => string[]][] = [
+    ["a feed, then a backfill", (n) => (n < 40 ? Array(500).fill("x".repeat(150)) : ["x".repeat(140_000)])],
+    ["a backfill, then a feed", (n) => (n < 60 ? ["x".repeat(140_000)] : Array(500).fill("x".repeat(150)))],
+    ["both in turn", (n) => (n % 2 === 0 ? Array(300).fill("x".repeat(150)) : ["x".repeat(140_000)])],
+    ["frames of half a page and more", () => Array(40).fill("x".repeat(2_500))],
+    [
+      "one giant among small ones",
+      (n) => (n === 60 ? ["x".repeat(5 * MIB)] : Array(100).fill("x".repeat(150))),
+    ],
+    ["giants", (n) => (n % 20 === 0 ? ["x".repeat(3 * MIB)] : ["x"])],
+    ["text beyond ASCII", () => Array(20).fill("é".repeat(3_000))],
+  ];
+  for (const [name, frames] of MIXES) {
+    test(`keeps the bound after ${name}, and the file its size`, () => {
+      using file = new OpenFile(undefined, MIB);
+      let pagesHalfWay = 0;
+      for (let n = 0; n < 200; n++) {
+        const [first = "", ...others] = frames(n);
+        file.save(tick(`T${n % 7}`, first), ...others.map((frame, i) => tick(`T${i % 50}`, frame)));
+        // What an update brings may be beyond it until the next.
+        if (first.length < MIB) expect(file.logBytes()).toBeLessThan(1.15 * MIB + 150_000);
+        if (n === 100) pagesHalfWay = file.pages();
+      }
+      file.save(tick("T0"));
+      expect(file.logBytes()).toBeLessThan(1.15 * MIB);
+      const rows = file.rowBytes();
+      expect((file.pages() - pagesHalfWay) * 4_096).toBeLessThan(rows + 0.2 * MIB);
+      expect(file.count("update_log_index")).toBeLessThanOrEqual(file.count("update_log"));
+    });
+  }
+
+  test("a log that is too long at the start is brought to its bound by the steps of an idle writer", () => {
+    using file = new OpenFile();
+    for (let n = 0; n < 8; n++) file.save(...ticks(1_000, () => "A", FRAME), tick("B", "x".repeat(MIB)));
+    file.reopen(MIB);
+    let steps = 0;
+    let before = file.count("update_log");
+    for (let isMore = true; isMore; steps++) {
+      isMore = file.writer.tidy();
+      const now = file.count("update_log");
+      expect(before - now).toBeLessThanOrEqual(2_000);
+      before = now;
+    }
+    expect(file.logBytes()).toBeLessThan(1.1 * MIB);
+    expect(steps).toBeGreaterThan(3);
+    expect(file.writer.tidy()).toBe(false);
+    expect(file.save(tick("A"), tick("B"))).toEqual([8_001, 9]);
+    // Small saves don't make it write for each of them.
+    for (let n = 0; n < 20; n++) {
+      file.save(tick("A"));
+      expect(file.writer.tidy()).toBe(false);
+    }
+  });
+
+  test("an idle writer has nothing to do where the newest update alone is beyond the bound, or users emptied the log", () => {
+    using file = new OpenFile(undefined, MIB);
+    file.save(tick("A"), tick("A", "x".repeat(3 * MIB)));
+    while (file.writer.tidy());
+    expect(file.seqs("A")).toEqual([2]);
+    file.other.run("DELETE FROM update_log");
+    file.save(tick("A"));
+    while (file.writer.tidy());
+    expect(file.seqs("A", 2)).toEqual([3]);
   });
 
   test("an update beyond the bound is kept until the next", () => {

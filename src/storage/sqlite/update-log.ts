@@ -6,17 +6,31 @@
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import type { Save, SaveOutcome } from "../contract.ts";
+import type { EpochWitness, Given } from "../epoch-witness.ts";
+import { RecentlyUsed } from "../recently-used.ts";
 
 /** Updates that are in no index: what a reader may have to walk over. */
 const INDEX_UPDATES = 2_000;
-/** Their size, so that the log doesn't outgrow its bound meanwhile. */
+/** Their size, so that readers don't have to walk over more of it. */
 const INDEX_BYTES_MAX = 16 * 1024 * 1024;
-/** A small log passes its bound by this part of it at most, and what one commit brings. */
+/** Of a small log: only what is indexed can be taken out. */
 const INDEX_PART_OF_BOUND = 1 / 4;
-/** What each step may take out, by what was logged since the one before: a log that is far too long shrinks, and no commit takes long. */
+/** What one step of trimming takes out at most, some 10 ms; at least one update. */
+const TRIM_UPDATES = 2_000;
+const TRIM_BYTES = 4 * 1024 * 1024;
+/** What the log may be too long before it is trimmed: then pages are written for many updates at once. */
+const TRIM_PART_OF_BOUND = 1 / 32;
+/**
+ * What a commit must take out of a log that is too long, by the bytes logged since it was last trimmed, however many updates
+ * that are: so it shrinks whatever comes, and those pay that make it grow.
+ */
 const TRIM_RATIO = 2;
-/** Of a row besides its texts: the key, the numbers, its entry in the index. */
-const ROW_BYTES = 64;
+/** Of a row besides its texts: the key, the numbers, the save's id. */
+const ROW_BYTES = 70;
+/** Of its entry in the index, besides the ticker. */
+const INDEX_ROW_BYTES = 20;
+/** A row that doesn't fit into what is left of a page begins the next, and a long one fills pages of its own. */
+const PAGE_BYTES = 4096;
 /** Tickers whose newest position is known without asking the database; about 10 MB. */
 const POSITIONS_KEPT_MAX = 100_000;
 /** Updates of its ticker among which a repeated save is looked for. */
@@ -27,6 +41,7 @@ type Params = SQLQueryBindings[];
 export interface UpdateLogOptions {
   /** Null: nothing is taken out. */
   boundBytes: number | null;
+  witness: EpochWitness;
   /** Small in tests only. */
   positionsKeptMax?: number;
 }
@@ -38,6 +53,10 @@ interface LogEnd {
   savedAtMs: number;
   /** Updates after `indexedTo`. */
   unindexed: number;
+  /** Where the oldest update begins: the log is as long as from here to `newestId`. */
+  trimmedTo: number;
+  /** The newest when it was last trimmed. */
+  trimmedAt: number;
 }
 
 /** The newest update of a ticker. */
@@ -48,11 +67,14 @@ interface Newest {
 
 export class UpdateLog {
   readonly #boundBytes: number | null;
+  readonly #witness: EpochWitness;
+  #epoch = "";
   readonly #indexBytes: number;
-  readonly #positionsKeptMax: number;
-  #end: LogEnd = { newestId: 0, indexedTo: 0, savedAtMs: 0, unindexed: 0 };
-  /** Newest position of each ticker, oldest use first. */
-  readonly #positions = new Map<string, number>();
+  /** What it may be too long. */
+  readonly #slackBytes: number;
+  #end: LogEnd = { newestId: 0, indexedTo: 0, savedAtMs: 0, unindexed: 0, trimmedTo: 0, trimmedAt: 0 };
+  /** Newest position of each ticker. */
+  readonly #positions: RecentlyUsed<number>;
   /** Of the tickers that have updates in no index. */
   readonly #unindexed = new Map<string, Newest>();
   #dataVersion = -1;
@@ -60,12 +82,28 @@ export class UpdateLog {
   readonly #saveIds = new Map<string, Map<string, number>>();
   readonly #statements: ReturnType<typeof prepareStatements>;
 
-  constructor(db: Database, { boundBytes, positionsKeptMax = POSITIONS_KEPT_MAX }: UpdateLogOptions) {
+  constructor(
+    db: Database,
+    { boundBytes, witness, positionsKeptMax = POSITIONS_KEPT_MAX }: UpdateLogOptions,
+  ) {
     this.#boundBytes = boundBytes;
+    this.#witness = witness;
+    this.#slackBytes = Math.min(TRIM_BYTES, (boundBytes ?? 0) * TRIM_PART_OF_BOUND);
     this.#indexBytes = Math.min(INDEX_BYTES_MAX, (boundBytes ?? Infinity) * INDEX_PART_OF_BOUND);
-    this.#positionsKeptMax = positionsKeptMax;
+    this.#positions = new RecentlyUsed(positionsKeptMax);
     this.#statements = prepareStatements(db);
     this.begin();
+  }
+
+  /** Where positions are, after the last transaction. */
+  get given(): Given {
+    return { epoch: this.#epoch, newestId: this.#end.newestId };
+  }
+
+  /** Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction. */
+  beginEpoch(): void {
+    this.#epoch = crypto.randomUUID();
+    this.#statements.setEpoch.run(this.#epoch);
   }
 
   /** To be called at the beginning of each transaction. Other programs may have changed the tables, or deleted all that is in them. */
@@ -108,7 +146,7 @@ export class UpdateLog {
       const type = save.kind === "bars" ? "bar" : save.type;
       const frame = update?.frame ?? "";
       const seq = (positions.get(ticker) ?? this.#newest(ticker)) + 1;
-      end.newestId += ROW_BYTES + ticker.length + type.length + frame.length;
+      end.newestId += bytesInFile({ ticker: bytesOf(ticker), type: bytesOf(type), frame: bytesOf(frame) });
       end.unindexed++;
       this.#statements.append.run(
         end.newestId,
@@ -125,19 +163,20 @@ export class UpdateLog {
     if (positions.size === 0) return () => {};
     const isLate = end.unindexed >= INDEX_UPDATES || end.newestId - end.indexedTo >= this.#indexBytes;
     if (isLate) this.#index(end, positions);
+    this.#trim(end);
+    this.#witness.giving(this.given, end.newestId);
     return () => {
       this.#end = end;
       if (isLate) this.#unindexed.clear();
       for (const [ticker, seq] of positions) {
         if (!isLate) this.#unindexed.set(ticker, { seq, savedAtMs: end.savedAtMs });
-        this.#keep(ticker, seq);
+        this.#positions.set(ticker, seq);
       }
     };
   }
 
   /** Sorted, as pages are then written once each. @param end is brought up to date. */
   #index(end: LogEnd, positions: ReadonlyMap<string, number>): void {
-    const logged = { bytes: end.newestId - end.indexedTo, updates: end.unindexed };
     this.#statements.index.run(end.indexedTo);
     const newest = new Map(this.#unindexed);
     for (const [ticker, seq] of positions) newest.set(ticker, { seq, savedAtMs: end.savedAtMs });
@@ -147,29 +186,74 @@ export class UpdateLog {
     this.#statements.setIndexedTo.run(end.newestId);
     end.indexedTo = end.newestId;
     end.unindexed = 0;
-    this.#trim(end.newestId, logged);
   }
 
-  #trim(newestId: number, logged: { bytes: number; updates: number }): void {
-    if (this.#boundBytes === null) return;
-    const oldest = this.#statements.oldest.get()?.id ?? null;
-    const surplusTo = newestId - this.#boundBytes;
-    if (oldest === null || oldest > surplusTo) return;
-    const mayGoTo = Math.min(surplusTo, oldest + logged.bytes * TRIM_RATIO);
-    const last = this.#statements.lastOf.get(mayGoTo, Math.ceil(logged.updates * TRIM_RATIO))!.id;
+  get isTooLong(): boolean {
+    return this.#surplusOf(this.#end) > this.#slackBytes;
+  }
+
+  /**
+   * One step towards the bound, in a transaction of its caller's, when nobody saves.
+   *
+   * @returns `committed`, to be called when that is, and whether there is more to do: not where the newest update alone is too long.
+   */
+  trimOneStep(): { committed: () => void; isMore: boolean } {
+    const end = { ...this.#end };
+    const isShorter = this.#surplusOf(end) > 0 && this.#trimStep(end);
+    return {
+      committed: () => {
+        this.#end = end;
+      },
+      isMore: isShorter && this.#surplusOf(end) > 0,
+    };
+  }
+
+  #surplusOf({ newestId, trimmedTo }: LogEnd): number {
+    return this.#boundBytes === null ? 0 : newestId - this.#boundBytes - trimmedTo;
+  }
+
+  /** @param end is brought up to date. */
+  #trim(end: LogEnd): void {
+    const surplus = this.#surplusOf(end);
+    if (surplus <= this.#slackBytes) return;
+    const goal = end.trimmedTo + Math.min(surplus, TRIM_RATIO * (end.newestId - end.trimmedAt));
+    end.trimmedAt = end.newestId;
+    let isDone = false;
+    while (!isDone) isDone = !this.#trimStep(end) || end.trimmedTo >= goal;
+  }
+
+  /** @returns whether anything was taken out. */
+  #trimStep(end: LogEnd): boolean {
+    const surplusTo = end.newestId - (this.#boundBytes ?? 0);
+    const to = Math.min(surplusTo, end.trimmedTo + TRIM_BYTES);
+    const last = this.#statements.lastBefore.get(end.newestId, to, TRIM_UPDATES)?.id ?? null;
+    if (last === null) {
+      // The newest alone is longer than the bound, or somebody has deleted what was to go.
+      end.trimmedTo = this.#beginOfOldest(end.newestId);
+      return false;
+    }
     this.#statements.trimIndex.run(last);
     this.#statements.trim.run(last);
+    end.trimmedTo = last;
+    return true;
+  }
+
+  #beginOfOldest(newestId: number): number {
+    const oldest = this.#statements.oldest.get();
+    return oldest === null ? newestId : oldest.id - bytesInFile(oldest);
   }
 
   #load(): void {
     const newest = this.#statements.newestUpdate.get();
     // What was logged before counts on, even where somebody has deleted it: no id is given twice.
     const newestId = Math.max(newest?.id ?? 0, this.#end.newestId);
-    let indexedTo = this.#statements.indexedTo.get()?.indexed_to ?? null;
+    const state = this.#statements.state.get();
+    let indexedTo = state?.indexed_to ?? null;
+    this.#epoch = state?.epoch ?? crypto.randomUUID();
     if (indexedTo === null) {
       // Somebody has deleted it: what isn't indexed belongs to an epoch that is over.
       indexedTo = newestId;
-      this.#statements.addState.run(crypto.randomUUID(), indexedTo);
+      this.#statements.addState.run(this.#epoch, indexedTo);
     }
     const newestAtMs = Math.max(newest?.saved_at ?? 0, this.#end.savedAtMs);
     let unindexed = 0;
@@ -178,9 +262,17 @@ export class UpdateLog {
       const known = Math.max(seq, this.#positions.get(ticker) ?? 0);
       // Of one that somebody has deleted the time is not known: not after the newest of all.
       this.#unindexed.set(ticker, { seq: known, savedAtMs: known === seq ? saved_at : newestAtMs });
-      this.#keep(ticker, known);
+      this.#positions.set(ticker, known);
     }
-    this.#end = { newestId: Math.max(newestId, indexedTo), indexedTo, savedAtMs: newestAtMs, unindexed };
+    const end = Math.max(newestId, indexedTo);
+    this.#end = {
+      newestId: end,
+      indexedTo,
+      savedAtMs: newestAtMs,
+      unindexed,
+      trimmedTo: this.#beginOfOldest(end),
+      trimmedAt: end,
+    };
   }
 
   #newest(ticker: string): number {
@@ -190,16 +282,27 @@ export class UpdateLog {
   #storedPosition(ticker: string): number {
     return this.#statements.position.get(ticker)?.seq ?? 0;
   }
+}
 
-  #keep(ticker: string, seq: number): void {
-    this.#positions.delete(ticker);
-    this.#positions.set(ticker, seq);
-    if (this.#positions.size <= this.#positionsKeptMax) return;
-    for (const oldest of this.#positions.keys()) {
-      this.#positions.delete(oldest);
-      return;
-    }
-  }
+/** Of the texts of a row, how long they are. */
+interface TextBytes {
+  ticker: number;
+  type: number;
+  frame: number;
+}
+
+function bytesOf(text: string): number {
+  return Buffer.byteLength(text, "utf8");
+}
+
+/** What an update takes in the file, with its entry in the index, as near as can be told from its size. */
+function bytesInFile({ ticker, type, frame }: TextBytes): number {
+  const row = ROW_BYTES + ticker + type + frame;
+  const inPages =
+    row > PAGE_BYTES
+      ? Math.ceil(row / PAGE_BYTES) * PAGE_BYTES
+      : Math.ceil(PAGE_BYTES / Math.floor(PAGE_BYTES / row));
+  return inPages + INDEX_ROW_BYTES + ticker;
 }
 
 function prepareStatements(db: Database) {
@@ -232,16 +335,22 @@ function prepareStatements(db: Database) {
     ),
     addState: prepare("INSERT INTO update_log_state (id, epoch, indexed_to) VALUES (1, ?, ?)"),
     setIndexedTo: prepare("UPDATE update_log_state SET indexed_to = ?"),
-    indexedTo: prepare<{ indexed_to: number }>("SELECT indexed_to FROM update_log_state"),
+    setEpoch: prepare("UPDATE update_log_state SET epoch = ?"),
+    state: prepare<{ epoch: string; indexed_to: number }>("SELECT epoch, indexed_to FROM update_log_state"),
     newestUpdate: prepare<{ id: number; saved_at: number }>(
       "SELECT id, saved_at FROM update_log ORDER BY id DESC LIMIT 1",
     ),
     unindexed: prepare<{ ticker: string; seq: number; saved_at: number; updates: number }>(
       "SELECT ticker, max(seq) AS seq, max(saved_at) AS saved_at, count(*) AS updates FROM update_log WHERE id > ? GROUP BY ticker",
     ),
-    oldest: prepare<{ id: number | null }>("SELECT min(id) AS id FROM update_log"),
-    lastOf: prepare<{ id: number }>(
-      "SELECT max(id) AS id FROM (SELECT id FROM update_log WHERE id <= ? ORDER BY id LIMIT ?)",
+    oldest: prepare<{ id: number } & TextBytes>(
+      `SELECT id, length(CAST(ticker AS BLOB)) AS ticker, length(CAST(type AS BLOB)) AS type,
+         length(CAST(frame AS BLOB)) AS frame FROM update_log ORDER BY id LIMIT 1`,
+    ),
+    /** Of the oldest that begin before ?2, which may end after it; never the newest, ?1. */
+    lastBefore: prepare<{ id: number | null }>(
+      `SELECT max(id) AS id FROM (SELECT id FROM update_log
+         WHERE id < ?1 AND id <= coalesce((SELECT min(id) FROM update_log WHERE id >= ?2), ?2) ORDER BY id LIMIT ?3)`,
     ),
     trimIndex: prepare(
       "DELETE FROM update_log_index WHERE (ticker, seq) IN (SELECT ticker, seq FROM update_log WHERE id <= ?)",

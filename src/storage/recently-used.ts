@@ -1,0 +1,87 @@
+/**
+ * Values by key, of which those that were used last stay. The order of use is a list of its own: a Map knows an order too,
+ * but to find its first entry it walks over all that were deleted before, which are as many as it holds.
+ */
+
+interface Entry<V> {
+  key: string;
+  value: V;
+  /** Used before this one. */
+  before: Entry<V> | null;
+  /** Used after this one. */
+  after: Entry<V> | null;
+}
+
+export class RecentlyUsed<V> {
+  readonly #bound: number;
+  readonly #weigh: (value: V) => number;
+  readonly #entries = new Map<string, Entry<V>>();
+  #oldest: Entry<V> | null = null;
+  #newest: Entry<V> | null = null;
+  #weight = 0;
+
+  /**
+   * @param bound What all values may weigh together.
+   * @param weigh Of a value; must not change while it is kept. By default each weighs 1.
+   */
+  constructor(bound: number, weigh: (value: V) => number = () => 1) {
+    this.#bound = bound;
+    this.#weigh = weigh;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Counts as a use. */
+  get(key: string): V | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    this.#unlink(entry);
+    this.#append(entry);
+    return entry.value;
+  }
+
+  /** @returns whether anything was dropped, be it the value itself because it weighs more than the bound. */
+  set(key: string, value: V): boolean {
+    this.delete(key);
+    const entry: Entry<V> = { key, value, before: null, after: null };
+    this.#entries.set(key, entry);
+    this.#append(entry);
+    this.#weight += this.#weigh(value);
+    let dropped = false;
+    while (this.#weight > this.#bound && this.#oldest !== null) {
+      this.delete(this.#oldest.key);
+      dropped = true;
+    }
+    return dropped;
+  }
+
+  delete(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    this.#unlink(entry);
+    this.#weight -= this.#weigh(entry.value);
+  }
+
+  /** Longest unused first. */
+  *entries(): Generator<[string, V]> {
+    for (let entry = this.#oldest; entry !== null; entry = entry.after) yield [entry.key, entry.value];
+  }
+
+  #append(entry: Entry<V>): void {
+    entry.before = this.#newest;
+    entry.after = null;
+    if (this.#newest === null) this.#oldest = entry;
+    else this.#newest.after = entry;
+    this.#newest = entry;
+  }
+
+  #unlink({ before, after }: Entry<V>): void {
+    if (before === null) this.#oldest = after;
+    else before.after = after;
+    if (after === null) this.#newest = before;
+    else after.before = before;
+  }
+}

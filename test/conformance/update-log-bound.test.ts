@@ -1,0 +1,102 @@
+/** The update log keeps its bound on every engine that has one, whatever is saved, and at rest. */
+import { expect, test } from "bun:test";
+import type { Save } from "../../src/storage/contract.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import { until } from "../support/until.ts";
+import type { OpenDatabase } from "./drivers.ts";
+import { withEachDriver } from "./each-driver.ts";
+
+const MIB = 1024 * 1024;
+const BOUND_MB = 1;
+/** What the log may be beyond its bound: PostgreSQL takes out whole parts, and all count roughly. */
+const SLACK = 1.25;
+const SMALL = "x".repeat(150);
+const LARGE = "x".repeat(140_000);
+const GIANT = "x".repeat(5 * MIB);
+const TIMEOUT_MS = 240_000;
+const NO_LIMIT = { updates: 1_000_000, characters: 1_000_000_000 };
+const TICKERS = ["A", "B", "C"];
+
+let stamps = 0;
+function tick(ticker: string, frame: string): Save {
+  const stamp = `2024-01-02 10:00:00.${String(stamps++).padStart(6, "0")}`;
+  return {
+    kind: "ticks",
+    ticker,
+    type: "trade",
+    rows: [[stamp, 1, 1, null, null, null]],
+    onDuplicate: "append",
+    update: { saveId: crypto.randomUUID(), repeated: false, frame },
+  };
+}
+
+const manySmall = (batches: number): string[][] =>
+  Array.from({ length: batches }, () => Array(500).fill(SMALL));
+const someLarge = (count: number): string[][] => Array.from({ length: count }, () => [LARGE]);
+
+const MIXES: Record<string, string[][]> = {
+  "small, then large": [...manySmall(30), ...someLarge(40)],
+  "large, then small": [...someLarge(40), ...manySmall(30)],
+  "one giant among small ones": [...manySmall(15), [GIANT], ...manySmall(15)],
+};
+
+async function save(db: OpenDatabase, batches: string[][]): Promise<void> {
+  for (const frames of batches) {
+    const outcomes = await db.writer.commit(frames.map((frame, i) => tick(TICKERS[i % 3]!, frame)));
+    expect(outcomes.every((outcome) => outcome?.ok)).toBe(true);
+  }
+}
+
+/** Of the frames that can still be read, which are nearly all that it takes. */
+async function keptBytes(db: OpenDatabase): Promise<number> {
+  let bytes = 0;
+  for (const ticker of TICKERS) {
+    for (const { frame } of await db.reader.updates.after(ticker, 0, NO_LIMIT)) bytes += frame.length;
+  }
+  return bytes;
+}
+
+/** As the hub does it when nobody saves. PostgreSQL does it by itself, from time to time. */
+async function rest(db: OpenDatabase): Promise<void> {
+  while (await db.writer.tidy?.());
+  if (db.writer.tidy === undefined) await until(async () => (await keptBytes(db)) < SLACK * BOUND_MB * MIB);
+}
+
+withEachDriver({ topic: "the bound of the update log", needs: "updates" }, ({ open, withDatabase }) => {
+  for (const [name, batches] of Object.entries(MIXES)) {
+    withDatabase(
+      `${name}: it is kept, and the newest are there`,
+      async (db) => {
+        await save(db, batches);
+        await rest(db);
+        await save(db, [[SMALL, SMALL, SMALL]]);
+        // DuckDB's newest updates are in memory too, which has a bound of its own.
+        await db.reopen();
+        expect(await keptBytes(db)).toBeLessThan(SLACK * BOUND_MB * MIB);
+        const positions = await db.reader.updates.positions(TICKERS);
+        for (const ticker of TICKERS) {
+          const newest = positions.get(ticker)!;
+          const kept = await db.reader.updates.after(ticker, newest - 1, NO_LIMIT);
+          expect(kept.map(({ seq }) => seq)).toEqual([newest]);
+        }
+      },
+      { updateLogMb: BOUND_MB, timeoutMs: TIMEOUT_MS },
+    );
+  }
+
+  test(
+    "of a database whose bound was lowered it is reached without a save",
+    async () => {
+      using dir = tempDir();
+      const options = { updateLogMb: 64 };
+      await using db = await open(dir.path, options);
+      await save(db, [...manySmall(20), ...someLarge(30)]);
+      expect(await keptBytes(db)).toBeGreaterThan(4 * MIB);
+      options.updateLogMb = BOUND_MB;
+      await db.reopen();
+      await rest(db);
+      expect(await keptBytes(db)).toBeLessThan(SLACK * BOUND_MB * MIB);
+    },
+    TIMEOUT_MS,
+  );
+});
