@@ -21,6 +21,7 @@ import { pythonFanout } from "./scenarios/python-fanout.ts";
 import { price, yearOfBars } from "./scenarios/reads.ts";
 import { saves } from "./scenarios/saves.ts";
 import { stopping } from "./scenarios/stopping.ts";
+import { subscriptions } from "./scenarios/subscriptions.ts";
 
 const SCENARIOS: Scenario[] = [
   price,
@@ -34,6 +35,7 @@ const SCENARIOS: Scenario[] = [
   stopping,
   engines,
   latency,
+  subscriptions,
 ];
 
 const PLOTS_FOLDER = join(import.meta.dir, "..", "docs", "plots");

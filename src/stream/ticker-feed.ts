@@ -14,27 +14,30 @@ const EARLY_CHARACTERS_MAX = 1024 * 1024;
 /** Of the newest updates, for subscribers that are just joining. */
 const TAIL_CHARACTERS_MAX = 1024 * 1024;
 
+/** The same for all feeds: there are many. */
 export interface FeedOptions {
   /** Some of the updates after the position, ascending: see UpdateReader. */
-  read(after: number): StoredUpdate[] | Promise<StoredUpdate[]>;
+  read(ticker: string, after: number): StoredUpdate[] | Promise<StoredUpdate[]>;
   /** The next update; `delivered` is its position already. */
-  deliver(update: Update): void;
+  deliver(ticker: string, update: Update): void;
   /** The content of these positions can't be known any more; a snapshot follows. */
-  gap(from: number, to: number): void;
+  gap(ticker: string, from: number, to: number): void;
   /** Read after a gap: holds what was in it. */
-  readSnapshot(): TickerSnapshot | Promise<TickerSnapshot>;
+  readSnapshot(ticker: string): TickerSnapshot | Promise<TickerSnapshot>;
   /** Its position is the one that everything up to was delivered. */
-  tellSnapshot(snapshot: TickerSnapshot): void;
+  tellSnapshot(ticker: string, snapshot: TickerSnapshot): void;
   /** Called once each time that the log doesn't answer. */
-  warn(message: string): void;
+  warn(ticker: string, message: string): void;
 }
 
 export class TickerFeed {
+  readonly #ticker: string;
   readonly #options: FeedOptions;
   #delivered: number;
   /** The highest position that is known to exist. */
   #known: number;
-  readonly #early = new Map<number, Update>();
+  /** Null where there are none, as nearly always. */
+  #early: Map<number, Update> | null = null;
   #earlyCharacters = 0;
   #timer: Timer | null = null;
   #filling = false;
@@ -43,12 +46,13 @@ export class TickerFeed {
   /** To be told at its position. */
   #snapshot: TickerSnapshot | null = null;
   #closed = false;
-  #tail: Update[] = [];
+  #tail: Update[] | null = null;
   #tailCharacters = 0;
   #tailUsers = 0;
 
   /** @param delivered the position that the first update follows. */
-  constructor(delivered: number, options: FeedOptions) {
+  constructor(ticker: string, delivered: number, options: FeedOptions) {
+    this.#ticker = ticker;
     this.#options = options;
     this.#delivered = delivered;
     this.#known = delivered;
@@ -60,7 +64,7 @@ export class TickerFeed {
 
   /** Nothing waits, and nobody reads: it could be opened again at its position. */
   get idle(): boolean {
-    const isQuiet = this.#early.size === 0 && this.#timer === null && !this.#filling && this.#tailUsers === 0;
+    const isQuiet = this.#early === null && this.#timer === null && !this.#filling && this.#tailUsers === 0;
     return isQuiet && !this.#paused && this.#snapshot === null;
   }
 
@@ -90,16 +94,16 @@ export class TickerFeed {
 
   dropTail(): void {
     if (--this.#tailUsers > 0) return;
-    this.#tail = [];
+    this.#tail = null;
     this.#tailCharacters = 0;
   }
 
   /** Everything after the position; null where not all of it is kept here. */
   since(position: number): Update[] | null {
     if (position >= this.#delivered) return [];
-    const first = this.#tail[0];
+    const first = this.#tail?.[0];
     if (first === undefined || first.seq > position + 1) return null;
-    return this.#tail.slice(position + 1 - first.seq);
+    return this.#tail!.slice(position + 1 - first.seq);
   }
 
   close(): void {
@@ -108,16 +112,17 @@ export class TickerFeed {
   }
 
   #hold(update: Update): void {
+    this.#early ??= new Map();
     if (this.#early.has(update.seq)) return;
     this.#early.set(update.seq, update);
     this.#earlyCharacters += update.frame.length;
     if (this.#earlyCharacters <= EARLY_CHARACTERS_MAX) return;
-    this.#early.clear();
+    this.#early = null;
     this.#earlyCharacters = 0;
   }
 
   #deliverEarly(): void {
-    while (this.#early.size > 0 && !this.#paused) {
+    while (this.#early !== null && !this.#paused) {
       const next = this.#early.get(this.#delivered + 1);
       if (next === undefined) return;
       this.#forgetEarly(next);
@@ -126,8 +131,9 @@ export class TickerFeed {
   }
 
   #forgetEarly(update: Update): void {
-    this.#early.delete(update.seq);
+    if (this.#early?.delete(update.seq) !== true) return;
     this.#earlyCharacters -= update.frame.length;
+    if (this.#early.size === 0) this.#early = null;
   }
 
   #deliver(update: Update): void {
@@ -137,7 +143,7 @@ export class TickerFeed {
     }
     this.#delivered = update.seq;
     if (this.#tailUsers > 0) this.#keep(update);
-    this.#options.deliver(update);
+    this.#options.deliver(this.#ticker, update);
     this.#tellSnapshotIfDue();
   }
 
@@ -145,9 +151,9 @@ export class TickerFeed {
     const from = this.#delivered + 1;
     this.#delivered = to;
     // Whoever is joining reads the log, and finds the same.
-    this.#tail = [];
+    this.#tail = null;
     this.#tailCharacters = 0;
-    this.#options.gap(from, to);
+    this.#options.gap(this.#ticker, from, to);
     if (this.#snapshot !== null && this.#snapshot.seq >= to) this.#tellSnapshotIfDue();
     else void this.#readSnapshot();
   }
@@ -157,12 +163,12 @@ export class TickerFeed {
     let isRead = false;
     while (!isRead && !this.#closed) {
       try {
-        const read = this.#options.readSnapshot();
+        const read = this.#options.readSnapshot(this.#ticker);
         // Where it takes no turn of the event loop, nothing has waited for it.
         this.#snapshot = read instanceof Promise ? await read : read;
         isRead = true;
       } catch (error) {
-        this.#options.warn(messageOf(error));
+        this.#options.warn(this.#ticker, messageOf(error));
         await Bun.sleep(RETRY_MS);
       }
     }
@@ -178,10 +184,11 @@ export class TickerFeed {
     const snapshot = this.#snapshot;
     if (snapshot === null || snapshot.seq > this.#delivered) return;
     this.#snapshot = null;
-    this.#options.tellSnapshot(snapshot);
+    this.#options.tellSnapshot(this.#ticker, snapshot);
   }
 
   #keep(update: Update): void {
+    this.#tail ??= [];
     this.#tail.push(update);
     this.#tailCharacters += update.frame.length;
     while (this.#tailCharacters > TAIL_CHARACTERS_MAX && this.#tail.length > 1) {
@@ -195,18 +202,18 @@ export class TickerFeed {
     this.#filling = true;
     try {
       while (!this.#closed && !this.#paused && this.#delivered < this.#known) {
-        const read = this.#options.read(this.#delivered);
+        const read = this.#options.read(this.#ticker, this.#delivered);
         this.#takeStored(read instanceof Promise ? await read : read);
         // Others have their turn, also where a read takes none.
         if (this.#delivered < this.#known) await new Promise(setImmediate);
       }
     } catch (error) {
-      this.#options.warn(messageOf(error));
+      this.#options.warn(this.#ticker, messageOf(error));
       if (!this.#closed) this.#timer = setTimeout(() => this.#fill(), RETRY_MS);
     } finally {
       this.#filling = false;
     }
-    for (const update of [...this.#early.values()]) {
+    for (const update of [...(this.#early?.values() ?? [])]) {
       if (update.seq <= this.#delivered) this.#forgetEarly(update);
     }
   }
@@ -225,8 +232,8 @@ export class TickerFeed {
     this.#deliverEarly();
     if (updates.length > 0 || this.#paused || this.#delivered >= this.#known) return;
     // The log keeps nothing after this: only what waits here can still be told.
-    const next = Math.min(this.#known, ...this.#early.keys());
-    this.#skip(this.#early.has(next) ? next - 1 : next);
+    const next = Math.min(this.#known, ...(this.#early?.keys() ?? []));
+    this.#skip(this.#early?.has(next) === true ? next - 1 : next);
     this.#deliverEarly();
   }
 }
