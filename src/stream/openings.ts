@@ -13,7 +13,6 @@ import type { TickerFeeds } from "./ticker-feeds.ts";
 const UNDER_WAY_MAX = 2_048;
 /** While others are opened, which may wait for a hub that is away. */
 const WAIT_MAX_MS = 10_000;
-const READY = Promise.resolve();
 
 export interface OpeningsOptions {
   channels: ReadonlyMap<string, Channel>;
@@ -57,17 +56,17 @@ export class Openings {
     if (update.seq > (this.#early.get(ticker)?.seq ?? 0)) this.#early.set(ticker, update);
   }
 
-  /** `channel.ready` tells how it went. */
+  /** `channel.opening` tells how it went. */
   open(channel: Channel): void {
-    channel.failed = false;
-    channel.ready = this.#openInTurn(channel);
+    channel.state = "opening";
+    channel.opening = this.#openInTurn(channel);
     // Whoever waits for it sees the failure; nobody may wait any more.
-    channel.ready.then(
+    channel.opening.then(
       () => {
-        channel.ready = READY;
+        channel.opening = null;
       },
       () => {
-        channel.failed = true;
+        channel.state = "failed";
       },
     );
   }
@@ -75,7 +74,7 @@ export class Openings {
   /** Nobody watches it any more. @returns whether commits to it have been asked for. */
   close(channel: Channel): boolean {
     const waiting = this.#waiting.get(channel);
-    if (channel.ready !== null && waiting === undefined) return true;
+    if (channel.state !== "new" && waiting === undefined) return true;
     this.#waiting.delete(channel);
     waiting?.turn.resolve(false);
     // One before it may have left this to it.
@@ -130,11 +129,11 @@ export class Openings {
       else {
         channel.openedAt = positions.get(ticker) ?? 0;
         // Those who watch all have heard of the ticker up to where it was for them, and must hear of what is between.
-        const allHeard = channels.get(ALL_TICKERS)?.isReady === true;
+        const allHeard = channels.get(ALL_TICKERS)?.state === "open";
         const delivered = allHeard ? feeds.delivered(ticker) : channel.openedAt;
         feeds.opened(ticker, delivered).note(channel.openedAt);
       }
-      channel.isReady = true;
+      channel.state = "open";
     } finally {
       if (isCurrent() || !channels.has(ticker)) this.#opening.delete(ticker);
       this.#acceptEarly();

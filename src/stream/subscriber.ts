@@ -25,6 +25,8 @@ export interface Subscriber {
   recover(text: string): void;
   /** Resolves when there is room for more of them; also when it is closed. */
   room(): Promise<void>;
+  /** What `publish` would bring it, while it is the only one that listens. */
+  hear(text: string): void;
   /** From here on `publish` of the topic reaches it. */
   listen(topic: string): void;
   unlisten(topic: string): void;

@@ -110,6 +110,7 @@ function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
       deliverGap: (_ticker: string, _from: number, _to: number, text: string) => void frames.push(text),
       deliverSnapshot: (_ticker: string, _seq: number, text: string) => void frames.push(text),
       recover: (text: string) => void frames.push(text),
+      hear: (text: string) => void frames.push(text),
       room: () => new Promise<void>((resolve) => setImmediate(resolve)),
       listen: (topic: string) => {
         const set = listeners.get(topic) ?? new Set();

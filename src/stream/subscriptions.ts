@@ -131,9 +131,8 @@ export class Subscriptions {
    */
   async prepare({ channel, hasLeft }: Subscription): Promise<void> {
     if (hasLeft) return;
-    // Who came before may have met a database that was away.
-    if (channel.ready === null || channel.failed) this.#openings.open(channel);
-    await channel.ready?.catch(() => undefined);
+    this.#openIfNot(channel);
+    await channel.opening?.catch(() => undefined);
   }
 
   /**
@@ -144,8 +143,8 @@ export class Subscriptions {
     try {
       if (subscription.hasLeft) return;
       const { channel } = subscription;
-      if (channel.ready === null || channel.failed) this.#openings.open(channel);
-      await channel.ready;
+      this.#openIfNot(channel);
+      await channel.opening;
       if (subscription.hasLeft) return;
       const epoch = await this.#check.currentEpoch();
       if (subscription.hasLeft) return;
@@ -227,6 +226,11 @@ export class Subscriptions {
     clearInterval(this.#checks);
     this.#heartbeats.stopAll();
     this.#feeds.close();
+  }
+
+  /** Who came before may have met a database that was away. */
+  #openIfNot(channel: Channel): void {
+    if (channel.state === "new" || channel.state === "failed") this.#openings.open(channel);
   }
 
   #restartAll(why: string): void {

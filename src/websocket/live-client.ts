@@ -26,6 +26,8 @@ export interface LiveClientOptions {
   queueBytesMax: number;
   quota: SubscriptionQuota;
   queuedBytes: QueuedBytes;
+  /** It was sent what others are told by topic. */
+  onHeard(text: string): void;
   /** What a client is being closed for: it reads too slowly, or sends too much. */
   onCutOff(reason: string): void;
   /** A message met what nobody expected. */
@@ -193,6 +195,12 @@ export class LiveClient implements Subscriber, RequestingClient {
     if (!this.open || this.#socket.getBufferedAmount() <= SLOW_BYTES) return;
     this.#room ??= Promise.withResolvers<void>();
     await this.#room.promise;
+  }
+
+  hear(text: string): void {
+    if (!this.open) return;
+    this.#socket.send(text);
+    this.#options.onHeard(text);
   }
 
   listen(topic: string): void {

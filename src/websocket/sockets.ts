@@ -194,6 +194,7 @@ export class Sockets {
         this.#options.counters.subscribersCutOff++;
         this.#options.log.warning(`${describe(socket)}: closing it, ${reason}`);
       },
+      onHeard: (text) => this.#heardAlone(socket, text),
       onFailed: (error) => this.#failed(socket, error),
       warn: (message) => this.#options.log.warning(message),
     });
@@ -242,6 +243,13 @@ export class Sockets {
 
   #paceSoon(): Timer {
     return setTimeout(() => this.#checkPace(), PACE_MS * Math.max(1, this.#open.size / PACE_SOCKETS));
+  }
+
+  /** As `published`, of a topic with one listener. */
+  #heardAlone(socket: Socket, text: string): void {
+    this.#options.counters.framesPublished++;
+    if (text.length >= LARGE_FRAME_BYTES) socket.data.backlog = socket.getBufferedAmount() + text.length;
+    this.#pace ??= this.#paceSoon();
   }
 
   /** A frame that alone may reach Bun's bound: who is closed at it should be told from who just leaves. */
