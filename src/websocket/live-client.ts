@@ -17,6 +17,8 @@ import { WatchList } from "./watch-list.ts";
 /** With more than this in Bun's hands a client counts as slow: what comes next waits here, where its policy can act. */
 const SLOW_BYTES = 64 * 1024;
 const POSITIONS_NAMED_MAX = 10_000;
+/** Frames that go out as one: as many as Bun collects of a topic's. */
+const HEARD_MAX = 32;
 /** Of answers to messages that it doesn't read, beside its queue: then no more messages are answered. */
 const ANSWERS_BYTES_MAX = 1024 * 1024;
 
@@ -44,6 +46,8 @@ export class LiveClient implements Subscriber, RequestingClient {
   readonly #waiting: WaitingUpdates;
   /** Of a recovery that waits for room. */
   #room: PromiseWithResolvers<void> | null = null;
+  /** What it heard in this turn: many heartbeats fall due together, and go out as one. */
+  #heard: string[] | null = null;
   #slow = false;
   #closing = false;
 
@@ -123,10 +127,11 @@ export class LiveClient implements Subscriber, RequestingClient {
   }
 
   send(text: string): void {
-    if (this.open) this.#socket.send(text);
+    if (this.open) this.#write(text);
   }
 
   close(code: number, reason: string): void {
+    this.#writeHeard();
     this.#socket.close(code, reason.slice(0, CLOSE_REASON_BYTES_MAX));
   }
 
@@ -166,7 +171,7 @@ export class LiveClient implements Subscriber, RequestingClient {
   deliver(ticker: string, update: Update, text: string): void {
     if (!this.open) return;
     if (this.#waiting.size === 0 && this.#socket.getBufferedAmount() <= SLOW_BYTES) {
-      this.#socket.send(text);
+      this.#write(text);
       return;
     }
     this.#becomeSlow();
@@ -179,13 +184,13 @@ export class LiveClient implements Subscriber, RequestingClient {
 
   deliverGap(ticker: string, from: number, to: number, text: string): void {
     if (!this.open) return;
-    if (this.#waiting.size === 0) this.#socket.send(text);
+    if (this.#waiting.size === 0) this.#write(text);
     else this.#waiting.addGap(ticker, from, to, text);
   }
 
   deliverSnapshot(ticker: string, seq: number, text: string): void {
     if (!this.open) return;
-    if (this.#waiting.size === 0) this.#socket.send(text);
+    if (this.#waiting.size === 0) this.#write(text);
     else this.#waiting.addSnapshot(ticker, seq, text);
   }
 
@@ -199,11 +204,16 @@ export class LiveClient implements Subscriber, RequestingClient {
 
   hear(text: string): void {
     if (!this.open) return;
-    this.#socket.send(text);
     this.#options.onHeard(text);
+    if (this.#heard === null) {
+      this.#heard = [];
+      queueMicrotask(() => this.#writeHeard());
+    }
+    if (this.#heard.push(text) >= HEARD_MAX) this.#writeHeard();
   }
 
   listen(topic: string): void {
+    this.#writeHeard();
     if (this.open) this.#socket.subscribe(topic);
   }
 
@@ -212,8 +222,23 @@ export class LiveClient implements Subscriber, RequestingClient {
   }
 
   restart(): void {
-    this.#socket.close(CLOSE_RESTART, "updates may have been missed; connect again");
+    this.close(CLOSE_RESTART, "updates may have been missed; connect again");
     this.closed();
+  }
+
+  #write(text: string): void {
+    this.#writeHeard();
+    this.#socket.send(text);
+  }
+
+  #writeHeard(): void {
+    const heard = this.#heard;
+    if (heard === null) return;
+    this.#heard = null;
+    if (!this.open) return;
+    this.#socket.cork(() => {
+      for (const text of heard) this.#socket.send(text);
+    });
   }
 
   /** All that it listens to is handed to it from here on, where its policy can act. */
@@ -231,7 +256,7 @@ export class LiveClient implements Subscriber, RequestingClient {
         for (const subscription of this.#watchList) this.#options.subscriptions.takeBack(subscription);
         return;
       }
-      this.#socket.send(text);
+      this.#write(text);
     }
   }
 
@@ -261,10 +286,10 @@ export class LiveClient implements Subscriber, RequestingClient {
     const reason = single === undefined ? "slow reader" : `slow reader; last position ${single}`;
     if (single === undefined) {
       const named = Object.fromEntries(positions);
-      this.#socket.send(JSON.stringify({ type: "last_positions", positions: named }));
+      this.#write(JSON.stringify({ type: "last_positions", positions: named }));
     }
     this.#options.onCutOff(reason);
-    this.#socket.close(CLOSE_SLOW, reason.slice(0, CLOSE_REASON_BYTES_MAX));
+    this.close(CLOSE_SLOW, reason);
     this.closed();
   }
 }
