@@ -22,6 +22,7 @@ import { pythonFanout } from "./scenarios/python-fanout.ts";
 import { price, yearOfBars } from "./scenarios/reads.ts";
 import { saves } from "./scenarios/saves.ts";
 import { stopping } from "./scenarios/stopping.ts";
+import { subscriptions } from "./scenarios/subscriptions.ts";
 
 const SCENARIOS: Scenario[] = [
   price,
@@ -36,6 +37,7 @@ const SCENARIOS: Scenario[] = [
   engines,
   importFlatness,
   latency,
+  subscriptions,
 ];
 
 const PLOTS_FOLDER = join(import.meta.dir, "..", "docs", "plots");

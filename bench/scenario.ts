@@ -80,7 +80,7 @@ export interface Comparison {
 /** A figure without a floor. */
 export interface Fact {
   name: string;
-  unit: "ms" | "s" | "MB" | "/s";
+  unit: "ms" | "s" | "MB" | "B" | "/s";
   values: number[];
   /** The largest value that is good; null where none is set. */
   max: number | null;

@@ -24,6 +24,7 @@ export interface ServerOptions {
   workers: number;
   /** Path or connection string; default: `name`.db in `folder`. */
   database?: string;
+  flags?: string[];
 }
 
 const START_MS = 30_000;
@@ -35,6 +36,7 @@ export async function startServer(options: ServerOptions): Promise<Target> {
   const database = options.database ?? join(options.folder, `${options.name}.db`);
   const args = ["serve", "--port", String(port), "--db-file", database];
   args.push("--workers", String(options.workers), "--durability", "full", "--log-level", "WARNING");
+  args.push(...(options.flags ?? []));
   return await start({ file: "src/main.ts", args, log, port, answers: options.workers });
 }
 

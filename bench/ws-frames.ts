@@ -51,6 +51,18 @@ export function clientFrame(opcode: number, payload: Uint8Array): Uint8Array {
   return frame;
 }
 
+/** A masked text frame of any size up to 64 KB; the mask is zero. */
+export function clientMessage(text: string): Uint8Array {
+  const payload = Buffer.from(text);
+  if (payload.length < 126) return clientFrame(OPCODE_TEXT, payload);
+  const frame = Buffer.alloc(8 + payload.length);
+  frame[0] = FIN | OPCODE_TEXT;
+  frame[1] = 0x80 | 126;
+  frame.writeUInt16BE(payload.length, 2);
+  frame.set(payload, 8);
+  return frame;
+}
+
 /** Where the payload of the frame at `offset` begins, or -1 when its header isn't complete. */
 function payloadStart(bytes: Buffer, offset: number): number {
   if (bytes.length - offset < 2) return -1;

@@ -112,6 +112,29 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     unit: null,
     sentence: "Most tickers that one WebSocket watches by name.",
   },
+  wsSubscriptionsMax: {
+    flag: "--ws-subscriptions-max",
+    type: wholeNumber({ min: 1, max: 100_000_000 }),
+    default: 1_000_000,
+    unit: null,
+    sentence:
+      "Most subscriptions of all WebSockets of one worker together, each ticker of each socket being one; more are refused.",
+  },
+  wsSubscriptionsPerAddress: {
+    flag: "--ws-subscriptions-per-address",
+    type: wholeNumber({ min: 1, max: 100_000_000 }),
+    default: 500_000,
+    unit: null,
+    sentence: "Most of these that one client address has in one worker.",
+  },
+  wsTickersMax: {
+    flag: "--ws-tickers-max",
+    type: wholeNumber({ min: 1, max: 100_000_000 }),
+    default: 200_000,
+    unit: null,
+    sentence:
+      "Most different tickers that the WebSockets of one worker watch by name; a further one is refused.",
+  },
   wsConnectionsPerAddress: {
     flag: "--ws-connections-per-address",
     type: wholeNumber({ min: 1, max: 1_000_000 }),

@@ -39,6 +39,9 @@ export interface Settings {
   /** Of the update log, by the bytes of its frames. */
   updateLogMb: number;
   wsSymbolsMax: number;
+  wsSubscriptionsMax: number;
+  wsSubscriptionsPerAddress: number;
+  wsTickersMax: number;
   wsConnectionsPerAddress: number;
   /** Bound of what waits for one slow WebSocket. */
   wsQueueKb: number;

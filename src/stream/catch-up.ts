@@ -11,7 +11,7 @@ import type {
   UpdateReader,
 } from "../storage/update-contract.ts";
 import { snapshotJson } from "./snapshot-json.ts";
-import { hasLeft, type Subscription } from "./subscriber.ts";
+import type { Subscription } from "./subscription.ts";
 import type { TickerFeed } from "./ticker-feed.ts";
 import { matches } from "./type-filter.ts";
 
@@ -44,7 +44,7 @@ export async function catchUp(
   let { read } = options;
   feed.keepTail();
   try {
-    while (!hasLeft(subscription)) {
+    while (!subscription.hasLeft) {
       const tail = feed.since(reading.position);
       if (tail !== null && !reading.awaitsSnapshot) {
         for (const update of tail) reading.tell(update);
@@ -55,7 +55,7 @@ export async function catchUp(
       read ??= await updates.after(ticker, reading.position, READ_LIMIT);
       await reading.tellStored(read, delivered);
       read = null;
-      if (!hasLeft(subscription)) await subscription.subscriber.room();
+      if (!subscription.hasLeft) await subscription.subscriber.room();
     }
   } finally {
     feed.dropTail();
@@ -73,7 +73,7 @@ class Reading {
     this.#subscription = subscription;
     this.#options = options;
     this.#position = options.from;
-    subscription.behind.set(options.ticker, this.#position);
+    subscription.setBehind(options.ticker, this.#position);
   }
 
   get position(): number {
@@ -95,14 +95,14 @@ class Reading {
   async tellStored(stored: StoredUpdate[], delivered: number): Promise<void> {
     let missingTo = stored.length === 0 ? Math.max(delivered, this.#snapshot?.seq ?? 0) : 0;
     for (const update of stored) {
-      if (hasLeft(this.#subscription)) return;
+      if (this.#subscription.hasLeft) return;
       if (update.frame === "") {
         missingTo = update.seq;
         continue;
       }
       missingTo = update.seq - 1;
       if (missingTo > this.#position) await this.#tellGap(missingTo);
-      if (hasLeft(this.#subscription)) return;
+      if (this.#subscription.hasLeft) return;
       this.tell(update);
     }
     if (missingTo > this.#position) await this.#tellGap(missingTo);
@@ -112,17 +112,18 @@ class Reading {
     const { ticker, updates } = this.#options;
     this.#subscription.subscriber.recover(gapFrame(ticker, this.#position + 1, to, "not_kept"));
     if (this.#snapshot === null || this.#snapshot.seq < to) this.#snapshot = await updates.snapshot(ticker);
-    if (!hasLeft(this.#subscription)) this.#reach(to);
+    if (!this.#subscription.hasLeft) this.#reach(to);
   }
 
   #reach(position: number): void {
     const { ticker, epoch } = this.#options;
-    const { subscriber, behind } = this.#subscription;
     this.#position = position;
-    behind.set(ticker, position);
+    this.#subscription.setBehind(ticker, position);
     const snapshot = this.#snapshot;
     if (snapshot === null || snapshot.seq > position) return;
     this.#snapshot = null;
-    subscriber.recover(snapshotFrame(ticker, snapshotJson(snapshot), { seq: snapshot.seq, epoch }));
+    this.#subscription.subscriber.recover(
+      snapshotFrame(ticker, snapshotJson(snapshot), { seq: snapshot.seq, epoch }),
+    );
   }
 }

@@ -4,7 +4,8 @@ import type { TickerSnapshot, Update } from "../storage/update-contract.ts";
 import type { Channel } from "./channel.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { snapshotJson } from "./snapshot-json.ts";
-import { ALL_TICKERS, isAhead, type Subscription } from "./subscriber.ts";
+import { ALL_TICKERS } from "./subscriber.ts";
+import type { Subscription } from "./subscription.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
 import { matches } from "./type-filter.ts";
 
@@ -27,8 +28,9 @@ export class Delivery {
     const text = positioned(update.frame, update.seq);
     for (const channel of this.#channelsFor(ticker)) {
       channel.publishUpdate(update.type, text);
-      for (const subscription of channel.handed) {
-        if (channel.ticker === ALL_TICKERS) subscription.moved.add(ticker);
+      for (const subscription of channel.apart) {
+        if (subscription.state !== "handed") continue;
+        if (channel.ticker === ALL_TICKERS) subscription.noteMoved(ticker);
         this.#handOne(subscription, ticker, update, text);
       }
     }
@@ -40,10 +42,11 @@ export class Delivery {
     const text = gapFrame(ticker, from, to, "not_kept");
     for (const channel of this.#channelsFor(ticker)) {
       channel.publish(text);
-      for (const subscription of channel.handed) {
-        if (channel.ticker === ALL_TICKERS) subscription.moved.add(ticker);
-        if (subscription.behind.has(ticker)) continue;
-        if (!isAhead(subscription, ticker, to)) subscription.subscriber.deliverGap(ticker, from, to, text);
+      for (const subscription of channel.apart) {
+        if (subscription.state !== "handed") continue;
+        if (channel.ticker === ALL_TICKERS) subscription.noteMoved(ticker);
+        if (subscription.isBehind(ticker)) continue;
+        if (!subscription.isAhead(ticker, to)) subscription.subscriber.deliverGap(ticker, from, to, text);
         this.listenIfEven(subscription);
       }
     }
@@ -59,8 +62,9 @@ export class Delivery {
     const text = snapshotFrame(ticker, snapshotJson(snapshot), { seq, epoch });
     for (const channel of this.#channelsFor(ticker)) {
       channel.publish(text);
-      for (const subscription of channel.handed) {
-        if (subscription.behind.has(ticker) || isAhead(subscription, ticker, seq)) continue;
+      for (const subscription of channel.apart) {
+        if (subscription.state !== "handed") continue;
+        if (subscription.isBehind(ticker) || subscription.isAhead(ticker, seq)) continue;
         subscription.subscriber.deliverSnapshot(ticker, seq, text);
       }
     }
@@ -68,16 +72,13 @@ export class Delivery {
 
   /** The topic is for those who have exactly what the feed has delivered. */
   listenIfEven(subscription: Subscription): void {
-    if (subscription.state !== "handed" || subscription.subscriber.slow || subscription.behind.size > 0)
-      return;
-    const { channels, feeds, heartbeats } = this.#options;
-    for (const [ticker, position] of subscription.ahead) {
-      if (position > feeds.delivered(ticker)) return;
-      subscription.ahead.delete(ticker);
-    }
-    channels.get(subscription.ticker)!.listen(subscription);
+    if (subscription.state !== "handed" || subscription.subscriber.slow) return;
+    const { feeds, heartbeats } = this.#options;
+    if (!subscription.isEven((ticker) => feeds.delivered(ticker))) return;
+    subscription.channel.listen(subscription);
     // Heartbeats tell only what moves: what moved while it was not there it hears now.
-    if (subscription.moved.size > 0) heartbeats.tellMoved(subscription);
+    heartbeats.tellMoved(subscription);
+    subscription.forgetApart();
   }
 
   *#channelsFor(ticker: string): Iterable<Channel> {
@@ -89,8 +90,8 @@ export class Delivery {
   }
 
   #handOne(subscription: Subscription, ticker: string, update: Update, text: string): void {
-    if (subscription.behind.has(ticker)) return;
-    if (!isAhead(subscription, ticker, update.seq) && matches(subscription.filter, update.type))
+    if (subscription.isBehind(ticker)) return;
+    if (!subscription.isAhead(ticker, update.seq) && matches(subscription.filter, update.type))
       subscription.subscriber.deliver(ticker, update, text);
     this.listenIfEven(subscription);
   }

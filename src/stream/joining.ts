@@ -1,15 +1,14 @@
 /** The way of a subscription from its first frame, over what it missed, to where all the others are. */
 import type { UpdateReader } from "../storage/update-contract.ts";
 import { catchUp } from "./catch-up.ts";
-import type { Channel } from "./channel.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import { type BeginsAt, concerns, type Start, type StartingPoint } from "./starting-point.ts";
-import { ALL_TICKERS, hasLeft, type Subscription } from "./subscriber.ts";
+import { ALL_TICKERS } from "./subscriber.ts";
+import type { Subscription } from "./subscription.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
 
 export interface JoiningOptions {
-  channels: ReadonlyMap<string, Channel>;
   feeds: TickerFeeds;
   startingPoint: StartingPoint;
   delivery: Delivery;
@@ -32,35 +31,35 @@ export class Joining {
   }
 
   async #joinOne(subscription: Subscription, start: Start, epoch: string): Promise<void> {
-    const { channels, feeds, startingPoint } = this.#options;
-    const { ticker, subscriber } = subscription;
-    const delivered = Math.max(feeds.delivered(ticker), channels.get(ticker)!.openedAt);
+    const { feeds, startingPoint } = this.#options;
+    const { ticker, subscriber, channel } = subscription;
+    const delivered = Math.max(feeds.delivered(ticker), channel.openedAt);
     const begins = await startingPoint.of(ticker, delivered, start, epoch);
-    if (hasLeft(subscription)) return;
+    if (subscription.hasLeft) return;
     if (begins.frame !== null) subscriber.send(begins.frame);
     await this.#catchUp(subscription, ticker, begins, epoch);
   }
 
   /** Hears of everything from the first moment on, but of tickers that it has missed something of only when that is read. */
   async #joinAll(subscription: Subscription, start: Start, epoch: string): Promise<void> {
-    const { channels, feeds, startingPoint, delivery, heartbeats } = this.#options;
-    const channel = channels.get(ALL_TICKERS)!;
+    const { feeds, startingPoint, delivery, heartbeats } = this.#options;
+    const { channel } = subscription;
     await this.#tellStrangers(subscription, start, epoch);
-    if (hasLeft(subscription)) return;
+    if (subscription.hasLeft) return;
     const newest = feeds.positions();
     for (const [ticker, position] of newest)
-      if (concerns(start, ticker, position, epoch)) subscription.behind.set(ticker, null);
+      if (concerns(start, ticker, position, epoch)) subscription.setBehind(ticker, null);
     channel.hand(subscription);
     heartbeats.tellAll(subscription);
     delivery.listenIfEven(subscription);
     heartbeats.start(channel);
-    for (const ticker of [...subscription.behind.keys()]) {
+    for (const ticker of subscription.behindTickers()) {
       // Where reads take no turn of the event loop, thousands of them would leave none to the others.
       await new Promise(setImmediate);
-      if (hasLeft(subscription)) return;
+      if (subscription.hasLeft) return;
       const delivered = feeds.delivered(ticker);
       const begins = await startingPoint.of(ticker, delivered, start, epoch);
-      if (hasLeft(subscription)) return;
+      if (subscription.hasLeft) return;
       if (begins.frame !== null && !begins.nothing) subscription.subscriber.send(begins.frame);
       await this.#catchUp(subscription, ticker, begins, epoch);
     }
@@ -74,7 +73,7 @@ export class Joining {
       if (feeds.knows(ticker) || !concerns(start, ticker, 0, epoch)) continue;
       await new Promise(setImmediate);
       const { frame } = await startingPoint.of(ticker, 0, start, epoch);
-      if (hasLeft(subscription)) return;
+      if (subscription.hasLeft) return;
       if (frame !== null) subscription.subscriber.send(frame);
     }
   }
@@ -96,17 +95,15 @@ export class Joining {
 
   /** It has everything of the ticker up to the position. */
   #hasCaughtUp(subscription: Subscription, ticker: string, position: number): void {
-    const { channels, feeds, delivery, heartbeats } = this.#options;
-    if (position > feeds.delivered(ticker)) {
-      subscription.ahead.set(ticker, position);
-      feeds.get(ticker)?.note(position);
-    }
-    subscription.behind.delete(ticker);
+    const { feeds, delivery, heartbeats } = this.#options;
+    const delivered = feeds.delivered(ticker);
+    subscription.hasCaughtUp(ticker, position, delivered);
+    if (position > delivered) feeds.get(ticker)?.note(position);
     if (subscription.ticker === ALL_TICKERS) {
-      subscription.moved.add(ticker);
+      subscription.noteMoved(ticker);
       delivery.listenIfEven(subscription);
     } else {
-      const channel = channels.get(ticker)!;
+      const { channel } = subscription;
       channel.hand(subscription);
       delivery.listenIfEven(subscription);
       // At once to each: then it knows that it is subscribed, also where there is no price.

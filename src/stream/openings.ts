@@ -1,9 +1,18 @@
-/** Channels that are being opened: first their updates come here, then their positions are read, so no update is in neither. */
+/**
+ * Channels that are being opened: first their updates come here, then their positions are read, so no update is in neither.
+ * Each is a question to the hub, so only so many are under way at once, whoever asked for them.
+ */
+import { unavailable } from "../protocol/errors.ts";
 import type { Update, UpdateReader } from "../storage/update-contract.ts";
 import type { Channel } from "./channel.ts";
 import type { PositionCheck } from "./position-check.ts";
 import { ALL_TICKERS } from "./subscriber.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
+
+/** Of all subscribers of this worker. */
+const UNDER_WAY_MAX = 2_048;
+/** While others are opened, which may wait for a hub that is away. */
+const WAIT_MAX_MS = 10_000;
 
 export interface OpeningsOptions {
   channels: ReadonlyMap<string, Channel>;
@@ -16,11 +25,19 @@ export interface OpeningsOptions {
   accept(ticker: string, update: Update): void;
 }
 
+interface Waiting {
+  deadlineMs: number;
+  /** True: it is its turn. */
+  turn: PromiseWithResolvers<boolean>;
+}
+
 export class Openings {
   readonly #options: OpeningsOptions;
   readonly #opening = new Set<string>();
   /** The newest update that came of each meanwhile: those before it are in the log. */
   readonly #early = new Map<string, Update>();
+  readonly #waiting = new Map<Channel, Waiting>();
+  #underWay = 0;
 
   constructor(options: OpeningsOptions) {
     this.#options = options;
@@ -39,23 +56,71 @@ export class Openings {
     if (update.seq > (this.#early.get(ticker)?.seq ?? 0)) this.#early.set(ticker, update);
   }
 
-  /** `channel.ready` tells how it went. */
+  /** `channel.opening` tells how it went. */
   open(channel: Channel): void {
-    channel.failed = false;
-    channel.ready = this.#open(channel);
+    channel.state = "opening";
+    channel.opening = this.#openInTurn(channel);
     // Whoever waits for it sees the failure; nobody may wait any more.
-    channel.ready.catch(() => {
-      channel.failed = true;
-    });
+    channel.opening.then(
+      () => {
+        channel.opening = null;
+      },
+      () => {
+        channel.state = "failed";
+      },
+    );
+  }
+
+  /** Nobody watches it any more. @returns whether commits to it have been asked for. */
+  close(channel: Channel): boolean {
+    const waiting = this.#waiting.get(channel);
+    if (channel.state !== "new" && waiting === undefined) return true;
+    this.#waiting.delete(channel);
+    waiting?.turn.resolve(false);
+    // One before it may have left this to it.
+    this.#opening.delete(channel.ticker);
+    this.#acceptEarly();
+    return false;
+  }
+
+  async #openInTurn(channel: Channel): Promise<void> {
+    if (this.#underWay < UNDER_WAY_MAX) this.#underWay++;
+    else if (!(await this.#turn(channel))) return;
+    try {
+      await this.#open(channel);
+    } finally {
+      this.#next();
+    }
+  }
+
+  #turn(channel: Channel): Promise<boolean> {
+    const turn = Promise.withResolvers<boolean>();
+    this.#waiting.set(channel, { deadlineMs: performance.now() + WAIT_MAX_MS, turn });
+    return turn.promise;
+  }
+
+  #next(): void {
+    for (const [channel, { deadlineMs, turn }] of this.#waiting) {
+      this.#waiting.delete(channel);
+      if (performance.now() < deadlineMs) {
+        turn.resolve(true);
+        return;
+      }
+      turn.reject(unavailable("too many tickers wait for the database's writer"));
+    }
+    this.#underWay--;
   }
 
   async #open(channel: Channel): Promise<void> {
     const { channels, feeds, check, updates, watch } = this.#options;
     const { ticker } = channel;
     const isCurrent = (): boolean => channels.get(ticker) === channel;
+    if (!isCurrent()) return;
     this.#opening.add(ticker);
     try {
       await watch(ticker);
+      // Whoever left meanwhile needs no more.
+      if (!isCurrent()) return;
       const read = updates.positions(ticker === ALL_TICKERS ? null : [ticker]);
       const positions = read instanceof Promise ? await read : read;
       if (!isCurrent()) return;
@@ -64,11 +129,11 @@ export class Openings {
       else {
         channel.openedAt = positions.get(ticker) ?? 0;
         // Those who watch all have heard of the ticker up to where it was for them, and must hear of what is between.
-        const allHeard = channels.get(ALL_TICKERS)?.isReady === true;
+        const allHeard = channels.get(ALL_TICKERS)?.state === "open";
         const delivered = allHeard ? feeds.delivered(ticker) : channel.openedAt;
         feeds.opened(ticker, delivered).note(channel.openedAt);
       }
-      channel.isReady = true;
+      channel.state = "open";
     } finally {
       if (isCurrent() || !channels.has(ticker)) this.#opening.delete(ticker);
       this.#acceptEarly();
@@ -76,7 +141,7 @@ export class Openings {
   }
 
   #acceptEarly(): void {
-    for (const [ticker, update] of [...this.#early]) {
+    for (const [ticker, update] of this.#early) {
       if (this.isOpening(ticker)) continue;
       this.#early.delete(ticker);
       this.#options.accept(ticker, update);

@@ -17,12 +17,14 @@ const ANSWER_MAX_MS = 10_000;
 export interface PositionCheckOptions {
   updates: UpdateReader;
   /** Tickers that are watched by name. */
-  named(): string[];
+  named(): Iterable<string>;
   /** How many tickers are known, if all are watched; else null. */
   all(): number | null;
   delivered(ticker: string): number;
-  /** Of those tickers whose positions the subscribers have seen grow, and that can't be lower than this. */
-  fedPositions(): Map<string, number>;
+  /** The position that subscribers have seen the ticker at, and that can't be lower than this; 0 where there is none. */
+  fedPosition(ticker: string): number;
+  /** Those that have one. */
+  fedTickers(): Iterable<string>;
   /** The database has this position, which was not delivered yet. */
   note(ticker: string, position: number): void;
   /** The database is not the one that it was: all that was told before is void. */
@@ -36,7 +38,8 @@ export class PositionCheck {
   /** When the database last said that this is the epoch. */
   #verifiedMs = 0;
   #checking = false;
-  #nextNamed = 0;
+  /** Goes on where the last check ended, through what is watched by then. */
+  #nextNamed: Iterator<string> | null = null;
   #round = 0;
   #missed = 0;
 
@@ -69,14 +72,15 @@ export class PositionCheck {
 
   /** Of all that is watched, or the next of it. */
   async run(): Promise<void> {
-    const { named, all, warn } = this.#options;
+    if (this.#checking) return;
+    const { all, warn } = this.#options;
     const known = all();
-    const tickers = named();
+    const tickers = this.#nextOf();
     if (known === null && tickers.length === 0) this.#verifiedMs = 0;
-    if (this.#checking || this.#epoch === "" || this.#verifiedMs === 0) return;
+    if (this.#epoch === "" || this.#verifiedMs === 0) return;
     this.#checking = true;
     try {
-      await this.#inTime(this.#compare(this.#nextOf(tickers)));
+      await this.#inTime(this.#compare(tickers));
       if (known !== null && this.#round++ % Math.ceil(known / ALL_MAX || 1) === 0)
         await this.#inTime(this.#compare(null));
       this.#verifiedMs = performance.now();
@@ -95,7 +99,7 @@ export class PositionCheck {
     try {
       if (ticker !== null) await this.#compare([ticker]);
       else if (this.#options.all() !== null) await this.#compare(null);
-      else await this.#compare(this.#options.named());
+      else await this.#compare([...this.#options.named()]);
     } catch (error) {
       this.#options.warn(`Updates may have been missed, and the database doesn't say: ${messageOf(error)}`);
     } finally {
@@ -103,12 +107,21 @@ export class PositionCheck {
     }
   }
 
-  #nextOf(tickers: string[]): string[] {
-    if (tickers.length <= NAMED_MAX) return tickers;
-    if (this.#nextNamed >= tickers.length) this.#nextNamed = 0;
-    const from = this.#nextNamed;
-    this.#nextNamed += NAMED_MAX;
-    return tickers.slice(from, this.#nextNamed);
+  /** Empty only where nothing is watched by name. */
+  #nextOf(): string[] {
+    const tickers: string[] = [];
+    const isAnew = this.#nextNamed === null;
+    this.#nextNamed ??= this.#options.named()[Symbol.iterator]();
+    while (tickers.length < NAMED_MAX) {
+      const next = this.#nextNamed.next();
+      if (next.done === true) {
+        this.#nextNamed = null;
+        // The last check ended with the last ticker, or those after it are not watched any more.
+        return tickers.length > 0 || isAnew ? tickers : this.#nextOf();
+      }
+      tickers.push(next.value);
+    }
+    return tickers;
   }
 
   /** One that hangs must not be the last. */
@@ -125,11 +138,13 @@ export class PositionCheck {
   }
 
   async #compare(tickers: string[] | null): Promise<void> {
-    const { updates, delivered, fedPositions, note, replaced } = this.#options;
+    const { updates, delivered, fedPosition, fedTickers, note, replaced } = this.#options;
     const before = this.#epoch;
     if ((await this.currentEpoch()) !== before) return;
     if (tickers !== null && tickers.length === 0) return;
-    const fed = fedPositions();
+    // As they are before the database is asked.
+    const fed = new Map<string, number>();
+    for (const ticker of tickers ?? fedTickers()) fed.set(ticker, fedPosition(ticker));
     const read = updates.positions(tickers);
     const positions = read instanceof Promise ? await read : read;
     for (const [ticker, position] of positions) {

@@ -9,6 +9,7 @@ import type {
 } from "../storage/update-contract.ts";
 import type { Start } from "./starting-point.ts";
 import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
+import type { Subscription } from "./subscription.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { ALL_TYPES, onlyTypes } from "./type-filter.ts";
 
@@ -99,6 +100,7 @@ function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
     const frames: string[] = [];
     const self = {
       frames,
+      subscriptions: [] as Subscription[],
       open: true,
       slow: false,
       restarted: false,
@@ -108,6 +110,7 @@ function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
       deliverGap: (_ticker: string, _from: number, _to: number, text: string) => void frames.push(text),
       deliverSnapshot: (_ticker: string, _seq: number, text: string) => void frames.push(text),
       recover: (text: string) => void frames.push(text),
+      hear: (text: string) => void frames.push(text),
       room: () => new Promise<void>((resolve) => setImmediate(resolve)),
       listen: (topic: string) => {
         const set = listeners.get(topic) ?? new Set();
@@ -121,8 +124,9 @@ function setUp(log = new Log(), heartbeatIntervalMs = 3_600_000) {
     };
     return self satisfies Subscriber;
   };
-  const begin = (of: Subscriber, ticker: string, start: Start, filter = ALL_TYPES) => {
+  const begin = (of: ReturnType<typeof subscriber>, ticker: string, start: Start, filter = ALL_TYPES) => {
     const subscription = subscriptions.open(of, ticker, filter);
+    of.subscriptions.push(subscription);
     return { subscription, begun: subscriptions.begin(subscription, start) };
   };
   return {

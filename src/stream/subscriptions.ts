@@ -12,8 +12,9 @@ import { Joining } from "./joining.ts";
 import { Openings } from "./openings.ts";
 import { PositionCheck } from "./position-check.ts";
 import { type Start, StartingPoint } from "./starting-point.ts";
-import { ALL_TICKERS, hasLeft, type Subscriber, type Subscription } from "./subscriber.ts";
-import { TickerFeed } from "./ticker-feed.ts";
+import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
+import { Subscription } from "./subscription.ts";
+import type { FeedOptions } from "./ticker-feed.ts";
 import { TickerFeeds } from "./ticker-feeds.ts";
 import { type TypeFilter, union } from "./type-filter.ts";
 
@@ -36,13 +37,17 @@ export interface SubscriptionsOptions {
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
   readonly #channels = new Map<string, Channel>();
-  readonly #feeds = new TickerFeeds((ticker, delivered) => this.#makeFeed(ticker, delivered));
+  /** With the number of their subscriptions. */
+  readonly #subscribers = new Map<Subscriber, number>();
+  readonly #feeds = new TickerFeeds(this.#feedOptions());
   readonly #check: PositionCheck;
   readonly #openings: Openings;
   readonly #heartbeats: Heartbeats;
   readonly #delivery: Delivery;
   readonly #joining: Joining;
   readonly #checks: Timer;
+  readonly #publish: (topic: string, text: string) => void;
+  #size = 0;
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
@@ -50,12 +55,14 @@ export class Subscriptions {
     const channels = this.#channels;
     const feeds = this.#feeds;
     const warn = (message: string): void => options.warn(message);
+    this.#publish = (topic, text) => options.publish(topic, text);
     this.#check = new PositionCheck({
       updates,
-      named: () => [...this.#channels.keys()].filter((ticker) => ticker !== ALL_TICKERS),
+      named: () => this.#named(),
       all: () => (this.#channels.has(ALL_TICKERS) ? this.#feeds.size : null),
       delivered: (ticker) => this.#feeds.delivered(ticker),
-      fedPositions: () => this.#feeds.fedPositions(),
+      fedPosition: (ticker) => this.#feeds.get(ticker)?.delivered ?? 0,
+      fedTickers: () => this.#feeds.fed(),
       note: (ticker, position) => this.note(ticker, position),
       replaced: (why) => this.#restartAll(why),
       warn,
@@ -71,7 +78,6 @@ export class Subscriptions {
     this.#heartbeats = new Heartbeats({ intervalMs: heartbeatIntervalMs, feeds, check: this.#check });
     this.#delivery = new Delivery({ channels, feeds, heartbeats: this.#heartbeats, warn });
     this.#joining = new Joining({
-      channels,
       feeds,
       startingPoint: new StartingPoint(options),
       delivery: this.#delivery,
@@ -82,9 +88,16 @@ export class Subscriptions {
   }
 
   get size(): number {
-    let count = 0;
-    for (const channel of this.#channels.values()) count += channel.subscriptions.size;
-    return count;
+    return this.#size;
+  }
+
+  /** Tickers that are watched by name, and one more where all are. */
+  get channels(): number {
+    return this.#channels.size;
+  }
+
+  isWatched(ticker: string): boolean {
+    return this.#channels.has(ticker);
   }
 
   /** Of the database; throws what its reader throws. */
@@ -99,17 +112,27 @@ export class Subscriptions {
 
   /** @param ticker or ALL_TICKERS. Nothing comes of it before `begin`. */
   open(subscriber: Subscriber, ticker: string, filter: TypeFilter): Subscription {
-    const subscription: Subscription = {
-      ticker,
-      subscriber,
-      filter,
-      state: "joining",
-      ahead: new Map(),
-      behind: new Map(ticker === ALL_TICKERS ? [] : [[ticker, null]]),
-      moved: new Set(),
-    };
-    this.#channelOf(ticker).subscriptions.add(subscription);
+    let channel = this.#channels.get(ticker);
+    if (channel === undefined) {
+      channel = new Channel(ticker, this.#publish);
+      this.#channels.set(ticker, channel);
+    }
+    const subscription = new Subscription(channel, subscriber, filter);
+    channel.add(subscription);
+    this.#subscribers.set(subscriber, (this.#subscribers.get(subscriber) ?? 0) + 1);
+    this.#size++;
     return subscription;
+  }
+
+  /**
+   * Has commits to its ticker come here, which `begin` waits for. Ahead of that, so that many are asked for together.
+   *
+   * @returns settles, and never rejects, when they come here, or don't.
+   */
+  async prepare({ channel, hasLeft }: Subscription): Promise<void> {
+    if (hasLeft) return;
+    this.#openIfNot(channel);
+    await channel.opening?.catch(() => undefined);
   }
 
   /**
@@ -118,14 +141,13 @@ export class Subscriptions {
    */
   async begin(subscription: Subscription, start: Start): Promise<void> {
     try {
-      const channel = this.#channels.get(subscription.ticker);
-      if (channel === undefined) return;
-      // Who came before may have met a database that was away.
-      if (channel.failed) this.#openings.open(channel);
-      await channel.ready;
-      if (hasLeft(subscription)) return;
+      if (subscription.hasLeft) return;
+      const { channel } = subscription;
+      this.#openIfNot(channel);
+      await channel.opening;
+      if (subscription.hasLeft) return;
       const epoch = await this.#check.currentEpoch();
-      if (hasLeft(subscription)) return;
+      if (subscription.hasLeft) return;
       await this.#joining.join(subscription, start, epoch);
     } catch (error) {
       this.leave(subscription);
@@ -135,11 +157,7 @@ export class Subscriptions {
 
   /** Takes effect at once for updates that are delivered from now on. */
   refilter(subscription: Subscription, filter: TypeFilter): void {
-    const listensTo =
-      subscription.state === "listening" ? this.#channels.get(subscription.ticker) : undefined;
-    listensTo?.unlisten(subscription);
-    subscription.filter = filter;
-    listensTo?.listen(subscription);
+    subscription.channel.refilter(subscription, filter);
   }
 
   widen(subscription: Subscription, filter: TypeFilter): void {
@@ -148,10 +166,7 @@ export class Subscriptions {
 
   /** The subscriber reads slowly: its updates are handed to it one by one until it is `slow` no more and `takeBack` is called. */
   handOver(subscription: Subscription): void {
-    if (subscription.state !== "listening") return;
-    const channel = this.#channels.get(subscription.ticker)!;
-    channel.unlisten(subscription);
-    channel.hand(subscription);
+    if (subscription.state === "listening") subscription.channel.hand(subscription);
   }
 
   takeBack(subscription: Subscription): void {
@@ -159,18 +174,17 @@ export class Subscriptions {
   }
 
   leave(subscription: Subscription): void {
-    const { ticker, state } = subscription;
-    if (state === "left") return;
-    const channel = this.#channels.get(ticker);
-    if (state === "listening") channel?.unlisten(subscription);
-    subscription.state = "left";
-    if (channel === undefined) return;
-    channel.handed.delete(subscription);
-    channel.subscriptions.delete(subscription);
-    if (channel.subscriptions.size > 0) return;
-    channel.beat?.stop();
+    if (subscription.hasLeft) return;
+    const { channel, subscriber, ticker } = subscription;
+    channel.remove(subscription);
+    this.#size--;
+    const others = (this.#subscribers.get(subscriber) ?? 1) - 1;
+    if (others > 0) this.#subscribers.set(subscriber, others);
+    else this.#subscribers.delete(subscriber);
+    if (channel.size > 0) return;
+    this.#heartbeats.stop(channel);
     this.#channels.delete(ticker);
-    this.#options.unwatch(ticker);
+    if (this.#openings.close(channel)) this.#options.unwatch(ticker);
     this.#dropFeeds(ticker);
   }
 
@@ -197,9 +211,9 @@ export class Subscriptions {
 
   /** The position up to which the subscriber was sent everything, or has it waiting; null: nothing was told of the ticker yet. */
   reached(subscription: Subscription, ticker: string): number | null {
-    const reading = subscription.behind.get(ticker);
+    const reading = subscription.behind(ticker);
     if (reading !== undefined) return reading;
-    return Math.max(this.#feeds.delivered(ticker), subscription.ahead.get(ticker) ?? 0);
+    return Math.max(this.#feeds.delivered(ticker), subscription.ahead(ticker));
   }
 
   /** The position that everything up to was delivered, of a ticker that is watched. */
@@ -210,18 +224,21 @@ export class Subscriptions {
   /** No more heartbeats; the sockets are being closed. */
   stop(): void {
     clearInterval(this.#checks);
-    for (const channel of this.#channels.values()) channel.beat?.stop();
+    this.#heartbeats.stopAll();
     this.#feeds.close();
+  }
+
+  /** Who came before may have met a database that was away. */
+  #openIfNot(channel: Channel): void {
+    if (channel.state === "new" || channel.state === "failed") this.#openings.open(channel);
   }
 
   #restartAll(why: string): void {
     this.#options.warn(`${why}: every subscriber has to connect again`);
-    for (const { subscriptions } of [...this.#channels.values()]) {
-      for (const subscription of [...subscriptions]) {
-        // At once, not when its socket has closed: whoever comes next must not meet what was.
-        this.leave(subscription);
-        subscription.subscriber.restart();
-      }
+    for (const subscriber of [...this.#subscribers.keys()]) {
+      // At once, not when its socket has closed: whoever comes next must not meet what was.
+      for (const subscription of [...subscriber.subscriptions]) this.leave(subscription);
+      subscriber.restart();
     }
   }
 
@@ -230,25 +247,21 @@ export class Subscriptions {
     void this.#check.run();
   }
 
-  #channelOf(ticker: string): Channel {
-    let channel = this.#channels.get(ticker);
-    if (channel === undefined) {
-      channel = new Channel(ticker, (topic, text) => this.#options.publish(topic, text));
-      this.#channels.set(ticker, channel);
-      this.#openings.open(channel);
-    }
-    return channel;
+  *#named(): Iterable<string> {
+    for (const ticker of this.#channels.keys()) if (ticker !== ALL_TICKERS) yield ticker;
   }
 
-  #makeFeed(ticker: string, delivered: number): TickerFeed {
-    return new TickerFeed(delivered, {
-      read: (after) => this.#options.updates.after(ticker, after, READ_LIMIT),
-      deliver: (update) => this.#delivery.deliver(ticker, update),
-      gap: (from, to) => this.#delivery.tellGap(ticker, from, to),
-      readSnapshot: () => this.#options.updates.snapshot(ticker),
-      tellSnapshot: (snapshot) => this.#delivery.tellSnapshot(ticker, snapshot, this.#check.epoch),
-      warn: (message) => this.#options.warn(`Updates of ${ticker} are missing and can't be read: ${message}`),
-    });
+  /** One for all feeds. */
+  #feedOptions(): FeedOptions {
+    return {
+      read: (ticker, after) => this.#options.updates.after(ticker, after, READ_LIMIT),
+      deliver: (ticker, update) => this.#delivery.deliver(ticker, update),
+      gap: (ticker, from, to) => this.#delivery.tellGap(ticker, from, to),
+      readSnapshot: (ticker) => this.#options.updates.snapshot(ticker),
+      tellSnapshot: (ticker, snapshot) => this.#delivery.tellSnapshot(ticker, snapshot, this.#check.epoch),
+      warn: (ticker, message) =>
+        this.#options.warn(`Updates of ${ticker} are missing and can't be read: ${message}`),
+    };
   }
 
   /** Of a channel that was closed. */

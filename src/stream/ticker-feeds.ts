@@ -1,16 +1,16 @@
 /** Where every ticker is: those with a feed; and, while all are watched, the others, of which only the position is kept. */
-import type { TickerFeed } from "./ticker-feed.ts";
+import { type FeedOptions, TickerFeed } from "./ticker-feed.ts";
 
 /** Feeds of tickers that nobody watches but with all others. */
 const IDLE_FEEDS_MAX = 1_000;
 
 export class TickerFeeds {
-  readonly #make: (ticker: string, delivered: number) => TickerFeed;
+  readonly #options: FeedOptions;
   readonly #feeds = new Map<string, TickerFeed>();
   #others = new Map<string, number>();
 
-  constructor(make: (ticker: string, delivered: number) => TickerFeed) {
-    this.#make = make;
+  constructor(options: FeedOptions) {
+    this.#options = options;
   }
 
   get size(): number {
@@ -26,7 +26,7 @@ export class TickerFeeds {
     let feed = this.#feeds.get(ticker);
     if (feed === undefined) {
       this.#others.delete(ticker);
-      feed = this.#make(ticker, delivered);
+      feed = new TickerFeed(ticker, delivered, this.#options);
       this.#feeds.set(ticker, feed);
     }
     return feed;
@@ -48,9 +48,9 @@ export class TickerFeeds {
     return positions;
   }
 
-  /** Of those with a feed. */
-  fedPositions(): Map<string, number> {
-    return new Map([...this.#feeds].map(([ticker, feed]) => [ticker, feed.delivered]));
+  /** Those with a feed. */
+  fed(): Iterable<string> {
+    return this.#feeds.keys();
   }
 
   /** @param positions of all tickers; those with a feed stay where they are. */

@@ -88,17 +88,22 @@ export type Message =
 export class MessageError extends Error {
   override name = "MessageError";
   constructor(
-    readonly code: "bad_json" | "bad_message" | "unknown_action" | "too_many_symbols" | "unavailable",
+    readonly code:
+      | "bad_json"
+      | "bad_message"
+      | "unknown_action"
+      | "too_many_symbols"
+      | "too_many_subscriptions"
+      | "unavailable",
     message: string,
   ) {
     super(message);
   }
 }
 
-/** @throws MessageError */
-export function readMessage(received: string | Buffer): Message {
-  if (typeof received !== "string")
-    throw new MessageError("bad_message", "got a binary message, expected text in JSON");
+/** @param received null: a binary message. @throws MessageError */
+export function readMessage(received: string | null): Message {
+  if (received === null) throw new MessageError("bad_message", "got a binary message, expected text in JSON");
   let message: unknown;
   try {
     message = JSON.parse(received);

@@ -9,6 +9,8 @@ import {
   CLOSE_FAILED,
   CLOSE_GOING_AWAY,
   CLOSE_NORMAL,
+  CLOSE_POLICY,
+  CLOSE_REASON_BYTES_MAX,
   CLOSE_TRY_LATER,
   heartbeatFrame,
 } from "../protocol/frames.ts";
@@ -18,6 +20,8 @@ import { Pacer } from "../replay/pacer.ts";
 import { type ReplayQuery, readReplayQuery } from "../replay/replay-query.ts";
 import type { StockReader } from "../storage/contract.ts";
 import type { Addresses } from "./addresses.ts";
+import { messageRate, tooManyMessages } from "./message-rate.ts";
+import type { TokenBucket } from "./token-bucket.ts";
 
 /** Replays of one worker at the same time. */
 export const REPLAYS_MAX = 32;
@@ -26,6 +30,10 @@ const RETRY_AFTER_S = 5;
 const BACKLOG_BYTES_MAX = 256 * 1024;
 /** Frames sent in one go before other clients have their turn. */
 const FRAMES_PER_TURN = 200;
+/** Of answers to messages beside that: who reads none of them, and goes on asking, is closed. */
+const ANSWERS_BYTES_MAX = 256 * 1024;
+/** Between its close frame and the end of its connection. */
+const CLOSE_WAIT_MS = 5_000;
 const PING_MS = 30_000;
 /** A program that works on what it has got answers no ping meanwhile: be patient. */
 const SILENCE_MAX_MS = 300_000;
@@ -38,6 +46,8 @@ export interface ReplaySocketData {
   /** Ends the loop. */
   stop: AbortController;
   heardMs: number;
+  /** Of what it sends. */
+  rate: TokenBucket;
   /** Set while the loop waits for the client to read. */
   drained: (() => void) | null;
 }
@@ -48,6 +58,7 @@ export interface ReplaySocketsOptions {
   reader: Pick<StockReader, "bars" | "ticks">;
   addresses: Addresses;
   heartbeatIntervalMs: number;
+  symbolsMax: number;
   log: LogLines;
 }
 
@@ -92,6 +103,7 @@ export class ReplaySockets {
       address,
       stop: new AbortController(),
       heardMs: performance.now(),
+      rate: messageRate(this.#options.symbolsMax),
       drained: null,
     };
     // Bun selects the first subprotocol that a client offers, although none is spoken here; so it must not see them.
@@ -108,7 +120,11 @@ export class ReplaySockets {
 
   /** A bot may send what it sends to a live socket: it is told what a replay can't do. */
   message(socket: ReplaySocket, message: string | Buffer): void {
-    this.heard(socket);
+    if (!this.heard(socket)) return;
+    if (socket.getBufferedAmount() > BACKLOG_BYTES_MAX + ANSWERS_BYTES_MAX) {
+      this.#refuse(socket, "too many answers to messages are not read");
+      return;
+    }
     if (typeof message !== "string") {
       sendError(socket, "bad_message", "got a binary message, expected text in JSON");
       return;
@@ -133,8 +149,14 @@ export class ReplaySockets {
     if (socket.getBufferedAmount() <= BACKLOG_BYTES_MAX) socket.data.drained?.();
   }
 
-  heard(socket: ReplaySocket): void {
-    socket.data.heardMs = performance.now();
+  /** @returns false when it is to be heard no more: it sends too much. */
+  heard(socket: ReplaySocket): boolean {
+    const { data } = socket;
+    data.heardMs = performance.now();
+    if (data.stop.signal.aborted) return false;
+    if (data.rate.take(1)) return true;
+    this.#refuse(socket, tooManyMessages(this.#options.symbolsMax));
+    return false;
   }
 
   close(socket: ReplaySocket): void {
@@ -142,6 +164,21 @@ export class ReplaySockets {
     this.#options.addresses.leave(socket.data.address);
     socket.data.stop.abort();
     socket.data.drained?.();
+  }
+
+  #refuse(socket: ReplaySocket, reason: string): void {
+    const { data } = socket;
+    this.#options.log.warning(
+      `Replay of ${data.query.symbols.join(",")} from ${data.address}: closing it, ${reason}`,
+    );
+    data.stop.abort();
+    data.drained?.();
+    sendError(socket, "too_many_messages", reason);
+    socket.close(CLOSE_POLICY, reason.slice(0, CLOSE_REASON_BYTES_MAX));
+    // A client that doesn't read even that.
+    setTimeout(() => {
+      if (this.#open.has(socket)) socket.terminate();
+    }, CLOSE_WAIT_MS);
   }
 
   /** For a worker that stops. */

@@ -6,11 +6,22 @@ import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
-import { CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_NORMAL, SYMBOL_REQUIRED } from "../protocol/frames.ts";
+import {
+  CLOSE_FAILED,
+  CLOSE_GOING_AWAY,
+  CLOSE_NORMAL,
+  CLOSE_POLICY,
+  SYMBOL_REQUIRED,
+} from "../protocol/frames.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import type { Addresses } from "./addresses.ts";
-import { LiveClient, tooMany } from "./live-client.ts";
+import { LiveClient } from "./live-client.ts";
 import { type Handshake, readHandshake } from "./live-request.ts";
+import { messageRate, tooManyMessages } from "./message-rate.ts";
+import { QueuedBytes } from "./request-queue.ts";
+import type { SubscriptionQuota } from "./subscription-quota.ts";
+import type { TokenBucket } from "./token-bucket.ts";
+import { tooMany } from "./watch-list.ts";
 
 /** Of one frame from a client. */
 const CLIENT_FRAME_BYTES_MAX = 4 * 1024 * 1024;
@@ -44,6 +55,8 @@ export interface SocketData {
   /** Kept, since Bun has forgotten it when the socket closes. */
   address: string;
   client: LiveClient | null;
+  /** Of what it sends. */
+  rate: TokenBucket;
   heardMs: number;
   pingedMs: number;
   /** Since when it has taken nothing of what waits for it; 0 when nothing waits. */
@@ -62,6 +75,7 @@ export interface SocketsOptions {
   symbolsMax: number;
   queueBytesMax: number;
   addresses: Addresses;
+  quota: SubscriptionQuota;
   counters: Counters;
   log: LogLines;
 }
@@ -70,6 +84,7 @@ export class Sockets {
   readonly #options: SocketsOptions;
   readonly #open = new Set<Socket>();
   readonly #sweep: Timer;
+  readonly #queuedBytes = new QueuedBytes();
   #pace: Timer | null = null;
 
   constructor(options: SocketsOptions) {
@@ -83,20 +98,23 @@ export class Sockets {
 
   /**
    * @returns false when the handshake is incomplete, true when the request became a WebSocket.
-   * @throws RequestError 400 a parameter can't be understood, 429 too many of the address.
+   * @throws RequestError 400 a parameter can't be understood, 429 too many WebSockets or subscriptions of the address, 503 too many
+   *   subscriptions of all.
    */
   async upgrade(request: Request, server: Server<SocketData>, query: URLSearchParams): Promise<boolean> {
-    const { addresses, symbolsMax } = this.#options;
+    const { addresses, symbolsMax, quota } = this.#options;
     const handshake = readHandshake(query);
-    const asked = handshake.wish?.tickers.length ?? 0;
-    if (asked > symbolsMax) throw new RequestError(400, tooMany(symbolsMax, asked).message);
+    const tickers = handshake.wish?.tickers ?? [];
+    if (tickers.length > symbolsMax) throw new RequestError(400, tooMany(symbolsMax, tickers.length).message);
     const address = server.requestIP(request)?.address ?? "-";
+    quota.check(address, tickers);
     await addresses.enter(address, "/ws");
     const now = performance.now();
     const data: SocketData = {
       handshake,
       address,
       client: null,
+      rate: messageRate(symbolsMax),
       heardMs: now,
       pingedMs: now,
       stalledMs: 0,
@@ -120,8 +138,8 @@ export class Sockets {
       open: (socket) => this.#opened(socket),
       message: (socket, message) => this.#received(socket, message),
       drain: (socket) => this.#drained(socket),
-      pong: (socket) => heard(socket),
-      ping: (socket) => heard(socket),
+      pong: (socket) => void this.#heard(socket),
+      ping: (socket) => void this.#heard(socket),
       close: (socket, code) => this.#closed(socket, code),
     };
   }
@@ -169,11 +187,15 @@ export class Sockets {
       subscriptions: this.#options.subscriptions,
       symbolsMax: this.#options.symbolsMax,
       queueBytesMax: this.#options.queueBytesMax,
-      onSlow: (reason) => {
+      quota: this.#options.quota,
+      queuedBytes: this.#queuedBytes,
+      onCutOff: (reason) => {
         data.closingMs = performance.now();
         this.#options.counters.subscribersCutOff++;
         this.#options.log.warning(`${describe(socket)}: closing it, ${reason}`);
       },
+      onHeard: (text) => this.#heardAlone(socket, text),
+      onFailed: (error) => this.#failed(socket, error),
       warn: (message) => this.#options.log.warning(message),
     });
     this.#options.counters.subscribers++;
@@ -181,17 +203,26 @@ export class Sockets {
   }
 
   #received(socket: Socket, message: string | Buffer): void {
-    heard(socket);
+    if (!this.#heard(socket)) return;
     this.#options.counters.messages++;
-    try {
-      socket.data.client?.message(message);
-    } catch (error) {
-      // One client's message must not end the process for all.
-      this.#options.log.error(
-        `${describe(socket)}: a message failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-      );
-      socket.close(CLOSE_FAILED, "an internal server error occurred");
-    }
+    socket.data.client?.message(message);
+  }
+
+  /** @returns false when it is to be heard no more: it sends too much. */
+  #heard({ data }: Socket): boolean {
+    data.heardMs = performance.now();
+    if (data.closingMs !== 0) return false;
+    if (data.rate.take(1)) return true;
+    data.client?.refuse(CLOSE_POLICY, "too_many_messages", tooManyMessages(this.#options.symbolsMax));
+    return false;
+  }
+
+  /** One client's message must not end the process for all. */
+  #failed(socket: Socket, error: unknown): void {
+    this.#options.log.error(
+      `${describe(socket)}: a message failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
+    socket.close(CLOSE_FAILED, "an internal server error occurred");
   }
 
   #drained(socket: Socket): void {
@@ -212,6 +243,13 @@ export class Sockets {
 
   #paceSoon(): Timer {
     return setTimeout(() => this.#checkPace(), PACE_MS * Math.max(1, this.#open.size / PACE_SOCKETS));
+  }
+
+  /** As `published`, of a topic with one listener. */
+  #heardAlone(socket: Socket, text: string): void {
+    this.#options.counters.framesPublished++;
+    if (text.length >= LARGE_FRAME_BYTES) socket.data.backlog = socket.getBufferedAmount() + text.length;
+    this.#pace ??= this.#paceSoon();
   }
 
   /** A frame that alone may reach Bun's bound: who is closed at it should be told from who just leaves. */
@@ -283,8 +321,4 @@ export class Sockets {
 
 function describe({ data }: Socket): string {
   return `WebSocket for ${data.client?.shown ?? "nothing"} from ${data.address}`;
-}
-
-function heard(socket: Socket): void {
-  socket.data.heardMs = performance.now();
 }

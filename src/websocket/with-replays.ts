@@ -15,8 +15,10 @@ export function withReplays<Data extends object>(
     message: (socket, message) =>
       isReplay(socket) ? replays.message(socket, message) : live.message?.(asLive(socket), message),
     drain: (socket) => (isReplay(socket) ? replays.drain(socket) : live.drain?.(asLive(socket))),
-    ping: (socket, data) => (isReplay(socket) ? replays.heard(socket) : live.ping?.(asLive(socket), data)),
-    pong: (socket, data) => (isReplay(socket) ? replays.heard(socket) : live.pong?.(asLive(socket), data)),
+    ping: (socket, data) =>
+      void (isReplay(socket) ? replays.heard(socket) : live.ping?.(asLive(socket), data)),
+    pong: (socket, data) =>
+      void (isReplay(socket) ? replays.heard(socket) : live.pong?.(asLive(socket), data)),
     close: (socket, code, reason) =>
       isReplay(socket) ? replays.close(socket) : live.close?.(asLive(socket), code, reason),
   };

@@ -18,6 +18,7 @@ import { Subscriptions } from "../stream/subscriptions.ts";
 import { Addresses } from "../websocket/addresses.ts";
 import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
+import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
 import { queryRows } from "./query-rows.ts";
@@ -117,6 +118,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     symbolsMax: settings.wsSymbolsMax,
     queueBytesMax: settings.wsQueueKb * 1024,
     addresses,
+    quota: new SubscriptionQuota({
+      subscriptions,
+      subscriptionsMax: settings.wsSubscriptionsMax,
+      perAddressMax: settings.wsSubscriptionsPerAddress,
+      tickersMax: settings.wsTickersMax,
+    }),
     counters,
     log,
   });
@@ -139,6 +146,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     reader: storage.history ?? reader,
     addresses,
     heartbeatIntervalMs,
+    symbolsMax: settings.wsSymbolsMax,
     log,
   });
   const route = createRouter({

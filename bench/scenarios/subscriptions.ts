@@ -1,0 +1,139 @@
+/**
+ * What a subscription costs the server in memory, beyond its socket: 60 sockets that watch 1,000 tickers each of their own, and
+ * 200 sockets that watch the same 1,000. The server is one process; its resident memory is read before and after they subscribe.
+ */
+import type { Socket } from "bun";
+import { LOOPBACK } from "../load-plan.ts";
+import { readTreeMemory } from "../memory.ts";
+import type { BenchContext, Scenario, ScenarioReport } from "../scenario.ts";
+import { startServer } from "../targets.ts";
+import { clientMessage, FrameReader, OPCODE_TEXT } from "../ws-frames.ts";
+
+const TICKERS = 1_000;
+const CASES = [
+  { name: "of tickers of its own", sockets: 60, isShared: false },
+  { name: "of the tickers of 200 sockets", sockets: 200, isShared: true },
+] as const;
+/** Longer than a run: what is measured is a subscription, not its heartbeats. */
+const FLAGS = ["--heartbeat-interval", "600"];
+const SUBSCRIBED_MS = 120_000;
+/** The lowest of so many readings counts: what was needed only to subscribe is given back by then. */
+const READINGS = 10;
+const READING_MS = 500;
+
+export const subscriptions: Scenario = { key: "subscriptions", optIn: true, run: measureSubscriptions };
+
+async function measureSubscriptions(context: BenchContext): Promise<ScenarioReport> {
+  const report: ScenarioReport = { comparisons: [], facts: [], python: [], invalid: [] };
+  if (context.floorsOnly) return report;
+  const values = CASES.map(() => [] as number[]);
+  for (let run = 0; run < context.runs; run++) {
+    for (const [i, one] of CASES.entries()) {
+      context.progress(`run ${run + 1} of ${context.runs}: a subscription ${one.name}`);
+      values[i]!.push(await measure(context, one));
+    }
+  }
+  report.facts = CASES.map(({ name }, i) => ({
+    name: `a subscription ${name}`,
+    unit: "B",
+    values: values[i]!,
+    max: null,
+  }));
+  return report;
+}
+
+/** @returns bytes of each subscription. */
+async function measure(
+  context: BenchContext,
+  { sockets, isShared }: (typeof CASES)[number],
+): Promise<number> {
+  const { folder } = context;
+  const server = await startServer({ folder, name: "subscriptions", workers: 1, flags: FLAGS });
+  const clients: Client[] = [];
+  try {
+    for (let i = 0; i < sockets; i++) clients.push(await Client.open(server.port));
+    const before = await settledBytes(server.pid);
+    for (const [i, client] of clients.entries()) {
+      const symbols = Array.from({ length: TICKERS }, (_, n) => `${isShared ? "ALL" : `OWN${i}`}-${n}`);
+      await client.subscribe(symbols);
+    }
+    return ((await settledBytes(server.pid)) - before) / sockets / TICKERS;
+  } finally {
+    for (const client of clients) client.end();
+    await server.stop();
+  }
+}
+
+async function settledBytes(pid: number): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let reading = 0; reading < READINGS; reading++) {
+    await Bun.sleep(READING_MS);
+    least = Math.min(least, readTreeMemory(pid)[0]!.rssMb * 1024 * 1024);
+  }
+  return least;
+}
+
+/** A WebSocket that counts its frames. */
+class Client {
+  readonly #socket: Socket;
+  #frames = 0;
+  #awaited: { frames: number; resolve: () => void } | null = null;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  static async open(port: number): Promise<Client> {
+    const opened = Promise.withResolvers<void>();
+    let client: Client | null = null;
+    let isOpen = false;
+    const reader = new FrameReader((opcode) => {
+      if (opcode === OPCODE_TEXT) client?.counted();
+    });
+    const socket = await Bun.connect({
+      hostname: LOOPBACK,
+      port,
+      socket: {
+        data(_socket, chunk) {
+          if (isOpen) {
+            reader.feed(chunk);
+            return;
+          }
+          isOpen = true;
+          const end = chunk.indexOf("\r\n\r\n") + 4;
+          if (!chunk.subarray(0, 12).equals(Buffer.from("HTTP/1.1 101")))
+            opened.reject(new Error("no WebSocket"));
+          else opened.resolve();
+          reader.feed(chunk.subarray(end));
+        },
+      },
+    });
+    client = new Client(socket);
+    socket.write(
+      `GET /ws?symbols= HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    await opened.promise;
+    return client;
+  }
+
+  /** Resolves when the last of the symbols, which have no price, has its heartbeat. */
+  async subscribe(symbols: string[]): Promise<void> {
+    const done = Promise.withResolvers<void>();
+    // The answer to the handshake, that to the message, and a heartbeat for each.
+    this.#awaited = { frames: symbols.length + 2, resolve: done.resolve };
+    this.#socket.write(clientMessage(JSON.stringify({ action: "subscribe", symbols, snapshot: false })));
+    const late = setTimeout(() => done.reject(new Error(`${this.#frames} frames came`)), SUBSCRIBED_MS);
+    await done.promise;
+    clearTimeout(late);
+  }
+
+  counted(): void {
+    this.#frames++;
+    if (this.#frames === this.#awaited?.frames) this.#awaited.resolve();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+}

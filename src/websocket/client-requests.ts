@@ -1,0 +1,273 @@
+/**
+ * What one client asks for, in the order in which it asks: each message is answered before the next is read.
+ *
+ * One change of its subscriptions is under way at a time. What has come meanwhile waits in a bounded queue and is the next change, all of it
+ * together. What only takes away doesn't wait: it ends what the change under way has begun.
+ */
+import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER } from "../protocol/frames.ts";
+import type { Subscription } from "../stream/subscription.ts";
+import type { Subscriptions } from "../stream/subscriptions.ts";
+import { isNothing, minus, type TypeFilter, union } from "../stream/type-filter.ts";
+import { type Beginner, type Beginning, beginAll } from "./beginnings.ts";
+import { MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
+import { type QueuedBytes, RequestQueue } from "./request-queue.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import { shownTicker, type WatchList } from "./watch-list.ts";
+
+/** Subscriptions that one change begins before what waits behind it is looked at again. */
+const OPENED_AT_ONCE = 256;
+/** Times `--ws-symbols-max`: tickers that a client may name at once; then that many a second, and more of them wait. */
+const NAMED_AT_ONCE_FACTOR = 10;
+
+export interface ClientRequestsOptions {
+  subscriptions: Subscriptions;
+  watchList: WatchList;
+  symbolsMax: number;
+  queuedBytes: QueuedBytes;
+  client: RequestingClient;
+}
+
+export interface RequestingClient {
+  readonly open: boolean;
+  send(text: string): void;
+  /** Whether it has read so much of earlier answers that there may be another. */
+  readonly hasRoomForAnswer: boolean;
+  /** Resolves when it has; also when it is closed. */
+  room(): Promise<void>;
+  close(code: number, reason: string): void;
+  /** It sends more than is taken. */
+  refuse(code: number, errorCode: string, reason: string): void;
+  /** What still waits of the ticker would come after the answer that it has ended. */
+  ended(ticker: string): void;
+  narrowed(ticker: string, filter: TypeFilter): void;
+  warn(message: string): void;
+  failed(error: unknown): void;
+}
+
+export class ClientRequests implements Beginner {
+  readonly #options: ClientRequestsOptions;
+  readonly #queue: RequestQueue;
+  readonly #named: TokenBucket;
+  /** Opened, and not begun. */
+  #opened: Beginning[] = [];
+  /** The change under way. */
+  #beginning: Promise<void> | null = null;
+  #isWorking = false;
+  #pause: { timer: Timer; over: () => void } | null = null;
+
+  constructor(options: ClientRequestsOptions) {
+    this.#options = options;
+    this.#queue = new RequestQueue(options.queuedBytes);
+    const { symbolsMax } = options;
+    this.#named = new TokenBucket(NAMED_AT_ONCE_FACTOR * symbolsMax, symbolsMax);
+  }
+
+  get open(): boolean {
+    return this.#options.client.open;
+  }
+
+  /** What the handshake asked for. @param tell whether the client is told what it is subscribed to. */
+  begin(wish: Wish, tell: boolean): void {
+    try {
+      this.#options.watchList.check(wish);
+    } catch (error) {
+      // Others were faster since the handshake.
+      if (!(error instanceof MessageError)) throw error;
+      this.#options.client.close(CLOSE_TRY_LATER, error.message);
+      return;
+    }
+    void this.#work(async () => {
+      this.#open(wish);
+      if (tell) await this.#tellOpened();
+      this.#startBeginning(tell);
+    });
+  }
+
+  message(received: string | Buffer): void {
+    const { client } = this.#options;
+    const text = typeof received === "string" ? received : null;
+    switch (this.#queue.add(text)) {
+      case "own bound":
+        client.refuse(
+          CLOSE_POLICY,
+          "too_many_messages",
+          `too many messages wait for those before them (${this.#queue.size})`,
+        );
+        return;
+      case "bound of all":
+        client.refuse(CLOSE_TRY_LATER, "too_many_messages", "too many messages of all clients wait");
+        return;
+      case null:
+        void this.#work(async () => undefined);
+    }
+  }
+
+  /** The client has closed, or is to go: nothing goes on. */
+  stop(): void {
+    this.#queue.clear();
+    this.#opened = [];
+    this.#pause?.over();
+  }
+
+  isCurrent(subscription: Subscription): boolean {
+    return this.#options.watchList.isCurrent(subscription);
+  }
+
+  drop(subscription: Subscription): void {
+    this.#options.watchList.leave(subscription);
+  }
+
+  reopen({ ticker, filter }: Subscription): Subscription {
+    return this.#options.watchList.open(ticker, filter);
+  }
+
+  /** @param first done before the messages that have come. */
+  async #work(first: () => Promise<void>): Promise<void> {
+    if (this.#isWorking) return;
+    this.#isWorking = true;
+    try {
+      await first();
+      await this.#answerAll();
+    } catch (error) {
+      this.#options.client.failed(error);
+    } finally {
+      this.#isWorking = false;
+    }
+  }
+
+  async #answerAll(): Promise<void> {
+    const { client } = this.#options;
+    while (this.open && this.#queue.size > 0) {
+      if (!client.hasRoomForAnswer) await client.room();
+      const text = this.#queue.take();
+      if (text === undefined) break;
+      try {
+        await this.#answer(text);
+      } catch (error) {
+        if (!(error instanceof MessageError)) throw error;
+        client.send(JSON.stringify({ type: "error", code: error.code, error: error.message }));
+      }
+      if (this.#opened.length >= OPENED_AT_ONCE) this.#startBeginning();
+      // Others have their turn, also where a message took none.
+      if (this.#queue.size > 0) await new Promise(setImmediate);
+    }
+    this.#startBeginning();
+  }
+
+  async #answer(text: string | null): Promise<void> {
+    const { client } = this.#options;
+    const message = readMessage(text);
+    if (message.action === "close") {
+      client.close(CLOSE_NORMAL, "");
+      return;
+    }
+    const tickers = message.action === "subscribe" ? message.wish.tickers : message.tickers;
+    await this.#throttle(tickers.length);
+    if (message.action === "subscribe") {
+      if (this.#beginning !== null) await this.#beginning;
+      if (!this.open) return;
+      this.#options.watchList.check(message.wish);
+      this.#open(message.wish);
+      await this.#tellOpened();
+    } else if (this.open) {
+      this.#unsubscribe(message.tickers, message.filter);
+      this.#tell();
+    }
+  }
+
+  /** Who names too many tickers waits, and what it has asked for so far begins meanwhile. */
+  async #throttle(tickers: number): Promise<void> {
+    const waitMs = this.#named.borrow(Math.min(tickers, this.#options.symbolsMax));
+    if (waitMs === 0 || !this.open) return;
+    this.#startBeginning();
+    await new Promise<void>((resolve) => {
+      const over = (): void => {
+        this.#pause = null;
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(over, waitMs);
+      this.#pause = { timer, over };
+    });
+  }
+
+  #open(wish: Wish): void {
+    const { subscriptions, watchList } = this.#options;
+    for (const ticker of wish.tickers) {
+      const start = startOf(wish, ticker);
+      const before = watchList.get(ticker);
+      if (before !== undefined && start.kind !== "since") {
+        subscriptions.widen(before, wish.filter);
+        continue;
+      }
+      if (before !== undefined) this.#leave(before);
+      const filter = before === undefined ? wish.filter : union(before.filter, wish.filter);
+      this.#opened.push({ subscription: watchList.open(ticker, filter), start });
+    }
+  }
+
+  #unsubscribe(tickers: string[], filter: TypeFilter): void {
+    const { subscriptions, watchList, client } = this.#options;
+    for (const ticker of tickers) {
+      const subscription = watchList.get(ticker);
+      if (subscription === undefined) continue;
+      const left = minus(subscription.filter, filter);
+      if (isNothing(left)) {
+        this.#leave(subscription);
+        continue;
+      }
+      subscriptions.refilter(subscription, left);
+      client.narrowed(ticker, left);
+    }
+  }
+
+  #leave(subscription: Subscription): void {
+    const { ticker } = subscription;
+    this.#options.watchList.leave(subscription);
+    this.#options.client.ended(ticker);
+  }
+
+  /** Where the database is away, each of them waits for it when it begins, and says so. */
+  async #tellOpened(): Promise<void> {
+    await this.#options.subscriptions.epoch().catch(() => null);
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { client, watchList, subscriptions } = this.#options;
+    client.send(watchList.frame(subscriptions.knownEpoch));
+  }
+
+  /** @param tell false: the client takes it for granted that it is subscribed. */
+  #startBeginning(tell = true): void {
+    if (this.#opened.length === 0 || !this.open) return;
+    const opened = this.#opened;
+    this.#opened = [];
+    this.#beginning = this.#begin(opened, tell)
+      .catch((error: unknown) => this.#options.client.failed(error))
+      .finally(() => {
+        this.#beginning = null;
+      });
+  }
+
+  async #begin(opened: Beginning[], tell: boolean): Promise<void> {
+    const { subscriptions, watchList, client } = this.#options;
+    const failed = await beginAll(opened, this, subscriptions);
+    if (failed === null || !this.open) return;
+    const names = failed.tickers.slice(0, 3).map(shownTicker).join(", ");
+    const shown = names + (failed.tickers.length > 3 ? ", …" : "");
+    client.warn(`WebSocket for ${shown}: ${failed.why}`);
+    if (!tell || watchList.size === 0) {
+      client.close(CLOSE_TRY_LATER, "the server can't subscribe now");
+      return;
+    }
+    client.send(
+      JSON.stringify({
+        type: "error",
+        code: "unavailable",
+        error: `not subscribed to ${shown}: ${failed.why}`,
+      }),
+    );
+    this.#tell();
+  }
+}

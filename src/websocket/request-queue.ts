@@ -1,0 +1,69 @@
+/** Messages of one client that wait for those before them, bounded for each client and for all of a worker together. */
+
+/** Of one client, in bytes as counted by `cost`. One message may be as large. */
+const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
+/** Of all clients of a worker. */
+const TOTAL_BYTES_MAX = 64 * 1024 * 1024;
+/** A client with no more than this may wait even then: it isn't the one that filled it. */
+const SMALL_BYTES = 16 * 1024;
+/** What a message takes beside its text. */
+const OVERHEAD_BYTES = 64;
+
+/** What waits in all queues of a worker. */
+export class QueuedBytes {
+  bytes = 0;
+}
+
+export class RequestQueue {
+  readonly #total: QueuedBytes;
+  #texts: (string | null)[] = [];
+  #next = 0;
+  #bytes = 0;
+
+  constructor(total: QueuedBytes) {
+    this.#total = total;
+  }
+
+  get size(): number {
+    return this.#texts.length - this.#next;
+  }
+
+  /** @param text null: a binary message. @returns why it can't wait; null when it does. */
+  add(text: string | null): "own bound" | "bound of all" | null {
+    const bytes = cost(text);
+    if (this.size > 0 && this.#bytes + bytes > QUEUE_BYTES_MAX) return "own bound";
+    const isSmall = this.#bytes + bytes <= SMALL_BYTES;
+    if (!isSmall && this.#total.bytes + bytes > TOTAL_BYTES_MAX) return "bound of all";
+    this.#texts.push(text);
+    this.#count(bytes);
+    return null;
+  }
+
+  /** The oldest; undefined when none waits. */
+  take(): string | null | undefined {
+    if (this.size === 0) return undefined;
+    const text = this.#texts[this.#next]!;
+    this.#texts[this.#next++] = null;
+    this.#count(-cost(text));
+    if (this.#next > this.#texts.length / 2) {
+      this.#texts = this.#texts.slice(this.#next);
+      this.#next = 0;
+    }
+    return text;
+  }
+
+  clear(): void {
+    this.#texts = [];
+    this.#next = 0;
+    this.#count(-this.#bytes);
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    this.#total.bytes += bytes;
+  }
+}
+
+function cost(text: string | null): number {
+  return OVERHEAD_BYTES + (text?.length ?? 0);
+}

@@ -1,0 +1,59 @@
+/** How many subscriptions the WebSockets of a worker have: together, of each client address, and to how many different tickers. */
+import { RequestError } from "../protocol/errors.ts";
+import type { Subscriptions } from "../stream/subscriptions.ts";
+
+const RETRY_AFTER_S = 5;
+
+export interface SubscriptionQuotaOptions {
+  subscriptions: Pick<Subscriptions, "channels" | "isWatched">;
+  subscriptionsMax: number;
+  perAddressMax: number;
+  tickersMax: number;
+}
+
+export class SubscriptionQuota {
+  readonly #options: SubscriptionQuotaOptions;
+  readonly #counts = new Map<string, number>();
+  #total = 0;
+
+  constructor(options: SubscriptionQuotaOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param tickers that the client has no subscription to yet.
+   * @throws RequestError 429 the address would have too many, 503 the worker; then nothing is to be subscribed to.
+   */
+  check(address: string, tickers: readonly string[]): void {
+    const { subscriptions, subscriptionsMax, perAddressMax, tickersMax } = this.#options;
+    const more = tickers.length;
+    const ofAddress = this.#counts.get(address) ?? 0;
+    if (ofAddress + more > perAddressMax)
+      throw refusal(
+        429,
+        `got ${more} more, but ${address} has ${ofAddress} subscriptions already, expected at most ${perAddressMax} in one worker (--ws-subscriptions-per-address)`,
+      );
+    if (this.#total + more > subscriptionsMax)
+      throw refusal(
+        503,
+        `got ${more} more, but the clients of this worker have ${this.#total} subscriptions already, expected at most ${subscriptionsMax} (--ws-subscriptions-max)`,
+      );
+    const unwatched = tickers.filter((ticker) => !subscriptions.isWatched(ticker)).length;
+    if (unwatched > 0 && subscriptions.channels + unwatched > tickersMax)
+      throw refusal(
+        503,
+        `got ${unwatched} more that nobody watches, but ${subscriptions.channels} are watched in this worker already, expected at most ${tickersMax} (--ws-tickers-max)`,
+      );
+  }
+
+  add(address: string, count: number): void {
+    this.#total += count;
+    const ofAddress = (this.#counts.get(address) ?? 0) + count;
+    if (ofAddress > 0) this.#counts.set(address, ofAddress);
+    else this.#counts.delete(address);
+  }
+}
+
+function refusal(status: 429 | 503, what: string): RequestError {
+  return new RequestError(status, `symbols: ${what}`, { retryAfterS: RETRY_AFTER_S });
+}

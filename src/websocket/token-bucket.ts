@@ -1,0 +1,38 @@
+/** A rate with room for bursts: so many at once, and then so many a second. */
+export class TokenBucket {
+  readonly #burst: number;
+  readonly #perSecond: number;
+  readonly #nowMs: () => number;
+  #tokens: number;
+  #atMs: number;
+
+  /** @param nowMs a clock that doesn't go back. */
+  constructor(burst: number, perSecond: number, nowMs = (): number => performance.now()) {
+    this.#burst = burst;
+    this.#perSecond = perSecond;
+    this.#nowMs = nowMs;
+    this.#tokens = burst;
+    this.#atMs = nowMs();
+  }
+
+  /** @returns false, and takes nothing, when there are fewer than `count`. */
+  take(count: number): boolean {
+    this.#fill();
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
+    return true;
+  }
+
+  /** Takes them, also those that are still to come. @returns how long to wait for these, in ms; 0 when all were there. */
+  borrow(count: number): number {
+    this.#fill();
+    this.#tokens -= count;
+    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000;
+  }
+
+  #fill(): void {
+    const nowMs = this.#nowMs();
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((nowMs - this.#atMs) / 1000) * this.#perSecond);
+    this.#atMs = nowMs;
+  }
+}

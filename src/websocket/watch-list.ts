@@ -1,0 +1,111 @@
+/** What one client is subscribed to, by ticker. */
+import { RequestError } from "../protocol/errors.ts";
+import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
+import type { Subscription } from "../stream/subscription.ts";
+import type { Subscriptions } from "../stream/subscriptions.ts";
+import { shownTypes, type TypeFilter } from "../stream/type-filter.ts";
+import { MessageError, type Wish } from "./live-request.ts";
+import type { SubscriptionQuota } from "./subscription-quota.ts";
+
+export interface WatchListOptions {
+  subscriber: Subscriber;
+  address: string;
+  subscriptions: Subscriptions;
+  quota: SubscriptionQuota;
+  symbolsMax: number;
+}
+
+export class WatchList implements Iterable<Subscription> {
+  readonly #options: WatchListOptions;
+  readonly #byTicker = new Map<string, Subscription>();
+
+  constructor(options: WatchListOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#byTicker.size;
+  }
+
+  [Symbol.iterator](): Iterator<Subscription> {
+    return this.#byTicker.values();
+  }
+
+  get(ticker: string): Subscription | undefined {
+    return this.#byTicker.get(ticker);
+  }
+
+  isCurrent(subscription: Subscription): boolean {
+    return this.#byTicker.get(subscription.ticker) === subscription;
+  }
+
+  /** @throws MessageError the wish doesn't fit what there is, or one of the bounds. */
+  check(wish: Wish): void {
+    const { symbolsMax, quota, address } = this.#options;
+    const wantsAll = wish.tickers[0] === ALL_TICKERS;
+    if (this.size > 0 && this.#byTicker.has(ALL_TICKERS) !== wantsAll) {
+      throw new MessageError(
+        "bad_message",
+        wantsAll
+          ? 'symbols: got "*" beside single tickers: unsubscribe them first'
+          : 'symbols: all tickers are subscribed to already: unsubscribe "*" first',
+      );
+    }
+    const added = wish.tickers.filter((ticker) => !this.#byTicker.has(ticker));
+    if (this.size + added.length > symbolsMax) throw tooMany(symbolsMax, added.length);
+    try {
+      quota.check(address, added);
+    } catch (error) {
+      if (error instanceof RequestError) throw new MessageError("too_many_subscriptions", error.message);
+      throw error;
+    }
+  }
+
+  open(ticker: string, filter: TypeFilter): Subscription {
+    const { subscriptions, subscriber, quota, address } = this.#options;
+    const subscription = subscriptions.open(subscriber, ticker, filter);
+    if (!this.#byTicker.has(ticker)) quota.add(address, 1);
+    // All clients keep the same text of a ticker.
+    this.#byTicker.set(subscription.ticker, subscription);
+    return subscription;
+  }
+
+  leave(subscription: Subscription): void {
+    this.#options.subscriptions.leave(subscription);
+    const { quota, address } = this.#options;
+    if (this.isCurrent(subscription) && this.#byTicker.delete(subscription.ticker)) quota.add(address, -1);
+  }
+
+  leaveAll(): void {
+    for (const subscription of this.#byTicker.values()) this.#options.subscriptions.leave(subscription);
+    this.#options.quota.add(this.#options.address, -this.size);
+    this.#byTicker.clear();
+  }
+
+  /** A few names, for the log. */
+  get shown(): string {
+    const names: string[] = [];
+    for (const ticker of this.#byTicker.keys()) if (names.push(shownTicker(ticker)) === 3) break;
+    return names.length === 0 ? "nothing" : names.join(", ") + (this.size > 3 ? ", …" : "");
+  }
+
+  /** The frame that tells the client what it has. */
+  frame(epoch: string): string {
+    const list = [...this.#byTicker.values()].map(({ ticker, filter }) => ({
+      symbol: shownTicker(ticker),
+      types: shownTypes(filter),
+    }));
+    return JSON.stringify({ type: "subscription", epoch, subscriptions: list });
+  }
+}
+
+export function tooMany(symbolsMax: number, added: number): MessageError {
+  return new MessageError(
+    "too_many_symbols",
+    `symbols: got ${added} more, expected at most ${symbolsMax} on one connection (--ws-symbols-max)`,
+  );
+}
+
+export function shownTicker(ticker: string): string {
+  return ticker === ALL_TICKERS ? "*" : ticker;
+}
