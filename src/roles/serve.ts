@@ -5,6 +5,7 @@ import { redact } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
 import { BOARD_FILE } from "../hub/messages.ts";
 import { VersionBoard } from "../hub/version-board.ts";
+import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../observe/descriptors.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import { CHILD_BRIEF_ENV, type ChildBrief } from "../protocol/control.ts";
 import { messageOf } from "../protocol/message-of.ts";
@@ -215,6 +216,12 @@ function failOnSurprise(log: Logger): void {
 
 function announce(settings: Settings, log: Logger): void {
   log.info(`Database: ${redact(settings.dbFile)} (durability ${settings.durability})`);
+  const descriptors = descriptorLimit();
+  if (descriptors !== null && descriptors < DESCRIPTORS_ENOUGH) {
+    log.warning(
+      `Each process may have ${descriptors.toLocaleString("en-US")} descriptors, and each client takes one: allow more with ulimit -n or LimitNOFILE=`,
+    );
+  }
   log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);
 }
 

@@ -276,7 +276,7 @@ export class SqliteReader implements StockReader {
         return openReaderConnection(this.#path);
       } catch (error) {
         this.#streamConnections--;
-        throw error;
+        throw asUnavailable(error);
       }
     }
     if (this.#waiting.length >= STREAMS_WAITING_MAX) {
