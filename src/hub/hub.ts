@@ -100,6 +100,16 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     if (writer?.changedByOthers()) board.bumpAll();
   }
 
+  let lost: string | null = null;
+  function tellIfLost(): void {
+    const now = writer?.lost?.() ?? null;
+    if (now === lost) return;
+    if (now !== null) log.error(`The database is lost, and nothing is answered from it: ${now}`);
+    else log.info("The database's file is there again");
+    lost = now;
+    board.bumpAll();
+  }
+
   function receive(link: WorkerLink, message: ToHub, attachment: Buffer): void {
     switch (message.type) {
       case "saves":
@@ -203,6 +213,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     },
   });
   const foreignCommits = setInterval(() => {
+    tellIfLost();
     if (!lease.isOut) bumpIfChangedByOthers();
   }, FOREIGN_COMMIT_POLL_MS);
 

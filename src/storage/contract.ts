@@ -193,6 +193,8 @@ export interface StockWriter {
   commit(saves: Save[]): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
   /** True when somebody outside of this writer has changed the database since the last call. */
   changedByOthers(): boolean;
+  /** Why what was opened is not there any more, for one that can see it: every commit is refused then. Null: all is well. */
+  lost?(): string | null;
   /** True while no command has ever stored a row. */
   isEmpty(): boolean | Promise<boolean>;
   close(): void | Promise<void>;

@@ -53,6 +53,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
     preparation: writer.preparation,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
+    lost: () => writer.lost(),
     isEmpty: () => writer.isEmpty(),
     async close() {
       writer.close();
@@ -63,7 +64,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
 
 export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerStorageOptions): WorkerStorage {
   const history = new SqliteReader(settings.dbFile, settings.dbPoolSize);
-  const reader = new CachedReader(history, board);
+  const reader = new CachedReader(history, board, () => history.file.checkForRead());
   const pool = createRunnerPool({
     ...runner,
     size: settings.dbPoolSize,
@@ -75,7 +76,13 @@ export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerSt
     reader,
     history,
     save: (save, request) => hub.save(save, request.length),
-    executeSql: (request) => executeSql(request, { pool, lease: hub }),
+    // A runner opens the file by its name, which may be another's by then.
+    executeSql: async (request) => {
+      history.file.checkForRead();
+      const answer = await executeSql(request, { pool, lease: hub });
+      history.file.checkForRead();
+      return answer;
+    },
     sqlFigures: () => pool.figures(),
     async close() {
       await pool.close();

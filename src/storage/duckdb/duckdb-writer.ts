@@ -4,6 +4,7 @@
  */
 import { nowText } from "../../market/timestamp.ts";
 import {
+  DatabaseGoneError,
   type Save,
   type SaveBars,
   type SaveOutcome,
@@ -54,11 +55,17 @@ export class DuckDbWriter implements StockWriter {
   commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
     return this.#file.commits.run(async () => {
       const { room } = this.#file;
+      const lost = this.#file.lost();
+      if (lost !== null) throw new DatabaseGoneError(lost);
       if (this.#log.isTooLong && room.lackFor([]) === null) await this.#trim();
       const outcomes = await this.#commitRepeated(saves);
       this.#file.checkpointIfLong();
       return outcomes;
     });
+  }
+
+  lost(): string | null {
+    return this.#file.lost();
   }
 
   /** Nobody else can open the file: others are users and their SQL. */
@@ -195,6 +202,7 @@ export class DuckDbWriter implements StockWriter {
             if (planned.rows.length > 0) await this.#log.write(session, planned);
             return planned;
           });
+    if (writes.length > 0 || daily.length > 0) this.#file.committed();
     this.#log.committed(updates);
     for (const [index, { ticker, type, rows }] of ticks.entries()) {
       if (!tickPlan.outcomes[index]!.ok) continue;

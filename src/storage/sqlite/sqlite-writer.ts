@@ -12,6 +12,7 @@ import {
   StorageBusyError,
   type TickRow,
 } from "../contract.ts";
+import { OpenedFile } from "../opened-file.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { rowRefused } from "../save-refusals.ts";
 import { chooseBars, StagedBars } from "../staged-bars.ts";
@@ -19,7 +20,7 @@ import { TABLE_NAMES } from "../tables.ts";
 import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
-import { SameFile } from "./same-file.ts";
+import { SQLITE_FORMAT } from "./file-format.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 import { UpdateLog } from "./update-log.ts";
@@ -30,7 +31,7 @@ type Params = SQLQueryBindings[];
 
 export class SqliteWriter implements StockWriter {
   readonly #db: Database;
-  readonly #file: SameFile;
+  readonly #file: OpenedFile;
   readonly #averages: DailyAverages;
   readonly #updates: UpdateLog;
   readonly #dataVersion: Statement<{ data_version: number }, []>;
@@ -48,7 +49,7 @@ export class SqliteWriter implements StockWriter {
   /** @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed. */
   constructor(path: string, durability: Durability, updateLogBytes: number | null) {
     this.#db = openWriterConnection(path, durability);
-    this.#file = new SameFile(path);
+    this.#file = new OpenedFile(path, SQLITE_FORMAT);
     try {
       this.preparation = prepareSchema(this.#db);
       useWriteAheadLog(this.#db);
@@ -86,10 +87,18 @@ export class SqliteWriter implements StockWriter {
   commit(batch: Save[]): (SaveOutcome | null)[] {
     this.#file.check();
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
-    return outcomesOfAll(this.#commit(saves));
+    const outcomes = outcomesOfAll(this.#commit(saves));
+    // What went into a file that was lost meanwhile must not be answered as stored.
+    this.#file.check();
+    return outcomes;
+  }
+
+  lost(): string | null {
+    return this.#file.lost();
   }
 
   changedByOthers(): boolean {
+    if (this.#file.lost() !== null) return true;
     const version = this.#readDataVersion();
     if (version === this.#lastDataVersion) return false;
     this.#lastDataVersion = version;
@@ -102,6 +111,8 @@ export class SqliteWriter implements StockWriter {
   }
 
   close(): void {
+    // Closing would write the pages of the WAL into whatever is left of the file, and remove the WAL.
+    if (this.#file.lost() !== null) return;
     this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     this.#db.close(false);
   }
