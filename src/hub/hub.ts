@@ -7,6 +7,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { UnixSocketListener } from "bun";
 import type { LogLines } from "../observe/log.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
 import { BusLink, type BusLinkOptions } from "./bus-link.ts";
 import { MessageChannel } from "./message-channel.ts";
@@ -155,6 +156,14 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
         links.sendEvents();
         bus.publish(message.updates);
         break;
+      case "removeCheck":
+        void removeCheck(message.ticker).then((error) =>
+          link.channel.send({ type: "checkRemoved", id: message.id, error }),
+        );
+        break;
+      case "removed":
+        links.sendToAll({ type: "removed", ticker: message.ticker });
+        break;
       case "bus":
         bus.join(message.channel);
         break;
@@ -173,6 +182,18 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
       saves.push({ link, entry });
     }
     saves.schedule();
+  }
+
+  /** @returns why it couldn't be done; null: it is. */
+  async function removeCheck(ticker: string): Promise<string | null> {
+    if (lease.isOut) return "a statement of a user is writing";
+    try {
+      await writer?.removeCheck(ticker);
+      board.bump(ticker, "ticks");
+      return null;
+    } catch (error) {
+      return messageOf(error);
+    }
   }
 
   function forget(link: WorkerLink): void {

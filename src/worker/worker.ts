@@ -83,6 +83,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     log,
     publish: (ticker, update) => subscriptions.accept(ticker, update),
     note: (ticker, position) => subscriptions.note(ticker, position),
+    removed: (ticker) => subscriptions.forget(ticker),
     missed() {
       if (ownUpdates === null) void subscriptions.missed(ALL_TICKERS);
       void endIfDatabaseIsGone();
@@ -155,6 +156,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
           counters.rowsSaved += save.rows.length;
         }
         return outcome;
+      },
+      async removeCheck(ticker) {
+        await storage.removeCheck(ticker);
+        subscriptions.forget(ticker);
+        hub.tellRemoved(ticker);
       },
       executeSql(request) {
         counters.sqlRuns++;

@@ -27,6 +27,7 @@ export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions)
       file.checkForRead();
       return answer;
     },
+    removeCheck: (ticker) => hub.removeCheck(ticker),
     sqlFigures: () => ({ runs_at: "hub" }),
     async close() {
       await reader.close();

@@ -89,6 +89,7 @@ function writerOf({ writer, preparation, close }: Awaited<ReturnType<typeof open
     preparation,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
+    removeCheck: (ticker) => writer.removeCheck(ticker),
     lost: () => writer.lost?.() ?? null,
     isEmpty: () => writer.isEmpty(),
     close: () => close(),

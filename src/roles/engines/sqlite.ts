@@ -54,6 +54,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     lost: () => writer.lost(),
+    removeCheck: (ticker) => writer.removeCheck(ticker),
     isEmpty: () => writer.isEmpty(),
     async close() {
       writer.close();
@@ -83,6 +84,7 @@ export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerSt
       history.file.checkForRead();
       return answer;
     },
+    removeCheck: (ticker) => hub.removeCheck(ticker),
     sqlFigures: () => pool.figures(),
     async close() {
       await pool.close();

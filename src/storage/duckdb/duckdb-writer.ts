@@ -12,6 +12,7 @@ import {
   type StockWriter,
   StorageBusyError,
 } from "../contract.ts";
+import { checkRemovals } from "../removal.ts";
 import { TABLE_NAMES } from "../tables.ts";
 import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
@@ -61,6 +62,18 @@ export class DuckDbWriter implements StockWriter {
       const outcomes = await this.#commitRepeated(saves);
       this.#file.checkpointIfLong();
       return outcomes;
+    });
+  }
+
+  removeCheck(ticker: string): Promise<void> {
+    return this.#file.commits.run(async () => {
+      const lost = this.#file.lost();
+      if (lost !== null) throw new DatabaseGoneError(lost);
+      await this.#transaction(async () => {
+        for (const sql of checkRemovals("$1")) await this.#session.run(sql, [ticker]);
+      });
+      this.#log.forget(ticker);
+      this.#file.committed();
     });
   }
 

@@ -13,6 +13,7 @@ import {
   type TickRow,
 } from "../contract.ts";
 import { OpenedFile } from "../opened-file.ts";
+import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { rowRefused } from "../save-refusals.ts";
 import { chooseBars, StagedBars } from "../staged-bars.ts";
@@ -93,6 +94,17 @@ export class SqliteWriter implements StockWriter {
     return outcomes;
   }
 
+  removeCheck(ticker: string): void {
+    this.#file.check();
+    const areForgotten = this.#inTransaction(() => {
+      const areForgotten = this.#updates.forget(ticker);
+      for (const sql of checkRemovals("?")) this.#db.run(sql, [ticker]);
+      return areForgotten;
+    });
+    areForgotten();
+    this.#file.check();
+  }
+
   lost(): string | null {
     return this.#file.lost();
   }
@@ -128,14 +140,22 @@ export class SqliteWriter implements StockWriter {
   }
 
   #transaction(saves: Save[], apply: () => (SaveOutcome | null)[]): (SaveOutcome | null)[] {
+    const { outcomes, areLogged } = this.#inTransaction(() => {
+      const outcomes = apply();
+      return { outcomes, areLogged: this.#updates.record(saves, outcomes) };
+    });
+    areLogged();
+    return outcomes;
+  }
+
+  /** @throws StorageBusyError */
+  #inTransaction<T>(apply: () => T): T {
     try {
       this.#db.run("BEGIN IMMEDIATE");
       this.#updates.begin();
-      const outcomes = apply();
-      const areLogged = this.#updates.record(saves, outcomes);
+      const result = apply();
       this.#db.run("COMMIT");
-      areLogged();
-      return outcomes;
+      return result;
     } catch (error) {
       if (this.#db.inTransaction) this.#db.run("ROLLBACK");
       if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
