@@ -3,7 +3,7 @@
  * order of arrival, and tells each worker what became of its saves and what its subscribers must see, in commit order.
  * It knows neither HTTP nor WebSockets, and no storage engine by name.
  */
-import { existsSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { UnixSocketListener } from "bun";
 import type { LogLines } from "../observe/log.ts";
@@ -20,6 +20,9 @@ import { WriteLease } from "./write-lease.ts";
 
 /** How soon a commit by a foreign program makes kept answers invalid. */
 const FOREIGN_COMMIT_POLL_MS = 100;
+
+/** Whatever --file-mode is: only this server's processes connect. */
+const SOCKET_MODE = 0o600;
 
 export interface HubOptions {
   runtimeDir: string;
@@ -233,6 +236,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
         log.warning(`Hub: socket of worker ${socket.data.workerId}: ${error.message}`),
     },
   });
+  chmodSync(socketPath, SOCKET_MODE);
   const foreignCommits = setInterval(() => {
     tellIfLost();
     if (!lease.isOut) bumpIfChangedByOthers();

@@ -79,6 +79,11 @@ async function diagnoseRuntimeFolder(): Promise<Finding> {
   try {
     const folder = await createRuntimeDir();
     folder.remove();
+    const [passedOver] = folder.passedOver;
+    if (passedOver !== undefined) {
+      const advice = `set the sticky bit of that folder, or don't name it in XDG_RUNTIME_DIR`;
+      return { level: "warning", subject, finding: passedOver, advice };
+    }
     return {
       level: "ok",
       subject,
