@@ -9,6 +9,7 @@ import { helpText } from "./cli/help.ts";
 import { runImport } from "./cli/import.ts";
 import { runReplay } from "./cli/replay.ts";
 import { redact } from "./config/database-url.ts";
+import { fileModeOf, useFileMode } from "./config/file-mode.ts";
 import { printConfig } from "./config/render-settings.ts";
 import { parseSettings } from "./config/settings.ts";
 import { UsageError } from "./config/usage-error.ts";
@@ -49,10 +50,12 @@ async function runSubcommand(name: string, args: string[]): Promise<number> {
       case "check":
         return await runCheck(args);
       case "import":
+        useFileMode(fileModeOf(process.env));
         return await runImport(args, {
           openDatabase: (dbFile, durability) => openWriter({ dbFile, durability }),
         });
       case "copy":
+        useFileMode(fileModeOf(process.env));
         return await runCopy(args, {
           openReader: openTransferReader,
           openDestination: (dbFile, durability) => openTransferTarget({ dbFile, durability }),

@@ -185,9 +185,12 @@ async function checkLiveUpdates(
 async function removeRows(ticker: ThrowAwayTicker, report: CheckReport, parts: PartRunner): Promise<void> {
   if (!ticker.hasRows) return;
   try {
-    await ticker.remove();
+    const { positionIsLeft } = await ticker.remove();
     report.rowsRemoved = true;
-    parts.show.ok("clean-up", `the rows of ${ticker.ticker} are deleted`);
+    if (positionIsLeft) {
+      const older = `an older server: the position of ${ticker.ticker} stays in get_positions`;
+      parts.warn("clean-up", older);
+    } else parts.show.ok("clean-up", `nothing of ${ticker.ticker} is left`);
   } catch (error) {
     if (!(error instanceof CheckFailure)) throw error;
     report.rowsRemoved = false;

@@ -9,6 +9,7 @@ import { getTickers, getTickTypes } from "./get-tickers.ts";
 import { getUpdates } from "./get-updates.ts";
 import { getHistoricalData, getLatestData } from "./newest-ticks.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
+import { removeCheck } from "./remove-check.ts";
 import { saveRealtimeData } from "./save-realtime-data.ts";
 import { saveStockData } from "./save-stock-data.ts";
 import { getTodayDailyData, getTodayVolume } from "./today.ts";
@@ -34,6 +35,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     getPositions,
     getTickers,
     getTickTypes,
+    removeCheck,
     ...unsupportedCommands,
   ].map((command) => [command.name, command]),
 );

@@ -1,6 +1,7 @@
 import { describeDatabase, redact } from "./database-url.ts";
 import {
   busUrl,
+  fileMode,
   filePath,
   hostNames,
   listenAddress,
@@ -216,6 +217,14 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     default: false,
     unit: null,
     sentence: "Load the sample data if the database is empty.",
+  },
+  fileMode: {
+    flag: "--file-mode",
+    type: fileMode(),
+    default: "0600",
+    unit: null,
+    sentence:
+      "Mode of new databases and logs, in octal; new folders get the same, and x for whoever may read. The umask doesn't matter.",
   },
   logFile: {
     flag: "--log-file",

@@ -66,6 +66,16 @@ const SWITCH_WORDS: Record<string, boolean> = {
   off: false,
 };
 
+/** Octal, as `chmod` takes it; four digits in the end. */
+export function fileMode(): ValueType<string> {
+  return {
+    placeholder: "MODE",
+    expected:
+      "an octal mode of a file, such as 0600 or 0640, that its owner may read and write and nobody execute",
+    read: (text) => (/^0?6[0246][0246]$/.test(text) ? text.padStart(4, "0") : undefined),
+  };
+}
+
 export function filePath(): ValueType<string> {
   return {
     placeholder: "PATH",

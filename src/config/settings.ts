@@ -26,6 +26,8 @@ export interface Settings {
   port: number;
   /** Further names accepted in `Host` and `Origin`, in lower case. */
   allowHosts: string[];
+  /** Octal, four digits. */
+  fileMode: string;
   logFile: string | null;
   logLevel: LogLevel;
   accessLog: AccessLog;

@@ -62,8 +62,15 @@ export interface RouterOptions {
   /** --sql-timeout is longer than Bun lets a connection be idle. */
   sqlOutlastsIdleLimit: boolean;
   isDraining(): boolean;
+  descriptors: DescriptorState;
   /** Told of each body that begins and ends to be read. */
   bodies: { waiting: number };
+}
+
+/** See worker/descriptor-guard.ts. */
+export interface DescriptorState {
+  isShort(): boolean;
+  hasNoneForSocket(): boolean;
 }
 
 type AnySocketData = SocketData | ReplaySocketData;
@@ -153,7 +160,8 @@ export function createRouter(options: RouterOptions): Handler {
     }
     countAnswer(counters, response?.status ?? SWITCHING_PROTOCOLS);
     if (response === undefined) return undefined; // it became a WebSocket
-    if (options.isDraining() || unlimited.has(request)) response.headers.set("Connection", "close");
+    if (options.isDraining() || options.descriptors.isShort() || unlimited.has(request))
+      response.headers.set("Connection", "close");
     if (logs(response.status)) record(request, server, response, performance.now() - started);
     return response;
   };
@@ -188,7 +196,7 @@ async function runCommand(request: Request, options: RouterOptions, beforeSql: (
   return command.run({ params, text, saveId, signal: request.signal }, options.context);
 }
 
-interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining"> {
+interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "descriptors"> {
   path: string;
   sockets: Sockets | ReplaySockets;
 }
@@ -197,7 +205,7 @@ async function upgrade(
   request: Request,
   server: Server<AnySocketData>,
   query: string,
-  { guard, isDraining, path, sockets }: UpgradeOptions,
+  { guard, isDraining, descriptors, path, sockets }: UpgradeOptions,
 ): Promise<Response | undefined> {
   const { headers } = request;
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
@@ -215,6 +223,10 @@ async function upgrade(
     );
   }
   if (isDraining()) throw new RequestError(503, "the worker is draining; connect again", { retryAfterS: 1 });
+  if (descriptors.hasNoneForSocket())
+    throw new RequestError(503, "the worker has no descriptor left for a WebSocket; connect again later", {
+      retryAfterS: 1,
+    });
   if (await sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
   throw badRequest(
     `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,

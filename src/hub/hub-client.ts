@@ -37,6 +37,8 @@ export interface HubClientOptions {
   publish(ticker: string, update: Update): void;
   /** Another server has committed an update of this position. */
   note(ticker: string, position: number): void;
+  /** A ticker of a check is in the database no more. */
+  removed(ticker: string): void;
   /** Updates of any ticker may have been missed: the hub went away and is back, or the bus. */
   missed(): void;
   /** WebSockets of this worker, by client address. */
@@ -124,6 +126,18 @@ export class HubClient {
 
   left(address: string): void {
     this.#channel?.send({ type: "left", address });
+  }
+
+  /** Has the hub remove the ticker of a check. @throws RequestError 503 */
+  async removeCheck(ticker: string): Promise<void> {
+    const reply = await this.#ask((id) => ({ type: "removeCheck", id, ticker }));
+    if (reply.type === "checkRemoved" && reply.error !== null)
+      throw unavailable("remove_check: the database refused it", reply.error);
+  }
+
+  /** Tells the other workers that the ticker of a check was removed. */
+  tellRemoved(ticker: string): void {
+    this.#channel?.send({ type: "removed", ticker });
   }
 
   /** Names the database on the bus, for this hub and the next. */
@@ -259,7 +273,11 @@ export class HubClient {
       case "released":
       case "admitted":
       case "busFigures":
+      case "checkRemoved":
         this.#replies.receive(message);
+        break;
+      case "removed":
+        this.#options.removed(message.ticker);
         break;
       case "missed":
         this.#options.missed();

@@ -3,7 +3,7 @@
  * order of arrival, and tells each worker what became of its saves and what its subscribers must see, in commit order.
  * It knows neither HTTP nor WebSockets, and no storage engine by name.
  */
-import { existsSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Socket, UnixSocketListener } from "bun";
 import type { LogLines } from "../observe/log.ts";
@@ -21,6 +21,9 @@ import { WriteLease } from "./write-lease.ts";
 
 /** How soon a commit by a foreign program makes kept answers invalid. */
 const FOREIGN_COMMIT_POLL_MS = 100;
+
+/** Whatever --file-mode is: only this server's processes connect. */
+const SOCKET_MODE = 0o600;
 
 export interface HubOptions {
   runtimeDir: string;
@@ -102,6 +105,16 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     if (writer?.changedByOthers()) board.bumpAll();
   }
 
+  let lost: string | null = null;
+  function tellIfLost(): void {
+    const now = writer?.lost?.() ?? null;
+    if (now === lost) return;
+    if (now !== null) log.error(`The database is lost, and nothing is answered from it: ${now}`);
+    else log.info("The database's file is there again");
+    lost = now;
+    board.bumpAll();
+  }
+
   function receive(link: WorkerLink, message: ToHub, attachment: Buffer): void {
     switch (message.type) {
       case "saves":
@@ -147,6 +160,14 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
         links.sendEvents();
         bus.publish(message.updates);
         break;
+      case "removeCheck":
+        void removeCheck(message.ticker).then((error) =>
+          link.channel.send({ type: "checkRemoved", id: message.id, error }),
+        );
+        break;
+      case "removed":
+        links.sendToAll({ type: "removed", ticker: message.ticker });
+        break;
       case "bus":
         bus.join(message.channel);
         break;
@@ -165,6 +186,18 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
       saves.push({ link, entry });
     }
     saves.schedule();
+  }
+
+  /** @returns why it couldn't be done; null: it is. */
+  async function removeCheck(ticker: string): Promise<string | null> {
+    if (lease.isOut) return "a statement of a user is writing";
+    try {
+      await writer?.removeCheck(ticker);
+      board.bump(ticker, "ticks");
+      return null;
+    } catch (error) {
+      return messageOf(error);
+    }
   }
 
   function forget(link: WorkerLink): void {
@@ -217,7 +250,9 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
         log.warning(`Hub: socket of worker ${socket.data.workerId}: ${error.message}`),
     },
   });
+  chmodSync(socketPath, SOCKET_MODE);
   const foreignCommits = setInterval(() => {
+    tellIfLost();
     if (!lease.isOut) bumpIfChangedByOthers();
   }, FOREIGN_COMMIT_POLL_MS);
 

@@ -33,7 +33,11 @@ export type ToHub =
   | { type: "subscribe"; id: number; ticker: string }
   | { type: "unsubscribe"; ticker: string }
   | { type: "lease"; id: number }
-  | { type: "release"; id: number };
+  | { type: "release"; id: number }
+  /** The ticker of a check: to be removed from the database that the hub writes. */
+  | { type: "removeCheck"; id: number; ticker: string }
+  /** It was removed: every worker forgets its position. */
+  | { type: "removed"; ticker: string };
 
 /** A save of this worker came out so; it has the frame of the update. */
 export type OutcomeEvent = [kind: 0, id: number, outcome: SaveOutcome];
@@ -50,6 +54,8 @@ export type ReplyToWorker =
   | { type: "subscribed"; id: number }
   | { type: "admitted"; id: number; admitted: boolean }
   | { type: "busFigures"; id: number; figures: BusFigures | null }
+  /** @property error null: done. */
+  | { type: "checkRemoved"; id: number; error: string | null }
   | { type: "leased"; id: number }
   | { type: "released"; id: number };
 
@@ -58,7 +64,9 @@ export type ToWorker =
   | ReplyToWorker
   | { type: "events"; events: HubEvent[] }
   /** Updates of other servers may have been missed. */
-  | { type: "missed" };
+  | { type: "missed" }
+  /** Nothing of the ticker is in the database any more. */
+  | { type: "removed"; ticker: string };
 
 export const HUB_SOCKET = "hub.sock";
 export const BOARD_FILE = "board";

@@ -25,6 +25,8 @@ const UTF8 = new TextEncoder();
 export interface DatabaseInHub {
   reader: StockReader;
   sql: InterruptibleSql;
+  /** Throws when nothing that is read may be answered any more. */
+  look?(): void;
   /** Called when a statement may have changed rows, before it is answered. */
   written(): void;
 }
@@ -58,7 +60,10 @@ export class ReadServer {
         );
         break;
       case "next":
-        void this.#guard(message.id, () => this.#sendNext(message.id));
+        void this.#guard(message.id, async () => {
+          this.#database.look?.();
+          await this.#sendNext(message.id);
+        });
         break;
       case "cancel":
         this.#forget(message.id);
@@ -83,7 +88,10 @@ export class ReadServer {
     }
     const abort = new AbortController();
     this.#unfinished.set(id, { pieces: null, abort });
-    void this.#guard(id, () => work(abort.signal));
+    void this.#guard(id, async () => {
+      this.#database.look?.();
+      await work(abort.signal);
+    });
   }
 
   async #guard(id: number, work: () => Promise<void>): Promise<void> {

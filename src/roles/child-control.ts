@@ -1,4 +1,5 @@
 /** A child process's side of the supervisor's IPC channel: see protocol/control.ts. */
+import { useFileMode } from "../config/file-mode.ts";
 import {
   BOOT_FAILURE_EXIT,
   CHILD_BRIEF_ENV,
@@ -20,7 +21,9 @@ export function readBrief(): ChildBrief {
   }
   // Processes started from here get a brief of their own.
   delete process.env[CHILD_BRIEF_ENV];
-  return JSON.parse(text) as ChildBrief;
+  const brief = JSON.parse(text) as ChildBrief;
+  useFileMode(brief.settings.fileMode);
+  return brief;
 }
 
 /**

@@ -2,10 +2,13 @@
 
 import { hostname } from "node:os";
 import { redact } from "../config/database-url.ts";
+import { findWideFiles, useFileMode } from "../config/file-mode.ts";
 import type { Settings } from "../config/settings.ts";
 import { BOARD_FILE } from "../hub/messages.ts";
 import { VersionBoard } from "../hub/version-board.ts";
+import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../observe/descriptors.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
+import { logFilePath } from "../observe/log-file.ts";
 import { CHILD_BRIEF_ENV, type ChildBrief } from "../protocol/control.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { type PortLock, portLock } from "../supervisor/port-lock.ts";
@@ -29,9 +32,11 @@ const DRAIN_WITHOUT_DATABASE_MS = 2_000;
 
 /** @returns the exit code. */
 export async function serve(settings: Settings, ignoredFlags: string[]): Promise<number> {
+  useFileMode(settings.fileMode);
   const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
   for (const flag of ignoredFlags) log.warning(`${flag} has no effect in this server`);
   announce(settings, log);
+  warnOfWideFiles(settings, log);
   try {
     checkBus(settings);
     return settings.workers > 1
@@ -122,6 +127,7 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
   try {
     lock = await portLock(settings.host, settings.port);
     runtime = await createRuntimeDir();
+    for (const reason of runtime.passedOver) log.warning(reason);
     const brief: ChildBrief = {
       role: "hub",
       workerId: 0,
@@ -215,7 +221,29 @@ function failOnSurprise(log: Logger): void {
 
 function announce(settings: Settings, log: Logger): void {
   log.info(`Database: ${redact(settings.dbFile)} (durability ${settings.durability})`);
+  const descriptors = descriptorLimit();
+  if (descriptors !== null && descriptors < DESCRIPTORS_ENOUGH) {
+    log.warning(
+      `Each process may have ${descriptors.toLocaleString("en-US")} descriptors, and each client takes one: allow more with ulimit -n or LimitNOFILE=`,
+    );
+  }
   log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);
+}
+
+/** Those that were there before: what the server makes has the mode that it should. */
+function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: Logger): void {
+  const engine = databaseType({ dbFile });
+  const database = engine === "sqlite" || engine === "duckdb" ? [dbFile] : [];
+  const beside = database.flatMap((path) => ["-wal", "-shm", ".wal"].map((ending) => path + ending));
+  const logs =
+    logFile === null
+      ? []
+      : [null, ...Array(workers > 1 ? workers : 0).keys()].map((worker) => logFilePath(logFile, worker));
+  const wide = findWideFiles([...database, ...beside, ...logs], fileMode);
+  if (wide === null) return;
+  log.warning(
+    `Open to more than --file-mode ${fileMode} allows new files: ${wide.found}; to close: ${wide.remedy}`,
+  );
 }
 
 /** A database file has one server, so there is nobody to meet. @throws Error */

@@ -4,6 +4,7 @@
  */
 import type { LogLevel } from "../config/settings.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { SqlMode, SqlParam, SqlReply } from "../storage/user-sql-contract.ts";
 import { clientGone, timedOut } from "./runner-end.ts";
 import { RunnerProcess } from "./runner-process.ts";
@@ -171,8 +172,10 @@ class Pool implements RunnerPool {
     try {
       runner = new RunnerProcess(this.#options.command, this.#options.env);
     } catch (cause) {
-      this.#options.log("ERROR", `SQL runner can't be started: ${(cause as Error).message}`);
-      throw new RequestError(503, "execute_sql: the SQL runner can't be started", { retryAfterS: 1, cause });
+      const details = messageOf(cause);
+      this.#options.log("ERROR", `SQL runner can't be started: ${details}`);
+      const message = "execute_sql: the SQL runner can't be started";
+      throw new RequestError(503, message, { details, retryAfterS: 1, cause });
     }
     this.#alive.add(runner);
     void runner.exited.then((code) => this.#onExit(runner, code));

@@ -34,12 +34,15 @@ interface KeptAnswer {
 export class CachedReader implements StockReader {
   readonly #reader: StockReader;
   readonly #versions: Versions;
+  readonly #look: () => void;
   readonly #answers = new RecentlyUsed<KeptAnswer>(KEPT_BYTES_MAX, ({ bytes }) => bytes);
   readonly #prices = new Map<string, { version: number; price: number | null }>();
 
-  constructor(reader: StockReader, versions: Versions) {
+  /** @param look throws when no answer that was kept may be given any more. */
+  constructor(reader: StockReader, versions: Versions, look: () => void) {
     this.#reader = reader;
     this.#versions = versions;
+    this.#look = look;
   }
 
   /** Positions are asked for to find out what was missed, so none is kept. */
@@ -48,18 +51,21 @@ export class CachedReader implements StockReader {
   }
 
   bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
+    this.#look();
     const key = `${range.interval}\0${range.ticker}\0${range.from}\0${range.to}`;
     const version = this.#versions.version(range.ticker, range.interval);
     return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.bars(range, signal));
   }
 
   ticks(range: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
+    this.#look();
     const key = `ticks\0${range.ticker}\0${range.type}\0${range.from}\0${range.to}\0${range.withSeq === true}`;
     const version = this.#versions.version(range.ticker, "ticks");
     return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.ticks(range, signal));
   }
 
   latestPrice(ticker: string): number | null | Promise<number | null> {
+    this.#look();
     const version = this.#versions.versionOfAll(ticker);
     const kept = this.#prices.get(ticker);
     if (kept !== undefined && kept.version === version) return kept.price;

@@ -200,6 +200,14 @@ export interface StockWriter {
   commit(saves: Save[]): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
   /** True when somebody outside of this writer has changed the database since the last call. */
   changedByOthers(): boolean;
+  /**
+   * Removes the rows, updates and position of a ticker of `check`, in one transaction.
+   *
+   * @throws StorageBusyError worth another try.
+   */
+  removeCheck(ticker: string): void | Promise<void>;
+  /** Why what was opened is not there any more, for one that can see it: every commit is refused then. Null: all is well. */
+  lost?(): string | null;
   /** True while no command has ever stored a row. */
   isEmpty(): boolean | Promise<boolean>;
   close(): void | Promise<void>;

@@ -18,7 +18,6 @@ import {
 
 /** The record, filled up with blanks: one write that a killed process has done or has not. */
 const RECORD_BYTES = 512;
-const FILE_MODE = 0o600;
 
 /** Where positions are in a database. */
 export interface Given {
@@ -95,7 +94,7 @@ export class EpochWitness {
    * @param isInFile the file itself holds it, without its write-ahead log.
    */
   accept({ epoch, newestId }: Given, isInFile: boolean): void {
-    this.#fd ??= openSync(this.path, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
+    this.#fd ??= openSync(this.path, constants.O_RDWR | constants.O_CREAT);
     const known = this.#record?.epoch === epoch ? this.#record.inFileTo : -1;
     const inFileTo = isInFile ? newestId : known;
     const identity = identityOf(this.#dbPath);

@@ -1,5 +1,6 @@
 /** What `doctor` says of a database file whatever its engine is. */
 import { closeSync, openSync, readSync } from "node:fs";
+import { findWideFiles } from "../config/file-mode.ts";
 import type { Finding } from "./diagnosis.ts";
 
 export function notThere(path: string): Finding {
@@ -15,6 +16,14 @@ export function notThere(path: string): Finding {
 export function notAFile(path: string): Finding {
   const advice = "give the path of a database file with --db-file";
   return { level: "fail", subject: "file", finding: `${path} is no file`, advice };
+}
+
+/** @param paths of the database and of what may be beside it. @param mode that new files get. */
+export function diagnoseMode(paths: readonly string[], mode: string): Finding {
+  const subject = "file mode";
+  const wide = findWideFiles(paths, mode);
+  if (wide === null) return { level: "ok", subject, finding: `no wider than ${mode}` };
+  return { level: "warning", subject, finding: `others may use ${wide.found}`, advice: wide.remedy };
 }
 
 export function emptyFile(path: string): Finding {

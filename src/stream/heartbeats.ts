@@ -62,6 +62,10 @@ export class Heartbeats {
     this.#moved.clear();
   }
 
+  forgetTicker(ticker: string): void {
+    this.#moved.delete(ticker);
+  }
+
   /** To one subscriber, about its ticker. */
   tell({ ticker, subscriber }: Subscription, position: number): void {
     subscriber.send(this.#of(ticker, position, new Date()));

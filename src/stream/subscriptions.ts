@@ -221,6 +221,13 @@ export class Subscriptions {
     return this.#feeds.delivered(ticker);
   }
 
+  /** It has no position any more: it was a check's. */
+  forget(ticker: string): void {
+    if (this.#channels.has(ticker)) return;
+    this.#feeds.forget(ticker);
+    this.#heartbeats.forgetTicker(ticker);
+  }
+
   /** No more heartbeats; the sockets are being closed. */
   stop(): void {
     clearInterval(this.#checks);

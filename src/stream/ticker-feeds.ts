@@ -71,6 +71,12 @@ export class TickerFeeds {
     this.#feeds.delete(ticker);
   }
 
+  /** Its position too. */
+  forget(ticker: string): void {
+    this.drop(ticker);
+    this.#others.delete(ticker);
+  }
+
   dropAll(isWatched: (ticker: string) => boolean): void {
     for (const ticker of [...this.#feeds.keys()]) if (!isWatched(ticker)) this.drop(ticker);
   }

@@ -5,7 +5,16 @@
  * was killed. A pid would not do: containers that share /tmp count pids apart, while a socket file works across them.
  */
 import { randomBytes } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../protocol/message-of.ts";
@@ -22,6 +31,9 @@ const UNOWNED_STALE_AFTER_MS = 60_000;
 /** Cleaners of /tmp remove what has not been touched for days; the board is written through a mapping, which touches nothing. */
 const TOUCH_INTERVAL_MS = 3_600_000;
 
+const WRITABLE_BY_ALL = 0o002;
+const STICKY = 0o1000;
+
 /** No place for the folder. The message is meant for the user. */
 export class RuntimeDirError extends Error {
   override readonly name = "RuntimeDirError";
@@ -29,6 +41,8 @@ export class RuntimeDirError extends Error {
 
 export interface RuntimeDir {
   readonly path: string;
+  /** Folders that others had a preference for, and why they weren't taken although they could have been: for the log. */
+  readonly passedOver: string[];
   /** Removes the folder and what is in it. */
   remove(): void;
 }
@@ -40,6 +54,7 @@ export interface RuntimeDir {
  */
 export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeDir> {
   const problems: string[] = [];
+  const passedOver: string[] = [];
   for (const base of baseFolders(env)) {
     const path = join(base, `${PREFIX}${process.pid}-${randomBytes(4).toString("hex")}`);
     // The longest of its sockets' paths.
@@ -47,14 +62,25 @@ export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeD
       problems.push(`${base}: the path is too long for a socket`);
       continue;
     }
+    if (isOpenToAll(base)) {
+      const reason = `${base}: anybody may rename or remove what is in it, as it has no sticky bit`;
+      problems.push(reason);
+      passedOver.push(`The server's own sockets aren't put into ${reason}: chmod +t ${base}`);
+      continue;
+    }
     try {
       await removeStale(base);
-      return makeDir(path);
+      return { ...makeDir(path), passedOver };
     } catch (error) {
       problems.push(`${base}: ${messageOf(error)}`);
     }
   }
   throw new RuntimeDirError(`No folder for the server's own sockets; tried ${problems.join("; ")}`);
+}
+
+function isOpenToAll(folder: string): boolean {
+  const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0;
+  return (mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0;
 }
 
 function baseFolders(env: Env): string[] {
@@ -64,11 +90,12 @@ function baseFolders(env: Env): string[] {
 }
 
 /** A socket refuses connections between its bind and its listen too: until then the folder has another name. */
-function makeDir(path: string): RuntimeDir {
+function makeDir(path: string): Omit<RuntimeDir, "passedOver"> {
   const unfinished = path + UNFINISHED;
   mkdirSync(unfinished, { mode: 0o700 });
   chmodSync(unfinished, 0o700); // mkdir's mode passes through the umask
   const owner = Bun.listen({ unix: ownerSocketWhileMade(path), socket: { data() {} } });
+  chmodSync(ownerSocketWhileMade(path), 0o600);
   renameSync(unfinished, path);
   const touching = setInterval(() => touchAll(path), TOUCH_INTERVAL_MS);
   touching.unref();

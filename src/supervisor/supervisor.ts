@@ -90,6 +90,7 @@ class Supervisor {
     using cleanup = new DisposableStack();
     const lock = cleanup.adopt(await portLock(host, port), (taken) => taken.release());
     const dir = cleanup.adopt(await createRuntimeDir(this.#env), (made) => made.remove());
+    for (const reason of dir.passedOver) this.#log.warning(reason);
     this.#settings = { ...this.#settings, port: lock.port };
     this.#runtimeDir = dir.path;
     if (this.#isStopping()) return EXIT_OK;

@@ -33,6 +33,8 @@ export interface WorkerStorage {
    */
   save(save: Save, request: string): Promise<SaveOutcome>;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
+  /** Removes the rows, updates and position of a ticker of `check`. @throws RequestError 503 */
+  removeCheck(ticker: string): Promise<void>;
   /** Of what runs user-written SQL, for /stats/pool. */
   sqlFigures(): object;
   close(): Promise<void>;

@@ -1,6 +1,5 @@
 /** One worker: boots, serves, drains, stops. The same code in a process of its own and in the one process of `--workers 1`. */
 import { randomBytes } from "node:crypto";
-import type { Server } from "bun";
 import { redact } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
 import { HostGuard } from "../http/host-guard.ts";
@@ -20,7 +19,9 @@ import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-socket
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
+import { DescriptorGuard } from "./descriptor-guard.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
+import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
 import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
 
@@ -74,7 +75,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let draining = false;
   /** The database's own, which needs no hub. */
   let ownUpdates: UpdateSource | null = null;
-  let server: Server<SocketData | ReplaySocketData>;
+  let listener: Listener<SocketData | ReplaySocketData>;
+  let descriptors: DescriptorGuard | null = null;
 
   const hub = new HubClient({
     runtimeDir: options.runtimeDir,
@@ -82,6 +84,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     log,
     publish: (ticker, update) => subscriptions.accept(ticker, update),
     note: (ticker, position) => subscriptions.note(ticker, position),
+    removed: (ticker) => subscriptions.forget(ticker),
     missed() {
       if (ownUpdates === null) void subscriptions.missed(ALL_TICKERS);
       void endIfDatabaseIsGone();
@@ -92,7 +95,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     heartbeatIntervalMs: settings.heartbeatIntervalS * 1000,
     publish(topic, text) {
       counters.framesPublished++;
-      server.publish(topic, text);
+      listener.publish(topic, text);
       sockets.published(topic, text);
     },
     watch: (ticker) => (ownUpdates ?? hub).subscribe(ticker),
@@ -162,6 +165,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         }
         return outcome;
       },
+      async removeCheck(ticker) {
+        await storage.removeCheck(ticker);
+        subscriptions.forget(ticker);
+        hub.tellRemoved(ticker);
+      },
       executeSql(request) {
         counters.sqlRuns++;
         return storage.executeSql(request).catch((error) => {
@@ -198,30 +206,38 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     maxBodyBytes,
     sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
     isDraining: () => draining,
+    descriptors: {
+      isShort: () => descriptors?.isShort ?? false,
+      hasNoneForSocket: () => descriptors?.hasNoneForSocket() ?? false,
+    },
     bodies,
   });
   if (settings.bus !== null) void joinBus();
-  server = Bun.serve<SocketData | ReplaySocketData>({
-    hostname: settings.host,
-    port: settings.port,
-    reusePort: workerId !== null,
-    development: false,
-    idleTimeout: Math.min(
-      IDLE_TIMEOUT_MAX_S,
-      Math.max(IDLE_TIMEOUT_MIN_S, Math.ceil(settings.sqlTimeoutS) + IDLE_TIMEOUT_SLACK_S),
-    ),
-    // Not the limit of a body: a larger one must reach the router to be refused in JSON.
-    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-    fetch: route,
-    websocket: withReplays(sockets.handler(), replays),
-    error: (error) => {
-      log.error(`Request failed outside of its handler: ${error.message}`);
-      return new Response('{"error":"An internal server error occurred."}', {
-        status: 500,
-        headers: { "Content-Type": "application/json; charset=utf-8" },
-      });
-    },
-  });
+  const webSockets = withReplays(sockets.handler(), replays);
+  const listen = () =>
+    Bun.serve<SocketData | ReplaySocketData>({
+      hostname: settings.host,
+      port: settings.port,
+      reusePort: workerId !== null,
+      development: false,
+      idleTimeout: Math.min(
+        IDLE_TIMEOUT_MAX_S,
+        Math.max(IDLE_TIMEOUT_MIN_S, Math.ceil(settings.sqlTimeoutS) + IDLE_TIMEOUT_SLACK_S),
+      ),
+      // Not the limit of a body: a larger one must reach the router to be refused in JSON.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      fetch: route,
+      websocket: webSockets,
+      error: (error) => {
+        log.error(`Request failed outside of its handler: ${error.message}`);
+        return new Response('{"error":"An internal server error occurred."}', {
+          status: 500,
+          headers: { "Content-Type": "application/json; charset=utf-8" },
+        });
+      },
+    });
+  listener = new Listener(listen);
+  descriptors = new DescriptorGuard({ accepting: listener, conditions, log });
 
   async function drain(timeoutMs: number): Promise<void> {
     if (draining) return;
@@ -229,7 +245,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     const deadline = performance.now() + Math.max(timeoutMs / 2, timeoutMs - DRAIN_MARGIN_MS);
     const left = (): number => Math.max(0, deadline - performance.now());
     await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
-    const stopped = server.stop();
+    descriptors?.stop();
+    const stopped = listener.stop();
     const hadSockets = sockets.size + replays.size > 0;
     replays.closeAll();
     subscriptions.stop();
@@ -242,8 +259,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     ]);
     race.over = true;
     if (!inTime) {
-      log.warning(`Drained as far as possible; closing ${server.pendingRequests} requests unanswered`);
-      await server.stop(true);
+      log.warning(`Drained as far as possible; closing ${listener.pendingRequests} requests unanswered`);
+      await listener.stop(true);
     }
     if (hadSockets) await Bun.sleep(LINGER_MS);
     await storage.close();
@@ -277,16 +294,16 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     let sinceMs = performance.now();
     while (!race.over && performance.now() - sinceMs < HALF_SENT_MAX_MS) {
       await Bun.sleep(DRAIN_POLL_MS);
-      if (bodies.waiting === 0 || bodies.waiting < server.pendingRequests) sinceMs = performance.now();
+      if (bodies.waiting === 0 || bodies.waiting < listener.pendingRequests) sinceMs = performance.now();
     }
   }
 
   return {
-    port: server.port!,
+    port: listener.port,
     drain,
     async invitation() {
       try {
-        return invite(await reader.holdings(TICKERS_NAMED_MAX), settings.host, server.port!);
+        return invite(await reader.holdings(TICKERS_NAMED_MAX), settings.host, listener.port);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
         // A database elsewhere may come later than this server.

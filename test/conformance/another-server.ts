@@ -4,6 +4,7 @@ import { parseUpstream } from "../../src/config/upstream-url.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import { RequestError } from "../../src/protocol/errors.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
+import { askNewer } from "../../src/storage/remote/commands.ts";
 import { RemoteReader } from "../../src/storage/remote/remote-reader.ts";
 import { RemoteSaves } from "../../src/storage/remote/remote-saves.ts";
 import { runRemoteSql } from "../../src/storage/remote/remote-sql.ts";
@@ -31,6 +32,9 @@ export async function openAnotherServer(dbFile: string): Promise<Opened> {
     writer: {
       commit: (batch) => commitEach(batch, (save) => saveOne(saves, save)),
       changedByOthers: () => lacking("noticesOthers"),
+      async removeCheck(ticker) {
+        await askNewer(upstream, "remove_check", { ticker });
+      },
       isEmpty: () => lacking("knowsEmpty"),
       close() {},
     },

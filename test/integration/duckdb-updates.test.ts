@@ -197,6 +197,7 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     log: SILENT,
     publish() {},
     note() {},
+    removed() {},
     missed() {},
     addresses: () => [],
   });

@@ -31,6 +31,7 @@ function setUp() {
           ...saves.slice(savesPerCommit).map(() => null),
         ],
         changedByOthers: () => sqlite.changedByOthers(),
+        removeCheck: (ticker) => sqlite.removeCheck(ticker),
         isEmpty: () => sqlite.isEmpty(),
         close: () => sqlite.close(),
       };
@@ -59,6 +60,7 @@ function setUp() {
           published.push(`${ticker} ${seq} ${frame}`);
         },
         note: () => undefined,
+        removed: () => undefined,
         missed: () => missed++,
         addresses: () => addresses,
       });

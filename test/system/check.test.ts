@@ -1,7 +1,10 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
 import type { CheckReport } from "../../src/cli/check.ts";
+import { usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
-import { startServer } from "../support/server.ts";
+import { type RunningServer, startServer } from "../support/server.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
 
@@ -30,6 +33,132 @@ test("a healthy server of two workers is well, and nothing of the check stays be
     query_type: "select",
   });
   expect(left.body.data).toEqual([]);
+});
+
+/** The first heartbeat of a subscription to all tickers, which names each that has a position. */
+async function namesOfAll(server: RunningServer): Promise<{ names: string[]; close(): void }> {
+  const socket = new WebSocket(`${server.wsUrl}/ws?symbols=*`);
+  const positions = await new Promise<object>((resolve, reject) => {
+    socket.onmessage = ({ data }) => {
+      const frame = JSON.parse(String(data)) as { positions?: object };
+      if (frame.positions !== undefined) resolve(frame.positions);
+    };
+    socket.onerror = () => reject(new Error("the socket failed"));
+  });
+  return { names: Object.keys(positions), close: () => socket.close() };
+}
+
+const positionsOf = async (server: RunningServer) =>
+  Object.keys((await server.command<{ positions: object }>("get_positions", {})).body.positions);
+
+async function countOf(server: RunningServer, table: string): Promise<number> {
+  const sql_query = `SELECT CAST(count(*) AS INTEGER) AS n FROM ${table} WHERE ticker LIKE '%CHECK%'`;
+  const answer = await server.command<{ data: { n: number }[] }>("execute_sql", {
+    sql_query,
+    query_type: "select",
+  });
+  return answer.body.data[0]!.n;
+}
+
+async function expectNoTrace(server: RunningServer): Promise<void> {
+  expect(await positionsOf(server)).toEqual(["REAL"]);
+  const tickers = await server.command<{ tickers: string[] }>("get_tickers", { kind: "ticks" });
+  expect(tickers.body.tickers).toEqual(["REAL"]);
+  for (const table of ["realtime_data", "update_log", "update_positions"])
+    expect([table, await countOf(server, table)]).toEqual([table, 0]);
+}
+
+const postgres = usePostgres();
+const ENGINES: [name: string, database: () => Promise<{ dbFile?: string; drop(): Promise<void> }>][] = [
+  ["SQLite", async () => ({ drop: async () => {} })],
+  [
+    "DuckDB",
+    async () => {
+      const dir = tempDir();
+      return { dbFile: join(dir.path, "a.duckdb"), drop: async () => dir[Symbol.dispose]() };
+    },
+  ],
+  ["PostgreSQL", async () => ({ dbFile: await postgres.freshSchema(), drop: async () => {} })],
+];
+
+for (const [name, database] of ENGINES) {
+  for (const workers of [1, 3]) {
+    test(`${name}, ${workers} workers: a check leaves no ticker behind, also while others watch all`, async () => {
+      const { drop, ...at } = await database();
+      {
+        await using server = await startServer({ workers, ...at });
+        const real = (price: number) =>
+          server.command("save_realtime_data", {
+            ticker: "REAL",
+            data: [{ timestamp: `2024-01-02 15:00:0${price}`, price, size: 1 }],
+            index_col: "timestamp",
+            data_type: "trade",
+          });
+        expect((await real(1)).status).toBe(200);
+        const watchers = await Promise.all(Array.from({ length: 8 }, () => namesOfAll(server)));
+        for (let run = 0; run < 3; run++) {
+          const { code, stdout } = await runCli(["check", server.url, "--requests", "4"]);
+          expect(stdout).toContain("ok      clean-up: nothing of ");
+          expect(code).toBe(0);
+          expect((await real(2 + run)).status).toBe(200);
+        }
+        await expectNoTrace(server);
+        const later = await Promise.all(Array.from({ length: 8 }, () => namesOfAll(server)));
+        for (const { names, close } of [...watchers, ...later]) {
+          expect(names).toEqual(["REAL"]);
+          close();
+        }
+        const updates = await server.command("get_updates", { ticker: "REAL", since: 0 });
+        expect(updates.body).toMatchObject({ seq: 4, recovered: true });
+        const front = await startServer({ dbFile: `127.0.0.1:${server.port}`, workers });
+        try {
+          const { stdout } = await runCli(["check", front.url, "--requests", "4"]);
+          expect(stdout).toContain("ok      clean-up: nothing of ");
+          expect(await positionsOf(front)).toEqual(["REAL"]);
+          await expectNoTrace(server);
+        } finally {
+          await front[Symbol.asyncDispose]();
+        }
+        await server.stop();
+      }
+      if (at.dbFile !== undefined) {
+        await using again = await startServer(at);
+        await expectNoTrace(again);
+      }
+      await drop();
+    });
+  }
+}
+
+test("only what a check has named can be removed like that", async () => {
+  await using server = await startServer();
+  const save = { data: [{ timestamp: "2024-01-02", price: 1, size: 1 }], index_col: "timestamp" };
+  for (const ticker of ["REAL", "_CHECK_", "_CHECK_5f0c1a77", `_CHECK_${"A".repeat(32)}`, "%", "*"]) {
+    await server.command("save_realtime_data", { ticker, ...save });
+    const refused = await server.command("remove_check", { ticker });
+    expect([ticker, refused.status]).toEqual([ticker, 400]);
+    expect(String(refused.body.error)).toContain("expected that of a check");
+    expect((await server.command("get_latest_price", { ticker })).body.latest_price).toBe(1);
+  }
+  expect((await server.command("remove_check", {})).status).toBe(400);
+});
+
+test("why a save was refused is told with its details", async () => {
+  using other = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    development: false,
+    fetch: (request) =>
+      request.url.endsWith("/health")
+        ? Response.json({ status: "healthy", process: { pid: 1, multiprocess_mode: false } })
+        : Response.json(
+            { error: "save: the database refused the commit", details: "disk is full" },
+            { status: 503 },
+          ),
+  });
+  const { code, stdout } = await runCli(["check", `http://127.0.0.1:${other.port}`, "--requests", "2"]);
+  expect(code).toBe(1);
+  expect(stdout).toContain("save: the database refused the commit (disk is full)");
 });
 
 test("a server of one process is well too", async () => {

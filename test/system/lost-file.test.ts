@@ -1,11 +1,69 @@
-/** The database file removed or replaced under a running server: nothing may be answered as stored any more. */
-import { expect, setDefaultTimeout, test } from "bun:test";
-import { renameSync, rmSync, writeFileSync } from "node:fs";
-import { startServer, waitUntil } from "../support/server.ts";
+/**
+ * The database file removed, replaced, truncated or overwritten under a running server: nothing may be answered as stored,
+ * and nothing be read, any more.
+ */
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
 
 const SAVE = { ticker: "A", index_col: "date", data: [{ date: "2024-01-02", close: 1 }] };
+const FILES = { sqlite: "a.db", duckdb: "a.duckdb" } as const;
+type Engine = keyof typeof FILES;
+
+const dir = tempDir();
+const disk = join(dir.path, "disk");
+mkdirSync(disk);
+const canMount = Bun.which("mount") !== null && process.getuid?.() === 0;
+const umount = () => Bun.spawnSync(["umount", "-l", disk]);
+if (!canMount) console.log("lost-file.test.ts: no disk is taken away, as that takes root");
+
+afterAll(() => {
+  if (canMount) umount();
+  dir[Symbol.dispose]();
+});
+
+async function expectReady(server: RunningServer) {
+  await waitUntil("the server is ready", async () => (await fetch(`${server.url}/ready`)).status === 200);
+}
+
+async function expectLost(server: RunningServer, words: RegExp) {
+  const refused = await server.command("save_stock_data", SAVE);
+  expect(refused.status).toBe(503);
+  expect(JSON.stringify(refused.body)).toMatch(words);
+  for (const [command, params] of [
+    ["get_stock_data", { ticker: "A", interval: "daily", start_date: "2024-01-01", end_date: "2024-12-31" }],
+    ["get_latest_price", { ticker: "A" }],
+    ["get_positions", { tickers: ["A"] }],
+    ["execute_sql", { sql_query: "SELECT count(*) AS n FROM daily_prices", query_type: "select" }],
+  ] as const) {
+    const { status, body } = await server.command(command, params);
+    expect([command, status]).toEqual([command, 503]);
+    expect(JSON.stringify(body)).toMatch(words);
+  }
+  for (const path of ["/health", "/ready"]) {
+    const answer = await fetch(server.url + path);
+    expect(answer.status).toBe(503);
+    expect(await answer.text()).toMatch(words);
+  }
+  expect((await fetch(`${server.url}/live`)).status).toBe(200);
+  await server.logged("[ERROR] - The database is lost");
+}
 
 for (const how of ["removed", "replaced"] as const) {
   test(`${how}: saves and health are 503 and say so; put back, all goes on`, async () => {
@@ -14,17 +72,107 @@ for (const how of ["removed", "replaced"] as const) {
     const aside = `${server.dbFile}.aside`;
     renameSync(server.dbFile, aside);
     if (how === "replaced") writeFileSync(server.dbFile, "");
-    const refused = await server.command("save_stock_data", SAVE);
-    expect(refused.status).toBe(503);
-    expect(JSON.stringify(refused.body)).toContain(`was ${how} while the server had it open`);
-    for (const path of ["/health", "/ready"]) expect((await fetch(server.url + path)).status).toBe(503);
-    expect((await fetch(`${server.url}/live`)).status).toBe(200);
+    await expectLost(server, new RegExp(`was ${how} while the server had it open`));
     rmSync(server.dbFile, { force: true });
     renameSync(aside, server.dbFile);
     expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
-    await waitUntil(
-      "the server is ready again",
-      async () => (await fetch(`${server.url}/ready`)).status === 200,
-    );
+    await expectReady(server);
+    await server.logged("The database's file is there again");
   });
 }
+
+const overwrite = (path: string, bytes: Uint8Array) => {
+  const fd = openSync(path, "r+");
+  writeSync(fd, bytes, 0, bytes.length, 0);
+  closeSync(fd);
+};
+const WAYS: { name: string; words: RegExp; lose(path: string): void; only?: Engine }[] = [
+  { name: "emptied", words: /was truncated while/, lose: (path) => writeFileSync(path, "") },
+  {
+    name: "cut to a half",
+    words: /was truncated while/,
+    lose: (path) => truncateSync(path, statSync(path).size / 2),
+  },
+  {
+    name: "with zeros for its first bytes",
+    words: /was overwritten while/,
+    lose: (path) => overwrite(path, new Uint8Array(4_096)),
+  },
+  {
+    name: "without its write-ahead log",
+    words: /-wal was removed while/,
+    lose: (path) => rmSync(`${path}-wal`),
+    only: "sqlite",
+  },
+  {
+    name: "replaced by a copy of another time",
+    words: /was replaced while/,
+    lose(path) {
+      copyFileSync(path, `${path}.copy`);
+      renameSync(`${path}.copy`, path);
+    },
+  },
+  {
+    name: "gone with its folder",
+    words: /was removed while/,
+    lose: (path) => renameSync(join(path, ".."), `${join(path, "..")}.away`),
+  },
+];
+
+for (const engine of ["sqlite", "duckdb"] as const) {
+  for (const workers of [1, 2]) {
+    for (const { name, words, lose, only } of WAYS) {
+      if (only !== undefined && only !== engine) continue;
+      test(`${engine}, ${workers} workers, ${name}: all is 503 and says so`, async () => {
+        using folder = tempDir();
+        mkdirSync(join(folder.path, "data"));
+        const dbFile = join(folder.path, "data", FILES[engine]);
+        {
+          await using filled = await startServer({ dbFile });
+          expect((await filled.command("save_stock_data", SAVE)).status).toBe(200);
+        }
+        await using server = await startServer({ dbFile, workers });
+        expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
+        expect((await server.command("get_latest_price", { ticker: "A" })).status).toBe(200);
+        lose(dbFile);
+        await expectLost(server, words);
+      });
+    }
+  }
+
+  test.skipIf(!canMount)(`${engine} on a disk that goes away: all is 503 and says so`, async () => {
+    Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk]);
+    await using server = await startServer({ dbFile: join(disk, FILES[engine]), workers: 2 });
+    expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
+    umount();
+    await expectLost(server, /was removed while/);
+  });
+}
+
+test("DuckDB without its write-ahead log: the save that went there isn't answered as stored", async () => {
+  using folder = tempDir();
+  await using server = await startServer({ dbFile: join(folder.path, "a.duckdb"), workers: 2 });
+  expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
+  expect(existsSync(`${server.dbFile}.wal`)).toBe(true);
+  rmSync(`${server.dbFile}.wal`);
+  await expectLost(server, /\.wal was removed while/);
+});
+
+test("what makes the file shorter by right is no loss", async () => {
+  await using server = await startServer();
+  const rows = Array.from(
+    { length: 20_000 },
+    (_, n) => `('B', '${new Date(Date.UTC(2024, 0, 2) + n * 1000).toISOString()}', 'trade', ${n})`,
+  );
+  const sql = (sql_query: string) => server.command("execute_sql", { sql_query, query_type: "raw" });
+  expect(
+    (await sql(`INSERT INTO realtime_data (ticker, timestamp, type, price) VALUES ${rows.join(", ")}`))
+      .status,
+  ).toBe(200);
+  expect((await sql("DELETE FROM realtime_data")).status).toBe(200);
+  expect((await sql("VACUUM")).status).toBe(200);
+  const before = statSync(server.dbFile).size;
+  for (let n = 0; n < 50; n++) expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
+  expect(statSync(server.dbFile).size).toBeLessThanOrEqual(before);
+  await expectReady(server);
+});

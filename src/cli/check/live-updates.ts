@@ -2,7 +2,8 @@
  * Whether a save through one connection reaches subscribers on others. The kernel spreads connections over the
  * workers, so enough subscribers sit on all of them.
  */
-import { asObject, CheckFailure, sendCommand } from "./server-under-check.ts";
+import { newCheckTicker } from "../../market/check-ticker.ts";
+import { asObject, CheckFailure, RefusedFailure, sendCommand } from "./server-under-check.ts";
 import { type Subscriber, subscribe } from "./subscriber.ts";
 
 export interface LiveUpdatesReport {
@@ -18,12 +19,14 @@ export interface LiveUpdatesReport {
 const SUBSCRIBERS_PER_WORKER = 4;
 const SUBSCRIBERS_MIN = 8;
 const SUBSCRIBERS_MAX = 64;
+const REMOVAL_TRIES = 10;
+const REMOVAL_RETRY_MS = 300;
 const FIRST_BID = 1;
 const SECOND_BID = 2;
 
 /** A ticker that nobody else uses, and the rows that a check saves of it. */
 export class ThrowAwayTicker {
-  readonly ticker = `_CHECK_${crypto.randomUUID().slice(0, 8)}`;
+  readonly ticker = newCheckTicker();
   readonly #url: string;
   #saved: number[] = [];
 
@@ -56,14 +59,37 @@ export class ThrowAwayTicker {
     );
   }
 
-  async remove(): Promise<void> {
+  /** @returns whether its position is left, as an older server only deletes rows. */
+  async remove(): Promise<{ positionIsLeft: boolean }> {
+    const positionIsLeft = !(await this.#removeAll());
+    if (positionIsLeft) await this.#removeRows();
+    const left = (await this.#readRows()).length;
+    if (left > 0) throw new CheckFailure(`${left} rows are still there after deleting them`);
+    return { positionIsLeft };
+  }
+
+  /** @returns false: the server is an older one, which can't. */
+  async #removeAll(): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await sendCommand(this.#url, "remove_check", { ticker: this.ticker });
+        return true;
+      } catch (error) {
+        if (!(error instanceof RefusedFailure)) throw error;
+        if (error.status === 400) return false;
+        // Something else may be writing at this moment.
+        if (error.status !== 503 || tries === REMOVAL_TRIES) throw error;
+        await Bun.sleep(REMOVAL_RETRY_MS);
+      }
+    }
+  }
+
+  async #removeRows(): Promise<void> {
     await sendCommand(this.#url, "execute_sql", {
       sql_query: "DELETE FROM realtime_data WHERE ticker = ?",
       query_type: "raw",
       query_params: [this.ticker],
     });
-    const left = (await this.#readRows()).length;
-    if (left > 0) throw new CheckFailure(`${left} rows are still there after deleting them`);
   }
 
   async #readRows(): Promise<unknown[]> {

@@ -19,7 +19,7 @@ export const CHECK_HELP = `Usage: stock-db-server check [URL] [options]
 
 Tests a running server the way its clients use it: is it there, which processes answer, how the load spreads over
 its workers, and whether a save through one connection reaches subscribers on all the others. It saves two quotes of a
-ticker of its own and deletes them afterwards.
+ticker of its own, and has all of it removed afterwards.
 
   URL               default ${DEFAULT_SERVER}
   --requests N      requests in the load test, each on its own connection (default ${DEFAULT_REQUESTS})

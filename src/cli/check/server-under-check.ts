@@ -23,6 +23,12 @@ export class CheckFailure extends Error {
 /** The server answered, and the answer was no. */
 export class RefusedFailure extends CheckFailure {
   override name = "RefusedFailure";
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
 }
 
 /** @throws CheckFailure when there is no answer, or none that a server like this gives. */
@@ -53,7 +59,9 @@ export async function sendCommand(
     body: JSON.stringify({ command, params }),
   });
   if (status === 200) return body;
-  throw new RefusedFailure(`${command} was answered ${status}: ${String(body.error ?? "no reason given")}`);
+  const details = body.details === undefined ? "" : ` (${String(body.details)})`;
+  const reason = `${String(body.error ?? "no reason given")}${details}`;
+  throw new RefusedFailure(`${command} was answered ${status}: ${reason}`, status);
 }
 
 async function request(

@@ -1,6 +1,7 @@
 /** What `doctor` finds out about the machine, without regard to the database. */
 import { readFileSync } from "node:fs";
 import { usableCpus } from "../../config/usable-cpus.ts";
+import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../../observe/descriptors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Finding } from "../../storage/diagnosis.ts";
 import { createRuntimeDir, RuntimeDirError } from "../../supervisor/runtime-dir.ts";
@@ -9,7 +10,6 @@ import { measureReusePort } from "./reuse-port.ts";
 const BUN_VERSION_MIN = "1.4.5";
 /** A worker needs one for each client and some dozens for itself. */
 const DESCRIPTORS_MIN = 256;
-const DESCRIPTORS_ENOUGH = 8_192;
 /** What the server asks for; the kernel silently takes less. */
 const LISTEN_BACKLOG = 512;
 /** Before the first version of this server, so no clock that is right shows it. */
@@ -74,18 +74,16 @@ function diagnoseDescriptors(): Finding {
   return { level: "ok", subject, finding };
 }
 
-/** The soft limit; Infinity for "unlimited". */
-function descriptorLimit(): number | null {
-  const text = /^Max open files\s+(\S+)/m.exec(readSystemFile("/proc/self/limits") ?? "")?.[1];
-  if (text === undefined) return null;
-  return text === "unlimited" ? Number.POSITIVE_INFINITY : Number(text);
-}
-
 async function diagnoseRuntimeFolder(): Promise<Finding> {
   const subject = "runtime folder";
   try {
     const folder = await createRuntimeDir();
     folder.remove();
+    const [passedOver] = folder.passedOver;
+    if (passedOver !== undefined) {
+      const advice = `set the sticky bit of that folder, or don't name it in XDG_RUNTIME_DIR`;
+      return { level: "warning", subject, finding: passedOver, advice };
+    }
     return {
       level: "ok",
       subject,

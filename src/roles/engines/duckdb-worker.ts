@@ -3,19 +3,31 @@ import { HubReader } from "../../hub/hub-reader.ts";
 import { runSqlInHub } from "../../hub/hub-sql.ts";
 import { executeSqlDirectly } from "../../sql/execute.ts";
 import { CachedReader } from "../../storage/cached-reader.ts";
+import { DUCKDB_FORMAT } from "../../storage/duckdb/file-format.ts";
+import { OpenedFile } from "../../storage/opened-file.ts";
 import type { WorkerStorage } from "../../worker/worker-storage.ts";
 import type { WorkerStorageOptions } from "../engine.ts";
 
 export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions): WorkerStorage {
   const history = new HubReader(hub);
-  const reader = new CachedReader(history, board);
+  const file = new OpenedFile(settings.dbFile, DUCKDB_FORMAT);
+  const reader = new CachedReader(history, board, () => file.checkForRead());
   const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
   return {
     reader,
     history,
     save: (save, request) => hub.save(save, request.length),
-    executeSql: (request) =>
-      executeSqlDirectly(request, (query, within) => runSqlInHub(hub, query, within), limits),
+    executeSql: async (request) => {
+      file.checkForRead();
+      const answer = await executeSqlDirectly(
+        request,
+        (query, within) => runSqlInHub(hub, query, within),
+        limits,
+      );
+      file.checkForRead();
+      return answer;
+    },
+    removeCheck: (ticker) => hub.removeCheck(ticker),
     sqlFigures: () => ({ runs_at: "hub" }),
     async close() {
       await reader.close();

@@ -1,6 +1,7 @@
 /** DuckDB, in the one process that has the file open: the hub's. */
 import { existsSync, statSync } from "node:fs";
 import type { Settings } from "../../config/settings.ts";
+import { unavailable } from "../../protocol/errors.ts";
 import type { TransferReader } from "../../storage/contract.ts";
 import { explain } from "../../storage/duckdb/duckdb-file.ts";
 import { DuckDbTransfer } from "../../storage/duckdb/duckdb-transfer.ts";
@@ -24,7 +25,12 @@ export async function openDuckDbHub(
 ): Promise<HubStorage> {
   // A hub on a thread shares its process with a worker.
   const database = await open(settings, onFatal, { ownProcess: Bun.isMainThread });
-  return { writer: writerOf(database), database: { reader: database.reader, sql: database.sql } };
+  const { reader, sql, writer } = database;
+  const look = (): void => {
+    const lost = writer.lost?.() ?? null;
+    if (lost !== null) throw unavailable(`read: ${lost}`);
+  };
+  return { writer: writerOf(database), database: { reader, sql, look } };
 }
 
 export async function openDuckDbWriter(settings: DatabaseSettings): Promise<OpenWriter> {
@@ -84,6 +90,8 @@ function writerOf({ writer, preparation, epochBegun, close }: Awaited<ReturnType
     epochBegun,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
+    removeCheck: (ticker) => writer.removeCheck(ticker),
+    lost: () => writer.lost?.() ?? null,
     isEmpty: () => writer.isEmpty(),
     beginEpoch: () => writer.beginEpoch(),
     tidy: () => writer.tidy?.() ?? false,

@@ -42,6 +42,7 @@ export async function openPostgresWriter(settings: DatabaseSettings): Promise<Op
     preparation: database.preparation,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
+    removeCheck: (ticker) => writer.removeCheck(ticker),
     isEmpty: () => writer.isEmpty(),
     close: () => database.close(),
   };
@@ -98,6 +99,7 @@ export async function openPostgresWorker({
     },
     executeSql: (request) =>
       executeSqlDirectly(request, async (...query) => sqlReplyOf(await database.sql.run(...query)), limits),
+    removeCheck: (ticker) => database.writer.removeCheck(ticker),
     sqlFigures: () => ({ runs_at: "database" }),
     async close() {
       await commits.idle();

@@ -3,6 +3,7 @@ import { hostname, networkInterfaces } from "node:os";
 import type { Settings } from "../../config/settings.ts";
 import { parseUpstream, type UpstreamUrl } from "../../config/upstream-url.ts";
 import { PARSED_BYTES_MAX } from "../../storage/remote/answer-body.ts";
+import { askNewer } from "../../storage/remote/commands.ts";
 import { RemoteReader } from "../../storage/remote/remote-reader.ts";
 import { RemoteSaves } from "../../storage/remote/remote-saves.ts";
 
@@ -57,6 +58,9 @@ export async function openRemoteWorker(options: WorkerStorageOptions): Promise<W
     updates,
     save: (save, request) => saves.save(save, request),
     executeSql: (request) => runRemoteSql(upstream, request, settings.sqlTimeoutS * 1000),
+    removeCheck: async (ticker) => {
+      await askNewer(upstream, "remove_check", { ticker });
+    },
     sqlFigures: () => ({ runs_at: "upstream" }),
     async close() {
       updates.close();

@@ -54,6 +54,8 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
     epochBegun: writer.epochBegun,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
+    lost: () => writer.lost(),
+    removeCheck: (ticker) => writer.removeCheck(ticker),
     isEmpty: () => writer.isEmpty(),
     beginEpoch: () => writer.beginEpoch(),
     tidy: () => writer.tidy(),
@@ -66,7 +68,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
 
 export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerStorageOptions): WorkerStorage {
   const history = new SqliteReader(settings.dbFile, settings.dbPoolSize);
-  const reader = new CachedReader(history, board);
+  const reader = new CachedReader(history, board, () => history.file.checkForRead());
   const pool = createRunnerPool({
     ...runner,
     size: settings.dbPoolSize,
@@ -78,7 +80,14 @@ export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerSt
     reader,
     history,
     save: (save, request) => hub.save(save, request.length),
-    executeSql: (request) => executeSql(request, { pool, lease: hub }),
+    // A runner opens the file by its name, which may be another's by then.
+    executeSql: async (request) => {
+      history.file.checkForRead();
+      const answer = await executeSql(request, { pool, lease: hub });
+      history.file.checkForRead();
+      return answer;
+    },
+    removeCheck: (ticker) => hub.removeCheck(ticker),
     sqlFigures: () => pool.figures(),
     async close() {
       await pool.close();

@@ -1,10 +1,12 @@
 /** What `doctor` finds out about a DuckDB file. It opens the file read-only, for which no other process may have it open. */
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
+import { fileModeOf } from "../../config/file-mode.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import {
   describePlainSchema,
+  diagnoseMode,
   emptyFile,
   noAccess,
   notAFile,
@@ -34,6 +36,7 @@ export async function* diagnoseDuckDb(path: string): AsyncGenerator<DiagnosisSte
   yield file;
   if (file.level === "fail") return;
   const sizeBytes = statSync(path).size;
+  yield diagnoseMode([path, `${path}.wal`], fileModeOf(process.env));
   yield diagnoseWal(path);
   if (sizeBytes > 0) yield* diagnoseContents(path, sizeBytes);
   else yield* diagnoseFolder(dirname(realpathSync(path)), 0);

@@ -3,8 +3,11 @@ import { existsSync, mkdirSync, realpathSync, statSync, unlinkSync } from "node:
 import { basename, dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { messageOf } from "../../protocol/message-of.ts";
+import { DatabaseGoneError } from "../contract.ts";
+import { OpenedFile } from "../opened-file.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { isFatal } from "./duckdb-errors.ts";
+import { DUCKDB_FORMAT } from "./file-format.ts";
 import { isOpenElsewhere } from "./read-only-file.ts";
 import { type CountTypes, prepareSchema, readCountTypes } from "./schema.ts";
 import { Session } from "./session.ts";
@@ -48,6 +51,11 @@ export class DuckDbFile {
   readonly #instance: DuckDBInstance;
   readonly #release: () => void;
   readonly #onFatal: (error: Error) => void;
+  readonly #path: string;
+  readonly #opened: OpenedFile;
+  /** The WAL was written to since the last checkpoint, which removes it. */
+  #hasWal = false;
+  #walLost: string | null = null;
   #failed = false;
   #checkpointing = false;
 
@@ -64,6 +72,8 @@ export class DuckDbFile {
   ) {
     this.threads = opened.threads;
     this.room = new DiskRoom(opened.path);
+    this.#path = opened.path;
+    this.#opened = new OpenedFile(opened.path, DUCKDB_FORMAT);
     this.#instance = instance;
     this.#release = opened.release;
     this.#onFatal = opened.onFatal;
@@ -123,6 +133,25 @@ export class DuckDbFile {
     this.countTypes = await readCountTypes(session);
   }
 
+  /** Why the file, or its WAL, is not any more what was opened; null: all is well. */
+  lost(): string | null {
+    this.#walLost ??= this.#hasWal && !this.#checkpointing ? this.#findWalLost() : null;
+    return this.#walLost ?? this.#opened.lost();
+  }
+
+  /** To be called when a save was committed. @throws DatabaseGoneError it went into a file that is lost. */
+  committed(): void {
+    this.#hasWal = true;
+    const lost = this.lost();
+    if (lost !== null) throw new DatabaseGoneError(lost);
+  }
+
+  #findWalLost(): string | null {
+    const wal = `${this.#path}.wal`;
+    if (existsSync(wal)) return null;
+    return `${wal} was removed while the server had it open; restore the database from a copy, and restart the server`;
+  }
+
   /** Everything fails from then on: the first error says why. */
   reportFatal(error: unknown): void {
     if (this.#failed) return;
@@ -152,7 +181,7 @@ export class DuckDbFile {
    */
   async close({ inUse = false }: { inUse?: boolean } = {}): Promise<void> {
     try {
-      if (!inUse && this.room.takesCheckpoint()) await this.#checkpoint();
+      if (!inUse && this.lost() === null && this.room.takesCheckpoint()) await this.#checkpoint();
     } finally {
       this.#instance.closeSync();
       this.#release();
@@ -162,6 +191,7 @@ export class DuckDbFile {
   async #checkpoint(): Promise<void> {
     const session = await this.connect();
     try {
+      this.#hasWal = false;
       await session.connection.run("CHECKPOINT");
       this.room.checkpointed();
     } finally {

@@ -4,6 +4,7 @@
  */
 import { nowText } from "../../market/timestamp.ts";
 import {
+  DatabaseGoneError,
   type Save,
   type SaveBars,
   type SaveOutcome,
@@ -11,6 +12,7 @@ import {
   type StockWriter,
   StorageBusyError,
 } from "../contract.ts";
+import { checkRemovals } from "../removal.ts";
 import { TABLE_NAMES } from "../tables.ts";
 import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
@@ -57,11 +59,29 @@ export class DuckDbWriter implements StockWriter {
   commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
     return this.#file.commits.run(async () => {
       const { room } = this.#file;
+      const lost = this.#file.lost();
+      if (lost !== null) throw new DatabaseGoneError(lost);
       if (this.#log.isTooLong && room.lackFor([]) === null) await this.#trim();
       const outcomes = await this.#commitRepeated(saves);
       this.#file.checkpointIfLong();
       return outcomes;
     });
+  }
+
+  removeCheck(ticker: string): Promise<void> {
+    return this.#file.commits.run(async () => {
+      const lost = this.#file.lost();
+      if (lost !== null) throw new DatabaseGoneError(lost);
+      await this.#transaction(async () => {
+        for (const sql of checkRemovals("$1")) await this.#session.run(sql, [ticker]);
+      });
+      this.#log.forget(ticker);
+      this.#file.committed();
+    });
+  }
+
+  lost(): string | null {
+    return this.#file.lost();
   }
 
   /** Nobody else can open the file: others are users and their SQL. */
@@ -212,6 +232,7 @@ export class DuckDbWriter implements StockWriter {
             if (planned.rows.length > 0) await this.#log.write(session, planned);
             return planned;
           });
+    if (writes.length > 0 || daily.length > 0) this.#file.committed();
     this.#log.committed(updates);
     for (const [index, { ticker, type, rows }] of ticks.entries()) {
       if (!tickPlan.outcomes[index]!.ok) continue;

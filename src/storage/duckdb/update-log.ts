@@ -201,6 +201,12 @@ export class UpdateLog {
     }
   }
 
+  /** The transaction that removed all of the ticker is committed. */
+  forget(ticker: string): void {
+    this.#places.delete(storable(ticker));
+    this.recent.clear();
+  }
+
   /** The saves among these that are repeated and were committed before, by their index, with the positions of their updates. */
   async findRepeated(session: Session, saves: Save[]): Promise<Map<number, number>> {
     const asked = saves.flatMap(({ ticker, update }, index) =>

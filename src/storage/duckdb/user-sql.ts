@@ -249,6 +249,7 @@ export class DuckDbUserSql implements InterruptibleSql {
       running.beginCommit();
       await session.connection.run("COMMIT");
       this.#file.foreignCommits++;
+      this.#file.committed();
       this.#file.checkpointIfLong();
       await this.#file.refreshCountTypes(session);
     });

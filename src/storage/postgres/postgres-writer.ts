@@ -14,6 +14,7 @@ import {
   type StockWriter,
   StorageBusyError,
 } from "../contract.ts";
+import { checkRemovals } from "../removal.ts";
 import { rowRefused } from "../save-refusals.ts";
 import { saveBars } from "./bar-store.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -155,6 +156,22 @@ export class PostgresWriter implements StockWriter {
     }
   }
 
+  /** @throws RequestError 503 */
+  async removeCheck(ticker: string): Promise<void> {
+    const lease = await this.#pool.acquire("short");
+    const { connection } = lease;
+    try {
+      await this.#begin(connection, [ticker]);
+      for (const sql of checkRemovals("$1")) await connection.run(sql, [ticker]);
+      await connection.run("COMMIT");
+    } catch (error) {
+      if (!connection.lost) await rollBack(connection);
+      throw requestErrorOf(error, "remove_check");
+    } finally {
+      lease.release();
+    }
+  }
+
   /** Every other worker and server may have, at any time. */
   changedByOthers(): boolean {
     return true;
@@ -226,7 +243,10 @@ export class PostgresWriter implements StockWriter {
     const { connection } = lease;
     let applied: Applied | null = null;
     try {
-      await this.#begin(connection, saves);
+      await this.#begin(
+        connection,
+        saves.map(({ ticker }) => ticker),
+      );
       if (doubt !== null && (await isThere(connection, doubt.witness))) applied = doubt.applied;
       else
         applied = await (manner.oneByOne
@@ -245,8 +265,8 @@ export class PostgresWriter implements StockWriter {
     }
   }
 
-  async #begin(connection: PostgresConnection, saves: Save[]): Promise<void> {
-    const tickers = new Set(saves.map((save) => save.ticker));
+  async #begin(connection: PostgresConnection, ofSaves: Iterable<string>): Promise<void> {
+    const tickers = new Set(ofSaves);
     // One text, one round trip. What the statements after the locks see was committed before the locks were had.
     await connection.run(
       this.#capabilities.advisoryLocks ? `${this.#beginSql}; ${lockSql(tickers)}` : this.#beginSql,

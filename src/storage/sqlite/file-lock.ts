@@ -14,7 +14,7 @@ export interface FileLock {
  * @throws Error another server of this machine has it.
  */
 export function lockDatabaseFile(path: string): FileLock {
-  closeSync(openSync(path, "a", 0o644));
+  closeSync(openSync(path, "a"));
   if (process.platform !== "linux") return { release() {} }; // no abstract sockets there
   try {
     const listener = Bun.listen({ unix: lockName(path), socket: { data() {} } });

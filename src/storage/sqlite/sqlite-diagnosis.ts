@@ -2,9 +2,11 @@
 import { type Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
+import { fileModeOf } from "../../config/file-mode.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import {
   describePlainSchema,
+  diagnoseMode,
   emptyFile,
   noAccess,
   notAFile,
@@ -41,6 +43,7 @@ export async function* diagnoseSqlite(path: string): AsyncGenerator<DiagnosisSte
   yield file;
   if (file.level === "fail") return;
 
+  yield diagnoseMode([path, `${path}-wal`, `${path}-shm`], fileModeOf(process.env));
   yield await diagnoseLock(path);
   const sizeBytes = statSync(path).size;
   let schema: SchemaState | null = null;

@@ -19,11 +19,12 @@ import type {
   TickRange,
 } from "../contract.ts";
 import { HOLDING_KINDS } from "../holdings.ts";
+import { OpenedFile } from "../opened-file.ts";
 import { ROW_TABLES } from "../tables.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
+import { SQLITE_FORMAT } from "./file-format.ts";
 import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
-import { SameFile } from "./same-file.ts";
 import { SqliteUpdates } from "./sqlite-updates.ts";
 
 /** Rows read and encoded in one go, about 2 ms: the longest that a read holds up the worker's other clients. */
@@ -75,7 +76,7 @@ export class SqliteReader implements StockReader {
   readonly updates: SqliteUpdates;
   readonly #path: string;
   readonly #db: Database;
-  readonly #file: SameFile;
+  readonly file: OpenedFile;
   readonly #poolSize: number;
   readonly #idle: Database[] = [];
   readonly #waiting: ((db: Database) => void)[] = [];
@@ -96,8 +97,8 @@ export class SqliteReader implements StockReader {
     this.#path = path;
     this.#poolSize = Math.max(2, poolSize);
     this.#db = openReaderConnection(path);
-    this.#file = new SameFile(path);
-    this.updates = new SqliteUpdates(this.#db);
+    this.file = new OpenedFile(path, SQLITE_FORMAT);
+    this.updates = new SqliteUpdates(this.#db, () => this.file.checkForRead());
     const prepare = (sql: string): Statement<Row, Params> => this.#db.prepare<Row, Params>(sql);
     this.#bars = {
       daily: prepare(`${BARS_SQL.daily} LIMIT ?`),
@@ -115,7 +116,7 @@ export class SqliteReader implements StockReader {
   }
 
   bars(range: BarRange): JsonRows | Promise<JsonRows> {
-    return refusalsAreAway(() => {
+    return this.#guarded(() => {
       const params = [range.ticker, range.from ?? FIRST, range.to ?? LAST];
       const stampColumn = range.interval === "daily" ? "date" : "datetime";
       return this.#read(this.#bars[range.interval], BARS_SQL[range.interval], params, (row) => {
@@ -126,7 +127,7 @@ export class SqliteReader implements StockReader {
   }
 
   ticks(range: TickRange): JsonRows | Promise<JsonRows> {
-    return refusalsAreAway(() => {
+    return this.#guarded(() => {
       const params = [range.ticker, range.type, range.from ?? FIRST, range.to ?? LAST];
       if (range.withSeq) return this.#read(this.#ticksWithSeq, TICKS_WITH_SEQ_SQL, params, tickToWire);
       return this.#read(this.#ticks, TICKS_SQL, params, tickToWire);
@@ -134,7 +135,7 @@ export class SqliteReader implements StockReader {
   }
 
   newestTicks({ ticker, type, limit }: LatestTicksQuery): JsonRows {
-    return refusalsAreAway(() => {
+    return this.#guarded(() => {
       const newest = (of: string): Row[] => this.#newestOfType.all(ticker, of, limit).reverse();
       let rows = type === null ? [...newest("quote"), ...newest("trade")] : newest(type);
       if (rows.length === 0) return { empty: true };
@@ -147,7 +148,7 @@ export class SqliteReader implements StockReader {
   }
 
   latestPrice(ticker: string): number | null {
-    return refusalsAreAway(() => {
+    return this.#guarded(() => {
       let price: number | null = null;
       let date = "";
       for (const statement of this.#lastPrices) {
@@ -164,33 +165,34 @@ export class SqliteReader implements StockReader {
   }
 
   previousClose(ticker: string): number | null {
-    return refusalsAreAway(() => {
+    return this.#guarded(() => {
       const rows = this.#lastCloses.all(ticker);
       return (rows.at(-1)?.close ?? null) as number | null;
     });
   }
 
   openingPrice(ticker: string, date: string): number | null {
-    return refusalsAreAway(() => {
+    return this.#guarded(() => {
       return (this.#open.get(ticker, date)?.open ?? null) as number | null;
     });
   }
 
   dailyVolume(ticker: string, date: string): number | null {
-    return refusalsAreAway(() => {
+    return this.#guarded(() => {
       return (this.#volume.get(ticker, date)?.volume ?? null) as number | null;
     });
   }
 
   tickers(kind: RowKind, after: string | null, limit: number): string[] {
-    return refusalsAreAway(() => storedTickers(this.#db, kind, after, limit));
+    return this.#guarded(() => storedTickers(this.#db, kind, after, limit));
   }
 
   tickTypes(ticker: string): string[] {
-    return refusalsAreAway(() => storedTickTypes(this.#db, ticker));
+    return this.#guarded(() => storedTickTypes(this.#db, ticker));
   }
 
   holdings(tickersMax: number): Holding[] {
+    this.file.checkForRead();
     return HOLDING_KINDS.map(([kind, rows]) => {
       const table = ROW_TABLES[rows].name;
       // From one ticker to the next by the key, however many rows each has.
@@ -214,7 +216,7 @@ export class SqliteReader implements StockReader {
   }
 
   probe(): void {
-    this.#file.check();
+    this.file.check();
     this.#probe.all();
   }
 
@@ -233,6 +235,12 @@ export class SqliteReader implements StockReader {
     for (const db of this.#idle) db.close();
     this.#idle.length = 0;
     this.#db.close(false);
+  }
+
+  /** @throws RequestError 503 */
+  #guarded<T>(read: () => T): T {
+    this.file.checkForRead();
+    return refusalsAreAway(read);
   }
 
   #read(
@@ -264,7 +272,10 @@ export class SqliteReader implements StockReader {
       statement.finalize();
       this.#checkIn(db);
     };
-    return { empty: false, chunks: new RowStream(first, rows, toWireRow, release) };
+    return {
+      empty: false,
+      chunks: new RowStream(first, rows, { toWireRow, release, look: () => this.file.checkForRead() }),
+    };
   }
 
   async #checkOut(): Promise<Database> {
@@ -276,7 +287,7 @@ export class SqliteReader implements StockReader {
         return openReaderConnection(this.#path);
       } catch (error) {
         this.#streamConnections--;
-        throw error;
+        throw asUnavailable(error);
       }
     }
     if (this.#waiting.length >= STREAMS_WAITING_MAX) {
@@ -347,14 +358,21 @@ class RowStream implements AsyncIterableIterator<string> {
   readonly #rows: IterableIterator<Row>;
   readonly #toWireRow: (row: Row) => void;
   readonly #release: () => void;
+  readonly #look: () => void;
   #begun = false;
   #done = false;
 
-  constructor(first: Row[], rows: IterableIterator<Row>, toWireRow: (row: Row) => void, release: () => void) {
+  /** @param on `look` throws when rows can't be read any more. */
+  constructor(
+    first: Row[],
+    rows: IterableIterator<Row>,
+    on: { toWireRow(row: Row): void; release(): void; look(): void },
+  ) {
     this.#next = first;
     this.#rows = rows;
-    this.#toWireRow = toWireRow;
-    this.#release = release;
+    this.#toWireRow = on.toWireRow;
+    this.#release = on.release;
+    this.#look = on.look;
   }
 
   async next(): Promise<IteratorResult<string>> {
@@ -362,6 +380,7 @@ class RowStream implements AsyncIterableIterator<string> {
     try {
       // A promise that is already settled would come back before any other socket is looked at.
       if (this.#begun) await new Promise(setImmediate);
+      this.#look();
       const chunk = this.#next ?? take(this.#rows, CHUNK_ROWS);
       this.#next = null;
       const rows = encode(chunk, this.#toWireRow).slice(1, -1);

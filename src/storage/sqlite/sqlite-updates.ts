@@ -19,18 +19,24 @@ type Params = SQLQueryBindings[];
 
 export class SqliteUpdates implements UpdateReader {
   readonly #db: Database;
+  readonly #look: () => void;
   readonly #statements: ReturnType<typeof prepareStatements>;
   readonly #tail = new Map<string, NewestUpdate>();
   #tailFrom = -1;
   #tailTo = -1;
 
-  /** @param db a reading connection that nothing else has a transaction on. */
-  constructor(db: Database) {
+  /**
+   * @param db a reading connection that nothing else has a transaction on.
+   * @param look throws when the file can't be read any more.
+   */
+  constructor(db: Database, look: () => void) {
     this.#db = db;
+    this.#look = look;
     this.#statements = prepareStatements(db);
   }
 
   epoch(): string {
+    this.#look();
     return refusalsAreAway(() => this.#state().epoch);
   }
 
@@ -130,6 +136,7 @@ export class SqliteUpdates implements UpdateReader {
   }
 
   #inOneMoment<T>(read: () => T): T {
+    this.#look();
     return refusalsAreAway(() => {
       this.#statements.begin.run();
       try {

@@ -14,6 +14,8 @@ import {
   type TickRow,
 } from "../contract.ts";
 import { EpochWitness } from "../epoch-witness.ts";
+import { OpenedFile } from "../opened-file.ts";
+import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { rowRefused } from "../save-refusals.ts";
 import { chooseBars, StagedBars } from "../staged-bars.ts";
@@ -21,7 +23,7 @@ import { TABLE_NAMES } from "../tables.ts";
 import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
-import { SameFile } from "./same-file.ts";
+import { SQLITE_FORMAT } from "./file-format.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 import { UpdateLog } from "./update-log.ts";
@@ -33,7 +35,7 @@ type Params = SQLQueryBindings[];
 
 export class SqliteWriter implements StockWriter {
   readonly #db: Database;
-  readonly #file: SameFile;
+  readonly #file: OpenedFile;
   readonly #averages: DailyAverages;
   readonly #updates: UpdateLog;
   readonly #witness: EpochWitness;
@@ -56,7 +58,7 @@ export class SqliteWriter implements StockWriter {
 
   /** @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed. */
   constructor(path: string, durability: Durability, updateLogBytes: number | null) {
-    if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
+    if (!existsSync(path)) closeSync(openSync(path, "a"));
     this.#witness = new EpochWitness(path);
     let setAside: string | null;
     try {
@@ -67,7 +69,7 @@ export class SqliteWriter implements StockWriter {
       throw error;
     }
     try {
-      this.#file = new SameFile(path);
+      this.#file = new OpenedFile(path, SQLITE_FORMAT);
       this.preparation = prepareSchema(this.#db);
       useWriteAheadLog(this.#db);
     } catch (error) {
@@ -110,10 +112,28 @@ export class SqliteWriter implements StockWriter {
   commit(batch: Save[]): (SaveOutcome | null)[] {
     this.#file.check();
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
-    return outcomesOfAll(this.#commit(saves));
+    const outcomes = outcomesOfAll(this.#commit(saves));
+    // What went into a file that was lost meanwhile must not be answered as stored.
+    this.#file.check();
+    return outcomes;
+  }
+
+  removeCheck(ticker: string): void {
+    this.#file.check();
+    this.#inTransaction(() => {
+      const areForgotten = this.#updates.forget(ticker);
+      for (const sql of checkRemovals("?")) this.#db.run(sql, [ticker]);
+      return areForgotten;
+    });
+    this.#file.check();
+  }
+
+  lost(): string | null {
+    return this.#file.lost();
   }
 
   changedByOthers(): boolean {
+    if (this.#file.lost() !== null) return true;
     const version = this.#readDataVersion();
     if (version === this.#lastDataVersion) return false;
     this.#lastDataVersion = version;
@@ -148,6 +168,8 @@ export class SqliteWriter implements StockWriter {
 
   close(): void {
     this.#log.close();
+    // Closing would write the pages of the WAL into whatever is left of the file, and remove the WAL.
+    if (this.#file.lost() !== null) return;
     this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     this.#db.close(false);
     this.#witness.close(this.#updates.given);
@@ -180,7 +202,7 @@ export class SqliteWriter implements StockWriter {
     return outcomes;
   }
 
-  /** @param work returns what is to be called once it is committed. */
+  /** @param work returns what is to be called once it is committed. @throws StorageBusyError */
   #inTransaction(work: () => () => void): void {
     const { newestId } = this.#updates.given;
     try {

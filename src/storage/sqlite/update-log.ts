@@ -175,6 +175,23 @@ export class UpdateLog {
     };
   }
 
+  /**
+   * To be called in the transaction that removes the ticker's rows, before it does. Everything is indexed first: readers know by heart
+   * what is in no index, and forget it when it is.
+   *
+   * @returns to be called when the transaction has been committed.
+   */
+  forget(ticker: string): () => void {
+    const end = { ...this.#end };
+    this.#index(end, new Map());
+    this.#statements.removeIndexed.run(ticker);
+    return () => {
+      this.#end = end;
+      this.#unindexed.clear();
+      this.#positions.delete(ticker);
+    };
+  }
+
   /** Sorted, as pages are then written once each. @param end is brought up to date. */
   #index(end: LogEnd, positions: ReadonlyMap<string, number>): void {
     this.#statements.index.run(end.indexedTo);
@@ -355,6 +372,7 @@ function prepareStatements(db: Database) {
     trimIndex: prepare(
       "DELETE FROM update_log_index WHERE (ticker, seq) IN (SELECT ticker, seq FROM update_log WHERE id <= ?)",
     ),
+    removeIndexed: prepare("DELETE FROM update_log_index WHERE ticker = ?"),
     trim: prepare("DELETE FROM update_log WHERE id <= ?"),
   };
 }

@@ -1,0 +1,18 @@
+/**
+ * The ticker that one run of `stock-db-server check` saves and removes again. Nobody can guess its name, so whoever
+ * knows it is that run: it may have removed what no other command removes.
+ */
+
+const PREFIX = "_CHECK_";
+const RANDOM_BYTES = 16;
+const FORM = new RegExp(`^${PREFIX}[0-9a-f]{${RANDOM_BYTES * 2}}$`);
+
+export const CHECK_TICKER_FORM = `${PREFIX} and ${RANDOM_BYTES * 2} hexadecimal digits`;
+
+export function newCheckTicker(): string {
+  return PREFIX + Buffer.from(crypto.getRandomValues(new Uint8Array(RANDOM_BYTES))).toString("hex");
+}
+
+export function isCheckTicker(ticker: string): boolean {
+  return FORM.test(ticker);
+}
