@@ -21,6 +21,7 @@ import type { DuckDbFile } from "./duckdb-file.ts";
 import { barSource, columnsSql, type RowSource, tickSource } from "./json-rows.ts";
 import { ReadSessions } from "./read-sessions.ts";
 import { type Page, pageSql, RowStream, readPage } from "./row-stream.ts";
+import { TABLES } from "./schema.ts";
 import type { Param } from "./session.ts";
 import type { UpdateLog } from "./update-log.ts";
 import { DuckDbUpdates } from "./update-reads.ts";
@@ -47,6 +48,17 @@ const LATEST_PRICE_SQL = `SELECT price FROM (${[
       FROM ${table} WHERE ticker = $1 ${where} AND isfinite(${price}) ORDER BY ${stamp} DESC${order} LIMIT 1)`,
   )
   .join(" UNION ALL ")}) ORDER BY date DESC, kind LIMIT 1`;
+
+/** That every table is there with the columns that saves need: where one isn't, no save can be stored. */
+const PROBE_SQL = [
+  ...TABLES.map(({ name, columns }) => `SELECT ${columns.map(([column]) => column).join(", ")} FROM ${name}`),
+  "SELECT ticker, date, closes, emas, recent, closes_hash FROM daily_checkpoints",
+  "SELECT id, ticker, seq, type, saved_at, save_id, size, frame FROM update_log",
+  "SELECT ticker, seq, saved_at FROM update_positions",
+  "SELECT epoch FROM update_epoch",
+]
+  .map((select) => `(SELECT count(*) FROM (${select} LIMIT 1))`)
+  .join(" UNION ALL ");
 
 export class DuckDbReader implements StockReader {
   readonly updates: UpdateReader;
@@ -131,7 +143,7 @@ export class DuckDbReader implements StockReader {
   }
 
   async probe(): Promise<void> {
-    await this.#rows("SELECT 1 FROM daily_prices LIMIT 1", []);
+    await this.#rows(PROBE_SQL, []);
   }
 
   pool(): PoolFigures {
