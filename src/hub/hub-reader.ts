@@ -136,9 +136,13 @@ function withFrames(headers: UpdateHeader[], frames: Buffer): StoredUpdate[] {
   });
 }
 
-/** The pieces of an answer that has more than one; `return()` tells the hub that the rest isn't wanted. */
+/**
+ * The pieces of an answer that has more than one; `return()` tells the hub that the rest isn't wanted. The next piece is asked for while the one before
+ * is on its way to the client: the hub makes it meanwhile.
+ */
 export function pieces(reads: HubReads, id: number, first: Uint8Array): AsyncIterableIterator<Uint8Array> {
   let waiting: Uint8Array | null = first;
+  let ahead = askAhead(reads, id);
   let done = false;
   return {
     async next() {
@@ -148,8 +152,11 @@ export function pieces(reads: HubReads, id: number, first: Uint8Array): AsyncIte
         waiting = null;
         return { done: false, value };
       }
-      const { message, bytes } = await reads.next(id);
-      if (message.type === "piece" && message.more) return { done: false, value: bytes };
+      const { message, bytes } = await ahead;
+      if (!done && message.type === "piece" && message.more) {
+        ahead = askAhead(reads, id);
+        return { done: false, value: bytes };
+      }
       done = true;
       return { done: true, value: undefined };
     },
@@ -162,4 +169,11 @@ export function pieces(reads: HubReads, id: number, first: Uint8Array): AsyncIte
       return this;
     },
   };
+}
+
+/** A failure is told to whoever comes for the piece. */
+function askAhead(reads: HubReads, id: number): Promise<ReadReply> {
+  const reply = reads.next(id);
+  reply.catch(() => null);
+  return reply;
 }

@@ -46,8 +46,6 @@ export class HubReads {
     if (signal === undefined) return { id, reply };
     const giveUp = (): void => {
       this.cancel(id);
-      this.#waiting.get(id)?.reject(clientIsGone());
-      this.#waiting.delete(id);
     };
     signal.addEventListener("abort", giveUp);
     return { id, reply: reply.finally(() => signal.removeEventListener("abort", giveUp)) };
@@ -58,8 +56,11 @@ export class HubReads {
     return this.#wait({ type: "next", id }, id);
   }
 
+  /** Whoever waits for its next piece is told that the client is gone. */
   cancel(id: number): void {
     this.#send({ type: "cancel", id });
+    this.#waiting.get(id)?.reject(clientIsGone());
+    this.#waiting.delete(id);
   }
 
   receive(message: ReadToWorker, attachment: Buffer): void {
@@ -67,8 +68,8 @@ export class HubReads {
     if (waiter === undefined) return; // given up meanwhile
     this.#waiting.delete(message.id);
     if (message.type !== "failed") {
-      // The attachment's buffer is used again.
-      waiter.resolve({ message, bytes: Uint8Array.from(attachment) });
+      // Copied, as its buffer is used again; `Uint8Array.from` would take it byte by byte, 0.6 s for 45 MB.
+      waiter.resolve({ message, bytes: new Uint8Array(attachment) });
       return;
     }
     const { status, error, details, hint, retryAfterS } = message;

@@ -6,6 +6,7 @@ import type { BarRow, Count, Save, SaveOutcome, TickRow } from "../../src/storag
 import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { DRIVERS, type OpenDatabase } from "../conformance/drivers.ts";
 import { textOf } from "../support/answered.ts";
+import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -190,9 +191,10 @@ test("what no type of column holds is refused by name, and the rest of the batch
 
 test("a column that a user's index holds on to doesn't change its type: the save is refused, others are not", async () => {
   using dir = tempDir();
+  await (await openIn(dir.path)).close();
+  await changeDuckDbFile(join(dir.path, "a.duckdb"), "CREATE INDEX sizes ON realtime_data (size)");
   const db = await openIn(dir.path);
   try {
-    await query(db, "CREATE INDEX sizes ON realtime_data (size)", "write");
     expect(await db.writer.commit([ticks([1]), ticks([0.5], 5)])).toMatchObject([
       { ok: true, stored: 1 },
       { ok: false, status: 400, details: expect.stringContaining("it can't become DOUBLE: ") },

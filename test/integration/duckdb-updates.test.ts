@@ -1,7 +1,6 @@
 /** Positions and the log of updates in DuckDB files: what the engine's own shape brings along. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { DuckDBInstance } from "@duckdb/node-api";
 import { startHub } from "../../src/hub/hub.ts";
 import { HubClient } from "../../src/hub/hub-client.ts";
 import { HubReader } from "../../src/hub/hub-reader.ts";
@@ -9,6 +8,7 @@ import type { LogLines } from "../../src/observe/log.ts";
 import { openDuckDbHub } from "../../src/roles/engines/duckdb.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
 import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
@@ -27,13 +27,7 @@ function setUp() {
       return { ...db, [Symbol.asyncDispose]: () => db.close() };
     },
     /** As another program would change the file, while no server has it open. */
-    async change(...statements: string[]): Promise<void> {
-      const instance = await DuckDBInstance.create(path);
-      const connection = await instance.connect();
-      for (const statement of statements) await connection.run(statement);
-      connection.closeSync();
-      instance.closeSync();
-    },
+    change: (...statements: string[]): Promise<void> => changeDuckDbFile(path, ...statements),
     [Symbol.dispose]: () => dir[Symbol.dispose](),
   };
 }
@@ -140,8 +134,11 @@ test("a save that is repeated while its first try is in the same batch is left f
 
 test("a batch that a user's rule refuses in part leaves positions without holes", async () => {
   using file = setUp();
+  {
+    await using _ = await file.open();
+  }
+  await file.change("CREATE UNIQUE INDEX one_price ON realtime_data(price)");
   await using db = await file.open();
-  await execute(db, "CREATE UNIQUE INDEX one_price ON realtime_data(price)");
   const twin = { ...tick("A", 7), ticker: "B" } as Save;
   const outcomes = await db.writer.commit([tick("A", 7), twin, tick("A", 8), tick("B", 9)]);
   expect(outcomes.map((outcome) => outcome?.ok)).toEqual([true, false, true, true]);
@@ -153,29 +150,49 @@ test("a batch that a user's rule refuses in part leaves positions without holes"
   );
 });
 
-test("users who delete from the log set no position back", async () => {
+test("users can't write into the log, nor into anything else that the server keeps for itself", async () => {
   using file = setUp();
-  let epoch: string;
+  await using db = await file.open();
+  for (let n = 1; n <= 3; n++) await db.writer.commit([tick("A", n)]);
+  const epoch = await db.reader.updates.epoch();
+  for (const statement of [
+    "DELETE FROM update_log WHERE ticker = 'A'",
+    "DELETE FROM UPDATE_LOG",
+    "UPDATE \"update_log\" SET frame = 'not json' WHERE seq = 2",
+    "INSERT INTO update_log SELECT id + 1, ticker, seq + 1, type, saved_at, save_id, size, frame FROM update_log",
+    "INSERT INTO update_positions VALUES ('A', 99, 0)",
+    "TRUNCATE update_log",
+    "UPDATE update_epoch SET epoch = 'x'",
+    "UPDATE stock_db_schema SET version = 3",
+    "EXPLAIN ANALYZE DELETE FROM update_log",
+    "MERGE INTO update_log u USING (SELECT 'A' AS ticker) s ON u.ticker = s.ticker WHEN MATCHED THEN DELETE",
+    "INSERT INTO daily_checkpoints VALUES ('A', '2024-01-01', 1, [], [], 0)",
+  ]) {
+    const request = { sql: statement, params: [], mode: "write" as const, maxRows: 100 };
+    expect({ statement, ...(await db.sql.run(request, { timeoutMs: 30_000 })) }).toMatchObject({
+      statement,
+      status: "error",
+      httpStatus: 400,
+      error: expect.stringContaining("is not allowed: the server alone writes there"),
+    });
+  }
+  expect(await framesAfter(db, "A", 0)).toEqual(['{"n":1}', '{"n":2}', '{"n":3}']);
+  expect(await db.reader.updates.epoch()).toBe(epoch);
+  // What only reads there stays allowed, whatever it writes elsewhere.
+  await execute(db, "CREATE TABLE mine AS SELECT * FROM update_log");
+  await execute(db, "INSERT INTO mine SELECT * FROM update_log");
+});
+
+test("a frame that another program has spoilt is not handed out; those behind it are", async () => {
+  using file = setUp();
   {
     await using db = await file.open();
-    epoch = await db.reader.updates.epoch();
-    for (let n = 1; n <= 4; n++) await db.writer.commit([tick("A", n), tick("B", n)]);
-    await execute(db, "DELETE FROM update_log WHERE ticker = 'A' OR seq = 2");
-    expect(seqs(await db.writer.commit([tick("A", 5)]))).toEqual([5]);
-    expect(await framesAfter(db, "A", 0)).toEqual(['{"n":5}']);
-    // A hole: the updates before it, then those after it.
-    expect(await framesAfter(db, "B", 0)).toEqual(['{"n":1}']);
-    expect(await framesAfter(db, "B", 1)).toEqual(['{"n":3}', '{"n":4}']);
-    await execute(db, "DELETE FROM update_log");
+    for (let n = 1; n <= 4; n++) await db.writer.commit([tick("A", n)]);
   }
+  await file.change("UPDATE update_log SET frame = 'not json' WHERE seq = 2");
   await using db = await file.open();
-  expect(await db.reader.updates.epoch()).toBe(epoch);
-  expect(seqs(await db.writer.commit([tick("A", 6), tick("B", 6)]))).toEqual([6, 5]);
-  expect(await framesAfter(db, "A", 0)).toEqual(['{"n":6}']);
-
-  await execute(db, "DELETE FROM update_positions");
-  expect(seqs(await db.writer.commit([tick("A", 7)]))).toEqual([7]);
-  expect(await db.reader.updates.epoch()).not.toBe(epoch);
+  expect(await framesAfter(db, "A", 0)).toEqual(['{"n":1}']);
+  expect(await framesAfter(db, "A", 1)).toEqual(['{"n":3}', '{"n":4}']);
 });
 
 test("every read of updates gives a worker what it gives in the hub", async () => {

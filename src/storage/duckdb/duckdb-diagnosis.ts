@@ -16,6 +16,7 @@ import {
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { TABLE_NAMES } from "../tables.ts";
+import { describeForeign } from "./own-objects.ts";
 import { isOpenElsewhere, openReadOnly } from "./read-only-file.ts";
 import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLES } from "./schema.ts";
 import type { Session } from "./session.ts";
@@ -63,6 +64,16 @@ async function* diagnoseContents(path: string, sizeBytes: number): AsyncGenerato
     yield* diagnoseFolder(folder, schema.state === "old" ? sizeBytes * 2 : 0);
     yield { begin: "integrity", optional: true };
     yield await diagnoseIntegrity(session);
+    const foreign = await describeForeign(session);
+    if (foreign !== null) {
+      yield {
+        level: "warning",
+        subject: "foreign objects",
+        finding: `the file holds ${foreign}`,
+        advice:
+          "the server's own statements pass macros by; an index or a constraint can make it refuse rows: drop what nobody needs with DuckDB's own program",
+      };
+    }
     if (schema.state === "current") {
       yield { begin: "keys", optional: true };
       yield await diagnoseKeys(session);

@@ -19,13 +19,21 @@ export function isFatal(error: unknown): boolean {
   return /^(FATAL|INTERNAL) Error:/.test(messageOf(error));
 }
 
-/** The rows are at fault, by a rule that users made with SQL; not the disk or memory, which the next save would meet too. */
+/**
+ * The rows are at fault, by a rule that users made with SQL; not the disk or memory, which the next save would meet too, nor a table that is gone or has
+ * lost a column. Of errors of statements that write the rows themselves.
+ */
 export function isRefusal(error: unknown): boolean {
-  return /^(Constraint|Binder|Catalog|Conversion|Out of Range) Error:/.test(messageOf(error));
+  return /^(Constraint|Conversion|Out of Range) Error:/.test(messageOf(error));
 }
 
 export function isReadOnlyRefusal(error: unknown): boolean {
   return messageOf(error).includes("transaction is launched in read-only mode");
+}
+
+/** A statement names a file, which the instance's settings keep from it. */
+export function isFileRefusal(error: unknown): boolean {
+  return messageOf(error).includes("file system operations are disabled by configuration");
 }
 
 /** Its first line without its class, and the rest, which points at the place in the statement. */

@@ -8,6 +8,8 @@ import { OpenedFile } from "../opened-file.ts";
 import { DiskRoom } from "./disk-room.ts";
 import { isFatal } from "./duckdb-errors.ts";
 import { DUCKDB_FORMAT } from "./file-format.ts";
+import { type OwnNames, ownNames } from "./own-names.ts";
+import { describeForeign } from "./own-objects.ts";
 import { isOpenElsewhere } from "./read-only-file.ts";
 import { type CountTypes, prepareSchema, readCountTypes } from "./schema.ts";
 import { Session } from "./session.ts";
@@ -48,6 +50,7 @@ export class DuckDbFile {
   /** Threads that work on queries. */
   readonly threads: number;
   readonly room: DiskRoom;
+  readonly #names: OwnNames;
   readonly #instance: DuckDBInstance;
   readonly #release: () => void;
   readonly #onFatal: (error: Error) => void;
@@ -64,6 +67,7 @@ export class DuckDbFile {
     opened: {
       path: string;
       threads: number;
+      names: OwnNames;
       release: () => void;
       preparation: string | null;
       countTypes: CountTypes;
@@ -74,6 +78,7 @@ export class DuckDbFile {
     this.room = new DiskRoom(opened.path);
     this.#path = opened.path;
     this.#opened = new OpenedFile(opened.path, DUCKDB_FORMAT);
+    this.#names = opened.names;
     this.#instance = instance;
     this.#release = opened.release;
     this.#onFatal = opened.onFatal;
@@ -104,15 +109,21 @@ export class DuckDbFile {
         wal_autocheckpoint: "1TB",
       });
       const session = new Session(await instance.connect());
+      const names = await ownNames(session.connection);
+      await session.connection.run(names.begin);
       await session.connection.run("SET GLOBAL TimeZone = 'UTC'");
       await session.connection.run("PRAGMA disable_checkpoint_on_shutdown");
-      const preparation = await prepareSchema(session);
+      const prepared = await prepareSchema(session, names.schema);
+      const foreign = await describeForeign(session);
+      const found = foreign === null ? null : `the file holds ${foreign}`;
+      const preparation = [prepared, found].filter((text) => text !== null).join("; ") || null;
       const countTypes = await readCountTypes(session);
       await session.connection.run("SET GLOBAL lock_configuration = true");
       session.close();
       return new DuckDbFile(instance, {
         path: realpathSync(path),
         threads,
+        names,
         release,
         preparation,
         countTypes,
@@ -125,8 +136,24 @@ export class DuckDbFile {
     }
   }
 
+  /** Its names are the server's own: see own-names.ts. */
   async connect(): Promise<Session> {
+    const session = await this.connectForUser();
+    await this.beginOwnNames(session);
+    return session;
+  }
+
+  /** Its names are a user's. */
+  async connectForUser(): Promise<Session> {
     return new Session(await this.#instance.connect());
+  }
+
+  async beginOwnNames({ connection }: Session): Promise<void> {
+    await connection.run(this.#names.begin);
+  }
+
+  async endOwnNames({ connection }: Session): Promise<void> {
+    await connection.run(this.#names.end);
   }
 
   async refreshCountTypes(session: Session): Promise<void> {
@@ -192,7 +219,7 @@ export class DuckDbFile {
     const session = await this.connect();
     try {
       this.#hasWal = false;
-      await session.connection.run("CHECKPOINT");
+      await session.connection.run(`CHECKPOINT ${this.#names.database}`);
       this.room.checkpointed();
     } finally {
       session.close();

@@ -1,6 +1,7 @@
 /**
- * The reads of every worker, in the process that has the file open. DuckDB makes the JSON on its own threads. An answer of more than
- * `SMALL_ROWS_MAX` rows comes in pages, read one after the other as its reader takes them, in one transaction and so from one snapshot.
+ * The reads of every worker, in the process that has the file open. DuckDB finds and sorts the rows on its own threads; their JSON is made here, a
+ * millisecond of work at a time. An answer of more than `SMALL_ROWS_MAX` rows comes in pages, read as its reader takes them, in one transaction and so
+ * from one snapshot.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
 import type {
@@ -17,10 +18,10 @@ import { readHoldings } from "../holdings.ts";
 import type { UpdateReader } from "../update-contract.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
-import { barSource, type RowSource, tickSource } from "./json-rows.ts";
-import { storable } from "./lines.ts";
+import { barSource, columnsSql, type RowSource, tickSource } from "./json-rows.ts";
 import { ReadSessions } from "./read-sessions.ts";
-import { pageSql, RowStream, readPage } from "./row-stream.ts";
+import { type Page, pageSql, RowStream, readPage } from "./row-stream.ts";
+import { TABLES } from "./schema.ts";
 import type { Param } from "./session.ts";
 import type { UpdateLog } from "./update-log.ts";
 import { DuckDbUpdates } from "./update-reads.ts";
@@ -48,34 +49,40 @@ const LATEST_PRICE_SQL = `SELECT price FROM (${[
   )
   .join(" UNION ALL ")}) ORDER BY date DESC, kind LIMIT 1`;
 
+/** That every table is there with the columns that saves need: where one isn't, no save can be stored. */
+const PROBE_SQL = [
+  ...TABLES.map(({ name, columns }) => `SELECT ${columns.map(([column]) => column).join(", ")} FROM ${name}`),
+  "SELECT ticker, date, closes, emas, recent, closes_hash FROM daily_checkpoints",
+  "SELECT id, ticker, seq, type, saved_at, save_id, size, frame FROM update_log",
+  "SELECT ticker, seq, saved_at FROM update_positions",
+  "SELECT epoch FROM update_epoch",
+]
+  .map((select) => `(SELECT count(*) FROM (${select} LIMIT 1))`)
+  .join(" UNION ALL ");
+
 export class DuckDbReader implements StockReader {
   readonly updates: UpdateReader;
-  readonly #file: DuckDbFile;
   readonly #sessions: ReadSessions;
 
   constructor(file: DuckDbFile, log: UpdateLog) {
-    this.#file = file;
     this.#sessions = new ReadSessions(file);
     this.updates = new DuckDbUpdates(file, log, this.#sessions);
   }
 
   async bars({ interval, ticker, from, to }: BarRange): Promise<JsonRows> {
-    const source = barSource(interval, this.#file.countTypes);
-    const filter = `ticker = $1 AND ${source.stamp} >= $3::${source.stampType} AND ${source.stamp} <= $4::${source.stampType}`;
+    const source = barSource(interval, ticker);
+    const filter = `ticker = $1 AND ${source.stamp} >= $2::${source.stampType} AND ${source.stamp} <= $3::${source.stampType}`;
     return this.#range(source, filter, [
       ticker,
-      JSON.stringify(storable(ticker)),
       from ?? (interval === "daily" ? FIRST_DATE : FIRST),
       to ?? (interval === "daily" ? LAST_DATE : LAST),
     ]);
   }
 
   async ticks({ ticker, type, from, to, withSeq }: TickRange): Promise<JsonRows> {
-    const filter = "ticker = $1 AND type = $4 AND timestamp >= $5::TIMESTAMP AND timestamp <= $6::TIMESTAMP";
-    return this.#range(tickSource(this.#file.countTypes, "$3", withSeq), filter, [
+    const filter = "ticker = $1 AND type = $2 AND timestamp >= $3::TIMESTAMP AND timestamp <= $4::TIMESTAMP";
+    return this.#range(tickSource(ticker, type, { withSeq }), filter, [
       ticker,
-      JSON.stringify(storable(ticker)),
-      JSON.stringify(storable(type)),
       type,
       from ?? FIRST,
       to ?? LAST,
@@ -83,24 +90,13 @@ export class DuckDbReader implements StockReader {
   }
 
   async newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
-    const { countTypes } = this.#file;
-    const tickerJson = JSON.stringify(storable(ticker));
-    const rows =
+    const source = tickSource(ticker, type);
+    const query =
       type === null
-        ? await this.#rows(newestOfBothSql(tickSource(countTypes, `concat('"', type, '"')`).json), [
-            ticker,
-            tickerJson,
-            limit,
-          ])
-        : await this.#rows(newestSql(tickSource(countTypes).json), [
-            ticker,
-            tickerJson,
-            JSON.stringify(storable(type)),
-            type,
-            limit,
-          ]);
-    if (rows.length === 0) return { empty: true };
-    return { empty: false, text: `{"data":[${rows.map(([text]) => text).join(",")}]}` };
+        ? { sql: newestOfBothSql(columnsSql(source)), params: [ticker, limit] }
+        : { sql: newestSql(columnsSql(source)), params: [ticker, type, limit] };
+    const page = await this.#sessions.call((session) => readPage(session, source, query));
+    return page.rows === 0 ? { empty: true } : wholeAnswer(page);
   }
 
   async latestPrice(ticker: string): Promise<number | null> {
@@ -147,7 +143,7 @@ export class DuckDbReader implements StockReader {
   }
 
   async probe(): Promise<void> {
-    await this.#rows("SELECT 1 FROM daily_prices LIMIT 1", []);
+    await this.#rows(PROBE_SQL, []);
   }
 
   pool(): PoolFigures {
@@ -166,7 +162,7 @@ export class DuckDbReader implements StockReader {
       }),
     );
     if (first.rows === 0) return { empty: true };
-    if (first.rows <= SMALL_ROWS_MAX) return { empty: false, text: `{"data":[${first.texts.join(",")}]}` };
+    if (first.rows <= SMALL_ROWS_MAX) return wholeAnswer(first);
     return this.#stream(source, filter, params);
   }
 
@@ -198,15 +194,19 @@ export class DuckDbReader implements StockReader {
   }
 }
 
-const OLDEST_FIRST = "ORDER BY timestamp, type, seq";
-
-function newestSql(json: string): string {
-  return `SELECT ${json} FROM (${newestOf("$4", "$5")}) ${OLDEST_FIRST}`;
+function wholeAnswer(page: Page): JsonRows {
+  return { empty: false, text: `{"data":[${page.all()}]}` };
 }
 
-function newestOfBothSql(json: string): string {
-  const both = ["'quote'", "'trade'"].map((type) => `(${newestOf(type, "$3")})`).join(" UNION ALL ");
-  return `SELECT ${json} FROM (FROM (${both}) ORDER BY timestamp DESC, type DESC, seq DESC LIMIT $3) ${OLDEST_FIRST}`;
+const OLDEST_FIRST = "ORDER BY timestamp, type, seq";
+
+function newestSql(columns: string): string {
+  return `SELECT ${columns} FROM (${newestOf("$2", "$3")}) ${OLDEST_FIRST}`;
+}
+
+function newestOfBothSql(columns: string): string {
+  const both = ["'quote'", "'trade'"].map((type) => `(${newestOf(type, "$2")})`).join(" UNION ALL ");
+  return `SELECT ${columns} FROM (FROM (${both}) ORDER BY timestamp DESC, type DESC, seq DESC LIMIT $2) ${OLDEST_FIRST}`;
 }
 
 function newestOf(type: string, limit: string): string {

@@ -157,9 +157,9 @@ export class DuckDbWriter implements StockWriter {
           if (attempt === ATTEMPTS_MAX)
             throw new StorageBusyError((error as Error).message, { cause: error });
           await this.#file.stopUserWrites();
-        } else if (isRefusal(error)) {
+        } else if (error instanceof RowsRefused) {
           // One of them breaks a rule that users made with SQL, a unique index or another column: the others must not suffer.
-          return saves.length === 1 ? [refusal(saves[0]!, error)] : this.#applyEach(saves);
+          return saves.length === 1 ? [refusal(saves[0]!, error.cause)] : this.#applyEach(saves);
         } else {
           throw error;
         }
@@ -221,14 +221,15 @@ export class DuckDbWriter implements StockWriter {
       writes.length === 0 && daily.length === 0
         ? plan([])
         : await this.#transaction(async () => {
-            for (const { kind, sql, params } of writes) {
-              if (kind === "insert") await session.insert(sql, params);
-              else await session.run(sql, params);
-            }
             const { foreignCommits } = this.#file;
-            const planned = plan(
-              daily.length === 0 ? [] : await this.#daily.save(daily, { now, foreignCommits }),
-            );
+            const dailyOutcomes = await refusingRows(async () => {
+              for (const { kind, sql, params } of writes) {
+                if (kind === "insert") await session.insert(sql, params);
+                else await session.run(sql, params);
+              }
+              return daily.length === 0 ? [] : await this.#daily.save(daily, { now, foreignCommits });
+            });
+            const planned = plan(dailyOutcomes);
             if (planned.rows.length > 0) await this.#log.write(session, planned);
             return planned;
           });
@@ -277,6 +278,20 @@ export class DuckDbWriter implements StockWriter {
     await this.#log.refresh(this.#session, foreignCommits);
     await this.#newestTicks.refresh(this.#session, foreignCommits);
     await this.#newestHourly.refresh(this.#session, foreignCommits);
+  }
+}
+
+/** What a save brings can't be stored; its cause is what DuckDB says. */
+class RowsRefused extends Error {
+  override name = "RowsRefused";
+}
+
+/** @throws RowsRefused the rows that are being written are at fault. Other errors are the server's state, whatever the rows. */
+async function refusingRows<T>(write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    throw isRefusal(error) ? new RowsRefused("rows refused", { cause: error }) : error;
   }
 }
 

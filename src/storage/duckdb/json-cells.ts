@@ -65,7 +65,8 @@ function plain(vector: DuckDBVector, check: (index: number) => void = () => {}):
   };
 }
 
-function encodeScalar(value: DuckDBValue): string {
+/** As `cellsOf` writes it. */
+export function encodeScalar(value: DuckDBValue): string {
   if (value === null || value === undefined) return "null";
   if (typeof value === "number") return encodeNumber(value);
   if (typeof value === "bigint" || typeof value === "boolean") return String(value);
@@ -291,7 +292,7 @@ function validityOf(vector: DuckDBVector): Validity {
 }
 
 /** What the vectors of @duckdb/node-api hold but don't show: their own ways to it build the whole value. */
-function inside<T>(vector: DuckDBVector, field: string): T {
+export function inside<T>(vector: DuckDBVector, field: string): T {
   const value: unknown = Reflect.get(vector, field);
   if (typeof value !== "object" || value === null)
     throw new Error(`${vector.constructor.name} has no ${field}`);

@@ -1,13 +1,26 @@
-/** SQL that makes the JSON text of a row: DuckDB's own threads encode, and the event loop only passes texts on. */
+/** The columns of an answer's rows, and how their cells are written. */
+import type { DuckDBDataChunk } from "@duckdb/node-api";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { BarInterval } from "../contract.ts";
 import { ROW_TABLES, type TableName } from "../tables.ts";
-import type { CountTypes } from "./schema.ts";
+import { storable } from "./lines.ts";
+import {
+  type WriteCells,
+  writeAny,
+  writeCounts,
+  writeDates,
+  writeNumbers,
+  writeOffsetStamps,
+  writeStamps,
+} from "./wire-cells.ts";
+
+/** One member of a row's JSON: a text that all rows share, or a column. */
+type Member = { name: string; text: string } | { name: string; column: string; write: WriteCells };
 
 export interface RowSource {
   table: TableName;
-  /** The text of one row. Takes the ticker as JSON from `$2`, and a tick's type from `$3`. */
-  json: string;
+  /** In the order of the JSON. */
+  members: Member[];
   stamp: string;
   stampType: "DATE" | "TIMESTAMP";
   /** Oldest first. `place` is the row's own number: a key that a user stored twice has an order too. */
@@ -16,46 +29,94 @@ export interface RowSource {
 
 const PRICES = ["open", "high", "low", "close"];
 
-export function barSource(interval: BarInterval, types: CountTypes): RowSource {
+export function barSource(interval: BarInterval, ticker: string): RowSource {
   const daily = interval === "daily";
   const { name: table, stamp } = ROW_TABLES[interval];
-  const json = objectOf({
-    [stamp]: daily ? `'"' || date::VARCHAR || 'T00:00:00.000000Z"'` : wireStamp(stamp),
-    ticker: "$2",
-    ...Object.fromEntries(PRICES.map((name) => [name, number(name)])),
-    volume: count("volume", types.get(`${table}.volume`)),
-    ...(daily ? Object.fromEntries(AVERAGE_COLUMNS.map((name) => [name, number(name)])) : {}),
-    write_timestamp: orNull(`'"' || strftime(write_timestamp, '%Y-%m-%d %H:%M:%S.%f') || '+00:00"'`),
-  });
+  const averages = daily ? AVERAGE_COLUMNS : [];
   return {
     table,
-    json,
+    members: [
+      daily
+        ? { name: stamp, column: `${stamp}::DATE`, write: writeDates }
+        : { name: stamp, column: `${stamp}::TIMESTAMP`, write: writeStamps },
+      { name: "ticker", text: JSON.stringify(storable(ticker)) },
+      ...PRICES.map(price),
+      count("volume"),
+      ...averages.map(price),
+      {
+        name: "write_timestamp",
+        column: "write_timestamp::TIMESTAMP",
+        write: writeOffsetStamps,
+      },
+    ],
     stamp,
     stampType: daily ? "DATE" : "TIMESTAMP",
     order: [stamp, "place"],
   };
 }
 
-/** @param type the JSON of the type, an expression of text. */
-export function tickSource(types: CountTypes, type = "$3", withSeq = false): RowSource {
-  const json = objectOf({
-    timestamp: wireStamp("timestamp"),
-    ticker: "$2",
-    type,
-    price: number("price"),
-    size: count("size", types.get("realtime_data.size")),
-    ask_price: number("ask_price"),
-    ask_size: count("ask_size", types.get("realtime_data.ask_size")),
-    write_timestamp: orNull(wireStamp("write_timestamp")),
-    ...(withSeq ? { seq: orNull("seq::VARCHAR") } : {}),
-  });
+/** @param type null: of several types, which is then read with each row. */
+export function tickSource(
+  ticker: string,
+  type: string | null,
+  { withSeq = false }: { withSeq?: boolean | undefined } = {},
+): RowSource {
   return {
     table: "realtime_data",
-    json,
+    members: [
+      { name: "timestamp", column: "timestamp::TIMESTAMP", write: writeStamps },
+      { name: "ticker", text: JSON.stringify(storable(ticker)) },
+      type === null
+        ? { name: "type", column: "type", write: writeAny }
+        : { name: "type", text: JSON.stringify(storable(type)) },
+      price("price"),
+      count("size"),
+      price("ask_price"),
+      count("ask_size"),
+      { name: "write_timestamp", column: "write_timestamp::TIMESTAMP", write: writeStamps },
+      ...(withSeq ? [count("seq")] : []),
+    ],
     stamp: "timestamp",
     stampType: "TIMESTAMP",
     order: ["timestamp", "seq", "place"],
   };
+}
+
+function price(name: string): Member {
+  return { name, column: name, write: writeNumbers };
+}
+
+function count(name: string): Member {
+  return { name, column: name, write: writeCounts };
+}
+
+/** What a query selects for the members that are columns. */
+export function columnsSql({ members }: RowSource): string {
+  return members.flatMap((member) => ("column" in member ? [member.column] : [])).join(", ");
+}
+
+/** The JSON of a chunk's rows, joined by commas. The first columns of the chunk are those of `columnsSql`. */
+export function encodeRows({ members }: RowSource, chunk: DuckDBDataChunk): string {
+  const columns = members.filter((member) => "column" in member);
+  /** Of a row: what stands before each cell, the cell, and at last the row's end. */
+  const step = columns.length * 2 + 1;
+  const parts = new Array<string>(chunk.rowCount * step);
+  let before = "{";
+  let first = 0;
+  for (const [i, member] of members.entries()) {
+    before += `${i === 0 ? "" : ","}"${member.name}":`;
+    if ("text" in member) {
+      before += member.text;
+      continue;
+    }
+    for (let at = first; at < parts.length; at += step) parts[at] = before;
+    member.write(chunk.getColumnVector(first / 2), { parts, first: first + 1, step });
+    first += 2;
+    before = "";
+  }
+  for (let at = first; at < parts.length; at += step) parts[at] = `${before}},`;
+  parts[parts.length - 1] = `${before}}`;
+  return parts.join("");
 }
 
 /** A count as text, null if there is none or it isn't finite; whole ones without a fraction. @param type as known: the column may have changed to a wider one since. */
@@ -65,29 +126,4 @@ export function countAsText(column: string, type = "BIGINT"): string {
     WHEN NOT isfinite(${column}::DOUBLE) THEN NULL
     WHEN ${column}::DOUBLE = trunc(${column}::DOUBLE) THEN coalesce(TRY_CAST(${column} AS BIGINT)::VARCHAR, ${column}::VARCHAR)
     ELSE ${column}::DOUBLE::VARCHAR END`;
-}
-
-/** Values are expressions of JSON text that are never null. */
-function objectOf(members: Record<string, string>): string {
-  const parts = Object.entries(members).map(
-    ([name, value], i) => `'${i === 0 ? "{" : ","}"${name}":', ${value}`,
-  );
-  return `concat(${parts.join(", ")}, '}')`;
-}
-
-function wireStamp(column: string): string {
-  return `strftime(${column}, '"%Y-%m-%dT%H:%M:%S.%fZ"')`;
-}
-
-/** JSON has no NaN and no infinity. DuckDB writes a double with as many digits as JavaScript does. */
-function number(column: string): string {
-  return `CASE WHEN isfinite(${column}) THEN ${column}::VARCHAR ELSE 'null' END`;
-}
-
-function count(column: string, type: string | undefined): string {
-  return orNull(countAsText(column, type));
-}
-
-function orNull(text: string): string {
-  return `coalesce(${text}, 'null')`;
 }

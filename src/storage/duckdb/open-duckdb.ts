@@ -8,8 +8,9 @@
  * - Saves are committed one batch at a time; SQL of users commits in turn with them (`turns.ts`) but runs beside them. A save that meets a user's
  *   transaction in the same rows has it rolled back.
  * - A read that begins after a commit has been answered sees it: each takes a snapshot of its own.
- * - The tables have no indexes (`schema.ts`). The writer keeps keys unique, and `inserted-keys.ts` does for users' INSERT and MERGE. A user who
- *   updates key columns, or inserts what a feed is saving in the same moment, can store a key twice; reads show both rows.
+ * - The tables have no indexes (`schema.ts`). The writer keeps keys unique, and `statement-guard.ts` does for users' statements. A user who
+ *   inserts what a feed is saving in the same moment can store a key twice; reads show both rows.
+ * - Macros of users never change what the server's own statements mean: see `own-names.ts`.
  * - DuckDB's streaming results end without a word when they fail half way, so none is used: large answers are read in pages within one
  *   transaction, and results of users are built whole, up to their row limit.
  * - COPY could write to the database's own files, a function that reads them gives up the lock on them, and logging to a file ends the process; none

@@ -1,6 +1,7 @@
 /** A DuckDB file that is only looked at: nothing in it changes, nor does anything beside it. */
 import { DuckDBInstance } from "@duckdb/node-api";
 import { messageOf } from "../../protocol/message-of.ts";
+import { ownNames } from "./own-names.ts";
 import { Session } from "./session.ts";
 
 const MEMORY_MB = 512;
@@ -25,6 +26,7 @@ export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
   });
   try {
     const session = new Session(await instance.connect());
+    await session.connection.run((await ownNames(session.connection)).begin);
     await session.connection.run("SET GLOBAL TimeZone = 'UTC'");
     return {
       session,

@@ -1,21 +1,14 @@
 /** The rows of a range as JSON, a page at a time. */
-import type { RowSource } from "./json-rows.ts";
+import type { DuckDBMaterializedResult } from "@duckdb/node-api";
+import { columnsSql, encodeRows, type RowSource } from "./json-rows.ts";
 import type { Param, Session } from "./session.ts";
 
-/** Rows of one page: two of DuckDB's vectors, about 1.5 MB of JSON. */
-const PAGE_ROWS = 4_096;
+/** About 5 MB in DuckDB. Each page looks for its rows anew, so many small ones would take longer. */
+const PAGE_ROWS = 65_536;
 
 export interface PageQuery {
   sql: string;
   params: Param[];
-}
-
-export interface Page {
-  /** Rows joined by commas, a text for each vector. */
-  texts: string[];
-  rows: number;
-  /** Where the next page begins: the last row's values of `source.order`. */
-  last: string[];
 }
 
 /**
@@ -26,10 +19,10 @@ export function pageSql(
   source: RowSource,
   { filter, paramCount, continued }: { filter: string; paramCount: number; continued: boolean },
 ): string {
-  const { json, table, order } = source;
+  const { table, order } = source;
   const limit = `$${paramCount + (continued ? order.length : 0) + 1}`;
   const beyond = continued ? ` AND ${beyondSql(source, paramCount + 1)}` : "";
-  return `SELECT ${json}, ${order.join(", ")} FROM
+  return `SELECT ${columnsSql(source)}, ${order.join(", ")} FROM
     (SELECT *, rowid AS place FROM ${table} WHERE ${filter}${beyond} ORDER BY ${order.join(", ")} LIMIT ${limit})`;
 }
 
@@ -40,17 +33,49 @@ function beyondSql({ order, stampType }: RowSource, firstParam: number): string 
   return `${columns[0]} >= ${values[0]} AND (${columns.join(", ")}) > (${values.join(", ")})`;
 }
 
-export async function readPage(session: Session, source: RowSource, query: PageQuery): Promise<Page> {
-  const result = await session.run(query.sql, query.params);
-  const page: Page = { texts: [], rows: 0, last: [] };
-  for (;;) {
-    const chunk = await result.fetchChunk();
-    if (chunk === null || chunk.rowCount === 0) return page;
-    page.texts.push((chunk.getColumnValues(0) as string[]).join(","));
-    page.rows += chunk.rowCount;
-    const lastRow = chunk.rowCount - 1;
-    page.last = source.order.map((_, i) => String(chunk.getColumnVector(i + 1).getItem(lastRow)));
+/** What a page holds, in DuckDB's memory; each piece becomes text when it is taken. */
+export class Page {
+  readonly rows: number;
+  /** Chunks of it. */
+  readonly pieces: number;
+  readonly #source: RowSource;
+  readonly #result: DuckDBMaterializedResult;
+  #taken = 0;
+
+  constructor(source: RowSource, result: DuckDBMaterializedResult) {
+    this.#source = source;
+    this.#result = result;
+    this.rows = result.rowCount;
+    this.pieces = result.chunkCount;
   }
+
+  get left(): number {
+    return this.pieces - this.#taken;
+  }
+
+  /** Up to 2,048 rows joined by commas, about 1 ms of work; null behind the last. */
+  next(): string | null {
+    return this.#taken < this.pieces ? encodeRows(this.#source, this.#result.getChunk(this.#taken++)) : null;
+  }
+
+  /** Where the next page begins: the last row's values of `source.order`. */
+  last(): string[] {
+    const { order } = this.#source;
+    const chunk = this.#result.getChunk(this.pieces - 1);
+    const first = chunk.columnCount - order.length;
+    return order.map((_, i) => String(chunk.getColumnVector(first + i).getItem(chunk.rowCount - 1)));
+  }
+
+  /** A whole small answer's rows. */
+  all(): string {
+    const pieces: string[] = [];
+    for (let piece = this.next(); piece !== null; piece = this.next()) pieces.push(piece);
+    return pieces.join(",");
+  }
+}
+
+export async function readPage(session: Session, source: RowSource, query: PageQuery): Promise<Page> {
+  return new Page(source, await session.run(query.sql, query.params));
 }
 
 export interface RowStreamOptions {
@@ -66,8 +91,10 @@ export interface RowStreamOptions {
 export class RowStream implements AsyncIterableIterator<string> {
   readonly #options: RowStreamOptions;
   #page: Page | null = null;
-  #pieces: string[] = [];
-  #reading: Promise<unknown> = Promise.resolve();
+  /** The page after it, which is read while the second half of this one is taken. */
+  #coming: Promise<Page> | null = null;
+  /** There may be rows behind those that were asked for. */
+  #hasMore = true;
   #begun = false;
   #done = false;
 
@@ -77,16 +104,18 @@ export class RowStream implements AsyncIterableIterator<string> {
 
   /** Reads the first page. */
   async begin(): Promise<void> {
-    await this.#readNext();
+    this.#readAhead();
+    await this.#turnPage();
   }
 
   async next(): Promise<IteratorResult<string>> {
     if (this.#done) return { done: true, value: undefined };
     try {
-      if (this.#pieces.length === 0 && this.#page !== null) await this.#readNext();
+      if (this.#page!.left * 2 <= this.#page!.pieces) this.#readAhead();
+      if (this.#page!.left === 0 && this.#coming !== null) await this.#turnPage();
       if (this.#done) return { done: true, value: undefined }; // given up meanwhile
-      const piece = this.#pieces.shift();
-      if (piece === undefined) {
+      const piece = this.#page!.next();
+      if (piece === null) {
         this.#end();
         return { done: false, value: "]}" };
       }
@@ -108,25 +137,33 @@ export class RowStream implements AsyncIterableIterator<string> {
     return this;
   }
 
-  async #readNext(): Promise<void> {
+  #readAhead(): void {
+    if (this.#coming !== null || !this.#hasMore) return;
     const { source, filter, params, read } = this.#options;
-    const last = this.#page?.last ?? [];
     const continued = this.#page !== null;
-    const reading = read({
+    this.#coming = read({
       sql: pageSql(source, { filter, paramCount: params.length, continued }),
-      params: [...params, ...last, PAGE_ROWS],
+      params: [...params, ...(this.#page?.last() ?? []), PAGE_ROWS],
+    }).then((page) => {
+      this.#hasMore = page.rows === PAGE_ROWS;
+      return page;
     });
-    this.#reading = reading.catch(() => null);
-    const page = await reading;
-    this.#pieces = page.texts;
-    this.#page = page.rows === PAGE_ROWS ? page : null;
+    this.#coming.catch(() => null); // whoever turns to it is told
+  }
+
+  async #turnPage(): Promise<void> {
+    const page = await this.#coming!;
+    this.#coming = null;
+    this.#page = page;
   }
 
   #end(): void {
     if (this.#done) return;
     this.#done = true;
-    this.#pieces = [];
+    this.#page = null;
+    const { release } = this.#options;
     // A page may still be on its way: the connection works on one call at a time.
-    void this.#reading.then(() => this.#options.release());
+    if (this.#coming === null) release();
+    else void this.#coming.catch(() => null).then(release);
   }
 }

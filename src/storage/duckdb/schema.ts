@@ -82,18 +82,17 @@ export const TABLES: TableShape[] = [
 ];
 
 /** See daily-averages.ts: the state before the row of `date`. */
-const CHECKPOINTS = `
-  CREATE TABLE daily_checkpoints (
+const CHECKPOINTS = `daily_checkpoints (
     ticker VARCHAR NOT NULL, date DATE NOT NULL, closes BIGINT NOT NULL,
     emas DOUBLE[] NOT NULL, recent DOUBLE[] NOT NULL, closes_hash UBIGINT)`;
 
 /** See update-log.ts. Without an index, and in order of commits. `size` is that of the frame, in UTF-16 units; `saved_at` in ms since 1970. */
 const UPDATE_TABLES = [
-  `CREATE TABLE update_log (
+  `update_log (
     id BIGINT NOT NULL, ticker VARCHAR NOT NULL, seq BIGINT NOT NULL, type VARCHAR NOT NULL, saved_at BIGINT NOT NULL,
     save_id VARCHAR, size BIGINT NOT NULL, frame VARCHAR NOT NULL)`,
-  "CREATE TABLE update_positions (ticker VARCHAR NOT NULL, seq BIGINT NOT NULL, saved_at BIGINT NOT NULL)",
-  "CREATE TABLE update_epoch (epoch VARCHAR NOT NULL)",
+  "update_positions (ticker VARCHAR NOT NULL, seq BIGINT NOT NULL, saved_at BIGINT NOT NULL)",
+  "update_epoch (epoch VARCHAR NOT NULL)",
 ];
 
 /** The file is a DuckDB database, but not one that this server can take over. */
@@ -104,10 +103,11 @@ export class SchemaError extends Error {
 /**
  * Brings the file to SCHEMA_VERSION in one transaction: nothing happens, or all of it.
  *
+ * @param schema where tables are created, see own-names.ts.
  * @returns what was done, in words for the log; null if nothing was needed.
  * @throws SchemaError a newer version, or a table of ours without its key columns.
  */
-export async function prepareSchema(session: Session): Promise<string | null> {
+export async function prepareSchema(session: Session, schema: string): Promise<string | null> {
   const version = await versionOf(session);
   if (version === SCHEMA_VERSION) return null;
   if (version > SCHEMA_VERSION) {
@@ -117,7 +117,7 @@ export async function prepareSchema(session: Session): Promise<string | null> {
   }
   await session.run("BEGIN TRANSACTION");
   try {
-    for (const statement of UPDATE_TABLES) await session.connection.run(statement);
+    for (const table of UPDATE_TABLES) await session.connection.run(`CREATE TABLE ${schema}.${table}`);
     if (version === 1) {
       await dropDefaults(session);
       await session.run("UPDATE stock_db_schema SET version = $1", [SCHEMA_VERSION]);
@@ -127,11 +127,12 @@ export async function prepareSchema(session: Session): Promise<string | null> {
     const upgraded: string[] = [];
     for (const table of TABLES) {
       const existing = await columnsOf(session, table.name);
-      if (existing.length === 0) await session.connection.run(createStatement(table.name, table.columns));
-      else upgraded.push(await rebuild(session, table, existing));
+      if (existing.length === 0)
+        await session.connection.run(createStatement(`${schema}.${table.name}`, table.columns));
+      else upgraded.push(await rebuild(session, { schema, table, existing }));
     }
-    await session.connection.run(CHECKPOINTS);
-    await session.connection.run("CREATE TABLE stock_db_schema (version INTEGER NOT NULL)");
+    await session.connection.run(`CREATE TABLE ${schema}.${CHECKPOINTS}`);
+    await session.connection.run(`CREATE TABLE ${schema}.stock_db_schema (version INTEGER NOT NULL)`);
     await session.connection.run(`INSERT INTO stock_db_schema VALUES (${SCHEMA_VERSION})`);
     await session.run("COMMIT");
     return upgraded.length === 0
@@ -231,7 +232,10 @@ function createStatement(name: string, columns: [name: string, declaration: stri
  * Copies every row into a table of the new shape, one ticker after the other. Columns that users added stay. Rows without a key, which no command
  * could ever read, and older rows of a key that is there twice are kept aside. Ticks that share a stamp become 0, 1, 2 … in the order stored.
  */
-async function rebuild(session: Session, table: TableShape, existing: ColumnInfo[]): Promise<string> {
+async function rebuild(
+  session: Session,
+  { schema, table, existing }: { schema: string; table: TableShape; existing: ColumnInfo[] },
+): Promise<string> {
   const { connection } = session;
   const names = new Map(existing.map((column) => [column.name.toLowerCase(), quote(column.name)]));
   const hasSeq = names.has("seq");
@@ -269,7 +273,7 @@ async function rebuild(session: Session, table: TableShape, existing: ColumnInfo
   const columns = await columnsWithRoom(session, table, oldCounts);
   const fresh = `new_${table.name}`;
   await connection.run(
-    createStatement(fresh, [
+    createStatement(`${schema}.${fresh}`, [
       ...columns,
       ...extra.map(({ name, type }): [string, string] => [quote(name), type]),
     ]),
@@ -292,7 +296,7 @@ async function rebuild(session: Session, table: TableShape, existing: ColumnInfo
   const aside = (await countRows(session, table.name)) - rows;
   if (aside > 0) {
     await connection.run(
-      `CREATE TABLE unkeyed_${table.name} AS SELECT * EXCLUDE ("nth of key", "rows of key") FROM (${numbered}) WHERE (${kept}) IS NOT TRUE`,
+      `CREATE TABLE ${schema}.unkeyed_${table.name} AS SELECT * EXCLUDE ("nth of key", "rows of key") FROM (${numbered}) WHERE (${kept}) IS NOT TRUE`,
     );
   }
   await connection.run(`DROP TABLE ${table.name}`);

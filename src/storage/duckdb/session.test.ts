@@ -88,7 +88,7 @@ test("a statement that is run again sees what the tables hold by then, however t
   };
   await compareAll("creation");
   for (const change of CHANGES) {
-    const other = await file.connect();
+    const other = await file.connectForUser();
     await other.connection.run(change);
     other.close();
     await compareAll(change);

@@ -295,26 +295,11 @@ function placesOf(rows: unknown[][]): Map<string, Place> {
   );
 }
 
-/** A new one where a user has deleted it. */
+/** A new one where another program has deleted it. */
 async function readEpoch(session: Session): Promise<string> {
   const [row] = await session.rows("SELECT epoch FROM update_epoch LIMIT 1");
   if (row !== undefined) return String(row[0]);
   const epoch = randomUUID();
   await session.run("INSERT INTO update_epoch VALUES ($1)", [epoch]);
   return epoch;
-}
-
-/**
- * For a user's statement that names the log: what it takes away there must not set positions back. Where it may take away the positions themselves, a new
- * epoch says that they mean nothing any more. To be called in the statement's transaction, before it.
- */
-export async function secureUpdates(session: Session, sql: string): Promise<void> {
-  if (/\bupdate_log\b/i.test(sql)) {
-    await session.run(
-      "INSERT INTO update_positions BY NAME SELECT ticker, max(seq) AS seq, max(saved_at) AS saved_at FROM update_log GROUP BY ticker",
-    );
-  }
-  if (/\bupdate_positions\b/i.test(sql)) {
-    await session.run("UPDATE update_epoch SET epoch = $1", [randomUUID()]);
-  }
 }

@@ -16,7 +16,7 @@ import type { CountTypes } from "./schema.ts";
 import { NOWHERE, readAllPlaces, readPlaces, type UpdateLog } from "./update-log.ts";
 
 /** Finds by their sizes which ones to read, and only then reads the frames. The first has nothing before it, so there is always one. */
-const AFTER = `SELECT u.seq, u.type, u.saved_at, u.frame FROM update_log u JOIN (
+const AFTER = `SELECT u.seq, u.type, u.saved_at, u.frame, json_valid(u.frame) FROM update_log u JOIN (
     SELECT seq FROM (SELECT seq, sum(size) OVER (ORDER BY seq) - size AS before FROM (
       SELECT seq, size FROM update_log WHERE ticker = $1 AND seq > $2::VARCHAR::BIGINT ORDER BY seq LIMIT $3))
     WHERE before < $4) chosen
@@ -82,8 +82,10 @@ export class DuckDbUpdates implements UpdateReader {
       ]),
     );
     const updates: StoredUpdate[] = [];
-    for (const [seq, type, savedAtMs, frame] of rows) {
-      // A hole, where a user deleted some: what is beyond it is for the next question.
+    for (const [seq, type, savedAtMs, frame, isJson] of rows) {
+      // Spoilt by another program: as if it weren't there.
+      if (isJson !== true) continue;
+      // A hole, where another program deleted some: what is beyond it is for the next question.
       if (updates.length > 0 && Number(seq) !== updates.at(-1)!.seq + 1) break;
       updates.push({
         seq: Number(seq),

@@ -72,13 +72,14 @@ export async function prepareStatement(connection: DuckDBConnection, sql: string
     );
   }
   const prepared = await statements.prepare(0);
-  const kind = KINDS.get(prepared.statementType);
+  const type = prepared.statementType; // not told any more once it is destroyed
+  const kind = KINDS.get(type);
   if (kind === undefined) {
-    const name = StatementType[prepared.statementType] ?? "this statement";
     prepared.destroySync();
-    throw refused(name, REASONS.get(prepared.statementType) ?? "it is not one that reads or writes data");
+    const name = StatementType[type]?.replaceAll("_", " ") ?? "this statement";
+    throw refused(name, REASONS.get(type) ?? "it is not one that reads or writes data");
   }
-  return { prepared, type: prepared.statementType, kind };
+  return { prepared, type, kind };
 }
 
 function refuseByName(sql: string): void {

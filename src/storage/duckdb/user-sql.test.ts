@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { changeDuckDbFile } from "../../../test/support/duckdb-file.ts";
 import type { RequestError } from "../../protocol/errors.ts";
 import type { Save } from "../contract.ts";
 import type { SqlMode, SqlParam, UserSqlOutcome } from "../user-sql-contract.ts";
@@ -16,10 +17,13 @@ const PATIENT_MS = 60_000;
 let folder = "";
 let db: OpenDuckDb;
 
+const path = (): string => join(folder, "stock.duckdb");
+const open = (): Promise<OpenDuckDb> =>
+  openDuckDb({ path: path(), memoryLimitMb: 256, threads: 2, onFatal() {} });
+
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "user-sql-"));
-  const path = join(folder, "stock.duckdb");
-  db = await openDuckDb({ path, memoryLimitMb: 256, threads: 2, onFatal() {} });
+  db = await open();
   await run("create table t(id BIGINT, price DOUBLE, name VARCHAR, data BLOB)", [], "write");
   await run(
     String.raw`insert into t values (1, 1.5, 'a', '\x00\xff'::BLOB), (9007199254740993, 2.0, null, null)`,
@@ -305,8 +309,10 @@ describe("writing mode", () => {
     ).toMatchObject({ status: "rows" });
   });
 
-  test("rules that users make hold for saves, and for the save at fault alone", async () => {
-    await run("create unique index one_price on realtime_data(price)", [], "write");
+  test("rules that are in a file hold for saves, and for the save at fault alone", async () => {
+    await db.close();
+    await changeDuckDbFile(path(), "create unique index one_price on realtime_data(price)");
+    db = await open();
     const outcomes = await db.writer.commit([tick(1, 1), tick(1, 2), tick(2, 3)]);
     expect(outcomes.map((outcome) => outcome?.ok)).toEqual([true, false, true]);
     expect(outcomes[1]).toMatchObject({ status: 409 });

@@ -12,15 +12,21 @@ import {
 import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
 import { StorageBusyError } from "../contract.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
-import { isConflict, isFatal, isOutOfMemory, isReadOnlyRefusal, wordsOf } from "./duckdb-errors.ts";
+import {
+  isConflict,
+  isFatal,
+  isFileRefusal,
+  isOutOfMemory,
+  isReadOnlyRefusal,
+  wordsOf,
+} from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
-import { refuseTakenKeys, stampInserted } from "./inserted-keys.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { RunningStatement } from "./running-statement.ts";
 import type { Session } from "./session.ts";
 import { Slots, substitutesMax, userStatementsMax } from "./slots.ts";
+import { StatementGuard } from "./statement-guard.ts";
 import { StuckStatements } from "./stuck-statements.ts";
-import { secureUpdates } from "./update-log.ts";
 import { type EncodedRows, encodeRows } from "./user-sql-rows.ts";
 import { prepareStatement, type UserStatement } from "./user-sql-statement.ts";
 
@@ -202,7 +208,7 @@ export class DuckDbUserSql implements InterruptibleSql {
   /** Whatever keeps it from connecting, the statement is not at fault. */
   async #connect(): Promise<Session> {
     try {
-      return await this.#file.connect();
+      return await this.#file.connectForUser();
     } catch (error) {
       if (isFatal(error)) throw error;
       throw unavailable("execute_sql: the database takes no statement now", wordsOf(error).message);
@@ -233,12 +239,16 @@ export class DuckDbUserSql implements InterruptibleSql {
     await session.connection.run("BEGIN TRANSACTION");
     const statement = await prepareStatement(session.connection, request.sql);
     checkCount(statement.prepared, request.params);
-    await secureUpdates(session, request.sql);
+    await this.#file.beginOwnNames(session);
+    const guard = await StatementGuard.before(session, {
+      sql: request.sql,
+      type: statement.type,
+      openSession: () => this.#file.connect(),
+    });
+    await this.#file.endOwnNames(session);
     const rows = await execute(session, statement, request, running);
-    if (statement.type === StatementType.INSERT || statement.type === StatementType.MERGE_INTO) {
-      await refuseTakenKeys(session, request.sql);
-      await stampInserted(session, request.sql);
-    }
+    await this.#file.beginOwnNames(session);
+    await guard.after();
     // A save that waits for this transaction to end must not have to wait for this transaction's turn.
     await Promise.race([this.#commitInTurn(session, running), running.stopped]);
     return { status: "rows", ...rows };
@@ -262,6 +272,10 @@ export class DuckDbUserSql implements InterruptibleSql {
     }
     if (isFatal(error)) this.#file.reportFatal(error);
     const { message, rest } = wordsOf(error);
+    if (isFileRefusal(error)) {
+      const text = "execute_sql: access to a file is not allowed: a request may not use files";
+      return { status: "error", httpStatus: 400, error: text, details: message };
+    }
     if (isFatal(error) || /^IO Error:/.test((error as Error).message)) {
       return {
         status: "error",

@@ -1,0 +1,73 @@
+/** The server's own tables, and what a file can hold that gets in their way: found at the start, and in the transaction of each user's statement. */
+import { TABLE_NAMES } from "../tables.ts";
+import type { Session } from "./session.ts";
+
+/** Rows of these are the server's alone; see `schema.ts`. */
+export const BOOKKEEPING = [
+  "daily_checkpoints",
+  "stock_db_schema",
+  "update_log",
+  "update_positions",
+  "update_epoch",
+] as const;
+
+const OWN = [...TABLE_NAMES, ...BOOKKEEPING].map((name) => `'${name}'`).join(", ");
+
+/**
+ * All that the catalog says of the server's tables: one row for the shape of each (columns, types, defaults, constraints, comments), for each index on
+ * them, and for each table that refers to them. The oid tells a table from another one of the same shape in its place.
+ */
+const OBJECTS_SQL = `SELECT table_name, 'shape', concat_ws(' ', table_oid, sql, comment, tags::VARCHAR) FROM duckdb_tables()
+    WHERE schema_name = 'main' AND NOT internal AND table_name IN (${OWN})
+  UNION ALL SELECT table_name, 'comment on ' || column_name, comment FROM duckdb_columns()
+    WHERE schema_name = 'main' AND NOT internal AND comment IS NOT NULL AND table_name IN (${OWN})
+  UNION ALL SELECT table_name, 'index ' || index_name, concat_ws(' ', sql, comment) FROM duckdb_indexes()
+    WHERE schema_name = 'main' AND table_name IN (${OWN})
+  UNION ALL SELECT referenced_table, 'reference of ' || table_name, constraint_text FROM duckdb_constraints()
+    WHERE constraint_type = 'FOREIGN KEY' AND (referenced_table IN (${OWN}) OR table_name IN (${OWN}))
+  ORDER BY ALL`;
+
+/** Names that DuckDB reads by itself count too: operators, and words such as `coalesce`. */
+const SHADOWS_SQL = `SELECT DISTINCT lower(function_name) AS name FROM duckdb_functions() f
+  WHERE NOT internal AND schema_name = 'main' AND (
+    lower(function_name) IN (SELECT lower(function_name) FROM duckdb_functions() WHERE internal)
+    OR lower(function_name) IN (SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved')
+    OR NOT regexp_matches(function_name, '[A-Za-z_\\x80-\\x{10FFFF}]'))
+  ORDER BY name`;
+
+export interface OwnObject {
+  table: string;
+  /** `shape`, or what it is besides, such as `index by_close`. */
+  what: string;
+  definition: string;
+}
+
+export async function ownObjects(session: Session): Promise<OwnObject[]> {
+  const rows = await session.rows(OBJECTS_SQL);
+  return rows.map(([table, what, definition]) => ({
+    table: String(table),
+    what: String(what),
+    definition: String(definition),
+  }));
+}
+
+/** Macros of users that have the name of something built in, in lower case. */
+export async function shadowingMacros(session: Session): Promise<string[]> {
+  return (await session.rows(SHADOWS_SQL)).map(([name]) => String(name));
+}
+
+/** What the file holds that the server takes no notice of, or that can make it refuse rows, in words; null if there is nothing. */
+export async function describeForeign(session: Session): Promise<string | null> {
+  const macros = await shadowingMacros(session);
+  const objects = (await ownObjects(session)).filter(({ what }) => what !== "shape");
+  const found: string[] = [];
+  if (macros.length > 0) {
+    found.push(`macros with names of built-in functions, which only SQL of users sees: ${macros.join(", ")}`);
+  }
+  if (objects.length > 0) {
+    found.push(
+      `on the server's own tables: ${objects.map(({ table, what }) => `${what} of ${table}`).join(", ")}`,
+    );
+  }
+  return found.length === 0 ? null : found.join("; ");
+}

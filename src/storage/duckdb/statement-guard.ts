@@ -1,0 +1,146 @@
+/**
+ * What a statement of a user's may not do to the server's tables. No reading of its text tells that for certain, as `EXPLAIN ANALYZE` and others hide what they
+ * run: so what the tables are is compared before and after it, in its own transaction, and the transaction is rolled back where it did what it may not.
+ *
+ * The text only tells what needs no look: a name reaches DuckDB as it stands there, letter by letter, as there are no escapes within names, and what
+ * changes rows of a table names it, as views take no rows. A name in a comment costs a look, no more.
+ */
+import { StatementType } from "@duckdb/node-api";
+import { refused } from "../user-sql-tokens.ts";
+import {
+  KEYS,
+  type KeyTable,
+  keyDigest,
+  refuseDoubledKeys,
+  refuseTakenKeys,
+  stampInserted,
+} from "./inserted-keys.ts";
+import { BOOKKEEPING, type OwnObject, ownObjects, shadowingMacros } from "./own-objects.ts";
+import type { Session } from "./session.ts";
+
+const SHAPE = "the server's own tables keep their shape; make tables, views and macros of your own";
+const BOOKS = "the server alone writes there";
+
+const ROW_CHANGES = new Set([
+  StatementType.SELECT,
+  StatementType.INSERT,
+  StatementType.UPDATE,
+  StatementType.DELETE,
+  StatementType.MERGE_INTO,
+]);
+/** `INSERT OR REPLACE` and `ON CONFLICT DO UPDATE` among them. */
+const MAY_CHANGE_KEYS = /update|merge|replace/i;
+const MAY_MAKE_MACROS = /macro|function/i;
+
+export interface GuardedStatement {
+  sql: string;
+  type: StatementType;
+  /** Of the server, and outside of the statement's transaction. */
+  openSession(): Promise<Session>;
+}
+
+/** What was there before the statement. The session's names are the server's own, within the statement's transaction, whenever this is used. */
+export class StatementGuard {
+  readonly #session: Session;
+  readonly #statement: GuardedStatement;
+  readonly #objects: OwnObject[] | null;
+  readonly #macros: string[] | null;
+  readonly #books: Map<string, string>;
+  readonly #keys: Map<KeyTable, string>;
+
+  private constructor(
+    session: Session,
+    statement: GuardedStatement,
+    found: {
+      objects: OwnObject[] | null;
+      macros: string[] | null;
+      books: Map<string, string>;
+      keys: Map<KeyTable, string>;
+    },
+  ) {
+    this.#session = session;
+    this.#statement = statement;
+    this.#objects = found.objects;
+    this.#macros = found.macros;
+    this.#books = found.books;
+    this.#keys = found.keys;
+  }
+
+  static async before(session: Session, statement: GuardedStatement): Promise<StatementGuard> {
+    const { sql, type } = statement;
+    const text = sql.toLowerCase();
+    const changesCatalog = !ROW_CHANGES.has(type);
+    const books = new Map<string, string>();
+    for (const name of BOOKKEEPING) if (text.includes(name)) books.set(name, await contentsOf(session, name));
+    const keys = new Map<KeyTable, string>();
+    if (MAY_CHANGE_KEYS.test(sql)) {
+      for (const table of tablesNamed(text)) keys.set(table, await keyDigest(session, table));
+    }
+    return new StatementGuard(session, statement, {
+      objects: changesCatalog ? await ownObjects(session) : null,
+      macros: changesCatalog && MAY_MAKE_MACROS.test(sql) ? await shadowingMacros(session) : null,
+      books,
+      keys,
+    });
+  }
+
+  /** @throws RequestError 400 it has done what it may not: to be rolled back. */
+  async after(): Promise<void> {
+    await this.#checkObjects();
+    await this.#checkMacros();
+    for (const [name, contents] of this.#books)
+      if ((await contentsOf(this.#session, name)) !== contents) throw refused(`writing into ${name}`, BOOKS);
+    await this.#checkKeys();
+  }
+
+  async #checkObjects(): Promise<void> {
+    if (this.#objects === null) return;
+    const before = new Set(this.#objects.map(textOf));
+    const now = await ownObjects(this.#session);
+    const after = new Set(now.map(textOf));
+    const changed =
+      now.find((object) => !before.has(textOf(object))) ??
+      this.#objects.find((object) => !after.has(textOf(object)));
+    if (changed === undefined) return;
+    const { table, what } = changed;
+    throw refused(what === "shape" ? `a change of ${table}` : `a change of ${table} (${what})`, SHAPE);
+  }
+
+  async #checkMacros(): Promise<void> {
+    if (this.#macros === null) return;
+    const known = new Set(this.#macros);
+    const fresh = (await shadowingMacros(this.#session)).find((name) => !known.has(name));
+    if (fresh === undefined) return;
+    throw refused(
+      `a macro named ${fresh}`,
+      "DuckDB has that name itself, and others' SQL would no longer mean what it says; give it another name",
+    );
+  }
+
+  async #checkKeys(): Promise<void> {
+    const { sql, type, openSession } = this.#statement;
+    const session = this.#session;
+    for (const [table, digest] of this.#keys) {
+      if ((await keyDigest(session, table)) !== digest) await refuseDoubledKeys(session, table, openSession);
+    }
+    // An UPDATE or a DELETE adds no rows.
+    if (type === StatementType.UPDATE || type === StatementType.DELETE) return;
+    const tables = tablesNamed(sql.toLowerCase());
+    for (const table of tables) await refuseTakenKeys(session, table);
+    for (const table of tables) await stampInserted(session, table);
+  }
+}
+
+function tablesNamed(text: string): KeyTable[] {
+  return (Object.keys(KEYS) as KeyTable[]).filter((name) => text.includes(name));
+}
+
+function textOf(object: OwnObject): string {
+  return JSON.stringify(object);
+}
+
+/** About 1 s for a gigabyte. */
+async function contentsOf(session: Session, table: string): Promise<string> {
+  const rows = await session.rows(`SELECT count(*), bit_xor(hash(t)), sum(hash(t)::HUGEINT) FROM ${table} t`);
+  return String(rows[0]);
+}
