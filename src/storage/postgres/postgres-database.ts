@@ -29,6 +29,8 @@ import { PostgresTransfer } from "./postgres-transfer.ts";
 import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
 import { accepts, requireAbilities, versionOf } from "./requirements.ts";
 import { prepareSchema } from "./schema.ts";
+import { findSearchPaths, type SearchPaths } from "./search-paths.ts";
+import { TableGuard } from "./table-guard.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
 /** How long a start waits for a database that is away or breaks off, and how often it begins again. */
@@ -67,6 +69,9 @@ export interface PostgresSettings {
 export interface Capabilities extends WriterCapabilities {
   /** As the database writes it. */
   version: string;
+  paths: SearchPaths;
+  /** Whether its catalog tells what a transaction has done to the server's tables. */
+  guarded: boolean;
 }
 
 export interface PostgresDatabase extends AsyncDisposable {
@@ -115,7 +120,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     return {
       reader: new PostgresReader(pool),
       writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
-      sql: new PostgresUserSql(pool, capabilities),
+      sql: userSql(pool, capabilities),
       transfer: new PostgresTransfer(pool, close),
       capabilities,
       preparation,
@@ -129,6 +134,15 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   }
 }
 
+function userSql(pool: PostgresPool, { paths, guarded, ...capabilities }: Capabilities): InterruptibleSql {
+  return new PostgresUserSql(pool, {
+    ...capabilities,
+    schema: paths.schema,
+    searchPath: paths.users,
+    guard: guarded ? new TableGuard(paths.schema) : null,
+  });
+}
+
 /** On a connection of its own, which is closed again. */
 async function prepare(
   wanted: ConnectionOptions,
@@ -138,7 +152,9 @@ async function prepare(
     if (options.target.writable) await requireWritable(connection);
     const advisoryLocks = await hasAdvisoryLocks(connection);
     const preparation = await prepareSchema(connection, { advisoryLocks });
-    return { options, preparation, capabilities: await detect(connection, options, advisoryLocks) };
+    const capabilities = await detect(connection, options, advisoryLocks);
+    // From now on, whatever is made in the schemas of users.
+    return { options: { ...options, searchPath: capabilities.paths.own }, preparation, capabilities };
   } finally {
     await connection.close();
   }
@@ -241,7 +257,10 @@ async function detect(
   // Every value but "off" waits for the disk.
   const isSync = row?.sync !== "off";
   const wantsSync = durability === "full";
+  const paths = await findSearchPaths(connection);
   return {
+    paths,
+    guarded: await isGuarded(connection, paths.schema),
     version: await versionOf(connection),
     advisoryLocks,
     deferrable: await accepts(connection, CHECK_NOW_SQL),
@@ -251,6 +270,16 @@ async function detect(
     lockTimeout: (row?.lock ?? null) !== null,
     wholeNumbers: await wholeNumberColumns(connection),
   };
+}
+
+async function isGuarded(connection: PostgresConnection, schema: string): Promise<boolean> {
+  try {
+    await new TableGuard(schema).look(connection, {});
+    return true;
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    return false;
+  }
 }
 
 function atMostEvery(pauseMs: number, tell: (reason: string) => void = () => {}): (reason: string) => void {
