@@ -176,7 +176,7 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
       log.flushSync();
       process.exit(EXIT_START_FAILED);
     },
-    openStorage: (hub, updates) =>
+    openStorage: (hub, updates, conditions) =>
       openWorkerStorage({
         settings,
         hub,
@@ -184,6 +184,7 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
         updates,
         serverId: serverIdOf(runtimeDir),
         log,
+        conditions,
         runner: {
           command: [process.execPath, "--no-orphans", MAIN, "sql-runner"],
           env: { ...process.env, [CHILD_BRIEF_ENV]: JSON.stringify(runnerBrief) },

@@ -77,10 +77,16 @@ export async function openPostgresWorker({
   settings,
   hub,
   log,
+  conditions,
 }: WorkerStorageOptions): Promise<WorkerStorage> {
   const database = await openPostgres({
     ...settings,
     onTrimRefused: (reason) => log.warning(`Database: the update log can't be trimmed: ${reason}`),
+    onBroken: (reason) => log.error(`Database: a statement of the server failed: ${reason}`),
+    onState(reason) {
+      if (reason === null) conditions.end("database", "Database: it does all of its work again");
+      else conditions.begin("database", reason);
+    },
     onBlocked: (reason) => log.warning(`Database: saves are refused: ${reason}`),
   });
   if (database.preparation !== null) log.info(`Database: ${database.preparation}`);

@@ -20,6 +20,7 @@ import {
   STATEMENT_TIMEOUT_MS,
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
+import { DatabaseWatch, WATCH_PAUSE_MS } from "./database-watch.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
@@ -40,6 +41,7 @@ const START_RETRY_MS = 250;
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
 const MB = 1024 * 1024;
 const BLOCKED_TOLD_MS = 60_000;
+const BROKEN_TOLD_MS = 60_000;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
 /** A setting that a pool in between didn't pass on. */
@@ -57,10 +59,15 @@ export interface PostgresSettings {
   onTrimRefused?(reason: string): void;
   /** A save waited in vain for a lock that another session holds: called at most every BLOCKED_TOLD_MS. */
   onBlocked?(reason: string): void;
+  /** A statement of the server's own failed because of what the database is now: called at most every BROKEN_TOLD_MS. */
+  onBroken?(reason: string): void;
+  /** Whether the database can do all of the server's work, every few seconds; without it, nobody looks. `reason` null: it can. */
+  onState?(reason: string | null): void;
   /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
   trimPauseMs?: number;
+  watchPauseMs?: number;
   statementTimeoutMs?: number;
   connectTimeoutMs?: number;
 }
@@ -102,7 +109,18 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   const wanted = { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled };
   try {
     const { options, capabilities, preparation } = await whenReachable(startWaitMs, () => prepare(wanted));
-    const pool = new PostgresPool({ ...options, size: dbPoolSize, limits });
+    const tellBroken = atMostEvery(BROKEN_TOLD_MS, settings.onBroken);
+    const pool: PostgresPool = new PostgresPool({
+      ...options,
+      size: dbPoolSize,
+      limits,
+      onBroken: (reason) => {
+        tellBroken(reason);
+        watch?.noteFailure(reason);
+      },
+    });
+    const watch = watchOf(pool, settings);
+    await watch?.start();
     const { updateLogMb = null, trimPauseMs = TRIM_PAUSE_MS, onTrimRefused = () => {} } = settings;
     const trimmer =
       updateLogMb === null
@@ -114,7 +132,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
             onRefused: onTrimRefused,
           });
     const close = async (): Promise<void> => {
-      await trimmer?.close();
+      await Promise.all([trimmer?.close(), watch?.close()]);
       await pool.close();
     };
     return {
@@ -132,6 +150,18 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     const reason = told === null ? messageOf(error) : `${told.finding}; ${told.advice}`;
     throw new Error(`cannot open ${redact(settings.dbFile)}: ${reason}`, { cause: error });
   }
+}
+
+function watchOf(
+  pool: PostgresPool,
+  { onState, watchPauseMs = WATCH_PAUSE_MS }: PostgresSettings,
+): DatabaseWatch | null {
+  if (onState === undefined) return null;
+  return new DatabaseWatch(pool, {
+    pauseMs: watchPauseMs,
+    onProblem: onState,
+    onSound: () => onState(null),
+  });
 }
 
 function userSql(pool: PostgresPool, { paths, guarded, ...capabilities }: Capabilities): InterruptibleSql {
