@@ -56,6 +56,8 @@ export interface WorkerStorageOptions {
   /** Of this server, the same in all its workers, and of no other. */
   serverId: string;
   log: LogLines;
+  /** Of several workers, the one that logs what concerns the database and not a worker. */
+  isFirst: boolean;
   /** What keeps the worker from all of its work, for `/ready`. */
   conditions: Conditions;
   /** argv and environment of one SQL runner. */

@@ -185,6 +185,7 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
         serverId: serverIdOf(runtimeDir),
         log,
         conditions,
+        isFirst: workerId === null || workerId === 0,
         runner: {
           command: [process.execPath, "--no-orphans", MAIN, "sql-runner"],
           env: { ...process.env, [CHILD_BRIEF_ENV]: JSON.stringify(runnerBrief) },

@@ -78,6 +78,7 @@ export async function openPostgresWorker({
   hub,
   log,
   conditions,
+  isFirst,
 }: WorkerStorageOptions): Promise<WorkerStorage> {
   const database = await openPostgres({
     ...settings,
@@ -90,6 +91,7 @@ export async function openPostgresWorker({
     onBlocked: (reason) => log.warning(`Database: saves are refused: ${reason}`),
   });
   if (database.preparation !== null) log.info(`Database: ${database.preparation}`);
+  if (isFirst) for (const warning of database.warnings) log.warning(`Database: ${warning}`);
   const commits = new GroupCommit(database.writer);
   const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
   return {

@@ -21,6 +21,7 @@ import {
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
 import { DatabaseWatch, WATCH_PAUSE_MS } from "./database-watch.ts";
+import { describeForeignParts, findForeignParts } from "./foreign-parts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
@@ -29,6 +30,7 @@ import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresTransfer } from "./postgres-transfer.ts";
 import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
 import { accepts, requireAbilities, versionOf } from "./requirements.ts";
+import { findExcessRights } from "./role-rights.ts";
 import { prepareSchema } from "./schema.ts";
 import { findSearchPaths, type SearchPaths } from "./search-paths.ts";
 import { TableGuard } from "./table-guard.ts";
@@ -90,6 +92,8 @@ export interface PostgresDatabase extends AsyncDisposable {
   capabilities: Capabilities;
   /** What opening did to the database, for the log; null if nothing. */
   preparation: string | null;
+  /** For the log: what others have put on the tables, and rights that the role shouldn't have. */
+  warnings: string[];
   close(): Promise<void>;
 }
 
@@ -108,7 +112,9 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   } = settings;
   const wanted = { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled };
   try {
-    const { options, capabilities, preparation } = await whenReachable(startWaitMs, () => prepare(wanted));
+    const { options, capabilities, preparation, warnings } = await whenReachable(startWaitMs, () =>
+      prepare(wanted),
+    );
     const tellBroken = atMostEvery(BROKEN_TOLD_MS, settings.onBroken);
     const pool: PostgresPool = new PostgresPool({
       ...options,
@@ -142,6 +148,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       transfer: new PostgresTransfer(pool, close),
       capabilities,
       preparation,
+      warnings,
       close,
       [Symbol.asyncDispose]: close,
     };
@@ -174,9 +181,12 @@ function userSql(pool: PostgresPool, { paths, guarded, ...capabilities }: Capabi
 }
 
 /** On a connection of its own, which is closed again. */
-async function prepare(
-  wanted: ConnectionOptions,
-): Promise<{ options: ConnectionOptions; capabilities: Capabilities; preparation: string | null }> {
+async function prepare(wanted: ConnectionOptions): Promise<{
+  options: ConnectionOptions;
+  capabilities: Capabilities;
+  preparation: string | null;
+  warnings: string[];
+}> {
   const { connection, options } = await connectFirst(wanted);
   try {
     if (options.target.writable) await requireWritable(connection);
@@ -184,10 +194,24 @@ async function prepare(
     const preparation = await prepareSchema(connection, { advisoryLocks });
     const capabilities = await detect(connection, options, advisoryLocks);
     // From now on, whatever is made in the schemas of users.
-    return { options: { ...options, searchPath: capabilities.paths.own }, preparation, capabilities };
+    return {
+      options: { ...options, searchPath: capabilities.paths.own },
+      preparation,
+      capabilities,
+      warnings: await findWarnings(connection, capabilities.paths.schema),
+    };
   } finally {
     await connection.close();
   }
+}
+
+async function findWarnings(connection: PostgresConnection, schema: string): Promise<string[]> {
+  const parts = await findForeignParts(connection, schema);
+  const rights = await findExcessRights(connection, schema);
+  return [
+    ...(parts.length === 0 ? [] : [describeForeignParts(parts)]),
+    ...(rights === null ? [] : [rights]),
+  ].map(({ finding, advice }) => `${finding}; ${advice}`);
 }
 
 async function requireWritable(connection: PostgresConnection): Promise<void> {

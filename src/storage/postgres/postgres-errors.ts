@@ -76,6 +76,8 @@ const STATE_CLASSES = new Set([
   "42", // no such table or column, no right to it, or of another type
   "55", // a view in the place of a table, a table in use
 ]);
+/** A sequence has come to its end; the class is that of values. */
+const NUMBERS_USED_UP = "2200H";
 /** Its code is that of a missing right. */
 const POLICY_VIOLATED = "row-level security policy";
 
@@ -124,6 +126,7 @@ export function isServerState(error: unknown): boolean {
   if (failure === null) return false;
   const { kind, code, message } = failure;
   if (kind === "broken") return true;
+  if (code === NUMBERS_USED_UP) return true;
   return kind === "refused" && STATE_CLASSES.has(code.slice(0, 2)) && !message.includes(POLICY_VIOLATED);
 }
 

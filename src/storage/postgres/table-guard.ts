@@ -18,7 +18,10 @@ const DELETED_BY_TRIGGERS = "daily_checkpoints";
  */
 const SHAPE_SQL = `WITH ours AS (
     SELECT c.* FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = $1 AND c.relname = ANY ($2::text[]))
+    WHERE n.nspname = $1 AND c.relname = ANY ($2::text[])),
+  numbering AS (
+    SELECT c.oid, c.relname, c.relfilenode, c.relowner FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
+    WHERE d.refobjid IN (SELECT oid FROM ours) AND d.classid = 'pg_catalog.pg_class'::regclass AND c.relkind = 'S')
   SELECT pg_catalog.md5(pg_catalog.concat_ws('|',
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', oid, relname, relowner, relkind, relpersistence, relrowsecurity,
         relforcerowsecurity, relispartition, reloptions, relacl, CASE WHEN relname = ANY ($3::text[]) THEN relfilenode END), ','
@@ -38,8 +41,8 @@ const SHAPE_SQL = `WITH ours AS (
     (SELECT pg_catalog.string_agg(h::text, ',' ORDER BY h.inhrelid) FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE h.inhparent IN (SELECT oid FROM ours) AND n.nspname <> '_timescaledb_internal' OR h.inhrelid IN (SELECT oid FROM ours)),
-    (SELECT pg_catalog.string_agg(s::text, ',') FROM pg_catalog.pg_sequence s WHERE s.seqrelid IN (SELECT d.objid
-      FROM pg_catalog.pg_depend d WHERE d.refobjid IN (SELECT oid FROM ours) AND d.classid = 'pg_catalog.pg_class'::regclass)),
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', s::text, n::text), ',' ORDER BY s.seqrelid)
+      FROM pg_catalog.pg_sequence s JOIN numbering n ON n.oid = s.seqrelid),
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', w.name, pg_catalog.to_regclass(w.name)::oid), ',' ORDER BY w.name)
       FROM pg_catalog.unnest($2::text[]) AS w(name)),
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger t WHERE t.tgdeferrable AND NOT t.tgisinternal),
@@ -50,12 +53,25 @@ const SHAPE_SQL = `WITH ours AS (
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast))) AS shape,
   (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid) + pg_catalog.pg_stat_get_xact_tuples_updated(oid)
       + CASE WHEN relname = '${DELETED_BY_TRIGGERS}' THEN 0 ELSE pg_catalog.pg_stat_get_xact_tuples_deleted(oid) END)
-    FROM ours WHERE relname = ANY ($3::text[]))::text AS written`;
+    FROM ours WHERE relname = ANY ($3::text[]))::text AS written,
+  (SELECT pg_catalog.max(pg_catalog.pg_sequence_last_value(oid)) FROM numbering
+    WHERE pg_catalog.has_sequence_privilege(oid, 'SELECT'))::text AS number`;
+
+/** Updates that others log meanwhile. */
+const NUMBERS_MEANWHILE = 1_000_000_000;
+/** What sets a sequence isn't undone with its transaction. Numbers of updates have to grow, and may leave holes. */
+const RESTORE_SQL = `SELECT pg_catalog.setval(c.oid::regclass, greatest(1, $2::bigint, (SELECT pg_catalog.max(id) FROM update_log)))::text AS number
+  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
+  WHERE d.refobjid = pg_catalog.to_regclass($1) AND d.classid = 'pg_catalog.pg_class'::regclass AND c.relkind = 'S'
+    AND (pg_catalog.pg_sequence_last_value(c.oid) < $2::bigint
+      OR pg_catalog.pg_sequence_last_value(c.oid) - $2::bigint > ${NUMBERS_MEANWHILE})`;
 
 export interface TableState {
   shape: string;
   /** Rows of the bookkeeping that this session has changed. */
   written: string;
+  /** Given last to an update; null where none was, or the role may not see it. */
+  number: string | null;
 }
 
 export class TableGuard {
@@ -67,6 +83,11 @@ export class TableGuard {
       schema,
       ...[OWN_TABLES, BOOKKEEPING, SERVER_FUNCTIONS, SERVER_OPERATORS].map((names) => textArray([...names])),
     ];
+  }
+
+  /** On a session of the server's own, after a transaction that may have set it. */
+  async restoreNumber(connection: PostgresConnection, { number }: TableState): Promise<void> {
+    if (number !== null) await connection.run(RESTORE_SQL, ["update_log", number]);
   }
 
   async look(connection: PostgresConnection, options: RunOptions): Promise<TableState> {
@@ -82,6 +103,11 @@ export function refuseChanges(before: TableState, after: TableState): void {
     throw badRequest(
       `execute_sql: the statement changes the server's own tables, what hangs on them, or what their names lead to; ${kept}`,
       "Rows of daily_prices, hourly_prices and realtime_data may be inserted, updated and deleted.",
+    );
+  const [was, is] = [Number(before.number ?? 0), Number(after.number ?? 0)];
+  if (is < was || is - was > NUMBERS_MEANWHILE)
+    throw badRequest(
+      `execute_sql: the statement sets the sequence that numbers the server's updates; ${kept}`,
     );
   if (before.written !== after.written)
     throw badRequest(`execute_sql: the statement writes into the server's bookkeeping; ${kept}`);

@@ -12,7 +12,7 @@ import { CHECK_NOW_SQL } from "./postgres-writer.ts";
 import { mayHaveEffects } from "./refused-functions.ts";
 import { isParserLoaded, loadParser } from "./sql-parser.ts";
 import { literal } from "./sql-text.ts";
-import { refuseChanges, type TableGuard } from "./table-guard.ts";
+import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
 import { RowEncoder, sizeOf } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
@@ -161,17 +161,35 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 
   /** @throws RequestError 400 what was done may not be committed. */
-  async #guarded<T>(connection: PostgresConnection, deadline: Deadline, run: () => Promise<T>): Promise<T> {
+  async #guarded<T>(
+    connection: PostgresConnection,
+    deadline: Deadline,
+    { before, run }: { before: TableState | null; run: () => Promise<T> },
+  ): Promise<T> {
     const { guard, deferrable } = this.#options;
-    const before = await guard?.look(connection, deadline.options());
     const done = await run();
     deadline.check();
     // What waits for the commit is done first; nothing of the user's runs between this and the commit.
     const ending = [...(deferrable ? [CHECK_NOW_SQL] : []), "RESET ROLE"];
     if (this.#pool.pooled) ending.push(LEAVE_NOTHING, RELEASE_LOCKS);
     await connection.run(this.#inOneText(...ending) + this.#searchPathSql(true), [], deadline.options());
-    if (before !== undefined) refuseChanges(before, await guard!.look(connection, deadline.options()));
+    if (before !== null) refuseChanges(before, await guard!.look(connection, deadline.options()));
     return done;
+  }
+
+  /** The one thing that isn't undone with a transaction, which has ended. */
+  async #restoreNumber(before: TableState): Promise<void> {
+    try {
+      const lease = await this.#pool.acquire("short");
+      try {
+        await this.#options.guard?.restoreNumber(lease.connection, before);
+      } finally {
+        lease.release();
+      }
+    } catch (error) {
+      // Where the database is away, or the role may not, nothing was set either.
+      if (failureOf(error) === null && !(error instanceof RequestError)) throw error;
+    }
   }
 
   /** On a connection that is closed behind it: settings and locks of the session end with it. */
@@ -179,6 +197,8 @@ export class PostgresUserSql implements InterruptibleSql {
     const lease = await this.#pool.acquire("long", deadline.signal);
     deadline.begin();
     let committing = false;
+    let before: TableState | null = null;
+    let done = false;
     try {
       const connection = await lease.renew();
       if (statement.kind === "maintenance") {
@@ -188,12 +208,15 @@ export class PostgresUserSql implements InterruptibleSql {
         return { status: "rows", ...(await readAtOnce(connection, statement, request, deadline)) };
       }
       await connection.run(this.#beginSql("", deadline), [], deadline.options());
-      const rows = await this.#guarded(connection, deadline, () => {
-        const read = usesCursor(statement) ? readThroughCursor : readAtOnce;
-        return read(connection, statement, request, deadline);
+      before = (await this.#options.guard?.look(connection, deadline.options())) ?? null;
+      const read = usesCursor(statement) ? readThroughCursor : readAtOnce;
+      const rows = await this.#guarded(connection, deadline, {
+        before,
+        run: () => read(connection, statement, request, deadline),
       });
       committing = true;
       await connection.run("COMMIT");
+      done = true;
       return { status: "rows", ...rows };
     } catch (error) {
       if (!committing || failureOf(error)?.kind !== "lost") throw error;
@@ -204,6 +227,7 @@ export class PostgresUserSql implements InterruptibleSql {
       );
     } finally {
       lease.release(true);
+      if (before !== null && !done) await this.#restoreNumber(before);
     }
   }
 }
