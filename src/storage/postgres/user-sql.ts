@@ -32,6 +32,7 @@ const UNUSED_PARAMETER = 0;
 const RELEASE_LOCKS = "SELECT pg_advisory_unlock_all()";
 /** What a pool in between would hand on with the session, given up before it does. */
 const LEAVE_NOTHING = "RESET ALL; DISCARD TEMP";
+const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
 /** Of PostgreSQL's own functions, those that may have effects. */
 const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname = 'pg_catalog' AND p.provolatile = 'v'`;
@@ -105,14 +106,12 @@ export class PostgresUserSql implements InterruptibleSql {
       }
       await connection.run(this.#beginSql(" READ ONLY", deadline), [], deadline.options());
       const outcome = await readOnly(connection, statement, request, deadline);
-      await this.#rollBack(connection, outcome.status === "rows");
-      clean = true;
+      clean = await this.#rollBack(connection, outcome.status === "rows");
       return outcome;
     } catch (error) {
       // One that was asked to stop may be asked so late that the next one stops.
       if (!deadline.signal.aborted && !connection.lost) {
-        await this.#rollBack(connection, false);
-        clean = true;
+        clean = await this.#rollBack(connection, false);
       }
       throw error;
     } finally {
@@ -123,10 +122,15 @@ export class PostgresUserSql implements InterruptibleSql {
   /**
    * Also what was only read may have changed settings of the session, or called a function that takes locks. They go first where
    * they can: until the transaction is over, a pool in between hands the session to nobody else.
+   *
+   * @returns whether the session may be used again.
    */
-  async #rollBack(connection: PostgresConnection, isSound: boolean): Promise<void> {
+  async #rollBack(connection: PostgresConnection, isSound: boolean): Promise<boolean> {
     const statements = isSound ? [RELEASE_LOCKS, "ROLLBACK"] : ["ROLLBACK", RELEASE_LOCKS];
-    await connection.run(this.#inOneText(...statements));
+    const ended = connection.run(this.#inOneText(...statements));
+    // Sent together: one round trip.
+    const [, left] = await Promise.all([ended, this.#pool.pooled ? [] : whatIsLeft(connection)]);
+    return left.length === 0;
   }
 
   /** Empty where the database doesn't tell. */
@@ -277,6 +281,16 @@ class Deadline {
   clear(): void {
     clearTimeout(this.#timer);
     this.#client?.removeEventListener("abort", this.#onGone);
+  }
+}
+
+/** Statements that a function has prepared: they outlive a transaction, and their names may be those of the server's. */
+async function whatIsLeft(connection: PostgresConnection): Promise<unknown[]> {
+  try {
+    return await connection.run(LEFT_SQL);
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    return [];
   }
 }
 
