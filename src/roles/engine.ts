@@ -5,6 +5,7 @@ import type { Settings } from "../config/settings.ts";
 import type { HubClient } from "../hub/hub-client.ts";
 import type { DatabaseInHub } from "../hub/read-server.ts";
 import type { VersionBoard } from "../hub/version-board.ts";
+import type { Conditions } from "../observe/conditions.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { StockWriter, TransferReader } from "../storage/contract.ts";
 import type { DiagnosisStep } from "../storage/diagnosis.ts";
@@ -60,6 +61,10 @@ export interface WorkerStorageOptions {
   /** Of this server, the same in all its workers, and of no other. */
   serverId: string;
   log: LogLines;
+  /** Of several workers, the one that logs what concerns the database and not a worker. */
+  isFirst: boolean;
+  /** What keeps the worker from all of its work, for `/ready`. */
+  conditions: Conditions;
   /** argv and environment of one SQL runner. */
   runner: { command: string[]; env: Record<string, string | undefined> };
 }

@@ -182,7 +182,7 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
       log.flushSync();
       process.exit(EXIT_START_FAILED);
     },
-    openStorage: (hub, updates) =>
+    openStorage: (hub, updates, conditions) =>
       openWorkerStorage({
         settings,
         hub,
@@ -190,6 +190,8 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
         updates,
         serverId: serverIdOf(runtimeDir),
         log,
+        conditions,
+        isFirst: workerId === null || workerId === 0,
         runner: {
           command: [process.execPath, "--no-orphans", MAIN, "sql-runner"],
           env: { ...process.env, [CHILD_BRIEF_ENV]: JSON.stringify(runnerBrief) },

@@ -16,6 +16,11 @@ export function keysTaken(what: string, keys: string[]): SaveOutcome {
   };
 }
 
+/** The database can't store any row there for now. @param reason in the engine's words. */
+export function tablesUnusable(error: string, reason: string): SaveOutcome {
+  return { ok: false, status: 503, error: `save: ${error}`, details: reason };
+}
+
 /** A rule that users made with SQL, such as a unique index or a trigger, is broken. @param reason in the engine's words. */
 export function rowRefused(save: Save, reason: string): SaveOutcome {
   return {

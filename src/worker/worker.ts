@@ -48,7 +48,7 @@ export interface WorkerOptions {
   /** Null in the one process of `--workers 1`. */
   workerId: number | null;
   /** Called with the connection to the hub once it is there. */
-  openStorage(hub: HubClient, updates: UpdateSink): Promise<WorkerStorage>;
+  openStorage(hub: HubClient, updates: UpdateSink, conditions: Conditions): Promise<WorkerStorage>;
   dbType: string;
   log: Logger;
   /** Ends the process, so that it is started anew. */
@@ -133,10 +133,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   await hub.connect();
   const storage = await options
-    .openStorage(hub, {
-      publish: (ticker, update) => subscriptions.accept(ticker, update),
-      missed: (ticker) => void subscriptions.missed(ticker),
-    })
+    .openStorage(
+      hub,
+      {
+        publish: (ticker, update) => subscriptions.accept(ticker, update),
+        missed: (ticker) => void subscriptions.missed(ticker),
+      },
+      conditions,
+    )
     .catch((error: unknown) => {
       // The hub goes next, which is no news then.
       hub.close();

@@ -5,7 +5,7 @@ import { parseSettings } from "../../src/config/settings.ts";
 import { openSqliteUserSql, openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
 import type { SaveOutcome, StockReader, StockWriter } from "../../src/storage/contract.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
-import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
+import { connectForReading, openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
@@ -201,9 +201,9 @@ async function openPostgresDatabase(dbFile: string, options: OpenOptions = {}): 
     writer: db.writer,
     reader: db.reader,
     async execute(statement) {
-      const request = { sql: statement, params: [], mode: "write" as const, maxRows: 1 };
-      const outcome = await db.sql.run(request, { timeoutMs: 30_000 });
-      if (outcome.status !== "rows") throw new Error(`${statement}: ${JSON.stringify(outcome)}`);
+      const { connection } = await connectForReading(dbFile);
+      await connection.run(statement);
+      await connection.close();
     },
     [Symbol.asyncDispose]: () => db.close(),
   };

@@ -3,16 +3,26 @@
  * input, and when that closes, kills the server and removes its folder.
  *
  * Started by postgres.ts. Commands are lines: `start`, `stop` (clients are cut off, in good order), `crash` (no order at all),
- * `freeze` and `thaw`, `pgbouncer PORT` (one is started in front, in transaction mode); each is answered by a line.
+ * `freeze` and `thaw`, `pgbouncer PORT` (one is started in front, in transaction mode), `standby PORT` (a streaming copy; this one is
+ * stopped and started for it); each is answered by a line.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { accessSync, chownSync, constants, cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  appendFileSync,
+  chownSync,
+  constants,
+  cpSync,
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 /** PostgreSQL refuses to run as root; this user is on every system and owns nothing. */
 const NOBODY = 65_534;
-const READY = "database system is ready to accept connections";
+const READY = /database system is ready to accept (read-only )?connections/;
 const START_TRIES = 20;
 const START_PAUSE_MS = 250;
 
@@ -24,6 +34,7 @@ const port = Number(process.argv[2]);
 const settings = process.argv.slice(3);
 let server: ReturnType<typeof spawn> | null = null;
 let bouncer: ReturnType<typeof spawn> | null = null;
+let standby: ReturnType<typeof spawn> | null = null;
 
 process.on("SIGTERM", end);
 process.on("SIGINT", end);
@@ -63,20 +74,27 @@ function initialise(bin: string): void {
 /** After a crash, what is left of the server before may still hold the folder for a moment. */
 async function start(bin: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const output = await tryStart(bin);
+    const started = await tryStart(bin, data, port);
+    server = started.child;
+    const { output } = started;
     if (output === null) return;
     if (attempt === START_TRIES) throw new Error(`postgres did not start: ${output}`);
     await Bun.sleep(START_PAUSE_MS);
   }
 }
 
-/** @returns null when it is ready, else what it said. */
-function tryStart(bin: string): Promise<string | null> {
+interface Started {
+  child: ReturnType<typeof spawn>;
+  /** Null when it is ready, else what it said. */
+  output: string | null;
+}
+
+async function tryStart(bin: string, of: string, listenPort: number): Promise<Started> {
   const args = [
     "-D",
-    data,
+    of,
     "-p",
-    String(port),
+    String(listenPort),
     "-c",
     "listen_addresses=127.0.0.1",
     "-c",
@@ -91,16 +109,15 @@ function tryStart(bin: string): Promise<string | null> {
       stdio: ["ignore", "ignore", "pipe"],
     },
   );
-  server = child;
   const { promise, resolve } = Promise.withResolvers<string | null>();
   let output = "";
   child.stderr!.on("data", (chunk: Buffer) => {
     if (output.length < 100_000) output += chunk.toString();
-    if (output.includes(READY)) resolve(null);
+    if (READY.test(output)) resolve(null);
   });
   child.on("close", () => resolve(output));
   child.on("error", (error) => resolve(error.message));
-  return promise;
+  return { child, output: await promise };
 }
 
 async function obey(command: string, bin: string): Promise<string> {
@@ -110,8 +127,27 @@ async function obey(command: string, bin: string): Promise<string> {
   else if (command === "freeze") signalAll("SIGSTOP");
   else if (command === "thaw") signalAll("SIGCONT");
   else if (command.startsWith("pgbouncer ")) startPgBouncer(command.slice("pgbouncer ".length));
+  else if (command.startsWith("standby ")) await startStandby(Number(command.slice("standby ".length)), bin);
   else return `unknown command ${command}`;
   return "ok";
+}
+
+/** A copy of the folder while it is at rest needs no tool. */
+async function startStandby(listenPort: number, bin: string): Promise<void> {
+  const copy = join(folder, "standby");
+  await signalAndWait("SIGINT");
+  cpSync(data, copy, { recursive: true, preserveTimestamps: true });
+  await start(bin);
+  writeFileSync(join(copy, "standby.signal"), "");
+  appendFileSync(
+    join(copy, "postgresql.auto.conf"),
+    `primary_conninfo = 'host=127.0.0.1 port=${port} user=postgres'\n`,
+  );
+  if (isRoot) spawnSync("chown", ["-R", `${NOBODY}:${NOBODY}`, copy]);
+  spawnSync("chmod", ["-R", "u=rwX,go=", copy]);
+  const { child, output } = await tryStart(bin, copy, listenPort);
+  if (output !== null) throw new Error(`the standby did not start: ${output}`);
+  standby = child;
 }
 
 /** As it is when installed, but for the transactions. */
@@ -165,8 +201,17 @@ function signalIfThere(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+async function endStandby(): Promise<void> {
+  const child = standby;
+  if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  child.kill("SIGQUIT");
+  await ended;
+}
+
 async function end(): Promise<void> {
   bouncer?.kill("SIGKILL");
+  await endStandby();
   if (server !== null && server.exitCode === null) {
     signalAll("SIGCONT");
     await signalAndWait("SIGQUIT");

@@ -22,6 +22,8 @@ export interface TestPostgres {
   freshDatabaseBehindPgBouncer(): Promise<string>;
   url(parameters?: string): string;
   start(): Promise<void>;
+  /** A streaming copy of it, which takes no writes until `pg_promote()`; it is stopped and started for that. @returns its port. */
+  startStandby(): Promise<number>;
   /** In good order: clients are told. */
   stop(): Promise<void>;
   /** Without any: what was not on disk is gone. */
@@ -74,6 +76,11 @@ export function usePostgres(...settings: string[]): TestPostgres {
     url(parameters = "") {
       const base = external ?? `postgresql://postgres@127.0.0.1:${current().port}/postgres`;
       return parameters === "" ? base : `${base}?${parameters}`;
+    },
+    async startStandby() {
+      const port = await freePort();
+      await current().tell(`standby ${port}`);
+      return port;
     },
     start: () => current().tell("start"),
     stop: () => current().tell("stop"),

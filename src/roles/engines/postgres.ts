@@ -78,13 +78,21 @@ export async function openPostgresWorker({
   settings,
   hub,
   log,
+  conditions,
+  isFirst,
 }: WorkerStorageOptions): Promise<WorkerStorage> {
   const database = await openPostgres({
     ...settings,
     onTrimRefused: (reason) => log.warning(`Database: the update log can't be trimmed: ${reason}`),
+    onBroken: (reason) => log.error(`Database: a statement of the server failed: ${reason}`),
+    onState(reason) {
+      if (reason === null) conditions.end("database", "Database: it does all of its work again");
+      else conditions.begin("database", reason);
+    },
     onBlocked: (reason) => log.warning(`Database: saves are refused: ${reason}`),
   });
   if (database.preparation !== null) log.info(`Database: ${database.preparation}`);
+  if (isFirst) for (const warning of database.warnings) log.warning(`Database: ${warning}`);
   const commits = new GroupCommit(database.writer);
   const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
   return {

@@ -26,6 +26,8 @@ export interface ConnectionOptions {
   connectTimeoutMs: number;
   /** Behind a pool that gives each transaction another connection: no settings or prepared statements outlast one. */
   pooled: boolean;
+  /** Of the server's own sessions, where it is known; else that of the role or the URL. */
+  searchPath?: string;
 }
 
 export interface RunOptions {
@@ -145,6 +147,7 @@ function sessionParameters({
   durability,
   pooled,
   statementTimeoutMs,
+  searchPath,
 }: ConnectionOptions): Record<string, string> {
   const always = {
     application_name: "stock-db-server",
@@ -158,6 +161,7 @@ function sessionParameters({
   if (pooled) return always;
   return {
     ...always,
+    ...(searchPath === undefined ? {} : { search_path: searchPath }),
     statement_timeout: `${statementTimeoutMs}ms`,
     idle_in_transaction_session_timeout: `${TRANSACTION_IDLE_MAX_MS}`,
     // A worker's machine that vanished is noticed within a minute.

@@ -28,9 +28,9 @@ const LOCK_SQL = "SELECT pg_try_advisory_xact_lock($1::int, $2::int) AS mine";
 const PARTS_SQL =
   "SELECT p.last_id::text AS last_id, p.bytes::float8 AS bytes FROM update_log_parts p ORDER BY p.last_id";
 /** The rows after an id, until they have so many bytes. */
-const COUNT_SQL = `SELECT max(id)::text AS last_id, sum(bytes)::float8 AS bytes, count(*)::int AS rows FROM (
-    SELECT n.*, sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (
-      SELECT id, octet_length(frame) + ${ROW_BYTES} AS bytes FROM update_log WHERE id > $1::bigint ORDER BY id LIMIT $2::int
+const COUNT_SQL = `SELECT pg_catalog.max(id)::text AS last_id, pg_catalog.sum(bytes)::float8 AS bytes, pg_catalog.count(*)::int AS rows FROM (
+    SELECT n.*, pg_catalog.sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (
+      SELECT id, pg_catalog.octet_length(frame) + ${ROW_BYTES} AS bytes FROM update_log WHERE id > $1::bigint ORDER BY id LIMIT $2::int
     ) n) r WHERE before < $3::bigint`;
 const NOTE_SQL = "INSERT INTO update_log_parts (last_id, bytes) VALUES ($1::bigint, $2::bigint)";
 const EXTEND_SQL =
@@ -39,7 +39,7 @@ const DELETE_SQL = `WITH gone AS (
     DELETE FROM update_log WHERE id IN (
       SELECT id FROM update_log WHERE id > $1::bigint AND id <= $2::bigint ORDER BY id LIMIT ${DELETED_AT_ONCE})
     RETURNING id)
-  SELECT max(id)::text AS last_id, count(*)::float8 AS rows FROM gone`;
+  SELECT pg_catalog.max(id)::text AS last_id, pg_catalog.count(*)::float8 AS rows FROM gone`;
 const FORGET_SQL = "DELETE FROM update_log_parts WHERE last_id = $1::bigint";
 
 interface Part {

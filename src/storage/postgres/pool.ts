@@ -5,7 +5,7 @@
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
 import { type ConnectionOptions, PostgresConnection } from "./connection.ts";
-import { failureOf, isOutOfConnections, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, isOutOfConnections, isServerState, requestErrorOf } from "./postgres-errors.ts";
 
 /** Small reads under way on one connection: while one is being answered, the next is on its way. */
 const SHARERS_MAX = 4;
@@ -64,6 +64,8 @@ interface Waiter {
 
 export interface PostgresPoolOptions extends ConnectionOptions {
   size: number;
+  /** A statement of the server's own failed because of the state that the database is in; see `isServerState`. */
+  onBroken?(reason: string): void;
   /** For tests. */
   limits?: Partial<PoolLimits>;
 }
@@ -93,9 +95,11 @@ export class PostgresPool {
   readonly #waitingShort: Waiter[] = [];
   readonly #waitingLong: Waiter[] = [];
   readonly #sweeper: Timer;
+  readonly #onBroken: (reason: string) => void;
   #closed = false;
 
-  constructor({ size, limits, ...options }: PostgresPoolOptions) {
+  constructor({ size, limits, onBroken = () => {}, ...options }: PostgresPoolOptions) {
+    this.#onBroken = onBroken;
     this.#options = options;
     this.#size = Math.max(CONNECTIONS_MIN, size);
     this.#longMax = Math.max(1, this.#size - KEPT_FOR_SHORT);
@@ -189,6 +193,22 @@ export class PostgresPool {
       connected: this.#silence === null && (this.#members.size > 0 || this.#trouble === null),
       last_error: this.#silence ?? this.#trouble?.reason ?? null,
     };
+  }
+
+  /** Tells `onBroken`, if that is what it was. */
+  noteFailure(error: unknown): void {
+    const failure = failureOf(error);
+    if (failure !== null && isServerState(error)) this.#onBroken(`${failure.message} (${failure.code})`);
+  }
+
+  /** Every connection is replaced, as soon as it is free: its settings are no longer those of the database. */
+  renewAll(): void {
+    for (const member of this.#members) {
+      this.#stale++;
+      member.unwanted = true;
+      if (isFree(member)) this.#drop(member);
+    }
+    this.#serve();
   }
 
   /** @param reason the connections are there, and the database doesn't answer; null: it does again. */

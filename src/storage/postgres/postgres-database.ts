@@ -20,6 +20,8 @@ import {
   STATEMENT_TIMEOUT_MS,
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
+import { DatabaseWatch, WATCH_PAUSE_MS } from "./database-watch.ts";
+import { describeForeignParts, findForeignParts } from "./foreign-parts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
@@ -28,7 +30,10 @@ import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresTransfer } from "./postgres-transfer.ts";
 import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
 import { accepts, requireAbilities, versionOf } from "./requirements.ts";
+import { findExcessRights } from "./role-rights.ts";
 import { prepareSchema } from "./schema.ts";
+import { findSearchPaths, type SearchPaths } from "./search-paths.ts";
+import { TableGuard } from "./table-guard.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
 /** How long a start waits for a database that is away or breaks off, and how often it begins again. */
@@ -38,6 +43,7 @@ const START_RETRY_MS = 250;
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
 const MB = 1024 * 1024;
 const BLOCKED_TOLD_MS = 60_000;
+const BROKEN_TOLD_MS = 60_000;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
 /** A setting that a pool in between didn't pass on. */
@@ -55,10 +61,15 @@ export interface PostgresSettings {
   onTrimRefused?(reason: string): void;
   /** A save waited in vain for a lock that another session holds: called at most every BLOCKED_TOLD_MS. */
   onBlocked?(reason: string): void;
+  /** A statement of the server's own failed because of what the database is now: called at most every BROKEN_TOLD_MS. */
+  onBroken?(reason: string): void;
+  /** Whether the database can do all of the server's work, every few seconds; without it, nobody looks. `reason` null: it can. */
+  onState?(reason: string | null): void;
   /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
   trimPauseMs?: number;
+  watchPauseMs?: number;
   statementTimeoutMs?: number;
   connectTimeoutMs?: number;
 }
@@ -67,6 +78,9 @@ export interface PostgresSettings {
 export interface Capabilities extends WriterCapabilities {
   /** As the database writes it. */
   version: string;
+  paths: SearchPaths;
+  /** Whether its catalog tells what a transaction has done to the server's tables. */
+  guarded: boolean;
 }
 
 export interface PostgresDatabase extends AsyncDisposable {
@@ -78,6 +92,8 @@ export interface PostgresDatabase extends AsyncDisposable {
   capabilities: Capabilities;
   /** What opening did to the database, for the log; null if nothing. */
   preparation: string | null;
+  /** For the log: what others have put on the tables, and rights that the role shouldn't have. */
+  warnings: string[];
   close(): Promise<void>;
 }
 
@@ -96,8 +112,21 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   } = settings;
   const wanted = { target, durability, statementTimeoutMs, connectTimeoutMs, pooled: target.pooled };
   try {
-    const { options, capabilities, preparation } = await whenReachable(startWaitMs, () => prepare(wanted));
-    const pool = new PostgresPool({ ...options, size: dbPoolSize, limits });
+    const { options, capabilities, preparation, warnings } = await whenReachable(startWaitMs, () =>
+      prepare(wanted),
+    );
+    const tellBroken = atMostEvery(BROKEN_TOLD_MS, settings.onBroken);
+    const pool: PostgresPool = new PostgresPool({
+      ...options,
+      size: dbPoolSize,
+      limits,
+      onBroken: (reason) => {
+        tellBroken(reason);
+        watch?.noteFailure(reason);
+      },
+    });
+    const watch = watchOf(pool, settings);
+    await watch?.start();
     const { updateLogMb = null, trimPauseMs = TRIM_PAUSE_MS, onTrimRefused = () => {} } = settings;
     const trimmer =
       updateLogMb === null
@@ -109,16 +138,17 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
             onRefused: onTrimRefused,
           });
     const close = async (): Promise<void> => {
-      await trimmer?.close();
+      await Promise.all([trimmer?.close(), watch?.close()]);
       await pool.close();
     };
     return {
       reader: new PostgresReader(pool),
       writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
-      sql: new PostgresUserSql(pool, capabilities),
+      sql: userSql(pool, capabilities),
       transfer: new PostgresTransfer(pool, close),
       capabilities,
       preparation,
+      warnings,
       close,
       [Symbol.asyncDispose]: close,
     };
@@ -129,19 +159,59 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
   }
 }
 
+function watchOf(
+  pool: PostgresPool,
+  { onState, watchPauseMs = WATCH_PAUSE_MS }: PostgresSettings,
+): DatabaseWatch | null {
+  if (onState === undefined) return null;
+  return new DatabaseWatch(pool, {
+    pauseMs: watchPauseMs,
+    onProblem: onState,
+    onSound: () => onState(null),
+  });
+}
+
+function userSql(pool: PostgresPool, { paths, guarded, ...capabilities }: Capabilities): InterruptibleSql {
+  return new PostgresUserSql(pool, {
+    ...capabilities,
+    schema: paths.schema,
+    searchPath: paths.users,
+    guard: guarded ? new TableGuard(paths.schema) : null,
+  });
+}
+
 /** On a connection of its own, which is closed again. */
-async function prepare(
-  wanted: ConnectionOptions,
-): Promise<{ options: ConnectionOptions; capabilities: Capabilities; preparation: string | null }> {
+async function prepare(wanted: ConnectionOptions): Promise<{
+  options: ConnectionOptions;
+  capabilities: Capabilities;
+  preparation: string | null;
+  warnings: string[];
+}> {
   const { connection, options } = await connectFirst(wanted);
   try {
     if (options.target.writable) await requireWritable(connection);
     const advisoryLocks = await hasAdvisoryLocks(connection);
     const preparation = await prepareSchema(connection, { advisoryLocks });
-    return { options, preparation, capabilities: await detect(connection, options, advisoryLocks) };
+    const capabilities = await detect(connection, options, advisoryLocks);
+    // From now on, whatever is made in the schemas of users.
+    return {
+      options: { ...options, searchPath: capabilities.paths.own },
+      preparation,
+      capabilities,
+      warnings: await findWarnings(connection, capabilities.paths.schema),
+    };
   } finally {
     await connection.close();
   }
+}
+
+async function findWarnings(connection: PostgresConnection, schema: string): Promise<string[]> {
+  const parts = await findForeignParts(connection, schema);
+  const rights = await findExcessRights(connection, schema);
+  return [
+    ...(parts.length === 0 ? [] : [describeForeignParts(parts)]),
+    ...(rights === null ? [] : [rights]),
+  ].map(({ finding, advice }) => `${finding}; ${advice}`);
 }
 
 async function requireWritable(connection: PostgresConnection): Promise<void> {
@@ -241,7 +311,10 @@ async function detect(
   // Every value but "off" waits for the disk.
   const isSync = row?.sync !== "off";
   const wantsSync = durability === "full";
+  const paths = await findSearchPaths(connection);
   return {
+    paths,
+    guarded: await isGuarded(connection, paths.schema),
     version: await versionOf(connection),
     advisoryLocks,
     deferrable: await accepts(connection, CHECK_NOW_SQL),
@@ -251,6 +324,16 @@ async function detect(
     lockTimeout: (row?.lock ?? null) !== null,
     wholeNumbers: await wholeNumberColumns(connection),
   };
+}
+
+async function isGuarded(connection: PostgresConnection, schema: string): Promise<boolean> {
+  try {
+    await new TableGuard(schema).look(connection, {});
+    return true;
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    return false;
+  }
 }
 
 function atMostEvery(pauseMs: number, tell: (reason: string) => void = () => {}): (reason: string) => void {

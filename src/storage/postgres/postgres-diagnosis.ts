@@ -5,12 +5,15 @@ import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { hasAdvisoryLocks } from "./advisory-locks.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { describeForeignParts, findForeignParts } from "./foreign-parts.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
 import { connectForReading } from "./postgres-database.ts";
 import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
 import { SIZE_SQL } from "./postgres-reader.ts";
 import { UnsuitableDatabaseError } from "./requirements.ts";
+import { findExcessRights } from "./role-rights.ts";
 import { OWN_SCHEMA, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
+import { findSearchPaths } from "./search-paths.ts";
 import { findTableProblems } from "./table-check.ts";
 import { TABLES as DEFINITIONS } from "./table-definitions.ts";
 
@@ -64,6 +67,8 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
     yield* describe(facts!, await sizeOf(connection));
     yield { begin: "schema", optional: false };
     yield* diagnoseSchema(connection, facts!);
+    yield { begin: "role", optional: true };
+    yield await diagnoseRole(connection, facts!);
     yield { begin: "locks", optional: true };
     yield await diagnoseLocks(connection);
     yield { begin: "connections", optional: true };
@@ -157,6 +162,7 @@ async function* diagnoseSchema(connection: PostgresConnection, facts: Facts): As
   if (version === SCHEMA_VERSION) {
     yield { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
     yield await diagnoseRights(connection);
+    yield* diagnoseForeignParts(connection);
     return;
   }
   const { role, schema, creates } = facts;
@@ -208,7 +214,7 @@ async function diagnoseRights(connection: PostgresConnection): Promise<Finding> 
   const lacking: string[] = [];
   for (const table of TABLES) {
     const [row] = await connection.run<{ all: boolean }>(
-      `SELECT bool_and(has_table_privilege($1, r)) AS all FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) r`,
+      `SELECT pg_catalog.bool_and(has_table_privilege($1, r)) AS all FROM pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) r`,
       [table],
     );
     if (row?.all !== true) lacking.push(table);
@@ -220,6 +226,22 @@ async function diagnoseRights(connection: PostgresConnection): Promise<Finding> 
     finding: `rights are missing on ${lacking.join(", ")}`,
     advice: "GRANT SELECT, INSERT, UPDATE, DELETE on them to the server's role",
   };
+}
+
+async function* diagnoseForeignParts(connection: PostgresConnection): AsyncGenerator<Finding> {
+  const { schema } = await findSearchPaths(connection);
+  const parts = await findForeignParts(connection, schema);
+  if (parts.length > 0) yield { level: "warning", subject: "schema", ...describeForeignParts(parts) };
+}
+
+async function diagnoseRole(
+  connection: PostgresConnection,
+  { schema, role }: Pick<Facts, "schema" | "role">,
+): Promise<Finding> {
+  const subject = "role";
+  const rights = await findExcessRights(connection, schema);
+  if (rights !== null) return { level: "warning", subject, ...rights };
+  return { level: "ok", subject, finding: `${role} has no rights beyond the database's objects` };
 }
 
 async function diagnoseLocks(connection: PostgresConnection): Promise<Finding> {
@@ -239,7 +261,7 @@ async function diagnoseFreeConnections(connection: PostgresConnection): Promise<
   const subject = "connections";
   const [row] = await connection.run<{ max: string; used: string }>(
     `SELECT (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int)::text AS max,
-       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text AS used`,
+       (SELECT pg_catalog.count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text AS used`,
   );
   const [max, used] = [Number(row?.max), Number(row?.used)];
   const finding = `${used} of ${max} in use`;

@@ -56,8 +56,35 @@ const AWAY_CODES = new Set([
   "28P01", // wrong password
 ]);
 
+/**
+ * Classes of SQLSTATE in which a statement of the server's own is refused because of the state that the database is in, whatever
+ * rows a client has sent. All others, also those that triggers of users make up, are about a row.
+ */
+const STATE_CLASSES = new Set([
+  "0A", // not supported: a view that can't be written, a compressed part
+  "0L", // grants and roles
+  "0P",
+  "24", // cursors and transactions
+  "25",
+  "26",
+  "2B",
+  "2D",
+  "34",
+  "3B",
+  "3D", // no such database, no such schema
+  "3F",
+  "42", // no such table or column, no right to it, or of another type
+  "55", // a view in the place of a table, a table in use
+]);
+/** A sequence has come to its end; the class is that of values. */
+const NUMBERS_USED_UP = "2200H";
+/** Its code is that of a missing right. */
+const POLICY_VIOLATED = "row-level security policy";
+
 /** @returns null for an error that is neither PostgreSQL's nor its client library's: our own bug. */
-export function failureOf(error: unknown): Failure | null {
+export function failureOf(thrown: unknown): Failure | null {
+  // What a client is told may have come from PostgreSQL.
+  const error = thrown instanceof RequestError ? thrown.cause : thrown;
   if (error instanceof NoAnswerError || error instanceof ConnectionLostError)
     return { kind: "lost", code: error.name, message: error.message };
   if (!(error instanceof SQL.PostgresError)) return null;
@@ -90,6 +117,19 @@ function kindOf(code: string, message: string): FailureKind {
   return code.startsWith("ERR_") ? "lost" : "refused";
 }
 
+/**
+ * A statement of the server's own failed because of what the database or its tables are now: nobody who sends a row can do anything
+ * about it, and the same row may be stored later. Not a database that is away or busy.
+ */
+export function isServerState(error: unknown): boolean {
+  const failure = failureOf(error);
+  if (failure === null) return false;
+  const { kind, code, message } = failure;
+  if (kind === "broken") return true;
+  if (code === NUMBERS_USED_UP) return true;
+  return kind === "refused" && STATE_CLASSES.has(code.slice(0, 2)) && !message.includes(POLICY_VIOLATED);
+}
+
 /** True when a connection that has failed so may be used no more. */
 export function endsConnection(error: unknown): boolean {
   const kind = failureOf(error)?.kind;
@@ -120,17 +160,25 @@ export function isOutOfConnections(error: unknown): boolean {
 }
 
 /**
- * What the client of a read or a save is told: 503 for all but a refused statement.
+ * What the client of a read or a save is told: 503 for all but what is about a row.
  *
  * @param what the operation, which begins the message.
  */
 export function requestErrorOf(error: unknown, what: string): unknown {
   if (error instanceof RequestError) return error;
   const failure = failureOf(error);
-  if (failure === null || failure.kind === "refused") return error;
-  return unavailable(`${what}: ${REASONS[failure.kind]}`, `${failure.message} (${failure.code})`);
+  if (failure === null) return error;
+  const { kind, message, code } = failure;
+  const details = `${message} (${code})`;
+  if (kind === "refused") {
+    if (!isServerState(error)) return error;
+    return new RequestError(503, `${what}: ${UNUSABLE}`, { details, retryAfterS: 1, cause: error });
+  }
+  return unavailable(`${what}: ${code === READ_ONLY_TRANSACTION ? READ_ONLY : REASONS[kind]}`, details);
 }
 
+export const UNUSABLE = "the server's tables can't be used as they are now";
+const READ_ONLY = "the database takes no writes now";
 const REASONS: Record<Exclude<FailureKind, "refused">, string> = {
   lost: "the connection to the database was lost",
   away: "the database can't be reached",

@@ -21,19 +21,19 @@ const EPOCH_SQL = "SELECT epoch FROM update_epoch ORDER BY epoch LIMIT 1";
  * Where the database has been put back to an earlier state, positions are given again: a standby took over that had not received
  * everything, or a backup was played back. Both make another timeline; a dump that is loaded elsewhere has another identifier.
  */
-const INCARNATION_SQL = `SELECT md5((SELECT system_identifier FROM pg_control_system())::text || '/' ||
-  CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END) AS incarnation`;
+const INCARNATION_SQL = `SELECT pg_catalog.md5((SELECT system_identifier FROM pg_control_system())::text || '/' ||
+  CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE pg_catalog.substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END) AS incarnation`;
 const ALL_POSITIONS_SQL = "SELECT ticker, seq::float8 AS seq FROM update_positions";
-const POSITIONS_SQL = `SELECT p.ticker, p.seq::float8 AS seq FROM unnest($1::text[]) AS w(ticker)
+const POSITIONS_SQL = `SELECT p.ticker, p.seq::float8 AS seq FROM pg_catalog.unnest($1::text[]) AS w(ticker)
   JOIN update_positions p ON p.ticker = w.ticker`;
 /** The log's time may be the later one: see LOG_SQL. */
 const NEWEST_SQL = `SELECT p.seq::float8 AS seq, greatest(p.saved_at, l.saved_at)::float8 AS saved_at
   FROM update_positions p LEFT JOIN update_log l ON l.ticker = p.ticker AND l.seq = p.seq WHERE p.ticker = $1`;
 const AFTER_SQL = `SELECT seq::float8 AS seq, type, frame, saved_at::float8 AS saved_at FROM (
-    SELECT n.*, sum(octet_length(n.frame)) OVER (ORDER BY n.seq) AS running FROM (
+    SELECT n.*, pg_catalog.sum(pg_catalog.octet_length(n.frame)) OVER (ORDER BY n.seq) AS running FROM (
       SELECT seq, type, frame, saved_at FROM update_log
       WHERE ticker = $1 AND seq > $2::bigint ORDER BY seq LIMIT $3::bigint) n
-  ) r WHERE running <= $4::bigint OR running = octet_length(frame) ORDER BY r.seq`;
+  ) r WHERE running <= $4::bigint OR running = pg_catalog.octet_length(frame) ORDER BY r.seq`;
 
 const newestTick = (type: string): string =>
   `(SELECT array[${microseconds('p."timestamp"')}, ${realText("price")}, p.size::text, ${realText("ask_price")}, p.ask_size::text, p.seq::text]
@@ -43,9 +43,9 @@ const newestBar = (table: string, column: string, stamp: string): string =>
   FROM ${table} p WHERE p.ticker = $1 ORDER BY p.${column} DESC LIMIT 1)`;
 /** One statement: every part sees the database of one moment. */
 const SNAPSHOT_SQL = `SELECT (SELECT p.seq FROM update_positions p WHERE p.ticker = $1)::float8 AS seq,
-  to_json(${newestTick("quote")})::text AS quote, to_json(${newestTick("trade")})::text AS trade,
-  to_json(${newestBar("daily_prices", "date", "p.date::text")})::text AS daily,
-  to_json(${newestBar("hourly_prices", "datetime", microseconds("p.datetime"))})::text AS hourly`;
+  pg_catalog.to_json(${newestTick("quote")})::text AS quote, pg_catalog.to_json(${newestTick("trade")})::text AS trade,
+  pg_catalog.to_json(${newestBar("daily_prices", "date", "p.date::text")})::text AS daily,
+  pg_catalog.to_json(${newestBar("hourly_prices", "datetime", microseconds("p.datetime"))})::text AS hourly`;
 
 interface SnapshotRow {
   seq: number | null;

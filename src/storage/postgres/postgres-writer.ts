@@ -15,12 +15,19 @@ import {
   StorageBusyError,
 } from "../contract.ts";
 import { checkRemovals } from "../removal.ts";
-import { rowRefused } from "../save-refusals.ts";
+import { rowRefused, tablesUnusable } from "../save-refusals.ts";
 import { saveBars } from "./bar-store.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { notWidened, tooNarrow, wholeNumberColumns, widenCounts } from "./counts.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf, isLockHeld, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import {
+  failureOf,
+  isLockHeld,
+  isServerState,
+  isWorthRepeating,
+  requestErrorOf,
+  UNUSABLE,
+} from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
 import { asInstant } from "./sql-text.ts";
 import { NotNewError, RowIgnoredError, saveTicks } from "./tick-store.ts";
@@ -79,7 +86,8 @@ export class PostgresWriter implements StockWriter {
     this.#onBlocked = onBlocked;
     const { advisoryLocks, pooled, statementTimeoutMs, synchronousCommit, lockTimeout } = capabilities;
     this.#beginSql = [
-      `BEGIN ISOLATION LEVEL ${advisoryLocks ? "READ COMMITTED" : "SERIALIZABLE"} READ WRITE`,
+      // Not READ WRITE: a database that was made read-only is.
+      `BEGIN ISOLATION LEVEL ${advisoryLocks ? "READ COMMITTED" : "SERIALIZABLE"}`,
       ...(pooled ? [`SET LOCAL statement_timeout = ${statementTimeoutMs}`] : []),
       ...(lockTimeout ? [`SET LOCAL lock_timeout = ${LOCK_WAIT_MS}`] : []),
       ...(synchronousCommit === null ? [] : [`SET LOCAL synchronous_commit = ${synchronousCommit}`]),
@@ -133,6 +141,7 @@ export class PostgresWriter implements StockWriter {
         } else if (isLockHeld(error)) {
           throw await this.#blocked();
         } else if (!isWorthRepeating(error) || ++lost >= CONNECTIONS_TRIED) {
+          this.#pool.noteFailure(error);
           throw requestErrorOf(error, "save");
         }
       }
@@ -334,7 +343,10 @@ export class PostgresWriter implements StockWriter {
       } catch (error) {
         if (!isRefusal(error) || isKeyRace(error)) throw error;
         await connection.run("ROLLBACK TO SAVEPOINT one_save");
-        outcomes.push(rowRefused(save, error.message));
+        if (isServerState(error)) {
+          this.#pool.noteFailure(error);
+          outcomes.push(tablesUnusable(UNUSABLE, `${error.message} (${failureOf(error)!.code})`));
+        } else outcomes.push(rowRefused(save, error.message));
       }
       await connection.run("RELEASE SAVEPOINT one_save");
     }
@@ -401,7 +413,7 @@ function isAway(error: unknown): boolean {
   return kind === "lost" || kind === "away" || (error instanceof RequestError && error.status === 503);
 }
 
-/** The rows are at fault, by a rule of the database; not the disk, a lock, or memory, which the next save would meet too. */
+/** One save's rows or its table are at fault, and those beside it may be stored; not the disk, a lock, or memory, which each would meet. */
 function isRefusal(error: unknown): error is Error {
   return error instanceof RowIgnoredError || failureOf(error)?.kind === "refused";
 }

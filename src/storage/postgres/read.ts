@@ -34,6 +34,7 @@ export async function readWithRetry<T>(
       return await run(lease);
     } catch (error) {
       if (isWorthRepeating(error) && attempt < TRIES) continue;
+      pool.noteFailure(error);
       throw requestErrorOf(error, "read");
     }
   }

@@ -13,12 +13,12 @@ interface Need {
 const NEEDS: Need[] = [
   {
     what: "PostgreSQL's catalog",
-    sql: `SELECT to_regclass('pg_class')::text AS name, (SELECT count(*) FROM pg_tables t, pg_settings s, pg_class c, pg_attribute a
+    sql: `SELECT to_regclass('pg_class')::text AS name, (SELECT pg_catalog.count(*) FROM pg_tables t, pg_settings s, pg_class c, pg_attribute a
       WHERE t.schemaname = ANY (current_schemas(false)) AND s.name = '' AND a.attrelid = c.oid) AS rows`,
   },
   {
     what: "arrays as rows (unnest WITH ORDINALITY, LATERAL)",
-    sql: "SELECT count(*) FROM unnest('{a}'::text[], '{b}'::text[]) WITH ORDINALITY AS w(t, u, n) JOIN LATERAL (SELECT w.n OFFSET 0) l ON true",
+    sql: "SELECT pg_catalog.count(*) FROM unnest('{a}'::text[], '{b}'::text[]) WITH ORDINALITY AS w(t, u, n) JOIN LATERAL (SELECT w.n OFFSET 0) l ON true",
   },
   { what: "numeric", sql: "SELECT '12345678901234567890.125'::numeric::text AS digits" },
   {

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
 import { UnsuitableDatabaseError, versionOf } from "./requirements.ts";
+import { identifier } from "./sql-text.ts";
 import { comparesBytes, findTableProblems } from "./table-check.ts";
 import { TABLES } from "./table-definitions.ts";
 
@@ -14,27 +15,27 @@ export const LOCK_CLASS = 0x57_0c_db;
 export const SCHEMA_LOCK = 0;
 export const TRIM_LOCK = -1;
 
-/** Once a statement, not once a row: a save has thousands. */
-const TRIGGERS = [
+/** Once a statement, not once a row: a save has thousands. @param schema of the tables. */
+const triggersSql = (schema: string): string[] => [
   // With the rights and the schema of whoever made it, since other programs change closes too.
   `CREATE OR REPLACE FUNCTION stock_db_drop_checkpoints() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-   SET search_path FROM CURRENT AS $$
+   SET search_path = pg_catalog, ${identifier(schema)}, pg_temp AS $$
    BEGIN
      IF TG_OP = 'TRUNCATE' THEN
        DELETE FROM daily_checkpoints;
      ELSIF TG_OP = 'UPDATE' THEN
        DELETE FROM daily_checkpoints c USING (
-         SELECT ticker, min(date) AS first FROM (
+         SELECT ticker, pg_catalog.min(date) AS first FROM (
            (SELECT ticker, date, close FROM before EXCEPT ALL SELECT ticker, date, close FROM after)
            UNION ALL
            (SELECT ticker, date, close FROM after EXCEPT ALL SELECT ticker, date, close FROM before)
          ) changed GROUP BY ticker) f
        WHERE c.ticker = f.ticker AND c.date > f.first;
      ELSIF TG_OP = 'INSERT' THEN
-       DELETE FROM daily_checkpoints c USING (SELECT ticker, min(date) AS first FROM after GROUP BY ticker) f
+       DELETE FROM daily_checkpoints c USING (SELECT ticker, pg_catalog.min(date) AS first FROM after GROUP BY ticker) f
        WHERE c.ticker = f.ticker AND c.date > f.first;
      ELSE
-       DELETE FROM daily_checkpoints c USING (SELECT ticker, min(date) AS first FROM before GROUP BY ticker) f
+       DELETE FROM daily_checkpoints c USING (SELECT ticker, pg_catalog.min(date) AS first FROM before GROUP BY ticker) f
        WHERE c.ticker = f.ticker AND c.date > f.first;
      END IF;
      RETURN NULL;
@@ -158,7 +159,10 @@ async function create(
     return "upgraded from version 1: the update log";
   }
   const done = ["created the tables"];
-  if (!without.has("triggers")) await optional(connection, "triggers", TRIGGERS);
+  if (!without.has("triggers")) {
+    const [row] = await connection.run<{ schema: string }>("SELECT current_schema()::text AS schema");
+    await optional(connection, "triggers", triggersSql(row!.schema));
+  }
   const hypertable = without.has("hypertable") ? null : await hypertableSql(connection);
   if (hypertable !== null) {
     await optional(connection, "hypertable", [hypertable]);
@@ -233,7 +237,7 @@ export async function storedVersion(connection: PostgresConnection): Promise<num
 async function readVersion(connection: PostgresConnection): Promise<number> {
   try {
     const [row] = await connection.run<{ version: number }>(
-      "SELECT max(version)::int AS version FROM stock_db_schema",
+      "SELECT pg_catalog.max(version)::int AS version FROM stock_db_schema",
     );
     return row?.version ?? 0;
   } catch (error) {

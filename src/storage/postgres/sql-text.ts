@@ -29,3 +29,13 @@ export function microseconds(column: string): string {
 export function real(column: string): string {
   return `p.${column}::double precision AS ${column}`;
 }
+
+/** A text as a constant of a statement that takes no parameters. It is PostgreSQL's own word, never a client's. */
+export function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** A name as PostgreSQL takes it, whatever is in it. */
+export function identifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}

@@ -19,14 +19,14 @@ export function lockSql(tickers: Iterable<string>): string {
   // 0 is the schema's.
   for (const ticker of tickers) buckets.add(1 + (Bun.hash.crc32(ticker) % LOCKS));
   const list = [...buckets].sort((a, b) => a - b).join(",");
-  return `SELECT count(pg_advisory_xact_lock(${LOCK_CLASS}, bucket)::text) FROM unnest('{${list}}'::int[]) AS bucket`;
+  return `SELECT pg_catalog.count(pg_advisory_xact_lock(${LOCK_CLASS}, bucket)::text) FROM pg_catalog.unnest('{${list}}'::int[]) AS bucket`;
 }
 
 /**
  * Sessions with a lock that savers may wait for, the oldest first: of a ticker, of a whole table, or of rows that a transaction has
  * changed some time ago.
  */
-export const HOLDERS_SQL = `SELECT a.pid::text AS pid, a.application_name AS program, a.state, count(*)::int AS locks,
+export const HOLDERS_SQL = `SELECT a.pid::text AS pid, a.application_name AS program, a.state, pg_catalog.count(*)::int AS locks,
     extract(epoch FROM now() - coalesce(a.xact_start, a.state_change))::float8 AS seconds
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
   WHERE l.granted AND a.pid <> pg_backend_pid() AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())

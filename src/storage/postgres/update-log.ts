@@ -14,19 +14,19 @@ const UNIT_SEPARATOR = "\u001f";
 /** How far back a repeated save is looked for: it was sent seconds ago. */
 const REPEATED_AMONG = 10_000;
 
-const NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+const NOW_MS = "(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint";
 /** Positions of the batch's saves: those of one ticker follow each other in the order of the batch. The clock is read when all their rows are locked, however long that took. */
 const LOG_SQL = `WITH saves AS (
-    SELECT s.ticker, s.type, s.save_id, coalesce(s.frame, '') AS frame, s.n, row_number() OVER (PARTITION BY s.ticker ORDER BY s.n DESC) - 1 AS later
-    FROM unnest($1::text[], $2::text[], $3::text[], string_to_array($4::text, $5::text)) WITH ORDINALITY AS s(ticker, type, save_id, frame, n)
+    SELECT s.ticker, s.type, s.save_id, coalesce(s.frame, '') AS frame, s.n, pg_catalog.row_number() OVER (PARTITION BY s.ticker ORDER BY s.n DESC) - 1 AS later
+    FROM unnest($1::text[], $2::text[], $3::text[], pg_catalog.string_to_array($4::text, $5::text)) WITH ORDINALITY AS s(ticker, type, save_id, frame, n)
   ), moved AS (
     INSERT INTO update_positions AS p (ticker, seq, saved_at)
-    SELECT ticker, count(*), ${NOW_MS} FROM saves GROUP BY ticker ORDER BY ticker
+    SELECT ticker, pg_catalog.count(*), ${NOW_MS} FROM saves GROUP BY ticker ORDER BY ticker
     ON CONFLICT (ticker) DO UPDATE SET seq = p.seq + excluded.seq, saved_at = greatest(p.saved_at, ${NOW_MS})
     RETURNING ticker, seq, saved_at
   ), logged AS (
     INSERT INTO update_log (ticker, seq, type, saved_at, save_id, frame)
-    SELECT s.ticker, m.seq - s.later, s.type, (SELECT max(saved_at) FROM moved), s.save_id, s.frame
+    SELECT s.ticker, m.seq - s.later, s.type, (SELECT pg_catalog.max(saved_at) FROM moved), s.save_id, s.frame
     FROM saves s JOIN moved m ON m.ticker = s.ticker ORDER BY s.n RETURNING seq
   )
   SELECT ticker, seq::float8 AS seq FROM moved`;

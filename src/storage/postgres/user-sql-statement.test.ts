@@ -1,5 +1,16 @@
-import { describe, expect, test } from "bun:test";
-import { readStatement, type StatementKind } from "./user-sql-statement.ts";
+import { beforeEach, describe, expect, test } from "bun:test";
+import { loadParser } from "./sql-parser.ts";
+import {
+  readStatement as readStatementOf,
+  type Statement,
+  type StatementKind,
+} from "./user-sql-statement.ts";
+
+beforeEach(loadParser);
+
+function readStatement(sql: string, given: number): Statement {
+  return readStatementOf(sql, given, "public");
+}
 
 function refusal(sql: string, given = 0): string {
   try {
@@ -33,16 +44,15 @@ describe("the one statement is found", () => {
     "select 1; -- x\n drop table t",
     "select 1 -- x\r; drop table t",
     "select '\\'; drop table t; --'",
-    "select $1$; drop table t; $1$",
     "select $a$ $b$ $a$; drop table t",
     "select 1 /* /* */ ; */; drop table t",
     'select "a"; drop table t; --"',
     "select E'\\\\'; drop table t; --'",
   ])("%s is more than one", (sql) => {
-    expect(refusal(sql, sql.includes("$1$") ? 1 : 0)).toMatch(/more than one|parameter/);
+    expect(refusal(sql)).toContain("more than one");
   });
 
-  test.each(["", ";", "  -- nothing", "/* nothing"])("%j is none", (sql) => {
+  test.each(["", ";", "  -- nothing", "/* nothing */ ;;"])("%j is none", (sql) => {
     expect(refusal(sql)).toBe("execute_sql: the SQL holds no statement");
   });
 
@@ -71,7 +81,6 @@ test.each<[string, StatementKind]>([
   ["call p(1)", "procedure"],
   ["vacuum (analyze) t", "maintenance"],
   ["create index concurrently i on t (a)", "maintenance"],
-  ["selct 1", "write"],
 ])("%s is a %s", (sql, kind) => {
   expect(readStatement(sql, 0).kind).toBe(kind);
 });
@@ -104,8 +113,8 @@ test.each([
   ["select 1 as a\u00a0$$, pg_read_file('/etc/passwd') as b\u00a0$$", "files"],
   ["select 1 as \u00a0$$, pg_read_file('/etc/passwd') as \u00a0$$", "files"],
   ["select pg_read_file /* , */ -- (\r ('/etc/passwd')", "files"],
-  ["select U&\"pg\\005fread_file\"('/etc/passwd')", "write the name itself"],
-  ['select u&"x"', "write the name itself"],
+  ["select U&\"pg\\005fread_file\"('/etc/passwd')", "files"],
+  ["select u&\"pg!005fread_file\" uescape '!' ('/etc/passwd')", "files"],
   ["select query_to_xml('select 1', true, false, '')", "runs a text as SQL"],
   ["select pg_catalog.query_to_xml_and_xmlschema('select 1', true, false, '')", "runs a text as SQL"],
   ["select cursor_to_xml('user_rows', 1, true, false, '')", "runs a text as SQL"],
@@ -129,7 +138,7 @@ describe("parameters", () => {
 
   test("question marks count where there are as many as values, outside of texts", () => {
     expect(readStatement("select ? as \"?\", '?', a from t where b = ? -- ?", 2).text).toBe(
-      "select $1 as \"?\", '?', a from t where b = $2",
+      "select $1 as \"?\", '?', a from t where b = $2 -- ?",
     );
   });
 
@@ -141,7 +150,7 @@ describe("parameters", () => {
   test.each([
     ["select $1, $2", 1, "expects 2 parameters, got 1"],
     ["select 1", 1, "expects 0 parameters, got 1"],
-    ["select ?, ?", 1, "expects 0 parameters, got 1"],
+    ["select ?, ?", 1, "has 2 question marks, got 1 parameters"],
     ["select '$1'", 1, "expects 0 parameters, got 1"],
     ["select $1", 0, "expects 1 parameter, got 0"],
   ])("%s with %d", (sql, given, reason) => {

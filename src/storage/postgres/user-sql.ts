@@ -8,6 +8,11 @@ import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from 
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import { CHECK_NOW_SQL } from "./postgres-writer.ts";
+import { mayHaveEffects } from "./refused-functions.ts";
+import { isParserLoaded, loadParser } from "./sql-parser.ts";
+import { literal } from "./sql-text.ts";
+import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
 import { RowEncoder, sizeOf } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
@@ -22,15 +27,15 @@ const FETCH_ROWS_MAX = 512;
 const CURSOR = "user_rows";
 const DECLARE = `DECLARE ${CURSOR} NO SCROLL CURSOR FOR `;
 const READ_ONLY_TRANSACTION = "25006";
-const FEATURE_NOT_SUPPORTED = "0A000";
 const UNUSED_PARAMETER = 0;
 /** Of the session, so that no transaction ends them. */
 const RELEASE_LOCKS = "SELECT pg_advisory_unlock_all()";
-/**
- * What a pool in between would hand on with the session, given up before it does: nothing else may run between this and the commit,
- * so what waits for the commit is done before.
- */
-const LEAVE_NOTHING = "SET CONSTRAINTS ALL IMMEDIATE; RESET ROLE; RESET ALL; DISCARD TEMP";
+/** What a pool in between would hand on with the session, given up before it does. */
+const LEAVE_NOTHING = "RESET ALL; DISCARD TEMP";
+const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
+/** Of PostgreSQL's own functions, those that may have effects. */
+const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE n.nspname = 'pg_catalog' AND p.provolatile = 'v'`;
 const ROLLED_BACK = "; rolled back, nothing changed";
 
 interface Limits {
@@ -38,20 +43,34 @@ interface Limits {
   signal?: AbortSignal | undefined;
 }
 
+export interface UserSqlOptions {
+  advisoryLocks: boolean;
+  /** Whether there are rules that are checked only at the commit. */
+  deferrable: boolean;
+  /** Of the server's tables. */
+  schema: string;
+  /** Where names of users are looked for, as the database writes it; the server's own sessions have another. */
+  searchPath: string;
+  /** Null where the database has too little of PostgreSQL's catalog. */
+  guard: TableGuard | null;
+}
+
 export class PostgresUserSql implements InterruptibleSql {
   readonly #pool: PostgresPool;
-  readonly #advisoryLocks: boolean;
+  readonly #options: UserSqlOptions;
+  #volatile: ReadonlySet<string> | null = null;
 
-  constructor(pool: PostgresPool, { advisoryLocks }: { advisoryLocks: boolean }) {
+  constructor(pool: PostgresPool, options: UserSqlOptions) {
     this.#pool = pool;
-    this.#advisoryLocks = advisoryLocks;
+    this.#options = options;
   }
 
   async run(request: UserSqlRequest, limits: Limits): Promise<UserSqlOutcome> {
     const deadline = new Deadline(limits, request.mode === "write" ? ROLLED_BACK : "");
     let statement: Statement | null = null;
     try {
-      statement = readStatement(request.sql, request.params.length);
+      while (!isParserLoaded()) await loadParser();
+      statement = readStatement(request.sql, request.params.length, this.#options.schema);
       if (request.mode === "write") return await this.#write(statement, request, deadline);
       try {
         return await this.#read(statement, request, deadline);
@@ -63,7 +82,7 @@ export class PostgresUserSql implements InterruptibleSql {
     } catch (error) {
       // Whatever came of it, it was stopped because of this.
       if (deadline.signal.aborted && isNoMistake(error)) throw deadline.signal.reason;
-      const shift = statement !== null && usesCursor(statement, request) ? DECLARE.length : 0;
+      const shift = statement !== null && usesCursor(statement) ? DECLARE.length : 0;
       return outcomeOf(error, shift);
     } finally {
       deadline.clear();
@@ -74,22 +93,25 @@ export class PostgresUserSql implements InterruptibleSql {
   close(): void {}
 
   async #read(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
-    if (statement.kind === "maintenance" || statement.kind === "procedure") return { status: "needs-write" };
+    if (statement.writes || (statement.kind !== "query" && statement.kind !== "report"))
+      return { status: "needs-write" };
     const lease = await this.#pool.acquire("long", deadline.signal);
     deadline.begin();
     const { connection } = lease;
     let clean = false;
     try {
-      await connection.run(beginSql("READ ONLY", deadline), [], deadline.options());
+      if (mayHaveEffects(statement.functions, await this.#volatileNames(connection))) {
+        clean = true;
+        return { status: "needs-write" };
+      }
+      await connection.run(this.#beginSql(" READ ONLY", deadline), [], deadline.options());
       const outcome = await readOnly(connection, statement, request, deadline);
-      await this.#rollBack(connection, outcome.status === "rows");
-      clean = true;
+      clean = await this.#rollBack(connection, outcome.status === "rows");
       return outcome;
     } catch (error) {
       // One that was asked to stop may be asked so late that the next one stops.
       if (!deadline.signal.aborted && !connection.lost) {
-        await this.#rollBack(connection, false);
-        clean = true;
+        clean = await this.#rollBack(connection, false);
       }
       throw error;
     } finally {
@@ -100,15 +122,78 @@ export class PostgresUserSql implements InterruptibleSql {
   /**
    * Also what was only read may have changed settings of the session, or called a function that takes locks. They go first where
    * they can: until the transaction is over, a pool in between hands the session to nobody else.
+   *
+   * @returns whether the session may be used again.
    */
-  async #rollBack(connection: PostgresConnection, isSound: boolean): Promise<void> {
+  async #rollBack(connection: PostgresConnection, isSound: boolean): Promise<boolean> {
     const statements = isSound ? [RELEASE_LOCKS, "ROLLBACK"] : ["ROLLBACK", RELEASE_LOCKS];
-    await connection.run(this.#inOneText(...statements));
+    const ended = connection.run(this.#inOneText(...statements));
+    // Sent together: one round trip.
+    const [, left] = await Promise.all([ended, this.#pool.pooled ? [] : whatIsLeft(connection)]);
+    return left.length === 0;
+  }
+
+  /** Empty where the database doesn't tell. */
+  async #volatileNames(connection: PostgresConnection): Promise<ReadonlySet<string>> {
+    if (this.#volatile !== null) return this.#volatile;
+    try {
+      const rows = await connection.run<{ name: string }>(VOLATILE_SQL);
+      this.#volatile = new Set(rows.map(({ name }) => name));
+    } catch (error) {
+      if (failureOf(error)?.kind !== "refused") throw error;
+      this.#volatile = new Set();
+    }
+    return this.#volatile;
+  }
+
+  /** @param access with a blank in front; none: as the database has it, which may be read-only. */
+  #beginSql(access: "" | " READ ONLY", deadline: Deadline): string {
+    return `BEGIN${access}; SET LOCAL statement_timeout = ${limitOf(deadline)}${this.#searchPathSql(true)}`;
+  }
+
+  /** A pool in between has left the users' as it is. */
+  #searchPathSql(local: boolean): string {
+    if (this.#pool.pooled) return "";
+    return `; SELECT pg_catalog.set_config('search_path', ${literal(this.#options.searchPath)}, ${local})`;
   }
 
   /** Statements for one message, which one session carries out even where a pool stands in between. */
   #inOneText(...statements: string[]): string {
-    return statements.filter((statement) => this.#advisoryLocks || statement !== RELEASE_LOCKS).join("; ");
+    return statements
+      .filter((statement) => this.#options.advisoryLocks || statement !== RELEASE_LOCKS)
+      .join("; ");
+  }
+
+  /** @throws RequestError 400 what was done may not be committed. */
+  async #guarded<T>(
+    connection: PostgresConnection,
+    deadline: Deadline,
+    { before, run }: { before: TableState | null; run: () => Promise<T> },
+  ): Promise<T> {
+    const { guard, deferrable } = this.#options;
+    const done = await run();
+    deadline.check();
+    // What waits for the commit is done first; nothing of the user's runs between this and the commit.
+    const ending = [...(deferrable ? [CHECK_NOW_SQL] : []), "RESET ROLE"];
+    if (this.#pool.pooled) ending.push(LEAVE_NOTHING, RELEASE_LOCKS);
+    await connection.run(this.#inOneText(...ending) + this.#searchPathSql(true), [], deadline.options());
+    if (before !== null) refuseChanges(before, await guard!.look(connection, deadline.options()));
+    return done;
+  }
+
+  /** The one thing that isn't undone with a transaction, which has ended. */
+  async #restoreNumber(before: TableState): Promise<void> {
+    try {
+      const lease = await this.#pool.acquire("short");
+      try {
+        await this.#options.guard?.restoreNumber(lease.connection, before);
+      } finally {
+        lease.release();
+      }
+    } catch (error) {
+      // Where the database is away, or the role may not, nothing was set either.
+      if (failureOf(error) === null && !(error instanceof RequestError)) throw error;
+    }
   }
 
   /** On a connection that is closed behind it: settings and locks of the session end with it. */
@@ -116,20 +201,26 @@ export class PostgresUserSql implements InterruptibleSql {
     const lease = await this.#pool.acquire("long", deadline.signal);
     deadline.begin();
     let committing = false;
+    let before: TableState | null = null;
+    let done = false;
     try {
       const connection = await lease.renew();
       if (statement.kind === "maintenance") {
         // No transaction to set it for.
-        if (!this.#pool.pooled) await connection.run(`SET statement_timeout = ${limitOf(deadline)}`);
+        if (!this.#pool.pooled)
+          await connection.run(`SET statement_timeout = ${limitOf(deadline)}${this.#searchPathSql(false)}`);
         return { status: "rows", ...(await readAtOnce(connection, statement, request, deadline)) };
       }
-      await connection.run(beginSql("READ WRITE", deadline), [], deadline.options());
-      const read = usesCursor(statement, request) ? readThroughCursor : readAtOnce;
-      const rows = await read(connection, statement, request, deadline);
-      deadline.check();
-      if (this.#pool.pooled) await connection.run(this.#inOneText(LEAVE_NOTHING, RELEASE_LOCKS));
+      await connection.run(this.#beginSql("", deadline), [], deadline.options());
+      before = (await this.#options.guard?.look(connection, deadline.options())) ?? null;
+      const read = usesCursor(statement) ? readThroughCursor : readAtOnce;
+      const rows = await this.#guarded(connection, deadline, {
+        before,
+        run: () => read(connection, statement, request, deadline),
+      });
       committing = true;
       await connection.run("COMMIT");
+      done = true;
       return { status: "rows", ...rows };
     } catch (error) {
       if (!committing || failureOf(error)?.kind !== "lost") throw error;
@@ -140,6 +231,7 @@ export class PostgresUserSql implements InterruptibleSql {
       );
     } finally {
       lease.release(true);
+      if (before !== null && !done) await this.#restoreNumber(before);
     }
   }
 }
@@ -192,8 +284,14 @@ class Deadline {
   }
 }
 
-function beginSql(access: "READ ONLY" | "READ WRITE", deadline: Deadline): string {
-  return `BEGIN ${access}; SET LOCAL statement_timeout = ${limitOf(deadline)}`;
+/** Statements that a function has prepared: they outlive a transaction, and their names may be those of the server's. */
+async function whatIsLeft(connection: PostgresConnection): Promise<unknown[]> {
+  try {
+    return await connection.run(LEFT_SQL);
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    return [];
+  }
 }
 
 /** PostgreSQL's own, for a worker that dies meanwhile. */
@@ -208,23 +306,16 @@ async function readOnly(
   deadline: Deadline,
 ): Promise<UserSqlOutcome> {
   try {
-    const read = usesCursor(statement, request) ? readThroughCursor : readAtOnce;
+    const read = usesCursor(statement) ? readThroughCursor : readAtOnce;
     return { status: "rows", ...(await read(connection, statement, request, deadline)) };
   } catch (error) {
-    const code = failureOf(error)?.code;
-    // A cursor refuses an INSERT in WITH before the transaction does.
-    if (code === READ_ONLY_TRANSACTION || (code === FEATURE_NOT_SUPPORTED && hasWith(statement)))
-      return { status: "needs-write" };
+    if (failureOf(error)?.code === READ_ONLY_TRANSACTION) return { status: "needs-write" };
     throw error;
   }
 }
 
-function usesCursor(statement: Statement, { mode }: UserSqlRequest): boolean {
-  return statement.kind === "query" && !(mode === "write" && hasWith(statement));
-}
-
-function hasWith({ text }: Statement): boolean {
-  return /^[(\s]*with\b/i.test(text);
+function usesCursor({ kind, writes }: Statement): boolean {
+  return kind === "query" && !writes;
 }
 
 async function readThroughCursor(

@@ -1,0 +1,87 @@
+/**
+ * What a statement of a user does with the server's own tables, as far as its text tells. Rows of the tables with bars and ticks may be
+ * inserted, updated and deleted; the shape of all of them, and the rows of the bookkeeping, are the server's. What a text doesn't tell,
+ * since a function does it, is found by TableGuard.
+ */
+import { refused } from "../user-sql-tokens.ts";
+import type { Node } from "./sql-parser.ts";
+import { type Field, type RelationName, stringsOf } from "./statement-tree.ts";
+import { TABLES } from "./table-definitions.ts";
+
+const DATA_TABLES = new Set(["daily_prices", "hourly_prices", "realtime_data"]);
+export const OWN_TABLES = [...TABLES.map(({ name }) => name), "stock_db_schema"];
+export const BOOKKEEPING = OWN_TABLES.filter((name) => !DATA_TABLES.has(name));
+/** Of the column `update_log.id`. */
+export const OWN_SEQUENCE = "update_log_id_seq";
+
+const SHAPE = "the server's own tables are not to be changed; ask whoever runs the database";
+const BOOKS = "it is the server's bookkeeping";
+
+/** The field with the relation, of statements that change one or put something on it. */
+const CHANGED_BY: Record<string, string> = {
+  AlterTableStmt: "relation",
+  RenameStmt: "relation",
+  AlterObjectSchemaStmt: "relation",
+  IndexStmt: "relation",
+  CreateTrigStmt: "relation",
+  RuleStmt: "relation",
+  CreatePolicyStmt: "table",
+  AlterPolicyStmt: "table",
+  AlterSeqStmt: "sequence",
+  Constraint: "pktable",
+};
+const WRITERS = new Set(["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
+/** Dropped or described by a list: the table is the whole of it, or all but the last name. */
+const OBJECTS_OF_TABLES = new Set(
+  ["TRIGGER", "RULE", "POLICY", "COLUMN", "TABCONSTRAINT"].map((name) => `OBJECT_${name}`),
+);
+
+/** @param schema of the server's tables. @throws RequestError 400. */
+export function refuseOwnTables({ key, value }: Field, schema: string): void {
+  const isOwn = (relation: unknown): relation is RelationName => isOwnTable(relation, schema, OWN_TABLES);
+  const changed = CHANGED_BY[key];
+  if (changed !== undefined && isOwn(value[changed])) throw refusedChange(value[changed]);
+  if (WRITERS.has(key) && isOwnTable(value.relation, schema, BOOKKEEPING)) throw refusedWrite(value.relation);
+  if (key === "TruncateStmt") {
+    for (const relation of rangeVars(value.relations))
+      if (isOwnTable(relation, schema, BOOKKEEPING)) throw refusedWrite(relation);
+  }
+  // CREATE TABLE … INHERITS, PARTITION OF; GRANT.
+  for (const list of [value.inhRelations, key === "GrantStmt" ? value.objects : []])
+    for (const relation of rangeVars(list)) if (isOwn(relation)) throw refusedChange(relation);
+  if (key === "DropStmt")
+    for (const object of asList(value.objects)) refuseObject(value.removeType, object, isOwn);
+  if (key === "CommentStmt") refuseObject(value.objtype, value.object, isOwn);
+}
+
+function refuseObject(type: unknown, object: unknown, isOwn: (relation: RelationName) => boolean): void {
+  const names = stringsOf((object as { List?: { items?: unknown } } | undefined)?.List?.items);
+  const table = OBJECTS_OF_TABLES.has(String(type)) ? names.slice(0, -1) : names;
+  const relname = table.at(-1);
+  const schemaname = table.at(-2);
+  if (relname === undefined) return;
+  const relation = schemaname === undefined ? { relname } : { schemaname, relname };
+  if (isOwn(relation)) throw refusedChange(relation);
+}
+
+function isOwnTable(relation: unknown, schema: string, names: readonly string[]): relation is RelationName {
+  const { schemaname = schema, relname } = (relation ?? {}) as Partial<RelationName>;
+  if (relname === undefined || schemaname !== schema) return false;
+  return names.includes(relname) || relname === OWN_SEQUENCE;
+}
+
+function rangeVars(list: unknown): RelationName[] {
+  return asList(list).flatMap((item) => (item.RangeVar === undefined ? [] : [item.RangeVar as RelationName]));
+}
+
+function asList(list: unknown): Node[] {
+  return Array.isArray(list) ? list : [];
+}
+
+function refusedChange({ relname }: RelationName): Error {
+  return refused(`a change of ${relname}`, SHAPE);
+}
+
+function refusedWrite({ relname }: RelationName): Error {
+  return refused(`writing into ${relname}`, BOOKS);
+}

@@ -1,0 +1,46 @@
+/** Rights of the server's role that it doesn't need, and that whoever may send SQL has through it. */
+import type { PostgresConnection } from "./connection.ts";
+import { failureOf } from "./postgres-errors.ts";
+
+const ROLE_SQL = `SELECT r.rolname::text AS role, r.rolsuper AS super, r.rolbypassrls AS bypasses,
+    (SELECT pg_catalog.string_agg(g.rolname::text, ', ' ORDER BY g.rolname) FROM pg_catalog.pg_roles g
+      WHERE g.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', 'pg_signal_backend',
+        'pg_read_all_data', 'pg_write_all_data', 'pg_create_subscription')
+        AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER')) AS groups
+  FROM pg_catalog.pg_roles r WHERE r.rolname = session_user`;
+
+interface Rights {
+  role: string;
+  super: boolean;
+  bypasses: boolean;
+  groups: string | null;
+}
+
+/** @returns null when it has none, or the database doesn't tell. */
+export async function findExcessRights(
+  connection: PostgresConnection,
+  schema: string | null,
+): Promise<{ finding: string; advice: string } | null> {
+  const rights = await readRights(connection);
+  if (rights === null) return null;
+  const { role, super: isSuper, bypasses, groups } = rights;
+  const excess = isSuper
+    ? ["is a superuser"]
+    : [...(groups === null ? [] : [`is a member of ${groups}`]), ...(bypasses ? ["has BYPASSRLS"] : [])];
+  if (excess.length === 0) return null;
+  const where = schema ?? "stocks";
+  return {
+    finding: `the role ${role} ${excess.join(" and ")}: whoever may send SQL may do what it may, such as read files of the database server`,
+    advice: `use a role without: CREATE ROLE stock_server LOGIN PASSWORD '…' NOSUPERUSER; GRANT CREATE, USAGE ON SCHEMA ${where} TO stock_server; let it own the server's tables and stock_db_drop_checkpoints() (ALTER TABLE … OWNER TO stock_server), and name it in --db-file`,
+  };
+}
+
+async function readRights(connection: PostgresConnection): Promise<Rights | null> {
+  try {
+    const [row] = await connection.run<Rights>(ROLE_SQL);
+    return row ?? null;
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    return null;
+  }
+}

@@ -1,0 +1,53 @@
+/** Walks over what PostgreSQL's parser has read. */
+import type { Node } from "./sql-parser.ts";
+
+/** A field of the tree, at any depth. */
+export interface Field {
+  /** The node's name for what is wrapped in one, else the name of the field. */
+  key: string;
+  value: Node;
+  /** The names of all around it, the outermost first. */
+  parents: readonly string[];
+}
+
+/** A table, view or index, as a statement names it. */
+export interface RelationName {
+  schemaname?: string;
+  relname: string;
+  relpersistence?: string;
+}
+
+/** Every object of the tree, in no particular order; without recursion, however deep it is. */
+export function* fieldsOf(root: Node): Generator<Field> {
+  const waiting: { value: unknown; key: string; parents: readonly string[] }[] = [
+    { value: root, key: "", parents: [] },
+  ];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { value, key, parents } = next;
+    if (Array.isArray(value)) {
+      for (const item of value) waiting.push({ value: item, key, parents });
+    } else if (typeof value === "object" && value !== null) {
+      yield { key, value: value as Node, parents };
+      const around = STATEMENT.test(key) ? [...parents, key] : parents;
+      for (const [name, field] of Object.entries(value))
+        waiting.push({ value: field, key: name, parents: around });
+    }
+  }
+}
+
+const STATEMENT = /Stmt$/;
+
+/** The strings of a list such as a qualified name; what is no string is left out. */
+export function stringsOf(list: unknown): string[] {
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((item: Node) => {
+    const text = (item as { String?: { sval?: string } }).String?.sval;
+    return text === undefined ? [] : [text];
+  });
+}
+
+/** `[schema, name]` of a qualified name; the schema undefined where it isn't told. */
+export function qualified(list: unknown): [schema: string | undefined, name: string | undefined] {
+  const names = stringsOf(list);
+  return [names.at(-2), names.at(-1)];
+}

@@ -1,0 +1,114 @@
+/**
+ * Whether a transaction of a user has touched what is the server's: the shape of its tables, what hangs on them, what their names lead to,
+ * and the rows of its bookkeeping. PostgreSQL's catalog is asked before and after, within the transaction: so it doesn't matter by which
+ * way it was done, a statement, a function, a trigger or a text that a function has put together.
+ */
+import { badRequest } from "../../protocol/errors.ts";
+import { textArray } from "./array-literals.ts";
+import type { PostgresConnection, RunOptions } from "./connection.ts";
+import { BOOKKEEPING, OWN_TABLES } from "./own-tables.ts";
+import { SERVER_FUNCTIONS, SERVER_OPERATORS } from "./shadows.ts";
+
+/** Rows of it are deleted by triggers of the server's own, whoever changes a close. */
+const DELETED_BY_TRIGGERS = "daily_checkpoints";
+
+/**
+ * Only what others don't change all the time: no counts, sizes, files of the data tables. Whole rows of the catalog where they have
+ * nothing of that kind, so that each version's own columns are looked at.
+ */
+const SHAPE_SQL = `WITH ours AS (
+    SELECT c.* FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relname = ANY ($2::text[])),
+  numbering AS (
+    SELECT c.oid, c.relname, c.relfilenode, c.relowner FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
+    WHERE d.refobjid IN (SELECT oid FROM ours) AND d.classid = 'pg_catalog.pg_class'::regclass AND c.relkind = 'S')
+  SELECT pg_catalog.md5(pg_catalog.concat_ws('|',
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', oid, relname, relowner, relkind, relpersistence, relrowsecurity,
+        relforcerowsecurity, relispartition, reloptions, relacl, CASE WHEN relname = ANY ($3::text[]) THEN relfilenode END), ','
+      ORDER BY relname) FROM ours),
+    (SELECT pg_catalog.string_agg(a::text, ',' ORDER BY a.attrelid, a.attnum) FROM pg_catalog.pg_attribute a
+      WHERE a.attrelid IN (SELECT oid FROM ours) AND a.attnum > 0),
+    (SELECT pg_catalog.string_agg(d::text, ',' ORDER BY d.oid) FROM pg_catalog.pg_attrdef d WHERE d.adrelid IN (SELECT oid FROM ours)),
+    (SELECT pg_catalog.string_agg(k::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint k
+      WHERE k.conrelid IN (SELECT oid FROM ours) OR k.confrelid IN (SELECT oid FROM ours)),
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', i.indrelid, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisready), ','
+      ORDER BY pg_catalog.pg_get_indexdef(i.indexrelid)) FROM pg_catalog.pg_index i WHERE i.indrelid IN (SELECT oid FROM ours)),
+    (SELECT pg_catalog.string_agg(t::text, ',' ORDER BY t.oid) FROM pg_catalog.pg_trigger t WHERE t.tgrelid IN (SELECT oid FROM ours)),
+    (SELECT pg_catalog.string_agg(p::text, ',' ORDER BY p.oid) FROM pg_catalog.pg_proc p
+      WHERE p.oid IN (SELECT t.tgfoid FROM pg_catalog.pg_trigger t WHERE t.tgrelid IN (SELECT oid FROM ours))),
+    (SELECT pg_catalog.string_agg(r::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_rewrite r WHERE r.ev_class IN (SELECT oid FROM ours)),
+    (SELECT pg_catalog.string_agg(y::text, ',' ORDER BY y.oid) FROM pg_catalog.pg_policy y WHERE y.polrelid IN (SELECT oid FROM ours)),
+    (SELECT pg_catalog.string_agg(h::text, ',' ORDER BY h.inhrelid) FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE h.inhparent IN (SELECT oid FROM ours) AND n.nspname <> '_timescaledb_internal' OR h.inhrelid IN (SELECT oid FROM ours)),
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', s::text, n::text), ',' ORDER BY s.seqrelid)
+      FROM pg_catalog.pg_sequence s JOIN numbering n ON n.oid = s.seqrelid),
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', w.name, pg_catalog.to_regclass(w.name)::oid), ',' ORDER BY w.name)
+      FROM pg_catalog.unnest($2::text[]) AS w(name)),
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger t WHERE t.tgdeferrable AND NOT t.tgisinternal),
+    (SELECT pg_catalog.string_agg(p.oid::text, ',' ORDER BY p.oid) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      WHERE p.proname = ANY ($4::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(false)))),
+    (SELECT pg_catalog.string_agg(o.oid::text, ',' ORDER BY o.oid) FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+      WHERE o.oprname = ANY ($5::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(false)))),
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast))) AS shape,
+  (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid) + pg_catalog.pg_stat_get_xact_tuples_updated(oid)
+      + CASE WHEN relname = '${DELETED_BY_TRIGGERS}' THEN 0 ELSE pg_catalog.pg_stat_get_xact_tuples_deleted(oid) END)
+    FROM ours WHERE relname = ANY ($3::text[]))::text AS written,
+  (SELECT pg_catalog.max(pg_catalog.pg_sequence_last_value(oid)) FROM numbering
+    WHERE pg_catalog.has_sequence_privilege(oid, 'SELECT'))::text AS number`;
+
+/** Updates that others log meanwhile. */
+const NUMBERS_MEANWHILE = 1_000_000_000;
+/** What sets a sequence isn't undone with its transaction. Numbers of updates have to grow, and may leave holes. */
+const RESTORE_SQL = `SELECT pg_catalog.setval(c.oid::regclass, greatest(1, $2::bigint, (SELECT pg_catalog.max(id) FROM update_log)))::text AS number
+  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
+  WHERE d.refobjid = pg_catalog.to_regclass($1) AND d.classid = 'pg_catalog.pg_class'::regclass AND c.relkind = 'S'
+    AND (pg_catalog.pg_sequence_last_value(c.oid) < $2::bigint
+      OR pg_catalog.pg_sequence_last_value(c.oid) - $2::bigint > ${NUMBERS_MEANWHILE})`;
+
+export interface TableState {
+  shape: string;
+  /** Rows of the bookkeeping that this session has changed. */
+  written: string;
+  /** Given last to an update; null where none was, or the role may not see it. */
+  number: string | null;
+}
+
+export class TableGuard {
+  readonly #params: unknown[];
+
+  /** @param schema of the server's tables. */
+  constructor(schema: string) {
+    this.#params = [
+      schema,
+      ...[OWN_TABLES, BOOKKEEPING, SERVER_FUNCTIONS, SERVER_OPERATORS].map((names) => textArray([...names])),
+    ];
+  }
+
+  /** On a session of the server's own, after a transaction that may have set it. */
+  async restoreNumber(connection: PostgresConnection, { number }: TableState): Promise<void> {
+    if (number !== null) await connection.run(RESTORE_SQL, ["update_log", number]);
+  }
+
+  async look(connection: PostgresConnection, options: RunOptions): Promise<TableState> {
+    const [state] = await connection.run<TableState>(SHAPE_SQL, this.#params, options);
+    return state!;
+  }
+}
+
+/** @throws RequestError 400 what the transaction has done may not be committed. */
+export function refuseChanges(before: TableState, after: TableState): void {
+  const kept = "nothing of it was kept";
+  if (before.shape !== after.shape)
+    throw badRequest(
+      `execute_sql: the statement changes the server's own tables, what hangs on them, or what their names lead to; ${kept}`,
+      "Rows of daily_prices, hourly_prices and realtime_data may be inserted, updated and deleted.",
+    );
+  const [was, is] = [Number(before.number ?? 0), Number(after.number ?? 0)];
+  if (is < was || is - was > NUMBERS_MEANWHILE)
+    throw badRequest(
+      `execute_sql: the statement sets the sequence that numbers the server's updates; ${kept}`,
+    );
+  if (before.written !== after.written)
+    throw badRequest(`execute_sql: the statement writes into the server's bookkeeping; ${kept}`);
+}
