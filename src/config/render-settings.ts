@@ -68,8 +68,9 @@ interface Row {
 
 function rows(): Row[] {
   return SETTING_NAMES.map((name) => {
-    const { flag, type, default: value, unit, sentence } = DECLARATIONS[name] as Declaration<unknown>;
-    const bare = Array.isArray(value) ? value.join(",") : String(value ?? "");
+    const declaration = DECLARATIONS[name] as Declaration<unknown>;
+    const { flag, type, unit, sentence } = declaration;
+    const bare = shownDefault(declaration);
     return {
       flag,
       placeholder: type.placeholder,
@@ -79,6 +80,11 @@ function rows(): Row[] {
       sentence,
     };
   });
+}
+
+function shownDefault({ default: value, dependentDefault }: Declaration<unknown>): string {
+  if (dependentDefault !== undefined) return dependentDefault.text;
+  return Array.isArray(value) ? value.join(",") : String(value ?? "");
 }
 
 function wrap(text: string, indent: number): string {

@@ -1,4 +1,5 @@
 import { describeDatabase, redact } from "./database-url.ts";
+import { isLoopback } from "./loopback.ts";
 import {
   busUrl,
   fileMode,
@@ -11,7 +12,7 @@ import {
   type ValueType,
   wholeNumber,
 } from "./setting-types.ts";
-import type { AccessLog, Durability, LogLevel, Settings } from "./settings.ts";
+import type { AccessLog, Durability, LogLevel, Settings, SqlScope } from "./settings.ts";
 import { usableCpus } from "./usable-cpus.ts";
 
 /** One setting: all that parsing, --help, --print-config and the documentation say about it comes from here. */
@@ -19,6 +20,8 @@ export interface Declaration<T> {
   flag: `--${string}`;
   type: ValueType<T>;
   default: T;
+  /** The default where settings declared before are not at theirs, and how the documentation names it. */
+  dependentDefault?: { text: string; of(before: Settings): T };
   /** Null for a count, a word or a path. */
   unit: "s" | "MB" | "KB" | null;
   /** Ends with a full stop; doesn't repeat the default. */
@@ -174,6 +177,32 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     default: 10,
     unit: null,
     sentence: "Most database connections and SQL runners that one worker keeps.",
+  },
+  sql: {
+    flag: "--sql",
+    type: oneOf<SqlScope>(["off", "select", "raw"]),
+    default: "raw",
+    dependentDefault: {
+      text: "raw if --host is loopback, else select",
+      of: ({ host }) => (isLoopback(host) ? "raw" : "select"),
+    },
+    unit: null,
+    sentence:
+      "What clients may do with execute_sql: nothing (off), read (select), or also change rows and own tables (raw).",
+  },
+  sqlGet: {
+    flag: "--sql-get",
+    type: onOrOff(),
+    default: true,
+    unit: null,
+    sentence: "Answer reading SQL that comes by GET, as far as --sql lets it.",
+  },
+  readOnly: {
+    flag: "--read-only",
+    type: onOrOff(),
+    default: false,
+    unit: null,
+    sentence: "Refuse every save and every raw statement of clients with 403.",
   },
   sqlTimeoutS: {
     flag: "--sql-timeout",

@@ -37,6 +37,9 @@ describe("defaults", () => {
       bus: null,
       testFeed: false,
       dbPoolSize: 10,
+      sql: "raw",
+      sqlGet: true,
+      readOnly: false,
       sqlTimeoutS: 30,
       sqlMaxRows: 1_000_000,
       durability: "full",
@@ -84,6 +87,9 @@ describe("where a value comes from", () => {
       wsQueueKb: "512",
       bus: "nats://broker:4222",
       testFeed: "true",
+      sql: "off",
+      sqlGet: "false",
+      readOnly: "true",
       sample: "true",
       fileMode: "0640",
       logFile: "logs/server.log",
@@ -96,7 +102,7 @@ describe("where a value comes from", () => {
       const joined = parseSettings([`${flag}=${text}`], {}).settings[name];
       expect(joined).not.toEqual(DECLARATIONS[name].default);
       expect(parseSettings([], { [environmentName(flag)]: text }).settings[name]).toEqual(joined);
-      const apart = type.placeholder === null ? [flag] : [flag, text];
+      const apart = type.placeholder === null && text === "true" ? [flag] : [flag, text];
       expect(parseSettings(apart, {}).settings[name]).toEqual(joined);
     }
   });
@@ -113,6 +119,44 @@ describe("where a value comes from", () => {
   test("an empty variable counts as not set", () => {
     const { settings, sources } = parseSettings([], { STOCK_DB_LOG_FILE: "", STOCK_DB_PORT: "" });
     expect([settings.logFile, settings.port, sources.port]).toEqual([null, 8080, "default"]);
+  });
+
+  test("--sql is raw where only this machine can reach the server, else select", () => {
+    const sql = (...argv: string[]): string => parseSettings(argv, {}).settings.sql;
+    for (const host of [
+      "127.0.0.1",
+      "127.8.9.1",
+      "localhost",
+      "LOCALHOST",
+      "::1",
+      "0:0:0:0:0:0:0:1",
+      "::ffff:127.0.0.1",
+    ])
+      expect([host, sql("--host", host)]).toEqual([host, "raw"]);
+    for (const host of [
+      "0.0.0.0",
+      "::",
+      "10.0.0.5",
+      "192.168.127.0",
+      "desk.example",
+      "127.example",
+      "::2",
+      "::ffff:10.0.0.1",
+    ])
+      expect([host, sql("--host", host)]).toEqual([host, "select"]);
+    expect(sql("--sql", "raw", "--host", "0.0.0.0")).toBe("raw");
+    expect(sql("--sql", "off")).toBe("off");
+    const shown = JSON.parse(printConfig(parseSettings(["--host", "::"], {}))) as Record<string, unknown>;
+    expect(shown.sql).toEqual({ value: "select", from: "default" });
+  });
+
+  test("a switch may be followed by its word", () => {
+    const { settings } = parseSettings(["--sql-get", "off", "--read-only", "ON", "--sample"], {});
+    expect(settings).toMatchObject({ sqlGet: false, readOnly: true, sample: true });
+    expect(parseSettings(["--read-only", "--sql", "off"], {}).settings).toMatchObject({
+      readOnly: true,
+      sql: "off",
+    });
   });
 
   test("a switch of the environment can be turned off by flag", () => {

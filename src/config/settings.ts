@@ -18,6 +18,8 @@ import { quoted, UsageError } from "./usage-error.ts";
 export type LogLevel = "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL";
 export type AccessLog = "on" | "errors" | "off";
 export type Durability = "full" | "normal";
+/** What clients may do with SQL of their own. */
+export type SqlScope = "off" | "select" | "raw";
 
 export interface Settings {
   /** As given: a path, or a connection string that may hold a password: never log it unredacted. */
@@ -51,6 +53,11 @@ export interface Settings {
   bus: string | null;
   testFeed: boolean;
   dbPoolSize: number;
+  sql: SqlScope;
+  /** SQL by GET, as far as `sql` goes. */
+  sqlGet: boolean;
+  /** Clients may neither save nor send raw SQL. */
+  readOnly: boolean;
   sqlTimeoutS: number;
   sqlMaxRows: number;
   durability: Durability;
@@ -166,12 +173,19 @@ function readCommandLine(argv: readonly string[]): { given: Given; ignored: stri
       const name = BY_FLAG.get(flag);
       if (name === undefined) throw unknownArgument(argv[i]!, flag);
       const { type } = DECLARATIONS[name];
-      if (type.placeholder === null) text ??= "true";
+      if (type.placeholder === null) text ??= switchWord(argv[i + 1]) ? argv[++i] : "true";
       add(given, name, readValue(name, takeText(type.expected), flag), flag);
     }
   }
   return { given, ignored: [...ignored], printConfig };
 }
+
+/** A switch may be followed by its word, as in `--sql-get off`. */
+function switchWord(argument: string | undefined): boolean {
+  return argument !== undefined && SWITCH_WORDS.has(argument.toLowerCase());
+}
+
+const SWITCH_WORDS = new Set(["on", "off", "true", "false"]);
 
 function splitFlag(argument: string): { flag: string; text: string | undefined } {
   const equals = argument.startsWith("--") ? argument.indexOf("=") : -1;
@@ -212,12 +226,16 @@ function resolve(given: Given): { settings: Settings; sources: Record<SettingNam
   const sources: Partial<Record<SettingName, string>> = {};
   for (const name of SETTING_NAMES) {
     const declaration = DECLARATIONS[name] as Declaration<unknown>;
-    const value = given.has(name) ? given.get(name)!.value : structuredClone(declaration.default);
+    const value = given.has(name) ? given.get(name)!.value : defaultOf(declaration, settings as Settings);
     settings[name] = declaration.resolve?.(value) ?? value;
     sources[name] = given.get(name)?.source ?? "default";
   }
   // The loop has set every name; the table's type makes sure that there is one for each field.
   return { settings: settings as unknown as Settings, sources: sources as Record<SettingName, string> };
+}
+
+function defaultOf(declaration: Declaration<unknown>, before: Settings): unknown {
+  return declaration.dependentDefault?.of(before) ?? structuredClone(declaration.default);
 }
 
 /** Plain lookup would find "constructor" in any object. */

@@ -1,6 +1,6 @@
 /**
- * Refuses requests that a foreign web page made a browser send: its `Host` is the page's own name (DNS rebinding), or its
- * `Origin` is another site. Without this any page could run SQL on a developer's machine.
+ * Refuses requests that a foreign web page made a browser send: its `Host` is the page's own name (DNS rebinding), or
+ * `Origin`, `Referer` or `Sec-Fetch-Site` tell of another site. Without this any page could run SQL on a developer's machine.
  */
 import { isIP } from "node:net";
 
@@ -38,6 +38,24 @@ export class HostGuard {
       return false; // "null", of a sandboxed page or a file
     }
     return url.host === host || (this.#names.has(url.hostname.toLowerCase()) && url.hostname !== "localhost");
+  }
+
+  /**
+   * A program sends none of these headers, an own page its own origin, and a browser whose user typed the address
+   * `Sec-Fetch-Site: none`. An image or a link of a foreign page has no `Origin`, so the others are looked at as well.
+   *
+   * @returns the header at fault, null when there is none.
+   */
+  foreignHeader(headers: Headers): "Origin" | "Referer" | "Sec-Fetch-Site" | null {
+    const host = headers.get("host");
+    const origin = headers.get("origin");
+    if (!this.acceptsOrigin(origin, host)) return "Origin";
+    const referer = headers.get("referer");
+    if (referer !== null && referer !== "" && !this.acceptsOrigin(referer, host)) return "Referer";
+    const site = headers.get("sec-fetch-site");
+    // Of a page under a name of --allow-host, or behind a proxy that changes the port.
+    const isKnown = origin !== null || (referer !== null && referer !== "");
+    return site === null || site === "same-origin" || site === "none" || isKnown ? null : "Sec-Fetch-Site";
   }
 
   #isAllowed(name: string | null): boolean {

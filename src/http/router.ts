@@ -116,6 +116,9 @@ export function createRouter(options: RouterOptions): Handler {
         `Host: got ${show(request.headers.get("host"))}, expected an address, localhost or a name given with --allow-host`,
       );
     }
+    // Those who watch over a server may come by any way, and the WebSockets have their own look at the Origin.
+    if (HEALTH_PATHS[path] === undefined && !SOCKET_PATHS.has(path) && path !== REPLAY_PATH)
+      refuseForeignSite(request, guard);
     if (path === "/db_command") {
       if (method !== "POST") return otherMethod(method, "POST");
       const body = await runCommand(request, options, () => {
@@ -194,6 +197,16 @@ async function runCommand(request: Request, options: RouterOptions, beforeSql: (
   if (name === "execute_sql") beforeSql();
   const saveId = readSaveId(request.headers.get(SAVE_ID_HEADER));
   return command.run({ params, text, saveId, signal: request.signal }, options.context);
+}
+
+/** @throws RequestError 403 a page of another site has made a browser send it. */
+function refuseForeignSite({ headers }: Request, guard: HostGuard): void {
+  const header = guard.foreignHeader(headers);
+  if (header === null) return;
+  throw new RequestError(
+    403,
+    `${header}: got ${show(headers.get(header))}, which is a page of another site; expected the server's own or one given with --allow-host`,
+  );
 }
 
 interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "descriptors"> {

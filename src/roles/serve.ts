@@ -201,8 +201,11 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
 }
 
 /** @returns what ends it. */
-function startFeed({ testFeed, host, port }: Settings, log: Logger): () => void {
-  return testFeed ? startTestFeed({ host, port, log }) : () => {};
+function startFeed({ testFeed, host, port, sql, readOnly }: Settings, log: Logger): () => void {
+  if (!testFeed) return () => {};
+  if (!readOnly) return startTestFeed({ host, port, trims: sql === "raw", log });
+  log.warning("Test feed: not started, as the server is read-only (--read-only)");
+  return () => {};
 }
 
 /** The folder's name is random and this server's alone; hashed, because others get to see it. */

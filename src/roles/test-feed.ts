@@ -20,11 +20,13 @@ const UNDER_WAY_MAX = 4;
 export interface TestFeedOptions {
   host: string;
   port: number;
+  /** False where clients may send no raw SQL. */
+  trims: boolean;
   log: { info(message: string): void; warning(message: string): void };
 }
 
 /** @returns what ends it. */
-export function startTestFeed({ host, port, log }: TestFeedOptions): () => void {
+export function startTestFeed({ host, port, trims, log }: TestFeedOptions): () => void {
   const url = `http://${addressOf(host)}:${port}/db_command`;
   let timer: Timer;
   let underWay = 0;
@@ -46,7 +48,7 @@ export function startTestFeed({ host, port, log }: TestFeedOptions): () => void 
       await saveSecond(second);
       if (failing) log.info(`Test feed: ${TEST_TICKER} is saved again`);
       failing = false;
-      if (second * SECOND_MS < nextTrimMs) return;
+      if (!trims || second * SECOND_MS < nextTrimMs) return;
       nextTrimMs = second * SECOND_MS + TRIM_EVERY_MS;
       await command("execute_sql", trimSql(second));
     } catch (error) {
@@ -81,9 +83,10 @@ export function startTestFeed({ host, port, log }: TestFeedOptions): () => void 
     if (!answer.ok) throw new Error(`${name}: ${answer.status} ${text}`);
   };
 
-  log.info(
-    `Test feed: a quote and a trade of ${TEST_TICKER} every second; those older than a day are deleted`,
-  );
+  const trimming = trims
+    ? "those older than a day are deleted"
+    : "all are kept, as only --sql raw lets it delete";
+  log.info(`Test feed: a quote and a trade of ${TEST_TICKER} every second; ${trimming}`);
   next();
   return () => {
     clearTimeout(timer);

@@ -1,5 +1,6 @@
 /** One worker: boots, serves, drains, stops. The same code in a process of its own and in the one process of `--workers 1`. */
 import { randomBytes } from "node:crypto";
+import { withPermissions } from "../commands/permissions.ts";
 import { redact } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
 import { HostGuard } from "../http/host-guard.ts";
@@ -157,31 +158,34 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     log,
   });
   const route = createRouter({
-    context: {
-      reader,
-      warn: (message) => log.warning(message),
-      async save(save, frame, { text, saveId }) {
-        save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), frame };
-        const outcome = await storage.save(save, text);
-        if (outcome.ok) {
-          counters.saves++;
-          counters.rowsSaved += save.rows.length;
-        }
-        return outcome;
+    context: withPermissions(
+      {
+        reader,
+        warn: (message) => log.warning(message),
+        async save(save, frame, { text, saveId }) {
+          save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), frame };
+          const outcome = await storage.save(save, text);
+          if (outcome.ok) {
+            counters.saves++;
+            counters.rowsSaved += save.rows.length;
+          }
+          return outcome;
+        },
+        async removeCheck(ticker) {
+          await storage.removeCheck(ticker);
+          subscriptions.forget(ticker);
+          hub.tellRemoved(ticker);
+        },
+        executeSql(request) {
+          counters.sqlRuns++;
+          return storage.executeSql(request).catch((error) => {
+            if (error instanceof RequestError && error.status === 504) counters.sqlTimeouts++;
+            throw error;
+          });
+        },
       },
-      async removeCheck(ticker) {
-        await storage.removeCheck(ticker);
-        subscriptions.forget(ticker);
-        hub.tellRemoved(ticker);
-      },
-      executeSql(request) {
-        counters.sqlRuns++;
-        return storage.executeSql(request).catch((error) => {
-          if (error instanceof RequestError && error.status === 504) counters.sqlTimeouts++;
-          throw error;
-        });
-      },
-    },
+      settings,
+    ),
     guard: new HostGuard(settings.allowHosts),
     sockets,
     replays,

@@ -27,6 +27,8 @@ const PRICE_COLUMNS: [string, string][] = [
   ["volume", "INTEGER"],
 ];
 
+export const CHECKPOINTS_TABLE = "daily_checkpoints";
+
 const TABLES: TableShape[] = [
   {
     name: "daily_prices",
@@ -74,16 +76,17 @@ const CHECKPOINTS = `
     PRIMARY KEY (ticker, date)
   ) WITHOUT ROWID`;
 
-const CHECKPOINT_TRIGGERS = [
-  `CREATE TRIGGER daily_checkpoints_insert AFTER INSERT ON daily_prices BEGIN
+/** By name; the text is what the file must hold of them. */
+export const CHECKPOINT_TRIGGERS: Readonly<Record<string, string>> = {
+  daily_checkpoints_insert: `CREATE TRIGGER daily_checkpoints_insert AFTER INSERT ON daily_prices BEGIN
      DELETE FROM daily_checkpoints WHERE ticker = NEW.ticker AND date > NEW.date; END`,
-  `CREATE TRIGGER daily_checkpoints_delete AFTER DELETE ON daily_prices BEGIN
+  daily_checkpoints_delete: `CREATE TRIGGER daily_checkpoints_delete AFTER DELETE ON daily_prices BEGIN
      DELETE FROM daily_checkpoints WHERE ticker = OLD.ticker AND date > OLD.date; END`,
-  `CREATE TRIGGER daily_checkpoints_update AFTER UPDATE OF ticker, date, close ON daily_prices
+  daily_checkpoints_update: `CREATE TRIGGER daily_checkpoints_update AFTER UPDATE OF ticker, date, close ON daily_prices
    WHEN OLD.close IS NOT NEW.close OR OLD.date IS NOT NEW.date OR OLD.ticker IS NOT NEW.ticker BEGIN
      DELETE FROM daily_checkpoints WHERE ticker = OLD.ticker AND date > OLD.date;
      DELETE FROM daily_checkpoints WHERE ticker = NEW.ticker AND date > NEW.date; END`,
-];
+};
 
 /**
  * See ARCHITECTURE.md "Updates and positions". An id is the one before it and the size of the row: the log's newest id counts what
@@ -106,6 +109,9 @@ const UPDATE_LOG: Record<string, string> = {
     id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL, indexed_to INTEGER NOT NULL
   )`,
 };
+
+export const DATA_TABLES: readonly string[] = TABLES.map(({ name }) => name);
+export const UPDATE_LOG_TABLES: readonly string[] = Object.keys(UPDATE_LOG);
 
 /** The file is a SQLite database, but not one that this server can take over. */
 export class SchemaError extends Error {
@@ -160,7 +166,7 @@ function createOrTakeOver(db: Database): string {
     else upgraded.push(rebuild(db, table, existing));
   }
   db.run(CHECKPOINTS);
-  for (const trigger of CHECKPOINT_TRIGGERS) db.run(trigger);
+  for (const trigger of Object.values(CHECKPOINT_TRIGGERS)) db.run(trigger);
   return upgraded.length === 0
     ? "created the tables"
     : `upgraded a file of the Python server: ${upgraded.join(", ")}`;
@@ -217,7 +223,7 @@ export function inspectSchema(db: Database): SchemaState {
   }
   if (version === 0)
     return rebuilt.length === 0 ? { state: "empty" } : { state: "old", rebuilt, created, own };
-  const needed = ["daily_checkpoints", ...(version < UPDATE_LOG_VERSION ? [] : Object.keys(UPDATE_LOG))];
+  const needed = [CHECKPOINTS_TABLE, ...(version < UPDATE_LOG_VERSION ? [] : Object.keys(UPDATE_LOG))];
   const lost = [...created, ...needed.filter((table) => columnsOf(db, table).length === 0)];
   if (lost.length > 0) return { state: "unusable", reason: `it has no table ${lost.join(", ")}` };
   return version === SCHEMA_VERSION ? { state: "current" } : { state: "behind", version };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readStatement, type StatementKind } from "./user-sql-statement.ts";
+import { readStatement } from "./user-sql-statement.ts";
 
 describe("finding the one statement", () => {
   const TRIGGER =
@@ -49,71 +49,28 @@ describe("finding the one statement", () => {
   });
 });
 
-describe("judging it", () => {
-  const kinds: [sql: string, kind: StatementKind][] = [
-    ["select 1", "query"],
-    ["VALUES (1)", "query"],
-    ["with x as (select 1) insert into t select * from x", "query"],
-    ["explain query plan delete from t", "query"],
-    ["selct 1", "query"],
-    ["(select 1)", "query"],
-    ["select attach, vacuum, into from t", "query"],
-    ["insert into t values (1) returning *", "write"],
-    ["REPLACE into t values (1)", "write"],
-    ["update t set a = 1", "write"],
-    ["delete from t", "write"],
-    ["create table t(a)", "write"],
-    ["create index if not exists i on t(a)", "write"],
-    ["drop table t", "write"],
-    ["alter table t add b", "write"],
-    ["analyze", "write"],
-    ["reindex", "write"],
-    ["vacuum", "maintenance"],
-    ["pragma wal_checkpoint(truncate)", "maintenance"],
-    ["pragma optimize", "maintenance"],
-    ["pragma table_info(t)", "pragma"],
-    ["pragma table_info = t", "pragma"],
-    ["PRAGMA main.table_info('t')", "pragma"],
-    ["pragma user_version", "pragma"],
-    ['pragma "journal_mode"', "pragma"],
-    ["pragma integrity_check", "pragma"],
+describe("its first word", () => {
+  const words: [sql: string, firstWord: string, isExplained: boolean][] = [
+    ["select 1", "SELECT", false],
+    ["/* a */ -- b\n insert into t values (1)", "INSERT", false],
+    ["explain delete from t", "DELETE", true],
+    ["explain query plan vacuum", "VACUUM", true],
+    ["(select 1)", "", false],
+    ["vacuum", "VACUUM", false],
+    ["vacuum MAIN", "VACUUM", false],
   ];
-  test.each(kinds)("%j is a %s", (sql, kind) => {
-    expect(readStatement(sql).kind).toBe(kind);
+  test.each(words)("of %j is %j", (sql, firstWord, isExplained) => {
+    expect(readStatement(sql)).toMatchObject({ firstWord, isExplained });
   });
 
-  const refused: [sql: string, reason: string][] = [
-    ["attach 'x.db' as x", "ATTACH is not allowed"],
-    ["/**/ DETACH x", "DETACH is not allowed"],
-    ["explain attach 'x.db' as x", "ATTACH is not allowed"],
-    ["begin", "BEGIN is not allowed"],
-    ["commit", "COMMIT is not allowed"],
-    ["end", "END is not allowed"],
-    ["rollback", "ROLLBACK is not allowed"],
-    ["savepoint s", "SAVEPOINT is not allowed"],
-    ["release s", "RELEASE is not allowed"],
-    ["vacuum into 'x.db'", "VACUUM INTO is not allowed"],
-    ["vacuum main /* */ into 'x.db'", "VACUUM INTO is not allowed"],
-    ["select load_extension('x')", "load_extension is not allowed"],
-    ["select \"LOAD_extension\" /* */ ('x')", "load_extension is not allowed"],
-    ["pragma writable_schema = 1", "PRAGMA writable_schema is not allowed"],
-    ["pragma journal_mode = delete", "PRAGMA journal_mode with a value is not allowed"],
-    ["pragma journal_mode(delete)", "PRAGMA journal_mode with a value is not allowed"],
-    ["pragma main.journal_mode = delete", "PRAGMA journal_mode with a value is not allowed"],
-    ["pragma 'journal_mode' = delete", "PRAGMA journal_mode with a value is not allowed"],
-    ["pragma locking_mode = exclusive", "PRAGMA locking_mode is not allowed"],
-    ["pragma user_version = 3", "PRAGMA user_version with a value is not allowed"],
-    ["pragma query_only = 0", "PRAGMA query_only with a value is not allowed"],
-    ["pragma temp_store_directory = '/'", "PRAGMA temp_store_directory is not allowed"],
-    ["pragma nonsense", "PRAGMA nonsense is not allowed"],
-    ["pragma", "PRAGMA  is not allowed"],
-    ["explain pragma journal_mode = delete", "EXPLAIN PRAGMA is not allowed"],
-    ["create temp table t(a)", "CREATE TEMP is not allowed"],
-    ["create temporary view v as select 1", "CREATE TEMP is not allowed"],
-    ["create table if not exists temp.t(a)", "CREATE TEMP is not allowed"],
-    ['create table "temp".t(a)', "CREATE TEMP is not allowed"],
-  ];
-  test.each(refused)("%j is refused", (sql, reason) => {
-    expect(() => readStatement(sql)).toThrow(reason);
+  test.each([
+    "vacuum into 'x.db'",
+    "vacuum main /* */ into 'x.db'",
+    "vacuum\ninto('x.db')",
+    "explain vacuum into 'x.db'",
+    "vacuum \"main\" into 'x.db'",
+    "vacuum temp",
+  ])("%j is refused", (sql) => {
+    expect(() => readStatement(sql)).toThrow("VACUUM INTO is not allowed");
   });
 });

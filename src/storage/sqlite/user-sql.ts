@@ -6,6 +6,7 @@ import { Database, SQLiteError } from "bun:sqlite";
 import type { Durability } from "../../config/settings.ts";
 import { badRequest, RequestError } from "../../protocol/errors.ts";
 import type { SqlParam, UserSqlEngine, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import { refuseForeignKeys, StatementCheck } from "./user-sql-check.ts";
 import { collectRows, type EncodedRows } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
@@ -15,6 +16,7 @@ const BUSY_TIMEOUT_MS = 5_000;
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 
 const SQLITE_READONLY = 8;
+const PARENTS = 'SELECT "table" AS parent FROM pragma_foreign_key_list(?)';
 /** Primary result codes that say something about the database and not about the statement. */
 const AWAY: Record<number, string> = {
   3: "no permission",
@@ -30,40 +32,55 @@ const AWAY: Record<number, string> = {
   26: "the file is no SQLite database",
 };
 
+/** A connection that reads, and the one that judges what is to be run. */
+interface Reader {
+  db: Database;
+  check: StatementCheck;
+}
+
 /** @param path A file: another process writes to it at the same time. */
 export function createSqliteUserSql(options: { path: string; durability: Durability }): UserSqlEngine {
-  let reader: Database | null = null;
+  let reader: Reader | null = null;
 
   function closeReader(): void {
-    reader?.close();
+    reader?.db.close();
+    reader?.check.close();
     reader = null;
   }
 
   function read(statement: Statement, request: UserSqlRequest): UserSqlOutcome {
     reader ??= openReader(options.path);
-    if (statement.kind === "write" || statement.kind === "maintenance") {
+    const { db, check } = reader;
+    const checked = check.check(statement);
+    if (checked === null) throw mistakeOf(db, statement);
+    const { kind } = checked;
+    if (kind === "write" || kind === "maintenance") {
       // A mistake in it is told before anybody waits for the right to write. Pragmas act while being prepared.
-      if (statement.kind === "write") check(reader, statement, request);
+      if (kind === "write") checkParameters(db, statement, request);
       return { status: "needs-write" };
     }
     try {
-      return { status: "rows", ...execute(reader, statement, request) };
+      return { status: "rows", ...execute(db, statement, request) };
     } catch (error) {
       if (error instanceof SQLiteError && primaryCode(error) === SQLITE_READONLY)
         return { status: "needs-write" };
       throw error;
     } finally {
       // No session state goes from one user's request to the next.
-      if (statement.kind === "pragma") closeReader();
+      if (kind === "pragma") closeReader();
     }
   }
 
   function write(statement: Statement, request: UserSqlRequest, committing: () => void): UserSqlOutcome {
+    reader ??= openReader(options.path);
+    const { check } = reader;
+    const isMaintenance = statement.firstWord === "VACUUM" || statement.firstWord === "PRAGMA";
+    const checked = isMaintenance ? check.check(statement) : null;
     // Opened for each statement, 0.1 ms, so that no lock, pragma or temporary object stays behind.
     const db = openWriter(options);
     try {
-      if (statement.kind === "maintenance") return { status: "rows", ...execute(db, statement, request) };
-      return { status: "rows", ...executeInTransaction(db, statement, request, committing) };
+      if (checked?.kind === "maintenance") return { status: "rows", ...execute(db, statement, request) };
+      return { status: "rows", ...executeInTransaction({ db, check }, statement, request, committing) };
     } finally {
       db.close();
     }
@@ -82,12 +99,17 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
   };
 }
 
-function openReader(path: string): Database {
+function openReader(path: string): Reader {
   const db = new Database(path, { readonly: true, safeIntegers: true });
   db.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
   db.run("PRAGMA query_only = 1");
   db.run("PRAGMA trusted_schema = 0");
-  return db;
+  try {
+    return { db, check: new StatementCheck(path, BUSY_TIMEOUT_MS) };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
 }
 
 function openWriter({ path, durability }: { path: string; durability: Durability }): Database {
@@ -99,14 +121,23 @@ function openWriter({ path, durability }: { path: string; durability: Durability
 }
 
 function executeInTransaction(
-  db: Database,
+  { db, check }: Reader,
   statement: Statement,
   request: UserSqlRequest,
   committing: () => void,
 ): EncodedRows {
   db.run("BEGIN IMMEDIATE");
   try {
+    // Only from here on nobody else can change what the names in it mean.
+    const checked = check.check(statement);
+    if (checked === null) throw mistakeOf(db, statement);
     const rows = execute(db, statement, request);
+    refuseForeignKeys(checked.shapes, (table) =>
+      db
+        .query<{ parent: string }, [string]>(PARENTS)
+        .all(table)
+        .map(({ parent }) => parent),
+    );
     committing();
     db.run("COMMIT");
     return rows;
@@ -127,13 +158,26 @@ function execute(db: Database, { text }: Statement, { params, maxRows }: UserSql
   }
 }
 
-function check(db: Database, { text }: Statement, { params }: UserSqlRequest): void {
+function checkParameters(db: Database, { text }: Statement, { params }: UserSqlRequest): void {
+  // The connection looks at the schema anew only when a statement runs.
+  db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get();
   const prepared = db.prepare(text);
   try {
     checkCount(prepared.paramsCount, params);
   } finally {
     prepared.finalize();
   }
+}
+
+/** Of a statement that can't be prepared. */
+function mistakeOf(db: Database, { text }: Statement): unknown {
+  db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get();
+  try {
+    db.prepare(text).finalize();
+  } catch (error) {
+    return error;
+  }
+  return badRequest("execute_sql: the schema changed meanwhile; send it again");
 }
 
 /** Bun binds NULL for parameters that are missing altogether, and ignores ones too many. */
@@ -150,6 +194,13 @@ function toBinding(param: SqlParam): null | string | number | bigint {
 
 function outcomeOf(error: unknown): UserSqlOutcome {
   if (error instanceof RequestError) return { status: "error", httpStatus: error.status, ...error.body() };
+  if (isNodeSqliteError(error))
+    return {
+      status: "error",
+      httpStatus: 503,
+      error: "execute_sql: the file can't be read",
+      details: error.message,
+    };
   if (!(error instanceof SQLiteError)) throw error;
   const away = AWAY[primaryCode(error)];
   if (away !== undefined)
@@ -160,6 +211,11 @@ function outcomeOf(error: unknown): UserSqlOutcome {
     error: `execute_sql: ${error.message}`,
     ...(error.byteOffset >= 0 ? { details: `at byte ${error.byteOffset} of the statement` } : {}),
   };
+}
+
+/** Of the connection that judges, which is only opened and never runs what a user wrote. */
+function isNodeSqliteError(error: unknown): error is Error {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === "ERR_SQLITE_ERROR";
 }
 
 function primaryCode(error: SQLiteError): number {

@@ -1,0 +1,48 @@
+/**
+ * What the operator lets clients do: `--sql`, `--sql-get` and `--read-only`. Asked where every way in passes, whichever
+ * the engine: POST, GET, and the commands that a server in front of this one sends.
+ */
+import type { Settings } from "../config/settings.ts";
+import { RequestError } from "../protocol/errors.ts";
+import type { SqlRequest } from "../sql/execute.ts";
+import type { CommandContext } from "./context.ts";
+
+export type Permissions = Pick<Settings, "sql" | "sqlGet" | "readOnly">;
+
+/** The context, whose `save` and `executeSql` refuse with 403 what isn't permitted, before anything is asked of the database. */
+export function withPermissions(context: CommandContext, permissions: Permissions): CommandContext {
+  return {
+    ...context,
+    async save(save, frame, call) {
+      if (permissions.readOnly) throw forbidden("save: the server is read-only (--read-only)");
+      return await context.save(save, frame, call);
+    },
+    async removeCheck(ticker) {
+      if (permissions.readOnly) throw forbidden("remove_check: the server is read-only (--read-only)");
+      await context.removeCheck(ticker);
+    },
+    async executeSql(request) {
+      refuseSql(request, permissions);
+      return await context.executeSql(request);
+    },
+  };
+}
+
+function refuseSql({ queryType, allowWrite }: SqlRequest, { sql, sqlGet, readOnly }: Permissions): void {
+  if (sql === "off") throw forbidden("execute_sql: SQL is turned off on this server (--sql off)");
+  if (!allowWrite && !sqlGet)
+    throw forbidden("execute_sql: SQL by GET is turned off on this server (--sql-get off)", {
+      hint: "send it by POST /db_command",
+    });
+  if (queryType !== "raw") return;
+  if (readOnly)
+    throw forbidden("execute_sql: query_type 'raw' is refused, the server is read-only (--read-only)");
+  if (sql !== "raw")
+    throw forbidden(`execute_sql: query_type 'raw' is refused by this server (--sql ${sql})`, {
+      hint: "query_type 'select' reads; --sql raw on the server's command line lets clients write",
+    });
+}
+
+function forbidden(message: string, extra: { hint?: string } = {}): RequestError {
+  return new RequestError(403, message, extra);
+}
