@@ -35,10 +35,12 @@ export function checkToHub(message: ToHub): void {
       }
       return;
     case "subscribe":
+    case "removeCheck":
       expectNumber(message.id, "id");
       expectText(message.ticker, "ticker");
       return;
     case "unsubscribe":
+    case "removed":
       expectText(message.ticker, "ticker");
       return;
     case "admit":
