@@ -198,6 +198,8 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     publish() {},
     note() {},
     missed() {},
+    livenessMs: 10_000,
+    conditions: { begin() {}, end() {} },
     addresses: () => [],
   });
   await client.connect();

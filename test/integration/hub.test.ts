@@ -60,6 +60,8 @@ function setUp() {
         },
         note: () => undefined,
         missed: () => missed++,
+        livenessMs: 10_000,
+        conditions: { begin() {}, end() {} },
         addresses: () => addresses,
       });
       clients.push(client);

@@ -51,7 +51,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
   }
   return {
     preparation: writer.preparation,
-    commit: (saves) => writer.commit(saves),
+    commit: (saves, progress) => writer.commit(saves, progress),
     changedByOthers: () => writer.changedByOthers(),
     isEmpty: () => writer.isEmpty(),
     async close() {

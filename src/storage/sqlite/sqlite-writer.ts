@@ -3,6 +3,7 @@ import { type Database, SQLiteError, type SQLQueryBindings, type Statement } fro
 import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import {
+  type CommitProgress,
   type Count,
   type Save,
   type SaveBars,
@@ -11,6 +12,7 @@ import {
   type StockWriter,
   StorageBusyError,
   type TickRow,
+  UNHEARD_PROGRESS,
 } from "../contract.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { rowRefused } from "../save-refusals.ts";
@@ -38,6 +40,7 @@ export class SqliteWriter implements StockWriter {
   readonly #hourlyUpsert: Statement<unknown, Params>;
   readonly #hourlyExists: Statement<unknown, Params>;
   readonly #dailyExists: Statement<unknown, Params>;
+  #progress: CommitProgress = UNHEARD_PROGRESS;
   readonly #tickInsert: Statement<unknown, Params>;
   readonly #tickReplace: Statement<unknown, Params>;
   readonly #tickAt: Statement<StoredTick, Params>;
@@ -83,8 +86,9 @@ export class SqliteWriter implements StockWriter {
     );
   }
 
-  commit(batch: Save[]): (SaveOutcome | null)[] {
+  commit(batch: Save[], progress: CommitProgress = UNHEARD_PROGRESS): (SaveOutcome | null)[] {
     this.#file.check();
+    this.#progress = progress;
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
     return outcomesOfAll(this.#commit(saves));
   }
@@ -121,7 +125,9 @@ export class SqliteWriter implements StockWriter {
       this.#db.run("BEGIN IMMEDIATE");
       this.#updates.begin();
       const outcomes = apply();
+      this.#progress.at("update log");
       const areLogged = this.#updates.record(saves, outcomes);
+      this.#progress.at("commit");
       this.#db.run("COMMIT");
       areLogged();
       return outcomes;
@@ -141,6 +147,7 @@ export class SqliteWriter implements StockWriter {
     for (const [index, save] of saves.entries()) {
       if (outcomes[index] !== null) continue; // stored with an earlier one of its ticker
       if (performance.now() - started > TRANSACTION_MS) break;
+      this.#progress.at("rows", save);
       outcomes[index] = this.#repeatedOutcome(save);
       if (outcomes[index] !== null) continue;
       if (save.kind === "ticks" || save.interval === "hourly") {
@@ -186,6 +193,7 @@ export class SqliteWriter implements StockWriter {
   #applyOrUndo(save: Save): SaveOutcome {
     const repeated = this.#repeatedOutcome(save);
     if (repeated !== null) return repeated;
+    this.#progress.at("rows", save);
     this.#db.run("SAVEPOINT one_save");
     try {
       return this.#apply(save);
