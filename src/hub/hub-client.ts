@@ -31,6 +31,7 @@ import { WriterWatch } from "./writer-watch.ts";
 const RECONNECT_MS = 25;
 /** Subscriptions are answered at once when the hub is there. */
 const REPLY_TIMEOUT_MS = 10_000;
+const ADMISSION_WAIT_MS = 1_000;
 
 export interface HubClientOptions {
   runtimeDir: string;
@@ -134,7 +135,9 @@ export class HubClient {
   /** Whether there may be one more WebSocket of the address; then it counts until `left`. */
   async admit(address: string): Promise<boolean> {
     // Who can't be asked admits: clients that come back must not be turned away because the hub is being restarted.
-    const reply = await this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
+    const asked = this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
+    // A hub that hangs counts it when it is back, or the next one hears of it with all others.
+    const reply = await Promise.race([asked, Bun.sleep(ADMISSION_WAIT_MS).then(() => null)]);
     return reply?.type !== "admitted" || reply.admitted;
   }
 

@@ -91,13 +91,12 @@ async function serveBeside(
   const notifier = createNotifier(process.env, (message) => log.warning(message));
   let worker: Worker | null = null;
   try {
-    const starting = hub.start();
     // Loaded while the hub opens the database.
-    const [{ bootWorker }, { shownHost }] = await Promise.all([
+    const [isStarted, { bootWorker }, { shownHost }] = await Promise.all([
+      Promise.race([hub.start().then(() => true), stopped.then(() => false)]),
       import("./worker-process.ts"),
       import("../worker/invitation.ts"),
     ]);
-    const isStarted = await Promise.race([starting.then(() => true), stopped.then(() => false)]);
     if (!isStarted) return EXIT_OK;
     worker = await bootWorker(brief, null, log);
     log.info(`Server starting on http://${shownHost(settings.host)}:${worker.port}`);

@@ -29,7 +29,9 @@ export async function endChild(child: Child, { drainMs, killNow, log }: EndOptio
   if (!child.isReady() || !child.drain(drainMs)) child.kill("SIGTERM");
   let end = await endWithin(child, drainMs, killNow);
   if (end === null && !killNow.aborted) {
-    log.warning(`${child.label} has not finished within ${Number((drainMs / 1_000).toFixed(1))} s; terminating it`);
+    log.warning(
+      `${child.label} has not finished within ${Number((drainMs / 1_000).toFixed(1))} s; terminating it`,
+    );
     child.kill("SIGTERM");
     end = await endWithin(child, TERM_GRACE_MS, killNow);
     if (end === null) log.warning(`${child.label} does not end; killing it`);

@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { openNotifySocket } from "../support/notify-socket.ts";
 import { isAlive } from "../support/processes.ts";
 import { get, saveTrade } from "../support/requests.ts";
-import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { BUN_LAUNCHER, type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { childrenOf, processesOf, roleOf } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
+import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
 
@@ -160,6 +161,43 @@ for (const workers of [1, 2]) {
     await waitUntil("the watchdog is fed again", isFed);
   });
 }
+
+test("on DuckDB, which only the hub has open, /health and /ready tell of it too, and a WebSocket is let in", async () => {
+  using dir = tempDir();
+  await using server = await startServer({
+    dbFile: join(dir.path, "a.duckdb"),
+    flags: ["--liveness-timeout", "600"],
+  });
+  const hub = hubOf(server);
+  process.kill(hub, "SIGSTOP");
+  for (const path of ["/health", "/ready"]) {
+    const { status, body } = await get(`${server.url}${path}`);
+    expect(status).toBe(503);
+    expect(body.message).toMatch(/the database doesn't answer: no answer for 2 s|has not answered for/);
+  }
+  expect((await get(`${server.url}/live`)).status).toBe(200);
+  const socket = new WebSocket(`${server.wsUrl}/ws?symbol=A`);
+  await waitUntil("it is let in", () => socket.readyState === WebSocket.OPEN);
+  socket.close();
+  process.kill(hub, "SIGCONT");
+  await waitUntil("/ready is 200 again", () => isReady(server));
+});
+
+test("SIGTERM while the hub opens its database, and hangs there, ends the start with exit code 0", async () => {
+  using dir = tempDir();
+  const flags = ["--db-file", join(dir.path, "a.db"), "--port", "0", "--worker-restart-timeout", "1"];
+  const child = Bun.spawn([...BUN_LAUNCHER, ...flags], { stdio: ["ignore", "ignore", "inherit"] });
+  const [hub] = await waitUntil("the hub starts", () => {
+    const children = childrenOf(child.pid);
+    return children.length > 0 && children;
+  });
+  process.kill(hub!, "SIGSTOP");
+  const started = performance.now();
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
+  expect(performance.now() - started).toBeLessThan(1_000 + STOP_SLACK_MS);
+  expect(isAlive(hub!)).toBe(false);
+});
 
 test("one process: a hub that is killed again and again takes no save with it", async () => {
   await using server = await startServer({ flags: ["--log-file", "server.log"] });
