@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 export interface ProcessMemory {
   pid: number;
-  /** "supervisor", "hub", "worker 0" …, "server" for a server of one process, "SQL runner". */
+  /** "supervisor", "hub", "worker 0" …, "server" for the one that serves by itself, "SQL runner". */
   role: string;
   rssMb: number;
   /** Pages shared with others counted in part: what these processes cost together is the sum of this. */
@@ -17,13 +17,15 @@ export function readTreeMemory(rootPid: number): ProcessMemory[] {
   for (const pid of tree) {
     for (const [child, parent] of parents) if (parent === pid) tree.push(child);
   }
-  return tree.flatMap((pid) => {
+  const found = tree.flatMap((pid) => {
     const status = readProc(`${pid}/status`);
     const rollup = readProc(`${pid}/smaps_rollup`);
     if (status === null || rollup === null) return [];
-    const role = readRole(pid, pid === rootPid, tree.length === 1);
+    const role = pid === rootPid ? "server" : readRole(pid);
     return [{ pid, role, rssMb: readMb(status, "VmRSS"), pssMb: readMb(rollup, "Pss") }];
   });
+  const hasWorkers = found.some(({ role }) => role.startsWith("worker"));
+  return found.map((each) => (each.pid === rootPid && hasWorkers ? { ...each, role: "supervisor" } : each));
 }
 
 /** The most that was resident since `resetPeakRss`. */
@@ -61,8 +63,7 @@ function readProc(path: string): string | null {
 }
 
 /** By the brief that the supervisor hands to a child in its environment. */
-function readRole(pid: number, isRoot: boolean, isAlone: boolean): string {
-  if (isRoot) return isAlone ? "server" : "supervisor";
+function readRole(pid: number): string {
   const brief = (readProc(`${pid}/environ`) ?? "")
     .split("\0")
     .find((entry) => entry.startsWith("STOCK_DB_CHILD="));

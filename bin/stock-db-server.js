@@ -3,18 +3,25 @@
  * Starts the server under the Bun that npm has installed with it, for people who have only Node.
  *
  * Plain JavaScript for Node 20, since it runs before there is anything else. It stays between the caller and the server:
- * it passes signals on, ends with the server's exit code, and the server ends with it, however it ends.
+ * it passes signals on, ends with the server's exit code, and the server ends with it, however it ends. Under npx it
+ * also stops the server when npx has gone.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { accessSync, closeSync, constants, openSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
-import { constants as os } from "node:os";
+import { devNull, constants as os } from "node:os";
 import { dirname, join } from "node:path";
 import { isatty } from "node:tty";
 import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const BUN_VERSION_MIN = [1, 4, 5];
+
+/**
+ * As src/protocol/own-command.ts has them: the server ends with us, and no `.env` or `bunfig.toml` of the current folder
+ * has a say in what it does.
+ */
+const BUN_FLAGS = ["--no-orphans", "--no-env-file", `--config=${devNull}`];
 
 const FORWARDED = [
   "SIGTERM",
@@ -32,6 +39,9 @@ const FORWARDED = [
  * No hand presses the keys again so soon.
  */
 const REPEATED_CTRL_C_MS = 250;
+
+/** How soon a server is stopped whose npx has gone. */
+const PARENT_POLL_MS = 500;
 
 /** Asked of the descriptors: touching process.stdin would change the pipe that the server is about to read. */
 const onTerminal = [0, 1, 2].some(isatty);
@@ -52,13 +62,46 @@ function start(bun) {
     });
   }
   // A session of its own, so that a Ctrl-C reaches it through us and not a second time from the terminal.
-  const server = spawn(bun, ["--no-orphans", MAIN, ...process.argv.slice(2)], {
+  const server = spawn(bun, [...BUN_FLAGS, MAIN, ...process.argv.slice(2)], {
     stdio: "inherit",
     detached: true,
     env: serverEnvironment(),
   });
   server.on("error", (error) => fail(`can't start ${bun}: ${error.message}`));
   server.on("exit", (code, signal) => process.exit(code ?? 128 + os.signals[signal]));
+  if (endsWithParent()) onceParentIsGone(() => server.kill("SIGTERM"));
+}
+
+/**
+ * npx runs us through a shell, which a signal ends without passing it on; only that our parent, or its, has gone tells us.
+ * Elsewhere a parent may well leave a server behind on purpose: `nohup`, `setsid`, `&` in a script, a service manager.
+ */
+function endsWithParent() {
+  // A process that leads a session was put there to stay; 1 is nobody's parent who could go.
+  if (process.env.npm_command !== "exec" || process.ppid === 1) return false;
+  return statOf("self")?.session !== process.pid;
+}
+
+function onceParentIsGone(act) {
+  const ancestors = () => `${process.ppid} ${statOf(process.ppid)?.parent}`;
+  const atStart = ancestors();
+  const timer = setInterval(() => {
+    if (ancestors() === atStart) return;
+    clearInterval(timer);
+    act();
+  }, PARENT_POLL_MS);
+}
+
+/** @returns undefined without /proc, as on macOS, and for a process that has gone. */
+function statOf(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // After the name in brackets, which may hold anything: state, parent, group, session.
+    const [, parent, , session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { parent: Number(parent), session: Number(session) };
+  } catch {
+    return undefined;
+  }
 }
 
 /** systemd names the process that it expects to hear from; being only the launcher, we leave that to the server. */

@@ -71,7 +71,8 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     type: wholeNumber({ min: 0, max: 128 }),
     default: 1,
     unit: null,
-    sentence: "Worker processes; 1 serves everything in one process, 0 takes one per usable CPU.",
+    sentence:
+      "Worker processes; 1 serves in one process, with the database's writer beside it, 0 takes one per usable CPU.",
     resolve: (count) => (count === 0 ? usableCpus() : count),
   },
   workerRestartTimeoutS: {
@@ -86,7 +87,7 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     type: seconds({ min: 0.5, max: 3600 }),
     default: 10,
     unit: "s",
-    sentence: "A worker that is stuck for this long is replaced.",
+    sentence: "A worker, or the database's writer, that is stuck for this long is replaced.",
   },
   heartbeatIntervalS: {
     flag: "--heartbeat-interval",

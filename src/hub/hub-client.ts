@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import type { Socket } from "bun";
 import type { BusFigures } from "../bus/bus.ts";
+import type { Conditions } from "../observe/conditions.ts";
 import type { LogLines } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
@@ -24,10 +25,13 @@ import {
   type ToWorker,
 } from "./messages.ts";
 import { TurnBatch } from "./turn-batch.ts";
+import { readNote } from "./writer-note.ts";
+import { WriterWatch } from "./writer-watch.ts";
 
 const RECONNECT_MS = 25;
 /** Subscriptions are answered at once when the hub is there. */
 const REPLY_TIMEOUT_MS = 10_000;
+const ADMISSION_WAIT_MS = 1_000;
 
 export interface HubClientOptions {
   runtimeDir: string;
@@ -41,6 +45,9 @@ export interface HubClientOptions {
   removed(ticker: string): void;
   /** Updates of any ticker may have been missed: the hub went away and is back, or the bus. */
   missed(): void;
+  /** --liveness-timeout: a hub that is silent for so long is ended by others. */
+  livenessMs: number;
+  conditions: Pick<Conditions, "begin" | "end">;
   /** WebSockets of this worker, by client address. */
   addresses(): Iterable<[address: string, sockets: number]>;
 }
@@ -56,6 +63,7 @@ export class HubClient {
   readonly #replies = new HubReplies();
   readonly #announcements: TurnBatch<CommittedEntry>;
   readonly #absence = new HubAbsence();
+  readonly #watch: WriterWatch;
   #busChannel: string | null = null;
   readonly #tickers = new Set<string>();
   #closed = false;
@@ -71,6 +79,15 @@ export class HubClient {
       (message, frames) => this.#channel?.send(message, frames),
       (save, outcome) => this.#publishOwn(save, outcome),
     );
+    this.#watch = new WriterWatch({
+      runtimeDir: options.runtimeDir,
+      limitMs: options.livenessMs,
+      conditions: options.conditions,
+      ping: async () => {
+        const reply = await this.#ask((id) => ({ type: "ping", id }));
+        return reply.type === "pong" ? reply.commitMs : 0;
+      },
+    });
     this.#announcements = new TurnBatch((updates) => this.#channel?.send({ type: "committed", updates }));
   }
 
@@ -105,7 +122,7 @@ export class HubClient {
    * @throws RequestError 503: too much in flight, or the hub stayed away; then the outcome is unknown.
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
-    this.#saves.checkRoom(bytes);
+    this.#saves.check(save, bytes);
     if (this.#absence.isTooLong) throw unavailable("save: the database's writer is away; nothing was stored");
     return this.#saves.add(save, bytes, this.#channel !== null);
   }
@@ -120,7 +137,9 @@ export class HubClient {
   /** Whether there may be one more WebSocket of the address; then it counts until `left`. */
   async admit(address: string): Promise<boolean> {
     // Who can't be asked admits: clients that come back must not be turned away because the hub is being restarted.
-    const reply = await this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
+    const asked = this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
+    // A hub that hangs counts it when it is back, or the next one hears of it with all others.
+    const reply = await Promise.race([asked, Bun.sleep(ADMISSION_WAIT_MS).then(() => null)]);
     return reply?.type !== "admitted" || reply.admitted;
   }
 
@@ -207,6 +226,7 @@ export class HubClient {
 
   close(): void {
     this.#closed = true;
+    this.#watch.stop();
     this.#socket?.end();
     this.#absence.stop();
     this.#saves.failAll("the server is stopping");
@@ -274,6 +294,7 @@ export class HubClient {
       case "admitted":
       case "busFigures":
       case "checkRemoved":
+      case "pong":
         this.#replies.receive(message);
         break;
       case "removed":
@@ -309,7 +330,9 @@ export class HubClient {
     this.reads.lost();
     if (this.#closed) return;
     this.#options.log.warning(`Hub went away with ${this.#saves.size} saves unanswered; connecting again`);
-    this.#saves.lost();
+    const state = readNote(this.#options.runtimeDir);
+    this.#saves.lost(state, this.#watch.isSilent);
+    this.#watch.lost();
     this.#absence.begin(() =>
       this.#saves.failAll(`the database's writer has been away for ${HUB_AWAY_MAX_MS / 1000} s`),
     );

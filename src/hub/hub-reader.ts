@@ -1,4 +1,5 @@
 /** Reads of a worker whose database is in the hub. */
+import { unavailable } from "../protocol/errors.ts";
 import type {
   BarRange,
   Holding,
@@ -12,6 +13,9 @@ import type {
 import type { NewestUpdate, StoredUpdate, TickerSnapshot, UpdateReader } from "../storage/update-contract.ts";
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
 import type { RowsCall, UpdateHeader, UpdatesCall, Value, ValueCall } from "./read-messages.ts";
+
+/** Long enough for a hub that is busy; who asks whether the database answers must be told that it doesn't. */
+const PROBE_WAIT_MS = 2_000;
 
 export interface HubAccess {
   readonly reads: HubReads;
@@ -80,7 +84,17 @@ export class HubReader implements StockReader {
 
   /** Whoever asks for the state of things wants it as it is now: this doesn't wait for a hub that is being restarted. */
   async probe(): Promise<void> {
-    await this.#hub.reads.ask({ type: "read", call: { method: "probe" } }).reply;
+    const { reply } = this.#hub.reads.ask({ type: "read", call: { method: "probe" } });
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => late.reject(unavailable(`no answer for ${PROBE_WAIT_MS / 1_000} s`)),
+      PROBE_WAIT_MS,
+    );
+    try {
+      await Promise.race([reply, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async pool(): Promise<PoolFigures> {

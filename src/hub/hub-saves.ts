@@ -3,12 +3,16 @@ import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import { HUB_AWAY_MAX_MS } from "./hub-absence.ts";
 import type { SaveEntry, ToHub } from "./messages.ts";
+import { SuspectSaves } from "./suspect-saves.ts";
 import { TurnBatch } from "./turn-batch.ts";
+import type { WriterState } from "./writer-note.ts";
 
 /** Bodies of saves that the hub has not answered; beyond it a save gets 503. */
 const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
 /** The log knows a save that was committed before, so it can be sent to one hub after the other. But hubs may be dying of it. */
 const REPETITIONS_MAX = 10;
+/** By then every worker has sent its other saves to the new hub. */
+const SUSPECTS_LATER_MS = 250;
 
 interface PendingSave {
   save: Save;
@@ -23,7 +27,11 @@ export class HubSaves {
   readonly #send: (message: ToHub, attachment: Buffer) => void;
   readonly #answered: (save: Save, outcome: SaveOutcome) => void;
   readonly #pending = new Map<number, PendingSave>();
-  readonly #outbox = new TurnBatch<[id: number, save: Save]>((saves) => this.#sendBatch(saves));
+  readonly #outbox = new TurnBatch<[id: number, save: Save]>((saves) => this.#sendBatch(saves, false));
+  readonly #suspects = new SuspectSaves();
+  readonly #suspectOutbox = new TurnBatch<[id: number, save: Save]>((saves) => this.#sendBatch(saves, true));
+  /** Runs while the suspects wait for the others. */
+  #suspectTimer: Timer | null = null;
   #bytesInFlight = 0;
   #nextId = 1;
 
@@ -40,8 +48,14 @@ export class HubSaves {
     return this.#pending.size;
   }
 
-  /** @throws RequestError 503 too much in flight. */
-  checkRoom(bytes: number): void {
+  /** @throws RequestError 503 too much in flight; hubs have hung at such a save. */
+  check(save: Save, bytes: number): void {
+    const refusal = this.#suspects.refusal(save, performance.now());
+    if (refusal !== null) {
+      throw new RequestError(503, `save: ${refusal.reason}; nothing was stored`, {
+        retryAfterS: refusal.retryAfterS,
+      });
+    }
     if (this.#bytesInFlight + bytes <= SAVE_BYTES_IN_FLIGHT_MAX || this.#pending.size === 0) return;
     throw unavailable(`save: ${this.#bytesInFlight} bytes of saves wait for the database already; try again`);
   }
@@ -52,26 +66,50 @@ export class HubSaves {
     const id = this.#nextId++;
     this.#pending.set(id, { save, bytes, cameMs: performance.now(), repetitions: 0, resolve, reject });
     this.#bytesInFlight += bytes;
-    if (connected) this.#outbox.push([id, save]);
+    if (connected) this.#post(id, save);
     return promise;
   }
 
   /** Everything that is unanswered, to a hub that is new. */
   sendAgain(): void {
-    for (const [id, { save }] of this.#pending) this.#outbox.push([id, save]);
+    this.#suspectTimer = setTimeout(() => {
+      this.#suspectTimer = null;
+      for (const [id, { save }] of this.#pending) if (this.#suspects.has(save)) this.#post(id, save);
+    }, SUSPECTS_LATER_MS);
+    for (const [id, { save }] of this.#pending) this.#post(id, save);
+  }
+
+  #post(id: number, save: Save): void {
+    if (!this.#suspects.has(save)) this.#outbox.push([id, save]);
+    else if (this.#suspectTimer === null) this.#suspectOutbox.push([id, save]);
   }
 
   receive(id: number, outcome: SaveOutcome): void {
     const pending = this.#remove(id);
     if (pending === undefined) return;
+    this.#suspects.answered(pending.save, performance.now());
     this.#answered(pending.save, outcome);
     pending.resolve(outcome);
   }
 
-  /** Marks what goes to the next hub, and gives up on what has been lost too often. */
-  lost(): void {
+  /**
+   * Marks what goes to the next hub, and gives up on what has been lost too often.
+   *
+   * @param state what the hub was at; null if at nothing.
+   * @param hung it had not answered for a while.
+   */
+  lost(state: WriterState | null, hung: boolean): void {
     this.#outbox.clear();
+    this.#suspectOutbox.clear();
+    if (this.#suspectTimer !== null) clearTimeout(this.#suspectTimer);
+    this.#suspectTimer = null;
+    if (state !== null) this.#suspects.blame(state, hung, performance.now());
     for (const [id, pending] of this.#pending) {
+      const refusal = this.#suspects.refusal(pending.save, performance.now());
+      if (refusal !== null) {
+        this.#fail(id, refusal.reason);
+        continue;
+      }
       const inTime = performance.now() - pending.cameMs < HUB_AWAY_MAX_MS;
       if (pending.repetitions < REPETITIONS_MAX && (inTime || pending.repetitions === 0)) {
         pending.repetitions++;
@@ -87,7 +125,7 @@ export class HubSaves {
     for (const id of [...this.#pending.keys()]) this.#fail(id, reason);
   }
 
-  #sendBatch(saves: [id: number, save: Save][]): void {
+  #sendBatch(saves: [id: number, save: Save][], alone: boolean): void {
     const frames: string[] = [];
     const entries = saves.map(([id, save]): SaveEntry => {
       const { update } = save;
@@ -95,7 +133,7 @@ export class HubSaves {
       frames.push(update.frame);
       return [id, { ...save, update: { ...update, frame: "" } }, update.frame.length];
     });
-    this.#send({ type: "saves", saves: entries }, Buffer.from(frames.join(""), "utf8"));
+    this.#send({ type: "saves", saves: entries, alone }, Buffer.from(frames.join(""), "utf8"));
   }
 
   #fail(id: number, reason: string): void {

@@ -18,6 +18,7 @@ import { type CommittedSave, SaveQueue } from "./save-queue.ts";
 import { createBoardFile, VersionBoard } from "./version-board.ts";
 import { type WorkerLink, WorkerLinks } from "./worker-links.ts";
 import { WriteLease } from "./write-lease.ts";
+import { WriterNote } from "./writer-note.ts";
 
 /** How soon a commit by a foreign program makes kept answers invalid. */
 const FOREIGN_COMMIT_POLL_MS = 100;
@@ -56,6 +57,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
   const links = new WorkerLinks(log);
   const saves = new SaveQueue({
     writer,
+    note: new WriterNote(runtimeDir),
     beforeCommit: bumpIfChangedByOthers,
     committed: tellCommitted,
     paused: () => lease.grant(),
@@ -118,7 +120,10 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
   function receive(link: WorkerLink, message: ToHub, attachment: Buffer): void {
     switch (message.type) {
       case "saves":
-        receiveSaves(link, message.saves, attachment);
+        receiveSaves(link, message, attachment);
+        break;
+      case "ping":
+        link.channel.send({ type: "pong", id: message.id, commitMs: saves.commitMs });
         break;
       case "subscribe":
         link.tickers.add(message.ticker);
@@ -176,14 +181,18 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     }
   }
 
-  function receiveSaves(link: WorkerLink, entries: SaveEntry[], attachment: Buffer): void {
+  function receiveSaves(
+    link: WorkerLink,
+    { saves: entries, alone }: { saves: SaveEntry[]; alone: boolean },
+    attachment: Buffer,
+  ): void {
     const frames = attachment.toString("utf8");
     let at = 0;
     for (const entry of entries) {
       const [, { update }, length] = entry;
       if (update !== undefined) update.frame = frames.slice(at, at + length);
       at += length;
-      saves.push({ link, entry });
+      saves.push({ link, entry, alone });
     }
     saves.schedule();
   }

@@ -29,7 +29,10 @@ export type ToHub =
   | { type: "busFigures"; id: number }
   /** The name under which servers of this database meet on the bus. */
   | { type: "bus"; channel: string }
-  | { type: "saves"; saves: SaveEntry[] }
+  /** Is the hub there, and its writer? */
+  | { type: "ping"; id: number }
+  /** @property alone each in a transaction of its own. */
+  | { type: "saves"; saves: SaveEntry[]; alone: boolean }
   | { type: "subscribe"; id: number; ticker: string }
   | { type: "unsubscribe"; ticker: string }
   | { type: "lease"; id: number }
@@ -51,6 +54,8 @@ export type HubEvent = OutcomeEvent | UpdateEvent | PositionEvent;
 
 /** Answers a message of the worker, by its number. */
 export type ReplyToWorker =
+  /** @property commitMs how long the commit under way has lasted; 0 if there is none. */
+  | { type: "pong"; id: number; commitMs: number }
   | { type: "subscribed"; id: number }
   | { type: "admitted"; id: number; admitted: boolean }
   | { type: "busFigures"; id: number; figures: BusFigures | null }

@@ -4,6 +4,7 @@ import { messageOf } from "../protocol/message-of.ts";
 import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
 import type { SaveEntry } from "./messages.ts";
 import type { WorkerLink } from "./worker-links.ts";
+import type { WriterNote } from "./writer-note.ts";
 
 /** Rows in one transaction, so that a flood of large saves doesn't make each wait for all. A single save is never split. */
 const TRANSACTION_ROWS_MAX = 20_000;
@@ -17,6 +18,8 @@ const TIDY_PAUSE_MS = 10;
 export interface QueuedSave {
   link: WorkerLink;
   entry: SaveEntry;
+  /** In a transaction of its own: a hub before has hung or died at it. */
+  alone: boolean;
 }
 
 export interface CommittedSave {
@@ -27,6 +30,7 @@ export interface CommittedSave {
 export interface SaveQueueOptions {
   /** Null when workers commit for themselves: then there are no saves here. */
   writer: StockWriter | null;
+  note: Pick<WriterNote, "begin" | "at" | "end">;
   beforeCommit(): void;
   /** In order of commit; those that the database refused as well. */
   committed(saves: CommittedSave[]): void;
@@ -41,6 +45,7 @@ export class SaveQueue {
   #queue: QueuedSave[] = [];
   #isScheduled = false;
   #committing: Promise<void> | null = null;
+  #commitSince: number | null = null;
   #busySince: number | null = null;
   #stopping = false;
   #tidying: Timer | null = null;
@@ -52,6 +57,11 @@ export class SaveQueue {
 
   get isIdle(): boolean {
     return this.#queue.length === 0 && this.#committing === null;
+  }
+
+  /** How long the commit under way has lasted; 0 if there is none. */
+  get commitMs(): number {
+    return this.#commitSince === null ? 0 : performance.now() - this.#commitSince;
   }
 
   /** It is committed some time after `schedule`. */
@@ -84,7 +94,13 @@ export class SaveQueue {
 
   #start(): void {
     if (!this.#canCommit()) return;
-    this.#run(this.#commit(), () => TIDY_AFTER_MS);
+    this.#commitSince = performance.now();
+    this.#run(
+      this.#commit().finally(() => {
+        this.#commitSince = null;
+      }),
+      () => TIDY_AFTER_MS,
+    );
   }
 
   /** @param work a commit, or what runs in the place of one. @param pauseMs until the writer may tidy up, null: it need not. */
@@ -117,13 +133,15 @@ export class SaveQueue {
   }
 
   async #commit(): Promise<void> {
-    const { writer, log } = this.#options;
+    const { writer, note, log } = this.#options;
     if (writer === null) throw new Error("a save came to a hub without a writer");
     const batch = this.#takeBatch();
     this.#options.beforeCommit();
+    note.begin(batch[0]!.entry[1], batch.length);
     let outcomes: (SaveOutcome | null)[];
     try {
-      const committed = writer.commit(batch.map(({ entry }) => entry[1]));
+      const saves = batch.map(({ entry }) => entry[1]);
+      const committed = writer.commit(saves, note);
       // A driver that commits at once is not made to wait a turn.
       outcomes = committed instanceof Promise ? await committed : committed;
       this.#busySince = null;
@@ -145,6 +163,8 @@ export class SaveQueue {
         error: "save: the database refused the commit",
         details,
       }));
+    } finally {
+      note.end();
     }
     const done: CommittedSave[] = [];
     const left: QueuedSave[] = [];
@@ -161,10 +181,9 @@ export class SaveQueue {
     const queue = this.#queue;
     let rows = 0;
     let count = 0;
-    while (
-      count < queue.length &&
-      (count === 0 || rows + queue[count]!.entry[1].rows.length <= TRANSACTION_ROWS_MAX)
-    ) {
+    const fits = ({ entry, alone }: QueuedSave): boolean =>
+      !alone && !queue[0]!.alone && rows + entry[1].rows.length <= TRANSACTION_ROWS_MAX;
+    while (count < queue.length && (count === 0 || fits(queue[count]!))) {
       rows += queue[count++]!.entry[1].rows.length;
     }
     if (count < queue.length) return queue.splice(0, count);

@@ -11,8 +11,10 @@ export interface ChildBrief {
   workerId: number;
   /** `port` is the real one: the supervisor has replaced 0. */
   settings: Settings;
-  /** A folder of mode 0700 that holds the hub's socket (`hub.sock`) and the version board (`board`). */
+  /** A folder of mode 0700 that holds the hub's socket (`hub.sock`), the version board (`board`) and the writer's note (`note`). */
   runtimeDir: string;
+  /** Of the server: what it says to its children is for the same version alone. */
+  version: string;
   /** Tell the user what is there and what to try; once, not again after each restart. */
   greet: boolean;
 }

@@ -1,4 +1,5 @@
 /** A child process's side of the supervisor's IPC channel: see protocol/control.ts. */
+import { version } from "../../package.json" with { type: "json" };
 import { useFileMode } from "../config/file-mode.ts";
 import {
   BOOT_FAILURE_EXIT,
@@ -33,7 +34,7 @@ export function readBrief(): ChildBrief {
  */
 export async function runChild(
   boot: () => Promise<(timeoutMs: number) => Promise<void>>,
-  options: { defaultTimeoutMs: number; onStopped(): Promise<void> },
+  options: { brief: ChildBrief; onStopped(): Promise<void> },
 ): Promise<void> {
   let stop: ((timeoutMs: number) => Promise<void>) | null = null;
   let stopping = false;
@@ -48,11 +49,12 @@ export async function runChild(
     if (message.type === "ping") send({ type: "pong", id: message.id });
     else void stopOnce(message.timeoutMs);
   });
-  process.on("SIGTERM", () => void stopOnce(options.defaultTimeoutMs));
+  process.on("SIGTERM", () => void stopOnce(options.brief.settings.workerRestartTimeoutS * 1_000));
   // The supervisor's signals are not ours: it tells its children what they mean.
   for (const signal of ["SIGINT", "SIGHUP", "SIGTTIN", "SIGTTOU"] as const) process.on(signal, () => {});
   process.on("disconnect", () => void stopOnce(0));
   try {
+    checkVersion(options.brief);
     stop = await boot();
   } catch (error) {
     send({ type: "boot-failed", reason: messageOf(error) });
@@ -60,6 +62,14 @@ export async function runChild(
     process.exit(BOOT_FAILURE_EXIT);
   }
   send({ type: "ready" });
+}
+
+/** @throws Error the installation was replaced under a server that goes on. */
+function checkVersion(brief: ChildBrief): void {
+  if (brief.version === version) return;
+  throw new Error(
+    `the server that runs is version ${brief.version}, and its installation is now ${version}; stop it and start it again`,
+  );
 }
 
 function send(message: ToSupervisor): void {

@@ -1,4 +1,4 @@
-/** The hub, in a process of its own or on a thread: opens the database, loads the sample if asked to, commits until told to stop. */
+/** The hub, in a process of its own or, without a database, in the one of `--workers 1`: opens the database, loads the sample if asked to, commits until told to stop. */
 
 import { openBus } from "../bus/bus.ts";
 import { type Hub, startHub } from "../hub/hub.ts";

@@ -1,5 +1,6 @@
 /** One runner process, seen from the worker: a statement goes in, an answer comes out, or the process is killed. */
 import { RequestError } from "../protocol/errors.ts";
+import { checkInstalled } from "../protocol/own-command.ts";
 import type { SqlAnswer, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { streamAnswer } from "./answer-stream.ts";
 import { ByteSource } from "./byte-source.ts";
@@ -30,6 +31,7 @@ export class RunnerProcess {
 
   /** @throws when the command can't be started. */
   constructor(command: string[], env: Record<string, string | undefined>) {
+    checkInstalled(command);
     this.#child = Bun.spawn(command, { env, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
     this.#source = new ByteSource(this.#child.stdout);
     this.exited = this.#child.exited.then((code) => {

@@ -181,6 +181,17 @@ export class DatabaseGoneError extends Error {
   override name = "DatabaseGoneError";
 }
 
+/** A part of a commit: `rows` are those of one save. */
+export type CommitStep = "begin" | "rows" | "update log" | "commit";
+
+/** Hears what a commit is at, so that of a writer that hangs can be said where. Told several times for each save. */
+export interface CommitProgress {
+  /** @param save without it: as told before. */
+  at(step: CommitStep, save?: Save): void;
+}
+
+export const UNHEARD_PROGRESS: CommitProgress = { at() {} };
+
 /** Owned by the hub, one per database. */
 export interface StockWriter {
   /**
@@ -197,7 +208,7 @@ export interface StockWriter {
    * @returns An outcome for each save; null for one that was left for the next transaction. At least one is not null.
    * @throws StorageBusyError worth another try.
    */
-  commit(saves: Save[]): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
+  commit(saves: Save[], progress?: CommitProgress): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
   /** True when somebody outside of this writer has changed the database since the last call. */
   changedByOthers(): boolean;
   /**

@@ -9,6 +9,7 @@ import {
   WORK_POOL_THREADS,
 } from "../protocol/control.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import { checkInstalled, ownCommand } from "../protocol/own-command.ts";
 import { type Env, NOTIFY_ENV } from "./systemd.ts";
 
 /** A worker opens connections and a port; one that takes longer hangs. */
@@ -21,6 +22,13 @@ const BOOT_FAILED_EXIT_MS_MAX = 1_000;
 /** A child did not start. The message says which and why. */
 export class BootError extends Error {
   override readonly name = "BootError";
+  readonly reason: string;
+
+  /** @param what "did not start", after the name of the child. */
+  constructor(child: string, what: string, reason: string, options?: ErrorOptions) {
+    super(`${child} ${what}: ${reason}`, options);
+    this.reason = reason;
+  }
 }
 
 export type Boot = { ok: true } | { ok: false; reason: string };
@@ -72,9 +80,8 @@ export function startChild({ brief, mainPath, env }: ChildOptions): Child {
   let lastPing = 0;
   let lastPong = 0;
 
-  // --no-orphans: the kernel kills the child when this process dies, even if its loop hangs and it could not notice.
   // detached: Ctrl+C in a terminal reaches this process only, which ends its children in the right order.
-  const child = spawn(name, [process.execPath, "--no-orphans", mainPath, brief.role], {
+  const child = spawn(name, mainPath, brief.role, {
     env: childEnv(env, brief),
     stdio: ["ignore", "inherit", "inherit"],
     detached: true,
@@ -151,13 +158,13 @@ export function startChild({ brief, mainPath, env }: ChildOptions): Child {
 
 type SpawnOptions = Bun.SpawnOptions.SpawnOptions<"ignore", "inherit", "inherit">;
 
-function spawn(name: string, command: string[], options: SpawnOptions): Bun.Subprocess {
+function spawn(name: string, mainPath: string, role: string, options: SpawnOptions): Bun.Subprocess {
+  const command = ownCommand(mainPath, role);
   try {
+    checkInstalled(command);
     return Bun.spawn(command, options);
   } catch (error) {
-    throw new BootError(`${name} can't be created: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new BootError(name, "can't be created", messageOf(error), { cause: error });
   }
 }
 

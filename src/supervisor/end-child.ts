@@ -7,6 +7,14 @@ const TERM_GRACE_MS = 2_000;
 /** A killed process can hang in the kernel, on a dead disk; waiting longer helps nobody. */
 const KILL_WAIT_MS = 5_000;
 
+/** For the hub to commit what was accepted, however long the workers have taken of the time to stop. */
+const HUB_DRAIN_MIN_MS = 2_000;
+
+/** @param deadlineMs when the time to stop is over, as of performance.now(). */
+export function hubDrainMs(deadlineMs: number): number {
+  return Math.max(HUB_DRAIN_MIN_MS, deadlineMs - performance.now());
+}
+
 export interface EndOptions {
   /** How long the child may drain. */
   drainMs: number;
@@ -21,7 +29,9 @@ export async function endChild(child: Child, { drainMs, killNow, log }: EndOptio
   if (!child.isReady() || !child.drain(drainMs)) child.kill("SIGTERM");
   let end = await endWithin(child, drainMs, killNow);
   if (end === null && !killNow.aborted) {
-    log.warning(`${child.label} has not finished within ${drainMs / 1_000} s; terminating it`);
+    log.warning(
+      `${child.label} has not finished within ${Number((drainMs / 1_000).toFixed(1))} s; terminating it`,
+    );
     child.kill("SIGTERM");
     end = await endWithin(child, TERM_GRACE_MS, killNow);
     if (end === null) log.warning(`${child.label} does not end; killing it`);

@@ -13,11 +13,19 @@ export interface LivenessOptions {
   children: () => Iterable<Child>;
   /** A child that is silent for this long is killed. */
   limitMs: number;
+  /** What is known of the reason why the child hangs, for the log; null if nothing is. */
+  explain?: (child: Child) => string | null;
   log: SupervisorLog;
 }
 
-/** @returns Ends the watch. */
-export function watchLiveness({ children, limitMs, log }: LivenessOptions): () => void {
+export interface Liveness {
+  /** True once the child has left a whole interval's ping unanswered. */
+  isSilent(child: Child): boolean;
+  /** Ends the watch. */
+  stop(): void;
+}
+
+export function watchLiveness({ children, limitMs, explain, log }: LivenessOptions): Liveness {
   const intervalMs = Math.min(PING_INTERVAL_MS_MAX, limitMs / PINGS_PER_LIMIT);
   let silentMs = new Map<Child, number>();
   let lastTickMs = performance.now();
@@ -36,12 +44,17 @@ export function watchLiveness({ children, limitMs, log }: LivenessOptions): () =
       const childSilentMs = (silentMs.get(child) ?? 0) + passedMs;
       stillSilentMs.set(child, childSilentMs);
       if (childSilentMs < limitMs) continue;
-      log.error(`${child.label} has not answered for ${limitMs / 1_000} s; killing it`);
+      const reason = explain?.(child) ?? null;
+      const details = reason === null ? "" : `; ${reason}`;
+      log.error(`${child.label} has not answered for ${limitMs / 1_000} s${details}; killing it`);
       child.kill("SIGKILL"); // a loop that hangs can't handle SIGTERM
     }
     silentMs = stillSilentMs;
   }, intervalMs);
-  return () => clearInterval(timer);
+  return {
+    isSilent: (child) => silentMs.has(child),
+    stop: () => clearInterval(timer),
+  };
 }
 
 /**

@@ -91,8 +91,8 @@ export class Slot {
 
   async #booted(child: Child): Promise<void> {
     const boot = await child.boot;
-    if (!boot.ok) throw new BootError(`${child.name} did not start: ${boot.reason}`);
-    if (this.#retired) throw new BootError(`${child.name} is not wanted any more`);
+    if (!boot.ok) throw new BootError(child.name, "did not start", boot.reason);
+    if (this.#retired) throw new BootError(child.name, "did not start", "it is not wanted any more");
   }
 
   #watch(child: Child): void {

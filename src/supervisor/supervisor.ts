@@ -5,11 +5,13 @@
  * The state is: starting, until the first N workers are ready; serving; stopping. What arrives while starting is kept until
  * serving, except a stop. Stopping ends the workers first, and the hub, which commits for them, last.
  */
+import { version } from "../../package.json" with { type: "json" };
 import type { Settings } from "../config/settings.ts";
+import { describeHang } from "../hub/writer-note.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { BootError, type Child, startChild } from "./child.ts";
-import { endChild } from "./end-child.ts";
-import { watchLiveness } from "./liveness.ts";
+import { endChild, hubDrainMs } from "./end-child.ts";
+import { type Liveness, watchLiveness } from "./liveness.ts";
 import { PortTakenError, portLock } from "./port-lock.ts";
 import { createRuntimeDir, RuntimeDirError } from "./runtime-dir.ts";
 import { onPoolSignals, onStopSignals } from "./signals.ts";
@@ -70,6 +72,7 @@ class Supervisor {
   /** Children on their way out, with the promise of their end. */
   readonly #leaving = new Map<Child, Promise<void>>();
   #drainMs: number;
+  #liveness: Liveness | null = null;
   #rolling = false;
   /** SIGHUPs that came while starting or rolling; any number of them is one. */
   #rollAgain = false;
@@ -151,7 +154,7 @@ class Supervisor {
   }
 
   #newSlot(role: ChildBrief["role"], workerId: number): Slot {
-    const brief = { role, workerId, settings: this.#settings, runtimeDir: this.#runtimeDir };
+    const brief = { role, workerId, settings: this.#settings, runtimeDir: this.#runtimeDir, version };
     const { mainPath } = this.#options;
     let greet = workerId === 0;
     return new Slot(() => {
@@ -166,9 +169,10 @@ class Supervisor {
     this.#log.info(this.#statusText());
     this.#notifier.ready(this.#statusText());
     this.#catchUpWithSignals();
-    const stopLiveness = watchLiveness({
+    this.#liveness = watchLiveness({
       children: () => this.#servingChildren(),
       limitMs: this.#settings.livenessTimeoutS * 1_000,
+      explain: (child) => (child === this.#hub?.serving ? describeHang(this.#runtimeDir) : null),
       log: this.#log,
     });
     const { watchdogIntervalMs } = this.#notifier;
@@ -176,7 +180,6 @@ class Supervisor {
     const end = this.#options.whileServing?.(this.#settings.port);
     await this.#stopRequested.promise;
     end?.();
-    stopLiveness();
     if (watchdog !== null) clearInterval(watchdog);
   }
 
@@ -188,8 +191,9 @@ class Supervisor {
 
   /** systemd restarts the whole server when this stops, so one dead worker of several is not a reason. */
   #beat(): void {
-    const workersAnswer = [...this.#workers.values()].some((slot) => slot.serving !== null);
-    if (workersAnswer && this.#hub?.serving) this.#notifier.watchdog();
+    const isWell = (slot: Slot | null): boolean =>
+      slot !== null && slot.serving !== null && this.#liveness?.isSilent(slot.serving) !== true;
+    if ([...this.#workers.values()].some(isWell) && isWell(this.#hub)) this.#notifier.watchdog();
   }
 
   #servingChildren(): Child[] {
@@ -268,17 +272,20 @@ class Supervisor {
   }
 
   async #endAll(): Promise<void> {
+    const deadlineMs = performance.now() + this.#drainMs;
     for (const slot of this.#workers.values()) for (const child of slot.retire()) void this.#end(child);
     await Promise.all(this.#leaving.values());
-    // Until here the hub's slot was still kept filled: workers that drain have saves to finish.
-    await Promise.all((this.#hub?.retire() ?? []).map((child) => this.#end(child)));
+    // Until here the hub's slot was still kept filled, and watched: workers that drain have saves to finish.
+    const hubs = this.#hub?.retire() ?? [];
+    this.#liveness?.stop();
+    await Promise.all(hubs.map((child) => this.#end(child, hubDrainMs(deadlineMs))));
   }
 
-  #end(child: Child): Promise<void> {
+  #end(child: Child, drainMs = this.#drainMs): Promise<void> {
     const running = this.#leaving.get(child);
     if (running !== undefined) return running;
     const ending = endChild(child, {
-      drainMs: this.#drainMs,
+      drainMs,
       killNow: this.#killNow.signal,
       log: this.#log,
     }).finally(() => this.#leaving.delete(child));

@@ -63,15 +63,16 @@ test("an address of another kind is warned of", () => {
   expect(warnings[0]).toContain("NOTIFY_SOCKET=vsock:2:1");
 });
 
-test("the watchdog beats at half the unit's time, for this process or its launcher", () => {
-  const interval = (pid?: number) => {
-    const env = { NOTIFY_SOCKET: "@x", WATCHDOG_USEC: "3000000", ...(pid ? { WATCHDOG_PID: `${pid}` } : {}) };
+test("the watchdog beats at half the unit's time, at least once a second, for this process or its launcher", () => {
+  const interval = (pid?: number, us = "1500000") => {
+    const env = { NOTIFY_SOCKET: "@x", WATCHDOG_USEC: us, ...(pid ? { WATCHDOG_PID: `${pid}` } : {}) };
     return createNotifier(env, unexpected).watchdogIntervalMs;
   };
   expect([interval(), interval(process.pid), interval(process.ppid), interval(1 << 30)]).toEqual([
-    1_500,
-    1_500,
-    1_500,
+    750,
+    750,
+    750,
     null,
   ]);
+  expect(interval(process.pid, "30000000")).toBe(1_000);
 });

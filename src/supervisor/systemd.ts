@@ -22,13 +22,18 @@ const SUN_PATH_BYTES = 108;
 /** A full queue at systemd must not hold up the event loop for longer. */
 const SEND_TIMEOUT_US = 200_000n;
 
+const WATCHDOG_INTERVAL_MS_MAX = 1_000;
+
 /** As `process.env`. */
 export type Env = Record<string, string | undefined>;
 
 export interface Notifier {
   /** False: nothing is sent. */
   readonly enabled: boolean;
-  /** How often to call `watchdog`, half of what the unit's WatchdogSec allows; null without a watchdog. */
+  /**
+   * How often to call `watchdog`; null without a watchdog. Half of what the unit's WatchdogSec allows, and often, so that
+   * a server that was unwell for a moment has as much time as it can to get well.
+   */
   readonly watchdogIntervalMs: number | null;
   ready(status?: string): void;
   stopping(): void;
@@ -66,7 +71,7 @@ function watchdogIntervalMs(env: Env): number | null {
   const pid = env.WATCHDOG_PID;
   // The launcher, our parent, is what systemd started if the unit names it.
   const meant = pid === undefined || pid === "" || [process.pid, process.ppid].includes(Number(pid));
-  return meant ? Math.max(1, us / 2_000) : null;
+  return meant ? Math.min(WATCHDOG_INTERVAL_MS_MAX, Math.max(1, us / 2_000)) : null;
 }
 
 interface Sender {

@@ -83,6 +83,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     runtimeDir: options.runtimeDir,
     workerId: workerId ?? 0,
     log,
+    livenessMs: settings.livenessTimeoutS * 1_000,
+    conditions,
     publish: (ticker, update) => subscriptions.accept(ticker, update),
     note: (ticker, position) => subscriptions.note(ticker, position),
     removed: (ticker) => subscriptions.forget(ticker),

@@ -216,6 +216,8 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     note() {},
     removed() {},
     missed() {},
+    livenessMs: 10_000,
+    conditions: { begin() {}, end() {} },
     addresses: () => [],
   });
   await client.connect();

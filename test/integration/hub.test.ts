@@ -62,6 +62,8 @@ function setUp() {
         note: () => undefined,
         removed: () => undefined,
         missed: () => missed++,
+        livenessMs: 10_000,
+        conditions: { begin() {}, end() {} },
         addresses: () => addresses,
       });
       clients.push(client);

@@ -46,29 +46,33 @@ async function price(server: RunningServer): Promise<unknown> {
   return (await server.command("get_latest_price", { ticker: "A" })).body.latest_price;
 }
 
-test("a statement that can't be interrupted gets its 504, others run beside it, and the hub is replaced in the end", async () => {
-  using dir = tempDir();
-  await using server = await startServer({
-    dbFile: join(dir.path, "a.duckdb"),
-    workers: 2,
-    flags: ["--sql-timeout", "2"],
+for (const workers of [1, 2]) {
+  test(`--workers ${workers}: a statement that can't be interrupted gets its 504, others run beside it, and the hub is replaced in the end`, async () => {
+    using dir = tempDir();
+    await using server = await startServer({
+      dbFile: join(dir.path, "a.duckdb"),
+      workers,
+      flags: ["--sql-timeout", "2"],
+    });
+    await save(server, 1);
+    const deaf = [sql(server, DEAF), sql(server, DEAF)];
+    for (const answer of await Promise.all(deaf)) {
+      expect(answer.status).toBe(504);
+      expect(answer.text).toContain("stopped at the limit of 2 s");
+    }
+    // Both slots are held; substitutes come after a second.
+    await waitUntil("others run", async () =>
+      (await sql(server, "SELECT 7 AS seven")).text.includes("seven"),
+    );
+    await save(server, 2);
+    expect(await price(server)).toBe(2);
+    await server.logged("SQL that was stopped 10 s ago has not ended");
+    await save(server, 3);
+    expect(await price(server)).toBe(3);
+    await waitUntil("SQL is back", async () => (await sql(server, "SELECT 7 AS seven")).status === 200);
+    expect(await server.stop()).toBe(0);
   });
-  await save(server, 1);
-  const deaf = [sql(server, DEAF), sql(server, DEAF)];
-  for (const answer of await Promise.all(deaf)) {
-    expect(answer.status).toBe(504);
-    expect(answer.text).toContain("stopped at the limit of 2 s");
-  }
-  // Both slots are held; substitutes come after a second.
-  await waitUntil("others run", async () => (await sql(server, "SELECT 7 AS seven")).text.includes("seven"));
-  await save(server, 2);
-  expect(await price(server)).toBe(2);
-  await server.logged("SQL that was stopped 10 s ago has not ended");
-  await save(server, 3);
-  expect(await price(server)).toBe(3);
-  await waitUntil("SQL is back", async () => (await sql(server, "SELECT 7 AS seven")).status === 200);
-  expect(await server.stop()).toBe(0);
-});
+}
 
 test("a client that goes frees its slot though its statement doesn't end, and the server's stop waits for neither", async () => {
   using dir = tempDir();
@@ -112,24 +116,6 @@ test("a save that needs rows which such a statement has changed is stored by the
   expect((await update).status).toBe(503);
   const stored = await sql(server, "SELECT count(*) AS n, max(close) AS close FROM daily_prices");
   expect(JSON.parse(stored.text)).toEqual({ data: [{ n: 1, close }] });
-});
-
-test("in the one process the server stays, and says why no SQL runs", async () => {
-  using dir = tempDir();
-  await using server = await startServer({
-    dbFile: join(dir.path, "a.duckdb"),
-    workers: 1,
-    flags: ["--sql-timeout", "1"],
-  });
-  const refusal = await waitUntil("no slot is left", async () => {
-    const answers = await Promise.all([sql(server, DEAF), sql(server, DEAF)]);
-    for (const { status } of answers) expect([503, 504]).toContain(status);
-    return answers.find(({ text }) => text.includes("have not ended"));
-  });
-  expect(refusal.status).toBe(503);
-  await save(server, 1);
-  expect(await price(server)).toBe(1);
-  expect(await server.stop()).toBe(0);
 });
 
 test("answers that are too large are refused, and saves go on while they are made", async () => {

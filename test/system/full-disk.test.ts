@@ -1,7 +1,8 @@
-/** No room for DuckDB: saves say so, reads go on, and it is over as soon as there is room. A database that fails all the same ends its process. */
+/** No room for DuckDB: saves say so, reads go on, and it is over as soon as there is room. A database that fails all the same ends its hub. */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { get } from "../support/requests.ts";
 import { BUN_LAUNCHER, type RunningServer, startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -90,7 +91,7 @@ for (const workers of [1, 2]) {
   );
 }
 
-test("a database that fails in the only process ends it, with the reason in the log", async () => {
+test("a database that fails ends its hub, with the reason in the log, and the one server process tries the next", async () => {
   using other = tempDir();
   const dbFile = join(other.path, "a.duckdb");
   {
@@ -108,9 +109,10 @@ test("a database that fails in the only process ends it, with the reason in the 
   {
     await using server = await startServer({ dbFile, launcher });
     stored = (await fillUp(server)).stored;
-    await server.exited;
-    expect(await server.stop()).toBe(1);
-    expect(server.log()).toMatch(/\[CRITICAL\] - The database's writer failed: DuckDB can't go on: /);
+    await server.logged(/\[CRITICAL\] - The database's writer failed: DuckDB can't go on: /);
+    await server.logged(/Hub \(pid \d+\) exited with code 1; starting another/);
+    expect((await get(`${server.url}/live`)).status).toBe(200);
+    expect(await server.stop()).toBe(0);
   }
   await using again = await startServer({ dbFile });
   const [{ n }] = (await countRows(again)) as [{ n: number }];

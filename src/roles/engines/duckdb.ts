@@ -23,8 +23,7 @@ export async function openDuckDbHub(
   settings: HubSettings,
   onFatal: (reason: string) => void,
 ): Promise<HubStorage> {
-  // A hub on a thread shares its process with a worker.
-  const database = await open(settings, onFatal, { ownProcess: Bun.isMainThread });
+  const database = await open(settings, onFatal, { ownProcess: true });
   const { reader, sql, writer } = database;
   const look = (): void => {
     const lost = writer.lost?.() ?? null;

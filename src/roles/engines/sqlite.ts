@@ -52,7 +52,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
   return {
     preparation: writer.preparation,
     epochBegun: writer.epochBegun,
-    commit: (saves) => writer.commit(saves),
+    commit: (saves, progress) => writer.commit(saves, progress),
     changedByOthers: () => writer.changedByOthers(),
     lost: () => writer.lost(),
     removeCheck: (ticker) => writer.removeCheck(ticker),

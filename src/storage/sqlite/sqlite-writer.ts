@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import {
+  type CommitProgress,
   type Count,
   type Save,
   type SaveBars,
@@ -12,6 +13,7 @@ import {
   type StockWriter,
   StorageBusyError,
   type TickRow,
+  UNHEARD_PROGRESS,
 } from "../contract.ts";
 import { EpochWitness } from "../epoch-witness.ts";
 import { OpenedFile } from "../opened-file.ts";
@@ -45,6 +47,7 @@ export class SqliteWriter implements StockWriter {
   readonly #hourlyUpsert: Statement<unknown, Params>;
   readonly #hourlyExists: Statement<unknown, Params>;
   readonly #dailyExists: Statement<unknown, Params>;
+  #progress: CommitProgress = UNHEARD_PROGRESS;
   readonly #tickInsert: Statement<unknown, Params>;
   readonly #tickReplace: Statement<unknown, Params>;
   readonly #tickAt: Statement<StoredTick, Params>;
@@ -109,8 +112,9 @@ export class SqliteWriter implements StockWriter {
     );
   }
 
-  commit(batch: Save[]): (SaveOutcome | null)[] {
+  commit(batch: Save[], progress: CommitProgress = UNHEARD_PROGRESS): (SaveOutcome | null)[] {
     this.#file.check();
+    this.#progress = progress;
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
     const outcomes = outcomesOfAll(this.#commit(saves));
     // What went into a file that was lost meanwhile must not be answered as stored.
@@ -197,6 +201,7 @@ export class SqliteWriter implements StockWriter {
     let outcomes: (SaveOutcome | null)[] = [];
     this.#inTransaction(() => {
       outcomes = apply();
+      this.#progress.at("update log");
       return this.#updates.record(saves, outcomes);
     });
     return outcomes;
@@ -209,6 +214,7 @@ export class SqliteWriter implements StockWriter {
       this.#db.run("BEGIN IMMEDIATE");
       this.#updates.begin();
       const committed = work();
+      this.#progress.at("commit");
       this.#db.run("COMMIT");
       committed();
       if (this.#log.hasBegunAnew()) this.#witness.holdsTo(newestId);
@@ -228,6 +234,7 @@ export class SqliteWriter implements StockWriter {
     for (const [index, save] of saves.entries()) {
       if (outcomes[index] !== null) continue; // stored with an earlier one of its ticker
       if (performance.now() - started > TRANSACTION_MS) break;
+      this.#progress.at("rows", save);
       outcomes[index] = this.#repeatedOutcome(save);
       if (outcomes[index] !== null) continue;
       if (save.kind === "ticks" || save.interval === "hourly") {
@@ -273,6 +280,7 @@ export class SqliteWriter implements StockWriter {
   #applyOrUndo(save: Save): SaveOutcome {
     const repeated = this.#repeatedOutcome(save);
     if (repeated !== null) return repeated;
+    this.#progress.at("rows", save);
     this.#db.run("SAVEPOINT one_save");
     try {
       return this.#apply(save);

@@ -1,0 +1,48 @@
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { tempDir } from "../../test/support/temp-dir.ts";
+import type { Save } from "../storage/contract.ts";
+import { describeHang, NOTE_FILE, readNote, WriterNote } from "./writer-note.ts";
+
+const bars = {
+  kind: "bars",
+  ticker: "Ä€𝒜".repeat(256),
+  interval: "hourly",
+  rows: [1, 2, 3],
+} as unknown as Save;
+const ticks = { kind: "ticks", ticker: "A", type: "trade", rows: [1] } as unknown as Save;
+
+test("others read what the writer is at, step by step", () => {
+  using dir = tempDir();
+  expect(readNote(dir.path)).toBeNull();
+  const note = new WriterNote(dir.path);
+  expect(describeHang(dir.path)).toBe("it was at no save");
+  note.begin(ticks, 2);
+  expect(readNote(dir.path)).toEqual({ step: "begin", saves: 2, table: "ticks", ticker: "A", rows: 1 });
+  note.at("rows", bars);
+  expect(readNote(dir.path)).toEqual({
+    step: "rows",
+    saves: 2,
+    table: "hourly bars",
+    ticker: bars.ticker,
+    rows: 3,
+  });
+  note.at("rows", ticks);
+  note.at("commit");
+  expect(describeHang(dir.path)).toBe(
+    "it was at a save of A (ticks, 1 rows; one of 2 in its transaction): committing, behind its rows",
+  );
+  note.end();
+  expect(readNote(dir.path)).toBeNull();
+});
+
+test("the next hub's note is empty, and half a file is none", () => {
+  using dir = tempDir();
+  new WriterNote(dir.path).begin(ticks, 1);
+  expect(readNote(dir.path)).not.toBeNull();
+  new WriterNote(dir.path);
+  expect(readNote(dir.path)).toBeNull();
+  writeFileSync(join(dir.path, NOTE_FILE), "");
+  expect(readNote(dir.path)).toBeNull();
+});

@@ -1,0 +1,25 @@
+/** The hub as a process of its own. */
+import { createLogger } from "../observe/log.ts";
+import { readBrief, runChild } from "./child-control.ts";
+import { failOnSurprise } from "./fail-on-surprise.ts";
+import { runHub } from "./hub-role.ts";
+
+const EXIT_WITHOUT_DATABASE = 1;
+
+export async function serveAsHub(): Promise<void> {
+  const brief = readBrief();
+  const { settings } = brief;
+  const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
+  failOnSurprise(log);
+  await runChild(
+    async () => {
+      const hub = await runHub(brief, log, (reason) => {
+        log.critical(`The database's writer failed: ${reason}`);
+        log.flushSync();
+        process.exit(EXIT_WITHOUT_DATABASE);
+      });
+      return () => hub.stop();
+    },
+    { brief, onStopped: () => log.close() },
+  );
+}

@@ -1,0 +1,80 @@
+/** The hub of `--workers 1`: see ARCHITECTURE.md "Processes". */
+import type { Settings } from "../config/settings.ts";
+import { describeHang } from "../hub/writer-note.ts";
+import type { Logger } from "../observe/log.ts";
+import type { ChildBrief } from "../protocol/control.ts";
+import { BootError, startChild } from "../supervisor/child.ts";
+import { endChild, hubDrainMs } from "../supervisor/end-child.ts";
+import { watchLiveness } from "../supervisor/liveness.ts";
+import { Slot } from "../supervisor/slot.ts";
+import { MAIN } from "./main-path.ts";
+
+export interface OwnHub {
+  /** Resolves when it can be connected to. @throws Error with the reason why the database can't be served. */
+  start(): Promise<void>;
+  /** It is there and answers. */
+  isWell(): boolean;
+  /**
+   * Resolves when everything accepted is committed and the hub is gone.
+   *
+   * @param deadlineMs as of performance.now(): from then on it is made to end.
+   */
+  stop(deadlineMs: number): Promise<void>;
+  /** Without waiting for anything. */
+  kill(): void;
+}
+
+export interface OwnHubOptions {
+  settings: Settings;
+  brief: ChildBrief;
+  log: Logger;
+}
+
+/** A child process: what hangs in it can be killed, and another takes its place while reads and WebSockets go on. */
+export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
+  const slot = new Slot(() => startChild({ brief, mainPath: MAIN, env: process.env }), log);
+  const killNow = new AbortController();
+  const liveness = watchLiveness({
+    children: () => (slot.serving === null ? [] : [slot.serving]),
+    limitMs: settings.livenessTimeoutS * 1_000,
+    explain: () => describeHang(brief.runtimeDir),
+    log,
+  });
+  return {
+    async start() {
+      try {
+        await slot.start();
+      } catch (error) {
+        if (!(error instanceof BootError)) throw error;
+        throw new Error(error.reason, { cause: error });
+      }
+    },
+    isWell: () => slot.serving !== null && !liveness.isSilent(slot.serving),
+    async stop(deadlineMs) {
+      const drainMs = hubDrainMs(deadlineMs);
+      const ends = slot.retire().map((child) => endChild(child, { drainMs, killNow: killNow.signal, log }));
+      liveness.stop();
+      await Promise.all(ends);
+    },
+    kill() {
+      killNow.abort();
+      for (const child of slot.retire()) child.kill("SIGKILL");
+    },
+  };
+}
+
+/** In this process: a hub without a database waits for nothing that could hold up the workers. */
+export function hubInThisProcess({ brief, log }: OwnHubOptions): OwnHub {
+  let hub: { stop(): Promise<void> } | null = null;
+  return {
+    async start() {
+      const { runHub } = await import("./hub-role.ts");
+      hub = await runHub(brief, log, (reason) => {
+        throw new Error(reason);
+      });
+    },
+    isWell: () => hub !== null,
+    stop: async () => await hub?.stop(),
+    kill() {},
+  };
+}

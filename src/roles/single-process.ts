@@ -1,0 +1,124 @@
+/** `--workers 1`: one server process, which serves as a worker does and keeps a hub beside itself. */
+import { version } from "../../package.json" with { type: "json" };
+import { describeDatabase } from "../config/database-url.ts";
+import type { Settings } from "../config/settings.ts";
+import type { Logger } from "../observe/log.ts";
+import type { ChildBrief } from "../protocol/control.ts";
+import { portLock } from "../supervisor/port-lock.ts";
+import { createRuntimeDir } from "../supervisor/runtime-dir.ts";
+import { onPoolSignals, onStopSignals } from "../supervisor/signals.ts";
+import { createNotifier } from "../supervisor/systemd.ts";
+import type { Worker } from "../worker/worker.ts";
+import { failOnSurprise } from "./fail-on-surprise.ts";
+import { hubInThisProcess, hubProcess, type OwnHub } from "./own-hub.ts";
+
+const EXIT_OK = 0;
+const EXIT_AT_ONCE = 130;
+
+export interface SingleProcessOptions {
+  settings: Settings;
+  log: Logger;
+  /** Begins when it serves, and gives what ends it when it is about to stop. */
+  whileServing(port: number): () => void;
+}
+
+/** @returns the exit code. @throws Error with the reason why it can't start. */
+export async function serveInOneProcess(options: SingleProcessOptions): Promise<number> {
+  const { log } = options;
+  failOnSurprise(log);
+  const stopped = Promise.withResolvers<void>();
+  let atOnce = (): void => {};
+  const unlisten = [
+    onStopSignals({
+      stop(signal) {
+        log.info(`Received ${signal}; stopping`);
+        stopped.resolve();
+      },
+      stopNow() {
+        log.warning("SIGINT again: stopping at once");
+        atOnce();
+        log.flushSync();
+        process.exit(EXIT_AT_ONCE);
+      },
+    }),
+    onPoolSignals({ reload: explain("SIGHUP"), more: explain("SIGTTIN"), fewer: explain("SIGTTOU") }),
+  ];
+  try {
+    using cleanup = new DisposableStack();
+    const lock = cleanup.adopt(await portLock(options.settings.host, options.settings.port), (taken) =>
+      taken.release(),
+    );
+    const runtime = cleanup.adopt(await createRuntimeDir(), (made) => made.remove());
+    for (const reason of runtime.passedOver) log.warning(reason);
+    const settings = { ...options.settings, port: lock.port };
+    const brief: ChildBrief = {
+      role: "hub",
+      workerId: 0,
+      settings,
+      runtimeDir: runtime.path,
+      version,
+      greet: true,
+    };
+    const hub = hubFor({ settings, brief, log });
+    atOnce = () => {
+      hub.kill();
+      runtime.remove();
+    };
+    return await serveBeside(hub, brief, stopped.promise, options);
+  } finally {
+    for (const remove of unlisten) remove();
+  }
+
+  function explain(signal: string): () => void {
+    return () =>
+      log.warning(
+        `${signal} needs worker processes: one process serves here; start with --workers 2 or more`,
+      );
+  }
+}
+
+function hubFor(options: { settings: Settings; brief: ChildBrief; log: Logger }): OwnHub {
+  const { engine } = describeDatabase(options.settings.dbFile);
+  return engine === "sqlite" || engine === "duckdb" ? hubProcess(options) : hubInThisProcess(options);
+}
+
+async function serveBeside(
+  hub: OwnHub,
+  brief: ChildBrief,
+  stopped: Promise<void>,
+  { log, whileServing }: SingleProcessOptions,
+): Promise<number> {
+  const { settings } = brief;
+  const notifier = createNotifier(process.env, (message) => log.warning(message));
+  let worker: Worker | null = null;
+  try {
+    // Loaded while the hub opens the database.
+    const [isStarted, { bootWorker }, { shownHost }] = await Promise.all([
+      Promise.race([hub.start().then(() => true), stopped.then(() => false)]),
+      import("./worker-process.ts"),
+      import("../worker/invitation.ts"),
+    ]);
+    if (!isStarted) return EXIT_OK;
+    worker = await bootWorker(brief, null, log);
+    log.info(`Server starting on http://${shownHost(settings.host)}:${worker.port}`);
+    for (const line of await worker.invitation()) log.info(line);
+    notifier.ready(`Serving on port ${worker.port}`);
+    const beat = (): void => {
+      if (hub.isWell()) notifier.watchdog();
+    };
+    const watchdog =
+      notifier.watchdogIntervalMs === null ? undefined : setInterval(beat, notifier.watchdogIntervalMs);
+    const end = whileServing(worker.port);
+    await stopped;
+    end();
+    clearInterval(watchdog);
+    notifier.stopping();
+    return EXIT_OK;
+  } finally {
+    const deadlineMs = performance.now() + settings.workerRestartTimeoutS * 1000;
+    // The hub goes last: it commits what the worker has still to answer.
+    await worker?.drain(settings.workerRestartTimeoutS * 1000);
+    await hub.stop(deadlineMs);
+    if (worker !== null) log.info("Server has been shut down.");
+  }
+}

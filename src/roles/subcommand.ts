@@ -1,0 +1,44 @@
+/** The commands beside `serve`, each with the engines that it needs. */
+import { runCheck } from "../cli/check.ts";
+import { runCopy } from "../cli/copy.ts";
+import { runDoctor } from "../cli/doctor.ts";
+import { helpText } from "../cli/help.ts";
+import { runImport } from "../cli/import.ts";
+import { runReplay } from "../cli/replay.ts";
+import { redact } from "../config/database-url.ts";
+import { fileModeOf, useFileMode } from "../config/file-mode.ts";
+import { UsageError } from "../config/usage-error.ts";
+import { beginEpoch, openTransferReader, openTransferTarget, openWriter } from "./engine.ts";
+
+/**
+ * @param doctorCommand starts the process that looks at a database for `doctor`.
+ * @returns the exit code. @throws UsageError
+ */
+export async function runSubcommand(name: string, args: string[], doctorCommand: string[]): Promise<number> {
+  switch (name) {
+    case "check":
+      return await runCheck(args);
+    case "import":
+      useFileMode(fileModeOf(process.env));
+      return await runImport(args, {
+        openDatabase: (dbFile, durability) => openWriter({ dbFile, durability }),
+      });
+    case "copy":
+      useFileMode(fileModeOf(process.env));
+      return await runCopy(args, {
+        openReader: openTransferReader,
+        openDestination: (dbFile, durability) => openTransferTarget({ dbFile, durability }),
+      });
+    case "replay":
+      return await runReplay(args, { openReader: openTransferReader });
+    case "doctor":
+      return await runDoctor(args, { databaseCommand: doctorCommand, beginEpoch });
+    case "help":
+      console.log(helpText());
+      return 0;
+    default:
+      throw new UsageError(
+        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, replay, copy or doctor`,
+      );
+  }
+}

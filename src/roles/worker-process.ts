@@ -1,0 +1,74 @@
+/** The worker: as a process of its own, and booted in the one process of `--workers 1`. */
+import { hostname } from "node:os";
+import { BOARD_FILE } from "../hub/messages.ts";
+import { VersionBoard } from "../hub/version-board.ts";
+import { createLogger, type Logger } from "../observe/log.ts";
+import { CHILD_BRIEF_ENV, type ChildBrief } from "../protocol/control.ts";
+import { ownCommand } from "../protocol/own-command.ts";
+import { shownHost } from "../worker/invitation.ts";
+import { startWorker, type Worker } from "../worker/worker.ts";
+import { readBrief, runChild } from "./child-control.ts";
+import { databaseType, openWorkerStorage } from "./engine.ts";
+import { failOnSurprise } from "./fail-on-surprise.ts";
+import { MAIN } from "./main-path.ts";
+
+const EXIT_FAILED = 1;
+
+export async function serveAsWorker(): Promise<void> {
+  const brief = readBrief();
+  const { settings, workerId } = brief;
+  const log = createLogger({ level: settings.logLevel, worker: workerId, file: settings.logFile });
+  failOnSurprise(log);
+  await runChild(
+    async () => {
+      const worker = await bootWorker(brief, workerId, log);
+      log.info(`Worker ${workerId}: Server starting on http://${shownHost(settings.host)}:${worker.port}`);
+      if (brief.greet) for (const line of await worker.invitation()) log.info(line);
+      return async (timeoutMs) => {
+        log.info(`Worker ${workerId}: draining`);
+        await worker.drain(timeoutMs);
+        log.info(`Worker ${workerId}: Server has been shut down.`);
+      };
+    },
+    { brief, onStopped: () => log.close() },
+  );
+}
+
+/** @param workerId null in the one process. */
+export async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logger): Promise<Worker> {
+  const { settings, runtimeDir } = brief;
+  const board = new VersionBoard(`${runtimeDir}/${BOARD_FILE}`);
+  const runnerBrief: ChildBrief = { ...brief, role: "sql-runner", workerId: -1 };
+  return startWorker({
+    settings,
+    runtimeDir,
+    workerId,
+    dbType: databaseType(settings),
+    log,
+    fail(reason) {
+      log.critical(reason);
+      log.flushSync();
+      process.exit(EXIT_FAILED);
+    },
+    openStorage: (hub, updates, conditions) =>
+      openWorkerStorage({
+        settings,
+        hub,
+        board,
+        updates,
+        serverId: serverIdOf(runtimeDir),
+        log,
+        conditions,
+        isFirst: workerId === null || workerId === 0,
+        runner: {
+          command: ownCommand(MAIN, "sql-runner"),
+          env: { ...process.env, [CHILD_BRIEF_ENV]: JSON.stringify(runnerBrief) },
+        },
+      }),
+  });
+}
+
+/** The folder's name is random and this server's alone; hashed, because others get to see it. */
+function serverIdOf(runtimeDir: string): string {
+  return new Bun.CryptoHasher("sha256").update(`${hostname()} ${runtimeDir}`).digest("hex").slice(0, 16);
+}
