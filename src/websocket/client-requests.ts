@@ -12,7 +12,7 @@ import { type Beginner, type Beginning, beginAll } from "./beginnings.ts";
 import { MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
 import { type QueuedBytes, RequestQueue } from "./request-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
-import { shownTicker, type WatchList } from "./watch-list.ts";
+import { checkTypes, shownTicker, type WatchList } from "./watch-list.ts";
 
 /** Subscriptions that one change begins before what waits behind it is looked at again. */
 const OPENED_AT_ONCE = 256;
@@ -208,16 +208,21 @@ export class ClientRequests implements Beginner {
 
   #unsubscribe(tickers: string[], filter: TypeFilter): void {
     const { subscriptions, watchList, client } = this.#options;
+    const ends: [subscription: Subscription, left: TypeFilter][] = [];
     for (const ticker of tickers) {
       const subscription = watchList.get(ticker);
       if (subscription === undefined) continue;
       const left = minus(subscription.filter, filter);
+      checkTypes(left, ticker);
+      ends.push([subscription, left]);
+    }
+    for (const [subscription, left] of ends) {
       if (isNothing(left)) {
         this.#leave(subscription);
         continue;
       }
       subscriptions.refilter(subscription, left);
-      client.narrowed(ticker, left);
+      client.narrowed(subscription.ticker, left);
     }
   }
 

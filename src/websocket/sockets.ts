@@ -17,7 +17,7 @@ import type { Subscriptions } from "../stream/subscriptions.ts";
 import type { Addresses } from "./addresses.ts";
 import { LiveClient } from "./live-client.ts";
 import { type Handshake, readHandshake } from "./live-request.ts";
-import { messageRate, tooManyMessages } from "./message-rate.ts";
+import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import { QueuedBytes } from "./request-queue.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import type { TokenBucket } from "./token-bucket.ts";
@@ -138,8 +138,8 @@ export class Sockets {
       open: (socket) => this.#opened(socket),
       message: (socket, message) => this.#received(socket, message),
       drain: (socket) => this.#drained(socket),
-      pong: (socket) => void this.#heard(socket),
-      ping: (socket) => void this.#heard(socket),
+      pong: (socket) => void this.#heard(socket, null),
+      ping: (socket) => void this.#heard(socket, null),
       close: (socket, code) => this.#closed(socket, code),
     };
   }
@@ -203,16 +203,16 @@ export class Sockets {
   }
 
   #received(socket: Socket, message: string | Buffer): void {
-    if (!this.#heard(socket)) return;
+    if (!this.#heard(socket, message)) return;
     this.#options.counters.messages++;
     socket.data.client?.message(message);
   }
 
   /** @returns false when it is to be heard no more: it sends too much. */
-  #heard({ data }: Socket): boolean {
+  #heard({ data }: Socket, message: string | Buffer | null): boolean {
     data.heardMs = performance.now();
     if (data.closingMs !== 0) return false;
-    if (data.rate.take(1)) return true;
+    if (data.rate.take(messageCost(message))) return true;
     data.client?.refuse(CLOSE_POLICY, "too_many_messages", tooManyMessages(this.#options.symbolsMax));
     return false;
   }
