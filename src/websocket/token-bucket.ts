@@ -1,3 +1,5 @@
+const monotonicMs = (): number => performance.now();
+
 /** A rate with room for bursts: so many at once, and then so many a second. */
 export class TokenBucket {
   readonly #burst: number;
@@ -7,7 +9,7 @@ export class TokenBucket {
   #atMs: number;
 
   /** @param nowMs a clock that doesn't go back. */
-  constructor(burst: number, perSecond: number, nowMs = (): number => performance.now()) {
+  constructor(burst: number, perSecond: number, nowMs = monotonicMs) {
     this.#burst = burst;
     this.#perSecond = perSecond;
     this.#nowMs = nowMs;
