@@ -10,7 +10,7 @@ import { ALL_TICKERS } from "./subscriber.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
 
 /** Of all subscribers of this worker. */
-const UNDER_WAY_MAX = 2_048;
+const UNDER_WAY_MAX = 256;
 /** While others are opened, which may wait for a hub that is away. */
 const WAIT_MAX_MS = 10_000;
 

@@ -5,6 +5,7 @@ import type { Start } from "../stream/starting-point.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
+import type { Turns } from "./turns.ts";
 
 /** Subscriptions of one socket that begin at once; the others wait their turn. */
 const BEGIN_AT_ONCE = 8;
@@ -44,7 +45,7 @@ export interface Failed {
 export async function beginAll(
   beginnings: readonly Beginning[],
   client: Beginner,
-  subscriptions: Subscriptions,
+  { subscriptions, turns }: { subscriptions: Subscriptions; turns: Turns },
 ): Promise<Failed | null> {
   const failed: Failed = { tickers: [], why: "" };
   const deadline = performance.now() + BEGIN_WAIT_MAX_MS;
@@ -60,7 +61,8 @@ export async function beginAll(
       if (beginning.subscription.hasLeft) continue;
       prepareTo(i + PREPARED_AHEAD);
       // Where reads take no turn of the event loop, hundreds of them would leave none to the others.
-      await new Promise(setImmediate);
+      const turn = turns.take();
+      if (turn !== null) await turn;
       try {
         await beginOne(beginning, { client, subscriptions, deadline });
       } catch (error) {

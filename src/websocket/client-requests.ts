@@ -12,6 +12,7 @@ import { type Beginner, type Beginning, beginAll } from "./beginnings.ts";
 import { MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
 import { type QueuedBytes, RequestQueue } from "./request-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
+import type { Turns } from "./turns.ts";
 import { checkTypes, shownTicker, type WatchList } from "./watch-list.ts";
 
 /** Subscriptions that one change begins before what waits behind it is looked at again. */
@@ -24,6 +25,7 @@ export interface ClientRequestsOptions {
   watchList: WatchList;
   symbolsMax: number;
   queuedBytes: QueuedBytes;
+  turns: Turns;
   client: RequestingClient;
 }
 
@@ -68,19 +70,26 @@ export class ClientRequests implements Beginner {
 
   /** What the handshake asked for. @param tell whether the client is told what it is subscribed to. */
   begin(wish: Wish, tell: boolean): void {
-    try {
-      this.#options.watchList.check(wish);
-    } catch (error) {
-      // Others were faster since the handshake.
-      if (!(error instanceof MessageError)) throw error;
-      this.#options.client.close(CLOSE_TRY_LATER, error.message);
-      return;
-    }
     void this.#work(async () => {
+      const turn = this.#options.turns.take();
+      if (turn !== null) await turn;
+      if (!this.open || !this.#fits(wish)) return;
       this.#open(wish);
       if (tell) await this.#tellOpened();
       this.#startBeginning(tell);
     });
+  }
+
+  /** Others may have been faster since the handshake. */
+  #fits(wish: Wish): boolean {
+    try {
+      this.#options.watchList.check(wish);
+      return true;
+    } catch (error) {
+      if (!(error instanceof MessageError)) throw error;
+      this.#options.client.close(CLOSE_TRY_LATER, error.message);
+      return false;
+    }
   }
 
   message(received: string | Buffer): void {
@@ -136,9 +145,11 @@ export class ClientRequests implements Beginner {
   }
 
   async #answerAll(): Promise<void> {
-    const { client } = this.#options;
+    const { client, turns } = this.#options;
     while (this.open && this.#queue.size > 0) {
       if (!client.hasRoomForAnswer) await client.room();
+      const turn = turns.take();
+      if (turn !== null) await turn;
       const text = this.#queue.take();
       if (text === undefined) break;
       try {
@@ -148,8 +159,6 @@ export class ClientRequests implements Beginner {
         client.send(JSON.stringify({ type: "error", code: error.code, error: error.message }));
       }
       if (this.#opened.length >= OPENED_AT_ONCE) this.#startBeginning();
-      // Others have their turn, also where a message took none.
-      if (this.#queue.size > 0) await new Promise(setImmediate);
     }
     this.#startBeginning();
   }
@@ -256,8 +265,8 @@ export class ClientRequests implements Beginner {
   }
 
   async #begin(opened: Beginning[], tell: boolean): Promise<void> {
-    const { subscriptions, watchList, client } = this.#options;
-    const failed = await beginAll(opened, this, subscriptions);
+    const { subscriptions, watchList, client, turns } = this.#options;
+    const failed = await beginAll(opened, this, { subscriptions, turns });
     if (failed === null || !this.open) return;
     const names = failed.tickers.slice(0, 3).map(shownTicker).join(", ");
     const shown = names + (failed.tickers.length > 3 ? ", …" : "");

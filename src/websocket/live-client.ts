@@ -11,6 +11,7 @@ import type { Handshake } from "./live-request.ts";
 import type { QueuedBytes } from "./request-queue.ts";
 import type { SocketData } from "./sockets.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
+import type { Turns } from "./turns.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 import { WatchList } from "./watch-list.ts";
 
@@ -28,6 +29,7 @@ export interface LiveClientOptions {
   queueBytesMax: number;
   quota: SubscriptionQuota;
   queuedBytes: QueuedBytes;
+  turns: Turns;
   /** It was sent what others are told by topic. */
   onHeard(text: string): void;
   /** What a client is being closed for: it reads too slowly, or sends too much. */
@@ -56,7 +58,7 @@ export class LiveClient implements Subscriber, RequestingClient {
     this.#handshake = handshake;
     this.#options = options;
     this.#waiting = new WaitingUpdates(handshake.slow, options.queueBytesMax);
-    const { subscriptions, symbolsMax, quota, queuedBytes } = options;
+    const { subscriptions, symbolsMax, quota, queuedBytes, turns } = options;
     const { address } = socket.data;
     this.#watchList = new WatchList({ subscriber: this, address, subscriptions, quota, symbolsMax });
     this.#requests = new ClientRequests({
@@ -64,6 +66,7 @@ export class LiveClient implements Subscriber, RequestingClient {
       watchList: this.#watchList,
       symbolsMax,
       queuedBytes,
+      turns,
       client: this,
     });
   }

@@ -21,6 +21,7 @@ import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import { QueuedBytes } from "./request-queue.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import type { TokenBucket } from "./token-bucket.ts";
+import { Turns } from "./turns.ts";
 import { tooMany } from "./watch-list.ts";
 
 /** Of one frame from a client. */
@@ -85,6 +86,7 @@ export class Sockets {
   readonly #open = new Set<Socket>();
   readonly #sweep: Timer;
   readonly #queuedBytes = new QueuedBytes();
+  readonly #turns = new Turns();
   #pace: Timer | null = null;
 
   constructor(options: SocketsOptions) {
@@ -189,6 +191,7 @@ export class Sockets {
       queueBytesMax: this.#options.queueBytesMax,
       quota: this.#options.quota,
       queuedBytes: this.#queuedBytes,
+      turns: this.#turns,
       onCutOff: (reason) => {
         data.closingMs = performance.now();
         this.#options.counters.subscribersCutOff++;
