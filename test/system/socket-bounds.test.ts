@@ -14,6 +14,9 @@ const STORM_MB_MAX = 128;
 /** Of a storm that the server doesn't end. */
 const STORM_BYTES_MAX = 256 * 1024 * 1024;
 const STORMERS = 30;
+const COMERS = 400;
+/** Of what is garbage by then: a few sockets are there at a time. */
+const COMERS_MB_MAX = 512;
 /** What waits of all clients, twice, as the one copy is JSON's. */
 const STORMERS_MB_MAX = 2 * 64 + STORM_MB_MAX;
 const THOUSAND = Array.from({ length: 1_000 }, (_, i) => `S${i}`);
@@ -120,6 +123,27 @@ test("many storms at once have one bound together", async () => {
   for (const { closed } of stormers) expect([1008, 1013]).toContain(closed?.code as number);
   expect(peakMb(server.pid) - beforeMb).toBeLessThan(STORMERS_MB_MAX);
   await waitUntil("nothing is left of them", async () => (await worker()).tickersWatched === 0);
+});
+
+test("sockets that come, ask for 1,000 symbols of their own and go leave nothing behind", async () => {
+  resetPeakMb(server.pid);
+  const beforeMb = peakMb(server.pid);
+  let opened = 0;
+  const comeAndGo = async (): Promise<void> => {
+    while (opened < COMERS) {
+      const own = `X${opened++}`;
+      using one = await FloodingWebSocket.open(server.port, "/ws?symbols=");
+      one.send(subscribe(THOUSAND.map((symbol) => `${own}-${symbol}`)));
+      // Some before anything is done, some in the midst of it.
+      await waitUntil("some answers", () => one.frames.length >= opened % 4);
+    }
+  };
+  await othersMeanwhile(Promise.all(Array.from({ length: 20 }, comeAndGo)));
+  expect(peakMb(server.pid) - beforeMb).toBeLessThan(COMERS_MB_MAX);
+  await waitUntil("nothing is left of them", async () => {
+    const { subscribers, subscriptions, tickersWatched } = await worker();
+    return subscribers === 0 && subscriptions === 0 && tickersWatched === 0;
+  });
 });
 
 test("a storm to a replay is ended the same way", async () => {
