@@ -1,6 +1,7 @@
 /**
- * Channels that are being opened: first their updates come here, then their positions are read, so no update is in neither.
- * Each is a question to the hub, so only so many are under way at once, whoever asked for them.
+ * Channels that are being opened: first their updates come here, then their positions are read, so
+ * no update is in neither. Each is a question to the hub, so only so many are under way at once,
+ * whoever asked for them.
  */
 import { unavailable } from "../protocol/errors.ts";
 import type { Update, UpdateReader } from "../storage/update-contract.ts";

@@ -1,4 +1,7 @@
-/** One change of a client's subscriptions: brings those that were opened to where the updates are, a few at a time. */
+/**
+ * One change of a client's subscriptions: brings those that were opened to where the updates are, a
+ * few at a time.
+ */
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Start } from "../stream/starting-point.ts";
@@ -39,8 +42,10 @@ export interface Failed {
 }
 
 /**
- * Resolves when all have begun, have left, or failed; and when nothing that was asked for them is under way any more, so that a client
- * can't begin faster than it is done. @returns null when none failed.
+ * Resolves when all have begun, have left, or failed; and when nothing that was asked for them is
+ * under way any more, so that a client can't begin faster than it is done.
+ *
+ * @returns null when none failed.
  */
 export async function beginAll(
   beginnings: readonly Beginning[],
@@ -60,7 +65,8 @@ export async function beginAll(
       if (!client.open) return;
       if (beginning.subscription.hasLeft) continue;
       prepareTo(i + PREPARED_AHEAD);
-      // Where reads take no turn of the event loop, hundreds of them would leave none to the others.
+      // Where reads take no turn of the event loop, hundreds of them would leave none to the
+      // others.
       const turn = turns.take();
       if (turn !== null) await turn;
       try {
@@ -94,7 +100,8 @@ async function beginOne(
     } catch (error) {
       // Meanwhile the client may have ended it, or begun it elsewhere; other types stand in it.
       if (!client.open || !client.isCurrent(subscription)) return;
-      // Of all tickers it has got too much already to begin once more: the client knows where it is.
+      // Of all tickers it has got too much already to begin once more: the client knows where it
+      // is.
       const isOver = ticker === ALL_TICKERS || performance.now() > deadline;
       if (isOver || !(error instanceof RequestError)) {
         client.drop(subscription);

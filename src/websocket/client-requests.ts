@@ -1,8 +1,10 @@
 /**
- * What one client asks for, in the order in which it asks: each message is answered before the next is read.
+ * What one client asks for, in the order in which it asks: each message is answered before the next
+ * is read.
  *
- * One change of its subscriptions is under way at a time. What has come meanwhile waits in a bounded queue and is the next change, all of it
- * together. What only takes away doesn't wait: it ends what the change under way has begun.
+ * One change of its subscriptions is under way at a time. What has come meanwhile waits in a
+ * bounded queue and is the next change, all of it together. What only takes away doesn't wait: it
+ * ends what the change under way has begun.
  */
 import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER } from "../protocol/frames.ts";
 import type { Subscription } from "../stream/subscription.ts";
@@ -17,7 +19,10 @@ import { checkTypes, shownTicker, type WatchList } from "./watch-list.ts";
 
 /** Subscriptions that one change begins before what waits behind it is looked at again. */
 const OPENED_AT_ONCE = 256;
-/** Times `--ws-symbols-max`: tickers that a client may name at once; then that many a second, and more of them wait. */
+/**
+ * Times `--ws-symbols-max`: tickers that a client may name at once; then that many a second, and
+ * more of them wait.
+ */
 const NAMED_AT_ONCE_FACTOR = 10;
 
 export interface ClientRequestsOptions {
@@ -68,7 +73,11 @@ export class ClientRequests implements Beginner {
     return this.#options.client.open;
   }
 
-  /** What the handshake asked for. @param tell whether the client is told what it is subscribed to. */
+  /**
+   * What the handshake asked for.
+   *
+   * @param tell whether the client is told what it is subscribed to.
+   */
   begin(wish: Wish, tell: boolean): void {
     void this.#work(async () => {
       const turn = this.#options.turns.take();

@@ -1,4 +1,7 @@
-/** How deep a client's message is, before it is parsed: four million brackets take the parser 0.4 s and 400 MB. */
+/**
+ * How deep a client's message is, before it is parsed: four million brackets take the parser 0.4 s
+ * and 400 MB.
+ */
 
 /** None that can be understood is half as deep. */
 export const DEPTH_MAX = 8;
@@ -11,7 +14,10 @@ const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 
-/** Whether brackets are open in more than DEPTH_MAX levels anywhere; false where it is too short to matter. */
+/**
+ * Whether brackets are open in more than DEPTH_MAX levels anywhere; false where it is too short to
+ * matter.
+ */
 export function isDeep(json: string): boolean {
   if (json.length < LOOKED_AT_FROM) return false;
   let depth = 0;

@@ -20,7 +20,10 @@ const SLOW_BYTES = 64 * 1024;
 const POSITIONS_NAMED_MAX = 10_000;
 /** Frames that go out as one: as many as Bun collects of a topic's. */
 const HEARD_MAX = 32;
-/** Of answers to messages that it doesn't read, beside its queue: then no more messages are answered. */
+/**
+ * Of answers to messages that it doesn't read, beside its queue: then no more messages are
+ * answered.
+ */
 const ANSWERS_BYTES_MAX = 1024 * 1024;
 
 export interface LiveClientOptions {

@@ -15,7 +15,10 @@ import { DEPTH_MAX, isDeep } from "./json-depth.ts";
 export type SlowPolicy = "disconnect" | "conflate" | "gap";
 
 const SLOW_POLICIES: readonly SlowPolicy[] = ["disconnect", "conflate", "gap"];
-/** Of one message or query, and of one subscription; the tickers of a connection have a bound of their own. */
+/**
+ * Of one message or query, and of one subscription; the tickers of a connection have a bound of
+ * their own.
+ */
 export const TYPES_MAX = 100;
 /** Of all types of a message together: each answer names them again, for every ticker. */
 const TYPES_CHARACTERS_MAX = 2_000;

@@ -1,10 +1,14 @@
 /**
- * How much one WebSocket may send, live or replay. Every message counts, whatever is in it, and every ping and pong. Bun shows
- * neither the frames of a message in pieces before its last one, nor what comes after a close.
+ * How much one WebSocket may send, live or replay. Every message counts, whatever is in it, and
+ * every ping and pong. Bun shows neither the frames of a message in pieces before its last one, nor
+ * what comes after a close.
  */
 import { TokenBucket } from "./token-bucket.ts";
 
-/** Beside twice `--ws-symbols-max`: a client may name each of its tickers in a message of its own, and take each back. */
+/**
+ * Beside twice `--ws-symbols-max`: a client may name each of its tickers in a message of its own,
+ * and take each back.
+ */
 const MESSAGES_AT_ONCE = 2_000;
 const MESSAGES_PER_S = 100;
 /** A message counts as one more for each of these. */

@@ -1,4 +1,7 @@
-/** Messages of one client that wait for those before them, bounded for each client and for all of a worker together. */
+/**
+ * Messages of one client that wait for those before them, bounded for each client and for all of a
+ * worker together.
+ */
 
 /** Of one client, in bytes as counted by `cost`. One message may be as large. */
 const QUEUE_BYTES_MAX = 4 * 1024 * 1024;

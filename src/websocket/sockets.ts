@@ -100,8 +100,8 @@ export class Sockets {
 
   /**
    * @returns false when the handshake is incomplete, true when the request became a WebSocket.
-   * @throws RequestError 400 a parameter can't be understood, 429 too many WebSockets or subscriptions of the address, 503 too many
-   *   subscriptions of all.
+   * @throws RequestError 400 a parameter can't be understood, 429 too many WebSockets or
+   *   subscriptions of the address, 503 too many subscriptions of all.
    */
   async upgrade(request: Request, server: Server<SocketData>, query: URLSearchParams): Promise<boolean> {
     const { addresses, symbolsMax, quota } = this.#options;

@@ -25,7 +25,11 @@ export class TokenBucket {
     return true;
   }
 
-  /** Takes them, also those that are still to come. @returns how long to wait for these, in ms; 0 when all were there. */
+  /**
+   * Takes them, also those that are still to come.
+   *
+   * @returns how long to wait for these, in ms; 0 when all were there.
+   */
   borrow(count: number): number {
     this.#fill();
     this.#tokens -= count;

@@ -1,6 +1,7 @@
 /**
- * What the clients of a worker have to do takes turns with everything else: for so long in one round of the event loop, then the
- * next goes on in the next round. A thousand clients may each ask for a thousand tickers in the same moment.
+ * What the clients of a worker have to do takes turns with everything else: for so long in one
+ * round of the event loop, then the next goes on in the next round. A thousand clients may each ask
+ * for a thousand tickers in the same moment.
  */
 
 /** Of one round. */
@@ -12,7 +13,10 @@ export class Turns {
   /** A next round will come. */
   #isGoing = false;
 
-  /** @returns null: go on at once; else await it, and don't wrap it: what it does next counts to the round that it resolves in. */
+  /**
+   * @returns null: go on at once; else await it, and don't wrap it: what it does next counts to the
+   *   round that it resolves in.
+   */
   take(): Promise<void> | null {
     const nowMs = performance.now();
     if (!this.#isGoing) {

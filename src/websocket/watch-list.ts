@@ -103,7 +103,11 @@ export class WatchList implements Iterable<Subscription> {
   }
 }
 
-/** Subscribing again adds types, and unsubscribing may name them one by one. @throws MessageError */
+/**
+ * Subscribing again adds types, and unsubscribing may name them one by one.
+ *
+ * @throws MessageError
+ */
 export function checkTypes({ names }: TypeFilter, ticker: string): void {
   if (names.length <= TYPES_MAX) return;
   throw new MessageError(

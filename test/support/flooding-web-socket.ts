@@ -37,7 +37,8 @@ export class FloodingWebSocket implements Disposable {
 
   /**
    * @param path with its query.
-   * @param options.only keeps these texts, where there are too many. options.from is the client's address.
+   * @param options.only keeps these texts, where there are too many. options.from is the client's
+   *   address.
    */
   static async open(
     port: number,

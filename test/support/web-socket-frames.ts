@@ -2,7 +2,11 @@
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** A frame of a client, of less than 64 KB. @param isLast false: the message goes on in a continuation. */
+/**
+ * A frame of a client, of less than 64 KB.
+ *
+ * @param isLast false: the message goes on in a continuation.
+ */
 export function clientFrame(opcode: number, payload: string | Uint8Array, isLast = true): Buffer {
   const bytes = Buffer.from(payload as string);
   const first = (isLast ? 0x80 : 0) | opcode;
@@ -12,7 +16,11 @@ export function clientFrame(opcode: number, payload: string | Uint8Array, isLast
   return Buffer.concat([Buffer.from([first, ...length, 0, 0, 0, 0]), bytes]);
 }
 
-/** A server's frame is not masked, and this server's are never in pieces. @returns null: it isn't there in whole. */
+/**
+ * A server's frame is not masked, and this server's are never in pieces.
+ *
+ * @returns null: it isn't there in whole.
+ */
 export function readFrame(bytes: Buffer): { opcode: number; payload: Buffer; length: number } | null {
   if (bytes.length < 2) return null;
   const short = bytes[1]!;

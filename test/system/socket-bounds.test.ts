@@ -43,7 +43,11 @@ async function worker(): Promise<Record<string, number>> {
   return (await get(`${server.url}/stats/performance`)).body.worker;
 }
 
-/** Asks and saves one after the other as long as the work goes on. @returns how many times, each answered with 200. */
+/**
+ * Asks and saves one after the other as long as the work goes on.
+ *
+ * @returns how many times, each answered with 200.
+ */
 async function othersMeanwhile(work: Promise<unknown>): Promise<number> {
   let isOver = false;
   const over = work.finally(() => {
@@ -244,7 +248,8 @@ test("a socket that closes leaves nothing of what it asked for behind", async ()
 });
 
 test("who names many symbols for long waits for the rate, and gets all of it", async () => {
-  // The rate is that of --ws-symbols-max: with 2 a second, and 20 at once, these 30 take some seconds.
+  // The rate is that of --ws-symbols-max: with 2 a second, and 20 at once, these 30 take some
+  // seconds.
   await using slow = await startServer({ flags: ["--ws-symbols-max", "2"] });
   using client = await FloodingWebSocket.open(slow.port, "/ws?symbols=");
   const startedMs = performance.now();
