@@ -1,6 +1,7 @@
 /**
- * What a subscription costs the server in memory, beyond its socket: 60 sockets that watch 1,000 tickers each of their own, and
- * 200 sockets that watch the same 1,000. The server is one process; its resident memory is read before and after they subscribe.
+ * What a subscription costs the server in memory, beyond its socket: 60 sockets that watch 1,000
+ * tickers each of their own, and 200 sockets that watch the same 1,000. The server is one process;
+ * its resident memory is read before and after they subscribe.
  */
 import type { Socket } from "bun";
 import { LOOPBACK } from "../load-plan.ts";
@@ -17,7 +18,9 @@ const CASES = [
 /** Longer than a run: what is measured is a subscription, not its heartbeats. */
 const FLAGS = ["--heartbeat-interval", "600"];
 const SUBSCRIBED_MS = 120_000;
-/** The lowest of so many readings counts: what was needed only to subscribe is given back by then. */
+/**
+ * The lowest of so many readings counts: what was needed only to subscribe is given back by then.
+ */
 const READINGS = 10;
 const READING_MS = 500;
 

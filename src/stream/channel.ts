@@ -1,8 +1,9 @@
 /**
- * Those who watch one ticker, or all of them: who hears what is published, and to whom updates are handed one by one.
+ * Those who watch one ticker, or all of them: who hears what is published, and to whom updates are
+ * handed one by one.
  *
- * DESIGN. There may be hundreds of thousands of channels, most with one listener, or with many that want the same. So the first kind
- * of listeners stands in the channel itself, and a listener that is alone is sent to without a topic: Bun keeps 450 bytes for each.
+ * DESIGN. There may be hundreds of thousands of channels, most with one listener. So a listener that
+ * is alone is sent to without a topic, for which Bun keeps 450 bytes.
  */
 import type { Subscription } from "./subscription.ts";
 import { matches, type TypeFilter } from "./type-filter.ts";
@@ -22,7 +23,10 @@ export class Channel {
   /** Or ALL_TICKERS. */
   readonly ticker: string;
   state: ChannelState = "new";
-  /** Of one that is opening, or has failed: settles when commits come here and the positions are known. */
+  /**
+   * Of one that is opening, or has failed: settles when commits come here and the positions are
+   * known.
+   */
   opening: Promise<void> | null = null;
   /** Of a ticker: its position when it was opened. Its feed may still be before that, for those who watch all. */
   openedAt = 0;
@@ -144,7 +148,10 @@ export class Channel {
     if (this.#others !== null) yield* this.#others;
   }
 
-  /** Made when it is needed, which is cheaper than to keep it. The key is JSON: where it ends is known. */
+  /**
+   * Made when it is needed, which is cheaper than to keep it. The key is JSON: where it ends is
+   * known.
+   */
   #name(filter: TypeFilter): string {
     return filter.key + this.ticker;
   }

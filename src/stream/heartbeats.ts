@@ -1,8 +1,10 @@
 /**
- * Heartbeats tell where tickers are: to those who watch one, its position; to those who watch all, what moved since the last.
+ * Heartbeats tell where tickers are: to those who watch one, its position; to those who watch all,
+ * what moved since the last.
  *
- * All have the same interval, so those that are due next stand first in one queue, and one timer serves them all. Where there are
- * more than can be sent in time, they come late, and what else there is to do has its turn in between.
+ * All have the same interval, so those that are due next stand first in one queue, and one timer
+ * serves them all. Where there are more than can be sent in time, they come late, and what else
+ * there is to do has its turn in between.
  */
 import { allHeartbeatFrame, heartbeatFrame } from "../protocol/frames.ts";
 import type { Channel } from "./channel.ts";
@@ -108,7 +110,10 @@ export class Heartbeats {
     this.#timer = setTimeout(() => this.#beatDue(), waitMs);
   }
 
-  /** On a fixed schedule that doesn't drift. A suspended machine skips beats instead of sending them all at once. */
+  /**
+   * On a fixed schedule that doesn't drift. A suspended machine skips beats instead of sending them
+   * all at once.
+   */
   #putBack(channel: Channel, nowMs: number): void {
     const { intervalMs } = this.#options;
     channel.beatMs += intervalMs * Math.max(1, Math.floor((nowMs - channel.beatMs) / intervalMs));

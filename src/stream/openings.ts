@@ -1,6 +1,7 @@
 /**
- * Channels that are being opened: first their updates come here, then their positions are read, so no update is in neither.
- * Each is a question to the hub, so only so many are under way at once, whoever asked for them.
+ * Channels that are being opened: first their updates come here, then their positions are read, so
+ * no update is in neither. Each is a question to the hub, so only so many are under way at once,
+ * whoever asked for them.
  */
 import { unavailable } from "../protocol/errors.ts";
 import type { Update, UpdateReader } from "../storage/update-contract.ts";
@@ -10,7 +11,7 @@ import { ALL_TICKERS } from "./subscriber.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
 
 /** Of all subscribers of this worker. */
-const UNDER_WAY_MAX = 2_048;
+const UNDER_WAY_MAX = 256;
 /** While others are opened, which may wait for a hub that is away. */
 const WAIT_MAX_MS = 10_000;
 

@@ -21,7 +21,10 @@ export interface PositionCheckOptions {
   /** How many tickers are known, if all are watched; else null. */
   all(): number | null;
   delivered(ticker: string): number;
-  /** The position that subscribers have seen the ticker at, and that can't be lower than this; 0 where there is none. */
+  /**
+   * The position that subscribers have seen the ticker at, and that can't be lower than this; 0
+   * where there is none.
+   */
   fedPosition(ticker: string): number;
   /** Those that have one. */
   fedTickers(): Iterable<string>;

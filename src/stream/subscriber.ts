@@ -9,7 +9,9 @@ export interface Subscriber {
   readonly open: boolean;
   /** True while updates have to be handed to it one by one: see `handOver`. */
   readonly slow: boolean;
-  /** What it has opened and not left. Kept by the subscriber, which looks them up by ticker anyway. */
+  /**
+   * What it has opened and not left. Kept by the subscriber, which looks them up by ticker anyway.
+   */
   readonly subscriptions: Iterable<Subscription>;
   /** A frame that is no update. */
   send(text: string): void;

@@ -1,6 +1,7 @@
 /**
- * One subscriber's interest in one ticker, or in all. There may be a million of them: what one has only while it reads what it
- * missed, or is told of updates one by one, is kept apart and given up when it listens like all the others.
+ * One subscriber's interest in one ticker, or in all. There may be a million of them: what one has
+ * only while it reads what it missed, or is told of updates one by one, is kept apart and given up
+ * when it listens like all the others.
  */
 import type { Channel } from "./channel.ts";
 import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
@@ -13,9 +14,15 @@ export type SubscriptionState = "joining" | "handed" | "listening" | "left";
 interface Apart {
   /** Positions that it has beyond those of the feed: from a snapshot or the log. */
   ahead: Map<string, number>;
-  /** Tickers that it is still reading from the log, and how far it has come; null: it has been told nothing yet. */
+  /**
+   * Tickers that it is still reading from the log, and how far it has come; null: it has been told
+   * nothing yet.
+   */
   behind: Map<string, number | null>;
-  /** Of a subscription to all: tickers that have moved since it last listened, of which no heartbeat has told it. */
+  /**
+   * Of a subscription to all: tickers that have moved since it last listened, of which no heartbeat
+   * has told it.
+   */
   moved: Set<string>;
 }
 
@@ -42,7 +49,10 @@ export class Subscription {
     return this.state === "left";
   }
 
-  /** How far it has come in reading the ticker; null: it has been told nothing yet; undefined: it reads nothing of it. */
+  /**
+   * How far it has come in reading the ticker; null: it has been told nothing yet; undefined: it
+   * reads nothing of it.
+   */
   behind(ticker: string): number | null | undefined {
     if (this.#apart !== null) return this.#apart.behind.get(ticker);
     // Before it has begun.
@@ -62,7 +72,11 @@ export class Subscription {
     this.#setApart().behind.set(ticker, position);
   }
 
-  /** It has everything of the ticker up to the position. @param delivered up to where the feed has told it. */
+  /**
+   * It has everything of the ticker up to the position.
+   *
+   * @param delivered up to where the feed has told it.
+   */
   hasCaughtUp(ticker: string, position: number, delivered: number): void {
     const apart = this.#setApart();
     apart.behind.delete(ticker);
@@ -89,7 +103,11 @@ export class Subscription {
     return moved;
   }
 
-  /** Whether it has exactly what the feeds have delivered. @param delivered the position of a feed. */
+  /**
+   * Whether it has exactly what the feeds have delivered.
+   *
+   * @param delivered the position of a feed.
+   */
   isEven(delivered: (ticker: string) => number): boolean {
     if (this.#apart === null) return true;
     const { ahead, behind } = this.#apart;

@@ -192,6 +192,66 @@ test("a ticker is watched from its first subscriber to its last, whenever they l
   subscriptions.stop();
 });
 
+test("tickers are asked for so many at a time; what nobody watches any more isn't asked for", async () => {
+  const { subscriptions, subscriber, begin, watched, setConfirm } = setUp();
+  const confirmed = Promise.withResolvers<void>();
+  setConfirm(() => confirmed.promise);
+  const one = subscriber();
+  const begun = Array.from({ length: 5_000 }, (_, i) => begin(one, `T${i}`, { kind: "now" }));
+  const underWay = watched.length;
+  expect(underWay).toBeLessThan(2_100);
+  // Half of those that wait, and one that was asked for.
+  const left = begun.filter((_, i) => i === 0 || (i >= underWay && i % 2 === 0));
+  for (const { subscription } of left) subscriptions.leave(subscription);
+  expect(watched.filter((what) => what.startsWith("-"))).toEqual(["-T0"]);
+  confirmed.resolve();
+  await Promise.all(begun.map((one) => one.begun));
+  expect(watched.filter((what) => what.startsWith("+"))).toHaveLength(5_000 - (left.length - 1));
+  expect(subscriptions.size).toBe(5_000 - left.length);
+  expect(new Set(parsed(one.frames).map(({ symbol }) => symbol)).size).toBe(5_000 - left.length);
+});
+
+test("who is alone hears the same as those who are many, as others come and go", async () => {
+  const { log, subscriptions, subscriber, begin } = setUp();
+  const save = (type: string): void => subscriptions.accept("A", log.commit("A", type));
+  const [one, two, three] = [subscriber(), subscriber(), subscriber()];
+  await begin(one, "A", { kind: "now" }).begun;
+  save("quote");
+  const second = begin(two, "A", { kind: "now" }, onlyTypes(["quote"]));
+  await second.begun;
+  save("trade");
+  save("quote");
+  const third = begin(three, "A", { kind: "now" });
+  await third.begun;
+  subscriptions.leave(second.subscription);
+  save("quote");
+  subscriptions.leave(third.subscription);
+  save("trade");
+  subscriptions.refilter(one.subscriptions[0]!, onlyTypes(["trade"]));
+  save("quote");
+  save("trade");
+  expect(updatesOf(one.frames).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 7]);
+  expect(updatesOf(two.frames).map(({ seq }) => seq)).toEqual([3]);
+  expect(updatesOf(three.frames).map(({ seq }) => seq)).toEqual([4]);
+});
+
+test("heartbeats come to all in each interval, in the order in which they began, and stop with the last", async () => {
+  const { subscriptions, subscriber, begin } = setUp(new Log(), 50);
+  const one = subscriber();
+  const begun = Array.from({ length: 200 }, (_, i) => begin(one, `T${i}`, { kind: "now" }));
+  await Promise.all(begun.map((each) => each.begun));
+  one.frames.length = 0;
+  while (one.frames.length < 600) await Bun.sleep(5);
+  const order = parsed(one.frames).map(({ symbol }) => symbol);
+  expect(new Set(order.slice(0, 200)).size).toBe(200);
+  expect(order.slice(200, 400)).toEqual(order.slice(0, 200));
+  expect(order.slice(400, 600)).toEqual(order.slice(0, 200));
+  for (const { subscription } of begun) subscriptions.leave(subscription);
+  one.frames.length = 0;
+  await Bun.sleep(120);
+  expect(one.frames).toEqual([]);
+});
+
 test("a hub that doesn't confirm leaves no subscriber behind", async () => {
   const { subscriptions, subscriber, begin, watched, setConfirm } = setUp();
   setConfirm(() => Promise.reject(new Error("away")));

@@ -125,7 +125,8 @@ export class Subscriptions {
   }
 
   /**
-   * Has commits to its ticker come here, which `begin` waits for. Ahead of that, so that many are asked for together.
+   * Has commits to its ticker come here, which `begin` waits for. Ahead of that, so that many are
+   * asked for together.
    *
    * @returns settles, and never rejects, when they come here, or don't.
    */

@@ -36,7 +36,10 @@ class Busy {
   earlyCharacters = 0;
   timer: Timer | null = null;
   filling = false;
-  /** After a gap, while the snapshot is read: nothing is delivered, so that it can't come too late for its position. */
+  /**
+   * After a gap, while the snapshot is read: nothing is delivered, so that it can't come too late
+   * for its position.
+   */
   paused = false;
   /** To be told at its position. */
   snapshot: TickerSnapshot | null = null;

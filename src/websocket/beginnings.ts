@@ -1,10 +1,14 @@
-/** One change of a client's subscriptions: brings those that were opened to where the updates are, a few at a time. */
+/**
+ * One change of a client's subscriptions: brings those that were opened to where the updates are, a
+ * few at a time.
+ */
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Start } from "../stream/starting-point.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
+import type { Turns } from "./turns.ts";
 
 /** Subscriptions of one socket that begin at once; the others wait their turn. */
 const BEGIN_AT_ONCE = 8;
@@ -38,13 +42,15 @@ export interface Failed {
 }
 
 /**
- * Resolves when all have begun, have left, or failed; and when nothing that was asked for them is under way any more, so that a client
- * can't begin faster than it is done. @returns null when none failed.
+ * Resolves when all have begun, have left, or failed; and when nothing that was asked for them is
+ * under way any more, so that a client can't begin faster than it is done.
+ *
+ * @returns null when none failed.
  */
 export async function beginAll(
   beginnings: readonly Beginning[],
   client: Beginner,
-  subscriptions: Subscriptions,
+  { subscriptions, turns }: { subscriptions: Subscriptions; turns: Turns },
 ): Promise<Failed | null> {
   const failed: Failed = { tickers: [], why: "" };
   const deadline = performance.now() + BEGIN_WAIT_MAX_MS;
@@ -59,8 +65,10 @@ export async function beginAll(
       if (!client.open) return;
       if (beginning.subscription.hasLeft) continue;
       prepareTo(i + PREPARED_AHEAD);
-      // Where reads take no turn of the event loop, hundreds of them would leave none to the others.
-      await new Promise(setImmediate);
+      // Where reads take no turn of the event loop, hundreds of them would leave none to the
+      // others.
+      const turn = turns.take();
+      if (turn !== null) await turn;
       try {
         await beginOne(beginning, { client, subscriptions, deadline });
       } catch (error) {
@@ -92,7 +100,8 @@ async function beginOne(
     } catch (error) {
       // Meanwhile the client may have ended it, or begun it elsewhere; other types stand in it.
       if (!client.open || !client.isCurrent(subscription)) return;
-      // Of all tickers it has got too much already to begin once more: the client knows where it is.
+      // Of all tickers it has got too much already to begin once more: the client knows where it
+      // is.
       const isOver = ticker === ALL_TICKERS || performance.now() > deadline;
       if (isOver || !(error instanceof RequestError)) {
         client.drop(subscription);

@@ -1,8 +1,10 @@
 /**
- * What one client asks for, in the order in which it asks: each message is answered before the next is read.
+ * What one client asks for, in the order in which it asks: each message is answered before the next
+ * is read.
  *
- * One change of its subscriptions is under way at a time. What has come meanwhile waits in a bounded queue and is the next change, all of it
- * together. What only takes away doesn't wait: it ends what the change under way has begun.
+ * One change of its subscriptions is under way at a time. What has come meanwhile waits in a
+ * bounded queue and is the next change, all of it together. What only takes away doesn't wait: it
+ * ends what the change under way has begun.
  */
 import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER } from "../protocol/frames.ts";
 import type { Subscription } from "../stream/subscription.ts";
@@ -12,11 +14,15 @@ import { type Beginner, type Beginning, beginAll } from "./beginnings.ts";
 import { MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
 import { type QueuedBytes, RequestQueue } from "./request-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
-import { shownTicker, type WatchList } from "./watch-list.ts";
+import type { Turns } from "./turns.ts";
+import { checkTypes, shownTicker, type WatchList } from "./watch-list.ts";
 
 /** Subscriptions that one change begins before what waits behind it is looked at again. */
 const OPENED_AT_ONCE = 256;
-/** Times `--ws-symbols-max`: tickers that a client may name at once; then that many a second, and more of them wait. */
+/**
+ * Times `--ws-symbols-max`: tickers that a client may name at once; then that many a second, and
+ * more of them wait.
+ */
 const NAMED_AT_ONCE_FACTOR = 10;
 
 export interface ClientRequestsOptions {
@@ -24,6 +30,7 @@ export interface ClientRequestsOptions {
   watchList: WatchList;
   symbolsMax: number;
   queuedBytes: QueuedBytes;
+  turns: Turns;
   client: RequestingClient;
 }
 
@@ -66,21 +73,32 @@ export class ClientRequests implements Beginner {
     return this.#options.client.open;
   }
 
-  /** What the handshake asked for. @param tell whether the client is told what it is subscribed to. */
+  /**
+   * What the handshake asked for.
+   *
+   * @param tell whether the client is told what it is subscribed to.
+   */
   begin(wish: Wish, tell: boolean): void {
-    try {
-      this.#options.watchList.check(wish);
-    } catch (error) {
-      // Others were faster since the handshake.
-      if (!(error instanceof MessageError)) throw error;
-      this.#options.client.close(CLOSE_TRY_LATER, error.message);
-      return;
-    }
     void this.#work(async () => {
+      const turn = this.#options.turns.take();
+      if (turn !== null) await turn;
+      if (!this.open || !this.#fits(wish)) return;
       this.#open(wish);
       if (tell) await this.#tellOpened();
       this.#startBeginning(tell);
     });
+  }
+
+  /** Others may have been faster since the handshake. */
+  #fits(wish: Wish): boolean {
+    try {
+      this.#options.watchList.check(wish);
+      return true;
+    } catch (error) {
+      if (!(error instanceof MessageError)) throw error;
+      this.#options.client.close(CLOSE_TRY_LATER, error.message);
+      return false;
+    }
   }
 
   message(received: string | Buffer): void {
@@ -136,9 +154,11 @@ export class ClientRequests implements Beginner {
   }
 
   async #answerAll(): Promise<void> {
-    const { client } = this.#options;
+    const { client, turns } = this.#options;
     while (this.open && this.#queue.size > 0) {
       if (!client.hasRoomForAnswer) await client.room();
+      const turn = turns.take();
+      if (turn !== null) await turn;
       const text = this.#queue.take();
       if (text === undefined) break;
       try {
@@ -148,8 +168,6 @@ export class ClientRequests implements Beginner {
         client.send(JSON.stringify({ type: "error", code: error.code, error: error.message }));
       }
       if (this.#opened.length >= OPENED_AT_ONCE) this.#startBeginning();
-      // Others have their turn, also where a message took none.
-      if (this.#queue.size > 0) await new Promise(setImmediate);
     }
     this.#startBeginning();
   }
@@ -208,16 +226,21 @@ export class ClientRequests implements Beginner {
 
   #unsubscribe(tickers: string[], filter: TypeFilter): void {
     const { subscriptions, watchList, client } = this.#options;
+    const ends: [subscription: Subscription, left: TypeFilter][] = [];
     for (const ticker of tickers) {
       const subscription = watchList.get(ticker);
       if (subscription === undefined) continue;
       const left = minus(subscription.filter, filter);
+      checkTypes(left, ticker);
+      ends.push([subscription, left]);
+    }
+    for (const [subscription, left] of ends) {
       if (isNothing(left)) {
         this.#leave(subscription);
         continue;
       }
       subscriptions.refilter(subscription, left);
-      client.narrowed(ticker, left);
+      client.narrowed(subscription.ticker, left);
     }
   }
 
@@ -251,8 +274,8 @@ export class ClientRequests implements Beginner {
   }
 
   async #begin(opened: Beginning[], tell: boolean): Promise<void> {
-    const { subscriptions, watchList, client } = this.#options;
-    const failed = await beginAll(opened, this, subscriptions);
+    const { subscriptions, watchList, client, turns } = this.#options;
+    const failed = await beginAll(opened, this, { subscriptions, turns });
     if (failed === null || !this.open) return;
     const names = failed.tickers.slice(0, 3).map(shownTicker).join(", ");
     const shown = names + (failed.tickers.length > 3 ? ", …" : "");

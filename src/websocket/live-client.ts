@@ -11,6 +11,7 @@ import type { Handshake } from "./live-request.ts";
 import type { QueuedBytes } from "./request-queue.ts";
 import type { SocketData } from "./sockets.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
+import type { Turns } from "./turns.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 import { WatchList } from "./watch-list.ts";
 
@@ -19,7 +20,10 @@ const SLOW_BYTES = 64 * 1024;
 const POSITIONS_NAMED_MAX = 10_000;
 /** Frames that go out as one: as many as Bun collects of a topic's. */
 const HEARD_MAX = 32;
-/** Of answers to messages that it doesn't read, beside its queue: then no more messages are answered. */
+/**
+ * Of answers to messages that it doesn't read, beside its queue: then no more messages are
+ * answered.
+ */
 const ANSWERS_BYTES_MAX = 1024 * 1024;
 
 export interface LiveClientOptions {
@@ -28,6 +32,7 @@ export interface LiveClientOptions {
   queueBytesMax: number;
   quota: SubscriptionQuota;
   queuedBytes: QueuedBytes;
+  turns: Turns;
   /** It was sent what others are told by topic. */
   onHeard(text: string): void;
   /** What a client is being closed for: it reads too slowly, or sends too much. */
@@ -56,7 +61,7 @@ export class LiveClient implements Subscriber, RequestingClient {
     this.#handshake = handshake;
     this.#options = options;
     this.#waiting = new WaitingUpdates(handshake.slow, options.queueBytesMax);
-    const { subscriptions, symbolsMax, quota, queuedBytes } = options;
+    const { subscriptions, symbolsMax, quota, queuedBytes, turns } = options;
     const { address } = socket.data;
     this.#watchList = new WatchList({ subscriber: this, address, subscriptions, quota, symbolsMax });
     this.#requests = new ClientRequests({
@@ -64,6 +69,7 @@ export class LiveClient implements Subscriber, RequestingClient {
       watchList: this.#watchList,
       symbolsMax,
       queuedBytes,
+      turns,
       client: this,
     });
   }

@@ -9,13 +9,19 @@ import type { Since } from "../storage/update-contract.ts";
 import type { Start } from "../stream/starting-point.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { ALL_TYPES, minus, onlyTypes, type TypeFilter } from "../stream/type-filter.ts";
+import { DEPTH_MAX, isDeep } from "./json-depth.ts";
 
 /** What happens to a client for which too much waits. */
 export type SlowPolicy = "disconnect" | "conflate" | "gap";
 
 const SLOW_POLICIES: readonly SlowPolicy[] = ["disconnect", "conflate", "gap"];
-/** Of one message or query; the tickers of a connection have a bound of their own. */
-const TYPES_MAX = 100;
+/**
+ * Of one message or query, and of one subscription; the tickers of a connection have a bound of
+ * their own.
+ */
+export const TYPES_MAX = 100;
+/** Of all types of a message together: each answer names them again, for every ticker. */
+const TYPES_CHARACTERS_MAX = 2_000;
 const SINCE_NAMES_MAX = 100_000;
 const DIGITS = /^\d+$/;
 const BLANK_BEFORE_OFFSET = /(?<=\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (?=\d\d:?\d\d$)/;
@@ -104,6 +110,8 @@ export class MessageError extends Error {
 /** @param received null: a binary message. @throws MessageError */
 export function readMessage(received: string | null): Message {
   if (received === null) throw new MessageError("bad_message", "got a binary message, expected text in JSON");
+  if (isDeep(received))
+    throw new MessageError("bad_message", `got JSON deeper than ${DEPTH_MAX} levels, expected an object`);
   let message: unknown;
   try {
     message = JSON.parse(received);
@@ -206,6 +214,9 @@ function readTypes(value: unknown): TypeFilter {
     throw badRequest(
       `types: got ${show(value)}, expected 1 to ${TYPES_MAX} of "quote", "trade", "bar" or the data_type of a save`,
     );
+  const characters = list.reduce((sum, type) => sum + type.length, 0);
+  if (characters > TYPES_CHARACTERS_MAX)
+    throw badRequest(`types: got ${characters} characters, expected at most ${TYPES_CHARACTERS_MAX} in all`);
   if (!list.includes("*")) return onlyTypes(list);
   const left = list.filter((type) => type.startsWith("-")).map((type) => type.slice(1));
   return minus(ALL_TYPES, onlyTypes(left));
@@ -229,8 +240,9 @@ function knownTickers(since: Map<string, Since>, tickers: string[]): Map<string,
     for (const ticker of since.keys()) readSymbol(ticker, "since");
     return since;
   }
+  const asked = new Set(tickers);
   for (const ticker of since.keys())
-    if (!tickers.includes(ticker))
+    if (!asked.has(ticker))
       throw badRequest(`since: got a position of ${show(ticker)}, expected one of the tickers asked for`);
   return since;
 }

@@ -20,7 +20,8 @@ import { Pacer } from "../replay/pacer.ts";
 import { type ReplayQuery, readReplayQuery } from "../replay/replay-query.ts";
 import type { StockReader } from "../storage/contract.ts";
 import type { Addresses } from "./addresses.ts";
-import { messageRate, tooManyMessages } from "./message-rate.ts";
+import { DEPTH_MAX, isDeep } from "./json-depth.ts";
+import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 
 /** Replays of one worker at the same time. */
@@ -120,13 +121,17 @@ export class ReplaySockets {
 
   /** A bot may send what it sends to a live socket: it is told what a replay can't do. */
   message(socket: ReplaySocket, message: string | Buffer): void {
-    if (!this.heard(socket)) return;
+    if (!this.heard(socket, message)) return;
     if (socket.getBufferedAmount() > BACKLOG_BYTES_MAX + ANSWERS_BYTES_MAX) {
       this.#refuse(socket, "too many answers to messages are not read");
       return;
     }
     if (typeof message !== "string") {
       sendError(socket, "bad_message", "got a binary message, expected text in JSON");
+      return;
+    }
+    if (isDeep(message)) {
+      sendError(socket, "bad_message", `got JSON deeper than ${DEPTH_MAX} levels, expected an object`);
       return;
     }
     let request: unknown;
@@ -150,11 +155,11 @@ export class ReplaySockets {
   }
 
   /** @returns false when it is to be heard no more: it sends too much. */
-  heard(socket: ReplaySocket): boolean {
+  heard(socket: ReplaySocket, message: string | Buffer | null = null): boolean {
     const { data } = socket;
     data.heardMs = performance.now();
     if (data.stop.signal.aborted) return false;
-    if (data.rate.take(1)) return true;
+    if (data.rate.take(messageCost(message))) return true;
     this.#refuse(socket, tooManyMessages(this.#options.symbolsMax));
     return false;
   }

@@ -1,11 +1,14 @@
-/** Messages of one client that wait for those before them, bounded for each client and for all of a worker together. */
+/**
+ * Messages of one client that wait for those before them, bounded for each client and for all of a
+ * worker together.
+ */
 
 /** Of one client, in bytes as counted by `cost`. One message may be as large. */
 const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of all clients of a worker. */
 const TOTAL_BYTES_MAX = 64 * 1024 * 1024;
 /** A client with no more than this may wait even then: it isn't the one that filled it. */
-const SMALL_BYTES = 16 * 1024;
+const SMALL_BYTES = 64 * 1024;
 /** What a message takes beside its text. */
 const OVERHEAD_BYTES = 64;
 

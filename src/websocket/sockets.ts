@@ -17,10 +17,11 @@ import type { Subscriptions } from "../stream/subscriptions.ts";
 import type { Addresses } from "./addresses.ts";
 import { LiveClient } from "./live-client.ts";
 import { type Handshake, readHandshake } from "./live-request.ts";
-import { messageRate, tooManyMessages } from "./message-rate.ts";
+import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import { QueuedBytes } from "./request-queue.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 import type { TokenBucket } from "./token-bucket.ts";
+import { Turns } from "./turns.ts";
 import { tooMany } from "./watch-list.ts";
 
 /** Of one frame from a client. */
@@ -85,6 +86,7 @@ export class Sockets {
   readonly #open = new Set<Socket>();
   readonly #sweep: Timer;
   readonly #queuedBytes = new QueuedBytes();
+  readonly #turns = new Turns();
   #pace: Timer | null = null;
 
   constructor(options: SocketsOptions) {
@@ -98,8 +100,8 @@ export class Sockets {
 
   /**
    * @returns false when the handshake is incomplete, true when the request became a WebSocket.
-   * @throws RequestError 400 a parameter can't be understood, 429 too many WebSockets or subscriptions of the address, 503 too many
-   *   subscriptions of all.
+   * @throws RequestError 400 a parameter can't be understood, 429 too many WebSockets or
+   *   subscriptions of the address, 503 too many subscriptions of all.
    */
   async upgrade(request: Request, server: Server<SocketData>, query: URLSearchParams): Promise<boolean> {
     const { addresses, symbolsMax, quota } = this.#options;
@@ -138,8 +140,8 @@ export class Sockets {
       open: (socket) => this.#opened(socket),
       message: (socket, message) => this.#received(socket, message),
       drain: (socket) => this.#drained(socket),
-      pong: (socket) => void this.#heard(socket),
-      ping: (socket) => void this.#heard(socket),
+      pong: (socket) => void this.#heard(socket, null),
+      ping: (socket) => void this.#heard(socket, null),
       close: (socket, code) => this.#closed(socket, code),
     };
   }
@@ -189,6 +191,7 @@ export class Sockets {
       queueBytesMax: this.#options.queueBytesMax,
       quota: this.#options.quota,
       queuedBytes: this.#queuedBytes,
+      turns: this.#turns,
       onCutOff: (reason) => {
         data.closingMs = performance.now();
         this.#options.counters.subscribersCutOff++;
@@ -203,16 +206,16 @@ export class Sockets {
   }
 
   #received(socket: Socket, message: string | Buffer): void {
-    if (!this.#heard(socket)) return;
+    if (!this.#heard(socket, message)) return;
     this.#options.counters.messages++;
     socket.data.client?.message(message);
   }
 
   /** @returns false when it is to be heard no more: it sends too much. */
-  #heard({ data }: Socket): boolean {
+  #heard({ data }: Socket, message: string | Buffer | null): boolean {
     data.heardMs = performance.now();
     if (data.closingMs !== 0) return false;
-    if (data.rate.take(1)) return true;
+    if (data.rate.take(messageCost(message))) return true;
     data.client?.refuse(CLOSE_POLICY, "too_many_messages", tooManyMessages(this.#options.symbolsMax));
     return false;
   }

@@ -1,4 +1,7 @@
-/** How many subscriptions the WebSockets of a worker have: together, of each client address, and to how many different tickers. */
+/**
+ * How many subscriptions the WebSockets of a worker have: together, of each client address, and to
+ * how many different tickers.
+ */
 import { RequestError } from "../protocol/errors.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 
@@ -22,7 +25,8 @@ export class SubscriptionQuota {
 
   /**
    * @param tickers that the client has no subscription to yet.
-   * @throws RequestError 429 the address would have too many, 503 the worker; then nothing is to be subscribed to.
+   * @throws RequestError 429 the address would have too many, 503 the worker; then nothing is to be
+   *   subscribed to.
    */
   check(address: string, tickers: readonly string[]): void {
     const { subscriptions, subscriptionsMax, perAddressMax, tickersMax } = this.#options;

@@ -1,3 +1,5 @@
+const monotonicMs = (): number => performance.now();
+
 /** A rate with room for bursts: so many at once, and then so many a second. */
 export class TokenBucket {
   readonly #burst: number;
@@ -7,7 +9,7 @@ export class TokenBucket {
   #atMs: number;
 
   /** @param nowMs a clock that doesn't go back. */
-  constructor(burst: number, perSecond: number, nowMs = (): number => performance.now()) {
+  constructor(burst: number, perSecond: number, nowMs = monotonicMs) {
     this.#burst = burst;
     this.#perSecond = perSecond;
     this.#nowMs = nowMs;
@@ -23,7 +25,11 @@ export class TokenBucket {
     return true;
   }
 
-  /** Takes them, also those that are still to come. @returns how long to wait for these, in ms; 0 when all were there. */
+  /**
+   * Takes them, also those that are still to come.
+   *
+   * @returns how long to wait for these, in ms; 0 when all were there.
+   */
   borrow(count: number): number {
     this.#fill();
     this.#tokens -= count;

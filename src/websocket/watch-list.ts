@@ -3,8 +3,8 @@ import { RequestError } from "../protocol/errors.ts";
 import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
-import { shownTypes, type TypeFilter } from "../stream/type-filter.ts";
-import { MessageError, type Wish } from "./live-request.ts";
+import { shownTypes, type TypeFilter, union } from "../stream/type-filter.ts";
+import { MessageError, TYPES_MAX, type Wish } from "./live-request.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
 
 export interface WatchListOptions {
@@ -50,6 +50,10 @@ export class WatchList implements Iterable<Subscription> {
           ? 'symbols: got "*" beside single tickers: unsubscribe them first'
           : 'symbols: all tickers are subscribed to already: unsubscribe "*" first',
       );
+    }
+    for (const ticker of wish.tickers) {
+      const before = this.#byTicker.get(ticker);
+      if (before !== undefined) checkTypes(union(before.filter, wish.filter), ticker);
     }
     const added = wish.tickers.filter((ticker) => !this.#byTicker.has(ticker));
     if (this.size + added.length > symbolsMax) throw tooMany(symbolsMax, added.length);
@@ -97,6 +101,19 @@ export class WatchList implements Iterable<Subscription> {
     }));
     return JSON.stringify({ type: "subscription", epoch, subscriptions: list });
   }
+}
+
+/**
+ * Subscribing again adds types, and unsubscribing may name them one by one.
+ *
+ * @throws MessageError
+ */
+export function checkTypes({ names }: TypeFilter, ticker: string): void {
+  if (names.length <= TYPES_MAX) return;
+  throw new MessageError(
+    "bad_message",
+    `types: got ${names.length} for ${shownTicker(ticker)} with those before, expected at most ${TYPES_MAX}`,
+  );
 }
 
 export function tooMany(symbolsMax: number, added: number): MessageError {

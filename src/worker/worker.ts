@@ -208,7 +208,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       dbType,
       workerId: workerId ?? 0,
       query: (sql, timeoutMs) => queryRows((request) => storage.executeSql(request), sql, timeoutMs),
-      counters: () => ({ ...snapshot(counters) }),
+      counters: () => ({
+        ...snapshot(counters),
+        subscriptions: subscriptions.size,
+        tickersWatched: subscriptions.channels,
+      }),
     },
     counters,
     log,

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { waitUntil } from "./server.ts";
+import { clientFrame, OPCODE, readFrame } from "./web-socket-frames.ts";
 
 export class DeafWebSocket implements Disposable {
   ended = false;
@@ -42,11 +43,8 @@ export class DeafWebSocket implements Disposable {
     return deaf;
   }
 
-  /** A message of up to 125 bytes. */
   sendText(text: string): void {
-    const payload = Buffer.from(text);
-    // RFC 6455: a client masks; with zeros it changes nothing.
-    this.#socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | payload.length, 0, 0, 0, 0]), payload]));
+    this.#socket.write(clientFrame(OPCODE.text, text));
   }
 
   /** Texts that have come in whole since the last call. */
@@ -63,7 +61,7 @@ export class DeafWebSocket implements Disposable {
     for (;;) {
       const frame = readFrame(this.#received.subarray(at));
       if (frame === null) break;
-      if (frame.opcode === TEXT) texts.push(frame.payload.toString());
+      if (frame.opcode === OPCODE.text) texts.push(frame.payload.toString());
       at += frame.length;
     }
     this.#received = Buffer.from(this.#received.subarray(at));
@@ -80,18 +78,4 @@ export class DeafWebSocket implements Disposable {
   [Symbol.dispose](): void {
     this.#socket.destroy();
   }
-}
-
-const TEXT = 1;
-
-/** RFC 6455: a server's frame is not masked, and this server's are never in pieces. */
-function readFrame(bytes: Buffer): { opcode: number; payload: Buffer; length: number } | null {
-  if (bytes.length < 2) return null;
-  const short = bytes[1]!;
-  const header = short === 127 ? 10 : short === 126 ? 4 : 2;
-  if (bytes.length < header) return null;
-  const size =
-    short === 127 ? Number(bytes.readBigUInt64BE(2)) : short === 126 ? bytes.readUInt16BE(2) : short;
-  if (bytes.length < header + size) return null;
-  return { opcode: bytes[0]! & 15, payload: bytes.subarray(header, header + size), length: header + size };
 }

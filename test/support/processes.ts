@@ -1,5 +1,5 @@
 /** Processes as /proc shows them. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 export interface ProcessStat {
   /** "R", "S", "Z" … */
@@ -41,6 +41,16 @@ export function readProc(pid: number, file: string): string {
   } catch {
     return "";
   }
+}
+
+/** The most that was resident since the start, or since `resetPeakMb`. */
+export function peakMb(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(readProc(pid, "status"))?.[1] ?? Number.NaN) / 1024;
+}
+
+export function resetPeakMb(pid: number): void {
+  // 5 resets the peak: proc_pid_clear_refs(5).
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }
 
 function threadCount(pid: number): number {

@@ -310,7 +310,8 @@ export class RemoteUpdates {
   }
 
   #refused(link: Link, { code, error }: Extract<UpstreamFrame, { kind: "error" }>): void {
-    if (code === "too_many_symbols") {
+    // All of them are one subscription.
+    if (code === "too_many_symbols" || code === "too_many_subscriptions") {
       this.#byNameMax = Math.min(this.#byNameMax, this.#watched.size - 1);
       this.#advance();
     } else this.#giveUp(link, error);

@@ -1,0 +1,46 @@
+/**
+ * How deep a client's message is, before it is parsed: four million brackets take the parser 0.4 s
+ * and 400 MB.
+ */
+
+/** None that can be understood is half as deep. */
+export const DEPTH_MAX = 8;
+/** Shorter ones are parsed as they are. */
+const LOOKED_AT_FROM = 4_096;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+
+/**
+ * Whether brackets are open in more than DEPTH_MAX levels anywhere; false where it is too short to
+ * matter.
+ */
+export function isDeep(json: string): boolean {
+  if (json.length < LOOKED_AT_FROM) return false;
+  let depth = 0;
+  for (let at = 0; at < json.length; at++) {
+    switch (json.charCodeAt(at)) {
+      case QUOTE:
+        at = endOfText(json, at);
+        break;
+      case OPEN_BRACE:
+      case OPEN_BRACKET:
+        if (++depth > DEPTH_MAX) return true;
+        break;
+      case CLOSE_BRACE:
+      case CLOSE_BRACKET:
+        depth--;
+    }
+  }
+  return false;
+}
+
+/** @param start of the quote that begins it. @returns where the one is that ends it. */
+function endOfText(json: string, start: number): number {
+  let at = start + 1;
+  while (at < json.length && json.charCodeAt(at) !== QUOTE) at += json.charCodeAt(at) === BACKSLASH ? 2 : 1;
+  return at;
+}

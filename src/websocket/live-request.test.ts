@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { MessageError, readMessage } from "./live-request.ts";
+
+function refusal(message: unknown): string {
+  try {
+    readMessage(typeof message === "string" || message === null ? message : JSON.stringify(message));
+  } catch (error) {
+    if (error instanceof MessageError) return `${error.code}: ${error.message}`;
+    throw error;
+  }
+  return "understood";
+}
+
+test("what is deeper than any request is refused before it is parsed", () => {
+  const deep = "bad_message: got JSON deeper than 8 levels, expected an object";
+  expect(refusal("[".repeat(4_000_000))).toBe(deep);
+  expect(refusal(`{"a":"\\"]","b":${"[".repeat(5_000)}`)).toBe(deep);
+  expect(refusal('{"a":'.repeat(100_000))).toBe(deep);
+  // Brackets in a text are none.
+  const symbols = [`${"[{".repeat(100)}"\\`, "B"];
+  const padding = "x".repeat(5_000);
+  expect(refusal({ action: "subscribe", symbols, padding })).toBe("understood");
+  expect(refusal({ action: "dance", padding })).toMatch(/^unknown_action/);
+});
+
+test("as many positions as there may be are looked up among as many symbols as fit into a frame", () => {
+  const symbols = Array.from({ length: 150_000 }, (_, i) => `S${i}`);
+  const since = Object.fromEntries(symbols.slice(50_000).map((symbol) => [symbol, 1]));
+  const message = readMessage(JSON.stringify({ action: "subscribe", symbols, since }));
+  expect(message.action === "subscribe" && message.wish.tickers.length).toBe(150_000);
+  expect(refusal({ action: "subscribe", symbols, since: { ...since, T: 1 } })).toMatch(
+    /^bad_message: since: /,
+  );
+});
+
+test("types have a number and a length", () => {
+  const types = (list: string[]) => refusal({ action: "subscribe", symbols: ["A"], types: list });
+  expect(types(["x".repeat(2_000)])).toBe("understood");
+  expect(types(["x".repeat(2_001)])).toBe(
+    "bad_message: types: got 2001 characters, expected at most 2000 in all",
+  );
+  expect(types(["*", ...Array.from({ length: 99 }, (_, i) => `-${"x".repeat(100)}${i}`)])).toMatch(
+    /^bad_message: types: got \d+ characters/,
+  );
+  expect(types(Array.from({ length: 101 }, (_, i) => `t${i}`))).toMatch(/^bad_message: types: /);
+});
