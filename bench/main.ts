@@ -12,9 +12,11 @@ import { cleanUp, cleanUpOnSignals, makeRunFolder } from "./processes.ts";
 import { formatReport, toJson } from "./report.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
+import { duckdbBulk } from "./scenarios/duckdb-bulk.ts";
 import { engines } from "./scenarios/engines.ts";
 import { fanout } from "./scenarios/fanout.ts";
 import { latency } from "./scenarios/latency.ts";
+import { longAnswers } from "./scenarios/long-answers.ts";
 import { memory } from "./scenarios/memory.ts";
 import { millionTicks } from "./scenarios/million-ticks.ts";
 import { pythonFanout } from "./scenarios/python-fanout.ts";
@@ -34,6 +36,8 @@ const SCENARIOS: Scenario[] = [
   stopping,
   engines,
   latency,
+  longAnswers,
+  duckdbBulk,
 ];
 
 const PLOTS_FOLDER = join(import.meta.dir, "..", "docs", "plots");

@@ -14,6 +14,12 @@ import { Turns } from "./turns.ts";
 
 /** What queries spill to disk, beside the database: not so much that saves find no room. */
 const SPILL_MAX = "10GB";
+/**
+ * A checkpoint writes what was saved since the one before as parts of the tables, up to 122,880 rows each, and would join small parts with what is behind
+ * them. Of the update log that rewrote all of it, as long as its frames are many: saves waited 3 s, and a log larger than the memory limit ended the instance.
+ * Parts whose rows are all deleted go all the same.
+ */
+const NO_JOINING = "0";
 /** Files open in this process. Opening one again would succeed, and lose what either instance writes. */
 const openPaths = new Set<string>();
 
@@ -97,6 +103,7 @@ export class DuckDbFile {
         autoload_known_extensions: "false",
         // See disk-room.ts: `checkpointIfLong` does it.
         wal_autocheckpoint: "1TB",
+        max_vacuum_tasks: NO_JOINING,
       });
       const session = new Session(await instance.connect());
       const names = await ownNames(session.connection);
