@@ -20,6 +20,7 @@ const SPILL_MAX = "10GB";
  * Parts whose rows are all deleted go all the same.
  */
 const NO_JOINING = "0";
+const BROKEN_TOLD_MS = 10_000;
 /** Files open in this process. Opening one again would succeed, and lose what either instance writes. */
 const openPaths = new Set<string>();
 
@@ -35,6 +36,8 @@ export interface DuckDbOptions {
   ownProcess?: boolean | undefined;
   /** DuckDB refuses everything from now on. The process must end: opening the file again in it is not safe. */
   onFatal(error: Error): void;
+  /** A statement of the server's own failed because of what the file holds: a table is gone. Called every `BROKEN_TOLD_MS` at most; without it, stderr is told. */
+  onBroken?(reason: string): void;
 }
 
 export class DuckDbFile {
@@ -57,6 +60,8 @@ export class DuckDbFile {
   readonly #instance: DuckDBInstance;
   readonly #release: () => void;
   readonly #onFatal: (error: Error) => void;
+  readonly #onBroken: (reason: string) => void;
+  #brokenToldAt = Number.NEGATIVE_INFINITY;
   #failed = false;
   #checkpointing = false;
 
@@ -70,6 +75,7 @@ export class DuckDbFile {
       preparation: string | null;
       countTypes: CountTypes;
       onFatal(error: Error): void;
+      onBroken(reason: string): void;
     },
   ) {
     this.threads = opened.threads;
@@ -78,6 +84,7 @@ export class DuckDbFile {
     this.#instance = instance;
     this.#release = opened.release;
     this.#onFatal = opened.onFatal;
+    this.#onBroken = opened.onBroken;
     this.preparation = opened.preparation;
     this.countTypes = opened.countTypes;
   }
@@ -88,7 +95,13 @@ export class DuckDbFile {
    * @throws Error it can't be opened or upgraded, or is open already. After that the process should end: a WAL whose replay failed may
    *   have left DuckDB's memory damaged.
    */
-  static async open({ path, memoryLimitMb, threads, onFatal }: DuckDbOptions): Promise<DuckDbFile> {
+  static async open({
+    path,
+    memoryLimitMb,
+    threads,
+    onFatal,
+    onBroken = (reason) => console.error(`ERROR: ${reason}`),
+  }: DuckDbOptions): Promise<DuckDbFile> {
     const release = claim(path);
     let instance: DuckDBInstance | null = null;
     try {
@@ -125,6 +138,7 @@ export class DuckDbFile {
         preparation,
         countTypes,
         onFatal,
+        onBroken,
       });
     } catch (error) {
       instance?.closeSync();
@@ -162,6 +176,16 @@ export class DuckDbFile {
     if (this.#failed) return;
     this.#failed = true;
     this.#onFatal(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** Nobody who asks or saves is at fault. */
+  reportBroken(what: string, error: unknown): void {
+    const now = performance.now();
+    if (now - this.#brokenToldAt < BROKEN_TOLD_MS) return;
+    this.#brokenToldAt = now;
+    this.#onBroken(
+      `${what} failed, as the database's tables are not as they were: ${messageOf(error).split("\n")[0]}`,
+    );
   }
 
   /** Brings a WAL that has become long into the file, between two commits. Not waited for by the commit that made it long. */
