@@ -12,10 +12,12 @@ import { cleanUp, cleanUpOnSignals, makeRunFolder } from "./processes.ts";
 import { formatReport, toJson } from "./report.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
+import { duckdbBulk } from "./scenarios/duckdb-bulk.ts";
 import { engines } from "./scenarios/engines.ts";
 import { fanout } from "./scenarios/fanout.ts";
 import { importFlatness } from "./scenarios/import.ts";
 import { latency } from "./scenarios/latency.ts";
+import { longAnswers } from "./scenarios/long-answers.ts";
 import { memory } from "./scenarios/memory.ts";
 import { millionTicks } from "./scenarios/million-ticks.ts";
 import { pythonFanout } from "./scenarios/python-fanout.ts";
@@ -38,6 +40,8 @@ const SCENARIOS: Scenario[] = [
   importFlatness,
   latency,
   subscriptions,
+  longAnswers,
+  duckdbBulk,
 ];
 
 const PLOTS_FOLDER = join(import.meta.dir, "..", "docs", "plots");

@@ -56,8 +56,9 @@ function setUp() {
   const path = join(dir.path, "market.duckdb");
   return {
     path,
-    async open(): Promise<OpenDuckDb & AsyncDisposable> {
-      const db = await openDuckDb({ path, memoryLimitMb: 256, threads: 2, onFatal() {} });
+    async open(onBroken?: (reason: string) => void): Promise<OpenDuckDb & AsyncDisposable> {
+      const options = { path, memoryLimitMb: 256, threads: 2, onFatal() {} };
+      const db = await openDuckDb(onBroken === undefined ? options : { ...options, onBroken });
       return { ...db, [Symbol.asyncDispose]: () => db.close() };
     },
     [Symbol.dispose]: () => dir[Symbol.dispose](),
@@ -164,6 +165,30 @@ test("an empty file with such macros becomes a database, and a file of the older
     [1, 0],
     [2, 1],
   ]);
+});
+
+test("schemas, tables and macros named like databases and schemas of DuckDB lead nowhere else", async () => {
+  using clean = setUp();
+  let expected: unknown[];
+  {
+    await using db = await clean.open();
+    expected = await work(db);
+  }
+  using file = setUp();
+  await (await file.open()).close();
+  const db = await file.open();
+  for (const schema of ["system", "market", "pg_catalog_2", "temp_2"]) {
+    await execute(db, `CREATE SCHEMA market.${schema}`);
+    await execute(db, `CREATE TABLE market.${schema}.realtime_data (x INTEGER)`);
+    await execute(db, `CREATE TABLE market.${schema}.update_log_2 (x INTEGER)`);
+    await execute(db, `CREATE MACRO market.${schema}.max(x) AS 42`);
+    await execute(db, `CREATE MACRO market.${schema}.current_database() AS 'none'`);
+  }
+  await execute(db, "CREATE TABLE market.main.system (x INTEGER)");
+  await db.close();
+  await using again = await file.open();
+  expect(await work(again)).toEqual(expected);
+  expect((await run(again, "UPDATE update_epoch SET epoch = 'x'")).status).toBe("error");
 });
 
 test("doctor and copies read such a file as it is", async () => {
@@ -356,14 +381,19 @@ test("a table that is gone or has lost a column is the server's state: no row is
     }
     await changeDuckDbFile(file.path, damage);
     let db: OpenDuckDb;
+    const told: string[] = [];
     try {
-      db = await file.open();
+      db = await file.open((reason) => void told.push(reason));
     } catch (error) {
       expect(String(error)).toContain(table); // at the start is early enough
       continue;
     }
     await expect(Promise.resolve(db.writer.commit([tick(1, 1)]))).rejects.toThrow();
-    if (!damage.includes("TINYINT")) await expect(Promise.resolve(db.reader.probe())).rejects.toThrow();
+    if (!damage.includes("TINYINT")) {
+      for (let i = 0; i < 5; i++)
+        await expect(Promise.resolve(db.reader.probe())).rejects.toMatchObject({ status: 503 });
+      expect(told).toEqual([expect.stringContaining(table)]);
+    }
     await db.close();
   }
 });

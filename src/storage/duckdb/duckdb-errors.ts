@@ -27,6 +27,11 @@ export function isRefusal(error: unknown): boolean {
   return /^(Constraint|Conversion|Out of Range) Error:/.test(messageOf(error));
 }
 
+/** A table of the server is gone, or has lost a column or its type. Of errors of the server's own statements. */
+export function isBroken(error: unknown): boolean {
+  return /^(Catalog|Binder|Conversion|Mismatch Type) Error:/.test(messageOf(error));
+}
+
 export function isReadOnlyRefusal(error: unknown): boolean {
   return messageOf(error).includes("transaction is launched in read-only mode");
 }

@@ -17,6 +17,13 @@ import { Turns } from "./turns.ts";
 
 /** What queries spill to disk, beside the database: not so much that saves find no room. */
 const SPILL_MAX = "10GB";
+/**
+ * A checkpoint writes what was saved since the one before as parts of the tables, up to 122,880 rows each, and would join small parts with what is behind
+ * them. Of the update log that rewrote all of it, as long as its frames are many: saves waited 3 s, and a log larger than the memory limit ended the instance.
+ * Parts whose rows are all deleted go all the same.
+ */
+const NO_JOINING = "0";
+const BROKEN_TOLD_MS = 10_000;
 /** Files open in this process. Opening one again would succeed, and lose what either instance writes. */
 const openPaths = new Set<string>();
 
@@ -32,6 +39,8 @@ export interface DuckDbOptions {
   ownProcess?: boolean | undefined;
   /** DuckDB refuses everything from now on. The process must end: opening the file again in it is not safe. */
   onFatal(error: Error): void;
+  /** A statement of the server's own failed because of what the file holds: a table is gone. Called every `BROKEN_TOLD_MS` at most; without it, stderr is told. */
+  onBroken?(reason: string): void;
 }
 
 export class DuckDbFile {
@@ -59,6 +68,8 @@ export class DuckDbFile {
   /** The WAL was written to since the last checkpoint, which removes it. */
   #hasWal = false;
   #walLost: string | null = null;
+  readonly #onBroken: (reason: string) => void;
+  #brokenToldAt = Number.NEGATIVE_INFINITY;
   #failed = false;
   #checkpointing = false;
 
@@ -72,6 +83,7 @@ export class DuckDbFile {
       preparation: string | null;
       countTypes: CountTypes;
       onFatal(error: Error): void;
+      onBroken(reason: string): void;
     },
   ) {
     this.threads = opened.threads;
@@ -82,6 +94,7 @@ export class DuckDbFile {
     this.#instance = instance;
     this.#release = opened.release;
     this.#onFatal = opened.onFatal;
+    this.#onBroken = opened.onBroken;
     this.preparation = opened.preparation;
     this.countTypes = opened.countTypes;
   }
@@ -92,7 +105,13 @@ export class DuckDbFile {
    * @throws Error it can't be opened or upgraded, or is open already. After that the process should end: a WAL whose replay failed may
    *   have left DuckDB's memory damaged.
    */
-  static async open({ path, memoryLimitMb, threads, onFatal }: DuckDbOptions): Promise<DuckDbFile> {
+  static async open({
+    path,
+    memoryLimitMb,
+    threads,
+    onFatal,
+    onBroken = (reason) => console.error(`ERROR: ${reason}`),
+  }: DuckDbOptions): Promise<DuckDbFile> {
     const release = claim(path);
     let instance: DuckDBInstance | null = null;
     try {
@@ -107,6 +126,7 @@ export class DuckDbFile {
         autoload_known_extensions: "false",
         // See disk-room.ts: `checkpointIfLong` does it.
         wal_autocheckpoint: "1TB",
+        max_vacuum_tasks: NO_JOINING,
       });
       const session = new Session(await instance.connect());
       const names = await ownNames(session.connection);
@@ -128,6 +148,7 @@ export class DuckDbFile {
         preparation,
         countTypes,
         onFatal,
+        onBroken,
       });
     } catch (error) {
       instance?.closeSync();
@@ -184,6 +205,16 @@ export class DuckDbFile {
     if (this.#failed) return;
     this.#failed = true;
     this.#onFatal(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** Nobody who asks or saves is at fault. */
+  reportBroken(what: string, error: unknown): void {
+    const now = performance.now();
+    if (now - this.#brokenToldAt < BROKEN_TOLD_MS) return;
+    this.#brokenToldAt = now;
+    this.#onBroken(
+      `${what} failed, as the database's tables are not as they were: ${messageOf(error).split("\n")[0]}`,
+    );
   }
 
   /** Brings a WAL that has become long into the file, between two commits. Not waited for by the commit that made it long. */

@@ -45,7 +45,7 @@ export async function keyDigest(session: Session, table: KeyTable): Promise<stri
 }
 
 /**
- * Of a table some of whose keys have changed: that reads all of them, 2 s or so for ten million.
+ * Of a table some of whose keys have changed: that reads all of them, 2 to 5 s for ten million.
  *
  * @param openSession outside of the session's transaction: keys that were there twice before are no fault of it.
  * @throws RequestError 400 more rows share a key than before.

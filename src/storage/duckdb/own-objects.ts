@@ -27,13 +27,15 @@ const OBJECTS_SQL = `SELECT table_name, 'shape', concat_ws(' ', table_oid, sql, 
     WHERE constraint_type = 'FOREIGN KEY' AND (referenced_table IN (${OWN}) OR table_name IN (${OWN}))
   ORDER BY ALL`;
 
-/** Names that DuckDB reads by itself count too: operators, and words such as `coalesce`. */
-const SHADOWS_SQL = `SELECT DISTINCT lower(function_name) AS name FROM duckdb_functions() f
-  WHERE NOT internal AND schema_name = 'main' AND (
-    lower(function_name) IN (SELECT lower(function_name) FROM duckdb_functions() WHERE internal)
-    OR lower(function_name) IN (SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved')
-    OR NOT regexp_matches(function_name, '[A-Za-z_\\x80-\\x{10FFFF}]'))
-  ORDER BY name`;
+/** Words that DuckDB reads by itself, such as `coalesce`, count too. */
+const BUILT_IN_SQL = `SELECT lower(function_name) FROM duckdb_functions() WHERE internal
+  UNION SELECT lower(keyword_name) FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'`;
+const MACROS_SQL = `SELECT DISTINCT lower(function_name) AS name FROM duckdb_functions()
+  WHERE NOT internal AND schema_name = 'main' ORDER BY name`;
+/** Without one, it is an operator. */
+const LETTER = /[\p{L}_]/u;
+/** Of the engine, so the same for every file. Listing them takes as long as a small save. */
+let builtIn: Promise<Set<string>> | null = null;
 
 export interface OwnObject {
   table: string;
@@ -53,7 +55,15 @@ export async function ownObjects(session: Session): Promise<OwnObject[]> {
 
 /** Macros of users that have the name of something built in, in lower case. */
 export async function shadowingMacros(session: Session): Promise<string[]> {
-  return (await session.rows(SHADOWS_SQL)).map(([name]) => String(name));
+  const macros = (await session.rows(MACROS_SQL)).map(([name]) => String(name));
+  if (macros.length === 0) return [];
+  builtIn ??= session.rows(BUILT_IN_SQL).then((rows) => new Set(rows.map(([name]) => String(name))));
+  const listing = builtIn;
+  listing.catch(() => {
+    if (builtIn === listing) builtIn = null; // it was stopped: the next one lists them again
+  });
+  const names = await listing;
+  return macros.filter((name) => names.has(name) || !LETTER.test(name));
 }
 
 /** What the file holds that the server takes no notice of, or that can make it refuse rows, in words; null if there is nothing. */

@@ -1,7 +1,7 @@
 /** The connections of reads: one for each call at work, and one for each large answer from its first row to its last. */
 import { unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
-import { isFatal, isOutOfMemory } from "./duckdb-errors.ts";
+import { isBroken, isFatal, isOutOfMemory } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import type { Session } from "./session.ts";
 import { READ_CALLS_MAX, Slots } from "./slots.ts";
@@ -139,6 +139,10 @@ export class ReadSessions {
     }
     if (isOutOfMemory(error)) {
       return unavailable("read: the database's memory is in use", (error as Error).message);
+    }
+    if (isBroken(error)) {
+      this.#file.reportBroken("a read", error);
+      return unavailable("read: the database's tables can't be read", (error as Error).message);
     }
     return error;
   }

@@ -83,15 +83,14 @@ export class DuckDbUpdates implements UpdateReader {
     );
     const updates: StoredUpdate[] = [];
     for (const [seq, type, savedAtMs, frame, isJson] of rows) {
-      // Spoilt by another program: as if it weren't there.
-      if (isJson !== true) continue;
       // A hole, where another program deleted some: what is beyond it is for the next question.
       if (updates.length > 0 && Number(seq) !== updates.at(-1)!.seq + 1) break;
       updates.push({
         seq: Number(seq),
         type: String(type),
         savedAtMs: Number(savedAtMs),
-        frame: String(frame),
+        // Spoilt by another program: as of a row whose content isn't kept.
+        frame: isJson === true ? String(frame) : "",
       });
     }
     return updates;
