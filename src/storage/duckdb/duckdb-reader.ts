@@ -7,7 +7,8 @@ import type {
   BarRange,
   Holding,
   JsonRows,
-  LatestTicksQuery,
+  NewestBarsQuery,
+  NewestTicksQuery,
   PoolFigures,
   RowKind,
   StockReader,
@@ -59,48 +60,27 @@ export class DuckDbReader implements StockReader {
     this.updates = new DuckDbUpdates(file, log, this.#sessions);
   }
 
-  async bars({ interval, ticker, from, to }: BarRange): Promise<JsonRows> {
-    const source = barSource(interval, this.#file.countTypes);
-    const filter = `ticker = $1 AND ${source.stamp} >= $3::${source.stampType} AND ${source.stamp} <= $4::${source.stampType}`;
-    return this.#range(source, filter, [
-      ticker,
-      JSON.stringify(storable(ticker)),
-      from ?? (interval === "daily" ? FIRST_DATE : FIRST),
-      to ?? (interval === "daily" ? LAST_DATE : LAST),
-    ]);
+  async bars(range: BarRange): Promise<JsonRows> {
+    const source = barSource(range.interval, this.#file.countTypes);
+    return this.#range(source, barFilter(source), barParams(range));
   }
 
-  async ticks({ ticker, type, from, to, withSeq }: TickRange): Promise<JsonRows> {
-    const filter = "ticker = $1 AND type = $4 AND timestamp >= $5::TIMESTAMP AND timestamp <= $6::TIMESTAMP";
-    return this.#range(tickSource(this.#file.countTypes, "$3", withSeq), filter, [
-      ticker,
-      JSON.stringify(storable(ticker)),
-      JSON.stringify(storable(type)),
-      type,
-      from ?? FIRST,
-      to ?? LAST,
-    ]);
+  async ticks(range: TickRange): Promise<JsonRows> {
+    return this.#range(
+      tickSource(this.#file.countTypes, "$3", range.withSeq),
+      TICK_FILTER,
+      tickParams(range),
+    );
   }
 
-  async newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
-    const { countTypes } = this.#file;
-    const tickerJson = JSON.stringify(storable(ticker));
-    const rows =
-      type === null
-        ? await this.#rows(newestOfBothSql(tickSource(countTypes, `concat('"', type, '"')`).json), [
-            ticker,
-            tickerJson,
-            limit,
-          ])
-        : await this.#rows(newestSql(tickSource(countTypes).json), [
-            ticker,
-            tickerJson,
-            JSON.stringify(storable(type)),
-            type,
-            limit,
-          ]);
-    if (rows.length === 0) return { empty: true };
-    return { empty: false, text: `{"data":[${rows.map(([text]) => text).join(",")}]}` };
+  newestTicks(query: NewestTicksQuery): Promise<JsonRows> {
+    const source = tickSource(this.#file.countTypes);
+    return this.#newest(source, TICK_FILTER, [...tickParams(query), query.limit]);
+  }
+
+  newestBars(query: NewestBarsQuery): Promise<JsonRows> {
+    const source = barSource(query.interval, this.#file.countTypes);
+    return this.#newest(source, barFilter(source), [...barParams(query), query.limit]);
   }
 
   async latestPrice(ticker: string): Promise<number | null> {
@@ -123,10 +103,8 @@ export class DuckDbReader implements StockReader {
   }
 
   async dailyVolume(ticker: string, date: string): Promise<number | null> {
-    return this.#number(
-      "SELECT volume::VARCHAR::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE",
-      [ticker, date],
-    );
+    const params = [ticker, date];
+    return (await this.#number(DAILY_VOLUME_SQL, params)) ?? (await this.#number(TRADED_SQL, params));
   }
 
   tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
@@ -170,6 +148,16 @@ export class DuckDbReader implements StockReader {
     return this.#stream(source, filter, params);
   }
 
+  /** @param params the last one is how many. */
+  async #newest({ table, stamp, json }: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
+    const order = table === "realtime_data" ? [stamp, "seq"] : [stamp];
+    const newest = `SELECT * FROM ${table} WHERE ${filter}
+      ORDER BY ${order.map((column) => `${column} DESC`).join(", ")} LIMIT $${params.length}`;
+    const rows = await this.#rows(`SELECT ${json} FROM (${newest}) ORDER BY ${order.join(", ")}`, params);
+    if (rows.length === 0) return { empty: true };
+    return { empty: false, text: `{"data":[${rows.map(([text]) => text).join(",")}]}` };
+  }
+
   async #stream(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
     const snapshot = await this.#sessions.snapshot();
     const stream = new RowStream({
@@ -198,17 +186,32 @@ export class DuckDbReader implements StockReader {
   }
 }
 
-const OLDEST_FIRST = "ORDER BY timestamp, type, seq";
+const DAILY_VOLUME_SQL =
+  "SELECT volume::VARCHAR::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE";
+const TRADED_SQL = `SELECT sum(size::VARCHAR::DOUBLE) FROM realtime_data WHERE ticker = $1 AND type = 'trade'
+  AND timestamp >= $2::DATE AND timestamp < $2::DATE + INTERVAL 1 DAY`;
+const TICK_FILTER = "ticker = $1 AND type = $4 AND timestamp >= $5::TIMESTAMP AND timestamp <= $6::TIMESTAMP";
 
-function newestSql(json: string): string {
-  return `SELECT ${json} FROM (${newestOf("$4", "$5")}) ${OLDEST_FIRST}`;
+function barFilter({ stamp, stampType }: RowSource): string {
+  return `ticker = $1 AND ${stamp} >= $3::${stampType} AND ${stamp} <= $4::${stampType}`;
 }
 
-function newestOfBothSql(json: string): string {
-  const both = ["'quote'", "'trade'"].map((type) => `(${newestOf(type, "$3")})`).join(" UNION ALL ");
-  return `SELECT ${json} FROM (FROM (${both}) ORDER BY timestamp DESC, type DESC, seq DESC LIMIT $3) ${OLDEST_FIRST}`;
+function barParams({ interval, ticker, from, to }: BarRange): Param[] {
+  return [
+    ticker,
+    JSON.stringify(storable(ticker)),
+    from ?? (interval === "daily" ? FIRST_DATE : FIRST),
+    to ?? (interval === "daily" ? LAST_DATE : LAST),
+  ];
 }
 
-function newestOf(type: string, limit: string): string {
-  return `SELECT * FROM realtime_data WHERE ticker = $1 AND type = ${type} ORDER BY timestamp DESC, seq DESC LIMIT ${limit}`;
+function tickParams({ ticker, type, from, to }: TickRange): Param[] {
+  return [
+    ticker,
+    JSON.stringify(storable(ticker)),
+    JSON.stringify(storable(type)),
+    type,
+    from ?? FIRST,
+    to ?? LAST,
+  ];
 }
