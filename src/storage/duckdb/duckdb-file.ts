@@ -33,6 +33,8 @@ export class DuckDbFile {
   /** Changes when a count that isn't whole is saved, or a user alters a table. */
   countTypes: CountTypes;
   /** What opening did to the file, for the log; null if nothing. */
+  /** Called when the WAL has been brought into the file. */
+  onCheckpoint: () => void = () => {};
   readonly preparation: string | null;
   /** Commits, of saves and of SQL written by users. */
   readonly commits = new Turns();
@@ -164,6 +166,7 @@ export class DuckDbFile {
     try {
       await session.connection.run("CHECKPOINT");
       this.room.checkpointed();
+      this.onCheckpoint();
     } finally {
       session.close();
     }

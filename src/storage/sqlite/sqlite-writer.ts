@@ -13,7 +13,7 @@ import {
   StorageBusyError,
   type TickRow,
 } from "../contract.ts";
-import { EpochWitness } from "../epoch-witness.ts";
+import { EpochWitness, reasonsOf } from "../epoch-witness.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { rowRefused } from "../save-refusals.ts";
 import { chooseBars, StagedBars } from "../staged-bars.ts";
@@ -79,8 +79,7 @@ export class SqliteWriter implements StockWriter {
     this.#averages = new DailyAverages(this.#db);
     this.#updates = new UpdateLog(this.#db, { boundBytes: updateLogBytes, witness: this.#witness });
     this.#log = new WriteAheadLog(path);
-    const doubt = this.#witness.doubt(this.#updates.given);
-    this.epochBegun = doubt === null || setAside === null ? (doubt ?? setAside) : `${doubt}; ${setAside}`;
+    this.epochBegun = reasonsOf(this.#witness.doubt(this.#updates.given), setAside);
     if (this.epochBegun !== null) this.#updates.beginEpoch();
     this.#acceptGiven();
     this.#dataVersion = this.#db.prepare<{ data_version: number }, []>("PRAGMA data_version");
@@ -158,7 +157,8 @@ export class SqliteWriter implements StockWriter {
       .query<{ busy: number; log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(PASSIVE)")
       .get()!;
     this.#log.hasBegunAnew(); // what is there now is not news
-    this.#witness.accept(this.#updates.given, log === checkpointed);
+    const { given } = this.#updates;
+    this.#witness.accept(given, log === checkpointed ? given.newestId : null);
   }
 
   #commit(saves: Save[]): (SaveOutcome | null)[] {
