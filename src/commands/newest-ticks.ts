@@ -1,37 +1,86 @@
-/** get_latest_data and get_historical_data: the newest ticks of a ticker, in order of time. */
+/** get_latest_data and get_historical_data: the newest rows of a ticker. */
 import { badRequest } from "../protocol/errors.ts";
+import { parseExactIntegers } from "../protocol/exact-integers.ts";
+import { type JsonRecord, stringifyExact } from "../protocol/json.ts";
+import type { JsonRows } from "../storage/contract.ts";
 import type { Command } from "./context.ts";
-import { readDataType, readLimit, requireTicker, show } from "./params.ts";
+import { readBound, readDataType, requireTicker, show } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 /** Rows of one answer: they are read and encoded in one go. */
 const LIMIT_MAX = 10_000;
-const NOTHING = "No data found";
+const NO_HISTORY = "No historical data found";
 
 export const getLatestData: Command = {
   name: "get_latest_data",
-  about: "The newest ticks of a ticker, quotes and trades together or one of them.",
+  about: "The newest ticks of a ticker, quotes and trades together or one of them, newest first.",
   async run({ params }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
-    const asked = params.data_type ?? "both";
-    if (asked !== "both" && asked !== "quote" && asked !== "trade") {
-      throw badRequest(`data_type: got ${show(asked)}, expected "both", "quote" or "trade"`);
-    }
-    const limit = readLimit(params.limit, 10, LIMIT_MAX);
-    return toAnswer(
-      await reader.newestTicks({ ticker, type: asked === "both" ? null : asked, limit }),
-      NOTHING,
+    const asked = readDataType(params.data_type ?? "both");
+    const limit = readRowLimit(params.limit, 10);
+    const types =
+      asked === "both" ? ["quote", "trade"] : [asked].filter((type) => Object.hasOwn(SHAPES, type));
+    const rows: JsonRecord[] = [];
+    for (const type of limit === 0 ? [] : types)
+      rows.push(
+        ...(
+          await recordsOf(await reader.newestTicks({ ticker, type, from: null, to: null, limit }))
+        ).reverse(),
+      );
+    // Of one moment, quotes come first; each type is in order already.
+    rows.sort((a, b) =>
+      String(a.timestamp) > String(b.timestamp) ? -1 : a.timestamp === b.timestamp ? 0 : 1,
     );
+    return stringifyExact({
+      data: rows.slice(0, limit).map((row) => SHAPES[row.type as keyof typeof SHAPES](row)),
+    });
   },
 };
 
 export const getHistoricalData: Command = {
   name: "get_historical_data",
-  about: "The last n ticks of a type, oldest first.",
+  about: "The last n ticks of a type, or bars, of a range, oldest first.",
   async run({ params }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const type = readDataType(params.data_type ?? "trade");
-    const limit = readLimit(params.limit, 100, LIMIT_MAX);
-    return toAnswer(await reader.newestTicks({ ticker, type, limit }), NOTHING);
+    const interval = type === "daily" || type === "hourly" ? type : null;
+    const limit = readRowLimit(params.limit, 100);
+    const from = readBound(params, "start_date", "start", interval ?? "tick");
+    const to = readBound(params, "end_date", "end", interval ?? "tick");
+    if (limit === 0) return toAnswer({ empty: true }, NO_HISTORY);
+    const rows =
+      interval === null
+        ? await reader.newestTicks({ ticker, type, from, to, limit })
+        : await reader.newestBars({ ticker, interval, from, to, limit });
+    return toAnswer(rows, NO_HISTORY);
   },
 };
+
+/** As clients know them: the bid of a quote is its price and size, the members for it have always been null. */
+const SHAPES = {
+  quote: ({ type, timestamp, price, size, ask_price, ask_size }: JsonRecord) => {
+    return { type, timestamp, price, size, ask_price, ask_size, bid_price: null, bid_size: null };
+  },
+  trade: ({ type, timestamp, price, size }: JsonRecord) => ({ type, timestamp, price, size, volume: size }),
+};
+
+/** A sign doesn't count: clients have always been able to say "the last two" as -2. */
+function readRowLimit(value: unknown, fallback: number): number {
+  if (value === undefined || value === null) return fallback;
+  if (typeof value === "number" && Number.isInteger(value) && Math.abs(value) <= LIMIT_MAX)
+    return Math.abs(value);
+  throw badRequest(`limit: got ${show(value)}, expected a whole number up to ${LIMIT_MAX}`);
+}
+
+async function recordsOf(rows: JsonRows): Promise<JsonRecord[]> {
+  if (rows.empty) return [];
+  let text = "";
+  if ("text" in rows) text = rows.text;
+  else {
+    const decoder = new TextDecoder();
+    for await (const chunk of rows.chunks)
+      text += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
+  }
+  const { data } = parseExactIntegers(text) as { data: JsonRecord[] };
+  return data;
+}

@@ -2,8 +2,8 @@
 import type { PriceQuestion, StockReader } from "../storage/contract.ts";
 import { requireTickers } from "./params.ts";
 
-/** Look-ups without a turn for the worker's other clients: about 10 ms. */
-const LOOKUPS_A_TURN = 500;
+/** How long look-ups go on without a turn for the worker's other clients, in ms. */
+const TURN_MS = 10;
 
 export interface PerTicker {
   params: Record<string, unknown>;
@@ -21,8 +21,12 @@ export async function answerPerTicker(
   const asked = requireTickers(params);
   const members: string[] = [];
   if (reader.prices === undefined) {
+    let turnBegan = performance.now();
     for (const { key, ticker } of asked) {
-      if (members.length % LOOKUPS_A_TURN === LOOKUPS_A_TURN - 1) await new Promise(setImmediate);
+      if (performance.now() - turnBegan > TURN_MS) {
+        await new Promise(setImmediate);
+        turnBegan = performance.now();
+      }
       members.push(`${JSON.stringify(key)}:${ticker === null ? null : await ask(ticker)}`);
     }
   } else {

@@ -13,14 +13,14 @@ export const getTodayDailyData: Command = {
     const today = todayUtc();
     return toAnswer(
       await reader.bars({ interval: "daily", ticker, from: today, to: today }),
-      "No data found",
+      "No daily data found for today",
     );
   },
 };
 
 export const getTodayVolume: Command = {
   name: "get_today_volume",
-  about: "The volume of today's (UTC) daily bar of each ticker.",
+  about: "The volume of today's (UTC) daily bar of each ticker, or without one what was traded today.",
   run: ({ params }, { reader }) => {
     const today = todayUtc();
     return answerPerTicker({ params, member: "volumes", reader, question: "dailyVolume" }, (ticker) =>

@@ -4,7 +4,8 @@ import type {
   BarRange,
   Holding,
   JsonRows,
-  LatestTicksQuery,
+  NewestBarsQuery,
+  NewestTicksQuery,
   PoolFigures,
   RowKind,
   StockReader,
@@ -46,8 +47,12 @@ export class HubReader implements StockReader {
     return this.#rows({ method: "ticks", range });
   }
 
-  newestTicks(query: LatestTicksQuery): Promise<JsonRows> {
+  newestTicks(query: NewestTicksQuery): Promise<JsonRows> {
     return this.#rows({ method: "newestTicks", query });
+  }
+
+  newestBars(query: NewestBarsQuery): Promise<JsonRows> {
+    return this.#rows({ method: "newestBars", query });
   }
 
   async latestPrice(ticker: string): Promise<number | null> {

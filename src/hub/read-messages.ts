@@ -2,7 +2,8 @@
 import type {
   BarRange,
   Holding,
-  LatestTicksQuery,
+  NewestBarsQuery,
+  NewestTicksQuery,
   PoolFigures,
   RowKind,
   TickRange,
@@ -13,7 +14,8 @@ import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
 export type RowsCall =
   | { method: "bars"; range: BarRange }
   | { method: "ticks"; range: TickRange }
-  | { method: "newestTicks"; query: LatestTicksQuery };
+  | { method: "newestTicks"; query: NewestTicksQuery }
+  | { method: "newestBars"; query: NewestBarsQuery };
 
 export type ValueCall =
   | { method: "latestPrice" | "previousClose" | "tickTypes"; ticker: string }

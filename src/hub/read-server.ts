@@ -126,6 +126,8 @@ export class ReadServer {
         return reader.ticks(call.range);
       case "newestTicks":
         return reader.newestTicks(call.query);
+      case "newestBars":
+        return reader.newestBars(call.query);
     }
   }
 

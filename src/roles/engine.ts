@@ -171,7 +171,7 @@ export async function beginEpoch(dbFile: string): Promise<string> {
   if (engine === "remote")
     throw new Error("positions are the other server's: begin its epoch where its database is");
   if (engine === "postgresql" || engine === "timescaledb")
-    throw new Error('on PostgreSQL one statement does it: see docs/postgresql.md, "The update log"');
+    throw new Error('on PostgreSQL one statement does it: see docs/postgresql.md, "Update log"');
   if (!existsSync(dbFile)) throw new Error(`there is no database ${dbFile}`);
   const writer = await openWriter({ dbFile, durability: "full" });
   try {

@@ -6,7 +6,8 @@ import type {
   BarRange,
   Holding,
   JsonRows,
-  LatestTicksQuery,
+  NewestBarsQuery,
+  NewestTicksQuery,
   PoolFigures,
   RowKind,
   StockReader,
@@ -74,8 +75,12 @@ export class CachedReader implements StockReader {
     return this.#keepPrice(ticker, version, price);
   }
 
-  newestTicks(query: LatestTicksQuery): JsonRows | Promise<JsonRows> {
+  newestTicks(query: NewestTicksQuery): JsonRows | Promise<JsonRows> {
     return this.#reader.newestTicks(query);
+  }
+
+  newestBars(query: NewestBarsQuery): JsonRows | Promise<JsonRows> {
+    return this.#reader.newestBars(query);
   }
 
   previousClose(ticker: string): number | null | Promise<number | null> {

@@ -90,12 +90,9 @@ export interface SaveTicks {
 
 export type Save = SaveBars | SaveTicks;
 
-export interface LatestTicksQuery {
-  ticker: string;
-  /** null: quotes and trades. */
-  type: string | null;
-  limit: number;
-}
+/** The newest n of a range. */
+export type NewestTicksQuery = Omit<TickRange, "withSeq"> & { limit: number };
+export type NewestBarsQuery = BarRange & { limit: number };
 
 /** Questions of which one request asks many. Of today's opening and volume, the date is today's. */
 export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
@@ -108,15 +105,16 @@ export interface StockReader {
   readonly updates: UpdateReader;
   bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
   ticks(range: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
-  /** The newest n ticks of the type, ascending. */
-  newestTicks(query: LatestTicksQuery): JsonRows | Promise<JsonRows>;
+  /** Ascending. */
+  newestTicks(query: NewestTicksQuery): JsonRows | Promise<JsonRows>;
+  newestBars(query: NewestBarsQuery): JsonRows | Promise<JsonRows>;
   /** Newest calendar date among last quote, trade, hourly bar, daily bar; on one date in that order. Nulls don't count. */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   /** Close of the second newest daily bar; of the only one if there is one. */
   previousClose(ticker: string): number | null | Promise<number | null>;
   /** Open of the daily bar of that date, `YYYY-MM-DD`. */
   openingPrice(ticker: string, date: string): number | null | Promise<number | null>;
-  /** Volume of the daily bar of that date. */
+  /** Volume of the daily bar of that date; without one, the sizes of that day's trades together. */
   dailyVolume(ticker: string, date: string): number | null | Promise<number | null>;
   /**
    * One answer for each ticker, as the method of that name gives it, for a database that is far away: one question instead of one

@@ -17,7 +17,7 @@ function setUp() {
 /** What a process leaves that gave ids up to 10, and began to give those up to 15. */
 function killedWhile(dbPath: string): void {
   const witness = new EpochWitness(dbPath);
-  witness.accept(at(0), true);
+  witness.accept(at(0), null);
   witness.giving(at(0), 10);
   witness.giving(at(10), 15);
   witness.abandon();
@@ -65,7 +65,7 @@ test("after a power failure the database may be further than its witness, but no
 test("once it was closed the numbers are exact, also after another boot", () => {
   using file = setUp();
   const witness = new EpochWitness(file.dbPath);
-  witness.accept(at(0), true);
+  witness.accept(at(0), null);
   witness.giving(at(0), 10);
   witness.close(at(10));
   asAfterPowerFailure(file.dbPath);

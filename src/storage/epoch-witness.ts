@@ -12,6 +12,7 @@ import {
   readFileSync,
   readSync,
   realpathSync,
+  renameSync,
   statSync,
   writeSync,
 } from "node:fs";
@@ -31,7 +32,7 @@ interface WitnessRecord {
   /** The newest id when the last commit began, and if it succeeded. */
   before: number;
   given: number;
-  /** At least so far the database's own file holds what was committed, without its write-ahead log; -1: not known. */
+  /** How far the database's own file is at least, without its write-ahead log, as its engine counts; -1: not known. */
   inFileTo: number;
   /** Of the database file; `born` in ns, 0 where the file system doesn't tell. */
   inode: string;
@@ -63,10 +64,10 @@ export class EpochWitness {
     this.#record = this.#fd === null ? null : this.#read(this.#fd);
   }
 
-  /** What the file itself must hold, without its write-ahead log; null: nothing is known. */
-  get inFile(): Given | null {
+  /** How far the file itself must be, without its write-ahead log, as told before; null: nothing is known. */
+  get inFile(): { epoch: string; to: number } | null {
     if (this.#record === null || this.#record.inFileTo < 0) return null;
-    return { epoch: this.#record.epoch, newestId: this.#record.inFileTo };
+    return { epoch: this.#record.epoch, to: this.#record.inFileTo };
   }
 
   /** Why positions can't go on as they are in the database; null: they can. */
@@ -91,12 +92,12 @@ export class EpochWitness {
   /**
    * From now on the database is as it is told here. Returns when that is on the disk.
    *
-   * @param isInFile the file itself holds it, without its write-ahead log.
+   * @param inFile how far the file itself is without its write-ahead log: a number that grows with it; null: that is not known.
    */
-  accept({ epoch, newestId }: Given, isInFile: boolean): void {
+  accept({ epoch, newestId }: Given, inFile: number | null): void {
     this.#fd ??= openSync(this.path, constants.O_RDWR | constants.O_CREAT);
     const known = this.#record?.epoch === epoch ? this.#record.inFileTo : -1;
-    const inFileTo = isInFile ? newestId : known;
+    const inFileTo = inFile ?? known;
     const identity = identityOf(this.#dbPath);
     const boot = bootId();
     this.#write({ epoch, before: newestId, given: newestId, inFileTo, ...identity, boot, closed: false });
@@ -109,9 +110,9 @@ export class EpochWitness {
     this.#write({ ...this.#record, epoch: before.epoch, before: before.newestId, given: to });
   }
 
-  /** The file itself holds everything up to this id. */
-  holdsTo(newestId: number): void {
-    if (this.#record !== null) this.#write({ ...this.#record, inFileTo: newestId });
+  /** The file itself is as far as this now. */
+  holdsTo(inFileTo: number): void {
+    if (this.#record !== null) this.#write({ ...this.#record, inFileTo });
   }
 
   /** After the last commit. */
@@ -149,6 +150,23 @@ export class EpochWitness {
     writeSync(this.#fd, this.#buffer, 0, RECORD_BYTES, 0);
     this.#record = record;
   }
+}
+
+/**
+ * Gives a write-ahead log another name, as it belongs to another file than the one beside it.
+ *
+ * @returns what was done, in words for the log.
+ */
+export function setLogAside(path: string): string {
+  const aside = `${path}.foreign-${Date.now()}`;
+  renameSync(path, aside);
+  return `${path} belongs to the file that was there before, it is ${aside} now`;
+}
+
+/** Of a new epoch, in words; null: none begins. */
+export function reasonsOf(...reasons: (string | null)[]): string | null {
+  const told = reasons.filter((reason) => reason !== null);
+  return told.length === 0 ? null : told.join("; ");
 }
 
 function isRecord(found: unknown): found is WitnessRecord {

@@ -125,9 +125,20 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
     expect(await db.reader.previousClose("A")).toBe(1);
     expect(await db.reader.previousClose("B")).toBe(7);
     expect(await db.reader.previousClose("C")).toBeNull();
-    const newest = await rowsOf(db.reader.newestTicks({ ticker: "A", type: "trade", limit: 2 }));
+    const newest = await rowsOf(
+      db.reader.newestTicks({ ticker: "A", type: "trade", from: null, to: null, limit: 2 }),
+    );
     expect(newest.map((row) => row.price)).toEqual([2, 3]);
-    expect(await rowsOf(db.reader.newestTicks({ ticker: "A", type: null, limit: 9 }))).toHaveLength(3);
+    const upTo = { ticker: "A", from: null, to: at(2), limit: 1 };
+    expect(await rowsOf(db.reader.newestTicks({ ...upTo, type: "trade" }))).toMatchObject([{ price: 2 }]);
+    const bars = { interval: "daily" as const, ticker: "A", from: null, limit: 1 };
+    expect(await rowsOf(db.reader.newestBars({ ...bars, to: null }))).toMatchObject([
+      { date: "2024-01-03T00:00:00.000000Z" },
+    ]);
+    expect(await rowsOf(db.reader.newestBars({ ...bars, to: "2024-01-02" }))).toMatchObject([
+      { date: "2024-01-02T00:00:00.000000Z" },
+    ]);
+    expect(await rowsOf(db.reader.newestBars({ ...bars, interval: "hourly", to: null }))).toEqual([]);
   });
 
   testOf("anyDay", "opening price and volume of a day", (name) =>
@@ -207,9 +218,11 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
       expect(
         await timelessTextOf(db.reader.ticks({ ticker: "T", type: "quote", from: null, to: null })),
       ).toBe(ticksText);
-      expect(await timelessTextOf(db.reader.newestTicks({ ticker: "T", type: null, limit: 9 }))).toBe(
-        ticksText,
-      );
+      expect(
+        await timelessTextOf(
+          db.reader.newestTicks({ ticker: "T", type: "quote", from: null, to: null, limit: 9 }),
+        ),
+      ).toBe(ticksText);
     }),
   );
 

@@ -93,7 +93,9 @@ async function answersOf(db: OpenDatabase, tickers: string[], ofAnyDay: boolean)
     for (const type of TYPES) {
       answers.push(comparable(await textOf(db.reader.ticks({ ticker, type, from: null, to: null }))));
       answers.push(comparable(await textOf(db.reader.ticks({ ticker, type, from, to: from }))));
-      answers.push(comparable(await textOf(db.reader.newestTicks({ ticker, type, limit: 2 }))));
+      answers.push(
+        comparable(await textOf(db.reader.newestTicks({ ticker, type, from: null, to: null, limit: 2 }))),
+      );
     }
     answers.push(await db.reader.latestPrice(ticker), await db.reader.previousClose(ticker));
     if (!ofAnyDay) continue;

@@ -110,7 +110,7 @@ async function work(db: OpenDuckDb): Promise<unknown[]> {
     written(await textOf(db.reader.ticks({ ...range, type: "trade", withSeq: true }))),
     written(await textOf(db.reader.bars({ ...range, interval: "daily" }))),
     written(await textOf(db.reader.bars({ ...range, interval: "hourly" }))),
-    written(await textOf(db.reader.newestTicks({ ticker: "A", type: null, limit: 2 }))),
+    written(await textOf(db.reader.newestTicks({ ...range, type: "trade", limit: 2 }))),
     await db.reader.latestPrice("A"),
     await db.reader.previousClose("A"),
     await db.reader.dailyVolume("A", "2020-01-01"),

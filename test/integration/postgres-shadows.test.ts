@@ -56,7 +56,7 @@ async function doAll(db: PostgresDatabase): Promise<string> {
     await reader.bars({ interval: "daily", ticker: "AAPL", ...all }),
     await reader.bars({ interval: "hourly", ticker: "MSFT", ...all }),
     await reader.ticks({ ticker: "AAPL", type: "trade", ...all }),
-    await reader.newestTicks({ ticker: "AAPL", type: null, limit: 5 }),
+    await reader.newestTicks({ ticker: "AAPL", type: "trade", ...all, limit: 5 }),
   ])
     told.push(JSON.stringify(rows).replaceAll(/write_timestamp\\":\\"[^"]*"/g, ""));
   told.push(

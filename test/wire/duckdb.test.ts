@@ -8,7 +8,7 @@ function differs({ request }: Step): boolean {
   return body?.command === "execute_sql";
 }
 
-for (const name of ["bars", "ticks", "errors", "http", "indicators"] as const) {
+for (const name of ["bars", "ticks", "errors", "http", "indicators", "other"] as const) {
   await describeTranscript(name, { backend: DUCKDB, differs });
 }
 await describeTranscript("ws", { workers: 2, backend: DUCKDB, differs });

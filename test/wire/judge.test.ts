@@ -3,7 +3,7 @@ import { findStrayEntries, judge } from "./judge.ts";
 import { loadTranscript, type Step } from "./transcript.ts";
 
 test("every entry of deviations.ts is for a step of a transcript", async () => {
-  const names = ["bars", "ticks", "errors", "http", "indicators", "ws"] as const;
+  const names = ["bars", "ticks", "errors", "http", "indicators", "ws", "other"] as const;
   expect(findStrayEntries(await Promise.all(names.map(loadTranscript)))).toEqual([]);
 });
 

@@ -16,7 +16,7 @@ function differs({ id, request }: Step): boolean {
 }
 
 const backend = postgresBackend(usePostgres());
-for (const name of ["bars", "ticks", "errors", "http", "indicators"] as const) {
+for (const name of ["bars", "ticks", "errors", "http", "indicators", "other"] as const) {
   await describeTranscript(name, { backend, differs });
 }
 await describeTranscript("ws", { workers: 2, backend, differs });

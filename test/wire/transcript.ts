@@ -80,7 +80,7 @@ export interface RecordedResponse {
   connection_closes?: boolean;
 }
 
-export type TranscriptName = "bars" | "ticks" | "errors" | "http" | "indicators" | "ws";
+export type TranscriptName = "bars" | "ticks" | "errors" | "http" | "indicators" | "ws" | "other";
 
 export async function loadTranscript(name: TranscriptName): Promise<Step[]> {
   const text = await Bun.file(join(import.meta.dir, "recorded", `${name}.json`)).text();

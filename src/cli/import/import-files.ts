@@ -108,16 +108,21 @@ class RowImporter {
   readonly #request: ImportRequest;
   readonly #result: ImportResult;
   readonly #sender: BatchSender;
-  readonly #sources: Source[];
   /** One for all files: rows that share a timestamp may stand in several. */
   readonly #sequence = new TickSequence();
+  readonly #bytesTotal: number | null;
+  /** Of the sources before the one that is read. */
+  #bytesBefore = 0;
   #rowsSeen = 0;
 
   constructor(request: ImportRequest, result: ImportResult, sender: BatchSender, sources: Source[]) {
     this.#request = request;
     this.#result = result;
     this.#sender = sender;
-    this.#sources = sources;
+    this.#bytesTotal = sources.reduce<number | null>(
+      (sum, { bytesTotal }) => (sum === null || bytesTotal === null ? null : sum + bytesTotal),
+      0,
+    );
   }
 
   async importSource(source: Source): Promise<void> {
@@ -129,6 +134,7 @@ class RowImporter {
     } finally {
       // Closes the file also when not all of it was read.
       await rows.return(undefined);
+      this.#bytesBefore += source.bytesRead();
     }
   }
 
@@ -147,7 +153,7 @@ class RowImporter {
 
   async #importRow(source: Source, plan: ColumnPlan, row: CsvRow): Promise<void> {
     if (this.#request.signal?.aborted) throw new StopError(INTERRUPTED);
-    if (++this.#rowsSeen % ROWS_PER_PROGRESS_UPDATE === 0) this.#showProgress();
+    if (++this.#rowsSeen % ROWS_PER_PROGRESS_UPDATE === 0) this.#showProgress(source);
     let record: CsvRecord;
     try {
       record = blame(source, row, () => readRow(plan, row.fields));
@@ -182,12 +188,11 @@ class RowImporter {
     return this.#result.kind;
   }
 
-  #showProgress(): void {
-    const totals = this.#sources.map((source) => source.bytesTotal);
+  #showProgress(source: Source): void {
     this.#request.progress.update({
       rows: this.#sender.rowsStored,
-      bytesRead: this.#sources.reduce((sum, source) => sum + source.bytesRead(), 0),
-      bytesTotal: totals.reduce((sum, bytes) => (sum === null || bytes === null ? null : sum + bytes), 0),
+      bytesRead: this.#bytesBefore + source.bytesRead(),
+      bytesTotal: this.#bytesTotal,
     });
   }
 }

@@ -47,6 +47,8 @@ export class DuckDbFile {
   /** Changes when a count that isn't whole is saved, or a user alters a table. */
   countTypes: CountTypes;
   /** What opening did to the file, for the log; null if nothing. */
+  /** Called when the WAL has been brought into the file. */
+  onCheckpoint: () => void = () => {};
   readonly preparation: string | null;
   /** Commits, of saves and of SQL written by users. */
   readonly commits = new Turns();
@@ -252,6 +254,7 @@ export class DuckDbFile {
       this.#hasWal = false;
       await session.connection.run(`CHECKPOINT ${this.#names.database}`);
       this.room.checkpointed();
+      this.onCheckpoint();
     } finally {
       session.close();
     }

@@ -8,7 +8,8 @@ import type {
   BarRange,
   Holding,
   JsonRows,
-  LatestTicksQuery,
+  NewestBarsQuery,
+  NewestTicksQuery,
   PoolFigures,
   RowKind,
   StockReader,
@@ -69,34 +70,24 @@ export class DuckDbReader implements StockReader {
     this.updates = new DuckDbUpdates(file, log, this.#sessions);
   }
 
-  async bars({ interval, ticker, from, to }: BarRange): Promise<JsonRows> {
-    const source = barSource(interval, ticker);
-    const filter = `ticker = $1 AND ${source.stamp} >= $2::${source.stampType} AND ${source.stamp} <= $3::${source.stampType}`;
-    return this.#range(source, filter, [
-      ticker,
-      from ?? (interval === "daily" ? FIRST_DATE : FIRST),
-      to ?? (interval === "daily" ? LAST_DATE : LAST),
-    ]);
+  async bars(range: BarRange): Promise<JsonRows> {
+    const source = barSource(range.interval, range.ticker);
+    return this.#range(source, barFilter(source), barParams(range));
   }
 
-  async ticks({ ticker, type, from, to, withSeq }: TickRange): Promise<JsonRows> {
-    const filter = "ticker = $1 AND type = $2 AND timestamp >= $3::TIMESTAMP AND timestamp <= $4::TIMESTAMP";
-    return this.#range(tickSource(ticker, type, { withSeq }), filter, [
-      ticker,
-      type,
-      from ?? FIRST,
-      to ?? LAST,
-    ]);
+  async ticks(range: TickRange): Promise<JsonRows> {
+    const source = tickSource(range.ticker, range.type, { withSeq: range.withSeq });
+    return this.#range(source, TICK_FILTER, tickParams(range));
   }
 
-  async newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
-    const source = tickSource(ticker, type);
-    const query =
-      type === null
-        ? { sql: newestOfBothSql(columnsSql(source)), params: [ticker, limit] }
-        : { sql: newestSql(columnsSql(source)), params: [ticker, type, limit] };
-    const page = await this.#sessions.call((session) => readPage(session, source, query));
-    return page.rows === 0 ? { empty: true } : wholeAnswer(page);
+  newestTicks(query: NewestTicksQuery): Promise<JsonRows> {
+    const source = tickSource(query.ticker, query.type);
+    return this.#newest(source, TICK_FILTER, [...tickParams(query), query.limit]);
+  }
+
+  newestBars(query: NewestBarsQuery): Promise<JsonRows> {
+    const source = barSource(query.interval, query.ticker);
+    return this.#newest(source, barFilter(source), [...barParams(query), query.limit]);
   }
 
   async latestPrice(ticker: string): Promise<number | null> {
@@ -119,10 +110,8 @@ export class DuckDbReader implements StockReader {
   }
 
   async dailyVolume(ticker: string, date: string): Promise<number | null> {
-    return this.#number(
-      "SELECT volume::VARCHAR::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE",
-      [ticker, date],
-    );
+    const params = [ticker, date];
+    return (await this.#number(DAILY_VOLUME_SQL, params)) ?? (await this.#number(TRADED_SQL, params));
   }
 
   tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
@@ -166,6 +155,17 @@ export class DuckDbReader implements StockReader {
     return this.#stream(source, filter, params);
   }
 
+  /** @param params the last one is how many. */
+  async #newest(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
+    const { table, stamp } = source;
+    const order = table === "realtime_data" ? [stamp, "seq"] : [stamp];
+    const newest = `SELECT * FROM ${table} WHERE ${filter}
+      ORDER BY ${order.map((column) => `${column} DESC`).join(", ")} LIMIT $${params.length}`;
+    const sql = `SELECT ${columnsSql(source)} FROM (${newest}) ORDER BY ${order.join(", ")}`;
+    const page = await this.#sessions.call((session) => readPage(session, source, { sql, params }));
+    return page.rows === 0 ? { empty: true } : wholeAnswer(page);
+  }
+
   async #stream(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
     const snapshot = await this.#sessions.snapshot();
     const stream = new RowStream({
@@ -198,17 +198,21 @@ function wholeAnswer(page: Page): JsonRows {
   return { empty: false, text: `{"data":[${page.all()}]}` };
 }
 
-const OLDEST_FIRST = "ORDER BY timestamp, type, seq";
+const DAILY_VOLUME_SQL =
+  "SELECT volume::VARCHAR::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE";
+const TRADED_SQL = `SELECT sum(size::VARCHAR::DOUBLE) FROM realtime_data WHERE ticker = $1 AND type = 'trade'
+  AND timestamp >= $2::DATE AND timestamp < $2::DATE + INTERVAL 1 DAY`;
+const TICK_FILTER = "ticker = $1 AND type = $2 AND timestamp >= $3::TIMESTAMP AND timestamp <= $4::TIMESTAMP";
 
-function newestSql(columns: string): string {
-  return `SELECT ${columns} FROM (${newestOf("$2", "$3")}) ${OLDEST_FIRST}`;
+function barFilter({ stamp, stampType }: RowSource): string {
+  return `ticker = $1 AND ${stamp} >= $2::${stampType} AND ${stamp} <= $3::${stampType}`;
 }
 
-function newestOfBothSql(columns: string): string {
-  const both = ["'quote'", "'trade'"].map((type) => `(${newestOf(type, "$2")})`).join(" UNION ALL ");
-  return `SELECT ${columns} FROM (FROM (${both}) ORDER BY timestamp DESC, type DESC, seq DESC LIMIT $2) ${OLDEST_FIRST}`;
+function barParams({ interval, ticker, from, to }: BarRange): Param[] {
+  const isDaily = interval === "daily";
+  return [ticker, from ?? (isDaily ? FIRST_DATE : FIRST), to ?? (isDaily ? LAST_DATE : LAST)];
 }
 
-function newestOf(type: string, limit: string): string {
-  return `SELECT * FROM realtime_data WHERE ticker = $1 AND type = ${type} ORDER BY timestamp DESC, seq DESC LIMIT ${limit}`;
+function tickParams({ ticker, type, from, to }: TickRange): Param[] {
+  return [ticker, type, from ?? FIRST, to ?? LAST];
 }

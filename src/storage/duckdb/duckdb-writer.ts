@@ -49,10 +49,11 @@ export class DuckDbWriter implements StockWriter {
     this.#foreignCommitsSeen = file.foreignCommits;
   }
 
-  static async open(file: DuckDbFile, log: UpdateLog): Promise<DuckDbWriter> {
+  /** @param reason why a new epoch begins in any case; null: that is to be found out. */
+  static async open(file: DuckDbFile, log: UpdateLog, reason: string | null): Promise<DuckDbWriter> {
     const writer = new DuckDbWriter(file, await file.connect(), log);
     await writer.#refresh();
-    writer.epochBegun = await log.settleEpoch(writer.#session);
+    writer.epochBegun = await log.settleEpoch(writer.#session, reason);
     return writer;
   }
 

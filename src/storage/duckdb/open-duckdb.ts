@@ -16,6 +16,8 @@
  * - COPY could write to the database's own files, a function that reads them gives up the lock on them, and logging to a file ends the process; none
  *   is kept out by DuckDB's settings, but by `user-sql-statement.ts` and `refused-functions.ts`.
  */
+
+import { existsSync } from "node:fs";
 import type { StockReader, StockWriter, TransferReader } from "../contract.ts";
 import { EpochWitness } from "../epoch-witness.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
@@ -25,6 +27,7 @@ import { DuckDbTransfer } from "./duckdb-transfer.ts";
 import { DuckDbWriter } from "./duckdb-writer.ts";
 import { UpdateLog } from "./update-log.ts";
 import { DuckDbUserSql } from "./user-sql.ts";
+import { checkpointsOfOpen, setForeignLogAside } from "./write-ahead-log.ts";
 
 export type { DuckDbOptions } from "./duckdb-file.ts";
 export { THREAD_POOL_SIZE } from "./slots.ts";
@@ -49,10 +52,17 @@ export interface OpenDuckDb {
  * @throws Error it can't be opened. The process should end then, see `DuckDbFile.open`.
  */
 export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
+  const { path } = options;
+  const known = existsSync(path) ? new EpochWitness(path) : null;
+  const setAside = known === null ? null : setForeignLogAside(path, known.inFile);
   const file = await DuckDbFile.open(options);
-  const witness = new EpochWitness(options.path);
-  const log = new UpdateLog(options.updateLogMb, witness);
-  const writer = await DuckDbWriter.open(file, log);
+  const witness = known ?? new EpochWitness(path);
+  file.onCheckpoint = () => {
+    const checkpoints = checkpointsOfOpen(path);
+    if (checkpoints !== null) witness.holdsTo(checkpoints);
+  };
+  const log = new UpdateLog(options.updateLogMb, { path, witness });
+  const writer = await DuckDbWriter.open(file, log, setAside);
   const reader = new DuckDbReader(file, log);
   const sql = new DuckDbUserSql(file, {
     memoryLimitMb: options.memoryLimitMb,

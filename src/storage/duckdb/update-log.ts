@@ -7,12 +7,13 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Save, SaveOutcome } from "../contract.ts";
-import type { EpochWitness, Given } from "../epoch-witness.ts";
+import { type EpochWitness, type Given, reasonsOf } from "../epoch-witness.ts";
 import { RecentlyUsed } from "../recently-used.ts";
 import type { StoredUpdate } from "../update-contract.ts";
 import { storable } from "./lines.ts";
 import { RecentUpdates } from "./recent-updates.ts";
 import type { Session } from "./session.ts";
+import { checkpointsOfOpen } from "./write-ahead-log.ts";
 
 /** Tickers whose positions are in memory, about 30 MB; those of others are read when they are needed. */
 const TICKERS_MAX = 200_000;
@@ -51,6 +52,7 @@ export class UpdateLog {
   readonly recent = new RecentUpdates();
   epoch = "";
   readonly #limitCharacters: number;
+  readonly #path: string;
   readonly #witness: EpochWitness;
   readonly #places = new RecentlyUsed<Place>(TICKERS_MAX);
   /** Whether a ticker that is not among the places has no update. */
@@ -66,7 +68,8 @@ export class UpdateLog {
   #asOf = -1;
 
   /** @param limitMb undefined: it is never trimmed. */
-  constructor(limitMb: number | undefined, witness: EpochWitness) {
+  constructor(limitMb: number | undefined, { path, witness }: { path: string; witness: EpochWitness }) {
+    this.#path = path;
     this.#witness = witness;
     this.#limitCharacters = limitMb === undefined ? Number.POSITIVE_INFINITY : limitMb * 1024 * 1024;
   }
@@ -76,19 +79,24 @@ export class UpdateLog {
     return { epoch: this.epoch, newestId: this.#positionsGiven };
   }
 
-  /** To be called before anything is saved. @returns why a new epoch began; null: the one before goes on. */
-  async settleEpoch(session: Session): Promise<string | null> {
-    const doubt = this.#witness.doubt(this.given);
-    if (doubt === null) this.#witness.accept(this.given, false);
+  /**
+   * To be called before anything is saved.
+   *
+   * @param reason why a new one begins in any case.
+   * @returns why a new epoch began; null: the one before goes on.
+   */
+  async settleEpoch(session: Session, reason: string | null): Promise<string | null> {
+    const reasons = reasonsOf(this.#witness.doubt(this.given), reason);
+    if (reasons === null) this.#witness.accept(this.given, checkpointsOfOpen(this.#path));
     else await this.beginEpoch(session);
-    return doubt;
+    return reasons;
   }
 
   /** Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction. */
   async beginEpoch(session: Session): Promise<string> {
     this.epoch = randomUUID();
     await session.run("UPDATE update_epoch SET epoch = $1", [this.epoch]);
-    this.#witness.accept(this.given, false);
+    this.#witness.accept(this.given, checkpointsOfOpen(this.#path));
     return this.epoch;
   }
 

@@ -8,7 +8,8 @@ import type {
   BarRange,
   Holding,
   JsonRows,
-  LatestTicksQuery,
+  NewestBarsQuery,
+  NewestTicksQuery,
   PoolFigures,
   RowKind,
   StockReader,
@@ -47,8 +48,13 @@ const TICK_COLUMNS = `${utcText('p."timestamp"')} AS "timestamp", p.ticker, p.ty
 const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
   AND p."timestamp" >= $3::timestamptz AND p."timestamp" <= $4::timestamptz ORDER BY p."timestamp", p.seq`;
 const TICKS_WITH_SEQ_SQL = TICKS_SQL.replace(WRITTEN, `${WRITTEN}, p.seq`);
-const NEWEST_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
-  ORDER BY p."timestamp" DESC, p.seq DESC LIMIT $3`;
+const NEWEST_TICKS_SQL = TICKS_SQL.replace(/, p\.seq$/, " DESC, p.seq DESC LIMIT $5");
+const NEWEST_BARS_SQL: Record<BarInterval, string> = {
+  daily: `${BARS_SQL.daily} DESC LIMIT $4`,
+  hourly: `${BARS_SQL.hourly} DESC LIMIT $4`,
+};
+const TRADED_SQL = `SELECT sum(size) AS volume FROM realtime_data WHERE ticker = $1 AND type = 'trade'
+  AND "timestamp" >= $2::timestamptz AND "timestamp" <= $3::timestamptz`;
 /** Of the day under another name than the column's, by which the index is ordered. */
 const stampDay = (column: string): string => `(${column} AT TIME ZONE 'UTC')::date::text AS day`;
 /** Newest first on one date: quote, trade, hourly, daily. */
@@ -75,43 +81,21 @@ export class PostgresReader implements StockReader {
     this.updates = new PostgresUpdates(pool);
   }
 
-  bars({ interval, ticker, from, to }: BarRange, signal?: AbortSignal): Promise<JsonRows> {
-    const params =
-      interval === "daily"
-        ? [ticker, from ?? FIRST_DAY, to ?? LAST_DAY]
-        : [ticker, from === null ? dayStart(FIRST_DAY) : asInstant(from), asInstant(to ?? lastMoment())];
-    const stampColumn = interval === "daily" ? "date" : "datetime";
-    return this.#read(BARS_SQL[interval], params, signal, (row) => {
-      row[stampColumn] = toWire(row[stampColumn] as string);
-      row.volume = exactCount(row.volume);
-      if (row.write_timestamp !== null)
-        row.write_timestamp = `${toStored(row.write_timestamp as string)}+00:00`;
-    });
+  bars(range: BarRange, signal?: AbortSignal): Promise<JsonRows> {
+    return this.#read(BARS_SQL[range.interval], barParams(range), signal, barToWire(range.interval));
   }
 
-  ticks({ ticker, type, from, to, withSeq }: TickRange, signal?: AbortSignal): Promise<JsonRows> {
-    const params = [
-      ticker,
-      type,
-      from === null ? dayStart(FIRST_DAY) : asInstant(from),
-      asInstant(to ?? lastMoment()),
-    ];
-    return this.#read(withSeq ? TICKS_WITH_SEQ_SQL : TICKS_SQL, params, signal, tickToWire);
+  ticks(range: TickRange, signal?: AbortSignal): Promise<JsonRows> {
+    return this.#read(range.withSeq ? TICKS_WITH_SEQ_SQL : TICKS_SQL, tickParams(range), signal, tickToWire);
   }
 
-  async newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
-    const newest = async (of: string): Promise<Row[]> =>
-      [...(await this.#run<Row>(NEWEST_SQL, [ticker, of, limit]))].reverse();
-    let rows: Row[];
-    if (type === null) {
-      const [quotes, trades] = await Promise.all([newest("quote"), newest("trade")]);
-      for (const row of [...quotes, ...trades]) tickToWire(row);
-      rows = inOrder(quotes, trades).slice(-limit);
-    } else {
-      rows = await newest(type);
-      for (const row of rows) tickToWire(row);
-    }
-    return rows.length === 0 ? { empty: true } : { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
+  newestTicks(query: NewestTicksQuery): Promise<JsonRows> {
+    return this.#newest(NEWEST_TICKS_SQL, [...tickParams(query), query.limit], tickToWire);
+  }
+
+  newestBars(query: NewestBarsQuery): Promise<JsonRows> {
+    const { interval, limit } = query;
+    return this.#newest(NEWEST_BARS_SQL[interval], [...barParams(query), limit], barToWire(interval));
   }
 
   async latestPrice(ticker: string): Promise<number | null> {
@@ -139,7 +123,10 @@ export class PostgresReader implements StockReader {
   async dailyVolume(ticker: string, date: string): Promise<number | null> {
     const sql = "SELECT volume FROM daily_prices WHERE ticker = $1 AND date = $2::date";
     const volume = (await this.#run<Row>(sql, [ticker, date]))[0]?.volume ?? null;
-    return volume === null ? null : finite(Number(volume));
+    if (volume !== null) return finite(Number(volume));
+    const params = [ticker, dayStart(date), asInstant(`${date} 23:59:59.999999`)];
+    const traded = (await this.#run<Row>(TRADED_SQL, params))[0]?.volume ?? null;
+    return traded === null ? null : finite(Number(traded));
   }
 
   tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
@@ -204,6 +191,13 @@ export class PostgresReader implements StockReader {
   /** The pool is closed by whoever opened it. */
   close(): void {}
 
+  async #newest(sql: string, params: unknown[], toWireRow: (row: Row) => void): Promise<JsonRows> {
+    const rows = [...(await this.#run<Row>(sql, params))].reverse();
+    if (rows.length === 0) return { empty: true };
+    for (const row of rows) toWireRow(row);
+    return { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
+  }
+
   async #read(
     sql: string,
     params: unknown[],
@@ -247,19 +241,29 @@ function finite(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
+function barParams({ interval, ticker, from, to }: BarRange): unknown[] {
+  if (interval === "daily") return [ticker, from ?? FIRST_DAY, to ?? LAST_DAY];
+  return [ticker, from === null ? dayStart(FIRST_DAY) : asInstant(from), asInstant(to ?? lastMoment())];
+}
+
+function tickParams({ ticker, type, from, to }: TickRange): unknown[] {
+  return [ticker, type, from === null ? dayStart(FIRST_DAY) : asInstant(from), asInstant(to ?? lastMoment())];
+}
+
+function barToWire(interval: BarInterval): (row: Row) => void {
+  const stampColumn = interval === "daily" ? "date" : "datetime";
+  return (row) => {
+    row[stampColumn] = toWire(row[stampColumn] as string);
+    row.volume = exactCount(row.volume);
+    if (row.write_timestamp !== null)
+      row.write_timestamp = `${toStored(row.write_timestamp as string)}+00:00`;
+  };
+}
+
 function tickToWire(row: Row): void {
   row.size = exactCount(row.size);
   row.ask_size = exactCount(row.ask_size);
   if ("seq" in row) row.seq = exactCount(row.seq);
   row.timestamp = toWire(row.timestamp as string);
   if (row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
-}
-
-/** Both ascending; of one stamp, quotes first. */
-function inOrder(quotes: Row[], trades: Row[]): Row[] {
-  return [...quotes, ...trades].sort((a, b) => {
-    const left = a.timestamp as string;
-    const right = b.timestamp as string;
-    return left < right ? -1 : left > right ? 1 : 0;
-  });
 }

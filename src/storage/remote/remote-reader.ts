@@ -4,7 +4,8 @@ import type {
   BarRange,
   Holding,
   JsonRows,
-  LatestTicksQuery,
+  NewestBarsQuery,
+  NewestTicksQuery,
   PoolFigures,
   PriceQuestion,
   RowKind,
@@ -55,9 +56,14 @@ export class RemoteReader implements StockReader {
     return this.#rows("get_realtime_data", params, true);
   }
 
-  newestTicks({ ticker, type, limit }: LatestTicksQuery): Promise<JsonRows> {
-    if (type === null) return this.#rows("get_latest_data", { ticker, data_type: "both", limit }, false);
-    return this.#rows("get_historical_data", { ticker, data_type: type, limit }, false);
+  newestTicks({ ticker, type, from, to, limit }: NewestTicksQuery): Promise<JsonRows> {
+    const params = { ticker, data_type: type, limit, ...bounds("start_date", from, "end_date", to) };
+    return this.#rows("get_historical_data", params, false);
+  }
+
+  newestBars({ ticker, interval, from, to, limit }: NewestBarsQuery): Promise<JsonRows> {
+    const params = { ticker, data_type: interval, limit, ...bounds("start_date", from, "end_date", to) };
+    return this.#rows("get_historical_data", params, false);
   }
 
   latestPrice(ticker: string): Promise<number | null> {

@@ -12,7 +12,8 @@ import type {
   BarRange,
   Holding,
   JsonRows,
-  LatestTicksQuery,
+  NewestBarsQuery,
+  NewestTicksQuery,
   PoolFigures,
   RowKind,
   StockReader,
@@ -60,8 +61,13 @@ const TICK_COLUMNS = `timestamp, ticker, type, price, ${exact("size")}, ask_pric
 const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data
   WHERE ticker = ? AND type = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp, seq`;
 const TICKS_WITH_SEQ_SQL = TICKS_SQL.replace("write_timestamp", "write_timestamp, seq");
-const NEWEST_OF_TYPE_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data
-  WHERE ticker = ? AND type = ? ORDER BY timestamp DESC, seq DESC LIMIT ?`;
+const NEWEST_TICKS_SQL = TICKS_SQL.replace(
+  "ORDER BY timestamp, seq",
+  "ORDER BY timestamp DESC, seq DESC LIMIT ?",
+);
+/** Of a day, null without any. Not `sum`, which fails where integers together are beyond 64 bits. */
+const TRADED_SQL = `SELECT CASE WHEN count(size) > 0 THEN total(size) END AS volume FROM realtime_data
+  WHERE ticker = ? AND type = 'trade' AND timestamp >= ? AND timestamp <= ?`;
 /** Newest first on one date: quote, trade, hourly, daily. */
 const LAST_PRICE_SQL = [
   ...["quote", "trade"].map(
@@ -85,11 +91,13 @@ export class SqliteReader implements StockReader {
   readonly #bars: Record<BarInterval, Statement<Row, Params>>;
   readonly #ticks: Statement<Row, Params>;
   readonly #ticksWithSeq: Statement<Row, Params>;
-  readonly #newestOfType: Statement<Row, Params>;
+  readonly #newestBars: Record<BarInterval, Statement<Row, Params>>;
+  readonly #newestTicks: Statement<Row, Params>;
   readonly #lastPrices: Statement<Row, Params>[];
   readonly #lastCloses: Statement<Row, Params>;
   readonly #open: Statement<Row, Params>;
   readonly #volume: Statement<Row, Params>;
+  readonly #traded: Statement<Row, Params>;
   readonly #probe: Statement<Row, Params>;
 
   /** @param poolSize connections at most, one of them for small answers, the others for streams. */
@@ -106,11 +114,16 @@ export class SqliteReader implements StockReader {
     };
     this.#ticks = prepare(`${TICKS_SQL} LIMIT ?`);
     this.#ticksWithSeq = prepare(`${TICKS_WITH_SEQ_SQL} LIMIT ?`);
-    this.#newestOfType = prepare(NEWEST_OF_TYPE_SQL);
+    this.#newestBars = {
+      daily: prepare(`${BARS_SQL.daily} DESC LIMIT ?`),
+      hourly: prepare(`${BARS_SQL.hourly} DESC LIMIT ?`),
+    };
+    this.#newestTicks = prepare(NEWEST_TICKS_SQL);
     this.#lastPrices = LAST_PRICE_SQL.map(prepare);
     this.#lastCloses = prepare("SELECT close FROM daily_prices WHERE ticker = ? ORDER BY date DESC LIMIT 2");
     this.#open = prepare("SELECT open FROM daily_prices WHERE ticker = ? AND date = ?");
     this.#volume = prepare("SELECT volume FROM daily_prices WHERE ticker = ? AND date = ?");
+    this.#traded = prepare(TRADED_SQL);
     this.#probe = prepare(`SELECT (SELECT 1 FROM daily_prices LIMIT 1) AS daily,
       (SELECT 1 FROM hourly_prices LIMIT 1) AS hourly, (SELECT 1 FROM realtime_data LIMIT 1) AS ticks`);
   }
@@ -118,11 +131,8 @@ export class SqliteReader implements StockReader {
   bars(range: BarRange): JsonRows | Promise<JsonRows> {
     return this.#guarded(() => {
       const params = [range.ticker, range.from ?? FIRST, range.to ?? LAST];
-      const stampColumn = range.interval === "daily" ? "date" : "datetime";
-      return this.#read(this.#bars[range.interval], BARS_SQL[range.interval], params, (row) => {
-        row[stampColumn] = toWire(row[stampColumn] as string);
-        row.volume = exactCount(row.volume);
-      });
+      const { interval } = range;
+      return this.#read(this.#bars[interval], BARS_SQL[interval], params, barToWire(interval));
     });
   }
 
@@ -134,16 +144,20 @@ export class SqliteReader implements StockReader {
     });
   }
 
-  newestTicks({ ticker, type, limit }: LatestTicksQuery): JsonRows {
+  newestTicks({ ticker, type, from, to, limit }: NewestTicksQuery): JsonRows {
     return this.#guarded(() => {
-      const newest = (of: string): Row[] => this.#newestOfType.all(ticker, of, limit).reverse();
-      let rows = type === null ? [...newest("quote"), ...newest("trade")] : newest(type);
+      const rows = this.#newestTicks.all(ticker, type, from ?? FIRST, to ?? LAST, limit).reverse();
+      return rows.length === 0
+        ? { empty: true }
+        : { empty: false, text: `{"data":${encode(rows, tickToWire)}}` };
+    });
+  }
+
+  newestBars({ interval, ticker, from, to, limit }: NewestBarsQuery): JsonRows {
+    return this.#guarded(() => {
+      const rows = this.#newestBars[interval].all(ticker, from ?? FIRST, to ?? LAST, limit).reverse();
       if (rows.length === 0) return { empty: true };
-      if (type === null) {
-        rows.sort((a, b) => ((a.timestamp as string) < (b.timestamp as string) ? -1 : 1));
-        rows = rows.slice(-limit);
-      }
-      return { empty: false, text: `{"data":${encode(rows, tickToWire)}}` };
+      return { empty: false, text: `{"data":${encode(rows, barToWire(interval))}}` };
     });
   }
 
@@ -179,7 +193,10 @@ export class SqliteReader implements StockReader {
 
   dailyVolume(ticker: string, date: string): number | null {
     return this.#guarded(() => {
-      return (this.#volume.get(ticker, date)?.volume ?? null) as number | null;
+      const ofBar = this.#volume.get(ticker, date)?.volume ?? null;
+      if (ofBar !== null) return ofBar as number;
+      const ofTrades = this.#traded.get(ticker, `${date} 00:00:00`, `${date} 23:59:59.999999`)?.volume;
+      return (ofTrades ?? null) as number | null;
     });
   }
 
@@ -328,6 +345,14 @@ export class SqliteReader implements StockReader {
 function exactCount(value: unknown): unknown {
   if (typeof value !== "string" || !value.startsWith(DIGITS_MARK)) return value;
   return rawNumber(value.slice(DIGITS_MARK.length));
+}
+
+function barToWire(interval: BarInterval): (row: Row) => void {
+  const stampColumn = interval === "daily" ? "date" : "datetime";
+  return (row) => {
+    row[stampColumn] = toWire(row[stampColumn] as string);
+    row.volume = exactCount(row.volume);
+  };
 }
 
 function tickToWire(row: Row): void {

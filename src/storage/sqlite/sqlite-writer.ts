@@ -15,7 +15,7 @@ import {
   type TickRow,
   UNHEARD_PROGRESS,
 } from "../contract.ts";
-import { EpochWitness } from "../epoch-witness.ts";
+import { EpochWitness, reasonsOf } from "../epoch-witness.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
@@ -84,8 +84,7 @@ export class SqliteWriter implements StockWriter {
     this.#averages = new DailyAverages(this.#db);
     this.#updates = new UpdateLog(this.#db, { boundBytes: updateLogBytes, witness: this.#witness });
     this.#log = new WriteAheadLog(path);
-    const doubt = this.#witness.doubt(this.#updates.given);
-    this.epochBegun = doubt === null || setAside === null ? (doubt ?? setAside) : `${doubt}; ${setAside}`;
+    this.epochBegun = reasonsOf(this.#witness.doubt(this.#updates.given), setAside);
     if (this.epochBegun !== null) this.#updates.beginEpoch();
     this.#acceptGiven();
     this.#dataVersion = this.#db.prepare<{ data_version: number }, []>("PRAGMA data_version");
@@ -184,7 +183,8 @@ export class SqliteWriter implements StockWriter {
       .query<{ busy: number; log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(PASSIVE)")
       .get()!;
     this.#log.hasBegunAnew(); // what is there now is not news
-    this.#witness.accept(this.#updates.given, log === checkpointed);
+    const { given } = this.#updates;
+    this.#witness.accept(given, log === checkpointed ? given.newestId : null);
   }
 
   #commit(saves: Save[]): (SaveOutcome | null)[] {

@@ -1,17 +1,8 @@
 /** What the file of SQLite's write-ahead log tells: whether it has begun anew, and whether it belongs to the database beside it. */
 import { constants, Database } from "bun:sqlite";
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { closeSync, existsSync, openSync, readSync, realpathSync, rmSync, statSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-import type { Given } from "../epoch-witness.ts";
+import { type EpochWitness, type Given, setLogAside } from "../epoch-witness.ts";
 
 /** The header of the log holds salts, which are others each time that it begins anew (sqlite.org/fileformat.html). */
 const HEADER_BYTES = 32;
@@ -49,19 +40,18 @@ export class WriteAheadLog {
  * A database that was put back while the log of the one before was left beside it: SQLite would mix the two, page by page. So that
  * log gets another name. To be called before the database is opened.
  *
- * @param expected what the file itself holds, at least, if it is the one that the log belongs to; null: nothing is known.
+ * @param expected the epoch and the newest id in the file itself, at least, if the log belongs to it; null: nothing is known.
  * @returns what was done, in words for the log; null: nothing.
  */
-export function setForeignLogAside(dbPath: string, expected: Given | null): string | null {
+export function setForeignLogAside(dbPath: string, expected: EpochWitness["inFile"]): string | null {
   const real = realpathSync(dbPath);
   const log = statSync(`${real}-wal`, { throwIfNoEntry: false });
   if (expected === null || log === undefined || log.size <= HEADER_BYTES) return null;
   const inFile = readWithoutLog(real);
-  if (inFile !== null && inFile.epoch === expected.epoch && inFile.newestId >= expected.newestId) return null;
-  const aside = `${real}-wal.foreign-${Date.now()}`;
-  renameSync(`${real}-wal`, aside);
+  if (inFile !== null && inFile.epoch === expected.epoch && inFile.newestId >= expected.to) return null;
+  const told = setLogAside(`${real}-wal`);
   rmSync(`${real}-shm`, { force: true });
-  return `${real}-wal belongs to the file that was there before, it is ${aside} now`;
+  return told;
 }
 
 /** Null where it has no update log that can be read. */
