@@ -2,7 +2,7 @@
  * SQL written by users, on PostgreSQL: each statement on a connection of its own for the time being, stopped by PostgreSQL when
  * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is rolled back.
  */
-import { RequestError } from "../../protocol/errors.ts";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { stoppedAtLimit } from "../time-limit.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -10,11 +10,11 @@ import type { PostgresPool } from "./pool.ts";
 import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
 import { CHECK_NOW_SQL } from "./postgres-writer.ts";
 import { mayHaveEffects } from "./refused-functions.ts";
-import { isParserLoaded, loadParser } from "./sql-parser.ts";
 import { literal } from "./sql-text.ts";
+import { StatementReader } from "./statement-reader.ts";
 import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
 import { RowEncoder, sizeOf } from "./user-sql-rows.ts";
-import { readStatement, type Statement } from "./user-sql-statement.ts";
+import type { Statement } from "./user-sql-statement.ts";
 
 /** An answer waits in the worker until the client has taken it. */
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
@@ -58,6 +58,7 @@ export interface UserSqlOptions {
 export class PostgresUserSql implements InterruptibleSql {
   readonly #pool: PostgresPool;
   readonly #options: UserSqlOptions;
+  readonly #statements = new StatementReader();
   #volatile: ReadonlySet<string> | null = null;
 
   constructor(pool: PostgresPool, options: UserSqlOptions) {
@@ -69,8 +70,7 @@ export class PostgresUserSql implements InterruptibleSql {
     const deadline = new Deadline(limits, request.mode === "write" ? ROLLED_BACK : "");
     let statement: Statement | null = null;
     try {
-      while (!isParserLoaded()) await loadParser();
-      statement = readStatement(request.sql, request.params.length, this.#options.schema);
+      statement = await this.#readStatement(request, deadline);
       if (request.mode === "write") return await this.#write(statement, request, deadline);
       try {
         return await this.#read(statement, request, deadline);
@@ -89,8 +89,28 @@ export class PostgresUserSql implements InterruptibleSql {
     }
   }
 
+  /** @throws RequestError 400 as `readStatement`; 503 others were being read until the time was over. */
+  async #readStatement({ sql, params }: UserSqlRequest, { signal, timeoutMs }: Deadline): Promise<Statement> {
+    const { promise: over, reject } = Promise.withResolvers<never>();
+    const giveUp = (): void =>
+      reject(
+        signal.reason instanceof RequestError && signal.reason.status === 499
+          ? signal.reason
+          : unavailable(`execute_sql: did not run: others were being read for ${timeoutMs / 1_000} s`),
+      );
+    if (signal.aborted) giveUp();
+    signal.addEventListener("abort", giveUp);
+    try {
+      return await Promise.race([over, this.#statements.read(sql, params.length, this.#options.schema)]);
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
+  }
+
   /** The pool is closed by whoever opened it. */
-  close(): void {}
+  close(): void {
+    this.#statements.close();
+  }
 
   async #read(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
     if (statement.writes || (statement.kind !== "query" && statement.kind !== "report"))
