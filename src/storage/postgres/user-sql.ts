@@ -30,8 +30,13 @@ const READ_ONLY_TRANSACTION = "25006";
 const UNUSED_PARAMETER = 0;
 /** Of the session, so that no transaction ends them. */
 const RELEASE_LOCKS = "SELECT pg_advisory_unlock_all()";
+/** Those that functions have prepared; the pool in between may keep statements of its own in the session. */
+const FORGET_PREPARED = `DO $forget$ DECLARE left_over text; BEGIN
+  FOR left_over IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP
+    EXECUTE pg_catalog.format('DEALLOCATE %I', left_over);
+  END LOOP; END $forget$`;
 /** What a pool in between would hand on with the session, given up before it does. */
-const LEAVE_NOTHING = "RESET ALL; DISCARD TEMP";
+const LEAVE_NOTHING = `RESET ALL; DISCARD TEMP; ${FORGET_PREPARED}`;
 const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
 /** Of PostgreSQL's own functions, those that may have effects. */
 const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -146,7 +151,8 @@ export class PostgresUserSql implements InterruptibleSql {
    * @returns whether the session may be used again.
    */
   async #rollBack(connection: PostgresConnection, isSound: boolean): Promise<boolean> {
-    const statements = isSound ? [RELEASE_LOCKS, "ROLLBACK"] : ["ROLLBACK", RELEASE_LOCKS];
+    const cleaning = this.#pool.pooled ? [RELEASE_LOCKS, FORGET_PREPARED] : [RELEASE_LOCKS];
+    const statements = isSound ? [...cleaning, "ROLLBACK"] : ["ROLLBACK", ...cleaning];
     const ended = connection.run(this.#inOneText(...statements));
     // Sent together: one round trip.
     const [, left] = await Promise.all([ended, this.#pool.pooled ? [] : whatIsLeft(connection)]);
