@@ -152,6 +152,7 @@ const FORBIDDEN = [
   "create function unnest(text[]) returns setof text language sql as 'select ''no''::text'",
   "create function count(text) returns bigint language sql as 'select 0::bigint'",
   "create function to_json(text[]) returns json language sql as 'select ''[]''::json'",
+  "create function pg_catalog.unnest(text[]) returns setof text language sql as 'select ''no''::text'",
   "create aggregate max(bigint) (sfunc = int8larger, stype = bigint)",
   "create operator = (leftarg = text, rightarg = text, function = texteq)",
 ];

@@ -111,41 +111,52 @@ describe("reading mode", () => {
     expect(await rows("select count(*) n, max(name) m from t")).toBe('[{"n":2,"m":"one"}]');
   });
 
-  test("nothing that a function has left in its session reaches the next request", async () => {
-    const made = [
-      "set_config('search_path', 'nowhere', false)",
-      "set_config('statement_timeout', '5000', false)",
-      "set_config('role', 'pg_monitor', false)",
-      "set_config('my.own', 'left', false)",
-      "pg_advisory_lock(4711)",
-    ];
-    for (const [i, call] of made.entries())
-      await run(
-        `create function leave${i}() returns int language plpgsql as $f$ begin perform ${call}; return 1; end $f$`,
-        [],
+  test.each(["direct", "sessions that a pool in between has"])(
+    "%s: nothing that a function has left in its session reaches the next request",
+    async (way) => {
+      const isDirect = way === "direct";
+      await using own = await openPostgres({
+        dbFile: `${await postgres.freshSchema()}${isDirect ? "" : "&pgbouncer=true"}`,
+        durability: "full",
+        dbPoolSize: 2,
+      });
+      const send = async (sql: string, mode: SqlMode): Promise<string> => {
+        const outcome = await own.sql.run({ sql, params: [], mode, maxRows: 100 }, { timeoutMs: 30_000 });
+        if (outcome.status !== "rows") throw new Error(`${sql}: ${JSON.stringify(outcome)}`);
+        return Buffer.concat(outcome.parts).toString();
+      };
+      const made = [
+        "set_config('search_path', 'nowhere', false)",
+        "set_config('statement_timeout', '5000', false)",
+        "set_config('role', 'pg_monitor', false)",
+        "set_config('my.own', 'left', false)",
+        "pg_advisory_lock(4711)",
+      ];
+      for (const [i, call] of made.entries())
+        await send(
+          `create function leave${i}() returns int language plpgsql as $f$ begin perform ${call}; return 1; end $f$`,
+          "write",
+        );
+      await send(
+        `create function leave_prepared() returns int language plpgsql as $f$ begin execute 'prepare left_over as select 1';
+       execute 'listen left_over'; execute 'declare held cursor with hold for select 1'; return 1; end $f$`,
         "write",
       );
-    await run(
-      `create function leave_prepared() returns int language plpgsql as $f$ begin execute 'prepare left_over as select 1';
-       execute 'listen left_over'; execute 'declare held cursor with hold for select 1'; return 1; end $f$`,
-      [],
-      "write",
-    );
-    const state = `select (select count(*) from pg_prepared_statements where from_sql) p, (select count(*) from pg_listening_channels()) l,
+      const state = `select (select count(*) from pg_prepared_statements where from_sql) p, (select count(*) from pg_listening_channels()) l,
       (select count(*) from pg_cursors where name <> 'user_rows') c, coalesce(current_setting('my.own', true), '') o, current_user::text u,
       current_setting('search_path') ~ 'nowhere' s, (select count(*) from pg_locks where locktype = 'advisory' and objid = 4711) a`;
-    for (const mode of ["read", "write"] as const) {
-      for (const name of [...made.keys()].map((i) => `leave${i}`).concat("leave_prepared")) {
-        for (let i = 0; i < 4; i++)
-          expect(await run(`select ${name}()`, [], mode)).toMatchObject({ status: "rows" });
-        await until(async () => (await rows(state)).includes('"a":0'));
-        for (let i = 0; i < 6; i++)
-          expect(JSON.parse(await rows(state))).toEqual([
-            { p: 0, l: 0, c: 0, o: "", u: "postgres", s: false, a: 0 },
-          ]);
+      for (const mode of ["read", "write"] as const) {
+        for (const name of [...made.keys()].map((i) => `leave${i}`).concat("leave_prepared")) {
+          for (let i = 0; i < 4; i++) await send(`select ${name}()`, mode);
+          await until(async () => (await send(state, "read")).includes('"a":0'));
+          for (let i = 0; i < 6; i++)
+            expect(JSON.parse(await send(state, "read"))).toEqual([
+              { p: 0, l: 0, c: 0, o: "", u: "postgres", s: false, a: 0 },
+            ]);
+        }
       }
-    }
-  });
+    },
+  );
 
   test("settings made by a function are gone with the request", async () => {
     await run(

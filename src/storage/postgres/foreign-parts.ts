@@ -23,7 +23,7 @@ const NOT_OF_EXTENSION = (catalog: string, id: string): string =>
   `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend x WHERE x.classid = 'pg_catalog.${catalog}'::regclass AND x.objid = ${id} AND x.deptype = 'e')`;
 
 const PARTS_SQL = `WITH ours AS (
-    SELECT c.*, pg_catalog.quote_ident(c.relname) AS name, k.columns AS key FROM pg_catalog.pg_class c
+    SELECT c.oid, c.relname, c.relkind, c.relrowsecurity, pg_catalog.quote_ident(c.relname) AS name, k.columns AS key FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN unnest($2::text[], $3::text[]) AS k(name, columns) ON k.name = c.relname
     WHERE n.nspname = $1 AND c.relname = ANY ($2::text[])),

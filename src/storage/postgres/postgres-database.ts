@@ -137,14 +137,16 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
             advisoryLocks: capabilities.advisoryLocks,
             onRefused: onTrimRefused,
           });
+    const sql = userSql(pool, capabilities);
     const close = async (): Promise<void> => {
+      await sql.close();
       await Promise.all([trimmer?.close(), watch?.close()]);
       await pool.close();
     };
     return {
       reader: new PostgresReader(pool),
       writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
-      sql: userSql(pool, capabilities),
+      sql,
       transfer: new PostgresTransfer(pool, close),
       capabilities,
       preparation,

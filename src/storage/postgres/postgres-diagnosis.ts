@@ -127,10 +127,12 @@ function* describe(facts: Facts, sizeBytes: number | null): Generator<Finding> {
   yield { level: "ok", subject: "engine", finding: `${facts.version.split(" on ")[0]!}${size}` };
   if (facts.standby || facts.readonly) {
     yield {
-      level: "fail",
+      level: "warning",
       subject: "writable",
-      finding: facts.standby ? "it is a standby, which takes no writes" : "its transactions are read-only",
-      advice: facts.standby ? "name the primary" : "unset default_transaction_read_only",
+      finding: `${facts.standby ? "it is a standby, which takes no writes" : "its transactions are read-only"}: reads are answered, saves are refused`,
+      advice: facts.standby
+        ? "name the primary, where saves are wanted"
+        : "unset default_transaction_read_only, where saves are wanted",
     };
   } else yield { level: "ok", subject: "writable", finding: "it takes writes" };
   if (facts.fsync === "off" || facts.synced === "off") {

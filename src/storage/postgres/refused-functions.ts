@@ -12,6 +12,7 @@ const NO_FILES = "it reads or writes files beside the tables";
 const ONE_STATEMENT = "it runs a text as SQL of its own; send that as the statement";
 const OTHER_DATABASES = "a request may use only the server's own database";
 const LATER = "it lets something run when the request is over";
+const PASSWORDS = "it holds passwords";
 const ADMINISTRATION = "it is administration of the database server";
 
 /** By the beginning of their names. */
@@ -132,6 +133,24 @@ export function namedFunctions({ key, value, parents }: Field): string[] {
     if (name !== undefined) names.push(name);
   }
   return names;
+}
+
+/** Views of PostgreSQL that read files of the database server, or hold what opens it. */
+const REFUSED_VIEWS = new Map([
+  ["pg_hba_file_rules", NO_FILES],
+  ["pg_ident_file_mappings", NO_FILES],
+  ["pg_file_settings", NO_FILES],
+  ["pg_authid", PASSWORDS],
+  ["pg_shadow", PASSWORDS],
+  ["pg_subscription", PASSWORDS],
+  ["pg_user_mapping", PASSWORDS],
+  ["pg_user_mappings", PASSWORDS],
+]);
+
+/** @throws RequestError 400. */
+export function refuseView({ key, value }: Field): void {
+  const reason = key === "RangeVar" ? REFUSED_VIEWS.get(String(value.relname)) : undefined;
+  if (reason !== undefined) throw refused(String(value.relname), reason);
 }
 
 /** @throws RequestError 400. */

@@ -1,16 +1,16 @@
 /**
  * PostgreSQL's own parser, compiled to WebAssembly (libpg-query): what it reads in a text is what the database reads in it.
  *
- * It takes some 30 MB, so it is loaded when the first text comes. An instance whose stack has overflowed is damaged, and one that
- * has read a large text keeps its memory: both are given up, and the next text gets a new one.
+ * It takes some 30 MB, so it is loaded when the first text comes, by the thread that reads statements. An instance whose stack has
+ * overflowed is damaged, and one that has read a large text keeps its memory: both are given up, and the next text gets a new one.
  */
 import type { ParserModule } from "libpg-query/wasm/libpg-query.js";
 import { badRequest } from "../../protocol/errors.ts";
 
-/** Of a statement, in UTF-8. Reading so much takes 100 ms, in which a worker does nothing else. */
-export const STATEMENT_BYTES_MAX = 2 ** 20;
-/** An instance that has read more at once is given up: its memory, sixty times as much, never shrinks. */
-const KEPT_AFTER_BYTES = 2 ** 17;
+/** Of a statement, in UTF-8. Reading so much, all of it constants, takes some 50 ms and, for a moment, 100 MB. */
+export const STATEMENT_BYTES_MAX = 2 ** 18;
+/** An instance that has read more at once is given up: its memory, a hundred times as much, never shrinks. */
+const KEPT_AFTER_BYTES = 2 ** 15;
 const NUMBERED_PARAMETER = /^\$\d+$/;
 /** The signs of which PostgreSQL's operators are made. */
 const OPERATOR = /^[~!@#^&|`?+\-*/%<>=]+$/;
@@ -24,21 +24,16 @@ export interface ParsedStatement {
   text: string;
 }
 
-let loading: Promise<ParserModule> | null = null;
 let parser: ParserModule | null = null;
 
-/** Whether a statement can be read at once. */
+/** Whether a statement can be read; not before the first, nor after one that has cost the instance. */
 export function isParserLoaded(): boolean {
   return parser !== null;
 }
 
-/** When it resolves, the parser may be gone again: another statement has damaged it. */
 export async function loadParser(): Promise<void> {
-  if (parser !== null) return;
-  loading ??= import("libpg-query/wasm/libpg-query.js").then(({ default: create }) => create());
-  const began = loading;
-  const loaded = await began;
-  if (loading === began) parser = loaded;
+  const { default: create } = await import("libpg-query/wasm/libpg-query.js");
+  parser = await create();
 }
 
 /**
@@ -52,7 +47,7 @@ export function parseSql(sql: string): ParsedStatement[] {
   // The parser's API takes an empty text for a mistake of its caller.
   if (sql.trim() === "") return [];
   const { stmts = [] } = JSON.parse(inParser(sql, parseInto)) as { stmts?: RawStatement[] };
-  if (sql.length > KEPT_AFTER_BYTES) giveUp();
+  if (sql.length > KEPT_AFTER_BYTES) parser = null;
   const bytes = Buffer.from(sql);
   return stmts.map(({ stmt, stmt_location: start = 0, stmt_len: length }) => ({
     node: stmt,
@@ -117,16 +112,11 @@ function inParser(sql: string, read: (module: ParserModule, text: number) => str
     }
   } catch (error) {
     if (error instanceof SyntaxRefused) throw syntaxError(error);
-    giveUp();
+    parser = null;
     throw error instanceof RangeError || error instanceof WebAssembly.RuntimeError
       ? badRequest("execute_sql: the statement is nested too deeply")
       : error;
   }
-}
-
-function giveUp(): void {
-  parser = null;
-  loading = null;
 }
 
 /** The text isn't SQL. */

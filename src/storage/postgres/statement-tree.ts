@@ -17,20 +17,19 @@ export interface RelationName {
   relpersistence?: string;
 }
 
-/** Every object of the tree, in no particular order; without recursion, however deep it is. */
+/** Every object of the tree, in no particular order; without recursion, however deep it is. Constants are left out: they name nothing. */
 export function* fieldsOf(root: Node): Generator<Field> {
-  const waiting: { value: unknown; key: string; parents: readonly string[] }[] = [
-    { value: root, key: "", parents: [] },
-  ];
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    const { value, key, parents } = next;
-    if (Array.isArray(value)) {
-      for (const item of value) waiting.push({ value: item, key, parents });
-    } else if (typeof value === "object" && value !== null) {
-      yield { key, value: value as Node, parents };
+  const waiting: Field[] = [{ value: root, key: "", parents: [] }];
+  for (let field = waiting.pop(); field !== undefined; field = waiting.pop()) {
+    const { value, key, parents } = field;
+    if (!Array.isArray(value)) {
+      yield field;
       const around = STATEMENT.test(key) ? [...parents, key] : parents;
-      for (const [name, field] of Object.entries(value))
-        waiting.push({ value: field, key: name, parents: around });
+      for (const [name, child] of Object.entries(value))
+        if (typeof child === "object" && child !== null && name !== "A_Const")
+          waiting.push({ value: child as Node, key: name, parents: around });
+    } else {
+      for (const child of value) if (typeof child === "object") waiting.push({ value: child, key, parents });
     }
   }
 }

@@ -17,7 +17,8 @@ const DELETED_BY_TRIGGERS = "daily_checkpoints";
  * nothing of that kind, so that each version's own columns are looked at.
  */
 const SHAPE_SQL = `WITH ours AS (
-    SELECT c.* FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    SELECT c.oid, c.relname, c.relowner, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
+      c.reloptions, c.relacl, c.relfilenode FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = ANY ($2::text[])),
   numbering AS (
     SELECT c.oid, c.relname, c.relfilenode, c.relowner FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
@@ -47,9 +48,9 @@ const SHAPE_SQL = `WITH ours AS (
       FROM pg_catalog.unnest($2::text[]) AS w(name)),
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger t WHERE t.tgdeferrable AND NOT t.tgisinternal),
     (SELECT pg_catalog.string_agg(p.oid::text, ',' ORDER BY p.oid) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-      WHERE p.proname = ANY ($4::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(false)))),
+      WHERE p.proname = ANY ($4::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(true)))),
     (SELECT pg_catalog.string_agg(o.oid::text, ',' ORDER BY o.oid) FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
-      WHERE o.oprname = ANY ($5::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(false)))),
+      WHERE o.oprname = ANY ($5::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(true)))),
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast))) AS shape,
   (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid) + pg_catalog.pg_stat_get_xact_tuples_updated(oid)
       + CASE WHEN relname = '${DELETED_BY_TRIGGERS}' THEN 0 ELSE pg_catalog.pg_stat_get_xact_tuples_deleted(oid) END)

@@ -125,6 +125,29 @@ test.each([
   ["select * from dblink('dbname=x', 'select 1') as t(a int)", "only the server's own database"],
   ["select pg_advisory_xact_lock(1)", "nothing of a request outlasts it"],
   ["select pg_create_physical_replication_slot('x')", "administration"],
+  ["select * from pg_hba_file_rules", "files"],
+  ["select rolpassword from pg_catalog.pg_authid", "passwords"],
+  ["grant pg_read_server_files to desk", "administration"],
+  ["reassign owned by desk to postgres", "administration"],
+  ["drop owned by desk", "administration"],
+  ["alter database x set search_path = evil", "administration"],
+  ["create event trigger e on ddl_command_end execute function f()", "administration"],
+  ["drop extension plpgsql", "administration"],
+  ["create cast (text as int) with function f(text)", "administration"],
+  ["alter default privileges grant all on tables to public", "administration"],
+  ["security label on table x is 'y'", "administration"],
+  ["set role postgres", "settings of the database"],
+  ["set session authorization postgres", "settings of the database"],
+  ["set constraints all deferred", "settings of the database"],
+  ["explain execute p", "nothing of a request outlasts it"],
+  ["create function pg_temp.f() returns int language sql as 'select 1'", "gone with the end of the request"],
+  ["create table pg_temp.x (a int)", "gone with the end of the request"],
+  ["select 1 into temp x", "gone with the end of the request"],
+  ["create temp view x as select 1", "gone with the end of the request"],
+  ["select add_job('f', '1h')", "when the request is over"],
+  ["drop table realtime_data", "the server's own tables"],
+  ["drop table public.realtime_data", "the server's own tables"],
+  ["with x as (delete from public.update_log returning 1) select * from x", "bookkeeping"],
   ["create temp table x (a int)", "gone with the end of the request"],
   ["create local temporary table x (a int)", "gone with the end of the request"],
 ])("%s is refused", (sql, reason) => {
@@ -156,4 +179,15 @@ describe("parameters", () => {
   ])("%s with %d", (sql, given, reason) => {
     expect(refusal(sql, given)).toContain(reason);
   });
+});
+
+test.each([
+  "drop table archive.realtime_data",
+  "delete from archive.update_log",
+  "create table realtime (a int)",
+  "select * from update_log",
+  "insert into realtime_data select * from archive.realtime_data",
+  "select count(*) from daily_prices for update",
+])("%s is not about the server's own tables, or may be done with them", (sql) => {
+  expect(readStatement(sql, 0).text).toBe(sql);
 });

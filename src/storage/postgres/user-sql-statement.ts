@@ -8,7 +8,7 @@
 import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../user-sql-tokens.ts";
 import { OWN_SEQUENCE, refuseOwnTables } from "./own-tables.ts";
-import { namedFunctions, refuseFunction, refuseOwnSequence } from "./refused-functions.ts";
+import { namedFunctions, refuseFunction, refuseOwnSequence, refuseView } from "./refused-functions.ts";
 import { refuseStatement } from "./refused-statements.ts";
 import { type Node, type ParsedStatement, parseSql, questionMarks } from "./sql-parser.ts";
 import { type Field, fieldsOf, type RelationName, stringsOf } from "./statement-tree.ts";
@@ -67,6 +67,7 @@ export function readStatement(sql: string, given: number, schema: string): State
     }
     if (key === "FuncCall") refuseOwnSequence(value, (part) => part.includes(OWN_SEQUENCE));
     refuseTemporary(field);
+    refuseView(field);
     refuseOwnTables(field, schema);
     if (value.deferrable === true && key === "CreateTrigStmt") throw refused("a deferrable trigger", LATER);
   }

@@ -2,7 +2,7 @@
  * SQL written by users, on PostgreSQL: each statement on a connection of its own for the time being, stopped by PostgreSQL when
  * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is rolled back.
  */
-import { RequestError } from "../../protocol/errors.ts";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { stoppedAtLimit } from "../time-limit.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -10,11 +10,11 @@ import type { PostgresPool } from "./pool.ts";
 import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
 import { CHECK_NOW_SQL } from "./postgres-writer.ts";
 import { mayHaveEffects } from "./refused-functions.ts";
-import { isParserLoaded, loadParser } from "./sql-parser.ts";
 import { literal } from "./sql-text.ts";
+import { StatementReader } from "./statement-reader.ts";
 import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
 import { RowEncoder, sizeOf } from "./user-sql-rows.ts";
-import { readStatement, type Statement } from "./user-sql-statement.ts";
+import type { Statement } from "./user-sql-statement.ts";
 
 /** An answer waits in the worker until the client has taken it. */
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
@@ -30,8 +30,13 @@ const READ_ONLY_TRANSACTION = "25006";
 const UNUSED_PARAMETER = 0;
 /** Of the session, so that no transaction ends them. */
 const RELEASE_LOCKS = "SELECT pg_advisory_unlock_all()";
+/** Those that functions have prepared; the pool in between may keep statements of its own in the session. */
+const FORGET_PREPARED = `DO $forget$ DECLARE left_over text; BEGIN
+  FOR left_over IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP
+    EXECUTE pg_catalog.format('DEALLOCATE %I', left_over);
+  END LOOP; END $forget$`;
 /** What a pool in between would hand on with the session, given up before it does. */
-const LEAVE_NOTHING = "RESET ALL; DISCARD TEMP";
+const LEAVE_NOTHING = `RESET ALL; DISCARD TEMP; ${FORGET_PREPARED}`;
 const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
 /** Of PostgreSQL's own functions, those that may have effects. */
 const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -58,6 +63,7 @@ export interface UserSqlOptions {
 export class PostgresUserSql implements InterruptibleSql {
   readonly #pool: PostgresPool;
   readonly #options: UserSqlOptions;
+  readonly #statements = new StatementReader();
   #volatile: ReadonlySet<string> | null = null;
 
   constructor(pool: PostgresPool, options: UserSqlOptions) {
@@ -69,8 +75,7 @@ export class PostgresUserSql implements InterruptibleSql {
     const deadline = new Deadline(limits, request.mode === "write" ? ROLLED_BACK : "");
     let statement: Statement | null = null;
     try {
-      while (!isParserLoaded()) await loadParser();
-      statement = readStatement(request.sql, request.params.length, this.#options.schema);
+      statement = await this.#readStatement(request, deadline);
       if (request.mode === "write") return await this.#write(statement, request, deadline);
       try {
         return await this.#read(statement, request, deadline);
@@ -89,8 +94,28 @@ export class PostgresUserSql implements InterruptibleSql {
     }
   }
 
+  /** @throws RequestError 400 as `readStatement`; 503 others were being read until the time was over. */
+  async #readStatement({ sql, params }: UserSqlRequest, { signal, timeoutMs }: Deadline): Promise<Statement> {
+    const { promise: over, reject } = Promise.withResolvers<never>();
+    const giveUp = (): void =>
+      reject(
+        signal.reason instanceof RequestError && signal.reason.status === 499
+          ? signal.reason
+          : unavailable(`execute_sql: did not run: others were being read for ${timeoutMs / 1_000} s`),
+      );
+    if (signal.aborted) giveUp();
+    signal.addEventListener("abort", giveUp);
+    try {
+      return await Promise.race([over, this.#statements.read(sql, params.length, this.#options.schema)]);
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
+  }
+
   /** The pool is closed by whoever opened it. */
-  close(): void {}
+  close(): void {
+    this.#statements.close();
+  }
 
   async #read(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
     if (statement.writes || (statement.kind !== "query" && statement.kind !== "report"))
@@ -126,7 +151,8 @@ export class PostgresUserSql implements InterruptibleSql {
    * @returns whether the session may be used again.
    */
   async #rollBack(connection: PostgresConnection, isSound: boolean): Promise<boolean> {
-    const statements = isSound ? [RELEASE_LOCKS, "ROLLBACK"] : ["ROLLBACK", RELEASE_LOCKS];
+    const cleaning = this.#pool.pooled ? [RELEASE_LOCKS, FORGET_PREPARED] : [RELEASE_LOCKS];
+    const statements = isSound ? [...cleaning, "ROLLBACK"] : ["ROLLBACK", ...cleaning];
     const ended = connection.run(this.#inOneText(...statements));
     // Sent together: one round trip.
     const [, left] = await Promise.all([ended, this.#pool.pooled ? [] : whatIsLeft(connection)]);

@@ -1,0 +1,108 @@
+/**
+ * Has users' statements read on a thread of its own, one at a time. The thread is there while there are statements, and is replaced when it has
+ * read a large one or was damaged by one: its memory goes with it.
+ */
+import { badRequest, unavailable } from "../../protocol/errors.ts";
+import type { StatementQuestion, StatementReply } from "./statement-thread.ts";
+import type { Statement } from "./user-sql-statement.ts";
+
+/** Of one statement; then the thread is ended. The largest takes a tenth of a second. */
+const READ_MAX_MS = 10_000;
+/** A thread that has read nothing for so long is ended. */
+const IDLE_MAX_MS = 5 * 60_000;
+/** Statements that wait to be read. */
+const WAITING_MAX = 256;
+const SMALL_CHARS = 8_192;
+
+interface Waiting {
+  question: StatementQuestion;
+  resolve(statement: Statement): void;
+  reject(error: unknown): void;
+}
+
+export class StatementReader {
+  #thread: Worker | null = null;
+  #timer: Timer | null = null;
+  /** The first is being read. */
+  readonly #waiting: Waiting[] = [];
+  #closed = false;
+
+  /** @throws RequestError 400 as `readStatement`; 503 too many wait. */
+  read(sql: string, given: number, schema: string): Promise<Statement> {
+    if (this.#closed) return Promise.reject(unavailable("the server is stopping"));
+    if (this.#waiting.length >= WAITING_MAX)
+      return Promise.reject(unavailable(`execute_sql: ${WAITING_MAX} statements wait to be read`));
+    const { promise, resolve, reject } = Promise.withResolvers<Statement>();
+    this.#put({ question: { sql, given, schema }, resolve, reject });
+    if (this.#waiting.length === 1) this.#next();
+    return promise;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#end();
+    for (const { reject } of this.#waiting.splice(0)) reject(unavailable("the server is stopping"));
+  }
+
+  /** Small ones go before large ones, which take a hundred times as long. */
+  #put(waiting: Waiting): void {
+    const isLarge = ({ question }: Waiting): boolean => question.sql.length > SMALL_CHARS;
+    const at = isLarge(waiting) ? -1 : this.#waiting.findIndex((other, i) => i > 0 && isLarge(other));
+    if (at < 0) this.#waiting.push(waiting);
+    else this.#waiting.splice(at, 0, waiting);
+  }
+
+  #next(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const first = this.#waiting[0];
+    if (first === undefined) {
+      this.#timer = setTimeout(() => this.#end(), IDLE_MAX_MS);
+    } else {
+      this.#timer = setTimeout(
+        () =>
+          this.#fail(badRequest(`execute_sql: reading the statement takes over ${READ_MAX_MS / 1_000} s`)),
+        READ_MAX_MS,
+      );
+      this.#thread ??= this.#begin();
+      this.#thread.postMessage(first.question);
+    }
+    this.#timer.unref();
+  }
+
+  #begin(): Worker {
+    const thread = new Worker(new URL("./statement-thread.ts", import.meta.url).href, { ref: false });
+    thread.onmessage = ({ data }: MessageEvent<StatementReply>) => {
+      if (this.#thread === thread) this.#settle(data);
+    };
+    const failed = (reason: string): void => {
+      if (this.#thread === thread) this.#fail(unavailable("execute_sql: the parser has ended", reason));
+    };
+    thread.onerror = (event) => failed(event.message);
+    thread.addEventListener("close", () => failed("its thread is gone"));
+    return thread;
+  }
+
+  #settle({ isWorn, ...reply }: StatementReply): void {
+    const { resolve, reject } = this.#waiting.shift()!;
+    if (isWorn) this.#end();
+    if ("statement" in reply) resolve(reply.statement);
+    else if ("refusal" in reply) reject(badRequest(reply.refusal.message, reply.refusal.details));
+    else reject(new Error(reply.bug));
+    this.#next();
+  }
+
+  /** The statement that is being read has cost the thread. */
+  #fail(error: unknown): void {
+    this.#end();
+    this.#waiting.shift()?.reject(error);
+    if (!this.#closed) this.#next();
+  }
+
+  #end(): void {
+    const thread = this.#thread;
+    this.#thread = null;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    thread?.terminate();
+  }
+}
