@@ -198,6 +198,7 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     publish() {},
     note() {},
     removed() {},
+    condition() {},
     missed() {},
     addresses: () => [],
   });

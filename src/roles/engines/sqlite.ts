@@ -37,12 +37,18 @@ export function openSqliteHub(settings: Settings): HubStorage {
  *
  * @throws Error another server has the file, or it can't be opened or upgraded.
  */
-export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSettings): OpenWriter {
+export function openSqliteWriter({
+  dbFile,
+  durability,
+  updateLogMb,
+  minFreeMb = null,
+}: DatabaseSettings): OpenWriter {
   mkdirSync(dirname(dbFile), { recursive: true });
   const lock = lockDatabaseFile(dbFile);
   let writer: SqliteWriter;
   try {
-    writer = new SqliteWriter(dbFile, durability, updateLogMb === undefined ? null : updateLogMb * MIB);
+    const updateLogBytes = updateLogMb === undefined ? null : updateLogMb * MIB;
+    writer = new SqliteWriter(dbFile, durability, updateLogBytes, minFreeMb);
   } catch (error) {
     lock.release();
     throw new Error(`cannot open ${dbFile}: ${messageOf(error)}`, {
@@ -53,6 +59,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
     preparation: writer.preparation,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
+    roomLack: () => writer.roomLack(),
     lost: () => writer.lost(),
     removeCheck: (ticker) => writer.removeCheck(ticker),
     isEmpty: () => writer.isEmpty(),

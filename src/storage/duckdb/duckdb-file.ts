@@ -26,6 +26,8 @@ export interface DuckDbOptions {
   threads: number;
   /** Bound of the log of updates; without it, the log is left as long as it is. */
   updateLogMb?: number | undefined;
+  /** As the setting. */
+  minFreeMb?: number | null;
   /** The process has no other work: should a statement of a user not end, `onFatal` is called, else it is waited for. */
   ownProcess?: boolean | undefined;
   /** DuckDB refuses everything from now on. The process must end: opening the file again in it is not safe. */
@@ -64,6 +66,7 @@ export class DuckDbFile {
     opened: {
       path: string;
       threads: number;
+      minFreeMb: number | null;
       release: () => void;
       preparation: string | null;
       countTypes: CountTypes;
@@ -71,7 +74,7 @@ export class DuckDbFile {
     },
   ) {
     this.threads = opened.threads;
-    this.room = new DiskRoom(opened.path);
+    this.room = new DiskRoom(opened.path, opened.minFreeMb);
     this.#path = opened.path;
     this.#opened = new OpenedFile(opened.path, DUCKDB_FORMAT);
     this.#instance = instance;
@@ -87,7 +90,13 @@ export class DuckDbFile {
    * @throws Error it can't be opened or upgraded, or is open already. After that the process should end: a WAL whose replay failed may
    *   have left DuckDB's memory damaged.
    */
-  static async open({ path, memoryLimitMb, threads, onFatal }: DuckDbOptions): Promise<DuckDbFile> {
+  static async open({
+    path,
+    memoryLimitMb,
+    threads,
+    minFreeMb = null,
+    onFatal,
+  }: DuckDbOptions): Promise<DuckDbFile> {
     const release = claim(path);
     let instance: DuckDBInstance | null = null;
     try {
@@ -113,6 +122,7 @@ export class DuckDbFile {
       return new DuckDbFile(instance, {
         path: realpathSync(path),
         threads,
+        minFreeMb,
         release,
         preparation,
         countTypes,
@@ -174,6 +184,16 @@ export class DuckDbFile {
       });
   }
 
+  /** Within a turn of `commits`: gives the disk back what the WAL takes, if it can be brought into the file. */
+  async shortenWal(): Promise<void> {
+    if (this.#failed || !this.room.wantsCheckpoint()) return;
+    try {
+      await this.#checkpoint();
+    } catch (error) {
+      if (isFatal(error)) this.reportFatal(error);
+    }
+  }
+
   /**
    * Writes the WAL into the file, if there is room and nobody in the way; else that is left to the next who opens it. Every session must be closed.
    *
@@ -193,7 +213,8 @@ export class DuckDbFile {
     try {
       this.#hasWal = false;
       await session.connection.run("CHECKPOINT");
-      this.room.checkpointed();
+      const [row] = await session.rows("SELECT free_blocks * block_size FROM pragma_database_size()");
+      this.room.checkpointed(Number(row?.[0] ?? 0));
     } finally {
       session.close();
     }

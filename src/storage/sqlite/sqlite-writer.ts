@@ -1,5 +1,7 @@
 /** The hub's one writing connection: applies a batch of saves in one transaction. */
 import { type Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
+import { realpathSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import {
@@ -12,6 +14,7 @@ import {
   StorageBusyError,
   type TickRow,
 } from "../contract.ts";
+import { DiskSpace, NoRoomError } from "../disk-space.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
@@ -22,6 +25,7 @@ import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
+import { FileRoom, shortenWal } from "./file-room.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 import { UpdateLog } from "./update-log.ts";
@@ -33,6 +37,7 @@ type Params = SQLQueryBindings[];
 export class SqliteWriter implements StockWriter {
   readonly #db: Database;
   readonly #file: OpenedFile;
+  readonly #room: FileRoom;
   readonly #averages: DailyAverages;
   readonly #updates: UpdateLog;
   readonly #dataVersion: Statement<{ data_version: number }, []>;
@@ -47,8 +52,16 @@ export class SqliteWriter implements StockWriter {
   /** What opening the file did to it, for the log. */
   readonly preparation: string | null;
 
-  /** @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed. */
-  constructor(path: string, durability: Durability, updateLogBytes: number | null) {
+  /**
+   * @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed.
+   * @param minFreeMb as the setting.
+   */
+  constructor(
+    path: string,
+    durability: Durability,
+    updateLogBytes: number | null,
+    minFreeMb: number | null = null,
+  ) {
     this.#db = openWriterConnection(path, durability);
     this.#file = new OpenedFile(path, SQLITE_FORMAT);
     try {
@@ -59,6 +72,8 @@ export class SqliteWriter implements StockWriter {
       throw error;
     }
     const prepare = <R>(sql: string): Statement<R, Params> => this.#db.prepare<R, Params>(sql);
+    const real = realpathSync(path);
+    this.#room = new FileRoom(this.#db, real, new DiskSpace(dirname(real), minFreeMb));
     this.#averages = new DailyAverages(this.#db);
     this.#updates = new UpdateLog(this.#db, { boundBytes: updateLogBytes });
     this.#dataVersion = this.#db.prepare<{ data_version: number }, []>("PRAGMA data_version");
@@ -87,6 +102,8 @@ export class SqliteWriter implements StockWriter {
 
   commit(batch: Save[]): (SaveOutcome | null)[] {
     this.#file.check();
+    const lack = this.#room.lackFor(batch);
+    if (lack !== null) throw new NoRoomError(lack);
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
     const outcomes = outcomesOfAll(this.#commit(saves));
     // What went into a file that was lost meanwhile must not be answered as stored.
@@ -103,6 +120,10 @@ export class SqliteWriter implements StockWriter {
     });
     areForgotten();
     this.#file.check();
+  }
+
+  roomLack(): string | null {
+    return this.#file.lost() === null ? this.#room.lackFor([]) : null;
   }
 
   lost(): string | null {
@@ -125,7 +146,7 @@ export class SqliteWriter implements StockWriter {
   close(): void {
     // Closing would write the pages of the WAL into whatever is left of the file, and remove the WAL.
     if (this.#file.lost() !== null) return;
-    this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    shortenWal(this.#db);
     this.#db.close(false);
   }
 
@@ -161,6 +182,8 @@ export class SqliteWriter implements StockWriter {
       if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
         throw new StorageBusyError(error.message, { cause: error });
       }
+      if (error instanceof SQLiteError && error.code === "SQLITE_FULL")
+        throw new NoRoomError(`No space left on the database's disk: ${error.message}`, { cause: error });
       throw error;
     }
   }
