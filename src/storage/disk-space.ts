@@ -32,9 +32,15 @@ export class DiskSpace {
       minFreeMb === null ? Math.min(USUAL_BYTES, blocks * bsize * USUAL_SHARE) : minFreeMb * MIB;
   }
 
+  /** Infinity where it can't be told: some file systems don't say, and a folder that has gone is told by opened-file.ts. */
   freeBytes(): number {
-    const { bavail, bsize, blocks } = statfsSync(this.#folder);
-    return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize; // some file systems don't say
+    try {
+      const { bavail, bsize, blocks } = statfsSync(this.#folder);
+      return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error)) throw error;
+      return Number.POSITIVE_INFINITY;
+    }
   }
 }
 

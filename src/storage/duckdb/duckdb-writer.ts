@@ -79,7 +79,7 @@ export class DuckDbWriter implements StockWriter {
   }
 
   roomLack(): string | null {
-    return this.#file.room.lackFor([]);
+    return this.#file.lost() === null ? this.#file.room.lackFor([]) : null;
   }
 
   lost(): string | null {
