@@ -11,6 +11,7 @@ import {
   seconds,
   type ValueType,
   wholeNumber,
+  wholeNumberOrUsual,
 } from "./setting-types.ts";
 import type { AccessLog, Durability, LogLevel, Settings, SqlScope } from "./settings.ts";
 import { usableCpus } from "./usable-cpus.ts";
@@ -247,6 +248,14 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     default: false,
     unit: null,
     sentence: "Load the sample data if the database is empty.",
+  },
+  minFreeMb: {
+    flag: "--min-free-mb",
+    type: wholeNumberOrUsual({ min: 0, max: 10_000_000 }),
+    default: null,
+    unit: "MB",
+    sentence:
+      "Room that saves leave on the disk of a SQLite or DuckDB file; 0 for none. Left out: 256 MB, at most a quarter of the disk.",
   },
   fileMode: {
     flag: "--file-mode",

@@ -28,6 +28,11 @@ export function wholeNumber(bounds: Bounds): ValueType<number> {
   };
 }
 
+/** For a setting that finds its own value where it is left out. */
+export function wholeNumberOrUsual(bounds: Bounds): ValueType<number | null> {
+  return wholeNumber(bounds) as ValueType<number | null>;
+}
+
 export function seconds(bounds: Bounds): ValueType<number> {
   return {
     placeholder: "SECONDS",

@@ -46,6 +46,7 @@ describe("defaults", () => {
       duckdbMemoryMb: 1024,
       duckdbThreads: 2,
       sample: false,
+      minFreeMb: null,
       fileMode: "0600",
       logFile: null,
       logLevel: "INFO",

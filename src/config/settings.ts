@@ -28,6 +28,8 @@ export interface Settings {
   port: number;
   /** Further names accepted in `Host` and `Origin`, in lower case. */
   allowHosts: string[];
+  /** Null: 256 MB, at most a quarter of the disk. */
+  minFreeMb: number | null;
   /** Octal, four digits. */
   fileMode: string;
   logFile: string | null;

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import type { Socket } from "bun";
 import type { BusFigures } from "../bus/bus.ts";
-import type { Conditions } from "../observe/conditions.ts";
+import type { ConditionName, Conditions } from "../observe/conditions.ts";
 import type { LogLines } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
@@ -41,6 +41,8 @@ export interface HubClientOptions {
   publish(ticker: string, update: Update): void;
   /** Another server has committed an update of this position. */
   note(ticker: string, position: number): void;
+  /** The hub's state, which is the worker's too: see observe/conditions.ts. */
+  condition(name: ConditionName, reason: string | null): void;
   /** A ticker of a check is in the database no more. */
   removed(ticker: string): void;
   /** Updates of any ticker may have been missed: the hub went away and is back, or the bus. */
@@ -296,6 +298,9 @@ export class HubClient {
       case "checkRemoved":
       case "pong":
         this.#replies.receive(message);
+        break;
+      case "condition":
+        this.#options.condition(message.name, message.reason);
         break;
       case "removed":
         this.#options.removed(message.ticker);

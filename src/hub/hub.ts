@@ -22,6 +22,8 @@ import { WriterNote } from "./writer-note.ts";
 
 /** How soon a commit by a foreign program makes kept answers invalid. */
 const FOREIGN_COMMIT_POLL_MS = 100;
+/** How soon it is told that the disk has little room, where nobody saves. */
+const DISK_POLL_MS = 1_000;
 
 /** Whatever --file-mode is: only this server's processes connect. */
 const SOCKET_MODE = 0o600;
@@ -60,6 +62,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     note: new WriterNote(runtimeDir),
     beforeCommit: bumpIfChangedByOthers,
     committed: tellCommitted,
+    failed: tellRoom,
     paused: () => lease.grant(),
     isHeldUp: () => lease.isOut,
     log,
@@ -117,6 +120,19 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     board.bumpAll();
   }
 
+  let roomLack: string | null = null;
+  const diskCondition = (): ToWorker => ({
+    type: "condition",
+    name: "disk",
+    reason: roomLack === null ? null : `${roomLack}; saves are refused`,
+  });
+  function tellRoom(): void {
+    const now = writer?.roomLack?.() ?? null;
+    if (now === roomLack) return;
+    roomLack = now;
+    links.sendToAll(diskCondition());
+  }
+
   function receive(link: WorkerLink, message: ToHub, attachment: Buffer): void {
     switch (message.type) {
       case "saves":
@@ -147,6 +163,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
       case "hello":
         link.workerId = message.workerId;
         link.addresses = new Map(message.addresses);
+        link.channel.send(diskCondition());
         break;
       case "admit": {
         const admitted = links.socketsOf(message.address) < options.socketsPerAddressMax;
@@ -265,12 +282,15 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     if (!lease.isOut) bumpIfChangedByOthers();
   }, FOREIGN_COMMIT_POLL_MS);
 
+  const disk = setInterval(tellRoom, DISK_POLL_MS);
+
   let stopping = false;
   return {
     async stop() {
       if (stopping) return;
       stopping = true;
       clearInterval(foreignCommits);
+      clearInterval(disk);
       lease.stop();
       bus.stop();
       await saves.drain();

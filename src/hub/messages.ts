@@ -4,6 +4,7 @@
  */
 
 import type { BusFigures } from "../bus/bus.ts";
+import type { ConditionName } from "../observe/conditions.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
@@ -70,6 +71,8 @@ export type ToWorker =
   | { type: "events"; events: HubEvent[] }
   /** Updates of other servers may have been missed. */
   | { type: "missed" }
+  /** What keeps the hub from all of its work, and so each worker; null: nothing of that kind any more. */
+  | { type: "condition"; name: ConditionName; reason: string | null }
   /** Nothing of the ticker is in the database any more. */
   | { type: "removed"; ticker: string };
 

@@ -215,6 +215,8 @@ export interface StockWriter {
    * @throws StorageBusyError worth another try.
    */
   removeCheck(ticker: string): void | Promise<void>;
+  /** Why saves are refused until the disk has more room; null: they aren't. */
+  roomLack?(): string | null;
   /** Why what was opened is not there any more, for one that can see it: every commit is refused then. Null: all is well. */
   lost?(): string | null;
   /** True while no command has ever stored a row. */

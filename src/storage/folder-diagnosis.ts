@@ -2,10 +2,9 @@
 import { accessSync, constants, existsSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Finding } from "./diagnosis.ts";
+import { DiskSpace } from "./disk-space.ts";
 import { formatBytes } from "./format-bytes.ts";
 
-/** Below this a save fails soon; a WAL alone may take 16 MB. */
-const FREE_BYTES_MIN = 64 * 1024 * 1024;
 const FREE_BYTES_LOW = 1024 * 1024 * 1024;
 
 /** statfs(2): locks and mappings over a network are not what a database expects of them. */
@@ -69,8 +68,11 @@ function diagnoseWritable(folder: string): Finding {
 function diagnoseSpace(folder: string, freeBytes: number, neededBytes: number): Finding {
   const subject = "free space";
   const finding = `${formatBytes(freeBytes)} in ${folder}`;
-  if (freeBytes < FREE_BYTES_MIN)
-    return { level: "fail", subject, finding, advice: "make room: saves fail when the disk is full" };
+  const { minFreeBytes } = new DiskSpace(folder, null);
+  if (freeBytes < minFreeBytes) {
+    const advice = `make room: saves are refused below ${formatBytes(minFreeBytes)}, unless --min-free-mb says otherwise`;
+    return { level: "fail", subject, finding, advice };
+  }
   if (freeBytes < neededBytes) {
     const advice = `make room for ${formatBytes(neededBytes)}, which the upgrade of the file may take`;
     return { level: "warning", subject, finding, advice };

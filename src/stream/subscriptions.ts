@@ -222,11 +222,10 @@ export class Subscriptions {
     return this.#feeds.delivered(ticker);
   }
 
-  /** It has no position any more: it was a check's. */
+  /** It has no position any more: it was a check's, whose sockets may be about to close. */
   forget(ticker: string): void {
-    if (this.#channels.has(ticker)) return;
-    this.#feeds.forget(ticker);
     this.#heartbeats.forgetTicker(ticker);
+    this.#feeds.forget(ticker, { isWatched: this.#channels.has(ticker) });
   }
 
   /** No more heartbeats; the sockets are being closed. */
@@ -274,6 +273,7 @@ export class Subscriptions {
 
   /** Of a channel that was closed. */
   #dropFeeds(ticker: string): void {
+    if (this.#feeds.isForgotten(ticker)) this.#feeds.drop(ticker);
     if (this.#channels.has(ALL_TICKERS)) return;
     const isWatched = (of: string): boolean => this.#channels.has(of);
     if (ticker === ALL_TICKERS) this.#feeds.dropAll(isWatched);

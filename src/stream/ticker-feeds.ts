@@ -3,11 +3,14 @@ import { type FeedOptions, TickerFeed } from "./ticker-feed.ts";
 
 /** Feeds of tickers that nobody watches but with all others. */
 const IDLE_FEEDS_MAX = 1_000;
+/** Tickers of checks that are gone, of which a position may still be under way. */
+const FORGOTTEN_MAX = 100;
 
 export class TickerFeeds {
   readonly #options: FeedOptions;
   readonly #feeds = new Map<string, TickerFeed>();
   #others = new Map<string, number>();
+  readonly #forgotten = new Set<string>();
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -44,7 +47,9 @@ export class TickerFeeds {
   /** Of every ticker. */
   positions(): Map<string, number> {
     const positions = new Map(this.#others);
-    for (const [ticker, feed] of this.#feeds) positions.set(ticker, feed.delivered);
+    for (const [ticker, feed] of this.#feeds) {
+      if (!this.#forgotten.has(ticker)) positions.set(ticker, feed.delivered);
+    }
     return positions;
   }
 
@@ -59,6 +64,7 @@ export class TickerFeeds {
       feed.note(positions.get(ticker) ?? 0);
       positions.delete(ticker);
     }
+    for (const ticker of this.#forgotten) positions.delete(ticker);
     this.#others = positions;
   }
 
@@ -71,10 +77,18 @@ export class TickerFeeds {
     this.#feeds.delete(ticker);
   }
 
-  /** Its position too. */
-  forget(ticker: string): void {
-    this.drop(ticker);
+  isForgotten(ticker: string): boolean {
+    return this.#forgotten.has(ticker);
+  }
+
+  /** Its position too, also where that is being read at this moment. */
+  forget(ticker: string, { isWatched }: { isWatched: boolean }): void {
+    if (!isWatched) this.drop(ticker);
     this.#others.delete(ticker);
+    this.#forgotten.add(ticker);
+    if (this.#forgotten.size <= FORGOTTEN_MAX) return;
+    const [oldest] = this.#forgotten;
+    this.#forgotten.delete(oldest!);
   }
 
   dropAll(isWatched: (ticker: string) => boolean): void {

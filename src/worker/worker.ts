@@ -7,7 +7,7 @@ import { HostGuard } from "../http/host-guard.ts";
 import { createRouter } from "../http/router.ts";
 import { HubClient } from "../hub/hub-client.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
-import { Conditions } from "../observe/conditions.ts";
+import { type ConditionName, Conditions } from "../observe/conditions.ts";
 import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
@@ -42,6 +42,15 @@ const IDLE_TIMEOUT_MAX_S = 255;
 const BUS_RETRY_MS = 1_000;
 /** Beyond --sql-timeout, so that its own error is what the client gets. */
 const IDLE_TIMEOUT_SLACK_S = 15;
+
+/** For the log. */
+const ENDED: Record<ConditionName, string> = {
+  descriptors: "There are enough descriptors again",
+  disk: "The database's disk has room again; saves go on",
+  memory: "There is enough memory again",
+  writer: "The database's writer answers again",
+  database: "The database answers again",
+};
 
 export interface WorkerOptions {
   settings: Settings;
@@ -87,6 +96,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     conditions,
     publish: (ticker, update) => subscriptions.accept(ticker, update),
     note: (ticker, position) => subscriptions.note(ticker, position),
+    condition(name, reason) {
+      if (reason !== null) conditions.begin(name, reason);
+      else conditions.end(name, ENDED[name]);
+    },
     removed: (ticker) => subscriptions.forget(ticker),
     missed() {
       if (ownUpdates === null) void subscriptions.missed(ALL_TICKERS);

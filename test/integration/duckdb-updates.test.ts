@@ -214,6 +214,7 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     publish() {},
     note() {},
     removed() {},
+    condition() {},
     missed() {},
     livenessMs: 10_000,
     conditions: { begin() {}, end() {} },

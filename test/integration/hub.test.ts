@@ -61,6 +61,7 @@ function setUp() {
         },
         note: () => undefined,
         removed: () => undefined,
+        condition: () => undefined,
         missed: () => missed++,
         livenessMs: 10_000,
         conditions: { begin() {}, end() {} },

@@ -63,7 +63,7 @@ export async function openDuckDbTransferTarget(settings: DatabaseSettings): Prom
 
 /** Opening the file again in this process isn't safe; a new one replays the WAL. */
 function open(
-  { dbFile, duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS, updateLogMb }: HubSettings,
+  { dbFile, duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS, updateLogMb, minFreeMb = null }: HubSettings,
   onFatal: (reason: string) => void,
   { ownProcess = false } = {},
 ) {
@@ -72,6 +72,7 @@ function open(
     memoryLimitMb: duckdbMemoryMb,
     threads: duckdbThreads,
     updateLogMb,
+    minFreeMb,
     ownProcess,
     onFatal: (error) => onFatal(`DuckDB can't go on: ${error.message}`),
   });
@@ -90,6 +91,7 @@ function writerOf({ writer, preparation, epochBegun, close }: Awaited<ReturnType
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
     removeCheck: (ticker) => writer.removeCheck(ticker),
+    roomLack: () => writer.roomLack?.() ?? null,
     lost: () => writer.lost?.() ?? null,
     isEmpty: () => writer.isEmpty(),
     beginEpoch: () => writer.beginEpoch(),

@@ -37,12 +37,18 @@ export function openSqliteHub(settings: Settings): HubStorage {
  *
  * @throws Error another server has the file, or it can't be opened or upgraded.
  */
-export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSettings): OpenWriter {
+export function openSqliteWriter({
+  dbFile,
+  durability,
+  updateLogMb,
+  minFreeMb = null,
+}: DatabaseSettings): OpenWriter {
   mkdirSync(dirname(dbFile), { recursive: true });
   const lock = lockDatabaseFile(dbFile);
   let writer: SqliteWriter;
   try {
-    writer = new SqliteWriter(dbFile, durability, updateLogMb === undefined ? null : updateLogMb * MIB);
+    const updateLogBytes = updateLogMb === undefined ? null : updateLogMb * MIB;
+    writer = new SqliteWriter(dbFile, durability, updateLogBytes, minFreeMb);
   } catch (error) {
     lock.release();
     throw new Error(`cannot open ${dbFile}: ${messageOf(error)}`, {
@@ -54,6 +60,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
     epochBegun: writer.epochBegun,
     commit: (saves, progress) => writer.commit(saves, progress),
     changedByOthers: () => writer.changedByOthers(),
+    roomLack: () => writer.roomLack(),
     lost: () => writer.lost(),
     removeCheck: (ticker) => writer.removeCheck(ticker),
     isEmpty: () => writer.isEmpty(),

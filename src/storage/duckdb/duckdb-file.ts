@@ -35,6 +35,8 @@ export interface DuckDbOptions {
   threads: number;
   /** Bound of the log of updates; without it, the log is left as long as it is. */
   updateLogMb?: number | undefined;
+  /** As the setting. */
+  minFreeMb?: number | null;
   /** The process has no other work: should a statement of a user not end, `onFatal` is called, else it is waited for. */
   ownProcess?: boolean | undefined;
   /** DuckDB refuses everything from now on. The process must end: opening the file again in it is not safe. */
@@ -81,6 +83,7 @@ export class DuckDbFile {
       path: string;
       threads: number;
       names: OwnNames;
+      minFreeMb: number | null;
       release: () => void;
       preparation: string | null;
       countTypes: CountTypes;
@@ -89,7 +92,7 @@ export class DuckDbFile {
     },
   ) {
     this.threads = opened.threads;
-    this.room = new DiskRoom(opened.path);
+    this.room = new DiskRoom(opened.path, opened.minFreeMb);
     this.#path = opened.path;
     this.#opened = new OpenedFile(opened.path, DUCKDB_FORMAT);
     this.#names = opened.names;
@@ -111,6 +114,7 @@ export class DuckDbFile {
     path,
     memoryLimitMb,
     threads,
+    minFreeMb = null,
     onFatal,
     onBroken = (reason) => console.error(`ERROR: ${reason}`),
   }: DuckDbOptions): Promise<DuckDbFile> {
@@ -146,6 +150,7 @@ export class DuckDbFile {
         path: realpathSync(path),
         threads,
         names,
+        minFreeMb,
         release,
         preparation,
         countTypes,
@@ -234,6 +239,16 @@ export class DuckDbFile {
       });
   }
 
+  /** Within a turn of `commits`: gives the disk back what the WAL takes, if it can be brought into the file. */
+  async shortenWal(): Promise<void> {
+    if (this.#failed || !this.room.wantsCheckpoint()) return;
+    try {
+      await this.#checkpoint();
+    } catch (error) {
+      if (isFatal(error)) this.reportFatal(error);
+    }
+  }
+
   /**
    * Writes the WAL into the file, if there is room and nobody in the way; else that is left to the next who opens it. Every session must be closed.
    *
@@ -253,7 +268,8 @@ export class DuckDbFile {
     try {
       this.#hasWal = false;
       await session.connection.run(`CHECKPOINT ${this.#names.database}`);
-      this.room.checkpointed();
+      const [row] = await session.rows("SELECT free_blocks * block_size FROM pragma_database_size()");
+      this.room.checkpointed(Number(row?.[0] ?? 0));
       this.onCheckpoint();
     } finally {
       session.close();

@@ -12,6 +12,7 @@ import {
   type StockWriter,
   StorageBusyError,
 } from "../contract.ts";
+import { NoRoomError } from "../disk-space.ts";
 import { checkRemovals } from "../removal.ts";
 import { TABLE_NAMES } from "../tables.ts";
 import { CountRoom } from "./count-room.ts";
@@ -81,6 +82,10 @@ export class DuckDbWriter implements StockWriter {
     });
   }
 
+  roomLack(): string | null {
+    return this.#file.lost() === null ? this.#file.room.lackFor([]) : null;
+  }
+
   lost(): string | null {
     return this.#file.lost();
   }
@@ -143,8 +148,12 @@ export class DuckDbWriter implements StockWriter {
   }
 
   async #commitWithRoom(saves: Save[]): Promise<SaveOutcome[]> {
-    const lack = this.#file.room.lackFor(saves);
-    if (lack !== null) throw new Error(lack);
+    const { room } = this.#file;
+    if (room.lackFor(saves) !== null) {
+      await this.#file.shortenWal();
+      const lack = room.lackFor(saves);
+      if (lack !== null) throw new NoRoomError(lack);
+    }
     return this.#commitInTurn(saves);
   }
 

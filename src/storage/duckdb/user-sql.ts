@@ -234,10 +234,10 @@ export class DuckDbUserSql implements InterruptibleSql {
     running: RunningStatement,
   ): Promise<UserSqlOutcome> {
     while (this.#writesHeld !== null) await Promise.race([this.#writesHeld, running.stopped]);
-    const lack = this.#file.room.lackForStatement();
-    if (lack !== null) throw unavailable("execute_sql: the database can't be written to", lack);
     await session.connection.run("BEGIN TRANSACTION");
     const statement = await prepareStatement(session.connection, request.sql);
+    const lack = this.#file.room.lackForStatement({ deletes: statement.type === StatementType.DELETE });
+    if (lack !== null) throw unavailable("execute_sql: the database can't be written to", lack);
     checkCount(statement.prepared, request.params);
     await this.#file.beginOwnNames(session);
     const guard = await StatementGuard.before(session, {

@@ -13,7 +13,7 @@ const WRITER_BUSY_TIMEOUT_MS = 250;
 const READER_BUSY_TIMEOUT_MS = 250;
 const READER_CACHE_KIB = 16_384;
 /** Pages in the WAL before a commit copies them back; 4 times SQLite's default, so that fewer commits pay for it. */
-const WAL_AUTOCHECKPOINT_PAGES = 4_000;
+export const WAL_AUTOCHECKPOINT_PAGES = 4_000;
 /** A WAL that grew while a long read held its snapshot shrinks to this when it starts anew. */
 const WAL_KEPT_BYTES_MAX = 64 * 1024 * 1024;
 

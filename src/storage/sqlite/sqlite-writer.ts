@@ -1,6 +1,7 @@
 /** The hub's one writing connection: applies a batch of saves in one transaction. */
 import { type Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, realpathSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import {
@@ -15,6 +16,7 @@ import {
   type TickRow,
   UNHEARD_PROGRESS,
 } from "../contract.ts";
+import { DiskSpace, NoRoomError } from "../disk-space.ts";
 import { EpochWitness, reasonsOf } from "../epoch-witness.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
@@ -26,6 +28,7 @@ import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
+import { FileRoom, shortenWal } from "./file-room.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 import { UpdateLog } from "./update-log.ts";
@@ -38,6 +41,7 @@ type Params = SQLQueryBindings[];
 export class SqliteWriter implements StockWriter {
   readonly #db: Database;
   readonly #file: OpenedFile;
+  readonly #room: FileRoom;
   readonly #averages: DailyAverages;
   readonly #updates: UpdateLog;
   readonly #witness: EpochWitness;
@@ -59,8 +63,16 @@ export class SqliteWriter implements StockWriter {
   /** Why a new epoch began, for the log; null where the one before goes on. */
   readonly epochBegun: string | null;
 
-  /** @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed. */
-  constructor(path: string, durability: Durability, updateLogBytes: number | null) {
+  /**
+   * @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed.
+   * @param minFreeMb as the setting.
+   */
+  constructor(
+    path: string,
+    durability: Durability,
+    updateLogBytes: number | null,
+    minFreeMb: number | null = null,
+  ) {
     if (!existsSync(path)) closeSync(openSync(path, "a"));
     this.#witness = new EpochWitness(path);
     let setAside: string | null;
@@ -81,6 +93,8 @@ export class SqliteWriter implements StockWriter {
       throw error;
     }
     const prepare = <R>(sql: string): Statement<R, Params> => this.#db.prepare<R, Params>(sql);
+    const real = realpathSync(path);
+    this.#room = new FileRoom(this.#db, real, new DiskSpace(dirname(real), minFreeMb));
     this.#averages = new DailyAverages(this.#db);
     this.#updates = new UpdateLog(this.#db, { boundBytes: updateLogBytes, witness: this.#witness });
     this.#log = new WriteAheadLog(path);
@@ -114,6 +128,8 @@ export class SqliteWriter implements StockWriter {
   commit(batch: Save[], progress: CommitProgress = UNHEARD_PROGRESS): (SaveOutcome | null)[] {
     this.#file.check();
     this.#progress = progress;
+    const lack = this.#room.lackFor(batch);
+    if (lack !== null) throw new NoRoomError(lack);
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
     const outcomes = outcomesOfAll(this.#commit(saves));
     // What went into a file that was lost meanwhile must not be answered as stored.
@@ -129,6 +145,10 @@ export class SqliteWriter implements StockWriter {
       return areForgotten;
     });
     this.#file.check();
+  }
+
+  roomLack(): string | null {
+    return this.#file.lost() === null ? this.#room.lackFor([]) : null;
   }
 
   lost(): string | null {
@@ -173,7 +193,7 @@ export class SqliteWriter implements StockWriter {
     this.#log.close();
     // Closing would write the pages of the WAL into whatever is left of the file, and remove the WAL.
     if (this.#file.lost() !== null) return;
-    this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    shortenWal(this.#db);
     this.#db.close(false);
     this.#witness.close(this.#updates.given);
   }
@@ -223,6 +243,8 @@ export class SqliteWriter implements StockWriter {
       if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
         throw new StorageBusyError(error.message, { cause: error });
       }
+      if (error instanceof SQLiteError && error.code === "SQLITE_FULL")
+        throw new NoRoomError(`No space left on the database's disk: ${error.message}`, { cause: error });
       throw error;
     }
   }
