@@ -3,7 +3,7 @@
  * event loop is blocked, and the note is all that can be known of it. A line of it costs a tenth of a microsecond.
  *
  * Bytes, little endian: step (int32, 0 between commits), saves of the transaction, table of the save, its rows,
- * length of its ticker (int32 each), then the ticker in UTF-8.
+ * length of its ticker, how often the note was written (int32 each), then the ticker in UTF-8.
  */
 import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import type { CommitProgress, CommitStep, Save } from "../storage/contract.ts";
 export const NOTE_FILE = "note";
 /** The longest ticker has 1,024 characters, of at most three bytes. */
 const TICKER_BYTES_MAX = 3 * 1_024;
-const NUMBERS = 5;
+const NUMBERS = 6;
 const FILE_BYTES = NUMBERS * 4 + TICKER_BYTES_MAX;
 const IDLE = 0;
 const STEPS: readonly CommitStep[] = ["begin", "rows", "update log", "commit"];
@@ -65,6 +65,7 @@ export class WriterNote implements CommitProgress {
       numbers[4] = this.#encoder.encodeInto(save.ticker, this.#ticker).written;
     }
     numbers[0] = 1 + STEPS.indexOf(step);
+    numbers[5]! += 1;
   }
 
   end(): void {
@@ -72,22 +73,31 @@ export class WriterNote implements CommitProgress {
   }
 }
 
+/** A number that changes while a commit goes on; a hub that is busy for long is told by it from one that hangs. */
+export function readProgress(runtimeDir: string): number {
+  return readFile(runtimeDir)?.readInt32LE(5 * 4) ?? 0;
+}
+
 /** @returns null when the hub is at no commit, or there is no note. */
 export function readNote(runtimeDir: string): WriterState | null {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(join(runtimeDir, NOTE_FILE));
-  } catch {
-    return null; // no hub has been there yet
-  }
-  // The next hub may be about to make its own.
-  if (bytes.length < FILE_BYTES) return null;
+  const bytes = readFile(runtimeDir);
+  if (bytes === null) return null;
   const number = (index: number): number => bytes.readInt32LE(index * 4);
   const step = STEPS[number(0) - 1];
   const table = TABLES[number(2)];
   if (step === undefined || table === undefined) return null;
   const ticker = bytes.toString("utf8", NUMBERS * 4, NUMBERS * 4 + number(4));
   return { step, saves: number(1), table, ticker, rows: number(3) };
+}
+
+function readFile(runtimeDir: string): Buffer | null {
+  try {
+    const bytes = readFileSync(join(runtimeDir, NOTE_FILE));
+    // The next hub may be about to make its own.
+    return bytes.length < FILE_BYTES ? null : bytes;
+  } catch {
+    return null; // no hub has been there yet
+  }
 }
 
 /** For the log: where a hub that doesn't answer is. */

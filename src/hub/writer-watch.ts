@@ -3,7 +3,7 @@
  * the supervisor ends it. Whether a client saves meanwhile doesn't matter.
  */
 import type { Conditions } from "../observe/conditions.ts";
-import { describeHang } from "./writer-note.ts";
+import { describeHang, readProgress } from "./writer-note.ts";
 
 /** Of --liveness-timeout: by then a silent hub is told of, and by its end it is killed. */
 const TOLD_AFTER_SHARE = 0.5;
@@ -27,6 +27,7 @@ export class WriterWatch {
   #isAsking = false;
   /** Counted in intervals: a stall of this process is one of them, however long. */
   #silentMs = 0;
+  #progress = 0;
 
   constructor(options: WriterWatchOptions) {
     this.#options = options;
@@ -54,7 +55,9 @@ export class WriterWatch {
       void this.#ask();
       return;
     }
-    this.#silentMs += intervalMs;
+    const progress = readProgress(this.#options.runtimeDir);
+    this.#silentMs = progress === this.#progress ? this.#silentMs + intervalMs : 0;
+    this.#progress = progress;
     if (!this.isSilent) return;
     const forS = this.#silentMs / 1_000;
     const hang = describeHang(this.#options.runtimeDir);

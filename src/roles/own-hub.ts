@@ -1,6 +1,6 @@
 /** The hub of `--workers 1`: see ARCHITECTURE.md "Processes". */
 import type { Settings } from "../config/settings.ts";
-import { describeHang } from "../hub/writer-note.ts";
+import { describeHang, readProgress } from "../hub/writer-note.ts";
 import type { Logger } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { BootError, startChild } from "../supervisor/child.ts";
@@ -37,6 +37,7 @@ export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
   const liveness = watchLiveness({
     children: () => (slot.serving === null ? [] : [slot.serving]),
     limitMs: settings.livenessTimeoutS * 1_000,
+    progressOf: () => readProgress(brief.runtimeDir),
     explain: () => describeHang(brief.runtimeDir),
     log,
   });

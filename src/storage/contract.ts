@@ -184,7 +184,7 @@ export type CommitStep = "begin" | "rows" | "update log" | "commit";
 
 /** Hears what a commit is at, so that of a writer that hangs can be said where. Told several times for each save. */
 export interface CommitProgress {
-  /** @param save without it: as told before. */
+  /** @param save without it: as told before. Also told from time to time within the rows of a large save. */
   at(step: CommitStep, save?: Save): void;
 }
 

@@ -13,6 +13,8 @@ export interface LivenessOptions {
   children: () => Iterable<Child>;
   /** A child that is silent for this long is killed. */
   limitMs: number;
+  /** A number that changes as long as a child that is too busy to answer gets on with its work. */
+  progressOf?: (child: Child) => number;
   /** What is known of the reason why the child hangs, for the log; null if nothing is. */
   explain?: (child: Child) => string | null;
   log: SupervisorLog;
@@ -25,9 +27,17 @@ export interface Liveness {
   stop(): void;
 }
 
-export function watchLiveness({ children, limitMs, explain, log }: LivenessOptions): Liveness {
+export function watchLiveness({ children, limitMs, progressOf, explain, log }: LivenessOptions): Liveness {
   const intervalMs = Math.min(PING_INTERVAL_MS_MAX, limitMs / PINGS_PER_LIMIT);
   let silentMs = new Map<Child, number>();
+  const progress = new WeakMap<Child, number>();
+  const hasProgressed = (child: Child): boolean => {
+    if (progressOf === undefined) return false;
+    const before = progress.get(child);
+    const now = progressOf(child);
+    progress.set(child, now);
+    return now !== before;
+  };
   let lastTickMs = performance.now();
 
   const timer = setInterval(() => {
@@ -37,11 +47,12 @@ export function watchLiveness({ children, limitMs, explain, log }: LivenessOptio
     const stillSilentMs = new Map<Child, number>();
     for (const child of children()) {
       if (child.hasAnswered()) {
+        hasProgressed(child);
         child.ping();
         continue;
       }
       // One ping at a time: `send` to a child that doesn't read would fill this process's memory.
-      const childSilentMs = (silentMs.get(child) ?? 0) + passedMs;
+      const childSilentMs = hasProgressed(child) ? 0 : (silentMs.get(child) ?? 0) + passedMs;
       stillSilentMs.set(child, childSilentMs);
       if (childSilentMs < limitMs) continue;
       const reason = explain?.(child) ?? null;
@@ -52,7 +63,7 @@ export function watchLiveness({ children, limitMs, explain, log }: LivenessOptio
     silentMs = stillSilentMs;
   }, intervalMs);
   return {
-    isSilent: (child) => silentMs.has(child),
+    isSilent: (child) => (silentMs.get(child) ?? 0) > 0,
     stop: () => clearInterval(timer),
   };
 }

@@ -7,7 +7,7 @@
  */
 import { version } from "../../package.json" with { type: "json" };
 import type { Settings } from "../config/settings.ts";
-import { describeHang } from "../hub/writer-note.ts";
+import { describeHang, readProgress } from "../hub/writer-note.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { BootError, type Child, startChild } from "./child.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
@@ -172,6 +172,7 @@ class Supervisor {
     this.#liveness = watchLiveness({
       children: () => this.#servingChildren(),
       limitMs: this.#settings.livenessTimeoutS * 1_000,
+      progressOf: (child) => (child === this.#hub?.serving ? readProgress(this.#runtimeDir) : 0),
       explain: (child) => (child === this.#hub?.serving ? describeHang(this.#runtimeDir) : null),
       log: this.#log,
     });

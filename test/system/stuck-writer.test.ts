@@ -162,6 +162,32 @@ for (const workers of [1, 2]) {
   });
 }
 
+test("a save that takes far longer than the liveness timeout, row by row, is no hang", async () => {
+  await using server = await startServer({ flags: ["--liveness-timeout", "1"] });
+  const hub = hubOf(server);
+  {
+    // Some tenths of a millisecond a row.
+    using db = new Database(server.dbFile);
+    db.run("PRAGMA busy_timeout = 10000");
+    db.run("CREATE TABLE work (n)");
+    db.run(`CREATE TRIGGER slow AFTER INSERT ON realtime_data BEGIN
+      INSERT INTO work SELECT count(*) FROM
+        (WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t WHERE x < 2000) SELECT x FROM t); END`);
+  }
+  const data = Array.from({ length: 10_000 }, (_, i) => ({
+    timestamp: new Date(Date.UTC(2024, 0, 2) + i).toISOString(),
+    price: i,
+    size: 1,
+  }));
+  const started = performance.now();
+  const params = { ticker: "A", index_col: "timestamp", data_type: "trade", data };
+  expect((await server.command("save_realtime_data", params)).status).toBe(200);
+  // Twice what kills a hub that does nothing.
+  expect(performance.now() - started).toBeGreaterThan(2_000);
+  expect(hubOf(server)).toBe(hub);
+  expect(server.log()).not.toContain("has not answered");
+});
+
 test("on DuckDB, which only the hub has open, /health and /ready tell of it too, and a WebSocket is let in", async () => {
   using dir = tempDir();
   await using server = await startServer({
@@ -223,9 +249,10 @@ test("one process: a hub that is killed again and again takes no save with it", 
   const stored = db.query<[number], []>("SELECT price FROM realtime_data").values().flat();
   expect(new Set(stored)).toEqual(new Set(saved));
   expect(stored.length).toBe(saved.length);
-  expect(readFileSync(join(server.dir, "server.log"), "utf8")).toContain(
-    "died of signal 9; starting another",
-  );
+  const log = readFileSync(join(server.dir, "server.log"), "utf8");
+  expect(log).toContain("died of signal 9; starting another");
+  // The hub's own line.
+  expect(log).toContain("Database: created the tables");
 });
 
 test("one process: killed, it leaves no hub behind, not even one that is stopped", async () => {

@@ -36,6 +36,8 @@ import { setForeignLogAside, WriteAheadLog } from "./write-ahead-log.ts";
 
 /** A transaction begins no further save after this, so that none waits long for many costly ones. */
 const TRANSACTION_MS = 200;
+/** After so many rows of a save it is told that it gets on: some tenths of a second, even where each fires triggers. */
+const PROGRESS_ROWS = 100;
 type Params = SQLQueryBindings[];
 
 export class SqliteWriter implements StockWriter {
@@ -324,7 +326,10 @@ export class SqliteWriter implements StockWriter {
     const { ticker } = save;
     const { rows, outcome } = chooseBars(save, (stamp) => this.#hourlyExists.get(ticker, stamp) !== null);
     const writeTimestamp = `${nowText()}+00:00`;
-    for (const row of rows) this.#hourlyUpsert.run(ticker, ...row, writeTimestamp);
+    for (const [index, row] of rows.entries()) {
+      if (index % PROGRESS_ROWS === 0) this.#progress.at("rows");
+      this.#hourlyUpsert.run(ticker, ...row, writeTimestamp);
+    }
     return outcome;
   }
 
@@ -344,7 +349,8 @@ export class SqliteWriter implements StockWriter {
       this.#tickInsert.run(ticker, type, stamp, seq, price, size, askPrice, askSize, writeTimestamp)
         .changes === 1;
     let stored = 0;
-    for (const [row, ownSeq] of sequenced) {
+    for (const [index, [row, ownSeq]] of sequenced.entries()) {
+      if (index % PROGRESS_ROWS === 0) this.#progress.at("rows");
       const [stamp, price, size, askPrice, askSize] = row;
       if (onDuplicate === "replace") {
         this.#tickReplace.run(ticker, type, stamp, ownSeq, price, size, askPrice, askSize, writeTimestamp);
