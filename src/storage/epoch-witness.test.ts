@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tempDir } from "../../test/support/temp-dir.ts";
 import { EpochWitness, type Given } from "./epoch-witness.ts";
@@ -33,7 +33,10 @@ function doubtOf(dbPath: string, given: Given): string | null {
 /** As a system that went down leaves it. */
 function asAfterPowerFailure(dbPath: string): void {
   const record = JSON.parse(readFileSync(`${dbPath}.epoch`, "utf8"));
-  writeFileSync(`${dbPath}.epoch`, JSON.stringify({ ...record, boot: "of another boot" }));
+  writeFileSync(
+    `${dbPath}.epoch`,
+    JSON.stringify({ ...record, boot: "of another boot", writtenAtMs: Date.now() }),
+  );
 }
 
 test("a new database is not doubted, and nothing is beside it until it is accepted", () => {
@@ -70,6 +73,17 @@ test("once it was closed the numbers are exact, also after another boot", () => 
   witness.close(at(10));
   asAfterPowerFailure(file.dbPath);
   expect([0, 10, 11].map((id) => doubtOf(file.dbPath, at(id)) === null)).toEqual([false, true, false]);
+});
+
+test("a witness that was put back together with the database is told by its time", () => {
+  using file = setUp();
+  const witness = new EpochWitness(file.dbPath);
+  witness.accept(at(10), null);
+  witness.close(at(10));
+  expect(doubtOf(file.dbPath, at(10))).toBeNull();
+  const anHourLater = Date.now() / 1_000 + 3_600;
+  utimesSync(`${file.dbPath}.epoch`, anHourLater, anHourLater);
+  expect(doubtOf(file.dbPath, at(10))).toContain("not written by a server last");
 });
 
 test("what can't be read is as if it weren't there", () => {

@@ -19,6 +19,8 @@ import {
 
 /** The record, filled up with blanks: one write that a killed process has done or has not. */
 const RECORD_BYTES = 512;
+/** What a record and its file may differ in, of the time when it was written. */
+const WRITTEN_WITHIN_MS = 1_000;
 
 /** Where positions are in a database. */
 export interface Given {
@@ -39,6 +41,8 @@ interface WitnessRecord {
   born: string;
   /** Of the running system: what was written reached the disk if it hasn't gone down since. */
   boot: string;
+  /** When this was written; the file says so too, unless it was put back together with the database. */
+  writtenAtMs: number;
   /** Set when the database was closed: then the numbers are on the disk. */
   closed: boolean;
 }
@@ -80,13 +84,19 @@ export class EpochWitness {
     const { inode, born } = identityOf(this.#dbPath);
     if (record.inode !== inode || record.born !== born)
       return "the file is not the one that was served last, so it is a copy or a backup";
-    if (newestId === record.given || newestId === record.before) return null;
     // What was written last before a power failure may not have reached the witness.
     const isExact = record.closed || (record.boot !== "" && record.boot === bootId());
-    if (!isExact && newestId > record.before) return null;
+    if (!isExact && newestId >= record.before) return null;
+    if (newestId === record.given || newestId === record.before) return this.#doubtOfItself(record);
     return newestId < record.given
       ? "it holds fewer updates than were given, so it was put back from a backup"
       : "it holds updates that were given without its witness, so it was put back from elsewhere";
+  }
+
+  #doubtOfItself({ writtenAtMs }: WitnessRecord): string | null {
+    const { mtimeMs } = statSync(this.path);
+    if (Math.abs(mtimeMs - writtenAtMs) <= WRITTEN_WITHIN_MS) return null;
+    return `${this.path} was not written by a server last, so it may have been put back with the file`;
   }
 
   /**
@@ -142,8 +152,9 @@ export class EpochWitness {
     }
   }
 
-  #write(record: WitnessRecord): void {
+  #write(written: Omit<WitnessRecord, "writtenAtMs">): void {
     if (this.#fd === null) throw new Error(`${this.path} is not open`);
+    const record = { ...written, writtenAtMs: Date.now() };
     this.#buffer.fill(" ");
     this.#buffer.write(JSON.stringify(record));
     this.#buffer[RECORD_BYTES - 1] = 0x0a;
@@ -171,10 +182,13 @@ export function reasonsOf(...reasons: (string | null)[]): string | null {
 
 function isRecord(found: unknown): found is WitnessRecord {
   if (typeof found !== "object" || found === null) return false;
-  const { epoch, before, given, inFileTo, inode, born, boot, closed } = found as Record<string, unknown>;
+  const { epoch, before, given, inFileTo, inode, born, boot, writtenAtMs, closed } = found as Record<
+    string,
+    unknown
+  >;
   return (
     [epoch, inode, born, boot].every((text) => typeof text === "string") &&
-    [before, given, inFileTo].every(Number.isSafeInteger) &&
+    [before, given, inFileTo, writtenAtMs].every(Number.isSafeInteger) &&
     typeof closed === "boolean"
   );
 }

@@ -287,7 +287,7 @@ test("a file of the Python server is read as it is; what no save could have stor
   expect(stderr).toContain("NODATE daily yesterday: its stamp can't be read");
   expect(summary).toMatchObject({ seriesVerified: 5, seriesFailed: 2, rowsWritten: 306 });
   expect(readFileSync(from).equals(bytes)).toBe(true);
-  expect(readdirSync(dir.path).toSorted()).toEqual(["from.db", "to.db"]);
+  expect(readdirSync(dir.path).toSorted()).toEqual(["from.db", "to.db", "to.db.epoch"]);
   expect(storedRows(to, "realtime_data", "ticker = 'SHORT'")).toMatchObject([
     { timestamp: "2024-01-02 15:30:00.000000", price: 1.5 },
   ]);

@@ -195,6 +195,19 @@ for (const { name, file, logs } of ENGINES) {
       expect(readdirSync(dir.path).filter((name) => name.includes("wal.foreign-"))).toHaveLength(1);
     });
 
+    test("the whole folder put back in place, with the file that should tell", async () => {
+      using dir = tempDir();
+      const dbFile = join(dir.path, file);
+      const names = [file, `${file}.epoch`];
+      await served(dbFile, (server) => save(server, 3));
+      mkdirSync(join(dir.path, "backup"));
+      for (const name of names) copyFileSync(join(dir.path, name), join(dir.path, "backup", name));
+      const before = await served(dbFile, (server) => save(server, 3));
+      await Bun.sleep(1_500); // a backup is older than a moment
+      for (const name of names) copyFileSync(join(dir.path, "backup", name), join(dir.path, name));
+      await served(dbFile, (server) => expectNewEpoch(server, before, /not written by a server last/));
+    });
+
     test("put back by a move, though nothing was saved since", async () => {
       using dir = tempDir();
       const dbFile = join(dir.path, file);
