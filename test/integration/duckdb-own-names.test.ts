@@ -368,32 +368,38 @@ test("refusals say why", async () => {
   }
 });
 
-test("a table that is gone or has lost a column is the server's state: no row is blamed, and the probe tells it", async () => {
-  for (const [damage, table] of [
-    ["DROP TABLE realtime_data", "realtime_data"],
-    ["ALTER TABLE realtime_data DROP COLUMN price", "price"],
-    ["DROP TABLE update_log", "update_log"],
-    ["ALTER TABLE update_log ALTER saved_at SET DATA TYPE TINYINT", "saved_at"],
+test("a file without one of the server's tables or columns isn't opened, and doctor says what it lacks", async () => {
+  for (const [damage, lack] of [
+    ["DROP TABLE realtime_data", "it has no table realtime_data"],
+    ["ALTER TABLE daily_prices DROP COLUMN close", "table daily_prices has no column close"],
+    ["DROP TABLE update_log", "it has no table update_log"],
+    ["DROP TABLE daily_checkpoints", "it has no table daily_checkpoints"],
   ] as const) {
     using file = setUp();
-    {
-      await using _ = await file.open();
-    }
+    await (await file.open()).close();
     await changeDuckDbFile(file.path, damage);
-    let db: OpenDuckDb;
-    const told: string[] = [];
-    try {
-      db = await file.open((reason) => void told.push(reason));
-    } catch (error) {
-      expect(String(error)).toContain(table); // at the start is early enough
-      continue;
-    }
-    await expect(Promise.resolve(db.writer.commit([tick(1, 1)]))).rejects.toThrow();
-    if (!damage.includes("TINYINT")) {
-      for (let i = 0; i < 5; i++)
-        await expect(Promise.resolve(db.reader.probe())).rejects.toMatchObject({ status: 503 });
-      expect(told).toEqual([expect.stringContaining(table)]);
-    }
-    await db.close();
+    await expect(file.open()).rejects.toThrow(lack);
+    const found = new Map<string, string>();
+    for await (const step of diagnoseDuckDb(file.path))
+      if ("level" in step) found.set(step.subject, `${step.level}: ${step.finding}`);
+    expect(found.get("schema")).toBe(`fail: ${lack}`);
   }
+});
+
+test("columns that another program has given a type of its own are the server's state: no row is blamed, and the log tells it", async () => {
+  using file = setUp();
+  await (await file.open()).close();
+  await changeDuckDbFile(
+    file.path,
+    "ALTER TABLE update_log ALTER saved_at SET DATA TYPE TINYINT",
+    "ALTER TABLE hourly_prices ALTER close SET DATA TYPE VARCHAR[] USING [close::VARCHAR]",
+  );
+  const told: string[] = [];
+  await using db = await file.open((reason) => void told.push(reason));
+  await expect(Promise.resolve(db.writer.commit([tick(1, 1)]))).rejects.toThrow("Conversion Error");
+  for (let i = 0; i < 5; i++)
+    await expect(Promise.resolve(db.reader.latestPrice("A"))).rejects.toMatchObject({ status: 503 });
+  expect(told).toEqual([
+    expect.stringContaining("a read failed, as the database's tables are not as they were"),
+  ]);
 });

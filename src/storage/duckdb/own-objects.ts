@@ -1,17 +1,9 @@
 /** The server's own tables, and what a file can hold that gets in their way: found at the start, and in the transaction of each user's statement. */
 import { TABLE_NAMES } from "../tables.ts";
+import { BOOKKEEPING_TABLES } from "./schema.ts";
 import type { Session } from "./session.ts";
 
-/** Rows of these are the server's alone; see `schema.ts`. */
-export const BOOKKEEPING = [
-  "daily_checkpoints",
-  "stock_db_schema",
-  "update_log",
-  "update_positions",
-  "update_epoch",
-] as const;
-
-const OWN = [...TABLE_NAMES, ...BOOKKEEPING].map((name) => `'${name}'`).join(", ");
+const OWN = [...TABLE_NAMES, ...BOOKKEEPING_TABLES].map((name) => `'${name}'`).join(", ");
 
 /**
  * All that the catalog says of the server's tables: one row for the shape of each (columns, types, defaults, constraints, comments), for each index on

@@ -95,6 +95,15 @@ const UPDATE_TABLES = [
   "update_epoch (epoch VARCHAR NOT NULL)",
 ];
 
+/** Rows of these are the server's alone. */
+export const BOOKKEEPING_TABLES = [
+  "daily_checkpoints",
+  "stock_db_schema",
+  "update_log",
+  "update_positions",
+  "update_epoch",
+] as const;
+
 /** The file is a DuckDB database, but not one that this server can take over. */
 export class SchemaError extends Error {
   override name = "SchemaError";
@@ -105,11 +114,15 @@ export class SchemaError extends Error {
  *
  * @param schema where tables are created, see own-names.ts.
  * @returns what was done, in words for the log; null if nothing was needed.
- * @throws SchemaError a newer version, or a table of ours without its key columns.
+ * @throws SchemaError a newer version, a table of ours without its key columns, or one that another program has taken away.
  */
 export async function prepareSchema(session: Session, schema: string): Promise<string | null> {
   const version = await versionOf(session);
-  if (version === SCHEMA_VERSION) return null;
+  if (version === SCHEMA_VERSION) {
+    const lack = await lackOf(session);
+    if (lack === null) return null;
+    throw new SchemaError(`open database: ${lack}; put back a copy of the file`);
+  }
   if (version > SCHEMA_VERSION) {
     throw new SchemaError(
       `open database: its schema version is ${version}, this server knows up to ${SCHEMA_VERSION}; it was written by a newer server`,
@@ -167,7 +180,10 @@ export type SchemaState =
 /** What `prepareSchema` would find, changing nothing. */
 export async function inspectSchema(session: Session): Promise<SchemaState> {
   const version = await versionOf(session);
-  if (version === SCHEMA_VERSION) return { state: "current" };
+  if (version === SCHEMA_VERSION) {
+    const lack = await lackOf(session);
+    return lack === null ? { state: "current" } : { state: "unusable", reason: lack };
+  }
   if (version > SCHEMA_VERSION) return { state: "newer", version };
   if (version > 0) return { state: "earlier", version };
   const tables: string[] = [];
@@ -180,6 +196,19 @@ export async function inspectSchema(session: Session): Promise<SchemaState> {
     tables.push(name);
   }
   return tables.length === 0 ? { state: "empty" } : { state: "old", tables };
+}
+
+/** What a file of this version no longer has, because another program took it away; null: nothing. */
+async function lackOf(session: Session): Promise<string | null> {
+  for (const { name, columns } of TABLES) {
+    const there = new Set((await columnsOf(session, name)).map((column) => column.name.toLowerCase()));
+    if (there.size === 0) return `it has no table ${name}`;
+    const missing = columns.map(([column]) => column).filter((column) => !there.has(column));
+    if (missing.length > 0) return `table ${name} has no column ${missing.join(", ")}`;
+  }
+  for (const name of BOOKKEEPING_TABLES)
+    if ((await columnsOf(session, name)).length === 0) return `it has no table ${name}`;
+  return null;
 }
 
 /** Types of the columns that hold counts, by `table.column`: see count-columns.ts. */

@@ -15,7 +15,8 @@ import {
   refuseTakenKeys,
   stampInserted,
 } from "./inserted-keys.ts";
-import { BOOKKEEPING, type OwnObject, ownObjects, shadowingMacros } from "./own-objects.ts";
+import { type OwnObject, ownObjects, shadowingMacros } from "./own-objects.ts";
+import { BOOKKEEPING_TABLES } from "./schema.ts";
 import type { Session } from "./session.ts";
 
 const SHAPE = "the server's own tables keep their shape; make tables, views and macros of your own";
@@ -71,7 +72,8 @@ export class StatementGuard {
     const text = sql.toLowerCase();
     const changesCatalog = !ROW_CHANGES.has(type);
     const books = new Map<string, string>();
-    for (const name of BOOKKEEPING) if (text.includes(name)) books.set(name, await contentsOf(session, name));
+    for (const name of BOOKKEEPING_TABLES)
+      if (text.includes(name)) books.set(name, await contentsOf(session, name));
     const keys = new Map<KeyTable, string>();
     if (MAY_CHANGE_KEYS.test(sql)) {
       for (const table of tablesNamed(text)) keys.set(table, await keyDigest(session, table));
