@@ -1,6 +1,7 @@
 /**
- * What is read in a text is what PostgreSQL reads in it: statements put together at random are sent to the database as they are, and
- * through the server. What calls a refused function there is refused here, and what is let through does the same as there.
+ * What is read in a text is what PostgreSQL reads in it: statements put together at random are sent
+ * to the database as they are, and through the server. What calls a refused function there is
+ * refused here, and what is let through does the same as there.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";

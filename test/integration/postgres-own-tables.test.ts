@@ -1,4 +1,7 @@
-/** What SQL of users may do with the server's own tables on PostgreSQL, and what others have put on them before. */
+/**
+ * What SQL of users may do with the server's own tables on PostgreSQL, and what others have put on
+ * them before.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import type { UserSqlOutcome } from "../../src/storage/user-sql-contract.ts";

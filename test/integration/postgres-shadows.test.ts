@@ -1,4 +1,7 @@
-/** What others have made in a PostgreSQL database changes nothing that the server stores or answers, and is told at the start. */
+/**
+ * What others have made in a PostgreSQL database changes nothing that the server stores or answers,
+ * and is told at the start.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import { diagnosePostgres } from "../../src/storage/postgres/postgres-diagnosis.ts";
@@ -73,7 +76,10 @@ async function doAll(db: PostgresDatabase): Promise<string> {
   return JSON.stringify(told);
 }
 
-/** Each would win over PostgreSQL's own where names are looked for along a path, or types fit better. */
+/**
+ * Each would win over PostgreSQL's own where names are looked for along a path, or types fit
+ * better.
+ */
 const SHADOWS = [
   "create function S.unnest(text[]) returns setof text language sql as $$ select 'shadow'::text $$",
   "create function S.unnest(int[]) returns setof int language sql as $$ select 1 $$",

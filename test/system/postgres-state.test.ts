@@ -1,4 +1,7 @@
-/** A PostgreSQL that takes no writes, or whose tables are gone or unusable: who is told what, and when it is over. */
+/**
+ * A PostgreSQL that takes no writes, or whose tables are gone or unusable: who is told what, and
+ * when it is over.
+ */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { SQL } from "bun";
 import { usePostgres } from "../support/postgres.ts";

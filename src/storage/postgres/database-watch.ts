@@ -1,6 +1,7 @@
 /**
- * Whether the database can do all of the server's work: it takes writes, and its tables are there and work like ours. Looked at every few seconds,
- * and at once when a statement has failed because of it: so whoever asks for the state of the server hears of it also when nobody saves.
+ * Whether the database can do all of the server's work: it takes writes, and its tables are there
+ * and work like ours. Looked at every few seconds, and at once when a statement has failed because
+ * of it: so whoever asks for the state of the server hears of it also when nobody saves.
  */
 
 import { RequestError } from "../../protocol/errors.ts";
@@ -20,8 +21,8 @@ const FAILURE_COUNTS_MS = 10_000;
 const TABLE_NAMES = TABLES.map(({ name }) => name);
 
 /**
- * `configured`: what a new session would have, of role and database, in the order in which PostgreSQL takes them. A session keeps what it began
- * with, so one that has another is replaced.
+ * `configured`: what a new session would have, of role and database, in the order in which
+ * PostgreSQL takes them. A session keeps what it began with, so one that has another is replaced.
  */
 const STATE_SQL = `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('transaction_read_only') = 'on' AS readonly,
   (SELECT CASE WHEN source IN ('global', 'database', 'user', 'database user') THEN (setting::boolean)::text WHEN source = 'client' THEN 'client' END

@@ -1,6 +1,7 @@
 /**
- * What others have put on the server's tables, or beside them under names that its statements use: each of it may refuse rows, change them, or
- * run with every save. Some is meant so; whoever runs the server should know of it.
+ * What others have put on the server's tables, or beside them under names that its statements use:
+ * each of it may refuse rows, change them, or run with every save. Some is meant so; whoever runs
+ * the server should know of it.
  */
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";

@@ -1,4 +1,7 @@
-/** The part of libpg-query that its own types leave out: a new instance of the parser, which its API makes only once. */
+/**
+ * The part of libpg-query that its own types leave out: a new instance of the parser, which its API
+ * makes only once.
+ */
 declare module "libpg-query/wasm/libpg-query.js" {
   export interface ParserModule {
     lengthBytesUTF8(text: string): number;

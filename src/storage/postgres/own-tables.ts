@@ -1,7 +1,8 @@
 /**
- * What a statement of a user does with the server's own tables, as far as its text tells. Rows of the tables with bars and ticks may be
- * inserted, updated and deleted; the shape of all of them, and the rows of the bookkeeping, are the server's. What a text doesn't tell,
- * since a function does it, is found by TableGuard.
+ * What a statement of a user does with the server's own tables, as far as its text tells. Rows of
+ * the tables with bars and ticks may be inserted, updated and deleted; the shape of all of them,
+ * and the rows of the bookkeeping, are the server's. What a text doesn't tell, since a function
+ * does it, is found by TableGuard.
  */
 import { refused } from "../user-sql-tokens.ts";
 import type { Node } from "./sql-parser.ts";

@@ -1,6 +1,7 @@
 /**
- * Functions that a statement may not call, by their names. They are found wherever the parser has read one: in a default, a view, the
- * body of a function in standard SQL, behind `OPERATOR` and `CREATE AGGREGATE`, and as `value.name`, which calls a function too.
+ * Functions that a statement may not call, by their names. They are found wherever the parser has
+ * read one: in a default, a view, the body of a function in standard SQL, behind `OPERATOR` and
+ * `CREATE AGGREGATE`, and as `value.name`, which calls a function too.
  */
 import { refused } from "../user-sql-tokens.ts";
 import type { Node } from "./sql-parser.ts";
@@ -74,8 +75,9 @@ const REFUSED: [prefix: string, reason: string][] = [
 ];
 
 /**
- * Functions of PostgreSQL that may give another answer each time (VOLATILE), and do nothing else. A reading statement may call these;
- * one that calls another volatile function of PostgreSQL counts as writing, whatever that function does.
+ * Functions of PostgreSQL that may give another answer each time (VOLATILE), and do nothing else. A
+ * reading statement may call these; one that calls another volatile function of PostgreSQL counts
+ * as writing, whatever that function does.
  */
 const HARMLESS = new Set([
   ...[

@@ -26,7 +26,10 @@ const REFUSED: Record<string, [what: string, why: string]> = {
   CopyStmt: ["COPY", NO_FILES],
 };
 
-/** Carried out. What is neither here nor above is administration, also what a later PostgreSQL brings. */
+/**
+ * Carried out. What is neither here nor above is administration, also what a later PostgreSQL
+ * brings.
+ */
 const ALLOWED = new Set([
   ...["SelectStmt", "VariableShowStmt", "ExplainStmt"],
   ...[
@@ -92,7 +95,10 @@ const ALLOWED = new Set([
   ...["VacuumStmt", "ClusterStmt", "ReindexStmt"],
 ]);
 
-/** Objects of the whole database or of the database server, for CREATE, ALTER, DROP, COMMENT, GRANT of any kind. */
+/**
+ * Objects of the whole database or of the database server, for CREATE, ALTER, DROP, COMMENT, GRANT
+ * of any kind.
+ */
 const REFUSED_OBJECTS = new Set(
   [
     ...["DATABASE", "ROLE", "TABLESPACE", "PARAMETER_ACL", "EXTENSION", "LANGUAGE", "FOREIGN_SERVER", "FDW"],

@@ -1,4 +1,6 @@
-/** Rights of the server's role that it doesn't need, and that whoever may send SQL has through it. */
+/**
+ * Rights of the server's role that it doesn't need, and that whoever may send SQL has through it.
+ */
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf } from "./postgres-errors.ts";
 

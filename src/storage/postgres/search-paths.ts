@@ -1,6 +1,7 @@
 /**
- * Where names lead. The server's own sessions look in PostgreSQL's schema first, then only where its tables are, and last among temporary
- * tables: what users make in other schemas, or let a search path lead to later, changes nothing for them.
+ * Where names lead. The server's own sessions look in PostgreSQL's schema first, then only where
+ * its tables are, and last among temporary tables: what users make in other schemas, or let a
+ * search path lead to later, changes nothing for them.
  */
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";

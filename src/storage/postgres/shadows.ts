@@ -1,7 +1,9 @@
 /**
- * The names that the server's own statements use of PostgreSQL: a function or an operator of such a name, made by a user in the schema of
- * the tables, could come in between. So the statements name the schema of a function that takes more than one type. Where PostgreSQL has one for
- * exactly these types, as for operators, its own wins, since its schema is looked at first; unnest of several arrays is always its own.
+ * The names that the server's own statements use of PostgreSQL: a function or an operator of such a
+ * name, made by a user in the schema of the tables, could come in between. So the statements name
+ * the schema of a function that takes more than one type. Where PostgreSQL has one for exactly
+ * these types, as for operators, its own wins, since its schema is looked at first; unnest of
+ * several arrays is always its own.
  */
 export const SERVER_FUNCTIONS: readonly string[] = [
   ...[

@@ -1,15 +1,23 @@
 /**
- * PostgreSQL's own parser, compiled to WebAssembly (libpg-query): what it reads in a text is what the database reads in it.
+ * PostgreSQL's own parser, compiled to WebAssembly (libpg-query): what it reads in a text is what
+ * the database reads in it.
  *
- * It takes some 30 MB, so it is loaded when the first text comes, by the thread that reads statements. An instance whose stack has
- * overflowed is damaged, and one that has read a large text keeps its memory: both are given up, and the next text gets a new one.
+ * It takes some 30 MB, so it is loaded when the first text comes, by the thread that reads
+ * statements. An instance whose stack has overflowed is damaged, and one that has read a large text
+ * keeps its memory: both are given up, and the next text gets a new one.
  */
 import type { ParserModule } from "libpg-query/wasm/libpg-query.js";
 import { badRequest } from "../../protocol/errors.ts";
 
-/** Of a statement, in UTF-8. Reading so much, all of it constants, takes some 50 ms and, for a moment, 100 MB. */
+/**
+ * Of a statement, in UTF-8. Reading so much, all of it constants, takes some 50 ms and, for a
+ * moment, 100 MB.
+ */
 export const STATEMENT_BYTES_MAX = 2 ** 18;
-/** An instance that has read more at once is given up: its memory, a hundred times as much, never shrinks. */
+/**
+ * An instance that has read more at once is given up: its memory, a hundred times as much, never
+ * shrinks.
+ */
 const KEPT_AFTER_BYTES = 2 ** 15;
 const NUMBERED_PARAMETER = /^\$\d+$/;
 /** The signs of which PostgreSQL's operators are made. */
@@ -26,7 +34,9 @@ export interface ParsedStatement {
 
 let parser: ParserModule | null = null;
 
-/** Whether a statement can be read; not before the first, nor after one that has cost the instance. */
+/**
+ * Whether a statement can be read; not before the first, nor after one that has cost the instance.
+ */
 export function isParserLoaded(): boolean {
   return parser !== null;
 }
@@ -40,7 +50,8 @@ export async function loadParser(): Promise<void> {
  * Needs the parser to be loaded.
  *
  * @returns the statements of the text, without the empty ones.
- * @throws RequestError 400 in PostgreSQL's words; a text that is too long, nested too deeply, or holds what PostgreSQL can't.
+ * @throws RequestError 400 in PostgreSQL's words; a text that is too long, nested too deeply, or
+ *   holds what PostgreSQL can't.
  */
 export function parseSql(sql: string): ParsedStatement[] {
   refuseUnreadable(sql);
@@ -64,7 +75,8 @@ interface RawStatement {
 }
 
 /**
- * Where question marks stand that are signs of their own or part of an operator, not of a text, a name or a comment. Needs the parser to be loaded.
+ * Where question marks stand that are signs of their own or part of an operator, not of a text, a
+ * name or a comment. Needs the parser to be loaded.
  *
  * @returns positions in the text; null where it has numbered parameters.
  */

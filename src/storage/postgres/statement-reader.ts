@@ -1,6 +1,7 @@
 /**
- * Has users' statements read on a thread of its own, one at a time. The thread is there while there are statements, and is replaced when it has
- * read a large one or was damaged by one: its memory goes with it.
+ * Has users' statements read on a thread of its own, one at a time. The thread is there while there
+ * are statements, and is replaced when it has read a large one or was damaged by one: its memory
+ * goes with it.
  */
 import { badRequest, unavailable } from "../../protocol/errors.ts";
 import type { StatementQuestion, StatementReply } from "./statement-thread.ts";

@@ -1,4 +1,7 @@
-/** Entry of the thread that reads users' statements: a large one takes a tenth of a second, in which a worker has others to answer. */
+/**
+ * Entry of the thread that reads users' statements: a large one takes a tenth of a second, in which
+ * a worker has others to answer.
+ */
 import { RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { isParserLoaded, loadParser } from "./sql-parser.ts";

@@ -17,7 +17,10 @@ export interface RelationName {
   relpersistence?: string;
 }
 
-/** Every object of the tree, in no particular order; without recursion, however deep it is. Constants are left out: they name nothing. */
+/**
+ * Every object of the tree, in no particular order; without recursion, however deep it is.
+ * Constants are left out: they name nothing.
+ */
 export function* fieldsOf(root: Node): Generator<Field> {
   const waiting: Field[] = [{ value: root, key: "", parents: [] }];
   for (let field = waiting.pop(); field !== undefined; field = waiting.pop()) {

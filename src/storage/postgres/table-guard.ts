@@ -1,7 +1,8 @@
 /**
- * Whether a transaction of a user has touched what is the server's: the shape of its tables, what hangs on them, what their names lead to,
- * and the rows of its bookkeeping. PostgreSQL's catalog is asked before and after, within the transaction: so it doesn't matter by which
- * way it was done, a statement, a function, a trigger or a text that a function has put together.
+ * Whether a transaction of a user has touched what is the server's: the shape of its tables, what
+ * hangs on them, what their names lead to, and the rows of its bookkeeping. PostgreSQL's catalog is
+ * asked before and after, within the transaction: so it doesn't matter by which way it was done, a
+ * statement, a function, a trigger or a text that a function has put together.
  */
 import { badRequest } from "../../protocol/errors.ts";
 import { textArray } from "./array-literals.ts";
@@ -13,8 +14,9 @@ import { SERVER_FUNCTIONS, SERVER_OPERATORS } from "./shadows.ts";
 const DELETED_BY_TRIGGERS = "daily_checkpoints";
 
 /**
- * Only what others don't change all the time: no counts, sizes, files of the data tables. Whole rows of the catalog where they have
- * nothing of that kind, so that each version's own columns are looked at.
+ * Only what others don't change all the time: no counts, sizes, files of the data tables. Whole
+ * rows of the catalog where they have nothing of that kind, so that each version's own columns are
+ * looked at.
  */
 const SHAPE_SQL = `WITH ours AS (
     SELECT c.oid, c.relname, c.relowner, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
@@ -60,7 +62,10 @@ const SHAPE_SQL = `WITH ours AS (
 
 /** Updates that others log meanwhile. */
 const NUMBERS_MEANWHILE = 1_000_000_000;
-/** What sets a sequence isn't undone with its transaction. Numbers of updates have to grow, and may leave holes. */
+/**
+ * What sets a sequence isn't undone with its transaction. Numbers of updates have to grow, and may
+ * leave holes.
+ */
 const RESTORE_SQL = `SELECT pg_catalog.setval(c.oid::regclass, greatest(1, $2::bigint, (SELECT pg_catalog.max(id) FROM update_log)))::text AS number
   FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
   WHERE d.refobjid = pg_catalog.to_regclass($1) AND d.classid = 'pg_catalog.pg_class'::regclass AND c.relkind = 'S'
