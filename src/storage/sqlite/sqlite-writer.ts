@@ -32,6 +32,8 @@ import { UpdateLog } from "./update-log.ts";
 
 /** A transaction begins no further save after this, so that none waits long for many costly ones. */
 const TRANSACTION_MS = 200;
+/** Of the file's companions, the first: what a commit writes to. */
+const WAL = 1;
 type Params = SQLQueryBindings[];
 
 export class SqliteWriter implements StockWriter {
@@ -101,13 +103,13 @@ export class SqliteWriter implements StockWriter {
   }
 
   commit(batch: Save[]): (SaveOutcome | null)[] {
-    this.#file.check();
+    this.#file.check(WAL);
     const lack = this.#room.lackFor(batch);
     if (lack !== null) throw new NoRoomError(lack);
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
     const outcomes = outcomesOfAll(this.#commit(saves));
     // What went into a file that was lost meanwhile must not be answered as stored.
-    this.#file.check();
+    this.#file.check(0);
     return outcomes;
   }
 
