@@ -62,8 +62,12 @@ export class OpenedFile {
     this.#companions = format.companions.map((ending) => ({ path: real + ending, file: null }));
   }
 
-  /** Why the file can't be served any more; null: all is well. Takes 4 µs. */
-  lost(): string | null {
+  /**
+   * Why the file can't be served any more; null: all is well. Takes 2 µs, and 1 µs for each companion.
+   *
+   * @param companions How many of them are looked at, the first ones.
+   */
+  lost(companions = this.#companions.length): string | null {
     if (this.#damage !== null) return this.#damage;
     const now = statSync(this.#path, { throwIfNoEntry: false });
     if (now === undefined || !isSame(now, this.#file))
@@ -71,7 +75,7 @@ export class OpenedFile {
         now === undefined ? "removed" : "replaced",
         "put it back, or restart the server on another",
       );
-    for (const companion of this.#companions) {
+    for (const companion of this.#companions.slice(0, companions)) {
       const beside = statSync(companion.path, { throwIfNoEntry: false });
       if (companion.file === null) companion.file = beside ?? null;
       else if (beside === undefined || !isSame(beside, companion.file))
@@ -82,8 +86,8 @@ export class OpenedFile {
   }
 
   /** @throws DatabaseGoneError */
-  check(): void {
-    const lost = this.lost();
+  check(companions?: number): void {
+    const lost = this.lost(companions);
     if (lost !== null) throw new DatabaseGoneError(lost);
   }
 

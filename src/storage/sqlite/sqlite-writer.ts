@@ -38,6 +38,8 @@ import { setForeignLogAside, WriteAheadLog } from "./write-ahead-log.ts";
 const TRANSACTION_MS = 200;
 /** After so many rows of a save it is told that it gets on: some tenths of a second, even where each fires triggers. */
 const PROGRESS_ROWS = 100;
+/** Of the file's companions, the first: what a commit writes to. */
+const WAL = 1;
 type Params = SQLQueryBindings[];
 
 export class SqliteWriter implements StockWriter {
@@ -128,14 +130,14 @@ export class SqliteWriter implements StockWriter {
   }
 
   commit(batch: Save[], progress: CommitProgress = UNHEARD_PROGRESS): (SaveOutcome | null)[] {
-    this.#file.check();
+    this.#file.check(WAL);
     this.#progress = progress;
     const lack = this.#room.lackFor(batch);
     if (lack !== null) throw new NoRoomError(lack);
     const { saves, outcomesOfAll } = takeOutRepeated(batch);
     const outcomes = outcomesOfAll(this.#commit(saves));
     // What went into a file that was lost meanwhile must not be answered as stored.
-    this.#file.check();
+    this.#file.check(0);
     return outcomes;
   }
 
