@@ -1,4 +1,5 @@
 import { describeDatabase, redact } from "./database-url.ts";
+import { defaultMemoryMb, MEMORY_MB_MAX, MEMORY_MB_MIN } from "./memory-shares.ts";
 import {
   busUrl,
   filePath,
@@ -9,6 +10,7 @@ import {
   seconds,
   type ValueType,
   wholeNumber,
+  zeroOr,
 } from "./setting-types.ts";
 import type { AccessLog, Durability, LogLevel, Settings } from "./settings.ts";
 import { usableCpus } from "./usable-cpus.ts";
@@ -149,7 +151,8 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     type: wholeNumber({ min: 1, max: 256 }),
     default: 10,
     unit: null,
-    sentence: "Most database connections and SQL runners that one worker keeps.",
+    sentence:
+      "Most database connections and SQL runners that one worker keeps, and most statements sent with execute_sql that run at once in all workers.",
   },
   sqlTimeoutS: {
     flag: "--sql-timeout",
@@ -164,6 +167,23 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     default: 1_000_000,
     unit: null,
     sentence: "Most rows that execute_sql answers with.",
+  },
+  memoryMb: {
+    flag: "--memory-mb",
+    type: zeroOr({ min: MEMORY_MB_MIN, max: MEMORY_MB_MAX }),
+    default: 0,
+    unit: "MB",
+    sentence:
+      "Memory that all processes of the server may take together; near it, expensive requests get 503. 0 takes three quarters of what the machine or its control group has.",
+    resolve: (mb) => (mb === 0 ? defaultMemoryMb() : mb),
+  },
+  spoolMb: {
+    flag: "--spool-mb",
+    type: wholeNumber({ min: 0, max: 1_000_000 }),
+    default: 1024,
+    unit: "MB",
+    sentence:
+      "Answers kept on the disk, in the folder for temporary files, for clients that read slowly; beyond it they are broken off.",
   },
   durability: {
     flag: "--durability",

@@ -40,6 +40,10 @@ export class HubSaves {
     return this.#pending.size;
   }
 
+  get bytesInFlight(): number {
+    return this.#bytesInFlight;
+  }
+
   /** @throws RequestError 503 too much in flight. */
   checkRoom(bytes: number): void {
     if (this.#bytesInFlight + bytes <= SAVE_BYTES_IN_FLIGHT_MAX || this.#pending.size === 0) return;

@@ -4,6 +4,7 @@ import type { Settings } from "../config/settings.ts";
 import type { HubClient } from "../hub/hub-client.ts";
 import type { DatabaseInHub } from "../hub/read-server.ts";
 import type { VersionBoard } from "../hub/version-board.ts";
+import type { MemoryBoard } from "../memory/memory-board.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { StockWriter, TransferReader } from "../storage/contract.ts";
 import type { DiagnosisStep } from "../storage/diagnosis.ts";
@@ -50,6 +51,7 @@ export interface WorkerStorageOptions {
   settings: Settings;
   hub: HubClient;
   board: VersionBoard;
+  memory: MemoryBoard;
   /** For an engine with a source of updates of its own. */
   updates: UpdateSink;
   /** Of this server, the same in all its workers, and of no other. */

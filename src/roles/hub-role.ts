@@ -2,6 +2,7 @@
 
 import { openBus } from "../bus/bus.ts";
 import { type Hub, startHub } from "../hub/hub.ts";
+import { MemoryBoard } from "../memory/memory-board.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { type OpenWriter, openHubStorage } from "./engine.ts";
@@ -22,6 +23,8 @@ export async function runHub(
   log: LogLines,
   onFatal: (reason: string) => void,
 ): Promise<Hub> {
+  // A thread takes the memory of its process, which enters itself.
+  if (Bun.isMainThread) new MemoryBoard(runtimeDir).join("hub", 0);
   const {
     writer,
     database,

@@ -2,9 +2,11 @@
 
 import { hostname } from "node:os";
 import { redact } from "../config/database-url.ts";
+import { leastMemoryMb } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
 import { BOARD_FILE } from "../hub/messages.ts";
 import { VersionBoard } from "../hub/version-board.ts";
+import { MemoryBoard } from "../memory/memory-board.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import { CHILD_BRIEF_ENV, type ChildBrief } from "../protocol/control.ts";
 import { messageOf } from "../protocol/message-of.ts";
@@ -164,12 +166,15 @@ async function serveInOneProcess(settings: Settings, log: Logger): Promise<numbe
 async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logger): Promise<Worker> {
   const { settings, runtimeDir } = brief;
   const board = new VersionBoard(`${runtimeDir}/${BOARD_FILE}`);
+  const memory = new MemoryBoard(runtimeDir);
+  memory.join("worker", workerId ?? 0);
   const runnerBrief: ChildBrief = { ...brief, role: "sql-runner", workerId: -1 };
   return startWorker({
     settings,
     runtimeDir,
     workerId,
     dbType: databaseType(settings),
+    memory,
     log,
     fail(reason) {
       log.critical(reason);
@@ -181,6 +186,7 @@ async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logge
         settings,
         hub,
         board,
+        memory,
         updates,
         serverId: serverIdOf(runtimeDir),
         log,
@@ -215,6 +221,12 @@ function failOnSurprise(log: Logger): void {
 
 function announce(settings: Settings, log: Logger): void {
   log.info(`Database: ${redact(settings.dbFile)} (durability ${settings.durability})`);
+  const leastMb = leastMemoryMb(settings);
+  if (settings.memoryMb < leastMb) {
+    log.warning(
+      `--memory-mb ${settings.memoryMb} is little for ${settings.workers} workers: expensive requests may be refused even when there are few; ${leastMb} would do`,
+    );
+  }
   log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);
 }
 

@@ -48,6 +48,17 @@ export class CachedReader implements StockReader {
     return this.#reader.updates;
   }
 
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
+  /** Keeps nothing of what is kept now. */
+  shrink(): void {
+    this.#answers.clear();
+    this.#prices.clear();
+    this.#keptBytes = 0;
+  }
+
   bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
     const key = `${range.interval}\0${range.ticker}\0${range.from}\0${range.to}`;
     const version = this.#versions.version(range.ticker, range.interval);

@@ -6,6 +6,8 @@
  * serving, except a stop. Stopping ends the workers first, and the hub, which commits for them, last.
  */
 import type { Settings } from "../config/settings.ts";
+import { MemoryBoard } from "../memory/memory-board.ts";
+import { endWhoTakesFarTooMuch } from "../memory/memory-ender.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { BootError, type Child, startChild } from "./child.ts";
 import { endChild } from "./end-child.ts";
@@ -170,13 +172,30 @@ class Supervisor {
       limitMs: this.#settings.livenessTimeoutS * 1_000,
       log: this.#log,
     });
+    const stopEnder = this.#watchMemory();
     const { watchdogIntervalMs } = this.#notifier;
     const watchdog = watchdogIntervalMs === null ? null : setInterval(() => this.#beat(), watchdogIntervalMs);
     const end = this.#options.whileServing?.(this.#settings.port);
     await this.#stopRequested.promise;
     end?.();
     stopLiveness();
+    stopEnder();
     if (watchdog !== null) clearInterval(watchdog);
+  }
+
+  #watchMemory(): () => void {
+    const board = new MemoryBoard(this.#runtimeDir);
+    board.join("supervisor", 0);
+    return endWhoTakesFarTooMuch({
+      board,
+      bytesMax: this.#settings.memoryMb * 2 ** 20,
+      end: (pid, what) => {
+        const child = this.#servingChildren().find((serving) => serving.pid === pid);
+        if (child === undefined) return;
+        this.#log.error(what);
+        child.kill("SIGKILL");
+      },
+    });
   }
 
   #catchUpWithSignals(): void {

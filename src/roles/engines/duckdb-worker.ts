@@ -17,6 +17,8 @@ export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions)
     executeSql: (request) =>
       executeSqlDirectly(request, (query, within) => runSqlInHub(hub, query, within), limits),
     sqlFigures: () => ({ runs_at: "hub" }),
+    memory: () => [{ what: "answers kept", bytes: reader.keptBytes }],
+    shrink: () => reader.shrink(),
     async close() {
       await reader.close();
     },

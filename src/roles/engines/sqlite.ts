@@ -1,6 +1,7 @@
 /** SQLite: the hub writes; workers read for themselves and keep answers; user-written SQL in runner processes. */
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { sqlMemoryBytes } from "../../config/memory-shares.ts";
 import type { Settings } from "../../config/settings.ts";
 import { logAt } from "../../observe/log.ts";
 import { messageOf } from "../../protocol/message-of.ts";
@@ -61,11 +62,14 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
   };
 }
 
-export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerStorageOptions): WorkerStorage {
+export function openSqliteWorker(options: WorkerStorageOptions): WorkerStorage {
+  const { settings, hub, board, memory, log, runner } = options;
   const history = new SqliteReader(settings.dbFile, settings.dbPoolSize);
   const reader = new CachedReader(history, board);
   const pool = createRunnerPool({
     ...runner,
+    board: memory,
+    memoryBytesMax: sqlMemoryBytes(settings),
     size: settings.dbPoolSize,
     timeoutMs: settings.sqlTimeoutS * 1000,
     maxRows: settings.sqlMaxRows,
@@ -77,6 +81,14 @@ export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerSt
     save: (save, request) => hub.save(save, request.length),
     executeSql: (request) => executeSql(request, { pool, lease: hub }),
     sqlFigures: () => pool.figures(),
+    memory: () => [
+      { what: "answers kept", bytes: reader.keptBytes },
+      ...pool.running().map(({ sql, bytes }) => ({ what: `SQL ${sql}`, bytes })),
+    ],
+    shrink() {
+      reader.shrink();
+      pool.shrink();
+    },
     async close() {
       await pool.close();
       await reader.close();
