@@ -198,7 +198,8 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     type: wholeNumber({ min: 64, max: 1_000_000 }),
     default: 1024,
     unit: "MB",
-    sentence: "Memory that DuckDB may use for data and queries; beyond it, it uses the disk.",
+    sentence:
+      "Memory that DuckDB may use for data and queries, at most half of --memory-mb; beyond it, it uses the disk.",
   },
   duckdbThreads: {
     flag: "--duckdb-threads",

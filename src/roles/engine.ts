@@ -28,7 +28,7 @@ const postgres = () => import("./engines/postgres.ts");
 
 export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
   /** Without `updateLogMb` nothing is taken out of the update log: the server that opens the database next does. */
-  Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads" | "updateLogMb">>;
+  Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads" | "memoryMb" | "updateLogMb">>;
 
 export interface OpenWriter extends StockWriter {
   /** What opening did to the database, for the log; null if nothing. */

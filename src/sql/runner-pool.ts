@@ -2,6 +2,7 @@
  * The runners of one worker. They are started when there is something to run, stay for the next statement,
  * and are replaced when they had to be killed. A statement that finds none free waits in a bounded queue.
  */
+import { existsSync } from "node:fs";
 import type { LogLevel } from "../config/settings.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { residentBytes } from "../memory/resident.ts";
@@ -20,6 +21,8 @@ const IDLE_END_MS = 30_000;
 const MEMORY_LOOK_MS = 10;
 /** A runner's wall, where even one that nobody watches stops. Bun itself needs some of it. */
 const WALL_BYTES_MIN = 512 * 2 ** 20;
+/** Some images have none: there, only the looks at the memory bound a runner. */
+const SHELL = "/bin/sh";
 
 export interface RunnerPoolOptions {
   /** argv of one runner. With `--no-orphans`: else a runner goes on with its statement when its worker has been killed. */
@@ -156,9 +159,11 @@ class Pool implements RunnerPool {
   }
 
   running(): { sql: string; bytes: number }[] {
-    return [...this.#alive].flatMap(({ pid, statement }) =>
-      statement === null ? [] : [{ sql: withoutLiterals(statement), bytes: residentBytes(pid) }],
-    );
+    const busy = [...this.#alive].filter((runner) => !this.#idle.includes(runner));
+    return busy.map(({ pid, statement }) => ({
+      sql: withoutLiterals(statement),
+      bytes: residentBytes(pid),
+    }));
   }
 
   shrink(): void {
@@ -223,11 +228,11 @@ class Pool implements RunnerPool {
 
   /** The shell sets a limit that Bun has no call for, and becomes the runner. */
   #walled(command: string[]): string[] {
-    if (process.platform !== "linux") return command;
+    if (process.platform !== "linux" || !existsSync(SHELL)) return command;
     const kilobytes = Math.ceil(Math.max(this.#options.memoryBytesMax, WALL_BYTES_MIN) / 1024);
     // Where the user's own limit is lower, that one holds.
     const script = `ulimit -d "$1" 2>/dev/null; shift; exec "$@"`;
-    return ["/bin/sh", "-c", script, "sql-runner", String(kilobytes), ...command];
+    return [SHELL, "-c", script, "sql-runner", String(kilobytes), ...command];
   }
 
   #release(runner: RunnerProcess): void {
@@ -262,7 +267,8 @@ class Pool implements RunnerPool {
     this.#forgetIdle(runner);
     if (runner.killedFor !== null) {
       this.#killed++;
-      this.#options.log("WARNING", `SQL runner ${runner.pid} killed: ${runner.killedFor}`);
+      const sql = runner.killedFor === "memory limit" ? `: ${withoutLiterals(runner.statement)}` : "";
+      this.#options.log("WARNING", `SQL runner ${runner.pid} killed: ${runner.killedFor}${sql}`);
     } else if (!runner.askedToEnd) {
       this.#options.log("ERROR", `SQL runner ${runner.pid} broke off with exit code ${code}`);
     }

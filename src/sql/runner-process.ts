@@ -35,8 +35,7 @@ export class RunnerProcess {
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #source: ByteSource;
   readonly #entry: RunnerEntry;
-  /** What it runs, for the log; null when it runs nothing. */
-  #statement: string | null = null;
+  #statement = "";
 
   /** @throws when the command can't be started. */
   constructor(command: string[], env: Record<string, string | undefined>, board: MemoryBoard) {
@@ -56,7 +55,8 @@ export class RunnerProcess {
     return this.#child.pid;
   }
 
-  get statement(): string | null {
+  /** What it runs, or has run last: for the log, without its literals. */
+  get statement(): string {
     return this.#statement;
   }
 

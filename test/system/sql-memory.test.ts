@@ -119,6 +119,10 @@ test.each([
   }
   expect(new Set(probes)).toEqual(new Set([200]));
   expect(peaks.allMb).toBeLessThan(run.memoryMb);
+  if (server.log().includes("killed: memory limit"))
+    expect(server.log()).toMatch(
+      /killed: memory limit: SELECT length\(group_concat\(hex\(zeroblob\(\?\)\)\)\)/,
+    );
   expect(peaks.runners).toBeLessThanOrEqual(10 + run.workers);
   expect((await runSql(server.url, "SELECT 1 AS one")).body.data).toEqual([{ one: 1 }]);
 });
