@@ -8,6 +8,7 @@ const ORDER = [
   "protocol",
   "config",
   "observe",
+  "memory",
   "storage",
   "stream",
   "bus",

@@ -27,6 +27,8 @@ export interface CommandCall {
   saveId: SaveIdentity | null;
   /** Aborted when the client has gone. */
   signal: AbortSignal;
+  /** Address of the client. */
+  client: string;
 }
 
 export interface Command {

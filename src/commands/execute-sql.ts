@@ -1,15 +1,15 @@
 /** execute_sql, and the same over GET: one statement of the user's own, in a runner process. */
 import { badRequest } from "../protocol/errors.ts";
 import { parseExactIntegers } from "../protocol/exact-integers.ts";
-import { type QueryType, wrapAnswer } from "../sql/execute.ts";
+import { type QueryType, type SqlRequest, wrapAnswer } from "../sql/execute.ts";
 import { readSqlParams } from "../sql/read-params.ts";
-import type { Answer, Command, CommandContext } from "./context.ts";
+import type { Answer, Command, CommandCall, CommandContext } from "./context.ts";
 import { isMissing, show } from "./params.ts";
 
 export const executeSqlCommand: Command = {
   name: "execute_sql",
   about: "Runs one SQL statement; `select` on a read-only connection.",
-  async run({ params, signal }, context) {
+  async run({ params, signal, client }, context) {
     const { sql_query: sql, query_type: queryType, query_params: list } = params;
     if (isMissing(sql) || isMissing(queryType))
       throw badRequest("Missing 'sql_query' or 'query_type' for execute_sql");
@@ -18,7 +18,8 @@ export const executeSqlCommand: Command = {
     }
     if (typeof sql !== "string") throw badRequest(`sql_query: got ${show(sql)}, expected text`);
     const sqlParams = readSqlParams(list ?? []);
-    const answer = await context.executeSql({ sql, params: sqlParams, queryType, allowWrite: true, signal });
+    const request: SqlRequest = { sql, params: sqlParams, queryType, allowWrite: true, signal, client };
+    const answer = await context.executeSql(request);
     return wrapAnswer(queryType, answer);
   },
 };
@@ -26,7 +27,7 @@ export const executeSqlCommand: Command = {
 /** `?sql=` or `?sql_query=`, `query_type`, `query_params` as a JSON list. Never writes: any web page can make a browser send it. */
 export async function sqlOverGet(
   query: URLSearchParams,
-  signal: AbortSignal,
+  { signal, client }: Pick<CommandCall, "signal" | "client">,
   context: CommandContext,
 ): Promise<Answer> {
   const sql = query.get("sql") || query.get("sql_query");
@@ -42,6 +43,7 @@ export async function sqlOverGet(
     queryType: queryType satisfies QueryType,
     allowWrite: false,
     signal,
+    client,
   });
   return wrapAnswer(queryType, answer);
 }

@@ -1,5 +1,6 @@
 import { describeDatabase, redact } from "./database-url.ts";
 import { isLoopback } from "./loopback.ts";
+import { defaultMemoryMb, MEMORY_MB_MAX, MEMORY_MB_MIN } from "./memory-shares.ts";
 import {
   busUrl,
   fileMode,
@@ -12,6 +13,7 @@ import {
   type ValueType,
   wholeNumber,
   wholeNumberOrUsual,
+  zeroOr,
 } from "./setting-types.ts";
 import type { AccessLog, Durability, LogLevel, Settings, SqlScope } from "./settings.ts";
 import { usableCpus } from "./usable-cpus.ts";
@@ -178,7 +180,8 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     type: wholeNumber({ min: 1, max: 256 }),
     default: 10,
     unit: null,
-    sentence: "Most database connections and SQL runners that one worker keeps.",
+    sentence:
+      "Most database connections and SQL runners that one worker keeps, and most statements sent with execute_sql that run at once in all workers.",
   },
   sql: {
     flag: "--sql",
@@ -220,6 +223,23 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     unit: null,
     sentence: "Most rows that execute_sql answers with.",
   },
+  memoryMb: {
+    flag: "--memory-mb",
+    type: zeroOr({ min: MEMORY_MB_MIN, max: MEMORY_MB_MAX }),
+    default: 0,
+    unit: "MB",
+    sentence:
+      "Memory that all processes of the server may take together; near it, expensive requests get 503. 0 takes three quarters of what the machine or its control group has.",
+    resolve: (mb) => (mb === 0 ? defaultMemoryMb() : mb),
+  },
+  spoolMb: {
+    flag: "--spool-mb",
+    type: wholeNumber({ min: 0, max: 1_000_000 }),
+    default: 1024,
+    unit: "MB",
+    sentence:
+      "Answers kept on the disk, in the folder for temporary files, for clients that read slowly; beyond it they are broken off.",
+  },
   durability: {
     flag: "--durability",
     type: oneOf<Durability>(["full", "normal"]),
@@ -233,7 +253,8 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     type: wholeNumber({ min: 64, max: 1_000_000 }),
     default: 1024,
     unit: "MB",
-    sentence: "Memory that DuckDB may use for data and queries; beyond it, it uses the disk.",
+    sentence:
+      "Memory that DuckDB may use for data and queries, at most half of --memory-mb; beyond it, it uses the disk.",
   },
   duckdbThreads: {
     flag: "--duckdb-threads",

@@ -33,6 +33,16 @@ export function wholeNumberOrUsual(bounds: Bounds): ValueType<number | null> {
   return wholeNumber(bounds) as ValueType<number | null>;
 }
 
+/** 0 stands for a value that is found out. */
+export function zeroOr(bounds: Bounds): ValueType<number> {
+  const { read } = wholeNumber(bounds);
+  return {
+    placeholder: "N",
+    expected: `0 or a whole number from ${bounds.min} to ${bounds.max}`,
+    read: (text) => (/^[+-]?0+$/.test(text) ? 0 : read(text)),
+  };
+}
+
 export function seconds(bounds: Bounds): ValueType<number> {
   return {
     placeholder: "SECONDS",

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { defaultMemoryMb } from "./memory-shares.ts";
 import { printConfig, settingsHelp, settingsTable } from "./render-settings.ts";
 import { DECLARATIONS, environmentName, SETTING_NAMES } from "./setting-table.ts";
 import { parseSettings } from "./settings.ts";
@@ -42,6 +43,8 @@ describe("defaults", () => {
       readOnly: false,
       sqlTimeoutS: 30,
       sqlMaxRows: 1_000_000,
+      memoryMb: defaultMemoryMb(),
+      spoolMb: 1024,
       durability: "full",
       duckdbMemoryMb: 1024,
       duckdbThreads: 2,
@@ -58,7 +61,9 @@ describe("defaults", () => {
     for (const name of SETTING_NAMES) {
       const { flag, default: value } = DECLARATIONS[name];
       if (value === null || Array.isArray(value)) continue;
-      expect(parseSettings([`${flag}=${value}`], {}).settings[name]).toEqual(value);
+      expect(parseSettings([`${flag}=${value}`], {}).settings[name]).toEqual(
+        parseSettings([], {}).settings[name],
+      );
     }
   });
 
@@ -85,6 +90,7 @@ describe("where a value comes from", () => {
       allowHosts: "a.example,b.example",
       durability: "normal",
       duckdbMemoryMb: "512",
+      memoryMb: "512",
       wsQueueKb: "512",
       bus: "nats://broker:4222",
       testFeed: "true",

@@ -62,6 +62,10 @@ export interface Settings {
   readOnly: boolean;
   sqlTimeoutS: number;
   sqlMaxRows: number;
+  /** Of all processes of the server together. 0 has been replaced by a share of what there is. */
+  memoryMb: number;
+  /** Of answers that wait on the disk for clients that read slowly, in all workers together. */
+  spoolMb: number;
   durability: Durability;
   /** Memory of DuckDB, data and queries, in MB; the process takes about 100 MB besides. */
   duckdbMemoryMb: number;

@@ -4,6 +4,7 @@ import type { Answer, CommandContext } from "../commands/context.ts";
 import { sqlOverGet } from "../commands/execute-sql.ts";
 import { COMMANDS } from "../commands/index.ts";
 import { show } from "../commands/params.ts";
+import type { MemoryWatch } from "../memory/memory-watch.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import { type Counters, countAnswer } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
@@ -15,6 +16,7 @@ import { readSaveId, SAVE_ID_HEADER } from "../protocol/save-id.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData, Sockets } from "../websocket/sockets.ts";
+import type { AnswerSpool } from "./answer-spool.ts";
 import { checkHealth, type HealthOptions } from "./health.ts";
 import type { HostGuard } from "./host-guard.ts";
 import { splitTarget } from "./path.ts";
@@ -45,6 +47,8 @@ const HEALTH_PATHS: Record<string, "health" | "ready" | "live"> = {
 const SOCKET_PATHS = new Set(["/ws", "/stock_info/ws"]);
 const REPLAY_PATH = "/ws/replay";
 const SQL_PATHS = new Set(["/api/execute_sql", "/api/sql_query"]);
+/** A body up to this is parsed however short memory is. */
+const SMALL_BODY_BYTES = 1024 * 1024;
 /** A double holds every integer of 15 digits: only a longer one may have lost some. */
 const LONG_INTEGER = /\d{16}/;
 
@@ -59,6 +63,8 @@ export interface RouterOptions {
   log: Logger;
   accessLog: AccessLogger;
   maxBodyBytes: number;
+  spool: AnswerSpool;
+  memory: Pick<MemoryWatch, "admit">;
   /** --sql-timeout is longer than Bun lets a connection be idle. */
   sqlOutlastsIdleLimit: boolean;
   isDraining(): boolean;
@@ -96,7 +102,7 @@ export function createRouter(options: RouterOptions): Handler {
   ): void {
     const { path, query } = splitTarget(request.url);
     accessLog.write({
-      clientAddress: server.requestIP(request)?.address ?? "-",
+      clientAddress: clientAddress(request, server),
       method: request.method,
       path,
       target: query === "" ? path : `${path}?${query}`,
@@ -121,10 +127,14 @@ export function createRouter(options: RouterOptions): Handler {
       refuseForeignSite(request, guard);
     if (path === "/db_command") {
       if (method !== "POST") return otherMethod(method, "POST");
-      const body = await runCommand(request, options, () => {
-        if (options.sqlOutlastsIdleLimit) liftLimit(request, server);
+      const addressOf = (): string => clientAddress(request, server);
+      const body = await runCommand(request, options, {
+        addressOf,
+        beforeSql() {
+          if (options.sqlOutlastsIdleLimit) liftLimit(request, server);
+        },
       });
-      const response = answer(body, options.isDraining());
+      const response = respond(body, addressOf, options);
       return logs(200) ? measured(response, body) : response;
     }
     if (SOCKET_PATHS.has(path) || path === REPLAY_PATH) {
@@ -141,7 +151,8 @@ export function createRouter(options: RouterOptions): Handler {
     }
     if (path.startsWith("/stats/") || SQL_PATHS.has(path)) {
       const lift = (): void => liftLimit(request, server);
-      const found = await readOnlyRoute({ path, query, request, isRead, lift }, options);
+      const client = clientAddress(request, server);
+      const found = await readOnlyRoute({ path, query, request, isRead, lift, client }, options);
       if (found !== null) return found;
     }
     if (!isRead && method !== "POST") return otherMethod(method, "GET, HEAD, POST");
@@ -170,8 +181,34 @@ export function createRouter(options: RouterOptions): Handler {
   };
 }
 
-/** @param beforeSql called before a statement of the user's own is run, which may take its time. */
-async function runCommand(request: Request, options: RouterOptions, beforeSql: () => void): Promise<Answer> {
+function clientAddress(request: Request, server: Server<AnySocketData>): string {
+  return server.requestIP(request)?.address ?? "-";
+}
+
+/** A large answer goes through the spool, so that a slow client keeps nobody else waiting. */
+function respond(body: Answer, addressOf: () => string, options: RouterOptions): Response {
+  const { spool, isDraining } = options;
+  return answer(body instanceof ReadableStream ? spool.through(body, addressOf()) : body, isDraining());
+}
+
+/** @throws RequestError 503 while memory is short: parsing a body takes thirty times its size for a moment. */
+function admitBody(request: Request, { memory }: RouterOptions): void {
+  const length = request.headers.get("content-length");
+  if (length === null || Number(length) > SMALL_BODY_BYTES) memory.admit("a large request");
+}
+
+interface CommandCaller {
+  addressOf(): string;
+  /** Called before a statement of the user's own is run, which may take its time. */
+  beforeSql(): void;
+}
+
+async function runCommand(
+  request: Request,
+  options: RouterOptions,
+  { addressOf, beforeSql }: CommandCaller,
+): Promise<Answer> {
+  admitBody(request, options);
   options.bodies.waiting++;
   const text = await readBody(request, options.maxBodyBytes).finally(() => options.bodies.waiting--);
   let payload: unknown;
@@ -196,7 +233,19 @@ async function runCommand(request: Request, options: RouterOptions, beforeSql: (
     throw badRequest(`Unknown command: ${typeof name === "string" ? name : show(name)}`);
   if (name === "execute_sql") beforeSql();
   const saveId = readSaveId(request.headers.get(SAVE_ID_HEADER));
-  return command.run({ params, text, saveId, signal: request.signal }, options.context);
+  const call = {
+    params,
+    text,
+    saveId,
+    signal: request.signal,
+    get client() {
+      return addressOf();
+    },
+  };
+  const body = await command.run(call, options.context);
+  if (body instanceof ReadableStream && name !== "execute_sql")
+    await admitLargeRead(command.name, body, options);
+  return body;
 }
 
 /** @throws RequestError 403 a page of another site has made a browser send it. */
@@ -209,7 +258,21 @@ function refuseForeignSite({ headers }: Request, guard: HostGuard): void {
   );
 }
 
-interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "descriptors"> {
+/** How large a read is, is known when it has begun; it is given up then. @throws RequestError 503 while memory is short. */
+async function admitLargeRead(
+  name: string,
+  body: ReadableStream<Uint8Array>,
+  { memory }: RouterOptions,
+): Promise<void> {
+  try {
+    memory.admit(name);
+  } catch (error) {
+    await body.cancel(error);
+    throw error;
+  }
+}
+
+interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "descriptors" | "memory"> {
   path: string;
   sockets: Sockets | ReplaySockets;
 }
@@ -218,7 +281,7 @@ async function upgrade(
   request: Request,
   server: Server<AnySocketData>,
   query: string,
-  { guard, isDraining, descriptors, path, sockets }: UpgradeOptions,
+  { guard, isDraining, descriptors, memory, path, sockets }: UpgradeOptions,
 ): Promise<Response | undefined> {
   const { headers } = request;
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
@@ -240,6 +303,7 @@ async function upgrade(
     throw new RequestError(503, "the worker has no descriptor left for a WebSocket; connect again later", {
       retryAfterS: 1,
     });
+  memory.admit(path);
   if (await sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
   throw badRequest(
     `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,
@@ -254,11 +318,13 @@ interface ReadOnlyRequest {
   isRead: boolean;
   /** Takes Bun's idle time limit off the request. */
   lift(): void;
+  /** Address. */
+  client: string;
 }
 
 /** @returns null when there is no such route. */
 async function readOnlyRoute(
-  { path, query, request, isRead, lift }: ReadOnlyRequest,
+  { path, query, request, isRead, lift, client }: ReadOnlyRequest,
   options: RouterOptions,
 ): Promise<Response | null> {
   const parameters = new URLSearchParams(query);
@@ -275,7 +341,8 @@ async function readOnlyRoute(
     return jsonResponse(await timedStat(timed, timeoutS, options.stats), 200);
   }
   if (options.sqlOutlastsIdleLimit) lift();
-  return answer(await sqlOverGet(parameters, request.signal, options.context), options.isDraining());
+  const body = await sqlOverGet(parameters, { signal: request.signal, client }, options.context);
+  return respond(body, () => client, options);
 }
 
 function otherMethod(method: string, allow: string): Response {

@@ -117,6 +117,11 @@ export class HubClient {
     await this.#absence.over();
   }
 
+  /** Bytes of saves that are not answered yet. */
+  get saveBytesInFlight(): number {
+    return this.#saves.bytesInFlight;
+  }
+
   /**
    * Resolves when the save is committed (or refused as a whole by the database's state, see SaveOutcome), and its update published here.
    *

@@ -48,6 +48,10 @@ export class HubSaves {
     return this.#pending.size;
   }
 
+  get bytesInFlight(): number {
+    return this.#bytesInFlight;
+  }
+
   /** @throws RequestError 503 too much in flight; hubs have hung at such a save. */
   check(save: Save, bytes: number): void {
     const refusal = this.#suspects.refusal(save, performance.now());

@@ -5,6 +5,7 @@ import type { Settings } from "../config/settings.ts";
 import type { HubClient } from "../hub/hub-client.ts";
 import type { DatabaseInHub } from "../hub/read-server.ts";
 import type { VersionBoard } from "../hub/version-board.ts";
+import type { MemoryBoard } from "../memory/memory-board.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { StockWriter, TransferReader } from "../storage/contract.ts";
@@ -29,7 +30,7 @@ const postgres = () => import("./engines/postgres.ts");
 
 export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
   /** Without `updateLogMb` nothing is taken out of the update log: the server that opens the database next does. */
-  Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads" | "updateLogMb" | "minFreeMb">>;
+  Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads" | "memoryMb" | "updateLogMb" | "minFreeMb">>;
 
 export interface OpenWriter extends StockWriter {
   /** What opening did to the database, for the log; null if nothing. */
@@ -56,6 +57,7 @@ export interface WorkerStorageOptions {
   settings: Settings;
   hub: HubClient;
   board: VersionBoard;
+  memory: MemoryBoard;
   /** For an engine with a source of updates of its own. */
   updates: UpdateSink;
   /** Of this server, the same in all its workers, and of no other. */

@@ -1,4 +1,5 @@
 /** The hub as a process of its own. */
+import { MemoryBoard } from "../memory/memory-board.ts";
 import { createLogger } from "../observe/log.ts";
 import { readBrief, runChild } from "./child-control.ts";
 import { failOnSurprise } from "./fail-on-surprise.ts";
@@ -11,6 +12,7 @@ export async function serveAsHub(): Promise<void> {
   const { settings } = brief;
   const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
   failOnSurprise(log);
+  new MemoryBoard(brief.runtimeDir).join("hub", 0);
   await runChild(
     async () => {
       const hub = await runHub(brief, log, (reason) => {

@@ -3,6 +3,7 @@
 import { version } from "../../package.json" with { type: "json" };
 import { describeDatabase, redact } from "../config/database-url.ts";
 import { findWideFiles, useFileMode } from "../config/file-mode.ts";
+import { leastMemoryMb } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
 import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../observe/descriptors.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
@@ -51,6 +52,12 @@ function announce(settings: Settings, log: Logger): void {
   if (descriptors !== null && descriptors < DESCRIPTORS_ENOUGH) {
     log.warning(
       `Each process may have ${descriptors.toLocaleString("en-US")} descriptors, and each client takes one: allow more with ulimit -n or LimitNOFILE=`,
+    );
+  }
+  const leastMb = leastMemoryMb(settings);
+  if (settings.memoryMb < leastMb) {
+    log.warning(
+      `--memory-mb ${settings.memoryMb} is little for ${settings.workers} workers: expensive requests may be refused even when there are few; ${leastMb} would do`,
     );
   }
   log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);

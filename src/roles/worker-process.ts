@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import { BOARD_FILE } from "../hub/messages.ts";
 import { VersionBoard } from "../hub/version-board.ts";
+import { MemoryBoard } from "../memory/memory-board.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import { CHILD_BRIEF_ENV, type ChildBrief } from "../protocol/control.ts";
 import { ownCommand } from "../protocol/own-command.ts";
@@ -38,12 +39,15 @@ export async function serveAsWorker(): Promise<void> {
 export async function bootWorker(brief: ChildBrief, workerId: number | null, log: Logger): Promise<Worker> {
   const { settings, runtimeDir } = brief;
   const board = new VersionBoard(`${runtimeDir}/${BOARD_FILE}`);
+  const memory = new MemoryBoard(runtimeDir);
+  memory.join("worker", workerId ?? 0);
   const runnerBrief: ChildBrief = { ...brief, role: "sql-runner", workerId: -1 };
   return startWorker({
     settings,
     runtimeDir,
     workerId,
     dbType: databaseType(settings),
+    memory,
     log,
     fail(reason) {
       log.critical(reason);
@@ -55,6 +59,7 @@ export async function bootWorker(brief: ChildBrief, workerId: number | null, log
         settings,
         hub,
         board,
+        memory,
         updates,
         serverId: serverIdOf(runtimeDir),
         log,

@@ -1,9 +1,6 @@
-/** A large answer on its way from a runner to a client, at the client's pace. */
+/** A large answer on its way from a runner, at the pace of whoever reads it. */
 import type { ByteSource } from "./byte-source.ts";
 import { WINDOW_BYTES } from "./protocol.ts";
-
-/** A client that takes nothing for this long gives its runner back. */
-const ANSWER_STALL_MS = 30_000;
 
 export interface LargeAnswer {
   source: ByteSource;
@@ -19,25 +16,14 @@ export function streamAnswer({ source, bytes, more, done }: LargeAnswer): Readab
   let left = bytes;
   let windowLeft = 0;
   let finished = false;
-  let stalled: Timer | undefined;
 
   function finish(complete: boolean): void {
-    clearTimeout(stalled);
     if (finished) return;
     finished = true;
     done(complete);
   }
 
-  function expectPull(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    stalled = setTimeout(() => {
-      finish(false);
-      controller.error(new Error(`nothing of the answer was taken for ${ANSWER_STALL_MS / 1000} s`));
-    }, ANSWER_STALL_MS);
-    stalled.unref();
-  }
-
   async function pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    clearTimeout(stalled);
     if (windowLeft === 0) {
       more();
       windowLeft = Math.min(WINDOW_BYTES, left);
@@ -53,14 +39,14 @@ export function streamAnswer({ source, bytes, more, done }: LargeAnswer): Readab
     windowLeft -= piece.length;
     left -= piece.length;
     controller.enqueue(piece);
-    if (left > 0) return expectPull(controller);
+    if (left > 0) return;
     controller.close();
     finish(true);
   }
 
   return new ReadableStream(
-    { start: expectPull, pull, cancel: () => finish(false) },
-    // Nothing is read ahead of the client.
+    { pull, cancel: () => finish(false) },
+    // Nothing is read ahead.
     { highWaterMark: 0 },
   );
 }

@@ -25,8 +25,12 @@ export interface SqlRequest {
   allowWrite: boolean;
   /** The client is gone: the statement is stopped. */
   signal?: AbortSignal | undefined;
+  /** Address of the client; absent for the server's own statements. */
+  client?: string;
   /** Instead of --sql-timeout, for the server's own statements. */
   timeoutMs?: number;
+  /** By `performance.now()`: where the time began if the statement has waited for its turn. */
+  startedAt?: number;
 }
 
 /**
@@ -37,8 +41,8 @@ export async function executeSql(
   request: SqlRequest,
   { pool, lease }: { pool: RunnerPool; lease: WriteLease },
 ): Promise<SqlAnswer> {
-  const { sql, params, signal, timeoutMs = pool.timeoutMs } = request;
-  const session = await pool.open(signal, timeoutMs);
+  const { sql, params, signal, timeoutMs = pool.timeoutMs, startedAt } = request;
+  const session = await pool.open(signal, timeoutMs, startedAt);
   try {
     const reply = await session.run({ sql, params, mode: "read" });
     if (reply !== "needs-write") return reply;
@@ -66,15 +70,15 @@ export async function executeSqlDirectly(
   ) => Promise<SqlReply>,
   defaults: { timeoutMs: number; maxRows: number },
 ): Promise<SqlAnswer> {
-  const { timeoutMs = defaults.timeoutMs } = rest;
+  const { timeoutMs = defaults.timeoutMs, startedAt = performance.now() } = rest;
   const { maxRows } = defaults;
-  const deadlineAt = performance.now() + timeoutMs;
+  const deadlineAt = startedAt + timeoutMs;
+  const leftMs = (): number => Math.max(1, Math.ceil(deadlineAt - performance.now()));
   const query = { sql, params, maxRows };
-  const reply = await run({ ...query, mode: "read" }, { timeoutMs, signal });
+  const reply = await run({ ...query, mode: "read" }, { timeoutMs: leftMs(), signal });
   if (reply !== "needs-write") return reply;
   refuseWrite({ sql, params, queryType, allowWrite, ...rest });
-  const left = Math.max(1, deadlineAt - performance.now());
-  const written = await run({ ...query, mode: "write" }, { timeoutMs: left, signal });
+  const written = await run({ ...query, mode: "write" }, { timeoutMs: leftMs(), signal });
   if (written === "needs-write") throw new Error("the engine asked for write mode in write mode");
   return written;
 }

@@ -19,6 +19,9 @@ export interface RunnerEnd {
   committing: boolean;
   timeoutMs: number;
   exitCode: number;
+  /** What it took when it was killed for that. */
+  memoryBytes: number;
+  /** Of all runners together. */
   memoryBytesMax: number;
 }
 
@@ -35,10 +38,7 @@ export function explainEnd(end: RunnerEnd): RequestError {
     case "client gone":
       return clientGone(effect);
     case "memory limit":
-      return new RequestError(
-        400,
-        `execute_sql: stopped, it took more than ${Math.round(end.memoryBytesMax / 2 ** 20)} MB of memory${effect}`,
-      );
+      return tooMuchMemory(end, effect);
     case "server stopping":
       return new RequestError(
         503,
@@ -53,6 +53,19 @@ export function explainEnd(end: RunnerEnd): RequestError {
         known ? { retryAfterS: 1 } : {},
       );
   }
+}
+
+/** Who alone takes most of what there is must change his statement; else the same may work when others have finished. */
+function tooMuchMemory({ memoryBytes, memoryBytesMax }: RunnerEnd, effect: string): RequestError {
+  const took = `${Math.round(memoryBytes / 2 ** 20)} MB of memory`;
+  const bound = `all SQL together may take ${Math.round(memoryBytesMax / 2 ** 20)} MB`;
+  if (memoryBytes > memoryBytesMax / 2)
+    return new RequestError(400, `execute_sql: stopped, it took ${took}; ${bound}${effect}`);
+  return new RequestError(
+    503,
+    `execute_sql: stopped, it took ${took}, more than any other statement; ${bound}${effect}`,
+    { retryAfterS: 1 },
+  );
 }
 
 export function timedOut(timeoutMs: number, effect = ""): RequestError {

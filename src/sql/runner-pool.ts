@@ -2,19 +2,28 @@
  * The runners of one worker. They are started when there is something to run, stay for the next statement,
  * and are replaced when they had to be killed. A statement that finds none free waits in a bounded queue.
  */
+import { existsSync } from "node:fs";
 import type { LogLevel } from "../config/settings.ts";
+import type { MemoryBoard } from "../memory/memory-board.ts";
+import { residentBytes } from "../memory/resident.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { SqlMode, SqlParam, SqlReply } from "../storage/user-sql-contract.ts";
 import { clientGone, timedOut } from "./runner-end.ts";
+import { killGreatest } from "./runner-memory.ts";
 import { RunnerProcess } from "./runner-process.ts";
+import { withoutLiterals } from "./without-literals.ts";
 
 /** Statements that wait for a runner; the next one gets 503. */
 const WAITING_MAX = 256;
 /** After this long, an idle runner is ended if another one is idle too. */
 const IDLE_END_MS = 30_000;
-/** One value of SQLite may take 1 GB, and is there twice for a moment. */
-const MEMORY_BYTES_MAX = 1.5 * 2 ** 30;
+/** How often a pool that runs something looks: a statement takes up to 3 GB a second. */
+const MEMORY_LOOK_MS = 10;
+/** A runner's wall, where even one that nobody watches stops. Bun itself needs some of it. */
+const WALL_BYTES_MIN = 512 * 2 ** 20;
+/** Some images have none: there, only the looks at the memory bound a runner. */
+const SHELL = "/bin/sh";
 
 export interface RunnerPoolOptions {
   /** argv of one runner. With `--no-orphans`: else a runner goes on with its statement when its worker has been killed. */
@@ -25,8 +34,10 @@ export interface RunnerPoolOptions {
   /** For a whole request, with its waiting. */
   timeoutMs: number;
   maxRows: number;
-  /** Of one runner; default 1.5 GB. */
-  memoryBytesMax?: number;
+  /** Shared by the processes of a server. */
+  board: MemoryBoard;
+  /** Of all runners on the board together. */
+  memoryBytesMax: number;
   /** Default 30 s. */
   idleEndMs?: number;
   log: (level: LogLevel, message: string) => void;
@@ -64,14 +75,19 @@ export interface RunnerPool {
   /**
    * Waits for a free runner.
    *
+   * @param startedAt By `performance.now()`; when the time of the request began.
    * @param signal The client is gone: what waits or runs for it is stopped.
    * @throws RequestError 503: none can be started, or too many wait already; 504: none was free in time; 499.
    */
-  open(signal?: AbortSignal, timeoutMs?: number): Promise<RunnerSession>;
+  open(signal?: AbortSignal, timeoutMs?: number, startedAt?: number): Promise<RunnerSession>;
   /** One statement on a runner of its own. @throws RequestError as `open` and `RunnerSession.run`. */
   run(query: RunnerQuery & { signal?: AbortSignal | undefined }): Promise<SqlReply>;
   readonly timeoutMs: number;
   figures(): RunnerFigures;
+  /** What runs now in runners of this pool: SQL without its literals, and resident bytes. */
+  running(): { sql: string; bytes: number }[];
+  /** Ends the idle runners, for their memory. */
+  shrink(): void;
   /** Ends every runner, also busy ones, and waits until they are gone. */
   close(): Promise<void>;
 }
@@ -100,6 +116,7 @@ class Pool implements RunnerPool {
   readonly #idleTimers = new Map<RunnerProcess, Timer>();
   readonly #waiting = new Set<Waiter>();
   #killed = 0;
+  #memoryLook: Timer | null = null;
   #closed = false;
 
   constructor(options: RunnerPoolOptions) {
@@ -107,9 +124,13 @@ class Pool implements RunnerPool {
     this.timeoutMs = options.timeoutMs;
   }
 
-  async open(signal?: AbortSignal, timeoutMs = this.timeoutMs): Promise<RunnerSession> {
-    const { maxRows, memoryBytesMax = MEMORY_BYTES_MAX } = this.#options;
-    const limits = { deadlineAt: performance.now() + timeoutMs, timeoutMs, memoryBytesMax, signal };
+  async open(
+    signal?: AbortSignal,
+    timeoutMs = this.timeoutMs,
+    startedAt = performance.now(),
+  ): Promise<RunnerSession> {
+    const { maxRows, memoryBytesMax } = this.#options;
+    const limits = { deadlineAt: startedAt + timeoutMs, timeoutMs, memoryBytesMax, signal };
     const runner = await this.#acquire(limits);
     return {
       run: (query) => runner.ask({ ...query, maxRows }, limits),
@@ -138,6 +159,21 @@ class Pool implements RunnerPool {
     };
   }
 
+  running(): { sql: string; bytes: number }[] {
+    const busy = [...this.#alive].filter((runner) => !this.#idle.includes(runner));
+    return busy.map(({ pid, statement }) => ({
+      sql: withoutLiterals(statement),
+      bytes: residentBytes(pid),
+    }));
+  }
+
+  shrink(): void {
+    for (const runner of [...this.#idle]) {
+      this.#forgetIdle(runner);
+      runner.end();
+    }
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     for (const waiter of [...this.#waiting]) waiter.fail(closing());
@@ -151,6 +187,7 @@ class Pool implements RunnerPool {
   async #acquire({ deadlineAt, signal }: Patience): Promise<RunnerProcess> {
     if (this.#closed) throw closing();
     if (signal?.aborted) throw clientGone();
+    this.#memoryLook ??= setInterval(() => this.#lookAtMemory(), MEMORY_LOOK_MS);
     const runner = this.#next();
     if (runner !== null) return runner;
     if (this.#waiting.size >= WAITING_MAX)
@@ -170,7 +207,8 @@ class Pool implements RunnerPool {
   #start(): RunnerProcess {
     let runner: RunnerProcess;
     try {
-      runner = new RunnerProcess(this.#options.command, this.#options.env);
+      const { command, env, board } = this.#options;
+      runner = new RunnerProcess(this.#walled(command), env, board);
     } catch (cause) {
       const details = messageOf(cause);
       this.#options.log("ERROR", `SQL runner can't be started: ${details}`);
@@ -182,6 +220,24 @@ class Pool implements RunnerPool {
     return runner;
   }
 
+  /** Also looks after the runners of other workers: theirs may be busy with something else just then. */
+  #lookAtMemory(): void {
+    const { board, memoryBytesMax } = this.#options;
+    killGreatest(board, memoryBytesMax);
+    if (this.#alive.size > this.#idle.length || this.#memoryLook === null) return;
+    clearInterval(this.#memoryLook);
+    this.#memoryLook = null;
+  }
+
+  /** The shell sets a limit that Bun has no call for, and becomes the runner. */
+  #walled(command: string[]): string[] {
+    if (process.platform !== "linux" || !existsSync(SHELL)) return command;
+    const kilobytes = Math.ceil(Math.max(this.#options.memoryBytesMax, WALL_BYTES_MIN) / 1024);
+    // Where the user's own limit is lower, that one holds.
+    const script = `ulimit -d "$1" 2>/dev/null; shift; exec "$@"`;
+    return [SHELL, "-c", script, "sql-runner", String(kilobytes), ...command];
+  }
+
   #release(runner: RunnerProcess): void {
     // Its exit makes room for a new one.
     if (!runner.usable) return;
@@ -191,6 +247,12 @@ class Pool implements RunnerPool {
   }
 
   #rest(runner: RunnerProcess): void {
+    // Other workers have idle ones too: together not many more than there are statements at once.
+    const { board, size } = this.#options;
+    if (this.#idle.length > 0 && board.runnerCount > size) {
+      runner.end();
+      return;
+    }
     this.#idle.push(runner);
     const timer = setTimeout(() => this.#endIdle(runner), this.#options.idleEndMs ?? IDLE_END_MS);
     timer.unref();
@@ -208,7 +270,8 @@ class Pool implements RunnerPool {
     this.#forgetIdle(runner);
     if (runner.killedFor !== null) {
       this.#killed++;
-      this.#options.log("WARNING", `SQL runner ${runner.pid} killed: ${runner.killedFor}`);
+      const sql = runner.killedFor === "memory limit" ? `: ${withoutLiterals(runner.statement)}` : "";
+      this.#options.log("WARNING", `SQL runner ${runner.pid} killed: ${runner.killedFor}${sql}`);
     } else if (!runner.askedToEnd) {
       this.#options.log("ERROR", `SQL runner ${runner.pid} broke off with exit code ${code}`);
     }

@@ -1,4 +1,6 @@
 /** One runner process, seen from the worker: a statement goes in, an answer comes out, or the process is killed. */
+
+import type { MemoryBoard, RunnerEntry } from "../memory/memory-board.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { checkInstalled } from "../protocol/own-command.ts";
 import type { SqlAnswer, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
@@ -17,6 +19,11 @@ import { type Limits, RunnerWatch } from "./runner-watch.ts";
 /** For a runner that has been asked to end and doesn't. */
 const END_GRACE_MS = 2_000;
 
+export interface AskLimits extends Limits {
+  /** Of all runners together, for the message when it has been passed. */
+  memoryBytesMax: number;
+}
+
 export class RunnerProcess {
   /** False as soon as it is being ended or has ended. */
   usable = true;
@@ -28,14 +35,20 @@ export class RunnerProcess {
   readonly exited: Promise<number>;
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #source: ByteSource;
+  readonly #entry: RunnerEntry;
+  #statement = "";
 
   /** @throws when the command can't be started. */
-  constructor(command: string[], env: Record<string, string | undefined>) {
+  constructor(command: string[], env: Record<string, string | undefined>, board: MemoryBoard) {
     checkInstalled(command);
     this.#child = Bun.spawn(command, { env, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
     this.#source = new ByteSource(this.#child.stdout);
+    this.#entry = board.addRunner(this.#child.pid);
     this.exited = this.#child.exited.then((code) => {
       this.usable = false;
+      // Any worker of the server may have killed it for its memory.
+      if (this.#entry.doomedBytes > 0) this.killedFor ??= "memory limit";
+      this.#entry.remove();
       return code;
     });
   }
@@ -44,10 +57,16 @@ export class RunnerProcess {
     return this.#child.pid;
   }
 
+  /** What it runs, or has run last: for the log, without its literals. */
+  get statement(): string {
+    return this.#statement;
+  }
+
   /** @throws RequestError with what became of the statement. */
-  async ask(request: UserSqlRequest, limits: Limits): Promise<SqlReply> {
+  async ask(request: UserSqlRequest, limits: AskLimits): Promise<SqlReply> {
     if (limits.signal?.aborted) throw clientGone();
     const watch = new RunnerWatch(this, limits);
+    this.#statement = request.sql;
     try {
       this.#send(encodeQuery(request));
       const reply = await this.#reply(watch);
@@ -55,6 +74,7 @@ export class RunnerProcess {
       return reply;
     } finally {
       watch.stop();
+      this.#entry.setCommitting(false);
     }
   }
 
@@ -82,6 +102,7 @@ export class RunnerProcess {
           return null;
         case "committing":
           watch.committing = true;
+          this.#entry.setCommitting(true);
           break;
         case "needs-write":
           return "needs-write";
@@ -117,7 +138,7 @@ export class RunnerProcess {
    */
   async #explainEnd(
     { mode }: UserSqlRequest,
-    { timeoutMs, memoryBytesMax }: Limits,
+    { timeoutMs, memoryBytesMax }: AskLimits,
     watch: RunnerWatch,
   ): Promise<RequestError> {
     const exitCode = await this.exited;
@@ -127,6 +148,7 @@ export class RunnerProcess {
       committing: watch.committing,
       timeoutMs,
       exitCode,
+      memoryBytes: this.#entry.doomedBytes,
       memoryBytesMax,
     });
   }

@@ -51,6 +51,16 @@ export class CachedReader implements StockReader {
     return this.#reader.updates;
   }
 
+  get keptBytes(): number {
+    return this.#answers.weight;
+  }
+
+  /** Keeps nothing of what is kept now. */
+  shrink(): void {
+    this.#answers.clear();
+    this.#prices.clear();
+  }
+
   bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
     this.#look();
     const key = `${range.interval}\0${range.ticker}\0${range.from}\0${range.to}`;

@@ -33,6 +33,18 @@ export class RecentlyUsed<V> {
     return this.#entries.size;
   }
 
+  /** What all values weigh together. */
+  get weight(): number {
+    return this.#weight;
+  }
+
+  clear(): void {
+    this.#entries.clear();
+    this.#oldest = null;
+    this.#newest = null;
+    this.#weight = 0;
+  }
+
   /** Counts as a use. */
   get(key: string): V | undefined {
     const entry = this.#entries.get(key);

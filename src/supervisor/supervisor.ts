@@ -8,6 +8,8 @@
 import { version } from "../../package.json" with { type: "json" };
 import type { Settings } from "../config/settings.ts";
 import { describeHang, readProgress } from "../hub/writer-note.ts";
+import { MemoryBoard } from "../memory/memory-board.ts";
+import { endWhoTakesFarTooMuch } from "../memory/memory-ender.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { BootError, type Child, startChild } from "./child.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
@@ -176,12 +178,29 @@ class Supervisor {
       explain: (child) => (child === this.#hub?.serving ? describeHang(this.#runtimeDir) : null),
       log: this.#log,
     });
+    const stopEnder = this.#watchMemory();
     const { watchdogIntervalMs } = this.#notifier;
     const watchdog = watchdogIntervalMs === null ? null : setInterval(() => this.#beat(), watchdogIntervalMs);
     const end = this.#options.whileServing?.(this.#settings.port);
     await this.#stopRequested.promise;
     end?.();
+    stopEnder();
     if (watchdog !== null) clearInterval(watchdog);
+  }
+
+  #watchMemory(): () => void {
+    const board = new MemoryBoard(this.#runtimeDir);
+    board.join("supervisor", 0);
+    return endWhoTakesFarTooMuch({
+      board,
+      bytesMax: this.#settings.memoryMb * 2 ** 20,
+      end: (pid, what) => {
+        const child = this.#servingChildren().find((serving) => serving.pid === pid);
+        if (child === undefined) return;
+        this.#log.error(what);
+        child.kill("SIGKILL");
+      },
+    });
   }
 
   #catchUpWithSignals(): void {

@@ -152,6 +152,14 @@ export class Sockets {
     this.#pace ??= this.#paceSoon();
   }
 
+  /** What all clients have not taken yet. */
+  get waitingBytes(): number {
+    let bytes = 0;
+    for (const socket of this.#open)
+      bytes += socket.getBufferedAmount() + (socket.data.client?.waitingBytes ?? 0);
+    return bytes;
+  }
+
   /**
    * Closes each with 1001 as soon as it has taken what waits for it. One that takes nothing any more is not waited for.
    * Resolves when all are closed, or after the time.

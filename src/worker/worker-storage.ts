@@ -1,4 +1,5 @@
 /** What a worker has of its database, whichever process holds it: see ARCHITECTURE.md "Engines". */
+import type { MemoryPart } from "../memory/memory-watch.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { Save, SaveOutcome, StockReader } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
@@ -37,5 +38,9 @@ export interface WorkerStorage {
   removeCheck(ticker: string): Promise<void>;
   /** Of what runs user-written SQL, for /stats/pool. */
   sqlFigures(): object;
+  /** The large parts that it knows of, for the log when memory is short. */
+  memory?(): MemoryPart[];
+  /** Gives back what it can do without. */
+  shrink?(): void;
   close(): Promise<void>;
 }

@@ -2,17 +2,25 @@
 import { randomBytes } from "node:crypto";
 import { withPermissions } from "../commands/permissions.ts";
 import { redact } from "../config/database-url.ts";
+import { sqlStatementsMax } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
+import { usableCpus } from "../config/usable-cpus.ts";
+import { AnswerSpool } from "../http/answer-spool.ts";
 import { HostGuard } from "../http/host-guard.ts";
 import { createRouter } from "../http/router.ts";
 import { HubClient } from "../hub/hub-client.ts";
+import type { MemoryBoard } from "../memory/memory-board.ts";
+import { MemoryWatch } from "../memory/memory-watch.ts";
 import { createAccessLogger } from "../observe/access-log.ts";
 import { type ConditionName, Conditions } from "../observe/conditions.ts";
 import { createCounters, snapshot } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import type { SqlRequest } from "../sql/execute.ts";
+import { SqlTurns } from "../sql/sql-turns.ts";
 import { DatabaseGoneError } from "../storage/contract.ts";
+import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { Addresses } from "../websocket/addresses.ts";
@@ -60,6 +68,8 @@ export interface WorkerOptions {
   /** Called with the connection to the hub once it is there. */
   openStorage(hub: HubClient, updates: UpdateSink, conditions: Conditions): Promise<WorkerStorage>;
   dbType: string;
+  /** Of this server. */
+  memory: MemoryBoard;
   log: Logger;
   /** Ends the process, so that it is started anew. */
   fail(reason: string): void;
@@ -172,6 +182,35 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     symbolsMax: settings.wsSymbolsMax,
     log,
   });
+  const spool = new AnswerSpool({
+    board: options.memory,
+    bytesMax: settings.spoolMb * MIB,
+    workers: settings.workers,
+    warn: (message) => log.warning(message),
+  });
+  const turns = new SqlTurns({
+    board: options.memory,
+    max: sqlStatementsMax(settings),
+    cpus: usableCpus(),
+    timeoutMs: settings.sqlTimeoutS * 1000,
+  });
+  const memory = new MemoryWatch({
+    board: options.memory,
+    bytesMax: settings.memoryMb * MIB,
+    conditions,
+    log,
+    parts: () => [
+      ...(storage.memory?.() ?? []),
+      { what: "saves under way", bytes: hub.saveBytesInFlight },
+      { what: "updates that wait for WebSockets", bytes: sockets.waitingBytes },
+    ],
+    shrink: () => storage.shrink?.(),
+  });
+  const runSql = (request: SqlRequest): Promise<SqlAnswer> =>
+    turns.run(request, (turned) => {
+      memory.admit("execute_sql");
+      return storage.executeSql(turned);
+    });
   const route = createRouter({
     context: withPermissions(
       {
@@ -193,7 +232,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         },
         executeSql(request) {
           counters.sqlRuns++;
-          return storage.executeSql(request).catch((error) => {
+          return runSql(request).catch((error) => {
             if (error instanceof RequestError && error.status === 504) counters.sqlTimeouts++;
             throw error;
           });
@@ -214,13 +253,18 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       isDraining: () => draining,
     },
     stats: {
-      pool: async () => ({ ...(await reader.pool()), sql: storage.sqlFigures() }),
+      pool: async () => ({
+        ...(await reader.pool()),
+        sql: { ...storage.sqlFigures(), statements: turns.figures() },
+        spool: spool.figures(),
+        memory: memory.figures(),
+      }),
       bus: () => hub.busFigures(),
       sizeBytes: () => reader.sizeBytes(),
       redactedDbFile: dbFile,
       dbType,
       workerId: workerId ?? 0,
-      query: (sql, timeoutMs) => queryRows((request) => storage.executeSql(request), sql, timeoutMs),
+      query: (sql, timeoutMs) => queryRows(runSql, sql, timeoutMs),
       counters: () => ({
         ...snapshot(counters),
         subscriptions: subscriptions.size,
@@ -231,6 +275,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     log,
     accessLog: createAccessLogger(settings.accessLog, log),
     maxBodyBytes,
+    spool,
+    memory,
     sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
     isDraining: () => draining,
     descriptors: {
@@ -290,6 +336,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       await listener.stop(true);
     }
     if (hadSockets) await Bun.sleep(LINGER_MS);
+    memory.stop();
     await storage.close();
     hub.close();
   }

@@ -29,6 +29,8 @@ export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions)
     },
     removeCheck: (ticker) => hub.removeCheck(ticker),
     sqlFigures: () => ({ runs_at: "hub" }),
+    memory: () => [{ what: "answers kept", bytes: reader.keptBytes }],
+    shrink: () => reader.shrink(),
     async close() {
       await reader.close();
     },

@@ -15,6 +15,8 @@ export { diagnoseDuckDb } from "../../storage/duckdb/duckdb-diagnosis.ts";
 /** For commands other than `serve`, which have no flags for them; those leave the log of updates as long as it is. */
 const MEMORY_MB = 1024;
 const THREADS = 2;
+/** Of --memory-mb, that DuckDB gets at the most: a save or an answer takes memory beside it. */
+const SHARE_OF_MEMORY = 0.5;
 
 type HubSettings = DatabaseSettings & Partial<Pick<Settings, "updateLogMb">>;
 
@@ -63,13 +65,23 @@ export async function openDuckDbTransferTarget(settings: DatabaseSettings): Prom
 
 /** Opening the file again in this process isn't safe; a new one replays the WAL. */
 function open(
-  { dbFile, duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS, updateLogMb, minFreeMb = null }: HubSettings,
+  {
+    dbFile,
+    duckdbMemoryMb = MEMORY_MB,
+    duckdbThreads = THREADS,
+    memoryMb,
+    updateLogMb,
+    minFreeMb = null,
+  }: HubSettings,
   onFatal: (reason: string) => void,
   { ownProcess = false } = {},
 ) {
   return openDuckDb({
     path: dbFile,
-    memoryLimitMb: duckdbMemoryMb,
+    memoryLimitMb: Math.min(
+      duckdbMemoryMb,
+      Math.floor((memoryMb ?? Number.POSITIVE_INFINITY) * SHARE_OF_MEMORY),
+    ),
     threads: duckdbThreads,
     updateLogMb,
     minFreeMb,

@@ -1,6 +1,7 @@
 /** SQLite: the hub writes; workers read for themselves and keep answers; user-written SQL in runner processes. */
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { sqlMemoryBytes } from "../../config/memory-shares.ts";
 import type { Settings } from "../../config/settings.ts";
 import { logAt } from "../../observe/log.ts";
 import { messageOf } from "../../protocol/message-of.ts";
@@ -73,11 +74,14 @@ export function openSqliteWriter({
   };
 }
 
-export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerStorageOptions): WorkerStorage {
+export function openSqliteWorker(options: WorkerStorageOptions): WorkerStorage {
+  const { settings, hub, board, memory, log, runner } = options;
   const history = new SqliteReader(settings.dbFile, settings.dbPoolSize);
   const reader = new CachedReader(history, board, () => history.file.checkForRead());
   const pool = createRunnerPool({
     ...runner,
+    board: memory,
+    memoryBytesMax: sqlMemoryBytes(settings),
     size: settings.dbPoolSize,
     timeoutMs: settings.sqlTimeoutS * 1000,
     maxRows: settings.sqlMaxRows,
@@ -96,6 +100,14 @@ export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerSt
     },
     removeCheck: (ticker) => hub.removeCheck(ticker),
     sqlFigures: () => pool.figures(),
+    memory: () => [
+      { what: "answers kept", bytes: reader.keptBytes },
+      ...pool.running().map(({ sql, bytes }) => ({ what: `SQL ${sql}`, bytes })),
+    ],
+    shrink() {
+      reader.shrink();
+      pool.shrink();
+    },
     async close() {
       await pool.close();
       await reader.close();

@@ -15,6 +15,8 @@ const BUSY_TIMEOUT_MS = 5_000;
 /** An answer waits in the runner until the client has taken it. */
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 
+/** The runner has a wall: see sql/runner-pool.ts. */
+const SQLITE_NOMEM = 7;
 const SQLITE_READONLY = 8;
 const PARENTS = 'SELECT "table" AS parent FROM pragma_foreign_key_list(?)';
 /** Primary result codes that say something about the database and not about the statement. */
@@ -22,7 +24,6 @@ const AWAY: Record<number, string> = {
   3: "no permission",
   5: "another process holds a lock",
   6: "another process holds a lock",
-  7: "out of memory",
   8: "the file can't be written",
   10: "disk error",
   11: "the file is damaged",
@@ -205,6 +206,12 @@ function outcomeOf(error: unknown): UserSqlOutcome {
   const away = AWAY[primaryCode(error)];
   if (away !== undefined)
     return { status: "error", httpStatus: 503, error: `execute_sql: ${away}`, details: error.message };
+  if (primaryCode(error) === SQLITE_NOMEM)
+    return {
+      status: "error",
+      httpStatus: 400,
+      error: "execute_sql: it takes more memory than a statement may",
+    };
   return {
     status: "error",
     httpStatus: 400,

@@ -1,0 +1,37 @@
+/** How --memory-mb is shared out. */
+import type { Settings } from "./settings.ts";
+import { usableMemoryBytes } from "./usable-memory.ts";
+
+const MIB = 2 ** 20;
+/** Of what the machine, or the control group, has: the rest is for the page cache, without which a database is slow. */
+const DEFAULT_SHARE = 0.75;
+export const MEMORY_MB_MIN = 256;
+export const MEMORY_MB_MAX = 16 * 1024 * 1024;
+/** A supervisor, a hub or a worker with some clients. */
+const PROCESS_BYTES = 80 * MIB;
+/** User-written SQL gets half of what the processes themselves leave, within these. */
+const SQL_BYTES_MIN = 128 * MIB;
+const SQL_BYTES_MAX = 1536 * MIB;
+/** A SQL runner at rest takes 45 MB. */
+const RUNNER_BYTES = 64 * MIB;
+
+export function defaultMemoryMb(): number {
+  const mb = Math.floor((usableMemoryBytes() * DEFAULT_SHARE) / MIB);
+  return Math.min(MEMORY_MB_MAX, Math.max(MEMORY_MB_MIN, mb));
+}
+
+/** Below this the processes themselves may come near the bound. */
+export function leastMemoryMb({ workers }: Pick<Settings, "workers">): number {
+  return Math.ceil(((workers + 2) * PROCESS_BYTES + SQL_BYTES_MIN) / MIB / 64) * 64;
+}
+
+/** Of all SQL runners of the server together. */
+export function sqlMemoryBytes({ memoryMb, workers }: Pick<Settings, "memoryMb" | "workers">): number {
+  const left = memoryMb * MIB - (workers + 2) * PROCESS_BYTES;
+  return Math.min(SQL_BYTES_MAX, Math.max(SQL_BYTES_MIN, left / 2));
+}
+
+/** Statements that run at once, in all workers together. */
+export function sqlStatementsMax(settings: Pick<Settings, "memoryMb" | "workers" | "dbPoolSize">): number {
+  return Math.max(1, Math.min(settings.dbPoolSize, Math.floor(sqlMemoryBytes(settings) / RUNNER_BYTES)));
+}

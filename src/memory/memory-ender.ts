@@ -1,0 +1,42 @@
+/** The last resort of the supervisor: a child that alone takes the server far over its bound is ended, and replaced as after any death. */
+import type { MemoryBoard } from "./memory-board.ts";
+import { processesOf, sumOf } from "./memory-watch.ts";
+
+const LOOK_MS = 500;
+/** Of the bound. */
+const FAR_OVER = 1.25;
+/** Of the bound, what the greatest takes alone. */
+const ALONE = 0.75;
+/** Memory goes back late: caches and large messages get this long. */
+const FAR_OVER_FOR_MS = 5_000;
+
+export interface MemoryEnderOptions {
+  board: MemoryBoard;
+  /** --memory-mb. */
+  bytesMax: number;
+  /** @param what A sentence that says why. */
+  end(pid: number, what: string): void;
+}
+
+/** @returns what ends it. */
+export function endWhoTakesFarTooMuch({ board, bytesMax, end }: MemoryEnderOptions): () => void {
+  let suspect = { pid: 0, sinceMs: 0 };
+  const timer = setInterval(() => {
+    const sum = sumOf(processesOf(board));
+    const greatest = board.processes().toSorted((a, b) => b.bytes - a.bytes)[0];
+    if (greatest === undefined || sum < bytesMax * FAR_OVER || greatest.bytes < bytesMax * ALONE) {
+      suspect = { pid: 0, sinceMs: 0 };
+      return;
+    }
+    if (suspect.pid !== greatest.pid) suspect = { pid: greatest.pid, sinceMs: performance.now() };
+    if (performance.now() - suspect.sinceMs < FAR_OVER_FOR_MS) return;
+    suspect = { pid: 0, sinceMs: 0 };
+    const mb = (bytes: number): number => Math.round(bytes / 2 ** 20);
+    end(
+      greatest.pid,
+      `${greatest.name} (pid ${greatest.pid}) takes ${mb(greatest.bytes)} MB, and the server ${mb(sum)} of ${mb(bytesMax)} MB (--memory-mb): it is ended`,
+    );
+  }, LOOK_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
