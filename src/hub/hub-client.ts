@@ -39,6 +39,8 @@ export interface HubClientOptions {
   note(ticker: string, position: number): void;
   /** Updates of any ticker may have been missed: the hub went away and is back, or the bus. */
   missed(): void;
+  /** Why the database takes no saves; null when it does. */
+  databaseProblem?(problem: string | null): void;
   /** WebSockets of this worker, by client address. */
   addresses(): Iterable<[address: string, sockets: number]>;
 }
@@ -260,6 +262,9 @@ export class HubClient {
       case "admitted":
       case "busFigures":
         this.#replies.receive(message);
+        break;
+      case "database":
+        this.#options.databaseProblem?.(message.problem);
         break;
       case "missed":
         this.#options.missed();

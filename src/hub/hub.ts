@@ -11,6 +11,7 @@ import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
 import { BusLink, type BusLinkOptions } from "./bus-link.ts";
 import { checkToHub } from "./check-message.ts";
+import { DatabaseWatch } from "./database-watch.ts";
 import { MessageChannel } from "./message-channel.ts";
 import { BOARD_FILE, HUB_SOCKET, type SaveEntry, type ToHub, type ToWorker } from "./messages.ts";
 import { type DatabaseInHub, ReadServer } from "./read-server.ts";
@@ -51,13 +52,18 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
   board.bumpAll();
 
   const links = new WorkerLinks(log);
+  const watch = new DatabaseWatch({
+    writer,
+    tell: (problem) => links.sendToAll({ type: "database", problem }),
+    log,
+  });
   const saves = new SaveQueue({
     writer,
     beforeCommit: bumpIfChangedByOthers,
     committed: tellCommitted,
+    watch,
     paused: () => lease.grant(),
     isHeldUp: () => lease.isOut,
-    log,
   });
   const lease = new WriteLease({
     timeoutMs: options.leaseTimeoutMs,
@@ -99,7 +105,9 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
   }
 
   function bumpIfChangedByOthers(): void {
-    if (writer?.changedByOthers()) board.bumpAll();
+    const changed = writer?.changedByOthers() ?? false;
+    if (changed) board.bumpAll();
+    watch.poll(changed);
   }
 
   function receive(link: WorkerLink, message: ToHub, attachment: Buffer): void {
@@ -129,6 +137,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
       case "hello":
         link.workerId = message.workerId;
         link.addresses = new Map(message.addresses);
+        link.channel.send({ type: "database", problem: watch.problem });
         break;
       case "admit": {
         const admitted = links.socketsOf(message.address) < options.socketsPerAddressMax;

@@ -57,6 +57,8 @@ export type ToWorker =
   | ReadToWorker
   | ReplyToWorker
   | { type: "events"; events: HubEvent[] }
+  /** Why the database takes no saves; null when it does. */
+  | { type: "database"; problem: string | null }
   /** Updates of other servers may have been missed. */
   | { type: "missed" };
 

@@ -1,7 +1,8 @@
 /** Saves of all workers in order of arrival, committed one batch after the other: what comes during a commit goes together in the next. */
-import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
+import { databaseRefuses } from "../storage/save-refusals.ts";
+import type { DatabaseWatch } from "./database-watch.ts";
 import type { SaveEntry } from "./messages.ts";
 import type { WorkerLink } from "./worker-links.ts";
 
@@ -30,7 +31,7 @@ export interface SaveQueueOptions {
   /** Between two commits; the next begins when it returns, unless it is held up. */
   paused(): void;
   isHeldUp(): boolean;
-  log: LogLines;
+  watch: Pick<DatabaseWatch, "failed" | "succeeded">;
 }
 
 export class SaveQueue {
@@ -86,7 +87,7 @@ export class SaveQueue {
   }
 
   async #commit(): Promise<void> {
-    const { writer, log } = this.#options;
+    const { writer, watch } = this.#options;
     if (writer === null) throw new Error("a save came to a hub without a writer");
     const batch = this.#takeBatch();
     this.#options.beforeCommit();
@@ -107,14 +108,12 @@ export class SaveQueue {
       }
       // The transaction as a whole failed (disk full, database locked by a foreign program): nothing is stored.
       const details = messageOf(error);
-      log.error(`Hub: commit of ${batch.length} saves failed: ${details}`);
-      outcomes = batch.map(() => ({
-        ok: false,
-        status: 503,
-        error: "save: the database refused the commit",
-        details,
-      }));
+      outcomes = batch.map(() => databaseRefuses(details));
     }
+    const refused = outcomes.filter((outcome) => outcome !== null && !outcome.ok && outcome.status >= 500);
+    const [first] = refused as { details?: string; error: string }[];
+    if (first === undefined) watch.succeeded();
+    else watch.failed(refused.length, first.details ?? first.error);
     const done: CommittedSave[] = [];
     const left: QueuedSave[] = [];
     for (const [index, queued] of batch.entries()) {

@@ -193,6 +193,10 @@ export interface StockWriter {
   commit(saves: Save[]): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
   /** True when somebody outside of this writer has changed the database since the last call. */
   changedByOthers(): boolean;
+  /** What keeps every save out and can be seen without one, such as a missing table; null if there is nothing. */
+  findProblem?(): string | null;
+  /** What it has found or mended in the database since the last call, a sentence each, for the log. */
+  takeNotes?(): string[];
   /** True while no command has ever stored a row. */
   isEmpty(): boolean | Promise<boolean>;
   close(): void | Promise<void>;

@@ -86,6 +86,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       if (ownUpdates === null) void subscriptions.missed(ALL_TICKERS);
       void endIfDatabaseIsGone();
     },
+    databaseProblem(problem) {
+      if (problem === null) conditions.end("database", "The database takes saves again");
+      else conditions.begin("database", `the database takes no saves: ${problem}`);
+    },
     addresses: () => addresses.counts,
   });
   const subscriptions: Subscriptions = new Subscriptions({

@@ -53,6 +53,8 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
     preparation: writer.preparation,
     commit: (saves) => writer.commit(saves),
     changedByOthers: () => writer.changedByOthers(),
+    findProblem: () => writer.findProblem(),
+    takeNotes: () => writer.takeNotes(),
     isEmpty: () => writer.isEmpty(),
     async close() {
       writer.close();
