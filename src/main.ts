@@ -9,8 +9,9 @@ import { helpText } from "./cli/help.ts";
 import { runImport } from "./cli/import.ts";
 import { runReplay } from "./cli/replay.ts";
 import { redact } from "./config/database-url.ts";
+import { exposedSecrets } from "./config/exposed-secrets.ts";
 import { printConfig } from "./config/render-settings.ts";
-import { parseSettings } from "./config/settings.ts";
+import { type ParsedSettings, parseSettings } from "./config/settings.ts";
 import { UsageError } from "./config/usage-error.ts";
 import { USAGE_EXIT } from "./protocol/control.ts";
 import { diagnoseForDoctor } from "./roles/doctor-role.ts";
@@ -89,6 +90,11 @@ async function runServe(args: string[]): Promise<number> {
       console.log(printConfig(parsed));
       return 0;
     case "run":
-      return serve(parsed.settings, parsed.ignored);
+      return serve(parsed.settings, startWarnings(parsed));
   }
+}
+
+/** For the log of the server. */
+function startWarnings(parsed: ParsedSettings): string[] {
+  return [...parsed.ignored.map((flag) => `${flag} has no effect in this server`), ...exposedSecrets(parsed)];
 }

@@ -33,6 +33,8 @@ const ENDPOINTS = [
   "/stats/pool (GET)",
   "/api/execute_sql (GET)",
 ];
+/** Characters of an unknown command that its error repeats; of a longer one it shows the beginning. */
+const COMMAND_SHOWN_MAX = 100;
 const SWITCHING_PROTOCOLS = 101;
 const STATIC_ENDING = /\.(js|css|ico|png|jpg|jpeg|gif)$/;
 const HEALTH_PATHS: Record<string, "health" | "ready" | "live"> = {
@@ -109,8 +111,14 @@ export function createRouter(options: RouterOptions): Handler {
         `Host: got ${show(request.headers.get("host"))}, expected an address, localhost or a name given with --allow-host`,
       );
     }
-    // Those who watch over a server may come by any way, and the WebSockets have their own look at the Origin.
-    if (HEALTH_PATHS[path] === undefined && !SOCKET_PATHS.has(path) && path !== REPLAY_PATH)
+    // Those who watch over a server may come by any way, the WebSockets have their own look at the Origin, and OPTIONS
+    // does nothing: its answer, without CORS headers, is what keeps a browser from sending more.
+    if (
+      method !== "OPTIONS" &&
+      HEALTH_PATHS[path] === undefined &&
+      !SOCKET_PATHS.has(path) &&
+      path !== REPLAY_PATH
+    )
       refuseForeignSite(request, guard);
     if (path === "/db_command") {
       if (method !== "POST") return otherMethod(method, "POST");
@@ -185,7 +193,9 @@ async function runCommand(request: Request, options: RouterOptions, beforeSql: (
   if (!isObject(params)) throw badRequest(`params: got ${show(params)}, expected an object`);
   const command = typeof name === "string" ? COMMANDS.get(name) : undefined;
   if (command === undefined)
-    throw badRequest(`Unknown command: ${typeof name === "string" ? name : show(name)}`);
+    throw badRequest(
+      `Unknown command: ${typeof name === "string" && name.length <= COMMAND_SHOWN_MAX ? name : show(name)}`,
+    );
   if (name === "execute_sql") beforeSql();
   const saveId = readSaveId(request.headers.get(SAVE_ID_HEADER));
   return command.run({ params, text, saveId, signal: request.signal }, options.context);

@@ -27,10 +27,10 @@ const EXIT_AT_ONCE = 130;
 /** For requests under way when the database is lost: few of them can still be answered. */
 const DRAIN_WITHOUT_DATABASE_MS = 2_000;
 
-/** @returns the exit code. */
-export async function serve(settings: Settings, ignoredFlags: string[]): Promise<number> {
+/** @param warnings of the command line, for the log. @returns the exit code. */
+export async function serve(settings: Settings, warnings: string[]): Promise<number> {
   const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
-  for (const flag of ignoredFlags) log.warning(`${flag} has no effect in this server`);
+  for (const warning of warnings) log.warning(warning);
   announce(settings, log);
   try {
     checkBus(settings);
