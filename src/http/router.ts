@@ -156,9 +156,7 @@ export function createRouter(options: RouterOptions): Handler {
       response = await route(request, server);
     } catch (error) {
       if (!(error instanceof RequestError)) {
-        log.error(
-          `${request.method} ${request.url}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-        );
+        log.error(`${request.method} ${request.url}: ${withCauses(error)}`);
       }
       response = errorResponse(error);
     }
@@ -168,6 +166,13 @@ export function createRouter(options: RouterOptions): Handler {
     if (logs(response.status)) record(request, server, response, performance.now() - started);
     return response;
   };
+}
+
+/** What is our own mistake, for the log. */
+function withCauses(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause === undefined ? own : `${own}; caused by ${withCauses(error.cause)}`;
 }
 
 /** @param beforeSql called before a statement of the user's own is run, which may take its time. */

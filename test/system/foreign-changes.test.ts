@@ -183,3 +183,40 @@ test("what hangs on the tables of an old file is told at the start, and stays; t
     "watch",
   ]);
 });
+
+test("a stored frame that is no JSON object goes into no answer", async () => {
+  await using server = await startServer();
+  for (const frame of [
+    "not json",
+    "{}",
+    "{",
+    "[1]",
+    "null",
+    '"a"',
+    '{"a":1',
+    '{"a":1}{"b":2}',
+    "{,}",
+    '{"a":1},',
+    "1",
+    "{\"a\":'x'}",
+  ]) {
+    const ticker = `T${frame}`;
+    expect([
+      (await saveTrade(server.url, ticker, 1)).status,
+      (await saveTrade(server.url, ticker, 2)).status,
+    ]).toEqual([200, 200]);
+    using other = new Database(server.dbFile, { readwrite: true });
+    other.run("PRAGMA busy_timeout = 10000");
+    other.run("UPDATE update_log SET frame = ? WHERE ticker = ? AND seq = 1", [frame, ticker]);
+    const { status, body } = await command(server.url, "get_updates", { ticker, since: 0 });
+    expect([frame, status, body.recovered, body.code, body.updates]).toEqual([
+      frame,
+      200,
+      false,
+      "not_kept",
+      [],
+    ]);
+    const rest = (await command(server.url, "get_updates", { ticker, since: 1 })).body;
+    expect([frame, rest.recovered, rest.updates.length]).toEqual([frame, true, 1]);
+  }
+});
