@@ -2,6 +2,7 @@
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { command, get, saveTrade } from "../support/requests.ts";
+import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 
 setDefaultTimeout(180_000);
@@ -159,6 +160,12 @@ test("what hangs on the tables of an old file is told at the start, and stays; t
     "DROP TRIGGER daily_checkpoints_insert",
     "CREATE TRIGGER daily_checkpoints_insert AFTER INSERT ON daily_prices BEGIN SELECT 1; END",
   );
+  const { stdout } = await runCli(["doctor", "--db-file", dbFile]);
+  for (const told of [
+    /warning tables: the server's trigger daily_checkpoints_insert is another/,
+    /warning tables: the trigger watch/,
+  ])
+    expect(stdout).toMatch(told);
   await using again = await startServer({ dbFile });
   for (const told of [
     /\[WARNING\].*trigger watch on realtime_data/,
