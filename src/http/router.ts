@@ -162,7 +162,8 @@ export function createRouter(options: RouterOptions): Handler {
     }
     countAnswer(counters, response?.status ?? SWITCHING_PROTOCOLS);
     if (response === undefined) return undefined; // it became a WebSocket
-    if (options.isDraining() || unlimited.has(request)) response.headers.set("Connection", "close");
+    const ends = options.isDraining() || unlimited.has(request) || request.headers.has("trailer");
+    if (ends) response.headers.set("Connection", "close");
     if (logs(response.status)) record(request, server, response, performance.now() - started);
     return response;
   };

@@ -76,12 +76,14 @@ for (const workers of [1, 2]) {
         expect(written).toMatchObject({ status: 503 });
         expect(written.body.details).toStartWith("No space left");
         expect(await countRows(server)).toEqual([{ n: stored * ROWS }]);
-        expect((await fetch(`${server.url}/ready`)).status).toBe(200);
+        const ready = await fetch(`${server.url}/ready`);
+        expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining("No space left")]);
         await server.logged("[ERROR] - Hub: commit of 1 saves failed: No space left");
 
         mount("-o", "remount,size=200m");
         expect(await save(server, stored)).toMatchObject({ status: 200 });
         expect(await countRows(server)).toEqual([{ n: (stored + 1) * ROWS }]);
+        expect((await fetch(`${server.url}/ready`)).status).toBe(200);
         await server.stop();
         expect(server.log()).not.toContain("CRITICAL");
       }

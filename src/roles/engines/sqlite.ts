@@ -3,6 +3,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Settings } from "../../config/settings.ts";
 import { logAt } from "../../observe/log.ts";
+import { isFrame } from "../../protocol/frames.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { executeSql } from "../../sql/execute.ts";
 import { createRunnerPool } from "../../sql/runner-pool.ts";
@@ -64,7 +65,7 @@ export function openSqliteWriter({ dbFile, durability, updateLogMb }: DatabaseSe
 }
 
 export function openSqliteWorker({ settings, hub, board, log, runner }: WorkerStorageOptions): WorkerStorage {
-  const history = new SqliteReader(settings.dbFile, settings.dbPoolSize);
+  const history = new SqliteReader(settings.dbFile, settings.dbPoolSize, isFrame);
   const reader = new CachedReader(history, board);
   const pool = createRunnerPool({
     ...runner,

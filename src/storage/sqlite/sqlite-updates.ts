@@ -24,8 +24,14 @@ export class SqliteUpdates implements UpdateReader {
   #tailFrom = -1;
   #tailTo = -1;
 
-  /** @param db a reading connection that nothing else has a transaction on. */
-  constructor(db: Database) {
+  readonly #isFrame: (stored: string) => boolean;
+
+  /**
+   * @param db a reading connection that nothing else has a transaction on.
+   * @param isFrame what is stored and isn't one counts as not kept.
+   */
+  constructor(db: Database, isFrame: (stored: string) => boolean) {
+    this.#isFrame = isFrame;
     this.#db = db;
     this.#statements = prepareStatements(db);
   }
@@ -63,7 +69,7 @@ export class SqliteUpdates implements UpdateReader {
         // Somebody has deleted what is between: the next question begins after it, and shows it.
         if (found.length > 0 && seq !== found.at(-1)!.seq + 1) break;
         const { type, saved_at, frame: stored } = this.#statements.update.get(id)!;
-        const frame = isFrame(stored) ? stored : "";
+        const frame = this.#isFrame(stored) ? stored : "";
         characters += frame.length;
         if (found.length > 0 && characters > limit.characters) break;
         found.push({ seq, type, savedAtMs: saved_at, frame });
@@ -149,22 +155,6 @@ function storedRow<Row>(read: () => Row): Row | null {
   } catch (error) {
     if (error instanceof TransferRowError) return null;
     throw error;
-  }
-}
-
-/**
- * Another program that has the file may have changed it, and it goes into answers as it is, with a member added at the
- * end. One that is none counts as not kept. For an update of one tick that takes 0.25 µs, beside 0.55 µs for reading it.
- */
-function isFrame(stored: unknown): boolean {
-  if (typeof stored !== "string") return false;
-  if (stored === "") return true;
-  if (!stored.startsWith('{"') || !stored.endsWith("}")) return false;
-  try {
-    JSON.parse(stored);
-    return true;
-  } catch {
-    return false;
   }
 }
 
