@@ -4,6 +4,7 @@
  */
 
 import { dropDotEnv } from "./config/own-environment.ts";
+import type { ParsedSettings } from "./config/settings.ts";
 import { USAGE_EXIT } from "./protocol/control.ts";
 import { ownCommand } from "./protocol/own-command.ts";
 
@@ -50,8 +51,14 @@ async function runServe(args: string[]): Promise<number> {
       console.log((await import("./config/render-settings.ts")).printConfig(parsed));
       return 0;
     case "run":
-      return await (await import("./roles/serve.ts")).serve(parsed.settings, parsed.ignored);
+      return await (await import("./roles/serve.ts")).serve(parsed.settings, await startWarnings(parsed));
   }
+}
+
+/** For the log of the server. */
+async function startWarnings(parsed: ParsedSettings): Promise<string[]> {
+  const { exposedSecrets } = await import("./config/exposed-secrets.ts");
+  return [...parsed.ignored.map((flag) => `${flag} has no effect in this server`), ...exposedSecrets(parsed)];
 }
 
 /** @returns the exit code. @throws UsageError */

@@ -1,4 +1,5 @@
 /** get_tickers and get_tick_types: what is stored, for whoever wants to read all of it. */
+import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
 import { badRequest } from "../protocol/errors.ts";
 import type { RowKind } from "../storage/contract.ts";
 import type { Command } from "./context.ts";
@@ -14,7 +15,7 @@ export const getTickers: Command = {
     const kind = readKind(params.kind);
     const limit = readLimit(params.limit, LIMIT_DEFAULT, LIMIT_MAX);
     const after = params.after ?? null;
-    if (after !== null && typeof after !== "string")
+    if (after !== null && (typeof after !== "string" || after.length > TICKER_LENGTH_MAX))
       throw badRequest(`after: got ${show(after)}, expected the last ticker of the page before`);
     return `{"tickers":${JSON.stringify(await reader.tickers(kind, after, limit))}}`;
   },

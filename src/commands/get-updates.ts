@@ -5,7 +5,7 @@ import { firstHole, type Hole } from "../storage/holes.ts";
 import { positionBefore } from "../storage/position-at.ts";
 import type { Since, StoredUpdate, UpdateLimit, UpdateReader } from "../storage/update-contract.ts";
 import type { Command } from "./context.ts";
-import { readLimit, requireTicker, show } from "./params.ts";
+import { readEpoch, readLimit, requireTicker, show } from "./params.ts";
 import { readSince } from "./since.ts";
 
 const LIMIT_DEFAULT = 1_000;
@@ -95,9 +95,8 @@ async function storedUpdates(
 }
 
 function isOther(asked: unknown, epoch: string): boolean {
-  if (asked === undefined || asked === null || asked === "") return false;
-  if (typeof asked !== "string") throw badRequest(`epoch: got ${show(asked)}, expected text`);
-  return asked !== epoch;
+  const given = readEpoch(asked);
+  return given !== null && given !== "" && given !== epoch;
 }
 
 function readPosition(value: unknown): number {

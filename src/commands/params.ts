@@ -1,4 +1,5 @@
 /** Reads of single parameters, with the error texts that clients of the Python server know. */
+import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { readTicker, TickerError } from "../market/ticker.ts";
 import { parseBound, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
@@ -6,6 +7,8 @@ import { stringifyExact } from "../protocol/json.ts";
 
 /** Tickers of one request. */
 const TICKERS_MAX = 10_000;
+/** Characters of an epoch; the server's own have 36. */
+const EPOCH_LENGTH_MAX = 128;
 /** Of a value in an error message, in characters or members, and in levels. */
 const SHOWN_LENGTH_MAX = 100;
 const SHOWN_DEPTH_MAX = 4;
@@ -70,9 +73,26 @@ export function requireInterval(value: unknown): "daily" | "hourly" {
 
 export function readDataType(value: unknown): string {
   if (value === undefined) return "quote";
-  if (typeof value === "string" && value.isWellFormed()) return value;
+  if (typeof value === "string" && value.isWellFormed()) return checkTypeLength(value);
   if (["number", "bigint", "boolean"].includes(typeof value)) return String(value);
   throw badRequest(`data_type: got ${show(value)}, expected text such as "quote" or "trade"`);
+}
+
+/** @throws RequestError 400 */
+function checkTypeLength(type: string): string {
+  if (type.length <= TYPE_LENGTH_MAX) return type;
+  throw badRequest(
+    `data_type: got ${show(type)}, expected at most ${TYPE_LENGTH_MAX} characters, got ${type.length}`,
+  );
+}
+
+/** An epoch as a client sends it back. @throws RequestError 400 */
+export function readEpoch(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value === "string" && value.length <= EPOCH_LENGTH_MAX) return value;
+  throw badRequest(
+    `epoch: got ${show(value)}, expected text of at most ${EPOCH_LENGTH_MAX} characters, or null`,
+  );
 }
 
 /** @param max a larger limit is an error, not cut. */

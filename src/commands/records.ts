@@ -32,16 +32,20 @@ export function readStamp(
   }
 }
 
-/** A price. Numeric text counts as its number, as the database's columns always took it. */
+/** Characters of a number sent as text; a double written out in full has at most 767 significant digits. */
+const NUMBER_LENGTH_MAX = 1_100;
+/** Number() would also read "0x10", "0b1" and "Infinity". */
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** A price. Decimal text counts as its number, as the database's columns always took it. */
 export function readReal(value: unknown, name: string, row: number): number | null {
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
   if (value === undefined || value === null) return null;
   if (typeof value === "bigint") return Number(value);
-  if (typeof value === "boolean") return Number(value);
-  if (typeof value === "string") {
+  if (typeof value === "string" && value.length <= NUMBER_LENGTH_MAX) {
     const text = value.trim();
     if (text === "" || text.toLowerCase() === "nan") return null;
-    const number = Number(text);
+    const number = DECIMAL.test(text) ? Number(text) : Number.NaN;
     if (Number.isFinite(number)) return number;
   }
   throw badRequest(`data[${row}].${name}: got ${show(value)}, expected a number or null`);

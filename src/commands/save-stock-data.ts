@@ -9,6 +9,8 @@ import type { Command } from "./context.ts";
 import { isMissing, requireInterval, requireTicker, show } from "./params.ts";
 import { hasMember, readCount, readReal, readStamp, requireRecords } from "./records.ts";
 
+/** Characters of a column's name that an error repeats. */
+const COLUMN_SHOWN_MAX = 100;
 const MISSING = "Missing params for save_stock_data";
 const VALUE_COLUMNS = ["open", "high", "low", "close", "volume"];
 
@@ -115,7 +117,7 @@ export function indexName(
   );
   if (!found) {
     if (data.every((record) => record === null || typeof record === "number")) requireRecords(data);
-    throw badRequest(notFound(name));
+    throw badRequest(notFound(name.length > COLUMN_SHOWN_MAX ? `${name.slice(0, COLUMN_SHOWN_MAX)}…` : name));
   }
   return name.toLowerCase();
 }

@@ -69,7 +69,7 @@ describe("redact", () => {
     ["data/stock_data.db", "data/stock_data.db"],
     ["postgresql://desk:s3cret@db:5432/stocks", "postgresql://desk:***@db:5432/stocks"],
     ["postgresql://desk:p@ss/w?rd@db/stocks", "postgresql://desk:***@db/stocks"],
-    ["postgresql://desk@db/stocks", "postgresql://desk@db/stocks"],
+    ["postgresql://desk@db/stocks", "postgresql://***@db/stocks"],
     ["postgresql://db:5432/stocks", "postgresql://db:5432/stocks"],
     ["postgresql://:s3cret@db/stocks", "postgresql://:***@db/stocks"],
     [

@@ -165,8 +165,10 @@ function readParameters(
     else if (reading.kind === "refused")
       throw fail(`the parameter ${quoted(name)} can't be had so: ${reading.why}`);
     else {
+      // Without a value the name may be one, and a password: then it isn't told.
+      const named = value === "" ? "a parameter" : `the parameter ${quoted(name)}`;
       throw fail(
-        `the parameter ${quoted(name)} isn't known${suggest(name, KNOWN_PARAMETERS) || `; known: ${KNOWN_PARAMETERS.join(", ")}`}`,
+        `${named} isn't known${suggest(name, KNOWN_PARAMETERS) || `; known: ${KNOWN_PARAMETERS.join(", ")}`}`,
       );
     }
   }

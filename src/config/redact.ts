@@ -1,30 +1,85 @@
-/** Connection strings without their secrets, and the forms by which the secrets are found. */
+/**
+ * Connection strings without their secrets. Only what is known to be none is shown: a mistyped string has its password
+ * somewhere that nobody can foresee.
+ */
+import { HOST_AND_PORT } from "./upstream-url.ts";
 
 /** host:port:database:user:password; the password may hold colons. */
 export const FIVE_PARTS = /^([^:/\s]+:\d{1,5}:[^:]*:[^:]*):(.*)$/s;
 export const SCHEME = /^([a-z][a-z0-9+.-]*:)\/\//i;
 
-/** Names of connection parameters whose values are secret, in `?name=value` and `name=value` forms. */
-const SECRET_PARAMETERS =
-  /((?:^|[?&;\s])(?:password|passwd|pass|pwd|sslpassword|token|auth_?token|secret|api_?key)\s*=\s*)('[^']*'|[^&;\s]*)/gi;
+const HIDDEN = "***";
+/** A host with or without a port, or several, then a path; what follows "?" is looked at by itself. */
+const HOSTS_AND_PATH =
+  /^(?:(?:\[[0-9a-f:.]+\]|[^:/?#@\s,=]*)(?::\d{1,5})?(?:,|(?=[/?#]|$)))*(?:\/[^?#:@=]*)?(?:\?.*)?$/is;
+/** `name=value`, separated by blanks, "&" or ";"; a value may stand in quotes. */
+const PAIRS = /([^=&;\s?]*)=('[^']*'|[^&;\s]*)/g;
+const OPEN_PARAMETERS = new Set([
+  "host",
+  "hostaddr",
+  "port",
+  "user",
+  "dbname",
+  "sslmode",
+  "application_name",
+  "connect_timeout",
+  "options",
+]);
+/** Nothing in it separates a user from a password. */
+const PLAIN = /^[^:@=]*$/;
+/** A path that is meant as one. */
+const PATH = /^(?!.*\/\/)\.{0,2}\/[^@]*\.(db|sqlite3?|duckdb)$/is;
 
 /**
- * A `--db-file` value as logs, errors and /health may show it: passwords replaced by ***. Where a password holds
- * characters that a URL should not, more is hidden rather than less.
+ * A `--db-file` or `--bus` value as logs, errors and /health may show it: passwords replaced by ***. Where it is none of
+ * the forms that are known, more is hidden rather than less.
  */
-export function redact(dbFile: string): string {
-  const scheme = SCHEME.exec(dbFile)?.[0] ?? "";
-  const shown = scheme === "" ? dbFile : redactUserInfo(dbFile);
-  const rest = shown.slice(scheme.length).replace(FIVE_PARTS, "$1:***");
-  return scheme + rest.replace(SECRET_PARAMETERS, "$1***");
+export function redact(text: string): string {
+  if (PLAIN.test(text) || PATH.test(text) || HOST_AND_PORT.test(text)) return text;
+  const scheme = SCHEME.exec(text)?.[0] ?? "";
+  if (text.slice(scheme.length).replace(FIVE_PARTS, "") === "") {
+    return scheme + text.slice(scheme.length).replace(FIVE_PARTS, `$1:${HIDDEN}`);
+  }
+  if (scheme !== "") return scheme + redactUrl(text.slice(scheme.length));
+  if (/^\w+\s*=/.test(text) && !text.includes("@")) return redactPairs(text);
+  return `${/^[^:@=]*(?=[:=])/.exec(text)?.[0] ?? ""}${HIDDEN}`;
 }
 
-/** Up to the last "@", since a careless password may hold one, or a "/". Over HTTP and NATS a lone user name is usually a token. */
-function redactUserInfo(url: string): string {
-  const start = url.indexOf("//") + 2;
-  const end = url.lastIndexOf("@");
-  if (end < start) return url;
-  const colon = url.indexOf(":", start);
-  if (colon >= 0 && colon < end) return `${url.slice(0, colon)}:***${url.slice(end)}`;
-  return /^(https?|nats|tls):/i.test(url) ? `${url.slice(0, start)}***${url.slice(end)}` : url;
+/** For a value of any setting: only what looks like a connection string is redacted. */
+export function redactIfConnection(text: string): string {
+  return /[@=]|\/\/|:.*:/s.test(text) && !/^[[\]0-9a-f:.]*$/i.test(text) ? redact(text) : text;
+}
+
+/** True when the string holds a password or a token: not only the name of a user. */
+export function holdsSecret(text: string): boolean {
+  const shown = redact(text);
+  if (shown === text) return false;
+  return (
+    shown.includes(`:${HIDDEN}`) || shown.includes(`=${HIDDEN}`) || /^(https?|nats|tls|rediss?):/i.test(text)
+  );
+}
+
+/** Up to the last "@", since a careless password may hold one, or a "/". A lone user name may be a token, or one with its password. */
+function redactUrl(rest: string): string {
+  const at = rest.lastIndexOf("@");
+  const user = rest.slice(0, Math.max(0, at));
+  const place = rest.slice(at + 1);
+  const colon = user.indexOf(":");
+  const name = user.slice(0, colon);
+  const isName = colon >= 0 && colon < user.length - 1 && /^[\w.%+-]*$/.test(name);
+  const shownUser = at < 0 ? "" : isName ? `${name}:${HIDDEN}@` : `${HIDDEN}@`;
+  // Five parts, with an "@" where a colon belongs.
+  if (/^[^:]*:\d{1,5}:/.test(user)) return HIDDEN;
+  if (!HOSTS_AND_PATH.test(place)) return `${shownUser}${HIDDEN}`;
+  const query = place.indexOf("?");
+  return shownUser + (query < 0 ? place : place.slice(0, query) + redactPairs(place.slice(query)));
+}
+
+/** Of the parameters only those are shown whose names are known, and no text that is none. */
+function redactPairs(text: string): string {
+  const shown = text.replace(PAIRS, (pair, name: string, value: string) =>
+    OPEN_PARAMETERS.has(name.toLowerCase()) && !/[=:@]/.test(value) ? pair : `${name}=${HIDDEN}`,
+  );
+  const rest = text.replace(PAIRS, "").replace(/[?&;\s]/g, "");
+  return rest === "" ? shown : `${text.startsWith("?") ? "?" : ""}${HIDDEN}`;
 }

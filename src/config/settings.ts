@@ -2,9 +2,10 @@
  * The settings of the server, from its command line and environment. Each is declared once, in setting-table.ts;
  * flag beats environment beats default. There is no settings file.
  */
-import { redact } from "./database-url.ts";
+
 import { suggest } from "./nearest.ts";
 import { IGNORED_FLAGS, SYNONYMS } from "./python-flags.ts";
+import { redact, redactIfConnection } from "./redact.ts";
 import {
   DECLARATIONS,
   type Declaration,
@@ -159,7 +160,8 @@ function readCommandLine(argv: readonly string[]): { given: Given; ignored: stri
       return text;
     };
     const refuseText = (): void => {
-      if (text !== undefined) throw new UsageError(`${flag}: takes no value, got ${quoted(text)}`);
+      if (text !== undefined)
+        throw new UsageError(`${flag}: takes no value, got ${quoted(redactIfConnection(text))}`);
     };
 
     const ignoredFlag = own(IGNORED_FLAGS, flag);
@@ -221,7 +223,9 @@ function readValue<K extends SettingName>(name: K, text: string, source: string)
   const value = declaration.type.read(text);
   if (value === undefined) {
     const hint = declaration.type.hint?.(text) ?? "";
-    throw new UsageError(`${source}: expected ${declaration.type.expected}, got ${quoted(text)}${hint}`);
+    throw new UsageError(
+      `${source}: expected ${declaration.type.expected}, got ${quoted(redactIfConnection(text))}${hint}`,
+    );
   }
   declaration.check?.(value, source);
   return value;

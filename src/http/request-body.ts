@@ -1,7 +1,7 @@
 /** Reads the body of a command: bounded, unpacked, decoded to text. */
 import { badRequest, RequestError } from "../protocol/errors.ts";
 
-const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * @param maxBytes --max-body-mb in bytes; a larger body is 413, before it is read where its length is announced.

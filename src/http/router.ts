@@ -35,6 +35,8 @@ const ENDPOINTS = [
   "/stats/pool (GET)",
   "/api/execute_sql (GET)",
 ];
+/** Characters of an unknown command that its error repeats; of a longer one it shows the beginning. */
+const COMMAND_SHOWN_MAX = 100;
 const SWITCHING_PROTOCOLS = 101;
 const STATIC_ENDING = /\.(js|css|ico|png|jpg|jpeg|gif)$/;
 const HEALTH_PATHS: Record<string, "health" | "ready" | "live"> = {
@@ -122,9 +124,6 @@ export function createRouter(options: RouterOptions): Handler {
         `Host: got ${show(request.headers.get("host"))}, expected an address, localhost or a name given with --allow-host`,
       );
     }
-    // Those who watch over a server may come by any way, and the WebSockets have their own look at the Origin.
-    if (HEALTH_PATHS[path] === undefined && !SOCKET_PATHS.has(path) && path !== REPLAY_PATH)
-      refuseForeignSite(request, guard);
     if (path === "/db_command") {
       if (method !== "POST") return otherMethod(method, "POST");
       const addressOf = (): string => clientAddress(request, server);
@@ -150,6 +149,8 @@ export function createRouter(options: RouterOptions): Handler {
       return jsonResponse(body, status, status === 503 ? { "Retry-After": "1" } : {});
     }
     if (path.startsWith("/stats/") || SQL_PATHS.has(path)) {
+      // A command's JSON needs a preflight, which is never granted; a page can have these asked with an image.
+      if (isRead) refuseForeignSite(request, guard);
       const lift = (): void => liftLimit(request, server);
       const client = clientAddress(request, server);
       const found = await readOnlyRoute({ path, query, request, isRead, lift, client }, options);
@@ -166,19 +167,28 @@ export function createRouter(options: RouterOptions): Handler {
       response = await route(request, server);
     } catch (error) {
       if (!(error instanceof RequestError)) {
-        log.error(
-          `${request.method} ${request.url}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-        );
+        log.error(`${request.method} ${request.url}: ${withCauses(error)}`);
       }
       response = errorResponse(error);
     }
     countAnswer(counters, response?.status ?? SWITCHING_PROTOCOLS);
     if (response === undefined) return undefined; // it became a WebSocket
-    if (options.isDraining() || options.descriptors.isShort() || unlimited.has(request))
-      response.headers.set("Connection", "close");
+    const ends =
+      options.isDraining() ||
+      options.descriptors.isShort() ||
+      unlimited.has(request) ||
+      request.headers.has("trailer");
+    if (ends) response.headers.set("Connection", "close");
     if (logs(response.status)) record(request, server, response, performance.now() - started);
     return response;
   };
+}
+
+/** What is our own mistake, for the log. */
+function withCauses(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause === undefined ? own : `${own}; caused by ${withCauses(error.cause)}`;
 }
 
 function clientAddress(request: Request, server: Server<AnySocketData>): string {
@@ -230,7 +240,9 @@ async function runCommand(
   if (!isObject(params)) throw badRequest(`params: got ${show(params)}, expected an object`);
   const command = typeof name === "string" ? COMMANDS.get(name) : undefined;
   if (command === undefined)
-    throw badRequest(`Unknown command: ${typeof name === "string" ? name : show(name)}`);
+    throw badRequest(
+      `Unknown command: ${typeof name === "string" && name.length <= COMMAND_SHOWN_MAX ? name : show(name)}`,
+    );
   if (name === "execute_sql") beforeSql();
   const saveId = readSaveId(request.headers.get(SAVE_ID_HEADER));
   const call = {

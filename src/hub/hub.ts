@@ -11,6 +11,7 @@ import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
 import { BusLink, type BusLinkOptions } from "./bus-link.ts";
 import { checkToHub } from "./check-message.ts";
+import { DatabaseWatch } from "./database-watch.ts";
 import { MessageChannel } from "./message-channel.ts";
 import { BOARD_FILE, HUB_SOCKET, type SaveEntry, type ToHub, type ToWorker } from "./messages.ts";
 import { type DatabaseInHub, ReadServer } from "./read-server.ts";
@@ -57,15 +58,20 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
   board.bumpAll();
 
   const links = new WorkerLinks(log);
+  const watch = new DatabaseWatch({
+    writer,
+    tell: (problem) => links.sendToAll(databaseCondition(problem)),
+    log,
+  });
   const saves = new SaveQueue({
     writer,
     note: new WriterNote(runtimeDir),
     beforeCommit: bumpIfChangedByOthers,
     committed: tellCommitted,
     failed: tellRoom,
+    watch,
     paused: () => lease.grant(),
     isHeldUp: () => lease.isOut,
-    log,
   });
   const lease = new WriteLease({
     timeoutMs: options.leaseTimeoutMs,
@@ -107,7 +113,9 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
   }
 
   function bumpIfChangedByOthers(): void {
-    if (writer?.changedByOthers()) board.bumpAll();
+    const changed = writer?.changedByOthers() ?? false;
+    if (changed) board.bumpAll();
+    watch.poll(changed);
   }
 
   let lost: string | null = null;
@@ -131,6 +139,11 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     if (now === roomLack) return;
     roomLack = now;
     links.sendToAll(diskCondition());
+  }
+
+  function databaseCondition(problem: string | null): ToWorker {
+    const reason = problem === null ? null : `the database takes no saves: ${problem}`;
+    return { type: "condition", name: "database", reason };
   }
 
   function receive(link: WorkerLink, message: ToHub, attachment: Buffer): void {
@@ -164,6 +177,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
         link.workerId = message.workerId;
         link.addresses = new Map(message.addresses);
         link.channel.send(diskCondition());
+        if (writer !== null) link.channel.send(databaseCondition(watch.problem));
         break;
       case "admit": {
         const admitted = links.socketsOf(message.address) < options.socketsPerAddressMax;

@@ -1,13 +1,8 @@
 /** Saves of all workers in order of arrival, committed one batch after the other: what comes during a commit goes together in the next. */
-import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
-import {
-  DatabaseGoneError,
-  type SaveOutcome,
-  type StockWriter,
-  StorageBusyError,
-} from "../storage/contract.ts";
-import { NoRoomError } from "../storage/disk-space.ts";
+import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
+import { databaseRefuses } from "../storage/save-refusals.ts";
+import type { DatabaseWatch } from "./database-watch.ts";
 import type { SaveEntry } from "./messages.ts";
 import type { WorkerLink } from "./worker-links.ts";
 import type { WriterNote } from "./writer-note.ts";
@@ -20,7 +15,6 @@ const BUSY_RETRY_MS = 50;
 /** How long nobody must have saved before the writer tidies up, and its pauses, in which saves come first. */
 const TIDY_AFTER_MS = 200;
 const TIDY_PAUSE_MS = 10;
-const STATE_LINE_MS = 10_000;
 
 export interface QueuedSave {
   link: WorkerLink;
@@ -46,7 +40,7 @@ export interface SaveQueueOptions {
   /** Between two commits; the next begins when it returns, unless it is held up. */
   paused(): void;
   isHeldUp(): boolean;
-  log: LogLines;
+  watch: Pick<DatabaseWatch, "failed" | "succeeded">;
 }
 
 export class SaveQueue {
@@ -58,7 +52,6 @@ export class SaveQueue {
   #busySince: number | null = null;
   #stopping = false;
   #tidying: Timer | null = null;
-  #toldMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: SaveQueueOptions) {
     this.#options = options;
@@ -143,7 +136,7 @@ export class SaveQueue {
   }
 
   async #commit(): Promise<void> {
-    const { writer, note } = this.#options;
+    const { writer, note, watch } = this.#options;
     if (writer === null) throw new Error("a save came to a hub without a writer");
     const batch = this.#takeBatch();
     this.#options.beforeCommit();
@@ -166,17 +159,15 @@ export class SaveQueue {
       }
       // The transaction as a whole failed (disk full, database locked by a foreign program): nothing is stored.
       const details = messageOf(error);
-      this.#logFailure(error, `Hub: commit of ${batch.length} saves failed: ${details}`);
       this.#options.failed();
-      outcomes = batch.map(() => ({
-        ok: false,
-        status: 503,
-        error: "save: the database refused the commit",
-        details,
-      }));
+      outcomes = batch.map(() => databaseRefuses(details));
     } finally {
       note.end();
     }
+    const refused = outcomes.filter((outcome) => outcome !== null && !outcome.ok && outcome.status >= 500);
+    const [first] = refused as { details?: string; error: string }[];
+    if (first === undefined) watch.succeeded();
+    else watch.failed(refused.length, first.details ?? first.error);
     const done: CommittedSave[] = [];
     const left: QueuedSave[] = [];
     for (const [index, queued] of batch.entries()) {
@@ -186,15 +177,6 @@ export class SaveQueue {
     }
     if (left.length > 0) this.#queue = [...left, ...this.#queue];
     this.#options.committed(done);
-  }
-
-  /** A state that lasts is told now and then: with a line for each save, the log would fill the disk too. */
-  #logFailure(error: unknown, line: string): void {
-    const lasts = error instanceof NoRoomError || error instanceof DatabaseGoneError;
-    const now = performance.now();
-    if (lasts && now - this.#toldMs < STATE_LINE_MS) return;
-    if (lasts) this.#toldMs = now;
-    this.#options.log.error(line);
   }
 
   #takeBatch(): QueuedSave[] {

@@ -24,6 +24,8 @@ const EXPECTED_NUMBER =
   "epoch seconds, milliseconds, microseconds or nanoseconds, or a date such as 20240102";
 const EXPECTED_RANGE = `a date from ${DATE_MIN} to ${DATE_MAX}`;
 const SHOWN_LENGTH_MAX = 60;
+/** Characters of a stamp as text; the longest sensible forms have about 60. */
+const TEXT_LENGTH_MAX = 200;
 
 const DAY_LENGTH = "2024-01-02".length;
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
@@ -49,7 +51,7 @@ const NOT_DIGITS = -1;
  * @throws TimestampError Neither a stamp nor "no date", or outside of 1677-09-22 … 2262-04-11.
  */
 export function parseTimestamp(value: unknown): string | null {
-  if (typeof value === "string") {
+  if (typeof value === "string" && value.length <= TEXT_LENGTH_MAX) {
     const text = parseIsoTimestamp(value);
     if (text !== null) return text;
   }
@@ -62,7 +64,8 @@ export function parseTimestamp(value: unknown): string | null {
  * 2 January is that day's bar everywhere. Null and errors as `parseTimestamp`.
  */
 export function parseCalendarDate(value: unknown): string | null {
-  if (typeof value === "string" && parseIsoTimestamp(value) !== null) return value.slice(0, DAY_LENGTH);
+  if (typeof value === "string" && value.length <= TEXT_LENGTH_MAX && parseIsoTimestamp(value) !== null)
+    return value.slice(0, DAY_LENGTH);
   const moment = readMoment(value);
   return moment === null ? null : storable(formatWall(moment), value).slice(0, DAY_LENGTH);
 }
@@ -181,6 +184,7 @@ function readMoment(value: unknown): Moment | null {
 }
 
 function readText(value: string): Moment | null {
+  if (value.length > TEXT_LENGTH_MAX) throw unreadable(value, `at most ${TEXT_LENGTH_MAX} characters`);
   const word = value.trim().toLowerCase();
   if (word === "" || word === "nat" || word === "nan") return null;
   const moment = parseLooseTimestamp(word === "now" || word === "today" ? nowText() : value);

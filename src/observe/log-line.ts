@@ -14,18 +14,24 @@ export function formatLine(level: LogLevel, worker: number | null, message: stri
   return cut(`${time} [PID:${process.pid}]${who} [${level}] - ${escapeControls(message)}`);
 }
 
-/** C0 and C1 controls, DEL, and the two line ends of Unicode: what could fake a line or move a terminal's cursor. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-const CONTROLS = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
+/**
+ * C0 and C1 controls, DEL, the two line ends of Unicode, marks of the direction of writing, and characters without
+ * width: what could fake a line, turn its words around, hide in them, or move a terminal's cursor.
+ */
+const CONTROLS =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+  /[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
 
 const SHORT: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 export function escapeControls(text: string): string {
-  return text.replace(CONTROLS, (char) => SHORT[char] ?? escapeCode(char.charCodeAt(0)));
+  return text.replace(CONTROLS, (char) => SHORT[char] ?? escapeCode(char.codePointAt(0)!));
 }
 
 function escapeCode(code: number): string {
-  return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16)}`;
+  if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
+  const digits = code.toString(16).padStart(4, "0");
+  return code > 0xffff ? `\\u{${digits}}` : `\\u${digits}`;
 }
 
 function cut(line: string): string {

@@ -1,5 +1,6 @@
 /** What the URL of a replay asks for. */
 import { microsOfStamp } from "../market/stamp-micros.ts";
+import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
 import { nowText, parseBound, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
@@ -49,6 +50,9 @@ export function readReplayQuery(query: URLSearchParams): ReplayQuery {
     throw badRequest(
       `replay: types: got ${shown(query.get("types")!)}, expected types such as quote,trade,bar`,
     );
+  const long = types.find((type) => type.length > TYPE_LENGTH_MAX);
+  if (long !== undefined)
+    throw badRequest(`replay: types: got ${shown(long)}, expected at most ${TYPE_LENGTH_MAX} characters`);
   const series = countSeries(symbols.length, types);
   if (series > REPLAY_SERIES_MAX) {
     throw badRequest(

@@ -16,11 +16,11 @@ import { startTestFeed } from "./test-feed.ts";
 
 const EXIT_START_FAILED = 1;
 
-/** @returns the exit code. */
-export async function serve(settings: Settings, ignoredFlags: string[]): Promise<number> {
+/** @param warnings of the command line, for the log. @returns the exit code. */
+export async function serve(settings: Settings, warnings: string[]): Promise<number> {
   useFileMode(settings.fileMode);
   const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
-  for (const flag of ignoredFlags) log.warning(`${flag} has no effect in this server`);
+  for (const warning of warnings) log.warning(warning);
   announce(settings, log);
   warnOfWideFiles(settings, log);
   const whileServing = (port: number) => startFeed({ ...settings, port }, log);

@@ -219,6 +219,10 @@ export interface StockWriter {
   roomLack?(): string | null;
   /** Why what was opened is not there any more, for one that can see it: every commit is refused then. Null: all is well. */
   lost?(): string | null;
+  /** What keeps every save out and can be seen without one, such as a missing table; null if there is nothing. */
+  findProblem?(): string | null;
+  /** What it has found or mended in the database since the last call, a sentence each, for the log. */
+  takeNotes?(): string[];
   /** True while no command has ever stored a row. */
   isEmpty(): boolean | Promise<boolean>;
   close(): void | Promise<void>;

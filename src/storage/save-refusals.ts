@@ -21,6 +21,11 @@ export function tablesUnusable(error: string, reason: string): SaveOutcome {
   return { ok: false, status: 503, error: `save: ${error}`, details: reason };
 }
 
+/** The database is not as it has to be, whatever the rows: nothing that the caller could change. @param reason in the engine's words. */
+export function databaseRefuses(reason: string): SaveOutcome {
+  return tablesUnusable("the database refused the commit", reason);
+}
+
 /** A rule that users made with SQL, such as a unique index or a trigger, is broken. @param reason in the engine's words. */
 export function rowRefused(save: Save, reason: string): SaveOutcome {
   return {

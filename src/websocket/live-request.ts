@@ -1,6 +1,7 @@
 /** What a client asks of /ws: in the query of the handshake, and in messages afterwards. See docs/live-updates.md. */
-import { requireTicker, show } from "../commands/params.ts";
+import { readEpoch, requireTicker, show } from "../commands/params.ts";
 import { readSince } from "../commands/since.ts";
+import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { TickerError } from "../market/ticker.ts";
 import { parseBound } from "../market/timestamp.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
@@ -74,7 +75,7 @@ export function readHandshake(query: URLSearchParams): Handshake {
   const types = query.get("types");
   const filter = types === null ? ALL_TYPES : readTypes(types.split(","));
   const since = query.get("since");
-  const epoch = query.get("epoch");
+  const epoch = readEpoch(query.get("epoch"));
   const snapshot = readSwitch(query.get("snapshot"));
   const plain: Start = symbols === null ? { kind: "price" } : { kind: "snapshot" };
   const withoutSince: Start = snapshot === null ? plain : { kind: snapshot ? "snapshot" : "now" };
@@ -145,9 +146,8 @@ export function readMessage(received: string | null): Message {
 function readSubscribe(message: JsonRecord): Message {
   const tickers = readSymbols(message.symbols, "symbols");
   const filter = message.types === undefined ? ALL_TYPES : readTypes(message.types);
-  const { since, epoch = null, snapshot = true } = message;
-  if (epoch !== null && typeof epoch !== "string")
-    throw badRequest(`epoch: got ${show(epoch)}, expected a text or null`);
+  const { since, snapshot = true } = message;
+  const epoch = readEpoch(message.epoch);
   if (typeof snapshot !== "boolean")
     throw badRequest(`snapshot: got ${show(snapshot)}, expected true or false`);
   const hasSince = since !== undefined && since !== null;
@@ -209,10 +209,10 @@ function readTypes(value: unknown): TypeFilter {
     Array.isArray(list) &&
     list.length > 0 &&
     list.length <= TYPES_MAX &&
-    list.every((type) => typeof type === "string" && type !== "");
+    list.every((type) => typeof type === "string" && type !== "" && type.length <= TYPE_LENGTH_MAX);
   if (!isUsable)
     throw badRequest(
-      `types: got ${show(value)}, expected 1 to ${TYPES_MAX} of "quote", "trade", "bar" or the data_type of a save`,
+      `types: got ${show(value)}, expected 1 to ${TYPES_MAX} of "quote", "trade", "bar" or the data_type of a save, each of at most ${TYPE_LENGTH_MAX} characters`,
     );
   const characters = list.reduce((sum, type) => sum + type.length, 0);
   if (characters > TYPES_CHARACTERS_MAX)

@@ -204,6 +204,14 @@ describe("bodies", () => {
 });
 
 describe("connections", () => {
+  test("a body with announced trailers is the last of its connection", async () => {
+    const [answer] = await rawExchange(server.port, [
+      `POST /db_command HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nTrailer: X-Checksum\r\n\r\n` +
+        `${ASK.length.toString(16)}\r\n${ASK}\r\n0\r\nX-Checksum: 1\r\n\r\n`,
+    ]);
+    expect([answer?.status, answer?.headers.get("connection")]).toEqual([200, "close"]);
+  });
+
   test("HTTP/1.0 without Host is answered", async () => {
     expect((await post(ASK, { Host: null }, "1.0")).status).toBe(200);
     const [health] = await rawExchange(server.port, ["GET /health HTTP/1.0\r\n\r\n"]);

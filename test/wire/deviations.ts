@@ -338,6 +338,26 @@ export const DEVIATIONS: Deviation[] = [
     expect: refused(415, /application\/json/),
   },
   {
+    steps: ids("errors 13"),
+    reason: "A byte order mark before the JSON is no part of it: the object has no command.",
+    expect: refused(400, /Missing 'command'/),
+  },
+  {
+    steps: ids("bars 178 200 ticks 139"),
+    reason: "A boolean is no price, size or volume.",
+    expect: refused(400, /expected a number/),
+  },
+  {
+    steps: ids("bars 179 201"),
+    reason: "As above: nothing was stored.",
+    expect: noBars,
+  },
+  {
+    steps: ids("ticks 140"),
+    reason: "As above: nothing was stored.",
+    expect: noTicks,
+  },
+  {
     steps: ids("errors 21"),
     reason: "JSON is JSON, however deep.",
     expect: outcome({ status: 200, body: { ticker: "A", latest_price: null } }),

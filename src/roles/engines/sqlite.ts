@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { sqlMemoryBytes } from "../../config/memory-shares.ts";
 import type { Settings } from "../../config/settings.ts";
 import { logAt } from "../../observe/log.ts";
+import { isFrame } from "../../protocol/frames.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { executeSql } from "../../sql/execute.ts";
 import { createRunnerPool } from "../../sql/runner-pool.ts";
@@ -64,6 +65,8 @@ export function openSqliteWriter({
     roomLack: () => writer.roomLack(),
     lost: () => writer.lost(),
     removeCheck: (ticker) => writer.removeCheck(ticker),
+    findProblem: () => writer.findProblem(),
+    takeNotes: () => writer.takeNotes(),
     isEmpty: () => writer.isEmpty(),
     beginEpoch: () => writer.beginEpoch(),
     tidy: () => writer.tidy(),
@@ -76,7 +79,7 @@ export function openSqliteWriter({
 
 export function openSqliteWorker(options: WorkerStorageOptions): WorkerStorage {
   const { settings, hub, board, memory, log, runner } = options;
-  const history = new SqliteReader(settings.dbFile, settings.dbPoolSize);
+  const history = new SqliteReader(settings.dbFile, settings.dbPoolSize, isFrame);
   const reader = new CachedReader(history, board, () => history.file.checkForRead());
   const pool = createRunnerPool({
     ...runner,

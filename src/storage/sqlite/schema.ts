@@ -110,6 +110,16 @@ const UPDATE_LOG: Record<string, string> = {
   )`,
 };
 
+/** Columns that the server reads or writes, by table. */
+export const SERVER_TABLE_SHAPES: Readonly<Record<string, readonly string[]>> = {
+  ...Object.fromEntries(TABLES.map(({ name, columns }) => [name, columns.map(([column]) => column)])),
+  [CHECKPOINTS_TABLE]: ["ticker", "date", "closes", "ema_8", "ema_21", "ema_34", "ema_55", "ema_89"],
+  update_log: ["id", "ticker", "seq", "type", "saved_at", "save_id", "frame"],
+  update_log_index: ["ticker", "seq", "id"],
+  update_positions: ["ticker", "seq", "saved_at"],
+  update_log_state: ["id", "epoch", "indexed_to"],
+};
+
 export const DATA_TABLES: readonly string[] = TABLES.map(({ name }) => name);
 export const UPDATE_LOG_TABLES: readonly string[] = Object.keys(UPDATE_LOG);
 

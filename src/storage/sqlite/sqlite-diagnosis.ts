@@ -17,6 +17,7 @@ import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { isInWalMode, openInspectingConnection } from "./connection.ts";
 import { isDatabaseFileLocked } from "./file-lock.ts";
+import { foreignHooks, structureFault } from "./file-structure.ts";
 import { inspectSchema, SCHEMA_VERSION, type SchemaState } from "./schema.ts";
 
 const MAGIC = "SQLite format 3\0";
@@ -26,6 +27,8 @@ const DUCKDB_MAGIC_OFFSET = 8;
 const WAL_LARGE_BYTES = 256 * 1024 * 1024;
 /** Faults of one file that are told; the first says enough. */
 const FAULTS_SHOWN_MAX = 3;
+/** What hangs on the tables and is told. */
+const HOOKS_SHOWN_MAX = 10;
 const FEATURES: Record<string, string> = {
   ENABLE_FTS5: "full-text search",
   ENABLE_RTREE: "R-tree",
@@ -53,6 +56,7 @@ export async function* diagnoseSqlite(path: string): AsyncGenerator<DiagnosisSte
     schema = inspectSchema(db);
     yield diagnoseEngine(db);
     yield describeSchema(schema, sizeBytes);
+    if (schema.state === "current") yield* diagnoseHooks(db);
   } catch (error) {
     yield cannotOpen(error, path);
   }
@@ -143,6 +147,21 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
     default:
       return describePlainSchema(schema, SCHEMA_VERSION);
   }
+}
+
+/** What other programs have hung on the server's tables; the server tells the same when it starts. */
+function* diagnoseHooks(db: Database): Generator<Finding> {
+  const fault = structureFault(db);
+  if (fault !== null)
+    yield {
+      level: "warning",
+      subject: "tables",
+      finding: fault,
+      advice:
+        "put back what was changed, or a copy of the file; triggers are put right when the server starts",
+    };
+  for (const hook of foreignHooks(db).slice(0, HOOKS_SHOWN_MAX))
+    yield { level: "warning", subject: "tables", finding: hook, advice: "take it away if it isn't meant" };
 }
 
 function cannotOpen(error: unknown, path: string): Finding {

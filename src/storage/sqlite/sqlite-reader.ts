@@ -101,12 +101,13 @@ export class SqliteReader implements StockReader {
   readonly #probe: Statement<Row, Params>;
 
   /** @param poolSize connections at most, one of them for small answers, the others for streams. */
-  constructor(path: string, poolSize: number) {
+  /** @param isFrame what the update log holds and isn't one counts as not kept. */
+  constructor(path: string, poolSize: number, isFrame: (stored: string) => boolean = () => true) {
     this.#path = path;
     this.#poolSize = Math.max(2, poolSize);
     this.#db = openReaderConnection(path);
     this.file = new OpenedFile(path, SQLITE_FORMAT);
-    this.updates = new SqliteUpdates(this.#db, () => this.file.checkForRead());
+    this.updates = new SqliteUpdates(this.#db, isFrame, () => this.file.checkForRead());
     const prepare = (sql: string): Statement<Row, Params> => this.#db.prepare<Row, Params>(sql);
     this.#bars = {
       daily: prepare(`${BARS_SQL.daily} LIMIT ?`),

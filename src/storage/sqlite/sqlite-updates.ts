@@ -25,11 +25,15 @@ export class SqliteUpdates implements UpdateReader {
   #tailFrom = -1;
   #tailTo = -1;
 
+  readonly #isFrame: (stored: string) => boolean;
+
   /**
    * @param db a reading connection that nothing else has a transaction on.
+   * @param isFrame what is stored and isn't one counts as not kept.
    * @param look throws when the file can't be read any more.
    */
-  constructor(db: Database, look: () => void) {
+  constructor(db: Database, isFrame: (stored: string) => boolean, look: () => void) {
+    this.#isFrame = isFrame;
     this.#db = db;
     this.#look = look;
     this.#statements = prepareStatements(db);
@@ -68,7 +72,8 @@ export class SqliteUpdates implements UpdateReader {
       for (const { seq, id } of this.#placesAfter(ticker, after, Math.max(1, limit.updates))) {
         // Somebody has deleted what is between: the next question begins after it, and shows it.
         if (found.length > 0 && seq !== found.at(-1)!.seq + 1) break;
-        const { type, saved_at, frame } = this.#statements.update.get(id)!;
+        const { type, saved_at, frame: stored } = this.#statements.update.get(id)!;
+        const frame = this.#isFrame(stored) ? stored : "";
         characters += frame.length;
         if (found.length > 0 && characters > limit.characters) break;
         found.push({ seq, type, savedAtMs: saved_at, frame });

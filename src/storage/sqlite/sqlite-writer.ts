@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import {
   type CommitProgress,
   type Count,
@@ -21,7 +22,7 @@ import { EpochWitness, reasonsOf } from "../epoch-witness.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
-import { rowRefused } from "../save-refusals.ts";
+import { databaseRefuses, rowRefused } from "../save-refusals.ts";
 import { chooseBars, StagedBars } from "../staged-bars.ts";
 import { TABLE_NAMES } from "../tables.ts";
 import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
@@ -29,6 +30,7 @@ import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
 import { FileRoom, shortenWal } from "./file-room.ts";
+import { foreignHooks, mendHooks, structureFault } from "./file-structure.ts";
 import { prepareSchema } from "./schema.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 import { UpdateLog } from "./update-log.ts";
@@ -51,6 +53,8 @@ export class SqliteWriter implements StockWriter {
   readonly #witness: EpochWitness;
   readonly #log: WriteAheadLog;
   readonly #dataVersion: Statement<{ data_version: number }, []>;
+  readonly #schemaVersionOf: Statement<{ schema_version: number }, []>;
+  #hooksTold: ReadonlySet<string> = new Set();
   #lastDataVersion: number;
   readonly #hourlyUpsert: Statement<unknown, Params>;
   readonly #hourlyExists: Statement<unknown, Params>;
@@ -62,6 +66,10 @@ export class SqliteWriter implements StockWriter {
   readonly #ticksOfStamp: Statement<StoredTick & { seq: number }, Params>;
   /** Once it has begun, the log is brought to the bound itself. */
   #isTidying = false;
+  /** The schema of the file when it was last looked at. */
+  #schemaVersion = -1;
+  #fault: string | null = null;
+  readonly #notes: string[] = [];
   /** What opening the file did to it, for the log. */
   readonly preparation: string | null;
   /** Why a new epoch began, for the log; null where the one before goes on. */
@@ -91,6 +99,9 @@ export class SqliteWriter implements StockWriter {
       this.#file = new OpenedFile(path, SQLITE_FORMAT);
       this.preparation = prepareSchema(this.#db);
       useWriteAheadLog(this.#db);
+      this.#db.transaction(() => this.#notes.push(...mendHooks(this.#db))).immediate();
+      this.#hooksTold = new Set(foreignHooks(this.#db));
+      this.#notes.push(...this.#hooksTold);
     } catch (error) {
       this.#db.close(false);
       this.#witness.abandon();
@@ -100,13 +111,18 @@ export class SqliteWriter implements StockWriter {
     const real = realpathSync(path);
     this.#room = new FileRoom(this.#db, real, new DiskSpace(dirname(real), minFreeMb));
     this.#averages = new DailyAverages(this.#db);
-    this.#updates = new UpdateLog(this.#db, { boundBytes: updateLogBytes, witness: this.#witness });
+    this.#updates = new UpdateLog(this.#db, {
+      boundBytes: updateLogBytes,
+      witness: this.#witness,
+      note: (text) => this.#notes.push(text),
+    });
     this.#log = new WriteAheadLog(path);
     this.epochBegun = reasonsOf(this.#witness.doubt(this.#updates.given), setAside);
     if (this.epochBegun !== null) this.#updates.beginEpoch();
     this.#acceptGiven();
     this.#dataVersion = this.#db.prepare<{ data_version: number }, []>("PRAGMA data_version");
     this.#lastDataVersion = this.#readDataVersion();
+    this.#schemaVersionOf = this.#db.prepare<{ schema_version: number }, []>("PRAGMA schema_version");
     this.#hourlyUpsert =
       prepare(`INSERT INTO hourly_prices (ticker, datetime, open, high, low, close, volume, write_timestamp)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ticker, datetime) DO UPDATE SET open = excluded.open, high = excluded.high,
@@ -181,6 +197,20 @@ export class SqliteWriter implements StockWriter {
     return isMore;
   }
 
+  findProblem(): string | null {
+    try {
+      this.#file.check();
+      this.#lookAtSchema();
+    } catch (error) {
+      return messageOf(error);
+    }
+    return this.#fault;
+  }
+
+  takeNotes(): string[] {
+    return this.#notes.splice(0);
+  }
+
   /** True while no command has ever stored a row. */
   isEmpty(): boolean {
     return TABLE_NAMES.every((table) => this.#db.query(`SELECT 1 FROM ${table} LIMIT 1`).get() === null);
@@ -218,7 +248,18 @@ export class SqliteWriter implements StockWriter {
       if (!isRefusal(error)) throw error;
     }
     // One of them breaks a rule that users made with SQL, a unique index or a trigger: the others must not suffer.
-    return this.#transaction(saves, () => saves.map((save) => this.#applyOrUndo(save)));
+    try {
+      return this.#transaction(saves, () => this.#applyOneByOne(saves));
+    } catch (error) {
+      if (!(error instanceof AllUndoneError)) throw error;
+      return this.#commitWithout(saves, error);
+    }
+  }
+
+  /** A rule of the one has rolled back the whole transaction. Those before it were fine; those after it come in the next. */
+  #commitWithout(saves: Save[], { index, outcome }: AllUndoneError): (SaveOutcome | null)[] {
+    const before = index === 0 ? [] : this.#commit(saves.slice(0, index));
+    return saves.map((_, i) => (i === index ? outcome : (before[i] ?? null)));
   }
 
   #transaction(saves: Save[], apply: () => (SaveOutcome | null)[]): (SaveOutcome | null)[] {
@@ -236,6 +277,8 @@ export class SqliteWriter implements StockWriter {
     const { newestId } = this.#updates.given;
     try {
       this.#db.run("BEGIN IMMEDIATE");
+      this.#lookAtSchema();
+      if (this.#fault !== null) throw new StructureError(this.#fault);
       this.#updates.begin();
       const committed = work();
       this.#progress.at("commit");
@@ -303,7 +346,29 @@ export class SqliteWriter implements StockWriter {
     if (rows.length > 0) this.#averages.save(ticker, rows, `${nowText()}+00:00`);
   }
 
-  #applyOrUndo(save: Save): SaveOutcome {
+  #lookAtSchema(): void {
+    const version = this.#schemaVersionOf.get()?.schema_version ?? 0;
+    if (version === this.#schemaVersion) return;
+    this.#fault = structureFault(this.#db);
+    if (this.#schemaVersion !== -1 && this.#fault === null) this.#noteNewHooks();
+    this.#schemaVersion = version;
+  }
+
+  /** Of those that another program has put on the tables while the server runs. */
+  #noteNewHooks(): void {
+    const hooks = foreignHooks(this.#db);
+    this.#notes.push(...hooks.filter((hook) => !this.#hooksTold.has(hook)));
+    this.#hooksTold = new Set(hooks);
+  }
+
+  #applyOneByOne(saves: Save[]): (SaveOutcome | null)[] {
+    const started = performance.now();
+    return saves.map((save, index) =>
+      index > 0 && performance.now() - started > TRANSACTION_MS ? null : this.#applyOrUndo(save, index),
+    );
+  }
+
+  #applyOrUndo(save: Save, index: number): SaveOutcome {
     const repeated = this.#repeatedOutcome(save);
     if (repeated !== null) return repeated;
     this.#progress.at("rows", save);
@@ -311,10 +376,12 @@ export class SqliteWriter implements StockWriter {
     try {
       return this.#apply(save);
     } catch (error) {
-      // A trigger may have rolled back everything: then there is nothing to go on with.
-      if (!isRefusal(error) || !this.#db.inTransaction) throw error;
+      if (!isRefusal(error)) throw error;
+      const outcome = isOfTheRow(error) ? rowRefused(save, error.message) : databaseRefuses(error.message);
+      // RAISE(ROLLBACK) of a trigger has undone the others as well.
+      if (!this.#db.inTransaction) throw new AllUndoneError(index, outcome);
       this.#db.run("ROLLBACK TO one_save");
-      return rowRefused(save, error.message);
+      return outcome;
     } finally {
       if (this.#db.inTransaction) this.#db.run("RELEASE one_save");
     }
@@ -394,7 +461,33 @@ class RowIgnoredError extends Error {
   override name = "RowIgnoredError";
 }
 
-/** The rows are at fault, by a rule of the database; not the disk, a lock, or memory, which the next save would meet too. */
+/** A save has ended the transaction of all. */
+class AllUndoneError extends Error {
+  override name = "AllUndoneError";
+  readonly index: number;
+  readonly outcome: SaveOutcome;
+
+  constructor(index: number, outcome: SaveOutcome) {
+    super("a save has undone those that were committed with it");
+    this.index = index;
+    this.outcome = outcome;
+  }
+}
+
+/** Another program has changed the server's own tables. */
+class StructureError extends Error {
+  override name = "StructureError";
+}
+
+/** SQLite's words for what a trigger or an index of a user's needs and isn't there: no row could be stored, whatever it holds. */
+const OF_THE_DATABASE =
+  /^(no such |cannot modify |table .* has no column |unknown |wrong number of arguments)/;
+
+function isOfTheRow(error: Error): boolean {
+  return !OF_THE_DATABASE.test(error.message);
+}
+
+/** This save is refused and another may not be, by a rule of the database; not the disk, a lock, or memory, which the next save would meet too. */
 function isRefusal(error: unknown): error is Error {
   if (error instanceof RowIgnoredError) return true;
   if (!(error instanceof SQLiteError)) return false;

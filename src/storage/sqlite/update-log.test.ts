@@ -274,7 +274,7 @@ describe("a transaction that fails", () => {
     using file = new OpenFile();
     file.save(tick("A"));
     file.other.run("CREATE TRIGGER full BEFORE INSERT ON update_log BEGIN SELECT RAISE(ABORT, 'no'); END");
-    expect(() => file.writer.commit([tick("A"), tick("B")])).toThrow("no");
+    expect(() => file.writer.commit([tick("A"), tick("B")])).toThrow("the trigger full is on update_log");
     expect(file.count("realtime_data")).toBe(1);
     file.other.run("DROP TRIGGER full");
     expect(file.save(tick("A"), tick("B"))).toEqual([2, 1]);

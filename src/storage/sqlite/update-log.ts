@@ -31,6 +31,10 @@ const ROW_BYTES = 70;
 const INDEX_ROW_BYTES = 20;
 /** A row that doesn't fit into what is left of a page begins the next, and a long one fills pages of its own. */
 const PAGE_BYTES = 4096;
+/** Beyond what a server can have logged or counted: a larger id or position is of another program. */
+const NUMBER_MAX = 2 ** 52;
+/** Looking through all positions for such a one takes 50 ms with a million tickers. */
+const POSITIONS_LOOK_MS = 5_000;
 /** Tickers whose newest position is known without asking the database; about 10 MB. */
 const POSITIONS_KEPT_MAX = 100_000;
 /** Updates of its ticker among which a repeated save is looked for. */
@@ -42,6 +46,8 @@ export interface UpdateLogOptions {
   /** Null: nothing is taken out. */
   boundBytes: number | null;
   witness: EpochWitness;
+  /** Told what was mended, a sentence for the log. */
+  note?(text: string): void;
   /** Small in tests only. */
   positionsKeptMax?: number;
 }
@@ -78,14 +84,18 @@ export class UpdateLog {
   /** Of the tickers that have updates in no index. */
   readonly #unindexed = new Map<string, Newest>();
   #dataVersion = -1;
+  readonly #note: (text: string) => void;
+  #positionsLookedAtMs = Number.NEGATIVE_INFINITY;
+  #looksAtPositions = true;
   /** Of this transaction: save ids to positions, by ticker. */
   readonly #saveIds = new Map<string, Map<string, number>>();
   readonly #statements: ReturnType<typeof prepareStatements>;
 
   constructor(
     db: Database,
-    { boundBytes, witness, positionsKeptMax = POSITIONS_KEPT_MAX }: UpdateLogOptions,
+    { boundBytes, witness, note, positionsKeptMax = POSITIONS_KEPT_MAX }: UpdateLogOptions,
   ) {
+    this.#note = note ?? (() => {});
     this.#boundBytes = boundBytes;
     this.#witness = witness;
     this.#slackBytes = Math.min(TRIM_BYTES, (boundBytes ?? 0) * TRIM_PART_OF_BOUND);
@@ -110,9 +120,51 @@ export class UpdateLog {
   begin(): void {
     this.#saveIds.clear();
     const version = this.#statements.dataVersion.get()?.data_version ?? 0;
-    if (version === this.#dataVersion) return;
+    const isSame = version === this.#dataVersion;
+    this.#looksAtPositions ||= !isSame;
+    const looksNow =
+      this.#looksAtPositions && performance.now() - this.#positionsLookedAtMs >= POSITIONS_LOOK_MS;
+    if (looksNow) this.#mendPositions();
+    if (isSame && !looksNow) return;
     this.#load();
     this.#dataVersion = version;
+  }
+
+  /** What another program has put into the log or the positions can't be counted on: the epoch in which it would be ends. */
+  #mendPositions(): void {
+    this.#looksAtPositions = false;
+    this.#positionsLookedAtMs = performance.now();
+    const damaged = this.#statements.damagedPositions.all(NUMBER_MAX);
+    if (damaged.length === 0) return;
+    this.#statements.mendPositions.run(NUMBER_MAX);
+    this.#statements.endEpoch.run();
+    const named = damaged.map(({ ticker }) => ticker).join(", ");
+    this.#note(
+      `another program has put positions into update_positions that no server has given (${named}); a new epoch begins, clients get a snapshot`,
+    );
+  }
+
+  /** Rows that this server, the log's only writer, has not written. */
+  #removeForeignUpdates(): void {
+    const last = this.#dataVersion === -1 ? NUMBER_MAX : this.#end.newestId;
+    const { changes } = this.#statements.removeAfter.run(last);
+    const { changes: ofTail } = this.#statements.removeOdd.run(NUMBER_MAX);
+    const removed = changes + ofTail;
+    if (removed > 0)
+      this.#note(
+        `another program has put ${removed} rows into update_log; they were no updates, and have been removed`,
+      );
+  }
+
+  /** Null where there is none, or none that can be counted on. */
+  #state(): { epoch: string; indexed_to: number } | null {
+    const state = this.#statements.state.get();
+    if (state === null) return null;
+    const { indexed_to: to } = state;
+    if (Number.isSafeInteger(to) && to >= 0 && to <= NUMBER_MAX) return state;
+    this.#statements.endEpoch.run();
+    this.#note("another program has changed update_log_state; a new epoch begins, clients get a snapshot");
+    return null;
   }
 
   /** The position that the save has already, from a try whose answer was lost; null without one. */
@@ -261,10 +313,11 @@ export class UpdateLog {
   }
 
   #load(): void {
+    this.#removeForeignUpdates();
     const newest = this.#statements.newestUpdate.get();
     // What was logged before counts on, even where somebody has deleted it: no id is given twice.
     const newestId = Math.max(newest?.id ?? 0, this.#end.newestId);
-    const state = this.#statements.state.get();
+    const state = this.#state();
     let indexedTo = state?.indexed_to ?? null;
     this.#epoch = state?.epoch ?? crypto.randomUUID();
     if (indexedTo === null) {
@@ -354,6 +407,20 @@ function prepareStatements(db: Database) {
     setIndexedTo: prepare("UPDATE update_log_state SET indexed_to = ?"),
     setEpoch: prepare("UPDATE update_log_state SET epoch = ?"),
     state: prepare<{ epoch: string; indexed_to: number }>("SELECT epoch, indexed_to FROM update_log_state"),
+    endEpoch: prepare("DELETE FROM update_log_state"),
+    removeAfter: prepare("DELETE FROM update_log WHERE id > ?"),
+    removeOdd: prepare(
+      `DELETE FROM update_log WHERE id > coalesce((SELECT max(indexed_to) FROM update_log_state WHERE typeof(indexed_to) = 'integer'), 0)
+         AND (typeof(seq) <> 'integer' OR seq NOT BETWEEN 1 AND ?)`,
+    ),
+    damagedPositions: prepare<{ ticker: string }>(
+      "SELECT ticker FROM update_positions WHERE typeof(seq) <> 'integer' OR seq NOT BETWEEN 0 AND ? LIMIT 5",
+    ),
+    mendPositions: prepare(
+      `UPDATE update_positions SET seq = coalesce((SELECT max(log.seq) FROM update_log_index AS log
+         WHERE log.ticker = update_positions.ticker AND typeof(log.seq) = 'integer' AND log.seq BETWEEN 0 AND ?1), 0)
+       WHERE typeof(seq) <> 'integer' OR seq NOT BETWEEN 0 AND ?1`,
+    ),
     newestUpdate: prepare<{ id: number; saved_at: number }>(
       "SELECT id, saved_at FROM update_log ORDER BY id DESC LIMIT 1",
     ),

@@ -1,0 +1,97 @@
+/**
+ * Whether saves can be stored, as the hub knows it: a commit that failed, a table that another program has dropped. The log
+ * tells it once and then in sums, and every worker's `/ready` is 503 while it holds.
+ */
+import type { LogLines } from "../observe/log.ts";
+import type { StockWriter } from "../storage/contract.ts";
+
+/** Saves refused for the same reason are told once, and then together this often. */
+const TOLD_EVERY_MS = 10_000;
+/** How soon the end of a problem that can be looked up is noticed. */
+const LOOK_EVERY_MS = 1_000;
+/** A problem that can't be looked up, such as a failed commit, is over when a commit succeeds or this has passed: somebody must try. */
+const TRIED_AGAIN_AFTER_MS = 10_000;
+
+export interface DatabaseWatchOptions {
+  writer: Pick<StockWriter, "findProblem" | "takeNotes"> | null;
+  /** Told at each change. */
+  tell(problem: string | null): void;
+  log: Pick<LogLines, "error" | "warning" | "info">;
+}
+
+export class DatabaseWatch {
+  readonly #options: DatabaseWatchOptions;
+  #problem: string | null = null;
+  #failedAtMs = 0;
+  #lookedAtMs = -LOOK_EVERY_MS;
+  #toldAtMs = 0;
+  #refusedSinceTold = 0;
+
+  constructor(options: DatabaseWatchOptions) {
+    this.#options = options;
+    this.#tellNotes();
+  }
+
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  /** To be called many times a second, between two commits. @param changed another program has committed. */
+  poll(changed: boolean): void {
+    if (changed) this.#tellNotes();
+    const nowMs = performance.now();
+    if (this.#refusedSinceTold > 0 && nowMs - this.#toldAtMs >= TOLD_EVERY_MS) this.#tellRefused();
+    if (!changed && (this.#problem === null || nowMs - this.#lookedAtMs < LOOK_EVERY_MS)) return;
+    this.#lookedAtMs = nowMs;
+    const found = this.#options.writer?.findProblem?.() ?? null;
+    if (found !== null) {
+      // Its end can be looked up as well.
+      this.#failedAtMs = 0;
+      this.#begin(found);
+    } else if (nowMs - this.#failedAtMs >= TRIED_AGAIN_AFTER_MS || this.#failedAtMs === 0) this.#end();
+  }
+
+  /** @param saves that were refused for a reason that is the database's and not their own. */
+  failed(saves: number, reason: string): void {
+    this.#failedAtMs = performance.now();
+    this.#refusedSinceTold += saves;
+    const isNew = this.#problem === null;
+    if (isNew || performance.now() - this.#toldAtMs >= TOLD_EVERY_MS) this.#tellRefused(reason);
+    this.#begin(reason);
+  }
+
+  /** A commit has succeeded, with no save refused for the database's sake. */
+  succeeded(): void {
+    this.#tellNotes();
+    if (this.#problem === null) return;
+    this.#failedAtMs = 0;
+    this.poll(true);
+  }
+
+  #begin(problem: string): void {
+    if (this.#problem === problem) return;
+    if (this.#refusedSinceTold === 0 && this.#failedAtMs === 0)
+      this.#options.log.error(`Hub: saves are refused: ${problem}`);
+    this.#problem = problem;
+    this.#options.tell(problem);
+  }
+
+  #end(): void {
+    if (this.#problem === null) return;
+    this.#problem = null;
+    this.#failedAtMs = 0;
+    this.#options.log.info("Hub: the database takes saves again");
+    this.#options.tell(null);
+  }
+
+  #tellRefused(reason = this.#problem ?? "the database refused them"): void {
+    this.#options.log.error(`Hub: commit of ${this.#refusedSinceTold} saves failed: ${reason}`);
+    this.#refusedSinceTold = 0;
+    this.#toldAtMs = performance.now();
+  }
+
+  #tellNotes(): void {
+    for (const note of this.#options.writer?.takeNotes?.() ?? [])
+      this.#options.log.warning(`Database: ${note}`);
+  }
+}
