@@ -35,8 +35,11 @@ test("as many positions as there may be are looked up among as many symbols as f
 
 test("types have a number and a length", () => {
   const types = (list: string[]) => refusal({ action: "subscribe", symbols: ["A"], types: list });
-  expect(types(["x".repeat(2_000)])).toBe("understood");
-  expect(types(["x".repeat(2_001)])).toBe(
+  const eight = Array.from({ length: 8 }, (_, i) => `${i}`.repeat(250));
+  expect(types(["x".repeat(256)])).toBe("understood");
+  expect(types(["x".repeat(257)])).toMatch(/^bad_message: types: .* of at most 256 characters$/);
+  expect(types(eight)).toBe("understood");
+  expect(types([...eight, "x"])).toBe(
     "bad_message: types: got 2001 characters, expected at most 2000 in all",
   );
   expect(types(["*", ...Array.from({ length: 99 }, (_, i) => `-${"x".repeat(100)}${i}`)])).toMatch(

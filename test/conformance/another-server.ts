@@ -7,13 +7,12 @@ import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
 import { askNewer } from "../../src/storage/remote/commands.ts";
 import { RemoteReader } from "../../src/storage/remote/remote-reader.ts";
 import { RemoteSaves } from "../../src/storage/remote/remote-saves.ts";
-import { runRemoteSql } from "../../src/storage/remote/remote-sql.ts";
 import { saveCommand } from "../../src/storage/remote/save-command.ts";
 import { Upstream } from "../../src/storage/remote/upstream.ts";
+import { changeAsAnotherProgram } from "../support/another-program.ts";
 import { startServer } from "../support/server.ts";
 import type { Opened } from "./drivers.ts";
 
-const SQL_TIMEOUT_MS = 60_000;
 const MIB = 1024 * 1024;
 const SILENT: LogLines = { debug() {}, info() {}, warning() {}, error() {}, critical() {} };
 
@@ -40,7 +39,7 @@ export async function openAnotherServer(dbFile: string): Promise<Opened> {
     },
     reader,
     async execute(sql) {
-      await runRemoteSql(upstream, { sql, params: [], queryType: "raw", allowWrite: true }, SQL_TIMEOUT_MS);
+      changeAsAnotherProgram(dbFile, sql);
     },
     async [Symbol.asyncDispose]() {
       reader.close();

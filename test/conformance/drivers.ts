@@ -1,5 +1,4 @@
 /** The storage drivers that the conformance suite runs on. A new driver adds its line here. */
-import { Database } from "bun:sqlite";
 import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
@@ -8,6 +7,7 @@ import type { SaveOutcome, StockReader, StockWriter } from "../../src/storage/co
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { connectForReading, openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
+import { changeAsAnotherProgram } from "../support/another-program.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
 import { openAnotherServer } from "./another-server.ts";
@@ -149,10 +149,7 @@ async function openSqlite(dbFile: string, options: OpenOptions = {}): Promise<Op
     writer,
     reader,
     async execute(statement) {
-      // As another program that has the file: the server's own way lets nobody change its tables.
-      using other = new Database(settings.dbFile, { readwrite: true });
-      other.run("PRAGMA busy_timeout = 10000");
-      other.run(statement);
+      changeAsAnotherProgram(settings.dbFile, statement);
     },
     async [Symbol.asyncDispose]() {
       await reader.close();
