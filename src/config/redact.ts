@@ -24,6 +24,11 @@ const OPEN_PARAMETERS = new Set([
   "application_name",
   "connect_timeout",
   "options",
+  "search_path",
+  "schema",
+  "currentschema",
+  "pgbouncer",
+  "target_session_attrs",
 ]);
 /** Nothing in it separates a user from a password. */
 const PLAIN = /^[^:@=]*$/;

@@ -23,6 +23,7 @@ test("not one in the environment, nor a string without one", () => {
   const warnings = (argv: string[], env: Record<string, string>) => exposedSecrets(parseSettings(argv, env));
   expect(warnings([], { STOCK_DB_DB_FILE: url, STOCK_DB_BUS: `nats://${SECRET}@h:1` })).toEqual([]);
   expect(warnings(["--db-file", "postgresql://desk@db/x"], {})).toEqual([]);
+  expect(warnings(["--db-file", "postgresql://desk@db/x?search_path=desk&pgbouncer=true"], {})).toEqual([]);
   expect(warnings(["--db-file", "data/x.db", "--bus", "postgres"], {})).toEqual([]);
   expect(warnings(["--db-file", url], {}).length).toBe(1);
 });
