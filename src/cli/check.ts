@@ -160,6 +160,7 @@ async function checkSaves(options: CheckOptions, report: CheckReport, parts: Par
   for (const signal of ENDING_SIGNALS) process.on(signal, removeAndExit);
   try {
     await parts.run("live updates", () => checkLiveUpdates(options.url, ticker, report, parts));
+    if (!ticker.hasRows) return;
     await parts.run("read back", async () => {
       report.rowsReadBack = await ticker.readBack();
       parts.show.ok("read back", `${report.rowsReadBack} of ${report.rowsReadBack} rows`);

@@ -159,6 +159,15 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   });
 }
 
+test("where the save is refused, nothing is said to stay behind", async () => {
+  await using server = await startServer({ flags: ["--read-only"] });
+  const { code, stdout } = await runCli(["check", server.url, "--requests", "2"]);
+  expect(code).toBe(1);
+  expect(stdout).toContain("FAILED  live updates: save_realtime_data was answered 403");
+  expect(stdout).toContain("--read-only");
+  expect(stdout).not.toMatch(/stay|clean-up|read back/);
+});
+
 test("what killed checks have left goes with a later one, and what one that runs has saved stays", async () => {
   const ticker = (digit: string) => `_CHECK_${digit.repeat(32)}`;
   using folder = tempDir();
