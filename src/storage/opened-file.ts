@@ -67,6 +67,11 @@ export class OpenedFile {
   /** What can't be undone, as the engine has read, or written, what was there. */
   #damage: string | null = null;
   #wasLooked = false;
+  /**
+   * What another process has found out, which looks more often; null: nothing. What was written over the file between two looks of this one
+   * may pass for a checkpoint.
+   */
+  toldByOthers: () => string | null = () => null;
 
   /** @param path of a file that the engine has open now. */
   constructor(path: string, format: FileFormat) {
@@ -89,7 +94,8 @@ export class OpenedFile {
    * @param companions How many of them are looked at, the first ones.
    */
   lost(companions = this.#companions.length): string | null {
-    if (this.#damage !== null) return this.#damage;
+    const known = this.#damage ?? this.toldByOthers();
+    if (known !== null) return known;
     const now = statSync(this.#path, { throwIfNoEntry: false });
     if (now === undefined || !isSame(now, this.#file))
       return this.#told(

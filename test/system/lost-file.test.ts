@@ -221,6 +221,18 @@ test("what makes the file shorter by right is no loss", async () => {
   await expectReady(server);
 });
 
+test("what was written over the file shows to workers that haven't looked since a checkpoint", async () => {
+  await using server = await startServer({ workers: 2 });
+  expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
+  const another = new Database(server.dbFile, { readwrite: true });
+  another.run("PRAGMA wal_checkpoint(PASSIVE)");
+  another.close();
+  expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
+  overwrite(server.dbFile, otherDatabase());
+  await server.logged("[ERROR] - The database is lost");
+  await expectLost(server, /was overwritten while/);
+});
+
 test("checkpoints and a VACUUM of another program, and another time of the file, are no loss", async () => {
   await using server = await startServer({ workers: 2 });
   const another = new Database(server.dbFile, { readwrite: true });
