@@ -26,7 +26,9 @@ export interface CheckReport {
 
 /** A worker whose fair share is this many requests gets none once in 160,000 times: then it is ill, not unlucky. */
 const FAIR_SHARE_MIN = 12;
-const INTERRUPTED_EXIT = 130;
+/** A shell's way to say that a signal ended it: 128 and the signal's number. */
+const EXIT_BY_SIGNAL = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+const ENDING_SIGNALS = Object.keys(EXIT_BY_SIGNAL) as (keyof typeof EXIT_BY_SIGNAL)[];
 
 /** @returns The exit code: 0 only if all is well. */
 export async function runCheck(argv: string[]): Promise<number> {
@@ -148,19 +150,24 @@ function judgeSpread(load: LoadReport, multiprocess: boolean, parts: PartRunner)
 
 async function checkSaves(options: CheckOptions, report: CheckReport, parts: PartRunner): Promise<void> {
   const ticker = new ThrowAwayTicker(options.url);
-  const removeAndExit = (): void => {
-    void removeRows(ticker, report, parts).finally(() => process.exit(INTERRUPTED_EXIT));
+  let isEnding = false;
+  const removeAndExit = (signal: NodeJS.Signals): void => {
+    if (isEnding) return;
+    isEnding = true;
+    const code = EXIT_BY_SIGNAL[signal as keyof typeof EXIT_BY_SIGNAL];
+    void removeRows(ticker, report, parts).finally(() => process.exit(code));
   };
-  process.once("SIGINT", removeAndExit);
+  for (const signal of ENDING_SIGNALS) process.on(signal, removeAndExit);
   try {
     await parts.run("live updates", () => checkLiveUpdates(options.url, ticker, report, parts));
+    if (!ticker.hasRows) return;
     await parts.run("read back", async () => {
       report.rowsReadBack = await ticker.readBack();
       parts.show.ok("read back", `${report.rowsReadBack} of ${report.rowsReadBack} rows`);
     });
     await removeRows(ticker, report, parts);
   } finally {
-    process.off("SIGINT", removeAndExit);
+    for (const signal of ENDING_SIGNALS) process.off(signal, removeAndExit);
   }
 }
 

@@ -1,17 +1,38 @@
-/** remove_check: what a run of `stock-db-server check` leaves behind goes, its rows, updates and position. */
+/**
+ * remove_check: what a run of `stock-db-server check` leaves behind goes, its rows, updates and position. So does what runs before it left that
+ * were killed and couldn't ask for it themselves.
+ */
 import { CHECK_TICKER_FORM, isCheckTicker } from "../market/check-ticker.ts";
 import { badRequest } from "../protocol/errors.ts";
+import type { UpdateReader } from "../storage/update-contract.ts";
 import type { Command } from "./context.ts";
 import { requireTicker, show } from "./params.ts";
+
+/** No run takes so long between its save and its end. */
+const LEFT_BEHIND_MS = 600_000;
+/** Of runs that were killed, by one that wasn't. */
+const LEFT_BEHIND_MAX = 100;
 
 export const removeCheck: Command = {
   name: "remove_check",
   about: "Removes every trace of the ticker of a run of check.",
-  async run({ params }, { removeCheck }) {
+  async run({ params }, { removeCheck, reader: { updates } }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     if (!isCheckTicker(ticker))
       throw badRequest(`ticker: got ${show(ticker)}, expected that of a check: ${CHECK_TICKER_FORM}`);
     await removeCheck(ticker);
+    for (const left of await leftBehind(updates)) await removeCheck(left);
     return JSON.stringify({ ticker, removed: true });
   },
 };
+
+async function leftBehind(updates: UpdateReader): Promise<string[]> {
+  const found: string[] = [];
+  for (const ticker of (await updates.positions(null)).keys()) {
+    if (!isCheckTicker(ticker)) continue;
+    const { savedAtMs } = await updates.newest(ticker);
+    if (savedAtMs !== null && Date.now() - savedAtMs > LEFT_BEHIND_MS) found.push(ticker);
+    if (found.length === LEFT_BEHIND_MAX) break;
+  }
+  return found;
+}

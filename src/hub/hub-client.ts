@@ -69,6 +69,8 @@ export class HubClient {
   #busChannel: string | null = null;
   readonly #tickers = new Set<string>();
   #closed = false;
+  /** Why the hub can't serve the database's file any more; null: it can, or there is no hub. */
+  databaseLost: string | null = null;
 
   constructor(options: HubClientOptions) {
     this.#options = options;
@@ -307,6 +309,9 @@ export class HubClient {
       case "condition":
         this.#options.condition(message.name, message.reason);
         break;
+      case "lost":
+        this.databaseLost = message.reason;
+        break;
       case "removed":
         this.#options.removed(message.ticker);
         break;
@@ -335,6 +340,7 @@ export class HubClient {
     if (this.#channel === null) return;
     this.#channel = null;
     this.#socket = null;
+    this.databaseLost = null;
     this.#announcements.clear();
     this.#replies.lost();
     this.reads.lost();

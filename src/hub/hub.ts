@@ -125,6 +125,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     if (now !== null) log.error(`The database is lost, and nothing is answered from it: ${now}`);
     else log.info("The database's file is there again");
     lost = now;
+    links.sendToAll({ type: "lost", reason: lost });
     board.bumpAll();
   }
 
@@ -177,6 +178,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
         link.workerId = message.workerId;
         link.addresses = new Map(message.addresses);
         link.channel.send(diskCondition());
+        link.channel.send({ type: "lost", reason: lost });
         if (writer !== null) link.channel.send(databaseCondition(watch.problem));
         break;
       case "admit": {

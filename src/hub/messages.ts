@@ -73,6 +73,8 @@ export type ToWorker =
   | { type: "missed" }
   /** What keeps the hub from all of its work, and so each worker; null: nothing of that kind any more. */
   | { type: "condition"; name: ConditionName; reason: string | null }
+  /** Why the database's file can't be served any more; null: it can. */
+  | { type: "lost"; reason: string | null }
   /** Nothing of the ticker is in the database any more. */
   | { type: "removed"; ticker: string };
 

@@ -2,9 +2,10 @@
  * Notices that the file of the database is not any more what was opened: removed, replaced, truncated, overwritten, without
  * its write-ahead log, or on a disk that has gone. What is written then is gone with the process, and what is read is wrong.
  */
-import { openSync, readSync, realpathSync, type Stats, statSync } from "node:fs";
+import { readSync, realpathSync, type Stats, statSync } from "node:fs";
 import { unavailable } from "../protocol/errors.ts";
 import { DatabaseGoneError } from "./contract.ts";
+import { keptDescriptor } from "./kept-descriptor.ts";
 
 /** What the first bytes of a file say. */
 export interface FileHead {
@@ -20,18 +21,35 @@ export interface FileFormat {
   readHead(bytes: Buffer): FileHead | null;
   /** Beside the file, as endings of its name: those that stay, once they are there, for as long as it is open. */
   companions: readonly string[];
+  /** Of an engine that notes beside the file what it does to it. @param path of the file, links resolved. */
+  notesOf?(path: string): EngineNotes;
 }
+
+export interface EngineNotes {
+  look(): EngineNotesLook;
+}
+
+export interface EngineNotesLook {
+  /** What somebody else did to the files beside it; null: nothing that shows. */
+  damage: string | null;
+  /** Another text after each time that the engine has written the file; null: it is writing now, or that isn't known. */
+  writtenTo: string | null;
+}
+
+/** Of the file, when the engine had last written it. */
+interface Contents {
+  writtenTo: string;
+  samples: bigint | number;
+}
+
+/** Pieces of the file, all over it, that are compared when somebody else than the engine has written it. */
+const SAMPLES = 32;
+const SAMPLE_BYTES = 4_096;
 
 interface Companion {
   path: string;
   file: Pick<Stats, "dev" | "ino"> | null;
 }
-
-/**
- * By device and inode. Never closed: closing any descriptor of a file drops all locks that the process holds on it, those
- * of the engine too (POSIX).
- */
-const descriptors = new Map<string, number>();
 
 export class OpenedFile {
   readonly #path: string;
@@ -40,11 +58,20 @@ export class OpenedFile {
   readonly #fd: number;
   readonly #head: Buffer;
   readonly #companions: Companion[];
+  readonly #notes: EngineNotes | null;
   #size: number;
   #generation = -1;
+  /** Of the file when it was last compared, or sampled. */
+  #writtenAtMs = -1;
+  #contents: Contents | null = null;
   /** What can't be undone, as the engine has read, or written, what was there. */
   #damage: string | null = null;
   #wasLooked = false;
+  /**
+   * What another process has found out, which looks more often; null: nothing. What was written over the file between two looks of this one
+   * may pass for a checkpoint.
+   */
+  toldByOthers: () => string | null = () => null;
 
   /** @param path of a file that the engine has open now. */
   constructor(path: string, format: FileFormat) {
@@ -52,23 +79,23 @@ export class OpenedFile {
     this.#format = format;
     this.#file = statSync(path);
     this.#size = this.#file.size;
-    const key = `${this.#file.dev}:${this.#file.ino}`;
-    const fd = descriptors.get(key) ?? openSync(path, "r");
-    descriptors.set(key, fd);
-    this.#fd = fd;
+    this.#fd = keptDescriptor(path, this.#file);
     this.#head = Buffer.alloc(format.headBytes);
     // That is what the engine names them after.
     const real = realpathSync(path);
     this.#companions = format.companions.map((ending) => ({ path: real + ending, file: null }));
+    this.#notes = format.notesOf?.(real) ?? null;
+    this.#findForeignWrite(this.#file);
   }
 
   /**
-   * Why the file can't be served any more; null: all is well. Takes 2 µs, and 1 µs for each companion.
+   * Why the file can't be served any more; null: all is well. Takes 2 µs, 1 µs for each companion, and 4 µs where the engine keeps notes.
    *
    * @param companions How many of them are looked at, the first ones.
    */
   lost(companions = this.#companions.length): string | null {
-    if (this.#damage !== null) return this.#damage;
+    const known = this.#damage ?? this.toldByOthers();
+    if (known !== null) return known;
     const now = statSync(this.#path, { throwIfNoEntry: false });
     if (now === undefined || !isSame(now, this.#file))
       return this.#told(
@@ -81,7 +108,7 @@ export class OpenedFile {
       else if (beside === undefined || !isSame(beside, companion.file))
         return `${companion.path} was ${beside === undefined ? "removed" : "replaced"} while the server had it open; put it back, or stop the server and start it again`;
     }
-    this.#damage = this.#findDamage(now.size);
+    this.#damage = this.#findDamage(now.size) ?? this.#findForeignWrite(now);
     return this.#damage;
   }
 
@@ -117,6 +144,35 @@ export class OpenedFile {
     this.#generation = head.generation;
     this.#size = size;
     return null;
+  }
+
+  /**
+   * The engine notes before and after it writes the file. A write that it has not noted is somebody else's: another database that was copied over
+   * this one, say. It is no damage where the contents are as before: `touch` writes only the time.
+   */
+  #findForeignWrite({ mtimeMs, size }: Stats): string | null {
+    const look = this.#notes?.look();
+    if (look === undefined) return null;
+    const { damage, writtenTo } = look;
+    if (damage !== null || writtenTo === null) return damage;
+    if (mtimeMs === this.#writtenAtMs && writtenTo === this.#contents?.writtenTo) return null;
+    const samples = this.#sample(size);
+    if (this.#notes?.look().writtenTo !== writtenTo) return null;
+    if (this.#contents?.writtenTo === writtenTo && this.#contents.samples !== samples)
+      return this.#told("overwritten", "restore it from a copy, and restart the server");
+    this.#contents = { writtenTo, samples };
+    this.#writtenAtMs = mtimeMs;
+    return null;
+  }
+
+  #sample(size: number): bigint | number {
+    const bytes = Buffer.alloc(SAMPLES * SAMPLE_BYTES);
+    const last = Math.max(0, size - SAMPLE_BYTES);
+    for (let n = 0; n < SAMPLES; n++) {
+      const at = Math.floor((last * n) / (SAMPLES - 1) / SAMPLE_BYTES) * SAMPLE_BYTES;
+      readSync(this.#fd, bytes, n * SAMPLE_BYTES, SAMPLE_BYTES, at);
+    }
+    return Bun.hash(bytes);
   }
 
   #told(what: string, advice: string): string {

@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { CheckReport } from "../../src/cli/check.ts";
@@ -5,6 +6,8 @@ import { usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
+
+const MAIN = join(import.meta.dir, "../../src/main.ts");
 
 setDefaultTimeout(180_000);
 
@@ -129,6 +132,69 @@ for (const [name, database] of ENGINES) {
     });
   }
 }
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  test(`a check that ${signal} ends in the middle leaves nothing`, async () => {
+    await using server = await startServer();
+    const socket = new WebSocket(`${server.wsUrl}/ws?symbols=*`);
+    const { promise: isSaved, resolve } = Promise.withResolvers<void>();
+    socket.onmessage = ({ data }) => {
+      if (String(data).includes("quote_update")) resolve();
+    };
+    await new Promise((opened) => {
+      socket.onopen = opened;
+    });
+    const check = Bun.spawn([process.execPath, MAIN, "check", server.url, "--requests", "2"], {
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    await isSaved;
+    check.kill(signal);
+    await check.exited;
+    // 0: it was faster than the signal.
+    expect([0, 129, 130, 143]).toContain(check.exitCode ?? 0);
+    socket.close();
+    expect(await positionsOf(server)).toEqual([]);
+    expect(await countOf(server, "realtime_data")).toBe(0);
+  });
+}
+
+test("where the save is refused, nothing is said to stay behind", async () => {
+  await using server = await startServer({ flags: ["--read-only"] });
+  const { code, stdout } = await runCli(["check", server.url, "--requests", "2"]);
+  expect(code).toBe(1);
+  expect(stdout).toContain("FAILED  live updates: save_realtime_data was answered 403");
+  expect(stdout).toContain("--read-only");
+  expect(stdout).not.toMatch(/stay|clean-up|read back/);
+});
+
+test("what killed checks have left goes with a later one, and what one that runs has saved stays", async () => {
+  const ticker = (digit: string) => `_CHECK_${digit.repeat(32)}`;
+  using folder = tempDir();
+  const dbFile = join(folder.path, "a.db");
+  {
+    await using server = await startServer({ dbFile });
+    for (const name of [ticker("1"), ticker("2"), ticker("3"), "_CHECK_1", "REAL"]) {
+      const data = [{ timestamp: "2024-01-02", price: 1, size: 1 }];
+      const save = { ticker: name, data, index_col: "timestamp", data_type: "quote" };
+      expect((await server.command("save_realtime_data", save)).status).toBe(200);
+    }
+    await server.stop();
+  }
+  const minutesAgo = (count: number, name: string) => {
+    using db = new Database(dbFile);
+    for (const table of ["update_positions", "update_log"])
+      db.run(`UPDATE ${table} SET saved_at = saved_at - ? WHERE ticker = ?`, [count * 60_000, name]);
+  };
+  minutesAgo(11, ticker("1"));
+  minutesAgo(9, ticker("2"));
+  minutesAgo(60, "REAL");
+  minutesAgo(60, "_CHECK_1");
+  await using server = await startServer({ dbFile, workers: 2 });
+  expect((await runCli(["check", server.url, "--requests", "2"])).code).toBe(0);
+  expect((await positionsOf(server)).sort()).toEqual(["REAL", "_CHECK_1", ticker("2"), ticker("3")]);
+  expect(await countOf(server, "realtime_data")).toBe(3);
+});
 
 test("only what a check has named can be removed like that", async () => {
   await using server = await startServer();

@@ -2,6 +2,8 @@
  * The database file removed, replaced, truncated or overwritten under a running server: nothing may be answered as stored,
  * and nothing be read, any more.
  */
+
+import { Database } from "bun:sqlite";
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import {
   closeSync,
@@ -9,10 +11,12 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -81,10 +85,20 @@ for (const how of ["removed", "replaced"] as const) {
   });
 }
 
-const overwrite = (path: string, bytes: Uint8Array) => {
+const overwrite = (path: string, bytes: Uint8Array, at = 0) => {
   const fd = openSync(path, "r+");
-  writeSync(fd, bytes, 0, bytes.length, 0);
+  writeSync(fd, bytes, 0, bytes.length, at);
   closeSync(fd);
+};
+/** Larger, and with more changes behind it than what it replaces. */
+const otherDatabase = () => {
+  using folder = tempDir();
+  const path = join(folder.path, "other.db");
+  const db = new Database(path, { create: true });
+  db.run("CREATE TABLE other (x)");
+  for (let n = 0; n < 200; n++) db.run(`INSERT INTO other VALUES (hex(zeroblob(4000)))`);
+  db.close();
+  return readFileSync(path);
 };
 const WAYS: { name: string; words: RegExp; lose(path: string): void; only?: Engine }[] = [
   { name: "emptied", words: /was truncated while/, lose: (path) => writeFileSync(path, "") },
@@ -102,6 +116,36 @@ const WAYS: { name: string; words: RegExp; lose(path: string): void; only?: Engi
     name: "without its write-ahead log",
     words: /-wal was removed while/,
     lose: (path) => rmSync(`${path}-wal`),
+    only: "sqlite",
+  },
+  {
+    name: "with a larger database copied over it in place",
+    words: /a\.db was overwritten while/,
+    lose: (path) => overwrite(path, otherDatabase()),
+    only: "sqlite",
+  },
+  {
+    name: "with zeros in its middle",
+    words: /a\.db was overwritten while/,
+    lose: (path) => overwrite(path, new Uint8Array(4_096), 16_384),
+    only: "sqlite",
+  },
+  {
+    name: "with its write-ahead log emptied",
+    words: /-wal was truncated while/,
+    lose: (path) => truncateSync(`${path}-wal`, 0),
+    only: "sqlite",
+  },
+  {
+    name: "with zeros for the beginning of its write-ahead log",
+    words: /-wal was overwritten while/,
+    lose: (path) => overwrite(`${path}-wal`, new Uint8Array(32)),
+    only: "sqlite",
+  },
+  {
+    name: "with zeros for the index of its write-ahead log",
+    words: /-shm was overwritten while .* nothing is lost/,
+    lose: (path) => overwrite(`${path}-shm`, new Uint8Array(4_096)),
     only: "sqlite",
   },
   {
@@ -174,5 +218,31 @@ test("what makes the file shorter by right is no loss", async () => {
   const before = statSync(server.dbFile).size;
   for (let n = 0; n < 50; n++) expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
   expect(statSync(server.dbFile).size).toBeLessThanOrEqual(before);
+  await expectReady(server);
+});
+
+test("what was written over the file shows to workers that haven't looked since a checkpoint", async () => {
+  await using server = await startServer({ workers: 2 });
+  expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
+  const another = new Database(server.dbFile, { readwrite: true });
+  another.run("PRAGMA wal_checkpoint(PASSIVE)");
+  another.close();
+  expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
+  overwrite(server.dbFile, otherDatabase());
+  await server.logged("[ERROR] - The database is lost");
+  await expectLost(server, /was overwritten while/);
+});
+
+test("checkpoints and a VACUUM of another program, and another time of the file, are no loss", async () => {
+  await using server = await startServer({ workers: 2 });
+  const another = new Database(server.dbFile, { readwrite: true });
+  for (let n = 0; n < 60; n++) {
+    expect((await server.command("save_stock_data", SAVE)).status).toBe(200);
+    if (n % 3 === 0) another.run(`PRAGMA wal_checkpoint(${n % 2 === 0 ? "TRUNCATE" : "PASSIVE"})`);
+    if (n % 10 === 0) another.run("VACUUM");
+    if (n % 4 === 0) utimesSync(server.dbFile, new Date(), new Date(Date.now() - n * 1000));
+    expect((await server.command("get_latest_price", { ticker: "A" })).status).toBe(200);
+  }
+  another.close();
   await expectReady(server);
 });

@@ -1,6 +1,8 @@
 /** SIGTERM and SIGINT: what was accepted is finished, what is stuck is cut, the exit code is 0. */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { DeafWebSocket } from "../support/deaf-web-socket.ts";
 import { command, fillTicks, get, runSql, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
@@ -124,6 +126,19 @@ for (const workers of [1, 2]) {
     expect(await server.stop("SIGTERM")).toBe(0);
     const got = await answer;
     expect(got === null || got.status >= 500).toBe(true);
+  });
+
+  test(`${mode}: a stop leaves no write-ahead log, also after reads, updates and SQL`, async () => {
+    await using server = await startServer({ workers });
+    await saveTrade(server.url, "A", 1);
+    expect((await command(server.url, "get_latest_price", { ticker: "A" })).status).toBe(200);
+    expect((await command(server.url, "get_updates", { ticker: "A", since: 0 })).status).toBe(200);
+    expect((await runSql(server.url, "SELECT count(*) AS n FROM realtime_data")).status).toBe(200);
+    const { dbFile } = server;
+    const beside = () => readdirSync(dirname(dbFile)).filter((name) => /-(wal|shm)$/.test(name));
+    expect(beside()).toHaveLength(2);
+    expect(await server.stop("SIGTERM")).toBe(0);
+    expect(beside()).toEqual([]);
   });
 
   test(`${mode}: a second SIGINT stops at once`, async () => {

@@ -6,6 +6,9 @@ import { newCheckTicker } from "../../market/check-ticker.ts";
 import { asObject, CheckFailure, RefusedFailure, sendCommand } from "./server-under-check.ts";
 import { type Subscriber, subscribe } from "./subscriber.ts";
 
+/** Below, the server has refused the request, and stored nothing. */
+const SERVER_ERRORS = 500;
+
 export interface LiveUpdatesReport {
   subscribers: number;
   received: number;
@@ -42,12 +45,14 @@ export class ThrowAwayTicker {
     const timestamp = new Date().toISOString();
     // Counted before the answer: after a lost answer the row may be there all the same, and must be deleted.
     this.#saved.push(price);
-    await sendCommand(this.#url, "save_realtime_data", {
-      ticker: this.ticker,
-      data: [{ timestamp, price, size: 1, ask_price: price + 1, ask_size: 1 }],
-      index_col: "timestamp",
-      data_type: "quote",
-    });
+    const data = [{ timestamp, price, size: 1, ask_price: price + 1, ask_size: 1 }];
+    const save = { ticker: this.ticker, data, index_col: "timestamp", data_type: "quote" };
+    try {
+      await sendCommand(this.#url, "save_realtime_data", save);
+    } catch (error) {
+      if (error instanceof RefusedFailure && error.status < SERVER_ERRORS) this.#saved.pop();
+      throw error;
+    }
   }
 
   /** @throws CheckFailure unless exactly the saved rows are there. @returns How many. */

@@ -80,6 +80,7 @@ export function openSqliteWriter({
 export function openSqliteWorker(options: WorkerStorageOptions): WorkerStorage {
   const { settings, hub, board, memory, log, runner } = options;
   const history = new SqliteReader(settings.dbFile, settings.dbPoolSize, isFrame);
+  history.file.toldByOthers = () => hub.databaseLost;
   const reader = new CachedReader(history, board, () => history.file.checkForRead());
   const pool = createRunnerPool({
     ...runner,

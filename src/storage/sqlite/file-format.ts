@@ -1,5 +1,6 @@
 /** The first bytes of a SQLite file (sqlite.org/fileformat.html). */
 import type { FileFormat } from "../opened-file.ts";
+import { WalIndex } from "./wal-index.ts";
 
 const MAGIC = "SQLite format 3\0";
 const PAGE_SIZE_OFFSET = 16;
@@ -22,4 +23,5 @@ export const SQLITE_FORMAT: FileFormat = {
   },
   // The server holds the database open, so that none of its connections is the last, which removes them.
   companions: ["-wal", "-shm"],
+  notesOf: (path) => new WalIndex(path),
 };

@@ -25,6 +25,7 @@ import { ROW_TABLES } from "../tables.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
+import { LastingStatements } from "./lasting-statements.ts";
 import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
 import { SqliteUpdates } from "./sqlite-updates.ts";
 
@@ -82,6 +83,7 @@ export class SqliteReader implements StockReader {
   readonly updates: SqliteUpdates;
   readonly #path: string;
   readonly #db: Database;
+  readonly #lasting: LastingStatements;
   readonly file: OpenedFile;
   readonly #poolSize: number;
   readonly #idle: Database[] = [];
@@ -108,7 +110,8 @@ export class SqliteReader implements StockReader {
     this.#db = openReaderConnection(path);
     this.file = new OpenedFile(path, SQLITE_FORMAT);
     this.updates = new SqliteUpdates(this.#db, isFrame, () => this.file.checkForRead());
-    const prepare = (sql: string): Statement<Row, Params> => this.#db.prepare<Row, Params>(sql);
+    this.#lasting = new LastingStatements(this.#db);
+    const prepare = (sql: string): Statement<Row, Params> => this.#lasting.prepare<Row>(sql);
     this.#bars = {
       daily: prepare(`${BARS_SQL.daily} LIMIT ?`),
       hourly: prepare(`${BARS_SQL.hourly} LIMIT ?`),
@@ -252,6 +255,8 @@ export class SqliteReader implements StockReader {
   close(): void {
     for (const db of this.#idle) db.close();
     this.#idle.length = 0;
+    this.updates.close();
+    this.#lasting.finalize();
     this.#db.close(false);
   }
 

@@ -12,6 +12,7 @@ import type {
   UpdateLimit,
   UpdateReader,
 } from "../update-contract.ts";
+import { LastingStatements } from "./lasting-statements.ts";
 import { refusalsAreAway } from "./read-refusals.ts";
 import { barRow, exactDigits, tickRow } from "./sqlite-transfer.ts";
 
@@ -26,6 +27,7 @@ export class SqliteUpdates implements UpdateReader {
   #tailTo = -1;
 
   readonly #isFrame: (stored: string) => boolean;
+  readonly #lasting: LastingStatements;
 
   /**
    * @param db a reading connection that nothing else has a transaction on.
@@ -36,7 +38,13 @@ export class SqliteUpdates implements UpdateReader {
     this.#isFrame = isFrame;
     this.#db = db;
     this.#look = look;
-    this.#statements = prepareStatements(db);
+    this.#lasting = new LastingStatements(db);
+    this.#statements = prepareStatements(this.#lasting);
+  }
+
+  /** Before its connection is closed. */
+  close(): void {
+    this.#lasting.finalize();
   }
 
   epoch(): string {
@@ -163,8 +171,8 @@ function storedRow<Row>(read: () => Row): Row | null {
   }
 }
 
-function prepareStatements(db: Database) {
-  const prepare = <R>(sql: string): Statement<R, Params> => db.prepare<R, Params>(sql);
+function prepareStatements(lasting: LastingStatements) {
+  const prepare = <R>(sql: string): Statement<R, Params> => lasting.prepare<R>(sql);
   const newestBar = (table: string, stamp: string) =>
     prepare<unknown>(
       `SELECT ${stamp}, open, high, low, close, ${exactDigits("volume")} FROM ${table}
