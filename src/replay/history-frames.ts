@@ -19,6 +19,8 @@ export interface HistoryRequest {
   /** Microseconds since 1970, inclusive. */
   fromMicros: number;
   toMicros: number;
+  /** As in SeriesQuery. */
+  turn?: () => Promise<void> | null;
   signal: AbortSignal;
 }
 
@@ -51,7 +53,7 @@ export function countSeries(symbols: number, types: readonly string[]): number {
 }
 
 async function* ticks(
-  { reader, fromMicros, toMicros, signal }: HistoryRequest,
+  { reader, fromMicros, toMicros, turn, signal }: HistoryRequest,
   symbol: string,
   type: string,
   rowsMax: number,
@@ -61,6 +63,7 @@ async function* ticks(
     fromMicros,
     toMicros,
     rowsMax,
+    turn,
     signal,
     read: (from, to) =>
       reader.ticks({ ticker: symbol, type, from: stampOfMicros(from), to: stampOfMicros(to) }, signal),
@@ -76,7 +79,7 @@ async function* ticks(
 
 /** A bar is told in the last moment of its period: earlier, its close would be the future. */
 async function* bars(
-  { reader, fromMicros, toMicros, signal }: HistoryRequest,
+  { reader, fromMicros, toMicros, turn, signal }: HistoryRequest,
   symbol: string,
   interval: "daily" | "hourly",
   rowsMax: number,
@@ -92,6 +95,7 @@ async function* bars(
     fromMicros: fromMicros - untilTold,
     toMicros: toMicros - untilTold,
     rowsMax,
+    turn,
     signal,
     read: (from, to) => reader.bars({ ticker: symbol, interval, from: textOf(from), to: textOf(to) }, signal),
   });

@@ -25,6 +25,8 @@ export interface SeriesQuery {
   toMicros: number;
   /** Rows of one batch. */
   rowsMax: number;
+  /** Waited for before each read, which takes some milliseconds of the loop; null: go on. Default: at once. */
+  turn?: (() => Promise<void> | null) | undefined;
   signal: AbortSignal;
 }
 
@@ -43,6 +45,8 @@ export async function* storedSeries(query: SeriesQuery): AsyncGenerator<StoredRo
   let given = 0;
   let window = FIRST_WINDOW_MICROS;
   while (from <= toMicros && !signal.aborted) {
+    await query.turn?.();
+    if (signal.aborted) return;
     const to = Math.min(toMicros, from + window);
     const { rows, isWhole } = await readPatiently(query, from, to, given);
     if (rows.length > 0) yield rows;

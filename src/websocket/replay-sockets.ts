@@ -23,14 +23,15 @@ import type { Addresses } from "./addresses.ts";
 import { DEPTH_MAX, isDeep } from "./json-depth.ts";
 import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import type { TokenBucket } from "./token-bucket.ts";
+import { Turns } from "./turns.ts";
 
 /** Replays of one worker at the same time. */
 export const REPLAYS_MAX = 32;
 const RETRY_AFTER_S = 5;
 /** Unread by the client, beyond what the kernel holds: then the replay waits. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
-/** Frames sent in one go before other clients have their turn. */
-const FRAMES_PER_TURN = 200;
+/** Frames sent before a replay looks whether its turn is over: all replays of a worker share one. */
+const FRAMES_PER_LOOK = 20;
 /** Of answers to messages beside that: who reads none of them, and goes on asking, is closed. */
 const ANSWERS_BYTES_MAX = 256 * 1024;
 /** Between its close frame and the end of its connection. */
@@ -66,6 +67,7 @@ export interface ReplaySocketsOptions {
 export class ReplaySockets {
   readonly #options: ReplaySocketsOptions;
   readonly #open = new Set<ReplaySocket>();
+  readonly #turns = new Turns();
 
   constructor(options: ReplaySocketsOptions) {
     this.#options = options;
@@ -116,7 +118,7 @@ export class ReplaySockets {
 
   open(socket: ReplaySocket): void {
     this.#open.add(socket);
-    void new Replay(socket, this.#options).run();
+    void new Replay(socket, this.#options, this.#turns).run();
   }
 
   /** A bot may send what it sends to a live socket: it is told what a replay can't do. */
@@ -198,17 +200,19 @@ class Replay {
   readonly #query: ReplayQuery;
   readonly #signal: AbortSignal;
   readonly #options: ReplaySocketsOptions;
+  readonly #turns: Turns;
   readonly #pacer: Pacer;
   readonly #sent = new Map<string, number>();
   /** Of the frame sent last. */
   #lastMicros = Number.NEGATIVE_INFINITY;
 
-  constructor(socket: ReplaySocket, options: ReplaySocketsOptions) {
+  constructor(socket: ReplaySocket, options: ReplaySocketsOptions, turns: Turns) {
     const { query, stop } = socket.data;
     this.#socket = socket;
     this.#query = query;
     this.#signal = stop.signal;
     this.#options = options;
+    this.#turns = turns;
     this.#pacer = new Pacer(query);
   }
 
@@ -218,7 +222,12 @@ class Replay {
     const beats = setInterval(() => this.#beat(), this.#options.heartbeatIntervalMs);
     const watch = setInterval(() => this.#watchClient(), PING_MS);
     try {
-      const frames = historyFrames({ ...this.#query, reader: this.#options.reader, signal: this.#signal });
+      const frames = historyFrames({
+        ...this.#query,
+        reader: this.#options.reader,
+        turn: () => this.#turns.take(),
+        signal: this.#signal,
+      });
       await this.#play(frames);
       if (!this.#signal.aborted) await this.#end();
     } catch (error) {
@@ -230,11 +239,11 @@ class Replay {
   }
 
   async #play(frames: AsyncIterable<HistoryFrame>): Promise<void> {
-    let inThisTurn = 0;
+    let sinceLook = 0;
     for await (const frame of frames) {
       const dueMs = this.#pacer.schedule(frame.atMicros);
       if (this.#pacer.behindMs(dueMs) === 0) {
-        inThisTurn = 0;
+        sinceLook = 0;
         await this.#pacer.until(dueMs, this.#signal);
       }
       if (this.#signal.aborted) return;
@@ -242,9 +251,9 @@ class Replay {
       this.#lastMicros = Math.max(this.#lastMicros, frame.atMicros);
       this.#sent.set(frame.symbol, (this.#sent.get(frame.symbol) ?? 0) + 1);
       if (this.#isBehind()) await this.#untilRead();
-      if (++inThisTurn >= FRAMES_PER_TURN) {
-        inThisTurn = 0;
-        await new Promise((turn) => setImmediate(turn));
+      if (++sinceLook >= FRAMES_PER_LOOK) {
+        sinceLook = 0;
+        await this.#turns.take();
       }
     }
   }

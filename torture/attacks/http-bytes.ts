@@ -55,7 +55,6 @@ const EXCHANGES: Exchange[] = [
   refused("a header of 64 KB", `GET /live HTTP/1.1\r\nHost: localhost\r\nX: ${"a".repeat(65_536)}\r\n\r\n`),
   ...[
     "evil.example",
-    "localhost:99999",
     "localhost@evil.example",
     "127.0.0.1.evil.example",
     "127.0.0.1.nip.io",

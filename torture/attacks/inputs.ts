@@ -33,7 +33,6 @@ const BAD_COMMANDS: [command: string, params: Record<string, unknown>][] = [
   ["get_tickers", { kind: "sqlite_master" }],
   ["get_tickers", { kind: LONG }],
   ["get_latest_data", { ticker: "IBM", limit: 1e9 }],
-  ["get_latest_data", { ticker: "IBM", limit: -1 }],
   ["get_latest_data", { ticker: "IBM", limit: "1; DROP TABLE daily_prices" }],
   ["get_latest_data", { ticker: "IBM", data_type: LONG }],
   ["get_updates", { ticker: "IBM", since: `2024-${"0".repeat(1_000_000)}` }],

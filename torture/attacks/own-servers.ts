@@ -8,6 +8,7 @@ import { command, get } from "../../test/support/requests.ts";
 import { waitUntil } from "../../test/support/server.ts";
 import { childrenOf, roleOf } from "../../test/support/server-processes.ts";
 import { type Attack, expectStatus, type Target } from "../attack.ts";
+import { openRawWebSocket } from "../raw-web-socket.ts";
 
 const NOTICE_MS = 30_000;
 const LIVENESS_S = 3;
@@ -145,22 +146,17 @@ function idle(port: number): Socket {
   return socket;
 }
 
-/** A connection that has been used, and asks again later. */
+/** A subscriber, which stays when connections that are idle are closed. */
 async function openKept(port: number): Promise<{ answers(): Promise<boolean>; close(): void }> {
-  const socket = connect({ port, host: "127.0.0.1" });
-  let text = "";
-  socket.on("error", () => undefined);
-  socket.on("data", (chunk) => {
-    text += chunk.toString("latin1");
-  });
-  const answers = async (): Promise<boolean> => {
-    text = "";
-    socket.write("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    return await waitUntil("an answer", () => text.includes(" 200 "), 10_000).then(
-      () => true,
-      () => false,
-    );
+  const socket = await openRawWebSocket(port, "/ws?symbol=IBM");
+  return {
+    async answers() {
+      socket.texts.length = 0;
+      return await waitUntil("a heartbeat", () => socket.texts.length > 0, 10_000).then(
+        () => true,
+        () => false,
+      );
+    },
+    close: () => socket[Symbol.dispose](),
   };
-  await answers();
-  return { answers, close: () => socket.destroy() };
 }

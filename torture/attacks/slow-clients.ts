@@ -7,6 +7,8 @@ const SLOW_READERS = 20;
 const SLOWLORIS = 200;
 /** What another client's statement may take meanwhile: anything but a queue behind the slow ones. */
 const ANSWER_MS = 10_000;
+/** Another than that of the other clients: addresses take turns. */
+const ADDRESS = "127.0.0.3";
 const POLICIES = ["disconnect", "conflate", "gap"];
 const SILENT_EACH = 20;
 const TICKS_A_SAVE = 3_000;
@@ -109,7 +111,7 @@ async function readSlowly(target: Target, ask: string, meanwhile: () => Promise<
 
 function openSilent(port: number, head: string): Socket {
   // Reads no more than it is told to.
-  const socket = connect({ port, host: "127.0.0.1" });
+  const socket = connect({ port, host: "127.0.0.1", localAddress: ADDRESS });
   socket.on("error", () => undefined);
   if (head !== "") socket.write(head);
   return socket;
