@@ -1,5 +1,5 @@
 /** A keep-alive connection that saves, over bare TCP: nothing in between that repeats a request by itself. */
-import type { Socket } from "bun";
+import { connect, type Socket } from "node:net";
 import { type Answer, AnswerReader } from "../bench/http-answers.ts";
 
 const ANSWER_MS = 60_000;
@@ -10,8 +10,8 @@ export interface SaveConnection {
   close(): void;
 }
 
-/** @throws Error nobody listens. */
-export async function openSaveConnection(port: number): Promise<SaveConnection> {
+/** @param localAddress of the client, as a server tells clients apart. @throws Error nobody listens. */
+export async function openSaveConnection(port: number, localAddress = "127.0.0.1"): Promise<SaveConnection> {
   let waiting: PromiseWithResolvers<Answer> | null = null;
   let isBroken = false;
   const lose = (reason: string): void => {
@@ -19,15 +19,17 @@ export async function openSaveConnection(port: number): Promise<SaveConnection> 
     waiting?.reject(new Error(reason));
   };
   const reader = new AnswerReader((answer) => waiting?.resolve(answer));
-  const socket: Socket = await Bun.connect({
-    hostname: "127.0.0.1",
-    port,
-    socket: {
-      data: (_, bytes) => reader.feed(bytes),
-      close: () => lose("the connection was closed"),
-      error: (_, error) => lose(error.message),
-    },
-  });
+  const socket: Socket = connect({ host: "127.0.0.1", port, localAddress, noDelay: true });
+  const connected = Promise.withResolvers<void>();
+  socket.on("connect", () => connected.resolve());
+  socket.on("data", (bytes: Buffer) => reader.feed(bytes));
+  for (const event of ["close", "error"]) {
+    socket.on(event, () => {
+      connected.reject(new Error("the connection was closed"));
+      lose("the connection was closed");
+    });
+  }
+  await connected.promise;
   return {
     async post(body) {
       if (isBroken) throw new Error("the connection was closed");
@@ -44,7 +46,7 @@ export async function openSaveConnection(port: number): Promise<SaveConnection> 
     },
     close() {
       waiting = null;
-      socket.terminate();
+      socket.destroy();
     },
   };
 }

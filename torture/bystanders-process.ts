@@ -21,6 +21,8 @@ const STYLES: Style[] = ["symbol", "symbols", "symbol, since 0", "messages"];
 /** Between an answer and the next request. */
 const PAUSE_MS = 15;
 const SQL_PAUSE_MS = 200;
+/** Another than the attacker's: statements of one address wait for each other. */
+const SQL_ADDRESS = "127.0.0.2";
 const RECONNECT_MS = 20;
 const REFUSALS_KEPT = 5;
 const SHOWN_CHARACTERS = 200;
@@ -66,7 +68,8 @@ class Bystanders {
     for (const book of this.#books.tickers) this.#running.push(this.#write(book));
     for (const read of READS)
       this.#running.push(this.#repeat(PAUSE_MS, (at) => this.#ask(at, read, this.#requests)));
-    this.#running.push(this.#repeat(SQL_PAUSE_MS, (at) => this.#ask(at, SELECT_ONE, this.#sql)));
+    const askSql = (at: SaveConnection) => this.#ask(at, SELECT_ONE, this.#sql);
+    this.#running.push(this.#repeat(SQL_PAUSE_MS, askSql, SQL_ADDRESS));
   }
 
   takeWindow(): Window {
@@ -116,11 +119,15 @@ class Bystanders {
   }
 
   /** Until told to stop, over one connection as long as it holds. */
-  async #repeat(pauseMs: number, act: (connection: SaveConnection) => Promise<unknown>): Promise<void> {
+  async #repeat(
+    pauseMs: number,
+    act: (connection: SaveConnection) => Promise<unknown>,
+    localAddress?: string,
+  ): Promise<void> {
     let connection: SaveConnection | null = null;
     while (!this.#stopping) {
       try {
-        connection ??= await openSaveConnection(this.#plan.port);
+        connection ??= await openSaveConnection(this.#plan.port, localAddress);
         await act(connection);
         await Bun.sleep(pauseMs);
       } catch {

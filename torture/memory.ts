@@ -10,7 +10,7 @@ export class MemoryWatch {
   readonly #timer: Timer;
   #peakBytes = 0;
 
-  /** @param leader Process that leads the group of all the server's processes. */
+  /** @param leader The process that all others of the server descend from. */
   constructor(leader: number) {
     this.#leader = leader;
     this.#timer = setInterval(() => this.#look(), POLL_MS);
@@ -29,19 +29,29 @@ export class MemoryWatch {
   }
 
   #look(): void {
-    this.#peakBytes = Math.max(this.#peakBytes, groupBytes(this.#leader));
+    this.#peakBytes = Math.max(this.#peakBytes, familyBytes(this.#leader));
   }
 }
 
 /** What the processes have of their own; what they share, as the program itself, counts once. */
-function groupBytes(leader: number): number {
+function familyBytes(leader: number): number {
   let own = 0;
   let shared = 0;
-  for (const pid of allPids()) {
-    if (statOf(pid)?.group !== leader) continue;
+  for (const pid of familyOf(leader)) {
     const [, resident = 0, sharedPages = 0] = readProc(pid, "statm").split(" ").map(Number);
     own += resident - sharedPages;
     shared = Math.max(shared, sharedPages);
   }
   return (own + shared) * PAGE_BYTES;
+}
+
+function familyOf(leader: number): Set<number> {
+  const parents = new Map(allPids().map((pid) => [pid, statOf(pid)?.parent ?? 0]));
+  const family = new Set([leader]);
+  // A child may have a smaller number than its parent, when numbers begin anew.
+  for (let size = 0; size !== family.size; ) {
+    size = family.size;
+    for (const [pid, parent] of parents) if (family.has(parent)) family.add(pid);
+  }
+  return family;
 }
