@@ -248,7 +248,8 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
       text += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
       chunks++;
     }
-    expect(chunks).toBeGreaterThan(3);
+    // How many is the network's matter, where another server is in front.
+    expect(chunks).toBeGreaterThan(1);
     const prices = (JSON.parse(text) as { data: { price: number }[] }).data.map((row) => row.price);
     expect(prices).toEqual(many.map(([, price]) => price));
     expect(await allTicks(db, "A")).toHaveLength(5_502);
