@@ -17,6 +17,8 @@ export interface Attack {
   mayDelay?: string;
   /** Why saves of other clients may be refused with 503 meanwhile. Without a reason they may not. */
   mayRefuse?: string;
+  /** Why SQL of other clients may be refused meanwhile, saves and reads not. Without a reason it may not. */
+  mayRefuseSql?: string;
   /** Log lines that are expected and tell of no fault, though they are critical or of an end of a process. */
   expects?: readonly RegExp[];
   run(target: Target): Promise<void>;

@@ -45,6 +45,7 @@ class Bystanders {
   readonly #sql = new Latencies();
   #refused: string[] = [];
   #refusedCount = 0;
+  #sqlRefused: string | null = null;
   #broken = 0;
   #stopping = false;
   #running: Promise<void>[] = [];
@@ -78,12 +79,14 @@ class Bystanders {
       sql: { ...this.#sql.summary(), count: this.#sql.count },
       refused: this.#refused,
       refusedCount: this.#refusedCount,
+      sqlRefused: this.#sqlRefused,
       broken: this.#broken,
     };
     this.#requests.clear();
     this.#sql.clear();
     this.#refused = [];
     this.#refusedCount = 0;
+    this.#sqlRefused = null;
     this.#broken = 0;
     return window;
   }
@@ -146,13 +149,15 @@ class Bystanders {
     const { status, body } = await connection.post(JSON.stringify(request));
     addWithOmitted(latencies, performance.now() - startedAt);
     if (status === 200) return true;
-    this.#refusedCount++;
-    if (this.#refused.length < REFUSALS_KEPT) {
-      const text = Buffer.from(body ?? []).toString();
-      this.#refused.push(
-        `${JSON.stringify(request).slice(0, 60)}: ${status} ${text.slice(0, SHOWN_CHARACTERS)}`,
-      );
+    const shown = `${JSON.stringify(request).slice(0, 60)}: ${status} ${Buffer.from(body ?? [])
+      .toString()
+      .slice(0, SHOWN_CHARACTERS)}`;
+    if (latencies === this.#sql) {
+      this.#sqlRefused ??= shown;
+      return false;
     }
+    this.#refusedCount++;
+    if (this.#refused.length < REFUSALS_KEPT) this.#refused.push(shown);
     return false;
   }
 

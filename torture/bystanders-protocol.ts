@@ -17,6 +17,8 @@ export interface Window {
   /** The first saves and reads that were not answered with 200, each as status and body. */
   refused: string[];
   refusedCount: number;
+  /** The first of `SELECT 1` that was not answered with 200. */
+  sqlRefused: string | null;
   /** Connections that broke. */
   broken: number;
 }

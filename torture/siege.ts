@@ -245,6 +245,8 @@ function judgeWindow(attack: Attack, window: Window, p99Ms: number | null): stri
   }
   if (attack.mayRefuse === undefined && window.refusedCount > 0)
     complaints.push(`${window.refusedCount} requests of others were refused: ${window.refused.join(" | ")}`);
+  if (attack.mayRefuse === undefined && attack.mayRefuseSql === undefined && window.sqlRefused !== null)
+    complaints.push(`SQL of another address was refused: ${window.sqlRefused}`);
   if (attack.mayRefuse === undefined && window.broken > 0)
     complaints.push(`${window.broken} connections of others broke`);
   return complaints;

@@ -137,7 +137,6 @@ const REFUSED: ByEngine = {
     "SELECT pg_ls_dir('.')",
     "SELECT query_to_xml('select pg_read_file(''/etc/hostname'')', true, true, '')",
     "COPY daily_prices TO PROGRAM 'id > /tmp/torture-pwned'",
-    "DO $$ BEGIN EXECUTE 'COPY (SELECT 1) TO PROGRAM ''id > /tmp/torture-pwned'''; END $$",
     "SET ROLE postgres",
     "LISTEN x",
     "LOCK TABLE daily_prices",
@@ -145,7 +144,6 @@ const REFUSED: ByEngine = {
     "ALTER USER postgres SET search_path = evil",
     "CREATE EXTENSION dblink",
     "BEGIN",
-    "VACUUM",
     "SELECT 1; DROP TABLE daily_prices",
   ],
 };

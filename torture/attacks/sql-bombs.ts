@@ -54,11 +54,13 @@ export const SQL_BOMBS: readonly Attack[] = [
   {
     name: "memory-bombs",
     about: "four statements at once that each take all memory",
+    mayRefuseSql: "near the bound of memory new SQL is refused",
     run: (target) => bomb(target, MEMORY[target.engine], 4),
   },
   {
     name: "memory-bomb-storm",
     about: "twenty such statements at once, over GET and POST",
+    mayRefuseSql: "near the bound of memory new SQL is refused",
     async run(target) {
       await bomb(target, MEMORY[target.engine], STORM_STATEMENTS);
       const [first] = MEMORY[target.engine];

@@ -19,6 +19,8 @@ export const STATEMENT_BYTES_MAX = 2 ** 18;
  * shrinks.
  */
 const KEPT_AFTER_BYTES = 2 ** 15;
+/** Characters of its words in an error. */
+const REASON_SHOWN_MAX = 300;
 const NUMBERED_PARAMETER = /^\$\d+$/;
 /** The signs of which PostgreSQL's operators are made. */
 const OPERATOR = /^[~!@#^&|`?+\-*/%<>=]+$/;
@@ -144,7 +146,7 @@ class SyntaxRefused extends Error {
 
 function syntaxError({ message, position }: SyntaxRefused): Error {
   const isTooDeep = message.startsWith("memory exhausted");
-  const reason = isTooDeep ? "the statement is nested too deeply" : message;
+  const reason = isTooDeep ? "the statement is nested too deeply" : shortened(message);
   return badRequest(
     `execute_sql: ${reason}`,
     position > 0 ? `at character ${position} of the statement` : undefined,
@@ -178,4 +180,9 @@ function scanInto(module: ParserModule, text: number): string {
   } finally {
     module._wasm_free_string(result);
   }
+}
+
+/** The parser names the word at fault, which may be as long as the statement. */
+function shortened(message: string): string {
+  return message.length <= REASON_SHOWN_MAX ? message : `${message.slice(0, REASON_SHOWN_MAX)}…`;
 }
