@@ -1,6 +1,7 @@
 /**
  * A short form of the torture and of the fuzz. Latencies are not judged here, as they depend on the machine: `npm run torture`
- * judges them. TORTURE=all in the environment adds the other engines, several processes, and a whole minute of random input.
+ * judges them. TORTURE=all in the environment adds several processes and a whole minute of random input, TORTURE=engines
+ * also the other engines.
  */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type EngineDatabases, openDatabases } from "../../bench/engine-databases.ts";
@@ -10,18 +11,23 @@ import { runFuzz } from "../../torture/fuzz/run.ts";
 import { torture } from "../../torture/run.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
-const isWhole = process.env.TORTURE === "all";
+const LEVELS = ["short", "all", "engines"];
+const level = Math.max(0, LEVELS.indexOf(process.env.TORTURE ?? "short"));
+const isWhole = level > 0;
 const STORM_SECONDS = 1;
 const FUZZ_SECONDS = isWhole ? 60 : 10;
-const COMBINATIONS: [engine: EngineName, workers: number, isShort: boolean][] = [
-  ["sqlite", 1, true],
-  ["sqlite", 3, false],
-  ["duckdb", 1, false],
-  ["postgres", 3, false],
+const COMBINATIONS: [engine: EngineName, workers: number, level: string][] = [
+  ["sqlite", 1, "short"],
+  ["sqlite", 3, "all"],
+  ["duckdb", 1, "engines"],
+  ["postgres", 3, "engines"],
 ];
 
 setDefaultTimeout(900_000);
-if (!isWhole) console.log('torture.test.ts: the other engines are skipped, as TORTURE is not "all"');
+if (level < LEVELS.length - 1)
+  console.log(
+    `torture.test.ts: other combinations are skipped, as TORTURE is "${LEVELS[level]}", not "engines"`,
+  );
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const dir = tempDir();
@@ -31,8 +37,8 @@ afterAll(async () => {
   dir[Symbol.dispose]();
 });
 
-for (const [engine, workers, isShort] of COMBINATIONS) {
-  test.skipIf(!isShort && !isWhole)(
+for (const [engine, workers, from] of COMBINATIONS) {
+  test.skipIf(LEVELS.indexOf(from) > level)(
     `${engine}, --workers ${workers}: every attack is withstood`,
     async () => {
       const databases = await openDatabases(engine, dir.path);
