@@ -69,7 +69,7 @@ function tooMuchMemory({ memoryBytes, memoryBytesMax }: RunnerEnd, effect: strin
 }
 
 export function timedOut(timeoutMs: number, effect = ""): RequestError {
-  return new RequestError(504, `execute_sql: stopped at the limit of ${timeoutMs / 1000} s${effect}`, {
+  return new RequestError(504, `execute_sql: stopped at the limit of ${Math.round(timeoutMs / 100) / 10} s${effect}`, {
     hint: "The limit is the server's --sql-timeout.",
   });
 }

@@ -19,7 +19,7 @@ export function stoppedAtLimit({
 }): RequestError {
   if (waitedMs === null) {
     return unavailable(
-      `execute_sql: did not run: none of the database's connections came free within ${timeoutMs / 1000} s`,
+      `execute_sql: did not run: none of the database's connections came free within ${Math.round(timeoutMs / 100) / 10} s`,
     );
   }
   const parts =
@@ -28,7 +28,7 @@ export function stoppedAtLimit({
       : `: it waited ${seconds(waitedMs)} for its turn and ran ${seconds(timeoutMs - waitedMs)}`;
   return new RequestError(
     504,
-    `execute_sql: stopped at the limit of ${timeoutMs / 1000} s${parts}${effect}`,
+    `execute_sql: stopped at the limit of ${Math.round(timeoutMs / 100) / 10} s${parts}${effect}`,
     {
       hint: "The limit is the server's --sql-timeout.",
     },

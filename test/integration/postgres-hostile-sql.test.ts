@@ -248,7 +248,8 @@ describe("statements too large to be read", () => {
     for (let i = 0; i < 3; i++)
       expect(await run(sql)).toMatchObject({
         httpStatus: 400,
-        error: "execute_sql: the statement is nested too deeply",
+        // Which of the two stacks ends first, the parser's or the database's, is the machine's matter.
+        error: expect.stringMatching(/: (?:the statement is nested too deeply|stack depth limit exceeded)$/),
       });
     expect(await run("select 1 as one")).toMatchObject({ status: "rows" });
   });

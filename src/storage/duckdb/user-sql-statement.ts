@@ -93,12 +93,10 @@ export async function prepareStatement(connection: DuckDBConnection, sql: string
     const name = StatementType[type]?.replaceAll("_", " ") ?? "this statement";
     throw refused(name, REASONS.get(type) ?? "it is not one that reads or writes data");
   }
-  if (changesOwnTable(type, sql)) {
+  const reason = ownTableReason(type, sql);
+  if (reason !== null) {
     prepared.destroySync();
-    throw refused(
-      `${StatementType[type]?.replaceAll("_", " ")} of the server's tables`,
-      "a statement may insert, update and delete rows of the three tables of prices, and no more",
-    );
+    throw refused(`${StatementType[type]?.replaceAll("_", " ")} of the server's tables`, reason);
   }
   return { prepared, type, kind };
 }
@@ -107,13 +105,18 @@ export async function prepareStatement(connection: DuckDBConnection, sql: string
  * The statement guard would undo it, but a save that is committed beside it leaves a write-ahead log that DuckDB can't
  * replay: it must not even begin. A form that escapes this is left to the guard.
  */
-function changesOwnTable(type: StatementType, sql: string): boolean {
-  if (!OWN_TABLE.test(sql)) return false;
-  if (type === StatementType.ALTER || type === StatementType.DROP) return true;
+function ownTableReason(type: StatementType, sql: string): string | null {
+  if (!OWN_TABLE.test(sql)) return null;
   // Also where it finds no row.
-  if (WRITES_BOOKKEEPING.test(sql)) return true;
-  if (type === StatementType.EXPLAIN) return EXPLAINS_CHANGE.test(sql);
-  return type === StatementType.CREATE && (MAKES_INDEX.test(sql) || REPLACES_OWN.test(sql));
+  if (WRITES_BOOKKEEPING.test(sql)) return "the server alone writes there";
+  const changes =
+    type === StatementType.ALTER ||
+    type === StatementType.DROP ||
+    (type === StatementType.EXPLAIN && EXPLAINS_CHANGE.test(sql)) ||
+    (type === StatementType.CREATE && (MAKES_INDEX.test(sql) || REPLACES_OWN.test(sql)));
+  return changes
+    ? "a statement may insert, update and delete rows of the three tables of prices, and no more"
+    : null;
 }
 
 function refuseByName(sql: string): void {
