@@ -69,9 +69,13 @@ function tooMuchMemory({ memoryBytes, memoryBytesMax }: RunnerEnd, effect: strin
 }
 
 export function timedOut(timeoutMs: number, effect = ""): RequestError {
-  return new RequestError(504, `execute_sql: stopped at the limit of ${Math.round(timeoutMs / 100) / 10} s${effect}`, {
-    hint: "The limit is the server's --sql-timeout.",
-  });
+  return new RequestError(
+    504,
+    `execute_sql: stopped at the limit of ${Math.round(timeoutMs / 100) / 10} s${effect}`,
+    {
+      hint: "The limit is the server's --sql-timeout.",
+    },
+  );
 }
 
 export function clientGone(effect = ""): RequestError {
