@@ -184,6 +184,8 @@ const ALLOWED = [
   "reindex table realtime_data",
   "cluster realtime_data using realtime_data_pkey",
   "create index concurrently on own (a)",
+  "reindex table concurrently own",
+  "vacuum full own",
   "do $$ begin insert into realtime_data (ticker, type, timestamp, price) values ('D', 'trade', now(), 1); end $$",
   "create type mood as enum ('ok')",
   "create domain price as double precision check (value > 0)",
@@ -251,6 +253,73 @@ describe.each(["superuser", "owner"] as const)("as %s", (role) => {
     );
     expect(await raw(db, "insert into own (a) values (1)")).toMatchObject({ httpStatus: 400 });
     expect(await stateOf(schema)).toBe(before);
+  });
+
+  test("a cursor that the commit carries out does nothing", async () => {
+    const { db, schema } = fixture;
+    const before = await stateOf(schema);
+    for (const [i, harm] of [
+      "delete from update_log",
+      "execute 'drop table daily_checkpoints'",
+      "perform setval('update_log_id_seq', 1)",
+    ].entries()) {
+      await raw(
+        db,
+        `create function late${i}() returns int language plpgsql as $f$ begin ${harm}; return 1; end $f$`,
+      );
+      const cursor = `declare c${i} cursor with hold for select late${i}()`;
+      expect(await raw(db, `do $$ begin execute '${cursor}'; end $$`)).toMatchObject({ status: "rows" });
+      expect(await stateOf(schema)).toBe(before);
+    }
+    await save(db, "HELD", 1);
+  });
+
+  test("functions of indexes write nothing outside of a transaction", async () => {
+    const { db, schema } = fixture;
+    const of = (body: string): string =>
+      `create or replace function keyed(a int) returns int language plpgsql immutable as $f$ begin ${body} return a; end $f$`;
+    for (const sql of [
+      `create function wiped() returns int language plpgsql as $f$ begin delete from ${schema}.update_log; return 1; end $f$`,
+      of(""),
+      "create table indexed as select a from generate_series(1, 400) a",
+      "create index by_key on indexed (keyed(a))",
+      of(`perform ${schema}.wiped();`),
+    ])
+      expect(await raw(db, sql)).toMatchObject({ status: "rows" });
+    const before = await stateOf(schema);
+    for (const sql of [
+      "vacuum (analyze) indexed",
+      "vacuum full indexed",
+      "reindex table concurrently indexed",
+      "create index concurrently again on indexed (keyed(a))",
+      "create index concurrently again on indexed (a) where keyed(a) > 0",
+    ]) {
+      expect({ sql, outcome: await raw(db, sql) }).toMatchObject({ outcome: { httpStatus: 400 } });
+      expect(await stateOf(schema)).toBe(before);
+    }
+    expect(await raw(db, "drop table indexed")).toMatchObject({ status: "rows" });
+  });
+
+  test.each([
+    "alter role current_user set default_transaction_read_only = on",
+    "alter role current_user set statement_timeout = 1",
+    "alter role current_user password 'taken'",
+    "alter role current_user in database postgres set search_path = elsewhere",
+  ])("%s within a function: refused, and nothing of it was kept", async (sql) => {
+    const { db } = fixture;
+    const settings = async (): Promise<string> =>
+      JSON.stringify(
+        await postgres.admin.unsafe(
+          "select (select array_agg(s::text) from pg_db_role_setting s) s, (select array_agg(concat(rolname, rolpassword) order by oid) from pg_authid) p",
+        ),
+      );
+    const before = await settings();
+    expect(await raw(db, `do $do$ begin execute $x$${sql}$x$; end $do$`)).toMatchObject({
+      httpStatus: 400,
+      error: expect.stringContaining("changes roles, databases, their settings"),
+    });
+    expect(await settings()).toBe(before);
+    await save(db, `ROLE${sql.length}`, 1);
   });
 
   test("the sequence of the update log isn't set", async () => {

@@ -57,8 +57,26 @@ const SHAPE_SQL = `WITH ours AS (
   (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid) + pg_catalog.pg_stat_get_xact_tuples_updated(oid)
       + CASE WHEN relname = '${DELETED_BY_TRIGGERS}' THEN 0 ELSE pg_catalog.pg_stat_get_xact_tuples_deleted(oid) END)
     FROM ours WHERE relname = ANY ($3::text[]))::text AS written,
+  (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(a.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(a.oid)
+      + pg_catalog.pg_stat_get_xact_tuples_deleted(a.oid))
+    FROM (SELECT pg_catalog.to_regclass(w.name)::oid AS oid FROM pg_catalog.unnest($6::text[]) AS w(name)) a)::text AS administered,
   (SELECT pg_catalog.max(pg_catalog.pg_sequence_last_value(oid)) FROM numbering
     WHERE pg_catalog.has_sequence_privilege(oid, 'SELECT'))::text AS number`;
+
+/**
+ * Catalogs of roles, databases, their settings and event triggers. They are of more than this database, and decide whether
+ * the server can connect tomorrow and what its sessions begin with. Counted by what this session has written there, as an
+ * administrator may change them meanwhile.
+ */
+const ADMINISTRATION = [
+  "pg_authid",
+  "pg_auth_members",
+  "pg_database",
+  "pg_db_role_setting",
+  "pg_event_trigger",
+  "pg_parameter_acl",
+  "pg_tablespace",
+].map((name) => `pg_catalog.${name}`);
 
 /** Updates that others log meanwhile. */
 const NUMBERS_MEANWHILE = 1_000_000_000;
@@ -76,6 +94,8 @@ export interface TableState {
   shape: string;
   /** Rows of the bookkeeping that this session has changed. */
   written: string;
+  /** Rows on roles, databases and event triggers that this session has changed. */
+  administered: string;
   /** Given last to an update; null where none was, or the role may not see it. */
   number: string | null;
 }
@@ -87,7 +107,9 @@ export class TableGuard {
   constructor(schema: string) {
     this.#params = [
       schema,
-      ...[OWN_TABLES, BOOKKEEPING, SERVER_FUNCTIONS, SERVER_OPERATORS].map((names) => textArray([...names])),
+      ...[OWN_TABLES, BOOKKEEPING, SERVER_FUNCTIONS, SERVER_OPERATORS, ADMINISTRATION].map((names) =>
+        textArray([...names]),
+      ),
     ];
   }
 
@@ -114,6 +136,11 @@ export function refuseChanges(before: TableState, after: TableState): void {
   if (is < was || is - was > NUMBERS_MEANWHILE)
     throw badRequest(
       `execute_sql: the statement sets the sequence that numbers the server's updates; ${kept}`,
+    );
+  if (before.administered !== after.administered)
+    throw badRequest(
+      `execute_sql: the statement changes roles, databases, their settings or event triggers; ${kept}`,
+      "That is administration of the database server.",
     );
   if (before.written !== after.written)
     throw badRequest(`execute_sql: the statement writes into the server's bookkeeping; ${kept}`);

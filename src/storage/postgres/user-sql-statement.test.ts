@@ -80,7 +80,7 @@ test.each<[string, StatementKind]>([
   ["do $$ begin perform 1; end $$", "procedure"],
   ["call p(1)", "procedure"],
   ["vacuum (analyze) t", "maintenance"],
-  ["create index concurrently i on t (a)", "maintenance"],
+  ["create index concurrently i on t (a)", "concurrent"],
 ])("%s is a %s", (sql, kind) => {
   expect(readStatement(sql, 0).kind).toBe(kind);
 });

@@ -18,9 +18,10 @@ import { type Field, fieldsOf, type RelationName, stringsOf } from "./statement-
  * - `report`: SHOW and EXPLAIN, whose few rows come at once; EXPLAIN ANALYZE may write.
  * - `write`: runs in a transaction.
  * - `procedure`: DO and CALL; may do what a READ ONLY transaction neither refuses nor undoes, such as locks of the session.
- * - `maintenance`: writes, and can't run in a transaction; changes no data.
+ * - `maintenance`: VACUUM, REINDEX, CLUSTER where they can't run in a transaction; changes no data, and runs in a session that is read-only.
+ * - `concurrent`: makes or drops something CONCURRENTLY, which can't run in a transaction either; runs no function of a user's.
  */
-export type StatementKind = "query" | "report" | "write" | "procedure" | "maintenance";
+export type StatementKind = "query" | "report" | "write" | "procedure" | "maintenance" | "concurrent";
 
 export interface Statement {
   /** Without the semicolon and blanks around it; parameters are `$1`, `$2` … */
@@ -35,6 +36,7 @@ export interface Statement {
 }
 
 const GONE = "it would be gone with the end of the request";
+const UNSEEN = "its functions would run outside of a transaction; leave out CONCURRENTLY";
 const LATER = "it runs when the server has looked at the rest";
 const WRITERS = new Set(["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
 const CONCURRENTLY = new Set(["IndexStmt", "DropStmt", "PartitionCmd"]);
@@ -54,12 +56,15 @@ export function readStatement(sql: string, given: number, schema: string): State
   const functions = new Set<string>();
   let parameters = 0;
   let writes = false;
-  let outsideTransaction = isMaintenance(name, statement);
+  let concurrent = false;
   for (const field of fieldsOf(node)) {
     const { key, value } = field;
     if (key === "ParamRef") parameters = Math.max(parameters, Number(value.number ?? 0));
     if (WRITERS.has(key)) writes = true;
-    if (CONCURRENTLY.has(key) && value.concurrent === true) outsideTransaction = true;
+    if (CONCURRENTLY.has(key) && value.concurrent === true) {
+      if (key === "IndexStmt") refuseComputed(value);
+      concurrent = true;
+    }
     if (key === "query" && name === "ExplainStmt") explained(value);
     for (const called of namedFunctions(field)) {
       refuseFunction(called);
@@ -76,7 +81,7 @@ export function readStatement(sql: string, given: number, schema: string): State
       `execute_sql: the statement expects ${parameters} parameter${parameters === 1 ? "" : "s"}, got ${given}`,
     );
   }
-  const kind = outsideTransaction ? "maintenance" : kindOf(name, statement);
+  const kind = concurrent ? "concurrent" : kindOf(name, statement);
   return { text: text.trim(), kind, writes, parameters, functions };
 }
 
@@ -90,6 +95,7 @@ function theOnlyOne(sql: string, given: number): ParsedStatement {
 }
 
 function kindOf(name: string, statement: Node): StatementKind {
+  if (isMaintenance(name, statement)) return "maintenance";
   switch (name) {
     case "SelectStmt":
       // SELECT … INTO makes a table, which no cursor does.
@@ -113,6 +119,13 @@ function isMaintenance(name: string, statement: Node): boolean {
   return (
     statement.relation === undefined || JSON.stringify(statement.params ?? []).includes('"concurrently"')
   );
+}
+
+/** Such an index calls functions for each row, and nothing that they do could be taken back. */
+function refuseComputed({ indexParams, whereClause }: Node): void {
+  const computes = JSON.stringify(indexParams ?? []).includes('"expr":');
+  if (computes || whereClause !== undefined)
+    throw refused("CREATE INDEX CONCURRENTLY of expressions", UNSEEN);
 }
 
 /** What may be explained may also be run with ANALYZE. */

@@ -2,7 +2,7 @@
  * SQL written by users, on PostgreSQL: each statement on a connection of its own for the time being, stopped by PostgreSQL when
  * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is rolled back.
  */
-import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
 import { stoppedAtLimit } from "../time-limit.ts";
 import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -41,6 +41,8 @@ const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE f
 /** Of PostgreSQL's own functions, those that may have effects. */
 const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname = 'pg_catalog' AND p.provolatile = 'v'`;
+/** A cursor WITH HOLD is carried out by the commit: what its functions do then, nobody would look at. */
+const NO_CURSORS = "CLOSE ALL";
 const ROLLED_BACK = "; rolled back, nothing changed";
 
 interface Limits {
@@ -200,7 +202,10 @@ export class PostgresUserSql implements InterruptibleSql {
     const done = await run();
     deadline.check();
     // What waits for the commit is done first; nothing of the user's runs between this and the commit.
-    const ending = [...(deferrable ? [CHECK_NOW_SQL] : []), "RESET ROLE"];
+    const ending = deferrable ? [CHECK_NOW_SQL] : [];
+    // After what is checked late, which may open some.
+    if (before !== null) ending.push(NO_CURSORS);
+    ending.push("RESET ROLE");
     if (this.#pool.pooled) ending.push(LEAVE_NOTHING, RELEASE_LOCKS);
     await connection.run(this.#inOneText(...ending) + this.#searchPathSql(true), [], deadline.options());
     if (before !== null) refuseChanges(before, await guard!.look(connection, deadline.options()));
@@ -222,6 +227,28 @@ export class PostgresUserSql implements InterruptibleSql {
     }
   }
 
+  /**
+   * No transaction to look at, nor to set anything for. VACUUM and REINDEX run what indexes of users call: read-only keeps that
+   * from writing, and them from nothing.
+   *
+   * @throws RequestError 400 the session can't be made read-only.
+   */
+  async #prepareOutside(
+    connection: PostgresConnection,
+    { kind }: Statement,
+    deadline: Deadline,
+  ): Promise<void> {
+    if (this.#pool.pooled && kind === "concurrent") return;
+    if (this.#pool.pooled)
+      throw badRequest(
+        "execute_sql: VACUUM, REINDEX and CLUSTER need a session of their own, and there is a pool in between; send it to the database",
+      );
+    const readOnly = kind === "maintenance" ? "; SET default_transaction_read_only = on" : "";
+    await connection.run(
+      `SET statement_timeout = ${limitOf(deadline)}${readOnly}${this.#searchPathSql(false)}`,
+    );
+  }
+
   /** On a connection that is closed behind it: settings and locks of the session end with it. */
   async #write(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
     const lease = await this.#pool.acquire("long", deadline.signal);
@@ -231,11 +258,9 @@ export class PostgresUserSql implements InterruptibleSql {
     let done = false;
     try {
       const connection = await lease.renew();
-      if (statement.kind === "maintenance") {
-        // No transaction to set it for.
-        if (!this.#pool.pooled)
-          await connection.run(`SET statement_timeout = ${limitOf(deadline)}${this.#searchPathSql(false)}`);
-        return { status: "rows", ...(await readAtOnce(connection, statement, request, deadline)) };
+      if (statement.kind === "maintenance" || statement.kind === "concurrent") {
+        await this.#prepareOutside(connection, statement, deadline);
+        return { status: "rows", ...(await maintain(connection, statement, request, deadline)) };
       }
       await connection.run(this.#beginSql("", deadline), [], deadline.options());
       before = (await this.#options.guard?.look(connection, deadline.options())) ?? null;
@@ -337,6 +362,16 @@ async function readOnly(
   } catch (error) {
     if (failureOf(error)?.code === READ_ONLY_TRANSACTION) return { status: "needs-write" };
     throw error;
+  }
+}
+
+/** @throws RequestError 400 a function of a user's wanted to write; not the database's state, as the session alone is read-only. */
+async function maintain(...query: Parameters<typeof readAtOnce>): ReturnType<typeof readAtOnce> {
+  try {
+    return await readAtOnce(...query);
+  } catch (error) {
+    if (query[1].kind !== "maintenance" || failureOf(error)?.code !== READ_ONLY_TRANSACTION) throw error;
+    throw badRequest("execute_sql: a function that the statement runs, such as of an index, may not write");
   }
 }
 
