@@ -79,10 +79,11 @@ export function databaseType(settings: Pick<Settings, "dbFile">): Engine {
 export async function openHubStorage(
   settings: Settings,
   onFatal: (reason: string) => void,
+  log: Pick<LogLines, "error">,
 ): Promise<HubStorage> {
   switch (databaseType(settings)) {
     case "duckdb":
-      return (await duckDb()).openDuckDbHub(settings, onFatal);
+      return (await duckDb()).openDuckDbHub(settings, onFatal, log);
     case "remote":
       return openRemoteHub(settings);
     case "postgresql":

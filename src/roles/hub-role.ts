@@ -27,7 +27,7 @@ export async function runHub(
     database,
     sampleWriter = writer,
     warning,
-  } = await openHubStorage(settings, (reason) => setTimeout(() => onFatal(reason), LAST_ANSWERS_MS));
+  } = await openHubStorage(settings, (reason) => setTimeout(() => onFatal(reason), LAST_ANSWERS_MS), log);
   if (warning !== undefined) log.warning(warning);
   if (sampleWriter !== null) {
     if (sampleWriter.preparation !== null) log.info(`Database: ${sampleWriter.preparation}`);

@@ -196,7 +196,11 @@ test("a frame that another program has spoilt is not handed out; those behind it
 
 test("every read of updates gives a worker what it gives in the hub", async () => {
   using file = setUp();
-  const { writer, database } = await openDuckDbHub({ dbFile: file.path, durability: "full" }, () => {});
+  const { writer, database } = await openDuckDbHub(
+    { dbFile: file.path, durability: "full" },
+    () => {},
+    SILENT,
+  );
   const { reader } = database!;
   const hub = startHub({
     runtimeDir: file.dir,

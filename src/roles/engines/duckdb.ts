@@ -1,11 +1,12 @@
 /** DuckDB, in the one process that has the file open: the hub's. */
 import { existsSync, statSync } from "node:fs";
 import type { Settings } from "../../config/settings.ts";
+import type { LogLines } from "../../observe/log.ts";
 import { unavailable } from "../../protocol/errors.ts";
-import type { TransferReader } from "../../storage/contract.ts";
+import type { StockWriter, TransferReader } from "../../storage/contract.ts";
 import { explain } from "../../storage/duckdb/duckdb-file.ts";
 import { DuckDbTransfer } from "../../storage/duckdb/duckdb-transfer.ts";
-import { openDuckDb } from "../../storage/duckdb/open-duckdb.ts";
+import { type DuckDbOptions, openDuckDb } from "../../storage/duckdb/open-duckdb.ts";
 import { openReadOnly } from "../../storage/duckdb/read-only-file.ts";
 import type { DatabaseSettings, HubStorage, OpenTransferTarget, OpenWriter } from "../engine.ts";
 import { transferTarget } from "./transfer-target.ts";
@@ -24,8 +25,12 @@ type HubSettings = DatabaseSettings & Partial<Pick<Settings, "updateLogMb">>;
 export async function openDuckDbHub(
   settings: HubSettings,
   onFatal: (reason: string) => void,
+  log: Pick<LogLines, "error">,
 ): Promise<HubStorage> {
-  const database = await open(settings, onFatal, { ownProcess: true });
+  const database = await open(settings, onFatal, {
+    ownProcess: true,
+    onBroken: (reason) => log.error(`Database: ${reason}`),
+  });
   const { reader, sql, writer } = database;
   const look = (): void => {
     const lost = writer.lost?.() ?? null;
@@ -35,7 +40,8 @@ export async function openDuckDbHub(
 }
 
 export async function openDuckDbWriter(settings: DatabaseSettings): Promise<OpenWriter> {
-  return writerOf(await open(settings, endWith));
+  const writer = writerOf(await open(settings, endWith));
+  return { ...writer, preparation: withNotes(writer.preparation, writer) };
 }
 
 /** @throws Error another process has it open, or it can't be read. */
@@ -55,7 +61,7 @@ export async function openDuckDbTransferTarget(settings: DatabaseSettings): Prom
   const database = await open(settings, endWith);
   const reader = await database.openTransfer();
   return transferTarget(database.writer, reader, {
-    preparation: database.preparation,
+    preparation: withNotes(database.preparation, database.writer),
     async close() {
       await reader.close();
       await database.close();
@@ -74,7 +80,7 @@ function open(
     minFreeMb = null,
   }: HubSettings,
   onFatal: (reason: string) => void,
-  { ownProcess = false } = {},
+  own: Pick<DuckDbOptions, "ownProcess" | "onBroken"> = {},
 ) {
   return openDuckDb({
     path: dbFile,
@@ -85,9 +91,15 @@ function open(
     threads: duckdbThreads,
     updateLogMb,
     minFreeMb,
-    ownProcess,
+    ...own,
     onFatal: (error) => onFatal(`DuckDB can't go on: ${error.message}`),
   });
+}
+
+/** A subcommand says at once all that a server would log. */
+function withNotes(preparation: string | null, writer: Pick<StockWriter, "takeNotes">): string | null {
+  const said = [preparation, ...(writer.takeNotes?.() ?? [])].filter((text) => text !== null);
+  return said.length === 0 ? null : said.join("; ");
 }
 
 /** Of a subcommand. */
@@ -107,6 +119,7 @@ function writerOf({ writer, preparation, epochBegun, close }: Awaited<ReturnType
     lost: () => writer.lost?.() ?? null,
     isEmpty: () => writer.isEmpty(),
     beginEpoch: () => writer.beginEpoch(),
+    takeNotes: () => writer.takeNotes?.() ?? [],
     tidy: () => writer.tidy?.() ?? false,
     close: () => close(),
   };

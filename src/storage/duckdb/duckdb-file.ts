@@ -48,10 +48,12 @@ export interface DuckDbOptions {
 export class DuckDbFile {
   /** Changes when a count that isn't whole is saved, or a user alters a table. */
   countTypes: CountTypes;
-  /** What opening did to the file, for the log; null if nothing. */
   /** Called when the WAL has been brought into the file. */
   onCheckpoint: () => void = () => {};
+  /** What opening did to the file, for the log; null if nothing. */
   readonly preparation: string | null;
+  /** What the file held at the start that isn't the server's and is in its way, a sentence; null if nothing. */
+  readonly foreign: string | null;
   /** Commits, of saves and of SQL written by users. */
   readonly commits = new Turns();
   /** Commits of SQL written by users so far. */
@@ -86,6 +88,7 @@ export class DuckDbFile {
       minFreeMb: number | null;
       release: () => void;
       preparation: string | null;
+      foreign: string | null;
       countTypes: CountTypes;
       onFatal(error: Error): void;
       onBroken(reason: string): void;
@@ -101,6 +104,7 @@ export class DuckDbFile {
     this.#onFatal = opened.onFatal;
     this.#onBroken = opened.onBroken;
     this.preparation = opened.preparation;
+    this.foreign = opened.foreign;
     this.countTypes = opened.countTypes;
   }
 
@@ -141,8 +145,6 @@ export class DuckDbFile {
       await session.connection.run("PRAGMA disable_checkpoint_on_shutdown");
       const prepared = await prepareSchema(session, names.schema);
       const foreign = await describeForeign(session);
-      const found = foreign === null ? null : `the file holds ${foreign}`;
-      const preparation = [prepared, found].filter((text) => text !== null).join("; ") || null;
       const countTypes = await readCountTypes(session);
       await session.connection.run("SET GLOBAL lock_configuration = true");
       session.close();
@@ -152,7 +154,8 @@ export class DuckDbFile {
         names,
         minFreeMb,
         release,
-        preparation,
+        preparation: prepared,
+        foreign: foreign === null ? null : `the file holds ${foreign}`,
         countTypes,
         onFatal,
         onBroken,

@@ -37,6 +37,7 @@ export class DuckDbWriter implements StockWriter {
   readonly #newestHourly = new NewestStored("hourly");
   readonly #newestTicks = new NewestStored("ticks");
   readonly #log: UpdateLog;
+  readonly #notes: string[];
   #foreignCommitsSeen: number;
   /** Why a new epoch began; null where the one before goes on. */
   epochBegun: string | null = null;
@@ -48,6 +49,7 @@ export class DuckDbWriter implements StockWriter {
     this.#daily = new DailySaves(session);
     this.#counts = new CountRoom(file, session);
     this.#foreignCommitsSeen = file.foreignCommits;
+    this.#notes = file.foreign === null ? [] : [file.foreign];
   }
 
   /** @param reason why a new epoch begins in any case; null: that is to be found out. */
@@ -80,6 +82,11 @@ export class DuckDbWriter implements StockWriter {
       this.#log.forget(ticker);
       this.#file.committed();
     });
+  }
+
+  /** Told once, by whoever logs. */
+  takeNotes(): string[] {
+    return this.#notes.splice(0);
   }
 
   roomLack(): string | null {
