@@ -2,6 +2,7 @@
  * One server with its other clients, which attacks are let loose on one after the other; each is judged by itself. At the end,
  * what the other clients were promised is held against what is stored, and the server has to stop, pass `doctor` and start again.
  */
+import { constants, setPriority } from "node:os";
 import { runCli } from "../test/support/run-cli.ts";
 import { BUN_LAUNCHER, type RunningServer, startServer, waitUntil } from "../test/support/server.ts";
 import type { EngineName, TortureArguments } from "./arguments.ts";
@@ -93,6 +94,7 @@ class Siege {
     const before = await fingerprintOf(target);
     const { wsUrl, port, url } = server;
     const bystanders = await startBystanders({ wsUrl, port, url, seed: plan.seed });
+    stepBack();
     return new Siege({ plan, server, bystanders, memory, target, before, complaints });
   }
 
@@ -208,6 +210,14 @@ export async function attackAlone(plan: SiegePlan, attack: Attack): Promise<Atta
     await dispose(server);
   }
   return result(attack, complaints, null, memory.takePeakMb());
+}
+
+/**
+ * An attacker has a machine of his own. Here his work would be taken from the processors of the server and its other clients,
+ * so he gets what they leave. Processes that were started before keep their priority.
+ */
+function stepBack(): void {
+  setPriority(constants.priority.PRIORITY_LOW);
 }
 
 function serverOptions({ engine, workers, database }: SiegePlan) {

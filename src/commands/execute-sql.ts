@@ -6,6 +6,9 @@ import { readSqlParams } from "../sql/read-params.ts";
 import type { Answer, Command, CommandCall, CommandContext } from "./context.ts";
 import { isMissing, show } from "./params.ts";
 
+/** SQLite's own bound; PostgreSQL's parser here takes less. */
+const SQL_CHARACTERS_MAX = 1_000_000;
+
 export const executeSqlCommand: Command = {
   name: "execute_sql",
   about: "Runs one SQL statement; `select` on a read-only connection.",
@@ -17,6 +20,7 @@ export const executeSqlCommand: Command = {
       throw badRequest("Invalid 'query_type'. Must be 'select' or 'raw'.", `got ${show(queryType)}`);
     }
     if (typeof sql !== "string") throw badRequest(`sql_query: got ${show(sql)}, expected text`);
+    checkLength(sql);
     const sqlParams = readSqlParams(list ?? []);
     const request: SqlRequest = { sql, params: sqlParams, queryType, allowWrite: true, signal, client };
     const answer = await context.executeSql(request);
@@ -32,6 +36,7 @@ export async function sqlOverGet(
 ): Promise<Answer> {
   const sql = query.get("sql") || query.get("sql_query");
   if (!sql) throw badRequest("Missing required parameter 'sql' or 'sql_query'");
+  checkLength(sql);
   const queryType = (query.get("query_type") ?? "select").toLowerCase();
   if (queryType !== "select" && queryType !== "raw") {
     throw badRequest("Invalid 'query_type'. Must be 'select' or 'raw'.", `got ${show(queryType)}`);
@@ -46,6 +51,13 @@ export async function sqlOverGet(
     client,
   });
   return wrapAnswer(queryType, answer);
+}
+
+function checkLength(sql: string): void {
+  if (sql.length <= SQL_CHARACTERS_MAX) return;
+  throw badRequest(
+    `execute_sql: the SQL has ${sql.length} characters, at most ${SQL_CHARACTERS_MAX} are allowed; give values as query_params`,
+  );
 }
 
 function readParamsText(text: string | null): unknown {

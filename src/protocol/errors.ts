@@ -5,6 +5,9 @@
  * classes is our own bug and becomes a 500.
  */
 
+/** Of each text of an error: a database repeats the word at fault, which may be as long as the request. */
+const ERROR_CHARACTERS_MAX = 2_000;
+
 export interface ErrorBody {
   error: string;
   details?: string;
@@ -32,11 +35,15 @@ export class RequestError extends Error {
   }
 
   body(): ErrorBody {
-    const body: ErrorBody = { error: this.message };
-    if (this.details !== undefined) body.details = this.details;
+    const body: ErrorBody = { error: shortened(this.message) };
+    if (this.details !== undefined) body.details = shortened(this.details);
     if (this.hint !== undefined) body.hint = this.hint;
     return body;
   }
+}
+
+export function shortened(text: string): string {
+  return text.length <= ERROR_CHARACTERS_MAX ? text : `${text.slice(0, ERROR_CHARACTERS_MAX)}…`;
 }
 
 /** 400: the caller must change the request. */

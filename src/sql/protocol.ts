@@ -12,8 +12,6 @@ import type { SqlParam, UserSqlRequest } from "../storage/user-sql-contract.ts";
 export const WINDOW_BYTES = 256 * 1024;
 /** More than any announcement needs. */
 export const ANNOUNCEMENT_BYTES_MAX = 64 * 1024;
-/** Error texts of an engine may quote the statement, which may have megabytes. */
-export const ERROR_CHARS_MAX = 1_000;
 
 export type ToRunner = { type: "query"; request: WireRequest } | { type: "more" };
 

@@ -6,15 +6,9 @@
  * with `--no-orphans`, or it would go on when its worker is gone.
  */
 import { readSync, writeFileSync, writeSync } from "node:fs";
+import { shortened } from "../protocol/errors.ts";
 import type { UserSqlEngine, UserSqlOutcome } from "../storage/user-sql-contract.ts";
-import {
-  decodeQuery,
-  ERROR_CHARS_MAX,
-  encodeFrame,
-  type FromRunner,
-  type ToRunner,
-  WINDOW_BYTES,
-} from "./protocol.ts";
+import { decodeQuery, encodeFrame, type FromRunner, type ToRunner, WINDOW_BYTES } from "./protocol.ts";
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -77,8 +71,8 @@ function sendInWindows(parts: Uint8Array[]): void {
 function shorten<T extends { error: string; details?: string }>(error: T): T {
   return {
     ...error,
-    error: error.error.slice(0, ERROR_CHARS_MAX),
-    ...(error.details === undefined ? {} : { details: error.details.slice(0, ERROR_CHARS_MAX) }),
+    error: shortened(error.error),
+    ...(error.details === undefined ? {} : { details: shortened(error.details) }),
   };
 }
 

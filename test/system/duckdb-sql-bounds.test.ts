@@ -163,3 +163,51 @@ test.skipIf(process.platform !== "linux")(
     expect(await price(server)).toBe(2);
   },
 );
+
+test("saves and reads go first where statements have taken all of DuckDB's memory", async () => {
+  using dir = tempDir();
+  await using server = await startServer({
+    dbFile: join(dir.path, "a.duckdb"),
+    flags: ["--duckdb-memory-mb", "64"],
+  });
+  let over = false;
+  const hog = async (query: string): Promise<void> => {
+    while (!over) expect([400, 503]).toContain((await sql(server, query)).status);
+  };
+  const hogs = [
+    hog("SELECT list(range) FROM range(1000000000)"),
+    hog("SELECT count(DISTINCT hash(range::VARCHAR || 'x')) FROM range(500000000)"),
+  ];
+  const until = performance.now() + 8_000;
+  for (let n = 1; performance.now() < until; n++) {
+    await save(server, n);
+    expect(await price(server)).toBe(n);
+  }
+  over = true;
+  await Promise.all(hogs);
+  expect(server.log()).not.toContain("starting another");
+});
+
+test("what would block the hub while it is read, bound or taken down is refused, or done elsewhere", async () => {
+  using dir = tempDir();
+  await using server = await startServer({
+    dbFile: join(dir.path, "a.duckdb"),
+    flags: ["--sql-timeout", "2"],
+  });
+  await save(server, 1);
+  const refusals: [query: string, error: string][] = [
+    [`SELECT ${"/*".repeat(101)} 1 ${"*/".repeat(101)}`, "comments nested 101 deep, at most 100 are allowed"],
+    [`SELECT ${"abs(".repeat(400)}1${")".repeat(400)}`, "expression depth limit of 250"],
+    [`SELECT '${"x".repeat(1_000_000)}'`, "has 1000009 characters, at most 1000000 are allowed"],
+    // A regular expression gave up on so many dashes, and let the statement begin.
+    [`${"-".repeat(400)}\nDELETE FROM update_log`, "the server alone writes there"],
+    [`${"/* /* */ */".repeat(100)}CREATE TEMP TABLE t (a INT)`, "CREATE TEMP is not allowed"],
+  ];
+  for (const [query, error] of refusals) {
+    const answer = await sql(server, query, undefined, "raw");
+    expect(answer.status).toBe(400);
+    expect(answer.text).toContain(error);
+    expect(answer.text.length).toBeLessThan(5_000);
+  }
+  expect((await sql(server, `SELECT '${"x".repeat(999_900)}' AS a`)).status).toBe(200);
+});

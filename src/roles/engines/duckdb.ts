@@ -88,6 +88,7 @@ function open(
       duckdbMemoryMb,
       Math.floor((memoryMb ?? Number.POSITIVE_INFINITY) * SHARE_OF_MEMORY),
     ),
+    serverMemoryMb: memoryMb,
     threads: duckdbThreads,
     updateLogMb,
     minFreeMb,

@@ -10,8 +10,14 @@ export function isConflict(error: unknown): boolean {
   );
 }
 
+/** A commit that finds no memory says so under another class; nothing of it is kept. */
 export function isOutOfMemory(error: unknown): boolean {
-  return messageOf(error).startsWith("Out of Memory Error:");
+  return /^Out of Memory Error:|failed to (pin|allocate) /.test(messageOf(error));
+}
+
+/** Of a ROLLBACK: there is nothing to roll back. */
+export function hasNoTransaction(error: unknown): boolean {
+  return messageOf(error).includes("no transaction is active");
 }
 
 /** The instance refuses everything from now on; only a new process helps. */

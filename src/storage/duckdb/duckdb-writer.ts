@@ -17,7 +17,7 @@ import { checkRemovals } from "../removal.ts";
 import { TABLE_NAMES } from "../tables.ts";
 import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
-import { isConflict, isFatal, isOutOfMemory, isRefusal, wordsOf } from "./duckdb-errors.ts";
+import { hasNoTransaction, isConflict, isFatal, isOutOfMemory, isRefusal, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { planHourlySaves } from "./hourly-saves.ts";
 import { storable } from "./lines.ts";
@@ -38,6 +38,8 @@ export class DuckDbWriter implements StockWriter {
   readonly #newestTicks = new NewestStored("ticks");
   readonly #log: UpdateLog;
   readonly #notes: string[];
+  /** The session is still in a transaction that has failed. */
+  #mustRollBack = false;
   #foreignCommitsSeen: number;
   /** Why a new epoch began; null where the one before goes on. */
   epochBegun: string | null = null;
@@ -165,15 +167,18 @@ export class DuckDbWriter implements StockWriter {
   }
 
   async #commitInTurn(saves: Save[]): Promise<SaveOutcome[]> {
+    let alone = false;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#apply(saves);
+        const apply = () => this.#apply(saves);
+        return await (alone ? this.#file.withoutUserSql(apply) : apply());
       } catch (error) {
         if (isFatal(error)) this.#file.reportFatal(error);
-        if (isConflict(error) || isOutOfMemory(error)) {
+        alone = isOutOfMemory(error);
+        if (alone || isConflict(error)) {
           if (attempt === ATTEMPTS_MAX)
             throw new StorageBusyError((error as Error).message, { cause: error });
-          await this.#file.stopUserWrites();
+          if (!alone) await this.#file.stopUserWrites();
         } else if (error instanceof RowsRefused) {
           // One of them breaks a rule that users made with SQL, a unique index or another column: the others must not suffer.
           return saves.length === 1 ? [refusal(saves[0]!, error.cause)] : this.#applyEach(saves);
@@ -200,6 +205,7 @@ export class DuckDbWriter implements StockWriter {
   }
 
   async #apply(saves: Save[]): Promise<SaveOutcome[]> {
+    if (this.#mustRollBack) await this.#rollBack();
     await this.#refresh();
     const refused = await this.#counts.makeFor(saves);
     if (refused.size === 0) return this.#store(saves);
@@ -284,9 +290,23 @@ export class DuckDbWriter implements StockWriter {
       await this.#session.run("COMMIT");
       return result;
     } catch (error) {
-      // A commit that failed has ended the transaction already.
-      await this.#session.run("ROLLBACK").catch(() => null);
+      // A rollback that finds no memory makes DuckDB refuse everything.
+      const rollBack = () => this.#rollBack();
+      if (isOutOfMemory(error)) await this.#file.withoutUserSql(rollBack).catch(rollBack);
+      else await rollBack();
       throw error;
+    }
+  }
+
+  /** It may fail too: then it is done before anything else is. */
+  async #rollBack(): Promise<void> {
+    try {
+      await this.#session.run("ROLLBACK");
+      this.#mustRollBack = false;
+    } catch (error) {
+      // A commit that failed has ended the transaction already.
+      this.#mustRollBack = !hasNoTransaction(error);
+      if (isFatal(error)) this.#file.reportFatal(error);
     }
   }
 

@@ -3,18 +3,27 @@
  * `damerau_levenshtein`) take memory beside that, and answers take some here.
  */
 
-/** As for SQL runners. */
-const LOOK_EVERY_MS = 100;
+/** DuckDB writes about 5 MB a millisecond. */
+const LOOK_EVERY_MS = 25;
+const MIB = 2 ** 20;
 /** Beside DuckDB's memory: the process itself, answers of users that are being written and sent, and what allocators keep of earlier ones. */
-const ROOM_BYTES = 1536 * 2 ** 20;
+const ROOM_BYTES = 1536 * MIB;
+const LEAST_ROOM_BYTES = 256 * MIB;
+/** Of what all processes of the server may take. */
+const SHARE_OF_SERVER = 0.6;
 /** Beyond the limit at which statements are stopped: memory still grows by this only if one doesn't stop. */
-const LAST_ROOM_BYTES = 1024 * 2 ** 20;
+const LAST_ROOM_BYTES = 1024 * MIB;
+const LAST_SHARE_OF_SERVER = 0.2;
+/** Of what stays taken after others, a statement may take this much more. */
+const AFTER_OTHERS_BYTES = 128 * MIB;
 /** By which the process may have grown when a statement ends before its leavings are collected. The runtime doesn't know how large results of DuckDB are. */
-const LEAVINGS_BYTES = 128 * 2 ** 20;
+const LEAVINGS_BYTES = 128 * MIB;
 
 export interface MemoryWatchOptions {
   /** Of DuckDB. */
   memoryLimitMb: number;
+  /** Of all processes of the server; null: without a bound. */
+  serverMemoryMb: number | null;
   residentBytes?: () => number;
   /** Stops all statements of users. */
   stop(reason: string): void;
@@ -26,17 +35,24 @@ export class MemoryWatch {
   readonly #options: MemoryWatchOptions;
   readonly #residentBytes: () => number;
   readonly #fixedLimit: number;
+  readonly #lastRoom: number;
   #limit = 0;
   #bytesBefore = 0;
-  /** At the look before this one. */
-  #stopped = false;
+  /** At the look before this one, if it stopped statements. */
+  #bytesAtStop: number | null = null;
   #timer: Timer | null = null;
   #running = 0;
 
   constructor(options: MemoryWatchOptions) {
     this.#options = options;
     this.#residentBytes = options.residentBytes ?? (() => process.memoryUsage.rss());
-    this.#fixedLimit = options.memoryLimitMb * 2 ** 20 + ROOM_BYTES;
+    const ofDuckDb = options.memoryLimitMb * MIB;
+    const ofServer = (options.serverMemoryMb ?? Number.POSITIVE_INFINITY) * MIB;
+    this.#fixedLimit = Math.min(
+      ofDuckDb + ROOM_BYTES,
+      Math.max(ofDuckDb + LEAST_ROOM_BYTES, ofServer * SHARE_OF_SERVER),
+    );
+    this.#lastRoom = Math.min(LAST_ROOM_BYTES, ofServer * LAST_SHARE_OF_SERVER);
   }
 
   begin(): void {
@@ -44,7 +60,7 @@ export class MemoryWatch {
     if (this.#timer !== null) return;
     // What stays taken after others must not end those that come later.
     this.#bytesBefore = this.#residentBytes();
-    this.#limit = Math.max(this.#fixedLimit, this.#bytesBefore + ROOM_BYTES / 2);
+    this.#limit = Math.max(this.#fixedLimit, this.#bytesBefore + AFTER_OTHERS_BYTES);
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
   }
 
@@ -54,16 +70,18 @@ export class MemoryWatch {
     if (this.#running > 0 || this.#timer === null) return;
     clearInterval(this.#timer);
     this.#timer = null;
-    this.#stopped = false;
+    this.#bytesAtStop = null;
   }
 
   #look(): void {
     const bytes = this.#residentBytes();
-    const wasStopped = this.#stopped;
-    this.#stopped = bytes > this.#limit;
-    if (!this.#stopped) return;
+    const bytesAtStop = this.#bytesAtStop;
+    this.#bytesAtStop = bytes > this.#limit ? bytes : null;
+    if (this.#bytesAtStop === null) return;
     const { stop, endProcess } = this.#options;
-    if (wasStopped && bytes > this.#limit + LAST_ROOM_BYTES && endProcess !== null) {
+    // What was stopped gives its memory back within a moment; what doesn't listen takes more.
+    const grows = bytesAtStop !== null && bytes > bytesAtStop;
+    if (grows && bytes > this.#limit + this.#lastRoom && endProcess !== null) {
       endProcess(`SQL that was stopped goes on taking memory, ${megabytes(bytes)} MB by now`);
       return;
     }
@@ -72,5 +90,5 @@ export class MemoryWatch {
 }
 
 function megabytes(bytes: number): number {
-  return Math.round(bytes / 2 ** 20);
+  return Math.round(bytes / MIB);
 }

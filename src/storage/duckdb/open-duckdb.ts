@@ -66,6 +66,7 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
   const reader = new DuckDbReader(file, log);
   const sql = new DuckDbUserSql(file, {
     memoryLimitMb: options.memoryLimitMb,
+    serverMemoryMb: options.serverMemoryMb ?? null,
     endProcess: options.ownProcess ? (reason) => file.reportFatal(new Error(reason)) : null,
   });
   return {

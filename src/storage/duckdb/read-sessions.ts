@@ -44,7 +44,7 @@ export class ReadSessions {
       const session = await this.#take();
       this.#smallCalls++;
       try {
-        return await work(session);
+        return await this.#withMemory(() => work(session));
       } finally {
         this.#smallCalls--;
         this.#idle.push(session);
@@ -121,6 +121,16 @@ export class ReadSessions {
     } finally {
       this.#underWay.delete(call);
       this.#calls.give();
+    }
+  }
+
+  /** Statements of users step back for it. Not within a transaction, which is over with its first error. */
+  async #withMemory<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      return this.#file.withoutUserSql(work);
     }
   }
 

@@ -134,9 +134,13 @@ export class RunningStatement {
           { retryAfterS: 1 },
         );
       case "saves first":
-        return new RequestError(503, `execute_sql: stopped, a save needed the same rows or memory${effect}`, {
-          retryAfterS: 1,
-        });
+        return new RequestError(
+          503,
+          `execute_sql: stopped, a save needed the same rows, or a save or read the memory${effect}`,
+          {
+            retryAfterS: 1,
+          },
+        );
       case "server stopping":
         return new RequestError(503, `execute_sql: stopped, the server is stopping${effect}`, {
           retryAfterS: 1,

@@ -8,6 +8,7 @@ import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../user-sql-tokens.ts";
 import { refuseFunctions } from "./refused-functions.ts";
 import { BOOKKEEPING_TABLES, TABLES } from "./schema.ts";
+import { commentDepth, firstWords } from "./statement-start.ts";
 
 /** A `query` may turn out to write (a sequence's next value, EXPLAIN ANALYZE); then DuckDB refuses it in a read-only transaction. */
 export type StatementKind = "query" | "write";
@@ -49,26 +50,13 @@ const REASONS = new Map<StatementType, string>([
   [StatementType.CALL, "it would act on the whole server"],
 ]);
 
-/** Blanks and comments as DuckDB knows them: it turns all of Unicode's blanks into spaces before it looks, and nests comments. */
-const BLANKS = String.raw`(?:[\s\u200b\u205f\u2060]|--[^\r\n]*|/\*(?:[^*]|\*(?!/))*\*/)`;
-/** A comment that is nested or written otherwise escapes this. No harm: what is created is gone with the connection. */
-const TEMPORARY = new RegExp(
-  `^${BLANKS}*create${BLANKS}+(?:or${BLANKS}+replace${BLANKS}+)?temp(?:orary)?(?![a-z0-9_])`,
-  "i",
-);
-
-const OWN_TABLES = [...TABLES.map(({ name }) => name), ...BOOKKEEPING_TABLES];
-const OWN_TABLE = new RegExp(`(?<![a-z0-9_])(?:${OWN_TABLES.join("|")})(?![a-z0-9_])`, "i");
-const MAKES_INDEX = new RegExp(`^${BLANKS}*create${BLANKS}+(?:unique${BLANKS}+)?index(?![a-z0-9_])`, "i");
-const REPLACES_OWN = new RegExp(
-  `^${BLANKS}*create${BLANKS}+or${BLANKS}+replace${BLANKS}+(?:table|view)${BLANKS}+(?:[^\\s(]+\\.)?"?(?:${OWN_TABLES.join("|")})(?![a-z0-9_])`,
-  "i",
-);
-const WRITES_BOOKKEEPING = new RegExp(
-  `^${BLANKS}*(?:update|delete${BLANKS}+from|truncate(?:${BLANKS}+table)?|insert${BLANKS}+(?:or${BLANKS}+\\w+${BLANKS}+)?into|merge${BLANKS}+into)${BLANKS}+(?:[^\\s(]+\\.)?"?(?:${BOOKKEEPING_TABLES.join("|")})(?![a-z0-9_])`,
-  "i",
-);
-const EXPLAINS_CHANGE = /\banaly[sz]e\b[\s\S]*\b(?:alter|drop|create)\b/i;
+const OWN_TABLES = new Set<string>([...TABLES.map(({ name }) => name), ...BOOKKEEPING_TABLES]);
+const OWN_TABLE = new RegExp(`(?<![a-z0-9_])(?:${[...OWN_TABLES].join("|")})(?![a-z0-9_])`, "i");
+const BOOKKEEPING = new Set<string>(BOOKKEEPING_TABLES);
+/** As many as `insert or replace into` and a name of three parts take, and a few. */
+const WORDS_READ = 16;
+/** DuckDB takes time by the square of it, and looks at no interrupt meanwhile. */
+const COMMENT_DEPTH_MAX = 100;
 
 /**
  * Prepares the one statement of a text, in the transaction that the connection is in.
@@ -107,20 +95,61 @@ export async function prepareStatement(connection: DuckDBConnection, sql: string
  */
 function ownTableReason(type: StatementType, sql: string): string | null {
   if (!OWN_TABLE.test(sql)) return null;
+  const words = firstWords(sql, WORDS_READ);
   // Also where it finds no row.
-  if (WRITES_BOOKKEEPING.test(sql)) return "the server alone writes there";
+  if (BOOKKEEPING.has(writtenTable(words) ?? "")) return "the server alone writes there";
   const changes =
     type === StatementType.ALTER ||
     type === StatementType.DROP ||
-    (type === StatementType.EXPLAIN && EXPLAINS_CHANGE.test(sql)) ||
-    (type === StatementType.CREATE && (MAKES_INDEX.test(sql) || REPLACES_OWN.test(sql)));
+    (type === StatementType.EXPLAIN && explainsChange(sql)) ||
+    (type === StatementType.CREATE && (makesIndex(words) || OWN_TABLES.has(replacedTable(words) ?? "")));
   return changes
     ? "a statement may insert, update and delete rows of the three tables of prices, and no more"
     : null;
 }
 
+/** `insert [or w] into t`, `merge into t`, `delete from t`, `truncate [table] t`, `update t`. */
+function writtenTable(words: string[]): string | null {
+  const [verb] = words;
+  if (verb === "update") return nameAt(words, 1);
+  if (verb === "delete" || verb === "merge") return nameAt(words, 2);
+  if (verb === "truncate") return nameAt(words, words[1] === "table" ? 2 : 1);
+  if (verb === "insert") return nameAt(words, words[1] === "or" ? 4 : 2);
+  return null;
+}
+
+/** `create or replace table|view t`. */
+function replacedTable(words: string[]): string | null {
+  const isReplacement = words[0] === "create" && words[1] === "or" && words[2] === "replace";
+  return isReplacement && (words[3] === "table" || words[3] === "view") ? nameAt(words, 4) : null;
+}
+
+function makesIndex(words: string[]): boolean {
+  return words[0] === "create" && words[words[1] === "unique" ? 2 : 1] === "index";
+}
+
+/** A name may be that of a database or schema, a dot, and so on. @returns its last part. */
+function nameAt(words: string[], first: number): string | null {
+  let at = first;
+  while (words[at + 1] === ".") at += 2;
+  return words[at] ?? null;
+}
+
+function explainsChange(sql: string): boolean {
+  const at = sql.search(/\banaly[sz]e\b/i);
+  return at >= 0 && /\b(?:alter|drop|create)\b/i.test(sql.slice(at));
+}
+
 function refuseByName(sql: string): void {
   if (sql.includes("\0")) throw badRequest("execute_sql: the SQL holds a NUL character");
   refuseFunctions(sql);
-  if (TEMPORARY.test(sql)) throw refused("CREATE TEMP", "it would be gone with the end of the request");
+  const depth = commentDepth(sql);
+  if (depth > COMMENT_DEPTH_MAX)
+    throw badRequest(
+      `execute_sql: the SQL holds comments nested ${depth} deep, at most ${COMMENT_DEPTH_MAX} are allowed`,
+    );
+  const words = firstWords(sql, 4);
+  const kind = words[1] === "or" ? words[3] : words[1];
+  if (words[0] === "create" && (kind === "temp" || kind === "temporary"))
+    throw refused("CREATE TEMP", "it would be gone with the end of the request");
 }

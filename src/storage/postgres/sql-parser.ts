@@ -7,7 +7,7 @@
  * keeps its memory: both are given up, and the next text gets a new one.
  */
 import type { ParserModule } from "libpg-query/wasm/libpg-query.js";
-import { badRequest } from "../../protocol/errors.ts";
+import { badRequest, shortened } from "../../protocol/errors.ts";
 
 /**
  * Of a statement, in UTF-8. Reading so much, all of it constants, takes some 50 ms and, for a
@@ -19,8 +19,6 @@ export const STATEMENT_BYTES_MAX = 2 ** 18;
  * shrinks.
  */
 const KEPT_AFTER_BYTES = 2 ** 15;
-/** Characters of its words in an error. */
-const REASON_SHOWN_MAX = 300;
 const NUMBERED_PARAMETER = /^\$\d+$/;
 /** The signs of which PostgreSQL's operators are made. */
 const OPERATOR = /^[~!@#^&|`?+\-*/%<>=]+$/;
@@ -180,9 +178,4 @@ function scanInto(module: ParserModule, text: number): string {
   } finally {
     module._wasm_free_string(result);
   }
-}
-
-/** The parser names the word at fault, which may be as long as the statement. */
-function shortened(message: string): string {
-  return message.length <= REASON_SHOWN_MAX ? message : `${message.slice(0, REASON_SHOWN_MAX)}…`;
 }
