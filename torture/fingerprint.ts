@@ -1,6 +1,6 @@
 /** What a database holds that no attack may change: the sample's rows, and everything that makes up the server's own tables. */
 import type { EngineName } from "./arguments.ts";
-import type { Target } from "./attack.ts";
+import type { HttpAnswer, Target } from "./attack.ts";
 
 export interface Fingerprint {
   /** A digest of the answer, by what was asked. */
@@ -43,6 +43,8 @@ const OBJECTS: Record<EngineName, string> = {
     ) AS objects ORDER BY line`,
 };
 
+const REFUSED_MAX_MS = 30_000;
+
 /** DuckDB's columns of sizes and volumes become wider with the first value that they can't hold: that is no damage. */
 const COUNT_TYPE = /\b(volume|size|ask_size) (?:BIGINT|DOUBLE|DECIMAL\([^)]*\))/g;
 
@@ -50,11 +52,11 @@ const COUNT_TYPE = /\b(volume|size|ask_size) (?:BIGINT|DOUBLE|DECIMAL\([^)]*\))/
 export async function fingerprintOf(target: Target): Promise<Fingerprint> {
   const rows: Record<string, string> = {};
   for (const [what, [name, params]] of Object.entries(ROWS)) {
-    const { status, text } = await target.command(name, params);
+    const { status, text } = await untilServed(() => target.command(name, params));
     if (status !== 200) throw new Error(`${what}: ${status} ${text.slice(0, 200)}`);
     rows[what] = new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 16);
   }
-  const { status, text } = await target.sql("select", OBJECTS[target.engine]);
+  const { status, text } = await untilServed(() => target.sql("select", OBJECTS[target.engine]));
   if (status !== 200) throw new Error(`the database's objects: ${status} ${text.slice(0, 300)}`);
   const objects = (JSON.parse(text).data as { line: string }[]).map(({ line }) =>
     line.replace(COUNT_TYPE, "$1 COUNT"),
@@ -76,4 +78,14 @@ export function compareFingerprints(before: Fingerprint, after: Fingerprint): st
 
 function ownTable(column: string): string {
   return `(${OWN.map((prefix) => `${column} LIKE '${prefix.replace("_", "\\_")}%' ESCAPE '\\'`).join(" OR ")})`;
+}
+
+/** After an attack the server may still refuse work for a while, and says so. */
+async function untilServed(ask: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
+  const deadline = performance.now() + REFUSED_MAX_MS;
+  for (;;) {
+    const answer = await ask();
+    if (answer.status !== 503 || performance.now() > deadline) return answer;
+    await Bun.sleep(500);
+  }
 }

@@ -1,18 +1,29 @@
 /** User-written SQL of a worker whose database is in the hub. */
 import type { SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { type HubAccess, pieces } from "./hub-reader.ts";
+import { HubLostError } from "./hub-reads.ts";
 import type { WireSqlRequest } from "./read-messages.ts";
+import type { SqlCaution } from "./sql-caution.ts";
 
-/** A hub that is being restarted is waited for. @throws RequestError as the driver's. A statement that was under way when the hub went away has an unknown outcome. */
+/**
+ * A hub that is being restarted is waited for.
+ *
+ * @throws RequestError as the driver's; 503 as `SqlCaution.admit`. A statement that was under way when the hub went away
+ *   has an unknown outcome.
+ */
 export async function runSqlInHub(
-  hub: HubAccess,
+  { hub, caution }: { hub: HubAccess; caution: SqlCaution },
   request: UserSqlRequest,
   limits: { timeoutMs: number; signal?: AbortSignal | undefined },
 ): Promise<SqlReply> {
   const wire: WireSqlRequest = { ...request, params: request.params.map(toWire) };
+  caution.admit();
   await hub.present();
   const asked = hub.reads.ask({ type: "sql", request: wire, timeoutMs: limits.timeoutMs }, limits.signal);
-  const { message, bytes } = await asked.reply;
+  const { message, bytes } = await asked.reply.catch((error) => {
+    if (error instanceof HubLostError) caution.hubEnded();
+    throw error;
+  });
   if (message.type === "needs-write") return "needs-write";
   if (message.type !== "piece") throw new Error(`the hub answered SQL with ${message.type}`);
   const rows = message.rows ?? 0;

@@ -50,16 +50,23 @@ const SHAPES = [
 const BOUNDED = [200, 400, 503, 504];
 const STORM_STATEMENTS = 20;
 
+/** On DuckDB statements run in the process that holds the database, and some of its functions hear no interrupt. */
+const LAST_RESORT = [
+  /DuckDB can't go on: SQL that was stopped (goes on taking memory|10 s ago has not ended)/,
+];
+
 export const SQL_BOMBS: readonly Attack[] = [
   {
     name: "memory-bombs",
     about: "four statements at once that each take all memory",
+    expects: LAST_RESORT,
     mayRefuseSql: "near the bound of memory new SQL is refused",
     run: (target) => bomb(target, MEMORY[target.engine], 4),
   },
   {
     name: "memory-bomb-storm",
     about: "twenty such statements at once, over GET and POST",
+    expects: LAST_RESORT,
     mayRefuseSql: "near the bound of memory new SQL is refused",
     async run(target) {
       await bomb(target, MEMORY[target.engine], STORM_STATEMENTS);
@@ -80,6 +87,8 @@ export const SQL_BOMBS: readonly Attack[] = [
   {
     name: "statement-shapes",
     about: "statements that are deep, wide or long",
+    mayRefuseSql: "near the bound of memory new SQL is refused",
+    expects: LAST_RESORT,
     async run(target) {
       for (const text of SHAPES)
         for (const mode of ["select", "raw"] as const)

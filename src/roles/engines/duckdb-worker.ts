@@ -1,6 +1,7 @@
 /** A worker of a server on DuckDB: it asks the hub, and keeps answers for as long as the version board lets it. It never loads the engine. */
 import { HubReader } from "../../hub/hub-reader.ts";
 import { runSqlInHub } from "../../hub/hub-sql.ts";
+import { SqlCaution } from "../../hub/sql-caution.ts";
 import { executeSqlDirectly } from "../../sql/execute.ts";
 import { CachedReader } from "../../storage/cached-reader.ts";
 import { DUCKDB_FORMAT } from "../../storage/duckdb/file-format.ts";
@@ -12,6 +13,7 @@ export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions)
   const history = new HubReader(hub);
   const file = new OpenedFile(settings.dbFile, DUCKDB_FORMAT);
   const reader = new CachedReader(history, board, () => file.checkForRead());
+  const caution = new SqlCaution();
   const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
   return {
     reader,
@@ -21,7 +23,7 @@ export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions)
       file.checkForRead();
       const answer = await executeSqlDirectly(
         request,
-        (query, within) => runSqlInHub(hub, query, within),
+        (query, within) => runSqlInHub({ hub, caution }, query, within),
         limits,
       );
       file.checkForRead();
