@@ -287,11 +287,14 @@ async function dispose(server: RunningServer): Promise<void> {
 async function ready(target: Target): Promise<void> {
   let last = "";
   await waitUntil(
-    "the server is ready again",
+    "the server is ready again, for SQL too",
     async () => {
       const { status, text } = await target.get("/ready");
       last = text;
-      return status === 200;
+      if (status !== 200) return false;
+      const sql = await target.sql("select", "SELECT 1 AS one");
+      last = sql.text;
+      return sql.status === 200;
     },
     READY_MS,
   ).catch((error: Error) => {

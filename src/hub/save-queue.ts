@@ -8,7 +8,7 @@ import type { WorkerLink } from "./worker-links.ts";
 import type { WriterNote } from "./writer-note.ts";
 
 /** Rows in one transaction, so that a flood of large saves doesn't make each wait for all. A single save is never split. */
-const TRANSACTION_ROWS_MAX = 20_000;
+const TRANSACTION_ROWS_MAX = 5_000;
 /** How long saves wait for a foreign program that holds the write lock, and how often the hub tries again. */
 const BUSY_WAIT_MAX_MS = 5_000;
 const BUSY_RETRY_MS = 50;
