@@ -84,6 +84,31 @@ test(
 );
 
 test(
+  "whoever reads rows slowly leaves a connection to SQL, and the other way round",
+  async () => {
+    await using db = await open({ dbPoolSize: 5, limits: { waitLongMs: 200 } });
+    await db.writer.commit([ticks("A", 50_000)]);
+    const read = async () => db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
+    const streams = [await read(), await read()];
+    await expect(read()).rejects.toMatchObject({ status: 503 });
+    expect(await sleep(db, 0)).toMatchObject({ status: "rows" });
+    for (const rows of streams)
+      if (!rows.empty && "chunks" in rows) await rows.chunks[Symbol.asyncIterator]().return?.();
+
+    const stop = new AbortController();
+    const slow = [1, 2].map(() => sleep(db, 600, stop.signal).catch((error: unknown) => error));
+    await until(async () => (await running(USERS)) === 2);
+    await expect(sleep(db, 0)).rejects.toMatchObject({ status: 503 });
+    const rows = await read();
+    expect(!rows.empty && "chunks" in rows).toBe(true);
+    if (!rows.empty && "chunks" in rows) await rows.chunks[Symbol.asyncIterator]().return?.();
+    stop.abort();
+    await Promise.all(slow);
+  },
+  TIMEOUT_MS,
+);
+
+test(
   "who finds no connection waits, and gets a 503 when its time is over",
   async () => {
     await using db = await open({ dbPoolSize: 2, limits: { waitLongMs: 200, waitShortMs: 200 } });

@@ -11,6 +11,11 @@ import { failureOf, isOutOfConnections, isServerState, requestErrorOf } from "./
 const SHARERS_MAX = 4;
 /** Connections that streams and users' statements, which may take minutes, leave to the others. */
 const KEPT_FOR_SHORT = 2;
+/**
+ * Of what these may take, each leaves so many to the other, where there are more than two: whoever reads rows slowly
+ * doesn't keep SQL waiting. With two, a slow statement would hold up all others.
+ */
+const KEPT_FOR_OTHER_LONG = 1;
 const CONNECTIONS_MIN = 2;
 const WAITING_SHORT_MAX = 2_000;
 const WAITING_LONG_MAX = 100;
@@ -29,9 +34,10 @@ const CLOSE_WAIT_MS = 2_000;
 /**
  * - `shared`: one small read, one statement.
  * - `short`: a connection of one's own for a moment.
- * - `long`: for as long as it takes; such use never takes the last connections.
+ * - `stream`, `sql`: for as long as it takes, of many rows or of a user's statement; never takes the last connections.
  */
-export type Use = "shared" | "short" | "long";
+export type Use = "shared" | "short" | LongUse;
+type LongUse = "stream" | "sql";
 
 export interface Lease {
   readonly connection: PostgresConnection;
@@ -48,7 +54,7 @@ interface Member {
   connection: PostgresConnection;
   sharers: number;
   /** null: nobody has it to themselves. */
-  owner: "short" | "long" | null;
+  owner: "short" | LongUse | null;
   idleSinceMs: number;
   /** The next one to give it back closes it. */
   unwanted: boolean;
@@ -82,18 +88,19 @@ export class PostgresPool {
   readonly #options: ConnectionOptions;
   readonly #limits: PoolLimits;
   readonly #size: number;
+  /** Of both kinds of long use together, and of each. */
   readonly #longMax: number;
+  readonly #longMaxEach: number;
   readonly #members = new Set<Member>();
   #opening = 0;
   #opened = 0;
-  #longOpening = 0;
+  readonly #openingLong = { stream: 0, sql: 0 };
   #stale = 0;
   /** Why the newest connection broke or could not be had; null: it is there. */
   #trouble: { reason: string; sinceMs: number } | null = null;
   #silence: string | null = null;
-  /** In order of arrival; `long` ones apart, since short ones may overtake them. */
-  readonly #waitingShort: Waiter[] = [];
-  readonly #waitingLong: Waiter[] = [];
+  /** In order of arrival; those of long use apart, since others may overtake them. */
+  readonly #waiting = { short: [] as Waiter[], stream: [] as Waiter[], sql: [] as Waiter[] };
   readonly #sweeper: Timer;
   readonly #onBroken: (reason: string) => void;
   #closed = false;
@@ -103,6 +110,7 @@ export class PostgresPool {
     this.#options = options;
     this.#size = Math.max(CONNECTIONS_MIN, size);
     this.#longMax = Math.max(1, this.#size - KEPT_FOR_SHORT);
+    this.#longMaxEach = this.#longMax > 2 ? this.#longMax - KEPT_FOR_OTHER_LONG : this.#longMax;
     this.#limits = {
       waitShortMs: WAIT_SHORT_MS,
       waitLongMs: WAIT_LONG_MS,
@@ -133,7 +141,7 @@ export class PostgresPool {
     if (this.#closed) return Promise.reject(unavailable("the database's connections are closed"));
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Lease>();
-    const waiting = use === "long" ? this.#waitingLong : this.#waitingShort;
+    const waiting = this.#waiting[isLong(use) ? use : "short"];
     let settled = false;
     const giveUp = (error: unknown): void => {
       settled = true;
@@ -156,14 +164,14 @@ export class PostgresPool {
     // What nothing stood in the way of pays for no timer.
     if (!waiting.includes(waiter)) return promise;
 
-    const waitingMax = use === "long" ? WAITING_LONG_MAX : WAITING_SHORT_MAX;
+    const waitingMax = isLong(use) ? WAITING_LONG_MAX : WAITING_SHORT_MAX;
     if (waiting.length > waitingMax) {
       giveUp(
         unavailable(`all ${this.#size} database connections are in use and ${waitingMax} requests wait`),
       );
       return promise;
     }
-    const waitMs = use === "long" ? this.#limits.waitLongMs : this.#limits.waitShortMs;
+    const waitMs = isLong(use) ? this.#limits.waitLongMs : this.#limits.waitShortMs;
     const timer = setTimeout(
       () =>
         giveUp(unavailable(`all ${this.#size} database connections stayed in use for ${waitMs / 1_000} s`)),
@@ -189,7 +197,7 @@ export class PostgresPool {
       available_connections: free + (this.#mayOpen() ? room : 0),
       active_connections: active,
       stale_connections: this.#stale,
-      waiting_requests: this.#waitingShort.length + this.#waitingLong.length,
+      waiting_requests: Object.values(this.#waiting).reduce((sum, { length }) => sum + length, 0),
       connected: this.#silence === null && (this.#members.size > 0 || this.#trouble === null),
       last_error: this.#silence ?? this.#trouble?.reason ?? null,
     };
@@ -231,7 +239,7 @@ export class PostgresPool {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#sweeper);
-    for (const waiting of [this.#waitingShort, this.#waitingLong]) {
+    for (const waiting of Object.values(this.#waiting)) {
       for (const { reject } of waiting.splice(0)) reject(unavailable("the server is stopping"));
     }
     const deadline = performance.now() + CLOSE_WAIT_MS;
@@ -243,9 +251,12 @@ export class PostgresPool {
   }
 
   #serve(): void {
-    while (this.#waitingShort.length > 0 && this.#serveFirst(this.#waitingShort)) {}
-    while (this.#waitingLong.length > 0 && this.#longInUse() < this.#longMax) {
-      if (!this.#serveFirst(this.#waitingLong)) return;
+    const { short, stream, sql } = this.#waiting;
+    while (short.length > 0 && this.#serveFirst(short)) {}
+    for (const waiting of [sql, stream]) {
+      while (waiting.length > 0 && this.#mayTakeLong(waiting === sql ? "sql" : "stream")) {
+        if (!this.#serveFirst(waiting)) return;
+      }
     }
   }
 
@@ -281,13 +292,13 @@ export class PostgresPool {
 
   async #openFor(waiter: Waiter, waiting: Waiter[]): Promise<void> {
     this.#opening++;
-    if (waiter.use === "long") this.#longOpening++;
+    if (isLong(waiter.use)) this.#openingLong[waiter.use]++;
     let connection: PostgresConnection;
     try {
       connection = await PostgresConnection.open(this.#options);
     } catch (error) {
       this.#opening--;
-      if (waiter.use === "long") this.#longOpening--;
+      if (isLong(waiter.use)) this.#openingLong[waiter.use]--;
       this.#noteTrouble(error);
       if (isOutOfConnections(error) && this.#members.size > 0 && !this.#closed) {
         this.#waitAgain(waiter, waiting, error);
@@ -300,7 +311,7 @@ export class PostgresPool {
     this.#opening--;
     this.#opened++;
     this.#trouble = null;
-    if (waiter.use === "long") this.#longOpening--;
+    if (isLong(waiter.use)) this.#openingLong[waiter.use]--;
     const member: Member = {
       connection,
       sharers: 0,
@@ -408,11 +419,15 @@ export class PostgresPool {
     this.#serve();
   }
 
-  #longInUse(): number {
-    let count = this.#longOpening;
-    for (const member of this.#members) if (member.owner === "long") count++;
-    return count;
+  #mayTakeLong(use: LongUse): boolean {
+    const inUse = { ...this.#openingLong };
+    for (const { owner } of this.#members) if (owner !== null && isLong(owner)) inUse[owner]++;
+    return inUse.stream + inUse.sql < this.#longMax && inUse[use] < this.#longMaxEach;
   }
+}
+
+function isLong(use: Use): use is LongUse {
+  return use === "stream" || use === "sql";
 }
 
 function isFree(member: Member): boolean {

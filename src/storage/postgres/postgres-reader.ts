@@ -211,7 +211,7 @@ export class PostgresReader implements StockReader {
     const rows = await this.#run<Row>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
     if (rows.length === 0) return { empty: true };
     if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
-    const chunks = await readWithRetry(this.#pool, { use: "long", signal }, (lease) =>
+    const chunks = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
       RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
     );
     return { empty: false, chunks };

@@ -122,7 +122,7 @@ export class PostgresUserSql implements InterruptibleSql {
   async #read(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
     if (statement.writes || (statement.kind !== "query" && statement.kind !== "report"))
       return { status: "needs-write" };
-    const lease = await this.#pool.acquire("long", deadline.signal);
+    const lease = await this.#pool.acquire("sql", deadline.signal);
     deadline.begin();
     const { connection } = lease;
     let clean = false;
@@ -251,7 +251,7 @@ export class PostgresUserSql implements InterruptibleSql {
 
   /** On a connection that is closed behind it: settings and locks of the session end with it. */
   async #write(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
-    const lease = await this.#pool.acquire("long", deadline.signal);
+    const lease = await this.#pool.acquire("sql", deadline.signal);
     deadline.begin();
     let committing = false;
     let before: TableState | null = null;
