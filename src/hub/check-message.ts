@@ -3,6 +3,7 @@
  * of order, or of another version after the program's folder was replaced, must not end the hub that all others save through.
  */
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
+import { isReadName } from "./remote-reads.ts";
 
 /** By kind of save: members of a row. */
 const ROW_MEMBERS = { bars: 6, ticks: 6 } as const;
@@ -57,11 +58,15 @@ export function checkToHub(message: ToHub): void {
     case "lease":
     case "release":
     case "busFigures":
-    case "read":
     case "sql":
     case "next":
     case "cancel":
       expectNumber(message.id, "id");
+      return;
+    case "read":
+      expectNumber(message.id, "id");
+      if (!isReadName(message.name)) throw new BadMessageError("a read of an unknown name");
+      expectArray(message.args, "a read's args");
       return;
     default:
       refuseUnknown(message);

@@ -1,19 +1,10 @@
 /** Reads of a worker whose database is in the hub. */
 import { unavailable } from "../protocol/errors.ts";
-import type {
-  BarRange,
-  Holding,
-  JsonRows,
-  NewestBarsQuery,
-  NewestTicksQuery,
-  PoolFigures,
-  RowKind,
-  StockReader,
-  TickRange,
-} from "../storage/contract.ts";
-import type { NewestUpdate, StoredUpdate, TickerSnapshot, UpdateReader } from "../storage/update-contract.ts";
+import type { JsonRows, StockReader } from "../storage/contract.ts";
+import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
-import type { RowsCall, UpdateHeader, UpdatesCall, Value, ValueCall } from "./read-messages.ts";
+import type { UpdateHeader } from "./read-messages.ts";
+import { crossingOf, READS, type ReadName, UPDATE_READS } from "./remote-reads.ts";
 
 /** Long enough for a hub that is busy; who asks whether the database answers must be told that it doesn't. */
 const PROBE_WAIT_MS = 2_000;
@@ -24,125 +15,74 @@ export interface HubAccess {
   present(): Promise<void>;
 }
 
-export class HubReader implements StockReader {
-  readonly updates: UpdateReader = {
-    epoch: async () => (await this.#value({ method: "epoch" })) as string,
-    positions: async (tickers) =>
-      new Map((await this.#value({ method: "positions", tickers })) as [string, number][]),
-    newest: async (ticker) => (await this.#value({ method: "newest", ticker })) as NewestUpdate,
-    after: (ticker, after, limit) => this.#updates({ method: "updates", ticker, after, limit }),
-    snapshot: async (ticker) => (await this.#value({ method: "snapshot", ticker })) as TickerSnapshot,
-  };
-  readonly #hub: HubAccess;
-
-  constructor(hub: HubAccess) {
-    this.#hub = hub;
-  }
-
-  bars(range: BarRange): Promise<JsonRows> {
-    return this.#rows({ method: "bars", range });
-  }
-
-  ticks(range: TickRange): Promise<JsonRows> {
-    return this.#rows({ method: "ticks", range });
-  }
-
-  newestTicks(query: NewestTicksQuery): Promise<JsonRows> {
-    return this.#rows({ method: "newestTicks", query });
-  }
-
-  newestBars(query: NewestBarsQuery): Promise<JsonRows> {
-    return this.#rows({ method: "newestBars", query });
-  }
-
-  async latestPrice(ticker: string): Promise<number | null> {
-    return (await this.#value({ method: "latestPrice", ticker })) as number | null;
-  }
-
-  async previousClose(ticker: string): Promise<number | null> {
-    return (await this.#value({ method: "previousClose", ticker })) as number | null;
-  }
-
-  async openingPrice(ticker: string, date: string): Promise<number | null> {
-    return (await this.#value({ method: "openingPrice", ticker, date })) as number | null;
-  }
-
-  async dailyVolume(ticker: string, date: string): Promise<number | null> {
-    return (await this.#value({ method: "dailyVolume", ticker, date })) as number | null;
-  }
-
-  async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
-    return (await this.#value({ method: "tickers", kind, after, limit })) as string[];
-  }
-
-  async tickTypes(ticker: string): Promise<string[]> {
-    return (await this.#value({ method: "tickTypes", ticker })) as string[];
-  }
-
-  async holdings(tickersMax: number): Promise<Holding[]> {
-    return (await this.#value({ method: "holdings", tickersMax })) as Holding[];
-  }
-
-  async sizeBytes(): Promise<number | null> {
-    return (await this.#value({ method: "sizeBytes" })) as number | null;
-  }
-
-  /** Whoever asks for the state of things wants it as it is now: this doesn't wait for a hub that is being restarted. */
-  async probe(): Promise<void> {
-    const { reply } = this.#hub.reads.ask({ type: "read", call: { method: "probe" } });
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(
-      () => late.reject(unavailable(`no answer for ${PROBE_WAIT_MS / 1_000} s`)),
-      PROBE_WAIT_MS,
+/** Has the methods of the tables in `remote-reads.ts`. */
+export function hubReader(hub: HubAccess): StockReader {
+  const methodsOf = (table: object): unknown =>
+    Object.fromEntries(
+      Object.keys(table).map((name) => [name, (...args: unknown[]) => read(hub, name as ReadName, args)]),
     );
-    try {
-      await Promise.race([reply, late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
+  return {
+    ...(methodsOf(READS) as Omit<StockReader, "updates" | "close">),
+    updates: methodsOf(UPDATE_READS) as UpdateReader,
+    probe: () => probe(hub),
+    close() {},
+  };
+}
+
+async function read(hub: HubAccess, name: ReadName, args: unknown[]): Promise<unknown> {
+  const { id, reply } = await ask(hub, { type: "read", name, args: args.filter(crosses) });
+  const { message, bytes } = reply;
+  switch (message.type) {
+    case "value":
+      return crossingOf(name) === "map" ? new Map(message.value as [unknown, unknown][]) : message.value;
+    case "updates":
+      return withFrames(message.updates, Buffer.from(bytes.buffer));
+    case "empty":
+      return { empty: true } satisfies JsonRows;
+    case "piece":
+      return {
+        empty: false,
+        ...(message.more
+          ? { chunks: pieces(hub.reads, id, bytes) }
+          : { text: Buffer.from(bytes.buffer).toString("utf8") }),
+      } satisfies JsonRows;
+    default:
+      throw new Error(`the hub answered ${name} with ${message.type}`);
   }
+}
 
-  async pool(): Promise<PoolFigures> {
-    return (await this.#value({ method: "pool" })) as PoolFigures;
+/** A worker's signals stay with it. */
+function crosses(arg: unknown): boolean {
+  return arg !== undefined && !(arg instanceof AbortSignal);
+}
+
+/** Whoever asks for the state of things wants it as it is now: this doesn't wait for a hub that is being restarted. */
+async function probe({ reads }: HubAccess): Promise<void> {
+  const { reply } = reads.ask({ type: "read", name: "probe", args: [] });
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(unavailable(`no answer for ${PROBE_WAIT_MS / 1_000} s`)),
+    PROBE_WAIT_MS,
+  );
+  try {
+    await Promise.race([reply, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
+}
 
-  close(): void {}
-
-  async #value(call: ValueCall): Promise<Value> {
-    const { reply } = await this.#ask({ type: "read", call });
-    if (reply.message.type !== "value")
-      throw new Error(`the hub answered ${call.method} with ${reply.message.type}`);
-    return reply.message.value;
-  }
-
-  async #rows(call: RowsCall): Promise<JsonRows> {
-    const { id, reply } = await this.#ask({ type: "read", call });
-    const { message, bytes } = reply;
-    if (message.type === "empty") return { empty: true };
-    if (message.type !== "piece") throw new Error(`the hub answered ${call.method} with ${message.type}`);
-    if (!message.more) return { empty: false, text: Buffer.from(bytes.buffer).toString("utf8") };
-    return { empty: false, chunks: pieces(this.#hub.reads, id, bytes) };
-  }
-
-  async #updates(call: UpdatesCall): Promise<StoredUpdate[]> {
-    const { message, bytes } = (await this.#ask({ type: "read", call })).reply;
-    if (message.type !== "updates") throw new Error(`the hub answered ${call.method} with ${message.type}`);
-    return withFrames(message.updates, Buffer.from(bytes.buffer));
-  }
-
-  async #ask(question: Question): Promise<{ id: number; reply: ReadReply }> {
-    const askOnce = async (): Promise<{ id: number; reply: ReadReply }> => {
-      await this.#hub.present();
-      const { id, reply } = this.#hub.reads.ask(question);
-      return { id, reply: await reply };
-    };
-    try {
-      return await askOnce();
-    } catch (error) {
-      // It may be what the hub died of: once.
-      if (error instanceof HubLostError) return askOnce();
-      throw error;
-    }
+async function ask(hub: HubAccess, question: Question): Promise<{ id: number; reply: ReadReply }> {
+  const askOnce = async (): Promise<{ id: number; reply: ReadReply }> => {
+    await hub.present();
+    const { id, reply } = hub.reads.ask(question);
+    return { id, reply: await reply };
+  };
+  try {
+    return await askOnce();
+  } catch (error) {
+    // It may be what the hub died of: once.
+    if (error instanceof HubLostError) return askOnce();
+    throw error;
   }
 }
 

@@ -1,48 +1,6 @@
 /** Reads that workers leave to the hub, because its process holds the database. Texts of rows travel as attachments. */
-import type {
-  BarRange,
-  Holding,
-  NewestBarsQuery,
-  NewestTicksQuery,
-  PoolFigures,
-  RowKind,
-  TickRange,
-} from "../storage/contract.ts";
-import type { NewestUpdate, TickerSnapshot, UpdateLimit } from "../storage/update-contract.ts";
 import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
-
-export type RowsCall =
-  | { method: "bars"; range: BarRange }
-  | { method: "ticks"; range: TickRange }
-  | { method: "newestTicks"; query: NewestTicksQuery }
-  | { method: "newestBars"; query: NewestBarsQuery };
-
-export type ValueCall =
-  | { method: "latestPrice" | "previousClose" | "tickTypes"; ticker: string }
-  | { method: "openingPrice" | "dailyVolume"; ticker: string; date: string }
-  | { method: "tickers"; kind: RowKind; after: string | null; limit: number }
-  | { method: "holdings"; tickersMax: number }
-  | { method: "probe" | "pool" | "sizeBytes" | "epoch" }
-  | { method: "positions"; tickers: readonly string[] | null }
-  | { method: "newest" | "snapshot"; ticker: string };
-
-export interface UpdatesCall {
-  method: "updates";
-  ticker: string;
-  after: number;
-  limit: UpdateLimit;
-}
-
-export type Value =
-  | number
-  | string
-  | null
-  | string[]
-  | Holding[]
-  | PoolFigures
-  | [ticker: string, seq: number][]
-  | NewestUpdate
-  | TickerSnapshot;
+import type { ReadName } from "./remote-reads.ts";
 
 /** Without its frame, of which it tells the size in UTF-8. */
 export type UpdateHeader = [seq: number, type: string, savedAtMs: number, bytes: number];
@@ -53,7 +11,7 @@ export type WireSqlRequest = Omit<UserSqlRequest, "params"> & {
 };
 
 export type ReadToHub =
-  | { type: "read"; id: number; call: RowsCall | ValueCall | UpdatesCall }
+  | { type: "read"; id: number; name: ReadName; args: unknown[] }
   | { type: "sql"; id: number; request: WireSqlRequest; timeoutMs: number }
   /** The next piece of an answer that said `more`. */
   | { type: "next"; id: number }
@@ -61,7 +19,7 @@ export type ReadToHub =
   | { type: "cancel"; id: number };
 
 export type ReadToWorker =
-  | { type: "value"; id: number; value: Value }
+  | { type: "value"; id: number; value: unknown }
   /** Their frames, one after the other, as attachment. */
   | { type: "updates"; id: number; updates: UpdateHeader[] }
   | { type: "empty"; id: number }

@@ -2,17 +2,10 @@
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
+import type { StoredUpdate } from "../storage/update-contract.ts";
 import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
-import type {
-  ReadToHub,
-  ReadToWorker,
-  RowsCall,
-  UpdateHeader,
-  UpdatesCall,
-  Value,
-  ValueCall,
-  WireSqlRequest,
-} from "./read-messages.ts";
+import type { ReadToHub, ReadToWorker, UpdateHeader, WireSqlRequest } from "./read-messages.ts";
+import { askReader, crossingOf } from "./remote-reads.ts";
 
 /** Answers that one worker has begun and not read to their end; a further one gets 503. */
 const UNFINISHED_MAX = 1_000;
@@ -52,7 +45,7 @@ export class ReadServer {
   receive(message: ReadToHub): void {
     switch (message.type) {
       case "read":
-        this.#begin(message.id, () => this.#read(message.id, message.call));
+        this.#begin(message.id, (signal) => this.#read(message, signal));
         break;
       case "sql":
         this.#begin(message.id, (signal) =>
@@ -104,66 +97,22 @@ export class ReadServer {
     }
   }
 
-  async #read(id: number, call: RowsCall | ValueCall | UpdatesCall): Promise<void> {
-    if (call.method === "updates") {
-      await this.#sendUpdates(id, call);
-      return;
+  async #read({ id, ...question }: ReadToHub & { type: "read" }, signal: AbortSignal): Promise<void> {
+    const answer = await askReader(this.#database.reader, question, signal);
+    switch (crossingOf(question.name)) {
+      case "rows":
+        return this.#sendRows(id, answer as JsonRows);
+      case "updates":
+        return this.#sendUpdates(id, answer as StoredUpdate[]);
+      case "map":
+        return this.#sendValue(id, [...(answer as Map<unknown, unknown>)]);
+      case "value":
+        return this.#sendValue(id, answer ?? null);
     }
-    if ("range" in call || "query" in call) {
-      await this.#sendRows(id, await this.#rows(call));
-      return;
-    }
-    const value = await this.#value(call);
+  }
+
+  #sendValue(id: number, value: unknown): void {
     if (this.#unfinished.delete(id)) this.#send({ type: "value", id, value });
-  }
-
-  #rows(call: RowsCall): JsonRows | Promise<JsonRows> {
-    const { reader } = this.#database;
-    switch (call.method) {
-      case "bars":
-        return reader.bars(call.range);
-      case "ticks":
-        return reader.ticks(call.range);
-      case "newestTicks":
-        return reader.newestTicks(call.query);
-      case "newestBars":
-        return reader.newestBars(call.query);
-    }
-  }
-
-  async #value(call: ValueCall): Promise<Value> {
-    const { reader } = this.#database;
-    switch (call.method) {
-      case "latestPrice":
-        return reader.latestPrice(call.ticker);
-      case "previousClose":
-        return reader.previousClose(call.ticker);
-      case "openingPrice":
-        return reader.openingPrice(call.ticker, call.date);
-      case "dailyVolume":
-        return reader.dailyVolume(call.ticker, call.date);
-      case "tickers":
-        return reader.tickers(call.kind, call.after, call.limit);
-      case "tickTypes":
-        return reader.tickTypes(call.ticker);
-      case "holdings":
-        return reader.holdings(call.tickersMax);
-      case "pool":
-        return reader.pool();
-      case "sizeBytes":
-        return reader.sizeBytes();
-      case "probe":
-        await reader.probe();
-        return null;
-      case "epoch":
-        return reader.updates.epoch();
-      case "positions":
-        return [...(await reader.updates.positions(call.tickers))];
-      case "newest":
-        return reader.updates.newest(call.ticker);
-      case "snapshot":
-        return reader.updates.snapshot(call.ticker);
-    }
   }
 
   async #sendRows(id: number, rows: JsonRows): Promise<void> {
@@ -182,8 +131,7 @@ export class ReadServer {
     else this.#send({ type: "piece", id, more: false }, UTF8.encode(rows.text));
   }
 
-  async #sendUpdates(id: number, { ticker, after, limit }: UpdatesCall): Promise<void> {
-    const updates = await this.#database.reader.updates.after(ticker, after, limit);
+  #sendUpdates(id: number, updates: StoredUpdate[]): void {
     if (!this.#unfinished.delete(id)) return;
     const frames = updates.map(({ frame }) => Buffer.from(frame, "utf8"));
     const headers = updates.map(

@@ -3,7 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { startHub } from "../../src/hub/hub.ts";
 import { HubClient } from "../../src/hub/hub-client.ts";
-import { HubReader } from "../../src/hub/hub-reader.ts";
+import { hubReader } from "../../src/hub/hub-reader.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import { openDuckDbHub } from "../../src/roles/engines/duckdb.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
@@ -226,7 +226,7 @@ test("every read of updates gives a worker what it gives in the hub", async () =
   });
   await client.connect();
   try {
-    const worker = new HubReader(client).updates;
+    const worker = hubReader(client).updates;
     const frame = `{"text":"Ä株😀${"x".repeat(1_000_000)}"}`;
     for (const [n, ticker] of ["A", "A", "株"].entries()) {
       const save = tick(ticker, n, n === 1 ? { frame } : {});

@@ -50,7 +50,7 @@ test("what a database that has closed refuses is a 503 that says when to come ba
   await database.close();
   const request = { sql: "SELECT 1 AS n", params: [], mode: "read" as const, maxRows: 10 };
   server.receive({ type: "sql", id: 1, request, timeoutMs: 10_000 });
-  server.receive({ type: "read", id: 2, call: { method: "latestPrice", ticker: "A" } });
+  server.receive({ type: "read", id: 2, name: "latestPrice", args: ["A"] });
   await waitUntil("both are answered", () => sent.length === 2);
   for (const message of sent) expect(message).toMatchObject({ type: "failed", status: 503, retryAfterS: 1 });
 });

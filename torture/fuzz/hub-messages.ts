@@ -4,6 +4,7 @@
  */
 import { connect } from "node:net";
 import fc from "fast-check";
+import { READS, UPDATE_READS } from "../../src/hub/remote-reads.ts";
 import type { Fuzz, FuzzTarget } from "./fuzzes.ts";
 
 const TYPES = [
@@ -12,10 +13,7 @@ const TYPES = [
   ),
   "nonsense",
 ];
-const METHODS =
-  "bars ticks newestTicks latestPrice previousClose tickTypes openingPrice dailyVolume tickers holdings probe pool sizeBytes epoch positions newest snapshot updates constructor".split(
-    " ",
-  );
+const READ_NAMES = [...Object.keys(READS), ...Object.keys(UPDATE_READS), "constructor", "close"];
 const QUIET_MS = 10;
 const TICKER = "FUZZHUB";
 
@@ -47,16 +45,8 @@ const message = fc
       ticker: fc.oneof(fc.constant(TICKER), member),
       saves: fc.oneof(fc.array(fc.tuple(fc.nat(), save, fc.nat({ max: 20 })), { maxLength: 3 }), member),
       updates: member,
-      call: fc.record(
-        {
-          method: fc.oneof(fc.constantFrom(...METHODS), member),
-          range: member,
-          query: member,
-          ticker: member,
-          limit: member,
-        },
-        { requiredKeys: ["method"] },
-      ),
+      name: fc.oneof(fc.constantFrom(...READ_NAMES), member),
+      args: fc.oneof(fc.array(member, { maxLength: 4 }), member),
       request: member,
       timeoutMs: member,
       channel: fc.string({ maxLength: 8 }),

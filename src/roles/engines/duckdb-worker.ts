@@ -1,5 +1,5 @@
 /** A worker of a server on DuckDB: it asks the hub, and keeps answers for as long as the version board lets it. It never loads the engine. */
-import { HubReader } from "../../hub/hub-reader.ts";
+import { hubReader } from "../../hub/hub-reader.ts";
 import { runSqlInHub } from "../../hub/hub-sql.ts";
 import { SqlCaution } from "../../hub/sql-caution.ts";
 import { executeSqlDirectly } from "../../sql/execute.ts";
@@ -10,7 +10,7 @@ import type { WorkerStorage } from "../../worker/worker-storage.ts";
 import type { WorkerStorageOptions } from "../engine.ts";
 
 export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions): WorkerStorage {
-  const history = new HubReader(hub);
+  const history = hubReader(hub);
   const file = new OpenedFile(settings.dbFile, DUCKDB_FORMAT);
   const reader = new CachedReader(history, board, () => file.checkForRead());
   const caution = new SqlCaution();
