@@ -11,11 +11,11 @@ import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
 import { BusLink, type BusLinkOptions } from "./bus-link.ts";
 import { checkToHub } from "./check-message.ts";
-import { DatabaseWatch } from "./database-watch.ts";
 import { MessageChannel } from "./message-channel.ts";
 import { BOARD_FILE, HUB_SOCKET, type SaveEntry, type ToHub, type ToWorker } from "./messages.ts";
 import { type DatabaseInHub, ReadServer } from "./read-server.ts";
 import { type CommittedSave, SaveQueue } from "./save-queue.ts";
+import { SavesWatch } from "./saves-watch.ts";
 import { createBoardFile, VersionBoard } from "./version-board.ts";
 import { type WorkerLink, WorkerLinks } from "./worker-links.ts";
 import { WriteLease } from "./write-lease.ts";
@@ -58,7 +58,7 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
   board.bumpAll();
 
   const links = new WorkerLinks(log);
-  const watch = new DatabaseWatch({
+  const watch = new SavesWatch({
     writer,
     tell: (problem) => links.sendToAll(databaseCondition(problem)),
     log,

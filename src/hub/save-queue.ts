@@ -2,8 +2,8 @@
 import { messageOf } from "../protocol/message-of.ts";
 import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
 import { databaseRefuses } from "../storage/save-refusals.ts";
-import type { DatabaseWatch } from "./database-watch.ts";
 import type { SaveEntry } from "./messages.ts";
+import type { SavesWatch } from "./saves-watch.ts";
 import type { WorkerLink } from "./worker-links.ts";
 import type { WriterNote } from "./writer-note.ts";
 
@@ -40,7 +40,7 @@ export interface SaveQueueOptions {
   /** Between two commits; the next begins when it returns, unless it is held up. */
   paused(): void;
   isHeldUp(): boolean;
-  watch: Pick<DatabaseWatch, "failed" | "succeeded">;
+  watch: Pick<SavesWatch, "failed" | "succeeded">;
 }
 
 export class SaveQueue {

@@ -12,22 +12,22 @@ const LOOK_EVERY_MS = 1_000;
 /** A problem that can't be looked up, such as a failed commit, is over when a commit succeeds or this has passed: somebody must try. */
 const TRIED_AGAIN_AFTER_MS = 10_000;
 
-export interface DatabaseWatchOptions {
+export interface SavesWatchOptions {
   writer: Pick<StockWriter, "findProblem" | "takeNotes"> | null;
   /** Told at each change. */
   tell(problem: string | null): void;
   log: Pick<LogLines, "error" | "warning" | "info">;
 }
 
-export class DatabaseWatch {
-  readonly #options: DatabaseWatchOptions;
+export class SavesWatch {
+  readonly #options: SavesWatchOptions;
   #problem: string | null = null;
   #failedAtMs = 0;
   #lookedAtMs = -LOOK_EVERY_MS;
   #toldAtMs = 0;
   #refusedSinceTold = 0;
 
-  constructor(options: DatabaseWatchOptions) {
+  constructor(options: SavesWatchOptions) {
     this.#options = options;
     this.#tellNotes();
   }
