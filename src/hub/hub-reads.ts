@@ -1,5 +1,5 @@
 /** A worker's questions to the hub and their answers, piece by piece. */
-import { RequestError, unavailable } from "../protocol/errors.ts";
+import { clientGone, RequestError, unavailable } from "../protocol/errors.ts";
 import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
 
 export interface ReadReply {
@@ -41,7 +41,7 @@ export class HubReads {
    */
   ask(question: Question, signal?: AbortSignal): { id: number; reply: Promise<ReadReply> } {
     const id = this.#nextId++;
-    if (signal?.aborted === true) return { id, reply: Promise.reject(clientIsGone()) };
+    if (signal?.aborted === true) return { id, reply: Promise.reject(clientGone("read")) };
     const reply = this.#wait({ ...question, id } as ReadToHub, id);
     if (signal === undefined) return { id, reply };
     const giveUp = (): void => {
@@ -59,7 +59,7 @@ export class HubReads {
   /** Whoever waits for its next piece is told that the client is gone. */
   cancel(id: number): void {
     this.#send({ type: "cancel", id });
-    this.#waiting.get(id)?.reject(clientIsGone());
+    this.#waiting.get(id)?.reject(clientGone("read"));
     this.#waiting.delete(id);
   }
 
@@ -95,8 +95,4 @@ export class HubReads {
     this.#waiting.set(id, { resolve, reject });
     return promise;
   }
-}
-
-function clientIsGone(): RequestError {
-  return new RequestError(499, "the client is gone");
 }

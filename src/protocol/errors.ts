@@ -51,6 +51,11 @@ export function badRequest(message: string, details?: string): RequestError {
   return new RequestError(400, message, details === undefined ? {} : { details });
 }
 
+/** 499, for the access log: there is nobody to answer. @param what "read". */
+export function clientGone(what: string): RequestError {
+  return new RequestError(499, `${what}: the client is gone`);
+}
+
 /** 503 with `Retry-After`: the database or the hub is away, or a bounded queue is full; the same request may work later. */
 export function unavailable(message: string, details?: string): RequestError {
   return new RequestError(503, message, { retryAfterS: 1, ...(details === undefined ? {} : { details }) });

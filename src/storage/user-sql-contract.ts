@@ -1,6 +1,6 @@
 /**
- * What a driver offers to SQL written by users. It is run in a process of its own, which may be killed at any
- * moment, one statement after the other.
+ * What a driver offers to SQL written by users: either an engine that stops a statement itself, or one that runs one
+ * statement after the other in a process of its own, which may be killed at any moment.
  */
 
 export type SqlParam = null | string | number | bigint | boolean;
@@ -32,16 +32,6 @@ export interface SqlAnswer {
 
 /** `needs-write`: read-only mode refused the statement, and nothing has happened. */
 export type SqlReply = SqlAnswer | "needs-write";
-
-/** User-written SQL of an engine that can stop a statement itself: it runs beside everything else, in the process that holds the database. */
-export interface InterruptibleSql {
-  /** @throws RequestError 504 when the time is over, 499 when the client is gone, 503 when too many statements run. */
-  run(
-    request: UserSqlRequest,
-    limits: { timeoutMs: number; signal?: AbortSignal | undefined },
-  ): Promise<UserSqlOutcome>;
-  close(): void | Promise<void>;
-}
 
 export interface UserSqlEngine {
   /** `committing` is called right before a transaction's commit: a process killed earlier has changed nothing. */

@@ -5,7 +5,6 @@
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
-import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
 import type {
   BarInterval,
@@ -21,7 +20,7 @@ import type {
 } from "../contract.ts";
 import { HOLDING_KINDS } from "../holdings.ts";
 import { OpenedFile } from "../opened-file.ts";
-import { ROW_TABLES } from "../tables.ts";
+import { WaitingLine } from "../waiting-line.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedTickers, storedTickTypes } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
@@ -79,6 +78,14 @@ const LAST_PRICE_SQL = [
   "SELECT close AS price, date AS stamp FROM daily_prices WHERE ticker = ? AND close IS NOT NULL ORDER BY date DESC LIMIT 1",
 ];
 
+interface RowsRead {
+  sql: string;
+  params: Params;
+  toWireRow(row: Row): void;
+  /** The client has gone: what waits for a connection doesn't wait any more. */
+  signal: AbortSignal | undefined;
+}
+
 export class SqliteReader implements StockReader {
   readonly updates: SqliteUpdates;
   readonly #path: string;
@@ -87,7 +94,7 @@ export class SqliteReader implements StockReader {
   readonly file: OpenedFile;
   readonly #poolSize: number;
   readonly #idle: Database[] = [];
-  readonly #waiting: ((db: Database) => void)[] = [];
+  readonly #line: WaitingLine<Database>;
   #streamConnections = 0;
   #stale = 0;
   readonly #bars: Record<BarInterval, Statement<Row, Params>>;
@@ -102,11 +109,19 @@ export class SqliteReader implements StockReader {
   readonly #traded: Statement<Row, Params>;
   readonly #probe: Statement<Row, Params>;
 
-  /** @param poolSize connections at most, one of them for small answers, the others for streams. */
-  /** @param isFrame what the update log holds and isn't one counts as not kept. */
+  /**
+   * @param poolSize connections at most, one of them for small answers, the others for streams.
+   * @param isFrame what the update log holds and isn't one counts as not kept.
+   */
   constructor(path: string, poolSize: number, isFrame: (stored: string) => boolean = () => true) {
     this.#path = path;
     this.#poolSize = Math.max(2, poolSize);
+    this.#line = new WaitingLine({
+      what: "read",
+      max: STREAMS_WAITING_MAX,
+      full: `all ${this.#poolSize} connections are in use and ${STREAMS_WAITING_MAX} reads wait`,
+      late: `all ${this.#poolSize} connections stayed in use`,
+    });
     this.#db = openReaderConnection(path);
     this.file = new OpenedFile(path, SQLITE_FORMAT);
     this.updates = new SqliteUpdates(this.#db, isFrame, () => this.file.checkForRead());
@@ -132,20 +147,28 @@ export class SqliteReader implements StockReader {
       (SELECT 1 FROM hourly_prices LIMIT 1) AS hourly, (SELECT 1 FROM realtime_data LIMIT 1) AS ticks`);
   }
 
-  bars(range: BarRange): JsonRows | Promise<JsonRows> {
-    return this.#guarded(() => {
-      const params = [range.ticker, range.from ?? FIRST, range.to ?? LAST];
-      const { interval } = range;
-      return this.#read(this.#bars[interval], BARS_SQL[interval], params, barToWire(interval));
-    });
+  bars({ interval, ticker, from, to }: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
+    return this.#guarded(() =>
+      this.#read({
+        small: this.#bars[interval],
+        sql: BARS_SQL[interval],
+        params: [ticker, from ?? FIRST, to ?? LAST],
+        toWireRow: barToWire(interval),
+        signal,
+      }),
+    );
   }
 
-  ticks(range: TickRange): JsonRows | Promise<JsonRows> {
-    return this.#guarded(() => {
-      const params = [range.ticker, range.type, range.from ?? FIRST, range.to ?? LAST];
-      if (range.withSeq) return this.#read(this.#ticksWithSeq, TICKS_WITH_SEQ_SQL, params, tickToWire);
-      return this.#read(this.#ticks, TICKS_SQL, params, tickToWire);
-    });
+  ticks({ ticker, type, from, to, withSeq }: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
+    return this.#guarded(() =>
+      this.#read({
+        small: withSeq ? this.#ticksWithSeq : this.#ticks,
+        sql: withSeq ? TICKS_WITH_SEQ_SQL : TICKS_SQL,
+        params: [ticker, type, from ?? FIRST, to ?? LAST],
+        toWireRow: tickToWire,
+        signal,
+      }),
+    );
   }
 
   newestTicks({ ticker, type, from, to, limit }: NewestTicksQuery): JsonRows {
@@ -213,20 +236,12 @@ export class SqliteReader implements StockReader {
   }
 
   holdings(tickersMax: number): Holding[] {
-    this.file.checkForRead();
-    return HOLDING_KINDS.map(([kind, rows]) => {
-      const table = ROW_TABLES[rows].name;
-      // From one ticker to the next by the key, however many rows each has.
-      const tickers = this.#db
-        .query<{ ticker: string }, [number]>(
-          `WITH RECURSIVE found(ticker) AS (SELECT min(ticker) FROM ${table} UNION ALL
-             SELECT (SELECT min(ticker) FROM ${table} WHERE ticker > found.ticker) FROM found WHERE ticker IS NOT NULL)
-           SELECT ticker FROM found WHERE ticker IS NOT NULL LIMIT ?`,
-        )
-        .all(tickersMax + 1)
-        .map((row) => row.ticker);
-      return { kind, tickers };
-    });
+    return this.#guarded(() =>
+      HOLDING_KINDS.map(([kind, rows]) => ({
+        kind,
+        tickers: storedTickers(this.#db, rows, null, tickersMax + 1),
+      })),
+    );
   }
 
   sizeBytes(): number {
@@ -266,20 +281,16 @@ export class SqliteReader implements StockReader {
     return refusalsAreAway(read);
   }
 
-  #read(
-    small: Statement<Row, Params>,
-    sql: string,
-    params: Params,
-    toWireRow: (row: Row) => void,
-  ): JsonRows | Promise<JsonRows> {
-    const rows = small.all(...params, CHUNK_ROWS + 1);
-    if (rows.length === 0) return { empty: true };
-    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows, toWireRow)}}` };
-    return this.#stream(sql, params, toWireRow);
+  #read({ small, ...rows }: RowsRead & { small: Statement<Row, Params> }): JsonRows | Promise<JsonRows> {
+    const { params, toWireRow } = rows;
+    const first = small.all(...params, CHUNK_ROWS + 1);
+    if (first.length === 0) return { empty: true };
+    if (first.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(first, toWireRow)}}` };
+    return this.#stream(rows);
   }
 
-  async #stream(sql: string, params: Params, toWireRow: (row: Row) => void): Promise<JsonRows> {
-    const db = await this.#checkOut();
+  async #stream({ sql, params, toWireRow, signal }: RowsRead): Promise<JsonRows> {
+    const db = await this.#checkOut(signal);
     let statement: Statement<Row, Params>;
     let rows: IterableIterator<Row>;
     let first: Row[];
@@ -301,7 +312,7 @@ export class SqliteReader implements StockReader {
     };
   }
 
-  async #checkOut(): Promise<Database> {
+  async #checkOut(signal: AbortSignal | undefined): Promise<Database> {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     if (this.#streamConnections < this.#poolSize - 1) {
@@ -313,35 +324,18 @@ export class SqliteReader implements StockReader {
         throw asUnavailable(error);
       }
     }
-    if (this.#waiting.length >= STREAMS_WAITING_MAX) {
-      throw unavailable(
-        `read: all ${this.#poolSize} connections are in use and ${STREAMS_WAITING_MAX} reads wait`,
-      );
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<Database>();
-    const timer = setTimeout(() => {
-      const at = this.#waiting.indexOf(resolve);
-      if (at < 0) return; // it has been given a connection in this very moment
-      this.#waiting.splice(at, 1);
-      reject(
-        unavailable(`read: all ${this.#poolSize} connections stayed in use for ${STREAM_WAIT_MS / 1000} s`),
-      );
-    }, STREAM_WAIT_MS);
-    this.#waiting.push(resolve);
-    return promise.finally(() => clearTimeout(timer));
+    return this.#line.wait(STREAM_WAIT_MS, signal);
   }
 
   #checkIn(db: Database): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#idle.push(db);
-    else next(db);
+    if (!this.#line.give(db)) this.#idle.push(db);
   }
 
   #discard(db: Database): void {
     this.#stale++;
     db.close(false);
     this.#streamConnections--;
-    if (this.#waiting.length === 0) return;
+    if (this.#line.length === 0) return;
     const fresh = openReaderConnection(this.#path);
     this.#streamConnections++;
     this.#checkIn(fresh);
