@@ -17,6 +17,7 @@ import { VIA_HEADER } from "../protocol/via.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData, Sockets } from "../websocket/sockets.ts";
 import type { AnswerSpool } from "./answer-spool.ts";
+import type { Bodies } from "./bodies.ts";
 import { checkHealth, type HealthOptions } from "./health.ts";
 import type { HostGuard } from "./host-guard.ts";
 import { splitTarget } from "./path.ts";
@@ -71,8 +72,7 @@ export interface RouterOptions {
   sqlOutlastsIdleLimit: boolean;
   isDraining(): boolean;
   descriptors: DescriptorState;
-  /** Told of each body that begins and ends to be read. */
-  bodies: { waiting: number };
+  bodies: Bodies;
 }
 
 /** See worker/descriptor-guard.ts. */
@@ -218,9 +218,12 @@ async function runCommand(
   options: RouterOptions,
   { addressOf, beforeSql }: CommandCaller,
 ): Promise<Answer> {
+  const { bodies, maxBodyBytes } = options;
   admitBody(request, options);
-  options.bodies.waiting++;
-  const text = await readBody(request, options.maxBodyBytes).finally(() => options.bodies.waiting--);
+  // What it holds is held until the command is done: one may wait for its turn or the hub.
+  using share = bodies.share(addressOf);
+  bodies.waiting++;
+  const text = await readBody(request, maxBodyBytes, share).finally(() => bodies.waiting--);
   let payload: unknown;
   try {
     payload = LONG_INTEGER.test(text) ? parseRequestJson(text, parseExactIntegers) : parseRequestJson(text);

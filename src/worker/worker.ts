@@ -2,10 +2,11 @@
 import { randomBytes } from "node:crypto";
 import { withPermissions } from "../commands/permissions.ts";
 import { redact } from "../config/database-url.ts";
-import { sqlStatementsMax } from "../config/memory-shares.ts";
+import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
 import { usableCpus } from "../config/usable-cpus.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
+import { Bodies } from "../http/bodies.ts";
 import { HostGuard } from "../http/host-guard.ts";
 import { createRouter } from "../http/router.ts";
 import { HubClient } from "../hub/hub-client.ts";
@@ -90,7 +91,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const conditions = new Conditions(log);
   const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
   const dbFile = redact(settings.dbFile);
-  const bodies = { waiting: 0 };
+  const bodies = new Bodies(bodyShares(settings));
   const nextSaveId = saveIds();
   let draining = false;
   /** The database's own, which needs no hub. */
@@ -201,6 +202,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     log,
     parts: () => [
       ...(storage.memory?.() ?? []),
+      { what: "bodies of requests", bytes: bodies.bytes },
       { what: "saves under way", bytes: hub.saveBytesInFlight },
       { what: "updates that wait for WebSockets", bytes: sockets.waitingBytes },
     ],
