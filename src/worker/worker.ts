@@ -22,6 +22,7 @@ import type { SqlRequest } from "../sql/execute.ts";
 import { SqlTurns } from "../sql/sql-turns.ts";
 import { DatabaseGoneError } from "../storage/contract.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
+import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { Addresses } from "../websocket/addresses.ts";
@@ -127,14 +128,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
     watch: (ticker) => (ownUpdates ?? hub).subscribe(ticker),
     unwatch: (ticker) => (ownUpdates ?? hub).unsubscribe(ticker),
-    latestPrice: (ticker) => (storage.history ?? storage.reader).latestPrice(ticker),
-    updates: {
-      epoch: () => storage.reader.updates.epoch(),
-      positions: (tickers) => storage.reader.updates.positions(tickers),
-      newest: (ticker) => storage.reader.updates.newest(ticker),
-      after: (ticker, after, limit) => storage.reader.updates.after(ticker, after, limit),
-      snapshot: (ticker) => storage.reader.updates.snapshot(ticker),
-    },
+    ...inTurns(() => ({
+      latestPrice: (ticker) => (storage.history ?? storage.reader).latestPrice(ticker),
+      updates: storage.reader.updates,
+    })),
     warn: (message) => log.warning(message),
   });
   const addresses = new Addresses({
