@@ -169,6 +169,22 @@ export class Sockets {
   }
 
   /**
+   * Cuts off half of those of the address that has most, the last that came: what Bun holds of their
+   * messages can't be seen, only given up.
+   */
+  closeSome(): { closed: number; address: string } {
+    const ofAddress = Map.groupBy(this.#open, ({ data }) => data.address);
+    const [address, sockets] = [...ofAddress].reduce<[string, Socket[]]>(
+      (most, one) => (one[1].length > most[1].length ? one : most),
+      ["-", []],
+    );
+    const closed = sockets.slice(Math.floor(sockets.length / 2));
+    this.#options.counters.subscribersCutOff += closed.length;
+    for (const socket of closed) socket.terminate();
+    return { closed: closed.length, address };
+  }
+
+  /**
    * Closes each with 1001 as soon as it has taken what waits for it. One that takes nothing any more is not waited for.
    * Resolves when all are closed, or after the time.
    */

@@ -81,6 +81,8 @@ export interface Worker {
   port: number;
   /** What is there and what to try, in lines that work when pasted. */
   invitation(): Promise<string[]>;
+  /** Gives memory back at once: see Sockets. */
+  closeSomeSockets(): { closed: number; address: string };
   /** Answers what is in flight, closes WebSockets with 1001, and resolves when all is closed, at the latest after the time. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -373,6 +375,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   return {
     port: listener.port,
+    closeSomeSockets: () => sockets.closeSome(),
     drain,
     async invitation() {
       try {

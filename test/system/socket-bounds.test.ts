@@ -15,6 +15,7 @@ const STORM_MB_MAX = 128;
 const STORM_BYTES_MAX = 256 * 1024 * 1024;
 const STORMERS = 30;
 const UNFINISHED = 400;
+const HOARDERS = 1_500;
 const MIB = 1024 * 1024;
 const COMERS = 400;
 /** Of what is garbage by then: a few sockets are there at a time. */
@@ -143,6 +144,22 @@ test("messages whose end doesn't come have a bound that follows from the symbols
     () => usual.frames.filter(({ type }) => type === "subscription").length === 3,
   );
   expect(usual.closed).toBe(null);
+});
+
+test("one process far over its memory cuts off WebSockets of the address with most", async () => {
+  await using small = await startServer({ flags: ["--memory-mb", "256"] });
+  using other = await FloodingWebSocket.open(small.port, "/ws?symbols=", { from: "127.0.0.2" });
+  const hoarders: FloodingWebSocket[] = [];
+  for (let i = 0; i < HOARDERS; i++)
+    hoarders.push(await FloodingWebSocket.open(small.port, "/ws?symbols=", { from: "127.0.0.1" }));
+  const piece = clientFrame(OPCODE.text, "x".repeat(300_000), false);
+  for (const hoarder of hoarders) hoarder.sendBytes(piece);
+  await small.logged(/\[ERROR\] .* MB \(--memory-mb\): \d+ WebSockets of 127\.0\.0\.1 are closed/);
+  await waitUntil("some are closed", () => hoarders.some(({ ended }) => ended));
+  expect(other.ended).toBe(false);
+  expect((await saveTrade(small.url, "OTHER", 1)).status).toBe(200);
+  for (const hoarder of hoarders) hoarder[Symbol.dispose]();
+  await waitUntil("memory suffices again", async () => (await get(`${small.url}/ready`)).status === 200);
 });
 
 test("many storms at once have one bound together", async () => {
