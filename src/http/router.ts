@@ -24,6 +24,7 @@ import { splitTarget } from "./path.ts";
 import { readBody } from "./request-body.ts";
 import { answer, bodyBytes, errorResponse, jsonResponse, measured } from "./responses.ts";
 import { busStat, poolStat, readTimeout, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
+import { LARGE_BYTES, type WholeAnswers } from "./whole-answers.ts";
 
 const ENDPOINTS = [
   "/db_command (POST)",
@@ -67,6 +68,7 @@ export interface RouterOptions {
   accessLog: AccessLogger;
   maxBodyBytes: number;
   spool: AnswerSpool;
+  wholeAnswers: WholeAnswers;
   memory: Pick<MemoryWatch, "admit">;
   /** --sql-timeout is longer than Bun lets a connection be idle. */
   sqlOutlastsIdleLimit: boolean;
@@ -197,8 +199,10 @@ function clientAddress(request: Request, server: Server<AnySocketData>): string 
 
 /** A large answer goes through the spool, so that a slow client keeps nobody else waiting. */
 function respond(body: Answer, addressOf: () => string, options: RouterOptions): Response {
-  const { spool, isDraining } = options;
-  return answer(body instanceof ReadableStream ? spool.through(body, addressOf()) : body, isDraining());
+  const { spool, wholeAnswers, isDraining } = options;
+  const isLarge = !(body instanceof ReadableStream) && body.length > LARGE_BYTES;
+  const stream = isLarge ? wholeAnswers.inPieces(body) : body;
+  return answer(stream instanceof ReadableStream ? spool.through(stream, addressOf()) : stream, isDraining());
 }
 
 /** @throws RequestError 503 while memory is short: parsing a body takes thirty times its size for a moment. */

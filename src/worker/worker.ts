@@ -9,6 +9,7 @@ import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
 import { HostGuard } from "../http/host-guard.ts";
 import { createRouter } from "../http/router.ts";
+import { WholeAnswers } from "../http/whole-answers.ts";
 import { HubClient } from "../hub/hub-client.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
@@ -95,6 +96,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
   const dbFile = redact(settings.dbFile);
   const bodies = new Bodies(bodyShares(settings));
+  const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
   const nextSaveId = saveIds();
   let draining = false;
   /** The database's own, which needs no hub. */
@@ -202,6 +204,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     parts: () => [
       ...(storage.memory?.() ?? []),
       { what: "bodies of requests", bytes: bodies.bytes },
+      { what: "large answers", bytes: wholeAnswers.bytes },
       { what: "saves under way", bytes: hub.saveBytesInFlight },
       { what: "updates that wait for WebSockets", bytes: sockets.waitingBytes },
     ],
@@ -277,6 +280,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     accessLog: createAccessLogger(settings.accessLog, log),
     maxBodyBytes,
     spool,
+    wholeAnswers,
     memory,
     sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
     isDraining: () => draining,
