@@ -12,6 +12,9 @@ const PROCESS_BYTES = 80 * MIB;
 /** User-written SQL gets half of what the processes themselves leave, within these. */
 const SQL_BYTES_MIN = 128 * MIB;
 const SQL_BYTES_MAX = 1536 * MIB;
+/** Bodies of requests get an eighth, which may be ten times that when they are parsed. */
+const BODY_SHARE = 1 / 8;
+const BODY_BYTES_MAX = 512 * MIB;
 /** A SQL runner at rest takes 45 MB. */
 const RUNNER_BYTES = 64 * MIB;
 
@@ -34,4 +37,15 @@ export function sqlMemoryBytes({ memoryMb, workers }: Pick<Settings, "memoryMb" 
 /** Statements that run at once, in all workers together. */
 export function sqlStatementsMax(settings: Pick<Settings, "memoryMb" | "workers" | "dbPoolSize">): number {
   return Math.max(1, Math.min(settings.dbPoolSize, Math.floor(sqlMemoryBytes(settings) / RUNNER_BYTES)));
+}
+
+/** Of the requests that one worker has under way. Each client address may have half of it; the largest body always fits. */
+export function bodyShares({
+  memoryMb,
+  workers,
+  maxBodyMb,
+}: Pick<Settings, "memoryMb" | "workers" | "maxBodyMb">): { bytesMax: number; bytesPerAddressMax: number } {
+  const share = Math.min(BODY_BYTES_MAX, (memoryMb * MIB * BODY_SHARE) / workers);
+  const bytesMax = Math.floor(Math.max(2 * maxBodyMb * MIB, share));
+  return { bytesMax, bytesPerAddressMax: Math.floor(bytesMax / 2) };
 }

@@ -1,29 +1,33 @@
 /** Reads the body of a command: bounded, unpacked, decoded to text. */
 import { badRequest, RequestError } from "../protocol/errors.ts";
+import type { BodyShare } from "./bodies.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * @param maxBytes --max-body-mb in bytes; a larger body is 413, before it is read where its length is announced.
- * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON, 499 the client is gone.
+ * @param share told of every byte before it is kept.
+ * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON, 499 the client is gone, 429 and 503 too
+ *   much is under way.
  */
-export async function readBody(request: Request, maxBytes: number): Promise<string> {
+export async function readBody(request: Request, maxBytes: number, share: BodyShare): Promise<string> {
   const type = request.headers.get("content-type");
   const charset = type === "application/json" ? "utf-8" : charsetOf(type);
   const length = request.headers.get("content-length");
   if (length !== null && Number(length) > maxBytes) throw tooLarge(Number(length), maxBytes);
+  if (length !== null) share.add(Number(length));
   let bytes: Uint8Array<ArrayBuffer>;
   try {
     bytes =
       length === null
-        ? await readUnannounced(request, maxBytes)
+        ? await readUnannounced(request, maxBytes, share)
         : ((await request.bytes()) as Uint8Array<ArrayBuffer>);
   } catch (error) {
     if (!(error instanceof Error && error.name === "AbortError")) throw error;
     throw new RequestError(499, "the client left, or sent too slowly, before its whole body was here");
   }
   const encoding = request.headers.get("content-encoding")?.toLowerCase() ?? null;
-  if (encoding !== null) bytes = await unpack(bytes, encoding, maxBytes);
+  if (encoding !== null) bytes = await unpack(bytes, encoding, maxBytes, share);
   try {
     return charset === "utf-8"
       ? UTF8.decode(bytes)
@@ -58,13 +62,18 @@ function tooLarge(bytes: number, maxBytes: number): RequestError {
   );
 }
 
-async function readUnannounced(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readUnannounced(
+  request: Request,
+  maxBytes: number,
+  share: BodyShare,
+): Promise<Uint8Array<ArrayBuffer>> {
   if (request.body === null) return new Uint8Array(0);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body) {
     size += chunk.length;
     if (size > maxBytes) throw tooLarge(size, maxBytes);
+    share.add(chunk.length);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
@@ -74,6 +83,7 @@ async function unpack(
   bytes: Uint8Array<ArrayBuffer>,
   encoding: string,
   maxBytes: number,
+  share: BodyShare,
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (encoding === "identity") return bytes;
   if (encoding !== "gzip" && encoding !== "deflate") {
@@ -88,6 +98,7 @@ async function unpack(
     for await (const chunk of new Blob([bytes]).stream().pipeThrough(new DecompressionStream(encoding))) {
       size += chunk.length;
       if (size > maxBytes) throw tooLarge(size, maxBytes);
+      share.add(chunk.length);
       chunks.push(chunk);
     }
   } catch (error) {

@@ -17,12 +17,14 @@ import { VIA_HEADER } from "../protocol/via.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData, Sockets } from "../websocket/sockets.ts";
 import type { AnswerSpool } from "./answer-spool.ts";
+import type { Bodies } from "./bodies.ts";
 import { checkHealth, type HealthOptions } from "./health.ts";
 import type { HostGuard } from "./host-guard.ts";
 import { splitTarget } from "./path.ts";
 import { readBody } from "./request-body.ts";
 import { answer, bodyBytes, errorResponse, jsonResponse, measured } from "./responses.ts";
 import { busStat, poolStat, readTimeout, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
+import { LARGE_BYTES, type WholeAnswers } from "./whole-answers.ts";
 
 const ENDPOINTS = [
   "/db_command (POST)",
@@ -66,13 +68,13 @@ export interface RouterOptions {
   accessLog: AccessLogger;
   maxBodyBytes: number;
   spool: AnswerSpool;
+  wholeAnswers: WholeAnswers;
   memory: Pick<MemoryWatch, "admit">;
   /** --sql-timeout is longer than Bun lets a connection be idle. */
   sqlOutlastsIdleLimit: boolean;
   isDraining(): boolean;
   descriptors: DescriptorState;
-  /** Told of each body that begins and ends to be read. */
-  bodies: { waiting: number };
+  bodies: Bodies;
 }
 
 /** See worker/descriptor-guard.ts. */
@@ -197,8 +199,10 @@ function clientAddress(request: Request, server: Server<AnySocketData>): string 
 
 /** A large answer goes through the spool, so that a slow client keeps nobody else waiting. */
 function respond(body: Answer, addressOf: () => string, options: RouterOptions): Response {
-  const { spool, isDraining } = options;
-  return answer(body instanceof ReadableStream ? spool.through(body, addressOf()) : body, isDraining());
+  const { spool, wholeAnswers, isDraining } = options;
+  const isLarge = !(body instanceof ReadableStream) && body.length > LARGE_BYTES;
+  const stream = isLarge ? wholeAnswers.inPieces(body) : body;
+  return answer(stream instanceof ReadableStream ? spool.through(stream, addressOf()) : stream, isDraining());
 }
 
 /** @throws RequestError 503 while memory is short: parsing a body takes thirty times its size for a moment. */
@@ -218,9 +222,12 @@ async function runCommand(
   options: RouterOptions,
   { addressOf, beforeSql }: CommandCaller,
 ): Promise<Answer> {
+  const { bodies, maxBodyBytes } = options;
   admitBody(request, options);
-  options.bodies.waiting++;
-  const text = await readBody(request, options.maxBodyBytes).finally(() => options.bodies.waiting--);
+  // What it holds is held until the command is done: one may wait for its turn or the hub.
+  using share = bodies.share(addressOf);
+  bodies.waiting++;
+  const text = await readBody(request, maxBodyBytes, share).finally(() => bodies.waiting--);
   let payload: unknown;
   try {
     payload = LONG_INTEGER.test(text) ? parseRequestJson(text, parseExactIntegers) : parseRequestJson(text);

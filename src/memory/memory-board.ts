@@ -7,15 +7,15 @@
  */
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { residentBytes } from "./resident.ts";
+import { residentBytes, startOf } from "./resident.ts";
 
 export const MEMORY_BOARD_FILE = "memory";
 
 /** Entries of each kind, and the 32-bit cells of one. */
 const PROCESSES = { first: 0, count: 256, cells: 4 };
-const RUNNERS = { first: 1024, count: 512, cells: 4 };
-const STATEMENTS = { first: 3072, count: 512, cells: 2 };
-const CELLS = 4096;
+const RUNNERS = { first: 1024, count: 512, cells: 5 };
+const STATEMENTS = { first: 3584, count: 512, cells: 2 };
+const CELLS = 4608;
 const KIB = 1024;
 
 const ROLES = ["supervisor", "hub", "worker"] as const;
@@ -94,20 +94,26 @@ export class MemoryBoard {
   /** Enters a runner of this process. */
   addRunner(pid: number): RunnerEntry {
     const cells = this.#cells;
-    const at = this.#take(RUNNERS, pid);
+    let at = this.#take(RUNNERS, pid);
+    if (at === null) {
+      this.#reap(RUNNERS, 1);
+      at = this.#take(RUNNERS, pid);
+    }
     if (at === null) return { setCommitting() {}, doomedBytes: 0, remove() {} };
+    const entry = at;
     for (const [offset, value] of [
       [1, process.pid],
       [2, 0],
       [3, 0],
+      [4, startOf(pid)],
     ] as const)
-      Atomics.store(cells, at + offset, value);
+      Atomics.store(cells, entry + offset, value);
     return {
-      setCommitting: (committing) => void Atomics.store(cells, at + 3, committing ? 1 : 0),
+      setCommitting: (committing) => void Atomics.store(cells, entry + 3, committing ? 1 : 0),
       get doomedBytes() {
-        return Atomics.load(cells, at + 2) * KIB;
+        return Atomics.load(cells, entry + 2) * KIB;
       },
-      remove: () => void Atomics.compareExchange(cells, at, pid, 0),
+      remove: () => void Atomics.compareExchange(cells, entry, pid, 0),
     };
   }
 
@@ -129,10 +135,15 @@ export class MemoryBoard {
     return this.#entries(RUNNERS).length;
   }
 
-  /** Kills a runner, of whichever process, for its memory. False if somebody else has done so. */
+  /** Kills a runner, of whichever process, for its memory. False if somebody else has done so, or it has gone. */
   doom({ pid, bytes }: BoardRunner): boolean {
     const at = this.#entries(RUNNERS).find((entry) => this.#cell(entry) === pid);
     if (at === undefined) return false;
+    // Its number may be another process's by now, which is no business of this server.
+    if (this.#cell(at + 4) !== startOf(pid)) {
+      Atomics.compareExchange(this.#cells, at, pid, 0);
+      return false;
+    }
     if (Atomics.compareExchange(this.#cells, at + 2, 0, Math.ceil(bytes / KIB)) !== 0) return false;
     try {
       process.kill(pid, "SIGKILL");

@@ -1,4 +1,7 @@
-/** The last resort of the supervisor: a child that alone takes the server far over its bound is ended, and replaced as after any death. */
+/**
+ * The last resort: a process that alone takes the server far over its bound is ended, and replaced as after any death;
+ * the one process of `--workers 1` closes WebSockets instead, since nobody would replace it.
+ */
 import type { MemoryBoard } from "./memory-board.ts";
 import { processesOf, sumOf } from "./memory-watch.ts";
 
@@ -14,7 +17,7 @@ export interface MemoryEnderOptions {
   board: MemoryBoard;
   /** --memory-mb. */
   bytesMax: number;
-  /** @param what A sentence that says why. */
+  /** @param what A sentence that says why, without its end. */
   end(pid: number, what: string): void;
 }
 
@@ -34,7 +37,7 @@ export function endWhoTakesFarTooMuch({ board, bytesMax, end }: MemoryEnderOptio
     const mb = (bytes: number): number => Math.round(bytes / 2 ** 20);
     end(
       greatest.pid,
-      `${greatest.name} (pid ${greatest.pid}) takes ${mb(greatest.bytes)} MB, and the server ${mb(sum)} of ${mb(bytesMax)} MB (--memory-mb): it is ended`,
+      `${greatest.name} (pid ${greatest.pid}) takes ${mb(greatest.bytes)} MB, and the server ${mb(sum)} of ${mb(bytesMax)} MB (--memory-mb)`,
     );
   }, LOOK_MS);
   timer.unref();

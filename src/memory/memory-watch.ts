@@ -15,8 +15,10 @@ const NEAR_FOR_MS = 1_500;
 /** Refused until it is below this again for a moment. */
 const CLEAR = 0.75;
 const CLEAR_FOR_MS = 1_000;
-/** Between two times that caches are given up: each costs the time of a whole garbage collection. */
+/** Between two times that caches are given up. */
 const SHRINK_PAUSE_MS = 5_000;
+/** A whole garbage collection holds up the process, by 0.1 s and more for some hundred MB: it gets so little of the time. */
+const COLLECTING_SHARE = 1 / 100;
 /** Between two lists of what takes the memory, while it is short. */
 const LIST_PAUSE_MS = 60_000;
 const PARTS_LISTED_MAX = 8;
@@ -51,7 +53,7 @@ export class MemoryWatch {
   #usedBytes = 0;
   #nearSinceMs: number | null = null;
   #clearSinceMs: number | null = null;
-  #shrunkAtMs = Number.NEGATIVE_INFINITY;
+  #shrinkNextMs = Number.NEGATIVE_INFINITY;
   #listedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: MemoryWatchOptions) {
@@ -95,10 +97,12 @@ export class MemoryWatch {
   #near(now: number, processes: ServerProcess[]): void {
     const { bytesMax, conditions, log } = this.#options;
     this.#nearSinceMs ??= now;
-    if (now - this.#shrunkAtMs >= SHRINK_PAUSE_MS) {
-      this.#shrunkAtMs = now;
+    if (now >= this.#shrinkNextMs) {
       this.#options.shrink();
+      const startedMs = performance.now();
       Bun.gc(true);
+      const endedMs = performance.now();
+      this.#shrinkNextMs = endedMs + Math.max(SHRINK_PAUSE_MS, (endedMs - startedMs) / COLLECTING_SHARE);
     }
     if (this.#usedBytes < bytesMax && now - this.#nearSinceMs < NEAR_FOR_MS) return;
     conditions.begin(

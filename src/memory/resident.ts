@@ -15,3 +15,18 @@ export function residentBytes(pid: number): number {
     throw error;
   }
 }
+
+/** When the process began, as a number that tells it from a later one of the same pid. 0 where it can't be known. */
+export function startOf(pid: number): number {
+  if (process.platform !== "linux") return 0;
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The name before may hold anything: proc_pid_stat(5).
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return Number(BigInt(fields[19]!) & 0x7fffffffn);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ESRCH") return 0;
+    throw error;
+  }
+}

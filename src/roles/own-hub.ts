@@ -20,6 +20,8 @@ export interface OwnHub {
    * @param deadlineMs as of performance.now(): from then on it is made to end.
    */
   stop(deadlineMs: number): Promise<void>;
+  /** Kills it, so that another takes its place. False if this isn't its process. */
+  replace(pid: number): boolean;
   /** Without waiting for anything. */
   kill(): void;
 }
@@ -57,6 +59,12 @@ export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
       liveness.stop();
       await Promise.all(ends);
     },
+    replace(pid) {
+      const child = slot.serving;
+      if (child?.pid !== pid) return false;
+      child.kill("SIGKILL");
+      return true;
+    },
     kill() {
       killNow.abort();
       for (const child of slot.retire()) child.kill("SIGKILL");
@@ -76,6 +84,7 @@ export function hubInThisProcess({ brief, log }: OwnHubOptions): OwnHub {
     },
     isWell: () => hub !== null,
     stop: async () => await hub?.stop(),
+    replace: () => false,
     kill() {},
   };
 }

@@ -2,6 +2,8 @@
 import { version } from "../../package.json" with { type: "json" };
 import { describeDatabase } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
+import { MemoryBoard } from "../memory/memory-board.ts";
+import { endWhoTakesFarTooMuch } from "../memory/memory-ender.ts";
 import type { Logger } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { portLock } from "../supervisor/port-lock.ts";
@@ -82,6 +84,21 @@ function hubFor(options: { settings: Settings; brief: ChildBrief; log: Logger })
   return engine === "sqlite" || engine === "duckdb" ? hubProcess(options) : hubInThisProcess(options);
 }
 
+/** @returns what ends it. */
+function boundMemory(of: { hub: OwnHub; brief: ChildBrief; worker: Worker; log: Logger }): () => void {
+  const { hub, brief, worker, log } = of;
+  return endWhoTakesFarTooMuch({
+    board: new MemoryBoard(brief.runtimeDir),
+    bytesMax: brief.settings.memoryMb * 2 ** 20,
+    end(pid, what) {
+      if (hub.replace(pid)) log.error(`${what}: it is ended`);
+      if (pid !== process.pid) return;
+      const { closed, address } = worker.closeSomeSockets();
+      if (closed > 0) log.error(`${what}: ${closed} WebSockets of ${address} are closed`);
+    },
+  });
+}
+
 async function serveBeside(
   hub: OwnHub,
   brief: ChildBrief,
@@ -108,9 +125,11 @@ async function serveBeside(
     };
     const watchdog =
       notifier.watchdogIntervalMs === null ? undefined : setInterval(beat, notifier.watchdogIntervalMs);
+    const stopEnder = boundMemory({ hub, brief, worker, log });
     const end = whileServing(worker.port);
     await stopped;
     end();
+    stopEnder();
     clearInterval(watchdog);
     notifier.stopping();
     return EXIT_OK;

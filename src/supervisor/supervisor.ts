@@ -197,7 +197,7 @@ class Supervisor {
       end: (pid, what) => {
         const child = this.#servingChildren().find((serving) => serving.pid === pid);
         if (child === undefined) return;
-        this.#log.error(what);
+        this.#log.error(`${what}: it is ended`);
         child.kill("SIGKILL");
       },
     });

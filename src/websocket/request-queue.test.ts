@@ -34,13 +34,20 @@ test("a client's bound counts what a message takes beside its text; one alone ma
 test("all clients together have a bound, which those with little don't feel", () => {
   const total = new QueuedBytes();
   const large = Array.from({ length: 20 }, () => new RequestQueue(total));
-  const answers = large.map((queue) => queue.add("x".repeat(3.9 * MIB)));
+  const answers = large.map((queue) => queue.add("€".repeat(1.95 * MIB)));
   expect(answers.slice(0, 16)).toEqual(Array(16).fill(null));
   expect(answers.slice(17)).toEqual(Array(3).fill("bound of all"));
   const small = new RequestQueue(total);
   expect(small.add("{}")).toBe(null);
-  expect(small.add("x".repeat(2 * MIB))).toBe("bound of all");
+  expect(small.add("x".repeat(1.9 * MIB))).toBe("bound of all");
   for (const queue of large) queue.clear();
   small.clear();
   expect(total.bytes).toBe(0);
+});
+
+test("however many clients there are, what always fits of each stays small together", () => {
+  const total = new QueuedBytes();
+  const queues = Array.from({ length: 5_000 }, () => new RequestQueue(total));
+  for (const queue of queues) while (queue.add("€".repeat(1_000)) === null);
+  expect(total.bytes).toBeLessThan(128 * MIB);
 });

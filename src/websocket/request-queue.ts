@@ -8,9 +8,11 @@ const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of all clients of a worker. */
 const TOTAL_BYTES_MAX = 64 * 1024 * 1024;
 /** A client with no more than this may wait even then: it isn't the one that filled it. */
-const SMALL_BYTES = 64 * 1024;
+const SMALL_BYTES = 8 * 1024;
 /** What a message takes beside its text. */
 const OVERHEAD_BYTES = 64;
+/** One that isn't Latin 1 makes all of a text take so much. */
+const BYTES_PER_CHARACTER = 2;
 
 /** What waits in all queues of a worker. */
 export class QueuedBytes {
@@ -68,5 +70,5 @@ export class RequestQueue {
 }
 
 function cost(text: string | null): number {
-  return OVERHEAD_BYTES + (text?.length ?? 0);
+  return OVERHEAD_BYTES + BYTES_PER_CHARACTER * (text?.length ?? 0);
 }

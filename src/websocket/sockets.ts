@@ -24,8 +24,13 @@ import type { TokenBucket } from "./token-bucket.ts";
 import { Turns } from "./turns.ts";
 import { tooMany } from "./watch-list.ts";
 
-/** Of one frame from a client. */
-const CLIENT_FRAME_BYTES_MAX = 4 * 1024 * 1024;
+/**
+ * Of one message from a client: so much, and so much for each ticker that it may name, with its
+ * position. Bun holds what has come of a message before it shows it, of every socket.
+ */
+const MESSAGE_BYTES = 64 * 1024;
+const MESSAGE_BYTES_PER_SYMBOL = 256;
+const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 /** One save is one frame, and a quote is told in longer names than it may be sent in: of its body's size, at most 2.6 times. */
 const FRAME_PER_BODY_MAX = 3;
 /** Beyond the largest frame: what may be in Bun's hands before it cuts a client off. */
@@ -132,7 +137,10 @@ export class Sockets {
 
   handler(): WebSocketHandler<SocketData> {
     return {
-      maxPayloadLength: CLIENT_FRAME_BYTES_MAX,
+      maxPayloadLength: Math.min(
+        MESSAGE_BYTES_MAX,
+        MESSAGE_BYTES + MESSAGE_BYTES_PER_SYMBOL * this.#options.symbolsMax,
+      ),
       backpressureLimit: this.#options.maxBodyBytes * FRAME_PER_BODY_MAX + SUBSCRIBER_BACKLOG_BYTES,
       closeOnBackpressureLimit: true,
       idleTimeout: 120,
@@ -158,6 +166,22 @@ export class Sockets {
     for (const socket of this.#open)
       bytes += socket.getBufferedAmount() + (socket.data.client?.waitingBytes ?? 0);
     return bytes;
+  }
+
+  /**
+   * Cuts off half of those of the address that has most, the last that came: what Bun holds of their
+   * messages can't be seen, only given up.
+   */
+  closeSome(): { closed: number; address: string } {
+    const ofAddress = Map.groupBy(this.#open, ({ data }) => data.address);
+    const [address, sockets] = [...ofAddress].reduce<[string, Socket[]]>(
+      (most, one) => (one[1].length > most[1].length ? one : most),
+      ["-", []],
+    );
+    const closed = sockets.slice(Math.floor(sockets.length / 2));
+    this.#options.counters.subscribersCutOff += closed.length;
+    for (const socket of closed) socket.terminate();
+    return { closed: closed.length, address };
   }
 
   /**

@@ -2,12 +2,14 @@
 import { randomBytes } from "node:crypto";
 import { withPermissions } from "../commands/permissions.ts";
 import { redact } from "../config/database-url.ts";
-import { sqlStatementsMax } from "../config/memory-shares.ts";
+import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
 import { usableCpus } from "../config/usable-cpus.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
+import { Bodies } from "../http/bodies.ts";
 import { HostGuard } from "../http/host-guard.ts";
 import { createRouter } from "../http/router.ts";
+import { WholeAnswers } from "../http/whole-answers.ts";
 import { HubClient } from "../hub/hub-client.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { MemoryWatch } from "../memory/memory-watch.ts";
@@ -21,6 +23,7 @@ import type { SqlRequest } from "../sql/execute.ts";
 import { SqlTurns } from "../sql/sql-turns.ts";
 import { DatabaseGoneError } from "../storage/contract.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
+import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { Subscriptions } from "../stream/subscriptions.ts";
 import { Addresses } from "../websocket/addresses.ts";
@@ -79,6 +82,8 @@ export interface Worker {
   port: number;
   /** What is there and what to try, in lines that work when pasted. */
   invitation(): Promise<string[]>;
+  /** Gives memory back at once: see Sockets. */
+  closeSomeSockets(): { closed: number; address: string };
   /** Answers what is in flight, closes WebSockets with 1001, and resolves when all is closed, at the latest after the time. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -90,7 +95,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const conditions = new Conditions(log);
   const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
   const dbFile = redact(settings.dbFile);
-  const bodies = { waiting: 0 };
+  const bodies = new Bodies(bodyShares(settings));
+  const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
   const nextSaveId = saveIds();
   let draining = false;
   /** The database's own, which needs no hub. */
@@ -126,14 +132,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     },
     watch: (ticker) => (ownUpdates ?? hub).subscribe(ticker),
     unwatch: (ticker) => (ownUpdates ?? hub).unsubscribe(ticker),
-    latestPrice: (ticker) => (storage.history ?? storage.reader).latestPrice(ticker),
-    updates: {
-      epoch: () => storage.reader.updates.epoch(),
-      positions: (tickers) => storage.reader.updates.positions(tickers),
-      newest: (ticker) => storage.reader.updates.newest(ticker),
-      after: (ticker, after, limit) => storage.reader.updates.after(ticker, after, limit),
-      snapshot: (ticker) => storage.reader.updates.snapshot(ticker),
-    },
+    ...inTurns(() => ({
+      latestPrice: (ticker) => (storage.history ?? storage.reader).latestPrice(ticker),
+      updates: storage.reader.updates,
+    })),
     warn: (message) => log.warning(message),
   });
   const addresses = new Addresses({
@@ -201,6 +203,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     log,
     parts: () => [
       ...(storage.memory?.() ?? []),
+      { what: "bodies of requests", bytes: bodies.bytes },
+      { what: "large answers", bytes: wholeAnswers.bytes },
       { what: "saves under way", bytes: hub.saveBytesInFlight },
       { what: "updates that wait for WebSockets", bytes: sockets.waitingBytes },
     ],
@@ -276,6 +280,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     accessLog: createAccessLogger(settings.accessLog, log),
     maxBodyBytes,
     spool,
+    wholeAnswers,
     memory,
     sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
     isDraining: () => draining,
@@ -374,6 +379,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 
   return {
     port: listener.port,
+    closeSomeSockets: () => sockets.closeSome(),
     drain,
     async invitation() {
       try {

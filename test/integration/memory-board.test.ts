@@ -92,6 +92,28 @@ test("the greatest runner is killed, whoever owns it, and neither a committing o
   expect(small!.exitCode).toBeNull();
 });
 
+test("a process that has got the number of a runner that has gone is not killed", async () => {
+  const board = new MemoryBoard(folder);
+  const [runner, stranger] = [await holding(20), await holding(300)];
+  board.addRunner(runner.pid);
+  await end(runner);
+  // As if the kernel had given the number away before anybody looked.
+  const file = join(folder, MEMORY_BOARD_FILE);
+  const cells = new Int32Array(Bun.mmap(file, { shared: true }).buffer);
+  cells[cells.indexOf(runner.pid)] = stranger.pid;
+  expect(killGreatest(board, 200 * MIB)).toBeNull();
+  expect(board.runnerCount).toBe(0);
+  expect(stranger.exitCode).toBeNull();
+});
+
+test("entries of runners whose owners have died leave room for others", async () => {
+  const board = new MemoryBoard(folder);
+  const owner = await holding(1, onBoard("for (let i = 0; i < 512; i++) board.addRunner(process.pid)"));
+  await end(owner);
+  board.addRunner(process.pid);
+  expect(board.runners().map(({ pid }) => pid)).toEqual([process.pid]);
+});
+
 test("a process that alone is far over the bound for long is named, and one that isn't alone to blame isn't", async () => {
   const board = new MemoryBoard(folder);
   const worker = await holding(300, onBoard(`board.join("worker", 1)`));

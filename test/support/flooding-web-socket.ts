@@ -21,7 +21,7 @@ export interface FloodingFrame {
 export class FloodingWebSocket implements Disposable {
   /** All texts, unless `only` was given: those that it keeps. */
   readonly frames: FloodingFrame[] = [];
-  /** As the server said it. */
+  /** As the server said it first: to what comes after that it may say more. */
   closed: { code: number; reason: string } | null = null;
   /** The connection is over. */
   ended = false;
@@ -90,6 +90,11 @@ export class FloodingWebSocket implements Disposable {
     this.#socket.write(clientFrame(OPCODE.text, text));
   }
 
+  /** Whole frames, or what is none. */
+  sendBytes(bytes: Uint8Array): void {
+    this.#socket.write(bytes);
+  }
+
   /**
    * Sends the bytes over and over, as fast as they are taken, until the server ends the connection.
    *
@@ -118,7 +123,7 @@ export class FloodingWebSocket implements Disposable {
       const { opcode, payload } = frame;
       if (opcode === OPCODE.pong) this.pongs++;
       else if (opcode === OPCODE.close)
-        this.closed = { code: payload.readUInt16BE(0), reason: payload.subarray(2).toString() };
+        this.closed ??= { code: payload.readUInt16BE(0), reason: payload.subarray(2).toString() };
       else if (opcode === OPCODE.text) {
         const text = payload.toString();
         if (this.#keeps(text)) this.frames.push(JSON.parse(text) as FloodingFrame);

@@ -3,17 +3,24 @@
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
 /**
- * A frame of a client, of less than 64 KB.
+ * A frame of a client.
  *
  * @param isLast false: the message goes on in a continuation.
  */
 export function clientFrame(opcode: number, payload: string | Uint8Array, isLast = true): Buffer {
   const bytes = Buffer.from(payload as string);
   const first = (isLast ? 0x80 : 0) | opcode;
-  const length =
-    bytes.length < 126 ? [0x80 | bytes.length] : [0x80 | 126, bytes.length >> 8, bytes.length & 0xff];
   // A client masks; with zeros it changes nothing.
-  return Buffer.concat([Buffer.from([first, ...length, 0, 0, 0, 0]), bytes]);
+  return Buffer.concat([Buffer.from([first]), maskedLength(bytes.length), Buffer.alloc(4), bytes]);
+}
+
+function maskedLength(bytes: number): Buffer {
+  if (bytes < 126) return Buffer.from([0x80 | bytes]);
+  const length = Buffer.alloc(bytes < 0x10000 ? 3 : 9);
+  length[0] = 0x80 | (bytes < 0x10000 ? 126 : 127);
+  if (bytes < 0x10000) length.writeUInt16BE(bytes, 1);
+  else length.writeBigUInt64BE(BigInt(bytes), 1);
+  return length;
 }
 
 /**

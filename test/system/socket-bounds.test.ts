@@ -14,6 +14,9 @@ const STORM_MB_MAX = 128;
 /** Of a storm that the server doesn't end. */
 const STORM_BYTES_MAX = 256 * 1024 * 1024;
 const STORMERS = 30;
+const UNFINISHED = 400;
+const HOARDERS = 1_500;
+const MIB = 1024 * 1024;
 const COMERS = 400;
 /** Of what is garbage by then: a few sockets are there at a time. */
 const COMERS_MB_MAX = 512;
@@ -113,6 +116,51 @@ for (const [what, bytes] of Object.entries(storms)) {
     });
   });
 }
+
+test("messages whose end doesn't come have a bound that follows from the symbols they may name", async () => {
+  resetPeakMb(server.pid);
+  const beforeMb = peakMb(server.pid);
+  const piece = clientFrame(OPCODE.text, "x".repeat(MIB), false);
+  const unfinished = await Promise.all(
+    Array.from({ length: UNFINISHED }, async (_, i) => {
+      const client = await FloodingWebSocket.open(server.port, "/ws?symbols=");
+      // Half of them don't even end the frame.
+      client.sendBytes(i % 2 === 0 ? piece : piece.subarray(0, -1));
+      return client;
+    }),
+  );
+  await waitUntil("each is closed", () => unfinished.every(({ ended }) => ended));
+  for (const { closed } of unfinished) if (closed !== null) expect(closed.code).toBe(1009);
+  expect(peakMb(server.pid) - beforeMb).toBeLessThan(UNFINISHED / 2);
+
+  using usual = await FloodingWebSocket.open(server.port, "/ws?symbols=");
+  usual.send({
+    ...subscribe(THOUSAND),
+    since: Object.fromEntries(THOUSAND.map((symbol) => [symbol, 2 ** 50])),
+  });
+  usual.send({ ...unsubscribe(THOUSAND), comment: "x".repeat(300_000) });
+  await waitUntil(
+    "both are answered",
+    () => usual.frames.filter(({ type }) => type === "subscription").length === 3,
+  );
+  expect(usual.closed).toBe(null);
+});
+
+test("one process far over its memory cuts off WebSockets of the address with most", async () => {
+  await using small = await startServer({ flags: ["--memory-mb", "256"] });
+  using other = await FloodingWebSocket.open(small.port, "/ws?symbols=", { from: "127.0.0.2" });
+  const hoarders: FloodingWebSocket[] = [];
+  for (let i = 0; i < HOARDERS; i++)
+    hoarders.push(await FloodingWebSocket.open(small.port, "/ws?symbols=", { from: "127.0.0.1" }));
+  const piece = clientFrame(OPCODE.text, "x".repeat(300_000), false);
+  for (const hoarder of hoarders) hoarder.sendBytes(piece);
+  await small.logged(/\[ERROR\] .* MB \(--memory-mb\): \d+ WebSockets of 127\.0\.0\.1 are closed/);
+  await waitUntil("some are closed", () => hoarders.some(({ ended }) => ended));
+  expect(other.ended).toBe(false);
+  expect((await saveTrade(small.url, "OTHER", 1)).status).toBe(200);
+  for (const hoarder of hoarders) hoarder[Symbol.dispose]();
+  await waitUntil("memory suffices again", async () => (await get(`${small.url}/ready`)).status === 200);
+});
 
 test("many storms at once have one bound together", async () => {
   const bytes = storms["1,000 symbols, subscribed and unsubscribed"]!;

@@ -1,0 +1,54 @@
+/**
+ * Large answers that are made as a whole, such as updates with the frame of a large save. Bun would hold what a client
+ * doesn't read of them without a bound, so they are handed over piece by piece, and together have one.
+ */
+import { unavailable } from "../protocol/errors.ts";
+
+/** What the kernel's buffers take of a client that doesn't read. */
+export const LARGE_BYTES = 1024 * 1024;
+const PIECE_BYTES = 256 * 1024;
+
+export class WholeAnswers {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Not handed over yet. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @throws RequestError 503 too much of others is not handed over yet. One always fits. */
+  inPieces(answer: string | Uint8Array): ReadableStream<Uint8Array> {
+    let left = typeof answer === "string" ? Buffer.byteLength(answer) : answer.length;
+    if (this.#bytes > 0 && this.#bytes + left > this.#bytesMax)
+      throw unavailable(
+        `answer: ${this.#bytes} bytes of large answers are not handed over yet, expected at most ${this.#bytesMax} with this one; try again`,
+      );
+    const bytes = typeof answer === "string" ? Buffer.from(answer) : answer;
+    let at = 0;
+    this.#bytes += left;
+    const release = (): void => {
+      this.#bytes -= left;
+      left = 0;
+    };
+    return new ReadableStream<Uint8Array>(
+      {
+        pull(controller) {
+          if (at < bytes.length) {
+            controller.enqueue(bytes.subarray(at, at + PIECE_BYTES));
+            at += PIECE_BYTES;
+            return;
+          }
+          release();
+          controller.close();
+        },
+        cancel: release,
+      },
+      { highWaterMark: 0 },
+    );
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * What subscriptions read takes turns: where the database answers later, only so many of their questions are under way,
+ * whoever subscribes. So a storm of WebSockets waits here, and leaves the database to the requests of others.
+ */
+import { unavailable } from "../protocol/errors.ts";
+import type { UpdateReader } from "../storage/update-contract.ts";
+
+const UNDER_WAY_MAX = 128;
+const WAIT_MAX_MS = 10_000;
+
+interface Waiter {
+  deadlineMs: number;
+  turn: PromiseWithResolvers<void>;
+}
+
+export interface StreamReads {
+  latestPrice(ticker: string): number | null | Promise<number | null>;
+  updates: UpdateReader;
+}
+
+/** @param reads asked for what they read only when it is read: they may not be there yet. */
+export function inTurns(reads: () => StreamReads): StreamReads {
+  const turns = new ReadTurns();
+  return {
+    latestPrice: (ticker) => turns.run(() => reads().latestPrice(ticker)),
+    updates: {
+      epoch: () => turns.run(() => reads().updates.epoch()),
+      positions: (tickers) => turns.run(() => reads().updates.positions(tickers)),
+      newest: (ticker) => turns.run(() => reads().updates.newest(ticker)),
+      after: (ticker, after, limit) => turns.run(() => reads().updates.after(ticker, after, limit)),
+      snapshot: (ticker) => turns.run(() => reads().updates.snapshot(ticker)),
+    },
+  };
+}
+
+export class ReadTurns {
+  readonly #waiting = new Set<Waiter>();
+  #underWay = 0;
+
+  /** @throws RequestError 503 its turn didn't come in time. What answers at once takes no turn. */
+  run<T>(read: () => T | Promise<T>): T | Promise<T> {
+    if (this.#underWay >= UNDER_WAY_MAX) return this.#later(read);
+    const result = read();
+    if (!(result instanceof Promise)) return result;
+    this.#underWay++;
+    return result.finally(() => this.#next());
+  }
+
+  async #later<T>(read: () => T | Promise<T>): Promise<T> {
+    const waiter = { deadlineMs: performance.now() + WAIT_MAX_MS, turn: Promise.withResolvers<void>() };
+    this.#waiting.add(waiter);
+    await waiter.turn.promise;
+    try {
+      return await read();
+    } finally {
+      this.#next();
+    }
+  }
+
+  /** Gives the turn of one that is done to the next. */
+  #next(): void {
+    for (const waiter of this.#waiting) {
+      this.#waiting.delete(waiter);
+      if (performance.now() < waiter.deadlineMs) {
+        waiter.turn.resolve();
+        return;
+      }
+      waiter.turn.reject(unavailable("too many subscriptions wait for the database"));
+    }
+    this.#underWay--;
+  }
+}
