@@ -1,7 +1,8 @@
 /** A WebSocket subscriber that keeps every frame, with the moment of its arrival. */
 import { waitUntil } from "./server.ts";
 
-export interface Frame {
+/** A text of the server, read as JSON. */
+export interface LiveFrame {
   symbol: string;
   seq: number;
   epoch?: string;
@@ -14,6 +15,9 @@ export interface Frame {
   conflated?: number;
   // biome-ignore lint/suspicious/noExplicitAny: tests look into it as they please.
   data: any;
+}
+
+export interface Frame extends LiveFrame {
   atMs: number;
 }
 
@@ -27,7 +31,7 @@ export class Subscriber implements AsyncDisposable {
   private constructor(url: string) {
     this.#socket = new WebSocket(url);
     this.#socket.onmessage = ({ data }) => {
-      this.frames.push({ ...(JSON.parse(String(data)) as Omit<Frame, "atMs">), atMs: performance.now() });
+      this.frames.push({ ...(JSON.parse(String(data)) as LiveFrame), atMs: performance.now() });
     };
     this.#socket.onclose = ({ code, reason }) => {
       this.closed = { code, reason };
