@@ -1,4 +1,7 @@
-/** A WebSocket subscriber that keeps every frame, with the moment of its arrival. */
+/**
+ * A subscriber to live updates, or to a replay, that keeps every frame with the moment of its
+ * arrival: what a client of the server sees through a WebSocket library.
+ */
 import { waitUntil } from "./server.ts";
 
 /** A text of the server, read as JSON. */
@@ -21,7 +24,7 @@ export interface Frame extends LiveFrame {
   atMs: number;
 }
 
-const NO_UPDATES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap"]);
+const NO_UPDATES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"]);
 
 export class Subscriber implements AsyncDisposable {
   readonly frames: Frame[] = [];
@@ -64,8 +67,17 @@ export class Subscriber implements AsyncDisposable {
     return new Subscriber(`${wsUrl}/ws?${new URLSearchParams(query)}`);
   }
 
+  /** Of history, at the speed that the query says. */
+  static replay(wsUrl: string, query: Record<string, string>): Subscriber {
+    return new Subscriber(`${wsUrl}/ws/replay?${new URLSearchParams(query)}`);
+  }
+
   get heartbeats(): Frame[] {
-    return this.frames.filter((frame) => frame.data?.type === "heartbeat");
+    return this.ofType("heartbeat");
+  }
+
+  ofType(type: string): Frame[] {
+    return this.frames.filter(({ data }) => data?.type === type);
   }
 
   /** Frames of saves. */
@@ -91,8 +103,12 @@ export class Subscriber implements AsyncDisposable {
     this.#socket.send(text);
   }
 
+  async untilClosed(): Promise<{ code: number; reason: string }> {
+    return await waitUntil("the subscriber is closed", () => this.closed);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#socket.close();
-    await waitUntil("the subscriber is closed", () => this.closed !== null);
+    await this.untilClosed();
   }
 }
