@@ -2,8 +2,9 @@
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SQL } from "bun";
+import { freePort } from "../test/support/free-port.ts";
 import type { EngineName } from "./floors/bare-store.ts";
-import { freePort, spawnOwn, stopChild } from "./processes.ts";
+import { spawnOwn, stopChild } from "./processes.ts";
 
 /** initdb takes a second, or several when the machine is busy. */
 const START_MS = 60_000;
@@ -29,7 +30,7 @@ export async function openDatabases(engine: EngineName, folder: string): Promise
 async function startPostgres(folder: string): Promise<EngineDatabases> {
   // It runs as another user where this one is root.
   chmodSync(folder, 0o711);
-  const port = freePort();
+  const port = await freePort();
   const log = join(folder, "postgres.log");
   const child = spawnOwn({
     file: "test/support/postgres-process.ts",

@@ -1,6 +1,8 @@
 /** What the benchmark and its load processes say to each other, over Bun's IPC. One plan, one result. */
 
 export const LOOPBACK = "127.0.0.1";
+/** Connections being opened at a time: well below a listener's backlog. */
+export const OPENING_MAX = 50;
 
 /** What every answer's body must be; looked at on each connection's first answer and every `SPOT_CHECK_EVERY`th. */
 export type BodyCheck =

@@ -2,9 +2,15 @@
  * Many subscribers of one ticker, in a process that only reads: notes when each update arrived at each, and at the end compares
  * that with the moments of the saves. Each must see the saves' numbers without a gap.
  */
-import { BareSubscriber, OPENING_MAX } from "./bare-subscriber.ts";
+import { RawWebSocket } from "../test/support/raw-web-socket.ts";
 import { Latencies } from "./latencies.ts";
-import { LATENCY_SHARES, type ReadersPlan, type ReadersResult, WARMUP_SAVES } from "./load-plan.ts";
+import {
+  LATENCY_SHARES,
+  OPENING_MAX,
+  type ReadersPlan,
+  type ReadersResult,
+  WARMUP_SAVES,
+} from "./load-plan.ts";
 import { type LoadHooks, runAsLoadProcess, startCpuMeter } from "./load-process.ts";
 import { UpdateNumbers } from "./update-numbers.ts";
 
@@ -48,12 +54,12 @@ class Readers {
   }
 
   async open(): Promise<void> {
-    const { subscribers, port, ticker } = this.#plan;
+    const { subscribers } = this.#plan;
     while (this.#subscribers.length < subscribers) {
       const count = Math.min(OPENING_MAX, subscribers - this.#subscribers.length);
-      const group = Array.from({ length: count }, () => this.#reader());
+      const group = Array.from({ length: count }, (): Reader => ({ socket: null, isReady: false, due: 0 }));
       this.#subscribers.push(...group);
-      await Promise.all(group.map((reader) => reader.socket.open(port, `symbol=${ticker}`)));
+      await Promise.all(group.map((reader) => this.#open(reader)));
     }
     // The first frame, a price or a heartbeat, proves that the socket is subscribed.
     await this.#until(
@@ -95,23 +101,19 @@ class Readers {
   }
 
   close(): void {
-    for (const { socket } of this.#subscribers) socket.close();
+    for (const { socket } of this.#subscribers) socket?.[Symbol.dispose]();
   }
 
-  #reader(): Reader {
-    const reader: Reader = {
-      isReady: false,
-      due: 0,
-      socket: new BareSubscriber({
-        onText: (bytes, start, end) => {
-          reader.isReady = true;
-          const number = this.#numbers.numberOf(bytes, start, end);
-          if (number >= 0) this.#take(reader, number);
-        },
-        onLost: (reason) => this.#reject(`a subscriber's connection was lost: ${reason}`),
-      }),
-    };
-    return reader;
+  async #open(reader: Reader): Promise<void> {
+    const { port, ticker } = this.#plan;
+    reader.socket = await RawWebSocket.open(port, `/ws?symbol=${ticker}`, {
+      onText: (bytes, start, end) => {
+        reader.isReady = true;
+        const number = this.#numbers.numberOf(bytes, start, end);
+        if (number >= 0) this.#take(reader, number);
+      },
+      onLost: (reason) => this.#reject(`a subscriber's connection was lost: ${reason}`),
+    });
   }
 
   #take(reader: Reader, number: number): void {
@@ -148,7 +150,8 @@ class Readers {
 }
 
 interface Reader {
-  socket: BareSubscriber;
+  /** null before it is open. */
+  socket: RawWebSocket | null;
   isReady: boolean;
   /** Number of the update that comes next. */
   due: number;

@@ -4,9 +4,9 @@
  * w + 2W and so on. So each subscriber must see the numbers of each writer without a gap; a lost, repeated or reordered
  * update makes the measurement invalid. One process reads and saves, so both ends of a latency are on one clock.
  */
-import { BareSubscriber, OPENING_MAX } from "./bare-subscriber.ts";
+import { RawWebSocket } from "../test/support/raw-web-socket.ts";
 import { Latencies } from "./latencies.ts";
-import { WARMUP_SAVES, type WsPlan, type WsResult } from "./load-plan.ts";
+import { OPENING_MAX, WARMUP_SAVES, type WsPlan, type WsResult } from "./load-plan.ts";
 import { type LoadHooks, runAsLoadProcess, startCpuMeter } from "./load-process.ts";
 import { encodeRequest, tickSave, tickStamp } from "./requests.ts";
 import { openSaver, type Saver } from "./saver.ts";
@@ -154,19 +154,27 @@ class Fanout {
   }
 }
 
-class Subscriber extends BareSubscriber {
+class Subscriber {
   /** How many updates of each writer have come, in order. */
   readonly seen: number[];
   ready = false;
   readonly #fanout: Fanout;
+  #socket: RawWebSocket | null = null;
 
   constructor(fanout: Fanout) {
-    super({
-      onText: (bytes, start, end) => this.#takeText(bytes, start, end),
-      onLost: (reason) => fanout.reject(`a subscriber's connection was lost: ${reason}`),
-    });
     this.#fanout = fanout;
     this.seen = Array.from({ length: fanout.writers }, () => 0);
+  }
+
+  async open(port: number, query: string): Promise<void> {
+    this.#socket = await RawWebSocket.open(port, `/ws?${query}`, {
+      onText: (bytes, start, end) => this.#takeText(bytes, start, end),
+      onLost: (reason) => this.#fanout.reject(`a subscriber's connection was lost: ${reason}`),
+    });
+  }
+
+  close(): void {
+    this.#socket?.[Symbol.dispose]();
   }
 
   #takeText(bytes: Buffer, start: number, end: number): void {

@@ -1,5 +1,5 @@
 /** A subscriber that has stopped reading, with everything full between it and the server. */
-import { DeafWebSocket } from "../test/support/deaf-web-socket.ts";
+import { RawWebSocket } from "../test/support/raw-web-socket.ts";
 import { tickStamp } from "./requests.ts";
 import { sendCommand } from "./targets.ts";
 
@@ -14,8 +14,8 @@ const TICKS_A_SAVE = 4_000;
 export async function openStalledReader(
   port: number,
   { ticker, firstIndex }: { ticker: string; firstIndex: number },
-): Promise<DeafWebSocket> {
-  const stalled = await DeafWebSocket.open(port, ticker, "&slow=gap");
+): Promise<RawWebSocket> {
+  const stalled = await RawWebSocket.openDeaf(port, `/ws?symbol=${ticker}&slow=gap`);
   for (let index = firstIndex, bytes = 0; bytes < FILL_BYTES; index += TICKS_A_SAVE) {
     const data = Array.from({ length: TICKS_A_SAVE }, (_, i) => ({
       timestamp: tickStamp(index + i),

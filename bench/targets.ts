@@ -4,8 +4,9 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { freePort } from "../test/support/free-port.ts";
 import { LOOPBACK } from "./load-plan.ts";
-import { freePort, spawnOwn, stopChild } from "./processes.ts";
+import { spawnOwn, stopChild } from "./processes.ts";
 
 export interface Target {
   port: number;
@@ -31,7 +32,7 @@ const START_MS = 30_000;
 
 /** Starts the server on a database in `options.folder`; resolves when every worker has answered. */
 export async function startServer(options: ServerOptions): Promise<Target> {
-  const port = freePort();
+  const port = await freePort();
   const log = join(options.folder, `${options.name}-${port}.log`);
   const database = options.database ?? join(options.folder, `${options.name}.db`);
   const args = ["serve", "--port", String(port), "--db-file", database];
@@ -42,7 +43,7 @@ export async function startServer(options: ServerOptions): Promise<Target> {
 
 /** Starts a floor of bench/floors/; `args` follow the port. */
 export async function startFloor(options: { file: string; folder: string; args: string[] }): Promise<Target> {
-  const port = freePort();
+  const port = await freePort();
   const log = join(options.folder, `${options.file}-${port}.log`);
   const file = join(import.meta.dir, "floors", options.file);
   return await start({ file, args: [String(port), ...options.args], log, port, answers: 1 });

@@ -7,7 +7,7 @@
  * stores nothing.
  */
 import { join } from "node:path";
-import type { DeafWebSocket } from "../../test/support/deaf-web-socket.ts";
+import type { RawWebSocket } from "../../test/support/raw-web-socket.ts";
 import { type LatencyCurve, plotByShare, plotBySubscribers, plotRecovery } from "../latency-plots.ts";
 import { startReaders, startSaves } from "../load.ts";
 import { LATENCY_SHARES, type ReadersResult } from "../load-plan.ts";
@@ -37,7 +37,7 @@ interface LatencyTarget {
   name: string;
   target: Target;
   /** Null: everybody reads. */
-  stalled: DeafWebSocket | null;
+  stalled: RawWebSocket | null;
   loads: number;
 }
 

@@ -3,12 +3,10 @@
  * tickers each of their own, and 200 sockets that watch the same 1,000. The server is one process;
  * its resident memory is read before and after they subscribe.
  */
-import type { Socket } from "bun";
-import { LOOPBACK } from "../load-plan.ts";
+import { RawWebSocket } from "../../test/support/raw-web-socket.ts";
 import { readTreeMemory } from "../memory.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "../scenario.ts";
 import { startServer } from "../targets.ts";
-import { clientMessage, FrameReader, OPCODE_TEXT } from "../ws-frames.ts";
 
 const TICKERS = 1_000;
 const CASES = [
@@ -78,45 +76,13 @@ async function settledBytes(pid: number): Promise<number> {
 
 /** A WebSocket that counts its frames. */
 class Client {
-  readonly #socket: Socket;
+  #socket: RawWebSocket | null = null;
   #frames = 0;
   #awaited: { frames: number; resolve: () => void } | null = null;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-  }
-
   static async open(port: number): Promise<Client> {
-    const opened = Promise.withResolvers<void>();
-    let client: Client | null = null;
-    let isOpen = false;
-    const reader = new FrameReader((opcode) => {
-      if (opcode === OPCODE_TEXT) client?.counted();
-    });
-    const socket = await Bun.connect({
-      hostname: LOOPBACK,
-      port,
-      socket: {
-        data(_socket, chunk) {
-          if (isOpen) {
-            reader.feed(chunk);
-            return;
-          }
-          isOpen = true;
-          const end = chunk.indexOf("\r\n\r\n") + 4;
-          if (!chunk.subarray(0, 12).equals(Buffer.from("HTTP/1.1 101")))
-            opened.reject(new Error("no WebSocket"));
-          else opened.resolve();
-          reader.feed(chunk.subarray(end));
-        },
-      },
-    });
-    client = new Client(socket);
-    socket.write(
-      `GET /ws?symbols= HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    );
-    await opened.promise;
+    const client = new Client();
+    client.#socket = await RawWebSocket.open(port, "/ws?symbols=", { onText: () => client.#count() });
     return client;
   }
 
@@ -125,18 +91,18 @@ class Client {
     const done = Promise.withResolvers<void>();
     // The answer to the handshake, that to the message, and a heartbeat for each.
     this.#awaited = { frames: symbols.length + 2, resolve: done.resolve };
-    this.#socket.write(clientMessage(JSON.stringify({ action: "subscribe", symbols, snapshot: false })));
+    this.#socket!.sendText({ action: "subscribe", symbols, snapshot: false });
     const late = setTimeout(() => done.reject(new Error(`${this.#frames} frames came`)), SUBSCRIBED_MS);
     await done.promise;
     clearTimeout(late);
   }
 
-  counted(): void {
+  #count(): void {
     this.#frames++;
     if (this.#frames === this.#awaited?.frames) this.#awaited.resolve();
   }
 
   end(): void {
-    this.#socket.end();
+    this.#socket?.[Symbol.dispose]();
   }
 }

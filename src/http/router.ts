@@ -16,6 +16,7 @@ import { readSaveId, SAVE_ID_HEADER } from "../protocol/save-id.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData, Sockets } from "../websocket/sockets.ts";
+import { Turns } from "../websocket/turns.ts";
 import type { AnswerSpool } from "./answer-spool.ts";
 import type { Bodies } from "./bodies.ts";
 import { checkHealth, type HealthOptions } from "./health.ts";
@@ -162,10 +163,15 @@ export function createRouter(options: RouterOptions): Handler {
     return notFound(path);
   }
 
+  // Requests that are sent without waiting for answers are all handed over in one round of the event loop.
+  const turns = new Turns();
+
   return async (request, server) => {
     const started = performance.now();
     let response: Response | undefined;
     try {
+      const turn = turns.take();
+      if (turn !== null) await turn;
       response = await route(request, server);
     } catch (error) {
       if (!(error instanceof RequestError)) {

@@ -21,11 +21,6 @@ export function childrenOf(parent: number): number[] {
     .sort((a, b) => a - b);
 }
 
-/** Peak of the resident memory, in MB. */
-export function peakMemoryMb(pid: number): number {
-  return Number(/VmHWM:\s+(\d+) kB/.exec(readProc(pid, "status"))?.[1]) / 1024;
-}
-
 /** The subcommand that a child runs: "hub", "worker" or "sql-runner". */
 export function roleOf(pid: number): string {
   return readProc(pid, "cmdline").split("\0").filter(Boolean).at(-1) ?? "";

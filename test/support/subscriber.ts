@@ -1,7 +1,11 @@
-/** A WebSocket subscriber that keeps every frame, with the moment of its arrival. */
+/**
+ * A subscriber to live updates, or to a replay, that keeps every frame with the moment of its
+ * arrival: what a client of the server sees through a WebSocket library.
+ */
 import { waitUntil } from "./server.ts";
 
-export interface Frame {
+/** A text of the server, read as JSON. */
+export interface LiveFrame {
   symbol: string;
   seq: number;
   epoch?: string;
@@ -14,10 +18,13 @@ export interface Frame {
   conflated?: number;
   // biome-ignore lint/suspicious/noExplicitAny: tests look into it as they please.
   data: any;
+}
+
+export interface Frame extends LiveFrame {
   atMs: number;
 }
 
-const NO_UPDATES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap"]);
+const NO_UPDATES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"]);
 
 export class Subscriber implements AsyncDisposable {
   readonly frames: Frame[] = [];
@@ -27,7 +34,7 @@ export class Subscriber implements AsyncDisposable {
   private constructor(url: string) {
     this.#socket = new WebSocket(url);
     this.#socket.onmessage = ({ data }) => {
-      this.frames.push({ ...(JSON.parse(String(data)) as Omit<Frame, "atMs">), atMs: performance.now() });
+      this.frames.push({ ...(JSON.parse(String(data)) as LiveFrame), atMs: performance.now() });
     };
     this.#socket.onclose = ({ code, reason }) => {
       this.closed = { code, reason };
@@ -60,8 +67,17 @@ export class Subscriber implements AsyncDisposable {
     return new Subscriber(`${wsUrl}/ws?${new URLSearchParams(query)}`);
   }
 
+  /** Of history, at the speed that the query says. */
+  static replay(wsUrl: string, query: Record<string, string>): Subscriber {
+    return new Subscriber(`${wsUrl}/ws/replay?${new URLSearchParams(query)}`);
+  }
+
   get heartbeats(): Frame[] {
-    return this.frames.filter((frame) => frame.data?.type === "heartbeat");
+    return this.ofType("heartbeat");
+  }
+
+  ofType(type: string): Frame[] {
+    return this.frames.filter(({ data }) => data?.type === type);
   }
 
   /** Frames of saves. */
@@ -87,8 +103,12 @@ export class Subscriber implements AsyncDisposable {
     this.#socket.send(text);
   }
 
+  async untilClosed(): Promise<{ code: number; reason: string }> {
+    return await waitUntil("the subscriber is closed", () => this.closed);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#socket.close();
-    await waitUntil("the subscriber is closed", () => this.closed !== null);
+    await this.untilClosed();
   }
 }

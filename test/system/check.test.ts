@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { CheckReport } from "../../src/cli/check.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
-import { type RunningServer, startServer } from "../support/server.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
@@ -40,15 +41,12 @@ test("a healthy server of two workers is well, and nothing of the check stays be
 
 /** The first heartbeat of a subscription to all tickers, which names each that has a position. */
 async function namesOfAll(server: RunningServer): Promise<{ names: string[]; close(): void }> {
-  const socket = new WebSocket(`${server.wsUrl}/ws?symbols=*`);
-  const positions = await new Promise<object>((resolve, reject) => {
-    socket.onmessage = ({ data }) => {
-      const frame = JSON.parse(String(data)) as { positions?: object };
-      if (frame.positions !== undefined) resolve(frame.positions);
-    };
-    socket.onerror = () => reject(new Error("the socket failed"));
-  });
-  return { names: Object.keys(positions), close: () => socket.close() };
+  const watcher = Subscriber.ask(server.wsUrl, { symbols: "*" });
+  const positions = await waitUntil(
+    "the positions of all",
+    () => watcher.frames.find((frame) => frame.positions !== undefined)?.positions,
+  );
+  return { names: Object.keys(positions), close: () => void watcher[Symbol.asyncDispose]() };
 }
 
 const positionsOf = async (server: RunningServer) =>

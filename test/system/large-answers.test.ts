@@ -1,9 +1,9 @@
 /** Answers of many rows: streamed within little memory, while other clients are answered. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
+import { peakMb } from "../support/processes.ts";
 import { command, fillTicks, get } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
-import { peakMemoryMb } from "../support/server-processes.ts";
 
 setDefaultTimeout(180_000);
 
@@ -74,11 +74,11 @@ test("a million ticks: within 150 MB, others are answered meanwhile, who leaves 
   const { rows, tail } = await reading;
   expect(rows).toBe(TICKS);
   expect(tail).toEndWith("}]}");
-  const peakMb = peakMemoryMb(server.pid);
+  const peak = peakMb(server.pid);
   console.log(
-    `large-answers.test.ts: peak ${peakMb.toFixed()} MB, slowest of the others ${slowestMs.toFixed(1)} ms`,
+    `large-answers.test.ts: peak ${peak.toFixed()} MB, slowest of the others ${slowestMs.toFixed(1)} ms`,
   );
-  expect(peakMb).toBeLessThan(PEAK_MB_MAX);
+  expect(peak).toBeLessThan(PEAK_MB_MAX);
   await waitUntil("its connection is free", async () => (await activeConnections(server)) === atRest);
 
   // Three that stop reading, and then leave in the middle.
@@ -94,7 +94,7 @@ test("a million ticks: within 150 MB, others are answered meanwhile, who leaves 
   await waitUntil("three are being read", async () => (await activeConnections(server)) === atRest + 3);
   for (const socket of leaving) socket.destroy();
   await waitUntil("their connections are free", async () => (await activeConnections(server)) === atRest);
-  expect(peakMemoryMb(server.pid)).toBeLessThan(PEAK_MB_MAX);
+  expect(peakMb(server.pid)).toBeLessThan(PEAK_MB_MAX);
 });
 
 test("clients that wait for a connection and leave take none", async () => {

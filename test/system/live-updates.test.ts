@@ -1,6 +1,6 @@
 /** Subscribers on several workers: every save reaches each of them once, in the order of commits. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { DeafWebSocket } from "../support/deaf-web-socket.ts";
+import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { command, get, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
@@ -159,7 +159,7 @@ test("who joins while saves run misses nothing after its initial price", async (
 
 test("a subscriber that reads nothing is cut off at the bound; the others and the writers don't feel it", async () => {
   await using server = await startServer({ flags: ["--max-body-mb", "2"] });
-  using deaf = await DeafWebSocket.open(server.port, "BIG");
+  using deaf = await RawWebSocket.openDeaf(server.port, "/ws?symbol=BIG");
   await using opened = await openMany(server, "BIG", 3);
 
   const note = "x".repeat(500_000);
@@ -189,7 +189,7 @@ test("a subscriber that reads nothing is cut off at the bound; the others and th
     const { body } = await get(`${server.url}/stats/performance`);
     return body.worker.subscribers === 3;
   });
-  deaf.listenAgain();
+  deaf.readAgain();
   await waitUntil("its connection is over", () => deaf.ended);
 });
 

@@ -2,7 +2,7 @@
 
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { DeafWebSocket } from "../support/deaf-web-socket.ts";
+import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { command, get, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { type Frame, Subscriber } from "../support/subscriber.ts";
@@ -304,7 +304,7 @@ const SAVES = 300;
 
 test("a client that reads too slowly is closed with its last position, and comes back to miss nothing", async () => {
   await using server = await startServer({ flags: ["--ws-queue-kb", "64"] });
-  using deaf = await DeafWebSocket.open(server.port, "BIG");
+  using deaf = await RawWebSocket.openDeaf(server.port, "/ws?symbol=BIG");
   await using fast = await Subscriber.open(server.wsUrl, "BIG");
   for (let i = 0; i < SAVES; i++) expect((await bar(server, "BIG", i)).status).toBe(200);
   await waitUntil("the fast one has all", () => fast.updates.length === SAVES);
@@ -314,9 +314,9 @@ test("a client that reads too slowly is closed with its last position, and comes
     return body.worker.subscribersCutOff === 1;
   });
   await server.logged(/slow reader; last position \d+/);
-  deaf.listenAgain();
+  deaf.readAgain();
   await waitUntil("its connection is over", () => deaf.ended);
-  const seen = deaf.takeTexts().map((text) => JSON.parse(text) as Frame);
+  const seen = deaf.takeFrames();
   const last = Math.max(...seen.map(({ seq }) => seq));
   expect(last).toBeLessThan(SAVES);
   await using back = Subscriber.ask(server.wsUrl, { symbol: "BIG", since: String(last) });
@@ -327,7 +327,7 @@ test("a client that reads too slowly is closed with its last position, and comes
 for (const slow of ["conflate", "gap"] as const) {
   test(`a slow client that chose ${slow} and subscribes anew gets nothing of what waited before`, async () => {
     await using server = await startServer({ flags: ["--ws-queue-kb", "64"] });
-    using deaf = await DeafWebSocket.open(server.port, `BIG&slow=${slow}`);
+    using deaf = await RawWebSocket.openDeaf(server.port, `/ws?symbol=BIG&slow=${slow}`);
     for (let i = 0; i < SAVES; i++) expect((await bar(server, "BIG", i)).status).toBe(200);
     deaf.sendText('{"action":"subscribe","symbols":["BIG"],"since":{"BIG":270}}');
     const answered = async (): Promise<boolean> => {
@@ -335,11 +335,10 @@ for (const slow of ["conflate", "gap"] as const) {
       return body.worker.messages === 1;
     };
     await waitUntil("the message is there", answered);
-    deaf.listenAgain();
+    deaf.readAgain();
     const seqs: number[] = [];
     await waitUntil("it has come to the end", () => {
-      for (const text of deaf.takeTexts()) {
-        const frame = JSON.parse(text) as Frame;
+      for (const frame of deaf.takeFrames()) {
         if (frame.data?.type === "recovery") seqs.length = 0;
         else if (frame.data?.type !== "heartbeat" && frame.seq !== undefined) seqs.push(frame.seq);
       }
@@ -350,14 +349,13 @@ for (const slow of ["conflate", "gap"] as const) {
 
   test(`a slow client that chose ${slow} is told what it doesn't get`, async () => {
     await using server = await startServer({ flags: ["--ws-queue-kb", "64"] });
-    using deaf = await DeafWebSocket.open(server.port, `BIG&slow=${slow}`);
+    using deaf = await RawWebSocket.openDeaf(server.port, `/ws?symbol=BIG&slow=${slow}`);
     for (let i = 0; i < SAVES; i++) expect((await bar(server, "BIG", i)).status).toBe(200);
-    deaf.listenAgain();
+    deaf.readAgain();
     let last = 0;
     let missing = 0;
     const read = (): boolean => {
-      for (const text of deaf.takeTexts()) {
-        const frame = JSON.parse(text) as Frame;
+      for (const frame of deaf.takeFrames()) {
         if (frame.data?.type === "gap") {
           expect(frame.data).toMatchObject({ from: last + 1, to: frame.seq, reason: "slow" });
           missing += frame.seq - last;

@@ -1,9 +1,9 @@
 /** A server in front of another answers what that one does, large answers and stopped ones too. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { connect, type Socket } from "node:net";
+import { peakMb } from "../support/processes.ts";
 import { command, fillTicks, get, runSql, saveTrade } from "../support/requests.ts";
 import { startServer, waitUntil } from "../support/server.ts";
-import { peakMemoryMb } from "../support/server-processes.ts";
 import { startTiers } from "../support/tiers.ts";
 
 setDefaultTimeout(180_000);
@@ -158,14 +158,14 @@ test("large answers pass at the client's pace in bounded memory, and one that is
   expect(Bun.hash(whole.text)).toBe(Bun.hash((await post(upstream.url, request)).text));
   const answerMb = whole.text.length / 2 ** 20;
 
-  const before = peakMemoryMb(front.pid);
+  const before = peakMb(front.pid);
   const slow = await Promise.all(Array.from({ length: 6 }, () => askSlowly(front.port)));
   const active = async () => (await get(`${front.url}/stats/pool`)).body.active_connections as number;
   await waitUntil("all are under way", async () => (await active()) === 6);
   // Others are served meanwhile, by the connections that large answers leave.
   expect((await saveTrade(front.url, "BIG", 5)).status).toBe(200);
   await Bun.sleep(500);
-  const grown = peakMemoryMb(front.pid) - before;
+  const grown = peakMb(front.pid) - before;
   console.log(
     `remote-answers.test.ts: ${grown.toFixed(0)} MB more for 6 unread answers of ${answerMb.toFixed(0)} MB each`,
   );

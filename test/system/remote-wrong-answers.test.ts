@@ -1,9 +1,9 @@
 /** Behind the address of the upstream something else answers, or half an answer comes: never is that taken for an answer. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { gzipSync } from "node:zlib";
+import { peakMb } from "../support/processes.ts";
 import { command, get, runSql, saveTrade } from "../support/requests.ts";
 import { startServer, waitUntil } from "../support/server.ts";
-import { peakMemoryMb } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { type Act, type Asked, answered, HEALTHY, wrongUpstream } from "../support/wrong-upstream.ts";
 
@@ -216,7 +216,7 @@ test("an answer without end is given up", async () => {
   await using world = await startFront();
   const { front } = world;
   await get(`${front.url}/live`);
-  const before = peakMemoryMb(front.pid);
+  const before = peakMb(front.pid);
   for (const endless of ['{"prices":', '{"message":', "<html>"]) {
     world.answerWith({ endless });
     const { status, body } = await price(front.url);
@@ -232,7 +232,7 @@ test("an answer without end is given up", async () => {
     503,
     expect.stringContaining("it has more than 1048576 bytes"),
   ]);
-  expect(peakMemoryMb(front.pid) - before).toBeLessThan(1_000);
+  expect(peakMb(front.pid) - before).toBeLessThan(1_000);
   expect((await get(`${front.url}/live`)).status).toBe(200);
 });
 

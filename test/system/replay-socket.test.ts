@@ -2,7 +2,6 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { REPLAYS_MAX } from "../../src/websocket/replay-sockets.ts";
-import { ReplayClient } from "../support/replay-client.ts";
 import { fillTicks, get } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
@@ -32,8 +31,8 @@ async function sampleRows(file: string): Promise<Record<string, string>[]> {
   return lines.map((line) => Object.fromEntries(line.split(",").map((field, at) => [names[at]!, field])));
 }
 
-async function play(query: Record<string, string>): Promise<ReplayClient> {
-  const client = new ReplayClient(server.wsUrl, query);
+async function play(query: Record<string, string>): Promise<Subscriber> {
+  const client = Subscriber.replay(server.wsUrl, query);
   await client.untilClosed();
   return client;
 }
@@ -209,18 +208,22 @@ test("epochs and every other form of a save are bounds", async () => {
 });
 
 test("a bot's messages are answered, and unsubscribe ends it", async () => {
-  await using client = new ReplayClient(server.wsUrl, { symbol: "IBM", start: "2013-10-08", speed: "0.001" });
+  await using client = Subscriber.replay(server.wsUrl, {
+    symbol: "IBM",
+    start: "2013-10-08",
+    speed: "0.001",
+  });
   await waitUntil("the first heartbeat", () => client.ofType("heartbeat").length > 0);
-  client.socket.send("{");
-  client.socket.send('{"action":"subscribe","symbols":["AAPL"]}');
+  client.send("{");
+  client.send('{"action":"subscribe","symbols":["AAPL"]}');
   await waitUntil("both are answered", () => client.frames.filter((frame) => "code" in frame).length === 2);
-  client.socket.send('{"action":"unsubscribe"}');
+  client.send('{"action":"unsubscribe"}');
   expect((await client.untilClosed()).code).toBe(1000);
 });
 
 test("replays of a worker are bounded, and a place is free again when one ends", async () => {
   const query = { symbol: "IBM", start: "2013-10-08", speed: "0.001" };
-  const clients = Array.from({ length: REPLAYS_MAX }, () => new ReplayClient(server.wsUrl, query));
+  const clients = Array.from({ length: REPLAYS_MAX }, () => Subscriber.replay(server.wsUrl, query));
   await waitUntil("all play", () => clients.every((client) => client.ofType("heartbeat").length > 0));
   const refused = await get(`${server.url}/ws/replay?symbol=IBM`, HANDSHAKE);
   expect(refused.status).toBe(429);
@@ -236,14 +239,14 @@ test("replays and live sockets count together to what an address may have", asyn
     flags: ["--sample", "--ws-connections-per-address", "2"],
   });
   await using live = await Subscriber.open(own.wsUrl, "IBM");
-  const first = new ReplayClient(own.wsUrl, { symbol: "IBM", start: "2013-10-08", speed: "0.001" });
+  const first = Subscriber.replay(own.wsUrl, { symbol: "IBM", start: "2013-10-08", speed: "0.001" });
   await waitUntil("it plays", () => first.ofType("heartbeat").length > 0);
   const refused = await get(`${own.url}/ws/replay?symbol=IBM`, HANDSHAKE);
   expect(refused.status).toBe(429);
   expect(refused.body.error).toContain("/ws/replay: 127.0.0.1 has 2 WebSockets already");
   await first[Symbol.asyncDispose]();
   await waitUntil("there is room again", async () => {
-    const next = new ReplayClient(own.wsUrl, { symbol: "IBM", speed: "max" });
+    const next = Subscriber.replay(own.wsUrl, { symbol: "IBM", speed: "max" });
     return (await next.untilClosed()).code === 1000;
   });
   expect(live.closed).toBeNull();
@@ -251,7 +254,7 @@ test("replays and live sockets count together to what an address may have", asyn
 
 test("a stop ends replays with 1001", async () => {
   await using own = await startServer({ workers: 2, flags: ["--sample"] });
-  const client = new ReplayClient(own.wsUrl, { symbol: "IBM", start: "2013-10-08", speed: "0.001" });
+  const client = Subscriber.replay(own.wsUrl, { symbol: "IBM", start: "2013-10-08", speed: "0.001" });
   await waitUntil("it plays", () => client.ofType("heartbeat").length > 0);
   expect(await own.stop()).toBe(0);
   expect((await client.untilClosed()).code).toBe(1001);

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { processesOf } from "../support/server-processes.ts";
+import { Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(240_000);
@@ -61,18 +62,11 @@ interface Recovery {
 
 /** The same over WebSocket: its frame of type recovery. */
 async function subscribeAgain(server: RunningServer, { epoch, seq }: Kept): Promise<Recovery["data"]> {
-  const socket = new WebSocket(`${server.wsUrl}/ws?symbol=A&since=${seq}&epoch=${epoch}`);
-  try {
-    return await new Promise((resolve, reject) => {
-      socket.onmessage = ({ data }) => {
-        const frame = JSON.parse(String(data)) as Recovery;
-        if (frame.data.type === "recovery") resolve(frame.data);
-      };
-      socket.onclose = () => reject(new Error("closed before it was told"));
-    });
-  } finally {
-    socket.close();
-  }
+  await using client = Subscriber.ask(server.wsUrl, { symbol: "A", since: String(seq), epoch });
+  const told = () => client.ofType("recovery")[0]?.data;
+  await waitUntil("it is told", () => told() !== undefined || client.closed !== null);
+  if (told() === undefined) throw new Error("closed before it was told");
+  return told();
 }
 
 async function expectNewEpoch(server: RunningServer, before: Kept, reason: RegExp | string): Promise<void> {

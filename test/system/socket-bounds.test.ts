@@ -1,11 +1,12 @@
 /** What one WebSocket, or all of them, may make the server do; judged by bytes and counts. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { FloodingWebSocket } from "../support/flooding-web-socket.ts";
 import { peakMb, resetPeakMb } from "../support/processes.ts";
+import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { get, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
-import { clientFrame, OPCODE } from "../support/web-socket-frames.ts";
+import { encodeFrame, OPCODE } from "../support/web-socket-frames.ts";
+import type { Message } from "../support/web-socket-messages.ts";
 
 setDefaultTimeout(180_000);
 
@@ -33,13 +34,20 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 const text = (message: object | string): Buffer =>
-  clientFrame(OPCODE.text, typeof message === "string" ? message : JSON.stringify(message));
+  encodeFrame({
+    opcode: OPCODE.text,
+    payload: typeof message === "string" ? message : JSON.stringify(message),
+  });
+const isError = (message: Message): boolean =>
+  message.kind === "text" && message.text.startsWith('{"type":"error"');
+const isNoHeartbeat = (message: Message): boolean =>
+  message.kind === "text" && !message.text.includes("heartbeat");
 const subscribe = (symbols: string[]) => ({ action: "subscribe", symbols, snapshot: false });
 const unsubscribe = (symbols: string[]) => ({ action: "unsubscribe", symbols });
 const inPieces = Buffer.concat([
-  clientFrame(OPCODE.text, "{", false),
-  ...Array.from({ length: 100 }, () => clientFrame(OPCODE.continuation, "", false)),
-  clientFrame(OPCODE.continuation, "", true),
+  encodeFrame({ opcode: OPCODE.text, payload: "{", fin: false }),
+  ...Array.from({ length: 100 }, () => encodeFrame({ opcode: OPCODE.continuation, fin: false })),
+  encodeFrame({ opcode: OPCODE.continuation }),
 ]);
 
 async function worker(): Promise<Record<string, number>> {
@@ -88,10 +96,10 @@ const storms: Record<string, Buffer> = {
   "messages of 60,000 brackets": text("[".repeat(60_000)),
   "JSON pings": text({ action: "ping" }),
   "empty messages": text(""),
-  "binary messages": clientFrame(OPCODE.binary, "xyz"),
+  "binary messages": encodeFrame({ opcode: OPCODE.binary, payload: "xyz" }),
   "messages in empty pieces": inPieces,
-  pings: clientFrame(OPCODE.ping, "x"),
-  pongs: clientFrame(OPCODE.pong, "x"),
+  pings: encodeFrame({ opcode: OPCODE.ping, payload: "x" }),
+  pongs: encodeFrame({ opcode: OPCODE.pong, payload: "x" }),
 };
 
 for (const [what, bytes] of Object.entries(storms)) {
@@ -100,14 +108,14 @@ for (const [what, bytes] of Object.entries(storms)) {
     const before = await worker();
     resetPeakMb(server.pid);
     const beforeMb = peakMb(server.pid);
-    using stormer = await FloodingWebSocket.open(server.port, "/ws?symbols=", {
-      only: (frame) => frame.startsWith('{"type":"error"'),
+    using stormer = await RawWebSocket.open(server.port, "/ws?symbols=", {
+      keeps: isError,
     });
-    const answered = await othersMeanwhile(stormer.flood(bytes, STORM_BYTES_MAX));
+    const answered = await othersMeanwhile(stormer.flood(bytes, { bytesMax: STORM_BYTES_MAX }));
     expect(answered).toBeGreaterThan(0);
     expect(stormer.errors.at(-1)).toBe("too_many_messages");
-    expect(stormer.closed?.code).toBe(1008);
-    expect(stormer.closed?.reason).toMatch(/^too many messages/);
+    expect(stormer.closeFrame?.code).toBe(1008);
+    expect(stormer.closeFrame?.reason).toMatch(/^too many messages/);
     expect(peakMb(server.pid) - beforeMb).toBeLessThan(STORM_MB_MAX);
     await waitUntil("the other has every update", () => other.updates.length === answered);
     await waitUntil("nothing is left of it", async () => {
@@ -120,40 +128,40 @@ for (const [what, bytes] of Object.entries(storms)) {
 test("messages whose end doesn't come have a bound that follows from the symbols they may name", async () => {
   resetPeakMb(server.pid);
   const beforeMb = peakMb(server.pid);
-  const piece = clientFrame(OPCODE.text, "x".repeat(MIB), false);
+  const piece = encodeFrame({ opcode: OPCODE.text, payload: "x".repeat(MIB), fin: false });
   const unfinished = await Promise.all(
     Array.from({ length: UNFINISHED }, async (_, i) => {
-      const client = await FloodingWebSocket.open(server.port, "/ws?symbols=");
+      const client = await RawWebSocket.open(server.port, "/ws?symbols=");
       // Half of them don't even end the frame.
-      client.sendBytes(i % 2 === 0 ? piece : piece.subarray(0, -1));
+      void client.send(i % 2 === 0 ? piece : piece.subarray(0, -1));
       return client;
     }),
   );
   await waitUntil("each is closed", () => unfinished.every(({ ended }) => ended));
-  for (const { closed } of unfinished) if (closed !== null) expect(closed.code).toBe(1009);
+  for (const { closeFrame } of unfinished) if (closeFrame !== null) expect(closeFrame.code).toBe(1009);
   expect(peakMb(server.pid) - beforeMb).toBeLessThan(UNFINISHED / 2);
 
-  using usual = await FloodingWebSocket.open(server.port, "/ws?symbols=");
-  usual.send({
+  using usual = await RawWebSocket.open(server.port, "/ws?symbols=");
+  usual.sendText({
     ...subscribe(THOUSAND),
     since: Object.fromEntries(THOUSAND.map((symbol) => [symbol, 2 ** 50])),
   });
-  usual.send({ ...unsubscribe(THOUSAND), comment: "x".repeat(300_000) });
+  usual.sendText({ ...unsubscribe(THOUSAND), comment: "x".repeat(300_000) });
   await waitUntil(
     "both are answered",
     () => usual.frames.filter(({ type }) => type === "subscription").length === 3,
   );
-  expect(usual.closed).toBe(null);
+  expect(usual.closeFrame).toBe(null);
 });
 
 test("one process far over its memory cuts off WebSockets of the address with most", async () => {
   await using small = await startServer({ flags: ["--memory-mb", "256"] });
-  using other = await FloodingWebSocket.open(small.port, "/ws?symbols=", { from: "127.0.0.2" });
-  const hoarders: FloodingWebSocket[] = [];
+  using other = await RawWebSocket.open(small.port, "/ws?symbols=", { localAddress: "127.0.0.2" });
+  const hoarders: RawWebSocket[] = [];
   for (let i = 0; i < HOARDERS; i++)
-    hoarders.push(await FloodingWebSocket.open(small.port, "/ws?symbols=", { from: "127.0.0.1" }));
-  const piece = clientFrame(OPCODE.text, "x".repeat(300_000), false);
-  for (const hoarder of hoarders) hoarder.sendBytes(piece);
+    hoarders.push(await RawWebSocket.open(small.port, "/ws?symbols=", { localAddress: "127.0.0.1" }));
+  const piece = encodeFrame({ opcode: OPCODE.text, payload: "x".repeat(300_000), fin: false });
+  for (const hoarder of hoarders) void hoarder.send(piece);
   await small.logged(/\[ERROR\] .* MB \(--memory-mb\): \d+ WebSockets of 127\.0\.0\.1 are closed/);
   await waitUntil("some are closed", () => hoarders.some(({ ended }) => ended));
   expect(other.ended).toBe(false);
@@ -168,11 +176,11 @@ test("many storms at once have one bound together", async () => {
   const beforeMb = peakMb(server.pid);
   const stormers = await Promise.all(
     Array.from({ length: STORMERS }, () =>
-      FloodingWebSocket.open(server.port, "/ws?symbols=", { only: () => false }),
+      RawWebSocket.open(server.port, "/ws?symbols=", { keeps: () => false }),
     ),
   );
-  await othersMeanwhile(Promise.all(stormers.map((one) => one.flood(bytes, STORM_BYTES_MAX))));
-  for (const { closed } of stormers) expect([1008, 1013]).toContain(closed?.code as number);
+  await othersMeanwhile(Promise.all(stormers.map((one) => one.flood(bytes, { bytesMax: STORM_BYTES_MAX }))));
+  for (const { closeFrame } of stormers) expect([1008, 1013]).toContain(closeFrame?.code as number);
   expect(peakMb(server.pid) - beforeMb).toBeLessThan(STORMERS_MB_MAX);
   await waitUntil("nothing is left of them", async () => (await worker()).tickersWatched === 0);
 });
@@ -184,8 +192,8 @@ test("sockets that come, ask for 1,000 symbols of their own and go leave nothing
   const comeAndGo = async (): Promise<void> => {
     while (opened < COMERS) {
       const own = `X${opened++}`;
-      using one = await FloodingWebSocket.open(server.port, "/ws?symbols=");
-      one.send(subscribe(THOUSAND.map((symbol) => `${own}-${symbol}`)));
+      using one = await RawWebSocket.open(server.port, "/ws?symbols=");
+      one.sendText(subscribe(THOUSAND.map((symbol) => `${own}-${symbol}`)));
       // Some before anything is done, some in the midst of it.
       await waitUntil("some answers", () => one.frames.length >= opened % 4);
     }
@@ -210,21 +218,23 @@ test("a storm to a replay is ended the same way", async () => {
   for (const what of ["messages that are no JSON", "pings", "pongs", "binary messages", "unknown actions"]) {
     resetPeakMb(server.pid);
     const beforeMb = peakMb(server.pid);
-    using stormer = await FloodingWebSocket.open(server.port, path, {
-      only: (frame) => frame.startsWith('{"type":"error"'),
+    using stormer = await RawWebSocket.open(server.port, path, {
+      keeps: isError,
     });
-    expect(await othersMeanwhile(stormer.flood(storms[what]!, STORM_BYTES_MAX))).toBeGreaterThan(0);
+    expect(
+      await othersMeanwhile(stormer.flood(storms[what]!, { bytesMax: STORM_BYTES_MAX })),
+    ).toBeGreaterThan(0);
     expect(stormer.errors.at(-1)).toBe("too_many_messages");
-    expect(stormer.closed?.code).toBe(1008);
+    expect(stormer.closeFrame?.code).toBe(1008);
     expect(peakMb(server.pid) - beforeMb).toBeLessThan(STORM_MB_MAX);
   }
 });
 
 test("a dashboard names 1,000 symbols in a message each, and takes them back; each is answered in its turn", async () => {
-  using client = await FloodingWebSocket.open(server.port, "/ws?symbols=");
+  using client = await RawWebSocket.open(server.port, "/ws?symbols=");
   for (const symbol of THOUSAND) {
-    client.send(subscribe([symbol]));
-    if (symbol === "S500") client.send("{");
+    client.sendText(subscribe([symbol]));
+    if (symbol === "S500") client.sendText("{");
   }
   const answers = () => client.frames.filter(({ type }) => type === "subscription" || type === "error");
   // The first is that to the handshake.
@@ -243,22 +253,22 @@ test("a dashboard names 1,000 symbols in a message each, and takes them back; ea
   await waitUntil("the update", () =>
     client.frames.some(({ symbol, seq }) => symbol === "S999" && seq === 1),
   );
-  client.frames.length = 0;
-  for (const symbol of THOUSAND) client.send(unsubscribe([symbol]));
+  client.messages.length = 0;
+  for (const symbol of THOUSAND) client.sendText(unsubscribe([symbol]));
   await waitUntil("all are answered", () => answers().length === 1_000);
   expect(answers().map(({ subscriptions }) => subscriptions!.length)).toEqual(
     THOUSAND.map((_, i) => 999 - i),
   );
-  expect(client.closed).toBe(null);
+  expect(client.closeFrame).toBe(null);
   await waitUntil("none is left", async () => (await worker()).subscriptions === 0);
 });
 
 test("what is taken back while it begins doesn't begin, and the rest does", async () => {
-  using client = await FloodingWebSocket.open(server.port, "/ws?symbols=");
+  using client = await RawWebSocket.open(server.port, "/ws?symbols=");
   const [kept, ended] = [THOUSAND.slice(0, 500), THOUSAND.slice(500)];
   for (let round = 0; round < 3; round++) {
-    client.send(subscribe(THOUSAND));
-    client.send(unsubscribe(ended));
+    client.sendText(subscribe(THOUSAND));
+    client.sendText(unsubscribe(ended));
   }
   const answers = () => client.frames.filter(({ type }) => type === "subscription");
   await waitUntil("all are answered", () => answers().length === 7);
@@ -281,10 +291,10 @@ test("what is taken back while it begins doesn't begin, and the rest does", asyn
 test("a socket that closes leaves nothing of what it asked for behind", async () => {
   const answersMax = 11;
   for (let round = 0; round < 20; round++) {
-    using client = await FloodingWebSocket.open(server.port, "/ws?symbols=");
+    using client = await RawWebSocket.open(server.port, "/ws?symbols=");
     for (let i = 0; i < 5; i++) {
-      client.send(subscribe(THOUSAND.map((symbol) => `${symbol}-${i}`)));
-      client.send(unsubscribe(THOUSAND.map((symbol) => `${symbol}-${i}`)));
+      client.sendText(subscribe(THOUSAND.map((symbol) => `${symbol}-${i}`)));
+      client.sendText(unsubscribe(THOUSAND.map((symbol) => `${symbol}-${i}`)));
     }
     // Some close before anything was done, some in the midst of it, and some when all is answered.
     await waitUntil("some answers", () => client.frames.length >= Math.min(round, answersMax));
@@ -299,11 +309,11 @@ test("who names many symbols for long waits for the rate, and gets all of it", a
   // The rate is that of --ws-symbols-max: with 2 a second, and 20 at once, these 30 take some
   // seconds.
   await using slow = await startServer({ flags: ["--ws-symbols-max", "2"] });
-  using client = await FloodingWebSocket.open(slow.port, "/ws?symbols=");
+  using client = await RawWebSocket.open(slow.port, "/ws?symbols=");
   const startedMs = performance.now();
   for (let round = 0; round < 15; round++) {
-    client.send(subscribe(["A"]));
-    client.send(unsubscribe(["A"]));
+    client.sendText(subscribe(["A"]));
+    client.sendText(unsubscribe(["A"]));
   }
   const answers = () => client.frames.filter(({ type }) => type === "subscription");
   await waitUntil("all are answered", () => answers().length === 31);
@@ -317,25 +327,25 @@ test("subscriptions of a worker, of an address, and different tickers have bound
   await using bounded = await startServer({
     flags: ["--ws-subscriptions-max", "6", "--ws-subscriptions-per-address", "4", "--ws-tickers-max", "5"],
   });
-  const only = (frame: string): boolean => !frame.includes("heartbeat");
-  const open = (from: string) => FloodingWebSocket.open(bounded.port, "/ws?symbols=", { from, only });
-  const errorsOf = (client: FloodingWebSocket) =>
+  const open = (localAddress: string) =>
+    RawWebSocket.open(bounded.port, "/ws?symbols=", { localAddress, keeps: isNoHeartbeat });
+  const errorsOf = (client: RawWebSocket) =>
     client.frames.filter(({ type }) => type === "error").map(({ code, error }) => `${code}: ${error}`);
   using one = await open("127.0.0.1");
-  one.send(subscribe(["A", "B", "C"]));
-  one.send(subscribe(["D", "E"]));
+  one.sendText(subscribe(["A", "B", "C"]));
+  one.sendText(subscribe(["D", "E"]));
   await waitUntil("the refusal", () => errorsOf(one).length === 1);
   expect(errorsOf(one)[0]).toMatch(
     /^too_many_subscriptions: symbols: got 2 more, but 127\.0\.0\.1 has 3 subscriptions already, expected at most 4 .*--ws-subscriptions-per-address/,
   );
   // Nothing of the refused message was done; what there is can be changed.
-  one.send(subscribe(["A", "D"]));
+  one.sendText(subscribe(["A", "D"]));
   await waitUntil("four", () => one.frames.some(({ subscriptions }) => subscriptions?.length === 4));
   expect(await refusal(bounded, "symbols=A,B")).toMatch(/^429 5 symbols: got 2 more, but 127\.0\.0\.1 has 4/);
 
   using two = await open("127.0.0.2");
-  two.send(subscribe(["E", "F"]));
-  two.send(subscribe(["A", "B", "C"]));
+  two.sendText(subscribe(["E", "F"]));
+  two.sendText(subscribe(["A", "B", "C"]));
   await waitUntil("both refusals", () => errorsOf(two).length === 2);
   expect(errorsOf(two)[0]).toMatch(
     /got 2 more that nobody watches, but 4 are watched .*at most 5 .*--ws-tickers-max/,
@@ -343,13 +353,13 @@ test("subscriptions of a worker, of an address, and different tickers have bound
   expect(errorsOf(two)[1]).toMatch(
     /got 3 more, but the clients of this worker have 4 subscriptions already, expected at most 6 .*--ws-subscriptions-max/,
   );
-  two.send(subscribe(["A", "B"]));
+  two.sendText(subscribe(["A", "B"]));
   await waitUntil("two", () => two.frames.some(({ subscriptions }) => subscriptions?.length === 2));
 
   // There is room again when they are taken back, or the socket closes.
-  one.send(unsubscribe(["A", "B"]));
+  one.sendText(unsubscribe(["A", "B"]));
   await waitUntil("two of four", () => one.frames.at(-1)?.subscriptions?.length === 2);
-  two.send(subscribe(["C", "D"]));
+  two.sendText(subscribe(["C", "D"]));
   await waitUntil("four", () => two.frames.some(({ subscriptions }) => subscriptions?.length === 4));
   two[Symbol.dispose]();
   await waitUntil("it is gone", async () => {
@@ -361,15 +371,16 @@ test("subscriptions of a worker, of an address, and different tickers have bound
 });
 
 test("types that add up over messages have a bound for each symbol", async () => {
-  using client = await FloodingWebSocket.open(server.port, "/ws?symbols=", {
-    only: (frame) => !frame.includes("heartbeat"),
+  using client = await RawWebSocket.open(server.port, "/ws?symbols=", {
+    keeps: isNoHeartbeat,
   });
   const types = (from: number, count: number) => Array.from({ length: count }, (_, i) => `t${from + i}`);
-  client.send({ ...subscribe(["A", "B"]), types: types(0, 60) });
-  client.send({ ...subscribe(["A"]), types: types(60, 40) });
-  client.send({ ...subscribe(["A", "B", "C"]), types: types(100, 1) });
-  client.send({ ...subscribe(["D"]) });
-  for (let from = 0; from < 120; from += 40) client.send({ ...unsubscribe(["D"]), types: types(from, 40) });
+  client.sendText({ ...subscribe(["A", "B"]), types: types(0, 60) });
+  client.sendText({ ...subscribe(["A"]), types: types(60, 40) });
+  client.sendText({ ...subscribe(["A", "B", "C"]), types: types(100, 1) });
+  client.sendText({ ...subscribe(["D"]) });
+  for (let from = 0; from < 120; from += 40)
+    client.sendText({ ...unsubscribe(["D"]), types: types(from, 40) });
   await waitUntil("all are answered", () => client.frames.length === 8);
   const shown = client.frames.map(({ error, subscriptions }) =>
     subscriptions === undefined ? error : subscriptions.map((one) => one.types.length),

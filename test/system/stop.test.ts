@@ -3,7 +3,7 @@ import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { DeafWebSocket } from "../support/deaf-web-socket.ts";
+import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { command, fillTicks, get, runSql, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { childrenOf, processesOf, roleOf } from "../support/server-processes.ts";
@@ -153,7 +153,7 @@ for (const workers of [1, 2]) {
 
   test(`${mode}: a subscriber that reads nothing doesn't hold up the stop`, async () => {
     await using server = await startServer({ workers, flags: ["--worker-restart-timeout", "50"] });
-    using deaf = await DeafWebSocket.open(server.port, "BIG");
+    using deaf = await RawWebSocket.openDeaf(server.port, "/ws?symbol=BIG");
     const note = "x".repeat(1_000_000);
     for (let day = 1; day <= 9; day++) {
       const data = [{ date: `2024-01-0${day}`, close: day, note }];
@@ -163,7 +163,7 @@ for (const workers of [1, 2]) {
     const started = performance.now();
     expect(await server.stop("SIGTERM")).toBe(0);
     expect(performance.now() - started).toBeLessThan(30_000);
-    deaf.listenAgain();
+    deaf.readAgain();
     await waitUntil("its connection is over", () => deaf.ended);
   });
 }

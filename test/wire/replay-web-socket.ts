@@ -2,8 +2,9 @@
  * The WebSocket steps of a transcript. The recording waited for fixed times; here each step waits until what it
  * expects has come, and then for the pong of a ping of its own: what the server had sent before is in by then.
  */
+import { RawWebSocket, type RawWebSocketOptions } from "../support/raw-web-socket.ts";
 import { waitUntil } from "../support/server.ts";
-import { BareWebSocket, type Message } from "./bare-web-socket.ts";
+import type { Message } from "../support/web-socket-messages.ts";
 import type { Outcome } from "./compare.ts";
 import { DEVIATIONS } from "./deviations.ts";
 import { isObject, type Json, type JsonObject, parseJson } from "./json.ts";
@@ -12,10 +13,13 @@ import type { Step } from "./transcript.ts";
 const DEADLINE_MS = 15_000;
 /** Steps where fewer frames, or no close, may be right: there the recorded number is not waited for as long. */
 const DOUBTFUL_DEADLINE_MS = 200;
+/** What the recording's client offered, so that the server may compress. */
+const COMPRESSION = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+const MASK = Buffer.from([1, 2, 3, 4]);
 const HEARTBEAT_STAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z$/;
 
 interface Client {
-  socket: BareWebSocket;
+  socket: RawWebSocket;
   symbol: string;
   heartbeats: JsonObject[];
   /** What has come and no step has looked at: frames and pongs, without heartbeats. */
@@ -68,17 +72,16 @@ export class WebSocketReplay implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const { socket } of this.#clients.values()) socket.drop();
+    for (const { socket } of this.#clients.values()) socket[Symbol.dispose]();
   }
 
   async #open(step: Step): Promise<Outcome> {
     const path = step.path ?? "/ws";
-    const socket = new BareWebSocket({
-      port: this.#port,
-      path,
-      headers: step.headers ?? {},
-      offerCompression: step.compress === true,
-    });
+    const headers = {
+      ...(step.compress === true ? { "Sec-WebSocket-Extensions": COMPRESSION } : {}),
+      ...step.headers,
+    };
+    const socket = await this.#connect(path, { headers, answersClose: true });
     const symbol = new URLSearchParams(path.split("?")[1] ?? "").get("symbol") ?? "";
     this.#clients.set(step.socket ?? "", {
       socket,
@@ -88,12 +91,19 @@ export class WebSocketReplay implements Disposable {
       faults: [],
       position: null,
     });
-    const { status, headers } = await waitUntil("the handshake", () => socket.handshake, DEADLINE_MS);
+    const { status, headers: answered } = socket.handshake;
+    // The first frame proves that it is subscribed: what the next step saves reaches it.
+    const isSubscribed = () => socket.messages.length > 0 || socket.ended;
+    if (status === 101) await waitUntil("the first frame", isSubscribed, DEADLINE_MS);
     return {
       status,
-      sec_websocket_extensions: headers.get("sec-websocket-extensions") ?? null,
-      sec_websocket_protocol: headers.get("sec-websocket-protocol") ?? null,
+      sec_websocket_extensions: answered.get("sec-websocket-extensions") ?? null,
+      sec_websocket_protocol: answered.get("sec-websocket-protocol") ?? null,
     };
+  }
+
+  async #connect(path: string, options: RawWebSocketOptions): Promise<RawWebSocket> {
+    return await RawWebSocket.ask(this.#port, path, { mask: MASK, ...options });
   }
 
   async #frames(step: Step, client: Client): Promise<Outcome> {
@@ -126,9 +136,10 @@ export class WebSocketReplay implements Disposable {
 
   /** Sends bytes of the recording and lists the control frames that come back. */
   async #raw(step: Step): Promise<Outcome> {
-    const socket = new BareWebSocket({ port: this.#port, path: step.path ?? "/ws" }, false);
-    const handshake = await waitUntil("the handshake", () => socket.handshake, DEADLINE_MS);
-    socket.sendRaw(Buffer.from(step.send_hex ?? "", "hex"));
+    // The close frame of the server stays without an answer.
+    const socket = await this.#connect(step.path ?? "/ws", {});
+    const { handshake } = socket;
+    void socket.send(Buffer.from(step.send_hex ?? "", "hex"));
     const client: Client = { socket, symbol: "RAW", heartbeats: [], frames: [], faults: [], position: null };
     const recorded = step.result?.frames_without_heartbeats;
     const mustEnd = step.result?.tcp_closed_by_server === true;
@@ -153,7 +164,7 @@ export class WebSocketReplay implements Disposable {
       ],
       tcp_closed_by_server: socket.ended,
     };
-    socket.drop();
+    socket[Symbol.dispose]();
     return outcome;
   }
 

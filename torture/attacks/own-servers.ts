@@ -8,7 +8,7 @@ import { command, get } from "../../test/support/requests.ts";
 import { waitUntil } from "../../test/support/server.ts";
 import { childrenOf, roleOf } from "../../test/support/server-processes.ts";
 import { type Attack, expectStatus, type Target } from "../attack.ts";
-import { openRawWebSocket } from "../raw-web-socket.ts";
+import { openAttackSocket } from "../attack-socket.ts";
 
 const NOTICE_MS = 30_000;
 const LIVENESS_S = 3;
@@ -152,10 +152,10 @@ function idle(port: number): Socket {
 
 /** A subscriber, which stays when connections that are idle are closed. */
 async function openKept(port: number): Promise<{ answers(): Promise<boolean>; close(): void }> {
-  const socket = await openRawWebSocket(port, "/ws?symbol=IBM");
+  const socket = await openAttackSocket(port, "/ws?symbol=IBM");
   return {
     async answers() {
-      socket.texts.length = 0;
+      socket.messages.length = 0;
       return await waitUntil("a heartbeat", () => socket.texts.length > 0, 10_000).then(
         () => true,
         () => false,

@@ -1,7 +1,8 @@
 /** Clients that send or read next to nothing, and stay. */
 import { connect, type Socket } from "node:net";
+import type { RawWebSocket } from "../../test/support/raw-web-socket.ts";
 import { type Attack, all, expectStatus, type Target } from "../attack.ts";
-import { openRawWebSocket, type RawWebSocket } from "../raw-web-socket.ts";
+import { openAttackSocket } from "../attack-socket.ts";
 
 const SLOW_READERS = 20;
 const SLOWLORIS = 200;
@@ -83,7 +84,7 @@ export const SLOW_CLIENTS: readonly Attack[] = [
       const clients: RawWebSocket[] = [];
       for (const policy of POLICIES)
         for (let i = 0; i < SILENT_EACH; i++)
-          clients.push(await openRawWebSocket(target.port, `/ws?symbol=SLOWSUB&slow=${policy}`));
+          clients.push(await openAttackSocket(target.port, `/ws?symbol=SLOWSUB&slow=${policy}`));
       for (const client of clients) client.stopReading();
       await fillTicks(target, "SLOWSUB", 20);
       await Bun.sleep(target.seconds * 500);

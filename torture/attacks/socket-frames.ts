@@ -1,44 +1,36 @@
 /** Frames that RFC 6455 forbids, and messages that no client should send. */
+import { encodeFrame, type FrameParts, OPCODE } from "../../test/support/web-socket-frames.ts";
 import type { Attack, Target } from "../attack.ts";
-import {
-  BINARY,
-  encodeFrame,
-  type Frame,
-  openRawWebSocket,
-  PING,
-  RawWebSocket,
-  TEXT,
-} from "../raw-web-socket.ts";
+import { askAttackSocket, openAttackSocket } from "../attack-socket.ts";
 
 const PROTOCOL_ERROR = 1002;
 const NOT_UTF8 = 1007;
 const TOO_LARGE = 1009;
 const ANSWER_MS = 2_000;
 const POLL_MS = 20;
-const CLOSE = 8;
 const DEEP = 1_000_000;
 
 /** Each is closed with one of these codes, or without one, or cut off. */
-const FORBIDDEN: [what: string, frames: Frame[], codes: number[]][] = [
-  ["an unmasked text", [{ opcode: TEXT, payload: "{}", masked: false }], [PROTOCOL_ERROR]],
-  ["a reserved bit", [{ opcode: TEXT, payload: "{}", reserved: 4 }], [PROTOCOL_ERROR]],
+const FORBIDDEN: [what: string, frames: FrameParts[], codes: number[]][] = [
+  ["an unmasked text", [{ opcode: OPCODE.text, payload: "{}", masked: false }], [PROTOCOL_ERROR]],
+  ["a reserved bit", [{ opcode: OPCODE.text, payload: "{}", reserved: 4 }], [PROTOCOL_ERROR]],
   ["a reserved opcode", [{ opcode: 3, payload: "x" }], [PROTOCOL_ERROR]],
-  ["a ping in pieces", [{ opcode: PING, payload: "a", fin: false }], [PROTOCOL_ERROR]],
-  ["a long ping", [{ opcode: PING, payload: "a".repeat(126) }], [PROTOCOL_ERROR]],
+  ["a ping in pieces", [{ opcode: OPCODE.ping, payload: "a", fin: false }], [PROTOCOL_ERROR]],
+  ["a long ping", [{ opcode: OPCODE.ping, payload: "a".repeat(126) }], [PROTOCOL_ERROR]],
   ["a piece of nothing", [{ opcode: 0, payload: "x" }], [PROTOCOL_ERROR]],
   [
     "a text within a text",
     [
-      { opcode: TEXT, payload: "a", fin: false },
-      { opcode: TEXT, payload: "b" },
+      { opcode: OPCODE.text, payload: "a", fin: false },
+      { opcode: OPCODE.text, payload: "b" },
     ],
     [PROTOCOL_ERROR],
   ],
-  ["a text that is not UTF-8", [{ opcode: TEXT, payload: Buffer.from([0xff, 0xfe]) }], [NOT_UTF8]],
-  ["2^63 bytes announced", [{ opcode: TEXT, length: 2n ** 63n - 1n }], [TOO_LARGE, PROTOCOL_ERROR]],
-  ["5 MB announced", [{ opcode: TEXT, length: 5 * 2 ** 20 }], [TOO_LARGE]],
-  ["a close of one byte", [{ opcode: CLOSE, payload: "\x03" }], [PROTOCOL_ERROR]],
-  ["a close code of 999", [{ opcode: CLOSE, payload: Buffer.from([3, 231]) }], [PROTOCOL_ERROR]],
+  ["a text that is not UTF-8", [{ opcode: OPCODE.text, payload: Buffer.from([0xff, 0xfe]) }], [NOT_UTF8]],
+  ["2^63 bytes announced", [{ opcode: OPCODE.text, length: 2n ** 63n - 1n }], [TOO_LARGE, PROTOCOL_ERROR]],
+  ["5 MB announced", [{ opcode: OPCODE.text, length: 5 * 2 ** 20 }], [TOO_LARGE]],
+  ["a close of one byte", [{ opcode: OPCODE.close, payload: "\x03" }], [PROTOCOL_ERROR]],
+  ["a close code of 999", [{ opcode: OPCODE.close, payload: Buffer.from([3, 231]) }], [PROTOCOL_ERROR]],
 ];
 
 /** Each gets an error frame, and the socket goes on or is closed; the server goes on in any case. */
@@ -85,15 +77,15 @@ export const SOCKET_FRAMES: readonly Attack[] = [
     about: "sends messages that are too deep, too long, or not what they should be",
     async run(target) {
       for (const payload of NONSENSE) {
-        using client = await openRawWebSocket(target.port, "/ws?symbol=IBM");
-        client.texts.length = 0;
-        await client.send(encodeFrame({ opcode: TEXT, payload }));
-        await until(() => client.hasEnded || client.texts.some((text) => /"error"|subscription/.test(text)));
-        if (!client.hasEnded && client.texts.length === 0)
+        using client = await openAttackSocket(target.port, "/ws?symbol=IBM");
+        client.messages.length = 0;
+        await client.send(encodeFrame({ opcode: OPCODE.text, payload }));
+        await until(() => client.ended || client.texts.some((text) => /"error"|subscription/.test(text)));
+        if (!client.ended && client.texts.length === 0)
           target.complain(`no answer to the message ${payload.slice(0, 80)}`);
       }
-      using client = await openRawWebSocket(target.port, "/ws?symbol=IBM");
-      await client.send(encodeFrame({ opcode: BINARY, payload: Buffer.from([0, 1, 2]) }));
+      using client = await openAttackSocket(target.port, "/ws?symbol=IBM");
+      await client.send(encodeFrame({ opcode: OPCODE.binary, payload: Buffer.from([0, 1, 2]) }));
     },
   },
   {
@@ -101,21 +93,27 @@ export const SOCKET_FRAMES: readonly Attack[] = [
     about: "opens WebSockets with parameters that mean nothing",
     async run(target) {
       for (const path of QUERIES) {
-        const opened = await RawWebSocket.open(target.port, path);
-        if (typeof opened !== "string") opened[Symbol.dispose]();
-        else if (/ 500 /.test(opened)) target.complain(`${path}: ${opened.slice(0, 200)}`);
+        using client = await askAttackSocket(target.port, path);
+        if (client?.handshake.status === 500)
+          target.complain(`${path}: ${client.handshake.text.slice(0, 200)}`);
       }
     },
   },
 ];
 
-async function sendForbidden(target: Target, what: string, frames: Frame[], codes: number[]): Promise<void> {
-  using client = await openRawWebSocket(target.port, "/ws?symbol=IBM");
+async function sendForbidden(
+  target: Target,
+  what: string,
+  frames: FrameParts[],
+  codes: number[],
+): Promise<void> {
+  using client = await openAttackSocket(target.port, "/ws?symbol=IBM");
   for (const frame of frames) await client.send(encodeFrame(frame));
-  await until(() => client.hasEnded || client.closeCode !== null);
-  if (client.closeCode === null && !client.hasEnded) target.complain(`${what}: the socket goes on`);
-  if (client.closeCode !== null && client.closeCode !== 1005 && !codes.includes(client.closeCode))
-    target.complain(`${what}: closed with ${client.closeCode}, expected ${codes.join(" or ")}`);
+  await until(() => client.ended || client.closeFrame !== null);
+  const code = client.closeFrame?.code ?? null;
+  if (code === null && !client.ended) target.complain(`${what}: the socket goes on`);
+  if (code !== null && code !== 1005 && !codes.includes(code))
+    target.complain(`${what}: closed with ${code}, expected ${codes.join(" or ")}`);
 }
 
 async function until(condition: () => boolean): Promise<void> {

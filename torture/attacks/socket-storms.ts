@@ -1,6 +1,7 @@
 /** WebSockets that send more than anybody could work off. */
+import { encodeFrame, OPCODE } from "../../test/support/web-socket-frames.ts";
 import type { Attack, Target } from "../attack.ts";
-import { encodeFrame, openRawWebSocket, PING, storm, TEXT } from "../raw-web-socket.ts";
+import { openAttackSocket } from "../attack-socket.ts";
 
 const MANY = 1_000;
 const SOCKETS = 40;
@@ -28,9 +29,9 @@ export const SOCKET_STORMS: readonly Attack[] = [
     name: "subscribe-storm-deaf",
     about: "the subscribe storm of a client that reads no answer",
     async run(target) {
-      using client = await openRawWebSocket(target.port, "/ws?symbols=");
+      using client = await openAttackSocket(target.port, "/ws?symbols=");
       client.stopReading();
-      await storm(client, subscribeAndLeave(symbols("D", MANY)), target.seconds);
+      await client.flood(subscribeAndLeave(symbols("D", MANY)), target);
     },
   },
   {
@@ -38,10 +39,10 @@ export const SOCKET_STORMS: readonly Attack[] = [
     about: "the subscribe storm from twenty sockets at once",
     async run(target) {
       const clients = await Promise.all(
-        Array.from({ length: 20 }, () => openRawWebSocket(target.port, "/ws?symbols=")),
+        Array.from({ length: 20 }, () => openAttackSocket(target.port, "/ws?symbols=")),
       );
       const bytes = subscribeAndLeave(symbols("M", MANY));
-      await Promise.all(clients.map((client) => storm(client, bytes, target.seconds)));
+      await Promise.all(clients.map((client) => client.flood(bytes, target)));
       for (const client of clients) client[Symbol.dispose]();
     },
   },
@@ -77,15 +78,15 @@ export const SOCKET_STORMS: readonly Attack[] = [
     name: "ping-storm",
     about: "sends pings without waiting",
     run: (target) =>
-      stormWith(target, repeated(encodeFrame({ opcode: PING, payload: "x".repeat(125) }), 1_000)),
+      stormWith(target, repeated(encodeFrame({ opcode: OPCODE.ping, payload: "x".repeat(125) }), 1_000)),
   },
   {
     name: "continuation-storm",
     about: "sends a message in endless empty pieces",
     async run(target) {
-      using client = await openRawWebSocket(target.port, "/ws?symbol=IBM");
-      await client.send(encodeFrame({ opcode: TEXT, fin: false }));
-      await storm(client, repeated(encodeFrame({ opcode: 0, fin: false }), 10_000), target.seconds);
+      using client = await openAttackSocket(target.port, "/ws?symbol=IBM");
+      await client.send(encodeFrame({ opcode: OPCODE.text, fin: false }));
+      await client.flood(repeated(encodeFrame({ opcode: OPCODE.continuation, fin: false }), 10_000), target);
     },
   },
   {
@@ -97,7 +98,7 @@ export const SOCKET_STORMS: readonly Attack[] = [
         while (performance.now() < deadline) {
           const path = "/ws/replay?symbol=IBM&start=2013-10-01&end=2013-10-31&speed=1000000";
           try {
-            using client = await openRawWebSocket(target.port, path);
+            using client = await openAttackSocket(target.port, path);
             await client.send(repeated(text({ action: "pause" }), 200));
             await Bun.sleep(20);
           } catch {
@@ -116,7 +117,7 @@ export const SOCKET_STORMS: readonly Attack[] = [
       const deadline = performance.now() + target.seconds * 1_000;
       const open = async (): Promise<void> => {
         while (performance.now() < deadline) {
-          const socket = await openRawWebSocket(target.port, "/ws?symbol=IBM").catch(() => null);
+          const socket = await openAttackSocket(target.port, "/ws?symbol=IBM").catch(() => null);
           socket?.[Symbol.dispose]();
         }
       };
@@ -128,7 +129,7 @@ export const SOCKET_STORMS: readonly Attack[] = [
     about: `subscribes ${SOCKETS} sockets to 1,000 symbols each, all of them different, and stays`,
     async run(target) {
       const clients = await Promise.all(
-        Array.from({ length: SOCKETS }, () => openRawWebSocket(target.port, "/ws?symbols=")),
+        Array.from({ length: SOCKETS }, () => openAttackSocket(target.port, "/ws?symbols=")),
       );
       await Promise.all(
         clients.map((client, i) =>
@@ -143,8 +144,8 @@ export const SOCKET_STORMS: readonly Attack[] = [
 
 /** One socket that sends the bytes over and over, and reads what comes. */
 async function stormWith(target: Target, bytes: Uint8Array): Promise<void> {
-  using client = await openRawWebSocket(target.port, "/ws?symbols=");
-  await storm(client, bytes, target.seconds);
+  using client = await openAttackSocket(target.port, "/ws?symbols=");
+  await client.flood(bytes, target);
   // What was accepted is worked off before the next attack is judged.
   await Bun.sleep(500);
 }
@@ -162,7 +163,7 @@ function symbols(prefix: string, count: number): string[] {
 
 function text(message: unknown): Buffer {
   const payload = typeof message === "string" ? message : JSON.stringify(message);
-  return encodeFrame({ opcode: TEXT, payload });
+  return encodeFrame({ opcode: OPCODE.text, payload });
 }
 
 function repeated(frame: Buffer, times: number): Buffer {

@@ -1,6 +1,7 @@
 /** Frames of WebSockets: well formed with random messages, and not well formed. */
 import fc from "fast-check";
-import { encodeFrame, type Frame, RawWebSocket } from "../raw-web-socket.ts";
+import { encodeFrame, type FrameParts } from "../../test/support/web-socket-frames.ts";
+import { askAttackSocket } from "../attack-socket.ts";
 import type { Fuzz } from "./fuzzes.ts";
 
 const SYMBOLS = ["IBM", "AAPL", "*", "", "__proto__", "A,B", "\0"];
@@ -8,7 +9,7 @@ const ANSWER_MS = 15;
 
 interface Input {
   path: string;
-  frames: Frame[];
+  frames: FrameParts[];
 }
 
 const message = fc
@@ -26,7 +27,7 @@ const message = fc
   )
   .map(toJson);
 
-const frame: fc.Arbitrary<Frame> = fc.oneof(
+const frame: fc.Arbitrary<FrameParts> = fc.oneof(
   { weight: 3, arbitrary: message.map((payload) => ({ opcode: 1, payload })) },
   { weight: 1, arbitrary: fc.anything().map((value) => ({ opcode: 1, payload: toJson(value) })) },
   {
@@ -39,7 +40,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
         masked: fc.boolean(),
         reserved: fc.nat({ max: 7 }),
       })
-      .map((parts) => parts as Frame),
+      .map((parts) => parts as FrameParts),
   },
 );
 
@@ -77,12 +78,11 @@ export const socketFrames: Fuzz<Input> = {
       frames: fc.array(frame, { maxLength: 6 }),
     }),
   async send(target, { path, frames }) {
-    const opened = await RawWebSocket.open(target.port, path);
-    if (typeof opened === "string") {
-      if (/HTTP\/1\.1 500/.test(opened)) throw new Error(`${path}: ${opened.slice(0, 300)}`);
-      return;
-    }
-    using client = opened;
+    using client = await askAttackSocket(target.port, path);
+    if (client === null) return;
+    const { status, text } = client.handshake;
+    if (status === 500) throw new Error(`${path}: ${text.slice(0, 300)}`);
+    if (status !== 101) return;
     for (const each of frames) await client.send(encodeFrame(each));
     await Bun.sleep(ANSWER_MS);
   },

@@ -1,17 +1,9 @@
 import { expect, test } from "bun:test";
-import { clientFrame, FrameReader, OPCODE_PING, OPCODE_TEXT } from "./ws-frames.ts";
+import { encodeFrame, FrameReader, OPCODE } from "./web-socket-frames.ts";
 
 /** A server's frame, with the shortest length field that fits. */
 function frame(opcode: number, text: string): Buffer {
-  const payload = Buffer.from(text);
-  if (payload.length < 126) return Buffer.concat([Buffer.from([0x80 | opcode, payload.length]), payload]);
-  const wide = payload.length > 0xffff;
-  const header = Buffer.alloc(wide ? 10 : 4);
-  header[0] = 0x80 | opcode;
-  header[1] = wide ? 127 : 126;
-  if (wide) header.writeBigUInt64BE(BigInt(payload.length), 2);
-  else header.writeUInt16BE(payload.length, 2);
-  return Buffer.concat([header, payload]);
+  return encodeFrame({ opcode, payload: text, masked: false });
 }
 
 function read(pieces: Buffer[]): [number, string][] {
@@ -26,13 +18,13 @@ function read(pieces: Buffer[]): [number, string][] {
 const TEXTS = ["", "a", "b".repeat(125), "c".repeat(126), "d".repeat(65_535), "e".repeat(65_536)];
 
 test("frames of every length field are read, many in one read", () => {
-  const bytes = Buffer.concat([...TEXTS.map((text) => frame(OPCODE_TEXT, text)), frame(OPCODE_PING, "p")]);
-  const expected = [...TEXTS.map((text) => [OPCODE_TEXT, text]), [OPCODE_PING, "p"]] as [number, string][];
+  const bytes = Buffer.concat([...TEXTS.map((text) => frame(OPCODE.text, text)), frame(OPCODE.ping, "p")]);
+  const expected = [...TEXTS.map((text) => [OPCODE.text, text]), [OPCODE.ping, "p"]] as [number, string][];
   expect(read([bytes])).toEqual(expected);
 });
 
 test("a frame may be cut anywhere", () => {
-  const bytes = Buffer.concat(TEXTS.slice(0, 4).map((text) => frame(OPCODE_TEXT, text)));
+  const bytes = Buffer.concat(TEXTS.slice(0, 4).map((text) => frame(OPCODE.text, text)));
   const whole = read([bytes]);
   for (let cut = 1; cut < bytes.length; cut++) {
     expect(read([bytes.subarray(0, cut), bytes.subarray(cut)])).toEqual(whole);
@@ -44,5 +36,18 @@ test("a fragment is refused rather than miscounted", () => {
 });
 
 test("a client's frame carries its payload under a zero mask", () => {
-  expect([...clientFrame(0xa, Buffer.from("hi"))]).toEqual([0x8a, 0x82, 0, 0, 0, 0, 0x68, 0x69]);
+  expect([...encodeFrame({ opcode: OPCODE.pong, payload: "hi" })]).toEqual([
+    0x8a, 0x82, 0, 0, 0, 0, 0x68, 0x69,
+  ]);
+});
+
+test("a length field is of one, three or nine bytes, and a mask changes the payload", () => {
+  expect([...encodeFrame({ opcode: OPCODE.text, length: 126 })].slice(0, 4)).toEqual([0x81, 0xfe, 0, 126]);
+  expect([...encodeFrame({ opcode: OPCODE.text, length: 65_536 })].slice(0, 10)).toEqual([
+    0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 0,
+  ]);
+  const mask = Buffer.from([1, 2, 3, 4]);
+  expect([...encodeFrame({ opcode: OPCODE.text, payload: "abcde", mask })]).toEqual([
+    0x81, 0x85, 1, 2, 3, 4, 0x60, 0x60, 0x60, 0x60, 0x64,
+  ]);
 });
