@@ -12,7 +12,7 @@ import { until } from "../support/until.ts";
 
 setDefaultTimeout(300_000);
 
-/** By hand: `STATEMENTS=200000 SEED=7 bun test test/integration/postgres-hostile-sql.test.ts`. */
+/** By hand: `STATEMENTS=200000 SEED=7 npm test -- test/integration/postgres-hostile-sql.test.ts`. */
 const STATEMENTS = Number(process.env.STATEMENTS ?? 4_000);
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const CAUGHT = "the canary was called";
