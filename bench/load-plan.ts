@@ -127,7 +127,7 @@ export const LATENCY_SHARES = [0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999];
 export const WARMUP_SAVES = 20;
 
 export type LoadPlan = HttpPlan | WsPlan | ReadersPlan | SavesPlan;
-export type LoadResult = HttpResult | WsResult | ReadersResult | SavesResult;
+type LoadResult = HttpResult | WsResult | ReadersResult | SavesResult;
 export type ToLoad = { type: "plan"; plan: LoadPlan } | { type: "stop" };
 export type FromLoad =
   | { type: "listening" }

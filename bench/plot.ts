@@ -11,7 +11,7 @@ export interface Plot {
   panels: Panel[];
 }
 
-export interface Panel {
+interface Panel {
   title: string;
   x: Axis;
   /** Of each name, or null where it has none here. */

@@ -10,7 +10,7 @@ import type { SubscriberCheck } from "./subscriber-check.ts";
 import type { TickerCheck } from "./ticker-check.ts";
 import type { Violations } from "./violations.ts";
 
-export const DATABASE = "the database";
+const DATABASE = "the database";
 /** A list of positions in a sentence ends here. */
 const POSITIONS_SHOWN = 10;
 

@@ -14,7 +14,7 @@ import { MemoryWatch } from "./memory.ts";
 import { aimAt } from "./target.ts";
 
 /** Of the server; it leaves SQL runners enough for what is asked of them. */
-export const MEMORY_MB = 1_536;
+const MEMORY_MB = 1_536;
 /** What is seen between two looks of the server's own watch. */
 const MEMORY_SLACK_MB = 256;
 const SQL_TIMEOUT_S = 5;

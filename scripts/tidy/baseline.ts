@@ -1,6 +1,6 @@
 /** What is over the line already, by kind and file; it may only become less. */
 
-export interface Finding {
+export interface Untidy {
   kind: "long functions" | "wide lines" | "twin types" | "unused code";
   path: string;
   line: number;
@@ -12,7 +12,7 @@ export type Counts = Record<string, Record<string, number>>;
 const sorted = <T>(record: Record<string, T>): Record<string, T> =>
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 
-export function count(findings: readonly Finding[]): Counts {
+export function count(findings: readonly Untidy[]): Counts {
   const counts: Counts = {};
   for (const { kind, path } of findings) {
     counts[kind] ??= {};
@@ -34,7 +34,7 @@ export function lower(baseline: Counts, counts: Counts): Counts {
 }
 
 /** What to say about each file that differs from the baseline. */
-export function worse(baseline: Counts, counts: Counts, findings: readonly Finding[]): string[] {
+export function worse(baseline: Counts, counts: Counts, findings: readonly Untidy[]): string[] {
   const lines: string[] = [];
   for (const kind of new Set([...Object.keys(baseline), ...Object.keys(counts)])) {
     const before = baseline[kind] ?? {};

@@ -3,15 +3,15 @@
  * object or array literal, count only for functions within the table.
  * The bodies of describe() and withEachDriver() are lists of tests, and don't count either.
  */
-import type { Finding } from "./baseline.ts";
+import type { Untidy } from "./baseline.ts";
 import { children, lineAt, parse, type SyntaxNode } from "./syntax.ts";
 
 const LINES_MAX = 60;
 const FUNCTIONS = new Set(["FunctionDeclaration", "FunctionExpression", "ArrowFunctionExpression"]);
 const TABLES = new Set(["ObjectExpression", "ArrayExpression"]);
 
-export function longFunctions(sources: ReadonlyMap<string, string>): Finding[] {
-  const findings: Finding[] = [];
+export function longFunctions(sources: ReadonlyMap<string, string>): Untidy[] {
+  const findings: Untidy[] = [];
   for (const [path, text] of sources) {
     if (!path.endsWith(".ts")) continue;
     const visit = (node: SyntaxNode, inDescribe: boolean): void => {

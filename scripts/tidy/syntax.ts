@@ -1,4 +1,4 @@
-/** Reads TypeScript with oxc-parser: TypeScript 7 has no stable API, its synchronous one needs Node. */
+/** Reads TypeScript with oxc-parser: TypeScript 7 has an API, but calls it unstable. */
 import { parseSync } from "oxc-parser";
 
 export interface SyntaxNode {

@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
-import { count, type Finding, lower, worse } from "./baseline.ts";
+import { count, lower, type Untidy, worse } from "./baseline.ts";
 import { longFunctions } from "./long-functions.ts";
 import { twins } from "./twin-types.ts";
 import { wideLines } from "./wide-lines.ts";
 
 const source = (text: string, path = "a.ts") => new Map([[path, text]]);
 const rows = (many: number, row: string) => `${row}\n`.repeat(many);
-const wide: Finding = { kind: "wide lines", path: "a.ts", line: 3, text: "120 columns" };
+const wide: Untidy = { kind: "wide lines", path: "a.ts", line: 3, text: "120 columns" };
 
 test("a function has 60 lines, and the rows of a table within it don't count", () => {
   expect(longFunctions(source(`function f() {\n${rows(58, "go();")}}`))).toEqual([]);

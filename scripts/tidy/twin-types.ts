@@ -1,10 +1,10 @@
 /** Interfaces and types that two files declare under one name. Tests may have their own. */
-import type { Finding } from "./baseline.ts";
+import type { Untidy } from "./baseline.ts";
 import { children, lineAt, parse, type SyntaxNode } from "./syntax.ts";
 
 const TYPES = new Set(["TSInterfaceDeclaration", "TSTypeAliasDeclaration"]);
 
-export function twins(sources: ReadonlyMap<string, string>): Finding[] {
+export function twins(sources: ReadonlyMap<string, string>): Untidy[] {
   const places = new Map<string, { path: string; line: number }[]>();
   for (const [path, text] of sources) {
     if (!path.endsWith(".ts") || path.endsWith(".test.ts")) continue;

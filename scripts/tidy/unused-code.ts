@@ -1,13 +1,13 @@
 /** Files that nothing starts or imports, and exports that no other file names: knip finds them. */
 import { join } from "node:path";
-import type { Finding } from "./baseline.ts";
+import type { Untidy } from "./baseline.ts";
 
 interface KnipIssue {
   file: string;
   [kind: string]: unknown;
 }
 
-export async function unusedCode(root: string): Promise<Finding[]> {
+export async function unusedCode(root: string): Promise<Untidy[]> {
   const knip = Bun.spawn(
     [join(root, "node_modules/.bin/knip"), "--reporter=json", "--no-progress", "--no-exit-code"],
     { cwd: root, stdout: "pipe", stderr: "pipe" },
@@ -18,7 +18,7 @@ export async function unusedCode(root: string): Promise<Finding[]> {
     knip.exited,
   ]);
   if (status !== 0) throw new Error(`knip ended with ${status}: ${complaint}`);
-  const findings: Finding[] = [];
+  const findings: Untidy[] = [];
   for (const { file, ...kinds } of (JSON.parse(said) as { issues: KnipIssue[] }).issues) {
     for (const [kind, found] of Object.entries(kinds)) {
       if (!Array.isArray(found)) continue;

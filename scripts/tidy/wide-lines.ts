@@ -3,14 +3,14 @@
  * the formatter, which joins again what is broken before it (lineWidth in biome.json).
  */
 import { join } from "node:path";
-import type { Finding } from "./baseline.ts";
+import type { Untidy } from "./baseline.ts";
 
 const COLUMNS_MAX = 100;
 const biome = await Bun.file(join(import.meta.dir, "..", "..", "biome.json")).json();
 const CODE_COLUMNS_MAX: number = biome.formatter.lineWidth;
 
-export function wideLines(sources: ReadonlyMap<string, string>): Finding[] {
-  const findings: Finding[] = [];
+export function wideLines(sources: ReadonlyMap<string, string>): Untidy[] {
+  const findings: Untidy[] = [];
   for (const [path, text] of sources) {
     const isPage = path.endsWith(".md");
     let inCode = false;

@@ -4,7 +4,7 @@ import type { Link } from "./carrier.ts";
 import { countThatFit, type Entry, encodeEntry, encodeMessage } from "./message.ts";
 
 /** Of updates that the broker has not taken yet. At it the oldest that are not under way go. */
-export const WAITING_BYTES_MAX = 16 * 1024 * 1024;
+const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Outlives the connection. */
 export interface Accounts {

@@ -9,7 +9,7 @@ import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts
 import { formatCount, type Progress, silentProgress, startProgress } from "./progress.ts";
 import { readOptions } from "./read-options.ts";
 
-export interface CopyDestination extends TransferReader {
+interface CopyDestination extends TransferReader {
   commit: StockWriter["commit"];
   /** What opening did to the database; null if nothing. */
   readonly preparation: string | null;

@@ -10,7 +10,7 @@ export interface Progress {
   end(): void;
 }
 
-export type ProgressState = FileProgress | SeriesProgress | ReplayProgress;
+type ProgressState = FileProgress | SeriesProgress | ReplayProgress;
 
 interface FileProgress {
   rows: number;

@@ -5,7 +5,7 @@ export function suggest(word: string, known: readonly string[]): string {
 }
 
 /** The known word with the fewest edits, if these are no more than a third of its letters. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
+function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {

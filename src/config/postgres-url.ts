@@ -5,7 +5,7 @@ import { redact } from "./redact.ts";
 import { quoted, UsageError } from "./usage-error.ts";
 
 const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
-export type SslMode = (typeof SSL_MODES)[number];
+type SslMode = (typeof SSL_MODES)[number];
 
 export interface PostgresTarget {
   /** A host name, an address, or the folder of a Unix socket, which begins with "/". */

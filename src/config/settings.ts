@@ -76,7 +76,7 @@ export interface Settings {
   sample: boolean;
 }
 
-export type Wants = "run" | "help" | "version" | "print-config";
+type Wants = "run" | "help" | "version" | "print-config";
 
 export interface ParsedSettings {
   settings: Settings;

@@ -44,12 +44,12 @@ export type ToHub =
   | { type: "removed"; ticker: string };
 
 /** A save of this worker came out so; it has the frame of the update. */
-export type OutcomeEvent = [kind: 0, id: number, outcome: SaveOutcome];
+type OutcomeEvent = [kind: 0, id: number, outcome: SaveOutcome];
 /** A save of another worker; `ticker` has subscribers here. */
-export type UpdateEvent = [kind: 1, ticker: string, update: Update];
+type UpdateEvent = [kind: 1, ticker: string, update: Update];
 
 /** An update of this position exists: another server has committed it, and sent no content. */
-export type PositionEvent = [kind: 2, ticker: string, seq: number];
+type PositionEvent = [kind: 2, ticker: string, seq: number];
 
 export type HubEvent = OutcomeEvent | UpdateEvent | PositionEvent;
 

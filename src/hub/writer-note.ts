@@ -106,7 +106,7 @@ export function describeHang(runtimeDir: string): string {
   return state === null ? "it was at no save" : describeState(state);
 }
 
-export function describeState({ step, saves, table, ticker, rows }: WriterState): string {
+function describeState({ step, saves, table, ticker, rows }: WriterState): string {
   const others = saves === 1 ? "alone" : `one of ${saves}`;
   return `it was at a save of ${ticker} (${table}, ${rows} rows; ${others} in its transaction): ${STEP_TEXTS[step]}`;
 }

@@ -38,7 +38,7 @@ export interface MovingAverageState {
   emas: Emas;
 }
 
-export interface Checkpoint {
+interface Checkpoint {
   /** Index of the row, among those given. */
   index: number;
   /** The state before that row. */

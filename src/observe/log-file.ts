@@ -7,7 +7,7 @@ import type { LineTarget } from "./line-queue.ts";
 import { putAside, withRotationLock } from "./log-rotation.ts";
 
 /** A file that would grow beyond this is put aside first. */
-export const LOG_FILE_BYTES_MAX = 5 * 1024 * 1024;
+const LOG_FILE_BYTES_MAX = 5 * 1024 * 1024;
 
 const CHUNK_BYTES_MAX = 64 * 1024;
 

@@ -43,14 +43,14 @@ export interface RunnerPoolOptions {
   log: (level: LogLevel, message: string) => void;
 }
 
-export interface RunnerQuery {
+interface RunnerQuery {
   sql: string;
   params: SqlParam[];
   mode: SqlMode;
 }
 
 /** One runner, set aside for one request, whose time has begun when it was asked for. */
-export interface RunnerSession {
+interface RunnerSession {
   /**
    * @throws RequestError 400: the statement is wrong, or answers too much; 504: the time limit has passed; 503: the
    *   database is away or the runner broke off; 499: the client is gone.
@@ -62,7 +62,7 @@ export interface RunnerSession {
   close(): void;
 }
 
-export interface RunnerFigures {
+interface RunnerFigures {
   size: number;
   idle: number;
   busy: number;

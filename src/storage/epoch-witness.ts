@@ -48,7 +48,7 @@ interface WitnessRecord {
 }
 
 /** Of a database at that path, links resolved, as SQLite names its own files. */
-export function witnessPath(dbPath: string): string {
+function witnessPath(dbPath: string): string {
   return `${realpathSync(dbPath)}.epoch`;
 }
 

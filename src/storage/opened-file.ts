@@ -8,7 +8,7 @@ import { DatabaseGoneError } from "./contract.ts";
 import { keptDescriptor } from "./kept-descriptor.ts";
 
 /** What the first bytes of a file say. */
-export interface FileHead {
+interface FileHead {
   /** Grows when the engine writes the file. */
   generation: number;
   /** The file has at least so many bytes. */

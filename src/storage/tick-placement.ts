@@ -5,7 +5,7 @@
 import type { Count, SaveOutcome, SaveTicks, TickRow } from "./contract.ts";
 import { Claims, refuseTaken, withSeq } from "./tick-rule.ts";
 
-export interface TickValues {
+interface TickValues {
   price: number | null;
   /** Digits. */
   size: string | null;

@@ -31,7 +31,7 @@ export class BootError extends Error {
   }
 }
 
-export type Boot = { ok: true } | { ok: false; reason: string };
+type Boot = { ok: true } | { ok: false; reason: string };
 
 export interface ChildEnd {
   /** Completes "Worker 1 (pid 7) …": how it died, or why it never was ready. */

@@ -29,7 +29,7 @@ const FAILED_START_DRAIN_MS = 1_000;
 const LOCAL_HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"];
 
 const EXIT_OK = 0;
-export const EXIT_START_FAILED = 1;
+const EXIT_START_FAILED = 1;
 /** As a shell reports a process that SIGINT ended. */
 const EXIT_STOPPED_AT_ONCE = 130;
 

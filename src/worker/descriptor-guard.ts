@@ -33,7 +33,7 @@ const RESERVE_SHARE = 1 / 32;
 const RESERVE_MAX = 16;
 
 /** What a worker accepts connections with. */
-export interface Accepting {
+interface Accepting {
   /** No connection is accepted any more; those that are there go on, idle ones are closed. */
   pause(): void;
   /** @throws Error the port is not to be had. */

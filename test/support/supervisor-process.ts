@@ -9,7 +9,7 @@ import { isAlive } from "./processes.ts";
 export const WAIT_MS_MAX = 60_000;
 const POLL_MS = 10;
 
-export interface WorkerAnswer {
+interface WorkerAnswer {
   pid: number;
   pings: number;
   runtimeDir: string;

@@ -5,7 +5,7 @@
 import { connect, type Socket } from "node:net";
 import { inflateRawSync } from "node:zlib";
 
-export const TEXT = 1;
+const TEXT = 1;
 const BINARY = 2;
 const CONTINUATION = 0;
 const CLOSE = 8;

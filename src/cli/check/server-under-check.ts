@@ -2,7 +2,7 @@
 import { redact } from "../../config/database-url.ts";
 
 /** No answer of a healthy server takes longer. */
-export const ANSWER_TIMEOUT_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface HealthAnswer {
   status: number;

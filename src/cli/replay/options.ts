@@ -14,7 +14,7 @@ export interface ReplayFile {
   type: "quote" | "trade" | null;
 }
 
-export type ReplaySource =
+type ReplaySource =
   | { files: ReplayFile[] }
   /** null: all that there are. */
   | { dbFile: string; tickers: string[] | null; types: string[] | null };

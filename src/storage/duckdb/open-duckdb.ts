@@ -30,7 +30,6 @@ import { DuckDbUserSql } from "./user-sql.ts";
 import { checkpointsOfOpen, setForeignLogAside } from "./write-ahead-log.ts";
 
 export type { DuckDbOptions } from "./duckdb-file.ts";
-export { THREAD_POOL_SIZE } from "./slots.ts";
 
 export interface OpenDuckDb {
   reader: StockReader;

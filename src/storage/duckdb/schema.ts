@@ -105,7 +105,7 @@ export const BOOKKEEPING_TABLES = [
 ] as const;
 
 /** The file is a DuckDB database, but not one that this server can take over. */
-export class SchemaError extends Error {
+class SchemaError extends Error {
   override name = "SchemaError";
 }
 

@@ -16,8 +16,7 @@ const CLIENT_CLOSED_REQUEST = 499;
 /** What else the process does with the pool: files, names, compression. */
 const OTHER_WORK = 8;
 /** UV_THREADPOOL_SIZE that a process with an open DuckDB must have been started with, at least. */
-export const THREAD_POOL_SIZE =
-  READ_CALLS_MAX + USER_STATEMENTS_MAX + SUBSTITUTES_MAX + WRITER_CALLS + OTHER_WORK;
+const THREAD_POOL_SIZE = READ_CALLS_MAX + USER_STATEMENTS_MAX + SUBSTITUTES_MAX + WRITER_CALLS + OTHER_WORK;
 
 /**
  * Two at least, so that a short one passes a long one, and no more than DuckDB has threads: each works on its thread of the pool too, and saves and

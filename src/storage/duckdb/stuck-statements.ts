@@ -10,7 +10,7 @@ import type { Slots } from "./slots.ts";
 /** An interrupt that is heard ends a statement within milliseconds, and large ones within a second. */
 const SUBSTITUTE_AFTER_MS = 1_000;
 /** From the stop on. */
-export const STUCK_MAX_MS = 10_000;
+const STUCK_MAX_MS = 10_000;
 
 export interface StuckOptions {
   slots: Slots;

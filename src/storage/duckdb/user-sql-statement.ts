@@ -11,7 +11,7 @@ import { BOOKKEEPING_TABLES, TABLES } from "./schema.ts";
 import { commentDepth, firstWords } from "./statement-start.ts";
 
 /** A `query` may turn out to write (a sequence's next value, EXPLAIN ANALYZE); then DuckDB refuses it in a read-only transaction. */
-export type StatementKind = "query" | "write";
+type StatementKind = "query" | "write";
 
 export interface UserStatement {
   prepared: DuckDBPreparedStatement;

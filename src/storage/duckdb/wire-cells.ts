@@ -12,7 +12,7 @@ import {
 import { encodeScalar, inside } from "./json-cells.ts";
 
 /** Where the texts of a column go: that of the first row at `first`, each next one `step` further. */
-export interface Places {
+interface Places {
   parts: string[];
   first: number;
   step: number;

@@ -75,7 +75,7 @@ export interface PostgresSettings {
 }
 
 /** What the database can do, found out when it is opened. */
-export interface Capabilities extends WriterCapabilities {
+interface Capabilities extends WriterCapabilities {
   /** As the database writes it. */
   version: string;
   paths: SearchPaths;

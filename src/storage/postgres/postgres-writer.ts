@@ -46,7 +46,7 @@ const DOUBT_RETRY_MS = 100;
  * For one lock of a ticker or a table. Savers hold theirs for milliseconds; what is held for longer is probably a session that
  * has forgotten it.
  */
-export const LOCK_WAIT_MS = 5_000;
+const LOCK_WAIT_MS = 5_000;
 
 /** What would only be checked at the commit. */
 export const CHECK_NOW_SQL = "SET CONSTRAINTS ALL IMMEDIATE";
