@@ -1,4 +1,7 @@
-/** ", did you mean X?" for the closest known word, or "" when none is close enough to be a slip of the hand. */
+/**
+ * ", did you mean X?" for the closest known word, or "" when none is close enough to be a slip of
+ * the hand.
+ */
 export function suggest(word: string, known: readonly string[]): string {
   const best = nearest(word, known);
   return best === undefined ? "" : `, did you mean ${best}?`;

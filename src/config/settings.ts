@@ -1,6 +1,6 @@
 /**
- * The settings of the server, from its command line and environment. Each is declared once, in setting-table.ts;
- * flag beats environment beats default. There is no settings file.
+ * The settings of the server, from its command line and environment. Each is declared once, in
+ * setting-table.ts; flag beats environment beats default. There is no settings file.
  */
 
 import { suggest } from "./nearest.ts";
@@ -114,7 +114,10 @@ const INFORMATION_FLAGS: Record<string, "help" | "version" | undefined> = {
 
 const PRINT_CONFIG = "--print-config";
 
-/** Variables with the prefix that are not settings: the brief of a child process and the launcher's choice of Bun. */
+/**
+ * Variables with the prefix that are not settings: the brief of a child process and the launcher's
+ * choice of Bun.
+ */
 const OTHER_VARIABLES = ["STOCK_DB_CHILD", "STOCK_DB_BUN"];
 
 /** A value with the flag or variable that it came from. */

@@ -1,4 +1,7 @@
-/** Stamps as numbers, for reckoning with gaps: microseconds since 1970, UTC. A double holds them exactly from 1685 to 2255. */
+/**
+ * Stamps as numbers, for reckoning with gaps: microseconds since 1970, UTC. A double holds them
+ * exactly from 1685 to 2255.
+ */
 
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 const TICK_LENGTH = "2024-01-02 10:00:00.123456".length;

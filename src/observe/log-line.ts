@@ -15,8 +15,9 @@ export function formatLine(level: LogLevel, worker: number | null, message: stri
 }
 
 /**
- * C0 and C1 controls, DEL, the two line ends of Unicode, marks of the direction of writing, and characters without
- * width: what could fake a line, turn its words around, hide in them, or move a terminal's cursor.
+ * C0 and C1 controls, DEL, the two line ends of Unicode, marks of the direction of writing, and
+ * characters without width: what could fake a line, turn its words around, hide in them, or move a
+ * terminal's cursor.
  */
 const CONTROLS =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.

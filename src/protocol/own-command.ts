@@ -16,7 +16,8 @@ export function ownCommand(mainPath: string, ...args: string[]): string[] {
 }
 
 /**
- * A Bun that finds no module says so where nobody may look, and ends as after any failure; so it is looked for before.
+ * A Bun that finds no module says so where nobody may look, and ends as after any failure; so it is
+ * looked for before.
  *
  * @throws Error a file of the command is not there.
  */

@@ -1,4 +1,7 @@
-/** The few requests that a check makes, each on a connection of its own, so that every worker gets its share. */
+/**
+ * The few requests that a check makes, each on a connection of its own, so that every worker gets
+ * its share.
+ */
 import { redact } from "../../config/database-url.ts";
 
 /** No answer of a healthy server takes longer. */
@@ -47,7 +50,10 @@ export async function askHealth(url: string): Promise<HealthAnswer> {
   };
 }
 
-/** @returns The body of the 200 answer. @throws RefusedFailure for any other. @throws CheckFailure when there is none. */
+/**
+ * @returns The body of the 200 answer. @throws RefusedFailure for any other. @throws CheckFailure
+ * when there is none.
+ */
 export async function sendCommand(
   url: string,
   command: string,
