@@ -1,4 +1,7 @@
-/** Empty databases of each engine for the server and its floors, and the PostgreSQL that holds some of them. */
+/**
+ * Empty databases of each engine for the server and its floors, and the PostgreSQL that holds some
+ * of them.
+ */
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SQL } from "bun";

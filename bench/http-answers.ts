@@ -1,7 +1,7 @@
 /**
  * Reads HTTP/1.1 answers from the bytes of one keep-alive connection, by Content-Length or chunked.
- * Deliberately little: no header objects, no body unless asked for, because the load generator must not be
- * what a benchmark measures.
+ * Deliberately little: no header objects, no body unless asked for, because the load generator must
+ * not be what a benchmark measures.
  */
 
 export interface Answer {
@@ -10,7 +10,10 @@ export interface Answer {
   body: Uint8Array | null;
 }
 
-/** The shape of the last answer that fitted one read; the next is nearly always the same but for its values. */
+/**
+ * The shape of the last answer that fitted one read; the next is nearly always the same but for its
+ * values.
+ */
 interface Shape {
   totalBytes: number;
   headBytes: number;
@@ -79,7 +82,10 @@ export class AnswerReader {
     return true;
   }
 
-  /** Takes one piece from `offset` on. Returns where the next begins, or -1 when more bytes are needed. */
+  /**
+   * Takes one piece from `offset` on. Returns where the next begins, or -1 when more bytes are
+   * needed.
+   */
   #step(bytes: Buffer, offset: number): number {
     switch (this.#state) {
       case "head":

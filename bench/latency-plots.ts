@@ -37,7 +37,11 @@ export function plotBySubscribers(curves: LatencyCurve[], names: string[], title
   });
 }
 
-/** Shares of latencies that are lower, the rare ones spread out. @param panels of some workers, with and without a stalled reader. */
+/**
+ * Shares of latencies that are lower, the rare ones spread out.
+ *
+ * @param panels of some workers, with and without a stalled reader.
+ */
 export function plotByShare(
   panels: { title: string; targets: string[] }[],
   curves: LatencyCurve[],

@@ -1,7 +1,7 @@
 /**
- * The HTTP load generator, a process of its own: keep-alive connections over bare TCP, each with one request
- * under way. Status and length of every answer are checked, the body of some; a request without its answer
- * makes the whole measurement invalid.
+ * The HTTP load generator, a process of its own: keep-alive connections over bare TCP, each with
+ * one request under way. Status and length of every answer are checked, the body of some; a request
+ * without its answer makes the whole measurement invalid.
  */
 import type { Socket } from "bun";
 import { type Answer, AnswerReader } from "./http-answers.ts";

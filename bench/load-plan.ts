@@ -1,10 +1,16 @@
-/** What the benchmark and its load processes say to each other, over Bun's IPC. One plan, one result. */
+/**
+ * What the benchmark and its load processes say to each other, over Bun's IPC. One plan, one
+ * result.
+ */
 
 export const LOOPBACK = "127.0.0.1";
 /** Connections being opened at a time: well below a listener's backlog. */
 export const OPENING_MAX = 50;
 
-/** What every answer's body must be; looked at on each connection's first answer and every `SPOT_CHECK_EVERY`th. */
+/**
+ * What every answer's body must be; looked at on each connection's first answer and every
+ * `SPOT_CHECK_EVERY`th.
+ */
 export type BodyCheck =
   | { kind: "rows"; rows: number }
   | { kind: "price"; price: number }
@@ -34,7 +40,9 @@ export interface HttpResult {
   /** Answers received within the measurement, and its length. */
   answers: number;
   elapsedMs: number;
-  /** Requests written from the first to the last, warm-up included; every one of them was answered. */
+  /**
+   * Requests written from the first to the last, warm-up included; every one of them was answered.
+   */
   sent: number;
   latencyMs: LatencySummary;
   /** CPU time of the load process as a share of one core. */
@@ -48,7 +56,10 @@ export interface WsPlan {
   port: number;
   subscribers: number;
   ticker: string;
-  /** Trade i of this load has stamp `firstIndex` + i: loads on one database must not repeat each other's. */
+  /**
+   * Trade i of this load has stamp `firstIndex` + i: loads on one database must not repeat each
+   * other's.
+   */
   firstIndex: number;
   /** Connections that save, each its next trade as soon as the one before is answered. */
   writers: number;
@@ -56,7 +67,10 @@ export interface WsPlan {
   rateMs: number;
   /** The back-to-back phase doesn't end before so many saves. */
   savesMin: number;
-  /** Then saves at a fixed pace, from the first of the connections, for this long: how late an update arrives. 0 leaves this out. */
+  /**
+   * Then saves at a fixed pace, from the first of the connections, for this long: how late an
+   * update arrives. 0 leaves this out.
+   */
   pacedMs: number;
   pacedPerSecond: number;
 }
@@ -95,7 +109,10 @@ export interface ReadersResult {
   kind: "readers";
   frames: number;
   clientCpu: number;
-  /** Of LATENCY_SHARES, in ms: from just before a save is written, and from its answer's arrival, to its frame's at each subscriber. */
+  /**
+   * Of LATENCY_SHARES, in ms: from just before a save is written, and from its answer's arrival, to
+   * its frame's at each subscriber.
+   */
   sentToFrame: number[];
   answeredToFrame: number[];
   samples: number;
@@ -129,7 +146,7 @@ export const LATENCY_SHARES = [0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999];
 export const WARMUP_SAVES = 20;
 
 export type LoadPlan = HttpPlan | WsPlan | ReadersPlan | SavesPlan;
-export type LoadResult = HttpResult | WsResult | ReadersResult | SavesResult;
+type LoadResult = HttpResult | WsResult | ReadersResult | SavesResult;
 export type ToLoad = { type: "plan"; plan: LoadPlan } | { type: "stop" };
 export type FromLoad =
   | { type: "listening" }

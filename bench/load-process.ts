@@ -1,4 +1,7 @@
-/** The child's half of a load process: takes one plan over IPC, runs it, sends the result, ends with its parent. */
+/**
+ * The child's half of a load process: takes one plan over IPC, runs it, sends the result, ends with
+ * its parent.
+ */
 import type { FromLoad, LoadPlan, ToLoad } from "./load-plan.ts";
 
 export interface LoadHooks {
@@ -32,7 +35,9 @@ function send(message: FromLoad): void {
   process.send?.(message);
 }
 
-/** CPU time of this process between the call and the returned function's, as a share of one core. */
+/**
+ * CPU time of this process between the call and the returned function's, as a share of one core.
+ */
 export function startCpuMeter(): () => number {
   const cpu = process.cpuUsage();
   const at = performance.now();

@@ -1,6 +1,7 @@
 /**
- * Many subscribers of one ticker, in a process that only reads: notes when each update arrived at each, and at the end compares
- * that with the moments of the saves. Each must see the saves' numbers without a gap.
+ * Many subscribers of one ticker, in a process that only reads: notes when each update arrived at
+ * each, and at the end compares that with the moments of the saves. Each must see the saves'
+ * numbers without a gap.
  */
 import { RawWebSocket } from "../test/support/raw-web-socket.ts";
 import { Latencies } from "./latencies.ts";

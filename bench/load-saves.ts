@@ -1,8 +1,10 @@
 /**
- * Saves trades over one connection, at a pace or back to back, and notes when each was sent and answered: a process of its own, so
- * that a subscriber's frames never wait behind it. A trade's `size` is its number.
+ * Saves trades over one connection, at a pace or back to back, and notes when each was sent and
+ * answered: a process of its own, so that a subscriber's frames never wait behind it. A trade's
+ * `size` is its number.
  *
- * Its clock is `performance.timeOrigin + performance.now()`, which processes of one machine share to a few µs.
+ * Its clock is `performance.timeOrigin + performance.now()`, which processes of one machine share
+ * to a few µs.
  */
 import type { SavesPlan, SavesResult } from "./load-plan.ts";
 import { WARMUP_SAVES } from "./load-plan.ts";

@@ -1,8 +1,9 @@
 /**
- * The fan-out load, a process of its own: many WebSocket subscribers of one ticker over bare TCP, and keep-alive
- * connections ("writers") that save trades. A trade's `size` is its number: with W writers, writer w sends w, w + W,
- * w + 2W and so on. So each subscriber must see the numbers of each writer without a gap; a lost, repeated or reordered
- * update makes the measurement invalid. One process reads and saves, so both ends of a latency are on one clock.
+ * The fan-out load, a process of its own: many WebSocket subscribers of one ticker over bare TCP,
+ * and keep-alive connections ("writers") that save trades. A trade's `size` is its number: with W
+ * writers, writer w sends w, w + W, w + 2W and so on. So each subscriber must see the numbers of
+ * each writer without a gap; a lost, repeated or reordered update makes the measurement invalid.
+ * One process reads and saves, so both ends of a latency are on one clock.
  */
 import { RawWebSocket } from "../test/support/raw-web-socket.ts";
 import { Latencies } from "./latencies.ts";
@@ -102,7 +103,10 @@ class Fanout {
     while (this.#savers.length < this.writers) this.#savers.push(await openSaver(this.#plan.port));
   }
 
-  /** Every writer saves again as soon as it has its answer, until the time is over and there are enough saves. */
+  /**
+   * Every writer saves again as soon as it has its answer, until the time is over and there are
+   * enough saves.
+   */
   async saveBackToBack({ ms, savesMin }: { ms: number; savesMin: number }): Promise<void> {
     const startedAt = performance.now();
     const savesAtStart = this.saves;

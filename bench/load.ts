@@ -34,7 +34,11 @@ export function startWsLoad(plan: WsPlan): RunningLoad<WsResult> {
   return startLoad<WsResult>("load-ws.ts", plan, plan.rateMs + plan.pacedMs + SLACK_MS);
 }
 
-/** Its `measuring` says that every subscriber is there; `stop` asks for the result. @param ms of the saves meanwhile. */
+/**
+ * Its `measuring` says that every subscriber is there; `stop` asks for the result.
+ *
+ * @param ms of the saves meanwhile.
+ */
 export function startReaders(plan: ReadersPlan, ms: number): RunningLoad<ReadersResult> {
   return startLoad<ReadersResult>("load-readers.ts", plan, ms + SLACK_MS);
 }
@@ -63,7 +67,8 @@ function startLoad<Result>(file: string, plan: LoadPlan, timeoutMs: number): Run
     clearTimeout(timer);
     void stopChild(child);
   });
-  // Who waits for `measuring` must not wait for ever when the load has failed; who doesn't must not see a rejection.
+  // Who waits for `measuring` must not wait for ever when the load has failed; who doesn't must not
+  // see a rejection.
   finished.catch((error: unknown) => measuring.reject(error));
   measuring.promise.catch(() => measuring);
   return {

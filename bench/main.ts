@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: measures the server and, beside each figure, the least that this machine needs for the same
- * work (a floor), in turn, in one run. What each figure means is written in its scenario and in docs/benchmarks.md.
+ * `npm run bench`: measures the server and, beside each figure, the least that this machine needs
+ * for the same work (a floor), in turn, in one run. What each figure means is written in its
+ * scenario and in docs/benchmarks.md.
  *
  * Exit code: 0 when every measurement is valid, however fast; 1 when one isn't; 2 for a wrong flag.
  */

@@ -3,10 +3,15 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 export interface ProcessMemory {
   pid: number;
-  /** "supervisor", "hub", "worker 0" …, "server" for the one that serves by itself, "SQL runner". */
+  /**
+   * "supervisor", "hub", "worker 0" …, "server" for the one that serves by itself, "SQL runner".
+   */
   role: string;
   rssMb: number;
-  /** Pages shared with others counted in part: what these processes cost together is the sum of this. */
+  /**
+   * Pages shared with others counted in part: what these processes cost together is the sum of
+   * this.
+   */
   pssMb: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Draws lines in panels side by side, as SVG: just what the plots of docs/ need. Colours and greys are readable on a light and on a
- * dark page; nothing is drawn behind.
+ * Draws lines in panels side by side, as SVG: just what the plots of docs/ need. Colours and greys
+ * are readable on a light and on a dark page; nothing is drawn behind.
  */
 
 export interface Plot {
@@ -11,7 +11,7 @@ export interface Plot {
   panels: Panel[];
 }
 
-export interface Panel {
+interface Panel {
   title: string;
   x: Axis;
   /** Of each name, or null where it has none here. */

@@ -1,7 +1,7 @@
 /**
- * Everything the benchmark leaves behind if it isn't careful: child processes and a temporary folder. All are
- * registered here, and gone when the benchmark ends, by itself or by Ctrl-C. Children started by `spawnOwn` die with
- * this process even if it is killed.
+ * Everything the benchmark leaves behind if it isn't careful: child processes and a temporary
+ * folder. All are registered here, and gone when the benchmark ends, by itself or by Ctrl-C.
+ * Children started by `spawnOwn` die with this process even if it is killed.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -15,7 +15,10 @@ const STOP_MS = 15_000;
 const children = new Set<Subprocess>();
 let folder: string | null = null;
 
-/** A folder of this run; `parent` decides on which disk the databases are. Default: the system's temporary folder. */
+/**
+ * A folder of this run; `parent` decides on which disk the databases are. Default: the system's
+ * temporary folder.
+ */
 export function makeRunFolder(parent: string | null): string {
   folder = mkdtempSync(join(parent ?? tmpdir(), "stock-db-bench-"));
   return folder;
@@ -50,7 +53,10 @@ export function spawnOwn(options: {
   return child;
 }
 
-/** Ends a child with SIGTERM, and with SIGKILL if it takes too long. Returns how long it took, in ms. */
+/**
+ * Ends a child with SIGTERM, and with SIGKILL if it takes too long. Returns how long it took, in
+ * ms.
+ */
 export async function stopChild(child: Subprocess): Promise<number> {
   const startedAt = performance.now();
   child.kill("SIGTERM");

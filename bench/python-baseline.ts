@@ -1,7 +1,8 @@
 /**
- * What the server that this one replaces, written in Python, did: aiohttp, pandas and SQLite, measured once on 2 CPUs
- * with client and server on them, and constant since. It isn't run here. Each figure says how it was taken, because only
- * figures taken the same way may be compared; docs/benchmarks.md tells where ours are taken differently.
+ * What the server that this one replaces, written in Python, did: aiohttp, pandas and SQLite,
+ * measured once on 2 CPUs with client and server on them, and constant since. It isn't run here.
+ * Each figure says how it was taken, because only figures taken the same way may be compared;
+ * docs/benchmarks.md tells where ours are taken differently.
  */
 
 export interface PythonFigure {
@@ -16,13 +17,14 @@ export interface PythonFigure {
 
 /** In the order of the table. */
 export const PYTHON_FIGURES = [
-  // Python 3.11, aiohttp 3.8, SQLite 3.40 (a connection for each call, journal mode "delete"), 252 daily bars and one
-  // quote stored; wrk, 32 connections, 5 s, the median of 3 runs.
+  // Python 3.11, aiohttp 3.8, SQLite 3.40 (a connection for each call, journal mode "delete"), 252
+  // daily bars and one quote stored; wrk, 32 connections, 5 s, the median of 3 runs.
   figure("price", "get_latest_price, 32 connections", 2650, "/s", "more", 20),
   figure("saves", "one-tick saves of 100 tickers, 32 connections", 189, "/s", "more", 100),
   figure("bars", "get_stock_data, 252 daily bars, 32 connections", 138, "/s", "more", 30),
 
-  // 200 subscribers of one symbol; 200 saves of one trade, back to back on one keep-alive connection; median of 3 runs.
+  // 200 subscribers of one symbol; 200 saves of one trade, back to back on one keep-alive
+  // connection; median of 3 runs.
   figure("fanout-1x1", "200 subscribers, 1 writer, 1 worker", 15_501, " frames/s", "more", 20),
   // Delivered 44 to 56 % of the frames: only the worker that took a save told its subscribers.
   figure("fanout-2x1", "200 subscribers, 1 writer, 2 workers", 10_869, " frames/s", "more", 20),
@@ -42,7 +44,8 @@ export const PYTHON_FIGURES = [
   figure("start-1", "start to the first answer, 1 worker", 600, " ms", "less", 1),
   figure("start-2", "start to every worker's first answer, 2 workers", 1500, " ms", "less", 1),
   figure("restart", "a worker of 2 killed: until another answers", 400, " ms", "less", 1),
-  // 22.2 to 22.7 s, no close frame. With 1 worker the process ended at once, requests in flight unanswered.
+  // 22.2 to 22.7 s, no close frame. With 1 worker the process ended at once, requests in flight
+  // unanswered.
   figure("sigterm-2", "SIGTERM with a WebSocket open, 2 workers", 22_000, " ms", "less", 1),
 
   // Moving averages included; the worker answered nobody meanwhile.

@@ -3,7 +3,10 @@ import { LOOPBACK, type Requests } from "./load-plan.ts";
 
 const TICK_PRICE = 150.25;
 
-/** Gives the bytes of the next request. The same buffer may come back each time: write it before asking again. */
+/**
+ * Gives the bytes of the next request. The same buffer may come back each time: write it before
+ * asking again.
+ */
 export type NextRequest = () => Uint8Array;
 
 export function requestsFor(requests: Requests, port: number): NextRequest {
@@ -21,7 +24,9 @@ export function encodeRequest(body: string, port: number): Buffer {
   );
 }
 
-/** A save of one trade. `size` is its number in the fan-out, so a subscriber can tell a lost update. */
+/**
+ * A save of one trade. `size` is its number in the fan-out, so a subscriber can tell a lost update.
+ */
 export function tickSave(trade: { ticker: string; timestamp: string; size: number }): string {
   return JSON.stringify({
     command: "save_realtime_data",
@@ -43,7 +48,10 @@ export function tickStamp(index: number): string {
 
 const FIRST_STAMP_MS = Date.UTC(2024, 0, 2, 9, 30);
 
-/** Patches ticker and stamp into one buffer: building text for each request would cost the client more than sending it. */
+/**
+ * Patches ticker and stamp into one buffer: building text for each request would cost the client
+ * more than sending it.
+ */
 function tickRequests(tickers: number, firstIndex: number, port: number): NextRequest {
   const ticker = "T000";
   const bytes = encodeRequest(tickSave({ ticker, timestamp: tickStamp(0), size: 100 }), port);

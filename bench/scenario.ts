@@ -88,7 +88,10 @@ export interface Fact {
 
 const WARMUP_MS = 500;
 
-/** Calls each measurement once per run, in turn, so that a slow minute of the machine hits all alike. */
+/**
+ * Calls each measurement once per run, in turn, so that a slow minute of the machine hits all
+ * alike.
+ */
 export async function interleave<Key extends string>(
   context: BenchContext,
   measurements: Partial<Record<Key, (run: number) => Promise<Sample>>>,

@@ -3,12 +3,15 @@ import { RawWebSocket } from "../test/support/raw-web-socket.ts";
 import { tickStamp } from "./requests.ts";
 import { sendCommand } from "./targets.ts";
 
-/** More than the kernel keeps for two ends of a loopback connection, and the server for a client. */
+/**
+ * More than the kernel keeps for two ends of a loopback connection, and the server for a client.
+ */
 const FILL_BYTES = 16 * 1024 * 1024;
 const TICKS_A_SAVE = 4_000;
 
 /**
- * @param firstIndex of the stamps that it uses: as many as there are in FILL_BYTES, at least 64 bytes each.
+ * @param firstIndex of the stamps that it uses: as many as there are in FILL_BYTES, at least 64
+ *   bytes each.
  * @returns with `slow=gap`, so that it stays a subscriber of the ticker.
  */
 export async function openStalledReader(

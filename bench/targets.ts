@@ -1,6 +1,6 @@
 /**
- * What a load can be aimed at: the server as its users start it, or a floor. Each is a process that listens on a
- * loopback port.
+ * What a load can be aimed at: the server as its users start it, or a floor. Each is a process that
+ * listens on a loopback port.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,11 @@
-/** Finds the number of an update in the bytes of its frame, without parsing more than a few of them. */
+/**
+ * Finds the number of an update in the bytes of its frame, without parsing more than a few of them.
+ */
 
-/** Numbers have seven digits from the first to the last, so that updates are of one length but for their positions. */
+/**
+ * Numbers have seven digits from the first to the last, so that updates are of one length but for
+ * their positions.
+ */
 export const FIRST_NUMBER = 1_000_000;
 const NUMBER_DIGITS = 7;
 
@@ -10,7 +15,9 @@ export class UpdateNumbers {
   /** Where the number stands in an update of so many bytes. */
   #numberAt = 0;
 
-  /** @returns the update's number counted from 0, or -1 for another frame (heartbeat, first price). */
+  /**
+   * @returns the update's number counted from 0, or -1 for another frame (heartbeat, first price).
+   */
   numberOf(bytes: Buffer, start: number, end: number): number {
     if (end - start !== this.frameBytes) return this.#learn(bytes, start, end);
     let number = 0;

@@ -1,4 +1,6 @@
-/** Fails when a folder of src/ imports from a folder below it: the order is that of ARCHITECTURE.md. */
+/**
+ * Fails when a folder of src/ imports from a folder below it: the order is that of ARCHITECTURE.md.
+ */
 
 import { dirname, join, relative, sep } from "node:path";
 import { Glob } from "bun";

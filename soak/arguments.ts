@@ -1,10 +1,10 @@
 /** The flags of the soak. */
 import { parseArgs } from "node:util";
 
-export const ENGINES = ["sqlite", "duckdb", "postgres"] as const;
+const ENGINES = ["sqlite", "duckdb", "postgres"] as const;
 export type EngineName = (typeof ENGINES)[number];
 const BUSES = ["none", "nats", "redis", "postgres"] as const;
-export type BusName = (typeof BUSES)[number];
+type BusName = (typeof BUSES)[number];
 
 export interface SoakArguments {
   seconds: number;

@@ -1,4 +1,7 @@
-/** The writers' own notes: which records were sent, and which of them the server has promised to hold. */
+/**
+ * The writers' own notes: which records were sent, and which of them the server has promised to
+ * hold.
+ */
 import { Bits } from "./bits.ts";
 import type { Kind, NumberedSave } from "./numbered-saves.ts";
 

@@ -1,4 +1,7 @@
-/** Kills what the servers have to survive: workers, hubs, and the broker between servers. Supervisors are left alone. */
+/**
+ * Kills what the servers have to survive: workers, hubs, and the broker between servers.
+ * Supervisors are left alone.
+ */
 import type { RunningServer } from "../test/support/server.ts";
 import { processesOf } from "../test/support/server-processes.ts";
 import type { Broker } from "./broker.ts";
@@ -11,7 +14,10 @@ export interface Kills {
 
 type Victim = keyof Kills;
 
-/** Between two kills, on average. A child that dies again and again is kept away for longer by its supervisor. */
+/**
+ * Between two kills, on average. A child that dies again and again is kept away for longer by its
+ * supervisor.
+ */
 const PAUSE_MS = 3_000;
 const BROKER_AWAY_MS_MAX = 2_000;
 

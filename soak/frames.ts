@@ -19,7 +19,10 @@ export type Frame =
 
 const OTHER: Frame = { kind: "other" };
 
-/** biome-ignore lint/suspicious/noExplicitAny: what comes from the server is looked at member by member. */
+/**
+ * biome-ignore lint/suspicious/noExplicitAny: what comes from the server is looked at member by
+ * member.
+ */
 type Json = any;
 
 export function readFrame(text: string): Frame {

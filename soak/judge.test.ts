@@ -1,4 +1,7 @@
-/** The three accounts of one ticker (what was answered, what is stored, what was seen) when they don't agree. */
+/**
+ * The three accounts of one ticker (what was answered, what is stored, what was seen) when they
+ * don't agree.
+ */
 import { expect, test } from "bun:test";
 import { Books } from "./books.ts";
 import { judgeStored, judgeSubscriber } from "./judge.ts";

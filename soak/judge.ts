@@ -1,5 +1,6 @@
 /**
- * The end of a soak: what is stored, what the writers were promised and what each subscriber saw have to be the same.
+ * The end of a soak: what is stored, what the writers were promised and what each subscriber saw
+ * have to be the same.
  */
 import { Bits } from "./bits.ts";
 import type { TickerBook } from "./books.ts";
@@ -10,7 +11,7 @@ import type { SubscriberCheck } from "./subscriber-check.ts";
 import type { TickerCheck } from "./ticker-check.ts";
 import type { Violations } from "./violations.ts";
 
-export const DATABASE = "the database";
+const DATABASE = "the database";
 /** A list of positions in a sentence ends here. */
 const POSITIONS_SHOWN = 10;
 
@@ -24,7 +25,11 @@ export interface JudgedTicker {
   stored: AsyncIterable<StoredUpdate>;
 }
 
-/** Holds the log against the books and against what the subscribers agreed on. @returns its updates by position. */
+/**
+ * Holds the log against the books and against what the subscribers agreed on.
+ *
+ * @returns its updates by position.
+ */
 export async function judgeStored(
   { book, seen, stored }: JudgedTicker,
   violations: Violations,

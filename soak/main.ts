@@ -1,6 +1,6 @@
 /**
- * `npm run soak`: writers at full speed, subscribers that come and go, and kills at random; then a proof that every subscriber saw
- * every update of its tickers once and in order. See docs/soak.md.
+ * `npm run soak`: writers at full speed, subscribers that come and go, and kills at random; then a
+ * proof that every subscriber saw every update of its tickers once and in order. See docs/soak.md.
  *
  * Exit code: 0 when that holds, 1 when it doesn't, 2 for a wrong flag.
  */

@@ -1,7 +1,7 @@
 /**
- * Saves that can be recognised: the records of a ticker are numbered 1, 2, 3 …, those of one save one after the other. A record
- * carries its number as its price, and as its size how many records its save has. So every frame tells which save it
- * is, and whether all of it is there.
+ * Saves that can be recognised: the records of a ticker are numbered 1, 2, 3 …, those of one save
+ * one after the other. A record carries its number as its price, and as its size how many records
+ * its save has. So every frame tells which save it is, and whether all of it is there.
  */
 
 /** The last is a type of the user's own. */
@@ -24,7 +24,10 @@ export interface SaveRequest {
 const TICKS_BEGIN_MS = Date.UTC(2024, 0, 2, 9, 30);
 const BARS_BEGIN_MS = Date.UTC(2020, 0, 1);
 const DAY_MS = 86_400_000;
-/** Bars are saved over and over for these days: new values for a day that is stored are an update too. */
+/**
+ * Bars are saved over and over for these days: new values for a day that is stored are an update
+ * too.
+ */
 const BAR_DAYS = 64;
 
 export function requestFor({ ticker, kind, first, count }: NumberedSave): SaveRequest {

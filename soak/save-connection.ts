@@ -1,16 +1,26 @@
-/** A keep-alive connection that saves, over bare TCP: nothing in between that repeats a request by itself. */
+/**
+ * A keep-alive connection that saves, over bare TCP: nothing in between that repeats a request by
+ * itself.
+ */
 import { connect, type Socket } from "node:net";
 import { type Answer, AnswerReader } from "../bench/http-answers.ts";
 
 const ANSWER_MS = 60_000;
 
 export interface SaveConnection {
-  /** One at a time. @throws Error The connection broke, or no answer came: nobody knows what became of it. */
+  /**
+   * One at a time.
+   *
+   * @throws Error The connection broke, or no answer came: nobody knows what became of it.
+   */
   post(body: string): Promise<Answer>;
   close(): void;
 }
 
-/** @param localAddress of the client, as a server tells clients apart. @throws Error nobody listens. */
+/**
+ * @param localAddress of the client, as a server tells clients apart.
+ * @throws Error nobody listens.
+ */
 export async function openSaveConnection(port: number, localAddress = "127.0.0.1"): Promise<SaveConnection> {
   let waiting: PromiseWithResolvers<Answer> | null = null;
   let isBroken = false;

@@ -1,6 +1,6 @@
 /**
- * The updates of one ticker as the first subscriber saw them, against which every other is compared: a position means the same
- * save to everybody. Four bytes an update.
+ * The updates of one ticker as the first subscriber saw them, against which every other is
+ * compared: a position means the same save to everybody. Four bytes an update.
  */
 import { KINDS, type Kind } from "./numbered-saves.ts";
 

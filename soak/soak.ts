@@ -1,5 +1,6 @@
 /**
- * One soak: servers, writers, subscribers, kills; then rest, and judgement. Nothing in here waits for a time to pass but the load itself.
+ * One soak: servers, writers, subscribers, kills; then rest, and judgement. Nothing in here waits
+ * for a time to pass but the load itself.
  */
 import { randomNumbers } from "../test/support/random.ts";
 import { get } from "../test/support/requests.ts";
@@ -33,7 +34,10 @@ export interface SoakResult {
   tickers: { book: TickerBook; updates: number }[];
   subscribers: SoakSubscriber[];
   kills: Kills;
-  /** From the last answered save until every subscriber had everything; null: not within the deadline. */
+  /**
+   * From the last answered save until every subscriber had everything; null: not within the
+   * deadline.
+   */
   completeAfterMs: number | null;
   violations: Violations;
   /** Of each server. */
@@ -213,7 +217,9 @@ async function untilReady(server: RunningServer): Promise<void> {
   );
 }
 
-/** @returns false: some subscriber still lacks something at the deadline, which its judgement tells. */
+/**
+ * @returns false: some subscriber still lacks something at the deadline, which its judgement tells.
+ */
 async function untilComplete(
   subscribers: readonly SoakSubscriber[],
   stored: ReadonlyMap<string, StoredTicker>,

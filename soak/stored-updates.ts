@@ -14,7 +14,11 @@ const PAGE_UPDATES = 5_000;
 const TRIES = 20;
 const PAUSE_MS = 250;
 
-/** All updates of the ticker, ascending. @throws Error it doesn't answer, or with something else. */
+/**
+ * All updates of the ticker, ascending.
+ *
+ * @throws Error it doesn't answer, or with something else.
+ */
 export async function* readStored(url: string, ticker: string): AsyncGenerator<StoredUpdate> {
   let after = 0;
   for (;;) {

@@ -1,4 +1,7 @@
-/** What one subscriber is sent, frame by frame: every way to miss, repeat or reorder has to be noticed. */
+/**
+ * What one subscriber is sent, frame by frame: every way to miss, repeat or reorder has to be
+ * noticed.
+ */
 import { expect, test } from "bun:test";
 import { KINDS, type Kind, requestFor } from "./numbered-saves.ts";
 import { SeenUpdates } from "./seen-updates.ts";

@@ -1,4 +1,7 @@
-/** Checks everything that one subscriber is sent, over all of its connections. Knows nothing of sockets. */
+/**
+ * Checks everything that one subscriber is sent, over all of its connections. Knows nothing of
+ * sockets.
+ */
 import { type Frame, readFrame } from "./frames.ts";
 import type { Kind } from "./numbered-saves.ts";
 import type { SeenUpdates } from "./seen-updates.ts";
@@ -45,7 +48,9 @@ export class SubscriberCheck {
     this.tickers.get(ticker)!.asks(since);
   }
 
-  /** @returns false if the server can't give all that was asked for now: it should be asked again. */
+  /**
+   * @returns false if the server can't give all that was asked for now: it should be asked again.
+   */
   take(text: string): boolean {
     this.#note(text);
     const frame = readFrame(text);
@@ -58,7 +63,10 @@ export class SubscriberCheck {
     return frame.kind !== "unavailable";
   }
 
-  /** The connection was closed; the reason of 4008 ends with the position that its client should have. */
+  /**
+   * The connection was closed; the reason of 4008 ends with the position that its client should
+   * have.
+   */
   closed(code: number, reason: string): void {
     this.#note(`— closed with ${code} ${reason} —`);
     const [only, second] = this.tickers.keys();
@@ -78,7 +86,8 @@ export class SubscriberCheck {
       this.#complain(frame.symbol, "content", "a frame of a ticker that was not asked for");
       return;
     }
-    // A ticker that turns up after the positions of all had come: its first update has to be its first.
+    // A ticker that turns up after the positions of all had come: its first update has to be its
+    // first.
     const isNew = !this.tickers.has(frame.symbol);
     const check = this.tickers.get(frame.symbol) ?? this.#add(frame.symbol);
     if (isNew && this.#knowsAll) check.begin(0);

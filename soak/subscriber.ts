@@ -1,6 +1,6 @@
 /**
- * A subscriber that goes away at random, by itself or because its worker died, and comes back with the positions that it has. What it
- * is sent goes to its check.
+ * A subscriber that goes away at random, by itself or because its worker died, and comes back with
+ * the positions that it has. What it is sent goes to its check.
  */
 import type { SubscriberCheck } from "./subscriber-check.ts";
 
@@ -16,13 +16,18 @@ export type Style =
   | "types"
   /** `symbols=*`. */
   | "*"
-  /** Subscribes to all but one of its tickers by message, and now and then leaves one for a while. */
+  /**
+   * Subscribes to all but one of its tickers by message, and now and then leaves one for a while.
+   */
   | "messages";
 
 export interface SubscriberCounts {
   /** Connections after the first, whoever ended the one before. */
   reconnects: number;
-  /** Connections that were refused or ended before their first frame, or that a ticker was refused on. */
+  /**
+   * Connections that were refused or ended before their first frame, or that a ticker was refused
+   * on.
+   */
   refused: number;
   /** Closed by the server with 4008. */
   slow: number;

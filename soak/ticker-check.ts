@@ -1,6 +1,6 @@
 /**
- * Checks one ticker of one subscriber, frame by frame, over all of its connections: each update once, in the order of its
- * positions, without a hole. One bit an update is kept.
+ * Checks one ticker of one subscriber, frame by frame, over all of its connections: each update
+ * once, in the order of its positions, without a hole. One bit an update is kept.
  */
 import { Bits } from "./bits.ts";
 import type { Frame } from "./frames.ts";
@@ -20,7 +20,9 @@ export type Complain = (fault: Fault, what: string, count?: number) => void;
 
 export class TickerCheck {
   readonly counts: TickerCounts = { updates: 0, lost: 0, repeated: 0, outOfOrder: 0, recoveries: 0 };
-  /** The first position that has to arrive is one more; null until the first frame that tells it. */
+  /**
+   * The first position that has to arrive is one more; null until the first frame that tells it.
+   */
   base: number | null = null;
   /** Everything up to here has arrived; it comes back with this. */
   last = 0;
@@ -53,7 +55,10 @@ export class TickerCheck {
     return this.#arrived.has(seq);
   }
 
-  /** A connection or a message has asked to go on after this position. Null: it begins with what comes. */
+  /**
+   * A connection or a message has asked to go on after this position. Null: it begins with what
+   * comes.
+   */
   asks(since: number | null): void {
     this.#since = since;
     if (since !== null) this.begin(since);

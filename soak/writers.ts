@@ -8,7 +8,10 @@ import type { Violations } from "./violations.ts";
 const SAVES_A_CONNECTION = 400;
 const PAUSE_MS = 50;
 const SAVE_RECORDS_MAX = 20;
-/** Of the saves whose fate is unknown, this share is sent again; the bars are not, as those would be another update. */
+/**
+ * Of the saves whose fate is unknown, this share is sent again; the bars are not, as those would be
+ * another update.
+ */
 const SENT_AGAIN = 0.5;
 
 /** Cumulative shares. */
@@ -103,7 +106,10 @@ export class Writers {
     this.#violations.add({ fault: "protocol", who: "a writer", ticker, what, frames: [] });
   }
 
-  /** The later a ticker is in the list, the less happens to it; the last one is quiet most of the time. */
+  /**
+   * The later a ticker is in the list, the less happens to it; the last one is quiet most of the
+   * time.
+   */
   #pickTicker(): TickerBook {
     return this.#books.tickers[Math.floor(this.#random() ** 2 * this.#tickers)]!;
   }

@@ -1,6 +1,6 @@
 /**
- * Picks what this process is: a subcommand that a user typed, or a child that the server started. Each loads its own
- * modules alone: a hub starts in half the time without those of the others.
+ * Picks what this process is: a subcommand that a user typed, or a child that the server started.
+ * Each loads its own modules alone: a hub starts in half the time without those of the others.
  */
 
 import { dropDotEnv } from "./config/own-environment.ts";

@@ -11,15 +11,26 @@ export interface Attack {
   engines?: readonly EngineName[];
   /** Default: 1 and 3. */
   workers?: readonly number[];
-  /** It needs a server of its own, which it may leave in any state: with these flags beside the usual ones. */
+  /**
+   * It needs a server of its own, which it may leave in any state: with these flags beside the
+   * usual ones.
+   */
   ownServer?: { flags?: string[]; launcher?: (usual: string[]) => string[] };
   /** Why other clients may have to wait meanwhile. Without a reason they may not. */
   mayDelay?: string;
-  /** Why saves of other clients may be refused with 503 meanwhile. Without a reason they may not. */
+  /**
+   * Why saves of other clients may be refused with 503 meanwhile. Without a reason they may not.
+   */
   mayRefuse?: string;
-  /** Why SQL of other clients may be refused meanwhile, saves and reads not. Without a reason it may not. */
+  /**
+   * Why SQL of other clients may be refused meanwhile, saves and reads not. Without a reason it may
+   * not.
+   */
   mayRefuseSql?: string;
-  /** Log lines that are expected and tell of no fault, though they are critical or of an end of a process. */
+  /**
+   * Log lines that are expected and tell of no fault, though they are critical or of an end of a
+   * process.
+   */
   expects?: readonly RegExp[];
   run(target: Target): Promise<void>;
 }

@@ -1,7 +1,8 @@
 /**
- * The other clients of a server under attack, in a process of their own, so that what they measure is the server and not the
- * attacker's event loop. They ask for little: two writers and two readers with a pause after each answer, one that runs
- * `SELECT 1`, and four subscribers that check every update.
+ * The other clients of a server under attack, in a process of their own, so that what they measure
+ * is the server and not the attacker's event loop. They ask for little: two writers and two readers
+ * with a pause after each answer, one that runs `SELECT 1`, and four subscribers that check every
+ * update.
  */
 import { Latencies } from "../bench/latencies.ts";
 import { Books, type TickerBook } from "../soak/books.ts";
@@ -174,8 +175,8 @@ class Bystanders {
 }
 
 /**
- * A client that waits asks for nothing meanwhile. The requests that it would have sent had waited too, each a bit less, and
- * count as well; else a standstill would be one slow request.
+ * A client that waits asks for nothing meanwhile. The requests that it would have sent had waited
+ * too, each a bit less, and count as well; else a standstill would be one slow request.
  */
 function addWithOmitted(latencies: Latencies, ms: number): void {
   latencies.add(ms);

@@ -1,4 +1,7 @@
-/** What a database holds that no attack may change: the sample's rows, and everything that makes up the server's own tables. */
+/**
+ * What a database holds that no attack may change: the sample's rows, and everything that makes up
+ * the server's own tables.
+ */
 import type { EngineName } from "./arguments.ts";
 import type { HttpAnswer, Target } from "./attack.ts";
 
@@ -45,7 +48,10 @@ const OBJECTS: Record<EngineName, string> = {
 
 const REFUSED_MAX_MS = 30_000;
 
-/** DuckDB's columns of sizes and volumes become wider with the first value that they can't hold: that is no damage. */
+/**
+ * DuckDB's columns of sizes and volumes become wider with the first value that they can't hold:
+ * that is no damage.
+ */
 const COUNT_TYPE = /\b(volume|size|ask_size) (?:BIGINT|DOUBLE|DECIMAL\([^)]*\))/g;
 
 /** @throws Error It can't be read. */

@@ -1,6 +1,6 @@
 /**
- * `npm run torture`: hostile clients against a server that has other clients, on each engine, with one process and with several.
- * See docs/torture.md.
+ * `npm run torture`: hostile clients against a server that has other clients, on each engine, with
+ * one process and with several. See docs/torture.md.
  *
  * Exit code: 0 when everything held, 1 when something didn't, 2 for a wrong flag.
  */

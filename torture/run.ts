@@ -1,4 +1,7 @@
-/** All attacks of one combination of engine and number of processes: those that share a server, then those with a server of their own. */
+/**
+ * All attacks of one combination of engine and number of processes: those that share a server, then
+ * those with a server of their own.
+ */
 import type { EngineDatabases } from "../bench/engine-databases.ts";
 import type { EngineName, TortureArguments } from "./arguments.ts";
 import { ATTACKS } from "./attacks/index.ts";
@@ -10,7 +13,10 @@ export interface Combination extends Pick<TortureArguments, "seconds" | "p99Ms" 
   workers: number;
 }
 
-/** @param print gets a line for each attack, and what was wrong below it. @returns What broke; empty: all held. */
+/**
+ * @param print gets a line for each attack, and what was wrong below it.
+ * @returns What broke; empty: all held.
+ */
 export async function torture(
   { only, ...combination }: Combination,
   databases: Pick<EngineDatabases, "create">,

@@ -1,6 +1,7 @@
 /**
- * One server with its other clients, which attacks are let loose on one after the other; each is judged by itself. At the end,
- * what the other clients were promised is held against what is stored, and the server has to stop, pass `doctor` and start again.
+ * One server with its other clients, which attacks are let loose on one after the other; each is
+ * judged by itself. At the end, what the other clients were promised is held against what is
+ * stored, and the server has to stop, pass `doctor` and start again.
  */
 import { constants, setPriority } from "node:os";
 import { runCli } from "../test/support/run-cli.ts";
@@ -14,7 +15,7 @@ import { MemoryWatch } from "./memory.ts";
 import { aimAt } from "./target.ts";
 
 /** Of the server; it leaves SQL runners enough for what is asked of them. */
-export const MEMORY_MB = 1_536;
+const MEMORY_MB = 1_536;
 /** What is seen between two looks of the server's own watch. */
 const MEMORY_SLACK_MB = 256;
 const SQL_TIMEOUT_S = 5;
@@ -22,7 +23,10 @@ const SQL_TIMEOUT_S = 5;
 const HANG_MS = 30_000;
 const READY_MS = 60_000;
 const STOP_MS = 45_000;
-/** Time in which other clients have asked some hundred times; without a judgement of latencies, a few times. */
+/**
+ * Time in which other clients have asked some hundred times; without a judgement of latencies, a
+ * few times.
+ */
 const WINDOW_MS = 3_000;
 const WINDOW_UNJUDGED_MS = 500;
 const COMPLAINTS_MAX = 12;
@@ -213,8 +217,9 @@ export async function attackAlone(plan: SiegePlan, attack: Attack): Promise<Atta
 }
 
 /**
- * An attacker has a machine of his own. Here his work would be taken from the processors of the server and its other clients,
- * so he gets what they leave. Processes that were started before keep their priority.
+ * An attacker has a machine of his own. Here his work would be taken from the processors of the
+ * server and its other clients, so he gets what they leave. Processes that were started before keep
+ * their priority.
  */
 function stepBack(): void {
   setPriority(constants.priority.PRIORITY_LOW);

@@ -1,6 +1,6 @@
 /**
- * Floor of the reads: a bare `Bun.serve` that parses the same request and answers the bytes of a file, the very ones
- * that the server answered. Arguments: port, file.
+ * Floor of the reads: a bare `Bun.serve` that parses the same request and answers the bytes of a
+ * file, the very ones that the server answered. Arguments: port, file.
  */
 import { readFileSync } from "node:fs";
 import { readCommand, serveFloor } from "./serve-floor.ts";

@@ -1,6 +1,7 @@
 /**
- * @duckdb/node-api: the server's tables, which have no keys, so nothing looks for a key that is stored already. Rows go in
- * with an appender, the fastest way there is. DuckDB syncs every commit.
+ * @duckdb/node-api: the server's tables, which have no keys, so nothing looks for a key that is
+ *   stored already. Rows go in with an appender, the fastest way there is. DuckDB syncs every
+ *   commit.
  */
 import {
   type DuckDBAppender,

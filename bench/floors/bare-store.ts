@@ -1,4 +1,7 @@
-/** What the floors of the engines have in common: the same few statements, each sent straight to the engine's driver. */
+/**
+ * What the floors of the engines have in common: the same few statements, each sent straight to the
+ * engine's driver.
+ */
 import { AVERAGE_COLUMNS } from "../../src/market/moving-averages.ts";
 
 export interface BareTick {
@@ -39,7 +42,11 @@ export const BAR_COLUMNS = [
   ...AVERAGE_COLUMNS,
 ] as const;
 
-/** Creates the tables in a database that has none. @param location path of a file, or a connection string */
+/**
+ * Creates the tables in a database that has none.
+ *
+ * @param location path of a file, or a connection string
+ */
 export async function openBareStore(engine: EngineName, location: string): Promise<BareStore> {
   // Only the driver that is measured is loaded.
   switch (engine) {

@@ -1,6 +1,7 @@
 /**
- * Floor of the imports: reads the same CSV, split at its commas, and puts the rows into the engine by its fastest way, in this
- * process; no HTTP. Prints how many are stored. Arguments: engine, path or connection string, CSV file, ticker.
+ * Floor of the imports: reads the same CSV, split at its commas, and puts the rows into the engine
+ * by its fastest way, in this process; no HTTP. Prints how many are stored. Arguments: engine, path
+ * or connection string, CSV file, ticker.
  */
 import { readFileSync } from "node:fs";
 import { type BareTick, type EngineName, openBareStore } from "./bare-store.ts";

@@ -1,7 +1,8 @@
 /**
- * Floor of one engine: a bare `Bun.serve` that runs each command's least statement on the engine's driver, in the process that
- * answers. Nothing is kept from one read to the next. Saves that arrive while a commit is under way go into the next one.
- * Arguments: port, engine, path or connection string, file with the bars and the quote to begin with.
+ * Floor of one engine: a bare `Bun.serve` that runs each command's least statement on the engine's
+ * driver, in the process that answers. Nothing is kept from one read to the next. Saves that arrive
+ * while a commit is under way go into the next one. Arguments: port, engine, path or connection
+ * string, file with the bars and the quote to begin with.
  */
 import { readFileSync } from "node:fs";
 import { type BareBar, type BareTick, type EngineName, openBareStore } from "./bare-store.ts";

@@ -1,7 +1,7 @@
 /**
- * Floor of the fan-out: one process, one topic; each request publishes a frame of the server's size to every
- * subscriber and is answered. No database, no hub, no other process. The frame carries the request's number
- * where the load looks for it. Arguments: port, bytes of a frame.
+ * Floor of the fan-out: one process, one topic; each request publishes a frame of the server's size
+ * to every subscriber and is answered. No database, no hub, no other process. The frame carries the
+ * request's number where the load looks for it. Arguments: port, bytes of a frame.
  */
 import { readCommand, serveFloor } from "./serve-floor.ts";
 

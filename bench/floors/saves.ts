@@ -1,7 +1,8 @@
 /**
- * Floor of the durable saves: a bare `Bun.serve` that collects the requests of a turn of its event loop, puts their
- * rows into SQLite in one transaction (WAL, synchronous FULL, the table that the server has), and then answers them.
- * No routing, no validation, no other process or thread. Arguments: port, database file, file with the answer.
+ * Floor of the durable saves: a bare `Bun.serve` that collects the requests of a turn of its event
+ * loop, puts their rows into SQLite in one transaction (WAL, synchronous FULL, the table that the
+ * server has), and then answers them. No routing, no validation, no other process or thread.
+ * Arguments: port, database file, file with the answer.
  */
 import { Database } from "bun:sqlite";
 import { readFileSync } from "node:fs";

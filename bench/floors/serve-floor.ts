@@ -1,6 +1,12 @@
-/** What the floors share: one port, `GET /health`, and the request's JSON. No routing, no validation, no limits. */
+/**
+ * What the floors share: one port, `GET /health`, and the request's JSON. No routing, no
+ * validation, no limits.
+ */
 
-/** @param answer Gets every request that isn't `GET /health`; null means that it has become a WebSocket. */
+/**
+ * @param answer Gets every request that isn't `GET /health`; null means that it has become a
+ *   WebSocket.
+ */
 export function serveFloor(
   answer: (request: Request, server: Bun.Server<undefined>) => Promise<Response> | Response | undefined,
   options: { count?: () => number | Promise<number>; websocket?: Bun.WebSocketHandler<undefined> } = {},

@@ -1,6 +1,7 @@
 /**
- * 9,000 daily bars in one save, with their moving averages, while another client asks for a latest price every
- * millisecond or so: how long the save takes, and how long the other client waits at worst.
+ * 9,000 daily bars in one save, with their moving averages, while another client asks for a latest
+ * price every millisecond or so: how long the save takes, and how long the other client waits at
+ * worst.
  */
 import { dailyBars, NEWEST_QUOTE, QUOTE_PRICE } from "../data.ts";
 import { startHttpLoad } from "../load.ts";
@@ -58,7 +59,9 @@ async function measureBulkSave(context: BenchContext): Promise<ScenarioReport> {
   return report;
 }
 
-/** One client that asks for AAPL's latest price about every millisecond until it is told to stop. */
+/**
+ * One client that asks for AAPL's latest price about every millisecond until it is told to stop.
+ */
 export function latestPriceProbe(port: number): HttpPlan {
   return {
     kind: "http",

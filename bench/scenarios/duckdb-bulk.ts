@@ -1,6 +1,7 @@
 /**
- * Bulk saves into a DuckDB file that holds ten million ticks: 2,000 rows a request over 8 connections, and how long the slowest request takes. The
- * file is filled by DuckDB itself; the update log grows with the saves.
+ * Bulk saves into a DuckDB file that holds ten million ticks: 2,000 rows a request over 8
+ * connections, and how long the slowest request takes. The file is filled by DuckDB itself; the
+ * update log grows with the saves.
  */
 import { DuckDBInstance } from "@duckdb/node-api";
 import { openDatabases } from "../engine-databases.ts";
@@ -60,7 +61,10 @@ async function measureDuckDbBulk(context: BenchContext): Promise<ScenarioReport>
   return report;
 }
 
-/** Ticks of all tickers in turn, as feeds bring them, a millisecond each, before those that are saved. */
+/**
+ * Ticks of all tickers in turn, as feeds bring them, a millisecond each, before those that are
+ * saved.
+ */
 async function fill(database: string): Promise<void> {
   const instance = await DuckDBInstance.create(database);
   const connection = await instance.connect();

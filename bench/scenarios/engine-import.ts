@@ -1,6 +1,7 @@
 /**
- * An import of one CSV file of trades, as `stock-db-server import --to` does it, beside a process that splits the same lines and
- * puts them into the engine by its fastest way. Both times are those of the whole process.
+ * An import of one CSV file of trades, as `stock-db-server import --to` does it, beside a process
+ * that splits the same lines and puts them into the engine by its fastest way. Both times are those
+ * of the whole process.
  */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

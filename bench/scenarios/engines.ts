@@ -1,6 +1,7 @@
 /**
- * Every engine beside a floor of its own: a latest price, a year of bars, saves of one trade, and an import. The floor sends
- * the least statement for the same request to the engine's bare driver, in the process that answers.
+ * Every engine beside a floor of its own: a latest price, a year of bars, saves of one trade, and
+ * an import. The floor sends the least statement for the same request to the engine's bare driver,
+ * in the process that answers.
  */
 import { join } from "node:path";
 import { dailyBars, NEWEST_QUOTE, QUOTE_PRICE } from "../data.ts";

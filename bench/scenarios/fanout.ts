@@ -1,8 +1,9 @@
 /**
- * One update to 500 subscribers over 2 workers. Driven back to back from one connection, for how much is delivered,
- * and at a fixed pace, for how late an update arrives: from just before the save is written to its frame's arrival at
- * each subscriber. The floor is one process that publishes a frame of the same size per request: it stores nothing, and
- * no update goes through another process.
+ * One update to 500 subscribers over 2 workers. Driven back to back from one connection, for how
+ * much is delivered, and at a fixed pace, for how late an update arrives: from just before the save
+ * is written to its frame's arrival at each subscriber. The floor is one process that publishes a
+ * frame of the same size per request: it stores nothing, and no update goes through another
+ * process.
  */
 import { startWsLoad } from "../load.ts";
 import type { WsPlan, WsResult } from "../load-plan.ts";

@@ -1,7 +1,7 @@
 /**
- * Whether an import is as fast at its end as at its beginning: one import of trades that all have stamps of their own, its first rows
- * beside its last. The rows go through a pipe, so it shows how many the importing process has taken: it takes no more than it
- * can send on.
+ * Whether an import is as fast at its end as at its beginning: one import of trades that all have
+ * stamps of their own, its first rows beside its last. The rows go through a pipe, so it shows how
+ * many the importing process has taken: it takes no more than it can send on.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +24,9 @@ const ROWS_PER_WRITE = 2_000;
 const STAMP_STEP_US = 1_000;
 /** What is compared is one run, whose parts differ by far if they do. */
 const RUNS_MAX = 1;
-/** Of the rate at the end by that at the beginning. The machine's own ups and downs are within it. */
+/**
+ * Of the rate at the end by that at the beginning. The machine's own ups and downs are within it.
+ */
 const TARGET = 0.7;
 
 export const importFlatness: Scenario = { key: "import", optIn: true, run: measureImport };

@@ -1,10 +1,11 @@
 /**
- * How late an update arrives: from just before its save is sent, and from the arrival of the save's answer, to the frame's arrival at each
- * of 1, 100 and 1,000 subscribers, over 1 and 4 workers, with and without one subscriber that has stopped reading. Saves come at a
- * steady pace, and back to back, from one connection.
+ * How late an update arrives: from just before its save is sent, and from the arrival of the save's
+ * answer, to the frame's arrival at each of 1, 100 and 1,000 subscribers, over 1 and 4 workers,
+ * with and without one subscriber that has stopped reading. Saves come at a steady pace, and back
+ * to back, from one connection.
  *
- * Saver and subscribers are two processes. The floor is one process that publishes a frame of the same size per request and
- * stores nothing.
+ * Saver and subscribers are two processes. The floor is one process that publishes a frame of the
+ * same size per request and stores nothing.
  */
 import { join } from "node:path";
 import type { RawWebSocket } from "../../test/support/raw-web-socket.ts";

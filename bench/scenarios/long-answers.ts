@@ -1,6 +1,6 @@
 /**
- * Whole series in one answer, from DuckDB beside SQLite: the same rows, saved by the same requests, read in turn. A ratio of 0.5 is twice
- * SQLite's time.
+ * Whole series in one answer, from DuckDB beside SQLite: the same rows, saved by the same requests,
+ * read in turn. A ratio of 0.5 is twice SQLite's time.
  */
 import { openDatabases } from "../engine-databases.ts";
 import type { EngineName } from "../floors/bare-store.ts";
@@ -124,7 +124,10 @@ async function startSeeded(context: BenchContext, engine: EngineName): Promise<T
   return server;
 }
 
-/** Answers until the time of a measurement is over, three at least: the first one may find nothing kept in memory. */
+/**
+ * Answers until the time of a measurement is over, three at least: the first one may find nothing
+ * kept in memory.
+ */
 async function measure(server: Target, { name, rows, read }: Series): Promise<Sample> {
   const invalid: string[] = [];
   const cpuAtStart = process.cpuUsage();

@@ -1,7 +1,7 @@
 /**
- * Resident memory of each process of a server with 2 workers, and of the one process of a server with 1: at rest
- * before any client, and a while after price reads, saves and 500 subscribers. Also how long a start takes, until every
- * worker has answered.
+ * Resident memory of each process of a server with 2 workers, and of the one process of a server
+ * with 1: at rest before any client, and a while after price reads, saves and 500 subscribers. Also
+ * how long a start takes, until every worker has answered.
  */
 import { startWsLoad } from "../load.ts";
 import { readTreeMemory } from "../memory.ts";

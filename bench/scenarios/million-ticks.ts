@@ -1,6 +1,7 @@
 /**
- * Reading 1,000,000 ticks in one answer: the peak of the worker's resident memory, and how long another client's small
- * read waits at worst meanwhile. The server is started anew after the data is in, so that memory of saving isn't counted.
+ * Reading 1,000,000 ticks in one answer: the peak of the worker's resident memory, and how long
+ * another client's small read waits at worst meanwhile. The server is started anew after the data
+ * is in, so that memory of saving isn't counted.
  */
 import { NEWEST_QUOTE } from "../data.ts";
 import { startHttpLoad } from "../load.ts";

@@ -1,7 +1,8 @@
 /**
- * What the Python server's fan-out figure was: 200 subscribers of one symbol, one trade a save, one connection that
- * saves as soon as it is answered. And what a feed does that doesn't wait for each answer: 8 and 32 such connections.
- * Every subscriber must have every update once, and those of one connection in order. The floor is that of `fanout`.
+ * What the Python server's fan-out figure was: 200 subscribers of one symbol, one trade a save, one
+ * connection that saves as soon as it is answered. And what a feed does that doesn't wait for each
+ * answer: 8 and 32 such connections. Every subscriber must have every update once, and those of one
+ * connection in order. The floor is that of `fanout`.
  */
 import { startWsLoad } from "../load.ts";
 import type { WsResult } from "../load-plan.ts";
@@ -20,7 +21,10 @@ import { startFloor, startServer, type Target } from "../targets.ts";
 const SUBSCRIBERS = 200;
 const SAVES_MIN = 200;
 const WRITERS = [1, 8, 32] as const;
-/** Nine measurements a run: fewer and shorter than the others', yet several times longer than 200 saves. */
+/**
+ * Nine measurements a run: fewer and shorter than the others', yet several times longer than 200
+ * saves.
+ */
 const RUNS_MAX = 3;
 const RATE_MS_MAX = 1_500;
 const PACED_MS = 2_000;

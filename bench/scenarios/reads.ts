@@ -1,6 +1,6 @@
 /**
- * The two reads that charts and bots repeat. Each is compared to a bare server that parses the same request and
- * answers the very bytes of the server's own answer.
+ * The two reads that charts and bots repeat. Each is compared to a bare server that parses the same
+ * request and answers the very bytes of the server's own answer.
  */
 import { join } from "node:path";
 import { dailyBars, NEWEST_QUOTE, QUOTE_PRICE } from "../data.ts";
@@ -23,7 +23,10 @@ const CONNECTIONS = 32;
 
 const bars = dailyBars(EARLIER_BARS + READ_BARS);
 
-/** get_latest_price: the smallest answer there is; what is left is the server's own work for a request. */
+/**
+ * get_latest_price: the smallest answer there is; what is left is the server's own work for a
+ * request.
+ */
 export const price: Scenario = {
   key: "price",
   run: (context) =>

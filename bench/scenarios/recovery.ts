@@ -1,6 +1,7 @@
 /**
- * How long a killed worker keeps its subscribers from their updates: from SIGKILL to the first update that each had missed, after it has
- * connected again, to another worker, with its position. Saves go on meanwhile.
+ * How long a killed worker keeps its subscribers from their updates: from SIGKILL to the first
+ * update that each had missed, after it has connected again, to another worker, with its position.
+ * Saves go on meanwhile.
  */
 import { LOOPBACK } from "../load-plan.ts";
 import { readTreeMemory } from "../memory.ts";
@@ -11,7 +12,10 @@ import { sendCommand, startServer, type Target } from "../targets.ts";
 export const RECOVERY_WORKERS = 4;
 const SUBSCRIBERS = 40;
 const TICKER = "AAPL";
-/** A server of its own for each: a second worker to die soon after the first is made to wait on purpose. */
+/**
+ * A server of its own for each: a second worker to die soon after the first is made to wait on
+ * purpose.
+ */
 const KILLS = 5;
 const PAUSE_BETWEEN_SAVES_MS = 10;
 const RETRY_MS = 5;

@@ -1,7 +1,8 @@
 /**
- * Durable saves of one trade each. The floor puts the same rows into the same kind of table with one transaction for
- * each turn of its event loop, in the process that answers; the server validates, and commits in its hub. Afterwards
- * the stored rows are counted: an answered save that isn't there makes the measurement invalid.
+ * Durable saves of one trade each. The floor puts the same rows into the same kind of table with
+ * one transaction for each turn of its event loop, in the process that answers; the server
+ * validates, and commits in its hub. Afterwards the stored rows are counted: an answered save that
+ * isn't there makes the measurement invalid.
  */
 import { join } from "node:path";
 import { LOOPBACK } from "../load-plan.ts";

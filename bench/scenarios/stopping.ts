@@ -1,6 +1,7 @@
 /**
- * How soon a worker that was killed has a successor, and how long a server takes that is told to stop while a WebSocket
- * is open. The client must see close code 1001, and the process must end with 0.
+ * How soon a worker that was killed has a successor, and how long a server takes that is told to
+ * stop while a WebSocket is open. The client must see close code 1001, and the process must end
+ * with 0.
  */
 import { LOOPBACK } from "../load-plan.ts";
 import { readTreeMemory } from "../memory.ts";
@@ -24,7 +25,8 @@ async function measureStopping(context: BenchContext): Promise<ScenarioReport> {
   for (let run = 0; run < context.runs; run++) {
     context.progress(`run ${run + 1} of ${context.runs}: stopping`);
     for (const workers of [1, WORKERS] as const) {
-      // A new server each time: a second worker to die soon after the first is made to wait on purpose.
+      // A new server each time: a second worker to die soon after the first is made to wait on
+      // purpose.
       const server = await startServer({ folder: context.folder, name: `stopping-${workers}`, workers });
       try {
         if (workers === WORKERS) back.push(await killOneWorker(server));

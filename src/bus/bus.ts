@@ -1,7 +1,8 @@
 /**
- * The bus: servers that share a database tell each other of the updates that they have committed, through NATS, Redis or PostgreSQL itself.
- * It only makes updates arrive at once. Whether one was missed is told by its position, and what was missed is in the database: so
- * nothing here waits for anybody, is stored, or is sent twice.
+ * The bus: servers that share a database tell each other of the updates that they have committed,
+ * through NATS, Redis or PostgreSQL itself. It only makes updates arrive at once. Whether one was
+ * missed is told by its position, and what was missed is in the database: so nothing here waits for
+ * anybody, is stored, or is sent twice.
  */
 import { redact } from "../config/database-url.ts";
 import { parsePostgresUrl } from "../config/postgres-url.ts";
@@ -16,12 +17,16 @@ import { within } from "./within.ts";
 
 export interface Bus {
   /**
-   * Tells the other servers, in this order; those of one call travel together. Never waits, never throws: what can't be sent now is dropped and
-   * counted, and the other servers are told that something is missing as soon as they can be.
+   * Tells the other servers, in this order; those of one call travel together. Never waits, never
+   * throws: what can't be sent now is dropped and counted, and the other servers are told that
+   * something is missing as soon as they can be.
    */
   publish(updates: readonly BusUpdate[]): void;
   figures(): BusFigures;
-  /** What waits is still sent, for up to `DRAIN_TIMEOUT_MS` of server-bus.ts. Nothing is called afterwards. */
+  /**
+   * What waits is still sent, for up to `DRAIN_TIMEOUT_MS` of server-bus.ts. Nothing is called
+   * afterwards.
+   */
   close(): Promise<void>;
 }
 
@@ -58,7 +63,10 @@ export interface BusOptions {
   channel: string;
   /** Updates of other servers, in the order in which each of them published. Never the own ones. */
   receive(updates: ReceivedUpdate[]): void;
-  /** Updates may have been missed, of any ticker. The subscription is in place again when this is called. */
+  /**
+   * Updates may have been missed, of any ticker. The subscription is in place again when this is
+   * called.
+   */
   missed(): void;
   log: LogLines;
 }
@@ -66,8 +74,9 @@ export interface BusOptions {
 const CHANNEL = /^[A-Za-z0-9-]{1,64}$/;
 
 /**
- * Resolves after the first try to connect. If that failed, it is logged, and tried again for as long as the bus is open; `missed` is called when it
- * succeeds. Positions that are read after this, and everything received, leave out nothing.
+ * Resolves after the first try to connect. If that failed, it is logged, and tried again for as
+ * long as the bus is open; `missed` is called when it succeeds. Positions that are read after this,
+ * and everything received, leave out nothing.
  *
  * @throws UsageError `url` or `dbFile` can't be used for a bus.
  */

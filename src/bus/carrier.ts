@@ -10,8 +10,9 @@ export interface Carrier {
   /** False: messages are too small for more than positions. */
   readonly carriesFrames: boolean;
   /**
-   * One connection, with a subscription that the broker has confirmed. It is never mended: what a client library does to mend one differs, and
-   * whether it still subscribes afterwards can't be seen. Rejects if it can't be had; nothing is left open then.
+   * One connection, with a subscription that the broker has confirmed. It is never mended: what a
+   * client library does to mend one differs, and whether it still subscribes afterwards can't be
+   * seen. Rejects if it can't be had; nothing is left open then.
    */
   open(channel: string, events: LinkEvents): Promise<Link>;
 }
@@ -27,7 +28,10 @@ export interface Link {
   readonly messageBytesMax: number;
   /** Resolves when the broker has it. */
   send(text: string): Promise<void>;
-  /** Resolves when the way to the broker and back has been gone, through a subscription where there can be doubt about that. */
+  /**
+   * Resolves when the way to the broker and back has been gone, through a subscription where there
+   * can be doubt about that.
+   */
   probe(): Promise<void>;
   close(): Promise<void>;
 }

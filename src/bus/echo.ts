@@ -1,4 +1,7 @@
-/** Messages that a server sends to itself: the only proof that a subscription is alive is that something comes through it. */
+/**
+ * Messages that a server sends to itself: the only proof that a subscription is alive is that
+ * something comes through it.
+ */
 export class Echo {
   readonly #heard = new Map<string, () => void>();
   #sent = 0;

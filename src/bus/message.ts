@@ -1,6 +1,8 @@
 /**
- * What travels on the bus: `{"from":S,"missed":true,"updates":[[ticker,seq,type,frame],[ticker,seq]]}`. `from` is the server. `missed` is there if
- * updates of it were dropped before this message. An update without its frame is too large for the broker: it is read from the database.
+ * What travels on the bus:
+ * `{"from":S,"missed":true,"updates":[[ticker,seq,type,frame],[ticker,seq]]}`. `from` is the
+ * server. `missed` is there if updates of it were dropped before this message. An update without
+ * its frame is too large for the broker: it is read from the database.
  */
 import type { BusUpdate, ReceivedUpdate } from "./bus.ts";
 

@@ -62,7 +62,8 @@ async function subscribe(connection: NatsConnection, subject: string, events: Li
   });
   // No server takes offence at a message without updates; NATS does if this user may not publish.
   connection.publish(subject, '{"from":"","updates":[]}');
-  // The server answers in order: after this, it has subscribed, or has refused; the refusal passes through an iterator, so one more way.
+  // The server answers in order: after this, it has subscribed, or has refused; the refusal passes
+  // through an iterator, so one more way.
   await connection.flush();
   await connection.flush();
   if (refusal !== null) throw refusal;

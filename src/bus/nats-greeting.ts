@@ -5,8 +5,9 @@ const PORT_DEFAULT = 4222;
 const GREETING = "INFO ";
 
 /**
- * The client library never closes a connection to a server that accepts it and then says nothing, so none is begun there. The list is tried
- * from a random place on, so that clients spread over the cluster.
+ * The client library never closes a connection to a server that accepts it and then says nothing,
+ * so none is begun there. The list is tried from a random place on, so that clients spread over the
+ * cluster.
  *
  * @param servers at least one, host or host:port.
  * @throws Error of the last one, when none greets in its share of the time.

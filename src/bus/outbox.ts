@@ -1,10 +1,13 @@
-/** Updates on their way to the broker over one connection: bounded, and gathered into messages while the broker is busy. */
+/**
+ * Updates on their way to the broker over one connection: bounded, and gathered into messages while
+ * the broker is busy.
+ */
 import type { BusUpdate } from "./bus.ts";
 import type { Link } from "./carrier.ts";
 import { countThatFit, type Entry, encodeEntry, encodeMessage } from "./message.ts";
 
 /** Of updates that the broker has not taken yet. At it the oldest that are not under way go. */
-export const WAITING_BYTES_MAX = 16 * 1024 * 1024;
+const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Outlives the connection. */
 export interface Accounts {
@@ -21,7 +24,9 @@ export interface OutboxOptions {
   /** Id of this server. */
   from: string;
   accounts: Accounts;
-  /** The broker refused a message: the connection is given up, as the next one may fare no better. */
+  /**
+   * The broker refused a message: the connection is given up, as the next one may fare no better.
+   */
   failed(error: unknown): void;
 }
 
@@ -68,7 +73,10 @@ export class Outbox {
     });
   }
 
-  /** What waits is dropped, and so, as far as anybody knows, is what is under way: a client library may never say what became of it. */
+  /**
+   * What waits is dropped, and so, as far as anybody knows, is what is under way: a client library
+   * may never say what became of it.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

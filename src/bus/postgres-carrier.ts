@@ -1,4 +1,7 @@
-/** The bus over PostgreSQL's NOTIFY and LISTEN, on two connections of its own. A notification has room for positions only. */
+/**
+ * The bus over PostgreSQL's NOTIFY and LISTEN, on two connections of its own. A notification has
+ * room for positions only.
+ */
 import { createHash } from "node:crypto";
 import { SQL } from "bun";
 import { clientOptions } from "../config/postgres-client.ts";
@@ -44,7 +47,8 @@ const NO_ECHO =
 async function listen(sql: SQL, channel: string, events: LinkEvents) {
   const echo = new Echo();
   const own = channelName(crypto.randomUUID());
-  // A notification outlasts no crash anyway: its commit need not wait for the disk. PgBouncer would refuse this among the parameters of a connection.
+  // A notification outlasts no crash anyway: its commit need not wait for the disk. PgBouncer would
+  // refuse this among the parameters of a connection.
   await sql.unsafe("SET synchronous_commit = off");
   await sql.listen(channel, events.message, onlyOnce(events));
   await sql.listen(own, (text) => echo.hear(text), onlyOnce(events));
@@ -56,7 +60,10 @@ async function listen(sql: SQL, channel: string, events: LinkEvents) {
   };
 }
 
-/** Bun's client connects again by itself, and what came meanwhile is lost: so a second time means that the first connection is gone. */
+/**
+ * Bun's client connects again by itself, and what came meanwhile is lost: so a second time means
+ * that the first connection is gone.
+ */
 function onlyOnce(events: LinkEvents): () => void {
   let times = 0;
   return () => {

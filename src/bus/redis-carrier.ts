@@ -1,9 +1,9 @@
 /**
  * The bus over Redis' PUBLISH and SUBSCRIBE.
  *
- * The client is node-redis. Bun's own subscribes to nothing after a lost connection and says it is connected; ioredis does as well as
- * node-redis after a restart, `CLIENT KILL` and a frozen server, but brings six packages along. None of their ways to
- * reconnect is used: see `Carrier.open`.
+ * The client is node-redis. Bun's own subscribes to nothing after a lost connection and says it is
+ * connected; ioredis does as well as node-redis after a restart, `CLIENT KILL` and a frozen server,
+ * but brings six packages along. None of their ways to reconnect is used: see `Carrier.open`.
  */
 import { createClient } from "@redis/client";
 import type { BrokerAddress } from "./broker-address.ts";

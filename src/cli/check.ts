@@ -1,6 +1,6 @@
 /**
- * `stock-db-server check`: is a running server well, seen from outside? Each part goes on from what the one
- * before found, and all of them end up in one report.
+ * `stock-db-server check`: is a running server well, seen from outside? Each part goes on from what
+ * the one before found, and all of them end up in one report.
  */
 
 import { redact } from "../config/database-url.ts";
@@ -24,7 +24,10 @@ export interface CheckReport {
   rowsRemoved: boolean | null;
 }
 
-/** A worker whose fair share is this many requests gets none once in 160,000 times: then it is ill, not unlucky. */
+/**
+ * A worker whose fair share is this many requests gets none once in 160,000 times: then it is ill,
+ * not unlucky.
+ */
 const FAIR_SHARE_MIN = 12;
 /** A shell's way to say that a signal ended it: 128 and the signal's number. */
 const EXIT_BY_SIGNAL = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -126,7 +129,10 @@ async function checkLoad(options: CheckOptions, report: CheckReport, parts: Part
   judgeSpread(load, report.health?.multiprocess === true, parts);
 }
 
-/** The kernel spreads connections by chance, so an uneven load is worth a warning; a worker with nothing, more. */
+/**
+ * The kernel spreads connections by chance, so an uneven load is worth a warning; a worker with
+ * nothing, more.
+ */
 function judgeSpread(load: LoadReport, multiprocess: boolean, parts: PartRunner): void {
   const answered = load.requests - load.failures;
   const workers = load.workers.length + load.silentWorkerIds.length;
@@ -188,7 +194,10 @@ async function checkLiveUpdates(
   parts.show.ok("live updates", text);
 }
 
-/** A server may refuse user-written SQL; that is no illness, but then somebody should know what stays behind. */
+/**
+ * A server may refuse user-written SQL; that is no illness, but then somebody should know what
+ * stays behind.
+ */
 async function removeRows(ticker: ThrowAwayTicker, report: CheckReport, parts: PartRunner): Promise<void> {
   if (!ticker.hasRows) return;
   try {

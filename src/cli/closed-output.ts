@@ -1,4 +1,7 @@
-/** Whoever read a subcommand's output has seen enough, as `head` has: it ends without a word, as a program in a pipe does. */
+/**
+ * Whoever read a subcommand's output has seen enough, as `head` has: it ends without a word, as a
+ * program in a pipe does.
+ */
 import { errorCode } from "../observe/file-errors.ts";
 
 /** 128 + SIGPIPE, which the runtime ignores. */

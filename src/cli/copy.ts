@@ -9,7 +9,7 @@ import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts
 import { formatCount, type Progress, silentProgress, startProgress } from "./progress.ts";
 import { readOptions } from "./read-options.ts";
 
-export interface CopyDestination extends TransferReader {
+interface CopyDestination extends TransferReader {
   commit: StockWriter["commit"];
   /** What opening did to the database; null if nothing. */
   readonly preparation: string | null;
@@ -22,7 +22,10 @@ export interface CopyDeps {
   openDestination(dbFile: string, durability: Durability): Promise<CopyDestination>;
 }
 
-/** @returns The exit code: 0 the destination has every row, 1 it has not, or the copy stopped, 2 wrong usage. */
+/**
+ * @returns The exit code: 0 the destination has every row, 1 it has not, or the copy stopped, 2
+ * wrong usage.
+ */
 export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
   const options = readOptions(() => parseCopyOptions(argv), COPY_HELP);
   if (typeof options === "number") return options;

@@ -1,4 +1,7 @@
-/** `stock-db-server doctor`: can the server run with this database, on this machine? A line for each thing, with what to do. */
+/**
+ * `stock-db-server doctor`: can the server run with this database, on this machine? A line for each
+ * thing, with what to do.
+ */
 import { describeDatabase, redact } from "../config/database-url.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Finding } from "../storage/diagnosis.ts";

@@ -1,4 +1,7 @@
-/** The command lines of subcommands: what is wrong with one is said in a line that names the subcommand and the flag. */
+/**
+ * The command lines of subcommands: what is wrong with one is said in a line that names the
+ * subcommand and the flag.
+ */
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
@@ -9,7 +12,10 @@ type Parsed<F extends Flags> = ReturnType<typeof parseArgs<{ allowPositionals: t
 
 export const DEFAULT_SERVER = "http://localhost:8080";
 
-/** @throws UsageError for a flag that isn't there or has no value, and for an argument where none is taken. */
+/**
+ * @throws UsageError for a flag that isn't there or has no value, and for an argument where none is
+ * taken.
+ */
 export function parseFlags<const F extends Flags>(
   command: string,
   argv: string[],

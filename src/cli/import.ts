@@ -10,14 +10,19 @@ import { formatCount, silentProgress, startProgress } from "./progress.ts";
 import { readOptions } from "./read-options.ts";
 
 export interface ImportDeps {
-  /** Creates the file if it isn't there. Throws when it can't be had, as when a server has it open. */
+  /**
+   * Creates the file if it isn't there. Throws when it can't be had, as when a server has it open.
+   */
   openDatabase(dbFile: string, durability: Durability): ImportDatabase | Promise<ImportDatabase>;
 }
 
 /** As a shell reports a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
 
-/** @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage, 130 interrupted. */
+/**
+ * @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage, 130
+ * interrupted.
+ */
 export async function runImport(argv: string[], deps: ImportDeps): Promise<number> {
   const options = readOptions(() => parseImportOptions(argv), IMPORT_HELP);
   if (typeof options === "number") return options;

@@ -1,16 +1,18 @@
 /**
- * Shows how far a long command has come, on standard error so that standard output stays a result: a bar that
- * redraws itself on a terminal, a plain line every few seconds anywhere else.
+ * Shows how far a long command has come, on standard error so that standard output stays a result:
+ * a bar that redraws itself on a terminal, a plain line every few seconds anywhere else.
  */
 
 export interface Progress {
   /** Rows dealt with so far, and bytes read so far. Cheap enough to be called for every batch. */
   update(state: ProgressState): void;
-  /** Takes the bar off the terminal. Call it before printing anything else, and again is harmless. */
+  /**
+   * Takes the bar off the terminal. Call it before printing anything else, and again is harmless.
+   */
   end(): void;
 }
 
-export type ProgressState = FileProgress | SeriesProgress | ReplayProgress;
+type ProgressState = FileProgress | SeriesProgress | ReplayProgress;
 
 interface FileProgress {
   rows: number;

@@ -1,4 +1,7 @@
-/** `stock-db-server replay`: ticks of files or of a database into a running server, as if they happened now. */
+/**
+ * `stock-db-server replay`: ticks of files or of a database into a running server, as if they
+ * happened now.
+ */
 import { redact } from "../config/database-url.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { mergeByTime } from "../replay/merge-by-time.ts";
@@ -23,7 +26,10 @@ const EXIT_INTERRUPTED = 130;
 /** Less than that is the width of a timer. */
 const BEHIND_SHOWN_FROM_MS = 100;
 
-/** @returns The exit code: 0 all ticks are saved, 1 the replay stopped, 2 wrong usage, 130 interrupted. */
+/**
+ * @returns The exit code: 0 all ticks are saved, 1 the replay stopped, 2 wrong usage, 130
+ * interrupted.
+ */
 export async function runReplay(argv: string[], deps: ReplayDeps): Promise<number> {
   const options = readOptions(() => parseReplayOptions(argv), REPLAY_HELP);
   if (typeof options === "number") return options;

@@ -1,10 +1,14 @@
-/** The common end of both saves: hand it to the hub, turn its outcome into an answer or an error. */
+/**
+ * The common end of both saves: hand it to the hub, turn its outcome into an answer or an error.
+ */
 import { RequestError } from "../protocol/errors.ts";
 import type { Save } from "../storage/contract.ts";
 import type { CommandCall, CommandContext } from "./context.ts";
 import type { PreparedSave } from "./save-stock-data.ts";
 
-/** @throws RequestError 409 for keys taken with on_duplicate "error", 503 when the database refused. */
+/**
+ * @throws RequestError 409 for keys taken with on_duplicate "error", 503 when the database refused.
+ */
 export async function commitSave(
   { save, skipped }: PreparedSave<Save>,
   frame: string,

@@ -15,7 +15,11 @@ export interface CommandContext {
   /** A line in the log at WARNING. */
   warn(message: string): void;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
-  /** Resolves when nothing of the ticker is left. @param ticker of a check, see market/check-ticker.ts. */
+  /**
+   * Resolves when nothing of the ticker is left.
+   *
+   * @param ticker of a check, see market/check-ticker.ts.
+   */
   removeCheck(ticker: string): Promise<void>;
 }
 

@@ -28,7 +28,10 @@ export const executeSqlCommand: Command = {
   },
 };
 
-/** `?sql=` or `?sql_query=`, `query_type`, `query_params` as a JSON list. Never writes: any web page can make a browser send it. */
+/**
+ * `?sql=` or `?sql_query=`, `query_type`, `query_params` as a JSON list. Never writes: any web page
+ * can make a browser send it.
+ */
 export async function sqlOverGet(
   query: URLSearchParams,
   { signal, client }: Pick<CommandCall, "signal" | "client">,

@@ -1,4 +1,6 @@
-/** get_updates: what was saved for a ticker after a position or a moment, as its subscribers saw it. */
+/**
+ * get_updates: what was saved for a ticker after a position or a moment, as its subscribers saw it.
+ */
 import { badRequest } from "../protocol/errors.ts";
 import { positioned } from "../protocol/frames.ts";
 import { firstHole, type Hole } from "../storage/holes.ts";
@@ -80,7 +82,10 @@ async function findUpdates(
   return { seq: newest, found: stored.filter((update) => update.seq < hole.from), code: "not_kept", hole };
 }
 
-/** For a server in front of this one: as the log has them, whatever may be missing. An empty frame is one that isn't kept. */
+/**
+ * For a server in front of this one: as the log has them, whatever may be missing. An empty frame
+ * is one that isn't kept.
+ */
 async function storedUpdates(
   updates: UpdateReader,
   ticker: string,

@@ -56,7 +56,10 @@ export const getHistoricalData: Command = {
   },
 };
 
-/** As clients know them: the bid of a quote is its price and size, the members for it have always been null. */
+/**
+ * As clients know them: the bid of a quote is its price and size, the members for it have always
+ * been null.
+ */
 const SHAPES = {
   quote: ({ type, timestamp, price, size, ask_price, ask_size }: JsonRecord) => {
     return { type, timestamp, price, size, ask_price, ask_size, bid_price: null, bid_size: null };

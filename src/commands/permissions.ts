@@ -1,6 +1,7 @@
 /**
- * What the operator lets clients do: `--sql`, `--sql-get` and `--read-only`. Asked where every way in passes, whichever
- * the engine: POST, GET, and the commands that a server in front of this one sends.
+ * What the operator lets clients do: `--sql`, `--sql-get` and `--read-only`. Asked where every way
+ * in passes, whichever the engine: POST, GET, and the commands that a server in front of this one
+ * sends.
  */
 import type { Settings } from "../config/settings.ts";
 import { RequestError } from "../protocol/errors.ts";
@@ -9,7 +10,10 @@ import type { CommandContext } from "./context.ts";
 
 export type Permissions = Pick<Settings, "sql" | "sqlGet" | "readOnly">;
 
-/** The context, whose `save` and `executeSql` refuse with 403 what isn't permitted, before anything is asked of the database. */
+/**
+ * The context, whose `save` and `executeSql` refuse with 403 what isn't permitted, before anything
+ * is asked of the database.
+ */
 export function withPermissions(context: CommandContext, permissions: Permissions): CommandContext {
   return {
     ...context,

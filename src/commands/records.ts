@@ -17,7 +17,11 @@ export function hasMember(records: JsonRecord[], name: string): boolean {
   return records.some((record) => name in record);
 }
 
-/** The stamp of one record in stored form, or null where it has none. @throws RequestError 400 naming row and value. */
+/**
+ * The stamp of one record in stored form, or null where it has none.
+ *
+ * @throws RequestError 400 naming row and value.
+ */
 export function readStamp(
   parse: (value: unknown) => string | null,
   record: JsonRecord,
@@ -32,7 +36,10 @@ export function readStamp(
   }
 }
 
-/** Characters of a number sent as text; a double written out in full has at most 767 significant digits. */
+/**
+ * Characters of a number sent as text; a double written out in full has at most 767 significant
+ * digits.
+ */
 const NUMBER_LENGTH_MAX = 1_100;
 /** Number() would also read "0x10", "0b1" and "Infinity". */
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -51,7 +58,10 @@ export function readReal(value: unknown, name: string, row: number): number | nu
   throw badRequest(`data[${row}].${name}: got ${show(value)}, expected a number or null`);
 }
 
-/** A volume or size: like a price, but within 64 bits; one that a double can't hold comes as its digits. */
+/**
+ * A volume or size: like a price, but within 64 bits; one that a double can't hold comes as its
+ * digits.
+ */
 export function readCount(value: unknown, name: string, row: number): Count | null {
   if (typeof value === "bigint") return String(value); // the parser makes one only within 64 bits
   const number = readReal(value, name, row);

@@ -1,6 +1,6 @@
 /**
- * remove_check: what a run of `stock-db-server check` leaves behind goes, its rows, updates and position. So does what runs before it left that
- * were killed and couldn't ask for it themselves.
+ * remove_check: what a run of `stock-db-server check` leaves behind goes, its rows, updates and
+ * position. So does what runs before it left that were killed and couldn't ask for it themselves.
  */
 import { CHECK_TICKER_FORM, isCheckTicker } from "../market/check-ticker.ts";
 import { badRequest } from "../protocol/errors.ts";

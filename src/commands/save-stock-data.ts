@@ -95,7 +95,10 @@ function parseHour(value: unknown): string | null {
   return stamp === null ? null : toHourly(stamp);
 }
 
-/** The Python client sends "ignore" with every save and relies on today's bar being updated: see docs/compatibility.md. */
+/**
+ * The Python client sends "ignore" with every save and relies on today's bar being updated: see
+ * docs/compatibility.md.
+ */
 function readOnDuplicate(value: unknown): OnDuplicate {
   if (value === undefined || value === null || value === "replace" || value === "ignore") return "replace";
   if (value === "keep" || value === "error") return value;

@@ -6,7 +6,12 @@ import { show } from "./params.ts";
 
 const DIGITS = /^\d+$/;
 
-/** A number is a position, also one that looks like a date or a time, and also as text; any other text is a time. @throws RequestError 400 */
+/**
+ * A number is a position, also one that looks like a date or a time, and also as text; any other
+ * text is a time.
+ *
+ * @throws RequestError 400
+ */
 export function readSince(value: unknown, name = "since"): Since {
   if (typeof value === "string" && Number.isNaN(Number(value))) return { timeMs: readMoment(value, name) };
   const position = typeof value === "string" && DIGITS.test(value) ? Number(value) : value;

@@ -1,4 +1,7 @@
-/** Commands of the Python server that its SQLite backend answered "saved" to without storing anything. Here they say so. */
+/**
+ * Commands of the Python server that its SQLite backend answered "saved" to without storing
+ * anything. Here they say so.
+ */
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import type { Command } from "./context.ts";
 import { isMissing } from "./params.ts";

@@ -38,11 +38,13 @@ const EXPECTED =
   "expected a path ending in .db, .sqlite, .sqlite3 or .duckdb, a URL such as postgresql://user:password@host:5432/database, or host:port or http(s)://… of another stock database server";
 
 /**
- * Which engine a `--db-file` value means: by its scheme, else its form (host:port:database:user:password, host:port),
- * else the ending of the path, in any case of letters.
+ * Which engine a `--db-file` value means: by its scheme, else its form
+ * (host:port:database:user:password, host:port), else the ending of the path, in any case of
+ * letters.
  *
  * @param source The flag or variable that the value came from, for the error.
- * @throws UsageError It means no engine, or one that isn't supported yet. Passwords are hidden in the message.
+ * @throws UsageError It means no engine, or one that isn't supported yet. Passwords are hidden in
+ *   the message.
  */
 export function describeDatabase(dbFile: string, source = "--db-file"): { engine: Engine } {
   const shown = quoted(redact(dbFile));

@@ -1,4 +1,7 @@
-/** Who may read and write what the server makes: databases and what lies beside them, logs, and the folders of both. */
+/**
+ * Who may read and write what the server makes: databases and what lies beside them, logs, and the
+ * folders of both.
+ */
 import { statSync } from "node:fs";
 import { DECLARATIONS, environmentName } from "./setting-table.ts";
 import { quoted, UsageError } from "./usage-error.ts";
@@ -9,8 +12,8 @@ const READ_BITS = 0o444;
 const READ_TO_ENTER = 2;
 
 /**
- * Of everything that this process and those it starts make from now on, whatever umask it was started with: files get the mode, folders the same
- * and the right to enter for whoever may read.
+ * Of everything that this process and those it starts make from now on, whatever umask it was
+ * started with: files get the mode, folders the same and the right to enter for whoever may read.
  *
  * @param mode as the setting has it, such as "0640".
  */

@@ -1,7 +1,9 @@
 /** Whether a listening address can be reached from this machine only. */
 import { isIPv4 } from "node:net";
 
-/** A name other than `localhost` may resolve to anything, so it counts as reachable from elsewhere. */
+/**
+ * A name other than `localhost` may resolve to anything, so it counts as reachable from elsewhere.
+ */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/\.$/, "");
   if (name === "localhost") return true;

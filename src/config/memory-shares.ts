@@ -3,7 +3,10 @@ import type { Settings } from "./settings.ts";
 import { usableMemoryBytes } from "./usable-memory.ts";
 
 const MIB = 2 ** 20;
-/** Of what the machine, or the control group, has: the rest is for the page cache, without which a database is slow. */
+/**
+ * Of what the machine, or the control group, has: the rest is for the page cache, without which a
+ * database is slow.
+ */
 const DEFAULT_SHARE = 0.75;
 export const MEMORY_MB_MIN = 256;
 export const MEMORY_MB_MAX = 16 * 1024 * 1024;
@@ -39,7 +42,10 @@ export function sqlStatementsMax(settings: Pick<Settings, "memoryMb" | "workers"
   return Math.max(1, Math.min(settings.dbPoolSize, Math.floor(sqlMemoryBytes(settings) / RUNNER_BYTES)));
 }
 
-/** Of the requests that one worker has under way. Each client address may have half of it; the largest body always fits. */
+/**
+ * Of the requests that one worker has under way. Each client address may have half of it; the
+ * largest body always fits.
+ */
 export function bodyShares({
   memoryMb,
   workers,

@@ -1,11 +1,14 @@
-/** ", did you mean X?" for the closest known word, or "" when none is close enough to be a slip of the hand. */
+/**
+ * ", did you mean X?" for the closest known word, or "" when none is close enough to be a slip of
+ * the hand.
+ */
 export function suggest(word: string, known: readonly string[]): string {
   const best = nearest(word, known);
   return best === undefined ? "" : `, did you mean ${best}?`;
 }
 
 /** The known word with the fewest edits, if these are no more than a third of its letters. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
+function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {

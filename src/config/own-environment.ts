@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 
 /**
- * Bun adds the variables of `.env` files in the current folder to `process.env` unless it is told not to. Whoever starts the
- * server's main module by hand may not tell it; this takes them out again. A file that was named with
+ * Bun adds the variables of `.env` files in the current folder to `process.env` unless it is told
+ * not to. Whoever starts the server's main module by hand may not tell it; this takes them out
+ * again. A file that was named with
  * `--env-file` stays in effect. Only Linux tells what was there before.
  */
 export function dropDotEnv(): void {

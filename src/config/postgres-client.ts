@@ -1,4 +1,7 @@
-/** How Bun's client is told of a database, by whoever connects to it: for one connection, which lasts until it is closed. */
+/**
+ * How Bun's client is told of a database, by whoever connects to it: for one connection, which
+ * lasts until it is closed.
+ */
 import type { SQL } from "bun";
 import type { PostgresTarget } from "./postgres-url.ts";
 

@@ -1,4 +1,7 @@
-/** The parameters of connection strings that people bring along from other clients, and what becomes of each. */
+/**
+ * The parameters of connection strings that people bring along from other clients, and what becomes
+ * of each.
+ */
 
 /** Those with a meaning here. */
 export const KNOWN_PARAMETERS = [
@@ -20,7 +23,10 @@ export const KNOWN_PARAMETERS = [
 /** Other names of known ones: those of Prisma and JDBC. */
 const OTHER_NAMES: Record<string, string> = { schema: "search_path", currentSchema: "search_path" };
 
-/** Without them, this client does the same or nothing that anybody could miss; some only with these values. */
+/**
+ * Without them, this client does the same or nothing that anybody could miss; some only with these
+ * values.
+ */
 const IGNORED: Record<string, RegExp> = {
   keepalives: /^/,
   keepalives_idle: /^/,

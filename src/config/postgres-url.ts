@@ -1,11 +1,14 @@
-/** Where a PostgreSQL connection string points to: the forms of a URL, and `host:port:database:user:password`. */
+/**
+ * Where a PostgreSQL connection string points to: the forms of a URL, and
+ * `host:port:database:user:password`.
+ */
 import { suggest } from "./nearest.ts";
 import { KNOWN_PARAMETERS, readParameter } from "./postgres-parameters.ts";
 import { redact } from "./redact.ts";
 import { quoted, UsageError } from "./usage-error.ts";
 
 const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
-export type SslMode = (typeof SSL_MODES)[number];
+type SslMode = (typeof SSL_MODES)[number];
 
 export interface PostgresTarget {
   /** A host name, an address, or the folder of a Unix socket, which begins with "/". */
@@ -20,7 +23,10 @@ export interface PostgresTarget {
   sslRootCert: string | null;
   /** Settings of the session, from `options=-c name=value` and `search_path=`. */
   parameters: Record<string, string>;
-  /** A connection pool that gives each transaction another connection stands in between; else this is found out. */
+  /**
+   * A connection pool that gives each transaction another connection stands in between; else this
+   * is found out.
+   */
   pooled: boolean;
   /** How long to wait for a connection; null: the server's own time. */
   connectTimeoutMs: number | null;
@@ -46,10 +52,11 @@ const OWN_PARAMETERS = [
 const EXPECTED = "expected postgresql://user:password@host:5432/database or host:port:database:user:password";
 
 /**
- * Missing parts are those of PostgreSQL's own clients: PGHOST, PGPORT, PGUSER, PGDATABASE, else localhost, 5432,
- * "postgres", and a database named like the user.
+ * Missing parts are those of PostgreSQL's own clients: PGHOST, PGPORT, PGUSER, PGDATABASE, else
+ * localhost, 5432, "postgres", and a database named like the user.
  *
- * @throws UsageError A form, a port or a parameter that is not understood. Passwords are hidden in the message.
+ * @throws UsageError A form, a port or a parameter that is not understood. Passwords are hidden in
+ *   the message.
  */
 export function parsePostgresUrl(
   text: string,

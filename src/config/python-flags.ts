@@ -1,6 +1,6 @@
 /**
- * Flags of the older Python server that a start script may still carry. They are accepted so that the script goes on
- * working; what they steered doesn't exist here.
+ * Flags of the older Python server that a start script may still carry. They are accepted so that
+ * the script goes on working; what they steered doesn't exist here.
  */
 export const IGNORED_FLAGS: Readonly<Record<string, { takesValue: boolean }>> = {
   "--stale-data-timeout": { takesValue: true },

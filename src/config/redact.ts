@@ -1,6 +1,6 @@
 /**
- * Connection strings without their secrets. Only what is known to be none is shown: a mistyped string has its password
- * somewhere that nobody can foresee.
+ * Connection strings without their secrets. Only what is known to be none is shown: a mistyped
+ * string has its password somewhere that nobody can foresee.
  */
 import { HOST_AND_PORT } from "./upstream-url.ts";
 
@@ -9,7 +9,9 @@ export const FIVE_PARTS = /^([^:/\s]+:\d{1,5}:[^:]*:[^:]*):(.*)$/s;
 export const SCHEME = /^([a-z][a-z0-9+.-]*:)\/\//i;
 
 const HIDDEN = "***";
-/** A host with or without a port, or several, then a path; what follows "?" is looked at by itself. */
+/**
+ * A host with or without a port, or several, then a path; what follows "?" is looked at by itself.
+ */
 const HOSTS_AND_PATH =
   /^(?:(?:\[[0-9a-f:.]+\]|[^:/?#@\s,=]*)(?::\d{1,5})?(?:,|(?=[/?#]|$)))*(?:\/[^?#:@=]*)?(?:\?.*)?$/is;
 /** `name=value`, separated by blanks, "&" or ";"; a value may stand in quotes. */
@@ -36,8 +38,8 @@ const PLAIN = /^[^:@=]*$/;
 const PATH = /^(?!.*\/\/)\.{0,2}\/[^@]*\.(db|sqlite3?|duckdb)$/is;
 
 /**
- * A `--db-file` or `--bus` value as logs, errors and /health may show it: passwords replaced by ***. Where it is none of
- * the forms that are known, more is hidden rather than less.
+ * A `--db-file` or `--bus` value as logs, errors and /health may show it: passwords replaced by
+ * ***. Where it is none of the forms that are known, more is hidden rather than less.
  */
 export function redact(text: string): string {
   if (PLAIN.test(text) || PATH.test(text) || HOST_AND_PORT.test(text)) return text;
@@ -64,7 +66,10 @@ export function holdsSecret(text: string): boolean {
   );
 }
 
-/** Up to the last "@", since a careless password may hold one, or a "/". A lone user name may be a token, or one with its password. */
+/**
+ * Up to the last "@", since a careless password may hold one, or a "/". A lone user name may be a
+ * token, or one with its password.
+ */
 function redactUrl(rest: string): string {
   const at = rest.lastIndexOf("@");
   const user = rest.slice(0, Math.max(0, at));

@@ -18,18 +18,27 @@ import {
 import type { AccessLog, Durability, LogLevel, Settings, SqlScope } from "./settings.ts";
 import { usableCpus } from "./usable-cpus.ts";
 
-/** One setting: all that parsing, --help, --print-config and the documentation say about it comes from here. */
+/**
+ * One setting: all that parsing, --help, --print-config and the documentation say about it comes
+ * from here.
+ */
 export interface Declaration<T> {
   flag: `--${string}`;
   type: ValueType<T>;
   default: T;
-  /** The default where settings declared before are not at theirs, and how the documentation names it. */
+  /**
+   * The default where settings declared before are not at theirs, and how the documentation names
+   * it.
+   */
   dependentDefault?: { text: string; of(before: Settings): T };
   /** Null for a count, a word or a path. */
   unit: "s" | "MB" | "KB" | null;
   /** Ends with a full stop; doesn't repeat the default. */
   sentence: string;
-  /** Refuses what the type accepts but this setting can't use; throws a UsageError that begins with `source`. */
+  /**
+   * Refuses what the type accepts but this setting can't use; throws a UsageError that begins with
+   * `source`.
+   */
   check?(value: T, source: string): void;
   /** The value with its secrets hidden. */
   redact?(value: T): T;

@@ -1,6 +1,6 @@
 /**
- * The settings of the server, from its command line and environment. Each is declared once, in setting-table.ts;
- * flag beats environment beats default. There is no settings file.
+ * The settings of the server, from its command line and environment. Each is declared once, in
+ * setting-table.ts; flag beats environment beats default. There is no settings file.
  */
 
 import { suggest } from "./nearest.ts";
@@ -76,7 +76,7 @@ export interface Settings {
   sample: boolean;
 }
 
-export type Wants = "run" | "help" | "version" | "print-config";
+type Wants = "run" | "help" | "version" | "print-config";
 
 export interface ParsedSettings {
   settings: Settings;
@@ -90,8 +90,8 @@ export interface ParsedSettings {
 /**
  * @param argv What follows the subcommand.
  * @param env Usually process.env; an empty variable counts as not set.
- * @throws UsageError Unknown flag or STOCK_DB_ variable, missing or wrong value. Not when help or the version is asked
- *   for: whoever got the flags wrong needs the help most.
+ * @throws UsageError Unknown flag or STOCK_DB_ variable, missing or wrong value. Not when help or
+ *   the version is asked for: whoever got the flags wrong needs the help most.
  */
 export function parseSettings(
   argv: readonly string[],
@@ -114,7 +114,10 @@ const INFORMATION_FLAGS: Record<string, "help" | "version" | undefined> = {
 
 const PRINT_CONFIG = "--print-config";
 
-/** Variables with the prefix that are not settings: the brief of a child process and the launcher's choice of Bun. */
+/**
+ * Variables with the prefix that are not settings: the brief of a child process and the launcher's
+ * choice of Bun.
+ */
 const OTHER_VARIABLES = ["STOCK_DB_CHILD", "STOCK_DB_BUN"];
 
 /** A value with the flag or variable that it came from. */

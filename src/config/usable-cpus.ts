@@ -3,8 +3,8 @@ import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 
 /**
- * CPUs this process may use, at least 1: no more than its affinity mask allows, nor than the quota of its control
- * group, rounded up. A container limited to 2 CPUs on a 64-CPU machine gets 2.
+ * CPUs this process may use, at least 1: no more than its affinity mask allows, nor than the quota
+ * of its control group, rounded up. A container limited to 2 CPUs on a 64-CPU machine gets 2.
  */
 export function usableCpus(): number {
   const quota = cpuQuota("/sys/fs/cgroup", readOrNull("/proc/self/cgroup"));
@@ -31,7 +31,10 @@ export function cpuQuota(root: string, membership: string | null): number | null
   return quotas.length === 0 ? null : Math.min(...quotas);
 }
 
-/** Inside a container the path is often that of the host and absent here; the walk up then ends at the mount, which is right. */
+/**
+ * Inside a container the path is often that of the host and absent here; the walk up then ends at
+ * the mount, which is right.
+ */
 function collect(root: string, path: string, read: (folder: string) => number | null, into: number[]): void {
   for (let at = path; ; at = dirname(at)) {
     const quota = read(join(root, at));

@@ -1,4 +1,7 @@
-/** How much memory this process may use: no more than the machine has, nor than its control groups let it have. */
+/**
+ * How much memory this process may use: no more than the machine has, nor than its control groups
+ * let it have.
+ */
 
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
@@ -13,7 +16,8 @@ export function usableMemoryBytes(): number {
 }
 
 /**
- * The smallest limit of a process's control group and of all groups above it, in bytes; null without one.
+ * The smallest limit of a process's control group and of all groups above it, in bytes; null
+ * without one.
  *
  * @param root Where the control groups are mounted.
  * @param membership The text of /proc/<pid>/cgroup; null where there is none.
@@ -30,7 +34,10 @@ export function memoryLimit(root: string, membership: string | null): number | n
   return limits.length === 0 ? null : Math.min(...limits);
 }
 
-/** Inside a container the path is often that of the host and absent here; the walk up then ends at the mount, which is right. */
+/**
+ * Inside a container the path is often that of the host and absent here; the walk up then ends at
+ * the mount, which is right.
+ */
 function collect(root: string, path: string, files: string[], into: number[]): void {
   for (let at = path; ; at = dirname(at)) {
     for (const file of files) {

@@ -1,6 +1,7 @@
 /**
- * The person who started the program gave it something it can't use. The message is one line that names the
- * flag or variable, the value and what was expected; the program prints it and exits with USAGE_EXIT.
+ * The person who started the program gave it something it can't use. The message is one line that
+ * names the flag or variable, the value and what was expected; the program prints it and exits with
+ * USAGE_EXIT.
  */
 export class UsageError extends Error {
   constructor(message: string) {

@@ -1,9 +1,11 @@
 /**
- * Answers for clients that read slowly. An answer that is streamed holds something as long as it lasts: a SQL runner, a
- * connection, a snapshot of the database. So when its client takes no piece for a moment, the rest goes to a temporary file
- * as fast as its source gives it, and to the client from there.
+ * Answers for clients that read slowly. An answer that is streamed holds something as long as it
+ * lasts: a SQL runner, a connection, a snapshot of the database. So when its client takes no piece
+ * for a moment, the rest goes to a temporary file as fast as its source gives it, and to the client
+ * from there.
  *
- * The file is unlinked as soon as it is open: whatever happens to this process, nothing stays behind.
+ * The file is unlinked as soon as it is open: whatever happens to this process, nothing stays
+ * behind.
  */
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
@@ -25,7 +27,10 @@ const TIMES = {
 const SPOOLED_ANSWERS_MAX = 256;
 /** Up to this part of the spool anybody may have any of it … */
 const FREE_FOR_ALL = 0.5;
-/** … and beyond it an address that has this part, in the workers together, gets no more: others shall find room. */
+/**
+ * … and beyond it an address that has this part, in the workers together, gets no more: others
+ * shall find room.
+ */
 const SHARE_OF_ONE_CLIENT = 0.125;
 const PIECE_BYTES = 256 * 1024;
 /** The spool leaves this much of its disk free. */

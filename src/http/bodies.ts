@@ -1,6 +1,7 @@
 /**
- * What the bodies of requests take in a worker, from their first byte until their command is done: bounded for all, and
- * for each client address. Bun takes a body in while nobody reads it, so none can wait: what doesn't fit is refused.
+ * What the bodies of requests take in a worker, from their first byte until their command is done:
+ * bounded for all, and for each client address. Bun takes a body in while nobody reads it, so none
+ * can wait: what doesn't fit is refused.
  */
 import { RequestError, unavailable } from "../protocol/errors.ts";
 

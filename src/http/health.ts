@@ -21,7 +21,10 @@ export interface Health {
   body: Record<string, unknown>;
 }
 
-/** Healthy: the database answers a read now. Ready: also the writer can be reached, nothing keeps the worker from all of its work, and it isn't on its way out. */
+/**
+ * Healthy: the database answers a read now. Ready: also the writer can be reached, nothing keeps
+ * the worker from all of its work, and it isn't on its way out.
+ */
 export async function checkHealth(
   options: HealthOptions,
   kind: "health" | "ready" | "live",

@@ -1,6 +1,7 @@
 /**
- * Refuses requests that a foreign web page made a browser send: its `Host` is the page's own name (DNS rebinding), or
- * `Origin`, `Referer` or `Sec-Fetch-Site` tell of another site. Without this any page could run SQL on a developer's machine.
+ * Refuses requests that a foreign web page made a browser send: its `Host` is the page's own name
+ * (DNS rebinding), or `Origin`, `Referer` or `Sec-Fetch-Site` tell of another site. Without this
+ * any page could run SQL on a developer's machine.
  */
 import { isIP } from "node:net";
 
@@ -28,7 +29,9 @@ export class HostGuard {
     return accepted;
   }
 
-  /** @param origin the header of a WebSocket handshake; null from programs that are not browsers. */
+  /**
+   * @param origin the header of a WebSocket handshake; null from programs that are not browsers.
+   */
   acceptsOrigin(origin: string | null, host: string | null): boolean {
     if (origin === null) return true;
     let url: URL;
@@ -41,8 +44,9 @@ export class HostGuard {
   }
 
   /**
-   * A program sends none of these headers, an own page its own origin, and a browser whose user typed the address
-   * `Sec-Fetch-Site: none`. An image or a link of a foreign page has no `Origin`, so the others are looked at as well.
+   * A program sends none of these headers, an own page its own origin, and a browser whose user
+   * typed the address `Sec-Fetch-Site: none`. An image or a link of a foreign page has no `Origin`,
+   * so the others are looked at as well.
    *
    * @returns the header at fault, null when there is none.
    */

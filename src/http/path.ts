@@ -1,4 +1,7 @@
-/** The decoded path and the query of a request target, whatever `Request.url` is: Bun leaves it relative for a missing or bad Host. */
+/**
+ * The decoded path and the query of a request target, whatever `Request.url` is: Bun leaves it
+ * relative for a missing or bad Host.
+ */
 export function splitTarget(url: string): { path: string; query: string } {
   const scheme = url.indexOf("://");
   // A fragment has no business in a request target; some clients send it all the same.

@@ -5,10 +5,11 @@ import type { BodyShare } from "./bodies.ts";
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * @param maxBytes --max-body-mb in bytes; a larger body is 413, before it is read where its length is announced.
+ * @param maxBytes --max-body-mb in bytes; a larger body is 413, before it is read where its length
+ *   is announced.
  * @param share told of every byte before it is kept.
- * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON, 499 the client is gone, 429 and 503 too
- *   much is under way.
+ * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON, 499 the client is
+ *   gone, 429 and 503 too much is under way.
  */
 export async function readBody(request: Request, maxBytes: number, share: BodyShare): Promise<string> {
   const type = request.headers.get("content-type");

@@ -31,7 +31,10 @@ export function jsonResponse(body: unknown, status: number, headers: Record<stri
   return measured(new Response(text, { status, headers: { ...JSON_HEADERS, ...headers } }), text);
 }
 
-/** @param error anything thrown; what is not a RequestError is our own bug: 500, and the caller logs it. */
+/**
+ * @param error anything thrown; what is not a RequestError is our own bug: 500, and the caller logs
+ *   it.
+ */
 export function errorResponse(error: unknown): Response {
   if (!(error instanceof RequestError)) {
     return jsonResponse({ error: "An internal server error occurred." }, 500);

@@ -38,7 +38,9 @@ const ENDPOINTS = [
   "/stats/pool (GET)",
   "/api/execute_sql (GET)",
 ];
-/** Characters of an unknown command that its error repeats; of a longer one it shows the beginning. */
+/**
+ * Characters of an unknown command that its error repeats; of a longer one it shows the beginning.
+ */
 const COMMAND_SHOWN_MAX = 100;
 const SWITCHING_PROTOCOLS = 101;
 const STATIC_ENDING = /\.(js|css|ico|png|jpg|jpeg|gif)$/;
@@ -90,7 +92,10 @@ type Handler = (request: Request, server: Server<AnySocketData>) => Promise<Resp
 export function createRouter(options: RouterOptions): Handler {
   const { accessLog, counters, guard, log } = options;
 
-  /** Requests without Bun's idle time limit. Lifting it sticks to the connection, so that is not used again. */
+  /**
+   * Requests without Bun's idle time limit. Lifting it sticks to the connection, so that is not
+   * used again.
+   */
   const unlimited = new WeakSet<Request>();
   const liftLimit = (request: Request, server: Server<AnySocketData>): void => {
     server.timeout(request, 0);
@@ -152,7 +157,8 @@ export function createRouter(options: RouterOptions): Handler {
       return jsonResponse(body, status, status === 503 ? { "Retry-After": "1" } : {});
     }
     if (path.startsWith("/stats/") || SQL_PATHS.has(path)) {
-      // A command's JSON needs a preflight, which is never granted; a page can have these asked with an image.
+      // A command's JSON needs a preflight, which is never granted; a page can have these asked
+      // with an image.
       if (isRead) refuseForeignSite(request, guard);
       const lift = (): void => liftLimit(request, server);
       const client = clientAddress(request, server);
@@ -163,7 +169,8 @@ export function createRouter(options: RouterOptions): Handler {
     return notFound(path);
   }
 
-  // Requests that are sent without waiting for answers are all handed over in one round of the event loop.
+  // Requests that are sent without waiting for answers are all handed over in one round of the
+  // event loop.
   const turns = new Turns();
 
   return async (request, server) => {
@@ -211,7 +218,10 @@ function respond(body: Answer, addressOf: () => string, options: RouterOptions):
   return answer(stream instanceof ReadableStream ? spool.through(stream, addressOf()) : stream, isDraining());
 }
 
-/** @throws RequestError 503 while memory is short: parsing a body takes thirty times its size for a moment. */
+/**
+ * @throws RequestError 503 while memory is short: parsing a body takes thirty times its size for a
+ *   moment.
+ */
 function admitBody(request: Request, { memory }: RouterOptions): void {
   const length = request.headers.get("content-length");
   if (length === null || Number(length) > SMALL_BODY_BYTES) memory.admit("a large request");
@@ -283,7 +293,11 @@ function refuseForeignSite({ headers }: Request, guard: HostGuard): void {
   );
 }
 
-/** How large a read is, is known when it has begun; it is given up then. @throws RequestError 503 while memory is short. */
+/**
+ * How large a read is, is known when it has begun; it is given up then.
+ *
+ * @throws RequestError 503 while memory is short.
+ */
 async function admitLargeRead(
   name: string,
   body: ReadableStream<Uint8Array>,

@@ -1,4 +1,7 @@
-/** GET /stats/…: what the database holds and how fast it answers. Counting rows can take seconds, so it runs in the SQL runners. */
+/**
+ * GET /stats/…: what the database holds and how fast it answers. Counting rows can take seconds, so
+ * it runs in the SQL runners.
+ */
 
 import type { BusFigures } from "../bus/bus.ts";
 import { badRequest } from "../protocol/errors.ts";

@@ -1,6 +1,7 @@
 /**
- * Large answers that are made as a whole, such as updates with the frame of a large save. Bun would hold what a client
- * doesn't read of them without a bound, so they are handed over piece by piece, and together have one.
+ * Large answers that are made as a whole, such as updates with the frame of a large save. Bun would
+ * hold what a client doesn't read of them without a bound, so they are handed over piece by piece,
+ * and together have one.
  */
 import { unavailable } from "../protocol/errors.ts";
 

@@ -23,7 +23,10 @@ export class BusLink {
     this.#options = options;
   }
 
-  /** The first worker that knows the database names the channel; a database that is another one has another. */
+  /**
+   * The first worker that knows the database names the channel; a database that is another one has
+   * another.
+   */
   join(channel: string): void {
     const { open, receive, missed, log } = this.#options;
     if (open === null || channel === this.#channel || this.#closed) return;

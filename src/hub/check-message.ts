@@ -1,6 +1,7 @@
 /**
- * Checks the shape of what comes over the hub's socket. Only the server's own processes can send there, but one of them that is out
- * of order, or of another version after the program's folder was replaced, must not end the hub that all others save through.
+ * Checks the shape of what comes over the hub's socket. Only the server's own processes can send
+ * there, but one of them that is out of order, or of another version after the program's folder was
+ * replaced, must not end the hub that all others save through.
  */
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";

@@ -1,6 +1,7 @@
 /**
- * A worker's end of the hub's socket. Saves of one turn of the event loop travel as one message. When the hub is restarted
- * under it, the client connects again, subscribes again, and repeats the unanswered saves.
+ * A worker's end of the hub's socket. Saves of one turn of the event loop travel as one message.
+ * When the hub is restarted under it, the client connects again, subscribes again, and repeats the
+ * unanswered saves.
  */
 import { join } from "node:path";
 import type { Socket } from "bun";
@@ -37,7 +38,10 @@ export interface HubClientOptions {
   runtimeDir: string;
   workerId: number;
   log: LogLines;
-  /** Called for every update of a ticker that this worker watches, its own saves included; usually in order of commit. */
+  /**
+   * Called for every update of a ticker that this worker watches, its own saves included; usually
+   * in order of commit.
+   */
   publish(ticker: string, update: Update): void;
   /** Another server has committed an update of this position. */
   note(ticker: string, position: number): void;
@@ -113,7 +117,10 @@ export class HubClient {
     }
   }
 
-  /** Resolves when the hub is there, at once if it is; or when it has been away for too long, or isn't wanted any more. */
+  /**
+   * Resolves when the hub is there, at once if it is; or when it has been away for too long, or
+   * isn't wanted any more.
+   */
   async present(): Promise<void> {
     if (this.#channel !== null || this.#closed) return;
     await this.#absence.over();
@@ -125,10 +132,12 @@ export class HubClient {
   }
 
   /**
-   * Resolves when the save is committed (or refused as a whole by the database's state, see SaveOutcome), and its update published here.
+   * Resolves when the save is committed (or refused as a whole by the database's state, see
+   * SaveOutcome), and its update published here.
    *
    * @param bytes size of the request, for the bound on saves in flight.
-   * @throws RequestError 503: too much in flight, or the hub stayed away; then the outcome is unknown.
+   * @throws RequestError 503: too much in flight, or the hub stayed away; then the outcome is
+   *   unknown.
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
     this.#saves.check(save, bytes);
@@ -136,7 +145,10 @@ export class HubClient {
     return this.#saves.add(save, bytes, this.#channel !== null);
   }
 
-  /** Tells the ticker's subscribers, on all workers, of an update that this worker has committed itself. */
+  /**
+   * Tells the ticker's subscribers, on all workers, of an update that this worker has committed
+   * itself.
+   */
   announce(ticker: string, update: Update): void {
     if (this.#watches(ticker)) this.#options.publish(ticker, update);
     // Without a hub the other workers find it in the database when they have one again.
@@ -145,7 +157,8 @@ export class HubClient {
 
   /** Whether there may be one more WebSocket of the address; then it counts until `left`. */
   async admit(address: string): Promise<boolean> {
-    // Who can't be asked admits: clients that come back must not be turned away because the hub is being restarted.
+    // Who can't be asked admits: clients that come back must not be turned away because the hub is
+    // being restarted.
     const asked = this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
     // A hub that hangs counts it when it is back, or the next one hears of it with all others.
     const reply = await Promise.race([asked, Bun.sleep(ADMISSION_WAIT_MS).then(() => null)]);
@@ -181,7 +194,8 @@ export class HubClient {
   }
 
   /**
-   * Resolves when every commit to the ticker, or to ALL_TICKERS, from now on is published here. A hub that is being restarted is waited for.
+   * Resolves when every commit to the ticker, or to ALL_TICKERS, from now on is published here. A
+   * hub that is being restarted is waited for.
    *
    * @throws RequestError 503 it stayed away for HUB_AWAY_MAX_MS.
    */
@@ -205,9 +219,11 @@ export class HubClient {
   }
 
   /**
-   * Keeps the hub from committing until released, and waits its turn for it. The hub takes it back by itself after a time.
+   * Keeps the hub from committing until released, and waits its turn for it. The hub takes it back
+   * by itself after a time.
    *
-   * @throws RequestError 503 the hub is away; rejects when the signal aborts, and then holds nothing.
+   * @throws RequestError 503 the hub is away; rejects when the signal aborts, and then holds
+   *   nothing.
    */
   async acquire(signal: AbortSignal): Promise<{ release(): Promise<void> }> {
     const id = this.#replies.newId();
@@ -227,7 +243,8 @@ export class HubClient {
       release: async () => {
         if (this.#channel === null) return; // a new hub knows of no lease
         this.#channel.send({ type: "release", id });
-        // Answers kept before the write are invalid when this comes back, or when the hub is gone: a new one begins with that.
+        // Answers kept before the write are invalid when this comes back, or when the hub is gone:
+        // a new one begins with that.
         await this.#replies.wait(id).catch(() => {});
       },
     };
@@ -357,7 +374,8 @@ export class HubClient {
 
   async #reconnect(): Promise<void> {
     while (!this.#closed && this.#channel === null) {
-      // Not at once: a dying hub still takes connections for a moment, and losing it again would use up a repetition.
+      // Not at once: a dying hub still takes connections for a moment, and losing it again would
+      // use up a repetition.
       await Bun.sleep(RECONNECT_MS);
       try {
         await this.#open();

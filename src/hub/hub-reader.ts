@@ -6,7 +6,10 @@ import { HubLostError, type HubReads, type Question, type ReadReply } from "./hu
 import type { UpdateHeader } from "./read-messages.ts";
 import { crossingOf, READS, type ReadName, UPDATE_READS } from "./remote-reads.ts";
 
-/** Long enough for a hub that is busy; who asks whether the database answers must be told that it doesn't. */
+/**
+ * Long enough for a hub that is busy; who asks whether the database answers must be told that it
+ * doesn't.
+ */
 const PROBE_WAIT_MS = 2_000;
 
 export interface HubAccess {
@@ -56,7 +59,10 @@ function crosses(arg: unknown): boolean {
   return arg !== undefined && !(arg instanceof AbortSignal);
 }
 
-/** Whoever asks for the state of things wants it as it is now: this doesn't wait for a hub that is being restarted. */
+/**
+ * Whoever asks for the state of things wants it as it is now: this doesn't wait for a hub that is
+ * being restarted.
+ */
 async function probe({ reads }: HubAccess): Promise<void> {
   const { reply } = reads.ask({ type: "read", name: "probe", args: [] });
   const late = Promise.withResolvers<never>();
@@ -96,8 +102,9 @@ function withFrames(headers: UpdateHeader[], frames: Buffer): StoredUpdate[] {
 }
 
 /**
- * The pieces of an answer that has more than one; `return()` tells the hub that the rest isn't wanted. The next piece is asked for while the one before
- * is on its way to the client: the hub makes it meanwhile.
+ * The pieces of an answer that has more than one; `return()` tells the hub that the rest isn't
+ * wanted. The next piece is asked for while the one before is on its way to the client: the hub
+ * makes it meanwhile.
  */
 export function pieces(reads: HubReads, id: number, first: Uint8Array): AsyncIterableIterator<Uint8Array> {
   let waiting: Uint8Array | null = first;

@@ -1,4 +1,7 @@
-/** A worker's saves that the hub has not answered: sent in batches, and again to the next hub when one dies with them. */
+/**
+ * A worker's saves that the hub has not answered: sent in batches, and again to the next hub when
+ * one dies with them.
+ */
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import { HUB_AWAY_MAX_MS } from "./hub-absence.ts";
@@ -9,7 +12,10 @@ import type { WriterState } from "./writer-note.ts";
 
 /** Bodies of saves that the hub has not answered; beyond it a save gets 503. */
 const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
-/** The log knows a save that was committed before, so it can be sent to one hub after the other. But hubs may be dying of it. */
+/**
+ * The log knows a save that was committed before, so it can be sent to one hub after the other. But
+ * hubs may be dying of it.
+ */
 const REPETITIONS_MAX = 10;
 /** By then every worker has sent its other saves to the new hub. */
 const SUSPECTS_LATER_MS = 250;

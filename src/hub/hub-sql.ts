@@ -8,8 +8,8 @@ import type { SqlCaution } from "./sql-caution.ts";
 /**
  * A hub that is being restarted is waited for.
  *
- * @throws RequestError as the driver's; 503 as `SqlCaution.admit`. A statement that was under way when the hub went away
- *   has an unknown outcome.
+ * @throws RequestError as the driver's; 503 as `SqlCaution.admit`. A statement that was under way
+ *   when the hub went away has an unknown outcome.
  */
 export async function runSqlInHub(
   { hub, caution }: { hub: HubAccess; caution: SqlCaution },

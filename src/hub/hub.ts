@@ -1,7 +1,8 @@
 /**
- * The hub owns the database's one writer. It commits whatever has arrived from all workers in one transaction, in
- * order of arrival, and tells each worker what became of its saves and what its subscribers must see, in commit order.
- * It knows neither HTTP nor WebSockets, and no storage engine by name.
+ * The hub owns the database's one writer. It commits whatever has arrived from all workers in one
+ * transaction, in order of arrival, and tells each worker what became of its saves and what its
+ * subscribers must see, in commit order. It knows neither HTTP nor WebSockets, and no storage
+ * engine by name.
  */
 import { chmodSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -40,7 +41,10 @@ export interface HubOptions {
   openBus: BusLinkOptions["open"];
   /** WebSockets of one client address, in all workers. */
   socketsPerAddressMax: number;
-  /** Longest that a write lease may be out before it is taken back: the runner is dead or killed by then. */
+  /**
+   * Longest that a write lease may be out before it is taken back: the runner is dead or killed by
+   * then.
+   */
   leaseTimeoutMs: number;
 }
 
@@ -261,7 +265,8 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
   }
 
   const socketPath = join(runtimeDir, HUB_SOCKET);
-  // After SIGKILL the file of the hub before is still there; the folder is the supervisor's alone, so nobody listens on it.
+  // After SIGKILL the file of the hub before is still there; the folder is the supervisor's alone,
+  // so nobody listens on it.
   rmSync(socketPath, { force: true });
   const listener: UnixSocketListener<WorkerLink> = Bun.listen<WorkerLink>({
     unix: socketPath,

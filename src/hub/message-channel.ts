@@ -1,12 +1,16 @@
 /**
- * Messages over a stream socket, each of JSON and, behind it, bytes that nobody between the ends looks into:
- * 4 bytes length of what follows, 4 bytes length of the JSON (both little endian), the JSON in UTF-8, the bytes.
- * Bun's `write` may take only part of what it is given; the rest waits here, counted, for `drain`.
+ * Messages over a stream socket, each of JSON and, behind it, bytes that nobody between the ends
+ * looks into: 4 bytes length of what follows, 4 bytes length of the JSON (both little endian), the
+ * JSON in UTF-8, the bytes. Bun's `write` may take only part of what it is given; the rest waits
+ * here, counted, for `drain`.
  */
 import type { Socket } from "bun";
 
 const HEADER_BYTES = 8;
-/** A message is a turn's batch of saves; one save is at most --max-body-mb (1,024), doubled by its frame. */
+/**
+ * A message is a turn's batch of saves; one save is at most --max-body-mb (1,024), doubled by its
+ * frame.
+ */
 const MESSAGE_BYTES_MAX = 0x7fff_ffff;
 const NO_BYTES = new Uint8Array(0);
 
@@ -64,7 +68,8 @@ export class MessageChannel<Out, In> {
   /**
    * Call from the socket's `data`; the buffer may be reused by Bun afterwards.
    *
-   * @throws Error The bytes are no message, or `receive` refuses it; the connection is of no use any more.
+   * @throws Error The bytes are no message, or `receive` refuses it; the connection is of no use
+   *   any more.
    */
   data(chunk: Buffer): void {
     if (this.#partialBytes > 0) {

@@ -1,6 +1,6 @@
 /**
- * What workers and the hub say to each other over the hub's Unix socket. Both sides are the same version of this program,
- * so the shape may change freely; order on the socket is order of commit.
+ * What workers and the hub say to each other over the hub's Unix socket. Both sides are the same
+ * version of this program, so the shape may change freely; order on the socket is order of commit.
  */
 
 import type { BusFigures } from "../bus/bus.ts";
@@ -10,8 +10,8 @@ import type { Update } from "../storage/update-contract.ts";
 import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
 
 /**
- * The save holds its update, but for the frame: the frames of a message are its attachment, one after the other, as in JSON each would be
- * escaped and parsed for nothing.
+ * The save holds its update, but for the frame: the frames of a message are its attachment, one
+ * after the other, as in JSON each would be escaped and parsed for nothing.
  */
 export type SaveEntry = [id: number, save: Save, frameLength: number];
 
@@ -44,12 +44,12 @@ export type ToHub =
   | { type: "removed"; ticker: string };
 
 /** A save of this worker came out so; it has the frame of the update. */
-export type OutcomeEvent = [kind: 0, id: number, outcome: SaveOutcome];
+type OutcomeEvent = [kind: 0, id: number, outcome: SaveOutcome];
 /** A save of another worker; `ticker` has subscribers here. */
-export type UpdateEvent = [kind: 1, ticker: string, update: Update];
+type UpdateEvent = [kind: 1, ticker: string, update: Update];
 
 /** An update of this position exists: another server has committed it, and sent no content. */
-export type PositionEvent = [kind: 2, ticker: string, seq: number];
+type PositionEvent = [kind: 2, ticker: string, seq: number];
 
 export type HubEvent = OutcomeEvent | UpdateEvent | PositionEvent;
 
@@ -71,7 +71,10 @@ export type ToWorker =
   | { type: "events"; events: HubEvent[] }
   /** Updates of other servers may have been missed. */
   | { type: "missed" }
-  /** What keeps the hub from all of its work, and so each worker; null: nothing of that kind any more. */
+  /**
+   * What keeps the hub from all of its work, and so each worker; null: nothing of that kind any
+   * more.
+   */
   | { type: "condition"; name: ConditionName; reason: string | null }
   /** Why the database's file can't be served any more; null: it can. */
   | { type: "lost"; reason: string | null }

@@ -1,4 +1,7 @@
-/** Reads that workers leave to the hub, because its process holds the database. Texts of rows travel as attachments. */
+/**
+ * Reads that workers leave to the hub, because its process holds the database. Texts of rows travel
+ * as attachments.
+ */
 import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
 import type { ReadName } from "./remote-reads.ts";
 

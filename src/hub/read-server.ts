@@ -1,4 +1,7 @@
-/** The hub's side of the workers' reads: asks the database, hands over one piece of an answer at a time, forgets on cancel. */
+/**
+ * The hub's side of the workers' reads: asks the database, hands over one piece of an answer at a
+ * time, forgets on cancel.
+ */
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
@@ -159,7 +162,8 @@ export class ReadServer {
         ...(httpStatus === 503 ? { retryAfterS: RETRY_AFTER_S } : {}),
       });
     } else if (outcome.bytes <= WHOLE_BYTES_MAX) {
-      // What is sent piece by piece has begun with a 200, and can only break off should this process die.
+      // What is sent piece by piece has begun with a 200, and can only break off should this
+      // process die.
       this.#unfinished.delete(id);
       this.#send({ type: "piece", id, more: false, rows: outcome.rows }, Buffer.concat(outcome.parts));
     } else {

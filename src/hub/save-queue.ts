@@ -1,4 +1,7 @@
-/** Saves of all workers in order of arrival, committed one batch after the other: what comes during a commit goes together in the next. */
+/**
+ * Saves of all workers in order of arrival, committed one batch after the other: what comes during
+ * a commit goes together in the next.
+ */
 import { messageOf } from "../protocol/message-of.ts";
 import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
 import { databaseRefuses } from "../storage/save-refusals.ts";
@@ -7,12 +10,21 @@ import type { SavesWatch } from "./saves-watch.ts";
 import type { WorkerLink } from "./worker-links.ts";
 import type { WriterNote } from "./writer-note.ts";
 
-/** Rows in one transaction, so that a flood of large saves doesn't make each wait for all. A single save is never split. */
+/**
+ * Rows in one transaction, so that a flood of large saves doesn't make each wait for all. A single
+ * save is never split.
+ */
 const TRANSACTION_ROWS_MAX = 5_000;
-/** How long saves wait for a foreign program that holds the write lock, and how often the hub tries again. */
+/**
+ * How long saves wait for a foreign program that holds the write lock, and how often the hub tries
+ * again.
+ */
 const BUSY_WAIT_MAX_MS = 5_000;
 const BUSY_RETRY_MS = 50;
-/** How long nobody must have saved before the writer tidies up, and its pauses, in which saves come first. */
+/**
+ * How long nobody must have saved before the writer tidies up, and its pauses, in which saves come
+ * first.
+ */
 const TIDY_AFTER_MS = 200;
 const TIDY_PAUSE_MS = 10;
 
@@ -106,7 +118,10 @@ export class SaveQueue {
     );
   }
 
-  /** @param work a commit, or what runs in the place of one. @param pauseMs until the writer may tidy up, null: it need not. */
+  /**
+   * @param work a commit, or what runs in the place of one.
+   * @param pauseMs until the writer may tidy up, null: it need not.
+   */
   #run(work: Promise<void>, pauseMs: () => number | null): void {
     this.#committing = work.finally(() => {
       this.#committing = null;
@@ -157,7 +172,8 @@ export class SaveQueue {
           return;
         }
       }
-      // The transaction as a whole failed (disk full, database locked by a foreign program): nothing is stored.
+      // The transaction as a whole failed (disk full, database locked by a foreign program):
+      // nothing is stored.
       const details = messageOf(error);
       this.#options.failed();
       outcomes = batch.map(() => databaseRefuses(details));

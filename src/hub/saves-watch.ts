@@ -1,6 +1,7 @@
 /**
- * Whether saves can be stored, as the hub knows it: a commit that failed, a table that another program has dropped. The log
- * tells it once and then in sums, and every worker's `/ready` is 503 while it holds.
+ * Whether saves can be stored, as the hub knows it: a commit that failed, a table that another
+ * program has dropped. The log tells it once and then in sums, and every worker's `/ready` is 503
+ * while it holds.
  */
 import type { LogLines } from "../observe/log.ts";
 import type { StockWriter } from "../storage/contract.ts";
@@ -9,7 +10,10 @@ import type { StockWriter } from "../storage/contract.ts";
 const TOLD_EVERY_MS = 10_000;
 /** How soon the end of a problem that can be looked up is noticed. */
 const LOOK_EVERY_MS = 1_000;
-/** A problem that can't be looked up, such as a failed commit, is over when a commit succeeds or this has passed: somebody must try. */
+/**
+ * A problem that can't be looked up, such as a failed commit, is over when a commit succeeds or
+ * this has passed: somebody must try.
+ */
 const TRIED_AGAIN_AFTER_MS = 10_000;
 
 export interface SavesWatchOptions {
@@ -36,7 +40,11 @@ export class SavesWatch {
     return this.#problem;
   }
 
-  /** To be called many times a second, between two commits. @param changed another program has committed. */
+  /**
+   * To be called many times a second, between two commits.
+   *
+   * @param changed another program has committed.
+   */
   poll(changed: boolean): void {
     if (changed) this.#tellNotes();
     const nowMs = performance.now();

@@ -1,6 +1,7 @@
 /**
- * Keeps SQL of users from ending one hub after the other: an engine in the hub's process has functions that nothing stops,
- * and each hub that has to end holds up everybody for the time in which the next one opens the database.
+ * Keeps SQL of users from ending one hub after the other: an engine in the hub's process has
+ * functions that nothing stops, and each hub that has to end holds up everybody for the time in
+ * which the next one opens the database.
  */
 import { unavailable } from "../protocol/errors.ts";
 

@@ -1,7 +1,8 @@
 /**
- * Saves that a hub has hung or died at, by ticker and table. Such a save is sent to the next hub after all others and in a
- * transaction of its own, so that nobody else waits for it; the second hub that hangs at it is the last: from then on saves
- * of the ticker and table are refused for a time, as each would hold up everybody's for --liveness-timeout again.
+ * Saves that a hub has hung or died at, by ticker and table. Such a save is sent to the next hub
+ * after all others and in a transaction of its own, so that nobody else waits for it; the second
+ * hub that hangs at it is the last: from then on saves of the ticker and table are refused for a
+ * time, as each would hold up everybody's for --liveness-timeout again.
  */
 import type { Save } from "../storage/contract.ts";
 import { tableOf, type WriterState } from "./writer-note.ts";
@@ -11,7 +12,10 @@ const HANGS_MAX = 2;
 /** Refused for so long after the last of them, and twice as long after each further one. */
 const REFUSED_FIRST_MS = 60_000;
 const REFUSED_MAX_MS = 3_600_000;
-/** That a hub hung is remembered for so long, whatever is stored meanwhile: some saves of a ticker may be well. */
+/**
+ * That a hub hung is remembered for so long, whatever is stored meanwhile: some saves of a ticker
+ * may be well.
+ */
 const HANGS_KEPT_MS = 600_000;
 /** A bound for the memory of a worker; the oldest is forgotten. */
 const SUSPECTS_MAX = 1_000;

@@ -1,6 +1,7 @@
 /**
- * Counters that the hub and all workers map from one small file: see ARCHITECTURE.md "Reads: the version board".
- * Only the hub writes. Slot 0 is the epoch, added to every version, so that one bump invalidates all.
+ * Counters that the hub and all workers map from one small file: see ARCHITECTURE.md "Reads: the
+ * version board". Only the hub writes. Slot 0 is the epoch, added to every version, so that one
+ * bump invalidates all.
  */
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 
@@ -50,7 +51,10 @@ export class VersionBoard {
     return Atomics.load(this.#slots, slot) >>> 0;
   }
 
-  /** Above the sum of three counters, and within the 53 bits that a double counts by ones: beyond them a bump would get lost. */
+  /**
+   * Above the sum of three counters, and within the 53 bits that a double counts by ones: beyond
+   * them a bump would get lost.
+   */
   #epoch(): number {
     return (this.#count(0) % 2 ** 19) * 2 ** 34;
   }

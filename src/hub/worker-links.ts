@@ -1,4 +1,7 @@
-/** The workers that are connected, and what each is told: events in the order that everybody sees, in batches. */
+/**
+ * The workers that are connected, and what each is told: events in the order that everybody sees,
+ * in batches.
+ */
 import type { Socket } from "bun";
 import type { LogLines } from "../observe/log.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";

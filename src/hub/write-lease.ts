@@ -1,4 +1,7 @@
-/** While a worker holds the write lease the hub commits nothing: user-written SQL writes on a connection of its own. */
+/**
+ * While a worker holds the write lease the hub commits nothing: user-written SQL writes on a
+ * connection of its own.
+ */
 import type { LogLines } from "../observe/log.ts";
 import type { WorkerLink } from "./worker-links.ts";
 

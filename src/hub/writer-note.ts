@@ -1,9 +1,11 @@
 /**
- * What the writer is at, in a small file that the hub maps and others read. A hub that hangs in the database can't be asked: its
- * event loop is blocked, and the note is all that can be known of it. A line of it costs a tenth of a microsecond.
+ * What the writer is at, in a small file that the hub maps and others read. A hub that hangs in the
+ * database can't be asked: its event loop is blocked, and the note is all that can be known of it.
+ * A line of it costs a tenth of a microsecond.
  *
- * Bytes, little endian: step (int32, 0 between commits), saves of the transaction, table of the save, its rows,
- * length of its ticker, how often the note was written (int32 each), then the ticker in UTF-8.
+ * Bytes, little endian: step (int32, 0 between commits), saves of the transaction, table of the
+ * save, its rows, length of its ticker, how often the note was written (int32 each), then the
+ * ticker in UTF-8.
  */
 import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -73,7 +75,10 @@ export class WriterNote implements CommitProgress {
   }
 }
 
-/** A number that changes while a commit goes on; a hub that is busy for long is told by it from one that hangs. */
+/**
+ * A number that changes while a commit goes on; a hub that is busy for long is told by it from one
+ * that hangs.
+ */
 export function readProgress(runtimeDir: string): number {
   return readFile(runtimeDir)?.readInt32LE(5 * 4) ?? 0;
 }
@@ -106,7 +111,7 @@ export function describeHang(runtimeDir: string): string {
   return state === null ? "it was at no save" : describeState(state);
 }
 
-export function describeState({ step, saves, table, ticker, rows }: WriterState): string {
+function describeState({ step, saves, table, ticker, rows }: WriterState): string {
   const others = saves === 1 ? "alone" : `one of ${saves}`;
   return `it was at a save of ${ticker} (${table}, ${rows} rows; ${others} in its transaction): ${STEP_TEXTS[step]}`;
 }

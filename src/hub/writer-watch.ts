@@ -1,6 +1,7 @@
 /**
- * A worker's watch over the hub: asks it regularly whether it is there, so that `/ready` tells of a writer that hangs long before
- * the supervisor ends it. Whether a client saves meanwhile doesn't matter.
+ * A worker's watch over the hub: asks it regularly whether it is there, so that `/ready` tells of a
+ * writer that hangs long before the supervisor ends it. Whether a client saves meanwhile doesn't
+ * matter.
  */
 import type { Conditions } from "../observe/conditions.ts";
 import { describeHang, readProgress } from "./writer-note.ts";
@@ -16,7 +17,10 @@ export interface WriterWatchOptions {
   /** --liveness-timeout. */
   limitMs: number;
   conditions: Pick<Conditions, "begin" | "end">;
-  /** Resolves to how long the commit under way has lasted, 0 if there is none; rejects when the hub is away. */
+  /**
+   * Resolves to how long the commit under way has lasted, 0 if there is none; rejects when the hub
+   * is away.
+   */
   ping(): Promise<number>;
 }
 

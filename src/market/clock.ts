@@ -17,8 +17,8 @@ let dateOfMinute = "";
 /** Now in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
 export function nowText(): string {
   const wallMs = Date.now();
-  // The monotonic clock has the microseconds but drifts from the wall clock when that is corrected; so the wall
-  // clock says which millisecond it is, and the other only where in it we are.
+  // The monotonic clock has the microseconds but drifts from the wall clock when that is corrected;
+  // so the wall clock says which millisecond it is, and the other only where in it we are.
   const monotonicMs = performance.now();
   let preciseMs = monotonicToWallMs + monotonicMs;
   if (preciseMs < wallMs || preciseMs >= wallMs + 1) {

@@ -1,7 +1,8 @@
 /**
- * Rows of CSV files as records that a save takes. Which column is which is told by its name, however it is
- * written: case, blanks, underscores, quotes, brackets and a byte order mark don't count. Names are only taken when
- * they mean the same everywhere: an adjusted close is never taken for the close.
+ * Rows of CSV files as records that a save takes. Which column is which is told by its name,
+ * however it is written: case, blanks, underscores, quotes, brackets and a byte order mark don't
+ * count. Names are only taken when they mean the same everywhere: an adjusted close is never taken
+ * for the close.
  */
 import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "./timestamp.ts";
 
@@ -12,7 +13,10 @@ export class CsvError extends Error {
   override readonly name = "CsvError";
 }
 
-/** Stamps in stored form under `date` (daily), `datetime` (hourly) or `timestamp`; the rest numbers or null. */
+/**
+ * Stamps in stored form under `date` (daily), `datetime` (hourly) or `timestamp`; the rest numbers
+ * or null.
+ */
 export type CsvRecord = Record<string, string | number | null>;
 
 interface PlannedNumber {
@@ -118,7 +122,8 @@ export function planColumns(header: readonly string[], kind: CsvKind): ColumnPla
  * @throws CsvError Names the column, the value and what was expected.
  */
 export function readRecord(plan: ColumnPlan, fields: readonly string[]): CsvRecord {
-  // A field too many or too few moves the others under the wrong names; blank ones at the end are harmless.
+  // A field too many or too few moves the others under the wrong names; blank ones at the end are
+  // harmless.
   if (fields.length < plan.width || fields.slice(plan.width).some((field) => field.trim() !== "")) {
     throw new CsvError(`expected ${plan.width} fields as in the header, got ${fields.length}`);
   }
@@ -161,7 +166,10 @@ function readSeq(column: string, field: string): number | null {
   return value;
 }
 
-/** For all but daily bars a date alone would put a whole day at midnight, so its time is looked for too. */
+/**
+ * For all but daily bars a date alone would put a whole day at midnight, so its time is looked for
+ * too.
+ */
 function findStamp(header: readonly string[], kind: CsvKind): number[] {
   const date = findColumn(header, ["date"]);
   const time = findColumn(header, ["time"]);

@@ -1,4 +1,7 @@
-/** Numbers as stamps. The unit is told by the magnitude, so each is read from 1973 on and none is read as another. */
+/**
+ * Numbers as stamps. The unit is told by the magnitude, so each is read from 1973 on and none is
+ * read as another.
+ */
 import { type Moment, momentOfDate } from "./moment.ts";
 
 const SECONDS_MIN = 1e8;
@@ -15,8 +18,8 @@ const COMPACT_DATE_MAX = 21001231;
 const DOUBLE_NANOS_ERROR = 128n;
 
 /**
- * Reads Unix seconds or milliseconds (with fraction), microseconds, nanoseconds, or a date written as 20240102.
- * Finer than microseconds is cut off.
+ * Reads Unix seconds or milliseconds (with fraction), microseconds, nanoseconds, or a date written
+ * as 20240102. Finer than microseconds is cut off.
  *
  * @returns Null when the magnitude fits none of them.
  */
@@ -24,7 +27,8 @@ export function momentOfNumber(value: number): Moment | null {
   const size = Math.abs(value);
   if (size < SECONDS_MIN) return momentOfCompactDate(value);
   const whole = Math.floor(value);
-  // Most decimal fractions have no double: rounding gives the microsecond that was meant, cutting the one before.
+  // Most decimal fractions have no double: rounding gives the microsecond that was meant, cutting
+  // the one before.
   if (size < MILLIS_MIN) return momentOfEpoch(whole, Math.round((value - whole) * 1e6));
   if (size < MICROS_MIN) {
     const millis = remainder(whole, 1e3);

@@ -1,9 +1,10 @@
 /**
- * The many ways in which people write a date, besides the ISO form that `timestamp.ts` reads by itself. What is
- * accepted, and what an ambiguous text means, follows pandas, which the existing clients were written against.
- * Where pandas would guess or drop without telling, this converts or refuses: named zones are converted; refused
- * are a time without a date, a date that begins with a two-digit year, and dots with the year last (pandas reads
- * the month first, who writes so means the day).
+ * The many ways in which people write a date, besides the ISO form that `timestamp.ts` reads by
+ * itself. What is accepted, and what an ambiguous text means, follows pandas, which the existing
+ * clients were written against. Where pandas would guess or drop without telling, this converts or
+ * refuses: named zones are converted; refused are a time without a date, a date that begins with a
+ * two-digit year, and dots with the year last (pandas reads the month first, who writes so means
+ * the day).
  */
 import { momentOfInteger, momentOfNumber } from "./epoch.ts";
 import { type Moment, momentOfDate, type Precision } from "./moment.ts";
@@ -41,7 +42,9 @@ interface DateForm {
   read(match: RegExpExecArray): Moment | null;
 }
 
-/** Each matches at the start of a text; what follows is the time. The first that matches decides. */
+/**
+ * Each matches at the start of a text; what follows is the time. The first that matches decides.
+ */
 const DATE_FORMS: DateForm[] = [
   { pattern: /^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)/, read: (m) => date(m[1], m[3], m[4]) },
   { pattern: /^(\d{4})(\d\d)(\d\d)(?!\d)/, read: (m) => date(m[1], m[2], m[3]) },

@@ -1,9 +1,10 @@
 /**
- * Moving averages of the closes of daily bars, over the whole series of a ticker. Days without a close are
- * skipped: they have no averages, and the next close goes on as if they were not there.
+ * Moving averages of the closes of daily bars, over the whole series of a ticker. Days without a
+ * close are skipped: they have no averages, and the next close goes on as if they were not there.
  *
- * A computation can be resumed in the middle and gives the same doubles as one from the start: a window is summed
- * afresh for each row, oldest first, and an EMA, which remembers everything, is handed on unrounded.
+ * A computation can be resumed in the middle and gives the same doubles as one from the start: a
+ * window is summed afresh for each row, oldest first, and an EMA, which remembers everything, is
+ * handed on unrounded.
  */
 import { round4 } from "./round4.ts";
 
@@ -38,7 +39,7 @@ export interface MovingAverageState {
   emas: Emas;
 }
 
-export interface Checkpoint {
+interface Checkpoint {
   /** Index of the row, among those given. */
   index: number;
   /** The state before that row. */
@@ -48,7 +49,10 @@ export interface Checkpoint {
 export interface Averages {
   /** One per close given: nine values in the order of `AVERAGE_COLUMNS`, 4 decimals. */
   rows: (number | null)[][];
-  /** Ascending; at the first row after each multiple of `CHECKPOINT_EVERY` closes. The state given is not among them. */
+  /**
+   * Ascending; at the first row after each multiple of `CHECKPOINT_EVERY` closes. The state given
+   * is not among them.
+   */
   checkpoints: Checkpoint[];
 }
 
@@ -59,8 +63,8 @@ export function startState(): MovingAverageState {
 /**
  * Computes the rows that follow a state.
  *
- * @param recentCloses The last closes before the first row, oldest first, without the missing ones: 199, or all
- *   if there are fewer. More do no harm.
+ * @param recentCloses The last closes before the first row, oldest first, without the missing ones:
+ *   199, or all if there are fewer. More do no harm.
  * @param closes One per row, oldest first; null where the day has none.
  * @throws RangeError Fewer recent closes than the state needs.
  */

@@ -2,8 +2,8 @@
 const SCALED_MAX = 2 ** 52;
 
 /**
- * Rounds to 4 decimals, correctly: the nearest of the exact value, the even one of two equally near.
- * Number() of toFixed(4) gives the same except for the ties, and takes ten times as long.
+ * Rounds to 4 decimals, correctly: the nearest of the exact value, the even one of two equally
+ * near. Number() of toFixed(4) gives the same except for the ties, and takes ten times as long.
  */
 export function round4(value: number): number {
   const scaled = value * 1e4;
@@ -11,7 +11,8 @@ export function round4(value: number): number {
   if (size < SCALED_MAX) {
     const below = Math.floor(scaled);
     const toTie = Math.abs(scaled - below - 0.5);
-    // The product is off by half a unit in its last place at most; clear of the tie by more, it decides.
+    // The product is off by half a unit in its last place at most; clear of the tie by more, it
+    // decides.
     if (toTie > size * Number.EPSILON) {
       // Adding 0 turns -0 into 0.
       return (scaled - below < 0.5 ? below : below + 1) / 1e4 + 0;
@@ -20,7 +21,9 @@ export function round4(value: number): number {
   return isTie(value) ? roundTie(value) : Number(value.toFixed(4));
 }
 
-/** k + 0.5 ten-thousandths is (2k + 1) / 20_000, and has a double only as an odd number of 32nds. */
+/**
+ * k + 0.5 ten-thousandths is (2k + 1) / 20_000, and has a double only as an odd number of 32nds.
+ */
 function isTie(value: number): boolean {
   return Math.abs((value * 32) % 2) === 1;
 }

@@ -1,11 +1,15 @@
-/** Stamps as numbers, for reckoning with gaps: microseconds since 1970, UTC. A double holds them exactly from 1685 to 2255. */
+/**
+ * Stamps as numbers, for reckoning with gaps: microseconds since 1970, UTC. A double holds them
+ * exactly from 1685 to 2255.
+ */
 
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 const TICK_LENGTH = "2024-01-02 10:00:00.123456".length;
 const DAY_LENGTH = "2024-01-02".length;
 
 /**
- * @param text a date, seconds or microseconds, as stored (`YYYY-MM-DD HH:MM:SS.ffffff`) or as clients read it (`…T…Z`).
+ * @param text a date, seconds or microseconds, as stored (`YYYY-MM-DD HH:MM:SS.ffffff`) or as
+ *   clients read it (`…T…Z`).
  * @returns NaN for another text.
  */
 export function microsOfStamp(text: string): number {

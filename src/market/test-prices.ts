@@ -1,6 +1,6 @@
 /**
- * Prices of the ticker TEST: a walk that follows from the time alone, so that it goes on after a restart as if nothing had
- * been, and two servers tell the same.
+ * Prices of the ticker TEST: a walk that follows from the time alone, so that it goes on after a
+ * restart as if nothing had been, and two servers tell the same.
  */
 
 export interface TestPrices {
@@ -14,7 +14,10 @@ export interface TestPrices {
 }
 
 const MIDDLE = 100;
-/** Seconds of each wave, from a breath to a month, and how far it moves the price: as in a market, about the root of the time. */
+/**
+ * Seconds of each wave, from a breath to a month, and how far it moves the price: as in a market,
+ * about the root of the time.
+ */
 const WAVES_S = [4, 15, 60, 240, 900, 3_600, 14_400, 86_400, 604_800, 2_592_000];
 const MOVE_PER_ROOT_S = 0.008;
 const TICK = 0.01;

@@ -1,4 +1,6 @@
-/** Characters of the longest ticker; option symbols have 21. It bounds keys, topics and log lines. */
+/**
+ * Characters of the longest ticker; option symbols have 21. It bounds keys, topics and log lines.
+ */
 export const TICKER_LENGTH_MAX = 1_024;
 
 /** What a client sent can't be a ticker. The client's fault, told as it is. */
@@ -7,10 +9,11 @@ export class TickerError extends Error {
 }
 
 /**
- * A ticker as it is stored: any text, case and blanks kept. Old clients also send numbers and true, which become
- * text as Python writes them: `5`, `1.5`, `True`.
+ * A ticker as it is stored: any text, case and blanks kept. Old clients also send numbers and true,
+ * which become text as Python writes them: `5`, `1.5`, `True`.
  *
- * @returns Null where the wire counts the ticker as missing: absent, null, "", 0, false, an empty list or object.
+ * @returns Null where the wire counts the ticker as missing: absent, null, "", 0, false, an empty
+ *   list or object.
  * @throws TickerError A list, an object, or longer than 1,024 characters.
  */
 export function readTicker(value: unknown): string | null {

@@ -1,7 +1,7 @@
 /**
- * Stamps. Inside the server a stamp is text in UTC, which sorts as time does: `YYYY-MM-DD` of a daily bar,
- * `YYYY-MM-DD HH:MM:SS` of an hourly bar, `YYYY-MM-DD HH:MM:SS.ffffff` of a tick. This file turns what clients
- * send into that text and back into what they read.
+ * Stamps. Inside the server a stamp is text in UTC, which sorts as time does: `YYYY-MM-DD` of a
+ * daily bar, `YYYY-MM-DD HH:MM:SS` of an hourly bar, `YYYY-MM-DD HH:MM:SS.ffffff` of a tick. This
+ * file turns what clients send into that text and back into what they read.
  */
 import { nowText } from "./clock.ts";
 import { momentOfInteger, momentOfNumber } from "./epoch.ts";
@@ -44,8 +44,9 @@ const COLON = 58;
 const NOT_DIGITS = -1;
 
 /**
- * The instant that a client means, in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`; finer than microseconds is cut off.
- * Without a zone it is UTC; a date alone is its midnight. Numbers are epochs, told by magnitude (`epoch.ts`).
+ * The instant that a client means, in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`; finer than microseconds is
+ * cut off. Without a zone it is UTC; a date alone is its midnight. Numbers are epochs, told by
+ * magnitude (`epoch.ts`).
  *
  * @returns Null for "no date": null, undefined, NaN, and the texts "", "NaT" and "nan".
  * @throws TimestampError Neither a stamp nor "no date", or outside of 1677-09-22 … 2262-04-11.
@@ -60,7 +61,8 @@ export function parseTimestamp(value: unknown): string | null {
 }
 
 /**
- * The calendar date of a daily bar, `YYYY-MM-DD`: as written, whatever the offset, because a bar of New York's
+ * The calendar date of a daily bar, `YYYY-MM-DD`: as written, whatever the offset, because a bar of
+ * New York's
  * 2 January is that day's bar everywhere. Null and errors as `parseTimestamp`.
  */
 export function parseCalendarDate(value: unknown): string | null {
@@ -76,11 +78,13 @@ export function toHourly(text: string): string {
 }
 
 /**
- * An inclusive bound of a range, in the stored form of what it is compared with; any form that a save accepts.
+ * An inclusive bound of a range, in the stored form of what it is compared with; any form that a
+ * save accepts.
  *
- * As an end, a date means the end of that day, a month or year without day the end of that; "today" is a date.
- * With hourly bars, which have no fraction, a start within a second begins with the next. With daily bars only
- * the calendar date counts, as written and inclusive at both ends: a bar stands for its whole day.
+ * As an end, a date means the end of that day, a month or year without day the end of that; "today"
+ * is a date. With hourly bars, which have no fraction, a start within a second begins with the
+ * next. With daily bars only the calendar date counts, as written and inclusive at both ends: a bar
+ * stands for its whole day.
  *
  * @returns Null, unbounded, for what is "no date" to `parseTimestamp`.
  * @throws TimestampError Not a stamp. Years 1 … 9999 are fine here.
@@ -103,8 +107,9 @@ export function parseBound(
 }
 
 /**
- * `YYYY-MM-DDTHH:MM:SS.ffffffZ`, as clients read it, of any stored form: date, seconds or fraction, with or
- * without `+00:00`. Rows written by other programs may hold any text; what is no stamp goes out as it is.
+ * `YYYY-MM-DDTHH:MM:SS.ffffffZ`, as clients read it, of any stored form: date, seconds or fraction,
+ * with or without `+00:00`. Rows written by other programs may hold any text; what is no stamp goes
+ * out as it is.
  */
 export function toWire(text: string): string {
   if (text.charCodeAt(4) !== DASH || text.charCodeAt(7) !== DASH) return text;
@@ -118,10 +123,12 @@ export function toWire(text: string): string {
 }
 
 /**
- * The form that nearly every stamp has: `2024-01-02`, or with blank or T a time with 0 … 9 digits of fraction and
- * nothing, Z or +00:00 behind. A feed saves a million of these a second: no regular expression, no Date.
+ * The form that nearly every stamp has: `2024-01-02`, or with blank or T a time with 0 … 9 digits
+ * of fraction and nothing, Z or +00:00 behind. A feed saves a million of these a second: no regular
+ * expression, no Date.
  *
- * @returns Null for every other text, also for dates that don't exist: the general parser has the last word.
+ * @returns Null for every other text, also for dates that don't exist: the general parser has the
+ *   last word.
  */
 function parseIsoTimestamp(text: string): string | null {
   const length = text.length;
@@ -218,7 +225,10 @@ function formatWall(moment: Moment): string {
   return formatMs(moment.wallMs, moment.micros);
 }
 
-/** Years have four digits: what lies beyond them is moved to their ends, all of it outside of what is stored. */
+/**
+ * Years have four digits: what lies beyond them is moved to their ends, all of it outside of what
+ * is stored.
+ */
 function formatMs(ms: number, micros: number): string {
   const iso = new Date(Math.min(Math.max(ms, BOUND_MIN_MS), BOUND_MAX_MS)).toISOString();
   return `${iso.slice(0, 10)} ${iso.slice(11, SECOND_LENGTH)}.${String(micros).padStart(6, "0")}`;

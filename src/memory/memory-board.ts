@@ -1,9 +1,11 @@
 /**
- * What the processes of one server know of each other's memory: a small file that all of them map. It holds the pids of the
- * server's processes and SQL runners, the user-written statements that run, by client address, and the bytes spooled.
+ * What the processes of one server know of each other's memory: a small file that all of them map.
+ * It holds the pids of the server's processes and SQL runners, the user-written statements that
+ * run, by client address, and the bytes spooled.
  *
- * Nobody reports how much he takes: whoever wants to know asks the kernel, so a process that is stuck is counted too.
- * An entry whose process has ended without removing it is removed by the next one who looks.
+ * Nobody reports how much he takes: whoever wants to know asks the kernel, so a process that is
+ * stuck is counted too. An entry whose process has ended without removing it is removed by the next
+ * one who looks.
  */
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -135,7 +137,10 @@ export class MemoryBoard {
     return this.#entries(RUNNERS).length;
   }
 
-  /** Kills a runner, of whichever process, for its memory. False if somebody else has done so, or it has gone. */
+  /**
+   * Kills a runner, of whichever process, for its memory. False if somebody else has done so, or it
+   * has gone.
+   */
   doom({ pid, bytes }: BoardRunner): boolean {
     const at = this.#entries(RUNNERS).find((entry) => this.#cell(entry) === pid);
     if (at === undefined) return false;
@@ -208,7 +213,11 @@ export class MemoryBoard {
     return null;
   }
 
-  /** Removes entries whose process has gone. @param cell Which of the entry's cells holds the pid. */
+  /**
+   * Removes entries whose process has gone.
+   *
+   * @param cell Which of the entry's cells holds the pid.
+   */
   #reap(kind: typeof PROCESSES, cell: number): void {
     for (const at of this.#entries(kind)) {
       const pid = this.#cell(at + cell);
@@ -217,7 +226,9 @@ export class MemoryBoard {
   }
 }
 
-/** Made by whoever comes first: its length is the same for all, and a file's new bytes are zeros. */
+/**
+ * Made by whoever comes first: its length is the same for all, and a file's new bytes are zeros.
+ */
 function mapped(path: string): Int32Array {
   const fd = openSync(path, "a+", 0o600);
   ftruncateSync(fd, CELLS * 4);
@@ -235,7 +246,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** 0 stands for the server itself. Two addresses with the same number share their bound, no more. */
+/**
+ * 0 stands for the server itself. Two addresses with the same number share their bound, no more.
+ */
 function hashOf(client: string): number {
   if (client === "") return 0;
   return Number(Bun.hash(client) & 0x7fffffffn) || 1;

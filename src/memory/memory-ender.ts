@@ -1,6 +1,7 @@
 /**
- * The last resort: a process that alone takes the server far over its bound is ended, and replaced as after any death;
- * the one process of `--workers 1` closes WebSockets instead, since nobody would replace it.
+ * The last resort: a process that alone takes the server far over its bound is ended, and replaced
+ * as after any death; the one process of `--workers 1` closes WebSockets instead, since nobody
+ * would replace it.
  */
 import type { MemoryBoard } from "./memory-board.ts";
 import { processesOf, sumOf } from "./memory-watch.ts";

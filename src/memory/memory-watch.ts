@@ -1,6 +1,7 @@
 /**
- * Watches what all processes of a server take together. Near the bound, expensive new work is refused and whoever can gives
- * memory back; the log says who takes it. Memory goes back late, so one high figure alone means little.
+ * Watches what all processes of a server take together. Near the bound, expensive new work is
+ * refused and whoever can gives memory back; the log says who takes it. Memory goes back late, so
+ * one high figure alone means little.
  */
 import type { Conditions } from "../observe/conditions.ts";
 import type { Logger } from "../observe/log.ts";
@@ -17,7 +18,10 @@ const CLEAR = 0.75;
 const CLEAR_FOR_MS = 1_000;
 /** Between two times that caches are given up. */
 const SHRINK_PAUSE_MS = 5_000;
-/** A whole garbage collection holds up the process, by 0.1 s and more for some hundred MB: it gets so little of the time. */
+/**
+ * A whole garbage collection holds up the process, by 0.1 s and more for some hundred MB: it gets
+ * so little of the time.
+ */
 const COLLECTING_SHARE = 1 / 100;
 /** Between two lists of what takes the memory, while it is short. */
 const LIST_PAUSE_MS = 60_000;
@@ -62,7 +66,10 @@ export class MemoryWatch {
     this.#timer.unref();
   }
 
-  /** @throws RequestError 503 while memory is short. @param what The work, for the message: "execute_sql". */
+  /**
+   * @throws RequestError 503 while memory is short.
+   * @param what The work, for the message: "execute_sql".
+   */
   admit(what: string): void {
     if (!this.#options.conditions.has("memory")) return;
     throw unavailable(

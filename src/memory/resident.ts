@@ -4,10 +4,16 @@ import { readFileSync } from "node:fs";
 /** Every Linux that Bun runs on without special builds. */
 const PAGE_BYTES = 4096;
 
-/** By pid, for a moment without descriptors, in which nobody can look. Those of processes that have gone are removed. */
+/**
+ * By pid, for a moment without descriptors, in which nobody can look. Those of processes that have
+ * gone are removed.
+ */
 const lastKnown = new Map<number, number>();
 
-/** Resident memory, shared pages included. 0 where it can't be known: the process is gone, or this isn't Linux. */
+/**
+ * Resident memory, shared pages included. 0 where it can't be known: the process is gone, or this
+ * isn't Linux.
+ */
 export function residentBytes(pid: number): number {
   if (process.platform !== "linux") return pid === process.pid ? process.memoryUsage.rss() : 0;
   const statm = readProc(pid, "statm");
@@ -23,8 +29,8 @@ export function residentBytes(pid: number): number {
 }
 
 /**
- * When the process began, as a number that tells it from a later one of the same pid. 0 where it can't be known; NaN, which
- * is nobody's, while no descriptor is left to look with.
+ * When the process began, as a number that tells it from a later one of the same pid. 0 where it
+ * can't be known; NaN, which is nobody's, while no descriptor is left to look with.
  */
 export function startOf(pid: number): number {
   if (process.platform !== "linux") return 0;

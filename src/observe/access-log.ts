@@ -18,7 +18,10 @@ export interface Access {
 }
 
 export interface AccessLogger {
-  /** Whether `write` would log such a request. Cheap, to be asked before an `Access` is put together. */
+  /**
+   * Whether `write` would log such a request. Cheap, to be asked before an `Access` is put
+   * together.
+   */
   wants(status: number, path: string): boolean;
   write(access: Access): void;
 }
@@ -29,7 +32,10 @@ const PROBES = new Set(["/health", "/healthz", "/ready", "/live"]);
 const TARGET_CHARS_MAX = 1024;
 const USER_AGENT_CHARS_MAX = 256;
 
-/** A line at INFO for each answered request (on), for those with status 400 and above (errors), or none (off). */
+/**
+ * A line at INFO for each answered request (on), for those with status 400 and above (errors), or
+ * none (off).
+ */
 export function createAccessLogger(mode: AccessLog, logger: Logger): AccessLogger {
   const atInfo = mode !== "off" && logger.logs("INFO");
   const atDebug = mode !== "off" && logger.logs("DEBUG");

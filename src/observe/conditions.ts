@@ -1,8 +1,9 @@
 /**
- * What keeps this process from doing all of its work: a full disk, too few descriptors, a writer that doesn't answer.
+ * What keeps this process from doing all of its work: a full disk, too few descriptors, a writer
+ * that doesn't answer.
  *
- * Whoever notices a condition begins and ends it here. The log tells both moments once, and `/ready` answers 503 with
- * the reasons in between.
+ * Whoever notices a condition begins and ends it here. The log tells both moments once, and
+ * `/ready` answers 503 with the reasons in between.
  */
 import type { LogLines } from "./log.ts";
 
@@ -16,7 +17,10 @@ export class Conditions {
     this.#log = log;
   }
 
-  /** @param reason A sentence without a full stop, with the figures of this moment. It replaces an earlier one. */
+  /**
+   * @param reason A sentence without a full stop, with the figures of this moment. It replaces an
+   * earlier one.
+   */
   begin(name: ConditionName, reason: string): void {
     const isNew = !this.#reasons.has(name);
     this.#reasons.set(name, reason);

@@ -1,4 +1,6 @@
-/** What one process has done since its start. Plain numbers, since they are raised on every request. */
+/**
+ * What one process has done since its start. Plain numbers, since they are raised on every request.
+ */
 export interface Counters {
   requests: number;
   /** Answers with status 400–499. */

@@ -1,6 +1,7 @@
 /**
- * Descriptors of this process: each client, file and pipe takes one. Bun raises the soft limit to the hard one when a
- * process starts, in children too, so the limit read here is all that the system allows.
+ * Descriptors of this process: each client, file and pipe takes one. Bun raises the soft limit to
+ * the hard one when a process starts, in children too, so the limit read here is all that the
+ * system allows.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 
@@ -23,7 +24,10 @@ export function descriptorLimit(): number | null {
   return text === "unlimited" ? Number.POSITIVE_INFINITY : Number(text);
 }
 
-/** Whether Linux counts them by itself (from 6.2): 2 µs, however many there are; else each look walks over all. */
+/**
+ * Whether Linux counts them by itself (from 6.2): 2 µs, however many there are; else each look
+ * walks over all.
+ */
 export function countsDescriptorsCheaply(): boolean {
   return (statSync(OPEN_FILES, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }

@@ -1,6 +1,9 @@
 import { messageOf } from "../protocol/message-of.ts";
 
-/** The system's name for a failure (EPIPE, ENOENT); for an error that isn't the system's, its message. */
+/**
+ * The system's name for a failure (EPIPE, ENOENT); for an error that isn't the system's, its
+ * message.
+ */
 export function errorCode(error: unknown): string {
   if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
   return messageOf(error);

@@ -6,9 +6,15 @@ export interface LineTarget {
   readonly chunkBytesMax: number;
   /** True when no later write can succeed; lines are thrown away from then on. */
   readonly closed: boolean;
-  /** Resolves when the system has taken the chunk; rejects when it is lost. Never called again before that. */
+  /**
+   * Resolves when the system has taken the chunk; rejects when it is lost. Never called again
+   * before that.
+   */
   write(chunk: Buffer): Promise<void>;
-  /** Writes at once, for the exit of the process. `unfinished` is the chunk of a `write` that has not resolved. */
+  /**
+   * Writes at once, for the exit of the process. `unfinished` is the chunk of a `write` that has
+   * not resolved.
+   */
   writeSync(chunk: Buffer, unfinished: Buffer | null): void;
   close(): Promise<void>;
 }
@@ -26,10 +32,16 @@ const GATHER_MS = 100;
 const GATHER_BYTES = 64 * 1024;
 /** Memory for lines that the target hasn't taken. What comes beyond is dropped and counted. */
 const PENDING_BYTES_MAX = 4 * 1024 * 1024;
-/** Written lines are cut off the front of the array in steps of this, since each cut copies the rest. */
+/**
+ * Written lines are cut off the front of the array in steps of this, since each cut copies the
+ * rest.
+ */
 const WRITTEN_LINES_MAX = 4096;
 
-/** Lines on their way to one target, in order: bounded in memory, one write at a time, never in the caller's time. */
+/**
+ * Lines on their way to one target, in order: bounded in memory, one write at a time, never in the
+ * caller's time.
+ */
 export class LineQueue {
   readonly #target: LineTarget;
   readonly #notices: Notices;
@@ -63,7 +75,9 @@ export class LineQueue {
     else this.#timer ??= setTimeout(() => this.#start(), GATHER_MS).unref();
   }
 
-  /** Resolves when the lines pushed so far have been written or lost: with a stuck target, never. */
+  /**
+   * Resolves when the lines pushed so far have been written or lost: with a stuck target, never.
+   */
   async flush(): Promise<void> {
     if (this.#pumping !== null || this.#lines.length > 0) await this.#start();
   }
@@ -103,7 +117,8 @@ export class LineQueue {
       if (this.#target.closed) this.#discard();
       else if (this.#lost > 0 && !this.#failing) this.#tellLost();
     }
-    // In the same turn as the look that found nothing left: a line pushed after it must start the next round.
+    // In the same turn as the look that found nothing left: a line pushed after it must start the
+    // next round.
     this.#pumping = null;
   }
 

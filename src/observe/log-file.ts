@@ -7,7 +7,7 @@ import type { LineTarget } from "./line-queue.ts";
 import { putAside, withRotationLock } from "./log-rotation.ts";
 
 /** A file that would grow beyond this is put aside first. */
-export const LOG_FILE_BYTES_MAX = 5 * 1024 * 1024;
+const LOG_FILE_BYTES_MAX = 5 * 1024 * 1024;
 
 const CHUNK_BYTES_MAX = 64 * 1024;
 
@@ -19,9 +19,10 @@ export function logFilePath(base: string, worker: number | null): string {
 }
 
 /**
- * A file of lines that is put aside at 5 MB and keeps 5 older ones. Several processes may write to one: supervisor
- * and hub, or a worker and its replacement. Each write is one append; a rotation is done by whoever gets its lock, and
- * the others notice before their next write that the file is another.
+ * A file of lines that is put aside at 5 MB and keeps 5 older ones. Several processes may write to
+ * one: supervisor and hub, or a worker and its replacement. Each write is one append; a rotation is
+ * done by whoever gets its lock, and the others notice before their next write that the file is
+ * another.
  *
  * @param report Gets a problem that costs no lines.
  * @throws The system's error when the folder can't be made or the file can't be opened.
@@ -34,7 +35,9 @@ export function openLogFile(
   let fd = open(path);
   let rotationFails = false;
 
-  /** The size of the file that the path names, after making sure that it is the one we have open. */
+  /**
+   * The size of the file that the path names, after making sure that it is the one we have open.
+   */
   async function currentSize(): Promise<number> {
     const named = await stat(path).catch(nullIfAbsent);
     const ours = fstatSync(fd);
@@ -95,8 +98,8 @@ function open(path: string): number {
 }
 
 /**
- * Whether the chunk is near the end of the file: a thread may have written it although we have not heard of it, or
- * may never come to it when the process exits now.
+ * Whether the chunk is near the end of the file: a thread may have written it although we have not
+ * heard of it, or may never come to it when the process exits now.
  */
 function endsWith(fd: number, chunk: Buffer): boolean {
   const tail = Buffer.alloc(2 * chunk.length);

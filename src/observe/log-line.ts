@@ -5,8 +5,8 @@ import { ATOMIC_PIPE_BYTES } from "./standard-output.ts";
 export const LINE_BYTES_MAX = ATOMIC_PIPE_BYTES;
 
 /**
- * `2024-01-20T10:30:45.123 [PID:1234] [Worker-0] [INFO] - message` and a line end; time in UTC. One process, supervisor
- * and hub have no `[Worker-N]`.
+ * `2024-01-20T10:30:45.123 [PID:1234] [Worker-0] [INFO] - message` and a line end; time in UTC. One
+ * process, supervisor and hub have no `[Worker-N]`.
  */
 export function formatLine(level: LogLevel, worker: number | null, message: string): string {
   const time = new Date().toISOString().slice(0, -1);
@@ -15,8 +15,9 @@ export function formatLine(level: LogLevel, worker: number | null, message: stri
 }
 
 /**
- * C0 and C1 controls, DEL, the two line ends of Unicode, marks of the direction of writing, and characters without
- * width: what could fake a line, turn its words around, hide in them, or move a terminal's cursor.
+ * C0 and C1 controls, DEL, the two line ends of Unicode, marks of the direction of writing, and
+ * characters without width: what could fake a line, turn its words around, hide in them, or move a
+ * terminal's cursor.
  */
 const CONTROLS =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.

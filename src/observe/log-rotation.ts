@@ -7,7 +7,10 @@ const BACKUPS_KEPT = 5;
 /** A rotation takes about a millisecond: who has held its lock for so long has died. */
 const LOCK_STALE_MS = 10_000;
 
-/** Makes room under the path: server.log becomes server.log.1, that becomes server.log.2, and the fifth is replaced. */
+/**
+ * Makes room under the path: server.log becomes server.log.1, that becomes server.log.2, and the
+ * fifth is replaced.
+ */
 export async function putAside(path: string): Promise<void> {
   for (let n = BACKUPS_KEPT - 1; n >= 1; n--) {
     await rename(`${path}.${n}`, `${path}.${n + 1}`).catch(nullIfAbsent);
@@ -33,8 +36,8 @@ async function take(lock: string): Promise<boolean> {
   } catch (error) {
     if (errorCode(error) !== "EEXIST") throw error;
     const held = await stat(lock).catch(nullIfAbsent);
-    // Left by a process that was killed. It is only removed here, and taken at a later write: two processes that
-    // both found it stale must not both believe that they have it.
+    // Left by a process that was killed. It is only removed here, and taken at a later write: two
+    // processes that both found it stale must not both believe that they have it.
     if (held && Date.now() - held.mtimeMs > LOCK_STALE_MS) await unlink(lock).catch(nullIfAbsent);
     return false;
   }

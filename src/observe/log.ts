@@ -1,6 +1,7 @@
 /**
- * The log of a process: lines on standard output and, if asked for, in a file of its own. Logging never waits for
- * either: lines are gathered and written in the background, and dropped and counted when a target doesn't keep up.
+ * The log of a process: lines on standard output and, if asked for, in a file of its own. Logging
+ * never waits for either: lines are gathered and written in the background, and dropped and counted
+ * when a target doesn't keep up.
  */
 import type { LogLevel } from "../config/settings.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
@@ -21,9 +22,15 @@ export interface LogLines {
 }
 
 export interface Logger extends LogLines {
-  /** Whether a line of this level is logged at all: spares the making of a message that nobody reads. */
+  /**
+   * Whether a line of this level is logged at all: spares the making of a message that nobody
+   * reads.
+   */
   logs(level: LogLevel): boolean;
-  /** Resolves when all lines so far are written, at the latest after `FLUSH_TIMEOUT_MS`: a reader may be stuck. */
+  /**
+   * Resolves when all lines so far are written, at the latest after `FLUSH_TIMEOUT_MS`: a reader
+   * may be stuck.
+   */
   flush(): Promise<void>;
   /** Blocks for up to half a second; the logger calls it itself when the process exits. */
   flushSync(): void;

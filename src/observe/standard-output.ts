@@ -5,7 +5,10 @@ import type { LineTarget } from "./line-queue.ts";
 
 const STDOUT = 1;
 
-/** A pipe takes up to this many bytes in one piece, so that lines of several processes never mix (PIPE_BUF on Linux). */
+/**
+ * A pipe takes up to this many bytes in one piece, so that lines of several processes never mix
+ * (PIPE_BUF on Linux).
+ */
 export const ATOMIC_PIPE_BYTES = 4096;
 
 /** How often a terminal that takes nothing is tried again. */
@@ -55,8 +58,9 @@ function sendToSink(): (chunk: Buffer) => Promise<void> {
 }
 
 /**
- * A terminal stopped with Ctrl-S takes nothing, and Bun's own writer would block the event loop on it. Opened anew,
- * since a flag set on the inherited one would also be set for the shell. Null where that isn't possible.
+ * A terminal stopped with Ctrl-S takes nothing, and Bun's own writer would block the event loop on
+ * it. Opened anew, since a flag set on the inherited one would also be set for the shell. Null
+ * where that isn't possible.
  */
 function openTerminal(): number | null {
   try {

@@ -5,7 +5,10 @@
  * classes is our own bug and becomes a 500.
  */
 
-/** Of each text of an error: a database repeats the word at fault, which may be as long as the request. */
+/**
+ * Of each text of an error: a database repeats the word at fault, which may be as long as the
+ * request.
+ */
 const ERROR_CHARACTERS_MAX = 2_000;
 
 export interface ErrorBody {
@@ -56,7 +59,10 @@ export function clientGone(what: string): RequestError {
   return new RequestError(499, `${what}: the client is gone`);
 }
 
-/** 503 with `Retry-After`: the database or the hub is away, or a bounded queue is full; the same request may work later. */
+/**
+ * 503 with `Retry-After`: the database or the hub is away, or a bounded queue is full; the same
+ * request may work later.
+ */
 export function unavailable(message: string, details?: string): RequestError {
   return new RequestError(503, message, { retryAfterS: 1, ...(details === undefined ? {} : { details }) });
 }

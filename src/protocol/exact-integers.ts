@@ -2,7 +2,9 @@
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
-/** JSON.parse hands a number's own text to the reviver; the types of the language don't know it yet. */
+/**
+ * JSON.parse hands a number's own text to the reviver; the types of the language don't know it yet.
+ */
 type ReviverWithSource = (
   this: unknown,
   key: string,
@@ -12,8 +14,8 @@ type ReviverWithSource = (
 type JsonParse = (text: string, reviver: ReviverWithSource) => unknown;
 
 /**
- * JSON.parse, but with a bigint for every integer of 64 bits that a double can't hold. Several times slower: for
- * a text with a run of 16 digits or more, which is what such an integer takes.
+ * JSON.parse, but with a bigint for every integer of 64 bits that a double can't hold. Several
+ * times slower: for a text with a run of 16 digits or more, which is what such an integer takes.
  *
  * @throws SyntaxError not JSON.
  */

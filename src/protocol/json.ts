@@ -1,6 +1,6 @@
 /**
- * Request JSON. The Python client sends bare NaN, Infinity and -Infinity for holes, which JSON doesn't know: they mean null.
- * A number too large for a double means null too.
+ * Request JSON. The Python client sends bare NaN, Infinity and -Infinity for holes, which JSON
+ * doesn't know: they mean null. A number too large for a double means null too.
  */
 
 /** Outside of strings: a string is matched first and kept. */
@@ -28,7 +28,10 @@ export function rawNumber(digits: string): unknown {
   return (JSON as unknown as JsonWithRaw).rawJSON(digits);
 }
 
-/** JSON.stringify for values that may hold integers beyond a double, as bigint: all their digits are written. */
+/**
+ * JSON.stringify for values that may hold integers beyond a double, as bigint: all their digits are
+ * written.
+ */
 export function stringifyExact(value: unknown): string {
   const text = JSON.stringify(value, (_key, member) =>
     typeof member === "bigint" ? rawNumber(String(member)) : member,

@@ -5,8 +5,9 @@ import { isAbsolute } from "node:path";
 
 /**
  * - no-orphans: the kernel ends the child when this process dies, however that happens.
- * - no-env-file, config: Bun would read `.env` and `bunfig.toml` of the current folder, and the second may name
- *   code to run first. What lies in a folder must not decide what a server does that was started there.
+ * - no-env-file, config: Bun would read `.env` and `bunfig.toml` of the current folder, and the
+ *   second may name code to run first. What lies in a folder must not decide what a server does
+ *   that was started there.
  */
 const BUN_FLAGS = ["--no-orphans", "--no-env-file", `--config=${devNull}`];
 
@@ -16,7 +17,8 @@ export function ownCommand(mainPath: string, ...args: string[]): string[] {
 }
 
 /**
- * A Bun that finds no module says so where nobody may look, and ends as after any failure; so it is looked for before.
+ * A Bun that finds no module says so where nobody may look, and ends as after any failure; so it is
+ * looked for before.
  *
  * @throws Error a file of the command is not there.
  */

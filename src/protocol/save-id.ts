@@ -1,6 +1,6 @@
 /**
- * The id of a save on its way over several servers: one that is repeated because its answer was lost is known by the database, and is no
- * second update.
+ * The id of a save on its way over several servers: one that is repeated because its answer was
+ * lost is known by the database, and is no second update.
  */
 
 export const SAVE_ID_HEADER = "Stock-Db-Save";

@@ -1,6 +1,6 @@
 /**
- * Servers in front of servers: a request for /health carries the ids of those that it has passed, so that a circle of
- * servers is noticed instead of asking itself for ever.
+ * Servers in front of servers: a request for /health carries the ids of those that it has passed,
+ * so that a circle of servers is noticed instead of asking itself for ever.
  */
 import { RequestError } from "./errors.ts";
 

@@ -1,4 +1,7 @@
-/** The rows of an answer, taken out one by one: a replay needs the first few of an answer that may be very long. */
+/**
+ * The rows of an answer, taken out one by one: a replay needs the first few of an answer that may
+ * be very long.
+ */
 
 import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
@@ -27,7 +30,10 @@ export async function* rowsOf(answer: JsonRows): AsyncGenerator<JsonRecord> {
   }
 }
 
-/** Cuts `{"data":[{…},{…}]}`, which comes in pieces cut anywhere, into its rows, which hold no further objects. */
+/**
+ * Cuts `{"data":[{…},{…}]}`, which comes in pieces cut anywhere, into its rows, which hold no
+ * further objects.
+ */
 class RowSplitter {
   #rest = "";
   /** Of the rest, what has been looked at. */
@@ -58,7 +64,8 @@ class RowSplitter {
     }
     const keptFrom = this.#rowStart >= 0 ? this.#rowStart : text.length;
     this.#rest = text.slice(keptFrom);
-    // Beyond the end where the last character was a backslash, whose partner comes with the next piece.
+    // Beyond the end where the last character was a backslash, whose partner comes with the next
+    // piece.
     this.#at = at - keptFrom;
     if (this.#rowStart >= 0) this.#rowStart = 0;
     return rows;

@@ -1,4 +1,7 @@
-/** Stored rows as the frames that a live subscriber would have got, in order of time, one row to a frame. */
+/**
+ * Stored rows as the frames that a live subscriber would have got, in order of time, one row to a
+ * frame.
+ */
 import { stampOfMicros } from "../market/stamp-micros.ts";
 import { barsFrame, realtimeFrame } from "../protocol/frames.ts";
 import type { JsonRecord } from "../protocol/json.ts";

@@ -16,7 +16,8 @@ interface Head<T> {
 /**
  * Holds one batch of each source in memory.
  *
- * @param sources each ascending, in batches that may be empty. All are closed in the end, however that comes.
+ * @param sources each ascending, in batches that may be empty. All are closed in the end, however
+ *   that comes.
  */
 export async function* mergeByTime<T extends Timed>(
   sources: readonly AsyncIterable<T[]>[],

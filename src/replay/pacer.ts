@@ -1,6 +1,7 @@
 /**
- * The rhythm of a replay. Every moment is due a fixed time after the first one, so that late timers and slow receivers don't add
- * up: what is late is due at once, until the replay is on its schedule again.
+ * The rhythm of a replay. Every moment is due a fixed time after the first one, so that late timers
+ * and slow receivers don't add up: what is late is due at once, until the replay is on its schedule
+ * again.
  */
 import { sleep } from "./sleep.ts";
 

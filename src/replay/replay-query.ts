@@ -22,7 +22,10 @@ export interface ReplayQuery {
 const DEFAULT_TYPES = ["quote", "trade"];
 /** Tickers times types, bars counting twice, that one replay may read side by side. */
 const REPLAY_SERIES_MAX = 200;
-/** Before and after every stamp that is likely, and exact in a double, as microseconds have to be for the next one to be another. */
+/**
+ * Before and after every stamp that is likely, and exact in a double, as microseconds have to be
+ * for the next one to be another.
+ */
 const FIRST_STAMP = "1700-01-01 00:00:00.000000";
 const LAST_STAMP = "2255-01-01 00:00:00.000000";
 const SHOWN_LENGTH_MAX = 60;

@@ -1,9 +1,11 @@
 /**
- * One series of stored rows, oldest first, read a little at a time for as long as a replay lasts. No read holds a connection or a
- * snapshot from one batch to the next: a replay in real time takes hours.
+ * One series of stored rows, oldest first, read a little at a time for as long as a replay lasts.
+ * No read holds a connection or a snapshot from one batch to the next: a replay in real time takes
+ * hours.
  *
- * Each read asks for a window of time, wider where rows are few and narrower where they are many, so that nights are crossed in a few
- * reads and a busy minute comes in several. Many rows may share a stamp: a batch that ends among them is continued by their count.
+ * Each read asks for a window of time, wider where rows are few and narrower where they are many,
+ * so that nights are crossed in a few reads and a busy minute comes in several. Many rows may share
+ * a stamp: a batch that ends among them is continued by their count.
  */
 import { microsOfStamp } from "../market/stamp-micros.ts";
 import { RequestError } from "../protocol/errors.ts";
@@ -25,7 +27,10 @@ export interface SeriesQuery {
   toMicros: number;
   /** Rows of one batch. */
   rowsMax: number;
-  /** Waited for before each read, which takes some milliseconds of the loop; null: go on. Default: at once. */
+  /**
+   * Waited for before each read, which takes some milliseconds of the loop; null: go on. Default:
+   * at once.
+   */
   turn?: (() => Promise<void> | null) | undefined;
   signal: AbortSignal;
 }
@@ -54,7 +59,8 @@ export async function* storedSeries(query: SeriesQuery): AsyncGenerator<StoredRo
       if (rows.length < query.rowsMax / WINDOW_GROWTH) window *= WINDOW_GROWTH;
       from = to + 1;
       given = 0;
-      // A reader may answer without waiting for anything: others have their turn, however long nothing is found.
+      // A reader may answer without waiting for anything: others have their turn, however long
+      // nothing is found.
       if (rows.length === 0) await new Promise(setImmediate);
       continue;
     }

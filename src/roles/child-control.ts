@@ -28,7 +28,8 @@ export function readBrief(): ChildBrief {
 }
 
 /**
- * Boots, reports, answers pings, and stops once: on `drain`, on SIGTERM, or when the supervisor is gone.
+ * Boots, reports, answers pings, and stops once: on `drain`, on SIGTERM, or when the supervisor is
+ * gone.
  *
  * @param boot resolves to what stops the child within the time; its failure ends the whole start.
  */

@@ -1,4 +1,7 @@
-/** The storage driver that `--db-file` picks. A new driver adds its file in engines/ and its case here, and nothing else. */
+/**
+ * The storage driver that `--db-file` picks. A new driver adds its file in engines/ and its case
+ * here, and nothing else.
+ */
 import { existsSync } from "node:fs";
 import { describeDatabase, type Engine } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
@@ -29,7 +32,10 @@ const duckDb = () => import("./engines/duckdb.ts");
 const postgres = () => import("./engines/postgres.ts");
 
 export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
-  /** Without `updateLogMb` nothing is taken out of the update log: the server that opens the database next does. */
+  /**
+   * Without `updateLogMb` nothing is taken out of the update log: the server that opens the
+   * database next does.
+   */
   Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads" | "memoryMb" | "updateLogMb" | "minFreeMb">>;
 
 export interface OpenWriter extends StockWriter {
@@ -129,7 +135,8 @@ export interface OpenTransferTarget extends TransferReader {
 }
 
 /**
- * A database that a copy reads; a server may have it open where the engine allows that. Never creates or changes it.
+ * A database that a copy reads; a server may have it open where the engine allows that. Never
+ * creates or changes it.
  *
  * @returns Null when there is none.
  * @throws Error with the reason why it can't be read.
@@ -184,7 +191,10 @@ export async function beginEpoch(dbFile: string): Promise<string> {
   }
 }
 
-/** What `doctor` says about a database; runs in a process of its own, which is ended when it takes too long. */
+/**
+ * What `doctor` says about a database; runs in a process of its own, which is ended when it takes
+ * too long.
+ */
 export async function* diagnoseDatabase(dbFile: string): AsyncGenerator<DiagnosisStep> {
   switch (databaseType({ dbFile })) {
     case "duckdb":

@@ -2,7 +2,10 @@ import type { Logger } from "../observe/log.ts";
 
 const EXIT_SURPRISED = 1;
 
-/** A bug that nothing caught: say so and end, so that the supervisor or systemd starts a sound process. */
+/**
+ * A bug that nothing caught: say so and end, so that the supervisor or systemd starts a sound
+ * process.
+ */
 export function failOnSurprise(log: Logger): void {
   const fail = (error: unknown): void => {
     log.critical(`Unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

@@ -1,4 +1,7 @@
-/** The hub, in a process of its own or, without a database, in the one of `--workers 1`: opens the database, loads the sample if asked to, commits until told to stop. */
+/**
+ * The hub, in a process of its own or, without a database, in the one of `--workers 1`: opens the
+ * database, loads the sample if asked to, commits until told to stop.
+ */
 
 import { openBus } from "../bus/bus.ts";
 import { type Hub, startHub } from "../hub/hub.ts";
@@ -10,7 +13,10 @@ import { loadSample } from "./load-sample.ts";
 /** Beyond --sql-timeout: by then the worker has killed the runner that writes. */
 const LEASE_SLACK_MS = 10_000;
 
-/** The saves that the database died of are answered first: sent again to the next hub, they might end that too. */
+/**
+ * The saves that the database died of are answered first: sent again to the next hub, they might
+ * end that too.
+ */
 const LAST_ANSWERS_MS = 100;
 
 /**

@@ -10,7 +10,11 @@ import { Slot } from "../supervisor/slot.ts";
 import { MAIN } from "./main-path.ts";
 
 export interface OwnHub {
-  /** Resolves when it can be connected to. @throws Error with the reason why the database can't be served. */
+  /**
+   * Resolves when it can be connected to.
+   *
+   * @throws Error with the reason why the database can't be served.
+   */
   start(): Promise<void>;
   /** It is there and answers. */
   isWell(): boolean;
@@ -32,7 +36,10 @@ export interface OwnHubOptions {
   log: Logger;
 }
 
-/** A child process: what hangs in it can be killed, and another takes its place while reads and WebSockets go on. */
+/**
+ * A child process: what hangs in it can be killed, and another takes its place while reads and
+ * WebSockets go on.
+ */
 export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
   const slot = new Slot(() => startChild({ brief, mainPath: MAIN, env: process.env }), log);
   const killNow = new AbortController();

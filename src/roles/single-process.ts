@@ -1,4 +1,6 @@
-/** `--workers 1`: one server process, which serves as a worker does and keeps a hub beside itself. */
+/**
+ * `--workers 1`: one server process, which serves as a worker does and keeps a hub beside itself.
+ */
 import { version } from "../../package.json" with { type: "json" };
 import { describeDatabase } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";

@@ -1,12 +1,14 @@
-/** A SQL runner: one user-written statement after the other, until its worker is gone or kills it. */
+/**
+ * A SQL runner: one user-written statement after the other, until its worker is gone or kills it.
+ */
 import { setPriority } from "node:os";
 import { runSqlRunner } from "../sql/runner.ts";
 import { readBrief } from "./child-control.ts";
 import { openUserSql } from "./engine.ts";
 
 /**
- * Of 0 to 19: how far a runner steps back where processors are short. It computes for seconds, and a
- * worker answers in microseconds.
+ * Of 0 to 19: how far a runner steps back where processors are short. It computes for seconds, and
+ * a worker answers in microseconds.
  */
 const NICE = 10;
 

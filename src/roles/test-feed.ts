@@ -1,7 +1,7 @@
 /**
- * `--test-feed`: the ticker TEST, always alive. A feed handler like any other, which saves through the server's own port; it lives in
- * the one process that starts all others, so there is exactly one of it whichever worker or hub is being replaced. A second
- * that can't be saved is left out.
+ * `--test-feed`: the ticker TEST, always alive. A feed handler like any other, which saves through
+ * the server's own port; it lives in the one process that starts all others, so there is exactly
+ * one of it whichever worker or hub is being replaced. A second that can't be saved is left out.
  */
 import { testPrices } from "../market/test-prices.ts";
 import { messageOf } from "../protocol/message-of.ts";

@@ -7,7 +7,9 @@ export interface LargeAnswer {
   bytes: number;
   /** Asks the runner for the next window. */
   more: () => void;
-  /** Called once: the last byte has been handed over (`true`), or the rest is not wanted or lost. */
+  /**
+   * Called once: the last byte has been handed over (`true`), or the rest is not wanted or lost.
+   */
   done: (complete: boolean) => void;
 }
 

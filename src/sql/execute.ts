@@ -5,11 +5,17 @@ import { clientGone, timedOut } from "./runner-end.ts";
 import type { RunnerPool } from "./runner-pool.ts";
 import type { Limits } from "./runner-watch.ts";
 
-/** The right to write to the database; there is one, and the server's own writer waits while it is out. */
+/**
+ * The right to write to the database; there is one, and the server's own writer waits while it is
+ * out.
+ */
 export interface WriteLease {
   /** Rejects when the signal aborts, and then holds nothing. */
   acquire(signal: AbortSignal): Promise<{
-    /** Resolves when every later read sees what was written. Doesn't reject: with whoever gave the lease, it is gone too. */
+    /**
+     * Resolves when every later read sees what was written. Doesn't reject: with whoever gave the
+     * lease, it is gone too.
+     */
     release(): Promise<void>;
   }>;
 }
@@ -34,8 +40,9 @@ export interface SqlRequest {
 }
 
 /**
- * @throws RequestError as `RunnerPool.run`; 400 for a `select` that writes, 403 for a writing `raw` that may not.
- *   A statement that failed has changed nothing, unless the error says that its outcome is unknown.
+ * @throws RequestError as `RunnerPool.run`; 400 for a `select` that writes, 403 for a writing `raw`
+ *   that may not. A statement that failed has changed nothing, unless the error says that its
+ *   outcome is unknown.
  */
 export async function executeSql(
   request: SqlRequest,
@@ -61,7 +68,9 @@ export async function executeSql(
   }
 }
 
-/** The same for an engine that stops its statements itself, and whose writer needs nobody to wait. */
+/**
+ * The same for an engine that stops its statements itself, and whose writer needs nobody to wait.
+ */
 export async function executeSqlDirectly(
   { sql, params, queryType, allowWrite, signal, ...rest }: SqlRequest,
   run: (

@@ -55,7 +55,10 @@ export function explainEnd(end: RunnerEnd): RequestError {
   }
 }
 
-/** Who alone takes most of what there is must change his statement; else the same may work when others have finished. */
+/**
+ * Who alone takes most of what there is must change his statement; else the same may work when
+ * others have finished.
+ */
 function tooMuchMemory({ memoryBytes, memoryBytesMax }: RunnerEnd, effect: string): RequestError {
   const took = `${Math.round(memoryBytes / 2 ** 20)} MB of memory`;
   const bound = `all SQL together may take ${Math.round(memoryBytesMax / 2 ** 20)} MB`;

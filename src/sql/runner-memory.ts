@@ -1,11 +1,16 @@
-/** The memory of all SQL runners of a server together: before it passes its bound, the greatest of them is killed. */
+/**
+ * The memory of all SQL runners of a server together: before it passes its bound, the greatest of
+ * them is killed.
+ */
 import type { BoardRunner, MemoryBoard } from "../memory/memory-board.ts";
 
 /** Of the bound. What is above is for what the others take until a killed one has gone. */
 const KILL_AT = 0.75;
 /** The same with those that have been killed and not gone yet. */
 const KILL_AT_WITH_DOOMED = 0.9;
-/** Of the bound: a runner below this is never the one to blame. One that does nothing takes 45 MB. */
+/**
+ * Of the bound: a runner below this is never the one to blame. One that does nothing takes 45 MB.
+ */
 const BLAMED_FROM = 0.1;
 const BLAMED_FROM_BYTES = 100 * 2 ** 20;
 

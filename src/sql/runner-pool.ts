@@ -1,6 +1,7 @@
 /**
- * The runners of one worker. They are started when there is something to run, stay for the next statement,
- * and are replaced when they had to be killed. A statement that finds none free waits in a bounded queue.
+ * The runners of one worker. They are started when there is something to run, stay for the next
+ * statement, and are replaced when they had to be killed. A statement that finds none free waits in
+ * a bounded queue.
  */
 import { existsSync } from "node:fs";
 import type { LogLevel } from "../config/settings.ts";
@@ -26,7 +27,10 @@ const WALL_BYTES_MIN = 512 * 2 ** 20;
 const SHELL = "/bin/sh";
 
 export interface RunnerPoolOptions {
-  /** argv of one runner. With `--no-orphans`: else a runner goes on with its statement when its worker has been killed. */
+  /**
+   * argv of one runner. With `--no-orphans`: else a runner goes on with its statement when its
+   * worker has been killed.
+   */
   command: string[];
   env: Record<string, string | undefined>;
   /** Runner processes at the most. */
@@ -43,17 +47,17 @@ export interface RunnerPoolOptions {
   log: (level: LogLevel, message: string) => void;
 }
 
-export interface RunnerQuery {
+interface RunnerQuery {
   sql: string;
   params: SqlParam[];
   mode: SqlMode;
 }
 
 /** One runner, set aside for one request, whose time has begun when it was asked for. */
-export interface RunnerSession {
+interface RunnerSession {
   /**
-   * @throws RequestError 400: the statement is wrong, or answers too much; 504: the time limit has passed; 503: the
-   *   database is away or the runner broke off; 499: the client is gone.
+   * @throws RequestError 400: the statement is wrong, or answers too much; 504: the time limit has
+   *   passed; 503: the database is away or the runner broke off; 499: the client is gone.
    */
   run(query: RunnerQuery): Promise<SqlReply>;
   /** By `performance.now()`. */
@@ -62,7 +66,7 @@ export interface RunnerSession {
   close(): void;
 }
 
-export interface RunnerFigures {
+interface RunnerFigures {
   size: number;
   idle: number;
   busy: number;
@@ -77,10 +81,15 @@ export interface RunnerPool {
    *
    * @param startedAt By `performance.now()`; when the time of the request began.
    * @param signal The client is gone: what waits or runs for it is stopped.
-   * @throws RequestError 503: none can be started, or too many wait already; 504: none was free in time; 499.
+   * @throws RequestError 503: none can be started, or too many wait already; 504: none was free in
+   *   time; 499.
    */
   open(signal?: AbortSignal, timeoutMs?: number, startedAt?: number): Promise<RunnerSession>;
-  /** One statement on a runner of its own. @throws RequestError as `open` and `RunnerSession.run`. */
+  /**
+   * One statement on a runner of its own.
+   *
+   * @throws RequestError as `open` and `RunnerSession.run`.
+   */
   run(query: RunnerQuery & { signal?: AbortSignal | undefined }): Promise<SqlReply>;
   readonly timeoutMs: number;
   figures(): RunnerFigures;
@@ -220,7 +229,10 @@ class Pool implements RunnerPool {
     return runner;
   }
 
-  /** Also looks after the runners of other workers: theirs may be busy with something else just then. */
+  /**
+   * Also looks after the runners of other workers: theirs may be busy with something else just
+   * then.
+   */
   #lookAtMemory(): void {
     const { board, memoryBytesMax } = this.#options;
     killGreatest(board, memoryBytesMax);

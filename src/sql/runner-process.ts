@@ -1,4 +1,7 @@
-/** One runner process, seen from the worker: a statement goes in, an answer comes out, or the process is killed. */
+/**
+ * One runner process, seen from the worker: a statement goes in, an answer comes out, or the
+ * process is killed.
+ */
 
 import type { MemoryBoard, RunnerEntry } from "../memory/memory-board.ts";
 import { RequestError } from "../protocol/errors.ts";
@@ -30,7 +33,10 @@ export class RunnerProcess {
   /** Why this side has killed it; null if it hasn't. */
   killedFor: KillReason | null = null;
   askedToEnd = false;
-  /** Pending while a large answer is on its way; the runner takes the next statement only afterwards. */
+  /**
+   * Pending while a large answer is on its way; the runner takes the next statement only
+   * afterwards.
+   */
   delivered: Promise<void> = Promise.resolve();
   readonly exited: Promise<number>;
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
@@ -133,8 +139,9 @@ export class RunnerProcess {
   }
 
   /**
-   * What a killed process has written can still be read to its end, and has been: so if it didn't say that it was
-   * committing, it didn't commit. Waits for the exit, with which SQLite's locks are gone.
+   * What a killed process has written can still be read to its end, and has been: so if it didn't
+   * say that it was committing, it didn't commit. Waits for the exit, with which SQLite's locks are
+   * gone.
    */
   async #explainEnd(
     { mode }: UserSqlRequest,

@@ -1,7 +1,10 @@
 /** Kills a runner at the deadline, or when its client is gone. */
 import type { KillReason } from "./runner-end.ts";
 
-/** From the time limit on, for a commit that is under way: killed in it, nobody could say what came of it. */
+/**
+ * From the time limit on, for a commit that is under way: killed in it, nobody could say what came
+ * of it.
+ */
 const COMMIT_GRACE_MS = 5_000;
 
 export interface Watched {

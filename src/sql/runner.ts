@@ -1,9 +1,9 @@
 /**
- * The runner process: runs one statement after the other, and blocks while it does. It reads and writes its pipes
- * synchronously: it has nothing else to do, and so needs no queue of its own.
+ * The runner process: runs one statement after the other, and blocks while it does. It reads and
+ * writes its pipes synchronously: it has nothing else to do, and so needs no queue of its own.
  *
- * It ends when its stdin does. In the middle of a statement only its death ends it: it has to be started
- * with `--no-orphans`, or it would go on when its worker is gone.
+ * It ends when its stdin does. In the middle of a statement only its death ends it: it has to be
+ * started with `--no-orphans`, or it would go on when its worker is gone.
  */
 import { readSync, writeFileSync, writeSync } from "node:fs";
 import { shortened } from "../protocol/errors.ts";
@@ -102,14 +102,17 @@ function read(length: number): Buffer | null {
 }
 
 /**
- * Ctrl-C in a terminal and a service manager's stop reach every process of the group. The worker answers what is in
- * flight before it ends, so its runners have to stay; they end with it.
+ * Ctrl-C in a terminal and a service manager's stop reach every process of the group. The worker
+ * answers what is in flight before it ends, so its runners have to stay; they end with it.
  */
 function outliveSignalsToTheGroup(): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 }
 
-/** When a statement eats up the machine's memory, the kernel should end this process and not the one that owns the writer. */
+/**
+ * When a statement eats up the machine's memory, the kernel should end this process and not the one
+ * that owns the writer.
+ */
 function preferToBeKilled(): void {
   if (process.platform !== "linux") return;
   try {

@@ -1,6 +1,7 @@
 /**
- * Whose statement runs next. All workers of a server share one number of statements that run at once, whatever the engine;
- * one client address may have most of them, never all; and those that wait are served address by address, in turn.
+ * Whose statement runs next. All workers of a server share one number of statements that run at
+ * once, whatever the engine; one client address may have most of them, never all; and those that
+ * wait are served address by address, in turn.
  */
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
@@ -12,7 +13,9 @@ import { clientGone, timedOut } from "./runner-end.ts";
 const WAITING_MAX = 256;
 /** … of one client address; its next one gets 429. */
 const WAITING_PER_CLIENT_MAX = 64;
-/** Of the statements that run at once, those that no single address gets: a quarter, at least one. */
+/**
+ * Of the statements that run at once, those that no single address gets: a quarter, at least one.
+ */
 const KEPT_FROM_ONE_CLIENT = 0.25;
 /** More of one address at once would make none of them faster, and others slower. */
 const PER_CLIENT_AND_CPU = 2;
@@ -59,10 +62,11 @@ export class SqlTurns {
   }
 
   /**
-   * Waits for the turn, runs the statement, and ends the turn when its answer has been taken from the engine.
+   * Waits for the turn, runs the statement, and ends the turn when its answer has been taken from
+   * the engine.
    *
-   * @throws RequestError what `execute` throws; 503 when too many wait, 429 when too many of one address do, 504 when the
-   *   time has passed meanwhile, 499 when the client has gone.
+   * @throws RequestError what `execute` throws; 503 when too many wait, 429 when too many of one
+   *   address do, 504 when the time has passed meanwhile, 499 when the client has gone.
    */
   async run(request: SqlRequest, execute: (request: SqlRequest) => Promise<SqlAnswer>): Promise<SqlAnswer> {
     const startedAt = performance.now();

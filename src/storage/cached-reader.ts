@@ -1,6 +1,7 @@
 /**
- * A reader that keeps encoded answers, for charts and prices that are asked for again and again. A kept answer is used only while
- * the version of its ticker is the one noted before it was read, so it is never older than the last answered save.
+ * A reader that keeps encoded answers, for charts and prices that are asked for again and again. A
+ * kept answer is used only while the version of its ticker is the one noted before it was read, so
+ * it is never older than the last answered save.
  */
 import type {
   BarRange,
@@ -20,7 +21,9 @@ import type { UpdateReader } from "./update-contract.ts";
 const KEPT_BYTES_MAX = 64 * 1024 * 1024;
 const KEPT_PRICES_MAX = 50_000;
 
-/** Counters that change whenever the rows of a ticker may have changed; see hub/version-board.ts. */
+/**
+ * Counters that change whenever the rows of a ticker may have changed; see hub/version-board.ts.
+ */
 export interface Versions {
   version(ticker: string, table: "daily" | "hourly" | "ticks"): number;
   versionOfAll(ticker: string): number;

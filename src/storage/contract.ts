@@ -1,6 +1,7 @@
 /**
- * What a storage driver offers, whatever its engine. Readers answer a worker's reads; the one writer belongs
- * to the hub. A driver encodes its rows to JSON itself, once: nobody above it looks into a row.
+ * What a storage driver offers, whatever its engine. Readers answer a worker's reads; the one
+ * writer belongs to the hub. A driver encodes its rows to JSON itself, once: nobody above it looks
+ * into a row.
  *
  * Stamps cross this border as the canonical text of `market/timestamp.ts`, in UTC:
  * daily `YYYY-MM-DD`, hourly `YYYY-MM-DD HH:MM:SS`, ticks `YYYY-MM-DD HH:MM:SS.ffffff`.
@@ -28,8 +29,9 @@ export interface TickRange {
 }
 
 /**
- * A whole answer, `{"data":[{…},{…}]}`, oldest row first. A small one is one text; a large one comes in pieces that
- * together make it, read from one snapshot, at the pace of whoever iterates; `return()` frees its connection.
+ * A whole answer, `{"data":[{…},{…}]}`, oldest row first. A small one is one text; a large one
+ * comes in pieces that together make it, read from one snapshot, at the pace of whoever iterates;
+ * `return()` frees its connection.
  */
 export type JsonRows =
   | { empty: true }
@@ -69,14 +71,17 @@ export interface SaveBars {
   /** Ascending by stamp, each stamp once. */
   rows: BarRow[];
   onDuplicate: OnDuplicate;
-  /** Absent for rows of a copy or an import into a file, which nobody watches: then the position goes on, and the content isn't kept. */
+  /**
+   * Absent for rows of a copy or an import into a file, which nobody watches: then the position
+   * goes on, and the content isn't kept.
+   */
   update?: SaveUpdate;
 }
 
 /**
- * Records in the order sent. Those without `seq` that share a stamp count 0, 1, 2 … within this save. A record
- * whose key is taken is dropped if its values are those stored, else takes the next free `seq`;
- * with `replace` it overwrites the row of its key.
+ * Records in the order sent. Those without `seq` that share a stamp count 0, 1, 2 … within this
+ * save. A record whose key is taken is dropped if its values are those stored, else takes the next
+ * free `seq`; with `replace` it overwrites the row of its key.
  */
 export interface SaveTicks {
   kind: "ticks";
@@ -98,8 +103,9 @@ export type NewestBarsQuery = BarRange & { limit: number };
 export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
 
 /**
- * Reads of one worker. Every method may throw RequestError 503 when the database can't be reached. The signal of a client that
- * has gone stops a read where the engine can; what it then throws nobody reads.
+ * Reads of one worker. Every method may throw RequestError 503 when the database can't be reached.
+ * The signal of a client that has gone stops a read where the engine can; what it then throws
+ * nobody reads.
  */
 export interface StockReader {
   readonly updates: UpdateReader;
@@ -108,7 +114,10 @@ export interface StockReader {
   /** Ascending. */
   newestTicks(query: NewestTicksQuery): JsonRows | Promise<JsonRows>;
   newestBars(query: NewestBarsQuery): JsonRows | Promise<JsonRows>;
-  /** Newest calendar date among last quote, trade, hourly bar, daily bar; on one date in that order. Nulls don't count. */
+  /**
+   * Newest calendar date among last quote, trade, hourly bar, daily bar; on one date in that order.
+   * Nulls don't count.
+   */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   /** Close of the second newest daily bar; of the only one if there is one. */
   previousClose(ticker: string): number | null | Promise<number | null>;
@@ -117,8 +126,8 @@ export interface StockReader {
   /** Volume of the daily bar of that date; without one, the sizes of that day's trades together. */
   dailyVolume(ticker: string, date: string): number | null | Promise<number | null>;
   /**
-   * One answer for each ticker, as the method of that name gives it, for a database that is far away: one question instead of one
-   * a ticker. Without it each is asked for by itself.
+   * One answer for each ticker, as the method of that name gives it, for a database that is far
+   * away: one question instead of one a ticker. Without it each is asked for by itself.
    */
   prices?(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]>;
   /** As those of TransferReader. */
@@ -162,14 +171,16 @@ export interface PoolFigures {
 }
 
 /**
- * The outcome of one save of a batch. `seq` is the position of its update; null where the save changed nothing, and so is no update: every
- * tick was there already, or every bar was kept.
+ * The outcome of one save of a batch. `seq` is the position of its update; null where the save
+ * changed nothing, and so is no update: every tick was there already, or every bar was kept.
  */
 export type SaveOutcome =
   | { ok: true; stored: number; seq: number | null }
   | { ok: false; status: number; error: string; details?: string };
 
-/** A program other than the server holds the database's write lock; the same commit may work later. */
+/**
+ * A program other than the server holds the database's write lock; the same commit may work later.
+ */
 export class StorageBusyError extends Error {
   override name = "StorageBusyError";
 }
@@ -182,9 +193,15 @@ export class DatabaseGoneError extends Error {
 /** A part of a commit: `rows` are those of one save. */
 export type CommitStep = "begin" | "rows" | "update log" | "commit";
 
-/** Hears what a commit is at, so that of a writer that hangs can be said where. Told several times for each save. */
+/**
+ * Hears what a commit is at, so that of a writer that hangs can be said where. Told several times
+ * for each save.
+ */
 export interface CommitProgress {
-  /** @param save without it: as told before. Also told from time to time within the rows of a large save. */
+  /**
+   * @param save without it: as told before. Also told from time to time within the rows of a large
+   *   save.
+   */
   at(step: CommitStep, save?: Save): void;
 }
 
@@ -193,17 +210,20 @@ export const UNHEARD_PROGRESS: CommitProgress = { at() {} };
 /** Owned by the hub, one per database. */
 export interface StockWriter {
   /**
-   * A little of the work that can wait until nobody saves, such as bringing the update log back to its bound: some 10 ms, in a
-   * transaction of its own. Called between commits, like them never beside another.
+   * A little of the work that can wait until nobody saves, such as bringing the update log back to
+   * its bound: some 10 ms, in a transaction of its own. Called between commits, like them never
+   * beside another.
    *
    * @returns whether there is more of it.
    */
   tidy?(): boolean | Promise<boolean>;
   /**
-   * Applies the saves in one transaction, those of one ticker in order, each whole or not at all. When this returns, they are
-   * as durable as `--durability` says. Throws when the transaction as a whole failed: then nothing is stored.
+   * Applies the saves in one transaction, those of one ticker in order, each whole or not at all.
+   * When this returns, they are as durable as `--durability` says. Throws when the transaction as a
+   * whole failed: then nothing is stored.
    *
-   * @returns An outcome for each save; null for one that was left for the next transaction. At least one is not null.
+   * @returns An outcome for each save; null for one that was left for the next transaction. At
+   *   least one is not null.
    * @throws StorageBusyError worth another try.
    */
   commit(saves: Save[], progress?: CommitProgress): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
@@ -217,11 +237,19 @@ export interface StockWriter {
   removeCheck(ticker: string): void | Promise<void>;
   /** Why saves are refused until the disk has more room; null: they aren't. */
   roomLack?(): string | null;
-  /** Why what was opened is not there any more, for one that can see it: every commit is refused then. Null: all is well. */
+  /**
+   * Why what was opened is not there any more, for one that can see it: every commit is refused
+   * then. Null: all is well.
+   */
   lost?(): string | null;
-  /** What keeps every save out and can be seen without one, such as a missing table; null if there is nothing. */
+  /**
+   * What keeps every save out and can be seen without one, such as a missing table; null if there
+   * is nothing.
+   */
   findProblem?(): string | null;
-  /** What it has found or mended in the database since the last call, a sentence each, for the log. */
+  /**
+   * What it has found or mended in the database since the last call, a sentence each, for the log.
+   */
   takeNotes?(): string[];
   /** True while no command has ever stored a row. */
   isEmpty(): boolean | Promise<boolean>;
@@ -232,12 +260,16 @@ export interface StockWriter {
 export type RowKind = "daily" | "hourly" | "ticks";
 
 /**
- * Rows as they are stored, for a copy from one database to another and for reading back what it wrote. Bounded in memory
- * however many rows there are: a driver gives them in batches of its own size. Rows that are committed meanwhile at
- * keys that were passed must not disturb a walk; whether later ones are seen doesn't matter.
+ * Rows as they are stored, for a copy from one database to another and for reading back what it
+ * wrote. Bounded in memory however many rows there are: a driver gives them in batches of its own
+ * size. Rows that are committed meanwhile at keys that were passed must not disturb a walk; whether
+ * later ones are seen doesn't matter.
  */
 export interface TransferReader {
-  /** The next tickers that have rows of the kind, each once, in an order of the engine's own; null begins. */
+  /**
+   * The next tickers that have rows of the kind, each once, in an order of the engine's own; null
+   * begins.
+   */
   tickers(kind: RowKind, after: string | null, limit: number): string[] | Promise<string[]>;
   /** Every type of tick that the ticker has. */
   tickTypes(ticker: string): string[] | Promise<string[]>;
@@ -252,7 +284,10 @@ export interface TransferReader {
   close(): void | Promise<void>;
 }
 
-/** A stored row that no save could have stored, such as text in a price, which other programs may have written. */
+/**
+ * A stored row that no save could have stored, such as text in a price, which other programs may
+ * have written.
+ */
 export class TransferRowError extends Error {
   override name = "TransferRowError";
 }

@@ -1,4 +1,7 @@
-/** What a save of daily bars changes in the series of its ticker: the part that no engine does differently. */
+/**
+ * What a save of daily bars changes in the series of its ticker: the part that no engine does
+ * differently.
+ */
 import {
   AVERAGE_COLUMNS,
   continueAverages,
@@ -22,13 +25,17 @@ export interface CheckpointRow {
   ema_89: number;
 }
 
-/** A stored row: `date`, `close` and the average columns; what is no number in `close` is no close. */
+/**
+ * A stored row: `date`, `close` and the average columns; what is no number in `close` is no close.
+ */
 export type StoredDay = Record<string, unknown>;
 
 export interface SeriesPart {
   /** The last one not after the first saved bar; null: the part is the whole series. */
   checkpoint: CheckpointRow | null;
-  /** The last closes before the checkpoint's date, oldest first: `CLOSES_BEFORE` of them, or all. */
+  /**
+   * The last closes before the checkpoint's date, oldest first: `CLOSES_BEFORE` of them, or all.
+   */
   closesBefore: number[];
   /** Rows from the checkpoint's date on, ascending. */
   stored: StoredDay[];

@@ -1,6 +1,6 @@
 /**
- * What `doctor` finds out about a database. A driver yields its findings one by one, the slow ones last. It must not change the database, nor
- * throw for what is wrong with it: that is a finding.
+ * What `doctor` finds out about a database. A driver yields its findings one by one, the slow ones
+ * last. It must not change the database, nor throw for what is wrong with it: that is a finding.
  */
 
 export interface Finding {

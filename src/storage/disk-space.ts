@@ -1,6 +1,7 @@
 /**
- * How much is free on the disk of a database file, and how much has to stay free: saves are refused before the disk is full, so that there is
- * room for deleting, for what the engine writes besides, and for other programs.
+ * How much is free on the disk of a database file, and how much has to stay free: saves are refused
+ * before the disk is full, so that there is room for deleting, for what the engine writes besides,
+ * and for other programs.
  */
 import { statfsSync } from "node:fs";
 import type { Save } from "./contract.ts";
@@ -32,7 +33,10 @@ export class DiskSpace {
       minFreeMb === null ? Math.min(USUAL_BYTES, blocks * bsize * USUAL_SHARE) : minFreeMb * MIB;
   }
 
-  /** Infinity where it can't be told: some file systems don't say, and a folder that has gone is told by opened-file.ts. */
+  /**
+   * Infinity where it can't be told: some file systems don't say, and a folder that has gone is
+   * told by opened-file.ts.
+   */
   freeBytes(): number {
     try {
       const { bavail, bsize, blocks } = statfsSync(this.#folder);
@@ -44,7 +48,10 @@ export class DiskSpace {
   }
 }
 
-/** Of what has to stay free: once a save was refused, there has to be so much more before the next is let in. Else the state would change with each save. */
+/**
+ * Of what has to stay free: once a save was refused, there has to be so much more before the next
+ * is let in. Else the state would change with each save.
+ */
 const MARGIN_SHARE = 1 / 4;
 
 /** Figures of one moment. */

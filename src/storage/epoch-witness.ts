@@ -1,7 +1,8 @@
 /**
- * A small file beside a database file that says which updates were given last. The database alone can't tell that it was put back from
- * a backup: it holds positions that were given once, and would give the ones after them again, to other updates. The witness stays
- * behind when a database is put back, and is not there where it was copied to. See ARCHITECTURE.md "Updates and positions".
+ * A small file beside a database file that says which updates were given last. The database alone
+ * can't tell that it was put back from a backup: it holds positions that were given once, and would
+ * give the ones after them again, to other updates. The witness stays behind when a database is put
+ * back, and is not there where it was copied to. See ARCHITECTURE.md "Updates and positions".
  */
 import {
   closeSync,
@@ -34,28 +35,35 @@ interface WitnessRecord {
   /** The newest id when the last commit began, and if it succeeded. */
   before: number;
   given: number;
-  /** How far the database's own file is at least, without its write-ahead log, as its engine counts; -1: not known. */
+  /**
+   * How far the database's own file is at least, without its write-ahead log, as its engine counts;
+   * -1: not known.
+   */
   inFileTo: number;
   /** Of the database file; `born` in ns, 0 where the file system doesn't tell. */
   inode: string;
   born: string;
   /** Of the running system: what was written reached the disk if it hasn't gone down since. */
   boot: string;
-  /** When this was written; the file says so too, unless it was put back together with the database. */
+  /**
+   * When this was written; the file says so too, unless it was put back together with the database.
+   */
   writtenAtMs: number;
   /** Set when the database was closed: then the numbers are on the disk. */
   closed: boolean;
 }
 
 /** Of a database at that path, links resolved, as SQLite names its own files. */
-export function witnessPath(dbPath: string): string {
+function witnessPath(dbPath: string): string {
   return `${realpathSync(dbPath)}.epoch`;
 }
 
 export class EpochWitness {
   readonly path: string;
   readonly #dbPath: string;
-  /** Null until the database is known to be one: nothing is left beside a file that can't be served. */
+  /**
+   * Null until the database is known to be one: nothing is left beside a file that can't be served.
+   */
   #fd: number | null;
   readonly #buffer = Buffer.alloc(RECORD_BYTES);
   #record: WitnessRecord | null;
@@ -68,7 +76,10 @@ export class EpochWitness {
     this.#record = this.#fd === null ? null : this.#read(this.#fd);
   }
 
-  /** How far the file itself must be, without its write-ahead log, as told before; null: nothing is known. */
+  /**
+   * How far the file itself must be, without its write-ahead log, as told before; null: nothing is
+   * known.
+   */
   get inFile(): { epoch: string; to: number } | null {
     if (this.#record === null || this.#record.inFileTo < 0) return null;
     return { epoch: this.#record.epoch, to: this.#record.inFileTo };
@@ -102,7 +113,8 @@ export class EpochWitness {
   /**
    * From now on the database is as it is told here. Returns when that is on the disk.
    *
-   * @param inFile how far the file itself is without its write-ahead log: a number that grows with it; null: that is not known.
+   * @param inFile how far the file itself is without its write-ahead log: a number that grows with
+   *   it; null: that is not known.
    */
   accept({ epoch, newestId }: Given, inFile: number | null): void {
     this.#fd ??= openSync(this.path, constants.O_RDWR | constants.O_CREAT);
@@ -114,7 +126,11 @@ export class EpochWitness {
     fsyncSync(this.#fd);
   }
 
-  /** To be called before each commit that logs updates; costs a write into the system's memory. @param to newest id if it succeeds. */
+  /**
+   * To be called before each commit that logs updates; costs a write into the system's memory.
+   *
+   * @param to newest id if it succeeds.
+   */
   giving(before: Given, to: number): void {
     if (this.#record === null) throw new Error("the witness was not told what the database holds");
     this.#write({ ...this.#record, epoch: before.epoch, before: before.newestId, given: to });

@@ -1,4 +1,7 @@
-/** What `doctor` finds out about the folder of a database file: may files be made there, how much fits, and on which kind of disk. */
+/**
+ * What `doctor` finds out about the folder of a database file: may files be made there, how much
+ * fits, and on which kind of disk.
+ */
 import { accessSync, constants, existsSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Finding } from "./diagnosis.ts";

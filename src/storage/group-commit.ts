@@ -1,6 +1,7 @@
 /**
- * Saves of one process to a database that it writes itself: what arrives while a commit is under way goes together in the next. One that takes
- * long, because the database is far away or somebody holds a ticker's lock, gets company from a second, of other tickers.
+ * Saves of one process to a database that it writes itself: what arrives while a commit is under
+ * way goes together in the next. One that takes long, because the database is far away or somebody
+ * holds a ticker's lock, gets company from a second, of other tickers.
  */
 import { unavailable } from "../protocol/errors.ts";
 import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "./contract.ts";
@@ -36,7 +37,8 @@ export class GroupCommit {
 
   /**
    * @param bytes size of the request, for the bound.
-   * @throws RequestError 503 too much is waiting, or the database is away; with the latter the save may be repeated.
+   * @throws RequestError 503 too much is waiting, or the database is away; with the latter the save
+   *   may be repeated.
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
     if (this.#waitingBytes + bytes > WAITING_BYTES_MAX && this.#waiting.length > 0) {
@@ -75,7 +77,8 @@ export class GroupCommit {
     await this.#commit(batch);
     this.#tickers.delete(tickers);
     if (this.#waiting.length > 0) {
-      // At once, since they have waited, unless there is another: then it is given the same time alone.
+      // At once, since they have waited, unless there is another: then it is given the same time
+      // alone.
       if (this.#tickers.size === 0) void this.#run();
       this.#plan();
     } else if (this.#tickers.size === 0) {

@@ -1,6 +1,7 @@
 /**
- * Descriptors for looking at files that an engine has open. They are never closed: closing any descriptor of a file drops all
- * locks that the process holds on it, those of the engine too (POSIX).
+ * Descriptors for looking at files that an engine has open. They are never closed: closing any
+ * descriptor of a file drops all locks that the process holds on it, those of the engine too
+ * (POSIX).
  */
 import { openSync, type Stats } from "node:fs";
 

@@ -1,6 +1,7 @@
 /**
- * Notices that the file of the database is not any more what was opened: removed, replaced, truncated, overwritten, without
- * its write-ahead log, or on a disk that has gone. What is written then is gone with the process, and what is read is wrong.
+ * Notices that the file of the database is not any more what was opened: removed, replaced,
+ * truncated, overwritten, without its write-ahead log, or on a disk that has gone. What is written
+ * then is gone with the process, and what is read is wrong.
  */
 import { readSync, realpathSync, type Stats, statSync } from "node:fs";
 import { unavailable } from "../protocol/errors.ts";
@@ -8,7 +9,7 @@ import { DatabaseGoneError } from "./contract.ts";
 import { keptDescriptor } from "./kept-descriptor.ts";
 
 /** What the first bytes of a file say. */
-export interface FileHead {
+interface FileHead {
   /** Grows when the engine writes the file. */
   generation: number;
   /** The file has at least so many bytes. */
@@ -19,9 +20,16 @@ export interface FileFormat {
   headBytes: number;
   /** Null: these are not the first bytes of such a file. */
   readHead(bytes: Buffer): FileHead | null;
-  /** Beside the file, as endings of its name: those that stay, once they are there, for as long as it is open. */
+  /**
+   * Beside the file, as endings of its name: those that stay, once they are there, for as long as
+   * it is open.
+   */
   companions: readonly string[];
-  /** Of an engine that notes beside the file what it does to it. @param path of the file, links resolved. */
+  /**
+   * Of an engine that notes beside the file what it does to it.
+   *
+   * @param path of the file, links resolved.
+   */
   notesOf?(path: string): EngineNotes;
 }
 
@@ -32,7 +40,10 @@ export interface EngineNotes {
 export interface EngineNotesLook {
   /** What somebody else did to the files beside it; null: nothing that shows. */
   damage: string | null;
-  /** Another text after each time that the engine has written the file; null: it is writing now, or that isn't known. */
+  /**
+   * Another text after each time that the engine has written the file; null: it is writing now, or
+   * that isn't known.
+   */
   writtenTo: string | null;
 }
 
@@ -42,7 +53,10 @@ interface Contents {
   samples: bigint | number;
 }
 
-/** Pieces of the file, all over it, that are compared when somebody else than the engine has written it. */
+/**
+ * Pieces of the file, all over it, that are compared when somebody else than the engine has written
+ * it.
+ */
 const SAMPLES = 32;
 const SAMPLE_BYTES = 4_096;
 
@@ -68,8 +82,8 @@ export class OpenedFile {
   #damage: string | null = null;
   #wasLooked = false;
   /**
-   * What another process has found out, which looks more often; null: nothing. What was written over the file between two looks of this one
-   * may pass for a checkpoint.
+   * What another process has found out, which looks more often; null: nothing. What was written
+   * over the file between two looks of this one may pass for a checkpoint.
    */
   toldByOthers: () => string | null = () => null;
 
@@ -89,7 +103,8 @@ export class OpenedFile {
   }
 
   /**
-   * Why the file can't be served any more; null: all is well. Takes 2 µs, 1 µs for each companion, and 4 µs where the engine keeps notes.
+   * Why the file can't be served any more; null: all is well. Takes 2 µs, 1 µs for each companion,
+   * and 4 µs where the engine keeps notes.
    *
    * @param companions How many of them are looked at, the first ones.
    */
@@ -147,8 +162,9 @@ export class OpenedFile {
   }
 
   /**
-   * The engine notes before and after it writes the file. A write that it has not noted is somebody else's: another database that was copied over
-   * this one, say. It is no damage where the contents are as before: `touch` writes only the time.
+   * The engine notes before and after it writes the file. A write that it has not noted is somebody
+   * else's: another database that was copied over this one, say. It is no damage where the contents
+   * are as before: `touch` writes only the time.
    */
   #findForeignWrite({ mtimeMs, size }: Stats): string | null {
     const look = this.#notes?.look();

@@ -2,8 +2,9 @@
 import type { StoredUpdate, UpdateReader } from "./update-contract.ts";
 
 /**
- * An update has its time shortly before its commit. One that was committed from a moment on may have a time earlier by what a
- * commit takes: so much earlier is looked, and a few updates come again rather than one is lost.
+ * An update has its time shortly before its commit. One that was committed from a moment on may
+ * have a time earlier by what a commit takes: so much earlier is looked, and a few updates come
+ * again rather than one is lost.
  */
 const COMMIT_MAX_MS = 5_000;
 const ONE = { updates: 1, characters: 1 };
@@ -11,7 +12,8 @@ const ONE = { updates: 1, characters: 1 };
 /**
  * Some 20 look-ups by position: stored updates are in order of their time too.
  *
- * @returns The position after which they follow, the newest if there are none; null if the first of them may be no longer kept.
+ * @returns The position after which they follow, the newest if there are none; null if the first of
+ *   them may be no longer kept.
  */
 export async function positionBefore(
   reader: UpdateReader,

@@ -1,6 +1,7 @@
 /**
- * Values by key, of which those that were used last stay. The order of use is a list of its own: a Map knows an order too,
- * but to find its first entry it walks over all that were deleted before, which are as many as it holds.
+ * Values by key, of which those that were used last stay. The order of use is a list of its own: a
+ * Map knows an order too, but to find its first entry it walks over all that were deleted before,
+ * which are as many as it holds.
  */
 
 interface Entry<V> {
@@ -54,7 +55,10 @@ export class RecentlyUsed<V> {
     return entry.value;
   }
 
-  /** @returns whether anything was dropped, be it the value itself because it weighs more than the bound. */
+  /**
+   * @returns whether anything was dropped, be it the value itself because it weighs more than the
+   *   bound.
+   */
   set(key: string, value: V): boolean {
     this.delete(key);
     const entry: Entry<V> = { key, value, before: null, after: null };

@@ -1,6 +1,7 @@
 /**
- * A save that comes twice in one batch: the worker sent it again, as its connection was lost, and the first had arrived after all. The database
- * doesn't hold the first yet, so the second is taken out before, and answered like it afterwards.
+ * A save that comes twice in one batch: the worker sent it again, as its connection was lost, and
+ * the first had arrived after all. The database doesn't hold the first yet, so the second is taken
+ * out before, and answered like it afterwards.
  */
 import type { Save, SaveOutcome } from "./contract.ts";
 

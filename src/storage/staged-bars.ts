@@ -1,8 +1,13 @@
-/** Bars that one transaction stores, by the rule of `SaveBars`: which of a save, and which are left of several saves. */
+/**
+ * Bars that one transaction stores, by the rule of `SaveBars`: which of a save, and which are left
+ * of several saves.
+ */
 import type { BarRow, SaveBars, SaveOutcome } from "./contract.ts";
 import { keysTaken } from "./save-refusals.ts";
 
-/** The bars of one ticker and interval: of each stamp the one that the saves in their order leave. */
+/**
+ * The bars of one ticker and interval: of each stamp the one that the saves in their order leave.
+ */
 export class StagedBars {
   readonly #isStored: (stamp: string) => boolean;
   readonly #rows = new Map<string, BarRow>();

@@ -1,4 +1,7 @@
-/** The tables of rows: their names are the same in every engine, since users' SQL knows them by these. */
+/**
+ * The tables of rows: their names are the same in every engine, since users' SQL knows them by
+ * these.
+ */
 import type { RowKind } from "./contract.ts";
 
 /** `stamp` is the column of time. */

@@ -1,11 +1,12 @@
 /**
- * Decides in memory where the ticks of a save go, given the ticks of the same stamps: for engines that are asked once about those of a
- * whole batch, and told once what to write. The rule is that of `SaveTicks`; when two counts are the same is the engine's to say.
+ * Decides in memory where the ticks of a save go, given the ticks of the same stamps: for engines
+ * that are asked once about those of a whole batch, and told once what to write. The rule is that
+ * of `SaveTicks`; when two counts are the same is the engine's to say.
  */
 import type { Count, SaveOutcome, SaveTicks, TickRow } from "./contract.ts";
 import { Claims, refuseTaken, withSeq } from "./tick-rule.ts";
 
-export interface TickValues {
+interface TickValues {
   price: number | null;
   /** Digits. */
   size: string | null;
@@ -15,7 +16,10 @@ export interface TickValues {
 
 export interface TickSlot extends TickValues {
   isStored: boolean;
-  /** To be written: `new` has a key that is free as far as is known, `replace` overwrites what may be there. Null: as it is stored. */
+  /**
+   * To be written: `new` has a key that is free as far as is known, `replace` overwrites what may
+   * be there. Null: as it is stored.
+   */
   change: "new" | "replace" | null;
 }
 
@@ -30,7 +34,10 @@ export interface CountRule {
 export interface PlacedTicks {
   /** The position of its update is not known here: null. */
   outcome: SaveOutcome;
-  /** The key of one of its ticks was that of a stored one: had nothing been stored, the changes would be others. */
+  /**
+   * The key of one of its ticks was that of a stored one: had nothing been stored, the changes
+   * would be others.
+   */
   metStored: boolean;
 }
 

@@ -1,8 +1,14 @@
-/** Which `seq` the ticks of a save begin with, and when a tick is one that is stored already: see `SaveTicks`. */
+/**
+ * Which `seq` the ticks of a save begin with, and when a tick is one that is stored already: see
+ * `SaveTicks`.
+ */
 import type { SaveOutcome, SaveTicks, TickRow } from "./contract.ts";
 import { keysTaken } from "./save-refusals.ts";
 
-/** Gives records without `seq` their place among those of this save that share their stamp: 0, 1, 2 … */
+/**
+ * Gives records without `seq` their place among those of this save that share their stamp: 0, 1, 2
+ * …
+ */
 export function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
   if (rows.length === 1) return [[rows[0]!, rows[0]![5] ?? 0]];
   const counts = new Map<string, number>();
@@ -27,8 +33,9 @@ export function refuseTaken(
 }
 
 /**
- * Which stored rows the records of one save stand for. Without it, two equal trades of one save, whose first was moved to the next
- * `seq` by a stored row of other values, would be taken for one. Kept only for stamps that the save has more than once.
+ * Which stored rows the records of one save stand for. Without it, two equal trades of one save,
+ * whose first was moved to the next `seq` by a stored row of other values, would be taken for one.
+ * Kept only for stamps that the save has more than once.
  */
 export class Claims {
   readonly #byStamp = new Map<string, Map<number, { byOwnKey: boolean }>>();
@@ -50,7 +57,10 @@ export class Claims {
     return this.#byStamp.get(row[0])?.has(seq) === true;
   }
 
-  /** A row of equal values is there. It is this record, unless it is another of this save; a key sent twice is one record. */
+  /**
+   * A row of equal values is there. It is this record, unless it is another of this save; a key
+   * sent twice is one record.
+   */
   isDuplicate(row: TickRow, firstSeq: number, seq: number): boolean {
     const claim = this.#byStamp.get(row[0])?.get(seq);
     return claim === undefined || (claim.byOwnKey && row[5] !== null && seq === firstSeq);

@@ -1,4 +1,7 @@
-/** What engines that sort by typed keys share when they give rows to a copy: pages, and values that no save could have stored. */
+/**
+ * What engines that sort by typed keys share when they give rows to a copy: pages, and values that
+ * no save could have stored.
+ */
 import { type BarInterval, type BarRow, type Count, type TickRow, TransferRowError } from "./contract.ts";
 
 const NO_FRACTION = ".000000";
@@ -21,14 +24,18 @@ export function walkTicks(
 
 interface Paging<Row> {
   pageRows: number;
-  /** The next page in order of the key: from the first row on, or from that of the given row, inclusive. */
+  /**
+   * The next page in order of the key: from the first row on, or from that of the given row,
+   * inclusive.
+   */
   read(from: Row | null): Promise<Row[]>;
   isSameKey(a: Row, b: Row): boolean;
 }
 
 /**
- * Rows in batches, without a snapshot that lasts from one to the next. Each page begins with the row that ended the one before,
- * so that a key which is stored twice is seen on whichever side of the border it lies.
+ * Rows in batches, without a snapshot that lasts from one to the next. Each page begins with the
+ * row that ended the one before, so that a key which is stored twice is seen on whichever side of
+ * the border it lies.
  */
 async function* walkPages<Row extends BarRow | TickRow>({
   pageRows,
@@ -48,7 +55,10 @@ async function* walkPages<Row extends BarRow | TickRow>({
   }
 }
 
-/** @param text `YYYY-MM-DD` of a daily bar, `YYYY-MM-DD HH:MM:SS.ffffff` of an hourly one. @throws TransferRowError */
+/**
+ * @param text `YYYY-MM-DD` of a daily bar, `YYYY-MM-DD HH:MM:SS.ffffff` of an hourly one.
+ * @throws TransferRowError
+ */
 export function barStamp(text: string, interval: BarInterval, ticker: string): string {
   if (interval === "daily") return text;
   if (!text.endsWith(NO_FRACTION))

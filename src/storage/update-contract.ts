@@ -1,17 +1,19 @@
 /**
- * Updates: what the subscribers of a ticker see. Every save that changes something is one update of its ticker, stored in the
- * same transaction as its rows, with a position.
+ * Updates: what the subscribers of a ticker see. Every save that changes something is one update of
+ * its ticker, stored in the same transaction as its rows, with a position.
  *
- * Positions of a ticker are 1, 2, 3 … without holes, in the order of commits, whichever process committed. They go on over restarts.
- * An epoch names the database that they count in: where it is another, positions mean nothing.
+ * Positions of a ticker are 1, 2, 3 … without holes, in the order of commits, whichever process
+ * committed. They go on over restarts. An epoch names the database that they count in: where it is
+ * another, positions mean nothing.
  */
 import type { BarRow, TickRow } from "./contract.ts";
 
 /** What a save brings along to become an update. */
 export interface SaveUpdate {
   /**
-   * Unique among the saves of all processes, at most 64 characters of ASCII. A save that is repeated because its answer was lost
-   * carries the same: if the first try was committed, the second is answered with the first's position and changes nothing.
+   * Unique among the saves of all processes, at most 64 characters of ASCII. A save that is
+   * repeated because its answer was lost carries the same: if the first try was committed, the
+   * second is answered with the first's position and changes nothing.
    */
   saveId: string;
   /** Set for a repetition: only then the database is asked for the saveId. */
@@ -26,24 +28,36 @@ export interface Update {
   seq: number;
   /** `bar`, or the type of the ticks: what a subscription to types goes by. */
   type: string;
-  /** Without the position. Empty where the content is not kept: rows of a copy, which nobody watched. */
+  /**
+   * Without the position. Empty where the content is not kept: rows of a copy, which nobody
+   * watched.
+   */
   frame: string;
 }
 
 /** An update read back. */
 export interface StoredUpdate extends Update {
-  /** When it was committed, in ms since 1970, by the clock of whoever did; never earlier than that of the update before it. */
+  /**
+   * When it was committed, in ms since 1970, by the clock of whoever did; never earlier than that
+   * of the update before it.
+   */
   savedAtMs: number;
 }
 
-/** From where on updates are asked for: after a position, or committed from a moment on, in ms since 1970. */
+/**
+ * From where on updates are asked for: after a position, or committed from a moment on, in ms since
+ * 1970.
+ */
 export type Since = { position: number } | { timeMs: number };
 
 /** Where a ticker is. */
 export interface NewestUpdate {
   /** 0: it had no update. */
   seq: number;
-  /** When its newest update was committed, as in StoredUpdate; null where an older server in front doesn't tell. */
+  /**
+   * When its newest update was committed, as in StoredUpdate; null where an older server in front
+   * doesn't tell.
+   */
   savedAtMs: number | null;
 }
 
@@ -54,7 +68,9 @@ export interface UpdateLimit {
   characters: number;
 }
 
-/** The newest of each kind, and the position of the ticker in the same moment. Null: there is none. */
+/**
+ * The newest of each kind, and the position of the ticker in the same moment. Null: there is none.
+ */
 export interface TickerSnapshot {
   seq: number;
   quote: TickRow | null;
@@ -63,7 +79,10 @@ export interface TickerSnapshot {
   hourly: BarRow | null;
 }
 
-/** Every method may throw RequestError 503 when the database can't be reached. Nothing here is ever kept by a cache. */
+/**
+ * Every method may throw RequestError 503 when the database can't be reached. Nothing here is ever
+ * kept by a cache.
+ */
 export interface UpdateReader {
   /** At most 64 characters of ASCII letters, digits and "-"; changes when positions start anew. */
   epoch(): string | Promise<string>;
@@ -76,8 +95,9 @@ export interface UpdateReader {
   /** Also where the log no longer holds any update of the ticker. */
   newest(ticker: string): NewestUpdate | Promise<NewestUpdate>;
   /**
-   * The updates of the ticker after a position, ascending and without holes among them. The first is later than `after + 1`
-   * where those between are no longer kept. Empty: there are none after it, or none of them is kept.
+   * The updates of the ticker after a position, ascending and without holes among them. The first
+   * is later than `after + 1` where those between are no longer kept. Empty: there are none after
+   * it, or none of them is kept.
    */
   after(ticker: string, after: number, limit: UpdateLimit): StoredUpdate[] | Promise<StoredUpdate[]>;
   /** Of one moment: holds exactly the updates up to its `seq`. */

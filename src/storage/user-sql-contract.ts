@@ -1,6 +1,7 @@
 /**
- * What a driver offers to SQL written by users: either an engine that stops a statement itself, or one that runs one
- * statement after the other in a process of its own, which may be killed at any moment.
+ * What a driver offers to SQL written by users: either an engine that stops a statement itself, or
+ * one that runs one statement after the other in a process of its own, which may be killed at any
+ * moment.
  */
 
 export type SqlParam = null | string | number | bigint | boolean;
@@ -17,16 +18,24 @@ export interface UserSqlRequest {
 }
 
 export type UserSqlOutcome =
-  /** The pieces together are a JSON array of objects, UTF-8; `bytes` is their sum. Empty array for a statement without rows. */
+  /**
+   * The pieces together are a JSON array of objects, UTF-8; `bytes` is their sum. Empty array for a
+   * statement without rows.
+   */
   | { status: "rows"; rows: number; bytes: number; parts: Uint8Array[] }
   /** Only in `read`: the statement writes. Nothing has happened. */
   | { status: "needs-write" }
-  /** Nothing has happened. 400: the caller must change the statement; 503: the database is busy or away. */
+  /**
+   * Nothing has happened. 400: the caller must change the statement; 503: the database is busy or
+   * away.
+   */
   | { status: "error"; httpStatus: number; error: string; details?: string; hint?: string };
 
 export interface SqlAnswer {
   rows: number;
-  /** A JSON array of objects. A stream when it is large; it has to be read to its end or cancelled. */
+  /**
+   * A JSON array of objects. A stream when it is large; it has to be read to its end or cancelled.
+   */
   body: Uint8Array | ReadableStream<Uint8Array>;
 }
 
@@ -34,14 +43,23 @@ export interface SqlAnswer {
 export type SqlReply = SqlAnswer | "needs-write";
 
 export interface UserSqlEngine {
-  /** `committing` is called right before a transaction's commit: a process killed earlier has changed nothing. */
+  /**
+   * `committing` is called right before a transaction's commit: a process killed earlier has
+   * changed nothing.
+   */
   run(request: UserSqlRequest, committing: () => void): UserSqlOutcome;
   close(): void;
 }
 
-/** User-written SQL of an engine that can stop a statement itself: it runs beside everything else, in the process that holds the database. */
+/**
+ * User-written SQL of an engine that can stop a statement itself: it runs beside everything else,
+ * in the process that holds the database.
+ */
 export interface InterruptibleSql {
-  /** @throws RequestError 504 when the time is over, 499 when the client is gone, 503 when too many statements run. */
+  /**
+   * @throws RequestError 504 when the time is over, 499 when the client is gone, 503 when too many
+   *   statements run.
+   */
   run(
     request: UserSqlRequest,
     limits: { timeoutMs: number; signal?: AbortSignal | undefined },

@@ -4,7 +4,10 @@ import { badRequest } from "../protocol/errors.ts";
 export interface Token {
   /** Parameters are told apart only where their numbers matter. */
   type: "word" | "quoted" | "parameter" | "mark";
-  /** A word in upper case, a quoted name or text without its quotes, a parameter's number, or one character. */
+  /**
+   * A word in upper case, a quoted name or text without its quotes, a parameter's number, or one
+   * character.
+   */
   value: string;
   start: number;
   end: number;

@@ -1,4 +1,7 @@
-/** Those who wait for something of which there is only so much: in order, so many at the most, each for a bounded time. */
+/**
+ * Those who wait for something of which there is only so much: in order, so many at the most, each
+ * for a bounded time.
+ */
 import { clientGone, unavailable } from "../protocol/errors.ts";
 
 export interface WaitingLineOptions {

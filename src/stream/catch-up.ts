@@ -1,6 +1,7 @@
 /**
- * Reads what a subscriber has missed from the update log, until it meets what the worker has delivered. Where something is not kept, it is told so,
- * and later, at its place among the updates, gets a snapshot, which holds what was missing.
+ * Reads what a subscriber has missed from the update log, until it meets what the worker has
+ * delivered. Where something is not kept, it is told so, and later, at its place among the updates,
+ * gets a snapshot, which holds what was missing.
  */
 import { gapFrame, positioned, snapshotFrame } from "../protocol/frames.ts";
 import type {
@@ -30,8 +31,9 @@ export interface CatchUpOptions {
 }
 
 /**
- * @param met called when it has everything up to this position, which the feed has delivered; in the same turn, since the next update may be about
- *   to be delivered. Not called when the subscription has left.
+ * @param met called when it has everything up to this position, which the feed has delivered; in
+ *   the same turn, since the next update may be about to be delivered. Not called when the
+ *   subscription has left.
  * @throws what the reader throws.
  */
 export async function catchUp(

@@ -2,8 +2,8 @@
  * Those who watch one ticker, or all of them: who hears what is published, and to whom updates are
  * handed one by one.
  *
- * DESIGN. There may be hundreds of thousands of channels, most with one listener. So a listener that
- * is alone is sent to without a topic, for which Bun keeps 450 bytes.
+ * DESIGN. There may be hundreds of thousands of channels, most with one listener. So a listener
+ * that is alone is sent to without a topic, for which Bun keeps 450 bytes.
  */
 import type { Subscription } from "./subscription.ts";
 import { matches, type TypeFilter } from "./type-filter.ts";
@@ -28,7 +28,10 @@ export class Channel {
    * known.
    */
   opening: Promise<void> | null = null;
-  /** Of a ticker: its position when it was opened. Its feed may still be before that, for those who watch all. */
+  /**
+   * Of a ticker: its position when it was opened. Its feed may still be before that, for those who
+   * watch all.
+   */
   openedAt = 0;
   /** When the next heartbeat is due: see Heartbeats. */
   beatMs = 0;

@@ -1,4 +1,7 @@
-/** What the feeds deliver goes out: through topics to those who listen, and one by one to those to whom updates are handed. */
+/**
+ * What the feeds deliver goes out: through topics to those who listen, and one by one to those to
+ * whom updates are handed.
+ */
 import { gapFrame, positioned, snapshotFrame } from "../protocol/frames.ts";
 import type { TickerSnapshot, Update } from "../storage/update-contract.ts";
 import type { Channel } from "./channel.ts";

@@ -130,7 +130,9 @@ export class Heartbeats {
     for (const subscription of channel.apart) this.#beatFor(subscription, now);
   }
 
-  /** It isn't there where all are, but alive: it hears that too, and how far it was sent everything. */
+  /**
+   * It isn't there where all are, but alive: it hears that too, and how far it was sent everything.
+   */
   #beatFor(subscription: Subscription, now: Date): void {
     const { ticker, subscriber, state } = subscription;
     if (ticker === ALL_TICKERS) {

@@ -1,4 +1,6 @@
-/** The way of a subscription from its first frame, over what it missed, to where all the others are. */
+/**
+ * The way of a subscription from its first frame, over what it missed, to where all the others are.
+ */
 import type { UpdateReader } from "../storage/update-contract.ts";
 import { catchUp } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
@@ -40,7 +42,10 @@ export class Joining {
     await this.#catchUp(subscription, ticker, begins, epoch);
   }
 
-  /** Hears of everything from the first moment on, but of tickers that it has missed something of only when that is read. */
+  /**
+   * Hears of everything from the first moment on, but of tickers that it has missed something of
+   * only when that is read.
+   */
   async #joinAll(subscription: Subscription, start: Start, epoch: string): Promise<void> {
     const { feeds, startingPoint, delivery, heartbeats } = this.#options;
     const { channel } = subscription;
@@ -54,7 +59,8 @@ export class Joining {
     delivery.listenIfEven(subscription);
     heartbeats.start(channel);
     for (const ticker of subscription.behindTickers()) {
-      // Where reads take no turn of the event loop, thousands of them would leave none to the others.
+      // Where reads take no turn of the event loop, thousands of them would leave none to the
+      // others.
       await new Promise(setImmediate);
       if (subscription.hasLeft) return;
       const delivered = feeds.delivered(ticker);
@@ -65,7 +71,10 @@ export class Joining {
     }
   }
 
-  /** Of tickers that the client knows a position of, and the database none. They get no feed: names cost nothing to invent. */
+  /**
+   * Of tickers that the client knows a position of, and the database none. They get no feed: names
+   * cost nothing to invent.
+   */
   async #tellStrangers(subscription: Subscription, start: Start, epoch: string): Promise<void> {
     if (start.kind !== "since" || !(start.since instanceof Map)) return;
     const { feeds, startingPoint } = this.#options;

@@ -129,7 +129,8 @@ export class Openings {
       if (ticker === ALL_TICKERS) feeds.setOthers(positions);
       else {
         channel.openedAt = positions.get(ticker) ?? 0;
-        // Those who watch all have heard of the ticker up to where it was for them, and must hear of what is between.
+        // Those who watch all have heard of the ticker up to where it was for them, and must hear
+        // of what is between.
         const allHeard = channels.get(ALL_TICKERS)?.state === "open";
         const delivered = allHeard ? feeds.delivered(ticker) : channel.openedAt;
         feeds.opened(ticker, delivered).note(channel.openedAt);

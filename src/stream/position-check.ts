@@ -1,4 +1,7 @@
-/** Compares what was delivered with what the database holds: a feed that has become mute is found, whatever the reason, and so is another database. */
+/**
+ * Compares what was delivered with what the database holds: a feed that has become mute is found,
+ * whatever the reason, and so is another database.
+ */
 
 import { messageOf } from "../protocol/message-of.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
@@ -96,7 +99,8 @@ export class PositionCheck {
 
   /** @param ticker null: all that are watched. */
   async missed(ticker: string | null): Promise<void> {
-    // Before, nobody has been told anything; many at once would find the same as the check that comes anyway.
+    // Before, nobody has been told anything; many at once would find the same as the check that
+    // comes anyway.
     if (this.#epoch === "" || this.#missed >= MISSED_MAX) return;
     this.#missed++;
     try {

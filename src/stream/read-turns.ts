@@ -1,6 +1,7 @@
 /**
- * What subscriptions read takes turns: where the database answers later, only so many of their questions are under way,
- * whoever subscribes. So a storm of WebSockets waits here, and leaves the database to the requests of others.
+ * What subscriptions read takes turns: where the database answers later, only so many of their
+ * questions are under way, whoever subscribes. So a storm of WebSockets waits here, and leaves the
+ * database to the requests of others.
  */
 import { unavailable } from "../protocol/errors.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
@@ -8,7 +9,7 @@ import type { UpdateReader } from "../storage/update-contract.ts";
 const UNDER_WAY_MAX = 128;
 const WAIT_MAX_MS = 10_000;
 
-interface Waiter {
+interface WaitingRead {
   deadlineMs: number;
   turn: PromiseWithResolvers<void>;
 }
@@ -34,7 +35,7 @@ export function inTurns(reads: () => StreamReads): StreamReads {
 }
 
 export class ReadTurns {
-  readonly #waiting = new Set<Waiter>();
+  readonly #waiting = new Set<WaitingRead>();
   #underWay = 0;
 
   /** @throws RequestError 503 its turn didn't come in time. What answers at once takes no turn. */

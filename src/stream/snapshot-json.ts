@@ -26,7 +26,10 @@ function barJson(stampName: "date" | "datetime", row: BarRow | null): string {
   return `{"${stampName}":"${toWire(stamp)}","open":${number(open)},"high":${number(high)},"low":${number(low)},"close":${number(close)},"volume":${number(volume)}}`;
 }
 
-/** A count that is text holds digits: it is a number in JSON too. Other programs may have stored what JSON can't hold. */
+/**
+ * A count that is text holds digits: it is a number in JSON too. Other programs may have stored
+ * what JSON can't hold.
+ */
 function number(value: Count | null): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -19,8 +19,9 @@ export type Start =
   /** With nothing but what comes. */
   | { kind: "now" }
   /**
-   * After a position, or with the updates that were committed from a moment on; by ticker, or the same for all. A ticker that isn't named begins
-   * at its first update. @param epoch that the positions are of, null: this one.
+   * After a position, or with the updates that were committed from a moment on; by ticker, or the
+   * same for all. A ticker that isn't named begins at its first update. @param epoch that the
+   * positions are of, null: this one.
    */
   | { kind: "since"; since: Since | Map<string, Since>; epoch: string | null };
 
@@ -84,7 +85,9 @@ export class StartingPoint {
     }
   }
 
-  /** The position is the same before and after the price is read: so the price is of that position. */
+  /**
+   * The position is the same before and after the price is read: so the price is of that position.
+   */
   async #price(ticker: string, delivered: number, epoch: string): Promise<BeginsAt> {
     const { latestPrice, updates } = this.#options;
     let seq = delivered;

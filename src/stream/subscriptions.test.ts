@@ -273,7 +273,8 @@ test("what is lost, late or twice on the way reaches everybody once and in order
   await begin(filtered, "A", { kind: "now" }, onlyTypes(["trade"])).begun;
   const committed = Array.from({ length: 12 }, (_, i) => log.commit("A", TYPES[i % 3]!));
   for (const at of [0, 2, 1, 1, 0, 5, 3, 9]) subscriptions.accept("A", committed[at]!);
-  // 5, 7, 8, 9, 11 and 12 never come: two are asked for because later ones came, the last are found by asking the database.
+  // 5, 7, 8, 9, 11 and 12 never come: two are asked for because later ones came, the last are found
+  // by asking the database.
   await subscriptions.missed("A");
   await until(() => updatesOf(one.frames).length === 12);
   expect(updatesOf(one.frames).map(({ seq }) => seq)).toEqual(committed.map(({ seq }) => seq));

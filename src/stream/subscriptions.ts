@@ -1,7 +1,9 @@
 /**
- * Who of this worker watches what: from the first frame of a subscription over what it missed to the live updates, and heartbeats.
+ * Who of this worker watches what: from the first frame of a subscription over what it missed to
+ * the live updates, and heartbeats.
  *
- * Knows neither sockets nor storage: a `Subscriber` takes text, `publish` reaches all listeners of a topic at once.
+ * Knows neither sockets nor storage: a `Subscriber` takes text, `publish` reaches all listeners of
+ * a topic at once.
  */
 import type { Update, UpdateReader } from "../storage/update-contract.ts";
 import { READ_LIMIT } from "./catch-up.ts";
@@ -137,8 +139,9 @@ export class Subscriptions {
   }
 
   /**
-   * Sends the first frame that the start asks for, then every update after its position once and in order, and heartbeats.
-   * Resolves when it is up to date. The subscription has left when this throws.
+   * Sends the first frame that the start asks for, then every update after its position once and in
+   * order, and heartbeats. Resolves when it is up to date. The subscription has left when this
+   * throws.
    */
   async begin(subscription: Subscription, start: Start): Promise<void> {
     try {
@@ -165,7 +168,10 @@ export class Subscriptions {
     this.refilter(subscription, union(subscription.filter, filter));
   }
 
-  /** The subscriber reads slowly: its updates are handed to it one by one until it is `slow` no more and `takeBack` is called. */
+  /**
+   * The subscriber reads slowly: its updates are handed to it one by one until it is `slow` no more
+   * and `takeBack` is called.
+   */
   handOver(subscription: Subscription): void {
     if (subscription.state === "listening") subscription.channel.hand(subscription);
   }
@@ -210,7 +216,10 @@ export class Subscriptions {
     await this.#check.missed(ticker === ALL_TICKERS ? null : ticker);
   }
 
-  /** The position up to which the subscriber was sent everything, or has it waiting; null: nothing was told of the ticker yet. */
+  /**
+   * The position up to which the subscriber was sent everything, or has it waiting; null: nothing
+   * was told of the ticker yet.
+   */
   reached(subscription: Subscription, ticker: string): number | null {
     const reading = subscription.behind(ticker);
     if (reading !== undefined) return reading;

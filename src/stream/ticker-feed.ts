@@ -1,6 +1,7 @@
 /**
- * The updates of one ticker as this worker delivers them: each position once, in order. What comes too early waits for what is
- * between; what doesn't come is read from the update log. So nothing before it has to be reliable or in order.
+ * The updates of one ticker as this worker delivers them: each position once, in order. What comes
+ * too early waits for what is between; what doesn't come is read from the update log. So nothing
+ * before it has to be reliable or in order.
  */
 
 import { messageOf } from "../protocol/message-of.ts";

@@ -1,4 +1,7 @@
-/** Where every ticker is: those with a feed; and, while all are watched, the others, of which only the position is kept. */
+/**
+ * Where every ticker is: those with a feed; and, while all are watched, the others, of which only
+ * the position is kept.
+ */
 import { type FeedOptions, TickerFeed } from "./ticker-feed.ts";
 
 /** Feeds of tickers that nobody watches but with all others. */
@@ -95,7 +98,10 @@ export class TickerFeeds {
     for (const ticker of [...this.#feeds.keys()]) if (!isWatched(ticker)) this.drop(ticker);
   }
 
-  /** A subscriber to all tickers needs the feeds of those that move; of the others only their position. */
+  /**
+   * A subscriber to all tickers needs the feeds of those that move; of the others only their
+   * position.
+   */
   forgetIdle(isWatched: (ticker: string) => boolean): void {
     if (this.#feeds.size <= IDLE_FEEDS_MAX) return;
     for (const [ticker, feed] of this.#feeds) {

@@ -1,4 +1,6 @@
-/** Which types of updates a subscription wants: some, or all but some. Values are compared by `key`. */
+/**
+ * Which types of updates a subscription wants: some, or all but some. Values are compared by `key`.
+ */
 
 export interface TypeFilter {
   /** True: all but `names`; false: only these. */

@@ -31,7 +31,7 @@ export class BootError extends Error {
   }
 }
 
-export type Boot = { ok: true } | { ok: false; reason: string };
+type Boot = { ok: true } | { ok: false; reason: string };
 
 export interface ChildEnd {
   /** Completes "Worker 1 (pid 7) …": how it died, or why it never was ready. */
@@ -80,7 +80,8 @@ export function startChild({ brief, mainPath, env }: ChildOptions): Child {
   let lastPing = 0;
   let lastPong = 0;
 
-  // detached: Ctrl+C in a terminal reaches this process only, which ends its children in the right order.
+  // detached: Ctrl+C in a terminal reaches this process only, which ends its children in the right
+  // order.
   const child = spawn(name, mainPath, brief.role, {
     env: childEnv(env, brief),
     stdio: ["ignore", "inherit", "inherit"],

@@ -7,7 +7,9 @@ const TERM_GRACE_MS = 2_000;
 /** A killed process can hang in the kernel, on a dead disk; waiting longer helps nobody. */
 const KILL_WAIT_MS = 5_000;
 
-/** For the hub to commit what was accepted, however long the workers have taken of the time to stop. */
+/**
+ * For the hub to commit what was accepted, however long the workers have taken of the time to stop.
+ */
 const HUB_DRAIN_MIN_MS = 2_000;
 
 /** @param deadlineMs when the time to stop is over, as of performance.now(). */

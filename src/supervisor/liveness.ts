@@ -1,11 +1,17 @@
-/** Finds children whose event loop hangs: they are asked regularly, and one that stays silent is killed. */
+/**
+ * Finds children whose event loop hangs: they are asked regularly, and one that stays silent is
+ * killed.
+ */
 import type { Child } from "./child.ts";
 import type { SupervisorLog } from "./supervisor-log.ts";
 
 const PING_INTERVAL_MS_MAX = 1_000;
 /** With a short limit, this many pings fit into it, so that one late answer does not decide. */
 const PINGS_PER_LIMIT = 4;
-/** A tick that comes later than this many intervals was held up in this process, or the machine slept. */
+/**
+ * A tick that comes later than this many intervals was held up in this process, or the machine
+ * slept.
+ */
 const LATE_INTERVALS = 1.5;
 
 export interface LivenessOptions {
@@ -69,8 +75,9 @@ export function watchLiveness({ children, limitMs, progressOf, explain, log }: L
 }
 
 /**
- * Of the time between two ticks, what a child may be charged with. If this process itself was stopped or starved, answers may lie
- * unread in its sockets, and the child was perhaps stopped with it; then only one interval counts.
+ * Of the time between two ticks, what a child may be charged with. If this process itself was
+ * stopped or starved, answers may lie unread in its sockets, and the child was perhaps stopped with
+ * it; then only one interval counts.
  */
 export function countedMs(passedMs: number, intervalMs: number): number {
   return passedMs > intervalMs * LATE_INTERVALS ? intervalMs : passedMs;

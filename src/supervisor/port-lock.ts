@@ -1,15 +1,19 @@
 /**
  * Makes sure that this server, and no other, has a port.
  *
- * Workers bind with SO_REUSEPORT, and with it a second copy of this server would bind the same port silently and
- * take a share of the clients; on 127.0.0.1 it would take all local clients of a server on 0.0.0.0. So there are
- * two checks: a lock that copies of this server respect from before they bind, and a listener without SO_REUSEPORT,
- * opened for a moment, which the kernel refuses if anything listens on an overlapping address.
+ * Workers bind with SO_REUSEPORT, and with it a second copy of this server would bind the same port
+ * silently and take a share of the clients; on 127.0.0.1 it would take all local clients of a
+ * server on 0.0.0.0. So there are two checks: a lock that copies of this server respect from before
+ * they bind, and a listener without SO_REUSEPORT, opened for a moment, which the kernel refuses if
+ * anything listens on an overlapping address.
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 
-/** A free port that the kernel picked can be locked by a copy of this server that has not bound it yet. */
+/**
+ * A free port that the kernel picked can be locked by a copy of this server that has not bound it
+ * yet.
+ */
 const FREE_PORT_TRIES_MAX = 10;
 
 /** The port can't be had. The message names address, port and reason, and is meant for the user. */
@@ -24,7 +28,8 @@ export interface PortLock {
 }
 
 /**
- * Takes the lock of `host:port` and probes it. The lock ends with `release` or with this process, however it dies.
+ * Takes the lock of `host:port` and probes it. The lock ends with `release` or with this process,
+ * however it dies.
  *
  * @param port 0 picks a free one.
  * @throws PortTakenError Something else has the port, or this machine can't listen on that address.
@@ -63,7 +68,10 @@ async function resolveAddress(host: string, port: number): Promise<string> {
   }
 }
 
-/** An abstract Unix socket: the kernel drops it with its owner, and it has the same reach as a port, the network namespace. */
+/**
+ * An abstract Unix socket: the kernel drops it with its owner, and it has the same reach as a port,
+ * the network namespace.
+ */
 function lock(address: string, port: number, host: string): () => void {
   if (process.platform !== "linux") return () => {}; // no abstract sockets: only the probe protects
   try {

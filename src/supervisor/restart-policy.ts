@@ -1,12 +1,24 @@
-/** How long a child that died stays away before the next one is started. Pure: time and chance come from outside. */
+/**
+ * How long a child that died stays away before the next one is started. Pure: time and chance come
+ * from outside.
+ */
 
-/** Of children that had been ready, this many deaths within the time are followed by a restart at once: whatever ended them, the next one may serve. */
+/**
+ * Of children that had been ready, this many deaths within the time are followed by a restart at
+ * once: whatever ended them, the next one may serve.
+ */
 export const DEATHS_AT_ONCE_MAX = 30;
 export const DEATHS_WITHIN_MS = 60_000;
-/** Otherwise the second death in a row waits this long, each further one twice as long as the one before. */
+/**
+ * Otherwise the second death in a row waits this long, each further one twice as long as the one
+ * before.
+ */
 export const RESTART_PAUSE_FIRST_MS = 250;
 export const RESTART_PAUSE_MAX_MS = 30_000;
-/** A pause is stretched or shortened by up to this share, so that children that died together don't come back together. */
+/**
+ * A pause is stretched or shortened by up to this share, so that children that died together don't
+ * come back together.
+ */
 export const RESTART_JITTER = 0.2;
 
 export interface Death {

@@ -1,8 +1,10 @@
 /**
- * The folder of one running server, which holds the hub's socket and the version board; only its user may look inside.
+ * The folder of one running server, which holds the hub's socket and the version board; only its
+ * user may look inside.
  *
- * Its owner keeps a listener on a socket in it. A folder whose socket refuses connections was left by a server that
- * was killed. A pid would not do: containers that share /tmp count pids apart, while a socket file works across them.
+ * Its owner keeps a listener on a socket in it. A folder whose socket refuses connections was left
+ * by a server that was killed. A pid would not do: containers that share /tmp count pids apart,
+ * while a socket file works across them.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -28,7 +30,10 @@ const PREFIX = "stock-db-server-";
 const UNFINISHED = ".new";
 /** A folder without owner socket, or an unfinished one, may be one that is just being made. */
 const UNOWNED_STALE_AFTER_MS = 60_000;
-/** Cleaners of /tmp remove what has not been touched for days; the board is written through a mapping, which touches nothing. */
+/**
+ * Cleaners of /tmp remove what has not been touched for days; the board is written through a
+ * mapping, which touches nothing.
+ */
 const TOUCH_INTERVAL_MS = 3_600_000;
 
 const WRITABLE_BY_ALL = 0o002;
@@ -41,7 +46,10 @@ export class RuntimeDirError extends Error {
 
 export interface RuntimeDir {
   readonly path: string;
-  /** Folders that others had a preference for, and why they weren't taken although they could have been: for the log. */
+  /**
+   * Folders that others had a preference for, and why they weren't taken although they could have
+   * been: for the log.
+   */
   readonly passedOver: string[];
   /** Removes the folder and what is in it. */
   remove(): void;
@@ -89,7 +97,10 @@ function baseFolders(env: Env): string[] {
   return [...new Set(given.filter((folder): folder is string => folder !== undefined && folder !== ""))];
 }
 
-/** A socket refuses connections between its bind and its listen too: until then the folder has another name. */
+/**
+ * A socket refuses connections between its bind and its listen too: until then the folder has
+ * another name.
+ */
 function makeDir(path: string): Omit<RuntimeDir, "passedOver"> {
   const unfinished = path + UNFINISHED;
   mkdirSync(unfinished, { mode: 0o700 });

@@ -1,8 +1,12 @@
-/** Signals of the server's main process, supervisor or single process, as the actions that they stand for. */
+/**
+ * Signals of the server's main process, supervisor or single process, as the actions that they
+ * stand for.
+ */
 
 /**
- * Ctrl+C reaches every process in the terminal's foreground group, and npm and the launcher pass it on as well, so one
- * key press arrives up to three times. Only a SIGINT later than this after the first stop signal means "at once".
+ * Ctrl+C reaches every process in the terminal's foreground group, and npm and the launcher pass it
+ * on as well, so one key press arrives up to three times. Only a SIGINT later than this after the
+ * first stop signal means "at once".
  */
 export const SAME_STOP_MS = 500;
 

@@ -1,6 +1,6 @@
 /**
- * A place for one child, the hub's or a worker id's, that is kept filled: a child that dies is followed by another,
- * and a worker can be replaced while the old one still serves.
+ * A place for one child, the hub's or a worker id's, that is kept filled: a child that dies is
+ * followed by another, and a worker can be replaced while the old one still serves.
  */
 
 import { messageOf } from "../protocol/message-of.ts";

@@ -1,9 +1,11 @@
 /**
- * The main process of `--workers N`, N ≥ 2: starts the hub and then the workers, keeps them there, replaces them
- * one by one on SIGHUP, adds and removes workers, and ends all of them in order. It knows no client socket and no database.
+ * The main process of `--workers N`, N ≥ 2: starts the hub and then the workers, keeps them there,
+ * replaces them one by one on SIGHUP, adds and removes workers, and ends all of them in order. It
+ * knows no client socket and no database.
  *
- * The state is: starting, until the first N workers are ready; serving; stopping. What arrives while starting is kept until
- * serving, except a stop. Stopping ends the workers first, and the hub, which commits for them, last.
+ * The state is: starting, until the first N workers are ready; serving; stopping. What arrives
+ * while starting is kept until serving, except a stop. Stopping ends the workers first, and the
+ * hub, which commits for them, last.
  */
 import { version } from "../../package.json" with { type: "json" };
 import type { Settings } from "../config/settings.ts";
@@ -29,13 +31,16 @@ const FAILED_START_DRAIN_MS = 1_000;
 const LOCAL_HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"];
 
 const EXIT_OK = 0;
-export const EXIT_START_FAILED = 1;
+const EXIT_START_FAILED = 1;
 /** As a shell reports a process that SIGINT ended. */
 const EXIT_STOPPED_AT_ONCE = 130;
 
 export interface SupervisorOptions {
   settings: Settings;
-  /** The module that a child runs; it gets its role as argument and its ChildBrief in the environment. */
+  /**
+   * The module that a child runs; it gets its role as argument and its ChildBrief in the
+   * environment.
+   */
   mainPath: string;
   log: SupervisorLog;
   env?: Env;
@@ -43,7 +48,10 @@ export interface SupervisorOptions {
   whileServing?(port: number): () => void;
 }
 
-/** @returns The exit code, when every child is gone, the port is free, and the runtime folder is removed. */
+/**
+ * @returns The exit code, when every child is gone, the port is free, and the runtime folder is
+ * removed.
+ */
 export async function runSupervisor(options: SupervisorOptions): Promise<number> {
   const supervisor = new Supervisor(options);
   const unlisten = [onStopSignals(supervisor), onPoolSignals(supervisor)];
@@ -209,7 +217,10 @@ class Supervisor {
     if (this.#rollAgain) void this.#roll();
   }
 
-  /** systemd restarts the whole server when this stops, so one dead worker of several is not a reason. */
+  /**
+   * systemd restarts the whole server when this stops, so one dead worker of several is not a
+   * reason.
+   */
   #beat(): void {
     const isWell = (slot: Slot | null): boolean =>
       slot !== null && slot.serving !== null && this.#liveness?.isSilent(slot.serving) !== true;
@@ -295,7 +306,8 @@ class Supervisor {
     const deadlineMs = performance.now() + this.#drainMs;
     for (const slot of this.#workers.values()) for (const child of slot.retire()) void this.#end(child);
     await Promise.all(this.#leaving.values());
-    // Until here the hub's slot was still kept filled, and watched: workers that drain have saves to finish.
+    // Until here the hub's slot was still kept filled, and watched: workers that drain have saves
+    // to finish.
     const hubs = this.#hub?.retire() ?? [];
     this.#liveness?.stop();
     await Promise.all(hubs.map((child) => this.#end(child, hubDrainMs(deadlineMs))));

@@ -34,7 +34,8 @@ test("a reload carries the machine's monotonic clock", () => {
   using socket = openNotifySocket(target);
   createNotifier({ NOTIFY_SOCKET: target }, unexpected).reloading();
   const us = Number(/^RELOADING=1\nMONOTONIC_USEC=(\d+)\n/.exec(socket.receive()[0]!)![1]);
-  // Without suspension it runs with the uptime, which /proc rounds to 10 ms; a sleeping machine only makes it smaller.
+  // Without suspension it runs with the uptime, which /proc rounds to 10 ms; a sleeping machine
+  // only makes it smaller.
   const uptimeUs = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1e6;
   expect(us).toBeGreaterThan(process.uptime() * 1e6);
   expect(us).toBeLessThanOrEqual(uptimeUs + 20_000);

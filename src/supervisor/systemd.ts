@@ -1,8 +1,8 @@
 /**
  * Tells systemd how the server is doing, if systemd started it.
  *
- * NOTIFY_SOCKET is a datagram Unix socket, and neither Bun nor Node can send to one; so this calls libc. Linux only, as
- * systemd is; elsewhere, and without NOTIFY_SOCKET, every call does nothing.
+ * NOTIFY_SOCKET is a datagram Unix socket, and neither Bun nor Node can send to one; so this calls
+ * libc. Linux only, as systemd is; elsewhere, and without NOTIFY_SOCKET, every call does nothing.
  */
 import { dlopen, ptr } from "bun:ffi";
 
@@ -31,8 +31,9 @@ export interface Notifier {
   /** False: nothing is sent. */
   readonly enabled: boolean;
   /**
-   * How often to call `watchdog`; null without a watchdog. Half of what the unit's WatchdogSec allows, and often, so that
-   * a server that was unwell for a moment has as much time as it can to get well.
+   * How often to call `watchdog`; null without a watchdog. Half of what the unit's WatchdogSec
+   * allows, and often, so that a server that was unwell for a moment has as much time as it can to
+   * get well.
    */
   readonly watchdogIntervalMs: number | null;
   ready(status?: string): void;
@@ -44,7 +45,10 @@ export interface Notifier {
   status(text: string): void;
 }
 
-/** Variables that are meant for one process: a child that inherited them would speak in its parent's name. */
+/**
+ * Variables that are meant for one process: a child that inherited them would speak in its parent's
+ * name.
+ */
 export const NOTIFY_ENV = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] as const;
 
 /**
@@ -147,7 +151,10 @@ function sendDatagram(libc: Libc, address: Uint8Array, payload: Buffer): boolean
   return Number(sent) === payload.length;
 }
 
-/** systemd compares it with its own clock. `process.hrtime` will not do: in Bun it counts from the start of the process. */
+/**
+ * systemd compares it with its own clock. `process.hrtime` will not do: in Bun it counts from the
+ * start of the process.
+ */
 function monotonicUs(libc: Libc): bigint {
   const time = new BigInt64Array(2);
   libc.clock_gettime(CLOCK_MONOTONIC, ptr(time));

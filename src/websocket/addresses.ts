@@ -1,8 +1,14 @@
-/** How many WebSockets each client address has: live ones and replays together, in this worker and, through the hub, in all. */
+/**
+ * How many WebSockets each client address has: live ones and replays together, in this worker and,
+ * through the hub, in all.
+ */
 import { RequestError } from "../protocol/errors.ts";
 
 export interface AddressesOptions {
-  /** Whether there may be one more of the address, in all workers together; then it counts until `left`. */
+  /**
+   * Whether there may be one more of the address, in all workers together; then it counts until
+   * `left`.
+   */
   admit(address: string): Promise<boolean>;
   left(address: string): void;
   socketsPerAddressMax: number;

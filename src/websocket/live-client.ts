@@ -15,7 +15,10 @@ import type { Turns } from "./turns.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 import { WatchList } from "./watch-list.ts";
 
-/** With more than this in Bun's hands a client counts as slow: what comes next waits here, where its policy can act. */
+/**
+ * With more than this in Bun's hands a client counts as slow: what comes next waits here, where its
+ * policy can act.
+ */
 const SLOW_BYTES = 64 * 1024;
 const POSITIONS_NAMED_MAX = 10_000;
 /** Frames that go out as one: as many as Bun collects of a topic's. */
@@ -111,7 +114,10 @@ export class LiveClient implements Subscriber, RequestingClient {
     if (!this.#closing) this.#requests.message(received);
   }
 
-  /** Call when Bun has handed over everything, and after publishing. Whoever doesn't keep up leaves the topics, and comes back to them. */
+  /**
+   * Call when Bun has handed over everything, and after publishing. Whoever doesn't keep up leaves
+   * the topics, and comes back to them.
+   */
   pace(): void {
     if (this.#closing) return;
     if (this.#socket.getBufferedAmount() <= SLOW_BYTES) {

@@ -1,4 +1,7 @@
-/** What a client asks of /ws: in the query of the handshake, and in messages afterwards. See docs/live-updates.md. */
+/**
+ * What a client asks of /ws: in the query of the handshake, and in messages afterwards. See
+ * docs/live-updates.md.
+ */
 import { readEpoch, requireTicker, show } from "../commands/params.ts";
 import { readSince } from "../commands/since.ts";
 import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
@@ -43,7 +46,10 @@ export function startOf({ since, otherwise }: Wish, ticker: string): Start {
   return since !== null && names(since.since, ticker) ? since : otherwise;
 }
 
-/** A position is of the one ticker, a moment of all; for all tickers, those that aren't named are new to the client. */
+/**
+ * A position is of the one ticker, a moment of all; for all tickers, those that aren't named are
+ * new to the client.
+ */
 function names(since: Since | Map<string, Since>, ticker: string): boolean {
   return !(since instanceof Map) || ticker === ALL_TICKERS || since.has(ticker);
 }

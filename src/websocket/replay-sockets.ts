@@ -1,6 +1,7 @@
 /**
- * WebSockets that play history: the frames of a live subscription, from stored rows, at their rhythm. Each has a loop of its own,
- * which waits for a client that reads slowly instead of dropping anything, and ends with a close.
+ * WebSockets that play history: the frames of a live subscription, from stored rows, at their
+ * rhythm. Each has a loop of its own, which waits for a client that reads slowly instead of
+ * dropping anything, and ends with a close.
  */
 import type { Server, ServerWebSocket } from "bun";
 import type { LogLines } from "../observe/log.ts";
@@ -30,7 +31,9 @@ export const REPLAYS_MAX = 32;
 const RETRY_AFTER_S = 5;
 /** Unread by the client, beyond what the kernel holds: then the replay waits. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
-/** Frames sent before a replay looks whether its turn is over: all replays of a worker share one. */
+/**
+ * Frames sent before a replay looks whether its turn is over: all replays of a worker share one.
+ */
 const FRAMES_PER_LOOK = 20;
 /** Of answers to messages beside that: who reads none of them, and goes on asking, is closed. */
 const ANSWERS_BYTES_MAX = 256 * 1024;
@@ -79,7 +82,8 @@ export class ReplaySockets {
 
   /**
    * @returns false when the handshake is incomplete.
-   * @throws RequestError 400 naming the parameter at fault; 429 beyond REPLAYS_MAX, or too many of the address.
+   * @throws RequestError 400 naming the parameter at fault; 429 beyond REPLAYS_MAX, or too many of
+   *   the address.
    */
   async upgrade(
     request: Request,
@@ -109,7 +113,8 @@ export class ReplaySockets {
       rate: messageRate(this.#options.symbolsMax),
       drained: null,
     };
-    // Bun selects the first subprotocol that a client offers, although none is spoken here; so it must not see them.
+    // Bun selects the first subprotocol that a client offers, although none is spoken here; so it
+    // must not see them.
     request.headers.delete("sec-websocket-protocol");
     const upgraded = server.upgrade(request, { data });
     if (!upgraded) addresses.leave(address);
@@ -286,7 +291,10 @@ class Replay {
     this.#socket.close(CLOSE_FAILED, "an internal server error occurred");
   }
 
-  /** A heartbeat tells the time of the replay, which a bot on yesterday takes for now: never later than what it has been told. */
+  /**
+   * A heartbeat tells the time of the replay, which a bot on yesterday takes for now: never later
+   * than what it has been told.
+   */
   #beat(): void {
     if (this.#signal.aborted || this.#isBehind()) return;
     const position = this.#pacer.positionMicros() ?? this.#query.startMicros;

@@ -1,6 +1,6 @@
 /**
- * The WebSockets of /ws in this worker: from upgrade to close. Bounded in what a client that doesn't read may leave behind, and
- * in how long a dead one stays.
+ * The WebSockets of /ws in this worker: from upgrade to close. Bounded in what a client that
+ * doesn't read may leave behind, and in how long a dead one stays.
  */
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Counters } from "../observe/counters.ts";
@@ -31,7 +31,10 @@ import { tooMany } from "./watch-list.ts";
 const MESSAGE_BYTES = 64 * 1024;
 const MESSAGE_BYTES_PER_SYMBOL = 256;
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
-/** One save is one frame, and a quote is told in longer names than it may be sent in: of its body's size, at most 2.6 times. */
+/**
+ * One save is one frame, and a quote is told in longer names than it may be sent in: of its body's
+ * size, at most 2.6 times.
+ */
 const FRAME_PER_BODY_MAX = 3;
 /** Beyond the largest frame: what may be in Bun's hands before it cuts a client off. */
 const SUBSCRIBER_BACKLOG_BYTES = 1024 * 1024;
@@ -128,7 +131,8 @@ export class Sockets {
       backlog: 0,
       closingMs: 0,
     };
-    // Bun selects the first subprotocol that a client offers, although none is spoken here; so it must not see them.
+    // Bun selects the first subprotocol that a client offers, although none is spoken here; so it
+    // must not see them.
     request.headers.delete("sec-websocket-protocol");
     const upgraded = server.upgrade(request, { data });
     if (!upgraded) addresses.leave(address);
@@ -169,8 +173,8 @@ export class Sockets {
   }
 
   /**
-   * Cuts off half of those of the address that has most, the last that came: what Bun holds of their
-   * messages can't be seen, only given up.
+   * Cuts off half of those of the address that has most, the last that came: what Bun holds of
+   * their messages can't be seen, only given up.
    */
   closeSome(): { closed: number; address: string } {
     const ofAddress = Map.groupBy(this.#open, ({ data }) => data.address);
@@ -185,8 +189,8 @@ export class Sockets {
   }
 
   /**
-   * Closes each with 1001 as soon as it has taken what waits for it. One that takes nothing any more is not waited for.
-   * Resolves when all are closed, or after the time.
+   * Closes each with 1001 as soon as it has taken what waits for it. One that takes nothing any
+   * more is not waited for. Resolves when all are closed, or after the time.
    */
   async drain(timeoutMs: number): Promise<void> {
     clearInterval(this.#sweep);
@@ -287,7 +291,10 @@ export class Sockets {
     this.#pace ??= this.#paceSoon();
   }
 
-  /** A frame that alone may reach Bun's bound: who is closed at it should be told from who just leaves. */
+  /**
+   * A frame that alone may reach Bun's bound: who is closed at it should be told from who just
+   * leaves.
+   */
   #noteLarge(topic: string, bytes: number): void {
     for (const socket of this.#open) {
       if (socket.isSubscribed(topic)) socket.data.backlog = socket.getBufferedAmount() + bytes;

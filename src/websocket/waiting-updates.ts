@@ -1,6 +1,6 @@
 /**
- * Updates that wait for a client that reads slowly, bounded. At the bound the policy that the client chose decides: `add`
- * tells that it is to be disconnected, or folds, or drops and says so.
+ * Updates that wait for a client that reads slowly, bounded. At the bound the policy that the
+ * client chose decides: `add` tells that it is to be disconnected, or folds, or drops and says so.
  */
 import { gapFrame } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
@@ -30,7 +30,10 @@ export class WaitingUpdates {
   #nextKey = 0;
   /** By ticker: its newest entry, if that is a gap that can still grow. */
   readonly #gaps = new Map<string, Waiting>();
-  /** By ticker, while something waits: the newest position that was taken. What is folded into a later one may lie before it. */
+  /**
+   * By ticker, while something waits: the newest position that was taken. What is folded into a
+   * later one may lie before it.
+   */
   readonly #taken = new Map<string, number>();
 
   constructor(policy: SlowPolicy, maxBytes: number) {
@@ -53,7 +56,8 @@ export class WaitingUpdates {
     const fits = this.#bytes + this.#cost(text) <= this.#maxBytes;
     if (!fits && this.#policy === "disconnect") return false;
     const gap = this.#gaps.get(ticker);
-    // After a gap it goes on only when all that waited was taken: otherwise there would be a gap behind every update.
+    // After a gap it goes on only when all that waited was taken: otherwise there would be a gap
+    // behind every update.
     if (fits && gap === undefined) {
       this.#put(this.#nextKey++, { ticker, type, from: seq, seq, text, folded: 0 });
       return true;
@@ -73,7 +77,10 @@ export class WaitingUpdates {
     else this.#put(this.#nextKey++, { ticker, type: "", from, seq: to, text, folded: 0 });
   }
 
-  /** Behind a gap of positions whose content can't be known. Where this is part of what is dropped, it is told with that. */
+  /**
+   * Behind a gap of positions whose content can't be known. Where this is part of what is dropped,
+   * it is told with that.
+   */
   addSnapshot(ticker: string, seq: number, text: string): void {
     if (this.#gaps.has(ticker)) return;
     const key = JSON.stringify([ticker]);
@@ -90,14 +97,22 @@ export class WaitingUpdates {
     this.#taken.delete(ticker);
   }
 
-  /** The subscription goes on with other types. Gaps stay: of which types the updates were nobody knows. @param ticker null: of all. */
+  /**
+   * The subscription goes on with other types. Gaps stay: of which types the updates were nobody
+   * knows.
+   *
+   * @param ticker null: of all.
+   */
   dropTypes(ticker: string | null, stays: (type: string) => boolean): void {
     this.#drop(
       (entry) => (ticker === null || entry.ticker === ticker) && entry.type !== "" && !stays(entry.type),
     );
   }
 
-  /** The position after the newest one of the ticker that was sent; undefined if nothing of it waits. All before it was sent, or is folded into what waits. */
+  /**
+   * The position after the newest one of the ticker that was sent; undefined if nothing of it
+   * waits. All before it was sent, or is folded into what waits.
+   */
   firstOf(ticker: string): number | undefined {
     let first: number | undefined;
     for (const entry of this.#waiting.values())

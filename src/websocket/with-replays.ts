@@ -1,4 +1,7 @@
-/** Bun has one handler for all WebSockets of a server: this one hands those of a replay to their own. */
+/**
+ * Bun has one handler for all WebSockets of a server: this one hands those of a replay to their
+ * own.
+ */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 import type { ReplaySocket, ReplaySocketData, ReplaySockets } from "./replay-sockets.ts";
 

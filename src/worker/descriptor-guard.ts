@@ -1,10 +1,11 @@
 /**
- * Keeps a worker from running out of descriptors. Bun goes on trying to accept when there is none left, which takes a
- * whole CPU, and nothing else of the process can open a file then.
+ * Keeps a worker from running out of descriptors. Bun goes on trying to accept when there is none
+ * left, which takes a whole CPU, and nothing else of the process can open a file then.
  *
- * From 90 % on, connections end with their answer, idle ones are closed, and no request becomes a WebSocket: so the
- * rest stays for requests that come and go, /ready among them. At 97 % the worker stops listening, gives the process
- * the descriptors that it kept back, and listens again when there are enough.
+ * From 90 % on, connections end with their answer, idle ones are closed, and no request becomes a
+ * WebSocket: so the rest stays for requests that come and go, /ready among them. At 97 % the worker
+ * stops listening, gives the process the descriptors that it kept back, and listens again when
+ * there are enough.
  */
 import { closeSync, openSync } from "node:fs";
 import type { Conditions } from "../observe/conditions.ts";
@@ -33,7 +34,7 @@ const RESERVE_SHARE = 1 / 32;
 const RESERVE_MAX = 16;
 
 /** What a worker accepts connections with. */
-export interface Accepting {
+interface Accepting {
   /** No connection is accepted any more; those that are there go on, idle ones are closed. */
   pause(): void;
   /** @throws Error the port is not to be had. */
@@ -132,7 +133,8 @@ export class DescriptorGuard {
     this.#pauseMs =
       now - this.#resumedMs < AGAIN_MS ? Math.min(this.#pauseMs * 2, PAUSE_MAX_MS) : PAUSE_MIN_MS;
     this.#pausedMs = now;
-    // Those that wait to be accepted would take what is freed: so first the listener, then the reserve.
+    // Those that wait to be accepted would take what is freed: so first the listener, then the
+    // reserve.
     this.#options.accepting.pause();
     this.#freeReserve();
     if (now - this.#toldMs < LINE_MS) return;

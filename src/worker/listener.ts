@@ -1,6 +1,7 @@
 /**
- * What a worker accepts connections with. Listening can be paused: Bun has no such thing, so the listener is stopped
- * and another one made, and the WebSockets of the first stay with it until they close.
+ * What a worker accepts connections with. Listening can be paused: Bun has no such thing, so the
+ * listener is stopped and another one made, and the WebSockets of the first stay with it until they
+ * close.
  */
 import type { Server } from "bun";
 
@@ -13,7 +14,10 @@ export class Listener<Data> {
   /** The same after a pause, also where any port was asked for. */
   readonly port: number;
 
-  /** @param make listens on one and the same port each time. @throws Error the port is not to be had. */
+  /**
+   * @param make listens on one and the same port each time.
+   * @throws Error the port is not to be had.
+   */
   constructor(make: () => Server<Data>) {
     this.#make = make;
     this.#current = make();

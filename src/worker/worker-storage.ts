@@ -16,7 +16,10 @@ export interface UpdateSource {
 export interface UpdateSink {
   /** In any order, and any number of times. */
   publish(ticker: string, update: Update): void;
-  /** Updates of the ticker, or of ALL_TICKERS, may have been missed: they are read from the database. */
+  /**
+   * Updates of the ticker, or of ALL_TICKERS, may have been missed: they are read from the
+   * database.
+   */
   missed(ticker: string): void;
 }
 
@@ -27,7 +30,8 @@ export interface WorkerStorage {
   /** Absent: the hub, which then also has to be there to save. */
   readonly updates?: UpdateSource;
   /**
-   * Resolves when the save is stored and its update, where it is one, has been told to the subscribers of this worker.
+   * Resolves when the save is stored and its update, where it is one, has been told to the
+   * subscribers of this worker.
    *
    * @param save with its `update`.
    * @param request the whole command as sent: for its size, and for a database that takes commands.

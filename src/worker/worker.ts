@@ -1,4 +1,7 @@
-/** One worker: boots, serves, drains, stops. The same code in a process of its own and in the one process of `--workers 1`. */
+/**
+ * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
+ * process of `--workers 1`.
+ */
 import { randomBytes } from "node:crypto";
 import { withPermissions } from "../commands/permissions.ts";
 import { redact } from "../config/database-url.ts";
@@ -38,16 +41,25 @@ import { queryRows } from "./query-rows.ts";
 import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
 
 const MIB = 1024 * 1024;
-/** While draining, so long answers say `Connection: close` before the listener goes: keep-alive clients lose no request. */
+/**
+ * While draining, so long answers say `Connection: close` before the listener goes: keep-alive
+ * clients lose no request.
+ */
 const DRAIN_NOTICE_MS = 300;
 /** How long a drain waits for the rest of requests that are all that is left. */
 const HALF_SENT_MAX_MS = 3_000;
 const DRAIN_POLL_MS = 50;
-/** Of the time to drain, kept for closing what is left: when it is over, the supervisor ends the process. */
+/**
+ * Of the time to drain, kept for closing what is left: when it is over, the supervisor ends the
+ * process.
+ */
 const DRAIN_MARGIN_MS = 500;
 /** Bytes of closed WebSockets that are still in Bun's hands are lost when the process exits. */
 const LINGER_MS = 200;
-/** Bun closes a connection on which nothing moves for this long, a running handler included; at most 255. */
+/**
+ * Bun closes a connection on which nothing moves for this long, a running handler included; at most
+ * 255.
+ */
 const IDLE_TIMEOUT_MIN_S = 30;
 const IDLE_TIMEOUT_MAX_S = 255;
 const BUS_RETRY_MS = 1_000;
@@ -84,7 +96,10 @@ export interface Worker {
   invitation(): Promise<string[]>;
   /** Gives memory back at once: see Sockets. */
   closeSomeSockets(): { closed: number; address: string };
-  /** Answers what is in flight, closes WebSockets with 1001, and resolves when all is closed, at the latest after the time. */
+  /**
+   * Answers what is in flight, closes WebSockets with 1001, and resolves when all is closed, at the
+   * latest after the time.
+   */
   drain(timeoutMs: number): Promise<void>;
 }
 
@@ -346,7 +361,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     hub.close();
   }
 
-  /** A hub that was restarted has opened what is there now: who goes on reading another database than it writes must not serve. */
+  /**
+   * A hub that was restarted has opened what is there now: who goes on reading another database
+   * than it writes must not serve.
+   */
   async function endIfDatabaseIsGone(): Promise<void> {
     try {
       await storage.reader.probe();

@@ -95,7 +95,8 @@ withEachDriver({ topic: "bar saves" }, ({ withDatabase }) => {
     },
   );
 
-  // Whatever the order and the pieces in which a series was saved, what is read equals one computation over all of it.
+  // Whatever the order and the pieces in which a series was saved, what is read equals one
+  // computation over all of it.
   for (const seed of [1, 2, 3, 4, 5, 6]) {
     withDatabase(`moving averages are those of the whole series (seed ${seed})`, async (db) => {
       const random = randomNumbers(seed);

@@ -1,4 +1,6 @@
-/** Batches of saves, and what other programs did before them, as every storage driver takes them. */
+/**
+ * Batches of saves, and what other programs did before them, as every storage driver takes them.
+ */
 import { expect, test } from "bun:test";
 import type { Save, SaveBars } from "../../src/storage/contract.ts";
 import type { Row } from "../support/answered.ts";
@@ -128,7 +130,8 @@ withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
         );
       };
       for (const name of names) {
-        // The longer a name, the later it comes: what an engine has learned from those before it must not matter.
+        // The longer a name, the later it comes: what an engine has learned from those before it
+        // must not matter.
         await afterStatement(1, [
           ticks(name, [[at(1), 1]]),
           hourly(name, 1, "replace"),

@@ -33,14 +33,18 @@ export interface Driver {
   lacks: Partial<Record<Capability, string>>;
   /** Why it can't be tested here: none of its tests is run. */
   absent?: string;
-  /** Called once by a test file, outside of its tests; what it returns opens a fresh and empty database. */
+  /**
+   * Called once by a test file, outside of its tests; what it returns opens a fresh and empty
+   * database.
+   */
   prepare(): (dir: string, options?: OpenOptions) => Promise<OpenDatabase>;
 }
 
 /**
  * - `noticesOthers`: the writer knows when another program has changed the database.
  * - `numberText`: prices print as JavaScript prints them; by value they are the same everywhere.
- * - `anyText`: tickers and types may be any text, also with NUL characters and halves of surrogate pairs.
+ * - `anyText`: tickers and types may be any text, also with NUL characters and halves of surrogate
+ *   pairs.
  * - `fractionalCounts`: volumes and sizes may have fractions.
  * - `updates`: saves have positions, and an update log keeps them.
  * - `smallLog`: the log can be so small that a test sees it trimmed.

@@ -6,7 +6,9 @@ import { rowsOf, textOf } from "../support/answered.ts";
 import { withEachDriver } from "./each-driver.ts";
 import { allTicks, at, daily, ticks } from "./saves.ts";
 
-/** The whole text of an answer, with W for the times of writing, which no two runs have in common. */
+/**
+ * The whole text of an answer, with W for the times of writing, which no two runs have in common.
+ */
 async function timelessTextOf(rows: JsonRows | Promise<JsonRows>): Promise<string> {
   const text = await textOf(rows);
   return text.replace(/(?<="write_timestamp":")\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{6}/g, "W");

@@ -1,4 +1,7 @@
-/** Whatever is saved, in whatever batches: every driver gives the same outcomes and the same answers as the first one. */
+/**
+ * Whatever is saved, in whatever batches: every driver gives the same outcomes and the same answers
+ * as the first one.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { BarRow, Count, Save, TickRow } from "../../src/storage/contract.ts";
 import { textOf } from "../support/answered.ts";

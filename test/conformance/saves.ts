@@ -47,7 +47,12 @@ export const allBars = (
 export const allTicks = (db: OpenDatabase, ticker: string, type = "trade"): Promise<Row[]> =>
   rowsOf(db.reader.ticks({ ticker, type, from: null, to: null }));
 
-/** Commits them. @param expected of each how many rows it stores, where the driver tells that, or the status it is refused with. */
+/**
+ * Commits them.
+ *
+ * @param expected of each how many rows it stores, where the driver tells that, or the status it is
+ *   refused with.
+ */
 export async function expectStored(db: OpenDatabase, saves: Save[], expected: number[]): Promise<void> {
   const outcomes = await db.writer.commit(saves);
   expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual(

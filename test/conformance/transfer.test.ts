@@ -183,7 +183,8 @@ for (const driver of DRIVERS) {
     });
 
     withDatabase("every page begins where the one before ended", async (database) => {
-      // Borders of pages fall within one stamp, and a count at a border is rewritten while it is walked over.
+      // Borders of pages fall within one stamp, and a count at a border is rewritten while it is
+      // walked over.
       const rows = Array.from({ length: TICKS_MANY * 4 }, (_, n): TickRow => {
         return [stampOf(Math.floor(n / 5_000)), n, n, null, null, n % 5_000];
       });

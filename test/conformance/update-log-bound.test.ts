@@ -8,7 +8,9 @@ import { withEachDriver } from "./each-driver.ts";
 
 const MIB = 1024 * 1024;
 const BOUND_MB = 1;
-/** What the log may be beyond its bound: PostgreSQL takes out whole parts, and all count roughly. */
+/**
+ * What the log may be beyond its bound: PostgreSQL takes out whole parts, and all count roughly.
+ */
 const SLACK = 1.25;
 const SMALL = "x".repeat(150);
 const LARGE = "x".repeat(140_000);

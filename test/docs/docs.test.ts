@@ -25,6 +25,7 @@ test("every link between the pages leads to a file", () => {
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     ...new Glob("docs/*.md").scanSync(ROOT),
     "sample/README.md",
   ]) {

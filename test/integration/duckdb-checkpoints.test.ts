@@ -1,4 +1,7 @@
-/** Checkpoints of a DuckDB file beside a long log of updates: they write what is new, whatever was written before. */
+/**
+ * Checkpoints of a DuckDB file beside a long log of updates: they write what is new, whatever was
+ * written before.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { Save } from "../../src/storage/contract.ts";

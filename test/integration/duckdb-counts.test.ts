@@ -1,4 +1,7 @@
-/** Volumes and sizes in DuckDB, where a column has one type: what SQLite keeps is kept exactly, or refused with the value's name. */
+/**
+ * Volumes and sizes in DuckDB, where a column has one type: what SQLite keeps is kept exactly, or
+ * refused with the value's name.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";

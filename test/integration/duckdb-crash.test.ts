@@ -41,7 +41,8 @@ test(`killed ${KILLS} times while it saves: reopened, every answered save is the
     expect(missing).toEqual([]);
     expect(answered).toBeGreaterThan(KILLS * 200);
 
-    // Each save is one update, at a position without holes; a save whose answer the kill took may be there too.
+    // Each save is one update, at a position without holes; a save whose answer the kill took may
+    // be there too.
     const positions = await db.reader.updates.positions(null);
     const told = new Set<number>();
     for (const [ticker, position] of positions) {

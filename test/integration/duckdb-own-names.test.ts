@@ -1,4 +1,6 @@
-/** SQL of users against the server's own: names that shadow built-in ones, and the server's tables. */
+/**
+ * SQL of users against the server's own: names that shadow built-in ones, and the server's tables.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { Save } from "../../src/storage/contract.ts";

@@ -1,4 +1,6 @@
-/** SQL that the hub runs for its workers, on a real DuckDB: in how many pieces the answer crosses. */
+/**
+ * SQL that the hub runs for its workers, on a real DuckDB: in how many pieces the answer crosses.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { ReadToWorker } from "../../src/hub/read-messages.ts";

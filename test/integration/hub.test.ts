@@ -22,7 +22,10 @@ function setUp() {
   const clients: HubClient[] = [];
   return {
     dir: dir.path,
-    /** @param savesPerCommit the writer leaves the others of a batch, as it does when its time is up. */
+    /**
+     * @param savesPerCommit the writer leaves the others of a batch, as it does when its time is
+     *   up.
+     */
     startHub({ savesPerCommit = Number.POSITIVE_INFINITY } = {}): Hub {
       const sqlite = new SqliteWriter(dbFile, "normal", 64);
       const writer: StockWriter = {

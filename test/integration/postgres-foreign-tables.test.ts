@@ -1,4 +1,7 @@
-/** Tables of our names that other programs have made: a start and `doctor` say the same about them, and a refused start leaves nothing behind. */
+/**
+ * Tables of our names that other programs have made: a start and `doctor` say the same about them,
+ * and a refused start leaves nothing behind.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import type { Save } from "../../src/storage/contract.ts";

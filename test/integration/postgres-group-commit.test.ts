@@ -1,4 +1,7 @@
-/** Saves of one worker that go together: in order within a ticker, and none held up by another ticker's lock. */
+/**
+ * Saves of one worker that go together: in order within a ticker, and none held up by another
+ * ticker's lock.
+ */
 import { expect, test } from "bun:test";
 import type { SaveBars } from "../../src/storage/contract.ts";
 import { GroupCommit } from "../../src/storage/group-commit.ts";

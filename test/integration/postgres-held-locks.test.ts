@@ -1,4 +1,7 @@
-/** Locks that a session outside holds: saves say so within a bound, and go on when they are given up. */
+/**
+ * Locks that a session outside holds: saves say so within a bound, and go on when they are given
+ * up.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
 import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";

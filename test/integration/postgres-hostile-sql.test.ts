@@ -12,7 +12,9 @@ import { until } from "../support/until.ts";
 
 setDefaultTimeout(300_000);
 
-/** By hand: `STATEMENTS=200000 SEED=7 bun test test/integration/postgres-hostile-sql.test.ts`. */
+/**
+ * By hand: `STATEMENTS=200000 SEED=7 npm test -- test/integration/postgres-hostile-sql.test.ts`.
+ */
 const STATEMENTS = Number(process.env.STATEMENTS ?? 4_000);
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const CAUGHT = "the canary was called";
@@ -248,7 +250,8 @@ describe("statements too large to be read", () => {
     for (let i = 0; i < 3; i++)
       expect(await run(sql)).toMatchObject({
         httpStatus: 400,
-        // Which of the two stacks ends first, the parser's or the database's, is the machine's matter.
+        // Which of the two stacks ends first, the parser's or the database's, is the machine's
+        // matter.
         error: expect.stringMatching(/: (?:the statement is nested too deeply|stack depth limit exceeded)$/),
       });
     expect(await run("select 1 as one")).toMatchObject({ status: "rows" });

@@ -1,6 +1,7 @@
 /**
- * Databases that speak PostgreSQL's language and lack something of it: a real one, in which functions of the lacking kind stand in
- * front of its own, and an event trigger refuses what changes tables.
+ * Databases that speak PostgreSQL's language and lack something of it: a real one, in which
+ * functions of the lacking kind stand in front of its own, and an event trigger refuses what
+ * changes tables.
  */
 import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { parseSettings } from "../../src/config/settings.ts";
@@ -172,7 +173,10 @@ test("a key that another program took first is found also under the name that a 
   expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 1 }]);
 });
 
-/** As TimescaleDB would be in a schema that the tables' search_path doesn't have; what is asked of it is noted. */
+/**
+ * As TimescaleDB would be in a schema that the tables' search_path doesn't have; what is asked of
+ * it is noted.
+ */
 async function withHypertables(
   definitions: string[],
   use: (dbFile: string) => Promise<void>,

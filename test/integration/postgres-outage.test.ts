@@ -1,4 +1,7 @@
-/** PostgreSQL that crashes, restarts, freezes, or loses an answer on the way: what was answered is there, once, and the pool heals. */
+/**
+ * PostgreSQL that crashes, restarts, freezes, or loses an answer on the way: what was answered is
+ * there, once, and the pool heals.
+ */
 import { expect, test } from "bun:test";
 import { RequestError } from "../../src/protocol/errors.ts";
 import type { SaveTicks, TickRow } from "../../src/storage/contract.ts";
@@ -16,7 +19,10 @@ const TIMEOUT_MS = 240_000;
 /** No commit but those of the test. */
 const NEVER_MS = 24 * 3_600_000;
 const CRASHES = 20;
-/** On a machine that does much else; a request that isn't refused at once waits for ever, or for a time limit of its own. */
+/**
+ * On a machine that does much else; a request that isn't refused at once waits for ever, or for a
+ * time limit of its own.
+ */
 const AT_ONCE_MS_MAX = 25_000;
 
 const postgres = usePostgres();

@@ -1,4 +1,7 @@
-/** Connections to PostgreSQL: how many, who waits for how long, what is stopped, and what the figures say. */
+/**
+ * Connections to PostgreSQL: how many, who waits for how long, what is stopped, and what the
+ * figures say.
+ */
 import { expect, test } from "bun:test";
 import type { SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import {
@@ -184,7 +187,8 @@ test(
     const commits = Array.from({ length: 30 }, (_, i) => other.writer.commit([ticks(`T${i}`, 1)]));
     for (const outcome of await Promise.all(commits))
       expect(outcome).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
-    // What is told is how the newest attempt ended: some of the first may have succeeded after others failed.
+    // What is told is how the newest attempt ended: some of the first may have succeeded after
+    // others failed.
     await until(async () => {
       await Promise.all(Array.from({ length: 14 }, (_, i) => other.writer.commit([ticks(`U${i}`, 1)])));
       const { connected, last_error } = await other.reader.pool();

@@ -1,4 +1,7 @@
-/** Positions and the update log on PostgreSQL, where several processes write: dense, in the order of commits, within the bound. */
+/**
+ * Positions and the update log on PostgreSQL, where several processes write: dense, in the order of
+ * commits, within the bound.
+ */
 import { expect, test } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";

@@ -19,7 +19,10 @@ const SCRIPTED = [process.execPath, "--no-orphans", join(FIXTURES, "sql-runner-s
 const ENDLESS = "with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) from c";
 const NUMBERS = "with recursive c(x) as (select 1 union all select x + 1 from c where x < ?)";
 const DEADLINE_MS = 60_000;
-/** A time limit that is met: it begins before the runner has been started, which takes long on a machine that does much else. */
+/**
+ * A time limit that is met: it begins before the runner has been started, which takes long on a
+ * machine that does much else.
+ */
 const LIMIT_MS = 5_000;
 
 let folder = "";

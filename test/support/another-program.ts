@@ -1,4 +1,7 @@
-/** Changes a SQLite file as another program that has it: the server's own way lets nobody change its tables. */
+/**
+ * Changes a SQLite file as another program that has it: the server's own way lets nobody change its
+ * tables.
+ */
 import { Database } from "bun:sqlite";
 
 const BUSY_MS = 10_000;

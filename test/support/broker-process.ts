@@ -1,4 +1,6 @@
-/** A real message broker for a test, on a port of its own, which can die, come back and stand still. */
+/**
+ * A real message broker for a test, on a port of its own, which can die, come back and stand still.
+ */
 import type { Subprocess } from "bun";
 import { freePort } from "./free-port.ts";
 import { waitUntil } from "./server.ts";

@@ -1,10 +1,12 @@
 /**
- * Clients that save and read at the same time and note what they were answered, and a comparison of their notes with what the
- * server has stored: nothing answered may be missing, and nothing may be there twice.
+ * Clients that save and read at the same time and note what they were answered, and a comparison of
+ * their notes with what the server has stored: nothing answered may be missing, and nothing may be
+ * there twice.
  *
- * Ticks: each has a price of its own, and many share a stamp, so that a save that is repeated by mistake would find its place
- * taken. Daily bars: each save brings a new date and a bar of REVISED_DATE, which every save of the ticker replaces; an older
- * save that is repeated after a newer one would be seen there.
+ * Ticks: each has a price of its own, and many share a stamp, so that a save that is repeated by
+ * mistake would find its place taken. Daily bars: each save brings a new date and a bar of
+ * REVISED_DATE, which every save of the ticker replaces; an older save that is repeated after a
+ * newer one would be seen there.
  */
 import { type Answer, command } from "./requests.ts";
 

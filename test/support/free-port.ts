@@ -8,8 +8,9 @@ const KERNEL_FIRST = 32_768;
 const TRIES = 100;
 
 /**
- * A port that nobody listens on now. It is none of those that the kernel gives to connections and to whoever asks for any port: one
- * of these could be taken by a connection of another test, while the server is not there.
+ * A port that nobody listens on now. It is none of those that the kernel gives to connections and
+ * to whoever asks for any port: one of these could be taken by a connection of another test, while
+ * the server is not there.
  */
 export async function freePort(): Promise<number> {
   const end = kernelFirst();

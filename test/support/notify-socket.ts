@@ -1,4 +1,6 @@
-/** The receiving end of systemd's NOTIFY_SOCKET, through libc as Bun has no datagram Unix sockets. */
+/**
+ * The receiving end of systemd's NOTIFY_SOCKET, through libc as Bun has no datagram Unix sockets.
+ */
 import { dlopen, ptr } from "bun:ffi";
 
 const AF_UNIX = 1;

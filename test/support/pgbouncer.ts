@@ -1,4 +1,6 @@
-/** A real PgBouncer in transaction mode before a PostgreSQL, for tests on machines that have one. */
+/**
+ * A real PgBouncer in transaction mode before a PostgreSQL, for tests on machines that have one.
+ */
 import { chownSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "./free-port.ts";

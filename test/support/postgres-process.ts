@@ -1,10 +1,11 @@
 /**
- * Keeps one PostgreSQL for a test and ends it with the test, however that ends: this process reads commands from its standard
- * input, and when that closes, kills the server and removes its folder.
+ * Keeps one PostgreSQL for a test and ends it with the test, however that ends: this process reads
+ * commands from its standard input, and when that closes, kills the server and removes its folder.
  *
- * Started by postgres.ts. Commands are lines: `start`, `stop` (clients are cut off, in good order), `crash` (no order at all),
- * `freeze` and `thaw`, `pgbouncer PORT` (one is started in front, in transaction mode), `standby PORT` (a streaming copy; this one is
- * stopped and started for it); each is answered by a line.
+ * Started by postgres.ts. Commands are lines: `start`, `stop` (clients are cut off, in good order),
+ * `crash` (no order at all), `freeze` and `thaw`, `pgbouncer PORT` (one is started in front, in
+ * transaction mode), `standby PORT` (a streaming copy; this one is stopped and started for it);
+ * each is answered by a line.
  */
 import { spawn, spawnSync } from "node:child_process";
 import {

@@ -1,7 +1,7 @@
 /**
- * A real PostgreSQL for a test file, on a port of its own, with a fresh schema or database for each test. POSTGRES_BIN names the
- * folder of another version, POSTGRES_URL a database that runs already, for the tests that neither stop nor start it: the
- * conformance suite.
+ * A real PostgreSQL for a test file, on a port of its own, with a fresh schema or database for each
+ * test. POSTGRES_BIN names the folder of another version, POSTGRES_URL a database that runs
+ * already, for the tests that neither stop nor start it: the conformance suite.
  */
 import { afterAll, beforeAll } from "bun:test";
 import { SQL, type Subprocess } from "bun";
@@ -22,7 +22,12 @@ export interface TestPostgres {
   freshDatabaseBehindPgBouncer(): Promise<string>;
   url(parameters?: string): string;
   start(): Promise<void>;
-  /** A streaming copy of it, which takes no writes until `pg_promote()`; it is stopped and started for that. @returns its port. */
+  /**
+   * A streaming copy of it, which takes no writes until `pg_promote()`; it is stopped and started
+   * for that.
+   *
+   * @returns its port.
+   */
   startStandby(): Promise<number>;
   /** In good order: clients are told. */
   stop(): Promise<void>;
@@ -33,7 +38,11 @@ export interface TestPostgres {
   thaw(): Promise<void>;
 }
 
-/** Started before the first test of the file, and gone after the last. @param settings such as "max_connections=5" */
+/**
+ * Started before the first test of the file, and gone after the last.
+ *
+ * @param settings such as "max_connections=5"
+ */
 export function usePostgres(...settings: string[]): TestPostgres {
   const external = process.env.POSTGRES_URL;
   let running: RunningPostgres | null = null;

@@ -18,8 +18,8 @@ export function statOf(pid: number): ProcessStat | null {
 }
 
 /**
- * A zombie counts as gone, as it runs nothing and holds nothing. But while other threads of it are still about to end, its
- * files, locks and listeners are open.
+ * A zombie counts as gone, as it runs nothing and holds nothing. But while other threads of it are
+ * still about to end, its files, locks and listeners are open.
  */
 export function isAlive(pid: number): boolean {
   const stat = statOf(pid);

@@ -1,4 +1,7 @@
-/** A database file as the Python server leaves it: its three tables, its forms of stamps, rollback journal, no version. */
+/**
+ * A database file as the Python server leaves it: its three tables, its forms of stamps, rollback
+ * journal, no version.
+ */
 import { Database } from "bun:sqlite";
 
 export interface PythonFileOptions {
@@ -12,7 +15,10 @@ const AVERAGES = ["ma_10", "ma_50", "ma_100", "ma_200", "ema_8", "ema_21", "ema_
 
 export const DAILY_ROWS = 300;
 
-/** Close of the nth day; the averages that are stored beside it are wrong on purpose, as those of that server may be. */
+/**
+ * Close of the nth day; the averages that are stored beside it are wrong on purpose, as those of
+ * that server may be.
+ */
 export const closeOfDay = (n: number): number => 100 + Math.round(Math.sin(n / 9) * 1000) / 100;
 
 export const dateOfDay = (n: number): string => new Date(Date.UTC(2023, 0, 1 + n)).toISOString().slice(0, 10);

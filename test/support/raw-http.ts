@@ -11,7 +11,8 @@ export interface RawAnswer {
 }
 
 /**
- * Sends the pieces one after the other and reads until there are as many answers as expected, or the server closes.
+ * Sends the pieces one after the other and reads until there are as many answers as expected, or
+ * the server closes.
  *
  * @param expected answers, each with a Content-Length.
  */

@@ -6,7 +6,7 @@ import type { Socket } from "bun";
 import { waitUntil } from "./server.ts";
 import type { LiveFrame } from "./subscriber.ts";
 import { encodeFrame, FrameReader, OPCODE } from "./web-socket-frames.ts";
-import { type Close, type Message, MessageAssembler, TextMessage } from "./web-socket-messages.ts";
+import { type Close, MessageAssembler, type SocketMessage, TextMessage } from "./web-socket-messages.ts";
 
 const HANDSHAKE_MS = 30_000;
 /** The key of the example in RFC 6455, whose `Sec-WebSocket-Accept` is known. */
@@ -25,7 +25,7 @@ export interface RawWebSocketOptions {
   /** Answers the server's close frame. Default: no. */
   answersClose?: boolean;
   /** Which messages stay in `messages`; default: all. */
-  keeps?: (message: Message) => boolean;
+  keeps?: (message: SocketMessage) => boolean;
   /** So many stay, the newest; default: all. */
   keepMax?: number;
   /** Takes each text in place of `messages`. The bytes are valid during the call only. */
@@ -34,7 +34,7 @@ export interface RawWebSocketOptions {
   onLost?: (reason: string) => void;
 }
 
-export interface Handshake {
+export interface HandshakeAnswer {
   status: number;
   statusLine: string;
   /** Names in lower case. */
@@ -45,7 +45,7 @@ export interface Handshake {
 
 export class RawWebSocket implements Disposable {
   /** In order of arrival; whoever reads them may take them out. */
-  readonly messages: Message[] = [];
+  readonly messages: SocketMessage[] = [];
   /** What the server said first, or null while there is none. */
   closeFrame: Close | null = null;
   /** The TCP connection is over. */
@@ -55,7 +55,7 @@ export class RawWebSocket implements Disposable {
   readonly #assembler = new MessageAssembler();
   readonly #answered = Promise.withResolvers<void>();
   #socket: Socket | null = null;
-  #handshake: Handshake | null = null;
+  #handshake: HandshakeAnswer | null = null;
   /** Of the handshake. */
   #head: Buffer = Buffer.alloc(0);
   #closeSent = false;
@@ -103,7 +103,7 @@ export class RawWebSocket implements Disposable {
     return client;
   }
 
-  get handshake(): Handshake {
+  get handshake(): HandshakeAnswer {
     return this.#handshake!;
   }
 

@@ -1,6 +1,7 @@
 /**
- * Starts the real server the way its users do, for tests: a process of its own with a database, a folder and a
- * port of its own. `await using` stops it. Whoever doesn't stop in time, or leaves a child behind, fails the test.
+ * Starts the real server the way its users do, for tests: a process of its own with a database, a
+ * folder and a port of its own. `await using` stops it. Whoever doesn't stop in time, or leaves a
+ * child behind, fails the test.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,7 +18,10 @@ const LAST_LINES_MS = 20_000;
 const POLL_MS = 20;
 const ANNOUNCEMENT = /Server starting on http:\/\/[^\s]+:(\d+)/;
 
-/** The server under Bun, without the launcher for Node; `--no-orphans` ends it with the test run, however that ends. */
+/**
+ * The server under Bun, without the launcher for Node; `--no-orphans` ends it with the test run,
+ * however that ends.
+ */
 export const BUN_LAUNCHER = [process.execPath, "--no-orphans", join(PROJECT, "src/main.ts"), "serve"];
 
 export interface ServerOptions {
@@ -50,7 +54,10 @@ export interface RunningServer extends AsyncDisposable {
   dbFile: string;
   /** Working directory of the server; removed when the server is disposed of. */
   dir: string;
-  /** Everything written to standard output and standard error so far. It is written in the background: what an answer tells of may not be there yet. */
+  /**
+   * Everything written to standard output and standard error so far. It is written in the
+   * background: what an answer tells of may not be there yet.
+   */
   log(): string;
   /** Waits until the log holds it. */
   logged(line: string | RegExp, deadlineMs?: number): Promise<void>;
@@ -62,8 +69,8 @@ export interface RunningServer extends AsyncDisposable {
   /** Exit code once it has ended, 128 + n after signal n. */
   exited: Promise<number>;
   /**
-   * Sends the signal, waits for the end of the process and of its children, and gives its exit code.
-   * Throws if it has to be killed. A server that has already ended gives its code at once.
+   * Sends the signal, waits for the end of the process and of its children, and gives its exit
+   * code. Throws if it has to be killed. A server that has already ended gives its code at once.
    */
   stop(signal?: NodeJS.Signals, deadlineMs?: number): Promise<number>;
 }
@@ -127,7 +134,10 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
 
 type Falsy = false | null | undefined | 0 | "";
 
-/** Polls until the condition gives something truthy, and gives that. A condition that throws counts as not yet. */
+/**
+ * Polls until the condition gives something truthy, and gives that. A condition that throws counts
+ * as not yet.
+ */
 export async function waitUntil<T>(
   what: string,
   condition: () => T | Falsy | Promise<T | Falsy>,
@@ -184,7 +194,8 @@ async function spawnServer(dir: string, dbFile: string, options: ServerOptions):
   const drained = Promise.all([collect(child.stdout), collect(child.stderr)]);
   return {
     pid: child.pid,
-    // The last lines of the log matter most when a server has ended; a child that holds the pipe open must not hold this up.
+    // The last lines of the log matter most when a server has ended; a child that holds the pipe
+    // open must not hold this up.
     exited: child.exited.then(async (code) => {
       await within(drained, LAST_LINES_MS);
       return code;
@@ -214,7 +225,10 @@ async function untilHealthy(child: Child, host: string, path: string): Promise<n
   }
 }
 
-/** The first worker may answer while others still boot; a child that is killed then ends the start, as it should. */
+/**
+ * The first worker may answer while others still boot; a child that is killed then ends the start,
+ * as it should.
+ */
 async function untilAllServe(child: Child, flags: string[]): Promise<void> {
   // A log that is quieter than INFO doesn't say it.
   if (!["DEBUG", "INFO", undefined].includes(flagValue(flags, "--log-level"))) return;

@@ -1,4 +1,7 @@
-/** A supervisor that a test has started, seen from outside: its output, its children in /proc, its listeners. */
+/**
+ * A supervisor that a test has started, seen from outside: its output, its children in /proc, its
+ * listeners.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +12,7 @@ import { isAlive } from "./processes.ts";
 export const WAIT_MS_MAX = 60_000;
 const POLL_MS = 10;
 
-export interface WorkerAnswer {
+interface WorkerAnswer {
   pid: number;
   pings: number;
   runtimeDir: string;

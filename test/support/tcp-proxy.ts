@@ -4,8 +4,8 @@ import type { Socket } from "bun";
 export interface TcpProxy extends Disposable {
   readonly port: number;
   /**
-   * The next time a client sends this text, its connection is cut: "before" the server gets it, or "after", so that only the
-   * answer is lost.
+   * The next time a client sends this text, its connection is cut: "before" the server gets it, or
+   * "after", so that only the answer is lost.
    */
   cutAt(text: string, when: "before" | "after"): void;
   /** Connections cut so far. */
@@ -34,7 +34,11 @@ export function proxyTo(serverPort: number): TcpProxy {
   let refusing = false;
   const clients = new Set<End>();
 
-  /** Cuts the client off if it has sent what is waited for. @returns whether the server is to get the chunk. */
+  /**
+   * Cuts the client off if it has sent what is waited for.
+   *
+   * @returns whether the server is to get the chunk.
+   */
   function passes(client: End, chunk: Uint8Array): boolean {
     if (trap === null || !Buffer.from(chunk).includes(trap.text)) return true;
     const { when } = trap;

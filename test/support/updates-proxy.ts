@@ -1,4 +1,7 @@
-/** A server seen through a proxy that passes its commands on, and does to its WebSockets as it is told. */
+/**
+ * A server seen through a proxy that passes its commands on, and does to its WebSockets as it is
+ * told.
+ */
 import type { ServerWebSocket } from "bun";
 import type { RunningServer } from "./server.ts";
 

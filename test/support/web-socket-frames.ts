@@ -1,4 +1,6 @@
-/** Frames of RFC 6455 as bytes: what any client may send, right or wrong, and what a server sends. */
+/**
+ * Frames of RFC 6455 as bytes: what any client may send, right or wrong, and what a server sends.
+ */
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
@@ -44,14 +46,14 @@ export function encodeFrame({
 }
 
 /**
- * @param first byte of the frame: FIN, the reserved bits and the opcode. The payload lies in `bytes`
- *   from `start` to `end`, and is valid during the call only.
+ * @param first byte of the frame: FIN, the reserved bits and the opcode. The payload lies in
+ *   `bytes` from `start` to `end`, and is valid during the call only.
  */
 export type FrameHandler = (opcode: number, bytes: Buffer, start: number, end: number, first: number) => void;
 
 /**
- * Finds the frames of a server in the reads of a connection. It copies nothing but a frame that came
- * in pieces, so that the clients of the benchmark cost less than what they measure.
+ * Finds the frames of a server in the reads of a connection. It copies nothing but a frame that
+ * came in pieces, so that the clients of the benchmark cost less than what they measure.
  */
 export class FrameReader {
   #pending: Buffer | null = null;

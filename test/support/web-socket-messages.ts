@@ -30,20 +30,23 @@ export class TextMessage {
   }
 }
 
-export type Message =
+export type SocketMessage =
   | TextMessage
   | { kind: "binary"; bytes: number }
   | { kind: "pong"; payload: string }
   | ({ kind: "close" } & Close);
 
-/** Of one connection: fragments add up, and what is compressed (without context takeover) is inflated. */
+/**
+ * Of one connection: fragments add up, and what is compressed (without context takeover) is
+ * inflated.
+ */
 export class MessageAssembler {
   #fragments: Buffer[] = [];
   /** First byte of the first fragment. */
   #first = 0;
 
   /** @returns null: the rest of the message is yet to come. The payload must not change later. */
-  take(first: number, payload: Buffer): Message | null {
+  take(first: number, payload: Buffer): SocketMessage | null {
     const opcode = first & 0x0f;
     if (opcode === OPCODE.pong) return { kind: "pong", payload: payload.toString() };
     if (opcode === OPCODE.close) {

@@ -1,4 +1,7 @@
-/** What stands where the upstream should be, or before it, and answers as it likes: byte for byte, over a plain socket. */
+/**
+ * What stands where the upstream should be, or before it, and answers as it likes: byte for byte,
+ * over a plain socket.
+ */
 import type { Socket } from "bun";
 
 export interface Asked {
@@ -8,7 +11,10 @@ export interface Asked {
   headers: Record<string, string>;
 }
 
-/** Everything that is sent; then the connection is closed, unless it says how long it is. An endless one goes on for ever. */
+/**
+ * Everything that is sent; then the connection is closed, unless it says how long it is. An endless
+ * one goes on for ever.
+ */
 export type Act = { send: string | Uint8Array; close?: boolean } | { endless: string };
 
 export const HEALTHY = JSON.stringify({ status: "healthy", database: { db_type: "sqlite" } });

@@ -1,4 +1,6 @@
-/** `stock-db-server … | head -1`: the reader has gone, and nobody wants to see a stack trace for it. */
+/**
+ * `stock-db-server … | head -1`: the reader has gone, and nobody wants to see a stack trace for it.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join, resolve } from "node:path";
 import { tempDir } from "../support/temp-dir.ts";

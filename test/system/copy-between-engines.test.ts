@@ -1,4 +1,7 @@
-/** `copy` as a process from engine to engine and back: the rows and their checksums stay what they were. */
+/**
+ * `copy` as a process from engine to engine and back: the rows and their checksums stay what they
+ * were.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";

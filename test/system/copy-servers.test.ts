@@ -1,4 +1,7 @@
-/** `copy` from and to servers, by their commands: rows and checksums are those of the databases behind them. */
+/**
+ * `copy` from and to servers, by their commands: rows and checksums are those of the databases
+ * behind them.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";

@@ -1,4 +1,7 @@
-/** `copy` as a process, on real files: what arrives, what is left alone, and what happens when it is interrupted. */
+/**
+ * `copy` as a process, on real files: what arrives, what is left alone, and what happens when it is
+ * interrupted.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, linkSync, readdirSync, readFileSync } from "node:fs";
@@ -176,7 +179,8 @@ test("killed at any moment and started again, it ends with the same rows, each o
       ),
     ),
   );
-  // A foreign lock holds the first copy up while it has rows to write: it is killed in the middle of a save.
+  // A foreign lock holds the first copy up while it has rows to write: it is killed in the middle
+  // of a save.
   await save(to, [trades("OTHER", [tick(1, 1)])]);
   const other = new Database(to);
   other.run("BEGIN IMMEDIATE");

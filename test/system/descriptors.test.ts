@@ -1,4 +1,7 @@
-/** More clients than the system lets a process have: no worker spins, those that are there are served, and it ends by itself. */
+/**
+ * More clients than the system lets a process have: no worker spins, those that are there are
+ * served, and it ends by itself.
+ */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { readProc } from "../support/processes.ts";
@@ -69,7 +72,10 @@ async function openSockets(url: string, count: number): Promise<number> {
   return opened;
 }
 
-/** Seconds in which the main thread ran, or would have, had a CPU been free: a spin shows on a busy machine too. */
+/**
+ * Seconds in which the main thread ran, or would have, had a CPU been free: a spin shows on a busy
+ * machine too.
+ */
 function wantedCpuS(pid: number): number {
   const [ran, waited] = readProc(pid, `task/${pid}/schedstat`).split(" ");
   return (Number(ran) + Number(waited)) / 1e9;

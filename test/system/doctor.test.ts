@@ -64,7 +64,10 @@ function contentsOf(folder: string): [name: string, bytes: number, hash: bigint 
     });
 }
 
-/** Made elsewhere and copied: the files of the WAL stay until the collector has closed the last statement of this process. */
+/**
+ * Made elsewhere and copied: the files of the WAL stay until the collector has closed the last
+ * statement of this process.
+ */
 async function makeDatabase(dbFile: string, rows = 0): Promise<void> {
   using elsewhere = tempDir();
   const made = join(elsewhere.path, "made.db");
@@ -226,7 +229,8 @@ test("a lock of another program is told, and not waited for without end", async 
   writePythonFile(dbFile);
   using other = new Database(dbFile);
   other.run("BEGIN EXCLUSIVE");
-  // Not through diagnose(): this process must not open and close the file itself, which would give up its locks.
+  // Not through diagnose(): this process must not open and close the file itself, which would give
+  // up its locks.
   const { code, of } = read(await runCli(["doctor", "--json", "--db-file", dbFile]));
   other.run("ROLLBACK");
   expect(code).toBe(1);

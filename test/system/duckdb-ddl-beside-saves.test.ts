@@ -1,4 +1,7 @@
-/** Statements against the server's own tables on DuckDB, beside saves: whatever is undone, the file can be opened again. */
+/**
+ * Statements against the server's own tables on DuckDB, beside saves: whatever is undone, the file
+ * can be opened again.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { runSql, saveTrade } from "../support/requests.ts";
 import { startServer, waitUntil } from "../support/server.ts";

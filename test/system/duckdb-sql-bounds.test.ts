@@ -1,4 +1,7 @@
-/** User-written SQL on DuckDB that heeds no interrupt, or whose answer or memory has no end: the server's bounds hold for everybody else. */
+/**
+ * User-written SQL on DuckDB that heeds no interrupt, or whose answer or memory has no end: the
+ * server's bounds hold for everybody else.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";

@@ -1,4 +1,7 @@
-/** What can't be served ends the start soon, with the reason and a non-zero code; one process or many alike. */
+/**
+ * What can't be served ends the start soon, with the reason and a non-zero code; one process or
+ * many alike.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
@@ -13,7 +16,10 @@ import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
 
-/** Said to take a second or two, and far from the time that is given to a start; a machine that does much else may take long. */
+/**
+ * Said to take a second or two, and far from the time that is given to a start; a machine that does
+ * much else may take long.
+ */
 const START_FAILS_WITHIN_MS = 25_000;
 
 for (const workers of ["1", "2"]) {

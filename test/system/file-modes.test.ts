@@ -1,4 +1,7 @@
-/** What the server makes is its user's alone, or as --file-mode says, whatever umask it was started with. */
+/**
+ * What the server makes is its user's alone, or as --file-mode says, whatever umask it was started
+ * with.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** What another program does to the file of a running SQLite server: noticed, told, and nobody's rows are blamed for it. */
+/**
+ * What another program does to the file of a running SQLite server: noticed, told, and nobody's
+ * rows are blamed for it.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { command, get, saveTrade } from "../support/requests.ts";

@@ -1,4 +1,7 @@
-/** No room on the disk: saves say so before it is full, reads and deletes go on, and it is over as soon as there is room. A database that fails all the same ends its hub. */
+/**
+ * No room on the disk: saves say so before it is full, reads and deletes go on, and it is over as
+ * soon as there is room. A database that fails all the same ends its hub.
+ */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -50,7 +53,10 @@ function save(server: RunningServer, n: number) {
   });
 }
 
-/** @returns how many saves were stored, and the first answer of another kind; null where the server has gone. */
+/**
+ * @returns how many saves were stored, and the first answer of another kind; null where the server
+ *   has gone.
+ */
 async function fillUp(server: RunningServer) {
   for (let stored = 0; stored < SAVES_MAX; stored++) {
     const answer = await save(server, stored).catch(() => null);
@@ -195,7 +201,8 @@ test("a database that fails ends its hub, with the reason in the log, and the on
       status: 200,
     });
   }
-  // The file can't become longer: the checkpoint that nobody expects to fail does. In units of 512 bytes.
+  // The file can't become longer: the checkpoint that nobody expects to fail does. In units of 512
+  // bytes.
   const limit = Math.ceil(statSync(dbFile).size / 512);
   const launcher = ["sh", "-c", `trap "" XFSZ; ulimit -f ${limit}; exec "$0" "$@"`, ...BUN_LAUNCHER];
   let stored: number;

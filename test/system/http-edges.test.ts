@@ -1,4 +1,7 @@
-/** HTTP as odd clients, careless users and hostile web pages speak it. One server for the whole file. */
+/**
+ * HTTP as odd clients, careless users and hostile web pages speak it. One server for the whole
+ * file.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
 import { gzipSync } from "node:zlib";

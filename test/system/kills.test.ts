@@ -1,6 +1,7 @@
 /**
- * The owner of the database is killed under load, time and again: what was answered is there, once, and the server comes back by
- * itself. KILLS=20 in the environment kills so many times, and prints the counts.
+ * The owner of the database is killed under load, time and again: what was answered is there, once,
+ * and the server comes back by itself. KILLS=20 in the environment kills so many times, and prints
+ * the counts.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
@@ -57,7 +58,8 @@ test("PostgreSQL crashes under load, and the server heals by itself", async () =
   await clients.stop();
   await expectAllThereOnce("PostgreSQL", clients, readyAfterMs);
 
-  // Its subscribers have missed nothing: saves that failed were not published, and later ones reach them.
+  // Its subscribers have missed nothing: saves that failed were not published, and later ones reach
+  // them.
   expect(subscriber.closed).toBeNull();
   expect((await saveTrade(server.url, "LIVE", 1)).status).toBe(200);
   await waitUntil("the save reaches the subscriber", () => subscriber.updates.length === 1);
@@ -124,7 +126,10 @@ async function killHubs(what: string, dbFile: string): Promise<void> {
   expect(subscriber.seqs).toEqual(subscriber.seqs.map((_, i) => before + 1 + i));
 }
 
-/** Another hundred or more saves are answered: not the same number each time, so that kills meet different moments. */
+/**
+ * Another hundred or more saves are answered: not the same number each time, so that kills meet
+ * different moments.
+ */
 async function untilBusy(clients: CountingClients, round: number): Promise<void> {
   const target = clients.answeredSaves + 100 + ((round * 37) % 100);
   await waitUntil("saves are answered", () => clients.answeredSaves > target);

@@ -9,7 +9,10 @@ setDefaultTimeout(180_000);
 
 const TICKS = 1_000_000;
 const PEAK_MB_MAX = 150;
-/** What is promised is 50 ms, which the benchmark measures; here it only must not be the time of the whole answer. */
+/**
+ * What is promised is 50 ms, which the benchmark measures; here it only must not be the time of the
+ * whole answer.
+ */
 const PROBE_MS_MAX = 1_000;
 /** Of the time of the whole, on a machine where that takes long. */
 const PROBE_SHARE_MAX = 0.5;
@@ -19,7 +22,11 @@ const LARGE_READ = JSON.stringify({
   params: { ticker: "BIG", data_type: "trade" },
 });
 
-/** Asks again and again until `work` is done: nobody is held up by it. @returns The slowest answer, in ms. */
+/**
+ * Asks again and again until `work` is done: nobody is held up by it.
+ *
+ * @returns The slowest answer, in ms.
+ */
 async function slowestProbeDuring(server: RunningServer, work: Promise<unknown>): Promise<number> {
   const begun = performance.now();
   let over = false;

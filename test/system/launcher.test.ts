@@ -1,4 +1,7 @@
-/** bin/stock-db-server.js with real processes, in a copy of the package whose main module is a fixture. */
+/**
+ * bin/stock-db-server.js with real processes, in a copy of the package whose main module is a
+ * fixture.
+ */
 import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
@@ -287,7 +290,10 @@ function runToEnd(
   return [child.exitCode, child.stdout.toString(), child.stderr.toString()];
 }
 
-/** Without what a Bun that runs the tests leaves there: neither its folder in the PATH nor its own switches. */
+/**
+ * Without what a Bun that runs the tests leaves there: neither its folder in the PATH nor its own
+ * switches.
+ */
 function environment(): Record<string, string> {
   return { PATH: "/usr/bin:/bin", HOME: folder };
 }

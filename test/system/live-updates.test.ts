@@ -1,4 +1,6 @@
-/** Subscribers on several workers: every save reaches each of them once, in the order of commits. */
+/**
+ * Subscribers on several workers: every save reaches each of them once, in the order of commits.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { command, get, saveTrade } from "../support/requests.ts";
@@ -7,7 +9,10 @@ import { Subscriber } from "../support/subscriber.ts";
 
 setDefaultTimeout(180_000);
 
-/** Before the server gives a subscriber up that takes nothing: writers don't wait for that, on however busy a machine. */
+/**
+ * Before the server gives a subscriber up that takes nothing: writers don't wait for that, on
+ * however busy a machine.
+ */
 const SAVE_MS_MAX = 12_000;
 
 async function openMany(server: RunningServer, symbol: string, count: number) {

@@ -1,4 +1,7 @@
-/** The log as its readers meet it: line format, what each mode logs, files per worker, and what must never be in it. */
+/**
+ * The log as its readers meet it: line format, what each mode logs, files per worker, and what must
+ * never be in it.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * The database file removed, replaced, truncated or overwritten under a running server: nothing may be answered as stored,
- * and nothing be read, any more.
+ * The database file removed, replaced, truncated or overwritten under a running server: nothing may
+ * be answered as stored, and nothing be read, any more.
  */
 
 import { Database } from "bun:sqlite";

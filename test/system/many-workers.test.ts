@@ -1,4 +1,7 @@
-/** Several worker processes on one port: how they share the clients, and what the death of one costs. */
+/**
+ * Several worker processes on one port: how they share the clients, and what the death of one
+ * costs.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { command, get, runSql, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";

@@ -1,4 +1,7 @@
-/** Rows that another program copies into the database of a running server: who watches is told of the gap, and gets a snapshot. */
+/**
+ * Rows that another program copies into the database of a running server: who watches is told of
+ * the gap, and gets a snapshot.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { openTransferTarget } from "../../src/roles/engine.ts";
 import type { SaveTicks } from "../../src/storage/contract.ts";

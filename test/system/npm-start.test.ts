@@ -1,4 +1,7 @@
-/** `npm start`, as the README has it, stopped the way service managers stop things: by a signal to npm alone. */
+/**
+ * `npm start`, as the README has it, stopped the way service managers stop things: by a signal to
+ * npm alone.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { waitUntil } from "../support/server.ts";

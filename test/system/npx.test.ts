@@ -1,4 +1,6 @@
-/** `npx stock-db-server`: what ends npx ends the server, and what was left behind on purpose stays. */
+/**
+ * `npx stock-db-server`: what ends npx ends the server, and what was left behind on purpose stays.
+ */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +23,10 @@ writeFileSync(join(cwd, "package.json"), '{"name":"dependent","dependencies":{"s
 symlinkSync(PROJECT, join(cwd, "node_modules/stock-db-server"));
 symlinkSync("../stock-db-server/bin/stock-db-server.js", join(cwd, "node_modules/.bin/stock-db-server"));
 
-/** Every process whose command line names the database: npm, its shell, the launcher, the server and its hub. */
+/**
+ * Every process whose command line names the database: npm, its shell, the launcher, the server and
+ * its hub.
+ */
 function processesWith(dbFile: string): number[] {
   return allPids().filter((pid) => readProc(pid, "cmdline").includes(dbFile) && isAlive(pid));
 }

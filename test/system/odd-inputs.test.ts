@@ -1,4 +1,7 @@
-/** Values that no client should send: each is 400 with what was expected, and an error that stays short. */
+/**
+ * Values that no client should send: each is 400 with what was expected, and an error that stays
+ * short.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { command, get } from "../support/requests.ts";
 import { type RunningServer, startServer } from "../support/server.ts";

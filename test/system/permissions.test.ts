@@ -1,4 +1,7 @@
-/** What the operator lets clients do, and what a page of another site can make a browser do: nothing. */
+/**
+ * What the operator lets clients do, and what a page of another site can make a browser do:
+ * nothing.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { command, get, runSql, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
@@ -118,7 +121,8 @@ test("what a page of another site makes a browser send is refused before anythin
   for (const headers of foreign) {
     for (const path of paths)
       expect([headers, path, (await get(server.url + path, headers)).status]).toEqual([headers, path, 403]);
-    // Without the type a browser sends it unasked; with it, it asks first and is told nothing that lets it.
+    // Without the type a browser sends it unasked; with it, it asks first and is told nothing that
+    // lets it.
     const form = { ...headers, "Content-Type": "text/plain" };
     expect([headers, await postStatus(server, form)]).toEqual([headers, 415]);
     for (const path of ["/health", "/live", "/ready"])

@@ -1,4 +1,7 @@
-/** Behind PgBouncer in transaction mode, with fewer connections than the server asks for. Skipped where it is not installed. */
+/**
+ * Behind PgBouncer in transaction mode, with fewer connections than the server asks for. Skipped
+ * where it is not installed.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { CountingClients } from "../support/counting-clients.ts";
 import { PGBOUNCER, startPgBouncer } from "../support/pgbouncer.ts";

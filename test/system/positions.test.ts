@@ -297,8 +297,8 @@ const bar = (server: RunningServer, ticker: string, i: number) =>
     data: [{ datetime: `2024-01-02 10:00:${String(i % 60).padStart(2, "0")}`, close: i, note }],
   });
 /**
- * More than the kernel's buffers, what Bun holds, and the bound together. Few, since a client that takes nothing for 15 s is cut off
- * whatever it chose.
+ * More than the kernel's buffers, what Bun holds, and the bound together. Few, since a client that
+ * takes nothing for 15 s is cut off whatever it chose.
  */
 const SAVES = 300;
 

@@ -1,4 +1,7 @@
-/** A database file of the Python server: it opens, is upgraded in one transaction, and reads the same. */
+/**
+ * A database file of the Python server: it opens, is upgraded in one transaction, and reads the
+ * same.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";

@@ -6,10 +6,16 @@ import { CLIENTS, LISTENERS_CLOSED, type ReloadReport } from "../fixtures/reload
 setDefaultTimeout(180_000);
 
 const FIXTURE = [process.execPath, "--no-orphans", join(import.meta.dir, "../fixtures/reload-under-load.ts")];
-/** A closed listener's queue is reset by the kernel: of each client one connection may be in it, on a busy machine. */
+/**
+ * A closed listener's queue is reset by the kernel: of each client one connection may be in it, on
+ * a busy machine.
+ */
 const LOST_BY_KERNEL_MAX = LISTENERS_CLOSED * CLIENTS;
 
-/** A network of its own, with a loopback device, in which the kernel hands waiting connections on to another listener. */
+/**
+ * A network of its own, with a loopback device, in which the kernel hands waiting connections on to
+ * another listener.
+ */
 const IN_NAMESPACE = [
   "unshare",
   "-n",

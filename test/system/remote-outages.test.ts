@@ -1,4 +1,7 @@
-/** An upstream that dies, hangs, or comes back as another: what clients of the server in front of it see. */
+/**
+ * An upstream that dies, hangs, or comes back as another: what clients of the server in front of it
+ * see.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { freePort } from "../support/free-port.ts";

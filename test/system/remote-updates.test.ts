@@ -1,4 +1,7 @@
-/** Subscribers of a server in front of another: each update once and in order, whichever of the two took the save. */
+/**
+ * Subscribers of a server in front of another: each update once and in order, whichever of the two
+ * took the save.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { command, get, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";

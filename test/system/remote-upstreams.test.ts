@@ -1,4 +1,7 @@
-/** Upstreams that are not simply another server of this version: a circle, an older one, one behind a proxy. */
+/**
+ * Upstreams that are not simply another server of this version: a circle, an older one, one behind
+ * a proxy.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { failingStart } from "../support/failing-start.ts";
 import { freePort } from "../support/free-port.ts";

@@ -1,4 +1,7 @@
-/** Behind the address of the upstream something else answers, or half an answer comes: never is that taken for an answer. */
+/**
+ * Behind the address of the upstream something else answers, or half an answer comes: never is that
+ * taken for an answer.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { peakMb } from "../support/processes.ts";

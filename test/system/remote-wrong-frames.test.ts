@@ -1,4 +1,7 @@
-/** The WebSocket to the upstream is mute, or tells nonsense: subscribers miss nothing, hear nothing wrong, and the log says why. */
+/**
+ * The WebSocket to the upstream is mute, or tells nonsense: subscribers miss nothing, hear nothing
+ * wrong, and the log says why.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { saveTrade } from "../support/requests.ts";
 import { startServer, waitUntil } from "../support/server.ts";

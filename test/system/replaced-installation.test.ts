@@ -1,4 +1,6 @@
-/** The folder that the server was started from is moved away, comes back, or holds another version. */
+/**
+ * The folder that the server was started from is moved away, comes back, or holds another version.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

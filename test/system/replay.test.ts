@@ -54,7 +54,10 @@ function ticksOf(frames: Frame[]): [string, string, number][] {
   );
 }
 
-/** What a subscriber of the files' ticks must see: by time, and of one moment the first file's first. */
+/**
+ * What a subscriber of the files' ticks must see: by time, and of one moment the first file's
+ * first.
+ */
 async function expectedTicks(files: [type: string, packed: string][]): Promise<[string, string, number][]> {
   const all: [string, string, number][] = [];
   for (const [type, packed] of files) {

@@ -1,4 +1,7 @@
-/** A database file that was put back, copied or moved while no server had it: what clients that come back are told. */
+/**
+ * A database file that was put back, copied or moved while no server had it: what clients that come
+ * back are told.
+ */
 import { Database } from "bun:sqlite";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
- * A short soak: a worker and the hub are killed once each under full load, and every subscriber proves that it saw every update once
- * and in order. SOAK=all in the environment adds the other engines, and two servers on every kind of bus.
+ * A short soak: a worker and the hub are killed once each under full load, and every subscriber
+ * proves that it saw every update once and in order. SOAK=all in the environment adds the other
+ * engines, and two servers on every kind of bus.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { type BrokerName, hasBroker, startBroker } from "../../soak/broker.ts";

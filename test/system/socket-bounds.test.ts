@@ -6,7 +6,7 @@ import { get, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { encodeFrame, OPCODE } from "../support/web-socket-frames.ts";
-import type { Message } from "../support/web-socket-messages.ts";
+import type { SocketMessage } from "../support/web-socket-messages.ts";
 
 setDefaultTimeout(180_000);
 
@@ -38,9 +38,9 @@ const text = (message: object | string): Buffer =>
     opcode: OPCODE.text,
     payload: typeof message === "string" ? message : JSON.stringify(message),
   });
-const isError = (message: Message): boolean =>
+const isError = (message: SocketMessage): boolean =>
   message.kind === "text" && message.text.startsWith('{"type":"error"');
-const isNoHeartbeat = (message: Message): boolean =>
+const isNoHeartbeat = (message: SocketMessage): boolean =>
   message.kind === "text" && !message.text.includes("heartbeat");
 const subscribe = (symbols: string[]) => ({ action: "subscribe", symbols, snapshot: false });
 const unsubscribe = (symbols: string[]) => ({ action: "unsubscribe", symbols });

@@ -16,8 +16,8 @@ const ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
 const SLOW = ENDLESS.replace("FROM n) SELECT", "FROM n WHERE i < 6000000) SELECT");
 
 /**
- * What was sent before has been taken up: each worker has answered what came later. Each connection is given to any of them, so that
- * many in a row are made.
+ * What was sent before has been taken up: each worker has answered what came later. Each connection
+ * is given to any of them, so that many in a row are made.
  */
 async function untilTakenUp(server: RunningServer): Promise<void> {
   for (let i = 0; i < 10; i++) expect((await get(`${server.url}/live`)).status).toBe(200);

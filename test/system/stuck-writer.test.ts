@@ -1,4 +1,7 @@
-/** A writer that doesn't come back: it is told of, killed, replaced, and nothing else has to suffer for long. */
+/**
+ * A writer that doesn't come back: it is told of, killed, replaced, and nothing else has to suffer
+ * for long.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -15,10 +18,14 @@ setDefaultTimeout(180_000);
 
 const LIVENESS_S = 3;
 const flags = (...more: string[]): string[] => ["--liveness-timeout", String(LIVENESS_S), ...more];
-/** Far more than the stop of a healthy server takes, and less than a second time-out of anything. */
+/**
+ * Far more than the stop of a healthy server takes, and less than a second time-out of anything.
+ */
 const STOP_SLACK_MS = 10_000;
 
-/** What another program can do to a file: from now on each save of the ticker's ticks runs for ever. */
+/**
+ * What another program can do to a file: from now on each save of the ticker's ticks runs for ever.
+ */
 function hangAt(dbFile: string, ticker: string): void {
   using db = new Database(dbFile);
   db.run("PRAGMA busy_timeout = 10000");

@@ -1,4 +1,7 @@
-/** The supervisor over real processes: `supervised-child.ts` follows the control protocol and misbehaves on demand. */
+/**
+ * The supervisor over real processes: `supervised-child.ts` follows the control protocol and
+ * misbehaves on demand.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

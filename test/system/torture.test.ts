@@ -1,7 +1,7 @@
 /**
- * A short form of the torture and of the fuzz. Latencies are not judged here, as they depend on the machine: `npm run torture`
- * judges them. TORTURE=all in the environment adds several processes and a whole minute of random input, TORTURE=engines
- * also the other engines.
+ * A short form of the torture and of the fuzz. Latencies are not judged here, as they depend on the
+ * machine: `npm run torture` judges them. TORTURE=all in the environment adds several processes and
+ * a whole minute of random input, TORTURE=engines also the other engines.
  */
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type EngineDatabases, openDatabases } from "../../bench/engine-databases.ts";

@@ -1,4 +1,7 @@
-/** The commands that tell what was saved and what is stored, on each engine, and through a server in front of it. */
+/**
+ * The commands that tell what was saved and what is stored, on each engine, and through a server in
+ * front of it.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { openTransferTarget } from "../../src/roles/engine.ts";

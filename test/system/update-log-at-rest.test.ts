@@ -1,4 +1,6 @@
-/** A real server brings an update log that is too long back to its bound, also when nobody saves. */
+/**
+ * A real server brings an update log that is too long back to its bound, also when nobody saves.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";

@@ -1,10 +1,12 @@
 /**
- * Every difference between this server and the recorded one that is meant, with its reason and with what is right
- * instead. A difference that isn't listed here fails the replay, and so does an entry whose step is answered as recorded.
+ * Every difference between this server and the recorded one that is meant, with its reason and with
+ * what is right instead. A difference that isn't listed here fails the replay, and so does an entry
+ * whose step is answered as recorded.
  *
- * What holds everywhere isn't listed step by step: numbers are compared by value; a recorded NaN or Infinity is
- * null; an error answer may have `details` and `hint` besides `error`; frames have `seq` and `epoch` besides; what a client sends that
- * can't be understood is answered with an error frame, where it was ignored.
+ * What holds everywhere isn't listed step by step: numbers are compared by value; a recorded NaN or
+ * Infinity is null; an error answer may have `details` and `hint` besides `error`; frames have
+ * `seq` and `epoch` besides; what a client sends that can't be understood is answered with an error
+ * frame, where it was ignored.
  */
 import {
   asRecorded,
@@ -265,7 +267,10 @@ export interface Deviation {
   expect: Expectation;
 }
 
-/** Where the recorded server did what it meant to, or only suffers from an earlier bug, and this one differs. */
+/**
+ * Where the recorded server did what it meant to, or only suffers from an earlier bug, and this one
+ * differs.
+ */
 export const DEVIATIONS: Deviation[] = [
   {
     steps: ids("bars 5 6"),

@@ -1,4 +1,7 @@
-/** What a deviation expects in place of the recorded outcome. Each gives what is wrong, in words; nothing if all is well. */
+/**
+ * What a deviation expects in place of the recorded outcome. Each gives what is wrong, in words;
+ * nothing if all is well.
+ */
 import { compareJson, compareOutcomes, type Leniency, type Outcome, visit } from "./compare.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
 import type { Step } from "./transcript.ts";
@@ -21,7 +24,10 @@ function leniencyOf(step: Step): Leniency {
 export const asRecorded: Expectation = (got, { step, recorded }) =>
   compareOutcomes(recorded, got, leniencyOf(step));
 
-/** The recorded outcome but for the members at these paths; they are added where they are missing at the end of a path. */
+/**
+ * The recorded outcome but for the members at these paths; they are added where they are missing at
+ * the end of a path.
+ */
 export function recordedBut(changes: JsonObject): Expectation {
   return (got, { step, recorded }) => {
     const expected = structuredClone(recorded);
@@ -62,7 +68,10 @@ export function refused(status: number, naming?: RegExp): Expectation {
   };
 }
 
-/** An answer with these rows, of which only these columns are looked at: rows([["date", "close"], ["2024-…", 3], …]). */
+/**
+ * An answer with these rows, of which only these columns are looked at: rows([["date", "close"],
+ * ["2024-…", 3], …]).
+ */
 export function rows([columns = [], ...expected]: Json[][]): Expectation {
   return (got) => {
     const data = isObject(got.body) ? got.body.data : undefined;
@@ -116,7 +125,10 @@ export function initialPrice(symbol: string, price: number): Expectation {
   return (got) => compareOutcomes({ frames: [{ kind: "text", json: { symbol, data } }] }, got, { volatile });
 }
 
-/** 204 to OPTIONS, 426 or 400 to a handshake that is none, else 405; with `Allow` where the method is at fault. */
+/**
+ * 204 to OPTIONS, 426 or 400 to a handshake that is none, else 405; with `Allow` where the method
+ * is at fault.
+ */
 export const methodRefused: Expectation = (got, { step }) => {
   const method = step.request?.method ?? step.request?.raw?.split(" ")[0];
   const isHandshake = method === "GET" && step.request?.path?.startsWith("/ws") === true;

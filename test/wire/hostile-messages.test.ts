@@ -1,4 +1,7 @@
-/** Messages of every kind over a WebSocket: each is answered, and the connection and the process go on. */
+/**
+ * Messages of every kind over a WebSocket: each is answered, and the connection and the process go
+ * on.
+ */
 import { expect, test } from "bun:test";
 import { startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";

@@ -1,4 +1,7 @@
-/** Values of every kind where text, numbers or lists are expected: the caller's fault is 4xx, never 500. */
+/**
+ * Values of every kind where text, numbers or lists are expected: the caller's fault is 4xx, never
+ * 500.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { startServer } from "../support/server.ts";
 

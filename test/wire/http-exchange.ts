@@ -1,6 +1,6 @@
 /**
- * One HTTP exchange over a bare socket. `fetch` would tidy up what the transcripts are about: paths with dots,
- * a GET with a body, unknown methods, malformed requests.
+ * One HTTP exchange over a bare socket. `fetch` would tidy up what the transcripts are about: paths
+ * with dots, a GET with a body, unknown methods, malformed requests.
  */
 import { connect, type Socket } from "node:net";
 
@@ -49,7 +49,8 @@ function readAnswer(socket: Socket, options: ExchangeOptions): Promise<HttpAnswe
       received = Buffer.concat([received, Buffer.from(chunk)]);
       if (!options.untilClosed && parseAnswer(received, options.isHead, false) !== null) finish(false);
     });
-    // A reset after the answer is how a server refuses the rest of a body: what came before it counts.
+    // A reset after the answer is how a server refuses the rest of a body: what came before it
+    // counts.
     socket.on("error", () => finish(true));
     socket.on("close", () => finish(true));
     socket.on("end", () => finish(true));

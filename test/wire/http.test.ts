@@ -1,4 +1,7 @@
-/** The transcript, and what it leaves open: the lengths that HEAD tells, and what follows a first answer. */
+/**
+ * The transcript, and what it leaves open: the lengths that HEAD tells, and what follows a first
+ * answer.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type RunningServer, startServer } from "../support/server.ts";
 import { exchange } from "./http-exchange.ts";

@@ -1,4 +1,7 @@
-/** Whether what the server did with a step is what it should do: as recorded, or as deviations.ts says. */
+/**
+ * Whether what the server did with a step is what it should do: as recorded, or as deviations.ts
+ * says.
+ */
 import type { Outcome } from "./compare.ts";
 import { ANSWERS_DESPITE_BUGS, BUG_RULES, DEVIATIONS } from "./deviations.ts";
 import { asRecorded, type Context } from "./expectations.ts";

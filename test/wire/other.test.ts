@@ -1,4 +1,7 @@
-/** The transcript of the newest rows and of today's bars and volumes, and commands and habits of the wire that aren't in any. */
+/**
+ * The transcript of the newest rows and of today's bars and volumes, and commands and habits of the
+ * wire that aren't in any.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type RunningServer, startServer } from "../support/server.ts";
 import { describeTranscript } from "./transcript-tests.ts";

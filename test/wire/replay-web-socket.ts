@@ -1,17 +1,21 @@
 /**
- * The WebSocket steps of a transcript. The recording waited for fixed times; here each step waits until what it
- * expects has come, and then for the pong of a ping of its own: what the server had sent before is in by then.
+ * The WebSocket steps of a transcript. The recording waited for fixed times; here each step waits
+ * until what it expects has come, and then for the pong of a ping of its own: what the server had
+ * sent before is in by then.
  */
 import { RawWebSocket, type RawWebSocketOptions } from "../support/raw-web-socket.ts";
 import { waitUntil } from "../support/server.ts";
-import type { Message } from "../support/web-socket-messages.ts";
+import type { SocketMessage } from "../support/web-socket-messages.ts";
 import type { Outcome } from "./compare.ts";
 import { DEVIATIONS } from "./deviations.ts";
 import { isObject, type Json, type JsonObject, parseJson } from "./json.ts";
 import type { Step } from "./transcript.ts";
 
 const DEADLINE_MS = 15_000;
-/** Steps where fewer frames, or no close, may be right: there the recorded number is not waited for as long. */
+/**
+ * Steps where fewer frames, or no close, may be right: there the recorded number is not waited for
+ * as long.
+ */
 const DOUBTFUL_DEADLINE_MS = 200;
 /** What the recording's client offered, so that the server may compress. */
 const COMPRESSION = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
@@ -192,7 +196,9 @@ export class WebSocketReplay implements Disposable {
     client.frames = client.frames.filter((frame) => !isPong(frame));
   }
 
-  /** Takes the heartbeats out and checks them; takes off what this server adds, and checks that too. */
+  /**
+   * Takes the heartbeats out and checks them; takes off what this server adds, and checks that too.
+   */
   #sort(client: Client): void {
     for (const message of client.socket.messages.splice(0)) {
       if (message.kind === "close") continue;
@@ -225,7 +231,7 @@ export class WebSocketReplay implements Disposable {
   }
 }
 
-function describe(message: Exclude<Message, { kind: "close" }>): JsonObject {
+function describe(message: Exclude<SocketMessage, { kind: "close" }>): JsonObject {
   if (message.kind !== "text") return { ...message };
   try {
     return { kind: "text", json: parseJson(message.text) };

@@ -1,4 +1,7 @@
-/** Replays a recorded transcript against a fresh server with an empty database, step by step, in order. */
+/**
+ * Replays a recorded transcript against a fresh server with an empty database, step by step, in
+ * order.
+ */
 import { SQLITE } from "./backends.ts";
 import type { Outcome } from "./compare.ts";
 import { exchange, type HttpAnswer } from "./http-exchange.ts";
@@ -12,7 +15,10 @@ const ANSWER_DEADLINE_MS = 20_000;
 /** How long a server that should say nothing is listened to. */
 const SILENCE_MS = 1_000;
 
-/** Raw requests of the transcripts name the host `x`. Heartbeats come faster than a second, to wait less for them. */
+/**
+ * Raw requests of the transcripts name the host `x`. Heartbeats come faster than a second, to wait
+ * less for them.
+ */
 const FLAGS = ["--allow-host", "x", "--heartbeat-interval", "0.25"];
 
 export interface StepReport {

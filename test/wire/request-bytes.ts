@@ -53,7 +53,8 @@ function padded(recipe: PaddedBody): JsonObject {
 }
 
 function rows(recipe: RowsBody): JsonObject {
-  // Microseconds, because a step of 0.125 s added up as seconds would still be exact but a date isn't finer than 1 ms.
+  // Microseconds, because a step of 0.125 s added up as seconds would still be exact but a date
+  // isn't finer than 1 ms.
   const startUs = Date.parse(`${recipe.start}Z`) * 1000;
   const data: JsonObject[] = [];
   for (let i = 0; i < recipe.count; i++) {

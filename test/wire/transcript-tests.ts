@@ -1,4 +1,7 @@
-/** One test for each step of a transcript. The replay itself comes first, because steps build on each other. */
+/**
+ * One test for each step of a transcript. The replay itself comes first, because steps build on
+ * each other.
+ */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type Backend, SQLITE } from "./backends.ts";
 import { replay, type StepReport } from "./replay.ts";
@@ -12,7 +15,10 @@ interface TranscriptOptions {
 
 const REPLAY_DEADLINE_MS = 120_000;
 
-/** @param differs whether a step may be answered differently on this backend, besides the engine's name. */
+/**
+ * @param differs whether a step may be answered differently on this backend, besides the engine's
+ *   name.
+ */
 export async function describeTranscript(
   name: TranscriptName,
   { workers = 1, backend = SQLITE, differs = () => false }: TranscriptOptions = {},

@@ -1,4 +1,7 @@
-/** The recorded transcripts of recorded/*.json: their shape, loading, and the days filled in for `{{date±n}}`. */
+/**
+ * The recorded transcripts of recorded/*.json: their shape, loading, and the days filled in for
+ * `{{date±n}}`.
+ */
 import { join } from "node:path";
 import { type Json, type JsonObject, parseJson } from "./json.ts";
 
@@ -87,7 +90,10 @@ export async function loadTranscript(name: TranscriptName): Promise<Step[]> {
   return parseJson(fillInDays(text, new Date())) as unknown as Step[];
 }
 
-/** `{{date-3}}` is three days ago in UTC, which the server keeps; `{{et_date+1}}` is tomorrow in New York. */
+/**
+ * `{{date-3}}` is three days ago in UTC, which the server keeps; `{{et_date+1}}` is tomorrow in New
+ * York.
+ */
 function fillInDays(text: string, now: Date): string {
   return text.replace(/\{\{(et_)?date([+-]\d+)?\}\}/g, (_all, newYork?: string, days?: string) => {
     const zone = newYork === undefined ? "UTC" : "America/New_York";

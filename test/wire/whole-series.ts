@@ -1,6 +1,7 @@
 /**
- * The moving averages that a ticker should have after some steps of a transcript, worked out from what those steps
- * saved and from the definition alone: every bar anew, over its own window or from the seed on.
+ * The moving averages that a ticker should have after some steps of a transcript, worked out from
+ * what those steps saved and from the definition alone: every bar anew, over its own window or from
+ * the seed on.
  */
 import { compareJson } from "./compare.ts";
 import type { Expectation } from "./expectations.ts";

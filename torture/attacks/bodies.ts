@@ -41,7 +41,8 @@ export const BODIES: readonly Attack[] = [
   {
     name: "bad-bodies",
     about: "sends bodies that are too deep, too large, packed a thousandfold, or in another coding",
-    // One thread parses what a request may hold: 10 MB take it a quarter of a second, as docs/limits.md says.
+    // One thread parses what a request may hold: 10 MB take it a quarter of a second, as
+    // docs/limits.md says.
     mayDelay: "a body of the largest size holds up its worker for a moment",
     async run(target) {
       for (const [what, body, headers] of BAD) {

@@ -1,4 +1,7 @@
-/** Statements of users that would change what the server itself works with, or reach beyond the database. */
+/**
+ * Statements of users that would change what the server itself works with, or reach beyond the
+ * database.
+ */
 import { type Attack, expectStatus, type Target } from "../attack.ts";
 
 type ByEngine = Record<Target["engine"], string[]>;

@@ -6,7 +6,9 @@ import { openAttackSocket } from "../attack-socket.ts";
 
 const SLOW_READERS = 20;
 const SLOWLORIS = 200;
-/** What another client's statement may take meanwhile: anything but a queue behind the slow ones. */
+/**
+ * What another client's statement may take meanwhile: anything but a queue behind the slow ones.
+ */
 const ANSWER_MS = 10_000;
 /** Another than that of the other clients: addresses take turns. */
 const ADDRESS = "127.0.0.3";

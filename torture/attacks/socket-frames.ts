@@ -33,7 +33,9 @@ const FORBIDDEN: [what: string, frames: FrameParts[], codes: number[]][] = [
   ["a close code of 999", [{ opcode: OPCODE.close, payload: Buffer.from([3, 231]) }], [PROTOCOL_ERROR]],
 ];
 
-/** Each gets an error frame, and the socket goes on or is closed; the server goes on in any case. */
+/**
+ * Each gets an error frame, and the socket goes on or is closed; the server goes on in any case.
+ */
 const NONSENSE: string[] = [
   "[".repeat(DEEP),
   '{"a":'.repeat(100_000),

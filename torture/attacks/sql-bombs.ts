@@ -50,7 +50,10 @@ const SHAPES = [
 const BOUNDED = [200, 400, 503, 504];
 const STORM_STATEMENTS = 20;
 
-/** On DuckDB statements run in the process that holds the database, and some of its functions hear no interrupt. */
+/**
+ * On DuckDB statements run in the process that holds the database, and some of its functions hear
+ * no interrupt.
+ */
 const LAST_RESORT = [
   /DuckDB can't go on: SQL that was stopped (goes on taking memory|10 s ago has not ended)/,
 ];

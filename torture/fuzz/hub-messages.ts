@@ -1,6 +1,6 @@
 /**
- * Messages to the hub's socket. Only the server's own processes can reach it, but a worker that is out of order, or is killed
- * within a message, must not take the hub with it.
+ * Messages to the hub's socket. Only the server's own processes can reach it, but a worker that is
+ * out of order, or is killed within a message, must not take the hub with it.
  */
 import { connect } from "node:net";
 import fc from "fast-check";

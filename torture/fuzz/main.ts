@@ -1,5 +1,6 @@
 /**
- * `npm run fuzz`: random input of every kind against a server; the same seed sends the same. See docs/torture.md.
+ * `npm run fuzz`: random input of every kind against a server; the same seed sends the same. See
+ * docs/torture.md.
  *
  * Exit code: 0 when nothing did harm, 1 when something did, 2 for a wrong flag.
  */

@@ -1,4 +1,7 @@
-/** Runs the kinds of random input against one server, and says what did harm, as small as it could be made. */
+/**
+ * Runs the kinds of random input against one server, and says what did harm, as small as it could
+ * be made.
+ */
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";

@@ -1,4 +1,7 @@
-/** Statements of users: pieces of SQL in any order, and real statements with pieces changed. Rows may change, the server's tables not. */
+/**
+ * Statements of users: pieces of SQL in any order, and real statements with pieces changed. Rows
+ * may change, the server's tables not.
+ */
 import fc from "fast-check";
 import type { Fuzz, FuzzTarget } from "./fuzzes.ts";
 

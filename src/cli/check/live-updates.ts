@@ -1,6 +1,6 @@
 /**
- * Whether a save through one connection reaches subscribers on others. The kernel spreads connections over the
- * workers, so enough subscribers sit on all of them.
+ * Whether a save through one connection reaches subscribers on others. The kernel spreads
+ * connections over the workers, so enough subscribers sit on all of them.
  */
 import { newCheckTicker } from "../../market/check-ticker.ts";
 import { asObject, CheckFailure, RefusedFailure, sendCommand } from "./server-under-check.ts";
@@ -18,7 +18,10 @@ export interface LiveUpdatesReport {
   firstFailure: string | null;
 }
 
-/** With four to a worker, one that gets none is a matter of 1 in 50; with one process, eight are plenty. */
+/**
+ * With four to a worker, one that gets none is a matter of 1 in 50; with one process, eight are
+ * plenty.
+ */
 const SUBSCRIBERS_PER_WORKER = 4;
 const SUBSCRIBERS_MIN = 8;
 const SUBSCRIBERS_MAX = 64;
@@ -43,7 +46,8 @@ export class ThrowAwayTicker {
 
   async saveBid(price: number): Promise<void> {
     const timestamp = new Date().toISOString();
-    // Counted before the answer: after a lost answer the row may be there all the same, and must be deleted.
+    // Counted before the answer: after a lost answer the row may be there all the same, and must be
+    // deleted.
     this.#saved.push(price);
     const data = [{ timestamp, price, size: 1, ask_price: price + 1, ask_size: 1 }];
     const save = { ticker: this.ticker, data, index_col: "timestamp", data_type: "quote" };

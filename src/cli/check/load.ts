@@ -15,7 +15,7 @@ export interface LoadReport {
   silentWorkerIds: number[];
 }
 
-export interface WorkerShare {
+interface WorkerShare {
   workerId: number | null;
   pid: number | null;
   requests: number;

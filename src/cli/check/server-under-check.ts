@@ -1,8 +1,11 @@
-/** The few requests that a check makes, each on a connection of its own, so that every worker gets its share. */
+/**
+ * The few requests that a check makes, each on a connection of its own, so that every worker gets
+ * its share.
+ */
 import { redact } from "../../config/database-url.ts";
 
 /** No answer of a healthy server takes longer. */
-export const ANSWER_TIMEOUT_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface HealthAnswer {
   status: number;
@@ -47,7 +50,10 @@ export async function askHealth(url: string): Promise<HealthAnswer> {
   };
 }
 
-/** @returns The body of the 200 answer. @throws RefusedFailure for any other. @throws CheckFailure when there is none. */
+/**
+ * @returns The body of the 200 answer. @throws RefusedFailure for any other. @throws CheckFailure
+ * when there is none.
+ */
 export async function sendCommand(
   url: string,
   command: string,

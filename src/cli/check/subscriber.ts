@@ -2,7 +2,10 @@
 import { asObject, CheckFailure } from "./server-under-check.ts";
 
 export interface Subscriber {
-  /** Waits for a quote with that bid price. @returns When it came, on the clock of `performance.now()`. */
+  /**
+   * Waits for a quote with that bid price. @returns When it came, on the clock of
+   * `performance.now()`.
+   */
   awaitBid(price: number): Promise<number>;
   close(): void;
 }
@@ -11,8 +14,8 @@ const SUBSCRIBE_TIMEOUT_MS = 10_000;
 const DELIVERY_TIMEOUT_MS = 10_000;
 
 /**
- * Subscribes, and returns at the socket's first price. The ticker must have one: it is the sign that the subscription
- * is in force, and that no later update can be missed.
+ * Subscribes, and returns at the socket's first price. The ticker must have one: it is the sign
+ * that the subscription is in force, and that no later update can be missed.
  *
  * @param wsUrl `ws://host:port/ws?symbol=…`
  * @throws CheckFailure when the socket doesn't open, or its first price doesn't come.

@@ -1,4 +1,7 @@
-/** Walks a series in both databases side by side, by key, and finds the rows that the destination lacks or has otherwise. */
+/**
+ * Walks a series in both databases side by side, by key, and finds the rows that the destination
+ * lacks or has otherwise.
+ */
 import { type RowKind, TransferRowError } from "../../storage/contract.ts";
 import { RowSum } from "./row-sum.ts";
 import { compareKeys, keyText, type StoredRow, toCanonical } from "./series.ts";
@@ -7,7 +10,10 @@ export interface ComparisonOptions {
   kind: RowKind;
   source: AsyncIterable<StoredRow[]>;
   destination: AsyncIterable<StoredRow[]>;
-  /** Called in order of the key with each row that is to be written. @param there its key is in the destination, with other values. */
+  /**
+   * Called in order of the key with each row that is to be written. @param there its key is in the
+   * destination, with other values.
+   */
   onDifference(row: StoredRow, there: boolean): void | Promise<void>;
   onRowsRead(rows: number): void;
 }

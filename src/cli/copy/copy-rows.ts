@@ -1,9 +1,9 @@
 /**
  * Copies series by series: compare, write what differs, read back, compare the sums.
  *
- * What is done already is told from the destination itself, not from a file of the copy's own: reading a row costs a
- * fraction of writing it, and a note can be wrong where the rows can't, after a power failure or
- * when the destination was replaced.
+ * What is done already is told from the destination itself, not from a file of the copy's own:
+ * reading a row costs a fraction of writing it, and a note can be wrong where the rows can't, after
+ * a power failure or when the destination was replaced.
  */
 
 import { messageOf } from "../../protocol/message-of.ts";
@@ -63,7 +63,10 @@ export interface CopyResult {
 const TICKERS_PER_PAGE = 500;
 /** Series that wait to be read back until their transaction is done. */
 const UNVERIFIED_MAX = 1_000;
-/** The source, or the destination, may be written to by others meanwhile: then a series needs another round. */
+/**
+ * The source, or the destination, may be written to by others meanwhile: then a series needs
+ * another round.
+ */
 const ROUNDS_MAX = 3;
 const FAILURES_NAMED_MAX = 10;
 
@@ -148,7 +151,10 @@ class CopyRun {
     if (!mustWait || this.#unverified.length >= UNVERIFIED_MAX) await this.#settle();
   }
 
-  /** @param again after its rows were written. @returns Null when the series has failed, and was reported. */
+  /**
+   * @param again after its rows were written. @returns Null when the series has failed, and was
+   * reported.
+   */
   async #compare(series: Series, again = false): Promise<Comparison | null> {
     const { source, destination, since } = this.#request;
     const from = since?.[series.kind] ?? null;
@@ -231,7 +237,10 @@ class CopyRun {
     if (this.result.failures.length < FAILURES_NAMED_MAX) this.result.failures.push(failure);
   }
 
-  /** A name that was mistyped must not pass for a copy. One that has nothing since then is no mistake. */
+  /**
+   * A name that was mistyped must not pass for a copy. One that has nothing since then is no
+   * mistake.
+   */
   async #reportAbsentTickers(): Promise<void> {
     for (const ticker of this.#request.tickers ?? []) {
       if (!this.#seen.has(ticker) && !(await this.#hasRows(ticker)))

@@ -1,6 +1,6 @@
 /**
- * Count and checksum of rows, in whatever order they come. Sums can be added, which tells rows that only the
- * destination has from those that were copied.
+ * Count and checksum of rows, in whatever order they come. Sums can be added, which tells rows that
+ * only the destination has from those that were copied.
  */
 import type { StoredRow } from "./series.ts";
 
@@ -8,7 +8,9 @@ export class RowSum {
   rows = 0;
   #checksum = 0n;
 
-  /** @param row in canonical form; as JSON it has the shortest decimals that give each double again. */
+  /**
+   * @param row in canonical form; as JSON it has the shortest decimals that give each double again.
+   */
   add(row: StoredRow): void {
     this.rows++;
     this.#checksum += Bun.hash.xxHash64(JSON.stringify(row));

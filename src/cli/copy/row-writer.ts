@@ -1,4 +1,7 @@
-/** Gathers rows of many series into transactions of one size: a database of many short series must not pay a disk write for each. */
+/**
+ * Gathers rows of many series into transactions of one size: a database of many short series must
+ * not pay a disk write for each.
+ */
 import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "../../storage/contract.ts";
 import { nameOf, type Series, type StoredRow, toSave } from "./series.ts";
 
@@ -26,7 +29,11 @@ export class RowWriter {
     this.#commit = commit;
   }
 
-  /** Returns a promise when a transaction is due. @param again it was written before, and isn't there as it should be. @throws Error The database failed, and nothing of the transaction is stored. */
+  /**
+   * Returns a promise when a transaction is due. @param again it was written before, and isn't
+   * there as it should be. @throws Error The database failed, and nothing of the transaction is
+   * stored.
+   */
   add(series: Series, row: StoredRow, again: boolean): void | Promise<void> {
     let pending = this.#pending.get(series);
     if (pending === undefined) {

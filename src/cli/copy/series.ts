@@ -23,7 +23,10 @@ export function readSeries(
     : reader.bars({ ticker, interval: kind, from, to: null });
 }
 
-/** A tick keeps its `seq`, and takes the place of what is stored under its key: repeated, it changes nothing. */
+/**
+ * A tick keeps its `seq`, and takes the place of what is stored under its key: repeated, it changes
+ * nothing.
+ */
 export function toSave(series: Series, rows: StoredRow[]): Save {
   const { kind, ticker } = series;
   return kind === "ticks"
@@ -49,8 +52,9 @@ export function keyText(kind: RowKind, row: StoredRow): string {
 }
 
 /**
- * Brings a row, in place, to the form that is the same whatever engine it came from: no negative zero, which SQLite doesn't
- * keep; null for what is not finite, as every answer of the server has it; counts as numbers where a double holds them, else as digits.
+ * Brings a row, in place, to the form that is the same whatever engine it came from: no negative
+ * zero, which SQLite doesn't keep; null for what is not finite, as every answer of the server has
+ * it; counts as numbers where a double holds them, else as digits.
  */
 export function toCanonical(kind: RowKind, row: StoredRow): void {
   if (kind === "ticks") {

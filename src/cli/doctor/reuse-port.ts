@@ -1,8 +1,14 @@
-/** Whether the kernel spreads connections over processes that listen on one port, as worker processes do. */
+/**
+ * Whether the kernel spreads connections over processes that listen on one port, as worker
+ * processes do.
+ */
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 
 const HOST = "127.0.0.1";
-/** Each listener's fair share of these is 100; less than 20 comes by chance less than once in 10^30 times. */
+/**
+ * Each listener's fair share of these is 100; less than 20 comes by chance less than once in 10^30
+ * times.
+ */
 const CONNECTIONS = 200;
 const SHARE_MIN = 20;
 const DEADLINE_MS = 5_000;

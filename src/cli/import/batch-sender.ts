@@ -1,6 +1,7 @@
 /**
- * Gathers records into requests and sends them one after another, in order: a later row of the same key must
- * come later, and a tick's place among its equals depends on it. The next batch fills while one is under way.
+ * Gathers records into requests and sends them one after another, in order: a later row of the same
+ * key must come later, and a tick's place among its equals depends on it. The next batch fills
+ * while one is under way.
  */
 import type { CsvRecord } from "../../market/csv.ts";
 import type { ImportTarget, SaveCommand } from "./target.ts";
@@ -11,7 +12,10 @@ export interface BatchSenderOptions {
   toCommand(records: CsvRecord[]): SaveCommand;
 }
 
-/** Half of the smallest body limit that a server can be given (1 MB), as an estimate below is not exact. */
+/**
+ * Half of the smallest body limit that a server can be given (1 MB), as an estimate below is not
+ * exact.
+ */
 const BATCH_BYTES_MAX = 512 * 1024;
 /** Names, quotes and commas of a record in JSON, generously. */
 const RECORD_OVERHEAD_BYTES = 120;

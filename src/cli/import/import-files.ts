@@ -1,4 +1,7 @@
-/** Reads files row by row into a target. Rows are stored in the order of the files; what is bad stops or is left out. */
+/**
+ * Reads files row by row into a target. Rows are stored in the order of the files; what is bad
+ * stops or is left out.
+ */
 import {
   type ColumnPlan,
   CsvError,
@@ -39,7 +42,10 @@ export interface ImportResult {
   rowsSkipped: number;
   /** Of the first few skipped rows, `file:line: reason`. */
   skippedReasons: string[];
-  /** Why the import stopped early, `file:line: reason` where it was a row, or INTERRUPTED; null when all is done. */
+  /**
+   * Why the import stopped early, `file:line: reason` where it was a row, or INTERRUPTED; null when
+   * all is done.
+   */
   stoppedBy: string | null;
 }
 
@@ -64,7 +70,8 @@ export async function importFiles(request: ImportRequest): Promise<ImportResult>
     toCommand: (records) => toCommand(request.ticker, result.kind, records),
   });
   const imported = importAll(request, result, sender);
-  // A source such as a pipe may never give another row, which an interrupted import must not wait for.
+  // A source such as a pipe may never give another row, which an interrupted import must not wait
+  // for.
   const isDone = await (signal === undefined ? imported : Promise.race([imported, aborted(signal)]));
   if (!isDone) {
     imported.catch(() => {});
@@ -164,7 +171,8 @@ class RowImporter {
         this.#result.skippedReasons.push(error.message);
       return;
     }
-    // Counted after the row was found good: the number tells the place among the rows that are sent.
+    // Counted after the row was found good: the number tells the place among the rows that are
+    // sent.
     if ("timestamp" in record && record.seq === undefined) {
       const stamp = String(record.timestamp);
       record.seq = blame(source, row, () => this.#sequence.next(stamp));

@@ -1,4 +1,7 @@
-/** Tells what a file holds by its columns and first stamps. Where these leave a doubt, nothing is guessed. */
+/**
+ * Tells what a file holds by its columns and first stamps. Where these leave a doubt, nothing is
+ * guessed.
+ */
 import { type ColumnPlan, CsvError, type CsvKind, planColumns } from "../../market/csv.ts";
 import { parseTimestamp, TimestampError } from "../../market/timestamp.ts";
 
@@ -45,7 +48,10 @@ function hasAskOrBid(quote: ColumnPlan): boolean {
   return quote.numbers.some(({ name, column }) => name === "ask_price" || /bid/i.test(column));
 }
 
-/** Daily bars stand at midnight as written, if they have a time at all; hourly ones an hour or more apart within days. */
+/**
+ * Daily bars stand at midnight as written, if they have a time at all; hourly ones an hour or more
+ * apart within days.
+ */
 function inferInterval(plan: ColumnPlan, rows: readonly (readonly string[])[]): CsvKind {
   const stamps = rows.flatMap((fields) => readStamp(plan, fields) ?? []);
   if (stamps.length === 0)

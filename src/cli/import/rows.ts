@@ -12,11 +12,13 @@ export interface CsvRow {
 const ROW_CHARS_MAX = 65_536;
 
 /**
- * Reads every row, the header among them, in order. Empty lines are left out. Fields are separated by comma, semicolon or
- * tab, which no number contains, and may be quoted; blanks around them are dropped.
+ * Reads every row, the header among them, in order. Empty lines are left out. Fields are separated
+ * by comma, semicolon or tab, which no number contains, and may be quoted; blanks around them are
+ * dropped.
  *
- * @throws SourceError for what can't be read, and where quotes are so wrong that rows can't be told apart any more:
- * after every row before that place, because whoever reads may want to keep those.
+ * @throws SourceError for what can't be read, and where quotes are so wrong that rows can't be told
+ *   apart any more: after every row before that place, because whoever reads may want to keep
+ *   those.
  */
 export async function* readRows(source: Source): AsyncGenerator<CsvRow> {
   let broken: { records: number; message: string } | null = null;
@@ -28,7 +30,8 @@ export async function* readRows(source: Source): AsyncGenerator<CsvRow> {
     relax_column_count: true,
     relax_quotes: true,
     max_record_size: ROW_CHARS_MAX,
-    // An error would throw away the good rows before it that wait in the parser; so it is noted, and raised in its place.
+    // An error would throw away the good rows before it that wait in the parser; so it is noted,
+    // and raised in its place.
     skip_records_with_error: true,
     on_skip: (error) => {
       broken ??= { records: Number(error?.records), message: String(error?.message) };

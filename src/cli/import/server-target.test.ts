@@ -10,7 +10,9 @@ afterEach(async () => {
   running = null;
 });
 
-/** A server in trouble: gives these answers in turn, the last one for ever, and counts the requests. */
+/**
+ * A server in trouble: gives these answers in turn, the last one for ever, and counts the requests.
+ */
 function serveAnswers(...answers: (() => Response)[]): { url: string; requests(): number } {
   let requests = 0;
   running = Bun.serve({

@@ -1,4 +1,7 @@
-/** Sends the rows of an import or a replay to a running server, patiently: a save can be repeated without harm. */
+/**
+ * Sends the rows of an import or a replay to a running server, patiently: a save can be repeated
+ * without harm.
+ */
 import { redact } from "../../config/database-url.ts";
 import { sleep } from "../../replay/sleep.ts";
 import { describeRefusal, type ImportTarget, type SaveCommand, TargetError } from "./target.ts";
@@ -59,7 +62,10 @@ export function serverTarget({
 
 type Answer =
   | { kind: "answered"; status: number; reason: string; retryAfterMs: number }
-  /** `refused`: nothing listens there. Otherwise the connection was lost or too slow, and the rows may be stored. */
+  /**
+   * `refused`: nothing listens there. Otherwise the connection was lost or too slow, and the rows
+   * may be stored.
+   */
   | { kind: "lost"; refused: boolean; reason: string };
 
 async function post(url: string, body: string): Promise<Answer> {

@@ -1,4 +1,6 @@
-/** Where the bytes of an import come from: a file or standard input, unpacked when they are gzip. */
+/**
+ * Where the bytes of an import come from: a file or standard input, unpacked when they are gzip.
+ */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { pipeline, Readable, type Writable } from "node:stream";
@@ -13,7 +15,9 @@ export interface Source {
   bytesTotal: number | null;
   /** Bytes as stored that have been read so far. */
   bytesRead(): number;
-  /** Writes the unpacked text into `sink` and ends it; an error destroys `sink` with it. Once only. */
+  /**
+   * Writes the unpacked text into `sink` and ends it; an error destroys `sink` with it. Once only.
+   */
   pipeInto(sink: Writable): Promise<void>;
 }
 

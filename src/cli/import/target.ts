@@ -1,4 +1,6 @@
-/** Where an import puts its rows: a running server, or a database file. Both take the same commands. */
+/**
+ * Where an import puts its rows: a running server, or a database file. Both take the same commands.
+ */
 import { toSaveTicks } from "../../commands/save-realtime-data.ts";
 import { toSaveBars } from "../../commands/save-stock-data.ts";
 import { RequestError } from "../../protocol/errors.ts";

@@ -1,10 +1,11 @@
 /**
- * Numbers the ticks that share a timestamp, over a whole import: 0, 1, 2 … in file order. A tick's key is its
- * timestamp and this number, so the same files imported again meet the same keys and change nothing, however
- * they are cut into requests.
+ * Numbers the ticks that share a timestamp, over a whole import: 0, 1, 2 … in file order. A tick's
+ * key is its timestamp and this number, so the same files imported again meet the same keys and
+ * change nothing, however they are cut into requests.
  *
- * Memory is bounded: only the latest `windowMax` timestamps are remembered. Files in time order, rising or falling,
- * with local disorder, never notice; a row that lands among forgotten timestamps can't be numbered.
+ * Memory is bounded: only the latest `windowMax` timestamps are remembered. Files in time order,
+ * rising or falling, with local disorder, never notice; a row that lands among forgotten timestamps
+ * can't be numbered.
  */
 
 /** About 50 MB at worst. At a tick a millisecond it is eight minutes of disorder. */
@@ -19,8 +20,8 @@ export class TickSequence {
   /** Timestamp to the number of ticks seen there. */
   readonly #counts = new Map<string, number>();
   /**
-   * The same timestamps in the order in which they came, as a ring. The map knows that order too, but to find its first entry it
-   * walks over all that were deleted before.
+   * The same timestamps in the order in which they came, as a ring. The map knows that order too,
+   * but to find its first entry it walks over all that were deleted before.
    */
   readonly #arrivals: string[] = [];
   /** Place in the ring of the oldest, once it is full. */
@@ -33,8 +34,10 @@ export class TickSequence {
   }
 
   /**
-   * @param stamp Canonical text, so that equal instants are equal texts and later ones compare greater.
-   * @throws OutOfOrderError when too many other timestamps came between this one and its neighbours.
+   * @param stamp Canonical text, so that equal instants are equal texts and later ones compare
+   *   greater.
+   * @throws OutOfOrderError when too many other timestamps came between this one and its
+   *   neighbours.
    */
   next(stamp: string): number {
     const count = this.#counts.get(stamp);

@@ -1,4 +1,7 @@
-/** The ticks of one CSV file in its order, which must be that of time: a file of any size is read as it is played. */
+/**
+ * The ticks of one CSV file in its order, which must be that of time: a file of any size is read as
+ * it is played.
+ */
 import { type ColumnPlan, CsvError, planColumns, readRecord } from "../../market/csv.ts";
 import { microsOfStamp } from "../../market/stamp-micros.ts";
 import { AmbiguousKindError, INFERENCE_ROWS, inferKind } from "../import/infer-kind.ts";

@@ -14,7 +14,7 @@ export interface ReplayFile {
   type: "quote" | "trade" | null;
 }
 
-export type ReplaySource =
+type ReplaySource =
   | { files: ReplayFile[] }
   /** null: all that there are. */
   | { dbFile: string; tickers: string[] | null; types: string[] | null };
@@ -35,7 +35,10 @@ export interface ReplayOptions {
 }
 
 const DEFAULT_BATCH_ROWS = 500;
-/** Half of the smallest body limit that a server can be given (1 MB): a record in JSON is well under 250 bytes. */
+/**
+ * Half of the smallest body limit that a server can be given (1 MB): a record in JSON is well under
+ * 250 bytes.
+ */
 const BATCH_ROWS_MAX = 2_000;
 /** Files that are open side by side. */
 const FILES_MAX = 500;

@@ -33,7 +33,9 @@ export interface PlayResult {
   /** Read and played, by type; of those not saved, see `stoppedBy`. */
   types: Record<string, number>;
   tickers: number;
-  /** Stamps of the first and the last tick played, as the source has them; null when there was none. */
+  /**
+   * Stamps of the first and the last tick played, as the source has them; null when there was none.
+   */
   first: string | null;
   last: string | null;
   /** The latest that a tick was sent after its time. */
@@ -52,7 +54,8 @@ export async function playTicks(request: PlayRequest): Promise<PlayResult> {
   const interrupt = (): void => interrupted.resolve(INTERRUPTED);
   signal.addEventListener("abort", interrupt);
   const played = player.play().then(() => null, messageOf);
-  // A source such as a pipe may never give another tick, which an interrupted replay must not wait for.
+  // A source such as a pipe may never give another tick, which an interrupted replay must not wait
+  // for.
   const stoppedBy = await Promise.race([played, interrupted.promise]);
   signal.removeEventListener("abort", interrupt);
   await player.end();

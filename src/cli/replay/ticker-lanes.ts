@@ -1,7 +1,7 @@
 /**
- * Saves ticks through HTTP, each ticker's in its order: one request of a ticker is under way at a time, and what comes meanwhile waits
- * and goes together in the next, as far as it is of one type. So ticks that are in time are saved one by one, as a feed does,
- * and late ones in batches.
+ * Saves ticks through HTTP, each ticker's in its order: one request of a ticker is under way at a
+ * time, and what comes meanwhile waits and goes together in the next, as far as it is of one type.
+ * So ticks that are in time are saved one by one, as a feed does, and late ones in batches.
  */
 import type { JsonRecord } from "../../protocol/json.ts";
 import { type ImportTarget, TargetError } from "../import/target.ts";

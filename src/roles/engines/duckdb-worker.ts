@@ -1,4 +1,7 @@
-/** A worker of a server on DuckDB: it asks the hub, and keeps answers for as long as the version board lets it. It never loads the engine. */
+/**
+ * A worker of a server on DuckDB: it asks the hub, and keeps answers for as long as the version
+ * board lets it. It never loads the engine.
+ */
 import { hubReader } from "../../hub/hub-reader.ts";
 import { runSqlInHub } from "../../hub/hub-sql.ts";
 import { SqlCaution } from "../../hub/sql-caution.ts";

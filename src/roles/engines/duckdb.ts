@@ -13,7 +13,10 @@ import { transferTarget } from "./transfer-target.ts";
 
 export { diagnoseDuckDb } from "../../storage/duckdb/duckdb-diagnosis.ts";
 
-/** For commands other than `serve`, which have no flags for them; those leave the log of updates as long as it is. */
+/**
+ * For commands other than `serve`, which have no flags for them; those leave the log of updates as
+ * long as it is.
+ */
 const MEMORY_MB = 1024;
 const THREADS = 2;
 /** Of --memory-mb, that DuckDB gets at the most: a save or an answer takes memory beside it. */

@@ -1,4 +1,7 @@
-/** PostgreSQL: every worker reads, saves and runs SQL through a pool of its own; the hub only passes updates on. */
+/**
+ * PostgreSQL: every worker reads, saves and runs SQL through a pool of its own; the hub only passes
+ * updates on.
+ */
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Settings } from "../../config/settings.ts";

@@ -1,4 +1,7 @@
-/** Another server: it reads, saves and runs SQL; its updates come back over WebSocket. The hub has nothing to do. */
+/**
+ * Another server: it reads, saves and runs SQL; its updates come back over WebSocket. The hub has
+ * nothing to do.
+ */
 import { hostname, networkInterfaces } from "node:os";
 import type { Settings } from "../../config/settings.ts";
 import { parseUpstream, type UpstreamUrl } from "../../config/upstream-url.ts";
@@ -17,7 +20,10 @@ export { diagnoseRemote } from "../../storage/remote/remote-diagnosis.ts";
 export { openRemoteTransfer } from "../../storage/remote/remote-transfer.ts";
 
 const MIB = 1024 * 1024;
-/** Of an update in the answer that tells it, to the body that it was saved with: it is text within JSON there. */
+/**
+ * Of an update in the answer that tells it, to the body that it was saved with: it is text within
+ * JSON there.
+ */
 const UPDATE_TO_BODY = 4;
 const ANY_ADDRESS = ["0.0.0.0", "::"];
 const LOOPBACK = ["localhost", "127.0.0.1", "::1"];
@@ -75,7 +81,10 @@ function upstreamOf({ dbFile }: Settings): UpstreamUrl {
   return url;
 }
 
-/** What can be seen from the address. The rest is noticed when the upstream is first asked: see protocol/via.ts. */
+/**
+ * What can be seen from the address. The rest is noticed when the upstream is first asked: see
+ * protocol/via.ts.
+ */
 function isItself({ host, port }: UpstreamUrl, settings: Settings): boolean {
   if (port !== settings.port) return false;
   if (host === settings.host) return true;

@@ -1,4 +1,7 @@
-/** SQLite: the hub writes; workers read for themselves and keep answers; user-written SQL in runner processes. */
+/**
+ * SQLite: the hub writes; workers read for themselves and keep answers; user-written SQL in runner
+ * processes.
+ */
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { sqlMemoryBytes } from "../../config/memory-shares.ts";

@@ -1,18 +1,26 @@
 /**
- * Types of the columns that hold volumes and sizes, and what each holds exactly. BIGINT until a count comes that isn't whole; then DOUBLE, or, where an
- * integer is stored that no double is, DECIMAL(38,18). A cast rounds without a word, so whatever is to be stored or converted is looked at before.
+ * Types of the columns that hold volumes and sizes, and what each holds exactly. BIGINT until a
+ * count comes that isn't whole; then DOUBLE, or, where an integer is stored that no double is,
+ * DECIMAL(38,18). A cast rounds without a word, so whatever is to be stored or converted is looked
+ * at before.
  */
 import type { Count } from "../contract.ts";
 import type { TableName } from "../tables.ts";
 import type { Session } from "./session.ts";
 
-/** Types that a column changes to, the first one first that holds everything. With 18 decimals, integers of 64 bits still fit. */
+/**
+ * Types that a column changes to, the first one first that holds everything. With 18 decimals,
+ * integers of 64 bits still fit.
+ */
 export const WIDE_TYPES = ["DOUBLE", "DECIMAL(38,18)"] as const;
 export type WideType = (typeof WIDE_TYPES)[number];
 
 const INT64_END = 2 ** 63;
 
-/** Whether a column of the type gives the count back as it was. Of types that users chose, the engine itself refuses what is too large. */
+/**
+ * Whether a column of the type gives the count back as it was. Of types that users chose, the
+ * engine itself refuses what is too large.
+ */
 export function holds(type: string, count: Count | null): boolean {
   if (count === null) return true;
   if (type.includes("INT"))
@@ -42,7 +50,10 @@ export async function findMisfit(
   return rows.length === 0 ? null : String(rows[0]![0]);
 }
 
-/** The column's value as one of the other type, where that holds it. DuckDB's own cast from DECIMAL to DOUBLE misses the last bit of some. */
+/**
+ * The column's value as one of the other type, where that holds it. DuckDB's own cast from DECIMAL
+ * to DOUBLE misses the last bit of some.
+ */
 export function converted(column: string, from: string, to: string): string {
   if (to === "DOUBLE") return asDouble(column, from);
   if (to.startsWith("DECIMAL")) return asDecimal(column, from, to);
@@ -75,7 +86,10 @@ function asDecimal(column: string, from: string, to: string): string {
   return isFloating(from) ? decimalOf(`${column}::DOUBLE`, to) : `TRY_CAST(${column} AS ${to})`;
 }
 
-/** The shortest decimal that gives the double again, but all the digits of a whole one; rounded or null where the type hasn't room. */
+/**
+ * The shortest decimal that gives the double again, but all the digits of a whole one; rounded or
+ * null where the type hasn't room.
+ */
 function decimalOf(double: string, type: string): string {
   return `CASE WHEN ${double} = trunc(${double}) THEN TRY_CAST(TRY_CAST(${double} AS HUGEINT) AS ${type})
     ELSE TRY_CAST(${double}::VARCHAR AS ${type}) END`;

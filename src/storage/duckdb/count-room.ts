@@ -1,4 +1,7 @@
-/** Gives the columns of volumes and sizes a type that holds what saves bring, value by value; a save that no type has room for is refused. */
+/**
+ * Gives the columns of volumes and sizes a type that holds what saves bring, value by value; a save
+ * that no type has room for is refused.
+ */
 import type { BarRow, Count, Save, SaveOutcome, TickRow } from "../contract.ts";
 import { ROW_TABLES, type TableName } from "../tables.ts";
 import { converted, findMisfit, holds, WIDE_TYPES, type WideType } from "./count-columns.ts";
@@ -20,7 +23,9 @@ const SIZES: CountColumn[] = [
 export class CountRoom {
   readonly #file: DuckDbFile;
   readonly #session: Session;
-  /** Stored values that are in the way, by column and type: looking for them reads the whole column. */
+  /**
+   * Stored values that are in the way, by column and type: looking for them reads the whole column.
+   */
   readonly #misfits = new Map<string, string>();
   #asOf = -1;
 
@@ -48,7 +53,11 @@ export class CountRoom {
     return refused;
   }
 
-  /** Rewrites the column, which takes about 5 s for 100 million rows. @returns null, or why that is not possible. */
+  /**
+   * Rewrites the column, which takes about 5 s for 100 million rows.
+   *
+   * @returns null, or why that is not possible.
+   */
   async #widen(table: TableName, column: CountColumn, saves: Save[]): Promise<string[] | null> {
     const from = this.#typeOf(table, column.name);
     const counts = saves

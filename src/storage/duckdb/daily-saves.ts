@@ -1,9 +1,11 @@
 /**
- * Saves of daily bars together with their moving averages, which are those of the whole series of the ticker.
+ * Saves of daily bars together with their moving averages, which are those of the whole series of
+ * the ticker.
  *
- * Works forward from the last checkpoint before the first saved date and rewrites only later rows whose averages changed. A checkpoint
- * carries a hash of the closes before it. It is trusted once the hash has been compared with the closes that are stored now: DuckDB has no
- * triggers that could delete it when a user, or another program while the server was down, changes one of them.
+ * Works forward from the last checkpoint before the first saved date and rewrites only later rows
+ * whose averages changed. A checkpoint carries a hash of the closes before it. It is trusted once
+ * the hash has been compared with the closes that are stored now: DuckDB has no triggers that could
+ * delete it when a user, or another program while the server was down, changes one of them.
  */
 
 import type { DuckDBValue } from "@duckdb/node-api";
@@ -189,8 +191,9 @@ export class DailySaves {
 }
 
 /**
- * For each checkpoint of the tickers of `$1`, the hash and the number of the closes that are stored before it now. Each close counts for
- * the first checkpoint after it, and a checkpoint sums up those up to it.
+ * For each checkpoint of the tickers of `$1`, the hash and the number of the closes that are stored
+ * before it now. Each close counts for the first checkpoint after it, and a checkpoint sums up
+ * those up to it.
  */
 const CLOSES_BEFORE = `(
   WITH c AS (SELECT ticker, date, closes, closes_hash FROM daily_checkpoints
@@ -214,7 +217,11 @@ function readState(value: DuckDBValue): { closes: number; emas: Emas; recent: nu
   };
 }
 
-/** Applies the saves of one ticker in their order. @returns the bars to write, ascending, each date once. */
+/**
+ * Applies the saves of one ticker in their order.
+ *
+ * @returns the bars to write, ascending, each date once.
+ */
 function choose(series: Series, saves: SaveBars[], outcomes: SaveOutcome[]): BarRow[] {
   const stored = new Set(series.stored.map(({ date }) => date));
   const staged = new StagedBars((date) => stored.has(date));

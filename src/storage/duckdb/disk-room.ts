@@ -1,6 +1,7 @@
 /**
- * Whether there is room on the database's disk. A commit or a checkpoint of DuckDB's that finds none ends the whole instance, reads too. So both are only
- * begun where there is enough, and never by DuckDB itself.
+ * Whether there is room on the database's disk. A commit or a checkpoint of DuckDB's that finds
+ * none ends the whole instance, reads too. So both are only begun where there is enough, and never
+ * by DuckDB itself.
  */
 import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -8,20 +9,32 @@ import type { Save } from "../contract.ts";
 import { bytesOf, DiskSpace, Gate } from "../disk-space.ts";
 import { formatBytes } from "../format-bytes.ts";
 
-/** The WAL is brought into the file when it has become this long, DuckDB's own default; and earlier, where little is free, so that there is room for it. */
+/**
+ * The WAL is brought into the file when it has become this long, DuckDB's own default; and earlier,
+ * where little is free, so that there is room for it.
+ */
 const WAL_BYTES_MAX = 16 * 1024 * 1024;
 const WAL_BYTES_MIN = 1024 * 1024;
 const WAL_SHARE_OF_FREE = 1 / 8;
-/** Kept free by commits: for what a save makes the server rewrite besides, such as averages, and for other programs on the disk. */
+/**
+ * Kept free by commits: for what a save makes the server rewrite besides, such as averages, and for
+ * other programs on the disk.
+ */
 const RESERVE_BYTES = 8 * 1024 * 1024;
 const STATEMENT_BYTES = 2 * RESERVE_BYTES;
 /** A statement that deletes writes 8 bytes a row, and is what makes room. */
 const DELETE_BYTES = RESERVE_BYTES / 8;
-/** Of the free blocks, what counts as room: some are always free, as checkpoints write elsewhere what has changed. */
+/**
+ * Of the free blocks, what counts as room: some are always free, as checkpoints write elsewhere
+ * what has changed.
+ */
 const REUSABLE_SHARE = 1 / 2;
 /** Where the file has free blocks, but the disk hasn't: what the WAL may take besides the save. */
 const TIGHT_WAL_BYTES = RESERVE_BYTES / 2;
-/** Where so much of the file is free that something was deleted: checkpoints find all they need in it. By what has to stay free. */
+/**
+ * Where so much of the file is free that something was deleted: checkpoints find all they need in
+ * it. By what has to stay free.
+ */
 const HOLLOW_FACTOR = 2;
 const HOLLOW_WAL_BYTES = RESERVE_BYTES / 8;
 /** A checkpoint writes changed parts of the tables anew, which take more than the changes. */

@@ -1,4 +1,7 @@
-/** What `doctor` finds out about a DuckDB file. It opens the file read-only, for which no other process may have it open. */
+/**
+ * What `doctor` finds out about a DuckDB file. It opens the file read-only, for which no other
+ * process may have it open.
+ */
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { fileModeOf } from "../../config/file-mode.ts";
@@ -192,7 +195,10 @@ async function diagnoseKeys(session: Session): Promise<Finding> {
   }
 }
 
-/** Each checkpoint of a server begins a new part of the tables that it writes to, and takes 0.5 MB at least: see `duckdb-file.ts`. */
+/**
+ * Each checkpoint of a server begins a new part of the tables that it writes to, and takes 0.5 MB
+ * at least: see `duckdb-file.ts`.
+ */
 async function diagnoseParts(session: Session): Promise<Finding> {
   const subject = "parts";
   let parts = 0;

@@ -1,7 +1,13 @@
-/** What an error of DuckDB says about the next try. The driver hands out plain errors: their class is the beginning of the text. */
+/**
+ * What an error of DuckDB says about the next try. The driver hands out plain errors: their class
+ * is the beginning of the text.
+ */
 import { messageOf } from "../../protocol/message-of.ts";
 
-/** Two transactions changed the same rows, or the shape of the same table: one of them may try again. */
+/**
+ * Two transactions changed the same rows, or the shape of the same table: one of them may try
+ * again.
+ */
 export function isConflict(error: unknown): boolean {
   const text = messageOf(error);
   return (
@@ -26,14 +32,18 @@ export function isFatal(error: unknown): boolean {
 }
 
 /**
- * The rows are at fault, by a rule that users made with SQL; not the disk or memory, which the next save would meet too, nor a table that is gone or has
- * lost a column. Of errors of statements that write the rows themselves.
+ * The rows are at fault, by a rule that users made with SQL; not the disk or memory, which the next
+ * save would meet too, nor a table that is gone or has lost a column. Of errors of statements that
+ * write the rows themselves.
  */
 export function isRefusal(error: unknown): boolean {
   return /^(Constraint|Conversion|Out of Range) Error:/.test(messageOf(error));
 }
 
-/** A table of the server is gone, or has lost a column or its type. Of errors of the server's own statements. */
+/**
+ * A table of the server is gone, or has lost a column or its type. Of errors of the server's own
+ * statements.
+ */
 export function isBroken(error: unknown): boolean {
   return /^(Catalog|Binder|Conversion|Mismatch Type) Error:/.test(messageOf(error));
 }

@@ -1,4 +1,7 @@
-/** Opens a DuckDB file, once in this process, with every setting that matters, and holds what all that use it share. */
+/**
+ * Opens a DuckDB file, once in this process, with every setting that matters, and holds what all
+ * that use it share.
+ */
 import { existsSync, mkdirSync, realpathSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
@@ -18,20 +21,27 @@ import { Turns } from "./turns.ts";
 /** What queries spill to disk, beside the database: not so much that saves find no room. */
 const SPILL_MAX = "10GB";
 /**
- * A checkpoint writes what was saved since the one before as parts of the tables, up to 122,880 rows each, and would join small parts with what is behind
- * them. Of the update log that rewrote all of it, as long as its frames are many: saves waited 3 s, and a log larger than the memory limit ended the instance.
- * Parts whose rows are all deleted go all the same.
+ * A checkpoint writes what was saved since the one before as parts of the tables, up to 122,880
+ * rows each, and would join small parts with what is behind them. Of the update log that rewrote
+ * all of it, as long as its frames are many: saves waited 3 s, and a log larger than the memory
+ * limit ended the instance. Parts whose rows are all deleted go all the same.
  */
 const NO_JOINING = "0";
 const BROKEN_TOLD_MS = 10_000;
-/** Files open in this process. Opening one again would succeed, and lose what either instance writes. */
+/**
+ * Files open in this process. Opening one again would succeed, and lose what either instance
+ * writes.
+ */
 const openPaths = new Set<string>();
 
 export interface DuckDbOptions {
   path: string;
   /** Memory of DuckDB, data and queries; the process takes about 100 MB besides. */
   memoryLimitMb: number;
-  /** Of all processes of the server, which bounds what statements of users may make of this one; null: they are not bound by it. */
+  /**
+   * Of all processes of the server, which bounds what statements of users may make of this one;
+   * null: they are not bound by it.
+   */
   serverMemoryMb?: number | null | undefined;
   /** Threads that work on queries. */
   threads: number;
@@ -39,15 +49,27 @@ export interface DuckDbOptions {
   updateLogMb?: number | undefined;
   /** As the setting. */
   minFreeMb?: number | null;
-  /** The process has no other work: should a statement of a user not end, `onFatal` is called, else it is waited for. */
+  /**
+   * The process has no other work: should a statement of a user not end, `onFatal` is called, else
+   * it is waited for.
+   */
   ownProcess?: boolean | undefined;
-  /** DuckDB refuses everything from now on. The process must end: opening the file again in it is not safe. */
+  /**
+   * DuckDB refuses everything from now on. The process must end: opening the file again in it is
+   * not safe.
+   */
   onFatal(error: Error): void;
-  /** A statement of the server's own failed because of what the file holds: a table is gone. Called every `BROKEN_TOLD_MS` at most; without it, stderr is told. */
+  /**
+   * A statement of the server's own failed because of what the file holds: a table is gone. Called
+   * every `BROKEN_TOLD_MS` at most; without it, stderr is told.
+   */
   onBroken?(reason: string): void;
 }
 
-/** Binding takes the third power of it, and hears no interrupt: 20 s at DuckDB's own 1,000, 0.3 s at this. */
+/**
+ * Binding takes the third power of it, and hears no interrupt: 20 s at DuckDB's own 1,000, 0.3 s at
+ * this.
+ */
 const EXPRESSION_DEPTH_MAX = 250;
 
 export class DuckDbFile {
@@ -57,15 +79,26 @@ export class DuckDbFile {
   onCheckpoint: () => void = () => {};
   /** What opening did to the file, for the log; null if nothing. */
   readonly preparation: string | null;
-  /** What the file held at the start that isn't the server's and is in its way, a sentence; null if nothing. */
+  /**
+   * What the file held at the start that isn't the server's and is in its way, a sentence; null if
+   * nothing.
+   */
   readonly foreign: string | null;
   /** Commits, of saves and of SQL written by users. */
   readonly commits = new Turns();
   /** Commits of SQL written by users so far. */
   foreignCommits = 0;
-  /** Ends the transactions of users that stand in the way of a save; resolves when they are rolled back. */
+  /**
+   * Ends the transactions of users that stand in the way of a save; resolves when they are rolled
+   * back.
+   */
   stopUserWrites: () => Promise<void> = async () => {};
-  /** Does the work, within a turn of `commits`, while no transaction of a user's that writes is open. @throws StorageBusyError one doesn't end. */
+  /**
+   * Does the work, within a turn of `commits`, while no transaction of a user's that writes is
+   * open.
+   *
+   * @throws StorageBusyError one doesn't end.
+   */
   withoutUserWrites: (work: () => Promise<void>) => Promise<void> = (work) => work();
   /** The same, while none of a user's runs, as they share DuckDB's memory with the work. */
   withoutUserSql: <T>(work: () => Promise<T>) => Promise<T> = (work) => work();
@@ -118,8 +151,8 @@ export class DuckDbFile {
   /**
    * Creates the file, or upgrades it, as needed; replays its WAL.
    *
-   * @throws Error it can't be opened or upgraded, or is open already. After that the process should end: a WAL whose replay failed may
-   *   have left DuckDB's memory damaged.
+   * @throws Error it can't be opened or upgraded, or is open already. After that the process should
+   *   end: a WAL whose replay failed may have left DuckDB's memory damaged.
    */
   static async open({
     path,
@@ -137,7 +170,8 @@ export class DuckDbFile {
         threads: String(threads),
         memory_limit: `${memoryLimitMb}MB`,
         max_temp_directory_size: SPILL_MAX,
-        // No query reads or writes other files or loads code. It still may name the database's own: see user-sql-statement.ts.
+        // No query reads or writes other files or loads code. It still may name the database's own:
+        // see user-sql-statement.ts.
         enable_external_access: "false",
         autoinstall_known_extensions: "false",
         autoload_known_extensions: "false",
@@ -205,7 +239,11 @@ export class DuckDbFile {
     return this.#walLost ?? this.#opened.lost();
   }
 
-  /** To be called when a save was committed. @throws DatabaseGoneError it went into a file that is lost. */
+  /**
+   * To be called when a save was committed.
+   *
+   * @throws DatabaseGoneError it went into a file that is lost.
+   */
   committed(): void {
     this.#hasWal = true;
     const lost = this.lost();
@@ -235,7 +273,10 @@ export class DuckDbFile {
     );
   }
 
-  /** Brings a WAL that has become long into the file, between two commits. Not waited for by the commit that made it long. */
+  /**
+   * Brings a WAL that has become long into the file, between two commits. Not waited for by the
+   * commit that made it long.
+   */
   checkpointIfLong(): void {
     if (this.#checkpointing || this.#failed || !this.room.wantsCheckpoint()) return;
     this.#checkpointing = true;
@@ -250,7 +291,10 @@ export class DuckDbFile {
       });
   }
 
-  /** Within a turn of `commits`: gives the disk back what the WAL takes, if it can be brought into the file. */
+  /**
+   * Within a turn of `commits`: gives the disk back what the WAL takes, if it can be brought into
+   * the file.
+   */
   async shortenWal(): Promise<void> {
     if (this.#failed || !this.room.wantsCheckpoint()) return;
     try {
@@ -261,7 +305,8 @@ export class DuckDbFile {
   }
 
   /**
-   * Writes the WAL into the file, if there is room and nobody in the way; else that is left to the next who opens it. Every session must be closed.
+   * Writes the WAL into the file, if there is room and nobody in the way; else that is left to the
+   * next who opens it. Every session must be closed.
    *
    * @param inUse but for those of statements that don't end.
    */

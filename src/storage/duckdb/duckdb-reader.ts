@@ -1,7 +1,8 @@
 /**
- * The reads of every worker, in the process that has the file open. DuckDB finds and sorts the rows on its own threads; their JSON is made here, a
- * millisecond of work at a time. An answer of more than `SMALL_ROWS_MAX` rows comes in pages, read as its reader takes them, in one transaction and so
- * from one snapshot.
+ * The reads of every worker, in the process that has the file open. DuckDB finds and sorts the rows
+ * on its own threads; their JSON is made here, a millisecond of work at a time. An answer of more
+ * than `SMALL_ROWS_MAX` rows comes in pages, read as its reader takes them, in one transaction and
+ * so from one snapshot.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
 import type {
@@ -50,7 +51,10 @@ const LATEST_PRICE_SQL = `SELECT price FROM (${[
   )
   .join(" UNION ALL ")}) ORDER BY date DESC, kind LIMIT 1`;
 
-/** That every table is there with the columns that saves need: where one isn't, no save can be stored. */
+/**
+ * That every table is there with the columns that saves need: where one isn't, no save can be
+ * stored.
+ */
 const PROBE_SQL = [
   ...TABLES.map(({ name, columns }) => `SELECT ${columns.map(([column]) => column).join(", ")} FROM ${name}`),
   "SELECT ticker, date, closes, emas, recent, closes_hash FROM daily_checkpoints",

@@ -1,6 +1,7 @@
 /**
- * Rows for a copy, from a file of this server or of the Python server as it is. Each page is a query of its own: no snapshot is
- * held, which would keep the old versions of rows that the copy replaces in memory.
+ * Rows for a copy, from a file of this server or of the Python server as it is. Each page is a
+ * query of its own: no snapshot is held, which would keep the old versions of rows that the copy
+ * replaces in memory.
  */
 import {
   type BarRange,
@@ -157,8 +158,8 @@ interface PageOf {
 }
 
 /**
- * Where the next page is going to end, guessed from the one before. Between two bounds DuckDB skips all other rows; without the second it
- * sorts, for every page, what is left of the series.
+ * Where the next page is going to end, guessed from the one before. Between two bounds DuckDB skips
+ * all other rows; without the second it sorts, for every page, what is left of the series.
  */
 class Window {
   #spanMs: number | null = null;
@@ -232,7 +233,10 @@ function tickRow(values: Values, ticker: string, type: string): TickRow {
   return [stamp, price, countOf(size, where), askPrice, countOf(askSize, where), seqOf(seq, where)];
 }
 
-/** Ticks that share a stamp become 0, 1, 2 … in the order stored, as an upgrade of the file makes them. */
+/**
+ * Ticks that share a stamp become 0, 1, 2 … in the order stored, as an upgrade of the file makes
+ * them.
+ */
 async function* counted(pages: AsyncIterable<TickRow[]>): AsyncGenerator<TickRow[]> {
   let stamp = "";
   let seq = 0;

@@ -1,6 +1,7 @@
 /**
- * Applies batches of saves, each in one transaction, with a number of statements that doesn't grow with the batch. DuckDB syncs its WAL at
- * every commit and can't be told not to, so `--durability normal` is as durable as `full`.
+ * Applies batches of saves, each in one transaction, with a number of statements that doesn't grow
+ * with the batch. DuckDB syncs its WAL at every commit and can't be told not to, so `--durability
+ * normal` is as durable as `full`.
  */
 import { nowText } from "../../market/timestamp.ts";
 import {
@@ -26,7 +27,9 @@ import type { Session } from "./session.ts";
 import { planTickSaves } from "./tick-saves.ts";
 import type { NewUpdates, UpdateLog } from "./update-log.ts";
 
-/** Tries of one batch, when transactions of users are in its way: they are stopped before the next. */
+/**
+ * Tries of one batch, when transactions of users are in its way: they are stopped before the next.
+ */
 const ATTEMPTS_MAX = 3;
 
 export class DuckDbWriter implements StockWriter {
@@ -132,7 +135,10 @@ export class DuckDbWriter implements StockWriter {
     await this.#file.commits.run(async () => this.#session.close());
   }
 
-  /** Leaves out what was committed before, and leaves for the next transaction what may be committed in this one. */
+  /**
+   * Leaves out what was committed before, and leaves for the next transaction what may be committed
+   * in this one.
+   */
   async #commitRepeated(saves: Save[]): Promise<(SaveOutcome | null)[]> {
     if (!saves.some(({ update }) => update?.repeated)) return this.#commitWithRoom(saves);
     const known = await this.#log.findRepeated(this.#session, saves);
@@ -180,7 +186,8 @@ export class DuckDbWriter implements StockWriter {
             throw new StorageBusyError((error as Error).message, { cause: error });
           if (!alone) await this.#file.stopUserWrites();
         } else if (error instanceof RowsRefused) {
-          // One of them breaks a rule that users made with SQL, a unique index or another column: the others must not suffer.
+          // One of them breaks a rule that users made with SQL, a unique index or another column:
+          // the others must not suffer.
           return saves.length === 1 ? [refusal(saves[0]!, error.cause)] : this.#applyEach(saves);
         } else {
           throw error;
@@ -189,7 +196,10 @@ export class DuckDbWriter implements StockWriter {
     }
   }
 
-  /** DuckDB has no savepoints, so each save is a transaction of its own. What follows one that failed for another reason is not tried. */
+  /**
+   * DuckDB has no savepoints, so each save is a transaction of its own. What follows one that
+   * failed for another reason is not tried.
+   */
   async #applyEach(saves: Save[]): Promise<SaveOutcome[]> {
     const outcomes: SaveOutcome[] = [];
     for (const save of saves) {
@@ -270,7 +280,11 @@ export class DuckDbWriter implements StockWriter {
     return updates.outcomes;
   }
 
-  /** A log that stays too long is tried again after the next commit. @returns whether it is shorter. */
+  /**
+   * A log that stays too long is tried again after the next commit.
+   *
+   * @returns whether it is shorter.
+   */
   async #trim({ idle = false } = {}): Promise<boolean> {
     try {
       const trimmed = await this.#transaction(() => this.#log.trim(this.#session, { idle }));
@@ -323,7 +337,10 @@ class RowsRefused extends Error {
   override name = "RowsRefused";
 }
 
-/** @throws RowsRefused the rows that are being written are at fault. Other errors are the server's state, whatever the rows. */
+/**
+ * @throws RowsRefused the rows that are being written are at fault. Other errors are the server's
+ *   state, whatever the rows.
+ */
 async function refusingRows<T>(write: () => Promise<T>): Promise<T> {
   try {
     return await write();

@@ -1,4 +1,7 @@
-/** Saves of hourly bars: looks up which keys are stored, decides here, and writes with at most two statements. */
+/**
+ * Saves of hourly bars: looks up which keys are stored, decides here, and writes with at most two
+ * statements.
+ */
 import type { BarRow, SaveBars, SaveOutcome } from "../contract.ts";
 import { chooseBars } from "../staged-bars.ts";
 import {

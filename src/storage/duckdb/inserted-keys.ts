@@ -1,4 +1,7 @@
-/** What the tables have no index and no default for: rows that users write store no key twice, and have the time when they were written. */
+/**
+ * What the tables have no index and no default for: rows that users write store no key twice, and
+ * have the time when they were written.
+ */
 import { badRequest } from "../../protocol/errors.ts";
 import type { TableName } from "../tables.ts";
 import type { Session } from "./session.ts";
@@ -14,7 +17,10 @@ export const KEYS: Record<KeyTable, string[]> = {
   realtime_data: ["ticker", "type", "timestamp", "seq"],
 };
 
-/** Gives rows that a user's statement has added without a `write_timestamp` the current time; the column has no default, see schema.ts. */
+/**
+ * Gives rows that a user's statement has added without a `write_timestamp` the current time; the
+ * column has no default, see schema.ts.
+ */
 export async function stampInserted(session: Session, table: KeyTable): Promise<void> {
   await session.run(
     `UPDATE ${table} SET write_timestamp = now()::TIMESTAMP WHERE rowid >= ${FIRST_UNCOMMITTED_ROWID} AND write_timestamp IS NULL`,
@@ -47,7 +53,8 @@ export async function keyDigest(session: Session, table: KeyTable): Promise<stri
 /**
  * Of a table some of whose keys have changed: that reads all of them, 2 to 5 s for ten million.
  *
- * @param openSession outside of the session's transaction: keys that were there twice before are no fault of it.
+ * @param openSession outside of the session's transaction: keys that were there twice before are no
+ *   fault of it.
  * @throws RequestError 400 more rows share a key than before.
  */
 export async function refuseDoubledKeys(

@@ -1,6 +1,7 @@
 /**
- * A cell of a result as JSON, straight from DuckDB's vectors: nothing is built of a list or a long text but its JSON, a piece at a time, so that one cell of
- * hundreds of megabytes neither holds up the process nor fills its memory.
+ * A cell of a result as JSON, straight from DuckDB's vectors: nothing is built of a list or a long
+ * text but its JSON, a piece at a time, so that one cell of hundreds of megabytes neither holds up
+ * the process nor fills its memory.
  */
 import {
   DuckDBArrayVector,
@@ -28,12 +29,18 @@ const ITEMS_PER_TURN = 64;
 /** Of a value whose text is made whole: BIT, BIGNUM, GEOMETRY, VARIANT. */
 const ODD_VALUE_BYTES_MAX = 64 * 1024;
 
-/** Writes one cell; what it gives back writes the rest of a large one, and yields wherever the event loop may have a turn. */
+/**
+ * Writes one cell; what it gives back writes the rest of a large one, and yields wherever the event
+ * loop may have a turn.
+ */
 export type Cells = (index: number, out: JsonPieces) => Generator<void> | null;
 
 const INT64_END = 2 ** 63;
 
-/** Integers and decimals keep all their digits, BLOBs become base64 text, what isn't finite becomes null, and what JSON has no form for is text as DuckDB writes it. */
+/**
+ * Integers and decimals keep all their digits, BLOBs become base64 text, what isn't finite becomes
+ * null, and what JSON has no form for is text as DuckDB writes it.
+ */
 export function cellsOf(vector: DuckDBVector): Cells {
   if (vector instanceof DuckDBVarCharVector) return texts(vector);
   if (vector instanceof DuckDBBlobVector) return blobs(vector);
@@ -74,7 +81,10 @@ export function encodeScalar(value: DuckDBValue): string {
   return JSON.stringify(String(value));
 }
 
-/** A whole one with all its digits, as integers have them: a volume prints the same whatever the type of its column. */
+/**
+ * A whole one with all its digits, as integers have them: a volume prints the same whatever the
+ * type of its column.
+ */
 function encodeNumber(value: number): string {
   if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < INT64_END)
     return String(BigInt(value));
@@ -291,7 +301,10 @@ function validityOf(vector: DuckDBVector): Validity {
   return inside<Validity>(vector, "validity");
 }
 
-/** What the vectors of @duckdb/node-api hold but don't show: their own ways to it build the whole value. */
+/**
+ * What the vectors of @duckdb/node-api hold but don't show: their own ways to it build the whole
+ * value.
+ */
 export function inside<T>(vector: DuckDBVector, field: string): T {
   const value: unknown = Reflect.get(vector, field);
   if (typeof value !== "object" || value === null)

@@ -1,4 +1,7 @@
-/** JSON as it is written piece by piece, with its bytes counted, so that too much is noticed before it is in memory. */
+/**
+ * JSON as it is written piece by piece, with its bytes counted, so that too much is noticed before
+ * it is in memory.
+ */
 import { badRequest } from "../../protocol/errors.ts";
 
 /** Short texts are joined up to this length before they become bytes. */
@@ -64,7 +67,10 @@ const ESCAPES = new Map<number, string>(
   ]).filter(([, text]) => text.length > 1),
 );
 
-/** What stands for these bytes of UTF-8 within the quotes of a JSON string: themselves where they can. They may begin and end within a character. */
+/**
+ * What stands for these bytes of UTF-8 within the quotes of a JSON string: themselves where they
+ * can. They may begin and end within a character.
+ */
 export function escapedBytes(bytes: Uint8Array): Uint8Array {
   let from = 0;
   let parts: Uint8Array[] | null = null;

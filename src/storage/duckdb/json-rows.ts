@@ -23,7 +23,9 @@ export interface RowSource {
   members: Member[];
   stamp: string;
   stampType: "DATE" | "TIMESTAMP";
-  /** Oldest first. `place` is the row's own number: a key that a user stored twice has an order too. */
+  /**
+   * Oldest first. `place` is the row's own number: a key that a user stored twice has an order too.
+   */
   order: string[];
 }
 
@@ -95,7 +97,10 @@ export function columnsSql({ members }: RowSource): string {
   return members.flatMap((member) => ("column" in member ? [member.column] : [])).join(", ");
 }
 
-/** The JSON of a chunk's rows, joined by commas. The first columns of the chunk are those of `columnsSql`. */
+/**
+ * The JSON of a chunk's rows, joined by commas. The first columns of the chunk are those of
+ * `columnsSql`.
+ */
 export function encodeRows({ members }: RowSource, chunk: DuckDBDataChunk): string {
   const columns = members.filter((member) => "column" in member);
   /** Of a row: what stands before each cell, the cell, and at last the row's end. */
@@ -119,7 +124,11 @@ export function encodeRows({ members }: RowSource, chunk: DuckDBDataChunk): stri
   return parts.join("");
 }
 
-/** A count as text, null if there is none or it isn't finite; whole ones without a fraction. @param type as known: the column may have changed to a wider one since. */
+/**
+ * A count as text, null if there is none or it isn't finite; whole ones without a fraction.
+ *
+ * @param type as known: the column may have changed to a wider one since.
+ */
 export function countAsText(column: string, type = "BIGINT"): string {
   if (!/^(DECIMAL|DOUBLE|FLOAT)/.test(type)) return `${column}::VARCHAR`;
   return `CASE WHEN typeof(${column}) LIKE 'DECIMAL%' THEN rtrim(rtrim(${column}::VARCHAR, '0'), '.')

@@ -1,7 +1,9 @@
 /**
- * Rows on their way into DuckDB: one text, a line each, fields between commas; DuckDB's threads take it apart. For 10,000 rows that is three
- * times as fast as JSON, and unlike an appender it doesn't hold up the event loop. Fields are stamps and numbers, so nothing needs quoting; tickers
- * and types, which may be any text, travel in a list beside them, and a line holds the place in that list.
+ * Rows on their way into DuckDB: one text, a line each, fields between commas; DuckDB's threads
+ * take it apart. For 10,000 rows that is three times as fast as JSON, and unlike an appender it
+ * doesn't hold up the event loop. Fields are stamps and numbers, so nothing needs quoting; tickers
+ * and types, which may be any text, travel in a list beside them, and a line holds the place in
+ * that list.
  */
 import type { Count } from "../contract.ts";
 
@@ -11,8 +13,9 @@ const DECIMALS_MAX = 18;
 const WHOLE = /^-?\d+$/;
 
 /**
- * `r`, a list of texts, for each line of the first parameter, and `n`, the list of names of the second, beside each: a join would take a third longer. A parameter with
- * its type makes planning shorter.
+ * `r`, a list of texts, for each line of the first parameter, and `n`, the list of names of the
+ * second, beside each: a join would take a third longer. A parameter with its type makes planning
+ * shorter.
  */
 export function linesWithNames(lines: `$${number}`, names: `$${number}`): string {
   return `(SELECT ${listsOf(lines, names)})`;
@@ -67,7 +70,10 @@ export function storable(text: string): string {
   return text.toWellFormed();
 }
 
-/** The one text of a count, which a column of any type reads as it is: an exponent only where 18 decimals are not enough. */
+/**
+ * The one text of a count, which a column of any type reads as it is: an exponent only where 18
+ * decimals are not enough.
+ */
 export function countText(count: Count | null): string | null {
   if (count === null) return null;
   if (typeof count === "string") return String(BigInt(count));

@@ -1,22 +1,32 @@
 /**
- * Watches the memory of the process while statements of users run. DuckDB keeps count of its tables and results, but some of its functions (`levenshtein`,
- * `damerau_levenshtein`) take memory beside that, and answers take some here.
+ * Watches the memory of the process while statements of users run. DuckDB keeps count of its tables
+ * and results, but some of its functions (`levenshtein`, `damerau_levenshtein`) take memory beside
+ * that, and answers take some here.
  */
 
 /** DuckDB writes about 5 MB a millisecond. */
 const LOOK_EVERY_MS = 25;
 const MIB = 2 ** 20;
-/** Beside DuckDB's memory: the process itself, answers of users that are being written and sent, and what allocators keep of earlier ones. */
+/**
+ * Beside DuckDB's memory: the process itself, answers of users that are being written and sent, and
+ * what allocators keep of earlier ones.
+ */
 const ROOM_BYTES = 1536 * MIB;
 const LEAST_ROOM_BYTES = 256 * MIB;
 /** Of what all processes of the server may take. */
 const SHARE_OF_SERVER = 0.6;
-/** Beyond the limit at which statements are stopped: memory still grows by this only if one doesn't stop. */
+/**
+ * Beyond the limit at which statements are stopped: memory still grows by this only if one doesn't
+ * stop.
+ */
 const LAST_ROOM_BYTES = 1024 * MIB;
 const LAST_SHARE_OF_SERVER = 0.2;
 /** Of what stays taken after others, a statement may take this much more. */
 const AFTER_OTHERS_BYTES = 128 * MIB;
-/** By which the process may have grown when a statement ends before its leavings are collected. The runtime doesn't know how large results of DuckDB are. */
+/**
+ * By which the process may have grown when a statement ends before its leavings are collected. The
+ * runtime doesn't know how large results of DuckDB are.
+ */
 const LEAVINGS_BYTES = 128 * MIB;
 
 export interface MemoryWatchOptions {

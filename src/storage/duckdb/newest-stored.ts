@@ -1,6 +1,6 @@
 /**
- * The newest stored stamp of every series. Most records of a feed are newer, and so meet no stored row: to know that without
- * asking halves the time of a small commit.
+ * The newest stored stamp of every series. Most records of a feed are newer, and so meet no stored
+ * row: to know that without asking halves the time of a small commit.
  */
 import type { Session } from "./session.ts";
 
@@ -30,7 +30,10 @@ export class NewestStored {
     this.#table = TABLES[kind];
   }
 
-  /** Reads the whole table, about 1 s for 100 million rows, if users have written since the last call. */
+  /**
+   * Reads the whole table, about 1 s for 100 million rows, if users have written since the last
+   * call.
+   */
   async refresh(session: Session, foreignCommits: number): Promise<void> {
     if (this.#asOf === foreignCommits) return;
     const { name, stamp, stampFormat } = this.#table;

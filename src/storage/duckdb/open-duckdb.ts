@@ -1,20 +1,26 @@
 /**
- * The DuckDB driver. One process, the hub, has the file open, once: DuckDB lets no second process in, not even to read. Reads, saves and SQL written
- * by users run side by side on connections of one instance.
+ * The DuckDB driver. One process, the hub, has the file open, once: DuckDB lets no second process
+ * in, not even to read. Reads, saves and SQL written by users run side by side on connections of
+ * one instance.
  *
  * What holds them together:
- * - Every call of DuckDB takes a thread of the runtime's pool while it lasts. `slots.ts` bounds the calls of each kind; a process that opens a database
- *   should be started with UV_THREADPOOL_SIZE of at least `THREAD_POOL_SIZE`. With less, users' statements run one at a time.
- * - Saves are committed one batch at a time; SQL of users commits in turn with them (`turns.ts`) but runs beside them. A save that meets a user's
- *   transaction in the same rows has it rolled back.
+ * - Every call of DuckDB takes a thread of the runtime's pool while it lasts. `slots.ts` bounds the
+ *   calls of each kind; a process that opens a database should be started with UV_THREADPOOL_SIZE
+ *   of at least `THREAD_POOL_SIZE`. With less, users' statements run one at a time.
+ * - Saves are committed one batch at a time; SQL of users commits in turn with them (`turns.ts`)
+ *   but runs beside them. A save that meets a user's transaction in the same rows has it rolled
+ *   back.
  * - A read that begins after a commit has been answered sees it: each takes a snapshot of its own.
- * - The tables have no indexes (`schema.ts`). The writer keeps keys unique, and `statement-guard.ts` does for users' statements. A user who
- *   inserts what a feed is saving in the same moment can store a key twice; reads show both rows.
+ * - The tables have no indexes (`schema.ts`). The writer keeps keys unique, and
+ *   `statement-guard.ts` does for users' statements. A user who inserts what a feed is saving in
+ *   the same moment can store a key twice; reads show both rows.
  * - Macros of users never change what the server's own statements mean: see `own-names.ts`.
- * - DuckDB's streaming results end without a word when they fail half way, so none is used: large answers are read in pages within one
- *   transaction, and results of users are built whole, up to their row limit.
- * - COPY could write to the database's own files, a function that reads them gives up the lock on them, and logging to a file ends the process; none
- *   is kept out by DuckDB's settings, but by `user-sql-statement.ts` and `refused-functions.ts`.
+ * - DuckDB's streaming results end without a word when they fail half way, so none is used: large
+ *   answers are read in pages within one transaction, and results of users are built whole, up to
+ *   their row limit.
+ * - COPY could write to the database's own files, a function that reads them gives up the lock on
+ *   them, and logging to a file ends the process; none is kept out by DuckDB's settings, but by
+ *   `user-sql-statement.ts` and `refused-functions.ts`.
  */
 
 import { existsSync } from "node:fs";
@@ -30,7 +36,6 @@ import { DuckDbUserSql } from "./user-sql.ts";
 import { checkpointsOfOpen, setForeignLogAside } from "./write-ahead-log.ts";
 
 export type { DuckDbOptions } from "./duckdb-file.ts";
-export { THREAD_POOL_SIZE } from "./slots.ts";
 
 export interface OpenDuckDb {
   reader: StockReader;
@@ -42,7 +47,10 @@ export interface OpenDuckDb {
   preparation: string | null;
   /** Why a new epoch began, for the log; null where the one before goes on. */
   epochBegun: string | null;
-  /** Stops SQL of users, waits for the commit and the reads under way, and brings the WAL into the file. */
+  /**
+   * Stops SQL of users, waits for the commit and the reads under way, and brings the WAL into the
+   * file.
+   */
   close(): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 /**
- * What names mean in the server's own statements. Macros of users can have the names of built-in functions, even of operators, and come first where a
- * connection is left as it is. The server's look into DuckDB's own schema first, and only then among what the file holds.
+ * What names mean in the server's own statements. Macros of users can have the names of built-in
+ * functions, even of operators, and come first where a connection is left as it is. The server's
+ * look into DuckDB's own schema first, and only then among what the file holds.
  *
  * What is created needs its schema before its name then.
  */

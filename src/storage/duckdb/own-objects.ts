@@ -1,4 +1,7 @@
-/** The server's own tables, and what a file can hold that gets in their way: found at the start, and in the transaction of each user's statement. */
+/**
+ * The server's own tables, and what a file can hold that gets in their way: found at the start, and
+ * in the transaction of each user's statement.
+ */
 import { TABLE_NAMES } from "../tables.ts";
 import { BOOKKEEPING_TABLES } from "./schema.ts";
 import type { Session } from "./session.ts";
@@ -6,8 +9,9 @@ import type { Session } from "./session.ts";
 const OWN = [...TABLE_NAMES, ...BOOKKEEPING_TABLES].map((name) => `'${name}'`).join(", ");
 
 /**
- * All that the catalog says of the server's tables: one row for the shape of each (columns, types, defaults, constraints, comments), for each index on
- * them, and for each table that refers to them. The oid tells a table from another one of the same shape in its place.
+ * All that the catalog says of the server's tables: one row for the shape of each (columns, types,
+ * defaults, constraints, comments), for each index on them, and for each table that refers to them.
+ * The oid tells a table from another one of the same shape in its place.
  */
 const OBJECTS_SQL = `SELECT table_name, 'shape', concat_ws(' ', table_oid, sql, comment, tags::VARCHAR) FROM duckdb_tables()
     WHERE schema_name = 'main' AND NOT internal AND table_name IN (${OWN})
@@ -58,7 +62,10 @@ export async function shadowingMacros(session: Session): Promise<string[]> {
   return macros.filter((name) => names.has(name) || !LETTER.test(name));
 }
 
-/** What the file holds that the server takes no notice of, or that can make it refuse rows, in words; null if there is nothing. */
+/**
+ * What the file holds that the server takes no notice of, or that can make it refuse rows, in
+ * words; null if there is nothing.
+ */
 export async function describeForeign(session: Session): Promise<string | null> {
   const macros = await shadowingMacros(session);
   const objects = (await ownObjects(session)).filter(({ what }) => what !== "shape");

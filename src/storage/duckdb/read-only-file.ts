@@ -12,7 +12,11 @@ export interface ReadOnlyFile {
   close(): void;
 }
 
-/** What an interrupted process left in the WAL is read too, in memory. @throws Error Another process has it open, or it's damaged. */
+/**
+ * What an interrupted process left in the WAL is read too, in memory.
+ *
+ * @throws Error Another process has it open, or it's damaged.
+ */
 export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
   const instance = await DuckDBInstance.create(path, {
     access_mode: "READ_ONLY",

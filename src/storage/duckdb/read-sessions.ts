@@ -1,4 +1,7 @@
-/** The connections of reads: one for each call at work, and one for each large answer from its first row to its last. */
+/**
+ * The connections of reads: one for each call at work, and one for each large answer from its first
+ * row to its last.
+ */
 import { unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
 import { isBroken, isFatal, isOutOfMemory } from "./duckdb-errors.ts";
@@ -124,7 +127,10 @@ export class ReadSessions {
     }
   }
 
-  /** Statements of users step back for it. Not within a transaction, which is over with its first error. */
+  /**
+   * Statements of users step back for it. Not within a transaction, which is over with its first
+   * error.
+   */
   async #withMemory<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();

@@ -1,6 +1,7 @@
 /**
- * The newest updates of all tickers, in this process's memory: most clients that come back missed seconds, and are answered from here. What it holds
- * of a ticker has no holes and ends with the ticker's newest update.
+ * The newest updates of all tickers, in this process's memory: most clients that come back missed
+ * seconds, and are answered from here. What it holds of a ticker has no holes and ends with the
+ * ticker's newest update.
  */
 import type { StoredUpdate, UpdateLimit } from "../update-contract.ts";
 

@@ -3,7 +3,9 @@ import type { DuckDBMaterializedResult } from "@duckdb/node-api";
 import { columnsSql, encodeRows, type RowSource } from "./json-rows.ts";
 import type { Param, Session } from "./session.ts";
 
-/** About 5 MB in DuckDB. Each page looks for its rows anew, so many small ones would take longer. */
+/**
+ * About 5 MB in DuckDB. Each page looks for its rows anew, so many small ones would take longer.
+ */
 const PAGE_ROWS = 65_536;
 
 export interface PageQuery {
@@ -13,7 +15,8 @@ export interface PageQuery {
 
 /**
  * @param filter SQL of the range, over parameters up to `$paramCount`.
- * @param continued Further parameters hold the last row of the page before, the values of `source.order`. Last comes the limit.
+ * @param continued Further parameters hold the last row of the page before, the values of
+ *   `source.order`. Last comes the limit.
  */
 export function pageSql(
   source: RowSource,
@@ -87,7 +90,10 @@ export interface RowStreamOptions {
   release(): void;
 }
 
-/** Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its connection. */
+/**
+ * Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its
+ * connection.
+ */
 export class RowStream implements AsyncIterableIterator<string> {
   readonly #options: RowStreamOptions;
   #page: Page | null = null;

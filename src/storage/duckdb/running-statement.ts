@@ -12,7 +12,10 @@ export type StopReason =
   | "memory of others"
   | "server stopping";
 
-/** An interrupt that falls between two calls is forgotten, so it is repeated until the statement is at its end. */
+/**
+ * An interrupt that falls between two calls is forgotten, so it is repeated until the statement is
+ * at its end.
+ */
 const INTERRUPT_EVERY_MS = 20;
 /** For the access log: there is nobody to answer. */
 const CLIENT_CLOSED_REQUEST = 499;
@@ -29,7 +32,10 @@ export class RunningStatement {
   readonly mode: SqlMode;
   /** Rejects when it is stopped, with what the client is told. */
   readonly stopped: Promise<never>;
-  /** Resolves when it holds nothing any more. That can be long after it was stopped: some functions of DuckDB look at no interrupt. */
+  /**
+   * Resolves when it holds nothing any more. That can be long after it was stopped: some functions
+   * of DuckDB look at no interrupt.
+   */
   readonly ended: Promise<void>;
   readonly #timeoutMs: number;
   readonly #waitedMs: number;
@@ -103,7 +109,10 @@ export class RunningStatement {
     if (this.#stop !== null) throw this.#stop;
   }
 
-  /** No call is under way: what follows, a rollback, is not interrupted, though its client may be told that the time is over. */
+  /**
+   * No call is under way: what follows, a rollback, is not interrupted, though its client may be
+   * told that the time is over.
+   */
   callsDone(): void {
     this.#callsDone = true;
     if (this.#interrupts !== null) clearInterval(this.#interrupts);

@@ -1,9 +1,11 @@
 /**
- * The tables, and the one-transaction upgrade of a file of an earlier version, or one that the older Python server wrote.
+ * The tables, and the one-transaction upgrade of a file of an earlier version, or one that the
+ * older Python server wrote.
  *
- * No primary keys: DuckDB's indexes of several columns are used for neither ranges nor joins, take up to 120 bytes of memory a row, and make
- * a bulk save twice as long. Ranges and look-ups go by the smallest and largest values that DuckDB keeps of every 122,880 rows, and it is the
- * writer, the only one there is, that stores no key twice.
+ * No primary keys: DuckDB's indexes of several columns are used for neither ranges nor joins, take
+ * up to 120 bytes of memory a row, and make a bulk save twice as long. Ranges and look-ups go by
+ * the smallest and largest values that DuckDB keeps of every 122,880 rows, and it is the writer,
+ * the only one there is, that stores no key twice.
  */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
@@ -31,7 +33,10 @@ const PRICE_COLUMNS: [string, string][] = [
   ["close", "DOUBLE"],
   ["volume", "BIGINT"],
 ];
-/** Without a default, although users insert rows too (inserted-keys.ts): with one of the current time DuckDB plans each INSERT anew, three times the work of a small save. */
+/**
+ * Without a default, although users insert rows too (inserted-keys.ts): with one of the current
+ * time DuckDB plans each INSERT anew, three times the work of a small save.
+ */
 const WRITE_TIMESTAMP: [string, string] = ["write_timestamp", "TIMESTAMP"];
 
 const asTimestamp = (column: string): string => `TRY_CAST(${column} AS TIMESTAMP)`;
@@ -86,7 +91,10 @@ const CHECKPOINTS = `daily_checkpoints (
     ticker VARCHAR NOT NULL, date DATE NOT NULL, closes BIGINT NOT NULL,
     emas DOUBLE[] NOT NULL, recent DOUBLE[] NOT NULL, closes_hash UBIGINT)`;
 
-/** See update-log.ts. Without an index, and in order of commits. `size` is that of the frame, in UTF-16 units; `saved_at` in ms since 1970. */
+/**
+ * See update-log.ts. Without an index, and in order of commits. `size` is that of the frame, in
+ * UTF-16 units; `saved_at` in ms since 1970.
+ */
 const UPDATE_TABLES = [
   `update_log (
     id BIGINT NOT NULL, ticker VARCHAR NOT NULL, seq BIGINT NOT NULL, type VARCHAR NOT NULL, saved_at BIGINT NOT NULL,
@@ -105,7 +113,7 @@ export const BOOKKEEPING_TABLES = [
 ] as const;
 
 /** The file is a DuckDB database, but not one that this server can take over. */
-export class SchemaError extends Error {
+class SchemaError extends Error {
   override name = "SchemaError";
 }
 
@@ -114,7 +122,8 @@ export class SchemaError extends Error {
  *
  * @param schema where tables are created, see own-names.ts.
  * @returns what was done, in words for the log; null if nothing was needed.
- * @throws SchemaError a newer version, a table of ours without its key columns, or one that another program has taken away.
+ * @throws SchemaError a newer version, a table of ours without its key columns, or one that another
+ *   program has taken away.
  */
 export async function prepareSchema(session: Session, schema: string): Promise<string | null> {
   const version = await versionOf(session);
@@ -198,7 +207,9 @@ export async function inspectSchema(session: Session): Promise<SchemaState> {
   return tables.length === 0 ? { state: "empty" } : { state: "old", tables };
 }
 
-/** What a file of this version no longer has, because another program took it away; null: nothing. */
+/**
+ * What a file of this version no longer has, because another program took it away; null: nothing.
+ */
 async function lackOf(session: Session): Promise<string | null> {
   for (const { name, columns } of TABLES) {
     const there = new Set((await columnsOf(session, name)).map((column) => column.name.toLowerCase()));
@@ -258,8 +269,9 @@ function createStatement(name: string, columns: [name: string, declaration: stri
 }
 
 /**
- * Copies every row into a table of the new shape, one ticker after the other. Columns that users added stay. Rows without a key, which no command
- * could ever read, and older rows of a key that is there twice are kept aside. Ticks that share a stamp become 0, 1, 2 … in the order stored.
+ * Copies every row into a table of the new shape, one ticker after the other. Columns that users
+ * added stay. Rows without a key, which no command could ever read, and older rows of a key that is
+ * there twice are kept aside. Ticks that share a stamp become 0, 1, 2 … in the order stored.
  */
 async function rebuild(
   session: Session,

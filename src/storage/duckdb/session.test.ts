@@ -1,4 +1,7 @@
-/** What DuckDB keeps of a statement from one run to the next must not depend on what the tables held then. */
+/**
+ * What DuckDB keeps of a statement from one run to the next must not depend on what the tables held
+ * then.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { tempDir } from "../../../test/support/temp-dir.ts";

@@ -6,7 +6,10 @@ import type {
   DuckDBValue,
 } from "@duckdb/node-api";
 
-/** Casts in the SQL make of it what is needed: text is the one form that keeps every stamp, double and 64-bit integer. */
+/**
+ * Casts in the SQL make of it what is needed: text is the one form that keeps every stamp, double
+ * and 64-bit integer.
+ */
 export type Param = string | number;
 
 export class Session {
@@ -19,10 +22,11 @@ export class Session {
   }
 
   /**
-   * The whole result, in DuckDB's memory. Its streaming results are not used: one that fails half way ends as if it were complete.
+   * The whole result, in DuckDB's memory. Its streaming results are not used: one that fails half
+   * way ends as if it were complete.
    *
-   * A statement that reads tables is prepared anew each time. DuckDB plans some of them once, by what the tables hold then: run again when they hold
-   * more, they return wrong rows.
+   * A statement that reads tables is prepared anew each time. DuckDB plans some of them once, by
+   * what the tables hold then: run again when they hold more, they return wrong rows.
    *
    * @param params numbers are whole.
    */
@@ -37,7 +41,10 @@ export class Session {
     }
   }
 
-  /** An INSERT of what the parameters hold, which reads no table. Its plan is kept: planning takes longer than inserting a few rows. */
+  /**
+   * An INSERT of what the parameters hold, which reads no table. Its plan is kept: planning takes
+   * longer than inserting a few rows.
+   */
   async insert(sql: string, params: Param[]): Promise<void> {
     let prepared = this.#inserts.get(sql);
     if (prepared === undefined) {

@@ -1,6 +1,7 @@
 /**
- * How many calls of one kind DuckDB works on at the same time. Each of its calls takes a thread of the runtime's pool for as long as
- * it lasts; with none left, everything that needs one hangs: other queries, files, names.
+ * How many calls of one kind DuckDB works on at the same time. Each of its calls takes a thread of
+ * the runtime's pool for as long as it lasts; with none left, everything that needs one hangs:
+ * other queries, files, names.
  */
 import { WaitingLine } from "../waiting-line.ts";
 
@@ -14,12 +15,12 @@ const WRITER_CALLS = 1;
 /** What else the process does with the pool: files, names, compression. */
 const OTHER_WORK = 8;
 /** UV_THREADPOOL_SIZE that a process with an open DuckDB must have been started with, at least. */
-export const THREAD_POOL_SIZE =
-  READ_CALLS_MAX + USER_STATEMENTS_MAX + SUBSTITUTES_MAX + WRITER_CALLS + OTHER_WORK;
+const THREAD_POOL_SIZE = READ_CALLS_MAX + USER_STATEMENTS_MAX + SUBSTITUTES_MAX + WRITER_CALLS + OTHER_WORK;
 
 /**
- * Two at least, so that a short one passes a long one, and no more than DuckDB has threads: each works on its thread of the pool too, and saves and
- * reads must get their share of the machine. One, where the process was started with the runtime's own pool of a thread a CPU: then it must
+ * Two at least, so that a short one passes a long one, and no more than DuckDB has threads: each
+ * works on its thread of the pool too, and saves and reads must get their share of the machine.
+ * One, where the process was started with the runtime's own pool of a thread a CPU: then it must
  * leave one to the others.
  */
 export function userStatementsMax(duckDbThreads: number): number {

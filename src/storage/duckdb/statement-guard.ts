@@ -1,9 +1,12 @@
 /**
- * What a statement of a user's may not do to the server's tables. No reading of its text tells that for certain, as `EXPLAIN ANALYZE` and others hide what they
- * run: so what the tables are is compared before and after it, in its own transaction, and the transaction is rolled back where it did what it may not.
+ * What a statement of a user's may not do to the server's tables. No reading of its text tells that
+ * for certain, as `EXPLAIN ANALYZE` and others hide what they run: so what the tables are is
+ * compared before and after it, in its own transaction, and the transaction is rolled back where it
+ * did what it may not.
  *
- * The text only tells what needs no look: a name reaches DuckDB as it stands there, letter by letter, as there are no escapes within names, and what
- * changes rows of a table names it, as views take no rows. A name in a comment costs a look, no more.
+ * The text only tells what needs no look: a name reaches DuckDB as it stands there, letter by
+ * letter, as there are no escapes within names, and what changes rows of a table names it, as views
+ * take no rows. A name in a comment costs a look, no more.
  */
 import { StatementType } from "@duckdb/node-api";
 import { refused } from "../user-sql-tokens.ts";
@@ -40,7 +43,10 @@ export interface GuardedStatement {
   openSession(): Promise<Session>;
 }
 
-/** What was there before the statement. The session's names are the server's own, within the statement's transaction, whenever this is used. */
+/**
+ * What was there before the statement. The session's names are the server's own, within the
+ * statement's transaction, whenever this is used.
+ */
 export class StatementGuard {
   readonly #session: Session;
   readonly #statement: GuardedStatement;

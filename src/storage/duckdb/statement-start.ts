@@ -1,6 +1,7 @@
 /**
- * The first words of a statement, as DuckDB reads them: blanks and nested comments are left out, names are without their
- * quotes. One pass, whatever the text: a regular expression that allows comments between words can be made to try forever.
+ * The first words of a statement, as DuckDB reads them: blanks and nested comments are left out,
+ * names are without their quotes. One pass, whatever the text: a regular expression that allows
+ * comments between words can be made to try forever.
  */
 
 /** DuckDB turns all of Unicode's blanks into spaces before it looks. */
@@ -21,7 +22,9 @@ export function firstWords(sql: string, max: number): string[] {
   return words;
 }
 
-/** How deep comments are nested at the most. Too many where a text between quotes holds comments. */
+/**
+ * How deep comments are nested at the most. Too many where a text between quotes holds comments.
+ */
 export function commentDepth(sql: string): number {
   let depth = 0;
   let deepest = 0;

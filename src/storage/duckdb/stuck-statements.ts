@@ -1,16 +1,19 @@
 /**
- * Statements that were told to stop and haven't ended: functions such as `levenshtein` look at no interrupt. Each keeps a thread, a connection and its
- * slot. A few are given a substitute for the slot, so that short statements go on; after a time the process ends, if it may, as nothing else frees the
- * thread. Saves under way are repeated by the workers.
+ * Statements that were told to stop and haven't ended: functions such as `levenshtein` look at no
+ * interrupt. Each keeps a thread, a connection and its slot. A few are given a substitute for the
+ * slot, so that short statements go on; after a time the process ends, if it may, as nothing else
+ * frees the thread. Saves under way are repeated by the workers.
  */
 import { type RequestError, unavailable } from "../../protocol/errors.ts";
 import type { RunningStatement } from "./running-statement.ts";
 import type { Slots } from "./slots.ts";
 
-/** An interrupt that is heard ends a statement within milliseconds, and large ones within a second. */
+/**
+ * An interrupt that is heard ends a statement within milliseconds, and large ones within a second.
+ */
 const SUBSTITUTE_AFTER_MS = 1_000;
 /** From the stop on. */
-export const STUCK_MAX_MS = 10_000;
+const STUCK_MAX_MS = 10_000;
 
 export interface StuckOptions {
   slots: Slots;

@@ -1,4 +1,7 @@
-/** Saves of ticks: looks up, in one query, the stored rows that share a stamp with a record, decides here, and writes with at most two statements. */
+/**
+ * Saves of ticks: looks up, in one query, the stored rows that share a stamp with a record, decides
+ * here, and writes with at most two statements.
+ */
 import type { SaveOutcome, SaveTicks } from "../contract.ts";
 import { type CountRule, placeTicks, type TickSlots } from "../tick-placement.ts";
 import { countAsText } from "./json-rows.ts";

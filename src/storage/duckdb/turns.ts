@@ -1,4 +1,7 @@
-/** One commit after the other: what a save reads to decide what it writes must still hold when it commits. */
+/**
+ * One commit after the other: what a save reads to decide what it writes must still hold when it
+ * commits.
+ */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 

@@ -1,9 +1,12 @@
 /**
- * The update log in the hub's process, which alone writes it: the position of each ticker, the newest updates, and what a commit adds.
+ * The update log in the hub's process, which alone writes it: the position of each ticker, the
+ * newest updates, and what a commit adds.
  *
- * Rows are appended in the order of commits, without an index: an entry for each save would cost more than the save. DuckDB skips what lies outside of
- * an `id` or a `seq` by the smallest and largest values that it keeps of every 122,880 rows. `id` counts the characters logged so far, so that
- * trimming to a size is a range. A ticker's position is the largest in the log, or the one noted in `update_positions` when rows were trimmed.
+ * Rows are appended in the order of commits, without an index: an entry for each save would cost
+ * more than the save. DuckDB skips what lies outside of an `id` or a `seq` by the smallest and
+ * largest values that it keeps of every 122,880 rows. `id` counts the characters logged so far, so
+ * that trimming to a size is a range. A ticker's position is the largest in the log, or the one
+ * noted in `update_positions` when rows were trimmed.
  */
 import { randomUUID } from "node:crypto";
 import type { Save, SaveOutcome } from "../contract.ts";
@@ -15,7 +18,10 @@ import { RecentUpdates } from "./recent-updates.ts";
 import type { Session } from "./session.ts";
 import { checkpointsOfOpen } from "./write-ahead-log.ts";
 
-/** Tickers whose positions are in memory, about 30 MB; those of others are read when they are needed. */
+/**
+ * Tickers whose positions are in memory, about 30 MB; those of others are read when they are
+ * needed.
+ */
 const TICKERS_MAX = 200_000;
 /** What a row takes besides its frame, roughly. */
 const ROW_CHARACTERS = 100;
@@ -74,7 +80,10 @@ export class UpdateLog {
     this.#limitCharacters = limitMb === undefined ? Number.POSITIVE_INFINITY : limitMb * 1024 * 1024;
   }
 
-  /** Where positions are, after the last commit: all of them together, as users may delete from the log itself. */
+  /**
+   * Where positions are, after the last commit: all of them together, as users may delete from the
+   * log itself.
+   */
   get given(): Given {
     return { epoch: this.epoch, newestId: this.#positionsGiven };
   }
@@ -92,7 +101,9 @@ export class UpdateLog {
     return reasons;
   }
 
-  /** Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction. */
+  /**
+   * Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction.
+   */
   async beginEpoch(session: Session): Promise<string> {
     this.epoch = randomUUID();
     await session.run("UPDATE update_epoch SET epoch = $1", [this.epoch]);
@@ -100,7 +111,10 @@ export class UpdateLog {
     return this.epoch;
   }
 
-  /** Reads the log's columns but the frames, about 20 ms for a million updates, if users have written since the last call. */
+  /**
+   * Reads the log's columns but the frames, about 20 ms for a million updates, if users have
+   * written since the last call.
+   */
   async refresh(session: Session, foreignCommits: number): Promise<void> {
     if (this.#asOf === foreignCommits) return;
     this.epoch = await readEpoch(session);
@@ -124,7 +138,10 @@ export class UpdateLog {
     this.#asOf = foreignCommits;
   }
 
-  /** Null: it has to be read. Asked for before a query begins, it is no newer than what the query sees. */
+  /**
+   * Null: it has to be read. Asked for before a query begins, it is no newer than what the query
+   * sees.
+   */
   place(ticker: string): Place | null {
     return this.#places.get(ticker) ?? (this.#complete ? NOWHERE : null);
   }
@@ -215,7 +232,10 @@ export class UpdateLog {
     this.recent.clear();
   }
 
-  /** The saves among these that are repeated and were committed before, by their index, with the positions of their updates. */
+  /**
+   * The saves among these that are repeated and were committed before, by their index, with the
+   * positions of their updates.
+   */
   async findRepeated(session: Session, saves: Save[]): Promise<Map<number, number>> {
     const asked = saves.flatMap(({ ticker, update }, index) =>
       update?.repeated === true ? [{ index, ticker: storable(ticker), save_id: update.saveId }] : [],
@@ -235,8 +255,9 @@ export class UpdateLog {
   }
 
   /**
-   * Takes a share of it away, the oldest: little enough that saves don't wait long, and more than a commit adds. In a transaction of its caller's; resolves
-   * with what to do once that is committed, which tells whether the log is shorter: it isn't where the newest update alone is too long.
+   * Takes a share of it away, the oldest: little enough that saves don't wait long, and more than a
+   * commit adds. In a transaction of its caller's; resolves with what to do once that is committed,
+   * which tells whether the log is shorter: it isn't where the newest update alone is too long.
    *
    * @param idle nobody waits.
    */
@@ -261,7 +282,10 @@ export class UpdateLog {
     };
   }
 
-  /** The update that lies across the place goes too, or one that is longer than the bound would stay for long; the newest never goes. */
+  /**
+   * The update that lies across the place goes too, or one that is longer than the bound would stay
+   * for long; the newest never goes.
+   */
   async #endOfUpdateAt(session: Session, id: number): Promise<number> {
     const [row] = await session.rows(
       `SELECT min(id) FROM update_log WHERE id >= ${id} AND id < ${this.#lastId}`,

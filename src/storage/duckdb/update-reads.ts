@@ -1,4 +1,7 @@
-/** Reads of the update log. What the hub's memory doesn't hold is read beside the saves, each read in one statement and so from one snapshot. */
+/**
+ * Reads of the update log. What the hub's memory doesn't hold is read beside the saves, each read
+ * in one statement and so from one snapshot.
+ */
 import type { BarRow, TickRow } from "../contract.ts";
 import { countOf } from "../transfer-rows.ts";
 import type {
@@ -15,7 +18,10 @@ import type { ReadSessions } from "./read-sessions.ts";
 import type { CountTypes } from "./schema.ts";
 import { NOWHERE, readAllPlaces, readPlaces, type UpdateLog } from "./update-log.ts";
 
-/** Finds by their sizes which ones to read, and only then reads the frames. The first has nothing before it, so there is always one. */
+/**
+ * Finds by their sizes which ones to read, and only then reads the frames. The first has nothing
+ * before it, so there is always one.
+ */
 const AFTER = `SELECT u.seq, u.type, u.saved_at, u.frame, json_valid(u.frame) FROM update_log u JOIN (
     SELECT seq FROM (SELECT seq, sum(size) OVER (ORDER BY seq) - size AS before FROM (
       SELECT seq, size FROM update_log WHERE ticker = $1 AND seq > $2::VARCHAR::BIGINT ORDER BY seq LIMIT $3))
@@ -127,8 +133,8 @@ function barOf(stamp: unknown, values: unknown[]): BarRow {
 }
 
 /**
- * Columns: kind, seq, stamp, four prices, two counts. The position is the newest beyond the id that is known;
- * where none is known, which is 0, also that noted when rows were trimmed.
+ * Columns: kind, seq, stamp, four prices, two counts. The position is the newest beyond the id that
+ * is known; where none is known, which is 0, also that noted when rows were trimmed.
  */
 function snapshotSql(types: CountTypes): string {
   const number = (column: string) => `CASE WHEN isfinite(${column}) THEN ${column} END`;

@@ -1,4 +1,7 @@
-/** Encodes the result of a user's statement to JSON, a few rows at a time, so that the event loop gets its turns. */
+/**
+ * Encodes the result of a user's statement to JSON, a few rows at a time, so that the event loop
+ * gets its turns.
+ */
 import type { DuckDBMaterializedResult } from "@duckdb/node-api";
 import { type Cells, cellsOf } from "./json-cells.ts";
 import { JsonPieces } from "./json-pieces.ts";

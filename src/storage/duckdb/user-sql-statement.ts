@@ -1,7 +1,8 @@
 /**
- * Judges SQL written by a user. What it may do to data, DuckDB itself decides in a read-only transaction; which files it may reach, the settings of the
- * instance. This is for what neither keeps out: files of the database itself, to which COPY could write, other databases in memory, code, and
- * functions that act on the whole instance (`refused-functions.ts`).
+ * Judges SQL written by a user. What it may do to data, DuckDB itself decides in a read-only
+ * transaction; which files it may reach, the settings of the instance. This is for what neither
+ * keeps out: files of the database itself, to which COPY could write, other databases in memory,
+ * code, and functions that act on the whole instance (`refused-functions.ts`).
  */
 import { type DuckDBConnection, type DuckDBPreparedStatement, StatementType } from "@duckdb/node-api";
 import { badRequest } from "../../protocol/errors.ts";
@@ -10,8 +11,11 @@ import { refuseFunctions } from "./refused-functions.ts";
 import { BOOKKEEPING_TABLES, TABLES } from "./schema.ts";
 import { commentDepth, firstWords } from "./statement-start.ts";
 
-/** A `query` may turn out to write (a sequence's next value, EXPLAIN ANALYZE); then DuckDB refuses it in a read-only transaction. */
-export type StatementKind = "query" | "write";
+/**
+ * A `query` may turn out to write (a sequence's next value, EXPLAIN ANALYZE); then DuckDB refuses
+ * it in a read-only transaction.
+ */
+type StatementKind = "query" | "write";
 
 export interface UserStatement {
   prepared: DuckDBPreparedStatement;
@@ -90,8 +94,9 @@ export async function prepareStatement(connection: DuckDBConnection, sql: string
 }
 
 /**
- * The statement guard would undo it, but a save that is committed beside it leaves a write-ahead log that DuckDB can't
- * replay: it must not even begin. A form that escapes this is left to the guard.
+ * The statement guard would undo it, but a save that is committed beside it leaves a write-ahead
+ * log that DuckDB can't replay: it must not even begin. A form that escapes this is left to the
+ * guard.
  */
 function ownTableReason(type: StatementType, sql: string): string | null {
   if (!OWN_TABLE.test(sql)) return null;

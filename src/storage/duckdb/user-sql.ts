@@ -1,7 +1,9 @@
 /**
- * SQL written by users, on DuckDB: beside saves and reads in the same process, each statement on a connection of its own that is closed after
- * it. DuckDB shares its threads between queries, and an interrupt ends most of them within milliseconds; the client has its answer at the time limit
- * whether or not the statement has ended (`stuck-statements.ts`). Where a user's transaction and a save want the same rows, the save wins.
+ * SQL written by users, on DuckDB: beside saves and reads in the same process, each statement on a
+ * connection of its own that is closed after it. DuckDB shares its threads between queries, and an
+ * interrupt ends most of them within milliseconds; the client has its answer at the time limit
+ * whether or not the statement has ended (`stuck-statements.ts`). Where a user's transaction and a
+ * save want the same rows, the save wins.
  */
 import {
   type DuckDBMaterializedResult,
@@ -36,9 +38,15 @@ const STATEMENTS_WAITING_MAX = 100;
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 /** Tries of a writing statement that meets another transaction in the same rows. */
 const ATTEMPTS_MAX = 3;
-/** How long a save waits for the rollback of a transaction that it had stopped; then the process ends, if it may. */
+/**
+ * How long a save waits for the rollback of a transaction that it had stopped; then the process
+ * ends, if it may.
+ */
 const ROLLBACK_WAIT_MS = 2_000;
-/** How long the client of a stopped statement waits for the rollback, so that the next statement meets nothing of it. */
+/**
+ * How long the client of a stopped statement waits for the rollback, so that the next statement
+ * meets nothing of it.
+ */
 const ROLLBACK_GRACE_MS = 100;
 /** How long the server's end waits for statements that it has stopped. */
 const CLOSE_WAIT_MS = 2_000;
@@ -191,7 +199,10 @@ export class DuckDbUserSql implements InterruptibleSql {
     for (const statement of running) statement.stop(why, reason);
   }
 
-  /** The outcome, or why it was stopped as soon as it was; what it then still does goes on without the client. */
+  /**
+   * The outcome, or why it was stopped as soon as it was; what it then still does goes on without
+   * the client.
+   */
   async #answer(request: UserSqlRequest, running: RunningStatement): Promise<UserSqlOutcome> {
     const work = this.#work(request, running);
     work.catch(() => null); // nobody waits for it once it is stopped
@@ -270,7 +281,8 @@ export class DuckDbUserSql implements InterruptibleSql {
     const rows = await execute(session, statement, request, running);
     await this.#file.beginOwnNames(session);
     await guard.after();
-    // A save that waits for this transaction to end must not have to wait for this transaction's turn.
+    // A save that waits for this transaction to end must not have to wait for this transaction's
+    // turn.
     await Promise.race([this.#commitInTurn(session, running), running.stopped]);
     return { status: "rows", ...rows };
   }
@@ -346,7 +358,10 @@ async function execute(
   });
 }
 
-/** As the user gave them. The limit around a statement changes equal names; the statement itself tells none before its parameters have types. */
+/**
+ * As the user gave them. The limit around a statement changes equal names; the statement itself
+ * tells none before its parameters have types.
+ */
 function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedResult): string[] {
   const given = Array.from({ length: prepared.columnCount }, (_, i) => prepared.columnName(i));
   const hasEqual = new Set(given).size < given.length;
@@ -354,8 +369,9 @@ function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedRe
 }
 
 /**
- * The statement with a limit around it: its result is built whole in memory, and must not be larger than the answer may be. Null where it can't be
- * had within another, as `SHOW` or a text that ends in a comment's semicolon.
+ * The statement with a limit around it: its result is built whole in memory, and must not be larger
+ * than the answer may be. Null where it can't be had within another, as `SHOW` or a text that ends
+ * in a comment's semicolon.
  */
 async function prepareLimited(session: Session, sql: string, maxRows: number): Promise<Runnable | null> {
   const text = `FROM (\n${withoutEnd(sql)}\n) LIMIT ${Math.floor(maxRows) + 1}`;
@@ -379,8 +395,9 @@ interface Runnable {
 }
 
 /**
- * Without parameters the text is run rather than what was prepared: that is taken down on a thread of DuckDB's. A prepared
- * statement that has run is taken down on this one, which took 0.8 s where it had put gigabytes on the disk.
+ * Without parameters the text is run rather than what was prepared: that is taken down on a thread
+ * of DuckDB's. A prepared statement that has run is taken down on this one, which took 0.8 s where
+ * it had put gigabytes on the disk.
  */
 async function runWhole(
   { connection }: Session,

@@ -1,6 +1,8 @@
 /**
- * The cells of a column as texts in the JSON of an answer, straight from the numbers in DuckDB's vectors. A loop for each column, and one
- * join of all texts, is what the runtime is fastest at: 250,000 ticks take about 0.1 s. Texts made by DuckDB would take ten times as long, as each crosses into this process by itself.
+ * The cells of a column as texts in the JSON of an answer, straight from the numbers in DuckDB's
+ * vectors. A loop for each column, and one join of all texts, is what the runtime is fastest at:
+ * 250,000 ticks take about 0.1 s. Texts made by DuckDB would take ten times as long, as each
+ * crosses into this process by itself.
  */
 import {
   DuckDBBigIntVector,
@@ -11,8 +13,10 @@ import {
 } from "@duckdb/node-api";
 import { encodeScalar, inside } from "./json-cells.ts";
 
-/** Where the texts of a column go: that of the first row at `first`, each next one `step` further. */
-export interface Places {
+/**
+ * Where the texts of a column go: that of the first row at `first`, each next one `step` further.
+ */
+interface Places {
   parts: string[];
   first: number;
   step: number;
@@ -153,7 +157,10 @@ function isOrdinary(day: number): boolean {
   return day >= FIRST_DAY && day <= LAST_DAY;
 }
 
-/** `YYYY-MM-DD`. By arithmetic, of years that begin in March, so that leap days are their last: making a `Date` takes four times as long. */
+/**
+ * `YYYY-MM-DD`. By arithmetic, of years that begin in March, so that leap days are their last:
+ * making a `Date` takes four times as long.
+ */
 function dayText(day: number): string {
   const sinceMarch0 = day + DAYS_BEFORE_1970;
   const era = Math.floor(sinceMarch0 / ERA_DAYS);

@@ -1,6 +1,6 @@
 /**
- * Whether DuckDB's write-ahead log belongs to the database beside it: DuckDB brings into a file whatever log it finds, also one of
- * the file that was there before.
+ * Whether DuckDB's write-ahead log belongs to the database beside it: DuckDB brings into a file
+ * whatever log it finds, also one of the file that was there before.
  */
 import {
   closeSync,
@@ -14,15 +14,18 @@ import {
 } from "node:fs";
 import { type EpochWitness, setLogAside } from "../epoch-witness.ts";
 
-/** Two headers take turns, each with a checksum and the number of the checkpoint that wrote it (duckdb.org/docs/internals/storage). */
+/**
+ * Two headers take turns, each with a checksum and the number of the checkpoint that wrote it
+ * (duckdb.org/docs/internals/storage).
+ */
 const HEADER_OFFSETS = [4096, 8192];
 const CHECKPOINT_OFFSET = 8;
 const NUMBER_BYTES = 8;
 const OWN_DESCRIPTORS = "/proc/self/fd";
 
 /**
- * How many checkpoints a file has seen that DuckDB has open in this process. Read through DuckDB's own descriptor: to open and close the
- * file once more would give up its lock.
+ * How many checkpoints a file has seen that DuckDB has open in this process. Read through DuckDB's
+ * own descriptor: to open and close the file once more would give up its lock.
  *
  * @returns null where the descriptor can't be found, as on macOS.
  */
@@ -62,7 +65,8 @@ function checkpointsIn(fd: number): number {
 /**
  * To be called before the database is opened, in this process too.
  *
- * @param expected the checkpoints of the file, at least, if the log belongs to it; null: nothing is known.
+ * @param expected the checkpoints of the file, at least, if the log belongs to it; null: nothing is
+ *   known.
  * @returns what was done, in words for the log; null: nothing.
  */
 export function setForeignLogAside(path: string, expected: EpochWitness["inFile"]): string | null {

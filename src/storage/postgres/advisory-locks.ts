@@ -3,11 +3,17 @@ import type { PostgresConnection } from "./connection.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { LOCK_CLASS } from "./schema.ts";
 
-/** Beyond every other key of LOCK_CLASS; one of its own for each start, so that none waits for another. */
+/**
+ * Beyond every other key of LOCK_CLASS; one of its own for each start, so that none waits for
+ * another.
+ */
 const PROBES_FROM = 1_000_000;
 const PROBES = 1_000_000_000;
 
-/** Some databases have the functions and refuse them, others lock nothing: what counts is a lock that is seen. */
+/**
+ * Some databases have the functions and refuse them, others lock nothing: what counts is a lock
+ * that is seen.
+ */
 export async function hasAdvisoryLocks(connection: PostgresConnection): Promise<boolean> {
   const key = PROBES_FROM + Math.floor(Math.random() * PROBES);
   await connection.run("BEGIN");

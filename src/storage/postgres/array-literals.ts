@@ -1,6 +1,6 @@
 /**
- * Arrays as parameters, in PostgreSQL's own notation. Bun.SQL would write them too, but takes as long for it as everything else
- * that this process does for a save together.
+ * Arrays as parameters, in PostgreSQL's own notation. Bun.SQL would write them too, but takes as
+ * long for it as everything else that this process does for a save together.
  */
 
 /** What needs no quotes; the word null does. */

@@ -1,6 +1,7 @@
 /**
- * One connection to PostgreSQL. Each is a Bun.SQL of its own with one reserved connection: so nothing waits unseen behind a
- * slow statement, nothing connects again in the middle of a transaction, and a broken one is known as such at once.
+ * One connection to PostgreSQL. Each is a Bun.SQL of its own with one reserved connection: so
+ * nothing waits unseen behind a slow statement, nothing connects again in the middle of a
+ * transaction, and a broken one is known as such at once.
  */
 import { type ReservedSQL, SQL } from "bun";
 import { clientOptions } from "../../config/postgres-client.ts";
@@ -9,7 +10,9 @@ import type { Durability } from "../../config/settings.ts";
 import { ConnectionLostError, endsConnection, NoAnswerError } from "./postgres-errors.ts";
 
 export const STATEMENT_TIMEOUT_MS = 30_000;
-/** Beyond a statement's time, for an answer that is on its way. Then the connection counts as dead. */
+/**
+ * Beyond a statement's time, for an answer that is on its way. Then the connection counts as dead.
+ */
 const ANSWER_GRACE_MS = 2_000;
 export const CONNECT_TIMEOUT_MS = 5_000;
 /** A worker that vanishes in a transaction holds its locks no longer than this. */
@@ -24,14 +27,20 @@ export interface ConnectionOptions {
   /** Longest run of one statement of the server's own; PostgreSQL stops it then. */
   statementTimeoutMs: number;
   connectTimeoutMs: number;
-  /** Behind a pool that gives each transaction another connection: no settings or prepared statements outlast one. */
+  /**
+   * Behind a pool that gives each transaction another connection: no settings or prepared
+   * statements outlast one.
+   */
   pooled: boolean;
   /** Of the server's own sessions, where it is known; else that of the role or the URL. */
   searchPath?: string;
 }
 
 export interface RunOptions {
-  /** Longest wait for the answer; else that of the connection. PostgreSQL stops the statement before. */
+  /**
+   * Longest wait for the answer; else that of the connection. PostgreSQL stops the statement
+   * before.
+   */
   timeoutMs?: number;
   /** Aborting asks PostgreSQL to stop the statement. */
   signal?: AbortSignal | undefined;

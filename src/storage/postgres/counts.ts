@@ -1,6 +1,7 @@
 /**
- * Volumes and sizes with fractions, or beyond 64 bits. The columns are `numeric`; those of a database made by an older server are
- * `bigint` until the first such count comes, and would round it without a word.
+ * Volumes and sizes with fractions, or beyond 64 bits. The columns are `numeric`; those of a
+ * database made by an older server are `bigint` until the first such count comes, and would round
+ * it without a word.
  */
 import type { Count, Save, SaveOutcome } from "../contract.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -41,7 +42,8 @@ export function tooNarrow(save: Save, wholeNumbers: ReadonlySet<string>): CountT
 }
 
 /**
- * Makes the columns of the tables `numeric`, for every server that writes there, in one transaction.
+ * Makes the columns of the tables `numeric`, for every server that writes there, in one
+ * transaction.
  *
  * @throws PostgresError it isn't allowed to, or somebody else has had a table for LOCK_WAIT_MS.
  */

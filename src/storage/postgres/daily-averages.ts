@@ -1,6 +1,7 @@
 /**
- * Writes daily bars together with their moving averages, which are those of the whole series of the ticker: for many tickers at
- * once, each from its last checkpoint before its first saved date. The tickers are locked against other writers.
+ * Writes daily bars together with their moving averages, which are those of the whole series of the
+ * ticker: for many tickers at once, each from its last checkpoint before its first saved date. The
+ * tickers are locked against other writers.
  */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { BarRow } from "../contract.ts";

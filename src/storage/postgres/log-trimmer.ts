@@ -1,7 +1,8 @@
 /**
- * Keeps the update log within its bound. Every worker has one, but only one at a time does anything. Bytes are counted once, and
- * noted for parts of the log, the oldest of which goes as a whole: so nothing is read twice, and the count outlives restarts. An update that is
- * committed after those around it were counted is not counted; it goes with their part.
+ * Keeps the update log within its bound. Every worker has one, but only one at a time does
+ * anything. Bytes are counted once, and noted for parts of the log, the oldest of which goes as a
+ * whole: so nothing is read twice, and the count outlives restarts. An update that is committed
+ * after those around it were counted is not counted; it goes with their part.
  */
 
 import { RequestError } from "../../protocol/errors.ts";
@@ -51,7 +52,10 @@ export interface TrimOptions {
   /** Of the log; what comes between two rounds is beyond it. */
   bytesMax: number;
   pauseMs: number;
-  /** Without them, transactions of several workers are kept apart by the database, which undoes all but one. */
+  /**
+   * Without them, transactions of several workers are kept apart by the database, which undoes all
+   * but one.
+   */
   advisoryLocks: boolean;
   /** The database doesn't let it be done: told once. */
   onRefused(reason: string): void;
@@ -81,7 +85,11 @@ export class LogTrimmer {
     this.#schedule();
   }
 
-  /** Counts what has come, and deletes what is too much. @throws what the database has against it. */
+  /**
+   * Counts what has come, and deletes what is too much.
+   *
+   * @throws what the database has against it.
+   */
   async trim(): Promise<void> {
     for (let step = 0; step < STEPS_PER_ROUND && !this.#closed; step++) {
       if (!(await this.#transaction((connection) => this.#step(connection)))) return;

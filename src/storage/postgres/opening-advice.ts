@@ -1,4 +1,7 @@
-/** What to do about a database that doesn't let itself be opened: the same for a server that starts and for `doctor`. */
+/**
+ * What to do about a database that doesn't let itself be opened: the same for a server that starts
+ * and for `doctor`.
+ */
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { UnsuitableDatabaseError } from "./requirements.ts";

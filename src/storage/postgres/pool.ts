@@ -1,6 +1,7 @@
 /**
- * The connections of one worker. Small reads share connections, a few on each; a save, a stream and a user's statement have
- * one to themselves. Who finds none free waits in order, for a bounded time.
+ * The connections of one worker. Small reads share connections, a few on each; a save, a stream and
+ * a user's statement have one to themselves. Who finds none free waits in order, for a bounded
+ * time.
  */
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
@@ -12,8 +13,8 @@ const SHARERS_MAX = 4;
 /** Connections that streams and users' statements, which may take minutes, leave to the others. */
 const KEPT_FOR_SHORT = 2;
 /**
- * Of what these may take, each leaves so many to the other, where there are more than two: whoever reads rows slowly
- * doesn't keep SQL waiting. With two, a slow statement would hold up all others.
+ * Of what these may take, each leaves so many to the other, where there are more than two: whoever
+ * reads rows slowly doesn't keep SQL waiting. With two, a slow statement would hold up all others.
  */
 const KEPT_FOR_OTHER_LONG = 1;
 const CONNECTIONS_MIN = 2;
@@ -34,7 +35,8 @@ const CLOSE_WAIT_MS = 2_000;
 /**
  * - `shared`: one small read, one statement.
  * - `short`: a connection of one's own for a moment.
- * - `stream`, `sql`: for as long as it takes, of many rows or of a user's statement; never takes the last connections.
+ * - `stream`, `sql`: for as long as it takes, of many rows or of a user's statement; never takes
+ *   the last connections.
  */
 export type Use = "shared" | "short" | LongUse;
 type LongUse = "stream" | "sql";
@@ -42,8 +44,8 @@ type LongUse = "stream" | "sql";
 export interface Lease {
   readonly connection: PostgresConnection;
   /**
-   * Puts a new connection in the place of this one, for a use that leaves things behind in its session: text results only, and
-   * closed when it is given back.
+   * Puts a new connection in the place of this one, for a use that leaves things behind in its
+   * session: text results only, and closed when it is given back.
    */
   renew(): Promise<PostgresConnection>;
   /** Gives it back, once. @param discard true: something may still be going on in it. */
@@ -70,7 +72,10 @@ interface Waiter {
 
 export interface PostgresPoolOptions extends ConnectionOptions {
   size: number;
-  /** A statement of the server's own failed because of the state that the database is in; see `isServerState`. */
+  /**
+   * A statement of the server's own failed because of the state that the database is in; see
+   * `isServerState`.
+   */
   onBroken?(reason: string): void;
   /** For tests. */
   limits?: Partial<PoolLimits>;
@@ -209,7 +214,10 @@ export class PostgresPool {
     if (failure !== null && isServerState(error)) this.#onBroken(`${failure.message} (${failure.code})`);
   }
 
-  /** Every connection is replaced, as soon as it is free: its settings are no longer those of the database. */
+  /**
+   * Every connection is replaced, as soon as it is free: its settings are no longer those of the
+   * database.
+   */
   renewAll(): void {
     for (const member of this.#members) {
       this.#stale++;
@@ -219,7 +227,9 @@ export class PostgresPool {
     this.#serve();
   }
 
-  /** @param reason the connections are there, and the database doesn't answer; null: it does again. */
+  /**
+   * @param reason the connections are there, and the database doesn't answer; null: it does again.
+   */
   noteSilence(reason: string | null): void {
     this.#silence = reason;
   }
@@ -325,7 +335,10 @@ export class PostgresPool {
     this.#serve();
   }
 
-  /** PostgreSQL has no more connections to give, but some are here: one of them comes free in time, or not. */
+  /**
+   * PostgreSQL has no more connections to give, but some are here: one of them comes free in time,
+   * or not.
+   */
   #waitAgain(waiter: Waiter, waiting: Waiter[], error: unknown): void {
     const again: Waiter = { ...waiter, openNone: true };
     const timer = setTimeout(() => {
@@ -372,7 +385,10 @@ export class PostgresPool {
     };
   }
 
-  /** Its neighbours have probably died with it: the free ones are given up, so that a repetition doesn't meet another. */
+  /**
+   * Its neighbours have probably died with it: the free ones are given up, so that a repetition
+   * doesn't meet another.
+   */
   #onLost(member: Member): void {
     this.#stale++;
     this.#noteTrouble(member.connection.lost);

@@ -1,10 +1,11 @@
 /**
- * PostgreSQL, and what speaks its language. Every worker opens it for itself and reads and writes through a pool of its own;
- * the database, not the hub, keeps writers apart: a save takes locks on its tickers for the length of its transaction. So any
- * number of workers, of any number of servers, may share a database.
+ * PostgreSQL, and what speaks its language. Every worker opens it for itself and reads and writes
+ * through a pool of its own; the database, not the hub, keeps writers apart: a save takes locks on
+ * its tickers for the length of its transaction. So any number of workers, of any number of
+ * servers, may share a database.
  *
- * What a worker doesn't know is what others have written a moment ago: answers are never kept here, and no order of saves of
- * different workers is promised beyond that of their commits.
+ * What a worker doesn't know is what others have written a moment ago: answers are never kept here,
+ * and no order of saves of different workers is promised beyond that of their commits.
  */
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
@@ -36,7 +37,9 @@ import { findSearchPaths, type SearchPaths } from "./search-paths.ts";
 import { TableGuard } from "./table-guard.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
-/** How long a start waits for a database that is away or breaks off, and how often it begins again. */
+/**
+ * How long a start waits for a database that is away or breaks off, and how often it begins again.
+ */
 const START_WAIT_MS = 15_000;
 const START_RETRY_MS = 250;
 /** What may have passed by the next try. */
@@ -55,15 +58,27 @@ export interface PostgresSettings {
   durability: Durability;
   /** Most connections of this worker; at least 2. */
   dbPoolSize: number;
-  /** Bound of the update log, which is trimmed from here then; without it, this one leaves that to others. */
+  /**
+   * Bound of the update log, which is trimmed from here then; without it, this one leaves that to
+   * others.
+   */
   updateLogMb?: number;
   /** The database doesn't let the log be trimmed: called once. */
   onTrimRefused?(reason: string): void;
-  /** A save waited in vain for a lock that another session holds: called at most every BLOCKED_TOLD_MS. */
+  /**
+   * A save waited in vain for a lock that another session holds: called at most every
+   * BLOCKED_TOLD_MS.
+   */
   onBlocked?(reason: string): void;
-  /** A statement of the server's own failed because of what the database is now: called at most every BROKEN_TOLD_MS. */
+  /**
+   * A statement of the server's own failed because of what the database is now: called at most
+   * every BROKEN_TOLD_MS.
+   */
   onBroken?(reason: string): void;
-  /** Whether the database can do all of the server's work, every few seconds; without it, nobody looks. `reason` null: it can. */
+  /**
+   * Whether the database can do all of the server's work, every few seconds; without it, nobody
+   * looks. `reason` null: it can.
+   */
   onState?(reason: string | null): void;
   /** The times and bounds that tests can't wait for. */
   limits?: Partial<PoolLimits>;
@@ -75,7 +90,7 @@ export interface PostgresSettings {
 }
 
 /** What the database can do, found out when it is opened. */
-export interface Capabilities extends WriterCapabilities {
+interface Capabilities extends WriterCapabilities {
   /** As the database writes it. */
   version: string;
   paths: SearchPaths;
@@ -100,7 +115,8 @@ export interface PostgresDatabase extends AsyncDisposable {
 /**
  * Connects, and makes the tables where there are none. Whatever breaks on the way is begun again.
  *
- * @throws Error it can't be reached, or breaks off again and again, for START_WAIT_MS, refuses the user, lacks what the server needs, or has tables that don't fit.
+ * @throws Error it can't be reached, or breaks off again and again, for START_WAIT_MS, refuses the
+ *   user, lacks what the server needs, or has tables that don't fit.
  */
 export async function openPostgres(settings: PostgresSettings): Promise<PostgresDatabase> {
   const target = parsePostgresUrl(settings.dbFile);
@@ -224,7 +240,11 @@ async function requireWritable(connection: PostgresConnection): Promise<void> {
     throw new Error("target_session_attrs asks for a database that takes writes, and this one takes none");
 }
 
-/** Tables that aren't there are not made: they count as empty. @throws Error it can't be reached, or refuses the user. */
+/**
+ * Tables that aren't there are not made: they count as empty.
+ *
+ * @throws Error it can't be reached, or refuses the user.
+ */
 export async function openPostgresTransfer(dbFile: string): Promise<TransferReader> {
   const { connection, options } = await connectForReading(dbFile);
   await connection.close();
@@ -260,7 +280,9 @@ async function whenReachable<T>(waitMs: number, open: () => Promise<T>): Promise
   }
 }
 
-/** Finds out on the way whether a pool in between swallows or refuses the settings of the session. */
+/**
+ * Finds out on the way whether a pool in between swallows or refuses the settings of the session.
+ */
 async function connectFirst(
   options: ConnectionOptions,
 ): Promise<{ connection: PostgresConnection; options: ConnectionOptions }> {

@@ -3,12 +3,14 @@ import { SQL } from "bun";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 
 /**
- * - `lost`: the connection is gone or useless; whatever ran on it was undone, unless it was a COMMIT.
+ * - `lost`: the connection is gone or useless; whatever ran on it was undone, unless it was a
+ *   COMMIT.
  * - `away`: no connection is to be had.
  * - `stopped`: a timeout or a cancellation; the transaction was undone.
  * - `conflict`: another transaction was in the way; the same one may work now.
  * - `refused`: the statement or its values are at fault.
- * - `broken`: the database is there and can't do its work: disk full, out of memory, a standby that takes no writes.
+ * - `broken`: the database is there and can't do its work: disk full, out of memory, a standby that
+ *   takes no writes.
  */
 export type FailureKind = "lost" | "away" | "stopped" | "conflict" | "refused" | "broken";
 
@@ -19,7 +21,9 @@ export interface Failure {
   message: string;
 }
 
-/** No answer came within the time of a statement and then some: nobody knows what has become of it. */
+/**
+ * No answer came within the time of a statement and then some: nobody knows what has become of it.
+ */
 export class NoAnswerError extends Error {
   override name = "NoAnswerError";
 }
@@ -57,8 +61,9 @@ const AWAY_CODES = new Set([
 ]);
 
 /**
- * Classes of SQLSTATE in which a statement of the server's own is refused because of the state that the database is in, whatever
- * rows a client has sent. All others, also those that triggers of users make up, are about a row.
+ * Classes of SQLSTATE in which a statement of the server's own is refused because of the state that
+ * the database is in, whatever rows a client has sent. All others, also those that triggers of
+ * users make up, are about a row.
  */
 const STATE_CLASSES = new Set([
   "0A", // not supported: a view that can't be written, a compressed part
@@ -81,7 +86,9 @@ const NUMBERS_USED_UP = "2200H";
 /** Its code is that of a missing right. */
 const POLICY_VIOLATED = "row-level security policy";
 
-/** @returns null for an error that is neither PostgreSQL's nor its client library's: our own bug. */
+/**
+ * @returns null for an error that is neither PostgreSQL's nor its client library's: our own bug.
+ */
 export function failureOf(thrown: unknown): Failure | null {
   // What a client is told may have come from PostgreSQL.
   const error = thrown instanceof RequestError ? thrown.cause : thrown;
@@ -118,8 +125,9 @@ function kindOf(code: string, message: string): FailureKind {
 }
 
 /**
- * A statement of the server's own failed because of what the database or its tables are now: nobody who sends a row can do anything
- * about it, and the same row may be stored later. Not a database that is away or busy.
+ * A statement of the server's own failed because of what the database or its tables are now: nobody
+ * who sends a row can do anything about it, and the same row may be stored later. Not a database
+ * that is away or busy.
  */
 export function isServerState(error: unknown): boolean {
   const failure = failureOf(error);
@@ -143,8 +151,8 @@ export function isUnknownToDatabase(error: unknown): boolean {
 }
 
 /**
- * What failed so may work at once on another connection. Not after silence: that has taken its time already, and the next
- * connection would be as silent.
+ * What failed so may work at once on another connection. Not after silence: that has taken its time
+ * already, and the next connection would be as silent.
  */
 export function isWorthRepeating(error: unknown): boolean {
   return failureOf(error)?.kind === "lost" && !(error instanceof NoAnswerError);

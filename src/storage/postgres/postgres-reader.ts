@@ -1,4 +1,7 @@
-/** A worker's reads. A small answer is one statement; one of more than `CHUNK_ROWS` rows is streamed through a cursor. */
+/**
+ * A worker's reads. A small answer is one statement; one of more than `CHUNK_ROWS` rows is streamed
+ * through a cursor.
+ */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
@@ -27,7 +30,10 @@ import { asInstant, dayStart, FIRST_DAY, LAST_DAY, utcText } from "./sql-text.ts
 
 /** Rows of an answer that comes at once, and of one chunk of a larger one. */
 const CHUNK_ROWS = 1_000;
-/** Longest wait of whoever asks whether the database answers; the question itself waits longer, and the next asker with it. */
+/**
+ * Longest wait of whoever asks whether the database answers; the question itself waits longer, and
+ * the next asker with it.
+ */
 const PROBE_WAIT_MS = 2_000;
 const PROBE_TIMEOUT_MS = 3_000;
 /** Whole numbers that a double may not hold, and 64 bits may. */
@@ -166,7 +172,10 @@ export class PostgresReader implements StockReader {
     }
   }
 
-  /** Asks nothing and waits for nothing; where the database was away or silent, it is looked for behind the answer. */
+  /**
+   * Asks nothing and waits for nothing; where the database was away or silent, it is looked for
+   * behind the answer.
+   */
   pool(): PoolFigures {
     const figures = this.#pool.figures();
     void this.#pool.lookForDatabase();

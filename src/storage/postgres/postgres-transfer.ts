@@ -1,6 +1,7 @@
 /**
- * Rows for a copy, page by page from one key to the next by the primary key's index. No cursor: a snapshot that is kept for hours
- * would keep PostgreSQL from cleaning up what the copy itself replaces.
+ * Rows for a copy, page by page from one key to the next by the primary key's index. No cursor: a
+ * snapshot that is kept for hours would keep PostgreSQL from cleaning up what the copy itself
+ * replaces.
  */
 import type { BarRange, BarRow, RowKind, TickRange, TickRow, TransferReader } from "../contract.ts";
 import { ROW_TABLES } from "../tables.ts";

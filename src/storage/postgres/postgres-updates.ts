@@ -13,13 +13,17 @@ import { failureOf } from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
 import { microseconds } from "./sql-text.ts";
 
-/** Behind a pool that keeps connections of its own, another server may have taken over without a sign of it here. */
+/**
+ * Behind a pool that keeps connections of its own, another server may have taken over without a
+ * sign of it here.
+ */
 const EPOCH_UNSEEN_MAX_MS = 2_000;
 
 const EPOCH_SQL = "SELECT epoch FROM update_epoch ORDER BY epoch LIMIT 1";
 /**
- * Where the database has been put back to an earlier state, positions are given again: a standby took over that had not received
- * everything, or a backup was played back. Both make another timeline; a dump that is loaded elsewhere has another identifier.
+ * Where the database has been put back to an earlier state, positions are given again: a standby
+ * took over that had not received everything, or a backup was played back. Both make another
+ * timeline; a dump that is loaded elsewhere has another identifier.
  */
 const INCARNATION_SQL = `SELECT pg_catalog.md5((SELECT system_identifier FROM pg_control_system())::text || '/' ||
   CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE pg_catalog.substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END) AS incarnation`;
@@ -103,7 +107,8 @@ export class PostgresUpdates implements UpdateReader {
       AFTER_SQL,
       [ticker, after, Math.max(1, updates), characters],
     );
-    // Where ids are not given in order, trimming leaves holes: what lies behind one is for the next question.
+    // Where ids are not given in order, trimming leaves holes: what lies behind one is for the next
+    // question.
     const holeAt = rows.findIndex(({ seq }, index) => index > 0 && seq !== rows[index - 1]!.seq + 1);
     return (holeAt < 0 ? rows : rows.slice(0, holeAt)).map(({ seq, type, frame, saved_at: savedAtMs }) => ({
       seq,

@@ -1,6 +1,7 @@
 /**
- * A worker's saves: a batch is one transaction with a constant number of statements, of new ticks three round trips. What PostgreSQL does to it from outside,
- * a restart or another writer in the way, is answered by doing it again: a save can be repeated without harm.
+ * A worker's saves: a batch is one transaction with a constant number of statements, of new ticks
+ * three round trips. What PostgreSQL does to it from outside, a restart or another writer in the
+ * way, is answered by doing it again: a save can be repeated without harm.
  */
 import { nowText } from "../../market/timestamp.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
@@ -36,23 +37,29 @@ import { findRepeated, isThere, logUpdates, type Witness } from "./update-log.ts
 
 /** Times that a batch is begun when connections break under it. */
 const CONNECTIONS_TRIED = 2;
-/** Times that it is begun when other transactions, of programs that know no locks of ours, are in the way. */
+/**
+ * Times that it is begun when other transactions, of programs that know no locks of ours, are in
+ * the way.
+ */
 const CONFLICT_TRIES = 5;
 const CONFLICT_PAUSE_MS = 20;
 /** How long to look for what became of a commit whose answer was lost, and how often. */
 const DOUBT_MAX_MS = 10_000;
 const DOUBT_RETRY_MS = 100;
 /**
- * For one lock of a ticker or a table. Savers hold theirs for milliseconds; what is held for longer is probably a session that
- * has forgotten it.
+ * For one lock of a ticker or a table. Savers hold theirs for milliseconds; what is held for longer
+ * is probably a session that has forgotten it.
  */
-export const LOCK_WAIT_MS = 5_000;
+const LOCK_WAIT_MS = 5_000;
 
 /** What would only be checked at the commit. */
 export const CHECK_NOW_SQL = "SET CONSTRAINTS ALL IMMEDIATE";
 
 export interface WriterCapabilities {
-  /** Without them, two writers of one ticker are kept apart by the database, which undoes one of them. */
+  /**
+   * Without them, two writers of one ticker are kept apart by the database, which undoes one of
+   * them.
+   */
   advisoryLocks: boolean;
   /** Whether there are rules that are checked only at the commit. */
   deferrable: boolean;
@@ -95,7 +102,8 @@ export class PostgresWriter implements StockWriter {
   }
 
   /**
-   * May be called while another commit is under way; of saves of one ticker, which of the two is first is then open.
+   * May be called while another commit is under way; of saves of one ticker, which of the two is
+   * first is then open.
    *
    * @throws RequestError 503 the database is away, or nobody knows what became of the batch.
    * @throws StorageBusyError other programs were in the way each time.
@@ -243,7 +251,8 @@ export class PostgresWriter implements StockWriter {
   }
 
   /**
-   * @param doubt of an earlier attempt: once its locks are free, what it has written is there or never will be.
+   * @param doubt of an earlier attempt: once its locks are free, what it has written is there or
+   *   never will be.
    * @throws CommitDoubt the commit was sent, and its answer lost.
    * @throws NotNewError ticks were taken to be new, and are not.
    */
@@ -276,7 +285,8 @@ export class PostgresWriter implements StockWriter {
 
   async #begin(connection: PostgresConnection, ofSaves: Iterable<string>): Promise<void> {
     const tickers = new Set(ofSaves);
-    // One text, one round trip. What the statements after the locks see was committed before the locks were had.
+    // One text, one round trip. What the statements after the locks see was committed before the
+    // locks were had.
     await connection.run(
       this.#capabilities.advisoryLocks ? `${this.#beginSql}; ${lockSql(tickers)}` : this.#beginSql,
     );
@@ -413,7 +423,10 @@ function isAway(error: unknown): boolean {
   return kind === "lost" || kind === "away" || (error instanceof RequestError && error.status === 503);
 }
 
-/** One save's rows or its table are at fault, and those beside it may be stored; not the disk, a lock, or memory, which each would meet. */
+/**
+ * One save's rows or its table are at fault, and those beside it may be stored; not the disk, a
+ * lock, or memory, which each would meet.
+ */
 function isRefusal(error: unknown): error is Error {
   return error instanceof RowIgnoredError || failureOf(error)?.kind === "refused";
 }
@@ -422,7 +435,8 @@ function isRefusal(error: unknown): error is Error {
 function isKeyRace(error: unknown): boolean {
   if (failureOf(error)?.code !== "23505") return false;
   const { constraint, message } = error as Error & { constraint?: string };
-  // A part of a hypertable has the key with numbers in front of its name, and once compressed names it in the message only.
+  // A part of a hypertable has the key with numbers in front of its name, and once compressed names
+  // it in the message only.
   return (constraint ?? message).includes("realtime_data_pkey");
 }
 

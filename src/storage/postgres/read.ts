@@ -1,4 +1,7 @@
-/** Reads through the pool. What only reads is repeated once on another connection when its own breaks. */
+/**
+ * Reads through the pool. What only reads is repeated once on another connection when its own
+ * breaks.
+ */
 import type { RunOptions } from "./connection.ts";
 import type { Lease, PostgresPool, Use } from "./pool.ts";
 import { isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";

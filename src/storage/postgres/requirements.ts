@@ -1,6 +1,7 @@
 /**
- * What the server can't do without, asked of a database before anything else: many speak PostgreSQL's protocol and have little of
- * its SQL. What it can do without is found out where it is used.
+ * What the server can't do without, asked of a database before anything else: many speak
+ * PostgreSQL's protocol and have little of its SQL. What it can do without is found out where it is
+ * used.
  */
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf } from "./postgres-errors.ts";

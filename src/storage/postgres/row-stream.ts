@@ -1,4 +1,7 @@
-/** A large answer, read through a cursor: every row from one snapshot, a chunk at a time, when the client has taken the one before. */
+/**
+ * A large answer, read through a cursor: every row from one snapshot, a chunk at a time, when the
+ * client has taken the one before.
+ */
 import type { PostgresConnection } from "./connection.ts";
 import type { Lease } from "./pool.ts";
 import { requestErrorOf } from "./postgres-errors.ts";
@@ -17,7 +20,10 @@ export interface RowStreamOptions {
   encode(rows: Row[]): string;
 }
 
-/** Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its connection. */
+/**
+ * Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its
+ * connection.
+ */
 export class RowStream implements AsyncIterableIterator<string> {
   readonly #lease: Lease;
   readonly #options: RowStreamOptions;
@@ -32,7 +38,10 @@ export class RowStream implements AsyncIterableIterator<string> {
     this.#first = first;
   }
 
-  /** Reads the first chunk already: an error can still become a status. The stream gives the lease back; so does an error. */
+  /**
+   * Reads the first chunk already: an error can still become a status. The stream gives the lease
+   * back; so does an error.
+   */
   static async open(lease: Lease, options: RowStreamOptions): Promise<RowStream> {
     const { connection } = lease;
     try {
@@ -104,7 +113,10 @@ export class RowStream implements AsyncIterableIterator<string> {
   }
 }
 
-/** Without parameters it goes as a simple query, which keeps no plan: the cursor has other columns the next time. */
+/**
+ * Without parameters it goes as a simple query, which keeps no plan: the cursor has other columns
+ * the next time.
+ */
 function fetchChunk(connection: PostgresConnection, rows: number): Promise<Row[]> {
   return connection.run<Row>(`FETCH ${rows} FROM ${CURSOR}`);
 }

@@ -1,4 +1,7 @@
-/** The tables, made on the first start. Workers of several servers may start at once: one makes them, the others wait for it. */
+/**
+ * The tables, made on the first start. Workers of several servers may start at once: one makes
+ * them, the others wait for it.
+ */
 import { randomUUID } from "node:crypto";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
@@ -10,7 +13,10 @@ import { TABLES } from "./table-definitions.ts";
 /** In `stock_db_schema`: the shape below. */
 export const SCHEMA_VERSION = 2;
 
-/** First key of every advisory lock of this server; the second is 0 for the schema, -1 for trimming, else a bucket of tickers. */
+/**
+ * First key of every advisory lock of this server; the second is 0 for the schema, -1 for trimming,
+ * else a bucket of tickers.
+ */
 export const LOCK_CLASS = 0x57_0c_db;
 export const SCHEMA_LOCK = 0;
 export const TRIM_LOCK = -1;
@@ -64,7 +70,10 @@ export class SchemaError extends Error {
 }
 
 export interface SchemaOptions {
-  /** Whether the database has advisory locks; without them, simultaneous first starts may have to be repeated. */
+  /**
+   * Whether the database has advisory locks; without them, simultaneous first starts may have to be
+   * repeated.
+   */
   advisoryLocks: boolean;
 }
 
@@ -77,7 +86,10 @@ const OPTIONAL = {
 };
 type Optional = keyof typeof OPTIONAL;
 
-/** Its transaction is lost, and is done again without it: not every database goes back to before a change of its tables. */
+/**
+ * Its transaction is lost, and is done again without it: not every database goes back to before a
+ * change of its tables.
+ */
 class OptionalRefusedError extends Error {
   readonly part: Optional;
 
@@ -91,7 +103,8 @@ class OptionalRefusedError extends Error {
  * Brings the database to SCHEMA_VERSION in one transaction.
  *
  * @returns what was done, in words for the log; null if nothing was needed.
- * @throws SchemaError a newer version, or something of a table's name that doesn't work like the table.
+ * @throws SchemaError a newer version, or something of a table's name that doesn't work like the
+ *   table.
  * @throws UnsuitableDatabaseError it can't hold such tables.
  */
 export async function prepareSchema(
@@ -182,7 +195,8 @@ function tablesSql(collated: boolean): string[] {
 }
 
 /**
- * Partitions the ticks by time where TimescaleDB is there, whatever schema it is in: that is rarely on the search_path of the tables.
+ * Partitions the ticks by time where TimescaleDB is there, whatever schema it is in: that is rarely
+ * on the search_path of the tables.
  *
  * @returns null without it.
  */
@@ -198,7 +212,10 @@ async function hypertableSql(connection: PostgresConnection): Promise<string | n
   return `SELECT ${schema}.create_hypertable('realtime_data', ${dimension}, if_not_exists => true, migrate_data => true)::text`;
 }
 
-/** @throws OptionalRefusedError the database doesn't know one of them; then the transaction has to be undone. */
+/**
+ * @throws OptionalRefusedError the database doesn't know one of them; then the transaction has to
+ *   be undone.
+ */
 async function optional(connection: PostgresConnection, part: Optional, statements: string[]): Promise<void> {
   try {
     for (const statement of statements) await connection.run(statement);
@@ -246,7 +263,11 @@ async function readVersion(connection: PostgresConnection): Promise<number> {
   }
 }
 
-/** Tables of our names may have been there before, made by another program. @throws SchemaError which names all that is wrong with them. */
+/**
+ * Tables of our names may have been there before, made by another program.
+ *
+ * @throws SchemaError which names all that is wrong with them.
+ */
 async function checkTables(connection: PostgresConnection, state: "before" | "made"): Promise<void> {
   const problems = await findTableProblems(connection, state);
   if (problems.length === 0) return;

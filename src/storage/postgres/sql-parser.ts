@@ -13,7 +13,7 @@ import { badRequest, shortened } from "../../protocol/errors.ts";
  * Of a statement, in UTF-8. Reading so much, all of it constants, takes some 50 ms and, for a
  * moment, 100 MB.
  */
-export const STATEMENT_BYTES_MAX = 2 ** 18;
+const STATEMENT_BYTES_MAX = 2 ** 18;
 /**
  * An instance that has read more at once is given up: its memory, a hundred times as much, never
  * shrinks.

@@ -1,6 +1,7 @@
 /**
- * Whether what has the name of one of our tables works like it. Other programs may have made tables of these names; their own columns
- * beside ours don't matter, those of other types would give other answers.
+ * Whether what has the name of one of our tables works like it. Other programs may have made tables
+ * of these names; their own columns beside ours don't matter, those of other types would give other
+ * answers.
  */
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -64,7 +65,10 @@ interface Found {
   comparesBytes: boolean;
 }
 
-/** @param state `before`: what stands in the way of making the tables; `made`: what the server finds under their names. */
+/**
+ * @param state `before`: what stands in the way of making the tables; `made`: what the server finds
+ *   under their names.
+ */
 export async function findTableProblems(
   connection: PostgresConnection,
   state: "before" | "made",

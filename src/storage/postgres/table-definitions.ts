@@ -1,7 +1,8 @@
 /**
  * The tables of the server and their columns.
  *
- * Keys are compared byte by byte (COLLATE "C"), as every other engine does, whatever the language of the database.
+ * Keys are compared byte by byte (COLLATE "C"), as every other engine does, whatever the language
+ * of the database.
  */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 
@@ -92,7 +93,8 @@ export const TABLES: Table[] = [
     key: "ticker",
   },
   {
-    // What trimming has counted: the updates up to `last_id`, from the row before on, have so many bytes.
+    // What trimming has counted: the updates up to `last_id`, from the row before on, have so many
+    // bytes.
     name: "update_log_parts",
     columns: ["last_id bigint NOT NULL", "bytes bigint NOT NULL"],
     key: "last_id",

@@ -64,9 +64,9 @@ const SHAPE_SQL = `WITH ours AS (
     WHERE pg_catalog.has_sequence_privilege(oid, 'SELECT'))::text AS number`;
 
 /**
- * Catalogs of roles, databases, their settings and event triggers. They are of more than this database, and decide whether
- * the server can connect tomorrow and what its sessions begin with. Counted by what this session has written there, as an
- * administrator may change them meanwhile.
+ * Catalogs of roles, databases, their settings and event triggers. They are of more than this
+ * database, and decide whether the server can connect tomorrow and what its sessions begin with.
+ * Counted by what this session has written there, as an administrator may change them meanwhile.
  */
 const ADMINISTRATION = [
   "pg_authid",

@@ -1,6 +1,7 @@
 /**
- * Saves ticks. Most are new, so a batch is first placed as if nothing were stored, and written with one statement that leaves taken
- * keys alone: where none was taken, that was right. Else the batch is done again, asking first which of its stamps are stored.
+ * Saves ticks. Most are new, so a batch is first placed as if nothing were stored, and written with
+ * one statement that leaves taken keys alone: where none was taken, that was right. Else the batch
+ * is done again, asking first which of its stamps are stored.
  */
 import type { SaveOutcome, SaveTicks } from "../contract.ts";
 import { type CountRule, placeTicks, type TickSlot, type TickSlots } from "../tick-placement.ts";
@@ -10,7 +11,8 @@ import { countText, isSameCount } from "./count-text.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { asInstant } from "./sql-text.ts";
 
-// By the index for each, also where the planner would rather read all of a table that it knows nothing of yet.
+// By the index for each, also where the planner would rather read all of a table that it knows
+// nothing of yet.
 const STORED_SQL = `SELECT w.n::int AS n, r.seq::float8 AS seq, r.price, r.size::text AS size, r.ask_price, r.ask_size::text AS ask_size
   FROM unnest($1::text[], $2::text[], $3::timestamptz[]) WITH ORDINALITY AS w(ticker, type, stamp, n)
   JOIN LATERAL (SELECT * FROM realtime_data t WHERE t.ticker = w.ticker AND t.type = w.type AND t."timestamp" = w.stamp
@@ -49,7 +51,10 @@ export interface SavedTicks {
   outcomes: SaveOutcome[];
   /** Whether a key was taken. */
   metStored: boolean;
-  /** The statements are sent; those sent after them run after them. Rejects with RowIgnoredError or NotNewError; then the transaction has to be undone. */
+  /**
+   * The statements are sent; those sent after them run after them. Rejects with RowIgnoredError or
+   * NotNewError; then the transaction has to be undone.
+   */
   written: Promise<void>;
 }
 

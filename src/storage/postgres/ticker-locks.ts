@@ -1,18 +1,19 @@
 /**
- * Locks that keep writers of one ticker apart, whichever worker or server they are in: the seq of a tick and the averages of a
- * day depend on what is stored. They end with the transaction.
+ * Locks that keep writers of one ticker apart, whichever worker or server they are in: the seq of a
+ * tick and the averages of a day depend on what is stored. They end with the transaction.
  */
 import { LOCK_CLASS } from "./schema.ts";
 
 /**
- * Tickers share locks, since PostgreSQL has room for some thousands in all. Two tickers of one lock wait for each other
- * without need; the more locks, the rarer.
+ * Tickers share locks, since PostgreSQL has room for some thousands in all. Two tickers of one lock
+ * wait for each other without need; the more locks, the rarer.
  */
 const LOCKS = 1_024;
 
 /**
- * A statement for the same locks on every machine, always in the order of their numbers: two writers that wait for each other would never
- * end. Without parameters, so that it goes with BEGIN in one text.
+ * A statement for the same locks on every machine, always in the order of their numbers: two
+ * writers that wait for each other would never end. Without parameters, so that it goes with BEGIN
+ * in one text.
  */
 export function lockSql(tickers: Iterable<string>): string {
   const buckets = new Set<number>();
@@ -23,8 +24,8 @@ export function lockSql(tickers: Iterable<string>): string {
 }
 
 /**
- * Sessions with a lock that savers may wait for, the oldest first: of a ticker, of a whole table, or of rows that a transaction has
- * changed some time ago.
+ * Sessions with a lock that savers may wait for, the oldest first: of a ticker, of a whole table,
+ * or of rows that a transaction has changed some time ago.
  */
 export const HOLDERS_SQL = `SELECT a.pid::text AS pid, a.application_name AS program, a.state, pg_catalog.count(*)::int AS locks,
     extract(epoch FROM now() - coalesce(a.xact_start, a.state_change))::float8 AS seconds

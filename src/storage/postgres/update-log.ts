@@ -1,6 +1,7 @@
 /**
- * The update log, in the transaction that stores the rows: see ARCHITECTURE.md "Updates and positions". The rows of
- * `update_positions` are locked until the commit, so positions are in the order of commits, whoever writes.
+ * The update log, in the transaction that stores the rows: see ARCHITECTURE.md "Updates and
+ * positions". The rows of `update_positions` are locked until the commit, so positions are in the
+ * order of commits, whoever writes.
  */
 import { randomUUID } from "node:crypto";
 import type { Save } from "../contract.ts";
@@ -9,13 +10,19 @@ import type { PostgresConnection } from "./connection.ts";
 
 /** Frames of one statement, in UTF-16 units; one alone may be longer. */
 const FRAMES_PER_STATEMENT = 16 * 2 ** 20;
-/** Between the frames of a statement, which are full of quotes that an array would need doubled. No JSON holds it. */
+/**
+ * Between the frames of a statement, which are full of quotes that an array would need doubled. No
+ * JSON holds it.
+ */
 const UNIT_SEPARATOR = "\u001f";
 /** How far back a repeated save is looked for: it was sent seconds ago. */
 const REPEATED_AMONG = 10_000;
 
 const NOW_MS = "(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint";
-/** Positions of the batch's saves: those of one ticker follow each other in the order of the batch. The clock is read when all their rows are locked, however long that took. */
+/**
+ * Positions of the batch's saves: those of one ticker follow each other in the order of the batch.
+ * The clock is read when all their rows are locked, however long that took.
+ */
 const LOG_SQL = `WITH saves AS (
     SELECT s.ticker, s.type, s.save_id, coalesce(s.frame, '') AS frame, s.n, pg_catalog.row_number() OVER (PARTITION BY s.ticker ORDER BY s.n DESC) - 1 AS later
     FROM unnest($1::text[], $2::text[], $3::text[], pg_catalog.string_to_array($4::text, $5::text)) WITH ORDINALITY AS s(ticker, type, save_id, frame, n)
@@ -39,8 +46,9 @@ const WITNESS_SQL =
   "SELECT 1 AS one FROM update_log WHERE ticker = $1 AND seq = $2::bigint AND save_id = $3::text";
 
 /**
- * An update of a transaction, by which that is known again: where it is found, the transaction has been committed. (The number of a
- * transaction doesn't tell: after a crash, PostgreSQL gives it to another.)
+ * An update of a transaction, by which that is known again: where it is found, the transaction has
+ * been committed. (The number of a transaction doesn't tell: after a crash, PostgreSQL gives it to
+ * another.)
  */
 export interface Witness {
   ticker: string;

@@ -32,8 +32,9 @@ interface Column {
 }
 
 /**
- * Numbers keep all their digits, what isn't finite becomes null, stamps have six digits of fraction and mean UTC, JSON stays JSON,
- * bytea becomes base64, everything else is text as PostgreSQL writes it. Of columns with the same name the last one is kept.
+ * Numbers keep all their digits, what isn't finite becomes null, stamps have six digits of fraction
+ * and mean UTC, JSON stays JSON, bytea becomes base64, everything else is text as PostgreSQL writes
+ * it. Of columns with the same name the last one is kept.
  */
 export class RowEncoder {
   readonly #limits: RowLimits;

@@ -1,9 +1,11 @@
 /**
- * Looks at SQL written by a user as PostgreSQL will: its own parser finds the one statement in it and what that names, so no way of
- * writing hides anything. What is refused here is what a request must not do.
+ * Looks at SQL written by a user as PostgreSQL will: its own parser finds the one statement in it
+ * and what that names, so no way of writing hides anything. What is refused here is what a request
+ * must not do.
  *
- * The look isn't the wall. A reading statement is kept from writing by a READ ONLY transaction, a writing one from the server's tables by
- * TableGuard, and everybody from the rest by the rights of the database's role: a function may do what its text doesn't show.
+ * The look isn't the wall. A reading statement is kept from writing by a READ ONLY transaction, a
+ * writing one from the server's tables by TableGuard, and everybody from the rest by the rights of
+ * the database's role: a function may do what its text doesn't show.
  */
 import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../user-sql-tokens.ts";
@@ -17,9 +19,12 @@ import { type Field, fieldsOf, type RelationName, stringsOf } from "./statement-
  * - `query`: has rows, and can be read through a cursor, unless it `writes`.
  * - `report`: SHOW and EXPLAIN, whose few rows come at once; EXPLAIN ANALYZE may write.
  * - `write`: runs in a transaction.
- * - `procedure`: DO and CALL; may do what a READ ONLY transaction neither refuses nor undoes, such as locks of the session.
- * - `maintenance`: VACUUM, REINDEX, CLUSTER where they can't run in a transaction; changes no data, and runs in a session that is read-only.
- * - `concurrent`: makes or drops something CONCURRENTLY, which can't run in a transaction either; runs no function of a user's.
+ * - `procedure`: DO and CALL; may do what a READ ONLY transaction neither refuses nor undoes, such
+ *   as locks of the session.
+ * - `maintenance`: VACUUM, REINDEX, CLUSTER where they can't run in a transaction; changes no data,
+ *   and runs in a session that is read-only.
+ * - `concurrent`: makes or drops something CONCURRENTLY, which can't run in a transaction either;
+ *   runs no function of a user's.
  */
 export type StatementKind = "query" | "report" | "write" | "procedure" | "maintenance" | "concurrent";
 
@@ -44,10 +49,11 @@ const CONCURRENTLY = new Set(["IndexStmt", "DropStmt", "PartitionCmd"]);
 /**
  * Needs the parser to be loaded.
  *
- * @param given Number of the parameters sent. Where the statement has as many `?` and no `$1`, they are taken for parameters:
- *   what runs on SQLite runs here.
+ * @param given Number of the parameters sent. Where the statement has as many `?` and no `$1`, they
+ *   are taken for parameters: what runs on SQLite runs here.
  * @param schema of the server's own tables.
- * @throws RequestError 400: no statement, more than one, one that is refused, or one with another number of parameters.
+ * @throws RequestError 400: no statement, more than one, one that is refused, or one with another
+ *   number of parameters.
  */
 export function readStatement(sql: string, given: number, schema: string): Statement {
   const { node, text } = theOnlyOne(sql, given);

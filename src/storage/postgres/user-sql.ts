@@ -1,6 +1,7 @@
 /**
- * SQL written by users, on PostgreSQL: each statement on a connection of its own for the time being, stopped by PostgreSQL when
- * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is rolled back.
+ * SQL written by users, on PostgreSQL: each statement on a connection of its own for the time
+ * being, stopped by PostgreSQL when its time is over or its client has gone. What reads runs in a
+ * READ ONLY transaction, which is rolled back.
  */
 import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
 import { stoppedAtLimit } from "../time-limit.ts";
@@ -19,8 +20,9 @@ import type { Statement } from "./user-sql-statement.ts";
 /** An answer waits in the worker until the client has taken it. */
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 /**
- * Of one fetch from a cursor, if no row is larger than the largest before. Whatever is fetched is in memory as a whole, so the
- * first fetch is of one row, and each takes at most twice as many as the one before.
+ * Of one fetch from a cursor, if no row is larger than the largest before. Whatever is fetched is
+ * in memory as a whole, so the first fetch is of one row, and each takes at most twice as many as
+ * the one before.
  */
 const FETCH_BYTES = 4 * 2 ** 20;
 const FETCH_ROWS_MAX = 512;
@@ -30,7 +32,10 @@ const READ_ONLY_TRANSACTION = "25006";
 const UNUSED_PARAMETER = 0;
 /** Of the session, so that no transaction ends them. */
 const RELEASE_LOCKS = "SELECT pg_advisory_unlock_all()";
-/** Those that functions have prepared; the pool in between may keep statements of its own in the session. */
+/**
+ * Those that functions have prepared; the pool in between may keep statements of its own in the
+ * session.
+ */
 const FORGET_PREPARED = `DO $forget$ DECLARE left_over text; BEGIN
   FOR left_over IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP
     EXECUTE pg_catalog.format('DEALLOCATE %I', left_over);
@@ -41,7 +46,10 @@ const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE f
 /** Of PostgreSQL's own functions, those that may have effects. */
 const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname = 'pg_catalog' AND p.provolatile = 'v'`;
-/** A cursor WITH HOLD is carried out by the commit: what its functions do then, nobody would look at. */
+/**
+ * A cursor WITH HOLD is carried out by the commit: what its functions do then, nobody would look
+ * at.
+ */
 const NO_CURSORS = "CLOSE ALL";
 const ROLLED_BACK = "; rolled back, nothing changed";
 
@@ -56,7 +64,10 @@ export interface UserSqlOptions {
   deferrable: boolean;
   /** Of the server's tables. */
   schema: string;
-  /** Where names of users are looked for, as the database writes it; the server's own sessions have another. */
+  /**
+   * Where names of users are looked for, as the database writes it; the server's own sessions have
+   * another.
+   */
   searchPath: string;
   /** Null where the database has too little of PostgreSQL's catalog. */
   guard: TableGuard | null;
@@ -96,7 +107,10 @@ export class PostgresUserSql implements InterruptibleSql {
     }
   }
 
-  /** @throws RequestError 400 as `readStatement`; 503 others were being read until the time was over. */
+  /**
+   * @throws RequestError 400 as `readStatement`; 503 others were being read until the time was
+   *   over.
+   */
   async #readStatement({ sql, params }: UserSqlRequest, { signal, timeoutMs }: Deadline): Promise<Statement> {
     const { promise: over, reject } = Promise.withResolvers<never>();
     const giveUp = (): void =>
@@ -147,8 +161,9 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 
   /**
-   * Also what was only read may have changed settings of the session, or called a function that takes locks. They go first where
-   * they can: until the transaction is over, a pool in between hands the session to nobody else.
+   * Also what was only read may have changed settings of the session, or called a function that
+   * takes locks. They go first where they can: until the transaction is over, a pool in between
+   * hands the session to nobody else.
    *
    * @returns whether the session may be used again.
    */
@@ -185,7 +200,9 @@ export class PostgresUserSql implements InterruptibleSql {
     return `; SELECT pg_catalog.set_config('search_path', ${literal(this.#options.searchPath)}, ${local})`;
   }
 
-  /** Statements for one message, which one session carries out even where a pool stands in between. */
+  /**
+   * Statements for one message, which one session carries out even where a pool stands in between.
+   */
   #inOneText(...statements: string[]): string {
     return statements
       .filter((statement) => this.#options.advisoryLocks || statement !== RELEASE_LOCKS)
@@ -201,7 +218,8 @@ export class PostgresUserSql implements InterruptibleSql {
     const { guard, deferrable } = this.#options;
     const done = await run();
     deadline.check();
-    // What waits for the commit is done first; nothing of the user's runs between this and the commit.
+    // What waits for the commit is done first; nothing of the user's runs between this and the
+    // commit.
     const ending = deferrable ? [CHECK_NOW_SQL] : [];
     // After what is checked late, which may open some.
     if (before !== null) ending.push(NO_CURSORS);
@@ -228,8 +246,8 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 
   /**
-   * No transaction to look at, nor to set anything for. VACUUM and REINDEX run what indexes of users call: read-only keeps that
-   * from writing, and them from nothing.
+   * No transaction to look at, nor to set anything for. VACUUM and REINDEX run what indexes of
+   * users call: read-only keeps that from writing, and them from nothing.
    *
    * @throws RequestError 400 the session can't be made read-only.
    */
@@ -335,7 +353,10 @@ class Deadline {
   }
 }
 
-/** Statements that a function has prepared: they outlive a transaction, and their names may be those of the server's. */
+/**
+ * Statements that a function has prepared: they outlive a transaction, and their names may be those
+ * of the server's.
+ */
 async function whatIsLeft(connection: PostgresConnection): Promise<unknown[]> {
   try {
     return await connection.run(LEFT_SQL);
@@ -365,7 +386,10 @@ async function readOnly(
   }
 }
 
-/** @throws RequestError 400 a function of a user's wanted to write; not the database's state, as the session alone is read-only. */
+/**
+ * @throws RequestError 400 a function of a user's wanted to write; not the database's state, as the
+ *   session alone is read-only.
+ */
 async function maintain(...query: Parameters<typeof readAtOnce>): ReturnType<typeof readAtOnce> {
   try {
     return await readAtOnce(...query);
@@ -419,8 +443,8 @@ async function readAtOnce(
 }
 
 /**
- * With parameters, PostgreSQL itself takes no more than one statement, whatever the text looks like; so there is always one,
- * which the statement need not use.
+ * With parameters, PostgreSQL itself takes no more than one statement, whatever the text looks
+ * like; so there is always one, which the statement need not use.
  */
 function bindings(params: SqlParam[]): unknown[] {
   return params.length > 0 ? params : [UNUSED_PARAMETER];

@@ -2,7 +2,10 @@
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
-/** Of answers that are parsed: 10,000 tickers of the longest names, or the positions of four million. */
+/**
+ * Of answers that are parsed: 10,000 tickers of the longest names, or the positions of four
+ * million.
+ */
 export const PARSED_BYTES_MAX = 128 * 1024 * 1024;
 /** Of answers to saves, of /health, and of errors. */
 export const SHORT_BYTES_MAX = 1024 * 1024;

@@ -1,9 +1,14 @@
-/** Rows out of an answer of a command, a batch for each piece that comes, however large the answer is. */
+/**
+ * Rows out of an answer of a command, a batch for each piece that comes, however large the answer
+ * is.
+ */
 import { parseExactIntegers } from "../../protocol/exact-integers.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
 import type { JsonRows } from "../contract.ts";
 
-/** Between two rows. Within a text every quote follows a backslash, so this is never part of one. */
+/**
+ * Between two rows. Within a text every quote follows a backslash, so this is never part of one.
+ */
 const BORDER = '},{"';
 const BEGIN = '{"data":[';
 const END = "]}";

@@ -1,6 +1,7 @@
 /**
- * Answers of the upstream as they go on to the client: nobody looks into a row. But how an answer begins and ends is looked at, as a page of
- * a proxy, or the half of an answer without length, has status 200 as well. One that goes on piece by piece and ends wrongly breaks off.
+ * Answers of the upstream as they go on to the client: nobody looks into a row. But how an answer
+ * begins and ends is looked at, as a page of a proxy, or the half of an answer without length, has
+ * status 200 as well. One that goes on piece by piece and ends wrongly breaks off.
  */
 import type { JsonRows } from "../contract.ts";
 import type { SqlAnswer } from "../user-sql-contract.ts";
@@ -41,7 +42,12 @@ export async function readRows({ response, keep }: UpstreamAnswer): Promise<Json
   return { empty: false, text: head.toString() };
 }
 
-/** Of execute_sql: what is around the rows is taken off, as whoever answers the client puts it on again. @throws WrongAnswerError */
+/**
+ * Of execute_sql: what is around the rows is taken off, as whoever answers the client puts it on
+ * again.
+ *
+ * @throws WrongAnswerError
+ */
 export async function readSqlRows({ response, keep }: UpstreamAnswer): Promise<SqlAnswer> {
   const { head, source } = await readHead(response);
   const envelope = SQL_BEGIN.exec(beginOf(head));
@@ -86,8 +92,8 @@ async function readHead(response: Response): Promise<{ head: Buffer; source: Sou
 }
 
 /**
- * At the pace of whoever takes them: the upstream is held up meanwhile. Not a generator: one that was never begun would
- * not give its connection back on `return()`.
+ * At the pace of whoever takes them: the upstream is held up meanwhile. Not a generator: one that
+ * was never begun would not give its connection back on `return()`.
  */
 function chunksOf(head: Uint8Array, source: Source, release: () => void): AsyncIterableIterator<Uint8Array> {
   const pieces = new Pieces(source, release);
@@ -153,7 +159,8 @@ class Pieces {
   /**
    * Null after the last.
    *
-   * @throws Error the connection was lost, or nothing comes any more: whoever has the first part must not take it for the whole.
+   * @throws Error the connection was lost, or nothing comes any more: whoever has the first part
+   *   must not take it for the whole.
    */
   async next(): Promise<Uint8Array | null> {
     let timer: Timer | undefined;

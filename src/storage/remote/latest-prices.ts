@@ -1,4 +1,7 @@
-/** Latest prices asked for in one turn of the event loop, as one question: a thousand subscribers may come back at once. */
+/**
+ * Latest prices asked for in one turn of the event loop, as one question: a thousand subscribers
+ * may come back at once.
+ */
 
 /** Of one question; the upstream takes ten times as many. */
 const TICKERS_MAX = 1_000;

@@ -8,7 +8,10 @@ import { WrongAnswerError } from "./wrong-answer.ts";
 const TEXT_SHOWN_MAX = 200;
 /** Statuses with which `Retry-After` goes on to the client. */
 const RETRIED_LATER = new Set([429, 503]);
-/** What no stock database server says of a command, but one before it, or another program; the client has done nothing wrong. */
+/**
+ * What no stock database server says of a command, but one before it, or another program; the
+ * client has done nothing wrong.
+ */
 const MISDIRECTED: Record<number, string> = {
   401: "it, or a proxy before it, wants a user name and a password: those in the URL of --db-file are none, or not right",
   404: "--db-file must name the path of a stock database server",

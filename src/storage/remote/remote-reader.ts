@@ -125,7 +125,10 @@ export class RemoteReader implements StockReader {
     return this.#upstream.probe(via);
   }
 
-  /** Connections are opened as they are needed, so what isn't in use is available. Stale: those that broke. */
+  /**
+   * Connections are opened as they are needed, so what isn't in use is available. Stale: those that
+   * broke.
+   */
   pool(): PoolFigures {
     const { active, waiting, broken, isAway } = this.#upstream.figures;
     const figures = {

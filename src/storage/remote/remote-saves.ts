@@ -1,4 +1,7 @@
-/** Saves, passed on to the upstream as the client sent them; their frames come back with everybody's (remote-updates.ts). */
+/**
+ * Saves, passed on to the upstream as the client sent them; their frames come back with everybody's
+ * (remote-updates.ts).
+ */
 import { unavailable } from "../../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../contract.ts";
 import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
@@ -68,7 +71,10 @@ export class RemoteSaves {
   }
 }
 
-/** @throws WrongAnswerError nothing says that it was stored: a page of a proxy has status 200 as well. */
+/**
+ * @throws WrongAnswerError nothing says that it was stored: a page of a proxy has status 200 as
+ *   well.
+ */
 async function requireStored({ response }: UpstreamAnswer): Promise<void> {
   const body = await readJsonObject(response, SHORT_BYTES_MAX);
   if (typeof body.message === "string" && STORED.test(body.message)) return;

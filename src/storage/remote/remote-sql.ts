@@ -16,9 +16,11 @@ export interface RemoteSql {
 }
 
 /**
- * The upstream stops the statement when the client leaves or the time is over: then it loses its own client.
+ * The upstream stops the statement when the client leaves or the time is over: then it loses its
+ * own client.
  *
- * @throws RequestError as Upstream.ask. A `raw` statement that was sent and not answered has an unknown outcome.
+ * @throws RequestError as Upstream.ask. A `raw` statement that was sent and not answered has an
+ *   unknown outcome.
  */
 export function runRemoteSql(upstream: Upstream, request: RemoteSql, timeoutMs: number): Promise<SqlAnswer> {
   const { sql, params, queryType, allowWrite, signal } = request;

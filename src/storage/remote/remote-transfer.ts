@@ -1,6 +1,7 @@
 /**
- * Rows of another server for a copy, read by its commands and written by its saves. An answer comes piece by piece, at the copy's pace; one that
- * breaks off, as after ten minutes, is asked for again from the last row on.
+ * Rows of another server for a copy, read by its commands and written by its saves. An answer comes
+ * piece by piece, at the copy's pace; one that breaks off, as after ten minutes, is asked for again
+ * from the last row on.
  */
 import { redact } from "../../config/database-url.ts";
 import { parseUpstream } from "../../config/upstream-url.ts";

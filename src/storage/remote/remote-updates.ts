@@ -1,13 +1,16 @@
 /**
- * What the upstream tells of saves: one WebSocket of this worker, subscribed to the tickers that somebody here watches, or to all of them where
- * somebody watches all, or more than a WebSocket can name.
- * Its updates go on as they are, under the upstream's positions; its other frames only show that it lives, and its epoch.
+ * What the upstream tells of saves: one WebSocket of this worker, subscribed to the tickers that
+ * somebody here watches, or to all of them where somebody watches all, or more than a WebSocket can
+ * name. Its updates go on as they are, under the upstream's positions; its other frames only show
+ * that it lives, and its epoch.
  *
- * A socket that is lost is opened again, with growing pauses of random length, and subscribed to the same tickers. What was saved
- * meanwhile is in the upstream's update log: those who watch are told to look there.
+ * A socket that is lost is opened again, with growing pauses of random length, and subscribed to
+ * the same tickers. What was saved meanwhile is in the upstream's update log: those who watch are
+ * told to look there.
  *
- * DESIGN. One message is under way at a time, and what has come together meanwhile goes with the next: each is answered with the whole
- * subscription. A ticker that nobody watches any more is given up a moment later, and so not given up at all if somebody comes back.
+ * DESIGN. One message is under way at a time, and what has come together meanwhile goes with the
+ * next: each is answered with the whole subscription. A ticker that nobody watches any more is
+ * given up a moment later, and so not given up at all if somebody comes back.
  */
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
@@ -34,7 +37,10 @@ const PING_AFTER_MS = 3_000;
 /** … and is given up after this, also while it is being opened. */
 const SILENCE_MAX_MS = 10_000;
 const SWEEP_MS = 1_000;
-/** Until an answer to a message, or the first frame of a new ticker. A socket may answer pings for ever and nothing else. */
+/**
+ * Until an answer to a message, or the first frame of a new ticker. A socket may answer pings for
+ * ever and nothing else.
+ */
 const ANSWER_MAX_MS = 10_000;
 /** A socket that was in force for so long was sound. */
 const SOUND_MS = 5_000;
@@ -68,7 +74,10 @@ interface Link {
   inForceMs: number | null;
   /** As it said last. */
   epoch: string | null;
-  /** The epoch is that of the upstream's commands: behind one address there may be two servers. Before, no update of it counts. */
+  /**
+   * The epoch is that of the upstream's commands: behind one address there may be two servers.
+   * Before, no update of it counts.
+   */
   isOfUpstream: boolean;
   isAsking: boolean;
 }
@@ -109,7 +118,8 @@ export class RemoteUpdates {
    * Resolves when every later commit to the ticker will be published here.
    *
    * @param ticker ALL_TICKERS is all of them.
-   * @throws RequestError 503 not within SUBSCRIBE_MAX_MS, too many tickers, or an older server; 508 the upstream leads back here.
+   * @throws RequestError 503 not within SUBSCRIBE_MAX_MS, too many tickers, or an older server; 508
+   *   the upstream leads back here.
    */
   async subscribe(ticker: string): Promise<void> {
     if (this.#watched.size >= TICKERS_MAX) {

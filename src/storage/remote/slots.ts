@@ -6,7 +6,10 @@ const WAITING_MAX = 10_000;
 const WAIT_MAX_MS = 10_000;
 
 export interface SlotRequest {
-  /** May be under way for long: a large answer that is read slowly, SQL. Those leave some slots to the others. */
+  /**
+   * May be under way for long: a large answer that is read slowly, SQL. Those leave some slots to
+   * the others.
+   */
   long: boolean;
   signal?: AbortSignal | undefined;
 }
@@ -40,7 +43,8 @@ export class Slots {
 
   /**
    * @returns What gives the slot back; a second call does nothing.
-   * @throws RequestError 503 too many wait, or it took too long; the signal's reason when it aborts.
+   * @throws RequestError 503 too many wait, or it took too long; the signal's reason when it
+   *   aborts.
    */
   async take({ long, signal }: SlotRequest): Promise<() => void> {
     if (!this.#isFree(long)) await this.#wait(long, signal);

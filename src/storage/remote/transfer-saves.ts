@@ -1,4 +1,7 @@
-/** Saves of a copy into another server: several requests under way, each small enough for any of them, each whole or not at all. */
+/**
+ * Saves of a copy into another server: several requests under way, each small enough for any of
+ * them, each whole or not at all.
+ */
 import { RequestError } from "../../protocol/errors.ts";
 import { type Save, type SaveOutcome, StorageBusyError } from "../contract.ts";
 import { RemoteSaves } from "./remote-saves.ts";
@@ -26,7 +29,8 @@ export class TransferSaves {
   }
 
   /**
-   * Not one transaction: a save may be stored in part if the copy dies, and then the rest is what the next copy finds.
+   * Not one transaction: a save may be stored in part if the copy dies, and then the rest is what
+   * the next copy finds.
    *
    * @throws StorageBusyError none could be stored now.
    */
@@ -63,7 +67,10 @@ export class TransferSaves {
   }
 }
 
-/** Slices of ticks may overtake each other. Bars in order: each save goes on with the averages of those before. */
+/**
+ * Slices of ticks may overtake each other. Bars in order: each save goes on with the averages of
+ * those before.
+ */
 function lanesOf(save: Save, index: number): Lane[] {
   const slices: Save[] = [];
   for (let at = 0; at < save.rows.length; at += ROWS_PER_REQUEST)

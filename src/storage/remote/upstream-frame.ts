@@ -1,6 +1,6 @@
 /**
- * Frames of the upstream's WebSocket. Those of updates may have megabytes: only their beginning and their end is looked at, and the
- * text between goes on as it is.
+ * Frames of the upstream's WebSocket. Those of updates may have megabytes: only their beginning and
+ * their end is looked at, and the text between goes on as it is.
  */
 import { isObject } from "../../protocol/json.ts";
 import type { Update } from "../update-contract.ts";

@@ -9,7 +9,9 @@ import { Upstream } from "./upstream.ts";
 
 setDefaultTimeout(120_000);
 
-/** What the server on the other side does with the next commands: closes the connection, or answers. */
+/**
+ * What the server on the other side does with the next commands: closes the connection, or answers.
+ */
 type Act = "drop" | Response;
 
 const HEALTHY = JSON.stringify({ status: "healthy", database: { db_type: "sqlite" } });

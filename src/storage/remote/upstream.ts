@@ -1,18 +1,22 @@
 /**
- * The connection of one worker to its upstream, the stock database server that it stands in front of.
+ * The connection of one worker to its upstream, the stock database server that it stands in front
+ * of.
  *
- * DESIGN. Requests go out over a bounded number of connections that are kept alive. A lost connection is no reason to fail
- * a request that can be repeated: it is tried again, with growing pauses of random length, for AWAY_WAIT_MAX_MS since the
- * upstream went away; after that each gets 503 at once. What can't be repeated travels on a connection of its own,
- * because a kept one may have been closed by the other side a moment ago; if it is lost after it was sent, its outcome is unknown, and the
- * client is told so.
+ * DESIGN. Requests go out over a bounded number of connections that are kept alive. A lost
+ * connection is no reason to fail a request that can be repeated: it is tried again, with growing
+ * pauses of random length, for AWAY_WAIT_MAX_MS since the upstream went away; after that each gets
+ * 503 at once. What can't be repeated travels on a connection of its own, because a kept one may
+ * have been closed by the other side a moment ago; if it is lost after it was sent, its outcome is
+ * unknown, and the client is told so.
  *
- * Before the first request, and after each loss, one GET /health asks whether the upstream is there, is a stock database server,
- * and doesn't lead back here: it carries the ids of the servers it has passed, and each server in front of another passes it on. Whoever
- * closes a circle last can't get through this, so that no request ever runs in one.
+ * Before the first request, and after each loss, one GET /health asks whether the upstream is
+ * there, is a stock database server, and doesn't lead back here: it carries the ids of the servers
+ * it has passed, and each server in front of another passes it on. Whoever closes a circle last
+ * can't get through this, so that no request ever runs in one.
  *
- * An answer of the upstream that isn't 200 keeps its status and its text. One that is 200 and not what was asked for, such as a page
- * of a proxy, is an error, and of a save as good as none: the save is repeated.
+ * An answer of the upstream that isn't 200 keeps its status and its text. One that is 200 and not
+ * what was asked for, such as a page of a proxy, is an error, and of a save as good as none: the
+ * save is repeated.
  */
 import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
@@ -57,7 +61,10 @@ export interface UpstreamRequest {
   saveId?: SaveIdentity;
   /** The same request twice does the same as once. */
   repeatable: boolean;
-  /** What to add to an error when the request was sent and not answered, such as "; whether it was stored is unknown". */
+  /**
+   * What to add to an error when the request was sent and not answered, such as "; whether it was
+   * stored is unknown".
+   */
   effect: string;
   hint?: string;
   /** May be under way for long; see Slots. */
@@ -71,7 +78,10 @@ export interface UpstreamAnswer {
   /** Status 200. */
   response: Response;
   parsedBytesMax: number;
-  /** Lets the body be read after `read` has returned, without time limit. What is returned must be called at its end. */
+  /**
+   * Lets the body be read after `read` has returned, without time limit. What is returned must be
+   * called at its end.
+   */
   keep(): () => void;
 }
 
@@ -124,10 +134,11 @@ export class Upstream {
   }
 
   /**
-   * @param read turns the answer, which is JSON by its type, into what is wanted; run again if the connection is lost in it.
-   *   Throws WrongAnswerError if it is another program's.
-   * @throws RequestError the upstream's own; 503 it is away or too many requests wait, 502 it answered something else, 504 it
-   *   didn't answer in time, 499 the client is gone, 508 it leads back here.
+   * @param read turns the answer, which is JSON by its type, into what is wanted; run again if the
+   *   connection is lost in it. Throws WrongAnswerError if it is another program's.
+   * @throws RequestError the upstream's own; 503 it is away or too many requests wait, 502 it
+   *   answered something else, 504 it didn't answer in time, 499 the client is gone, 508 it leads
+   *   back here.
    */
   async ask<T>(request: UpstreamRequest, read: (answer: UpstreamAnswer) => Promise<T>): Promise<T> {
     const waitUntilMs = (this.#awaySinceMs ?? performance.now()) + AWAY_WAIT_MAX_MS;
@@ -177,7 +188,9 @@ export class Upstream {
     await this.#check(passVia(via, this.#options.serverId));
   }
 
-  /** Somebody has noticed a loss: before the next request the upstream is asked whether it is there. */
+  /**
+   * Somebody has noticed a loss: before the next request the upstream is asked whether it is there.
+   */
   distrust(): void {
     this.#trusted = false;
   }
@@ -347,7 +360,10 @@ function wrongAnswer(request: UpstreamRequest, error: WrongAnswerError): Request
   );
 }
 
-/** Of a request that may have been carried out, or its repetition. Refusals of the client's making are the same for both. */
+/**
+ * Of a request that may have been carried out, or its repetition. Refusals of the client's making
+ * are the same for both.
+ */
 function withEffect(error: unknown, request: UpstreamRequest): unknown {
   const { effect, repeatable } = request;
   if (!(error instanceof RequestError) || error.status < 500 || error.message.endsWith(effect)) return error;

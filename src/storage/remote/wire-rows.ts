@@ -7,7 +7,10 @@ import { type BarInterval, type BarRow, type Count, type TickRow, TransferRowErr
 const WIRE_STAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 const NO_FRACTION = ".000000";
 
-/** @param row with bigints where a double can't hold a number. @throws TransferRowError no row as a server answers it. */
+/**
+ * @param row with bigints where a double can't hold a number.
+ * @throws TransferRowError no row as a server answers it.
+ */
 export function toBarRow(row: JsonRecord, interval: BarInterval): BarRow {
   const daily = interval === "daily";
   const stamp = tickStamp(row[daily ? "date" : "datetime"]);

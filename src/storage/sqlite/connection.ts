@@ -1,18 +1,25 @@
 /**
- * Opens SQLite connections with every pragma set that matters: Bun's defaults (`journal_mode=delete`,
- * `busy_timeout=0`, `trusted_schema=1`) are per connection and wrong for a shared database.
+ * Opens SQLite connections with every pragma set that matters: Bun's defaults
+ * (`journal_mode=delete`, `busy_timeout=0`, `trusted_schema=1`) are per connection and wrong for a
+ * shared database.
  */
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readSync, realpathSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { Durability } from "../../config/settings.ts";
 
-/** The hub is the only writer, so a lock is held by somebody outside and waiting blocks a whole thread: wait briefly, retry later. */
+/**
+ * The hub is the only writer, so a lock is held by somebody outside and waiting blocks a whole
+ * thread: wait briefly, retry later.
+ */
 const WRITER_BUSY_TIMEOUT_MS = 250;
 /** A reader meets a lock only while a WAL is being recovered. */
 const READER_BUSY_TIMEOUT_MS = 250;
 const READER_CACHE_KIB = 16_384;
-/** Pages in the WAL before a commit copies them back; 4 times SQLite's default, so that fewer commits pay for it. */
+/**
+ * Pages in the WAL before a commit copies them back; 4 times SQLite's default, so that fewer
+ * commits pay for it.
+ */
 export const WAL_AUTOCHECKPOINT_PAGES = 4_000;
 /** A WAL that grew while a long read held its snapshot shrinks to this when it starts anew. */
 const WAL_KEPT_BYTES_MAX = 64 * 1024 * 1024;
@@ -27,7 +34,10 @@ export function openWriterConnection(path: string, durability: Durability): Data
   return db;
 }
 
-/** Written into the file for good: not before it is known that the file is one that this server can serve. */
+/**
+ * Written into the file for good: not before it is known that the file is one that this server can
+ * serve.
+ */
 export function useWriteAheadLog(db: Database): void {
   db.run("PRAGMA journal_mode=WAL");
 }
@@ -58,9 +68,10 @@ export function isInWalMode(path: string): boolean {
 }
 
 /**
- * Leaves nothing beside the file, where a plain read-only connection creates the files of the WAL. If there is a WAL, somebody has
- * the database open or was killed, and all its files are there. If there is none, the file is read as it
- * is, without locks: what is read while a server starts on it may be wrong.
+ * Leaves nothing beside the file, where a plain read-only connection creates the files of the WAL.
+ * If there is a WAL, somebody has the database open or was killed, and all its files are there. If
+ * there is none, the file is read as it is, without locks: what is read while a server starts on it
+ * may be wrong.
  */
 export function openInspectingConnection(path: string): Database {
   const real = realpathSync(path); // that is what the WAL is named after

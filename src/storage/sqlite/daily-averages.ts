@@ -1,8 +1,9 @@
 /**
- * Writes daily bars together with their moving averages, which are those of the whole series of the ticker.
+ * Writes daily bars together with their moving averages, which are those of the whole series of the
+ * ticker.
  *
- * Works forward from the last checkpoint before the first saved date: reads at most 128 closes more than it must, and
- * rewrites only later rows whose averages changed.
+ * Works forward from the last checkpoint before the first saved date: reads at most 128 closes more
+ * than it must, and rewrites only later rows whose averages changed.
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";

@@ -1,4 +1,7 @@
-/** Tickers and types, from one to the next by the key, however many rows each has. Text only: no command reads a row of another key. */
+/**
+ * Tickers and types, from one to the next by the key, however many rows each has. Text only: no
+ * command reads a row of another key.
+ */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import type { RowKind } from "../contract.ts";
 import { ROW_TABLES } from "../tables.ts";

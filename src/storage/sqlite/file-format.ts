@@ -21,7 +21,8 @@ export const SQLITE_FORMAT: FileFormat = {
       bytesMin: bytes.readUInt32BE(PAGES_OFFSET) * pageBytes,
     };
   },
-  // The server holds the database open, so that none of its connections is the last, which removes them.
+  // The server holds the database open, so that none of its connections is the last, which removes
+  // them.
   companions: ["-wal", "-shm"],
   notesOf: (path) => new WalIndex(path),
 };

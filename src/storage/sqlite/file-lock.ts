@@ -1,6 +1,7 @@
 /**
- * One server a database file. Two would have two hubs that meet in SQLITE_BUSY, and whose workers keep answers that the other's
- * writes make wrong. The lock is an abstract Unix socket, which the kernel drops with its owner, however that dies.
+ * One server a database file. Two would have two hubs that meet in SQLITE_BUSY, and whose workers
+ * keep answers that the other's writes make wrong. The lock is an abstract Unix socket, which the
+ * kernel drops with its owner, however that dies.
  */
 import { closeSync, openSync, realpathSync, statSync } from "node:fs";
 
@@ -27,7 +28,10 @@ export function lockDatabaseFile(path: string): FileLock {
   }
 }
 
-/** Whether a server of this machine, and of this container, has the file. False where there are no abstract sockets. */
+/**
+ * Whether a server of this machine, and of this container, has the file. False where there are no
+ * abstract sockets.
+ */
 export async function isDatabaseFileLocked(path: string): Promise<boolean> {
   if (process.platform !== "linux") return false;
   try {

@@ -1,6 +1,7 @@
 /**
- * Whether a save finds room: on the disk, or in pages of the file that are free, as what was deleted doesn't make the file shorter. What is in the
- * WAL alone takes its room a second time, when it is brought into the file.
+ * Whether a save finds room: on the disk, or in pages of the file that are free, as what was
+ * deleted doesn't make the file shorter. What is in the WAL alone takes its room a second time,
+ * when it is brought into the file.
  */
 import { type Database, SQLiteError, type Statement } from "bun:sqlite";
 import { statSync } from "node:fs";
@@ -12,7 +13,10 @@ import { WAL_AUTOCHECKPOINT_PAGES } from "./connection.ts";
 const TIGHT_AUTOCHECKPOINT_PAGES = 256;
 /** What the WAL may still take then, besides a save. */
 const TIGHT_WAL_BYTES = 2 * 1024 * 1024;
-/** Of what has to stay free: with less than so much more care is taken, until there is more than that. */
+/**
+ * Of what has to stay free: with less than so much more care is taken, until there is more than
+ * that.
+ */
 const TIGHT_FACTOR = 2;
 const AMPLE_FACTOR = 3;
 /** Between two tries to make the WAL short, which wait for readers. */
@@ -47,7 +51,11 @@ export class FileRoom {
     );
   }
 
-  /** To be called outside of a transaction. @returns why they can't be saved, in words; null: they can. */
+  /**
+   * To be called outside of a transaction.
+   *
+   * @returns why they can't be saved, in words; null: they can.
+   */
   lackFor(saves: readonly Save[]): string | null {
     const { minFreeBytes } = this.#space;
     if (minFreeBytes === 0) return null;
@@ -93,7 +101,10 @@ export class FileRoom {
   }
 }
 
-/** As far as there is room for it in the file: the rest stays in the WAL, which whoever opens the file next brings in. */
+/**
+ * As far as there is room for it in the file: the rest stays in the WAL, which whoever opens the
+ * file next brings in.
+ */
 export function shortenWal(db: Database): void {
   try {
     db.run("PRAGMA wal_checkpoint(TRUNCATE)");

@@ -1,6 +1,6 @@
 /**
- * What other programs have made of the server's tables in a file. SQL that comes through the server can't do any of it
- * (`user-sql-check.ts`); whoever has the file can.
+ * What other programs have made of the server's tables in a file. SQL that comes through the server
+ * can't do any of it (`user-sql-check.ts`); whoever has the file can.
  */
 import type { Database } from "bun:sqlite";
 import { CHECKPOINT_TRIGGERS, CHECKPOINTS_TABLE, SERVER_TABLE_SHAPES } from "./schema.ts";
@@ -16,7 +16,10 @@ interface SchemaRow {
 /** Kinds of columns in `table_xinfo`. */
 const GENERATED = [2, 3];
 
-/** Why the server can't save into the file; null if it can. A missing table also keeps it from starting. */
+/**
+ * Why the server can't save into the file; null if it can. A missing table also keeps it from
+ * starting.
+ */
 export function structureFault(db: Database): string | null {
   const rows = schemaOf(db);
   for (const [table, columns] of Object.entries(SERVER_TABLE_SHAPES)) {
@@ -39,8 +42,8 @@ export function structureFault(db: Database): string | null {
 }
 
 /**
- * To be called in a transaction at the start: puts the server's own triggers right, and takes those of others off its
- * bookkeeping, where no rule of a user's has any business.
+ * To be called in a transaction at the start: puts the server's own triggers right, and takes those
+ * of others off its bookkeeping, where no rule of a user's has any business.
  *
  * @returns what was done, a sentence each.
  */
@@ -65,7 +68,10 @@ export function mendHooks(db: Database): string[] {
   return done;
 }
 
-/** What hangs on the tables that hold prices and isn't the server's: told, and left as it is. A sentence each. */
+/**
+ * What hangs on the tables that hold prices and isn't the server's: told, and left as it is. A
+ * sentence each.
+ */
 export function foreignHooks(db: Database): string[] {
   const found: string[] = [];
   for (const { type, name, tbl_name, sql } of schemaOf(db)) {

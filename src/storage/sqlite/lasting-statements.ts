@@ -1,6 +1,7 @@
 /**
- * Statements that are kept as long as their connection. Closing a connection leaves it open for as long as one of them is not finalized, and
- * the `-wal` and `-shm` files beside the database stay if the writer isn't the last one to go.
+ * Statements that are kept as long as their connection. Closing a connection leaves it open for as
+ * long as one of them is not finalized, and the `-wal` and `-shm` files beside the database stay if
+ * the writer isn't the last one to go.
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 

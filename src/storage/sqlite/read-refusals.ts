@@ -1,4 +1,7 @@
-/** What SQLite refuses a read with is never the caller's fault: the parameters have been checked, and the statements are ours. */
+/**
+ * What SQLite refuses a read with is never the caller's fault: the parameters have been checked,
+ * and the statements are ours.
+ */
 import { SQLiteError } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
 

@@ -1,14 +1,19 @@
 /**
- * The tables, and the one-transaction upgrade of a file of an earlier version or of the older Python server.
+ * The tables, and the one-transaction upgrade of a file of an earlier version or of the older
+ * Python server.
  *
- * Rows are clustered by key (WITHOUT ROWID), so a range of one ticker is one run of pages. The tick key is
- * ordered ticker, type, timestamp, seq: the last quote is found at once however many trades came after it.
+ * Rows are clustered by key (WITHOUT ROWID), so a range of one ticker is one run of pages. The tick
+ * key is ordered ticker, type, timestamp, seq: the last quote is found at once however many trades
+ * came after it.
  */
 import type { Database } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
 
-/** PRAGMA user_version of a file in the shape below; 0 is an empty file or one of the Python server, 1 one without an update log. */
+/**
+ * PRAGMA user_version of a file in the shape below; 0 is an empty file or one of the Python server,
+ * 1 one without an update log.
+ */
 export const SCHEMA_VERSION = 3;
 /** The first that has an update log. */
 const UPDATE_LOG_VERSION = 2;
@@ -89,8 +94,9 @@ export const CHECKPOINT_TRIGGERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * See ARCHITECTURE.md "Updates and positions". An id is the one before it and the size of the row: the log's newest id counts what
- * has ever been logged. The frame comes last, so that a walk over the rows before it reads none of its pages.
+ * See ARCHITECTURE.md "Updates and positions". An id is the one before it and the size of the row:
+ * the log's newest id counts what has ever been logged. The frame comes last, so that a walk over
+ * the rows before it reads none of its pages.
  */
 const UPDATE_LOG: Record<string, string> = {
   update_log: `CREATE TABLE update_log (
@@ -132,7 +138,8 @@ export class SchemaError extends Error {
  * Brings the file to SCHEMA_VERSION in one transaction: nothing happens, or all of it.
  *
  * @returns what was done, in words for the log; null if nothing was needed.
- * @throws SchemaError a newer version, a table of ours without its key columns, or a table of the user's with a name that we need.
+ * @throws SchemaError a newer version, a table of ours without its key columns, or a table of the
+ *   user's with a name that we need.
  */
 export function prepareSchema(db: Database): string | null {
   const version = Number(db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version);
@@ -142,7 +149,8 @@ export function prepareSchema(db: Database): string | null {
       `open database: its schema version is ${version}, this server knows up to ${SCHEMA_VERSION}; it was written by a newer server`,
     );
   }
-  // Without this, renaming a table would rewrite, and check, the views and triggers that users made on it.
+  // Without this, renaming a table would rewrite, and check, the views and triggers that users made
+  // on it.
   db.run("PRAGMA legacy_alter_table=ON");
   try {
     db.run("BEGIN IMMEDIATE");
@@ -189,7 +197,9 @@ function addUpdateLog(db: Database): void {
   db.run("INSERT INTO update_log_state (id, epoch, indexed_to) VALUES (1, ?, 0)", [crypto.randomUUID()]);
 }
 
-/** When an update was saved that is no longer in the log nobody knows: not after the newest that is. */
+/**
+ * When an update was saved that is no longer in the log nobody knows: not after the newest that is.
+ */
 function addPositionTimes(db: Database): void {
   db.run("ALTER TABLE update_positions ADD COLUMN saved_at INTEGER NOT NULL DEFAULT 0");
   db.run(
@@ -278,7 +288,10 @@ function createStatement(name: string, table: TableShape, extra: ColumnInfo[]): 
   return `CREATE TABLE ${name} (${columns.join(", ")}) WITHOUT ROWID`;
 }
 
-/** Copies every row into a table of the new shape. Columns that users added stay; rows without a key, which no command could ever read, are kept aside. */
+/**
+ * Copies every row into a table of the new shape. Columns that users added stay; rows without a
+ * key, which no command could ever read, are kept aside.
+ */
 function rebuild(db: Database, table: TableShape, existing: ColumnInfo[]): string {
   const names = new Set(existing.map((column) => column.name.toLowerCase()));
   const known = table.columns.map(([column]) => column);

@@ -20,7 +20,10 @@ export function isServerTrigger(name: string): boolean {
   return TRIGGERS.has(name.toLowerCase());
 }
 
-/** The tables of a virtual table `x` are named `x_…`: one of them would have the name of a server's table. */
+/**
+ * The tables of a virtual table `x` are named `x_…`: one of them would have the name of a server's
+ * table.
+ */
 export function wouldOwnServerTable(name: string): boolean {
   const prefix = `${name.toLowerCase()}_`;
   return [...DATA, ...BOOKKEEPING].some((table) => table.startsWith(prefix));

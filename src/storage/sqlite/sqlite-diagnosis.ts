@@ -1,4 +1,7 @@
-/** What `doctor` finds out about a SQLite file. It opens the file read-only and leaves nothing beside it. */
+/**
+ * What `doctor` finds out about a SQLite file. It opens the file read-only and leaves nothing
+ * beside it.
+ */
 import { type Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
@@ -23,7 +26,9 @@ import { inspectSchema, SCHEMA_VERSION, type SchemaState } from "./schema.ts";
 const MAGIC = "SQLite format 3\0";
 const DUCKDB_MAGIC = "DUCK";
 const DUCKDB_MAGIC_OFFSET = 8;
-/** 16 times what a WAL reaches before commits fold it in: then something keeps them from doing so. */
+/**
+ * 16 times what a WAL reaches before commits fold it in: then something keeps them from doing so.
+ */
 const WAL_LARGE_BYTES = 256 * 1024 * 1024;
 /** Faults of one file that are told; the first says enough. */
 const FAULTS_SHOWN_MAX = 3;
@@ -149,7 +154,9 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
   }
 }
 
-/** What other programs have hung on the server's tables; the server tells the same when it starts. */
+/**
+ * What other programs have hung on the server's tables; the server tells the same when it starts.
+ */
 function* diagnoseHooks(db: Database): Generator<Finding> {
   const fault = structureFault(db);
   if (fault !== null)

@@ -1,6 +1,7 @@
 /**
- * A worker's reads. Small answers come from one connection, at once, on the event loop; an answer of more than
- * `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot until the last row.
+ * A worker's reads. Small answers come from one connection, at once, on the event loop; an answer
+ * of more than `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot
+ * until the last row.
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
@@ -28,7 +29,10 @@ import { LastingStatements } from "./lasting-statements.ts";
 import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
 import { SqliteUpdates } from "./sqlite-updates.ts";
 
-/** Rows read and encoded in one go, about 2 ms: the longest that a read holds up the worker's other clients. */
+/**
+ * Rows read and encoded in one go, about 2 ms: the longest that a read holds up the worker's other
+ * clients.
+ */
 const CHUNK_ROWS = 1_000;
 /** Streams that may wait for a connection; further ones get 503. */
 const STREAMS_WAITING_MAX = 100;
@@ -44,8 +48,8 @@ type Row = Record<string, unknown>;
 type Params = SQLQueryBindings[];
 
 /**
- * A count as it is, or marked digits where a double can't hold it: the connection reads integers as doubles, since bigints in
- * every row would cost more than all the rest.
+ * A count as it is, or marked digits where a double can't hold it: the connection reads integers as
+ * doubles, since bigints in every row would cost more than all the rest.
  */
 const exact = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
@@ -65,7 +69,9 @@ const NEWEST_TICKS_SQL = TICKS_SQL.replace(
   "ORDER BY timestamp, seq",
   "ORDER BY timestamp DESC, seq DESC LIMIT ?",
 );
-/** Of a day, null without any. Not `sum`, which fails where integers together are beyond 64 bits. */
+/**
+ * Of a day, null without any. Not `sum`, which fails where integers together are beyond 64 bits.
+ */
 const TRADED_SQL = `SELECT CASE WHEN count(size) > 0 THEN total(size) END AS volume FROM realtime_data
   WHERE ticker = ? AND type = 'trade' AND timestamp >= ? AND timestamp <= ?`;
 /** Newest first on one date: quote, trade, hourly, daily. */
@@ -377,7 +383,10 @@ function take(rows: Iterator<Row>, count: number): Row[] {
   return taken;
 }
 
-/** Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its connection. */
+/**
+ * Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its
+ * connection.
+ */
 class RowStream implements AsyncIterableIterator<string> {
   #next: Row[] | null;
   readonly #rows: IterableIterator<Row>;

@@ -1,6 +1,7 @@
 /**
- * Rows for a copy, read page by page from one key to the next. No snapshot is held from page to page: a long copy of a database that
- * a server has open must not keep that server's WAL from being folded in.
+ * Rows for a copy, read page by page from one key to the next. No snapshot is held from page to
+ * page: a long copy of a database that a server has open must not keep that server's WAL from being
+ * folded in.
  */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "../../market/timestamp.ts";
@@ -108,7 +109,10 @@ export class SqliteTransfer implements TransferReader {
   }
 }
 
-/** The Python server left out a fraction, or a time, of zeros: the shortest text of an instant comes before its others. */
+/**
+ * The Python server left out a fraction, or a time, of zeros: the shortest text of an instant comes
+ * before its others.
+ */
 function shortest(bound: string | null): string {
   return bound === null ? "" : bound.replace(/\.0{6}$/, "").replace(/ 00:00:00$/, "");
 }

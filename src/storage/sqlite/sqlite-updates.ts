@@ -1,6 +1,6 @@
 /**
- * A worker's side of the update log. Each answer is of one moment, as the writer moves updates from the tail of the log, which is in no index,
- * to the index while readers are at work.
+ * A worker's side of the update log. Each answer is of one moment, as the writer moves updates from
+ * the tail of the log, which is in no index, to the index while readers are at work.
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
@@ -116,7 +116,10 @@ export class SqliteUpdates implements UpdateReader {
     return { seq, savedAtMs };
   }
 
-  /** The newest of each ticker among the updates that are in no index: of these only what was added since the last time is read. */
+  /**
+   * The newest of each ticker among the updates that are in no index: of these only what was added
+   * since the last time is read.
+   */
   #readTail(): ReadonlyMap<string, NewestUpdate> {
     const { indexed_to } = this.#state();
     if (indexed_to !== this.#tailFrom) {
@@ -161,7 +164,10 @@ export class SqliteUpdates implements UpdateReader {
   }
 }
 
-/** A row that no save could have stored, which another program has written, is left out: the updates after it are worth more. */
+/**
+ * A row that no save could have stored, which another program has written, is left out: the updates
+ * after it are worth more.
+ */
 function storedRow<Row>(read: () => Row): Row | null {
   try {
     return read();

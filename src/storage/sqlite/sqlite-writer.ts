@@ -36,9 +36,14 @@ import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 import { UpdateLog } from "./update-log.ts";
 import { setForeignLogAside, WriteAheadLog } from "./write-ahead-log.ts";
 
-/** A transaction begins no further save after this, so that none waits long for many costly ones. */
+/**
+ * A transaction begins no further save after this, so that none waits long for many costly ones.
+ */
 const TRANSACTION_MS = 200;
-/** After so many rows of a save it is told that it gets on: some tenths of a second, even where each fires triggers. */
+/**
+ * After so many rows of a save it is told that it gets on: some tenths of a second, even where each
+ * fires triggers.
+ */
 const PROGRESS_ROWS = 100;
 /** Of the file's companions, the first: what a commit writes to. */
 const WAL = 1;
@@ -225,7 +230,8 @@ export class SqliteWriter implements StockWriter {
 
   close(): void {
     this.#log.close();
-    // Closing would write the pages of the WAL into whatever is left of the file, and remove the WAL.
+    // Closing would write the pages of the WAL into whatever is left of the file, and remove the
+    // WAL.
     if (this.#file.lost() !== null) return;
     shortenWal(this.#db);
     this.#db.close(false);
@@ -247,7 +253,8 @@ export class SqliteWriter implements StockWriter {
     } catch (error) {
       if (!isRefusal(error)) throw error;
     }
-    // One of them breaks a rule that users made with SQL, a unique index or a trigger: the others must not suffer.
+    // One of them breaks a rule that users made with SQL, a unique index or a trigger: the others
+    // must not suffer.
     try {
       return this.#transaction(saves, () => this.#applyOneByOne(saves));
     } catch (error) {
@@ -256,7 +263,10 @@ export class SqliteWriter implements StockWriter {
     }
   }
 
-  /** A rule of the one has rolled back the whole transaction. Those before it were fine; those after it come in the next. */
+  /**
+   * A rule of the one has rolled back the whole transaction. Those before it were fine; those after
+   * it come in the next.
+   */
   #commitWithout(saves: Save[], { index, outcome }: AllUndoneError): (SaveOutcome | null)[] {
     const before = index === 0 ? [] : this.#commit(saves.slice(0, index));
     return saves.map((_, i) => (i === index ? outcome : (before[i] ?? null)));
@@ -296,7 +306,10 @@ export class SqliteWriter implements StockWriter {
     }
   }
 
-  /** What is not reached in TRANSACTION_MS stays null. Daily bars of one ticker are stored together: their averages are computed once. */
+  /**
+   * What is not reached in TRANSACTION_MS stays null. Daily bars of one ticker are stored together:
+   * their averages are computed once.
+   */
   #applyAll(saves: Save[]): (SaveOutcome | null)[] {
     const outcomes: (SaveOutcome | null)[] = saves.map(() => null);
     const started = performance.now();
@@ -327,7 +340,10 @@ export class SqliteWriter implements StockWriter {
     return seq === null ? null : { ok: true, stored: 0, seq };
   }
 
-  /** Its `seq` is set when all of the transaction are applied: positions follow the order of the batch. */
+  /**
+   * Its `seq` is set when all of the transaction are applied: positions follow the order of the
+   * batch.
+   */
   #apply(save: Save): SaveOutcome {
     if (save.kind === "ticks") return this.#saveTicks(save);
     if (save.interval === "hourly") return this.#saveHourly(save);
@@ -479,7 +495,10 @@ class StructureError extends Error {
   override name = "StructureError";
 }
 
-/** SQLite's words for what a trigger or an index of a user's needs and isn't there: no row could be stored, whatever it holds. */
+/**
+ * SQLite's words for what a trigger or an index of a user's needs and isn't there: no row could be
+ * stored, whatever it holds.
+ */
 const OF_THE_DATABASE =
   /^(no such |cannot modify |table .* has no column |unknown |wrong number of arguments)/;
 
@@ -487,7 +506,10 @@ function isOfTheRow(error: Error): boolean {
   return !OF_THE_DATABASE.test(error.message);
 }
 
-/** This save is refused and another may not be, by a rule of the database; not the disk, a lock, or memory, which the next save would meet too. */
+/**
+ * This save is refused and another may not be, by a rule of the database; not the disk, a lock, or
+ * memory, which the next save would meet too.
+ */
 function isRefusal(error: unknown): error is Error {
   if (error instanceof RowIgnoredError) return true;
   if (!(error instanceof SQLiteError)) return false;
@@ -504,7 +526,10 @@ function sameTick(stored: StoredTick, row: TickRow): boolean {
   );
 }
 
-/** As the connection reads it back: integers as doubles, so those beyond one are equal when their doubles are. */
+/**
+ * As the connection reads it back: integers as doubles, so those beyond one are equal when their
+ * doubles are.
+ */
 function asStored([, price, size, askPrice, askSize]: TickRow): StoredTick {
   const asDouble = (count: Count | null): number | null =>
     typeof count === "string" ? Number(count) : count;

@@ -9,7 +9,10 @@ import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 
 const tick = (price: number): StoredTick => ({ price, size: 1, ask_price: null, ask_size: null });
 
-/** The rule as it reads: from the own key on, the first that holds the same and stands for no other record, or that is free. */
+/**
+ * The rule as it reads: from the own key on, the first that holds the same and stands for no other
+ * record, or that is free.
+ */
 class Walk {
   readonly prices = new Map<number, number>();
   readonly claimed = new Set<number>();

@@ -1,7 +1,8 @@
 /**
- * The stored ticks of one stamp, for records of a save whose own key is taken: one that is stored already under another `seq`
- * is found, any other gets the next free one. In memory, because a stamp may have many ticks (some feeds send dates
- * only), and a walk through the database for each record would take their product.
+ * The stored ticks of one stamp, for records of a save whose own key is taken: one that is stored
+ * already under another `seq` is found, any other gets the next free one. In memory, because a
+ * stamp may have many ticks (some feeds send dates only), and a walk through the database for each
+ * record would take their product.
  */
 
 export interface StoredTick {
@@ -12,7 +13,9 @@ export interface StoredTick {
 }
 
 export class TakenSeqs {
-  /** Ascending, by the values of their ticks; without those that a record of this save stands for. */
+  /**
+   * Ascending, by the values of their ticks; without those that a record of this save stands for.
+   */
   readonly #unclaimed = new Map<string, number[]>();
   /** First and last of each run without a gap, ascending. */
   readonly #runs: [first: number, last: number][] = [];
@@ -32,9 +35,11 @@ export class TakenSeqs {
   }
 
   /**
-   * For a tick whose key `firstSeq` is another's. What is found counts as claimed, and what is free as taken, from now on.
+   * For a tick whose key `firstSeq` is another's. What is found counts as claimed, and what is free
+   * as taken, from now on.
    *
-   * @returns The first `seq` in the run of `firstSeq` that holds the same values, or else the first free one.
+   * @returns The first `seq` in the run of `firstSeq` that holds the same values, or else the first
+   *   free one.
    */
   place(tick: StoredTick, firstSeq: number): { seq: number; isStored: boolean } {
     const last = this.#runs[this.#runOf(firstSeq)]?.[1] ?? firstSeq;

@@ -1,4 +1,7 @@
-/** What is SQLite's own about the update log: the late index, trimming, upgrades, and tables that users have changed. */
+/**
+ * What is SQLite's own about the update log: the late index, trimming, upgrades, and tables that
+ * users have changed.
+ */
 import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
@@ -175,7 +178,10 @@ describe("trimming", () => {
     expect(file.reader.updates.positions(null)).toEqual(new Map([["A", 8_000]]).set("B", 9_000));
   });
 
-  /** Of its bytes, in the pages of the file, whatever was saved before and after; then the file stops growing too. */
+  /**
+   * Of its bytes, in the pages of the file, whatever was saved before and after; then the file
+   * stops growing too.
+   */
   const MIXES: [name: string, frames: (n: number) => string[]][] = [
     ["a feed, then a backfill", (n) => (n < 40 ? Array(500).fill("x".repeat(150)) : ["x".repeat(140_000)])],
     ["a backfill, then a feed", (n) => (n < 60 ? ["x".repeat(140_000)] : Array(500).fill("x".repeat(150)))],

@@ -1,8 +1,10 @@
 /**
- * The writer's side of the update log: gives each update its position and appends it, in the transaction of its rows.
+ * The writer's side of the update log: gives each update its position and appends it, in the
+ * transaction of its rows.
  *
- * A row costs little as it goes to the end of one table. What readers need to find the updates of one ticker, and what is too old, is
- * put right late, for many updates at once and in order of tickers. See ARCHITECTURE.md "Updates and positions".
+ * A row costs little as it goes to the end of one table. What readers need to find the updates of
+ * one ticker, and what is too old, is put right late, for many updates at once and in order of
+ * tickers. See ARCHITECTURE.md "Updates and positions".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import type { Save, SaveOutcome } from "../contract.ts";
@@ -18,20 +20,29 @@ const INDEX_PART_OF_BOUND = 1 / 4;
 /** What one step of trimming takes out at most, some 10 ms; at least one update. */
 const TRIM_UPDATES = 2_000;
 const TRIM_BYTES = 4 * 1024 * 1024;
-/** What the log may be too long before it is trimmed: then pages are written for many updates at once. */
+/**
+ * What the log may be too long before it is trimmed: then pages are written for many updates at
+ * once.
+ */
 const TRIM_PART_OF_BOUND = 1 / 32;
 /**
- * What a commit must take out of a log that is too long, by the bytes logged since it was last trimmed, however many updates
- * that are: so it shrinks whatever comes, and those pay that make it grow.
+ * What a commit must take out of a log that is too long, by the bytes logged since it was last
+ * trimmed, however many updates that are: so it shrinks whatever comes, and those pay that make it
+ * grow.
  */
 const TRIM_RATIO = 2;
 /** Of a row besides its texts: the key, the numbers, the save's id. */
 const ROW_BYTES = 70;
 /** Of its entry in the index, besides the ticker. */
 const INDEX_ROW_BYTES = 20;
-/** A row that doesn't fit into what is left of a page begins the next, and a long one fills pages of its own. */
+/**
+ * A row that doesn't fit into what is left of a page begins the next, and a long one fills pages of
+ * its own.
+ */
 const PAGE_BYTES = 4096;
-/** Beyond what a server can have logged or counted: a larger id or position is of another program. */
+/**
+ * Beyond what a server can have logged or counted: a larger id or position is of another program.
+ */
 const NUMBER_MAX = 2 ** 52;
 /** Looking through all positions for such a one takes 50 ms with a million tickers. */
 const POSITIONS_LOOK_MS = 5_000;
@@ -110,13 +121,18 @@ export class UpdateLog {
     return { epoch: this.#epoch, newestId: this.#end.newestId };
   }
 
-  /** Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction. */
+  /**
+   * Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction.
+   */
   beginEpoch(): void {
     this.#epoch = crypto.randomUUID();
     this.#statements.setEpoch.run(this.#epoch);
   }
 
-  /** To be called at the beginning of each transaction. Other programs may have changed the tables, or deleted all that is in them. */
+  /**
+   * To be called at the beginning of each transaction. Other programs may have changed the tables,
+   * or deleted all that is in them.
+   */
   begin(): void {
     this.#saveIds.clear();
     const version = this.#statements.dataVersion.get()?.data_version ?? 0;
@@ -130,7 +146,10 @@ export class UpdateLog {
     this.#dataVersion = version;
   }
 
-  /** What another program has put into the log or the positions can't be counted on: the epoch in which it would be ends. */
+  /**
+   * What another program has put into the log or the positions can't be counted on: the epoch in
+   * which it would be ends.
+   */
   #mendPositions(): void {
     this.#looksAtPositions = false;
     this.#positionsLookedAtMs = performance.now();
@@ -186,7 +205,8 @@ export class UpdateLog {
   /**
    * Logs what has changed something, in order of the saves, and sets the `seq` of their outcomes.
    *
-   * @returns to be called when the transaction has been committed: until then nothing is taken as logged.
+   * @returns to be called when the transaction has been committed: until then nothing is taken as
+   *   logged.
    */
   record(saves: readonly Save[], outcomes: readonly (SaveOutcome | null)[]): () => void {
     const end = { ...this.#end, savedAtMs: Math.max(Date.now(), this.#end.savedAtMs) };
@@ -228,8 +248,8 @@ export class UpdateLog {
   }
 
   /**
-   * To be called in the transaction that removes the ticker's rows, before it does. Everything is indexed first: readers know by heart
-   * what is in no index, and forget it when it is.
+   * To be called in the transaction that removes the ticker's rows, before it does. Everything is
+   * indexed first: readers know by heart what is in no index, and forget it when it is.
    *
    * @returns to be called when the transaction has been committed.
    */
@@ -264,7 +284,8 @@ export class UpdateLog {
   /**
    * One step towards the bound, in a transaction of its caller's, when nobody saves.
    *
-   * @returns `committed`, to be called when that is, and whether there is more to do: not where the newest update alone is too long.
+   * @returns `committed`, to be called when that is, and whether there is more to do: not where the
+   *   newest update alone is too long.
    */
   trimOneStep(): { committed: () => void; isMore: boolean } {
     const end = { ...this.#end };
@@ -365,7 +386,10 @@ function bytesOf(text: string): number {
   return Buffer.byteLength(text, "utf8");
 }
 
-/** What an update takes in the file, with its entry in the index, as near as can be told from its size. */
+/**
+ * What an update takes in the file, with its entry in the index, as near as can be told from its
+ * size.
+ */
 function bytesInFile({ ticker, type, frame }: TextBytes): number {
   const row = ROW_BYTES + ticker + type + frame;
   const inPages =
@@ -382,7 +406,10 @@ function prepareStatements(db: Database) {
     append: prepare(
       "INSERT INTO update_log (id, ticker, seq, type, saved_at, save_id, frame) VALUES (?, ?, ?, ?, ?, ?, ?)",
     ),
-    /** The position of a ticker whose row in update_positions somebody has deleted goes on too, if it can. */
+    /**
+     * The position of a ticker whose row in update_positions somebody has deleted goes on too, if
+     * it can.
+     */
     position: prepare<{ seq: number | null }>(
       `SELECT coalesce((SELECT seq FROM update_positions WHERE ticker = ?1),
          (SELECT max(seq) FROM update_log_index WHERE ticker = ?1)) AS seq`,

@@ -1,4 +1,7 @@
-/** What SQL of users may do to a file of the server: nothing to its tables but change rows of the three that hold prices. */
+/**
+ * What SQL of users may do to a file of the server: nothing to its tables but change rows of the
+ * three that hold prices.
+ */
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";

@@ -1,10 +1,12 @@
 /**
- * What a statement written by a user would do, as SQLite's own compiler sees it: every table, trigger and pragma is
- * reported to the authorizer of a connection that only prepares the statement and never runs it.
+ * What a statement written by a user would do, as SQLite's own compiler sees it: every table,
+ * trigger and pragma is reported to the authorizer of a connection that only prepares the statement
+ * and never runs it.
  *
- * Only `node:sqlite` has an authorizer. It can't also run the statement: it doesn't tell how many parameters there are, and
- * gives positional values to no named ones. `bun:sqlite`, which does both, is the same library in the same
- * version; the writing side checks inside of its transaction, so the schema can't change between the two.
+ * Only `node:sqlite` has an authorizer. It can't also run the statement: it doesn't tell how many
+ * parameters there are, and gives positional values to no named ones. `bun:sqlite`, which does
+ * both, is the same library in the same version; the writing side checks inside of its transaction,
+ * so the schema can't change between the two.
  */
 import { constants as action, DatabaseSync } from "node:sqlite";
 import { badRequest } from "../../protocol/errors.ts";
@@ -31,7 +33,9 @@ const OWN_BOOKKEEPING = "the server keeps its books in it";
 const ONE_TRANSACTION = "each request is one transaction of its own";
 const ONE_DATABASE = "a request may use only the server's own database";
 
-/** Pragmas that only read when they have no argument: with one, most of them would change something. */
+/**
+ * Pragmas that only read when they have no argument: with one, most of them would change something.
+ */
 const READS_WITHOUT_ARGUMENT = new Set([
   "application_id",
   "auto_vacuum",
@@ -82,7 +86,10 @@ type Rule = (names: Names, seen: Seen) => Error | null;
 interface Seen {
   writes: boolean;
   pragma: string | null;
-  /** It makes, drops or alters something: then SQLite puts its own tables right, which a user may not. */
+  /**
+   * It makes, drops or alters something: then SQLite puts its own tables right, which a user may
+   * not.
+   */
   isDefinition: boolean;
   shapes: string[];
   refusal: Error | null;
@@ -106,11 +113,13 @@ export class StatementCheck {
   }
 
   /**
-   * @returns null when SQLite can't prepare it: whoever runs it finds the mistake again, with its place.
+   * @returns null when SQLite can't prepare it: whoever runs it finds the mistake again, with its
+   *   place.
    * @throws RequestError 400: it is refused.
    */
   check({ text, firstWord, isExplained }: Statement): Checked | null {
-    // SQLite looks at the schema anew only when a statement runs: until then another's CREATE or DROP isn't known.
+    // SQLite looks at the schema anew only when a statement runs: until then another's CREATE or
+    // DROP isn't known.
     this.#refresh.get();
     const seen: Seen = { writes: false, pragma: null, isDefinition: false, shapes: [], refusal: null };
     this.#seen = seen;

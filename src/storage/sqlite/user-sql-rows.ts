@@ -1,4 +1,7 @@
-/** Runs a prepared statement and encodes its rows to JSON as they come, so that memory holds them once. */
+/**
+ * Runs a prepared statement and encodes its rows to JSON as they come, so that memory holds them
+ * once.
+ */
 import type { SQLQueryBindings, Statement } from "bun:sqlite";
 import { badRequest, RequestError } from "../../protocol/errors.ts";
 
@@ -16,8 +19,9 @@ const PART_CHARS = 64 * 1024;
 const encoder = new TextEncoder();
 
 /**
- * Integers keep all their digits, BLOBs become base64 text, what isn't finite becomes null; of columns with the same name the last
- * one is kept. The statement's connection must hand out integers as bigint.
+ * Integers keep all their digits, BLOBs become base64 text, what isn't finite becomes null; of
+ * columns with the same name the last one is kept. The statement's connection must hand out
+ * integers as bigint.
  *
  * @throws RequestError 400 when there are more rows or bytes than allowed.
  */
@@ -54,7 +58,10 @@ interface Column {
   prefix: string;
 }
 
-/** From the first row and not from the statement, whose names are those before a change of the schema. */
+/**
+ * From the first row and not from the statement, whose names are those before a change of the
+ * schema.
+ */
 function columnsOf(row: Row): Column[] {
   return Object.keys(row).map((name, i) => ({
     name,

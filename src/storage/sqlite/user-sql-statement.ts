@@ -1,6 +1,7 @@
 /**
- * Finds the one statement in SQL written by a user. SQLite's own `prepare` takes the first of several and leaves the rest
- * without a word. What the statement may do is judged by SQLite's authorizer, see `user-sql-check.ts`.
+ * Finds the one statement in SQL written by a user. SQLite's own `prepare` takes the first of
+ * several and leaves the rest without a word. What the statement may do is judged by SQLite's
+ * authorizer, see `user-sql-check.ts`.
  */
 import { badRequest } from "../../protocol/errors.ts";
 import { after, isMark, isWord, refused, type Token } from "../user-sql-tokens.ts";
@@ -25,7 +26,8 @@ export function readStatement(sql: string): Statement {
   const words = statementWords(head);
   const firstWord = words[0]?.type === "word" ? words[0].value : "";
   const isExplained = words.length < head.length;
-  // The authorizer hears of the other file only when it is being written: here nothing has happened yet.
+  // The authorizer hears of the other file only when it is being written: here nothing has happened
+  // yet.
   if (firstWord === "VACUUM" && !isWholeVacuum(words, count - (head.length - words.length)))
     throw refused("VACUUM INTO", "it writes a file beside the database");
   return { text: sql.slice(start, end), firstWord, isExplained };
@@ -79,7 +81,10 @@ function isTrigger(head: Token[]): boolean {
   return isWord(words[temporary ? 2 : 1], "TRIGGER");
 }
 
-/** SQLite's tokens, without blanks and comments. @see https://sqlite.org/lang_comment.html and lang_keywords.html */
+/**
+ * SQLite's tokens, without blanks and comments. @see https://sqlite.org/lang_comment.html and
+ * lang_keywords.html
+ */
 function* tokens(sql: string): Generator<Token> {
   let at = 0;
   while (at < sql.length) {

@@ -1,6 +1,6 @@
 /**
- * SQL written by users, on SQLite. Lives in a runner process: nothing here gives the event loop a turn, and
- * nothing can be interrupted but by killing the process.
+ * SQL written by users, on SQLite. Lives in a runner process: nothing here gives the event loop a
+ * turn, and nothing can be interrupted but by killing the process.
  */
 import { Database, SQLiteError } from "bun:sqlite";
 import type { Durability } from "../../config/settings.ts";
@@ -10,7 +10,10 @@ import { refuseForeignKeys, StatementCheck } from "./user-sql-check.ts";
 import { collectRows, type EncodedRows } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
-/** How long SQLite itself waits for a lock that another process holds. The wait blocks, which a runner may. */
+/**
+ * How long SQLite itself waits for a lock that another process holds. The wait blocks, which a
+ * runner may.
+ */
 const BUSY_TIMEOUT_MS = 5_000;
 /** An answer waits in the runner until the client has taken it. */
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
@@ -56,7 +59,8 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
     if (checked === null) throw mistakeOf(db, statement);
     const { kind } = checked;
     if (kind === "write" || kind === "maintenance") {
-      // A mistake in it is told before anybody waits for the right to write. Pragmas act while being prepared.
+      // A mistake in it is told before anybody waits for the right to write. Pragmas act while
+      // being prepared.
       if (kind === "write") checkParameters(db, statement, request);
       return { status: "needs-write" };
     }

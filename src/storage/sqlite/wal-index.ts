@@ -1,12 +1,16 @@
 /**
- * What SQLite notes in the index of its write-ahead log, the `-shm` file (sqlite.org/walformat.html): how far the log goes, and how much
- * of it is in the database file. So a log that was cut or begun anew by somebody else shows, and who has written the file.
+ * What SQLite notes in the index of its write-ahead log, the `-shm` file
+ * (sqlite.org/walformat.html): how far the log goes, and how much of it is in the database file. So
+ * a log that was cut or begun anew by somebody else shows, and who has written the file.
  */
 import { existsSync, fstatSync, readSync, statSync } from "node:fs";
 import { keptDescriptor } from "../kept-descriptor.ts";
 import type { EngineNotes, EngineNotesLook } from "../opened-file.ts";
 
-/** The header is there twice, and whoever changes it writes the second one first. After both: what checkpoints have done. */
+/**
+ * The header is there twice, and whoever changes it writes the second one first. After both: what
+ * checkpoints have done.
+ */
 const HEADER_BYTES = 48;
 const NOTES_BYTES = 136;
 const IS_SET_OFFSET = 12;
@@ -93,7 +97,10 @@ export class WalIndex implements EngineNotes {
     return this.#notes.subarray(SALTS_OFFSET, SALTS_OFFSET + SALTS_BYTES);
   }
 
-  /** The index is in the machine's own order of bytes; all machines that Bun runs on have the little end first. */
+  /**
+   * The index is in the machine's own order of bytes; all machines that Bun runs on have the little
+   * end first.
+   */
   #number(offset: number): number {
     return this.#notes.readUInt32LE(offset);
   }

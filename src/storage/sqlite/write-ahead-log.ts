@@ -1,10 +1,16 @@
-/** What the file of SQLite's write-ahead log tells: whether it has begun anew, and whether it belongs to the database beside it. */
+/**
+ * What the file of SQLite's write-ahead log tells: whether it has begun anew, and whether it
+ * belongs to the database beside it.
+ */
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readSync, realpathSync, rmSync, statSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { type EpochWitness, type Given, setLogAside } from "../epoch-witness.ts";
 
-/** The header of the log holds salts, which are others each time that it begins anew (sqlite.org/fileformat.html). */
+/**
+ * The header of the log holds salts, which are others each time that it begins anew
+ * (sqlite.org/fileformat.html).
+ */
 const HEADER_BYTES = 32;
 
 export class WriteAheadLog {
@@ -37,10 +43,11 @@ export class WriteAheadLog {
 }
 
 /**
- * A database that was put back while the log of the one before was left beside it: SQLite would mix the two, page by page. So that
- * log gets another name. To be called before the database is opened.
+ * A database that was put back while the log of the one before was left beside it: SQLite would mix
+ * the two, page by page. So that log gets another name. To be called before the database is opened.
  *
- * @param expected the epoch and the newest id in the file itself, at least, if the log belongs to it; null: nothing is known.
+ * @param expected the epoch and the newest id in the file itself, at least, if the log belongs to
+ *   it; null: nothing is known.
  * @returns what was done, in words for the log; null: nothing.
  */
 export function setForeignLogAside(dbPath: string, expected: EpochWitness["inFile"]): string | null {

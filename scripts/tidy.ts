@@ -1,0 +1,40 @@
+/**
+ * Fails when a file differs, in four kinds of untidiness, from scripts/tidy-baseline.json.
+ * The baseline may only shrink: `npm run tidy -- --write` lowers it, and raises nothing.
+ */
+import { join } from "node:path";
+import { Glob } from "bun";
+import { count, lower, worse } from "./tidy/baseline.ts";
+import { longFunctions } from "./tidy/long-functions.ts";
+import { twins } from "./tidy/twin-types.ts";
+import { unusedCode } from "./tidy/unused-code.ts";
+import { wideLines } from "./tidy/wide-lines.ts";
+
+const ROOT = join(import.meta.dir, "..");
+const BASELINE = join(import.meta.dir, "tidy-baseline.json");
+
+const sources = new Map<string, string>();
+const patterns = ["{src,test,bench,soak,torture,scripts}/**/*.ts", "*.md", "{docs,sample,test}/**/*.md"];
+for (const pattern of patterns) {
+  for (const path of new Glob(pattern).scanSync(ROOT))
+    sources.set(path, await Bun.file(join(ROOT, path)).text());
+}
+
+const findings = [
+  ...longFunctions(sources),
+  ...wideLines(sources),
+  ...twins(sources),
+  ...(await unusedCode(ROOT)),
+];
+const counts = count(findings);
+const baseline = await Bun.file(BASELINE).json();
+if (process.argv.includes("--write")) {
+  await Bun.write(BASELINE, `${JSON.stringify(lower(baseline, counts), null, 2)}\n`);
+}
+if (process.argv.includes("--list")) {
+  for (const { kind, path, line, text } of findings) console.log(`${path}:${line}: ${kind}: ${text}`);
+}
+const wrong = worse(process.argv.includes("--write") ? lower(baseline, counts) : baseline, counts, findings);
+for (const line of wrong) console.error(line);
+console.log(wrong.length === 0 ? "tidy: nothing beyond the baseline" : `tidy: ${wrong.length} wrong`);
+process.exit(wrong.length === 0 ? 0 : 1);
