@@ -12,6 +12,8 @@ import { type RunningServer, startServer, waitUntil } from "../support/server.ts
 setDefaultTimeout(180_000);
 
 const MIB = 1024 * 1024;
+/** Enough that no machine answers them within one round of the event loop. */
+const FLOOD = 200_000;
 const ASK = '{"command":"get_latest_price","params":{"ticker":"AAPL"}}';
 
 let server: RunningServer;
@@ -268,4 +270,29 @@ test("wrong uses of the statistics are 400, and a passed time limit is 504", asy
   for (const stat of ["tables", "database", "performance", "pool"]) {
     expect([stat, (await get(`${server.url}/stats/${stat}`)).status]).toEqual([stat, 200]);
   }
+});
+
+test("requests sent without waiting for answers: some are answered in turn, a flood is ended", async () => {
+  const one = "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const few = await rawExchange(server.port, [one.repeat(20)], 20);
+  expect(few.map(({ status }) => status)).toEqual(Array(20).fill(200));
+
+  const socket = connect(server.port, "127.0.0.1");
+  let answers = 0;
+  let rest = "";
+  const ended = new Promise<void>((resolve) => {
+    socket.on("error", () => undefined);
+    socket.on("close", () => resolve());
+    socket.on("data", (bytes) => {
+      const parts = (rest + bytes.toString("latin1")).split("HTTP/1.1 200");
+      rest = parts.at(-1)!.slice(-20);
+      answers += parts.length - 1;
+      if (answers >= FLOOD) resolve();
+    });
+  });
+  socket.write(one.repeat(FLOOD));
+  await ended;
+  socket.destroy();
+  expect(answers).toBeLessThan(FLOOD);
+  expect((await get(`${server.url}/live`)).status).toBe(200);
 });
