@@ -6,7 +6,7 @@ import type { BusUpdate } from "./bus.ts";
 import type { Link } from "./carrier.ts";
 import { countThatFit, type Entry, encodeEntry, encodeMessage } from "./message.ts";
 
-/** Of updates that the broker has not taken yet. At it the oldest that are not under way go. */
+/** Limit for unsent updates. Beyond it the oldest of them are dropped. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Outlives the connection. */

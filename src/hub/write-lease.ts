@@ -13,7 +13,7 @@ interface LeaseRequest {
 export interface WriteLeaseOptions {
   /** Longest that it may be out before it is taken back: the runner is dead or killed by then. */
   timeoutMs: number;
-  /** It is back, and nobody has it. */
+  /** The lease was given back, and nobody else has got it. */
   returned(): void;
   log: LogLines;
 }
@@ -37,7 +37,7 @@ export class WriteLease {
     this.#waiting.push({ link, id });
   }
 
-  /** To the next who waits, if nobody has it. */
+  /** Gives the lease to the next who waits, unless somebody holds it. */
   grant(): void {
     if (this.#stopped || this.#holder !== null) return;
     const request = this.#waiting.shift();

@@ -37,7 +37,7 @@ const RESERVE_MAX = 16;
 interface Accepting {
   /** No connection is accepted any more; those that are there go on, idle ones are closed. */
   pause(): void;
-  /** @throws Error the port is not to be had. */
+  /** @throws Error the port is not available. */
   resume(): void;
   closeIdle(): void;
 }
@@ -166,7 +166,7 @@ export class DescriptorGuard {
     try {
       while (this.#reserve.length < this.#reserveSize(limit)) this.#reserve.push(openSync("/dev/null", "r"));
     } catch (error) {
-      // So few that even these are not to be had: a smaller reserve is better than no server.
+      // There are so few that even these are missing: a smaller reserve is better than no server.
       if (!(error instanceof Error && "code" in error)) throw error;
     }
   }

@@ -16,7 +16,7 @@ export class Listener<Data> {
 
   /**
    * @param make listens on one and the same port each time.
-   * @throws Error the port is not to be had.
+   * @throws Error the port is not available.
    */
   constructor(make: () => Server<Data>) {
     this.#make = make;

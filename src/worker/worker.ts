@@ -103,7 +103,7 @@ export interface Worker {
   drain(timeoutMs: number): Promise<void>;
 }
 
-/** @throws Error the hub or the port is not to be had. */
+/** @throws Error the hub or the port is not available. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { settings, workerId, log, dbType } = options;
   const counters = createCounters();

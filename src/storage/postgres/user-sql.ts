@@ -161,9 +161,9 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 
   /**
-   * Also what was only read may have changed settings of the session, or called a function that
-   * takes locks. They go first where they can: until the transaction is over, a pool in between
-   * hands the session to nobody else.
+   * Even a read may have changed settings of the session, or called a function that takes locks.
+   * These are undone within the transaction where that is possible: until its end, a pool in
+   * between gives the session to nobody else.
    *
    * @returns whether the session may be used again.
    */

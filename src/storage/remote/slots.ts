@@ -93,7 +93,9 @@ export class Slots {
     }
   }
 
-  /** Whoever has waited longest of those that may go; the slot is his from here on. */
+  /**
+   * Whoever has waited longest of those that may go; the slot belongs to that waiter from then on.
+   */
   #grantNext(): void {
     for (;;) {
       const [short] = this.#waiting.short;

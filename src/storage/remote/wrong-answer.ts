@@ -1,4 +1,4 @@
-/** Answers with status 200 that are none: another program's, a proxy's page, or not whole. */
+/** Detects answers with status 200 that another program sent, a proxy made, or that are cut off. */
 
 const SHOWN_CHARACTERS = 80;
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;

@@ -307,8 +307,8 @@ export class SqliteWriter implements StockWriter {
   }
 
   /**
-   * What is not reached in TRANSACTION_MS stays null. Daily bars of one ticker are stored together:
-   * their averages are computed once.
+   * Saves that were not stored within TRANSACTION_MS keep a null outcome. Daily bars of one ticker
+   * are stored together: their averages are computed once.
    */
   #applyAll(saves: Save[]): (SaveOutcome | null)[] {
     const outcomes: (SaveOutcome | null)[] = saves.map(() => null);
