@@ -6,8 +6,8 @@ import { readSqlParams } from "../sql/read-params.ts";
 import type { Answer, Command, CommandCall, CommandContext } from "./context.ts";
 import { isMissing, show } from "./params.ts";
 
-/** SQLite's own bound; PostgreSQL's parser here takes less. */
-const SQL_CHARACTERS_MAX = 1_000_000;
+/** Some 40,000 rows of an INSERT. The parser of PostgreSQL takes less. */
+const SQL_CHARACTERS_MAX = 2_000_000;
 
 export const executeSqlCommand: Command = {
   name: "execute_sql",

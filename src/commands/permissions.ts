@@ -15,17 +15,13 @@ export type Permissions = Pick<Settings, "sql" | "sqlGet" | "readOnly">;
  * is asked of the database.
  */
 export function withPermissions(context: CommandContext, permissions: Permissions): CommandContext {
+  const refuse = (what: string) => async (): Promise<never> => {
+    throw forbidden(`${what}: the server is read-only (--read-only)`);
+  };
   return {
     ...context,
-    async save(save, frame, call) {
-      if (permissions.readOnly) throw forbidden("save: the server is read-only (--read-only)");
-      return await context.save(save, frame, call);
-    },
-    async removeCheck(ticker) {
-      if (permissions.readOnly) throw forbidden("remove_check: the server is read-only (--read-only)");
-      await context.removeCheck(ticker);
-    },
-    async executeSql(request) {
+    ...(permissions.readOnly ? { save: refuse("save"), removeCheck: refuse("remove_check") } : {}),
+    executeSql: async (request) => {
       refuseSql(request, permissions);
       return await context.executeSql(request);
     },

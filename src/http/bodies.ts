@@ -14,16 +14,6 @@ export interface BodiesOptions {
   bytesPerAddressMax: number;
 }
 
-/** Of one body. Disposed of when its command is done. */
-export interface BodyShare extends Disposable {
-  /**
-   * So many bytes more of it are coming, or have come.
-   *
-   * @throws RequestError 503 there is no room for them, 429 the address has too much.
-   */
-  add(bytes: number): void;
-}
-
 export class Bodies {
   readonly #options: BodiesOptions;
   readonly #ofAddress = new Map<string, number>();
@@ -39,27 +29,24 @@ export class Bodies {
     return this.#bytes;
   }
 
-  share(addressOf: () => string): BodyShare {
-    let bytes = 0;
-    /** Null while it is small. */
-    let address: string | null = null;
-    return {
-      add: (more) => {
-        if (bytes + more > SMALL_BYTES) {
-          const own = address ?? addressOf();
-          // What it had while it was small counts for its address from now on.
-          this.#check(own, more, address === null ? bytes + more : more);
-          this.#count(own, address === null ? bytes + more : more);
-          address = own;
-        }
-        bytes += more;
-        this.#bytes += more;
-      },
-      [Symbol.dispose]: () => {
-        this.#bytes -= bytes;
-        if (address !== null) this.#count(address, -bytes);
-      },
-    };
+  /** @param client whose address is asked for when the body isn't small any more. */
+  share(client: { readonly address: string }): BodyShare {
+    return new BodyShare(this, client);
+  }
+
+  /** For BodyShare. @param address null: of a small body, which counts for nobody. */
+  take(bytes: number, address: string | null, moreOfAddress: number): void {
+    if (address !== null) {
+      this.#check(address, bytes, moreOfAddress);
+      this.#count(address, moreOfAddress);
+    }
+    this.#bytes += bytes;
+  }
+
+  /** For BodyShare. */
+  give(bytes: number, address: string | null): void {
+    this.#bytes -= bytes;
+    if (address !== null) this.#count(address, -bytes);
   }
 
   #check(address: string, more: number, moreOfAddress: number): void {
@@ -81,5 +68,39 @@ export class Bodies {
     const left = (this.#ofAddress.get(address) ?? 0) + bytes;
     if (left > 0) this.#ofAddress.set(address, left);
     else this.#ofAddress.delete(address);
+  }
+}
+
+/** Of one body. */
+export class BodyShare {
+  readonly #bodies: Bodies;
+  readonly #client: { readonly address: string };
+  #bytes = 0;
+  /** Null while it is small. */
+  #address: string | null = null;
+
+  constructor(bodies: Bodies, client: { readonly address: string }) {
+    this.#bodies = bodies;
+    this.#client = client;
+  }
+
+  /**
+   * So many bytes more of it are coming, or have come.
+   *
+   * @throws RequestError 503 there is no room for them, 429 the address has too much.
+   */
+  add(more: number): void {
+    const wasSmall = this.#address === null;
+    const isSmall = wasSmall && this.#bytes + more <= SMALL_BYTES;
+    const address = isSmall ? null : (this.#address ?? this.#client.address);
+    // What it had while it was small counts for its address from now on.
+    this.#bodies.take(more, address, wasSmall ? this.#bytes + more : more);
+    this.#address = address;
+    this.#bytes += more;
+  }
+
+  /** Its command is done. */
+  release(): void {
+    this.#bodies.give(this.#bytes, this.#address);
   }
 }

@@ -1,22 +1,25 @@
 /** Reads the body of a command: bounded, unpacked, decoded to text. */
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import type { BodyShare } from "./bodies.ts";
+import type { Call } from "./call.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * @param maxBytes --max-body-mb in bytes; a larger body is 413, before it is read where its length
- *   is announced.
+ * A body larger than --max-body-mb is 413, before it is read where its length is announced.
+ *
  * @param share told of every byte before it is kept.
  * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON, 499 the client is
  *   gone, 429 and 503 too much is under way.
  */
-export async function readBody(request: Request, maxBytes: number, share: BodyShare): Promise<string> {
+export async function readBody(call: Call, share: BodyShare): Promise<string> {
+  const { request } = call;
+  const maxBytes = call.options.maxBodyBytes;
   const type = request.headers.get("content-type");
   const charset = type === "application/json" ? "utf-8" : charsetOf(type);
-  const length = request.headers.get("content-length");
-  if (length !== null && Number(length) > maxBytes) throw tooLarge(Number(length), maxBytes);
-  if (length !== null) share.add(Number(length));
+  const length = call.announcedBytes;
+  if (length !== null && length > maxBytes) throw tooLarge(length, maxBytes);
+  if (length !== null) share.add(length);
   let bytes: Uint8Array<ArrayBuffer>;
   try {
     bytes =

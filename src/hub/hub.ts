@@ -12,13 +12,14 @@ import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
 import { BusLink, type BusLinkOptions } from "./bus-link.ts";
 import { checkToHub } from "./check-message.ts";
+import { DatabaseState } from "./database-state.ts";
 import { MessageChannel } from "./message-channel.ts";
-import { BOARD_FILE, HUB_SOCKET, type SaveEntry, type ToHub, type ToWorker } from "./messages.ts";
+import { BOARD_FILE, HUB_SOCKET, type ToHub, type ToWorker } from "./messages.ts";
 import { type DatabaseInHub, ReadServer } from "./read-server.ts";
 import { type CommittedSave, SaveQueue } from "./save-queue.ts";
-import { SavesWatch } from "./saves-watch.ts";
 import { createBoardFile, VersionBoard } from "./version-board.ts";
 import { type WorkerLink, WorkerLinks } from "./worker-links.ts";
+import { workerRequests } from "./worker-requests.ts";
 import { WriteLease } from "./write-lease.ts";
 import { WriterNote } from "./writer-note.ts";
 
@@ -53,55 +54,124 @@ export interface Hub {
   stop(): Promise<void>;
 }
 
-export function startHub({ runtimeDir, writer, database, log, ...options }: HubOptions): Hub {
-  const boardPath = join(runtimeDir, BOARD_FILE);
-  // A restarted hub finds the board that the workers have mapped, and keeps it.
-  if (!existsSync(boardPath)) createBoardFile(boardPath);
-  const board = new VersionBoard(boardPath);
-  // The hub before may have died between a commit and its bump.
-  board.bumpAll();
+export function startHub(options: HubOptions): Hub {
+  const hub = new RunningHub(options);
+  hub.listen();
+  return hub;
+}
 
-  const links = new WorkerLinks(log);
-  const watch = new SavesWatch({
-    writer,
-    tell: (problem) => links.sendToAll(databaseCondition(problem)),
-    log,
-  });
-  const saves = new SaveQueue({
-    writer,
-    note: new WriterNote(runtimeDir),
-    beforeCommit: bumpIfChangedByOthers,
-    committed: tellCommitted,
-    failed: tellRoom,
-    watch,
-    paused: () => lease.grant(),
-    isHeldUp: () => lease.isOut,
-  });
-  const lease = new WriteLease({
-    timeoutMs: options.leaseTimeoutMs,
-    returned() {
-      bumpIfChangedByOthers();
-      lease.grant();
-      saves.schedule();
-    },
-    log,
-  });
-  const bus = new BusLink({
-    open: options.openBus,
-    receive(updates) {
-      for (const { ticker, seq, update } of updates)
-        links.passOn(ticker, update === null ? [2, ticker, seq] : [1, ticker, update], null);
-      links.sendEvents();
-    },
-    missed: () => links.sendToAll({ type: "missed" }),
-    log,
-  });
+class RunningHub implements Hub {
+  readonly #options: HubOptions;
+  readonly #board: VersionBoard;
+  readonly #links: WorkerLinks;
+  readonly #state: DatabaseState;
+  readonly #saves: SaveQueue;
+  readonly #lease: WriteLease;
+  readonly #bus: BusLink;
+  readonly #receive: ReturnType<typeof workerRequests>;
+  #listener: UnixSocketListener<WorkerLink> | null = null;
+  #looks: Timer[] = [];
+  #stopping = false;
+
+  constructor(options: HubOptions) {
+    const { runtimeDir, writer, log } = options;
+    this.#options = options;
+    this.#board = openBoard(runtimeDir);
+    this.#links = new WorkerLinks(log);
+    this.#state = new DatabaseState({ writer, links: this.#links, board: this.#board, log });
+    this.#saves = new SaveQueue({
+      writer,
+      note: new WriterNote(runtimeDir),
+      beforeCommit: () => this.#state.lookForChanges(),
+      committed: (saves) => this.#tellCommitted(saves),
+      failed: () => this.#state.lookForRoom(),
+      watch: this.#state.watch,
+      paused: () => this.#lease.grant(),
+      isHeldUp: () => this.#lease.isOut,
+    });
+    this.#lease = new WriteLease({
+      timeoutMs: options.leaseTimeoutMs,
+      returned: () => {
+        this.#state.lookForChanges();
+        this.#lease.grant();
+        this.#saves.schedule();
+      },
+      log,
+    });
+    this.#bus = this.#openBus();
+    this.#receive = workerRequests({
+      writer,
+      links: this.#links,
+      saves: this.#saves,
+      lease: this.#lease,
+      bus: this.#bus,
+      board: this.#board,
+      state: this.#state,
+      socketsPerAddressMax: options.socketsPerAddressMax,
+    });
+  }
+
+  /** Takes workers' connections, and looks after the database. */
+  listen(): void {
+    const { runtimeDir, log } = this.#options;
+    const path = join(runtimeDir, HUB_SOCKET);
+    // After SIGKILL the file of the hub before is still there; the folder is the supervisor's
+    // alone, so nobody listens on it.
+    rmSync(path, { force: true });
+    this.#listener = Bun.listen<WorkerLink>({
+      unix: path,
+      socket: {
+        open: (socket) => this.#open(socket),
+        data: (socket, chunk) => this.#takeChunk(socket, chunk),
+        drain: (socket) => socket.data.channel.drain(),
+        close: (socket) => this.#forget(socket.data),
+        error: (socket, error) =>
+          log.warning(`Hub: socket of worker ${socket.data.workerId}: ${error.message}`),
+      },
+    });
+    chmodSync(path, SOCKET_MODE);
+    const look = (): void => {
+      this.#state.lookForLoss();
+      if (!this.#lease.isOut) this.#state.lookForChanges();
+    };
+    this.#looks = [
+      setInterval(look, FOREIGN_COMMIT_POLL_MS),
+      setInterval(() => this.#state.lookForRoom(), DISK_POLL_MS),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    for (const timer of this.#looks) clearInterval(timer);
+    this.#lease.stop();
+    this.#bus.stop();
+    await this.#saves.drain();
+    this.#listener?.stop(true);
+    await this.#bus.close();
+    await this.#options.writer?.close();
+  }
+
+  #openBus(): BusLink {
+    const links = this.#links;
+    return new BusLink({
+      open: this.#options.openBus,
+      receive(updates) {
+        for (const { ticker, seq, update } of updates)
+          links.passOn(ticker, update === null ? [2, ticker, seq] : [1, ticker, update], null);
+        links.sendEvents();
+      },
+      missed: () => links.sendToAll({ type: "missed" }),
+      log: this.#options.log,
+    });
+  }
 
   /** The board first: whoever hears of a save must not meet an answer from before it. */
-  function tellCommitted(committed: CommittedSave[]): void {
+  #tellCommitted(committed: CommittedSave[]): void {
+    const links = this.#links;
     for (const { queued } of committed) {
       const save = queued.entry[1];
-      board.bump(save.ticker, save.kind === "ticks" ? "ticks" : save.interval);
+      this.#board.bump(save.ticker, save.kind === "ticks" ? "ticks" : save.interval);
     }
     for (const { queued, outcome } of committed) {
       const { link: origin, entry } = queued;
@@ -116,208 +186,52 @@ export function startHub({ runtimeDir, writer, database, log, ...options }: HubO
     links.sendEvents();
   }
 
-  function bumpIfChangedByOthers(): void {
-    const changed = writer?.changedByOthers() ?? false;
-    if (changed) board.bumpAll();
-    watch.poll(changed);
-  }
-
-  let lost: string | null = null;
-  function tellIfLost(): void {
-    const now = writer?.lost?.() ?? null;
-    if (now === lost) return;
-    if (now !== null) log.error(`The database is lost, and nothing is answered from it: ${now}`);
-    else log.info("The database's file is there again");
-    lost = now;
-    links.sendToAll({ type: "lost", reason: lost });
-    board.bumpAll();
-  }
-
-  let roomLack: string | null = null;
-  const diskCondition = (): ToWorker => ({
-    type: "condition",
-    name: "disk",
-    reason: roomLack === null ? null : `${roomLack}; saves are refused`,
-  });
-  function tellRoom(): void {
-    const now = writer?.roomLack?.() ?? null;
-    if (now === roomLack) return;
-    roomLack = now;
-    links.sendToAll(diskCondition());
-  }
-
-  function databaseCondition(problem: string | null): ToWorker {
-    const reason = problem === null ? null : `the database takes no saves: ${problem}`;
-    return { type: "condition", name: "database", reason };
-  }
-
-  function receive(link: WorkerLink, message: ToHub, attachment: Buffer): void {
-    switch (message.type) {
-      case "saves":
-        receiveSaves(link, message, attachment);
-        break;
-      case "ping":
-        link.channel.send({ type: "pong", id: message.id, commitMs: saves.commitMs });
-        break;
-      case "subscribe":
-        link.tickers.add(message.ticker);
-        link.channel.send({ type: "subscribed", id: message.id });
-        break;
-      case "unsubscribe":
-        link.tickers.delete(message.ticker);
-        break;
-      case "lease":
-        lease.ask(link, message.id);
-        // Between two commits, never inside one; saves that have arrived go first.
-        if (saves.isIdle) lease.grant();
-        break;
-      case "release":
-        lease.release(link, message.id);
-        link.channel.send({ type: "released", id: message.id });
-        break;
-      case "busFigures":
-        link.channel.send({ type: "busFigures", id: message.id, figures: bus.figures() });
-        break;
-      case "hello":
-        link.workerId = message.workerId;
-        link.addresses = new Map(message.addresses);
-        link.channel.send(diskCondition());
-        link.channel.send({ type: "lost", reason: lost });
-        if (writer !== null) link.channel.send(databaseCondition(watch.problem));
-        break;
-      case "admit": {
-        const admitted = links.socketsOf(message.address) < options.socketsPerAddressMax;
-        if (admitted) link.addresses.set(message.address, (link.addresses.get(message.address) ?? 0) + 1);
-        link.channel.send({ type: "admitted", id: message.id, admitted });
-        break;
-      }
-      case "left": {
-        const left = (link.addresses.get(message.address) ?? 0) - 1;
-        if (left > 0) link.addresses.set(message.address, left);
-        else link.addresses.delete(message.address);
-        break;
-      }
-      case "committed":
-        for (const [ticker, update] of message.updates) links.passOn(ticker, [1, ticker, update], link);
-        links.sendEvents();
-        bus.publish(message.updates);
-        break;
-      case "removeCheck":
-        void removeCheck(message.ticker).then((error) =>
-          link.channel.send({ type: "checkRemoved", id: message.id, error }),
-        );
-        break;
-      case "removed":
-        links.sendToAll({ type: "removed", ticker: message.ticker });
-        break;
-      case "bus":
-        bus.join(message.channel);
-        break;
-      default:
-        link.reads?.receive(message);
+  #open(socket: Socket<WorkerLink>): void {
+    const link = {
+      workerId: -1,
+      socket,
+      tickers: new Set<string>(),
+      addresses: new Map<string, number>(),
+      reads: null,
+    } as unknown as WorkerLink;
+    link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message, attachment) => {
+      checkToHub(message);
+      this.#receive(link, message, attachment);
+    });
+    const { database } = this.#options;
+    if (database !== null) {
+      const inHub = { ...database, written: () => this.#board.bumpAll() };
+      link.reads = new ReadServer(inHub, (message, attachment) => link.channel.send(message, attachment));
     }
-  }
-
-  function receiveSaves(
-    link: WorkerLink,
-    { saves: entries, alone }: { saves: SaveEntry[]; alone: boolean },
-    attachment: Buffer,
-  ): void {
-    const frames = attachment.toString("utf8");
-    let at = 0;
-    for (const entry of entries) {
-      const [, { update }, length] = entry;
-      if (update !== undefined) update.frame = frames.slice(at, at + length);
-      at += length;
-      saves.push({ link, entry, alone });
-    }
-    saves.schedule();
-  }
-
-  /** @returns why it couldn't be done; null: it is. */
-  async function removeCheck(ticker: string): Promise<string | null> {
-    if (lease.isOut) return "a statement of a user is writing";
-    try {
-      await writer?.removeCheck(ticker);
-      board.bump(ticker, "ticks");
-      return null;
-    } catch (error) {
-      return messageOf(error);
-    }
-  }
-
-  function forget(link: WorkerLink): void {
-    links.delete(link);
-    link.reads?.close();
-    lease.forget(link);
+    socket.data = link;
+    this.#links.add(link);
   }
 
   /** A worker whose messages can't be read is cut off; it connects again, or is replaced. */
-  function takeChunk(socket: Socket<WorkerLink>, chunk: Buffer): void {
+  #takeChunk(socket: Socket<WorkerLink>, chunk: Buffer): void {
     try {
       socket.data.channel.data(chunk);
     } catch (error) {
-      log.error(
+      this.#options.log.error(
         `Hub: worker ${socket.data.workerId} sent what can't be read: ${messageOf(error)}; cutting it off`,
       );
       socket.terminate();
     }
   }
 
-  const socketPath = join(runtimeDir, HUB_SOCKET);
-  // After SIGKILL the file of the hub before is still there; the folder is the supervisor's alone,
-  // so nobody listens on it.
-  rmSync(socketPath, { force: true });
-  const listener: UnixSocketListener<WorkerLink> = Bun.listen<WorkerLink>({
-    unix: socketPath,
-    socket: {
-      open(socket) {
-        const link = {
-          workerId: -1,
-          socket,
-          tickers: new Set<string>(),
-          addresses: new Map<string, number>(),
-          reads: null,
-        } as unknown as WorkerLink;
-        link.channel = new MessageChannel<ToWorker, ToHub>(socket, (message, attachment) => {
-          checkToHub(message);
-          receive(link, message, attachment);
-        });
-        if (database !== null) {
-          const inHub = { ...database, written: () => board.bumpAll() };
-          link.reads = new ReadServer(inHub, (message, attachment) => link.channel.send(message, attachment));
-        }
-        socket.data = link;
-        links.add(link);
-      },
-      data: (socket, chunk) => takeChunk(socket, chunk),
-      drain: (socket) => socket.data.channel.drain(),
-      close: (socket) => forget(socket.data),
-      error: (socket, error) =>
-        log.warning(`Hub: socket of worker ${socket.data.workerId}: ${error.message}`),
-    },
-  });
-  chmodSync(socketPath, SOCKET_MODE);
-  const foreignCommits = setInterval(() => {
-    tellIfLost();
-    if (!lease.isOut) bumpIfChangedByOthers();
-  }, FOREIGN_COMMIT_POLL_MS);
+  #forget(link: WorkerLink): void {
+    this.#links.delete(link);
+    link.reads?.close();
+    this.#lease.forget(link);
+  }
+}
 
-  const disk = setInterval(tellRoom, DISK_POLL_MS);
-
-  let stopping = false;
-  return {
-    async stop() {
-      if (stopping) return;
-      stopping = true;
-      clearInterval(foreignCommits);
-      clearInterval(disk);
-      lease.stop();
-      bus.stop();
-      await saves.drain();
-      listener.stop(true);
-      await bus.close();
-      await writer?.close();
-    },
-  };
+/** A restarted hub finds the board that the workers have mapped, and keeps it. */
+function openBoard(runtimeDir: string): VersionBoard {
+  const path = join(runtimeDir, BOARD_FILE);
+  if (!existsSync(path)) createBoardFile(path);
+  const board = new VersionBoard(path);
+  // The hub before may have died between a commit and its bump.
+  board.bumpAll();
+  return board;
 }

@@ -2,16 +2,16 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
-import { randomBytes } from "node:crypto";
-import { withPermissions } from "../commands/permissions.ts";
 import { redact } from "../config/database-url.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
 import { usableCpus } from "../config/usable-cpus.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
+import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
 import { createRouter } from "../http/router.ts";
+import type { StatsOptions } from "../http/stats.ts";
 import { WholeAnswers } from "../http/whole-answers.ts";
 import { HubClient } from "../hub/hub-client.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
@@ -34,6 +34,7 @@ import { type ReplaySocketData, ReplaySockets } from "../websocket/replay-socket
 import { type SocketData, Sockets } from "../websocket/sockets.ts";
 import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
+import { commandContext } from "./command-context.ts";
 import { DescriptorGuard } from "./descriptor-guard.ts";
 import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
 import { Listener } from "./listener.ts";
@@ -103,212 +104,323 @@ export interface Worker {
   drain(timeoutMs: number): Promise<void>;
 }
 
+/** What answers requests. */
+interface Serving {
+  listener: Listener<SocketData | ReplaySocketData>;
+  descriptors: DescriptorGuard;
+  replays: ReplaySockets;
+  memory: MemoryWatch;
+}
+
+interface RouteParts extends Pick<Serving, "replays" | "memory"> {
+  wholeAnswers: WholeAnswers;
+}
+
+interface StatsParts extends Pick<Serving, "memory"> {
+  runSql(request: SqlRequest): Promise<SqlAnswer>;
+  turns: SqlTurns;
+  spool: AnswerSpool;
+}
+
 /** @throws Error the hub or the port is not available. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const { settings, workerId, log, dbType } = options;
-  const counters = createCounters();
-  const conditions = new Conditions(log);
-  const maxBodyBytes = Math.floor(settings.maxBodyMb * MIB);
-  const dbFile = redact(settings.dbFile);
-  const bodies = new Bodies(bodyShares(settings));
-  const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
-  const nextSaveId = saveIds();
-  let draining = false;
-  /** The database's own, which needs no hub. */
-  let ownUpdates: UpdateSource | null = null;
-  let listener: Listener<SocketData | ReplaySocketData>;
-  let descriptors: DescriptorGuard | null = null;
+  const worker = new RunningWorker(options);
+  await worker.boot();
+  worker.serve();
+  return worker;
+}
 
-  const hub = new HubClient({
-    runtimeDir: options.runtimeDir,
-    workerId: workerId ?? 0,
-    log,
-    livenessMs: settings.livenessTimeoutS * 1_000,
-    conditions,
-    publish: (ticker, update) => subscriptions.accept(ticker, update),
-    note: (ticker, position) => subscriptions.note(ticker, position),
-    condition(name, reason) {
-      if (reason !== null) conditions.begin(name, reason);
-      else conditions.end(name, ENDED[name]);
-    },
-    removed: (ticker) => subscriptions.forget(ticker),
-    missed() {
-      if (ownUpdates === null) void subscriptions.missed(ALL_TICKERS);
-      void endIfDatabaseIsGone();
-    },
-    addresses: () => addresses.counts,
-  });
-  const subscriptions: Subscriptions = new Subscriptions({
-    heartbeatIntervalMs: settings.heartbeatIntervalS * 1000,
-    publish(topic, text) {
-      counters.framesPublished++;
-      listener.publish(topic, text);
-      sockets.published(topic, text);
-    },
-    watch: (ticker) => (ownUpdates ?? hub).subscribe(ticker),
-    unwatch: (ticker) => (ownUpdates ?? hub).unsubscribe(ticker),
-    ...inTurns(() => ({
-      latestPrice: (ticker) => (storage.history ?? storage.reader).latestPrice(ticker),
-      updates: storage.reader.updates,
-    })),
-    warn: (message) => log.warning(message),
-  });
-  const addresses = new Addresses({
-    admit: (address) => hub.admit(address),
-    left: (address) => hub.left(address),
-    socketsPerAddressMax: settings.wsConnectionsPerAddress,
-  });
-  const sockets: Sockets = new Sockets({
-    subscriptions,
-    maxBodyBytes,
-    symbolsMax: settings.wsSymbolsMax,
-    queueBytesMax: settings.wsQueueKb * 1024,
-    addresses,
-    quota: new SubscriptionQuota({
-      subscriptions,
-      subscriptionsMax: settings.wsSubscriptionsMax,
-      perAddressMax: settings.wsSubscriptionsPerAddress,
-      tickersMax: settings.wsTickersMax,
-    }),
-    counters,
-    log,
-  });
+class RunningWorker implements Worker {
+  readonly #options: WorkerOptions;
+  readonly #counters = createCounters();
+  readonly #conditions: Conditions;
+  readonly #bodies: Bodies;
+  readonly #hub: HubClient;
+  readonly #subscriptions: Subscriptions;
+  readonly #addresses: Addresses;
+  readonly #sockets: Sockets;
+  /** From `boot` on. */
+  #storage: WorkerStorage | null = null;
+  /** From `serve` on. */
+  #serving: Serving | null = null;
+  #draining = false;
 
-  await hub.connect();
-  const storage = await options
-    .openStorage(
-      hub,
-      {
-        publish: (ticker, update) => subscriptions.accept(ticker, update),
-        missed: (ticker) => void subscriptions.missed(ticker),
-      },
-      conditions,
-    )
-    .catch((error: unknown) => {
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#conditions = new Conditions(options.log);
+    this.#bodies = new Bodies(bodyShares(options.settings));
+    this.#hub = this.#createHubClient();
+    this.#subscriptions = this.#createSubscriptions();
+    this.#addresses = new Addresses({
+      admit: (address) => this.#hub.admit(address),
+      left: (address) => this.#hub.left(address),
+      socketsPerAddressMax: options.settings.wsConnectionsPerAddress,
+    });
+    this.#sockets = this.#createSockets();
+  }
+
+  get port(): number {
+    return this.#serves.listener.port;
+  }
+
+  /** Connects to the hub, and opens the database. */
+  async boot(): Promise<void> {
+    await this.#hub.connect();
+    const updates: UpdateSink = {
+      publish: (ticker, update) => this.#subscriptions.accept(ticker, update),
+      missed: (ticker) => void this.#subscriptions.missed(ticker),
+    };
+    try {
+      this.#storage = await this.#options.openStorage(this.#hub, updates, this.#conditions);
+    } catch (error) {
       // The hub goes next, which is no news then.
-      hub.close();
+      this.#hub.close();
       throw error;
+    }
+  }
+
+  /** Answers requests from now on. */
+  serve(): void {
+    const { settings, log } = this.#options;
+    const { reader, history } = this.#database;
+    const replays = new ReplaySockets({
+      reader: history ?? reader,
+      addresses: this.#addresses,
+      heartbeatIntervalMs: settings.heartbeatIntervalS * 1_000,
+      symbolsMax: settings.wsSymbolsMax,
+      log,
     });
-  const { reader } = storage;
-  ownUpdates = storage.updates ?? null;
-  const heartbeatIntervalMs = settings.heartbeatIntervalS * 1_000;
-  const replays = new ReplaySockets({
-    reader: storage.history ?? reader,
-    addresses,
-    heartbeatIntervalMs,
-    symbolsMax: settings.wsSymbolsMax,
-    log,
-  });
-  const spool = new AnswerSpool({
-    board: options.memory,
-    bytesMax: settings.spoolMb * MIB,
-    workers: settings.workers,
-    warn: (message) => log.warning(message),
-  });
-  const turns = new SqlTurns({
-    board: options.memory,
-    max: sqlStatementsMax(settings),
-    cpus: usableCpus(),
-    timeoutMs: settings.sqlTimeoutS * 1000,
-  });
-  const memory = new MemoryWatch({
-    board: options.memory,
-    bytesMax: settings.memoryMb * MIB,
-    conditions,
-    log,
-    parts: () => [
-      ...(storage.memory?.() ?? []),
-      { what: "bodies of requests", bytes: bodies.bytes },
-      { what: "large answers", bytes: wholeAnswers.bytes },
-      { what: "saves under way", bytes: hub.saveBytesInFlight },
-      { what: "updates that wait for WebSockets", bytes: sockets.waitingBytes },
-    ],
-    shrink: () => storage.shrink?.(),
-  });
-  const runSql = (request: SqlRequest): Promise<SqlAnswer> =>
-    turns.run(request, (turned) => {
-      memory.admit("execute_sql");
-      return storage.executeSql(turned);
-    });
-  const route = createRouter({
-    context: withPermissions(
-      {
-        reader,
-        warn: (message) => log.warning(message),
-        async save(save, frame, { text, saveId }) {
-          save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), frame };
-          const outcome = await storage.save(save, text);
-          if (outcome.ok) {
-            counters.saves++;
-            counters.rowsSaved += save.rows.length;
-          }
-          return outcome;
-        },
-        async removeCheck(ticker) {
-          await storage.removeCheck(ticker);
-          subscriptions.forget(ticker);
-          hub.tellRemoved(ticker);
-        },
-        executeSql(request) {
-          counters.sqlRuns++;
-          return runSql(request).catch((error) => {
-            if (error instanceof RequestError && error.status === 504) counters.sqlTimeouts++;
-            throw error;
-          });
-        },
+    const wholeAnswers = new WholeAnswers(bodyShares(settings).bytesMax);
+    const memory = this.#watchMemory(wholeAnswers);
+    const route = this.#createRoute({ replays, wholeAnswers, memory });
+    const listener = new Listener(() => this.#listen(route, replays));
+    const descriptors = new DescriptorGuard({ accepting: listener, conditions: this.#conditions, log });
+    this.#serving = { listener, descriptors, replays, memory };
+    if (settings.bus !== null) void this.#joinBus();
+  }
+
+  async drain(timeoutMs: number): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    const { listener, descriptors, replays } = this.#serves;
+    const deadline = performance.now() + Math.max(timeoutMs / 2, timeoutMs - DRAIN_MARGIN_MS);
+    const left = (): number => Math.max(0, deadline - performance.now());
+    await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
+    descriptors.stop();
+    const stopped = listener.stop();
+    const hadSockets = this.#sockets.size + replays.size > 0;
+    replays.closeAll();
+    this.#subscriptions.stop();
+    await this.#sockets.drain(left());
+    await this.#answerRest(stopped, left);
+    if (hadSockets) await Bun.sleep(LINGER_MS);
+    await this.#stop();
+  }
+
+  async invitation(): Promise<string[]> {
+    try {
+      const holdings = await this.#database.reader.holdings(TICKERS_NAMED_MAX);
+      return invite(holdings, this.#options.settings.host, this.port);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      // A database elsewhere may come later than this server.
+      return [`The database doesn't answer yet: ${error.message}`];
+    }
+  }
+
+  closeSomeSockets(): { closed: number; address: string } {
+    return this.#sockets.closeSome();
+  }
+
+  get #database(): WorkerStorage {
+    if (this.#storage === null) throw new Error("the worker has no database yet");
+    return this.#storage;
+  }
+
+  get #serves(): Serving {
+    if (this.#serving === null) throw new Error("the worker doesn't serve yet");
+    return this.#serving;
+  }
+
+  /** Of an engine with a source of updates of its own, which needs no hub. */
+  get #ownUpdates(): UpdateSource | null {
+    return this.#storage?.updates ?? null;
+  }
+
+  #createHubClient(): HubClient {
+    const { settings, runtimeDir, workerId, log } = this.#options;
+    return new HubClient({
+      runtimeDir,
+      workerId: workerId ?? 0,
+      log,
+      livenessMs: settings.livenessTimeoutS * 1_000,
+      conditions: this.#conditions,
+      publish: (ticker, update) => this.#subscriptions.accept(ticker, update),
+      note: (ticker, position) => this.#subscriptions.note(ticker, position),
+      condition: (name, reason) => {
+        if (reason !== null) this.#conditions.begin(name, reason);
+        else this.#conditions.end(name, ENDED[name]);
       },
-      settings,
-    ),
-    guard: new HostGuard(settings.allowHosts),
-    sockets,
-    replays,
-    health: {
-      reader,
-      dbFile,
+      removed: (ticker) => this.#subscriptions.forget(ticker),
+      missed: () => {
+        if (this.#ownUpdates === null) void this.#subscriptions.missed(ALL_TICKERS);
+        void this.#endIfDatabaseIsGone();
+      },
+      addresses: () => this.#addresses.counts,
+    });
+  }
+
+  #createSubscriptions(): Subscriptions {
+    const { settings, log } = this.#options;
+    return new Subscriptions({
+      heartbeatIntervalMs: settings.heartbeatIntervalS * 1_000,
+      publish: (topic, text) => {
+        this.#counters.framesPublished++;
+        this.#serves.listener.publish(topic, text);
+        this.#sockets.published(topic, text);
+      },
+      watch: (ticker) => (this.#ownUpdates ?? this.#hub).subscribe(ticker),
+      unwatch: (ticker) => (this.#ownUpdates ?? this.#hub).unsubscribe(ticker),
+      ...inTurns(() => {
+        const { reader, history } = this.#database;
+        return {
+          latestPrice: (ticker) => (history ?? reader).latestPrice(ticker),
+          updates: reader.updates,
+        };
+      }),
+      warn: (message) => log.warning(message),
+    });
+  }
+
+  #createSockets(): Sockets {
+    const { settings, log } = this.#options;
+    return new Sockets({
+      subscriptions: this.#subscriptions,
+      maxBodyBytes: maxBodyBytes(settings),
+      symbolsMax: settings.wsSymbolsMax,
+      queueBytesMax: settings.wsQueueKb * 1024,
+      addresses: this.#addresses,
+      quota: new SubscriptionQuota({
+        subscriptions: this.#subscriptions,
+        subscriptionsMax: settings.wsSubscriptionsMax,
+        perAddressMax: settings.wsSubscriptionsPerAddress,
+        tickersMax: settings.wsTickersMax,
+      }),
+      counters: this.#counters,
+      log,
+    });
+  }
+
+  #watchMemory(wholeAnswers: WholeAnswers): MemoryWatch {
+    const { settings, memory, log } = this.#options;
+    const storage = this.#database;
+    return new MemoryWatch({
+      board: memory,
+      bytesMax: settings.memoryMb * MIB,
+      conditions: this.#conditions,
+      log,
+      parts: () => [
+        ...(storage.memory?.() ?? []),
+        { what: "bodies of requests", bytes: this.#bodies.bytes },
+        { what: "large answers", bytes: wholeAnswers.bytes },
+        { what: "saves under way", bytes: this.#hub.saveBytesInFlight },
+        { what: "updates that wait for WebSockets", bytes: this.#sockets.waitingBytes },
+      ],
+      shrink: () => storage.shrink?.(),
+    });
+  }
+
+  #createRoute({ replays, wholeAnswers, memory }: RouteParts): ReturnType<typeof createRouter> {
+    const { settings, log, memory: board } = this.#options;
+    const spool = new AnswerSpool({
+      board,
+      bytesMax: settings.spoolMb * MIB,
+      workers: settings.workers,
+      warn: (message) => log.warning(message),
+    });
+    const turns = new SqlTurns({
+      board,
+      max: sqlStatementsMax(settings),
+      cpus: usableCpus(),
+      timeoutMs: settings.sqlTimeoutS * 1_000,
+    });
+    const runSql = (request: SqlRequest): Promise<SqlAnswer> =>
+      turns.run(request, (turned) => {
+        memory.admit("execute_sql");
+        return this.#database.executeSql(turned);
+      });
+    return createRouter({
+      context: commandContext({
+        settings,
+        storage: this.#database,
+        hub: this.#hub,
+        subscriptions: this.#subscriptions,
+        counters: this.#counters,
+        runSql,
+        log,
+      }),
+      guard: new HostGuard(settings.allowHosts),
+      sockets: this.#sockets,
+      replays,
+      health: this.#health(),
+      stats: this.#stats({ runSql, turns, spool, memory }),
+      counters: this.#counters,
+      log,
+      accessLog: createAccessLogger(settings.accessLog, log),
+      maxBodyBytes: maxBodyBytes(settings),
+      spool,
+      wholeAnswers,
+      memory,
+      sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
+      isDraining: () => this.#draining,
+      descriptors: {
+        isShort: () => this.#serving?.descriptors.isShort ?? false,
+        hasNoneForSocket: () => this.#serving?.descriptors.hasNoneForSocket() ?? false,
+      },
+      bodies: this.#bodies,
+    });
+  }
+
+  #health(): HealthOptions {
+    const { settings, dbType, workerId } = this.#options;
+    return {
+      reader: this.#database.reader,
+      dbFile: redact(settings.dbFile),
       dbType,
       workerId,
-      isHubConnected: () => ownUpdates !== null || hub.connected,
-      conditions,
-      isDraining: () => draining,
-    },
-    stats: {
+      isHubConnected: () => this.#ownUpdates !== null || this.#hub.connected,
+      conditions: this.#conditions,
+      isDraining: () => this.#draining,
+    };
+  }
+
+  #stats({ runSql, turns, spool, memory }: StatsParts): StatsOptions {
+    const { settings, dbType, workerId } = this.#options;
+    const storage = this.#database;
+    return {
       pool: async () => ({
-        ...(await reader.pool()),
+        ...(await storage.reader.pool()),
         sql: { ...storage.sqlFigures(), statements: turns.figures() },
         spool: spool.figures(),
         memory: memory.figures(),
       }),
-      bus: () => hub.busFigures(),
-      sizeBytes: () => reader.sizeBytes(),
-      redactedDbFile: dbFile,
+      bus: () => this.#hub.busFigures(),
+      sizeBytes: () => storage.reader.sizeBytes(),
+      redactedDbFile: redact(settings.dbFile),
       dbType,
       workerId: workerId ?? 0,
       query: (sql, timeoutMs) => queryRows(runSql, sql, timeoutMs),
       counters: () => ({
-        ...snapshot(counters),
-        subscriptions: subscriptions.size,
-        tickersWatched: subscriptions.channels,
+        ...snapshot(this.#counters),
+        subscriptions: this.#subscriptions.size,
+        tickersWatched: this.#subscriptions.channels,
       }),
-    },
-    counters,
-    log,
-    accessLog: createAccessLogger(settings.accessLog, log),
-    maxBodyBytes,
-    spool,
-    wholeAnswers,
-    memory,
-    sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
-    isDraining: () => draining,
-    descriptors: {
-      isShort: () => descriptors?.isShort ?? false,
-      hasNoneForSocket: () => descriptors?.hasNoneForSocket() ?? false,
-    },
-    bodies,
-  });
-  if (settings.bus !== null) void joinBus();
-  const webSockets = withReplays(sockets.handler(), replays);
-  const listen = () =>
-    Bun.serve<SocketData | ReplaySocketData>({
+    };
+  }
+
+  #listen(route: ReturnType<typeof createRouter>, replays: ReplaySockets) {
+    const { settings, workerId, log } = this.#options;
+    return Bun.serve<SocketData | ReplaySocketData>({
       hostname: settings.host,
       port: settings.port,
       reusePort: workerId !== null,
@@ -320,7 +432,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       // Not the limit of a body: a larger one must reach the router to be refused in JSON.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       fetch: route,
-      websocket: webSockets,
+      websocket: withReplays(this.#sockets.handler(), replays),
       error: (error) => {
         log.error(`Request failed outside of its handler: ${error.message}`);
         return new Response('{"error":"An internal server error occurred."}', {
@@ -329,91 +441,67 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         });
       },
     });
-  listener = new Listener(listen);
-  descriptors = new DescriptorGuard({ accepting: listener, conditions, log });
-
-  async function drain(timeoutMs: number): Promise<void> {
-    if (draining) return;
-    draining = true;
-    const deadline = performance.now() + Math.max(timeoutMs / 2, timeoutMs - DRAIN_MARGIN_MS);
-    const left = (): number => Math.max(0, deadline - performance.now());
-    await Bun.sleep(Math.min(DRAIN_NOTICE_MS, timeoutMs));
-    descriptors?.stop();
-    const stopped = listener.stop();
-    const hadSockets = sockets.size + replays.size > 0;
-    replays.closeAll();
-    subscriptions.stop();
-    await sockets.drain(left());
-    const race = { over: false };
-    const inTime = await Promise.race([
-      stopped.then(() => true),
-      Bun.sleep(left()).then(() => false),
-      onlyHalfSent(race).then(() => false),
-    ]);
-    race.over = true;
-    if (!inTime) {
-      log.warning(`Drained as far as possible; closing ${listener.pendingRequests} requests unanswered`);
-      await listener.stop(true);
-    }
-    if (hadSockets) await Bun.sleep(LINGER_MS);
-    memory.stop();
-    await storage.close();
-    hub.close();
   }
 
   /**
-   * A hub that was restarted has opened what is there now: who goes on reading another database
-   * than it writes must not serve.
+   * A hub that was restarted has opened what is there now: a worker that goes on reading another
+   * database than the hub writes must not serve.
    */
-  async function endIfDatabaseIsGone(): Promise<void> {
+  async #endIfDatabaseIsGone(): Promise<void> {
     try {
-      await storage.reader.probe();
+      await this.#storage?.reader.probe();
     } catch (error) {
-      if (error instanceof DatabaseGoneError) options.fail(error.message);
+      if (error instanceof DatabaseGoneError) this.#options.fail(error.message);
     }
   }
 
   /** The database may be away: then it is asked again. */
-  async function joinBus(): Promise<void> {
-    while (!draining) {
+  async #joinBus(): Promise<void> {
+    while (!this.#draining) {
       try {
-        hub.joinBus(await subscriptions.epoch());
+        this.#hub.joinBus(await this.#subscriptions.epoch());
         return;
       } catch (error) {
-        log.warning(`The bus waits for the database: ${messageOf(error)}`);
+        this.#options.log.warning(`The bus waits for the database: ${messageOf(error)}`);
         await Bun.sleep(BUS_RETRY_MS);
       }
     }
   }
 
+  /** What isn't answered in time is closed unanswered. */
+  async #answerRest(stopped: Promise<void>, left: () => number): Promise<void> {
+    const { listener } = this.#serves;
+    const race = { over: false };
+    const inTime = await Promise.race([
+      stopped.then(() => true),
+      Bun.sleep(left()).then(() => false),
+      this.#onlyHalfSent(race).then(() => false),
+    ]);
+    race.over = true;
+    if (inTime) return;
+    const { log } = this.#options;
+    log.warning(`Drained as far as possible; closing ${listener.pendingRequests} requests unanswered`);
+    await listener.stop(true);
+  }
+
   /** Resolves when all that is left in flight are requests whose clients have stopped sending. */
-  async function onlyHalfSent(race: { over: boolean }): Promise<void> {
+  async #onlyHalfSent(race: { over: boolean }): Promise<void> {
+    const { listener } = this.#serves;
     let sinceMs = performance.now();
     while (!race.over && performance.now() - sinceMs < HALF_SENT_MAX_MS) {
       await Bun.sleep(DRAIN_POLL_MS);
-      if (bodies.waiting === 0 || bodies.waiting < listener.pendingRequests) sinceMs = performance.now();
+      if (this.#bodies.waiting === 0 || this.#bodies.waiting < listener.pendingRequests)
+        sinceMs = performance.now();
     }
   }
 
-  return {
-    port: listener.port,
-    closeSomeSockets: () => sockets.closeSome(),
-    drain,
-    async invitation() {
-      try {
-        return invite(await reader.holdings(TICKERS_NAMED_MAX), settings.host, listener.port);
-      } catch (error) {
-        if (!(error instanceof RequestError)) throw error;
-        // A database elsewhere may come later than this server.
-        return [`The database doesn't answer yet: ${error.message}`];
-      }
-    },
-  };
+  async #stop(): Promise<void> {
+    this.#serves.memory.stop();
+    await this.#database.close();
+    this.#hub.close();
+  }
 }
 
-/** Unique among the saves of all processes, on all machines. */
-function saveIds(): () => string {
-  const ofThisWorker = randomBytes(9).toString("base64url");
-  let count = 0;
-  return () => `${ofThisWorker}-${(count++).toString(36)}`;
+function maxBodyBytes({ maxBodyMb }: Pick<Settings, "maxBodyMb">): number {
+  return Math.floor(maxBodyMb * MIB);
 }

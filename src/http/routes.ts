@@ -1,0 +1,114 @@
+/**
+ * Every route: its paths, its methods, what answers it. What a wrong method and an unknown path are
+ * told follows from this table.
+ */
+import type { Answer } from "../commands/context.ts";
+import { sqlOverGet } from "../commands/execute-sql.ts";
+import { VIA_HEADER } from "../protocol/via.ts";
+import type { Call } from "./call.ts";
+import { runCommand } from "./command-request.ts";
+import { checkHealth } from "./health.ts";
+import { answer, jsonResponse, measured } from "./responses.ts";
+import { busStat, poolStat, readTimeout, type StatsOptions, TIMED_STATS, timedStat } from "./stats.ts";
+import { upgrade } from "./upgrade.ts";
+import { LARGE_BYTES } from "./whole-answers.ts";
+
+export interface Route {
+  /** The first is the one that a client is told of. */
+  paths: readonly string[];
+  methods: readonly string[];
+  /** For the list of endpoints; without it the route is not in it. */
+  shown?: string;
+  /** Any page can make a browser send it: such a page must be one that is allowed. */
+  isReachableByPages?: boolean;
+  /** undefined: it became a WebSocket. */
+  answer(call: Call): Promise<Response | undefined>;
+}
+
+const READ = ["GET", "HEAD"];
+const PROBE = ["GET", "HEAD", "POST"];
+
+export const ROUTES: readonly Route[] = [
+  { paths: ["/db_command"], methods: ["POST"], shown: "POST", answer: command },
+  { paths: ["/ws", "/stock_info/ws"], methods: ["GET"], shown: "WebSocket", answer: socket("sockets") },
+  { paths: ["/ws/replay"], methods: ["GET"], shown: "WebSocket", answer: socket("replays") },
+  { paths: ["/health", "/healthz", "/"], methods: PROBE, shown: "GET", answer: probe("health") },
+  { paths: ["/ready"], methods: PROBE, answer: probe("ready") },
+  { paths: ["/live"], methods: PROBE, answer: probe("live") },
+  ...["/stats/database", "/stats/tables", "/stats/performance"].map(timed),
+  stat("/stats/pool", poolStat, "GET"),
+  stat("/stats/redis", busStat),
+  {
+    paths: ["/api/execute_sql", "/api/sql_query"],
+    methods: READ,
+    shown: "GET",
+    isReachableByPages: true,
+    answer: sql,
+  },
+];
+
+/** A large answer goes through the spool, so that a slow client keeps nobody else waiting. */
+function respond(body: Answer, call: Call): Response {
+  const { spool, wholeAnswers, isDraining } = call.options;
+  const isLarge = !(body instanceof ReadableStream) && body.length > LARGE_BYTES;
+  const stream = isLarge ? wholeAnswers.inPieces(body) : body;
+  return answer(
+    stream instanceof ReadableStream ? spool.through(stream, call.address) : stream,
+    isDraining(),
+  );
+}
+
+async function command(call: Call): Promise<Response> {
+  const { options } = call;
+  const body = await runCommand(call);
+  const response = respond(body, call);
+  return options.accessLog.wants(200, call.path) ? measured(response, body) : response;
+}
+
+function socket(kind: "sockets" | "replays"): Route["answer"] {
+  return ({ request, server, path, query, options }) =>
+    upgrade(request, server, query, { ...options, path, sockets: options[kind] });
+}
+
+function probe(kind: "health" | "ready" | "live"): Route["answer"] {
+  return async ({ request, options }) => {
+    const { status, body } = await checkHealth(options.health, kind, request.headers.get(VIA_HEADER));
+    return jsonResponse(body, status, status === 503 ? { "Retry-After": "1" } : {});
+  };
+}
+
+function stat(
+  path: string,
+  read: (options: StatsOptions) => Promise<Record<string, unknown>>,
+  shown?: string,
+): Route {
+  return {
+    paths: [path],
+    methods: READ,
+    ...(shown === undefined ? {} : { shown }),
+    isReachableByPages: true,
+    answer: async ({ options }) => jsonResponse(await read(options.stats), 200),
+  };
+}
+
+function timed(path: string): Route {
+  const figures = TIMED_STATS[path]!;
+  return {
+    paths: [path],
+    methods: READ,
+    shown: "GET",
+    isReachableByPages: true,
+    async answer(call) {
+      const timeoutS = readTimeout(new URLSearchParams(call.query).get("timeout"), figures);
+      call.liftLimit();
+      return jsonResponse(await timedStat(figures, timeoutS, call.options.stats), 200);
+    },
+  };
+}
+
+async function sql(call: Call): Promise<Response> {
+  const { request, query, options } = call;
+  if (options.sqlOutlastsIdleLimit) call.liftLimit();
+  const asked = { signal: request.signal, client: call.address };
+  return respond(await sqlOverGet(new URLSearchParams(query), asked, options.context), call);
+}

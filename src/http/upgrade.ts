@@ -1,0 +1,47 @@
+/** GET of a WebSocket's path: the handshake, or why there is none. */
+import type { Server } from "bun";
+import { show } from "../commands/params.ts";
+import { badRequest, RequestError } from "../protocol/errors.ts";
+import type { ReplaySockets } from "../websocket/replay-sockets.ts";
+import type { Sockets } from "../websocket/sockets.ts";
+import { jsonResponse } from "./responses.ts";
+import type { AnySocketData, RouterOptions } from "./router.ts";
+
+interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "descriptors" | "memory"> {
+  path: string;
+  sockets: Sockets | ReplaySockets;
+}
+
+/** @returns undefined: it became a WebSocket. @throws RequestError 400, 403, 503 it did not. */
+export async function upgrade(
+  request: Request,
+  server: Server<AnySocketData>,
+  query: string,
+  { guard, isDraining, descriptors, memory, path, sockets }: UpgradeOptions,
+): Promise<Response | undefined> {
+  const { headers } = request;
+  if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
+    const response = jsonResponse(
+      { error: `${path}: expected a WebSocket handshake (Upgrade: websocket)` },
+      426,
+    );
+    response.headers.set("Upgrade", "websocket");
+    return response;
+  }
+  if (!guard.acceptsOrigin(headers.get("origin"), headers.get("host"))) {
+    throw new RequestError(
+      403,
+      `Origin: got ${show(headers.get("origin"))}, expected the server's own or one given with --allow-host`,
+    );
+  }
+  if (isDraining()) throw new RequestError(503, "the worker is draining; connect again", { retryAfterS: 1 });
+  if (descriptors.hasNoneForSocket())
+    throw new RequestError(503, "the worker has no descriptor left for a WebSocket; connect again later", {
+      retryAfterS: 1,
+    });
+  memory.admit(path);
+  if (await sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
+  throw badRequest(
+    `${path}: the WebSocket handshake is incomplete: expected Sec-WebSocket-Key and Sec-WebSocket-Version 13`,
+  );
+}

@@ -1,0 +1,150 @@
+/** What workers ask of the hub, a handler for each type of message. */
+import { messageOf } from "../protocol/message-of.ts";
+import type { StockWriter } from "../storage/contract.ts";
+import type { BusLink } from "./bus-link.ts";
+import type { DatabaseState } from "./database-state.ts";
+import type { SaveEntry, ToHub } from "./messages.ts";
+import type { SaveQueue } from "./save-queue.ts";
+import type { VersionBoard } from "./version-board.ts";
+import type { WorkerLink, WorkerLinks } from "./worker-links.ts";
+import type { WriteLease } from "./write-lease.ts";
+
+export interface WorkerRequestsOptions {
+  writer: StockWriter | null;
+  links: WorkerLinks;
+  saves: SaveQueue;
+  lease: WriteLease;
+  bus: BusLink;
+  board: VersionBoard;
+  state: DatabaseState;
+  /** WebSockets of one client address, in all workers. */
+  socketsPerAddressMax: number;
+}
+
+type RequestHandlers = {
+  [T in ToHub["type"]]: (link: WorkerLink, message: Extract<ToHub, { type: T }>, attachment: Buffer) => void;
+};
+type AnyHandler = (link: WorkerLink, message: ToHub, attachment: Buffer) => void;
+
+/** @returns what takes a message that has been checked. */
+export function workerRequests(options: WorkerRequestsOptions): AnyHandler {
+  const handlers: RequestHandlers = {
+    ...saveHandlers(options),
+    ...updateHandlers(options),
+    ...addressHandlers(options),
+    ...readHandlers,
+  };
+  return (link, message, attachment) => (handlers[message.type] as AnyHandler)(link, message, attachment);
+}
+
+function saveHandlers({
+  writer,
+  saves,
+  lease,
+  board,
+}: WorkerRequestsOptions): Pick<RequestHandlers, "saves" | "ping" | "lease" | "release" | "removeCheck"> {
+  return {
+    saves(link, { saves: entries, alone }, attachment) {
+      putFramesBack(entries, attachment);
+      for (const entry of entries) saves.push({ link, entry, alone });
+      saves.schedule();
+    },
+    ping({ channel }, { id }) {
+      channel.send({ type: "pong", id, commitMs: saves.commitMs });
+    },
+    lease(link, { id }) {
+      lease.ask(link, id);
+      // Between two commits, never inside one; saves that have arrived go first.
+      if (saves.isIdle) lease.grant();
+    },
+    release(link, { id }) {
+      lease.release(link, id);
+      link.channel.send({ type: "released", id });
+    },
+    async removeCheck({ channel }, { id, ticker }) {
+      let error: string | null = lease.isOut ? "a statement of a user is writing" : null;
+      try {
+        if (error === null) {
+          await writer?.removeCheck(ticker);
+          board.bump(ticker, "ticks");
+        }
+      } catch (thrown) {
+        error = messageOf(thrown);
+      }
+      channel.send({ type: "checkRemoved", id, error });
+    },
+  };
+}
+
+function updateHandlers({
+  links,
+  bus,
+}: WorkerRequestsOptions): Pick<
+  RequestHandlers,
+  "subscribe" | "unsubscribe" | "committed" | "removed" | "bus" | "busFigures"
+> {
+  return {
+    subscribe({ tickers, channel }, { id, ticker }) {
+      tickers.add(ticker);
+      channel.send({ type: "subscribed", id });
+    },
+    unsubscribe({ tickers }, { ticker }) {
+      tickers.delete(ticker);
+    },
+    committed(link, { updates }) {
+      for (const [ticker, update] of updates) links.passOn(ticker, [1, ticker, update], link);
+      links.sendEvents();
+      bus.publish(updates);
+    },
+    removed(_, { ticker }) {
+      links.sendToAll({ type: "removed", ticker });
+    },
+    bus(_, { channel }) {
+      bus.join(channel);
+    },
+    busFigures({ channel }, { id }) {
+      channel.send({ type: "busFigures", id, figures: bus.figures() });
+    },
+  };
+}
+
+function addressHandlers({
+  links,
+  state,
+  socketsPerAddressMax,
+}: WorkerRequestsOptions): Pick<RequestHandlers, "hello" | "admit" | "left"> {
+  return {
+    hello(link, { workerId, addresses }) {
+      link.workerId = workerId;
+      link.addresses = new Map(addresses);
+      state.tell(link);
+    },
+    admit({ addresses, channel }, { id, address }) {
+      const admitted = links.socketsOf(address) < socketsPerAddressMax;
+      if (admitted) addresses.set(address, (addresses.get(address) ?? 0) + 1);
+      channel.send({ type: "admitted", id, admitted });
+    },
+    left({ addresses }, { address }) {
+      const left = (addresses.get(address) ?? 0) - 1;
+      if (left > 0) addresses.set(address, left);
+      else addresses.delete(address);
+    },
+  };
+}
+
+const readHandlers: Pick<RequestHandlers, "read" | "sql" | "next" | "cancel"> = {
+  read: (link, message) => link.reads?.receive(message),
+  sql: (link, message) => link.reads?.receive(message),
+  next: (link, message) => link.reads?.receive(message),
+  cancel: (link, message) => link.reads?.receive(message),
+};
+
+/** The texts of all saves come as one attachment. */
+function putFramesBack(entries: SaveEntry[], attachment: Buffer): void {
+  const frames = attachment.toString("utf8");
+  let at = 0;
+  for (const [, { update }, length] of entries) {
+    if (update !== undefined) update.frame = frames.slice(at, at + length);
+    at += length;
+  }
+}

@@ -1,0 +1,63 @@
+/** What commands may do in a worker: read, save, run SQL. */
+import { randomBytes } from "node:crypto";
+import type { CommandContext } from "../commands/context.ts";
+import { withPermissions } from "../commands/permissions.ts";
+import type { Settings } from "../config/settings.ts";
+import type { HubClient } from "../hub/hub-client.ts";
+import type { Counters } from "../observe/counters.ts";
+import type { Logger } from "../observe/log.ts";
+import { RequestError } from "../protocol/errors.ts";
+import type { SqlRequest } from "../sql/execute.ts";
+import type { SqlAnswer } from "../storage/user-sql-contract.ts";
+import type { Subscriptions } from "../stream/subscriptions.ts";
+import type { WorkerStorage } from "./worker-storage.ts";
+
+export interface CommandParts {
+  settings: Settings;
+  storage: WorkerStorage;
+  hub: HubClient;
+  subscriptions: Subscriptions;
+  counters: Counters;
+  /** When it is the client's turn, and there is memory for it. */
+  runSql(request: SqlRequest): Promise<SqlAnswer>;
+  log: Logger;
+}
+
+/** With what `--sql` and `--read-only` allow. */
+export function commandContext(parts: CommandParts): CommandContext {
+  const { settings, storage, hub, subscriptions, counters, runSql, log } = parts;
+  const nextSaveId = saveIds();
+  const context: CommandContext = {
+    reader: storage.reader,
+    warn: (message) => log.warning(message),
+    async save(save, frame, { text, saveId }) {
+      save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), frame };
+      const outcome = await storage.save(save, text);
+      if (outcome.ok) {
+        counters.saves++;
+        counters.rowsSaved += save.rows.length;
+      }
+      return outcome;
+    },
+    async removeCheck(ticker) {
+      await storage.removeCheck(ticker);
+      subscriptions.forget(ticker);
+      hub.tellRemoved(ticker);
+    },
+    executeSql(request) {
+      counters.sqlRuns++;
+      return runSql(request).catch((error) => {
+        if (error instanceof RequestError && error.status === 504) counters.sqlTimeouts++;
+        throw error;
+      });
+    },
+  };
+  return withPermissions(context, settings);
+}
+
+/** Unique among the saves of all processes, on all machines. */
+function saveIds(): () => string {
+  const ofThisWorker = randomBytes(9).toString("base64url");
+  let count = 0;
+  return () => `${ofThisWorker}-${(count++).toString(36)}`;
+}
