@@ -1,7 +1,7 @@
 /**
  * The common end of both saves: hand it to the hub, turn its outcome into an answer or an error.
  */
-import { RequestError } from "../protocol/errors.ts";
+import { refusalOf } from "../protocol/errors.ts";
 import type { Save } from "../storage/contract.ts";
 import type { CommandCall, CommandContext } from "./context.ts";
 import type { PreparedSave } from "./save-stock-data.ts";
@@ -18,8 +18,5 @@ export async function commitSave(
   if (skipped > 0) context.warn(`Save of ${save.ticker}: ${skipped} rows without a stamp were left out`);
   const outcome = await context.save(save, frame, call);
   if (outcome.ok) return;
-  throw new RequestError(outcome.status, outcome.error, {
-    ...(outcome.details === undefined ? {} : { details: outcome.details }),
-    ...(outcome.status === 503 ? { retryAfterS: 1 } : {}),
-  });
+  throw refusalOf(outcome.status, outcome);
 }

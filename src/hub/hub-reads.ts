@@ -74,13 +74,7 @@ export class HubReads {
       return;
     }
     const { status, error, details, hint, retryAfterS } = message;
-    waiter.reject(
-      new RequestError(status, error, {
-        ...(details === undefined ? {} : { details }),
-        ...(hint === undefined ? {} : { hint }),
-        ...(retryAfterS === undefined ? {} : { retryAfterS }),
-      }),
-    );
+    waiter.reject(new RequestError(status, error, { details, hint, retryAfterS }));
   }
 
   lost(): void {

@@ -27,14 +27,14 @@ export type ReadToWorker =
   | { type: "updates"; id: number; updates: UpdateHeader[] }
   | { type: "empty"; id: number }
   /** A piece of the answer as attachment; `rows` only with SQL, in the first piece. */
-  | { type: "piece"; id: number; more: boolean; rows?: number }
+  | { type: "piece"; id: number; more: boolean; rows?: number | undefined }
   | { type: "needs-write"; id: number }
   | {
       type: "failed";
       id: number;
       status: number;
       error: string;
-      details?: string;
-      hint?: string;
-      retryAfterS?: number;
+      details: string | undefined;
+      hint: string | undefined;
+      retryAfterS: number | undefined;
     };

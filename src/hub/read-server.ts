@@ -2,7 +2,7 @@
  * The hub's side of the workers' reads: asks the database, hands over one piece of an answer at a
  * time, forgets on cancel.
  */
-import { RequestError } from "../protocol/errors.ts";
+import { RequestError, refusalOf } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import type { StoredUpdate } from "../storage/update-contract.ts";
@@ -155,12 +155,7 @@ export class ReadServer {
       this.#unfinished.delete(id);
       this.#send({ type: "needs-write", id });
     } else if (outcome.status === "error") {
-      const { httpStatus, error, details, hint } = outcome;
-      throw new RequestError(httpStatus, error, {
-        ...(details === undefined ? {} : { details }),
-        ...(hint === undefined ? {} : { hint }),
-        ...(httpStatus === 503 ? { retryAfterS: RETRY_AFTER_S } : {}),
-      });
+      throw refusalOf(outcome.httpStatus, outcome);
     } else if (outcome.bytes <= WHOLE_BYTES_MAX) {
       // What is sent piece by piece has begun with a 200, and can only break off should this
       // process die.
@@ -179,10 +174,7 @@ export class ReadServer {
     if (!this.#unfinished.has(id)) return;
     const more = !next.done;
     if (!more) this.#unfinished.delete(id);
-    this.#send(
-      { type: "piece", id, more, ...(rows === undefined ? {} : { rows }) },
-      next.done ? undefined : next.value,
-    );
+    this.#send({ type: "piece", id, more, rows }, next.done ? undefined : next.value);
   }
 
   #forget(id: number): void {
@@ -201,9 +193,9 @@ export class ReadServer {
       id,
       status: known?.status ?? 503,
       error: known?.message ?? `the database refused a read: ${messageOf(error)}`,
-      ...(known?.details === undefined ? {} : { details: known.details }),
-      ...(known?.hint === undefined ? {} : { hint: known.hint }),
-      ...(retryAfterS === undefined ? {} : { retryAfterS }),
+      details: known?.details,
+      hint: known?.hint,
+      retryAfterS,
     });
   }
 }

@@ -13,8 +13,16 @@ const ERROR_CHARACTERS_MAX = 2_000;
 
 export interface ErrorBody {
   error: string;
-  details?: string;
-  hint?: string;
+  details?: string | undefined;
+  hint?: string | undefined;
+}
+
+export interface ErrorParts {
+  details?: string | undefined;
+  hint?: string | undefined;
+  /** Seconds for `Retry-After`; only with 429 and 503. */
+  retryAfterS?: number | undefined;
+  cause?: unknown;
 }
 
 export class RequestError extends Error {
@@ -24,11 +32,7 @@ export class RequestError extends Error {
   /** Seconds for `Retry-After`; only with 429 and 503. */
   readonly retryAfterS: number | undefined;
 
-  constructor(
-    status: number,
-    message: string,
-    extra: { details?: string; hint?: string; retryAfterS?: number; cause?: unknown } = {},
-  ) {
+  constructor(status: number, message: string, extra: ErrorParts = {}) {
     super(message, extra.cause === undefined ? undefined : { cause: extra.cause });
     this.name = "RequestError";
     this.status = status;
@@ -51,7 +55,7 @@ export function shortened(text: string): string {
 
 /** 400: the caller must change the request. */
 export function badRequest(message: string, details?: string): RequestError {
-  return new RequestError(400, message, details === undefined ? {} : { details });
+  return new RequestError(400, message, { details });
 }
 
 /** 499, for the access log: there is nobody to answer. @param what "read". */
@@ -64,5 +68,10 @@ export function clientGone(what: string): RequestError {
  * request may work later.
  */
 export function unavailable(message: string, details?: string): RequestError {
-  return new RequestError(503, message, { retryAfterS: 1, ...(details === undefined ? {} : { details }) });
+  return new RequestError(503, message, { details, retryAfterS: 1 });
+}
+
+/** What the database has said: a 503 of it may be tried again. */
+export function refusalOf(status: number, { error, details, hint }: ErrorBody): RequestError {
+  return new RequestError(status, error, { details, hint, retryAfterS: status === 503 ? 1 : undefined });
 }

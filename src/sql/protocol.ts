@@ -8,6 +8,7 @@
  * memory without bound. So the runner sends one window of an answer and waits for `more` before the
  * next.
  */
+import type { ErrorBody } from "../protocol/errors.ts";
 import type { SqlParam, UserSqlRequest } from "../storage/user-sql-contract.ts";
 
 /**
@@ -28,7 +29,7 @@ export type FromRunner =
   | { type: "committing" }
   | { type: "rows"; rows: number; bytes: number }
   | { type: "needs-write" }
-  | { type: "error"; httpStatus: number; error: string; details?: string; hint?: string };
+  | ({ type: "error"; httpStatus: number } & ErrorBody);
 
 /** JSON has no place for 64-bit integers that a double can't hold. */
 type WireParam = null | string | number | boolean | { integer: string };

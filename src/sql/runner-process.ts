@@ -4,7 +4,7 @@
  */
 
 import type { MemoryBoard, RunnerEntry } from "../memory/memory-board.ts";
-import { RequestError } from "../protocol/errors.ts";
+import { type RequestError, refusalOf } from "../protocol/errors.ts";
 import { checkInstalled } from "../protocol/own-command.ts";
 import type { SqlAnswer, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { streamAnswer } from "./answer-stream.ts";
@@ -113,7 +113,7 @@ export class RunnerProcess {
         case "needs-write":
           return "needs-write";
         case "error":
-          throw toRequestError(message);
+          throw refusalOf(message.httpStatus, message);
         case "rows": {
           const body = await this.#body(message.bytes);
           return body === null ? null : { rows: message.rows, body };
@@ -183,14 +183,6 @@ export class RunnerProcess {
     const body = await this.#source.exactly(length);
     return body === null ? null : (JSON.parse(new TextDecoder().decode(body)) as FromRunner);
   }
-}
-
-function toRequestError({ httpStatus, error, details, hint }: FromRunner & { type: "error" }): RequestError {
-  return new RequestError(httpStatus, error, {
-    ...(details === undefined ? {} : { details }),
-    ...(hint === undefined ? {} : { hint }),
-    ...(httpStatus === 503 ? { retryAfterS: 1 } : {}),
-  });
 }
 
 function ignoreBrokenPipe(error: unknown): void {

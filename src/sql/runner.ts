@@ -6,7 +6,7 @@
  * started with `--no-orphans`, or it would go on when its worker is gone.
  */
 import { readSync, writeFileSync, writeSync } from "node:fs";
-import { shortened } from "../protocol/errors.ts";
+import { type ErrorBody, shortened } from "../protocol/errors.ts";
 import type { UserSqlEngine, UserSqlOutcome } from "../storage/user-sql-contract.ts";
 import { decodeQuery, encodeFrame, type FromRunner, type ToRunner, WINDOW_BYTES } from "./protocol.ts";
 
@@ -68,11 +68,11 @@ function sendInWindows(parts: Uint8Array[]): void {
   }
 }
 
-function shorten<T extends { error: string; details?: string }>(error: T): T {
+function shorten<T extends ErrorBody>(error: T): T {
   return {
     ...error,
     error: shortened(error.error),
-    ...(error.details === undefined ? {} : { details: shortened(error.details) }),
+    details: error.details && shortened(error.details),
   };
 }
 

@@ -1,5 +1,5 @@
 /** What a driver's own SQL came to, as the answer of a request. */
-import { RequestError } from "../protocol/errors.ts";
+import { refusalOf } from "../protocol/errors.ts";
 import type { SqlReply, UserSqlOutcome } from "../storage/user-sql-contract.ts";
 
 /** Up to this many bytes are sent in one piece. */
@@ -10,14 +10,8 @@ export function sqlReplyOf(outcome: UserSqlOutcome): SqlReply {
   switch (outcome.status) {
     case "needs-write":
       return "needs-write";
-    case "error": {
-      const { httpStatus, error, details, hint } = outcome;
-      throw new RequestError(httpStatus, error, {
-        ...(details === undefined ? {} : { details }),
-        ...(hint === undefined ? {} : { hint }),
-        ...(httpStatus === 503 ? { retryAfterS: 1 } : {}),
-      });
-    }
+    case "error":
+      throw refusalOf(outcome.httpStatus, outcome);
     case "rows": {
       const { rows, bytes, parts } = outcome;
       if (bytes <= WHOLE_BYTES_MAX) return { rows, body: Buffer.concat(parts) };

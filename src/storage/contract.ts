@@ -176,7 +176,7 @@ export interface PoolFigures {
  */
 export type SaveOutcome =
   | { ok: true; stored: number; seq: number | null }
-  | { ok: false; status: number; error: string; details?: string };
+  | { ok: false; status: number; error: string; details?: string | undefined };
 
 /**
  * A program other than the server holds the database's write lock; the same commit may work later.

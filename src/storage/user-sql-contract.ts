@@ -3,6 +3,7 @@
  * one that runs one statement after the other in a process of its own, which may be killed at any
  * moment.
  */
+import type { ErrorBody } from "../protocol/errors.ts";
 
 export type SqlParam = null | string | number | bigint | boolean;
 
@@ -29,7 +30,7 @@ export type UserSqlOutcome =
    * Nothing has happened. 400: the caller must change the statement; 503: the database is busy or
    * away.
    */
-  | { status: "error"; httpStatus: number; error: string; details?: string; hint?: string };
+  | ({ status: "error"; httpStatus: number } & ErrorBody);
 
 export interface SqlAnswer {
   rows: number;

@@ -3,7 +3,7 @@
  */
 import { toSaveTicks } from "../../commands/save-realtime-data.ts";
 import { toSaveBars } from "../../commands/save-stock-data.ts";
-import { RequestError } from "../../protocol/errors.ts";
+import { type ErrorBody, RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Save, SaveOutcome } from "../../storage/contract.ts";
 
@@ -67,6 +67,6 @@ function toSave({ command, params }: SaveCommand): Save {
   }
 }
 
-export function describeRefusal({ error, details }: { error: string; details?: string }): string {
+export function describeRefusal({ error, details }: ErrorBody): string {
   return details === undefined ? error : `${error} (${details})`;
 }

@@ -471,7 +471,7 @@ function outcomeOf(error: unknown, shift: number): UserSqlOutcome {
     status: "error",
     httpStatus: 400,
     error: `execute_sql: ${failure.message}`,
-    ...(details === "" ? {} : { details }),
-    ...(hint === undefined ? {} : { hint }),
+    details: details === "" ? undefined : details,
+    hint,
   };
 }

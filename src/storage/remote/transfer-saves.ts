@@ -85,5 +85,5 @@ function isOk(outcome: SaveOutcome | "busy"): boolean {
 }
 
 function asOutcome({ status, message, details }: RequestError): SaveOutcome {
-  return { ok: false, status, error: message, ...(details === undefined ? {} : { details }) };
+  return { ok: false, status, error: message, details };
 }

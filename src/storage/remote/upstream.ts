@@ -327,9 +327,7 @@ export class Upstream {
       return new RequestError(
         504,
         `${request.what}: the upstream did not answer within ${seconds} s${request.effect}`,
-        {
-          ...hintOf(request),
-        },
+        { hint: request.hint },
       );
     }
     const code = (error as { code?: unknown }).code;
@@ -340,9 +338,9 @@ export class Upstream {
 function lostInFlight(request: UpstreamRequest, error: ConnectionLost): RequestError {
   return new RequestError(503, `${request.what}: the connection to the upstream was lost${request.effect}`, {
     details: error.message,
-    ...hintOf(request),
+    hint: request.hint,
     // Not where repeating it might do the same thing twice.
-    ...(request.repeatable ? { retryAfterS: 1 } : {}),
+    retryAfterS: request.repeatable ? 1 : undefined,
   });
 }
 
@@ -354,8 +352,8 @@ function wrongAnswer(request: UpstreamRequest, error: WrongAnswerError): Request
     `${what}: the upstream gave no answer to ${article}${effect}`,
     {
       details: `what came is none: ${error.message}`,
-      ...hintOf(request),
-      ...(effect !== "" && repeatable ? { retryAfterS: 1 } : {}),
+      hint: request.hint,
+      retryAfterS: effect !== "" && repeatable ? 1 : undefined,
     },
   );
 }
@@ -369,9 +367,9 @@ function withEffect(error: unknown, request: UpstreamRequest): unknown {
   if (!(error instanceof RequestError) || error.status < 500 || error.message.endsWith(effect)) return error;
   const { details, retryAfterS } = error;
   return new RequestError(error.status, `${error.message}${effect}`, {
-    ...(details === undefined ? {} : { details }),
-    ...hintOf(request),
-    ...(retryAfterS === undefined || !repeatable ? {} : { retryAfterS }),
+    details,
+    hint: request.hint,
+    retryAfterS: repeatable ? retryAfterS : undefined,
   });
 }
 
@@ -385,10 +383,6 @@ function clientGone(request: UpstreamRequest, wasSent: boolean): RequestError {
     CLIENT_CLOSED_REQUEST,
     `${request.what}: the client is gone${wasSent ? request.effect : ""}`,
   );
-}
-
-function hintOf({ hint }: UpstreamRequest): { hint?: string } {
-  return hint === undefined ? {} : { hint };
 }
 
 /** Random, because servers that lost the same upstream must not come back together. */
