@@ -19,10 +19,7 @@ export type Frame =
 
 const OTHER: Frame = { kind: "other" };
 
-/**
- * biome-ignore lint/suspicious/noExplicitAny: what comes from the server is looked at member by
- * member.
- */
+// biome-ignore lint/suspicious/noExplicitAny: each member of a frame is looked at by itself.
 type Json = any;
 
 export function readFrame(text: string): Frame {

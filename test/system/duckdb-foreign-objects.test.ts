@@ -11,13 +11,8 @@ test.each([1, 2])(
   "a macro and an index of others are a WARNING at the start, once, with %d workers",
   async (workers) => {
     using dir = tempDir();
-    const dbFile = `${dir.path}/x.duckdb`;
-    {
-      await using server = await startServer({ dbFile });
-      expect((await saveTrade(server.url, "A", 1)).status).toBe(200);
-    }
-    await changeDuckDbFile(
-      dbFile,
+    const dbFile = await fileChangedBy(
+      dir.path,
       "CREATE MACRO upper(x) AS 'no'",
       "CREATE INDEX by_price ON realtime_data (price)",
     );
@@ -33,13 +28,8 @@ test.each([1, 2])(
 
 test("a column that another program has changed is an ERROR of the log, and a read of it 503", async () => {
   using dir = tempDir();
-  const dbFile = `${dir.path}/x.duckdb`;
-  {
-    await using server = await startServer({ dbFile });
-    expect((await saveTrade(server.url, "A", 1)).status).toBe(200);
-  }
-  await changeDuckDbFile(
-    dbFile,
+  const dbFile = await fileChangedBy(
+    dir.path,
     "ALTER TABLE hourly_prices ALTER close SET DATA TYPE VARCHAR[] USING [close::VARCHAR]",
   );
   await using server = await startServer({ dbFile });
@@ -47,3 +37,14 @@ test("a column that another program has changed is an ERROR of the log, and a re
   expect(answer.status).toBe(503);
   await server.logged(/\[ERROR\].*Database: a read failed, as the database's tables are not as they were/);
 });
+
+/** A server has saved a trade of A into it, and then another program has changed it. */
+async function fileChangedBy(folder: string, ...statements: string[]): Promise<string> {
+  const dbFile = `${folder}/x.duckdb`;
+  {
+    await using server = await startServer({ dbFile });
+    expect((await saveTrade(server.url, "A", 1)).status).toBe(200);
+  }
+  await changeDuckDbFile(dbFile, ...statements);
+  return dbFile;
+}
