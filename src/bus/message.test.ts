@@ -3,9 +3,9 @@ import type { BusUpdate } from "./bus.ts";
 import { countThatFit, decodeMessage, encodeEntry, encodeMessage } from "./message.ts";
 
 const LIMITS = { messageBytesMax: 1_000, carriesFrames: true };
-const update = (ticker: string, seq: number, frame: string): BusUpdate => ({
+const update = (ticker: string, position: number, frame: string): BusUpdate => ({
   ticker,
-  update: { seq, type: "bar", frame },
+  update: { position: position, type: "bar", frame },
 });
 
 test("what was encoded comes back, with any text", () => {
@@ -14,7 +14,7 @@ test("what was encoded comes back, with any text", () => {
   expect(decodeMessage(encodeMessage("server-1", true, entries))).toEqual({
     from: "server-1",
     missed: true,
-    updates: sent.map(({ ticker, update }) => ({ ticker, seq: update.seq, update })),
+    updates: sent.map(({ ticker, update }) => ({ ticker, seq: update.position, update })),
   });
 });
 

@@ -32,13 +32,13 @@ export function encodeEntry(
   { messageBytesMax, carriesFrames }: EntryLimits,
 ): Entry | null {
   const bytesMax = messageBytesMax - ENVELOPE_BYTES;
-  const { seq, type, frame } = update;
+  const { position, type, frame } = update;
   if (carriesFrames && frame.length <= bytesMax) {
-    const whole = entryOf(JSON.stringify([ticker, seq, type, frame]));
+    const whole = entryOf(JSON.stringify([ticker, position, type, frame]));
     if (whole.bytes <= bytesMax) return whole;
   }
-  const position = entryOf(asciiJson([ticker, seq]));
-  return position.bytes <= bytesMax ? position : null;
+  const bare = entryOf(asciiJson([ticker, position]));
+  return bare.bytes <= bytesMax ? bare : null;
 }
 
 /** How many of the entries, from `first` on, go into one message: at least one if there is any. */
@@ -76,7 +76,7 @@ function decodeEntry(entry: unknown[]): ReceivedUpdate | null {
     return null;
   if (entry.length === 2) return { ticker, seq, update: null };
   if (typeof type !== "string" || typeof frame !== "string") return null;
-  return { ticker, seq, update: { seq, type, frame } };
+  return { ticker, seq, update: { position: seq, type, frame } };
 }
 
 function parse(text: string): unknown {

@@ -27,9 +27,9 @@ async function positionsAndTimes(updates: UpdateReader, tickers: string[] | null
   const positions = new Map<string, number>();
   const times = new Map<string, number>();
   for (const ticker of tickers) {
-    const { seq, savedAtMs } = await updates.newest(ticker);
-    if (seq === 0) continue;
-    positions.set(ticker, seq);
+    const { position, savedAtMs } = await updates.newest(ticker);
+    if (position === 0) continue;
+    positions.set(ticker, position);
     if (savedAtMs !== null) times.set(ticker, savedAtMs);
   }
   return `${objectOf(positions)},"times":${objectOf(times)}`;

@@ -10,7 +10,7 @@ export const getSnapshot: Command = {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const epoch = await updates.epoch();
     const snapshot = await updates.snapshot(ticker);
-    const head = JSON.stringify({ ticker, seq: snapshot.seq, epoch });
+    const head = JSON.stringify({ ticker, seq: snapshot.position, epoch });
     return `${head.slice(0, -1)},${snapshotJson(snapshot).slice(1)}`;
   },
 };

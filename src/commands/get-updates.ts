@@ -44,7 +44,7 @@ export const getUpdates: Command = {
       since,
       isOther(params.epoch, epoch),
     );
-    const frames = found.map((update) => positioned(update.frame, update.seq)).join(",");
+    const frames = found.map((update) => positioned(update.frame, update.position)).join(",");
     const why =
       code === undefined
         ? '"recovered":true'
@@ -76,10 +76,15 @@ async function findUpdates(
   if (after === null) return { seq, found: [], code: "not_kept" };
   if (after > seq) return { seq, found: [], code: "position_ahead" };
   const stored = await updates.after(ticker, after, limit);
-  const newest = Math.max(seq, stored.at(-1)?.seq ?? 0);
+  const newest = Math.max(seq, stored.at(-1)?.position ?? 0);
   const hole = firstHole(after, stored, newest);
   if (hole === null) return { seq: newest, found: stored };
-  return { seq: newest, found: stored.filter((update) => update.seq < hole.from), code: "not_kept", hole };
+  return {
+    seq: newest,
+    found: stored.filter((update) => update.position < hole.from),
+    code: "not_kept",
+    hole,
+  };
 }
 
 /**
@@ -93,8 +98,8 @@ async function storedUpdates(
   limit: UpdateLimit,
 ): Promise<string> {
   const found = await updates.after(ticker, after, limit);
-  const members = found.map(({ seq, type, savedAtMs, frame }) =>
-    JSON.stringify({ seq, type, saved_at: savedAtMs, frame }),
+  const members = found.map(({ position, type, savedAtMs, frame }) =>
+    JSON.stringify({ seq: position, type, saved_at: savedAtMs, frame }),
   );
   return `{"ticker":${JSON.stringify(ticker)},"updates":[${members.join(",")}]}`;
 }

@@ -28,7 +28,7 @@ test("what the workers send is let through", () => {
         ],
       ],
     },
-    { type: "committed", updates: [["A", { seq: 1, type: "bar", frame: "{}" }]] },
+    { type: "committed", updates: [["A", { position: 1, type: "bar", frame: "{}" }]] },
     { type: "hello", workerId: 0, addresses: [["127.0.0.1", 2]] },
     { type: "lease", id: 1 },
     { type: "sql", id: 1, request: {}, timeoutMs: 1 },
@@ -57,7 +57,7 @@ test("anything else is refused", () => {
       saves: [[1, { kind: "bars", interval: "1min", ticker: "A", rows: [], onDuplicate: "keep" }, 0]],
     },
     { type: "hello", workerId: 0, addresses: [[1, 2]] },
-    { type: "committed", updates: [["A", { seq: "1", type: "bar", frame: "{}" }]] },
+    { type: "committed", updates: [["A", { position: "1", type: "bar", frame: "{}" }]] },
     { type: "next", id: "1" },
   ])
     expect(check(message)).toThrow(BadMessageError);

@@ -108,7 +108,7 @@ function checkCommitted(entry: CommittedEntry): void {
   const [ticker, update] = entry;
   expectText(ticker, "an update's ticker");
   if (typeof update !== "object" || update === null) throw new BadMessageError("an update is no object");
-  expectNumber(update.seq, "an update's position");
+  expectNumber(update.position, "an update's position");
   expectText(update.type, "an update's type");
   expectText(update.frame, "an update's frame");
 }

@@ -347,10 +347,10 @@ export class HubClient {
   }
 
   #publishOwn(save: Save, outcome: SaveOutcome): void {
-    if (!outcome.ok || outcome.seq === null || save.update === undefined || !this.#watches(save.ticker))
+    if (!outcome.ok || outcome.position === null || save.update === undefined || !this.#watches(save.ticker))
       return;
     const type = save.kind === "bars" ? "bar" : save.type;
-    this.#options.publish(save.ticker, { seq: outcome.seq, type, frame: save.update.frame });
+    this.#options.publish(save.ticker, { position: outcome.position, type, frame: save.update.frame });
   }
 
   #lost(): void {

@@ -94,10 +94,10 @@ async function ask(hub: HubAccess, question: Question): Promise<{ id: number; re
 
 function withFrames(headers: UpdateHeader[], frames: Buffer): StoredUpdate[] {
   let offset = 0;
-  return headers.map(([seq, type, savedAtMs, bytes]) => {
+  return headers.map(([position, type, savedAtMs, bytes]) => {
     const frame = frames.toString("utf8", offset, offset + bytes);
     offset += bytes;
-    return { seq, type, savedAtMs, frame };
+    return { position, type, savedAtMs, frame };
   });
 }
 

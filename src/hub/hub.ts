@@ -176,9 +176,9 @@ class RunningHub implements Hub {
     for (const { queued, outcome } of committed) {
       const { link: origin, entry } = queued;
       const [id, save] = entry;
-      if (outcome.ok && outcome.seq !== null && save.update !== undefined) {
+      if (outcome.ok && outcome.position !== null && save.update !== undefined) {
         const type = save.kind === "bars" ? "bar" : save.type;
-        const update = { seq: outcome.seq, type, frame: save.update.frame };
+        const update = { position: outcome.position, type, frame: save.update.frame };
         links.passOn(save.ticker, [1, save.ticker, update], origin);
       }
       links.tell(origin, [0, id, outcome]);

@@ -138,7 +138,7 @@ export class ReadServer {
     if (!this.#unfinished.delete(id)) return;
     const frames = updates.map(({ frame }) => Buffer.from(frame, "utf8"));
     const headers = updates.map(
-      ({ seq, type, savedAtMs }, i): UpdateHeader => [seq, type, savedAtMs, frames[i]!.length],
+      ({ position, type, savedAtMs }, i): UpdateHeader => [position, type, savedAtMs, frames[i]!.length],
     );
     this.#send({ type: "updates", id, updates: headers }, Buffer.concat(frames));
   }

@@ -171,11 +171,11 @@ export interface PoolFigures {
 }
 
 /**
- * The outcome of one save of a batch. `seq` is the position of its update; null where the save
+ * The outcome of one save of a batch. `position` is that of its update; null where the save
  * changed nothing, and so is no update: every tick was there already, or every bar was kept.
  */
 export type SaveOutcome =
-  | { ok: true; stored: number; seq: number | null }
+  | { ok: true; stored: number; position: number | null }
   | { ok: false; status: number; error: string; details?: string | undefined };
 
 /**

@@ -16,14 +16,14 @@ export function firstHole(after: number, updates: readonly StoredUpdate[], newes
   if (updates.length === 0) return after < newest ? { from: after + 1, to: newest } : null;
   let told = after;
   let last = after;
-  for (const { seq, frame } of updates) {
+  for (const { position, frame } of updates) {
     if (frame !== "") {
       // It ends a hole, or there is none before it.
-      last = seq - 1;
+      last = position - 1;
       if (last > told) break;
-      told = seq;
+      told = position;
     }
-    last = seq;
+    last = position;
   }
   return last > told ? { from: told + 1, to: last } : null;
 }

@@ -21,19 +21,19 @@ export async function positionBefore(
   timeMs: number,
 ): Promise<number | null> {
   const fromMs = timeMs - COMMIT_MAX_MS;
-  const { seq: newest, savedAtMs } = await reader.newest(ticker);
+  const { position: newest, savedAtMs } = await reader.newest(ticker);
   // Of many tickers most had nothing since.
   if (newest === 0 || (savedAtMs !== null && savedAtMs < fromMs)) return newest;
   const first = await nextUpdate(reader, ticker, 0);
   if (first === undefined) return null;
-  if (first.savedAtMs >= fromMs) return first.seq === 1 ? 0 : null;
-  let before = first.seq;
+  if (first.savedAtMs >= fromMs) return first.position === 1 ? 0 : null;
+  let before = first.position;
   let from = newest + 1;
   while (from - before > 1) {
     const middle = Math.floor((before + from) / 2);
     const update = await nextUpdate(reader, ticker, middle - 1);
     // One that is gone meanwhile was the older half.
-    if (update?.seq === middle && update.savedAtMs >= fromMs) from = middle;
+    if (update?.position === middle && update.savedAtMs >= fromMs) from = middle;
     else before = middle;
   }
   return before;

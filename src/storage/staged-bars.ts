@@ -44,5 +44,5 @@ export function chooseBars(
   } else if (onDuplicate === "keep") {
     rows = rows.filter((row) => !isTaken(row[0]));
   }
-  return { rows, outcome: { ok: true, stored: rows.length, seq: null } };
+  return { rows, outcome: { ok: true, stored: rows.length, position: null } };
 }

@@ -78,7 +78,7 @@ export function placeTicks(
       }
     }
   }
-  return { outcome: { ok: true, stored, seq: null }, metStored };
+  return { outcome: { ok: true, stored, position: null }, metStored };
 }
 
 function replace(slots: TickSlots, seq: number, values: TickValues): void {

@@ -25,7 +25,7 @@ export interface SaveUpdate {
 /** An update as subscribers get it: see `positioned` in protocol/frames.ts. */
 export interface Update {
   /** Its position, from 1. */
-  seq: number;
+  position: number;
   /** `bar`, or the type of the ticks: what a subscription to types goes by. */
   type: string;
   /**
@@ -53,7 +53,7 @@ export type Since = { position: number } | { timeMs: number };
 /** Where a ticker is. */
 export interface NewestUpdate {
   /** 0: it had no update. */
-  seq: number;
+  position: number;
   /**
    * When its newest update was committed, as in StoredUpdate; null where an older server in front
    * doesn't tell.
@@ -72,7 +72,7 @@ export interface UpdateLimit {
  * The newest of each kind, and the position of the ticker in the same moment. Null: there is none.
  */
 export interface TickerSnapshot {
-  seq: number;
+  position: number;
   quote: TickRow | null;
   trade: TickRow | null;
   daily: BarRow | null;
@@ -100,6 +100,6 @@ export interface UpdateReader {
    * it, or none of them is kept.
    */
   after(ticker: string, after: number, limit: UpdateLimit): StoredUpdate[] | Promise<StoredUpdate[]>;
-  /** Of one moment: holds exactly the updates up to its `seq`. */
+  /** Of one moment: holds exactly the updates up to its position. */
   snapshot(ticker: string): TickerSnapshot | Promise<TickerSnapshot>;
 }

@@ -87,22 +87,22 @@ class Reading {
   }
 
   /** The next update. */
-  tell({ seq, type, frame }: Update): void {
+  tell({ position, type, frame }: Update): void {
     const { subscriber, filter } = this.#subscription;
-    if (matches(filter, type)) subscriber.recover(positioned(frame, seq));
-    this.#reach(seq);
+    if (matches(filter, type)) subscriber.recover(positioned(frame, position));
+    this.#reach(position);
   }
 
   /** @param delivered a position that exists. */
   async tellStored(stored: StoredUpdate[], delivered: number): Promise<void> {
-    let missingTo = stored.length === 0 ? Math.max(delivered, this.#snapshot?.seq ?? 0) : 0;
+    let missingTo = stored.length === 0 ? Math.max(delivered, this.#snapshot?.position ?? 0) : 0;
     for (const update of stored) {
       if (this.#subscription.hasLeft) return;
       if (update.frame === "") {
-        missingTo = update.seq;
+        missingTo = update.position;
         continue;
       }
-      missingTo = update.seq - 1;
+      missingTo = update.position - 1;
       if (missingTo > this.#position) await this.#tellGap(missingTo);
       if (this.#subscription.hasLeft) return;
       this.tell(update);
@@ -113,7 +113,8 @@ class Reading {
   async #tellGap(to: number): Promise<void> {
     const { ticker, updates } = this.#options;
     this.#subscription.subscriber.recover(gapFrame(ticker, this.#position + 1, to, "not_kept"));
-    if (this.#snapshot === null || this.#snapshot.seq < to) this.#snapshot = await updates.snapshot(ticker);
+    if (this.#snapshot === null || this.#snapshot.position < to)
+      this.#snapshot = await updates.snapshot(ticker);
     if (!this.#subscription.hasLeft) this.#reach(to);
   }
 
@@ -122,10 +123,10 @@ class Reading {
     this.#position = position;
     this.#subscription.setBehind(ticker, position);
     const snapshot = this.#snapshot;
-    if (snapshot === null || snapshot.seq > position) return;
+    if (snapshot === null || snapshot.position > position) return;
     this.#snapshot = null;
     this.#subscription.subscriber.recover(
-      snapshotFrame(ticker, snapshotJson(snapshot), { seq: snapshot.seq, epoch }),
+      snapshotFrame(ticker, snapshotJson(snapshot), { seq: snapshot.position, epoch }),
     );
   }
 }

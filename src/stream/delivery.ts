@@ -28,7 +28,7 @@ export class Delivery {
 
   /** The next update of the ticker. */
   deliver(ticker: string, update: Update): void {
-    const text = positioned(update.frame, update.seq);
+    const text = positioned(update.frame, update.position);
     for (const channel of this.#channelsFor(ticker)) {
       channel.publishUpdate(update.type, text);
       for (const subscription of channel.apart) {
@@ -37,7 +37,7 @@ export class Delivery {
         this.#handOne(subscription, ticker, update, text);
       }
     }
-    this.#moved(ticker, update.seq);
+    this.#moved(ticker, update.position);
   }
 
   /** The content of these positions can't be known any more. */
@@ -61,14 +61,14 @@ export class Delivery {
 
   /** After a gap, when everything up to the position of the snapshot was delivered. */
   tellSnapshot(ticker: string, snapshot: TickerSnapshot, epoch: string): void {
-    const { seq } = snapshot;
-    const text = snapshotFrame(ticker, snapshotJson(snapshot), { seq, epoch });
+    const { position } = snapshot;
+    const text = snapshotFrame(ticker, snapshotJson(snapshot), { seq: position, epoch });
     for (const channel of this.#channelsFor(ticker)) {
       channel.publish(text);
       for (const subscription of channel.apart) {
         if (subscription.state !== "handed") continue;
-        if (subscription.isBehind(ticker) || subscription.isAhead(ticker, seq)) continue;
-        subscription.subscriber.deliverSnapshot(ticker, seq, text);
+        if (subscription.isBehind(ticker) || subscription.isAhead(ticker, position)) continue;
+        subscription.subscriber.deliverSnapshot(ticker, position, text);
       }
     }
   }
@@ -94,7 +94,7 @@ export class Delivery {
 
   #handOne(subscription: Subscription, ticker: string, update: Update, text: string): void {
     if (subscription.isBehind(ticker)) return;
-    if (!subscription.isAhead(ticker, update.seq) && matches(subscription.filter, update.type))
+    if (!subscription.isAhead(ticker, update.position) && matches(subscription.filter, update.type))
       subscription.subscriber.deliver(ticker, update, text);
     this.listenIfEven(subscription);
   }

@@ -54,7 +54,7 @@ export class Openings {
   }
 
   keepEarly(ticker: string, update: Update): void {
-    if (update.seq > (this.#early.get(ticker)?.seq ?? 0)) this.#early.set(ticker, update);
+    if (update.position > (this.#early.get(ticker)?.position ?? 0)) this.#early.set(ticker, update);
   }
 
   /** `channel.opening` tells how it went. */

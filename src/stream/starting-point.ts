@@ -76,9 +76,9 @@ export class StartingPoint {
         return this.#price(ticker, delivered, epoch);
       case "snapshot": {
         const snapshot = await this.#options.updates.snapshot(ticker);
-        const position = { seq: snapshot.seq, epoch };
+        const position = { seq: snapshot.position, epoch };
         const frame = snapshotFrame(ticker, snapshotJson(snapshot), position);
-        return { frame, position: snapshot.seq, nothing: false, read: null };
+        return { frame, position: snapshot.position, nothing: false, read: null };
       }
       case "since":
         return this.#since(ticker, delivered, start, epoch);
@@ -120,9 +120,9 @@ export class StartingPoint {
       return { frame, position, nothing: position === newest, read };
     }
     const snapshot = await updates.snapshot(ticker);
-    const position = { seq: snapshot.seq, epoch };
+    const position = { seq: snapshot.position, epoch };
     const frame = notRecoveredFrame(ticker, found, snapshotJson(snapshot), position);
-    return { frame, position: snapshot.seq, nothing: false, read: null };
+    return { frame, position: snapshot.position, nothing: false, read: null };
   }
 
   async #find(
@@ -164,7 +164,7 @@ export class StartingPoint {
 }
 
 function notKept(ticker: string, { from, to }: Hole, read: readonly StoredUpdate[]): NotRecovered {
-  const isCopied = read.some(({ seq }) => seq === from);
+  const isCopied = read.some(({ position }) => position === from);
   const oldest = isCopied || read.length === 0 ? "" : `; the oldest is ${to + 1}`;
   const reason = isCopied
     ? `update ${from} of ${ticker} was rows of an import into the file, or of a copy, which are not kept as updates`

@@ -30,9 +30,9 @@ class Log implements UpdateReader {
   commit(ticker: string, type: string, isKept = true): Update {
     const list = this.updates.get(ticker) ?? [];
     this.updates.set(ticker, list);
-    const seq = list.length + 1;
+    const position = list.length + 1;
     const frame = isKept ? JSON.stringify({ symbol: ticker, type }) : "";
-    const update = { seq, type, frame, savedAtMs: seq * 1000 };
+    const update = { position, type, frame, savedAtMs: position * 1000 };
     list.push(update);
     return update;
   }
@@ -50,7 +50,7 @@ class Log implements UpdateReader {
   async newest(ticker: string): Promise<NewestUpdate> {
     const last = this.updates.get(ticker)?.at(-1);
     await this.latency();
-    return { seq: last?.seq ?? 0, savedAtMs: last?.savedAtMs ?? 0 };
+    return { position: last?.position ?? 0, savedAtMs: last?.savedAtMs ?? 0 };
   }
 
   async after(ticker: string, after: number, limit: { updates: number }): Promise<StoredUpdate[]> {
@@ -66,7 +66,7 @@ class Log implements UpdateReader {
   async snapshot(ticker: string): Promise<TickerSnapshot> {
     const seq = this.updates.get(ticker)?.length ?? 0;
     await this.latency();
-    return { seq, quote: null, trade: null, daily: null, hourly: null };
+    return { position: seq, quote: null, trade: null, daily: null, hourly: null };
   }
 }
 
@@ -277,7 +277,7 @@ test("what is lost, late or twice on the way reaches everybody once and in order
   // by asking the database.
   await subscriptions.missed("A");
   await until(() => updatesOf(one.frames).length === 12);
-  expect(updatesOf(one.frames).map(({ seq }) => seq)).toEqual(committed.map(({ seq }) => seq));
+  expect(updatesOf(one.frames).map(({ seq }) => seq)).toEqual(committed.map(({ position }) => position));
   expect(updatesOf(filtered.frames).map(({ seq }) => seq)).toEqual([2, 5, 8, 11]);
   subscriptions.stop();
 });
@@ -483,8 +483,8 @@ test("whoever comes, goes and comes back at any moment sees everything once and 
     const check = (frames: string[]): void => {
       for (const { symbol, seq } of updatesOf(frames)) {
         const before = last.get(symbol) ?? 0;
-        const next = log.updates.get(symbol)!.find((update) => update.seq > before && wanted(update));
-        expect(`${symbol} ${seq}`).toBe(`${symbol} ${next?.seq}`);
+        const next = log.updates.get(symbol)!.find((update) => update.position > before && wanted(update));
+        expect(`${symbol} ${seq}`).toBe(`${symbol} ${next?.position}`);
         last.set(symbol, seq);
       }
     };
@@ -525,7 +525,7 @@ test("whoever comes, goes and comes back at any moment sees everything once and 
       await begun;
       if (!done) continue;
       for (const of of ticker === ALL_TICKERS ? tickers : [ticker])
-        expect(last.get(of)).toBe(log.updates.get(of)!.findLast(wanted)!.seq);
+        expect(last.get(of)).toBe(log.updates.get(of)!.findLast(wanted)!.position);
       return;
     }
   };

@@ -62,7 +62,7 @@ class Busy {
   }
 
   forgetEarly(update: Update): void {
-    if (this.early.delete(update.seq)) this.earlyCharacters -= update.frame.length;
+    if (this.early.delete(update.position)) this.earlyCharacters -= update.frame.length;
   }
 
   get isOver(): boolean {
@@ -99,14 +99,14 @@ export class TickerFeed {
   }
 
   accept(update: Update): void {
-    if (this.#closed || update.seq <= this.#delivered) return;
-    if (update.seq === this.#delivered + 1 && !this.#isPaused) {
+    if (this.#closed || update.position <= this.#delivered) return;
+    if (update.position === this.#delivered + 1 && !this.#isPaused) {
       this.#deliver(update);
       this.#deliverEarly();
       return;
     }
     this.#hold(update);
-    this.note(update.seq);
+    this.note(update.position);
   }
 
   /** An update of this position exists. */
@@ -135,8 +135,8 @@ export class TickerFeed {
     if (position >= this.#delivered) return [];
     const tail = this.#busy?.tail ?? [];
     const first = tail[0];
-    if (first === undefined || first.seq > position + 1) return null;
-    return tail.slice(position + 1 - first.seq);
+    if (first === undefined || first.position > position + 1) return null;
+    return tail.slice(position + 1 - first.position);
   }
 
   close(): void {
@@ -159,8 +159,8 @@ export class TickerFeed {
 
   #hold(update: Update): void {
     const busy = this.#beBusy();
-    if (busy.early.has(update.seq)) return;
-    busy.early.set(update.seq, update);
+    if (busy.early.has(update.position)) return;
+    busy.early.set(update.position, update);
     busy.earlyCharacters += update.frame.length;
     if (busy.earlyCharacters <= EARLY_CHARACTERS_MAX) return;
     busy.early.clear();
@@ -178,10 +178,10 @@ export class TickerFeed {
 
   #deliver(update: Update): void {
     if (update.frame === "") {
-      this.#skip(update.seq);
+      this.#skip(update.position);
       return;
     }
-    this.#delivered = update.seq;
+    this.#delivered = update.position;
     if (this.#busy !== null && this.#busy.tailUsers > 0) this.#busy.keep(update);
     this.#options.deliver(this.#ticker, update);
     this.#tellSnapshotIfDue();
@@ -194,7 +194,7 @@ export class TickerFeed {
     this.#busy?.dropTail();
     this.#options.gap(this.#ticker, from, to);
     const snapshot = this.#busy?.snapshot ?? null;
-    if (snapshot !== null && snapshot.seq >= to) this.#tellSnapshotIfDue();
+    if (snapshot !== null && snapshot.position >= to) this.#tellSnapshotIfDue();
     else void this.#readSnapshot();
   }
 
@@ -215,7 +215,7 @@ export class TickerFeed {
     }
     busy.paused = false;
     if (this.#closed) return;
-    const position = busy.snapshot!.seq;
+    const position = busy.snapshot!.position;
     this.#tellSnapshotIfDue();
     this.#deliverEarly();
     this.note(Math.max(position, this.#known));
@@ -224,7 +224,7 @@ export class TickerFeed {
 
   #tellSnapshotIfDue(): void {
     const busy = this.#busy;
-    if (busy === null || busy.snapshot === null || busy.snapshot.seq > this.#delivered) return;
+    if (busy === null || busy.snapshot === null || busy.snapshot.position > this.#delivered) return;
     const { snapshot } = busy;
     busy.snapshot = null;
     this.#options.tellSnapshot(this.#ticker, snapshot);
@@ -249,19 +249,19 @@ export class TickerFeed {
       busy.filling = false;
     }
     for (const update of [...busy.early.values()]) {
-      if (update.seq <= this.#delivered) busy.forgetEarly(update);
+      if (update.position <= this.#delivered) busy.forgetEarly(update);
     }
     this.#rest();
   }
 
   #takeStored(updates: StoredUpdate[]): void {
     for (const update of updates) {
-      if (update.seq <= this.#delivered) continue;
-      if (update.seq > this.#delivered + 1) this.#skip(update.seq - 1);
+      if (update.position <= this.#delivered) continue;
+      if (update.position > this.#delivered + 1) this.#skip(update.position - 1);
       // What is left is read once more.
       if (this.#isPaused) return;
       // It may have waited here as well, and have come with the snapshot.
-      if (update.seq <= this.#delivered) continue;
+      if (update.position <= this.#delivered) continue;
       this.#deliver(update);
       if (this.#isPaused) return;
     }

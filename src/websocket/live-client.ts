@@ -187,7 +187,7 @@ export class LiveClient implements Subscriber, RequestingClient {
       return;
     }
     this.#becomeSlow();
-    if (!this.#waiting.add(ticker, update, text)) this.#disconnect([ticker, update.seq]);
+    if (!this.#waiting.add(ticker, update, text)) this.#disconnect([ticker, update.position]);
   }
 
   waitsFrom(ticker: string): number | undefined {

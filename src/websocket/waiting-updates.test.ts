@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { WaitingUpdates } from "./waiting-updates.ts";
 
-const add = (waiting: WaitingUpdates, type: string, seq: number, ticker = "A"): boolean =>
-  waiting.add(ticker, { seq, type, frame: "" }, `{"seq":${seq}}`);
+const add = (waiting: WaitingUpdates, type: string, position: number, ticker = "A"): boolean =>
+  waiting.add(ticker, { position: position, type, frame: "" }, `{"seq":${position}}`);
 
 describe("conflate", () => {
   test("what waits begins after the newest that was sent, also where one before it is folded into a later one", () => {

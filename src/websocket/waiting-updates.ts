@@ -51,22 +51,22 @@ export class WaitingUpdates {
 
   /** @returns false when nothing more may wait, and the client has to go. */
   add(ticker: string, update: Update, text: string): boolean {
-    const { type, seq } = update;
-    if (this.#policy === "conflate") return this.#fold(ticker, type, seq, text);
+    const { type, position } = update;
+    if (this.#policy === "conflate") return this.#fold(ticker, type, position, text);
     const fits = this.#bytes + this.#cost(text) <= this.#maxBytes;
     if (!fits && this.#policy === "disconnect") return false;
     const gap = this.#gaps.get(ticker);
     // After a gap it goes on only when all that waited was taken: otherwise there would be a gap
     // behind every update.
     if (fits && gap === undefined) {
-      this.#put(this.#nextKey++, { ticker, type, from: seq, seq, text, folded: 0 });
+      this.#put(this.#nextKey++, { ticker, type, from: position, seq: position, text, folded: 0 });
       return true;
     }
     if (gap === undefined) {
-      const fresh = { ticker, type: "", from: seq, seq, text: null, folded: 0 };
+      const fresh = { ticker, type: "", from: position, seq: position, text: null, folded: 0 };
       this.#gaps.set(ticker, fresh);
       this.#put(this.#nextKey++, fresh);
-    } else gap.seq = seq;
+    } else gap.seq = position;
     return true;
   }
 

@@ -120,7 +120,7 @@ export type Opened = Omit<OpenDatabase, "reopen" | "told">;
 
 /** Its answer to a save says nothing else; the position comes with the frame. */
 function toldByAnotherServer(outcome: SaveOutcome | null): SaveOutcome | null {
-  return outcome?.ok ? { ok: true, stored: 0, seq: null } : outcome;
+  return outcome?.ok ? { ok: true, stored: 0, position: null } : outcome;
 }
 
 async function reopening(

@@ -58,7 +58,7 @@ export async function expectStored(db: OpenDatabase, saves: Save[], expected: nu
   expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual(
     expected.map((result) => {
       if (result >= REFUSED) return result;
-      const told = db.told({ ok: true, stored: result, seq: null });
+      const told = db.told({ ok: true, stored: result, position: null });
       return told?.ok ? told.stored : undefined;
     }),
   );

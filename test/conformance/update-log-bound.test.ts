@@ -79,7 +79,7 @@ withEachDriver({ topic: "the bound of the update log", needs: "updates" }, ({ op
         for (const ticker of TICKERS) {
           const newest = positions.get(ticker)!;
           const kept = await db.reader.updates.after(ticker, newest - 1, NO_LIMIT);
-          expect(kept.map(({ seq }) => seq)).toEqual([newest]);
+          expect(kept.map(({ position }) => position)).toEqual([newest]);
         }
       },
       { updateLogMb: BOUND_MB, timeoutMs: TIMEOUT_MS },

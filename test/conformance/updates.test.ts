@@ -85,11 +85,11 @@ async function commitAll(db: OpenDatabase, saves: Save[]): Promise<SaveOutcome[]
   return outcomes;
 }
 
-/** The `seq` of each, which are all to be accepted. */
+/** The position of each, which are all to be accepted. */
 async function positionsOf(db: OpenDatabase, saves: Save[]): Promise<(number | null)[]> {
   return (await commitAll(db, saves)).map((outcome) => {
     if (!outcome.ok) throw new Error(`refused: ${JSON.stringify(outcome)}`);
-    return outcome.seq;
+    return outcome.position;
   });
 }
 
@@ -111,7 +111,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(await db.reader.updates.positions(["A", "*"])).toEqual(new Map());
     expect(await logOf(db, "A")).toEqual([]);
     expect(await db.reader.updates.snapshot("A")).toEqual({
-      seq: 0,
+      position: 0,
       quote: null,
       trade: null,
       daily: null,
@@ -140,7 +140,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     };
     expect(await positionsOf(db, [hourly, tick("A", 2, update("a6"), "my type")])).toEqual([5, 6]);
     const log = await logOf(db, "A");
-    expect(log.map(({ seq, type, frame }) => [seq, type, frame])).toEqual([
+    expect(log.map(({ position, type, frame }) => [position, type, frame])).toEqual([
       [1, "quote", "a1"],
       [2, "bar", "a2"],
       [3, "trade", "a3"],
@@ -158,15 +158,15 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
   });
 
   withDatabase("the newest update of a ticker is known with its time", async (db) => {
-    expect((await db.reader.updates.newest("A")).seq).toBe(0);
+    expect((await db.reader.updates.newest("A")).position).toBe(0);
     await positionsOf(db, [tick("A", 1, update("1")), tick("B", 1, update("2")), tick("A", 2, update("3"))]);
     const [, second] = await logOf(db, "A");
-    const newest = { seq: 2, savedAtMs: second!.savedAtMs };
+    const newest = { position: 2, savedAtMs: second!.savedAtMs };
     expect(await db.reader.updates.newest("A")).toEqual(newest);
     await db.reopen();
     expect(await db.reader.updates.newest("A")).toEqual(newest);
-    expect((await db.reader.updates.newest("B")).seq).toBe(1);
-    expect((await db.reader.updates.newest("a")).seq).toBe(0);
+    expect((await db.reader.updates.newest("B")).position).toBe(1);
+    expect((await db.reader.updates.newest("a")).position).toBe(0);
   });
 
   withDatabase("a save that changes nothing is no update", async (db) => {
@@ -174,8 +174,8 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(
       await commitAll(db, [tick("A", 1, update("again")), day("A", 1, 11, update("kept"), "keep")]),
     ).toEqual([
-      { ok: true, stored: 0, seq: null },
-      { ok: true, stored: 0, seq: null },
+      { ok: true, stored: 0, position: null },
+      { ok: true, stored: 0, position: null },
     ]);
     // The same once more, in one batch with one that does.
     const mixed = [tick("A", 1, update("again")), tick("A", 2, update("3")), tick("A", 2, update("again"))];
@@ -195,8 +195,8 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     ]);
     expect(outcomes).toMatchObject([
       { ok: false, status: 409 },
-      { ok: true, seq: 2 },
-      { ok: true, seq: 3 },
+      { ok: true, position: 2 },
+      { ok: true, position: 3 },
       { ok: false, status: 409 },
     ]);
     expect(await positionsOf(db, [tick("A", 2, update("4"))])).toEqual([4]);
@@ -207,7 +207,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     const first = update("1");
     expect(await positionsOf(db, [day("A", 1, 10, first), day("A", 1, 11, update("2"))])).toEqual([1, 2]);
     const again = { ...first, repeated: true };
-    expect(await commitAll(db, [day("A", 1, 10, again)])).toEqual([{ ok: true, stored: 0, seq: 1 }]);
+    expect(await commitAll(db, [day("A", 1, 10, again)])).toEqual([{ ok: true, stored: 0, position: 1 }]);
     expect((await db.reader.updates.snapshot("A")).daily).toEqual([dateOf(1), 11, 11, 11, 11, 1]);
     // Its first try didn't arrive.
     expect(await positionsOf(db, [day("A", 1, 12, update("3", { repeated: true }))])).toEqual([3]);
@@ -228,10 +228,10 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
       tick("A", 2, update("3")),
     ];
     expect(await commitAll(db, batch)).toEqual([
-      { ok: true, stored: 1, seq: 1 },
-      { ok: true, stored: 1, seq: 2 },
-      { ok: true, stored: 0, seq: 1 },
-      { ok: true, stored: 1, seq: 3 },
+      { ok: true, stored: 1, position: 1 },
+      { ok: true, stored: 1, position: 2 },
+      { ok: true, stored: 0, position: 1 },
+      { ok: true, stored: 1, position: 3 },
     ]);
     expect(await framesOf(db, "A")).toEqual(["1", "2", "3"]);
   });
@@ -239,7 +239,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
   withDatabase("rows of a copy go on counting, without content", async (db) => {
     const saves = [tick("A", 1), tick("A", 2, update("2")), day("A", 1, 10), tick("A", 1)];
     expect(await positionsOf(db, saves)).toEqual([1, 2, 3, null]);
-    expect((await logOf(db, "A")).map(({ seq, type, frame }) => [seq, type, frame])).toEqual([
+    expect((await logOf(db, "A")).map(({ position, type, frame }) => [position, type, frame])).toEqual([
       [1, "trade", ""],
       [2, "trade", "2"],
       [3, "bar", ""],
@@ -252,7 +252,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     for (const updates of [1, 3, 20, 21]) {
       const walked: StoredUpdate[] = [];
       for (;;) {
-        const chunk = await db.reader.updates.after("A", walked.at(-1)?.seq ?? 0, {
+        const chunk = await db.reader.updates.after("A", walked.at(-1)?.position ?? 0, {
           ...NO_LIMIT,
           updates,
         });
@@ -267,7 +267,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(await framesOf(db, "B", 99)).toEqual([]);
     // One, however large it is.
     const one = await db.reader.updates.after("A", 4, { updates: 10, characters: 1 });
-    expect(one.map(({ seq }) => seq)).toEqual([5]);
+    expect(one.map(({ position }) => position)).toEqual([5]);
     const some = await db.reader.updates.after("A", 4, { updates: 10, characters: 7 });
     expect(some.length).toBeGreaterThan(0);
     expect(some.length).toBeLessThan(10);
@@ -289,7 +289,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
         [ticker.slice(0, 50), frames[i]!],
         ["trade", `${i}`],
       ]);
-      expect((await db.reader.updates.snapshot(ticker)).seq).toBe(2);
+      expect((await db.reader.updates.snapshot(ticker)).position).toBe(2);
     }
   });
 
@@ -352,7 +352,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     ];
     await positionsOf(db, saves);
     expect(await db.reader.updates.snapshot("A")).toEqual({
-      seq: 4,
+      position: 4,
       quote: quotes[1]!,
       trade: trades[0]!,
       daily: null,
@@ -360,7 +360,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     });
     await positionsOf(db, [day("A", 3, 3, update("5")), day("A", 1, 4, update("6")), tick("B", 1)]);
     expect(await db.reader.updates.snapshot("A")).toMatchObject({
-      seq: 6,
+      position: 6,
       daily: [dateOf(3), 3, 3, 3, 3, 1],
     });
   });
@@ -374,7 +374,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(await opened.reader.updates.positions(null)).toEqual(new Map([["A", 2]]).set("B", 1));
     expect(await framesOf(opened, "A")).toEqual(["1", "2"]);
     expect(await commitAll(opened, [tick("A", 1, { ...first, repeated: true })])).toEqual([
-      { ok: true, stored: 0, seq: 1 },
+      { ok: true, stored: 0, position: 1 },
     ]);
     const more = [tick("A", 3, update("3")), tick("C", 1, update("c1")), tick("A", 4, update("4"))];
     expect(await positionsOf(opened, more)).toEqual([3, 1, 4]);
@@ -402,7 +402,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
       );
       for (const seqs of ofTicker) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
       expect(ofTicker.flat().toSorted((a, b) => a - b)).toEqual(upTo(45));
-      const log = new Map((await logOf(db, ticker)).map(({ seq, frame }) => [seq, frame]));
+      const log = new Map((await logOf(db, ticker)).map(({ position, frame }) => [position, frame]));
       for (const [batch, saves] of batches.entries())
         for (const [i, save] of saves.entries())
           if (save.ticker === ticker) expect(log.get(found[batch]![i]!)).toBe(textIn(save.update!.frame));
@@ -449,21 +449,21 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
         const frame = "x".repeat(50_000);
         for (const n of upTo(200)) await positionsOf(db, [tick("A", n, update(`${n} ${frame}`))]);
         const kept = await logOf(db, "A");
-        const first = kept[0]!.seq;
+        const first = kept[0]!.position;
         // 1 MB are 20 of them; what is kept beyond that is the driver's choice.
         expect(first).toBeGreaterThan(100);
         expect(first).toBeLessThanOrEqual(185);
-        expect(kept.map(({ seq }) => seq)).toEqual(upTo(200, first));
-        expect((await logOf(db, "A", 3))[0]?.seq).toBe(first);
+        expect(kept.map(({ position }) => position)).toEqual(upTo(200, first));
+        expect((await logOf(db, "A", 3))[0]?.position).toBe(first);
         expect(await logOf(db, "OLD")).toEqual([]);
         expect(await db.reader.updates.newest("OLD")).toEqual(oldest);
         await db.reopen();
         expect(await db.reader.updates.newest("OLD")).toEqual(oldest);
         expect(await db.reader.updates.positions(null)).toEqual(new Map([["A", 200]]).set("OLD", 1));
-        expect((await db.reader.updates.snapshot("OLD")).seq).toBe(1);
+        expect((await db.reader.updates.snapshot("OLD")).position).toBe(1);
         expect(await positionsOf(db, [tick("OLD", 2, update("new")), tick("A", 201)])).toEqual([2, 201]);
         const old = await logOf(db, "OLD");
-        expect(old.map(({ seq, frame }) => [seq, frame])).toEqual([[2, "new"]]);
+        expect(old.map(({ position, frame }) => [position, frame])).toEqual([[2, "new"]]);
       },
       { updateLogMb: 1, timeoutMs: MANY_TIMEOUT_MS },
     ),

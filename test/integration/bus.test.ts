@@ -40,7 +40,7 @@ function describeCarrier(
     const listen = (channel?: string) =>
       listenToBus(broker.url, { dbFile: broker.dbFile, ...(channel === undefined ? {} : { channel }) });
     const asReceived = (updates: ReturnType<typeof quoteUpdate>[]) =>
-      updates.map(({ ticker, update }) => ({ ticker, seq: update.seq, update: frames ? update : null }));
+      updates.map(({ ticker, update }) => ({ ticker, seq: update.position, update: frames ? update : null }));
 
     test("updates reach the other servers, in order and together, and don't come back", async () => {
       await using a = await listen();

@@ -120,7 +120,7 @@ async function expectSame(batches: Save[][], type: string): Promise<void> {
     // What is there already is found to be equal.
     for (const batch of batches.map((saves) => saves.filter(({ kind }) => kind === "ticks"))) {
       const again = await db.writer.commit(batch);
-      expect(again).toEqual(batch.map(() => ({ ok: true, stored: 0, seq: null })));
+      expect(again).toEqual(batch.map(() => ({ ok: true, stored: 0, position: null })));
     }
   } finally {
     await db.close();
@@ -161,9 +161,9 @@ test("what no type of column holds is refused by name, and the rest of the batch
     };
     const bad = ticks([5, 1e-19], 10);
     expect(await db.writer.commit([ticks(["9007199254740993"]), bad, ticks([6], 20)])).toEqual([
-      { ok: true, stored: 1, seq: 1 },
+      { ok: true, stored: 1, position: 1 },
       refusal,
-      { ok: true, stored: 1, seq: 2 },
+      { ok: true, stored: 1, position: 2 },
     ]);
     for (let i = 0; i < 2; i++)
       expect(await db.writer.commit([bad])).toEqual([
@@ -176,7 +176,7 @@ test("what no type of column holds is refused by name, and the rest of the batch
       '[{"size":9007199254740993,"t":"BIGINT"},{"size":6,"t":"BIGINT"}]',
     );
     await query(db, "DELETE FROM realtime_data WHERE size > 6", "write");
-    expect(await db.writer.commit([bad])).toEqual([{ ok: true, stored: 2, seq: 3 }]);
+    expect(await db.writer.commit([bad])).toEqual([{ ok: true, stored: 2, position: 3 }]);
     // The other way round.
     expect(await db.writer.commit([ticks(["9007199254740993"])])).toMatchObject([
       { ok: false, status: 400, details: expect.stringContaining("has no room for 1e-19, which is stored") },

@@ -48,7 +48,9 @@ test(`killed ${KILLS} times while it saves: reopened, every answered save is the
     for (const [ticker, position] of positions) {
       const limit = { updates: 1_000_000, characters: 1_000_000_000 };
       const updates = await db.reader.updates.after(ticker, 0, limit);
-      expect(updates.map(({ seq }) => seq)).toEqual(Array.from({ length: position }, (_, i) => i + 1));
+      expect(updates.map(({ position }) => position)).toEqual(
+        Array.from({ length: position }, (_, i) => i + 1),
+      );
       for (const { frame } of updates) told.add((JSON.parse(frame) as { n: number }).n);
     }
     const untold: number[] = [];

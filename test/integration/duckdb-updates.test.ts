@@ -52,7 +52,7 @@ function tick(ticker: string, n: number, { frame = `{"n":${n}}`, repeated = fals
 }
 
 const seqs = (outcomes: (SaveOutcome | null)[]) =>
-  outcomes.map((outcome) => (outcome?.ok ? outcome.seq : outcome));
+  outcomes.map((outcome) => (outcome?.ok ? outcome.position : outcome));
 const framesAfter = async (db: OpenDuckDb, ticker: string, after: number) =>
   (await db.reader.updates.after(ticker, after, ALL)).map(({ frame }) => frame);
 
@@ -114,11 +114,11 @@ test("a ticker whose updates were all trimmed goes on where it was, also after a
     ]),
   );
   expect(await framesAfter(db, "QUIET", 0)).toEqual([]);
-  expect((await db.reader.updates.snapshot("QUIET")).seq).toBe(2);
+  expect((await db.reader.updates.snapshot("QUIET")).position).toBe(2);
   expect(seqs(await db.writer.commit([tick("QUIET", 3)]))).toEqual([3]);
   const kept = await db.reader.updates.after("LOUD", 0, ALL);
   expect(kept.length).toBeLessThan(30);
-  expect(kept.at(-1)?.seq).toBe(60);
+  expect(kept.at(-1)?.position).toBe(60);
 });
 
 test("a save that is repeated while its first try is in the same batch is left for the next", async () => {
@@ -128,7 +128,7 @@ test("a save that is repeated while its first try is in the same batch is left f
   const outcomes = await db.writer.commit([tick("A", 1), again, tick("A", 2)]);
   expect(seqs(outcomes)).toEqual([1, null, 2]);
   expect(outcomes[1]).toBeNull();
-  expect(await db.writer.commit([again])).toEqual([{ ok: true, stored: 0, seq: 1 }]);
+  expect(await db.writer.commit([again])).toEqual([{ ok: true, stored: 0, position: 1 }]);
   expect(await framesAfter(db, "A", 0)).toEqual(['{"n":1}', '{"n":2}']);
 });
 
@@ -250,18 +250,18 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     expect(await worker.positions(["株", "none"])).toEqual(new Map([["株", 1]]));
     const updates = await worker.after("A", 0, ALL);
     expect(updates).toEqual(await reader.updates.after("A", 0, ALL));
-    expect(updates.map(({ seq, type }) => [seq, type])).toEqual([
+    expect(updates.map(({ position, type }) => [position, type])).toEqual([
       [1, "trade"],
       [2, "trade"],
       [3, "bar"],
     ]);
     expect(updates[2]?.frame).toBe("");
-    expect(await worker.after("A", 1, { updates: 10, characters: 1 })).toMatchObject([{ seq: 2 }]);
+    expect(await worker.after("A", 1, { updates: 10, characters: 1 })).toMatchObject([{ position: 2 }]);
     expect(await worker.after("A", 3, ALL)).toEqual([]);
     const snapshot = await worker.snapshot("A");
     expect(snapshot).toEqual(await reader.updates.snapshot("A"));
     expect(snapshot).toMatchObject({
-      seq: 3,
+      position: 3,
       quote: null,
       trade: ["2024-01-02 00:00:00.001000", 1, 1, null, null, 0],
       daily: ["2024-01-02", 1.5, 2, 0.1, null, "9223372036854775807"],

@@ -45,13 +45,13 @@ test(
       held.push(commits.save(bar("HELD", round + 1), 100));
       const others = ["A", "B"].map((ticker) => commits.save(bar(ticker, round), 100));
       expect(await Promise.all(others)).toEqual(
-        [1, 2].map(() => ({ ok: true, stored: 1, seq: expect.any(Number) })),
+        [1, 2].map(() => ({ ok: true, stored: 1, position: expect.any(Number) })),
       );
     }
     await holder.unsafe("ROLLBACK");
     holder.release();
     expect(await Promise.all(held)).toEqual(
-      held.map((_, index) => ({ ok: true, stored: 1, seq: index + 1 })),
+      held.map((_, index) => ({ ok: true, stored: 1, position: index + 1 })),
     );
     await commits.idle();
     expect((await db.reader.updates.snapshot("HELD")).daily?.[4]).toBe(21);
@@ -75,7 +75,7 @@ test(
     }
     await commits.idle();
     expect(await Promise.all(saves)).toEqual(
-      saves.map((_, n) => ({ ok: true, stored: 1, seq: Math.floor(n / TICKERS) + 1 })),
+      saves.map((_, n) => ({ ok: true, stored: 1, position: Math.floor(n / TICKERS) + 1 })),
     );
   },
   TIMEOUT_MS,

@@ -118,7 +118,7 @@ test("where the server may not make room, a fraction is refused, not rounded, an
   const [refused, stored] = await db.writer.commit([tick(0.25), { ...tick(1), ticker: "B" }]);
   expect(refused).toMatchObject({ ok: false, status: 400 });
   expect(JSON.stringify(refused)).toContain("ALTER TABLE realtime_data ALTER COLUMN size TYPE numeric");
-  expect(stored).toEqual({ ok: true, stored: 1, seq: 1 });
+  expect(stored).toEqual({ ok: true, stored: 1, position: 1 });
   // Also without the rights of an administrator.
   expect(await db.reader.updates.epoch()).toMatch(/^[0-9a-f-]{36}-[0-9a-f]{8}$/);
 });
@@ -250,7 +250,9 @@ test("durability is that of the flag, whatever the database's own setting", asyn
   expect(await setting(full, "synchronous_commit")).toBe("on");
   await using forced = await open(`${dbFile}&options=-c%20synchronous_commit%3Doff`);
   expect(forced.capabilities.synchronousCommit).toBe("on");
-  expect(await forced.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
+  expect(await forced.writer.commit([tick(1)])).toEqual([
+    { ok: true, stored: 1, position: expect.any(Number) },
+  ]);
 });
 
 test("the environment of the server doesn't choose another database", async () => {

@@ -124,7 +124,7 @@ test(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stock-db-server'",
       );
       expect(await db.reader.latestPrice("A")).toBe(1);
-      expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 0, seq: null }]);
+      expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 0, position: null }]);
     }
     expect((await db.reader.pool()).stale_connections).toBeGreaterThan(0);
   },
@@ -175,7 +175,9 @@ test(
     expect(performance.now() - asked).toBeLessThan(AT_ONCE_MS_MAX);
     await postgres.start();
     await until(() => answers(db));
-    expect(await db.writer.commit([tick(1)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
+    expect(await db.writer.commit([tick(1)])).toEqual([
+      { ok: true, stored: 1, position: expect.any(Number) },
+    ]);
     expect(await db.sql.run(request, { timeoutMs: 30_000 })).toMatchObject({ status: "rows", rows: 1 });
   },
   TIMEOUT_MS,
@@ -209,7 +211,9 @@ test(
       await postgres.thaw();
     }
     await until(() => answers(db));
-    expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
+    expect(await db.writer.commit([tick(3)])).toEqual([
+      { ok: true, stored: 1, position: expect.any(Number) },
+    ]);
     await until(async () => (await db.reader.pool()).active_connections === 0);
   },
   TIMEOUT_MS,
@@ -249,13 +253,17 @@ test(
     proxy.cutAt("COMMIT", "after");
     // Repeated, it would find its own row and say that the key is taken.
     expect(await db.writer.commit([tick(1, { onDuplicate: "error", seq: 0 })])).toEqual([
-      { ok: true, stored: 1, seq: expect.any(Number) },
+      { ok: true, stored: 1, position: expect.any(Number) },
     ]);
     expect(proxy.cuts).toBe(1);
     proxy.cutAt("COMMIT", "before");
-    expect(await db.writer.commit([tick(2)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
+    expect(await db.writer.commit([tick(2)])).toEqual([
+      { ok: true, stored: 1, position: expect.any(Number) },
+    ]);
     proxy.cutAt("2024-01-02 10:00:00", "before");
-    expect(await db.writer.commit([tick(3)])).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
+    expect(await db.writer.commit([tick(3)])).toEqual([
+      { ok: true, stored: 1, position: expect.any(Number) },
+    ]);
     expect(proxy.cuts).toBe(3);
     expect(await prices(db)).toEqual([1, 2, 3]);
   },

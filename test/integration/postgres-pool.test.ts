@@ -65,7 +65,7 @@ test(
     await until(async () => (await running(USERS)) === 2);
     expect(await db.reader.pool()).toMatchObject({ active_connections: 2, waiting_requests: 1 });
     expect(await db.writer.commit([ticks("A", 1)])).toEqual([
-      { ok: true, stored: 1, seq: expect.any(Number) },
+      { ok: true, stored: 1, position: expect.any(Number) },
     ]);
     expect(await Promise.all(Array.from({ length: 50 }, () => db.reader.latestPrice("A")))).toEqual(
       Array(50).fill(0),
@@ -186,7 +186,7 @@ test(
     await until(async () => (await running(USERS)) === 8);
     const commits = Array.from({ length: 30 }, (_, i) => other.writer.commit([ticks(`T${i}`, 1)]));
     for (const outcome of await Promise.all(commits))
-      expect(outcome).toEqual([{ ok: true, stored: 1, seq: expect.any(Number) }]);
+      expect(outcome).toEqual([{ ok: true, stored: 1, position: expect.any(Number) }]);
     // What is told is how the newest attempt ended: some of the first may have succeeded after
     // others failed.
     await until(async () => {
@@ -239,7 +239,7 @@ test(
     await lock.unsafe("ROLLBACK");
     lock.release();
     expect(await db.writer.commit([ticks("A", 1)])).toEqual([
-      { ok: true, stored: 1, seq: expect.any(Number) },
+      { ok: true, stored: 1, position: expect.any(Number) },
     ]);
   },
   TIMEOUT_MS,
@@ -272,7 +272,7 @@ test(
     const closed = db.close();
     await lock.unsafe("ROLLBACK");
     lock.release();
-    expect(await commit).toEqual([{ ok: true, stored: 500, seq: expect.any(Number) }]);
+    expect(await commit).toEqual([{ ok: true, stored: 500, position: expect.any(Number) }]);
     await closed;
     await expect(db.reader.latestPrice("A")).rejects.toMatchObject({ status: 503 });
   },

@@ -69,7 +69,7 @@ async function doAll(db: PostgresDatabase): Promise<string> {
     await reader.tickTypes("AAPL"),
     [...(await reader.updates.positions(null))],
     [...(await reader.updates.positions(["AAPL"]))],
-    (await reader.updates.newest("AAPL")).seq,
+    (await reader.updates.newest("AAPL")).position,
     (await reader.updates.after("AAPL", 0, { updates: 10, characters: 10_000 })).map(({ frame }) => frame),
     await reader.updates.snapshot("AAPL"),
   );

@@ -55,7 +55,7 @@ async function tickPrices(db: PostgresDatabase, ticker: string): Promise<number[
 /** What a ticker's log says is what is stored, no more and no less. */
 async function expectSound(db: PostgresDatabase, ticker: string): Promise<StoredUpdate[]> {
   const log = await logOf(db, ticker);
-  expect(log.map(({ seq }) => seq)).toEqual(upTo(log.length));
+  expect(log.map(({ position }) => position)).toEqual(upTo(log.length));
   expect(await db.reader.updates.positions([ticker])).toEqual(new Map([[ticker, log.length]]));
   const trades = log.filter(({ type }) => type === "trade");
   // Of one stamp, they are in the order in which they came.
@@ -120,16 +120,16 @@ test(
     using proxy = proxyTo(postgres.port);
     const direct = await postgres.freshSchema();
     await using db = await open(direct.replace(`:${postgres.port}/`, `:${proxy.port}/`));
-    expect(await db.writer.commit([tick(1, "one")])).toEqual([{ ok: true, stored: 1, seq: 1 }]);
+    expect(await db.writer.commit([tick(1, "one")])).toEqual([{ ok: true, stored: 1, position: 1 }]);
     proxy.cutAt("COMMIT", "after");
-    expect(await db.writer.commit([tick(2, "two")])).toEqual([{ ok: true, stored: 1, seq: 2 }]);
+    expect(await db.writer.commit([tick(2, "two")])).toEqual([{ ok: true, stored: 1, position: 2 }]);
     proxy.cutAt("COMMIT", "before");
-    expect(await db.writer.commit([tick(3, "three")])).toEqual([{ ok: true, stored: 1, seq: 3 }]);
+    expect(await db.writer.commit([tick(3, "three")])).toEqual([{ ok: true, stored: 1, position: 3 }]);
     expect(proxy.cuts).toBe(2);
     await using other = await open(direct);
     expect(await other.writer.commit([tick(2, "two", true), tick(4, "four", true)])).toEqual([
-      { ok: true, stored: 0, seq: 2 },
-      { ok: true, stored: 1, seq: 4 },
+      { ok: true, stored: 0, position: 2 },
+      { ok: true, stored: 1, position: 4 },
     ]);
     await expectSound(other, "A");
   },
@@ -158,8 +158,8 @@ test(
     expect(new Set(epochs).size).toBe(1);
     expect(await db!.reader.updates.positions(null)).toEqual(new Map());
     expect(await db!.writer.commit([tick(1, "again"), tick(2, "next")])).toEqual([
-      { ok: true, stored: 0, seq: null },
-      { ok: true, stored: 1, seq: 1 },
+      { ok: true, stored: 0, position: null },
+      { ok: true, stored: 1, position: 1 },
     ]);
     expect((await db!.reader.updates.snapshot("A")).trade?.[1]).toBe(2);
     for (const each of opened) await each.close();
@@ -199,7 +199,7 @@ test(
     for (const ticker of ["A", "B"]) {
       const [, second] = await logOf(db, ticker);
       expect(second!.savedAtMs).toBeGreaterThanOrEqual(releasedMs);
-      expect(await db.reader.updates.newest(ticker)).toEqual({ seq: 2, savedAtMs: second!.savedAtMs });
+      expect(await db.reader.updates.newest(ticker)).toEqual({ position: 2, savedAtMs: second!.savedAtMs });
     }
     expect(before!.savedAtMs).toBeLessThan(releasedMs);
   },
@@ -230,8 +230,8 @@ test(
     const log = await logOf(db, "SAME");
     // 1 MB are 20 of them; they go in parts of two.
     expect(log.length).toBeGreaterThanOrEqual(18);
-    expect(log.map(({ seq }) => seq)).toEqual(upTo(200, 200 - log.length + 1));
-    expect((await logOf(db, "SAME", 3))[0]?.seq).toBe(log[0]!.seq);
+    expect(log.map(({ position }) => position)).toEqual(upTo(200, 200 - log.length + 1));
+    expect((await logOf(db, "SAME", 3))[0]?.position).toBe(log[0]!.position);
     expect(await db.reader.updates.positions(null)).toEqual(new Map([["SAME", 200]]));
     const parts = await postgres.admin.unsafe<{ n: number }[]>(
       `SELECT count(*)::int AS n FROM ${schema}.update_log_parts`,

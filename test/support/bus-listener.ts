@@ -44,5 +44,5 @@ export async function listenToBus(
 }
 
 export function quoteUpdate(ticker: string, seq: number, frame = `{"symbol":"${ticker}"}`): BusUpdate {
-  return { ticker, update: { seq, type: "quote", frame } };
+  return { ticker, update: { position: seq, type: "quote", frame } };
 }

@@ -102,9 +102,9 @@ export async function openPostgresWorker({
     reader: database.reader,
     async save(save, request) {
       const outcome = await commits.save(save, request.length);
-      if (outcome.ok && outcome.seq !== null && save.update !== undefined) {
+      if (outcome.ok && outcome.position !== null && save.update !== undefined) {
         const type = save.kind === "bars" ? "bar" : save.type;
-        hub.announce(save.ticker, { seq: outcome.seq, type, frame: save.update.frame });
+        hub.announce(save.ticker, { position: outcome.position, type, frame: save.update.frame });
       }
       return outcome;
     },

@@ -81,7 +81,7 @@ export class DailySaves {
       if (indexes === undefined) byTicker.set(storable(ticker), [index]);
       else indexes.push(index);
     }
-    const outcomes: SaveOutcome[] = saves.map(() => ({ ok: true, stored: 0, seq: null }));
+    const outcomes: SaveOutcome[] = saves.map(() => ({ ok: true, stored: 0, position: null }));
     const tickers = [...byTicker];
     for (let at = 0; at < tickers.length; at += TICKERS_AT_ONCE) {
       await this.#saveGroup(tickers.slice(at, at + TICKERS_AT_ONCE), { saves, outcomes, now });

@@ -84,7 +84,9 @@ describe("opening", () => {
         const again = openDuckDb({ path: name, memoryLimitMb: 256, threads: 1, onFatal() {} });
         await expect(again).rejects.toThrow("open in this process already");
       }
-      expect(await db.writer.commit([daily([["2024-01-02", 1]])])).toEqual([{ ok: true, stored: 1, seq: 1 }]);
+      expect(await db.writer.commit([daily([["2024-01-02", 1]])])).toEqual([
+        { ok: true, stored: 1, position: 1 },
+      ]);
     });
   });
 
@@ -153,7 +155,9 @@ describe("a file of the older server", () => {
       ]);
       expect(await query(db, "SELECT price FROM unkeyed_realtime_data")).toEqual([{ price: 9 }]);
       expect(await query(db, "SELECT index_name FROM duckdb_indexes()")).toEqual([{ index_name: "venues" }]);
-      expect(await db.writer.commit([daily([["2024-01-04", 3]])])).toEqual([{ ok: true, stored: 1, seq: 1 }]);
+      expect(await db.writer.commit([daily([["2024-01-04", 3]])])).toEqual([
+        { ok: true, stored: 1, position: 1 },
+      ]);
       const bars = await rowsOf(db.reader.bars({ interval: "daily", ticker: "A", from: null, to: null }));
       expect(bars.map(({ close }) => close)).toEqual([1, 2, 3]);
     });
@@ -248,8 +252,10 @@ test("counts: whole ones of 64 bits are exact, and stay so once one isn't whole"
       { type: "BIGINT" },
     ]);
     const odd = [tick(3, 0.30000000000000004), tick(4, 1e-7), tick(5, "9007199254740993")];
-    expect(await db.writer.commit(odd)).toEqual([3, 4, 5].map((seq) => ({ ok: true, stored: 1, seq })));
-    expect(await db.writer.commit(odd)).toEqual(Array(3).fill({ ok: true, stored: 0, seq: null }));
+    expect(await db.writer.commit(odd)).toEqual(
+      [3, 4, 5].map((position) => ({ ok: true, stored: 1, position })),
+    );
+    expect(await db.writer.commit(odd)).toEqual(Array(3).fill({ ok: true, stored: 0, position: null }));
     const rows = await db.reader.ticks(allTicks);
     const sizes = "text" in rows ? [...rows.text.matchAll(/"size":([^,]+)/g)].map((match) => match[1]) : [];
     expect(sizes).toEqual([

@@ -143,8 +143,8 @@ export class DuckDbWriter implements StockWriter {
     if (!saves.some(({ update }) => update?.repeated)) return this.#commitWithRoom(saves);
     const known = await this.#log.findRepeated(this.#session, saves);
     const outcomes: (SaveOutcome | null)[] = saves.map((_, index) => {
-      const seq = known.get(index);
-      return seq === undefined ? null : { ok: true, stored: 0, seq };
+      const position = known.get(index);
+      return position === undefined ? null : { ok: true, stored: 0, position };
     });
     const ids = new Set<string>();
     const fresh: number[] = [];

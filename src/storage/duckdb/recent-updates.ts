@@ -24,7 +24,7 @@ export class RecentUpdates {
       updates = new Map();
       this.#byTicker.set(ticker, updates);
     }
-    updates.set(update.seq, update);
+    updates.set(update.position, update);
     this.#order.push({ ticker, update });
     this.#characters += update.frame.length;
     while (this.#characters > CHARACTERS_MAX || this.#order.length - this.#oldest > UPDATES_MAX) {
@@ -58,7 +58,7 @@ export class RecentUpdates {
     const { ticker, update } = this.#order[this.#oldest++]!;
     this.#characters -= update.frame.length;
     const updates = this.#byTicker.get(ticker)!;
-    updates.delete(update.seq);
+    updates.delete(update.position);
     if (updates.size === 0) this.#byTicker.delete(ticker);
     if (this.#oldest < UPDATES_MAX) return;
     this.#order = this.#order.slice(this.#oldest);

@@ -183,8 +183,8 @@ export class UpdateLog {
       }
       const save = saves[index]!;
       const ticker = storable(save.ticker);
-      const seq = (positions.get(ticker) ?? this.#places.get(ticker)?.seq ?? 0) + 1;
-      positions.set(ticker, seq);
+      const position = (positions.get(ticker) ?? this.#places.get(ticker)?.seq ?? 0) + 1;
+      positions.set(ticker, position);
       const frame = storable(save.update?.frame ?? "");
       const type = save.kind === "bars" ? "bar" : storable(save.type);
       id += frame.length + ROW_CHARACTERS;
@@ -192,18 +192,18 @@ export class UpdateLog {
         id,
         ticker,
         saveId: save.update?.saveId ?? null,
-        update: { seq, type, frame, savedAtMs },
+        update: { position: position, type, frame, savedAtMs },
       });
-      planned.outcomes.push({ ...outcome, seq });
+      planned.outcomes.push({ ...outcome, position: position });
     }
     return planned;
   }
 
   async write(session: Session, { rows }: NewUpdates): Promise<void> {
-    const json = rows.map(({ id, ticker, saveId, update: { seq, type, savedAtMs, frame } }) => ({
+    const json = rows.map(({ id, ticker, saveId, update: { position, type, savedAtMs, frame } }) => ({
       id,
       ticker,
-      seq,
+      seq: position,
       type,
       saved_at: savedAtMs,
       save_id: saveId,
@@ -219,7 +219,7 @@ export class UpdateLog {
     this.#positionsGiven += rows.length;
     if (rows.length > 0) this.#lastCommitCharacters = rows.at(-1)!.id - this.#lastId;
     for (const { id, ticker, update } of rows) {
-      this.#note(ticker, { seq: update.seq, id, savedAtMs: update.savedAtMs });
+      this.#note(ticker, { seq: update.position, id, savedAtMs: update.savedAtMs });
       this.recent.add(ticker, update);
       this.#lastId = id;
       this.#lastSavedAtMs = update.savedAtMs;

@@ -70,7 +70,7 @@ export class DuckDbUpdates implements UpdateReader {
     const known = this.#log.place(name);
     const { seq, savedAtMs } =
       known ?? (await this.#sessions.call((session) => readPlaces(session, [name]))).get(name) ?? NOWHERE;
-    return { seq, savedAtMs };
+    return { position: seq, savedAtMs };
   }
 
   async after(ticker: string, after: number, limit: UpdateLimit): Promise<StoredUpdate[]> {
@@ -90,9 +90,9 @@ export class DuckDbUpdates implements UpdateReader {
     const updates: StoredUpdate[] = [];
     for (const [seq, type, savedAtMs, frame, isJson] of rows) {
       // A hole, where another program deleted some: what is beyond it is for the next question.
-      if (updates.length > 0 && Number(seq) !== updates.at(-1)!.seq + 1) break;
+      if (updates.length > 0 && Number(seq) !== updates.at(-1)!.position + 1) break;
       updates.push({
-        seq: Number(seq),
+        position: Number(seq),
         type: String(type),
         savedAtMs: Number(savedAtMs),
         // Spoilt by another program: as of a row whose content isn't kept.
@@ -109,9 +109,15 @@ export class DuckDbUpdates implements UpdateReader {
     const rows = await this.#sessions.call((session) =>
       session.rows(snapshotSql(this.#file.countTypes), [name, String(place.id)]),
     );
-    const snapshot: TickerSnapshot = { seq: place.seq, quote: null, trade: null, daily: null, hourly: null };
+    const snapshot: TickerSnapshot = {
+      position: place.seq,
+      quote: null,
+      trade: null,
+      daily: null,
+      hourly: null,
+    };
     for (const [kind, seq, stamp, ...values] of rows) {
-      if (kind === "position") snapshot.seq = Math.max(place.seq, Number(seq ?? 0));
+      if (kind === "position") snapshot.position = Math.max(place.seq, Number(seq ?? 0));
       else if (kind === "quote" || kind === "trade") snapshot[kind] = tickOf(stamp, values, Number(seq));
       else if (kind === "daily" || kind === "hourly") snapshot[kind] = barOf(stamp, values);
     }

@@ -98,7 +98,7 @@ export class PostgresUpdates implements UpdateReader {
   async newest(ticker: string): Promise<NewestUpdate> {
     const rows = await runRead<{ seq: number; saved_at: number }>(this.#pool, NEWEST_SQL, [ticker]);
     const { seq = 0, saved_at: savedAtMs = 0 } = rows[0] ?? {};
-    return { seq, savedAtMs };
+    return { position: seq, savedAtMs };
   }
 
   async after(ticker: string, after: number, { updates, characters }: UpdateLimit): Promise<StoredUpdate[]> {
@@ -110,19 +110,21 @@ export class PostgresUpdates implements UpdateReader {
     // Where ids are not given in order, trimming leaves holes: what lies behind one is for the next
     // question.
     const holeAt = rows.findIndex(({ seq }, index) => index > 0 && seq !== rows[index - 1]!.seq + 1);
-    return (holeAt < 0 ? rows : rows.slice(0, holeAt)).map(({ seq, type, frame, saved_at: savedAtMs }) => ({
-      seq,
-      type,
-      frame,
-      savedAtMs,
-    }));
+    return (holeAt < 0 ? rows : rows.slice(0, holeAt)).map(
+      ({ seq: position, type, frame, saved_at: savedAtMs }) => ({
+        position,
+        type,
+        frame,
+        savedAtMs,
+      }),
+    );
   }
 
   async snapshot(ticker: string): Promise<TickerSnapshot> {
     const [row] = await runRead<SnapshotRow>(this.#pool, SNAPSHOT_SQL, [ticker]);
-    const { seq = null, quote = null, trade = null, daily = null, hourly = null } = row ?? {};
+    const { seq: position = null, quote = null, trade = null, daily = null, hourly = null } = row ?? {};
     return {
-      seq: seq ?? 0,
+      position: position ?? 0,
       quote: quote === null ? null : tickOf(JSON.parse(quote), `${ticker} quote`),
       trade: trade === null ? null : tickOf(JSON.parse(trade), `${ticker} trade`),
       daily: daily === null ? null : barOf(JSON.parse(daily), ticker, "daily"),

@@ -297,7 +297,7 @@ export class PostgresWriter implements StockWriter {
     const repeated = await findRepeated(connection, saves);
     const outcomes = saves.map((_, index): SaveOutcome | null => {
       const seq = repeated.get(index);
-      return seq === undefined ? null : { ok: true, stored: 0, seq };
+      return seq === undefined ? null : { ok: true, stored: 0, position: seq };
     });
     const writtenAt = asInstant(nowText());
     const entries = saves
@@ -335,7 +335,7 @@ export class PostgresWriter implements StockWriter {
     if (saved !== null && !areNew) this.#ticksRepeat = saved.metStored;
     for (const [i, { index }] of changing.entries()) {
       const outcome = outcomes[index]!;
-      if (outcome.ok) outcomes[index] = { ...outcome, seq: logged!.seqs[i]! };
+      if (outcome.ok) outcomes[index] = { ...outcome, position: logged!.seqs[i]! };
     }
     return { outcomes: outcomes as SaveOutcome[], witness: logged?.witness ?? null };
   }

@@ -15,7 +15,7 @@ const SAVE_TIMEOUT_MS = 30_000;
 /** How every answer to a save ends, also of older servers. */
 const STORED = /\bsaved successfully\.$/;
 /** Its position comes with its frame. */
-const DONE: SaveOutcome = { ok: true, stored: 0, seq: null };
+const DONE: SaveOutcome = { ok: true, stored: 0, position: null };
 
 export class RemoteSaves {
   readonly #upstream: Upstream;

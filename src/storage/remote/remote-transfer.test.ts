@@ -47,7 +47,7 @@ test("a save goes in slices; one that is refused fails its save, and one that is
   const refusals: [number, object][] = [];
   using server = await fakeServer(() => refusals.pop() ?? null);
   const transfer = await openRemoteTransfer(server.address);
-  expect(await transfer.commit([save("a")])).toEqual([{ ok: true, stored: 0, seq: null }]);
+  expect(await transfer.commit([save("a")])).toEqual([{ ok: true, stored: 0, position: null }]);
   expect(server.saved.toSorted((a, b) => a - b)).toEqual(save("a").rows.map((row) => row[5]!));
 
   refusals.push([400, { error: "no", details: "never" }]);

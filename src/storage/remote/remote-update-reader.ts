@@ -52,11 +52,11 @@ export class RemoteUpdateReader implements UpdateReader {
   async newest(ticker: string): Promise<NewestUpdate> {
     const answer = await this.#ask("get_positions", { tickers: [ticker], times: true });
     const positions = memberOf(answer, "positions", isObject, "get_positions");
-    if (!Object.hasOwn(positions, ticker)) return { seq: 0, savedAtMs: 0 };
+    if (!Object.hasOwn(positions, ticker)) return { position: 0, savedAtMs: 0 };
     const seq = memberOf(positions, ticker, isPosition, "get_positions");
     const { times } = answer;
     const savedAt = isObject(times) && Object.hasOwn(times, ticker) ? times[ticker] : undefined;
-    return { seq, savedAtMs: typeof savedAt === "number" ? savedAt : null };
+    return { position: seq, savedAtMs: typeof savedAt === "number" ? savedAt : null };
   }
 
   async after(ticker: string, after: number, limit: UpdateLimit): Promise<StoredUpdate[]> {
@@ -76,7 +76,7 @@ export class RemoteUpdateReader implements UpdateReader {
     const bars = rowOf("bar") ?? { daily: null, hourly: null };
     try {
       return {
-        seq: memberOf(answer, "seq", isPosition, "get_snapshot"),
+        position: memberOf(answer, "seq", isPosition, "get_snapshot"),
         quote: read(rowOf("quote"), toQuote),
         trade: read(rowOf("trade"), toTrade),
         daily: read(rowOf("daily", bars), (row) => toBarRow(row, "daily")),
@@ -106,7 +106,7 @@ function questions(tickers: readonly string[]): { tickers: string[] }[] {
 
 function toStoredUpdate(update: JsonRecord): StoredUpdate {
   return {
-    seq: memberOf(update, "seq", isPosition, "get_updates"),
+    position: memberOf(update, "seq", isPosition, "get_updates"),
     type: memberOf(update, "type", isText, "get_updates"),
     frame: memberOf(update, "frame", isText, "get_updates"),
     savedAtMs: memberOf(update, "saved_at", isNumber, "get_updates"),

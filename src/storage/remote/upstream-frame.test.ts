@@ -22,14 +22,14 @@ test("an update keeps its text and tells its ticker, type and position, whatever
       expect(readUpstreamFrame(positioned(frame, 18))).toEqual({
         kind: "update",
         ticker,
-        update: { seq: 18, type, frame },
+        update: { position: 18, type, frame },
       });
     }
     const frame = barsFrame(ticker, [{ date: "2024-01-02", epoch: EPOCH, seq: 3 }]);
     expect(readUpstreamFrame(positioned(frame, 2 ** 40))).toEqual({
       kind: "update",
       ticker,
-      update: { seq: 2 ** 40, type: "bar", frame },
+      update: { position: 2 ** 40, type: "bar", frame },
     });
   }
 });

@@ -63,7 +63,7 @@ function readFrame(text: string): UpstreamFrame | null {
     type = name.value;
   }
   const frame = `${text.slice(0, -position[0].length)}}`;
-  return { kind: "update", ticker, update: { seq, type, frame } };
+  return { kind: "update", ticker, update: { position: seq, type, frame } };
 }
 
 /** Of an older server, if it is JSON at all; such a socket is given up. @throws SyntaxError */

@@ -110,7 +110,7 @@ test("a read whose connection is lost is asked again", async () => {
 test("a save is repeated as it was sent, but not where a repetition would answer something else", async () => {
   const { upstream, commands } = scriptedPeer(["drop", Response.json(STORED), "drop"]);
   const saves = new RemoteSaves(upstream, 1_000);
-  expect(await saves.save(ticks("append"), '{"x": NaN }')).toEqual({ ok: true, stored: 0, seq: null });
+  expect(await saves.save(ticks("append"), '{"x": NaN }')).toEqual({ ok: true, stored: 0, position: null });
   expect(commands).toEqual(['{"x": NaN }', '{"x": NaN }']);
 
   const lost = await refusalOf(saves.save(ticks("error"), "{}"));

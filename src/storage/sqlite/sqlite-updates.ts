@@ -57,12 +57,12 @@ export class SqliteUpdates implements UpdateReader {
       const newest = this.#readTail();
       if (tickers === null) {
         const all = new Map(this.#statements.positions.all().map(({ ticker, seq }) => [ticker, seq]));
-        for (const [ticker, { seq }] of newest) all.set(ticker, seq);
+        for (const [ticker, { position }] of newest) all.set(ticker, position);
         return all;
       }
       const found = new Map<string, number>();
       for (const ticker of tickers) {
-        const seq = newest.get(ticker)?.seq ?? this.#statements.position.get(ticker)?.seq;
+        const seq = newest.get(ticker)?.position ?? this.#statements.position.get(ticker)?.seq;
         if (seq !== undefined) found.set(ticker, seq);
       }
       return found;
@@ -77,14 +77,14 @@ export class SqliteUpdates implements UpdateReader {
     return this.#inOneMoment(() => {
       const found: StoredUpdate[] = [];
       let characters = 0;
-      for (const { seq, id } of this.#placesAfter(ticker, after, Math.max(1, limit.updates))) {
+      for (const { seq: position, id } of this.#placesAfter(ticker, after, Math.max(1, limit.updates))) {
         // Somebody has deleted what is between: the next question begins after it, and shows it.
-        if (found.length > 0 && seq !== found.at(-1)!.seq + 1) break;
+        if (found.length > 0 && position !== found.at(-1)!.position + 1) break;
         const { type, saved_at, frame: stored } = this.#statements.update.get(id)!;
         const frame = this.#isFrame(stored) ? stored : "";
         characters += frame.length;
         if (found.length > 0 && characters > limit.characters) break;
-        found.push({ seq, type, savedAtMs: saved_at, frame });
+        found.push({ position: position, type, savedAtMs: saved_at, frame });
       }
       return found;
     });
@@ -92,7 +92,7 @@ export class SqliteUpdates implements UpdateReader {
 
   snapshot(ticker: string): TickerSnapshot {
     return this.#inOneMoment(() => ({
-      seq: this.#newest(ticker).seq,
+      position: this.#newest(ticker).position,
       quote: this.#tick(ticker, "quote"),
       trade: this.#tick(ticker, "trade"),
       daily: this.#bar(ticker, "daily"),
@@ -113,7 +113,7 @@ export class SqliteUpdates implements UpdateReader {
     const unindexed = this.#readTail().get(ticker);
     if (unindexed !== undefined) return unindexed;
     const { seq = 0, saved_at: savedAtMs = 0 } = this.#statements.position.get(ticker) ?? {};
-    return { seq, savedAtMs };
+    return { position: seq, savedAtMs };
   }
 
   /**
@@ -127,8 +127,10 @@ export class SqliteUpdates implements UpdateReader {
       this.#tailFrom = indexed_to;
       this.#tailTo = indexed_to;
     }
-    for (const { id, ticker, seq, saved_at: savedAtMs } of this.#statements.addedToTail.all(this.#tailTo)) {
-      this.#tail.set(ticker, { seq, savedAtMs });
+    for (const { id, ticker, seq: position, saved_at: savedAtMs } of this.#statements.addedToTail.all(
+      this.#tailTo,
+    )) {
+      this.#tail.set(ticker, { position: position, savedAtMs });
       this.#tailTo = id;
     }
     return this.#tail;

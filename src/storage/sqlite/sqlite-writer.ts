@@ -337,11 +337,11 @@ export class SqliteWriter implements StockWriter {
 
   #repeatedOutcome(save: Save): SaveOutcome | null {
     const seq = this.#updates.findRepeated(save);
-    return seq === null ? null : { ok: true, stored: 0, seq };
+    return seq === null ? null : { ok: true, stored: 0, position: seq };
   }
 
   /**
-   * Its `seq` is set when all of the transaction are applied: positions follow the order of the
+   * Its position is set when all of the transaction are applied: positions follow the order of the
    * batch.
    */
   #apply(save: Save): SaveOutcome {
@@ -468,7 +468,7 @@ export class SqliteWriter implements StockWriter {
       }
       claims.claim(row, ownSeq, seq);
     }
-    return { ok: true, stored, seq: null };
+    return { ok: true, stored, position: null };
   }
 }
 

@@ -70,7 +70,7 @@ class OpenFile implements Disposable {
     }
     return outcomes.map((outcome) => {
       if (!outcome.ok) throw new Error(outcome.error);
-      return outcome.seq;
+      return outcome.position;
     });
   }
 
@@ -97,8 +97,8 @@ class OpenFile implements Disposable {
     return this.other.query<{ n: number }, []>(`SELECT count(*) AS n FROM ${table}`).get()!.n;
   }
 
-  seqs(ticker: string, after = 0): number[] {
-    return this.reader.updates.after(ticker, after, NO_LIMIT).map(({ seq }) => seq);
+  positions(ticker: string, after = 0): number[] {
+    return this.reader.updates.after(ticker, after, NO_LIMIT).map(({ position }) => position);
   }
 
   [Symbol.dispose](): void {
@@ -124,7 +124,7 @@ describe("the index", () => {
     expect(file.reader.updates.positions(["T0", "T6", "NEW"])).toEqual(
       new Map([["T0", 286]]).set("T6", 287).set("NEW", 1),
     );
-    expect(file.seqs("T6", 284)).toEqual([285, 286, 287]);
+    expect(file.positions("T6", 284)).toEqual([285, 286, 287]);
     expect(file.reader.updates.after("T6", 284, { updates: 2, characters: 99 })).toHaveLength(2);
   });
 
@@ -157,7 +157,7 @@ describe("trimming", () => {
     expect(file.logBytes()).toBeLessThan(1.1 * MIB);
     expect(file.count("update_log_index")).toBeLessThanOrEqual(kept);
     expect(file.reader.updates.positions(["T0"])).toEqual(new Map([["T0", 1_000]]));
-    const seqs = file.seqs("T3", 5);
+    const seqs = file.positions("T3", 5);
     expect(seqs.at(-1)).toBe(1_000);
     expect(seqs[0]).toBe(1_001 - seqs.length);
   });
@@ -240,19 +240,19 @@ describe("trimming", () => {
     using file = new OpenFile(undefined, MIB);
     file.save(tick("A"), tick("A", "x".repeat(3 * MIB)));
     while (file.writer.tidy());
-    expect(file.seqs("A")).toEqual([2]);
+    expect(file.positions("A")).toEqual([2]);
     file.other.run("DELETE FROM update_log");
     file.save(tick("A"));
     while (file.writer.tidy());
-    expect(file.seqs("A", 2)).toEqual([3]);
+    expect(file.positions("A", 2)).toEqual([3]);
   });
 
   test("an update beyond the bound is kept until the next", () => {
     using file = new OpenFile(undefined, MIB);
     file.save(tick("A", "x".repeat(3 * MIB)));
-    expect(file.seqs("A")).toEqual([1]);
+    expect(file.positions("A")).toEqual([1]);
     file.save(tick("B", "x".repeat(3 * MIB)));
-    expect([file.seqs("A"), file.seqs("B")]).toEqual([[], [1]]);
+    expect([file.positions("A"), file.positions("B")]).toEqual([[], [1]]);
     expect(file.save(tick("A"))).toEqual([2]);
   });
 });
@@ -266,10 +266,10 @@ describe("repeated saves", () => {
     file.reopen();
     const again = ["early", "late", "unindexed", "other"].map((id) => tick("A", "{}", id, true));
     expect(file.writer.commit(again)).toEqual([
-      { ok: true, stored: 0, seq: 1 },
-      { ok: true, stored: 0, seq: 2_002 },
-      { ok: true, stored: 0, seq: 2_003 },
-      { ok: true, stored: 1, seq: 2_004 },
+      { ok: true, stored: 0, position: 1 },
+      { ok: true, stored: 0, position: 2_002 },
+      { ok: true, stored: 0, position: 2_003 },
+      { ok: true, stored: 1, position: 2_004 },
     ]);
     expect(file.count("realtime_data")).toBe(2_004);
   });
@@ -293,7 +293,12 @@ describe("a transaction that fails", () => {
        BEGIN SELECT RAISE(ABORT, 'bad'); END`,
     );
     const outcomes = file.writer.commit([tick("A"), tick("BAD"), tick("A"), tick("B")]);
-    expect(outcomes).toMatchObject([{ seq: 1 }, { ok: false, status: 409 }, { seq: 2 }, { seq: 1 }]);
+    expect(outcomes).toMatchObject([
+      { position: 1 },
+      { ok: false, status: 409 },
+      { position: 2 },
+      { position: 1 },
+    ]);
     expect(file.reader.updates.positions(null)).toEqual(new Map([["A", 2]]).set("B", 1));
   });
 });
@@ -303,9 +308,9 @@ describe("tables that a user has changed", () => {
     using file = new OpenFile();
     file.save(...ticks(2_500, () => "A"), tick("B"));
     file.other.run("DELETE FROM update_log");
-    expect(file.seqs("A")).toEqual([]);
+    expect(file.positions("A")).toEqual([]);
     expect(file.save(tick("A"), tick("B"))).toEqual([2_501, 2]);
-    expect(file.seqs("A", 7)).toEqual([2_501]);
+    expect(file.positions("A", 7)).toEqual([2_501]);
     file.save(...ticks(2_000, () => "C"));
     file.reopen();
     expect(file.reader.updates.positions(["A", "B"])).toEqual(new Map([["A", 2_501]]).set("B", 2));
@@ -316,10 +321,10 @@ describe("tables that a user has changed", () => {
     using file = new OpenFile();
     file.save(...ticks(2_010, () => "A"));
     file.other.run("DELETE FROM update_log WHERE seq BETWEEN 3 AND 5 OR seq = 2005");
-    expect(file.seqs("A")).toEqual([1, 2]);
-    expect(file.seqs("A", 2)[0]).toBe(6);
-    expect(file.seqs("A", 2_003)).toEqual([2_004]);
-    expect(file.seqs("A", 2_004)[0]).toBe(2_006);
+    expect(file.positions("A")).toEqual([1, 2]);
+    expect(file.positions("A", 2)[0]).toBe(6);
+    expect(file.positions("A", 2_003)).toEqual([2_004]);
+    expect(file.positions("A", 2_004)[0]).toBe(2_006);
   });
 
   test("without its state the log has a new epoch, at the next save or at the next start", () => {
@@ -335,7 +340,7 @@ describe("tables that a user has changed", () => {
     epochs.push(file.reader.updates.epoch());
     expect(new Set(epochs).size).toBe(3);
     expect(file.save(tick("A"))).toEqual([1]);
-    expect(file.seqs("A")).toEqual([1]);
+    expect(file.positions("A")).toEqual([1]);
   });
 
   test("a row that was put into the log is passed over", () => {
@@ -343,7 +348,7 @@ describe("tables that a user has changed", () => {
     file.save(tick("A"));
     file.other.run("INSERT INTO update_log VALUES (1000000, 'X', 1, 'own', 9007199254740991, NULL, '')");
     expect(file.save(tick("A"), tick("A"))).toEqual([2, 3]);
-    expect(file.seqs("A")).toEqual([1, 2, 3]);
+    expect(file.positions("A")).toEqual([1, 2, 3]);
   });
 });
 
@@ -365,7 +370,7 @@ describe("files of before", () => {
     expect(file.count("realtime_data")).toBe(1);
     expect(file.reader.updates.positions(null)).toEqual(new Map());
     expect(file.reader.updates.snapshot("A")).toMatchObject({
-      seq: 0,
+      position: 0,
       trade: [expect.any(String), 1, 1, null, null, 0],
     });
     expect(file.save(tick("A"))).toEqual([1]);
@@ -390,8 +395,8 @@ describe("files of before", () => {
     });
     expect(file.writer.preparation).toContain("version 2");
     expect(inspectSchema(file.other)).toEqual({ state: "current" });
-    const { seq, savedAtMs } = file.reader.updates.newest("OLD");
-    expect([seq, savedAtMs! >= before]).toEqual([7, true]);
+    const { position, savedAtMs } = file.reader.updates.newest("OLD");
+    expect([position, savedAtMs! >= before]).toEqual([7, true]);
     expect(file.save(tick("OLD"))).toEqual([8]);
     expect(file.save(tick("A"))).toEqual([2]);
   });
@@ -414,7 +419,7 @@ describe("files of before", () => {
       0,
     ]);
     expect(file.reader.updates.snapshot("AAPL")).toMatchObject({
-      seq: 0,
+      position: 0,
       hourly: ["2024-01-02 16:00:00", 2, 3, 1.5, null, null],
     });
     expect(file.save(tick("B"))).toEqual([1]);

@@ -203,7 +203,8 @@ export class UpdateLog {
   }
 
   /**
-   * Logs what has changed something, in order of the saves, and sets the `seq` of their outcomes.
+   * Logs what has changed something, in order of the saves, and sets the position of their
+   * outcomes.
    *
    * @returns to be called when the transaction has been committed: until then nothing is taken as
    *   logged.
@@ -230,7 +231,7 @@ export class UpdateLog {
         frame,
       );
       positions.set(ticker, seq);
-      outcome.seq = seq;
+      outcome.position = seq;
     }
     if (positions.size === 0) return () => {};
     const isLate = end.unindexed >= INDEX_UPDATES || end.newestId - end.indexedTo >= this.#indexBytes;
