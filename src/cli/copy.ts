@@ -4,6 +4,7 @@ import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter, TransferReader } from "../storage/contract.ts";
+import { kindOf, partName } from "../storage/model/kinds.ts";
 import { type CopyResult, copyRows, type SeriesOutcome } from "./copy/copy-rows.ts";
 import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts";
 import { formatCount, type Progress, silentProgress, startProgress } from "./progress.ts";
@@ -77,13 +78,14 @@ function isSameFile(from: string, to: string): boolean {
 function list(outcome: SeriesOutcome, json: boolean, progress: Progress): void {
   progress.end();
   const { series, rows, checksum, failure, ...counts } = outcome;
+  const { kind, ticker, part } = series;
   if (json) {
-    console.log(JSON.stringify({ ...series, rows, checksum, ...counts, failure }));
+    const named = part === null ? {} : { [kindOf(kind).part!]: part };
+    console.log(JSON.stringify({ kind, ticker, ...named, rows, checksum, ...counts, failure }));
     return;
   }
-  const kind = series.kind === "ticks" ? series.type : series.kind;
   const state = failure === null ? (counts.rowsToWrite > 0 ? `${counts.rowsToWrite} new` : "same") : "FAILED";
-  console.log([kind, series.ticker, rows, checksum, state].join("\t"));
+  console.log([partName(kind, part), ticker, rows, checksum, state].join("\t"));
 }
 
 /** @returns Whether all is well. */

@@ -9,10 +9,11 @@ export const getRealtimeData: Command = {
   about: "Reads ticks of one type between two inclusive bounds; no bound means unbounded.",
   async run({ params, signal }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
-    const type = readDataType(params.data_type);
-    const from = readBound(params, "start_datetime", "start", "tick");
-    const to = readBound(params, "end_datetime", "end", "tick");
-    const found = reader.ticks({ ticker, type, from, to, withSeq: readWithSeq(params.include_seq) }, signal);
+    const part = readDataType(params.data_type);
+    const from = readBound(params, "start_datetime", "start", "instant");
+    const to = readBound(params, "end_datetime", "end", "instant");
+    const withSeq = readWithSeq(params.include_seq);
+    const found = reader.rows({ kind: "ticks", ticker, part, from, to, withSeq }, signal);
     return toAnswer(found instanceof Promise ? await found : found, "No realtime data found");
   },
 };

@@ -1,4 +1,6 @@
 /** get_stock_data: stored bars of one ticker, oldest first. */
+
+import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
 import { readBound, requireInterval, requireTicker } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
@@ -8,10 +10,11 @@ export const getStockData: Command = {
   about: "Reads daily or hourly bars between two inclusive bounds; no bound means unbounded.",
   async run({ params, signal }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
-    const interval = requireInterval(params.interval);
-    const from = readBound(params, "start_date", "start", interval);
-    const to = readBound(params, "end_date", "end", interval);
-    const found = reader.bars({ interval, ticker, from, to }, signal);
+    const kind = requireInterval(params.interval);
+    const form = KINDS[kind].stamp.type;
+    const from = readBound(params, "start_date", "start", form);
+    const to = readBound(params, "end_date", "end", form);
+    const found = reader.rows({ kind, ticker, part: null, from, to }, signal);
     return toAnswer(found instanceof Promise ? await found : found, "No data found");
   },
 };

@@ -1,7 +1,7 @@
-/** get_tickers and get_tick_types: what is stored, for whoever wants to read all of it. */
+/** get_tickers, get_tick_types and get_series: what is stored, for whoever reads all of it. */
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
 import { badRequest } from "../protocol/errors.ts";
-import type { RowKind } from "../storage/contract.ts";
+import { isKindName, KIND_NAMES, type KindName } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
 import { readLimit, requireTicker, show } from "./params.ts";
 
@@ -26,11 +26,22 @@ export const getTickTypes: Command = {
   about: "The types of ticks that a ticker has.",
   async run({ params }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
-    return JSON.stringify({ ticker, types: await reader.tickTypes(ticker) });
+    return JSON.stringify({ ticker, types: await reader.parts("ticks", ticker) });
   },
 };
 
-function readKind(value: unknown): RowKind {
-  if (value === "daily" || value === "hourly" || value === "ticks") return value;
-  throw badRequest(`kind: got ${show(value)}, expected "daily", "hourly" or "ticks"`);
+export const getSeries: Command = {
+  name: "get_series",
+  about: "The series of a kind that a ticker has, such as the types of its ticks.",
+  async run({ params }, { reader }) {
+    const kind = readKind(params.kind);
+    const ticker = requireTicker(params.ticker, "Missing 'ticker'");
+    return JSON.stringify({ ticker, kind, series: await reader.parts(kind, ticker) });
+  },
+};
+
+function readKind(value: unknown): KindName {
+  if (isKindName(value)) return value;
+  const names = KIND_NAMES.map((name) => JSON.stringify(name));
+  throw badRequest(`kind: got ${show(value)}, expected ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`);
 }

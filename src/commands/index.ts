@@ -5,7 +5,7 @@ import { getPositions } from "./get-positions.ts";
 import { getRealtimeData } from "./get-realtime-data.ts";
 import { getSnapshot } from "./get-snapshot.ts";
 import { getStockData } from "./get-stock-data.ts";
-import { getTickers, getTickTypes } from "./get-tickers.ts";
+import { getSeries, getTickers, getTickTypes } from "./get-tickers.ts";
 import { getUpdates } from "./get-updates.ts";
 import { getHistoricalData, getLatestData } from "./newest-ticks.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
@@ -35,6 +35,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     getPositions,
     getTickers,
     getTickTypes,
+    getSeries,
     removeCheck,
     ...unsupportedCommands,
   ].map((command) => [command.name, command]),

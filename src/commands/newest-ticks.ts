@@ -3,6 +3,7 @@ import { badRequest } from "../protocol/errors.ts";
 import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { type JsonRecord, stringifyExact } from "../protocol/json.ts";
 import type { JsonRows } from "../storage/contract.ts";
+import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
 import { readBound, readDataType, requireTicker, show } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
@@ -24,7 +25,9 @@ export const getLatestData: Command = {
     for (const type of limit === 0 ? [] : types)
       rows.push(
         ...(
-          await recordsOf(await reader.newestTicks({ ticker, type, from: null, to: null, limit }))
+          await recordsOf(
+            await reader.newest({ kind: "ticks", ticker, part: type, from: null, to: null, limit }),
+          )
         ).reverse(),
       );
     // Of one moment, quotes come first; each type is in order already.
@@ -43,16 +46,14 @@ export const getHistoricalData: Command = {
   async run({ params }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const type = readDataType(params.data_type ?? "trade");
-    const interval = type === "daily" || type === "hourly" ? type : null;
+    const kind = type === "daily" || type === "hourly" ? type : "ticks";
+    const part = kind === "ticks" ? type : null;
     const limit = readRowLimit(params.limit, 100);
-    const from = readBound(params, "start_date", "start", interval ?? "tick");
-    const to = readBound(params, "end_date", "end", interval ?? "tick");
+    const form = KINDS[kind].stamp.type;
+    const from = readBound(params, "start_date", "start", form);
+    const to = readBound(params, "end_date", "end", form);
     if (limit === 0) return toAnswer({ empty: true }, NO_HISTORY);
-    const rows =
-      interval === null
-        ? await reader.newestTicks({ ticker, type, from, to, limit })
-        : await reader.newestBars({ ticker, interval, from, to, limit });
-    return toAnswer(rows, NO_HISTORY);
+    return toAnswer(await reader.newest({ kind, ticker, part, from, to, limit }), NO_HISTORY);
   },
 };
 

@@ -1,7 +1,7 @@
 /** Reads of single parameters, with the error texts that clients of the Python server know. */
 import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { readTicker, TickerError } from "../market/ticker.ts";
-import { parseBound, TimestampError } from "../market/timestamp.ts";
+import { parseBound, type StampType, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { stringifyExact } from "../protocol/json.ts";
 
@@ -106,7 +106,7 @@ export function readBound(
   params: Record<string, unknown>,
   name: string,
   edge: "start" | "end",
-  form: "daily" | "hourly" | "tick",
+  form: StampType,
 ): string | null {
   try {
     return parseBound(params[name], edge, form);

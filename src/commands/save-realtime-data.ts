@@ -19,7 +19,7 @@ export const saveRealtimeData: Command = {
   about: "Stores ticks: quotes, trades, or any other type.",
   async run(call, context) {
     const prepared = toSaveTicks(call.params);
-    const { ticker, type } = prepared.save;
+    const { ticker, part: type } = prepared.save;
     const stampColumn = String(call.params.index_col).toLowerCase();
     const frame = realtimeFrame(ticker, type, prepared.records, stampColumn);
     await commitSave(prepared, frame, call, context);
@@ -84,7 +84,7 @@ export function toSaveTicks(params: Record<string, unknown>): PreparedSave<SaveT
   if (rows.length === 0)
     throw badRequest(`data: no row has a stamp in its column '${index}'; nothing was saved`);
   return {
-    save: { kind: "ticks", ticker, type, rows, onDuplicate },
+    save: { kind: "ticks", ticker, part: type, rows, onDuplicate },
     records,
     skipped: sent.length - rows.length,
   };

@@ -3,7 +3,7 @@ import { parseCalendarDate, parseTimestamp, toHourly } from "../market/timestamp
 import { badRequest } from "../protocol/errors.ts";
 import { barsFrame } from "../protocol/frames.ts";
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
-import type { BarRow, OnDuplicate, SaveBars } from "../storage/contract.ts";
+import type { BarRow, OnDuplicate, SaveRows } from "../storage/contract.ts";
 import { commitSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireInterval, requireTicker, show } from "./params.ts";
@@ -33,7 +33,7 @@ export const saveStockData: Command = {
 };
 
 /** @throws RequestError 400 naming what is wrong and where. */
-export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveBars> {
+export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveRows> {
   const { data, index_col: indexColumn } = params;
   if (
     isMissing(data) ||
@@ -84,7 +84,7 @@ export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveBa
   const rows = [...byStamp.values()];
   if (!ascending) rows.sort((a, b) => (a[0] < b[0] ? -1 : 1));
   return {
-    save: { kind: "bars", interval, ticker, rows, onDuplicate },
+    save: { kind: interval, ticker, part: null, rows, onDuplicate },
     records,
     skipped: folded.length - records.length,
   };

@@ -23,7 +23,7 @@ export function readSince(value: unknown, name = "since"): Since {
 
 function readMoment(text: string, name: string): number {
   try {
-    const stamp = parseBound(text, "start", "tick");
+    const stamp = parseBound(text, "start", "instant");
     if (stamp !== null) return Date.parse(`${stamp.replace(" ", "T").slice(0, 23)}Z`);
   } catch (error) {
     if (!(error instanceof TimestampError)) throw error;

@@ -12,7 +12,7 @@ export const getTodayDailyData: Command = {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const today = todayUtc();
     return toAnswer(
-      await reader.bars({ interval: "daily", ticker, from: today, to: today }),
+      await reader.rows({ kind: "daily", ticker, part: null, from: today, to: today }),
       "No daily data found for today",
     );
   },

@@ -6,7 +6,7 @@
 import type { BusFigures } from "../bus/bus.ts";
 import { badRequest } from "../protocol/errors.ts";
 import type { PoolFigures } from "../storage/contract.ts";
-import { ROW_TABLES, TABLE_NAMES } from "../storage/tables.ts";
+import { KIND_NAMES, KINDS, TABLE_NAMES } from "../storage/model/kinds.ts";
 
 export interface StatsOptions {
   pool(): Promise<PoolFigures & Record<string, unknown>>;
@@ -92,10 +92,11 @@ async function readTables(options: StatsOptions, timeoutMs: number): Promise<Rec
 }
 
 async function readDatabase(options: StatsOptions, timeoutMs: number): Promise<Record<string, unknown>> {
-  const parts = Object.values(ROW_TABLES).map(
-    ({ name: table, stamp: column }) =>
-      `SELECT '${table}' AS name, count(*) AS row_count, count(DISTINCT ticker) AS tickers, min(${column}) AS first, max(${column}) AS last FROM ${table}`,
-  );
+  const parts = KIND_NAMES.map((kind) => {
+    const { table, stamp } = KINDS[kind];
+    return `SELECT '${table}' AS name, count(*) AS row_count, count(DISTINCT ticker) AS tickers,
+      min(${stamp.name}) AS first, max(${stamp.name}) AS last FROM ${table}`;
+  });
   const tables = await options.query(parts.join(" UNION ALL "), timeoutMs);
   return {
     database: {

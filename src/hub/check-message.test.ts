@@ -3,7 +3,7 @@ import { BadMessageError, checkToHub } from "./check-message.ts";
 import type { ToHub } from "./messages.ts";
 
 const row = ["2024-01-02 00:00:00.000001", 1, 1, null, null, null];
-const save = { kind: "ticks", ticker: "A", type: "trade", rows: [row], onDuplicate: "append" };
+const save = { kind: "ticks", ticker: "A", part: "trade", rows: [row], onDuplicate: "append" };
 const update = { saveId: "s-1", repeated: false };
 
 const check = (message: unknown) => () => checkToHub(message as ToHub);
@@ -18,8 +18,8 @@ test("what the workers send is let through", () => {
         [
           1,
           {
-            kind: "bars",
-            interval: "daily",
+            kind: "daily",
+            part: null,
             ticker: "",
             rows: [["2024-01-02", 1, 1, 1, 1, "9"]],
             onDuplicate: "keep",
@@ -54,7 +54,7 @@ test("anything else is refused", () => {
     { type: "saves", saves: [[1, { ...save, update: {} }, 0]] },
     {
       type: "saves",
-      saves: [[1, { kind: "bars", interval: "1min", ticker: "A", rows: [], onDuplicate: "keep" }, 0]],
+      saves: [[1, { kind: "ticks", part: null, ticker: "A", rows: [], onDuplicate: "keep" }, 0]],
     },
     { type: "hello", workerId: 0, addresses: [[1, 2]] },
     { type: "committed", updates: [["A", { position: "1", type: "bar", frame: "{}" }]] },

@@ -3,11 +3,10 @@
  * there, but one of them that is out of order, or of another version after the program's folder was
  * replaced, must not end the hub that all others save through.
  */
+import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";
 
-/** By kind of save: members of a row. */
-const ROW_MEMBERS = { bars: 6, ticks: 6 } as const;
 const ON_DUPLICATE = ["replace", "keep", "error", "append"];
 
 /** The sender isn't to be trusted any more: its connection is closed. */
@@ -85,15 +84,14 @@ function checkSave(entry: SaveEntry): void {
   expectNumber(id, "a save's id");
   expectNumber(frameBytes, "a save's frame");
   if (typeof save !== "object" || save === null) throw new BadMessageError("a save is no object");
-  const members = Object.hasOwn(ROW_MEMBERS, save.kind) ? ROW_MEMBERS[save.kind] : undefined;
-  if (members === undefined) throw new BadMessageError("a save of an unknown kind");
+  if (!isKindName(save.kind)) throw new BadMessageError("a save of an unknown kind");
+  const kind = kindOf(save.kind);
   expectText(save.ticker, "a save's ticker");
-  if (save.kind === "ticks") expectText(save.type, "a save's type");
-  else if (save.interval !== "daily" && save.interval !== "hourly")
-    throw new BadMessageError("bars of an unknown interval");
+  if (kind.part !== null) expectText(save.part, `a save's ${kind.part}`);
   if (!ON_DUPLICATE.includes(save.onDuplicate))
     throw new BadMessageError("a save with an unknown onDuplicate");
   expectArray(save.rows, "a save's rows");
+  const members = 1 + kind.values.length + (kind.hasSeq ? 1 : 0);
   for (const row of save.rows)
     if (!Array.isArray(row) || row.length !== members || typeof row[0] !== "string")
       throw new BadMessageError(`a row of a save is no list of a stamp and ${members - 1} values`);

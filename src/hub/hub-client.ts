@@ -11,6 +11,7 @@ import type { LogLines } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
+import { updateOf } from "../storage/update-contract.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { HUB_AWAY_MAX_MS, HubAbsence } from "./hub-absence.ts";
 import { HubReads } from "./hub-reads.ts";
@@ -349,8 +350,7 @@ export class HubClient {
   #publishOwn(save: Save, outcome: SaveOutcome): void {
     if (!outcome.ok || outcome.position === null || save.update === undefined || !this.#watches(save.ticker))
       return;
-    const type = save.kind === "bars" ? "bar" : save.type;
-    this.#options.publish(save.ticker, { position: outcome.position, type, frame: save.update.frame });
+    this.#options.publish(save.ticker, updateOf(save, save.update, outcome.position));
   }
 
   #lost(): void {

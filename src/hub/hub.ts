@@ -10,6 +10,7 @@ import type { Socket, UnixSocketListener } from "bun";
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
+import { updateOf } from "../storage/update-contract.ts";
 import { BusLink, type BusLinkOptions } from "./bus-link.ts";
 import { checkToHub } from "./check-message.ts";
 import { DatabaseState } from "./database-state.ts";
@@ -171,14 +172,13 @@ class RunningHub implements Hub {
     const links = this.#links;
     for (const { queued } of committed) {
       const save = queued.entry[1];
-      this.#board.bump(save.ticker, save.kind === "ticks" ? "ticks" : save.interval);
+      this.#board.bump(save.ticker, save.kind);
     }
     for (const { queued, outcome } of committed) {
       const { link: origin, entry } = queued;
       const [id, save] = entry;
       if (outcome.ok && outcome.position !== null && save.update !== undefined) {
-        const type = save.kind === "bars" ? "bar" : save.type;
-        const update = { position: outcome.position, type, frame: save.update.frame };
+        const update = updateOf(save, save.update, outcome.position);
         links.passOn(save.ticker, [1, save.ticker, update], origin);
       }
       links.tell(origin, [0, id, outcome]);

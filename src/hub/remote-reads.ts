@@ -14,17 +14,14 @@ type Crossing = "rows" | "value" | "map" | "updates";
 
 /** `prices` is for a database that is far away, and nobody closes the hub's reader. */
 export const READS = {
-  bars: "rows",
-  ticks: "rows",
-  newestTicks: "rows",
-  newestBars: "rows",
+  rows: "rows",
+  newest: "rows",
   latestPrice: "value",
   previousClose: "value",
   openingPrice: "value",
   dailyVolume: "value",
   tickers: "value",
-  tickTypes: "value",
-  holdings: "value",
+  parts: "value",
   sizeBytes: "value",
   probe: "value",
   pool: "value",

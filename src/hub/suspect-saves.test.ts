@@ -4,11 +4,11 @@ import { SuspectSaves } from "./suspect-saves.ts";
 import type { WriterState } from "./writer-note.ts";
 
 const ticks = (ticker: string): Save =>
-  ({ kind: "ticks", ticker, type: "trade", onDuplicate: "keep", rows: [] }) as unknown as Save;
+  ({ kind: "ticks", ticker, part: "trade", onDuplicate: "keep", rows: [] }) as unknown as Save;
 const at = (ticker: string, step: WriterState["step"] = "rows"): WriterState => ({
   step,
   saves: 1,
-  table: "ticks",
+  kind: "ticks",
   ticker,
   rows: 1,
 });
@@ -19,7 +19,7 @@ test("a save that a hub died at is a suspect until it is answered, and never ref
   for (let death = 0; death < 5; death++) suspects.blame(at("A"), false, 0);
   expect(suspects.has(ticks("A"))).toBe(true);
   expect(suspects.has(ticks("B"))).toBe(false);
-  expect(suspects.has({ ...ticks("A"), kind: "bars", interval: "daily" } as unknown as Save)).toBe(false);
+  expect(suspects.has({ ...ticks("A"), kind: "daily", part: null } as unknown as Save)).toBe(false);
   expect(suspects.refusal(ticks("A"), 0)).toBeNull();
   suspects.answered(ticks("A"), 1);
   expect(suspects.has(ticks("A"))).toBe(false);

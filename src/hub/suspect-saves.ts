@@ -1,13 +1,14 @@
 /**
- * Saves that a hub has hung or died at, by ticker and table. Such a save is sent to the next hub
- * after all others and in a transaction of its own, so that nobody else waits for it; the second
- * hub that hangs at it is the last: from then on saves of the ticker and table are refused for a
- * time, as each would hold up everybody's for --liveness-timeout again.
+ * Saves that a hub has hung or died at, by ticker and kind of row. Such a save is sent to the next
+ * hub after all others and in a transaction of its own, so that nobody else waits for it; the
+ * second hub that hangs at it is the last: from then on saves of the ticker and kind are refused
+ * for a time, as each would hold up everybody's for --liveness-timeout again.
  */
 import type { Save } from "../storage/contract.ts";
-import { tableOf, type WriterState } from "./writer-note.ts";
+import { KINDS, type KindName } from "../storage/model/kinds.ts";
+import type { WriterState } from "./writer-note.ts";
 
-/** Hubs that may hang at saves of one ticker and table before these are refused. */
+/** Hubs that may hang at saves of one ticker and kind before these are refused. */
 const HANGS_MAX = 2;
 /** Refused for so long after the last of them, and twice as long after each further one. */
 const REFUSED_FIRST_MS = 60_000;
@@ -36,7 +37,7 @@ export class SuspectSaves {
   blame(state: WriterState, hung: boolean, nowMs: number): void {
     // While a transaction begins or ends, it is the disk or a lock that it waits for.
     if (state.step !== "rows") return;
-    const key = keyOf(state.table, state.ticker);
+    const key = keyOf(state);
     const hangs = (this.#byKey.get(key)?.hangs ?? 0) + (hung ? 1 : 0);
     const further = hangs - HANGS_MAX;
     const refusedMs = further < 0 ? 0 : Math.min(REFUSED_MAX_MS, REFUSED_FIRST_MS * 2 ** further);
@@ -48,19 +49,18 @@ export class SuspectSaves {
   }
 
   has(save: Save): boolean {
-    return this.#byKey.size > 0 && this.#byKey.has(keyOf(tableOf(save), save.ticker));
+    return this.#byKey.size > 0 && this.#byKey.has(keyOf(save));
   }
 
   /** A sentence why the save is not tried for now; null if it may be. */
   refusal(save: Save, nowMs: number): { reason: string; retryAfterS: number } | null {
     if (this.#byKey.size === 0) return null;
-    const table = tableOf(save);
-    const suspicion = this.#byKey.get(keyOf(table, save.ticker));
+    const suspicion = this.#byKey.get(keyOf(save));
     if (suspicion === undefined || suspicion.hangs < HANGS_MAX) return null;
     const leftMs = suspicion.refusedUntilMs - nowMs;
     if (leftMs <= 0) return null;
     return {
-      reason: `the database's writer hung ${suspicion.hangs} times while it stored ${table} of ${save.ticker}`,
+      reason: `the database's writer hung ${suspicion.hangs} times while it stored ${KINDS[save.kind].label} of ${save.ticker}`,
       retryAfterS: Math.ceil(leftMs / 1_000),
     };
   }
@@ -68,12 +68,12 @@ export class SuspectSaves {
   /** The database has answered it. */
   answered(save: Save, nowMs: number): void {
     if (this.#byKey.size === 0) return;
-    const key = keyOf(tableOf(save), save.ticker);
+    const key = keyOf(save);
     const suspicion = this.#byKey.get(key);
     if (suspicion !== undefined && nowMs >= suspicion.keptUntilMs) this.#byKey.delete(key);
   }
 }
 
-function keyOf(table: string, ticker: string): string {
-  return `${table} ${ticker}`;
+function keyOf({ kind, ticker }: { kind: KindName; ticker: string }): string {
+  return `${kind} ${ticker}`;
 }

@@ -4,14 +4,17 @@
  * bump invalidates all.
  */
 import { closeSync, ftruncateSync, openSync } from "node:fs";
+import { KIND_NAMES, type KindName } from "../storage/model/kinds.ts";
 
 /** Tickers that share a slot invalidate each other's kept answers, no more. */
 const TICKER_SLOTS = 16_384;
-const TABLES = { daily: 0, hourly: 1, ticks: 2 } as const;
-const SLOTS = 1 + TICKER_SLOTS * 3;
+const KINDS_COUNT = KIND_NAMES.length;
+const INDEX_OF = Object.fromEntries(KIND_NAMES.map((name, index) => [name, index])) as Record<
+  KindName,
+  number
+>;
+const SLOTS = 1 + TICKER_SLOTS * KINDS_COUNT;
 const HASHED_TICKERS_MAX = 50_000;
-
-export type BoardTable = keyof typeof TABLES;
 
 export function createBoardFile(path: string): void {
   const fd = openSync(path, "w", 0o600);
@@ -28,8 +31,8 @@ export class VersionBoard {
     this.#slots = new Int32Array(bytes.buffer, bytes.byteOffset, SLOTS);
   }
 
-  bump(ticker: string, table: BoardTable): void {
-    Atomics.add(this.#slots, this.#slot(ticker, table), 1);
+  bump(ticker: string, kind: KindName): void {
+    Atomics.add(this.#slots, this.#slot(ticker, kind), 1);
   }
 
   bumpAll(): void {
@@ -37,14 +40,16 @@ export class VersionBoard {
   }
 
   /** Read before the database is read; an answer is good for as long as the version stays. */
-  version(ticker: string, table: BoardTable): number {
-    return this.#count(this.#slot(ticker, table)) + this.#epoch();
+  version(ticker: string, kind: KindName): number {
+    return this.#count(this.#slot(ticker, kind)) + this.#epoch();
   }
 
-  /** One number for all tables of a ticker. */
+  /** One number for all kinds of rows of a ticker. */
   versionOfAll(ticker: string): number {
-    const slot = this.#slot(ticker, "daily");
-    return this.#count(slot) + this.#count(slot + 1) + this.#count(slot + 2) + this.#epoch();
+    const first = this.#firstSlot(ticker);
+    let sum = this.#epoch();
+    for (let slot = first; slot < first + KINDS_COUNT; slot++) sum += this.#count(slot);
+    return sum;
   }
 
   #count(slot: number): number {
@@ -52,20 +57,24 @@ export class VersionBoard {
   }
 
   /**
-   * Above the sum of three counters, and within the 53 bits that a double counts by ones: beyond
-   * them a bump would get lost.
+   * Above the sum of a ticker's counters, of which there may be 16, and within the 53 bits that a
+   * double counts by ones: beyond them a bump would get lost.
    */
   #epoch(): number {
-    return (this.#count(0) % 2 ** 19) * 2 ** 34;
+    return (this.#count(0) % 2 ** 17) * 2 ** 36;
   }
 
-  #slot(ticker: string, table: BoardTable): number {
+  #slot(ticker: string, kind: KindName): number {
+    return this.#firstSlot(ticker) + INDEX_OF[kind];
+  }
+
+  #firstSlot(ticker: string): number {
     let first = this.#slotOfTicker.get(ticker);
     if (first === undefined) {
       if (this.#slotOfTicker.size >= HASHED_TICKERS_MAX) this.#slotOfTicker.clear();
-      first = 1 + 3 * Number(Bun.hash(ticker) & BigInt(TICKER_SLOTS - 1));
+      first = 1 + KINDS_COUNT * Number(Bun.hash(ticker) & BigInt(TICKER_SLOTS - 1));
       this.#slotOfTicker.set(ticker, first);
     }
-    return first + TABLES[table];
+    return first;
   }
 }

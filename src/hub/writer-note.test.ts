@@ -6,12 +6,11 @@ import type { Save } from "../storage/contract.ts";
 import { describeHang, NOTE_FILE, readNote, WriterNote } from "./writer-note.ts";
 
 const bars = {
-  kind: "bars",
+  kind: "hourly",
   ticker: "Ä€𝒜".repeat(256),
-  interval: "hourly",
   rows: [1, 2, 3],
 } as unknown as Save;
-const ticks = { kind: "ticks", ticker: "A", type: "trade", rows: [1] } as unknown as Save;
+const ticks = { kind: "ticks", ticker: "A", part: "trade", rows: [1] } as unknown as Save;
 
 test("others read what the writer is at, step by step", () => {
   using dir = tempDir();
@@ -19,12 +18,12 @@ test("others read what the writer is at, step by step", () => {
   const note = new WriterNote(dir.path);
   expect(describeHang(dir.path)).toBe("it was at no save");
   note.begin(ticks, 2);
-  expect(readNote(dir.path)).toEqual({ step: "begin", saves: 2, table: "ticks", ticker: "A", rows: 1 });
+  expect(readNote(dir.path)).toEqual({ step: "begin", saves: 2, kind: "ticks", ticker: "A", rows: 1 });
   note.at("rows", bars);
   expect(readNote(dir.path)).toEqual({
     step: "rows",
     saves: 2,
-    table: "hourly bars",
+    kind: "hourly",
     ticker: bars.ticker,
     rows: 3,
   });

@@ -3,13 +3,14 @@
  * database can't be asked: its event loop is blocked, and the note is all that can be known of it.
  * A line of it costs a tenth of a microsecond.
  *
- * Bytes, little endian: step (int32, 0 between commits), saves of the transaction, table of the
+ * Bytes, little endian: step (int32, 0 between commits), saves of the transaction, kind of the
  * save, its rows, length of its ticker, how often the note was written (int32 each), then the
  * ticker in UTF-8.
  */
 import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CommitProgress, CommitStep, Save } from "../storage/contract.ts";
+import { KIND_NAMES, KINDS, type KindName } from "../storage/model/kinds.ts";
 
 export const NOTE_FILE = "note";
 /** The longest ticker has 1,024 characters, of at most three bytes. */
@@ -24,14 +25,13 @@ const STEP_TEXTS: Record<CommitStep, string> = {
   "update log": "writing the update log, behind its rows",
   commit: "committing, behind its rows",
 };
-const TABLES = ["daily bars", "hourly bars", "ticks"] as const;
 
 /** What the hub was at when the note was read. */
 export interface WriterState {
   step: CommitStep;
   /** In the transaction. */
   saves: number;
-  table: (typeof TABLES)[number];
+  kind: KindName;
   ticker: string;
   rows: number;
 }
@@ -62,7 +62,7 @@ export class WriterNote implements CommitProgress {
   at(step: CommitStep, save?: Save): void {
     const numbers = this.#numbers;
     if (save !== undefined) {
-      numbers[2] = TABLES.indexOf(tableOf(save));
+      numbers[2] = KIND_NAMES.indexOf(save.kind);
       numbers[3] = save.rows.length;
       numbers[4] = this.#encoder.encodeInto(save.ticker, this.#ticker).written;
     }
@@ -89,10 +89,10 @@ export function readNote(runtimeDir: string): WriterState | null {
   if (bytes === null) return null;
   const number = (index: number): number => bytes.readInt32LE(index * 4);
   const step = STEPS[number(0) - 1];
-  const table = TABLES[number(2)];
-  if (step === undefined || table === undefined) return null;
+  const kind = KIND_NAMES[number(2)];
+  if (step === undefined || kind === undefined) return null;
   const ticker = bytes.toString("utf8", NUMBERS * 4, NUMBERS * 4 + number(4));
-  return { step, saves: number(1), table, ticker, rows: number(3) };
+  return { step, saves: number(1), kind, ticker, rows: number(3) };
 }
 
 function readFile(runtimeDir: string): Buffer | null {
@@ -111,12 +111,7 @@ export function describeHang(runtimeDir: string): string {
   return state === null ? "it was at no save" : describeState(state);
 }
 
-function describeState({ step, saves, table, ticker, rows }: WriterState): string {
+function describeState({ step, saves, kind, ticker, rows }: WriterState): string {
   const others = saves === 1 ? "alone" : `one of ${saves}`;
-  return `it was at a save of ${ticker} (${table}, ${rows} rows; ${others} in its transaction): ${STEP_TEXTS[step]}`;
-}
-
-export function tableOf(save: Save): (typeof TABLES)[number] {
-  if (save.kind === "ticks") return "ticks";
-  return save.interval === "daily" ? "daily bars" : "hourly bars";
+  return `it was at a save of ${ticker} (${KINDS[kind].label}, ${rows} rows; ${others} in its transaction): ${STEP_TEXTS[step]}`;
 }

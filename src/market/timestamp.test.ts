@@ -104,7 +104,7 @@ test("nothing, blank, NaT and NaN are no date", () => {
   for (const value of [null, undefined, "", "   ", "NaT", " nat ", "nan", "NaN", Number.NaN, Infinity]) {
     expect(parseTimestamp(value)).toBeNull();
     expect(parseCalendarDate(value)).toBeNull();
-    expect(parseBound(value, "end", "hourly")).toBeNull();
+    expect(parseBound(value, "end", "second")).toBeNull();
   }
 });
 
@@ -149,7 +149,7 @@ test("refuses what is no stamp, or no existing one", () => {
   ]) {
     expect(() => parseTimestamp(text)).toThrow(TimestampError);
     expect(() => parseCalendarDate(text)).toThrow(TimestampError);
-    expect(() => parseBound(text, "start", "tick")).toThrow(TimestampError);
+    expect(() => parseBound(text, "start", "instant")).toThrow(TimestampError);
   }
 });
 
@@ -182,7 +182,7 @@ test("refuses booleans, objects and lists", () => {
   for (const value of [true, false, {}, { a: 1 }, [], ["2024-01-02"]]) {
     expect(() => parseTimestamp(value)).toThrow(TimestampError);
     expect(() => parseCalendarDate(value)).toThrow(TimestampError);
-    expect(() => parseBound(value, "start", "daily")).toThrow(TimestampError);
+    expect(() => parseBound(value, "start", "date")).toThrow(TimestampError);
   }
 });
 
@@ -259,56 +259,56 @@ test("an hourly stamp has no fraction", () => {
 
 test("a date as a bound covers its day", () => {
   for (const date of ["2024-02-29", "02/29/2024", "20240229", 20240229]) {
-    expect(parseBound(date, "start", "tick")).toBe("2024-02-29 00:00:00.000000");
-    expect(parseBound(date, "end", "tick")).toBe("2024-02-29 23:59:59.999999");
-    expect(parseBound(date, "start", "hourly")).toBe("2024-02-29 00:00:00");
-    expect(parseBound(date, "end", "hourly")).toBe("2024-02-29 23:59:59");
-    expect(parseBound(date, "start", "daily")).toBe("2024-02-29");
-    expect(parseBound(date, "end", "daily")).toBe("2024-02-29");
+    expect(parseBound(date, "start", "instant")).toBe("2024-02-29 00:00:00.000000");
+    expect(parseBound(date, "end", "instant")).toBe("2024-02-29 23:59:59.999999");
+    expect(parseBound(date, "start", "second")).toBe("2024-02-29 00:00:00");
+    expect(parseBound(date, "end", "second")).toBe("2024-02-29 23:59:59");
+    expect(parseBound(date, "start", "date")).toBe("2024-02-29");
+    expect(parseBound(date, "end", "date")).toBe("2024-02-29");
   }
 });
 
 test("a month and a year as an end mean their ends", () => {
-  expect(parseBound("2024-02", "end", "tick")).toBe("2024-02-29 23:59:59.999999");
-  expect(parseBound("Dec 2023", "end", "daily")).toBe("2023-12-31");
-  expect(parseBound("2024", "end", "daily")).toBe("2024-12-31");
-  expect(parseBound("2024", "start", "daily")).toBe("2024-01-01");
+  expect(parseBound("2024-02", "end", "instant")).toBe("2024-02-29 23:59:59.999999");
+  expect(parseBound("Dec 2023", "end", "date")).toBe("2023-12-31");
+  expect(parseBound("2024", "end", "date")).toBe("2024-12-31");
+  expect(parseBound("2024", "start", "date")).toBe("2024-01-01");
 });
 
 test("a time as a bound is an instant", () => {
-  expect(parseBound("2024-01-02T10:00:00+02:00", "end", "tick")).toBe("2024-01-02 08:00:00.000000");
-  expect(parseBound("2024-01-02 18", "start", "hourly")).toBe("2024-01-02 18:00:00");
-  expect(parseBound("2024-01-02T00:00:00Z", "end", "hourly")).toBe("2024-01-02 00:00:00");
-  expect(parseBound(1704189600123, "start", "tick")).toBe("2024-01-02 10:00:00.123000");
+  expect(parseBound("2024-01-02T10:00:00+02:00", "end", "instant")).toBe("2024-01-02 08:00:00.000000");
+  expect(parseBound("2024-01-02 18", "start", "second")).toBe("2024-01-02 18:00:00");
+  expect(parseBound("2024-01-02T00:00:00Z", "end", "second")).toBe("2024-01-02 00:00:00");
+  expect(parseBound(1704189600123, "start", "instant")).toBe("2024-01-02 10:00:00.123000");
 });
 
 test("an hourly start within a second begins with the next", () => {
-  expect(parseBound("2024-01-02T10:00:00.5", "start", "hourly")).toBe("2024-01-02 10:00:01");
-  expect(parseBound("2023-12-31T23:59:59.000001Z", "start", "hourly")).toBe("2024-01-01 00:00:00");
-  expect(parseBound("2024-01-02T10:00:00.5", "end", "hourly")).toBe("2024-01-02 10:00:00");
+  expect(parseBound("2024-01-02T10:00:00.5", "start", "second")).toBe("2024-01-02 10:00:01");
+  expect(parseBound("2023-12-31T23:59:59.000001Z", "start", "second")).toBe("2024-01-01 00:00:00");
+  expect(parseBound("2024-01-02T10:00:00.5", "end", "second")).toBe("2024-01-02 10:00:00");
 });
 
 test("of a bound for daily bars only the date as written counts", () => {
-  expect(parseBound("2024-01-12T00:00:00Z", "end", "daily")).toBe("2024-01-12");
-  expect(parseBound("2024-01-05T15:00:00Z", "start", "daily")).toBe("2024-01-05");
-  expect(parseBound("2024-01-05T22:00:00-05:00", "end", "daily")).toBe("2024-01-05");
+  expect(parseBound("2024-01-12T00:00:00Z", "end", "date")).toBe("2024-01-12");
+  expect(parseBound("2024-01-05T15:00:00Z", "start", "date")).toBe("2024-01-05");
+  expect(parseBound("2024-01-05T22:00:00-05:00", "end", "date")).toBe("2024-01-05");
 });
 
 test("today as a bound is a date", () => {
   const before = nowText().slice(0, 10);
-  const start = parseBound("today", "start", "tick")!;
-  const end = parseBound("Today", "end", "tick")!;
+  const start = parseBound("today", "start", "instant")!;
+  const end = parseBound("Today", "end", "instant")!;
   const after = nowText().slice(0, 10);
   expect([before, after].map((date) => `${date} 00:00:00.000000`)).toContain(start);
   expect([before, after].map((date) => `${date} 23:59:59.999999`)).toContain(end);
 });
 
 test("bounds may lie beyond what is stored", () => {
-  expect(parseBound("9999-12-31", "end", "tick")).toBe("9999-12-31 23:59:59.999999");
-  expect(parseBound("9999", "end", "daily")).toBe("9999-12-31");
-  expect(parseBound("9999-12-31T23:59:59-05:00", "end", "hourly")).toBe("9999-12-31 23:59:59");
-  expect(parseBound("0001-01-01", "start", "daily")).toBe("0001-01-01");
-  expect(parseBound("1600-01-01", "start", "hourly")).toBe("1600-01-01 00:00:00");
+  expect(parseBound("9999-12-31", "end", "instant")).toBe("9999-12-31 23:59:59.999999");
+  expect(parseBound("9999", "end", "date")).toBe("9999-12-31");
+  expect(parseBound("9999-12-31T23:59:59-05:00", "end", "second")).toBe("9999-12-31 23:59:59");
+  expect(parseBound("0001-01-01", "start", "date")).toBe("0001-01-01");
+  expect(parseBound("1600-01-01", "start", "second")).toBe("1600-01-01 00:00:00");
 });
 
 test("the wire's form comes from every stored form", () => {

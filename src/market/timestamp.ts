@@ -8,6 +8,9 @@ import { momentOfInteger, momentOfNumber } from "./epoch.ts";
 import { parseLooseTimestamp } from "./loose-timestamp.ts";
 import { daysInMonth, type Moment } from "./moment.ts";
 
+/** Stored forms: `YYYY-MM-DD`, `YYYY-MM-DD HH:MM:SS`, `YYYY-MM-DD HH:MM:SS.ffffff`. */
+export type StampType = "date" | "second" | "instant";
+
 export { newYorkDate, nowText } from "./clock.ts";
 
 /** What a client sent as a stamp is none, or can't be stored. The client's fault, told as it is. */
@@ -82,26 +85,22 @@ export function toHourly(text: string): string {
  * save accepts.
  *
  * As an end, a date means the end of that day, a month or year without day the end of that; "today"
- * is a date. With hourly bars, which have no fraction, a start within a second begins with the
- * next. With daily bars only the calendar date counts, as written and inclusive at both ends: a bar
- * stands for its whole day.
+ * is a date. A start within a second, where stamps have no fraction, begins with the
+ * next second. Of a date only the calendar day counts, as written and inclusive at both ends: a
+ * daily bar stands for its whole day.
  *
  * @returns Null, unbounded, for what is "no date" to `parseTimestamp`.
  * @throws TimestampError Not a stamp. Years 1 … 9999 are fine here.
  */
-export function parseBound(
-  value: unknown,
-  edge: "start" | "end",
-  form: "daily" | "hourly" | "tick",
-): string | null {
+export function parseBound(value: unknown, edge: "start" | "end", form: StampType): string | null {
   const read = readMoment(value);
   if (read === null) return null;
   const moment = isToday(value)
     ? { ...read, wallMs: midnight(read.wallMs), micros: 0, precision: "day" as const }
     : read;
   const bound = edge === "end" ? endOf(moment) : moment;
-  if (form === "daily") return formatWall(bound).slice(0, DAY_LENGTH);
-  if (form === "tick") return formatUtc(bound);
+  if (form === "date") return formatWall(bound).slice(0, DAY_LENGTH);
+  if (form === "instant") return formatUtc(bound);
   const roundUp = edge === "start" && bound.micros > 0;
   return toHourly(formatUtc(roundUp ? { ...bound, wallMs: bound.wallMs + SECOND_MS } : bound));
 }

@@ -15,7 +15,7 @@ export interface HistoryFrame extends Timed {
 }
 
 export interface HistoryRequest {
-  reader: Pick<StockReader, "bars" | "ticks">;
+  reader: Pick<StockReader, "rows">;
   symbols: readonly string[];
   /** Types of ticks; `bar` are daily and hourly bars. */
   types: readonly string[];
@@ -69,7 +69,10 @@ async function* ticks(
     turn,
     signal,
     read: (from, to) =>
-      reader.ticks({ ticker: symbol, type, from: stampOfMicros(from), to: stampOfMicros(to) }, signal),
+      reader.rows(
+        { kind: "ticks", ticker: symbol, part: type, from: stampOfMicros(from), to: stampOfMicros(to) },
+        signal,
+      ),
   });
   for await (const rows of batches) {
     yield rows.map(({ atMicros, record }) => ({
@@ -100,7 +103,8 @@ async function* bars(
     rowsMax,
     turn,
     signal,
-    read: (from, to) => reader.bars({ ticker: symbol, interval, from: textOf(from), to: textOf(to) }, signal),
+    read: (from, to) =>
+      reader.rows({ kind: interval, ticker: symbol, part: null, from: textOf(from), to: textOf(to) }, signal),
   });
   for await (const rows of batches) {
     yield rows.map((row) => ({

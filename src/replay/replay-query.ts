@@ -109,7 +109,7 @@ function readBound(query: URLSearchParams, name: "start" | "end"): string | null
   const text = query.get(name);
   if (text === null) return null;
   try {
-    return parseBound(text, name, "tick");
+    return parseBound(text, name, "instant");
   } catch (error) {
     if (error instanceof TimestampError) throw badRequest(`replay: ${name}: ${error.message}`);
     throw error;

@@ -3,17 +3,8 @@
  * kept answer is used only while the version of its ticker is the one noted before it was read, so
  * it is never older than the last answered save.
  */
-import type {
-  BarRange,
-  Holding,
-  JsonRows,
-  NewestBarsQuery,
-  NewestTicksQuery,
-  PoolFigures,
-  RowKind,
-  StockReader,
-  TickRange,
-} from "./contract.ts";
+import type { JsonRows, RowRange, StockReader } from "./contract.ts";
+import type { KindName } from "./model/kinds.ts";
 import { RecentlyUsed } from "./recently-used.ts";
 import type { UpdateReader } from "./update-contract.ts";
 
@@ -25,7 +16,7 @@ const KEPT_PRICES_MAX = 50_000;
  * Counters that change whenever the rows of a ticker may have changed; see hub/version-board.ts.
  */
 export interface Versions {
-  version(ticker: string, table: "daily" | "hourly" | "ticks"): number;
+  version(ticker: string, kind: KindName): number;
   versionOfAll(ticker: string): number;
 }
 
@@ -41,6 +32,17 @@ export class CachedReader implements StockReader {
   readonly #look: () => void;
   readonly #answers = new RecentlyUsed<KeptAnswer>(KEPT_BYTES_MAX, ({ bytes }) => bytes);
   readonly #prices = new Map<string, { version: number; price: number | null }>();
+
+  readonly newest: StockReader["newest"] = (query) => this.#reader.newest(query);
+  readonly previousClose: StockReader["previousClose"] = (ticker) => this.#reader.previousClose(ticker);
+  readonly openingPrice: StockReader["openingPrice"] = (...of) => this.#reader.openingPrice(...of);
+  readonly dailyVolume: StockReader["dailyVolume"] = (...of) => this.#reader.dailyVolume(...of);
+  readonly tickers: StockReader["tickers"] = (...of) => this.#reader.tickers(...of);
+  readonly parts: StockReader["parts"] = (...of) => this.#reader.parts(...of);
+  readonly sizeBytes: StockReader["sizeBytes"] = () => this.#reader.sizeBytes();
+  readonly probe: StockReader["probe"] = () => this.#reader.probe();
+  readonly pool: StockReader["pool"] = () => this.#reader.pool();
+  readonly close: StockReader["close"] = () => this.#reader.close();
 
   /** @param look throws when no answer that was kept may be given any more. */
   constructor(reader: StockReader, versions: Versions, look: () => void) {
@@ -64,18 +66,12 @@ export class CachedReader implements StockReader {
     this.#prices.clear();
   }
 
-  bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
+  rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
     this.#look();
-    const key = `${range.interval}\0${range.ticker}\0${range.from}\0${range.to}`;
-    const version = this.#versions.version(range.ticker, range.interval);
-    return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.bars(range, signal));
-  }
-
-  ticks(range: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
-    this.#look();
-    const key = `ticks\0${range.ticker}\0${range.type}\0${range.from}\0${range.to}\0${range.withSeq === true}`;
-    const version = this.#versions.version(range.ticker, "ticks");
-    return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.ticks(range, signal));
+    const { kind, ticker, part, from, to, withSeq } = range;
+    const key = `${kind}\0${ticker}\0${part}\0${from}\0${to}\0${withSeq === true}`;
+    const version = this.#versions.version(ticker, kind);
+    return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.rows(range, signal));
   }
 
   latestPrice(ticker: string): number | null | Promise<number | null> {
@@ -86,54 +82,6 @@ export class CachedReader implements StockReader {
     const price = this.#reader.latestPrice(ticker);
     if (price instanceof Promise) return price.then((found) => this.#keepPrice(ticker, version, found));
     return this.#keepPrice(ticker, version, price);
-  }
-
-  newestTicks(query: NewestTicksQuery): JsonRows | Promise<JsonRows> {
-    return this.#reader.newestTicks(query);
-  }
-
-  newestBars(query: NewestBarsQuery): JsonRows | Promise<JsonRows> {
-    return this.#reader.newestBars(query);
-  }
-
-  previousClose(ticker: string): number | null | Promise<number | null> {
-    return this.#reader.previousClose(ticker);
-  }
-
-  openingPrice(ticker: string, date: string): number | null | Promise<number | null> {
-    return this.#reader.openingPrice(ticker, date);
-  }
-
-  dailyVolume(ticker: string, date: string): number | null | Promise<number | null> {
-    return this.#reader.dailyVolume(ticker, date);
-  }
-
-  tickers(kind: RowKind, after: string | null, limit: number): string[] | Promise<string[]> {
-    return this.#reader.tickers(kind, after, limit);
-  }
-
-  tickTypes(ticker: string): string[] | Promise<string[]> {
-    return this.#reader.tickTypes(ticker);
-  }
-
-  holdings(tickersMax: number): Holding[] | Promise<Holding[]> {
-    return this.#reader.holdings(tickersMax);
-  }
-
-  sizeBytes(): number | Promise<number | null> {
-    return this.#reader.sizeBytes();
-  }
-
-  probe(): void | Promise<void> {
-    return this.#reader.probe();
-  }
-
-  pool(): PoolFigures | Promise<PoolFigures> {
-    return this.#reader.pool();
-  }
-
-  close(): void | Promise<void> {
-    return this.#reader.close();
   }
 
   #kept(key: string, version: number): JsonRows | null {

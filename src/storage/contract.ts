@@ -1,31 +1,24 @@
 /**
  * What a storage driver offers, whatever its engine. Readers answer a worker's reads; the one
- * writer belongs to the hub. A driver encodes its rows to JSON itself, once: nobody above it looks
- * into a row.
+ * writer belongs to the hub. A driver encodes its rows to JSON itself, once.
  *
- * Stamps cross this border as the canonical text of `market/timestamp.ts`, in UTC:
- * daily `YYYY-MM-DD`, hourly `YYYY-MM-DD HH:MM:SS`, ticks `YYYY-MM-DD HH:MM:SS.ffffff`.
+ * Stamps cross this border as the canonical text of their type: see model/kinds.ts.
  */
 
+import type { KindName } from "./model/kinds.ts";
 import type { SaveUpdate, UpdateReader } from "./update-contract.ts";
 
-export type BarInterval = "daily" | "hourly";
-
-/** Bounds are inclusive and in the stored form of the interval; null is unbounded. */
-export interface BarRange {
-  interval: BarInterval;
+/** Rows of one series. */
+export interface RowRange {
+  kind: KindName;
   ticker: string;
+  /** Null for a kind without parts. */
+  part: string | null;
+  /** Inclusive, in the stored form of the kind's stamp; null is unbounded. */
   from: string | null;
   to: string | null;
-}
-
-export interface TickRange {
-  ticker: string;
-  type: string;
-  from: string | null;
-  to: string | null;
-  /** Each row of an answer ends with its `seq`. */
-  withSeq?: boolean;
+  /** Each row of an answer ends with its `seq`, where the kind has one. */
+  withSeq?: boolean | undefined;
 }
 
 /**
@@ -41,7 +34,13 @@ export type JsonRows =
 /** A volume or size; text holds the digits of an integer of 64 bits that a double can't. */
 export type Count = number | string;
 
-/** stamp, open, high, low, close, volume */
+/** A value of a row; text holds the digits of a count, or a text. */
+export type SeriesValue = number | string | null;
+
+/** The stamp and the kind's values, in order; then `seq` where the kind has one. */
+export type SeriesRow = [stamp: string, ...values: SeriesValue[]];
+
+/** A row of daily or hourly bars: stamp, open, high, low, close, volume. */
 export type BarRow = [
   stamp: string,
   open: number | null,
@@ -51,7 +50,7 @@ export type BarRow = [
   volume: Count | null,
 ];
 
-/** `seq` null: the record sent none, see `SaveTicks`. */
+/** A row of ticks. `seq` null: the record sent none, see `SaveTicks`. */
 export type TickRow = [
   stamp: string,
   price: number | null,
@@ -64,18 +63,19 @@ export type TickRow = [
 /** What a save does to a stored row of the same key. */
 export type OnDuplicate = "replace" | "keep" | "error";
 
-export interface SaveBars {
-  kind: "bars";
-  interval: BarInterval;
+/** A save of a kind without `seq`. */
+export interface SaveRows {
+  kind: PlainKind;
   ticker: string;
+  part: string | null;
   /** Ascending by stamp, each stamp once. */
-  rows: BarRow[];
+  rows: SeriesRow[];
   onDuplicate: OnDuplicate;
   /**
    * Absent for rows of a copy or an import into a file, which nobody watches: then the position
    * goes on, and the content isn't kept.
    */
-  update?: SaveUpdate;
+  update?: SaveUpdate | undefined;
 }
 
 /**
@@ -86,18 +86,20 @@ export interface SaveBars {
 export interface SaveTicks {
   kind: "ticks";
   ticker: string;
-  type: string;
+  /** The type of the ticks. */
+  part: string;
   rows: TickRow[];
   onDuplicate: "append" | "replace" | "error";
-  /** As in SaveBars. */
-  update?: SaveUpdate;
+  /** As in SaveRows. */
+  update?: SaveUpdate | undefined;
 }
 
-export type Save = SaveBars | SaveTicks;
+export type PlainKind = Exclude<KindName, "ticks">;
 
-/** The newest n of a range. */
-export type NewestTicksQuery = Omit<TickRange, "withSeq"> & { limit: number };
-export type NewestBarsQuery = BarRange & { limit: number };
+export type Save = SaveRows | SaveTicks;
+
+/** The newest `limit` rows of a range, ascending. */
+export type NewestQuery = Omit<RowRange, "withSeq"> & { limit: number };
 
 /** Questions of which one request asks many. Of today's opening and volume, the date is today's. */
 export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
@@ -109,11 +111,8 @@ export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "
  */
 export interface StockReader {
   readonly updates: UpdateReader;
-  bars(range: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
-  ticks(range: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
-  /** Ascending. */
-  newestTicks(query: NewestTicksQuery): JsonRows | Promise<JsonRows>;
-  newestBars(query: NewestBarsQuery): JsonRows | Promise<JsonRows>;
+  rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
+  newest(query: NewestQuery): JsonRows | Promise<JsonRows>;
   /**
    * Newest calendar date among last quote, trade, hourly bar, daily bar; on one date in that order.
    * Nulls don't count.
@@ -131,10 +130,8 @@ export interface StockReader {
    */
   prices?(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]>;
   /** As those of TransferReader. */
-  tickers(kind: RowKind, after: string | null, limit: number): string[] | Promise<string[]>;
-  tickTypes(ticker: string): string[] | Promise<string[]>;
-  /** Some tickers of each kind of row, for a person who wonders what is there. */
-  holdings(tickersMax: number): Holding[] | Promise<Holding[]>;
+  tickers(kind: KindName, after: string | null, limit: number): string[] | Promise<string[]>;
+  parts(kind: KindName, ticker: string): string[] | Promise<string[]>;
   /** Of the database on its disk; null where it doesn't tell. */
   sizeBytes(): number | Promise<number | null>;
   /**
@@ -146,12 +143,6 @@ export interface StockReader {
   probe(via?: string | null): void | Promise<void>;
   pool(): PoolFigures | Promise<PoolFigures>;
   close(): void | Promise<void>;
-}
-
-export interface Holding {
-  kind: "daily bars" | "hourly bars" | "ticks";
-  /** In order of text; one more than `tickersMax` where there are more. */
-  tickers: string[];
 }
 
 export interface PoolFigures {
@@ -256,9 +247,6 @@ export interface StockWriter {
   close(): void | Promise<void>;
 }
 
-/** The three tables, as a copy walks them. */
-export type RowKind = "daily" | "hourly" | "ticks";
-
 /**
  * Rows as they are stored, for a copy from one database to another and for reading back what it
  * wrote. Bounded in memory however many rows there are: a driver gives them in batches of its own
@@ -270,17 +258,16 @@ export interface TransferReader {
    * The next tickers that have rows of the kind, each once, in an order of the engine's own; null
    * begins.
    */
-  tickers(kind: RowKind, after: string | null, limit: number): string[] | Promise<string[]>;
-  /** Every type of tick that the ticker has. */
-  tickTypes(ticker: string): string[] | Promise<string[]>;
+  tickers(kind: KindName, after: string | null, limit: number): string[] | Promise<string[]>;
+  /** Every part of the kind that the ticker has rows of, such as types of ticks. */
+  parts(kind: KindName, ticker: string): string[] | Promise<string[]>;
   /**
-   * Ascending by stamp, in canonical text; doubles and 64-bit integers exactly.
+   * Ascending by stamp, then by `seq`, which is never null here; stamps in canonical text, doubles
+   * and 64-bit integers exactly.
    *
    * @throws TransferRowError
    */
-  bars(range: BarRange): AsyncIterable<BarRow[]>;
-  /** Ascending by stamp, then by `seq`, which is never null here. @throws TransferRowError */
-  ticks(range: TickRange): AsyncIterable<TickRow[]>;
+  rows(range: RowRange): AsyncIterable<SeriesRow[]>;
   close(): void | Promise<void>;
 }
 

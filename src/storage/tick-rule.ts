@@ -22,14 +22,14 @@ export function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
 
 /** Of a save with `onDuplicate` "error": null when all its keys are free. */
 export function refuseTaken(
-  { ticker, type }: SaveTicks,
+  { ticker, part }: SaveTicks,
   rows: [row: TickRow, seq: number][],
   isTaken: (stamp: string, seq: number) => boolean,
 ): SaveOutcome | null {
   const taken = rows.filter(([row, seq]) => isTaken(row[0], seq));
   if (taken.length === 0) return null;
   const keys = taken.map(([row, seq]) => `${row[0]} seq ${seq}`);
-  return keysTaken(`save_realtime_data: ${ticker} ${type}`, keys);
+  return keysTaken(`save_realtime_data: ${ticker} ${part}`, keys);
 }
 
 /**

@@ -2,34 +2,21 @@
  * What engines that sort by typed keys share when they give rows to a copy: pages, and values that
  * no save could have stored.
  */
-import { type BarInterval, type BarRow, type Count, type TickRow, TransferRowError } from "./contract.ts";
+import { type Count, type SeriesRow, TransferRowError } from "./contract.ts";
+import { type KindName, kindOf, type RowKind } from "./model/kinds.ts";
 
 const NO_FRACTION = ".000000";
 
 const NOT_FINITE = /^-?(inf|infinity|nan)$/i;
 
-export function walkBars(
-  pageRows: number,
-  read: (from: BarRow | null) => Promise<BarRow[]>,
-): AsyncGenerator<BarRow[]> {
-  return walkPages({ pageRows, read, isSameKey: (a, b) => a[0] === b[0] });
-}
-
-export function walkTicks(
-  pageRows: number,
-  read: (from: TickRow | null) => Promise<TickRow[]>,
-): AsyncGenerator<TickRow[]> {
-  return walkPages({ pageRows, read, isSameKey: (a, b) => a[0] === b[0] && a[5] === b[5] });
-}
-
-interface Paging<Row> {
+interface Paging {
+  kind: KindName;
   pageRows: number;
   /**
    * The next page in order of the key: from the first row on, or from that of the given row,
    * inclusive.
    */
-  read(from: Row | null): Promise<Row[]>;
-  isSameKey(a: Row, b: Row): boolean;
+  read(from: SeriesRow | null): Promise<SeriesRow[]>;
 }
 
 /**
@@ -37,32 +24,33 @@ interface Paging<Row> {
  * row that ended the one before, so that a key which is stored twice is seen on whichever side of
  * the border it lies.
  */
-async function* walkPages<Row extends BarRow | TickRow>({
-  pageRows,
-  read,
-  isSameKey,
-}: Paging<Row>): AsyncGenerator<Row[]> {
-  let last: Row | null = null;
+export async function* walkPages({ kind, pageRows, read }: Paging): AsyncGenerator<SeriesRow[]> {
+  const { hasSeq } = kindOf(kind);
+  const isSameKey = (a: SeriesRow, b: SeriesRow): boolean =>
+    a[0] === b[0] && (!hasSeq || a.at(-1) === b.at(-1));
+  let last: SeriesRow | null = null;
   for (;;) {
     const page = await read(last);
     const isFull = page.length === pageRows;
     const repeats = last !== null && page[0] !== undefined && isSameKey(page[0], last);
-    const rows: Row[] = repeats ? page.slice(1) : page;
+    const rows: SeriesRow[] = repeats ? page.slice(1) : page;
     // The row itself may be changed by whoever takes it.
-    last = rows.length === 0 ? null : ([...rows.at(-1)!] as Row);
+    last = rows.length === 0 ? null : [...rows.at(-1)!];
     if (rows.length > 0) yield rows;
     if (!isFull || last === null) return;
   }
 }
 
 /**
- * @param text `YYYY-MM-DD` of a daily bar, `YYYY-MM-DD HH:MM:SS.ffffff` of an hourly one.
- * @throws TransferRowError
+ * A stored stamp in canonical text.
+ *
+ * @param text `YYYY-MM-DD` of a date, else `YYYY-MM-DD HH:MM:SS.ffffff`.
+ * @throws TransferRowError a fraction of a second where the kind has none.
  */
-export function barStamp(text: string, interval: BarInterval, ticker: string): string {
-  if (interval === "daily") return text;
+export function storedStamp(text: string, { stamp, label }: RowKind, series: string): string {
+  if (stamp.type !== "second") return text;
   if (!text.endsWith(NO_FRACTION))
-    throw new TransferRowError(`${ticker} hourly ${text}: an hourly bar has no fraction of a second`);
+    throw new TransferRowError(`${series} ${text}: ${label} have no fraction of a second`);
   return text.slice(0, -NO_FRACTION.length);
 }
 

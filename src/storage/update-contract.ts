@@ -6,7 +6,8 @@
  * committed. They go on over restarts. An epoch names the database that they count in: where it is
  * another, positions mean nothing.
  */
-import type { BarRow, TickRow } from "./contract.ts";
+import type { Save, SeriesRow } from "./contract.ts";
+import { type KindName, updateTypeOf } from "./model/kinds.ts";
 
 /** What a save brings along to become an update. */
 export interface SaveUpdate {
@@ -33,6 +34,11 @@ export interface Update {
    * watched.
    */
   frame: string;
+}
+
+/** The update that a committed save has become. */
+export function updateOf(save: Save, { frame }: SaveUpdate, position: number): Update {
+  return { position, type: updateTypeOf(save), frame };
 }
 
 /** An update read back. */
@@ -68,15 +74,19 @@ export interface UpdateLimit {
   characters: number;
 }
 
-/**
- * The newest of each kind, and the position of the ticker in the same moment. Null: there is none.
- */
+/** The newest row of a series. */
+export interface NewestRow {
+  kind: KindName;
+  part: string | null;
+  /** The stamp and the values, without a `seq`. */
+  row: SeriesRow;
+}
+
+/** The newest row of each series, and the position of the ticker in the same moment. */
 export interface TickerSnapshot {
   position: number;
-  quote: TickRow | null;
-  trade: TickRow | null;
-  daily: BarRow | null;
-  hourly: BarRow | null;
+  /** Of ticks, only the parts that their kind's `snapshotParts` names. */
+  newest: NewestRow[];
 }
 
 /**

@@ -1,35 +1,42 @@
 /** A snapshot in JSON: members as live frames name them, null where there is none. */
 import { toWire } from "../market/timestamp.ts";
-import type { BarRow, Count, TickRow } from "../storage/contract.ts";
-import type { TickerSnapshot } from "../storage/update-contract.ts";
+import type { SeriesRow, SeriesValue } from "../storage/contract.ts";
+import { type KindName, kindOf, partName } from "../storage/model/kinds.ts";
+import type { NewestRow, TickerSnapshot } from "../storage/update-contract.ts";
 
-export function snapshotJson({ quote, trade, daily, hourly }: TickerSnapshot): string {
-  const bar = `{"daily":${barJson("date", daily)},"hourly":${barJson("datetime", hourly)}}`;
-  return `{"quote":${quoteJson(quote)},"trade":${tradeJson(trade)},"bar":${bar}}`;
+/** Names of a quote's price and size in frames. */
+const QUOTE_NAMES: Record<string, string> = { price: "bid_price", size: "bid_size" };
+
+export function snapshotJson({ newest }: TickerSnapshot): string {
+  const find = (kind: KindName, part: string | null): NewestRow | undefined =>
+    newest.find((found) => found.kind === kind && found.part === part);
+  const bars = newest
+    .filter(({ kind }) => kind !== "ticks" && kind !== "daily" && kind !== "hourly")
+    .map(({ kind, part, row }) => `,${JSON.stringify(partName(kind, part))}:${rowJson(kind, row)}`);
+  const [quote, trade] = [find("ticks", "quote"), find("ticks", "trade")];
+  const [daily, hourly] = [find("daily", null), find("hourly", null)];
+  return (
+    `{"quote":${quote === undefined ? "null" : rowJson("ticks", quote.row, QUOTE_NAMES)}` +
+    `,"trade":${trade === undefined ? "null" : rowJson("ticks", trade.row.slice(0, 3) as SeriesRow)}` +
+    `,"bar":{"daily":${daily === undefined ? "null" : rowJson("daily", daily.row)}` +
+    `,"hourly":${hourly === undefined ? "null" : rowJson("hourly", hourly.row)}${bars.join("")}}}`
+  );
 }
 
-function quoteJson(row: TickRow | null): string {
-  if (row === null) return "null";
-  const [stamp, price, size, askPrice, askSize] = row;
-  return `{"timestamp":"${toWire(stamp)}","bid_price":${number(price)},"bid_size":${number(size)},"ask_price":${number(askPrice)},"ask_size":${number(askSize)}}`;
-}
-
-function tradeJson(row: TickRow | null): string {
-  if (row === null) return "null";
-  const [stamp, price, size] = row;
-  return `{"timestamp":"${toWire(stamp)}","price":${number(price)},"size":${number(size)}}`;
-}
-
-function barJson(stampName: "date" | "datetime", row: BarRow | null): string {
-  if (row === null) return "null";
-  const [stamp, open, high, low, close, volume] = row;
-  return `{"${stampName}":"${toWire(stamp)}","open":${number(open)},"high":${number(high)},"low":${number(low)},"close":${number(close)},"volume":${number(volume)}}`;
+/** @param row may be shorter than the kind's columns. */
+function rowJson(kind: KindName, row: SeriesRow, names: Record<string, string> = {}): string {
+  const { stamp, values } = kindOf(kind);
+  const members = row.slice(1, values.length + 1).map((value, index) => {
+    const { name } = values[index]!;
+    return `,"${names[name] ?? name}":${number(value)}`;
+  });
+  return `{"${stamp.name}":"${toWire(row[0])}"${members.join("")}}`;
 }
 
 /**
  * A count that is text holds digits: it is a number in JSON too. Other programs may have stored
  * what JSON can't hold.
  */
-function number(value: Count | null): string {
+function number(value: SeriesValue): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -66,7 +66,7 @@ class Log implements UpdateReader {
   async snapshot(ticker: string): Promise<TickerSnapshot> {
     const seq = this.updates.get(ticker)?.length ?? 0;
     await this.latency();
-    return { position: seq, quote: null, trade: null, daily: null, hourly: null };
+    return { position: seq, newest: [] };
   }
 }
 

@@ -274,7 +274,7 @@ function oneTicker(since: Since, tickers: string[], value: unknown): Since {
 
 function isMoment(text: string): boolean {
   try {
-    return parseBound(text, "start", "tick") !== null;
+    return parseBound(text, "start", "instant") !== null;
   } catch {
     return false;
   }

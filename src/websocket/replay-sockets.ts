@@ -60,7 +60,7 @@ export interface ReplaySocketData {
 export type ReplaySocket = ServerWebSocket<ReplaySocketData>;
 
 export interface ReplaySocketsOptions {
-  reader: Pick<StockReader, "bars" | "ticks">;
+  reader: Pick<StockReader, "rows">;
   addresses: Addresses;
   heartbeatIntervalMs: number;
   symbolsMax: number;

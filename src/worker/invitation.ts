@@ -1,11 +1,20 @@
 /** The first lines that a user reads: what the database holds, and lines to paste. */
-import type { Holding } from "../storage/contract.ts";
+import type { StockReader } from "../storage/contract.ts";
+import { KIND_NAMES, KINDS } from "../storage/model/kinds.ts";
 
-export const TICKERS_NAMED_MAX = 5;
+const TICKERS_NAMED_MAX = 5;
 
-export function invite(holdings: Holding[], host: string, port: number): string[] {
-  const filled = holdings.filter(({ tickers }) => tickers.length > 0);
-  const holds = filled.map(({ kind, tickers }) => `${kind} of ${named(tickers)}`).join("; ");
+export async function invite(
+  reader: Pick<StockReader, "tickers">,
+  host: string,
+  port: number,
+): Promise<string[]> {
+  const filled: { label: string; tickers: string[] }[] = [];
+  for (const kind of KIND_NAMES) {
+    const tickers = await reader.tickers(kind, null, TICKERS_NAMED_MAX + 1);
+    if (tickers.length > 0) filled.push({ label: KINDS[kind].label, tickers });
+  }
+  const holds = filled.map(({ label, tickers }) => `${label} of ${named(tickers)}`).join("; ");
   const ticker = filled[0]?.tickers[0] ?? "AAPL";
   const address = `${shownHost(host)}:${port}`;
   const body = JSON.stringify({ command: "get_latest_price", params: { ticker } }).replaceAll("'", "'\\''");

@@ -36,7 +36,7 @@ import { SubscriptionQuota } from "../websocket/subscription-quota.ts";
 import { withReplays } from "../websocket/with-replays.ts";
 import { commandContext } from "./command-context.ts";
 import { DescriptorGuard } from "./descriptor-guard.ts";
-import { invite, TICKERS_NAMED_MAX } from "./invitation.ts";
+import { invite } from "./invitation.ts";
 import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
 import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
@@ -219,8 +219,9 @@ class RunningWorker implements Worker {
 
   async invitation(): Promise<string[]> {
     try {
-      const holdings = await this.#database.reader.holdings(TICKERS_NAMED_MAX);
-      return invite(holdings, this.#options.settings.host, this.port);
+      // At once, where it is away: nobody waits for a greeting.
+      await this.#database.reader.probe();
+      return await invite(this.#database.reader, this.#options.settings.host, this.port);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
       // A database elsewhere may come later than this server.

@@ -2,7 +2,7 @@
  * Batches of saves, and what other programs did before them, as every storage driver takes them.
  */
 import { expect, test } from "bun:test";
-import type { Save, SaveBars } from "../../src/storage/contract.ts";
+import type { Save, SaveRows } from "../../src/storage/contract.ts";
 import type { Row } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -113,9 +113,9 @@ withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
     "after a statement of another program, saves of keys that are stored meet them",
     async (db) => {
       const stamp = "2024-01-02 10:00:00";
-      const hourly = (ticker: string, close: number, onDuplicate: SaveBars["onDuplicate"]): SaveBars => ({
-        kind: "bars",
-        interval: "hourly",
+      const hourly = (ticker: string, close: number, onDuplicate: SaveRows["onDuplicate"]): SaveRows => ({
+        kind: "hourly",
+        part: null,
         ticker,
         rows: [[stamp, close, close, close, close, 100]],
         onDuplicate,
@@ -157,7 +157,7 @@ withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
         expect(await allTicks(db, name)).toMatchObject([{ price: 4 }]);
         expect(await allBars(db, name, "hourly")).toMatchObject([{ close: 4 }]);
         expect(await allBars(db, name)).toMatchObject([{ close: 4 }]);
-        expect(await db.reader.tickTypes(name)).toEqual(["trade"]);
+        expect(await db.reader.parts("ticks", name)).toEqual(["trade"]);
       }
       expect((await db.reader.tickers("ticks", null, 10)).toSorted()).toEqual(names.toSorted());
     },

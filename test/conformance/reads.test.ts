@@ -23,7 +23,9 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
         [at(3), 3],
       ]),
     ]);
-    const found = await rowsOf(db.reader.ticks({ ticker: "A", type: "trade", from: at(1), to: at(2) }));
+    const found = await rowsOf(
+      db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: at(1), to: at(2) }),
+    );
     expect(found.map((row) => row.price)).toEqual([1, 2]);
   });
 
@@ -35,15 +37,17 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
         [1, 2, 3, 4].map((day) => [`2024-01-0${day}`, day]),
       ),
       {
-        kind: "bars",
-        interval: "hourly",
+        kind: "hourly",
+        part: null,
         ticker: "A",
         rows: [1, 2, 3, 4].map((n): BarRow => [hour(n), n, n, n, n, n]),
         onDuplicate: "replace",
       },
     ]);
     const closes = async (interval: "daily" | "hourly", from: string | null, to: string | null) =>
-      (await rowsOf(db.reader.bars({ interval, ticker: "A", from, to }))).map((row) => row.close);
+      (await rowsOf(db.reader.rows({ kind: interval, part: null, ticker: "A", from, to }))).map(
+        (row) => row.close,
+      );
     expect(await closes("daily", "2024-01-02", "2024-01-03")).toEqual([2, 3]);
     expect(await closes("daily", null, "2024-01-02")).toEqual([1, 2]);
     expect(await closes("hourly", hour(2), hour(3))).toEqual([2, 3]);
@@ -70,8 +74,7 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
       for (const [i, name] of names.entries())
         expect({ name, price: await db.reader.latestPrice(name) }).toEqual({ name, price: i });
       expect(await db.reader.latestPrice("nothing\0")).toBeNull();
-      const [held] = await db.reader.holdings(100);
-      expect(held!.tickers).toEqual(
+      expect(await db.reader.tickers("daily", null, 100)).toEqual(
         [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
       );
     },
@@ -82,12 +85,12 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
     async (db) => {
       const quote = (stamp: string, price: number | null): Save => ({
         ...ticks("A", []),
-        type: "quote",
+        part: "quote",
         rows: [[stamp, price, 1, null, null, null]],
       });
       const hourly = (stamp: string, close: number): Save => ({
         ...daily("A", []),
-        interval: "hourly",
+        kind: "hourly",
         rows: [[stamp, 1, 1, 1, close, 1]],
       });
       expect(await db.reader.latestPrice("A")).toBeNull();
@@ -128,19 +131,19 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
     expect(await db.reader.previousClose("B")).toBe(7);
     expect(await db.reader.previousClose("C")).toBeNull();
     const newest = await rowsOf(
-      db.reader.newestTicks({ ticker: "A", type: "trade", from: null, to: null, limit: 2 }),
+      db.reader.newest({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null, limit: 2 }),
     );
     expect(newest.map((row) => row.price)).toEqual([2, 3]);
-    const upTo = { ticker: "A", from: null, to: at(2), limit: 1 };
-    expect(await rowsOf(db.reader.newestTicks({ ...upTo, type: "trade" }))).toMatchObject([{ price: 2 }]);
-    const bars = { interval: "daily" as const, ticker: "A", from: null, limit: 1 };
-    expect(await rowsOf(db.reader.newestBars({ ...bars, to: null }))).toMatchObject([
+    const upTo = { kind: "ticks" as const, ticker: "A", part: "trade", from: null, to: at(2), limit: 1 };
+    expect(await rowsOf(db.reader.newest(upTo))).toMatchObject([{ price: 2 }]);
+    const bars = { kind: "daily" as const, ticker: "A", part: null, from: null, limit: 1 };
+    expect(await rowsOf(db.reader.newest({ ...bars, to: null }))).toMatchObject([
       { date: "2024-01-03T00:00:00.000000Z" },
     ]);
-    expect(await rowsOf(db.reader.newestBars({ ...bars, to: "2024-01-02" }))).toMatchObject([
+    expect(await rowsOf(db.reader.newest({ ...bars, to: "2024-01-02" }))).toMatchObject([
       { date: "2024-01-02T00:00:00.000000Z" },
     ]);
-    expect(await rowsOf(db.reader.newestBars({ ...bars, interval: "hourly", to: null }))).toEqual([]);
+    expect(await rowsOf(db.reader.newest({ ...bars, kind: "hourly", to: null }))).toEqual([]);
   });
 
   testOf("anyDay", "opening price and volume of a day", (name) =>
@@ -162,8 +165,8 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
       const big = "9223372036854775807";
       await db.writer.commit([
         {
-          kind: "bars",
-          interval: "daily",
+          kind: "daily",
+          part: null,
           ticker: 'é "\\ ',
           rows: [
             ["1999-12-31", 0.1, 1e21, 1.5e-7, 5, big],
@@ -173,8 +176,8 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
           onDuplicate: "replace",
         },
         {
-          kind: "bars",
-          interval: "hourly",
+          kind: "hourly",
+          part: null,
           ticker: "H",
           rows: [["2024-01-02 10:00:00", 1, 2, 0.5, 1.25, 2 ** 53]],
           onDuplicate: "replace",
@@ -182,7 +185,7 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
         {
           kind: "ticks",
           ticker: "T",
-          type: "quote",
+          part: "quote",
           rows: [
             ["1677-09-22 00:00:00.000001", 1, 2, 3, 4, null],
             ["2024-01-02 10:00:00.120000", null, null, null, null, null],
@@ -192,7 +195,9 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
         },
       ]);
       expect(
-        await timelessTextOf(db.reader.bars({ interval: "daily", ticker: 'é "\\ ', from: null, to: null })),
+        await timelessTextOf(
+          db.reader.rows({ kind: "daily", part: null, ticker: 'é "\\ ', from: null, to: null }),
+        ),
       ).toBe(
         `{"data":[${[
           ["1999-12-31", `"open":0.1,"high":1e+21,"low":1.5e-7,"close":5,"volume":${big}`],
@@ -209,7 +214,9 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
           .join(",")}]}`,
       );
       expect(
-        await timelessTextOf(db.reader.bars({ interval: "hourly", ticker: "H", from: null, to: null })),
+        await timelessTextOf(
+          db.reader.rows({ kind: "hourly", part: null, ticker: "H", from: null, to: null }),
+        ),
       ).toBe(
         '{"data":[{"datetime":"2024-01-02T10:00:00.000000Z","ticker":"H","open":1,"high":2,"low":0.5,"close":1.25,"volume":9007199254740992,"write_timestamp":"W+00:00"}]}',
       );
@@ -218,11 +225,13 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
         '{"timestamp":"2024-01-02T10:00:00.120000Z","ticker":"T","type":"quote","price":null,"size":null,"ask_price":null,"ask_size":null,"write_timestamp":"WZ"},' +
         `{"timestamp":"2024-01-02T10:00:00.120000Z","ticker":"T","type":"quote","price":1.1,"size":9007199254740993,"ask_price":1.2,"ask_size":${big},"write_timestamp":"WZ"}]}`;
       expect(
-        await timelessTextOf(db.reader.ticks({ ticker: "T", type: "quote", from: null, to: null })),
+        await timelessTextOf(
+          db.reader.rows({ kind: "ticks", ticker: "T", part: "quote", from: null, to: null }),
+        ),
       ).toBe(ticksText);
       expect(
         await timelessTextOf(
-          db.reader.newestTicks({ ticker: "T", type: "quote", from: null, to: null, limit: 9 }),
+          db.reader.newest({ kind: "ticks", ticker: "T", part: "quote", from: null, to: null, limit: 9 }),
         ),
       ).toBe(ticksText);
     }),
@@ -234,7 +243,7 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
       i,
     ]);
     await db.writer.commit([ticks("A", many)]);
-    const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
+    const found = await db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null });
     if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
     // After the snapshot was taken:
     await db.writer.commit([
@@ -266,7 +275,7 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
         ),
       ]);
       const free = (await db.reader.pool()).available_connections;
-      const found = await db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
+      const found = await db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null });
       if (found.empty || !("chunks" in found)) throw new Error("expected chunks");
       expect((await db.reader.pool()).available_connections).toBe(free - 1);
       const chunks = found.chunks[Symbol.asyncIterator]();

@@ -4,6 +4,7 @@
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { BarRow, Count, Save, TickRow } from "../../src/storage/contract.ts";
+import { KIND_NAMES } from "../../src/storage/model/kinds.ts";
 import { textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -54,7 +55,7 @@ function randomSaves(seed: number, tickers: string[]) {
       ],
     );
     const onDuplicate = pick(["append", "append", "append", "replace", "error"] as const);
-    return { kind: "ticks", ticker: pick(tickers), type: pick(TYPES), rows, onDuplicate };
+    return { kind: "ticks", ticker: pick(tickers), part: pick(TYPES), rows, onDuplicate };
   }
 
   function bars(): Save {
@@ -67,7 +68,7 @@ function randomSaves(seed: number, tickers: string[]) {
       (_, i): BarRow => [stamp(first + i), price(), price(), price(), below(50), count()],
     );
     const onDuplicate = pick(["replace", "replace", "keep", "error"] as const);
-    return { kind: "bars", interval, ticker: pick(tickers), rows, onDuplicate };
+    return { kind: interval, part: null, ticker: pick(tickers), rows, onDuplicate };
   }
 
   return Array.from({ length: 30 }, () =>
@@ -90,14 +91,26 @@ async function answersOf(db: OpenDatabase, tickers: string[], ofAnyDay: boolean)
   const answers: unknown[] = [];
   for (const ticker of tickers) {
     for (const interval of ["daily", "hourly"] as const) {
-      answers.push(comparable(await textOf(db.reader.bars({ interval, ticker, from: null, to: null }))));
+      answers.push(
+        comparable(
+          await textOf(db.reader.rows({ kind: interval, part: null, ticker, from: null, to: null })),
+        ),
+      );
     }
     const from = "2024-01-02 10:00:01.000000";
     for (const type of TYPES) {
-      answers.push(comparable(await textOf(db.reader.ticks({ ticker, type, from: null, to: null }))));
-      answers.push(comparable(await textOf(db.reader.ticks({ ticker, type, from, to: from }))));
       answers.push(
-        comparable(await textOf(db.reader.newestTicks({ ticker, type, from: null, to: null, limit: 2 }))),
+        comparable(await textOf(db.reader.rows({ kind: "ticks", ticker, part: type, from: null, to: null }))),
+      );
+      answers.push(
+        comparable(await textOf(db.reader.rows({ kind: "ticks", ticker, part: type, from, to: from }))),
+      );
+      answers.push(
+        comparable(
+          await textOf(
+            db.reader.newest({ kind: "ticks", ticker, part: type, from: null, to: null, limit: 2 }),
+          ),
+        ),
       );
     }
     answers.push(await db.reader.latestPrice(ticker), await db.reader.previousClose(ticker));
@@ -105,7 +118,7 @@ async function answersOf(db: OpenDatabase, tickers: string[], ofAnyDay: boolean)
     answers.push(await db.reader.openingPrice(ticker, "2024-01-05"));
     answers.push(await db.reader.dailyVolume(ticker, "2024-01-05"));
   }
-  answers.push(await db.reader.holdings(5));
+  for (const kind of KIND_NAMES) answers.push(await db.reader.tickers(kind, null, 5));
   return answers;
 }
 

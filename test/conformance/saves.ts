@@ -1,6 +1,6 @@
 /** Saves, and what is stored of them, for suites that tell rows apart by their prices. */
 import { expect } from "bun:test";
-import type { BarRow, Save, SaveBars, SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import type { BarRow, Save, SaveRows, SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import { type Row, rowsOf } from "../support/answered.ts";
 import type { OpenDatabase } from "./drivers.ts";
 
@@ -10,11 +10,11 @@ const REFUSED = 400;
 export function daily(
   ticker: string,
   closes: [date: string, close: number | null][],
-  onDuplicate: SaveBars["onDuplicate"] = "replace",
-): SaveBars {
+  onDuplicate: SaveRows["onDuplicate"] = "replace",
+): SaveRows {
   return {
-    kind: "bars",
-    interval: "daily",
+    kind: "daily",
+    part: null,
     ticker,
     rows: closes.map(([date, close]): BarRow => [date, close, close, close, close, 100]),
     onDuplicate,
@@ -29,7 +29,7 @@ export function ticks(
   return {
     kind: "ticks",
     ticker,
-    type: "trade",
+    part: "trade",
     rows: rows.map(([stamp, price, seq]): TickRow => [stamp, price, 100, null, null, seq ?? null]),
     onDuplicate,
   };
@@ -43,9 +43,9 @@ export const allBars = (
   db: OpenDatabase,
   ticker: string,
   interval: "daily" | "hourly" = "daily",
-): Promise<Row[]> => rowsOf(db.reader.bars({ interval, ticker, from: null, to: null }));
+): Promise<Row[]> => rowsOf(db.reader.rows({ kind: interval, part: null, ticker, from: null, to: null }));
 export const allTicks = (db: OpenDatabase, ticker: string, type = "trade"): Promise<Row[]> =>
-  rowsOf(db.reader.ticks({ ticker, type, from: null, to: null }));
+  rowsOf(db.reader.rows({ kind: "ticks", ticker, part: type, from: null, to: null }));
 
 /**
  * Commits them.

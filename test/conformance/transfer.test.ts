@@ -3,7 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type OpenTransferTarget, openTransferReader, openTransferTarget } from "../../src/roles/engine.ts";
-import type { BarRow, Save, TickRow } from "../../src/storage/contract.ts";
+import type { BarRow, Save, SeriesRow, TickRow } from "../../src/storage/contract.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -20,8 +20,8 @@ async function all<Row>(batches: AsyncIterable<Row[]>): Promise<Row[]> {
 }
 
 const bars = (ticker: string, interval: "daily" | "hourly", rows: BarRow[]): Save => ({
-  kind: "bars",
-  interval,
+  kind: interval,
+  part: null,
   ticker,
   rows,
   onDuplicate: "replace",
@@ -30,7 +30,7 @@ const bars = (ticker: string, interval: "daily" | "hourly", rows: BarRow[]): Sav
 const ticks = (ticker: string, type: string, rows: TickRow[]): Save => ({
   kind: "ticks",
   ticker,
-  type,
+  part: type,
   rows,
   onDuplicate: "replace",
 });
@@ -90,9 +90,13 @@ for (const driver of DRIVERS) {
       ];
       const hourly: BarRow[] = [["2024-01-02 15:00:00", 1, 2, 0.5, 1.25, Number.MAX_SAFE_INTEGER]];
       await save(database, [bars("A", "daily", daily), bars("A", "hourly", hourly)]);
-      expect(await all(database.bars({ interval: "daily", ticker: "A", ...everything }))).toEqual(daily);
-      expect(await all(database.bars({ interval: "hourly", ticker: "A", ...everything }))).toEqual(hourly);
-      expect(await all(database.bars({ interval: "daily", ticker: "B", ...everything }))).toEqual([]);
+      expect(await all(database.rows({ kind: "daily", part: null, ticker: "A", ...everything }))).toEqual(
+        daily,
+      );
+      expect(await all(database.rows({ kind: "hourly", part: null, ticker: "A", ...everything }))).toEqual(
+        hourly,
+      );
+      expect(await all(database.rows({ kind: "daily", part: null, ticker: "B", ...everything }))).toEqual([]);
     });
 
     withDatabase("ticks come back with their seq, by stamp and then by seq", async (database) => {
@@ -103,18 +107,22 @@ for (const driver of DRIVERS) {
         [stampOf(2), null, null, null, null, 0],
       ];
       await save(database, [ticks("A", "quote", rows), ticks("A", "trade", rows.slice(0, 1))]);
-      expect((await database.tickTypes("A")).toSorted()).toEqual(["quote", "trade"]);
-      expect(await database.tickTypes("B")).toEqual([]);
-      expect(await all(database.ticks({ ticker: "A", type: "quote", ...everything }))).toEqual(rows);
-      expect(await all(database.ticks({ ticker: "A", type: "trade", ...everything }))).toHaveLength(1);
+      expect((await database.parts("ticks", "A")).toSorted()).toEqual(["quote", "trade"]);
+      expect(await database.parts("ticks", "B")).toEqual([]);
+      expect(await all(database.rows({ kind: "ticks", ticker: "A", part: "quote", ...everything }))).toEqual(
+        rows,
+      );
+      expect(
+        await all(database.rows({ kind: "ticks", ticker: "A", part: "trade", ...everything })),
+      ).toHaveLength(1);
     });
 
     withDatabase("bounds are inclusive at both ends", async (database) => {
       const rows = [1, 2, 3].map((n): TickRow => [stampOf(n), n, n, null, null, 0]);
       await save(database, [ticks("A", "trade", rows)]);
-      const query = { ticker: "A", type: "trade" };
-      expect(await all(database.ticks({ ...query, from: stampOf(2), to: null }))).toEqual(rows.slice(1));
-      expect(await all(database.ticks({ ...query, from: stampOf(1), to: stampOf(2) }))).toEqual(
+      const query = { kind: "ticks" as const, ticker: "A", part: "trade" };
+      expect(await all(database.rows({ ...query, from: stampOf(2), to: null }))).toEqual(rows.slice(1));
+      expect(await all(database.rows({ ...query, from: stampOf(1), to: stampOf(2) }))).toEqual(
         rows.slice(0, 2),
       );
       const days: BarRow[] = [
@@ -122,7 +130,7 @@ for (const driver of DRIVERS) {
         ["2024-01-03", 1, 1, 1, 1, 1],
       ];
       await save(database, [bars("A", "daily", days)]);
-      const found = database.bars({ interval: "daily", ticker: "A", from: "2024-01-03", to: null });
+      const found = database.rows({ kind: "daily", part: null, ticker: "A", from: "2024-01-03", to: null });
       expect(await all(found)).toEqual(days.slice(1));
     });
 
@@ -147,7 +155,9 @@ for (const driver of DRIVERS) {
         expect(await database.tickers("hourly", null, 5)).toEqual(["HOURLY"]);
         expect(await database.tickers("ticks", null, 5)).toEqual(["TICKS"]);
         for (const ticker of tickers)
-          expect(await all(database.bars({ interval: "daily", ticker, ...everything }))).toHaveLength(2);
+          expect(await all(database.rows({ kind: "daily", part: null, ticker, ...everything }))).toHaveLength(
+            2,
+          );
       },
     );
 
@@ -156,14 +166,14 @@ for (const driver of DRIVERS) {
         return [stampOf(Math.floor(n / 3)), n, n % 7, null, null, n % 3];
       });
       await save(database, [ticks("A", "trade", rows)]);
-      const walked: TickRow[] = [];
+      const walked: SeriesRow[] = [];
       let batches = 0;
-      for await (const batch of database.ticks({ ticker: "A", type: "trade", ...everything })) {
+      for await (const batch of database.rows({ kind: "ticks", ticker: "A", part: "trade", ...everything })) {
         batches++;
         walked.push(...batch);
         // At a key that was passed, and in another series.
         await save(database, [
-          ticks("A", "trade", [batch[0]!]),
+          ticks("A", "trade", [batch[0] as TickRow]),
           ticks("A", "quote", [[stampOf(batches), 1, 1, null, null, 0]]),
         ]);
       }
@@ -175,7 +185,12 @@ for (const driver of DRIVERS) {
       const rows = Array.from({ length: TICKS_MANY }, (_, n): TickRow => [stampOf(n), n, 1, null, null, 0]);
       await save(database, [ticks("A", "trade", rows)]);
       for (let i = 0; i < 20; i++)
-        for await (const batch of database.ticks({ ticker: "A", type: "trade", ...everything })) {
+        for await (const batch of database.rows({
+          kind: "ticks",
+          ticker: "A",
+          part: "trade",
+          ...everything,
+        })) {
           expect(batch[0]).toEqual(rows[0]);
           break;
         }
@@ -189,10 +204,10 @@ for (const driver of DRIVERS) {
         return [stampOf(Math.floor(n / 5_000)), n, n, null, null, n % 5_000];
       });
       await saveAll(database, ticks("A", "trade", rows));
-      const walked: TickRow[] = [];
-      for await (const batch of database.ticks({ ticker: "A", type: "trade", ...everything })) {
+      const walked: SeriesRow[] = [];
+      for await (const batch of database.rows({ kind: "ticks", ticker: "A", part: "trade", ...everything })) {
         walked.push(...batch);
-        const [stamp, price, , , , seq] = batch.at(-1)!;
+        const [stamp, price, , , , seq] = batch.at(-1) as TickRow;
         await save(database, [ticks("A", "trade", [[stamp, price, 77, null, null, seq]])]);
       }
       expect(walked).toEqual(rows);
@@ -200,8 +215,8 @@ for (const driver of DRIVERS) {
         return [new Date(Date.UTC(1900, 0, n + 1)).toISOString().slice(0, 10), 1, 1, 1, n, n];
       });
       await saveAll(database, bars("A", "daily", days));
-      const found: BarRow[] = [];
-      for await (const batch of database.bars({ interval: "daily", ticker: "A", ...everything })) {
+      const found: SeriesRow[] = [];
+      for await (const batch of database.rows({ kind: "daily", part: null, ticker: "A", ...everything })) {
         found.push(...batch);
         await save(database, [bars("A", "daily", [[batch.at(-1)![0], 1, 1, 1, 1, 99]])]);
       }
@@ -215,9 +230,13 @@ for (const driver of DRIVERS) {
       if (driver.isFile) expect(reader).toBeNull();
       else {
         expect(await reader!.tickers("daily", null, 5)).toEqual([]);
-        expect(await reader!.tickTypes("A")).toEqual([]);
-        expect(await all(reader!.bars({ interval: "daily", ticker: "A", ...everything }))).toEqual([]);
-        expect(await all(reader!.ticks({ ticker: "A", type: "trade", ...everything }))).toEqual([]);
+        expect(await reader!.parts("ticks", "A")).toEqual([]);
+        expect(await all(reader!.rows({ kind: "daily", part: null, ticker: "A", ...everything }))).toEqual(
+          [],
+        );
+        expect(await all(reader!.rows({ kind: "ticks", ticker: "A", part: "trade", ...everything }))).toEqual(
+          [],
+        );
         await reader!.close();
         const schema = new URL(dbFile).searchParams.get("search_path");
         expect(await postgres.admin`SELECT 1 FROM pg_tables WHERE schemaname = ${schema}`).toHaveLength(0);

@@ -25,7 +25,7 @@ function tick(ticker: string, frame: string): Save {
   return {
     kind: "ticks",
     ticker,
-    type: "trade",
+    part: "trade",
     rows: [[stamp, 1, 1, null, null, null]],
     onDuplicate: "append",
     update: { saveId: crypto.randomUUID(), repeated: false, frame },

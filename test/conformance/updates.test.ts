@@ -1,8 +1,10 @@
 /** Positions and the update log, as every storage driver keeps them. */
+
 import { expect, test } from "bun:test";
-import type { BarRow, Save, SaveOutcome, TickRow } from "../../src/storage/contract.ts";
+import type { BarRow, Save, SaveOutcome, SeriesRow, TickRow } from "../../src/storage/contract.ts";
 import type { SaveUpdate, StoredUpdate, UpdateLimit } from "../../src/storage/update-contract.ts";
 import { randomNumbers } from "../support/random.ts";
+import { newestOf } from "../support/snapshots.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
@@ -47,7 +49,7 @@ const dateOf = (n: number): string => new Date(Date.UTC(2000, 0, 1 + n)).toISOSt
 const tick = (ticker: string, n: number, of?: SaveUpdate, type = "trade"): Save => ({
   kind: "ticks",
   ticker,
-  type,
+  part: type,
   rows: [[stampOf(n), n, 1, null, null, null]],
   onDuplicate: "append",
   ...(of === undefined ? {} : { update: of }),
@@ -60,8 +62,8 @@ const day = (
   of?: SaveUpdate,
   onDuplicate: "replace" | "keep" | "error" = "replace",
 ): Save => ({
-  kind: "bars",
-  interval: "daily",
+  kind: "daily",
+  part: null,
   ticker,
   rows: [[dateOf(n), close, close, close, close, 1]],
   onDuplicate,
@@ -112,10 +114,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(await logOf(db, "A")).toEqual([]);
     expect(await db.reader.updates.snapshot("A")).toEqual({
       position: 0,
-      quote: null,
-      trade: null,
-      daily: null,
-      hourly: null,
+      newest: [],
     });
   });
 
@@ -131,8 +130,8 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     ];
     expect(await positionsOf(db, first)).toEqual([1, 2, 1, 3, 4, 2]);
     const hourly: Save = {
-      kind: "bars",
-      interval: "hourly",
+      kind: "hourly",
+      part: null,
       ticker: "A",
       rows: [["2024-01-02 10:00:00", 1, 1, 1, 1, 1]],
       onDuplicate: "replace",
@@ -208,7 +207,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(await positionsOf(db, [day("A", 1, 10, first), day("A", 1, 11, update("2"))])).toEqual([1, 2]);
     const again = { ...first, repeated: true };
     expect(await commitAll(db, [day("A", 1, 10, again)])).toEqual([{ ok: true, stored: 0, position: 1 }]);
-    expect((await db.reader.updates.snapshot("A")).daily).toEqual([dateOf(1), 11, 11, 11, 11, 1]);
+    expect(newestOf(await db.reader.updates.snapshot("A"), "daily")).toEqual([dateOf(1), 11, 11, 11, 11, 1]);
     // Its first try didn't arrive.
     expect(await positionsOf(db, [day("A", 1, 12, update("3", { repeated: true }))])).toEqual([3]);
     // Of another ticker, with the same id: no repetition.
@@ -327,7 +326,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
       {
         kind: "ticks",
         ticker: "A",
-        type: "quote",
+        part: "quote",
         rows: quotes,
         onDuplicate: "append",
         update: update("1"),
@@ -335,15 +334,15 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
       {
         kind: "ticks",
         ticker: "A",
-        type: "trade",
+        part: "trade",
         rows: trades,
         onDuplicate: "append",
         update: update("2"),
       },
       tick("A", 900, update("3"), "greeks"),
       {
-        kind: "bars",
-        interval: "hourly",
+        kind: "hourly",
+        part: null,
         ticker: "A",
         rows: hours,
         onDuplicate: "replace",
@@ -351,18 +350,16 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
       },
     ];
     await positionsOf(db, saves);
-    expect(await db.reader.updates.snapshot("A")).toEqual({
-      position: 4,
-      quote: quotes[1]!,
-      trade: trades[0]!,
-      daily: null,
-      hourly: hours[1]!,
-    });
+    const before = await db.reader.updates.snapshot("A");
+    expect(before.position).toBe(4);
+    expect(newestOf(before, "ticks", "quote")).toEqual(quotes[1]!.slice(0, -1) as SeriesRow);
+    expect(newestOf(before, "ticks", "trade")).toEqual(trades[0]!.slice(0, -1) as SeriesRow);
+    expect(newestOf(before, "hourly")).toEqual(hours[1]!);
+    expect(before.newest).toHaveLength(3);
     await positionsOf(db, [day("A", 3, 3, update("5")), day("A", 1, 4, update("6")), tick("B", 1)]);
-    expect(await db.reader.updates.snapshot("A")).toMatchObject({
-      position: 6,
-      daily: [dateOf(3), 3, 3, 3, 3, 1],
-    });
+    const after = await db.reader.updates.snapshot("A");
+    expect(after.position).toBe(6);
+    expect(newestOf(after, "daily")).toEqual([dateOf(3), 3, 3, 3, 3, 1]);
   });
 
   withDatabase("all of it is there when the database is opened again, and goes on", async (opened) => {

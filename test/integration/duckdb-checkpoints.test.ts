@@ -19,7 +19,7 @@ function bulkTicks(n: number): Save {
   return {
     kind: "ticks",
     ticker: `T${n % 7}`,
-    type: "trade",
+    part: "trade",
     rows: [[`${stamp.slice(0, 10)} ${stamp.slice(11, 19)}.000000`, n, 1, null, null, null]],
     onDuplicate: "append",
     update: {

@@ -68,16 +68,16 @@ function ticks(counts: (Count | null)[], first = 0): Save {
   const rows = counts.map(
     (count, i): TickRow => [`${stampOf(first + i)}.000000`, 1, count, null, counts.at(-i)!, null],
   );
-  return { kind: "ticks", ticker: "A", type: "trade", rows, onDuplicate: "append" };
+  return { kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "append" };
 }
 
 function bars(interval: "daily" | "hourly", counts: Count[]): Save {
   const stamp = (i: number): string => (interval === "daily" ? dateOf(i + 1) : stampOf(i * 3600));
   const rows = counts.map((count, i): BarRow => [stamp(i), 1, 1, 1, 1, count]);
-  return { kind: "bars", interval, ticker: "A", rows, onDuplicate: "replace" };
+  return { kind: interval, part: null, ticker: "A", rows, onDuplicate: "replace" };
 }
 
-const allTicks = { ticker: "A", type: "trade", from: null, to: null };
+const allTicks = { kind: "ticks" as const, ticker: "A", part: "trade", from: null, to: null };
 
 /** Integers as their digits, other numbers by value. */
 function comparable(text: string): unknown {
@@ -91,9 +91,13 @@ function comparable(text: string): unknown {
 }
 
 async function answersOf({ reader }: Pick<OpenDatabase, "reader">): Promise<unknown[]> {
-  const answers: unknown[] = [comparable(await textOf(reader.ticks(allTicks)))];
+  const answers: unknown[] = [comparable(await textOf(reader.rows(allTicks)))];
   for (const interval of ["daily", "hourly"] as const)
-    answers.push(comparable(await textOf(reader.bars({ interval, ticker: "A", from: null, to: null }))));
+    answers.push(
+      comparable(
+        await textOf(reader.rows({ kind: interval, part: null, ticker: "A", from: null, to: null })),
+      ),
+    );
   for (let day = 1; day <= 30; day++) answers.push(await reader.dailyVolume("A", dateOf(day)));
   answers.push(await reader.updates.snapshot("A"));
   return answers;
@@ -263,7 +267,7 @@ test("a DECIMAL column of an earlier file becomes DOUBLE when that is needed and
   instance.closeSync();
   const db = await openIn(dir.path);
   try {
-    const before = comparable(await textOf(db.reader.ticks(allTicks)));
+    const before = comparable(await textOf(db.reader.rows(allTicks)));
     const size = (value: Count, askSize: Count): Save => ({
       ...(ticks([1]) as Save & { kind: "ticks" }),
       rows: [["2024-01-02 00:00:00.000000", 1, value, null, askSize, null]],
@@ -271,11 +275,11 @@ test("a DECIMAL column of an earlier file becomes DOUBLE when that is needed and
     expect(await db.writer.commit([size(1, 1e-19)])).toMatchObject([
       { status: 400, error: expect.stringContaining("ask_size 1e-19") },
     ]);
-    expect(comparable(await textOf(db.reader.ticks(allTicks)))).toEqual(before);
+    expect(comparable(await textOf(db.reader.rows(allTicks)))).toEqual(before);
     expect(await typeOfSize(db)).toBe("DECIMAL(38,18)");
     expect(await db.writer.commit([size(2 / 3e5, "9223372036854775807")])).toMatchObject([{ stored: 1 }]);
     expect(await typeOfSize(db)).toBe("DOUBLE");
-    const after = comparable(await textOf(db.reader.ticks(allTicks))) as { data: { size: unknown }[] };
+    const after = comparable(await textOf(db.reader.rows(allTicks))) as { data: { size: unknown }[] };
     const sizes = after.data.map((row) => row.size);
     expect(sizes).toEqual([
       0.3,

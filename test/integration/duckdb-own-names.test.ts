@@ -81,7 +81,7 @@ function tick(price: number, second: number): Save {
   return {
     kind: "ticks",
     ticker: "A",
-    type: "trade",
+    part: "trade",
     rows: [[`2024-01-02 10:00:0${second}.000000`, price, 1, null, 0.5, null]],
     onDuplicate: "append",
     update: { saveId: `${price} ${second}`, repeated: false, frame: `{"price":${price}}` },
@@ -94,7 +94,7 @@ function bars(interval: "daily" | "hourly", closes: number[]): Save {
     return [interval === "daily" ? date : `${date} 10:00:00`, close, close, close, close, 10];
   });
   const update = { saveId: `${interval}${closes.length}`, repeated: false, frame: "{}" };
-  return { kind: "bars", interval, ticker: "A", rows, onDuplicate: "replace", update };
+  return { kind: interval, part: null, ticker: "A", rows, onDuplicate: "replace", update };
 }
 
 /** Everything that the server does with a file, as far as answers show it. */
@@ -109,10 +109,10 @@ async function work(db: OpenDuckDb): Promise<unknown[]> {
   const range = { ticker: "A", from: null, to: null };
   return [
     outcomes,
-    written(await textOf(db.reader.ticks({ ...range, type: "trade", withSeq: true }))),
-    written(await textOf(db.reader.bars({ ...range, interval: "daily" }))),
-    written(await textOf(db.reader.bars({ ...range, interval: "hourly" }))),
-    written(await textOf(db.reader.newestTicks({ ...range, type: "trade", limit: 2 }))),
+    written(await textOf(db.reader.rows({ ...range, kind: "ticks", part: "trade", withSeq: true }))),
+    written(await textOf(db.reader.rows({ ...range, kind: "daily", part: null }))),
+    written(await textOf(db.reader.rows({ ...range, kind: "hourly", part: null }))),
+    written(await textOf(db.reader.newest({ ...range, kind: "ticks", part: "trade", limit: 2 }))),
     await db.reader.latestPrice("A"),
     await db.reader.previousClose("A"),
     await db.reader.dailyVolume("A", "2020-01-01"),
@@ -161,9 +161,11 @@ test("an empty file with such macros becomes a database, and a file of the older
   await using db = await file.open();
   expect(db.preparation).toContain("realtime_data 2 rows");
   expect(
-    (await rowsOf(db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null, withSeq: true }))).map(
-      ({ price, seq }) => [price, seq],
-    ),
+    (
+      await rowsOf(
+        db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null, withSeq: true }),
+      )
+    ).map(({ price, seq }) => [price, seq]),
   ).toEqual([
     [1, 0],
     [2, 1],

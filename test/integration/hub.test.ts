@@ -94,7 +94,7 @@ function tick(ticker: string, price: number, onDuplicate: SaveTicks["onDuplicate
   return {
     kind: "ticks",
     ticker,
-    type: "trade",
+    part: "trade",
     rows: [[stamp, price, 1, null, null, null]],
     onDuplicate,
     update: { saveId: `${ticker}-${price}-${onDuplicate}`, repeated: false, frame: String(price) },

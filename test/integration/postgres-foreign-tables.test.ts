@@ -170,8 +170,8 @@ test.each(UNFIT)(
 );
 
 const BAR: Save = {
-  kind: "bars",
-  interval: "daily",
+  kind: "daily",
+  part: null,
   ticker: "A",
   rows: [["2024-01-02", 1, 2, 0.5, 0.1 + 0.2, 10]],
   onDuplicate: "replace",
@@ -179,7 +179,7 @@ const BAR: Save = {
 const TICK: Save = {
   kind: "ticks",
   ticker: "A",
-  type: "trade",
+  part: "trade",
   rows: [["2024-01-02 10:00:00.000001", 0.1 + 0.2, 2, null, null, null]],
   onDuplicate: "append",
 };

@@ -2,12 +2,14 @@
  * Saves of one worker that go together: in order within a ticker, and none held up by another
  * ticker's lock.
  */
+
 import { expect, test } from "bun:test";
-import type { SaveBars } from "../../src/storage/contract.ts";
+import type { SaveRows } from "../../src/storage/contract.ts";
 import { GroupCommit } from "../../src/storage/group-commit.ts";
 import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
 import { usePostgres } from "../support/postgres.ts";
+import { newestOf } from "../support/snapshots.ts";
 
 const TIMEOUT_MS = 240_000;
 const TICKERS = 5;
@@ -15,10 +17,10 @@ const SAVES = 400;
 
 const postgres = usePostgres();
 
-function bar(ticker: string, close: number): SaveBars {
+function bar(ticker: string, close: number): SaveRows {
   return {
-    kind: "bars",
-    interval: "daily",
+    kind: "daily",
+    part: null,
     ticker,
     rows: [["2024-01-02", 1, 1, 1, close, 1]],
     onDuplicate: "replace",
@@ -54,7 +56,7 @@ test(
       held.map((_, index) => ({ ok: true, stored: 1, position: index + 1 })),
     );
     await commits.idle();
-    expect((await db.reader.updates.snapshot("HELD")).daily?.[4]).toBe(21);
+    expect(newestOf(await db.reader.updates.snapshot("HELD"), "daily")?.[4]).toBe(21);
   },
   TIMEOUT_MS,
 );

@@ -16,7 +16,7 @@ function tick(ticker: string): SaveTicks {
   return {
     kind: "ticks",
     ticker,
-    type: "trade",
+    part: "trade",
     rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, null]],
     onDuplicate: "append",
   };

@@ -5,7 +5,7 @@
  */
 import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { parseSettings } from "../../src/config/settings.ts";
-import type { SaveBars, SaveTicks } from "../../src/storage/contract.ts";
+import type { SaveRows, SaveTicks } from "../../src/storage/contract.ts";
 import {
   openPostgres,
   type PostgresDatabase,
@@ -69,11 +69,11 @@ test("one that lacks what the server needs is named at once, with what it lacks 
 });
 
 /** A ticker's saves that depend on each other: each day's averages on all before. */
-function day(index: number): SaveBars {
+function day(index: number): SaveRows {
   const date = new Date(Date.UTC(2024, 0, 1) + index * 86_400_000).toISOString().slice(0, 10);
   return {
-    kind: "bars",
-    interval: "daily",
+    kind: "daily",
+    part: null,
     ticker: "A",
     rows: [[date, 1, 1, 1, index, 1]],
     onDuplicate: "replace",
@@ -81,7 +81,7 @@ function day(index: number): SaveBars {
 }
 
 async function bars(db: PostgresDatabase): Promise<string> {
-  const rows = await db.reader.bars({ interval: "daily", ticker: "A", from: null, to: null });
+  const rows = await db.reader.rows({ kind: "daily", part: null, ticker: "A", from: null, to: null });
   return JSON.stringify(rows).replaceAll(/\\"write_timestamp\\":\\"[^"]*\\"/g, "");
 }
 
@@ -166,7 +166,7 @@ test("a key that another program took first is found also under the name that a 
   const save: SaveTicks = {
     kind: "ticks",
     ticker: "A",
-    type: "trade",
+    part: "trade",
     rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, null]],
     onDuplicate: "append",
   };

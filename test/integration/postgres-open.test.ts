@@ -25,7 +25,7 @@ function tick(size: number): SaveTicks {
   return {
     kind: "ticks",
     ticker: "A",
-    type: "trade",
+    part: "trade",
     rows: [["2024-01-02 10:00:00.000000", 1, size, null, null, null]],
     onDuplicate: "append",
   };
@@ -81,7 +81,7 @@ test("columns of an older server make room for fractions, in every server, and k
   // Both read and write on plans for the columns that were.
   for (const each of [db, other]) {
     await each.writer.commit([{ ...tick(7), ticker: "W" }]);
-    await each.reader.ticks({ ticker: "W", type: "trade", from: null, to: null });
+    await each.reader.rows({ kind: "ticks", ticker: "W", part: "trade", from: null, to: null });
   }
   expect(
     await Promise.all(
@@ -97,7 +97,7 @@ test("columns of an older server make room for fractions, in every server, and k
   ]);
   for (const each of [db, other]) {
     const textOf = async (ticker: string) =>
-      JSON.stringify(await each.reader.ticks({ ticker, type: "trade", from: null, to: null }));
+      JSON.stringify(await each.reader.rows({ kind: "ticks", ticker, part: "trade", from: null, to: null }));
     expect(await textOf("A")).toContain('\\"size\\":0.25,');
     expect(await textOf("L")).toContain('\\"size\\":9007199254740993,');
     expect(await textOf("H")).toContain('\\"size\\":10000000000000000000,');
@@ -125,7 +125,7 @@ test("where the server may not make room, a fraction is refused, not rounded, an
 
 test("a text that PostgreSQL can't store is a 400", async () => {
   await using db = await open(await postgres.freshSchema());
-  const odd = [{ ticker: "A\0B" }, { ticker: "A\ud83d" }, { type: "\ude00" }, { ticker: "A😀" }];
+  const odd = [{ ticker: "A\0B" }, { ticker: "A\ud83d" }, { part: "\ude00" }, { ticker: "A😀" }];
   expect(await db.writer.commit(odd.map((part) => ({ ...tick(1), ...part })))).toMatchObject([
     { ok: false, status: 400 },
     { ok: false, status: 400 },
@@ -285,8 +285,8 @@ test("closes changed by any program, in any way, take the checkpoints behind the
   const save = (ticker: string) =>
     db.writer.commit([
       {
-        kind: "bars",
-        interval: "daily",
+        kind: "daily",
+        part: null,
         ticker,
         rows: Array.from({ length: 600 }, (_, i) => [day(i), 1, 1, 1, i, 1]),
         onDuplicate: "replace",

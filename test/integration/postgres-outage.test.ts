@@ -38,11 +38,11 @@ function tick(
   }: Partial<{ onDuplicate: SaveTicks["onDuplicate"]; seq: number | null }> = {},
 ): SaveTicks {
   const row: TickRow = ["2024-01-02 10:00:00.000000", price, 1, null, null, seq];
-  return { kind: "ticks", ticker: "A", type: "trade", rows: [row], onDuplicate };
+  return { kind: "ticks", ticker: "A", part: "trade", rows: [row], onDuplicate };
 }
 
 async function prices(db: PostgresDatabase, ticker = "A"): Promise<number[]> {
-  const rows = await rowsOf(db.reader.ticks({ ticker, type: "trade", from: null, to: null }));
+  const rows = await rowsOf(db.reader.rows({ kind: "ticks", ticker, part: "trade", from: null, to: null }));
   return rows.map((row) => row.price as number);
 }
 
@@ -196,7 +196,13 @@ test(
       (_, i): TickRow => [`2024-01-03 10:00:00.${String(i).padStart(6, "0")}`, i, null, null, null, null],
     );
     await db.writer.commit([{ ...tick(0), ticker: "B", rows: large }]);
-    const streamed = await db.reader.ticks({ ticker: "B", type: "trade", from: null, to: null });
+    const streamed = await db.reader.rows({
+      kind: "ticks",
+      ticker: "B",
+      part: "trade",
+      from: null,
+      to: null,
+    });
     if (streamed.empty || !("chunks" in streamed)) throw new Error("expected chunks");
     const chunks = streamed.chunks[Symbol.asyncIterator]();
     await chunks.next();

@@ -40,14 +40,14 @@ async function save(db: PostgresDatabase, ticker: string, price: number): Promis
     {
       kind: "ticks",
       ticker,
-      type: "trade",
+      part: "trade",
       rows: [["2024-01-02 15:00:00.000000", price, 1, null, null, null]],
       onDuplicate: "append",
       update: { saveId: crypto.randomUUID(), repeated: false, frame: `{"seq":0,"price":${price}}` },
     },
     {
-      kind: "bars",
-      interval: "daily",
+      kind: "daily",
+      part: null,
       ticker,
       rows: [["2024-01-02", 1, 2, 1, price, 10]],
       onDuplicate: "replace",

@@ -36,7 +36,7 @@ function ticks(ticker: string, count: number): SaveTicks {
     { length: count },
     (_, i): TickRow => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i, 1, null, null, null],
   );
-  return { kind: "ticks", ticker, type: "trade", rows, onDuplicate: "append" };
+  return { kind: "ticks", ticker, part: "trade", rows, onDuplicate: "append" };
 }
 
 function sleep(db: PostgresDatabase, seconds: number, signal?: AbortSignal) {
@@ -91,7 +91,8 @@ test(
   async () => {
     await using db = await open({ dbPoolSize: 5, limits: { waitLongMs: 200 } });
     await db.writer.commit([ticks("A", 50_000)]);
-    const read = async () => db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null });
+    const read = async () =>
+      db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null });
     const streams = [await read(), await read()];
     await expect(read()).rejects.toMatchObject({ status: 503 });
     expect(await sleep(db, 0)).toMatchObject({ status: "rows" });
@@ -123,7 +124,7 @@ test(
     // A stream waits in the same line.
     await db.writer.commit([ticks("A", 1_500)]);
     await expect(
-      db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null }) as Promise<unknown>,
+      db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null }) as Promise<unknown>,
     ).rejects.toMatchObject({ status: 503 });
     stop.abort();
     await slow;
@@ -213,7 +214,10 @@ test(
       await lock.unsafe(`LOCK TABLE ${schema}.realtime_data IN ACCESS EXCLUSIVE MODE`);
       const gone = new AbortController();
       const read = (
-        db.reader.ticks({ ticker: "A", type: "trade", from: null, to: null }, gone.signal) as Promise<unknown>
+        db.reader.rows(
+          { kind: "ticks", ticker: "A", part: "trade", from: null, to: null },
+          gone.signal,
+        ) as Promise<unknown>
       ).catch((error: unknown) => error);
       await until(async () => (await running("FROM realtime_data p")) === 1);
       gone.abort();

@@ -29,22 +29,22 @@ async function doAll(db: PostgresDatabase): Promise<string> {
         {
           kind: "ticks",
           ticker: "AAPL",
-          type: "trade",
+          part: "trade",
           rows: [[`2024-01-02 15:00:0${i}.000001`, price, 1.5, null, null, null]],
           onDuplicate: "append",
           update: { saveId: `s${i}`, repeated: i > 0, frame: `{"price":${price}}` },
         },
         {
-          kind: "bars",
-          interval: "daily",
+          kind: "daily",
+          part: null,
           ticker: "AAPL",
           rows: [[`2024-01-0${i + 1}`, 1, 3, 1, price, 10]],
           onDuplicate: "replace",
           update: { saveId: `b${i}`, repeated: false, frame: `{"bar":${price}}` },
         },
         {
-          kind: "bars",
-          interval: "hourly",
+          kind: "hourly",
+          part: null,
           ticker: "MSFT",
           rows: [["2024-01-02 15:00:00", 1, 3, 1, price, 10]],
           onDuplicate: "keep",
@@ -56,17 +56,17 @@ async function doAll(db: PostgresDatabase): Promise<string> {
   const all = { from: null, to: null };
   const { reader } = db;
   for (const rows of [
-    await reader.bars({ interval: "daily", ticker: "AAPL", ...all }),
-    await reader.bars({ interval: "hourly", ticker: "MSFT", ...all }),
-    await reader.ticks({ ticker: "AAPL", type: "trade", ...all }),
-    await reader.newestTicks({ ticker: "AAPL", type: "trade", ...all, limit: 5 }),
+    await reader.rows({ kind: "daily", part: null, ticker: "AAPL", ...all }),
+    await reader.rows({ kind: "hourly", part: null, ticker: "MSFT", ...all }),
+    await reader.rows({ kind: "ticks", ticker: "AAPL", part: "trade", ...all }),
+    await reader.newest({ kind: "ticks", ticker: "AAPL", part: "trade", ...all, limit: 5 }),
   ])
     told.push(JSON.stringify(rows).replaceAll(/write_timestamp\\":\\"[^"]*"/g, ""));
   told.push(
     await reader.latestPrice("AAPL"),
     await reader.previousClose("AAPL"),
     await reader.tickers("daily", null, 10),
-    await reader.tickTypes("AAPL"),
+    await reader.parts("ticks", "AAPL"),
     [...(await reader.updates.positions(null))],
     [...(await reader.updates.positions(["AAPL"]))],
     (await reader.updates.newest("AAPL")).position,

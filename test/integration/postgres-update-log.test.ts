@@ -2,12 +2,14 @@
  * Positions and the update log on PostgreSQL, where several processes write: dense, in the order of
  * commits, within the bound.
  */
+
 import { expect, test } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import type { StoredUpdate } from "../../src/storage/update-contract.ts";
 import { rowsOf } from "../support/answered.ts";
 import { usePostgres } from "../support/postgres.ts";
+import { newestOf } from "../support/snapshots.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
@@ -48,7 +50,7 @@ const upTo = (last: number, first = 1): number[] =>
 const priceOf = ({ frame }: StoredUpdate): number => (JSON.parse(frame) as { price: number }).price;
 
 async function tickPrices(db: PostgresDatabase, ticker: string): Promise<number[]> {
-  const rows = await rowsOf(db.reader.ticks({ ticker, type: "trade", from: null, to: null }));
+  const rows = await rowsOf(db.reader.rows({ kind: "ticks", ticker, part: "trade", from: null, to: null }));
   return rows.map((row) => row.price as number);
 }
 
@@ -69,7 +71,7 @@ function tick(price: number, saveId: string, repeated = false): SaveTicks {
   return {
     kind: "ticks",
     ticker: "A",
-    type: "trade",
+    part: "trade",
     rows: [["2024-01-02 10:00:00.000000", price, 1, null, null, null]],
     onDuplicate: "append",
     update: { saveId, repeated, frame: `{"price":${price}}` },
@@ -90,7 +92,7 @@ test(
       await expectSound(db, `OWN${me}`);
     }
     const last = log.findLast(({ type }) => type === "bar")!;
-    expect((await db.reader.updates.snapshot("SAME")).daily?.[4]).toBe(priceOf(last));
+    expect(newestOf(await db.reader.updates.snapshot("SAME"), "daily")?.[4]).toBe(priceOf(last));
   },
   TIMEOUT_MS,
 );
@@ -161,7 +163,7 @@ test(
       { ok: true, stored: 0, position: null },
       { ok: true, stored: 1, position: 1 },
     ]);
-    expect((await db!.reader.updates.snapshot("A")).trade?.[1]).toBe(2);
+    expect(newestOf(await db!.reader.updates.snapshot("A"), "ticks", "trade")?.[1]).toBe(2);
     for (const each of opened) await each.close();
     await using again = await open(dbFile);
     expect(again.preparation).toBeNull();

@@ -68,7 +68,9 @@ test(
     // Once more: nothing of it is new.
     await runWriters(dbFile, "ticks");
     await using db = await open(dbFile);
-    const rows = await rowsOf(db.reader.ticks({ ticker: "SAME", type: "trade", from: null, to: null }));
+    const rows = await rowsOf(
+      db.reader.rows({ kind: "ticks", ticker: "SAME", part: "trade", from: null, to: null }),
+    );
     expect(rows).toHaveLength(PROCESSES * 20 * 10);
     expect(new Set(rows.map((row) => `${row.timestamp} ${row.price}`)).size).toBe(rows.length);
     const schema = new URL(dbFile).searchParams.get("search_path");
@@ -86,7 +88,9 @@ test(
     const dbFile = await postgres.freshSchema();
     await runWriters(dbFile, "days");
     await using db = await open(dbFile);
-    const rows = await rowsOf(db.reader.bars({ interval: "daily", ticker: "SAME", from: null, to: null }));
+    const rows = await rowsOf(
+      db.reader.rows({ kind: "daily", part: null, ticker: "SAME", from: null, to: null }),
+    );
     expect(rows).toHaveLength(PROCESSES * 20 * 10);
     const closes = rows.map((row) => row.close as number);
     const expected = continueAverages(startState(), [], closes).rows;
@@ -104,7 +108,9 @@ test(
     expect(await deadlocks()).toBe(before);
     await using db = await open(dbFile);
     for (const ticker of ["T0", "T29"]) {
-      const ticks = await rowsOf(db.reader.ticks({ ticker, type: "trade", from: null, to: null }));
+      const ticks = await rowsOf(
+        db.reader.rows({ kind: "ticks", ticker, part: "trade", from: null, to: null }),
+      );
       expect(ticks).toHaveLength(PROCESSES * 15 * 10);
     }
   },

@@ -21,7 +21,6 @@ test("a ticker that is no text is no ticker, for a greeting as for get_tickers",
   const reader = new SqliteReader(path, 2);
   try {
     expect(reader.tickers("daily", null, 10)).toEqual(["A"]);
-    expect(reader.holdings(5)[0]).toEqual({ kind: "daily bars", tickers: ["A"] });
   } finally {
     reader.close();
   }
@@ -35,11 +34,11 @@ test("a read whose client has gone doesn't wait for a connection any more", asyn
     { length: 2_000 },
     (_, i): TickRow => [STAMP + String(i).padStart(6, "0"), i, 1, null, null, null],
   );
-  writer.commit([{ kind: "ticks", ticker: "A", type: "trade", rows, onDuplicate: "append" }]);
+  writer.commit([{ kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "append" }]);
   writer.close();
   const reader = new SqliteReader(path, 2);
   const read = async (signal?: AbortSignal): Promise<JsonRows> =>
-    reader.ticks({ ticker: "A", type: "trade", from: null, to: null }, signal);
+    reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null }, signal);
   try {
     const first = await read();
     const gone = new AbortController();

@@ -26,8 +26,8 @@ const FILES = [
 /** What engines could have each in their own way. */
 const SPECIAL: Save[] = [
   {
-    kind: "bars",
-    interval: "hourly",
+    kind: "hourly",
+    part: null,
     ticker: "O'Neil 株",
     rows: [["2024-01-02 15:00:00", 0.1 + 0.2, 5e-324, null, -0, "9007199254740993"]],
     onDuplicate: "replace",
@@ -35,7 +35,7 @@ const SPECIAL: Save[] = [
   {
     kind: "ticks",
     ticker: "IBM",
-    type: "auction",
+    part: "auction",
     rows: [
       ["1969-12-31 23:59:59.999999", 1.7976931348623157e308, "-9223372036854775808", null, 0, 7],
       ["2024-01-02 10:00:00.000001", null, null, null, null, 0],
@@ -98,14 +98,14 @@ test("volumes and sizes of every magnitude go through DuckDB; one that it can't 
     {
       kind: "ticks",
       ticker,
-      type: "trade",
+      part: "trade",
       rows: counts.map((size, i) => [`2024-01-02 10:00:00.0000${10 + i}`, 5, size, null, counts.at(-i)!, 0]),
       onDuplicate: "replace",
     },
     ...(["daily", "hourly"] as const).map(
       (interval): Save => ({
-        kind: "bars",
-        interval,
+        kind: interval,
+        part: null,
         ticker,
         rows: counts.map((volume, i) => [
           interval === "daily" ? `2024-01-${10 + i}` : `2024-01-02 ${10 + i}:00:00`,

@@ -27,15 +27,15 @@ const CUTS = 4;
 /** What JSON, a pandas-like reader of stamps, or a page's border could spoil. */
 const SPECIAL: Save[] = [
   {
-    kind: "bars",
-    interval: "hourly",
+    kind: "hourly",
+    part: null,
     ticker: "O'Neil},{\"株",
     rows: [["2024-01-02 15:00:00", 0.1 + 0.2, 5e-324, null, -0, "9007199254740993"]],
     onDuplicate: "replace",
   },
   {
-    kind: "bars",
-    interval: "daily",
+    kind: "daily",
+    part: null,
     ticker: "1234",
     rows: [["1969-12-31", null, null, null, null, "-9223372036854775808"]],
     onDuplicate: "replace",
@@ -43,7 +43,7 @@ const SPECIAL: Save[] = [
   {
     kind: "ticks",
     ticker: "IBM",
-    type: "auction",
+    part: "auction",
     rows: [
       ["1969-12-31 23:59:59.999999", 1.7976931348623157e308, "9223372036854775807", null, 0, 7],
       ["2024-01-02 10:00:00.000001", null, null, null, null, 0],
@@ -53,7 +53,7 @@ const SPECIAL: Save[] = [
   {
     kind: "ticks",
     ticker: "MANY",
-    type: "trade",
+    part: "trade",
     // Hundreds of one stamp: a page that begins with it brings some again.
     rows: Array.from({ length: MANY }, (_, i): TickRow => {
       const second = String(Math.floor(i / 700)).padStart(2, "0");

@@ -44,11 +44,11 @@ const tick = (second: number, price: number, seq = 0): TickRow => {
   return [`2024-01-02 10:00:${String(second).padStart(2, "0")}.000001`, price, 1, null, null, seq];
 };
 const trades = (ticker: string, rows: TickRow[]): Save => {
-  return { kind: "ticks", ticker, type: "trade", rows, onDuplicate: "replace" };
+  return { kind: "ticks", ticker, part: "trade", rows, onDuplicate: "replace" };
 };
 const daily = (ticker: string, dates: string[], close = 5): Save => ({
-  kind: "bars",
-  interval: "daily",
+  kind: "daily",
+  part: null,
   ticker,
   rows: dates.map((date) => [date, 1, 2, 0.5, close, 100]),
   onDuplicate: "replace",
@@ -69,8 +69,8 @@ test("real bars and ticks arrive as they are, and a second copy writes nothing",
     expect((await runCli(["import", file, "--db-file", from, "--quiet", ...flags])).code).toBe(0);
   await save(from, [
     {
-      kind: "bars",
-      interval: "hourly",
+      kind: "hourly",
+      part: null,
       ticker: "O'Neil",
       rows: [["2024-01-02 15:00:00", 0.1 + 0.2, 5e-324, null, -0, "9007199254740993"]],
       onDuplicate: "replace",

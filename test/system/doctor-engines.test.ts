@@ -31,7 +31,7 @@ const TRADE = ["2024-01-02 10:00:00.000000", 1, 1, null, null, 0] as const;
 async function fill(dbFile: string, rows = 1) {
   const writer = await openWriter({ dbFile, durability: "normal" });
   const ticks = Array.from({ length: rows }, (_, seq) => [...TRADE.slice(0, 5), seq] as [...typeof TRADE]);
-  await writer.commit([{ kind: "ticks", ticker: "A", type: "trade", rows: ticks, onDuplicate: "replace" }]);
+  await writer.commit([{ kind: "ticks", ticker: "A", part: "trade", rows: ticks, onDuplicate: "replace" }]);
   return writer;
 }
 

@@ -76,7 +76,7 @@ async function makeDatabase(dbFile: string, rows = 0): Promise<void> {
     {
       kind: "ticks",
       ticker: "A",
-      type: "trade",
+      part: "trade",
       rows: Array.from({ length: rows }, (_, n) => [
         `2024-01-02 10:00:00.${String(n).padStart(6, "0")}`,
         n,

@@ -17,7 +17,7 @@ const postgres = usePostgres();
 const copied = (ticker: string, price: number): SaveTicks => ({
   kind: "ticks",
   ticker,
-  type: "trade",
+  part: "trade",
   rows: [[`2024-01-03 10:00:00.00000${price}`, price, 1, null, null, 0]],
   onDuplicate: "replace",
 });

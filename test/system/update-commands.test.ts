@@ -32,7 +32,7 @@ const saveDay = (url: string, ticker: string, close: number, extra: Record<strin
 const COPIED: SaveTicks = {
   kind: "ticks",
   ticker: "COPIED",
-  type: "trade",
+  part: "trade",
   rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, 0]],
   onDuplicate: "replace",
 };

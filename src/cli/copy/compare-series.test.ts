@@ -1,21 +1,21 @@
 import { expect, test } from "bun:test";
 import { randomNumbers } from "../../../test/support/random.ts";
-import type { BarRow, TickRow } from "../../storage/contract.ts";
+import type { BarRow, SeriesRow, TickRow } from "../../storage/contract.ts";
 import { compareSeries, sumSeries } from "./compare-series.ts";
 import { RowSum } from "./row-sum.ts";
-import { type StoredRow, toCanonical } from "./series.ts";
+import { toCanonical } from "./series.ts";
 
 const dateOf = (day: number): string => new Date(Date.UTC(2000, 0, day)).toISOString().slice(0, 10);
 const bar = (day: number, close: number): BarRow => [dateOf(day), 1, 1, 1, close, 100];
 
-async function* inBatches(rows: StoredRow[], size: number): AsyncGenerator<StoredRow[]> {
+async function* inBatches(rows: SeriesRow[], size: number): AsyncGenerator<SeriesRow[]> {
   yield [];
   for (let at = 0; at < rows.length; at += size)
     yield rows.slice(at, at + size).map((row) => [...row] as BarRow);
 }
 
-async function compare(source: StoredRow[], destination: StoredRow[], size = 3) {
-  const written: StoredRow[] = [];
+async function compare(source: SeriesRow[], destination: SeriesRow[], size = 3) {
+  const written: SeriesRow[] = [];
   const comparison = await compareSeries({
     kind: "daily",
     source: inBatches(source, size),
@@ -54,7 +54,7 @@ test("finds what is missing, different and only there, whatever lies where", asy
 });
 
 test("the sum of rows tells one changed value and doesn't mind the order", () => {
-  const sumOf = (...rows: StoredRow[]): string => {
+  const sumOf = (...rows: SeriesRow[]): string => {
     const sum = new RowSum();
     for (const row of rows) sum.add(row);
     return sum.checksum;

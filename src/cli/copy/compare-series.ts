@@ -2,19 +2,20 @@
  * Walks a series in both databases side by side, by key, and finds the rows that the destination
  * lacks or has otherwise.
  */
-import { type RowKind, TransferRowError } from "../../storage/contract.ts";
+import { type SeriesRow, TransferRowError } from "../../storage/contract.ts";
+import type { KindName } from "../../storage/model/kinds.ts";
 import { RowSum } from "./row-sum.ts";
-import { compareKeys, keyText, type StoredRow, toCanonical } from "./series.ts";
+import { compareKeys, keyText, toCanonical } from "./series.ts";
 
 export interface ComparisonOptions {
-  kind: RowKind;
-  source: AsyncIterable<StoredRow[]>;
-  destination: AsyncIterable<StoredRow[]>;
+  kind: KindName;
+  source: AsyncIterable<SeriesRow[]>;
+  destination: AsyncIterable<SeriesRow[]>;
   /**
    * Called in order of the key with each row that is to be written. @param there its key is in the
    * destination, with other values.
    */
-  onDifference(row: StoredRow, there: boolean): void | Promise<void>;
+  onDifference(row: SeriesRow, there: boolean): void | Promise<void>;
   onRowsRead(rows: number): void;
 }
 
@@ -46,7 +47,7 @@ export async function compareSeries(options: ComparisonOptions): Promise<Compari
   await destination.fill();
   let unreported = 0;
   while (source.row !== null) {
-    const row: StoredRow = source.row;
+    const row: SeriesRow = source.row;
     while (destination.row !== null && compareKeys(kind, destination.row, row) < 0) {
       found.onlyInDestination.add(destination.row);
       if (!destination.step()) await destination.fill();
@@ -76,7 +77,7 @@ export async function compareSeries(options: ComparisonOptions): Promise<Compari
 }
 
 /** Count and checksum of a whole series. @throws TransferRowError */
-export async function sumSeries(kind: RowKind, batches: AsyncIterable<StoredRow[]>): Promise<RowSum> {
+export async function sumSeries(kind: KindName, batches: AsyncIterable<SeriesRow[]>): Promise<RowSum> {
   await using walk = new RowWalk(kind, batches);
   const sum = new RowSum();
   for (await walk.fill(); walk.row !== null; ) {
@@ -89,13 +90,13 @@ export async function sumSeries(kind: RowKind, batches: AsyncIterable<StoredRow[
 /** Rows one by one, without a promise for each. */
 class RowWalk implements AsyncDisposable {
   /** In canonical form; null at the end. */
-  row: StoredRow | null = null;
-  readonly #kind: RowKind;
-  readonly #batches: AsyncIterator<StoredRow[]>;
-  #batch: StoredRow[] = [];
+  row: SeriesRow | null = null;
+  readonly #kind: KindName;
+  readonly #batches: AsyncIterator<SeriesRow[]>;
+  #batch: SeriesRow[] = [];
   #at = -1;
 
-  constructor(kind: RowKind, batches: AsyncIterable<StoredRow[]>) {
+  constructor(kind: KindName, batches: AsyncIterable<SeriesRow[]>) {
     this.#kind = kind;
     this.#batches = batches[Symbol.asyncIterator]();
   }
@@ -134,11 +135,12 @@ class RowWalk implements AsyncDisposable {
 }
 
 /** The keys are equal. */
-function sameValues(a: StoredRow, b: StoredRow): boolean {
-  return a[1] === b[1] && a[2] === b[2] && a[3] === b[3] && a[4] === b[4] && a[5] === b[5];
+function sameValues(a: SeriesRow, b: SeriesRow): boolean {
+  for (let index = 1; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
 }
 
-function describeDifference(kind: RowKind, row: StoredRow, there: StoredRow | null): string {
+function describeDifference(kind: KindName, row: SeriesRow, there: SeriesRow | null): string {
   const key = keyText(kind, row);
   if (there === null) return `${key} is missing`;
   return `${key} is ${JSON.stringify(there.slice(1))}, expected ${JSON.stringify(row.slice(1))}`;

@@ -7,16 +7,12 @@
  */
 
 import { messageOf } from "../../protocol/message-of.ts";
-import {
-  type RowKind,
-  type StockWriter,
-  type TransferReader,
-  TransferRowError,
-} from "../../storage/contract.ts";
+import { type StockWriter, type TransferReader, TransferRowError } from "../../storage/contract.ts";
+import { KIND_NAMES, type KindName, kindOf } from "../../storage/model/kinds.ts";
 import type { Progress } from "../progress.ts";
 import { type Comparison, compareSeries, sumSeries } from "./compare-series.ts";
 import { RowWriter } from "./row-writer.ts";
-import { nameOf, ROW_KINDS, readSeries, type Series } from "./series.ts";
+import { nameOf, readSeries, type Series } from "./series.ts";
 
 export interface CopyRequest {
   source: TransferReader;
@@ -26,7 +22,7 @@ export interface CopyRequest {
   commit: StockWriter["commit"] | null;
   /** null: all. */
   tickers: string[] | null;
-  since: Record<RowKind, string> | null;
+  since: Record<KindName, string> | null;
   progress: Progress;
   /** Called when a series is done. */
   onSeries(outcome: SeriesOutcome): void;
@@ -108,9 +104,9 @@ class CopyRun {
   }
 
   async copyAll(): Promise<void> {
-    for (const kind of ROW_KINDS)
+    for (const kind of KIND_NAMES)
       for await (const tickers of this.#tickers(kind)) this.#tickersTotal += tickers.length;
-    for (const kind of ROW_KINDS) {
+    for (const kind of KIND_NAMES) {
       for await (const tickers of this.#tickers(kind)) {
         for (const ticker of tickers) {
           for (const series of await this.#seriesOf(kind, ticker)) await this.#copySeries(series);
@@ -122,7 +118,7 @@ class CopyRun {
     await this.#reportAbsentTickers();
   }
 
-  async *#tickers(kind: RowKind): AsyncGenerator<string[]> {
+  async *#tickers(kind: KindName): AsyncGenerator<string[]> {
     const { source, tickers } = this.#request;
     if (tickers !== null) {
       yield tickers;
@@ -136,10 +132,10 @@ class CopyRun {
     }
   }
 
-  async #seriesOf(kind: RowKind, ticker: string): Promise<Series[]> {
-    if (kind !== "ticks") return [{ kind, ticker }];
-    const types = await this.#request.source.tickTypes(ticker);
-    return types.map((type) => ({ kind, ticker, type }));
+  async #seriesOf(kind: KindName, ticker: string): Promise<Series[]> {
+    if (kindOf(kind).part === null) return [{ kind, ticker, part: null }];
+    const parts = await this.#request.source.parts(kind, ticker);
+    return parts.map((part) => ({ kind, ticker, part }));
   }
 
   async #copySeries(series: Series): Promise<void> {
@@ -250,10 +246,9 @@ class CopyRun {
 
   async #hasRows(ticker: string): Promise<boolean> {
     const { source } = this.#request;
-    if ((await source.tickTypes(ticker)).length > 0) return true;
-    for (const kind of ["daily", "hourly"] as const) {
-      for await (const rows of readSeries(source, { kind, ticker }, null)) if (rows.length > 0) return true;
-    }
+    for (const kind of KIND_NAMES)
+      for (const series of await this.#seriesOf(kind, ticker))
+        for await (const rows of readSeries(source, series, null)) if (rows.length > 0) return true;
     return false;
   }
 

@@ -2,7 +2,7 @@
 import { describeDatabase } from "../../config/database-url.ts";
 import { UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
-import type { RowKind } from "../../storage/contract.ts";
+import { KIND_NAMES, KINDS, type KindName } from "../../storage/model/kinds.ts";
 import { parseFlags, readNames } from "../flags.ts";
 
 export interface CopyOptions {
@@ -12,7 +12,7 @@ export interface CopyOptions {
   /** Each once; null: all that the source has. */
   tickers: string[] | null;
   /** Inclusive, in the stored form of each kind; null: from the first row on. */
-  since: Record<RowKind, string> | null;
+  since: Record<KindName, string> | null;
   dryRun: boolean;
   list: boolean;
   json: boolean;
@@ -71,14 +71,14 @@ export function parseCopyOptions(argv: string[]): CopyOptions | null {
   };
 }
 
-function readSince(text: string): Record<RowKind, string> {
-  const bound = (form: "daily" | "hourly" | "tick"): string => {
-    const stamp = parseBound(text, "start", form);
+function readSince(text: string): Record<KindName, string> {
+  const bound = (kind: KindName): string => {
+    const stamp = parseBound(text, "start", KINDS[kind].stamp.type);
     if (stamp === null) throw new TimestampError("");
     return stamp;
   };
   try {
-    return { daily: bound("daily"), hourly: bound("hourly"), ticks: bound("tick") };
+    return Object.fromEntries(KIND_NAMES.map((kind) => [kind, bound(kind)])) as Record<KindName, string>;
   } catch (error) {
     if (!(error instanceof TimestampError)) throw error;
     throw new UsageError(`copy: --since ${JSON.stringify(text)}: expected a date or time such as 2024-01-01`);

@@ -2,7 +2,7 @@
  * Count and checksum of rows, in whatever order they come. Sums can be added, which tells rows that
  * only the destination has from those that were copied.
  */
-import type { StoredRow } from "./series.ts";
+import type { SeriesRow } from "../../storage/contract.ts";
 
 export class RowSum {
   rows = 0;
@@ -11,7 +11,7 @@ export class RowSum {
   /**
    * @param row in canonical form; as JSON it has the shortest decimals that give each double again.
    */
-  add(row: StoredRow): void {
+  add(row: SeriesRow): void {
     this.rows++;
     this.#checksum += Bun.hash.xxHash64(JSON.stringify(row));
   }

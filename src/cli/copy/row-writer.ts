@@ -2,8 +2,14 @@
  * Gathers rows of many series into transactions of one size: a database of many short series must
  * not pay a disk write for each.
  */
-import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "../../storage/contract.ts";
-import { nameOf, type Series, type StoredRow, toSave } from "./series.ts";
+import {
+  type Save,
+  type SaveOutcome,
+  type SeriesRow,
+  type StockWriter,
+  StorageBusyError,
+} from "../../storage/contract.ts";
+import { nameOf, type Series, toSave } from "./series.ts";
 
 /** Rows of one transaction, a few MB. */
 const TRANSACTION_ROWS = 10_000;
@@ -12,7 +18,7 @@ const BUSY_TRIES = 40;
 const BUSY_PAUSE_MS = 500;
 
 interface Pending {
-  rows: StoredRow[];
+  rows: SeriesRow[];
   /** Of these, those that were written before. */
   again: number;
 }
@@ -34,7 +40,7 @@ export class RowWriter {
    * there as it should be. @throws Error The database failed, and nothing of the transaction is
    * stored.
    */
-  add(series: Series, row: StoredRow, again: boolean): void | Promise<void> {
+  add(series: Series, row: SeriesRow, again: boolean): void | Promise<void> {
     let pending = this.#pending.get(series);
     if (pending === undefined) {
       pending = { rows: [], again: 0 };

@@ -185,7 +185,7 @@ function readGap(text: string | undefined): number {
 function readBound(text: string | undefined, edge: "start" | "end"): string | null {
   if (text === undefined) return null;
   try {
-    const stamp = parseBound(text, edge, "tick");
+    const stamp = parseBound(text, edge, "instant");
     if (stamp !== null) return stamp;
   } catch (error) {
     if (!(error instanceof TimestampError)) throw error;

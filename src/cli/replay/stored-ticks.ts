@@ -1,7 +1,7 @@
 /** The ticks of a database, one stream for each ticker and type. */
 import { microsOfStamp } from "../../market/stamp-micros.ts";
 import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
-import type { Count, TickRange, TickRow, TransferReader } from "../../storage/contract.ts";
+import type { Count, RowRange, TickRow, TransferReader } from "../../storage/contract.ts";
 import { ReplaySourceError, type ReplayTick } from "./tick.ts";
 
 /** Streams that are read side by side, each with a page of rows in memory. */
@@ -21,15 +21,16 @@ export interface StoredTicksRequest {
 /** @throws ReplaySourceError nothing to play, or too many series for one replay. */
 export async function storedTicks(request: StoredTicksRequest): Promise<AsyncGenerator<ReplayTick[]>[]> {
   const { reader, types, start, end } = request;
-  const series: TickRange[] = [];
+  const series: RowRange[] = [];
   for await (const ticker of tickersOf(request)) {
-    const stored = await reader.tickTypes(ticker);
+    const stored = await reader.parts("ticks", ticker);
     if (request.tickers !== null && !stored.some((type) => types?.includes(type) ?? true))
       throw new ReplaySourceError(
         `${ticker}: the database has no ticks of it${types === null ? "" : ` of these types`}`,
       );
     for (const type of stored) {
-      if (types === null || types.includes(type)) series.push({ ticker, type, from: start, to: end });
+      if (types === null || types.includes(type))
+        series.push({ kind: "ticks", ticker, part: type, from: start, to: end });
     }
     if (series.length > SERIES_MAX) {
       throw new ReplaySourceError(
@@ -54,10 +55,15 @@ async function* tickersOf({ reader, tickers }: StoredTicksRequest): AsyncGenerat
   }
 }
 
-async function* ticksOf(reader: TransferReader, range: TickRange): AsyncGenerator<ReplayTick[]> {
-  const { ticker, type } = range;
-  for await (const rows of reader.ticks(range)) {
-    yield rows.map((row) => ({ atMicros: microsOfStamp(row[0]), ticker, type, record: recordOf(row) }));
+async function* ticksOf(reader: TransferReader, range: RowRange): AsyncGenerator<ReplayTick[]> {
+  const { ticker, part } = range;
+  for await (const rows of reader.rows(range)) {
+    yield rows.map((row) => ({
+      atMicros: microsOfStamp(row[0]),
+      ticker,
+      type: part!,
+      record: recordOf(row as TickRow),
+    }));
   }
 }
 

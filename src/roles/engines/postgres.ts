@@ -11,6 +11,7 @@ import { sqlReplyOf } from "../../sql/sql-reply.ts";
 import type { TransferReader } from "../../storage/contract.ts";
 import { GroupCommit } from "../../storage/group-commit.ts";
 import { openPostgres, openPostgresTransfer } from "../../storage/postgres/postgres-database.ts";
+import { updateOf } from "../../storage/update-contract.ts";
 import type { WorkerStorage } from "../../worker/worker-storage.ts";
 import type {
   DatabaseSettings,
@@ -103,8 +104,7 @@ export async function openPostgresWorker({
     async save(save, request) {
       const outcome = await commits.save(save, request.length);
       if (outcome.ok && outcome.position !== null && save.update !== undefined) {
-        const type = save.kind === "bars" ? "bar" : save.type;
-        hub.announce(save.ticker, { position: outcome.position, type, frame: save.update.frame });
+        hub.announce(save.ticker, updateOf(save, save.update, outcome.position));
       }
       return outcome;
     },

@@ -12,9 +12,8 @@ export function transferTarget(
     preparation,
     commit: (saves) => writer.commit(saves),
     tickers: (kind, after, limit) => reader.tickers(kind, after, limit),
-    tickTypes: (ticker) => reader.tickTypes(ticker),
-    bars: (range) => reader.bars(range),
-    ticks: (range) => reader.ticks(range),
+    parts: (kind, ticker) => reader.parts(kind, ticker),
+    rows: (range) => reader.rows(range),
     close,
   };
 }

@@ -5,7 +5,6 @@
  * at before.
  */
 import type { Count } from "../contract.ts";
-import type { TableName } from "../tables.ts";
 import type { Session } from "./session.ts";
 
 /**
@@ -41,7 +40,7 @@ function isDouble(digits: string): boolean {
 /** A stored value that the other type wouldn't hold exactly, as text; null if there is none. */
 export async function findMisfit(
   session: Session,
-  { table, column, from, to }: { table: TableName; column: string; from: string; to: WideType },
+  { table, column, from, to }: { table: string; column: string; from: string; to: WideType },
 ): Promise<string | null> {
   const misfit = to === "DOUBLE" ? misfitOfDouble(column, from) : misfitOfDecimal(column, from, to);
   const rows = await session.rows(

@@ -2,8 +2,8 @@
  * Gives the columns of volumes and sizes a type that holds what saves bring, value by value; a save
  * that no type has room for is refused.
  */
-import type { BarRow, Count, Save, SaveOutcome, TickRow } from "../contract.ts";
-import { ROW_TABLES, type TableName } from "../tables.ts";
+import type { Count, Save, SaveOutcome, SeriesRow } from "../contract.ts";
+import { byKind, type KindName, kindOf, partName } from "../model/kinds.ts";
 import { converted, findMisfit, holds, WIDE_TYPES, type WideType } from "./count-columns.ts";
 import { isConflict, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
@@ -11,14 +11,14 @@ import type { Session } from "./session.ts";
 
 interface CountColumn {
   name: string;
-  read(row: BarRow | TickRow): Count | null;
+  read(row: SeriesRow): Count | null;
 }
 
-const VOLUME: CountColumn[] = [{ name: "volume", read: (row) => row[5] }];
-const SIZES: CountColumn[] = [
-  { name: "size", read: (row) => row[2] },
-  { name: "ask_size", read: (row) => row[4] },
-];
+const COUNT_COLUMNS: Record<KindName, CountColumn[]> = byKind(({ values }) =>
+  values.flatMap(({ name, type }, index) =>
+    type === "count" ? [{ name, read: (row: SeriesRow) => row[index + 1]! }] : [],
+  ),
+);
 
 export class CountRoom {
   readonly #file: DuckDbFile;
@@ -38,13 +38,13 @@ export class CountRoom {
   async makeFor(saves: Save[]): Promise<Map<Save, SaveOutcome>> {
     const refused = new Map<Save, SaveOutcome>();
     for (const save of saves) {
-      for (const column of save.kind === "ticks" ? SIZES : VOLUME) {
-        const type = this.#typeOf(tableOf(save), column.name);
-        const row = save.rows.find((row) => !holds(type, column.read(row)));
+      for (const column of COUNT_COLUMNS[save.kind]) {
+        const type = this.#typeOf(kindOf(save.kind).table, column.name);
+        const row = (save.rows as SeriesRow[]).find((row) => !holds(type, column.read(row)));
         if (row === undefined) continue;
         // They are stored together: what others of them bring must fit too.
         const together = saves.slice(0, saves.indexOf(save) + 1).filter((other) => !refused.has(other));
-        const reasons = await this.#widen(tableOf(save), column, together);
+        const reasons = await this.#widen(kindOf(save.kind).table, column, together);
         if (reasons === null) continue;
         refused.set(save, refusal(save, row, column, reasons));
         break;
@@ -58,11 +58,11 @@ export class CountRoom {
    *
    * @returns null, or why that is not possible.
    */
-  async #widen(table: TableName, column: CountColumn, saves: Save[]): Promise<string[] | null> {
+  async #widen(table: string, column: CountColumn, saves: Save[]): Promise<string[] | null> {
     const from = this.#typeOf(table, column.name);
     const counts = saves
-      .filter((save) => tableOf(save) === table)
-      .flatMap((save) => save.rows.map(column.read));
+      .filter((save) => kindOf(save.kind).table === table)
+      .flatMap((save) => (save.rows as SeriesRow[]).map(column.read));
     const reasons = [`${table}.${column.name} is ${from}`];
     for (const to of WIDE_TYPES) {
       if (to === from) continue;
@@ -77,7 +77,7 @@ export class CountRoom {
     return reasons;
   }
 
-  async #convert(table: TableName, column: string, from: string, to: WideType): Promise<string | null> {
+  async #convert(table: string, column: string, from: string, to: WideType): Promise<string | null> {
     const misfit = await this.#misfitOf(table, column, from, to);
     if (misfit !== null) return `${to} has no room for ${misfit}, which is stored`;
     try {
@@ -101,7 +101,7 @@ export class CountRoom {
     return null;
   }
 
-  async #misfitOf(table: TableName, column: string, from: string, to: WideType): Promise<string | null> {
+  async #misfitOf(table: string, column: string, from: string, to: WideType): Promise<string | null> {
     const { foreignCommits } = this.#file;
     if (this.#asOf !== foreignCommits) this.#misfits.clear();
     this.#asOf = foreignCommits;
@@ -111,20 +111,13 @@ export class CountRoom {
     return misfit;
   }
 
-  #typeOf(table: TableName, column: string): string {
+  #typeOf(table: string, column: string): string {
     return this.#file.countTypes.get(`${table}.${column}`) ?? "";
   }
 }
 
-function tableOf(save: Save): TableName {
-  return ROW_TABLES[save.kind === "ticks" ? "ticks" : save.interval].name;
-}
-
-function refusal(save: Save, row: BarRow | TickRow, column: CountColumn, reasons: string[]): SaveOutcome {
-  const series =
-    save.kind === "ticks"
-      ? `save_realtime_data: ${save.ticker} ${save.type}`
-      : `save_stock_data: ${save.ticker} ${save.interval}`;
+function refusal(save: Save, row: SeriesRow, column: CountColumn, reasons: string[]): SaveOutcome {
+  const series = `${kindOf(save.kind).wire.save}: ${save.ticker} ${partName(save.kind, save.part)}`;
   return {
     ok: false,
     status: 400,

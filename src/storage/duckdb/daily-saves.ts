@@ -18,8 +18,8 @@ import {
   RECENT_CLOSES_MAX,
   startState,
 } from "../../market/moving-averages.ts";
-import type { BarRow, SaveBars, SaveOutcome } from "../contract.ts";
-import { StagedBars } from "../staged-bars.ts";
+import type { BarRow, SaveOutcome, SaveRows } from "../contract.ts";
+import { StagedRows } from "../staged-rows.ts";
 import {
   countText,
   type Field,
@@ -71,7 +71,7 @@ export class DailySaves {
   }
 
   /** Within the transaction of the batch. @returns outcomes in the order of the saves. */
-  async save(saves: SaveBars[], { now, foreignCommits }: { now: string; foreignCommits: number }) {
+  async save(saves: SaveRows[], { now, foreignCommits }: { now: string; foreignCommits: number }) {
     if (this.#asOf !== foreignCommits) this.#trusted.clear();
     this.#asOf = foreignCommits;
     const byTicker = new Map<string, number[]>();
@@ -90,13 +90,13 @@ export class DailySaves {
   }
 
   /** The transaction is committed: what it wrote agrees with itself. */
-  committed(saves: SaveBars[]): void {
+  committed(saves: SaveRows[]): void {
     for (const { ticker } of saves) this.#trusted.add(storable(ticker));
   }
 
   async #saveGroup(
     tickers: [ticker: string, saves: number[]][],
-    { saves, outcomes, now }: { saves: SaveBars[]; outcomes: SaveOutcome[]; now: string },
+    { saves, outcomes, now }: { saves: SaveRows[]; outcomes: SaveOutcome[]; now: string },
   ): Promise<void> {
     const names = new Names();
     const group = tickers.map(([ticker, indexes]): Series => {
@@ -222,11 +222,11 @@ function readState(value: DuckDBValue): { closes: number; emas: Emas; recent: nu
  *
  * @returns the bars to write, ascending, each date once.
  */
-function choose(series: Series, saves: SaveBars[], outcomes: SaveOutcome[]): BarRow[] {
+function choose(series: Series, saves: SaveRows[], outcomes: SaveOutcome[]): BarRow[] {
   const stored = new Set(series.stored.map(({ date }) => date));
-  const staged = new StagedBars((date) => stored.has(date));
+  const staged = new StagedRows((date) => stored.has(date));
   for (const index of series.saves) outcomes[index] = staged.stage(saves[index]!);
-  return staged.rows();
+  return staged.rows() as BarRow[];
 }
 
 /** What a group of tickers writes. */

@@ -1,31 +1,37 @@
-/** Tickers and types that are stored. */
-import type { RowKind } from "../contract.ts";
-import { ROW_TABLES } from "../tables.ts";
+/** Tickers and parts that are stored. */
+import { type KindName, kindOf, type RowKind } from "../model/kinds.ts";
 import { storable } from "./lines.ts";
 import type { Param } from "./session.ts";
 
 type Rows = (sql: string, params: Param[]) => Promise<unknown[][]>;
 
+/** The columns that name a series, quoted: `interval` is a word of SQL. */
+export function seriesSql({ part }: RowKind): string[] {
+  return part === null ? ["ticker"] : ["ticker", `"${part}"`];
+}
+
 /** The next tickers of a table that is there. */
 export async function storedTickers(
   rows: Rows,
-  kind: RowKind,
+  kind: KindName,
   after: string | null,
   limit: number,
 ): Promise<string[]> {
   const [beyond, params] = after === null ? ["IS NOT NULL", []] : ["> $1", [storable(after)]];
   const found = await rows(
-    `SELECT DISTINCT ticker FROM ${ROW_TABLES[kind].name} WHERE ticker ${beyond} ORDER BY ticker LIMIT ${limit}`,
+    `SELECT DISTINCT ticker FROM ${kindOf(kind).table} WHERE ticker ${beyond} ORDER BY ticker LIMIT ${limit}`,
     params,
   );
   return found.map(([ticker]) => String(ticker));
 }
 
-/** Of the table of ticks, which is there. */
-export async function storedTickTypes(rows: Rows, ticker: string): Promise<string[]> {
+/** The parts of a ticker in a table that is there; none where the kind has no parts. */
+export async function storedParts(rows: Rows, kind: KindName, ticker: string): Promise<string[]> {
+  const { table, part } = kindOf(kind);
+  if (part === null) return [];
   const found = await rows(
-    "SELECT DISTINCT type FROM realtime_data WHERE ticker = $1 AND type IS NOT NULL ORDER BY type",
+    `SELECT DISTINCT "${part}" FROM ${table} WHERE ticker = $1 AND "${part}" IS NOT NULL ORDER BY "${part}"`,
     [storable(ticker)],
   );
-  return found.map(([type]) => String(type));
+  return found.map(([name]) => String(name));
 }

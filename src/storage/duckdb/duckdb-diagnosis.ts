@@ -18,7 +18,7 @@ import {
 } from "../file-diagnosis.ts";
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
-import { TABLE_NAMES } from "../tables.ts";
+import { TABLE_NAMES } from "../model/kinds.ts";
 import { describeForeign } from "./own-objects.ts";
 import { isOpenElsewhere, openReadOnly } from "./read-only-file.ts";
 import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLES } from "./schema.ts";

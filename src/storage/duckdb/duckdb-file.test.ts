@@ -44,12 +44,12 @@ async function query(db: OpenDuckDb, sql: string, mode: "read" | "write" = "read
   return JSON.parse(Buffer.concat(outcome.parts).toString());
 }
 
-const allTicks = { ticker: "A", type: "trade", from: null, to: null };
+const allTicks = { kind: "ticks" as const, ticker: "A", part: "trade", from: null, to: null };
 
 function daily(rows: [date: string, close: number][]): Save {
   return {
-    kind: "bars",
-    interval: "daily",
+    kind: "daily",
+    part: null,
     ticker: "A",
     rows: rows.map(([date, close]) => [date, close, close, close, close, close]),
     onDuplicate: "replace",
@@ -143,7 +143,7 @@ describe("a file of the older server", () => {
     );
     await withDatabase(async (db) => {
       expect(db.preparation).toContain("realtime_data 3 rows (1 without a key of their own");
-      const ticks = await rowsOf(db.reader.ticks(allTicks));
+      const ticks = await rowsOf(db.reader.rows(allTicks));
       expect(ticks.map(({ price, size }) => [price, size])).toEqual([
         [3, 3],
         [1, 0.5],
@@ -158,7 +158,9 @@ describe("a file of the older server", () => {
       expect(await db.writer.commit([daily([["2024-01-04", 3]])])).toEqual([
         { ok: true, stored: 1, position: 1 },
       ]);
-      const bars = await rowsOf(db.reader.bars({ interval: "daily", ticker: "A", from: null, to: null }));
+      const bars = await rowsOf(
+        db.reader.rows({ kind: "daily", part: null, ticker: "A", from: null, to: null }),
+      );
       expect(bars.map(({ close }) => close)).toEqual([1, 2, 3]);
     });
     await withDatabase(async (db) => {
@@ -177,7 +179,7 @@ describe("a file of the older server", () => {
          ('A', '2024-01-02 10:00:00', 2, '9007199254740993'), ('A', 'no stamp', 3, '1')`,
     );
     await withDatabase(async (db) => {
-      const bars = await db.reader.bars({ interval: "hourly", ticker: "A", from: null, to: null });
+      const bars = await db.reader.rows({ kind: "hourly", part: null, ticker: "A", from: null, to: null });
       expect(bars).toMatchObject({ empty: false });
       expect("text" in bars && bars.text).toContain(
         '"datetime":"2024-01-02T10:00:00.000000Z","ticker":"A","open":null,"high":null,"low":null,"close":2,"volume":9007199254740993',
@@ -204,7 +206,7 @@ describe("a file of the older server", () => {
         { volume: 1e-19, t: "DOUBLE" },
         { volume: 2 ** 53, t: "DOUBLE" },
       ]);
-      const rows = await db.reader.ticks(allTicks);
+      const rows = await db.reader.rows(allTicks);
       const sizes = "text" in rows ? [...rows.text.matchAll(/size":([^,]+)/g)].map((match) => match[1]) : [];
       expect(sizes).toEqual(
         ["1e-19", "0.3", "7", "9007199254740993", "null", "7", "1e+300", "null", "9007199254740992"].concat(
@@ -242,7 +244,7 @@ test("counts: whole ones of 64 bits are exact, and stay so once one isn't whole"
   const tick = (second: number, size: number | string): Save => ({
     kind: "ticks",
     ticker: "A",
-    type: "trade",
+    part: "trade",
     rows: [[`2024-01-02 10:00:0${second}.000000`, 1, size, null, null, null]],
     onDuplicate: "append",
   });
@@ -256,7 +258,7 @@ test("counts: whole ones of 64 bits are exact, and stay so once one isn't whole"
       [3, 4, 5].map((position) => ({ ok: true, stored: 1, position })),
     );
     expect(await db.writer.commit(odd)).toEqual(Array(3).fill({ ok: true, stored: 0, position: null }));
-    const rows = await db.reader.ticks(allTicks);
+    const rows = await db.reader.rows(allTicks);
     const sizes = "text" in rows ? [...rows.text.matchAll(/"size":([^,]+)/g)].map((match) => match[1]) : [];
     expect(sizes).toEqual([
       "9223372036854775807",
@@ -276,7 +278,7 @@ test("large answers: every row once, also of a key that a user stored twice", as
        range::DOUBLE AS price, 0 AS seq FROM range(140000)`,
   );
   await withDatabase(async (db) => {
-    const ticks = await rowsOf(db.reader.ticks(allTicks));
+    const ticks = await rowsOf(db.reader.rows(allTicks));
     expect(ticks.map(({ price }) => price as number).sort((a, b) => a - b)).toEqual(
       Array.from({ length: 140_000 }, (_, i) => i),
     );

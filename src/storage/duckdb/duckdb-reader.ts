@@ -5,22 +5,12 @@
  * so from one snapshot.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
-import type {
-  BarRange,
-  Holding,
-  JsonRows,
-  NewestBarsQuery,
-  NewestTicksQuery,
-  PoolFigures,
-  RowKind,
-  StockReader,
-  TickRange,
-} from "../contract.ts";
-import { readHoldings } from "../holdings.ts";
+import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
+import { type KindName, kindOf } from "../model/kinds.ts";
 import type { UpdateReader } from "../update-contract.ts";
-import { storedTickers, storedTickTypes } from "./distinct-values.ts";
+import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
-import { barSource, columnsSql, type RowSource, tickSource } from "./json-rows.ts";
+import { columnsSql, type RowSource, rowSource } from "./json-rows.ts";
 import { ReadSessions } from "./read-sessions.ts";
 import { type Page, pageSql, RowStream, readPage } from "./row-stream.ts";
 import { TABLES } from "./schema.ts";
@@ -74,24 +64,31 @@ export class DuckDbReader implements StockReader {
     this.updates = new DuckDbUpdates(file, log, this.#sessions);
   }
 
-  async bars(range: BarRange): Promise<JsonRows> {
-    const source = barSource(range.interval, range.ticker);
-    return this.#range(source, barFilter(source), barParams(range));
+  async rows(range: RowRange): Promise<JsonRows> {
+    const source = rowSource(range);
+    const params = paramsOf(range);
+    const filter = filterOf(source);
+    const first = await this.#sessions.call((session) =>
+      readPage(session, source, {
+        sql: pageSql(source, { filter, paramCount: params.length, continued: false }),
+        params: [...params, SMALL_ROWS_MAX + 1],
+      }),
+    );
+    if (first.rows === 0) return { empty: true };
+    if (first.rows <= SMALL_ROWS_MAX) return wholeAnswer(first);
+    return this.#stream(source, filter, params);
   }
 
-  async ticks(range: TickRange): Promise<JsonRows> {
-    const source = tickSource(range.ticker, range.type, { withSeq: range.withSeq });
-    return this.#range(source, TICK_FILTER, tickParams(range));
-  }
-
-  newestTicks(query: NewestTicksQuery): Promise<JsonRows> {
-    const source = tickSource(query.ticker, query.type);
-    return this.#newest(source, TICK_FILTER, [...tickParams(query), query.limit]);
-  }
-
-  newestBars(query: NewestBarsQuery): Promise<JsonRows> {
-    const source = barSource(query.interval, query.ticker);
-    return this.#newest(source, barFilter(source), [...barParams(query), query.limit]);
+  async newest(query: NewestQuery): Promise<JsonRows> {
+    const source = rowSource(query);
+    const { kind } = source;
+    const params = [...paramsOf(query), query.limit];
+    const order = [kind.stamp.name, ...(kind.hasSeq ? ["seq"] : [])];
+    const newest = `SELECT * FROM ${kind.table} WHERE ${filterOf(source)}
+      ORDER BY ${order.map((column) => `${column} DESC`).join(", ")} LIMIT $${params.length}`;
+    const sql = `SELECT ${columnsSql(source)} FROM (${newest}) ORDER BY ${order.join(", ")}`;
+    const page = await this.#sessions.call((session) => readPage(session, source, { sql, params }));
+    return page.rows === 0 ? { empty: true } : wholeAnswer(page);
   }
 
   async latestPrice(ticker: string): Promise<number | null> {
@@ -118,16 +115,12 @@ export class DuckDbReader implements StockReader {
     return (await this.#number(DAILY_VOLUME_SQL, params)) ?? (await this.#number(TRADED_SQL, params));
   }
 
-  tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+  tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
     return storedTickers((sql, params) => this.#rows(sql, params), kind, after, limit);
   }
 
-  tickTypes(ticker: string): Promise<string[]> {
-    return storedTickTypes((sql, params) => this.#rows(sql, params), ticker);
-  }
-
-  holdings(tickersMax: number): Promise<Holding[]> {
-    return readHoldings((rows) => this.tickers(rows, null, tickersMax + 1));
+  parts(kind: KindName, ticker: string): Promise<string[]> {
+    return storedParts((sql, params) => this.#rows(sql, params), kind, ticker);
   }
 
   async sizeBytes(): Promise<number> {
@@ -145,29 +138,6 @@ export class DuckDbReader implements StockReader {
 
   close(): Promise<void> {
     return this.#sessions.close();
-  }
-
-  async #range(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
-    const first = await this.#sessions.call((session) =>
-      readPage(session, source, {
-        sql: pageSql(source, { filter, paramCount: params.length, continued: false }),
-        params: [...params, SMALL_ROWS_MAX + 1],
-      }),
-    );
-    if (first.rows === 0) return { empty: true };
-    if (first.rows <= SMALL_ROWS_MAX) return wholeAnswer(first);
-    return this.#stream(source, filter, params);
-  }
-
-  /** @param params the last one is how many. */
-  async #newest(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
-    const { table, stamp } = source;
-    const order = table === "realtime_data" ? [stamp, "seq"] : [stamp];
-    const newest = `SELECT * FROM ${table} WHERE ${filter}
-      ORDER BY ${order.map((column) => `${column} DESC`).join(", ")} LIMIT $${params.length}`;
-    const sql = `SELECT ${columnsSql(source)} FROM (${newest}) ORDER BY ${order.join(", ")}`;
-    const page = await this.#sessions.call((session) => readPage(session, source, { sql, params }));
-    return page.rows === 0 ? { empty: true } : wholeAnswer(page);
   }
 
   async #stream(source: RowSource, filter: string, params: Param[]): Promise<JsonRows> {
@@ -206,17 +176,16 @@ const DAILY_VOLUME_SQL =
   "SELECT volume::VARCHAR::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE";
 const TRADED_SQL = `SELECT sum(size::VARCHAR::DOUBLE) FROM realtime_data WHERE ticker = $1 AND type = 'trade'
   AND timestamp >= $2::DATE AND timestamp < $2::DATE + INTERVAL 1 DAY`;
-const TICK_FILTER = "ticker = $1 AND type = $2 AND timestamp >= $3::TIMESTAMP AND timestamp <= $4::TIMESTAMP";
 
-function barFilter({ stamp, stampType }: RowSource): string {
-  return `ticker = $1 AND ${stamp} >= $2::${stampType} AND ${stamp} <= $3::${stampType}`;
+function filterOf({ kind, stampType }: RowSource): string {
+  const series = seriesSql(kind);
+  const stamp = kind.stamp.name;
+  const [from, to] = [series.length + 1, series.length + 2];
+  const bounds = `${stamp} >= $${from}::${stampType} AND ${stamp} <= $${to}::${stampType}`;
+  return [...series.map((column, index) => `${column} = $${index + 1}`), bounds].join(" AND ");
 }
 
-function barParams({ interval, ticker, from, to }: BarRange): Param[] {
-  const isDaily = interval === "daily";
-  return [ticker, from ?? (isDaily ? FIRST_DATE : FIRST), to ?? (isDaily ? LAST_DATE : LAST)];
-}
-
-function tickParams({ ticker, type, from, to }: TickRange): Param[] {
-  return [ticker, type, from ?? FIRST, to ?? LAST];
+function paramsOf({ kind, ticker, part, from, to }: RowRange): Param[] {
+  const [first, last] = kindOf(kind).stamp.type === "date" ? [FIRST_DATE, LAST_DATE] : [FIRST, LAST];
+  return [ticker, ...(part === null ? [] : [part]), from ?? first, to ?? last];
 }

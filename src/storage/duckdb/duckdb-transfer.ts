@@ -3,18 +3,10 @@
  * query of its own: no snapshot is held, which would keep the old versions of rows that the copy
  * replaces in memory.
  */
-import {
-  type BarRange,
-  type BarRow,
-  type RowKind,
-  type TickRange,
-  type TickRow,
-  type TransferReader,
-  TransferRowError,
-} from "../contract.ts";
-import { ROW_TABLES } from "../tables.ts";
-import { barStamp, countOf, seqOf, walkBars, walkTicks } from "../transfer-rows.ts";
-import { storedTickers, storedTickTypes } from "./distinct-values.ts";
+import { type RowRange, type SeriesRow, type TransferReader, TransferRowError } from "../contract.ts";
+import { type KindColumn, type KindName, kindOf, type RowKind, seriesLabel } from "../model/kinds.ts";
+import { countOf, seqOf, storedStamp, walkPages } from "../transfer-rows.ts";
+import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
 import type { Param, Session } from "./session.ts";
 import { Turns } from "./turns.ts";
@@ -49,64 +41,52 @@ export class DuckDbTransfer implements TransferReader {
     this.#close = close;
   }
 
-  async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
-    if ((await this.#columnsOf(ROW_TABLES[kind].name)) === null) return [];
+  async tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
+    if ((await this.#columnsOf(kindOf(kind).table)) === null) return [];
     return storedTickers((sql, params) => this.#rows(sql, params), kind, after, limit);
   }
 
-  async tickTypes(ticker: string): Promise<string[]> {
-    if ((await this.#columnsOf("realtime_data")) === null) return [];
-    return storedTickTypes((sql, params) => this.#rows(sql, params), ticker);
+  async parts(kind: KindName, ticker: string): Promise<string[]> {
+    if ((await this.#columnsOf(kindOf(kind).table)) === null) return [];
+    return storedParts((sql, params) => this.#rows(sql, params), kind, ticker);
   }
 
-  async *bars({ interval, ticker, from, to }: BarRange): AsyncGenerator<BarRow[]> {
-    const { name, stamp } = ROW_TABLES[interval];
-    const columns = await this.#columnsOf(name);
+  async *rows({ kind: name, ticker, part, from, to }: RowRange): AsyncGenerator<SeriesRow[]> {
+    const kind = kindOf(name);
+    const columns = await this.#columnsOf(kind.table);
     if (columns === null) return;
-    const [first, last] = interval === "daily" ? [FIRST_DATE, LAST_DATE] : [FIRST, LAST];
+    const label = `${ticker} ${seriesLabel(name, part)}`;
+    const at = instant(kind.stamp.name, columns);
+    // Nobody writes to a file without a seq, so the numbers of its rows stay.
+    const hasSeq = columns.has("seq");
+    const seq = kind.hasSeq ? (hasSeq ? "seq" : "rowid") : null;
+    const isDate = kind.stamp.type === "date";
+    const [first, last] = isDate ? [FIRST_DATE, LAST_DATE] : [FIRST, LAST];
+    const series = seriesSql(kind);
+    const [lower, upper] = [series.length + 1, series.length + 2];
+    const filters = [
+      ...series.map((column, index) => `${column} = $${index + 1}`),
+      `${at.sql} >= $${lower}::${at.type}`,
+      `${at.sql} <= $${upper}::${at.type}`,
+      ...(seq === null ? [] : [`(${at.sql} > $${lower}::${at.type} OR ${seq} >= $${upper + 1}::BIGINT)`]),
+    ];
+    const values = kind.values.map((column) => valueSql(column, columns));
+    const sql = `SELECT ${[isDate ? `${at.sql}::DATE::VARCHAR` : asText(at.sql), ...values, ...(seq === null ? [] : [seq])].join(", ")}
+      FROM ${kind.table} WHERE ${filters.join(" AND ")}
+      ORDER BY ${seq === null ? at.sql : `${at.sql}, ${seq}`} LIMIT ${PAGE_ROWS}`;
+    const names = part === null ? [storable(ticker)] : [storable(ticker), storable(part)];
     const window = new Window();
-    yield* walkBars(PAGE_ROWS, async (row) => {
-      const at = instant(stamp, columns);
-      const text = interval === "daily" ? `${at.sql}::DATE::VARCHAR` : asText(at.sql);
-      const rows = await this.#page(
-        window,
-        `SELECT ${text}, ${["open", "high", "low", "close"].map((price) => real(price, columns)).join(", ")}, ${count("volume", columns)}
-         FROM ${name} WHERE ticker = $1 AND ${at.sql} >= $2::${at.type} AND ${at.sql} <= $3::${at.type}
-         ORDER BY ${at.sql} LIMIT ${PAGE_ROWS}`,
-        [storable(ticker), row?.[0] ?? from ?? first, to ?? last],
-        { series: `${ticker} ${interval} bars`, from: 1, to: 2 },
-      );
-      return rows.map((values) => barRow(values, interval, ticker));
+    const pages = walkPages({
+      kind: name,
+      pageRows: PAGE_ROWS,
+      read: async (row) => {
+        const after = seq === null ? [] : [String(row?.at(-1) ?? Number.MIN_SAFE_INTEGER)];
+        const params = [...names, row?.[0] ?? from ?? first, to ?? last, ...after];
+        const page = await this.#page(window, sql, params, { series: label, from: lower - 1, to: upper - 1 });
+        return page.map((stored) => rowOf(stored, kind, label));
+      },
     });
-  }
-
-  async *ticks({ ticker, type, from, to }: TickRange): AsyncGenerator<TickRow[]> {
-    const columns = await this.#columnsOf("realtime_data");
-    if (columns === null) return;
-    // Nobody writes to a file without it, so the numbers of its rows stay.
-    const seq = columns.has("seq") ? "seq" : "rowid";
-    const window = new Window();
-    const pages = walkTicks(PAGE_ROWS, async (row) => {
-      const at = instant("timestamp", columns);
-      const rows = await this.#page(
-        window,
-        `SELECT ${asText(at.sql)}, ${real("price", columns)}, ${count("size", columns)}, ${real("ask_price", columns)},
-           ${count("ask_size", columns)}, ${seq}
-         FROM realtime_data WHERE ticker = $1 AND type = $2 AND ${at.sql} >= $3::${at.type} AND ${at.sql} <= $4::${at.type}
-           AND (${at.sql} > $3::${at.type} OR ${seq} >= $5::BIGINT)
-         ORDER BY ${at.sql}, ${seq} LIMIT ${PAGE_ROWS}`,
-        [
-          storable(ticker),
-          storable(type),
-          row?.[0] ?? from ?? FIRST,
-          to ?? LAST,
-          String(row?.[5] ?? Number.MIN_SAFE_INTEGER),
-        ],
-        { series: `${ticker} ${type} ticks`, from: 2, to: 3 },
-      );
-      return rows.map((values) => tickRow(values, ticker, type));
-    });
-    yield* columns.has("seq") ? pages : counted(pages);
+    yield* kind.hasSeq && !hasSeq ? counted(pages) : pages;
   }
 
   close(): void {
@@ -192,59 +172,39 @@ function asText(stamp: string): string {
   return `strftime(${stamp}, '%Y-%m-%d %H:%M:%S.%f')`;
 }
 
-function real(column: string, columns: Columns): string {
-  return columns.has(column) ? `${column}::DOUBLE` : "NULL::DOUBLE";
+function valueSql({ name, type }: KindColumn, columns: Columns): string {
+  if (type === "double") return columns.has(name) ? `${name}::DOUBLE` : "NULL::DOUBLE";
+  if (!columns.has(name)) return "NULL::VARCHAR";
+  return columns.get(name) === "FLOAT" ? `${name}::DOUBLE::VARCHAR` : `${name}::VARCHAR`;
 }
 
-function count(column: string, columns: Columns): string {
-  if (!columns.has(column)) return "NULL::VARCHAR";
-  return columns.get(column) === "FLOAT" ? `${column}::DOUBLE::VARCHAR` : `${column}::VARCHAR`;
-}
-
-function barRow(values: Values, interval: BarRange["interval"], ticker: string): BarRow {
-  const [stamp, open, high, low, close, volume] = values as [
-    string,
-    number | null,
-    number | null,
-    number | null,
-    number | null,
-    string | null,
-  ];
-  return [
-    barStamp(stamp, interval, ticker),
-    open,
-    high,
-    low,
-    close,
-    countOf(volume, `${ticker} ${interval} ${stamp}`),
-  ];
-}
-
-function tickRow(values: Values, ticker: string, type: string): TickRow {
-  const [stamp, price, size, askPrice, askSize, seq] = values as [
-    string,
-    number | null,
-    string | null,
-    number | null,
-    string | null,
-    bigint,
-  ];
-  const where = `${ticker} ${type} ${stamp}`;
-  return [stamp, price, countOf(size, where), askPrice, countOf(askSize, where), seqOf(seq, where)];
+/**
+ * @param stored the stamp, the values and, where the kind has one, the seq.
+ * @throws TransferRowError
+ */
+function rowOf(stored: Values, kind: RowKind, series: string): SeriesRow {
+  const stamp = String(stored[0]);
+  const row: SeriesRow = [storedStamp(stamp, kind, series)];
+  for (const [index, { type }] of kind.values.entries()) {
+    const value = stored[index + 1] as string | number | null;
+    row.push(type === "count" ? countOf(value as string | null, `${series} ${stamp}`) : value);
+  }
+  if (kind.hasSeq) row.push(seqOf(stored.at(-1) as bigint, `${series} ${stamp}`));
+  return row;
 }
 
 /**
  * Ticks that share a stamp become 0, 1, 2 … in the order stored, as an upgrade of the file makes
  * them.
  */
-async function* counted(pages: AsyncIterable<TickRow[]>): AsyncGenerator<TickRow[]> {
+async function* counted(pages: AsyncIterable<SeriesRow[]>): AsyncGenerator<SeriesRow[]> {
   let stamp = "";
   let seq = 0;
   for await (const page of pages) {
     yield page.map((row) => {
       seq = row[0] === stamp ? seq + 1 : 0;
       stamp = row[0];
-      return [...row.slice(0, 5), seq] as TickRow;
+      return row.with(-1, seq) as SeriesRow;
     });
   }
 }

@@ -7,22 +7,22 @@ import { nowText } from "../../market/timestamp.ts";
 import {
   DatabaseGoneError,
   type Save,
-  type SaveBars,
   type SaveOutcome,
+  type SaveRows,
   type SaveTicks,
   type StockWriter,
   StorageBusyError,
 } from "../contract.ts";
 import { NoRoomError } from "../disk-space.ts";
+import { byKind, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
-import { TABLE_NAMES } from "../tables.ts";
 import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
 import { hasNoTransaction, isConflict, isFatal, isOutOfMemory, isRefusal, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
-import { planHourlySaves } from "./hourly-saves.ts";
 import { storable } from "./lines.ts";
 import { NewestStored } from "./newest-stored.ts";
+import { planPlainSaves } from "./plain-saves.ts";
 import type { Session } from "./session.ts";
 import { planTickSaves } from "./tick-saves.ts";
 import type { NewUpdates, UpdateLog } from "./update-log.ts";
@@ -32,13 +32,15 @@ import type { NewUpdates, UpdateLog } from "./update-log.ts";
  */
 const ATTEMPTS_MAX = 3;
 
+/** Those that plain-saves.ts stores. */
+const PLAIN_KINDS = KIND_NAMES.filter((name) => name !== "daily" && name !== "ticks");
+
 export class DuckDbWriter implements StockWriter {
   readonly #file: DuckDbFile;
   readonly #session: Session;
   readonly #daily: DailySaves;
   readonly #counts: CountRoom;
-  readonly #newestHourly = new NewestStored("hourly");
-  readonly #newestTicks = new NewestStored("ticks");
+  readonly #newest = byKind((kind) => new NewestStored(kind));
   readonly #log: UpdateLog;
   readonly #notes: string[];
   /** The session is still in a transaction that has failed. */
@@ -228,27 +230,35 @@ export class DuckDbWriter implements StockWriter {
     const session = this.#session;
     const now = nowText();
     const ticks = saves.filter((save): save is SaveTicks => save.kind === "ticks");
-    const bars = saves.filter((save): save is SaveBars => save.kind === "bars");
-    const hourly = bars.filter(({ interval }) => interval === "hourly");
-    const daily = bars.filter(({ interval }) => interval === "daily");
+    const daily = saves.filter((save): save is SaveRows => save.kind === "daily");
     const tickPlan = await planTickSaves(ticks, {
       session,
-      newest: this.#newestTicks,
+      newest: this.#newest.ticks,
       countTypes: this.#file.countTypes,
       now,
     });
-    const hourlyPlan = await planHourlySaves(hourly, { session, newest: this.#newestHourly, now });
-    const writes = [...tickPlan.writes, ...hourlyPlan.writes];
+    const outcomes = new Map<Save, SaveOutcome>();
+    const note = (of: Save[], found: SaveOutcome[]): void => {
+      for (const [index, save] of of.entries()) outcomes.set(save, found[index]!);
+    };
+    note(ticks, tickPlan.outcomes);
+    const writes = tickPlan.writes;
+    const plain: SaveRows[] = [];
+    for (const kind of PLAIN_KINDS) {
+      const ofKind = saves.filter((save): save is SaveRows => save.kind === kind);
+      if (ofKind.length === 0) continue;
+      plain.push(...ofKind);
+      const options = { session, newest: this.#newest[kind], now };
+      const planned = await planPlainSaves(kindOf(kind), ofKind, options);
+      note(ofKind, planned.outcomes);
+      writes.push(...planned.writes);
+    }
     const plan = (dailyOutcomes: SaveOutcome[]): NewUpdates => {
-      const outcomes = {
-        ticks: tickPlan.outcomes.values(),
-        hourly: hourlyPlan.outcomes.values(),
-        daily: dailyOutcomes.values(),
-      };
-      const inOrder = saves.map(
-        (save) => outcomes[save.kind === "ticks" ? "ticks" : save.interval].next().value!,
+      note(daily, dailyOutcomes);
+      return this.#log.plan(
+        saves,
+        saves.map((save) => outcomes.get(save)!),
       );
-      return this.#log.plan(saves, inOrder);
     };
     const updates =
       writes.length === 0 && daily.length === 0
@@ -268,13 +278,11 @@ export class DuckDbWriter implements StockWriter {
           });
     if (writes.length > 0 || daily.length > 0) this.#file.committed();
     this.#log.committed(updates);
-    for (const [index, { ticker, type, rows }] of ticks.entries()) {
-      if (!tickPlan.outcomes[index]!.ok) continue;
-      for (const [stamp] of rows) this.#newestTicks.note(storable(ticker), storable(type), stamp);
-    }
-    for (const { ticker, rows } of hourly) {
-      const last = rows.at(-1);
-      if (last !== undefined) this.#newestHourly.note(storable(ticker), "", last[0]);
+    for (const save of [...ticks, ...plain]) {
+      if (!outcomes.get(save)!.ok) continue;
+      const newest = this.#newest[save.kind];
+      const [ticker, part] = [storable(save.ticker), storable(save.part ?? "")];
+      for (const [stamp] of save.rows) newest.note(ticker, part, stamp);
     }
     this.#daily.committed(daily);
     return updates.outcomes;
@@ -327,8 +335,8 @@ export class DuckDbWriter implements StockWriter {
   async #refresh(): Promise<void> {
     const { foreignCommits } = this.#file;
     await this.#log.refresh(this.#session, foreignCommits);
-    await this.#newestTicks.refresh(this.#session, foreignCommits);
-    await this.#newestHourly.refresh(this.#session, foreignCommits);
+    for (const kind of [...PLAIN_KINDS, "ticks"] as const)
+      await this.#newest[kind].refresh(this.#session, foreignCommits);
   }
 }
 

@@ -3,25 +3,26 @@
  * have the time when they were written.
  */
 import { badRequest } from "../../protocol/errors.ts";
-import type { TableName } from "../tables.ts";
+import { KIND_NAMES, kindOf, type RowKind } from "../model/kinds.ts";
+import { seriesSql } from "./distinct-values.ts";
 import type { Session } from "./session.ts";
 
 /** Rows that a transaction has added, and not committed yet, are numbered from here. */
 const FIRST_UNCOMMITTED_ROWID = 36_028_797_018_960_000n;
 
-export type KeyTable = TableName;
+/** By table; the names are quoted where SQL has a word of that name. */
+const KEYS = new Map(KIND_NAMES.map((name) => [kindOf(name).table, keySql(kindOf(name))]));
+export const KEYED_TABLES: readonly string[] = [...KEYS.keys()];
 
-export const KEYS: Record<KeyTable, string[]> = {
-  daily_prices: ["ticker", "date"],
-  hourly_prices: ["ticker", "datetime"],
-  realtime_data: ["ticker", "type", "timestamp", "seq"],
-};
+function keySql(kind: RowKind): string[] {
+  return [...seriesSql(kind), kind.stamp.name, ...(kind.hasSeq ? ["seq"] : [])];
+}
 
 /**
  * Gives rows that a user's statement has added without a `write_timestamp` the current time; the
  * column has no default, see schema.ts.
  */
-export async function stampInserted(session: Session, table: KeyTable): Promise<void> {
+export async function stampInserted(session: Session, table: string): Promise<void> {
   await session.run(
     `UPDATE ${table} SET write_timestamp = now()::TIMESTAMP WHERE rowid >= ${FIRST_UNCOMMITTED_ROWID} AND write_timestamp IS NULL`,
   );
@@ -32,8 +33,8 @@ export async function stampInserted(session: Session, table: KeyTable): Promise<
  *
  * @throws RequestError 400 naming the first key that is there twice.
  */
-export async function refuseTakenKeys(session: Session, table: KeyTable): Promise<void> {
-  const key = KEYS[table];
+export async function refuseTakenKeys(session: Session, table: string): Promise<void> {
+  const key = KEYS.get(table)!;
   const same = key.map((column) => `mine.${column} = other.${column}`).join(" AND ");
   const taken = await session.rows(
     `SELECT ${key.map((column) => `mine.${column}::VARCHAR`).join(", ")} FROM ${table} mine
@@ -44,8 +45,8 @@ export async function refuseTakenKeys(session: Session, table: KeyTable): Promis
 }
 
 /** Differs where the keys do, whatever else the rows hold: about 0.3 s for ten million. */
-export async function keyDigest(session: Session, table: KeyTable): Promise<string> {
-  const hash = `hash(${KEYS[table].join(", ")})`;
+export async function keyDigest(session: Session, table: string): Promise<string> {
+  const hash = `hash(${KEYS.get(table)!.join(", ")})`;
   const rows = await session.rows(`SELECT count(*), bit_xor(${hash}), sum(${hash}::HUGEINT) FROM ${table}`);
   return String(rows[0]);
 }
@@ -59,11 +60,13 @@ export async function keyDigest(session: Session, table: KeyTable): Promise<stri
  */
 export async function refuseDoubledKeys(
   session: Session,
-  table: KeyTable,
+  table: string,
   openSession: () => Promise<Session>,
 ): Promise<void> {
-  const key = KEYS[table].join(", ");
-  const doubled = `SELECT ${KEYS[table].map((column) => `${column}::VARCHAR`).join(", ")}, count(*)::INTEGER - 1 AS more
+  const key = KEYS.get(table)!.join(", ");
+  const doubled = `SELECT ${KEYS.get(table)!
+    .map((column) => `${column}::VARCHAR`)
+    .join(", ")}, count(*)::INTEGER - 1 AS more
     FROM ${table} GROUP BY ${key} HAVING count(*) > 1`;
   const now = await session.rows(doubled);
   if (now.length === 0) return;
@@ -82,9 +85,11 @@ function keyText(row: unknown[]): string {
   return JSON.stringify(row.slice(0, -1));
 }
 
-function takenKey(table: KeyTable, values: unknown[]): Error {
+function takenKey(table: string, values: unknown[]): Error {
   return badRequest(
     `execute_sql: a row of ${table} has a key that is stored already; nothing changed`,
-    KEYS[table].map((column, i) => `${column} ${values[i]}`).join(", "),
+    KEYS.get(table)!
+      .map((column, i) => `${column} ${values[i]}`)
+      .join(", "),
   );
 }

@@ -1,8 +1,7 @@
 /** The columns of an answer's rows, and how their cells are written. */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
-import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
-import type { BarInterval } from "../contract.ts";
-import { ROW_TABLES, type TableName } from "../tables.ts";
+import type { RowRange } from "../contract.ts";
+import { type KindColumn, kindOf, type RowKind } from "../model/kinds.ts";
 import { storable } from "./lines.ts";
 import {
   type WriteCells,
@@ -18,10 +17,9 @@ import {
 type Member = { name: string; text: string } | { name: string; column: string; write: WriteCells };
 
 export interface RowSource {
-  table: TableName;
+  kind: RowKind;
   /** In the order of the JSON. */
   members: Member[];
-  stamp: string;
   stampType: "DATE" | "TIMESTAMP";
   /**
    * Oldest first. `place` is the row's own number: a key that a user stored twice has an order too.
@@ -29,67 +27,37 @@ export interface RowSource {
   order: string[];
 }
 
-const PRICES = ["open", "high", "low", "close"];
-
-export function barSource(interval: BarInterval, ticker: string): RowSource {
-  const daily = interval === "daily";
-  const { name: table, stamp } = ROW_TABLES[interval];
-  const averages = daily ? AVERAGE_COLUMNS : [];
+export function rowSource({ kind: name, ticker, part, withSeq = false }: SourceQuery): RowSource {
+  const kind = kindOf(name);
+  const { stamp, values, computed, writtenForm } = kind;
+  const isDate = stamp.type === "date";
   return {
-    table,
+    kind,
     members: [
-      daily
-        ? { name: stamp, column: `${stamp}::DATE`, write: writeDates }
-        : { name: stamp, column: `${stamp}::TIMESTAMP`, write: writeStamps },
+      isDate
+        ? { name: stamp.name, column: `${stamp.name}::DATE`, write: writeDates }
+        : { name: stamp.name, column: `${stamp.name}::TIMESTAMP`, write: writeStamps },
       { name: "ticker", text: JSON.stringify(storable(ticker)) },
-      ...PRICES.map(price),
-      count("volume"),
-      ...averages.map(price),
+      ...(kind.part === null ? [] : [{ name: kind.part, text: JSON.stringify(storable(part!)) }]),
+      ...values.map(valueMember),
+      ...computed.map((column) => ({ name: column, column, write: writeNumbers })),
       {
         name: "write_timestamp",
         column: "write_timestamp::TIMESTAMP",
-        write: writeOffsetStamps,
+        write: writtenForm === "offset" ? writeOffsetStamps : writeStamps,
       },
+      ...(withSeq && kind.hasSeq ? [{ name: "seq", column: "seq", write: writeCounts }] : []),
     ],
-    stamp,
-    stampType: daily ? "DATE" : "TIMESTAMP",
-    order: [stamp, "place"],
+    stampType: isDate ? "DATE" : "TIMESTAMP",
+    order: [stamp.name, ...(kind.hasSeq ? ["seq"] : []), "place"],
   };
 }
 
-/** @param type null: of several types, which is then read with each row. */
-export function tickSource(
-  ticker: string,
-  type: string | null,
-  { withSeq = false }: { withSeq?: boolean | undefined } = {},
-): RowSource {
-  return {
-    table: "realtime_data",
-    members: [
-      { name: "timestamp", column: "timestamp::TIMESTAMP", write: writeStamps },
-      { name: "ticker", text: JSON.stringify(storable(ticker)) },
-      type === null
-        ? { name: "type", column: "type", write: writeAny }
-        : { name: "type", text: JSON.stringify(storable(type)) },
-      price("price"),
-      count("size"),
-      price("ask_price"),
-      count("ask_size"),
-      { name: "write_timestamp", column: "write_timestamp::TIMESTAMP", write: writeStamps },
-      ...(withSeq ? [count("seq")] : []),
-    ],
-    stamp: "timestamp",
-    stampType: "TIMESTAMP",
-    order: ["timestamp", "seq", "place"],
-  };
-}
+type SourceQuery = Pick<RowRange, "kind" | "ticker" | "part" | "withSeq">;
 
-function price(name: string): Member {
-  return { name, column: name, write: writeNumbers };
-}
-
-function count(name: string): Member {
-  return { name, column: name, write: writeCounts };
+function valueMember({ name, type }: KindColumn): Member {
+  const write = type === "double" ? writeNumbers : type === "count" ? writeCounts : writeAny;
+  return { name, column: name, write };
 }
 
 /** What a query selects for the members that are columns. */

@@ -2,7 +2,7 @@
  * The server's own tables, and what a file can hold that gets in their way: found at the start, and
  * in the transaction of each user's statement.
  */
-import { TABLE_NAMES } from "../tables.ts";
+import { TABLE_NAMES } from "../model/kinds.ts";
 import { BOOKKEEPING_TABLES } from "./schema.ts";
 import type { Session } from "./session.ts";
 

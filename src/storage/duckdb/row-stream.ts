@@ -22,11 +22,11 @@ export function pageSql(
   source: RowSource,
   { filter, paramCount, continued }: { filter: string; paramCount: number; continued: boolean },
 ): string {
-  const { table, order } = source;
+  const { kind, order } = source;
   const limit = `$${paramCount + (continued ? order.length : 0) + 1}`;
   const beyond = continued ? ` AND ${beyondSql(source, paramCount + 1)}` : "";
   return `SELECT ${columnsSql(source)}, ${order.join(", ")} FROM
-    (SELECT *, rowid AS place FROM ${table} WHERE ${filter}${beyond} ORDER BY ${order.join(", ")} LIMIT ${limit})`;
+    (SELECT *, rowid AS place FROM ${kind.table} WHERE ${filter}${beyond} ORDER BY ${order.join(", ")} LIMIT ${limit})`;
 }
 
 /** The first comparison alone lets DuckDB skip what lies before. */

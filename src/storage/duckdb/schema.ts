@@ -7,17 +7,29 @@
  * the smallest and largest values that DuckDB keeps of every 122,880 rows, and it is the writer,
  * the only one there is, that stores no key twice.
  */
-import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
-import { TABLE_NAMES, type TableName } from "../tables.ts";
+import {
+  ADDED_KINDS,
+  type ColumnType,
+  countColumns,
+  KIND_NAMES,
+  keyColumns,
+  kindOf,
+  kindsAfter,
+  type RowKind,
+  TABLE_NAMES,
+  tableColumns,
+} from "../model/kinds.ts";
 import { converted, findMisfit, WIDE_TYPES } from "./count-columns.ts";
 import type { Session } from "./session.ts";
 
+/** The version that has the first three kinds of rows. */
+const BASE_VERSION = 2;
 /** In `stock_db_schema`; a file without that table is empty or one of the Python server. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
 
 interface TableShape {
-  name: TableName;
+  name: string;
   columns: [name: string, declaration: string][];
   stamp: string;
   /** Expression of the stamp of an old row, null if it has none. */
@@ -25,14 +37,16 @@ interface TableShape {
   key: string[];
 }
 
-const COUNT_COLUMNS = new Set(["volume", "size", "ask_size"]);
-const PRICE_COLUMNS: [string, string][] = [
-  ["open", "DOUBLE"],
-  ["high", "DOUBLE"],
-  ["low", "DOUBLE"],
-  ["close", "DOUBLE"],
-  ["volume", "BIGINT"],
-];
+const COUNT_COLUMNS = new Set(KIND_NAMES.flatMap((name) => countColumns(kindOf(name))));
+const DECLARATIONS: Record<ColumnType, string> = {
+  text: "VARCHAR",
+  double: "DOUBLE",
+  count: "BIGINT",
+  json: "VARCHAR",
+  date: "DATE NOT NULL",
+  second: "TIMESTAMP NOT NULL",
+  instant: "TIMESTAMP NOT NULL",
+};
 /**
  * Without a default, although users insert rows too (inserted-keys.ts): with one of the current
  * time DuckDB plans each INSERT anew, three times the work of a small save.
@@ -41,50 +55,26 @@ const WRITE_TIMESTAMP: [string, string] = ["write_timestamp", "TIMESTAMP"];
 
 const asTimestamp = (column: string): string => `TRY_CAST(${column} AS TIMESTAMP)`;
 
-export const TABLES: TableShape[] = [
-  {
-    name: "daily_prices",
-    columns: [
-      ["ticker", "VARCHAR NOT NULL"],
-      ["date", "DATE NOT NULL"],
-      ...PRICE_COLUMNS,
-      ...AVERAGE_COLUMNS.map((name): [string, string] => [name, "DOUBLE"]),
-      WRITE_TIMESTAMP,
-    ],
-    stamp: "date",
-    readStamp: (column) => `${asTimestamp(column)}::DATE`,
-    key: ["ticker", "date"],
-  },
-  {
-    name: "hourly_prices",
-    columns: [
-      ["ticker", "VARCHAR NOT NULL"],
-      ["datetime", "TIMESTAMP NOT NULL"],
-      ...PRICE_COLUMNS,
-      WRITE_TIMESTAMP,
-    ],
-    stamp: "datetime",
-    readStamp: asTimestamp,
-    key: ["ticker", "datetime"],
-  },
-  {
-    name: "realtime_data",
-    columns: [
-      ["ticker", "VARCHAR NOT NULL"],
-      ["timestamp", "TIMESTAMP NOT NULL"],
-      ["type", "VARCHAR NOT NULL"],
-      ["price", "DOUBLE"],
-      ["size", "BIGINT"],
-      ["ask_price", "DOUBLE"],
-      ["ask_size", "BIGINT"],
-      WRITE_TIMESTAMP,
-      ["seq", "BIGINT NOT NULL DEFAULT 0"],
-    ],
-    stamp: "timestamp",
-    readStamp: asTimestamp,
-    key: ["ticker", "type", "timestamp", "seq"],
-  },
-];
+export const TABLES: TableShape[] = KIND_NAMES.map((name) => shapeOf(kindOf(name)));
+
+function shapeOf(kind: RowKind): TableShape {
+  const declarations = new Map<string, string>([
+    ["ticker", "VARCHAR NOT NULL"],
+    [kind.stamp.name, DECLARATIONS[kind.stamp.type]],
+    ...(kind.part === null ? [] : [[kind.part, "VARCHAR NOT NULL"] as const]),
+    ...kind.values.map(({ name, type }) => [name, DECLARATIONS[type]] as const),
+    ...kind.computed.map((name) => [name, "DOUBLE"] as const),
+    WRITE_TIMESTAMP,
+    ["seq", "BIGINT NOT NULL DEFAULT 0"],
+  ]);
+  return {
+    name: kind.table,
+    columns: tableColumns(kind).map((column) => [column, declarations.get(column)!]),
+    stamp: kind.stamp.name,
+    readStamp: kind.stamp.type === "date" ? (column) => `${asTimestamp(column)}::DATE` : asTimestamp,
+    key: keyColumns(kind),
+  };
+}
 
 /** See daily-averages.ts: the state before the row of `date`. */
 const CHECKPOINTS = `daily_checkpoints (
@@ -139,13 +129,13 @@ export async function prepareSchema(session: Session, schema: string): Promise<s
   }
   await session.run("BEGIN TRANSACTION");
   try {
-    for (const table of UPDATE_TABLES) await session.connection.run(`CREATE TABLE ${schema}.${table}`);
-    if (version === 1) {
-      await dropDefaults(session);
+    if (version > 0) {
+      const done = await bringUp(session, schema, version);
       await session.run("UPDATE stock_db_schema SET version = $1", [SCHEMA_VERSION]);
       await session.run("COMMIT");
-      return "added the log of updates";
+      return done;
     }
+    await addUpdateLog(session, schema);
     const upgraded: string[] = [];
     for (const table of TABLES) {
       const existing = await columnsOf(session, table.name);
@@ -164,6 +154,29 @@ export async function prepareSchema(session: Session, schema: string): Promise<s
     await session.run("ROLLBACK");
     throw error;
   }
+}
+
+/** Of a file of an earlier version. @throws SchemaError something else has a name that it needs. */
+async function bringUp(session: Session, schema: string, version: number): Promise<string> {
+  const done: string[] = [];
+  if (version < BASE_VERSION) {
+    await addUpdateLog(session, schema);
+    await dropDefaults(session);
+    done.push("the log of updates");
+  }
+  for (const table of kindsAfter(version - BASE_VERSION).map(shapeOf)) {
+    if ((await columnsOf(session, table.name)).length > 0)
+      throw new SchemaError(
+        `open database: the server needs the name ${table.name} for a table of its own, and something else has it; rename that`,
+      );
+    await session.connection.run(createStatement(`${schema}.${table.name}`, table.columns));
+    done.push(table.name);
+  }
+  return `added ${done.join(", ")}`;
+}
+
+async function addUpdateLog(session: Session, schema: string): Promise<void> {
+  for (const table of UPDATE_TABLES) await session.connection.run(`CREATE TABLE ${schema}.${table}`);
 }
 
 /** A table with an index can't be altered; it keeps its default, and its saves take longer. */
@@ -228,10 +241,14 @@ export type CountTypes = Map<string, string>;
 export async function readCountTypes(session: Session): Promise<CountTypes> {
   const rows = await session.rows(
     `SELECT table_name || '.' || column_name, data_type FROM duckdb_columns()
-     WHERE schema_name = 'main' AND NOT internal AND table_name IN ('daily_prices', 'hourly_prices', 'realtime_data')
-       AND column_name IN ('volume', 'size', 'ask_size')`,
+     WHERE schema_name = 'main' AND NOT internal AND table_name IN (${texts(TABLE_NAMES)})
+       AND column_name IN (${texts([...COUNT_COLUMNS])})`,
   );
   return new Map(rows.map(([column, type]) => [String(column), String(type)]));
+}
+
+function texts(names: readonly string[]): string {
+  return names.map((name) => `'${name}'`).join(", ");
 }
 
 async function versionOf(session: Session): Promise<number> {
@@ -265,7 +282,7 @@ async function columnsOf(session: Session, table: string): Promise<ColumnInfo[]>
 }
 
 function createStatement(name: string, columns: [name: string, declaration: string][]): string {
-  return `CREATE TABLE ${name} (${columns.map((column) => column.join(" ")).join(", ")})`;
+  return `CREATE TABLE ${name} (${columns.map(([column, declaration]) => `${quoteWord(column)} ${declaration}`).join(", ")})`;
 }
 
 /**
@@ -361,7 +378,7 @@ async function columnsWithRoom(
 }
 
 /** @throws SchemaError */
-async function typeFor(session: Session, table: TableName, { name, type }: OldCount): Promise<string> {
+async function typeFor(session: Session, table: string, { name, type }: OldCount): Promise<string> {
   const double = `TRY_CAST(${name} AS DOUBLE)`;
   const beyondBigint = await session.rows(
     `SELECT 1 FROM ${table} WHERE ${double} <> trunc(${double}) OR (${double} IS NOT NULL AND TRY_CAST(${name} AS BIGINT) IS NULL) LIMIT 1`,
@@ -385,4 +402,9 @@ async function countRows(session: Session, table: string): Promise<number> {
 
 function quote(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
+}
+
+/** `interval` is a word of SQL. */
+function quoteWord(column: string): string {
+  return column === "interval" ? quote(column) : column;
 }

@@ -11,8 +11,7 @@
 import { StatementType } from "@duckdb/node-api";
 import { refused } from "../user-sql-tokens.ts";
 import {
-  KEYS,
-  type KeyTable,
+  KEYED_TABLES,
   keyDigest,
   refuseDoubledKeys,
   refuseTakenKeys,
@@ -53,7 +52,7 @@ export class StatementGuard {
   readonly #objects: OwnObject[] | null;
   readonly #macros: string[] | null;
   readonly #books: Map<string, string>;
-  readonly #keys: Map<KeyTable, string>;
+  readonly #keys: Map<string, string>;
 
   private constructor(
     session: Session,
@@ -62,7 +61,7 @@ export class StatementGuard {
       objects: OwnObject[] | null;
       macros: string[] | null;
       books: Map<string, string>;
-      keys: Map<KeyTable, string>;
+      keys: Map<string, string>;
     },
   ) {
     this.#session = session;
@@ -80,7 +79,7 @@ export class StatementGuard {
     const books = new Map<string, string>();
     for (const name of BOOKKEEPING_TABLES)
       if (text.includes(name)) books.set(name, await contentsOf(session, name));
-    const keys = new Map<KeyTable, string>();
+    const keys = new Map<string, string>();
     if (MAY_CHANGE_KEYS.test(sql)) {
       for (const table of tablesNamed(text)) keys.set(table, await keyDigest(session, table));
     }
@@ -139,8 +138,8 @@ export class StatementGuard {
   }
 }
 
-function tablesNamed(text: string): KeyTable[] {
-  return (Object.keys(KEYS) as KeyTable[]).filter((name) => text.includes(name));
+function tablesNamed(text: string): string[] {
+  return KEYED_TABLES.filter((name) => text.includes(name));
 }
 
 function textOf(object: OwnObject): string {

@@ -48,7 +48,7 @@ export async function planTickSaves(
   const names = new Names();
   const moments = new Map<string, Moment>();
   const asked = new Set<Moment>();
-  for (const { ticker, type, rows } of saves) {
+  for (const { ticker, part: type, rows } of saves) {
     const place = names.place(ticker, type);
     for (const [stamp] of rows) {
       const key = `${place},${stamp}`;
@@ -60,7 +60,7 @@ export async function planTickSaves(
   }
   await readStored([...asked], { session, names, moments, countTypes });
   const outcomes = saves.map((save) => {
-    const place = names.place(save.ticker, save.type);
+    const place = names.place(save.ticker, save.part);
     return placeTicks(save, (stamp) => moments.get(`${place},${stamp}`)!.slots, COUNTS).outcome;
   });
   return { outcomes, writes: writesOf(moments, names, now) };

@@ -11,6 +11,7 @@
 import { randomUUID } from "node:crypto";
 import type { Save, SaveOutcome } from "../contract.ts";
 import { type EpochWitness, type Given, reasonsOf } from "../epoch-witness.ts";
+import { updateTypeOf } from "../model/kinds.ts";
 import { RecentlyUsed } from "../recently-used.ts";
 import type { StoredUpdate } from "../update-contract.ts";
 import { storable } from "./lines.ts";
@@ -186,7 +187,7 @@ export class UpdateLog {
       const position = (positions.get(ticker) ?? this.#places.get(ticker)?.seq ?? 0) + 1;
       positions.set(ticker, position);
       const frame = storable(save.update?.frame ?? "");
-      const type = save.kind === "bars" ? "bar" : storable(save.type);
+      const type = storable(updateTypeOf(save));
       id += frame.length + ROW_CHARACTERS;
       planned.rows.push({
         id,

@@ -2,9 +2,11 @@
  * Reads of the update log. What the hub's memory doesn't hold is read beside the saves, each read
  * in one statement and so from one snapshot.
  */
-import type { BarRow, TickRow } from "../contract.ts";
+import type { SeriesRow } from "../contract.ts";
+import { KIND_NAMES, type KindColumn, type KindName, kindOf } from "../model/kinds.ts";
 import { countOf } from "../transfer-rows.ts";
 import type {
+  NewestRow,
   NewestUpdate,
   StoredUpdate,
   TickerSnapshot,
@@ -14,6 +16,7 @@ import type {
 import type { DuckDbFile } from "./duckdb-file.ts";
 import { countAsText } from "./json-rows.ts";
 import { storable } from "./lines.ts";
+import { STAMP_FORMATS } from "./newest-stored.ts";
 import type { ReadSessions } from "./read-sessions.ts";
 import type { CountTypes } from "./schema.ts";
 import { NOWHERE, readAllPlaces, readPlaces, type UpdateLog } from "./update-log.ts";
@@ -109,66 +112,67 @@ export class DuckDbUpdates implements UpdateReader {
     const rows = await this.#sessions.call((session) =>
       session.rows(snapshotSql(this.#file.countTypes), [name, String(place.id)]),
     );
-    const snapshot: TickerSnapshot = {
-      position: place.seq,
-      quote: null,
-      trade: null,
-      daily: null,
-      hourly: null,
-    };
-    for (const [kind, seq, stamp, ...values] of rows) {
-      if (kind === "position") snapshot.position = Math.max(place.seq, Number(seq ?? 0));
-      else if (kind === "quote" || kind === "trade") snapshot[kind] = tickOf(stamp, values, Number(seq));
-      else if (kind === "daily" || kind === "hourly") snapshot[kind] = barOf(stamp, values);
+    const newest: NewestRow[] = [];
+    let position = place.seq;
+    for (const [index, part, seq, stamp, ...values] of rows) {
+      if (index === POSITION) position = Math.max(place.seq, Number(seq ?? 0));
+      else newest.push(newestRow(KIND_NAMES[index as number]!, part as string | null, [stamp, ...values]));
     }
-    return snapshot;
+    return { position, newest };
   }
 }
 
-type Value = number | null;
-const countIn = (value: unknown) => countOf(value as string | null, "snapshot");
+/** In the first column of a snapshot, where kinds have their place in the list of kinds. */
+const POSITION = -1;
+const COLUMNS_MAX = Math.max(...KIND_NAMES.map((name) => kindOf(name).values.length));
 
-function tickOf(stamp: unknown, values: unknown[], seq: number): TickRow {
-  const [price, askPrice, , , size, askSize] = values;
-  return [String(stamp), price as Value, countIn(size), askPrice as Value, countIn(askSize), seq];
-}
-
-function barOf(stamp: unknown, values: unknown[]): BarRow {
-  const [open, high, low, close, volume] = values as [Value, Value, Value, Value, unknown];
-  return [String(stamp), open, high, low, close, countIn(volume)];
+function newestRow(kind: KindName, part: string | null, [stamp, ...stored]: unknown[]): NewestRow {
+  const { values } = kindOf(kind);
+  const row: SeriesRow = [String(stamp)];
+  for (const [index, { type }] of values.entries()) {
+    const text = stored[index] as string | null;
+    row.push(
+      type === "double"
+        ? text === null
+          ? null
+          : Number(text)
+        : type === "count"
+          ? countOf(text, "snapshot")
+          : text,
+    );
+  }
+  return { kind, part, row };
 }
 
 /**
- * Columns: kind, seq, stamp, four prices, two counts. The position is the newest beyond the id that
- * is known; where none is known, which is 0, also that noted when rows were trimmed.
+ * Columns: place of the kind, part, seq, stamp, the values as text. The position is the newest
+ * beyond the id that is known; where none is known, which is 0, also that noted when rows were
+ * trimmed.
  */
 function snapshotSql(types: CountTypes): string {
-  const number = (column: string) => `CASE WHEN isfinite(${column}) THEN ${column} END`;
-  const ticks = ["quote", "trade"].map(
-    (
-      type,
-    ) => `(SELECT '${type}', seq, strftime(timestamp, '%Y-%m-%d %H:%M:%S.%f'), ${number("price")}, ${number("ask_price")},
-      NULL::DOUBLE, NULL::DOUBLE, ${countAsText("size", types.get("realtime_data.size"))},
-      ${countAsText("ask_size", types.get("realtime_data.ask_size"))}
-      FROM realtime_data WHERE ticker = $1 AND type = '${type}' ORDER BY timestamp DESC, seq DESC LIMIT 1)`,
-  );
-  const bars = [
-    ["daily", "daily_prices", "date", "%Y-%m-%d"],
-    ["hourly", "hourly_prices", "datetime", "%Y-%m-%d %H:%M:%S"],
-  ].map(
-    ([
-      kind,
-      table,
-      stamp,
-      format,
-    ]) => `(SELECT '${kind}', NULL::BIGINT, strftime(${stamp}, '${format}'), ${["open", "high", "low", "close"].map(number).join(", ")},
-      ${countAsText("volume", types.get(`${table}.volume`))}, NULL::VARCHAR
-      FROM ${table} WHERE ticker = $1 ORDER BY ${stamp} DESC LIMIT 1)`,
-  );
-  const nothing =
-    "NULL::VARCHAR, NULL::DOUBLE, NULL::DOUBLE, NULL::DOUBLE, NULL::DOUBLE, NULL::VARCHAR, NULL::VARCHAR";
-  const position = `(SELECT 'position', max(seq), ${nothing} FROM (
+  const filled = (values: string[]): string =>
+    [...values, ...Array(COLUMNS_MAX - values.length).fill("NULL::VARCHAR")].join(", ");
+  const newest = KIND_NAMES.flatMap((name, index) => {
+    const kind = kindOf(name);
+    const { table, stamp, part, snapshotParts, hasSeq } = kind;
+    const order = [stamp.name, ...(hasSeq ? ["seq"] : [])].map((column) => `${column} DESC`).join(", ");
+    const values = kind.values.map((column) => snapshotValue(column, types.get(`${table}.${column.name}`)));
+    const select = `SELECT ${index}, ${part === null ? "NULL::VARCHAR" : `"${part}"`}, ${hasSeq ? "seq" : "NULL::BIGINT"},
+      strftime(${stamp.name}, '${STAMP_FORMATS[stamp.type]}'), ${filled(values)} FROM ${table} WHERE ticker = $1`;
+    if (part === null) return [`(${select} ORDER BY ${order} LIMIT 1)`];
+    // Where the parts are known, DuckDB keeps one row of each while it reads, and sorts none.
+    if (snapshotParts !== null)
+      return snapshotParts.map((named) => `(${select} AND "${part}" = '${named}' ORDER BY ${order} LIMIT 1)`);
+    return [`(${select} QUALIFY row_number() OVER (PARTITION BY "${part}" ORDER BY ${order}) = 1)`];
+  });
+  const position = `(SELECT ${POSITION}, NULL::VARCHAR, max(seq), NULL::VARCHAR, ${filled([])} FROM (
       SELECT seq FROM update_log WHERE ticker = $1 AND id > $2::VARCHAR::BIGINT
       UNION ALL SELECT seq FROM update_positions WHERE ticker = $1 AND $2 = '0'))`;
-  return [position, ...ticks, ...bars].join(" UNION ALL ");
+  return [position, ...newest].join(" UNION ALL ");
+}
+
+/** As text: doubles in the shortest form that gives them again. */
+function snapshotValue({ name, type }: KindColumn, storedAs: string | undefined): string {
+  if (type === "count") return countAsText(name, storedAs);
+  return type === "double" ? `CASE WHEN isfinite(${name}) THEN ${name} END::VARCHAR` : `${name}::VARCHAR`;
 }

@@ -57,7 +57,7 @@ function tick(price: number, second = 1): Save {
   return {
     kind: "ticks",
     ticker: "A",
-    type: "trade",
+    part: "trade",
     rows: [[stamp, price, 1, null, null, null]],
     onDuplicate: "append",
   };
@@ -65,7 +65,7 @@ function tick(price: number, second = 1): Save {
 
 function daily(close: number): Save {
   const rows: Save["rows"] = [["2024-01-02", close, close, close, close, 1]];
-  return { kind: "bars", interval: "daily", ticker: "A", rows, onDuplicate: "replace" } as Save;
+  return { kind: "daily", part: null, ticker: "A", rows, onDuplicate: "replace" } as Save;
 }
 
 /** What the statement was refused with. */

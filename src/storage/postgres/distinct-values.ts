@@ -1,32 +1,29 @@
 /** Tickers and types, from one to the next by the key, however many rows each has. */
-import type { RowKind } from "../contract.ts";
-import { ROW_TABLES } from "../tables.ts";
+
+import { type KindName, kindOf } from "../model/kinds.ts";
+import { columnSql } from "./sql-text.ts";
 
 type Run = <T>(sql: string, params: string[]) => Promise<T[]>;
 
 /** The next tickers of a table that is there. */
 export function storedTickers(
   run: Run,
-  kind: RowKind,
+  kind: KindName,
   after: string | null,
   limit: number,
 ): Promise<string[]> {
-  return distinct(run, {
-    table: ROW_TABLES[kind].name,
-    column: "ticker",
-    where: "true",
-    params: [],
-    after,
-    limit,
-  });
+  const { table } = kindOf(kind);
+  return distinct(run, { table, column: "ticker", where: "true", params: [], after, limit });
 }
 
-/** Of the table of ticks, which is there. */
-export function storedTickTypes(run: Run, ticker: string): Promise<string[]> {
+/** The parts of a ticker in a table that is there; none where the kind has no parts. */
+export async function storedParts(run: Run, kind: KindName, ticker: string): Promise<string[]> {
+  const { table, part } = kindOf(kind);
+  if (part === null) return [];
   const where = "t.ticker = $1";
   return distinct(run, {
-    table: ROW_TABLES.ticks.name,
-    column: "type",
+    table,
+    column: columnSql(part),
     where,
     params: [ticker],
     after: null,

@@ -4,12 +4,14 @@
  * and the rows of the bookkeeping, are the server's. What a text doesn't tell, since a function
  * does it, is found by TableGuard.
  */
+
+import { TABLE_NAMES } from "../model/kinds.ts";
 import { refused } from "../user-sql-tokens.ts";
 import type { Node } from "./sql-parser.ts";
 import { type Field, type RelationName, stringsOf } from "./statement-tree.ts";
 import { TABLES } from "./table-definitions.ts";
 
-const DATA_TABLES = new Set(["daily_prices", "hourly_prices", "realtime_data"]);
+const DATA_TABLES = new Set(TABLE_NAMES);
 export const OWN_TABLES = [...TABLES.map(({ name }) => name), "stock_db_schema"];
 export const BOOKKEEPING = OWN_TABLES.filter((name) => !DATA_TABLES.has(name));
 /** Of the column `update_log.id`. */

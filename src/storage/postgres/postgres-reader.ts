@@ -2,31 +2,27 @@
  * A worker's reads. A small answer is one statement; one of more than `CHUNK_ROWS` rows is streamed
  * through a cursor.
  */
-import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
-import type {
-  BarInterval,
-  BarRange,
-  Holding,
-  JsonRows,
-  NewestBarsQuery,
-  NewestTicksQuery,
-  PoolFigures,
-  RowKind,
-  StockReader,
-  TickRange,
-} from "../contract.ts";
-import { readHoldings } from "../holdings.ts";
+import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
+import {
+  answerColumns,
+  byKind,
+  countColumns,
+  type KindName,
+  kindOf,
+  type RowKind,
+  seriesColumns,
+} from "../model/kinds.ts";
 import type { RunOptions } from "./connection.ts";
-import { storedTickers, storedTickTypes } from "./distinct-values.ts";
+import { storedParts, storedTickers } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
 import { isUnknownToDatabase } from "./postgres-errors.ts";
 import { PostgresUpdates } from "./postgres-updates.ts";
 import { readWithRetry, runRead } from "./read.ts";
-import { type Row, RowStream } from "./row-stream.ts";
-import { asInstant, dayStart, FIRST_DAY, LAST_DAY, utcText } from "./sql-text.ts";
+import { RowStream, type Row as WireRow } from "./row-stream.ts";
+import { asInstant, columnSql, dayStart, isSeries, STAMP_TYPES, stampParam, utcText } from "./sql-text.ts";
 
 /** Rows of an answer that comes at once, and of one chunk of a larger one. */
 const CHUNK_ROWS = 1_000;
@@ -41,24 +37,30 @@ const LONG_WHOLE = /^-?\d{16,19}$/;
 
 /** CockroachDB doesn't know it. */
 export const SIZE_SQL = "SELECT pg_database_size(current_database())::text AS bytes";
-const BAR_COLUMNS = "p.ticker, p.open, p.high, p.low, p.close, p.volume";
-const WRITTEN = `${utcText("p.write_timestamp")} AS write_timestamp`;
-const AVERAGES = AVERAGE_COLUMNS.map((name) => `p.${name}`).join(", ");
-const BARS_SQL: Record<BarInterval, string> = {
-  daily: `SELECT p.date::text AS date, ${BAR_COLUMNS}, ${AVERAGES}, ${WRITTEN} FROM daily_prices p
-    WHERE p.ticker = $1 AND p.date >= $2::date AND p.date <= $3::date ORDER BY p.date`,
-  hourly: `SELECT ${utcText("p.datetime")} AS datetime, ${BAR_COLUMNS}, ${WRITTEN} FROM hourly_prices p
-    WHERE p.ticker = $1 AND p.datetime >= $2::timestamptz AND p.datetime <= $3::timestamptz ORDER BY p.datetime`,
-};
-const TICK_COLUMNS = `${utcText('p."timestamp"')} AS "timestamp", p.ticker, p.type, p.price, p.size, p.ask_price, p.ask_size, ${WRITTEN}`;
-const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data p WHERE p.ticker = $1 AND p.type = $2
-  AND p."timestamp" >= $3::timestamptz AND p."timestamp" <= $4::timestamptz ORDER BY p."timestamp", p.seq`;
-const TICKS_WITH_SEQ_SQL = TICKS_SQL.replace(WRITTEN, `${WRITTEN}, p.seq`);
-const NEWEST_TICKS_SQL = TICKS_SQL.replace(/, p\.seq$/, " DESC, p.seq DESC LIMIT $5");
-const NEWEST_BARS_SQL: Record<BarInterval, string> = {
-  daily: `${BARS_SQL.daily} DESC LIMIT $4`,
-  hourly: `${BARS_SQL.hourly} DESC LIMIT $4`,
-};
+const RANGE_SQL = byKind(rangeSql);
+const TO_WIRE = byKind(rowToWire);
+
+function rangeSql(kind: RowKind): Record<"rows" | "rowsWithSeq" | "newest", string> {
+  const at = `p.${columnSql(kind.stamp.name)}`;
+  const type = STAMP_TYPES[kind.stamp.type];
+  const params = seriesColumns(kind).length;
+  const columnOf = (name: string): string => {
+    if (name === "write_timestamp") return `${utcText("p.write_timestamp")} AS write_timestamp`;
+    if (name !== kind.stamp.name) return `p.${columnSql(name)}`;
+    return `${kind.stamp.type === "date" ? `${at}::text` : utcText(at)} AS ${columnSql(name)}`;
+  };
+  const select = (withSeq: boolean): string =>
+    `SELECT ${answerColumns(kind, withSeq).map(columnOf).join(", ")} FROM ${kind.table} p
+      WHERE ${isSeries(kind, "p")} AND ${at} >= $${params + 1}::${type} AND ${at} <= $${params + 2}::${type}`;
+  const order = (direction: string): string =>
+    [at, ...(kind.hasSeq ? ["p.seq"] : [])].map((column) => column + direction).join(", ");
+  return {
+    rows: `${select(false)} ORDER BY ${order("")}`,
+    rowsWithSeq: `${select(true)} ORDER BY ${order("")}`,
+    newest: `${select(false)} ORDER BY ${order(" DESC")} LIMIT $${params + 3}`,
+  };
+}
+
 const TRADED_SQL = `SELECT sum(size) AS volume FROM realtime_data WHERE ticker = $1 AND type = 'trade'
   AND "timestamp" >= $2::timestamptz AND "timestamp" <= $3::timestamptz`;
 /** Of the day under another name than the column's, by which the index is ordered. */
@@ -87,21 +89,29 @@ export class PostgresReader implements StockReader {
     this.updates = new PostgresUpdates(pool);
   }
 
-  bars(range: BarRange, signal?: AbortSignal): Promise<JsonRows> {
-    return this.#read(BARS_SQL[range.interval], barParams(range), signal, barToWire(range.interval));
+  async rows(range: RowRange, signal?: AbortSignal): Promise<JsonRows> {
+    const sql = RANGE_SQL[range.kind][range.withSeq === true ? "rowsWithSeq" : "rows"];
+    const params = paramsOf(range);
+    const toWireRow = TO_WIRE[range.kind];
+    const encode = (rows: WireRow[]): string => {
+      for (const row of rows) toWireRow(row);
+      return JSON.stringify(rows);
+    };
+    const rows = await this.#run<WireRow>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
+    if (rows.length === 0) return { empty: true };
+    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
+    const chunks = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
+      RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
+    );
+    return { empty: false, chunks };
   }
 
-  ticks(range: TickRange, signal?: AbortSignal): Promise<JsonRows> {
-    return this.#read(range.withSeq ? TICKS_WITH_SEQ_SQL : TICKS_SQL, tickParams(range), signal, tickToWire);
-  }
-
-  newestTicks(query: NewestTicksQuery): Promise<JsonRows> {
-    return this.#newest(NEWEST_TICKS_SQL, [...tickParams(query), query.limit], tickToWire);
-  }
-
-  newestBars(query: NewestBarsQuery): Promise<JsonRows> {
-    const { interval, limit } = query;
-    return this.#newest(NEWEST_BARS_SQL[interval], [...barParams(query), limit], barToWire(interval));
+  async newest(query: NewestQuery): Promise<JsonRows> {
+    const params = [...paramsOf(query), query.limit];
+    const rows = [...(await this.#run<WireRow>(RANGE_SQL[query.kind].newest, params))].reverse();
+    if (rows.length === 0) return { empty: true };
+    for (const row of rows) TO_WIRE[query.kind](row);
+    return { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
   }
 
   async latestPrice(ticker: string): Promise<number | null> {
@@ -118,33 +128,29 @@ export class PostgresReader implements StockReader {
 
   async previousClose(ticker: string): Promise<number | null> {
     const sql = "SELECT close FROM daily_prices WHERE ticker = $1 ORDER BY date DESC LIMIT 2";
-    return finite((await this.#run<Row>(sql, [ticker])).at(-1)?.close);
+    return finite((await this.#run<WireRow>(sql, [ticker])).at(-1)?.close);
   }
 
   async openingPrice(ticker: string, date: string): Promise<number | null> {
     const sql = "SELECT open FROM daily_prices WHERE ticker = $1 AND date = $2::date";
-    return finite((await this.#run<Row>(sql, [ticker, date]))[0]?.open);
+    return finite((await this.#run<WireRow>(sql, [ticker, date]))[0]?.open);
   }
 
   async dailyVolume(ticker: string, date: string): Promise<number | null> {
     const sql = "SELECT volume FROM daily_prices WHERE ticker = $1 AND date = $2::date";
-    const volume = (await this.#run<Row>(sql, [ticker, date]))[0]?.volume ?? null;
+    const volume = (await this.#run<WireRow>(sql, [ticker, date]))[0]?.volume ?? null;
     if (volume !== null) return finite(Number(volume));
     const params = [ticker, dayStart(date), asInstant(`${date} 23:59:59.999999`)];
-    const traded = (await this.#run<Row>(TRADED_SQL, params))[0]?.volume ?? null;
+    const traded = (await this.#run<WireRow>(TRADED_SQL, params))[0]?.volume ?? null;
     return traded === null ? null : finite(Number(traded));
   }
 
-  tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+  tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
     return storedTickers((sql, params) => this.#run(sql, params), kind, after, limit);
   }
 
-  tickTypes(ticker: string): Promise<string[]> {
-    return storedTickTypes((sql, params) => this.#run(sql, params), ticker);
-  }
-
-  holdings(tickersMax: number): Promise<Holding[]> {
-    return readHoldings((rows) => this.tickers(rows, null, tickersMax + 1));
+  parts(kind: KindName, ticker: string): Promise<string[]> {
+    return storedParts((sql, params) => this.#run(sql, params), kind, ticker);
   }
 
   async sizeBytes(): Promise<number | null> {
@@ -200,39 +206,9 @@ export class PostgresReader implements StockReader {
   /** The pool is closed by whoever opened it. */
   close(): void {}
 
-  async #newest(sql: string, params: unknown[], toWireRow: (row: Row) => void): Promise<JsonRows> {
-    const rows = [...(await this.#run<Row>(sql, params))].reverse();
-    if (rows.length === 0) return { empty: true };
-    for (const row of rows) toWireRow(row);
-    return { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
-  }
-
-  async #read(
-    sql: string,
-    params: unknown[],
-    signal: AbortSignal | undefined,
-    toWireRow: (row: Row) => void,
-  ): Promise<JsonRows> {
-    const encode = (rows: Row[]): string => {
-      for (const row of rows) toWireRow(row);
-      return JSON.stringify(rows);
-    };
-    const rows = await this.#run<Row>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
-    if (rows.length === 0) return { empty: true };
-    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
-    const chunks = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
-      RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
-    );
-    return { empty: false, chunks };
-  }
-
   #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
     return runRead<T>(this.#pool, sql, params, options);
   }
-}
-
-function lastMoment(): string {
-  return `${LAST_DAY} 23:59:59.999999`;
 }
 
 /** `YYYY-MM-DD HH:MM:SS.ffffff` of what PostgreSQL writes without the zeros at the end. */
@@ -250,29 +226,21 @@ function finite(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
-function barParams({ interval, ticker, from, to }: BarRange): unknown[] {
-  if (interval === "daily") return [ticker, from ?? FIRST_DAY, to ?? LAST_DAY];
-  return [ticker, from === null ? dayStart(FIRST_DAY) : asInstant(from), asInstant(to ?? lastMoment())];
+function paramsOf({ kind: name, ticker, part, from, to }: RowRange): unknown[] {
+  const kind = kindOf(name);
+  const bounds = [stampParam(kind, from, "first"), stampParam(kind, to, "last")];
+  return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
 }
 
-function tickParams({ ticker, type, from, to }: TickRange): unknown[] {
-  return [ticker, type, from === null ? dayStart(FIRST_DAY) : asInstant(from), asInstant(to ?? lastMoment())];
-}
-
-function barToWire(interval: BarInterval): (row: Row) => void {
-  const stampColumn = interval === "daily" ? "date" : "datetime";
+/** Brings a row, in place, to the form of answers. */
+function rowToWire(kind: RowKind): (row: WireRow) => void {
+  const stamp = kind.stamp.name;
+  const counts = [...countColumns(kind), ...(kind.hasSeq ? ["seq"] : [])];
+  const isWire = kind.writtenForm === "wire";
   return (row) => {
-    row[stampColumn] = toWire(row[stampColumn] as string);
-    row.volume = exactCount(row.volume);
-    if (row.write_timestamp !== null)
-      row.write_timestamp = `${toStored(row.write_timestamp as string)}+00:00`;
+    row[stamp] = toWire(row[stamp] as string);
+    for (const column of counts) if (column in row) row[column] = exactCount(row[column]);
+    const written = row.write_timestamp as string | null;
+    if (written !== null) row.write_timestamp = isWire ? toWire(written) : `${toStored(written)}+00:00`;
   };
-}
-
-function tickToWire(row: Row): void {
-  row.size = exactCount(row.size);
-  row.ask_size = exactCount(row.ask_size);
-  if ("seq" in row) row.seq = exactCount(row.seq);
-  row.timestamp = toWire(row.timestamp as string);
-  if (row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
 }

@@ -1,7 +1,8 @@
 /** Reads the update log: see ARCHITECTURE.md "Updates and positions". */
-import type { BarRow, TickRow } from "../contract.ts";
-import { barStamp, countOf, seqOf } from "../transfer-rows.ts";
+
+import { KIND_NAMES, type KindName, kindOf, partName, type RowKind, withoutSeq } from "../model/kinds.ts";
 import type {
+  NewestRow,
   NewestUpdate,
   StoredUpdate,
   TickerSnapshot,
@@ -11,7 +12,7 @@ import type {
 import type { PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
-import { microseconds } from "./sql-text.ts";
+import { columnSql, rowCells, storedRow } from "./sql-text.ts";
 
 /**
  * Behind a pool that keeps connections of its own, another server may have taken over without a
@@ -39,24 +40,47 @@ const AFTER_SQL = `SELECT seq::float8 AS seq, type, frame, saved_at::float8 AS s
       WHERE ticker = $1 AND seq > $2::bigint ORDER BY seq LIMIT $3::bigint) n
   ) r WHERE running <= $4::bigint OR running = pg_catalog.octet_length(frame) ORDER BY r.seq`;
 
-const newestTick = (type: string): string =>
-  `(SELECT array[${microseconds('p."timestamp"')}, ${realText("price")}, p.size::text, ${realText("ask_price")}, p.ask_size::text, p.seq::text]
-  FROM realtime_data p WHERE p.ticker = $1 AND p.type = '${type}' ORDER BY p."timestamp" DESC, p.seq DESC LIMIT 1)`;
-const newestBar = (table: string, column: string, stamp: string): string =>
-  `(SELECT array[${stamp}, ${["open", "high", "low", "close"].map(realText).join(", ")}, p.volume::text]
-  FROM ${table} p WHERE p.ticker = $1 ORDER BY p.${column} DESC LIMIT 1)`;
+/** In the first column of a snapshot, where kinds have their place in the list of kinds. */
+const POSITION = -1;
+
+/** The newest row of a series of the kind, as a JSON list of texts. @param part SQL of the part. */
+function newestSql(kind: RowKind, index: number, part: string): string {
+  const at = `p.${columnSql(kind.stamp.name)} DESC`;
+  const isPart = kind.part === null ? "" : ` AND p.${columnSql(kind.part)} = ${part}`;
+  const cells = rowCells(kind).map((cell) => `(${cell})::text`);
+  return `SELECT ${index} AS kind, ${part} AS part, pg_catalog.to_json(array[${cells.join(", ")}])::text AS cells
+    FROM ${kind.table} p WHERE p.ticker = $1${isPart} ORDER BY ${at}${kind.hasSeq ? ", p.seq DESC" : ""} LIMIT 1`;
+}
+
+/** From one part to the next by the key, however many rows each has. */
+function newestOfEachSql(kind: RowKind, index: number): string {
+  const part = columnSql(kind.part!);
+  const next = (beyond: string): string =>
+    `SELECT t.${part} FROM ${kind.table} t WHERE t.ticker = $1${beyond} ORDER BY t.${part} LIMIT 1`;
+  return `WITH RECURSIVE found(part) AS ((${next("")}) UNION ALL
+      SELECT (${next(` AND t.${part} > found.part`)}) FROM found WHERE found.part IS NOT NULL)
+    SELECT n.* FROM found JOIN LATERAL (${newestSql(kind, index, "found.part")}) n ON true
+    WHERE found.part IS NOT NULL`;
+}
+
 /** One statement: every part sees the database of one moment. */
-const SNAPSHOT_SQL = `SELECT (SELECT p.seq FROM update_positions p WHERE p.ticker = $1)::float8 AS seq,
-  pg_catalog.to_json(${newestTick("quote")})::text AS quote, pg_catalog.to_json(${newestTick("trade")})::text AS trade,
-  pg_catalog.to_json(${newestBar("daily_prices", "date", "p.date::text")})::text AS daily,
-  pg_catalog.to_json(${newestBar("hourly_prices", "datetime", microseconds("p.datetime"))})::text AS hourly`;
+const SNAPSHOT_SQL = [
+  `SELECT ${POSITION} AS kind, NULL::text AS part,
+    pg_catalog.to_json(array[(SELECT p.seq FROM update_positions p WHERE p.ticker = $1)::text])::text AS cells`,
+  ...KIND_NAMES.flatMap((name, index) => {
+    const kind = kindOf(name);
+    if (kind.part === null) return [newestSql(kind, index, "NULL::text")];
+    if (kind.snapshotParts === null) return [newestOfEachSql(kind, index)];
+    return kind.snapshotParts.map((part) => newestSql(kind, index, `'${part}'::text`));
+  }),
+]
+  .map((select) => `(${select})`)
+  .join(" UNION ALL ");
 
 interface SnapshotRow {
-  seq: number | null;
-  quote: string | null;
-  trade: string | null;
-  daily: string | null;
-  hourly: string | null;
+  kind: number;
+  part: string | null;
+  cells: string;
 }
 
 type Cells = (string | null)[];
@@ -121,15 +145,14 @@ export class PostgresUpdates implements UpdateReader {
   }
 
   async snapshot(ticker: string): Promise<TickerSnapshot> {
-    const [row] = await runRead<SnapshotRow>(this.#pool, SNAPSHOT_SQL, [ticker]);
-    const { seq: position = null, quote = null, trade = null, daily = null, hourly = null } = row ?? {};
-    return {
-      position: position ?? 0,
-      quote: quote === null ? null : tickOf(JSON.parse(quote), `${ticker} quote`),
-      trade: trade === null ? null : tickOf(JSON.parse(trade), `${ticker} trade`),
-      daily: daily === null ? null : barOf(JSON.parse(daily), ticker, "daily"),
-      hourly: hourly === null ? null : barOf(JSON.parse(hourly), ticker, "hourly"),
-    };
+    const rows = await runRead<SnapshotRow>(this.#pool, SNAPSHOT_SQL, [ticker]);
+    const snapshot: TickerSnapshot = { position: 0, newest: [] };
+    for (const { kind: index, part, cells } of rows) {
+      const values = JSON.parse(cells) as Cells;
+      if (index === POSITION) snapshot.position = Number(values[0] ?? 0);
+      else snapshot.newest.push(newestRow(KIND_NAMES[index]!, part, values, ticker));
+    }
+    return snapshot;
   }
 
   /** Nothing where the database doesn't tell, or its role may not ask. */
@@ -148,32 +171,16 @@ export class PostgresUpdates implements UpdateReader {
   }
 }
 
-function realText(column: string): string {
-  return `p.${column}::double precision::text`;
-}
-
-function tickOf([stamp, price, size, askPrice, askSize, seq]: Cells, where: string): TickRow {
-  return [
-    stamp!,
-    numberOf(price),
-    countOf(size ?? null, where),
-    numberOf(askPrice),
-    countOf(askSize ?? null, where),
-    seqOf(seq!, where),
-  ];
-}
-
-function barOf([stamp, ...cells]: Cells, ticker: string, interval: "daily" | "hourly"): BarRow {
-  const [open, high, low, close, volume] = cells;
-  const where = `${ticker} ${interval} ${stamp}`;
-  return [
-    barStamp(stamp!, interval, ticker),
-    numberOf(open),
-    numberOf(high),
-    numberOf(low),
-    numberOf(close),
-    countOf(volume ?? null, where),
-  ];
+function newestRow(name: KindName, part: string | null, cells: Cells, ticker: string): NewestRow {
+  const kind = kindOf(name);
+  const typed = cells.map((cell, index) =>
+    kind.values[index - 1]?.type === "double" ? numberOf(cell) : cell,
+  );
+  return {
+    kind: name,
+    part,
+    row: withoutSeq(name, storedRow(typed, kind, `${ticker} ${partName(name, part)}`)),
+  };
 }
 
 /** Null also for what JSON can't say: NaN and infinities, which other programs may have stored. */

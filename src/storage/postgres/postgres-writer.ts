@@ -7,17 +7,16 @@ import { nowText } from "../../market/timestamp.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import {
-  type BarInterval,
   type Save,
-  type SaveBars,
   type SaveOutcome,
+  type SaveRows,
   type SaveTicks,
   type StockWriter,
   StorageBusyError,
 } from "../contract.ts";
+import { KIND_NAMES, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { rowRefused, tablesUnusable } from "../save-refusals.ts";
-import { saveBars } from "./bar-store.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { notWidened, tooNarrow, wholeNumberColumns, widenCounts } from "./counts.ts";
 import type { PostgresPool } from "./pool.ts";
@@ -30,6 +29,7 @@ import {
   UNUSABLE,
 } from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
+import { saveRows } from "./row-store.ts";
 import { asInstant } from "./sql-text.ts";
 import { NotNewError, RowIgnoredError, saveTicks } from "./tick-store.ts";
 import { describeHolder, HOLDERS_SQL, type LockHolder, lockSql } from "./ticker-locks.ts";
@@ -198,8 +198,7 @@ export class PostgresWriter implements StockWriter {
     const lease = await this.#pool.acquire("shared");
     try {
       const [row] = await lease.connection.run<{ empty: boolean }>(
-        `SELECT NOT (EXISTS (SELECT 1 FROM daily_prices) OR EXISTS (SELECT 1 FROM hourly_prices)
-           OR EXISTS (SELECT 1 FROM realtime_data)) AS empty`,
+        `SELECT NOT (${TABLE_NAMES.map((table) => `EXISTS (SELECT 1 FROM ${table})`).join(" OR ")}) AS empty`,
       );
       return row?.empty === true;
     } catch (error) {
@@ -221,7 +220,7 @@ export class PostgresWriter implements StockWriter {
     let failed: unknown = null;
     if (narrow.size > 0) failed = await this.#widen(narrow);
     return saves.map((save) => {
-      if (!isStorable(save.ticker) || (save.kind === "ticks" && !isStorable(save.type))) {
+      if (!isStorable(save.ticker) || (save.part !== null && !isStorable(save.part))) {
         const error = `save: PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(save.ticker)}`;
         return { ok: false, status: 400, error };
       }
@@ -303,16 +302,13 @@ export class PostgresWriter implements StockWriter {
     const entries = saves
       .map((save, index) => ({ save, index }))
       .filter(({ index }) => outcomes[index] === null);
-    for (const interval of ["daily", "hourly"] satisfies BarInterval[]) {
-      const bars = entries.filter(({ save }) => save.kind === "bars" && save.interval === interval);
-      if (bars.length === 0) continue;
-      const stored = await saveBars(
-        connection,
-        interval,
-        bars.map(({ save }) => save) as SaveBars[],
-        writtenAt,
-      );
-      for (const [i, { index }] of bars.entries()) outcomes[index] = stored[i]!;
+    for (const kind of KIND_NAMES) {
+      if (kind === "ticks") continue;
+      const ofKind = entries.filter(({ save }) => save.kind === kind);
+      if (ofKind.length === 0) continue;
+      const rows = ofKind.map(({ save }) => save) as SaveRows[];
+      const stored = await saveRows(connection, kind, rows, writtenAt);
+      for (const [i, { index }] of ofKind.entries()) outcomes[index] = stored[i]!;
     }
     const ticks = entries.filter(({ save }) => save.kind === "ticks");
     const saved =

@@ -3,6 +3,7 @@
  * them, the others wait for it.
  */
 import { randomUUID } from "node:crypto";
+import { ADDED_KINDS, kindsAfter } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
 import { UnsuitableDatabaseError, versionOf } from "./requirements.ts";
@@ -10,8 +11,10 @@ import { identifier } from "./sql-text.ts";
 import { comparesBytes, findTableProblems } from "./table-check.ts";
 import { TABLES } from "./table-definitions.ts";
 
-/** In `stock_db_schema`: the shape below. */
-export const SCHEMA_VERSION = 2;
+/** The version that has the first three kinds of rows and the update log. */
+const BASE_VERSION = 2;
+/** In `stock_db_schema`. */
+export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
 
 /**
  * First key of every advisory lock of this server; the second is 0 for the schema, -1 for trimming,
@@ -167,9 +170,11 @@ async function create(
     "INSERT INTO update_epoch (epoch) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM update_epoch)",
     [randomUUID()],
   );
-  if (from === 1) {
+  if (from > 0) {
     await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
-    return "upgraded from version 1: the update log";
+    const added = kindsAfter(from - BASE_VERSION).map(({ table }) => table);
+    const made = [...(from < BASE_VERSION ? ["the update log"] : []), ...added];
+    return `upgraded from version ${from}: ${made.join(", ")}`;
   }
   const done = ["created the tables"];
   if (!without.has("triggers")) {

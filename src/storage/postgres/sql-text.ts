@@ -1,11 +1,15 @@
 /** Pieces of SQL that several statements share. */
+import type { StampType } from "../../market/timestamp.ts";
+import type { SeriesRow } from "../contract.ts";
+import { type RowKind, seriesColumns } from "../model/kinds.ts";
+import { countOf, seqOf, storedStamp } from "../transfer-rows.ts";
 
 /**
  * A bound of its own kind for a range that has none: whatever a command can store lies between the
  * two.
  */
 export const FIRST_DAY = "0001-01-01";
-export const LAST_DAY = "9999-12-31";
+const LAST_DAY = "9999-12-31";
 
 /**
  * `YYYY-MM-DD HH:MM:SS`, and behind it the digits of a fraction that are not 0, whatever the time
@@ -31,14 +35,9 @@ export function dayStart(day: string): string {
  * `YYYY-MM-DD HH:MM:SS.ffffff`; also of a column without a time zone, which that of the session,
  * UTC, gets.
  */
-export function microseconds(column: string): string {
+function microseconds(column: string): string {
   const text = utcText(`${column}::timestamptz`);
   return `rpad(${text} || CASE WHEN ${text} LIKE '%.%' THEN '' ELSE '.' END, 26, '0')`;
-}
-
-/** Of the table `p`. */
-export function real(column: string): string {
-  return `p.${column}::double precision AS ${column}`;
 }
 
 /**
@@ -52,4 +51,57 @@ export function literal(text: string): string {
 /** A name as PostgreSQL takes it, whatever is in it. */
 export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Names of our columns that SQL has a word for. */
+const WORDS = new Set(["timestamp", "interval"]);
+
+/** One of our own columns. */
+export function columnSql(name: string): string {
+  return WORDS.has(name) ? identifier(name) : name;
+}
+
+/** Every column that names a series is the parameter of its place. @param alias of the table. */
+export function isSeries(kind: RowKind, alias: string): string {
+  return seriesColumns(kind)
+    .map((name, index) => `${alias}.${columnSql(name)} = $${index + 1}`)
+    .join(" AND ");
+}
+
+/** The types of parameters, and of casts, for stamps. */
+export const STAMP_TYPES: Record<StampType, string> = {
+  date: "date",
+  second: "timestamptz",
+  instant: "timestamptz",
+};
+
+/** A stored stamp, or null for one of the ends of time, as a parameter of its type. */
+export function stampParam({ stamp }: RowKind, text: string | null, edge: "first" | "last"): string {
+  const day = edge === "first" ? FIRST_DAY : LAST_DAY;
+  if (stamp.type === "date") return text ?? day;
+  return asInstant(text ?? `${day} ${edge === "first" ? "00:00:00" : "23:59:59.999999"}`);
+}
+
+/** The columns of a `Row` of the table `p`, for `storedRow`, under names of their own. */
+export function rowCells({ stamp, values, hasSeq }: RowKind): string[] {
+  const at = `p.${columnSql(stamp.name)}`;
+  return [
+    stamp.type === "date" ? `${at}::text` : microseconds(at),
+    ...values.map(({ name, type }) =>
+      type === "double" ? `p.${name}::double precision` : `p.${name}::text`,
+    ),
+    ...(hasSeq ? ["p.seq::text"] : []),
+  ];
+}
+
+/** @param cells as `rowCells` gives them. @throws TransferRowError */
+export function storedRow(cells: (string | number | null)[], kind: RowKind, series: string): SeriesRow {
+  const stamp = String(cells[0]);
+  const row: SeriesRow = [storedStamp(stamp, kind, series)];
+  for (const [index, { type }] of kind.values.entries()) {
+    const cell = cells[index + 1] ?? null;
+    row.push(type === "count" ? countOf(cell as string | null, `${series} ${stamp}`) : cell);
+  }
+  if (kind.hasSeq) row.push(seqOf(cells.at(-1)!, `${series} ${stamp}`));
+  return row;
 }

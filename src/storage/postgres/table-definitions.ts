@@ -4,13 +4,27 @@
  * Keys are compared byte by byte (COLLATE "C"), as every other engine does, whatever the language
  * of the database.
  */
-import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 
-const PRICES = ["open", "high", "low", "close"];
-const reals = (names: readonly string[]): string[] => names.map((name) => `${name} double precision`);
-// Whole numbers of 64 bits and fractions, both with all their digits.
-const VOLUME = "volume numeric";
-const WRITTEN = "write_timestamp timestamptz DEFAULT now()";
+import {
+  type ColumnType,
+  KIND_NAMES,
+  keyColumns,
+  kindOf,
+  type RowKind,
+  tableColumns,
+} from "../model/kinds.ts";
+import { columnSql } from "./sql-text.ts";
+
+const DECLARATIONS: Record<ColumnType, string> = {
+  text: 'text COLLATE "C"',
+  double: "double precision",
+  // Whole numbers of 64 bits and fractions, both with all their digits.
+  count: "numeric",
+  json: "text",
+  date: "date NOT NULL",
+  second: "timestamptz NOT NULL",
+  instant: "timestamptz NOT NULL",
+};
 
 export interface Table {
   name: string;
@@ -20,45 +34,7 @@ export interface Table {
 }
 
 export const TABLES: Table[] = [
-  {
-    name: "daily_prices",
-    columns: [
-      'ticker text COLLATE "C" NOT NULL',
-      "date date NOT NULL",
-      ...reals(PRICES),
-      VOLUME,
-      ...reals(AVERAGE_COLUMNS),
-      WRITTEN,
-    ],
-    key: "ticker, date",
-  },
-  {
-    name: "hourly_prices",
-    columns: [
-      'ticker text COLLATE "C" NOT NULL',
-      "datetime timestamptz NOT NULL",
-      ...reals(PRICES),
-      VOLUME,
-      WRITTEN,
-    ],
-    key: "ticker, datetime",
-  },
-  {
-    name: "realtime_data",
-    columns: [
-      'ticker text COLLATE "C" NOT NULL',
-      '"timestamp" timestamptz NOT NULL',
-      'type text COLLATE "C" NOT NULL',
-      "price double precision",
-      "size numeric",
-      "ask_price double precision",
-      "ask_size numeric",
-      WRITTEN,
-      "seq bigint NOT NULL DEFAULT 0",
-    ],
-    // The last quote is found at once however many trades came after it.
-    key: 'ticker, type, "timestamp", seq',
-  },
+  ...KIND_NAMES.map((name) => tableOf(kindOf(name))),
   {
     // See ARCHITECTURE.md "Moving averages": the state before the row of `date`.
     name: "daily_checkpoints",
@@ -106,3 +82,21 @@ export const TABLES: Table[] = [
     key: "epoch",
   },
 ];
+
+/** The key finds the last quote at once, however many trades came after it. */
+function tableOf(kind: RowKind): Table {
+  const declarations = new Map<string, string>([
+    ["ticker", 'text COLLATE "C" NOT NULL'],
+    [kind.stamp.name, DECLARATIONS[kind.stamp.type]],
+    ...(kind.part === null ? [] : [[kind.part, 'text COLLATE "C" NOT NULL'] as const]),
+    ...kind.values.map(({ name, type }) => [name, DECLARATIONS[type]] as const),
+    ...kind.computed.map((name) => [name, "double precision"] as const),
+    ["write_timestamp", "timestamptz DEFAULT now()"],
+    ["seq", "bigint NOT NULL DEFAULT 0"],
+  ]);
+  return {
+    name: kind.table,
+    columns: tableColumns(kind).map((name) => `${columnSql(name)} ${declarations.get(name)}`),
+    key: keyColumns(kind).map(columnSql).join(", "),
+  };
+}

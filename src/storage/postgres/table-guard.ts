@@ -5,6 +5,7 @@
  * statement, a function, a trigger or a text that a function has put together.
  */
 import { badRequest } from "../../protocol/errors.ts";
+import { TABLE_NAMES } from "../model/kinds.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection, RunOptions } from "./connection.ts";
 import { BOOKKEEPING, OWN_TABLES } from "./own-tables.ts";
@@ -130,7 +131,7 @@ export function refuseChanges(before: TableState, after: TableState): void {
   if (before.shape !== after.shape)
     throw badRequest(
       `execute_sql: the statement changes the server's own tables, what hangs on them, or what their names lead to; ${kept}`,
-      "Rows of daily_prices, hourly_prices and realtime_data may be inserted, updated and deleted.",
+      `Rows of ${TABLE_NAMES.join(", ")} may be inserted, updated and deleted.`,
     );
   const [was, is] = [Number(before.number ?? 0), Number(after.number ?? 0)];
   if (is < was || is - was > NUMBERS_MEANWHILE)

@@ -69,7 +69,7 @@ export async function saveTicks(
   const asks = !areNew && saves.some((save) => save.onDuplicate !== "replace");
   if (asks) await loadStored(connection, saves, moments);
   const placed = saves.map((save) =>
-    placeTicks(save, (stamp) => moments.of(save.ticker, save.type, stamp).slots, COUNTS),
+    placeTicks(save, (stamp) => moments.of(save.ticker, save.part, stamp).slots, COUNTS),
   );
   return {
     outcomes: placed.map(({ outcome }) => outcome),
@@ -103,7 +103,7 @@ async function loadStored(
   saves: SaveTicks[],
   moments: Moments,
 ): Promise<void> {
-  for (const { ticker, type, rows } of saves) for (const [stamp] of rows) moments.of(ticker, type, stamp);
+  for (const { ticker, part, rows } of saves) for (const [stamp] of rows) moments.of(ticker, part, stamp);
   for (const asked of slices(moments.all(), ROWS_PER_STATEMENT)) {
     const rows = await connection.run<StoredRow>(STORED_SQL, [
       textArray(asked.map((moment) => moment.ticker)),

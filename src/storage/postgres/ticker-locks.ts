@@ -2,6 +2,8 @@
  * Locks that keep writers of one ticker apart, whichever worker or server they are in: the seq of a
  * tick and the averages of a day depend on what is stored. They end with the transaction.
  */
+
+import { TABLE_NAMES } from "../model/kinds.ts";
 import { LOCK_CLASS } from "./schema.ts";
 
 /**
@@ -34,8 +36,7 @@ export const HOLDERS_SQL = `SELECT a.pid::text AS pid, a.application_name AS pro
     AND (l.locktype = 'advisory' AND l.classid = ${LOCK_CLASS} OR l.locktype = 'relation'
       AND (l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
         OR l.mode = 'RowExclusiveLock' AND a.xact_start < now() - interval '3 seconds')
-      AND l.relation IN (to_regclass('daily_prices'), to_regclass('hourly_prices'), to_regclass('realtime_data'),
-        to_regclass('update_log'), to_regclass('update_positions')))
+      AND l.relation IN (${[...TABLE_NAMES, "update_log", "update_positions"].map((table) => `to_regclass('${table}')`).join(", ")}))
   GROUP BY 1, 2, 3, 5 ORDER BY 5 DESC NULLS LAST LIMIT 3`;
 
 export interface LockHolder {

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Save } from "../contract.ts";
+import { updateTypeOf } from "../model/kinds.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 
@@ -118,7 +119,7 @@ interface Entry {
 function entryOf(save: Save): Entry {
   return {
     ticker: save.ticker,
-    type: save.kind === "bars" ? "bar" : save.type,
+    type: updateTypeOf(save),
     saveId: save.update?.saveId ?? randomUUID(),
     frame: save.update?.frame ?? "",
   };

@@ -1,21 +1,16 @@
 /** The reads of a worker, asked of its upstream. */
-import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import { isObject } from "../../protocol/json.ts";
 import type {
-  BarRange,
-  Holding,
   JsonRows,
-  NewestBarsQuery,
-  NewestTicksQuery,
+  NewestQuery,
   PoolFigures,
   PriceQuestion,
-  RowKind,
+  RowRange,
   StockReader,
-  TickRange,
 } from "../contract.ts";
-import { readHoldings } from "../holdings.ts";
-import { ROW_TABLES } from "../tables.ts";
+import { type KindName, kindOf, partName } from "../model/kinds.ts";
 import { readRows } from "./answers.ts";
-import { askNewer, isPrice, isText, memberOf, READ, readObject, readRequest, textsOf } from "./commands.ts";
+import { askNewer, isPrice, memberOf, READ, readObject, readRequest, textsOf } from "./commands.ts";
 import { LatestPrices } from "./latest-prices.ts";
 import { RemoteUpdateReader } from "./remote-update-reader.ts";
 import type { Upstream } from "./upstream.ts";
@@ -41,28 +36,20 @@ export class RemoteReader implements StockReader {
     this.#latest = new LatestPrices((tickers) => this.prices("latestPrice", tickers));
   }
 
-  bars({ interval, ticker, from, to }: BarRange): Promise<JsonRows> {
-    const params = { ticker, interval, ...bounds("start_date", from, "end_date", to) };
-    return this.#rows("get_stock_data", params, true);
-  }
-
-  ticks({ ticker, type, from, to, withSeq = false }: TickRange): Promise<JsonRows> {
+  rows({ kind: name, ticker, part, from, to, withSeq = false }: RowRange): Promise<JsonRows> {
+    const { wire, hasSeq } = kindOf(name);
     const params = {
       ticker,
-      data_type: type,
-      ...bounds("start_datetime", from, "end_datetime", to),
-      ...(withSeq ? { include_seq: true } : {}),
+      [wire.part]: partName(name, part),
+      ...bounds(wire.from, from, wire.to, to),
+      ...(withSeq && hasSeq ? { include_seq: true } : {}),
     };
-    return this.#rows("get_realtime_data", params, true);
+    return this.#rows(wire.read, params, true);
   }
 
-  newestTicks({ ticker, type, from, to, limit }: NewestTicksQuery): Promise<JsonRows> {
-    const params = { ticker, data_type: type, limit, ...bounds("start_date", from, "end_date", to) };
-    return this.#rows("get_historical_data", params, false);
-  }
-
-  newestBars({ ticker, interval, from, to, limit }: NewestBarsQuery): Promise<JsonRows> {
-    const params = { ticker, data_type: interval, limit, ...bounds("start_date", from, "end_date", to) };
+  newest({ kind: name, ticker, part, from, to, limit }: NewestQuery): Promise<JsonRows> {
+    const named = part === null ? { data_type: name } : { [kindOf(name).wire.part]: part };
+    const params = { ticker, ...named, limit, ...bounds("start_date", from, "end_date", to) };
     return this.#rows("get_historical_data", params, false);
   }
 
@@ -91,27 +78,18 @@ export class RemoteReader implements StockReader {
     return tickers.map((ticker) => memberOf(prices, ticker, isPrice, command));
   }
 
-  async tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+  async tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
     const params = { kind, limit, ...(after === null ? {} : { after }) };
     return textsOf(await askNewer(this.#upstream, "get_tickers", params), "tickers", "get_tickers");
   }
 
-  async tickTypes(ticker: string): Promise<string[]> {
-    return textsOf(await askNewer(this.#upstream, "get_tick_types", { ticker }), "types", "get_tick_types");
-  }
-
-  async holdings(tickersMax: number): Promise<Holding[]> {
-    // For a greeting, nobody waits for an upstream that is away.
-    await this.#upstream.ready();
-    return readHoldings(async (kind) => {
-      const params = {
-        sql_query: someTickers(ROW_TABLES[kind].name, tickersMax + 1),
-        query_type: "select",
-      };
-      const answer = await this.#upstream.ask(readRequest("execute_sql", params), readObject);
-      const rows = memberOf(answer, "data", isRecords, "execute_sql");
-      return rows.map((row) => memberOf(row, "ticker", isText, "execute_sql"));
-    });
+  async parts(kind: KindName, ticker: string): Promise<string[]> {
+    const { part } = kindOf(kind);
+    if (part === null) return [];
+    if (kind === "ticks")
+      return textsOf(await askNewer(this.#upstream, "get_tick_types", { ticker }), "types", "get_tick_types");
+    const params = { kind, ticker };
+    return textsOf(await askNewer(this.#upstream, "get_series", params), "series", "get_series");
   }
 
   async sizeBytes(): Promise<number | null> {
@@ -152,20 +130,7 @@ export class RemoteReader implements StockReader {
   }
 }
 
-function isRecords(value: unknown): value is JsonRecord[] {
-  return Array.isArray(value) && value.every(isObject);
-}
-
 /** Absent is unbounded. */
 function bounds(fromName: string, from: string | null, toName: string, to: string | null) {
   return { ...(from === null ? {} : { [fromName]: from }), ...(to === null ? {} : { [toName]: to }) };
-}
-
-/** The first tickers of a table, each found by one step in its index. */
-function someTickers(table: string, limit: number): string {
-  return `WITH RECURSIVE found(ticker) AS (
-    SELECT min(ticker) FROM ${table}
-    UNION ALL
-    SELECT (SELECT min(ticker) FROM ${table} WHERE ticker > found.ticker) FROM found WHERE found.ticker IS NOT NULL
-  ) SELECT ticker FROM found WHERE ticker IS NOT NULL LIMIT ${limit}`;
 }

@@ -40,7 +40,7 @@ const save = (type: string): SaveTicks => {
     { length: 6_000 },
     (_, seq): TickRow => ["2024-01-02 10:00:00.000000", 1, 1, null, null, seq],
   );
-  return { kind: "ticks", ticker: "A", type, rows, onDuplicate: "replace" };
+  return { kind: "ticks", ticker: "A", part: type, rows, onDuplicate: "replace" };
 };
 
 test("a save goes in slices; one that is refused fails its save, and one that is to come later waits", async () => {

@@ -7,21 +7,13 @@ import { redact } from "../../config/database-url.ts";
 import { parseUpstream } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError } from "../../protocol/errors.ts";
-import type {
-  BarRange,
-  BarRow,
-  RowKind,
-  Save,
-  SaveOutcome,
-  TickRange,
-  TickRow,
-  TransferReader,
-} from "../contract.ts";
+import type { RowRange, Save, SaveOutcome, SeriesRow, TransferReader } from "../contract.ts";
+import { type KindName, kindOf, partName } from "../model/kinds.ts";
 import { RemoteReader } from "./remote-reader.ts";
 import { TransferSaves } from "./transfer-saves.ts";
 import { Upstream } from "./upstream.ts";
 import { walkAnswers } from "./walk-answers.ts";
-import { toBarRow, toTickRow } from "./wire-rows.ts";
+import { toRow, toSequencedRow } from "./wire-rows.ts";
 
 const CONNECTIONS_MAX = 12;
 
@@ -57,31 +49,22 @@ class RemoteTransfer implements TransferReader {
     this.#saves = new TransferSaves(upstream);
   }
 
-  tickers(kind: RowKind, after: string | null, limit: number): Promise<string[]> {
+  tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
     return this.#reader.tickers(kind, after, limit);
   }
 
-  tickTypes(ticker: string): Promise<string[]> {
-    return this.#reader.tickTypes(ticker);
+  parts(kind: KindName, ticker: string): Promise<string[]> {
+    return this.#reader.parts(kind, ticker);
   }
 
-  bars(range: BarRange): AsyncIterable<BarRow[]> {
+  rows(range: RowRange): AsyncIterable<SeriesRow[]> {
+    const { hasSeq } = kindOf(range.kind);
     return walkAnswers({
       from: range.from,
-      ask: (from) => this.#reader.bars({ ...range, from }),
-      toRow: (row) => toBarRow(row, range.interval),
-      isAfter: (row, last) => row[0] > last[0],
-      where: `${range.ticker} ${range.interval}`,
-    });
-  }
-
-  ticks(range: TickRange): AsyncIterable<TickRow[]> {
-    return walkAnswers({
-      from: range.from,
-      ask: (from) => this.#reader.ticks({ ...range, from, withSeq: true }),
-      toRow: toTickRow,
-      isAfter: (row, last) => (row[0] === last[0] ? row[5]! > last[5]! : row[0] > last[0]),
-      where: `${range.ticker} ${range.type}`,
+      ask: (from) => this.#reader.rows({ ...range, from, withSeq: hasSeq }),
+      toRow: (row) => (hasSeq ? toSequencedRow(range.kind, row) : toRow(range.kind, row)),
+      isAfter: (row, last) => (row[0] === last[0] ? hasSeq && row.at(-1)! > last.at(-1)! : row[0] > last[0]),
+      where: `${range.ticker} ${partName(range.kind, range.part)}`,
     });
   }
 

@@ -5,7 +5,9 @@
 import { RequestError } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { TransferRowError } from "../contract.ts";
+import { barSeries, type KindName } from "../model/kinds.ts";
 import type {
+  NewestRow,
   NewestUpdate,
   StoredUpdate,
   TickerSnapshot,
@@ -14,7 +16,7 @@ import type {
 } from "../update-contract.ts";
 import { askNewer, isPosition, isText, memberOf, readExactObject } from "./commands.ts";
 import type { Upstream } from "./upstream.ts";
-import { toBarRow, toQuote, toTrade } from "./wire-rows.ts";
+import { toRow } from "./wire-rows.ts";
 
 /** Of one question; the upstream takes twice as many. */
 const TICKERS_MAX = 5_000;
@@ -73,15 +75,19 @@ export class RemoteUpdateReader implements UpdateReader {
   async snapshot(ticker: string): Promise<TickerSnapshot> {
     const answer = await askNewer(this.#upstream, "get_snapshot", { ticker }, readExactObject);
     const rowOf = (member: string, of = answer) => memberOf(of, member, isObjectOrNull, "get_snapshot");
-    const bars = rowOf("bar") ?? { daily: null, hourly: null };
+    const newest: NewestRow[] = [];
+    const add = (kind: KindName, part: string | null, row: JsonRecord | null, names = {}): void => {
+      if (row !== null) newest.push({ kind, part, row: toRow(kind, row, names) });
+    };
     try {
-      return {
-        position: memberOf(answer, "seq", isPosition, "get_snapshot"),
-        quote: read(rowOf("quote"), toQuote),
-        trade: read(rowOf("trade"), toTrade),
-        daily: read(rowOf("daily", bars), (row) => toBarRow(row, "daily")),
-        hourly: read(rowOf("hourly", bars), (row) => toBarRow(row, "hourly")),
-      };
+      add("ticks", "quote", rowOf("quote"), QUOTE_NAMES);
+      add("ticks", "trade", rowOf("trade"));
+      const bars = rowOf("bar") ?? {};
+      for (const name of Object.keys(bars)) {
+        const series = barSeries(name);
+        if (series !== null) add(series.kind, series.part, rowOf(name, bars));
+      }
+      return { position: memberOf(answer, "seq", isPosition, "get_snapshot"), newest };
     } catch (error) {
       if (!(error instanceof TransferRowError)) throw error;
       throw new RequestError(502, `the upstream answered get_snapshot: ${error.message}`);
@@ -113,6 +119,9 @@ function toStoredUpdate(update: JsonRecord): StoredUpdate {
   };
 }
 
+/** Names of a quote's price and size in a snapshot. */
+const QUOTE_NAMES = { price: "bid_price", size: "bid_size" };
+
 const isNumber = (value: unknown): value is number => typeof value === "number";
 
 function isRecords(value: unknown): value is JsonRecord[] {
@@ -120,7 +129,3 @@ function isRecords(value: unknown): value is JsonRecord[] {
 }
 
 const isObjectOrNull = (value: unknown): value is JsonRecord | null => value === null || isObject(value);
-
-function read<Row>(row: JsonRecord | null, toRow: (row: JsonRecord) => Row): Row | null {
-  return row === null ? null : toRow(row);
-}

@@ -1,7 +1,8 @@
 /** A save as a command of a server. */
 import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
-import type { Count, Save } from "../contract.ts";
+import type { Save, SeriesRow, SeriesValue } from "../contract.ts";
+import { kindOf, partName } from "../model/kinds.ts";
 
 export interface SaveCommand {
   command: string;
@@ -10,33 +11,31 @@ export interface SaveCommand {
 
 /** For JSON.stringify, which then writes all digits. */
 export function saveCommand(save: Save): SaveCommand {
-  const { ticker } = save;
-  if (save.kind === "ticks") {
-    const data = save.rows.map(([timestamp, price, size, ask_price, ask_size, seq]) => ({
-      timestamp: toWire(timestamp),
-      price,
-      size: exact(size),
-      ask_price,
-      ask_size: exact(ask_size),
-      ...(seq === null ? {} : { seq }),
-    }));
-    // The wire's word for the rule for ticks.
-    const on_duplicate = save.onDuplicate === "append" ? "ignore" : save.onDuplicate;
-    const params = { ticker, data_type: save.type, index_col: "timestamp", on_duplicate, data };
-    return { command: "save_realtime_data", params };
-  }
-  const { interval, onDuplicate: on_duplicate } = save;
-  const index_col = interval === "daily" ? "date" : "datetime";
-  const data = save.rows.map(([stamp, open, high, low, close, volume]): JsonRecord => {
-    const text = interval === "daily" ? stamp : toWire(stamp);
-    return { [index_col]: text, open, high, low, close, volume: exact(volume) };
+  const { wire, stamp, values, hasSeq } = kindOf(save.kind);
+  const data = (save.rows as SeriesRow[]).map((row) => {
+    const record: JsonRecord = { [stamp.name]: stamp.type === "date" ? row[0] : toWire(row[0]) };
+    for (const [index, { name, type }] of values.entries()) {
+      const value = row[index + 1]!;
+      record[name] = type === "count" ? exact(value) : value;
+    }
+    if (hasSeq && row.at(-1) !== null) record.seq = row.at(-1);
+    return record;
   });
-  const params = { ticker, interval, index_col, on_duplicate, data };
-  return { command: "save_stock_data", params };
+  return {
+    command: wire.save,
+    params: {
+      ticker: save.ticker,
+      [wire.part]: partName(save.kind, save.part),
+      index_col: stamp.name,
+      // The wire's word for the rule for ticks.
+      on_duplicate: save.onDuplicate === "append" ? "ignore" : save.onDuplicate,
+      data,
+    },
+  };
 }
 
 /** JSON.stringify rounds what a double holds only nearly in 17 digits, such as 2^60. */
-function exact(count: Count | null): unknown {
+function exact(count: SeriesValue): unknown {
   if (typeof count === "string") return rawNumber(count);
   return count !== null &&
     Number.isInteger(count) &&

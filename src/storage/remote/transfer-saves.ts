@@ -4,6 +4,7 @@
  */
 import { RequestError } from "../../protocol/errors.ts";
 import { type Save, type SaveOutcome, StorageBusyError } from "../contract.ts";
+import { kindOf } from "../model/kinds.ts";
 import { RemoteSaves } from "./remote-saves.ts";
 import { saveCommand } from "./save-command.ts";
 import type { Upstream } from "./upstream.ts";
@@ -75,7 +76,7 @@ function lanesOf(save: Save, index: number): Lane[] {
   const slices: Save[] = [];
   for (let at = 0; at < save.rows.length; at += ROWS_PER_REQUEST)
     slices.push({ ...save, rows: save.rows.slice(at, at + ROWS_PER_REQUEST) } as Save);
-  return save.kind === "bars"
+  return !kindOf(save.kind).hasSeq
     ? [{ index, saves: slices }]
     : slices.map((slice) => ({ index, saves: [slice] }));
 }

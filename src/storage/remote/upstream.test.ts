@@ -85,7 +85,7 @@ function scriptedPeer(script: Act[], { together = 1, commandsInAll = 1 } = {}) {
 const ticks = (onDuplicate: SaveTicks["onDuplicate"]): SaveTicks => ({
   kind: "ticks",
   ticker: "A",
-  type: "trade",
+  part: "trade",
   rows: [],
   onDuplicate,
 });

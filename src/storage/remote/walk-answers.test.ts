@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import type { JsonRows, TickRow } from "../contract.ts";
+import type { JsonRows, SeriesRow, TickRow } from "../contract.ts";
 import { type Walk, walkAnswers } from "./walk-answers.ts";
-import { toTickRow } from "./wire-rows.ts";
+import { toSequencedRow } from "./wire-rows.ts";
 
 /** Twenty of each second. */
 const ROWS = Array.from({ length: 500 }, (_, i): TickRow => {
@@ -17,14 +17,14 @@ function brokenAnswers(rowsPerAnswer: number) {
     if (texts.length > rowsPerAnswer) throw new Error("the connection was closed");
     yield "]}";
   }
-  const walk: Walk<TickRow> = {
+  const walk: Walk = {
     from: null,
     async ask(from): Promise<JsonRows> {
       asked.push(from);
       const rows = ROWS.filter(([stamp]) => stamp >= (from ?? ""));
       return { empty: false, chunks: pieces(rows.map(textOf)) };
     },
-    toRow: toTickRow,
+    toRow: (row) => toSequencedRow("ticks", row),
     isAfter: (row, last) => (row[0] === last[0] ? row[5]! > last[5]! : row[0] > last[0]),
     where: "A trade",
   };
@@ -37,9 +37,9 @@ function textOf([stamp, price, size, , , seq]: TickRow): string {
 
 test("an answer that breaks off is asked for again from the last row on, and each row comes once", async () => {
   const { walk, asked } = brokenAnswers(70);
-  const rows: TickRow[] = [];
+  const rows: SeriesRow[] = [];
   for await (const batch of walkAnswers(walk)) {
-    rows.push(...batch.map((row): TickRow => [...row]));
+    rows.push(...batch.map((row): SeriesRow => [...row]));
     // As whoever takes them may do.
     for (const row of batch) row[0] = "";
   }
@@ -56,6 +56,9 @@ test("answers that never get any further end the walk", async () => {
 
 test("a row that no server answers fails the series by name", async () => {
   const { walk } = brokenAnswers(1_000);
-  const broken = { ...walk, toRow: () => toTickRow({ timestamp: "2024-01-02T10:00:00.000000Z" }) };
+  const broken = {
+    ...walk,
+    toRow: () => toSequencedRow("ticks", { timestamp: "2024-01-02T10:00:00.000000Z" }),
+  };
   await expect(Array.fromAsync(walkAnswers(broken))).rejects.toThrow("A trade: tick");
 });

@@ -1,34 +1,34 @@
 /** The rows of a series out of answers, each of which may break off. */
 import type { JsonRecord } from "../../protocol/json.ts";
-import { type BarRow, type JsonRows, type TickRow, TransferRowError } from "../contract.ts";
+import { type JsonRows, type SeriesRow, TransferRowError } from "../contract.ts";
 import { answeredRows, BrokenAnswerError } from "./answered-rows.ts";
 
 /** Beginnings of a series that bring no new row, one after the other. */
 const TRIES_MAX = 5;
 
-export interface Walk<Row> {
+export interface Walk {
   from: string | null;
   /** @param from inclusive. */
   ask(from: string | null): Promise<JsonRows>;
-  toRow(row: JsonRecord): Row;
-  isAfter(row: Row, last: Row): boolean;
+  toRow(row: JsonRecord): SeriesRow;
+  isAfter(row: SeriesRow, last: SeriesRow): boolean;
   /** The series, in errors. */
   where: string;
 }
 
 /** @throws TransferRowError */
-export async function* walkAnswers<Row extends BarRow | TickRow>(walk: Walk<Row>): AsyncGenerator<Row[]> {
-  let last: Row | null = null;
+export async function* walkAnswers(walk: Walk): AsyncGenerator<SeriesRow[]> {
+  let last: SeriesRow | null = null;
   for (let tries = 1; ; tries++) {
     // The rows of the last stamp come again.
-    const until = last;
+    const until: SeriesRow | null = last;
     try {
       for await (const records of answeredRows(await walk.ask(last?.[0] ?? walk.from))) {
         const found = toRows(records, walk);
-        const rows = until === null ? found : found.filter((row) => walk.isAfter(row, until));
+        const rows: SeriesRow[] = until === null ? found : found.filter((row) => walk.isAfter(row, until));
         if (rows.length === 0) continue;
         // The row itself may be changed by whoever takes it.
-        last = [...rows.at(-1)!] as Row;
+        last = [...rows.at(-1)!];
         tries = 1;
         yield rows;
       }
@@ -40,7 +40,7 @@ export async function* walkAnswers<Row extends BarRow | TickRow>(walk: Walk<Row>
 }
 
 /** @throws TransferRowError naming the series. */
-function toRows<Row>(records: JsonRecord[], { toRow, where }: Walk<Row>): Row[] {
+function toRows(records: JsonRecord[], { toRow, where }: Walk): SeriesRow[] {
   try {
     return records.map(toRow);
   } catch (error) {

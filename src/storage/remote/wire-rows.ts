@@ -1,51 +1,47 @@
 /** Rows of the upstream's answers in the form that drivers give them, all digits kept. */
 import { parseTimestamp } from "../../market/timestamp.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
-import { type BarInterval, type BarRow, type Count, type TickRow, TransferRowError } from "../contract.ts";
+import { type Count, type SeriesRow, TransferRowError } from "../contract.ts";
+import { type KindName, kindOf, type RowKind } from "../model/kinds.ts";
 
 /** `2024-01-02T10:00:00.000001Z` */
 const WIRE_STAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 const NO_FRACTION = ".000000";
+const DAY_LENGTH = "2024-01-02".length;
 
 /**
+ * A row of an answer as drivers give it.
+ *
  * @param row with bigints where a double can't hold a number.
+ * @param names members of the row that are not named as the columns are.
  * @throws TransferRowError no row as a server answers it.
  */
-export function toBarRow(row: JsonRecord, interval: BarInterval): BarRow {
-  const daily = interval === "daily";
-  const stamp = tickStamp(row[daily ? "date" : "datetime"]);
-  if (!daily && !stamp.endsWith(NO_FRACTION))
-    throw new TransferRowError(`hourly ${stamp}: an hourly bar has no fraction of a second`);
-  return [
-    daily ? stamp.slice(0, 10) : stamp.slice(0, -NO_FRACTION.length),
-    real(row, "open"),
-    real(row, "high"),
-    real(row, "low"),
-    real(row, "close"),
-    count(row, "volume"),
-  ];
+export function toRow(name: KindName, row: JsonRecord, names: Record<string, string> = {}): SeriesRow {
+  const kind = kindOf(name);
+  const values = kind.values.map(({ name, type }) => {
+    const member = names[name] ?? name;
+    return type === "double" ? real(row, member) : type === "count" ? count(row, member) : text(row, member);
+  });
+  return [stampOf(row[kind.stamp.name], kind), ...values];
 }
 
-/** @throws TransferRowError */
-export function toTickRow(row: JsonRecord): TickRow {
-  const seq = row.seq;
-  if (!Number.isSafeInteger(seq))
-    throw new TransferRowError(`tick ${row.timestamp}: seq is ${seq}, expected a whole number`);
-  return [tickStamp(row.timestamp), ...tickValues(row, "price", "size"), seq as number];
+/** A row of a kind with `seq`, which the answer tells. @throws TransferRowError */
+export function toSequencedRow(name: KindName, row: JsonRecord): SeriesRow {
+  const { seq } = row;
+  if (!Number.isSafeInteger(seq)) {
+    const stamp = row[kindOf(name).stamp.name];
+    throw new TransferRowError(`tick ${stamp}: seq is ${seq}, expected a whole number`);
+  }
+  return [...toRow(name, row), seq as number];
 }
 
-/** Of a snapshot, which doesn't tell its `seq`. @throws TransferRowError */
-export function toQuote(row: JsonRecord): TickRow {
-  return [tickStamp(row.timestamp), ...tickValues(row, "bid_price", "bid_size"), null];
-}
-
-/** As toQuote. */
-export function toTrade(row: JsonRecord): TickRow {
-  return [tickStamp(row.timestamp), ...tickValues(row, "price", "size"), null];
-}
-
-function tickValues(row: JsonRecord, price: string, size: string) {
-  return [real(row, price), count(row, size), real(row, "ask_price"), count(row, "ask_size")] as const;
+function stampOf(value: unknown, { stamp, label }: RowKind): string {
+  const text = tickStamp(value);
+  if (stamp.type === "instant") return text;
+  if (stamp.type === "date") return text.slice(0, DAY_LENGTH);
+  if (!text.endsWith(NO_FRACTION))
+    throw new TransferRowError(`${text}: ${label} have no fraction of a second`);
+  return text.slice(0, -NO_FRACTION.length);
 }
 
 function tickStamp(value: unknown): string {
@@ -67,4 +63,10 @@ function real(row: JsonRecord, name: string): number | null {
 function count(row: JsonRecord, name: string): Count | null {
   const value = row[name] ?? null;
   return typeof value === "bigint" ? String(value) : real(row, name);
+}
+
+function text(row: JsonRecord, name: string): string | null {
+  const value = row[name] ?? null;
+  if (value === null || typeof value === "string") return value;
+  throw new TransferRowError(`${name} is ${JSON.stringify(value)}, expected text`);
 }

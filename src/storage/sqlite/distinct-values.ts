@@ -1,27 +1,28 @@
 /**
- * Tickers and types, from one to the next by the key, however many rows each has. Text only: no
+ * Tickers and parts, from one to the next by the key, however many rows each has. Text only: no
  * command reads a row of another key.
  */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
-import type { RowKind } from "../contract.ts";
-import { ROW_TABLES } from "../tables.ts";
+import { type KindName, kindOf } from "../model/kinds.ts";
 
 type Params = SQLQueryBindings[];
 
 /** The next tickers of a table that is there. */
-export function storedTickers(db: Database, kind: RowKind, after: string | null, limit: number): string[] {
+export function storedTickers(db: Database, kind: KindName, after: string | null, limit: number): string[] {
   const next = (after: string): string =>
-    `SELECT min(ticker) FROM ${ROW_TABLES[kind].name} WHERE ticker > ${after} AND ticker < x''`;
+    `SELECT min(ticker) FROM ${kindOf(kind).table} WHERE ticker > ${after} AND ticker < x''`;
   return distinct(db, next, [after ?? "", limit]);
 }
 
-/** Of the table of ticks, which is there. */
-export function storedTickTypes(db: Database, ticker: string): string[] {
+/** The parts of a ticker in a table that is there; none where the kind has no parts. */
+export function storedParts(db: Database, kind: KindName, ticker: string): string[] {
+  const { table, part } = kindOf(kind);
+  if (part === null) return [];
   const next = (after: string): string =>
-    `SELECT min(type) FROM realtime_data WHERE ticker = ?3 AND type > ${after} AND type < x''`;
-  const typed = distinct(db, next, ["", -1, ticker]);
-  const untyped = db.query("SELECT 1 FROM realtime_data WHERE ticker = ? AND type = '' LIMIT 1");
-  return untyped.get(ticker) === null ? typed : ["", ...typed];
+    `SELECT min(${part}) FROM ${table} WHERE ticker = ?3 AND ${part} > ${after} AND ${part} < x''`;
+  const named = distinct(db, next, ["", -1, ticker]);
+  const unnamed = db.query(`SELECT 1 FROM ${table} WHERE ticker = ? AND ${part} = '' LIMIT 1`);
+  return unnamed.get(ticker) === null ? named : ["", ...named];
 }
 
 function distinct(db: Database, next: (after: string) => string, params: Params): string[] {

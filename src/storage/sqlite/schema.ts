@@ -7,16 +7,37 @@
  * came after it.
  */
 import type { Database } from "bun:sqlite";
-import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
+import {
+  ADDED_KINDS,
+  type ColumnType,
+  KIND_NAMES,
+  keyColumns,
+  kindOf,
+  kindsAfter,
+  type RowKind,
+  tableColumns,
+} from "../model/kinds.ts";
 
+/** The version that has the first three kinds of rows. */
+const BASE_VERSION = 3;
 /**
  * PRAGMA user_version of a file in the shape below; 0 is an empty file or one of the Python server,
- * 1 one without an update log.
+ * 1 one without an update log, 2 one without times of positions.
  */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
 /** The first that has an update log. */
 const UPDATE_LOG_VERSION = 2;
+
+const DECLARATIONS: Record<ColumnType, string> = {
+  text: "TEXT",
+  double: "REAL",
+  count: "INTEGER",
+  json: "TEXT",
+  date: "DATE NOT NULL",
+  second: "DATETIME NOT NULL",
+  instant: "DATETIME NOT NULL",
+};
 
 interface TableShape {
   name: string;
@@ -24,54 +45,26 @@ interface TableShape {
   key: string[];
 }
 
-const PRICE_COLUMNS: [string, string][] = [
-  ["open", "REAL"],
-  ["high", "REAL"],
-  ["low", "REAL"],
-  ["close", "REAL"],
-  ["volume", "INTEGER"],
-];
-
 export const CHECKPOINTS_TABLE = "daily_checkpoints";
 
-const TABLES: TableShape[] = [
-  {
-    name: "daily_prices",
-    columns: [
-      ["ticker", "TEXT NOT NULL"],
-      ["date", "DATE NOT NULL"],
-      ...PRICE_COLUMNS,
-      ...AVERAGE_COLUMNS.map((name): [string, string] => [name, "REAL"]),
-      ["write_timestamp", "DATETIME DEFAULT CURRENT_TIMESTAMP"],
-    ],
-    key: ["ticker", "date"],
-  },
-  {
-    name: "hourly_prices",
-    columns: [
-      ["ticker", "TEXT NOT NULL"],
-      ["datetime", "DATETIME NOT NULL"],
-      ...PRICE_COLUMNS,
-      ["write_timestamp", "DATETIME DEFAULT CURRENT_TIMESTAMP"],
-    ],
-    key: ["ticker", "datetime"],
-  },
-  {
-    name: "realtime_data",
-    columns: [
-      ["ticker", "TEXT NOT NULL"],
-      ["timestamp", "DATETIME NOT NULL"],
-      ["type", "TEXT NOT NULL"],
-      ["price", "REAL"],
-      ["size", "INTEGER"],
-      ["ask_price", "REAL"],
-      ["ask_size", "INTEGER"],
-      ["write_timestamp", "DATETIME DEFAULT CURRENT_TIMESTAMP"],
-      ["seq", "INTEGER NOT NULL DEFAULT 0"],
-    ],
-    key: ["ticker", "type", "timestamp", "seq"],
-  },
-];
+const TABLES: TableShape[] = KIND_NAMES.map((name) => shapeOf(kindOf(name)));
+
+function shapeOf(kind: RowKind): TableShape {
+  const declarations = new Map<string, string>([
+    ["ticker", "TEXT NOT NULL"],
+    [kind.stamp.name, DECLARATIONS[kind.stamp.type]],
+    ...(kind.part === null ? [] : [[kind.part, "TEXT NOT NULL"] as const]),
+    ...kind.values.map(({ name, type }) => [name, DECLARATIONS[type]] as const),
+    ...kind.computed.map((name) => [name, "REAL"] as const),
+    ["write_timestamp", "DATETIME DEFAULT CURRENT_TIMESTAMP"],
+    ["seq", "INTEGER NOT NULL DEFAULT 0"],
+  ]);
+  return {
+    name: kind.table,
+    columns: tableColumns(kind).map((column) => [column, declarations.get(column)!]),
+    key: keyColumns(kind),
+  };
+}
 
 /** See ARCHITECTURE.md "Moving averages": the state before the row of `date`. */
 const CHECKPOINTS = `
@@ -126,7 +119,6 @@ export const SERVER_TABLE_SHAPES: Readonly<Record<string, readonly string[]>> = 
   update_log_state: ["id", "epoch", "indexed_to"],
 };
 
-export const DATA_TABLES: readonly string[] = TABLES.map(({ name }) => name);
 export const UPDATE_LOG_TABLES: readonly string[] = Object.keys(UPDATE_LOG);
 
 /** The file is a SQLite database, but not one that this server can take over. */
@@ -167,13 +159,25 @@ export function prepareSchema(db: Database): string | null {
 }
 
 function bringUp(db: Database, version: number): string {
-  if (version >= UPDATE_LOG_VERSION) {
-    addPositionTimes(db);
-    return `upgraded a file of version ${version}: positions have their times`;
+  if (version === 0) {
+    const done = createOrTakeOver(db);
+    addUpdateLog(db);
+    return done;
   }
-  const done = version === 0 ? createOrTakeOver(db) : "upgraded a file of version 1: added the update log";
-  addUpdateLog(db);
-  return done;
+  const done: string[] = [];
+  if (version < UPDATE_LOG_VERSION) {
+    addUpdateLog(db);
+    done.push("added the update log");
+  } else if (version < BASE_VERSION) {
+    addPositionTimes(db);
+    done.push("positions have their times");
+  }
+  const added = kindsAfter(version - BASE_VERSION).map(shapeOf);
+  const names = added.map(({ name }) => name);
+  refuseTaken(db, names);
+  for (const table of added) db.run(createStatement(table.name, table, []));
+  if (added.length > 0) done.push(`added ${names.join(", ")}`);
+  return `upgraded a file of version ${version}: ${done.join(", ")}`;
 }
 
 function createOrTakeOver(db: Database): string {
@@ -191,8 +195,7 @@ function createOrTakeOver(db: Database): string {
 }
 
 function addUpdateLog(db: Database): void {
-  const taken = namesTaken(db);
-  if (taken.length > 0) throw new SchemaError(`open database: ${nameIsTaken(taken)}`);
+  refuseTaken(db, UPDATE_LOG_TABLES);
   for (const statement of Object.values(UPDATE_LOG)) db.run(statement);
   db.run("INSERT INTO update_log_state (id, epoch, indexed_to) VALUES (1, ?, 0)", [crypto.randomUUID()]);
 }
@@ -223,7 +226,9 @@ export function inspectSchema(db: Database): SchemaState {
   const rebuilt: string[] = [];
   const created: string[] = [];
   const own: string[] = [];
-  for (const table of TABLES) {
+  // What a later version adds is not there yet, and its names must be free.
+  const later = version === 0 ? [] : kindsAfter(version - BASE_VERSION).map(({ table }) => table);
+  for (const table of TABLES.filter(({ name }) => !later.includes(name))) {
     const existing = columnsOf(db, table.name);
     if (existing.length === 0) {
       created.push(table.name);
@@ -237,10 +242,8 @@ export function inspectSchema(db: Database): SchemaState {
       return { state: "unusable", reason: `table ${table.name} has no column ${missing.join(", ")}` };
     for (const column of extraColumns(table, existing)) own.push(`${table.name}.${column.name}`);
   }
-  if (version < UPDATE_LOG_VERSION) {
-    const taken = namesTaken(db);
-    if (taken.length > 0) return { state: "unusable", reason: nameIsTaken(taken) };
-  }
+  const taken = namesTaken(db, [...later, ...(version < UPDATE_LOG_VERSION ? UPDATE_LOG_TABLES : [])]);
+  if (taken.length > 0) return { state: "unusable", reason: nameIsTaken(taken) };
   if (version === 0)
     return rebuilt.length === 0 ? { state: "empty" } : { state: "old", rebuilt, created, own };
   const needed = [CHECKPOINTS_TABLE, ...(version < UPDATE_LOG_VERSION ? [] : Object.keys(UPDATE_LOG))];
@@ -249,15 +252,20 @@ export function inspectSchema(db: Database): SchemaState {
   return version === SCHEMA_VERSION ? { state: "current" } : { state: "behind", version };
 }
 
-/** Of those that the update log needs; whatever it is that has them. */
-function namesTaken(db: Database): string[] {
+/** @throws SchemaError something has one of the names, whatever it is. */
+function refuseTaken(db: Database, names: readonly string[]): void {
+  const taken = namesTaken(db, names);
+  if (taken.length > 0) throw new SchemaError(`open database: ${nameIsTaken(taken)}`);
+}
+
+function namesTaken(db: Database, names: readonly string[]): string[] {
   const taken = db.query<{ name: string }, []>("SELECT name FROM sqlite_master").all();
   const lower = new Set(taken.map(({ name }) => name.toLowerCase()));
-  return Object.keys(UPDATE_LOG).filter((name) => lower.has(name));
+  return names.filter((name) => lower.has(name));
 }
 
 function nameIsTaken(names: string[]): string {
-  return `the server needs the name ${names.join(", ")} for its update log, and something else has it; rename that`;
+  return `the server needs the name ${names.join(", ")} for a table of its own, and something else has it; rename that`;
 }
 
 interface ColumnInfo {

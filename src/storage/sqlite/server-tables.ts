@@ -1,8 +1,10 @@
 /** Which names in a SQLite file are the server's own. */
-import { CHECKPOINT_TRIGGERS, CHECKPOINTS_TABLE, DATA_TABLES, UPDATE_LOG_TABLES } from "./schema.ts";
+
+import { TABLE_NAMES } from "../model/kinds.ts";
+import { CHECKPOINT_TRIGGERS, CHECKPOINTS_TABLE, UPDATE_LOG_TABLES } from "./schema.ts";
 
 /** Rows of users: they may write them, but not change what the table is. */
-const DATA: ReadonlySet<string> = new Set(DATA_TABLES);
+const DATA: ReadonlySet<string> = new Set(TABLE_NAMES);
 /** The server's bookkeeping, which only the server writes. */
 const BOOKKEEPING: ReadonlySet<string> = new Set([CHECKPOINTS_TABLE, ...UPDATE_LOG_TABLES]);
 const TRIGGERS: ReadonlySet<string> = new Set(Object.keys(CHECKPOINT_TRIGGERS));

@@ -4,26 +4,22 @@
  * until the last row.
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
-import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { rawNumber } from "../../protocol/json.ts";
-import type {
-  BarInterval,
-  BarRange,
-  Holding,
-  JsonRows,
-  NewestBarsQuery,
-  NewestTicksQuery,
-  PoolFigures,
-  RowKind,
-  StockReader,
-  TickRange,
-} from "../contract.ts";
-import { HOLDING_KINDS } from "../holdings.ts";
+import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
+import {
+  answerColumns,
+  byKind,
+  countColumns,
+  type KindName,
+  type RowKind,
+  seriesColumns,
+  TABLE_NAMES,
+} from "../model/kinds.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { WaitingLine } from "../waiting-line.ts";
 import { openReaderConnection } from "./connection.ts";
-import { storedTickers, storedTickTypes } from "./distinct-values.ts";
+import { storedParts, storedTickers } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
 import { LastingStatements } from "./lasting-statements.ts";
 import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
@@ -54,21 +50,25 @@ type Params = SQLQueryBindings[];
 const exact = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
    THEN '${DIGITS_MARK}' || ${column} ELSE ${column} END AS ${column}`;
-const BAR_COLUMNS = `ticker, open, high, low, close, ${exact("volume")}`;
-const BARS_SQL: Record<BarInterval, string> = {
-  daily: `SELECT date, ${BAR_COLUMNS}, ${AVERAGE_COLUMNS.join(", ")}, write_timestamp FROM daily_prices
-    WHERE ticker = ? AND date >= ? AND date <= ? ORDER BY date`,
-  hourly: `SELECT datetime, ${BAR_COLUMNS}, write_timestamp FROM hourly_prices
-    WHERE ticker = ? AND datetime >= ? AND datetime <= ? ORDER BY datetime`,
-};
-const TICK_COLUMNS = `timestamp, ticker, type, price, ${exact("size")}, ask_price, ${exact("ask_size")}, write_timestamp`;
-const TICKS_SQL = `SELECT ${TICK_COLUMNS} FROM realtime_data
-  WHERE ticker = ? AND type = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp, seq`;
-const TICKS_WITH_SEQ_SQL = TICKS_SQL.replace("write_timestamp", "write_timestamp, seq");
-const NEWEST_TICKS_SQL = TICKS_SQL.replace(
-  "ORDER BY timestamp, seq",
-  "ORDER BY timestamp DESC, seq DESC LIMIT ?",
-);
+/** The statements for a range of a kind. */
+type Wanted = "rows" | "rowsWithSeq" | "newest";
+
+function rangeSql(kind: RowKind): Record<Wanted, string> {
+  const stamp = kind.stamp.name;
+  const counts = new Set(countColumns(kind));
+  const order = (direction: string): string =>
+    [stamp, ...(kind.hasSeq ? ["seq"] : [])].map((column) => column + direction).join(", ");
+  const select = (withSeq: boolean, direction: string): string => {
+    const columns = answerColumns(kind, withSeq).map((name) => (counts.has(name) ? exact(name) : name));
+    const series = seriesColumns(kind).map((name) => `${name} = ?`);
+    return `SELECT ${columns.join(", ")} FROM ${kind.table}
+      WHERE ${series.join(" AND ")} AND ${stamp} >= ? AND ${stamp} <= ? ORDER BY ${order(direction)}`;
+  };
+  return { rows: select(false, ""), rowsWithSeq: select(true, ""), newest: select(false, " DESC") };
+}
+
+const RANGE_SQL = byKind(rangeSql);
+const TO_WIRE = byKind(rowToWire);
 /**
  * Of a day, null without any. Not `sum`, which fails where integers together are beyond 64 bits.
  */
@@ -103,11 +103,7 @@ export class SqliteReader implements StockReader {
   readonly #line: WaitingLine<Database>;
   #streamConnections = 0;
   #stale = 0;
-  readonly #bars: Record<BarInterval, Statement<Row, Params>>;
-  readonly #ticks: Statement<Row, Params>;
-  readonly #ticksWithSeq: Statement<Row, Params>;
-  readonly #newestBars: Record<BarInterval, Statement<Row, Params>>;
-  readonly #newestTicks: Statement<Row, Params>;
+  readonly #ranges: Record<KindName, Record<Wanted, Statement<Row, Params>>>;
   readonly #lastPrices: Statement<Row, Params>[];
   readonly #lastCloses: Statement<Row, Params>;
   readonly #open: Statement<Row, Params>;
@@ -133,64 +129,40 @@ export class SqliteReader implements StockReader {
     this.updates = new SqliteUpdates(this.#db, isFrame, () => this.file.checkForRead());
     this.#lasting = new LastingStatements(this.#db);
     const prepare = (sql: string): Statement<Row, Params> => this.#lasting.prepare<Row>(sql);
-    this.#bars = {
-      daily: prepare(`${BARS_SQL.daily} LIMIT ?`),
-      hourly: prepare(`${BARS_SQL.hourly} LIMIT ?`),
-    };
-    this.#ticks = prepare(`${TICKS_SQL} LIMIT ?`);
-    this.#ticksWithSeq = prepare(`${TICKS_WITH_SEQ_SQL} LIMIT ?`);
-    this.#newestBars = {
-      daily: prepare(`${BARS_SQL.daily} DESC LIMIT ?`),
-      hourly: prepare(`${BARS_SQL.hourly} DESC LIMIT ?`),
-    };
-    this.#newestTicks = prepare(NEWEST_TICKS_SQL);
+    const limited = (sql: string): Statement<Row, Params> => prepare(`${sql} LIMIT ?`);
+    this.#ranges = byKind((_, name) => ({
+      rows: limited(RANGE_SQL[name].rows),
+      rowsWithSeq: limited(RANGE_SQL[name].rowsWithSeq),
+      newest: limited(RANGE_SQL[name].newest),
+    }));
     this.#lastPrices = LAST_PRICE_SQL.map(prepare);
     this.#lastCloses = prepare("SELECT close FROM daily_prices WHERE ticker = ? ORDER BY date DESC LIMIT 2");
     this.#open = prepare("SELECT open FROM daily_prices WHERE ticker = ? AND date = ?");
     this.#volume = prepare("SELECT volume FROM daily_prices WHERE ticker = ? AND date = ?");
     this.#traded = prepare(TRADED_SQL);
-    this.#probe = prepare(`SELECT (SELECT 1 FROM daily_prices LIMIT 1) AS daily,
-      (SELECT 1 FROM hourly_prices LIMIT 1) AS hourly, (SELECT 1 FROM realtime_data LIMIT 1) AS ticks`);
-  }
-
-  bars({ interval, ticker, from, to }: BarRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
-    return this.#guarded(() =>
-      this.#read({
-        small: this.#bars[interval],
-        sql: BARS_SQL[interval],
-        params: [ticker, from ?? FIRST, to ?? LAST],
-        toWireRow: barToWire(interval),
-        signal,
-      }),
+    this.#probe = prepare(
+      `SELECT ${TABLE_NAMES.map((table) => `(SELECT 1 FROM ${table} LIMIT 1)`).join(", ")}`,
     );
   }
 
-  ticks({ ticker, type, from, to, withSeq }: TickRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
-    return this.#guarded(() =>
-      this.#read({
-        small: withSeq ? this.#ticksWithSeq : this.#ticks,
-        sql: withSeq ? TICKS_WITH_SEQ_SQL : TICKS_SQL,
-        params: [ticker, type, from ?? FIRST, to ?? LAST],
-        toWireRow: tickToWire,
-        signal,
-      }),
-    );
-  }
-
-  newestTicks({ ticker, type, from, to, limit }: NewestTicksQuery): JsonRows {
+  rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
     return this.#guarded(() => {
-      const rows = this.#newestTicks.all(ticker, type, from ?? FIRST, to ?? LAST, limit).reverse();
-      return rows.length === 0
-        ? { empty: true }
-        : { empty: false, text: `{"data":${encode(rows, tickToWire)}}` };
+      const { kind, withSeq } = range;
+      const name = withSeq === true ? "rowsWithSeq" : "rows";
+      const params = paramsOf(range);
+      const first = this.#ranges[kind][name].all(...params, CHUNK_ROWS + 1);
+      if (first.length === 0) return { empty: true };
+      if (first.length <= CHUNK_ROWS)
+        return { empty: false, text: `{"data":${encode(first, TO_WIRE[kind])}}` };
+      return this.#stream({ sql: RANGE_SQL[kind][name], params, toWireRow: TO_WIRE[kind], signal });
     });
   }
 
-  newestBars({ interval, ticker, from, to, limit }: NewestBarsQuery): JsonRows {
+  newest(query: NewestQuery): JsonRows {
     return this.#guarded(() => {
-      const rows = this.#newestBars[interval].all(ticker, from ?? FIRST, to ?? LAST, limit).reverse();
+      const rows = this.#ranges[query.kind].newest.all(...paramsOf(query), query.limit).reverse();
       if (rows.length === 0) return { empty: true };
-      return { empty: false, text: `{"data":${encode(rows, barToWire(interval))}}` };
+      return { empty: false, text: `{"data":${encode(rows, TO_WIRE[query.kind])}}` };
     });
   }
 
@@ -233,21 +205,12 @@ export class SqliteReader implements StockReader {
     });
   }
 
-  tickers(kind: RowKind, after: string | null, limit: number): string[] {
+  tickers(kind: KindName, after: string | null, limit: number): string[] {
     return this.#guarded(() => storedTickers(this.#db, kind, after, limit));
   }
 
-  tickTypes(ticker: string): string[] {
-    return this.#guarded(() => storedTickTypes(this.#db, ticker));
-  }
-
-  holdings(tickersMax: number): Holding[] {
-    return this.#guarded(() =>
-      HOLDING_KINDS.map(([kind, rows]) => ({
-        kind,
-        tickers: storedTickers(this.#db, rows, null, tickersMax + 1),
-      })),
-    );
+  parts(kind: KindName, ticker: string): string[] {
+    return this.#guarded(() => storedParts(this.#db, kind, ticker));
   }
 
   sizeBytes(): number {
@@ -285,14 +248,6 @@ export class SqliteReader implements StockReader {
   #guarded<T>(read: () => T): T {
     this.file.checkForRead();
     return refusalsAreAway(read);
-  }
-
-  #read({ small, ...rows }: RowsRead & { small: Statement<Row, Params> }): JsonRows | Promise<JsonRows> {
-    const { params, toWireRow } = rows;
-    const first = small.all(...params, CHUNK_ROWS + 1);
-    if (first.length === 0) return { empty: true };
-    if (first.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(first, toWireRow)}}` };
-    return this.#stream(rows);
   }
 
   async #stream({ sql, params, toWireRow, signal }: RowsRead): Promise<JsonRows> {
@@ -353,19 +308,21 @@ function exactCount(value: unknown): unknown {
   return rawNumber(value.slice(DIGITS_MARK.length));
 }
 
-function barToWire(interval: BarInterval): (row: Row) => void {
-  const stampColumn = interval === "daily" ? "date" : "datetime";
-  return (row) => {
-    row[stampColumn] = toWire(row[stampColumn] as string);
-    row.volume = exactCount(row.volume);
-  };
+function paramsOf({ ticker, part, from, to }: Omit<RowRange, "kind">): Params {
+  const bounds = [from ?? FIRST, to ?? LAST];
+  return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
 }
 
-function tickToWire(row: Row): void {
-  row.size = exactCount(row.size);
-  row.ask_size = exactCount(row.ask_size);
-  row.timestamp = toWire(row.timestamp as string);
-  if (row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
+/** Brings a row, in place, to the form of answers. */
+function rowToWire(kind: RowKind): (row: Row) => void {
+  const stamp = kind.stamp.name;
+  const counts = countColumns(kind);
+  const isWire = kind.writtenForm === "wire";
+  return (row) => {
+    row[stamp] = toWire(row[stamp] as string);
+    for (const column of counts) row[column] = exactCount(row[column]);
+    if (isWire && row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
+  };
 }
 
 function encode(rows: Row[], toWireRow: (row: Row) => void): string {

@@ -6,19 +6,25 @@
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "../../market/timestamp.ts";
 import {
-  type BarInterval,
-  type BarRange,
-  type BarRow,
   type Count,
-  type RowKind,
-  type TickRange,
-  type TickRow,
+  type RowRange,
+  type SeriesRow,
+  type SeriesValue,
   type TransferReader,
   TransferRowError,
 } from "../contract.ts";
-import { ROW_TABLES } from "../tables.ts";
+import {
+  KIND_NAMES,
+  KINDS,
+  type KindColumn,
+  type KindName,
+  kindOf,
+  partName,
+  type RowKind,
+  seriesColumns,
+} from "../model/kinds.ts";
 import { openReaderConnection } from "./connection.ts";
-import { storedTickers, storedTickTypes } from "./distinct-values.ts";
+import { storedParts, storedTickers } from "./distinct-values.ts";
 
 /** Rows of one page, about 1 MB. */
 const PAGE_ROWS = 4_000;
@@ -31,24 +37,30 @@ type Params = SQLQueryBindings[];
 type Values = unknown[];
 
 /** Digits as text where a double can't hold them: the connection reads integers as doubles. */
-export const exactDigits = (column: string): string =>
+const exactDigits = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
    THEN CAST(${column} AS TEXT) ELSE ${column} END`;
+
+/** The columns of a `Row`, for `storedRow`. */
+export function rowColumns({ stamp, values, hasSeq }: RowKind): string[] {
+  const exact = ({ name, type }: KindColumn): string => (type === "count" ? exactDigits(name) : name);
+  return [stamp.name, ...values.map(exact), ...(hasSeq ? ["seq"] : [])];
+}
 
 export class SqliteTransfer implements TransferReader {
   readonly #db: Database;
   /** Of the tables that are there: a file of the Python server may lack some, and `seq`. */
-  readonly #columns = new Map<RowKind, Set<string>>();
+  readonly #columns = new Map<KindName, Set<string>>();
 
   /** @throws SQLiteError It can't be opened, or is no database. */
   constructor(path: string) {
     this.#db = openReaderConnection(path);
     try {
       this.#db.run(`PRAGMA busy_timeout=${BUSY_TIMEOUT_MS}`);
-      for (const kind of ["daily", "hourly", "ticks"] as const) {
+      for (const kind of KIND_NAMES) {
         const columns = this.#db
           .query<{ name: string }, [string]>("SELECT name FROM pragma_table_info(?)")
-          .all(ROW_TABLES[kind].name);
+          .all(KINDS[kind].table);
         if (columns.length > 0) this.#columns.set(kind, new Set(columns.map((column) => column.name)));
       }
     } catch (error) {
@@ -57,48 +69,37 @@ export class SqliteTransfer implements TransferReader {
     }
   }
 
-  tickers(kind: RowKind, after: string | null, limit: number): string[] {
+  tickers(kind: KindName, after: string | null, limit: number): string[] {
     return this.#columns.has(kind) ? storedTickers(this.#db, kind, after, limit) : [];
   }
 
-  tickTypes(ticker: string): string[] {
-    return this.#columns.has("ticks") ? storedTickTypes(this.#db, ticker) : [];
+  parts(kind: KindName, ticker: string): string[] {
+    return this.#columns.has(kind) ? storedParts(this.#db, kind, ticker) : [];
   }
 
-  async *bars({ interval, ticker, from, to }: BarRange): AsyncGenerator<BarRow[]> {
-    if (!this.#columns.has(interval)) return;
-    const { name, stamp } = ROW_TABLES[interval];
+  async *rows({ kind: name, ticker, part, from, to }: RowRange): AsyncGenerator<SeriesRow[]> {
+    const there = this.#columns.get(name);
+    if (there === undefined) return;
+    const kind = kindOf(name);
+    const stamp = kind.stamp.name;
+    // A file of the Python server has no seq: each stamp is there once.
+    const hasSeq = kind.hasSeq && there.has("seq");
+    const columns = rowColumns(kind).map((column) => (column === "seq" && !hasSeq ? "0" : column));
+    const series = seriesColumns(kind).map((column) => `${column} = ?`);
+    const after = hasSeq ? `(${stamp}, seq) > (?, ?)` : `${stamp} > ?`;
     using statement = this.#db.prepare<unknown, Params>(
-      `SELECT ${stamp}, open, high, low, close, ${exactDigits("volume")} FROM ${name}
-       WHERE ticker = ?1 AND ${stamp} > ?2 AND ${stamp} >= ?3 AND ${stamp} <= ?4 ORDER BY ${stamp} LIMIT ${PAGE_ROWS}`,
+      `SELECT ${columns.join(", ")} FROM ${kind.table}
+       WHERE ${series.join(" AND ")} AND ${after} AND ${stamp} >= ? AND ${stamp} <= ?
+       ORDER BY ${stamp}${hasSeq ? ", seq" : ""} LIMIT ${PAGE_ROWS}`,
     );
-    let after = "";
+    const key: Params = part === null ? [ticker] : [ticker, part];
+    let last: Params = hasSeq ? ["", Number.MIN_SAFE_INTEGER] : [""];
     for (;;) {
-      const page = statement.values(ticker, after, shortest(from), to ?? LAST) as Values[];
-      if (page.length > 0) {
-        after = page.at(-1)![0] as string;
-        yield page.map((values) => barRow(values, interval, ticker));
-      }
-      if (page.length < PAGE_ROWS) return;
-    }
-  }
-
-  async *ticks({ ticker, type, from, to }: TickRange): AsyncGenerator<TickRow[]> {
-    const columns = this.#columns.get("ticks");
-    if (columns === undefined) return;
-    const [seq, order] = columns.has("seq") ? ["seq", "timestamp, seq"] : ["0", "timestamp"];
-    const counted = ["size", "ask_size"].map(exactDigits);
-    using statement = this.#db.prepare<unknown, Params>(
-      `SELECT timestamp, price, ${counted[0]}, ask_price, ${counted[1]}, ${seq} FROM realtime_data
-       WHERE ticker = ?1 AND type = ?2 AND (timestamp, ${seq}) > (?3, ?4) AND timestamp <= ?5
-       ORDER BY ${order} LIMIT ${PAGE_ROWS}`,
-    );
-    let after: Params = [shortest(from), Number.MIN_SAFE_INTEGER];
-    for (;;) {
-      const page = statement.values(ticker, type, ...after, to ?? LAST) as Values[];
-      if (page.length > 0) {
-        after = [page.at(-1)![0], page.at(-1)![5]] as Params;
-        yield page.map((values) => tickRow(values, ticker, type));
+      const page = statement.values(...key, ...last, shortest(from), to ?? LAST) as Values[];
+      const end = page.at(-1);
+      if (end !== undefined) {
+        last = (hasSeq ? [end[0], end.at(-1)] : [end[0]]) as Params;
+        yield page.map((values) => storedRow(values, name, `${ticker} ${partName(name, part)}`));
       }
       if (page.length < PAGE_ROWS) return;
     }
@@ -117,38 +118,31 @@ function shortest(bound: string | null): string {
   return bound === null ? "" : bound.replace(/\.0{6}$/, "").replace(/ 00:00:00$/, "");
 }
 
-/** @param values in the order of the row, counts by `exactDigits`. @throws TransferRowError */
-export function barRow(values: Values, interval: BarInterval, ticker: string): BarRow {
-  const where = `${ticker} ${interval} ${values[0]}`;
-  return [
-    barStamp(values[0], interval, where),
-    real(values[1], "open", where),
-    real(values[2], "high", where),
-    real(values[3], "low", where),
-    real(values[4], "close", where),
-    count(values[5], "volume", where),
-  ];
+/** @param values of `rowColumns`. @throws TransferRowError */
+export function storedRow(values: Values, name: KindName, series: string): SeriesRow {
+  const kind = kindOf(name);
+  const where = `${series} ${values[0]}`;
+  const row: SeriesRow = [stampOf(values[0], kind, where)];
+  for (const [index, column] of kind.values.entries())
+    row.push(storedValue(values[index + 1], column, where));
+  if (kind.hasSeq) row.push(wholeNumber(values.at(-1), where));
+  return row;
 }
 
-/** As `barRow`. */
-export function tickRow(values: Values, ticker: string, type: string): TickRow {
-  const where = `${ticker} ${type} ${values[0]}`;
-  return [
-    canonical(values[0], where, parseTimestamp),
-    real(values[1], "price", where),
-    count(values[2], "size", where),
-    real(values[3], "ask_price", where),
-    count(values[4], "ask_size", where),
-    wholeNumber(values[5], where),
-  ];
-}
-
-function barStamp(stored: unknown, interval: BarInterval, where: string): string {
-  if (interval === "daily") return canonical(stored, where, parseCalendarDate);
+function stampOf(stored: unknown, { stamp, label }: RowKind, where: string): string {
+  if (stamp.type === "date") return canonical(stored, where, parseCalendarDate);
   const text = canonical(stored, where, parseTimestamp);
+  if (stamp.type === "instant") return text;
   if (!/^\.0+$/.test(text.slice(SECONDS_LENGTH)))
-    throw new TransferRowError(`${where}: an hourly bar has no fraction of a second`);
+    throw new TransferRowError(`${where}: ${label} have no fraction of a second`);
   return toHourly(text);
+}
+
+function storedValue(value: unknown, { name, type }: KindColumn, where: string): SeriesValue {
+  if (type === "double") return real(value, name, where);
+  if (type === "count") return count(value, name, where);
+  if (value === null || typeof value === "string") return value;
+  throw new TransferRowError(`${where}: ${name} is no text`);
 }
 
 function canonical(stored: unknown, where: string, parse: (value: unknown) => string | null): string {

@@ -4,7 +4,17 @@
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
-import { type BarInterval, TransferRowError } from "../contract.ts";
+import { type SeriesRow, TransferRowError } from "../contract.ts";
+import {
+  byKind,
+  KIND_NAMES,
+  type KindName,
+  partName,
+  type RowKind,
+  seriesColumns,
+  snapshotParts,
+  withoutSeq,
+} from "../model/kinds.ts";
 import type {
   NewestUpdate,
   StoredUpdate,
@@ -12,9 +22,10 @@ import type {
   UpdateLimit,
   UpdateReader,
 } from "../update-contract.ts";
+import { storedParts } from "./distinct-values.ts";
 import { LastingStatements } from "./lasting-statements.ts";
 import { refusalsAreAway } from "./read-refusals.ts";
-import { barRow, exactDigits, tickRow } from "./sqlite-transfer.ts";
+import { rowColumns, storedRow } from "./sqlite-transfer.ts";
 
 type Params = SQLQueryBindings[];
 
@@ -22,6 +33,7 @@ export class SqliteUpdates implements UpdateReader {
   readonly #db: Database;
   readonly #look: () => void;
   readonly #statements: ReturnType<typeof prepareStatements>;
+  readonly #newestRows: Record<KindName, Statement<unknown, Params>>;
   readonly #tail = new Map<string, NewestUpdate>();
   #tailFrom = -1;
   #tailTo = -1;
@@ -40,6 +52,7 @@ export class SqliteUpdates implements UpdateReader {
     this.#look = look;
     this.#lasting = new LastingStatements(db);
     this.#statements = prepareStatements(this.#lasting);
+    this.#newestRows = byKind((kind) => this.#lasting.prepare(newestRowSql(kind)));
   }
 
   /** Before its connection is closed. */
@@ -93,10 +106,12 @@ export class SqliteUpdates implements UpdateReader {
   snapshot(ticker: string): TickerSnapshot {
     return this.#inOneMoment(() => ({
       position: this.#newest(ticker).position,
-      quote: this.#tick(ticker, "quote"),
-      trade: this.#tick(ticker, "trade"),
-      daily: this.#bar(ticker, "daily"),
-      hourly: this.#bar(ticker, "hourly"),
+      newest: KIND_NAMES.flatMap((kind) =>
+        snapshotParts(kind, () => storedParts(this.#db, kind, ticker)).flatMap((part) => {
+          const row = this.#newestRow(kind, ticker, part);
+          return row === null ? [] : [{ kind, part, row }];
+        }),
+      ),
     }));
   }
 
@@ -136,14 +151,20 @@ export class SqliteUpdates implements UpdateReader {
     return this.#tail;
   }
 
-  #tick(ticker: string, type: string): TickerSnapshot["quote"] {
-    const values = this.#statements.newestTick.values(ticker, type)[0];
-    return values === undefined ? null : storedRow(() => tickRow(values, ticker, type));
-  }
-
-  #bar(ticker: string, interval: BarInterval): TickerSnapshot["daily"] {
-    const values = this.#statements.newestBar[interval].values(ticker)[0];
-    return values === undefined ? null : storedRow(() => barRow(values, interval, ticker));
+  /**
+   * Null where there is none. A row that no save could have stored, which another program has
+   * written, is left out: the updates after it are worth more.
+   */
+  #newestRow(kind: KindName, ticker: string, part: string | null): SeriesRow | null {
+    const values = this.#newestRows[kind].values(...(part === null ? [ticker] : [ticker, part]))[0];
+    if (values === undefined) return null;
+    try {
+      const row = storedRow(values, kind, `${ticker} ${partName(kind, part)}`);
+      return withoutSeq(kind, row);
+    } catch (error) {
+      if (error instanceof TransferRowError) return null;
+      throw error;
+    }
   }
 
   #state(): { epoch: string; indexed_to: number } {
@@ -166,26 +187,8 @@ export class SqliteUpdates implements UpdateReader {
   }
 }
 
-/**
- * A row that no save could have stored, which another program has written, is left out: the updates
- * after it are worth more.
- */
-function storedRow<Row>(read: () => Row): Row | null {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof TransferRowError) return null;
-    throw error;
-  }
-}
-
 function prepareStatements(lasting: LastingStatements) {
   const prepare = <R>(sql: string): Statement<R, Params> => lasting.prepare<R>(sql);
-  const newestBar = (table: string, stamp: string) =>
-    prepare<unknown>(
-      `SELECT ${stamp}, open, high, low, close, ${exactDigits("volume")} FROM ${table}
-       WHERE ticker = ? ORDER BY ${stamp} DESC LIMIT 1`,
-    );
   return {
     begin: prepare("BEGIN"),
     commit: prepare("COMMIT"),
@@ -208,13 +211,13 @@ function prepareStatements(lasting: LastingStatements) {
     update: prepare<{ type: string; saved_at: number; frame: string }>(
       "SELECT type, saved_at, frame FROM update_log WHERE id = ?",
     ),
-    newestTick: prepare<unknown>(
-      `SELECT timestamp, price, ${exactDigits("size")}, ask_price, ${exactDigits("ask_size")}, seq FROM realtime_data
-       WHERE ticker = ? AND type = ? ORDER BY timestamp DESC, seq DESC LIMIT 1`,
-    ),
-    newestBar: {
-      daily: newestBar("daily_prices", "date"),
-      hourly: newestBar("hourly_prices", "datetime"),
-    },
   };
+}
+
+function newestRowSql(kind: RowKind): string {
+  const order = [kind.stamp.name, ...(kind.hasSeq ? ["seq"] : [])].map((column) => `${column} DESC`);
+  return `SELECT ${rowColumns(kind).join(", ")} FROM ${kind.table}
+    WHERE ${seriesColumns(kind)
+      .map((column) => `${column} = ?`)
+      .join(" AND ")} ORDER BY ${order.join(", ")} LIMIT 1`;
 }

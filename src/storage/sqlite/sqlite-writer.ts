@@ -6,11 +6,12 @@ import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import {
+  type BarRow,
   type CommitProgress,
   type Count,
   type Save,
-  type SaveBars,
   type SaveOutcome,
+  type SaveRows,
   type SaveTicks,
   type StockWriter,
   StorageBusyError,
@@ -19,12 +20,19 @@ import {
 } from "../contract.ts";
 import { DiskSpace, NoRoomError } from "../disk-space.ts";
 import { EpochWitness, reasonsOf } from "../epoch-witness.ts";
+import {
+  byKind,
+  type KindName,
+  keyColumns,
+  type RowKind,
+  seriesColumns,
+  TABLE_NAMES,
+} from "../model/kinds.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { databaseRefuses, rowRefused } from "../save-refusals.ts";
-import { chooseBars, StagedBars } from "../staged-bars.ts";
-import { TABLE_NAMES } from "../tables.ts";
+import { chooseRows, StagedRows } from "../staged-rows.ts";
 import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
@@ -61,9 +69,8 @@ export class SqliteWriter implements StockWriter {
   readonly #schemaVersionOf: Statement<{ schema_version: number }, []>;
   #hooksTold: ReadonlySet<string> = new Set();
   #lastDataVersion: number;
-  readonly #hourlyUpsert: Statement<unknown, Params>;
-  readonly #hourlyExists: Statement<unknown, Params>;
-  readonly #dailyExists: Statement<unknown, Params>;
+  readonly #exists: Record<KindName, Statement<unknown, Params>>;
+  readonly #upsert: Record<KindName, Statement<unknown, Params>>;
   #progress: CommitProgress = UNHEARD_PROGRESS;
   readonly #tickInsert: Statement<unknown, Params>;
   readonly #tickReplace: Statement<unknown, Params>;
@@ -128,12 +135,8 @@ export class SqliteWriter implements StockWriter {
     this.#dataVersion = this.#db.prepare<{ data_version: number }, []>("PRAGMA data_version");
     this.#lastDataVersion = this.#readDataVersion();
     this.#schemaVersionOf = this.#db.prepare<{ schema_version: number }, []>("PRAGMA schema_version");
-    this.#hourlyUpsert =
-      prepare(`INSERT INTO hourly_prices (ticker, datetime, open, high, low, close, volume, write_timestamp)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ticker, datetime) DO UPDATE SET open = excluded.open, high = excluded.high,
-      low = excluded.low, close = excluded.close, volume = excluded.volume, write_timestamp = excluded.write_timestamp`);
-    this.#hourlyExists = prepare("SELECT 1 FROM hourly_prices WHERE ticker = ? AND datetime = ?");
-    this.#dailyExists = prepare("SELECT 1 FROM daily_prices WHERE ticker = ? AND date = ?");
+    this.#exists = byKind((kind) => prepare(existsSql(kind)));
+    this.#upsert = byKind((kind) => prepare(upsertSql(kind)));
     const tickColumns =
       "INSERT INTO realtime_data (ticker, type, timestamp, seq, price, size, ask_price, ask_size, write_timestamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     // The key is named, so that an index of the user's own is a constraint, not a taken key.
@@ -319,15 +322,14 @@ export class SqliteWriter implements StockWriter {
       this.#progress.at("rows", save);
       outcomes[index] = this.#repeatedOutcome(save);
       if (outcomes[index] !== null) continue;
-      if (save.kind === "ticks" || save.interval === "hourly") {
+      if (save.kind !== "daily") {
         outcomes[index] = this.#apply(save);
         continue;
       }
       const daily = this.#stagedDaily(save.ticker);
       for (let other = index; other < saves.length; other++) {
         const sibling = saves[other]!;
-        if (sibling.kind !== "bars" || sibling.interval !== "daily" || sibling.ticker !== save.ticker)
-          continue;
+        if (sibling.kind !== "daily" || sibling.ticker !== save.ticker) continue;
         outcomes[other] = this.#repeatedOutcome(sibling) ?? daily.stage(sibling);
       }
       this.#storeDaily(save.ticker, daily);
@@ -346,20 +348,20 @@ export class SqliteWriter implements StockWriter {
    */
   #apply(save: Save): SaveOutcome {
     if (save.kind === "ticks") return this.#saveTicks(save);
-    if (save.interval === "hourly") return this.#saveHourly(save);
+    if (save.kind !== "daily") return this.#savePlain(save);
     const daily = this.#stagedDaily(save.ticker);
     const outcome = daily.stage(save);
     this.#storeDaily(save.ticker, daily);
     return outcome;
   }
 
-  #stagedDaily(ticker: string): StagedBars {
-    return new StagedBars((date) => this.#dailyExists.get(ticker, date) !== null);
+  #stagedDaily(ticker: string): StagedRows {
+    return new StagedRows((date) => this.#exists.daily.get(ticker, date) !== null);
   }
 
-  #storeDaily(ticker: string, daily: StagedBars): void {
+  #storeDaily(ticker: string, daily: StagedRows): void {
     const rows = daily.rows();
-    if (rows.length > 0) this.#averages.save(ticker, rows, `${nowText()}+00:00`);
+    if (rows.length > 0) this.#averages.save(ticker, rows as BarRow[], `${nowText()}+00:00`);
   }
 
   #lookAtSchema(): void {
@@ -407,19 +409,21 @@ export class SqliteWriter implements StockWriter {
     return this.#dataVersion.get()?.data_version ?? 0;
   }
 
-  #saveHourly(save: SaveBars): SaveOutcome {
-    const { ticker } = save;
-    const { rows, outcome } = chooseBars(save, (stamp) => this.#hourlyExists.get(ticker, stamp) !== null);
+  #savePlain(save: SaveRows): SaveOutcome {
+    const { kind, ticker, part } = save;
+    const series = part === null ? [ticker] : [ticker, part];
+    const isStored = (stamp: string): boolean => this.#exists[kind].get(...series, stamp) !== null;
+    const { rows, outcome } = chooseRows(save, isStored);
     const writeTimestamp = `${nowText()}+00:00`;
     for (const [index, row] of rows.entries()) {
       if (index % PROGRESS_ROWS === 0) this.#progress.at("rows");
-      this.#hourlyUpsert.run(ticker, ...row, writeTimestamp);
+      this.#upsert[kind].run(...series, ...row, writeTimestamp);
     }
     return outcome;
   }
 
   #saveTicks(save: SaveTicks): SaveOutcome {
-    const { ticker, type, onDuplicate } = save;
+    const { ticker, part: type, onDuplicate } = save;
     const sequenced = withSeq(save.rows);
     if (onDuplicate === "error") {
       const isTaken = (stamp: string, seq: number): boolean =>
@@ -470,6 +474,21 @@ export class SqliteWriter implements StockWriter {
     }
     return { ok: true, stored, position: null };
   }
+}
+
+function existsSql(kind: RowKind): string {
+  const key = [...seriesColumns(kind), kind.stamp.name].map((column) => `${column} = ?`);
+  return `SELECT 1 FROM ${kind.table} WHERE ${key.join(" AND ")}`;
+}
+
+/** Parameters: the series, the row, the time. */
+function upsertSql(kind: RowKind): string {
+  const key = [...seriesColumns(kind), kind.stamp.name];
+  const values = [...kind.values.map(({ name }) => name), "write_timestamp"];
+  const columns = [...key, ...values];
+  return `INSERT INTO ${kind.table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
+    ON CONFLICT (${keyColumns(kind).join(", ")}) DO UPDATE SET
+    ${values.map((name) => `${name} = excluded.${name}`).join(", ")}`;
 }
 
 /** A trigger's RAISE(IGNORE): no key is taken, and yet the row is not stored. */

@@ -62,7 +62,7 @@ test("thousands of ticks that share their stamp with thousands of stored ones ar
   const writer = new SqliteWriter(path, "normal", null);
   const save = (prices: number[]) => {
     const rows = prices.map((price): TickRow => ["2024-01-02 00:00:00.000000", price, 1, null, null, null]);
-    return writer.commit([{ kind: "ticks", ticker: "A", type: "trade", rows, onDuplicate: "append" }]);
+    return writer.commit([{ kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "append" }]);
   };
   const upTo = (count: number, from: number) => Array.from({ length: count }, (_, i) => from + i);
   expect(save(upTo(30_000, 0))).toMatchObject([{ ok: true, stored: 30_000 }]);

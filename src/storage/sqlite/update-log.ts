@@ -9,6 +9,7 @@
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import type { Save, SaveOutcome } from "../contract.ts";
 import type { EpochWitness, Given } from "../epoch-witness.ts";
+import { updateTypeOf } from "../model/kinds.ts";
 import { RecentlyUsed } from "../recently-used.ts";
 
 /** Updates that are in no index: what a reader may have to walk over. */
@@ -216,7 +217,7 @@ export class UpdateLog {
       const outcome = outcomes[index];
       if (outcome == null || !outcome.ok || outcome.stored === 0) continue;
       const { ticker, update } = save;
-      const type = save.kind === "bars" ? "bar" : save.type;
+      const type = updateTypeOf(save);
       const frame = update?.frame ?? "";
       const seq = (positions.get(ticker) ?? this.#newest(ticker)) + 1;
       end.newestId += bytesInFile({ ticker: bytesOf(ticker), type: bytesOf(type), frame: bytesOf(frame) });

@@ -1,16 +1,15 @@
 /**
- * Bars that one transaction stores, by the rule of `SaveBars`: which of a save, and which are left
+ * Rows that one transaction stores, by the rule of `SaveRows`: which of a save, and which are left
  * of several saves.
  */
-import type { BarRow, SaveBars, SaveOutcome } from "./contract.ts";
+import type { SaveOutcome, SaveRows, SeriesRow } from "./contract.ts";
+import { KINDS, partName } from "./model/kinds.ts";
 import { keysTaken } from "./save-refusals.ts";
 
-/**
- * The bars of one ticker and interval: of each stamp the one that the saves in their order leave.
- */
-export class StagedBars {
+/** The rows of one series: of each stamp the one that the saves in their order leave. */
+export class StagedRows {
   readonly #isStored: (stamp: string) => boolean;
-  readonly #rows = new Map<string, BarRow>();
+  readonly #rows = new Map<string, SeriesRow>();
 
   /** @param isStored asked for the keys of saves that don't replace. */
   constructor(isStored: (stamp: string) => boolean) {
@@ -18,29 +17,32 @@ export class StagedBars {
   }
 
   /** The position of its update is not known here: null. */
-  stage(save: SaveBars): SaveOutcome {
-    const { rows, outcome } = chooseBars(save, (stamp) => this.#rows.has(stamp) || this.#isStored(stamp));
+  stage(save: SaveRows): SaveOutcome {
+    const { rows, outcome } = chooseRows(save, (stamp) => this.#rows.has(stamp) || this.#isStored(stamp));
     for (const row of rows) this.#rows.set(row[0], row);
     return outcome;
   }
 
   /** Ascending, each stamp once. */
-  rows(): BarRow[] {
+  rows(): SeriesRow[] {
     return [...this.#rows.values()].sort((a, b) => (a[0] < b[0] ? -1 : 1));
   }
 }
 
 /** The rows of a save that are to be written, by its `onDuplicate`. */
-export function chooseBars(
-  save: SaveBars,
+export function chooseRows(
+  save: SaveRows,
   isTaken: (stamp: string) => boolean,
-): { rows: BarRow[]; outcome: SaveOutcome } {
-  const { ticker, interval, onDuplicate } = save;
+): { rows: SeriesRow[]; outcome: SaveOutcome } {
+  const { kind, ticker, part, onDuplicate } = save;
   let { rows } = save;
   if (onDuplicate === "error") {
     const taken = rows.map((row) => row[0]).filter(isTaken);
     if (taken.length > 0)
-      return { rows: [], outcome: keysTaken(`save_stock_data: ${ticker} ${interval}`, taken) };
+      return {
+        rows: [],
+        outcome: keysTaken(`${KINDS[kind].wire.save}: ${ticker} ${partName(kind, part)}`, taken),
+      };
   } else if (onDuplicate === "keep") {
     rows = rows.filter((row) => !isTaken(row[0]));
   }

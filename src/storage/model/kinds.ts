@@ -1,0 +1,235 @@
+/**
+ * The kinds of rows that a database holds. Each is declared once, here; drivers, the hub, the
+ * cache, copies, `import` and the remote driver work from the declaration.
+ *
+ * A series is the rows of one ticker, or of one ticker and one value of the kind's `part` column.
+ * Within it, rows are in order of their stamp, then of `seq` where the kind has one.
+ */
+import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
+import type { StampType } from "../../market/timestamp.ts";
+
+/**
+ * - `double`: a price.
+ * - `count`: a volume or size; an integer of 64 bits, or a double where it isn't whole.
+ * - `date`, `second`, `instant`: a stamp in UTC, as `YYYY-MM-DD`, `YYYY-MM-DD HH:MM:SS` or
+ *   `YYYY-MM-DD HH:MM:SS.ffffff`.
+ */
+export type ColumnType = "text" | "double" | "count" | "json" | StampType;
+
+export interface KindColumn {
+  name: string;
+  type: ColumnType;
+}
+
+/** How the commands of the server name a kind and the parts of it. */
+interface WireNames {
+  save: string;
+  read: string;
+  /** The parameter that names the part; for a kind without parts it holds the kind's name. */
+  part: string;
+  from: string;
+  to: string;
+}
+
+export interface RowKind {
+  /** For people. */
+  label: string;
+  /** What a row is, behind the name of a part: `trade ticks`. */
+  noun: "bars" | "ticks";
+  table: string;
+  /** The text column that splits the rows of a ticker into series; null: a ticker is one series. */
+  part: string | null;
+  stamp: { name: string; type: StampType };
+  /** What a save brings beside the stamp, in the order of a row. */
+  values: readonly KindColumn[];
+  /**
+   * Rows that share a stamp are told apart by the column `seq`: the last member of a row, and the
+   * end of the key. Without it, a save of a taken key replaces, keeps or refuses.
+   */
+  hasSeq: boolean;
+  /** Doubles that a rule writes, and no save: the moving averages of daily bars. */
+  computed: readonly string[];
+  /** How answers show `write_timestamp`: `2024-01-02 10:00:00.123456+00:00`, or as other stamps. */
+  writtenForm: "offset" | "wire";
+  /** What subscribers call an update of this kind; null: by its part, as with `trade`. */
+  updateType: string | null;
+  /** The parts whose newest row is part of a snapshot; null: all of them. */
+  snapshotParts: readonly string[] | null;
+  wire: WireNames;
+}
+
+const PRICES: readonly KindColumn[] = [
+  { name: "open", type: "double" },
+  { name: "high", type: "double" },
+  { name: "low", type: "double" },
+  { name: "close", type: "double" },
+  { name: "volume", type: "count" },
+];
+
+const BARS_WIRE: WireNames = {
+  save: "save_stock_data",
+  read: "get_stock_data",
+  part: "interval",
+  from: "start_date",
+  to: "end_date",
+};
+
+const BAR = {
+  noun: "bars",
+  hasSeq: false,
+  computed: [],
+  writtenForm: "offset",
+  updateType: "bar",
+  snapshotParts: null,
+  wire: BARS_WIRE,
+} as const;
+
+/** In the order in which a copy walks them. New ones come last. */
+export const KINDS = {
+  daily: {
+    ...BAR,
+    label: "daily bars",
+    table: "daily_prices",
+    part: null,
+    stamp: { name: "date", type: "date" },
+    values: PRICES,
+    computed: AVERAGE_COLUMNS,
+  },
+  hourly: {
+    ...BAR,
+    label: "hourly bars",
+    table: "hourly_prices",
+    part: null,
+    stamp: { name: "datetime", type: "second" },
+    values: PRICES,
+  },
+  ticks: {
+    label: "ticks",
+    noun: "ticks",
+    table: "realtime_data",
+    part: "type",
+    stamp: { name: "timestamp", type: "instant" },
+    values: [
+      { name: "price", type: "double" },
+      { name: "size", type: "count" },
+      { name: "ask_price", type: "double" },
+      { name: "ask_size", type: "count" },
+    ],
+    hasSeq: true,
+    computed: [],
+    writtenForm: "wire",
+    updateType: null,
+    snapshotParts: ["quote", "trade"],
+    wire: {
+      save: "save_realtime_data",
+      read: "get_realtime_data",
+      part: "data_type",
+      from: "start_datetime",
+      to: "end_datetime",
+    },
+  },
+} as const satisfies Record<string, RowKind>;
+
+export type KindName = keyof typeof KINDS;
+export const KIND_NAMES = Object.keys(KINDS) as KindName[];
+export const TABLE_NAMES: readonly string[] = KIND_NAMES.map((name) => KINDS[name].table);
+
+/** Kinds that every schema version has which a driver calls its base. */
+const BASE_KINDS = 3;
+/** New kinds come last in the list, and each adds one to every driver's schema version. */
+export const ADDED_KINDS = KIND_NAMES.length - BASE_KINDS;
+
+/** The kinds that a database lacks. @param added as many of the added kinds it has already. */
+export function kindsAfter(added: number): RowKind[] {
+  return KIND_NAMES.slice(BASE_KINDS + Math.max(0, added)).map(kindOf);
+}
+
+/** The declaration, with the optional parts that not every kind has. */
+export function kindOf(name: KindName): RowKind {
+  return KINDS[name];
+}
+
+export function isKindName(name: unknown): name is KindName {
+  return typeof name === "string" && Object.hasOwn(KINDS, name);
+}
+
+/** Something for each kind, such as its statements. */
+export function byKind<T>(make: (kind: RowKind, name: KindName) => T): Record<KindName, T> {
+  return Object.fromEntries(KIND_NAMES.map((name) => [name, make(KINDS[name], name)])) as Record<KindName, T>;
+}
+
+/** The parts of which a snapshot holds the newest row. @param stored those that the ticker has. */
+export function snapshotParts(name: KindName, stored: () => string[]): (string | null)[] {
+  const { part, snapshotParts } = kindOf(name);
+  if (part === null) return [null];
+  return snapshotParts === null ? stored() : [...snapshotParts];
+}
+
+/** A row of the kind without its `seq`. */
+export function withoutSeq<R extends unknown[]>(name: KindName, row: R): R {
+  return (kindOf(name).hasSeq ? row.slice(0, -1) : row) as R;
+}
+
+/** The columns that name a series. */
+export function seriesColumns({ part }: RowKind): string[] {
+  return part === null ? ["ticker"] : ["ticker", part];
+}
+
+/** The unique key. */
+export function keyColumns(kind: RowKind): string[] {
+  return [...seriesColumns(kind), kind.stamp.name, ...(kind.hasSeq ? ["seq"] : [])];
+}
+
+/** All columns, in the order of the table. */
+export function tableColumns(kind: RowKind): string[] {
+  return [
+    "ticker",
+    kind.stamp.name,
+    ...(kind.part === null ? [] : [kind.part]),
+    ...kind.values.map(({ name }) => name),
+    ...kind.computed,
+    "write_timestamp",
+    ...(kind.hasSeq ? ["seq"] : []),
+  ];
+}
+
+/** The columns of an answer, in its order. @param withSeq adds `seq` at the end. */
+export function answerColumns(kind: RowKind, withSeq = false): string[] {
+  const { stamp, part, values, computed } = kind;
+  return [
+    stamp.name,
+    "ticker",
+    ...(part === null ? [] : [part]),
+    ...values.map(({ name }) => name),
+    ...computed,
+    "write_timestamp",
+    ...(withSeq && kind.hasSeq ? ["seq"] : []),
+  ];
+}
+
+/** Names of the columns that hold counts. */
+export function countColumns({ values }: RowKind): string[] {
+  return values.filter(({ type }) => type === "count").map(({ name }) => name);
+}
+
+/** `5min`, `trade`, or the kind's name where it has no parts. */
+export function partName(kind: KindName, part: string | null): string {
+  return part ?? kind;
+}
+
+/** `daily bars`, `trade ticks`. */
+export function seriesLabel(kind: KindName, part: string | null): string {
+  return part === null ? KINDS[kind].label : `${part} ${KINDS[kind].noun}`;
+}
+
+/** The bars that a snapshot names so: `daily`, or a part of bars. Null: it knows none. */
+export function barSeries(name: string): { kind: KindName; part: string | null } | null {
+  if (isKindName(name) && kindOf(name).part === null) return { kind: name, part: null };
+  const kind = KIND_NAMES.find((each) => kindOf(each).noun === "bars" && kindOf(each).part !== null);
+  return kind === undefined ? null : { kind, part: name };
+}
+
+/** What a subscription to types goes by. */
+export function updateTypeOf({ kind, part }: { kind: KindName; part: string | null }): string {
+  return KINDS[kind].updateType ?? part ?? kind;
+}
