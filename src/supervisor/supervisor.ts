@@ -11,7 +11,7 @@ import { version } from "../../package.json" with { type: "json" };
 import type { Settings } from "../config/settings.ts";
 import { describeHang, readProgress } from "../hub/writer-note.ts";
 import { MemoryBoard } from "../memory/memory-board.ts";
-import { endWhoTakesFarTooMuch } from "../memory/memory-ender.ts";
+import { startMemoryEnder } from "../memory/memory-ender.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { BootError, type Child, startChild } from "./child.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
@@ -199,7 +199,7 @@ class Supervisor {
   #watchMemory(): () => void {
     const board = new MemoryBoard(this.#runtimeDir);
     board.join("supervisor", 0);
-    return endWhoTakesFarTooMuch({
+    return startMemoryEnder({
       board,
       bytesMax: this.#settings.memoryMb * 2 ** 20,
       end: (pid, what) => {
