@@ -1,4 +1,3 @@
-/** get_stock_data: stored bars of one ticker, oldest first. */
 import type { Command } from "./context.ts";
 import { readBound, requireInterval, requireTicker } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";

@@ -1,4 +1,3 @@
-/** get_tickers and get_tick_types: what is stored, for whoever wants to read all of it. */
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
 import { badRequest } from "../protocol/errors.ts";
 import type { RowKind } from "../storage/contract.ts";
