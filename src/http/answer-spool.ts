@@ -24,7 +24,7 @@ const TIMES = {
 /** Per worker; each takes a descriptor. */
 const SPOOLED_ANSWERS_MAX = 256;
 /** Up to this part of the spool, one client may have all of it … */
-const UNSHARED_PART = 0.5;
+const FIRST_COME_PART = 0.5;
 /** … and beyond it, only this part, counted over all workers: others need room too. */
 const SHARE_OF_ONE_CLIENT = 0.125;
 const PIECE_BYTES = 256 * 1024;
@@ -123,7 +123,7 @@ export class AnswerSpool {
     const ofClient = (this.#bytesOfClient.get(client) ?? 0) + bytes;
     const limit = `--spool-mb ${Math.round(bytesMax / 2 ** 20)}`;
     if (all > bytesMax) throw new Error(`the client reads slowly, and the spool is full (${limit})`);
-    if (all > bytesMax * UNSHARED_PART && ofClient > (bytesMax * SHARE_OF_ONE_CLIENT) / workers)
+    if (all > bytesMax * FIRST_COME_PART && ofClient > (bytesMax * SHARE_OF_ONE_CLIENT) / workers)
       throw new Error(`the client reads slowly, and has its share of the spool (${limit})`);
     const before = this.#bytes;
     this.#add(client, bytes);
