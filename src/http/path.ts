@@ -1,6 +1,7 @@
 /** @param url A request target. Bun leaves it relative for a missing or bad Host. */
 export function splitTarget(url: string): { path: string; query: string } {
-  const scheme = url.indexOf("://");
+  // The query of a relative target may hold a URL.
+  const scheme = url.startsWith("/") ? -1 : url.indexOf("://");
   // Some clients wrongly send a fragment.
   const hash = url.indexOf("#");
   if (hash >= 0) url = url.slice(0, hash);
