@@ -13,7 +13,7 @@ import { join } from "node:path";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { messageOf } from "../protocol/message-of.ts";
 
-/** A client that takes no piece for so long is slow. */
+/** A client that takes no piece for this long is slow. */
 const SLOW_AFTER_MS = 250;
 const TIMES = {
   /** Time without a piece taken, after which the answer is broken off. */

@@ -10,7 +10,7 @@ import type { Call } from "./call.ts";
 import { readBody } from "./request-body.ts";
 import type { RouterOptions } from "./router.ts";
 
-/** An error shows so many characters of an unknown command. */
+/** An error shows this many characters of an unknown command. */
 const COMMAND_SHOWN_MAX = 100;
 /** Bodies up to this size are parsed even when memory is short. */
 const SMALL_BODY_BYTES = 1024 * 1024;

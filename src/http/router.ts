@@ -22,7 +22,7 @@ import type { WholeAnswers } from "./whole-answers.ts";
 
 /** A look at every round of the event loop would take 4 % of the time. */
 const REQUESTS_PER_LOOK = 64;
-/** Milliseconds that requests get in a round, once there were so many. */
+/** Milliseconds that requests get in a round, after the first `REQUESTS_PER_LOOK`. */
 const REQUESTS_MS = 10;
 
 const SWITCHING_PROTOCOLS = 101;

@@ -4,7 +4,7 @@
  */
 import { unavailable } from "../protocol/errors.ts";
 
-/** The kernel's buffers hold so much for a client that doesn't read. */
+/** The kernel's buffers hold this much for a client that doesn't read. */
 export const LARGE_BYTES = 1024 * 1024;
 const PIECE_BYTES = 256 * 1024;
 

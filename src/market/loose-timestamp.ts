@@ -1,9 +1,9 @@
 /**
- * Reads the many ways to write a date, besides the ISO form that `timestamp.ts` reads. What is
- * accepted, and what an ambiguous text means, follows pandas, for which existing clients were
- * written. Where pandas guesses or drops parts silently, this converts named zones and refuses the
- * rest: a time without a date, a two-digit year in front, and dots with the year last (pandas reads
- * the month first, writers mean the day).
+ * Reads the many ways to write a date, besides the ISO form that `timestamp.ts` reads. The accepted
+ * forms, and the meaning of ambiguous texts, follow pandas, for which existing clients were
+ * written. Pandas guesses some texts and drops parts of others silently. This converts named zones,
+ * and refuses the rest: a time without a date, a two-digit year in front, and dots with the year
+ * last (pandas reads the month first, writers mean the day).
  */
 import { momentOfInteger, momentOfNumber } from "./epoch.ts";
 import { type Moment, momentOfDate, type Precision } from "./moment.ts";

@@ -70,7 +70,7 @@ export class MemoryBoard {
     if (at !== null) Atomics.store(this.#cells, at + 2, Math.ceil(bytes / KIB));
   }
 
-  /** Of all living processes. */
+  /** Sum of all living processes. */
   get spooledBytes(): number {
     return this.#entries(PROCESSES).reduce((sum, at) => sum + this.#cell(at + 2) * KIB, 0);
   }
@@ -122,7 +122,7 @@ export class MemoryBoard {
       const pid = this.#cell(at);
       const owner = this.#cell(at + 1);
       const bytes = residentBytes(pid);
-      // Just started, or ended. Its owner removes it, if it lives.
+      // The process has just started or ended. Its owner removes the entry, if the owner lives.
       if (bytes === 0 && owner !== 0 && residentBytes(owner) === 0)
         Atomics.compareExchange(this.#cells, at, pid, 0);
       if (bytes === 0) return [];
@@ -233,7 +233,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** 0 is the server itself. Two clients with one hash share their bound, nothing else. */
+/** 0 is the server itself. Two clients with the same hash share their bound, nothing else. */
 function hashOf(client: string): number {
   if (client === "") return 0;
   return Number(Bun.hash(client) & 0x7fffffffn) || 1;

@@ -10,7 +10,7 @@ const LOOK_MS = 500;
 const FAR_OVER = 1.25;
 /** Share of the bound that the greatest takes alone. */
 const ALONE = 0.75;
-/** The system takes memory back late: wait for caches and large messages. */
+/** The system takes memory back late: caches and large messages get this long. */
 const FAR_OVER_FOR_MS = 5_000;
 
 export interface MemoryEnderOptions {

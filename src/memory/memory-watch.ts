@@ -11,19 +11,19 @@ import type { MemoryBoard, ServerProcess } from "./memory-board.ts";
 const LOOK_MS = 250;
 /** Share of the bound at which caches are given up. */
 const NEAR = 0.85;
-/** So long near the bound, expensive work is refused. At the bound itself, at once. */
+/** Expensive work is refused after this time near the bound; at the bound itself, at once. */
 const NEAR_FOR_MS = 1_500;
-/** Refused until it stays below this share for a moment. */
+/** Work is refused until memory stays below this share for a moment. */
 const CLEAR = 0.75;
 const CLEAR_FOR_MS = 1_000;
-/** Between two times that caches are given up. */
+/** Time between two times that caches are given up. */
 const SHRINK_PAUSE_MS = 5_000;
 /**
  * A full garbage collection stops the process, by 0.1 s and more for some hundred MB. This is the
  * share of time that it may take.
  */
 const COLLECTING_SHARE = 1 / 100;
-/** Between two lists of what takes the memory. */
+/** Time between two lists of what takes the memory. */
 const LIST_PAUSE_MS = 60_000;
 const PARTS_LISTED_MAX = 8;
 const MIB = 2 ** 20;

@@ -20,9 +20,9 @@ interface Notices {
   failed(error: unknown): void;
 }
 
-/** Lines gather for so long, to share a write. */
+/** Lines gather for this long, to share a write. */
 const GATHER_MS = 100;
-/** So many waiting bytes are written at once. */
+/** This many waiting bytes are written at once. */
 const GATHER_BYTES = 64 * 1024;
 /** Memory for lines that the target hasn't taken. Further lines are dropped and counted. */
 const PENDING_BYTES_MAX = 4 * 1024 * 1024;

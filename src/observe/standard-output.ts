@@ -5,7 +5,7 @@ import type { LineTarget } from "./line-queue.ts";
 
 const STDOUT = 1;
 
-/** PIPE_BUF on Linux: pipes take so much in one piece, so lines of several processes never mix. */
+/** PIPE_BUF on Linux: pipes take this much in one piece, so lines of processes never mix. */
 export const ATOMIC_PIPE_BYTES = 4096;
 
 /** Pause before another try to write to a full terminal. */

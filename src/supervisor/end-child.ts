@@ -8,7 +8,7 @@ const TERM_GRACE_MS = 2_000;
 /** A dead disk can hold a killed process in the kernel. Waiting longer gains nothing. */
 const KILL_WAIT_MS = 5_000;
 
-/** The hub has so long at least to commit accepted saves, however long the workers took. */
+/** The hub has at least this long to commit accepted saves, however long the workers took. */
 const HUB_DRAIN_MIN_MS = 2_000;
 
 /** @param deadlineMs end of the time to stop, by performance.now(). */

@@ -4,14 +4,14 @@ import type { LogLines } from "../observe/log.ts";
 import type { Child } from "./child.ts";
 
 const PING_INTERVAL_MS_MAX = 1_000;
-/** With a short limit, so many pings fit into it: one late answer decides nothing. */
+/** With a short limit, this many pings fit into it, so that one late answer decides nothing. */
 const PINGS_PER_LIMIT = 4;
-/** After so many intervals without a tick, this process was stuck or the machine slept. */
+/** After this many intervals without a tick, this process was stuck or the machine slept. */
 const LATE_INTERVALS = 1.5;
 
 export interface LivenessOptions {
   children: () => Iterable<Child>;
-  /** A child that is silent for so long is killed. */
+  /** A child that is silent for this long is killed. */
   limitMs: number;
   /** A number that changes as long as the child works, though too busy to answer. */
   progressOf?: (child: Child) => number;

@@ -1,9 +1,9 @@
 /** Decides how long to wait before replacing a dead child. Callers pass time and randomness. */
 
-/** So many children that were ready are replaced at once within the time: the next may work. */
+/** Up to this many deaths of ready children, within the time, lead to a restart at once. */
 export const DEATHS_AT_ONCE_MAX = 30;
 export const DEATHS_WITHIN_MS = 60_000;
-/** Otherwise the second death in a row waits so long, and each further one twice as long. */
+/** Otherwise the second death in a row waits this long, and each further one twice as long. */
 export const RESTART_PAUSE_FIRST_MS = 250;
 export const RESTART_PAUSE_MAX_MS = 30_000;
 /** Random change of a pause, up or down: children that died together don't return together. */
@@ -25,7 +25,7 @@ export interface Restart {
 
 export class RestartPolicy {
   readonly #random: () => number;
-  /** Deaths, of children that had been ready, that were followed at once. */
+  /** Times of deaths that led to a restart at once. */
   #atOnce: number[] = [];
   #deaths = 0;
   #firstDeathMs = 0;

@@ -2,7 +2,8 @@
 
 /**
  * One Ctrl+C arrives up to three times: the terminal sends it to the whole process group, and npm
- * and the launcher pass it on. Only a SIGINT so long after the first stop signal means "at once".
+ * and the launcher pass it on. Only a later SIGINT, this long after the first stop signal, means
+ * "at once".
  */
 export const SAME_STOP_MS = 500;
 

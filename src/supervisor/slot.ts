@@ -1,6 +1,6 @@
 /**
- * A place for one child, the hub or a worker id, that stays filled: a dead child is replaced, and a
- * worker can be replaced while it still serves.
+ * A place for one child, the hub or a worker id, that stays filled. A dead child is replaced. A
+ * worker can also be replaced while it still serves.
  */
 
 import type { LogLines } from "../observe/log.ts";

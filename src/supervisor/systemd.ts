@@ -28,8 +28,8 @@ export type Env = Record<string, string | undefined>;
 export interface Notifier {
   readonly enabled: boolean;
   /**
-   * How often to call `watchdog`; null without one. At most half of the unit's WatchdogSec. Often,
-   * so that an unwell server has the most time to recover.
+   * How often to call `watchdog`; null without one. At most half of the unit's WatchdogSec, and
+   * often: after a bad moment, the server then has the most time to recover.
    */
   readonly watchdogIntervalMs: number | null;
   ready(status?: string): void;
@@ -41,7 +41,7 @@ export interface Notifier {
   status(text: string): void;
 }
 
-/** Variables for one process: a child with them would speak for its parent. */
+/** Variables for one process. A child that inherits them would speak for its parent. */
 export const NOTIFY_ENV = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] as const;
 
 /** @param warn Called once if notices can't be sent; the server runs on. */

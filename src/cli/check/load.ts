@@ -57,7 +57,7 @@ export async function measureLoad(options: {
   };
 }
 
-/** p99 by nearest rank: a measured time, none in between. */
+/** p99 by nearest rank: a measured time, not one in between. */
 export function summarizeTimes(timesMs: number[]): { averageMs: number; p99Ms: number } {
   if (timesMs.length === 0) return { averageMs: 0, p99Ms: 0 };
   const sorted = timesMs.toSorted((a, b) => a - b);

@@ -11,7 +11,7 @@ export interface CheckOptions {
 
 const DEFAULT_REQUESTS = 50;
 const REQUESTS_MAX = 100_000;
-/** Bun's fetch allows so many at once. */
+/** Bun's fetch allows this many at once. */
 const CONCURRENCY_MAX = 256;
 
 export const CHECK_HELP = `Usage: stock-db-server check [URL] [options]

@@ -7,7 +7,7 @@ import { STANDARD_INPUT } from "../import/source.ts";
 
 export interface ReplayFile {
   path: string;
-  /** null: a column has it. */
+  /** null: a column of the file has it. */
   ticker: string | null;
   /** null: the columns decide. */
   type: "quote" | "trade" | null;
