@@ -29,13 +29,9 @@ export async function* diagnoseInProcess({
     stdout: "pipe",
     stderr: "pipe",
   });
-  let timedOut = false;
   const steps = readSteps(child.stdout);
   const timeUp = Promise.withResolvers<null>();
-  const timer = setTimeout(() => {
-    timedOut = true;
-    timeUp.resolve(null);
-  }, timeoutS * 1_000);
+  const timer = setTimeout(() => timeUp.resolve(null), timeoutS * 1_000);
   let current = { begin: "database", optional: false };
   try {
     for (;;) {
@@ -44,9 +40,10 @@ export async function* diagnoseInProcess({
       if ("begin" in step.value) current = step.value;
       else yield redacted(step.value, dbFile);
     }
-    if (timedOut) yield timeoutFinding(current, timeoutS);
-    else if ((await child.exited) !== 0)
-      yield redacted(deathFinding(current.begin, await child.stderr.text()), dbFile);
+    // On a dead disk, an ending process may have closed its output and still hang.
+    const code = await Promise.race([timeUp.promise, child.exited]);
+    if (code === null) yield timeoutFinding(current, timeoutS);
+    else if (code !== 0) yield redacted(deathFinding(current.begin, await child.stderr.text()), dbFile);
   } finally {
     clearTimeout(timer);
     child.kill("SIGKILL");
