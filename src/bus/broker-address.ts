@@ -1,19 +1,18 @@
-/** Where a `--bus` URL points to. */
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
 
 export interface BrokerAddress {
   broker: "nats" | "redis";
   tls: boolean;
-  /** host or host:port; more than one only for NATS: servers of a cluster. */
+  /** host or host:port. NATS may have several: the servers of a cluster. */
   servers: string[];
   user: string | null;
   password: string | null;
-  /** A user name without a password is a token to NATS. */
+  /** NATS takes a user name without a password as a token. */
   token: string | null;
-  /** The number of Redis' database, which doesn't matter to messages but must be there. */
+  /** The number of Redis' database. Messages ignore it, but it must exist. */
   path: string;
-  /** As it may be logged. */
+  /** Safe to log: no user, no password. */
   shown: string;
 }
 
@@ -26,7 +25,7 @@ export function parseBrokerUrl(url: string): BrokerAddress {
   if (scheme === undefined || rest === undefined) throw fail(EXPECTED);
   const kind = scheme.toLowerCase();
   const broker = kind.startsWith("redis") ? "redis" : "nats";
-  // A careless password may hold an "@" or a "/".
+  // A password that isn't percent-encoded may hold an "@" or a "/".
   const at = rest.lastIndexOf("@");
   const [, hosts, path] = /^([^/?#]+)(?:\/([^?#]*))?$/.exec(rest.slice(at + 1)) ?? [];
   if (hosts === undefined) throw fail(EXPECTED);

@@ -1,8 +1,7 @@
 /**
- * The bus: servers that share a database tell each other of the updates that they have committed,
- * through NATS, Redis or PostgreSQL itself. It only makes updates arrive at once. Whether one was
- * missed is told by its position, and what was missed is in the database: so nothing here waits for
- * anybody, is stored, or is sent twice.
+ * The bus: servers that share a database tell each other about committed updates, so that these
+ * arrive at once. Updates have positions, so a lost message is noticed and read from the database:
+ * the bus stores nothing, repeats nothing and never blocks its caller.
  */
 import { redact } from "../config/database-url.ts";
 import { parsePostgresUrl } from "../config/postgres-url.ts";
@@ -17,16 +16,12 @@ import { within } from "./within.ts";
 
 export interface Bus {
   /**
-   * Tells the other servers, in this order; those of one call travel together. Never waits, never
-   * throws: what can't be sent now is dropped and counted, and the other servers are told that
-   * something is missing as soon as they can be.
+   * Tells the other servers, in order. Never waits, never throws. Updates that can't be sent are
+   * dropped and counted, and the other servers hear that some are missing.
    */
   publish(updates: readonly BusUpdate[]): void;
   figures(): BusFigures;
-  /**
-   * What waits is still sent, for up to `DRAIN_TIMEOUT_MS` of server-bus.ts. Nothing is called
-   * afterwards.
-   */
+  /** Sends what waits, for up to `DRAIN_TIMEOUT_MS` of server-bus.ts. Then calls nothing more. */
   close(): Promise<void>;
 }
 
@@ -37,17 +32,15 @@ export interface BusUpdate {
 
 export interface ReceivedUpdate {
   ticker: string;
-  seq: number;
-  /** Null: only its position came; its content is in the database. */
+  position: number;
+  /** Null: only the position came; the content is in the database. */
   update: Update | null;
 }
 
-/** Counts are of updates, since the start. */
+/** Updates since the start. */
 export interface BusFigures {
   connected: boolean;
-  /** Taken by the broker. */
   published: number;
-  /** From other servers. */
   received: number;
   dropped: number;
   /** Connections after the first. */
@@ -55,18 +48,13 @@ export interface BusFigures {
 }
 
 export interface BusOptions {
-  /** `--bus`. */
   url: string;
-  /** `--db-file`, for `postgres`. */
   dbFile: string;
-  /** Names the database, so that two on one broker don't mix: `CHANNEL`. */
+  /** Names the database on a broker that serves several. Must match `CHANNEL`. */
   channel: string;
-  /** Updates of other servers, in the order in which each of them published. Never the own ones. */
+  /** Gets updates of other servers only, in the order in which each published them. */
   receive(updates: ReceivedUpdate[]): void;
-  /**
-   * Updates may have been missed, of any ticker. The subscription is in place again when this is
-   * called.
-   */
+  /** Updates may be missing, of any ticker. The subscription works when this is called. */
   missed(): void;
   log: LogLines;
 }
@@ -74,10 +62,9 @@ export interface BusOptions {
 const CHANNEL = /^[A-Za-z0-9-]{1,64}$/;
 
 /**
- * Resolves after the first try to connect. If that failed, it is logged, and tried again for as
- * long as the bus is open; `missed` is called when it succeeds. Positions that are read after this,
- * and everything received, leave out nothing.
- *
+ * Resolves after the first attempt to connect. After a failure, the bus tries again until it is
+ * closed, and calls `missed` when it succeeds. Positions read after this call leave no gap before
+ * what arrives.
  * @throws UsageError `url` or `dbFile` can't be used for a bus.
  */
 export async function openBus(options: BusOptions): Promise<Bus> {
@@ -88,10 +75,9 @@ export async function openBus(options: BusOptions): Promise<Bus> {
 }
 
 /**
- * Whether a message goes through the bus and comes back, for `doctor`.
- *
- * @returns the bus as it may be shown.
- * @throws UsageError @throws Error It doesn't. The message holds no password.
+ * Sends a message through the bus and waits until it comes back.
+ * @returns the URL without a password.
+ * @throws UsageError @throws Error Nothing came back. The error holds no password.
  */
 export async function tryBus(options: { url: string; dbFile: string }): Promise<string> {
   const carrier = await carrierFor(options);
@@ -105,7 +91,6 @@ export async function tryBus(options: { url: string; dbFile: string }): Promise<
   return carrier.shown;
 }
 
-/** A carrier's client is loaded here, before there is work, and only if it is asked for. */
 async function carrierFor({ url, dbFile }: { url: string; dbFile: string }): Promise<Carrier> {
   if (url === "postgres") {
     const { postgresCarrier } = await import("./postgres-carrier.ts");

@@ -1,37 +1,32 @@
-/** What a message broker must do to carry the bus. Each carrier is one file. */
-
 export interface Carrier {
-  /** For logs: no user, no password. */
+  /** Safe to log: no user, no password. */
   readonly shown: string;
-  /** What must not appear in a log line, whatever a client library puts into its errors. */
+  /** Never logged, whatever a client library puts into its errors. */
   readonly secrets: readonly string[];
-  /** Messages on their way to the broker; beyond it updates wait and then travel together. */
+  /** Messages under way at once. Beyond it, updates wait and then share a message. */
   readonly sendsAtOnce: number;
-  /** False: messages are too small for more than positions. */
+  /** False: a message has room for positions only. */
   readonly carriesFrames: boolean;
   /**
-   * One connection, with a subscription that the broker has confirmed. It is never mended: what a
-   * client library does to mend one differs, and whether it still subscribes afterwards can't be
-   * seen. Rejects if it can't be had; nothing is left open then.
+   * Opens one connection, with a subscription that the broker has confirmed. A lost connection is
+   * replaced, never repaired: client libraries repair it differently, and don't say whether they
+   * still subscribe. Leaves nothing open when it rejects.
    */
   open(channel: string, events: LinkEvents): Promise<Link>;
 }
 
 export interface LinkEvents {
   message(text: string): void;
-  /** The connection is of no use any more. May be called more than once, and after `close`. */
+  /** The connection can't be used any more. May be called repeatedly, and after `close`. */
   lost(reason: string): void;
 }
 
 export interface Link {
-  /** Bytes of one message, in UTF-8. */
+  /** In UTF-8. */
   readonly messageBytesMax: number;
   /** Resolves when the broker has it. */
   send(text: string): Promise<void>;
-  /**
-   * Resolves when the way to the broker and back has been gone, through a subscription where there
-   * can be doubt about that.
-   */
+  /** Resolves when the broker answers: through the subscription, if that can die alone. */
   probe(): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,12 +1,9 @@
-/**
- * Messages that a server sends to itself: the only proof that a subscription is alive is that
- * something comes through it.
- */
+/** Messages from a server to itself: only these prove that its subscription works. */
 export class Echo {
   readonly #heard = new Map<string, () => void>();
   #sent = 0;
 
-  /** Resolves when the text has come back. */
+  /** Resolves when the text comes back. */
   async send(publish: (text: string) => Promise<unknown>): Promise<void> {
     const text = String(++this.#sent);
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -14,7 +14,7 @@ test("what was encoded comes back, with any text", () => {
   expect(decodeMessage(encodeMessage("server-1", true, entries))).toEqual({
     from: "server-1",
     missed: true,
-    updates: sent.map(({ ticker, update }) => ({ ticker, seq: update.position, update })),
+    updates: sent.map(({ ticker, update }) => ({ ticker, position: update.position, update })),
   });
 });
 
@@ -26,7 +26,7 @@ test("a frame that is too large in bytes goes as a position", () => {
   const positions = encodeEntry(update("é😀", 7, "{}"), { messageBytesMax: 1_000, carriesFrames: false })!;
   expect(positions.text).toBe('["\\u00e9\\ud83d\\ude00",7]');
   expect(decodeMessage(encodeMessage("s", false, [positions]))!.updates).toEqual([
-    { ticker: "é😀", seq: 7, update: null },
+    { ticker: "é😀", position: 7, update: null },
   ]);
   expect(encodeEntry(update("A".repeat(1_000), 7, "{}"), LIMITS)).toBeNull();
 });

@@ -1,8 +1,8 @@
 /**
- * What travels on the bus:
- * `{"from":S,"missed":true,"updates":[[ticker,seq,type,frame],[ticker,seq]]}`. `from` is the
- * server. `missed` is there if updates of it were dropped before this message. An update without
- * its frame is too large for the broker: it is read from the database.
+ * The messages of the bus:
+ * `{"from":S,"missed":true,"updates":[[ticker,position,type,frame],[ticker,position]]}`. Server
+ * `from` dropped updates before this one if `missed`. An update without a frame was too large for
+ * the broker; the receiver reads it from the database.
  */
 import type { BusUpdate, ReceivedUpdate } from "./bus.ts";
 
@@ -12,7 +12,7 @@ export interface BusMessage {
   updates: ReceivedUpdate[];
 }
 
-/** What of a message is not updates, in bytes: the id of a server has 36. */
+/** Bytes of a message besides its updates: the server's id alone has 36. */
 const ENVELOPE_BYTES = 128;
 
 export interface EntryLimits {
@@ -22,7 +22,7 @@ export interface EntryLimits {
 
 export interface Entry {
   text: string;
-  /** In UTF-8, with its comma. */
+  /** In UTF-8, with the comma. */
   bytes: number;
 }
 
@@ -41,7 +41,7 @@ export function encodeEntry(
   return bare.bytes <= bytesMax ? bare : null;
 }
 
-/** How many of the entries, from `first` on, go into one message: at least one if there is any. */
+/** @returns how many entries from `first` on fit into one message: at least one, if any is left. */
 export function countThatFit(entries: readonly Entry[], first: number, messageBytesMax: number): number {
   let bytes = ENVELOPE_BYTES;
   let end = first;
@@ -55,7 +55,7 @@ export function encodeMessage(from: string, missed: boolean, entries: readonly E
   return `{"from":${JSON.stringify(from)},${missed ? '"missed":true,' : ""}"updates":[${texts}]}`;
 }
 
-/** @returns null for what no server has written. */
+/** @returns null for a text that no server has written. */
 export function decodeMessage(text: string): BusMessage | null {
   const parsed = parse(text);
   if (typeof parsed !== "object" || parsed === null) return null;
@@ -71,12 +71,12 @@ export function decodeMessage(text: string): BusMessage | null {
 }
 
 function decodeEntry(entry: unknown[]): ReceivedUpdate | null {
-  const [ticker, seq, type, frame] = entry;
-  if (typeof ticker !== "string" || typeof seq !== "number" || !Number.isSafeInteger(seq) || seq < 1)
-    return null;
-  if (entry.length === 2) return { ticker, seq, update: null };
+  const [ticker, position, type, frame] = entry;
+  if (typeof ticker !== "string" || typeof position !== "number") return null;
+  if (!Number.isSafeInteger(position) || position < 1) return null;
+  if (entry.length === 2) return { ticker, position, update: null };
   if (typeof type !== "string" || typeof frame !== "string") return null;
-  return { ticker, seq, update: { position: seq, type, frame } };
+  return { ticker, position, update: { position, type, frame } };
 }
 
 function parse(text: string): unknown {
@@ -92,7 +92,7 @@ function entryOf(text: string): Entry {
   return { text, bytes: Buffer.byteLength(text) + 1 };
 }
 
-/** A PostgreSQL database may have an encoding in which a ticker can't be written. */
+/** The encoding of a PostgreSQL database may lack characters of a ticker. */
 function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(
     /[\u007f-\uffff]/g,

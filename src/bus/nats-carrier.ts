@@ -1,10 +1,10 @@
-/** The bus over NATS: core messages, which nobody stores. */
+/** The bus over core NATS, which stores no messages. */
 import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
 import type { BrokerAddress } from "./broker-address.ts";
 import type { Carrier, Link, LinkEvents } from "./carrier.ts";
 import { findGreetingServer } from "./nats-greeting.ts";
 
-/** A server may allow more; then a message would hold up the others behind it. */
+/** A server may allow more, but a larger message would hold up those behind it. */
 const MESSAGE_BYTES_MAX = 1024 * 1024;
 const SENDS_AT_ONCE = 64;
 
@@ -16,7 +16,7 @@ export function natsCarrier(address: BrokerAddress, connectTimeoutMs: number): C
     sendsAtOnce: SENDS_AT_ONCE,
     carriesFrames: true,
     async open(channel, events) {
-      // The two together stay below the time that the whole may take.
+      // The greeting and the connection each take this long: together less than the limit.
       const timeout = connectTimeoutMs * 0.4;
       const server = await findGreetingServer(address.servers, timeout);
       const connection = await connect(connectionOptions(server, address, timeout));
@@ -37,7 +37,7 @@ function connectionOptions(
 ): NodeConnectionOptions {
   return {
     servers: server,
-    // Others of its cluster, which it tells about, would be tried by the library.
+    // The library would otherwise also try the other servers that this one names.
     ignoreClusterUpdates: true,
     name: "stock-db-server",
     timeout,
@@ -60,10 +60,10 @@ async function subscribe(connection: NatsConnection, subject: string, events: Li
   connection.subscribe(subject, {
     callback: (error, message) => (error === null ? events.message(message.string()) : refuse(error)),
   });
-  // No server takes offence at a message without updates; NATS does if this user may not publish.
+  // Servers ignore a message without updates. NATS refuses it if this user may not publish.
   connection.publish(subject, '{"from":"","updates":[]}');
-  // The server answers in order: after this, it has subscribed, or has refused; the refusal passes
-  // through an iterator, so one more way.
+  // The server answers in order: after a flush, it has subscribed or refused. The second flush lets
+  // the refusal pass through the iterator in `watchErrors`.
   await connection.flush();
   await connection.flush();
   if (refusal !== null) throw refusal;

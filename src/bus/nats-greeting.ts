@@ -1,16 +1,13 @@
-/** Which server of a NATS cluster answers. */
 import { createConnection } from "node:net";
 
 const PORT_DEFAULT = 4222;
 const GREETING = "INFO ";
 
 /**
- * The client library never closes a connection to a server that accepts it and then says nothing,
- * so none is begun there. The list is tried from a random place on, so that clients spread over the
- * cluster.
- *
+ * Finds a server of the cluster that answers, starting at a random one. The client library never
+ * closes a connection to a server that accepts it and then stays silent.
  * @param servers at least one, host or host:port.
- * @throws Error of the last one, when none greets in its share of the time.
+ * @throws Error of the last server, when none greets in its share of the time.
  */
 export async function findGreetingServer(servers: readonly string[], timeoutMs: number): Promise<string> {
   const start = Math.floor(Math.random() * servers.length);

@@ -1,9 +1,8 @@
-/** One try to connect to the broker, bounded in time, with a reason that may be logged. */
 import type { Carrier, Link, LinkEvents } from "./carrier.ts";
 import { within } from "./within.ts";
 
 export const CONNECT_TIMEOUT_MS = 5_000;
-/** Between two messages that a broker takes a moment for, and a broker that is gone. */
+/** Long enough for a broker that is slow, short enough to notice one that is gone. */
 export const PROBE_TIMEOUT_MS = 3_000;
 export const LINK_CLOSE_TIMEOUT_MS = 1_000;
 const REASON_CHARACTERS_MAX = 300;
@@ -14,7 +13,6 @@ export async function openLink(carrier: Carrier, channel: string, events: LinkEv
   let late = false;
   opening.then(
     (link) => void (late && link.close().catch(() => undefined)),
-    // Reported below, or too late for anybody.
     () => undefined,
   );
   try {
@@ -25,7 +23,7 @@ export async function openLink(carrier: Carrier, channel: string, events: LinkEv
   }
 }
 
-/** One line, without the carrier's secrets. */
+/** @returns one line without the carrier's secrets. */
 export function reasonOf(error: unknown, { secrets }: Carrier): string {
   let text = textOf(error);
   for (const secret of secrets) if (secret !== "") text = text.replaceAll(secret, "***");
@@ -33,7 +31,7 @@ export function reasonOf(error: unknown, { secrets }: Carrier): string {
 }
 
 function textOf(error: unknown): string {
-  // A name with several addresses that all refuse.
+  // A name with several addresses, all of which refuse.
   if (error instanceof AggregateError && error.errors.length > 0) return textOf(error.errors[0]);
   if (!(error instanceof Error)) return String(error);
   return error.message === "" ? error.name : error.message;

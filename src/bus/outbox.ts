@@ -1,15 +1,14 @@
 /**
- * Updates on their way to the broker over one connection: bounded, and gathered into messages while
- * the broker is busy.
+ * Updates that wait for one connection. They gather and share messages while the broker is busy.
  */
 import type { BusUpdate } from "./bus.ts";
 import type { Link } from "./carrier.ts";
 import { countThatFit, type Entry, encodeEntry, encodeMessage } from "./message.ts";
 
-/** Limit for unsent updates. Beyond it the oldest of them are dropped. */
+/** Limit for unsent updates. Beyond it, the oldest are dropped. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Outlives the connection. */
+/** Kept from one connection to the next. */
 export interface Accounts {
   published: number;
   dropped: number;
@@ -21,19 +20,16 @@ export interface OutboxOptions {
   link: Link;
   sendsAtOnce: number;
   carriesFrames: boolean;
-  /** Id of this server. */
   from: string;
   accounts: Accounts;
-  /**
-   * The broker refused a message: the connection is given up, as the next one may fare no better.
-   */
+  /** The broker refused a message, and may refuse the next: the connection must be closed. */
   failed(error: unknown): void;
 }
 
 export class Outbox {
   readonly #options: OutboxOptions;
   #entries: Entry[] = [];
-  /** The entries before are sent or dropped. */
+  /** Index of the oldest unsent entry. */
   #first = 0;
   #bytes = 0;
   #sending = 0;
@@ -43,7 +39,7 @@ export class Outbox {
 
   constructor(options: OutboxOptions) {
     this.#options = options;
-    this.#sendWhatMay();
+    this.#sendWaiting();
   }
 
   push(updates: readonly BusUpdate[]): void {
@@ -52,7 +48,7 @@ export class Outbox {
     for (const update of updates) {
       const entry = encodeEntry(update, limits);
       if (entry === null) {
-        drop(this.#options.accounts, 1);
+        countDropped(this.#options.accounts, 1);
         continue;
       }
       this.#entries.push(entry);
@@ -60,12 +56,11 @@ export class Outbox {
     }
     while (this.#bytes > WAITING_BYTES_MAX && this.#first < this.#entries.length) {
       this.#bytes -= this.#entries[this.#first++]!.bytes;
-      drop(this.#options.accounts, 1);
+      countDropped(this.#options.accounts, 1);
     }
-    this.#sendWhatMay();
+    this.#sendWaiting();
   }
 
-  /** Resolves when everything is with the broker. */
   drain(): Promise<void> {
     if (this.#sending === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -73,20 +68,17 @@ export class Outbox {
     });
   }
 
-  /**
-   * What waits is dropped, and so, as far as anybody knows, is what is under way: a client library
-   * may never say what became of it.
-   */
+  /** Also counts as dropped what is being sent: a client library may never report its fate. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    drop(this.#options.accounts, this.#entries.length - this.#first + this.#updatesSending);
+    countDropped(this.#options.accounts, this.#entries.length - this.#first + this.#updatesSending);
     this.#options.accounts.owesNotice ||= this.#sending > 0;
     this.#entries = [];
     this.#first = 0;
   }
 
-  #sendWhatMay(): void {
+  #sendWaiting(): void {
     const { sendsAtOnce, accounts } = this.#options;
     while (
       !this.#closed &&
@@ -117,10 +109,10 @@ export class Outbox {
     this.#sending--;
     this.#updatesSending -= count;
     this.#bytes -= bytes;
-    this.#sendWhatMay();
+    this.#sendWaiting();
   }
 
-  /** The array is cut now and then: cutting at each message would move all that waits. */
+  /** Cuts the array now and then: a cut for each message would move all waiting entries. */
   #forget(count: number): void {
     this.#first += count;
     if (this.#first < this.#entries.length / 2) return;
@@ -129,7 +121,7 @@ export class Outbox {
   }
 }
 
-export function drop(accounts: Accounts, count: number): void {
+export function countDropped(accounts: Accounts, count: number): void {
   if (count === 0) return;
   accounts.dropped += count;
   accounts.owesNotice = true;

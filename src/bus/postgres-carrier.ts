@@ -1,7 +1,4 @@
-/**
- * The bus over PostgreSQL's NOTIFY and LISTEN, on two connections of its own. A notification has
- * room for positions only.
- */
+/** The bus over PostgreSQL's NOTIFY and LISTEN. Notifications have room for positions only. */
 import { createHash } from "node:crypto";
 import { SQL } from "bun";
 import { clientOptions } from "../config/postgres-client.ts";
@@ -10,13 +7,13 @@ import type { Carrier, LinkEvents } from "./carrier.ts";
 import { Echo } from "./echo.ts";
 import { within } from "./within.ts";
 
-/** A notification must be shorter than 8,000 bytes. */
+/** PostgreSQL requires fewer than 8,000 bytes. */
 const MESSAGE_BYTES_MAX = 7_999;
-/** Each is a transaction, and takes a lock that all notifications of the server share. */
+/** Each NOTIFY is a transaction that takes one lock for all notifications of the server. */
 const SENDS_AT_ONCE = 1;
 const ECHO_TIMEOUT_MS = 2_000;
 
-/** @param shown of the database, without its password. */
+/** @param shown the database without its password. */
 export function postgresCarrier(target: PostgresTarget, shown: string, connectTimeoutMs: number): Carrier {
   return {
     shown,
@@ -47,8 +44,8 @@ const NO_ECHO =
 async function listen(sql: SQL, channel: string, events: LinkEvents) {
   const echo = new Echo();
   const own = channelName(crypto.randomUUID());
-  // A notification outlasts no crash anyway: its commit need not wait for the disk. PgBouncer would
-  // refuse this among the parameters of a connection.
+  // A notification doesn't survive a crash anyway, so its commit need not wait for the disk.
+  // PgBouncer refuses this setting among the parameters of a connection.
   await sql.unsafe("SET synchronous_commit = off");
   await sql.listen(channel, events.message, onlyOnce(events));
   await sql.listen(own, (text) => echo.hear(text), onlyOnce(events));
@@ -60,10 +57,7 @@ async function listen(sql: SQL, channel: string, events: LinkEvents) {
   };
 }
 
-/**
- * Bun's client connects again by itself, and what came meanwhile is lost: so a second time means
- * that the first connection is gone.
- */
+/** Bun's client reconnects by itself, and loses what came meanwhile: a second call means a loss. */
 function onlyOnce(events: LinkEvents): () => void {
   let times = 0;
   return () => {

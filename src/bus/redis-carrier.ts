@@ -1,16 +1,14 @@
 /**
- * The bus over Redis' PUBLISH and SUBSCRIBE.
- *
- * The client is node-redis. Bun's own subscribes to nothing after a lost connection and says it is
- * connected; ioredis does as well as node-redis after a restart, `CLIENT KILL` and a frozen server,
- * but brings six packages along. None of their ways to reconnect is used: see `Carrier.open`.
+ * The bus over Redis' PUBLISH and SUBSCRIBE, with node-redis. Bun's own client loses its
+ * subscriptions with the connection and still says that it is connected. ioredis copes as well with
+ * a restart, `CLIENT KILL` and a frozen server, but brings six packages.
  */
 import { createClient } from "@redis/client";
 import type { BrokerAddress } from "./broker-address.ts";
 import type { Carrier, Link, LinkEvents } from "./carrier.ts";
 import { Echo } from "./echo.ts";
 
-/** Redis itself would take 512 MB, and cut off a subscriber that is 32 MB behind. */
+/** Redis itself takes 512 MB, but cuts off a subscriber that is 32 MB behind. */
 const MESSAGE_BYTES_MAX = 1024 * 1024;
 const SENDS_AT_ONCE = 64;
 
@@ -43,7 +41,7 @@ function clientFor(address: BrokerAddress, connectTimeout: number, events: LinkE
     url: `${tls ? "rediss" : "redis"}://${servers[0]}/${path}`,
     ...(user === null ? {} : { username: user }),
     ...(password === null ? {} : { password }),
-    // Version 3 of the protocol would shut out servers older than Redis 6, for nothing.
+    // Version 3 of the protocol would exclude servers older than Redis 6 and gain nothing.
     RESP: 2,
     disableOfflineQueue: true,
     name: "stock-db-server",
@@ -69,7 +67,7 @@ async function subscribe(
     probe: () => echo.send((text) => publisher.publish(own, text)),
     close: async () => destroy(publisher, subscriber),
   };
-  // This user may not be allowed to publish.
+  // Fails if this user may not publish.
   await link.send('{"from":"","updates":[]}');
   return link;
 }

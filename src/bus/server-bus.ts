@@ -1,9 +1,9 @@
-/** A server's side of the bus: keeps a connection to the broker, and notices when there is none. */
+/** Keeps a server connected to the broker and notices when the broker is gone. */
 import type { Bus, BusFigures, BusOptions, BusUpdate } from "./bus.ts";
 import type { Carrier, Link } from "./carrier.ts";
 import { decodeMessage } from "./message.ts";
 import { LINK_CLOSE_TIMEOUT_MS, openLink, PROBE_TIMEOUT_MS, reasonOf } from "./open-link.ts";
-import { type Accounts, drop, Outbox } from "./outbox.ts";
+import { type Accounts, countDropped, Outbox } from "./outbox.ts";
 import { within } from "./within.ts";
 
 const PROBE_INTERVAL_MS = 1_000;
@@ -24,23 +24,22 @@ export class ServerBus implements Bus {
   #running: Promise<void> | null = null;
   #received = 0;
   #connections = 0;
-  #told = "";
-  #strangers = false;
+  #lastWarning = "";
+  #warnedOfStrangers = false;
 
   constructor(carrier: Carrier, options: Served) {
     this.#carrier = carrier;
     this.#options = options;
   }
 
-  /** Resolves after the first try to connect. */
   start(): Promise<void> {
-    const tried = Promise.withResolvers<void>();
-    this.#running = this.#keepConnected(tried.resolve);
-    return tried.promise;
+    const attempted = Promise.withResolvers<void>();
+    this.#running = this.#keepConnected(attempted.resolve);
+    return attempted.promise;
   }
 
   publish(updates: readonly BusUpdate[]): void {
-    if (this.#outbox === null) drop(this.#accounts, updates.length);
+    if (this.#outbox === null) countDropped(this.#accounts, updates.length);
     else this.#outbox.push(updates);
   }
 
@@ -56,16 +55,16 @@ export class ServerBus implements Bus {
 
   async close(): Promise<void> {
     const drained = this.#outbox?.drain() ?? Promise.resolve();
-    // Late ones are dropped, and counted, with the connection.
+    // Updates that are late are dropped and counted with the connection.
     await within(drained, DRAIN_TIMEOUT_MS, "not sent").catch(() => undefined);
     this.#closed = true;
     this.#closing.resolve(null);
     await this.#running;
   }
 
-  async #keepConnected(tried: () => void): Promise<void> {
+  async #keepConnected(attempted: () => void): Promise<void> {
     let failures = 0;
-    let away = false;
+    let reconnecting = false;
     while (!this.#closed) {
       const lost = Promise.withResolvers<string>();
       const link = await this.#tryToOpen(lost.resolve);
@@ -75,22 +74,22 @@ export class ServerBus implements Bus {
       }
       if (link !== null) {
         const openedAtMs = performance.now();
-        this.#begin(link, { away, lost: lost.resolve });
-        tried();
+        this.#begin(link, { reconnecting, lost: lost.resolve });
+        attempted();
         await this.#useUntilLost(link, lost.promise);
-        // A broker that takes connections and ends them at once is not asked all the time.
+        // A broker that ends connections at once does not reset the pause.
         if (performance.now() - openedAtMs > RETRY_MAX_MS) failures = 0;
       }
-      away = true;
-      tried();
+      reconnecting = true;
+      attempted();
       await this.#pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures++));
     }
-    tried();
+    attempted();
   }
 
   async #tryToOpen(lost: (reason: string) => void): Promise<Link | null> {
     try {
-      const events = { message: (text: string) => this.#take(text), lost };
+      const events = { message: (text: string) => this.#receive(text), lost };
       return await openLink(this.#carrier, this.#options.channel, events);
     } catch (error) {
       this.#warn(`can't be reached: ${reasonOf(error, this.#carrier)}`);
@@ -98,10 +97,10 @@ export class ServerBus implements Bus {
     }
   }
 
-  #begin(link: Link, { away, lost }: { away: boolean; lost(reason: string): void }): void {
+  #begin(link: Link, { reconnecting, lost }: { reconnecting: boolean; lost(reason: string): void }): void {
     const { sendsAtOnce, carriesFrames, shown } = this.#carrier;
     this.#connections++;
-    this.#told = "";
+    this.#lastWarning = "";
     this.#outbox = new Outbox({
       link,
       sendsAtOnce,
@@ -111,7 +110,7 @@ export class ServerBus implements Bus {
       failed: (error) => lost(`a message could not be sent: ${reasonOf(error, this.#carrier)}`),
     });
     this.#options.log.info(`bus ${shown}: connected`);
-    if (away) this.#options.missed();
+    if (reconnecting) this.#options.missed();
   }
 
   async #useUntilLost(link: Link, lost: Promise<string>): Promise<void> {
@@ -125,7 +124,7 @@ export class ServerBus implements Bus {
     await shut(link);
   }
 
-  /** Resolves with a reason when the broker doesn't answer any more. */
+  /** Resolves with a reason when the broker stops answering. */
   async #watch(link: Link, over: AbortSignal): Promise<string> {
     for (;;) {
       await Bun.sleep(PROBE_INTERVAL_MS);
@@ -138,14 +137,14 @@ export class ServerBus implements Bus {
     }
   }
 
-  #take(text: string): void {
+  #receive(text: string): void {
     const message = decodeMessage(text);
     if (message === null) {
-      if (!this.#strangers)
+      if (!this.#warnedOfStrangers)
         this.#options.log.warning(
           `bus ${this.#carrier.shown}: another program sends on this server's channel, or a server of another version; such messages are ignored`,
         );
-      this.#strangers = true;
+      this.#warnedOfStrangers = true;
       return;
     }
     if (message.from === this.#id || this.#closed) return;
@@ -154,16 +153,16 @@ export class ServerBus implements Bus {
     if (message.missed) this.#options.missed();
   }
 
-  /** Once for each reason, however often it is tried. */
+  /** Logs each new reason once, however many attempts fail with it. */
   #warn(what: string): void {
-    if (this.#told === what) return;
-    this.#told = what;
+    if (this.#lastWarning === what) return;
+    this.#lastWarning = what;
     this.#options.log.warning(
       `bus ${this.#carrier.shown}: ${what}; trying again, updates of other servers come late`,
     );
   }
 
-  /** With jitter: the servers of a broker that is back don't come all at once. */
+  /** With jitter, so that the servers don't all reconnect at once. */
   async #pause(ms: number): Promise<void> {
     let timer: Timer | undefined;
     const over = new Promise<null>((resolve) => {
@@ -175,6 +174,6 @@ export class ServerBus implements Bus {
 }
 
 async function shut(link: Link): Promise<void> {
-  // There is nothing to be done about a connection that won't even close.
+  // Nothing can be done about a connection that won't close.
   await within(link.close(), LINK_CLOSE_TIMEOUT_MS, "not closed").catch(() => undefined);
 }

@@ -1,7 +1,7 @@
-/** When a time is over, answers that have arrived while this thread was busy are taken first. */
+/** After the time-out, answers that arrived while this thread was busy are still read. */
 const GRACE_MS = 100;
 
-/** @throws Error with the reason, when the promise isn't settled in time. */
+/** @throws Error `reason` with the time, when the promise isn't settled in time. */
 export async function within<T>(promise: Promise<T>, ms: number, reason: string): Promise<T> {
   let timer: Timer | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -1,7 +1,4 @@
-/**
- * `stock-db-server check`: is a running server well, seen from outside? Each part goes on from what
- * the one before found, and all of them end up in one report.
- */
+/** `stock-db-server check`: tests a running server from outside, part by part. */
 
 import { redact } from "../config/database-url.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
@@ -24,16 +21,13 @@ export interface CheckReport {
   rowsRemoved: boolean | null;
 }
 
-/**
- * A worker whose fair share is this many requests gets none once in 160,000 times: then it is ill,
- * not unlucky.
- */
+/** A worker whose fair share is this many requests gets none once in 160,000 times: it is ill. */
 const FAIR_SHARE_MIN = 12;
-/** A shell's way to say that a signal ended it: 128 and the signal's number. */
+/** As shells report it: 128 and the signal's number. */
 const EXIT_BY_SIGNAL = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const ENDING_SIGNALS = Object.keys(EXIT_BY_SIGNAL) as (keyof typeof EXIT_BY_SIGNAL)[];
 
-/** @returns The exit code: 0 only if all is well. */
+/** @returns the exit code: 0 only if all is well. */
 export async function runCheck(argv: string[]): Promise<number> {
   const options = readOptions(() => parseCheckOptions(argv), CHECK_HELP);
   if (typeof options === "number") return options;
@@ -68,7 +62,7 @@ async function checkServer(options: CheckOptions, show: CheckConsole): Promise<C
   return report;
 }
 
-/** Runs parts one after another and keeps the report's lists and what is shown in step. */
+/** Runs parts one after another, and keeps report and output in step. */
 class PartRunner {
   readonly show: CheckConsole;
   readonly #report: CheckReport;
@@ -129,10 +123,7 @@ async function checkLoad(options: CheckOptions, report: CheckReport, parts: Part
   judgeSpread(load, report.health?.multiprocess === true, parts);
 }
 
-/**
- * The kernel spreads connections by chance, so an uneven load is worth a warning; a worker with
- * nothing, more.
- */
+/** Chance spreads connections, so uneven load is a warning; a worker without any may be ill. */
 function judgeSpread(load: LoadReport, multiprocess: boolean, parts: PartRunner): void {
   const answered = load.requests - load.failures;
   const workers = load.workers.length + load.silentWorkerIds.length;
@@ -194,10 +185,7 @@ async function checkLiveUpdates(
   parts.show.ok("live updates", text);
 }
 
-/**
- * A server may refuse user-written SQL; that is no illness, but then somebody should know what
- * stays behind.
- */
+/** A server may refuse the removal. That is no failure, but the user must know what stays. */
 async function removeRows(ticker: ThrowAwayTicker, report: CheckReport, parts: PartRunner): Promise<void> {
   if (!ticker.hasRows) return;
   try {

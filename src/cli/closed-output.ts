@@ -1,7 +1,4 @@
-/**
- * Whoever read a subcommand's output has seen enough, as `head` has: it ends without a word, as a
- * program in a pipe does.
- */
+/** Ends a subcommand silently, as in pipes, when its output's reader, such as `head`, has gone. */
 import { errorCode } from "../observe/file-errors.ts";
 
 /** 128 + SIGPIPE, which the runtime ignores. */

@@ -1,4 +1,4 @@
-/** `stock-db-server copy`: the rows of one database into another, of whatever engine, verified. */
+/** `stock-db-server copy`: copies rows between databases of any engines and verifies them. */
 import { statSync } from "node:fs";
 import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
@@ -12,21 +12,18 @@ import { readOptions } from "./read-options.ts";
 
 interface CopyDestination extends TransferReader {
   commit: StockWriter["commit"];
-  /** What opening did to the database; null if nothing. */
+  /** What opening changed in the database; null if nothing. */
   readonly preparation: string | null;
 }
 
 export interface CopyDeps {
-  /** Null when there is no such database. Throws when it can't be read. */
+  /** Null when the database doesn't exist. Throws when it can't be read. */
   openReader(dbFile: string): Promise<TransferReader | null>;
-  /** Creates it if it isn't there. Throws when it can't be had, as when a server has it open. */
+  /** Creates it if it is missing. Throws when it can't be opened, such as when a server has it. */
   openDestination(dbFile: string, durability: Durability): Promise<CopyDestination>;
 }
 
-/**
- * @returns The exit code: 0 the destination has every row, 1 it has not, or the copy stopped, 2
- * wrong usage.
- */
+/** @returns the exit code: 0 all rows are there, 1 not all or the copy stopped, 2 wrong usage. */
 export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
   const options = readOptions(() => parseCopyOptions(argv), COPY_HELP);
   if (typeof options === "number") return options;
@@ -42,7 +39,7 @@ export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
   return report(options, result, (performance.now() - startedAt) / 1_000) ? 0 : 1;
 }
 
-/** @throws Error One of the databases can't be opened. */
+/** @throws Error A database can't be opened. */
 async function copyBetween(options: CopyOptions, deps: CopyDeps): Promise<CopyResult> {
   const { from, to } = options;
   const source = await deps.openReader(from);
@@ -69,7 +66,7 @@ async function copyBetween(options: CopyOptions, deps: CopyDeps): Promise<CopyRe
   }
 }
 
-/** Also by another name of it. */
+/** True for two names of one file too. */
 function isSameFile(from: string, to: string): boolean {
   const [a, b] = [from, to].map((path) => statSync(path, { throwIfNoEntry: false }));
   return a?.isFile() === true && b !== undefined && a.dev === b.dev && a.ino === b.ino;
@@ -88,7 +85,7 @@ function list(outcome: SeriesOutcome, json: boolean, progress: Progress): void {
   console.log([partName(kind, part), ticker, rows, checksum, state].join("\t"));
 }
 
-/** @returns Whether all is well. */
+/** @returns whether all is well. */
 function report(options: CopyOptions, result: CopyResult, seconds: number): boolean {
   const { failures, stoppedBy, seriesFailed } = result;
   const ok = stoppedBy === null && seriesFailed === 0 && result.rowsToWrite === 0;
@@ -116,7 +113,7 @@ function report(options: CopyOptions, result: CopyResult, seconds: number): bool
   return ok;
 }
 
-/** A driver's message may name the database as it was given. */
+/** A driver's message may name the database as given, with its password. */
 function withoutSecrets(message: string, { from, to }: CopyOptions): string {
   return message.replaceAll(from, redact(from)).replaceAll(to, redact(to));
 }

@@ -1,7 +1,4 @@
-/**
- * `stock-db-server doctor`: can the server run with this database, on this machine? A line for each
- * thing, with what to do.
- */
+/** `stock-db-server doctor`: tells whether the server can run with this database and machine. */
 import { describeDatabase, redact } from "../config/database-url.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Finding } from "../storage/diagnosis.ts";
@@ -12,7 +9,6 @@ import { diagnoseMachine } from "./doctor/machine.ts";
 import { DOCTOR_HELP, parseDoctorOptions } from "./doctor/options.ts";
 import { readOptions } from "./read-options.ts";
 
-/** What `--json` prints. */
 export interface DoctorReport {
   ok: boolean;
   database: string;
@@ -21,13 +17,13 @@ export interface DoctorReport {
 }
 
 export interface DoctorDeps {
-  /** argv of a process that prints what it finds out about the database. */
+  /** argv of a process that prints its findings about the database. */
   databaseCommand: string[];
-  /** Returns the new one. Throws when the database can't be had. */
+  /** @returns the new epoch. Throws when the database can't be opened. */
   beginEpoch(dbFile: string): Promise<string>;
 }
 
-/** @returns The exit code: 0 nothing failed, 1 something did, 2 wrong usage. */
+/** @returns the exit code: 0 nothing failed, 1 something did, 2 wrong usage. */
 export async function runDoctor(
   argv: string[],
   { databaseCommand, beginEpoch }: DoctorDeps,

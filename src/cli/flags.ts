@@ -1,7 +1,4 @@
-/**
- * The command lines of subcommands: what is wrong with one is said in a line that names the
- * subcommand and the flag.
- */
+/** The command lines of subcommands. Errors are one line that names subcommand and flag. */
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
@@ -12,10 +9,7 @@ type Parsed<F extends Flags> = ReturnType<typeof parseArgs<{ allowPositionals: t
 
 export const DEFAULT_SERVER = "http://localhost:8080";
 
-/**
- * @throws UsageError for a flag that isn't there or has no value, and for an argument where none is
- * taken.
- */
+/** @throws UsageError for an unknown flag, a missing value, or an unexpected argument. */
 export function parseFlags<const F extends Flags>(
   command: string,
   argv: string[],
@@ -26,14 +20,14 @@ export function parseFlags<const F extends Flags>(
     return parseArgs({ args: argv, allowPositionals, options: flags }) as Parsed<F>;
   } catch (error) {
     const message = messageOf(error);
-    // What follows the first sentence explains a "--" that nobody here needs.
+    // The rest of the message explains "--", which nothing here needs.
     throw new UsageError(`${command}: ${message.split(". ", 1)[0]}; see ${command} --help`);
   }
 }
 
 /**
- * @param label command and flag.
- * @returns without a slash at its end.
+ * @param label Command and flag.
+ * @returns the URL without a slash at its end.
  * @throws UsageError
  */
 export function readServerUrl(label: string, text: string): string {
@@ -45,9 +39,8 @@ export function readServerUrl(label: string, text: string): string {
 }
 
 /**
- * A whole number from 1 on.
- *
- * @param label command and flag.
+ * Reads a whole number from 1 on.
+ * @param label Command and flag.
  * @returns null when it isn't given.
  * @throws UsageError
  */
@@ -66,10 +59,9 @@ export function readCount(
 }
 
 /**
- * Separated by commas, in a flag that may be given several times.
- *
- * @param label command and flag.
- * @returns each once; null when none is given.
+ * Reads names separated by commas, from a flag that may be repeated.
+ * @param label Command and flag.
+ * @returns each name once; null without the flag.
  * @throws UsageError
  */
 export function readNames(label: string, given: string[] | undefined, expected = "names"): string[] | null {

@@ -5,9 +5,7 @@ import { DOCTOR_HELP } from "./doctor/options.ts";
 import { IMPORT_HELP } from "./import/options.ts";
 import { REPLAY_HELP } from "./replay/options.ts";
 
-/**
- * The subcommands with a page of their own; that of `serve`, the default one, is the general page.
- */
+/** Subcommands with a page of their own. The general page is that of `serve`, the default. */
 const PAGES: Readonly<Record<string, string>> = {
   check: CHECK_HELP,
   import: IMPORT_HELP,
@@ -18,10 +16,7 @@ const PAGES: Readonly<Record<string, string>> = {
 
 export const SUBCOMMANDS: readonly string[] = ["serve", ...Object.keys(PAGES)];
 
-/**
- * What `--help` prints: the page of a subcommand, or the general one with all settings of the
- * server.
- */
+/** @returns the page of a subcommand, or the general page with all settings of the server. */
 export function helpText(subcommand?: string): string {
   const page = subcommand !== undefined && Object.hasOwn(PAGES, subcommand) ? PAGES[subcommand] : undefined;
   return (page ?? generalHelp()).trimEnd();

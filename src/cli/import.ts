@@ -1,4 +1,4 @@
-/** `stock-db-server import`: CSV files into a running server, or straight into a database file. */
+/** `stock-db-server import`: saves CSV files into a running server or a database file. */
 import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
 import { messageOf } from "../protocol/message-of.ts";
@@ -10,19 +10,14 @@ import { formatCount, silentProgress, startProgress } from "./progress.ts";
 import { readOptions } from "./read-options.ts";
 
 export interface ImportDeps {
-  /**
-   * Creates the file if it isn't there. Throws when it can't be had, as when a server has it open.
-   */
+  /** Creates the file if it is missing. Throws when it can't be opened, as when a server has it. */
   openDatabase(dbFile: string, durability: Durability): ImportDatabase | Promise<ImportDatabase>;
 }
 
-/** As a shell reports a process that SIGINT ended. */
+/** As shells report a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
 
-/**
- * @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage, 130
- * interrupted.
- */
+/** @returns the exit code: 0 all rows stored, 1 import stopped, 2 wrong usage, 130 interrupted. */
 export async function runImport(argv: string[], deps: ImportDeps): Promise<number> {
   const options = readOptions(() => parseImportOptions(argv), IMPORT_HELP);
   if (typeof options === "number") return options;

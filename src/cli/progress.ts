@@ -1,14 +1,12 @@
 /**
- * Shows how far a long command has come, on standard error so that standard output stays a result:
- * a bar that redraws itself on a terminal, a plain line every few seconds anywhere else.
+ * Shows the progress of long commands on standard error: standard output is for results. A terminal
+ * gets a bar, anything else a line every few seconds.
  */
 
 export interface Progress {
-  /** Rows dealt with so far, and bytes read so far. Cheap enough to be called for every batch. */
+  /** Rows done and bytes read so far. Cheap enough for every batch. */
   update(state: ProgressState): void;
-  /**
-   * Takes the bar off the terminal. Call it before printing anything else, and again is harmless.
-   */
+  /** Removes the bar. Call it before printing anything else; repeated calls do no harm. */
   end(): void;
 }
 
@@ -17,7 +15,7 @@ type ProgressState = FileProgress | SeriesProgress | ReplayProgress;
 interface FileProgress {
   rows: number;
   bytesRead: number;
-  /** null when the size can't be known, as with standard input. */
+  /** null when unknown, as for standard input. */
   bytesTotal: number | null;
 }
 
@@ -29,13 +27,12 @@ interface SeriesProgress {
 
 interface ReplayProgress {
   rows: number;
-  /** The moment that is played. */
+  /** The time of the tick that is played. */
   at: string;
   /** How late it is played. */
   behindMs: number;
 }
 
-/** What is needed of a stream to draw on it. */
 export interface ProgressOutput {
   isTTY?: boolean;
   columns?: number;
@@ -47,7 +44,7 @@ const PLAIN_LINE_EVERY_MS = 5_000;
 const BAR_CELLS = 24;
 const DEFAULT_COLUMNS = 80;
 
-/** @param nowMs Monotonic milliseconds; a parameter so that a test can set the time. */
+/** @param nowMs Monotonic milliseconds; a parameter for tests. */
 export function startProgress(
   output: ProgressOutput,
   nowMs: () => number = () => performance.now(),
@@ -79,7 +76,6 @@ export function startProgress(
   };
 }
 
-/** For `--quiet`. */
 export const silentProgress: Progress = { update() {}, end() {} };
 
 export function formatCount(count: number): string {

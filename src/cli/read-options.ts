@@ -1,10 +1,10 @@
-/** The beginning of every subcommand: its flags, or its help, or what is wrong with them. */
+/** The start of every subcommand: reads its flags, or prints its help or its error. */
 import { UsageError } from "../config/usage-error.ts";
 import { USAGE_EXIT } from "../protocol/control.ts";
 
 /**
- * @param parse null when the help is asked for.
- * @returns the options, or the exit code where there is nothing more to do: it has been said why.
+ * @param parse Returns null when help was asked for.
+ * @returns the options, or the exit code after a help or error was printed.
  */
 export function readOptions<T extends object>(parse: () => T | null, help: string): T | number {
   let options: T | null;

@@ -1,7 +1,4 @@
-/**
- * `stock-db-server replay`: ticks of files or of a database into a running server, as if they
- * happened now.
- */
+/** `stock-db-server replay`: plays ticks of files or of a database into a running server. */
 import { redact } from "../config/database-url.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { mergeByTime } from "../replay/merge-by-time.ts";
@@ -17,19 +14,16 @@ import { storedTicks } from "./replay/stored-ticks.ts";
 import type { ReplayTick } from "./replay/tick.ts";
 
 export interface ReplayDeps {
-  /** Null when there is no such database. Throws when it can't be read. */
+  /** Null when the database doesn't exist. Throws when it can't be read. */
   openReader(dbFile: string): Promise<TransferReader | null>;
 }
 
-/** As a shell reports a process that SIGINT ended. */
+/** As shells report a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
-/** Less than that is the width of a timer. */
+/** Timers are not more exact than this. */
 const BEHIND_SHOWN_FROM_MS = 100;
 
-/**
- * @returns The exit code: 0 all ticks are saved, 1 the replay stopped, 2 wrong usage, 130
- * interrupted.
- */
+/** @returns the exit code: 0 all ticks saved, 1 replay stopped, 2 wrong usage, 130 interrupted. */
 export async function runReplay(argv: string[], deps: ReplayDeps): Promise<number> {
   const options = readOptions(() => parseReplayOptions(argv), REPLAY_HELP);
   if (typeof options === "number") return options;
@@ -56,7 +50,7 @@ export async function runReplay(argv: string[], deps: ReplayDeps): Promise<numbe
   }
 }
 
-/** @throws Error the source can't be opened. */
+/** @throws Error The source can't be opened. */
 async function play(options: ReplayOptions, deps: ReplayDeps, signal: AbortSignal): Promise<PlayResult> {
   const { streams, close } = await openStreams(options, deps);
   try {
@@ -118,7 +112,7 @@ function report(options: ReplayOptions, result: PlayResult, seconds: number): vo
   console.log(stoppedBy === null ? line : `stopped: ${line}`);
 }
 
-/** A driver may name the whole address of its database, password and all. */
+/** A driver's message may name the database as given, with its password. */
 function withoutSecrets(message: string, { source }: ReplayOptions): string {
   return "dbFile" in source ? message.replaceAll(source.dbFile, redact(source.dbFile)) : message;
 }

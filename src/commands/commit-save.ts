@@ -1,13 +1,10 @@
-/**
- * The common end of both saves: hand it to the hub, turn its outcome into an answer or an error.
- */
 import { refusalOf } from "../protocol/errors.ts";
 import type { Save } from "../storage/contract.ts";
 import type { CommandCall, CommandContext } from "./context.ts";
 import type { PreparedSave } from "./save-stock-data.ts";
 
 /**
- * @throws RequestError 409 for keys taken with on_duplicate "error", 503 when the database refused.
+ * @throws RequestError 409 for keys taken with on_duplicate "error", 503 when the database refuses.
  */
 export async function commitSave(
   { save, skipped }: PreparedSave<Save>,

@@ -1,4 +1,4 @@
-/** execute_sql, and the same over GET: one statement of the user's own, in a runner process. */
+/** execute_sql, and the same over GET: one statement of the user. */
 import { badRequest } from "../protocol/errors.ts";
 import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { type QueryType, type SqlRequest, wrapAnswer } from "../sql/execute.ts";
@@ -6,7 +6,7 @@ import { readSqlParams } from "../sql/read-params.ts";
 import type { Answer, Command, CommandCall, CommandContext } from "./context.ts";
 import { isMissing, show } from "./params.ts";
 
-/** Some 40,000 rows of an INSERT. The parser of PostgreSQL takes less. */
+/** About 40,000 rows of an INSERT. PostgreSQL's parser takes less. */
 const SQL_CHARACTERS_MAX = 2_000_000;
 
 export const executeSqlCommand: Command = {
@@ -29,8 +29,8 @@ export const executeSqlCommand: Command = {
 };
 
 /**
- * `?sql=` or `?sql_query=`, `query_type`, `query_params` as a JSON list. Never writes: any web page
- * can make a browser send it.
+ * Reads `?sql=` or `?sql_query=`, `query_type`, and `query_params` as a JSON list. Never writes, as
+ * any web page can make a browser send this.
  */
 export async function sqlOverGet(
   query: URLSearchParams,

@@ -1,10 +1,9 @@
-/** get_positions: how far each ticker is. */
 import { badRequest } from "../protocol/errors.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
 import type { Command } from "./context.ts";
 import { requireTickers } from "./params.ts";
 
-/** Each is a read of its own. */
+/** Each ticker is a read of its own. */
 const TIMES_MAX = 100;
 
 export const getPositions: Command = {
@@ -40,11 +39,11 @@ function objectOf(numbers: ReadonlyMap<string, number>): string {
   return `{${members.join(",")}}`;
 }
 
-/** Null: all. */
+/** @returns null for all tickers. */
 function readTickers(params: Record<string, unknown>): string[] | null {
   const { tickers } = params;
   if (tickers === undefined || tickers === null) return null;
-  // Only the epoch is wanted.
+  // The caller wants the epoch only.
   if (Array.isArray(tickers) && tickers.length === 0) return [];
   return requireTickers(params).flatMap(({ ticker }) => (ticker === null ? [] : [ticker]));
 }

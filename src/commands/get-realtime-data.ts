@@ -1,4 +1,3 @@
-/** get_realtime_data: stored ticks of one ticker and type, oldest first. */
 import { badRequest } from "../protocol/errors.ts";
 import type { Command } from "./context.ts";
 import { readBound, readDataType, requireTicker, show } from "./params.ts";

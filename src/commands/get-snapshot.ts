@@ -1,4 +1,3 @@
-/** get_snapshot: the newest of each kind of row of a ticker, with the position that it holds. */
 import { snapshotJson } from "../stream/snapshot-json.ts";
 import type { Command } from "./context.ts";
 import { requireTicker } from "./params.ts";

@@ -1,5 +1,3 @@
-/** get_stock_data: stored bars of one ticker, oldest first. */
-
 import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
 import { readBound, requireInterval, requireTicker } from "./params.ts";

@@ -1,4 +1,3 @@
-/** get_tickers, get_tick_types and get_series: what is stored, for whoever reads all of it. */
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { isKindName, KIND_NAMES, type KindName } from "../storage/model/kinds.ts";

@@ -1,6 +1,3 @@
-/**
- * get_updates: what was saved for a ticker after a position or a moment, as its subscribers saw it.
- */
 import { badRequest } from "../protocol/errors.ts";
 import { positioned } from "../protocol/frames.ts";
 import { firstHole, type Hole } from "../storage/holes.ts";
@@ -12,7 +9,7 @@ import { readSince } from "./since.ts";
 
 const LIMIT_DEFAULT = 1_000;
 const LIMIT_MAX = 10_000;
-/** Of the frames of one answer; a longer one comes alone. */
+/** For all frames of an answer. A single frame may be longer. */
 const CHARACTERS_MAX = 4 * 1024 * 1024;
 
 type Code = "epoch_changed" | "not_kept" | "position_ahead";
@@ -37,7 +34,7 @@ export const getUpdates: Command = {
     const since = readSince(params.since);
     const epoch = await updates.epoch();
     const head = `{"epoch":${JSON.stringify(epoch)},"ticker":${JSON.stringify(ticker)},"seq":`;
-    const { seq, found, code, hole } = await findUpdates(
+    const { position, found, code, hole } = await findUpdates(
       updates,
       ticker,
       limit,
@@ -50,14 +47,14 @@ export const getUpdates: Command = {
         ? '"recovered":true'
         : `"recovered":false,"code":"${code}","reason":${JSON.stringify(REASONS[code])}`;
     const gap = hole === undefined ? "" : `,"gap":{"from":${hole.from},"to":${hole.to}}`;
-    return `${head}${seq},${why}${gap},"updates":[${frames}]}`;
+    return `${head}${position},${why}${gap},"updates":[${frames}]}`;
   },
 };
 
 interface Found {
   /** The newest position. */
-  seq: number;
-  /** Before the hole, if there is one. */
+  position: number;
+  /** Updates before the hole, if there is one. */
   found: StoredUpdate[];
   code?: Code;
   hole?: Hole;
@@ -70,27 +67,24 @@ async function findUpdates(
   since: Since,
   isOtherEpoch: boolean,
 ): Promise<Found> {
-  const seq = (await updates.positions([ticker])).get(ticker) ?? 0;
-  if (isOtherEpoch) return { seq, found: [], code: "epoch_changed" };
+  const position = (await updates.positions([ticker])).get(ticker) ?? 0;
+  if (isOtherEpoch) return { position, found: [], code: "epoch_changed" };
   const after = "position" in since ? since.position : await positionBefore(updates, ticker, since.timeMs);
-  if (after === null) return { seq, found: [], code: "not_kept" };
-  if (after > seq) return { seq, found: [], code: "position_ahead" };
+  if (after === null) return { position, found: [], code: "not_kept" };
+  if (after > position) return { position, found: [], code: "position_ahead" };
   const stored = await updates.after(ticker, after, limit);
-  const newest = Math.max(seq, stored.at(-1)?.position ?? 0);
+  const newest = Math.max(position, stored.at(-1)?.position ?? 0);
   const hole = firstHole(after, stored, newest);
-  if (hole === null) return { seq: newest, found: stored };
+  if (hole === null) return { position: newest, found: stored };
   return {
-    seq: newest,
+    position: newest,
     found: stored.filter((update) => update.position < hole.from),
     code: "not_kept",
     hole,
   };
 }
 
-/**
- * For a server in front of this one: as the log has them, whatever may be missing. An empty frame
- * is one that isn't kept.
- */
+/** For a server in front: log entries as they are, with holes. A frame not kept is empty. */
 async function storedUpdates(
   updates: UpdateReader,
   ticker: string,
@@ -104,8 +98,8 @@ async function storedUpdates(
   return `{"ticker":${JSON.stringify(ticker)},"updates":[${members.join(",")}]}`;
 }
 
-function isOther(asked: unknown, epoch: string): boolean {
-  const given = readEpoch(asked);
+function isOther(requested: unknown, epoch: string): boolean {
+  const given = readEpoch(requested);
   return given !== null && given !== "" && given !== epoch;
 }
 

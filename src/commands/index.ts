@@ -1,4 +1,3 @@
-/** All commands of `POST /db_command`, by name. */
 import type { Command } from "./context.ts";
 import { executeSqlCommand } from "./execute-sql.ts";
 import { getPositions } from "./get-positions.ts";

@@ -8,7 +8,7 @@ import type { Command } from "./context.ts";
 import { readBound, readDataType, requireTicker, show } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
-/** Rows of one answer: they are read and encoded in one go. */
+/** One answer is read and encoded in one go. */
 const LIMIT_MAX = 10_000;
 const NO_HISTORY = "No historical data found";
 
@@ -17,10 +17,10 @@ export const getLatestData: Command = {
   about: "The newest ticks of a ticker, quotes and trades together or one of them, newest first.",
   async run({ params }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
-    const asked = readDataType(params.data_type ?? "both");
+    const requested = readDataType(params.data_type ?? "both");
     const limit = readRowLimit(params.limit, 10);
     const types =
-      asked === "both" ? ["quote", "trade"] : [asked].filter((type) => Object.hasOwn(SHAPES, type));
+      requested === "both" ? ["quote", "trade"] : [requested].filter((type) => Object.hasOwn(SHAPES, type));
     const rows: JsonRecord[] = [];
     for (const type of limit === 0 ? [] : types)
       rows.push(
@@ -30,7 +30,7 @@ export const getLatestData: Command = {
           )
         ).reverse(),
       );
-    // Of one moment, quotes come first; each type is in order already.
+    // Quotes come before trades of one moment. The sort keeps the order within a type.
     rows.sort((a, b) =>
       String(a.timestamp) > String(b.timestamp) ? -1 : a.timestamp === b.timestamp ? 0 : 1,
     );
@@ -57,10 +57,7 @@ export const getHistoricalData: Command = {
   },
 };
 
-/**
- * As clients know them: the bid of a quote is its price and size, the members for it have always
- * been null.
- */
+/** Clients find a quote's bid in price and size; its own members have always been null. */
 const SHAPES = {
   quote: ({ type, timestamp, price, size, ask_price, ask_size }: JsonRecord) => {
     return { type, timestamp, price, size, ask_price, ask_size, bid_price: null, bid_size: null };
@@ -68,7 +65,7 @@ const SHAPES = {
   trade: ({ type, timestamp, price, size }: JsonRecord) => ({ type, timestamp, price, size, volume: size }),
 };
 
-/** A sign doesn't count: clients have always been able to say "the last two" as -2. */
+/** Ignores the sign: clients have always been able to ask for the last two with -2. */
 function readRowLimit(value: unknown, fallback: number): number {
   if (value === undefined || value === null) return fallback;
   if (typeof value === "number" && Number.isInteger(value) && Math.abs(value) <= LIMIT_MAX)

@@ -1,15 +1,14 @@
-/** Reads of single parameters, with the error texts that clients of the Python server know. */
+/** Reads single parameters, with the error texts that clients of the Python server know. */
 import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { readTicker, TickerError } from "../market/ticker.ts";
 import { parseBound, type StampType, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { stringifyExact } from "../protocol/json.ts";
 
-/** Tickers of one request. */
 const TICKERS_MAX = 10_000;
 /** Characters of an epoch; the server's own have 36. */
 const EPOCH_LENGTH_MAX = 128;
-/** Of a value in an error message, in characters or members, and in levels. */
+/** Bounds a value in an error message: characters or members, and levels. */
 const SHOWN_LENGTH_MAX = 100;
 const SHOWN_DEPTH_MAX = 4;
 
@@ -25,7 +24,7 @@ export function isMissing(value: unknown): boolean {
   );
 }
 
-/** @throws RequestError 400 with `missing` when absent, or naming a value that is no ticker. */
+/** @throws RequestError 400 with `missing` when absent, or with a value that can't be a ticker. */
 export function requireTicker(value: unknown, missing: string): string {
   if (typeof value === "string" && value !== "" && value.length <= 64) return checkText(value);
   const ticker = toTicker(value, "ticker");
@@ -48,7 +47,7 @@ function checkText(ticker: string): string {
   return ticker;
 }
 
-/** Each asked ticker once, in the order asked; the key is what the answer's map uses. */
+/** @returns each ticker once, in order. `key` is its key in the answer's map. */
 export function requireTickers(params: Record<string, unknown>): { key: string; ticker: string | null }[] {
   const { tickers } = params;
   if (!Array.isArray(tickers) || tickers.length === 0) {
@@ -78,7 +77,6 @@ export function readDataType(value: unknown): string {
   throw badRequest(`data_type: got ${show(value)}, expected text such as "quote" or "trade"`);
 }
 
-/** @throws RequestError 400 */
 function checkTypeLength(type: string): string {
   if (type.length <= TYPE_LENGTH_MAX) return type;
   throw badRequest(
@@ -86,7 +84,7 @@ function checkTypeLength(type: string): string {
   );
 }
 
-/** An epoch as a client sends it back. @throws RequestError 400 */
+/** @throws RequestError 400 */
 export function readEpoch(value: unknown): string | null {
   if (value === undefined || value === null) return null;
   if (typeof value === "string" && value.length <= EPOCH_LENGTH_MAX) return value;
@@ -95,7 +93,7 @@ export function readEpoch(value: unknown): string | null {
   );
 }
 
-/** @param max a larger limit is an error, not cut. */
+/** @param max A larger limit is an error. */
 export function readLimit(value: unknown, fallback: number, max: number): number {
   if (value === undefined || value === null) return fallback;
   if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= max) return value;
@@ -116,13 +114,13 @@ export function readBound(
   }
 }
 
-/** A value in an error message: short, and as JSON so that its type shows. */
+/** A short form for error messages. JSON shows the type. */
 export function show(value: unknown): string {
   const text = value === undefined ? "undefined" : stringifyExact(shortened(value, SHOWN_DEPTH_MAX));
   return text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text;
 }
 
-/** What is shown of a value, which may be nested deeper than the stack. */
+/** Cuts before encoding: a value may be nested deeper than the stack. */
 function shortened(value: unknown, depth: number): unknown {
   if (typeof value === "string") return value.slice(0, SHOWN_LENGTH_MAX);
   if (typeof value !== "object" || value === null) return value;

@@ -1,28 +1,27 @@
-/** One number for each ticker of a list, as JSON. */
 import type { PriceQuestion, StockReader } from "../storage/contract.ts";
 import { requireTickers } from "./params.ts";
 
-/** How long look-ups go on without a turn for the worker's other clients, in ms. */
+/** Milliseconds of look-ups between two turns for the worker's other clients. */
 const TURN_MS = 10;
 
 export interface PerTicker {
   params: Record<string, unknown>;
-  /** Of the answer, that holds the map. */
+  /** The answer's member with the map. */
   member: string;
   reader: StockReader;
   question: PriceQuestion;
 }
 
-/** @param ask one ticker's answer, where the reader doesn't answer many at once. */
+/** @param ask Answers for one ticker, for a reader that can't answer many at once. */
 export async function answerPerTicker(
   { params, member, reader, question }: PerTicker,
   ask: (ticker: string) => ReturnType<StockReader["latestPrice"]>,
 ): Promise<string> {
-  const asked = requireTickers(params);
+  const tickers = requireTickers(params);
   const members: string[] = [];
   if (reader.prices === undefined) {
     let turnBegan = performance.now();
-    for (const { key, ticker } of asked) {
+    for (const { key, ticker } of tickers) {
       if (performance.now() - turnBegan > TURN_MS) {
         await new Promise(setImmediate);
         turnBegan = performance.now();
@@ -30,10 +29,10 @@ export async function answerPerTicker(
       members.push(`${JSON.stringify(key)}:${ticker === null ? null : await ask(ticker)}`);
     }
   } else {
-    const tickers = asked.flatMap(({ ticker }) => (ticker === null ? [] : [ticker]));
-    const prices = tickers.length === 0 ? [] : await reader.prices(question, tickers);
+    const known = tickers.flatMap(({ ticker }) => (ticker === null ? [] : [ticker]));
+    const prices = known.length === 0 ? [] : await reader.prices(question, known);
     let next = 0;
-    for (const { key, ticker } of asked) {
+    for (const { key, ticker } of tickers) {
       members.push(`${JSON.stringify(key)}:${ticker === null ? null : prices[next++]}`);
     }
   }

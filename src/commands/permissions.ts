@@ -1,7 +1,6 @@
 /**
- * What the operator lets clients do: `--sql`, `--sql-get` and `--read-only`. Asked where every way
- * in passes, whichever the engine: POST, GET, and the commands that a server in front of this one
- * sends.
+ * The operator's permissions for clients: `--sql`, `--sql-get` and `--read-only`. They bind POST,
+ * GET and servers in front of this one, on every engine.
  */
 import type { Settings } from "../config/settings.ts";
 import { RequestError } from "../protocol/errors.ts";
@@ -10,10 +9,7 @@ import type { CommandContext } from "./context.ts";
 
 export type Permissions = Pick<Settings, "sql" | "sqlGet" | "readOnly">;
 
-/**
- * The context, whose `save` and `executeSql` refuse with 403 what isn't permitted, before anything
- * is asked of the database.
- */
+/** @returns a context that refuses `save` and `executeSql` with 403 where they are forbidden. */
 export function withPermissions(context: CommandContext, permissions: Permissions): CommandContext {
   const refuse = (what: string) => async (): Promise<never> => {
     throw forbidden(`${what}: the server is read-only (--read-only)`);

@@ -1,4 +1,3 @@
-/** Single prices: latest of one or many tickers, previous closes, today's openings and volumes. */
 import { newYorkDate } from "../market/timestamp.ts";
 import { stringifyExact } from "../protocol/json.ts";
 import type { Command } from "./context.ts";

@@ -1,11 +1,11 @@
-/** Reads of saved records: which member holds the stamp, and numbers as clients send them. */
+/** Reads saved records: their stamps, and numbers as clients send them. */
 import { TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
 import type { Count } from "../storage/contract.ts";
 import { show } from "./params.ts";
 
-/** Records as sent, each an object. @throws RequestError 400 naming the first that is not. */
+/** @throws RequestError 400 naming the first record that is no object. */
 export function requireRecords(data: unknown[]): JsonRecord[] {
   for (let i = 0; i < data.length; i++) {
     if (!isObject(data[i])) throw badRequest(`data[${i}]: got ${show(data[i])}, expected an object`);
@@ -18,8 +18,7 @@ export function hasMember(records: JsonRecord[], name: string): boolean {
 }
 
 /**
- * The stamp of one record in stored form, or null where it has none.
- *
+ * @returns the stamp in stored form, null where the record has none.
  * @throws RequestError 400 naming row and value.
  */
 export function readStamp(
@@ -36,15 +35,12 @@ export function readStamp(
   }
 }
 
-/**
- * Characters of a number sent as text; a double written out in full has at most 767 significant
- * digits.
- */
+/** Characters of a number sent as text. A double in full has at most 767 significant digits. */
 const NUMBER_LENGTH_MAX = 1_100;
-/** Number() would also read "0x10", "0b1" and "Infinity". */
+/** Number() also reads "0x10", "0b1" and "Infinity". */
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
-/** A price. Decimal text counts as its number, as the database's columns always took it. */
+/** Reads a price. Decimal text counts as a number, as it did in the database's columns. */
 export function readReal(value: unknown, name: string, row: number): number | null {
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
   if (value === undefined || value === null) return null;
@@ -58,10 +54,7 @@ export function readReal(value: unknown, name: string, row: number): number | nu
   throw badRequest(`data[${row}].${name}: got ${show(value)}, expected a number or null`);
 }
 
-/**
- * A volume or size: like a price, but within 64 bits; one that a double can't hold comes as its
- * digits.
- */
+/** Reads a volume or size within 64 bits. Integers beyond doubles become text with all digits. */
 export function readCount(value: unknown, name: string, row: number): Count | null {
   if (typeof value === "bigint") return String(value); // the parser makes one only within 64 bits
   const number = readReal(value, name, row);

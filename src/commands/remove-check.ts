@@ -1,6 +1,6 @@
 /**
- * remove_check: what a run of `stock-db-server check` leaves behind goes, its rows, updates and
- * position. So does what runs before it left that were killed and couldn't ask for it themselves.
+ * remove_check removes the rows, updates and position that a run of `stock-db-server check` left,
+ * and those of killed runs, which couldn't ask for it.
  */
 import { CHECK_TICKER_FORM, isCheckTicker } from "../market/check-ticker.ts";
 import { badRequest } from "../protocol/errors.ts";
@@ -8,9 +8,9 @@ import type { UpdateReader } from "../storage/update-contract.ts";
 import type { Command } from "./context.ts";
 import { requireTicker, show } from "./params.ts";
 
-/** No run takes so long between its save and its end. */
+/** Longer than any run lives after its save. */
 const LEFT_BEHIND_MS = 600_000;
-/** Of runs that were killed, by one that wasn't. */
+/** Tickers of killed runs to remove at once. */
 const LEFT_BEHIND_MAX = 100;
 
 export const removeCheck: Command = {

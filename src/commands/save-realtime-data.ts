@@ -1,4 +1,3 @@
-/** save_realtime_data: quotes, trades or other ticks of one ticker. */
 import { parseTimestamp } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { isReservedType, realtimeFrame } from "../protocol/frames.ts";
@@ -27,7 +26,7 @@ export const saveRealtimeData: Command = {
   },
 };
 
-/** @throws RequestError 400 naming what is wrong and where. */
+/** @throws RequestError 400 naming the place of the error. */
 export function toSaveTicks(params: Record<string, unknown>): PreparedSave<SaveTicks> {
   const { data, index_col: indexColumn } = params;
   if (
@@ -96,7 +95,7 @@ function readSeq(value: unknown, row: number): number | null {
   throw badRequest(`data[${row}].seq: got ${show(value)}, expected a whole number from 0 to ${SEQ_MAX - 1}`);
 }
 
-/** Whatever is not "replace" or "error" follows the rule for ticks: see docs/compatibility.md. */
+/** All but "replace" and "error" follow the rule for ticks: see docs/compatibility.md. */
 function readOnDuplicate(value: unknown): SaveTicks["onDuplicate"] {
   if (value === undefined || value === null || value === "ignore" || value === "keep") return "append";
   if (value === "replace" || value === "error") return value;

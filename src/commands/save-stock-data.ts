@@ -1,4 +1,3 @@
-/** save_stock_data: daily or hourly bars of one ticker. */
 import { parseCalendarDate, parseTimestamp, toHourly } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { barsFrame } from "../protocol/frames.ts";
@@ -9,14 +8,14 @@ import type { Command } from "./context.ts";
 import { isMissing, requireInterval, requireTicker, show } from "./params.ts";
 import { hasMember, readCount, readReal, readStamp, requireRecords } from "./records.ts";
 
-/** Characters of a column's name that an error repeats. */
+/** Characters of a column's name in an error. */
 const COLUMN_SHOWN_MAX = 100;
 const MISSING = "Missing params for save_stock_data";
 const VALUE_COLUMNS = ["open", "high", "low", "close", "volume"];
 
 export interface PreparedSave<S> {
   save: S;
-  /** The records that are stored, exactly as sent, for the subscribers. */
+  /** The stored records, exactly as sent, for subscribers. */
   records: JsonRecord[];
   /** Records without a stamp, which can't be stored. */
   skipped: number;
@@ -32,7 +31,7 @@ export const saveStockData: Command = {
   },
 };
 
-/** @throws RequestError 400 naming what is wrong and where. */
+/** @throws RequestError 400 naming the place of the error. */
 export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveRows> {
   const { data, index_col: indexColumn } = params;
   if (
@@ -95,17 +94,14 @@ function parseHour(value: unknown): string | null {
   return stamp === null ? null : toHourly(stamp);
 }
 
-/**
- * The Python client sends "ignore" with every save and relies on today's bar being updated: see
- * docs/compatibility.md.
- */
+/** The Python client sends "ignore" but expects updates of a bar: see docs/compatibility.md. */
 function readOnDuplicate(value: unknown): OnDuplicate {
   if (value === undefined || value === null || value === "replace" || value === "ignore") return "replace";
   if (value === "keep" || value === "error") return value;
   throw badRequest(`on_duplicate: got ${show(value)}, expected "replace", "ignore", "keep" or "error"`);
 }
 
-/** The lower-case name of the index column. @throws RequestError 400 when no record has it. */
+/** @returns the lower-case name. @throws RequestError 400 when no record has the column. */
 export function indexName(
   indexColumn: unknown,
   data: unknown[],

@@ -1,4 +1,4 @@
-/** From where on updates are asked for: `since` of get_updates and of /ws. */
+/** The start of updates: `since` of get_updates and of /ws. */
 import { parseBound, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import type { Since } from "../storage/update-contract.ts";
@@ -7,9 +7,7 @@ import { show } from "./params.ts";
 const DIGITS = /^\d+$/;
 
 /**
- * A number is a position, also one that looks like a date or a time, and also as text; any other
- * text is a time.
- *
+ * Numbers, also as text, are positions, even if they look like a date. Other texts are times.
  * @throws RequestError 400
  */
 export function readSince(value: unknown, name = "since"): Since {

@@ -1,4 +1,3 @@
-/** get_today_daily_data and get_today_volume: the daily bar dated today, UTC. */
 import { nowText } from "../market/timestamp.ts";
 import type { Command } from "./context.ts";
 import { requireTicker } from "./params.ts";

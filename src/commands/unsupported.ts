@@ -1,7 +1,4 @@
-/**
- * Commands of the Python server that its SQLite backend answered "saved" to without storing
- * anything. Here they say so.
- */
+/** The Python server's SQLite backend answered "saved" to these and stored nothing. */
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import type { Command } from "./context.ts";
 import { isMissing } from "./params.ts";

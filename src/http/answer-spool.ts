@@ -1,11 +1,9 @@
 /**
- * Answers for clients that read slowly. An answer that is streamed holds something as long as it
- * lasts: a SQL runner, a connection, a snapshot of the database. So when its client takes no piece
- * for a moment, the rest goes to a temporary file as fast as its source gives it, and to the client
- * from there.
+ * Temporary files for the rest of answers whose clients read slowly. A streamed answer holds a SQL
+ * runner, a connection or a snapshot while it lasts. When its client takes no piece for a moment,
+ * the rest moves to a file at the source's speed, and from there to the client.
  *
- * The file is unlinked as soon as it is open: whatever happens to this process, nothing stays
- * behind.
+ * The file is unlinked at once: a killed process leaves none behind.
  */
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
@@ -15,25 +13,21 @@ import { join } from "node:path";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { messageOf } from "../protocol/message-of.ts";
 
-/** A client that takes no piece for so long is a slow one. */
+/** A client that takes no piece for this long is slow. */
 const SLOW_AFTER_MS = 250;
 const TIMES = {
-  /** Without taking a piece; then the answer is broken off. */
+  /** Time without a piece taken, after which the answer is broken off. */
   stallMs: 30_000,
   /** From the first piece to the last. */
   answerMs: 600_000,
 };
-/** Of one worker; each takes a descriptor. */
+/** Per worker; each takes a descriptor. */
 const SPOOLED_ANSWERS_MAX = 256;
-/** Up to this part of the spool anybody may have any of it … */
-const FREE_FOR_ALL = 0.5;
-/**
- * … and beyond it an address that has this part, in the workers together, gets no more: others
- * shall find room.
- */
+/** Up to this part of the spool, one client may have all of it … */
+const FIRST_COME_PART = 0.5;
+/** … and beyond it, only this part, counted over all workers: others need room too. */
 const SHARE_OF_ONE_CLIENT = 0.125;
 const PIECE_BYTES = 256 * 1024;
-/** The spool leaves this much of its disk free. */
 const DISK_FREE_BYTES_MIN = 256 * 2 ** 20;
 const DISK_LOOK_BYTES = 32 * 2 ** 20;
 
@@ -43,9 +37,8 @@ export interface AnswerSpoolOptions {
   bytesMax: number;
   workers: number;
   warn(message: string): void;
-  /** Default: the folder for temporary files. */
   folder?: string;
-  /** Beyond which an answer is broken off. Default: 30 s without a piece, 10 min for the whole. */
+  /** Beyond these, an answer is broken off. Default: 30 s without a piece, 10 min for all. */
   times?: typeof TIMES;
 }
 
@@ -56,7 +49,7 @@ export interface AnswerSpoolFigures {
   /** Of all workers. */
   spooled_bytes_all: number;
   spooled_bytes_max: number;
-  /** Since the start: because the spool was full, or nothing was taken for too long. */
+  /** Since the start: because the spool was full, or the client took too long. */
   answers_broken_off: number;
 }
 
@@ -71,7 +64,7 @@ export class AnswerSpool {
     this.#options = options;
   }
 
-  /** The same bytes, at the pace of their reader, who keeps nobody waiting. */
+  /** @returns the same bytes at the reader's pace. The source doesn't wait for the reader. */
   through(source: ReadableStream<Uint8Array>, client: string): ReadableStream<Uint8Array> {
     const answer = new SpooledAnswer(source.getReader(), {
       times: this.#options.times ?? TIMES,
@@ -90,7 +83,7 @@ export class AnswerSpool {
         pull: (controller) => answer.pull(controller),
         cancel: (reason) => answer.cancel(reason),
       },
-      // Nothing is read ahead of the client.
+      // Reads nothing ahead of the client.
       { highWaterMark: 0 },
     );
   }
@@ -105,7 +98,7 @@ export class AnswerSpool {
     };
   }
 
-  /** @throws Error with the reason why there is none. */
+  /** @throws Error with the reason why there is no file. */
   async #openFile(): Promise<FileHandle> {
     if (this.#answers >= SPOOLED_ANSWERS_MAX)
       throw new Error(`${SPOOLED_ANSWERS_MAX} answers are spooled for slow clients already`);
@@ -123,14 +116,14 @@ export class AnswerSpool {
     }
   }
 
-  /** @throws Error with the reason why so many bytes don't go in. */
+  /** @throws Error with the reason why there is no room. */
   async #reserve(client: string, bytes: number): Promise<void> {
     const { board, bytesMax, workers } = this.#options;
     const all = board.spooledBytes + bytes;
     const ofClient = (this.#bytesOfClient.get(client) ?? 0) + bytes;
     const limit = `--spool-mb ${Math.round(bytesMax / 2 ** 20)}`;
     if (all > bytesMax) throw new Error(`the client reads slowly, and the spool is full (${limit})`);
-    if (all > bytesMax * FREE_FOR_ALL && ofClient > (bytesMax * SHARE_OF_ONE_CLIENT) / workers)
+    if (all > bytesMax * FIRST_COME_PART && ofClient > (bytesMax * SHARE_OF_ONE_CLIENT) / workers)
       throw new Error(`the client reads slowly, and has its share of the spool (${limit})`);
     const before = this.#bytes;
     this.#add(client, bytes);
@@ -150,18 +143,17 @@ export class AnswerSpool {
   }
 }
 
-interface Room {
+interface SpoolAccess {
   times: typeof TIMES;
   openFile(): Promise<FileHandle>;
   reserve(bytes: number): Promise<void>;
   release(bytes: number): void;
-  /** The file has been closed. */
   closed(): void;
   brokenOff(reason: string): void;
 }
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
-/** What is used of a stream's reader. */
+/** The used part of a stream's reader. */
 interface Source {
   read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
   cancel(reason: unknown): Promise<void>;
@@ -169,28 +161,27 @@ interface Source {
 
 class SpooledAnswer {
   readonly #source: Source;
-  readonly #room: Room;
+  readonly #access: SpoolAccess;
   #file: FileHandle | null = null;
-  /** The rest goes to the file. */
   #spooling = false;
   #written = 0;
   #read = 0;
-  #sourceOver = false;
-  #over = false;
-  /** A file is closed by whoever works with it last. */
-  #working = 0;
+  #sourceEnded = false;
+  #ended = false;
+  /** The last one to work with a file closes it. */
+  #fileUsers = 0;
   #moreWritten = Promise.withResolvers<void>();
   #slow: Timer | undefined;
   #stalled: Timer | undefined;
   #tooLate: Timer | undefined;
 
-  constructor(source: Source, room: Room) {
+  constructor(source: Source, access: SpoolAccess) {
     this.#source = source;
-    this.#room = room;
+    this.#access = access;
   }
 
   start(controller: Controller): void {
-    const { answerMs } = this.#room.times;
+    const { answerMs } = this.#access.times;
     this.#tooLate = setTimeout(
       () => this.#breakOff(controller, `it was not taken within ${answerMs / 1000} s`),
       answerMs,
@@ -203,7 +194,7 @@ class SpooledAnswer {
     clearTimeout(this.#slow);
     clearTimeout(this.#stalled);
     const piece = await this.#next(controller);
-    if (this.#over) return;
+    if (this.#ended) return;
     if (piece === null) {
       this.#end();
       controller.close();
@@ -214,14 +205,14 @@ class SpooledAnswer {
   }
 
   async cancel(reason: unknown): Promise<void> {
-    if (this.#over) return;
+    if (this.#ended) return;
     this.#end();
-    if (!this.#sourceOver) await this.#source.cancel(reason);
+    if (!this.#sourceEnded) await this.#source.cancel(reason);
   }
 
   #expectPull(controller: Controller): void {
     if (!this.#spooling) this.#slow = setTimeout(() => void this.#spool(controller), SLOW_AFTER_MS);
-    const { stallMs } = this.#room.times;
+    const { stallMs } = this.#access.times;
     this.#stalled = setTimeout(
       () => this.#breakOff(controller, `nothing of it was taken for ${stallMs / 1000} s`),
       stallMs,
@@ -229,22 +220,22 @@ class SpooledAnswer {
     this.#stalled.unref();
   }
 
-  /** null at the end. @throws what the source ended with. */
+  /** @returns null at the end. @throws the source's error. */
   async #next(controller: Controller): Promise<Uint8Array | null> {
-    while (this.#spooling && !this.#over) {
+    while (this.#spooling && !this.#ended) {
       if (this.#read < this.#written) return await this.#fromFile(controller);
-      if (this.#sourceOver) return null;
+      if (this.#sourceEnded) return null;
       await this.#moreWritten.promise;
     }
-    if (this.#over) return null;
+    if (this.#ended) return null;
     try {
       const { value } = await this.#source.read();
       if (value !== undefined) return value;
-      this.#sourceOver = true;
+      this.#sourceEnded = true;
       return null;
     } catch (error) {
-      this.#sourceOver = true;
-      if (this.#over) return null;
+      this.#sourceEnded = true;
+      if (this.#ended) return null;
       this.#end();
       throw error;
     }
@@ -266,15 +257,15 @@ class SpooledAnswer {
     return piece;
   }
 
-  /** Takes the rest from the source, as fast as it comes. */
+  /** Takes the rest from the source as fast as it comes. */
   async #spool(controller: Controller): Promise<void> {
-    if (this.#over || this.#spooling) return;
+    if (this.#ended || this.#spooling) return;
     this.#spooling = true;
     try {
       for (;;) {
         const { value } = await this.#source.read();
-        if (value === undefined) this.#sourceOver = true;
-        if (value === undefined || this.#over) break;
+        if (value === undefined) this.#sourceEnded = true;
+        if (value === undefined || this.#ended) break;
         await this.#append(value);
         this.#wake();
       }
@@ -286,12 +277,12 @@ class SpooledAnswer {
 
   async #append(bytes: Uint8Array): Promise<void> {
     if (this.#file === null) {
-      const file = await this.#room.openFile();
+      const file = await this.#access.openFile();
       this.#file = file;
-      if (this.#over) return this.#closeIfDone();
+      if (this.#ended) return this.#closeIfDone();
     }
-    await this.#room.reserve(bytes.length);
-    if (this.#over) return this.#room.release(bytes.length);
+    await this.#access.reserve(bytes.length);
+    if (this.#ended) return this.#access.release(bytes.length);
     const at = this.#written;
     let done = 0;
     try {
@@ -300,20 +291,20 @@ class SpooledAnswer {
           done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
       });
     } catch (error) {
-      this.#room.release(bytes.length);
+      this.#access.release(bytes.length);
       throw error;
     }
-    if (this.#over) this.#room.release(bytes.length);
+    if (this.#ended) this.#access.release(bytes.length);
     else this.#written += bytes.length;
   }
 
   async #withFile(work: (file: FileHandle) => Promise<void>): Promise<void> {
-    this.#working++;
+    this.#fileUsers++;
     try {
       await work(this.#file!);
     } finally {
-      this.#working--;
-      if (this.#over) this.#closeIfDone();
+      this.#fileUsers--;
+      if (this.#ended) this.#closeIfDone();
     }
   }
 
@@ -323,30 +314,30 @@ class SpooledAnswer {
   }
 
   #breakOff(controller: Controller, reason: string): void {
-    if (this.#over) return;
+    if (this.#ended) return;
     this.#end();
-    this.#room.brokenOff(reason);
-    // Without an end of its chunks the client can tell that there was more.
+    this.#access.brokenOff(reason);
+    // Without the end of the chunks, the client sees that the answer is incomplete.
     controller.error(new Error(`the answer was broken off: ${reason}`));
-    if (!this.#sourceOver) void this.#source.cancel(reason).catch(() => {});
+    if (!this.#sourceEnded) void this.#source.cancel(reason).catch(() => {});
   }
 
   #end(): void {
-    this.#over = true;
+    this.#ended = true;
     clearTimeout(this.#slow);
     clearTimeout(this.#stalled);
     clearTimeout(this.#tooLate);
     this.#wake();
-    this.#room.release(this.#written);
+    this.#access.release(this.#written);
     this.#written = 0;
     this.#closeIfDone();
   }
 
   #closeIfDone(): void {
-    if (this.#file === null || this.#working > 0) return;
+    if (this.#file === null || this.#fileUsers > 0) return;
     const file = this.#file;
     this.#file = null;
-    this.#room.closed();
+    this.#access.closed();
     void file.close();
   }
 }

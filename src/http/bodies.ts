@@ -1,11 +1,11 @@
 /**
- * What the bodies of requests take in a worker, from their first byte until their command is done:
- * bounded for all, and for each client address. Bun takes a body in while nobody reads it, so none
- * can wait: what doesn't fit is refused.
+ * Bounds the bodies of a worker's requests, for all and by client address, from the first byte
+ * until the command is done. Bun receives bodies before they are read, so none can wait: excess is
+ * refused.
  */
 import { RequestError, unavailable } from "../protocol/errors.ts";
 
-/** A body up to this always fits: it isn't such ones that fill it. */
+/** Bodies up to this size always fit; they don't fill the memory. */
 const SMALL_BYTES = 16 * 1024;
 const RETRY_AFTER_S = 1;
 
@@ -18,7 +18,7 @@ export class Bodies {
   readonly #options: BodiesOptions;
   readonly #ofAddress = new Map<string, number>();
   #bytes = 0;
-  /** Bodies whose end has not come yet. */
+  /** Bodies that are still arriving. */
   waiting = 0;
 
   constructor(options: BodiesOptions) {
@@ -29,12 +29,12 @@ export class Bodies {
     return this.#bytes;
   }
 
-  /** @param client whose address is asked for when the body isn't small any more. */
+  /** @param client Its address is read once the body isn't small any more. */
   share(client: { readonly address: string }): BodyShare {
     return new BodyShare(this, client);
   }
 
-  /** For BodyShare. @param address null: of a small body, which counts for nobody. */
+  /** For BodyShare. @param address null for a small body, which counts for no client. */
   take(bytes: number, address: string | null, moreOfAddress: number): void {
     if (address !== null) {
       this.#check(address, bytes, moreOfAddress);
@@ -43,7 +43,6 @@ export class Bodies {
     this.#bytes += bytes;
   }
 
-  /** For BodyShare. */
   give(bytes: number, address: string | null): void {
     this.#bytes -= bytes;
     if (address !== null) this.#count(address, -bytes);
@@ -71,12 +70,11 @@ export class Bodies {
   }
 }
 
-/** Of one body. */
+/** The share of one body. */
 export class BodyShare {
   readonly #bodies: Bodies;
   readonly #client: { readonly address: string };
   #bytes = 0;
-  /** Null while it is small. */
   #address: string | null = null;
 
   constructor(bodies: Bodies, client: { readonly address: string }) {
@@ -84,22 +82,18 @@ export class BodyShare {
     this.#client = client;
   }
 
-  /**
-   * So many bytes more of it are coming, or have come.
-   *
-   * @throws RequestError 503 there is no room for them, 429 the address has too much.
-   */
+  /** @throws RequestError 503 there is no room for `more` bytes, 429 the address has too many. */
   add(more: number): void {
     const wasSmall = this.#address === null;
     const isSmall = wasSmall && this.#bytes + more <= SMALL_BYTES;
     const address = isSmall ? null : (this.#address ?? this.#client.address);
-    // What it had while it was small counts for its address from now on.
+    // The bytes of its small time now count for its address too.
     this.#bodies.take(more, address, wasSmall ? this.#bytes + more : more);
     this.#address = address;
     this.#bytes += more;
   }
 
-  /** Its command is done. */
+  /** Call this when the command is done. */
   release(): void {
     this.#bodies.give(this.#bytes, this.#address);
   }

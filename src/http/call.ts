@@ -1,6 +1,4 @@
-/**
- * A request on its way through the router. One is made for each request: it looks things up late.
- */
+/** A request on its way through the router. Each request makes one, so it looks things up late. */
 import type { Server } from "bun";
 import { splitTarget } from "./path.ts";
 import type { AnySocketData, RouterOptions } from "./router.ts";
@@ -10,11 +8,9 @@ export class Call {
   readonly server: Server<AnySocketData>;
   readonly options: RouterOptions;
   readonly path: string;
-  /** Without its question mark. */
+  /** Without the question mark. */
   readonly query: string;
-  /**
-   * Bun's idle time limit was taken off. That sticks to the connection, so it is not used again.
-   */
+  /** Bun's idle limit is off. That stays with the connection, so it must not be used again. */
   isUnlimited = false;
   #length: string | null | undefined;
 
@@ -27,12 +23,11 @@ export class Call {
     this.query = query;
   }
 
-  /** Of the client. */
   get address(): string {
     return this.server.requestIP(this.request)?.address ?? "-";
   }
 
-  /** Bytes of the body as announced; null where they are not. */
+  /** Announced bytes of the body; null if not announced. */
   get announcedBytes(): number | null {
     if (this.#length === undefined) this.#length = this.request.headers.get("content-length");
     return this.#length === null ? null : Number(this.#length);

@@ -1,4 +1,3 @@
-/** POST /db_command: reads the body, finds the command, runs it. */
 import type { Answer } from "../commands/context.ts";
 import { COMMANDS } from "../commands/index.ts";
 import { show } from "../commands/params.ts";
@@ -11,22 +10,20 @@ import type { Call } from "./call.ts";
 import { readBody } from "./request-body.ts";
 import type { RouterOptions } from "./router.ts";
 
-/**
- * Characters of an unknown command that its error repeats; of a longer one it shows the beginning.
- */
+/** An error shows this many characters of an unknown command. */
 const COMMAND_SHOWN_MAX = 100;
-/** A body up to this is parsed however short memory is. */
+/** Bodies up to this size are parsed even when memory is short. */
 const SMALL_BODY_BYTES = 1024 * 1024;
-/** A double holds every integer of 15 digits: only a longer one may have lost some. */
+/** Doubles hold every integer of 15 digits. Longer ones may lose some. */
 const LONG_INTEGER = /\d{16}/;
 
-/** @throws RequestError what is wrong with the request, or what the command throws. */
+/** @throws RequestError The request is wrong, or the command throws it. */
 export async function runCommand(call: Call): Promise<Answer> {
   const { bodies, memory } = call.options;
   const announced = call.announcedBytes;
   // Parsing a body takes thirty times its size for a moment.
   if (announced === null || announced > SMALL_BODY_BYTES) memory.admit("a large request");
-  // What it holds is held until the command is done: one may wait for its turn or the hub.
+  // The share lasts until the command is done, which may wait for its turn or for the hub.
   const share = bodies.share(call);
   try {
     bodies.waiting++;
@@ -66,13 +63,13 @@ async function run(text: string, call: Call): Promise<Answer> {
     throw badRequest(
       `Unknown command: ${typeof name === "string" && name.length <= COMMAND_SHOWN_MAX ? name : show(name)}`,
     );
-  // It may take its time.
+  // The statement may take longer than Bun's idle limit.
   if (name === "execute_sql" && options.sqlOutlastsIdleLimit) call.liftLimit();
   const asked = {
     params,
     text,
     saveId: readSaveId(request.headers.get(SAVE_ID_HEADER)),
-    // Bun makes it when it is asked for.
+    // Bun makes the signal when it is first read.
     get signal() {
       return request.signal;
     },
@@ -87,8 +84,7 @@ async function run(text: string, call: Call): Promise<Answer> {
 }
 
 /**
- * How large a read is, is known when it has begun; it is given up then.
- *
+ * The size of a read is known once it has begun. The read is given up then.
  * @throws RequestError 503 while memory is short.
  */
 async function admitLargeRead(

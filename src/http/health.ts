@@ -1,4 +1,3 @@
-/** Answers of /health and its kin. */
 import type { Conditions } from "../observe/conditions.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
@@ -9,7 +8,7 @@ export interface HealthOptions {
   /** Redacted. */
   dbFile: string;
   dbType: string;
-  /** Null in the one process of `--workers 1`. */
+  /** Null in a single process. */
   workerId: number | null;
   isHubConnected(): boolean;
   conditions: Pick<Conditions, "reasons">;
@@ -22,8 +21,8 @@ export interface Health {
 }
 
 /**
- * Healthy: the database answers a read now. Ready: also the writer can be reached, nothing keeps
- * the worker from all of its work, and it isn't on its way out.
+ * Healthy: the database answers a read now. Ready: also, the writer is reachable, no condition
+ * hinders the worker, and it isn't draining.
  */
 export async function checkHealth(
   options: HealthOptions,
@@ -31,7 +30,7 @@ export async function checkHealth(
   via: string | null,
 ): Promise<Health> {
   const problem = kind === "live" ? null : await findProblem(options, kind, via);
-  const process_ = {
+  const processInfo = {
     pid: process.pid,
     multiprocess_mode: options.workerId !== null,
     ...(options.workerId === null ? {} : { worker_id: options.workerId }),
@@ -40,11 +39,11 @@ export async function checkHealth(
   if (problem === null) {
     return {
       status: 200,
-      body: { status: "healthy", message: "Stock DB Server is running", database, process: process_ },
+      body: { status: "healthy", message: "Stock DB Server is running", database, process: processInfo },
     };
   }
   const { status, message } = problem;
-  return { status, body: { status: "unhealthy", message, database, process: process_ } };
+  return { status, body: { status: "unhealthy", message, database, process: processInfo } };
 }
 
 interface Problem {
@@ -67,7 +66,7 @@ async function findProblem(
     return null;
   } catch (error) {
     const message = messageOf(error);
-    // Told as it is: every server of a circle has to know.
+    // Passed on as it is: every server of a circle must know.
     if (error instanceof RequestError && error.status === 508) return { status: 508, message };
     return { status: 503, message: `the database doesn't answer: ${message}` };
   }

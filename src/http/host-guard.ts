@@ -1,11 +1,11 @@
 /**
- * Refuses requests that a foreign web page made a browser send: its `Host` is the page's own name
- * (DNS rebinding), or `Origin`, `Referer` or `Sec-Fetch-Site` tell of another site. Without this
- * any page could run SQL on a developer's machine.
+ * Refuses requests that a foreign web page makes a browser send: the `Host` is the page's own name
+ * (DNS rebinding), or `Origin`, `Referer` or `Sec-Fetch-Site` name another site. Otherwise any page
+ * could run SQL on a developer's machine.
  */
 import { isIP } from "node:net";
 
-/** Decisions kept; a flood of made-up names starts over. */
+/** Cached decisions. At this number the cache is cleared. */
 const KEPT_MAX = 1_000;
 
 export class HostGuard {
@@ -17,7 +17,7 @@ export class HostGuard {
     this.#names = new Set(["localhost", ...allowHosts.map((name) => name.toLowerCase())]);
   }
 
-  /** @param host the header, null when the client (HTTP/1.0) sent none: no browser does that. */
+  /** @param host null if an HTTP/1.0 client sent none, which browsers never do. */
   acceptsHost(host: string | null): boolean {
     if (host === null) return true;
     let accepted = this.#kept.get(host);
@@ -29,9 +29,7 @@ export class HostGuard {
     return accepted;
   }
 
-  /**
-   * @param origin the header of a WebSocket handshake; null from programs that are not browsers.
-   */
+  /** @param origin null from programs that aren't browsers. */
   acceptsOrigin(origin: string | null, host: string | null): boolean {
     if (origin === null) return true;
     let url: URL;
@@ -44,11 +42,9 @@ export class HostGuard {
   }
 
   /**
-   * A program sends none of these headers, an own page its own origin, and a browser whose user
-   * typed the address `Sec-Fetch-Site: none`. An image or a link of a foreign page has no `Origin`,
-   * so the others are looked at as well.
-   *
-   * @returns the header at fault, null when there is none.
+   * Programs send none of these headers, own pages their own origin, and browsers `Sec-Fetch-Site:
+   * none` for a typed address. A foreign image or link has no `Origin`, so the others count too.
+   * @returns the foreign header, null when there is none.
    */
   foreignHeader(headers: Headers): "Origin" | "Referer" | "Sec-Fetch-Site" | null {
     const host = headers.get("host");
@@ -57,7 +53,7 @@ export class HostGuard {
     const referer = headers.get("referer");
     if (referer !== null && referer !== "" && !this.acceptsOrigin(referer, host)) return "Referer";
     const site = headers.get("sec-fetch-site");
-    // Of a page under a name of --allow-host, or behind a proxy that changes the port.
+    // A page under a name of --allow-host, or behind a proxy that changes the port.
     const isKnown = origin !== null || (referer !== null && referer !== "");
     return site === null || site === "same-origin" || site === "none" || isKnown ? null : "Sec-Fetch-Site";
   }
@@ -67,7 +63,7 @@ export class HostGuard {
   }
 }
 
-/** `name:port`, `[::1]:port` → the name in lower case; null if it is neither. */
+/** @returns the lower-case name of `name:port` or `[::1]:port`; null for other texts. */
 function hostName(host: string): string | null {
   const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:\s/@,]+))(?::\d{1,5})?$/.exec(host);
   return match === null ? null : (match[1] ?? match[2]!).toLowerCase().replace(/\.$/, "");

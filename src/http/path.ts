@@ -1,10 +1,8 @@
-/**
- * The decoded path and the query of a request target, whatever `Request.url` is: Bun leaves it
- * relative for a missing or bad Host.
- */
+/** @param url A request target. Bun leaves it relative for a missing or bad Host. */
 export function splitTarget(url: string): { path: string; query: string } {
-  const scheme = url.indexOf("://");
-  // A fragment has no business in a request target; some clients send it all the same.
+  // The query of a relative target may hold a URL.
+  const scheme = url.startsWith("/") ? -1 : url.indexOf("://");
+  // Some clients wrongly send a fragment.
   const hash = url.indexOf("#");
   if (hash >= 0) url = url.slice(0, hash);
   const start = scheme < 0 ? 0 : url.indexOf("/", scheme + 3);

@@ -1,4 +1,3 @@
-/** Reads the body of a command: bounded, unpacked, decoded to text. */
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import type { BodyShare } from "./bodies.ts";
 import type { Call } from "./call.ts";
@@ -6,9 +5,9 @@ import type { Call } from "./call.ts";
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * A body larger than --max-body-mb is 413, before it is read where its length is announced.
- *
- * @param share told of every byte before it is kept.
+ * Reads, unpacks and decodes the body of a command. A body larger than --max-body-mb is refused,
+ * unread if its length is announced.
+ * @param share Told of all bytes before they are kept.
  * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON, 499 the client is
  *   gone, 429 and 503 too much is under way.
  */

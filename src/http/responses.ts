@@ -1,4 +1,3 @@
-/** Answers and errors as HTTP responses. */
 import type { Answer } from "../commands/context.ts";
 import { RequestError } from "../protocol/errors.ts";
 
@@ -6,22 +5,21 @@ const JSON_TYPE = "application/json; charset=utf-8";
 const JSON_HEADERS = { "Content-Type": JSON_TYPE };
 const CLOSING_HEADERS = { "Content-Type": JSON_TYPE, Connection: "close" };
 
-/** Bodies whose length the access log wants to know without waiting for Bun to count it. */
+/** Body sizes for the access log, which would otherwise wait for Bun to count. */
 const sizes = new WeakMap<Response, number>();
 
-/** Bytes of the body; 0 where that isn't known beforehand, as for a stream. */
+/** @returns bytes of the body; 0 if unknown, as for a stream. */
 export function bodyBytes(response: Response): number {
   return sizes.get(response) ?? 0;
 }
 
-/** Remembers the size of the body for the access log. */
 export function measured(response: Response, body: Answer): Response {
   if (typeof body === "string") sizes.set(response, Buffer.byteLength(body));
   else if (body instanceof Uint8Array) sizes.set(response, body.length);
   return response;
 }
 
-/** @param closing the worker drains: the client should come back on another connection. */
+/** @param closing The worker drains: the client should use another connection. */
 export function answer(body: Answer, closing: boolean): Response {
   return new Response(body as string, { headers: closing ? CLOSING_HEADERS : JSON_HEADERS });
 }
@@ -31,17 +29,14 @@ export function jsonResponse(body: unknown, status: number, headers: Record<stri
   return measured(new Response(text, { status, headers: { ...JSON_HEADERS, ...headers } }), text);
 }
 
-/**
- * @param error anything thrown; what is not a RequestError is our own bug: 500, and the caller logs
- *   it.
- */
+/** @param error Anything thrown. What is no RequestError is our bug: 500; the caller logs it. */
 export function errorResponse(error: unknown): Response {
   if (!(error instanceof RequestError)) {
     return jsonResponse({ error: "An internal server error occurred." }, 500);
   }
   const headers: Record<string, string> = {};
   if (error.retryAfterS !== undefined) headers["Retry-After"] = String(error.retryAfterS);
-  // The rest of a refused body is not read.
+  // Nothing reads the rest of a refused body.
   if (error.status === 413) headers.Connection = "close";
   return jsonResponse(error.body(), error.status, headers);
 }

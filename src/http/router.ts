@@ -1,4 +1,4 @@
-/** From request to response: guards, routes, errors to statuses, the access log. */
+/** From request to response: guards, routes, the status of errors, the access log. */
 import type { Server } from "bun";
 import type { CommandContext } from "../commands/context.ts";
 import { show } from "../commands/params.ts";
@@ -20,14 +20,14 @@ import { ROUTES, type Route } from "./routes.ts";
 import type { StatsOptions } from "./stats.ts";
 import type { WholeAnswers } from "./whole-answers.ts";
 
-/** Looking at each round of the event loop would take 4 % of the time. */
-const REQUESTS_UNLOOKED = 64;
-/** Of a round that has had so many. */
+/** A look at every round of the event loop would take 4 % of the time. */
+const REQUESTS_PER_LOOK = 64;
+/** Milliseconds that requests get in a round, after the first `REQUESTS_PER_LOOK`. */
 const REQUESTS_MS = 10;
 
 const SWITCHING_PROTOCOLS = 101;
 const STATIC_ENDING = /\.(js|css|ico|png|jpg|jpeg|gif)$/;
-/** Of a path that is none: a wrong method is told before that. */
+/** For an unknown path: an unusual method gets 405 before the path gets 404. */
 const USUAL_METHODS = ["GET", "HEAD", "POST"];
 
 export interface RouterOptions {
@@ -44,7 +44,7 @@ export interface RouterOptions {
   spool: AnswerSpool;
   wholeAnswers: WholeAnswers;
   memory: Pick<MemoryWatch, "admit">;
-  /** --sql-timeout is longer than Bun lets a connection be idle. */
+  /** --sql-timeout is longer than Bun's idle limit of connections. */
   sqlOutlastsIdleLimit: boolean;
   isDraining(): boolean;
   descriptors: DescriptorState;
@@ -67,9 +67,9 @@ const ENDPOINTS = ROUTES.filter(({ shown }) => shown !== undefined).map(
 
 export function createRouter(options: RouterOptions): Handler {
   const { accessLog, counters, guard, log } = options;
-  // All requests that a connection has sent without waiting for answers come in one round of the
-  // event loop. Bun ends a connection that has another when its last one waits.
-  const turns = new Turns({ unlooked: REQUESTS_UNLOOKED, turnMs: REQUESTS_MS });
+  // All pipelined requests of a connection arrive in one round of the event loop. Bun ends a
+  // connection whose next request arrives while one waits.
+  const turns = new Turns({ unlooked: REQUESTS_PER_LOOK, turnMs: REQUESTS_MS });
 
   return async (request, server) => {
     const started = performance.now();
@@ -78,7 +78,7 @@ export function createRouter(options: RouterOptions): Handler {
     try {
       const turn = turns.take(started);
       if (turn !== null) await turn;
-      response = await routed(call, guard);
+      response = await dispatch(call, guard);
     } catch (error) {
       if (!(error instanceof RequestError)) {
         log.error(`${request.method} ${request.url}: ${withCauses(error)}`);
@@ -87,20 +87,20 @@ export function createRouter(options: RouterOptions): Handler {
     }
     countAnswer(counters, response?.status ?? SWITCHING_PROTOCOLS);
     if (response === undefined) return undefined; // it became a WebSocket
-    if (ends(call)) response.headers.set("Connection", "close");
-    if (accessLog.wants(response.status, "/db_command"))
-      record(accessLog, call, response, performance.now() - started);
+    if (closesConnection(call)) response.headers.set("Connection", "close");
+    if (accessLog.wants(response.status, call.path))
+      logAccess(accessLog, call, response, performance.now() - started);
     return response;
   };
 }
 
-function ends({ request, options, isUnlimited, announcedBytes }: Call): boolean {
+function closesConnection({ request, options, isUnlimited, announcedBytes }: Call): boolean {
   if (options.isDraining() || options.descriptors.isShort() || isUnlimited) return true;
-  // Only what is sent in chunks has trailers.
+  // Only a chunked body has trailers.
   return announcedBytes === null && request.headers.has("trailer");
 }
 
-function record(accessLog: AccessLogger, call: Call, response: Response, durationMs: number): void {
+function logAccess(accessLog: AccessLogger, call: Call, response: Response, durationMs: number): void {
   const { request, path, query, address } = call;
   accessLog.write({
     clientAddress: address,
@@ -114,8 +114,8 @@ function record(accessLog: AccessLogger, call: Call, response: Response, duratio
   });
 }
 
-/** @throws RequestError 403 from where it must not come; what the route throws. */
-function routed(call: Call, guard: HostGuard): Response | Promise<Response | undefined> {
+/** @throws RequestError 403 a foreign Host or page; the error of the route. */
+function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | undefined> {
   const { request, path } = call;
   const { method, headers } = request;
   if (!guard.acceptsHost(headers.get("host"))) {
@@ -125,21 +125,19 @@ function routed(call: Call, guard: HostGuard): Response | Promise<Response | und
     );
   }
   const route: Pick<Route, "methods"> & Partial<Route> = BY_PATH.get(path) ?? { methods: USUAL_METHODS };
-  // A command's JSON needs a preflight, which is never granted; a page can have these asked with an
-  // image.
+  // Pages can request these with an image; the JSON of a command needs a preflight, which fails.
   if (route.isReachableByPages && (method === "GET" || method === "HEAD")) refuseForeignSite(request, guard);
   if (!route.methods.includes(method)) return otherMethod(method, route.methods.join(", "));
   return route.answer === undefined ? notFound(path) : route.answer(call);
 }
 
-/** What is our own mistake, for the log. */
 function withCauses(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const own = error.stack ?? error.message;
   return error.cause === undefined ? own : `${own}; caused by ${withCauses(error.cause)}`;
 }
 
-/** @throws RequestError 403 a page of another site has made a browser send it. */
+/** @throws RequestError 403 a page of another site made the browser send this. */
 function refuseForeignSite({ headers }: Request, guard: HostGuard): void {
   const header = guard.foreignHeader(headers);
   if (header === null) return;

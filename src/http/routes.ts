@@ -1,7 +1,4 @@
-/**
- * Every route: its paths, its methods, what answers it. What a wrong method and an unknown path are
- * told follows from this table.
- */
+/** All routes. Answers to wrong methods and unknown paths follow from this table. */
 import type { Answer } from "../commands/context.ts";
 import { sqlOverGet } from "../commands/execute-sql.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
@@ -14,12 +11,12 @@ import { upgrade } from "./upgrade.ts";
 import { LARGE_BYTES } from "./whole-answers.ts";
 
 export interface Route {
-  /** The first is the one that a client is told of. */
+  /** Clients are told the first one. */
   paths: readonly string[];
   methods: readonly string[];
-  /** For the list of endpoints; without it the route is not in it. */
+  /** Its entry in the list of endpoints, if it is listed. */
   shown?: string;
-  /** Any page can make a browser send it: such a page must be one that is allowed. */
+  /** Any page can make a browser send it, so the page's site must be allowed. */
   isReachableByPages?: boolean;
   /** undefined: it became a WebSocket. */
   answer(call: Call): Promise<Response | undefined>;
@@ -47,7 +44,7 @@ export const ROUTES: readonly Route[] = [
   },
 ];
 
-/** A large answer goes through the spool, so that a slow client keeps nobody else waiting. */
+/** Large answers go through the spool: a slow client then delays no others. */
 function respond(body: Answer, call: Call): Response {
   const { spool, wholeAnswers, isDraining } = call.options;
   const isLarge = !(body instanceof ReadableStream) && body.length > LARGE_BYTES;

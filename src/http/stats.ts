@@ -1,6 +1,6 @@
 /**
  * GET /stats/…: what the database holds and how fast it answers. Counting rows can take seconds, so
- * it runs in the SQL runners.
+ * the SQL runners do it.
  */
 
 import type { BusFigures } from "../bus/bus.ts";
@@ -10,13 +10,12 @@ import { KIND_NAMES, KINDS, TABLE_NAMES } from "../storage/model/kinds.ts";
 
 export interface StatsOptions {
   pool(): Promise<PoolFigures & Record<string, unknown>>;
-  /** Null without a bus. */
   bus(): Promise<BusFigures | null>;
   sizeBytes(): number | Promise<number | null>;
   redactedDbFile: string;
   dbType: string;
   workerId: number;
-  /** Rows of one reading statement, within the time. @throws RequestError 504 after it. */
+  /** Rows of one reading statement. @throws RequestError 504 after the time. */
   query(sql: string, timeoutMs: number): Promise<Record<string, unknown>[]>;
   counters(): Record<string, number>;
 }
@@ -33,7 +32,7 @@ export const TIMED_STATS: Record<string, TimedStat> = {
   "/stats/performance": { defaultS: 20, maxS: 180, read: readPerformance },
 };
 
-/** @throws RequestError 504 when the time has passed. */
+/** @throws RequestError 504 after the time. */
 export async function timedStat(
   stat: TimedStat,
   timeoutS: number,
@@ -49,7 +48,7 @@ export async function poolStat(options: StatsOptions): Promise<Record<string, un
   return { worker_id: options.workerId, ...(await options.pool()), ...stamp(started) };
 }
 
-/** In the Python server's members, which knew only Redis, whatever carries the bus. */
+/** Has the fields of the Python server, which knew only Redis, for every kind of bus. */
 export async function busStat(options: StatsOptions): Promise<Record<string, unknown>> {
   const started = performance.now();
   const figures = await options.bus();
@@ -69,7 +68,7 @@ export async function busStat(options: StatsOptions): Promise<Record<string, unk
   };
 }
 
-/** Seconds. @throws RequestError 400 not a number, or out of bounds. */
+/** @returns seconds. @throws RequestError 400 not a number, or out of bounds. */
 export function readTimeout(text: string | null, { defaultS, maxS }: TimedStat): number {
   if (text === null) return defaultS;
   const seconds = Number(text);
@@ -108,7 +107,7 @@ async function readDatabase(options: StatsOptions, timeoutMs: number): Promise<R
   };
 }
 
-/** Times of some typical statements, each run once in a runner, round trip included. */
+/** Times a few typical statements, each run once in a runner, with the round trip. */
 async function readPerformance(options: StatsOptions, timeoutMs: number): Promise<Record<string, unknown>> {
   const statements: Record<string, string> = {
     select_one: "SELECT 1 AS one",

@@ -1,4 +1,3 @@
-/** GET of a WebSocket's path: the handshake, or why there is none. */
 import type { Server } from "bun";
 import { show } from "../commands/params.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
@@ -12,7 +11,7 @@ interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "d
   sockets: Sockets | ReplaySockets;
 }
 
-/** @returns undefined: it became a WebSocket. @throws RequestError 400, 403, 503 it did not. */
+/** @returns undefined if it became a WebSocket. @throws RequestError 400, 403 or 503 if not. */
 export async function upgrade(
   request: Request,
   server: Server<AnySocketData>,

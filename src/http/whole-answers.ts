@@ -1,11 +1,10 @@
 /**
- * Large answers that are made as a whole, such as updates with the frame of a large save. Bun would
- * hold what a client doesn't read of them without a bound, so they are handed over piece by piece,
- * and together have one.
+ * Bounds large answers that are made as a whole, such as updates with the frame of a large save.
+ * Bun keeps unread bytes of a response without a bound, so these are handed over piece by piece.
  */
 import { unavailable } from "../protocol/errors.ts";
 
-/** What the kernel's buffers take of a client that doesn't read. */
+/** The kernel's buffers hold this much for a client that doesn't read. */
 export const LARGE_BYTES = 1024 * 1024;
 const PIECE_BYTES = 256 * 1024;
 
@@ -17,12 +16,12 @@ export class WholeAnswers {
     this.#bytesMax = bytesMax;
   }
 
-  /** Not handed over yet. */
+  /** Bytes not handed over yet. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** @throws RequestError 503 too much of others is not handed over yet. One always fits. */
+  /** @throws RequestError 503 too many bytes of others wait. One answer always fits. */
   inPieces(answer: string | Uint8Array): ReadableStream<Uint8Array> {
     let left = typeof answer === "string" ? Buffer.byteLength(answer) : answer.length;
     if (this.#bytes > 0 && this.#bytes + left > this.#bytesMax)

@@ -158,8 +158,8 @@ class RunningHub implements Hub {
     return new BusLink({
       open: this.#options.openBus,
       receive(updates) {
-        for (const { ticker, seq, update } of updates)
-          links.passOn(ticker, update === null ? [2, ticker, seq] : [1, ticker, update], null);
+        for (const { ticker, position, update } of updates)
+          links.passOn(ticker, update === null ? [2, ticker, position] : [1, ticker, update], null);
         links.sendEvents();
       },
       missed: () => links.sendToAll({ type: "missed" }),

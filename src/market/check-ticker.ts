@@ -1,6 +1,6 @@
 /**
- * The ticker that one run of `stock-db-server check` saves and removes again. Nobody can guess its
- * name, so whoever knows it is that run: it may have removed what no other command removes.
+ * The ticker that one run of `stock-db-server check` saves and removes. Its name can't be guessed:
+ * a caller who knows it is that run, and may remove the ticker. No other ticker can be removed.
  */
 
 const PREFIX = "_CHECK_";

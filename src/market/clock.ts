@@ -1,4 +1,4 @@
-/** The present: the only values in this folder that don't follow from their arguments. */
+/** The present: everything else in this folder depends on its arguments only. */
 
 const NEW_YORK = new Intl.DateTimeFormat("en-CA", {
   timeZone: "America/New_York",
@@ -17,8 +17,8 @@ let dateOfMinute = "";
 /** Now in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
 export function nowText(): string {
   const wallMs = Date.now();
-  // The monotonic clock has the microseconds but drifts from the wall clock when that is corrected;
-  // so the wall clock says which millisecond it is, and the other only where in it we are.
+  // The wall clock gives the millisecond. The monotonic clock has microseconds, but drifts when the
+  // wall clock is corrected: it gives only the place within that millisecond.
   const monotonicMs = performance.now();
   let preciseMs = monotonicToWallMs + monotonicMs;
   if (preciseMs < wallMs || preciseMs >= wallMs + 1) {
@@ -35,7 +35,7 @@ export function nowText(): string {
   return textOfSecond + String(micros).padStart(6, "0");
 }
 
-/** The calendar date in New York, `YYYY-MM-DD`, at that Unix time in ms. */
+/** @returns the calendar date in New York, `YYYY-MM-DD`, at a Unix time in ms. */
 export function newYorkDate(epochMs: number): string {
   const minute = Math.floor(epochMs / MINUTE_MS);
   if (minute !== minuteOfDate) {

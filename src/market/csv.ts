@@ -1,28 +1,24 @@
 /**
- * Rows of CSV files as records that a save takes. Which column is which is told by its name,
- * however it is written: case, blanks, underscores, quotes, brackets and a byte order mark don't
- * count. Names are only taken when they mean the same everywhere: an adjusted close is never taken
- * for the close.
+ * Turns rows of CSV files into records for a save. Columns are found by name; case, blanks,
+ * underscores, quotes, brackets and a byte order mark don't count. Only unmistakable names are
+ * accepted: an adjusted close is never read as the close.
  */
 import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "./timestamp.ts";
 
 export type CsvKind = "daily" | "hourly" | "quote" | "trade";
 
-/** The file is not what the import was told it is; names the column, and the value. */
+/** The file doesn't fit the kind of import. The message names the column and the value. */
 export class CsvError extends Error {
   override readonly name = "CsvError";
 }
 
-/**
- * Stamps in stored form under `date` (daily), `datetime` (hourly) or `timestamp`; the rest numbers
- * or null.
- */
+/** Stamps in stored form under `date` (daily), `datetime` (hourly) or `timestamp` (ticks). */
 export type CsvRecord = Record<string, string | number | null>;
 
 interface PlannedNumber {
-  /** As a save calls it. */
+  /** Field of the save. */
   name: string;
-  /** As the file calls it. */
+  /** Column of the file. */
   column: string;
   index: number;
 }
@@ -30,12 +26,12 @@ interface PlannedNumber {
 export interface ColumnPlan {
   kind: CsvKind;
   stampName: string;
-  /** As the file calls it; two names when date and time stand apart. */
+  /** Column of the file; two names when date and time are apart. */
   stampColumn: string;
   /** One, or date and time. */
   stampIndexes: number[];
   numbers: PlannedNumber[];
-  /** Columns that are not imported, as the file calls them. */
+  /** Columns of the file that are not imported. */
   ignored: string[];
   /** Fields in a row. */
   width: number;
@@ -43,7 +39,7 @@ export interface ColumnPlan {
 
 interface NumberColumn {
   name: string;
-  /** Simplified names, the first that the header has is taken. */
+  /** Simplified names. The first one in the header counts. */
   known: string[];
   optional?: true;
 }
@@ -55,7 +51,7 @@ const BAR_COLUMNS: NumberColumn[] = [
   { name: "high", known: ["high", "h"] },
   { name: "low", known: ["low", "l"] },
   { name: "close", known: ["close", "c"] },
-  // Indices and currencies have none.
+  // Indices and currencies have no volume.
   { name: "volume", known: ["volume", "vol", "v"], optional: true },
 ];
 
@@ -64,7 +60,7 @@ const SEQ_COLUMN: NumberColumn = { name: "seq", known: ["seq", "sequence"], opti
 const NUMBER_COLUMNS: Record<CsvKind, NumberColumn[]> = {
   daily: BAR_COLUMNS,
   hourly: BAR_COLUMNS,
-  // A quote's price is its bid, also in a file that has a last price beside it.
+  // The price of a quote is its bid, even beside a last price.
   quote: [
     { name: "price", known: ["bidprice", "bid", "price"] },
     { name: "size", known: ["bidsize", "bidqty", "bidquantity", "size"], optional: true },
@@ -92,7 +88,6 @@ const SHOWN_LENGTH_MAX = 60;
 
 /**
  * Finds the columns of a kind in a header.
- *
  * @throws CsvError A column is missing, or two have the same name.
  */
 export function planColumns(header: readonly string[], kind: CsvKind): ColumnPlan {
@@ -117,13 +112,11 @@ export function planColumns(header: readonly string[], kind: CsvKind): ColumnPla
 }
 
 /**
- * Turns one row into a record. Stamps without a zone are UTC; a blank, NaN or null number is null.
- *
+ * Turns a row into a record. Stamps without a zone are UTC; a blank, NaN or null number is null.
  * @throws CsvError Names the column, the value and what was expected.
  */
 export function readRecord(plan: ColumnPlan, fields: readonly string[]): CsvRecord {
-  // A field too many or too few moves the others under the wrong names; blank ones at the end are
-  // harmless.
+  // Missing and extra fields shift the others under wrong names. Blank ones at the end don't.
   if (fields.length < plan.width || fields.slice(plan.width).some((field) => field.trim() !== "")) {
     throw new CsvError(`expected ${plan.width} fields as in the header, got ${fields.length}`);
   }
@@ -166,10 +159,7 @@ function readSeq(column: string, field: string): number | null {
   return value;
 }
 
-/**
- * For all but daily bars a date alone would put a whole day at midnight, so its time is looked for
- * too.
- */
+/** Except for daily bars, a date needs a time: alone, it would put a whole day at midnight. */
 function findStamp(header: readonly string[], kind: CsvKind): number[] {
   const date = findColumn(header, ["date"]);
   const time = findColumn(header, ["time"]);
@@ -179,7 +169,7 @@ function findStamp(header: readonly string[], kind: CsvKind): number[] {
   return single === null ? [] : [single];
 }
 
-/** Index of the column that has the first of the names that any has. */
+/** @returns index of the column with the first known name that the header has. */
 function findColumn(header: readonly string[], known: readonly string[]): number | null {
   for (const name of known) {
     const index = header.findIndex((column) => simplify(column) === name);

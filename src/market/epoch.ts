@@ -1,34 +1,30 @@
-/**
- * Numbers as stamps. The unit is told by the magnitude, so each is read from 1973 on and none is
- * read as another.
- */
+/** Numbers as stamps. Their magnitude gives the unit, unambiguously for times since 1973. */
 import { type Moment, momentOfDate } from "./moment.ts";
 
 const SECONDS_MIN = 1e8;
 const MILLIS_MIN = 1e11;
 const MICROS_MIN = 1e14;
 const NANOS_MIN = 1e17;
-/** Unix nanoseconds end in 2262, with 64 bits. */
+/** Unix nanoseconds in 64 bits end in 2262. */
 const NANOS_END = 2 ** 63;
 
 const COMPACT_DATE_MIN = 19000101;
 const COMPACT_DATE_MAX = 21001231;
 
-/** Doubles are 256 apart at today's nanoseconds, so a whole microsecond may arrive this far off. */
+/** Today's nanoseconds as doubles are 256 apart: a whole microsecond may be off by half of that. */
 const DOUBLE_NANOS_ERROR = 128n;
 
 /**
- * Reads Unix seconds or milliseconds (with fraction), microseconds, nanoseconds, or a date written
- * as 20240102. Finer than microseconds is cut off.
- *
- * @returns Null when the magnitude fits none of them.
+ * Reads Unix seconds or milliseconds (with fraction), microseconds, nanoseconds, or a date like
+ * 20240102. Cuts off what is finer than microseconds.
+ * @returns null when the magnitude fits none of them.
  */
 export function momentOfNumber(value: number): Moment | null {
   const size = Math.abs(value);
   if (size < SECONDS_MIN) return momentOfCompactDate(value);
   const whole = Math.floor(value);
-  // Most decimal fractions have no double: rounding gives the microsecond that was meant, cutting
-  // the one before.
+  // Few decimal fractions are exact doubles. Rounding gives the intended microsecond; cutting,
+  // often the one before.
   if (size < MILLIS_MIN) return momentOfEpoch(whole, Math.round((value - whole) * 1e6));
   if (size < MICROS_MIN) {
     const millis = remainder(whole, 1e3);
@@ -44,7 +40,7 @@ export function momentOfNumber(value: number): Moment | null {
   return momentOfMicros(Number(floorDivide(nanos, 1000n)));
 }
 
-/** The same for an integer that a double can't hold: nanoseconds keep every digit. */
+/** As `momentOfNumber`, for integers beyond the doubles: nanoseconds keep every digit. */
 export function momentOfInteger(value: bigint): Moment | null {
   const size = value < 0n ? -value : value;
   if (size < BigInt(NANOS_MIN)) return momentOfNumber(Number(value));
@@ -72,7 +68,7 @@ function momentOfEpoch(seconds: number, micros: number): Moment {
   };
 }
 
-/** What is left above a multiple of the divisor, also before 1970. */
+/** @returns 0 to `divisor`, also before 1970. */
 function remainder(value: number, divisor: number): number {
   const rest = value % divisor;
   return rest < 0 ? rest + divisor : rest;

@@ -1,18 +1,17 @@
 /**
- * The many ways in which people write a date, besides the ISO form that `timestamp.ts` reads by
- * itself. What is accepted, and what an ambiguous text means, follows pandas, which the existing
- * clients were written against. Where pandas would guess or drop without telling, this converts or
- * refuses: named zones are converted; refused are a time without a date, a date that begins with a
- * two-digit year, and dots with the year last (pandas reads the month first, who writes so means
- * the day).
+ * Reads the many ways to write a date, besides the ISO form that `timestamp.ts` reads. The accepted
+ * forms, and the meaning of ambiguous texts, follow pandas, for which existing clients were
+ * written. Pandas guesses some texts and drops parts of others silently. This converts named zones,
+ * and refuses the rest: a time without a date, a two-digit year in front, and dots with the year
+ * last (pandas reads the month first, writers mean the day).
  */
 import { momentOfInteger, momentOfNumber } from "./epoch.ts";
 import { type Moment, momentOfDate, type Precision } from "./moment.ts";
 
-/** No stamp is longer; it bounds the work on a text that is none. */
+/** Longer than any stamp: bounds the work on other texts. */
 const TEXT_LENGTH_MAX = 80;
 
-/** Two-digit years from here on are of the 20th century, as in POSIX. */
+/** Two-digit years from here on belong to the 20th century, as in POSIX. */
 const TWO_DIGIT_YEAR_PIVOT = 69;
 
 const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
@@ -21,7 +20,7 @@ const MONTH =
 const WEEKDAY =
   /^(?:mon(?:day)?|tue(?:s|sday)?|wed(?:nesday)?|thu(?:r|rs|rsday)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)\.?,? /i;
 
-/** The zones of RFC 2822. Other abbreviations mean different offsets to different people. */
+/** Zones of RFC 2822. Other abbreviations are ambiguous. */
 const ZONE_MINUTES: Record<string, number> = {
   z: 0,
   utc: 0,
@@ -42,9 +41,7 @@ interface DateForm {
   read(match: RegExpExecArray): Moment | null;
 }
 
-/**
- * Each matches at the start of a text; what follows is the time. The first that matches decides.
- */
+/** Each pattern matches the date at the start of a text. The first match decides. */
 const DATE_FORMS: DateForm[] = [
   { pattern: /^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)/, read: (m) => date(m[1], m[3], m[4]) },
   { pattern: /^(\d{4})(\d\d)(\d\d)(?!\d)/, read: (m) => date(m[1], m[2], m[3]) },
@@ -86,7 +83,7 @@ const OFFSET = /^ ?([+-])(?:(\d{1,2})(?::(\d\d))?|(\d\d)(\d\d))$/;
 
 /**
  * @param text Not blank.
- * @returns Null when it is no stamp, or names a date or time that doesn't exist.
+ * @returns null for a text that is no stamp, or a date or time that doesn't exist.
  */
 export function parseLooseTimestamp(text: string): Moment | null {
   if (text.length > TEXT_LENGTH_MAX) return null;
@@ -108,7 +105,7 @@ function parseDateAndTime(text: string): Moment | null {
   return null;
 }
 
-/** A text of digits alone is a date where the calendar allows it, else an epoch number. */
+/** Reads digits alone as a date if the calendar has it, else as an epoch number. */
 function parseDigits(text: string): Moment | null {
   if (text.length === 4 || text.length === 8) {
     const moment = parseDateAndTime(text);
@@ -120,7 +117,7 @@ function parseDigits(text: string): Moment | null {
   return text.includes(".") ? momentOfNumber(Number(text)) : momentOfInteger(BigInt(text));
 }
 
-/** @param rest What follows the date: separator, time, half of the day, zone. */
+/** @param rest The text after the date: separator, time, am or pm, zone. */
 function withTime(moment: Moment, rest: string): Moment | null {
   const separator = /^(?: ?T|,? at |,? |-(?=\d\d:\d\d:\d\d|\d{6}))/i.exec(rest);
   if (separator === null) return null;
@@ -148,7 +145,7 @@ function hourOfDay(hour: number, half: string | undefined): number | null {
   return (hour % 12) + (half.toLowerCase() === "p" ? 12 : 0);
 }
 
-/** Minutes east of UTC; 0 for an empty text. */
+/** @returns minutes east of UTC; 0 for an empty text. */
 function parseZone(text: string): number | null {
   if (text === "") return 0;
   const offset = OFFSET.exec(text);

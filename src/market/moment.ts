@@ -1,21 +1,21 @@
-/** How much of a stamp was written: decides where it ends when it is an upper bound. */
+/** The finest part that was written. It decides where an upper bound ends. */
 export type Precision = "year" | "month" | "day" | "time";
 
-/** A point in time as somebody wrote it: the wall clock, and how far it is from UTC. */
+/** A point in time as written: a wall clock and its offset from UTC. */
 export interface Moment {
-  /** The wall clock as if it were UTC, Unix ms, whole seconds. */
+  /** The wall clock as if it were UTC: Unix ms, whole seconds. */
   wallMs: number;
-  /** Microseconds of that second, 0 … 999_999. */
+  /** Microseconds within that second, 0 … 999_999. */
   micros: number;
-  /** Minutes east of UTC; 0 when nothing was said. */
+  /** Minutes east of UTC; 0 when none was given. */
   offsetMinutes: number;
   precision: Precision;
 }
 
-/** Null unless the calendar has that date: no 30 February. */
+/** @returns null for a date that the calendar lacks, such as 30 February. */
 export function momentOfDate(year: number, month: number, day: number, precision: Precision): Moment | null {
   if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return null;
-  // Date.UTC would read the years 0 … 99 as 1900 … 1999.
+  // Date.UTC reads the years 0 … 99 as 1900 … 1999.
   const wallMs = new Date(0).setUTCFullYear(year, month - 1, day);
   return { wallMs, micros: 0, offsetMinutes: 0, precision };
 }

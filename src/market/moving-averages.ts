@@ -1,10 +1,9 @@
 /**
- * Moving averages of the closes of daily bars, over the whole series of a ticker. Days without a
- * close are skipped: they have no averages, and the next close goes on as if they were not there.
+ * Moving averages of daily closes over a ticker's whole series. Days without a close have no
+ * averages and are skipped.
  *
- * A computation can be resumed in the middle and gives the same doubles as one from the start: a
- * window is summed afresh for each row, oldest first, and an EMA, which remembers everything, is
- * handed on unrounded.
+ * A resumed computation gives the same doubles as one from the start: each row sums its window
+ * afresh, oldest first, and EMAs, which depend on all earlier closes, are passed on unrounded.
  */
 import { round4 } from "./round4.ts";
 
@@ -20,7 +19,7 @@ export const AVERAGE_COLUMNS = [
 /** Closes from one checkpoint to the next. */
 export const CHECKPOINT_EVERY = 128;
 
-/** Closes that the longest window needs besides that of its own row. */
+/** Closes that the longest window needs besides its own row's. */
 export const RECENT_CLOSES_MAX = 199;
 
 export type Emas = [
@@ -31,7 +30,7 @@ export type Emas = [
   ema89: number | null,
 ];
 
-/** All that a row needs of those before it, but for the recent closes. */
+/** What a row needs from earlier rows, besides the recent closes. */
 export interface MovingAverageState {
   /** Days with a close so far. */
   closes: number;
@@ -40,19 +39,16 @@ export interface MovingAverageState {
 }
 
 interface Checkpoint {
-  /** Index of the row, among those given. */
+  /** Index among the given rows. */
   index: number;
   /** The state before that row. */
   state: MovingAverageState;
 }
 
 export interface Averages {
-  /** One per close given: nine values in the order of `AVERAGE_COLUMNS`, 4 decimals. */
+  /** One row per given close: nine values in the order of `AVERAGE_COLUMNS`, 4 decimals. */
   rows: (number | null)[][];
-  /**
-   * Ascending; at the first row after each multiple of `CHECKPOINT_EVERY` closes. The state given
-   * is not among them.
-   */
+  /** Ascending: the first row after each multiple of `CHECKPOINT_EVERY` closes. */
   checkpoints: Checkpoint[];
 }
 
@@ -62,10 +58,9 @@ export function startState(): MovingAverageState {
 
 /**
  * Computes the rows that follow a state.
- *
- * @param recentCloses The last closes before the first row, oldest first, without the missing ones:
- *   199, or all if there are fewer. More do no harm.
- * @param closes One per row, oldest first; null where the day has none.
+ * @param recentCloses The last closes before the first row, oldest first, without missing ones: at
+ *   least 199, or all if there are fewer.
+ * @param closes One per row, oldest first; null on a day without one.
  * @throws RangeError Fewer recent closes than the state needs.
  */
 export function continueAverages(
@@ -124,14 +119,14 @@ export function continueAverages(
   return { rows, checkpoints };
 }
 
-/** Of the `period` closes before `end`, summed oldest first: another order gives another double. */
+/** The mean of the `period` closes before `end`. Another order of the sum gives another double. */
 function mean(series: Float64Array, end: number, period: number): number {
   let sum = 0;
   for (let at = end - period; at < end; at += 1) sum += series[at]!;
   return sum / period;
 }
 
-/** Starts from the mean of the first closes. */
+/** An EMA starts as the mean of the first closes. */
 function nextEma(
   period: number,
   ema: number | null,
@@ -147,7 +142,7 @@ function nextEma(
   return close * weight + ema * (1 - weight);
 }
 
-/** Sums of absurd closes overflow; what is no number any more is no average. */
+/** Sums of absurd closes overflow to infinity, which is no average. */
 function shown(value: number | null): number | null {
   return value === null || !Number.isFinite(value) ? null : round4(value);
 }

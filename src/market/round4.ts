@@ -1,9 +1,9 @@
-/** 4 decimals of x are x·10⁴, exact in a double while below this. */
+/** Below this, x·10⁴ is exact enough to decide on 4 decimals of x. */
 const SCALED_MAX = 2 ** 52;
 
 /**
- * Rounds to 4 decimals, correctly: the nearest of the exact value, the even one of two equally
- * near. Number() of toFixed(4) gives the same except for the ties, and takes ten times as long.
+ * Rounds the exact value to 4 decimals, ties to even. Number() of toFixed(4) differs only for ties,
+ * and takes ten times as long.
  */
 export function round4(value: number): number {
   const scaled = value * 1e4;
@@ -11,8 +11,7 @@ export function round4(value: number): number {
   if (size < SCALED_MAX) {
     const below = Math.floor(scaled);
     const toTie = Math.abs(scaled - below - 0.5);
-    // The product is off by half a unit in its last place at most; clear of the tie by more, it
-    // decides.
+    // The product is off by half a unit in its last place at most. A tie farther away decides.
     if (toTie > size * Number.EPSILON) {
       // Adding 0 turns -0 into 0.
       return (scaled - below < 0.5 ? below : below + 1) / 1e4 + 0;
@@ -21,15 +20,13 @@ export function round4(value: number): number {
   return isTie(value) ? roundTie(value) : Number(value.toFixed(4));
 }
 
-/**
- * k + 0.5 ten-thousandths is (2k + 1) / 20_000, and has a double only as an odd number of 32nds.
- */
+/** A tie is (2k + 1) / 20_000. Only odd numbers of 32nds among these are exact doubles. */
 function isTie(value: number): boolean {
   return Math.abs((value * 32) % 2) === 1;
 }
 
 function roundTie(value: number): number {
-  // An odd number n of 32nds is 312.5 n ten-thousandths, hence odd · 625 halves of them.
+  // An odd number n of 32nds is 312.5 n ten-thousandths, so odd · 625 halves of them.
   const halves = BigInt(Math.abs(value) * 32) * 625n;
   const below = halves / 2n;
   const even = below % 2n === 0n ? below : below + 1n;

@@ -1,7 +1,4 @@
-/**
- * Stamps as numbers, for reckoning with gaps: microseconds since 1970, UTC. A double holds them
- * exactly from 1685 to 2255.
- */
+/** Stamps as microseconds since 1970, UTC, to compute gaps. Doubles are exact from 1685 to 2255. */
 
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 const TICK_LENGTH = "2024-01-02 10:00:00.123456".length;
@@ -19,7 +16,7 @@ export function microsOfStamp(text: string): number {
   return seconds * 1_000 + (fraction.length === 6 ? Number(fraction) : 0);
 }
 
-/** As ticks are stored: `YYYY-MM-DD HH:MM:SS.ffffff`. */
+/** @returns the form of stored ticks: `YYYY-MM-DD HH:MM:SS.ffffff`. */
 export function stampOfMicros(micros: number): string {
   const seconds = Math.floor(micros / 1e6);
   const iso = new Date(seconds * 1_000).toISOString();

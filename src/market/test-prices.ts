@@ -1,23 +1,17 @@
-/**
- * Prices of the ticker TEST: a walk that follows from the time alone, so that it goes on after a
- * restart as if nothing had been, and two servers tell the same.
- */
+/** Prices of the ticker TEST. They depend on the time alone, so all servers give the same. */
 
 export interface TestPrices {
   bid: number;
   bidSize: number;
   ask: number;
   askSize: number;
-  /** At the bid or the ask, as a trade is. */
+  /** At the bid or the ask. */
   trade: number;
   tradeSize: number;
 }
 
 const MIDDLE = 100;
-/**
- * Seconds of each wave, from a breath to a month, and how far it moves the price: as in a market,
- * about the root of the time.
- */
+/** Periods of the waves. Each moves the price by about the root of its period, as in a market. */
 const WAVES_S = [4, 15, 60, 240, 900, 3_600, 14_400, 86_400, 604_800, 2_592_000];
 const MOVE_PER_ROOT_S = 0.008;
 const TICK = 0.01;
@@ -46,7 +40,7 @@ export function testPrices(second: number): TestPrices {
   };
 }
 
-/** Random heights, one each `waveS` seconds, joined without a jump. */
+/** A smooth curve through random heights, one each `waveS` seconds. */
 function waveAt(second: number, waveS: number, wave: number): number {
   const step = Math.floor(second / waveS);
   const share = second / waveS - step;
@@ -55,7 +49,7 @@ function waveAt(second: number, waveS: number, wave: number): number {
   return (height - 0.5) * 2 * MOVE_PER_ROOT_S * Math.sqrt(waveS);
 }
 
-/** @returns 0 to 1, the same for the same two numbers on every machine. */
+/** @returns 0 to 1, the same for the same arguments on every machine. */
 function noise(stream: number, at: number): number {
   let bits = Math.imul(at ^ Math.imul(stream + 1, 0x9e3779b1), 0x85ebca6b);
   bits = Math.imul(bits ^ (bits >>> 15), 0xc2b2ae35);

@@ -1,5 +1,2 @@
-/**
- * Characters of the longest type of tick, `data_type`. It is part of a key, of topics and of
- * frames.
- */
+/** Characters of the longest `data_type` of a tick. It is part of keys, topics and frames. */
 export const TYPE_LENGTH_MAX = 256;

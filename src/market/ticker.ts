@@ -1,20 +1,17 @@
-/**
- * Characters of the longest ticker; option symbols have 21. It bounds keys, topics and log lines.
- */
+/** Characters of the longest ticker: bounds keys, topics and log lines. Option symbols have 21. */
 export const TICKER_LENGTH_MAX = 1_024;
 
-/** What a client sent can't be a ticker. The client's fault, told as it is. */
+/** A client sent something that can't be a ticker. The client gets the message as it is. */
 export class TickerError extends Error {
   override readonly name = "TickerError";
 }
 
 /**
- * A ticker as it is stored: any text, case and blanks kept. Old clients also send numbers and true,
- * which become text as Python writes them: `5`, `1.5`, `True`.
- *
- * @returns Null where the wire counts the ticker as missing: absent, null, "", 0, false, an empty
- *   list or object.
- * @throws TickerError A list, an object, or longer than 1,024 characters.
+ * Reads a ticker: any text, with its case and blanks. Numbers and true, which old clients send,
+ * become text as in Python: `5`, `1.5`, `True`.
+ * @returns null for what the wire calls missing: absent, null, "", 0, false, an empty list or
+ *   object.
+ * @throws TickerError A list, an object, or more than 1,024 characters.
  */
 export function readTicker(value: unknown): string | null {
   if (typeof value === "string") {

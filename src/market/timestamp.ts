@@ -1,7 +1,7 @@
 /**
- * Stamps. Inside the server a stamp is text in UTC, which sorts as time does: `YYYY-MM-DD` of a
- * daily bar, `YYYY-MM-DD HH:MM:SS` of an hourly bar, `YYYY-MM-DD HH:MM:SS.ffffff` of a tick. This
- * file turns what clients send into that text and back into what they read.
+ * Stamps. The server keeps them as text in UTC, which sorts by time: `YYYY-MM-DD` for daily bars,
+ * `YYYY-MM-DD HH:MM:SS` for hourly bars, `YYYY-MM-DD HH:MM:SS.ffffff` for ticks. This file converts
+ * from and to the forms that clients send and read.
  */
 import { nowText } from "./clock.ts";
 import { momentOfInteger, momentOfNumber } from "./epoch.ts";
@@ -13,12 +13,12 @@ export type StampType = "date" | "second" | "instant";
 
 export { newYorkDate, nowText } from "./clock.ts";
 
-/** What a client sent as a stamp is none, or can't be stored. The client's fault, told as it is. */
+/** A client sent something unreadable or unstorable. The client gets the message as it is. */
 export class TimestampError extends Error {
   override readonly name = "TimestampError";
 }
 
-/** Calendar dates that can be stored, inclusive: what nanoseconds in 64 bits can tell. */
+/** Dates that can be stored, inclusive: the range of 64-bit nanoseconds. */
 const DATE_MIN = "1677-09-22";
 const DATE_MAX = "2262-04-11";
 
@@ -36,7 +36,7 @@ const TICK_LENGTH = "2024-01-02 10:00:00.123456".length;
 const MIDNIGHT = " 00:00:00.000000";
 const ZEROS = "000000";
 const SECOND_MS = 1000;
-/** Bounds may lie outside of what can be stored: 9999-12-31 is what many write for "no end". */
+/** Bounds may lie beyond the storable range: many write 9999-12-31 for "no end". */
 const BOUND_MIN_MS = Date.parse("0001-01-01T00:00:00Z");
 const BOUND_MAX_MS = Date.parse("9999-12-31T23:59:59Z");
 
@@ -47,11 +47,10 @@ const COLON = 58;
 const NOT_DIGITS = -1;
 
 /**
- * The instant that a client means, in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`; finer than microseconds is
- * cut off. Without a zone it is UTC; a date alone is its midnight. Numbers are epochs, told by
- * magnitude (`epoch.ts`).
- *
- * @returns Null for "no date": null, undefined, NaN, and the texts "", "NaT" and "nan".
+ * Reads an instant as UTC, `YYYY-MM-DD HH:MM:SS.ffffff`, cut off at microseconds. A text without a
+ * zone is UTC; a date alone is its midnight. Numbers are epochs, with the unit by magnitude
+ * (`epoch.ts`).
+ * @returns null for "no date": null, undefined, NaN, and the texts "", "NaT" and "nan".
  * @throws TimestampError Neither a stamp nor "no date", or outside of 1677-09-22 … 2262-04-11.
  */
 export function parseTimestamp(value: unknown): string | null {
@@ -64,9 +63,8 @@ export function parseTimestamp(value: unknown): string | null {
 }
 
 /**
- * The calendar date of a daily bar, `YYYY-MM-DD`: as written, whatever the offset, because a bar of
- * New York's
- * 2 January is that day's bar everywhere. Null and errors as `parseTimestamp`.
+ * Reads the calendar date of a daily bar, `YYYY-MM-DD`, as written: New York's bar of 2 January is
+ * that day's bar everywhere, so the offset doesn't count. Null and errors as `parseTimestamp`.
  */
 export function parseCalendarDate(value: unknown): string | null {
   if (typeof value === "string" && value.length <= TEXT_LENGTH_MAX && parseIsoTimestamp(value) !== null)
@@ -75,21 +73,19 @@ export function parseCalendarDate(value: unknown): string | null {
   return moment === null ? null : storable(formatWall(moment), value).slice(0, DAY_LENGTH);
 }
 
-/** The stamp of an hourly bar, `YYYY-MM-DD HH:MM:SS`, of a text from `parseTimestamp`. */
+/** @param text From `parseTimestamp`. */
 export function toHourly(text: string): string {
   return text.slice(0, SECOND_LENGTH);
 }
 
 /**
- * An inclusive bound of a range, in the stored form of what it is compared with; any form that a
- * save accepts.
+ * Reads an inclusive bound of a range, in any form that a save accepts, into the stored form of
+ * `form`.
  *
- * As an end, a date means the end of that day, a month or year without day the end of that; "today"
- * is a date. A start within a second, where stamps have no fraction, begins with the
- * next second. Of a date only the calendar day counts, as written and inclusive at both ends: a
- * daily bar stands for its whole day.
- *
- * @returns Null, unbounded, for what is "no date" to `parseTimestamp`.
+ * A date, month or year as an end means its last instant; "today" is a date. Stamps in seconds have
+ * no fraction, so a start within a second moves to the next. With daily bars only the calendar date
+ * counts, as written: a bar stands for its whole day.
+ * @returns null, unbounded, for what `parseTimestamp` calls "no date".
  * @throws TimestampError Not a stamp. Years 1 … 9999 are fine here.
  */
 export function parseBound(value: unknown, edge: "start" | "end", form: StampType): string | null {
@@ -106,9 +102,9 @@ export function parseBound(value: unknown, edge: "start" | "end", form: StampTyp
 }
 
 /**
- * `YYYY-MM-DDTHH:MM:SS.ffffffZ`, as clients read it, of any stored form: date, seconds or fraction,
- * with or without `+00:00`. Rows written by other programs may hold any text; what is no stamp goes
- * out as it is.
+ * Turns any stored form, with or without `+00:00`, into what clients read:
+ * `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Returns other texts, which other programs may have written,
+ * unchanged.
  */
 export function toWire(text: string): string {
   if (text.charCodeAt(4) !== DASH || text.charCodeAt(7) !== DASH) return text;
@@ -122,18 +118,16 @@ export function toWire(text: string): string {
 }
 
 /**
- * The form that nearly every stamp has: `2024-01-02`, or with blank or T a time with 0 … 9 digits
- * of fraction and nothing, Z or +00:00 behind. A feed saves a million of these a second: no regular
- * expression, no Date.
- *
- * @returns Null for every other text, also for dates that don't exist: the general parser has the
- *   last word.
+ * Reads the form of nearly every stamp: `2024-01-02`, or with blank or T a time, 0 … 9 digits of
+ * fraction, and nothing, Z or +00:00. It uses no regular expression and no Date, as feeds save a
+ * million stamps a second.
+ * @returns null for other texts and impossible dates: the general parser decides on these.
  */
 function parseIsoTimestamp(text: string): string | null {
   const length = text.length;
   if (length < DAY_LENGTH || text.charCodeAt(4) !== DASH || text.charCodeAt(7) !== DASH) return null;
   const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
-  // The years at the ends of the range are storable in part only.
+  // Only parts of the years at the ends of the range can be stored.
   if (year <= 1677 || year >= 2262) return null;
   if (twoDigits(text, 2) === NOT_DIGITS) return null;
   const month = twoDigits(text, 5);
@@ -156,7 +150,6 @@ function parseIsoTimestamp(text: string): string | null {
   return `${text.slice(0, 10)} ${text.slice(11, fractionEnd)}${ZEROS.slice(digits)}`;
 }
 
-/** T or blank at 10, then HH:MM:SS within the day. */
 function hasTime(text: string): boolean {
   const separator = text.charCodeAt(10);
   if (separator !== 84 && separator !== 32) return false;
@@ -181,7 +174,7 @@ function twoDigits(text: string, at: number): number {
 function readMoment(value: unknown): Moment | null {
   if (value === null || value === undefined) return null;
   if (typeof value === "string") return readText(value);
-  // The wire reads a bare NaN or Infinity as a hole.
+  // The wire reads a bare NaN or Infinity as a missing value.
   if (typeof value === "number" && !Number.isFinite(value)) return null;
   if (typeof value !== "number" && typeof value !== "bigint") throw unreadable(value, EXPECTED_TEXT);
   const moment = typeof value === "number" ? momentOfNumber(value) : momentOfInteger(value);
@@ -206,7 +199,7 @@ function midnight(wallMs: number): number {
   return new Date(wallMs).setUTCHours(0, 0, 0, 0);
 }
 
-/** The last microsecond of the day, month or year that was written; an instant stays as it is. */
+/** The last microsecond of the day, month or year that was written; an instant stays. */
 function endOf(moment: Moment): Moment {
   if (moment.precision === "time") return moment;
   const end = new Date(moment.wallMs);
@@ -224,10 +217,7 @@ function formatWall(moment: Moment): string {
   return formatMs(moment.wallMs, moment.micros);
 }
 
-/**
- * Years have four digits: what lies beyond them is moved to their ends, all of it outside of what
- * is stored.
- */
+/** Moves years beyond four digits to the bounds, which lie outside of the storable range anyway. */
 function formatMs(ms: number, micros: number): string {
   const iso = new Date(Math.min(Math.max(ms, BOUND_MIN_MS), BOUND_MAX_MS)).toISOString();
   return `${iso.slice(0, 10)} ${iso.slice(11, SECOND_LENGTH)}.${String(micros).padStart(6, "0")}`;

@@ -1,11 +1,9 @@
 /**
- * What the processes of one server know of each other's memory: a small file that all of them map.
- * It holds the pids of the server's processes and SQL runners, the user-written statements that
- * run, by client address, and the bytes spooled.
+ * What the processes of a server know of each other's memory, in a small file that all map: pids of
+ * processes and SQL runners, running user-written statements by client address, and spooled bytes.
  *
- * Nobody reports how much he takes: whoever wants to know asks the kernel, so a process that is
- * stuck is counted too. An entry whose process has ended without removing it is removed by the next
- * one who looks.
+ * Readers ask the kernel how much each pid takes, so a stuck process counts too. They also remove
+ * entries of processes that have ended.
  */
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +11,7 @@ import { residentBytes, startOf } from "./resident.ts";
 
 export const MEMORY_BOARD_FILE = "memory";
 
-/** Entries of each kind, and the 32-bit cells of one. */
+/** Index of the first entry, number of entries, and 32-bit cells in each. */
 const PROCESSES = { first: 0, count: 256, cells: 4 };
 const RUNNERS = { first: 1024, count: 512, cells: 5 };
 const STATEMENTS = { first: 3584, count: 512, cells: 2 };
@@ -25,7 +23,7 @@ export type ProcessRole = (typeof ROLES)[number];
 
 export interface ServerProcess {
   pid: number;
-  /** "worker 2". */
+  /** Such as "worker 2". */
   name: string;
   bytes: number;
 }
@@ -34,16 +32,16 @@ export interface BoardRunner {
   pid: number;
   owner: number;
   bytes: number;
-  /** It has been killed because of its memory, and has not gone yet. */
+  /** Killed for its memory, but not gone yet. */
   doomed: boolean;
-  /** Killed now, nobody could say what it did. */
+  /** If it is killed now, the outcome of its statement is unknown. */
   committing: boolean;
 }
 
-/** Entry of a runner, held by its owner. */
+/** The owner's handle of a runner's entry. */
 export interface RunnerEntry {
   setCommitting(committing: boolean): void;
-  /** Bytes for which it was killed, whoever did it; 0 if it wasn't. */
+  /** Bytes for which some process killed it; 0 if none has. */
   readonly doomedBytes: number;
   remove(): void;
 }
@@ -51,15 +49,14 @@ export interface RunnerEntry {
 export class MemoryBoard {
   readonly #cells: Int32Array;
 
-  /** @param runtimeDir Of the server; null for a process that shares with nobody. */
+  /** @param runtimeDir The server's; null for a process that shares with none. */
   constructor(runtimeDir: string | null) {
     this.#cells = runtimeDir === null ? new Int32Array(CELLS) : mapped(join(runtimeDir, MEMORY_BOARD_FILE));
   }
 
-  /** Enters this process. */
   join(role: ProcessRole, workerId: number): void {
-    if (this.#own() !== null) return;
-    this.#reap(PROCESSES, 0);
+    if (this.#ownEntry() !== null) return;
+    this.#removeDead(PROCESSES, 0);
     const at = this.#take(PROCESSES, process.pid);
     if (at === null) return;
     Atomics.store(this.#cells, at + 1, ROLES.indexOf(role) * 1024 + workerId + 1);
@@ -67,18 +64,18 @@ export class MemoryBoard {
     Atomics.store(this.#cells, at + 3, 0);
   }
 
-  /** Spooled by this process, for the sum of all. */
+  /** Sets this process' part of the sum. */
   setSpooledBytes(bytes: number): void {
-    const at = this.#own();
+    const at = this.#ownEntry();
     if (at !== null) Atomics.store(this.#cells, at + 2, Math.ceil(bytes / KIB));
   }
 
-  /** By the processes that are there. */
+  /** Sum of all living processes. */
   get spooledBytes(): number {
     return this.#entries(PROCESSES).reduce((sum, at) => sum + this.#cell(at + 2) * KIB, 0);
   }
 
-  /** Those that are alive, without SQL runners. */
+  /** Living processes, without SQL runners. */
   processes(): ServerProcess[] {
     return this.#entries(PROCESSES).flatMap((at) => {
       const pid = this.#cell(at);
@@ -98,7 +95,7 @@ export class MemoryBoard {
     const cells = this.#cells;
     let at = this.#take(RUNNERS, pid);
     if (at === null) {
-      this.#reap(RUNNERS, 1);
+      this.#removeDead(RUNNERS, 1);
       at = this.#take(RUNNERS, pid);
     }
     if (at === null) return { setCommitting() {}, doomedBytes: 0, remove() {} };
@@ -119,13 +116,13 @@ export class MemoryBoard {
     };
   }
 
-  /** Of all processes of the server. */
+  /** Runners of all processes. */
   runners(): BoardRunner[] {
     return this.#entries(RUNNERS).flatMap((at) => {
       const pid = this.#cell(at);
       const owner = this.#cell(at + 1);
       const bytes = residentBytes(pid);
-      // Just started, or ended: its owner removes it, if there still is one.
+      // The process has just started or ended. Its owner removes the entry, if the owner lives.
       if (bytes === 0 && owner !== 0 && residentBytes(owner) === 0)
         Atomics.compareExchange(this.#cells, at, pid, 0);
       if (bytes === 0) return [];
@@ -137,14 +134,11 @@ export class MemoryBoard {
     return this.#entries(RUNNERS).length;
   }
 
-  /**
-   * Kills a runner, of whichever process, for its memory. False if somebody else has done so, or it
-   * has gone.
-   */
+  /** Kills any process' runner for its memory. False if it is gone or already killed for that. */
   doom({ pid, bytes }: BoardRunner): boolean {
     const at = this.#entries(RUNNERS).find((entry) => this.#cell(entry) === pid);
     if (at === undefined) return false;
-    // Its number may be another process's by now, which is no business of this server.
+    // The pid may have a new owner by now, which this server must leave alone.
     if (this.#cell(at + 4) !== startOf(pid)) {
       Atomics.compareExchange(this.#cells, at, pid, 0);
       return false;
@@ -160,35 +154,31 @@ export class MemoryBoard {
 
   /**
    * Enters a statement that this process is about to run.
-   *
-   * @param client Address; "" for the server itself, which no share binds.
-   * @returns what removes it; null when the server, or the client, has as many as it may.
+   * @param client Address; "" for the server itself, which has no share.
+   * @returns a function that removes it; null when the server or the client has reached its bound.
    */
   beginStatement(client: string, bounds: { max: number; perClient: number }): (() => void) | null {
-    const own = hashOf(client);
-    if (this.#mayBegin(own, bounds) !== null) this.#reap(STATEMENTS, 0);
-    if (this.#mayBegin(own, bounds) !== null) return null;
+    const hash = hashOf(client);
+    if (!this.#mayBegin(hash, bounds)) this.#removeDead(STATEMENTS, 0);
+    if (!this.#mayBegin(hash, bounds)) return null;
     const at = this.#take(STATEMENTS, process.pid);
     if (at === null) return null;
-    Atomics.store(this.#cells, at + 1, own);
+    Atomics.store(this.#cells, at + 1, hash);
     return () => void Atomics.compareExchange(this.#cells, at, process.pid, 0);
   }
 
-  /** Statements that run, in all processes. */
+  /** Running statements, in all processes. */
   get statements(): number {
     return this.#entries(STATEMENTS).length;
   }
 
-  /** null: one more may begin. */
-  #mayBegin(own: number, { max, perClient }: { max: number; perClient: number }): "server" | "client" | null {
+  #mayBegin(hash: number, { max, perClient }: { max: number; perClient: number }): boolean {
     const entries = this.#entries(STATEMENTS);
-    if (entries.length >= max) return "server";
-    if (own === 0) return null;
-    const ofClient = entries.filter((at) => this.#cell(at + 1) === own).length;
-    return ofClient >= perClient ? "client" : null;
+    if (entries.length >= max) return false;
+    return hash === 0 || entries.filter((at) => this.#cell(at + 1) === hash).length < perClient;
   }
 
-  #own(): number | null {
+  #ownEntry(): number | null {
     return this.#entries(PROCESSES).find((at) => this.#cell(at) === process.pid) ?? null;
   }
 
@@ -204,7 +194,7 @@ export class MemoryBoard {
     return found;
   }
 
-  /** A free entry, its first cell set; null when all are taken. */
+  /** Takes a free entry and sets its first cell; null when none is left. */
   #take({ first, count, cells }: typeof PROCESSES, pid: number): number | null {
     for (let i = 0; i < count; i++) {
       const at = first + i * cells;
@@ -214,11 +204,10 @@ export class MemoryBoard {
   }
 
   /**
-   * Removes entries whose process has gone.
-   *
-   * @param cell Which of the entry's cells holds the pid.
+   * Removes entries of processes that have ended.
+   * @param cell Index of the pid in the entry.
    */
-  #reap(kind: typeof PROCESSES, cell: number): void {
+  #removeDead(kind: typeof PROCESSES, cell: number): void {
     for (const at of this.#entries(kind)) {
       const pid = this.#cell(at + cell);
       if (!isAlive(pid)) Atomics.compareExchange(this.#cells, at, pid, 0);
@@ -226,9 +215,7 @@ export class MemoryBoard {
   }
 }
 
-/**
- * Made by whoever comes first: its length is the same for all, and a file's new bytes are zeros.
- */
+/** The first process makes it. All use the same length, and new bytes are zeros. */
 function mapped(path: string): Int32Array {
   const fd = openSync(path, "a+", 0o600);
   ftruncateSync(fd, CELLS * 4);
@@ -246,9 +233,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/**
- * 0 stands for the server itself. Two addresses with the same number share their bound, no more.
- */
+/** 0 is the server itself. Two clients with the same hash share their bound, nothing else. */
 function hashOf(client: string): number {
   if (client === "") return 0;
   return Number(Bun.hash(client) & 0x7fffffffn) || 1;

@@ -1,29 +1,28 @@
 /**
- * The last resort: a process that alone takes the server far over its bound is ended, and replaced
- * as after any death; the one process of `--workers 1` closes WebSockets instead, since nobody
- * would replace it.
+ * The last resort: a process that takes the server far over its bound is ended and replaced. With
+ * `--workers 1`, nothing would replace it, so it closes WebSockets instead.
  */
 import type { MemoryBoard } from "./memory-board.ts";
 import { processesOf, sumOf } from "./memory-watch.ts";
 
 const LOOK_MS = 500;
-/** Of the bound. */
+/** Share of the bound that all together take. */
 const FAR_OVER = 1.25;
-/** Of the bound, what the greatest takes alone. */
+/** Share of the bound that the greatest takes alone. */
 const ALONE = 0.75;
-/** Memory goes back late: caches and large messages get this long. */
+/** The system takes memory back late: caches and large messages get this long. */
 const FAR_OVER_FOR_MS = 5_000;
 
 export interface MemoryEnderOptions {
   board: MemoryBoard;
   /** --memory-mb. */
   bytesMax: number;
-  /** @param what A sentence that says why, without its end. */
+  /** @param what A sentence with the reason, without a full stop. */
   end(pid: number, what: string): void;
 }
 
-/** @returns what ends it. */
-export function endWhoTakesFarTooMuch({ board, bytesMax, end }: MemoryEnderOptions): () => void {
+/** @returns a function that stops it. */
+export function startMemoryEnder({ board, bytesMax, end }: MemoryEnderOptions): () => void {
   let suspect = { pid: 0, sinceMs: 0 };
   const timer = setInterval(() => {
     const sum = sumOf(processesOf(board));

@@ -1,7 +1,7 @@
 /**
- * Watches what all processes of a server take together. Near the bound, expensive new work is
- * refused and whoever can gives memory back; the log says who takes it. Memory goes back late, so
- * one high figure alone means little.
+ * Watches the memory of all of a server's processes. Near the bound, the server refuses expensive
+ * work, gives caches back and logs what takes the memory. Memory goes back late, so one high figure
+ * is no alarm.
  */
 import type { Conditions } from "../observe/conditions.ts";
 import type { Logger } from "../observe/log.ts";
@@ -9,21 +9,21 @@ import { unavailable } from "../protocol/errors.ts";
 import type { MemoryBoard, ServerProcess } from "./memory-board.ts";
 
 const LOOK_MS = 250;
-/** Of the bound, from which on caches are given up … */
+/** Share of the bound at which caches are given up. */
 const NEAR = 0.85;
-/** … and expensive work is refused, if it stays so for this long; at the bound itself at once. */
+/** Expensive work is refused after this time near the bound; at the bound itself, at once. */
 const NEAR_FOR_MS = 1_500;
-/** Refused until it is below this again for a moment. */
+/** Work is refused until memory stays below this share for a moment. */
 const CLEAR = 0.75;
 const CLEAR_FOR_MS = 1_000;
-/** Between two times that caches are given up. */
+/** Time between two times that caches are given up. */
 const SHRINK_PAUSE_MS = 5_000;
 /**
- * A whole garbage collection holds up the process, by 0.1 s and more for some hundred MB: it gets
- * so little of the time.
+ * A full garbage collection stops the process, by 0.1 s and more for some hundred MB. This is the
+ * share of time that it may take.
  */
 const COLLECTING_SHARE = 1 / 100;
-/** Between two lists of what takes the memory, while it is short. */
+/** Time between two lists of what takes the memory. */
 const LIST_PAUSE_MS = 60_000;
 const PARTS_LISTED_MAX = 8;
 const MIB = 2 ** 20;
@@ -39,9 +39,9 @@ export interface MemoryWatchOptions {
   bytesMax: number;
   conditions: Conditions;
   log: Pick<Logger, "warning">;
-  /** The large parts that this process knows of. */
+  /** Large parts that this process knows of. */
   parts(): MemoryPart[];
-  /** Gives back what this process can do without. */
+  /** Frees what this process can do without. */
   shrink(): void;
 }
 
@@ -89,7 +89,7 @@ export class MemoryWatch {
     clearInterval(this.#timer);
   }
 
-  /** Called by its own timer. */
+  /** Called by the timer. */
   look(): void {
     const { board, bytesMax } = this.#options;
     const now = performance.now();

@@ -6,7 +6,7 @@ import { escapeControls } from "./log-line.ts";
 export interface Access {
   clientAddress: string;
   method: string;
-  /** Decides on the level. */
+  /** Decides the level. */
   path: string;
   /** Path and query as sent. */
   target: string;
@@ -18,24 +18,18 @@ export interface Access {
 }
 
 export interface AccessLogger {
-  /**
-   * Whether `write` would log such a request. Cheap, to be asked before an `Access` is put
-   * together.
-   */
+  /** Whether `write` would log such a request. Cheap: ask before making an `Access`. */
   wants(status: number, path: string): boolean;
   write(access: Access): void;
 }
 
-/** Probes come every few seconds from several sides; at INFO they would bury everything else. */
+/** Probes come every few seconds from several sides. At INFO they would bury everything else. */
 const PROBES = new Set(["/health", "/healthz", "/ready", "/live"]);
 
 const TARGET_CHARS_MAX = 1024;
 const USER_AGENT_CHARS_MAX = 256;
 
-/**
- * A line at INFO for each answered request (on), for those with status 400 and above (errors), or
- * none (off).
- */
+/** Logs answered requests at INFO: all (on), those from status 400 on (errors), or none (off). */
 export function createAccessLogger(mode: AccessLog, logger: Logger): AccessLogger {
   const atInfo = mode !== "off" && logger.logs("INFO");
   const atDebug = mode !== "off" && logger.logs("DEBUG");
@@ -60,7 +54,7 @@ export function formatAccess(access: Access): string {
   return `${access.clientAddress} - "${request}" ${access.status} ${size} ${Math.round(access.durationMs)}ms "${agent}"`;
 }
 
-/** What a client sent, unable to end its quotes early. */
+/** Text of a client, made unable to end its quotes early. */
 function field(text: string, charsMax: number): string {
   const shown = text.length > charsMax ? `${text.slice(0, charsMax)}…` : text;
   return escapeControls(shown.replace(/["\\]/g, "\\$&"));

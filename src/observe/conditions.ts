@@ -1,9 +1,7 @@
 /**
- * What keeps this process from doing all of its work: a full disk, too few descriptors, a writer
- * that doesn't answer.
- *
- * Whoever notices a condition begins and ends it here. The log tells both moments once, and
- * `/ready` answers 503 with the reasons in between.
+ * What keeps this process from doing all of its work, such as a full disk. The code that notices a
+ * condition begins and ends it here. The log tells each beginning and end once; in between,
+ * `/ready` answers 503 with the reasons.
  */
 import type { LogLines } from "./log.ts";
 
@@ -17,17 +15,14 @@ export class Conditions {
     this.#log = log;
   }
 
-  /**
-   * @param reason A sentence without a full stop, with the figures of this moment. It replaces an
-   * earlier one.
-   */
+  /** @param reason A sentence without a full stop, with current figures. Replaces the last one. */
   begin(name: ConditionName, reason: string): void {
     const isNew = !this.#reasons.has(name);
     this.#reasons.set(name, reason);
     if (isNew) this.#log.warning(reason);
   }
 
-  /** @param note Logged if the condition was there. */
+  /** @param note Logged if the condition existed. */
   end(name: ConditionName, note: string): void {
     if (this.#reasons.delete(name)) this.#log.info(note);
   }
@@ -36,7 +31,7 @@ export class Conditions {
     return this.#reasons.has(name);
   }
 
-  /** In the order in which they began. */
+  /** Oldest first. */
   get reasons(): string[] {
     return [...this.#reasons.values()];
   }

@@ -1,25 +1,23 @@
-/**
- * What one process has done since its start. Plain numbers, since they are raised on every request.
- */
+/** What one process has done since its start. Plain numbers, as every request raises them. */
 export interface Counters {
   requests: number;
   /** Answers with status 400–499. */
   clientErrors: number;
   /** Answers with status 500 and above. */
   serverErrors: number;
-  /** Saves answered with success, and the rows they carried. */
+  /** Saves answered with success, and their rows. */
   saves: number;
   rowsSaved: number;
-  /** WebSocket frames published, each to all subscribers of its ticker; heartbeats too. */
+  /** WebSocket frames, heartbeats too. One frame for all subscribers of a ticker counts once. */
   framesPublished: number;
-  /** Open now; the only one that also falls. */
+  /** Open now; the only figure that also falls. */
   subscribers: number;
-  /** Messages of WebSocket clients. */
+  /** From WebSocket clients. */
   messages: number;
   /** Closed because they didn't read. */
   subscribersCutOff: number;
   sqlRuns: number;
-  /** Of these, stopped at --sql-timeout. */
+  /** SQL runs stopped at --sql-timeout. */
   sqlTimeouts: number;
 }
 

@@ -1,16 +1,15 @@
 /**
- * Descriptors of this process: each client, file and pipe takes one. Bun raises the soft limit to
- * the hard one when a process starts, in children too, so the limit read here is all that the
- * system allows.
+ * File descriptors of this process: each client, file and pipe takes one. Bun raises the soft limit
+ * to the hard one at each start, so the limit read here is all that the system allows.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 
-/** Fewer are too few for a server that people depend on: each client takes one. */
+/** Fewer are too few for a server: each client takes one. */
 export const DESCRIPTORS_ENOUGH = 8_192;
 
 const OPEN_FILES = "/proc/self/fd";
 
-/** Infinity for "unlimited"; null where the system doesn't show it. */
+/** @returns Infinity for "unlimited"; null where the system doesn't show it. */
 export function descriptorLimit(): number | null {
   let limits: string;
   try {
@@ -24,22 +23,19 @@ export function descriptorLimit(): number | null {
   return text === "unlimited" ? Number.POSITIVE_INFINITY : Number(text);
 }
 
-/**
- * Whether Linux counts them by itself (from 6.2): 2 µs, however many there are; else each look
- * walks over all.
- */
+/** Whether Linux (from 6.2) keeps a count, read in 2 µs. Otherwise each look walks over all. */
 export function countsDescriptorsCheaply(): boolean {
   return (statSync(OPEN_FILES, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
-/** Those in use now; on Linux only. */
+/** Linux only. */
 export function openDescriptors(): number {
   const { size } = statSync(OPEN_FILES);
   if (size > 0) return size;
   try {
     return readdirSync(OPEN_FILES).length;
   } catch (error) {
-    // The walk needs one itself.
+    // The walk itself needs a descriptor.
     if (error instanceof Error && "code" in error && error.code === "EMFILE") return Number.POSITIVE_INFINITY;
     throw error;
   }

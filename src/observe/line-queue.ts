@@ -1,66 +1,54 @@
-/** Where lines go: standard output or a file. Several queues never share a target. */
+/** Standard output or a file. Each has one queue at most. */
 export interface LineTarget {
-  /** As an error message names it. */
+  /** Named so in error messages. */
   readonly name: string;
-  /** Largest chunk that `write` gets, except for a single line that is longer. */
+  /** The largest chunk for `write`, except for a longer single line. */
   readonly chunkBytesMax: number;
-  /** True when no later write can succeed; lines are thrown away from then on. */
+  /** No later write can succeed; the queue drops all further lines. */
   readonly closed: boolean;
-  /**
-   * Resolves when the system has taken the chunk; rejects when it is lost. Never called again
-   * before that.
-   */
+  /** Resolves when the system has the chunk; rejects when it is lost. Calls don't overlap. */
   write(chunk: Buffer): Promise<void>;
-  /**
-   * Writes at once, for the exit of the process. `unfinished` is the chunk of a `write` that has
-   * not resolved.
-   */
+  /** Writes at once, at exit. `unfinished` is the chunk of a `write` that hasn't resolved. */
   writeSync(chunk: Buffer, unfinished: Buffer | null): void;
   close(): Promise<void>;
 }
 
 interface Notices {
-  /** A line that tells of lines that never reached the target; it goes to that target. */
+  /** @returns a line for the target about the lines that it lost. */
   lost(lines: number): string;
-  /** Called at the first failure, and again only after a write has succeeded. */
+  /** Called at the first failure, and again only after a successful write. */
   failed(error: unknown): void;
 }
 
-/** Lines wait this long for company: one write for many lines. */
+/** Lines gather for this long, to share a write. */
 const GATHER_MS = 100;
-/** So many waiting bytes are written without waiting for more. */
+/** This many waiting bytes are written at once. */
 const GATHER_BYTES = 64 * 1024;
-/** Memory for lines that the target hasn't taken. What comes beyond is dropped and counted. */
+/** Memory for lines that the target hasn't taken. Further lines are dropped and counted. */
 const PENDING_BYTES_MAX = 4 * 1024 * 1024;
-/**
- * Written lines are cut off the front of the array in steps of this, since each cut copies the
- * rest.
- */
+/** Written lines are cut off the array in steps of this, as each cut copies the rest. */
 const WRITTEN_LINES_MAX = 4096;
 
-/**
- * Lines on their way to one target, in order: bounded in memory, one write at a time, never in the
- * caller's time.
- */
+/** Lines for one target, in order. Memory is bounded, writes don't overlap, callers never wait. */
 export class LineQueue {
   readonly #target: LineTarget;
   readonly #notices: Notices;
   #lines: string[] = [];
-  /** Index in #lines of the first one that isn't in a chunk yet. */
+  /** Index in #lines of the first line that no chunk has yet. */
   #next = 0;
   #pendingBytes = 0;
   #lost = 0;
   #failing = false;
   #unfinished: Buffer | null = null;
   #timer: Timer | null = null;
-  #pumping: Promise<void> | null = null;
+  #writing: Promise<void> | null = null;
 
   constructor(target: LineTarget, notices: Notices) {
     this.#target = target;
     this.#notices = notices;
   }
 
-  /** @param promptly Write it without waiting for more lines. */
+  /** @param promptly Write without waiting for more lines. */
   push(line: string, promptly: boolean): void {
     if (this.#target.closed) return;
     const bytes = Buffer.byteLength(line);
@@ -70,19 +58,16 @@ export class LineQueue {
     }
     this.#lines.push(line);
     this.#pendingBytes += bytes;
-    if (this.#pumping !== null) return;
+    if (this.#writing !== null) return;
     if (promptly || this.#pendingBytes >= GATHER_BYTES) this.#start();
     else this.#timer ??= setTimeout(() => this.#start(), GATHER_MS).unref();
   }
 
-  /**
-   * Resolves when the lines pushed so far have been written or lost: with a stuck target, never.
-   */
+  /** Resolves when the lines so far are written or lost. Never, if the target is stuck. */
   async flush(): Promise<void> {
-    if (this.#pumping !== null || this.#lines.length > 0) await this.#start();
+    if (this.#writing !== null || this.#lines.length > 0) await this.#start();
   }
 
-  /** For the exit of the process. */
   flushSync(): void {
     for (let chunk = this.#takeChunk(); chunk !== null; chunk = this.#takeChunk()) {
       this.#target.writeSync(chunk, this.#unfinished);
@@ -97,12 +82,12 @@ export class LineQueue {
   #start(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    // The microtask keeps even a synchronous write out of the time of the request that logs.
-    this.#pumping ??= Promise.resolve().then(() => this.#pump());
-    return this.#pumping;
+    // The microtask keeps even a synchronous write out of the logging request's time.
+    this.#writing ??= Promise.resolve().then(() => this.#writeAll());
+    return this.#writing;
   }
 
-  async #pump(): Promise<void> {
+  async #writeAll(): Promise<void> {
     for (let chunk = this.#takeChunk(); chunk !== null; chunk = this.#takeChunk()) {
       this.#unfinished = chunk;
       try {
@@ -115,14 +100,13 @@ export class LineQueue {
       }
       this.#unfinished = null;
       if (this.#target.closed) this.#discard();
-      else if (this.#lost > 0 && !this.#failing) this.#tellLost();
+      else if (this.#lost > 0 && !this.#failing) this.#reportLost();
     }
-    // In the same turn as the look that found nothing left: a line pushed after it must start the
-    // next round.
-    this.#pumping = null;
+    // No `await` since the last look at the lines: a later push must start a new round.
+    this.#writing = null;
   }
 
-  #tellLost(): void {
+  #reportLost(): void {
     const line = this.#notices.lost(this.#lost);
     this.#lines.push(line);
     this.#pendingBytes += Buffer.byteLength(line);

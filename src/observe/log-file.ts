@@ -6,7 +6,7 @@ import { errorCode, nullIfAbsent } from "./file-errors.ts";
 import type { LineTarget } from "./line-queue.ts";
 import { putAside, withRotationLock } from "./log-rotation.ts";
 
-/** A file that would grow beyond this is put aside first. */
+/** Beyond this the file is rotated. */
 const LOG_FILE_BYTES_MAX = 5 * 1024 * 1024;
 
 const CHUNK_BYTES_MAX = 64 * 1024;
@@ -19,13 +19,11 @@ export function logFilePath(base: string, worker: number | null): string {
 }
 
 /**
- * A file of lines that is put aside at 5 MB and keeps 5 older ones. Several processes may write to
- * one: supervisor and hub, or a worker and its replacement. Each write is one append; a rotation is
- * done by whoever gets its lock, and the others notice before their next write that the file is
- * another.
- *
- * @param report Gets a problem that costs no lines.
- * @throws The system's error when the folder can't be made or the file can't be opened.
+ * A log file that is rotated at 5 MB, with 5 older ones. Several processes may share it: supervisor
+ * and hub, or a worker and its replacement. Each write is one append. The process that gets the
+ * lock rotates; the others notice before their next write.
+ * @param report Gets problems that lose no lines.
+ * @throws The system's error when the folder or the file can't be opened.
  */
 export function openLogFile(
   path: string,
@@ -35,9 +33,7 @@ export function openLogFile(
   let fd = open(path);
   let rotationFails = false;
 
-  /**
-   * The size of the file that the path names, after making sure that it is the one we have open.
-   */
+  /** @returns the size of the file at the path, which is reopened if it was rotated. */
   async function currentSize(): Promise<number> {
     const named = await stat(path).catch(nullIfAbsent);
     const ours = fstatSync(fd);
@@ -52,7 +48,7 @@ export function openLogFile(
     const isFull = (size: number) => size > 0 && size + bytesToCome > bytesMax;
     if (!isFull(await currentSize())) return;
     await withRotationLock(path, async () => {
-      // Another process may have rotated between our look and our lock.
+      // Another process may have rotated before we got the lock.
       if (!isFull(await currentSize())) return;
       await putAside(path);
       await currentSize();
@@ -68,7 +64,7 @@ export function openLogFile(
         await rotateIfFull(chunk.length);
         rotationFails = false;
       } catch (error) {
-        // A file that is too long is better than lines that are lost.
+        // A file that is too long is better than lost lines.
         if (!rotationFails) report(`${path} can't be rotated: ${errorCode(error)}`);
         rotationFails = true;
       }
@@ -92,14 +88,14 @@ export function openLogFile(
 
 const writeToFile = promisify(write);
 
-/** Appends, whatever other processes have appended meanwhile; readable for `endsWith`. */
+/** Appends even after other processes' lines; readable for `endsWith`. */
 function open(path: string): number {
   return openSync(path, "a+");
 }
 
 /**
- * Whether the chunk is near the end of the file: a thread may have written it although we have not
- * heard of it, or may never come to it when the process exits now.
+ * Whether the file's end has the chunk. A thread may have written it unnoticed, or may never do so
+ * when the process exits now.
  */
 function endsWith(fd: number, chunk: Buffer): boolean {
   const tail = Buffer.alloc(2 * chunk.length);

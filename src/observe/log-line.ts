@@ -1,12 +1,12 @@
 import type { LogLevel } from "../config/settings.ts";
 import { ATOMIC_PIPE_BYTES } from "./standard-output.ts";
 
-/** A longer line is cut: so a line is always written in one piece. */
+/** A longer line is cut, so that each is written in one piece. */
 export const LINE_BYTES_MAX = ATOMIC_PIPE_BYTES;
 
 /**
- * `2024-01-20T10:30:45.123 [PID:1234] [Worker-0] [INFO] - message` and a line end; time in UTC. One
- * process, supervisor and hub have no `[Worker-N]`.
+ * `2024-01-20T10:30:45.123 [PID:1234] [Worker-0] [INFO] - message` and a line end; time in UTC.
+ * Only workers have `[Worker-N]`.
  */
 export function formatLine(level: LogLevel, worker: number | null, message: string): string {
   const time = new Date().toISOString().slice(0, -1);
@@ -15,9 +15,8 @@ export function formatLine(level: LogLevel, worker: number | null, message: stri
 }
 
 /**
- * C0 and C1 controls, DEL, the two line ends of Unicode, marks of the direction of writing, and
- * characters without width: what could fake a line, turn its words around, hide in them, or move a
- * terminal's cursor.
+ * Characters that could fake a line, reorder or hide words, or move a terminal's cursor: C0 and C1
+ * controls, DEL, Unicode's line ends, direction marks, characters without width.
  */
 const CONTROLS =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
@@ -36,12 +35,12 @@ function escapeCode(code: number): string {
 }
 
 function cut(line: string): string {
-  // A UTF-16 unit takes up to three bytes: most lines need no counting.
+  // A UTF-16 unit has three bytes at most: most lines need no count.
   if (line.length * 3 < LINE_BYTES_MAX) return `${line}\n`;
   const bytes = Buffer.from(line);
   if (bytes.length < LINE_BYTES_MAX) return `${line}\n`;
   const mark = `… (${bytes.length} bytes)\n`;
-  // Cutting inside a character would leave U+FFFD, three bytes long.
+  // A cut inside a character leaves U+FFFD, which has three bytes.
   let end = LINE_BYTES_MAX - Buffer.byteLength(mark);
   while ((bytes[end]! & 0xc0) === 0x80) end--;
   return bytes.toString("utf8", 0, end) + mark;

@@ -1,16 +1,13 @@
 import { open, rename, stat, unlink } from "node:fs/promises";
 import { errorCode, nullIfAbsent } from "./file-errors.ts";
 
-/** `.1` is the newest of them. */
+/** `.1` is the newest. */
 const BACKUPS_KEPT = 5;
 
-/** A rotation takes about a millisecond: who has held its lock for so long has died. */
+/** A rotation takes about a millisecond: the holder of an older lock has died. */
 const LOCK_STALE_MS = 10_000;
 
-/**
- * Makes room under the path: server.log becomes server.log.1, that becomes server.log.2, and the
- * fifth is replaced.
- */
+/** Renames server.log to server.log.1, that to server.log.2, and so on. Overwrites the fifth. */
 export async function putAside(path: string): Promise<void> {
   for (let n = BACKUPS_KEPT - 1; n >= 1; n--) {
     await rename(`${path}.${n}`, `${path}.${n + 1}`).catch(nullIfAbsent);
@@ -18,10 +15,10 @@ export async function putAside(path: string): Promise<void> {
   await rename(path, `${path}.1`);
 }
 
-/** Runs the action while no other process rotates this file; doesn't run it when one does. */
+/** Runs the action unless another process is rotating this file. */
 export async function withRotationLock(path: string, action: () => Promise<void>): Promise<void> {
   const lock = `${path}.lock`;
-  if (!(await take(lock))) return;
+  if (!(await takeLock(lock))) return;
   try {
     await action();
   } finally {
@@ -29,15 +26,15 @@ export async function withRotationLock(path: string, action: () => Promise<void>
   }
 }
 
-async function take(lock: string): Promise<boolean> {
+async function takeLock(lock: string): Promise<boolean> {
   try {
     await (await open(lock, "wx")).close();
     return true;
   } catch (error) {
     if (errorCode(error) !== "EEXIST") throw error;
     const held = await stat(lock).catch(nullIfAbsent);
-    // Left by a process that was killed. It is only removed here, and taken at a later write: two
-    // processes that both found it stale must not both believe that they have it.
+    // A killed process left it. This call only removes it: if two processes find it stale, they
+    // must not both get the lock.
     if (held && Date.now() - held.mtimeMs > LOCK_STALE_MS) await unlink(lock).catch(nullIfAbsent);
     return false;
   }

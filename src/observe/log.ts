@@ -1,7 +1,6 @@
 /**
- * The log of a process: lines on standard output and, if asked for, in a file of its own. Logging
- * never waits for either: lines are gathered and written in the background, and dropped and counted
- * when a target doesn't keep up.
+ * The log of a process, on standard output and in a file if set. Logging never waits: lines are
+ * written in the background, and dropped and counted when a target is too slow.
  */
 import type { LogLevel } from "../config/settings.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
@@ -11,7 +10,6 @@ import { logFilePath, openLogFile } from "./log-file.ts";
 import { formatLine } from "./log-line.ts";
 import { standardOutput } from "./standard-output.ts";
 
-/** What most code needs of the log. */
 export interface LogLines {
   debug(message: string): void;
   info(message: string): void;
@@ -22,19 +20,13 @@ export interface LogLines {
 }
 
 export interface Logger extends LogLines {
-  /**
-   * Whether a line of this level is logged at all: spares the making of a message that nobody
-   * reads.
-   */
+  /** Whether lines of this level are logged. Spares making a message in vain. */
   logs(level: LogLevel): boolean;
-  /**
-   * Resolves when all lines so far are written, at the latest after `FLUSH_TIMEOUT_MS`: a reader
-   * may be stuck.
-   */
+  /** Resolves when all lines so far are written; at the latest after `FLUSH_TIMEOUT_MS`. */
   flush(): Promise<void>;
-  /** Blocks for up to half a second; the logger calls it itself when the process exits. */
+  /** Blocks for up to half a second. The logger calls it at the exit of the process. */
   flushSync(): void;
-  /** Flushes and closes the file. What is logged afterwards is lost. */
+  /** Flushes and closes the file. Later lines are lost. */
   close(): Promise<void>;
 }
 
@@ -42,9 +34,9 @@ export interface LoggerOptions {
   level: LogLevel;
   /** Null for the supervisor, the hub and a single process. */
   worker: number | null;
-  /** The `--log-file` setting; a worker's own name is made from it. */
+  /** The `--log-file` setting. A worker adds its number. */
   file: string | null;
-  /** Takes chunks of whole lines instead of standard output. */
+  /** Gets chunks of whole lines instead of standard output. */
   write?: (text: string) => void | Promise<void>;
 }
 
@@ -81,7 +73,7 @@ export function createLogger({ level, worker, file, write }: LoggerOptions): Log
       new LineQueue(target, {
         lost: (lines) =>
           formatLine("WARNING", worker, `${lines} log lines lost: ${target.name} didn't take them`),
-        // Reaches the other target, if there is one; this one has just failed.
+        // Reaches the other target, if any: this one has just failed.
         failed: (error) => log("ERROR", `log lines to ${target.name} are being lost: ${errorCode(error)}`),
       }),
     );

@@ -5,18 +5,15 @@ import type { LineTarget } from "./line-queue.ts";
 
 const STDOUT = 1;
 
-/**
- * A pipe takes up to this many bytes in one piece, so that lines of several processes never mix
- * (PIPE_BUF on Linux).
- */
+/** PIPE_BUF on Linux: pipes take this much in one piece, so lines of processes never mix. */
 export const ATOMIC_PIPE_BYTES = 4096;
 
-/** How often a terminal that takes nothing is tried again. */
+/** Pause before another try to write to a full terminal. */
 const RETRY_MS = 20;
-/** The exit of the process waits no longer for a reader that doesn't read. */
+/** At exit, wait no longer for a stuck reader. */
 const EXIT_WAIT_MS = 500;
 
-/** After these the reader is gone: closed pipe, closed terminal, no such descriptor. */
+/** The reader is gone: closed pipe, closed terminal, no such descriptor. */
 const FINAL_ERRORS = ["EPIPE", "EIO", "EBADF"];
 
 export function standardOutput(): LineTarget {
@@ -38,17 +35,17 @@ export function standardOutput(): LineTarget {
         throw error;
       }
     },
-    /** An unfinished chunk is Bun's, which tries it a last time at the exit. */
+    /** Bun has the unfinished chunk and tries it once more at exit. */
     writeSync(chunk) {
       closed ||= !writeBeforeExit(fd, chunk);
     },
     async close() {
-      // Others in the process may still print.
+      // Other code in the process may still print.
     },
   };
 }
 
-/** Pipes, sockets and files: Bun waits for them without blocking the event loop. */
+/** For pipes, sockets and files Bun waits without blocking the event loop. */
 function sendToSink(): (chunk: Buffer) => Promise<void> {
   const sink = Bun.stdout.writer();
   return async (chunk) => {
@@ -58,15 +55,14 @@ function sendToSink(): (chunk: Buffer) => Promise<void> {
 }
 
 /**
- * A terminal stopped with Ctrl-S takes nothing, and Bun's own writer would block the event loop on
- * it. Opened anew, since a flag set on the inherited one would also be set for the shell. Null
- * where that isn't possible.
+ * A terminal stopped with Ctrl-S blocks Bun's own writer, and with it the event loop. Opens it
+ * anew: a flag on the inherited descriptor would hit the shell too. Null where that is impossible.
  */
 function openTerminal(): number | null {
   try {
     return openSync("/proc/self/fd/1", constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch {
-    // No /proc, or a terminal of another user: Bun's writer does too, but for Ctrl-S.
+    // No /proc, or another user's terminal: Bun's writer works too, until Ctrl-S.
     return null;
   }
 }
@@ -79,7 +75,7 @@ async function sendToTerminal(fd: number, chunk: Buffer): Promise<void> {
   }
 }
 
-/** False when the deadline passed or the reader is gone: what is left is lost. */
+/** False after the deadline or when the reader is gone: the rest is lost. */
 function writeBeforeExit(fd: number, chunk: Buffer): boolean {
   const deadline = performance.now() + EXIT_WAIT_MS;
   try {
@@ -91,7 +87,7 @@ function writeBeforeExit(fd: number, chunk: Buffer): boolean {
     }
     return true;
   } catch {
-    // The process is about to end and its output is gone: nobody is left to tell.
+    // The process is ending and its output is gone: there is no way to report this.
     return false;
   }
 }

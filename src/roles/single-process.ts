@@ -5,7 +5,7 @@ import { version } from "../../package.json" with { type: "json" };
 import { describeDatabase } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
 import { MemoryBoard } from "../memory/memory-board.ts";
-import { endWhoTakesFarTooMuch } from "../memory/memory-ender.ts";
+import { startMemoryEnder } from "../memory/memory-ender.ts";
 import type { Logger } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { portLock } from "../supervisor/port-lock.ts";
@@ -89,7 +89,7 @@ function hubFor(options: { settings: Settings; brief: ChildBrief; log: Logger })
 /** @returns what ends it. */
 function boundMemory(of: { hub: OwnHub; brief: ChildBrief; worker: Worker; log: Logger }): () => void {
   const { hub, brief, worker, log } = of;
-  return endWhoTakesFarTooMuch({
+  return startMemoryEnder({
     board: new MemoryBoard(brief.runtimeDir),
     bytesMax: brief.settings.memoryMb * 2 ** 20,
     end(pid, what) {

@@ -1,4 +1,4 @@
-/** One process under the supervisor, the hub or a worker: its start, what it says, and its end. */
+/** A child process: its start, its messages and its end. */
 import { constants } from "node:os";
 import {
   BOOT_FAILURE_EXIT,
@@ -12,14 +12,14 @@ import { messageOf } from "../protocol/message-of.ts";
 import { checkInstalled, ownCommand } from "../protocol/own-command.ts";
 import { type Env, NOTIFY_ENV } from "./systemd.ts";
 
-/** A worker opens connections and a port; one that takes longer hangs. */
+/** A worker opens connections and a port. A slower one hangs. */
 const WORKER_BOOT_MS_MAX = 60_000;
-/** The hub may have to upgrade a large database in one transaction first. */
+/** The hub may first upgrade a large database in one transaction. */
 const HUB_BOOT_MS_MAX = 3_600_000;
-/** After `boot-failed` a child has nothing left to do but to exit. */
+/** After `boot-failed` a child only has to exit. */
 const BOOT_FAILED_EXIT_MS_MAX = 1_000;
 
-/** A child did not start. The message says which and why. */
+/** A child did not start. The message names the child and the reason. */
 export class BootError extends Error {
   override readonly name = "BootError";
   readonly reason: string;
@@ -38,26 +38,26 @@ export interface ChildEnd {
   how: string;
   /** Exit code 0. */
   clean: boolean;
-  /** From `ready`; 0 if it never came. */
+  /** Since `ready`; 0 if that never came. */
   livedMs: number;
 }
 
 export interface Child {
   /** "Hub" or "Worker 3". */
   readonly name: string;
-  /** The name with the pid, for the log. */
+  /** The name with the pid. */
   readonly label: string;
   readonly pid: number;
-  /** The first of `ready`, the end, or too long a wait, which ends the child. Never rejects. */
+  /** Settles at `ready`, at the end, or at the time-out, which ends the child. Never rejects. */
   readonly boot: Promise<Boot>;
   /** Never rejects. */
   readonly ended: Promise<ChildEnd>;
   /** True from `ready` to the end. */
   isReady(): boolean;
-  /** True if the latest ping, if any, has been answered. */
+  /** True if the last ping, if any, was answered. */
   hasAnswered(): boolean;
   ping(): void;
-  /** @returns False if the child can't be told any more. */
+  /** @returns false if no message reaches the child any more. */
   drain(timeoutMs: number): boolean;
   kill(signal: NodeJS.Signals): void;
 }
@@ -80,8 +80,7 @@ export function startChild({ brief, mainPath, env }: ChildOptions): Child {
   let lastPing = 0;
   let lastPong = 0;
 
-  // detached: Ctrl+C in a terminal reaches this process only, which ends its children in the right
-  // order.
+  // detached: Ctrl+C reaches only this process, which then ends its children in order.
   const child = spawn(name, mainPath, brief.role, {
     env: childEnv(env, brief),
     stdio: ["ignore", "inherit", "inherit"],
@@ -134,7 +133,7 @@ export function startChild({ brief, mainPath, env }: ChildOptions): Child {
       child.send(message);
       return true;
     } catch (error) {
-      // The channel closes a moment before the exit is known; `ended` tells the rest.
+      // The channel closes just before the exit is known. `ended` reports that.
       if (error instanceof Error && "code" in error && error.code === "ERR_IPC_CHANNEL_CLOSED") return false;
       throw error;
     }

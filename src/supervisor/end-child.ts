@@ -1,18 +1,17 @@
-/** The end of a child: asked first, then terminated, then killed. */
-import type { Child, ChildEnd } from "./child.ts";
-import type { SupervisorLog } from "./supervisor-log.ts";
+/** Ends a child: asks it to drain, then terminates it, then kills it. */
 
-/** From SIGTERM, for what has overrun its drain time, to SIGKILL. */
+import type { LogLines } from "../observe/log.ts";
+import type { Child, ChildEnd } from "./child.ts";
+
+/** Time between SIGTERM, for a child that drains too long, and SIGKILL. */
 const TERM_GRACE_MS = 2_000;
-/** A killed process can hang in the kernel, on a dead disk; waiting longer helps nobody. */
+/** A dead disk can hold a killed process in the kernel. Waiting longer gains nothing. */
 const KILL_WAIT_MS = 5_000;
 
-/**
- * For the hub to commit what was accepted, however long the workers have taken of the time to stop.
- */
+/** The hub has at least this long to commit accepted saves, however long the workers took. */
 const HUB_DRAIN_MIN_MS = 2_000;
 
-/** @param deadlineMs when the time to stop is over, as of performance.now(). */
+/** @param deadlineMs end of the time to stop, by performance.now(). */
 export function hubDrainMs(deadlineMs: number): number {
   return Math.max(HUB_DRAIN_MIN_MS, deadlineMs - performance.now());
 }
@@ -20,14 +19,14 @@ export function hubDrainMs(deadlineMs: number): number {
 export interface EndOptions {
   /** How long the child may drain. */
   drainMs: number;
-  /** Once aborted, the child is killed without further waiting. */
+  /** Once aborted, the child is killed at once. */
   killNow: AbortSignal;
-  log: SupervisorLog;
+  log: LogLines;
 }
 
-/** Resolves when the child is gone. May be called for a child that has ended. */
+/** Resolves when the child is gone. Accepts a child that has ended. */
 export async function endChild(child: Child, { drainMs, killNow, log }: EndOptions): Promise<void> {
-  // A child that still boots may not look at messages yet; SIGTERM ends it either way.
+  // A booting child may not read messages yet, but SIGTERM ends it.
   if (!child.isReady() || !child.drain(drainMs)) child.kill("SIGTERM");
   let end = await endWithin(child, drainMs, killNow);
   if (end === null && !killNow.aborted) {

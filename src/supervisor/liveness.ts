@@ -1,35 +1,28 @@
-/**
- * Finds children whose event loop hangs: they are asked regularly, and one that stays silent is
- * killed.
- */
+/** Finds children whose event loop hangs: it pings them regularly and kills silent ones. */
+
+import type { LogLines } from "../observe/log.ts";
 import type { Child } from "./child.ts";
-import type { SupervisorLog } from "./supervisor-log.ts";
 
 const PING_INTERVAL_MS_MAX = 1_000;
-/** With a short limit, this many pings fit into it, so that one late answer does not decide. */
+/** With a short limit, this many pings fit into it, so that one late answer decides nothing. */
 const PINGS_PER_LIMIT = 4;
-/**
- * A tick that comes later than this many intervals was held up in this process, or the machine
- * slept.
- */
+/** After this many intervals without a tick, this process was stuck or the machine slept. */
 const LATE_INTERVALS = 1.5;
 
 export interface LivenessOptions {
-  /** The children to ask now. */
   children: () => Iterable<Child>;
   /** A child that is silent for this long is killed. */
   limitMs: number;
-  /** A number that changes as long as a child that is too busy to answer gets on with its work. */
+  /** A number that changes as long as the child works, though too busy to answer. */
   progressOf?: (child: Child) => number;
-  /** What is known of the reason why the child hangs, for the log; null if nothing is. */
+  /** The known reason why the child hangs, for the log. */
   explain?: (child: Child) => string | null;
-  log: SupervisorLog;
+  log: LogLines;
 }
 
 export interface Liveness {
-  /** True once the child has left a whole interval's ping unanswered. */
+  /** True once the child has left a ping unanswered for a whole interval. */
   isSilent(child: Child): boolean;
-  /** Ends the watch. */
   stop(): void;
 }
 
@@ -57,7 +50,7 @@ export function watchLiveness({ children, limitMs, progressOf, explain, log }: L
         child.ping();
         continue;
       }
-      // One ping at a time: `send` to a child that doesn't read would fill this process's memory.
+      // One ping at a time: unread pings would fill this process' memory.
       const childSilentMs = hasProgressed(child) ? 0 : (silentMs.get(child) ?? 0) + passedMs;
       stillSilentMs.set(child, childSilentMs);
       if (childSilentMs < limitMs) continue;
@@ -75,9 +68,9 @@ export function watchLiveness({ children, limitMs, progressOf, explain, log }: L
 }
 
 /**
- * Of the time between two ticks, what a child may be charged with. If this process itself was
- * stopped or starved, answers may lie unread in its sockets, and the child was perhaps stopped with
- * it; then only one interval counts.
+ * The part of the time between two ticks for which the child is responsible. If this process was
+ * stopped or starved, unread answers may lie in its sockets, and the child may have been stopped
+ * too: then only one interval counts.
  */
 export function countedMs(passedMs: number, intervalMs: number): number {
   return passedMs > intervalMs * LATE_INTERVALS ? intervalMs : passedMs;

@@ -1,22 +1,18 @@
 /**
- * Makes sure that this server, and no other, has a port.
+ * Makes sure that only this server has a port.
  *
- * Workers bind with SO_REUSEPORT, and with it a second copy of this server would bind the same port
- * silently and take a share of the clients; on 127.0.0.1 it would take all local clients of a
- * server on 0.0.0.0. So there are two checks: a lock that copies of this server respect from before
- * they bind, and a listener without SO_REUSEPORT, opened for a moment, which the kernel refuses if
- * anything listens on an overlapping address.
+ * Workers bind with SO_REUSEPORT, so a second server could silently bind the same port and take a
+ * share of the clients; on 127.0.0.1, all local clients of a server on 0.0.0.0. Two checks prevent
+ * that: a lock that servers take before they bind, and a short-lived listener without SO_REUSEPORT,
+ * which the kernel refuses if any program listens on an overlapping address.
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 
-/**
- * A free port that the kernel picked can be locked by a copy of this server that has not bound it
- * yet.
- */
+/** Another server may have locked the free port that the kernel picks, but not bound it yet. */
 const FREE_PORT_TRIES_MAX = 10;
 
-/** The port can't be had. The message names address, port and reason, and is meant for the user. */
+/** The port is not available. The message for the user names address, port and reason. */
 export class PortTakenError extends Error {
   override readonly name = "PortTakenError";
 }
@@ -28,11 +24,9 @@ export interface PortLock {
 }
 
 /**
- * Takes the lock of `host:port` and probes it. The lock ends with `release` or with this process,
- * however it dies.
- *
+ * Locks and probes `host:port`. The lock ends with `release` or with this process, however it dies.
  * @param port 0 picks a free one.
- * @throws PortTakenError Something else has the port, or this machine can't listen on that address.
+ * @throws PortTakenError Another program has the port, or this machine lacks the address.
  */
 export async function portLock(host: string, port: number): Promise<PortLock> {
   const address = await resolveAddress(host, port);
@@ -57,21 +51,18 @@ function lockAndProbe(address: string, port: number, host: string): PortLock {
   return { port, release };
 }
 
-/** A name and its address must lead to the same lock. */
+/** A name and its address must share one lock. */
 async function resolveAddress(host: string, port: number): Promise<string> {
   if (isIP(host) !== 0) return host.toLowerCase();
   try {
-    // IPv4 first, as Bun.serve binds a name that has both.
+    // IPv4 first, as Bun.serve does for names with both.
     return (await lookup(host, { order: "ipv4first" })).address;
   } catch (error) {
     throw new PortTakenError(`Cannot listen on ${host}:${port}: the host name is unknown`, { cause: error });
   }
 }
 
-/**
- * An abstract Unix socket: the kernel drops it with its owner, and it has the same reach as a port,
- * the network namespace.
- */
+/** An abstract Unix socket ends with its owner, and has a port's scope: the network namespace. */
 function lock(address: string, port: number, host: string): () => void {
   if (process.platform !== "linux") return () => {}; // no abstract sockets: only the probe protects
   try {
@@ -85,7 +76,7 @@ function lock(address: string, port: number, host: string): () => void {
   }
 }
 
-/** @returns The port that was free: `port`, or the one that the kernel chose for 0. */
+/** @returns the free port: `port`, or the kernel's choice for 0. */
 function probe(address: string, port: number, host: string): number {
   try {
     const listener = Bun.listen({ hostname: address, port, exclusive: true, socket: { data() {} } });

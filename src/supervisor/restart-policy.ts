@@ -1,44 +1,31 @@
-/**
- * How long a child that died stays away before the next one is started. Pure: time and chance come
- * from outside.
- */
+/** Decides how long to wait before replacing a dead child. Callers pass time and randomness. */
 
-/**
- * Of children that had been ready, this many deaths within the time are followed by a restart at
- * once: whatever ended them, the next one may serve.
- */
+/** Up to this many deaths of ready children, within the time, lead to a restart at once. */
 export const DEATHS_AT_ONCE_MAX = 30;
 export const DEATHS_WITHIN_MS = 60_000;
-/**
- * Otherwise the second death in a row waits this long, each further one twice as long as the one
- * before.
- */
+/** Otherwise the second death in a row waits this long, and each further one twice as long. */
 export const RESTART_PAUSE_FIRST_MS = 250;
 export const RESTART_PAUSE_MAX_MS = 30_000;
-/**
- * A pause is stretched or shortened by up to this share, so that children that died together don't
- * come back together.
- */
+/** Random change of a pause, up or down: children that died together don't return together. */
 export const RESTART_JITTER = 0.2;
 
 export interface Death {
   nowMs: number;
-  /** Time between `ready` and the death; 0 if the child never was ready. */
+  /** Time from `ready` to death; 0 if the child never was ready. */
   livedMs: number;
 }
 
 export interface Restart {
-  /** 0: at once. */
   pauseMs: number;
-  /** Deaths in a row, this one included. */
+  /** Deaths in a row, with this one. */
   deaths: number;
-  /** From the first death of the row to this one. */
+  /** From the first death in a row to this one. */
   spanMs: number;
 }
 
 export class RestartPolicy {
   readonly #random: () => number;
-  /** Times of the deaths, of children that had been ready, that were followed at once. */
+  /** Times of deaths that led to a restart at once. */
   #atOnce: number[] = [];
   #deaths = 0;
   #firstDeathMs = 0;

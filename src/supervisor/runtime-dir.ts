@@ -1,10 +1,8 @@
 /**
- * The folder of one running server, which holds the hub's socket and the version board; only its
- * user may look inside.
+ * The private folder of a running server, with the hub's socket and the version board.
  *
- * Its owner keeps a listener on a socket in it. A folder whose socket refuses connections was left
- * by a server that was killed. A pid would not do: containers that share /tmp count pids apart,
- * while a socket file works across them.
+ * Its owner listens on a socket in it. If that refuses connections, the owner was killed. A pid
+ * proves less: containers may share /tmp but not pids, while a socket works across them.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -22,50 +20,42 @@ import { join } from "node:path";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Env } from "./systemd.ts";
 
-/** `sun_path` has 108 bytes on Linux and 104 elsewhere; a longer path fails with a bare EINVAL. */
+/** `sun_path` has 108 bytes on Linux and 104 elsewhere. Longer paths fail with a bare EINVAL. */
 export const SOCKET_PATH_BYTES_MAX = 100;
 const OWNER_SOCKET = "owner.sock";
 const PREFIX = "stock-db-server-";
 /** Ends the name of a folder whose owner doesn't listen yet. */
 const UNFINISHED = ".new";
-/** A folder without owner socket, or an unfinished one, may be one that is just being made. */
+/** A younger folder without an owner's socket may still be in the making. */
 const UNOWNED_STALE_AFTER_MS = 60_000;
-/**
- * Cleaners of /tmp remove what has not been touched for days; the board is written through a
- * mapping, which touches nothing.
- */
+/** Cleaners of /tmp remove old files, and writes through a mapping change no file time. */
 const TOUCH_INTERVAL_MS = 3_600_000;
 
 const WRITABLE_BY_ALL = 0o002;
 const STICKY = 0o1000;
 
-/** No place for the folder. The message is meant for the user. */
+/** There is no place for the folder. The message is for the user. */
 export class RuntimeDirError extends Error {
   override readonly name = "RuntimeDirError";
 }
 
 export interface RuntimeDir {
   readonly path: string;
-  /**
-   * Folders that others had a preference for, and why they weren't taken although they could have
-   * been: for the log.
-   */
+  /** Log lines about preferred folders that were unsafe to use. */
   readonly passedOver: string[];
-  /** Removes the folder and what is in it. */
   remove(): void;
 }
 
 /**
- * Makes the folder, mode 0700, and removes those of servers that are gone.
- *
- * @throws RuntimeDirError No candidate can be written to, or each path is too long for a socket.
+ * Makes the folder, mode 0700, and removes those of dead servers.
+ * @throws RuntimeDirError Each candidate is read-only, unsafe, or too long for a socket's path.
  */
 export async function createRuntimeDir(env: Env = process.env): Promise<RuntimeDir> {
   const problems: string[] = [];
   const passedOver: string[] = [];
   for (const base of baseFolders(env)) {
     const path = join(base, `${PREFIX}${process.pid}-${randomBytes(4).toString("hex")}`);
-    // The longest of its sockets' paths.
+    // The longest path of a socket in it.
     if (Buffer.byteLength(ownerSocketWhileMade(path)) >= SOCKET_PATH_BYTES_MAX) {
       problems.push(`${base}: the path is too long for a socket`);
       continue;
@@ -92,15 +82,12 @@ function isOpenToAll(folder: string): boolean {
 }
 
 function baseFolders(env: Env): string[] {
-  // RUNTIME_DIRECTORY is systemd's; it may name several, separated by colons.
+  // RUNTIME_DIRECTORY is systemd's. It may have several, separated by colons.
   const given = [env.RUNTIME_DIRECTORY?.split(":")[0], env.XDG_RUNTIME_DIR, tmpdir(), "/tmp"];
   return [...new Set(given.filter((folder): folder is string => folder !== undefined && folder !== ""))];
 }
 
-/**
- * A socket refuses connections between its bind and its listen too: until then the folder has
- * another name.
- */
+/** Between bind and listen, a socket also refuses connections: until then the name differs. */
 function makeDir(path: string): Omit<RuntimeDir, "passedOver"> {
   const unfinished = path + UNFINISHED;
   mkdirSync(unfinished, { mode: 0o700 });
@@ -145,7 +132,7 @@ async function isStale(path: string): Promise<boolean> {
   return refusal === "ECONNREFUSED" || (refusal === "ENOENT" && isOld);
 }
 
-/** @returns undefined if the owner is alive. */
+/** @returns undefined if the owner lives. */
 async function refusalOfOwner(path: string): Promise<string | undefined> {
   try {
     const socket = await Bun.connect({ unix: join(path, OWNER_SOCKET), socket: { data() {} } });

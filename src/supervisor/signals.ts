@@ -1,32 +1,27 @@
-/**
- * Signals of the server's main process, supervisor or single process, as the actions that they
- * stand for.
- */
+/** Signals of the server's main process, supervisor or single process, as actions. */
 
 /**
- * Ctrl+C reaches every process in the terminal's foreground group, and npm and the launcher pass it
- * on as well, so one key press arrives up to three times. Only a SIGINT later than this after the
- * first stop signal means "at once".
+ * One Ctrl+C arrives up to three times: the terminal sends it to the whole process group, and npm
+ * and the launcher pass it on. Only a later SIGINT, this long after the first stop signal, means
+ * "at once".
  */
 export const SAME_STOP_MS = 500;
 
 export interface StopActions {
-  /** Called once. */
   stop(signal: NodeJS.Signals): void;
-  /** A SIGINT after `stop`: don't wait for anything. May be called again. */
+  /** A SIGINT after `stop`: wait for nothing. May be called again. */
   stopNow(): void;
 }
 
 export interface PoolActions {
-  /** SIGHUP */
   reload(): void;
-  /** SIGTTIN: one worker more. */
+  /** SIGTTIN: add a worker. */
   more(): void;
-  /** SIGTTOU: one worker fewer. */
+  /** SIGTTOU: remove a worker. */
   fewer(): void;
 }
 
-/** @returns Removes the handlers. */
+/** @returns a function that removes the handlers. */
 export function onStopSignals(actions: StopActions): () => void {
   let stoppedAtMs: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
@@ -40,7 +35,7 @@ export function onStopSignals(actions: StopActions): () => void {
   return listen({ SIGTERM: onSignal, SIGINT: onSignal });
 }
 
-/** @returns Removes the handlers. */
+/** @returns a function that removes the handlers. */
 export function onPoolSignals(actions: PoolActions): () => void {
   return listen({
     SIGHUP: () => actions.reload(),

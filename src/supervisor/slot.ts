@@ -1,37 +1,36 @@
 /**
- * A place for one child, the hub's or a worker id's, that is kept filled: a child that dies is
- * followed by another, and a worker can be replaced while the old one still serves.
+ * A place for one child, the hub or a worker id, that stays filled. A dead child is replaced. A
+ * worker can also be replaced while it still serves.
  */
 
+import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { BootError, type Child } from "./child.ts";
 import { RestartPolicy } from "./restart-policy.ts";
-import type { SupervisorLog } from "./supervisor-log.ts";
 
 export class Slot {
   readonly #spawn: () => Child;
-  readonly #log: SupervisorLog;
+  readonly #log: LogLines;
   readonly #policy = new RestartPolicy();
   #current: Child | null = null;
-  /** The one that `replace` waits for. */
+  /** The child that `replace` waits for. */
   #incoming: Child | null = null;
   #restartTimer: ReturnType<typeof setTimeout> | null = null;
   #retired = false;
 
-  constructor(spawn: () => Child, log: SupervisorLog) {
+  constructor(spawn: () => Child, log: LogLines) {
     this.#spawn = spawn;
     this.#log = log;
   }
 
-  /** The child that is in service, or null between two of them. */
+  /** Null between two children. */
   get serving(): Child | null {
     return this.#current?.isReady() ? this.#current : null;
   }
 
   /**
-   * Starts the first child; from its `ready` on, the slot is kept filled.
-   *
-   * @throws BootError It did not start, or the slot was retired meanwhile. Nothing is tried again.
+   * Starts the first child. Once it is ready, the slot stays filled.
+   * @throws BootError It did not start, or the slot was retired meanwhile. There is no second try.
    */
   async start(): Promise<void> {
     const child = this.#launch();
@@ -46,10 +45,9 @@ export class Slot {
   }
 
   /**
-   * Starts another child beside the one in service and puts it in its place once it is ready.
-   *
-   * @returns The old child, for the caller to end; null if it has died by itself.
-   * @throws BootError The new one did not start. The old one, if there is one, stays in service.
+   * Starts another child. Once it is ready, it takes the place of the one in service.
+   * @returns the old child, for the caller to end; null if it has died.
+   * @throws BootError The new child did not start. The old one, if any, stays in service.
    */
   async replace(): Promise<Child | null> {
     this.#cancelRestart();
@@ -60,7 +58,7 @@ export class Slot {
       await this.#booted(incoming);
     } catch (error) {
       this.#incoming = null;
-      // The old one may have died meanwhile, and nothing else would fill the slot.
+      // The old child may have died meanwhile. Then only this fills the slot.
       if (this.#current === null) this.#restartLater(messageOf(error), 0);
       throw error;
     }
@@ -71,7 +69,7 @@ export class Slot {
     return old;
   }
 
-  /** Fills the slot no more. @returns The children that are left, for the caller to end. */
+  /** Stops filling the slot. @returns the remaining children, for the caller to end. */
   retire(): Child[] {
     this.#retired = true;
     this.#cancelRestart();
@@ -80,7 +78,7 @@ export class Slot {
     return left;
   }
 
-  /** @throws BootError The process can't be created. */
+  /** @throws BootError The system refuses to create the process. */
   #launch(): Child {
     const child = this.#spawn();
     void child.boot.then((boot) => {

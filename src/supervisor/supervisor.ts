@@ -1,17 +1,18 @@
 /**
- * The main process of `--workers N`, N ≥ 2: starts the hub and then the workers, keeps them there,
- * replaces them one by one on SIGHUP, adds and removes workers, and ends all of them in order. It
- * knows no client socket and no database.
+ * The main process of `--workers N`, N ≥ 2. Starts the hub and then the workers, replaces dead
+ * ones, replaces the workers one by one on SIGHUP, adds and removes workers. It has no client
+ * socket and no database.
  *
- * The state is: starting, until the first N workers are ready; serving; stopping. What arrives
- * while starting is kept until serving, except a stop. Stopping ends the workers first, and the
- * hub, which commits for them, last.
+ * Its state goes from starting, through serving once N workers are ready, to stopping. Signals that
+ * arrive while starting wait for serving, except a stop. The workers end first and the hub, which
+ * commits for them, last.
  */
 import { version } from "../../package.json" with { type: "json" };
 import type { Settings } from "../config/settings.ts";
 import { describeHang, readProgress } from "../hub/writer-note.ts";
 import { MemoryBoard } from "../memory/memory-board.ts";
-import { endWhoTakesFarTooMuch } from "../memory/memory-ender.ts";
+import { startMemoryEnder } from "../memory/memory-ender.ts";
+import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { BootError, type Child, startChild } from "./child.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
@@ -20,38 +21,31 @@ import { PortTakenError, portLock } from "./port-lock.ts";
 import { createRuntimeDir, RuntimeDirError } from "./runtime-dir.ts";
 import { onPoolSignals, onStopSignals } from "./signals.ts";
 import { Slot } from "./slot.ts";
-import type { SupervisorLog } from "./supervisor-log.ts";
 import { createNotifier, type Env, type Notifier } from "./systemd.ts";
 
-/** SIGTTIN adds no worker beyond this, unless `--workers` asked for more. */
+/** SIGTTIN adds no worker beyond this, unless `--workers` asks for more. */
 const WORKERS_MAX = 128;
-/** Workers that came up before another failed the start have hardly a client yet. */
+/** When a start fails, the workers that are ready have hardly any clients. */
 const FAILED_START_DRAIN_MS = 1_000;
-/** Shown as `localhost`: under each of them the server answers there. */
+/** Shown as `localhost`, where the server answers for each of these. */
 const LOCAL_HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"];
 
 const EXIT_OK = 0;
 const EXIT_START_FAILED = 1;
-/** As a shell reports a process that SIGINT ended. */
+/** Shells report this for a process that SIGINT ended. */
 const EXIT_STOPPED_AT_ONCE = 130;
 
 export interface SupervisorOptions {
   settings: Settings;
-  /**
-   * The module that a child runs; it gets its role as argument and its ChildBrief in the
-   * environment.
-   */
+  /** The module of a child, which gets its role as argument, its ChildBrief by environment. */
   mainPath: string;
-  log: SupervisorLog;
+  log: LogLines;
   env?: Env;
-  /** Begins when all workers serve, and gives what ends it when they are about to stop. */
+  /** Called when all workers serve. Returns a function to call before they stop. */
   whileServing?(port: number): () => void;
 }
 
-/**
- * @returns The exit code, when every child is gone, the port is free, and the runtime folder is
- * removed.
- */
+/** @returns the exit code, once the children, the port and the runtime folder are gone. */
 export async function runSupervisor(options: SupervisorOptions): Promise<number> {
   const supervisor = new Supervisor(options);
   const unlisten = [onStopSignals(supervisor), onPoolSignals(supervisor)];
@@ -68,7 +62,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<number>
 
 class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #log: SupervisorLog;
+  readonly #log: LogLines;
   readonly #env: Env;
   readonly #notifier: Notifier;
   readonly #stopRequested = Promise.withResolvers<void>();
@@ -79,12 +73,12 @@ class Supervisor {
   #runtimeDir = "";
   #hub: Slot | null = null;
   readonly #workers = new Map<number, Slot>();
-  /** Children on their way out, with the promise of their end. */
+  /** Children that are ending, with the promise of their end. */
   readonly #leaving = new Map<Child, Promise<void>>();
   #drainMs: number;
   #liveness: Liveness | null = null;
   #rolling = false;
-  /** SIGHUPs that came while starting or rolling; any number of them is one. */
+  /** SIGHUPs came while starting or rolling; several count as one. */
   #rollAgain = false;
   /** SIGTTINs less SIGTTOUs that came while starting. */
   #workersToAdd = 0;
@@ -152,7 +146,7 @@ class Supervisor {
     else if (this.#state === "serving") this.#removeWorker();
   }
 
-  /** @throws BootError As soon as one child did not start. */
+  /** @throws BootError A child did not start. */
   async #start(): Promise<void> {
     const { workers } = this.#settings;
     this.#log.info(`Starting ${workers} workers on ${this.#url()}`);
@@ -199,7 +193,7 @@ class Supervisor {
   #watchMemory(): () => void {
     const board = new MemoryBoard(this.#runtimeDir);
     board.join("supervisor", 0);
-    return endWhoTakesFarTooMuch({
+    return startMemoryEnder({
       board,
       bytesMax: this.#settings.memoryMb * 2 ** 20,
       end: (pid, what) => {
@@ -217,10 +211,7 @@ class Supervisor {
     if (this.#rollAgain) void this.#roll();
   }
 
-  /**
-   * systemd restarts the whole server when this stops, so one dead worker of several is not a
-   * reason.
-   */
+  /** Without this beat, systemd restarts the whole server: one well worker and the hub suffice. */
   #beat(): void {
     const isWell = (slot: Slot | null): boolean =>
       slot !== null && slot.serving !== null && this.#liveness?.isSilent(slot.serving) !== true;
@@ -287,7 +278,7 @@ class Supervisor {
       } catch (error) {
         if (!(error instanceof BootError)) throw error;
         if (!isWanted()) continue;
-        // The next ones would fail alike, and each old worker that stays can still serve.
+        // The next ones would fail too, and the old workers can still serve.
         this.#log.error(`Rolling restart given up: ${error.message}; the workers not yet replaced go on`);
         return;
       }
@@ -306,8 +297,7 @@ class Supervisor {
     const deadlineMs = performance.now() + this.#drainMs;
     for (const slot of this.#workers.values()) for (const child of slot.retire()) void this.#end(child);
     await Promise.all(this.#leaving.values());
-    // Until here the hub's slot was still kept filled, and watched: workers that drain have saves
-    // to finish.
+    // The hub's slot stayed filled and watched until now: draining workers had saves to finish.
     const hubs = this.#hub?.retire() ?? [];
     this.#liveness?.stop();
     await Promise.all(hubs.map((child) => this.#end(child, hubDrainMs(deadlineMs))));
@@ -335,7 +325,7 @@ class Supervisor {
     return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
   }
 
-  /** A method, since the state changes behind an `await`, which the type checker does not see. */
+  /** A method, as the type checker doesn't see changes behind an `await`. */
   #isStopping(): boolean {
     return this.#state === "stopping";
   }

@@ -1,8 +1,7 @@
 /**
- * Tells systemd how the server is doing, if systemd started it.
- *
- * NOTIFY_SOCKET is a datagram Unix socket, and neither Bun nor Node can send to one; so this calls
- * libc. Linux only, as systemd is; elsewhere, and without NOTIFY_SOCKET, every call does nothing.
+ * Tells systemd how the server is, if systemd started it. NOTIFY_SOCKET is a datagram Unix socket,
+ * which neither Bun nor Node can send to, so this calls libc. Without it, and elsewhere than on
+ * Linux, calls do nothing.
  */
 import { dlopen, ptr } from "bun:ffi";
 
@@ -19,21 +18,18 @@ const SO_SNDTIMEO = 21;
 const MSG_NOSIGNAL = 0x4000;
 const CLOCK_MONOTONIC = 1;
 const SUN_PATH_BYTES = 108;
-/** A full queue at systemd must not hold up the event loop for longer. */
+/** A full queue at systemd holds up the event loop no longer than this. */
 const SEND_TIMEOUT_US = 200_000n;
 
 const WATCHDOG_INTERVAL_MS_MAX = 1_000;
 
-/** As `process.env`. */
 export type Env = Record<string, string | undefined>;
 
 export interface Notifier {
-  /** False: nothing is sent. */
   readonly enabled: boolean;
   /**
-   * How often to call `watchdog`; null without a watchdog. Half of what the unit's WatchdogSec
-   * allows, and often, so that a server that was unwell for a moment has as much time as it can to
-   * get well.
+   * How often to call `watchdog`; null without one. At most half of the unit's WatchdogSec, and
+   * often: after a bad moment, the server then has the most time to recover.
    */
   readonly watchdogIntervalMs: number | null;
   ready(status?: string): void;
@@ -45,15 +41,10 @@ export interface Notifier {
   status(text: string): void;
 }
 
-/**
- * Variables that are meant for one process: a child that inherited them would speak in its parent's
- * name.
- */
+/** Variables for one process. A child that inherits them would speak for its parent. */
 export const NOTIFY_ENV = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] as const;
 
-/**
- * @param warn Told once if notices can't be sent; the server runs on.
- */
+/** @param warn Called once if notices can't be sent; the server runs on. */
 export function createNotifier(env: Env, warn: (message: string) => void): Notifier {
   const target = env.NOTIFY_SOCKET;
   const sender = target === undefined || target === "" ? null : openSender(target, warn);
@@ -73,7 +64,7 @@ function watchdogIntervalMs(env: Env): number | null {
   const us = Number(env.WATCHDOG_USEC);
   if (!Number.isFinite(us) || us <= 0) return null;
   const pid = env.WATCHDOG_PID;
-  // The launcher, our parent, is what systemd started if the unit names it.
+  // The unit may start the launcher, our parent.
   const meant = pid === undefined || pid === "" || [process.pid, process.ppid].includes(Number(pid));
   return meant ? Math.min(WATCHDOG_INTERVAL_MS_MAX, Math.max(1, us / 2_000)) : null;
 }
@@ -130,7 +121,7 @@ function loadLibc(): Libc | null {
   return null;
 }
 
-/** A `sockaddr_un`, cut to its used length; null if systemd could not have meant this. */
+/** A `sockaddr_un` of its used length; null for a name that systemd can't have meant. */
 function socketAddress(target: string): Uint8Array | null {
   const abstract = target.startsWith("@");
   const name = Buffer.from(abstract ? `\0${target.slice(1)}` : target);
@@ -151,10 +142,7 @@ function sendDatagram(libc: Libc, address: Uint8Array, payload: Buffer): boolean
   return Number(sent) === payload.length;
 }
 
-/**
- * systemd compares it with its own clock. `process.hrtime` will not do: in Bun it counts from the
- * start of the process.
- */
+/** systemd compares this with its clock. In Bun, `process.hrtime` starts with the process. */
 function monotonicUs(libc: Libc): bigint {
   const time = new BigInt64Array(2);
   libc.clock_gettime(CLOCK_MONOTONIC, ptr(time));

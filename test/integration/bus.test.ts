@@ -40,7 +40,11 @@ function describeCarrier(
     const listen = (channel?: string) =>
       listenToBus(broker.url, { dbFile: broker.dbFile, ...(channel === undefined ? {} : { channel }) });
     const asReceived = (updates: ReturnType<typeof quoteUpdate>[]) =>
-      updates.map(({ ticker, update }) => ({ ticker, seq: update.position, update: frames ? update : null }));
+      updates.map(({ ticker, update }) => ({
+        ticker,
+        position: update.position,
+        update: frames ? update : null,
+      }));
 
     test("updates reach the other servers, in order and together, and don't come back", async () => {
       await using a = await listen();
@@ -76,7 +80,7 @@ function describeCarrier(
       // Behind what may have been on its way.
       a.bus.publish([quoteUpdate("AAPL", 2)]);
       await eventually("the second came", () => same.received.length > 1);
-      expect(same.received.map(({ seq }) => seq)).toEqual([1, 2]);
+      expect(same.received.map(({ position }) => position)).toEqual([1, 2]);
       expect(other.received).toEqual([]);
     });
 
@@ -95,7 +99,7 @@ function describeCarrier(
       await eventually("both hear", () => a.received.length > 0 && b.received.length > 0);
       await eventually("it is counted", () => a.bus.figures().published === 1);
       expect(a.bus.figures()).toMatchObject({ published: 1, dropped: 2, reconnects: 1 });
-      expect(b.received.map(({ seq }) => seq)).toEqual([3]);
+      expect(b.received.map(({ position }) => position)).toEqual([3]);
       expect(a.log.join("\n")).toMatch(/lost: .*; trying again/);
       expect(a.log.at(-1)).toEndWith(": connected");
     });
@@ -244,7 +248,9 @@ describe.skipIf(REDIS_SERVER === null)("Redis", () => {
     expect(a.bus.figures().dropped).toBe(14);
     await eventually("the others came", () => b.received.length === 18);
     // The newest are kept: they tell by their position that others are missing.
-    expect(b.received.slice(2).map(({ seq }) => seq)).toEqual(Array.from({ length: 16 }, (_, i) => i + 15));
+    expect(b.received.slice(2).map(({ position }) => position)).toEqual(
+      Array.from({ length: 16 }, (_, i) => i + 15),
+    );
     await eventually("it is told", () => b.missed > 0);
     expect(a.missed).toBe(0);
   });
@@ -292,7 +298,7 @@ describe("PostgreSQL", () => {
     );
     a.bus.publish(Array.from({ length: 5_000 }, (_, i) => quoteUpdate(`T${i}é`, 1)));
     await eventually("all came", () => b.received.length === 5_000);
-    expect(b.received.at(-1)).toEqual({ ticker: "T4999é", seq: 1, update: null });
+    expect(b.received.at(-1)).toEqual({ ticker: "T4999é", position: 1, update: null });
     expect(b.batches.length).toBeLessThan(20);
   });
 

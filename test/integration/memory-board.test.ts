@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MEMORY_BOARD_FILE, MemoryBoard } from "../../src/memory/memory-board.ts";
-import { endWhoTakesFarTooMuch } from "../../src/memory/memory-ender.ts";
+import { startMemoryEnder } from "../../src/memory/memory-ender.ts";
 import { killGreatest } from "../../src/sql/runner-memory.ts";
 
 setDefaultTimeout(60_000);
@@ -119,7 +119,7 @@ test("a process that alone is far over the bound for long is named, and one that
   const worker = await holding(300, onBoard(`board.join("worker", 1)`));
   const named: { pid: number; what: string }[] = [];
   const stop = [200, 800].map((mb) =>
-    endWhoTakesFarTooMuch({ board, bytesMax: mb * MIB, end: (pid, what) => named.push({ pid, what }) }),
+    startMemoryEnder({ board, bytesMax: mb * MIB, end: (pid, what) => named.push({ pid, what }) }),
   );
   const begunMs = performance.now();
   while (named.length === 0) await Bun.sleep(50);

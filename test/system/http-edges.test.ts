@@ -219,8 +219,10 @@ describe("connections", () => {
 
   test("HTTP/1.0 without Host is answered", async () => {
     expect((await post(ASK, { Host: null }, "1.0")).status).toBe(200);
-    const [health] = await rawExchange(server.port, ["GET /health HTTP/1.0\r\n\r\n"]);
-    expect(health?.status).toBe(200);
+    for (const target of ["/health", "/health?from=http://host/path"]) {
+      const [health] = await rawExchange(server.port, [`GET ${target} HTTP/1.0\r\n\r\n`]);
+      expect(health?.status).toBe(200);
+    }
   });
 
   test("pipelined requests are answered in their order", async () => {

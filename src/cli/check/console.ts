@@ -1,12 +1,12 @@
-/** How a check shows itself: a line for each part, with a mark that can be read without colour. */
+/** The output of a check: a line for each part, with a mark that needs no colour. */
 
 export interface CheckConsole {
-  /** Shows on a terminal what is being done now. */
+  /** Shows the part that is running, on a terminal. */
   begin(part: string): void;
   ok(part: string, text: string): void;
   warning(part: string, text: string): void;
   failed(part: string, text: string): void;
-  /** A line that belongs to the part above. */
+  /** A line about the part above. */
   detail(text: string): void;
   say(text: string): void;
 }
@@ -21,7 +21,7 @@ const RED = 31;
 const GREEN = 32;
 const YELLOW = 33;
 
-/** @param environment For NO_COLOR (no-color.org): set and not empty, no colours. */
+/** @param environment A non-empty NO_COLOR (no-color.org) turns colours off. */
 export function openConsole(
   output: ConsoleOutput,
   environment: Record<string, string | undefined> = process.env,
@@ -45,7 +45,6 @@ export function openConsole(
   };
 }
 
-/** For `--json`. */
 export const silentConsole: CheckConsole = {
   begin() {},
   ok() {},

@@ -1,27 +1,24 @@
 /**
- * Whether a save through one connection reaches subscribers on others. The kernel spreads
- * connections over the workers, so enough subscribers sit on all of them.
+ * Tests whether a save reaches subscribers on other connections. The kernel spreads connections
+ * over the workers, so with enough subscribers every worker has some.
  */
 import { newCheckTicker } from "../../market/check-ticker.ts";
 import { asObject, CheckFailure, RefusedFailure, sendCommand } from "./server-under-check.ts";
 import { type Subscriber, subscribe } from "./subscriber.ts";
 
-/** Below, the server has refused the request, and stored nothing. */
+/** With a lower status, the server refused the request and stored nothing. */
 const SERVER_ERRORS = 500;
 
 export interface LiveUpdatesReport {
   subscribers: number;
   received: number;
-  /** Of those that received it, from before the save was sent. */
+  /** Of subscribers that received it, from before the save was sent. */
   averageMs: number;
   slowestMs: number;
   firstFailure: string | null;
 }
 
-/**
- * With four to a worker, one that gets none is a matter of 1 in 50; with one process, eight are
- * plenty.
- */
+/** With four for each worker, one worker in 50 gets none. Eight are plenty for one process. */
 const SUBSCRIBERS_PER_WORKER = 4;
 const SUBSCRIBERS_MIN = 8;
 const SUBSCRIBERS_MAX = 64;
@@ -30,7 +27,7 @@ const REMOVAL_RETRY_MS = 300;
 const FIRST_BID = 1;
 const SECOND_BID = 2;
 
-/** A ticker that nobody else uses, and the rows that a check saves of it. */
+/** A ticker for this check alone, and the rows saved for it. */
 export class ThrowAwayTicker {
   readonly ticker = newCheckTicker();
   readonly #url: string;
@@ -46,8 +43,7 @@ export class ThrowAwayTicker {
 
   async saveBid(price: number): Promise<void> {
     const timestamp = new Date().toISOString();
-    // Counted before the answer: after a lost answer the row may be there all the same, and must be
-    // deleted.
+    // Counted before the answer: a lost answer leaves a row that must be deleted.
     this.#saved.push(price);
     const data = [{ timestamp, price, size: 1, ask_price: price + 1, ask_size: 1 }];
     const save = { ticker: this.ticker, data, index_col: "timestamp", data_type: "quote" };
@@ -59,7 +55,7 @@ export class ThrowAwayTicker {
     }
   }
 
-  /** @throws CheckFailure unless exactly the saved rows are there. @returns How many. */
+  /** @returns the number of rows. @throws CheckFailure unless exactly the saved rows are there. */
   async readBack(): Promise<number> {
     const prices = (await this.#readRows()).map((row) => asObject(row).price);
     if (prices.join() === this.#saved.join()) return prices.length;
@@ -68,7 +64,7 @@ export class ThrowAwayTicker {
     );
   }
 
-  /** @returns whether its position is left, as an older server only deletes rows. */
+  /** @returns whether the position stays, as older servers delete only rows. */
   async remove(): Promise<{ positionIsLeft: boolean }> {
     const positionIsLeft = !(await this.#removeAll());
     if (positionIsLeft) await this.#removeRows();
@@ -77,7 +73,7 @@ export class ThrowAwayTicker {
     return { positionIsLeft };
   }
 
-  /** @returns false: the server is an older one, which can't. */
+  /** @returns false on an older server, which can't. */
   async #removeAll(): Promise<boolean> {
     for (let tries = 1; ; tries++) {
       try {
@@ -86,7 +82,7 @@ export class ThrowAwayTicker {
       } catch (error) {
         if (!(error instanceof RefusedFailure)) throw error;
         if (error.status === 400) return false;
-        // Something else may be writing at this moment.
+        // Another writer may be busy.
         if (error.status !== 503 || tries === REMOVAL_TRIES) throw error;
         await Bun.sleep(REMOVAL_RETRY_MS);
       }

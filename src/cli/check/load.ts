@@ -1,4 +1,3 @@
-/** Many requests at once, and which worker answered each. */
 import { askHealth, CheckFailure, type HealthAnswer } from "./server-under-check.ts";
 
 export interface LoadReport {
@@ -6,7 +5,7 @@ export interface LoadReport {
   failures: number;
   firstFailure: string | null;
   totalMs: number;
-  /** Of the answered requests; 0 when there is none. */
+  /** Of answered requests; 0 when there are none. */
   averageMs: number;
   p99Ms: number;
   /** By worker id, then pid. */
@@ -58,7 +57,7 @@ export async function measureLoad(options: {
   };
 }
 
-/** p99 by nearest rank: a time that was measured, not one in between. */
+/** p99 by nearest rank: a measured time, not one in between. */
 export function summarizeTimes(timesMs: number[]): { averageMs: number; p99Ms: number } {
   if (timesMs.length === 0) return { averageMs: 0, p99Ms: 0 };
   const sorted = timesMs.toSorted((a, b) => a - b);

@@ -1,4 +1,3 @@
-/** The command line of `check`. */
 import { UsageError } from "../../config/usage-error.ts";
 import { DEFAULT_SERVER, parseFlags, readCount, readServerUrl } from "../flags.ts";
 
@@ -12,7 +11,7 @@ export interface CheckOptions {
 
 const DEFAULT_REQUESTS = 50;
 const REQUESTS_MAX = 100_000;
-/** As many as Bun's fetch has under way at once. */
+/** Bun's fetch allows this many at once. */
 const CONCURRENCY_MAX = 256;
 
 export const CHECK_HELP = `Usage: stock-db-server check [URL] [options]

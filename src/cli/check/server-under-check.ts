@@ -1,10 +1,7 @@
-/**
- * The few requests that a check makes, each on a connection of its own, so that every worker gets
- * its share.
- */
+/** The requests of a check. Each has its own connection, so that every worker gets its share. */
 import { redact } from "../../config/database-url.ts";
 
-/** No answer of a healthy server takes longer. */
+/** A healthy server answers sooner. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface HealthAnswer {
@@ -12,18 +9,18 @@ export interface HealthAnswer {
   /** "healthy" when all is well. */
   state: string | null;
   pid: number | null;
-  /** null in a server of one process. */
+  /** null in a single process. */
   workerId: number | null;
   multiprocess: boolean;
   tookMs: number;
 }
 
-/** A part of the check that did not go as it should; the message says what happened. */
+/** A part of the check failed. The message says how. */
 export class CheckFailure extends Error {
   override name = "CheckFailure";
 }
 
-/** The server answered, and the answer was no. */
+/** The server answered, and refused. */
 export class RefusedFailure extends CheckFailure {
   override name = "RefusedFailure";
   readonly status: number;
@@ -34,7 +31,7 @@ export class RefusedFailure extends CheckFailure {
   }
 }
 
-/** @throws CheckFailure when there is no answer, or none that a server like this gives. */
+/** @throws CheckFailure without an answer, or with one that this server never gives. */
 export async function askHealth(url: string): Promise<HealthAnswer> {
   const startedAt = performance.now();
   const { status, body } = await request(`${url}/health`, {});
@@ -50,10 +47,7 @@ export async function askHealth(url: string): Promise<HealthAnswer> {
   };
 }
 
-/**
- * @returns The body of the 200 answer. @throws RefusedFailure for any other. @throws CheckFailure
- * when there is none.
- */
+/** @returns the body of a 200 answer. @throws RefusedFailure for others, CheckFailure for none. */
 export async function sendCommand(
   url: string,
   command: string,

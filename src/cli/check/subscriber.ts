@@ -1,11 +1,8 @@
-/** One WebSocket client of one ticker, on a connection of its own. */
+/** A WebSocket client of one ticker, on its own connection. */
 import { asObject, CheckFailure } from "./server-under-check.ts";
 
 export interface Subscriber {
-  /**
-   * Waits for a quote with that bid price. @returns When it came, on the clock of
-   * `performance.now()`.
-   */
+  /** @returns when a quote with that bid came, by `performance.now()`. */
   awaitBid(price: number): Promise<number>;
   close(): void;
 }
@@ -14,9 +11,8 @@ const SUBSCRIBE_TIMEOUT_MS = 10_000;
 const DELIVERY_TIMEOUT_MS = 10_000;
 
 /**
- * Subscribes, and returns at the socket's first price. The ticker must have one: it is the sign
- * that the subscription is in force, and that no later update can be missed.
- *
+ * Subscribes and waits for the socket's first price, which the ticker must have. After it, no
+ * update can be missed.
  * @param wsUrl `ws://host:port/ws?symbol=…`
  * @throws CheckFailure when the socket doesn't open, or its first price doesn't come.
  */

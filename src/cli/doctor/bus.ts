@@ -1,4 +1,3 @@
-/** What `doctor` finds out about the bus to other servers. */
 import { tryBus } from "../../bus/bus.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Finding } from "../../storage/diagnosis.ts";

@@ -29,6 +29,13 @@ test("a database that never answers is told after the time, and its process is g
   expect(() => process.kill(pid, 0)).toThrow("ESRCH");
 });
 
+test("a process that has closed its output and doesn't end is told after the time", async () => {
+  const script = `${print({ begin: "open", optional: false })} require("fs").closeSync(1); for (;;) {}`;
+  expect(await findingsOf(script, "some.db", 4)).toMatchObject([
+    { level: "fail", subject: "open", finding: "not done after 4 s" },
+  ]);
+});
+
 test("a check that takes too long is no failure, and what was found before it is kept", async () => {
   const found: Finding = { level: "ok", subject: "schema", finding: "fine" };
   const script = `${print(found)} ${print({ begin: "integrity", optional: true })} for (;;) {}`;

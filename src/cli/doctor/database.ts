@@ -1,22 +1,22 @@
 /**
- * The findings of a database, made by a process of their own: opening a file on a disk that has
- * gone, or checking a large one, can take any time, and nothing but the end of its process ends it.
+ * A process of its own examines the database. Opening a file on a dead disk, or checking a large
+ * one, can take any time, and only the end of the process stops it.
  */
 import { redact } from "../../config/database-url.ts";
 import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../../protocol/control.ts";
 import type { DiagnosisStep, Finding } from "../../storage/diagnosis.ts";
 
-/** After SIGKILL, which needs no longer unless the disk is gone. */
+/** SIGKILL needs no longer, unless the disk is gone. */
 const END_WAIT_MS = 1_000;
 
 export interface DatabaseProcess {
-  /** argv of a process that prints steps, one JSON object a line. */
+  /** argv of a process that prints steps, one JSON object per line. */
   command: string[];
   dbFile: string;
   timeoutS: number;
 }
 
-/** Ends soon after the time is over, whatever the database does. */
+/** Ends soon after the time-out, whatever the database does. */
 export async function* diagnoseInProcess({
   command,
   dbFile,
@@ -29,27 +29,25 @@ export async function* diagnoseInProcess({
     stdout: "pipe",
     stderr: "pipe",
   });
-  let timedOut = false;
   const steps = readSteps(child.stdout);
-  const over = Promise.withResolvers<null>();
-  const timer = setTimeout(() => {
-    timedOut = true;
-    over.resolve(null);
-  }, timeoutS * 1_000);
-  let begun = { begin: "database", optional: false };
+  const timeUp = Promise.withResolvers<null>();
+  const timer = setTimeout(() => timeUp.resolve(null), timeoutS * 1_000);
+  let current = { begin: "database", optional: false };
   try {
     for (;;) {
-      const step = await Promise.race([steps.next(), over.promise]);
+      const step = await Promise.race([steps.next(), timeUp.promise]);
       if (step === null || step.done) break;
-      if ("begin" in step.value) begun = step.value;
+      if ("begin" in step.value) current = step.value;
       else yield redacted(step.value, dbFile);
     }
-    if (timedOut) yield unfinished(begun, timeoutS);
-    else if ((await child.exited) !== 0) yield redacted(died(begun.begin, await child.stderr.text()), dbFile);
+    // On a dead disk, an ending process may have closed its output and still hang.
+    const code = await Promise.race([timeUp.promise, child.exited]);
+    if (code === null) yield timeoutFinding(current, timeoutS);
+    else if (code !== 0) yield redacted(deathFinding(current.begin, await child.stderr.text()), dbFile);
   } finally {
     clearTimeout(timer);
     child.kill("SIGKILL");
-    // A process that waits for a dead disk can't even be killed: it must not keep this one.
+    // A process that waits for a dead disk can't be killed. It must not keep this one alive.
     child.unref();
     await Promise.race([child.exited, Bun.sleep(END_WAIT_MS)]);
   }
@@ -65,18 +63,18 @@ async function* readSteps(output: ReadableStream<Uint8Array>): AsyncGenerator<Di
   }
 }
 
-function unfinished(begun: { begin: string; optional: boolean }, timeoutS: number): Finding {
+function timeoutFinding(current: { begin: string; optional: boolean }, timeoutS: number): Finding {
   return {
-    level: begun.optional ? "warning" : "fail",
-    subject: begun.begin,
+    level: current.optional ? "warning" : "fail",
+    subject: current.begin,
     finding: `not done after ${timeoutS} s`,
-    advice: begun.optional
+    advice: current.optional
       ? `allow more with --timeout ${timeoutS * 20}, best when the machine has little to do`
       : "the disk or the network to the database doesn't answer: look at dmesg and at the mount",
   };
 }
 
-function died(part: string, stderr: string): Finding {
+function deathFinding(part: string, stderr: string): Finding {
   const reason = stderr.trim().split("\n").at(-1) ?? "";
   return {
     level: "fail",
@@ -86,7 +84,7 @@ function died(part: string, stderr: string): Finding {
   };
 }
 
-/** A driver's words may name the database as it was given. */
+/** A driver's message may name the database as given, with its password. */
 function redacted(finding: Finding, dbFile: string): Finding {
   const clean = (text: string): string => text.replaceAll(dbFile, redact(dbFile));
   const { advice } = finding;

@@ -1,4 +1,3 @@
-/** What `doctor` finds out about the machine, without regard to the database. */
 import { readFileSync } from "node:fs";
 import { usableCpus } from "../../config/usable-cpus.ts";
 import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../../observe/descriptors.ts";
@@ -8,13 +7,13 @@ import { createRuntimeDir, RuntimeDirError } from "../../supervisor/runtime-dir.
 import { measureReusePort } from "./reuse-port.ts";
 
 const BUN_VERSION_MIN = "1.4.5";
-/** A worker needs one for each client and some dozens for itself. */
+/** A worker needs one per client and some dozens for itself. */
 const DESCRIPTORS_MIN = 256;
-/** What the server asks for; the kernel silently takes less. */
+/** The server asks for this. The kernel silently takes less. */
 const LISTEN_BACKLOG = 512;
-/** Before the first version of this server, so no clock that is right shows it. */
+/** Older than the first version of this server, so a correct clock shows a later time. */
 const CLOCK_MIN_MS = Date.UTC(2025, 0, 1);
-/** Where stamps end that can be stored. */
+/** The end of storable stamps. */
 const CLOCK_MAX_MS = Date.UTC(2262, 0, 1);
 
 export async function* diagnoseMachine(): AsyncGenerator<Finding> {
@@ -132,7 +131,7 @@ function diagnoseBacklog(): Finding {
   return { level: "warning", subject, finding, advice };
 }
 
-/** Null where the system has no such file. */
+/** @returns null where the system lacks the file. */
 function readSystemFile(path: string): string | null {
   try {
     return readFileSync(path, "utf8");

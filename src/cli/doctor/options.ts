@@ -1,13 +1,12 @@
-/** The command line of `doctor`. */
 import { describeDatabase, redact } from "../../config/database-url.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
 import { parseFlags, readCount } from "../flags.ts";
 
 export interface DoctorOptions {
-  /** As given: it may hold a password. */
+  /** As given, perhaps with a password. */
   dbFile: string;
-  /** As given, too. Null: there is none. */
+  /** As given. Null: no bus. */
   bus: string | null;
   timeoutS: number;
   json: boolean;

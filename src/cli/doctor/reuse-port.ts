@@ -1,14 +1,8 @@
-/**
- * Whether the kernel spreads connections over processes that listen on one port, as worker
- * processes do.
- */
+/** Tests whether the kernel spreads connections over several listeners on one port. */
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 
 const HOST = "127.0.0.1";
-/**
- * Each listener's fair share of these is 100; less than 20 comes by chance less than once in 10^30
- * times.
- */
+/** Each listener's fair share is 100. Chance gives less than 20 once in 10^30 times. */
 const CONNECTIONS = 200;
 const SHARE_MIN = 20;
 const DEADLINE_MS = 5_000;
@@ -20,7 +14,7 @@ export interface Spread {
   even: boolean;
 }
 
-/** @throws Error The port can't be shared at all, or connections don't arrive. */
+/** @throws Error The port can't be shared, or connections don't arrive. */
 export async function measureReusePort(): Promise<Spread> {
   const shares: [number, number] = [0, 0];
   const servers = [0, 1].map((index) =>
@@ -53,7 +47,7 @@ async function listen(server: Server, port: number): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Returns when the other side has closed it, or can't be reached in time. */
+/** Resolves when the other side has closed it. */
 async function connectOnce(port: number): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const socket = connect({ host: HOST, port, timeout: DEADLINE_MS });

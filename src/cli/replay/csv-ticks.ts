@@ -1,7 +1,4 @@
-/**
- * The ticks of one CSV file in its order, which must be that of time: a file of any size is read as
- * it is played.
- */
+/** Reads the ticks of one CSV file while they are played, so its rows must be sorted by time. */
 import { type ColumnPlan, CsvError, planColumns, readRecord } from "../../market/csv.ts";
 import { microsOfStamp } from "../../market/stamp-micros.ts";
 import { AmbiguousKindError, INFERENCE_ROWS, inferKind } from "../import/infer-kind.ts";
@@ -13,19 +10,23 @@ import { ReplaySourceError, type ReplayTick } from "./tick.ts";
 const BATCH_ROWS = 256;
 const TICKER_COLUMNS = ["ticker", "symbol"];
 
-/** @throws ReplaySourceError naming file and line. @throws SourceError the file can't be read. */
+/** @throws ReplaySourceError naming file and line. @throws SourceError The file can't be read. */
 export async function* csvTicks(source: Source, file: ReplayFile): AsyncGenerator<ReplayTick[]> {
   const rows = readRows(source);
   try {
     const first = await rows.next();
     if (first.done) throw new ReplaySourceError(`${source.name} is empty, expected a header and rows`);
-    const ahead: CsvRow[] = [];
+    const firstRows: CsvRow[] = [];
     for (let row = await rows.next(); !row.done; row = await rows.next()) {
-      if (ahead.push(row.value) === INFERENCE_ROWS) break;
+      if (firstRows.push(row.value) === INFERENCE_ROWS) break;
     }
-    const reader = blame(source, first.value, () => new TickReader(first.value.fields, ahead, file));
-    const read = (row: CsvRow): ReplayTick => blame(source, row, () => reader.read(row.fields));
-    let batch = ahead.map(read);
+    const reader = withLocation(
+      source,
+      first.value,
+      () => new TickReader(first.value.fields, firstRows, file),
+    );
+    const read = (row: CsvRow): ReplayTick => withLocation(source, row, () => reader.read(row.fields));
+    let batch = firstRows.map(read);
     for await (const row of rows) {
       if (batch.length >= BATCH_ROWS) {
         yield batch;
@@ -35,7 +36,7 @@ export async function* csvTicks(source: Source, file: ReplayFile): AsyncGenerato
     }
     yield batch;
   } finally {
-    // Closes the file also when not all of it was read.
+    // Closes the file even when rows are left.
     await rows.return(undefined);
   }
 }
@@ -46,12 +47,12 @@ class TickReader {
   readonly #tickerIndex: number;
   #lastStamp = "";
 
-  constructor(header: readonly string[], ahead: readonly CsvRow[], { ticker, type }: ReplayFile) {
+  constructor(header: readonly string[], firstRows: readonly CsvRow[], { ticker, type }: ReplayFile) {
     const kind =
       type ??
       inferKind(
         header,
-        ahead.map((row) => row.fields),
+        firstRows.map((row) => row.fields),
       );
     if (kind === "daily" || kind === "hourly") {
       throw new CsvError(
@@ -83,7 +84,7 @@ class TickReader {
   }
 }
 
-function blame<T>(source: Source, row: CsvRow, read: () => T): T {
+function withLocation<T>(source: Source, row: CsvRow, read: () => T): T {
   try {
     return read();
   } catch (error) {

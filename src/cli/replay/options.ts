@@ -1,4 +1,3 @@
-/** The command line of `replay`. */
 import { describeDatabase, redact } from "../../config/database-url.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
@@ -8,15 +7,15 @@ import { STANDARD_INPUT } from "../import/source.ts";
 
 export interface ReplayFile {
   path: string;
-  /** null: a column of the file tells. */
+  /** null: a column of the file has it. */
   ticker: string | null;
-  /** null: the columns tell. */
+  /** null: the columns decide. */
   type: "quote" | "trade" | null;
 }
 
 type ReplaySource =
   | { files: ReplayFile[] }
-  /** null: all that there are. */
+  /** null: all. */
   | { dbFile: string; tickers: string[] | null; types: string[] | null };
 
 export interface ReplayOptions {
@@ -35,12 +34,9 @@ export interface ReplayOptions {
 }
 
 const DEFAULT_BATCH_ROWS = 500;
-/**
- * Half of the smallest body limit that a server can be given (1 MB): a record in JSON is well under
- * 250 bytes.
- */
+/** A JSON record has under 250 bytes: this is half of a server's smallest body limit, 1 MB. */
 const BATCH_ROWS_MAX = 2_000;
-/** Files that are open side by side. */
+/** Files that are open at once. */
 const FILES_MAX = 500;
 
 export const REPLAY_HELP = `Usage: stock-db-server replay FILE… --ticker T [options]

@@ -1,4 +1,3 @@
-/** From a source to a server, on schedule. */
 import { stampOfMicros } from "../../market/stamp-micros.ts";
 import { toWire } from "../../market/timestamp.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
@@ -22,7 +21,7 @@ export interface PlayRequest {
   restamp: boolean;
   batchRows: number;
   progress: Progress;
-  /** Ends the replay: nothing new is sent. */
+  /** Ends the replay: it sends nothing more. */
   signal: AbortSignal;
 }
 
@@ -30,15 +29,13 @@ export interface PlayResult {
   /** Saved for certain. */
   ticks: number;
   requests: number;
-  /** Read and played, by type; of those not saved, see `stoppedBy`. */
+  /** Read and played, by type. If some were not saved, `stoppedBy` says why. */
   types: Record<string, number>;
   tickers: number;
-  /**
-   * Stamps of the first and the last tick played, as the source has them; null when there was none.
-   */
+  /** Stamps of the first and last tick played, from the source; null when there was none. */
   first: string | null;
   last: string | null;
-  /** The latest that a tick was sent after its time. */
+  /** The longest that a tick was late. */
   behindMaxMs: number;
   /** Why it stopped early; null when all is done. */
   stoppedBy: string | null;
@@ -46,7 +43,7 @@ export interface PlayResult {
 
 export const INTERRUPTED = "interrupted";
 
-/** Never throws for what a source or the target is to blame for: that is in the result. */
+/** Doesn't throw for errors of the source or the target: these are in the result. */
 export async function playTicks(request: PlayRequest): Promise<PlayResult> {
   const { signal } = request;
   const player = new Player(request);
@@ -54,8 +51,8 @@ export async function playTicks(request: PlayRequest): Promise<PlayResult> {
   const interrupt = (): void => interrupted.resolve(INTERRUPTED);
   signal.addEventListener("abort", interrupt);
   const played = player.play().then(() => null, messageOf);
-  // A source such as a pipe may never give another tick, which an interrupted replay must not wait
-  // for.
+  // A source such as a pipe may never give another tick. An interrupted replay must not wait for
+  // one.
   const stoppedBy = await Promise.race([played, interrupted.promise]);
   signal.removeEventListener("abort", interrupt);
   await player.end();
@@ -79,7 +76,7 @@ class Player {
   readonly #lanes: TickerLanes;
   readonly #numbers = new TickNumbers();
   readonly #tickers = new Set<string>();
-  /** Of the wall clock, less the pacer's. */
+  /** Wall clock minus the pacer's clock. */
   readonly #wallOffsetMs = Date.now() - performance.now();
 
   constructor(request: PlayRequest) {
@@ -106,7 +103,7 @@ class Player {
     if (!signal.aborted) await this.#lanes.flush();
   }
 
-  /** Waits for what is under way, so that the counts are true. */
+  /** Waits for requests under way, so that the counts are true. */
   async end(): Promise<void> {
     await this.#lanes.abandon();
     this.result.ticks = this.#lanes.ticksSaved;
@@ -122,7 +119,7 @@ class Player {
     this.result.last = toWire(stamp);
   }
 
-  /** A tick keeps its own `seq`, if it has one, as long as it keeps its stamp. */
+  /** A tick keeps its `seq`, if it has one, while it keeps its stamp. */
   #stamped({ ticker, type, record }: ReplayTick, stamp: string, dueMs: number): JsonRecord {
     if (!this.#request.restamp) {
       const counted = this.#numbers.next(ticker, type, stamp);

@@ -1,16 +1,16 @@
-/** The ticks of a database, one stream for each ticker and type. */
+/** The ticks of a database, one stream per ticker and type. */
 import { microsOfStamp } from "../../market/stamp-micros.ts";
 import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
 import type { Count, RowRange, TickRow, TransferReader } from "../../storage/contract.ts";
 import { ReplaySourceError, type ReplayTick } from "./tick.ts";
 
-/** Streams that are read side by side, each with a page of rows in memory. */
+/** Streams read at once, each with a page of rows in memory. */
 const SERIES_MAX = 200;
 const TICKERS_PER_PAGE = 500;
 
 export interface StoredTicksRequest {
   reader: TransferReader;
-  /** null: all that there are. */
+  /** null: all. */
   tickers: string[] | null;
   types: string[] | null;
   /** In stored form, inclusive; null is unbounded. */
@@ -18,7 +18,7 @@ export interface StoredTicksRequest {
   end: string | null;
 }
 
-/** @throws ReplaySourceError nothing to play, or too many series for one replay. */
+/** @throws ReplaySourceError There is nothing to play, or too many series for one replay. */
 export async function storedTicks(request: StoredTicksRequest): Promise<AsyncGenerator<ReplayTick[]>[]> {
   const { reader, types, start, end } = request;
   const series: RowRange[] = [];
@@ -75,7 +75,7 @@ function recordOf([timestamp, price, size, askPrice, askSize, seq]: TickRow): Js
   return record;
 }
 
-/** Digits that a double doesn't hold go out as they are. */
+/** Keeps digits that a double can't hold. */
 function exact(count: Count | null): unknown {
   return typeof count === "string" ? rawNumber(count) : count;
 }

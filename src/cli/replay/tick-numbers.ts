@@ -1,7 +1,6 @@
 /**
- * Numbers the ticks of a series that share a stamp 0, 1, 2 …, as an import of the same rows does,
- * so that a tick which is saved twice meets itself. The stamps of a series never descend here, so
- * the last one of each is all there is to remember.
+ * Numbers ticks of a series with the same stamp 0, 1, 2 …, as an import does: a tick saved twice
+ * gets the same number. Stamps never descend here, so the last one of each series is enough.
  */
 export class TickNumbers {
   readonly #last = new Map<string, { stamp: string; next: number }>();

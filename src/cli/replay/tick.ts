@@ -1,15 +1,15 @@
 import type { JsonRecord } from "../../protocol/json.ts";
 import type { Timed } from "../../replay/merge-by-time.ts";
 
-/** One tick on its way from a file or a database to a server. */
+/** A tick on its way from a file or a database to a server. */
 export interface ReplayTick extends Timed {
   ticker: string;
   type: string;
-  /** As a save takes it, under `timestamp`; `seq` is absent where the source has none. */
+  /** As a save takes it, with the stamp as `timestamp`; without `seq` if the source has none. */
   record: JsonRecord;
 }
 
-/** The source is not what it was said to be, or can't be played: the message says where and why. */
+/** The source can't be played. The message says where and why. */
 export class ReplaySourceError extends Error {
   override name = "ReplaySourceError";
 }

@@ -1,7 +1,7 @@
 /**
- * Saves ticks through HTTP, each ticker's in its order: one request of a ticker is under way at a
- * time, and what comes meanwhile waits and goes together in the next, as far as it is of one type.
- * So ticks that are in time are saved one by one, as a feed does, and late ones in batches.
+ * Saves ticks through HTTP, in order for each ticker. A ticker has one request under way; waiting
+ * ticks of one type share the next. So ticks in time are saved one by one, as a feed does, and late
+ * ones in batches.
  */
 import type { JsonRecord } from "../../protocol/json.ts";
 import { type ImportTarget, TargetError } from "../import/target.ts";
@@ -15,11 +15,11 @@ export interface DueTick extends ReplayTick {
 export interface TickerLanesOptions {
   target: ImportTarget;
   batchRows: number;
-  /** How late what was due then is now, in ms. */
+  /** @returns how late a tick due then is now, in ms. */
   behindMs(dueMs: number): number;
 }
 
-/** Ticks that wait, of all tickers together: beyond it whoever reads the source waits too. */
+/** Waiting ticks of all tickers. Beyond it, the reader of the source waits too. */
 const WAITING_MAX = 20_000;
 
 interface Lane {
@@ -30,13 +30,13 @@ interface Lane {
 export class TickerLanes {
   ticksSaved = 0;
   requests = 0;
-  /** Of the ticks sent last, in ms, and the most that it has been. */
+  /** Lateness of the last ticks sent, in ms, and its maximum. */
   behindMs = 0;
   behindMaxMs = 0;
   readonly #options: TickerLanesOptions;
   readonly #lanes = new Map<string, Lane>();
   #waiting = 0;
-  /** Lanes that are busy. */
+  /** Busy lanes. */
   #underWay = 0;
   #failure: Error | null = null;
   #changed = Promise.withResolvers<void>();
@@ -45,9 +45,9 @@ export class TickerLanes {
     this.#options = options;
   }
 
-  /** @throws TargetError ticks could not be saved. */
+  /** @throws TargetError Ticks could not be saved. */
   async add(tick: DueTick): Promise<void> {
-    while (this.#waiting >= WAITING_MAX && this.#failure === null) await this.#change();
+    while (this.#waiting >= WAITING_MAX && this.#failure === null) await this.#changed.promise;
     if (this.#failure !== null) throw this.#failure;
     let lane = this.#lanes.get(tick.ticker);
     if (lane === undefined) {
@@ -59,25 +59,25 @@ export class TickerLanes {
     if (!lane.isBusy) void this.#run(lane);
   }
 
-  /** Resolves when everything added is saved. @throws TargetError */
+  /** Resolves when all added ticks are saved. @throws TargetError */
   async flush(): Promise<void> {
-    while (this.#underWay > 0 && this.#failure === null) await this.#change();
+    while (this.#underWay > 0 && this.#failure === null) await this.#changed.promise;
     if (this.#failure !== null) throw this.#failure;
   }
 
-  /** What waits is dropped; resolves when what is under way has ended. */
+  /** Drops waiting ticks. Resolves when requests under way have ended. */
   async abandon(): Promise<void> {
     for (const lane of this.#lanes.values()) {
       this.#waiting -= lane.waiting.length;
       lane.waiting = [];
     }
-    while (this.#underWay > 0) await this.#change();
+    while (this.#underWay > 0) await this.#changed.promise;
   }
 
   async #run(lane: Lane): Promise<void> {
     lane.isBusy = true;
     this.#underWay++;
-    // What is due in the same moment goes together.
+    // Ticks due at the same moment share a request.
     await new Promise((turn) => setImmediate(turn));
     while (lane.waiting.length > 0 && this.#failure === null) {
       const batch = this.#takeBatch(lane);
@@ -89,11 +89,11 @@ export class TickerLanes {
         if (!(error instanceof TargetError)) throw error;
         this.#failure ??= error;
       }
-      this.#tellChange();
+      this.#signalChange();
     }
     lane.isBusy = false;
     this.#underWay--;
-    this.#tellChange();
+    this.#signalChange();
   }
 
   #takeBatch(lane: Lane): DueTick[] {
@@ -115,11 +115,7 @@ export class TickerLanes {
     });
   }
 
-  #change(): Promise<void> {
-    return this.#changed.promise;
-  }
-
-  #tellChange(): void {
+  #signalChange(): void {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers<void>();
   }
