@@ -5,7 +5,8 @@
  * Stamps cross this border as the canonical text of their type: see model/kinds.ts.
  */
 
-import type { KindName } from "./model/kinds.ts";
+import type { ColumnBatch, ColumnQuery } from "./model/columns.ts";
+import type { KindName, SeriesRow } from "./model/kinds.ts";
 import type { SaveUpdate, UpdateReader } from "./update-contract.ts";
 
 /** Rows of one series. */
@@ -33,12 +34,6 @@ export type JsonRows =
 
 /** A volume or size; text holds the digits of an integer of 64 bits that a double can't. */
 export type Count = number | string;
-
-/** A value of a row; text holds the digits of a count, or a text. */
-export type SeriesValue = number | string | null;
-
-/** The stamp and the kind's values, in order; then `seq` where the kind has one. */
-export type SeriesRow = [stamp: string, ...values: SeriesValue[]];
 
 /** A row of daily or hourly bars: stamp, open, high, low, close, volume. */
 export type BarRow = [
@@ -93,6 +88,9 @@ export interface SaveTicks {
   /** As in SaveRows. */
   update?: SaveUpdate | undefined;
 }
+
+/** A save of many rows, as the columns of `rowColumnNames` and in the order of `rows`. */
+type ColumnSave = (Omit<SaveRows, "rows"> | Omit<SaveTicks, "rows">) & { batch: ColumnBatch };
 
 export type PlainKind = Exclude<KindName, "ticks">;
 
@@ -218,6 +216,11 @@ export interface StockWriter {
    * @throws StorageBusyError worth another try.
    */
   commit(saves: Save[], progress?: CommitProgress): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
+  /**
+   * Stores what `commit` would store of the rows of the batch, by the same rules and in one
+   * transaction of its own, without an object for each row.
+   */
+  commitColumns?(save: ColumnSave, progress?: CommitProgress): SaveOutcome | Promise<SaveOutcome>;
   /** True when somebody outside of this writer has changed the database since the last call. */
   changedByOthers(): boolean;
   /**
@@ -268,6 +271,14 @@ export interface TransferReader {
    * @throws TransferRowError
    */
   rows(range: RowRange): AsyncIterable<SeriesRow[]>;
+  /**
+   * Rows as columns, in order of ticker, part, stamp and `seq`, from one snapshot, in bounded
+   * memory, in turns that don't hold up the event loop. Given up with `return()`, or by the
+   * signal.
+   *
+   * @throws TransferRowError
+   */
+  columns?(query: ColumnQuery): AsyncIterable<ColumnBatch>;
   close(): void | Promise<void>;
 }
 

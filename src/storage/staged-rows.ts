@@ -2,8 +2,8 @@
  * Rows that one transaction stores, by the rule of `SaveRows`: which of a save, and which are left
  * of several saves.
  */
-import type { SaveOutcome, SaveRows, SeriesRow } from "./contract.ts";
-import { KINDS, partName } from "./model/kinds.ts";
+import type { SaveOutcome, SaveRows } from "./contract.ts";
+import { KINDS, partName, type SeriesRow } from "./model/kinds.ts";
 import { keysTaken } from "./save-refusals.ts";
 
 /** The rows of one series: of each stamp the one that the saves in their order leave. */

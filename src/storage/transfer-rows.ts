@@ -2,8 +2,8 @@
  * What engines that sort by typed keys share when they give rows to a copy: pages, and values that
  * no save could have stored.
  */
-import { type Count, type SeriesRow, TransferRowError } from "./contract.ts";
-import { type KindName, kindOf, type RowKind } from "./model/kinds.ts";
+import { type Count, TransferRowError } from "./contract.ts";
+import { type KindName, kindOf, type RowKind, type SeriesRow } from "./model/kinds.ts";
 
 const NO_FRACTION = ".000000";
 

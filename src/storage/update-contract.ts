@@ -6,8 +6,8 @@
  * committed. They go on over restarts. An epoch names the database that they count in: where it is
  * another, positions mean nothing.
  */
-import type { Save, SeriesRow } from "./contract.ts";
-import { type KindName, updateTypeOf } from "./model/kinds.ts";
+import type { Save } from "./contract.ts";
+import { type KindName, type SeriesRow, updateTypeOf } from "./model/kinds.ts";
 
 /** What a save brings along to become an update. */
 export interface SaveUpdate {

@@ -1,7 +1,6 @@
 /** A snapshot in JSON: members as live frames name them, null where there is none. */
 import { toWire } from "../market/timestamp.ts";
-import type { SeriesRow, SeriesValue } from "../storage/contract.ts";
-import { type KindName, kindOf, partName } from "../storage/model/kinds.ts";
+import { type KindName, kindOf, partName, type SeriesRow, type SeriesValue } from "../storage/model/kinds.ts";
 import type { NewestRow, TickerSnapshot } from "../storage/update-contract.ts";
 
 /** Names of a quote's price and size in frames. */

@@ -3,7 +3,8 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type OpenTransferTarget, openTransferReader, openTransferTarget } from "../../src/roles/engine.ts";
-import type { BarRow, Save, SeriesRow, TickRow } from "../../src/storage/contract.ts";
+import type { BarRow, Save, TickRow } from "../../src/storage/contract.ts";
+import type { SeriesRow } from "../../src/storage/model/kinds.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { tempDir } from "../support/temp-dir.ts";
 

@@ -1,7 +1,8 @@
 /** Positions and the update log, as every storage driver keeps them. */
 
 import { expect, test } from "bun:test";
-import type { BarRow, Save, SaveOutcome, SeriesRow, TickRow } from "../../src/storage/contract.ts";
+import type { BarRow, Save, SaveOutcome, TickRow } from "../../src/storage/contract.ts";
+import type { SeriesRow } from "../../src/storage/model/kinds.ts";
 import type { SaveUpdate, StoredUpdate, UpdateLimit } from "../../src/storage/update-contract.ts";
 import { randomNumbers } from "../support/random.ts";
 import { newestOf } from "../support/snapshots.ts";

@@ -1,6 +1,5 @@
 /** Newest rows out of a snapshot. */
-import type { SeriesRow } from "../../src/storage/contract.ts";
-import type { KindName } from "../../src/storage/model/kinds.ts";
+import type { KindName, SeriesRow } from "../../src/storage/model/kinds.ts";
 import type { TickerSnapshot } from "../../src/storage/update-contract.ts";
 
 /** Null where the snapshot has none of the series. */

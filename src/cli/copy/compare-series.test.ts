@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { randomNumbers } from "../../../test/support/random.ts";
-import type { BarRow, SeriesRow, TickRow } from "../../storage/contract.ts";
+import type { BarRow, TickRow } from "../../storage/contract.ts";
+import type { SeriesRow } from "../../storage/model/kinds.ts";
 import { compareSeries, sumSeries } from "./compare-series.ts";
 import { RowSum } from "./row-sum.ts";
 import { toCanonical } from "./series.ts";

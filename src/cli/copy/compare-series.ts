@@ -2,8 +2,8 @@
  * Walks a series in both databases side by side, by key, and finds the rows that the destination
  * lacks or has otherwise.
  */
-import { type SeriesRow, TransferRowError } from "../../storage/contract.ts";
-import type { KindName } from "../../storage/model/kinds.ts";
+import { TransferRowError } from "../../storage/contract.ts";
+import type { KindName, SeriesRow } from "../../storage/model/kinds.ts";
 import { RowSum } from "./row-sum.ts";
 import { compareKeys, keyText, toCanonical } from "./series.ts";
 

@@ -2,7 +2,7 @@
  * Count and checksum of rows, in whatever order they come. Sums can be added, which tells rows that
  * only the destination has from those that were copied.
  */
-import type { SeriesRow } from "../../storage/contract.ts";
+import type { SeriesRow } from "../../storage/model/kinds.ts";
 
 export class RowSum {
   rows = 0;

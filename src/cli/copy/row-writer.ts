@@ -2,13 +2,8 @@
  * Gathers rows of many series into transactions of one size: a database of many short series must
  * not pay a disk write for each.
  */
-import {
-  type Save,
-  type SaveOutcome,
-  type SeriesRow,
-  type StockWriter,
-  StorageBusyError,
-} from "../../storage/contract.ts";
+import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "../../storage/contract.ts";
+import type { SeriesRow } from "../../storage/model/kinds.ts";
 import { nameOf, type Series, toSave } from "./series.ts";
 
 /** Rows of one transaction, a few MB. */

@@ -1,6 +1,12 @@
 /** What is copied as one: the rows of one ticker and kind, and of one part where it has parts. */
-import type { Count, Save, SeriesRow, SeriesValue, TickRow, TransferReader } from "../../storage/contract.ts";
-import { type KindName, kindOf, seriesLabel } from "../../storage/model/kinds.ts";
+import type { Count, Save, TickRow, TransferReader } from "../../storage/contract.ts";
+import {
+  type KindName,
+  kindOf,
+  type SeriesRow,
+  type SeriesValue,
+  seriesLabel,
+} from "../../storage/model/kinds.ts";
 
 export interface Series {
   kind: KindName;

@@ -2,8 +2,8 @@
  * Gives the columns of volumes and sizes a type that holds what saves bring, value by value; a save
  * that no type has room for is refused.
  */
-import type { Count, Save, SaveOutcome, SeriesRow } from "../contract.ts";
-import { byKind, type KindName, kindOf, partName } from "../model/kinds.ts";
+import type { Count, Save, SaveOutcome } from "../contract.ts";
+import { byKind, type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { converted, findMisfit, holds, WIDE_TYPES, type WideType } from "./count-columns.ts";
 import { isConflict, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";

@@ -3,8 +3,15 @@
  * query of its own: no snapshot is held, which would keep the old versions of rows that the copy
  * replaces in memory.
  */
-import { type RowRange, type SeriesRow, type TransferReader, TransferRowError } from "../contract.ts";
-import { type KindColumn, type KindName, kindOf, type RowKind, seriesLabel } from "../model/kinds.ts";
+import { type RowRange, type TransferReader, TransferRowError } from "../contract.ts";
+import {
+  type KindColumn,
+  type KindName,
+  kindOf,
+  type RowKind,
+  type SeriesRow,
+  seriesLabel,
+} from "../model/kinds.ts";
 import { countOf, seqOf, storedStamp, walkPages } from "../transfer-rows.ts";
 import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import { storable } from "./lines.ts";

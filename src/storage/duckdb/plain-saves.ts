@@ -2,8 +2,8 @@
  * Saves of one plain kind of rows: looks up which keys are stored, decides here, and writes with at
  * most two statements.
  */
-import type { SaveOutcome, SaveRows, SeriesRow } from "../contract.ts";
-import { KIND_NAMES, kindOf, type RowKind } from "../model/kinds.ts";
+import type { SaveOutcome, SaveRows } from "../contract.ts";
+import { KIND_NAMES, kindOf, type RowKind, type SeriesRow } from "../model/kinds.ts";
 import { chooseRows } from "../staged-rows.ts";
 import { seriesSql } from "./distinct-values.ts";
 import {

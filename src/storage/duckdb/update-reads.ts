@@ -2,8 +2,7 @@
  * Reads of the update log. What the hub's memory doesn't hold is read beside the saves, each read
  * in one statement and so from one snapshot.
  */
-import type { SeriesRow } from "../contract.ts";
-import { KIND_NAMES, type KindColumn, type KindName, kindOf } from "../model/kinds.ts";
+import { KIND_NAMES, type KindColumn, type KindName, kindOf, type SeriesRow } from "../model/kinds.ts";
 import { countOf } from "../transfer-rows.ts";
 import type {
   NewestRow,

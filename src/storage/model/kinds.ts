@@ -21,6 +21,12 @@ export interface KindColumn {
   type: ColumnType;
 }
 
+/** A value of a row; text holds the digits of a count, or a text. */
+export type SeriesValue = number | string | null;
+
+/** The stamp and the kind's values, in order; then `seq` where the kind has one. */
+export type SeriesRow = [stamp: string, ...values: SeriesValue[]];
+
 /** How the commands of the server name a kind and the parts of it. */
 interface WireNames {
   save: string;

@@ -3,8 +3,8 @@
  * database made by an older server are `bigint` until the first such count comes, and would round
  * it without a word.
  */
-import type { Count, Save, SaveOutcome, SeriesRow } from "../contract.ts";
-import { countColumns, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
+import type { Count, Save, SaveOutcome } from "../contract.ts";
+import { countColumns, KIND_NAMES, kindOf, type SeriesRow, TABLE_NAMES } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { LOCK_CLASS, SCHEMA_LOCK } from "./schema.ts";

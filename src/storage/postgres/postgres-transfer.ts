@@ -3,8 +3,8 @@
  * snapshot that is kept for hours would keep PostgreSQL from cleaning up what the copy itself
  * replaces.
  */
-import type { RowRange, SeriesRow, TransferReader } from "../contract.ts";
-import { type KindName, kindOf, partName } from "../model/kinds.ts";
+import type { RowRange, TransferReader } from "../contract.ts";
+import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { walkPages } from "../transfer-rows.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";

@@ -1,6 +1,13 @@
 /** Saves rows: what a batch has of a kind, in a constant number of statements. */
-import type { BarRow, PlainKind, SaveOutcome, SaveRows, SeriesRow } from "../contract.ts";
-import { byKind, type ColumnType, kindOf, type RowKind, seriesColumns } from "../model/kinds.ts";
+import type { BarRow, PlainKind, SaveOutcome, SaveRows } from "../contract.ts";
+import {
+  byKind,
+  type ColumnType,
+  kindOf,
+  type RowKind,
+  type SeriesRow,
+  seriesColumns,
+} from "../model/kinds.ts";
 import { StagedRows } from "../staged-rows.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";

@@ -1,7 +1,6 @@
 /** Pieces of SQL that several statements share. */
 import type { StampType } from "../../market/timestamp.ts";
-import type { SeriesRow } from "../contract.ts";
-import { type RowKind, seriesColumns } from "../model/kinds.ts";
+import { type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
 import { countOf, seqOf, storedStamp } from "../transfer-rows.ts";
 
 /**

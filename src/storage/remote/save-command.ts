@@ -1,8 +1,8 @@
 /** A save as a command of a server. */
 import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
-import type { Save, SeriesRow, SeriesValue } from "../contract.ts";
-import { kindOf, partName } from "../model/kinds.ts";
+import type { Save } from "../contract.ts";
+import { kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
 
 export interface SaveCommand {
   command: string;

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import type { JsonRows, SeriesRow, TickRow } from "../contract.ts";
+import type { JsonRows, TickRow } from "../contract.ts";
+import type { SeriesRow } from "../model/kinds.ts";
 import { type Walk, walkAnswers } from "./walk-answers.ts";
 import { toSequencedRow } from "./wire-rows.ts";
 

@@ -1,8 +1,8 @@
 /** Rows of the upstream's answers in the form that drivers give them, all digits kept. */
 import { parseTimestamp } from "../../market/timestamp.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
-import { type Count, type SeriesRow, TransferRowError } from "../contract.ts";
-import { type KindName, kindOf, type RowKind } from "../model/kinds.ts";
+import { type Count, TransferRowError } from "../contract.ts";
+import { type KindName, kindOf, type RowKind, type SeriesRow } from "../model/kinds.ts";
 
 /** `2024-01-02T10:00:00.000001Z` */
 const WIRE_STAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;

@@ -5,14 +5,7 @@
  */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "../../market/timestamp.ts";
-import {
-  type Count,
-  type RowRange,
-  type SeriesRow,
-  type SeriesValue,
-  type TransferReader,
-  TransferRowError,
-} from "../contract.ts";
+import { type Count, type RowRange, type TransferReader, TransferRowError } from "../contract.ts";
 import {
   KIND_NAMES,
   KINDS,
@@ -21,6 +14,8 @@ import {
   kindOf,
   partName,
   type RowKind,
+  type SeriesRow,
+  type SeriesValue,
   seriesColumns,
 } from "../model/kinds.ts";
 import { openReaderConnection } from "./connection.ts";

@@ -4,13 +4,14 @@
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
-import { type SeriesRow, TransferRowError } from "../contract.ts";
+import { TransferRowError } from "../contract.ts";
 import {
   byKind,
   KIND_NAMES,
   type KindName,
   partName,
   type RowKind,
+  type SeriesRow,
   seriesColumns,
   snapshotParts,
   withoutSeq,
