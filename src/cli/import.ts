@@ -1,6 +1,7 @@
 /** `stock-db-server import`: saves CSV files into a running server or a database file. */
 import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
+import { isBars } from "../market/csv.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { type ImportResult, INTERRUPTED, importFiles } from "./import/import-files.ts";
 import { IMPORT_HELP, type ImportOptions, parseImportOptions } from "./import/options.ts";
@@ -110,7 +111,7 @@ function report(options: ImportOptions, target: ImportTarget, result: ImportResu
 
 function nameOf(kind: ImportResult["kind"]): string {
   if (kind === null) return "row";
-  return kind === "daily" || kind === "hourly" ? `${kind} bar` : kind;
+  return isBars(kind) ? `${kind} bar` : kind;
 }
 
 function describeRows(count: number, name: string): string {

@@ -5,14 +5,14 @@ import { toAnswer } from "./rows-answer.ts";
 
 export const getStockData: Command = {
   name: "get_stock_data",
-  about: "Reads daily or hourly bars between two inclusive bounds; no bound means unbounded.",
+  about: "Reads bars of one length between two inclusive bounds; no bound means unbounded.",
   async run({ params, signal }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
-    const kind = requireInterval(params.interval);
+    const { kind, part } = requireInterval(params.interval);
     const form = KINDS[kind].stamp.type;
     const from = readBound(params, "start_date", "start", form);
     const to = readBound(params, "end_date", "end", form);
-    const found = reader.rows({ kind, ticker, part: null, from, to }, signal);
+    const found = reader.rows({ kind, ticker, part, from, to }, signal);
     return toAnswer(found instanceof Promise ? await found : found, "No data found");
   },
 };

@@ -2,10 +2,10 @@
 import { badRequest } from "../protocol/errors.ts";
 import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { type JsonRecord, stringifyExact } from "../protocol/json.ts";
-import type { JsonRows } from "../storage/contract.ts";
+import type { JsonRows, NewestQuery } from "../storage/contract.ts";
 import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
-import { readBound, readDataType, requireTicker, show } from "./params.ts";
+import { readBound, readDataType, requireInterval, requireTicker, show } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 /** One answer is read and encoded in one go. */
@@ -46,8 +46,7 @@ export const getHistoricalData: Command = {
   async run({ params }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const type = readDataType(params.data_type ?? "trade");
-    const kind = type === "daily" || type === "hourly" ? type : "ticks";
-    const part = kind === "ticks" ? type : null;
+    const { kind, part } = seriesOf(type, params.interval);
     const limit = readRowLimit(params.limit, 100);
     const form = KINDS[kind].stamp.type;
     const from = readBound(params, "start_date", "start", form);
@@ -64,6 +63,12 @@ const SHAPES = {
   },
   trade: ({ type, timestamp, price, size }: JsonRecord) => ({ type, timestamp, price, size, volume: size }),
 };
+
+/** `interval` asks for bars, and counts before the type. */
+function seriesOf(type: string, interval: unknown): Pick<NewestQuery, "kind" | "part"> {
+  if (interval !== undefined && interval !== null) return requireInterval(interval);
+  return type === "daily" || type === "hourly" ? { kind: type, part: null } : { kind: "ticks", part: type };
+}
 
 /** Ignores the sign: clients have always been able to ask for the last two with -2. */
 function readRowLimit(value: unknown, fallback: number): number {

@@ -1,4 +1,5 @@
 /** Reads single parameters, with the error texts that clients of the Python server know. */
+import { INTERVAL_EXPECTED, parseInterval } from "../market/interval.ts";
 import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { readTicker, TickerError } from "../market/ticker.ts";
 import { parseBound, type StampType, TimestampError } from "../market/timestamp.ts";
@@ -64,10 +65,20 @@ export function requireTickers(params: Record<string, unknown>): { key: string; 
   return [...byKey].map(([key, ticker]) => ({ key, ticker }));
 }
 
-export function requireInterval(value: unknown): "daily" | "hourly" {
-  if (value === undefined || value === "daily") return "daily";
-  if (value === "hourly") return "hourly";
-  throw badRequest(`interval: got ${show(value)}, expected "daily" or "hourly"`);
+/**
+ * The kind of bars and, for another length than a day or an hour, its name.
+ *
+ * @throws RequestError 400
+ */
+export function requireInterval(value: unknown): {
+  kind: "daily" | "hourly" | "interval";
+  part: string | null;
+} {
+  const length = value === undefined ? "daily" : typeof value === "string" ? parseInterval(value) : null;
+  if (length === null) throw badRequest(`interval: got ${show(value)}, expected ${INTERVAL_EXPECTED}`);
+  return length === "daily" || length === "hourly"
+    ? { kind: length, part: null }
+    : { kind: "interval", part: length };
 }
 
 export function readDataType(value: unknown): string {

@@ -2,7 +2,8 @@ import { parseCalendarDate, parseTimestamp, toHourly } from "../market/timestamp
 import { badRequest } from "../protocol/errors.ts";
 import { barsFrame } from "../protocol/frames.ts";
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
-import type { BarRow, OnDuplicate, SaveRows } from "../storage/contract.ts";
+import type { OnDuplicate, SaveRows } from "../storage/contract.ts";
+import { KINDS, type SeriesRow } from "../storage/model/kinds.ts";
 import { commitSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireInterval, requireTicker, show } from "./params.ts";
@@ -11,7 +12,6 @@ import { hasMember, readCount, readReal, readStamp, requireRecords } from "./rec
 /** Characters of a column's name in an error. */
 const COLUMN_SHOWN_MAX = 100;
 const MISSING = "Missing params for save_stock_data";
-const VALUE_COLUMNS = ["open", "high", "low", "close", "volume"];
 
 export interface PreparedSave<S> {
   save: S;
@@ -23,10 +23,11 @@ export interface PreparedSave<S> {
 
 export const saveStockData: Command = {
   name: "save_stock_data",
-  about: "Stores daily or hourly bars; daily bars get their moving averages.",
+  about: "Stores bars of one length; daily bars get their moving averages.",
   async run(call, context) {
     const prepared = toSaveBars(call.params);
-    await commitSave(prepared, barsFrame(prepared.save.ticker, prepared.records), call, context);
+    const { ticker, part } = prepared.save;
+    await commitSave(prepared, barsFrame(ticker, prepared.records, part), call, context);
     return '{"message":"Aggregated data saved successfully."}';
   },
 };
@@ -42,23 +43,24 @@ export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveRo
     throw badRequest(MISSING);
   }
   const ticker = requireTicker(params.ticker, MISSING);
-  const interval = requireInterval(params.interval);
+  const { kind, part } = requireInterval(params.interval);
+  const { stamp: stampColumn, values } = KINDS[kind];
   const onDuplicate = readOnDuplicate(params.on_duplicate);
   if (!Array.isArray(data)) throw badRequest("'data' must be a non-empty list");
-  const stampName = interval === "daily" ? "date" : "datetime";
   const index = indexName(indexColumn, data, (shown) => `Index column '${shown}' not found`);
   const sent = requireRecords(data);
   const folded = sent.map(foldNames);
-  if (index !== stampName && hasMember(folded, stampName)) {
+  if (index !== stampColumn.name && hasMember(folded, stampColumn.name)) {
     throw badRequest(
-      `index_col: got ${show(indexColumn)}, but the rows also have a column '${stampName}'; expected one of them`,
+      `index_col: got ${show(indexColumn)}, but the rows also have a column '${stampColumn.name}'; expected one of them`,
     );
   }
-  if (!VALUE_COLUMNS.some((name) => hasMember(folded, name))) {
-    throw badRequest(`data: expected at least one of the columns ${VALUE_COLUMNS.join(", ")}`);
+  if (!values.some(({ name }) => hasMember(folded, name))) {
+    const names = values.map(({ name }) => name).join(", ");
+    throw badRequest(`data: expected at least one of the columns ${names}`);
   }
-  const parse = interval === "daily" ? parseCalendarDate : parseHour;
-  const byStamp = new Map<string, BarRow>();
+  const parse = stampColumn.type === "date" ? parseCalendarDate : parseHour;
+  const byStamp = new Map<string, SeriesRow>();
   const records: JsonRecord[] = [];
   let ascending = true;
   let last = "";
@@ -66,14 +68,10 @@ export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveRo
     const record = folded[i]!;
     const stamp = readStamp(parse, record, index, i);
     if (stamp === null) continue;
-    byStamp.set(stamp, [
-      stamp,
-      readReal(record.open, "open", i),
-      readReal(record.high, "high", i),
-      readReal(record.low, "low", i),
-      readReal(record.close, "close", i),
-      readCount(record.volume, "volume", i),
-    ]);
+    const row: SeriesRow = [stamp];
+    for (const { name, type } of values)
+      row.push(type === "count" ? readCount(record[name], name, i) : readReal(record[name], name, i));
+    byStamp.set(stamp, row);
     records.push(sent[i]!);
     if (stamp < last) ascending = false;
     last = stamp;
@@ -83,7 +81,7 @@ export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveRo
   const rows = [...byStamp.values()];
   if (!ascending) rows.sort((a, b) => (a[0] < b[0] ? -1 : 1));
   return {
-    save: { kind: interval, ticker, part: null, rows, onDuplicate },
+    save: { kind, ticker, part, rows, onDuplicate },
     records,
     skipped: folded.length - records.length,
   };

@@ -3,16 +3,22 @@
  * underscores, quotes, brackets and a byte order mark don't count. Only unmistakable names are
  * accepted: an adjusted close is never read as the close.
  */
+import type { BarLength } from "./interval.ts";
 import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "./timestamp.ts";
 
-export type CsvKind = "daily" | "hourly" | "quote" | "trade";
+/** Bars by their length, or a type of ticks. */
+export type CsvKind = BarLength | "quote" | "trade";
+
+export function isBars(kind: CsvKind): kind is BarLength {
+  return kind !== "quote" && kind !== "trade";
+}
 
 /** The file doesn't fit the kind of import. The message names the column and the value. */
 export class CsvError extends Error {
   override readonly name = "CsvError";
 }
 
-/** Stamps in stored form under `date` (daily), `datetime` (hourly) or `timestamp` (ticks). */
+/** Stamps in stored form under `date` (daily), `datetime` (other bars) or `timestamp` (ticks). */
 export type CsvRecord = Record<string, string | number | null>;
 
 interface PlannedNumber {
@@ -57,9 +63,13 @@ const BAR_COLUMNS: NumberColumn[] = [
 
 const SEQ_COLUMN: NumberColumn = { name: "seq", known: ["seq", "sequence"], optional: true };
 
-const NUMBER_COLUMNS: Record<CsvKind, NumberColumn[]> = {
-  daily: BAR_COLUMNS,
-  hourly: BAR_COLUMNS,
+const INTERVAL_COLUMNS: NumberColumn[] = [
+  ...BAR_COLUMNS,
+  { name: "vwap", known: ["vwap", "vw", "weightedaverage"], optional: true },
+  { name: "trade_count", known: ["tradecount", "trades", "transactions", "n", "count"], optional: true },
+];
+
+const TICK_COLUMNS: Record<"quote" | "trade", NumberColumn[]> = {
   // The price of a quote is its bid, even beside a last price.
   quote: [
     { name: "price", known: ["bidprice", "bid", "price"] },
@@ -75,12 +85,15 @@ const NUMBER_COLUMNS: Record<CsvKind, NumberColumn[]> = {
   ],
 };
 
-const STAMP_NAMES: Record<CsvKind, string> = {
-  daily: "date",
-  hourly: "datetime",
-  quote: "timestamp",
-  trade: "timestamp",
-};
+function numberColumns(kind: CsvKind): NumberColumn[] {
+  if (!isBars(kind)) return TICK_COLUMNS[kind];
+  return kind === "daily" || kind === "hourly" ? BAR_COLUMNS : INTERVAL_COLUMNS;
+}
+
+function stampNameOf(kind: CsvKind): string {
+  if (!isBars(kind)) return "timestamp";
+  return kind === "daily" ? "date" : "datetime";
+}
 
 const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const NO_VALUE = new Set(["", "nan", "null", "none", "na", "n/a"]);
@@ -92,9 +105,9 @@ const SHOWN_LENGTH_MAX = 60;
  */
 export function planColumns(header: readonly string[], kind: CsvKind): ColumnPlan {
   const stampIndexes = findStamp(header, kind);
-  if (stampIndexes.length === 0) throw missing(STAMP_NAMES[kind], header, kind);
+  if (stampIndexes.length === 0) throw missing(stampNameOf(kind), header, kind);
   const numbers: PlannedNumber[] = [];
-  for (const { name, known, optional } of NUMBER_COLUMNS[kind]) {
+  for (const { name, known, optional } of numberColumns(kind)) {
     const index = findColumn(header, known);
     if (index !== null) numbers.push({ name, column: header[index]!, index });
     else if (optional === undefined) throw missing(name, header, kind);
@@ -102,7 +115,7 @@ export function planColumns(header: readonly string[], kind: CsvKind): ColumnPla
   const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index)]);
   return {
     kind,
-    stampName: STAMP_NAMES[kind],
+    stampName: stampNameOf(kind),
     stampColumn: stampIndexes.map((index) => header[index]!).join(" and "),
     stampIndexes,
     numbers,
@@ -138,7 +151,7 @@ function readStamp(plan: ColumnPlan, fields: readonly string[]): string {
   }
   if (stamp === null)
     throw new CsvError(`column ${quote(plan.stampColumn)}: expected a ${plan.stampName}, got ${quote(text)}`);
-  return plan.kind === "hourly" ? toHourly(stamp) : stamp;
+  return isBars(plan.kind) && plan.kind !== "daily" ? toHourly(stamp) : stamp;
 }
 
 function readNumber(column: string, field: string): number | null {

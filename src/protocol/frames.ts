@@ -133,8 +133,9 @@ export function gapFrame(symbol: string, from: number, to: number, reason: GapRe
   return positioned(JSON.stringify({ symbol, data: { type: "gap", from, to, reason } }), to);
 }
 
-export function barsFrame(symbol: string, records: unknown[]): string {
-  return encodeRecords({ symbol, data: records });
+/** @param interval the length of the bars; null: daily or hourly, told by their stamps. */
+export function barsFrame(symbol: string, records: unknown[], interval: string | null = null): string {
+  return encodeRecords(interval === null ? { symbol, data: records } : { symbol, data: records, interval });
 }
 
 /**

@@ -2,12 +2,15 @@
  * Stored rows as the frames that a live subscriber would have got, in order of time, one row to a
  * frame.
  */
+import { secondsOfInterval } from "../market/interval.ts";
 import { stampOfMicros } from "../market/stamp-micros.ts";
+import { badRequest } from "../protocol/errors.ts";
 import { barsFrame, realtimeFrame } from "../protocol/frames.ts";
 import type { JsonRecord } from "../protocol/json.ts";
 import type { StockReader } from "../storage/contract.ts";
+import { KIND_NAMES, KINDS, type KindName, partName } from "../storage/model/kinds.ts";
 import { mergeByTime, type Timed } from "./merge-by-time.ts";
-import { type StoredRow, storedSeries } from "./stored-series.ts";
+import { storedSeries } from "./stored-series.ts";
 
 export interface HistoryFrame extends Timed {
   symbol: string;
@@ -15,9 +18,9 @@ export interface HistoryFrame extends Timed {
 }
 
 export interface HistoryRequest {
-  reader: Pick<StockReader, "rows">;
+  reader: Pick<StockReader, "rows" | "parts">;
   symbols: readonly string[];
-  /** Types of ticks; `bar` are daily and hourly bars. */
+  /** Types of ticks; `bar` are bars of every length. */
   types: readonly string[];
   /** Microseconds since 1970, inclusive. */
   fromMicros: number;
@@ -27,90 +30,79 @@ export interface HistoryRequest {
   signal: AbortSignal;
 }
 
-const HOUR_MICROS = 3_600e6;
-const DAY_MICROS = 24 * HOUR_MICROS;
-const DAY_LENGTH = "2024-01-02".length;
-const SECOND_LENGTH = "2024-01-02 10:00:00".length;
+const SECOND_MICROS = 1e6;
 /** Rows that one replay keeps in memory, of all its series together, and those of one of them. */
 const ROWS_MAX = 20_000;
 const SERIES_ROWS_MAX = 1_000;
+/** Tickers times types and lengths of bars that one replay may read side by side. */
+export const REPLAY_SERIES_MAX = 200;
+const STAMP_LENGTHS = {
+  date: "2024-01-02".length,
+  second: "2024-01-02 10:00:00".length,
+  instant: "2024-01-02 10:00:00.000000".length,
+};
 
-/** @throws RequestError the database stayed away. */
-export function historyFrames(request: HistoryRequest): AsyncGenerator<HistoryFrame> {
-  const { symbols, types } = request;
-  const seriesCount = countSeries(symbols.length, types);
-  const rowsMax = Math.min(SERIES_ROWS_MAX, Math.floor(ROWS_MAX / seriesCount));
-  const series = symbols.flatMap((symbol) =>
-    types.flatMap((type) =>
-      type === "bar"
-        ? [bars(request, symbol, "daily", rowsMax), bars(request, symbol, "hourly", rowsMax)]
-        : [ticks(request, symbol, type, rowsMax)],
-    ),
-  );
-  return mergeByTime(series);
+interface PlayedSeries {
+  kind: KindName;
+  symbol: string;
+  part: string | null;
 }
 
-/** What is read side by side. */
-export function countSeries(symbols: number, types: readonly string[]): number {
-  return symbols * (types.length + (types.includes("bar") ? 1 : 0));
+/** @throws RequestError 400 too many series; the database stayed away. */
+export async function* historyFrames(request: HistoryRequest): AsyncGenerator<HistoryFrame> {
+  const series: PlayedSeries[] = [];
+  for (const symbol of request.symbols)
+    for (const type of request.types)
+      series.push(
+        ...(type === "bar"
+          ? await barSeries(request.reader, symbol)
+          : [{ kind: "ticks" as const, symbol, part: type }]),
+      );
+  if (series.length > REPLAY_SERIES_MAX)
+    throw badRequest(
+      `replay: the symbols have ${series.length} series of these types, expected at most ${REPLAY_SERIES_MAX}`,
+    );
+  const rowsMax = Math.min(SERIES_ROWS_MAX, Math.floor(ROWS_MAX / series.length));
+  yield* mergeByTime(series.map((each) => framesOf(request, each, rowsMax)));
 }
 
-async function* ticks(
-  { reader, fromMicros, toMicros, turn, signal }: HistoryRequest,
-  symbol: string,
-  type: string,
-  rowsMax: number,
-): AsyncGenerator<HistoryFrame[]> {
-  const batches = storedSeries({
-    stampName: "timestamp",
-    fromMicros,
-    toMicros,
-    rowsMax,
-    turn,
-    signal,
-    read: (from, to) =>
-      reader.rows(
-        { kind: "ticks", ticker: symbol, part: type, from: stampOfMicros(from), to: stampOfMicros(to) },
-        signal,
-      ),
-  });
-  for await (const rows of batches) {
-    yield rows.map(({ atMicros, record }) => ({
-      atMicros,
-      symbol,
-      text: realtimeFrame(symbol, type, [tickRecord(record)], "timestamp"),
-    }));
+async function barSeries(reader: HistoryRequest["reader"], symbol: string): Promise<PlayedSeries[]> {
+  const series: PlayedSeries[] = [];
+  for (const kind of KIND_NAMES) {
+    if (KINDS[kind].noun !== "bars") continue;
+    const parts = KINDS[kind].part === null ? [null] : await reader.parts(kind, symbol);
+    series.push(...parts.map((part) => ({ kind, symbol, part })));
   }
+  return series;
 }
 
-/** A bar is told in the last moment of its period: earlier, its close would be the future. */
-async function* bars(
+async function* framesOf(
   { reader, fromMicros, toMicros, turn, signal }: HistoryRequest,
-  symbol: string,
-  interval: "daily" | "hourly",
+  { kind, symbol, part }: PlayedSeries,
   rowsMax: number,
 ): AsyncGenerator<HistoryFrame[]> {
-  const [stampName, length, period] =
-    interval === "daily"
-      ? (["date", DAY_LENGTH, DAY_MICROS] as const)
-      : (["datetime", SECOND_LENGTH, HOUR_MICROS] as const);
-  const untilTold = period - 1;
-  const textOf = (micros: number): string => stampOfMicros(micros).slice(0, length);
+  const { stamp } = KINDS[kind];
+  // A bar is told in the last moment of its period: earlier, its close would be the future.
+  const untilTold = kind === "ticks" ? 0 : secondsOfInterval(partName(kind, part)) * SECOND_MICROS - 1;
+  const textOf = (micros: number): string => stampOfMicros(micros).slice(0, STAMP_LENGTHS[stamp.type]);
   const batches = storedSeries({
-    stampName,
+    stampName: stamp.name,
     fromMicros: fromMicros - untilTold,
     toMicros: toMicros - untilTold,
     rowsMax,
     turn,
     signal,
     read: (from, to) =>
-      reader.rows({ kind: interval, ticker: symbol, part: null, from: textOf(from), to: textOf(to) }, signal),
+      reader.rows({ kind, ticker: symbol, part, from: textOf(from), to: textOf(to) }, signal),
   });
   for await (const rows of batches) {
-    yield rows.map((row) => ({
-      atMicros: row.atMicros + untilTold,
+    yield rows.map(({ atMicros, record }) => ({
+      atMicros: atMicros + untilTold,
       symbol,
-      text: barsFrame(symbol, [barRecord(row, stampName)]),
+      text:
+        kind === "ticks"
+          ? realtimeFrame(symbol, part!, [tickRecord(record)], "timestamp")
+          : barsFrame(symbol, [barRecord(record, kind)], part),
     }));
   }
 }
@@ -123,15 +115,12 @@ function tickRecord({ timestamp, price, size, ask_price, ask_size }: JsonRecord)
   return record;
 }
 
-function barRecord({ record }: StoredRow, stampName: "date" | "datetime"): JsonRecord {
-  const { open, high, low, close, volume } = record;
-  const stamp = String(record[stampName]);
-  return {
-    [stampName]: stampName === "date" ? stamp.slice(0, DAY_LENGTH) : stamp,
-    open,
-    high,
-    low,
-    close,
-    volume,
+function barRecord(record: JsonRecord, kind: KindName): JsonRecord {
+  const { stamp, values } = KINDS[kind];
+  const text = String(record[stamp.name]);
+  const bar: JsonRecord = {
+    [stamp.name]: text.slice(0, stamp.type === "date" ? STAMP_LENGTHS.date : undefined),
   };
+  for (const { name } of values) bar[name] = record[name];
+  return bar;
 }

@@ -4,7 +4,7 @@ import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
 import { nowText, parseBound, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { countSeries } from "./history-frames.ts";
+import { REPLAY_SERIES_MAX } from "./history-frames.ts";
 
 export interface ReplayQuery {
   symbols: string[];
@@ -20,8 +20,6 @@ export interface ReplayQuery {
 }
 
 const DEFAULT_TYPES = ["quote", "trade"];
-/** Tickers times types, bars counting twice, that one replay may read side by side. */
-const REPLAY_SERIES_MAX = 200;
 /**
  * Before and after every stamp that is likely, and exact in a double, as microseconds have to be
  * for the next one to be another.
@@ -56,7 +54,8 @@ export function readReplayQuery(query: URLSearchParams): ReplayQuery {
   const long = types.find((type) => type.length > TYPE_LENGTH_MAX);
   if (long !== undefined)
     throw badRequest(`replay: types: got ${shown(long)}, expected at most ${TYPE_LENGTH_MAX} characters`);
-  const series = countSeries(symbols.length, types);
+  // Bars are daily and hourly at least.
+  const series = symbols.length * (types.length + (types.includes("bar") ? 1 : 0));
   if (series > REPLAY_SERIES_MAX) {
     throw badRequest(
       `replay: got ${symbols.length} symbols of ${types.length} types, expected at most ${REPLAY_SERIES_MAX} of both multiplied`,

@@ -60,7 +60,7 @@ export interface ReplaySocketData {
 export type ReplaySocket = ServerWebSocket<ReplaySocketData>;
 
 export interface ReplaySocketsOptions {
-  reader: Pick<StockReader, "rows">;
+  reader: Pick<StockReader, "rows" | "parts">;
   addresses: Addresses;
   heartbeatIntervalMs: number;
   symbolsMax: number;
@@ -281,8 +281,10 @@ class Replay {
     const { symbols } = this.#query;
     if (error instanceof RequestError) {
       this.#options.log.warning(`Replay of ${symbols.join(",")}: ${error.message}`);
-      sendError(this.#socket, "unavailable", error.message);
-      this.#socket.close(CLOSE_TRY_LATER, "the database doesn't answer");
+      const isClients = error.status < 500;
+      sendError(this.#socket, isClients ? "bad_request" : "unavailable", error.message);
+      if (isClients) this.#socket.close(CLOSE_POLICY, "the replay can't be played");
+      else this.#socket.close(CLOSE_TRY_LATER, "the database doesn't answer");
       return;
     }
     this.#options.log.warning(

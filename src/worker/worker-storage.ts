@@ -26,7 +26,7 @@ export interface UpdateSink {
 export interface WorkerStorage {
   readonly reader: StockReader;
   /** Where the reader keeps answers: what reads past them. */
-  readonly history?: Pick<StockReader, "rows" | "latestPrice">;
+  readonly history?: Pick<StockReader, "rows" | "parts" | "latestPrice">;
   /** Absent: the hub, which then also has to be there to save. */
   readonly updates?: UpdateSource;
   /**

@@ -3,8 +3,8 @@
  * as the first one.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { BarRow, Count, Save, TickRow } from "../../src/storage/contract.ts";
-import { KIND_NAMES } from "../../src/storage/model/kinds.ts";
+import type { Count, Save, TickRow } from "../../src/storage/contract.ts";
+import { KIND_NAMES, KINDS, type SeriesRow } from "../../src/storage/model/kinds.ts";
 import { textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -18,6 +18,9 @@ const TICKERS = ["A", "B", 'quote " and \\', "comma, and\nline", "é😀", "'; -
 /** Only for those that can store them. */
 const ODD_TICKERS = ["nul \0 inside", "half \ud83d"];
 const TYPES = ["trade", "quote", "other, type"];
+const PLAIN_KINDS = KIND_NAMES.filter((name) => name !== "ticks");
+/** Of kinds that have parts; a server in front takes lengths of bars only. */
+const PARTS = ["5min", "2hour"];
 const COUNTS: (Count | null)[] = [
   0,
   1,
@@ -58,21 +61,24 @@ function randomSaves(seed: number, tickers: string[]) {
     return { kind: "ticks", ticker: pick(tickers), part: pick(TYPES), rows, onDuplicate };
   }
 
-  function bars(): Save {
-    const interval = pick(["daily", "hourly"] as const);
-    const stamp = (n: number): string =>
-      interval === "daily" ? `2024-01-${two(1 + n)}` : `2024-01-02 ${two(n)}:00:00`;
+  function plain(): Save {
+    const kind = pick(PLAIN_KINDS);
+    const { stamp, values, part } = KINDS[kind];
+    const stampOf = (n: number): string =>
+      stamp.type === "date" ? `2024-01-${two(1 + n)}` : `2024-01-02 ${two(n)}:00:00`;
     const first = below(10);
-    const rows = Array.from(
-      { length: 1 + below(12) },
-      (_, i): BarRow => [stamp(first + i), price(), price(), price(), below(50), count()],
-    );
+    const rows = Array.from({ length: 1 + below(12) }, (_, i): SeriesRow => {
+      const row: SeriesRow = [stampOf(first + i)];
+      for (const { name, type } of values)
+        row.push(type === "count" ? count() : name === "close" ? below(50) : price());
+      return row;
+    });
     const onDuplicate = pick(["replace", "replace", "keep", "error"] as const);
-    return { kind: interval, part: null, ticker: pick(tickers), rows, onDuplicate };
+    return { kind, part: part === null ? null : pick(PARTS), ticker: pick(tickers), rows, onDuplicate };
   }
 
   return Array.from({ length: 30 }, () =>
-    Array.from({ length: 1 + below(8) }, () => (below(2) === 0 ? ticks() : bars())),
+    Array.from({ length: 1 + below(8) }, () => (below(2) === 0 ? ticks() : plain())),
   );
 }
 
@@ -90,12 +96,14 @@ function comparable(text: string): unknown {
 async function answersOf(db: OpenDatabase, tickers: string[], ofAnyDay: boolean): Promise<unknown[]> {
   const answers: unknown[] = [];
   for (const ticker of tickers) {
-    for (const interval of ["daily", "hourly"] as const) {
-      answers.push(
-        comparable(
-          await textOf(db.reader.rows({ kind: interval, part: null, ticker, from: null, to: null })),
-        ),
-      );
+    for (const kind of PLAIN_KINDS) {
+      const parts = KINDS[kind].part === null ? [null] : PARTS;
+      answers.push(await db.reader.parts(kind, ticker));
+      for (const part of parts) {
+        const range = { kind, part, ticker, from: null, to: null };
+        answers.push(comparable(await textOf(db.reader.rows(range))));
+        answers.push(comparable(await textOf(db.reader.newest({ ...range, limit: 3 }))));
+      }
     }
     const from = "2024-01-02 10:00:01.000000";
     for (const type of TYPES) {

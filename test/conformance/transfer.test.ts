@@ -100,6 +100,23 @@ for (const driver of DRIVERS) {
       expect(await all(database.rows({ kind: "daily", part: null, ticker: "B", ...everything }))).toEqual([]);
     });
 
+    withDatabase("bars of several lengths are series of their own", async (database) => {
+      const row = (stamp: string, n: number): SeriesRow => [stamp, n, n, n, n, n, n / 3, "9007199254740993"];
+      const rowsOf = {
+        "5min": [row("2024-01-02 09:30:00", 1), row("2024-01-02 09:35:00", 2)],
+        "90s": [row("2024-01-02 09:30:00", 3)],
+      };
+      for (const [part, rows] of Object.entries(rowsOf))
+        await save(database, [{ kind: "interval", ticker: "A", part, rows, onDuplicate: "replace" }]);
+      expect((await database.parts("interval", "A")).toSorted()).toEqual(["5min", "90s"]);
+      expect(await database.parts("interval", "B")).toEqual([]);
+      expect(await database.parts("daily", "A")).toEqual([]);
+      for (const [part, rows] of Object.entries(rowsOf))
+        expect(await all(database.rows({ kind: "interval", ticker: "A", part, ...everything }))).toEqual(
+          rows,
+        );
+    });
+
     withDatabase("ticks come back with their seq, by stamp and then by seq", async (database) => {
       const rows: TickRow[] = [
         [stampOf(1), 10.25, 7, null, null, 0],

@@ -363,6 +363,23 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(newestOf(after, "daily")).toEqual([dateOf(3), 3, 3, 3, 3, 1]);
   });
 
+  withDatabase("a snapshot holds the newest bar of every length", async (db) => {
+    const bar = (part: string, minute: number, n: number): Save => ({
+      kind: "interval",
+      ticker: "A",
+      part,
+      rows: [[`2024-01-02 10:${minute}:00`, n, n, n, n, n, null, n]],
+      onDuplicate: "replace",
+      update: update(`${part} ${minute}`),
+    });
+    await positionsOf(db, [bar("5min", 10, 1), bar("5min", 15, 2), bar("90s", 12, 3), bar("5min", 10, 4)]);
+    const snapshot = await db.reader.updates.snapshot("A");
+    expect(newestOf(snapshot, "interval", "5min")).toEqual(["2024-01-02 10:15:00", 2, 2, 2, 2, 2, null, 2]);
+    expect(newestOf(snapshot, "interval", "90s")).toEqual(["2024-01-02 10:12:00", 3, 3, 3, 3, 3, null, 3]);
+    expect(snapshot.newest).toHaveLength(2);
+    expect((await logOf(db, "A")).map(({ type }) => type)).toEqual(["bar", "bar", "bar", "bar"]);
+  });
+
   withDatabase("all of it is there when the database is opened again, and goes on", async (opened) => {
     const first = update("1");
     await positionsOf(opened, [tick("A", 1, first), tick("A", 2, update("2")), tick("B", 1, update("b1"))]);

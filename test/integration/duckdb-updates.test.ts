@@ -65,6 +65,7 @@ test("a file of the version before gets its log when it is opened, and keeps its
     await db.writer.commit([tick("A", 1)]);
   }
   await file.change(
+    "DROP TABLE interval_prices",
     "DROP TABLE update_log",
     "DROP TABLE update_positions",
     "DROP TABLE update_epoch",
@@ -72,7 +73,7 @@ test("a file of the version before gets its log when it is opened, and keeps its
   );
   {
     await using db = await file.open();
-    expect(db.preparation).toBe("added the log of updates");
+    expect(db.preparation).toBe("added the log of updates, interval_prices");
     expect(await db.reader.latestPrice("A")).toBe(1);
     expect(await db.reader.updates.epoch()).toMatch(/^[a-z0-9-]{36}$/);
     expect(await db.reader.updates.positions(null)).toEqual(new Map());
@@ -89,6 +90,7 @@ test("an upgrade that fails leaves the file as it was", async () => {
     await using _ = await file.open();
   }
   await file.change(
+    "DROP TABLE interval_prices",
     "DROP TABLE update_positions",
     "DROP TABLE update_epoch",
     "UPDATE stock_db_schema SET version = 1",
@@ -96,7 +98,7 @@ test("an upgrade that fails leaves the file as it was", async () => {
   await expect(file.open()).rejects.toThrow("update_log");
   await file.change("DROP TABLE update_log");
   await using db = await file.open();
-  expect(db.preparation).toBe("added the log of updates");
+  expect(db.preparation).toBe("added the log of updates, interval_prices");
 });
 
 test("a ticker whose updates were all trimmed goes on where it was, also after a restart", async () => {

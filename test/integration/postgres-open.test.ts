@@ -58,6 +58,9 @@ test("the tables are made once, with the types that fit", async () => {
     "hourly_prices.close double precision",
     "hourly_prices.datetime timestamp with time zone",
     "hourly_prices.volume numeric",
+    "interval_prices.close double precision",
+    "interval_prices.datetime timestamp with time zone",
+    "interval_prices.volume numeric",
     "realtime_data.size numeric",
     "realtime_data.timestamp timestamp with time zone",
   ]);

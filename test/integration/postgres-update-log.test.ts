@@ -148,14 +148,14 @@ test(
     }
     const schema = schemaOf(dbFile);
     await postgres.admin.unsafe(
-      `DROP TABLE ${["update_log", "update_positions", "update_log_parts", "update_epoch"].map((name) => `${schema}.${name}`).join(", ")};
+      `DROP TABLE ${["interval_prices", "update_log", "update_positions", "update_log_parts", "update_epoch"].map((name) => `${schema}.${name}`).join(", ")};
        UPDATE ${schema}.stock_db_schema SET version = 1`,
     );
     const opened = await Promise.all([1, 2, 3, 4].map(() => open(dbFile)));
     const [db] = opened;
     expect(
       opened.filter(({ preparation }) => preparation !== null).map(({ preparation }) => preparation),
-    ).toEqual(["upgraded from version 1: the update log"]);
+    ).toEqual(["upgraded from version 1: the update log, interval_prices"]);
     const epochs = await Promise.all(opened.map((each) => each.reader.updates.epoch()));
     expect(new Set(epochs).size).toBe(1);
     expect(await db!.reader.updates.positions(null)).toEqual(new Map());

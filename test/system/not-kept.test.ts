@@ -55,6 +55,7 @@ test("a copy into the database of a running server", async () => {
   );
   await saveTrade(server.url, "A", 6);
   await waitUntil("the next update", () => [one, all, farOne].every((watcher) => watcher.seqs.includes(5)));
+  await waitUntil("the new ticker's snapshot", () => fromGap(all, "NEW").length > 1);
   const expected = ["gap 4-4 not_kept", "snapshot 4 4", "trade 5 6"];
   for (const watcher of [one, all, farOne]) expect(fromGap(watcher)).toEqual(expected);
   expect(fromGap(quotes)).toEqual(expected.slice(0, 2));

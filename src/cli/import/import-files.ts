@@ -7,6 +7,7 @@ import {
   CsvError,
   type CsvKind,
   type CsvRecord,
+  isBars,
   planColumns,
   readRecord,
 } from "../../market/csv.ts";
@@ -238,7 +239,7 @@ function readRow(plan: ColumnPlan, fields: string[]): CsvRecord {
 }
 
 function toCommand(ticker: string, kind: CsvKind | null, data: CsvRecord[]): SaveCommand {
-  if (kind === "daily" || kind === "hourly") {
+  if (kind !== null && isBars(kind)) {
     const params = { ticker, interval: kind, index_col: kind === "daily" ? "date" : "datetime", data };
     return { command: "save_stock_data", params };
   }

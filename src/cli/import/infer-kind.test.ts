@@ -51,17 +51,28 @@ test("a row whose time can't be read leaves no doubt about the others", () => {
 
 test("where there is a doubt, the message says what to pass", () => {
   expect(doubtOf(() => inferBars(["2024-01-02 00:00:00"]))).toContain(
-    "--interval daily or --interval hourly",
+    "--interval, such as daily, hourly or 5min",
   );
   expect(doubtOf(() => inferBars(["2024-01-02 16:00", "2024-01-03 16:00"]))).toContain("only one a day");
-  expect(doubtOf(() => inferBars(["2024-01-02 16:00", "2024-01-02 16:01"]))).toContain(
-    "less than an hour apart",
+  // Most of them lie further apart than two do.
+  const sparse = ["16:00", "16:01", "16:03", "16:06", "16:10"].map((time) => `2024-01-02 ${time}`);
+  expect(doubtOf(() => inferBars(sparse))).toContain("tell no length");
+  expect(doubtOf(() => inferBars(["2024-01-02 16:00:00", "2024-01-02 16:00:00.5"]))).toContain(
+    "tell no length",
   );
   expect(doubtOf(() => inferBars([]))).toContain("--interval");
   expect(doubtOf(() => inferKind(["timestamp", "price"], []))).toContain("--type quote or --type trade");
   expect(doubtOf(() => inferKind(["timestamp", "price", "size", ...BAR_HEADER], []))).toContain(
     "bars and ticks",
   );
+});
+
+test("bars of other lengths are told by the time between two, holes left aside", () => {
+  const at = (...times: string[]): string => inferBars(times.map((time) => `2024-01-02 ${time}`));
+  expect(at("09:30", "09:35", "09:40", "10:00", "10:05")).toBe("5min");
+  expect(at("09:30:00", "09:31:30")).toBe("90s");
+  expect(at("00:00", "04:00", "08:00")).toBe("4hour");
+  expect(at("10:00", "11:00", "14:00")).toBe("hourly");
 });
 
 test("columns of something else are named", () => {

@@ -2,7 +2,9 @@
  * Tells what a file holds by its columns and first stamps. Where these leave a doubt, nothing is
  * guessed.
  */
+
 import { type ColumnPlan, CsvError, type CsvKind, planColumns } from "../../market/csv.ts";
+import { intervalOfSeconds } from "../../market/interval.ts";
 import { parseTimestamp, TimestampError } from "../../market/timestamp.ts";
 
 /** Data rows that are looked at. */
@@ -12,9 +14,8 @@ export class AmbiguousKindError extends Error {
   override name = "AmbiguousKindError";
 }
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
-const ASK_FOR_INTERVAL = "pass --interval daily or --interval hourly";
+const DAY_MS = 86_400_000;
+const ASK_FOR_INTERVAL = "pass --interval, such as daily, hourly or 5min";
 const ASK_FOR_TYPE = "pass --type quote or --type trade";
 /** A time of 00:00, to any precision, with or without a zone behind it. */
 const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*)?$/;
@@ -49,8 +50,8 @@ function hasAskOrBid(quote: ColumnPlan): boolean {
 }
 
 /**
- * Daily bars stand at midnight as written, if they have a time at all; hourly ones an hour or more
- * apart within days.
+ * Daily bars stand at midnight as written, if they have a time at all. Of others the length is the
+ * time between two, where most have the same.
  */
 function inferInterval(plan: ColumnPlan, rows: readonly (readonly string[])[]): CsvKind {
   const stamps = rows.flatMap((fields) => readStamp(plan, fields) ?? []);
@@ -64,13 +65,14 @@ function inferInterval(plan: ColumnPlan, rows: readonly (readonly string[])[]): 
   }
   const gaps = instants.slice(1).map((ms, i) => ms - (instants[i] ?? ms));
   const shortest = Math.min(...gaps);
-  if (shortest < HOUR_MS) {
-    throw new AmbiguousKindError(
-      `the bars are less than an hour apart: if that is meant, ${ASK_FOR_INTERVAL}`,
-    );
-  }
-  if (shortest < DAY_MS) return "hourly";
-  throw new AmbiguousKindError(`the bars have a time, but only one a day: ${ASK_FOR_INTERVAL}`);
+  if (shortest >= DAY_MS)
+    throw new AmbiguousKindError(`the bars have a time, but only one a day: ${ASK_FOR_INTERVAL}`);
+  // Holes make some gaps longer. Where most are longer, the shortest says nothing.
+  const isCommon = gaps.filter((gap) => gap === shortest).length * 2 >= gaps.length;
+  const length = intervalOfSeconds(shortest / 1_000);
+  if (length === null || !isCommon || gaps.some((gap) => gap % shortest !== 0))
+    throw new AmbiguousKindError(`the times of the bars tell no length: ${ASK_FOR_INTERVAL}`);
+  return length;
 }
 
 interface SeenStamp {

@@ -2,6 +2,7 @@
 import { describeDatabase } from "../../config/database-url.ts";
 import { UsageError } from "../../config/usage-error.ts";
 import type { CsvKind } from "../../market/csv.ts";
+import { INTERVAL_EXPECTED, parseInterval } from "../../market/interval.ts";
 import { DEFAULT_SERVER, parseFlags, readCount, readServerUrl } from "../flags.ts";
 import { STANDARD_INPUT } from "./source.ts";
 
@@ -25,7 +26,7 @@ export const IMPORT_HELP = `Usage: stock-db-server import FILE… --ticker T [op
 Reads CSV, plain or gzip, and saves its rows. "-" is standard input. An import can be repeated without harm.
 
   --ticker T             what the rows are of
-  --interval I           bars: daily or hourly
+  --interval I           bars: daily, hourly, or another length such as 5min, 90s, 2hour, 1week
   --type T               ticks: quote or trade
                          Without either, the columns tell; where they can't, the import asks for one of them.
   --to URL               a running server (default ${DEFAULT_SERVER})
@@ -36,8 +37,9 @@ Reads CSV, plain or gzip, and saves its rows. "-" is standard input. An import c
   --quiet                no progress
   --help
 
-Columns, in any order and case: date, datetime or timestamp; open, high, low, close, volume for bars;
-price, size, ask_price, ask_size and seq for ticks. Others are left out.
+Columns, in any order and case: date, datetime or timestamp; open, high, low, close, volume for bars,
+vwap and trade_count for those that are neither daily nor hourly; price, size, ask_price, ask_size
+and seq for ticks. Others are left out.
 Exit codes: 0 all rows are stored, 1 the import stopped, 2 wrong usage.
 `;
 
@@ -81,9 +83,12 @@ function readKind(interval: string | undefined, type: string | undefined): CsvKi
   if (interval !== undefined && type !== undefined) {
     throw new UsageError("import: expected --interval (bars) or --type (ticks), got both");
   }
-  if (interval === "daily" || interval === "hourly") return interval;
-  if (interval !== undefined)
-    throw new UsageError(`import: --interval "${interval}": expected daily or hourly`);
+  if (interval !== undefined) {
+    const length = parseInterval(interval);
+    if (length === null)
+      throw new UsageError(`import: --interval "${interval}": expected ${INTERVAL_EXPECTED}`);
+    return length;
+  }
   if (type === "quote" || type === "trade") return type;
   if (type !== undefined) throw new UsageError(`import: --type "${type}": expected quote or trade`);
   return null;

@@ -1,5 +1,5 @@
 /** Reads the ticks of one CSV file while they are played, so its rows must be sorted by time. */
-import { type ColumnPlan, CsvError, planColumns, readRecord } from "../../market/csv.ts";
+import { type ColumnPlan, CsvError, isBars, planColumns, readRecord } from "../../market/csv.ts";
 import { microsOfStamp } from "../../market/stamp-micros.ts";
 import { AmbiguousKindError, INFERENCE_ROWS, inferKind } from "../import/infer-kind.ts";
 import { type CsvRow, readRows } from "../import/rows.ts";
@@ -54,7 +54,7 @@ class TickReader {
         header,
         firstRows.map((row) => row.fields),
       );
-    if (kind === "daily" || kind === "hourly") {
+    if (isBars(kind)) {
       throw new CsvError(
         `the columns say ${kind} bars, and a replay plays ticks: save bars with stock-db-server import`,
       );

@@ -134,6 +134,15 @@ export const KINDS = {
       to: "end_datetime",
     },
   },
+  // Named as market/interval.ts names lengths.
+  interval: {
+    ...BAR,
+    label: "interval bars",
+    table: "interval_prices",
+    part: "interval",
+    stamp: { name: "datetime", type: "second" },
+    values: [...PRICES, { name: "vwap", type: "double" }, { name: "trade_count", type: "count" }],
+  },
 } as const satisfies Record<string, RowKind>;
 
 export type KindName = keyof typeof KINDS;

@@ -10,6 +10,7 @@ import { writePythonFile } from "../../../test/support/python-file.ts";
 import { newestOf } from "../../../test/support/snapshots.ts";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import type { Save, SaveOutcome } from "../contract.ts";
+import { kindsAfter } from "../model/kinds.ts";
 import { inspectSchema, SchemaError } from "./schema.ts";
 import { SqliteReader } from "./sqlite-reader.ts";
 import { SqliteWriter } from "./sqlite-writer.ts";
@@ -354,20 +355,25 @@ describe("tables that a user has changed", () => {
   });
 });
 
+/** Tables of kinds that the first versions did not have. */
+const ADDED = kindsAfter(0).map(({ table }) => table);
+
 describe("files of before", () => {
   const toVersion1 = (path: string): void => {
     const writer = new SqliteWriter(path, "normal", null);
     writer.commit([tick("A")]);
     writer.close();
     using db = new Database(path);
-    for (const table of LOG_TABLES) db.run(`DROP TABLE ${table}`);
+    for (const table of [...LOG_TABLES, ...ADDED]) db.run(`DROP TABLE ${table}`);
     db.run("PRAGMA user_version=1");
     expect(inspectSchema(db)).toEqual({ state: "behind", version: 1 });
   };
 
   test("a file of version 1 gets an empty log", () => {
     using file = new OpenFile(toVersion1);
-    expect(file.writer.preparation).toBe("upgraded a file of version 1: added the update log");
+    expect(file.writer.preparation).toBe(
+      "upgraded a file of version 1: added the update log, added interval_prices",
+    );
     expect(inspectSchema(file.other)).toEqual({ state: "current" });
     expect(file.count("realtime_data")).toBe(1);
     expect(file.reader.updates.positions(null)).toEqual(new Map());
@@ -379,6 +385,21 @@ describe("files of before", () => {
     expect(file.writer.preparation).toBeNull();
   });
 
+  test("a file of the version before gets the tables of kinds that came later", () => {
+    using file = new OpenFile((path) => {
+      const writer = new SqliteWriter(path, "normal", null);
+      writer.commit([tick("A")]);
+      writer.close();
+      using db = new Database(path);
+      for (const table of ADDED) db.run(`DROP TABLE ${table}`);
+      db.run("PRAGMA user_version=3");
+      expect(inspectSchema(db)).toEqual({ state: "behind", version: 3 });
+    });
+    expect(file.writer.preparation).toBe("upgraded a file of version 3: added interval_prices");
+    expect(inspectSchema(file.other)).toEqual({ state: "current" });
+    expect(file.save(tick("A"))).toEqual([2]);
+  });
+
   test("of a file of version 2 no position is taken to be older than it is", () => {
     const before = Date.now();
     using file = new OpenFile((path) => {
@@ -386,7 +407,7 @@ describe("files of before", () => {
       writer.commit([tick("A")]);
       writer.close();
       using db = new Database(path);
-      db.run("DROP TABLE update_positions");
+      for (const table of ["update_positions", ...ADDED]) db.run(`DROP TABLE ${table}`);
       db.run(
         "CREATE TABLE update_positions (ticker TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID",
       );
