@@ -1,4 +1,4 @@
-/** A snapshot in JSON: members as live frames name them, null where there is none. */
+/** A snapshot as JSON, with the member names of live frames; null for what doesn't exist. */
 import { toWire } from "../market/timestamp.ts";
 import type { BarRow, Count, TickRow } from "../storage/contract.ts";
 import type { TickerSnapshot } from "../storage/update-contract.ts";
@@ -26,10 +26,7 @@ function barJson(stampName: "date" | "datetime", row: BarRow | null): string {
   return `{"${stampName}":"${toWire(stamp)}","open":${number(open)},"high":${number(high)},"low":${number(low)},"close":${number(close)},"volume":${number(volume)}}`;
 }
 
-/**
- * A count that is text holds digits: it is a number in JSON too. Other programs may have stored
- * what JSON can't hold.
- */
+/** Text counts are digits, so JSON numbers. Values without JSON, of other programs, become null. */
 function number(value: Count | null): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }

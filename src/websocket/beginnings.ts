@@ -110,7 +110,7 @@ async function beginOne(
       const epoch = subscriptions.knownEpoch;
       await Bun.sleep(BEGIN_RETRY_MS);
       if (!client.open || !client.isCurrent(subscription)) return;
-      const told = subscription.behind(ticker) ?? null;
+      const told = subscription.readTo(ticker) ?? null;
       if (told !== null) start = { kind: "since", since: { position: told }, epoch };
       subscription = client.reopen(subscription);
     }

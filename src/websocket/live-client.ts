@@ -286,7 +286,7 @@ export class LiveClient implements Subscriber, RequestingClient {
       // Of all tickers those of which something is missing: of the others it has the position.
       const tickers =
         subscription.ticker === ALL_TICKERS
-          ? [...first.keys(), ...subscription.behindTickers()]
+          ? [...first.keys(), ...subscription.tickersBeingRead()]
           : [subscription.ticker];
       for (const ticker of tickers) {
         const position = last(subscription, ticker);
