@@ -1,7 +1,4 @@
-/**
- * Stored rows as the frames that a live subscriber would have got, in order of time, one row to a
- * frame.
- */
+/** Stored rows as the frames of a live subscription, in order of time, one row per frame. */
 import { stampOfMicros } from "../market/stamp-micros.ts";
 import { barsFrame, realtimeFrame } from "../protocol/frames.ts";
 import type { JsonRecord } from "../protocol/json.ts";
@@ -17,12 +14,12 @@ export interface HistoryFrame extends Timed {
 export interface HistoryRequest {
   reader: Pick<StockReader, "bars" | "ticks">;
   symbols: readonly string[];
-  /** Types of ticks; `bar` are daily and hourly bars. */
+  /** Types of ticks; `bar` stands for daily and hourly bars. */
   types: readonly string[];
   /** Microseconds since 1970, inclusive. */
   fromMicros: number;
   toMicros: number;
-  /** As in SeriesQuery. */
+  /** See SeriesQuery. */
   turn?: () => Promise<void> | null;
   signal: AbortSignal;
 }
@@ -31,11 +28,11 @@ const HOUR_MICROS = 3_600e6;
 const DAY_MICROS = 24 * HOUR_MICROS;
 const DAY_LENGTH = "2024-01-02".length;
 const SECOND_LENGTH = "2024-01-02 10:00:00".length;
-/** Rows that one replay keeps in memory, of all its series together, and those of one of them. */
+/** Limits for the rows in memory: of one replay, and of one of its series. */
 const ROWS_MAX = 20_000;
 const SERIES_ROWS_MAX = 1_000;
 
-/** @throws RequestError the database stayed away. */
+/** @throws RequestError the database didn't answer. */
 export function historyFrames(request: HistoryRequest): AsyncGenerator<HistoryFrame> {
   const { symbols, types } = request;
   const seriesCount = countSeries(symbols.length, types);
@@ -50,7 +47,7 @@ export function historyFrames(request: HistoryRequest): AsyncGenerator<HistoryFr
   return mergeByTime(series);
 }
 
-/** What is read side by side. */
+/** The number of series that are read side by side. */
 export function countSeries(symbols: number, types: readonly string[]): number {
   return symbols * (types.length + (types.includes("bar") ? 1 : 0));
 }
@@ -80,7 +77,7 @@ async function* ticks(
   }
 }
 
-/** A bar is told in the last moment of its period: earlier, its close would be the future. */
+/** A bar's frame is due at the end of its period: earlier, its close would be the future. */
 async function* bars(
   { reader, fromMicros, toMicros, turn, signal }: HistoryRequest,
   symbol: string,
@@ -111,7 +108,7 @@ async function* bars(
   }
 }
 
-/** As feed handlers send it: a quote becomes one by its names in the frame. */
+/** The shape that feed handlers send: its ask fields make it a quote. */
 function tickRecord({ timestamp, price, size, ask_price, ask_size }: JsonRecord): JsonRecord {
   const record: JsonRecord = { timestamp, price, size };
   if (ask_price !== null && ask_price !== undefined) record.ask_price = ask_price;

@@ -1,4 +1,4 @@
-/** What the URL of a replay asks for. */
+/** Reads the query of a replay's URL. */
 import { microsOfStamp } from "../market/stamp-micros.ts";
 import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
@@ -20,18 +20,15 @@ export interface ReplayQuery {
 }
 
 const DEFAULT_TYPES = ["quote", "trade"];
-/** Tickers times types, bars counting twice, that one replay may read side by side. */
+/** Limit for tickers times types, bars counting twice: all are read side by side. */
 const REPLAY_SERIES_MAX = 200;
-/**
- * Before and after every stamp that is likely, and exact in a double, as microseconds have to be
- * for the next one to be another.
- */
+/** Wider than likely data, and within the range in which a double holds each microsecond. */
 const FIRST_STAMP = "1700-01-01 00:00:00.000000";
 const LAST_STAMP = "2255-01-01 00:00:00.000000";
 const SHOWN_LENGTH_MAX = 60;
 
 /**
- * Parameters that it doesn't know are left aside: those of a live subscription may still be there.
+ * Ignores unknown parameters: those of a live subscription may still be there.
  *
  * @throws RequestError 400 naming the parameter, its value and what was expected.
  */
@@ -84,7 +81,7 @@ export function readReplayQuery(query: URLSearchParams): ReplayQuery {
   };
 }
 
-/** @returns null when it is no speed: a number above 0, or "max", which is Infinity. */
+/** @returns null unless it is a number above 0, or "max", which becomes Infinity. */
 export function parseSpeed(text: string): number | null {
   if (text === "max") return Number.POSITIVE_INFINITY;
   const speed = text.trim() === "" ? Number.NaN : Number(text);
