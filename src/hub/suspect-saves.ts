@@ -1,23 +1,20 @@
 /**
- * Saves that a hub has hung or died at, by ticker and table. Such a save is sent to the next hub
- * after all others and in a transaction of its own, so that nobody else waits for it; the second
- * hub that hangs at it is the last: from then on saves of the ticker and table are refused for a
- * time, as each would hold up everybody's for --liveness-timeout again.
+ * Saves at which a hub has hung or died, by ticker and table. The next hub gets such a save after
+ * all others, in a transaction of its own, so that no other save waits for it. After a second hang,
+ * saves of the ticker and table are refused for a time, as each would again hold up all saves for
+ * --liveness-timeout.
  */
 import type { Save } from "../storage/contract.ts";
 import { tableOf, type WriterState } from "./writer-note.ts";
 
-/** Hubs that may hang at saves of one ticker and table before these are refused. */
+/** Hangs at one ticker and table before its saves are refused. */
 const HANGS_MAX = 2;
-/** Refused for so long after the last of them, and twice as long after each further one. */
+/** How long they are refused after that; doubled after each further hang. */
 const REFUSED_FIRST_MS = 60_000;
 const REFUSED_MAX_MS = 3_600_000;
-/**
- * That a hub hung is remembered for so long, whatever is stored meanwhile: some saves of a ticker
- * may be well.
- */
+/** How long a hang is remembered, even if other saves of the ticker succeed. */
 const HANGS_KEPT_MS = 600_000;
-/** A bound for the memory of a worker; the oldest is forgotten. */
+/** Limit for the memory of a worker; the oldest is forgotten. */
 const SUSPECTS_MAX = 1_000;
 
 interface Suspicion {
@@ -30,11 +27,11 @@ export class SuspectSaves {
   readonly #byKey = new Map<string, Suspicion>();
 
   /**
-   * @param state what the hub was at when it went.
-   * @param hung false: it died, which others may have done to it.
+   * @param state what the hub was doing.
+   * @param hung false: it died, perhaps for another reason.
    */
   blame(state: WriterState, hung: boolean, nowMs: number): void {
-    // While a transaction begins or ends, it is the disk or a lock that it waits for.
+    // In other steps the hub waits for the disk or a lock, not because of the save.
     if (state.step !== "rows") return;
     const key = keyOf(state.table, state.ticker);
     const hangs = (this.#byKey.get(key)?.hangs ?? 0) + (hung ? 1 : 0);
@@ -51,7 +48,7 @@ export class SuspectSaves {
     return this.#byKey.size > 0 && this.#byKey.has(keyOf(tableOf(save), save.ticker));
   }
 
-  /** A sentence why the save is not tried for now; null if it may be. */
+  /** Why the save is not tried now; null: it is. */
   refusal(save: Save, nowMs: number): { reason: string; retryAfterS: number } | null {
     if (this.#byKey.size === 0) return null;
     const table = tableOf(save);
@@ -65,7 +62,6 @@ export class SuspectSaves {
     };
   }
 
-  /** The database has answered it. */
   answered(save: Save, nowMs: number): void {
     if (this.#byKey.size === 0) return;
     const key = keyOf(tableOf(save), save.ticker);

@@ -1,11 +1,11 @@
 /**
- * Counters that the hub and all workers map from one small file: see ARCHITECTURE.md "Reads: the
- * version board". Only the hub writes. Slot 0 is the epoch, added to every version, so that one
+ * Counters that the hub and all workers map from one file: see ARCHITECTURE.md "Reads: the version
+ * board". Only the hub writes. Slot 0 is the epoch, which is part of every version, so that one
  * bump invalidates all.
  */
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 
-/** Tickers that share a slot invalidate each other's kept answers, no more. */
+/** Tickers that share a slot only invalidate each other's kept answers. */
 const TICKER_SLOTS = 16_384;
 const TABLES = { daily: 0, hourly: 1, ticks: 2 } as const;
 const SLOTS = 1 + TICKER_SLOTS * 3;
@@ -36,7 +36,7 @@ export class VersionBoard {
     Atomics.add(this.#slots, 0, 1);
   }
 
-  /** Read before the database is read; an answer is good for as long as the version stays. */
+  /** Read it before the database; the answer is valid while the version stays. */
   version(ticker: string, table: BoardTable): number {
     return this.#count(this.#slot(ticker, table)) + this.#epoch();
   }
@@ -51,10 +51,7 @@ export class VersionBoard {
     return Atomics.load(this.#slots, slot) >>> 0;
   }
 
-  /**
-   * Above the sum of three counters, and within the 53 bits that a double counts by ones: beyond
-   * them a bump would get lost.
-   */
+  /** Above the sum of three counters, and within the 53 bits of a double: no bump gets lost. */
   #epoch(): number {
     return (this.#count(0) % 2 ** 19) * 2 ** 34;
   }
