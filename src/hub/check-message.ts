@@ -5,7 +5,7 @@
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";
 
-/** By kind of save: members of a row. */
+/** Members of a row, by kind of save. */
 const ROW_MEMBERS = { bars: 6, ticks: 6 } as const;
 const ON_DUPLICATE = ["replace", "keep", "error", "append"];
 

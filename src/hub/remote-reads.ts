@@ -8,7 +8,7 @@ import type { UpdateReader } from "../storage/update-contract.ts";
 /** How an answer is sent: rows in pieces, updates with their frames attached, a map as entries. */
 type Crossing = "rows" | "value" | "map" | "updates";
 
-/** Without `prices`, which only remote databases have, and `close`. */
+/** Omits `prices`, which only remote databases have, and `close`. */
 export const READS = {
   bars: "rows",
   ticks: "rows",

@@ -25,7 +25,7 @@ const TIDY_PAUSE_MS = 10;
 export interface QueuedSave {
   link: WorkerLink;
   entry: SaveEntry;
-  /** In a transaction of its own, as a hub has hung or died at it. */
+  /** It gets a transaction of its own, as a hub has hung or died at it. */
   alone: boolean;
 }
 

@@ -125,7 +125,7 @@ export class Heartbeats {
     for (const subscription of channel.notListening) this.#beatFor(subscription, now);
   }
 
-  /** For a subscription that doesn't listen: tells how far it was sent everything. */
+  /** Tells a subscription that doesn't listen how far it was sent everything. */
   #beatFor(subscription: Subscription, now: Date): void {
     const { ticker, subscriber, state } = subscription;
     if (ticker === ALL_TICKERS) {

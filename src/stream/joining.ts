@@ -67,8 +67,8 @@ export class Joining {
   }
 
   /**
-   * For tickers that the client names and the database doesn't know. They get no feed: a client
-   * could invent any number of names.
+   * Answers for tickers that the database doesn't know. They get no feed, as a client could invent
+   * any number of names.
    */
   async #tellStrangers(subscription: Subscription, start: Start, epoch: string): Promise<void> {
     if (start.kind !== "since" || !(start.since instanceof Map)) return;

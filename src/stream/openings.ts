@@ -72,7 +72,7 @@ export class Openings {
     );
   }
 
-  /** For a channel without subscriptions. @returns whether the hub was asked for its commits. */
+  /** Call it when the last subscription has left. @returns whether commits were asked for. */
   close(channel: Channel): boolean {
     const waiting = this.#waiting.get(channel);
     if (channel.state !== "new" && waiting === undefined) return true;

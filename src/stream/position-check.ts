@@ -49,7 +49,7 @@ export class PositionCheck {
     this.#options = options;
   }
 
-  /** As last read; empty before. */
+  /** The database's epoch as last read; empty before. */
   get epoch(): string {
     return this.#epoch;
   }

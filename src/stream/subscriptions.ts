@@ -106,7 +106,7 @@ export class Subscriptions {
     return this.knownEpoch === "" ? await this.#check.currentEpoch() : this.knownEpoch;
   }
 
-  /** As last read; empty before. */
+  /** The database's epoch as last read; empty before. */
   get knownEpoch(): string {
     return this.#check.epoch;
   }
@@ -220,7 +220,7 @@ export class Subscriptions {
     return this.#feeds.delivered(ticker);
   }
 
-  /** For a check's ticker, which has no position any more; its sockets may still be closing. */
+  /** Drops a check's ticker, which was removed; its sockets may still be closing. */
   forget(ticker: string): void {
     this.#heartbeats.forgetTicker(ticker);
     this.#feeds.forget(ticker, { isWatched: this.#channels.has(ticker) });

@@ -272,7 +272,7 @@ export class LiveClient implements Subscriber, RequestingClient {
     };
     const positions = new Map<string, number>();
     for (const subscription of this.#watchList) {
-      // For all tickers, only those with missing updates: the client has the other positions.
+      // A subscription to all names only tickers with missing updates; the client has the others'.
       const tickers =
         subscription.ticker === ALL_TICKERS
           ? [...first.keys(), ...subscription.tickersBeingRead()]

@@ -4,7 +4,7 @@
  */
 import { TokenBucket } from "./token-bucket.ts";
 
-/** Beside twice `--ws-symbols-max`: messages may name and take back tickers one by one. */
+/** Added to twice `--ws-symbols-max`, as messages may name and take back tickers one by one. */
 const MESSAGES_AT_ONCE = 2_000;
 const MESSAGES_PER_S = 100;
 /** A message counts as one more for each of these. */

@@ -24,13 +24,13 @@ const FRAME_PARTS = 16;
 export class WaitingUpdates {
   readonly #policy: SlowPolicy;
   readonly #maxBytes: number;
-  /** In sending order; keyed by ticker and type if updates are folded. */
+  /** Sorted by sending order; keyed by ticker and type if updates are folded. */
   #waiting = new Map<string | number, Waiting>();
   #bytes = 0;
   #nextKey = 0;
-  /** By ticker: its newest entry, if that is a gap that can still grow. */
+  /** The newest entry of each ticker, if that is a gap that can still grow. */
   readonly #gaps = new Map<string, Waiting>();
-  /** By ticker, while something waits: the newest position taken. `from` may lie before it. */
+  /** The newest position taken of each ticker, while something waits. `from` may lie before it. */
   readonly #taken = new Map<string, number>();
 
   constructor(policy: SlowPolicy, maxBytes: number) {
@@ -91,7 +91,7 @@ export class WaitingUpdates {
   }
 
   /**
-   * For a subscription that goes on with fewer types. Gaps stay, as the types in them are unknown.
+   * Drops types that the subscription no longer wants. Gaps stay, as their types are unknown.
    *
    * @param ticker null: all tickers.
    */

@@ -14,7 +14,7 @@ export interface UpdateSource {
 
 /** Takes the updates of a worker's own source. */
 export interface UpdateSink {
-  /** In any order, and any number of times. */
+  /** Takes updates in any order, and any number of times. */
   publish(ticker: string, update: Update): void;
   /** Updates of the ticker, or of ALL_TICKERS, may have been missed: asks the database. */
   missed(ticker: string): void;
