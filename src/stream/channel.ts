@@ -36,10 +36,10 @@ export class Channel {
   beatMs = 0;
   readonly #publish: (topic: string, text: string) => void;
   /** The sole listener, subscribed to no topic. */
-  #alone: Subscription | null = null;
+  #soleListener: Subscription | null = null;
   #topic: Topic | null = null;
   /** Topics of further filters. */
-  #others: Topic[] | null = null;
+  #furtherTopics: Topic[] | null = null;
   /** Null when all listen, which is nearly always so. */
   #notListening: Set<Subscription> | null = null;
 
@@ -50,7 +50,7 @@ export class Channel {
 
   get size(): number {
     let size = this.#notListening?.size ?? 0;
-    if (this.#alone !== null) size++;
+    if (this.#soleListener !== null) size++;
     for (const { listeners } of this.#topics()) size += listeners;
     return size;
   }
@@ -61,12 +61,13 @@ export class Channel {
   }
 
   publish(text: string): void {
-    this.#alone?.subscriber.hear(text);
+    this.#soleListener?.subscriber.hear(text);
     for (const { filter } of this.#topics()) this.#publish(this.#name(filter), text);
   }
 
   publishUpdate(type: string, text: string): void {
-    if (this.#alone !== null && matches(this.#alone.filter, type)) this.#alone.subscriber.hear(text);
+    if (this.#soleListener !== null && matches(this.#soleListener.filter, type))
+      this.#soleListener.subscriber.hear(text);
     for (const { filter } of this.#topics())
       if (matches(filter, type)) this.#publish(this.#name(filter), text);
   }
@@ -86,13 +87,13 @@ export class Channel {
   listen(subscription: Subscription): void {
     this.#deleteNotListening(subscription);
     subscription.state = "listening";
-    if (this.#alone === null && this.#topic === null) {
-      this.#alone = subscription;
+    if (this.#soleListener === null && this.#topic === null) {
+      this.#soleListener = subscription;
       return;
     }
-    const alone = this.#alone;
-    this.#alone = null;
-    if (alone !== null) this.#join(alone);
+    const sole = this.#soleListener;
+    this.#soleListener = null;
+    if (sole !== null) this.#join(sole);
     this.#join(subscription);
   }
 
@@ -114,15 +115,15 @@ export class Channel {
     if (topic === undefined) {
       topic = { filter, listeners: 0 };
       if (this.#topic === null) this.#topic = topic;
-      else this.#others = [...(this.#others ?? []), topic];
+      else this.#furtherTopics = [...(this.#furtherTopics ?? []), topic];
     }
     topic.listeners++;
     subscriber.listen(this.#name(filter));
   }
 
   #unlisten(subscription: Subscription): void {
-    if (this.#alone === subscription) {
-      this.#alone = null;
+    if (this.#soleListener === subscription) {
+      this.#soleListener = null;
       return;
     }
     const { filter, subscriber } = subscription;
@@ -130,9 +131,9 @@ export class Channel {
     if (topic === undefined) return;
     subscriber.unlisten(this.#name(filter));
     if (--topic.listeners > 0) return;
-    const others = (this.#others ?? []).filter((one) => one !== topic);
+    const others = (this.#furtherTopics ?? []).filter((one) => one !== topic);
     if (this.#topic === topic) this.#topic = others.shift() ?? null;
-    this.#others = others.length === 0 ? null : others;
+    this.#furtherTopics = others.length === 0 ? null : others;
   }
 
   #topicOf(filter: TypeFilter): Topic | undefined {
@@ -143,7 +144,7 @@ export class Channel {
   *#topics(): Iterable<Topic> {
     if (this.#topic === null) return;
     yield this.#topic;
-    if (this.#others !== null) yield* this.#others;
+    if (this.#furtherTopics !== null) yield* this.#furtherTopics;
   }
 
   /** Computed each time, as keeping it costs more. The key is JSON: it shows where it ends. */

@@ -30,7 +30,7 @@ export class Delivery {
       for (const subscription of channel.notListening) {
         if (subscription.state !== "direct") continue;
         if (channel.ticker === ALL_TICKERS) subscription.noteMoved(ticker);
-        this.#handOne(subscription, ticker, update, text);
+        this.#deliverOne(subscription, ticker, update, text);
       }
     }
     this.#moved(ticker, update.position);
@@ -88,7 +88,7 @@ export class Delivery {
     if (all !== undefined) yield all;
   }
 
-  #handOne(subscription: Subscription, ticker: string, update: Update, text: string): void {
+  #deliverOne(subscription: Subscription, ticker: string, update: Update, text: string): void {
     if (subscription.isReading(ticker)) return;
     if (!subscription.isAhead(ticker, update.position) && matches(subscription.filter, update.type))
       subscription.subscriber.deliver(ticker, update, text);

@@ -125,7 +125,7 @@ export class Openings {
       const positions = read instanceof Promise ? await read : read;
       if (!isCurrent()) return;
       check.confirmed();
-      if (ticker === ALL_TICKERS) feeds.setOthers(positions);
+      if (ticker === ALL_TICKERS) feeds.setWithoutFeed(positions);
       else {
         channel.openedAt = positions.get(ticker) ?? 0;
         // Subscribers to all tickers have heard up to the feed's position, and must hear what lies

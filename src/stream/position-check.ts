@@ -77,14 +77,14 @@ export class PositionCheck {
     if (this.#checking) return;
     const { all, warn } = this.#options;
     const known = all();
-    const tickers = this.#nextOf();
+    const tickers = this.#nextTickers();
     if (known === null && tickers.length === 0) this.#verifiedMs = 0;
     if (this.#epoch === "" || this.#verifiedMs === 0) return;
     this.#checking = true;
     try {
-      await this.#inTime(this.#compare(tickers));
+      await this.#withTimeout(this.#compare(tickers));
       if (known !== null && this.#round++ % Math.ceil(known / ALL_MAX || 1) === 0)
-        await this.#inTime(this.#compare(null));
+        await this.#withTimeout(this.#compare(null));
       this.#verifiedMs = performance.now();
     } catch (error) {
       warn(`Positions can't be checked: ${messageOf(error)}`);
@@ -111,7 +111,7 @@ export class PositionCheck {
   }
 
   /** Empty only if no ticker is watched by name. */
-  #nextOf(): string[] {
+  #nextTickers(): string[] {
     const tickers: string[] = [];
     const isAnew = this.#nextNamed === null;
     this.#nextNamed ??= this.#options.named()[Symbol.iterator]();
@@ -120,7 +120,7 @@ export class PositionCheck {
       if (next.done === true) {
         this.#nextNamed = null;
         // The last check ended exactly here, or later tickers are no longer watched.
-        return tickers.length > 0 || isAnew ? tickers : this.#nextOf();
+        return tickers.length > 0 || isAnew ? tickers : this.#nextTickers();
       }
       tickers.push(next.value);
     }
@@ -128,7 +128,7 @@ export class PositionCheck {
   }
 
   /** Gives up on a comparison that hangs, so that later checks run. */
-  async #inTime(comparison: Promise<void>): Promise<void> {
+  async #withTimeout(comparison: Promise<void>): Promise<void> {
     let timer: Timer | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer for ${ANSWER_MAX_MS / 1000} s`)), ANSWER_MAX_MS);

@@ -7,7 +7,7 @@ export const ALL_TICKERS = "";
 
 export interface Subscriber {
   readonly open: boolean;
-  /** True while updates must be delivered one by one: see `handOver`. */
+  /** True while updates must be delivered one by one: see `deliverDirectly`. */
   readonly slow: boolean;
   /** Kept by the subscriber, which looks them up by ticker anyway. */
   readonly subscriptions: Iterable<Subscription>;

@@ -506,10 +506,10 @@ test("whoever comes, goes and comes back at any moment sees everything once and 
       if (random() < 0.8 || done) await begun;
       if (random() < 0.3 && subscription.state === "listening") {
         one.slow = true;
-        subscriptions.handOver(subscription);
+        subscriptions.deliverDirectly(subscription);
         await Bun.sleep(random() * 10);
         one.slow = false;
-        subscriptions.takeBack(subscription);
+        subscriptions.listenIfUpToDate(subscription);
       }
       await Bun.sleep(random() * 30);
       if (done) {
@@ -620,10 +620,10 @@ test("after what is not kept everybody gets a snapshot at its place, whenever th
       if (random() < 0.8 || done) await begun;
       if (random() < 0.3 && subscription.state === "listening") {
         one.slow = true;
-        subscriptions.handOver(subscription);
+        subscriptions.deliverDirectly(subscription);
         await Bun.sleep(random() * 10);
         one.slow = false;
-        subscriptions.takeBack(subscription);
+        subscriptions.listenIfUpToDate(subscription);
       }
       await Bun.sleep(random() * 40);
       const of = ticker === ALL_TICKERS ? tickers : [ticker];

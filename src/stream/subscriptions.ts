@@ -163,12 +163,13 @@ export class Subscriptions {
     this.refilter(subscription, union(subscription.filter, filter));
   }
 
-  /** A slow reader gets its updates one by one, until it is not `slow` and `takeBack` is called. */
-  handOver(subscription: Subscription): void {
+  /** Delivers a slow reader its updates one by one, until `listenIfUpToDate`. */
+  deliverDirectly(subscription: Subscription): void {
     if (subscription.state === "listening") subscription.channel.deliverDirectly(subscription);
   }
 
-  takeBack(subscription: Subscription): void {
+  /** Has no effect while the subscriber is `slow`, or lacks updates. */
+  listenIfUpToDate(subscription: Subscription): void {
     this.#delivery.listenIfUpToDate(subscription);
   }
 
@@ -274,7 +275,7 @@ export class Subscriptions {
     const isWatched = (of: string): boolean => this.#channels.has(of);
     if (ticker === ALL_TICKERS) this.#feeds.dropAll(isWatched);
     else this.#feeds.drop(ticker);
-    this.#feeds.forgetOthers();
+    this.#feeds.forgetWithoutFeed();
     this.#heartbeats.forgetMoved();
   }
 }

@@ -32,7 +32,7 @@ export interface FeedOptions {
 }
 
 /** State that exists only while updates are missing or subscribers join. */
-class Busy {
+class PendingWork {
   early = new Map<number, Update>();
   earlyCharacters = 0;
   timer: Timer | null = null;
@@ -65,7 +65,7 @@ class Busy {
     if (this.early.delete(update.position)) this.earlyCharacters -= update.frame.length;
   }
 
-  get isOver(): boolean {
+  get isDone(): boolean {
     const isQuiet = this.early.size === 0 && this.timer === null && !this.filling && this.tailUsers === 0;
     return isQuiet && !this.paused && this.snapshot === null;
   }
@@ -79,7 +79,7 @@ export class TickerFeed {
   #known: number;
   #closed = false;
   /** Null nearly always: there are many feeds. */
-  #busy: Busy | null = null;
+  #pending: PendingWork | null = null;
 
   /** @param delivered the position before the first update. */
   constructor(ticker: string, delivered: number, options: FeedOptions) {
@@ -95,7 +95,7 @@ export class TickerFeed {
 
   /** Whether the feed can be closed, and opened again at its position. */
   get idle(): boolean {
-    return this.#busy === null || this.#busy.isOver;
+    return this.#pending === null || this.#pending.isDone;
   }
 
   accept(update: Update): void {
@@ -113,27 +113,27 @@ export class TickerFeed {
   note(position: number): void {
     if (this.#closed || position <= this.#delivered) return;
     this.#known = Math.max(this.#known, position);
-    const busy = this.#beBusy();
-    if (busy.timer === null && !busy.filling && !busy.paused)
-      busy.timer = setTimeout(() => this.#fill(), REORDER_MS);
+    const pending = this.#ensurePending();
+    if (pending.timer === null && !pending.filling && !pending.paused)
+      pending.timer = setTimeout(() => this.#fill(), REORDER_MS);
   }
 
   /** Keeps the newest updates for `since`, until `dropTail`. */
   keepTail(): void {
-    this.#beBusy().tailUsers++;
+    this.#ensurePending().tailUsers++;
   }
 
   dropTail(): void {
-    const busy = this.#beBusy();
-    if (--busy.tailUsers > 0) return;
-    busy.dropTail();
-    this.#rest();
+    const pending = this.#ensurePending();
+    if (--pending.tailUsers > 0) return;
+    pending.dropTail();
+    this.#dropIfIdle();
   }
 
   /** Everything after the position; null if not all of it is kept here. */
   since(position: number): Update[] | null {
     if (position >= this.#delivered) return [];
-    const tail = this.#busy?.tail ?? [];
+    const tail = this.#pending?.tail ?? [];
     const first = tail[0];
     if (first === undefined || first.position > position + 1) return null;
     return tail.slice(position + 1 - first.position);
@@ -141,37 +141,37 @@ export class TickerFeed {
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#busy?.timer ?? undefined);
+    clearTimeout(this.#pending?.timer ?? undefined);
   }
 
   get #isPaused(): boolean {
-    return this.#busy?.paused === true;
+    return this.#pending?.paused === true;
   }
 
-  #beBusy(): Busy {
-    this.#busy ??= new Busy();
-    return this.#busy;
+  #ensurePending(): PendingWork {
+    this.#pending ??= new PendingWork();
+    return this.#pending;
   }
 
-  #rest(): void {
-    if (this.idle) this.#busy = null;
+  #dropIfIdle(): void {
+    if (this.idle) this.#pending = null;
   }
 
   #hold(update: Update): void {
-    const busy = this.#beBusy();
-    if (busy.early.has(update.position)) return;
-    busy.early.set(update.position, update);
-    busy.earlyCharacters += update.frame.length;
-    if (busy.earlyCharacters <= EARLY_CHARACTERS_MAX) return;
-    busy.early.clear();
-    busy.earlyCharacters = 0;
+    const pending = this.#ensurePending();
+    if (pending.early.has(update.position)) return;
+    pending.early.set(update.position, update);
+    pending.earlyCharacters += update.frame.length;
+    if (pending.earlyCharacters <= EARLY_CHARACTERS_MAX) return;
+    pending.early.clear();
+    pending.earlyCharacters = 0;
   }
 
   #deliverEarly(): void {
-    while (this.#busy !== null && !this.#isPaused) {
-      const next = this.#busy.early.get(this.#delivered + 1);
+    while (this.#pending !== null && !this.#isPaused) {
+      const next = this.#pending.early.get(this.#delivered + 1);
       if (next === undefined) return;
-      this.#busy.forgetEarly(next);
+      this.#pending.forgetEarly(next);
       this.#deliver(next);
     }
   }
@@ -182,7 +182,7 @@ export class TickerFeed {
       return;
     }
     this.#delivered = update.position;
-    if (this.#busy !== null && this.#busy.tailUsers > 0) this.#busy.keep(update);
+    if (this.#pending !== null && this.#pending.tailUsers > 0) this.#pending.keep(update);
     this.#options.deliver(this.#ticker, update);
     this.#tellSnapshotIfDue();
   }
@@ -191,52 +191,52 @@ export class TickerFeed {
     const from = this.#delivered + 1;
     this.#delivered = to;
     // Joining subscribers read the log, and find the same gap.
-    this.#busy?.dropTail();
+    this.#pending?.dropTail();
     this.#options.gap(this.#ticker, from, to);
-    const snapshot = this.#busy?.snapshot ?? null;
+    const snapshot = this.#pending?.snapshot ?? null;
     if (snapshot !== null && snapshot.position >= to) this.#tellSnapshotIfDue();
     else void this.#readSnapshot();
   }
 
   async #readSnapshot(): Promise<void> {
-    const busy = this.#beBusy();
-    busy.paused = true;
+    const pending = this.#ensurePending();
+    pending.paused = true;
     let isRead = false;
     while (!isRead && !this.#closed) {
       try {
         const read = this.#options.readSnapshot(this.#ticker);
         // A synchronous read lets nothing come in between.
-        busy.snapshot = read instanceof Promise ? await read : read;
+        pending.snapshot = read instanceof Promise ? await read : read;
         isRead = true;
       } catch (error) {
         this.#options.warn(this.#ticker, messageOf(error));
         await Bun.sleep(RETRY_MS);
       }
     }
-    busy.paused = false;
+    pending.paused = false;
     if (this.#closed) return;
-    const position = busy.snapshot!.position;
+    const position = pending.snapshot!.position;
     this.#tellSnapshotIfDue();
     this.#deliverEarly();
     this.note(Math.max(position, this.#known));
-    this.#rest();
+    this.#dropIfIdle();
   }
 
   #tellSnapshotIfDue(): void {
-    const busy = this.#busy;
-    if (busy === null || busy.snapshot === null || busy.snapshot.position > this.#delivered) return;
-    const { snapshot } = busy;
-    busy.snapshot = null;
+    const pending = this.#pending;
+    if (pending === null || pending.snapshot === null || pending.snapshot.position > this.#delivered) return;
+    const { snapshot } = pending;
+    pending.snapshot = null;
     this.#options.tellSnapshot(this.#ticker, snapshot);
   }
 
   async #fill(): Promise<void> {
-    const busy = this.#beBusy();
-    busy.timer = null;
-    if (busy.filling || this.#closed) return;
-    busy.filling = true;
+    const pending = this.#ensurePending();
+    pending.timer = null;
+    if (pending.filling || this.#closed) return;
+    pending.filling = true;
     try {
-      while (!this.#closed && !busy.paused && this.#delivered < this.#known) {
+      while (!this.#closed && !pending.paused && this.#delivered < this.#known) {
         const read = this.#options.read(this.#ticker, this.#delivered);
         this.#takeStored(read instanceof Promise ? await read : read);
         // Gives others a turn: a synchronous read takes none.
@@ -244,14 +244,14 @@ export class TickerFeed {
       }
     } catch (error) {
       this.#options.warn(this.#ticker, messageOf(error));
-      if (!this.#closed) busy.timer = setTimeout(() => this.#fill(), RETRY_MS);
+      if (!this.#closed) pending.timer = setTimeout(() => this.#fill(), RETRY_MS);
     } finally {
-      busy.filling = false;
+      pending.filling = false;
     }
-    for (const update of [...busy.early.values()]) {
-      if (update.position <= this.#delivered) busy.forgetEarly(update);
+    for (const update of [...pending.early.values()]) {
+      if (update.position <= this.#delivered) pending.forgetEarly(update);
     }
-    this.#rest();
+    this.#dropIfIdle();
   }
 
   #takeStored(updates: StoredUpdate[]): void {
@@ -268,7 +268,7 @@ export class TickerFeed {
     this.#deliverEarly();
     if (updates.length > 0 || this.#isPaused || this.#delivered >= this.#known) return;
     // The log keeps nothing after this: only updates that wait here can still be told.
-    const early = this.#busy?.early ?? new Map<number, Update>();
+    const early = this.#pending?.early ?? new Map<number, Update>();
     const next = Math.min(this.#known, ...early.keys());
     this.#skip(early.has(next) ? next - 1 : next);
     this.#deliverEarly();

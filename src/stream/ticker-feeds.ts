@@ -9,7 +9,7 @@ const FORGOTTEN_MAX = 100;
 export class TickerFeeds {
   readonly #options: FeedOptions;
   readonly #feeds = new Map<string, TickerFeed>();
-  #others = new Map<string, number>();
+  #withoutFeed = new Map<string, number>();
   readonly #forgotten = new Set<string>();
 
   constructor(options: FeedOptions) {
@@ -17,7 +17,7 @@ export class TickerFeeds {
   }
 
   get size(): number {
-    return this.#feeds.size + this.#others.size;
+    return this.#feeds.size + this.#withoutFeed.size;
   }
 
   get(ticker: string): TickerFeed | undefined {
@@ -25,10 +25,10 @@ export class TickerFeeds {
   }
 
   /** The ticker's feed. A new one begins at the known position. */
-  opened(ticker: string, delivered = this.#others.get(ticker) ?? 0): TickerFeed {
+  opened(ticker: string, delivered = this.#withoutFeed.get(ticker) ?? 0): TickerFeed {
     let feed = this.#feeds.get(ticker);
     if (feed === undefined) {
-      this.#others.delete(ticker);
+      this.#withoutFeed.delete(ticker);
       feed = new TickerFeed(ticker, delivered, this.#options);
       this.#feeds.set(ticker, feed);
     }
@@ -36,16 +36,16 @@ export class TickerFeeds {
   }
 
   knows(ticker: string): boolean {
-    return this.#feeds.has(ticker) || this.#others.has(ticker);
+    return this.#feeds.has(ticker) || this.#withoutFeed.has(ticker);
   }
 
   /** Everything up to this position was delivered; 0 if nothing is known. */
   delivered(ticker: string): number {
-    return this.#feeds.get(ticker)?.delivered ?? this.#others.get(ticker) ?? 0;
+    return this.#feeds.get(ticker)?.delivered ?? this.#withoutFeed.get(ticker) ?? 0;
   }
 
   positions(): Map<string, number> {
-    const positions = new Map(this.#others);
+    const positions = new Map(this.#withoutFeed);
     for (const [ticker, feed] of this.#feeds) {
       if (!this.#forgotten.has(ticker)) positions.set(ticker, feed.delivered);
     }
@@ -60,17 +60,17 @@ export class TickerFeeds {
   /**
    * @param positions of all tickers; those with a feed stay where they are. Changed by the call.
    */
-  setOthers(positions: Map<string, number>): void {
+  setWithoutFeed(positions: Map<string, number>): void {
     for (const [ticker, feed] of this.#feeds) {
       feed.note(positions.get(ticker) ?? 0);
       positions.delete(ticker);
     }
     for (const ticker of this.#forgotten) positions.delete(ticker);
-    this.#others = positions;
+    this.#withoutFeed = positions;
   }
 
-  forgetOthers(): void {
-    this.#others = new Map();
+  forgetWithoutFeed(): void {
+    this.#withoutFeed = new Map();
   }
 
   drop(ticker: string): void {
@@ -85,7 +85,7 @@ export class TickerFeeds {
   /** Also ignores the ticker's position in a read that is under way. */
   forget(ticker: string, { isWatched }: { isWatched: boolean }): void {
     if (!isWatched) this.drop(ticker);
-    this.#others.delete(ticker);
+    this.#withoutFeed.delete(ticker);
     this.#forgotten.add(ticker);
     if (this.#forgotten.size <= FORGOTTEN_MAX) return;
     const [oldest] = this.#forgotten;
@@ -102,7 +102,7 @@ export class TickerFeeds {
     for (const [ticker, feed] of this.#feeds) {
       if (isWatched(ticker) || !feed.idle) continue;
       this.drop(ticker);
-      this.#others.set(ticker, feed.delivered);
+      this.#withoutFeed.set(ticker, feed.delivered);
     }
   }
 

@@ -246,7 +246,7 @@ export class LiveClient implements Subscriber, RequestingClient {
   #becomeSlow(): void {
     if (this.#slow) return;
     this.#slow = true;
-    for (const subscription of this.#watchList) this.#options.subscriptions.handOver(subscription);
+    for (const subscription of this.#watchList) this.#options.subscriptions.deliverDirectly(subscription);
   }
 
   #flush(): void {
@@ -254,7 +254,8 @@ export class LiveClient implements Subscriber, RequestingClient {
       const text = this.#waiting.take();
       if (text === undefined) {
         this.#slow = false;
-        for (const subscription of this.#watchList) this.#options.subscriptions.takeBack(subscription);
+        for (const subscription of this.#watchList)
+          this.#options.subscriptions.listenIfUpToDate(subscription);
         return;
       }
       this.#write(text);
