@@ -11,7 +11,7 @@ const TOLD_EVERY_MS = 10_000;
 const LOOK_EVERY_MS = 1_000;
 /**
  * A problem that no look can tell, such as a failed commit, ends with a successful commit or after
- * this time, as somebody must try.
+ * this time, since only another try can tell.
  */
 const TRIED_AGAIN_AFTER_MS = 10_000;
 

@@ -54,7 +54,7 @@ export class WorkerLinks {
 
   sendEvents(): void {
     for (const [link, events] of this.#unsent) {
-      if (!this.#links.has(link)) continue; // it died; it repeats its saves, or nobody waits for them
+      if (!this.#links.has(link)) continue; // a worker that lives on repeats its saves
       link.channel.send({ type: "events", events });
       if (link.channel.backlogBytes > WORKER_BACKLOG_BYTES_MAX) {
         this.#log.error(
