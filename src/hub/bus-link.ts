@@ -1,11 +1,11 @@
-/** The hub's place on the bus of the servers that share its database; workers name the database. */
+/** The hub's connection to the servers that share its database. Workers name the database. */
 import type { Bus, BusFigures, BusOptions, ReceivedUpdate } from "../bus/bus.ts";
 import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { CommittedEntry } from "./messages.ts";
 
 export interface BusLinkOptions {
-  /** Meets the other servers of the database under this name; null without `--bus`. */
+  /** Meets the database's other servers under this name; null without `--bus`. */
   open: ((channel: string, heard: Pick<BusOptions, "receive" | "missed">) => Promise<Bus>) | null;
   receive(updates: ReceivedUpdate[]): void;
   /** Updates of other servers may have been missed. */
@@ -23,10 +23,7 @@ export class BusLink {
     this.#options = options;
   }
 
-  /**
-   * The first worker that knows the database names the channel; a database that is another one has
-   * another.
-   */
+  /** The first worker that knows the database names the channel, which another database changes. */
   join(channel: string): void {
     const { open, receive, missed, log } = this.#options;
     if (open === null || channel === this.#channel || this.#closed) return;
@@ -57,7 +54,6 @@ export class BusLink {
     return this.#bus?.figures() ?? null;
   }
 
-  /** Joins no more. */
   stop(): void {
     this.#closed = true;
   }

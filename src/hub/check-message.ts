@@ -1,7 +1,6 @@
 /**
- * Checks the shape of what comes over the hub's socket. Only the server's own processes can send
- * there, but one of them that is out of order, or of another version after the program's folder was
- * replaced, must not end the hub that all others save through.
+ * Checks the shape of messages on the hub's socket. Only the server's own processes send there, but
+ * one that is faulty, or of another version after an upgrade, must not end the hub for all.
  */
 import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
@@ -9,12 +8,12 @@ import { isReadName } from "./remote-reads.ts";
 
 const ON_DUPLICATE = ["replace", "keep", "error", "append"];
 
-/** The sender isn't to be trusted any more: its connection is closed. */
+/** The sender can't be trusted any more: its connection is closed. */
 export class BadMessageError extends Error {
   override readonly name = "BadMessageError";
 }
 
-/** @throws BadMessageError with what is wrong. Values within rows are the database's to refuse. */
+/** @throws BadMessageError with what is wrong. The database refuses bad values within rows. */
 export function checkToHub(message: ToHub): void {
   if (typeof message !== "object" || message === null) throw new BadMessageError("a message is no object");
   switch (message.type) {
@@ -73,7 +72,7 @@ export function checkToHub(message: ToHub): void {
   }
 }
 
-/** @param message of a type that isn't told of above: the compiler knows of none. */
+/** @param message of a type without a case: for the compiler there is none. */
 function refuseUnknown(message: never): never {
   throw new BadMessageError(`an unknown message: ${JSON.stringify((message as { type?: unknown }).type)}`);
 }

@@ -1,6 +1,4 @@
-/**
- * What of the database's state every worker must know: it is lost, takes no saves, or has no room.
- */
+/** The database's state that every worker must know: it is lost, takes no saves, or lacks room. */
 import type { LogLines } from "../observe/log.ts";
 import type { StockWriter } from "../storage/contract.ts";
 import type { ToWorker } from "./messages.ts";
@@ -16,7 +14,7 @@ export interface DatabaseStateOptions {
 }
 
 export class DatabaseState {
-  /** Hears how commits went. */
+  /** Is told how commits went. */
   readonly watch: SavesWatch;
   readonly #options: DatabaseStateOptions;
   #lost: string | null = null;
@@ -28,14 +26,14 @@ export class DatabaseState {
     this.watch = new SavesWatch({ writer, tell: (problem) => links.sendToAll(savesCondition(problem)), log });
   }
 
-  /** For a worker that is new. */
+  /** Tells the state to a new worker. */
   tell({ channel }: WorkerLink): void {
     channel.send(diskCondition(this.#roomLack));
     channel.send({ type: "lost", reason: this.#lost });
     if (this.#options.writer !== null) channel.send(savesCondition(this.watch.problem));
   }
 
-  /** Looks whether another program has changed the database: then no kept answer is valid. */
+  /** Invalidates all kept answers if another program has changed the database. */
   lookForChanges(): void {
     const { writer, board } = this.#options;
     const changed = writer?.changedByOthers() ?? false;

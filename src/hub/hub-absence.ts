@@ -1,6 +1,6 @@
-/** The time in which the hub is away, and those who wait for its end. */
+/** The time in which the hub is lost, and its waiters. */
 
-/** How long saves and reads wait for a hub that is away before they get 503. */
+/** How long saves and reads wait for a lost hub before they get 503. */
 export const HUB_AWAY_MAX_MS = 10_000;
 
 export class HubAbsence {
@@ -12,7 +12,7 @@ export class HubAbsence {
     return this.#isTooLong;
   }
 
-  /** @param tooLong called when it has lasted for HUB_AWAY_MAX_MS. */
+  /** @param tooLong called after HUB_AWAY_MAX_MS. */
   begin(tooLong: () => void): void {
     this.#timer = setTimeout(() => {
       this.#isTooLong = true;
@@ -26,14 +26,14 @@ export class HubAbsence {
     this.#isTooLong = false;
   }
 
-  /** Nobody is interested any more. */
+  /** Ends the wait without saying that the hub is back. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#release();
   }
 
-  /** Resolves at its end, or when it is too long. */
+  /** Resolves when the hub is back, or has been lost for too long. */
   async over(): Promise<void> {
     if (this.#isTooLong) return;
     this.#end ??= Promise.withResolvers<void>();

@@ -1,7 +1,6 @@
 /**
  * A worker's end of the hub's socket. Saves of one turn of the event loop travel as one message.
- * When the hub is restarted under it, the client connects again, subscribes again, and repeats the
- * unanswered saves.
+ * When the hub is restarted, the client reconnects, subscribes again, and repeats unanswered saves.
  */
 import { join } from "node:path";
 import type { Socket } from "bun";
@@ -31,7 +30,7 @@ import { readNote } from "./writer-note.ts";
 import { WriterWatch } from "./writer-watch.ts";
 
 const RECONNECT_MS = 25;
-/** Subscriptions are answered at once when the hub is there. */
+/** Limit for a reply to a subscription; a hub answers at once. */
 const REPLY_TIMEOUT_MS = 10_000;
 const ADMISSION_WAIT_MS = 1_000;
 
@@ -39,20 +38,17 @@ export interface HubClientOptions {
   runtimeDir: string;
   workerId: number;
   log: LogLines;
-  /**
-   * Called for every update of a ticker that this worker watches, its own saves included; usually
-   * in order of commit.
-   */
+  /** Called for each update of a watched ticker, own saves included; usually in commit order. */
   publish(ticker: string, update: Update): void;
   /** Another server has committed an update of this position. */
   note(ticker: string, position: number): void;
-  /** The hub's state, which is the worker's too: see observe/conditions.ts. */
+  /** The hub's state is the worker's too: see observe/conditions.ts. */
   condition(name: ConditionName, reason: string | null): void;
-  /** A ticker of a check is in the database no more. */
+  /** The ticker of a check was removed from the database. */
   removed(ticker: string): void;
-  /** Updates of any ticker may have been missed: the hub went away and is back, or the bus. */
+  /** Updates of any ticker may have been missed, as the hub or the bus was lost and is back. */
   missed(): void;
-  /** --liveness-timeout: a hub that is silent for so long is ended by others. */
+  /** --liveness-timeout: after so long its starter kills a silent hub. */
   livenessMs: number;
   conditions: Pick<Conditions, "begin" | "end">;
   /** WebSockets of this worker, by client address. */
@@ -118,27 +114,23 @@ export class HubClient {
     }
   }
 
-  /**
-   * Resolves when the hub is there, at once if it is; or when it has been away for too long, or
-   * isn't wanted any more.
-   */
+  /** Resolves when the hub is there, has been lost for too long, or the client is closed. */
   async present(): Promise<void> {
     if (this.#channel !== null || this.#closed) return;
     await this.#absence.over();
   }
 
-  /** Bytes of saves that are not answered yet. */
+  /** Bytes of unanswered saves. */
   get saveBytesInFlight(): number {
     return this.#saves.bytesInFlight;
   }
 
   /**
-   * Resolves when the save is committed (or refused as a whole by the database's state, see
-   * SaveOutcome), and its update published here.
+   * Resolves when the save is committed and its update published here, or when the database refuses
+   * the save (see SaveOutcome).
    *
-   * @param bytes size of the request, for the bound on saves in flight.
-   * @throws RequestError 503: too much in flight, or the hub stayed away; then the outcome is
-   *   unknown.
+   * @param bytes size of the request, for the limit on unanswered saves.
+   * @throws RequestError 503 too much unanswered; or no hub came back, then the outcome is unknown.
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
     this.#saves.check(save, bytes);
@@ -146,22 +138,18 @@ export class HubClient {
     return this.#saves.add(save, bytes, this.#channel !== null);
   }
 
-  /**
-   * Tells the ticker's subscribers, on all workers, of an update that this worker has committed
-   * itself.
-   */
+  /** Tells all workers' subscribers of the ticker of an update that this worker has committed. */
   announce(ticker: string, update: Update): void {
     if (this.#watches(ticker)) this.#options.publish(ticker, update);
-    // Without a hub the other workers find it in the database when they have one again.
+    // Without a hub, the other workers find the update in the database later.
     if (this.#channel !== null) this.#announcements.push([ticker, update]);
   }
 
-  /** Whether there may be one more WebSocket of the address; then it counts until `left`. */
+  /** Whether the address may have one more WebSocket; it then counts until `left`. */
   async admit(address: string): Promise<boolean> {
-    // Who can't be asked admits: clients that come back must not be turned away because the hub is
-    // being restarted.
+    // Admits without an answer: a restarted hub must not turn reconnecting clients away.
     const asked = this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
-    // A hub that hangs counts it when it is back, or the next one hears of it with all others.
+    // A hanging hub counts it later; a new one gets the counts of all addresses.
     const reply = await Promise.race([asked, Bun.sleep(ADMISSION_WAIT_MS).then(() => null)]);
     return reply?.type !== "admitted" || reply.admitted;
   }
@@ -195,10 +183,10 @@ export class HubClient {
   }
 
   /**
-   * Resolves when every commit to the ticker, or to ALL_TICKERS, from now on is published here. A
-   * hub that is being restarted is waited for.
+   * Resolves when every later commit to the ticker, or to ALL_TICKERS, is published here. Waits for
+   * a hub that is being restarted.
    *
-   * @throws RequestError 503 it stayed away for HUB_AWAY_MAX_MS.
+   * @throws RequestError 503 the hub was lost for HUB_AWAY_MAX_MS.
    */
   async subscribe(ticker: string): Promise<void> {
     this.#tickers.add(ticker);
@@ -220,17 +208,17 @@ export class HubClient {
   }
 
   /**
-   * Keeps the hub from committing until released, and waits its turn for it. The hub takes it back
-   * by itself after a time.
+   * Waits its turn, then keeps the hub from committing until released, or until the lease times
+   * out.
    *
-   * @throws RequestError 503 the hub is away; rejects when the signal aborts, and then holds
+   * @throws RequestError 503 the hub is lost. Rejects when the signal aborts, and then holds
    *   nothing.
    */
   async acquire(signal: AbortSignal): Promise<{ release(): Promise<void> }> {
     const id = this.#replies.newId();
     this.#sendOrThrow({ type: "lease", id });
     const giveUp = (): void => {
-      // Also when it was granted meanwhile: the hub takes both for the same.
+      // Correct even if it was granted meanwhile: the hub handles both cases.
       this.#channel?.send({ type: "release", id });
       this.#replies.fail(id, signal.reason as Error);
     };
@@ -244,8 +232,8 @@ export class HubClient {
       release: async () => {
         if (this.#channel === null) return; // a new hub knows of no lease
         this.#channel.send({ type: "release", id });
-        // Answers kept before the write are invalid when this comes back, or when the hub is gone:
-        // a new one begins with that.
+        // The answer means that kept answers from before the write are invalid. So does a lost hub,
+        // as a new one begins by invalidating all.
         await this.#replies.wait(id).catch(() => {});
       },
     };
@@ -374,17 +362,17 @@ export class HubClient {
 
   async #reconnect(): Promise<void> {
     while (!this.#closed && this.#channel === null) {
-      // Not at once: a dying hub still takes connections for a moment, and losing it again would
-      // use up a repetition.
+      // A dying hub still accepts connections for a moment; losing that one would use up a
+      // repetition.
       await Bun.sleep(RECONNECT_MS);
       try {
         await this.#open();
       } catch {
-        continue; // its socket comes back when the supervisor has restarted it
+        continue; // the socket comes back with the next hub
       }
       this.#options.log.info("Connected to the hub again");
       const [watched] = this.#tickers;
-      // Confirmed, like those before it on the socket: what is committed from now on comes here.
+      // Confirms all subscriptions: replies come in the order of requests.
       if (watched !== undefined) await this.subscribe(watched).catch(() => null);
       this.#options.missed();
     }

@@ -1,4 +1,4 @@
-/** Reads of a worker whose database is in the hub. */
+/** The reads of a worker whose database is in the hub. */
 import { unavailable } from "../protocol/errors.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
@@ -6,15 +6,12 @@ import { HubLostError, type HubReads, type Question, type ReadReply } from "./hu
 import type { UpdateHeader } from "./read-messages.ts";
 import { crossingOf, READS, type ReadName, UPDATE_READS } from "./remote-reads.ts";
 
-/**
- * Long enough for a hub that is busy; who asks whether the database answers must be told that it
- * doesn't.
- */
+/** Long enough for a busy hub; a health check must soon learn that the database doesn't answer. */
 const PROBE_WAIT_MS = 2_000;
 
 export interface HubAccess {
   readonly reads: HubReads;
-  /** Resolves when the hub is there, or has been away for too long. */
+  /** Resolves when the hub is there, or has been lost for too long. */
   present(): Promise<void>;
 }
 
@@ -54,15 +51,12 @@ async function read(hub: HubAccess, name: ReadName, args: unknown[]): Promise<un
   }
 }
 
-/** A worker's signals stay with it. */
+/** AbortSignals stay in the worker. */
 function crosses(arg: unknown): boolean {
   return arg !== undefined && !(arg instanceof AbortSignal);
 }
 
-/**
- * Whoever asks for the state of things wants it as it is now: this doesn't wait for a hub that is
- * being restarted.
- */
+/** Tells the current state: doesn't wait for a hub that is being restarted. */
 async function probe({ reads }: HubAccess): Promise<void> {
   const { reply } = reads.ask({ type: "read", name: "probe", args: [] });
   const late = Promise.withResolvers<never>();
@@ -86,7 +80,7 @@ async function ask(hub: HubAccess, question: Question): Promise<{ id: number; re
   try {
     return await askOnce();
   } catch (error) {
-    // It may be what the hub died of: once.
+    // Repeated only once: the hub may have died of this question.
     if (error instanceof HubLostError) return askOnce();
     throw error;
   }
@@ -102,9 +96,9 @@ function withFrames(headers: UpdateHeader[], frames: Buffer): StoredUpdate[] {
 }
 
 /**
- * The pieces of an answer that has more than one; `return()` tells the hub that the rest isn't
- * wanted. The next piece is asked for while the one before is on its way to the client: the hub
- * makes it meanwhile.
+ * The pieces of an answer that has more than one; `return()` tells the hub to drop the rest. It
+ * asks for each piece while the one before travels to the client, so that the hub makes it
+ * meanwhile.
  */
 export function pieces(reads: HubReads, id: number, first: Uint8Array): AsyncIterableIterator<Uint8Array> {
   let waiting: Uint8Array | null = first;
@@ -137,7 +131,7 @@ export function pieces(reads: HubReads, id: number, first: Uint8Array): AsyncIte
   };
 }
 
-/** A failure is told to whoever comes for the piece. */
+/** `next()` throws the failure; until then it must not count as unhandled. */
 function askAhead(reads: HubReads, id: number): Promise<ReadReply> {
   const reply = reads.next(id);
   reply.catch(() => null);

@@ -7,7 +7,7 @@ export interface ReadReply {
   bytes: Uint8Array;
 }
 
-/** The connection to the hub broke with the question under way. A read may be asked again. */
+/** The connection broke with the question under way. A read may be asked again. */
 export class HubLostError extends RequestError {
   override name = "HubLostError";
 
@@ -16,7 +16,7 @@ export class HubLostError extends RequestError {
   }
 }
 
-/** A question without its number. */
+/** A question without its id. */
 export type Question = ReadToHub extends infer M ? (M extends { id: number } ? Omit<M, "id"> : never) : never;
 
 interface Waiter {
@@ -29,7 +29,7 @@ export class HubReads {
   readonly #waiting = new Map<number, Waiter>();
   #nextId = 1;
 
-  /** @param send false when there is no connection. */
+  /** @param send returns false when there is no connection. */
   constructor(send: (message: ReadToHub) => boolean) {
     this.#send = send;
   }
@@ -37,7 +37,7 @@ export class HubReads {
   /**
    * Asks, and resolves with the first piece of the answer.
    *
-   * @throws RequestError what the hub says; 503 when it is away; HubLostError.
+   * @throws RequestError the hub's refusal, or 503 when it is lost; HubLostError.
    */
   ask(question: Question, signal?: AbortSignal): { id: number; reply: Promise<ReadReply> } {
     const id = this.#nextId++;
@@ -56,7 +56,7 @@ export class HubReads {
     return this.#wait({ type: "next", id }, id);
   }
 
-  /** Whoever waits for its next piece is told that the client is gone. */
+  /** A waiter for the next piece gets an error. */
   cancel(id: number): void {
     this.#send({ type: "cancel", id });
     this.#waiting.get(id)?.reject(clientGone("read"));
@@ -68,8 +68,8 @@ export class HubReads {
     if (waiter === undefined) return; // given up meanwhile
     this.#waiting.delete(message.id);
     if (message.type !== "failed") {
-      // Copied, as its buffer is used again; `Uint8Array.from` would take it byte by byte, 0.6 s
-      // for 45 MB.
+      // Copied, as the buffer is reused. `Uint8Array.from` would copy byte by byte, 0.6 s for 45
+      // MB.
       waiter.resolve({ message, bytes: new Uint8Array(attachment) });
       return;
     }

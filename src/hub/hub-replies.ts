@@ -11,13 +11,12 @@ export class HubReplies {
   readonly #waiting = new Map<number, Waiter>();
   #nextId = 1;
 
-  /** For a message that will be answered. */
   newId(): number {
     return this.#nextId++;
   }
 
   /**
-   * The next answer to the message of this number.
+   * The next answer to the message of this id.
    *
    * @throws RequestError 503 the hub went away; whatever `fail` was called with.
    */
@@ -32,7 +31,7 @@ export class HubReplies {
     this.#waiting.delete(reply.id);
   }
 
-  /** No more is waited for. */
+  /** Ends the wait with an error. */
   fail(id: number, error: Error): void {
     this.#waiting.get(id)?.reject(error);
     this.#waiting.delete(id);

@@ -1,7 +1,4 @@
-/**
- * A worker's saves that the hub has not answered: sent in batches, and again to the next hub when
- * one dies with them.
- */
+/** A worker's unanswered saves: sent in batches, and again to the next hub when one dies. */
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import { HUB_AWAY_MAX_MS } from "./hub-absence.ts";
@@ -10,14 +7,11 @@ import { SuspectSaves } from "./suspect-saves.ts";
 import { TurnBatch } from "./turn-batch.ts";
 import type { WriterState } from "./writer-note.ts";
 
-/** Bodies of saves that the hub has not answered; beyond it a save gets 503. */
+/** Limit for bodies of unanswered saves; beyond it a save gets 503. */
 const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
-/**
- * The log knows a save that was committed before, so it can be sent to one hub after the other. But
- * hubs may be dying of it.
- */
+/** A repeated save is harmless, as the log knows its id. But the hubs may be dying of it. */
 const REPETITIONS_MAX = 10;
-/** By then every worker has sent its other saves to the new hub. */
+/** Until then every worker has sent its other saves to the new hub. */
 const SUSPECTS_LATER_MS = 250;
 
 interface PendingSave {
@@ -36,7 +30,7 @@ export class HubSaves {
   readonly #outbox = new TurnBatch<[id: number, save: Save]>((saves) => this.#sendBatch(saves, false));
   readonly #suspects = new SuspectSaves();
   readonly #suspectOutbox = new TurnBatch<[id: number, save: Save]>((saves) => this.#sendBatch(saves, true));
-  /** Runs while the suspects wait for the others. */
+  /** Runs while the suspects wait for the other saves. */
   #suspectTimer: Timer | null = null;
   #bytesInFlight = 0;
   #nextId = 1;
@@ -58,7 +52,7 @@ export class HubSaves {
     return this.#bytesInFlight;
   }
 
-  /** @throws RequestError 503 too much in flight; hubs have hung at such a save. */
+  /** @throws RequestError 503 too much in flight, or hubs have hung at such a save. */
   check(save: Save, bytes: number): void {
     const refusal = this.#suspects.refusal(save, performance.now());
     if (refusal !== null) {
@@ -70,7 +64,7 @@ export class HubSaves {
     throw unavailable(`save: ${this.#bytesInFlight} bytes of saves wait for the database already; try again`);
   }
 
-  /** @param connected false: it goes out with `sendAgain`. */
+  /** @param connected false: `sendAgain` sends it. */
   add(save: Save, bytes: number, connected: boolean): Promise<SaveOutcome> {
     const { promise, resolve, reject } = Promise.withResolvers<SaveOutcome>();
     const id = this.#nextId++;
@@ -80,7 +74,7 @@ export class HubSaves {
     return promise;
   }
 
-  /** Everything that is unanswered, to a hub that is new. */
+  /** Sends everything unanswered to a new hub. */
   sendAgain(): void {
     this.#suspectTimer = setTimeout(() => {
       this.#suspectTimer = null;
@@ -103,9 +97,9 @@ export class HubSaves {
   }
 
   /**
-   * Marks what goes to the next hub, and gives up on what has been lost too often.
+   * Marks saves for the next hub, and gives up on those that were lost too often.
    *
-   * @param state what the hub was at; null if at nothing.
+   * @param state what the hub was doing; null: nothing.
    * @param hung it had not answered for a while.
    */
   lost(state: WriterState | null, hung: boolean): void {
@@ -123,7 +117,7 @@ export class HubSaves {
       const inTime = performance.now() - pending.cameMs < HUB_AWAY_MAX_MS;
       if (pending.repetitions < REPETITIONS_MAX && (inTime || pending.repetitions === 0)) {
         pending.repetitions++;
-        // The log tells whether the first try was committed: then this one changes nothing.
+        // The log tells whether the first try was committed; then this one changes nothing.
         if (pending.save.update !== undefined) pending.save.update.repeated = true;
         continue;
       }

@@ -6,10 +6,10 @@ import type { WireSqlRequest } from "./read-messages.ts";
 import type { SqlCaution } from "./sql-caution.ts";
 
 /**
- * A hub that is being restarted is waited for.
+ * Waits for a hub that is being restarted.
  *
- * @throws RequestError as the driver's; 503 as `SqlCaution.admit`. A statement that was under way
- *   when the hub went away has an unknown outcome.
+ * @throws RequestError the driver's, or 503 by `SqlCaution.admit`. If the hub dies meanwhile, the
+ *   statement's outcome is unknown.
  */
 export async function runSqlInHub(
   { hub, caution }: { hub: HubAccess; caution: SqlCaution },

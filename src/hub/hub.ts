@@ -1,8 +1,7 @@
 /**
- * The hub owns the database's one writer. It commits whatever has arrived from all workers in one
- * transaction, in order of arrival, and tells each worker what became of its saves and what its
- * subscribers must see, in commit order. It knows neither HTTP nor WebSockets, and no storage
- * engine by name.
+ * Owns the database's one writer. Commits everything that workers have sent in one transaction, in
+ * order of arrival, and tells each worker, in commit order, its outcomes and the updates that its
+ * subscribers need. Knows neither HTTP nor WebSockets, and no storage engine by name.
  */
 import { chmodSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -24,29 +23,26 @@ import { workerRequests } from "./worker-requests.ts";
 import { WriteLease } from "./write-lease.ts";
 import { WriterNote } from "./writer-note.ts";
 
-/** How soon a commit by a foreign program makes kept answers invalid. */
+/** How soon another program's commit invalidates kept answers. */
 const FOREIGN_COMMIT_POLL_MS = 100;
-/** How soon it is told that the disk has little room, where nobody saves. */
+/** How soon lack of disk space is reported while no save comes. */
 const DISK_POLL_MS = 1_000;
 
-/** Whatever --file-mode is: only this server's processes connect. */
+/** Regardless of --file-mode: only this server's processes connect. */
 const SOCKET_MODE = 0o600;
 
 export interface HubOptions {
   runtimeDir: string;
   /** Null when workers commit for themselves: then the hub only passes updates on. */
   writer: StockWriter | null;
-  /** For databases that only this process can open: the workers' reads. */
+  /** The workers' reads, for databases that only this process can open. */
   database: Omit<DatabaseInHub, "written"> | null;
   log: LogLines;
-  /** Meets the other servers of the database under this name; null without `--bus`. */
+  /** Meets the database's other servers under this name; null without `--bus`. */
   openBus: BusLinkOptions["open"];
-  /** WebSockets of one client address, in all workers. */
+  /** Limit for one client address, in all workers. */
   socketsPerAddressMax: number;
-  /**
-   * Longest that a write lease may be out before it is taken back: the runner is dead or killed by
-   * then.
-   */
+  /** Limit for a write lease: by then the runner is dead or killed. */
   leaseTimeoutMs: number;
 }
 
@@ -112,12 +108,11 @@ class RunningHub implements Hub {
     });
   }
 
-  /** Takes workers' connections, and looks after the database. */
+  /** Accepts workers, and begins to watch the database. */
   listen(): void {
     const { runtimeDir, log } = this.#options;
     const path = join(runtimeDir, HUB_SOCKET);
-    // After SIGKILL the file of the hub before is still there; the folder is the supervisor's
-    // alone, so nobody listens on it.
+    // A hub that was killed leaves the file. Nothing listens on it: the supervisor owns the folder.
     rmSync(path, { force: true });
     this.#listener = Bun.listen<WorkerLink>({
       unix: path,
@@ -167,7 +162,7 @@ class RunningHub implements Hub {
     });
   }
 
-  /** The board first: whoever hears of a save must not meet an answer from before it. */
+  /** Bumps the board first: whoever hears of a save must not get an answer from before it. */
   #tellCommitted(committed: CommittedSave[]): void {
     const links = this.#links;
     for (const { queued } of committed) {
@@ -207,7 +202,7 @@ class RunningHub implements Hub {
     this.#links.add(link);
   }
 
-  /** A worker whose messages can't be read is cut off; it connects again, or is replaced. */
+  /** Cuts off a worker whose messages are invalid; it connects again, or is replaced. */
   #takeChunk(socket: Socket<WorkerLink>, chunk: Buffer): void {
     try {
       socket.data.channel.data(chunk);
@@ -226,12 +221,12 @@ class RunningHub implements Hub {
   }
 }
 
-/** A restarted hub finds the board that the workers have mapped, and keeps it. */
+/** Keeps an existing board, which the workers have mapped. */
 function openBoard(runtimeDir: string): VersionBoard {
   const path = join(runtimeDir, BOARD_FILE);
   if (!existsSync(path)) createBoardFile(path);
   const board = new VersionBoard(path);
-  // The hub before may have died between a commit and its bump.
+  // The last hub may have died between a commit and its bump.
   board.bumpAll();
   return board;
 }

@@ -1,16 +1,12 @@
 /**
- * Messages over a stream socket, each of JSON and, behind it, bytes that nobody between the ends
- * looks into: 4 bytes length of what follows, 4 bytes length of the JSON (both little endian), the
- * JSON in UTF-8, the bytes. Bun's `write` may take only part of what it is given; the rest waits
- * here, counted, for `drain`.
+ * Messages over a stream socket: 4 bytes length of what follows, 4 bytes length of the JSON (both
+ * little endian), the JSON in UTF-8, an attachment of raw bytes. Bun's `write` may take only a
+ * part; the rest waits here for `drain`.
  */
 import type { Socket } from "bun";
 
 const HEADER_BYTES = 8;
-/**
- * A message is a turn's batch of saves; one save is at most --max-body-mb (1,024), doubled by its
- * frame.
- */
+/** A message holds a turn's saves; one has at most --max-body-mb (1,024), doubled by its frame. */
 const MESSAGE_BYTES_MAX = 0x7fff_ffff;
 const NO_BYTES = new Uint8Array(0);
 
@@ -24,13 +20,13 @@ export class MessageChannel<Out, In> {
   /** Bytes that complete the message at the head of #partial; 0 while its header is incomplete. */
   #wanted = 0;
 
-  /** @param receive its attachment is a view of a buffer that is used again: copy what is kept. */
+  /** @param receive its attachment is a view of a buffer that is reused: copy what is kept. */
   constructor(socket: Socket<unknown>, receive: (message: In, attachment: Buffer) => void) {
     this.#socket = socket;
     this.#receive = receive;
   }
 
-  /** Bytes that the other side has not taken yet. */
+  /** Bytes that the socket has not taken yet. */
   get backlogBytes(): number {
     return this.#unsentBytes;
   }
@@ -66,10 +62,9 @@ export class MessageChannel<Out, In> {
   }
 
   /**
-   * Call from the socket's `data`; the buffer may be reused by Bun afterwards.
+   * Call from the socket's `data`. Bun may reuse the buffer afterwards.
    *
-   * @throws Error The bytes are no message, or `receive` refuses it; the connection is of no use
-   *   any more.
+   * @throws Error the bytes are no message, or `receive` threw; then close the connection.
    */
   data(chunk: Buffer): void {
     if (this.#partialBytes > 0) {

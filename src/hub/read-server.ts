@@ -1,7 +1,4 @@
-/**
- * The hub's side of the workers' reads: asks the database, hands over one piece of an answer at a
- * time, forgets on cancel.
- */
+/** The hub's side of the workers' reads: asks the database, and sends an answer piece by piece. */
 import { RequestError, refusalOf } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
@@ -10,20 +7,19 @@ import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts
 import type { ReadToHub, ReadToWorker, UpdateHeader, WireSqlRequest } from "./read-messages.ts";
 import { askReader, crossingOf } from "./remote-reads.ts";
 
-/** Answers that one worker has begun and not read to their end; a further one gets 503. */
+/** Limit for one worker's unfinished answers; a further one gets 503. */
 const UNFINISHED_MAX = 1_000;
-/** With every 503. */
 const RETRY_AFTER_S = 1;
-/** An answer of SQL up to this size crosses as one piece. */
+/** An SQL answer up to this size is sent as one piece. */
 const WHOLE_BYTES_MAX = 256 * 1024;
 const UTF8 = new TextEncoder();
 
 export interface DatabaseInHub {
   reader: StockReader;
   sql: InterruptibleSql;
-  /** Throws when nothing that is read may be answered any more. */
+  /** Throws when the database must not be read any more. */
   look?(): void;
-  /** Called when a statement may have changed rows, before it is answered. */
+  /** Called before the answer when a statement may have changed rows. */
   written(): void;
 }
 
@@ -67,7 +63,6 @@ export class ReadServer {
     }
   }
 
-  /** The worker is gone. */
   close(): void {
     for (const id of [...this.#unfinished.keys()]) this.#forget(id);
   }
@@ -157,8 +152,7 @@ export class ReadServer {
     } else if (outcome.status === "error") {
       throw refusalOf(outcome.httpStatus, outcome);
     } else if (outcome.bytes <= WHOLE_BYTES_MAX) {
-      // What is sent piece by piece has begun with a 200, and can only break off should this
-      // process die.
+      // Sent whole: an answer in pieces has begun with 200, and breaks off should this process die.
       this.#unfinished.delete(id);
       this.#send({ type: "piece", id, more: false, rows: outcome.rows }, Buffer.concat(outcome.parts));
     } else {

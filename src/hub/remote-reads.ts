@@ -1,18 +1,14 @@
 /**
- * The reads that a worker may leave to the hub, derived from the contract of readers: each is asked
- * for by its name and its arguments. A read that is new there has one line here, which the compiler
- * asks for.
+ * The reads that a worker may leave to the hub, by name. The compiler asks for a line here for each
+ * new read of the contract.
  */
 import type { StockReader } from "../storage/contract.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
 
-/**
- * How an answer crosses: rows in pieces, updates with their frames beside them, a map as its
- * entries.
- */
+/** How an answer is sent: rows in pieces, updates with their frames attached, a map as entries. */
 type Crossing = "rows" | "value" | "map" | "updates";
 
-/** `prices` is for a database that is far away, and nobody closes the hub's reader. */
+/** Omits `prices`, which only remote databases have, and `close`. */
 export const READS = {
   rows: "rows",
   newest: "rows",
@@ -45,10 +41,7 @@ export function crossingOf(name: ReadName): Crossing {
   return name in READS ? READS[name as keyof typeof READS] : UPDATE_READS[name as keyof typeof UPDATE_READS];
 }
 
-/**
- * @param args of the method of that name. A signal comes after them: a read that knows none leaves
- *   it alone.
- */
+/** @param args the method's arguments. Reads of rows get the signal after them. */
 export function askReader(
   reader: StockReader,
   { name, args }: { name: ReadName; args: unknown[] },

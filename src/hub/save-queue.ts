@@ -1,6 +1,6 @@
 /**
- * Saves of all workers in order of arrival, committed one batch after the other: what comes during
- * a commit goes together in the next.
+ * Saves of all workers in order of arrival, committed in batches: saves that come during a commit
+ * go together in the next.
  */
 import { messageOf } from "../protocol/message-of.ts";
 import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
@@ -11,27 +11,21 @@ import type { WorkerLink } from "./worker-links.ts";
 import type { WriterNote } from "./writer-note.ts";
 
 /**
- * Rows in one transaction, so that a flood of large saves doesn't make each wait for all. A single
- * save is never split.
+ * Limit for one transaction, so that a flood of large saves doesn't make each wait for all. A
+ * single save is never split.
  */
 const TRANSACTION_ROWS_MAX = 5_000;
-/**
- * How long saves wait for a foreign program that holds the write lock, and how often the hub tries
- * again.
- */
+/** How long saves wait for another program's write lock, and how often the hub retries. */
 const BUSY_WAIT_MAX_MS = 5_000;
 const BUSY_RETRY_MS = 50;
-/**
- * How long nobody must have saved before the writer tidies up, and its pauses, in which saves come
- * first.
- */
+/** How long without saves before the writer tidies up, and its pauses, in which saves go first. */
 const TIDY_AFTER_MS = 200;
 const TIDY_PAUSE_MS = 10;
 
 export interface QueuedSave {
   link: WorkerLink;
   entry: SaveEntry;
-  /** In a transaction of its own: a hub before has hung or died at it. */
+  /** It gets a transaction of its own, as a hub has hung or died at it. */
   alone: boolean;
 }
 
@@ -41,15 +35,15 @@ export interface CommittedSave {
 }
 
 export interface SaveQueueOptions {
-  /** Null when workers commit for themselves: then there are no saves here. */
+  /** Null when workers commit for themselves; then no saves come. */
   writer: StockWriter | null;
   note: Pick<WriterNote, "begin" | "at" | "end">;
   beforeCommit(): void;
-  /** In order of commit; those that the database refused as well. */
+  /** Called in commit order, also for saves that the database refused. */
   committed(saves: CommittedSave[]): void;
   /** A transaction failed as a whole. */
   failed(): void;
-  /** Between two commits; the next begins when it returns, unless it is held up. */
+  /** Called between two commits; the next begins afterwards, unless it is held up. */
   paused(): void;
   isHeldUp(): boolean;
   watch: Pick<SavesWatch, "failed" | "succeeded">;
@@ -79,7 +73,7 @@ export class SaveQueue {
     return this.#commitSince === null ? 0 : performance.now() - this.#commitSince;
   }
 
-  /** It is committed some time after `schedule`. */
+  /** Needs `schedule` to be committed. */
   push(save: QueuedSave): void {
     this.#queue.push(save);
   }
@@ -93,7 +87,7 @@ export class SaveQueue {
     });
   }
 
-  /** Resolves when all that has come is committed, or refused. */
+  /** Resolves when everything queued is committed, or refused. */
   async drain(): Promise<void> {
     this.#stopping = true;
     if (this.#tidying !== null) clearTimeout(this.#tidying);
@@ -119,8 +113,8 @@ export class SaveQueue {
   }
 
   /**
-   * @param work a commit, or what runs in the place of one.
-   * @param pauseMs until the writer may tidy up, null: it need not.
+   * @param work a commit, or another task of the writer.
+   * @param pauseMs time until the writer may tidy up, or null.
    */
   #run(work: Promise<void>, pauseMs: () => number | null): void {
     this.#committing = work.finally(() => {
@@ -143,7 +137,7 @@ export class SaveQueue {
         (more) => {
           isMore = more;
         },
-        // Whatever stands in its way, such as a full disk, is told by the commits that it stops.
+        // The commits that are hindered too, such as by a full disk, report the reason.
         () => {},
       );
       this.#run(tidied, () => (isMore ? TIDY_PAUSE_MS : null));
@@ -160,7 +154,7 @@ export class SaveQueue {
     try {
       const saves = batch.map(({ entry }) => entry[1]);
       const committed = writer.commit(saves, note);
-      // A driver that commits at once is not made to wait a turn.
+      // Avoids a turn of the event loop if the driver commits synchronously.
       outcomes = committed instanceof Promise ? await committed : committed;
       this.#busySince = null;
     } catch (error) {
@@ -172,8 +166,7 @@ export class SaveQueue {
           return;
         }
       }
-      // The transaction as a whole failed (disk full, database locked by a foreign program):
-      // nothing is stored.
+      // The whole transaction failed, for a full disk or another program's lock; nothing is stored.
       const details = messageOf(error);
       this.#options.failed();
       outcomes = batch.map(() => databaseRefuses(details));

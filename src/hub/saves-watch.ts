@@ -1,24 +1,23 @@
 /**
- * Whether saves can be stored, as the hub knows it: a commit that failed, a table that another
- * program has dropped. The log tells it once and then in sums, and every worker's `/ready` is 503
- * while it holds.
+ * Knows whether saves can be stored, from failed commits and from looks at the tables. A problem is
+ * logged once and then in sums, and each worker's `/ready` is 503 meanwhile.
  */
 import type { LogLines } from "../observe/log.ts";
 import type { StockWriter } from "../storage/contract.ts";
 
-/** Saves refused for the same reason are told once, and then together this often. */
+/** Interval for logging saves refused for one reason. */
 const TOLD_EVERY_MS = 10_000;
-/** How soon the end of a problem that can be looked up is noticed. */
+/** How soon the end of a problem is noticed, if a look can tell. */
 const LOOK_EVERY_MS = 1_000;
 /**
- * A problem that can't be looked up, such as a failed commit, is over when a commit succeeds or
- * this has passed: somebody must try.
+ * A problem that no look can tell, such as a failed commit, ends with a successful commit or after
+ * this time, since only another try can tell.
  */
 const TRIED_AGAIN_AFTER_MS = 10_000;
 
 export interface SavesWatchOptions {
   writer: Pick<StockWriter, "findProblem" | "takeNotes"> | null;
-  /** Told at each change. */
+  /** Called at each change. */
   tell(problem: string | null): void;
   log: Pick<LogLines, "error" | "warning" | "info">;
 }
@@ -40,11 +39,7 @@ export class SavesWatch {
     return this.#problem;
   }
 
-  /**
-   * To be called many times a second, between two commits.
-   *
-   * @param changed another program has committed.
-   */
+  /** Call many times a second, between commits. @param changed another program has committed. */
   poll(changed: boolean): void {
     if (changed) this.#tellNotes();
     const nowMs = performance.now();
@@ -53,13 +48,13 @@ export class SavesWatch {
     this.#lookedAtMs = nowMs;
     const found = this.#options.writer?.findProblem?.() ?? null;
     if (found !== null) {
-      // Its end can be looked up as well.
+      // A look will also tell its end.
       this.#failedAtMs = 0;
       this.#begin(found);
     } else if (nowMs - this.#failedAtMs >= TRIED_AGAIN_AFTER_MS || this.#failedAtMs === 0) this.#end();
   }
 
-  /** @param saves that were refused for a reason that is the database's and not their own. */
+  /** @param saves refused because of the database, not their content. */
   failed(saves: number, reason: string): void {
     this.#failedAtMs = performance.now();
     this.#refusedSinceTold += saves;
@@ -68,7 +63,7 @@ export class SavesWatch {
     this.#begin(reason);
   }
 
-  /** A commit has succeeded, with no save refused for the database's sake. */
+  /** Call after a commit in which the database refused no save. */
   succeeded(): void {
     this.#tellNotes();
     if (this.#problem === null) return;

@@ -1,21 +1,20 @@
 /**
- * Keeps SQL of users from ending one hub after the other: an engine in the hub's process has
- * functions that nothing stops, and each hub that has to end holds up everybody for the time in
- * which the next one opens the database.
+ * Keeps users' SQL from ending one hub after the other. An engine in the hub's process has
+ * functions that can't be stopped, and while the next hub opens the database everybody waits.
  */
 import { unavailable } from "../protocol/errors.ts";
 
-/** Ends that are as close as this are one: all statements of a hub meet its end. */
+/** Ends within this time count once: all statements of a hub meet its end. */
 const SAME_END_MS = 300;
 const REMEMBERED_MS = 60_000;
-/** Within the time for which they are remembered. A single one may have had another reason. */
+/** Ends within REMEMBERED_MS that refuse nothing: a single one may have had another reason. */
 const ENDS_FREE = 1;
 const REFUSED_MS = 10_000;
 
 export class SqlCaution {
   #ends: number[] = [];
 
-  /** A hub has ended while a statement of a user's ran in it. */
+  /** Call when a hub has ended while a user's statement ran in it. */
   hubEnded(): void {
     const now = performance.now();
     this.#ends = this.#ends.filter((at) => now - at < REMEMBERED_MS);
@@ -23,7 +22,7 @@ export class SqlCaution {
     if (last === undefined || now - last > SAME_END_MS) this.#ends.push(now);
   }
 
-  /** @throws RequestError 503 for a while after hubs ended again and again. */
+  /** @throws RequestError 503 for a while after hubs ended repeatedly. */
   admit(): void {
     const now = performance.now();
     const ends = this.#ends.filter((at) => now - at < REMEMBERED_MS);

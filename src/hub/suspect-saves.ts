@@ -10,15 +10,12 @@ import type { WriterState } from "./writer-note.ts";
 
 /** Hubs that may hang at saves of one ticker and kind before these are refused. */
 const HANGS_MAX = 2;
-/** Refused for so long after the last of them, and twice as long after each further one. */
+/** How long they are refused after that; doubled after each further hang. */
 const REFUSED_FIRST_MS = 60_000;
 const REFUSED_MAX_MS = 3_600_000;
-/**
- * That a hub hung is remembered for so long, whatever is stored meanwhile: some saves of a ticker
- * may be well.
- */
+/** How long a hang is remembered, even if other saves of the ticker succeed. */
 const HANGS_KEPT_MS = 600_000;
-/** A bound for the memory of a worker; the oldest is forgotten. */
+/** Limit for the memory of a worker; the oldest is forgotten. */
 const SUSPECTS_MAX = 1_000;
 
 interface Suspicion {
@@ -31,11 +28,11 @@ export class SuspectSaves {
   readonly #byKey = new Map<string, Suspicion>();
 
   /**
-   * @param state what the hub was at when it went.
-   * @param hung false: it died, which others may have done to it.
+   * @param state what the hub was doing.
+   * @param hung false: it died, perhaps for another reason.
    */
   blame(state: WriterState, hung: boolean, nowMs: number): void {
-    // While a transaction begins or ends, it is the disk or a lock that it waits for.
+    // In other steps the hub waits for the disk or a lock, not because of the save.
     if (state.step !== "rows") return;
     const key = keyOf(state);
     const hangs = (this.#byKey.get(key)?.hangs ?? 0) + (hung ? 1 : 0);
@@ -52,7 +49,7 @@ export class SuspectSaves {
     return this.#byKey.size > 0 && this.#byKey.has(keyOf(save));
   }
 
-  /** A sentence why the save is not tried for now; null if it may be. */
+  /** Why the save is not tried now; null: it is. */
   refusal(save: Save, nowMs: number): { reason: string; retryAfterS: number } | null {
     if (this.#byKey.size === 0) return null;
     const suspicion = this.#byKey.get(keyOf(save));
@@ -65,7 +62,6 @@ export class SuspectSaves {
     };
   }
 
-  /** The database has answered it. */
   answered(save: Save, nowMs: number): void {
     if (this.#byKey.size === 0) return;
     const key = keyOf(save);

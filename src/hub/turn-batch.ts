@@ -1,4 +1,4 @@
-/** What comes in one turn of the event loop goes out together at its end. */
+/** Collects items of one turn of the event loop, and flushes them together at its end. */
 export class TurnBatch<T> {
   readonly #flush: (items: T[]) => void;
   #items: T[] = [];
@@ -20,7 +20,7 @@ export class TurnBatch<T> {
     });
   }
 
-  /** Forgets what has not gone out. */
+  /** Drops items that were not flushed. */
   clear(): void {
     this.#items = [];
   }

@@ -1,12 +1,12 @@
 /**
- * Counters that the hub and all workers map from one small file: see ARCHITECTURE.md "Reads: the
- * version board". Only the hub writes. Slot 0 is the epoch, added to every version, so that one
+ * Counters that the hub and all workers map from one file: see ARCHITECTURE.md "Reads: the version
+ * board". Only the hub writes. Slot 0 is the epoch, which is part of every version, so that one
  * bump invalidates all.
  */
 import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { KIND_NAMES, type KindName } from "../storage/model/kinds.ts";
 
-/** Tickers that share a slot invalidate each other's kept answers, no more. */
+/** Tickers that share a slot only invalidate each other's kept answers. */
 const TICKER_SLOTS = 16_384;
 const KINDS_COUNT = KIND_NAMES.length;
 const INDEX_OF = Object.fromEntries(KIND_NAMES.map((name, index) => [name, index])) as Record<

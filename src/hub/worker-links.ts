@@ -1,7 +1,4 @@
-/**
- * The workers that are connected, and what each is told: events in the order that everybody sees,
- * in batches.
- */
+/** The connected workers, and their events: in the same order for all, sent in batches. */
 import type { Socket } from "bun";
 import type { LogLines } from "../observe/log.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
@@ -17,7 +14,7 @@ export interface WorkerLink {
   workerId: number;
   socket: Socket<WorkerLink>;
   channel: MessageChannel<ToWorker, ToHub>;
-  /** With ALL_TICKERS where it watches all. */
+  /** Includes ALL_TICKERS if it watches all. */
   tickers: Set<string>;
   /** WebSockets of the worker, by client address. */
   addresses: Map<string, number>;
@@ -40,14 +37,14 @@ export class WorkerLinks {
     this.#links.delete(link);
   }
 
-  /** Takes effect with `sendEvents`, as does `passOn`. */
+  /** Sent by `sendEvents`, like `passOn`. */
   tell(link: WorkerLink, event: HubEvent): void {
     const events = this.#unsent.get(link);
     if (events === undefined) this.#unsent.set(link, [event]);
     else events.push(event);
   }
 
-  /** To every worker that watches the ticker, but for the one that it comes from. */
+  /** Tells every worker that watches the ticker, except the origin. */
   passOn(ticker: string, event: HubEvent, origin: WorkerLink | null): void {
     for (const link of this.#links) {
       if (link !== origin && (link.tickers.has(ticker) || link.tickers.has(ALL_TICKERS)))
@@ -57,7 +54,7 @@ export class WorkerLinks {
 
   sendEvents(): void {
     for (const [link, events] of this.#unsent) {
-      if (!this.#links.has(link)) continue; // it died meanwhile; its saves are repeated by the worker, or were never answered
+      if (!this.#links.has(link)) continue; // a worker that lives on repeats its saves
       link.channel.send({ type: "events", events });
       if (link.channel.backlogBytes > WORKER_BACKLOG_BYTES_MAX) {
         this.#log.error(
@@ -73,7 +70,7 @@ export class WorkerLinks {
     for (const { channel } of this.#links) channel.send(message);
   }
 
-  /** WebSockets of a client address, in all workers. */
+  /** Sockets of a client address, in all workers. */
   socketsOf(address: string): number {
     let count = 0;
     for (const { addresses } of this.#links) count += addresses.get(address) ?? 0;

@@ -1,4 +1,4 @@
-/** What workers ask of the hub, a handler for each type of message. */
+/** Handles the workers' messages, one handler per type. */
 import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
 import type { BusLink } from "./bus-link.ts";
@@ -17,7 +17,7 @@ export interface WorkerRequestsOptions {
   bus: BusLink;
   board: VersionBoard;
   state: DatabaseState;
-  /** WebSockets of one client address, in all workers. */
+  /** Limit for one client address, in all workers. */
   socketsPerAddressMax: number;
 }
 
@@ -26,7 +26,7 @@ type RequestHandlers = {
 };
 type AnyHandler = (link: WorkerLink, message: ToHub, attachment: Buffer) => void;
 
-/** @returns what takes a message that has been checked. */
+/** @returns the handler of messages that have been checked. */
 export function workerRequests(options: WorkerRequestsOptions): AnyHandler {
   const handlers: RequestHandlers = {
     ...saveHandlers(options),
@@ -54,7 +54,7 @@ function saveHandlers({
     },
     lease(link, { id }) {
       lease.ask(link, id);
-      // Between two commits, never inside one; saves that have arrived go first.
+      // Never inside a commit; saves that have arrived go first.
       if (saves.isIdle) lease.grant();
     },
     release(link, { id }) {
@@ -139,7 +139,7 @@ const readHandlers: Pick<RequestHandlers, "read" | "sql" | "next" | "cancel"> = 
   cancel: (link, message) => link.reads?.receive(message),
 };
 
-/** The texts of all saves come as one attachment. */
+/** The attachment holds the frames of all saves. */
 function putFramesBack(entries: SaveEntry[], attachment: Buffer): void {
   const frames = attachment.toString("utf8");
   let at = 0;

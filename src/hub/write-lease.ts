@@ -1,7 +1,4 @@
-/**
- * While a worker holds the write lease the hub commits nothing: user-written SQL writes on a
- * connection of its own.
- */
+/** While a worker holds the lease the hub commits nothing: users' SQL has its own connection. */
 import type { LogLines } from "../observe/log.ts";
 import type { WorkerLink } from "./worker-links.ts";
 
@@ -11,9 +8,9 @@ interface LeaseRequest {
 }
 
 export interface WriteLeaseOptions {
-  /** Longest that it may be out before it is taken back: the runner is dead or killed by then. */
+  /** Limit for a lease: by then the runner is dead or killed. */
   timeoutMs: number;
-  /** The lease was given back, and nobody else has got it. */
+  /** Called when the lease is released. */
   returned(): void;
   log: LogLines;
 }
@@ -32,12 +29,12 @@ export class WriteLease {
     return this.#holder !== null;
   }
 
-  /** It is given by `grant`. */
+  /** `grant` gives it. */
   ask(link: WorkerLink, id: number): void {
     this.#waiting.push({ link, id });
   }
 
-  /** Gives the lease to the next who waits, unless somebody holds it. */
+  /** Gives the lease to the next waiter, unless it is held. */
   grant(): void {
     if (this.#stopped || this.#holder !== null) return;
     const request = this.#waiting.shift();
@@ -53,20 +50,19 @@ export class WriteLease {
     request.link.channel.send({ type: "leased", id: request.id });
   }
 
-  /** Also of one that was asked for, and not given yet. */
+  /** Also withdraws a request that was not granted yet. */
   release(link: WorkerLink, id: number): void {
     const at = this.#waiting.findIndex((request) => request.link === link && request.id === id);
     if (at >= 0) this.#waiting.splice(at, 1);
     if (this.#holder?.link === link && this.#holder.id === id) this.#takeBack();
   }
 
-  /** The worker is gone. */
   forget(link: WorkerLink): void {
     for (const { id } of this.#waiting.filter((request) => request.link === link)) this.release(link, id);
     if (this.#holder?.link === link) this.#takeBack();
   }
 
-  /** It is given to nobody any more. */
+  /** Grants no more. */
   stop(): void {
     this.#stopped = true;
     if (this.#holder !== null) clearTimeout(this.#holder.timer);

@@ -1,7 +1,6 @@
 /**
- * What the writer is at, in a small file that the hub maps and others read. A hub that hangs in the
- * database can't be asked: its event loop is blocked, and the note is all that can be known of it.
- * A line of it costs a tenth of a microsecond.
+ * Notes in a small file what the writer is doing; the hub maps the file, and others read it. A hub
+ * that hangs in the database can't be asked, as its event loop is blocked. A note costs 0.1 µs.
  *
  * Bytes, little endian: step (int32, 0 between commits), saves of the transaction, kind of the
  * save, its rows, length of its ticker, how often the note was written (int32 each), then the
@@ -26,10 +25,10 @@ const STEP_TEXTS: Record<CommitStep, string> = {
   commit: "committing, behind its rows",
 };
 
-/** What the hub was at when the note was read. */
+/** What the hub was doing when the note was read. */
 export interface WriterState {
   step: CommitStep;
-  /** In the transaction. */
+  /** Number of saves in the transaction. */
   saves: number;
   kind: KindName;
   ticker: string;
@@ -44,7 +43,7 @@ export class WriterNote implements CommitProgress {
 
   constructor(runtimeDir: string) {
     const path = join(runtimeDir, NOTE_FILE);
-    // Anew for each hub: the one before may have died in the middle of a line.
+    // Cleared for each hub: the last one may have died in the middle of a note.
     const fd = openSync(path, "w", 0o600);
     ftruncateSync(fd, FILE_BYTES);
     closeSync(fd);
@@ -53,7 +52,6 @@ export class WriterNote implements CommitProgress {
     this.#ticker = bytes.subarray(NUMBERS * 4);
   }
 
-  /** A transaction of the saves begins. */
   begin(first: Save, saves: number): void {
     this.#numbers[1] = saves;
     this.at("begin", first);
@@ -75,15 +73,12 @@ export class WriterNote implements CommitProgress {
   }
 }
 
-/**
- * A number that changes while a commit goes on; a hub that is busy for long is told by it from one
- * that hangs.
- */
+/** A number that changes during a commit: it tells a busy hub from one that hangs. */
 export function readProgress(runtimeDir: string): number {
   return readFile(runtimeDir)?.readInt32LE(5 * 4) ?? 0;
 }
 
-/** @returns null when the hub is at no commit, or there is no note. */
+/** @returns null between commits, or without a note. */
 export function readNote(runtimeDir: string): WriterState | null {
   const bytes = readFile(runtimeDir);
   if (bytes === null) return null;
@@ -98,14 +93,14 @@ export function readNote(runtimeDir: string): WriterState | null {
 function readFile(runtimeDir: string): Buffer | null {
   try {
     const bytes = readFileSync(join(runtimeDir, NOTE_FILE));
-    // The next hub may be about to make its own.
+    // The next hub may be creating its own.
     return bytes.length < FILE_BYTES ? null : bytes;
   } catch {
     return null; // no hub has been there yet
   }
 }
 
-/** For the log: where a hub that doesn't answer is. */
+/** Says in the log where a hub hangs. */
 export function describeHang(runtimeDir: string): string {
   const state = readNote(runtimeDir);
   return state === null ? "it was at no save" : describeState(state);

@@ -1,26 +1,21 @@
 /**
- * A worker's watch over the hub: asks it regularly whether it is there, so that `/ready` tells of a
- * writer that hangs long before the supervisor ends it. Whether a client saves meanwhile doesn't
- * matter.
+ * Asks the hub regularly whether it responds, so that `/ready` reports a hanging writer long before
+ * the hub is killed, even if no client saves.
  */
 import type { Conditions } from "../observe/conditions.ts";
 import { describeHang, readProgress } from "./writer-note.ts";
 
-/** Of --liveness-timeout: by then a silent hub is told of, and by its end it is killed. */
+/** Part of --liveness-timeout after which a silent hub is reported. */
 const TOLD_AFTER_SHARE = 0.5;
 const TOLD_AFTER_MS_MAX = 3_000;
-/** So many questions fit into that time. */
+/** Questions within that time. */
 const PINGS = 6;
 
 export interface WriterWatchOptions {
   runtimeDir: string;
-  /** --liveness-timeout. */
   limitMs: number;
   conditions: Pick<Conditions, "begin" | "end">;
-  /**
-   * Resolves to how long the commit under way has lasted, 0 if there is none; rejects when the hub
-   * is away.
-   */
+  /** Resolves to the duration of the commit under way, or 0; rejects when the hub is lost. */
   ping(): Promise<number>;
 }
 
@@ -29,7 +24,7 @@ export class WriterWatch {
   readonly #toldAfterMs: number;
   readonly #timer: Timer;
   #isAsking = false;
-  /** Counted in intervals: a stall of this process is one of them, however long. */
+  /** Counted in intervals: a stall of this process counts as one, however long. */
   #silentMs = 0;
   #progress = 0;
 
@@ -40,12 +35,12 @@ export class WriterWatch {
     this.#timer = setInterval(() => this.#tick(intervalMs), intervalMs);
   }
 
-  /** It has not answered for so long that it is told of. */
+  /** Whether the hub has been silent for long enough to be reported. */
   get isSilent(): boolean {
     return this.#silentMs >= this.#toldAfterMs;
   }
 
-  /** The hub is gone: the next one begins anew. */
+  /** Call when the hub is lost: the next one begins anew. */
   lost(): void {
     this.#silentMs = 0;
   }
@@ -82,7 +77,7 @@ export class WriterWatch {
       const forS = Math.round(commitMs / 1_000);
       conditions.begin("writer", `the database's writer has been at one commit for ${forS} s; ${hang}`);
     } catch {
-      // The hub is away, which /ready tells in its own words.
+      // /ready reports a lost hub in its own words.
     } finally {
       this.#isAsking = false;
     }

@@ -1,20 +1,17 @@
-/**
- * The rows of an answer, taken out one by one: a replay needs the first few of an answer that may
- * be very long.
- */
+/** Takes the rows out of an answer one by one: a replay needs the first few of a long answer. */
 
 import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
 import type { JsonRows } from "../storage/contract.ts";
 
-/** A double holds every integer of 15 digits: only a longer one may have lost some. */
+/** A double holds every integer of 15 digits. Longer ones may lose digits. */
 const LONG_INTEGER = /\d{16}/;
 const QUOTE = 34;
 const BACKSLASH = 92;
 const OPEN = 123;
 const CLOSE = 125;
 
-/** Whoever stops early closes the answer with it. */
+/** Stopping early closes the answer. */
 export async function* rowsOf(answer: JsonRows): AsyncGenerator<JsonRecord> {
   if (answer.empty) return;
   if ("text" in answer) {
@@ -30,13 +27,10 @@ export async function* rowsOf(answer: JsonRows): AsyncGenerator<JsonRecord> {
   }
 }
 
-/**
- * Cuts `{"data":[{…},{…}]}`, which comes in pieces cut anywhere, into its rows, which hold no
- * further objects.
- */
+/** Cuts `{"data":[{…},{…}]}`, in arbitrary pieces, into its rows, which hold no objects. */
 class RowSplitter {
   #rest = "";
-  /** Of the rest, what has been looked at. */
+  /** How far `#rest` has been scanned. */
   #at = 0;
   #rowStart = -1;
   #inText = false;
@@ -64,8 +58,7 @@ class RowSplitter {
     }
     const keptFrom = this.#rowStart >= 0 ? this.#rowStart : text.length;
     this.#rest = text.slice(keptFrom);
-    // Beyond the end where the last character was a backslash, whose partner comes with the next
-    // piece.
+    // One past the end if the last character was a backslash, whose partner comes next.
     this.#at = at - keptFrom;
     if (this.#rowStart >= 0) this.#rowStart = 0;
     return rows;

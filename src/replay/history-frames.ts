@@ -25,7 +25,7 @@ export interface HistoryRequest {
   /** Microseconds since 1970, inclusive. */
   fromMicros: number;
   toMicros: number;
-  /** As in SeriesQuery. */
+  /** See SeriesQuery. */
   turn?: () => Promise<void> | null;
   signal: AbortSignal;
 }
@@ -107,7 +107,7 @@ async function* framesOf(
   }
 }
 
-/** As feed handlers send it: a quote becomes one by its names in the frame. */
+/** The shape that feed handlers send: its ask fields make it a quote. */
 function tickRecord({ timestamp, price, size, ask_price, ask_size }: JsonRecord): JsonRecord {
   const record: JsonRecord = { timestamp, price, size };
   if (ask_price !== null && ask_price !== undefined) record.ask_price = ask_price;

@@ -1,4 +1,4 @@
-/** One stream in order of time out of many that are. */
+/** Merges ordered streams into one ordered stream. */
 
 export interface Timed {
   /** Microseconds since 1970. */
@@ -7,8 +7,8 @@ export interface Timed {
 
 interface Head<T> {
   iterator: AsyncIterator<T[]>;
-  /** Place among the sources: of equal moments the earlier source's comes first. */
-  place: number;
+  /** Index of the source: at equal times, the earlier source comes first. */
+  index: number;
   batch: T[];
   next: number;
 }
@@ -16,8 +16,8 @@ interface Head<T> {
 /**
  * Holds one batch of each source in memory.
  *
- * @param sources each ascending, in batches that may be empty. All are closed in the end, however
- *   that comes.
+ * @param sources each ascending, in batches that may be empty. All are closed at the end, also
+ *   after an error or an early stop.
  */
 export async function* mergeByTime<T extends Timed>(
   sources: readonly AsyncIterable<T[]>[],
@@ -26,8 +26,8 @@ export async function* mergeByTime<T extends Timed>(
   /** A binary heap, the earliest first. */
   const heap: Head<T>[] = [];
   try {
-    for (const [place, iterator] of opened.entries()) {
-      const head: Head<T> = { iterator, place, batch: [], next: 0 };
+    for (const [index, iterator] of opened.entries()) {
+      const head: Head<T> = { iterator, index, batch: [], next: 0 };
       if (!(await refill(head))) continue;
       heap.push(head);
       siftUp(heap);
@@ -80,7 +80,7 @@ function siftDown<T extends Timed>(heap: Head<T>[]): void {
 
 function isEarlier<T extends Timed>(a: Head<T>, b: Head<T>): boolean {
   const difference = a.batch[a.next]!.atMicros - b.batch[b.next]!.atMicros;
-  return difference === 0 ? a.place < b.place : difference < 0;
+  return difference === 0 ? a.index < b.index : difference < 0;
 }
 
 function swap<T>(heap: Head<T>[], a: number, b: number): void {

@@ -1,9 +1,7 @@
 import { expect, test } from "bun:test";
 import { Pacer, type PacerClock } from "./pacer.ts";
 
-/**
- * Time goes on only by sleeping, and each sleep takes a little longer than asked for, as timers do.
- */
+/** Time passes only by sleeping, and each sleep takes a little longer than asked, as timers do. */
 class SlowClock implements PacerClock {
   atMs = 1_000;
   readonly #lateMs: number;

@@ -1,27 +1,26 @@
 /**
- * The rhythm of a replay. Every moment is due a fixed time after the first one, so that late timers
- * and slow receivers don't add up: what is late is due at once, until the replay is on its schedule
- * again.
+ * The rhythm of a replay. Due times count from the start, so that delays don't add up: late frames
+ * are due at once until the replay is on schedule again.
  */
 import { sleep } from "./sleep.ts";
 
 export interface PacerOptions {
   /** How many times faster than it happened; Infinity waits for nothing. */
   speed: number;
-  /** Longer gaps count as this long. */
+  /** Longer gaps are shortened to this. */
   gapMicrosMax?: number;
   clock?: PacerClock;
 }
 
-/** A parameter so that a test can set the time. */
+/** Tests set their own time. */
 export interface PacerClock {
   /** Monotonic. */
   nowMs(): number;
-  /** Resolves after the time, or when the signal comes. */
+  /** Resolves after `ms`, or when the signal is aborted. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Timers take no more than 24 days. */
+/** Timers hold at most 24 days. */
 const SLEEP_MS_MAX = 3_600_000;
 
 const REAL_CLOCK: PacerClock = { nowMs: () => performance.now(), sleep };
@@ -31,7 +30,7 @@ export class Pacer {
   readonly #gapMicrosMax: number;
   readonly #clock: PacerClock;
   #startedMs = 0;
-  /** The moment that was due at the start; moved on by what was left out of long gaps. */
+  /** The time that was due at the start, moved on by the parts left out of long gaps. */
   #originMicros: number | null = null;
   #lastMicros = 0;
 
@@ -42,10 +41,10 @@ export class Pacer {
   }
 
   /**
-   * Takes the next moment into the schedule; the first is due now.
+   * Schedules the next time; the first is due now.
    *
-   * @param atMicros microseconds since 1970; one before its predecessor is due when that was.
-   * @returns When it is due, by the clock.
+   * @param atMicros microseconds since 1970. One before its predecessor is due together with it.
+   * @returns when it is due, by the clock, in ms.
    */
   schedule(atMicros: number): number {
     if (this.#originMicros === null) {
@@ -61,7 +60,7 @@ export class Pacer {
     return this.#startedMs + (this.#lastMicros - this.#originMicros) / 1_000 / this.#speed;
   }
 
-  /** Resolves when that time has come, at once if it is past, or when the signal comes. */
+  /** Resolves at that time, at once if it is past, or when the signal is aborted. */
   async until(dueMs: number, signal: AbortSignal): Promise<void> {
     for (;;) {
       const leftMs = dueMs - this.#clock.nowMs();
@@ -70,12 +69,12 @@ export class Pacer {
     }
   }
 
-  /** How late it is for what was due then; 0 when it is in time. */
+  /** ms by which `dueMs` has passed; 0 if it hasn't. */
   behindMs(dueMs: number): number {
     return Math.max(0, this.#clock.nowMs() - dueMs);
   }
 
-  /** The moment that is played now, never beyond the one scheduled last; null before the first. */
+  /** The time that is played now, at most the last scheduled one; null before the first. */
   positionMicros(): number | null {
     if (this.#originMicros === null) return null;
     const elapsedMs = this.#clock.nowMs() - this.#startedMs;

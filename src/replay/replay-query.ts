@@ -1,4 +1,4 @@
-/** What the URL of a replay asks for. */
+/** Reads the query of a replay's URL. */
 import { microsOfStamp } from "../market/stamp-micros.ts";
 import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
@@ -29,7 +29,7 @@ const LAST_STAMP = "2255-01-01 00:00:00.000000";
 const SHOWN_LENGTH_MAX = 60;
 
 /**
- * Parameters that it doesn't know are left aside: those of a live subscription may still be there.
+ * Ignores unknown parameters: those of a live subscription may still be there.
  *
  * @throws RequestError 400 naming the parameter, its value and what was expected.
  */
@@ -83,7 +83,7 @@ export function readReplayQuery(query: URLSearchParams): ReplayQuery {
   };
 }
 
-/** @returns null when it is no speed: a number above 0, or "max", which is Infinity. */
+/** @returns null unless it is a number above 0, or "max", which becomes Infinity. */
 export function parseSpeed(text: string): number | null {
   if (text === "max") return Number.POSITIVE_INFINITY;
   const speed = text.trim() === "" ? Number.NaN : Number(text);

@@ -7,7 +7,7 @@ const SECOND = 1e6;
 const START = microsOfStamp("2024-01-02 00:00:00");
 const DAY = 86_400 * SECOND;
 
-/** A table of moments with a number each, and how often it was read. */
+/** A table of times with a number each; counts its reads. */
 function tableOf(moments: number[]) {
   const rows = moments.map((micros, id) => ({ timestamp: stampOfMicros(micros), id }));
   const table = {

@@ -1,11 +1,10 @@
 /**
- * One series of stored rows, oldest first, read a little at a time for as long as a replay lasts.
- * No read holds a connection or a snapshot from one batch to the next: a replay in real time takes
- * hours.
+ * Reads one series of stored rows, oldest first, in small batches. No connection or snapshot is
+ * held between batches: a replay in real time takes hours.
  *
- * Each read asks for a window of time, wider where rows are few and narrower where they are many,
- * so that nights are crossed in a few reads and a busy minute comes in several. Many rows may share
- * a stamp: a batch that ends among them is continued by their count.
+ * Each read asks for a window of time. The window grows where rows are few and shrinks where they
+ * are many, so that a night takes a few reads and a busy minute several. Many rows may share a
+ * stamp: a batch that ends among them is continued by their count.
  */
 import { microsOfStamp } from "../market/stamp-micros.ts";
 import { RequestError } from "../protocol/errors.ts";
@@ -21,16 +20,12 @@ export interface StoredRow extends Timed {
 export interface SeriesQuery {
   /** The member that holds a row's stamp. */
   stampName: string;
-  /** Rows of a window, bounds inclusive; rows outside of it are left aside. */
+  /** Reads the rows of a window, bounds inclusive; may return others, which are skipped. */
   read(fromMicros: number, toMicros: number): JsonRows | Promise<JsonRows>;
   fromMicros: number;
   toMicros: number;
-  /** Rows of one batch. */
   rowsMax: number;
-  /**
-   * Waited for before each read, which takes some milliseconds of the loop; null: go on. Default:
-   * at once.
-   */
+  /** Awaited before each read, which takes some ms of the event loop; null: go on at once. */
   turn?: (() => Promise<void> | null) | undefined;
   signal: AbortSignal;
 }
@@ -38,15 +33,15 @@ export interface SeriesQuery {
 const FIRST_WINDOW_MICROS = 600e6;
 const WINDOW_MICROS_MIN = 1e3;
 const WINDOW_GROWTH = 8;
-/** A database that is away may be back in a moment: a replay waits for it this long. */
+/** A lost database may be back in a moment: a replay retries this often. */
 const READ_TRIES = 10;
 const READ_PAUSE_MS = 1_000;
 
-/** @throws RequestError the database stayed away. */
+/** @throws RequestError the database didn't answer. */
 export async function* storedSeries(query: SeriesQuery): AsyncGenerator<StoredRow[]> {
   const { toMicros, signal } = query;
   let from = query.fromMicros;
-  /** Rows at exactly `from` that have been given already. */
+  /** Rows at exactly `from` that were returned already. */
   let given = 0;
   let window = FIRST_WINDOW_MICROS;
   while (from <= toMicros && !signal.aborted) {
@@ -59,8 +54,7 @@ export async function* storedSeries(query: SeriesQuery): AsyncGenerator<StoredRo
       if (rows.length < query.rowsMax / WINDOW_GROWTH) window *= WINDOW_GROWTH;
       from = to + 1;
       given = 0;
-      // A reader may answer without waiting for anything: others have their turn, however long
-      // nothing is found.
+      // The reader may answer synchronously: gives others a turn even if nothing is found for long.
       if (rows.length === 0) await new Promise(setImmediate);
       continue;
     }
@@ -74,7 +68,7 @@ export async function* storedSeries(query: SeriesQuery): AsyncGenerator<StoredRo
 
 interface Batch {
   rows: StoredRow[];
-  /** The window holds no more. */
+  /** Whether the window holds no more. */
   isWhole: boolean;
 }
 
@@ -95,7 +89,7 @@ async function readBatch(query: SeriesQuery, from: number, to: number, given: nu
   let toSkip = given;
   for await (const record of rowsOf(await query.read(from, to))) {
     const atMicros = microsOfStamp(String(record[query.stampName]));
-    // A stamp that is none, written by another program, has no place in time.
+    // Other programs may have written values that are no stamps.
     if (!(atMicros >= from && atMicros <= to)) continue;
     if (atMicros === from && toSkip > 0) toSkip--;
     else if (rows.length === query.rowsMax) return { rows, isWhole: false };

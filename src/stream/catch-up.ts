@@ -1,7 +1,7 @@
 /**
- * Reads what a subscriber has missed from the update log, until it meets what the worker has
- * delivered. Where something is not kept, it is told so, and later, at its place among the updates,
- * gets a snapshot, which holds what was missing.
+ * Reads what a subscriber missed from the update log, until it meets what the worker has delivered.
+ * For updates that the log doesn't keep, the subscriber gets a gap, and a snapshot once it reaches
+ * the snapshot's position.
  */
 import { gapFrame, positioned, snapshotFrame } from "../protocol/frames.ts";
 import type {
@@ -16,23 +16,23 @@ import type { Subscription } from "./subscription.ts";
 import type { TickerFeed } from "./ticker-feed.ts";
 import { matches } from "./type-filter.ts";
 
-/** One read of the update log. */
+/** Limit for one read of the update log. */
 export const READ_LIMIT: UpdateLimit = { updates: 500, characters: 256 * 1024 };
 
 export interface CatchUpOptions {
   ticker: string;
   feed: TickerFeed;
-  /** The position that it has everything up to. */
+  /** The subscriber has everything up to this position. */
   from: number;
-  /** What was read of the log after it already. */
+  /** The updates after `from`, if they were read already. */
   read: StoredUpdate[] | null;
   updates: UpdateReader;
   epoch: string;
 }
 
 /**
- * @param met called when it has everything up to this position, which the feed has delivered; in
- *   the same turn, since the next update may be about to be delivered. Not called when the
+ * @param met called when the subscriber has everything up to this position and the feed has
+ *   delivered it; in the same turn, since the next update may follow at once. Not called when the
  *   subscription has left.
  * @throws what the reader throws.
  */
@@ -68,14 +68,14 @@ class Reading {
   readonly #subscription: Subscription;
   readonly #options: CatchUpOptions;
   #position: number;
-  /** To be told at its position. */
+  /** The client gets it once it reaches the snapshot's position. */
   #snapshot: TickerSnapshot | null = null;
 
   constructor(subscription: Subscription, options: CatchUpOptions) {
     this.#subscription = subscription;
     this.#options = options;
     this.#position = options.from;
-    subscription.setBehind(options.ticker, this.#position);
+    subscription.setReadTo(options.ticker, this.#position);
   }
 
   get position(): number {
@@ -86,14 +86,13 @@ class Reading {
     return this.#snapshot !== null;
   }
 
-  /** The next update. */
   tell({ position, type, frame }: Update): void {
     const { subscriber, filter } = this.#subscription;
     if (matches(filter, type)) subscriber.recover(positioned(frame, position));
     this.#reach(position);
   }
 
-  /** @param delivered a position that exists. */
+  /** @param delivered a position that the database holds. */
   async tellStored(stored: StoredUpdate[], delivered: number): Promise<void> {
     let missingTo = stored.length === 0 ? Math.max(delivered, this.#snapshot?.position ?? 0) : 0;
     for (const update of stored) {
@@ -121,7 +120,7 @@ class Reading {
   #reach(position: number): void {
     const { ticker, epoch } = this.#options;
     this.#position = position;
-    this.#subscription.setBehind(ticker, position);
+    this.#subscription.setReadTo(ticker, position);
     const snapshot = this.#snapshot;
     if (snapshot === null || snapshot.position > position) return;
     this.#snapshot = null;

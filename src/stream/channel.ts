@@ -1,48 +1,47 @@
 /**
- * Those who watch one ticker, or all of them: who hears what is published, and to whom updates are
- * handed one by one.
+ * The subscriptions to one ticker, or to all. Most of them listen to topics; the others get each
+ * update one by one.
  *
- * DESIGN. There may be hundreds of thousands of channels, most with one listener. So a listener
- * that is alone is sent to without a topic, for which Bun keeps 450 bytes.
+ * There may be hundreds of thousands of channels, most with one listener. So a sole listener is
+ * sent to without a topic, for which Bun keeps 450 bytes.
  */
 import type { Subscription } from "./subscription.ts";
 import { matches, type TypeFilter } from "./type-filter.ts";
 
-/** Those who listen with the same filter. */
+/** The listeners with one filter. */
 interface Topic {
   filter: TypeFilter;
   listeners: number;
 }
 
-/** New: none of its subscriptions has begun. */
+/** `new` until its first subscription begins. */
 export type ChannelState = "new" | "opening" | "failed" | "open";
 
 const NONE: ReadonlySet<Subscription> = new Set();
 
 export class Channel {
-  /** Or ALL_TICKERS. */
   readonly ticker: string;
   state: ChannelState = "new";
   /**
-   * Of one that is opening, or has failed: settles when commits come here and the positions are
-   * known.
+   * Set while it opens, or after that failed. Settles when commits reach this worker and the
+   * positions are known.
    */
   opening: Promise<void> | null = null;
   /**
-   * Of a ticker: its position when it was opened. Its feed may still be before that, for those who
-   * watch all.
+   * The ticker's position when the channel opened. With subscribers to all tickers the feed may
+   * still be before it.
    */
   openedAt = 0;
   /** When the next heartbeat is due: see Heartbeats. */
   beatMs = 0;
   readonly #publish: (topic: string, text: string) => void;
-  /** The only one that listens, and is subscribed to no topic. */
-  #alone: Subscription | null = null;
+  /** The sole listener, subscribed to no topic. */
+  #soleListener: Subscription | null = null;
   #topic: Topic | null = null;
-  /** Of other filters. */
-  #others: Topic[] | null = null;
-  /** Those that don't listen. Null where all do, as they do nearly always. */
-  #apart: Set<Subscription> | null = null;
+  /** Topics of further filters. */
+  #furtherTopics: Topic[] | null = null;
+  /** Null when all listen, which is nearly always so. */
+  #notListening: Set<Subscription> | null = null;
 
   constructor(ticker: string, publish: (topic: string, text: string) => void) {
     this.ticker = ticker;
@@ -50,57 +49,54 @@ export class Channel {
   }
 
   get size(): number {
-    let size = this.#apart?.size ?? 0;
-    if (this.#alone !== null) size++;
+    let size = this.#notListening?.size ?? 0;
+    if (this.#soleListener !== null) size++;
     for (const { listeners } of this.#topics()) size += listeners;
     return size;
   }
 
-  /** Those that join, and those to whom updates are handed one by one. */
-  get apart(): ReadonlySet<Subscription> {
-    return this.#apart ?? NONE;
+  /** Subscriptions that join, and those that get updates one by one. */
+  get notListening(): ReadonlySet<Subscription> {
+    return this.#notListening ?? NONE;
   }
 
-  /** To all that listen. */
   publish(text: string): void {
-    this.#alone?.subscriber.hear(text);
+    this.#soleListener?.subscriber.hear(text);
     for (const { filter } of this.#topics()) this.#publish(this.#name(filter), text);
   }
 
-  /** To those that listen to updates of the type. */
   publishUpdate(type: string, text: string): void {
-    if (this.#alone !== null && matches(this.#alone.filter, type)) this.#alone.subscriber.hear(text);
+    if (this.#soleListener !== null && matches(this.#soleListener.filter, type))
+      this.#soleListener.subscriber.hear(text);
     for (const { filter } of this.#topics())
       if (matches(filter, type)) this.#publish(this.#name(filter), text);
   }
 
-  /** It hears nothing before it listens, or updates are handed to it. */
+  /** It hears nothing before `listen` or `deliverDirectly`. */
   add(subscription: Subscription): void {
-    this.#apart ??= new Set();
-    this.#apart.add(subscription);
+    this.#notListening ??= new Set();
+    this.#notListening.add(subscription);
   }
 
-  hand(subscription: Subscription): void {
+  deliverDirectly(subscription: Subscription): void {
     if (subscription.state === "listening") this.#unlisten(subscription);
-    subscription.state = "handed";
+    subscription.state = "direct";
     this.add(subscription);
   }
 
-  /** From here on it hears what is published. */
   listen(subscription: Subscription): void {
-    this.#deleteApart(subscription);
+    this.#deleteNotListening(subscription);
     subscription.state = "listening";
-    if (this.#alone === null && this.#topic === null) {
-      this.#alone = subscription;
+    if (this.#soleListener === null && this.#topic === null) {
+      this.#soleListener = subscription;
       return;
     }
-    const alone = this.#alone;
-    this.#alone = null;
-    if (alone !== null) this.#join(alone);
+    const sole = this.#soleListener;
+    this.#soleListener = null;
+    if (sole !== null) this.#join(sole);
     this.#join(subscription);
   }
 
-  /** One that listens hears what the filter lets through from here on. */
   refilter(subscription: Subscription, filter: TypeFilter): void {
     const isListening = subscription.state === "listening";
     if (isListening) this.#unlisten(subscription);
@@ -110,7 +106,7 @@ export class Channel {
 
   remove(subscription: Subscription): void {
     if (subscription.state === "listening") this.#unlisten(subscription);
-    else this.#deleteApart(subscription);
+    else this.#deleteNotListening(subscription);
     subscription.state = "left";
   }
 
@@ -119,15 +115,15 @@ export class Channel {
     if (topic === undefined) {
       topic = { filter, listeners: 0 };
       if (this.#topic === null) this.#topic = topic;
-      else this.#others = [...(this.#others ?? []), topic];
+      else this.#furtherTopics = [...(this.#furtherTopics ?? []), topic];
     }
     topic.listeners++;
     subscriber.listen(this.#name(filter));
   }
 
   #unlisten(subscription: Subscription): void {
-    if (this.#alone === subscription) {
-      this.#alone = null;
+    if (this.#soleListener === subscription) {
+      this.#soleListener = null;
       return;
     }
     const { filter, subscriber } = subscription;
@@ -135,9 +131,9 @@ export class Channel {
     if (topic === undefined) return;
     subscriber.unlisten(this.#name(filter));
     if (--topic.listeners > 0) return;
-    const others = (this.#others ?? []).filter((one) => one !== topic);
+    const others = (this.#furtherTopics ?? []).filter((one) => one !== topic);
     if (this.#topic === topic) this.#topic = others.shift() ?? null;
-    this.#others = others.length === 0 ? null : others;
+    this.#furtherTopics = others.length === 0 ? null : others;
   }
 
   #topicOf(filter: TypeFilter): Topic | undefined {
@@ -148,19 +144,16 @@ export class Channel {
   *#topics(): Iterable<Topic> {
     if (this.#topic === null) return;
     yield this.#topic;
-    if (this.#others !== null) yield* this.#others;
+    if (this.#furtherTopics !== null) yield* this.#furtherTopics;
   }
 
-  /**
-   * Made when it is needed, which is cheaper than to keep it. The key is JSON: where it ends is
-   * known.
-   */
+  /** Computed each time, as keeping it costs more. The key is JSON: it shows where it ends. */
   #name(filter: TypeFilter): string {
     return filter.key + this.ticker;
   }
 
-  #deleteApart(subscription: Subscription): void {
-    this.#apart?.delete(subscription);
-    if (this.#apart?.size === 0) this.#apart = null;
+  #deleteNotListening(subscription: Subscription): void {
+    this.#notListening?.delete(subscription);
+    if (this.#notListening?.size === 0) this.#notListening = null;
   }
 }

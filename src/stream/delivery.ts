@@ -1,7 +1,4 @@
-/**
- * What the feeds deliver goes out: through topics to those who listen, and one by one to those to
- * whom updates are handed.
- */
+/** Sends what the feeds deliver: through topics to listeners, one by one to the others. */
 import { gapFrame, positioned, snapshotFrame } from "../protocol/frames.ts";
 import type { TickerSnapshot, Update } from "../storage/update-contract.ts";
 import type { Channel } from "./channel.ts";
@@ -26,31 +23,30 @@ export class Delivery {
     this.#options = options;
   }
 
-  /** The next update of the ticker. */
   deliver(ticker: string, update: Update): void {
     const text = positioned(update.frame, update.position);
     for (const channel of this.#channelsFor(ticker)) {
       channel.publishUpdate(update.type, text);
-      for (const subscription of channel.apart) {
-        if (subscription.state !== "handed") continue;
+      for (const subscription of channel.notListening) {
+        if (subscription.state !== "direct") continue;
         if (channel.ticker === ALL_TICKERS) subscription.noteMoved(ticker);
-        this.#handOne(subscription, ticker, update, text);
+        this.#deliverOne(subscription, ticker, update, text);
       }
     }
     this.#moved(ticker, update.position);
   }
 
-  /** The content of these positions can't be known any more. */
+  /** Tells that the content of these positions is lost. */
   tellGap(ticker: string, from: number, to: number): void {
     const text = gapFrame(ticker, from, to, "not_kept");
     for (const channel of this.#channelsFor(ticker)) {
       channel.publish(text);
-      for (const subscription of channel.apart) {
-        if (subscription.state !== "handed") continue;
+      for (const subscription of channel.notListening) {
+        if (subscription.state !== "direct") continue;
         if (channel.ticker === ALL_TICKERS) subscription.noteMoved(ticker);
-        if (subscription.isBehind(ticker)) continue;
+        if (subscription.isReading(ticker)) continue;
         if (!subscription.isAhead(ticker, to)) subscription.subscriber.deliverGap(ticker, from, to, text);
-        this.listenIfEven(subscription);
+        this.listenIfUpToDate(subscription);
       }
     }
     this.#moved(ticker, to);
@@ -59,29 +55,29 @@ export class Delivery {
     );
   }
 
-  /** After a gap, when everything up to the position of the snapshot was delivered. */
+  /** Follows a gap, once everything up to the snapshot's position was delivered. */
   tellSnapshot(ticker: string, snapshot: TickerSnapshot, epoch: string): void {
     const { position } = snapshot;
     const text = snapshotFrame(ticker, snapshotJson(snapshot), { seq: position, epoch });
     for (const channel of this.#channelsFor(ticker)) {
       channel.publish(text);
-      for (const subscription of channel.apart) {
-        if (subscription.state !== "handed") continue;
-        if (subscription.isBehind(ticker) || subscription.isAhead(ticker, position)) continue;
+      for (const subscription of channel.notListening) {
+        if (subscription.state !== "direct") continue;
+        if (subscription.isReading(ticker) || subscription.isAhead(ticker, position)) continue;
         subscription.subscriber.deliverSnapshot(ticker, position, text);
       }
     }
   }
 
-  /** The topic is for those who have exactly what the feed has delivered. */
-  listenIfEven(subscription: Subscription): void {
-    if (subscription.state !== "handed" || subscription.subscriber.slow) return;
+  /** Topics are for subscriptions that have exactly what the feeds have delivered. */
+  listenIfUpToDate(subscription: Subscription): void {
+    if (subscription.state !== "direct" || subscription.subscriber.slow) return;
     const { feeds, heartbeats } = this.#options;
-    if (!subscription.isEven((ticker) => feeds.delivered(ticker))) return;
+    if (!subscription.isUpToDate((ticker) => feeds.delivered(ticker))) return;
     subscription.channel.listen(subscription);
-    // Heartbeats tell only what moves: what moved while it was not there it hears now.
+    // Heartbeats to all name only tickers that moved. This one names those that moved meanwhile.
     heartbeats.tellMoved(subscription);
-    subscription.forgetApart();
+    subscription.forgetOwnProgress();
   }
 
   *#channelsFor(ticker: string): Iterable<Channel> {
@@ -92,11 +88,11 @@ export class Delivery {
     if (all !== undefined) yield all;
   }
 
-  #handOne(subscription: Subscription, ticker: string, update: Update, text: string): void {
-    if (subscription.isBehind(ticker)) return;
+  #deliverOne(subscription: Subscription, ticker: string, update: Update, text: string): void {
+    if (subscription.isReading(ticker)) return;
     if (!subscription.isAhead(ticker, update.position) && matches(subscription.filter, update.type))
       subscription.subscriber.deliver(ticker, update, text);
-    this.listenIfEven(subscription);
+    this.listenIfUpToDate(subscription);
   }
 
   #moved(ticker: string, position: number): void {

@@ -1,10 +1,9 @@
 /**
- * Heartbeats tell where tickers are: to those who watch one, its position; to those who watch all,
- * what moved since the last.
+ * Heartbeats tell subscribers of one ticker its position, and subscribers to all tickers which have
+ * moved since the last one.
  *
- * All have the same interval, so those that are due next stand first in one queue, and one timer
- * serves them all. Where there are more than can be sent in time, they come late, and what else
- * there is to do has its turn in between.
+ * All have one interval, so a queue in order of due time and one timer serve them all. When there
+ * are too many to send in time, they come late, and other work gets its turns.
  */
 import { allHeartbeatFrame, heartbeatFrame } from "../protocol/frames.ts";
 import type { Channel } from "./channel.ts";
@@ -13,9 +12,9 @@ import { ALL_TICKERS } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
 
-/** For heartbeats at a stretch; then others have their turn for as long. */
+/** Time for heartbeats at a stretch; other work then gets as long. */
 const TURN_MS = 5;
-/** Frames to sockets between two looks at the clock. */
+/** Frames sent between two looks at the clock. */
 const FRAMES_PER_LOOK = 200;
 
 export interface HeartbeatsOptions {
@@ -26,17 +25,17 @@ export interface HeartbeatsOptions {
 
 export class Heartbeats {
   readonly #options: HeartbeatsOptions;
-  /** In the order in which they are due. */
+  /** Sorted by due time. */
   readonly #queue = new Set<Channel>();
   #timer: Timer | null = null;
-  /** While all tickers are watched: those that moved since the last heartbeat. */
+  /** Kept while somebody watches all tickers: the positions that moved since the last heartbeat. */
   readonly #moved = new Map<string, number>();
 
   constructor(options: HeartbeatsOptions) {
     this.#options = options;
   }
 
-  /** Of a channel, unless they have begun: the first after one interval. */
+  /** The first heartbeat comes after one interval. */
   start(channel: Channel): void {
     if (this.#queue.has(channel)) return;
     const { intervalMs } = this.#options;
@@ -55,7 +54,7 @@ export class Heartbeats {
     this.#timer = null;
   }
 
-  /** While all tickers are watched. */
+  /** Call it only while somebody watches all tickers. */
   moved(ticker: string, position: number): void {
     this.#moved.set(ticker, position);
   }
@@ -68,19 +67,18 @@ export class Heartbeats {
     this.#moved.delete(ticker);
   }
 
-  /** To one subscriber, about its ticker. */
   tell({ ticker, subscriber }: Subscription, position: number): void {
     subscriber.send(this.#of(ticker, position, new Date()));
   }
 
-  /** Of all tickers that the subscription to all is up to date with. */
+  /** Names all tickers that the subscription is not still reading. */
   tellAll(subscription: Subscription): void {
     const positions = this.#options.feeds.positions();
-    for (const ticker of subscription.behindTickers()) positions.delete(ticker);
+    for (const ticker of subscription.tickersBeingRead()) positions.delete(ticker);
     subscription.subscriber.send(this.#ofAll(positions, new Date()));
   }
 
-  /** Of the tickers that moved while it didn't listen, of all of which it has everything now. */
+  /** Names the tickers that moved while the subscription, now up to date, didn't listen. */
   tellMoved(subscription: Subscription): void {
     const moved = subscription.takeMoved();
     if (moved.length === 0) return;
@@ -110,10 +108,7 @@ export class Heartbeats {
     this.#timer = setTimeout(() => this.#beatDue(), waitMs);
   }
 
-  /**
-   * On a fixed schedule that doesn't drift. A suspended machine skips beats instead of sending them
-   * all at once.
-   */
+  /** Keeps the schedule without drift. A suspended machine skips beats, and sends none late. */
   #putBack(channel: Channel, nowMs: number): void {
     const { intervalMs } = this.#options;
     channel.beatMs += intervalMs * Math.max(1, Math.floor((nowMs - channel.beatMs) / intervalMs));
@@ -127,29 +122,27 @@ export class Heartbeats {
       channel.publish(this.#ofAll(this.#moved, now));
       this.#moved.clear();
     } else channel.publish(this.#of(ticker, this.#options.feeds.delivered(ticker), now));
-    for (const subscription of channel.apart) this.#beatFor(subscription, now);
+    for (const subscription of channel.notListening) this.#beatFor(subscription, now);
   }
 
-  /**
-   * It isn't there where all are, but alive: it hears that too, and how far it was sent everything.
-   */
+  /** Tells a subscription that doesn't listen how far it was sent everything. */
   #beatFor(subscription: Subscription, now: Date): void {
     const { ticker, subscriber, state } = subscription;
     if (ticker === ALL_TICKERS) {
-      // Its first one names all tickers: one without any would say that there are none.
+      // The first one names all tickers: an empty one would say that there are none.
       if (state !== "joining") subscriber.send(this.#ofAll(new Map(), now));
       return;
     }
     const waits = subscriber.waitsFrom(ticker);
     const delivered = Math.max(this.#options.feeds.delivered(ticker), subscription.ahead(ticker));
-    const behind = subscription.behind(ticker);
-    const reached = behind === undefined ? (waits === undefined ? delivered : waits - 1) : behind;
+    const readTo = subscription.readTo(ticker);
+    const reached = readTo === undefined ? (waits === undefined ? delivered : waits - 1) : readTo;
     if (reached !== null) subscriber.send(this.#of(ticker, reached, now));
   }
 
-  #of(ticker: string, seq: number, now: Date): string {
+  #of(ticker: string, position: number, now: Date): string {
     const { epoch, isVerified } = this.#options.check;
-    return heartbeatFrame(ticker, now, { seq, epoch }, isVerified);
+    return heartbeatFrame(ticker, now, { seq: position, epoch }, isVerified);
   }
 
   #ofAll(positions: Map<string, number>, now: Date): string {

@@ -1,6 +1,4 @@
-/**
- * The way of a subscription from its first frame, over what it missed, to where all the others are.
- */
+/** Takes a subscription from its first frame, through what it missed, to the live updates. */
 import type { UpdateReader } from "../storage/update-contract.ts";
 import { catchUp } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
@@ -18,7 +16,7 @@ export interface JoiningOptions {
   updates: UpdateReader;
 }
 
-/** The channel of a subscription that joins is open, and ready. */
+/** Expects the channel to be open. */
 export class Joining {
   readonly #options: JoiningOptions;
 
@@ -42,10 +40,7 @@ export class Joining {
     await this.#catchUp(subscription, ticker, begins, epoch);
   }
 
-  /**
-   * Hears of everything from the first moment on, but of tickers that it has missed something of
-   * only when that is read.
-   */
+  /** Live updates begin at once, except for tickers whose missed updates are still being read. */
   async #joinAll(subscription: Subscription, start: Start, epoch: string): Promise<void> {
     const { feeds, startingPoint, delivery, heartbeats } = this.#options;
     const { channel } = subscription;
@@ -53,14 +48,14 @@ export class Joining {
     if (subscription.hasLeft) return;
     const newest = feeds.positions();
     for (const [ticker, position] of newest)
-      if (concerns(start, ticker, position, epoch)) subscription.setBehind(ticker, null);
-    channel.hand(subscription);
+      if (concerns(start, ticker, position, epoch)) subscription.setReadTo(ticker, null);
+    channel.deliverDirectly(subscription);
     heartbeats.tellAll(subscription);
-    delivery.listenIfEven(subscription);
+    delivery.listenIfUpToDate(subscription);
     heartbeats.start(channel);
-    for (const ticker of subscription.behindTickers()) {
-      // Where reads take no turn of the event loop, thousands of them would leave none to the
-      // others.
+    for (const ticker of subscription.tickersBeingRead()) {
+      // Reads that answer synchronously would otherwise hold the event loop for thousands of
+      // tickers.
       await new Promise(setImmediate);
       if (subscription.hasLeft) return;
       const delivered = feeds.delivered(ticker);
@@ -72,8 +67,8 @@ export class Joining {
   }
 
   /**
-   * Of tickers that the client knows a position of, and the database none. They get no feed: names
-   * cost nothing to invent.
+   * Answers for tickers that the database doesn't know. They get no feed, as a client could invent
+   * any number of names.
    */
   async #tellStrangers(subscription: Subscription, start: Start, epoch: string): Promise<void> {
     if (start.kind !== "since" || !(start.since instanceof Map)) return;
@@ -87,7 +82,6 @@ export class Joining {
     }
   }
 
-  /** From the position on it is sent what it missed; then updates come by themselves. */
   async #catchUp(
     subscription: Subscription,
     ticker: string,
@@ -102,7 +96,6 @@ export class Joining {
     );
   }
 
-  /** It has everything of the ticker up to the position. */
   #hasCaughtUp(subscription: Subscription, ticker: string, position: number): void {
     const { feeds, delivery, heartbeats } = this.#options;
     const delivered = feeds.delivered(ticker);
@@ -110,12 +103,12 @@ export class Joining {
     if (position > delivered) feeds.get(ticker)?.note(position);
     if (subscription.ticker === ALL_TICKERS) {
       subscription.noteMoved(ticker);
-      delivery.listenIfEven(subscription);
+      delivery.listenIfUpToDate(subscription);
     } else {
       const { channel } = subscription;
-      channel.hand(subscription);
-      delivery.listenIfEven(subscription);
-      // At once to each: then it knows that it is subscribed, also where there is no price.
+      channel.deliverDirectly(subscription);
+      delivery.listenIfUpToDate(subscription);
+      // Sent at once, so that a client without a price also knows that it is subscribed.
       heartbeats.tell(subscription, position);
       heartbeats.start(channel);
     }

@@ -1,7 +1,7 @@
 /**
- * Channels that are being opened: first their updates come here, then their positions are read, so
- * no update is in neither. Each is a question to the hub, so only so many are under way at once,
- * whoever asked for them.
+ * Opens channels: first asks the hub for the ticker's commits, then reads its position, so no
+ * update falls between the two. Each opening is a question to the hub, so a bounded number run at
+ * once.
  */
 import { unavailable } from "../protocol/errors.ts";
 import type { Update, UpdateReader } from "../storage/update-contract.ts";
@@ -10,9 +10,9 @@ import type { PositionCheck } from "./position-check.ts";
 import { ALL_TICKERS } from "./subscriber.ts";
 import type { TickerFeeds } from "./ticker-feeds.ts";
 
-/** Of all subscribers of this worker. */
+/** Limit for the worker, over all subscribers. */
 const UNDER_WAY_MAX = 256;
-/** While others are opened, which may wait for a hub that is away. */
+/** Limit for the wait for a turn: others may be waiting for a lost hub. */
 const WAIT_MAX_MS = 10_000;
 
 export interface OpeningsOptions {
@@ -20,22 +20,22 @@ export interface OpeningsOptions {
   feeds: TickerFeeds;
   check: PositionCheck;
   updates: UpdateReader;
-  /** Resolves when every later commit to the ticker, or to ALL_TICKERS, comes here. */
+  /** Resolves when every later commit to the ticker, or to ALL_TICKERS, reaches this worker. */
   watch(ticker: string): Promise<void>;
-  /** An update that came while its ticker was being opened, when it is open. */
+  /** Takes an update that came while its ticker was opening. */
   accept(ticker: string, update: Update): void;
 }
 
 interface Waiting {
   deadlineMs: number;
-  /** True: it is its turn. */
+  /** Resolves to false when the channel was closed before its turn. */
   turn: PromiseWithResolvers<boolean>;
 }
 
 export class Openings {
   readonly #options: OpeningsOptions;
   readonly #opening = new Set<string>();
-  /** The newest update that came of each meanwhile: those before it are in the log. */
+  /** The newest update that came for each opening ticker. The log has those before it. */
   readonly #early = new Map<string, Update>();
   readonly #waiting = new Map<Channel, Waiting>();
   #underWay = 0;
@@ -44,7 +44,7 @@ export class Openings {
     this.#options = options;
   }
 
-  /** Of the ticker itself, not with all. */
+  /** Whether this ticker itself is opening; `isOpening` includes the opening of all. */
   has(ticker: string): boolean {
     return this.#opening.has(ticker);
   }
@@ -57,11 +57,11 @@ export class Openings {
     if (update.position > (this.#early.get(ticker)?.position ?? 0)) this.#early.set(ticker, update);
   }
 
-  /** `channel.opening` tells how it went. */
+  /** `channel.opening` tells the outcome. */
   open(channel: Channel): void {
     channel.state = "opening";
     channel.opening = this.#openInTurn(channel);
-    // Whoever waits for it sees the failure; nobody may wait any more.
+    // Waiters see the failure through `opening`. This handler is for when there are none.
     channel.opening.then(
       () => {
         channel.opening = null;
@@ -72,13 +72,13 @@ export class Openings {
     );
   }
 
-  /** Nobody watches it any more. @returns whether commits to it have been asked for. */
+  /** Call it when the last subscription has left. @returns whether commits were asked for. */
   close(channel: Channel): boolean {
     const waiting = this.#waiting.get(channel);
     if (channel.state !== "new" && waiting === undefined) return true;
     this.#waiting.delete(channel);
     waiting?.turn.resolve(false);
-    // One before it may have left this to it.
+    // An earlier channel of the ticker may have left this entry to this one.
     this.#opening.delete(channel.ticker);
     this.#acceptEarly();
     return false;
@@ -120,17 +120,16 @@ export class Openings {
     this.#opening.add(ticker);
     try {
       await watch(ticker);
-      // Whoever left meanwhile needs no more.
       if (!isCurrent()) return;
       const read = updates.positions(ticker === ALL_TICKERS ? null : [ticker]);
       const positions = read instanceof Promise ? await read : read;
       if (!isCurrent()) return;
       check.confirmed();
-      if (ticker === ALL_TICKERS) feeds.setOthers(positions);
+      if (ticker === ALL_TICKERS) feeds.setWithoutFeed(positions);
       else {
         channel.openedAt = positions.get(ticker) ?? 0;
-        // Those who watch all have heard of the ticker up to where it was for them, and must hear
-        // of what is between.
+        // Subscribers to all tickers have heard up to the feed's position, and must hear what lies
+        // between.
         const allHeard = channels.get(ALL_TICKERS)?.state === "open";
         const delivered = allHeard ? feeds.delivered(ticker) : channel.openedAt;
         feeds.opened(ticker, delivered).note(channel.openedAt);

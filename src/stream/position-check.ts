@@ -1,39 +1,35 @@
 /**
- * Compares what was delivered with what the database holds: a feed that has become mute is found,
- * whatever the reason, and so is another database.
+ * Compares delivered positions with the database's. It finds a feed that has gone silent, and a
+ * database that was exchanged.
  */
 
 import { messageOf } from "../protocol/message-of.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
 
-/** A heartbeat says so when the database has not confirmed the positions for this long. */
+/** After this long without confirmation by the database, heartbeats say "unverified". */
 const UNVERIFIED_MS = 5_000;
-/** Tickers watched by name that are compared at once: the next ones come at the next check. */
+/** Tickers compared per check; the next check takes the next ones. */
 const NAMED_MAX = 1_000;
-/** Where all are watched and they are more than this, they are compared at fewer checks. */
+/** With more tickers than this, the comparison of all runs at fewer checks. */
 const ALL_MAX = 10_000;
-/** Of comparisons that were asked for, under way at once. */
+/** Limit for comparisons by `missed` at once. */
 const MISSED_MAX = 16;
-/** A database that doesn't answer for so long is asked again. */
+/** Limit for one comparison. */
 const ANSWER_MAX_MS = 10_000;
 
 export interface PositionCheckOptions {
   updates: UpdateReader;
-  /** Tickers that are watched by name. */
   named(): Iterable<string>;
-  /** How many tickers are known, if all are watched; else null. */
+  /** The number of known tickers if all are watched, else null. */
   all(): number | null;
   delivered(ticker: string): number;
-  /**
-   * The position that subscribers have seen the ticker at, and that can't be lower than this; 0
-   * where there is none.
-   */
+  /** The position that subscribers have seen, which can never become lower; 0 if none. */
   fedPosition(ticker: string): number;
-  /** Those that have one. */
+  /** The tickers with such a position. */
   fedTickers(): Iterable<string>;
-  /** The database has this position, which was not delivered yet. */
+  /** The database has this position, and it was not delivered yet. */
   note(ticker: string, position: number): void;
-  /** The database is not the one that it was: all that was told before is void. */
+  /** The database is another one; everything told before is void. */
   replaced(why: string): void;
   warn(message: string): void;
 }
@@ -41,10 +37,10 @@ export interface PositionCheckOptions {
 export class PositionCheck {
   readonly #options: PositionCheckOptions;
   #epoch = "";
-  /** When the database last said that this is the epoch. */
+  /** When the database last confirmed the epoch; 0 while nothing is watched. */
   #verifiedMs = 0;
   #checking = false;
-  /** Goes on where the last check ended, through what is watched by then. */
+  /** Continues where the last check ended. */
   #nextNamed: Iterator<string> | null = null;
   #round = 0;
   #missed = 0;
@@ -53,7 +49,7 @@ export class PositionCheck {
     this.#options = options;
   }
 
-  /** As last read; empty before. */
+  /** The database's epoch as last read; empty before. */
   get epoch(): string {
     return this.#epoch;
   }
@@ -62,12 +58,12 @@ export class PositionCheck {
     return this.#verifiedMs === 0 || performance.now() - this.#verifiedMs < UNVERIFIED_MS;
   }
 
-  /** The database has just told positions to somebody who is the first to watch. */
+  /** Called when the first watcher has just been told positions by the database. */
   confirmed(): void {
     if (this.#verifiedMs === 0) this.#verifiedMs = performance.now();
   }
 
-  /** Asked anew: it changes under a server whose database is set back or exchanged. */
+  /** Asks the database each time: the epoch changes when its file is restored or exchanged. */
   async currentEpoch(): Promise<string> {
     const epoch = await this.#options.updates.epoch();
     const before = this.#epoch;
@@ -76,19 +72,19 @@ export class PositionCheck {
     return epoch;
   }
 
-  /** Of all that is watched, or the next of it. */
+  /** Checks the next watched tickers. */
   async run(): Promise<void> {
     if (this.#checking) return;
     const { all, warn } = this.#options;
     const known = all();
-    const tickers = this.#nextOf();
+    const tickers = this.#nextTickers();
     if (known === null && tickers.length === 0) this.#verifiedMs = 0;
     if (this.#epoch === "" || this.#verifiedMs === 0) return;
     this.#checking = true;
     try {
-      await this.#inTime(this.#compare(tickers));
+      await this.#withTimeout(this.#compare(tickers));
       if (known !== null && this.#round++ % Math.ceil(known / ALL_MAX || 1) === 0)
-        await this.#inTime(this.#compare(null));
+        await this.#withTimeout(this.#compare(null));
       this.#verifiedMs = performance.now();
     } catch (error) {
       warn(`Positions can't be checked: ${messageOf(error)}`);
@@ -99,8 +95,8 @@ export class PositionCheck {
 
   /** @param ticker null: all that are watched. */
   async missed(ticker: string | null): Promise<void> {
-    // Before, nobody has been told anything; many at once would find the same as the check that
-    // comes anyway.
+    // Without an epoch no client has been told anything yet. Beyond the limit, the regular check
+    // finds the same.
     if (this.#epoch === "" || this.#missed >= MISSED_MAX) return;
     this.#missed++;
     try {
@@ -114,8 +110,8 @@ export class PositionCheck {
     }
   }
 
-  /** Empty only where nothing is watched by name. */
-  #nextOf(): string[] {
+  /** Empty only if no ticker is watched by name. */
+  #nextTickers(): string[] {
     const tickers: string[] = [];
     const isAnew = this.#nextNamed === null;
     this.#nextNamed ??= this.#options.named()[Symbol.iterator]();
@@ -123,16 +119,16 @@ export class PositionCheck {
       const next = this.#nextNamed.next();
       if (next.done === true) {
         this.#nextNamed = null;
-        // The last check ended with the last ticker, or those after it are not watched any more.
-        return tickers.length > 0 || isAnew ? tickers : this.#nextOf();
+        // The last check ended exactly here, or later tickers are no longer watched.
+        return tickers.length > 0 || isAnew ? tickers : this.#nextTickers();
       }
       tickers.push(next.value);
     }
     return tickers;
   }
 
-  /** One that hangs must not be the last. */
-  async #inTime(comparison: Promise<void>): Promise<void> {
+  /** Gives up on a comparison that hangs, so that later checks run. */
+  async #withTimeout(comparison: Promise<void>): Promise<void> {
     let timer: Timer | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer for ${ANSWER_MAX_MS / 1000} s`)), ANSWER_MAX_MS);
@@ -149,7 +145,7 @@ export class PositionCheck {
     const before = this.#epoch;
     if ((await this.currentEpoch()) !== before) return;
     if (tickers !== null && tickers.length === 0) return;
-    // As they are before the database is asked.
+    // Taken before the database is asked, so that a lower answer means another database.
     const fed = new Map<string, number>();
     for (const ticker of tickers ?? fedTickers()) fed.set(ticker, fedPosition(ticker));
     const read = updates.positions(tickers);

@@ -20,6 +20,6 @@ test("so many reads are under way at once, in their order, and each gets its own
   ).toEqual(answers.map((_, i) => (i % 10 === 7 ? `read ${i}` : i)));
   expect(begun).toEqual(answers.map((_, i) => i));
   expect(most).toBe(128);
-  // The turns are all back, and what answers at once answers at once.
+  // All turns are back, and a synchronous read answers at once.
   expect(turns.run(() => 5)).toBe(5);
 });

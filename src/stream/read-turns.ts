@@ -1,7 +1,6 @@
 /**
- * What subscriptions read takes turns: where the database answers later, only so many of their
- * questions are under way, whoever subscribes. So a storm of WebSockets waits here, and leaves the
- * database to the requests of others.
+ * Bounds the reads of subscriptions that run at once. A storm of WebSockets waits here, and leaves
+ * the database to other requests.
  */
 import { unavailable } from "../protocol/errors.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
@@ -19,7 +18,7 @@ export interface StreamReads {
   updates: UpdateReader;
 }
 
-/** @param reads asked for what they read only when it is read: they may not be there yet. */
+/** @param reads called at each read: the reader may not exist yet. */
 export function inTurns(reads: () => StreamReads): StreamReads {
   const turns = new ReadTurns();
   return {
@@ -38,7 +37,7 @@ export class ReadTurns {
   readonly #waiting = new Set<WaitingRead>();
   #underWay = 0;
 
-  /** @throws RequestError 503 its turn didn't come in time. What answers at once takes no turn. */
+  /** Takes a turn unless `read` answers at once. @throws RequestError 503 no turn in time. */
   run<T>(read: () => T | Promise<T>): T | Promise<T> {
     if (this.#underWay >= UNDER_WAY_MAX) return this.#later(read);
     const result = read();
@@ -58,7 +57,7 @@ export class ReadTurns {
     }
   }
 
-  /** Gives the turn of one that is done to the next. */
+  /** Passes a finished read's turn on. */
   #next(): void {
     for (const waiter of this.#waiting) {
       this.#waiting.delete(waiter);

@@ -1,4 +1,4 @@
-/** A snapshot in JSON: members as live frames name them, null where there is none. */
+/** A snapshot as JSON, with the member names of live frames; null for what doesn't exist. */
 import { toWire } from "../market/timestamp.ts";
 import { type KindName, kindOf, partName, type SeriesRow, type SeriesValue } from "../storage/model/kinds.ts";
 import type { NewestRow, TickerSnapshot } from "../storage/update-contract.ts";

@@ -1,4 +1,6 @@
-/** Where a subscription begins: the first frame, and the position that it stands for. */
+/**
+ * Finds where a subscription begins: its first frame, and the position that the frame stands for.
+ */
 import {
   initialPriceFrame,
   type NotRecovered,
@@ -13,45 +15,43 @@ import { READ_LIMIT } from "./catch-up.ts";
 import { snapshotJson } from "./snapshot-json.ts";
 
 export type Start =
-  /** With the latest price, if one is known. */
+  /** The latest price, if one is known. */
   | { kind: "price" }
   | { kind: "snapshot" }
-  /** With nothing but what comes. */
+  /** Only updates to come. */
   | { kind: "now" }
   /**
-   * After a position, or with the updates that were committed from a moment on; by ticker, or the
-   * same for all. A ticker that isn't named begins at its first update. @param epoch that the
-   * positions are of, null: this one.
+   * Updates after a position, or committed since a time; by ticker, or one for all. Tickers that
+   * are not named begin at their first update. `epoch`: that of the positions; null: the current
+   * one.
    */
   | { kind: "since"; since: Since | Map<string, Since>; epoch: string | null };
 
-/** With many updates a second, one may come between each time. */
+/** With many updates a second, one may come between any two reads. */
 const PRICE_TRIES = 10;
 
 export interface StartingPointOptions {
-  /** As it is in the database: a kept one could be older than a position that is read beside it. */
+  /** Must read the database: a cached price could be older than the position read beside it. */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   updates: UpdateReader;
 }
 
-/** The first frame, and the position whose next update follows. */
 export interface BeginsAt {
   frame: string | null;
   position: number;
-  /** No update was missed, and no content is told. */
+  /** No update was missed, and no content is sent. */
   nothing: boolean;
   /** The first updates after the position, if they were read. */
   read: StoredUpdate[] | null;
 }
 
-/** From where on updates can be told. */
 interface Found {
   position: number;
   newest: number;
   read: StoredUpdate[] | null;
 }
 
-/** Whether a subscription to all tickers has anything to read of one that is at this position. */
+/** Whether a subscription to all tickers has to read anything of this one. */
 export function concerns(start: Start, ticker: string, position: number, epoch: string): boolean {
   if (start.kind !== "since") return false;
   if (!(start.since instanceof Map)) return position > 0;
@@ -67,7 +67,7 @@ export class StartingPoint {
     this.#options = options;
   }
 
-  /** @param delivered a position that is in the database. */
+  /** @param delivered a position that the database holds. */
   async of(ticker: string, delivered: number, start: Start, epoch: string): Promise<BeginsAt> {
     switch (start.kind) {
       case "now":
@@ -85,24 +85,23 @@ export class StartingPoint {
     }
   }
 
-  /**
-   * The position is the same before and after the price is read: so the price is of that position.
-   */
+  /** Reads until the position is the same before and after: then the price belongs to it. */
   async #price(ticker: string, delivered: number, epoch: string): Promise<BeginsAt> {
     const { latestPrice, updates } = this.#options;
-    let seq = delivered;
+    let position = delivered;
     let price: number | null = null;
     for (let tries = 0; tries < PRICE_TRIES; tries++) {
       const read = latestPrice(ticker);
       price = read instanceof Promise ? await read : read;
       const positions = updates.positions([ticker]);
       const newest = (positions instanceof Promise ? await positions : positions).get(ticker) ?? 0;
-      if (newest <= seq) break;
-      // After the last try the price is of an update that follows: none is lost.
-      if (tries < PRICE_TRIES - 1) seq = newest;
+      if (newest <= position) break;
+      // After the last try the price may be that of a later update, which still follows.
+      if (tries < PRICE_TRIES - 1) position = newest;
     }
-    const frame = price === null ? null : initialPriceFrame(ticker, price, new Date(), { seq, epoch });
-    return { frame, position: seq, nothing: price === null, read: null };
+    const frame =
+      price === null ? null : initialPriceFrame(ticker, price, new Date(), { seq: position, epoch });
+    return { frame, position, nothing: price === null, read: null };
   }
 
   async #since(
@@ -154,7 +153,7 @@ export class StartingPoint {
     };
   }
 
-  /** Most have missed little: then it is known here whether all of it can be told. */
+  /** One read shows for most clients, who missed little, whether all of it is kept. */
   async #readFrom(ticker: string, position: number, newest: number): Promise<Found | NotRecovered> {
     if (position >= newest) return { position, newest: position, read: null };
     const read = await this.#options.updates.after(ticker, position, READ_LIMIT);

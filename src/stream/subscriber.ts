@@ -1,37 +1,34 @@
-/** Who watches: the terms of this folder. */
+/** The subscriber as this folder sees it; websocket/ implements it. */
 import type { Update } from "../storage/update-contract.ts";
 import type { Subscription } from "./subscription.ts";
 
-/** Instead of a ticker: all of them. No ticker is empty. */
+/** Stands for all tickers. No ticker is empty. */
 export const ALL_TICKERS = "";
 
 export interface Subscriber {
   readonly open: boolean;
-  /** True while updates have to be handed to it one by one: see `handOver`. */
+  /** True while updates must be delivered one by one: see `deliverDirectly`. */
   readonly slow: boolean;
-  /**
-   * What it has opened and not left. Kept by the subscriber, which looks them up by ticker anyway.
-   */
+  /** Kept by the subscriber, which looks them up by ticker anyway. */
   readonly subscriptions: Iterable<Subscription>;
-  /** A frame that is no update. */
+  /** Sends a frame that is no update. */
   send(text: string): void;
-  /** An update in its turn; it may be held back, folded or dropped as the client chose. */
+  /** The next update. The client's choice decides whether it is held back, folded or dropped. */
   deliver(ticker: string, update: Update, text: string): void;
-  /** Positions whose content can't be known, in their turn; never dropped. */
+  /** Positions whose content is lost, in order; never dropped. */
   deliverGap(ticker: string, from: number, to: number, text: string): void;
-  /** What follows a gap, in its turn; a newer one of the ticker may take its place. */
-  deliverSnapshot(ticker: string, seq: number, text: string): void;
-  /** The first position of the ticker that is held back; undefined where none is. */
+  /** Follows a gap, in order; a newer snapshot of the ticker may replace it. */
+  deliverSnapshot(ticker: string, position: number, text: string): void;
+  /** The first position of the ticker that is held back, or undefined. */
   waitsFrom(ticker: string): number | undefined;
-  /** An update that was asked for, read from the log: it is never folded or dropped. */
+  /** An update from the log that the client asked for: never folded or dropped. */
   recover(text: string): void;
-  /** Resolves when there is room for more of them; also when it is closed. */
+  /** Resolves when there is room for more of them, or the subscriber is closed. */
   room(): Promise<void>;
-  /** What `publish` would bring it, while it is the only one that listens. */
+  /** Takes what `publish` would bring, while it is the sole listener. */
   hear(text: string): void;
-  /** From here on `publish` of the topic reaches it. */
   listen(topic: string): void;
   unlisten(topic: string): void;
-  /** It can't be told what it missed: it has to connect again. */
+  /** Ends the connection: the client has to connect again, as it can't be told what it missed. */
   restart(): void;
 }

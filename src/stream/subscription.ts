@@ -1,28 +1,21 @@
 /**
- * One subscriber's interest in one ticker, or in all. There may be a million of them: what one has
- * only while it reads what it missed, or is told of updates one by one, is kept apart and given up
- * when it listens like all the others.
+ * One subscriber's interest in one ticker, or in all. There may be a million of them, so the state
+ * for catching up exists only until the subscription listens like all others.
  */
 import type { Channel } from "./channel.ts";
 import { ALL_TICKERS, type Subscriber } from "./subscriber.ts";
 import type { TypeFilter } from "./type-filter.ts";
 
-/** Joining: reads what it missed. Handed: gets updates one by one. Listening: through the topic. */
-export type SubscriptionState = "joining" | "handed" | "listening" | "left";
+/** Joining: reads what it missed. Direct: gets updates one by one. Listening: through the topic. */
+export type SubscriptionState = "joining" | "direct" | "listening" | "left";
 
-/** Where it is not where the feeds are, by ticker. */
-interface Apart {
-  /** Positions that it has beyond those of the feed: from a snapshot or the log. */
+/** How the subscription differs from the feeds, by ticker. */
+interface OwnProgress {
+  /** Positions beyond the feed's, from a snapshot or the log. */
   ahead: Map<string, number>;
-  /**
-   * Tickers that it is still reading from the log, and how far it has come; null: it has been told
-   * nothing yet.
-   */
-  behind: Map<string, number | null>;
-  /**
-   * Of a subscription to all: tickers that have moved since it last listened, of which no heartbeat
-   * has told it.
-   */
+  /** How far it has read each ticker that it still reads; null: it was sent nothing yet. */
+  reading: Map<string, number | null>;
+  /** Tickers that moved since a subscription to all last listened or got a heartbeat. */
   moved: Set<string>;
 }
 
@@ -31,7 +24,7 @@ export class Subscription {
   readonly subscriber: Subscriber;
   filter: TypeFilter;
   state: SubscriptionState = "joining";
-  #apart: Apart | null = null;
+  #progress: OwnProgress | null = null;
 
   constructor(channel: Channel, subscriber: Subscriber, filter: TypeFilter) {
     this.channel = channel;
@@ -39,53 +32,43 @@ export class Subscription {
     this.filter = filter;
   }
 
-  /** Or ALL_TICKERS. */
   get ticker(): string {
     return this.channel.ticker;
   }
 
-  /** It may have done so during any wait. */
+  /** Check it after every wait. */
   get hasLeft(): boolean {
     return this.state === "left";
   }
 
-  /**
-   * How far it has come in reading the ticker; null: it has been told nothing yet; undefined: it
-   * reads nothing of it.
-   */
-  behind(ticker: string): number | null | undefined {
-    if (this.#apart !== null) return this.#apart.behind.get(ticker);
-    // Before it has begun.
+  /** How far it has read the ticker; null: it was sent nothing yet; undefined: it reads nothing. */
+  readTo(ticker: string): number | null | undefined {
+    if (this.#progress !== null) return this.#progress.reading.get(ticker);
     return this.state === "joining" && ticker === this.ticker && ticker !== ALL_TICKERS ? null : undefined;
   }
 
-  isBehind(ticker: string): boolean {
-    return this.behind(ticker) !== undefined;
+  isReading(ticker: string): boolean {
+    return this.readTo(ticker) !== undefined;
   }
 
-  /** Tickers that it is still reading from the log. */
-  behindTickers(): string[] {
-    return [...(this.#apart?.behind.keys() ?? [])];
+  tickersBeingRead(): string[] {
+    return [...(this.#progress?.reading.keys() ?? [])];
   }
 
-  setBehind(ticker: string, position: number | null): void {
-    this.#setApart().behind.set(ticker, position);
+  setReadTo(ticker: string, position: number | null): void {
+    this.#makeProgress().reading.set(ticker, position);
   }
 
-  /**
-   * It has everything of the ticker up to the position.
-   *
-   * @param delivered up to where the feed has told it.
-   */
+  /** The subscription has everything up to `position`, and the feed has delivered `delivered`. */
   hasCaughtUp(ticker: string, position: number, delivered: number): void {
-    const apart = this.#setApart();
-    apart.behind.delete(ticker);
-    if (position > delivered) apart.ahead.set(ticker, position);
+    const progress = this.#makeProgress();
+    progress.reading.delete(ticker);
+    if (position > delivered) progress.ahead.set(ticker, position);
   }
 
-  /** The position that it has beyond that of the feed; 0 where it has none. */
+  /** The position that it has beyond the feed's; 0 if none. */
   ahead(ticker: string): number {
-    return this.#apart?.ahead.get(ticker) ?? 0;
+    return this.#progress?.ahead.get(ticker) ?? 0;
   }
 
   isAhead(ticker: string, position: number): boolean {
@@ -93,25 +76,20 @@ export class Subscription {
   }
 
   noteMoved(ticker: string): void {
-    this.#setApart().moved.add(ticker);
+    this.#makeProgress().moved.add(ticker);
   }
 
-  /** Those noted since it was called last. */
   takeMoved(): string[] {
-    const moved = [...(this.#apart?.moved ?? [])];
-    this.#apart?.moved.clear();
+    const moved = [...(this.#progress?.moved ?? [])];
+    this.#progress?.moved.clear();
     return moved;
   }
 
-  /**
-   * Whether it has exactly what the feeds have delivered.
-   *
-   * @param delivered the position of a feed.
-   */
-  isEven(delivered: (ticker: string) => number): boolean {
-    if (this.#apart === null) return true;
-    const { ahead, behind } = this.#apart;
-    if (behind.size > 0) return false;
+  /** Whether it has exactly what the feeds have delivered. */
+  isUpToDate(delivered: (ticker: string) => number): boolean {
+    if (this.#progress === null) return true;
+    const { ahead, reading } = this.#progress;
+    if (reading.size > 0) return false;
     for (const [ticker, position] of ahead) {
       if (position > delivered(ticker)) return false;
       ahead.delete(ticker);
@@ -119,13 +97,12 @@ export class Subscription {
     return true;
   }
 
-  /** It is where the feeds are, and has been told so. */
-  forgetApart(): void {
-    this.#apart = null;
+  forgetOwnProgress(): void {
+    this.#progress = null;
   }
 
-  #setApart(): Apart {
-    this.#apart ??= { ahead: new Map(), behind: new Map(), moved: new Set() };
-    return this.#apart;
+  #makeProgress(): OwnProgress {
+    this.#progress ??= { ahead: new Map(), reading: new Map(), moved: new Set() };
+    return this.#progress;
   }
 }

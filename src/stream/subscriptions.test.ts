@@ -17,10 +17,10 @@ setDefaultTimeout(120_000);
 
 const TYPES = ["quote", "trade", "bar"];
 
-/** A log as a database keeps it: what is committed is in it at once. */
+/** A log like a database's: a committed update is in it at once. */
 class Log implements UpdateReader {
   readonly updates = new Map<string, StoredUpdate[]>();
-  /** Positions up to here are kept no more. */
+  /** Positions up to here are not kept any more. */
   trimmed = 0;
   epochText = "e1";
   reads = 0;
@@ -64,9 +64,9 @@ class Log implements UpdateReader {
   }
 
   async snapshot(ticker: string): Promise<TickerSnapshot> {
-    const seq = this.updates.get(ticker)?.length ?? 0;
+    const position = this.updates.get(ticker)?.length ?? 0;
     await this.latency();
-    return { position: seq, newest: [] };
+    return { position, newest: [] };
   }
 }
 
@@ -200,7 +200,7 @@ test("tickers are asked for so many at a time; what nobody watches any more isn'
   const begun = Array.from({ length: 5_000 }, (_, i) => begin(one, `T${i}`, { kind: "now" }));
   const underWay = watched.length;
   expect(underWay).toBeLessThan(2_100);
-  // Half of those that wait, and one that was asked for.
+  // Half of the waiting limit, and one more that was asked for.
   const left = begun.filter((_, i) => i === 0 || (i >= underWay && i % 2 === 0));
   for (const { subscription } of left) subscriptions.leave(subscription);
   expect(watched.filter((what) => what.startsWith("-"))).toEqual(["-T0"]);
@@ -273,8 +273,8 @@ test("what is lost, late or twice on the way reaches everybody once and in order
   await begin(filtered, "A", { kind: "now" }, onlyTypes(["trade"])).begun;
   const committed = Array.from({ length: 12 }, (_, i) => log.commit("A", TYPES[i % 3]!));
   for (const at of [0, 2, 1, 1, 0, 5, 3, 9]) subscriptions.accept("A", committed[at]!);
-  // 5, 7, 8, 9, 11 and 12 never come: two are asked for because later ones came, the last are found
-  // by asking the database.
+  // 5, 7, 8, 9, 11 and 12 never come. Later updates show that two are missing; the position check
+  // finds the last.
   await subscriptions.missed("A");
   await until(() => updatesOf(one.frames).length === 12);
   expect(updatesOf(one.frames).map(({ seq }) => seq)).toEqual(committed.map(({ position }) => position));
@@ -423,7 +423,7 @@ test("who watches all tickers misses nothing of one that somebody opens by name"
   const { log, subscriptions, subscriber, begin } = setUp();
   const all = subscriber();
   await begin(all, ALL_TICKERS, { kind: "now" }).begun;
-  // They never came here: another server committed them.
+  // Another server committed them; they never came here.
   log.commit("NEW", "quote");
   log.commit("NEW", "quote");
   const named = subscriber();
@@ -506,10 +506,10 @@ test("whoever comes, goes and comes back at any moment sees everything once and 
       if (random() < 0.8 || done) await begun;
       if (random() < 0.3 && subscription.state === "listening") {
         one.slow = true;
-        subscriptions.handOver(subscription);
+        subscriptions.deliverDirectly(subscription);
         await Bun.sleep(random() * 10);
         one.slow = false;
-        subscriptions.takeBack(subscription);
+        subscriptions.listenIfUpToDate(subscription);
       }
       await Bun.sleep(random() * 30);
       if (done) {
@@ -620,10 +620,10 @@ test("after what is not kept everybody gets a snapshot at its place, whenever th
       if (random() < 0.8 || done) await begun;
       if (random() < 0.3 && subscription.state === "listening") {
         one.slow = true;
-        subscriptions.handOver(subscription);
+        subscriptions.deliverDirectly(subscription);
         await Bun.sleep(random() * 10);
         one.slow = false;
-        subscriptions.takeBack(subscription);
+        subscriptions.listenIfUpToDate(subscription);
       }
       await Bun.sleep(random() * 40);
       const of = ticker === ALL_TICKERS ? tickers : [ticker];

@@ -1,9 +1,9 @@
 /**
- * Who of this worker watches what: from the first frame of a subscription over what it missed to
- * the live updates, and heartbeats.
+ * Which subscribers of this worker watch what: their first frame, what they missed, live updates
+ * and heartbeats.
  *
- * Knows neither sockets nor storage: a `Subscriber` takes text, `publish` reaches all listeners of
- * a topic at once.
+ * Knows neither sockets nor storage: a `Subscriber` takes text, and `publish` reaches all listeners
+ * of a topic at once.
  */
 import type { Update, UpdateReader } from "../storage/update-contract.ts";
 import { READ_LIMIT } from "./catch-up.ts";
@@ -20,14 +20,13 @@ import type { FeedOptions } from "./ticker-feed.ts";
 import { TickerFeeds } from "./ticker-feeds.ts";
 import { type TypeFilter, union } from "./type-filter.ts";
 
-/** How often a worker compares the positions that it delivered with those in the database. */
+/** How often a worker compares its positions with the database's. */
 const POSITION_CHECK_MS = 1_000;
 
 export interface SubscriptionsOptions {
   heartbeatIntervalMs: number;
-  /** To every listener of the topic. */
   publish(topic: string, text: string): void;
-  /** Resolves when every later commit to the ticker, or to ALL_TICKERS, comes here. */
+  /** Resolves when every later commit to the ticker, or to ALL_TICKERS, reaches this worker. */
   watch(ticker: string): Promise<void>;
   unwatch(ticker: string): void;
   /** See StartingPointOptions. */
@@ -39,7 +38,7 @@ export interface SubscriptionsOptions {
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
   readonly #channels = new Map<string, Channel>();
-  /** With the number of their subscriptions. */
+  /** The number of subscriptions of each. */
   readonly #subscribers = new Map<Subscriber, number>();
   readonly #feeds = new TickerFeeds(this.#feedOptions());
   readonly #check: PositionCheck;
@@ -93,7 +92,7 @@ export class Subscriptions {
     return this.#size;
   }
 
-  /** Tickers that are watched by name, and one more where all are. */
+  /** Tickers watched by name, and one more if all are watched. */
   get channels(): number {
     return this.#channels.size;
   }
@@ -102,17 +101,17 @@ export class Subscriptions {
     return this.#channels.has(ticker);
   }
 
-  /** Of the database; throws what its reader throws. */
+  /** The database's epoch. @throws what its reader throws. */
   async epoch(): Promise<string> {
     return this.knownEpoch === "" ? await this.#check.currentEpoch() : this.knownEpoch;
   }
 
-  /** As last read; empty before. */
+  /** The database's epoch as last read; empty before. */
   get knownEpoch(): string {
     return this.#check.epoch;
   }
 
-  /** @param ticker or ALL_TICKERS. Nothing comes of it before `begin`. */
+  /** Sends nothing before `begin`. @param ticker or ALL_TICKERS. */
   open(subscriber: Subscriber, ticker: string, filter: TypeFilter): Subscription {
     let channel = this.#channels.get(ticker);
     if (channel === undefined) {
@@ -127,10 +126,8 @@ export class Subscriptions {
   }
 
   /**
-   * Has commits to its ticker come here, which `begin` waits for. Ahead of that, so that many are
-   * asked for together.
-   *
-   * @returns settles, and never rejects, when they come here, or don't.
+   * Asks the hub for the ticker's commits ahead of `begin`, so that many are asked for together.
+   * Resolves when that has succeeded or failed.
    */
   async prepare({ channel, hasLeft }: Subscription): Promise<void> {
     if (hasLeft) return;
@@ -139,9 +136,8 @@ export class Subscriptions {
   }
 
   /**
-   * Sends the first frame that the start asks for, then every update after its position once and in
-   * order, and heartbeats. Resolves when it is up to date. The subscription has left when this
-   * throws.
+   * Sends the first frame, then every update after its position once and in order, and heartbeats.
+   * Resolves when the subscriber is up to date. On an error the subscription has left.
    */
   async begin(subscription: Subscription, start: Start): Promise<void> {
     try {
@@ -159,7 +155,6 @@ export class Subscriptions {
     }
   }
 
-  /** Takes effect at once for updates that are delivered from now on. */
   refilter(subscription: Subscription, filter: TypeFilter): void {
     subscription.channel.refilter(subscription, filter);
   }
@@ -168,16 +163,14 @@ export class Subscriptions {
     this.refilter(subscription, union(subscription.filter, filter));
   }
 
-  /**
-   * The subscriber reads slowly: its updates are handed to it one by one until it is `slow` no more
-   * and `takeBack` is called.
-   */
-  handOver(subscription: Subscription): void {
-    if (subscription.state === "listening") subscription.channel.hand(subscription);
+  /** Delivers a slow reader its updates one by one, until `listenIfUpToDate`. */
+  deliverDirectly(subscription: Subscription): void {
+    if (subscription.state === "listening") subscription.channel.deliverDirectly(subscription);
   }
 
-  takeBack(subscription: Subscription): void {
-    this.#delivery.listenIfEven(subscription);
+  /** Has no effect while the subscriber is `slow`, or lacks updates. */
+  listenIfUpToDate(subscription: Subscription): void {
+    this.#delivery.listenIfUpToDate(subscription);
   }
 
   leave(subscription: Subscription): void {
@@ -195,7 +188,7 @@ export class Subscriptions {
     this.#dropFeeds(ticker);
   }
 
-  /** An update of a ticker that is watched; in any order, and any number of times. */
+  /** An update of a watched ticker; in any order, and any number of times. */
   accept(ticker: string, update: Update): void {
     const feed = this.#feeds.get(ticker);
     if (feed !== undefined) feed.accept(update);
@@ -211,40 +204,37 @@ export class Subscriptions {
       this.#feeds.opened(ticker).note(position);
   }
 
-  /** Updates may have been missed, of the ticker or of all: the database knows. */
+  /** Updates of the ticker or of all may have been missed: asks the database. */
   async missed(ticker: string): Promise<void> {
     await this.#check.missed(ticker === ALL_TICKERS ? null : ticker);
   }
 
-  /**
-   * The position up to which the subscriber was sent everything, or has it waiting; null: nothing
-   * was told of the ticker yet.
-   */
+  /** The subscriber has everything up to this position, sent or waiting; null: nothing yet. */
   reached(subscription: Subscription, ticker: string): number | null {
-    const reading = subscription.behind(ticker);
+    const reading = subscription.readTo(ticker);
     if (reading !== undefined) return reading;
     return Math.max(this.#feeds.delivered(ticker), subscription.ahead(ticker));
   }
 
-  /** The position that everything up to was delivered, of a ticker that is watched. */
+  /** Everything up to this position of a watched ticker was delivered. */
   delivered(ticker: string): number {
     return this.#feeds.delivered(ticker);
   }
 
-  /** It has no position any more: it was a check's, whose sockets may be about to close. */
+  /** Drops a check's ticker, which was removed; its sockets may still be closing. */
   forget(ticker: string): void {
     this.#heartbeats.forgetTicker(ticker);
     this.#feeds.forget(ticker, { isWatched: this.#channels.has(ticker) });
   }
 
-  /** No more heartbeats; the sockets are being closed. */
+  /** Call it when the sockets are about to close. */
   stop(): void {
     clearInterval(this.#checks);
     this.#heartbeats.stopAll();
     this.#feeds.close();
   }
 
-  /** Who came before may have met a database that was away. */
+  /** Opens it again when an earlier opening failed. */
   #openIfNot(channel: Channel): void {
     if (channel.state === "new" || channel.state === "failed") this.#openings.open(channel);
   }
@@ -252,7 +242,7 @@ export class Subscriptions {
   #restartAll(why: string): void {
     this.#options.warn(`${why}: every subscriber has to connect again`);
     for (const subscriber of [...this.#subscribers.keys()]) {
-      // At once, not when its socket has closed: whoever comes next must not meet what was.
+      // Leaves at once, not when the socket closes: the next client must not meet the old feeds.
       for (const subscription of [...subscriber.subscriptions]) this.leave(subscription);
       subscriber.restart();
     }
@@ -267,7 +257,6 @@ export class Subscriptions {
     for (const ticker of this.#channels.keys()) if (ticker !== ALL_TICKERS) yield ticker;
   }
 
-  /** One for all feeds. */
   #feedOptions(): FeedOptions {
     return {
       read: (ticker, after) => this.#options.updates.after(ticker, after, READ_LIMIT),
@@ -280,14 +269,13 @@ export class Subscriptions {
     };
   }
 
-  /** Of a channel that was closed. */
   #dropFeeds(ticker: string): void {
     if (this.#feeds.isForgotten(ticker)) this.#feeds.drop(ticker);
     if (this.#channels.has(ALL_TICKERS)) return;
     const isWatched = (of: string): boolean => this.#channels.has(of);
     if (ticker === ALL_TICKERS) this.#feeds.dropAll(isWatched);
     else this.#feeds.drop(ticker);
-    this.#feeds.forgetOthers();
+    this.#feeds.forgetWithoutFeed();
     this.#heartbeats.forgetMoved();
   }
 }

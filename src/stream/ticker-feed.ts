@@ -1,48 +1,48 @@
 /**
- * The updates of one ticker as this worker delivers them: each position once, in order. What comes
- * too early waits for what is between; what doesn't come is read from the update log. So nothing
- * before it has to be reliable or in order.
+ * Delivers the updates of one ticker: each position once, in order. An early update waits for those
+ * before it; the update log supplies those that don't come. So nothing on the way here has to be
+ * reliable or in order.
  */
 
 import { messageOf } from "../protocol/message-of.ts";
 import type { StoredUpdate, TickerSnapshot, Update } from "../storage/update-contract.ts";
 
-/** How long an early update waits for those before it, which are usually just behind. */
+/** How long an early update waits for those before it, which usually follow at once. */
 const REORDER_MS = 20;
 const RETRY_MS = 500;
-/** Early updates that wait, in UTF-16 units of their frames; beyond it they are left to the log. */
+/** Limit for waiting early updates, in UTF-16 units of frames; beyond it the log supplies them. */
 const EARLY_CHARACTERS_MAX = 1024 * 1024;
-/** Of the newest updates, for subscribers that are just joining. */
+/** Limit for the newest updates, kept for subscribers that are joining. */
 const TAIL_CHARACTERS_MAX = 1024 * 1024;
 
-/** The same for all feeds: there are many. */
+/** Shared by all feeds: there are many. */
 export interface FeedOptions {
   /** Some of the updates after the position, ascending: see UpdateReader. */
   read(ticker: string, after: number): StoredUpdate[] | Promise<StoredUpdate[]>;
-  /** The next update; `delivered` is its position already. */
+  /** Called for the next update, when `delivered` is its position already. */
   deliver(ticker: string, update: Update): void;
-  /** The content of these positions can't be known any more; a snapshot follows. */
+  /** The content of these positions is lost; a snapshot follows. */
   gap(ticker: string, from: number, to: number): void;
-  /** Read after a gap: holds what was in it. */
+  /** Read after a gap: holds what the gap left out. */
   readSnapshot(ticker: string): TickerSnapshot | Promise<TickerSnapshot>;
-  /** Its position is the one that everything up to was delivered. */
+  /** Called when everything up to the snapshot's position was delivered. */
   tellSnapshot(ticker: string, snapshot: TickerSnapshot): void;
-  /** Called once each time that the log doesn't answer. */
+  /** Called for each failed read of the log. */
   warn(ticker: string, message: string): void;
 }
 
-/** What a feed has only while something is missing, or somebody joins. */
-class Busy {
+/** State that exists only while updates are missing or subscribers join. */
+class PendingWork {
   early = new Map<number, Update>();
   earlyCharacters = 0;
   timer: Timer | null = null;
   filling = false;
   /**
-   * After a gap, while the snapshot is read: nothing is delivered, so that it can't come too late
-   * for its position.
+   * True while the snapshot after a gap is read. Nothing is delivered then, so that the snapshot
+   * doesn't come too late for its position.
    */
   paused = false;
-  /** To be told at its position. */
+  /** Told once its position is delivered. */
   snapshot: TickerSnapshot | null = null;
   tail: Update[] = [];
   tailCharacters = 0;
@@ -65,7 +65,7 @@ class Busy {
     if (this.early.delete(update.position)) this.earlyCharacters -= update.frame.length;
   }
 
-  get isOver(): boolean {
+  get isDone(): boolean {
     const isQuiet = this.early.size === 0 && this.timer === null && !this.filling && this.tailUsers === 0;
     return isQuiet && !this.paused && this.snapshot === null;
   }
@@ -75,13 +75,13 @@ export class TickerFeed {
   readonly #ticker: string;
   readonly #options: FeedOptions;
   #delivered: number;
-  /** The highest position that is known to exist. */
+  /** The highest position known to exist. */
   #known: number;
   #closed = false;
   /** Null nearly always: there are many feeds. */
-  #busy: Busy | null = null;
+  #pending: PendingWork | null = null;
 
-  /** @param delivered the position that the first update follows. */
+  /** @param delivered the position before the first update. */
   constructor(ticker: string, delivered: number, options: FeedOptions) {
     this.#ticker = ticker;
     this.#options = options;
@@ -93,9 +93,9 @@ export class TickerFeed {
     return this.#delivered;
   }
 
-  /** Nothing waits, and nobody reads: it could be opened again at its position. */
+  /** Whether the feed can be closed, and opened again at its position. */
   get idle(): boolean {
-    return this.#busy === null || this.#busy.isOver;
+    return this.#pending === null || this.#pending.isDone;
   }
 
   accept(update: Update): void {
@@ -113,27 +113,27 @@ export class TickerFeed {
   note(position: number): void {
     if (this.#closed || position <= this.#delivered) return;
     this.#known = Math.max(this.#known, position);
-    const busy = this.#beBusy();
-    if (busy.timer === null && !busy.filling && !busy.paused)
-      busy.timer = setTimeout(() => this.#fill(), REORDER_MS);
+    const pending = this.#ensurePending();
+    if (pending.timer === null && !pending.filling && !pending.paused)
+      pending.timer = setTimeout(() => this.#fill(), REORDER_MS);
   }
 
-  /** From here on the newest updates are kept for `since`, until `dropTail`. */
+  /** Keeps the newest updates for `since`, until `dropTail`. */
   keepTail(): void {
-    this.#beBusy().tailUsers++;
+    this.#ensurePending().tailUsers++;
   }
 
   dropTail(): void {
-    const busy = this.#beBusy();
-    if (--busy.tailUsers > 0) return;
-    busy.dropTail();
-    this.#rest();
+    const pending = this.#ensurePending();
+    if (--pending.tailUsers > 0) return;
+    pending.dropTail();
+    this.#dropIfIdle();
   }
 
-  /** Everything after the position; null where not all of it is kept here. */
+  /** Everything after the position; null if not all of it is kept here. */
   since(position: number): Update[] | null {
     if (position >= this.#delivered) return [];
-    const tail = this.#busy?.tail ?? [];
+    const tail = this.#pending?.tail ?? [];
     const first = tail[0];
     if (first === undefined || first.position > position + 1) return null;
     return tail.slice(position + 1 - first.position);
@@ -141,37 +141,37 @@ export class TickerFeed {
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#busy?.timer ?? undefined);
+    clearTimeout(this.#pending?.timer ?? undefined);
   }
 
   get #isPaused(): boolean {
-    return this.#busy?.paused === true;
+    return this.#pending?.paused === true;
   }
 
-  #beBusy(): Busy {
-    this.#busy ??= new Busy();
-    return this.#busy;
+  #ensurePending(): PendingWork {
+    this.#pending ??= new PendingWork();
+    return this.#pending;
   }
 
-  #rest(): void {
-    if (this.idle) this.#busy = null;
+  #dropIfIdle(): void {
+    if (this.idle) this.#pending = null;
   }
 
   #hold(update: Update): void {
-    const busy = this.#beBusy();
-    if (busy.early.has(update.position)) return;
-    busy.early.set(update.position, update);
-    busy.earlyCharacters += update.frame.length;
-    if (busy.earlyCharacters <= EARLY_CHARACTERS_MAX) return;
-    busy.early.clear();
-    busy.earlyCharacters = 0;
+    const pending = this.#ensurePending();
+    if (pending.early.has(update.position)) return;
+    pending.early.set(update.position, update);
+    pending.earlyCharacters += update.frame.length;
+    if (pending.earlyCharacters <= EARLY_CHARACTERS_MAX) return;
+    pending.early.clear();
+    pending.earlyCharacters = 0;
   }
 
   #deliverEarly(): void {
-    while (this.#busy !== null && !this.#isPaused) {
-      const next = this.#busy.early.get(this.#delivered + 1);
+    while (this.#pending !== null && !this.#isPaused) {
+      const next = this.#pending.early.get(this.#delivered + 1);
       if (next === undefined) return;
-      this.#busy.forgetEarly(next);
+      this.#pending.forgetEarly(next);
       this.#deliver(next);
     }
   }
@@ -182,7 +182,7 @@ export class TickerFeed {
       return;
     }
     this.#delivered = update.position;
-    if (this.#busy !== null && this.#busy.tailUsers > 0) this.#busy.keep(update);
+    if (this.#pending !== null && this.#pending.tailUsers > 0) this.#pending.keep(update);
     this.#options.deliver(this.#ticker, update);
     this.#tellSnapshotIfDue();
   }
@@ -190,85 +190,85 @@ export class TickerFeed {
   #skip(to: number): void {
     const from = this.#delivered + 1;
     this.#delivered = to;
-    // Whoever is joining reads the log, and finds the same.
-    this.#busy?.dropTail();
+    // Joining subscribers read the log, and find the same gap.
+    this.#pending?.dropTail();
     this.#options.gap(this.#ticker, from, to);
-    const snapshot = this.#busy?.snapshot ?? null;
+    const snapshot = this.#pending?.snapshot ?? null;
     if (snapshot !== null && snapshot.position >= to) this.#tellSnapshotIfDue();
     else void this.#readSnapshot();
   }
 
   async #readSnapshot(): Promise<void> {
-    const busy = this.#beBusy();
-    busy.paused = true;
+    const pending = this.#ensurePending();
+    pending.paused = true;
     let isRead = false;
     while (!isRead && !this.#closed) {
       try {
         const read = this.#options.readSnapshot(this.#ticker);
-        // Where it takes no turn of the event loop, nothing has waited for it.
-        busy.snapshot = read instanceof Promise ? await read : read;
+        // A synchronous read lets nothing come in between.
+        pending.snapshot = read instanceof Promise ? await read : read;
         isRead = true;
       } catch (error) {
         this.#options.warn(this.#ticker, messageOf(error));
         await Bun.sleep(RETRY_MS);
       }
     }
-    busy.paused = false;
+    pending.paused = false;
     if (this.#closed) return;
-    const position = busy.snapshot!.position;
+    const position = pending.snapshot!.position;
     this.#tellSnapshotIfDue();
     this.#deliverEarly();
     this.note(Math.max(position, this.#known));
-    this.#rest();
+    this.#dropIfIdle();
   }
 
   #tellSnapshotIfDue(): void {
-    const busy = this.#busy;
-    if (busy === null || busy.snapshot === null || busy.snapshot.position > this.#delivered) return;
-    const { snapshot } = busy;
-    busy.snapshot = null;
+    const pending = this.#pending;
+    if (pending === null || pending.snapshot === null || pending.snapshot.position > this.#delivered) return;
+    const { snapshot } = pending;
+    pending.snapshot = null;
     this.#options.tellSnapshot(this.#ticker, snapshot);
   }
 
   async #fill(): Promise<void> {
-    const busy = this.#beBusy();
-    busy.timer = null;
-    if (busy.filling || this.#closed) return;
-    busy.filling = true;
+    const pending = this.#ensurePending();
+    pending.timer = null;
+    if (pending.filling || this.#closed) return;
+    pending.filling = true;
     try {
-      while (!this.#closed && !busy.paused && this.#delivered < this.#known) {
+      while (!this.#closed && !pending.paused && this.#delivered < this.#known) {
         const read = this.#options.read(this.#ticker, this.#delivered);
         this.#takeStored(read instanceof Promise ? await read : read);
-        // Others have their turn, also where a read takes none.
+        // Gives others a turn: a synchronous read takes none.
         if (this.#delivered < this.#known) await new Promise(setImmediate);
       }
     } catch (error) {
       this.#options.warn(this.#ticker, messageOf(error));
-      if (!this.#closed) busy.timer = setTimeout(() => this.#fill(), RETRY_MS);
+      if (!this.#closed) pending.timer = setTimeout(() => this.#fill(), RETRY_MS);
     } finally {
-      busy.filling = false;
+      pending.filling = false;
     }
-    for (const update of [...busy.early.values()]) {
-      if (update.position <= this.#delivered) busy.forgetEarly(update);
+    for (const update of [...pending.early.values()]) {
+      if (update.position <= this.#delivered) pending.forgetEarly(update);
     }
-    this.#rest();
+    this.#dropIfIdle();
   }
 
   #takeStored(updates: StoredUpdate[]): void {
     for (const update of updates) {
       if (update.position <= this.#delivered) continue;
       if (update.position > this.#delivered + 1) this.#skip(update.position - 1);
-      // What is left is read once more.
+      // The rest is read again after the pause.
       if (this.#isPaused) return;
-      // It may have waited here as well, and have come with the snapshot.
+      // It may have waited here too, and been delivered with the snapshot.
       if (update.position <= this.#delivered) continue;
       this.#deliver(update);
       if (this.#isPaused) return;
     }
     this.#deliverEarly();
     if (updates.length > 0 || this.#isPaused || this.#delivered >= this.#known) return;
-    // The log keeps nothing after this: only what waits here can still be told.
-    const early = this.#busy?.early ?? new Map<number, Update>();
+    // The log keeps nothing after this: only updates that wait here can still be told.
+    const early = this.#pending?.early ?? new Map<number, Update>();
     const next = Math.min(this.#known, ...early.keys());
     this.#skip(early.has(next) ? next - 1 : next);
     this.#deliverEarly();

@@ -1,18 +1,15 @@
-/**
- * Where every ticker is: those with a feed; and, while all are watched, the others, of which only
- * the position is kept.
- */
+/** The position of every known ticker: through its feed, or, while all are watched, as a number. */
 import { type FeedOptions, TickerFeed } from "./ticker-feed.ts";
 
-/** Feeds of tickers that nobody watches but with all others. */
+/** Limit for feeds of tickers that only subscribers to all watch. */
 const IDLE_FEEDS_MAX = 1_000;
-/** Tickers of checks that are gone, of which a position may still be under way. */
+/** Limit for tickers of removed checks; a read of positions under way may still name them. */
 const FORGOTTEN_MAX = 100;
 
 export class TickerFeeds {
   readonly #options: FeedOptions;
   readonly #feeds = new Map<string, TickerFeed>();
-  #others = new Map<string, number>();
+  #withoutFeed = new Map<string, number>();
   readonly #forgotten = new Set<string>();
 
   constructor(options: FeedOptions) {
@@ -20,18 +17,18 @@ export class TickerFeeds {
   }
 
   get size(): number {
-    return this.#feeds.size + this.#others.size;
+    return this.#feeds.size + this.#withoutFeed.size;
   }
 
   get(ticker: string): TickerFeed | undefined {
     return this.#feeds.get(ticker);
   }
 
-  /** Its feed, which begins where the ticker is known to be unless it is there already. */
-  opened(ticker: string, delivered = this.#others.get(ticker) ?? 0): TickerFeed {
+  /** The ticker's feed. A new one begins at the known position. */
+  opened(ticker: string, delivered = this.#withoutFeed.get(ticker) ?? 0): TickerFeed {
     let feed = this.#feeds.get(ticker);
     if (feed === undefined) {
-      this.#others.delete(ticker);
+      this.#withoutFeed.delete(ticker);
       feed = new TickerFeed(ticker, delivered, this.#options);
       this.#feeds.set(ticker, feed);
     }
@@ -39,40 +36,41 @@ export class TickerFeeds {
   }
 
   knows(ticker: string): boolean {
-    return this.#feeds.has(ticker) || this.#others.has(ticker);
+    return this.#feeds.has(ticker) || this.#withoutFeed.has(ticker);
   }
 
-  /** The position that everything up to was delivered; 0 where nothing is known. */
+  /** Everything up to this position was delivered; 0 if nothing is known. */
   delivered(ticker: string): number {
-    return this.#feeds.get(ticker)?.delivered ?? this.#others.get(ticker) ?? 0;
+    return this.#feeds.get(ticker)?.delivered ?? this.#withoutFeed.get(ticker) ?? 0;
   }
 
-  /** Of every ticker. */
   positions(): Map<string, number> {
-    const positions = new Map(this.#others);
+    const positions = new Map(this.#withoutFeed);
     for (const [ticker, feed] of this.#feeds) {
       if (!this.#forgotten.has(ticker)) positions.set(ticker, feed.delivered);
     }
     return positions;
   }
 
-  /** Those with a feed. */
+  /** Tickers with a feed. */
   fed(): Iterable<string> {
     return this.#feeds.keys();
   }
 
-  /** @param positions of all tickers; those with a feed stay where they are. */
-  setOthers(positions: Map<string, number>): void {
+  /**
+   * @param positions of all tickers; those with a feed stay where they are. Changed by the call.
+   */
+  setWithoutFeed(positions: Map<string, number>): void {
     for (const [ticker, feed] of this.#feeds) {
       feed.note(positions.get(ticker) ?? 0);
       positions.delete(ticker);
     }
     for (const ticker of this.#forgotten) positions.delete(ticker);
-    this.#others = positions;
+    this.#withoutFeed = positions;
   }
 
-  forgetOthers(): void {
-    this.#others = new Map();
+  forgetWithoutFeed(): void {
+    this.#withoutFeed = new Map();
   }
 
   drop(ticker: string): void {
@@ -84,10 +82,10 @@ export class TickerFeeds {
     return this.#forgotten.has(ticker);
   }
 
-  /** Its position too, also where that is being read at this moment. */
+  /** Also ignores the ticker's position in a read that is under way. */
   forget(ticker: string, { isWatched }: { isWatched: boolean }): void {
     if (!isWatched) this.drop(ticker);
-    this.#others.delete(ticker);
+    this.#withoutFeed.delete(ticker);
     this.#forgotten.add(ticker);
     if (this.#forgotten.size <= FORGOTTEN_MAX) return;
     const [oldest] = this.#forgotten;
@@ -98,16 +96,13 @@ export class TickerFeeds {
     for (const ticker of [...this.#feeds.keys()]) if (!isWatched(ticker)) this.drop(ticker);
   }
 
-  /**
-   * A subscriber to all tickers needs the feeds of those that move; of the others only their
-   * position.
-   */
+  /** Subscribers to all need the feeds of tickers that move; a position is enough of others. */
   forgetIdle(isWatched: (ticker: string) => boolean): void {
     if (this.#feeds.size <= IDLE_FEEDS_MAX) return;
     for (const [ticker, feed] of this.#feeds) {
       if (isWatched(ticker) || !feed.idle) continue;
       this.drop(ticker);
-      this.#others.set(ticker, feed.delivered);
+      this.#withoutFeed.set(ticker, feed.delivered);
     }
   }
 

@@ -1,13 +1,13 @@
 /**
- * Which types of updates a subscription wants: some, or all but some. Values are compared by `key`.
+ * The types of updates that a subscription wants: some, or all but some. Compare filters by `key`.
  */
 
 export interface TypeFilter {
-  /** True: all but `names`; false: only these. */
+  /** True: all but `names`; false: only `names`. */
   readonly allBut: boolean;
-  /** In order of text, each once. */
+  /** Sorted, each once. */
   readonly names: readonly string[];
-  /** The same for filters that mean the same. */
+  /** Equal for filters that mean the same. */
   readonly key: string;
 }
 
@@ -25,7 +25,6 @@ export function isNothing(filter: TypeFilter): boolean {
   return !filter.allBut && filter.names.length === 0;
 }
 
-/** What one or the other wants. */
 export function union(a: TypeFilter, b: TypeFilter): TypeFilter {
   if (a.allBut && b.allBut)
     return make(

@@ -1,14 +1,11 @@
 /**
- * How many WebSockets each client address has: live ones and replays together, in this worker and,
+ * Counts the WebSockets of each client address, live ones and replays together: in this worker and,
  * through the hub, in all.
  */
 import { RequestError } from "../protocol/errors.ts";
 
 export interface AddressesOptions {
-  /**
-   * Whether there may be one more of the address, in all workers together; then it counts until
-   * `left`.
-   */
+  /** Whether the address may have one more in all workers; it then counts until `left`. */
   admit(address: string): Promise<boolean>;
   left(address: string): void;
   socketsPerAddressMax: number;
@@ -22,7 +19,7 @@ export class Addresses {
     this.#options = options;
   }
 
-  /** Sockets of this worker, and those that are being let in. */
+  /** Sockets of this worker, including those still being admitted. */
   get counts(): Iterable<[address: string, sockets: number]> {
     return this.#counts;
   }

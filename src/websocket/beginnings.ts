@@ -1,7 +1,4 @@
-/**
- * One change of a client's subscriptions: brings those that were opened to where the updates are, a
- * few at a time.
- */
+/** One change of a client's subscriptions: begins the opened ones, a few at a time. */
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Start } from "../stream/starting-point.ts";
@@ -12,38 +9,36 @@ import type { Turns } from "./turns.ts";
 
 /** Subscriptions of one socket that begin at once; the others wait their turn. */
 const BEGIN_AT_ONCE = 8;
-/** Tickers whose commits are asked for ahead of that, so that the questions travel together. */
+/** The hub is asked for this many tickers' commits ahead, so that the questions travel together. */
 const PREPARED_AHEAD = 256;
-/** How long a subscription waits for a database that is away, and how often it asks. */
+/** How long a subscription retries when the database is unavailable, and how often. */
 const BEGIN_WAIT_MAX_MS = 10_000;
 const BEGIN_RETRY_MS = 250;
 
-/** A subscription that was opened, and how it begins. */
 export interface Beginning {
   subscription: Subscription;
   start: Start;
 }
 
-/** The client whose subscriptions they are. */
 export interface Beginner {
   readonly open: boolean;
-  /** The client's subscription to the ticker, if it still is this one. */
+  /** Whether this is still the client's subscription to its ticker. */
   isCurrent(subscription: Subscription): boolean;
-  /** It couldn't begin. */
+  /** Called when it couldn't begin. */
   drop(subscription: Subscription): void;
-  /** Once more, in place of one that couldn't begin. */
+  /** Opens another in place of one that couldn't begin. */
   reopen(subscription: Subscription): Subscription;
 }
 
-/** Of those that didn't begin: why the last one didn't, and which. */
+/** The tickers that didn't begin, and why the last one didn't. */
 export interface Failed {
   tickers: string[];
   why: string;
 }
 
 /**
- * Resolves when all have begun, have left, or failed; and when nothing that was asked for them is
- * under way any more, so that a client can't begin faster than it is done.
+ * Resolves when all have begun, left or failed, and nothing asked for them is under way: so a
+ * client can't begin faster than the work is done.
  *
  * @returns null when none failed.
  */
@@ -65,8 +60,7 @@ export async function beginAll(
       if (!client.open) return;
       if (beginning.subscription.hasLeft) continue;
       prepareTo(i + PREPARED_AHEAD);
-      // Where reads take no turn of the event loop, hundreds of them would leave none to the
-      // others.
+      // Reads that answer synchronously would otherwise hold the event loop.
       const turn = turns.take();
       if (turn !== null) await turn;
       try {
@@ -83,9 +77,9 @@ export async function beginAll(
 }
 
 /**
- * A database that is away is asked again, from where the client is by then.
+ * Retries while the database is unavailable, each time from where the client is by then.
  *
- * @throws what it failed with at the deadline.
+ * @throws the last error at the deadline.
  */
 async function beginOne(
   { subscription, start }: Beginning,
@@ -98,10 +92,10 @@ async function beginOne(
       await subscriptions.begin(subscription, start);
       return;
     } catch (error) {
-      // Meanwhile the client may have ended it, or begun it elsewhere; other types stand in it.
+      // The client may meanwhile have ended it, or begun it again from elsewhere.
       if (!client.open || !client.isCurrent(subscription)) return;
-      // Of all tickers it has got too much already to begin once more: the client knows where it
-      // is.
+      // A subscription to all tickers has been sent too much to begin again; the client knows its
+      // positions.
       const isOver = ticker === ALL_TICKERS || performance.now() > deadline;
       if (isOver || !(error instanceof RequestError)) {
         client.drop(subscription);
@@ -110,7 +104,7 @@ async function beginOne(
       const epoch = subscriptions.knownEpoch;
       await Bun.sleep(BEGIN_RETRY_MS);
       if (!client.open || !client.isCurrent(subscription)) return;
-      const told = subscription.behind(ticker) ?? null;
+      const told = subscription.readTo(ticker) ?? null;
       if (told !== null) start = { kind: "since", since: { position: told }, epoch };
       subscription = client.reopen(subscription);
     }

@@ -1,10 +1,9 @@
 /**
- * What one client asks for, in the order in which it asks: each message is answered before the next
- * is read.
+ * Answers one client's messages in order, one at a time.
  *
- * One change of its subscriptions is under way at a time. What has come meanwhile waits in a
- * bounded queue and is the next change, all of it together. What only takes away doesn't wait: it
- * ends what the change under way has begun.
+ * One change of its subscriptions is under way at a time. Messages that come meanwhile wait in a
+ * bounded queue and together are the next change. An unsubscribe doesn't wait for the change under
+ * way: it ends what that has begun.
  */
 import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER } from "../protocol/frames.ts";
 import type { Subscription } from "../stream/subscription.ts";
@@ -17,11 +16,11 @@ import { TokenBucket } from "./token-bucket.ts";
 import type { Turns } from "./turns.ts";
 import { checkTypes, shownTicker, type WatchList } from "./watch-list.ts";
 
-/** Subscriptions that one change begins before what waits behind it is looked at again. */
+/** After opening this many subscriptions, a change begins them before it reads further messages. */
 const OPENED_AT_ONCE = 256;
 /**
- * Times `--ws-symbols-max`: tickers that a client may name at once; then that many a second, and
- * more of them wait.
+ * Times `--ws-symbols-max`: tickers that a client may name at once; after that it may name
+ * `--ws-symbols-max` a second, and more wait.
  */
 const NAMED_AT_ONCE_FACTOR = 10;
 
@@ -37,14 +36,14 @@ export interface ClientRequestsOptions {
 export interface RequestingClient {
   readonly open: boolean;
   send(text: string): void;
-  /** Whether it has read so much of earlier answers that there may be another. */
+  /** Whether it has read enough of earlier answers for another. */
   readonly hasRoomForAnswer: boolean;
-  /** Resolves when it has; also when it is closed. */
+  /** Resolves when it has room, or is closed. */
   room(): Promise<void>;
   close(code: number, reason: string): void;
-  /** It sends more than is taken. */
+  /** Closes a client that sends too much. */
   refuse(code: number, errorCode: string, reason: string): void;
-  /** What still waits of the ticker would come after the answer that it has ended. */
+  /** Drops waiting updates of an ended subscription, which would otherwise follow the answer. */
   ended(ticker: string): void;
   narrowed(ticker: string, filter: TypeFilter): void;
   warn(message: string): void;
@@ -57,7 +56,6 @@ export class ClientRequests implements Beginner {
   readonly #named: TokenBucket;
   /** Opened, and not begun. */
   #opened: Beginning[] = [];
-  /** The change under way. */
   #beginning: Promise<void> | null = null;
   #isWorking = false;
   #pause: { timer: Timer; over: () => void } | null = null;
@@ -74,9 +72,9 @@ export class ClientRequests implements Beginner {
   }
 
   /**
-   * What the handshake asked for.
+   * Begins what the handshake asked for.
    *
-   * @param tell whether the client is told what it is subscribed to.
+   * @param tell whether to tell the client what it is subscribed to.
    */
   begin(wish: Wish, tell: boolean): void {
     void this.#work(async () => {
@@ -89,7 +87,7 @@ export class ClientRequests implements Beginner {
     });
   }
 
-  /** Others may have been faster since the handshake. */
+  /** Checked again: other clients may have used up the quota since the handshake. */
   #fits(wish: Wish): boolean {
     try {
       this.#options.watchList.check(wish);
@@ -120,7 +118,7 @@ export class ClientRequests implements Beginner {
     }
   }
 
-  /** The client has closed, or is to go: nothing goes on. */
+  /** Stops everything, for a client that has closed or is being closed. */
   stop(): void {
     this.#queue.clear();
     this.#opened = [];
@@ -139,7 +137,7 @@ export class ClientRequests implements Beginner {
     return this.#options.watchList.open(ticker, filter);
   }
 
-  /** @param first done before the messages that have come. */
+  /** @param first done before any message is answered. */
   async #work(first: () => Promise<void>): Promise<void> {
     if (this.#isWorking) return;
     this.#isWorking = true;
@@ -193,7 +191,7 @@ export class ClientRequests implements Beginner {
     }
   }
 
-  /** Who names too many tickers waits, and what it has asked for so far begins meanwhile. */
+  /** Makes a client wait that names too many tickers; what it asked for so far begins meanwhile. */
   async #throttle(tickers: number): Promise<void> {
     const waitMs = this.#named.borrow(Math.min(tickers, this.#options.symbolsMax));
     if (waitMs === 0 || !this.open) return;
@@ -250,7 +248,7 @@ export class ClientRequests implements Beginner {
     this.#options.client.ended(ticker);
   }
 
-  /** Where the database is away, each of them waits for it when it begins, and says so. */
+  /** If the database is unavailable, each subscription reports that when it begins. */
   async #tellOpened(): Promise<void> {
     await this.#options.subscriptions.epoch().catch(() => null);
     this.#tell();
@@ -261,7 +259,7 @@ export class ClientRequests implements Beginner {
     client.send(watchList.frame(subscriptions.knownEpoch));
   }
 
-  /** @param tell false: the client takes it for granted that it is subscribed. */
+  /** @param tell false: the client expects no message about its subscription. */
   #startBeginning(tell = true): void {
     if (this.#opened.length === 0 || !this.open) return;
     const opened = this.#opened;

@@ -1,11 +1,11 @@
 /**
- * How deep a client's message is, before it is parsed: four million brackets take the parser 0.4 s
- * and 400 MB.
+ * Measures how deep a client's message is before it is parsed: four million brackets would take the
+ * parser 0.4 s and 400 MB.
  */
 
-/** None that can be understood is half as deep. */
+/** No valid message is half as deep. */
 export const DEPTH_MAX = 8;
-/** Shorter ones are parsed as they are. */
+/** Shorter texts are parsed without this look. */
 const LOOKED_AT_FROM = 4_096;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -14,10 +14,7 @@ const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 
-/**
- * Whether brackets are open in more than DEPTH_MAX levels anywhere; false where it is too short to
- * matter.
- */
+/** Whether brackets nest deeper than DEPTH_MAX; always false for short texts. */
 export function isDeep(json: string): boolean {
   if (json.length < LOOKED_AT_FROM) return false;
   let depth = 0;
@@ -38,7 +35,7 @@ export function isDeep(json: string): boolean {
   return false;
 }
 
-/** @param start of the quote that begins it. @returns where the one is that ends it. */
+/** @param start index of the opening quote. @returns the index of the closing one. */
 function endOfText(json: string, start: number): number {
   let at = start + 1;
   while (at < json.length && json.charCodeAt(at) !== QUOTE) at += json.charCodeAt(at) === BACKSLASH ? 2 : 1;

@@ -15,18 +15,12 @@ import type { Turns } from "./turns.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 import { WatchList } from "./watch-list.ts";
 
-/**
- * With more than this in Bun's hands a client counts as slow: what comes next waits here, where its
- * policy can act.
- */
+/** With more than this in Bun's buffer a client is slow: updates wait here, under its policy. */
 const SLOW_BYTES = 64 * 1024;
 const POSITIONS_NAMED_MAX = 10_000;
-/** Frames that go out as one: as many as Bun collects of a topic's. */
+/** Frames sent as one write: as many as Bun collects for a topic. */
 const HEARD_MAX = 32;
-/**
- * Of answers to messages that it doesn't read, beside its queue: then no more messages are
- * answered.
- */
+/** Limit for unread answers beside `queueBytesMax`; beyond it no more messages are answered. */
 const ANSWERS_BYTES_MAX = 1024 * 1024;
 
 export interface LiveClientOptions {
@@ -36,11 +30,11 @@ export interface LiveClientOptions {
   quota: SubscriptionQuota;
   queuedBytes: QueuedBytes;
   turns: Turns;
-  /** It was sent what others are told by topic. */
+  /** Called for each frame that others get by topic. */
   onHeard(text: string): void;
-  /** What a client is being closed for: it reads too slowly, or sends too much. */
+  /** Called with the reason before a slow client, or one that sends too much, is closed. */
   onCutOff(reason: string): void;
-  /** A message met what nobody expected. */
+  /** Called when a message met an unexpected error. */
   onFailed(error: unknown): void;
   warn(message: string): void;
 }
@@ -52,9 +46,9 @@ export class LiveClient implements Subscriber, RequestingClient {
   readonly #watchList: WatchList;
   readonly #requests: ClientRequests;
   readonly #waiting: WaitingUpdates;
-  /** Of a recovery that waits for room. */
+  /** Set while a recovery waits for room. */
   #room: PromiseWithResolvers<void> | null = null;
-  /** What it heard in this turn: many heartbeats fall due together, and go out as one. */
+  /** Frames of this turn of the event loop: heartbeats often fall due together, and go as one. */
   #heard: string[] | null = null;
   #slow = false;
   #closing = false;
@@ -89,7 +83,7 @@ export class LiveClient implements Subscriber, RequestingClient {
     return this.#watchList;
   }
 
-  /** Of what it watches, for the log. */
+  /** What it watches, for the log. */
   get shown(): string {
     return this.#watchList.shown;
   }
@@ -98,15 +92,14 @@ export class LiveClient implements Subscriber, RequestingClient {
     return this.#waiting.bytes;
   }
 
-  /** True while something waits for it that `pace` may move on. */
+  /** Whether anything waits that `pace` may move on. */
   get waits(): boolean {
     return this.#slow || this.#room !== null;
   }
 
-  /** Begins what the handshake asked for. */
   start(): void {
     const { symbol, wish } = this.#handshake;
-    // Who asks for one by `symbol` knows what it is subscribed to.
+    // A client that names one ticker by `symbol` knows what it is subscribed to.
     if (wish !== null) this.#requests.begin(wish, symbol === "");
   }
 
@@ -114,10 +107,7 @@ export class LiveClient implements Subscriber, RequestingClient {
     if (!this.#closing) this.#requests.message(received);
   }
 
-  /**
-   * Call when Bun has handed over everything, and after publishing. Whoever doesn't keep up leaves
-   * the topics, and comes back to them.
-   */
+  /** Call after publishing, and when Bun's buffer is empty. A slow client leaves the topics. */
   pace(): void {
     if (this.#closing) return;
     if (this.#socket.getBufferedAmount() <= SLOW_BYTES) {
@@ -129,7 +119,6 @@ export class LiveClient implements Subscriber, RequestingClient {
     this.#becomeSlow();
   }
 
-  /** Call when the socket has closed. */
   closed(): void {
     this.#closing = true;
     this.#requests.stop();
@@ -200,14 +189,14 @@ export class LiveClient implements Subscriber, RequestingClient {
     else this.#waiting.addGap(ticker, from, to, text);
   }
 
-  deliverSnapshot(ticker: string, seq: number, text: string): void {
+  deliverSnapshot(ticker: string, position: number, text: string): void {
     if (!this.open) return;
     if (this.#waiting.size === 0) this.#write(text);
-    else this.#waiting.addSnapshot(ticker, seq, text);
+    else this.#waiting.addSnapshot(ticker, position, text);
   }
 
   async room(): Promise<void> {
-    // Also with room: a long recovery must let others have their turn.
+    // Also when there is room: a long recovery must give others a turn.
     await new Promise(setImmediate);
     if (!this.open || this.#socket.getBufferedAmount() <= SLOW_BYTES) return;
     this.#room ??= Promise.withResolvers<void>();
@@ -253,11 +242,11 @@ export class LiveClient implements Subscriber, RequestingClient {
     });
   }
 
-  /** All that it listens to is handed to it from here on, where its policy can act. */
+  /** All updates are now delivered one by one, so that the client's policy can act. */
   #becomeSlow(): void {
     if (this.#slow) return;
     this.#slow = true;
-    for (const subscription of this.#watchList) this.#options.subscriptions.handOver(subscription);
+    for (const subscription of this.#watchList) this.#options.subscriptions.deliverDirectly(subscription);
   }
 
   #flush(): void {
@@ -265,15 +254,16 @@ export class LiveClient implements Subscriber, RequestingClient {
       const text = this.#waiting.take();
       if (text === undefined) {
         this.#slow = false;
-        for (const subscription of this.#watchList) this.#options.subscriptions.takeBack(subscription);
+        for (const subscription of this.#watchList)
+          this.#options.subscriptions.listenIfUpToDate(subscription);
         return;
       }
       this.#write(text);
     }
   }
 
-  /** Nothing more fits. @param next the ticker and position of the update that doesn't. */
-  #disconnect(next?: [ticker: string, seq: number]): void {
+  /** @param next the ticker and position of an update that didn't fit. */
+  #disconnect(next?: [ticker: string, position: number]): void {
     const { subscriptions } = this.#options;
     const first = this.#waiting.first();
     if (next !== undefined && !first.has(next[0])) first.set(...next);
@@ -283,10 +273,10 @@ export class LiveClient implements Subscriber, RequestingClient {
     };
     const positions = new Map<string, number>();
     for (const subscription of this.#watchList) {
-      // Of all tickers those of which something is missing: of the others it has the position.
+      // A subscription to all names only tickers with missing updates; the client has the others'.
       const tickers =
         subscription.ticker === ALL_TICKERS
-          ? [...first.keys(), ...subscription.behindTickers()]
+          ? [...first.keys(), ...subscription.tickersBeingRead()]
           : [subscription.ticker];
       for (const ticker of tickers) {
         const position = last(subscription, ticker);

@@ -16,7 +16,7 @@ test("what is deeper than any request is refused before it is parsed", () => {
   expect(refusal("[".repeat(4_000_000))).toBe(deep);
   expect(refusal(`{"a":"\\"]","b":${"[".repeat(5_000)}`)).toBe(deep);
   expect(refusal('{"a":'.repeat(100_000))).toBe(deep);
-  // Brackets in a text are none.
+  // Brackets within a string don't count.
   const symbols = [`${"[{".repeat(100)}"\\`, "B"];
   const padding = "x".repeat(5_000);
   expect(refusal({ action: "subscribe", symbols, padding })).toBe("understood");

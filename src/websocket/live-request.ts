@@ -1,7 +1,4 @@
-/**
- * What a client asks of /ws: in the query of the handshake, and in messages afterwards. See
- * docs/live-updates.md.
- */
+/** Reads what a client asks of /ws, in the query and in messages: see docs/live-updates.md. */
 import { readEpoch, requireTicker, show } from "../commands/params.ts";
 import { readSince } from "../commands/since.ts";
 import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
@@ -15,16 +12,13 @@ import { ALL_TICKERS } from "../stream/subscriber.ts";
 import { ALL_TYPES, minus, onlyTypes, type TypeFilter } from "../stream/type-filter.ts";
 import { DEPTH_MAX, isDeep } from "./json-depth.ts";
 
-/** What happens to a client for which too much waits. */
+/** What happens when too much waits for a client. */
 export type SlowPolicy = "disconnect" | "conflate" | "gap";
 
 const SLOW_POLICIES: readonly SlowPolicy[] = ["disconnect", "conflate", "gap"];
-/**
- * Of one message or query, and of one subscription; the tickers of a connection have a bound of
- * their own.
- */
+/** Limit for one message or query, and for one subscription. */
 export const TYPES_MAX = 100;
-/** Of all types of a message together: each answer names them again, for every ticker. */
+/** Limit for all types of a message together: each answer repeats them for every ticker. */
 const TYPES_CHARACTERS_MAX = 2_000;
 const SINCE_NAMES_MAX = 100_000;
 const DIGITS = /^\d+$/;
@@ -32,23 +26,22 @@ const BLANK_BEFORE_OFFSET = /(?<=\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (?=\d\d:?\d\d$)/
 
 /** Tickers, or all, with the same types and start. */
 export interface Wish {
-  /** Each once, in the order given; ALL_TICKERS alone for all. */
+  /** Each once, in the order given; only ALL_TICKERS for all. */
   tickers: string[];
   filter: TypeFilter;
-  /** Null: nothing is to be recovered. */
+  /** Null: nothing to recover. */
   since: (Start & { kind: "since" }) | null;
-  /** Of tickers that `since` doesn't name. */
+  /** The start of tickers that `since` doesn't name. */
   otherwise: Start;
 }
 
-/** How the ticker begins. */
 export function startOf({ since, otherwise }: Wish, ticker: string): Start {
   return since !== null && names(since.since, ticker) ? since : otherwise;
 }
 
 /**
- * A position is of the one ticker, a moment of all; for all tickers, those that aren't named are
- * new to the client.
+ * A position is that of the one ticker; a time applies to all tickers. For a subscription to all,
+ * tickers that aren't named are new to the client.
  */
 function names(since: Since | Map<string, Since>, ticker: string): boolean {
   return !(since instanceof Map) || ticker === ALL_TICKERS || since.has(ticker);
@@ -56,9 +49,9 @@ function names(since: Since | Map<string, Since>, ticker: string): boolean {
 
 export interface Handshake {
   slow: SlowPolicy;
-  /** The one of `symbol=`, which is not told of its subscription; "" where there is none. */
+  /** The value of `symbol=`, whose client is not told of its subscription; "" if there is none. */
   symbol: string;
-  /** Null where nothing was asked for yet. */
+  /** Null: it asks for nothing yet. */
   wish: Wish | null;
 }
 
@@ -97,7 +90,6 @@ export type Message =
   | { action: "unsubscribe"; tickers: string[]; filter: TypeFilter }
   | { action: "close" };
 
-/** Why a message was not understood. */
 export class MessageError extends Error {
   override name = "MessageError";
   constructor(
@@ -164,7 +156,7 @@ function readSubscribe(message: JsonRecord): Message {
   return { action: "subscribe", wish: { tickers, filter, ...startsFor(tickers, starts) } };
 }
 
-/** All tickers begin with the positions of all: there may be thousands. */
+/** A subscription to all begins with positions alone: prices or snapshots may be thousands. */
 function startsFor(
   tickers: string[],
   { since, otherwise }: Pick<Wish, "since" | "otherwise">,
@@ -208,7 +200,7 @@ function readSymbol(value: unknown, name: string): string {
   }
 }
 
-/** With "*", those that begin with "-" are left out: as the server tells them, see `shownTypes`. */
+/** "*" with names that begin with "-" means all but those, as `shownTypes` tells them. */
 function readTypes(value: unknown): TypeFilter {
   const list = typeof value === "string" ? [value] : value;
   const isUsable =
@@ -228,17 +220,17 @@ function readTypes(value: unknown): TypeFilter {
   return minus(ALL_TYPES, onlyTypes(left));
 }
 
-/** A position or a moment, or pairs `AAPL:17,MSFT:9`. */
+/** A position, a time, or pairs such as `AAPL:17,MSFT:9`. */
 function sinceOfQuery(text: string, tickers: string[]): Since | Map<string, Since> {
   if (DIGITS.test(text)) return oneTicker(readSince(text), tickers, text);
-  // In a query a "+" stands for a blank; before an offset it was meant as it is.
+  // A query decodes "+" to a blank; before an offset it is turned back.
   const moment = text.replace(BLANK_BEFORE_OFFSET, "+");
   const pairs = text.split(",").map((pair) => /^(.+):(\d+)$/s.exec(pair));
   if (pairs.some((pair) => pair === null) || isMoment(moment)) return readSince(moment);
   return knownTickers(new Map(pairs.map((pair) => [pair![1]!, readSince(pair![2])])), tickers);
 }
 
-/** A misspelt one would silently begin elsewhere. */
+/** Refuses names that weren't asked for: a misspelt one would silently begin elsewhere. */
 function knownTickers(since: Map<string, Since>, tickers: string[]): Map<string, Since> {
   if (since.size > SINCE_NAMES_MAX)
     throw badRequest(`since: got ${since.size} tickers, expected at most ${SINCE_NAMES_MAX}`);

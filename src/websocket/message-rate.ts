@@ -1,14 +1,10 @@
 /**
- * How much one WebSocket may send, live or replay. Every message counts, whatever is in it, and
- * every ping and pong. Bun shows neither the frames of a message in pieces before its last one, nor
- * what comes after a close.
+ * Limits what one WebSocket may send, live or replay. Every message, ping and pong counts. Bun
+ * doesn't show the earlier frames of a fragmented message, or anything after a close.
  */
 import { TokenBucket } from "./token-bucket.ts";
 
-/**
- * Beside twice `--ws-symbols-max`: a client may name each of its tickers in a message of its own,
- * and take each back.
- */
+/** Added to twice `--ws-symbols-max`, as messages may name and take back tickers one by one. */
 const MESSAGES_AT_ONCE = 2_000;
 const MESSAGES_PER_S = 100;
 /** A message counts as one more for each of these. */
@@ -18,7 +14,7 @@ export function messageRate(symbolsMax: number): TokenBucket {
   return new TokenBucket(MESSAGES_AT_ONCE + 2 * symbolsMax, MESSAGES_PER_S);
 }
 
-/** @param message null: a ping, or a pong. @returns as how many messages it counts. */
+/** @param message null: a ping or pong. @returns the number of messages that it counts as. */
 export function messageCost(message: string | Buffer | null): number {
   return 1 + Math.floor((message?.length ?? 0) / BYTES_PER_MESSAGE);
 }

@@ -1,7 +1,6 @@
 /**
  * WebSockets that play history: the frames of a live subscription, from stored rows, at their
- * rhythm. Each has a loop of its own, which waits for a client that reads slowly instead of
- * dropping anything, and ends with a close.
+ * rhythm. Each replay waits for a slow client instead of dropping frames, and ends with a close.
  */
 import type { Server, ServerWebSocket } from "bun";
 import type { LogLines } from "../observe/log.ts";
@@ -26,32 +25,28 @@ import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import { Turns } from "./turns.ts";
 
-/** Replays of one worker at the same time. */
+/** Limit for one worker. */
 export const REPLAYS_MAX = 32;
 const RETRY_AFTER_S = 5;
-/** Unread by the client, beyond what the kernel holds: then the replay waits. */
+/** With more than this unread in Bun's buffer, the replay waits. */
 const BACKLOG_BYTES_MAX = 256 * 1024;
-/**
- * Frames sent before a replay looks whether its turn is over: all replays of a worker share one.
- */
+/** Frames sent before a replay checks its turn; all replays of a worker share turns. */
 const FRAMES_PER_LOOK = 20;
-/** Of answers to messages beside that: who reads none of them, and goes on asking, is closed. */
+/** Limit for unread answers beside that; then the client is closed. */
 const ANSWERS_BYTES_MAX = 256 * 1024;
-/** Between its close frame and the end of its connection. */
+/** Time from the close frame to the forced end of the connection. */
 const CLOSE_WAIT_MS = 5_000;
 const PING_MS = 30_000;
-/** A program that works on what it has got answers no ping meanwhile: be patient. */
+/** Long, as a program that works on what it has got may answer no ping meanwhile. */
 const SILENCE_MAX_MS = 300_000;
 
 export interface ReplaySocketData {
   kind: "replay";
   query: ReplayQuery;
-  /** Kept, since Bun has forgotten it when the socket closes. */
+  /** Kept here, since Bun has forgotten it when the socket closes. */
   address: string;
-  /** Ends the loop. */
   stop: AbortController;
   heardMs: number;
-  /** Of what it sends. */
   rate: TokenBucket;
   /** Set while the loop waits for the client to read. */
   drained: (() => void) | null;
@@ -113,8 +108,7 @@ export class ReplaySockets {
       rate: messageRate(this.#options.symbolsMax),
       drained: null,
     };
-    // Bun selects the first subprotocol that a client offers, although none is spoken here; so it
-    // must not see them.
+    // Bun would select the first subprotocol that a client offers, although none is spoken here.
     request.headers.delete("sec-websocket-protocol");
     const upgraded = server.upgrade(request, { data });
     if (!upgraded) addresses.leave(address);
@@ -126,7 +120,7 @@ export class ReplaySockets {
     void new Replay(socket, this.#options, this.#turns).run();
   }
 
-  /** A bot may send what it sends to a live socket: it is told what a replay can't do. */
+  /** A bot may send what it sends to a live socket; the answer says what a replay can't do. */
   message(socket: ReplaySocket, message: string | Buffer): void {
     if (!this.heard(socket, message)) return;
     if (socket.getBufferedAmount() > BACKLOG_BYTES_MAX + ANSWERS_BYTES_MAX) {
@@ -161,7 +155,7 @@ export class ReplaySockets {
     if (socket.getBufferedAmount() <= BACKLOG_BYTES_MAX) socket.data.drained?.();
   }
 
-  /** @returns false when it is to be heard no more: it sends too much. */
+  /** @returns false when the client sends too much, and is to be ignored. */
   heard(socket: ReplaySocket, message: string | Buffer | null = null): boolean {
     const { data } = socket;
     data.heardMs = performance.now();
@@ -187,13 +181,12 @@ export class ReplaySockets {
     data.drained?.();
     sendError(socket, "too_many_messages", reason);
     socket.close(CLOSE_POLICY, reason.slice(0, CLOSE_REASON_BYTES_MAX));
-    // A client that doesn't read even that.
+    // Some clients don't even read the close frame.
     setTimeout(() => {
       if (this.#open.has(socket)) socket.terminate();
     }, CLOSE_WAIT_MS);
   }
 
-  /** For a worker that stops. */
   closeAll(): void {
     for (const socket of this.#open) socket.close(CLOSE_GOING_AWAY, "server is stopping");
   }
@@ -208,7 +201,7 @@ class Replay {
   readonly #turns: Turns;
   readonly #pacer: Pacer;
   readonly #sent = new Map<string, number>();
-  /** Of the frame sent last. */
+  /** Time of the last frame sent. */
   #lastMicros = Number.NEGATIVE_INFINITY;
 
   constructor(socket: ReplaySocket, options: ReplaySocketsOptions, turns: Turns) {
@@ -294,8 +287,8 @@ class Replay {
   }
 
   /**
-   * A heartbeat tells the time of the replay, which a bot on yesterday takes for now: never later
-   * than what it has been told.
+   * Tells the replay's time, which a bot takes for now: never later than the query's end, nor
+   * earlier than what was sent.
    */
   #beat(): void {
     if (this.#signal.aborted || this.#isBehind()) return;

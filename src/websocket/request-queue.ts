@@ -1,20 +1,17 @@
-/**
- * Messages of one client that wait for those before them, bounded for each client and for all of a
- * worker together.
- */
+/** A client's messages that wait for earlier ones; bounded per client and for the whole worker. */
 
-/** Of one client, in bytes as counted by `cost`. One message may be as large. */
+/** Limit per client, in bytes as counted by `cost`. A single message may be larger. */
 const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
-/** Of all clients of a worker. */
+/** Limit for all clients of a worker. */
 const TOTAL_BYTES_MAX = 64 * 1024 * 1024;
-/** A client with no more than this may wait even then: it isn't the one that filled it. */
+/** A client with at most this much may add beyond TOTAL_BYTES_MAX too, as others filled it. */
 const SMALL_BYTES = 8 * 1024;
-/** What a message takes beside its text. */
+/** Bytes for a message beside its text. */
 const OVERHEAD_BYTES = 64;
-/** One that isn't Latin 1 makes all of a text take so much. */
+/** One character outside Latin 1 makes the whole text take so much. */
 const BYTES_PER_CHARACTER = 2;
 
-/** What waits in all queues of a worker. */
+/** Bytes that wait in all queues of a worker. */
 export class QueuedBytes {
   bytes = 0;
 }
@@ -33,7 +30,7 @@ export class RequestQueue {
     return this.#texts.length - this.#next;
   }
 
-  /** @param text null: a binary message. @returns why it can't wait; null when it does. */
+  /** @param text null: a binary message. @returns why it can't wait, or null. */
   add(text: string | null): "own bound" | "bound of all" | null {
     const bytes = cost(text);
     if (this.size > 0 && this.#bytes + bytes > QUEUE_BYTES_MAX) return "own bound";

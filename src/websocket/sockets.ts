@@ -1,6 +1,6 @@
 /**
- * The WebSockets of /ws in this worker: from upgrade to close. Bounded in what a client that
- * doesn't read may leave behind, and in how long a dead one stays.
+ * The WebSockets of /ws in this worker, from upgrade to close. Bounds the data that clients leave
+ * unread, and how long a dead client stays.
  */
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Counters } from "../observe/counters.ts";
@@ -25,52 +25,48 @@ import { Turns } from "./turns.ts";
 import { tooMany } from "./watch-list.ts";
 
 /**
- * Of one message from a client: so much, and so much for each ticker that it may name, with its
- * position. Bun holds what has come of a message before it shows it, of every socket.
+ * Limit for a client's message: a base, and room for each ticker with its position. Bun buffers an
+ * incomplete message of every socket.
  */
 const MESSAGE_BYTES = 64 * 1024;
 const MESSAGE_BYTES_PER_SYMBOL = 256;
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
-/**
- * One save is one frame, and a quote is told in longer names than it may be sent in: of its body's
- * size, at most 2.6 times.
- */
+/** A save is one frame. Quotes have longer names in frames: at most 2.6 times the body's size. */
 const FRAME_PER_BODY_MAX = 3;
-/** Beyond the largest frame: what may be in Bun's hands before it cuts a client off. */
+/** Room in Bun's buffer, beyond the largest frame, before it closes a client. */
 const SUBSCRIBER_BACKLOG_BYTES = 1024 * 1024;
 const LARGE_FRAME_BYTES = 64 * 1024;
 /** RFC 6455: the connection ended without a close frame. */
 const CLOSED_ABNORMALLY = 1006;
-/** A client that has taken nothing of what waits for it for all this time is cut off. */
+/** A client that has read nothing for this long, while data waits, is cut off. */
 const STALL_MAX_MS = 15_000;
-/** A client that was told to go, but doesn't read even that. */
+/** Time for a client that was told to go, and may not even read that. */
 const CLOSE_WAIT_MS = 5_000;
-/** While the server stops, a client that has taken nothing for this long is not waited for. */
+/** While the server stops, a client that reads nothing for this long is not waited for. */
 const DRAIN_STALL_MS = 1_000;
 const DRAIN_POLL_MS = 10;
-/** How soon after a publish it is seen that a client doesn't keep up. */
+/** How soon after a publish slow clients are detected. */
 const PACE_MS = 5;
-/** More sockets than this are looked at less often, so that it takes no more time. */
+/** Beyond this many sockets the checks are less frequent, so that they take no more time. */
 const PACE_SOCKETS = 1_000;
-/** Every socket is pinged so often, and cut off when it has answered none for SILENCE_MAX_MS. */
+/** How often sockets are checked for pings, silence and stalls. */
 const SWEEP_MS = 1_000;
-/** What waits for all clients of a worker together; beyond it those with most are cut off. */
+/** Limit for unread data of all clients of a worker; beyond it those with most are cut off. */
 const BACKLOG_TOTAL_BYTES_MAX = 256 * 1024 * 1024;
 const PING_MS = 30_000;
 const SILENCE_MAX_MS = 75_000;
 
 export interface SocketData {
   handshake: Handshake;
-  /** Kept, since Bun has forgotten it when the socket closes. */
+  /** Kept here, since Bun has forgotten it when the socket closes. */
   address: string;
   client: LiveClient | null;
-  /** Of what it sends. */
   rate: TokenBucket;
   heardMs: number;
   pingedMs: number;
-  /** Since when it has taken nothing of what waits for it; 0 when nothing waits. */
+  /** Since when it has read nothing of what waits; 0 when nothing waits. */
   stalledMs: number;
-  /** Bytes in Bun's hands at the last sweep. */
+  /** Bytes in Bun's buffer at the last sweep. */
   backlog: number;
   /** When it was told to go; 0 before. */
   closingMs: number;
@@ -108,8 +104,8 @@ export class Sockets {
 
   /**
    * @returns false when the handshake is incomplete, true when the request became a WebSocket.
-   * @throws RequestError 400 a parameter can't be understood, 429 too many WebSockets or
-   *   subscriptions of the address, 503 too many subscriptions of all.
+   * @throws RequestError 400 a parameter is invalid, 429 too many WebSockets or subscriptions of
+   *   the address, 503 too many subscriptions of all.
    */
   async upgrade(request: Request, server: Server<SocketData>, query: URLSearchParams): Promise<boolean> {
     const { addresses, symbolsMax, quota } = this.#options;
@@ -131,8 +127,7 @@ export class Sockets {
       backlog: 0,
       closingMs: 0,
     };
-    // Bun selects the first subprotocol that a client offers, although none is spoken here; so it
-    // must not see them.
+    // Bun would select the first subprotocol that a client offers, although none is spoken here.
     request.headers.delete("sec-websocket-protocol");
     const upgraded = server.upgrade(request, { data });
     if (!upgraded) addresses.leave(address);
@@ -158,13 +153,13 @@ export class Sockets {
     };
   }
 
-  /** Something was published: who doesn't keep up is to be seen soon. */
+  /** Call it after a publish, so that slow clients are detected soon. */
   published(topic: string, text: string): void {
     if (text.length >= LARGE_FRAME_BYTES) this.#noteLarge(topic, text.length);
     this.#pace ??= this.#paceSoon();
   }
 
-  /** What all clients have not taken yet. */
+  /** Bytes that clients have not read yet. */
   get waitingBytes(): number {
     let bytes = 0;
     for (const socket of this.#open)
@@ -173,8 +168,8 @@ export class Sockets {
   }
 
   /**
-   * Cuts off half of those of the address that has most, the last that came: what Bun holds of
-   * their messages can't be seen, only given up.
+   * Cuts off the newest half of the sockets of the address that has most. Bun doesn't show how much
+   * it holds of their messages; only closing frees that.
    */
   closeSome(): { closed: number; address: string } {
     const ofAddress = Map.groupBy(this.#open, ({ data }) => data.address);
@@ -189,8 +184,8 @@ export class Sockets {
   }
 
   /**
-   * Closes each with 1001 as soon as it has taken what waits for it. One that takes nothing any
-   * more is not waited for. Resolves when all are closed, or after the time.
+   * Closes each socket with 1001 once it has read what waits for it, or reads nothing any more.
+   * Resolves when all are closed, or after the time.
    */
   async drain(timeoutMs: number): Promise<void> {
     clearInterval(this.#sweep);
@@ -247,7 +242,7 @@ export class Sockets {
     socket.data.client?.message(message);
   }
 
-  /** @returns false when it is to be heard no more: it sends too much. */
+  /** @returns false when the client sends too much, and is to be ignored. */
   #heard({ data }: Socket, message: string | Buffer | null): boolean {
     data.heardMs = performance.now();
     if (data.closingMs !== 0) return false;
@@ -256,7 +251,7 @@ export class Sockets {
     return false;
   }
 
-  /** One client's message must not end the process for all. */
+  /** Ends this client alone: one client's message must not end the process. */
   #failed(socket: Socket, error: unknown): void {
     this.#options.log.error(
       `${describe(socket)}: a message failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
@@ -276,7 +271,7 @@ export class Sockets {
       data.client?.pace();
       waits ||= data.client?.waits === true;
     }
-    // Bun tells when all is taken; a client whose bytes never had to wait would not be told of.
+    // Bun reports only an emptied buffer, not one that was never full.
     if (waits) this.#pace = this.#paceSoon();
   }
 
@@ -284,17 +279,14 @@ export class Sockets {
     return setTimeout(() => this.#checkPace(), PACE_MS * Math.max(1, this.#open.size / PACE_SOCKETS));
   }
 
-  /** As `published`, of a topic with one listener. */
+  /** Like `published`, for a topic with one listener. */
   #heardAlone(socket: Socket, text: string): void {
     this.#options.counters.framesPublished++;
     if (text.length >= LARGE_FRAME_BYTES) socket.data.backlog = socket.getBufferedAmount() + text.length;
     this.#pace ??= this.#paceSoon();
   }
 
-  /**
-   * A frame that alone may reach Bun's bound: who is closed at it should be told from who just
-   * leaves.
-   */
+  /** A frame may reach Bun's bound alone. The note tells such a close from a client that leaves. */
   #noteLarge(topic: string, bytes: number): void {
     for (const socket of this.#open) {
       if (socket.isSubscribed(topic)) socket.data.backlog = socket.getBufferedAmount() + bytes;
@@ -313,7 +305,7 @@ export class Sockets {
       this.#options.log.debug(what);
       return;
     }
-    // Bun doesn't say which: it closes at the bound as it does when the client is gone.
+    // Bun closes at the bound with the same code as when the client is gone.
     this.#options.counters.subscribersCutOff++;
     this.#options.log.warning(`${what} with ${backlog} bytes waiting: cut off at the bound, or gone`);
   }

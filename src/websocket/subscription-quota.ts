@@ -1,7 +1,4 @@
-/**
- * How many subscriptions the WebSockets of a worker have: together, of each client address, and to
- * how many different tickers.
- */
+/** Bounds the subscriptions of a worker's WebSockets: in all, per address, and in tickers. */
 import { RequestError } from "../protocol/errors.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 
@@ -25,8 +22,7 @@ export class SubscriptionQuota {
 
   /**
    * @param tickers that the client has no subscription to yet.
-   * @throws RequestError 429 the address would have too many, 503 the worker; then nothing is to be
-   *   subscribed to.
+   * @throws RequestError 429 the address would have too many, 503 the worker would.
    */
   check(address: string, tickers: readonly string[]): void {
     const { subscriptions, subscriptionsMax, perAddressMax, tickersMax } = this.#options;

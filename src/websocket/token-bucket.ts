@@ -1,6 +1,6 @@
 const monotonicMs = (): number => performance.now();
 
-/** A rate with room for bursts: so many at once, and then so many a second. */
+/** A rate with room for bursts: `burst` at once, then `perSecond`. */
 export class TokenBucket {
   readonly #burst: number;
   readonly #perSecond: number;
@@ -8,7 +8,7 @@ export class TokenBucket {
   #tokens: number;
   #atMs: number;
 
-  /** @param nowMs a clock that doesn't go back. */
+  /** @param nowMs a clock that never goes back. */
   constructor(burst: number, perSecond: number, nowMs = monotonicMs) {
     this.#burst = burst;
     this.#perSecond = perSecond;
@@ -25,11 +25,7 @@ export class TokenBucket {
     return true;
   }
 
-  /**
-   * Takes them, also those that are still to come.
-   *
-   * @returns how long to wait for these, in ms; 0 when all were there.
-   */
+  /** Takes tokens, including future ones. @returns ms to wait for them; 0 when all were there. */
   borrow(count: number): number {
     this.#fill();
     this.#tokens -= count;

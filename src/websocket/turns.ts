@@ -1,16 +1,15 @@
 /**
- * What the clients of a worker have to do takes turns with everything else: for so long in one
- * round of the event loop, then the next goes on in the next round. A thousand clients may each ask
- * for a thousand tickers in the same moment.
+ * Shares the event loop between the work for clients and everything else: after TURN_MS in a round,
+ * the rest waits for the next round. A thousand clients may each ask for a thousand tickers in the
+ * same moment.
  */
 
-/** Of one round. */
 const TURN_MS = 4;
 
 export interface TurnsOptions {
-  /** So many go on before the time of a round is looked at. Default: one. */
+  /** This many go on before a round's time is checked. Default: 1. */
   unlooked?: number;
-  /** Of a round. Default: 4 ms. */
+  /** Time per round. Default: 4 ms. */
   turnMs?: number;
 }
 
@@ -19,9 +18,9 @@ export class Turns {
   readonly #turnMs: number;
   readonly #waiting: (() => void)[] = [];
   #untilMs = 0;
-  /** Gone on since the last round that was looked at. */
+  /** Went on since the last checked round. */
   #gone = 0;
-  /** A next round will come. */
+  /** Whether another round is scheduled. */
   #isGoing = false;
 
   constructor({ unlooked = 1, turnMs = TURN_MS }: TurnsOptions = {}) {
@@ -30,9 +29,9 @@ export class Turns {
   }
 
   /**
-   * @param nowMs of `performance.now()`, where it is known.
-   * @returns null: go on at once; else await it, and don't wrap it: what it does next counts to the
-   *   round that it resolves in.
+   * @param nowMs of `performance.now()`, if known.
+   * @returns null: go on at once. Otherwise await it directly: a wrapper would put the work into a
+   *   later round.
    */
   take(nowMs = performance.now()): Promise<void> | null {
     if (!this.#isGoing) {
@@ -55,7 +54,7 @@ export class Turns {
     this.#untilMs = performance.now() + this.#turnMs;
     do {
       this.#waiting.shift()?.();
-      // Whoever it was goes on before this does.
+      // Lets the waiter go on first.
       await null;
     } while (this.#waiting.length > 0 && performance.now() < this.#untilMs);
     setImmediate(() => this.#nextRound());

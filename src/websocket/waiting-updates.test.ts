@@ -2,17 +2,17 @@ import { describe, expect, test } from "bun:test";
 import { WaitingUpdates } from "./waiting-updates.ts";
 
 const add = (waiting: WaitingUpdates, type: string, position: number, ticker = "A"): boolean =>
-  waiting.add(ticker, { position: position, type, frame: "" }, `{"seq":${position}}`);
+  waiting.add(ticker, { position, type, frame: "" }, `{"seq":${position}}`);
 
 describe("conflate", () => {
   test("what waits begins after the newest that was sent, also where one before it is folded into a later one", () => {
     const waiting = new WaitingUpdates("conflate", 1_000_000);
-    for (const [type, seq] of [
+    for (const [type, position] of [
       ["t0", 1],
       ["t1", 2],
       ["t0", 3],
     ] as const)
-      add(waiting, type, seq);
+      add(waiting, type, position);
     expect(waiting.firstOf("A")).toBe(1);
     expect(waiting.take()).toBe('{"seq":2}');
     expect(waiting.firstOf("A")).toBe(3);

@@ -1,6 +1,6 @@
 /**
- * Updates that wait for a client that reads slowly, bounded. At the bound the policy that the
- * client chose decides: `add` tells that it is to be disconnected, or folds, or drops and says so.
+ * Updates that wait for a slow client, bounded. At the bound the client's policy decides: `add`
+ * asks for a disconnect, folds updates, or drops them and reports a gap.
  */
 import { gapFrame } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
@@ -9,31 +9,28 @@ import type { SlowPolicy } from "./live-request.ts";
 interface Waiting {
   ticker: string;
   type: string;
-  /** Positions that it stands for; `from` is the first that was folded or dropped. */
+  /** The positions from `from` to `position`, of which all but the last were folded or dropped. */
   from: number;
-  seq: number;
+  position: number;
   /** Null for a gap. */
   text: string | null;
   /** Updates that were folded into this one. */
   folded: number;
 }
 
-/** However large a frame is, some must fit: it counts for no more than this part of the bound. */
+/** One frame counts for at most this part of the bound, so that some large ones always fit. */
 const FRAME_PARTS = 16;
 
 export class WaitingUpdates {
   readonly #policy: SlowPolicy;
   readonly #maxBytes: number;
-  /** In the order in which they are sent; keyed by ticker and type where they are folded. */
+  /** Sorted by sending order; keyed by ticker and type if updates are folded. */
   #waiting = new Map<string | number, Waiting>();
   #bytes = 0;
   #nextKey = 0;
-  /** By ticker: its newest entry, if that is a gap that can still grow. */
+  /** The newest entry of each ticker, if that is a gap that can still grow. */
   readonly #gaps = new Map<string, Waiting>();
-  /**
-   * By ticker, while something waits: the newest position that was taken. What is folded into a
-   * later one may lie before it.
-   */
+  /** The newest position taken of each ticker, while something waits. `from` may lie before it. */
   readonly #taken = new Map<string, number>();
 
   constructor(policy: SlowPolicy, maxBytes: number) {
@@ -49,48 +46,44 @@ export class WaitingUpdates {
     return this.#bytes;
   }
 
-  /** @returns false when nothing more may wait, and the client has to go. */
+  /** @returns false when the client has to be disconnected. */
   add(ticker: string, update: Update, text: string): boolean {
     const { type, position } = update;
     if (this.#policy === "conflate") return this.#fold(ticker, type, position, text);
     const fits = this.#bytes + this.#cost(text) <= this.#maxBytes;
     if (!fits && this.#policy === "disconnect") return false;
     const gap = this.#gaps.get(ticker);
-    // After a gap it goes on only when all that waited was taken: otherwise there would be a gap
-    // behind every update.
+    // After a gap, updates wait again only once the queue was emptied; else every update would have
+    // a gap before it.
     if (fits && gap === undefined) {
-      this.#put(this.#nextKey++, { ticker, type, from: position, seq: position, text, folded: 0 });
+      this.#put(this.#nextKey++, { ticker, type, from: position, position, text, folded: 0 });
       return true;
     }
     if (gap === undefined) {
-      const fresh = { ticker, type: "", from: position, seq: position, text: null, folded: 0 };
+      const fresh = { ticker, type: "", from: position, position, text: null, folded: 0 };
       this.#gaps.set(ticker, fresh);
       this.#put(this.#nextKey++, fresh);
-    } else gap.seq = position;
+    } else gap.position = position;
     return true;
   }
 
-  /** Positions whose content can't be known: told whatever the policy is. */
+  /** Tells lost positions, whatever the policy. */
   addGap(ticker: string, from: number, to: number, text: string): void {
     const gap = this.#gaps.get(ticker);
-    if (gap !== undefined) gap.seq = to;
-    else this.#put(this.#nextKey++, { ticker, type: "", from, seq: to, text, folded: 0 });
+    if (gap !== undefined) gap.position = to;
+    else this.#put(this.#nextKey++, { ticker, type: "", from, position: to, text, folded: 0 });
   }
 
-  /**
-   * Behind a gap of positions whose content can't be known. Where this is part of what is dropped,
-   * it is told with that.
-   */
-  addSnapshot(ticker: string, seq: number, text: string): void {
+  /** Follows `addGap`. A gap of dropped updates includes it. */
+  addSnapshot(ticker: string, position: number, text: string): void {
     if (this.#gaps.has(ticker)) return;
     const key = JSON.stringify([ticker]);
     const before = this.#waiting.get(key);
     if (before !== undefined) this.#remove(key, before);
-    // It is no update: what it stands before is the next one.
-    this.#put(key, { ticker, type: "", from: seq + 1, seq, text, folded: 0 });
+    // The ticker's next update comes after the snapshot's position.
+    this.#put(key, { ticker, type: "", from: position + 1, position, text, folded: 0 });
   }
 
-  /** The ticker's subscription has ended. */
   dropTicker(ticker: string): void {
     this.#drop((entry) => entry.ticker === ticker);
     this.#gaps.delete(ticker);
@@ -98,10 +91,9 @@ export class WaitingUpdates {
   }
 
   /**
-   * The subscription goes on with other types. Gaps stay: of which types the updates were nobody
-   * knows.
+   * Drops types that the subscription no longer wants. Gaps stay, as their types are unknown.
    *
-   * @param ticker null: of all.
+   * @param ticker null: all tickers.
    */
   dropTypes(ticker: string | null, stays: (type: string) => boolean): void {
     this.#drop(
@@ -110,8 +102,8 @@ export class WaitingUpdates {
   }
 
   /**
-   * The position after the newest one of the ticker that was sent; undefined if nothing of it
-   * waits. All before it was sent, or is folded into what waits.
+   * The position after the ticker's newest one that was sent; undefined if nothing of it waits.
+   * Earlier ones were sent, or are folded into waiting ones.
    */
   firstOf(ticker: string): number | undefined {
     let first: number | undefined;
@@ -131,17 +123,17 @@ export class WaitingUpdates {
     for (const [key, entry] of this.#waiting) {
       this.#remove(key, entry);
       if (this.#waiting.size === 0) this.#taken.clear();
-      else this.#taken.set(entry.ticker, entry.seq);
+      else this.#taken.set(entry.ticker, entry.position);
       if (entry.text === null) {
         this.#gaps.delete(entry.ticker);
-        return gapFrame(entry.ticker, entry.from, entry.seq, "slow");
+        return gapFrame(entry.ticker, entry.from, entry.position, "slow");
       }
       return entry.folded === 0 ? entry.text : `${entry.text.slice(0, -1)},"conflated":${entry.folded}}`;
     }
     return undefined;
   }
 
-  /** `firstOf` every ticker of which something waits. */
+  /** `firstOf` for every ticker with waiting updates. */
   first(): Map<string, number> {
     const first = new Map<string, number>();
     for (const { ticker, from } of this.#waiting.values()) {
@@ -158,18 +150,18 @@ export class WaitingUpdates {
     this.#bytes = 0;
   }
 
-  /** One for each ticker and type may still be too many. */
-  #fold(ticker: string, type: string, seq: number, text: string): boolean {
+  /** Can refuse too: one entry per ticker and type may still be too many. */
+  #fold(ticker: string, type: string, position: number, text: string): boolean {
     const key = JSON.stringify([ticker, type]);
     const before = this.#waiting.get(key);
     if (before === undefined && this.#bytes + this.#cost(text) > this.#maxBytes) return false;
     if (before !== undefined) this.#remove(key, before);
-    // Behind all others: positions of a ticker stay in order.
+    // Moves it to the end, so that a ticker's positions stay in order.
     this.#put(key, {
       ticker,
       type,
-      from: before?.from ?? seq,
-      seq,
+      from: before?.from ?? position,
+      position,
       text,
       folded: before === undefined ? 0 : before.folded + 1,
     });

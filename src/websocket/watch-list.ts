@@ -1,4 +1,4 @@
-/** What one client is subscribed to, by ticker. */
+/** The subscriptions of one client, by ticker. */
 import { RequestError } from "../protocol/errors.ts";
 import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
@@ -39,7 +39,7 @@ export class WatchList implements Iterable<Subscription> {
     return this.#byTicker.get(subscription.ticker) === subscription;
   }
 
-  /** @throws MessageError the wish doesn't fit what there is, or one of the bounds. */
+  /** @throws MessageError the wish conflicts with current subscriptions, or exceeds a limit. */
   check(wish: Wish): void {
     const { symbolsMax, quota, address } = this.#options;
     const wantsAll = wish.tickers[0] === ALL_TICKERS;
@@ -69,7 +69,7 @@ export class WatchList implements Iterable<Subscription> {
     const { subscriptions, subscriber, quota, address } = this.#options;
     const subscription = subscriptions.open(subscriber, ticker, filter);
     if (!this.#byTicker.has(ticker)) quota.add(address, 1);
-    // All clients keep the same text of a ticker.
+    // The key is the channel's string, so that all clients share one copy.
     this.#byTicker.set(subscription.ticker, subscription);
     return subscription;
   }
@@ -86,14 +86,13 @@ export class WatchList implements Iterable<Subscription> {
     this.#byTicker.clear();
   }
 
-  /** A few names, for the log. */
   get shown(): string {
     const names: string[] = [];
     for (const ticker of this.#byTicker.keys()) if (names.push(shownTicker(ticker)) === 3) break;
     return names.length === 0 ? "nothing" : names.join(", ") + (this.size > 3 ? ", …" : "");
   }
 
-  /** The frame that tells the client what it has. */
+  /** The frame that tells the client its subscriptions. */
   frame(epoch: string): string {
     const list = [...this.#byTicker.values()].map(({ ticker, filter }) => ({
       symbol: shownTicker(ticker),
@@ -103,11 +102,7 @@ export class WatchList implements Iterable<Subscription> {
   }
 }
 
-/**
- * Subscribing again adds types, and unsubscribing may name them one by one.
- *
- * @throws MessageError
- */
+/** Repeated messages may add or take back types one by one. @throws MessageError too many. */
 export function checkTypes({ names }: TypeFilter, ticker: string): void {
   if (names.length <= TYPES_MAX) return;
   throw new MessageError(

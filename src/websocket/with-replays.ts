@@ -1,11 +1,8 @@
-/**
- * Bun has one handler for all WebSockets of a server: this one hands those of a replay to their
- * own.
- */
+/** Bun has one handler for all WebSockets of a server: this one passes replays to theirs. */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 import type { ReplaySocket, ReplaySocketData, ReplaySockets } from "./replay-sockets.ts";
 
-/** @param live takes every other socket, and its limits are those of all. */
+/** @param live handles every other socket; its limits apply to all. */
 export function withReplays<Data extends object>(
   live: WebSocketHandler<Data>,
   replays: ReplaySockets,

@@ -18,12 +18,12 @@ export interface CommandParts {
   hub: HubClient;
   subscriptions: Subscriptions;
   counters: Counters;
-  /** When it is the client's turn, and there is memory for it. */
+  /** Waits for the client's turn, and refuses when memory is short. */
   runSql(request: SqlRequest): Promise<SqlAnswer>;
   log: Logger;
 }
 
-/** With what `--sql` and `--read-only` allow. */
+/** Applies what `--sql` and `--read-only` allow. */
 export function commandContext(parts: CommandParts): CommandContext {
   const { settings, storage, hub, subscriptions, counters, runSql, log } = parts;
   const nextSaveId = saveIds();

@@ -1,11 +1,10 @@
 /**
  * Keeps a worker from running out of descriptors. Bun goes on trying to accept when there is none
- * left, which takes a whole CPU, and nothing else of the process can open a file then.
+ * left, which takes a whole CPU, and then the process can't open a file either.
  *
  * From 90 % on, connections end with their answer, idle ones are closed, and no request becomes a
- * WebSocket: so the rest stays for requests that come and go, /ready among them. At 97 % the worker
- * stops listening, gives the process the descriptors that it kept back, and listens again when
- * there are enough.
+ * WebSocket, so that the rest stays for short requests such as /ready. At 97 % the worker stops
+ * listening and frees the descriptors that it kept back, until there are enough again.
  */
 import { closeSync, openSync } from "node:fs";
 import type { Conditions } from "../observe/conditions.ts";
@@ -15,27 +14,26 @@ import { messageOf } from "../protocol/message-of.ts";
 
 const SHORT_SHARE = 0.9;
 const FULL_SHARE = 0.97;
-/** It is over when fewer were in use for CALM_MS. */
+/** The shortage is over when fewer than this were in use for CALM_MS. */
 const CALM_SHARE = 0.85;
 const CALM_MS = 2_000;
-/** How long a worker that has run out may go on trying to accept. A look takes 2 µs. */
+/** Bounds how long a worker without descriptors tries to accept. A look takes 2 µs. */
 const LOOK_MS = 50;
-/** Where a look walks over all descriptors. */
+/** Interval where a look has to walk over all descriptors. */
 const LONG_LOOK_MS = 1_000;
 const CLOSE_IDLE_MS = 1_000;
-/** Without listening; doubled each time that they are gone again within AGAIN_MS. */
+/** Time without listening; doubled when descriptors run out again within AGAIN_MS. */
 const PAUSE_MIN_MS = 100;
 const PAUSE_MAX_MS = 2_000;
 const AGAIN_MS = 10_000;
-/** Between two lines of the log that say the same. */
+/** Minimum between two equal lines in the log. */
 const LINE_MS = 10_000;
-/** Kept back for files of the database and the log: of the limit, and at most. */
+/** Kept back for files of the database and the log: a share of the limit, up to RESERVE_MAX. */
 const RESERVE_SHARE = 1 / 32;
 const RESERVE_MAX = 16;
 
-/** What a worker accepts connections with. */
 interface Accepting {
-  /** No connection is accepted any more; those that are there go on, idle ones are closed. */
+  /** Accepts no connection any more and closes idle ones; the others go on. */
   pause(): void;
   /** @throws Error the port is not available. */
   resume(): void;
@@ -50,7 +48,7 @@ export interface DescriptorGuardOptions {
 
 export class DescriptorGuard {
   readonly #options: DescriptorGuardOptions;
-  /** Null: it can't be seen here, and nothing is done. */
+  /** Null: the limit is unknown here, and the guard does nothing. */
   readonly #limit: number | null;
   readonly #timer: Timer | null;
   readonly #reserve: number[] = [];
@@ -74,17 +72,17 @@ export class DescriptorGuard {
     this.#timer = setInterval(() => this.#look(), countsDescriptorsCheaply() ? LOOK_MS : LONG_LOOK_MS);
   }
 
-  /** Connections should end with their answer. */
+  /** Whether connections should end with their answer. */
   get isShort(): boolean {
     return this.#isShort;
   }
 
-  /** There is none for a connection that stays. Looks anew, as many may come in one moment. */
+  /** Whether there is none for a WebSocket. Looks anew, as many may come in one moment. */
   hasNoneForSocket(): boolean {
     if (this.#limit === null) return false;
     const used = openDescriptors();
     if (used < this.#limit * SHORT_SHARE) return false;
-    // The connection that is refused goes, and the next look may find a few less in use.
+    // The refused connection ends, so the next look may find a few less in use.
     this.#becomeShort(used, performance.now());
     return true;
   }
@@ -133,8 +131,7 @@ export class DescriptorGuard {
     this.#pauseMs =
       now - this.#resumedMs < AGAIN_MS ? Math.min(this.#pauseMs * 2, PAUSE_MAX_MS) : PAUSE_MIN_MS;
     this.#pausedMs = now;
-    // Those that wait to be accepted would take what is freed: so first the listener, then the
-    // reserve.
+    // The listener stops first: waiting connections would take what the reserve frees.
     this.#options.accepting.pause();
     this.#freeReserve();
     if (now - this.#toldMs < LINE_MS) return;
@@ -166,7 +163,7 @@ export class DescriptorGuard {
     try {
       while (this.#reserve.length < this.#reserveSize(limit)) this.#reserve.push(openSync("/dev/null", "r"));
     } catch (error) {
-      // There are so few that even these are missing: a smaller reserve is better than no server.
+      // The limit is too low even for these: a smaller reserve is better than no server.
       if (!(error instanceof Error && "code" in error)) throw error;
     }
   }

@@ -29,13 +29,13 @@ export async function invite(
   ];
 }
 
-/** For a URL that works on this machine. */
+/** The host in a URL that works on this machine. */
 export function shownHost(host: string): string {
   if (["0.0.0.0", "::", "127.0.0.1", "::1"].includes(host)) return "localhost";
   return host.includes(":") ? `[${host}]` : host;
 }
 
-/** For a shell, where it needs to be. */
+/** Quotes a path for a shell if necessary. */
 function quoted(path: string): string {
   return /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

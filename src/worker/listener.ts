@@ -1,21 +1,20 @@
 /**
- * What a worker accepts connections with. Listening can be paused: Bun has no such thing, so the
- * listener is stopped and another one made, and the WebSockets of the first stay with it until they
- * close.
+ * Accepts a worker's connections, and can pause. Bun can't: so the listener is stopped and a new
+ * one made; the WebSockets of the first stay with it until they close.
  */
 import type { Server } from "bun";
 
 export class Listener<Data> {
   readonly #make: () => Server<Data>;
   #current: Server<Data>;
-  /** Stopped, with connections that are still there. */
+  /** Stopped listeners that still have connections. */
   readonly #former = new Set<Server<Data>>();
   #paused: Promise<void> | null = null;
-  /** The same after a pause, also where any port was asked for. */
+  /** Stays the same after a pause, even if `--port 0` asked for any port. */
   readonly port: number;
 
   /**
-   * @param make listens on one and the same port each time.
+   * @param make listens on the same port each time.
    * @throws Error the port is not available.
    */
   constructor(make: () => Server<Data>) {
@@ -53,7 +52,7 @@ export class Listener<Data> {
     this.#paused = null;
   }
 
-  /** Resolves when every connection is closed. @param now Closes them, whatever they wait for. */
+  /** Resolves when every connection is closed. @param now closes them, whatever they wait for. */
   async stop(now = false): Promise<void> {
     const servers = new Set([this.#current, ...this.#former]);
     await Promise.all([...servers].map((server) => server.stop(now)));

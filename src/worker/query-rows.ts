@@ -1,4 +1,4 @@
-/** One reading statement of the server's own, its rows parsed. */
+/** Runs one of the server's own reading statements and parses its rows. */
 import { RequestError } from "../protocol/errors.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 
@@ -6,7 +6,7 @@ interface Answer {
   body: Uint8Array | ReadableStream<Uint8Array>;
 }
 
-/** @throws RequestError as execute_sql; 504 after the time. */
+/** @throws RequestError like execute_sql; 504 after the time. */
 export async function queryRows(
   executeSql: (request: SqlRequest) => Promise<Answer>,
   sql: string,

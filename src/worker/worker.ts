@@ -1,7 +1,4 @@
-/**
- * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
- * process of `--workers 1`.
- */
+/** One worker: boots, serves, drains, stops. It has its own process, or that of `--workers 1`. */
 import { redact } from "../config/database-url.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
@@ -43,31 +40,26 @@ import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.t
 
 const MIB = 1024 * 1024;
 /**
- * While draining, so long answers say `Connection: close` before the listener goes: keep-alive
- * clients lose no request.
+ * While draining, answers say `Connection: close` for this long before the listener stops, so that
+ * keep-alive clients lose no request.
  */
 const DRAIN_NOTICE_MS = 300;
-/** How long a drain waits for the rest of requests that are all that is left. */
+/** Limit for the wait for half-sent requests when nothing else is left. */
 const HALF_SENT_MAX_MS = 3_000;
 const DRAIN_POLL_MS = 50;
-/**
- * Of the time to drain, kept for closing what is left: when it is over, the supervisor ends the
- * process.
- */
+/** Part of the drain time that is left for closing the rest before the supervisor kills. */
 const DRAIN_MARGIN_MS = 500;
-/** Bytes of closed WebSockets that are still in Bun's hands are lost when the process exits. */
+/** Without this pause, the process would exit while Bun still holds bytes of closed WebSockets. */
 const LINGER_MS = 200;
 /**
- * Bun closes a connection on which nothing moves for this long, a running handler included; at most
- * 255.
+ * Bun closes a connection that is idle for this long, even under a running handler; at most 255.
  */
 const IDLE_TIMEOUT_MIN_S = 30;
 const IDLE_TIMEOUT_MAX_S = 255;
 const BUS_RETRY_MS = 1_000;
-/** Beyond --sql-timeout, so that its own error is what the client gets. */
+/** Added to --sql-timeout, so that the client gets its error. */
 const IDLE_TIMEOUT_SLACK_S = 15;
 
-/** For the log. */
 const ENDED: Record<ConditionName, string> = {
   descriptors: "There are enough descriptors again",
   disk: "The database's disk has room again; saves go on",
@@ -81,10 +73,9 @@ export interface WorkerOptions {
   runtimeDir: string;
   /** Null in the one process of `--workers 1`. */
   workerId: number | null;
-  /** Called with the connection to the hub once it is there. */
+  /** Called once the hub is connected. */
   openStorage(hub: HubClient, updates: UpdateSink, conditions: Conditions): Promise<WorkerStorage>;
   dbType: string;
-  /** Of this server. */
   memory: MemoryBoard;
   log: Logger;
   /** Ends the process, so that it is started anew. */
@@ -93,18 +84,14 @@ export interface WorkerOptions {
 
 export interface Worker {
   port: number;
-  /** What is there and what to try, in lines that work when pasted. */
+  /** What the database holds and what to try, in lines that work when pasted. */
   invitation(): Promise<string[]>;
-  /** Gives memory back at once: see Sockets. */
+  /** Frees memory at once: see Sockets. */
   closeSomeSockets(): { closed: number; address: string };
-  /**
-   * Answers what is in flight, closes WebSockets with 1001, and resolves when all is closed, at the
-   * latest after the time.
-   */
+  /** Answers what is in flight, closes WebSockets with 1001; resolves then, or after the time. */
   drain(timeoutMs: number): Promise<void>;
 }
 
-/** What answers requests. */
 interface Serving {
   listener: Listener<SocketData | ReplaySocketData>;
   descriptors: DescriptorGuard;
@@ -122,7 +109,7 @@ interface StatsParts extends Pick<Serving, "memory"> {
   spool: AnswerSpool;
 }
 
-/** @throws Error the hub or the port is not available. */
+/** @throws Error hub or port unavailable. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const worker = new RunningWorker(options);
   await worker.boot();
@@ -139,9 +126,9 @@ class RunningWorker implements Worker {
   readonly #subscriptions: Subscriptions;
   readonly #addresses: Addresses;
   readonly #sockets: Sockets;
-  /** From `boot` on. */
+  /** Set by `boot`. */
   #storage: WorkerStorage | null = null;
-  /** From `serve` on. */
+  /** Set by `serve`. */
   #serving: Serving | null = null;
   #draining = false;
 
@@ -163,7 +150,6 @@ class RunningWorker implements Worker {
     return this.#serves.listener.port;
   }
 
-  /** Connects to the hub, and opens the database. */
   async boot(): Promise<void> {
     await this.#hub.connect();
     const updates: UpdateSink = {
@@ -173,13 +159,12 @@ class RunningWorker implements Worker {
     try {
       this.#storage = await this.#options.openStorage(this.#hub, updates, this.#conditions);
     } catch (error) {
-      // The hub goes next, which is no news then.
+      // The lost hub would otherwise be reported and reconnected.
       this.#hub.close();
       throw error;
     }
   }
 
-  /** Answers requests from now on. */
   serve(): void {
     const { settings, log } = this.#options;
     const { reader, history } = this.#database;
@@ -224,7 +209,7 @@ class RunningWorker implements Worker {
       return await invite(this.#database.reader, this.#options.settings.host, this.port);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      // A database elsewhere may come later than this server.
+      // A remote database may come later than this server.
       return [`The database doesn't answer yet: ${error.message}`];
     }
   }
@@ -243,7 +228,7 @@ class RunningWorker implements Worker {
     return this.#serving;
   }
 
-  /** Of an engine with a source of updates of its own, which needs no hub. */
+  /** The engine's own source of updates, which needs no hub. */
   get #ownUpdates(): UpdateSource | null {
     return this.#storage?.updates ?? null;
   }
@@ -444,10 +429,7 @@ class RunningWorker implements Worker {
     });
   }
 
-  /**
-   * A hub that was restarted has opened what is there now: a worker that goes on reading another
-   * database than the hub writes must not serve.
-   */
+  /** After its restart the hub may have another file: a worker that reads the old one must end. */
   async #endIfDatabaseIsGone(): Promise<void> {
     try {
       await this.#storage?.reader.probe();
@@ -456,7 +438,7 @@ class RunningWorker implements Worker {
     }
   }
 
-  /** The database may be away: then it is asked again. */
+  /** Retries while the database is unavailable. */
   async #joinBus(): Promise<void> {
     while (!this.#draining) {
       try {
@@ -469,7 +451,7 @@ class RunningWorker implements Worker {
     }
   }
 
-  /** What isn't answered in time is closed unanswered. */
+  /** Closes what isn't answered in time. */
   async #answerRest(stopped: Promise<void>, left: () => number): Promise<void> {
     const { listener } = this.#serves;
     const race = { over: false };
@@ -485,7 +467,7 @@ class RunningWorker implements Worker {
     await listener.stop(true);
   }
 
-  /** Resolves when all that is left in flight are requests whose clients have stopped sending. */
+  /** Resolves when only requests are left whose clients have stopped sending. */
   async #onlyHalfSent(race: { over: boolean }): Promise<void> {
     const { listener } = this.#serves;
     let sinceMs = performance.now();

@@ -7,11 +7,14 @@ import { closeSync, existsSync, openSync, readSync, realpathSync, rmSync, statSy
 import { pathToFileURL } from "node:url";
 import { type EpochWitness, type Given, setLogAside } from "../epoch-witness.ts";
 
-/**
- * The header of the log holds salts, which are others each time that it begins anew
- * (sqlite.org/fileformat.html).
- */
+/** Headers of the log and of its frames: sqlite.org/fileformat.html, "The Write-Ahead Log". */
 const HEADER_BYTES = 32;
+const PAGE_SIZE_OFFSET = 8;
+/** They change each time that the log begins anew. */
+const SALTS = { offset: 16, offsetInFrame: 8, bytes: 8 };
+const FRAME_HEADER_BYTES = 24;
+/** Not 0 in the last frame of a commit. */
+const COMMIT_OFFSET = 4;
 
 export class WriteAheadLog {
   readonly #path: string;
@@ -56,9 +59,52 @@ export function setForeignLogAside(dbPath: string, expected: EpochWitness["inFil
   if (expected === null || log === undefined || log.size <= HEADER_BYTES) return null;
   const inFile = readWithoutLog(real);
   if (inFile !== null && inFile.epoch === expected.epoch && inFile.newestId >= expected.to) return null;
+  if (isPartlyInFile(real)) return null;
   const told = setLogAside(`${real}-wal`);
   rmSync(`${real}-shm`, { force: true });
   return told;
+}
+
+/**
+ * Whether a checkpoint of this log has begun to write this file. If its process was killed then,
+ * the file can't be read without the log. A checkpoint writes pages in ascending order, those of
+ * the whole log or of the commits before a reader's snapshot. So it has begun if the file has the
+ * log's version of the lowest page of its first commits, however many.
+ */
+function isPartlyInFile(real: string): boolean {
+  const log = openSync(`${real}-wal`, "r");
+  const file = openSync(real, "r");
+  try {
+    const header = bytesAt(log, 0, HEADER_BYTES);
+    const pageBytes = header.readUInt32BE(PAGE_SIZE_OFFSET);
+    const salts = header.subarray(SALTS.offset, SALTS.offset + SALTS.bytes);
+    const lowestPages = new Set<number>();
+    const frames: { page: number; at: number }[] = [];
+    let lowest = Number.POSITIVE_INFINITY;
+    for (let at = HEADER_BYTES; ; at += FRAME_HEADER_BYTES + pageBytes) {
+      const frame = bytesAt(log, at, FRAME_HEADER_BYTES);
+      const ofFrame = frame.subarray(SALTS.offsetInFrame, SALTS.offsetInFrame + SALTS.bytes);
+      const page = frame.length < FRAME_HEADER_BYTES ? 0 : frame.readUInt32BE(0);
+      if (page === 0 || !ofFrame.equals(salts)) break;
+      frames.push({ page, at: at + FRAME_HEADER_BYTES });
+      lowest = Math.min(lowest, page);
+      if (frame.readUInt32BE(COMMIT_OFFSET) !== 0) lowestPages.add(lowest);
+    }
+    return frames.some(
+      ({ page, at }) =>
+        lowestPages.has(page) &&
+        bytesAt(log, at, pageBytes).equals(bytesAt(file, (page - 1) * pageBytes, pageBytes)),
+    );
+  } finally {
+    closeSync(log);
+    closeSync(file);
+  }
+}
+
+/** Fewer at the end of the file. */
+function bytesAt(fd: number, at: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  return bytes.subarray(0, readSync(fd, bytes, 0, length, at));
 }
 
 /** Null where it has no update log that can be read. */
