@@ -5,6 +5,7 @@
 import { randomNumbers } from "../test/support/random.ts";
 import { get } from "../test/support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../test/support/server.ts";
+import { Subscriber } from "../test/support/subscriber.ts";
 import type { SoakArguments } from "./arguments.ts";
 import { Books, type TickerBook } from "./books.ts";
 import type { Broker } from "./broker.ts";
@@ -197,10 +198,9 @@ async function underLoad(
 /** Whoever opens a ticker by name must not take anything from those who watch all of them. */
 function passBy(servers: readonly RunningServer[], ticker: string): void {
   for (let i = 0; i < PASSERS_BY; i++) {
-    const socket = new WebSocket(`${servers[i % servers.length]!.wsUrl}/ws?symbol=${ticker}`);
     // A worker that was just killed doesn't let it in, which is no fault.
-    socket.onerror = () => undefined;
-    setTimeout(() => socket.close(), PASSING_MS);
+    const passer = Subscriber.connect(servers[i % servers.length]!.wsUrl, ticker);
+    setTimeout(() => passer.leave(), PASSING_MS);
   }
 }
 

@@ -125,12 +125,12 @@ test("several tickers, types, and changes of the subscription", async () => {
   expect(one.seqs).toEqual([4]);
 
   const told = () => one.frames.filter(({ type }) => type === "subscription");
-  one.send('{"action":"subscribe","symbols":["IBM"],"types":["bar"],"snapshot":false}');
+  one.subscribe(["IBM"], { types: ["bar"], snapshot: false });
   await waitUntil("the answer", () => told().length === 2);
-  one.send('{"action":"unsubscribe","symbols":["AAPL"],"types":["quote"]}');
-  one.send('{"action":"unsubscribe","symbols":["MSFT"]}');
-  one.send('{"action":"subscribe","symbols":["AAPL"],"types":["bar"],"since":{"AAPL":2}}');
-  one.send('{"action":"subscribe","symbols":["*"]}');
+  one.unsubscribe(["AAPL"], { types: ["quote"] });
+  one.unsubscribe(["MSFT"]);
+  one.subscribe(["AAPL"], { types: ["bar"], since: { AAPL: 2 } });
+  one.subscribe(["*"]);
   await waitUntil("the answers", () => told().length === 5 && one.errors.length === 1);
   expect(told().at(-1)!.subscriptions).toEqual([
     { symbol: "IBM", types: ["bar"] },
@@ -169,9 +169,9 @@ test("the types that the server tells can be sent back", async () => {
     one.frames.filter(({ type }) => type === "subscription").map((frame) => frame.subscriptions);
   await waitUntil("the subscription", () => told().length === 1);
   expect(told()[0]).toEqual([{ symbol: "A", types: ["*", "-bar"] }]);
-  one.send('{"action":"subscribe","symbols":["B"],"types":["*","-trade","-quote"]}');
-  one.send('{"action":"unsubscribe","symbols":["A"],"types":["*","-quote"]}');
-  one.send('{"action":"subscribe","symbols":["A"],"types":["*"]}');
+  one.subscribe(["B"], { types: ["*", "-trade", "-quote"] });
+  one.unsubscribe(["A"], { types: ["*", "-quote"] });
+  one.subscribe(["A"], { types: ["*"] });
   await waitUntil("the answers", () => told().length === 4);
   expect(
     told()
@@ -211,7 +211,7 @@ test("what is subscribed to again goes on where the client says, with the types 
   await waitUntil("A goes on and B begins", () => one.updates.length === 2 && one.heartbeats.length > 1);
   expect(one.updates.map(({ symbol, seq }) => `${symbol} ${seq}`)).toEqual(["A 2", "A 3"]);
   expect(one.frames.find(({ symbol }) => symbol === "B")!.data.type).toBe("snapshot");
-  one.send('{"action":"subscribe","symbols":["A","B"],"types":["quote"],"since":{"A":2}}');
+  one.subscribe(["A", "B"], { types: ["quote"], since: { A: 2 } });
   await waitUntil("A 3 comes again", () => one.updates.length === 3);
   expect(one.frames.findLast(({ type }) => type === "subscription")!.subscriptions).toEqual([
     { symbol: "B", types: ["quote", "trade"] },
@@ -275,7 +275,7 @@ test("wrong parameters are refused before the socket opens, and limits hold", as
   const open = [1, 2, 3].map(() => Subscriber.connect(server.wsUrl, "A"));
   await waitUntil("three are open", () => open.every((one) => one.heartbeats.length > 0));
   expect(await refusal("symbol=A")).toMatch(/^429 .*3 WebSockets already/);
-  open[0]!.send('{"action":"subscribe","symbols":["B","C"]}');
+  open[0]!.subscribe(["B", "C"]);
   await waitUntil("the refusal", () => open[0]!.errors.length === 1);
   expect(open[0]!.errors).toEqual(["too_many_symbols"]);
   await open[0]![Symbol.asyncDispose]();
