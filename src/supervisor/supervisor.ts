@@ -13,7 +13,7 @@ import { describeHang, readProgress } from "../hub/writer-note.ts";
 import { MemoryBoard } from "../memory/memory-board.ts";
 import { endWhoTakesFarTooMuch } from "../memory/memory-ender.ts";
 import type { ChildBrief } from "../protocol/control.ts";
-import { BootError, type Child, startChild } from "./child.ts";
+import { BootError, Child } from "./child.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
 import { type Liveness, watchLiveness } from "./liveness.ts";
 import { PortTakenError, portLock } from "./port-lock.ts";
@@ -168,7 +168,7 @@ class Supervisor {
     const { mainPath } = this.#options;
     let greet = workerId === 0;
     return new Slot(() => {
-      const child = startChild({ brief: { ...brief, greet }, mainPath, env: this.#env });
+      const child = new Child({ brief: { ...brief, greet }, mainPath, env: this.#env });
       greet = false;
       return child;
     }, this.#log);
