@@ -8,6 +8,7 @@ import { GroupCommit } from "../../src/storage/group-commit.ts";
 import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
 import { usePostgres } from "../support/postgres.ts";
+import { daily, logged } from "../support/saves.ts";
 
 const TIMEOUT_MS = 240_000;
 const TICKERS = 5;
@@ -15,16 +16,8 @@ const SAVES = 400;
 
 const postgres = usePostgres();
 
-function bar(ticker: string, close: number): SaveBars {
-  return {
-    kind: "bars",
-    interval: "daily",
-    ticker,
-    rows: [["2024-01-02", 1, 1, 1, close, 1]],
-    onDuplicate: "replace",
-    update: { saveId: `${ticker}-${close}`, repeated: false, frame: String(close) },
-  };
-}
+const bar = (ticker: string, close: number): SaveBars =>
+  daily(ticker, [["2024-01-02", close]], "replace", logged(`${ticker}-${close}`, String(close)));
 
 test(
   "a ticker whose lock somebody holds doesn't hold up the others, and keeps its order",

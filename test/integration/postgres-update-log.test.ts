@@ -7,7 +7,8 @@ import type { SaveTicks } from "../../src/storage/contract.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import type { StoredUpdate } from "../../src/storage/update-contract.ts";
 import { rowsOf } from "../support/answered.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
+import { at, logged, ticks, upTo } from "../support/saves.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
@@ -19,8 +20,6 @@ const postgres = usePostgres();
 /** The log is not trimmed meanwhile: no commit but those of the test. */
 const open = (dbFile: string): Promise<PostgresDatabase> =>
   openPostgres({ dbFile, durability: "full", dbPoolSize: 3, trimPauseMs: 24 * 3_600_000 });
-const schemaOf = (dbFile: string): string => new URL(dbFile).searchParams.get("search_path")!;
-
 function startWriter(dbFile: string, part: string, me: number) {
   return Bun.spawn(
     [
@@ -43,8 +42,6 @@ async function runTwo(dbFile: string, part: string): Promise<void> {
 
 const logOf = (db: PostgresDatabase, ticker: string, after = 0): Promise<StoredUpdate[]> =>
   db.reader.updates.after(ticker, after, NO_LIMIT);
-const upTo = (last: number, first = 1): number[] =>
-  Array.from({ length: last - first + 1 }, (_, i) => first + i);
 const priceOf = ({ frame }: StoredUpdate): number => (JSON.parse(frame) as { price: number }).price;
 
 async function tickPrices(db: PostgresDatabase, ticker: string): Promise<number[]> {
@@ -65,16 +62,8 @@ async function expectSound(db: PostgresDatabase, ticker: string): Promise<Stored
   return log;
 }
 
-function tick(price: number, saveId: string, repeated = false): SaveTicks {
-  return {
-    kind: "ticks",
-    ticker: "A",
-    type: "trade",
-    rows: [["2024-01-02 10:00:00.000000", price, 1, null, null, null]],
-    onDuplicate: "append",
-    update: { saveId, repeated, frame: `{"price":${price}}` },
-  };
-}
+const tick = (price: number, saveId: string, repeated = false): SaveTicks =>
+  ticks("A", [[at(0), price]], "append", { ...logged(saveId, `{"price":${price}}`), repeated });
 
 test(
   "positions of two processes on one ticker are dense, and in the order of their commits",

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import { rowsOf } from "../support/answered.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
 
 const PROCESSES = 4;
 const TIMEOUT_MS = 240_000;
@@ -71,7 +71,7 @@ test(
     const rows = await rowsOf(db.reader.ticks({ ticker: "SAME", type: "trade", from: null, to: null }));
     expect(rows).toHaveLength(PROCESSES * 20 * 10);
     expect(new Set(rows.map((row) => `${row.timestamp} ${row.price}`)).size).toBe(rows.length);
-    const schema = new URL(dbFile).searchParams.get("search_path");
+    const schema = schemaOf(dbFile);
     const gaps = await postgres.admin.unsafe(
       `SELECT "timestamp" FROM ${schema}.realtime_data GROUP BY "timestamp" HAVING max(seq) + 1 <> count(*) OR min(seq) <> 0`,
     );

@@ -6,6 +6,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { freePort } from "../support/free-port.ts";
 import { command, get, runSql, saveTrade } from "../support/requests.ts";
+import { upTo } from "../support/saves.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
@@ -13,8 +14,6 @@ import { tempDir } from "../support/temp-dir.ts";
 import { startTiers } from "../support/tiers.ts";
 
 setDefaultTimeout(180_000);
-
-const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
 
 test("an upstream that is killed under load: subscribers miss nothing, see nothing twice, and all goes on by itself", async () => {
   using dir = tempDir();
