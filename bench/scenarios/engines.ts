@@ -4,9 +4,10 @@
  * in the process that answers.
  */
 import { join } from "node:path";
+import type { EngineName } from "../../test/support/flags.ts";
 import { dailyBars, NEWEST_QUOTE, QUOTE_PRICE } from "../data.ts";
 import { type EngineDatabases, openDatabases } from "../engine-databases.ts";
-import { BAR_COLUMNS, type EngineName } from "../floors/bare-store.ts";
+import { BAR_COLUMNS } from "../floors/bare-store.ts";
 import type { EngineSeed } from "../floors/engine.ts";
 import { LOOPBACK } from "../load-plan.ts";
 import {
