@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { storedRows } from "../support/database-rows.ts";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
@@ -40,17 +41,6 @@ async function rowsOf(command: string, params: Record<string, unknown>): Promise
 async function csv(name: string, text: string): Promise<string> {
   await writeFile(join(dir, name), text);
   return join(dir, name);
-}
-
-/** Everything but the time of writing, which differs from run to run. */
-function storedRows(dbFile: string, table: string): unknown[] {
-  using db = new Database(dbFile, { readonly: true });
-  const rows = db
-    .query<Record<string, unknown>, []>(
-      `SELECT * FROM ${table} WHERE ticker LIKE 'SAME%' ORDER BY 1, 2, 3, 4`,
-    )
-    .all();
-  return rows.map(({ write_timestamp, ...row }) => row);
 }
 
 test("real trades imported twice, in requests cut elsewhere, are there once each", async () => {
@@ -125,9 +115,9 @@ test("straight into a file gives the same rows as through a server", async () =>
     ["daily_prices", 2_000],
     ["realtime_data", 6_000],
   ] as const) {
-    const direct = storedRows(dbFile, table);
+    const direct = storedRows(dbFile, table, "ticker LIKE 'SAME%'");
     expect(direct.length).toBe(rows);
-    expect(direct).toEqual(storedRows(server.dbFile, table));
+    expect(direct).toEqual(storedRows(server.dbFile, table, "ticker LIKE 'SAME%'"));
   }
 });
 
