@@ -5,7 +5,7 @@
 import { expect, test } from "bun:test";
 import type { SaveBars } from "../../src/storage/contract.ts";
 import { GroupCommit } from "../../src/storage/group-commit.ts";
-import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { daily, logged } from "../support/saves.ts";
@@ -16,17 +16,17 @@ const SAVES = 400;
 
 const postgres = usePostgres();
 
+async function open(): Promise<PostgresDatabase> {
+  return await openPostgres({ dbFile: await postgres.freshSchema(), durability: "full", dbPoolSize: 3 });
+}
+
 const bar = (ticker: string, close: number): SaveBars =>
   daily(ticker, [["2024-01-02", close]], "replace", logged(`${ticker}-${close}`, String(close)));
 
 test(
   "a ticker whose lock somebody holds doesn't hold up the others, and keeps its order",
   async () => {
-    await using db = await openPostgres({
-      dbFile: await postgres.freshSchema(),
-      durability: "full",
-      dbPoolSize: 3,
-    });
+    await using db = await open();
     const commits = new GroupCommit(db.writer);
     const holder = await postgres.admin.reserve();
     await holder.unsafe("BEGIN");
@@ -55,11 +55,7 @@ test(
 test(
   "saves of a ticker get their positions in the order in which they were given",
   async () => {
-    await using db = await openPostgres({
-      dbFile: await postgres.freshSchema(),
-      durability: "full",
-      dbPoolSize: 3,
-    });
+    await using db = await open();
     const commits = new GroupCommit(db.writer);
     const saves: Promise<unknown>[] = [];
     for (let n = 0; n < SAVES; n++) {
