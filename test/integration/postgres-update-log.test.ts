@@ -8,6 +8,7 @@ import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/
 import type { StoredUpdate } from "../../src/storage/update-contract.ts";
 import { rowsOf } from "../support/answered.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
+import { runWriters, startWriter } from "../support/postgres-writers.ts";
 import { at, logged, ticks, upTo } from "../support/saves.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
@@ -20,25 +21,6 @@ const postgres = usePostgres();
 /** The log is not trimmed meanwhile: no commit but those of the test. */
 const open = (dbFile: string): Promise<PostgresDatabase> =>
   openPostgres({ dbFile, durability: "full", dbPoolSize: 3, trimPauseMs: 24 * 3_600_000 });
-function startWriter(dbFile: string, part: string, me: number) {
-  return Bun.spawn(
-    [
-      process.execPath,
-      "--no-orphans",
-      `${import.meta.dir}/../fixtures/postgres-writer-main.ts`,
-      dbFile,
-      part,
-      String(me),
-      "2",
-    ],
-    { stdout: "pipe", stderr: "inherit" },
-  );
-}
-
-async function runTwo(dbFile: string, part: string): Promise<void> {
-  const writers = [0, 1].map((me) => startWriter(dbFile, part, me));
-  expect(await Promise.all(writers.map((writer) => writer.exited))).toEqual([0, 0]);
-}
 
 const logOf = (db: PostgresDatabase, ticker: string, after = 0): Promise<StoredUpdate[]> =>
   db.reader.updates.after(ticker, after, NO_LIMIT);
@@ -69,7 +51,7 @@ test(
   "positions of two processes on one ticker are dense, and in the order of their commits",
   async () => {
     const dbFile = await postgres.freshSchema();
-    await runTwo(dbFile, "updates");
+    await runWriters(dbFile, "updates", 2);
     await using db = await open(dbFile);
     const log = await expectSound(db, "SAME");
     expect(log).toHaveLength(2 * 60 * 2);
@@ -90,7 +72,7 @@ test(
     const dbFile = await postgres.freshSchema();
     await using db = await open(dbFile);
     for (let round = 1; round <= 4; round++) {
-      const writers = [0, 1].map((me) => startWriter(dbFile, "endless", round * 2 + me));
+      const writers = [0, 1].map((me) => startWriter(dbFile, "endless", { me: round * 2 + me, of: 2 }));
       const before = (await db.reader.updates.positions(["SAME"])).get("SAME") ?? 0;
       await until(async () => ((await db.reader.updates.positions(["SAME"])).get("SAME") ?? 0) > before + 30);
       for (const writer of writers) writer.kill("SIGKILL");
@@ -199,7 +181,7 @@ test(
   "two processes that write and trim at once keep the newest of the log, within its bound",
   async () => {
     const dbFile = await postgres.freshSchema();
-    await runTwo(dbFile, "frames");
+    await runWriters(dbFile, "frames", 2);
     const db = await openPostgres({
       dbFile,
       durability: "full",

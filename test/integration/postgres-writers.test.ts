@@ -4,6 +4,7 @@ import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import { rowsOf } from "../support/answered.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
+import { runWriters } from "../support/postgres-writers.ts";
 
 const PROCESSES = 4;
 const TIMEOUT_MS = 240_000;
@@ -11,34 +12,6 @@ const TIMEOUT_MS = 240_000;
 const postgres = usePostgres();
 
 /** What each of them printed. */
-async function runWriters(dbFile: string, part: string, processes = PROCESSES): Promise<string[]> {
-  const writers = Array.from({ length: processes }, (_, me) =>
-    Bun.spawn(
-      [
-        process.execPath,
-        "--no-orphans",
-        `${import.meta.dir}/../fixtures/postgres-writer-main.ts`,
-        dbFile,
-        part,
-        String(me),
-        String(processes),
-      ],
-      { stdout: "pipe", stderr: "pipe" },
-    ),
-  );
-  return Promise.all(
-    writers.map(async (writer) => {
-      const [out, errors, code] = await Promise.all([
-        new Response(writer.stdout).text(),
-        new Response(writer.stderr).text(),
-        writer.exited,
-      ]);
-      expect({ code, errors }).toEqual({ code: 0, errors: "" });
-      return out.trim();
-    }),
-  );
-}
-
 const open = (dbFile: string): Promise<PostgresDatabase> =>
   openPostgres({ dbFile, durability: "full", dbPoolSize: 3 });
 
@@ -64,9 +37,9 @@ test(
   "ticks of one stamp from several writers are all kept, each under a seq of its own, without gaps",
   async () => {
     const dbFile = await postgres.freshSchema();
-    await runWriters(dbFile, "ticks");
+    await runWriters(dbFile, "ticks", PROCESSES);
     // Once more: nothing of it is new.
-    await runWriters(dbFile, "ticks");
+    await runWriters(dbFile, "ticks", PROCESSES);
     await using db = await open(dbFile);
     const rows = await rowsOf(db.reader.ticks({ ticker: "SAME", type: "trade", from: null, to: null }));
     expect(rows).toHaveLength(PROCESSES * 20 * 10);
@@ -84,7 +57,7 @@ test(
   "days of one series from several writers have the averages of the whole series",
   async () => {
     const dbFile = await postgres.freshSchema();
-    await runWriters(dbFile, "days");
+    await runWriters(dbFile, "days", PROCESSES);
     await using db = await open(dbFile);
     const rows = await rowsOf(db.reader.bars({ interval: "daily", ticker: "SAME", from: null, to: null }));
     expect(rows).toHaveLength(PROCESSES * 20 * 10);
@@ -100,7 +73,7 @@ test(
   async () => {
     const dbFile = await postgres.freshSchema();
     const before = await deadlocks();
-    await runWriters(dbFile, "many");
+    await runWriters(dbFile, "many", PROCESSES);
     expect(await deadlocks()).toBe(before);
     await using db = await open(dbFile);
     for (const ticker of ["T0", "T29"]) {

@@ -66,6 +66,7 @@ export class Subscriber implements AsyncDisposable {
   #socket: WebSocket;
   #mayLeaveOut: boolean;
   #returning: Timer | undefined;
+  #isOver = false;
 
   private constructor(
     wsUrl: string,
@@ -199,6 +200,7 @@ export class Subscriber implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
     clearTimeout(this.#returning);
     this.#socket.close();
     await this.untilClosed();
@@ -213,7 +215,8 @@ export class Subscriber implements AsyncDisposable {
     socket.onmessage = ({ data }) => this.#take(String(data));
     socket.onclose = ({ code, reason }) => {
       this.closed = { code, reason };
-      if (returnsAfterMs !== undefined) this.#returning = setTimeout(() => this.reconnect(), returnsAfterMs);
+      if (returnsAfterMs !== undefined && !this.#isOver)
+        this.#returning = setTimeout(() => this.reconnect(), returnsAfterMs);
       onClosed?.(this.closed);
     };
     return socket;
