@@ -1,6 +1,6 @@
 /** The benchmark's own flags. */
 import { parseArgs } from "node:util";
-import type { EngineName } from "./floors/bare-store.ts";
+import { ENGINES, type EngineName, readWord } from "../test/support/flags.ts";
 
 export interface BenchArguments {
   runs: number;
@@ -17,8 +17,6 @@ export interface BenchArguments {
   /** Folder for the databases; null = the system's temporary folder. */
   dir: string | null;
 }
-
-const ENGINES: EngineName[] = ["sqlite", "duckdb", "postgres"];
 
 export const BENCH_HELP = `npm run bench -- [flags]
   --runs N          measurements of each target, interleaved (default 5; engines alone: 3; latency: 1)
@@ -59,7 +57,7 @@ export function readBenchArguments(argv: string[], keys: string[]): BenchArgumen
     runs: Math.round(readNumber("--runs", values.runs ?? runs, { min: 1, max: 100 })),
     seconds: readNumber("--seconds", values.seconds ?? seconds, { min: 0.2, max: 60 }),
     only,
-    engines: readEngines(values.engines),
+    engines: values.engines?.split(",").map((name) => readWord("--engines", name, ENGINES)) ?? [...ENGINES],
     json: values.json,
     markdown: values.markdown,
     floorsOnly: values["floors-only"],
@@ -74,15 +72,6 @@ function defaultLength(only: string[] | null): [runs: string, seconds: string] {
   // Five targets, six loads each; and a rare latency needs many saves.
   if (only?.every((key) => key === "latency")) return ["1", "5"];
   return ["5", "2.5"];
-}
-
-function readEngines(text: string | undefined): EngineName[] {
-  const names = text?.split(",") ?? ENGINES;
-  return names.map((name) => {
-    const engine = ENGINES.find((known) => known === name);
-    if (engine === undefined) throw new Error(`--engines ${name}: expected some of ${ENGINES.join(", ")}`);
-    return engine;
-  });
 }
 
 function readNumber(flag: string, text: string, { min, max }: { min: number; max: number }): number {

@@ -1,5 +1,7 @@
 /** What the benchmarks store: made up with a fixed seed, so every run works on the same values. */
 
+const DAY_MS = 86_400_000;
+
 export interface Bar {
   date: string;
   open: number;
@@ -38,8 +40,6 @@ export function dailyBars(count: number): Bar[] {
 /** A quote newer than every bar, so it is what `get_latest_price` answers. */
 export const NEWEST_QUOTE = { timestamp: "2031-03-03T15:30:00.000000Z", price: QUOTE_PRICE, size: 300 };
 
-const DAY_MS = 86_400_000;
-
 /** Numbers in [0, 1), the same in every run: a 32-bit linear congruential generator. */
 function seededRandom(seed: number): () => number {
   let state = seed;
@@ -48,3 +48,15 @@ function seededRandom(seed: number): () => number {
     return state / 2 ** 32;
   };
 }
+
+/** A year of them is what a chart asks for. */
+export const READ_BARS = 252;
+/** Those before them, so that every moving average has a value. */
+const EARLIER_BARS = 268;
+export const CHART_BARS: readonly Bar[] = dailyBars(EARLIER_BARS + READ_BARS);
+export const YEAR = {
+  ticker: "AAPL",
+  interval: "daily",
+  start_date: CHART_BARS[EARLIER_BARS]!.date,
+  end_date: CHART_BARS.at(-1)!.date,
+};

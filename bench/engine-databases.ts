@@ -5,8 +5,8 @@
 import { chmodSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SQL } from "bun";
+import type { EngineName } from "../test/support/flags.ts";
 import { freePort } from "../test/support/free-port.ts";
-import type { EngineName } from "./floors/bare-store.ts";
 import { spawnOwn, stopChild } from "./processes.ts";
 
 /** initdb takes a second, or several when the machine is busy. */

@@ -1,5 +1,5 @@
 /** The shape of a scenario, and how its loads are interleaved and compared. */
-import type { EngineName } from "./floors/bare-store.ts";
+import type { EngineName } from "../test/support/flags.ts";
 import { startHttpLoad } from "./load.ts";
 import type { HttpPlan } from "./load-plan.ts";
 import type { PythonMatch } from "./python-baseline.ts";

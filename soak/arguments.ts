@@ -1,8 +1,7 @@
 /** The flags of the soak. */
 import { parseArgs } from "node:util";
+import { ENGINES, type EngineName, readCount, readWord } from "../test/support/flags.ts";
 
-const ENGINES = ["sqlite", "duckdb", "postgres"] as const;
-export type EngineName = (typeof ENGINES)[number];
 const BUSES = ["none", "nats", "redis", "postgres"] as const;
 type BusName = (typeof BUSES)[number];
 
@@ -64,17 +63,4 @@ export function readSoakArguments(argv: string[]): SoakArguments | "help" {
     kills: !values["no-kills"],
     seed: readCount("--seed", values.seed, { min: 0, max: 2 ** 32 }),
   };
-}
-
-function readWord<Word extends string>(flag: string, text: string, words: readonly Word[]): Word {
-  const word = words.find((known) => known === text);
-  if (word === undefined) throw new Error(`${flag} ${text}: expected one of ${words.join(", ")}`);
-  return word;
-}
-
-function readCount(flag: string, text: string, { min, max }: { min: number; max: number }): number {
-  const value = Number(text);
-  if (!(Number.isInteger(value) && value >= min && value <= max))
-    throw new Error(`${flag} ${text}: expected a whole number from ${min} to ${max}`);
-  return value;
 }

@@ -22,8 +22,8 @@ const OTHER: Frame = { kind: "other" };
 // biome-ignore lint/suspicious/noExplicitAny: each member of a frame is looked at by itself.
 type Json = any;
 
-export function readFrame(text: string): Frame {
-  const frame: Json = JSON.parse(text);
+/** @param frame read as JSON. */
+export function readFrame(frame: Json): Frame {
   const { symbol, data, seq, epoch } = frame;
   if (frame.type === "subscription" && Array.isArray(frame.subscriptions))
     return { kind: "subscription", epoch, subscriptions: frame.subscriptions };

@@ -6,7 +6,8 @@
  */
 import { openDatabases } from "../bench/engine-databases.ts";
 import { cleanUp, cleanUpOnSignals, makeRunFolder } from "../bench/processes.ts";
-import { type EngineName, readSoakArguments, SOAK_HELP, type SoakArguments } from "./arguments.ts";
+import type { EngineName } from "../test/support/flags.ts";
+import { readSoakArguments, SOAK_HELP, type SoakArguments } from "./arguments.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { formatSoak } from "./report.ts";
 import { runSoak } from "./soak.ts";

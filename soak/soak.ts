@@ -3,8 +3,9 @@
  * for a time to pass but the load itself.
  */
 import { randomNumbers } from "../test/support/random.ts";
-import { get } from "../test/support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../test/support/server.ts";
+import { untilReady } from "../test/support/server-processes.ts";
+import { Subscriber } from "../test/support/subscriber.ts";
 import type { SoakArguments } from "./arguments.ts";
 import { Books, type TickerBook } from "./books.ts";
 import type { Broker } from "./broker.ts";
@@ -59,8 +60,6 @@ const TYPES: Kind[][] = [["trade"], ["quote", "bar"], ["bar"], ["depth", "trade"
 const ARRIVING_SHARE = 0.2;
 const EVERY_TICKER_MS = 60_000;
 const COMPLETE_MS = 120_000;
-const READY_IN_A_ROW = 12;
-const READY_MS = 60_000;
 /** After the writers and the kills. */
 const FIRST_SUBSCRIBER = 2;
 const WARNINGS_MAX = 60;
@@ -197,24 +196,10 @@ async function underLoad(
 /** Whoever opens a ticker by name must not take anything from those who watch all of them. */
 function passBy(servers: readonly RunningServer[], ticker: string): void {
   for (let i = 0; i < PASSERS_BY; i++) {
-    const socket = new WebSocket(`${servers[i % servers.length]!.wsUrl}/ws?symbol=${ticker}`);
     // A worker that was just killed doesn't let it in, which is no fault.
-    socket.onerror = () => undefined;
-    setTimeout(() => socket.close(), PASSING_MS);
+    const passer = Subscriber.connect(servers[i % servers.length]!.wsUrl, ticker);
+    setTimeout(() => passer.leave(), PASSING_MS);
   }
-}
-
-/** Each connection is given to any of the workers. */
-async function untilReady(server: RunningServer): Promise<void> {
-  let inARow = 0;
-  await waitUntil(
-    "every worker is ready",
-    async () => {
-      inARow = (await get(`${server.url}/ready`)).status === 200 ? inARow + 1 : 0;
-      return inARow >= READY_IN_A_ROW;
-    },
-    READY_MS,
-  );
 }
 
 /**

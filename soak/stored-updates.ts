@@ -25,7 +25,7 @@ export async function* readStored(url: string, ticker: string): AsyncGenerator<S
     const page = await readPage(url, ticker, after);
     for (const frame of page) {
       const text = JSON.stringify(frame);
-      const update = readFrame(text);
+      const update = readFrame(JSON.parse(text));
       if (update.kind !== "update") throw new Error(`get_updates ${ticker} after ${after}: got ${text}`);
       after = update.seq;
       yield { seq: update.seq, kind: update.type, records: update.records, text };

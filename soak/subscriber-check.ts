@@ -49,11 +49,12 @@ export class SubscriberCheck {
   }
 
   /**
+   * @param json the text, read as JSON.
    * @returns false if the server can't give all that was asked for now: it should be asked again.
    */
-  take(text: string): boolean {
+  take(text: string, json: unknown = JSON.parse(text)): boolean {
     this.#note(text);
-    const frame = readFrame(text);
+    const frame = readFrame(json);
     if ("epoch" in frame) this.#checkEpoch(frame.epoch);
     if (frame.kind === "positions") this.#takePositions(frame.positions);
     else if (frame.kind === "last-positions") this.#checkLast(frame.positions);

@@ -2,6 +2,7 @@
  * A subscriber that goes away at random, by itself or because its worker died, and comes back with
  * the positions that it has. What it is sent goes to its check.
  */
+import { type Frame, Subscriber } from "../test/support/subscriber.ts";
 import type { SubscriberCheck } from "./subscriber-check.ts";
 
 /** How a subscriber says what it wants. */
@@ -47,8 +48,9 @@ export class SoakSubscriber {
   readonly style: Style;
   readonly #wsUrl: string;
   readonly #random: () => number;
-  #socket: WebSocket | null = null;
-  #connections = 0;
+  #subscriber: Subscriber | null = null;
+  /** The connection has had a frame. */
+  #isServed = false;
   #goesAwayByItself = true;
   #timers = new Set<Timer>();
   #muteTimer: Timer | undefined;
@@ -78,78 +80,56 @@ export class SoakSubscriber {
   }
 
   #connect(): void {
-    if (this.#connections++ > 0) this.counts.reconnects++;
-    const isFirst = this.check.epoch === null;
-    this.check.connects(!isFirst);
-    if (isFirst && this.style === "symbol, since 0") this.#askAll(0);
-    const socket = new WebSocket(`${this.#wsUrl}/ws?${this.#query(isFirst)}`);
-    this.#socket = socket;
-    let frames = 0;
-    socket.onopen = () => {
-      if (this.#socket === socket && this.style === "messages") this.#subscribeToTheRest();
-    };
-    socket.onmessage = ({ data }) => {
-      if (this.#socket !== socket) return;
-      if (frames++ === 0) this.#stayAwhile();
-      this.#watchForMuteness();
-      if (!this.check.take(String(data))) {
-        this.counts.refused++;
-        this.#leave();
-        this.#comeBack();
-        return;
-      }
-      if (this.#left !== null) this.#maybeComeBack(String(data));
-    };
-    socket.onclose = ({ code, reason }) => {
-      if (this.#socket !== socket) return;
-      if (code === CLOSE_SLOW) this.counts.slow++;
-      if (frames === 0) this.counts.refused++;
-      this.check.closed(code, reason);
-      this.#comeBack();
-    };
+    const isKnown = this.check.epoch !== null;
+    this.check.connects(isKnown);
+    if (!isKnown && this.style === "symbol, since 0") this.#askAll(0);
+    this.#isServed = false;
+    if (this.#subscriber === null) {
+      this.#subscriber = Subscriber.ask(this.#wsUrl, this.#query(), {
+        onOpen: () => {
+          if (this.style === "messages") this.#subscribe(this.check.interest.tickers!.slice(1));
+        },
+        onFrame: (frame, text) => this.#take(frame, text),
+        onClosed: ({ code, reason }) => this.#closed(code, reason),
+      });
+    } else {
+      this.counts.reconnects++;
+      this.#subscriber.reconnect();
+    }
     this.#watchForMuteness();
   }
 
-  #query(isFirst: boolean): string {
+  #query(): Record<string, string> {
     const { tickers, types } = this.check.interest;
-    const isSingle = this.style.startsWith("symbol,") || this.style === "symbol";
+    if (this.style === "symbol") return { symbol: tickers![0]! };
+    if (this.style === "symbol, since 0") return { symbol: tickers![0]!, since: "0" };
     const named = this.style === "messages" ? tickers!.slice(0, 1) : tickers;
-    const query = new URLSearchParams();
-    if (isSingle) query.set("symbol", tickers![0]!);
-    else query.set("symbols", named?.join(",") ?? "*");
-    if (types !== null) query.set("types", types.join(","));
-    if (isFirst && this.style === "symbol, since 0") query.set("since", "0");
-    const since = this.#positions(named);
-    if (since.length > 0) {
-      query.set("since", isSingle ? String(since[0]![1]) : since.map(([t, seq]) => `${t}:${seq}`).join(","));
-      query.set("epoch", this.check.epoch!);
-    }
-    return query.toString();
+    const symbols = named?.join(",") ?? "*";
+    return types === null ? { symbols } : { symbols, types: types.join(",") };
   }
 
-  /** What it would miss nothing after. */
-  #positions(tickers: readonly string[] | null): [ticker: string, seq: number][] {
-    if (this.check.epoch === null) return [];
-    return [...this.check.tickers]
-      .filter(([ticker, { base }]) => base !== null && (tickers === null || tickers.includes(ticker)))
-      .map(([ticker, { last }]) => [ticker, last]);
+  #take(frame: Frame, text: string): void {
+    if (!this.#isServed) this.#stayAwhile();
+    this.#isServed = true;
+    this.#watchForMuteness();
+    if (!this.check.take(text, frame)) {
+      this.counts.refused++;
+      this.#leave();
+      this.#comeBack();
+    } else if (this.#left !== null) this.#maybeComeBack(this.#left, frame);
   }
 
-  #subscribeToTheRest(): void {
-    this.#subscribe(this.check.interest.tickers!.slice(1));
+  #closed(code: number, reason: string): void {
+    if (code === CLOSE_SLOW) this.counts.slow++;
+    if (!this.#isServed) this.counts.refused++;
+    this.check.closed(code, reason);
+    this.#comeBack();
   }
 
   #subscribe(tickers: readonly string[]): void {
-    const since = Object.fromEntries(this.#positions(tickers));
     const { types } = this.check.interest;
-    this.#socket!.send(
-      JSON.stringify({
-        action: "subscribe",
-        symbols: tickers,
-        ...(types === null ? {} : { types }),
-        ...(Object.keys(since).length === 0 ? {} : { since, epoch: this.check.epoch }),
-      }),
-    );
+    const resumption = this.#subscriber!.resumption(tickers);
+    this.#subscriber!.subscribe(tickers, types === null ? resumption : { types, ...resumption });
   }
 
   #askAll(since: number): void {
@@ -172,13 +152,12 @@ export class SoakSubscriber {
     // Only once its subscription stands: its place in the order of frames is known then.
     if (!this.#goesAwayByItself || this.check.tickers.get(last)!.isWaiting) return;
     this.#left = last;
-    this.#socket!.send(JSON.stringify({ action: "unsubscribe", symbols: [last] }));
+    this.#subscriber!.unsubscribe([last]);
   }
 
   /** Frames that were on their way count until the server says that the subscription is over. */
-  #maybeComeBack(text: string): void {
-    if (!text.startsWith('{"type":"subscription"') || text.includes(`"${this.#left}"`)) return;
-    const ticker = this.#left!;
+  #maybeComeBack(ticker: string, { type, subscriptions }: Frame): void {
+    if (type !== "subscription" || subscriptions!.some(({ symbol }) => symbol === ticker)) return;
     this.#left = null;
     this.#after(this.#random() * AWAY_MS_MAX, () => {
       const check = this.check.tickers.get(ticker)!;
@@ -197,16 +176,12 @@ export class SoakSubscriber {
   }
 
   #leave(): void {
-    const socket = this.#socket;
-    this.#socket = null;
     this.#clearTimers();
     // Half of them say goodbye.
-    if (this.#random() < 0.5) socket?.close(1000);
-    else socket?.terminate();
+    this.#subscriber?.leave(this.#random() < 0.5 ? "close" : "terminate");
   }
 
   #comeBack(): void {
-    this.#socket = null;
     this.#left = null;
     this.#clearTimers();
     if (!this.#hasEnded) this.#after(this.#random() * AWAY_MS_MAX, () => this.#connect());

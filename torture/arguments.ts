@@ -1,8 +1,6 @@
 /** The flags of the torture. */
 import { parseArgs } from "node:util";
-
-export const ENGINES = ["sqlite", "duckdb", "postgres"] as const;
-export type EngineName = (typeof ENGINES)[number];
+import { ENGINES, type EngineName, readCount, readWord } from "../test/support/flags.ts";
 
 export interface TortureArguments {
   engines: EngineName[];
@@ -45,26 +43,14 @@ export function readTortureArguments(argv: string[]): TortureArguments | "help" 
   });
   if (values.help) return "help";
   if (values.list) return "list";
-  const p99Ms = readCount("--p99-ms", values["p99-ms"], 60_000);
+  const p99Ms = readCount("--p99-ms", values["p99-ms"], { min: 0, max: 60_000 });
   return {
-    engines: values.engine === "all" ? [...ENGINES] : [readEngine(values.engine)],
-    workers: values.workers === "both" ? WORKERS : [readCount("--workers", values.workers, 16)],
-    seconds: readCount("--seconds", values.seconds, 3_600),
+    engines: values.engine === "all" ? [...ENGINES] : [readWord("--engine", values.engine, ENGINES)],
+    workers:
+      values.workers === "both" ? WORKERS : [readCount("--workers", values.workers, { min: 1, max: 16 })],
+    seconds: readCount("--seconds", values.seconds, { min: 1, max: 3_600 }),
     only: values.only ?? null,
     p99Ms: p99Ms === 0 ? null : p99Ms,
-    seed: readCount("--seed", values.seed, 2 ** 32),
+    seed: readCount("--seed", values.seed, { min: 0, max: 2 ** 32 }),
   };
-}
-
-function readEngine(text: string): EngineName {
-  const engine = ENGINES.find((name) => name === text);
-  if (engine === undefined) throw new Error(`--engine ${text}: expected all or one of ${ENGINES.join(", ")}`);
-  return engine;
-}
-
-function readCount(flag: string, text: string, max: number): number {
-  const value = Number(text);
-  if (!(Number.isInteger(value) && value >= 0 && value <= max))
-    throw new Error(`${flag} ${text}: expected a whole number from 0 to ${max}`);
-  return value;
 }

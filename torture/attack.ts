@@ -1,6 +1,7 @@
 /** What an attack is, and what it may do to the server that it is let loose on. */
+
+import type { EngineName } from "../test/support/flags.ts";
 import type { RunningServer } from "../test/support/server.ts";
-import type { EngineName } from "./arguments.ts";
 
 export interface Attack {
   /** In kebab case; unique. */

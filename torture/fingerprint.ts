@@ -2,7 +2,7 @@
  * What a database holds that no attack may change: the sample's rows, and everything that makes up
  * the server's own tables.
  */
-import type { EngineName } from "./arguments.ts";
+import type { EngineName } from "../test/support/flags.ts";
 import type { HttpAnswer, Target } from "./attack.ts";
 
 export interface Fingerprint {

@@ -3,7 +3,8 @@
  * those with a server of their own.
  */
 import type { EngineDatabases } from "../bench/engine-databases.ts";
-import type { EngineName, TortureArguments } from "./arguments.ts";
+import type { EngineName } from "../test/support/flags.ts";
+import type { TortureArguments } from "./arguments.ts";
 import { ATTACKS } from "./attacks/index.ts";
 import { formatAttack, formatEnd } from "./report.ts";
 import { attackAlone, besiege } from "./siege.ts";

@@ -4,9 +4,10 @@
  * stored, and the server has to stop, pass `doctor` and start again.
  */
 import { constants, setPriority } from "node:os";
+import type { EngineName } from "../test/support/flags.ts";
 import { runCli } from "../test/support/run-cli.ts";
 import { BUN_LAUNCHER, type RunningServer, startServer, waitUntil } from "../test/support/server.ts";
-import type { EngineName, TortureArguments } from "./arguments.ts";
+import type { TortureArguments } from "./arguments.ts";
 import type { Attack, Target } from "./attack.ts";
 import { type RunningBystanders, startBystanders } from "./bystanders.ts";
 import type { Window } from "./bystanders-protocol.ts";

@@ -1,7 +1,8 @@
 /** The attacker's hands: requests to a server, in which an answer of 500 is always a fault. */
+
+import type { EngineName } from "../test/support/flags.ts";
 import { randomNumbers } from "../test/support/random.ts";
 import type { RunningServer } from "../test/support/server.ts";
-import type { EngineName } from "./arguments.ts";
 import type { HttpAnswer, Target } from "./attack.ts";
 
 /** An attacker that waits longer counts as not answered. */

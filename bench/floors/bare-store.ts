@@ -2,7 +2,9 @@
  * What the floors of the engines have in common: the same few statements, each sent straight to the
  * engine's driver.
  */
+
 import { AVERAGE_COLUMNS } from "../../src/market/moving-averages.ts";
+import type { EngineName } from "../../test/support/flags.ts";
 
 export interface BareTick {
   ticker: string;
@@ -27,8 +29,6 @@ export interface BareStore {
   /** After it the process may end. */
   close(): Promise<void>;
 }
-
-export type EngineName = "sqlite" | "duckdb" | "postgres";
 
 /** All columns but `write_timestamp`, of which the floors have their own. */
 export const BAR_COLUMNS = [

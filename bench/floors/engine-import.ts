@@ -4,7 +4,8 @@
  * or connection string, CSV file, ticker.
  */
 import { readFileSync } from "node:fs";
-import { type BareTick, type EngineName, openBareStore } from "./bare-store.ts";
+import type { EngineName } from "../../test/support/flags.ts";
+import { type BareTick, openBareStore } from "./bare-store.ts";
 
 /** Of one transaction. */
 const BATCH_ROWS = 20_000;

@@ -5,7 +5,8 @@
  * string, file with the bars and the quote to begin with.
  */
 import { readFileSync } from "node:fs";
-import { type BareBar, type BareTick, type EngineName, openBareStore } from "./bare-store.ts";
+import type { EngineName } from "../../test/support/flags.ts";
+import { type BareBar, type BareTick, openBareStore } from "./bare-store.ts";
 import { readCommand, serveFloor, type TickCommand } from "./serve-floor.ts";
 
 export interface EngineSeed {

@@ -5,8 +5,8 @@
  */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { EngineName } from "../../test/support/flags.ts";
 import type { EngineDatabases } from "../engine-databases.ts";
-import type { EngineName } from "../floors/bare-store.ts";
 import { LOOPBACK } from "../load-plan.ts";
 import { spawnOwn } from "../processes.ts";
 import { tickStamp } from "../requests.ts";

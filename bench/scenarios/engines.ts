@@ -4,9 +4,10 @@
  * in the process that answers.
  */
 import { join } from "node:path";
-import { dailyBars, NEWEST_QUOTE, QUOTE_PRICE } from "../data.ts";
+import type { EngineName } from "../../test/support/flags.ts";
+import { CHART_BARS, NEWEST_QUOTE, QUOTE_PRICE, READ_BARS, YEAR } from "../data.ts";
 import { type EngineDatabases, openDatabases } from "../engine-databases.ts";
-import { BAR_COLUMNS, type EngineName } from "../floors/bare-store.ts";
+import { BAR_COLUMNS } from "../floors/bare-store.ts";
 import type { EngineSeed } from "../floors/engine.ts";
 import { LOOPBACK } from "../load-plan.ts";
 import {
@@ -22,22 +23,11 @@ import { countTicks, sendCommand, startFloor, startServer, type Target } from ".
 import { compareImports } from "./engine-import.ts";
 
 const TICKER = "AAPL";
-const READ_BARS = 252;
-/** Bars before those that are read, so that every moving average has a value. */
-const EARLIER_BARS = 268;
 const READ_CONNECTIONS = 32;
 const SAVE_CONNECTIONS = 64;
 const TICKERS = 100;
 /** Stamps of one load: more than it can use. */
 const STAMPS_PER_LOAD = 100_000_000;
-
-const bars = dailyBars(EARLIER_BARS + READ_BARS);
-const YEAR = {
-  ticker: TICKER,
-  interval: "daily",
-  start_date: bars[EARLIER_BARS]!.date,
-  end_date: bars.at(-1)!.date,
-};
 
 export const engines: Scenario = { key: "engines", optIn: true, run: compareEngines };
 
@@ -91,7 +81,8 @@ async function compareEngine(
         workers: 1,
         database: await databases.create("ours"),
       });
-  const stored = server === null ? bars.map((bar) => ({ ticker: TICKER, ...bar })) : await seedServer(server);
+  const stored =
+    server === null ? CHART_BARS.map((bar) => ({ ticker: TICKER, ...bar })) : await seedServer(server);
   const seed: EngineSeed = {
     bars: stored,
     quote: { ticker: TICKER, type: "quote", ...NEWEST_QUOTE },
@@ -116,11 +107,11 @@ async function compareEngine(
 
 /** @returns The bars as the server has them, averages included. */
 async function seedServer(server: Target): Promise<EngineSeed["bars"]> {
-  const save = { ticker: TICKER, interval: "daily", index_col: "date", data: bars };
+  const save = { ticker: TICKER, interval: "daily", index_col: "date", data: CHART_BARS };
   await sendCommand(server.port, "save_stock_data", save);
   const quote = { ticker: TICKER, data_type: "quote", index_col: "timestamp", data: [NEWEST_QUOTE] };
   await sendCommand(server.port, "save_realtime_data", quote);
-  return await askBars(server, { ...YEAR, start_date: bars[0]!.date });
+  return await askBars(server, { ...YEAR, start_date: CHART_BARS[0]!.date });
 }
 
 async function compareReads(context: BenchContext, { engine, floor, server }: Pair): Promise<Part> {

@@ -2,8 +2,9 @@
  * Whole series in one answer, from DuckDB beside SQLite: the same rows, saved by the same requests,
  * read in turn. A ratio of 0.5 is twice SQLite's time.
  */
+
+import type { EngineName } from "../../test/support/flags.ts";
 import { openDatabases } from "../engine-databases.ts";
-import type { EngineName } from "../floors/bare-store.ts";
 import { tickStamp } from "../requests.ts";
 import {
   type BenchContext,

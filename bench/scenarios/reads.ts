@@ -3,7 +3,7 @@
  * request and answers the very bytes of the server's own answer.
  */
 import { join } from "node:path";
-import { dailyBars, NEWEST_QUOTE, QUOTE_PRICE } from "../data.ts";
+import { CHART_BARS, NEWEST_QUOTE, QUOTE_PRICE, READ_BARS, YEAR } from "../data.ts";
 import type { BodyCheck } from "../load-plan.ts";
 import {
   type BenchContext,
@@ -16,12 +16,7 @@ import {
 import { sendCommand, startFloor, startServer, type Target } from "../targets.ts";
 
 const TICKER = "AAPL";
-const READ_BARS = 252;
-/** Bars before those that are read, so that every moving average has a value. */
-const EARLIER_BARS = 268;
 const CONNECTIONS = 32;
-
-const bars = dailyBars(EARLIER_BARS + READ_BARS);
 
 /**
  * get_latest_price: the smallest answer there is; what is left is the server's own work for a
@@ -49,15 +44,10 @@ export const yearOfBars: Scenario = {
       key: "bars",
       name: "get_stock_data, 252 daily bars",
       command: "get_stock_data",
-      params: {
-        ticker: TICKER,
-        interval: "daily",
-        start_date: bars[EARLIER_BARS]!.date,
-        end_date: bars.at(-1)!.date,
-      },
+      params: YEAR,
       check: { kind: "rows", rows: READ_BARS },
       madeUp: JSON.stringify({
-        data: bars.slice(-READ_BARS).map((bar) => ({ ...bar, pad: "x".repeat(260) })),
+        data: CHART_BARS.slice(-READ_BARS).map((bar) => ({ ...bar, pad: "x".repeat(260) })),
       }),
       target: 0.4,
     }),
@@ -110,7 +100,7 @@ async function startSeeded(context: BenchContext): Promise<Target> {
     ticker: TICKER,
     interval: "daily",
     index_col: "date",
-    data: bars,
+    data: CHART_BARS,
   });
   await sendCommand(server.port, "save_realtime_data", {
     ticker: TICKER,

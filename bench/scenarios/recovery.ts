@@ -3,6 +3,8 @@
  * update that each had missed, after it has connected again, to another worker, with its position.
  * Saves go on meanwhile.
  */
+import { waitUntil } from "../../test/support/server.ts";
+import { Subscriber } from "../../test/support/subscriber.ts";
 import { LOOPBACK } from "../load-plan.ts";
 import { readTreeMemory } from "../memory.ts";
 import { tickStamp } from "../requests.ts";
@@ -56,27 +58,28 @@ export async function measureRecovery(context: BenchContext): Promise<Recovery> 
 /** @returns of each subscriber that lost its connection. */
 async function killUnderLoad(server: Target): Promise<number[]> {
   const saving = new AbortController();
-  const subscribers = Array.from({ length: SUBSCRIBERS }, () => new ReturningSubscriber(server.port));
+  const followers = Array.from({ length: SUBSCRIBERS }, () => new Follower(server.port));
   const saves = saveOn(server.port, saving.signal);
   try {
-    await until(READY_MS, "every subscriber has updates", () =>
-      subscribers.every(({ updates }) => updates >= UPDATES_BEFORE),
-    );
+    const haveUpdates = () => followers.every(({ updates }) => updates >= UPDATES_BEFORE);
+    await waitUntil("every subscriber has updates", haveUpdates, READY_MS);
     const victim = readTreeMemory(server.pid).find(({ role }) => role === "worker 0");
     if (victim === undefined) throw new Error("no worker 0 to kill");
     const killedAt = performance.now();
     process.kill(victim.pid, "SIGKILL");
-    await until(RECOVERED_MS, "every subscriber of the killed worker is back", () => {
-      const fault = subscribers.find((subscriber) => subscriber.fault !== null)?.fault;
-      if (fault !== undefined) throw new Error(`recovery: ${fault}`);
-      const lost = subscribers.filter(({ isLost }) => isLost);
+    const areBack = () => {
+      const lost = followers.filter(({ isLost }) => isLost);
       return lost.length > 0 && lost.every(({ backAt }) => backAt !== null);
-    });
-    return subscribers.flatMap(({ backAt }) => (backAt === null ? [] : [backAt - killedAt]));
+    };
+    await waitUntil("every subscriber of the killed worker is back", areBack, RECOVERED_MS);
+    // With updates lost or repeated there is nothing to measure.
+    const [fault] = followers.flatMap(({ subscriber }) => subscriber.faults);
+    if (fault !== undefined) throw new Error(`recovery: ${fault}`);
+    return followers.flatMap(({ backAt }) => (backAt === null ? [] : [backAt - killedAt]));
   } finally {
     saving.abort();
     await saves;
-    for (const subscriber of subscribers) subscriber.end();
+    for (const { subscriber } of followers) subscriber.leave();
   }
 }
 
@@ -90,67 +93,25 @@ async function saveOn(port: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-class ReturningSubscriber {
+/** A subscriber that comes back by itself, to whichever worker takes it. */
+class Follower {
   updates = 0;
-  isLost = false;
-  /** When the first update after those of the lost connection came. */
+  /** When its first update after those of the lost connection came. */
   backAt: number | null = null;
-  /** Set when updates were lost or repeated: then there is nothing to measure. */
-  fault: string | null = null;
-  #last = 0;
-  #epoch = "";
-  #hasEnded = false;
-  #socket: WebSocket;
-  readonly #port: number;
+  readonly subscriber: Subscriber;
 
   constructor(port: number) {
-    this.#port = port;
-    this.#socket = this.#connect();
+    this.subscriber = Subscriber.connect(`ws://${LOOPBACK}:${port}`, TICKER, {
+      returnsAfterMs: RETRY_MS,
+      onFrame: ({ data, atMs }) => {
+        if (data.type !== "trade") return;
+        this.updates++;
+        if (this.isLost) this.backAt ??= atMs;
+      },
+    });
   }
 
-  end(): void {
-    this.#hasEnded = true;
-    this.#socket.close();
-  }
-
-  #connect(): WebSocket {
-    const since = this.#epoch === "" ? "" : `&since=${this.#last}&epoch=${this.#epoch}`;
-    const socket = new WebSocket(`ws://${LOOPBACK}:${this.#port}/ws?symbol=${TICKER}${since}`);
-    socket.onmessage = ({ data }) => this.#take(JSON.parse(String(data)) as PositionedFrame);
-    socket.onclose = () => {
-      if (this.#hasEnded) return;
-      this.isLost = true;
-      setTimeout(() => {
-        this.#socket = this.#connect();
-      }, RETRY_MS);
-    };
-    return socket;
-  }
-
-  #take({ seq, epoch, data }: PositionedFrame): void {
-    if (epoch !== undefined) this.#epoch = epoch;
-    if (data.type !== "trade") {
-      // Where a subscription begins; later ones tell what is known already.
-      if (this.updates === 0) this.#last = seq;
-      return;
-    }
-    if (seq !== this.#last + 1) this.fault ??= `update ${seq} came after ${this.#last}`;
-    if (this.isLost) this.backAt ??= performance.now();
-    this.#last = seq;
-    this.updates++;
-  }
-}
-
-interface PositionedFrame {
-  seq: number;
-  epoch?: string;
-  data: { type: string };
-}
-
-async function until(ms: number, what: string, holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + ms;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);
-    await Bun.sleep(1);
+  get isLost(): boolean {
+    return this.subscriber.connections > 1 || this.subscriber.closed !== null;
   }
 }

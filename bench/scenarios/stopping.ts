@@ -3,6 +3,7 @@
  * stop while a WebSocket is open. The client must see close code 1001, and the process must end
  * with 0.
  */
+import { Subscriber } from "../../test/support/subscriber.ts";
 import { LOOPBACK } from "../load-plan.ts";
 import { readTreeMemory } from "../memory.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "../scenario.ts";
@@ -82,23 +83,12 @@ async function stopWithSocket(server: Target): Promise<Stop> {
     index_col: "timestamp",
     data: [{ timestamp: "2023-12-29T20:59:59.000000Z", price: 192.5, size: 100 }],
   });
-  const closed = Promise.withResolvers<number>();
-  const subscribed = Promise.withResolvers<void>();
-  const socket = new WebSocket(`ws://${LOOPBACK}:${server.port}/ws?symbol=AAPL`);
-  socket.onmessage = () => subscribed.resolve();
-  socket.onclose = (event) => closed.resolve(event.code);
-  const isSubscribed = await inTime(
-    subscribed.promise.then(() => true),
-    FIRST_FRAME_MS,
-  );
-  if (isSubscribed === null) throw new Error("a subscriber got no first frame");
+  const subscriber = Subscriber.connect(`ws://${LOOPBACK}:${server.port}`, "AAPL");
+  await subscriber.until("a first frame", () => subscriber.frames.length > 0, FIRST_FRAME_MS);
   const startedAt = performance.now();
   process.kill(server.pid, "SIGTERM");
   const exitCode = await server.exited;
   const ms = performance.now() - startedAt;
-  return { ms, exitCode, closeCode: await inTime(closed.promise, CLOSED_MS) };
-}
-
-async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | null> {
-  return await Promise.race([promise, Bun.sleep(ms).then(() => null)]);
+  const closed = await subscriber.untilClosed(CLOSED_MS).catch(() => null);
+  return { ms, exitCode, closeCode: closed?.code ?? null };
 }

@@ -74,7 +74,7 @@ async function settledBytes(pid: number): Promise<number> {
   return least;
 }
 
-/** A WebSocket that counts its frames. */
+/** Counts its frames, and reads none of them: there are 200,000. By the raw reader, for speed. */
 class Client {
   #socket: RawWebSocket | null = null;
   #frames = 0;

@@ -3,7 +3,7 @@ import type { Settings } from "../config/settings.ts";
 import { describeHang, readProgress } from "../hub/writer-note.ts";
 import type { Logger } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
-import { BootError, startChild } from "../supervisor/child.ts";
+import { BootError, Child } from "../supervisor/child.ts";
 import { endChild, hubDrainMs } from "../supervisor/end-child.ts";
 import { watchLiveness } from "../supervisor/liveness.ts";
 import { Slot } from "../supervisor/slot.ts";
@@ -41,7 +41,7 @@ export interface OwnHubOptions {
  * WebSockets go on.
  */
 export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
-  const slot = new Slot(() => startChild({ brief, mainPath: MAIN, env: process.env }), log);
+  const slot = new Slot(() => new Child({ brief, mainPath: MAIN, env: process.env }), log);
   const killNow = new AbortController();
   const liveness = watchLiveness({
     children: () => (slot.serving === null ? [] : [slot.serving]),

@@ -457,26 +457,8 @@ test("who is still reading has reached what it was sent, and no more", async () 
 });
 
 test("whoever comes, goes and comes back at any moment sees everything once and in order", async () => {
-  const random = randomNumbers(20_131_008);
-  const log = new Log();
-  log.latency = () => (random() < 0.5 ? null : Bun.sleep(random() * 4));
-  const { subscriptions, subscriber, begin } = setUp(log);
-  const tickers = ["A", "B", "C"];
-  let writing = true;
-  const writer = (async () => {
-    for (let i = 0; i < 6_000; i++) {
-      const ticker = tickers[Math.floor(random() * tickers.length)]!;
-      const update = log.commit(ticker, TYPES[Math.floor(random() * 3)]!);
-      const fate = random();
-      if (fate < 0.02) continue; // lost on the way
-      if (fate < 0.06) setTimeout(() => subscriptions.accept(ticker, update), random() * 5);
-      else subscriptions.accept(ticker, update);
-      if (fate > 0.95) subscriptions.accept(ticker, update);
-      if (i % 20 === 0) await Bun.sleep(1);
-    }
-    writing = false;
-  })();
-
+  const traffic = new Traffic(20_131_008, ["A", "B", "C"]);
+  const { log, random } = traffic;
   const client = async (ticker: string, filter = ALL_TYPES): Promise<void> => {
     const last = new Map<string, number>();
     const wanted = (update: { type: string }) => filter === ALL_TYPES || filter.names.includes(update.type);
@@ -488,54 +470,21 @@ test("whoever comes, goes and comes back at any moment sees everything once and 
         last.set(symbol, seq);
       }
     };
-    let first = true;
-    for (;;) {
-      const done = !writing;
-      const one = subscriber();
-      const since =
-        ticker === ALL_TICKERS
-          ? new Map([...last].map(([of, position]) => [of, { position }]))
-          : { position: last.get(ticker) ?? 0 };
-      const { subscription, begun } = begin(
-        one,
-        ticker,
-        { kind: "since", since, epoch: first ? null : "e1" },
-        filter,
-      );
-      first = false;
-      if (random() < 0.8 || done) await begun;
-      if (random() < 0.3 && subscription.state === "listening") {
-        one.slow = true;
-        subscriptions.deliverDirectly(subscription);
-        await Bun.sleep(random() * 10);
-        one.slow = false;
-        subscriptions.listenIfUpToDate(subscription);
-      }
-      await Bun.sleep(random() * 30);
-      if (done) {
-        await subscriptions.missed(ALL_TICKERS);
-        await until(() =>
-          (ticker === ALL_TICKERS ? tickers : [ticker]).every(
-            (of) => subscriptions.delivered(of) === log.updates.get(of)!.length,
-          ),
-        );
-      }
-      subscriptions.leave(subscription);
-      check(one.frames);
-      await begun;
-      if (!done) continue;
-      for (const of of ticker === ALL_TICKERS ? tickers : [ticker])
-        expect(last.get(of)).toBe(log.updates.get(of)!.findLast(wanted)!.position);
-      return;
-    }
+    await traffic.wander(ticker, { filter, reached: last, check });
+    for (const of of traffic.named(ticker))
+      expect(last.get(of)).toBe(log.updates.get(of)!.findLast(wanted)!.position);
   };
   await Promise.all([
-    writer,
-    ...tickers.flatMap((ticker) => [client(ticker), client(ticker), client(ticker, onlyTypes(["trade"]))]),
+    traffic.write(6_000, (ticker) => log.commit(ticker, TYPES[Math.floor(random() * 3)]!)),
+    ...traffic.tickers.flatMap((ticker) => [
+      client(ticker),
+      client(ticker),
+      client(ticker, onlyTypes(["trade"])),
+    ]),
     client(ALL_TICKERS),
     client(ALL_TICKERS, onlyTypes(["bar", "quote"])),
   ]);
-  subscriptions.stop();
+  traffic.subscriptions.stop();
 });
 
 test("a hole that is known is told at once; one further on as a gap, and a snapshot comes at its place", async () => {
@@ -569,26 +518,9 @@ test("a hole that is known is told at once; one further on as a gap, and a snaps
 });
 
 test("after what is not kept everybody gets a snapshot at its place, whenever they come", async () => {
-  const random = randomNumbers(20_131_009);
-  const log = new Log();
-  log.latency = () => (random() < 0.5 ? null : Bun.sleep(random() * 4));
-  const { subscriptions, subscriber, begin } = setUp(log);
-  const tickers = ["A", "B"];
-  let writing = true;
+  const traffic = new Traffic(20_131_009, ["A", "B"]);
+  const { log, random } = traffic;
   let snapshots = 0;
-  const writer = (async () => {
-    for (let i = 0; i < 4_000; i++) {
-      const ticker = tickers[Math.floor(random() * tickers.length)]!;
-      const update = log.commit(ticker, "quote", random() > 0.03);
-      const fate = random();
-      if (fate < 0.02) continue; // lost on the way
-      if (fate < 0.06) setTimeout(() => subscriptions.accept(ticker, update), random() * 5);
-      else subscriptions.accept(ticker, update);
-      if (i % 20 === 0) await Bun.sleep(1);
-    }
-    writing = false;
-  })();
-
   const client = async (ticker: string): Promise<void> => {
     const reached = new Map<string, number>();
     const owed = new Set<string>();
@@ -609,51 +541,22 @@ test("after what is not kept everybody gets a snapshot at its place, whenever th
         reached.set(symbol, seq);
       }
     };
-    for (;;) {
-      const done = !writing;
-      const one = subscriber();
-      const since =
-        ticker === ALL_TICKERS
-          ? new Map([...reached].map(([of, position]) => [of, { position }]))
-          : { position: reached.get(ticker) ?? 0 };
-      const { subscription, begun } = begin(one, ticker, { kind: "since", since, epoch: null });
-      if (random() < 0.8 || done) await begun;
-      if (random() < 0.3 && subscription.state === "listening") {
-        one.slow = true;
-        subscriptions.deliverDirectly(subscription);
-        await Bun.sleep(random() * 10);
-        one.slow = false;
-        subscriptions.listenIfUpToDate(subscription);
-      }
-      await Bun.sleep(random() * 40);
-      const of = ticker === ALL_TICKERS ? tickers : [ticker];
-      if (done) {
-        await subscriptions.missed(ALL_TICKERS);
-        await until(() =>
-          of.every((each) => subscriptions.delivered(each) === log.updates.get(each)!.length),
-        );
-        await until(() => {
-          const last = new Map(parsed(one.frames).map(({ symbol, data }) => [symbol, data?.type]));
-          return [...last.values()].every((type) => type !== "gap");
-        });
-      }
-      subscriptions.leave(subscription);
-      check(one.frames);
-      await begun;
-      if (!done) continue;
-      expect([...owed]).toEqual([]);
-      for (const each of of) expect(reached.get(each)).toBe(log.updates.get(each)!.length);
-      return;
-    }
+    const isComplete = (frames: string[]): boolean => {
+      const last = new Map(parsed(frames).map(({ symbol, data }) => [symbol, data?.type]));
+      return [...last.values()].every((type) => type !== "gap");
+    };
+    await traffic.wander(ticker, { reached, check, isComplete });
+    expect([...owed]).toEqual([]);
+    for (const of of traffic.named(ticker)) expect(reached.get(of)).toBe(log.updates.get(of)!.length);
   };
   await Promise.all([
-    writer,
-    ...tickers.flatMap((ticker) => [client(ticker), client(ticker)]),
+    traffic.write(4_000, (ticker) => log.commit(ticker, "quote", random() > 0.03)),
+    ...traffic.tickers.flatMap((ticker) => [client(ticker), client(ticker)]),
     client(ALL_TICKERS),
     client(ALL_TICKERS),
   ]);
   expect(snapshots).toBeGreaterThan(10);
-  subscriptions.stop();
+  traffic.subscriptions.stop();
 });
 
 test("a snapshot that can't be read at once is read when it can be", async () => {
@@ -669,6 +572,91 @@ test("a snapshot that can't be read at once is read when it can be", async () =>
   expect(kinds(one.frames).filter((kind) => kind !== "heartbeat")).toEqual(["gap", "update 2", "snapshot"]);
   subscriptions.stop();
 });
+
+interface Wanderer {
+  filter?: typeof ALL_TYPES;
+  /** Of each ticker, the position that it comes back with; `check` keeps it. */
+  reached: ReadonlyMap<string, number>;
+  /** Looks at the frames of one stay. */
+  check(frames: string[]): void;
+  /** Whether the last stay has had all of its frames. Default: with every update. */
+  isComplete?(frames: string[]): boolean;
+}
+
+/** Updates that are lost on the way, late, or told twice; clients that come and go meanwhile. */
+class Traffic {
+  readonly tickers: readonly string[];
+  readonly random: () => number;
+  readonly log = new Log();
+  readonly subscriptions: Subscriptions;
+  readonly #clients: ReturnType<typeof setUp>;
+  #isOver = false;
+
+  constructor(seed: number, tickers: readonly string[]) {
+    this.random = randomNumbers(seed);
+    this.tickers = tickers;
+    this.log.latency = () => (this.random() < 0.5 ? null : Bun.sleep(this.random() * 4));
+    this.#clients = setUp(this.log);
+    this.subscriptions = this.#clients.subscriptions;
+  }
+
+  named(ticker: string): readonly string[] {
+    return ticker === ALL_TICKERS ? this.tickers : [ticker];
+  }
+
+  async write(count: number, commit: (ticker: string) => Update): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      const ticker = this.tickers[Math.floor(this.random() * this.tickers.length)]!;
+      const update = commit(ticker);
+      const accept = () => this.subscriptions.accept(ticker, update);
+      const fate = this.random();
+      if (fate < 0.02) continue; // lost on the way
+      if (fate < 0.06) setTimeout(accept, this.random() * 5);
+      else accept();
+      if (fate > 0.95) accept();
+      if (i % 20 === 0) await Bun.sleep(1);
+    }
+    this.#isOver = true;
+  }
+
+  /** Stays, goes and comes back, until everything is written and its last stay has had it all. */
+  async wander(
+    ticker: string,
+    { filter = ALL_TYPES, reached, check, isComplete = () => true }: Wanderer,
+  ): Promise<void> {
+    for (let stay = 1, isLast = false; !isLast; stay++) {
+      isLast = this.#isOver;
+      const one = this.#clients.subscriber();
+      const since =
+        ticker === ALL_TICKERS
+          ? new Map([...reached].map(([of, position]) => [of, { position }]))
+          : { position: reached.get(ticker) ?? 0 };
+      const start: Start = { kind: "since", since, epoch: stay === 1 ? null : "e1" };
+      const { subscription, begun } = this.#clients.begin(one, ticker, start, filter);
+      if (this.random() < 0.8 || isLast) await begun;
+      if (this.random() < 0.3 && subscription.state === "listening") {
+        one.slow = true;
+        this.subscriptions.deliverDirectly(subscription);
+        await Bun.sleep(this.random() * 10);
+        one.slow = false;
+        this.subscriptions.listenIfUpToDate(subscription);
+      }
+      await Bun.sleep(this.random() * 40);
+      if (isLast) {
+        await this.subscriptions.missed(ALL_TICKERS);
+        await until(() =>
+          this.named(ticker).every(
+            (of) => this.subscriptions.delivered(of) === this.log.updates.get(of)!.length,
+          ),
+        );
+        await until(() => isComplete(one.frames));
+      }
+      this.subscriptions.leave(subscription);
+      check(one.frames);
+      await begun;
+    }
+  }
+}
 
 async function until(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 60_000;

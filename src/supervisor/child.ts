@@ -42,26 +42,6 @@ export interface ChildEnd {
   livedMs: number;
 }
 
-export interface Child {
-  /** "Hub" or "Worker 3". */
-  readonly name: string;
-  /** The name with the pid. */
-  readonly label: string;
-  readonly pid: number;
-  /** Settles at `ready`, at the end, or at the time-out, which ends the child. Never rejects. */
-  readonly boot: Promise<Boot>;
-  /** Never rejects. */
-  readonly ended: Promise<ChildEnd>;
-  /** True from `ready` to the end. */
-  isReady(): boolean;
-  /** True if the last ping, if any, was answered. */
-  hasAnswered(): boolean;
-  ping(): void;
-  /** @returns false if no message reaches the child any more. */
-  drain(timeoutMs: number): boolean;
-  kill(signal: NodeJS.Signals): void;
-}
-
 export interface ChildOptions {
   brief: ChildBrief;
   /** The module that the child runs, with its role as argument. */
@@ -69,68 +49,111 @@ export interface ChildOptions {
   env: Env;
 }
 
-/** @throws BootError The system refuses to create a process. */
-export function startChild({ brief, mainPath, env }: ChildOptions): Child {
-  const name = brief.role === "hub" ? "Hub" : `Worker ${brief.workerId}`;
-  const boot = Promise.withResolvers<Boot>();
-  const ended = Promise.withResolvers<ChildEnd>();
-  let readyAtMs: number | null = null;
-  let over = false;
-  let bootFailure: string | null = null;
-  let lastPing = 0;
-  let lastPong = 0;
+export class Child {
+  /** "Hub" or "Worker 3". */
+  readonly name: string;
+  /** The name with the pid, for the log. */
+  readonly label: string;
+  readonly pid: number;
+  readonly #boot = Promise.withResolvers<Boot>();
+  /** The first of `ready`, the end, or too long a wait, which ends the child. Never rejects. */
+  readonly boot = this.#boot.promise;
+  readonly #ended = Promise.withResolvers<ChildEnd>();
+  /** Never rejects. */
+  readonly ended = this.#ended.promise;
+  readonly #process: Bun.Subprocess;
+  #bootTimer: Timer;
+  #bootFailure: string | null = null;
+  #readyAtMs: number | null = null;
+  #isOver = false;
+  #lastPing = 0;
+  #lastPong = 0;
 
-  // detached: Ctrl+C reaches only this process, which then ends its children in order.
-  const child = spawn(name, mainPath, brief.role, {
-    env: childEnv(env, brief),
-    stdio: ["ignore", "inherit", "inherit"],
-    detached: true,
-    serialization: "json",
-    ipc: (message) => onMessage(message as ToSupervisor),
-    onExit: (_, code, signal) => onExit(code, signal),
-  });
-  const bootMsMax = brief.role === "hub" ? HUB_BOOT_MS_MAX : WORKER_BOOT_MS_MAX;
-  let bootTimer = setTimeout(() => failBoot(`not ready within ${bootMsMax / 1_000} s`), bootMsMax);
+  /** @throws BootError The system refuses to create a process. */
+  constructor({ brief, mainPath, env }: ChildOptions) {
+    this.name = brief.role === "hub" ? "Hub" : `Worker ${brief.workerId}`;
+    // detached: Ctrl+C in a terminal reaches this process only, which ends its children in the
+    // right order.
+    this.#process = spawn(this.name, mainPath, brief.role, {
+      env: childEnv(env, brief),
+      stdio: ["ignore", "inherit", "inherit"],
+      detached: true,
+      serialization: "json",
+      ipc: (message) => this.#hear(message as ToSupervisor),
+      onExit: (_, code, signal) => this.#exited(code, signal),
+    });
+    this.pid = this.#process.pid;
+    this.label = `${this.name} (pid ${this.pid})`;
+    const bootMsMax = brief.role === "hub" ? HUB_BOOT_MS_MAX : WORKER_BOOT_MS_MAX;
+    this.#bootTimer = this.#failBootIn(bootMsMax, `not ready within ${bootMsMax / 1_000} s`);
+  }
 
-  function onMessage(message: ToSupervisor): void {
+  /** True from `ready` to the end. */
+  isReady(): boolean {
+    return this.#readyAtMs !== null && !this.#isOver;
+  }
+
+  /** True if the latest ping, if any, has been answered. */
+  hasAnswered(): boolean {
+    return this.#lastPong === this.#lastPing;
+  }
+
+  ping(): void {
+    this.#lastPing += 1;
+    this.#send({ type: "ping", id: this.#lastPing });
+  }
+
+  /** @returns False if the child can't be told any more. */
+  drain(timeoutMs: number): boolean {
+    return this.#send({ type: "drain", timeoutMs });
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  #hear(message: ToSupervisor): void {
     switch (message.type) {
       case "ready":
-        clearTimeout(bootTimer);
-        readyAtMs ??= performance.now();
-        boot.resolve({ ok: true });
+        clearTimeout(this.#bootTimer);
+        this.#readyAtMs ??= performance.now();
+        this.#boot.resolve({ ok: true });
         return;
       case "pong":
-        lastPong = message.id;
+        this.#lastPong = message.id;
         return;
       case "boot-failed":
-        bootFailure = message.reason;
-        clearTimeout(bootTimer);
-        bootTimer = setTimeout(() => failBoot(message.reason), BOOT_FAILED_EXIT_MS_MAX);
+        this.#bootFailure = message.reason;
+        clearTimeout(this.#bootTimer);
+        this.#bootTimer = this.#failBootIn(BOOT_FAILED_EXIT_MS_MAX, message.reason);
     }
   }
 
-  function failBoot(reason: string): void {
-    bootFailure = reason;
-    child.kill("SIGKILL");
+  #failBootIn(ms: number, reason: string): Timer {
+    return setTimeout(() => {
+      this.#bootFailure = reason;
+      this.kill("SIGKILL");
+    }, ms);
   }
 
-  function onExit(code: number | null, signal: number | NodeJS.Signals | null): void {
-    over = true;
-    clearTimeout(bootTimer);
+  #exited(code: number | null, signal: number | NodeJS.Signals | null): void {
+    this.#isOver = true;
+    clearTimeout(this.#bootTimer);
     const death = describeDeath(code, signal);
-    const reason = bootFailure ?? `${death} before it was ready`;
-    boot.resolve({ ok: false, reason });
-    ended.resolve({
+    const reason = this.#bootFailure ?? `${death} before it was ready`;
+    const readyAtMs = this.#readyAtMs;
+    this.#boot.resolve({ ok: false, reason });
+    this.#ended.resolve({
       how: readyAtMs === null ? `did not start: ${reason}` : death,
       clean: code === 0,
       livedMs: readyAtMs === null ? 0 : performance.now() - readyAtMs,
     });
   }
 
-  function send(message: ToChild): boolean {
-    if (over) return false;
+  #send(message: ToChild): boolean {
+    if (this.#isOver) return false;
     try {
-      child.send(message);
+      this.#process.send(message);
       return true;
     } catch (error) {
       // The channel closes just before the exit is known. `ended` reports that.
@@ -138,22 +161,6 @@ export function startChild({ brief, mainPath, env }: ChildOptions): Child {
       throw error;
     }
   }
-
-  return {
-    name,
-    label: `${name} (pid ${child.pid})`,
-    pid: child.pid,
-    boot: boot.promise,
-    ended: ended.promise,
-    isReady: () => readyAtMs !== null && !over,
-    hasAnswered: () => lastPong === lastPing,
-    ping: () => {
-      lastPing += 1;
-      send({ type: "ping", id: lastPing });
-    },
-    drain: (timeoutMs) => send({ type: "drain", timeoutMs }),
-    kill: (signal) => child.kill(signal),
-  };
 }
 
 type SpawnOptions = Bun.SpawnOptions.SpawnOptions<"ignore", "inherit", "inherit">;

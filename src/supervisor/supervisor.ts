@@ -14,7 +14,7 @@ import { MemoryBoard } from "../memory/memory-board.ts";
 import { startMemoryEnder } from "../memory/memory-ender.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
-import { BootError, type Child, startChild } from "./child.ts";
+import { BootError, Child } from "./child.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
 import { type Liveness, watchLiveness } from "./liveness.ts";
 import { PortTakenError, portLock } from "./port-lock.ts";
@@ -162,7 +162,7 @@ class Supervisor {
     const { mainPath } = this.#options;
     let greet = workerId === 0;
     return new Slot(() => {
-      const child = startChild({ brief: { ...brief, greet }, mainPath, env: this.#env });
+      const child = new Child({ brief: { ...brief, greet }, mainPath, env: this.#env });
       greet = false;
       return child;
     }, this.#log);

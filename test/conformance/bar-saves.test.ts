@@ -2,9 +2,10 @@
 import { expect } from "bun:test";
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
 import { randomNumbers } from "../support/random.ts";
+import { daily, dateOf } from "../support/saves.ts";
 import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
-import { allBars, daily, dateOf, expectStored } from "./saves.ts";
+import { allBars, expectStored } from "./saves.ts";
 
 withEachDriver({ topic: "bar saves" }, ({ withDatabase }) => {
   withDatabase("a saved bar is read back, stamps in wire form", async (db) => {

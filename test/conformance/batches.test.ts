@@ -5,9 +5,10 @@ import { expect, test } from "bun:test";
 import type { Save, SaveRows } from "../../src/storage/contract.ts";
 import type { Row } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
+import { at, daily, dateOf, ticks } from "../support/saves.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { MANY_DATABASES_TIMEOUT_MS, withEachDriver } from "./each-driver.ts";
-import { allBars, allTicks, at, daily, dateOf, expectStored, ticks } from "./saves.ts";
+import { allBars, allTicks, expectStored } from "./saves.ts";
 
 withEachDriver({ topic: "batches" }, ({ open, testOf, withDatabase }) => {
   testOf("knowsEmpty", "a database is empty until something is stored", (name) =>

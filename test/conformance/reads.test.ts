@@ -3,8 +3,9 @@ import { expect } from "bun:test";
 import { AVERAGE_COLUMNS } from "../../src/market/moving-averages.ts";
 import type { BarRow, JsonRows, Save } from "../../src/storage/contract.ts";
 import { rowsOf, textOf } from "../support/answered.ts";
+import { at, daily, ticks } from "../support/saves.ts";
 import { withEachDriver } from "./each-driver.ts";
-import { allTicks, at, daily, ticks } from "./saves.ts";
+import { allTicks } from "./saves.ts";
 
 /**
  * The whole text of an answer, with W for the times of writing, which no two runs have in common.

@@ -2,8 +2,9 @@
 import { expect } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
 import { randomNumbers } from "../support/random.ts";
+import { at, ticks } from "../support/saves.ts";
 import { withEachDriver } from "./each-driver.ts";
-import { allTicks, at, expectStored, ticks } from "./saves.ts";
+import { allTicks, expectStored } from "./saves.ts";
 
 withEachDriver({ topic: "tick saves" }, ({ testOf, withDatabase }) => {
   withDatabase(

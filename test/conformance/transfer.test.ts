@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { type OpenTransferTarget, openTransferReader, openTransferTarget } from "../../src/roles/engine.ts";
 import type { BarRow, Save, TickRow } from "../../src/storage/contract.ts";
 import type { SeriesRow } from "../../src/storage/model/kinds.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
+import { stampOf } from "../support/saves.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
@@ -37,7 +38,6 @@ const ticks = (ticker: string, type: string, rows: TickRow[]): Save => ({
 });
 
 const everything = { from: null, to: null };
-const stampOf = (n: number): string => `2024-01-02 10:00:00.${String(n).padStart(6, "0")}`;
 
 async function save(database: OpenTransferTarget, saves: Save[]): Promise<void> {
   for (const outcome of await database.commit(saves)) expect(outcome).toMatchObject({ ok: true });
@@ -256,7 +256,7 @@ for (const driver of DRIVERS) {
           [],
         );
         await reader!.close();
-        const schema = new URL(dbFile).searchParams.get("search_path");
+        const schema = schemaOf(dbFile);
         expect(await postgres.admin`SELECT 1 FROM pg_tables WHERE schemaname = ${schema}`).toHaveLength(0);
       }
       expect(readdirSync(dir.path)).toEqual([]);

@@ -1,6 +1,7 @@
 /** The update log keeps its bound on every engine that has one, whatever is saved, and at rest. */
 import { expect, test } from "bun:test";
 import type { Save } from "../../src/storage/contract.ts";
+import { logged, stampOf, ticks } from "../support/saves.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { until } from "../support/until.ts";
 import type { OpenDatabase } from "./drivers.ts";
@@ -20,17 +21,8 @@ const NO_LIMIT = { updates: 1_000_000, characters: 1_000_000_000 };
 const TICKERS = ["A", "B", "C"];
 
 let stamps = 0;
-function tick(ticker: string, frame: string): Save {
-  const stamp = `2024-01-02 10:00:00.${String(stamps++).padStart(6, "0")}`;
-  return {
-    kind: "ticks",
-    ticker,
-    part: "trade",
-    rows: [[stamp, 1, 1, null, null, null]],
-    onDuplicate: "append",
-    update: { saveId: crypto.randomUUID(), repeated: false, frame },
-  };
-}
+const tick = (ticker: string, frame: string): Save =>
+  ticks(ticker, [[stampOf(stamps++), 1]], "append", logged(crypto.randomUUID(), frame));
 
 const manySmall = (batches: number): string[][] =>
   Array.from({ length: batches }, () => Array(500).fill(SMALL));

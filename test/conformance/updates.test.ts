@@ -1,10 +1,11 @@
 /** Positions and the update log, as every storage driver keeps them. */
 
 import { expect, test } from "bun:test";
-import type { BarRow, Save, SaveOutcome, TickRow } from "../../src/storage/contract.ts";
+import type { BarRow, Save, SaveOutcome, SaveRows, TickRow } from "../../src/storage/contract.ts";
 import type { SeriesRow } from "../../src/storage/model/kinds.ts";
 import type { SaveUpdate, StoredUpdate, UpdateLimit } from "../../src/storage/update-contract.ts";
 import { randomNumbers } from "../support/random.ts";
+import { daily, dateOf, stampOf, ticks, upTo } from "../support/saves.ts";
 import { newestOf } from "../support/snapshots.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import type { OpenDatabase } from "./drivers.ts";
@@ -43,17 +44,10 @@ const update = (text: string, fields: Partial<SaveUpdate> = {}): SaveUpdate => (
 /** Empty where the frame is not kept. */
 const textIn = (frame: string): string => (frame === "" ? "" : (JSON.parse(frame) as { text: string }).text);
 
-const stampOf = (n: number): string => `2024-01-02 10:00:00.${String(n).padStart(6, "0")}`;
-const dateOf = (n: number): string => new Date(Date.UTC(2000, 0, 1 + n)).toISOString().slice(0, 10);
-
 /** One tick; its price tells saves apart. */
 const tick = (ticker: string, n: number, of?: SaveUpdate, type = "trade"): Save => ({
-  kind: "ticks",
-  ticker,
+  ...ticks(ticker, [[stampOf(n), n]], "append", of),
   part: type,
-  rows: [[stampOf(n), n, 1, null, null, null]],
-  onDuplicate: "append",
-  ...(of === undefined ? {} : { update: of }),
 });
 
 const day = (
@@ -61,15 +55,8 @@ const day = (
   n: number,
   close: number,
   of?: SaveUpdate,
-  onDuplicate: "replace" | "keep" | "error" = "replace",
-): Save => ({
-  kind: "daily",
-  part: null,
-  ticker,
-  rows: [[dateOf(n), close, close, close, close, 1]],
-  onDuplicate,
-  ...(of === undefined ? {} : { update: of }),
-});
+  onDuplicate: SaveRows["onDuplicate"] = "replace",
+): Save => daily(ticker, [[dateOf(n), close]], onDuplicate, of);
 
 /** In as many transactions as the driver wants. */
 async function commitAll(db: OpenDatabase, saves: Save[]): Promise<SaveOutcome[]> {
@@ -104,9 +91,6 @@ const logOf = async (db: OpenDatabase, ticker: string, after = 0): Promise<Store
   }));
 const framesOf = async (db: OpenDatabase, ticker: string, after = 0): Promise<string[]> =>
   (await logOf(db, ticker, after)).map(({ frame }) => frame);
-const upTo = (last: number, first = 1): number[] =>
-  Array.from({ length: last - first + 1 }, (_, i) => first + i);
-
 withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withDatabase }) => {
   withDatabase("an empty database has an epoch, and no positions", async (db) => {
     expect(await db.reader.updates.epoch()).toMatch(/^[A-Za-z0-9-]{1,64}$/);
@@ -208,7 +192,14 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(await positionsOf(db, [day("A", 1, 10, first), day("A", 1, 11, update("2"))])).toEqual([1, 2]);
     const again = { ...first, repeated: true };
     expect(await commitAll(db, [day("A", 1, 10, again)])).toEqual([{ ok: true, stored: 0, position: 1 }]);
-    expect(newestOf(await db.reader.updates.snapshot("A"), "daily")).toEqual([dateOf(1), 11, 11, 11, 11, 1]);
+    expect(newestOf(await db.reader.updates.snapshot("A"), "daily")).toEqual([
+      dateOf(1),
+      11,
+      11,
+      11,
+      11,
+      100,
+    ]);
     // Its first try didn't arrive.
     expect(await positionsOf(db, [day("A", 1, 12, update("3", { repeated: true }))])).toEqual([3]);
     // Of another ticker, with the same id: no repetition.
@@ -360,7 +351,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     await positionsOf(db, [day("A", 3, 3, update("5")), day("A", 1, 4, update("6")), tick("B", 1)]);
     const after = await db.reader.updates.snapshot("A");
     expect(after.position).toBe(6);
-    expect(newestOf(after, "daily")).toEqual([dateOf(3), 3, 3, 3, 3, 1]);
+    expect(newestOf(after, "daily")).toEqual([dateOf(3), 3, 3, 3, 3, 100]);
   });
 
   withDatabase("a snapshot holds the newest bar of every length", async (db) => {

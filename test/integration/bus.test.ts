@@ -31,117 +31,126 @@ interface TestBroker {
 const eventually = (what: string, condition: () => unknown): Promise<unknown> =>
   waitUntil(what, condition as () => boolean);
 
-function describeCarrier(
-  name: string,
-  { skip, frames, use }: { skip: boolean; frames: boolean; use: () => TestBroker },
-): void {
+interface Carrier {
+  skip: boolean;
+  /** It carries whole updates, not only where they are. */
+  frames: boolean;
+  use: () => TestBroker;
+}
+
+function describeCarrier(name: string, { skip, frames, use }: Carrier): void {
   describe.skipIf(skip)(`the bus over ${name}`, () => {
     const broker = use();
-    const listen = (channel?: string) =>
-      listenToBus(broker.url, { dbFile: broker.dbFile, ...(channel === undefined ? {} : { channel }) });
-    const asReceived = (updates: ReturnType<typeof quoteUpdate>[]) =>
-      updates.map(({ ticker, update }) => ({
-        ticker,
-        position: update.position,
-        update: frames ? update : null,
-      }));
-
-    test("updates reach the other servers, in order and together, and don't come back", async () => {
-      await using a = await listen();
-      await using b = await listen();
-      await using c = await listen();
-      const sent = Array.from({ length: 50 }, (_, i) => quoteUpdate("AAPL", i + 1));
-      a.bus.publish(sent);
-      await eventually("all came", () => b.received.length >= 50 && c.received.length >= 50);
-      expect(b.received).toEqual(asReceived(sent));
-      expect(c.received).toEqual(b.received);
-      expect(b.batches).toEqual([50]);
-      b.bus.publish([quoteUpdate("MSFT", 1)]);
-      await eventually("one came back", () => a.received.length > 0 && c.received.length > 50);
-      expect(a.received).toEqual(asReceived([quoteUpdate("MSFT", 1)]));
-      expect(b.received).toHaveLength(50);
-      const calm = { connected: true, dropped: 0, reconnects: 0 };
-      await eventually("all is counted", () => {
-        return a.bus.figures().published === 50 && b.bus.figures().published === 1;
-      });
-      expect(a.bus.figures()).toEqual({ ...calm, published: 50, received: 1 });
-      expect(b.bus.figures()).toEqual({ ...calm, published: 1, received: 50 });
-      expect([a.missed, b.missed, c.missed]).toEqual([0, 0, 0]);
-    });
-
-    test("databases that share a broker don't hear each other", async () => {
-      await using a = await listen("epoch-1");
-      await using other = await listen("epoch-2");
-      await using same = await listen("epoch-1");
-      a.bus.publish([quoteUpdate("AAPL", 1)]);
-      other.bus.publish([quoteUpdate("AAPL", 9)]);
-      await eventually("it came", () => same.received.length > 0);
-      await eventually("the other's was sent", () => other.bus.figures().published === 1);
-      // Behind what may have been on its way.
-      a.bus.publish([quoteUpdate("AAPL", 2)]);
-      await eventually("the second came", () => same.received.length > 1);
-      expect(same.received.map(({ position }) => position)).toEqual([1, 2]);
-      expect(other.received).toEqual([]);
-    });
-
-    test("a broker that dies and comes back: everybody is told, and updates flow again", async () => {
-      await using a = await listen();
-      await using b = await listen();
-      await broker.kill();
-      await eventually("both notice", () => !a.bus.figures().connected && !b.bus.figures().connected);
-      a.bus.publish([quoteUpdate("AAPL", 1), quoteUpdate("AAPL", 2)]);
-      expect(a.bus.figures()).toMatchObject({ published: 0, dropped: 2 });
-      await broker.start();
-      await eventually("both are told", () => a.missed > 0 && b.missed > 0);
-      await eventually("both are there", () => a.bus.figures().connected && b.bus.figures().connected);
-      a.bus.publish([quoteUpdate("AAPL", 3)]);
-      b.bus.publish([quoteUpdate("MSFT", 1)]);
-      await eventually("both hear", () => a.received.length > 0 && b.received.length > 0);
-      await eventually("it is counted", () => a.bus.figures().published === 1);
-      expect(a.bus.figures()).toMatchObject({ published: 1, dropped: 2, reconnects: 1 });
-      expect(b.received.map(({ position }) => position)).toEqual([3]);
-      expect(a.log.join("\n")).toMatch(/lost: .*; trying again/);
-      expect(a.log.at(-1)).toEndWith(": connected");
-    });
-
-    test("a broker that stands still is noticed", async () => {
-      await using a = await listen();
-      await using b = await listen();
-      await broker.freeze();
-      try {
-        await eventually("both notice", () => !a.bus.figures().connected && !b.bus.figures().connected);
-        a.bus.publish([quoteUpdate("AAPL", 1)]);
-        expect(a.bus.figures().dropped).toBe(1);
-      } finally {
-        await broker.thaw();
-      }
-      await eventually("both are told", () => a.missed > 0 && b.missed > 0);
-      await eventually("both are there", () => a.bus.figures().connected && b.bus.figures().connected);
-      b.bus.publish([quoteUpdate("AAPL", 2)]);
-      await eventually("it came", () => a.received.length > 0);
-      expect(a.log.join("\n")).toContain("no answer for 3 s");
-    });
-
-    test("a server starts while the broker is away", async () => {
-      await broker.kill();
-      let started = false;
-      try {
-        await using a = await listen();
-        expect(a.bus.figures().connected).toBe(false);
-        expect(a.log).toHaveLength(1);
-        expect(a.log[0]).toContain("can't be reached: ");
-        await broker.start();
-        started = true;
-        await eventually("it is told", () => a.missed > 0);
-        expect(a.bus.figures()).toMatchObject({ connected: true, reconnects: 0 });
-      } finally {
-        if (!started) await broker.start();
-      }
-    });
-
+    testUpdates(broker, frames);
+    testOutages(broker);
     test("doctor's message goes there and comes back", async () => {
       expect(await tryBus(broker)).not.toBe("");
     });
+  });
+}
+
+const listen = ({ url, dbFile }: TestBroker, channel?: string) =>
+  listenToBus(url, { dbFile, ...(channel === undefined ? {} : { channel }) });
+
+function testUpdates(broker: TestBroker, frames: boolean): void {
+  const asReceived = (updates: ReturnType<typeof quoteUpdate>[]) =>
+    updates.map(({ ticker, update }) => {
+      return { ticker, position: update.position, update: frames ? update : null };
+    });
+
+  test("updates reach the other servers, in order and together, and don't come back", async () => {
+    await using a = await listen(broker);
+    await using b = await listen(broker);
+    await using c = await listen(broker);
+    const sent = Array.from({ length: 50 }, (_, i) => quoteUpdate("AAPL", i + 1));
+    a.bus.publish(sent);
+    await eventually("all came", () => b.received.length >= 50 && c.received.length >= 50);
+    expect(b.received).toEqual(asReceived(sent));
+    expect(c.received).toEqual(b.received);
+    expect(b.batches).toEqual([50]);
+    b.bus.publish([quoteUpdate("MSFT", 1)]);
+    await eventually("one came back", () => a.received.length > 0 && c.received.length > 50);
+    expect(a.received).toEqual(asReceived([quoteUpdate("MSFT", 1)]));
+    expect(b.received).toHaveLength(50);
+    const calm = { connected: true, dropped: 0, reconnects: 0 };
+    await eventually("all is counted", () => {
+      return a.bus.figures().published === 50 && b.bus.figures().published === 1;
+    });
+    expect(a.bus.figures()).toEqual({ ...calm, published: 50, received: 1 });
+    expect(b.bus.figures()).toEqual({ ...calm, published: 1, received: 50 });
+    expect([a.missed, b.missed, c.missed]).toEqual([0, 0, 0]);
+  });
+
+  test("databases that share a broker don't hear each other", async () => {
+    await using a = await listen(broker, "epoch-1");
+    await using other = await listen(broker, "epoch-2");
+    await using same = await listen(broker, "epoch-1");
+    a.bus.publish([quoteUpdate("AAPL", 1)]);
+    other.bus.publish([quoteUpdate("AAPL", 9)]);
+    await eventually("it came", () => same.received.length > 0);
+    await eventually("the other's was sent", () => other.bus.figures().published === 1);
+    // Behind what may have been on its way.
+    a.bus.publish([quoteUpdate("AAPL", 2)]);
+    await eventually("the second came", () => same.received.length > 1);
+    expect(same.received.map(({ position }) => position)).toEqual([1, 2]);
+    expect(other.received).toEqual([]);
+  });
+}
+
+function testOutages(broker: TestBroker): void {
+  test("a broker that dies and comes back: everybody is told, and updates flow again", async () => {
+    await using a = await listen(broker);
+    await using b = await listen(broker);
+    await broker.kill();
+    await eventually("both notice", () => !a.bus.figures().connected && !b.bus.figures().connected);
+    a.bus.publish([quoteUpdate("AAPL", 1), quoteUpdate("AAPL", 2)]);
+    expect(a.bus.figures()).toMatchObject({ published: 0, dropped: 2 });
+    await broker.start();
+    await eventually("both are told", () => a.missed > 0 && b.missed > 0);
+    await eventually("both are there", () => a.bus.figures().connected && b.bus.figures().connected);
+    a.bus.publish([quoteUpdate("AAPL", 3)]);
+    b.bus.publish([quoteUpdate("MSFT", 1)]);
+    await eventually("both hear", () => a.received.length > 0 && b.received.length > 0);
+    await eventually("it is counted", () => a.bus.figures().published === 1);
+    expect(a.bus.figures()).toMatchObject({ published: 1, dropped: 2, reconnects: 1 });
+    expect(b.received.map(({ position }) => position)).toEqual([3]);
+    expect(a.log.join("\n")).toMatch(/lost: .*; trying again/);
+    expect(a.log.at(-1)).toEndWith(": connected");
+  });
+
+  test("a broker that stands still is noticed", async () => {
+    await using a = await listen(broker);
+    await using b = await listen(broker);
+    await broker.freeze();
+    try {
+      await eventually("both notice", () => !a.bus.figures().connected && !b.bus.figures().connected);
+      a.bus.publish([quoteUpdate("AAPL", 1)]);
+      expect(a.bus.figures().dropped).toBe(1);
+    } finally {
+      await broker.thaw();
+    }
+    await eventually("both are told", () => a.missed > 0 && b.missed > 0);
+    await eventually("both are there", () => a.bus.figures().connected && b.bus.figures().connected);
+    b.bus.publish([quoteUpdate("AAPL", 2)]);
+    await eventually("it came", () => a.received.length > 0);
+    expect(a.log.join("\n")).toContain("no answer for 3 s");
+  });
+
+  test("a server starts while the broker is away", async () => {
+    await broker.kill();
+    let started = false;
+    try {
+      await using a = await listen(broker);
+      expect(a.bus.figures().connected).toBe(false);
+      expect(a.log).toHaveLength(1);
+      expect(a.log[0]).toContain("can't be reached: ");
+      await broker.start();
+      started = true;
+      await eventually("it is told", () => a.missed > 0);
+      expect(a.bus.figures()).toMatchObject({ connected: true, reconnects: 0 });
+    } finally {
+      if (!started) await broker.start();
+    }
   });
 }
 

@@ -127,13 +127,15 @@ async function work(db: OpenDuckDb): Promise<unknown[]> {
   ];
 }
 
-test("macros of an old file with the names of built-in functions change nothing that the server does, and are told", async () => {
+/** What `work` gives where nobody has named anything. */
+async function workOnNewFile(): Promise<unknown[]> {
   using clean = setUp();
-  let expected: unknown[];
-  {
-    await using db = await clean.open();
-    expected = await work(db);
-  }
+  await using db = await clean.open();
+  return await work(db);
+}
+
+test("macros of an old file with the names of built-in functions change nothing that the server does, and are told", async () => {
+  const expected = await workOnNewFile();
   using file = setUp();
   await (await file.open()).close();
   await changeDuckDbFile(file.path, ...MACROS.map((macro) => `CREATE MACRO ${macro}`).reverse());
@@ -173,12 +175,7 @@ test("an empty file with such macros becomes a database, and a file of the older
 });
 
 test("schemas, tables and macros named like databases and schemas of DuckDB lead nowhere else", async () => {
-  using clean = setUp();
-  let expected: unknown[];
-  {
-    await using db = await clean.open();
-    expected = await work(db);
-  }
+  const expected = await workOnNewFile();
   using file = setUp();
   await (await file.open()).close();
   const db = await file.open();

@@ -8,6 +8,7 @@ import { HUB_SOCKET } from "../../src/hub/messages.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import type { SaveOutcome, SaveTicks, StockWriter } from "../../src/storage/contract.ts";
 import { SqliteWriter } from "../../src/storage/sqlite/sqlite-writer.ts";
+import { logged, stampOf, ticks } from "../support/saves.ts";
 import { waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -90,15 +91,8 @@ function setUp() {
 }
 
 function tick(ticker: string, price: number, onDuplicate: SaveTicks["onDuplicate"] = "append"): SaveTicks {
-  const stamp = `2024-01-02 00:00:00.${String(price).padStart(6, "0")}`;
-  return {
-    kind: "ticks",
-    ticker,
-    part: "trade",
-    rows: [[stamp, price, 1, null, null, null]],
-    onDuplicate,
-    update: { saveId: `${ticker}-${price}-${onDuplicate}`, repeated: false, frame: String(price) },
-  };
+  const update = logged(`${ticker}-${price}-${onDuplicate}`, String(price));
+  return ticks(ticker, [[stampOf(price), price]], onDuplicate, update);
 }
 
 const save = (client: HubClient, ticker: string, price: number, onDuplicate?: SaveTicks["onDuplicate"]) =>

@@ -6,7 +6,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import type { Save } from "../../src/storage/contract.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
 
 setDefaultTimeout(180_000);
@@ -30,7 +30,7 @@ const TICK_KEY = 'PRIMARY KEY (ticker, type, "timestamp", seq)';
 /** In a schema of its own. */
 async function having(statements: string[]): Promise<{ dbFile: string; schema: string }> {
   const dbFile = await postgres.freshSchema();
-  const schema = new URL(dbFile).searchParams.get("search_path")!;
+  const schema = schemaOf(dbFile);
   const connection = await postgres.admin.reserve();
   try {
     await connection.unsafe(`SET search_path = ${schema}`);

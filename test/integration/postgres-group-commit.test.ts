@@ -6,9 +6,10 @@
 import { expect, test } from "bun:test";
 import type { SaveRows } from "../../src/storage/contract.ts";
 import { GroupCommit } from "../../src/storage/group-commit.ts";
-import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
 import { usePostgres } from "../support/postgres.ts";
+import { daily, logged } from "../support/saves.ts";
 import { newestOf } from "../support/snapshots.ts";
 
 const TIMEOUT_MS = 240_000;
@@ -17,25 +18,17 @@ const SAVES = 400;
 
 const postgres = usePostgres();
 
-function bar(ticker: string, close: number): SaveRows {
-  return {
-    kind: "daily",
-    part: null,
-    ticker,
-    rows: [["2024-01-02", 1, 1, 1, close, 1]],
-    onDuplicate: "replace",
-    update: { saveId: `${ticker}-${close}`, repeated: false, frame: String(close) },
-  };
+async function open(): Promise<PostgresDatabase> {
+  return await openPostgres({ dbFile: await postgres.freshSchema(), durability: "full", dbPoolSize: 3 });
 }
+
+const bar = (ticker: string, close: number): SaveRows =>
+  daily(ticker, [["2024-01-02", close]], "replace", logged(`${ticker}-${close}`, String(close)));
 
 test(
   "a ticker whose lock somebody holds doesn't hold up the others, and keeps its order",
   async () => {
-    await using db = await openPostgres({
-      dbFile: await postgres.freshSchema(),
-      durability: "full",
-      dbPoolSize: 3,
-    });
+    await using db = await open();
     const commits = new GroupCommit(db.writer);
     const holder = await postgres.admin.reserve();
     await holder.unsafe("BEGIN");
@@ -64,11 +57,7 @@ test(
 test(
   "saves of a ticker get their positions in the order in which they were given",
   async () => {
-    await using db = await openPostgres({
-      dbFile: await postgres.freshSchema(),
-      durability: "full",
-      dbPoolSize: 3,
-    });
+    await using db = await open();
     const commits = new GroupCommit(db.writer);
     const saves: Promise<unknown>[] = [];
     for (let n = 0; n < SAVES; n++) {

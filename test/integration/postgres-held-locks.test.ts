@@ -6,21 +6,14 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
 import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { LOCK_CLASS } from "../../src/storage/postgres/schema.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
+import { at, ticks } from "../support/saves.ts";
 
 setDefaultTimeout(180_000);
 
 const postgres = usePostgres();
 
-function tick(ticker: string): SaveTicks {
-  return {
-    kind: "ticks",
-    ticker,
-    part: "trade",
-    rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, null]],
-    onDuplicate: "append",
-  };
-}
+const tick = (ticker: string): SaveTicks => ticks(ticker, [[at(0), 1]]);
 
 const HOLDS: [name: string, take: string, give: string][] = [
   [
@@ -33,7 +26,7 @@ const HOLDS: [name: string, take: string, give: string][] = [
 
 test.each(HOLDS)("%s", async (_, take, give) => {
   const dbFile = await postgres.freshSchema();
-  const schema = new URL(dbFile).searchParams.get("search_path")!;
+  const schema = schemaOf(dbFile);
   const told: string[] = [];
   await using db = await openPostgres({
     dbFile,

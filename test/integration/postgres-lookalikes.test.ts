@@ -12,8 +12,9 @@ import {
   type PostgresSettings,
 } from "../../src/storage/postgres/postgres-database.ts";
 import { failingStart } from "../support/failing-start.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
+import { daily, dateOf } from "../support/saves.ts";
 import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
@@ -37,7 +38,7 @@ const open = (dbFile: string, more: Partial<PostgresSettings> = {}): Promise<Pos
 /** A database whose functions are the given ones where they stand in front of PostgreSQL's. */
 async function shadowed(functions: string[]): Promise<{ dbFile: string; schema: string }> {
   const dbFile = await postgres.freshSchema();
-  const schema = new URL(dbFile).searchParams.get("search_path")!;
+  const schema = schemaOf(dbFile);
   for (const definition of functions) await postgres.admin.unsafe(`CREATE FUNCTION ${schema}.${definition}`);
   return { dbFile: `${dbFile},pg_catalog`, schema };
 }
@@ -69,16 +70,7 @@ test("one that lacks what the server needs is named at once, with what it lacks 
 });
 
 /** A ticker's saves that depend on each other: each day's averages on all before. */
-function day(index: number): SaveRows {
-  const date = new Date(Date.UTC(2024, 0, 1) + index * 86_400_000).toISOString().slice(0, 10);
-  return {
-    kind: "daily",
-    part: null,
-    ticker: "A",
-    rows: [[date, 1, 1, 1, index, 1]],
-    onDuplicate: "replace",
-  };
-}
+const day = (index: number): SaveRows => daily("A", [[dateOf(index), index]]);
 
 async function bars(db: PostgresDatabase): Promise<string> {
   const rows = await db.reader.rows({ kind: "daily", part: null, ticker: "A", from: null, to: null });
@@ -151,7 +143,7 @@ test("tables that are refused altogether end the start with what the database sa
 
 test("a key that another program took first is found also under the name that a part of a hypertable gives it", async () => {
   const dbFile = await postgres.freshSchema();
-  const schema = new URL(dbFile).searchParams.get("search_path")!;
+  const schema = schemaOf(dbFile);
   await using db = await open(dbFile);
   // Sequences are not undone with a transaction: the third try gets through.
   await postgres.admin.unsafe(`

@@ -8,8 +8,9 @@ import {
 } from "../../src/storage/postgres/postgres-database.ts";
 import { LOCK_CLASS, SCHEMA_LOCK } from "../../src/storage/postgres/schema.ts";
 import { failingStart } from "../support/failing-start.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
+import { daily, dateOf, upTo } from "../support/saves.ts";
 import { startServer } from "../support/server.ts";
 
 setDefaultTimeout(180_000);
@@ -18,8 +19,6 @@ const postgres = usePostgres();
 
 const open = (dbFile: string, more: Partial<PostgresSettings> = {}): Promise<PostgresDatabase> =>
   openPostgres({ dbFile, durability: "full", dbPoolSize: 2, startWaitMs: 0, ...more });
-
-const schemaOf = (dbFile: string): string => new URL(dbFile).searchParams.get("search_path")!;
 
 function tick(size: number): SaveTicks {
   return {
@@ -283,18 +282,8 @@ test("closes changed by any program, in any way, take the checkpoints behind the
   const dbFile = await postgres.freshSchema();
   await using db = await open(dbFile);
   const schema = schemaOf(dbFile);
-  const day = (n: number): string =>
-    new Date(Date.UTC(2000, 0, 1) + n * 86_400_000).toISOString().slice(0, 10);
-  const save = (ticker: string) =>
-    db.writer.commit([
-      {
-        kind: "daily",
-        part: null,
-        ticker,
-        rows: Array.from({ length: 600 }, (_, i) => [day(i), 1, 1, 1, i, 1]),
-        onDuplicate: "replace",
-      },
-    ]);
+  const closes = upTo(600).map((n): [string, number] => [dateOf(n), n]);
+  const save = (ticker: string) => db.writer.commit([daily(ticker, closes)]);
   const checkpoints = async (ticker: string): Promise<number> => {
     const rows = await postgres.admin.unsafe(`SELECT 1 FROM ${schema}.daily_checkpoints WHERE ticker = $1`, [
       ticker,
@@ -308,15 +297,15 @@ test("closes changed by any program, in any way, take the checkpoints behind the
   await postgres.admin.unsafe(`UPDATE ${schema}.daily_prices SET ma_10 = 0, volume = 2`);
   expect([await checkpoints("A"), await checkpoints("B")]).toEqual([4, 4]);
   await postgres.admin.unsafe(
-    `UPDATE ${schema}.daily_prices SET close = 7 WHERE ticker = 'A' AND date = '${day(300)}'`,
+    `UPDATE ${schema}.daily_prices SET close = 7 WHERE ticker = 'A' AND date = '${dateOf(300)}'`,
   );
   expect([await checkpoints("A"), await checkpoints("B")]).toEqual([2, 4]);
   await postgres.admin.unsafe(
-    `DELETE FROM ${schema}.daily_prices WHERE ticker = 'B' AND date = '${day(200)}'`,
+    `DELETE FROM ${schema}.daily_prices WHERE ticker = 'B' AND date = '${dateOf(200)}'`,
   );
   expect([await checkpoints("A"), await checkpoints("B")]).toEqual([2, 1]);
   await postgres.admin.unsafe(
-    `UPDATE ${schema}.daily_prices SET ticker = 'C' WHERE ticker = 'B' AND date = '${day(5)}'`,
+    `UPDATE ${schema}.daily_prices SET ticker = 'C' WHERE ticker = 'B' AND date = '${dateOf(5)}'`,
   );
   expect(await checkpoints("B")).toBe(0);
   await postgres.admin.unsafe(`TRUNCATE ${schema}.daily_prices`);

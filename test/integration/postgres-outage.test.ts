@@ -12,6 +12,7 @@ import {
 } from "../../src/storage/postgres/postgres-database.ts";
 import { rowsOf } from "../support/answered.ts";
 import { usePostgres } from "../support/postgres.ts";
+import { at, ticks } from "../support/saves.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
@@ -30,16 +31,7 @@ const postgres = usePostgres();
 const open = (dbFile: string, more: Partial<PostgresSettings> = {}): Promise<PostgresDatabase> =>
   openPostgres({ dbFile, durability: "full", dbPoolSize: 4, trimPauseMs: NEVER_MS, ...more });
 
-function tick(
-  price: number,
-  {
-    onDuplicate = "append",
-    seq = null,
-  }: Partial<{ onDuplicate: SaveTicks["onDuplicate"]; seq: number | null }> = {},
-): SaveTicks {
-  const row: TickRow = ["2024-01-02 10:00:00.000000", price, 1, null, null, seq];
-  return { kind: "ticks", ticker: "A", part: "trade", rows: [row], onDuplicate };
-}
+const tick = (price: number): SaveTicks => ticks("A", [[at(0), price]]);
 
 async function prices(db: PostgresDatabase, ticker = "A"): Promise<number[]> {
   const rows = await rowsOf(db.reader.rows({ kind: "ticks", ticker, part: "trade", from: null, to: null }));
@@ -258,7 +250,7 @@ test(
     await using db = await open(direct.replace(`:${postgres.port}/`, `:${proxy.port}/`));
     proxy.cutAt("COMMIT", "after");
     // Repeated, it would find its own row and say that the key is taken.
-    expect(await db.writer.commit([tick(1, { onDuplicate: "error", seq: 0 })])).toEqual([
+    expect(await db.writer.commit([ticks("A", [[at(0), 1, 0]], "error")])).toEqual([
       { ok: true, stored: 1, position: expect.any(Number) },
     ]);
     expect(proxy.cuts).toBe(1);

@@ -4,8 +4,10 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import type { SaveUpdate } from "../../src/storage/update-contract.ts";
 import type { UserSqlOutcome } from "../../src/storage/user-sql-contract.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
+import { daily, logged, ticks } from "../support/saves.ts";
 
 setDefaultTimeout(180_000);
 
@@ -22,7 +24,7 @@ interface Fixture {
 
 async function open(role: "superuser" | "owner"): Promise<Fixture> {
   const superuser = await postgres.freshSchema();
-  const schema = new URL(superuser).searchParams.get("search_path")!;
+  const schema = schemaOf(superuser);
   let dbFile = superuser;
   if (role === "owner") {
     await postgres.admin.unsafe(
@@ -35,24 +37,12 @@ async function open(role: "superuser" | "owner"): Promise<Fixture> {
   return { db, schema };
 }
 
+const update = (frame: string): SaveUpdate => logged(crypto.randomUUID(), frame);
+
 async function save(db: PostgresDatabase, ticker: string, price: number): Promise<void> {
   const [tick, bar] = await db.writer.commit([
-    {
-      kind: "ticks",
-      ticker,
-      part: "trade",
-      rows: [["2024-01-02 15:00:00.000000", price, 1, null, null, null]],
-      onDuplicate: "append",
-      update: { saveId: crypto.randomUUID(), repeated: false, frame: `{"seq":0,"price":${price}}` },
-    },
-    {
-      kind: "daily",
-      part: null,
-      ticker,
-      rows: [["2024-01-02", 1, 2, 1, price, 10]],
-      onDuplicate: "replace",
-      update: { saveId: crypto.randomUUID(), repeated: false, frame: `{"seq":0,"bar":${price}}` },
-    },
+    ticks(ticker, [["2024-01-02 15:00:00.000000", price]], "append", update(`{"seq":0,"price":${price}}`)),
+    daily(ticker, [["2024-01-02", price]], "replace", update(`{"seq":0,"bar":${price}}`)),
   ]);
   expect(tick).toMatchObject({ ok: true, stored: 1 });
   expect(bar).toMatchObject({ ok: true });

@@ -3,14 +3,15 @@
  * figures say.
  */
 import { expect, test } from "bun:test";
-import type { SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import type { SaveTicks } from "../../src/storage/contract.ts";
 import {
   openPostgres,
   type PostgresDatabase,
   type PostgresSettings,
 } from "../../src/storage/postgres/postgres-database.ts";
 import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
+import { stampOf, ticks, upTo } from "../support/saves.ts";
 import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 240_000;
@@ -31,13 +32,11 @@ async function connectionsOf(name: string): Promise<number> {
   return rows.length;
 }
 
-function ticks(ticker: string, count: number): SaveTicks {
-  const rows = Array.from(
-    { length: count },
-    (_, i): TickRow => [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i, 1, null, null, null],
+const trades = (ticker: string, count: number): SaveTicks =>
+  ticks(
+    ticker,
+    upTo(count).map((n) => [stampOf(n), n - 1]),
   );
-  return { kind: "ticks", ticker, part: "trade", rows, onDuplicate: "append" };
-}
 
 function sleep(db: PostgresDatabase, seconds: number, signal?: AbortSignal) {
   const request = { sql: `select pg_sleep(${seconds})`, params: [], mode: "read" as const, maxRows: 1 };
@@ -64,7 +63,7 @@ test(
     const slow = [1, 2, 3].map(() => sleep(db, 600, stop.signal).catch((error: unknown) => error));
     await until(async () => (await running(USERS)) === 2);
     expect(await db.reader.pool()).toMatchObject({ active_connections: 2, waiting_requests: 1 });
-    expect(await db.writer.commit([ticks("A", 1)])).toEqual([
+    expect(await db.writer.commit([trades("A", 1)])).toEqual([
       { ok: true, stored: 1, position: expect.any(Number) },
     ]);
     expect(await Promise.all(Array.from({ length: 50 }, () => db.reader.latestPrice("A")))).toEqual(
@@ -90,7 +89,7 @@ test(
   "whoever reads rows slowly leaves a connection to SQL, and the other way round",
   async () => {
     await using db = await open({ dbPoolSize: 5, limits: { waitLongMs: 200 } });
-    await db.writer.commit([ticks("A", 50_000)]);
+    await db.writer.commit([trades("A", 50_000)]);
     const read = async () =>
       db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null });
     const streams = [await read(), await read()];
@@ -122,7 +121,7 @@ test(
     await expect(sleep(db, 0)).rejects.toMatchObject({ status: 503, retryAfterS: 1 });
     expect((await db.reader.pool()).waiting_requests).toBe(0);
     // A stream waits in the same line.
-    await db.writer.commit([ticks("A", 1_500)]);
+    await db.writer.commit([trades("A", 1_500)]);
     await expect(
       db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null }) as Promise<unknown>,
     ).rejects.toMatchObject({ status: 503 });
@@ -166,7 +165,7 @@ test(
   "more reads than connections are all answered, on no more connections than the pool's",
   async () => {
     await using db = await open({ dbPoolSize: 3 }, "many_reads");
-    await db.writer.commit([ticks("A", 5)]);
+    await db.writer.commit([trades("A", 5)]);
     const prices = await Promise.all(Array.from({ length: 1_000 }, () => db.reader.latestPrice("A")));
     expect(prices).toEqual(Array(1_000).fill(4));
     expect(await connectionsOf("many_reads")).toBeLessThanOrEqual(3);
@@ -178,20 +177,20 @@ test(
   "when PostgreSQL has no connections left, those that are there do the work",
   async () => {
     await using db = await open({ dbPoolSize: 12 });
-    await db.writer.commit([ticks("A", 5)]);
+    await db.writer.commit([trades("A", 5)]);
     await using other = await open({ dbPoolSize: 14, limits: { waitShortMs: 20_000 } });
     const stop = new AbortController();
     const slow = Array.from({ length: 8 }, () =>
       sleep(db, 600, stop.signal).catch((error: unknown) => error),
     );
     await until(async () => (await running(USERS)) === 8);
-    const commits = Array.from({ length: 30 }, (_, i) => other.writer.commit([ticks(`T${i}`, 1)]));
+    const commits = Array.from({ length: 30 }, (_, i) => other.writer.commit([trades(`T${i}`, 1)]));
     for (const outcome of await Promise.all(commits))
       expect(outcome).toEqual([{ ok: true, stored: 1, position: expect.any(Number) }]);
     // What is told is how the newest attempt ended: some of the first may have succeeded after
     // others failed.
     await until(async () => {
-      await Promise.all(Array.from({ length: 14 }, (_, i) => other.writer.commit([ticks(`U${i}`, 1)])));
+      await Promise.all(Array.from({ length: 14 }, (_, i) => other.writer.commit([trades(`U${i}`, 1)])));
       const { connected, last_error } = await other.reader.pool();
       return connected === true && last_error?.includes("53300") === true;
     });
@@ -206,8 +205,8 @@ test(
   async () => {
     const dbFile = await postgres.freshSchema();
     await using db = await openPostgres({ dbFile, durability: "full", dbPoolSize: 4 });
-    await db.writer.commit([ticks("A", 1)]);
-    const schema = new URL(dbFile).searchParams.get("search_path");
+    await db.writer.commit([trades("A", 1)]);
+    const schema = schemaOf(dbFile);
     const lock = await postgres.admin.reserve();
     try {
       await lock.unsafe("BEGIN");
@@ -239,10 +238,10 @@ test(
     const lock = await postgres.admin.reserve();
     await lock.unsafe("BEGIN");
     await lock.unsafe(lockSql(["A"]));
-    await expect(db.writer.commit([ticks("A", 1)])).rejects.toMatchObject({ status: 503 });
+    await expect(db.writer.commit([trades("A", 1)])).rejects.toMatchObject({ status: 503 });
     await lock.unsafe("ROLLBACK");
     lock.release();
-    expect(await db.writer.commit([ticks("A", 1)])).toEqual([
+    expect(await db.writer.commit([trades("A", 1)])).toEqual([
       { ok: true, stored: 1, position: expect.any(Number) },
     ]);
   },
@@ -271,7 +270,7 @@ test(
     const lock = await postgres.admin.reserve();
     await lock.unsafe("BEGIN");
     await lock.unsafe(lockSql(["A"]));
-    const commit = db.writer.commit([ticks("A", 500)]);
+    const commit = db.writer.commit([trades("A", 500)]);
     await until(async () => (await db.reader.pool()).active_connections > 0);
     const closed = db.close();
     await lock.unsafe("ROLLBACK");

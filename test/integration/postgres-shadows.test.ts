@@ -5,16 +5,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import { diagnosePostgres } from "../../src/storage/postgres/postgres-diagnosis.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { startServer } from "../support/server.ts";
 
 setDefaultTimeout(180_000);
 
 const postgres = usePostgres();
-
-function schemaOf(dbFile: string): string {
-  return new URL(dbFile).searchParams.get("search_path")!;
-}
 
 function open(dbFile: string): Promise<PostgresDatabase> {
   return openPostgres({ dbFile, durability: "full", dbPoolSize: 4 });

@@ -8,7 +8,9 @@ import type { SaveTicks } from "../../src/storage/contract.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import type { StoredUpdate } from "../../src/storage/update-contract.ts";
 import { rowsOf } from "../support/answered.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
+import { runWriters, startWriter } from "../support/postgres-writers.ts";
+import { at, logged, ticks, upTo } from "../support/saves.ts";
 import { newestOf } from "../support/snapshots.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
@@ -21,32 +23,9 @@ const postgres = usePostgres();
 /** The log is not trimmed meanwhile: no commit but those of the test. */
 const open = (dbFile: string): Promise<PostgresDatabase> =>
   openPostgres({ dbFile, durability: "full", dbPoolSize: 3, trimPauseMs: 24 * 3_600_000 });
-const schemaOf = (dbFile: string): string => new URL(dbFile).searchParams.get("search_path")!;
-
-function startWriter(dbFile: string, part: string, me: number) {
-  return Bun.spawn(
-    [
-      process.execPath,
-      "--no-orphans",
-      `${import.meta.dir}/../fixtures/postgres-writer-main.ts`,
-      dbFile,
-      part,
-      String(me),
-      "2",
-    ],
-    { stdout: "pipe", stderr: "inherit" },
-  );
-}
-
-async function runTwo(dbFile: string, part: string): Promise<void> {
-  const writers = [0, 1].map((me) => startWriter(dbFile, part, me));
-  expect(await Promise.all(writers.map((writer) => writer.exited))).toEqual([0, 0]);
-}
 
 const logOf = (db: PostgresDatabase, ticker: string, after = 0): Promise<StoredUpdate[]> =>
   db.reader.updates.after(ticker, after, NO_LIMIT);
-const upTo = (last: number, first = 1): number[] =>
-  Array.from({ length: last - first + 1 }, (_, i) => first + i);
 const priceOf = ({ frame }: StoredUpdate): number => (JSON.parse(frame) as { price: number }).price;
 
 async function tickPrices(db: PostgresDatabase, ticker: string): Promise<number[]> {
@@ -67,22 +46,14 @@ async function expectSound(db: PostgresDatabase, ticker: string): Promise<Stored
   return log;
 }
 
-function tick(price: number, saveId: string, repeated = false): SaveTicks {
-  return {
-    kind: "ticks",
-    ticker: "A",
-    part: "trade",
-    rows: [["2024-01-02 10:00:00.000000", price, 1, null, null, null]],
-    onDuplicate: "append",
-    update: { saveId, repeated, frame: `{"price":${price}}` },
-  };
-}
+const tick = (price: number, saveId: string, repeated = false): SaveTicks =>
+  ticks("A", [[at(0), price]], "append", { ...logged(saveId, `{"price":${price}}`), repeated });
 
 test(
   "positions of two processes on one ticker are dense, and in the order of their commits",
   async () => {
     const dbFile = await postgres.freshSchema();
-    await runTwo(dbFile, "updates");
+    await runWriters(dbFile, "updates", 2);
     await using db = await open(dbFile);
     const log = await expectSound(db, "SAME");
     expect(log).toHaveLength(2 * 60 * 2);
@@ -103,7 +74,7 @@ test(
     const dbFile = await postgres.freshSchema();
     await using db = await open(dbFile);
     for (let round = 1; round <= 4; round++) {
-      const writers = [0, 1].map((me) => startWriter(dbFile, "endless", round * 2 + me));
+      const writers = [0, 1].map((me) => startWriter(dbFile, "endless", { me: round * 2 + me, of: 2 }));
       const before = (await db.reader.updates.positions(["SAME"])).get("SAME") ?? 0;
       await until(async () => ((await db.reader.updates.positions(["SAME"])).get("SAME") ?? 0) > before + 30);
       for (const writer of writers) writer.kill("SIGKILL");
@@ -212,7 +183,7 @@ test(
   "two processes that write and trim at once keep the newest of the log, within its bound",
   async () => {
     const dbFile = await postgres.freshSchema();
-    await runTwo(dbFile, "frames");
+    await runWriters(dbFile, "frames", 2);
     const db = await openPostgres({
       dbFile,
       durability: "full",

@@ -3,7 +3,8 @@ import { expect, test } from "bun:test";
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
 import { rowsOf } from "../support/answered.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
+import { runWriters } from "../support/postgres-writers.ts";
 
 const PROCESSES = 4;
 const TIMEOUT_MS = 240_000;
@@ -11,34 +12,6 @@ const TIMEOUT_MS = 240_000;
 const postgres = usePostgres();
 
 /** What each of them printed. */
-async function runWriters(dbFile: string, part: string, processes = PROCESSES): Promise<string[]> {
-  const writers = Array.from({ length: processes }, (_, me) =>
-    Bun.spawn(
-      [
-        process.execPath,
-        "--no-orphans",
-        `${import.meta.dir}/../fixtures/postgres-writer-main.ts`,
-        dbFile,
-        part,
-        String(me),
-        String(processes),
-      ],
-      { stdout: "pipe", stderr: "pipe" },
-    ),
-  );
-  return Promise.all(
-    writers.map(async (writer) => {
-      const [out, errors, code] = await Promise.all([
-        new Response(writer.stdout).text(),
-        new Response(writer.stderr).text(),
-        writer.exited,
-      ]);
-      expect({ code, errors }).toEqual({ code: 0, errors: "" });
-      return out.trim();
-    }),
-  );
-}
-
 const open = (dbFile: string): Promise<PostgresDatabase> =>
   openPostgres({ dbFile, durability: "full", dbPoolSize: 3 });
 
@@ -64,16 +37,16 @@ test(
   "ticks of one stamp from several writers are all kept, each under a seq of its own, without gaps",
   async () => {
     const dbFile = await postgres.freshSchema();
-    await runWriters(dbFile, "ticks");
+    await runWriters(dbFile, "ticks", PROCESSES);
     // Once more: nothing of it is new.
-    await runWriters(dbFile, "ticks");
+    await runWriters(dbFile, "ticks", PROCESSES);
     await using db = await open(dbFile);
     const rows = await rowsOf(
       db.reader.rows({ kind: "ticks", ticker: "SAME", part: "trade", from: null, to: null }),
     );
     expect(rows).toHaveLength(PROCESSES * 20 * 10);
     expect(new Set(rows.map((row) => `${row.timestamp} ${row.price}`)).size).toBe(rows.length);
-    const schema = new URL(dbFile).searchParams.get("search_path");
+    const schema = schemaOf(dbFile);
     const gaps = await postgres.admin.unsafe(
       `SELECT "timestamp" FROM ${schema}.realtime_data GROUP BY "timestamp" HAVING max(seq) + 1 <> count(*) OR min(seq) <> 0`,
     );
@@ -86,7 +59,7 @@ test(
   "days of one series from several writers have the averages of the whole series",
   async () => {
     const dbFile = await postgres.freshSchema();
-    await runWriters(dbFile, "days");
+    await runWriters(dbFile, "days", PROCESSES);
     await using db = await open(dbFile);
     const rows = await rowsOf(
       db.reader.rows({ kind: "daily", part: null, ticker: "SAME", from: null, to: null }),
@@ -104,7 +77,7 @@ test(
   async () => {
     const dbFile = await postgres.freshSchema();
     const before = await deadlocks();
-    await runWriters(dbFile, "many");
+    await runWriters(dbFile, "many", PROCESSES);
     expect(await deadlocks()).toBe(before);
     await using db = await open(dbFile);
     for (const ticker of ["T0", "T29"]) {

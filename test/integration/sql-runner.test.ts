@@ -1,7 +1,7 @@
 /** User-written SQL through real runner processes on a real SQLite file. */
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,9 @@ import { RequestError } from "../../src/protocol/errors.ts";
 import { executeSql, type WriteLease, wrapAnswer } from "../../src/sql/execute.ts";
 import { createRunnerPool, type RunnerPool, type RunnerPoolOptions } from "../../src/sql/runner-pool.ts";
 import type { SqlMode, SqlParam, SqlReply } from "../../src/storage/user-sql-contract.ts";
+import { readProc } from "../support/processes.ts";
+import { childrenOf } from "../support/server-processes.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(180_000);
 
@@ -89,13 +92,7 @@ async function failureOf(promise: Promise<unknown>): Promise<RequestError> {
 
 /** Runner processes that this process has started. */
 function runnerPids(parent = process.pid): number[] {
-  return readdirSync("/proc")
-    .map(Number)
-    .filter((pid) => pid > 0 && parentOf(pid) === parent && commandOf(pid).includes("sql-runner-"));
-}
-
-function parentOf(pid: number): number {
-  return Number(/^PPid:\s+(\d+)$/m.exec(readProc(pid, "status"))?.[1] ?? 0);
+  return childrenOf(parent).filter((pid) => commandOf(pid).includes("sql-runner-"));
 }
 
 function commandOf(pid: number): string {
@@ -105,22 +102,6 @@ function commandOf(pid: number): string {
 /** Hundredths of a second of processor time. */
 function cpuTicks(pid: number): number {
   return Number(readProc(pid, "stat").split(") ")[1]?.split(" ")[11] ?? 0);
-}
-
-function readProc(pid: number, file: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, "utf8");
-  } catch {
-    return "";
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const end = performance.now() + DEADLINE_MS;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`still not: ${condition}`);
-    await Bun.sleep(10);
-  }
 }
 
 describe("the way of a statement", () => {

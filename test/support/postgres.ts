@@ -38,6 +38,11 @@ export interface TestPostgres {
   thaw(): Promise<void>;
 }
 
+/** @param url as `freshSchema` gives it. */
+export function schemaOf(url: string): string {
+  return new URL(url).searchParams.get("search_path")!;
+}
+
 /**
  * Started before the first test of the file, and gone after the last.
  *

@@ -1,6 +1,10 @@
 /** The processes of a running server, as /proc shows them. */
 import { allPids, isAlive, readProc, statOf } from "./processes.ts";
-import type { RunningServer } from "./server.ts";
+import { get } from "./requests.ts";
+import { type RunningServer, waitUntil } from "./server.ts";
+
+/** So many answers reach each of a few workers, all but surely. */
+const READY_IN_A_ROW = 12;
 
 export interface ServerProcesses {
   hub: number;
@@ -24,4 +28,13 @@ export function childrenOf(parent: number): number[] {
 /** The subcommand that a child runs: "hub", "worker" or "sql-runner". */
 export function roleOf(pid: number): string {
   return readProc(pid, "cmdline").split("\0").filter(Boolean).at(-1) ?? "";
+}
+
+/** Resolves when every worker is ready. Each connection is given to any of them. */
+export async function untilReady({ url }: RunningServer): Promise<void> {
+  await waitUntil("every worker is ready", async () => {
+    for (let inARow = 0; inARow < READY_IN_A_ROW; inARow++)
+      if ((await get(`${url}/ready`)).status !== 200) return false;
+    return true;
+  });
 }

@@ -132,7 +132,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   };
 }
 
-type Falsy = false | null | undefined | 0 | "";
+export type Falsy = false | null | undefined | 0 | "";
 
 /**
  * Polls until the condition gives something truthy, and gives that. A condition that throws counts

@@ -1,6 +1,6 @@
 /**
  * A server seen through a proxy that passes its commands on, and does to its WebSockets as it is
- * told.
+ * told. It may lie under a path of its own, and want a name and password.
  */
 import type { ServerWebSocket } from "bun";
 import type { RunningServer } from "./server.ts";
@@ -13,7 +13,16 @@ interface Pipe {
   upstream: WebSocket | null;
 }
 
-export function updatesProxy(server: RunningServer) {
+export interface UpdatesProxyOptions {
+  /** What stands before the server's own paths. */
+  path?: string;
+  /** `NAME:PASSWORD`; default: anybody. */
+  user?: string;
+}
+
+export function updatesProxy(server: RunningServer, { path = "", user }: UpdatesProxyOptions = {}) {
+  const authorization = user === undefined ? null : `Basic ${btoa(user)}`;
+  let refused = 0;
   let sockets: Sockets = "pass";
   let updatesOf = server;
   const pipes = new Set<ServerWebSocket<Pipe>>();
@@ -21,12 +30,18 @@ export function updatesProxy(server: RunningServer) {
     hostname: "127.0.0.1",
     port: 0,
     async fetch(request, self) {
+      if (authorization !== null && request.headers.get("authorization") !== authorization) {
+        refused++;
+        return new Response("<h1>who are you?</h1>", { status: 401, statusText: "Unauthorized" });
+      }
       const { pathname, search } = new URL(request.url);
+      if (!pathname.startsWith(`${path}/`)) return new Response("", { status: 404 });
+      const own = pathname.slice(path.length) + search;
       if (request.headers.has("upgrade")) {
-        self.upgrade(request, { data: { target: updatesOf.wsUrl + pathname + search, upstream: null } });
+        self.upgrade(request, { data: { target: updatesOf.wsUrl + own, upstream: null } });
         return undefined;
       }
-      const answer = await fetch(server.url + pathname + search, {
+      const answer = await fetch(server.url + own, {
         method: request.method,
         headers: { "content-type": request.headers.get("content-type") ?? "" },
         ...(request.method === "POST" ? { body: await request.bytes() } : {}),
@@ -54,6 +69,10 @@ export function updatesProxy(server: RunningServer) {
   });
   return {
     port: proxy.port!,
+    /** Requests without the name and password. */
+    get refused() {
+      return refused;
+    },
     /** From here on, also those that are open. @param of the server whose updates are told. */
     treat(next: Sockets, of = server): void {
       sockets = next;

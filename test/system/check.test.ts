@@ -134,24 +134,28 @@ for (const [name, database] of ENGINES) {
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   test(`a check that ${signal} ends in the middle leaves nothing`, async () => {
     await using server = await startServer();
-    const socket = new WebSocket(`${server.wsUrl}/ws?symbols=*`);
-    const { promise: isSaved, resolve } = Promise.withResolvers<void>();
-    socket.onmessage = ({ data }) => {
-      if (String(data).includes("quote_update")) resolve();
-    };
-    await new Promise((opened) => {
-      socket.onopen = opened;
-    });
+    const isOpen = Promise.withResolvers<void>();
+    const isSaved = Promise.withResolvers<void>();
+    await using _ = Subscriber.ask(
+      server.wsUrl,
+      { symbols: "*" },
+      {
+        onOpen: isOpen.resolve,
+        onFrame: ({ data }) => {
+          if (data?.event_type === "quote_update") isSaved.resolve();
+        },
+      },
+    );
+    await isOpen.promise;
     const check = Bun.spawn([process.execPath, MAIN, "check", server.url, "--requests", "2"], {
       stdout: "ignore",
       stderr: "ignore",
     });
-    await isSaved;
+    await isSaved.promise;
     check.kill(signal);
     await check.exited;
     // 0: it was faster than the signal.
     expect([0, 129, 130, 143]).toContain(check.exitCode ?? 0);
-    socket.close();
     expect(await positionsOf(server)).toEqual([]);
     expect(await countOf(server, "realtime_data")).toBe(0);
   });

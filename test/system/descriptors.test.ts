@@ -5,6 +5,7 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { readProc } from "../support/processes.ts";
+import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { BUN_LAUNCHER, type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { childrenOf, processesOf, roleOf } from "../support/server-processes.ts";
 
@@ -24,19 +25,20 @@ const SAVE = JSON.stringify({
   },
 });
 
-const open: { destroy?(): void; close?(): void }[] = [];
-afterEach(() => {
-  for (const client of open.splice(0)) client.destroy ? client.destroy() : client.close?.();
-});
+const open: Disposable[] = [];
+const closeAll = () => {
+  for (const client of open.splice(0)) client[Symbol.dispose]();
+};
+afterEach(closeAll);
 
 /** Sends its beginning, and the rest when told to. */
-class HalfSentSave {
+class HalfSentSave implements Disposable {
   readonly socket: Socket;
   answer = "";
 
   constructor(port: number) {
     this.socket = connect(port, "127.0.0.1");
-    open.push(this.socket);
+    open.push(this);
     this.socket.on("data", (bytes) => {
       this.answer += bytes.toString();
     });
@@ -51,24 +53,25 @@ class HalfSentSave {
     await waitUntil("the save is answered", () => this.answer.includes("\r\n\r\n"));
     return Number(this.answer.split(" ")[1]);
   }
+
+  [Symbol.dispose](): void {
+    this.socket.destroy();
+  }
 }
 
-/** @returns whether it became a WebSocket. */
-function openSocket(url: string, onText: (text: string) => void = () => {}): Promise<boolean> {
-  const socket = new WebSocket(`${url}/ws?symbol=A`);
+async function openSocket(port: number): Promise<RawWebSocket> {
+  const socket = await RawWebSocket.open(port, "/ws?symbol=A");
   open.push(socket);
-  socket.onmessage = ({ data }) => onText(String(data));
-  return new Promise((resolve) => {
-    socket.onopen = () => resolve(true);
-    socket.onerror = () => resolve(false);
-  });
+  return socket;
 }
 
-async function openSockets(url: string, count: number): Promise<number> {
+/** @returns how many of them became WebSockets. */
+async function openSockets(port: number, count: number): Promise<number> {
   let opened = 0;
-  for (let done = 0; done < count; done += 50)
-    for (const isOpen of await Promise.all(Array.from({ length: 50 }, () => openSocket(url))))
-      if (isOpen) opened++;
+  for (let done = 0; done < count; done += 50) {
+    const group = await Promise.allSettled(Array.from({ length: 50 }, () => openSocket(port)));
+    opened += group.filter(({ status }) => status === "fulfilled").length;
+  }
   return opened;
 }
 
@@ -108,9 +111,8 @@ for (const workers of [1, 2]) {
     `${workers} workers: WebSockets beyond the descriptors are refused, and the rest goes on`,
     async () => {
       await using server = await startServer({ workers, launcher: limited(`-n ${LIMIT}`) });
-      const texts: string[] = [];
-      expect(await openSocket(server.wsUrl, (text) => texts.push(text))).toBe(true);
-      const opened = await openSockets(server.wsUrl, (LIMIT + 100) * workers);
+      const subscriber = await openSocket(server.port);
+      const opened = await openSockets(server.port, (LIMIT + 100) * workers);
       expect(opened).toBeGreaterThan((LIMIT / 2) * workers);
       expect(opened).toBeLessThan(LIMIT * 0.93 * workers);
       await server.logged(/\[WARNING\] .*of 256 descriptors are in use/);
@@ -123,16 +125,16 @@ for (const workers of [1, 2]) {
       const saved = await server.command("save_realtime_data", JSON.parse(SAVE).params);
       expect(saved.status).toBe(200);
       await waitUntil("the subscriber has the update", () =>
-        texts.some((text) => text.includes('"price":7')),
+        subscriber.texts.some((text) => text.includes('"price":7')),
       );
 
-      for (const client of open.splice(0)) client.close?.();
+      closeAll();
       await waitUntil("all is well again", async () => {
         const answers = await Promise.all([ready(server), ready(server), ready(server), ready(server)]);
         return answers.every(({ status }) => status === 200);
       });
       await server.logged("Enough descriptors again");
-      expect(await openSocket(server.wsUrl)).toBe(true);
+      await openSocket(server.port);
     },
   );
 
@@ -140,8 +142,7 @@ for (const workers of [1, 2]) {
     `${workers} workers: connections beyond the descriptors don't make a worker spin, and those before are served`,
     async () => {
       await using server = await startServer({ workers, launcher: limited(`-n ${LIMIT}`) });
-      const texts: string[] = [];
-      expect(await openSocket(server.wsUrl, (text) => texts.push(text))).toBe(true);
+      const subscriber = await openSocket(server.port);
       const early = new HalfSentSave(server.port);
       await waitUntil("it is accepted", () => early.socket.remotePort !== undefined);
       await Bun.sleep(200);
@@ -158,15 +159,15 @@ for (const workers of [1, 2]) {
         expect(share).toBeLessThan(0.5);
       }
 
-      texts.length = 0;
+      subscriber.messages.length = 0;
       expect(await early.finish()).toBe(200);
       await waitUntil("the subscriber has the update", () =>
-        texts.some((text) => text.includes('"price":7')),
+        subscriber.texts.some((text) => text.includes('"price":7')),
       );
       // Told once in a while, not at every look.
       expect(server.log().split("Out of descriptors").length - 1).toBeLessThan(2 * workers + 2);
 
-      for (const { socket } of crowd) socket.destroy();
+      for (const client of crowd) client[Symbol.dispose]();
       await waitUntil("all is well again", async () => {
         const answers = await Promise.all([ready(server), ready(server), ready(server), ready(server)]);
         return answers.every(({ status }) => status === 200);

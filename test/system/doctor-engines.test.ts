@@ -6,7 +6,7 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import { openWriter } from "../../src/roles/engine.ts";
 import type { Finding } from "../../src/storage/diagnosis.ts";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
 import { startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -95,7 +95,7 @@ test("DuckDB: open elsewhere, damaged, of another format", async () => {
 
 test("PostgreSQL: empty, filled, without rights, of a newer server, and away", async () => {
   const url = await postgres.freshSchema();
-  const schema = new URL(url).searchParams.get("search_path")!;
+  const schema = schemaOf(url);
   const empty = await diagnose(url);
   expect(empty("schema")).toMatchObject({ level: "ok" });
   expect(empty("schema")?.finding).toContain("no tables yet");

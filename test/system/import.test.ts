@@ -3,8 +3,10 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { storedRows } from "../support/database-rows.ts";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
+import { Subscriber } from "../support/subscriber.ts";
 import { until } from "../support/until.ts";
 
 setDefaultTimeout(180_000);
@@ -39,17 +41,6 @@ async function rowsOf(command: string, params: Record<string, unknown>): Promise
 async function csv(name: string, text: string): Promise<string> {
   await writeFile(join(dir, name), text);
   return join(dir, name);
-}
-
-/** Everything but the time of writing, which differs from run to run. */
-function storedRows(dbFile: string, table: string): unknown[] {
-  using db = new Database(dbFile, { readonly: true });
-  const rows = db
-    .query<Record<string, unknown>, []>(
-      `SELECT * FROM ${table} WHERE ticker LIKE 'SAME%' ORDER BY 1, 2, 3, 4`,
-    )
-    .all();
-  return rows.map(({ write_timestamp, ...row }) => row);
 }
 
 test("real trades imported twice, in requests cut elsewhere, are there once each", async () => {
@@ -124,9 +115,9 @@ test("straight into a file gives the same rows as through a server", async () =>
     ["daily_prices", 2_000],
     ["realtime_data", 6_000],
   ] as const) {
-    const direct = storedRows(dbFile, table);
+    const direct = storedRows(dbFile, table, "ticker LIKE 'SAME%'");
     expect(direct.length).toBe(rows);
-    expect(direct).toEqual(storedRows(server.dbFile, table));
+    expect(direct).toEqual(storedRows(server.dbFile, table, "ticker LIKE 'SAME%'"));
   }
 });
 
@@ -138,26 +129,13 @@ test("a file that a server has open is refused, and left alone", async () => {
 });
 
 test("a subscriber on any worker sees an import's rows", async () => {
-  const frames: unknown[] = [];
   const file = await csv("live.csv", "date,open,high,low,close,volume\n2024-01-02,1,2,3,4,5\n");
-  let importing = false;
-  const socket = new WebSocket(`${server.wsUrl}/ws?symbol=LIVE`);
-  const settled = Promise.withResolvers<void>();
-  socket.onmessage = ({ data }) => {
-    const frame = JSON.parse(String(data)) as { data: unknown };
-    if (Array.isArray(frame.data)) {
-      frames.push(frame.data);
-      settled.resolve();
-    } else if (!importing) {
-      importing = true;
-      void importFile([file, "--ticker", "LIVE"]).then(
-        ({ code }) => code !== 0 && settled.reject(new Error("import failed")),
-      );
-    }
-  };
-  await settled.promise;
-  socket.close();
-  expect(frames).toEqual([[{ date: "2024-01-02", open: 1, high: 2, low: 3, close: 4, volume: 5 }]]);
+  await using subscriber = await Subscriber.open(server.wsUrl, "LIVE");
+  expect((await importFile([file, "--ticker", "LIVE"])).code).toBe(0);
+  await subscriber.until("the rows are here", () => subscriber.updates.length > 0);
+  expect(subscriber.updates.map(({ data }) => data)).toEqual([
+    [{ date: "2024-01-02", open: 1, high: 2, low: 3, close: 4, volume: 5 }],
+  ]);
 });
 
 test("wrong usage is one line and exit code 2", async () => {

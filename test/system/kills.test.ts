@@ -8,14 +8,13 @@ import { join } from "node:path";
 import { CountingClients } from "../support/counting-clients.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { get, saveTrade } from "../support/requests.ts";
-import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
-import { processesOf } from "../support/server-processes.ts";
+import { startServer, waitUntil } from "../support/server.ts";
+import { processesOf, untilReady } from "../support/server-processes.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const KILLS = Number(process.env.KILLS ?? 3);
 const WORKERS = 3;
-const READY_IN_A_ROW = 12;
 const REFUSED_WITHIN_MS = 30_000;
 
 setDefaultTimeout(120_000 + KILLS * 60_000);
@@ -133,16 +132,6 @@ async function killHubs(what: string, dbFile: string): Promise<void> {
 async function untilBusy(clients: CountingClients, round: number): Promise<void> {
   const target = clients.answeredSaves + 100 + ((round * 37) % 100);
   await waitUntil("saves are answered", () => clients.answeredSaves > target);
-}
-
-/** Each connection is given to any of the workers. */
-async function untilReady(server: RunningServer): Promise<void> {
-  let inARow = 0;
-  await waitUntil("every worker is ready", async () => {
-    while (inARow < READY_IN_A_ROW && (await get(`${server.url}/ready`)).status === 200) inARow++;
-    if (inARow < READY_IN_A_ROW) inARow = 0;
-    return inARow === READY_IN_A_ROW;
-  });
 }
 
 async function expectAllThereOnce(

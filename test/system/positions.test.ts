@@ -4,18 +4,18 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { command, get, saveTrade } from "../support/requests.ts";
+import { upTo } from "../support/saves.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { type Frame, Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
 
-const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 const first = (subscriber: Subscriber): Promise<Frame> =>
   waitUntil("the first frame", () => subscriber.frames[0]);
 
 async function trades(server: RunningServer, ticker: string, from: number, to: number): Promise<void> {
-  for (const price of range(from, to)) expect((await saveTrade(server.url, ticker, price)).status).toBe(200);
+  for (const price of upTo(to, from)) expect((await saveTrade(server.url, ticker, price)).status).toBe(200);
 }
 
 const quote = (server: RunningServer, ticker: string, price: number) =>
@@ -39,7 +39,7 @@ test("every frame says where the ticker stands, and a client comes back to where
   await using one = await Subscriber.open(server.wsUrl, "AAPL");
   await trades(server, "AAPL", 1, 5);
   await waitUntil("five updates", () => one.updates.length === 5);
-  expect(one.seqs).toEqual(range(1, 5));
+  expect(one.seqs).toEqual(upTo(5));
   const { epoch } = one.heartbeats[0]!;
   await waitUntil("a heartbeat with the newest position", () => one.heartbeats.at(-1)!.seq === 5);
   // What changes nothing is no update.
@@ -54,8 +54,8 @@ test("every frame says where the ticker stands, and a client comes back to where
   });
   await trades(server, "AAPL", 6, 7);
   await waitUntil("all of it", () => back.updates.length === 5);
-  expect(back.seqs).toEqual(range(3, 7));
-  expect(back.prices).toEqual(range(3, 7));
+  expect(back.seqs).toEqual(upTo(7, 3));
+  expect(back.prices).toEqual(upTo(7, 3));
   expect(back.updates.slice(0, 3).map(({ data }) => data)).toEqual(
     one.updates.slice(2, 5).map(({ data }) => data),
   );
@@ -125,12 +125,12 @@ test("several tickers, types, and changes of the subscription", async () => {
   expect(one.seqs).toEqual([4]);
 
   const told = () => one.frames.filter(({ type }) => type === "subscription");
-  one.send('{"action":"subscribe","symbols":["IBM"],"types":["bar"],"snapshot":false}');
+  one.subscribe(["IBM"], { types: ["bar"], snapshot: false });
   await waitUntil("the answer", () => told().length === 2);
-  one.send('{"action":"unsubscribe","symbols":["AAPL"],"types":["quote"]}');
-  one.send('{"action":"unsubscribe","symbols":["MSFT"]}');
-  one.send('{"action":"subscribe","symbols":["AAPL"],"types":["bar"],"since":{"AAPL":2}}');
-  one.send('{"action":"subscribe","symbols":["*"]}');
+  one.unsubscribe(["AAPL"], { types: ["quote"] });
+  one.unsubscribe(["MSFT"]);
+  one.subscribe(["AAPL"], { types: ["bar"], since: { AAPL: 2 } });
+  one.subscribe(["*"]);
   await waitUntil("the answers", () => told().length === 5 && one.errors.length === 1);
   expect(told().at(-1)!.subscriptions).toEqual([
     { symbol: "IBM", types: ["bar"] },
@@ -169,9 +169,9 @@ test("the types that the server tells can be sent back", async () => {
     one.frames.filter(({ type }) => type === "subscription").map((frame) => frame.subscriptions);
   await waitUntil("the subscription", () => told().length === 1);
   expect(told()[0]).toEqual([{ symbol: "A", types: ["*", "-bar"] }]);
-  one.send('{"action":"subscribe","symbols":["B"],"types":["*","-trade","-quote"]}');
-  one.send('{"action":"unsubscribe","symbols":["A"],"types":["*","-quote"]}');
-  one.send('{"action":"subscribe","symbols":["A"],"types":["*"]}');
+  one.subscribe(["B"], { types: ["*", "-trade", "-quote"] });
+  one.unsubscribe(["A"], { types: ["*", "-quote"] });
+  one.subscribe(["A"], { types: ["*"] });
   await waitUntil("the answers", () => told().length === 4);
   expect(
     told()
@@ -211,7 +211,7 @@ test("what is subscribed to again goes on where the client says, with the types 
   await waitUntil("A goes on and B begins", () => one.updates.length === 2 && one.heartbeats.length > 1);
   expect(one.updates.map(({ symbol, seq }) => `${symbol} ${seq}`)).toEqual(["A 2", "A 3"]);
   expect(one.frames.find(({ symbol }) => symbol === "B")!.data.type).toBe("snapshot");
-  one.send('{"action":"subscribe","symbols":["A","B"],"types":["quote"],"since":{"A":2}}');
+  one.subscribe(["A", "B"], { types: ["quote"], since: { A: 2 } });
   await waitUntil("A 3 comes again", () => one.updates.length === 3);
   expect(one.frames.findLast(({ type }) => type === "subscription")!.subscriptions).toEqual([
     { symbol: "B", types: ["quote", "trade"] },
@@ -228,9 +228,9 @@ test("who watches all hears all of a new ticker that others open by name", async
   await waitUntil("it is told that ZZ has no such position", () =>
     all.frames.some(({ symbol, data }) => symbol === "ZZ" && data.code === "position_ahead"),
   );
-  const tickers = range(1, 30).map((i) => `NEW${i}`);
+  const tickers = upTo(30).map((i) => `NEW${i}`);
   const opened = tickers.flatMap((ticker) => {
-    const saves = range(1, 4).map((price) => saveTrade(server.url, ticker, price));
+    const saves = upTo(4).map((price) => saveTrade(server.url, ticker, price));
     return [Subscriber.connect(server.wsUrl, ticker), ...saves];
   });
   for (const one of await Promise.all(opened))
@@ -275,7 +275,7 @@ test("wrong parameters are refused before the socket opens, and limits hold", as
   const open = [1, 2, 3].map(() => Subscriber.connect(server.wsUrl, "A"));
   await waitUntil("three are open", () => open.every((one) => one.heartbeats.length > 0));
   expect(await refusal("symbol=A")).toMatch(/^429 .*3 WebSockets already/);
-  open[0]!.send('{"action":"subscribe","symbols":["B","C"]}');
+  open[0]!.subscribe(["B", "C"]);
   await waitUntil("the refusal", () => open[0]!.errors.length === 1);
   expect(open[0]!.errors).toEqual(["too_many_symbols"]);
   await open[0]![Symbol.asyncDispose]();
@@ -308,7 +308,7 @@ test("a client that reads too slowly is closed with its last position, and comes
   await using fast = await Subscriber.open(server.wsUrl, "BIG");
   for (let i = 0; i < SAVES; i++) expect((await bar(server, "BIG", i)).status).toBe(200);
   await waitUntil("the fast one has all", () => fast.updates.length === SAVES);
-  expect(fast.seqs).toEqual(range(1, SAVES));
+  expect(fast.seqs).toEqual(upTo(SAVES));
   await waitUntil("the server closes the slow one", async () => {
     const { body } = await get(`${server.url}/stats/performance`);
     return body.worker.subscribersCutOff === 1;
@@ -321,7 +321,7 @@ test("a client that reads too slowly is closed with its last position, and comes
   expect(last).toBeLessThan(SAVES);
   await using back = Subscriber.ask(server.wsUrl, { symbol: "BIG", since: String(last) });
   await waitUntil("it has the others", () => back.seqs.at(-1) === SAVES);
-  expect(back.seqs).toEqual(range(last + 1, SAVES));
+  expect(back.seqs).toEqual(upTo(SAVES, last + 1));
 });
 
 for (const slow of ["conflate", "gap"] as const) {
@@ -344,7 +344,7 @@ for (const slow of ["conflate", "gap"] as const) {
       }
       return seqs.at(-1) === SAVES;
     });
-    expect(seqs).toEqual(range(271, SAVES));
+    expect(seqs).toEqual(upTo(SAVES, 271));
   });
 
   test(`a slow client that chose ${slow} is told what it doesn't get`, async () => {

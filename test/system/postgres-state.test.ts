@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { SQL } from "bun";
-import { usePostgres } from "../support/postgres.ts";
+import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { get, type Json, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
@@ -21,10 +21,6 @@ async function ready(server: RunningServer): Promise<{ status: number; message: 
 async function latest(server: RunningServer, ticker: string): Promise<number> {
   const { status } = await server.command("get_realtime_data", { ticker, data_type: "trade" });
   return status;
-}
-
-function schemaOf(dbFile: string): string {
-  return new URL(dbFile).searchParams.get("search_path")!;
 }
 
 const HOUR = {

@@ -6,15 +6,14 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { freePort } from "../support/free-port.ts";
 import { command, get, runSql, saveTrade } from "../support/requests.ts";
-import { startServer, waitUntil } from "../support/server.ts";
+import { upTo } from "../support/saves.ts";
+import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { startTiers } from "../support/tiers.ts";
 
 setDefaultTimeout(180_000);
-
-const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
 
 test("an upstream that is killed under load: subscribers miss nothing, see nothing twice, and all goes on by itself", async () => {
   using dir = tempDir();
@@ -27,47 +26,21 @@ test("an upstream that is killed under load: subscribers miss nothing, see nothi
   await using watcherOfAll = Subscriber.ask(front.wsUrl, { symbols: "*" });
   await waitUntil("all tickers are subscribed to", () => watcherOfAll.heartbeats.length > 0);
 
-  const answered = new Set<number>();
-  const statuses = new Set<number>();
-  let next = 1;
-  let stopping = false;
-  const client = async (): Promise<void> => {
-    while (!stopping) {
-      const price = next++;
-      for (;;) {
-        const { status, headers } = await saveTrade(front.url, "KILL", price);
-        statuses.add(status);
-        if (status === 503) expect(headers.get("retry-after")).toBe("1");
-        if (status === 200) answered.add(price);
-        if (status === 200 || stopping) break;
-      }
-    }
-  };
-  const reader = async (): Promise<void> => {
-    while (!stopping) statuses.add((await command(front.url, "get_latest_price", { ticker: "KILL" })).status);
-  };
-  const clients = [...Array.from({ length: 6 }, client), reader()];
+  const clients = new InsistentClients(front.url, "KILL");
   try {
     for (const round of [1, 2, 3]) {
-      const before = answered.size;
-      await waitUntil(`saves are answered in round ${round}`, () => answered.size > before + 50);
+      const before = clients.answered.size;
+      await waitUntil(`saves are answered in round ${round}`, () => clients.answered.size > before + 50);
       await upstream.stop("SIGKILL");
       upstream = await startUpstream();
-      const after = answered.size;
-      await waitUntil("saves are answered again", () => answered.size > after + 20);
+      const after = clients.answered.size;
+      await waitUntil("saves are answered again", () => clients.answered.size > after + 20);
     }
-    stopping = true;
-    await Promise.all(clients);
+    await clients.stop();
 
-    expect([...statuses].filter((status) => status !== 200 && status !== 503)).toEqual([]);
-    const stored = await runSql(
-      upstream.url,
-      "SELECT price, count(*) AS times FROM realtime_data WHERE ticker = 'KILL' GROUP BY price",
-    );
-    const rows = stored.body.data as { price: number; times: number }[];
-    expect(rows.filter(({ times }) => times > 1)).toEqual([]);
-    const storedPrices = new Set(rows.map(({ price }) => price));
-    expect([...answered].filter((price) => !storedPrices.has(price))).toEqual([]);
+    expect([...clients.statuses].filter((status) => status !== 200 && status !== 503)).toEqual([]);
+    const storedPrices = await storedOnce(upstream, "KILL");
+    expect([...clients.answered].filter((price) => !storedPrices.has(price))).toEqual([]);
 
     // What was saved while the upstream's sockets were gone came from its log.
     await saveTrade(front.url, "KILL", 1_000_000);
@@ -83,10 +56,56 @@ test("an upstream that is killed under load: subscribers miss nothing, see nothi
     expect(later.seqs).toEqual(watcher.seqs.slice(10));
     expect(later.prices).toEqual(watcher.prices.slice(10));
   } finally {
-    stopping = true;
-    await upstream[Symbol.asyncDispose]();
+    await clients.stop().finally(() => upstream[Symbol.asyncDispose]());
   }
 });
+
+/** Six that save trades, each again until it is answered with 200, and one that reads. */
+class InsistentClients {
+  /** Prices of the saves that were answered with 200. */
+  readonly answered = new Set<number>();
+  readonly statuses = new Set<number>();
+  readonly #running: Promise<void>[];
+  #next = 1;
+  #stopping = false;
+
+  constructor(url: string, ticker: string) {
+    this.#running = [...Array.from({ length: 6 }, () => this.#save(url, ticker)), this.#read(url, ticker)];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#running);
+  }
+
+  async #save(url: string, ticker: string): Promise<void> {
+    while (!this.#stopping) {
+      const price = this.#next++;
+      for (;;) {
+        const { status, headers } = await saveTrade(url, ticker, price);
+        this.statuses.add(status);
+        if (status === 503) expect(headers.get("retry-after")).toBe("1");
+        if (status === 200) this.answered.add(price);
+        if (status === 200 || this.#stopping) break;
+      }
+    }
+  }
+
+  async #read(url: string, ticker: string): Promise<void> {
+    while (!this.#stopping) this.statuses.add((await command(url, "get_latest_price", { ticker })).status);
+  }
+}
+
+/** @returns the prices of a ticker, none of which is stored twice. */
+async function storedOnce(server: RunningServer, ticker: string): Promise<Set<number>> {
+  const { body } = await runSql(
+    server.url,
+    `SELECT price, count(*) AS times FROM realtime_data WHERE ticker = '${ticker}' GROUP BY price`,
+  );
+  const rows = body.data as { price: number; times: number }[];
+  expect(rows.filter(({ times }) => times > 1)).toEqual([]);
+  return new Set(rows.map(({ price }) => price));
+}
 
 test("an upstream that is away: 503 within a bound, and the front says so until it is there", async () => {
   const port = await freePort();

@@ -4,13 +4,12 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { command, get, saveTrade } from "../support/requests.ts";
+import { upTo } from "../support/saves.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { startTiers } from "../support/tiers.ts";
 
 setDefaultTimeout(180_000);
-
-const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
 
 test("a save through either server reaches every subscriber of both once, in one order", async () => {
   await using tiers = await startTiers({

@@ -6,9 +6,10 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { failingStart } from "../support/failing-start.ts";
 import { freePort } from "../support/free-port.ts";
 import { command, get, saveTrade } from "../support/requests.ts";
-import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
+import { startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
 import { tempDir } from "../support/temp-dir.ts";
+import { updatesProxy } from "../support/updates-proxy.ts";
 
 setDefaultTimeout(180_000);
 
@@ -84,12 +85,7 @@ test("an older upstream serves what it can, and its updates are refused with the
 
 test("an upstream behind a proxy: path, credentials, and neither of them in the log", async () => {
   await using upstream = await startServer();
-  let refused = 0;
-  using proxy = proxyTo(upstream, {
-    prefix: "/stocks",
-    authorization: `Basic ${btoa("desk:s3cret")}`,
-    onRefused: () => refused++,
-  });
+  using proxy = updatesProxy(upstream, { path: "/stocks", user: "desk:s3cret" });
   await using front = await startServer({ dbFile: `http://desk:s3cret@127.0.0.1:${proxy.port}/stocks/` });
   await using subscriber = await Subscriber.open(front.wsUrl, "AAPL");
   await saveTrade(front.url, "AAPL", 7);
@@ -98,7 +94,7 @@ test("an upstream behind a proxy: path, credentials, and neither of them in the 
   expect((await get(`${front.url}/health`)).body.database.db_file).toBe(
     `http://desk:***@127.0.0.1:${proxy.port}/stocks/`,
   );
-  expect(refused).toBe(0);
+  expect(proxy.refused).toBe(0);
   await front.stop();
   expect(front.log()).not.toContain("s3cret");
 
@@ -109,44 +105,3 @@ test("an upstream behind a proxy: path, credentials, and neither of them in the 
   const answer = await command(stranger.url, "get_latest_price", { ticker: "AAPL" });
   expect([answer.status, answer.body.details]).toEqual([503, "the upstream answered 401 Unauthorized"]);
 });
-
-interface ProxyOptions {
-  prefix: string;
-  authorization: string;
-  onRefused(): void;
-}
-
-function proxyTo(server: RunningServer, { prefix, authorization, onRefused }: ProxyOptions) {
-  const proxy = Bun.serve<{ target: string; upstream: WebSocket | null }>({
-    hostname: "127.0.0.1",
-    port: 0,
-    async fetch(request, self) {
-      if (request.headers.get("authorization") !== authorization) {
-        onRefused();
-        return new Response("<h1>who are you?</h1>", { status: 401, statusText: "Unauthorized" });
-      }
-      const { pathname, search } = new URL(request.url);
-      if (!pathname.startsWith(`${prefix}/`)) return new Response("", { status: 404 });
-      const path = pathname.slice(prefix.length) + search;
-      if (request.headers.has("upgrade")) {
-        self.upgrade(request, { data: { target: server.wsUrl + path, upstream: null } });
-        return undefined;
-      }
-      return fetch(server.url + path, {
-        method: request.method,
-        headers: { "content-type": request.headers.get("content-type") ?? "" },
-        ...(request.method === "POST" ? { body: await request.bytes() } : {}),
-      });
-    },
-    websocket: {
-      open(socket) {
-        const upstream = new WebSocket(socket.data.target);
-        upstream.onmessage = ({ data }) => void socket.send(data as string);
-        socket.data.upstream = upstream;
-      },
-      message: (socket, text) => socket.data.upstream?.send(text),
-      close: (socket) => socket.data.upstream?.close(),
-    },
-  });
-  return { port: proxy.port!, [Symbol.dispose]: () => void proxy.stop(true) };
-}

@@ -215,7 +215,7 @@ test("a bot's messages are answered, and unsubscribe ends it", async () => {
   });
   await waitUntil("the first heartbeat", () => client.ofType("heartbeat").length > 0);
   client.send("{");
-  client.send('{"action":"subscribe","symbols":["AAPL"]}');
+  client.subscribe(["AAPL"]);
   await waitUntil("both are answered", () => client.frames.filter((frame) => "code" in frame).length === 2);
   client.send('{"action":"unsubscribe"}');
   expect((await client.untilClosed()).code).toBe(1000);

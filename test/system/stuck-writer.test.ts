@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openNotifySocket } from "../support/notify-socket.ts";
 import { isAlive } from "../support/processes.ts";
+import { RawWebSocket } from "../support/raw-web-socket.ts";
 import { get, saveTrade } from "../support/requests.ts";
 import { BUN_LAUNCHER, type RunningServer, startServer, waitUntil } from "../support/server.ts";
 import { childrenOf, processesOf, roleOf } from "../support/server-processes.ts";
@@ -209,9 +210,7 @@ test("on DuckDB, which only the hub has open, /health and /ready tell of it too,
     expect(body.message).toMatch(/the database doesn't answer: no answer for 2 s|has not answered for/);
   }
   expect((await get(`${server.url}/live`)).status).toBe(200);
-  const socket = new WebSocket(`${server.wsUrl}/ws?symbol=A`);
-  await waitUntil("it is let in", () => socket.readyState === WebSocket.OPEN);
-  socket.close();
+  using _ = await RawWebSocket.open(server.port, "/ws?symbol=A");
   process.kill(hub, "SIGCONT");
   await waitUntil("/ready is 200 again", () => isReady(server));
 });

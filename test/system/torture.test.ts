@@ -6,9 +6,9 @@
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type EngineDatabases, openDatabases } from "../../bench/engine-databases.ts";
 import { cleanUp } from "../../bench/processes.ts";
-import type { EngineName } from "../../torture/arguments.ts";
 import { runFuzz } from "../../torture/fuzz/run.ts";
 import { torture } from "../../torture/run.ts";
+import type { EngineName } from "../support/flags.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const LEVELS = ["short", "all", "engines"];

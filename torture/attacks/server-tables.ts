@@ -152,44 +152,25 @@ const REFUSED: ByEngine = {
 };
 
 /** Users do these. Each has to be let through as raw. */
+const ALLOWED_FIRST = [
+  "CREATE TABLE notes (ticker TEXT, note TEXT)",
+  "INSERT INTO notes VALUES ('A', 'b')",
+  "CREATE VIEW closes AS SELECT ticker, date, close FROM daily_prices",
+  "INSERT INTO daily_prices (ticker, date, close) VALUES ('RAWROW', '2020-01-01', 1)",
+  "UPDATE daily_prices SET close = 2 WHERE ticker = 'RAWROW'",
+  "DELETE FROM daily_prices WHERE ticker = 'RAWROW'",
+  "DROP VIEW closes",
+];
 const ALLOWED: ByEngine = {
   sqlite: [
-    "CREATE TABLE notes (ticker TEXT, note TEXT)",
     "CREATE INDEX notes_by_ticker ON notes (ticker)",
     "DROP INDEX notes_by_ticker",
     "CREATE INDEX notes_by_ticker ON notes (ticker)",
-    "INSERT INTO notes VALUES ('A', 'b')",
-    "CREATE VIEW closes AS SELECT ticker, date, close FROM daily_prices",
-    "INSERT INTO daily_prices (ticker, date, close) VALUES ('RAWROW', '2020-01-01', 1)",
-    "UPDATE daily_prices SET close = 2 WHERE ticker = 'RAWROW'",
-    "DELETE FROM daily_prices WHERE ticker = 'RAWROW'",
-    "DROP VIEW closes",
-    "DROP TABLE notes",
   ],
-  duckdb: [
-    "CREATE TABLE notes (ticker TEXT, note TEXT)",
-    "INSERT INTO notes VALUES ('A', 'b')",
-    "CREATE MACRO typical_price(h, l, c) AS (h + l + c) / 3",
-    "CREATE VIEW closes AS SELECT ticker, date, close FROM daily_prices",
-    "INSERT INTO daily_prices (ticker, date, close) VALUES ('RAWROW', '2020-01-01', 1)",
-    "UPDATE daily_prices SET close = 2 WHERE ticker = 'RAWROW'",
-    "DELETE FROM daily_prices WHERE ticker = 'RAWROW'",
-    "DROP VIEW closes",
-    "DROP MACRO typical_price",
-    "DROP TABLE notes",
-  ],
-  postgres: [
-    "CREATE TABLE notes (ticker TEXT, note TEXT)",
-    "CREATE INDEX notes_by_ticker ON notes (ticker)",
-    "INSERT INTO notes VALUES ('A', 'b')",
-    "CREATE VIEW closes AS SELECT ticker, date, close FROM daily_prices",
-    "INSERT INTO daily_prices (ticker, date, close) VALUES ('RAWROW', '2020-01-01', 1)",
-    "UPDATE daily_prices SET close = 2 WHERE ticker = 'RAWROW'",
-    "DELETE FROM daily_prices WHERE ticker = 'RAWROW'",
-    "DROP VIEW closes",
-    "DROP TABLE notes",
-  ],
+  duckdb: ["CREATE MACRO typical_price(h, l, c) AS (h + l + c) / 3", "DROP MACRO typical_price"],
+  postgres: ["CREATE INDEX notes_by_ticker ON notes (ticker)"],
 };
+const ALLOWED_LAST = "DROP TABLE notes";
 
 export const SERVER_TABLES: readonly Attack[] = [
   {
@@ -205,7 +186,7 @@ export const SERVER_TABLES: readonly Attack[] = [
     name: "allowed-statements",
     about: "makes tables and views of its own, and changes rows of the data tables: that stays allowed",
     async run(target) {
-      for (const text of ALLOWED[target.engine])
+      for (const text of [...ALLOWED_FIRST, ...ALLOWED[target.engine], ALLOWED_LAST])
         expectStatus(target, `raw ${text}`, await target.sql("raw", text), [200]);
     },
   },

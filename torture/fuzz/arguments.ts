@@ -1,6 +1,6 @@
 /** The flags of the fuzz. */
 import { parseArgs } from "node:util";
-import { ENGINES, type EngineName } from "../arguments.ts";
+import { ENGINES, type EngineName, readCount, readWord } from "../../test/support/flags.ts";
 import { FUZZES } from "./fuzzes.ts";
 
 export interface FuzzArguments {
@@ -34,23 +34,12 @@ export function readFuzzArguments(argv: string[]): FuzzArguments | "help" {
     },
   });
   if (values.help) return "help";
-  const engine = ENGINES.find((name) => name === values.engine);
-  if (engine === undefined)
-    throw new Error(`--engine ${values.engine}: expected one of ${ENGINES.join(", ")}`);
-  if (values.only !== undefined && !FUZZES.some(({ name }) => name === values.only))
-    throw new Error(`--only ${values.only}: expected one of ${FUZZES.map(({ name }) => name).join(", ")}`);
+  const kinds = FUZZES.map(({ name }) => name);
   return {
-    engine,
-    workers: readCount("--workers", values.workers, 16),
-    seconds: readCount("--seconds", values.seconds, 1_000_000),
-    seed: readCount("--seed", values.seed, 2 ** 31),
-    only: values.only ?? null,
+    engine: readWord("--engine", values.engine, ENGINES),
+    workers: readCount("--workers", values.workers, { min: 1, max: 16 }),
+    seconds: readCount("--seconds", values.seconds, { min: 1, max: 1_000_000 }),
+    seed: readCount("--seed", values.seed, { min: 1, max: 2 ** 31 }),
+    only: values.only === undefined ? null : readWord("--only", values.only, kinds),
   };
-}
-
-function readCount(flag: string, text: string, max: number): number {
-  const value = Number(text);
-  if (!(Number.isInteger(value) && value >= 1 && value <= max))
-    throw new Error(`${flag} ${text}: expected a whole number from 1 to ${max}`);
-  return value;
 }
