@@ -39,10 +39,7 @@ for (const path of new Glob("**/*.ts").scanSync(src)) {
   for (const match of text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
     const target = relative(src, join(src, dirname(path), match[1]!)).split(sep)[0]!;
     const targetRank = ORDER.indexOf(target);
-    const engine =
-      /storage\/(sqlite|duckdb|postgres|remote)\//.test(match[1]!) &&
-      folder !== "storage" &&
-      folder !== "roles";
+    const engine = /\/storage\/[^/]+\//.test(match[1]!) && folder !== "storage";
     if (targetRank > rank && !ALLOWED_UPWARD.has(`${folder}->${target}`))
       wrong.push(`${path} imports ${match[1]}`);
     if (engine && !path.endsWith(".test.ts")) wrong.push(`${path} names an engine: ${match[1]}`);

@@ -3,7 +3,7 @@
  * the one before found, and all of them end up in one report.
  */
 
-import { redact } from "../config/database-url.ts";
+import { redact } from "../config/redact.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
 import { type LiveUpdatesReport, measureLiveUpdates, ThrowAwayTicker } from "./check/live-updates.ts";
 import { type LoadReport, measureLoad } from "./check/load.ts";

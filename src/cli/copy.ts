@@ -1,39 +1,27 @@
 /** `stock-db-server copy`: the rows of one database into another, of whatever engine, verified. */
 import { statSync } from "node:fs";
-import { redact } from "../config/database-url.ts";
-import type { Durability } from "../config/settings.ts";
+import { redact } from "../config/redact.ts";
 import { messageOf } from "../protocol/message-of.ts";
-import type { StockWriter, TransferReader } from "../storage/contract.ts";
+import type { TransferReader } from "../storage/contract.ts";
+import type { TransferTarget } from "../storage/engine.ts";
+import { openTarget, openToRead } from "../storage/engines.ts";
 import { type CopyResult, copyRows, type SeriesOutcome } from "./copy/copy-rows.ts";
 import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts";
 import { formatCount, type Progress, silentProgress, startProgress } from "./progress.ts";
 import { readOptions } from "./read-options.ts";
 
-interface CopyDestination extends TransferReader {
-  commit: StockWriter["commit"];
-  /** What opening did to the database; null if nothing. */
-  readonly preparation: string | null;
-}
-
-export interface CopyDeps {
-  /** Null when there is no such database. Throws when it can't be read. */
-  openReader(dbFile: string): Promise<TransferReader | null>;
-  /** Creates it if it isn't there. Throws when it can't be had, as when a server has it open. */
-  openDestination(dbFile: string, durability: Durability): Promise<CopyDestination>;
-}
-
 /**
  * @returns The exit code: 0 the destination has every row, 1 it has not, or the copy stopped, 2
  * wrong usage.
  */
-export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
+export async function runCopy(argv: string[]): Promise<number> {
   const options = readOptions(() => parseCopyOptions(argv), COPY_HELP);
   if (typeof options === "number") return options;
 
   const startedAt = performance.now();
   let result: CopyResult;
   try {
-    result = await copyBetween(options, deps);
+    result = await copyBetween(options);
   } catch (error) {
     console.error(`copy: ${withoutSecrets(messageOf(error), options)}`);
     return 1;
@@ -42,30 +30,37 @@ export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
 }
 
 /** @throws Error One of the databases can't be opened. */
-async function copyBetween(options: CopyOptions, deps: CopyDeps): Promise<CopyResult> {
+async function copyBetween(options: CopyOptions): Promise<CopyResult> {
   const { from, to } = options;
-  const source = await deps.openReader(from);
+  const source = await openToRead(from);
   if (source === null) throw new Error(`there is no database ${redact(from)}`);
+  let target: TransferTarget | null = null;
   let destination: TransferReader | null = null;
-  let opened: CopyDestination | null = null;
   try {
     if (isSameFile(from, to)) throw new Error(`${redact(from)} and ${redact(to)} are the same database`);
-    if (options.dryRun) destination = await deps.openReader(to);
-    else destination = opened = await deps.openDestination(to, "full");
-    if (opened?.preparation && !options.quiet) console.error(`${redact(to)}: ${opened.preparation}`);
+    if (!options.dryRun) target = await openTarget({ dbFile: to, durability: "full" });
+    destination = target === null ? await openToRead(to) : await target.openTransfer();
+    if (target !== null && !options.quiet) tellOfOpening(to, target);
     const progress = options.quiet ? silentProgress : startProgress(process.stderr);
     return await copyRows({
       ...options,
       source,
       destination,
-      commit: opened === null ? null : opened.commit,
+      writer: target?.writer ?? null,
       progress,
       onSeries: options.list ? (outcome) => list(outcome, options.json, progress) : () => {},
     });
   } finally {
     await source.close();
     await destination?.close();
+    await target?.close();
   }
+}
+
+/** What a server would log. */
+function tellOfOpening(dbFile: string, { preparation, writer }: TransferTarget): void {
+  for (const text of [preparation, ...(writer.takeNotes?.() ?? [])])
+    if (text !== null) console.error(`${redact(dbFile)}: ${text}`);
 }
 
 /** Also by another name of it. */

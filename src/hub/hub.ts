@@ -50,7 +50,7 @@ export interface HubOptions {
 }
 
 export interface Hub {
-  /** Commits what has arrived, closes the socket and the writer. */
+  /** Commits what has arrived, and closes the socket. */
   stop(): Promise<void>;
 }
 
@@ -149,7 +149,6 @@ class RunningHub implements Hub {
     await this.#saves.drain();
     this.#listener?.stop(true);
     await this.#bus.close();
-    await this.#options.writer?.close();
   }
 
   #openBus(): BusLink {

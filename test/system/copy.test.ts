@@ -6,8 +6,8 @@ import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, linkSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { openTransferTarget } from "../../src/roles/engine.ts";
 import type { Save, TickRow } from "../../src/storage/contract.ts";
+import { openTarget } from "../../src/storage/engines.ts";
 import { countRows, storedRows, TABLES } from "../support/database-rows.ts";
 import { writePythonFile } from "../support/python-file.ts";
 import { runCli } from "../support/run-cli.ts";
@@ -28,10 +28,10 @@ async function copyJson(...args: string[]) {
 }
 
 async function save(dbFile: string, saves: Save[]): Promise<void> {
-  const database = await openTransferTarget({ dbFile, durability: "normal" });
+  const database = await openTarget({ dbFile, durability: "normal" });
   try {
     for (let left = saves; left.length > 0; ) {
-      const outcomes = await database.commit(left);
+      const outcomes = await database.writer.commit(left);
       for (const outcome of outcomes) if (outcome !== null) expect(outcome).toMatchObject({ ok: true });
       left = left.filter((_, index) => outcomes[index] === null);
     }

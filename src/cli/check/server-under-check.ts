@@ -2,7 +2,7 @@
  * The few requests that a check makes, each on a connection of its own, so that every worker gets
  * its share.
  */
-import { redact } from "../../config/database-url.ts";
+import { redact } from "../../config/redact.ts";
 
 /** No answer of a healthy server takes longer. */
 const ANSWER_TIMEOUT_MS = 10_000;

@@ -1,8 +1,9 @@
 /** The command line of `copy`. */
-import { describeDatabase } from "../../config/database-url.ts";
+
 import { UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import type { RowKind } from "../../storage/contract.ts";
+import { describeDatabase } from "../../storage/engines.ts";
 import { parseFlags, readNames } from "../flags.ts";
 
 export interface CopyOptions {

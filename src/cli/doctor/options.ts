@@ -1,7 +1,8 @@
 /** The command line of `doctor`. */
-import { describeDatabase, redact } from "../../config/database-url.ts";
+import { redact } from "../../config/redact.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
+import { describeDatabase } from "../../storage/engines.ts";
 import { parseFlags, readCount } from "../flags.ts";
 
 export interface DoctorOptions {

@@ -3,7 +3,7 @@
  * piece by piece, at the copy's pace; one that breaks off, as after ten minutes, is asked for again
  * from the last row on.
  */
-import { redact } from "../../config/database-url.ts";
+import { redact } from "../../config/redact.ts";
 import { parseUpstream } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError } from "../../protocol/errors.ts";
