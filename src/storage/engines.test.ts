@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { redact } from "../config/redact.ts";
 import { describeDatabase, ENGINES } from "./engines.ts";
 
 const BY_NAME = ENGINES.map((engine) => [Object.values(engine.names)[0], engine] as const);
@@ -12,6 +13,11 @@ test.each(BY_NAME)("%s: what it places somewhere can be opened there", (_, engin
   // Kept answers are right while the hub alone tells of saves.
   if (engine.keepsAnswers) expect(saves).toBe("hub");
   for (const name of Object.values(engine.forms.schemes ?? {})) expect(engine.names).toHaveProperty(name);
+});
+
+test("the path of a file is shown whole, and no part of it taken for a password", () => {
+  for (const ending of ENGINES.flatMap(({ forms }) => forms.endings ?? []))
+    expect(redact(`/data/a:b=c${ending}`)).toBe(`/data/a:b=c${ending}`);
 });
 
 describe("describeDatabase", () => {

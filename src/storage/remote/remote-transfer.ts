@@ -48,7 +48,6 @@ export async function openRemoteTransfer(dbFile: string): Promise<RemoteTransfer
 }
 
 class RemoteTransfer implements TransferReader {
-  readonly preparation = null;
   readonly #reader: RemoteReader;
   readonly #saves: TransferSaves;
 
@@ -85,7 +84,9 @@ class RemoteTransfer implements TransferReader {
     });
   }
 
-  commit = (saves: Save[]): Promise<(SaveOutcome | null)[]> => this.#saves.commit(saves);
+  commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    return this.#saves.commit(saves);
+  }
 
   close(): void {
     this.#reader.close();
