@@ -4,7 +4,6 @@
  * missed is told by its position, and what was missed is in the database: so nothing here waits for
  * anybody, is stored, or is sent twice.
  */
-
 import { parsePostgresUrl } from "../config/postgres-url.ts";
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";

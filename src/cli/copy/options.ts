@@ -1,5 +1,4 @@
 /** The command line of `copy`. */
-
 import { UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import type { RowKind } from "../../storage/contract.ts";

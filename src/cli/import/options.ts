@@ -1,5 +1,4 @@
 /** The command line of `import`. */
-
 import { UsageError } from "../../config/usage-error.ts";
 import type { CsvKind } from "../../market/csv.ts";
 import { describeDatabase } from "../../storage/engines.ts";
