@@ -2,6 +2,7 @@
  * Fails when a folder of src/ imports from a folder below it: the order is that of ARCHITECTURE.md.
  */
 
+import { existsSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { Glob } from "bun";
 
@@ -29,6 +30,9 @@ const ORDER = [
 const ALLOWED_UPWARD = new Set(["protocol->config"]);
 
 const src = join(import.meta.dir, "..", "src");
+/** A folder of storage with an engine of its own. */
+const isEngine = (part: string): boolean => existsSync(join(src, "storage", part, "engine.ts"));
+
 const wrong: string[] = [];
 for (const path of new Glob("**/*.ts").scanSync(src)) {
   const folder = path.split(sep)[0]!;
@@ -39,10 +43,8 @@ for (const path of new Glob("**/*.ts").scanSync(src)) {
   for (const match of text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
     const target = relative(src, join(src, dirname(path), match[1]!)).split(sep)[0]!;
     const targetRank = ORDER.indexOf(target);
-    const engine =
-      /storage\/(sqlite|duckdb|postgres|remote)\//.test(match[1]!) &&
-      folder !== "storage" &&
-      folder !== "roles";
+    const part = /\/storage\/([^/]+)\//.exec(match[1]!)?.[1];
+    const engine = part !== undefined && folder !== "storage" && isEngine(part);
     if (targetRank > rank && !ALLOWED_UPWARD.has(`${folder}->${target}`))
       wrong.push(`${path} imports ${match[1]}`);
     if (engine && !path.endsWith(".test.ts")) wrong.push(`${path} names an engine: ${match[1]}`);

@@ -22,7 +22,7 @@ async function run(): Promise<void> {
     case "worker":
       return await (await import("./roles/worker-process.ts")).serveAsWorker();
     case "sql-runner":
-      return (await import("./roles/sql-runner-role.ts")).serveAsSqlRunner();
+      return await (await import("./roles/sql-runner-role.ts")).serveAsSqlRunner();
     case "database-doctor":
       process.exit(await (await import("./roles/doctor-role.ts")).diagnoseForDoctor());
   }
@@ -39,7 +39,9 @@ async function run(): Promise<void> {
 /** @returns the exit code. @throws UsageError */
 async function runServe(args: string[]): Promise<number> {
   const { parseSettings } = await import("./config/settings.ts");
+  const { describeDatabase } = await import("./storage/engines.ts");
   const parsed = parseSettings(args, process.env);
+  describeDatabase(parsed.settings.dbFile, parsed.sources.dbFile);
   switch (parsed.wants) {
     case "help":
       console.log((await import("./cli/help.ts")).helpText());

@@ -3,10 +3,11 @@
  * arrive at once. Updates have positions, so a lost message is noticed and read from the database:
  * the bus stores nothing, repeats nothing and never blocks its caller.
  */
-import { redact } from "../config/database-url.ts";
 import { parsePostgresUrl } from "../config/postgres-url.ts";
+import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
 import type { LogLines } from "../observe/log.ts";
+import { describeDatabase } from "../storage/engines.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { parseBrokerUrl } from "./broker-address.ts";
 import type { Carrier } from "./carrier.ts";
@@ -107,7 +108,7 @@ async function carrierFor({ url, dbFile }: { url: string; dbFile: string }): Pro
 
 function postgresTarget(dbFile: string): ReturnType<typeof parsePostgresUrl> {
   const shown = quoted(redact(dbFile));
-  if (!POSTGRES.test(dbFile))
+  if (!describeDatabase(dbFile).engine.carriesBus)
     throw new UsageError(`--bus postgres: expected a PostgreSQL database in --db-file, got ${shown}`);
   const target = parsePostgresUrl(dbFile);
   if (!target.pooled) return target;
@@ -115,5 +116,3 @@ function postgresTarget(dbFile: string): ReturnType<typeof parsePostgresUrl> {
     `--bus postgres: LISTEN doesn't work through PgBouncer in transaction mode (pgbouncer=true), got ${shown}; take --bus nats://… or redis://…`,
   );
 }
-
-const POSTGRES = /^(postgres(ql)?|timescaledb):\/\/|^[^:/\s]+:\d{1,5}:[^:]*:[^:]*:/i;

@@ -1,6 +1,6 @@
 /** `stock-db-server check`: tests a running server from outside, part by part. */
 
-import { redact } from "../config/database-url.ts";
+import { redact } from "../config/redact.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
 import { type LiveUpdatesReport, measureLiveUpdates, ThrowAwayTicker } from "./check/live-updates.ts";
 import { type LoadReport, measureLoad } from "./check/load.ts";

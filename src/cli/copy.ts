@@ -1,37 +1,28 @@
 /** `stock-db-server copy`: copies rows between databases of any engines and verifies them. */
 import { statSync } from "node:fs";
-import { redact } from "../config/database-url.ts";
-import type { Durability } from "../config/settings.ts";
+import { redact } from "../config/redact.ts";
 import { messageOf } from "../protocol/message-of.ts";
-import type { StockWriter, TransferReader } from "../storage/contract.ts";
+import type { TransferReader } from "../storage/contract.ts";
+import type { TransferTarget } from "../storage/engine.ts";
+import { openTarget, openToRead } from "../storage/engines.ts";
 import { kindOf, partName } from "../storage/model/kinds.ts";
 import { type CopyResult, copyRows, type SeriesOutcome } from "./copy/copy-rows.ts";
 import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts";
 import { formatCount, type Progress, silentProgress, startProgress } from "./progress.ts";
 import { readOptions } from "./read-options.ts";
 
-interface CopyDestination extends TransferReader {
-  commit: StockWriter["commit"];
-  /** What opening changed in the database; null if nothing. */
-  readonly preparation: string | null;
-}
-
-export interface CopyDeps {
-  /** Null when the database doesn't exist. Throws when it can't be read. */
-  openReader(dbFile: string): Promise<TransferReader | null>;
-  /** Creates it if it is missing. Throws when it can't be opened, such as when a server has it. */
-  openDestination(dbFile: string, durability: Durability): Promise<CopyDestination>;
-}
-
-/** @returns the exit code: 0 all rows are there, 1 not all or the copy stopped, 2 wrong usage. */
-export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
+/**
+ * @returns The exit code: 0 the destination has every row, 1 it has not, or the copy stopped, 2
+ * wrong usage.
+ */
+export async function runCopy(argv: string[]): Promise<number> {
   const options = readOptions(() => parseCopyOptions(argv), COPY_HELP);
   if (typeof options === "number") return options;
 
   const startedAt = performance.now();
   let result: CopyResult;
   try {
-    result = await copyBetween(options, deps);
+    result = await copyBetween(options);
   } catch (error) {
     console.error(`copy: ${withoutSecrets(messageOf(error), options)}`);
     return 1;
@@ -39,34 +30,41 @@ export async function runCopy(argv: string[], deps: CopyDeps): Promise<number> {
   return report(options, result, (performance.now() - startedAt) / 1_000) ? 0 : 1;
 }
 
-/** @throws Error A database can't be opened. */
-async function copyBetween(options: CopyOptions, deps: CopyDeps): Promise<CopyResult> {
+/** @throws Error One of the databases can't be opened. */
+async function copyBetween(options: CopyOptions): Promise<CopyResult> {
   const { from, to } = options;
-  const source = await deps.openReader(from);
+  const source = await openToRead(from);
   if (source === null) throw new Error(`there is no database ${redact(from)}`);
+  let target: TransferTarget | null = null;
   let destination: TransferReader | null = null;
-  let opened: CopyDestination | null = null;
   try {
     if (isSameFile(from, to)) throw new Error(`${redact(from)} and ${redact(to)} are the same database`);
-    if (options.dryRun) destination = await deps.openReader(to);
-    else destination = opened = await deps.openDestination(to, "full");
-    if (opened?.preparation && !options.quiet) console.error(`${redact(to)}: ${opened.preparation}`);
+    if (!options.dryRun) target = await openTarget({ dbFile: to, durability: "full" });
+    destination = target === null ? await openToRead(to) : await target.openTransfer();
+    if (target !== null && !options.quiet) tellOfOpening(to, target);
     const progress = options.quiet ? silentProgress : startProgress(process.stderr);
     return await copyRows({
       ...options,
       source,
       destination,
-      commit: opened === null ? null : opened.commit,
+      writer: target?.writer ?? null,
       progress,
       onSeries: options.list ? (outcome) => list(outcome, options.json, progress) : () => {},
     });
   } finally {
     await source.close();
     await destination?.close();
+    await target?.close();
   }
 }
 
-/** True for two names of one file too. */
+/** What a server would log. */
+function tellOfOpening(dbFile: string, { preparation, writer }: TransferTarget): void {
+  for (const text of [preparation, ...(writer.takeNotes?.() ?? [])])
+    if (text !== null) console.error(`${redact(dbFile)}: ${text}`);
+}
+
+/** Also by another name of it. */
 function isSameFile(from: string, to: string): boolean {
   const [a, b] = [from, to].map((path) => statSync(path, { throwIfNoEntry: false }));
   return a?.isFile() === true && b !== undefined && a.dev === b.dev && a.ino === b.ino;

@@ -1,7 +1,12 @@
-/** `stock-db-server doctor`: tells whether the server can run with this database and machine. */
-import { describeDatabase, redact } from "../config/database-url.ts";
+/**
+ * `stock-db-server doctor`: can the server run with this database, on this machine? A line for each
+ * thing, with what to do.
+ */
+import { existsSync } from "node:fs";
+import { redact } from "../config/redact.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Finding } from "../storage/diagnosis.ts";
+import { describeDatabase } from "../storage/engines.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
 import { diagnoseBus } from "./doctor/bus.ts";
 import { diagnoseInProcess } from "./doctor/database.ts";
@@ -16,27 +21,20 @@ export interface DoctorReport {
   findings: Finding[];
 }
 
-export interface DoctorDeps {
-  /** argv of a process that prints its findings about the database. */
-  databaseCommand: string[];
-  /** @returns the new epoch. Throws when the database can't be opened. */
-  beginEpoch(dbFile: string): Promise<string>;
-}
-
-/** @returns the exit code: 0 nothing failed, 1 something did, 2 wrong usage. */
-export async function runDoctor(
-  argv: string[],
-  { databaseCommand, beginEpoch }: DoctorDeps,
-): Promise<number> {
+/**
+ * @param databaseCommand argv of a process that prints what it finds out about the database.
+ * @returns The exit code: 0 nothing failed, 1 something did, 2 wrong usage.
+ */
+export async function runDoctor(argv: string[], databaseCommand: string[]): Promise<number> {
   const options = readOptions(() => parseDoctorOptions(argv, process.env), DOCTOR_HELP);
   if (typeof options === "number") return options;
   const { dbFile, bus, timeoutS, json } = options;
-  if (options.newEpoch) return await startEpoch(dbFile, beginEpoch);
+  if (options.newEpoch) return await startEpoch(dbFile);
   const show = json ? silentConsole : openConsole(process.stdout);
   const report: DoctorReport = {
     ok: true,
     database: redact(dbFile),
-    engine: describeDatabase(dbFile).engine,
+    engine: describeDatabase(dbFile).name,
     findings: [],
   };
   show.say(`Database ${report.database} (${report.engine})`);
@@ -51,7 +49,7 @@ export async function runDoctor(
   return report.ok ? 0 : 1;
 }
 
-async function startEpoch(dbFile: string, beginEpoch: DoctorDeps["beginEpoch"]): Promise<number> {
+async function startEpoch(dbFile: string): Promise<number> {
   try {
     const epoch = await beginEpoch(dbFile);
     console.log(`${redact(dbFile)}: a new epoch begins, ${epoch}; clients that come back get a snapshot`);
@@ -59,6 +57,24 @@ async function startEpoch(dbFile: string, beginEpoch: DoctorDeps["beginEpoch"]):
   } catch (error) {
     console.error(`doctor: --new-epoch: ${messageOf(error).replaceAll(dbFile, redact(dbFile))}`);
     return 1;
+  }
+}
+
+/**
+ * Makes the positions that clients know of a database mean nothing: they begin anew.
+ *
+ * @returns the new epoch.
+ * @throws Error there is no such database, a server has it, or its epoch isn't kept in it.
+ */
+async function beginEpoch(dbFile: string): Promise<string> {
+  const { engine } = describeDatabase(dbFile);
+  if (engine.epochElsewhere !== undefined) throw new Error(engine.epochElsewhere);
+  if (!existsSync(dbFile)) throw new Error(`there is no database ${dbFile}`);
+  const { writer, close } = await engine.open!({ dbFile, durability: "full" });
+  try {
+    return await writer.beginEpoch!();
+  } finally {
+    await close();
   }
 }
 

@@ -1,25 +1,23 @@
-/** `stock-db-server import`: saves CSV files into a running server or a database file. */
-import { redact } from "../config/database-url.ts";
-import type { Durability } from "../config/settings.ts";
+/** `stock-db-server import`: CSV files into a running server, or straight into a database file. */
+import { redact } from "../config/redact.ts";
 import { isBars } from "../market/csv.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import { openTarget } from "../storage/engines.ts";
 import { type ImportResult, INTERRUPTED, importFiles } from "./import/import-files.ts";
 import { IMPORT_HELP, type ImportOptions, parseImportOptions } from "./import/options.ts";
 import { serverTarget } from "./import/server-target.ts";
-import { fileTarget, type ImportDatabase, type ImportTarget } from "./import/target.ts";
+import { fileTarget, type ImportTarget } from "./import/target.ts";
 import { formatCount, silentProgress, startProgress } from "./progress.ts";
 import { readOptions } from "./read-options.ts";
 
-export interface ImportDeps {
-  /** Creates the file if it is missing. Throws when it can't be opened, as when a server has it. */
-  openDatabase(dbFile: string, durability: Durability): ImportDatabase | Promise<ImportDatabase>;
-}
-
-/** As shells report a process that SIGINT ended. */
+/** As a shell reports a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
 
-/** @returns the exit code: 0 all rows stored, 1 import stopped, 2 wrong usage, 130 interrupted. */
-export async function runImport(argv: string[], deps: ImportDeps): Promise<number> {
+/**
+ * @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage, 130
+ * interrupted.
+ */
+export async function runImport(argv: string[]): Promise<number> {
   const options = readOptions(() => parseImportOptions(argv), IMPORT_HELP);
   if (typeof options === "number") return options;
 
@@ -31,17 +29,17 @@ export async function runImport(argv: string[], deps: ImportDeps): Promise<numbe
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   try {
-    return await openAndImport(options, deps, stop.signal);
+    return await openAndImport(options, stop.signal);
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
   }
 }
 
-async function openAndImport(options: ImportOptions, deps: ImportDeps, signal: AbortSignal): Promise<number> {
+async function openAndImport(options: ImportOptions, signal: AbortSignal): Promise<number> {
   let target: ImportTarget;
   try {
-    target = await openTarget(options, deps, signal);
+    target = await targetOf(options, signal);
   } catch (error) {
     console.error(`import: ${messageOf(error)}`);
     return 1;
@@ -53,13 +51,10 @@ async function openAndImport(options: ImportOptions, deps: ImportDeps, signal: A
   return result.stoppedBy === INTERRUPTED ? EXIT_INTERRUPTED : 1;
 }
 
-async function openTarget(
-  { target }: ImportOptions,
-  deps: ImportDeps,
-  signal: AbortSignal,
-): Promise<ImportTarget> {
+async function targetOf({ target }: ImportOptions, signal: AbortSignal): Promise<ImportTarget> {
   if ("serverUrl" in target) return serverTarget({ url: target.serverUrl, signal });
-  return fileTarget(redact(target.dbFile), await deps.openDatabase(target.dbFile, "full"));
+  const { dbFile } = target;
+  return fileTarget(redact(dbFile), await openTarget({ dbFile, durability: "full" }));
 }
 
 async function importInto(

@@ -1,8 +1,11 @@
-/** `stock-db-server replay`: plays ticks of files or of a database into a running server. */
-import { redact } from "../config/database-url.ts";
+/**
+ * `stock-db-server replay`: ticks of files or of a database into a running server, as if they
+ * happened now.
+ */
+import { redact } from "../config/redact.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { mergeByTime } from "../replay/merge-by-time.ts";
-import type { TransferReader } from "../storage/contract.ts";
+import { openToRead } from "../storage/engines.ts";
 import { serverTarget } from "./import/server-target.ts";
 import { openSource } from "./import/source.ts";
 import { formatCount, silentProgress, startProgress } from "./progress.ts";
@@ -13,18 +16,16 @@ import { INTERRUPTED, type PlayResult, playTicks } from "./replay/play-ticks.ts"
 import { storedTicks } from "./replay/stored-ticks.ts";
 import type { ReplayTick } from "./replay/tick.ts";
 
-export interface ReplayDeps {
-  /** Null when the database doesn't exist. Throws when it can't be read. */
-  openReader(dbFile: string): Promise<TransferReader | null>;
-}
-
-/** As shells report a process that SIGINT ended. */
+/** As a shell reports a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
 /** Timers are not more exact than this. */
 const BEHIND_SHOWN_FROM_MS = 100;
 
-/** @returns the exit code: 0 all ticks saved, 1 replay stopped, 2 wrong usage, 130 interrupted. */
-export async function runReplay(argv: string[], deps: ReplayDeps): Promise<number> {
+/**
+ * @returns The exit code: 0 all ticks are saved, 1 the replay stopped, 2 wrong usage, 130
+ * interrupted.
+ */
+export async function runReplay(argv: string[]): Promise<number> {
   const options = readOptions(() => parseReplayOptions(argv), REPLAY_HELP);
   if (typeof options === "number") return options;
 
@@ -37,7 +38,7 @@ export async function runReplay(argv: string[], deps: ReplayDeps): Promise<numbe
   process.on("SIGTERM", interrupt);
   const startedAt = performance.now();
   try {
-    const result = await play(options, deps, stop.signal);
+    const result = await play(options, stop.signal);
     report(options, result, (performance.now() - startedAt) / 1_000);
     if (result.stoppedBy === null) return 0;
     return result.stoppedBy === INTERRUPTED ? EXIT_INTERRUPTED : 1;
@@ -50,9 +51,9 @@ export async function runReplay(argv: string[], deps: ReplayDeps): Promise<numbe
   }
 }
 
-/** @throws Error The source can't be opened. */
-async function play(options: ReplayOptions, deps: ReplayDeps, signal: AbortSignal): Promise<PlayResult> {
-  const { streams, close } = await openStreams(options, deps);
+/** @throws Error the source can't be opened. */
+async function play(options: ReplayOptions, signal: AbortSignal): Promise<PlayResult> {
+  const { streams, close } = await openStreams(options);
   try {
     return await playTicks({
       ...options,
@@ -71,7 +72,7 @@ interface Streams {
   close(): void | Promise<void>;
 }
 
-async function openStreams(options: ReplayOptions, deps: ReplayDeps): Promise<Streams> {
+async function openStreams(options: ReplayOptions): Promise<Streams> {
   const { source, start, end } = options;
   if ("files" in source) {
     const opened = await Promise.all(
@@ -79,7 +80,7 @@ async function openStreams(options: ReplayOptions, deps: ReplayDeps): Promise<St
     );
     return { streams: opened.map(({ file, source }) => csvTicks(source, file)), close() {} };
   }
-  const reader = await deps.openReader(source.dbFile);
+  const reader = await openToRead(source.dbFile);
   if (reader === null) throw new Error(`there is no database ${redact(source.dbFile)}`);
   try {
     const { tickers, types } = source;

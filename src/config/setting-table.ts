@@ -1,6 +1,6 @@
-import { describeDatabase, redact } from "./database-url.ts";
 import { isLoopback } from "./loopback.ts";
 import { defaultMemoryMb, MEMORY_MB_MAX, MEMORY_MB_MIN } from "./memory-shares.ts";
+import { redact } from "./redact.ts";
 import {
   busUrl,
   fileMode,
@@ -35,11 +35,6 @@ export interface Declaration<T> {
   unit: "s" | "MB" | "KB" | null;
   /** Ends with a full stop; doesn't repeat the default. */
   sentence: string;
-  /**
-   * Refuses what the type accepts but this setting can't use; throws a UsageError that begins with
-   * `source`.
-   */
-  check?(value: T, source: string): void;
   /** The value with its secrets hidden. */
   redact?(value: T): T;
   /** Replaces a value that stands for something to be found out. */
@@ -54,7 +49,6 @@ export const DECLARATIONS: { readonly [K in keyof Settings]: Declaration<Setting
     default: "data/stock_data.db",
     unit: null,
     sentence: "Database: a path or a connection string; its ending or scheme picks the engine.",
-    check: describeDatabase,
     redact,
   },
   host: {

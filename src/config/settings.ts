@@ -230,7 +230,6 @@ function readValue<K extends SettingName>(name: K, text: string, source: string)
       `${source}: expected ${declaration.type.expected}, got ${quoted(redactIfConnection(text))}${hint}`,
     );
   }
-  declaration.check?.(value, source);
   return value;
 }
 

@@ -47,7 +47,7 @@ export interface HubOptions {
 }
 
 export interface Hub {
-  /** Commits what has arrived, closes the socket and the writer. */
+  /** Commits what has arrived, and closes the socket. */
   stop(): Promise<void>;
 }
 
@@ -145,7 +145,6 @@ class RunningHub implements Hub {
     await this.#saves.drain();
     this.#listener?.stop(true);
     await this.#bus.close();
-    await this.#options.writer?.close();
   }
 
   #openBus(): BusLink {

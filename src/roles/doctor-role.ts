@@ -1,13 +1,13 @@
 /** Looks at a database for `doctor`, and prints each step as one line of JSON. */
 import { writeSync } from "node:fs";
 import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../protocol/control.ts";
-import { diagnoseDatabase } from "./engine.ts";
+import { describeDatabase } from "../storage/engines.ts";
 
 const STANDARD_OUTPUT = 1;
 
 export async function diagnoseForDoctor(): Promise<number> {
   const { dbFile } = JSON.parse(process.env[DOCTOR_BRIEF_ENV] ?? "{}") as DoctorBrief;
-  for await (const step of diagnoseDatabase(dbFile)) {
+  for await (const step of await describeDatabase(dbFile).engine.diagnose(dbFile)) {
     // At once: the next step may block this thread for as long as the process lives.
     writeSync(STANDARD_OUTPUT, `${JSON.stringify(step)}\n`);
   }

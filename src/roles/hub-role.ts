@@ -4,11 +4,14 @@
  */
 
 import { openBus } from "../bus/bus.ts";
-import { type Hub, startHub } from "../hub/hub.ts";
+import { importSample } from "../cli/import/sample.ts";
+import type { Settings } from "../config/settings.ts";
+import { type Hub, type HubOptions, startHub } from "../hub/hub.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
-import { type OpenWriter, openHubStorage } from "./engine.ts";
-import { loadSample } from "./load-sample.ts";
+import { unavailable } from "../protocol/errors.ts";
+import { type Engine, type HeldDatabase, isOpenInHub } from "../storage/engine.ts";
+import { describeDatabase } from "../storage/engines.ts";
 
 /** Beyond --sql-timeout: by then the worker has killed the runner that writes. */
 const LEASE_SLACK_MS = 10_000;
@@ -28,23 +31,17 @@ export async function runHub(
   log: LogLines,
   onFatal: (reason: string) => void,
 ): Promise<Hub> {
-  const {
-    writer,
-    database,
-    sampleWriter = writer,
-    warning,
-  } = await openHubStorage(settings, (reason) => setTimeout(() => onFatal(reason), LAST_ANSWERS_MS), log);
-  if (warning !== undefined) log.warning(warning);
-  if (sampleWriter !== null) {
-    if (sampleWriter.preparation !== null) log.info(`Database: ${sampleWriter.preparation}`);
-    if (sampleWriter.epochBegun) log.warning(`Database: ${epochBegunText(sampleWriter.epochBegun)}`);
-    if (settings.sample) log.info(`Sample: ${await sampleInto(sampleWriter)}`);
-    if (sampleWriter !== writer) await sampleWriter.close();
-  }
-  return startHub({
+  const { engine } = describeDatabase(settings.dbFile);
+  const warning = engine.checkSettings?.(settings) ?? null;
+  if (warning !== null) log.warning(warning);
+  const fatal = (reason: string): void => void setTimeout(() => onFatal(reason), LAST_ANSWERS_MS);
+  const database = isOpenInHub(engine) ? await engine.open!(settings, { onFatal: fatal, log }) : null;
+  if (database !== null) await prepare(database, settings, log);
+  else if (settings.sample) await fill(engine, settings, log);
+  const hub = startHub({
     runtimeDir,
-    writer,
-    database,
+    writer: engine.placement.saves === "hub" ? database!.writer : null,
+    database: engine.placement.reads === "hub" ? readsOf(database!) : null,
     log,
     openBus:
       settings.bus === null
@@ -54,13 +51,45 @@ export async function runHub(
     socketsPerAddressMax: settings.wsConnectionsPerAddress,
     leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS,
   });
+  return {
+    async stop() {
+      await hub.stop();
+      await database?.close();
+    },
+  };
 }
 
-function epochBegunText(reason: string): string {
-  return `a new epoch of positions begins, clients that come back get a snapshot: ${reason}`;
+/** Workers open it for themselves. */
+async function fill(engine: Engine, settings: Settings, log: LogLines): Promise<void> {
+  const database = await engine.open!(settings);
+  await prepare(database, settings, log);
+  await database.close();
 }
 
-async function sampleInto(writer: OpenWriter): Promise<string> {
-  if (!(await writer.isEmpty())) return "not loaded, the database holds data already";
-  return await loadSample(writer);
+async function prepare(
+  { preparation, epochBegun, writer }: HeldDatabase,
+  { sample }: Settings,
+  log: LogLines,
+): Promise<void> {
+  if (preparation !== null) log.info(`Database: ${preparation}`);
+  if (epochBegun)
+    log.warning(
+      `Database: a new epoch of positions begins, clients that come back get a snapshot: ${epochBegun}`,
+    );
+  if (!sample) return;
+  if (!(await writer.isEmpty())) return log.info("Sample: not loaded, the database holds data already");
+  const imported = await importSample(writer);
+  const loaded = imported.map(({ ticker, kind, rows }) => `${rows} ${kind} rows of ${ticker}`).join(", ");
+  log.info(`Sample: ${loaded}`);
+}
+
+function readsOf({ reader, sql, writer }: HeldDatabase): HubOptions["database"] {
+  return {
+    reader: reader!,
+    sql: sql!,
+    look() {
+      const lost = writer.lost?.() ?? null;
+      if (lost !== null) throw unavailable(`read: ${lost}`);
+    },
+  };
 }

@@ -1,14 +1,15 @@
 /** `serve`: the supervisor with its children, or one server process with its hub. */
 
 import { version } from "../../package.json" with { type: "json" };
-import { describeDatabase, redact } from "../config/database-url.ts";
 import { findWideFiles, useFileMode } from "../config/file-mode.ts";
 import { leastMemoryMb } from "../config/memory-shares.ts";
+import { redact } from "../config/redact.ts";
 import type { Settings } from "../config/settings.ts";
 import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../observe/descriptors.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import { logFilePath } from "../observe/log-file.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import { describeDatabase } from "../storage/engines.ts";
 import { runSupervisor } from "../supervisor/supervisor.ts";
 import { MAIN } from "./main-path.ts";
 import { serveInOneProcess } from "./single-process.ts";
@@ -65,14 +66,13 @@ function announce(settings: Settings, log: Logger): void {
 
 /** Those that were there before: what the server makes has the mode that it should. */
 function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: Logger): void {
-  const { engine } = describeDatabase(dbFile);
-  const database = engine === "sqlite" || engine === "duckdb" ? [dbFile] : [];
-  const beside = database.flatMap((path) => ["-wal", "-shm", ".wal"].map((ending) => path + ending));
+  const { forms } = describeDatabase(dbFile).engine;
+  const database = ["", ...(forms.companions ?? [])].map((ending) => dbFile + ending);
   const logs =
     logFile === null
       ? []
       : [null, ...Array(workers > 1 ? workers : 0).keys()].map((worker) => logFilePath(logFile, worker));
-  const wide = findWideFiles([...database, ...beside, ...logs], fileMode);
+  const wide = findWideFiles([...(forms.endings ? database : []), ...logs], fileMode);
   if (wide === null) return;
   log.warning(
     `Open to more than --file-mode ${fileMode} allows new files: ${wide.found}; to close: ${wide.remedy}`,
@@ -81,8 +81,7 @@ function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: 
 
 /** A database file has one server, so there is nobody to meet. @throws Error */
 function checkBus(settings: Settings): void {
-  const { engine } = describeDatabase(settings.dbFile);
-  if (settings.bus === null || engine === "postgresql" || engine === "timescaledb") return;
+  if (settings.bus === null || describeDatabase(settings.dbFile).engine.isShared) return;
   throw new Error(
     `--bus: ${redact(settings.bus)} is for servers that share a database, expected PostgreSQL in --db-file, got ${redact(settings.dbFile)}`,
   );

@@ -2,12 +2,13 @@
  * `--workers 1`: one server process, which serves as a worker does and keeps a hub beside itself.
  */
 import { version } from "../../package.json" with { type: "json" };
-import { describeDatabase } from "../config/database-url.ts";
 import type { Settings } from "../config/settings.ts";
 import { MemoryBoard } from "../memory/memory-board.ts";
 import { startMemoryEnder } from "../memory/memory-ender.ts";
 import type { Logger } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
+import { isOpenInHub } from "../storage/engine.ts";
+import { describeDatabase } from "../storage/engines.ts";
 import { portLock } from "../supervisor/port-lock.ts";
 import { createRuntimeDir } from "../supervisor/runtime-dir.ts";
 import { onPoolSignals, onStopSignals } from "../supervisor/signals.ts";
@@ -83,7 +84,7 @@ export async function serveInOneProcess(options: SingleProcessOptions): Promise<
 
 function hubFor(options: { settings: Settings; brief: ChildBrief; log: Logger }): OwnHub {
   const { engine } = describeDatabase(options.settings.dbFile);
-  return engine === "sqlite" || engine === "duckdb" ? hubProcess(options) : hubInThisProcess(options);
+  return isOpenInHub(engine) ? hubProcess(options) : hubInThisProcess(options);
 }
 
 /** @returns what ends it. */

@@ -3,8 +3,8 @@
  */
 import { setPriority } from "node:os";
 import { runSqlRunner } from "../sql/runner.ts";
+import { describeDatabase } from "../storage/engines.ts";
 import { readBrief } from "./child-control.ts";
-import { openUserSql } from "./engine.ts";
 
 /**
  * Of 0 to 19: how far a runner steps back where processors are short. It computes for seconds, and
@@ -12,10 +12,10 @@ import { openUserSql } from "./engine.ts";
  */
 const NICE = 10;
 
-export function serveAsSqlRunner(): void {
+export async function serveAsSqlRunner(): Promise<void> {
   const { settings } = readBrief();
   setPriority(NICE);
   // A terminal's Ctrl-C is for the server, which ends its runners itself.
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
-  runSqlRunner(openUserSql(settings));
+  runSqlRunner(await describeDatabase(settings.dbFile).engine.openRunner!(settings));
 }

@@ -1,14 +1,13 @@
-/** The commands beside `serve`, each with the engines that it needs. */
+/** The commands beside `serve`. */
 import { runCheck } from "../cli/check.ts";
 import { runCopy } from "../cli/copy.ts";
 import { runDoctor } from "../cli/doctor.ts";
 import { helpText } from "../cli/help.ts";
 import { runImport } from "../cli/import.ts";
 import { runReplay } from "../cli/replay.ts";
-import { redact } from "../config/database-url.ts";
 import { fileModeOf, useFileMode } from "../config/file-mode.ts";
+import { redact } from "../config/redact.ts";
 import { UsageError } from "../config/usage-error.ts";
-import { beginEpoch, openTransferReader, openTransferTarget, openWriter } from "./engine.ts";
 
 /**
  * @param doctorCommand starts the process that looks at a database for `doctor`.
@@ -20,19 +19,14 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
       return await runCheck(args);
     case "import":
       useFileMode(fileModeOf(process.env));
-      return await runImport(args, {
-        openDatabase: (dbFile, durability) => openWriter({ dbFile, durability }),
-      });
+      return await runImport(args);
     case "copy":
       useFileMode(fileModeOf(process.env));
-      return await runCopy(args, {
-        openReader: openTransferReader,
-        openDestination: (dbFile, durability) => openTransferTarget({ dbFile, durability }),
-      });
+      return await runCopy(args);
     case "replay":
-      return await runReplay(args, { openReader: openTransferReader });
+      return await runReplay(args);
     case "doctor":
-      return await runDoctor(args, { databaseCommand: doctorCommand, beginEpoch });
+      return await runDoctor(args, doctorCommand);
     case "help":
       console.log(helpText());
       return 0;

@@ -6,12 +6,13 @@ import { MemoryBoard } from "../memory/memory-board.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import { CHILD_BRIEF_ENV, type ChildBrief } from "../protocol/control.ts";
 import { ownCommand } from "../protocol/own-command.ts";
+import { describeDatabase } from "../storage/engines.ts";
 import { shownHost } from "../worker/invitation.ts";
 import { startWorker, type Worker } from "../worker/worker.ts";
 import { readBrief, runChild } from "./child-control.ts";
-import { databaseType, openWorkerStorage } from "./engine.ts";
 import { failOnSurprise } from "./fail-on-surprise.ts";
 import { MAIN } from "./main-path.ts";
+import { openWorkerStorage } from "./worker-storage.ts";
 
 const EXIT_FAILED = 1;
 
@@ -46,7 +47,7 @@ export async function bootWorker(brief: ChildBrief, workerId: number | null, log
     settings,
     runtimeDir,
     workerId,
-    dbType: databaseType(settings),
+    dbType: describeDatabase(settings.dbFile).name,
     memory,
     log,
     fail(reason) {

@@ -1,6 +1,9 @@
-/** One worker: boots, serves, drains, stops. It has its own process, or that of `--workers 1`. */
-import { redact } from "../config/database-url.ts";
+/**
+ * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
+ * process of `--workers 1`.
+ */
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
+import { redact } from "../config/redact.ts";
 import type { Settings } from "../config/settings.ts";
 import { usableCpus } from "../config/usable-cpus.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
@@ -22,6 +25,7 @@ import { messageOf } from "../protocol/message-of.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import { SqlTurns } from "../sql/sql-turns.ts";
 import { DatabaseGoneError } from "../storage/contract.ts";
+import type { UpdateSink, UpdateSource } from "../storage/engine.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import { inTurns } from "../stream/read-turns.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
@@ -36,7 +40,7 @@ import { DescriptorGuard } from "./descriptor-guard.ts";
 import { invite } from "./invitation.ts";
 import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
-import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
+import type { WorkerStorage } from "./worker-storage.ts";
 
 const MIB = 1024 * 1024;
 /**
@@ -167,9 +171,8 @@ class RunningWorker implements Worker {
 
   serve(): void {
     const { settings, log } = this.#options;
-    const { reader, history } = this.#database;
     const replays = new ReplaySockets({
-      reader: history ?? reader,
+      reader: this.#database.history,
       addresses: this.#addresses,
       heartbeatIntervalMs: settings.heartbeatIntervalS * 1_000,
       symbolsMax: settings.wsSymbolsMax,
@@ -270,7 +273,7 @@ class RunningWorker implements Worker {
       ...inTurns(() => {
         const { reader, history } = this.#database;
         return {
-          latestPrice: (ticker) => (history ?? reader).latestPrice(ticker),
+          latestPrice: (ticker) => history.latestPrice(ticker),
           updates: reader.updates,
         };
       }),
@@ -306,13 +309,13 @@ class RunningWorker implements Worker {
       conditions: this.#conditions,
       log,
       parts: () => [
-        ...(storage.memory?.() ?? []),
+        ...storage.memory(),
         { what: "bodies of requests", bytes: this.#bodies.bytes },
         { what: "large answers", bytes: wholeAnswers.bytes },
         { what: "saves under way", bytes: this.#hub.saveBytesInFlight },
         { what: "updates that wait for WebSockets", bytes: this.#sockets.waitingBytes },
       ],
-      shrink: () => storage.shrink?.(),
+      shrink: () => storage.shrink(),
     });
   }
 

@@ -2,10 +2,10 @@
 import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
-import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
 import type { SaveOutcome, StockReader, StockWriter } from "../../src/storage/contract.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { connectForReading, openPostgres } from "../../src/storage/postgres/postgres-database.ts";
+import { openSqlite } from "../../src/storage/sqlite/open-sqlite.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
 import { changeAsAnotherProgram } from "../support/another-program.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
@@ -27,16 +27,23 @@ export interface OpenOptions {
   updateLogMb?: number;
 }
 
-export interface Driver {
+interface Line {
   name: string;
   /** What it can't do, with the reason; the tests of it are skipped. */
   lacks: Partial<Record<Capability, string>>;
   /** Why it can't be tested here: none of its tests is run. */
   absent?: string;
   /**
-   * Called once by a test file, outside of its tests; what it returns opens a fresh and empty
-   * database.
+   * Called once by a test file, outside of its tests. What it returns gives `--db-file` of a
+   * database that isn't there yet, or is empty.
    */
+  place(): (dir: string) => string | Promise<string>;
+  open(dbFile: string, options?: OpenOptions): Promise<Opened>;
+  told?: OpenDatabase["told"];
+}
+
+export interface Driver extends Line {
+  /** As `place`; what it returns opens the database. */
   prepare(): (dir: string, options?: OpenOptions) => Promise<OpenDatabase>;
 }
 
@@ -50,6 +57,7 @@ export interface Driver {
  * - `smallLog`: the log can be so small that a test sees it trimmed.
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
+ * - `transfer`: a copy reads and writes the database itself.
  */
 export type Capability =
   | "noticesOthers"
@@ -59,7 +67,8 @@ export type Capability =
   | "updates"
   | "smallLog"
   | "anyDay"
-  | "knowsEmpty";
+  | "knowsEmpty"
+  | "transfer";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   anyText: "its text is UTF-8 without NUL: such a save is refused",
@@ -67,40 +76,28 @@ const POSTGRES_LACKS: Driver["lacks"] = {
   smallLog: "it is trimmed every few seconds, not by each commit: see postgres-update-log.test.ts",
 };
 
-export const DRIVERS: Driver[] = [
-  {
-    name: "sqlite",
-    lacks: {},
-    prepare: () => (dir, options) => reopening(() => openSqlite(join(dir, "test.db"), options)),
-  },
-  {
-    name: "duckdb",
-    lacks: {},
-    prepare: () => (dir, options) => reopening(() => openDuckDbFile(join(dir, "test.duckdb"), options)),
-  },
+const LINES: Line[] = [
+  { name: "sqlite", lacks: {}, place: () => (dir) => join(dir, "test.db"), open: openSqliteFile },
+  { name: "duckdb", lacks: {}, place: () => (dir) => join(dir, "test.duckdb"), open: openDuckDbFile },
   {
     name: "postgres",
     lacks: POSTGRES_LACKS,
-    prepare() {
+    place() {
       const postgres = usePostgres();
-      return async (_, options) => {
-        const dbFile = await postgres.freshSchema();
-        return reopening(() => openPostgresDatabase(dbFile, options));
-      };
+      return () => postgres.freshSchema();
     },
+    open: openPostgresDatabase,
   },
   {
     name: "postgres behind PgBouncer",
     lacks: POSTGRES_LACKS,
     ...(process.env.POSTGRES_URL === undefined ? {} : { absent: "POSTGRES_URL names another database" }),
     ...(hasPgBouncer ? {} : { absent: "pgbouncer is not installed" }),
-    prepare() {
+    place() {
       const postgres = usePostgres("max_connections=400");
-      return async (_, options) => {
-        const dbFile = await postgres.freshDatabaseBehindPgBouncer();
-        return reopening(() => openPostgresDatabase(dbFile, options));
-      };
+      return () => postgres.freshDatabaseBehindPgBouncer();
     },
+    open: openPostgresDatabase,
   },
   {
     name: "another server",
@@ -110,10 +107,24 @@ export const DRIVERS: Driver[] = [
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
       noticesOthers: "nothing is kept that others could make wrong",
       updates: "its answers to saves don't tell positions: see test/system/remote-updates.test.ts",
+      transfer: "it is a server's: see test/system/copy-servers.test.ts",
     },
-    prepare: () => (dir) => reopening(() => openAnotherServer(join(dir, "upstream.db")), toldByAnotherServer),
+    place: () => (dir) => join(dir, "upstream.db"),
+    open: openAnotherServer,
+    told: toldByAnotherServer,
   },
 ];
+
+export const DRIVERS: Driver[] = LINES.map((line) => ({
+  ...line,
+  prepare() {
+    const place = line.place();
+    return async (dir, options) => {
+      const dbFile = await place(dir);
+      return reopening(() => line.open(dbFile, options), line.told);
+    };
+  },
+}));
 
 /** Of a database, without what reopening adds. */
 export type Opened = Omit<OpenDatabase, "reopen" | "told">;
@@ -145,9 +156,9 @@ async function reopening(
   };
 }
 
-async function openSqlite(dbFile: string, options: OpenOptions = {}): Promise<Opened> {
+async function openSqliteFile(dbFile: string, options: OpenOptions = {}): Promise<Opened> {
   const settings: Settings = { ...parseSettings([], {}).settings, ...options, dbFile };
-  const writer = openSqliteWriter(settings);
+  const { writer, close } = openSqlite(settings);
   const reader = new SqliteReader(dbFile, settings.dbPoolSize);
   return {
     writer,
@@ -156,8 +167,8 @@ async function openSqlite(dbFile: string, options: OpenOptions = {}): Promise<Op
       changeAsAnotherProgram(settings.dbFile, statement);
     },
     async [Symbol.asyncDispose]() {
-      await reader.close();
-      await writer.close();
+      reader.close();
+      await close();
     },
   };
 }

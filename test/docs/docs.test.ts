@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { Glob } from "bun";
 import { COMMANDS } from "../../src/commands/index.ts";
 import { settingsTable } from "../../src/config/render-settings.ts";
+import { ENGINES } from "../../src/storage/engines.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
@@ -17,6 +18,20 @@ test("docs/commands.md lists exactly the commands there are", () => {
   const listed = [...read("docs/commands.md").matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]!);
   const supported = [...COMMANDS.values()].filter((command) => !command.about.startsWith("Not supported"));
   expect(listed.sort()).toEqual(supported.map((command) => command.name).sort());
+});
+
+test("ARCHITECTURE.md says of each engine where its parts run", () => {
+  const architecture = read("ARCHITECTURE.md");
+  for (const { names, placement, keepsAnswers } of ENGINES) {
+    const title = Object.values(names)[0];
+    const row = architecture.split("\n").find((line) => line.startsWith(`| ${title} | `)) ?? "";
+    const cells = row
+      .split("|")
+      .slice(2, -1)
+      .map((cell) => /\w+/.exec(cell)?.[0]);
+    const { reads, saves, sql } = placement;
+    expect([title, ...cells]).toEqual([title, reads, saves, sql, keepsAnswers ? "yes" : "no"]);
+  }
 });
 
 test("every link between the pages leads to a file", () => {

@@ -6,7 +6,6 @@ import { startHub } from "../../src/hub/hub.ts";
 import { HubClient } from "../../src/hub/hub-client.ts";
 import { hubReader } from "../../src/hub/hub-reader.ts";
 import type { LogLines } from "../../src/observe/log.ts";
-import { openDuckDbHub } from "../../src/roles/engines/duckdb.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
 import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
@@ -191,12 +190,8 @@ test("a frame that another program has spoilt is not handed out; those behind it
 
 test("every read of updates gives a worker what it gives in the hub", async () => {
   using file = setUp();
-  const { writer, database } = await openDuckDbHub(
-    { dbFile: file.path, durability: "full" },
-    () => {},
-    SILENT,
-  );
-  const { reader } = database!;
+  await using database = await file.open();
+  const { reader, writer } = database;
   const hub = startHub({
     runtimeDir: file.dir,
     writer,

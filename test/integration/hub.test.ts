@@ -48,8 +48,10 @@ function setUp() {
         socketsPerAddressMax: 3,
         leaseTimeoutMs: 60_000,
       });
-      hubs.push(hub);
-      return hub;
+      let stopped: Promise<void> | null = null;
+      const running = { stop: () => (stopped ??= hub.stop().then(() => sqlite.close())) };
+      hubs.push(running);
+      return running;
     },
     async connect(workerId: number) {
       const published: string[] = [];

@@ -7,9 +7,8 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { openDuckDbWriter } from "../../src/roles/engines/duckdb.ts";
-import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
 import type { BarRow, Count, Save } from "../../src/storage/contract.ts";
+import { openTarget } from "../../src/storage/engines.ts";
 import { copy, copySeries, importSample } from "../support/copying.ts";
 import { storedRows, TABLES } from "../support/database-rows.ts";
 import { usePostgres } from "../support/postgres.ts";
@@ -53,9 +52,9 @@ test("the sample goes from SQLite to DuckDB to PostgreSQL to SQLite, and is the 
   ) as [string, string, string];
   const postgresql = await postgres.freshSchema();
   await importSample(FILES, first);
-  const writer = openSqliteWriter({ dbFile: first, durability: "normal" });
-  await writer.commit(SPECIAL);
-  await writer.close();
+  const database = await openTarget({ dbFile: first, durability: "normal" });
+  await database.writer.commit(SPECIAL);
+  await database.close();
 
   const expected = await copySeries(first, duckdb);
   expect(expected.length).toBe(6);
@@ -116,14 +115,14 @@ test("volumes and sizes of every magnitude go through DuckDB; one that it can't 
       }),
     ),
   ];
-  const writer = openSqliteWriter({ dbFile: first, durability: "normal" });
-  await writer.commit(save("FRAC", sizes));
+  const database = await openTarget({ dbFile: first, durability: "normal" });
+  await database.writer.commit(save("FRAC", sizes));
   expect((await copySeries(first, duckdb)).length).toBe(3);
   await copySeries(duckdb, last);
   for (const table of TABLES) expect(storedRows(last, table)).toEqual(storedRows(first, table));
 
-  await writer.commit(save("HUGE", [1, "9007199254740993"]));
-  await writer.close();
+  await database.writer.commit(save("HUGE", [1, "9007199254740993"]));
+  await database.close();
   const { code, stdout, stderr } = await copy(first, duckdb, "--json");
   expect(code).toBe(1);
   expect(stdout).toContain(
@@ -139,10 +138,10 @@ test("volumes and sizes of every magnitude go through DuckDB; one that it can't 
 test("rows that a destination never gives back as they were count as written once", async () => {
   using dir = tempDir();
   const [from, to] = [join(dir.path, "from.db"), join(dir.path, "to.duckdb")] as const;
-  const source = openSqliteWriter({ dbFile: from, durability: "normal" });
-  await source.commit(SPECIAL);
+  const source = await openTarget({ dbFile: from, durability: "normal" });
+  await source.writer.commit(SPECIAL);
   await source.close();
-  const destination = await openDuckDbWriter({ dbFile: to, durability: "normal" });
+  const destination = await openTarget({ dbFile: to, durability: "normal" });
   await destination.close();
   const instance = await DuckDBInstance.create(to);
   const connection = await instance.connect();
@@ -190,9 +189,9 @@ test("a DuckDB file of the Python server is read as it is, and not upgraded", as
 test("a key that is stored twice fails its series, and only that", async () => {
   using dir = tempDir();
   const [from, to] = [join(dir.path, "from.duckdb"), join(dir.path, "to.db")] as const;
-  const writer = await openDuckDbWriter({ dbFile: from, durability: "normal" });
-  await writer.commit(SPECIAL);
-  await writer.close();
+  const database = await openTarget({ dbFile: from, durability: "normal" });
+  await database.writer.commit(SPECIAL);
+  await database.close();
   const instance = await DuckDBInstance.create(from);
   const connection = await instance.connect();
   await connection.run("INSERT INTO hourly_prices SELECT * FROM hourly_prices");
@@ -207,26 +206,26 @@ test("a key that is stored twice fails its series, and only that", async () => {
 test("a DuckDB file that a process has open is neither copied from nor to", async () => {
   using dir = tempDir();
   const [open, other] = [join(dir.path, "open.duckdb"), join(dir.path, "other.db")];
-  const writer = await openDuckDbWriter({ dbFile: open, durability: "normal" });
+  const database = await openTarget({ dbFile: open, durability: "normal" });
   try {
     for (const [from, to] of [
       [open, other],
       [other, open],
     ] as const) {
-      openSqliteWriter({ dbFile: other, durability: "normal" }).close();
+      await (await openTarget({ dbFile: other, durability: "normal" })).close();
       const { code, stderr } = await copy(from, to);
       expect(code).toBe(1);
       expect(stderr).toContain("another process has it open");
     }
   } finally {
-    await writer.close();
+    await database.close();
   }
 });
 
 test("a password is in no message, and no database that can't be reached is waited for without end", async () => {
   using dir = tempDir();
   const file = join(dir.path, "a.db");
-  openSqliteWriter({ dbFile: file, durability: "normal" }).close();
+  await (await openTarget({ dbFile: file, durability: "normal" })).close();
   const away = "postgresql://desk:s3cret@127.0.0.1:1/stocks";
   for (const [from, to] of [
     [away, file],

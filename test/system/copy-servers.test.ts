@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
 import type { Save, TickRow } from "../../src/storage/contract.ts";
+import { openTarget } from "../../src/storage/engines.ts";
 import { copy, copySeries, importSample } from "../support/copying.ts";
 import { storedRows, TABLES } from "../support/database-rows.ts";
 import { usePostgres } from "../support/postgres.ts";
@@ -71,9 +71,9 @@ const source = join(dir.path, "source.db");
 
 beforeAll(async () => {
   await importSample(FILES, source);
-  const writer = openSqliteWriter({ dbFile: source, durability: "normal" });
-  await writer.commit(SPECIAL);
-  await writer.close();
+  const database = await openTarget({ dbFile: source, durability: "normal" });
+  await database.writer.commit(SPECIAL);
+  await database.close();
 });
 
 const PLACES: Record<string, () => string | Promise<string>> = {

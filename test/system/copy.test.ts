@@ -6,8 +6,9 @@ import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, linkSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { openTransferTarget } from "../../src/roles/engine.ts";
 import type { Save, TickRow } from "../../src/storage/contract.ts";
+import { openTarget } from "../../src/storage/engines.ts";
+import { changeAsAnotherProgram } from "../support/another-program.ts";
 import { countRows, storedRows, TABLES } from "../support/database-rows.ts";
 import { writePythonFile } from "../support/python-file.ts";
 import { runCli } from "../support/run-cli.ts";
@@ -28,10 +29,10 @@ async function copyJson(...args: string[]) {
 }
 
 async function save(dbFile: string, saves: Save[]): Promise<void> {
-  const database = await openTransferTarget({ dbFile, durability: "normal" });
+  const database = await openTarget({ dbFile, durability: "normal" });
   try {
     for (let left = saves; left.length > 0; ) {
-      const outcomes = await database.commit(left);
+      const outcomes = await database.writer.commit(left);
       for (const outcome of outcomes) if (outcome !== null) expect(outcome).toMatchObject({ ok: true });
       left = left.filter((_, index) => outcomes[index] === null);
     }
@@ -321,4 +322,15 @@ test("wrong usage is told apart from databases that can't be had", async () => {
   linkSync(from, to);
   expect(await copy("--from", from, "--to", to)).toMatchObject({ code: 1 });
   expect((await copy("--help")).stdout).toStartWith("Usage: stock-db-server copy");
+});
+
+test("what is in the way of saves in the destination is told, as a server would log it", async () => {
+  using dir = tempDir();
+  const [from, to] = [join(dir.path, "from.db"), join(dir.path, "to.db")];
+  await save(from, [trades("A", [tick(1, 1)])]);
+  await save(to, []);
+  changeAsAnotherProgram(to, "CREATE INDEX by_price ON realtime_data (price)");
+  const { code, stderr } = await runCli(["copy", "--from", from, "--to", to]);
+  expect(code).toBe(0);
+  expect(stderr).toContain(`${to}: the index by_price on realtime_data costs every save`);
 });

@@ -4,8 +4,8 @@ import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
-import { openWriter } from "../../src/roles/engine.ts";
 import type { Finding } from "../../src/storage/diagnosis.ts";
+import { openTarget } from "../../src/storage/engines.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
 import { startServer } from "../support/server.ts";
@@ -29,10 +29,12 @@ async function diagnose(dbFile: string) {
 const TRADE = ["2024-01-02 10:00:00.000000", 1, 1, null, null, 0] as const;
 
 async function fill(dbFile: string, rows = 1) {
-  const writer = await openWriter({ dbFile, durability: "normal" });
+  const database = await openTarget({ dbFile, durability: "normal" });
   const ticks = Array.from({ length: rows }, (_, seq) => [...TRADE.slice(0, 5), seq] as [...typeof TRADE]);
-  await writer.commit([{ kind: "ticks", ticker: "A", part: "trade", rows: ticks, onDuplicate: "replace" }]);
-  return writer;
+  await database.writer.commit([
+    { kind: "ticks", ticker: "A", part: "trade", rows: ticks, onDuplicate: "replace" },
+  ]);
+  return database;
 }
 
 test("DuckDB: a good file, one that isn't there or is empty, and nothing is changed", async () => {
@@ -73,9 +75,9 @@ test("DuckDB: keys that are stored twice are counted", async () => {
 test("DuckDB: open elsewhere, damaged, of another format", async () => {
   using dir = tempDir();
   const path = join(dir.path, "a.duckdb");
-  const writer = await fill(path, 5_000);
+  const database = await fill(path, 5_000);
   expect((await diagnose(path))("server")).toMatchObject({ level: "warning" });
-  await writer.close();
+  await database.close();
 
   const good = readFileSync(path);
   const flipped = Buffer.from(good);

@@ -12,8 +12,8 @@ import {
 } from "node:fs";
 import { join, resolve } from "node:path";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
-import { openWriter } from "../../src/roles/engine.ts";
 import type { Finding } from "../../src/storage/diagnosis.ts";
+import { openTarget } from "../../src/storage/engines.ts";
 import { NATS_SERVER, startNatsServer } from "../support/nats-server.ts";
 import { writePythonFile } from "../support/python-file.ts";
 import { type CliOutcome, runCli } from "../support/run-cli.ts";
@@ -71,7 +71,7 @@ function contentsOf(folder: string): [name: string, bytes: number, hash: bigint 
 async function makeDatabase(dbFile: string, rows = 0): Promise<void> {
   using elsewhere = tempDir();
   const made = join(elsewhere.path, "made.db");
-  const writer = await openWriter({ dbFile: made, durability: "normal" });
+  const { writer, close } = await openTarget({ dbFile: made, durability: "normal" });
   await writer.commit([
     {
       kind: "ticks",
@@ -88,7 +88,7 @@ async function makeDatabase(dbFile: string, rows = 0): Promise<void> {
       onDuplicate: "replace",
     },
   ]);
-  await writer.close();
+  await close();
   copyFileSync(made, dbFile);
 }
 

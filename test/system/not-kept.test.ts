@@ -3,8 +3,8 @@
  * the gap, and gets a snapshot.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { openTransferTarget } from "../../src/roles/engine.ts";
 import type { SaveTicks } from "../../src/storage/contract.ts";
+import { openTarget } from "../../src/storage/engines.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { command, saveTrade } from "../support/requests.ts";
 import { startServer, waitUntil } from "../support/server.ts";
@@ -47,8 +47,8 @@ test("a copy into the database of a running server", async () => {
   const watchers = [one, quotes, all, farOne];
   await waitUntil("all are subscribed", () => watchers.every(({ heartbeats }) => heartbeats.length > 0));
 
-  const target = await openTransferTarget({ dbFile, durability: "normal" });
-  await target.commit([copied("A", 4), copied("NEW", 5)]);
+  const target = await openTarget({ dbFile, durability: "normal" });
+  await target.writer.commit([copied("A", 4), copied("NEW", 5)]);
   await target.close();
   await waitUntil("all have the snapshot", () =>
     watchers.every((watcher) => fromGap(watcher).some((told) => told.startsWith("snapshot"))),

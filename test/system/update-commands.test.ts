@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { openTransferTarget } from "../../src/roles/engine.ts";
 import type { Save, SaveTicks } from "../../src/storage/contract.ts";
+import { openTarget } from "../../src/storage/engines.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { command, type Json, saveTrade } from "../support/requests.ts";
 import { type RunningServer, startServer, waitUntil } from "../support/server.ts";
@@ -64,9 +64,9 @@ for (const [engine, place] of Object.entries(DATABASES)) {
     beforeAll(async () => {
       const dir = stack.use(tempDir());
       const dbFile = await place(dir.path);
-      const database = await openTransferTarget({ dbFile, durability: "normal" });
-      await database.commit([COPIED]);
-      await database.commit(MIXED);
+      const database = await openTarget({ dbFile, durability: "normal" });
+      await database.writer.commit([COPIED]);
+      await database.writer.commit(MIXED);
       await database.close();
       server = stack.use(await startServer({ dbFile, workers: 2 }));
       front = stack.use(await startServer({ dbFile: `127.0.0.1:${server.port}` }));

@@ -1,5 +1,8 @@
-/** The requests of a check. Each has its own connection, so that every worker gets its share. */
-import { redact } from "../../config/database-url.ts";
+/**
+ * The few requests that a check makes, each on a connection of its own, so that every worker gets
+ * its share.
+ */
+import { redact } from "../../config/redact.ts";
 
 /** A healthy server answers sooner. */
 const ANSWER_TIMEOUT_MS = 10_000;

@@ -19,7 +19,7 @@ export interface CopyRequest {
   /** null: it isn't there yet, in a dry run. */
   destination: TransferReader | null;
   /** null: compare only. */
-  commit: StockWriter["commit"] | null;
+  writer: Pick<StockWriter, "commit"> | null;
   /** null: all. */
   tickers: string[] | null;
   since: Record<KindName, string> | null;
@@ -100,7 +100,7 @@ class CopyRun {
 
   constructor(request: CopyRequest) {
     this.#request = request;
-    this.#writer = request.commit === null ? null : new RowWriter(request.commit);
+    this.#writer = request.writer === null ? null : new RowWriter(request.writer);
   }
 
   async copyAll(): Promise<void> {

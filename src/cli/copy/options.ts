@@ -1,7 +1,7 @@
 /** The command line of `copy`. */
-import { describeDatabase } from "../../config/database-url.ts";
 import { UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
+import { describeDatabase } from "../../storage/engines.ts";
 import { KIND_NAMES, KINDS, type KindName } from "../../storage/model/kinds.ts";
 import { parseFlags, readNames } from "../flags.ts";
 

@@ -22,12 +22,12 @@ export class RowWriter {
   /** Rows that are stored for certain, each once. */
   rowsWritten = 0;
   readonly #refusals = new Map<Series, string>();
-  readonly #commit: StockWriter["commit"];
+  readonly #writer: Pick<StockWriter, "commit">;
   readonly #pending = new Map<Series, Pending>();
   #rows = 0;
 
-  constructor(commit: StockWriter["commit"]) {
-    this.#commit = commit;
+  constructor(writer: Pick<StockWriter, "commit">) {
+    this.#writer = writer;
   }
 
   /**
@@ -77,7 +77,7 @@ export class RowWriter {
       try {
         while (outcomes.size < saves.length) {
           const left = saves.filter((save) => !outcomes.has(save));
-          const reached = await this.#commit(left);
+          const reached = await this.#writer.commit(left);
           for (const [index, save] of left.entries()) {
             const outcome = reached[index];
             if (outcome != null) outcomes.set(save, outcome);

@@ -2,7 +2,7 @@
  * A process of its own examines the database. Opening a file on a dead disk, or checking a large
  * one, can take any time, and only the end of the process stops it.
  */
-import { redact } from "../../config/database-url.ts";
+import { redact } from "../../config/redact.ts";
 import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../../protocol/control.ts";
 import type { DiagnosisStep, Finding } from "../../storage/diagnosis.ts";
 

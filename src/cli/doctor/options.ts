@@ -1,6 +1,8 @@
-import { describeDatabase, redact } from "../../config/database-url.ts";
+/** The command line of `doctor`. */
+import { redact } from "../../config/redact.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
+import { describeDatabase } from "../../storage/engines.ts";
 import { parseFlags, readCount } from "../flags.ts";
 
 export interface DoctorOptions {

@@ -24,7 +24,8 @@ async function write(name: string, text: string): Promise<string> {
 }
 
 async function importInto(files: string[], options: Partial<ImportRequest> = {}): Promise<ImportResult> {
-  const target = fileTarget("test.db", new SqliteWriter(join(dir, "test.db"), "normal", 64));
+  const writer = new SqliteWriter(join(dir, "test.db"), "normal", 64);
+  const target = fileTarget("test.db", { writer, close: () => writer.close() });
   try {
     return await importFiles({
       files,

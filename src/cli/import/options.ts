@@ -1,8 +1,8 @@
 /** The command line of `import`. */
-import { describeDatabase } from "../../config/database-url.ts";
 import { UsageError } from "../../config/usage-error.ts";
 import type { CsvKind } from "../../market/csv.ts";
 import { INTERVAL_EXPECTED, parseInterval } from "../../market/interval.ts";
+import { describeDatabase } from "../../storage/engines.ts";
 import { DEFAULT_SERVER, parseFlags, readCount, readServerUrl } from "../flags.ts";
 import { STANDARD_INPUT } from "./source.ts";
 
@@ -97,6 +97,7 @@ function readKind(interval: string | undefined, type: string | undefined): CsvKi
 function readTarget(to: string | undefined, dbFile: string | undefined): ImportOptions["target"] {
   if (dbFile === undefined) return { serverUrl: readServerUrl("import: --to", to ?? DEFAULT_SERVER) };
   if (to !== undefined) throw new UsageError("import: expected --to or --db-file, got both");
-  if (describeDatabase(dbFile, "import: --db-file").engine !== "remote") return { dbFile };
+  const { placement } = describeDatabase(dbFile, "import: --db-file").engine;
+  if (placement.saves !== "upstream") return { dbFile };
   return { serverUrl: readServerUrl("import: --to", dbFile.includes("://") ? dbFile : `http://${dbFile}`) };
 }

@@ -1,9 +1,10 @@
 /** The sample of the repository, for a database that has nothing yet. */
 import { join } from "node:path";
 import type { CsvKind } from "../../market/csv.ts";
+import type { StockWriter } from "../../storage/contract.ts";
 import { silentProgress } from "../progress.ts";
 import { importFiles } from "./import-files.ts";
-import { fileTarget, type ImportDatabase } from "./target.ts";
+import { fileTarget } from "./target.ts";
 
 const SAMPLE_DIR = join(import.meta.dir, "../../../sample");
 const BATCH_ROWS = 2_000;
@@ -26,9 +27,9 @@ export interface ImportedSample {
  *
  * @throws Error The sample is damaged, or the database refuses it.
  */
-export async function importSample(database: Pick<ImportDatabase, "commit">): Promise<ImportedSample[]> {
+export async function importSample(writer: Pick<StockWriter, "commit">): Promise<ImportedSample[]> {
   const manifest: SampleFile[] = await Bun.file(join(SAMPLE_DIR, "manifest.json")).json();
-  const target = fileTarget("the database", { commit: (saves) => database.commit(saves), close() {} });
+  const target = fileTarget("the database", { writer, close() {} });
   const imported: ImportedSample[] = [];
   for (const { file, ticker, interval, type } of manifest) {
     const kind = interval ?? type;

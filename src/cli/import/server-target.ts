@@ -2,7 +2,7 @@
  * Sends the rows of an import or a replay to a running server, patiently: a save can be repeated
  * without harm.
  */
-import { redact } from "../../config/database-url.ts";
+import { redact } from "../../config/redact.ts";
 import { sleep } from "../../replay/sleep.ts";
 import { describeRefusal, type ImportTarget, type SaveCommand, TargetError } from "./target.ts";
 

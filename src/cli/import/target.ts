@@ -6,6 +6,7 @@ import { toSaveBars } from "../../commands/save-stock-data.ts";
 import { type ErrorBody, RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Save, SaveOutcome } from "../../storage/contract.ts";
+import type { TransferTarget } from "../../storage/engine.ts";
 
 /** A command as `POST /db_command` takes it. */
 export interface SaveCommand {
@@ -28,29 +29,30 @@ export class TargetError extends Error {
   override name = "TargetError";
 }
 
-/** A database file opened by the one program that writes to it. */
-export interface ImportDatabase {
-  commit(saves: Save[]): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
-  close(): void | Promise<void>;
-}
-
-export function fileTarget(name: string, database: ImportDatabase): ImportTarget {
+export function fileTarget(
+  name: string,
+  { writer, close }: Pick<TransferTarget, "writer" | "close">,
+): ImportTarget {
   return {
     name,
     async save(command) {
-      const [outcome] = await commit(name, database, toSave(command));
+      const [outcome] = await commit(name, writer, toSave(command));
       if (outcome?.ok) return;
       throw new TargetError(
         outcome === undefined || outcome === null ? `${name} gave no answer` : describeRefusal(outcome),
       );
     },
-    close: () => database.close(),
+    close,
   };
 }
 
-async function commit(name: string, database: ImportDatabase, save: Save): Promise<(SaveOutcome | null)[]> {
+async function commit(
+  name: string,
+  writer: TransferTarget["writer"],
+  save: Save,
+): Promise<(SaveOutcome | null)[]> {
   try {
-    return await database.commit([save]);
+    return await writer.commit([save]);
   } catch (error) {
     const reason = messageOf(error);
     throw new TargetError(`cannot write to ${name}: ${reason}`, { cause: error });

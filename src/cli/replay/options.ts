@@ -1,7 +1,9 @@
-import { describeDatabase, redact } from "../../config/database-url.ts";
+/** The command line of `replay`. */
+import { redact } from "../../config/redact.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
 import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import { parseSpeed } from "../../replay/replay-query.ts";
+import { describeDatabase } from "../../storage/engines.ts";
 import { DEFAULT_SERVER, parseFlags, readCount, readNames, readServerUrl } from "../flags.ts";
 import { STANDARD_INPUT } from "../import/source.ts";
 
@@ -152,7 +154,7 @@ function readDatabase(paths: string[], { from, ticker, type, tickers, types }: V
     );
   const dbFile = from!;
   if (dbFile === "") throw new UsageError('replay: --from "": expected a database');
-  if (describeDatabase(dbFile, "replay: --from").engine === "remote") {
+  if (describeDatabase(dbFile, "replay: --from").engine.placement.reads === "upstream") {
     throw new UsageError(
       `replay: --from: ${quoted(redact(dbFile))} is another server, not a database; its /ws/replay plays what it holds`,
     );

@@ -24,7 +24,8 @@
  */
 
 import { existsSync } from "node:fs";
-import type { StockReader, StockWriter, TransferReader } from "../contract.ts";
+import type { TransferReader } from "../contract.ts";
+import type { HeldDatabase } from "../engine.ts";
 import { EpochWitness } from "../epoch-witness.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import { DuckDbFile, type DuckDbOptions } from "./duckdb-file.ts";
@@ -37,16 +38,12 @@ import { checkpointsOfOpen, setForeignLogAside } from "./write-ahead-log.ts";
 
 export type { DuckDbOptions } from "./duckdb-file.ts";
 
-export interface OpenDuckDb {
-  reader: StockReader;
-  writer: StockWriter & { beginEpoch(): Promise<string> };
-  sql: InterruptibleSql;
-  /** For a copy, on a connection of its own, which must be closed before the database. */
+export interface OpenDuckDb extends HeldDatabase {
+  readonly writer: DuckDbWriter;
+  readonly reader: DuckDbReader;
+  readonly sql: InterruptibleSql;
+  /** On a connection of its own. */
   openTransfer(): Promise<TransferReader>;
-  /** What opening did to the database, for the log; null if nothing. */
-  preparation: string | null;
-  /** Why a new epoch began, for the log; null where the one before goes on. */
-  epochBegun: string | null;
   /**
    * Stops SQL of users, waits for the commit and the reads under way, and brings the WAL into the
    * file.

@@ -1,6 +1,10 @@
 /** A DuckDB file that is only looked at: nothing in it changes, nor does anything beside it. */
+import { existsSync, statSync } from "node:fs";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { messageOf } from "../../protocol/message-of.ts";
+import type { TransferReader } from "../contract.ts";
+import { explain } from "./duckdb-file.ts";
+import { DuckDbTransfer } from "./duckdb-transfer.ts";
 import { ownNames } from "./own-names.ts";
 import { Session } from "./session.ts";
 
@@ -42,6 +46,18 @@ export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
   } catch (error) {
     instance.closeSync();
     throw error;
+  }
+}
+
+/** @throws Error another process has it open, or it can't be read. */
+export async function openDuckDbToRead(dbFile: string): Promise<TransferReader | null> {
+  // An empty file is an empty database, which DuckDB can't open without writing.
+  if (!existsSync(dbFile) || statSync(dbFile).size === 0) return null;
+  try {
+    const { session, close } = await openReadOnly(dbFile);
+    return new DuckDbTransfer(session, close);
+  } catch (error) {
+    throw new Error(`cannot read ${dbFile}: ${explain(error)}`, { cause: error });
   }
 }
 

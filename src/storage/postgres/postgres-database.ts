@@ -12,6 +12,7 @@ import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
+import type { HeldDatabase } from "../engine.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import { hasAdvisoryLocks } from "./advisory-locks.ts";
 import {
@@ -98,15 +99,11 @@ interface Capabilities extends WriterCapabilities {
   guarded: boolean;
 }
 
-export interface PostgresDatabase extends AsyncDisposable {
-  reader: PostgresReader;
-  writer: PostgresWriter;
-  sql: InterruptibleSql;
-  /** For a copy; it is closed with the database. */
-  transfer: TransferReader;
+export interface PostgresDatabase extends HeldDatabase, AsyncDisposable {
+  readonly writer: PostgresWriter;
+  readonly reader: PostgresReader;
+  readonly sql: InterruptibleSql;
   capabilities: Capabilities;
-  /** What opening did to the database, for the log; null if nothing. */
-  preparation: string | null;
   /** For the log: what others have put on the tables, and rights that the role shouldn't have. */
   warnings: string[];
   close(): Promise<void>;
@@ -163,7 +160,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       reader: new PostgresReader(pool),
       writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
       sql,
-      transfer: new PostgresTransfer(pool, close),
+      openTransfer: () => new PostgresTransfer(pool, async () => {}),
       capabilities,
       preparation,
       warnings,
@@ -245,8 +242,10 @@ async function requireWritable(connection: PostgresConnection): Promise<void> {
  *
  * @throws Error it can't be reached, or refuses the user.
  */
-export async function openPostgresTransfer(dbFile: string): Promise<TransferReader> {
-  const { connection, options } = await connectForReading(dbFile);
+export async function openPostgresToRead(dbFile: string): Promise<TransferReader> {
+  const { connection, options } = await connectForReading(dbFile).catch((error) => {
+    throw new Error(`cannot read ${redact(dbFile)}: ${messageOf(error)}`, { cause: error });
+  });
   await connection.close();
   const pool = new PostgresPool({ ...options, size: READER_POOL_SIZE, limits: {} });
   return new PostgresTransfer(pool, () => pool.close());

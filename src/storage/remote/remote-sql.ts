@@ -1,19 +1,12 @@
 /** User-written SQL, run by the upstream. */
 import { stringifyExact } from "../../protocol/json.ts";
+import type { UpstreamSql } from "../engine.ts";
 import type { SqlAnswer, SqlParam } from "../user-sql-contract.ts";
 import { readSqlRows } from "./answers.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** Beyond the limit: the upstream's own error says more. */
 const TIMEOUT_SLACK_MS = 1_000;
-
-export interface RemoteSql {
-  sql: string;
-  params: SqlParam[];
-  queryType: "select" | "raw";
-  allowWrite: boolean;
-  signal?: AbortSignal | undefined;
-}
 
 /**
  * The upstream stops the statement when the client leaves or the time is over: then it loses its
@@ -22,7 +15,11 @@ export interface RemoteSql {
  * @throws RequestError as Upstream.ask. A `raw` statement that was sent and not answered has an
  *   unknown outcome.
  */
-export function runRemoteSql(upstream: Upstream, request: RemoteSql, timeoutMs: number): Promise<SqlAnswer> {
+export function runRemoteSql(
+  upstream: Upstream,
+  request: UpstreamSql,
+  timeoutMs: number,
+): Promise<SqlAnswer> {
   const { sql, params, queryType, allowWrite, signal } = request;
   const mayWrite = queryType === "raw" && allowWrite;
   return upstream.ask(

@@ -3,7 +3,7 @@
  * piece by piece, at the copy's pace; one that breaks off, as after ten minutes, is asked for again
  * from the last row on.
  */
-import { redact } from "../../config/database-url.ts";
+import { redact } from "../../config/redact.ts";
 import { parseUpstream } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError } from "../../protocol/errors.ts";
@@ -40,7 +40,6 @@ export async function openRemoteTransfer(dbFile: string): Promise<RemoteTransfer
 }
 
 class RemoteTransfer implements TransferReader {
-  readonly preparation = null;
   readonly #reader: RemoteReader;
   readonly #saves: TransferSaves;
 
@@ -68,7 +67,9 @@ class RemoteTransfer implements TransferReader {
     });
   }
 
-  commit = (saves: Save[]): Promise<(SaveOutcome | null)[]> => this.#saves.commit(saves);
+  commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+    return this.#saves.commit(saves);
+  }
 
   close(): void {
     this.#reader.close();

@@ -1,0 +1,139 @@
+/** A worker's database, wired by where its engine places reads, saves and SQL. */
+import { sqlMemoryBytes } from "../config/memory-shares.ts";
+import type { HubClient } from "../hub/hub-client.ts";
+import { hubReader } from "../hub/hub-reader.ts";
+import { runSqlInHub } from "../hub/hub-sql.ts";
+import { SqlCaution } from "../hub/sql-caution.ts";
+import type { VersionBoard } from "../hub/version-board.ts";
+import type { MemoryBoard } from "../memory/memory-board.ts";
+import { logAt } from "../observe/log.ts";
+import { executeSql, executeSqlDirectly } from "../sql/execute.ts";
+import { createRunnerPool } from "../sql/runner-pool.ts";
+import { sqlReplyOf } from "../sql/sql-reply.ts";
+import { CachedReader } from "../storage/cached-reader.ts";
+import type { Placement, WorkerContext, WorkerParts } from "../storage/engine.ts";
+import { describeDatabase } from "../storage/engines.ts";
+import { GroupCommit } from "../storage/group-commit.ts";
+import { updateOf } from "../storage/update-contract.ts";
+import type { WorkerStorage } from "../worker/worker-storage.ts";
+
+export interface WorkerStorageOptions extends Omit<WorkerContext, "lostInHub"> {
+  hub: HubClient;
+  board: VersionBoard;
+  memory: MemoryBoard;
+  /** argv and environment of one SQL runner. */
+  runner: { command: string[]; env: Record<string, string | undefined> };
+}
+
+export async function openWorkerStorage(options: WorkerStorageOptions): Promise<WorkerStorage> {
+  const { settings, hub, board } = options;
+  const { engine } = describeDatabase(settings.dbFile);
+  const parts = await engine.openWorker({ ...options, lostInHub: () => hub.databaseLost });
+  const { look = () => {} } = parts;
+  const history = parts.reader ?? hubReader(hub);
+  const kept = engine.keepsAnswers ? new CachedReader(history, board, look) : null;
+  const saves = SAVES[engine.placement.saves](parts, hub);
+  const sql = SQL[engine.placement.sql](parts, options);
+  return {
+    reader: kept ?? history,
+    history,
+    updates: parts.upstream?.updates ?? null,
+    save: saves.save,
+    removeCheck: saves.removeCheck,
+    // A runner opens the file by its name, which may be another's by then.
+    async executeSql(request) {
+      look();
+      const answer = await sql.execute(request);
+      look();
+      return answer;
+    },
+    sqlFigures: sql.figures,
+    memory: () => [
+      ...(kept === null ? [] : [{ what: "answers kept", bytes: kept.keptBytes }]),
+      ...(sql.memory?.() ?? []),
+    ],
+    shrink() {
+      kept?.shrink();
+      sql.shrink?.();
+    },
+    async close() {
+      await sql.close?.();
+      await saves.idle?.();
+      await parts.close?.();
+    },
+  };
+}
+
+interface Saves extends Pick<WorkerStorage, "save" | "removeCheck"> {
+  /** Resolves when everything accepted is committed or refused. */
+  idle?(): Promise<void>;
+}
+
+const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => Saves> = {
+  hub: (_, hub) => ({
+    save: (save, request) => hub.save(save, request.length),
+    removeCheck: (ticker) => hub.removeCheck(ticker),
+  }),
+  upstream: ({ upstream }) => upstream!,
+  worker({ writer }, hub) {
+    const commits = new GroupCommit(writer!);
+    return {
+      async save(save, request) {
+        const outcome = await commits.save(save, request.length);
+        if (outcome.ok && outcome.position !== null && save.update !== undefined)
+          hub.announce(save.ticker, updateOf(save, save.update, outcome.position));
+        return outcome;
+      },
+      removeCheck: async (ticker) => writer!.removeCheck(ticker),
+      idle: () => commits.idle(),
+    };
+  },
+};
+
+interface Sql extends Partial<Pick<WorkerStorage, "memory" | "shrink" | "close">> {
+  execute: WorkerStorage["executeSql"];
+  figures(): object;
+}
+
+const SQL: Record<Placement["sql"], (parts: WorkerParts, options: WorkerStorageOptions) => Sql> = {
+  hub(_, { settings, hub }) {
+    const caution = new SqlCaution();
+    return directly((...query) => runSqlInHub({ hub, caution }, ...query), settings, "hub");
+  },
+  worker: ({ sql }, { settings }) =>
+    directly(async (...query) => sqlReplyOf(await sql!.run(...query)), settings, "database"),
+  upstream: ({ upstream }) => ({
+    execute: (request) => upstream!.runSql(request),
+    figures: () => ({ runs_at: "upstream" }),
+  }),
+  runner(_, { settings, hub, memory, log, runner }) {
+    const pool = createRunnerPool({
+      ...runner,
+      board: memory,
+      memoryBytesMax: sqlMemoryBytes(settings),
+      size: settings.dbPoolSize,
+      timeoutMs: settings.sqlTimeoutS * 1000,
+      maxRows: settings.sqlMaxRows,
+      log: (level, message) => logAt(log, level, message),
+    });
+    return {
+      execute: (request) => executeSql(request, { pool, lease: hub }),
+      figures: () => pool.figures(),
+      memory: () => pool.running().map(({ sql, bytes }) => ({ what: `SQL ${sql}`, bytes })),
+      shrink: () => pool.shrink(),
+      close: () => pool.close(),
+    };
+  },
+};
+
+function directly(
+  run: Parameters<typeof executeSqlDirectly>[1],
+  { sqlTimeoutS, sqlMaxRows }: WorkerStorageOptions["settings"],
+  runsAt: string,
+): Sql {
+  const limits = { timeoutMs: sqlTimeoutS * 1000, maxRows: sqlMaxRows };
+  return {
+    execute: (request) => executeSqlDirectly(request, run, limits),
+    figures: () => ({ runs_at: runsAt }),
+  };
+}

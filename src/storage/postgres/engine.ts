@@ -1,0 +1,58 @@
+/**
+ * PostgreSQL: every worker reads, saves and runs SQL through a pool of its own; the hub only passes
+ * updates on.
+ */
+import { parsePostgresUrl } from "../../config/postgres-url.ts";
+import { FIVE_PARTS } from "../../config/redact.ts";
+import type { DatabaseSettings, Engine, WorkerContext, WorkerParts } from "../engine.ts";
+
+/** One connection for a statement, one beside it: a writer alone needs no more. */
+const WRITER_POOL_SIZE = 2;
+
+export const POSTGRES: Engine = {
+  names: { postgresql: "PostgreSQL", timescaledb: "TimescaleDB" },
+  forms: {
+    schemes: { "postgresql:": "postgresql", "postgres:": "postgresql", "timescaledb:": "timescaledb" },
+    bare: FIVE_PARTS,
+    expected: "a URL such as postgresql://user:password@host:5432/database",
+  },
+  placement: { reads: "worker", saves: "worker", sql: "worker" },
+  keepsAnswers: false,
+  isShared: true,
+  carriesBus: true,
+  epochElsewhere: 'on PostgreSQL one statement does it: see docs/postgresql.md, "Update log"',
+  check(dbFile, source) {
+    parsePostgresUrl(dbFile, { source });
+  },
+  checkSettings({ dbFile }) {
+    const { ignored } = parsePostgresUrl(dbFile);
+    return ignored.length === 0 ? null : `--db-file: without effect here: ${ignored.join(", ")}`;
+  },
+  open,
+  openTarget: open,
+  openToRead: async (dbFile) => (await import("./postgres-database.ts")).openPostgresToRead(dbFile),
+  openWorker,
+  diagnose: async (dbFile) => (await import("./postgres-diagnosis.ts")).diagnosePostgres(dbFile),
+};
+
+async function open(settings: DatabaseSettings) {
+  const { openPostgres } = await import("./postgres-database.ts");
+  return openPostgres({ ...settings, dbPoolSize: WRITER_POOL_SIZE });
+}
+
+async function openWorker({ settings, log, conditions, isFirst }: WorkerContext): Promise<WorkerParts> {
+  const { openPostgres } = await import("./postgres-database.ts");
+  const database = await openPostgres({
+    ...settings,
+    onTrimRefused: (reason) => log.warning(`Database: the update log can't be trimmed: ${reason}`),
+    onBroken: (reason) => log.error(`Database: a statement of the server failed: ${reason}`),
+    onState(reason) {
+      if (reason === null) conditions.end("database", "Database: it does all of its work again");
+      else conditions.begin("database", reason);
+    },
+    onBlocked: (reason) => log.warning(`Database: saves are refused: ${reason}`),
+  });
+  if (database.preparation !== null) log.info(`Database: ${database.preparation}`);
+  if (isFirst) for (const warning of database.warnings) log.warning(`Database: ${warning}`);
+  return database;
+}

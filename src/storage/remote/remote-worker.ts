@@ -1,0 +1,47 @@
+/** What a worker has of another server, which may be away: requests get 503 until it is there. */
+import { parseUpstream } from "../../config/upstream-url.ts";
+import type { WorkerContext, WorkerParts } from "../engine.ts";
+import { PARSED_BYTES_MAX } from "./answer-body.ts";
+import { askNewer } from "./commands.ts";
+import { RemoteReader } from "./remote-reader.ts";
+import { RemoteSaves } from "./remote-saves.ts";
+import { runRemoteSql } from "./remote-sql.ts";
+import { RemoteUpdates } from "./remote-updates.ts";
+import { Upstream } from "./upstream.ts";
+
+const MIB = 1024 * 1024;
+/**
+ * Of an update in the answer that tells it, to the body that it was saved with: it is text within
+ * JSON there.
+ */
+const UPDATE_TO_BODY = 4;
+
+export function openRemoteWorker({ settings, serverId, log, updates: sink }: WorkerContext): WorkerParts {
+  const { dbPoolSize } = settings;
+  const maxBodyBytes = settings.maxBodyMb * MIB;
+  const upstream = new Upstream({
+    url: parseUpstream(settings.dbFile)!,
+    connectionsMax: dbPoolSize,
+    serverId,
+    parsedBytesMax: Math.max(PARSED_BYTES_MAX, UPDATE_TO_BODY * maxBodyBytes),
+    log,
+  });
+  const reader = new RemoteReader(upstream, dbPoolSize);
+  const saves = new RemoteSaves(upstream, Math.floor(maxBodyBytes));
+  const updates = new RemoteUpdates({ ...sink, upstream, log, epoch: () => reader.updates.epoch() });
+  return {
+    reader,
+    upstream: {
+      updates,
+      save: (save, request) => saves.save(save, request),
+      async removeCheck(ticker) {
+        await askNewer(upstream, "remove_check", { ticker });
+      },
+      runSql: (request) => runRemoteSql(upstream, request, settings.sqlTimeoutS * 1000),
+    },
+    close() {
+      updates.close();
+      reader.close();
+    },
+  };
+}

@@ -1,0 +1,26 @@
+/** SQLite: the hub writes, workers read for themselves, users' SQL runs in processes of its own. */
+import { isFrame } from "../../protocol/frames.ts";
+import type { DatabaseSettings, Engine } from "../engine.ts";
+
+const open = async (settings: DatabaseSettings) => (await import("./open-sqlite.ts")).openSqlite(settings);
+
+export const SQLITE: Engine = {
+  names: { sqlite: "SQLite" },
+  forms: { endings: [".db", ".sqlite", ".sqlite3"], companions: ["-wal", "-shm"] },
+  placement: { reads: "worker", saves: "hub", sql: "runner" },
+  keepsAnswers: true,
+  open,
+  openTarget: open,
+  openToRead: async (dbFile) => (await import("./open-sqlite.ts")).openSqliteToRead(dbFile),
+  async openWorker({ settings, lostInHub }) {
+    const { SqliteReader } = await import("./sqlite-reader.ts");
+    const reader = new SqliteReader(settings.dbFile, settings.dbPoolSize, isFrame);
+    reader.file.toldByOthers = lostInHub;
+    return { reader, look: () => reader.file.checkForRead(), close: () => reader.close() };
+  },
+  async openRunner({ dbFile, durability }) {
+    const { createSqliteUserSql } = await import("./user-sql.ts");
+    return createSqliteUserSql({ path: dbFile, durability });
+  },
+  diagnose: async (dbFile) => (await import("./sqlite-diagnosis.ts")).diagnoseSqlite(dbFile),
+};
