@@ -10,6 +10,7 @@ import { residentBytes } from "../memory/resident.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { SqlMode, SqlParam, SqlReply } from "../storage/user-sql-contract.ts";
+import { WaitingLine } from "../storage/waiting-line.ts";
 import { clientGone, timedOut } from "./runner-end.ts";
 import { killGreatest } from "./runner-memory.ts";
 import { RunnerProcess } from "./runner-process.ts";
@@ -110,11 +111,6 @@ interface Patience {
   signal: AbortSignal | undefined;
 }
 
-interface Waiter {
-  take(runner: RunnerProcess): void;
-  fail(error: unknown): void;
-}
-
 class Pool implements RunnerPool {
   readonly timeoutMs: number;
   readonly #options: RunnerPoolOptions;
@@ -123,7 +119,11 @@ class Pool implements RunnerPool {
   /** Used from its end, so that those at its start grow old. */
   readonly #idle: RunnerProcess[] = [];
   readonly #idleTimers = new Map<RunnerProcess, Timer>();
-  readonly #waiting = new Set<Waiter>();
+  readonly #waiting = new WaitingLine<RunnerProcess>({
+    max: WAITING_MAX,
+    full: `execute_sql: ${WAITING_MAX} statements are waiting for a SQL runner already`,
+    gone: () => clientGone(),
+  });
   #killed = 0;
   #memoryLook: Timer | null = null;
   #closed = false;
@@ -163,7 +163,7 @@ class Pool implements RunnerPool {
       size: this.#options.size,
       idle,
       busy: this.#alive.size - idle,
-      waiting: this.#waiting.size,
+      waiting: this.#waiting.length,
       killed: this.#killed,
     };
   }
@@ -185,7 +185,7 @@ class Pool implements RunnerPool {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const waiter of [...this.#waiting]) waiter.fail(closing());
+    while (this.#waiting.fail(closing())) {}
     for (const runner of this.#alive) {
       if (this.#idle.includes(runner)) runner.end();
       else runner.kill("server stopping");
@@ -197,11 +197,8 @@ class Pool implements RunnerPool {
     if (this.#closed) throw closing();
     if (signal?.aborted) throw clientGone();
     this.#memoryLook ??= setInterval(() => this.#lookAtMemory(), MEMORY_LOOK_MS);
-    const runner = this.#next();
-    if (runner !== null) return runner;
-    if (this.#waiting.size >= WAITING_MAX)
-      throw unavailable(`execute_sql: ${WAITING_MAX} statements are waiting for a SQL runner already`);
-    return await this.#wait({ deadlineAt, signal });
+    const late = (): Error => timedOut(this.timeoutMs, "; every SQL runner was busy");
+    return this.#next() ?? (await this.#waiting.wait(deadlineAt - performance.now(), signal, { late }));
   }
 
   /** An idle runner, or a new one; null when all are busy. */
@@ -253,9 +250,7 @@ class Pool implements RunnerPool {
   #release(runner: RunnerProcess): void {
     // Its exit makes room for a new one.
     if (!runner.usable) return;
-    const [waiter] = this.#waiting;
-    if (waiter !== undefined) waiter.take(runner);
-    else this.#rest(runner);
+    if (!this.#waiting.give(runner)) this.#rest(runner);
   }
 
   #rest(runner: RunnerProcess): void {
@@ -298,40 +293,15 @@ class Pool implements RunnerPool {
   }
 
   #serveWaiting(): void {
-    for (const waiter of [...this.#waiting]) {
+    while (this.#waiting.length > 0) {
       try {
         const runner = this.#next();
         if (runner === null) return;
-        waiter.take(runner);
+        this.#waiting.give(runner);
       } catch (error) {
-        waiter.fail(error);
+        this.#waiting.fail(error);
       }
     }
-  }
-
-  #wait({ deadlineAt, signal }: Patience): Promise<RunnerProcess> {
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-        this.#waiting.delete(waiter);
-      };
-      const waiter: Waiter = {
-        take: (runner) => {
-          settle();
-          resolve(runner);
-        },
-        fail: (error) => {
-          settle();
-          reject(error);
-        },
-      };
-      const onAbort = (): void => waiter.fail(clientGone());
-      const onDeadline = (): void => waiter.fail(timedOut(this.timeoutMs, "; every SQL runner was busy"));
-      const timer = setTimeout(onDeadline, deadlineAt - performance.now());
-      signal?.addEventListener("abort", onAbort);
-      this.#waiting.add(waiter);
-    });
   }
 }
 

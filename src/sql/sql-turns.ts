@@ -6,6 +6,7 @@
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
+import { WaitingLine } from "../storage/waiting-line.ts";
 import type { SqlRequest } from "./execute.ts";
 import { clientGone, timedOut } from "./runner-end.ts";
 
@@ -41,17 +42,14 @@ export interface SqlTurnsFigures {
   waiting_addresses: number;
 }
 
-interface Waiter {
-  client: string;
-  begin(leave: () => void): void;
-}
+/** What ends a turn. */
+type Leave = () => void;
 
 export class SqlTurns {
   readonly #options: SqlTurnsOptions;
   readonly #bounds: { max: number; perClient: number };
-  /** By client address, the one that is next first. */
-  readonly #waiting = new Map<string, Set<Waiter>>();
-  #waitingCount = 0;
+  /** By client address, the one that is next first. Empty lines are removed by `#serve`. */
+  readonly #lines = new Map<string, WaitingLine<Leave>>();
   #look: Timer | null = null;
 
   constructor(options: SqlTurnsOptions) {
@@ -91,17 +89,22 @@ export class SqlTurns {
       max: this.#bounds.max,
       max_per_address: this.#bounds.perClient,
       waiting: this.#waitingCount,
-      waiting_addresses: this.#waiting.size,
+      waiting_addresses: [...this.#lines.values()].filter(({ length }) => length > 0).length,
     };
   }
 
-  async #enter(request: SqlRequest, startedAt: number): Promise<() => void> {
+  get #waitingCount(): number {
+    return [...this.#lines.values()].reduce((sum, { length }) => sum + length, 0);
+  }
+
+  async #enter(request: SqlRequest, startedAt: number): Promise<Leave> {
     const { client = "", signal, timeoutMs = this.#options.timeoutMs } = request;
     if (signal?.aborted) throw clientGone();
+    const ofClient = this.#lines.get(client)?.length ?? 0;
     // Whoever waits already goes first.
-    const leave = this.#waiting.has(client) ? null : this.#begin(client);
+    const leave = ofClient > 0 ? null : this.#begin(client);
     if (leave !== null) return leave;
-    if (client !== "" && (this.#waiting.get(client)?.size ?? 0) >= WAITING_PER_CLIENT_MAX)
+    if (client !== "" && ofClient >= WAITING_PER_CLIENT_MAX)
       throw new RequestError(
         429,
         `execute_sql: ${WAITING_PER_CLIENT_MAX} statements of ${client} are waiting already`,
@@ -109,87 +112,41 @@ export class SqlTurns {
       );
     if (this.#waitingCount >= WAITING_MAX)
       throw unavailable(`execute_sql: ${WAITING_MAX} statements are waiting for their turn already`);
-    return await this.#wait({ client, signal, timeoutMs, deadlineAt: startedAt + timeoutMs });
+    const waitMs = startedAt + timeoutMs - performance.now();
+    const late = (): Error => timedOut(timeoutMs, "; it was waiting for its turn");
+    return await this.#lineOf(client).wait(waitMs, signal, { late });
   }
 
-  #begin(client: string): (() => void) | null {
+  #begin(client: string): Leave | null {
     return this.#options.board.beginStatement(client, this.#bounds);
   }
 
-  #end(leave: () => void): void {
+  #end(leave: Leave): void {
     leave();
     this.#serve();
   }
 
   #serve(): void {
-    for (const client of [...this.#waiting.keys()]) {
-      const [waiter] = this.#waiting.get(client) ?? [];
-      const leave = waiter === undefined ? null : this.#begin(client);
-      if (leave === null) continue;
-      waiter!.begin(leave);
-      // The address goes to the end of the line.
-      const rest = this.#waiting.get(client);
-      this.#waiting.delete(client);
-      if (rest !== undefined) this.#waiting.set(client, rest);
+    for (const [client, line] of [...this.#lines]) {
+      const leave = line.length === 0 ? null : this.#begin(client);
+      if (leave !== null) line.give(leave);
+      else if (line.length > 0) continue;
+      // An address that was served goes to the end of the line.
+      this.#lines.delete(client);
+      if (line.length > 0) this.#lines.set(client, line);
     }
-  }
-
-  #wait({
-    client,
-    signal,
-    timeoutMs,
-    deadlineAt,
-  }: {
-    client: string;
-    signal: AbortSignal | undefined;
-    timeoutMs: number;
-    deadlineAt: number;
-  }): Promise<() => void> {
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-        this.#remove(waiter);
-      };
-      const waiter: Waiter = {
-        client,
-        begin(leave) {
-          settle();
-          resolve(leave);
-        },
-      };
-      const onAbort = (): void => {
-        settle();
-        reject(clientGone());
-      };
-      const timer = setTimeout(
-        () => {
-          settle();
-          reject(timedOut(timeoutMs, "; it was waiting for its turn"));
-        },
-        Math.max(0, deadlineAt - performance.now()),
-      );
-      signal?.addEventListener("abort", onAbort);
-      this.#add(waiter);
-    });
-  }
-
-  #add(waiter: Waiter): void {
-    const sameClient = this.#waiting.get(waiter.client);
-    if (sameClient === undefined) this.#waiting.set(waiter.client, new Set([waiter]));
-    else sameClient.add(waiter);
-    this.#waitingCount++;
-    this.#look ??= setInterval(() => this.#serve(), LOOK_MS);
-  }
-
-  #remove(waiter: Waiter): void {
-    const sameClient = this.#waiting.get(waiter.client);
-    if (!sameClient?.delete(waiter)) return;
-    this.#waitingCount--;
-    if (sameClient.size === 0) this.#waiting.delete(waiter.client);
-    if (this.#waitingCount > 0 || this.#look === null) return;
+    if (this.#lines.size > 0 || this.#look === null) return;
     clearInterval(this.#look);
     this.#look = null;
+  }
+
+  #lineOf(client: string): WaitingLine<Leave> {
+    const known = this.#lines.get(client);
+    if (known !== undefined) return known;
+    const line = new WaitingLine<Leave>({ gone: () => clientGone() });
+    this.#lines.set(client, line);
+    this.#look ??= setInterval(() => this.#serve(), LOOK_MS);
+    return line;
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
+import { WaitingLine } from "../waiting-line.ts";
 import { type ConnectionOptions, PostgresConnection } from "./connection.ts";
 import { failureOf, isOutOfConnections, isServerState, requestErrorOf } from "./postgres-errors.ts";
 
@@ -62,12 +63,11 @@ interface Member {
   unwanted: boolean;
 }
 
-interface Waiter {
+interface Want {
   use: Use;
-  resolve(lease: Lease): void;
-  reject(error: unknown): void;
-  /** PostgreSQL takes no further connection: only one that comes free will do. */
-  openNone: boolean;
+  /** False: PostgreSQL takes no further connection, so only one that comes free will do. */
+  mayOpen: boolean;
+  signal: AbortSignal | undefined;
 }
 
 export interface PostgresPoolOptions extends ConnectionOptions {
@@ -104,8 +104,8 @@ export class PostgresPool {
   /** Why the newest connection broke or could not be had; null: it is there. */
   #trouble: { reason: string; sinceMs: number } | null = null;
   #silence: string | null = null;
-  /** In order of arrival; those of long use apart, since others may overtake them. */
-  readonly #waiting = { short: [] as Waiter[], stream: [] as Waiter[], sql: [] as Waiter[] };
+  /** Those of long use wait apart, since others may overtake them. */
+  readonly #waiting: Record<"short" | LongUse, WaitingLine<Lease, Want>>;
   readonly #sweeper: Timer;
   readonly #onBroken: (reason: string) => void;
   #closed = false;
@@ -123,6 +123,11 @@ export class PostgresPool {
       ageMaxMs: AGE_MAX_MS,
       sweepMs: SWEEP_MS,
       ...limits,
+    };
+    this.#waiting = {
+      short: this.#newLine(WAITING_SHORT_MAX),
+      stream: this.#newLine(WAITING_LONG_MAX),
+      sql: this.#newLine(WAITING_LONG_MAX),
     };
     this.#sweeper = setInterval(() => this.#sweep(), this.#limits.sweepMs);
     this.#sweeper.unref();
@@ -142,52 +147,14 @@ export class PostgresPool {
    * @param signal gives up waiting, with its reason.
    * @throws RequestError 503 no connection in time, too many wait, or the database is away.
    */
-  acquire(use: Use, signal?: AbortSignal): Promise<Lease> {
-    if (this.#closed) return Promise.reject(unavailable("the database's connections are closed"));
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const { promise, resolve, reject } = Promise.withResolvers<Lease>();
-    const waiting = this.#waiting[isLong(use) ? use : "short"];
-    let settled = false;
-    const giveUp = (error: unknown): void => {
-      settled = true;
-      remove(waiting, waiter);
-      reject(error);
-    };
-    const waiter: Waiter = {
-      use,
-      openNone: false,
-      resolve: (lease) => {
-        // A connection was being opened for it, and came too late.
-        if (settled) lease.release();
-        settled = true;
-        resolve(lease);
-      },
-      reject: giveUp,
-    };
-    waiting.push(waiter);
-    this.#serve();
-    // What nothing stood in the way of pays for no timer.
-    if (!waiting.includes(waiter)) return promise;
-
-    const waitingMax = isLong(use) ? WAITING_LONG_MAX : WAITING_SHORT_MAX;
-    if (waiting.length > waitingMax) {
-      giveUp(
-        unavailable(`all ${this.#size} database connections are in use and ${waitingMax} requests wait`),
-      );
-      return promise;
-    }
-    const waitMs = isLong(use) ? this.#limits.waitLongMs : this.#limits.waitShortMs;
-    const timer = setTimeout(
-      () =>
-        giveUp(unavailable(`all ${this.#size} database connections stayed in use for ${waitMs / 1_000} s`)),
-      waitMs,
-    );
-    const abort = (): void => giveUp(signal?.reason);
-    signal?.addEventListener("abort", abort);
-    return promise.finally(() => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
-    });
+  async acquire(use: Use, signal?: AbortSignal): Promise<Lease> {
+    if (this.#closed) throw unavailable("the database's connections are closed");
+    if (signal?.aborted) throw signal.reason;
+    const line = this.#lineOf(use);
+    const want: Want = { use, mayOpen: true, signal };
+    const lease = line.length === 0 && this.#mayTake(use) ? this.#take(want) : null;
+    if (lease !== null) return lease;
+    return line.wait(isLong(use) ? this.#limits.waitLongMs : this.#limits.waitShortMs, signal, { want });
   }
 
   /** As of the last use; where that left no connection, see `lookForDatabase`. */
@@ -249,8 +216,8 @@ export class PostgresPool {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#sweeper);
-    for (const waiting of Object.values(this.#waiting)) {
-      for (const { reject } of waiting.splice(0)) reject(unavailable("the server is stopping"));
+    for (const line of Object.values(this.#waiting)) {
+      while (line.fail(unavailable("the server is stopping"))) {}
     }
     const deadline = performance.now() + CLOSE_WAIT_MS;
     for (const member of this.#members) member.unwanted = true;
@@ -260,33 +227,44 @@ export class PostgresPool {
     this.#members.clear();
   }
 
-  #serve(): void {
-    const { short, stream, sql } = this.#waiting;
-    while (short.length > 0 && this.#serveFirst(short)) {}
-    for (const waiting of [sql, stream]) {
-      while (waiting.length > 0 && this.#mayTakeLong(waiting === sql ? "sql" : "stream")) {
-        if (!this.#serveFirst(waiting)) return;
-      }
-    }
+  #newLine(max: number): WaitingLine<Lease, Want> {
+    return new WaitingLine({
+      max,
+      full: `all ${this.#size} database connections are in use and ${max} requests wait`,
+      late: `all ${this.#size} database connections stayed in use`,
+      gone: (reason) => reason,
+    });
   }
 
-  /** @returns false when there is nothing for it now. */
-  #serveFirst(waiting: Waiter[]): boolean {
-    const waiter = waiting[0]!;
-    const member = this.#pick(waiter);
-    if (member !== null) {
-      waiting.shift();
-      waiter.resolve(this.#lend(member, waiter.use));
-      return true;
-    }
-    if (waiter.openNone || this.#members.size + this.#opening >= this.#size) return false;
-    waiting.shift();
-    void this.#openFor(waiter, waiting);
-    return true;
+  #lineOf(use: Use): WaitingLine<Lease, Want> {
+    return this.#waiting[isLong(use) ? use : "short"];
+  }
+
+  #serve(): void {
+    const { short, stream, sql } = this.#waiting;
+    for (const line of [short, sql, stream]) while (this.#serveFirst(line)) {}
+  }
+
+  /** @returns false when nobody waits, or there is nothing for the first one now. */
+  #serveFirst(line: WaitingLine<Lease, Want>): boolean {
+    const want = line.first;
+    const lease = want !== undefined && this.#mayTake(want.use) ? this.#take(want) : null;
+    return lease !== null && line.give(lease);
+  }
+
+  /** @returns null when all connections are in use. */
+  #take(want: Want): Lease | Promise<Lease> | null {
+    const member = this.#pick(want);
+    if (member !== null) return this.#lend(member, want.use);
+    return want.mayOpen && this.#hasRoom() ? this.#open(want) : null;
+  }
+
+  #hasRoom(): boolean {
+    return this.#members.size + this.#opening < this.#size;
   }
 
   /** The one used last, so that those in excess grow idle and are closed. */
-  #pick({ use, openNone }: Waiter): Member | null {
+  #pick({ use, mayOpen }: Want): Member | null {
     let shareable: Member | null = null;
     let free: Member | null = null;
     for (const member of this.#members) {
@@ -296,32 +274,33 @@ export class PostgresPool {
         shareable = member;
     }
     if (free !== null || use !== "shared") return free;
-    const mayOpen = !openNone && this.#members.size + this.#opening < this.#size;
-    return mayOpen ? null : shareable;
+    return mayOpen && this.#hasRoom() ? null : shareable;
   }
 
-  async #openFor(waiter: Waiter, waiting: Waiter[]): Promise<void> {
+  async #open({ use, signal }: Want): Promise<Lease> {
     this.#opening++;
-    if (isLong(waiter.use)) this.#openingLong[waiter.use]++;
-    let connection: PostgresConnection;
+    if (isLong(use)) this.#openingLong[use]++;
     try {
-      connection = await PostgresConnection.open(this.#options);
+      const connection = await PostgresConnection.open(this.#options);
+      return this.#lend(this.#admit(connection), use);
     } catch (error) {
-      this.#opening--;
-      if (isLong(waiter.use)) this.#openingLong[waiter.use]--;
       this.#noteTrouble(error);
-      if (isOutOfConnections(error) && this.#members.size > 0 && !this.#closed) {
-        this.#waitAgain(waiter, waiting, error);
-      } else {
-        waiter.reject(requestErrorOf(error, "connect"));
-      }
+      const refused = requestErrorOf(error, "connect");
+      if (!isOutOfConnections(error) || this.#members.size === 0 || this.#closed) throw refused;
+      // PostgreSQL has no more connections to give: one of those here comes free in time, or not.
+      const want: Want = { use, mayOpen: false, signal };
+      const again = { want, ahead: true, late: () => refused };
+      return this.#lineOf(use).wait(this.#limits.waitShortMs, signal, again);
+    } finally {
+      this.#opening--;
+      if (isLong(use)) this.#openingLong[use]--;
       this.#serve();
-      return;
     }
-    this.#opening--;
+  }
+
+  #admit(connection: PostgresConnection): Member {
     this.#opened++;
     this.#trouble = null;
-    if (isLong(waiter.use)) this.#openingLong[waiter.use]--;
     const member: Member = {
       connection,
       sharers: 0,
@@ -331,29 +310,7 @@ export class PostgresPool {
     };
     this.#members.add(member);
     connection.onLost = () => this.#onLost(member);
-    waiter.resolve(this.#lend(member, waiter.use));
-    this.#serve();
-  }
-
-  /**
-   * PostgreSQL has no more connections to give, but some are here: one of them comes free in time,
-   * or not.
-   */
-  #waitAgain(waiter: Waiter, waiting: Waiter[], error: unknown): void {
-    const again: Waiter = { ...waiter, openNone: true };
-    const timer = setTimeout(() => {
-      remove(waiting, again);
-      waiter.reject(requestErrorOf(error, "connect"));
-    }, this.#limits.waitShortMs);
-    again.resolve = (lease) => {
-      clearTimeout(timer);
-      waiter.resolve(lease);
-    };
-    again.reject = (reason) => {
-      clearTimeout(timer);
-      waiter.reject(reason);
-    };
-    waiting.unshift(again);
+    return member;
   }
 
   #lend(member: Member, use: Use): Lease {
@@ -435,7 +392,8 @@ export class PostgresPool {
     this.#serve();
   }
 
-  #mayTakeLong(use: LongUse): boolean {
+  #mayTake(use: Use): boolean {
+    if (!isLong(use)) return true;
     const inUse = { ...this.#openingLong };
     for (const { owner } of this.#members) if (owner !== null && isLong(owner)) inUse[owner]++;
     return inUse.stream + inUse.sql < this.#longMax && inUse[use] < this.#longMaxEach;
@@ -448,9 +406,4 @@ function isLong(use: Use): use is LongUse {
 
 function isFree(member: Member): boolean {
   return member.sharers === 0 && member.owner === null;
-}
-
-function remove(waiting: Waiter[], waiter: Waiter): void {
-  const at = waiting.indexOf(waiter);
-  if (at >= 0) waiting.splice(at, 1);
 }
