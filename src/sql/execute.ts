@@ -1,7 +1,7 @@
 /** One statement of a user, from the request to the answer: who may write, and when. */
 import { badRequest, RequestError } from "../protocol/errors.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlAnswer, SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
-import { clientGone, timedOut } from "./runner-end.ts";
 import type { RunnerPool } from "./runner-pool.ts";
 import type { Limits } from "./runner-watch.ts";
 
@@ -125,8 +125,9 @@ async function acquire(
   try {
     return await lease.acquire(signal === undefined ? deadline : AbortSignal.any([deadline, signal]));
   } catch (error) {
-    if (signal?.aborted) throw clientGone();
-    if (deadline.aborted) throw timedOut(timeoutMs, "; it was waiting to write, nothing changed");
+    if (signal?.aborted) throw stoppedAsClientLeft();
+    if (deadline.aborted)
+      throw stoppedAtLimit({ timeoutMs, effect: "; it was waiting to write, nothing changed" });
     throw error;
   }
 }

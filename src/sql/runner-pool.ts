@@ -9,9 +9,9 @@ import type { MemoryBoard } from "../memory/memory-board.ts";
 import { residentBytes } from "../memory/resident.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlMode, SqlParam, SqlReply } from "../storage/user-sql-contract.ts";
 import { WaitingLine } from "../storage/waiting-line.ts";
-import { clientGone, timedOut } from "./runner-end.ts";
 import { killGreatest } from "./runner-memory.ts";
 import { RunnerProcess } from "./runner-process.ts";
 import { withoutLiterals } from "./without-literals.ts";
@@ -122,7 +122,7 @@ class Pool implements RunnerPool {
   readonly #waiting = new WaitingLine<RunnerProcess>({
     max: WAITING_MAX,
     full: `execute_sql: ${WAITING_MAX} statements are waiting for a SQL runner already`,
-    gone: () => clientGone(),
+    gone: () => stoppedAsClientLeft(),
   });
   #killed = 0;
   #memoryLook: Timer | null = null;
@@ -195,9 +195,10 @@ class Pool implements RunnerPool {
 
   async #acquire({ deadlineAt, signal }: Patience): Promise<RunnerProcess> {
     if (this.#closed) throw closing();
-    if (signal?.aborted) throw clientGone();
+    if (signal?.aborted) throw stoppedAsClientLeft();
     this.#memoryLook ??= setInterval(() => this.#lookAtMemory(), MEMORY_LOOK_MS);
-    const late = (): Error => timedOut(this.timeoutMs, "; every SQL runner was busy");
+    const { timeoutMs } = this;
+    const late = (): Error => stoppedAtLimit({ timeoutMs, effect: "; every SQL runner was busy" });
     return this.#next() ?? (await this.#waiting.wait(deadlineAt - performance.now(), signal, { late }));
   }
 

@@ -5,10 +5,10 @@
  */
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import { WaitingLine } from "../storage/waiting-line.ts";
 import type { SqlRequest } from "./execute.ts";
-import { clientGone, timedOut } from "./runner-end.ts";
 
 /** Statements that wait in one worker; the next one gets 503. */
 const WAITING_MAX = 256;
@@ -99,7 +99,7 @@ export class SqlTurns {
 
   async #enter(request: SqlRequest, startedAt: number): Promise<Leave> {
     const { client = "", signal, timeoutMs = this.#options.timeoutMs } = request;
-    if (signal?.aborted) throw clientGone();
+    if (signal?.aborted) throw stoppedAsClientLeft();
     const ofClient = this.#lines.get(client)?.length ?? 0;
     // Whoever waits already goes first.
     const leave = ofClient > 0 ? null : this.#begin(client);
@@ -113,7 +113,7 @@ export class SqlTurns {
     if (this.#waitingCount >= WAITING_MAX)
       throw unavailable(`execute_sql: ${WAITING_MAX} statements are waiting for their turn already`);
     const waitMs = startedAt + timeoutMs - performance.now();
-    const late = (): Error => timedOut(timeoutMs, "; it was waiting for its turn");
+    const late = (): Error => stoppedAtLimit({ timeoutMs, effect: "; it was waiting for its turn" });
     return await this.#lineOf(client).wait(waitMs, signal, { late });
   }
 
@@ -143,7 +143,7 @@ export class SqlTurns {
   #lineOf(client: string): WaitingLine<Leave> {
     const known = this.#lines.get(client);
     if (known !== undefined) return known;
-    const line = new WaitingLine<Leave>({ gone: () => clientGone() });
+    const line = new WaitingLine<Leave>({ gone: () => stoppedAsClientLeft() });
     this.#lines.set(client, line);
     this.#look ??= setInterval(() => this.#serve(), LOOK_MS);
     return line;

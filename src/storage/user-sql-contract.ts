@@ -18,12 +18,18 @@ export interface UserSqlRequest {
   maxRows: number;
 }
 
+/**
+ * The parts together are a JSON array of objects, UTF-8; `bytes` is their sum. The array is empty
+ * for a statement without rows.
+ */
+export interface EncodedRows {
+  rows: number;
+  bytes: number;
+  parts: Uint8Array[];
+}
+
 export type UserSqlOutcome =
-  /**
-   * The pieces together are a JSON array of objects, UTF-8; `bytes` is their sum. Empty array for a
-   * statement without rows.
-   */
-  | { status: "rows"; rows: number; bytes: number; parts: Uint8Array[] }
+  | ({ status: "rows" } & EncodedRows)
   /** Only in `read`: the statement writes. Nothing has happened. */
   | { status: "needs-write" }
   /**

@@ -20,7 +20,8 @@ import {
   type DuckDBVector,
 } from "@duckdb/node-api";
 import { RequestError } from "../../protocol/errors.ts";
-import { escapedBytes, type JsonPieces } from "./json-pieces.ts";
+import { type AnswerRows, membersOf } from "../sql-answer.ts";
+import { escapedBytes } from "./escaped-bytes.ts";
 
 /** Longer texts and BLOBs are written in blocks of this size, which base64 can be joined of. */
 const BLOCK_BYTES = 3 * 64 * 1024;
@@ -33,7 +34,7 @@ const ODD_VALUE_BYTES_MAX = 64 * 1024;
  * Writes one cell; what it gives back writes the rest of a large one, and yields wherever the event
  * loop may have a turn.
  */
-export type Cells = (index: number, out: JsonPieces) => Generator<void> | null;
+export type Cells = (index: number, out: AnswerRows) => Generator<void> | null;
 
 const INT64_END = 2 ** 63;
 
@@ -111,13 +112,13 @@ function texts(vector: DuckDBVarCharVector): Cells {
   };
 }
 
-function* longText(bytes: Uint8Array, out: JsonPieces): Generator<void> {
-  out.addQuote();
+function* longText(bytes: Uint8Array, out: AnswerRows): Generator<void> {
+  out.add('"');
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
     out.addBytes(escapedBytes(bytes.subarray(at, at + BLOCK_BYTES)));
     yield;
   }
-  out.addQuote();
+  out.add('"');
 }
 
 function blobs(vector: DuckDBBlobVector): Cells {
@@ -137,7 +138,7 @@ function blobs(vector: DuckDBBlobVector): Cells {
   };
 }
 
-function* longBlob(bytes: Uint8Array, out: JsonPieces): Generator<void> {
+function* longBlob(bytes: Uint8Array, out: AnswerRows): Generator<void> {
   out.add('"');
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
     out.add(bytes.subarray(at, at + BLOCK_BYTES).toBase64());
@@ -169,7 +170,7 @@ function arrays(vector: DuckDBArrayVector): Cells {
 function* list(
   items: Cells,
   { from, length }: { from: number; length: number },
-  out: JsonPieces,
+  out: AnswerRows,
 ): Generator<void> {
   out.expect(2 * length); // an item has a character, and a comma
   out.add("[");
@@ -183,11 +184,9 @@ function* list(
 }
 
 function structs(vector: DuckDBStructVector): Cells {
-  const names = vector.type.entryNames;
-  const byName = new Map(names.map((name, entry) => [name, entry]));
-  const members = [...byName].map(([name, entry], at) => ({
-    prefix: `${at === 0 ? "" : ","}${JSON.stringify(name)}:`,
-    cells: cellsOf(vector.entryVectorAt(entry)),
+  const members = membersOf(vector.type.entryNames).map(({ index, prefix }) => ({
+    prefix,
+    cells: cellsOf(vector.entryVectorAt(index)),
   }));
   return function* (index, out) {
     if (!vector.isItemValid(index)) {

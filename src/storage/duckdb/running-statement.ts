@@ -1,7 +1,7 @@
 /** A statement of a user on its connection, and the ways in which it is stopped. */
 import type { DuckDBConnection } from "@duckdb/node-api";
-import { RequestError } from "../../protocol/errors.ts";
-import { stoppedAtLimit } from "../time-limit.ts";
+import { badRequest, type RequestError, unavailable } from "../../protocol/errors.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../stopped-sql.ts";
 import type { SqlMode } from "../user-sql-contract.ts";
 
 export type StopReason =
@@ -17,8 +17,6 @@ export type StopReason =
  * at its end.
  */
 const INTERRUPT_EVERY_MS = 20;
-/** For the access log: there is nobody to answer. */
-const CLIENT_CLOSED_REQUEST = 499;
 
 export interface StatementLimits {
   /** In all, of which `leftMs` are left, and `waitedMs` went by before it could begin. */
@@ -133,27 +131,19 @@ export class RunningStatement {
       case "time limit":
         return stoppedAtLimit({ timeoutMs: this.#timeoutMs, waitedMs: this.#waitedMs, effect });
       case "client gone":
-        return new RequestError(CLIENT_CLOSED_REQUEST, `execute_sql: stopped, the client is gone${effect}`);
+        return stoppedAsClientLeft(effect);
       case "memory":
-        return new RequestError(400, `execute_sql: stopped, ${detail}${effect}`);
+        return badRequest(`execute_sql: stopped, ${detail}${effect}`);
       case "memory of others":
-        return new RequestError(
-          503,
+        return unavailable(
           `execute_sql: stopped, as another statement that was stopped has not ended: ${detail}${effect}`,
-          { retryAfterS: 1 },
         );
       case "saves first":
-        return new RequestError(
-          503,
+        return unavailable(
           `execute_sql: stopped, a save needed the same rows, or a save or read the memory${effect}`,
-          {
-            retryAfterS: 1,
-          },
         );
       case "server stopping":
-        return new RequestError(503, `execute_sql: stopped, the server is stopping${effect}`, {
-          retryAfterS: 1,
-        });
+        return unavailable(`execute_sql: stopped, the server is stopping${effect}`);
     }
   }
 }

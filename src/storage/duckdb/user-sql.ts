@@ -11,9 +11,16 @@ import {
   ResultReturnType,
   StatementType,
 } from "@duckdb/node-api";
-import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { StorageBusyError } from "../contract.ts";
-import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import { AnswerRows, checkCount, refusedAs, refusedWith, tooManyRows } from "../sql-answer.ts";
+import type {
+  EncodedRows,
+  InterruptibleSql,
+  SqlParam,
+  UserSqlOutcome,
+  UserSqlRequest,
+} from "../user-sql-contract.ts";
 import {
   isConflict,
   isFatal,
@@ -29,13 +36,11 @@ import type { Session } from "./session.ts";
 import { Slots, substitutesMax, userStatementsMax } from "./slots.ts";
 import { StatementGuard } from "./statement-guard.ts";
 import { StuckStatements } from "./stuck-statements.ts";
-import { type EncodedRows, encodeRows } from "./user-sql-rows.ts";
+import { encodeRows } from "./user-sql-rows.ts";
 import { prepareStatement, type UserStatement } from "./user-sql-statement.ts";
 
 /** Statements that may wait for one of the running ones to end. */
 const STATEMENTS_WAITING_MAX = 100;
-/** Of one answer, which waits in this process until it is sent. */
-const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 /** Tries of a writing statement that meets another transaction in the same rows. */
 const ATTEMPTS_MAX = 3;
 /**
@@ -50,9 +55,6 @@ const ROLLBACK_WAIT_MS = 2_000;
 const ROLLBACK_GRACE_MS = 100;
 /** How long the server's end waits for statements that it has stopped. */
 const CLOSE_WAIT_MS = 2_000;
-
-/** Of statements that only say how many rows they changed. */
-const NO_ROWS: EncodedRows = { rows: 0, bytes: 2, parts: [new TextEncoder().encode("[]")] };
 
 export interface DuckDbUserSqlOptions {
   memoryLimitMb: number;
@@ -252,7 +254,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     try {
       await session.connection.run("BEGIN TRANSACTION READ ONLY");
       const statement = await prepareStatement(session.connection, request.sql);
-      checkCount(statement.prepared, request.params);
+      checkCount(statement.prepared.parameterCount, request.params.length);
       if (statement.kind === "write") return { status: "needs-write" };
       return { status: "rows", ...(await execute(session, statement, request, running)) };
     } catch (error) {
@@ -270,7 +272,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     const statement = await prepareStatement(session.connection, request.sql);
     const lack = this.#file.room.lackForStatement({ deletes: statement.type === StatementType.DELETE });
     if (lack !== null) throw unavailable("execute_sql: the database can't be written to", lack);
-    checkCount(statement.prepared, request.params);
+    checkCount(statement.prepared.parameterCount, request.params.length);
     await this.#file.beginOwnNames(session);
     const guard = await StatementGuard.before(session, {
       sql: request.sql,
@@ -301,32 +303,19 @@ export class DuckDbUserSql implements InterruptibleSql {
   #outcomeOf(error: unknown): UserSqlOutcome {
     if (error instanceof RequestError) {
       if (error.status !== 400) throw error;
-      return { status: "error", httpStatus: error.status, ...error.body() };
+      return refusedWith(error);
     }
     if (isFatal(error)) this.#file.reportFatal(error);
     const { message, rest } = wordsOf(error);
-    if (isFileRefusal(error)) {
-      const text = "execute_sql: access to a file is not allowed: a request may not use files";
-      return { status: "error", httpStatus: 400, error: text, details: message };
-    }
-    if (isFatal(error) || /^IO Error:/.test((error as Error).message)) {
-      return {
-        status: "error",
-        httpStatus: 503,
-        error: "execute_sql: the database failed",
+    if (isFileRefusal(error))
+      return refusedAs(400, "access to a file is not allowed: a request may not use files", {
         details: message,
-      };
-    }
-    if (isOutOfMemory(error)) {
-      const text = "execute_sql: stopped, it took more memory than the database may use";
-      return { status: "error", httpStatus: 400, error: text, details: message };
-    }
-    return {
-      status: "error",
-      httpStatus: 400,
-      error: `execute_sql: ${message}`,
-      ...(rest === null ? {} : { details: rest }),
-    };
+      });
+    if (isFatal(error) || /^IO Error:/.test((error as Error).message))
+      return refusedAs(503, "the database failed", { details: message });
+    if (isOutOfMemory(error))
+      return refusedAs(400, "stopped, it took more memory than the database may use", { details: message });
+    return refusedAs(400, message, { details: rest ?? undefined });
   }
 }
 
@@ -350,10 +339,11 @@ async function execute(
   const result = await runWhole(session, limited ?? { prepared, text: sql }, params);
   running.check();
   if (result.rowCount > maxRows) throw tooManyRows(maxRows);
-  if (result.returnType !== ResultReturnType.QUERY_RESULT) return NO_ROWS;
+  // Other statements only say how many rows they changed.
+  if (result.returnType !== ResultReturnType.QUERY_RESULT) return new AnswerRows({ maxRows }).finish();
   return encodeRows(result, {
     names: namesOf(prepared, result),
-    maxBytes: ANSWER_BYTES_MAX,
+    maxRows,
     check: () => running.check(),
   });
 }
@@ -416,17 +406,4 @@ function bind(prepared: DuckDBPreparedStatement, index: number, param: SqlParam)
   else if (typeof param === "bigint") prepared.bindBigInt(index, param);
   else if (Number.isSafeInteger(param)) prepared.bindBigInt(index, BigInt(param));
   else prepared.bindDouble(index, param);
-}
-
-function checkCount({ parameterCount }: DuckDBPreparedStatement, params: SqlParam[]): void {
-  if (params.length === parameterCount) return;
-  throw badRequest(
-    `execute_sql: the statement expects ${parameterCount} parameter${parameterCount === 1 ? "" : "s"}, got ${params.length}`,
-  );
-}
-
-function tooManyRows(maxRows: number): RequestError {
-  return new RequestError(400, `execute_sql: query returned more than ${maxRows} rows`, {
-    hint: "Add a LIMIT or a narrower WHERE, or start the server with a higher --sql-max-rows.",
-  });
 }

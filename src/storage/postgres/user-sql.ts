@@ -3,9 +3,16 @@
  * being, stopped by PostgreSQL when its time is over or its client has gone. What reads runs in a
  * READ ONLY transaction, which is rolled back.
  */
-import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
-import { stoppedAtLimit } from "../time-limit.ts";
-import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import { badRequest, CLIENT_CLOSED_REQUEST, RequestError, unavailable } from "../../protocol/errors.ts";
+import { AnswerRows, refusedAs, refusedWith } from "../sql-answer.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../stopped-sql.ts";
+import type {
+  EncodedRows,
+  InterruptibleSql,
+  SqlParam,
+  UserSqlOutcome,
+  UserSqlRequest,
+} from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
@@ -14,11 +21,9 @@ import { mayHaveEffects } from "./refused-functions.ts";
 import { literal } from "./sql-text.ts";
 import { StatementReader } from "./statement-reader.ts";
 import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
-import { RowEncoder, sizeOf } from "./user-sql-rows.ts";
+import { addRows, sizeOf } from "./user-sql-rows.ts";
 import type { Statement } from "./user-sql-statement.ts";
 
-/** An answer waits in the worker until the client has taken it. */
-const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 /**
  * Of one fetch from a cursor, if no row is larger than the largest before. Whatever is fetched is
  * in memory as a whole, so the first fetch is of one row, and each takes at most twice as many as
@@ -115,7 +120,7 @@ export class PostgresUserSql implements InterruptibleSql {
     const { promise: over, reject } = Promise.withResolvers<never>();
     const giveUp = (): void =>
       reject(
-        signal.reason instanceof RequestError && signal.reason.status === 499
+        signal.reason instanceof RequestError && signal.reason.status === CLIENT_CLOSED_REQUEST
           ? signal.reason
           : unavailable(`execute_sql: did not run: others were being read for ${timeoutMs / 1_000} s`),
       );
@@ -323,8 +328,7 @@ class Deadline {
       const waitedMs = this.#begunAtMs === null ? null : this.#begunAtMs - this.#askedAtMs;
       this.#controller.abort(stoppedAtLimit({ timeoutMs, waitedMs, effect }));
     }, timeoutMs);
-    this.#onGone = () =>
-      this.#controller.abort(new RequestError(499, `execute_sql: stopped, the client is gone${effect}`));
+    this.#onGone = () => this.#controller.abort(stoppedAsClientLeft(effect));
     if (signal?.aborted) this.#onGone();
     else signal?.addEventListener("abort", this.#onGone);
   }
@@ -408,22 +412,22 @@ async function readThroughCursor(
   statement: Statement,
   { params, maxRows }: UserSqlRequest,
   deadline: Deadline,
-): Promise<{ rows: number; bytes: number; parts: Uint8Array[] }> {
+): Promise<EncodedRows> {
   deadline.check();
   await connection.run(DECLARE + statement.text, bindings(params), deadline.options());
-  const encoder = new RowEncoder({ maxRows, maxBytes: ANSWER_BYTES_MAX });
+  const out = new AnswerRows({ maxRows });
   let largest = 1;
   for (let count = 1; ; ) {
     deadline.check();
-    const wanted = Math.min(count, maxRows - encoder.rows + 1);
+    const wanted = Math.min(count, maxRows - out.rows + 1);
     const fetched = await connection.runRaw(
       `FETCH ${wanted} FROM ${CURSOR}`,
       [],
       "simple",
       deadline.options(),
     );
-    encoder.add(fetched, fetched.columns ?? []);
-    if (fetched.length < wanted) return encoder.finish();
+    addRows(out, fetched, fetched.columns ?? []);
+    if (fetched.length < wanted) return out.finish();
     largest = fetched.reduce((size, cells) => Math.max(size, sizeOf(cells)), largest);
     count = Math.max(1, Math.min(FETCH_ROWS_MAX, count * 2, Math.floor(FETCH_BYTES / largest)));
   }
@@ -434,12 +438,12 @@ async function readAtOnce(
   { text }: Statement,
   { params, maxRows }: UserSqlRequest,
   deadline: Deadline,
-): Promise<{ rows: number; bytes: number; parts: Uint8Array[] }> {
+): Promise<EncodedRows> {
   deadline.check();
   const fetched = await connection.runRaw(text, bindings(params), "extended", deadline.options());
-  const encoder = new RowEncoder({ maxRows, maxBytes: ANSWER_BYTES_MAX });
-  encoder.add(fetched, fetched.columns ?? []);
-  return encoder.finish();
+  const out = new AnswerRows({ maxRows });
+  addRows(out, fetched, fetched.columns ?? []);
+  return out.finish();
 }
 
 /**
@@ -458,20 +462,11 @@ function isNoMistake(error: unknown): boolean {
 
 /** @param shift characters in front of the user's statement. @throws what is no mistake in it. */
 function outcomeOf(error: unknown, shift: number): UserSqlOutcome {
-  if (error instanceof RequestError && error.status === 400)
-    return { status: "error", httpStatus: 400, ...error.body() };
+  if (error instanceof RequestError && error.status === 400) return refusedWith(error);
   const failure = failureOf(error);
   if (failure?.kind !== "refused") throw requestErrorOf(error, "execute_sql");
   const { position, hint, detail } = error as { position?: string; hint?: string; detail?: string };
-  const details = [
-    ...(detail === undefined ? [] : [detail]),
-    ...(position === undefined ? [] : [`at character ${Number(position) - shift} of the statement`]),
-  ].join("; ");
-  return {
-    status: "error",
-    httpStatus: 400,
-    error: `execute_sql: ${failure.message}`,
-    details: details === "" ? undefined : details,
-    hint,
-  };
+  const at = position && `at character ${Number(position) - shift} of the statement`;
+  const details = [detail, at].filter((part) => part !== undefined).join("; ");
+  return refusedAs(400, failure.message, { details: details === "" ? undefined : details, hint });
 }

@@ -5,9 +5,16 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import type { Durability } from "../../config/settings.ts";
 import { badRequest, RequestError } from "../../protocol/errors.ts";
-import type { SqlParam, UserSqlEngine, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import { checkCount, refusedAs, refusedWith } from "../sql-answer.ts";
+import type {
+  EncodedRows,
+  SqlParam,
+  UserSqlEngine,
+  UserSqlOutcome,
+  UserSqlRequest,
+} from "../user-sql-contract.ts";
 import { refuseForeignKeys, StatementCheck } from "./user-sql-check.ts";
-import { collectRows, type EncodedRows } from "./user-sql-rows.ts";
+import { collectRows } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
 /**
@@ -15,8 +22,6 @@ import { readStatement, type Statement } from "./user-sql-statement.ts";
  * runner may.
  */
 const BUSY_TIMEOUT_MS = 5_000;
-/** An answer waits in the runner until the client has taken it. */
-const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 
 /** The runner has a wall: see sql/runner-pool.ts. */
 const SQLITE_NOMEM = 7;
@@ -156,8 +161,9 @@ function executeInTransaction(
 function execute(db: Database, { text }: Statement, { params, maxRows }: UserSqlRequest): EncodedRows {
   const prepared = db.prepare(text);
   try {
-    checkCount(prepared.paramsCount, params);
-    return collectRows(prepared, params.map(toBinding), { maxRows, maxBytes: ANSWER_BYTES_MAX });
+    // Bun binds NULL for parameters that are missing altogether, and ignores ones too many.
+    checkCount(prepared.paramsCount, params.length);
+    return collectRows(prepared, params.map(toBinding), { maxRows });
   } finally {
     prepared.finalize();
   }
@@ -168,7 +174,7 @@ function checkParameters(db: Database, { text }: Statement, { params }: UserSqlR
   db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get();
   const prepared = db.prepare(text);
   try {
-    checkCount(prepared.paramsCount, params);
+    checkCount(prepared.paramsCount, params.length);
   } finally {
     prepared.finalize();
   }
@@ -185,43 +191,20 @@ function mistakeOf(db: Database, { text }: Statement): unknown {
   return badRequest("execute_sql: the schema changed meanwhile; send it again");
 }
 
-/** Bun binds NULL for parameters that are missing altogether, and ignores ones too many. */
-function checkCount(expected: number, params: SqlParam[]): void {
-  if (params.length !== expected)
-    throw badRequest(
-      `execute_sql: the statement expects ${expected} parameter${expected === 1 ? "" : "s"}, got ${params.length}`,
-    );
-}
-
 function toBinding(param: SqlParam): null | string | number | bigint {
   return typeof param === "boolean" ? Number(param) : param;
 }
 
 function outcomeOf(error: unknown): UserSqlOutcome {
-  if (error instanceof RequestError) return { status: "error", httpStatus: error.status, ...error.body() };
-  if (isNodeSqliteError(error))
-    return {
-      status: "error",
-      httpStatus: 503,
-      error: "execute_sql: the file can't be read",
-      details: error.message,
-    };
+  if (error instanceof RequestError) return refusedWith(error);
+  if (isNodeSqliteError(error)) return refusedAs(503, "the file can't be read", { details: error.message });
   if (!(error instanceof SQLiteError)) throw error;
-  const away = AWAY[primaryCode(error)];
-  if (away !== undefined)
-    return { status: "error", httpStatus: 503, error: `execute_sql: ${away}`, details: error.message };
-  if (primaryCode(error) === SQLITE_NOMEM)
-    return {
-      status: "error",
-      httpStatus: 400,
-      error: "execute_sql: it takes more memory than a statement may",
-    };
-  return {
-    status: "error",
-    httpStatus: 400,
-    error: `execute_sql: ${error.message}`,
-    ...(error.byteOffset >= 0 ? { details: `at byte ${error.byteOffset} of the statement` } : {}),
-  };
+  const code = primaryCode(error);
+  const away = AWAY[code];
+  if (away !== undefined) return refusedAs(503, away, { details: error.message });
+  if (code === SQLITE_NOMEM) return refusedAs(400, "it takes more memory than a statement may");
+  const details = error.byteOffset >= 0 ? `at byte ${error.byteOffset} of the statement` : undefined;
+  return refusedAs(400, error.message, { details });
 }
 
 /** Of the connection that judges, which is only opened and never runs what a user wrote. */
