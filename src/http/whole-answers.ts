@@ -3,6 +3,7 @@
  * hold what a client doesn't read of them without a bound, so they are handed over piece by piece,
  * and together have one.
  */
+import { atClientsPace } from "../protocol/clients-pace.ts";
 import { unavailable } from "../protocol/errors.ts";
 
 /** What the kernel's buffers take of a client that doesn't read. */
@@ -36,20 +37,16 @@ export class WholeAnswers {
       this.#bytes -= left;
       left = 0;
     };
-    return new ReadableStream<Uint8Array>(
-      {
-        pull(controller) {
-          if (at < bytes.length) {
-            controller.enqueue(bytes.subarray(at, at + PIECE_BYTES));
-            at += PIECE_BYTES;
-            return;
-          }
+    return atClientsPace({
+      next() {
+        if (at >= bytes.length) {
           release();
-          controller.close();
-        },
-        cancel: release,
+          return null;
+        }
+        at += PIECE_BYTES;
+        return bytes.subarray(at - PIECE_BYTES, at);
       },
-      { highWaterMark: 0 },
-    );
+      cancel: release,
+    });
   }
 }

@@ -1,4 +1,5 @@
 /** One statement of a user, from the request to the answer: who may write, and when. */
+import { atClientsPace } from "../protocol/clients-pace.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlAnswer, SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
@@ -138,16 +139,13 @@ function surround(
   suffix: Uint8Array,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
-  return new ReadableStream(
-    {
-      start: (controller) => controller.enqueue(prefix),
-      pull: async (controller) => {
-        const { value, done } = await reader.read();
-        controller.enqueue(done ? suffix : value);
-        if (done) controller.close();
-      },
-      cancel: (reason) => reader.cancel(reason),
+  const ends = [prefix, suffix];
+  return atClientsPace({
+    async next() {
+      if (ends.length === 2) return ends.shift()!;
+      const { value } = await reader.read();
+      return value ?? ends.shift() ?? null;
     },
-    { highWaterMark: 0 },
-  );
+    cancel: (reason) => reader.cancel(reason),
+  });
 }

@@ -1,4 +1,5 @@
 /** What a driver's own SQL came to, as the answer of a request. */
+import { atClientsPace } from "../protocol/clients-pace.ts";
 import { refusalOf } from "../protocol/errors.ts";
 import type { SqlReply, UserSqlOutcome } from "../storage/user-sql-contract.ts";
 
@@ -15,20 +16,8 @@ export function sqlReplyOf(outcome: UserSqlOutcome): SqlReply {
     case "rows": {
       const { rows, bytes, parts } = outcome;
       if (bytes <= WHOLE_BYTES_MAX) return { rows, body: Buffer.concat(parts) };
-      return { rows, body: streamOf(parts) };
+      let next = 0;
+      return { rows, body: atClientsPace({ next: () => parts[next++] ?? null }) };
     }
   }
-}
-
-function streamOf(parts: Uint8Array[]): ReadableStream<Uint8Array> {
-  let next = 0;
-  return new ReadableStream(
-    {
-      pull(controller) {
-        if (next < parts.length) controller.enqueue(parts[next++]!);
-        else controller.close();
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }

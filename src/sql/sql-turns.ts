@@ -4,6 +4,7 @@
  * wait are served address by address, in turn.
  */
 import type { MemoryBoard } from "../memory/memory-board.ts";
+import { atClientsPace } from "../protocol/clients-pace.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
@@ -150,30 +151,20 @@ export class SqlTurns {
   }
 }
 
-/** The same stream; tells once that its source is at its end, broken or not wanted any more. */
+/** The same stream. Calls `over` once its source has ended or broken, or isn't wanted any more. */
 function whenOver(stream: ReadableStream<Uint8Array>, over: () => void): ReadableStream<Uint8Array> {
   const reader = stream.getReader();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { value, done } = await reader.read();
-          if (!done) return controller.enqueue(value);
-          over();
-          controller.close();
-        } catch (error) {
-          over();
-          throw error;
-        }
-      },
-      async cancel(reason) {
-        try {
-          await reader.cancel(reason);
-        } finally {
-          over();
-        }
-      },
+  return atClientsPace({
+    async next() {
+      try {
+        const { value } = await reader.read();
+        if (value === undefined) over();
+        return value ?? null;
+      } catch (error) {
+        over();
+        throw error;
+      }
     },
-    { highWaterMark: 0 },
-  );
+    cancel: (reason) => reader.cancel(reason).finally(over),
+  });
 }

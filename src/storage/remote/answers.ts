@@ -3,6 +3,7 @@
  * begins and ends is looked at, as a page of a proxy, or the half of an answer without length, has
  * status 200 as well. One that goes on piece by piece and ends wrongly breaks off.
  */
+import { atClientsPace } from "../../protocol/clients-pace.ts";
 import type { JsonRows } from "../contract.ts";
 import type { SqlAnswer } from "../user-sql-contract.ts";
 import { isWithin, readRest, SHORT_BYTES_MAX } from "./answer-body.ts";
@@ -121,23 +122,23 @@ function withoutLastByte(head: Uint8Array, source: Source, release: () => void):
   const pieces = new Pieces(source, release);
   let held = head;
   pieces.note(head);
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        for (;;) {
-          const next = await pieces.next();
-          const piece = next === null ? held.subarray(0, -1) : held;
-          if (piece.length > 0) controller.enqueue(piece);
-          if (next === null) return controller.close();
+  let isOver = false;
+  return atClientsPace({
+    async next() {
+      while (!isOver) {
+        const next = await pieces.next();
+        const piece = next === null ? held.subarray(0, -1) : held;
+        if (next === null) isOver = true;
+        else {
           pieces.note(next);
           held = next;
-          if (piece.length > 0) return;
         }
-      },
-      cancel: () => pieces.cancel(),
+        if (piece.length > 0) return piece;
+      }
+      return null;
     },
-    { highWaterMark: 0 },
-  );
+    cancel: () => pieces.cancel(),
+  });
 }
 
 /** What is left of an answer. */
