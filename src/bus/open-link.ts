@@ -1,6 +1,6 @@
 /** One try to connect to the broker, bounded in time, with a reason that may be logged. */
 import type { Carrier, Link, LinkEvents } from "./carrier.ts";
-import { within } from "./within.ts";
+import { inTime } from "./in-time.ts";
 
 export const CONNECT_TIMEOUT_MS = 5_000;
 /** Between two messages that a broker takes a moment for, and a broker that is gone. */
@@ -18,7 +18,7 @@ export async function openLink(carrier: Carrier, channel: string, events: LinkEv
     () => undefined,
   );
   try {
-    return await within(opening, CONNECT_TIMEOUT_MS, "no answer");
+    return await inTime(opening, CONNECT_TIMEOUT_MS, "no answer");
   } catch (error) {
     late = true;
     throw new Error(reasonOf(error, carrier));

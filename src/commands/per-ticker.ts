@@ -1,5 +1,7 @@
 /** One number for each ticker of a list, as JSON. */
+
 import type { PriceQuestion, StockReader } from "../storage/contract.ts";
+import { turn } from "../time/pauses.ts";
 import { requireTickers } from "./params.ts";
 
 /** How long look-ups go on without a turn for the worker's other clients, in ms. */
@@ -24,7 +26,7 @@ export async function answerPerTicker(
     let turnBegan = performance.now();
     for (const { key, ticker } of asked) {
       if (performance.now() - turnBegan > TURN_MS) {
-        await new Promise(setImmediate);
+        await turn();
         turnBegan = performance.now();
       }
       members.push(`${JSON.stringify(key)}:${ticker === null ? null : await ask(ticker)}`);

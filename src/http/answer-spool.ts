@@ -7,11 +7,13 @@
  * The file is unlinked as soon as it is open: whatever happens to this process, nothing stays
  * behind.
  */
+
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, statfs, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MIB } from "../config/units.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { messageOf } from "../protocol/message-of.ts";
 
@@ -34,8 +36,8 @@ const FREE_FOR_ALL = 0.5;
 const SHARE_OF_ONE_CLIENT = 0.125;
 const PIECE_BYTES = 256 * 1024;
 /** The spool leaves this much of its disk free. */
-const DISK_FREE_BYTES_MIN = 256 * 2 ** 20;
-const DISK_LOOK_BYTES = 32 * 2 ** 20;
+const DISK_FREE_BYTES_MIN = 256 * MIB;
+const DISK_LOOK_BYTES = 32 * MIB;
 
 export interface AnswerSpoolOptions {
   board: MemoryBoard;
@@ -128,7 +130,7 @@ export class AnswerSpool {
     const { board, bytesMax, workers } = this.#options;
     const all = board.spooledBytes + bytes;
     const ofClient = (this.#bytesOfClient.get(client) ?? 0) + bytes;
-    const limit = `--spool-mb ${Math.round(bytesMax / 2 ** 20)}`;
+    const limit = `--spool-mb ${Math.round(bytesMax / MIB)}`;
     if (all > bytesMax) throw new Error(`the client reads slowly, and the spool is full (${limit})`);
     if (all > bytesMax * FREE_FOR_ALL && ofClient > (bytesMax * SHARE_OF_ONE_CLIENT) / workers)
       throw new Error(`the client reads slowly, and has its share of the spool (${limit})`);

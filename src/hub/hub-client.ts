@@ -3,6 +3,7 @@
  * When the hub is restarted under it, the client connects again, subscribes again, and repeats the
  * unanswered saves.
  */
+
 import { join } from "node:path";
 import type { Socket } from "bun";
 import type { BusFigures } from "../bus/bus.ts";
@@ -12,6 +13,7 @@ import { unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
+import { within } from "../time/within.ts";
 import { HUB_AWAY_MAX_MS, HubAbsence } from "./hub-absence.ts";
 import { HubReads } from "./hub-reads.ts";
 import { HubReplies } from "./hub-replies.ts";
@@ -161,7 +163,7 @@ export class HubClient {
     // being restarted.
     const asked = this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
     // A hub that hangs counts it when it is back, or the next one hears of it with all others.
-    const reply = await Promise.race([asked, Bun.sleep(ADMISSION_WAIT_MS).then(() => null)]);
+    const reply = await within(asked, ADMISSION_WAIT_MS, () => null);
     return reply?.type !== "admitted" || reply.admitted;
   }
 

@@ -3,6 +3,7 @@
  * as after any death; the one process of `--workers 1` closes WebSockets instead, since nobody
  * would replace it.
  */
+import { MIB } from "../config/units.ts";
 import type { MemoryBoard } from "./memory-board.ts";
 import { processesOf, sumOf } from "./memory-watch.ts";
 
@@ -35,7 +36,7 @@ export function endWhoTakesFarTooMuch({ board, bytesMax, end }: MemoryEnderOptio
     if (suspect.pid !== greatest.pid) suspect = { pid: greatest.pid, sinceMs: performance.now() };
     if (performance.now() - suspect.sinceMs < FAR_OVER_FOR_MS) return;
     suspect = { pid: 0, sinceMs: 0 };
-    const mb = (bytes: number): number => Math.round(bytes / 2 ** 20);
+    const mb = (bytes: number): number => Math.round(bytes / MIB);
     end(
       greatest.pid,
       `${greatest.name} (pid ${greatest.pid}) takes ${mb(greatest.bytes)} MB, and the server ${mb(sum)} of ${mb(bytesMax)} MB (--memory-mb)`,

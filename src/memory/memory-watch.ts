@@ -3,6 +3,7 @@
  * refused and whoever can gives memory back; the log says who takes it. Memory goes back late, so
  * one high figure alone means little.
  */
+import { MIB } from "../config/units.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Logger } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
@@ -26,7 +27,6 @@ const COLLECTING_SHARE = 1 / 100;
 /** Between two lists of what takes the memory, while it is short. */
 const LIST_PAUSE_MS = 60_000;
 const PARTS_LISTED_MAX = 8;
-const MIB = 2 ** 20;
 
 export interface MemoryPart {
   what: string;

@@ -3,8 +3,10 @@
  * never waits for either: lines are gathered and written in the background, and dropped and counted
  * when a target doesn't keep up.
  */
+
 import type { LogLevel } from "../config/settings.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
+import { within } from "../time/within.ts";
 import { errorCode } from "./file-errors.ts";
 import { LineQueue, type LineTarget } from "./line-queue.ts";
 import { logFilePath, openLogFile } from "./log-file.ts";
@@ -96,12 +98,7 @@ export function createLogger({ level, worker, file, write }: LoggerOptions): Log
 
   const flush = async (): Promise<void> => {
     const flushed = Promise.all(queues.map((queue) => queue.flush()));
-    let timer: Timer | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, FLUSH_TIMEOUT_MS);
-    });
-    await Promise.race([flushed, timeout]);
-    clearTimeout(timer);
+    await within(flushed, FLUSH_TIMEOUT_MS, () => undefined);
   };
 
   return {

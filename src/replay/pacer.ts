@@ -3,7 +3,7 @@
  * and slow receivers don't add up: what is late is due at once, until the replay is on its schedule
  * again.
  */
-import { sleep } from "./sleep.ts";
+import { sleep } from "../time/pauses.ts";
 
 export interface PacerOptions {
   /** How many times faster than it happened; Infinity waits for nothing. */

@@ -7,10 +7,12 @@
  * so that nights are crossed in a few reads and a busy minute comes in several. Many rows may share
  * a stamp: a batch that ends among them is continued by their count.
  */
+
 import { microsOfStamp } from "../market/stamp-micros.ts";
 import { RequestError } from "../protocol/errors.ts";
 import type { JsonRecord } from "../protocol/json.ts";
 import type { JsonRows } from "../storage/contract.ts";
+import { turn } from "../time/pauses.ts";
 import { rowsOf } from "./answer-rows.ts";
 import type { Timed } from "./merge-by-time.ts";
 
@@ -61,7 +63,7 @@ export async function* storedSeries(query: SeriesQuery): AsyncGenerator<StoredRo
       given = 0;
       // A reader may answer without waiting for anything: others have their turn, however long
       // nothing is found.
-      if (rows.length === 0) await new Promise(setImmediate);
+      if (rows.length === 0) await turn();
       continue;
     }
     const last = rows.at(-1)!.atMicros;

@@ -1,4 +1,5 @@
 /** What a client is told when its statement ended with the runner and not with an answer. */
+import { MIB } from "../config/units.ts";
 import { badRequest, RequestError, unavailable } from "../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlMode } from "../storage/user-sql-contract.ts";
@@ -55,8 +56,8 @@ export function explainEnd(end: RunnerEnd): RequestError {
  * others have finished.
  */
 function tooMuchMemory({ memoryBytes, memoryBytesMax }: RunnerEnd, effect: string): RequestError {
-  const took = `execute_sql: stopped, it took ${Math.round(memoryBytes / 2 ** 20)} MB of memory`;
-  const bound = `all SQL together may take ${Math.round(memoryBytesMax / 2 ** 20)} MB${effect}`;
+  const took = `execute_sql: stopped, it took ${Math.round(memoryBytes / MIB)} MB of memory`;
+  const bound = `all SQL together may take ${Math.round(memoryBytesMax / MIB)} MB${effect}`;
   if (memoryBytes > memoryBytesMax / 2) return badRequest(`${took}; ${bound}`);
   return unavailable(`${took}, more than any other statement; ${bound}`);
 }

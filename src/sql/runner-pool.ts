@@ -3,8 +3,10 @@
  * statement, and are replaced when they had to be killed. A statement that finds none free waits in
  * a bounded queue.
  */
+
 import { existsSync } from "node:fs";
 import type { LogLevel } from "../config/settings.ts";
+import { MIB } from "../config/units.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { residentBytes } from "../memory/resident.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
@@ -23,7 +25,7 @@ const IDLE_END_MS = 30_000;
 /** How often a pool that runs something looks: a statement takes up to 3 GB a second. */
 const MEMORY_LOOK_MS = 10;
 /** A runner's wall, where even one that nobody watches stops. Bun itself needs some of it. */
-const WALL_BYTES_MIN = 512 * 2 ** 20;
+const WALL_BYTES_MIN = 512 * MIB;
 /** Some images have none: there, only the looks at the memory bound a runner. */
 const SHELL = "/bin/sh";
 

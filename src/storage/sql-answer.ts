@@ -1,9 +1,10 @@
 /** The answer to a user's statement, whatever the engine: its limits, its JSON, its refusals. */
+import { MIB } from "../config/units.ts";
 import { badRequest, type ErrorParts, RequestError } from "../protocol/errors.ts";
 import type { EncodedRows, UserSqlOutcome } from "./user-sql-contract.ts";
 
 /** An answer waits in its process until the client has taken it. */
-const ANSWER_BYTES_MAX = 256 * 2 ** 20;
+const ANSWER_BYTES_MAX = 256 * MIB;
 /** Text is turned into bytes once this much has gathered. */
 const TEXT_MAX = 64 * 1024;
 const encoder = new TextEncoder();
@@ -77,7 +78,7 @@ export class AnswerRows {
   }
 
   #tooManyBytes(): RequestError {
-    const megabytes = Math.floor(this.#maxBytes / 2 ** 20);
+    const megabytes = Math.floor(this.#maxBytes / MIB);
     return badRequest(`execute_sql: query returned more than ${megabytes} MB of JSON`);
   }
 }

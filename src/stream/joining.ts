@@ -1,7 +1,9 @@
 /**
  * The way of a subscription from its first frame, over what it missed, to where all the others are.
  */
+
 import type { UpdateReader } from "../storage/update-contract.ts";
+import { turn } from "../time/pauses.ts";
 import { catchUp } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Heartbeats } from "./heartbeats.ts";
@@ -61,7 +63,7 @@ export class Joining {
     for (const ticker of subscription.behindTickers()) {
       // Where reads take no turn of the event loop, thousands of them would leave none to the
       // others.
-      await new Promise(setImmediate);
+      await turn();
       if (subscription.hasLeft) return;
       const delivered = feeds.delivered(ticker);
       const begins = await startingPoint.of(ticker, delivered, start, epoch);
@@ -80,7 +82,7 @@ export class Joining {
     const { feeds, startingPoint } = this.#options;
     for (const ticker of start.since.keys()) {
       if (feeds.knows(ticker) || !concerns(start, ticker, 0, epoch)) continue;
-      await new Promise(setImmediate);
+      await turn();
       const { frame } = await startingPoint.of(ticker, 0, start, epoch);
       if (subscription.hasLeft) return;
       if (frame !== null) subscription.subscriber.send(frame);

@@ -5,6 +5,7 @@
 
 import { messageOf } from "../protocol/message-of.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
+import { within } from "../time/within.ts";
 
 /** A heartbeat says so when the database has not confirmed the positions for this long. */
 const UNVERIFIED_MS = 5_000;
@@ -133,15 +134,9 @@ export class PositionCheck {
 
   /** One that hangs must not be the last. */
   async #inTime(comparison: Promise<void>): Promise<void> {
-    let timer: Timer | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer for ${ANSWER_MAX_MS / 1000} s`)), ANSWER_MAX_MS);
+    await within(comparison, ANSWER_MAX_MS, () => {
+      throw new Error(`no answer for ${ANSWER_MAX_MS / 1000} s`);
     });
-    try {
-      await Promise.race([comparison, late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   async #compare(tickers: string[] | null): Promise<void> {

@@ -6,6 +6,7 @@
 
 import { messageOf } from "../protocol/message-of.ts";
 import type { StoredUpdate, TickerSnapshot, Update } from "../storage/update-contract.ts";
+import { turn } from "../time/pauses.ts";
 
 /** How long an early update waits for those before it, which are usually just behind. */
 const REORDER_MS = 20;
@@ -240,7 +241,7 @@ export class TickerFeed {
         const read = this.#options.read(this.#ticker, this.#delivered);
         this.#takeStored(read instanceof Promise ? await read : read);
         // Others have their turn, also where a read takes none.
-        if (this.#delivered < this.#known) await new Promise(setImmediate);
+        if (this.#delivered < this.#known) await turn();
       }
     } catch (error) {
       this.#options.warn(this.#ticker, messageOf(error));

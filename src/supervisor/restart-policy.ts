@@ -2,6 +2,7 @@
  * How long a child that died stays away before the next one is started. Pure: time and chance come
  * from outside.
  */
+import { backoffMs } from "../time/pauses.ts";
 
 /**
  * Of children that had been ready, this many deaths within the time are followed by a restart at
@@ -15,6 +16,7 @@ export const DEATHS_WITHIN_MS = 60_000;
  */
 export const RESTART_PAUSE_FIRST_MS = 250;
 export const RESTART_PAUSE_MAX_MS = 30_000;
+const PAUSES = { firstMs: RESTART_PAUSE_FIRST_MS, maxMs: RESTART_PAUSE_MAX_MS };
 /**
  * A pause is stretched or shortened by up to this share, so that children that died together don't
  * come back together.
@@ -62,7 +64,7 @@ export class RestartPolicy {
 
   #pauseMs(): number {
     if (this.#deaths === 1) return 0;
-    const plain = Math.min(RESTART_PAUSE_MAX_MS, RESTART_PAUSE_FIRST_MS * 2 ** (this.#deaths - 2));
+    const plain = backoffMs(PAUSES, this.#deaths - 2);
     return Math.round(plain * (1 + RESTART_JITTER * (2 * this.#random() - 1)));
   }
 }

@@ -1,4 +1,5 @@
 /** One WebSocket of /ws: what it watches, and what waits for it while it reads slowly. */
+
 import type { ServerWebSocket } from "bun";
 import { CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
@@ -6,6 +7,7 @@ import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import { matches, type TypeFilter } from "../stream/type-filter.ts";
+import { turn } from "../time/pauses.ts";
 import { ClientRequests, type RequestingClient } from "./client-requests.ts";
 import type { Handshake } from "./live-request.ts";
 import type { QueuedBytes } from "./request-queue.ts";
@@ -208,7 +210,7 @@ export class LiveClient implements Subscriber, RequestingClient {
 
   async room(): Promise<void> {
     // Also with room: a long recovery must let others have their turn.
-    await new Promise(setImmediate);
+    await turn();
     if (!this.open || this.#socket.getBufferedAmount() <= SLOW_BYTES) return;
     this.#room ??= Promise.withResolvers<void>();
     await this.#room.promise;

@@ -2,9 +2,11 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
+
 import { redact } from "../config/database-url.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
+import { MIB } from "../config/units.ts";
 import { usableCpus } from "../config/usable-cpus.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
@@ -41,7 +43,6 @@ import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
 import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
 
-const MIB = 1024 * 1024;
 /**
  * While draining, so long answers say `Connection: close` before the listener goes: keep-alive
  * clients lose no request.

@@ -2,9 +2,11 @@
  * The findings of a database, made by a process of their own: opening a file on a disk that has
  * gone, or checking a large one, can take any time, and nothing but the end of its process ends it.
  */
+
 import { redact } from "../../config/database-url.ts";
 import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../../protocol/control.ts";
 import type { DiagnosisStep, Finding } from "../../storage/diagnosis.ts";
+import { within } from "../../time/within.ts";
 
 /** After SIGKILL, which needs no longer unless the disk is gone. */
 const END_WAIT_MS = 1_000;
@@ -51,7 +53,7 @@ export async function* diagnoseInProcess({
     child.kill("SIGKILL");
     // A process that waits for a dead disk can't even be killed: it must not keep this one.
     child.unref();
-    await Promise.race([child.exited, Bun.sleep(END_WAIT_MS)]);
+    await within(child.exited, END_WAIT_MS, () => null);
   }
 }
 

@@ -3,7 +3,9 @@
  * time, and what comes meanwhile waits and goes together in the next, as far as it is of one type.
  * So ticks that are in time are saved one by one, as a feed does, and late ones in batches.
  */
+
 import type { JsonRecord } from "../../protocol/json.ts";
+import { turn } from "../../time/pauses.ts";
 import { type ImportTarget, TargetError } from "../import/target.ts";
 import type { ReplayTick } from "./tick.ts";
 
@@ -78,7 +80,7 @@ export class TickerLanes {
     lane.isBusy = true;
     this.#underWay++;
     // What is due in the same moment goes together.
-    await new Promise((turn) => setImmediate(turn));
+    await turn();
     while (lane.waiting.length > 0 && this.#failure === null) {
       const batch = this.#takeBatch(lane);
       try {

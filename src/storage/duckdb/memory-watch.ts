@@ -3,10 +3,10 @@
  * and results, but some of its functions (`levenshtein`, `damerau_levenshtein`) take memory beside
  * that, and answers take some here.
  */
+import { MIB } from "../../config/units.ts";
 
 /** DuckDB writes about 5 MB a millisecond. */
 const LOOK_EVERY_MS = 25;
-const MIB = 2 ** 20;
 /**
  * Beside DuckDB's memory: the process itself, answers of users that are being written and sent, and
  * what allocators keep of earlier ones.

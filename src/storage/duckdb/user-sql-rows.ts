@@ -2,7 +2,9 @@
  * Encodes the result of a user's statement to JSON, a few rows at a time, so that the event loop
  * gets its turns.
  */
+
 import type { DuckDBMaterializedResult } from "@duckdb/node-api";
+import { turn } from "../../time/pauses.ts";
 import { type AnswerLimits, AnswerRows, membersOf, type ObjectMember } from "../sql-answer.ts";
 import type { EncodedRows } from "../user-sql-contract.ts";
 import { type Cells, cellsOf } from "./json-cells.ts";
@@ -53,8 +55,4 @@ function* encodeChunk(
     out.endRow();
     yield;
   }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -5,6 +5,7 @@
  * whether or not the statement has ended (`stuck-statements.ts`). Where a user's transaction and a
  * save want the same rows, the save wins.
  */
+
 import {
   type DuckDBMaterializedResult,
   type DuckDBPreparedStatement,
@@ -12,6 +13,7 @@ import {
   StatementType,
 } from "@duckdb/node-api";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { within } from "../../time/within.ts";
 import { StorageBusyError } from "../contract.ts";
 import { AnswerRows, checkCount, refusedAs, refusedWith, tooManyRows } from "../sql-answer.ts";
 import type {
@@ -147,14 +149,14 @@ export class DuckDbUserSql implements InterruptibleSql {
     this.#closed = true;
     const running = [...this.#running];
     for (const statement of running) statement.stop("server stopping");
-    await within(CLOSE_WAIT_MS, running);
+    await awaitEnd(running, CLOSE_WAIT_MS);
   }
 
   async #stopWrites(): Promise<void> {
     const writing = this.#writing();
     const inTheWay = writing.length > 0 ? writing : [...this.#running];
     for (const statement of inTheWay) statement.stop("saves first");
-    await within(ROLLBACK_WAIT_MS, inTheWay);
+    await awaitEnd(inTheWay, ROLLBACK_WAIT_MS);
     if (inTheWay.some(({ hasEnded }) => !hasEnded)) this.#endAsSavesWait();
   }
 
@@ -172,7 +174,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     try {
       const inTheWay = statements === "all" ? [...this.#running] : this.#writing();
       for (const statement of inTheWay) statement.stop("saves first");
-      await within(ROLLBACK_WAIT_MS, inTheWay);
+      await awaitEnd(inTheWay, ROLLBACK_WAIT_MS);
       if (inTheWay.some((statement) => this.#running.has(statement))) {
         if (statements === "all") this.#endAsSavesWait();
         throw new StorageBusyError("a statement of execute_sql that was stopped has not ended yet");
@@ -211,7 +213,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     try {
       return await Promise.race([work, running.stopped]);
     } catch (error) {
-      if (running.isStopped) await within(ROLLBACK_GRACE_MS, [running]);
+      if (running.isStopped) await awaitEnd([running], ROLLBACK_GRACE_MS);
       running.check(); // whatever it says, it was stopped
       throw error;
     }
@@ -320,11 +322,8 @@ export class DuckDbUserSql implements InterruptibleSql {
 }
 
 /** Resolves when all have ended, or the time is over. */
-async function within(ms: number, statements: RunningStatement[]): Promise<void> {
-  const over = Promise.withResolvers<void>();
-  const timer = setTimeout(over.resolve, ms);
-  await Promise.race([Promise.all(statements.map(({ ended }) => ended)), over.promise]);
-  clearTimeout(timer);
+async function awaitEnd(statements: RunningStatement[], ms: number): Promise<void> {
+  await within(Promise.all(statements.map(({ ended }) => ended)), ms, () => null);
 }
 
 async function execute(

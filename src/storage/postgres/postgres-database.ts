@@ -7,9 +7,11 @@
  * What a worker doesn't know is what others have written a moment ago: answers are never kept here,
  * and no order of saves of different workers is promised beyond that of their commits.
  */
+
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
+import { MIB } from "../../config/units.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
@@ -44,7 +46,6 @@ const START_WAIT_MS = 15_000;
 const START_RETRY_MS = 250;
 /** What may have passed by the next try. */
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
-const MB = 1024 * 1024;
 const BLOCKED_TOLD_MS = 60_000;
 const BROKEN_TOLD_MS = 60_000;
 /** A copy reads one page after the other. */
@@ -148,7 +149,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       updateLogMb === null
         ? null
         : new LogTrimmer(pool, {
-            bytesMax: updateLogMb * MB,
+            bytesMax: updateLogMb * MIB,
             pauseMs: trimPauseMs,
             advisoryLocks: capabilities.advisoryLocks,
             onRefused: onTrimRefused,

@@ -3,6 +3,7 @@
  * being, stopped by PostgreSQL when its time is over or its client has gone. What reads runs in a
  * READ ONLY transaction, which is rolled back.
  */
+import { MIB } from "../../config/units.ts";
 import { badRequest, CLIENT_CLOSED_REQUEST, RequestError, unavailable } from "../../protocol/errors.ts";
 import { AnswerRows, refusedAs, refusedWith } from "../sql-answer.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../stopped-sql.ts";
@@ -29,7 +30,7 @@ import type { Statement } from "./user-sql-statement.ts";
  * in memory as a whole, so the first fetch is of one row, and each takes at most twice as many as
  * the one before.
  */
-const FETCH_BYTES = 4 * 2 ** 20;
+const FETCH_BYTES = 4 * MIB;
 const FETCH_ROWS_MAX = 512;
 const CURSOR = "user_rows";
 const DECLARE = `DECLARE ${CURSOR} NO SCROLL CURSOR FOR `;

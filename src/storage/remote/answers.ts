@@ -3,7 +3,9 @@
  * begins and ends is looked at, as a page of a proxy, or the half of an answer without length, has
  * status 200 as well. One that goes on piece by piece and ends wrongly breaks off.
  */
+
 import { atClientsPace } from "../../protocol/clients-pace.ts";
+import { within } from "../../time/within.ts";
 import type { JsonRows } from "../contract.ts";
 import type { SqlAnswer } from "../user-sql-contract.ts";
 import { isWithin, readRest, SHORT_BYTES_MAX } from "./answer-body.ts";
@@ -164,15 +166,10 @@ class Pieces {
    *   must not take it for the whole.
    */
   async next(): Promise<Uint8Array | null> {
-    let timer: Timer | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`the upstream sent nothing for ${PIECE_TIMEOUT_MS / 1000} s`)),
-        PIECE_TIMEOUT_MS,
-      );
-    });
     try {
-      const { value, done } = await Promise.race([this.#source.read(), late]);
+      const { value, done } = await within(this.#source.read(), PIECE_TIMEOUT_MS, () => {
+        throw new Error(`the upstream sent nothing for ${PIECE_TIMEOUT_MS / 1000} s`);
+      });
       if (!done) return value;
       if (this.#end !== ROWS_END && this.#end !== NO_ROWS)
         throw new Error("the upstream's answer ended before its end");
@@ -183,8 +180,6 @@ class Pieces {
       // Not waited for: what hangs may go on doing so.
       this.#source.cancel().catch(() => {});
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

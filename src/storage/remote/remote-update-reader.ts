@@ -2,8 +2,10 @@
  * Positions and updates, asked of the upstream: a server in front has no others, and the same
  * epoch.
  */
+
 import { RequestError } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import { turn } from "../../time/pauses.ts";
 import { TransferRowError } from "../contract.ts";
 import type {
   NewestUpdate,
@@ -31,7 +33,7 @@ export class RemoteUpdateReader implements UpdateReader {
   }
 
   epoch(): Promise<string> {
-    this.#epoch ??= new Promise(setImmediate).then(() => {
+    this.#epoch ??= turn().then(() => {
       this.#epoch = null;
       return this.#askEpoch();
     });

@@ -18,11 +18,13 @@
  * what was asked for, such as a page of a proxy, is an error, and of a save as good as none: the
  * save is repeated.
  */
+
 import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { clientGone, RequestError, unavailable } from "../../protocol/errors.ts";
 import { SAVE_ID_HEADER, type SaveIdentity, writeSaveId } from "../../protocol/save-id.ts";
 import { passVia, VIA_HEADER } from "../../protocol/via.ts";
+import { type Backoff, backoffMs, jittered } from "../../time/pauses.ts";
 import { PARSED_BYTES_MAX } from "./answer-body.ts";
 import { lossReason } from "./loss-reason.ts";
 import { ForeignRefusal, readRefusal } from "./refusal.ts";
@@ -32,8 +34,7 @@ import { requireJson, WrongAnswerError } from "./wrong-answer.ts";
 
 /** How long requests wait for an upstream that has gone away. */
 const AWAY_WAIT_MAX_MS = 5_000;
-const RETRY_BASE_MS = 25;
-const RETRY_PAUSE_MAX_MS = 500;
+const RETRY: Backoff = { firstMs: 25, maxMs: 500 };
 const PROBE_TIMEOUT_MS = 3_000;
 const LOOP_DETECTED = 508;
 /** Codes of failures before anything of the request was sent. */
@@ -376,8 +377,6 @@ function away(request: UpstreamRequest, error: ConnectionLost): RequestError {
   return unavailable(`${request.what}: the upstream doesn't answer; nothing was sent`, error.message);
 }
 
-/** Random, because servers that lost the same upstream must not come back together. */
 export function retryPauseMs(attempt: number): number {
-  const pauseMs = Math.min(RETRY_PAUSE_MAX_MS, RETRY_BASE_MS * 2 ** Math.min(attempt, 16));
-  return pauseMs * (0.5 + Math.random() / 2);
+  return jittered(backoffMs(RETRY, attempt));
 }
