@@ -18,7 +18,7 @@ export interface Route {
   paths: readonly string[];
   methods: readonly string[];
   /** For the list of endpoints; without it the route is not in it. */
-  shown?: string;
+  shown?: string | undefined;
   /** Any page can make a browser send it: such a page must be one that is allowed. */
   isReachableByPages?: boolean;
   /** undefined: it became a WebSocket. */
@@ -85,7 +85,7 @@ function stat(
   return {
     paths: [path],
     methods: READ,
-    ...(shown === undefined ? {} : { shown }),
+    shown,
     isReachableByPages: true,
     answer: async ({ options }) => jsonResponse(await read(options.stats), 200),
   };

@@ -91,10 +91,5 @@ function died(part: string, stderr: string): Finding {
 /** A driver's words may name the database as it was given. */
 function redacted(finding: Finding, dbFile: string): Finding {
   const clean = (text: string): string => text.replaceAll(dbFile, redact(dbFile));
-  const { advice } = finding;
-  return {
-    ...finding,
-    finding: clean(finding.finding),
-    ...(advice === undefined ? {} : { advice: clean(advice) }),
-  };
+  return { ...finding, finding: clean(finding.finding), advice: finding.advice && clean(finding.advice) };
 }

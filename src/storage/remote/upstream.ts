@@ -58,7 +58,7 @@ export interface UpstreamRequest {
   body: string | Uint8Array<ArrayBuffer> | null;
   /** The body is packed with gzip. */
   packed?: boolean;
-  saveId?: SaveIdentity;
+  saveId?: SaveIdentity | undefined;
   /** The same request twice does the same as once. */
   repeatable: boolean;
   /**
@@ -270,7 +270,7 @@ export class Upstream {
             ? {}
             : { [SAVE_ID_HEADER]: writeSaveId({ ...saveId, repeated: repeated || saveId.repeated }) }),
         },
-        ...(request.body === null ? {} : { body: request.body }),
+        body: request.body,
         redirect: "manual",
         keepalive: request.repeatable,
         // Bun's own limit is five minutes; ours is the one above.
