@@ -114,6 +114,11 @@ export function checkCount(expected: number, given: number): void {
   throw badRequest(`execute_sql: the statement expects ${parameters}, got ${given}`);
 }
 
+/** @returns RequestError 400: the statement could run, but a request may not do that. */
+export function refused(what: string, why: string): RequestError {
+  return badRequest(`execute_sql: ${what} is not allowed: ${why}`);
+}
+
 export function refusedAs(status: number, why: string, parts: ErrorParts = {}): UserSqlOutcome {
   return refusedWith(new RequestError(status, `execute_sql: ${why}`, parts));
 }

@@ -4,7 +4,7 @@
  * and the rows of the bookkeeping, are the server's. What a text doesn't tell, since a function
  * does it, is found by TableGuard.
  */
-import { refused } from "../user-sql-tokens.ts";
+import { refused } from "../sql-answer.ts";
 import type { Node } from "./sql-parser.ts";
 import { type Field, type RelationName, stringsOf } from "./statement-tree.ts";
 import { TABLES } from "./table-definitions.ts";

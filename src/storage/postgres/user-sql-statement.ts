@@ -8,8 +8,7 @@
  * the database's role: a function may do what its text doesn't show.
  */
 import { badRequest } from "../../protocol/errors.ts";
-import { checkCount } from "../sql-answer.ts";
-import { refused } from "../user-sql-tokens.ts";
+import { checkCount, refused } from "../sql-answer.ts";
 import { OWN_SEQUENCE, refuseOwnTables } from "./own-tables.ts";
 import { namedFunctions, refuseFunction, refuseOwnSequence, refuseView } from "./refused-functions.ts";
 import { refuseStatement } from "./refused-statements.ts";
