@@ -1,4 +1,4 @@
-/** User-written SQL of a worker whose database is in the hub. */
+/** SQL of users, where the hub has the database. */
 import { atClientsPace, piecesOf } from "../protocol/clients-pace.ts";
 import type { SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { type HubAccess, pieces } from "./hub-reader.ts";
@@ -7,7 +7,7 @@ import type { WireSqlRequest } from "./read-messages.ts";
 import type { SqlCaution } from "./sql-caution.ts";
 
 /**
- * A hub that is being restarted is waited for.
+ * Waits for a hub that is being restarted.
  *
  * @throws RequestError as the driver's; 503 as `SqlCaution.admit`. A statement that was under way
  *   when the hub went away has an unknown outcome.

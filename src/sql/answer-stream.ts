@@ -1,4 +1,4 @@
-/** A large answer on its way from a runner, at the pace of whoever reads it. */
+/** A large answer of a runner, taken at the pace of the client. */
 import { atClientsPace } from "../protocol/clients-pace.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { WINDOW_BYTES } from "./protocol.ts";
@@ -8,9 +8,7 @@ export interface LargeAnswer {
   bytes: number;
   /** Asks the runner for the next window. */
   more: () => void;
-  /**
-   * Called once: the last byte has been handed over (`true`), or the rest is not wanted or lost.
-   */
+  /** Called once: `true` with the last byte, `false` when the rest is not wanted or lost. */
   done: (complete: boolean) => void;
 }
 

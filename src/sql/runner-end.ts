@@ -1,4 +1,4 @@
-/** What a client is told when its statement ended with the runner and not with an answer. */
+/** What a client is told when its runner ended without an answer. */
 import { MIB } from "../config/units.ts";
 import { badRequest, RequestError, unavailable } from "../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
@@ -17,13 +17,13 @@ export interface RunnerEnd {
   /** null: it ended by itself. */
   reason: KillReason | null;
   mode: SqlMode;
-  /** It had begun to commit. */
+  /** The runner had begun to commit. */
   committing: boolean;
   timeoutMs: number;
   exitCode: number;
-  /** What it took when it was killed for that. */
+  /** What the runner took, if it was killed for that. */
   memoryBytes: number;
-  /** Of all runners together. */
+  /** For all runners together. */
   memoryBytesMax: number;
 }
 

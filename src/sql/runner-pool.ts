@@ -1,7 +1,6 @@
 /**
- * The runners of one worker. They are started when there is something to run, stay for the next
- * statement, and are replaced when they had to be killed. A statement that finds none free waits in
- * a bounded queue.
+ * The runners of one worker. They start when there is something to run, stay for the next
+ * statement, and are replaced when they were killed. Whoever finds none free waits in line.
  */
 
 import { existsSync } from "node:fs";
@@ -22,28 +21,25 @@ import { withoutLiterals } from "./without-literals.ts";
 const WAITING_MAX = 256;
 /** After this long, an idle runner is ended if another one is idle too. */
 const IDLE_END_MS = 30_000;
-/** How often a pool that runs something looks: a statement takes up to 3 GB a second. */
+/** A pool that runs something looks so often: a statement can take 3 GB a second. */
 const MEMORY_LOOK_MS = 10;
-/** A runner's wall, where even one that nobody watches stops. Bun itself needs some of it. */
+/** Every runner stops at its wall, even if nobody looks. Bun itself needs some of this. */
 const WALL_BYTES_MIN = 512 * MIB;
-/** Some images have none: there, only the looks at the memory bound a runner. */
+/** Some images have no shell. There, only the looks bound a runner's memory. */
 const SHELL = "/bin/sh";
 
 export interface RunnerPoolOptions {
-  /**
-   * argv of one runner. With `--no-orphans`: else a runner goes on with its statement when its
-   * worker has been killed.
-   */
+  /** argv of a runner. It needs `--no-orphans`, or a runner goes on when its worker was killed. */
   command: string[];
   env: Record<string, string | undefined>;
   /** Runner processes at the most. */
   size: number;
-  /** For a whole request, with its waiting. */
+  /** For a whole request, waiting included. */
   timeoutMs: number;
   maxRows: number;
   /** Shared by the processes of a server. */
   board: MemoryBoard;
-  /** Of all runners on the board together. */
+  /** For all runners on the board together. */
   memoryBytesMax: number;
   /** Default 30 s. */
   idleEndMs?: number;
@@ -56,7 +52,7 @@ interface RunnerQuery {
   mode: SqlMode;
 }
 
-/** One runner, set aside for one request, whose time has begun when it was asked for. */
+/** A runner that is set aside for one request. */
 interface RunnerSession {
   /**
    * @throws RequestError 400: the statement is wrong, or answers too much; 504: the time limit has
@@ -65,7 +61,7 @@ interface RunnerSession {
   run(query: RunnerQuery): Promise<SqlReply>;
   /** By `performance.now()`. */
   readonly deadlineAt: number;
-  /** Gives the runner back, as soon as a large answer has been taken. */
+  /** Gives the runner back once a large answer has been taken. */
   close(): void;
 }
 
@@ -74,7 +70,7 @@ interface RunnerFigures {
   idle: number;
   busy: number;
   waiting: number;
-  /** Since the start: at a limit, or because the client left. */
+  /** Since the start, at a limit or because the client left. */
   killed: number;
 }
 
@@ -82,8 +78,8 @@ export interface RunnerPool {
   /**
    * Waits for a free runner.
    *
-   * @param startedAt By `performance.now()`; when the time of the request began.
-   * @param signal The client is gone: what waits or runs for it is stopped.
+   * @param signal aborts when the client is gone: what waits or runs for it is stopped.
+   * @param startedAt by `performance.now()`: when the time of the request began.
    * @throws RequestError 503: none can be started, or too many wait already; 504: none was free in
    *   time; 499.
    */
@@ -96,11 +92,11 @@ export interface RunnerPool {
   run(query: RunnerQuery & { signal?: AbortSignal | undefined }): Promise<SqlReply>;
   readonly timeoutMs: number;
   figures(): RunnerFigures;
-  /** What runs now in runners of this pool: SQL without its literals, and resident bytes. */
+  /** What this pool's runners run: SQL without its literals, and resident bytes. */
   running(): { sql: string; bytes: number }[];
-  /** Ends the idle runners, for their memory. */
+  /** Ends the idle runners, to free their memory. */
   shrink(): void;
-  /** Ends every runner, also busy ones, and waits until they are gone. */
+  /** Ends every runner, busy ones too, and waits until they are gone. */
   close(): Promise<void>;
 }
 
@@ -116,9 +112,9 @@ interface Patience {
 class Pool implements RunnerPool {
   readonly timeoutMs: number;
   readonly #options: RunnerPoolOptions;
-  /** Every process that has not exited yet. */
+  /** Every process that hasn't exited yet. */
   readonly #alive = new Set<RunnerProcess>();
-  /** Used from its end, so that those at its start grow old. */
+  /** The last one is used first, so that those in front grow old. */
   readonly #idle: RunnerProcess[] = [];
   readonly #idleTimers = new Map<RunnerProcess, Timer>();
   readonly #waiting = new WaitingLine<RunnerProcess>({
@@ -229,10 +225,7 @@ class Pool implements RunnerPool {
     return runner;
   }
 
-  /**
-   * Also looks after the runners of other workers: theirs may be busy with something else just
-   * then.
-   */
+  /** Other workers' runners too: their own worker may be busy just then. */
   #lookAtMemory(): void {
     const { board, memoryBytesMax } = this.#options;
     killGreatest(board, memoryBytesMax);
@@ -245,19 +238,19 @@ class Pool implements RunnerPool {
   #walled(command: string[]): string[] {
     if (process.platform !== "linux" || !existsSync(SHELL)) return command;
     const kilobytes = Math.ceil(Math.max(this.#options.memoryBytesMax, WALL_BYTES_MIN) / 1024);
-    // Where the user's own limit is lower, that one holds.
+    // A lower limit of the user's own stays in force.
     const script = `ulimit -d "$1" 2>/dev/null; shift; exec "$@"`;
     return [SHELL, "-c", script, "sql-runner", String(kilobytes), ...command];
   }
 
   #release(runner: RunnerProcess): void {
-    // Its exit makes room for a new one.
+    // It is about to exit, which makes room for a new one.
     if (!runner.usable) return;
     if (!this.#waiting.give(runner)) this.#rest(runner);
   }
 
   #rest(runner: RunnerProcess): void {
-    // Other workers have idle ones too: together not many more than there are statements at once.
+    // Other workers have idle runners too. All together need few more than run at once.
     const { board, size } = this.#options;
     if (this.#idle.length > 0 && board.runnerCount > size) {
       runner.end();

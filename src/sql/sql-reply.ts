@@ -1,4 +1,4 @@
-/** What a driver's own SQL came to, as the answer of a request. */
+/** Turns the outcome of a driver's own SQL into the answer to a request. */
 import { atClientsPace } from "../protocol/clients-pace.ts";
 import { refusalOf } from "../protocol/errors.ts";
 import type { SqlReply, UserSqlOutcome } from "../storage/user-sql-contract.ts";

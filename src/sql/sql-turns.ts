@@ -1,7 +1,7 @@
 /**
- * Whose statement runs next. All workers of a server share one number of statements that run at
- * once, whatever the engine; one client address may have most of them, never all; and those that
- * wait are served address by address, in turn.
+ * Decides whose statement runs next. All workers share one bound on statements that run at once,
+ * whatever the engine. One client address may have most of them, never all. Those that wait are
+ * served address by address.
  */
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { atClientsPace } from "../protocol/clients-pace.ts";
@@ -13,31 +13,29 @@ import type { SqlRequest } from "./execute.ts";
 
 /** Statements that wait in one worker; the next one gets 503. */
 const WAITING_MAX = 256;
-/** … of one client address; its next one gets 429. */
+/** Statements of one client address that wait; its next one gets 429. */
 const WAITING_PER_CLIENT_MAX = 64;
-/**
- * Of the statements that run at once, those that no single address gets: a quarter, at least one.
- */
+/** The part of the statements that no single address gets; at least one. */
 const KEPT_FROM_ONE_CLIENT = 0.25;
-/** More of one address at once would make none of them faster, and others slower. */
+/** More statements of one address would only slow down others. */
 const PER_CLIENT_AND_CPU = 2;
-/** How often a worker looks whether another one has finished a statement. */
+/** How often a worker looks whether others have finished a statement. */
 const LOOK_MS = 20;
 
 export interface SqlTurnsOptions {
   board: MemoryBoard;
   /** Statements at once, in all workers. */
   max: number;
-  /** That the server may use. */
+  /** CPUs that the server may use. */
   cpus: number;
-  /** For a whole request, with its waiting. */
+  /** For a whole request, waiting included. */
   timeoutMs: number;
 }
 
 export interface SqlTurnsFigures {
   running: number;
   max: number;
-  /** Of one client address. */
+  /** For one client address. */
   max_per_address: number;
   waiting: number;
   waiting_addresses: number;
@@ -61,7 +59,7 @@ export class SqlTurns {
   }
 
   /**
-   * Waits for the turn, runs the statement, and ends the turn when its answer has been taken from
+   * Waits for the turn and runs the statement. The turn ends when the answer has been taken from
    * the engine.
    *
    * @throws RequestError what `execute` throws; 503 when too many wait, 429 when too many of one

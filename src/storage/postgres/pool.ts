@@ -1,7 +1,6 @@
 /**
- * The connections of one worker. Small reads share connections, a few on each; a save, a stream and
- * a user's statement have one to themselves. Who finds none free waits in order, for a bounded
- * time.
+ * The connections of one worker. A few small reads share a connection; a save, a stream and a
+ * user's statement have one to themselves. Whoever finds none free waits in line.
  */
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
@@ -9,13 +8,14 @@ import { WaitingLine } from "../waiting-line.ts";
 import { type ConnectionOptions, PostgresConnection } from "./connection.ts";
 import { failureOf, isOutOfConnections, isServerState, requestErrorOf } from "./postgres-errors.ts";
 
-/** Small reads under way on one connection: while one is being answered, the next is on its way. */
+/** Small reads on one connection: while one is being answered, the next is on its way. */
 const SHARERS_MAX = 4;
-/** Connections that streams and users' statements, which may take minutes, leave to the others. */
+/** Streams and users' statements may take minutes: they leave so many connections to the rest. */
 const KEPT_FOR_SHORT = 2;
 /**
- * Of what these may take, each leaves so many to the other, where there are more than two: whoever
- * reads rows slowly doesn't keep SQL waiting. With two, a slow statement would hold up all others.
+ * Streams and users' statements leave each other so many, so that a slow reader doesn't keep SQL
+ * waiting. Where both together may have two, nothing is left: one slow statement would hold up all
+ * others.
  */
 const KEPT_FOR_OTHER_LONG = 1;
 const CONNECTIONS_MIN = 2;
@@ -23,21 +23,21 @@ const WAITING_SHORT_MAX = 2_000;
 const WAITING_LONG_MAX = 100;
 const WAIT_SHORT_MS = 5_000;
 const WAIT_LONG_MS = 10_000;
-/** A connection that nothing has used for this long is closed, all but one. */
+/** Connections that are unused for so long are closed, all but one. */
 const IDLE_MAX_MS = 5 * 60_000;
-/** An older one is replaced, so that changed settings, addresses and passwords come into use. */
+/** Older connections are replaced, so that new settings, addresses and passwords are used. */
 const AGE_MAX_MS = 30 * 60_000;
 const SWEEP_MS = 10_000;
-/** Room that PostgreSQL has refused counts as none for so long. */
+/** After PostgreSQL refused a connection, `figures` counts on no further one for so long. */
 const REFUSAL_COUNTS_MS = 5_000;
 /** How long closing waits for what runs. */
 const CLOSE_WAIT_MS = 2_000;
 
 /**
- * - `shared`: one small read, one statement.
+ * - `shared`: for one small read of one statement.
  * - `short`: a connection of one's own for a moment.
- * - `stream`, `sql`: for as long as it takes, of many rows or of a user's statement; never takes
- *   the last connections.
+ * - `stream`, `sql`: a connection of one's own for as long as many rows or a user's statement take;
+ *   these never get the last connections.
  */
 export type Use = "shared" | "short" | LongUse;
 type LongUse = "stream" | "sql";
@@ -45,11 +45,11 @@ type LongUse = "stream" | "sql";
 export interface Lease {
   readonly connection: PostgresConnection;
   /**
-   * Puts a new connection in the place of this one, for a use that leaves things behind in its
-   * session: text results only, and closed when it is given back.
+   * Replaces this connection by a new one, for a use that leaves things behind in its session. The
+   * new one gives results as text only, and is closed when it is given back.
    */
   renew(): Promise<PostgresConnection>;
-  /** Gives it back, once. @param discard true: something may still be going on in it. */
+  /** Gives the connection back, once. @param discard something may still be going on in it. */
   release(discard?: boolean): void;
 }
 
@@ -59,7 +59,7 @@ interface Member {
   /** null: nobody has it to themselves. */
   owner: "short" | LongUse | null;
   idleSinceMs: number;
-  /** The next one to give it back closes it. */
+  /** It is closed when it is given back. */
   unwanted: boolean;
 }
 
@@ -72,10 +72,7 @@ interface Want {
 
 export interface PostgresPoolOptions extends ConnectionOptions {
   size: number;
-  /**
-   * A statement of the server's own failed because of the state that the database is in; see
-   * `isServerState`.
-   */
+  /** A statement of the server's own failed because of the database's state (`isServerState`). */
   onBroken?(reason: string): void;
   /** For tests. */
   limits?: Partial<PoolLimits>;
@@ -93,7 +90,7 @@ export class PostgresPool {
   readonly #options: ConnectionOptions;
   readonly #limits: PoolLimits;
   readonly #size: number;
-  /** Of both kinds of long use together, and of each. */
+  /** Connections for both kinds of long use together, and for each. */
   readonly #longMax: number;
   readonly #longMaxEach: number;
   readonly #members = new Set<Member>();
@@ -101,7 +98,7 @@ export class PostgresPool {
   #opened = 0;
   readonly #openingLong = { stream: 0, sql: 0 };
   #stale = 0;
-  /** Why the newest connection broke or could not be had; null: it is there. */
+  /** Why the newest connection broke or could not be opened; null: it is there. */
   #trouble: { reason: string; sinceMs: number } | null = null;
   #silence: string | null = null;
   /** Those of long use wait apart, since others may overtake them. */
@@ -133,12 +130,12 @@ export class PostgresPool {
     this.#sweeper.unref();
   }
 
-  /** Connections so far: grows when one may lead to another server than the one before. */
+  /** Connections opened so far. When it grows, the newest may lead to another server. */
   get opened(): number {
     return this.#opened;
   }
 
-  /** Whether another pool stands between this one and the database; see ConnectionOptions. */
+  /** Another pool stands between this one and the database; see ConnectionOptions. */
   get pooled(): boolean {
     return this.#options.pooled;
   }
@@ -157,7 +154,7 @@ export class PostgresPool {
     return line.wait(isLong(use) ? this.#limits.waitLongMs : this.#limits.waitShortMs, signal, { want });
   }
 
-  /** As of the last use; where that left no connection, see `lookForDatabase`. */
+  /** What the last use found out. Where that left no connection, see `lookForDatabase`. */
   figures(): PoolFigures {
     let active = this.#opening;
     for (const member of this.#members) if (!isFree(member)) active++;
@@ -175,16 +172,13 @@ export class PostgresPool {
     };
   }
 
-  /** Tells `onBroken`, if that is what it was. */
+  /** Calls `onBroken` if the database's state was the reason. */
   noteFailure(error: unknown): void {
     const failure = failureOf(error);
     if (failure !== null && isServerState(error)) this.#onBroken(`${failure.message} (${failure.code})`);
   }
 
-  /**
-   * Every connection is replaced, as soon as it is free: its settings are no longer those of the
-   * database.
-   */
+  /** Replaces every connection once it is free: the database's settings have changed. */
   renewAll(): void {
     for (const member of this.#members) {
       this.#stale++;
@@ -194,14 +188,12 @@ export class PostgresPool {
     this.#serve();
   }
 
-  /**
-   * @param reason the connections are there, and the database doesn't answer; null: it does again.
-   */
+  /** @param reason the database has connections and doesn't answer; null: it answers again. */
   noteSilence(reason: string | null): void {
     this.#silence = reason;
   }
 
-  /** Where no connection is left: tries for one, so that the next figures know. Never fails. */
+  /** Opens a connection where none is left, so that the next figures know. Never fails. */
   async lookForDatabase(): Promise<void> {
     if (this.#members.size + this.#opening > 0 || this.#closed) return;
     try {
@@ -211,7 +203,7 @@ export class PostgresPool {
     }
   }
 
-  /** Waits a moment for what runs; then it fails. */
+  /** Waits a moment for what runs; what hasn't ended by then fails. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -263,7 +255,7 @@ export class PostgresPool {
     return this.#members.size + this.#opening < this.#size;
   }
 
-  /** The one used last, so that those in excess grow idle and are closed. */
+  /** Prefers the newest, so that those in excess grow idle and are closed. */
   #pick({ use, mayOpen }: Want): Member | null {
     let shareable: Member | null = null;
     let free: Member | null = null;
@@ -287,7 +279,7 @@ export class PostgresPool {
       this.#noteTrouble(error);
       const refused = requestErrorOf(error, "connect");
       if (!isOutOfConnections(error) || this.#members.size === 0 || this.#closed) throw refused;
-      // PostgreSQL has no more connections to give: one of those here comes free in time, or not.
+      // PostgreSQL has no more connections to give: wait for one of those that are here.
       const want: Want = { use, mayOpen: false, signal };
       const again = { want, ahead: true, late: () => refused };
       return this.#lineOf(use).wait(this.#limits.waitShortMs, signal, again);
@@ -342,10 +334,7 @@ export class PostgresPool {
     };
   }
 
-  /**
-   * Its neighbours have probably died with it: the free ones are given up, so that a repetition
-   * doesn't meet another.
-   */
+  /** The others have probably died too: free ones are closed, and a repetition gets a new one. */
   #onLost(member: Member): void {
     this.#stale++;
     this.#noteTrouble(member.connection.lost);
@@ -362,7 +351,7 @@ export class PostgresPool {
   #drop(member: Member): void {
     this.#members.delete(member);
     member.connection.onLost = null;
-    // Nobody uses it any more: how its end goes is of no interest.
+    // Nobody uses it any more, so a failure to close it doesn't matter.
     member.connection.close().catch(() => undefined);
   }
 
@@ -372,7 +361,7 @@ export class PostgresPool {
     this.#trouble = { reason, sinceMs: performance.now() };
   }
 
-  /** Whether another connection is likely to be had. */
+  /** Whether another connection can probably be opened. */
   #mayOpen(): boolean {
     if (this.#trouble === null) return true;
     return this.#members.size > 0 && performance.now() - this.#trouble.sinceMs > REFUSAL_COUNTS_MS;
