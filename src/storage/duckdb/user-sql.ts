@@ -1,9 +1,8 @@
 /**
- * SQL written by users, on DuckDB: beside saves and reads in the same process, each statement on a
- * connection of its own that is closed after it. DuckDB shares its threads between queries, and an
- * interrupt ends most of them within milliseconds; the client has its answer at the time limit
- * whether or not the statement has ended (`stuck-statements.ts`). Where a user's transaction and a
- * save want the same rows, the save wins.
+ * SQL of users on DuckDB. It runs in the process of saves and reads, each statement on a connection
+ * of its own. An interrupt ends most statements within milliseconds; at the time limit the client
+ * gets its answer whether or not the statement has ended (`stuck-statements.ts`). Where a user's
+ * transaction and a save want the same rows, the save wins.
  */
 
 import {
@@ -41,26 +40,20 @@ import { StuckStatements } from "./stuck-statements.ts";
 import { encodeRows } from "./user-sql-rows.ts";
 import { prepareStatement, type UserStatement } from "./user-sql-statement.ts";
 
-/** Statements that may wait for one of the running ones to end. */
+/** Statements that may wait for a running one to end. */
 const STATEMENTS_WAITING_MAX = 100;
-/** Tries of a writing statement that meets another transaction in the same rows. */
+/** Tries of a statement that meets another transaction in the same rows. */
 const ATTEMPTS_MAX = 3;
-/**
- * How long a save waits for the rollback of a transaction that it had stopped; then the process
- * ends, if it may.
- */
+/** A save waits so long for the rollback of a transaction; then the process ends, if it may. */
 const ROLLBACK_WAIT_MS = 2_000;
-/**
- * How long the client of a stopped statement waits for the rollback, so that the next statement
- * meets nothing of it.
- */
+/** A stopped client waits so long for the rollback, so that its next statement meets none of it. */
 const ROLLBACK_GRACE_MS = 100;
-/** How long the server's end waits for statements that it has stopped. */
+/** The server's stop waits so long for statements that it has stopped. */
 const CLOSE_WAIT_MS = 2_000;
 
 export interface DuckDbUserSqlOptions {
   memoryLimitMb: number;
-  /** Of all processes of the server. */
+  /** For all processes of the server. */
   serverMemoryMb: number | null;
   /** Ends the process with the reason; null where it has other work to do. */
   endProcess: ((reason: string) => void) | null;
@@ -77,10 +70,10 @@ export class DuckDbUserSql implements InterruptibleSql {
   readonly #slots: Slots;
   readonly #stuck: StuckStatements;
   readonly #memory: MemoryWatch;
-  /** Stuck ones among them. */
+  /** Stuck ones included. */
   readonly #running = new Set<RunningStatement>();
   #closed = false;
-  /** Statements that begin meanwhile wait for them. */
+  /** Statements that begin wait for these. */
   readonly #holds = new Set<Hold>();
 
   constructor(file: DuckDbFile, options: DuckDbUserSqlOptions) {
@@ -109,7 +102,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     file.withoutUserSql = (work) => this.#without("all", work);
   }
 
-  /** Statements that use the database, stopped ones among them. */
+  /** Statements that use the database, stopped ones included. */
   get running(): number {
     return this.#running.size;
   }
@@ -144,7 +137,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     }
   }
 
-  /** Stops what runs, and waits a moment for it to end. */
+  /** Stops what runs, and waits a moment for its end. */
   async close(): Promise<void> {
     this.#closed = true;
     const running = [...this.#running];
@@ -160,7 +153,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     if (inTheWay.some(({ hasEnded }) => !hasEnded)) this.#endAsSavesWait();
   }
 
-  /** The saves are repeated by the workers, when the next process has the file. */
+  /** Workers repeat the saves when the next process has the file. */
   #endAsSavesWait(): void {
     this.#endProcess?.(
       `SQL that was stopped has not ended after ${ROLLBACK_WAIT_MS / 1000} s, and saves wait for it`,
@@ -196,25 +189,22 @@ export class DuckDbUserSql implements InterruptibleSql {
     return [...this.#running].filter(({ mode }) => mode === "write");
   }
 
-  /** Where one that was stopped before still holds its memory, the others may be small. */
+  /** If one that was stopped before still holds memory, the others may not be at fault. */
   #stopForMemory(reason: string): void {
     const running = [...this.#running];
     const why = running.some(({ isStopped }) => isStopped) ? "memory of others" : "memory";
     for (const statement of running) statement.stop(why, reason);
   }
 
-  /**
-   * The outcome, or why it was stopped as soon as it was; what it then still does goes on without
-   * the client.
-   */
+  /** The outcome, or at once the reason of a stop. The rest goes on without the client. */
   async #answer(request: UserSqlRequest, running: RunningStatement): Promise<UserSqlOutcome> {
     const work = this.#work(request, running);
-    work.catch(() => null); // nobody waits for it once it is stopped
+    work.catch(() => null); // nobody waits for a stopped statement
     try {
       return await Promise.race([work, running.stopped]);
     } catch (error) {
       if (running.isStopped) await awaitEnd([running], ROLLBACK_GRACE_MS);
-      running.check(); // whatever it says, it was stopped
+      running.check(); // whatever the error says, the stop was the reason
       throw error;
     }
   }
@@ -242,7 +232,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     }
   }
 
-  /** Whatever keeps it from connecting, the statement is not at fault. */
+  /** The statement is never at fault when there is no connection. */
   async #connect(): Promise<Session> {
     try {
       return await this.#file.connectForUser();
@@ -285,8 +275,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     const rows = await execute(session, statement, request, running);
     await this.#file.beginOwnNames(session);
     await guard.after();
-    // A save that waits for this transaction to end must not have to wait for this transaction's
-    // turn.
+    // A save that waits for this transaction's end must not wait for its turn too.
     await Promise.race([this.#commitInTurn(session, running), running.stopped]);
     return { status: "rows", ...rows };
   }
@@ -348,8 +337,8 @@ async function execute(
 }
 
 /**
- * As the user gave them. The limit around a statement changes equal names; the statement itself
- * tells none before its parameters have types.
+ * The names that the user gave. The limit around a statement changes equal names; the statement
+ * itself has none before its parameters have types.
  */
 function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedResult): string[] {
   const given = Array.from({ length: prepared.columnCount }, (_, i) => prepared.columnName(i));
@@ -359,15 +348,14 @@ function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedRe
 
 /**
  * The statement with a limit around it: its result is built whole in memory, and must not be larger
- * than the answer may be. Null where it can't be had within another, as `SHOW` or a text that ends
- * in a comment's semicolon.
+ * than the answer may be. Null for what can't stand within another statement, such as `SHOW`.
  */
 async function prepareLimited(session: Session, sql: string, maxRows: number): Promise<Runnable | null> {
   const text = `FROM (\n${withoutEnd(sql)}\n) LIMIT ${Math.floor(maxRows) + 1}`;
   try {
     return { prepared: await session.connection.prepare(text), text };
   } catch {
-    return null; // the statement as it is has been prepared, so it is no mistake of the user's
+    return null; // not the user's mistake: the statement alone has been prepared
   }
 }
 
@@ -384,9 +372,8 @@ interface Runnable {
 }
 
 /**
- * Without parameters the text is run rather than what was prepared: that is taken down on a thread
- * of DuckDB's. A prepared statement that has run is taken down on this one, which took 0.8 s where
- * it had put gigabytes on the disk.
+ * Runs the text where there are no parameters: DuckDB then cleans up on a thread of its own. After
+ * a prepared statement it does so on this one, which took 0.8 s after gigabytes on the disk.
  */
 async function runWhole(
   { connection }: Session,

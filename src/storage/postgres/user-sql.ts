@@ -1,7 +1,7 @@
 /**
- * SQL written by users, on PostgreSQL: each statement on a connection of its own for the time
- * being, stopped by PostgreSQL when its time is over or its client has gone. What reads runs in a
- * READ ONLY transaction, which is rolled back.
+ * SQL of users on PostgreSQL. Each statement has a connection to itself; PostgreSQL stops it when
+ * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is
+ * rolled back.
  */
 import { MIB } from "../../config/units.ts";
 import { badRequest, CLIENT_CLOSED_REQUEST, RequestError, unavailable } from "../../protocol/errors.ts";
@@ -26,9 +26,8 @@ import { addRows, sizeOf } from "./user-sql-rows.ts";
 import type { Statement } from "./user-sql-statement.ts";
 
 /**
- * Of one fetch from a cursor, if no row is larger than the largest before. Whatever is fetched is
- * in memory as a whole, so the first fetch is of one row, and each takes at most twice as many as
- * the one before.
+ * Size of one fetch from a cursor, as far as the largest row so far tells. A fetch is in memory as
+ * a whole, so the first one is of one row, and each takes at most twice as many as the one before.
  */
 const FETCH_BYTES = 4 * MIB;
 const FETCH_ROWS_MAX = 512;
@@ -36,26 +35,20 @@ const CURSOR = "user_rows";
 const DECLARE = `DECLARE ${CURSOR} NO SCROLL CURSOR FOR `;
 const READ_ONLY_TRANSACTION = "25006";
 const UNUSED_PARAMETER = 0;
-/** Of the session, so that no transaction ends them. */
+/** Locks of the session, which outlive a transaction. */
 const RELEASE_LOCKS = "SELECT pg_advisory_unlock_all()";
-/**
- * Those that functions have prepared; the pool in between may keep statements of its own in the
- * session.
- */
+/** Statements that functions prepared; those of a pool in between must stay. */
 const FORGET_PREPARED = `DO $forget$ DECLARE left_over text; BEGIN
   FOR left_over IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP
     EXECUTE pg_catalog.format('DEALLOCATE %I', left_over);
   END LOOP; END $forget$`;
-/** What a pool in between would hand on with the session, given up before it does. */
+/** Undoes what a pool in between would hand on with the session. */
 const LEAVE_NOTHING = `RESET ALL; DISCARD TEMP; ${FORGET_PREPARED}`;
 const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
-/** Of PostgreSQL's own functions, those that may have effects. */
+/** PostgreSQL's own functions that may have effects. */
 const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname = 'pg_catalog' AND p.provolatile = 'v'`;
-/**
- * A cursor WITH HOLD is carried out by the commit: what its functions do then, nobody would look
- * at.
- */
+/** A cursor WITH HOLD runs at the commit, where nobody would see what its functions do. */
 const NO_CURSORS = "CLOSE ALL";
 const ROLLED_BACK = "; rolled back, nothing changed";
 
@@ -68,7 +61,7 @@ export interface UserSqlOptions {
   advisoryLocks: boolean;
   /** Whether there are rules that are checked only at the commit. */
   deferrable: boolean;
-  /** Of the server's tables. */
+  /** The schema of the server's tables. */
   schema: string;
   /**
    * Where names of users are looked for, as the database writes it; the server's own sessions have
@@ -134,7 +127,7 @@ export class PostgresUserSql implements InterruptibleSql {
     }
   }
 
-  /** The pool is closed by whoever opened it. */
+  /** Whoever opened the pool closes it. */
   close(): void {
     this.#statements.close();
   }
@@ -156,7 +149,7 @@ export class PostgresUserSql implements InterruptibleSql {
       clean = await this.#rollBack(connection, outcome.status === "rows");
       return outcome;
     } catch (error) {
-      // One that was asked to stop may be asked so late that the next one stops.
+      // A late request to stop could hit the connection's next statement.
       if (!deadline.signal.aborted && !connection.lost) {
         clean = await this.#rollBack(connection, false);
       }
@@ -167,9 +160,9 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 
   /**
-   * Even a read may have changed settings of the session, or called a function that takes locks.
-   * These are undone within the transaction where that is possible: until its end, a pool in
-   * between gives the session to nobody else.
+   * Even a read may have changed settings of the session, or taken locks through a function. They
+   * are undone within the transaction if possible: until its end, a pool in between gives the
+   * session to nobody else.
    *
    * @returns whether the session may be used again.
    */
@@ -195,20 +188,18 @@ export class PostgresUserSql implements InterruptibleSql {
     return this.#volatile;
   }
 
-  /** @param access with a blank in front; none: as the database has it, which may be read-only. */
+  /** @param access with a blank in front; empty: the database's default, maybe read-only. */
   #beginSql(access: "" | " READ ONLY", deadline: Deadline): string {
     return `BEGIN${access}; SET LOCAL statement_timeout = ${limitOf(deadline)}${this.#searchPathSql(true)}`;
   }
 
-  /** A pool in between has left the users' as it is. */
+  /** Behind a pool in between, the search path is the users' already. */
   #searchPathSql(local: boolean): string {
     if (this.#pool.pooled) return "";
     return `; SELECT pg_catalog.set_config('search_path', ${literal(this.#options.searchPath)}, ${local})`;
   }
 
-  /**
-   * Statements for one message, which one session carries out even where a pool stands in between.
-   */
+  /** One message, which a single session carries out even behind a pool in between. */
   #inOneText(...statements: string[]): string {
     return statements
       .filter((statement) => this.#options.advisoryLocks || statement !== RELEASE_LOCKS)
@@ -224,10 +215,9 @@ export class PostgresUserSql implements InterruptibleSql {
     const { guard, deferrable } = this.#options;
     const done = await run();
     deadline.check();
-    // What waits for the commit is done first; nothing of the user's runs between this and the
-    // commit.
+    // Deferred checks run first: nothing of the user's may run between the look and the commit.
     const ending = deferrable ? [CHECK_NOW_SQL] : [];
-    // After what is checked late, which may open some.
+    // Deferred checks may have opened cursors.
     if (before !== null) ending.push(NO_CURSORS);
     ending.push("RESET ROLE");
     if (this.#pool.pooled) ending.push(LEAVE_NOTHING, RELEASE_LOCKS);
@@ -236,7 +226,7 @@ export class PostgresUserSql implements InterruptibleSql {
     return done;
   }
 
-  /** The one thing that isn't undone with a transaction, which has ended. */
+  /** A sequence is the one thing that the rollback hasn't undone. */
   async #restoreNumber(before: TableState): Promise<void> {
     try {
       const lease = await this.#pool.acquire("short");
@@ -246,14 +236,14 @@ export class PostgresUserSql implements InterruptibleSql {
         lease.release();
       }
     } catch (error) {
-      // Where the database is away, or the role may not, nothing was set either.
+      // If the database is away, or the role has no right to it, nothing was set either.
       if (failureOf(error) === null && !(error instanceof RequestError)) throw error;
     }
   }
 
   /**
-   * No transaction to look at, nor to set anything for. VACUUM and REINDEX run what indexes of
-   * users call: read-only keeps that from writing, and them from nothing.
+   * Prepares a session without a transaction. VACUUM and REINDEX run functions of users' indexes; a
+   * read-only session keeps those from writing.
    *
    * @throws RequestError 400 the session can't be made read-only.
    */
@@ -273,7 +263,7 @@ export class PostgresUserSql implements InterruptibleSql {
     );
   }
 
-  /** On a connection that is closed behind it: settings and locks of the session end with it. */
+  /** Its connection is closed afterwards, which ends settings and locks of the session. */
   async #write(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
     const lease = await this.#pool.acquire("sql", deadline.signal);
     deadline.begin();
@@ -299,7 +289,7 @@ export class PostgresUserSql implements InterruptibleSql {
       return { status: "rows", ...rows };
     } catch (error) {
       if (!committing || failureOf(error)?.kind !== "lost") throw error;
-      // Without Retry-After: repeating might do the same thing twice.
+      // No Retry-After: repeating might do the same thing twice.
       throw new RequestError(
         503,
         "execute_sql: the connection to the database was lost; outcome unknown: it was committing",
@@ -311,7 +301,7 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 }
 
-/** When the time is over, or the client has gone, the running statement is stopped. */
+/** Stops the running statement when the time is over or the client has gone. */
 class Deadline {
   readonly timeoutMs: number;
   readonly #controller = new AbortController();
@@ -321,7 +311,7 @@ class Deadline {
   readonly #askedAtMs = performance.now();
   #begunAtMs: number | null = null;
 
-  /** @param effect what the statement has done by then, for the message. */
+  /** @param effect what the statement has done by then; it ends the message. */
   constructor({ timeoutMs, signal }: Limits, effect: string) {
     this.timeoutMs = timeoutMs;
     this.#client = signal;
@@ -338,7 +328,7 @@ class Deadline {
     return this.#controller.signal;
   }
 
-  /** It has its connection; until then it waited for one. */
+  /** The statement has its connection; until now it waited. */
   begin(): void {
     this.#begunAtMs ??= performance.now();
   }
@@ -358,10 +348,7 @@ class Deadline {
   }
 }
 
-/**
- * Statements that a function has prepared: they outlive a transaction, and their names may be those
- * of the server's.
- */
+/** Prepared statements of functions outlive a transaction, and may have the server's names. */
 async function whatIsLeft(connection: PostgresConnection): Promise<unknown[]> {
   try {
     return await connection.run(LEFT_SQL);
@@ -371,7 +358,7 @@ async function whatIsLeft(connection: PostgresConnection): Promise<unknown[]> {
   }
 }
 
-/** PostgreSQL's own, for a worker that dies meanwhile. */
+/** PostgreSQL's own limit, in case the worker dies. */
 function limitOf({ timeoutMs }: Deadline): number {
   return Math.ceil(timeoutMs) + 1_000;
 }
@@ -391,10 +378,7 @@ async function readOnly(
   }
 }
 
-/**
- * @throws RequestError 400 a function of a user's wanted to write; not the database's state, as the
- *   session alone is read-only.
- */
+/** @throws RequestError 400 a function of a user's wanted to write in the read-only session. */
 async function maintain(...query: Parameters<typeof readAtOnce>): ReturnType<typeof readAtOnce> {
   try {
     return await readAtOnce(...query);
@@ -447,10 +431,7 @@ async function readAtOnce(
   return out.finish();
 }
 
-/**
- * With parameters, PostgreSQL itself takes no more than one statement, whatever the text looks
- * like; so there is always one, which the statement need not use.
- */
+/** With a parameter, PostgreSQL takes no more than one statement. So there is always one. */
 function bindings(params: SqlParam[]): unknown[] {
   return params.length > 0 ? params : [UNUSED_PARAMETER];
 }
@@ -461,7 +442,7 @@ function isNoMistake(error: unknown): boolean {
   return kind !== undefined && kind !== "refused";
 }
 
-/** @param shift characters in front of the user's statement. @throws what is no mistake in it. */
+/** @param shift characters before the user's statement. @throws what is no mistake in it. */
 function outcomeOf(error: unknown, shift: number): UserSqlOutcome {
   if (error instanceof RequestError && error.status === 400) return refusedWith(error);
   const failure = failureOf(error);
