@@ -1,18 +1,13 @@
 /**
- * What subscriptions read takes turns: where the database answers later, only so many of their
- * questions are under way, whoever subscribes. So a storm of WebSockets waits here, and leaves the
- * database to the requests of others.
+ * Bounds the reads of all subscriptions that are under way, on a database that answers later. A
+ * storm of WebSockets waits here, and leaves the database to the requests of others.
  */
 import { unavailable } from "../protocol/errors.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
+import { WaitingLine } from "../storage/waiting-line.ts";
 
 const UNDER_WAY_MAX = 128;
 const WAIT_MAX_MS = 10_000;
-
-interface WaitingRead {
-  deadlineMs: number;
-  turn: PromiseWithResolvers<void>;
-}
 
 export interface StreamReads {
   latestPrice(ticker: string): number | null | Promise<number | null>;
@@ -35,7 +30,7 @@ export function inTurns(reads: () => StreamReads): StreamReads {
 }
 
 export class ReadTurns {
-  readonly #waiting = new Set<WaitingRead>();
+  readonly #line = new WaitingLine({});
   #underWay = 0;
 
   /** @throws RequestError 503 its turn didn't come in time. What answers at once takes no turn. */
@@ -48,9 +43,8 @@ export class ReadTurns {
   }
 
   async #later<T>(read: () => T | Promise<T>): Promise<T> {
-    const waiter = { deadlineMs: performance.now() + WAIT_MAX_MS, turn: Promise.withResolvers<void>() };
-    this.#waiting.add(waiter);
-    await waiter.turn.promise;
+    const late = (): Error => unavailable("too many subscriptions wait for the database");
+    await this.#line.wait(WAIT_MAX_MS, undefined, { late });
     try {
       return await read();
     } finally {
@@ -60,14 +54,6 @@ export class ReadTurns {
 
   /** Gives the turn of one that is done to the next. */
   #next(): void {
-    for (const waiter of this.#waiting) {
-      this.#waiting.delete(waiter);
-      if (performance.now() < waiter.deadlineMs) {
-        waiter.turn.resolve();
-        return;
-      }
-      waiter.turn.reject(unavailable("too many subscriptions wait for the database"));
-    }
-    this.#underWay--;
+    if (!this.#line.give()) this.#underWay--;
   }
 }

@@ -3,10 +3,12 @@
  * of more than `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot
  * until the last row.
  */
+
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { rawNumber } from "../../protocol/json.ts";
+import { turn } from "../../time/pauses.ts";
 import type {
   BarInterval,
   BarRange,
@@ -413,7 +415,7 @@ class RowStream implements AsyncIterableIterator<string> {
     if (this.#done) return { done: true, value: undefined };
     try {
       // A promise that is already settled would come back before any other socket is looked at.
-      if (this.#begun) await new Promise(setImmediate);
+      if (this.#begun) await turn();
       this.#look();
       const chunk = this.#next ?? take(this.#rows, CHUNK_ROWS);
       this.#next = null;
