@@ -1,4 +1,5 @@
 /** The end of a child: asked first, then terminated, then killed. */
+import { unlessAborted, within } from "../time/within.ts";
 import type { Child, ChildEnd } from "./child.ts";
 import type { SupervisorLog } from "./supervisor-log.ts";
 
@@ -47,16 +48,7 @@ export async function endChild(child: Child, { drainMs, killNow, log }: EndOptio
   else log.info(`${child.label} ${end.how} while stopping`);
 }
 
-async function endWithin(child: Child, ms: number, killNow?: AbortSignal): Promise<ChildEnd | null> {
-  if (killNow?.aborted) return null;
-  const giveUp = Promise.withResolvers<null>();
-  const onGiveUp = () => giveUp.resolve(null);
-  const timer = setTimeout(onGiveUp, ms);
-  killNow?.addEventListener("abort", onGiveUp);
-  try {
-    return await Promise.race([child.ended, giveUp.promise]);
-  } finally {
-    clearTimeout(timer);
-    killNow?.removeEventListener("abort", onGiveUp);
-  }
+function endWithin(child: Child, ms: number, killNow?: AbortSignal): Promise<ChildEnd | null> {
+  const givenUp = () => null;
+  return within(unlessAborted(child.ended, killNow, givenUp), ms, givenUp);
 }

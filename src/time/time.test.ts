@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { backoffMs, jittered, sleep, turn } from "./pauses.ts";
-import { within } from "./within.ts";
+import { unlessAborted, within } from "./within.ts";
 
 const NEVER_MS = 60_000;
 
@@ -43,4 +43,19 @@ test("a sleep ends with its signal; a turn lets what has come go first", async (
   setImmediate(() => order.push("came before"));
   await turn();
   expect(order).toEqual(["came before"]);
+});
+
+test("a signal stands for a promise that it overtakes", async () => {
+  const client = new AbortController();
+  const never = new Promise<string>(() => {});
+  expect(await unlessAborted(Promise.resolve("here"), client.signal, () => null)).toBe("here");
+  const waiting = unlessAborted(never, client.signal, () => "gone");
+  client.abort();
+  expect(await waiting).toBe("gone");
+  expect(await unlessAborted(never, client.signal, () => "gone")).toBe("gone");
+  const failing = unlessAborted(never, client.signal, () => {
+    throw new Error("gone");
+  });
+  await expect(failing).rejects.toThrow("gone");
+  expect(await unlessAborted(Promise.resolve("here"), undefined, () => null)).toBe("here");
 });

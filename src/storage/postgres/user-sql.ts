@@ -3,8 +3,10 @@
  * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is
  * rolled back.
  */
+
 import { MIB } from "../../config/units.ts";
 import { badRequest, CLIENT_CLOSED_REQUEST, RequestError, unavailable } from "../../protocol/errors.ts";
+import { unlessAborted } from "../../time/within.ts";
 import { AnswerRows, refusedAs, refusedWith } from "../sql-answer.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../stopped-sql.ts";
 import type {
@@ -111,20 +113,12 @@ export class PostgresUserSql implements InterruptibleSql {
    *   over.
    */
   async #readStatement({ sql, params }: UserSqlRequest, { signal, timeoutMs }: Deadline): Promise<Statement> {
-    const { promise: over, reject } = Promise.withResolvers<never>();
-    const giveUp = (): void =>
-      reject(
-        signal.reason instanceof RequestError && signal.reason.status === CLIENT_CLOSED_REQUEST
-          ? signal.reason
-          : unavailable(`execute_sql: did not run: others were being read for ${timeoutMs / 1_000} s`),
-      );
-    if (signal.aborted) giveUp();
-    signal.addEventListener("abort", giveUp);
-    try {
-      return await Promise.race([over, this.#statements.read(sql, params.length, this.#options.schema)]);
-    } finally {
-      signal.removeEventListener("abort", giveUp);
-    }
+    const read = this.#statements.read(sql, params.length, this.#options.schema);
+    return await unlessAborted(read, signal, () => {
+      throw signal.reason instanceof RequestError && signal.reason.status === CLIENT_CLOSED_REQUEST
+        ? signal.reason
+        : unavailable(`execute_sql: did not run: others were being read for ${timeoutMs / 1_000} s`);
+    });
   }
 
   /** Whoever opened the pool closes it. */
