@@ -32,7 +32,8 @@ interface InLine<T, Want> {
 export class WaitingLine<T = void, Want = undefined> {
   readonly #options: WaitingLineOptions;
   readonly #prefix: string;
-  #waiting = new Set<InLine<T, Want>>();
+  /** Not a Set: finding its first member takes long after many before it were deleted. */
+  readonly #waiting: InLine<T, Want>[] = [];
 
   constructor(options: WaitingLineOptions) {
     this.#options = options;
@@ -40,13 +41,12 @@ export class WaitingLine<T = void, Want = undefined> {
   }
 
   get length(): number {
-    return this.#waiting.size;
+    return this.#waiting.length;
   }
 
   /** What the first of them wants. */
   get first(): Want | undefined {
-    for (const { want } of this.#waiting) return want;
-    return undefined;
+    return this.#waiting[0]?.want;
   }
 
   /**
@@ -54,48 +54,51 @@ export class WaitingLine<T = void, Want = undefined> {
    * @throws RequestError 503 the line is full, or nothing came in time; 499 the signal aborts; or
    *   the errors that the options have instead.
    */
-  async wait(waitMs: number, signal?: AbortSignal, options: WaitOptions<Want> = {}): Promise<T> {
+  wait(waitMs: number, signal?: AbortSignal, options: WaitOptions<Want> = {}): Promise<T> {
     const { max = Number.POSITIVE_INFINITY, full, late } = this.#options;
     const { want, ahead = false } = options;
-    if (signal?.aborted) throw this.#gone(signal);
-    if (!ahead && this.#waiting.size >= max) throw unavailable(`${this.#prefix}${full}`);
+    if (signal?.aborted) return Promise.reject(this.#gone(signal));
+    if (!ahead && this.#waiting.length >= max) return Promise.reject(unavailable(`${this.#prefix}${full}`));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const waiter: InLine<T, Want> = { want, give: resolve, fail: reject };
-    // At once: who has given up must not be given anything before it hears of that.
-    const giveUp = (error: unknown): void => {
-      if (this.#waiting.delete(waiter)) reject(error);
-    };
-    const onLate = (): void =>
-      giveUp(options.late?.() ?? unavailable(`${this.#prefix}${late} for ${waitMs / 1_000} s`));
-    const timer = setTimeout(onLate, Math.max(0, waitMs));
-    const onAbort = (): void => giveUp(this.#gone(signal));
-    signal?.addEventListener("abort", onAbort);
-    if (ahead) this.#waiting = new Set([waiter, ...this.#waiting]);
-    else this.#waiting.add(waiter);
-    try {
-      return await promise;
-    } finally {
+    // All at once: who has given up must not be given anything before it hears of that.
+    const leave = (): void => {
+      this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
-    }
+    };
+    const waiter: InLine<T, Want> = {
+      want,
+      give(value) {
+        leave();
+        resolve(value);
+      },
+      fail(error) {
+        leave();
+        reject(error);
+      },
+    };
+    const onLate = (): void =>
+      waiter.fail(options.late?.() ?? unavailable(`${this.#prefix}${late} for ${waitMs / 1_000} s`));
+    const onAbort = (): void => waiter.fail(this.#gone(signal));
+    const timer = setTimeout(onLate, Math.max(0, waitMs));
+    signal?.addEventListener("abort", onAbort);
+    if (ahead) this.#waiting.unshift(waiter);
+    else this.#waiting.push(waiter);
+    return promise;
   }
 
   /** To the first of them. @returns false: nobody waits. */
   give(value: T | PromiseLike<T>): boolean {
-    return this.#settleFirst((waiter) => waiter.give(value));
+    const first = this.#waiting[0];
+    first?.give(value);
+    return first !== undefined;
   }
 
   /** Refuses the first of them. @returns false: nobody waits. */
   fail(error: unknown): boolean {
-    return this.#settleFirst((waiter) => waiter.fail(error));
-  }
-
-  #settleFirst(settle: (waiter: InLine<T, Want>) => void): boolean {
-    const [first] = this.#waiting;
-    if (first === undefined) return false;
-    this.#waiting.delete(first);
-    settle(first);
-    return true;
+    const first = this.#waiting[0];
+    first?.fail(error);
+    return first !== undefined;
   }
 
   #gone(signal: AbortSignal | undefined): unknown {

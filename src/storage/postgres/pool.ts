@@ -144,13 +144,13 @@ export class PostgresPool {
    * @param signal gives up waiting, with its reason.
    * @throws RequestError 503 no connection in time, too many wait, or the database is away.
    */
-  async acquire(use: Use, signal?: AbortSignal): Promise<Lease> {
-    if (this.#closed) throw unavailable("the database's connections are closed");
-    if (signal?.aborted) throw signal.reason;
+  acquire(use: Use, signal?: AbortSignal): Promise<Lease> {
+    if (this.#closed) return Promise.reject(unavailable("the database's connections are closed"));
+    if (signal?.aborted) return Promise.reject(signal.reason);
     const line = this.#lineOf(use);
     const want: Want = { use, mayOpen: true, signal };
     const lease = line.length === 0 && this.#mayTake(use) ? this.#take(want) : null;
-    if (lease !== null) return lease;
+    if (lease !== null) return Promise.resolve(lease);
     return line.wait(isLong(use) ? this.#limits.waitLongMs : this.#limits.waitShortMs, signal, { want });
   }
 
