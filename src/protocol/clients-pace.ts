@@ -30,6 +30,11 @@ export function atClientsPace(pieces: Pieces): ReadableStream<Uint8Array> {
   );
 }
 
+export function piecesIn(parts: readonly Uint8Array[]): Pieces {
+  let at = 0;
+  return { next: () => parts[at++] ?? null };
+}
+
 /** The pieces of an iterator, whose texts become UTF-8. */
 export function piecesOf(chunks: AsyncIterator<string | Uint8Array>): Pieces {
   return {

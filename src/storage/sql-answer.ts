@@ -5,6 +5,8 @@ import type { EncodedRows, UserSqlOutcome } from "./user-sql-contract.ts";
 
 /** An answer waits in its process until the client has taken it. */
 const ANSWER_BYTES_MAX = 256 * MIB;
+/** Smaller answers go on in one piece. */
+export const WHOLE_BYTES_MAX = 256 * 1024;
 /** Text is turned into bytes once this much has gathered. */
 const TEXT_MAX = 64 * 1024;
 const encoder = new TextEncoder();
