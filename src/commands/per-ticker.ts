@@ -1,5 +1,4 @@
 /** One number for each ticker of a list, as JSON. */
-
 import type { PriceQuestion, StockReader } from "../storage/contract.ts";
 import { turn } from "../time/pauses.ts";
 import { requireTickers } from "./params.ts";

@@ -1,5 +1,4 @@
 /** How --memory-mb is shared out. */
-
 import type { Settings } from "./settings.ts";
 import { MIB } from "./units.ts";
 import { usableMemoryBytes } from "./usable-memory.ts";

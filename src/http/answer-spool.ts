@@ -7,7 +7,6 @@
  * The file is unlinked as soon as it is open: whatever happens to this process, nothing stays
  * behind.
  */
-
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, statfs, unlink } from "node:fs/promises";

@@ -3,7 +3,6 @@
  * When the hub is restarted under it, the client connects again, subscribes again, and repeats the
  * unanswered saves.
  */
-
 import { join } from "node:path";
 import type { Socket } from "bun";
 import type { BusFigures } from "../bus/bus.ts";

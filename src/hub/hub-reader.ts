@@ -1,5 +1,4 @@
 /** Reads of a worker whose database is in the hub. */
-
 import { unavailable } from "../protocol/errors.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";

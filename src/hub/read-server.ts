@@ -1,6 +1,6 @@
 /**
- * The hub's side of the workers' reads: asks the database, hands over one piece of an answer at a
- * time, forgets on cancel.
+ * The hub's side of the workers' reads. It asks the database, hands an answer over piece by piece,
+ * and forgets it on cancel.
  */
 import { type Pieces, piecesIn, piecesOf } from "../protocol/clients-pace.ts";
 import { RequestError, refusalOf } from "../protocol/errors.ts";
@@ -12,7 +12,7 @@ import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts
 import type { ReadToHub, ReadToWorker, UpdateHeader, WireSqlRequest } from "./read-messages.ts";
 import { askReader, crossingOf } from "./remote-reads.ts";
 
-/** Answers that one worker has begun and not read to their end; a further one gets 503. */
+/** Unfinished answers of one worker; a further one gets 503. */
 const UNFINISHED_MAX = 1_000;
 /** With every 503. */
 const RETRY_AFTER_S = 1;

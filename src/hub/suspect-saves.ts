@@ -4,7 +4,6 @@
  * hub that hangs at it is the last: from then on saves of the ticker and table are refused for a
  * time, as each would hold up everybody's for --liveness-timeout again.
  */
-
 import type { Save } from "../storage/contract.ts";
 import { type Backoff, backoffMs } from "../time/pauses.ts";
 import { tableOf, type WriterState } from "./writer-note.ts";

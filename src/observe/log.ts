@@ -3,7 +3,6 @@
  * never waits for either: lines are gathered and written in the background, and dropped and counted
  * when a target doesn't keep up.
  */
-
 import type { LogLevel } from "../config/settings.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
 import { within } from "../time/within.ts";

@@ -7,7 +7,6 @@
  * so that nights are crossed in a few reads and a busy minute comes in several. Many rows may share
  * a stamp: a batch that ends among them is continued by their count.
  */
-
 import { microsOfStamp } from "../market/stamp-micros.ts";
 import { RequestError } from "../protocol/errors.ts";
 import type { JsonRecord } from "../protocol/json.ts";

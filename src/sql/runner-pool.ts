@@ -2,7 +2,6 @@
  * The runners of one worker. They start when there is something to run, stay for the next
  * statement, and are replaced when they were killed. Whoever finds none free waits in line.
  */
-
 import { existsSync } from "node:fs";
 import type { LogLevel } from "../config/settings.ts";
 import { MIB } from "../config/units.ts";

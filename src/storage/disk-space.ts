@@ -3,7 +3,6 @@
  * before the disk is full, so that there is room for deleting, for what the engine writes besides,
  * and for other programs.
  */
-
 import { statfsSync } from "node:fs";
 import { MIB } from "../config/units.ts";
 import type { Save } from "./contract.ts";

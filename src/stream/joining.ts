@@ -1,7 +1,6 @@
 /**
  * The way of a subscription from its first frame, over what it missed, to where all the others are.
  */
-
 import type { UpdateReader } from "../storage/update-contract.ts";
 import { turn } from "../time/pauses.ts";
 import { catchUp } from "./catch-up.ts";

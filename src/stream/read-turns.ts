@@ -14,7 +14,7 @@ export interface StreamReads {
   updates: UpdateReader;
 }
 
-/** @param reads asked for what they read only when it is read: they may not be there yet. */
+/** @param reads called for each read, as the database may not be open yet. */
 export function inTurns(reads: () => StreamReads): StreamReads {
   const turns = new ReadTurns();
   return {

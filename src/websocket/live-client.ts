@@ -1,5 +1,4 @@
 /** One WebSocket of /ws: what it watches, and what waits for it while it reads slowly. */
-
 import type { ServerWebSocket } from "bun";
 import { CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";

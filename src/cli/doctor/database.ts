@@ -2,7 +2,6 @@
  * The findings of a database, made by a process of their own: opening a file on a disk that has
  * gone, or checking a large one, can take any time, and nothing but the end of its process ends it.
  */
-
 import { redact } from "../../config/database-url.ts";
 import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../../protocol/control.ts";
 import type { DiagnosisStep, Finding } from "../../storage/diagnosis.ts";

@@ -2,7 +2,6 @@
  * Reads files row by row into a target. Rows are stored in the order of the files; what is bad
  * stops or is left out.
  */
-
 import {
   type ColumnPlan,
   CsvError,

@@ -1,5 +1,4 @@
 /** From a source to a server, on schedule. */
-
 import { stampOfMicros } from "../../market/stamp-micros.ts";
 import { toWire } from "../../market/timestamp.ts";
 import type { JsonRecord } from "../../protocol/json.ts";

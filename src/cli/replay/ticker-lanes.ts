@@ -3,7 +3,6 @@
  * time, and what comes meanwhile waits and goes together in the next, as far as it is of one type.
  * So ticks that are in time are saved one by one, as a feed does, and late ones in batches.
  */
-
 import type { JsonRecord } from "../../protocol/json.ts";
 import { turn } from "../../time/pauses.ts";
 import { type ImportTarget, TargetError } from "../import/target.ts";

@@ -2,7 +2,6 @@
  * Encodes the result of a user's statement to JSON, a few rows at a time, so that the event loop
  * gets its turns.
  */
-
 import type { DuckDBMaterializedResult } from "@duckdb/node-api";
 import { turn } from "../../time/pauses.ts";
 import { type AnswerLimits, AnswerRows, membersOf, type ObjectMember } from "../sql-answer.ts";

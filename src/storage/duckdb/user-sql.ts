@@ -4,7 +4,6 @@
  * gets its answer whether or not the statement has ended (`stuck-statements.ts`). Where a user's
  * transaction and a save want the same rows, the save wins.
  */
-
 import {
   type DuckDBMaterializedResult,
   type DuckDBPreparedStatement,

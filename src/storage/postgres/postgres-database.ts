@@ -7,7 +7,6 @@
  * What a worker doesn't know is what others have written a moment ago: answers are never kept here,
  * and no order of saves of different workers is promised beyond that of their commits.
  */
-
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";

@@ -3,7 +3,6 @@
  * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is
  * rolled back.
  */
-
 import { MIB } from "../../config/units.ts";
 import { badRequest, CLIENT_CLOSED_REQUEST, RequestError, unavailable } from "../../protocol/errors.ts";
 import { unlessAborted } from "../../time/within.ts";

@@ -2,7 +2,6 @@
  * Positions and updates, asked of the upstream: a server in front has no others, and the same
  * epoch.
  */
-
 import { RequestError } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { turn } from "../../time/pauses.ts";

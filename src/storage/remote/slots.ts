@@ -2,7 +2,7 @@
 import { unavailable } from "../../protocol/errors.ts";
 import { WaitingLine } from "../waiting-line.ts";
 
-/** Requests that wait for a slot, and how long. */
+/** Requests that may wait for a slot, and how long. */
 const WAITING_MAX = 10_000;
 const WAIT_MAX_MS = 10_000;
 

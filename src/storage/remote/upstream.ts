@@ -18,7 +18,6 @@
  * what was asked for, such as a page of a proxy, is an error, and of a save as good as none: the
  * save is repeated.
  */
-
 import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { clientGone, RequestError, unavailable } from "../../protocol/errors.ts";

@@ -3,7 +3,6 @@
  * of more than `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot
  * until the last row.
  */
-
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
