@@ -7,7 +7,6 @@ import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { rawNumber } from "../../protocol/json.ts";
-import { turn } from "../../time/pauses.ts";
 import type {
   BarInterval,
   BarRange,
@@ -414,7 +413,7 @@ class RowStream implements AsyncIterableIterator<string> {
     if (this.#done) return { done: true, value: undefined };
     try {
       // A promise that is already settled would come back before any other socket is looked at.
-      if (this.#begun) await turn();
+      if (this.#begun) await new Promise(setImmediate);
       this.#look();
       const chunk = this.#next ?? take(this.#rows, CHUNK_ROWS);
       this.#next = null;
