@@ -7,6 +7,7 @@ import { dirname, join, relative, sep } from "node:path";
 import { Glob } from "bun";
 
 const ORDER = [
+  "time",
   "market",
   "protocol",
   "config",

@@ -11,9 +11,9 @@ import { describeDatabase } from "../storage/engines.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { parseBrokerUrl } from "./broker-address.ts";
 import type { Carrier } from "./carrier.ts";
+import { inTime } from "./in-time.ts";
 import { CONNECT_TIMEOUT_MS, LINK_CLOSE_TIMEOUT_MS, openLink, PROBE_TIMEOUT_MS } from "./open-link.ts";
 import { ServerBus } from "./server-bus.ts";
-import { within } from "./within.ts";
 
 export interface Bus {
   /**
@@ -85,9 +85,9 @@ export async function tryBus(options: { url: string; dbFile: string }): Promise<
   const ignore = (): void => undefined;
   const link = await openLink(carrier, `doctor-${crypto.randomUUID()}`, { message: ignore, lost: ignore });
   try {
-    await within(link.probe(), PROBE_TIMEOUT_MS, "no answer");
+    await inTime(link.probe(), PROBE_TIMEOUT_MS, "no answer");
   } finally {
-    await within(link.close(), LINK_CLOSE_TIMEOUT_MS, "not closed").catch(ignore);
+    await inTime(link.close(), LINK_CLOSE_TIMEOUT_MS, "not closed").catch(ignore);
   }
   return carrier.shown;
 }

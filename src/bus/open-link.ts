@@ -1,5 +1,5 @@
 import type { Carrier, Link, LinkEvents } from "./carrier.ts";
-import { within } from "./within.ts";
+import { inTime } from "./in-time.ts";
 
 export const CONNECT_TIMEOUT_MS = 5_000;
 /** Long enough for a broker that is slow, short enough to notice one that is gone. */
@@ -16,7 +16,7 @@ export async function openLink(carrier: Carrier, channel: string, events: LinkEv
     () => undefined,
   );
   try {
-    return await within(opening, CONNECT_TIMEOUT_MS, "no answer");
+    return await inTime(opening, CONNECT_TIMEOUT_MS, "no answer");
   } catch (error) {
     late = true;
     throw new Error(reasonOf(error, carrier));

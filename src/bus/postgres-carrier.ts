@@ -5,7 +5,7 @@ import { clientOptions } from "../config/postgres-client.ts";
 import type { PostgresTarget } from "../config/postgres-url.ts";
 import type { Carrier, LinkEvents } from "./carrier.ts";
 import { Echo } from "./echo.ts";
-import { within } from "./within.ts";
+import { inTime } from "./in-time.ts";
 
 /** PostgreSQL requires fewer than 8,000 bytes. */
 const MESSAGE_BYTES_MAX = 7_999;
@@ -28,7 +28,7 @@ export function postgresCarrier(target: PostgresTarget, shown: string, connectTi
       });
       try {
         const link = await listen(sql, channelName(channel), events);
-        await within(link.probe(), ECHO_TIMEOUT_MS, NO_ECHO);
+        await inTime(link.probe(), ECHO_TIMEOUT_MS, NO_ECHO);
         return link;
       } catch (error) {
         await sql.close({ timeout: 0 });

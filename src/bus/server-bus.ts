@@ -1,14 +1,15 @@
-/** Keeps a server connected to the broker and notices when the broker is gone. */
+/** A server's side of the bus: keeps a connection to the broker, and notices when there is none. */
+import { type Backoff, backoffMs, jittered } from "../time/pauses.ts";
+import { within } from "../time/within.ts";
 import type { Bus, BusFigures, BusOptions, BusUpdate } from "./bus.ts";
 import type { Carrier, Link } from "./carrier.ts";
+import { inTime } from "./in-time.ts";
 import { decodeMessage } from "./message.ts";
 import { LINK_CLOSE_TIMEOUT_MS, openLink, PROBE_TIMEOUT_MS, reasonOf } from "./open-link.ts";
 import { type Accounts, countDropped, Outbox } from "./outbox.ts";
-import { within } from "./within.ts";
 
 const PROBE_INTERVAL_MS = 1_000;
-const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 5_000;
+const RETRY: Backoff = { firstMs: 100, maxMs: 5_000 };
 const DRAIN_TIMEOUT_MS = 1_000;
 
 type Served = Pick<BusOptions, "channel" | "receive" | "missed" | "log">;
@@ -55,8 +56,8 @@ export class ServerBus implements Bus {
 
   async close(): Promise<void> {
     const drained = this.#outbox?.drain() ?? Promise.resolve();
-    // Updates that are late are dropped and counted with the connection.
-    await within(drained, DRAIN_TIMEOUT_MS, "not sent").catch(() => undefined);
+    // Late ones are dropped, and counted, with the connection.
+    await inTime(drained, DRAIN_TIMEOUT_MS, "not sent").catch(() => undefined);
     this.#closed = true;
     this.#closing.resolve(null);
     await this.#running;
@@ -77,12 +78,12 @@ export class ServerBus implements Bus {
         this.#begin(link, { reconnecting, lost: lost.resolve });
         attempted();
         await this.#useUntilLost(link, lost.promise);
-        // A broker that ends connections at once does not reset the pause.
-        if (performance.now() - openedAtMs > RETRY_MAX_MS) failures = 0;
+        // A broker that takes connections and ends them at once is not asked all the time.
+        if (performance.now() - openedAtMs > RETRY.maxMs) failures = 0;
       }
       reconnecting = true;
       attempted();
-      await this.#pause(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures++));
+      await within(this.#closing.promise, jittered(backoffMs(RETRY, failures++)), () => null);
     }
     attempted();
   }
@@ -130,7 +131,7 @@ export class ServerBus implements Bus {
       await Bun.sleep(PROBE_INTERVAL_MS);
       if (over.aborted) return "";
       try {
-        await within(link.probe(), PROBE_TIMEOUT_MS, "no answer");
+        await inTime(link.probe(), PROBE_TIMEOUT_MS, "no answer");
       } catch (error) {
         return reasonOf(error, this.#carrier);
       }
@@ -161,19 +162,9 @@ export class ServerBus implements Bus {
       `bus ${this.#carrier.shown}: ${what}; trying again, updates of other servers come late`,
     );
   }
-
-  /** With jitter, so that the servers don't all reconnect at once. */
-  async #pause(ms: number): Promise<void> {
-    let timer: Timer | undefined;
-    const over = new Promise<null>((resolve) => {
-      timer = setTimeout(() => resolve(null), ms * (0.5 + Math.random() / 2));
-    });
-    await Promise.race([over, this.#closing.promise]);
-    clearTimeout(timer);
-  }
 }
 
 async function shut(link: Link): Promise<void> {
-  // Nothing can be done about a connection that won't close.
-  await within(link.close(), LINK_CLOSE_TIMEOUT_MS, "not closed").catch(() => undefined);
+  // There is nothing to be done about a connection that won't even close.
+  await inTime(link.close(), LINK_CLOSE_TIMEOUT_MS, "not closed").catch(() => undefined);
 }

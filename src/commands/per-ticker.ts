@@ -1,4 +1,5 @@
 import type { PriceQuestion, StockReader } from "../storage/contract.ts";
+import { turn } from "../time/pauses.ts";
 import { requireTickers } from "./params.ts";
 
 /** Milliseconds of look-ups between two turns for the worker's other clients. */
@@ -23,7 +24,7 @@ export async function answerPerTicker(
     let turnBegan = performance.now();
     for (const { key, ticker } of tickers) {
       if (performance.now() - turnBegan > TURN_MS) {
-        await new Promise(setImmediate);
+        await turn();
         turnBegan = performance.now();
       }
       members.push(`${JSON.stringify(key)}:${ticker === null ? null : await ask(ticker)}`);

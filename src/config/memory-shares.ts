@@ -1,8 +1,8 @@
 /** How --memory-mb is shared out. */
 import type { Settings } from "./settings.ts";
+import { MIB } from "./units.ts";
 import { usableMemoryBytes } from "./usable-memory.ts";
 
-const MIB = 2 ** 20;
 /**
  * Of what the machine, or the control group, has: the rest is for the page cache, without which a
  * database is slow.

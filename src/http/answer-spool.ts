@@ -10,6 +10,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open, statfs, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MIB } from "../config/units.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { messageOf } from "../protocol/message-of.ts";
 
@@ -28,8 +29,9 @@ const FIRST_COME_PART = 0.5;
 /** … and beyond it, only this part, counted over all workers: others need room too. */
 const SHARE_OF_ONE_CLIENT = 0.125;
 const PIECE_BYTES = 256 * 1024;
-const DISK_FREE_BYTES_MIN = 256 * 2 ** 20;
-const DISK_LOOK_BYTES = 32 * 2 ** 20;
+/** The spool leaves this much of its disk free. */
+const DISK_FREE_BYTES_MIN = 256 * MIB;
+const DISK_LOOK_BYTES = 32 * MIB;
 
 export interface AnswerSpoolOptions {
   board: MemoryBoard;
@@ -121,7 +123,7 @@ export class AnswerSpool {
     const { board, bytesMax, workers } = this.#options;
     const all = board.spooledBytes + bytes;
     const ofClient = (this.#bytesOfClient.get(client) ?? 0) + bytes;
-    const limit = `--spool-mb ${Math.round(bytesMax / 2 ** 20)}`;
+    const limit = `--spool-mb ${Math.round(bytesMax / MIB)}`;
     if (all > bytesMax) throw new Error(`the client reads slowly, and the spool is full (${limit})`);
     if (all > bytesMax * FIRST_COME_PART && ofClient > (bytesMax * SHARE_OF_ONE_CLIENT) / workers)
       throw new Error(`the client reads slowly, and has its share of the spool (${limit})`);

@@ -33,7 +33,7 @@ export async function checkHealth(
   const processInfo = {
     pid: process.pid,
     multiprocess_mode: options.workerId !== null,
-    ...(options.workerId === null ? {} : { worker_id: options.workerId }),
+    worker_id: options.workerId ?? undefined,
   };
   const database = { db_file: options.dbFile, db_type: options.dbType };
   if (problem === null) {

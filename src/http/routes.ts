@@ -14,9 +14,9 @@ export interface Route {
   /** Clients are told the first one. */
   paths: readonly string[];
   methods: readonly string[];
-  /** Its entry in the list of endpoints, if it is listed. */
-  shown?: string;
-  /** Any page can make a browser send it, so the page's site must be allowed. */
+  /** For the list of endpoints; without it the route is not in it. */
+  shown?: string | undefined;
+  /** Any page can make a browser send it: such a page must be one that is allowed. */
   isReachableByPages?: boolean;
   /** undefined: it became a WebSocket. */
   answer(call: Call): Promise<Response | undefined>;
@@ -82,7 +82,7 @@ function stat(
   return {
     paths: [path],
     methods: READ,
-    ...(shown === undefined ? {} : { shown }),
+    shown,
     isReachableByPages: true,
     answer: async ({ options }) => jsonResponse(await read(options.stats), 200),
   };

@@ -64,7 +64,7 @@ export async function busStat(options: StatsOptions): Promise<Record<string, unk
       messages_processed: figures?.received ?? 0,
       subscriber_task_running: figures?.connected ?? false,
     },
-    ...(figures === null ? {} : { bus: figures }),
+    bus: figures ?? undefined,
   };
 }
 

@@ -2,6 +2,7 @@
  * Bounds large answers that are made as a whole, such as updates with the frame of a large save.
  * Bun keeps unread bytes of a response without a bound, so these are handed over piece by piece.
  */
+import { atClientsPace } from "../protocol/clients-pace.ts";
 import { unavailable } from "../protocol/errors.ts";
 
 /** The kernel's buffers hold this much for a client that doesn't read. */
@@ -35,20 +36,16 @@ export class WholeAnswers {
       this.#bytes -= left;
       left = 0;
     };
-    return new ReadableStream<Uint8Array>(
-      {
-        pull(controller) {
-          if (at < bytes.length) {
-            controller.enqueue(bytes.subarray(at, at + PIECE_BYTES));
-            at += PIECE_BYTES;
-            return;
-          }
+    return atClientsPace({
+      next() {
+        if (at >= bytes.length) {
           release();
-          controller.close();
-        },
-        cancel: release,
+          return null;
+        }
+        at += PIECE_BYTES;
+        return bytes.subarray(at - PIECE_BYTES, at);
       },
-      { highWaterMark: 0 },
-    );
+      cancel: release,
+    });
   }
 }

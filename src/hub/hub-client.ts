@@ -12,6 +12,7 @@ import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { updateOf } from "../storage/update-contract.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
+import { within } from "../time/within.ts";
 import { HUB_AWAY_MAX_MS, HubAbsence } from "./hub-absence.ts";
 import { HubReads } from "./hub-reads.ts";
 import { HubReplies } from "./hub-replies.ts";
@@ -149,8 +150,8 @@ export class HubClient {
   async admit(address: string): Promise<boolean> {
     // Admits without an answer: a restarted hub must not turn reconnecting clients away.
     const asked = this.#ask((id) => ({ type: "admit", id, address })).catch(() => null);
-    // A hanging hub counts it later; a new one gets the counts of all addresses.
-    const reply = await Promise.race([asked, Bun.sleep(ADMISSION_WAIT_MS).then(() => null)]);
+    // A hub that hangs counts it when it is back, or the next one hears of it with all others.
+    const reply = await within(asked, ADMISSION_WAIT_MS, () => null);
     return reply?.type !== "admitted" || reply.admitted;
   }
 

@@ -2,6 +2,7 @@
 import { unavailable } from "../protocol/errors.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
+import { within } from "../time/within.ts";
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
 import type { UpdateHeader } from "./read-messages.ts";
 import { crossingOf, READS, type ReadName, UPDATE_READS } from "./remote-reads.ts";
@@ -59,16 +60,9 @@ function crosses(arg: unknown): boolean {
 /** Tells the current state: doesn't wait for a hub that is being restarted. */
 async function probe({ reads }: HubAccess): Promise<void> {
   const { reply } = reads.ask({ type: "read", name: "probe", args: [] });
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(unavailable(`no answer for ${PROBE_WAIT_MS / 1_000} s`)),
-    PROBE_WAIT_MS,
-  );
-  try {
-    await Promise.race([reply, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  await within(reply, PROBE_WAIT_MS, () => {
+    throw unavailable(`no answer for ${PROBE_WAIT_MS / 1_000} s`);
+  });
 }
 
 async function ask(hub: HubAccess, question: Question): Promise<{ id: number; reply: ReadReply }> {

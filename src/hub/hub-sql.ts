@@ -1,4 +1,5 @@
-/** User-written SQL of a worker whose database is in the hub. */
+/** SQL of users, where the hub has the database. */
+import { atClientsPace, piecesOf } from "../protocol/clients-pace.ts";
 import type { SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { type HubAccess, pieces } from "./hub-reader.ts";
 import { HubLostError } from "./hub-reads.ts";
@@ -28,21 +29,7 @@ export async function runSqlInHub(
   if (message.type !== "piece") throw new Error(`the hub answered SQL with ${message.type}`);
   const rows = message.rows ?? 0;
   if (!message.more) return { rows, body: bytes };
-  const rest = pieces(hub.reads, asked.id, bytes);
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const next = await rest.next();
-        if (next.done) controller.close();
-        else controller.enqueue(next.value);
-      },
-      async cancel() {
-        await rest.return?.();
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  return { rows, body };
+  return { rows, body: atClientsPace(piecesOf(pieces(hub.reads, asked.id, bytes))) };
 }
 
 function toWire(param: SqlParam): WireSqlRequest["params"][number] {

@@ -1,17 +1,20 @@
-/** The hub's side of the workers' reads: asks the database, and sends an answer piece by piece. */
+/**
+ * The hub's side of the workers' reads. It asks the database, hands an answer over piece by piece,
+ * and forgets it on cancel.
+ */
+import { type Pieces, piecesIn, piecesOf } from "../protocol/clients-pace.ts";
 import { RequestError, refusalOf } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
+import { WHOLE_BYTES_MAX } from "../storage/sql-answer.ts";
 import type { StoredUpdate } from "../storage/update-contract.ts";
 import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
 import type { ReadToHub, ReadToWorker, UpdateHeader, WireSqlRequest } from "./read-messages.ts";
 import { askReader, crossingOf } from "./remote-reads.ts";
 
-/** Limit for one worker's unfinished answers; a further one gets 503. */
+/** Unfinished answers of one worker; a further one gets 503. */
 const UNFINISHED_MAX = 1_000;
 const RETRY_AFTER_S = 1;
-/** An SQL answer up to this size is sent as one piece. */
-const WHOLE_BYTES_MAX = 256 * 1024;
 const UTF8 = new TextEncoder();
 
 export interface DatabaseInHub {
@@ -26,7 +29,7 @@ export interface DatabaseInHub {
 type Send = (message: ReadToWorker, attachment?: Uint8Array) => void;
 
 interface Unfinished {
-  pieces: AsyncIterator<Uint8Array> | null;
+  pieces: Pieces | null;
   abort: AbortController;
 }
 
@@ -120,7 +123,7 @@ export class ReadServer {
       return;
     }
     if (!rows.empty && "chunks" in rows) {
-      unfinished.pieces = encoded(rows.chunks);
+      unfinished.pieces = piecesOf(rows.chunks[Symbol.asyncIterator]());
       await this.#sendNext(id);
       return;
     }
@@ -156,7 +159,7 @@ export class ReadServer {
       this.#unfinished.delete(id);
       this.#send({ type: "piece", id, more: false, rows: outcome.rows }, Buffer.concat(outcome.parts));
     } else {
-      unfinished.pieces = listed(outcome.parts);
+      unfinished.pieces = piecesIn(outcome.parts);
       await this.#sendNext(id, outcome.rows);
     }
   }
@@ -166,9 +169,9 @@ export class ReadServer {
     if (unfinished?.pieces == null) return;
     const next = await unfinished.pieces.next();
     if (!this.#unfinished.has(id)) return;
-    const more = !next.done;
+    const more = next !== null;
     if (!more) this.#unfinished.delete(id);
-    this.#send({ type: "piece", id, more, rows }, next.done ? undefined : next.value);
+    this.#send({ type: "piece", id, more, rows }, next ?? undefined);
   }
 
   #forget(id: number): void {
@@ -176,7 +179,7 @@ export class ReadServer {
     if (unfinished === undefined) return;
     this.#unfinished.delete(id);
     unfinished.abort.abort();
-    void unfinished.pieces?.return?.();
+    void unfinished.pieces?.cancel?.(null);
   }
 
   #fail(id: number, error: unknown): void {
@@ -192,24 +195,4 @@ export class ReadServer {
       retryAfterS,
     });
   }
-}
-
-function encoded(chunks: AsyncIterable<string | Uint8Array>): AsyncIterator<Uint8Array> {
-  const texts = chunks[Symbol.asyncIterator]();
-  return {
-    async next() {
-      const next = await texts.next();
-      return next.done
-        ? { done: true, value: undefined }
-        : { done: false, value: typeof next.value === "string" ? UTF8.encode(next.value) : next.value };
-    },
-    async return() {
-      await texts.return?.();
-      return { done: true, value: undefined };
-    },
-  };
-}
-
-async function* listed(parts: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* parts;
 }

@@ -6,14 +6,17 @@
  */
 import type { Save } from "../storage/contract.ts";
 import { KINDS, type KindName } from "../storage/model/kinds.ts";
+import { type Backoff, backoffMs } from "../time/pauses.ts";
 import type { WriterState } from "./writer-note.ts";
 
 /** Hubs that may hang at saves of one ticker and kind before these are refused. */
 const HANGS_MAX = 2;
-/** How long they are refused after that; doubled after each further hang. */
-const REFUSED_FIRST_MS = 60_000;
-const REFUSED_MAX_MS = 3_600_000;
-/** How long a hang is remembered, even if other saves of the ticker succeed. */
+/** Refused for so long after the last of them, and twice as long after each further one. */
+const REFUSED: Backoff = { firstMs: 60_000, maxMs: 3_600_000 };
+/**
+ * That a hub hung is remembered for so long, whatever is stored meanwhile: some saves of a ticker
+ * may be well.
+ */
 const HANGS_KEPT_MS = 600_000;
 /** Limit for the memory of a worker; the oldest is forgotten. */
 const SUSPECTS_MAX = 1_000;
@@ -37,7 +40,7 @@ export class SuspectSaves {
     const key = keyOf(state);
     const hangs = (this.#byKey.get(key)?.hangs ?? 0) + (hung ? 1 : 0);
     const further = hangs - HANGS_MAX;
-    const refusedMs = further < 0 ? 0 : Math.min(REFUSED_MAX_MS, REFUSED_FIRST_MS * 2 ** further);
+    const refusedMs = further < 0 ? 0 : backoffMs(REFUSED, further);
     this.#byKey.delete(key);
     const keptMs = hangs === 0 ? 0 : Math.max(HANGS_KEPT_MS, 2 * refusedMs);
     this.#byKey.set(key, { hangs, refusedUntilMs: nowMs + refusedMs, keptUntilMs: nowMs + keptMs });

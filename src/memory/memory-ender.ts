@@ -2,6 +2,7 @@
  * The last resort: a process that takes the server far over its bound is ended and replaced. With
  * `--workers 1`, nothing would replace it, so it closes WebSockets instead.
  */
+import { MIB } from "../config/units.ts";
 import type { MemoryBoard } from "./memory-board.ts";
 import { processesOf, sumOf } from "./memory-watch.ts";
 
@@ -34,7 +35,7 @@ export function startMemoryEnder({ board, bytesMax, end }: MemoryEnderOptions): 
     if (suspect.pid !== greatest.pid) suspect = { pid: greatest.pid, sinceMs: performance.now() };
     if (performance.now() - suspect.sinceMs < FAR_OVER_FOR_MS) return;
     suspect = { pid: 0, sinceMs: 0 };
-    const mb = (bytes: number): number => Math.round(bytes / 2 ** 20);
+    const mb = (bytes: number): number => Math.round(bytes / MIB);
     end(
       greatest.pid,
       `${greatest.name} (pid ${greatest.pid}) takes ${mb(greatest.bytes)} MB, and the server ${mb(sum)} of ${mb(bytesMax)} MB (--memory-mb)`,

@@ -3,6 +3,7 @@
  * work, gives caches back and logs what takes the memory. Memory goes back late, so one high figure
  * is no alarm.
  */
+import { MIB } from "../config/units.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Logger } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
@@ -26,7 +27,6 @@ const COLLECTING_SHARE = 1 / 100;
 /** Time between two lists of what takes the memory. */
 const LIST_PAUSE_MS = 60_000;
 const PARTS_LISTED_MAX = 8;
-const MIB = 2 ** 20;
 
 export interface MemoryPart {
   what: string;

@@ -4,6 +4,7 @@
  */
 import type { LogLevel } from "../config/settings.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
+import { within } from "../time/within.ts";
 import { errorCode } from "./file-errors.ts";
 import { LineQueue, type LineTarget } from "./line-queue.ts";
 import { logFilePath, openLogFile } from "./log-file.ts";
@@ -88,12 +89,7 @@ export function createLogger({ level, worker, file, write }: LoggerOptions): Log
 
   const flush = async (): Promise<void> => {
     const flushed = Promise.all(queues.map((queue) => queue.flush()));
-    let timer: Timer | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, FLUSH_TIMEOUT_MS);
-    });
-    await Promise.race([flushed, timeout]);
-    clearTimeout(timer);
+    await within(flushed, FLUSH_TIMEOUT_MS, () => undefined);
   };
 
   return {

@@ -58,9 +58,12 @@ export function badRequest(message: string, details?: string): RequestError {
   return new RequestError(400, message, { details });
 }
 
-/** 499, for the access log: there is nobody to answer. @param what "read". */
-export function clientGone(what: string): RequestError {
-  return new RequestError(499, `${what}: the client is gone`);
+/** For the access log: there is nobody to answer. */
+export const CLIENT_CLOSED_REQUEST = 499;
+
+/** @param what "read". @param effect what has been done by then; it ends the message. */
+export function clientGone(what: string, effect = ""): RequestError {
+  return new RequestError(CLIENT_CLOSED_REQUEST, `${what}: the client is gone${effect}`);
 }
 
 /**

@@ -2,7 +2,7 @@
  * The rhythm of a replay. Due times count from the start, so that delays don't add up: late frames
  * are due at once until the replay is on schedule again.
  */
-import { sleep } from "./sleep.ts";
+import { sleep } from "../time/pauses.ts";
 
 export interface PacerOptions {
   /** How many times faster than it happened; Infinity waits for nothing. */

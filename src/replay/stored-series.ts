@@ -10,6 +10,7 @@ import { microsOfStamp } from "../market/stamp-micros.ts";
 import { RequestError } from "../protocol/errors.ts";
 import type { JsonRecord } from "../protocol/json.ts";
 import type { JsonRows } from "../storage/contract.ts";
+import { turn } from "../time/pauses.ts";
 import { rowsOf } from "./answer-rows.ts";
 import type { Timed } from "./merge-by-time.ts";
 
@@ -54,8 +55,9 @@ export async function* storedSeries(query: SeriesQuery): AsyncGenerator<StoredRo
       if (rows.length < query.rowsMax / WINDOW_GROWTH) window *= WINDOW_GROWTH;
       from = to + 1;
       given = 0;
-      // The reader may answer synchronously: gives others a turn even if nothing is found for long.
-      if (rows.length === 0) await new Promise(setImmediate);
+      // A reader may answer without waiting for anything: others have their turn, however long
+      // nothing is found.
+      if (rows.length === 0) await turn();
       continue;
     }
     const last = rows.at(-1)!.atMicros;

@@ -1,4 +1,5 @@
-/** A large answer on its way from a runner, at the pace of whoever reads it. */
+/** A large answer of a runner, taken at the pace of the client. */
+import { atClientsPace } from "../protocol/clients-pace.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { WINDOW_BYTES } from "./protocol.ts";
 
@@ -7,9 +8,7 @@ export interface LargeAnswer {
   bytes: number;
   /** Asks the runner for the next window. */
   more: () => void;
-  /**
-   * Called once: the last byte has been handed over (`true`), or the rest is not wanted or lost.
-   */
+  /** Called once: `true` with the last byte, `false` when the rest is not wanted or lost. */
   done: (complete: boolean) => void;
 }
 
@@ -25,30 +24,23 @@ export function streamAnswer({ source, bytes, more, done }: LargeAnswer): Readab
     done(complete);
   }
 
-  async function pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    if (windowLeft === 0) {
-      more();
-      windowLeft = Math.min(WINDOW_BYTES, left);
-    }
-    const piece = await source.upTo(windowLeft);
-    // Cancelled meanwhile: the stream takes nothing more.
-    if (finished) return;
-    if (piece === null) {
-      finish(false);
-      controller.error(new Error("the SQL runner ended before the end of its answer"));
-      return;
-    }
-    windowLeft -= piece.length;
-    left -= piece.length;
-    controller.enqueue(piece);
-    if (left > 0) return;
-    controller.close();
-    finish(true);
-  }
-
-  return new ReadableStream(
-    { pull, cancel: () => finish(false) },
-    // Nothing is read ahead.
-    { highWaterMark: 0 },
-  );
+  return atClientsPace({
+    async next() {
+      if (left === 0) return null;
+      if (windowLeft === 0) {
+        more();
+        windowLeft = Math.min(WINDOW_BYTES, left);
+      }
+      const piece = await source.upTo(windowLeft);
+      if (piece === null) {
+        finish(false);
+        throw new Error("the SQL runner ended before the end of its answer");
+      }
+      windowLeft -= piece.length;
+      left -= piece.length;
+      if (left === 0) finish(true);
+      return piece;
+    },
+    cancel: () => finish(false),
+  });
 }

@@ -1,21 +1,16 @@
-/** One statement of a user, from the request to the answer: who may write, and when. */
+/** Runs one statement of a user, and decides whether and when it may write. */
+import { atClientsPace } from "../protocol/clients-pace.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlAnswer, SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
-import { clientGone, timedOut } from "./runner-end.ts";
 import type { RunnerPool } from "./runner-pool.ts";
 import type { Limits } from "./runner-watch.ts";
 
-/**
- * The right to write to the database; there is one, and the server's own writer waits while it is
- * out.
- */
+/** The right to write to the database. The server's own writer waits while it is out. */
 export interface WriteLease {
   /** Rejects when the signal aborts, and then holds nothing. */
   acquire(signal: AbortSignal): Promise<{
-    /**
-     * Resolves when every later read sees what was written. Doesn't reject: with whoever gave the
-     * lease, it is gone too.
-     */
+    /** Resolves when every later read sees what was written. It never rejects. */
     release(): Promise<void>;
   }>;
 }
@@ -27,15 +22,15 @@ export interface SqlRequest {
   params: SqlParam[];
   /** `select` never writes; `raw` may. */
   queryType: QueryType;
-  /** False for requests by GET: those any web page can make a browser send. */
+  /** False for GET requests: any web page can make a browser send those. */
   allowWrite: boolean;
-  /** The client is gone: the statement is stopped. */
+  /** Aborts when the client is gone; the statement is stopped then. */
   signal?: AbortSignal | undefined;
   /** Address of the client; absent for the server's own statements. */
   client?: string;
   /** Instead of --sql-timeout, for the server's own statements. */
   timeoutMs?: number;
-  /** By `performance.now()`: where the time began if the statement has waited for its turn. */
+  /** By `performance.now()`: when the statement began to wait for its turn. */
   startedAt?: number;
 }
 
@@ -54,7 +49,7 @@ export async function executeSql(
     const reply = await session.run({ sql, params, mode: "read" });
     if (reply !== "needs-write") return reply;
     refuseWrite(request);
-    // The runner stays ours meanwhile: nobody may hold the lease while he waits for a runner.
+    // The runner stays ours: nobody may hold the lease while waiting for a runner.
     const held = await acquire(lease, { deadlineAt: session.deadlineAt, timeoutMs, signal });
     try {
       const written = await session.run({ sql, params, mode: "write" });
@@ -68,9 +63,7 @@ export async function executeSql(
   }
 }
 
-/**
- * The same for an engine that stops its statements itself, and whose writer needs nobody to wait.
- */
+/** The same for an engine that stops statements itself, and whose writer needs no lease. */
 export async function executeSqlDirectly(
   { sql, params, queryType, allowWrite, signal, ...rest }: SqlRequest,
   run: (
@@ -92,14 +85,14 @@ export async function executeSqlDirectly(
   return written;
 }
 
-/** What is sent before and after the rows, of which nobody has to look inside. */
+/** What is sent before and after the rows. */
 function sqlEnvelope(queryType: QueryType, { rows }: { rows: number }): { prefix: string; suffix: string } {
   if (queryType === "raw") return { prefix: '{"message":"Raw SQL query executed.","data":', suffix: "}" };
   if (rows === 0) return { prefix: '{"message":"Query executed, no data returned.","data":', suffix: "}" };
   return { prefix: '{"data":', suffix: "}" };
 }
 
-/** The whole answer: bytes if its rows are, else a stream at its reader's pace. */
+/** The whole answer: bytes if its rows are bytes, else a stream. */
 export function wrapAnswer(queryType: QueryType, answer: SqlAnswer): SqlAnswer["body"] {
   const envelope = sqlEnvelope(queryType, answer);
   const prefix = Buffer.from(envelope.prefix);
@@ -125,8 +118,9 @@ async function acquire(
   try {
     return await lease.acquire(signal === undefined ? deadline : AbortSignal.any([deadline, signal]));
   } catch (error) {
-    if (signal?.aborted) throw clientGone();
-    if (deadline.aborted) throw timedOut(timeoutMs, "; it was waiting to write, nothing changed");
+    if (signal?.aborted) throw stoppedAsClientLeft();
+    if (deadline.aborted)
+      throw stoppedAtLimit({ timeoutMs, effect: "; it was waiting to write, nothing changed" });
     throw error;
   }
 }
@@ -137,16 +131,13 @@ function surround(
   suffix: Uint8Array,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
-  return new ReadableStream(
-    {
-      start: (controller) => controller.enqueue(prefix),
-      pull: async (controller) => {
-        const { value, done } = await reader.read();
-        controller.enqueue(done ? suffix : value);
-        if (done) controller.close();
-      },
-      cancel: (reason) => reader.cancel(reason),
+  const ends = [prefix, suffix];
+  return atClientsPace({
+    async next() {
+      if (ends.length === 2) return ends.shift()!;
+      const { value } = await reader.read();
+      return value ?? ends.shift() ?? null;
     },
-    { highWaterMark: 0 },
-  );
+    cancel: (reason) => reader.cancel(reason),
+  });
 }

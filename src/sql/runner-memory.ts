@@ -2,6 +2,7 @@
  * The memory of all SQL runners of a server together: before it passes its bound, the greatest of
  * them is killed.
  */
+import { MIB } from "../config/units.ts";
 import type { BoardRunner, MemoryBoard } from "../memory/memory-board.ts";
 
 /** Of the bound. What is above is for what the others take until a killed one has gone. */
@@ -12,7 +13,7 @@ const KILL_AT_WITH_DOOMED = 0.9;
  * Of the bound: a runner below this is never the one to blame. One that does nothing takes 45 MB.
  */
 const BLAMED_FROM = 0.1;
-const BLAMED_FROM_BYTES = 100 * 2 ** 20;
+const BLAMED_FROM_BYTES = 100 * MIB;
 
 /** @returns the one that has been killed. */
 export function killGreatest(board: MemoryBoard, bytesMax: number): BoardRunner | null {

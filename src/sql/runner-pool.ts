@@ -1,16 +1,17 @@
 /**
- * The runners of one worker. They are started when there is something to run, stay for the next
- * statement, and are replaced when they had to be killed. A statement that finds none free waits in
- * a bounded queue.
+ * The runners of one worker. They start when there is something to run, stay for the next
+ * statement, and are replaced when they were killed. Whoever finds none free waits in line.
  */
 import { existsSync } from "node:fs";
 import type { LogLevel } from "../config/settings.ts";
+import { MIB } from "../config/units.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { residentBytes } from "../memory/resident.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlMode, SqlParam, SqlReply } from "../storage/user-sql-contract.ts";
-import { clientGone, timedOut } from "./runner-end.ts";
+import { WaitingLine } from "../storage/waiting-line.ts";
 import { killGreatest } from "./runner-memory.ts";
 import { RunnerProcess } from "./runner-process.ts";
 import { withoutLiterals } from "./without-literals.ts";
@@ -19,28 +20,25 @@ import { withoutLiterals } from "./without-literals.ts";
 const WAITING_MAX = 256;
 /** After this long, an idle runner is ended if another one is idle too. */
 const IDLE_END_MS = 30_000;
-/** How often a pool that runs something looks: a statement takes up to 3 GB a second. */
+/** A pool that runs something looks so often: a statement can take 3 GB a second. */
 const MEMORY_LOOK_MS = 10;
-/** A runner's wall, where even one that nobody watches stops. Bun itself needs some of it. */
-const WALL_BYTES_MIN = 512 * 2 ** 20;
-/** Some images have none: there, only the looks at the memory bound a runner. */
+/** Every runner stops at its wall, even if nobody looks. Bun itself needs some of this. */
+const WALL_BYTES_MIN = 512 * MIB;
+/** Some images have no shell. There, only the looks bound a runner's memory. */
 const SHELL = "/bin/sh";
 
 export interface RunnerPoolOptions {
-  /**
-   * argv of one runner. With `--no-orphans`: else a runner goes on with its statement when its
-   * worker has been killed.
-   */
+  /** argv of a runner. It needs `--no-orphans`, or a runner goes on when its worker was killed. */
   command: string[];
   env: Record<string, string | undefined>;
   /** Runner processes at the most. */
   size: number;
-  /** For a whole request, with its waiting. */
+  /** For a whole request, waiting included. */
   timeoutMs: number;
   maxRows: number;
   /** Shared by the processes of a server. */
   board: MemoryBoard;
-  /** Of all runners on the board together. */
+  /** For all runners on the board together. */
   memoryBytesMax: number;
   /** Default 30 s. */
   idleEndMs?: number;
@@ -53,7 +51,7 @@ interface RunnerQuery {
   mode: SqlMode;
 }
 
-/** One runner, set aside for one request, whose time has begun when it was asked for. */
+/** A runner that is set aside for one request. */
 interface RunnerSession {
   /**
    * @throws RequestError 400: the statement is wrong, or answers too much; 504: the time limit has
@@ -62,7 +60,7 @@ interface RunnerSession {
   run(query: RunnerQuery): Promise<SqlReply>;
   /** By `performance.now()`. */
   readonly deadlineAt: number;
-  /** Gives the runner back, as soon as a large answer has been taken. */
+  /** Gives the runner back once a large answer has been taken. */
   close(): void;
 }
 
@@ -71,7 +69,7 @@ interface RunnerFigures {
   idle: number;
   busy: number;
   waiting: number;
-  /** Since the start: at a limit, or because the client left. */
+  /** Since the start, at a limit or because the client left. */
   killed: number;
 }
 
@@ -79,8 +77,8 @@ export interface RunnerPool {
   /**
    * Waits for a free runner.
    *
-   * @param startedAt By `performance.now()`; when the time of the request began.
-   * @param signal The client is gone: what waits or runs for it is stopped.
+   * @param signal aborts when the client is gone: what waits or runs for it is stopped.
+   * @param startedAt by `performance.now()`: when the time of the request began.
    * @throws RequestError 503: none can be started, or too many wait already; 504: none was free in
    *   time; 499.
    */
@@ -93,11 +91,11 @@ export interface RunnerPool {
   run(query: RunnerQuery & { signal?: AbortSignal | undefined }): Promise<SqlReply>;
   readonly timeoutMs: number;
   figures(): RunnerFigures;
-  /** What runs now in runners of this pool: SQL without its literals, and resident bytes. */
+  /** What this pool's runners run: SQL without its literals, and resident bytes. */
   running(): { sql: string; bytes: number }[];
-  /** Ends the idle runners, for their memory. */
+  /** Ends the idle runners, to free their memory. */
   shrink(): void;
-  /** Ends every runner, also busy ones, and waits until they are gone. */
+  /** Ends every runner, busy ones too, and waits until they are gone. */
   close(): Promise<void>;
 }
 
@@ -110,20 +108,19 @@ interface Patience {
   signal: AbortSignal | undefined;
 }
 
-interface Waiter {
-  take(runner: RunnerProcess): void;
-  fail(error: unknown): void;
-}
-
 class Pool implements RunnerPool {
   readonly timeoutMs: number;
   readonly #options: RunnerPoolOptions;
-  /** Every process that has not exited yet. */
+  /** Every process that hasn't exited yet. */
   readonly #alive = new Set<RunnerProcess>();
-  /** Used from its end, so that those at its start grow old. */
+  /** The last one is used first, so that those in front grow old. */
   readonly #idle: RunnerProcess[] = [];
   readonly #idleTimers = new Map<RunnerProcess, Timer>();
-  readonly #waiting = new Set<Waiter>();
+  readonly #waiting = new WaitingLine<RunnerProcess>({
+    max: WAITING_MAX,
+    full: `execute_sql: ${WAITING_MAX} statements are waiting for a SQL runner already`,
+    gone: () => stoppedAsClientLeft(),
+  });
   #killed = 0;
   #memoryLook: Timer | null = null;
   #closed = false;
@@ -163,7 +160,7 @@ class Pool implements RunnerPool {
       size: this.#options.size,
       idle,
       busy: this.#alive.size - idle,
-      waiting: this.#waiting.size,
+      waiting: this.#waiting.length,
       killed: this.#killed,
     };
   }
@@ -185,7 +182,7 @@ class Pool implements RunnerPool {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const waiter of [...this.#waiting]) waiter.fail(closing());
+    while (this.#waiting.fail(closing())) {}
     for (const runner of this.#alive) {
       if (this.#idle.includes(runner)) runner.end();
       else runner.kill("server stopping");
@@ -195,13 +192,11 @@ class Pool implements RunnerPool {
 
   async #acquire({ deadlineAt, signal }: Patience): Promise<RunnerProcess> {
     if (this.#closed) throw closing();
-    if (signal?.aborted) throw clientGone();
+    if (signal?.aborted) throw stoppedAsClientLeft();
     this.#memoryLook ??= setInterval(() => this.#lookAtMemory(), MEMORY_LOOK_MS);
-    const runner = this.#next();
-    if (runner !== null) return runner;
-    if (this.#waiting.size >= WAITING_MAX)
-      throw unavailable(`execute_sql: ${WAITING_MAX} statements are waiting for a SQL runner already`);
-    return await this.#wait({ deadlineAt, signal });
+    const { timeoutMs } = this;
+    const late = (): Error => stoppedAtLimit({ timeoutMs, effect: "; every SQL runner was busy" });
+    return this.#next() ?? (await this.#waiting.wait(deadlineAt - performance.now(), signal, { late }));
   }
 
   /** An idle runner, or a new one; null when all are busy. */
@@ -229,10 +224,7 @@ class Pool implements RunnerPool {
     return runner;
   }
 
-  /**
-   * Also looks after the runners of other workers: theirs may be busy with something else just
-   * then.
-   */
+  /** Other workers' runners too: their own worker may be busy just then. */
   #lookAtMemory(): void {
     const { board, memoryBytesMax } = this.#options;
     killGreatest(board, memoryBytesMax);
@@ -245,21 +237,19 @@ class Pool implements RunnerPool {
   #walled(command: string[]): string[] {
     if (process.platform !== "linux" || !existsSync(SHELL)) return command;
     const kilobytes = Math.ceil(Math.max(this.#options.memoryBytesMax, WALL_BYTES_MIN) / 1024);
-    // Where the user's own limit is lower, that one holds.
+    // A lower limit of the user's own stays in force.
     const script = `ulimit -d "$1" 2>/dev/null; shift; exec "$@"`;
     return [SHELL, "-c", script, "sql-runner", String(kilobytes), ...command];
   }
 
   #release(runner: RunnerProcess): void {
-    // Its exit makes room for a new one.
+    // It is about to exit, which makes room for a new one.
     if (!runner.usable) return;
-    const [waiter] = this.#waiting;
-    if (waiter !== undefined) waiter.take(runner);
-    else this.#rest(runner);
+    if (!this.#waiting.give(runner)) this.#rest(runner);
   }
 
   #rest(runner: RunnerProcess): void {
-    // Other workers have idle ones too: together not many more than there are statements at once.
+    // Other workers have idle runners too. All together need few more than run at once.
     const { board, size } = this.#options;
     if (this.#idle.length > 0 && board.runnerCount > size) {
       runner.end();
@@ -298,40 +288,15 @@ class Pool implements RunnerPool {
   }
 
   #serveWaiting(): void {
-    for (const waiter of [...this.#waiting]) {
+    while (this.#waiting.length > 0) {
       try {
         const runner = this.#next();
         if (runner === null) return;
-        waiter.take(runner);
+        this.#waiting.give(runner);
       } catch (error) {
-        waiter.fail(error);
+        this.#waiting.fail(error);
       }
     }
-  }
-
-  #wait({ deadlineAt, signal }: Patience): Promise<RunnerProcess> {
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-        this.#waiting.delete(waiter);
-      };
-      const waiter: Waiter = {
-        take: (runner) => {
-          settle();
-          resolve(runner);
-        },
-        fail: (error) => {
-          settle();
-          reject(error);
-        },
-      };
-      const onAbort = (): void => waiter.fail(clientGone());
-      const onDeadline = (): void => waiter.fail(timedOut(this.timeoutMs, "; every SQL runner was busy"));
-      const timer = setTimeout(onDeadline, deadlineAt - performance.now());
-      signal?.addEventListener("abort", onAbort);
-      this.#waiting.add(waiter);
-    });
   }
 }
 

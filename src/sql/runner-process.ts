@@ -6,6 +6,7 @@
 import type { MemoryBoard, RunnerEntry } from "../memory/memory-board.ts";
 import { type RequestError, refusalOf } from "../protocol/errors.ts";
 import { checkInstalled } from "../protocol/own-command.ts";
+import { stoppedAsClientLeft } from "../storage/stopped-sql.ts";
 import type { SqlAnswer, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { streamAnswer } from "./answer-stream.ts";
 import { ByteSource } from "./byte-source.ts";
@@ -16,7 +17,7 @@ import {
   type FromRunner,
   WINDOW_BYTES,
 } from "./protocol.ts";
-import { clientGone, explainEnd, type KillReason } from "./runner-end.ts";
+import { explainEnd, type KillReason } from "./runner-end.ts";
 import { type Limits, RunnerWatch } from "./runner-watch.ts";
 
 /** For a runner that has been asked to end and doesn't. */
@@ -70,7 +71,7 @@ export class RunnerProcess {
 
   /** @throws RequestError with what became of the statement. */
   async ask(request: UserSqlRequest, limits: AskLimits): Promise<SqlReply> {
-    if (limits.signal?.aborted) throw clientGone();
+    if (limits.signal?.aborted) throw stoppedAsClientLeft();
     const watch = new RunnerWatch(this, limits);
     this.#statement = request.sql;
     try {

@@ -6,7 +6,6 @@
  * started with `--no-orphans`, or it would go on when its worker is gone.
  */
 import { readSync, writeFileSync, writeSync } from "node:fs";
-import { type ErrorBody, shortened } from "../protocol/errors.ts";
 import type { UserSqlEngine, UserSqlOutcome } from "../storage/user-sql-contract.ts";
 import { decodeQuery, encodeFrame, type FromRunner, type ToRunner, WINDOW_BYTES } from "./protocol.ts";
 
@@ -31,7 +30,7 @@ function answer(engine: UserSqlEngine, { request }: ToRunner & { type: "query" }
       break;
     case "error": {
       const { status, ...error } = outcome;
-      send({ type: status, ...shorten(error) });
+      send({ type: status, ...error });
       break;
     }
     case "rows":
@@ -66,14 +65,6 @@ function sendInWindows(parts: Uint8Array[]): void {
       windowLeft -= piece.length;
     }
   }
-}
-
-function shorten<T extends ErrorBody>(error: T): T {
-  return {
-    ...error,
-    error: shortened(error.error),
-    details: error.details && shortened(error.details),
-  };
 }
 
 function send(message: FromRunner): void {

@@ -1,9 +1,8 @@
-/** What a driver's own SQL came to, as the answer of a request. */
+/** Turns the outcome of a driver's own SQL into the answer to a request. */
+import { atClientsPace, piecesIn } from "../protocol/clients-pace.ts";
 import { refusalOf } from "../protocol/errors.ts";
+import { WHOLE_BYTES_MAX } from "../storage/sql-answer.ts";
 import type { SqlReply, UserSqlOutcome } from "../storage/user-sql-contract.ts";
-
-/** Up to this many bytes are sent in one piece. */
-const WHOLE_BYTES_MAX = 256 * 1024;
 
 /** @throws RequestError what the statement was refused with. */
 export function sqlReplyOf(outcome: UserSqlOutcome): SqlReply {
@@ -15,20 +14,7 @@ export function sqlReplyOf(outcome: UserSqlOutcome): SqlReply {
     case "rows": {
       const { rows, bytes, parts } = outcome;
       if (bytes <= WHOLE_BYTES_MAX) return { rows, body: Buffer.concat(parts) };
-      return { rows, body: streamOf(parts) };
+      return { rows, body: atClientsPace(piecesIn(parts)) };
     }
   }
-}
-
-function streamOf(parts: Uint8Array[]): ReadableStream<Uint8Array> {
-  let next = 0;
-  return new ReadableStream(
-    {
-      pull(controller) {
-        if (next < parts.length) controller.enqueue(parts[next++]!);
-        else controller.close();
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }

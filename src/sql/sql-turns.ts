@@ -1,57 +1,54 @@
 /**
- * Whose statement runs next. All workers of a server share one number of statements that run at
- * once, whatever the engine; one client address may have most of them, never all; and those that
- * wait are served address by address, in turn.
+ * Decides whose statement runs next. All workers share one bound on statements that run at once,
+ * whatever the engine. One client address may have most of them, never all. Those that wait are
+ * served address by address.
  */
 import type { MemoryBoard } from "../memory/memory-board.ts";
+import { atClientsPace } from "../protocol/clients-pace.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
+import { WaitingLine } from "../storage/waiting-line.ts";
 import type { SqlRequest } from "./execute.ts";
-import { clientGone, timedOut } from "./runner-end.ts";
 
 /** Statements that wait in one worker; the next one gets 503. */
 const WAITING_MAX = 256;
-/** … of one client address; its next one gets 429. */
+/** Statements of one client address that wait; its next one gets 429. */
 const WAITING_PER_CLIENT_MAX = 64;
-/**
- * Of the statements that run at once, those that no single address gets: a quarter, at least one.
- */
+/** The part of the statements that no single address gets; at least one. */
 const KEPT_FROM_ONE_CLIENT = 0.25;
-/** More of one address at once would make none of them faster, and others slower. */
+/** More statements of one address would only slow down others. */
 const PER_CLIENT_AND_CPU = 2;
-/** How often a worker looks whether another one has finished a statement. */
+/** How often a worker looks whether others have finished a statement. */
 const LOOK_MS = 20;
 
 export interface SqlTurnsOptions {
   board: MemoryBoard;
   /** Statements at once, in all workers. */
   max: number;
-  /** That the server may use. */
+  /** CPUs that the server may use. */
   cpus: number;
-  /** For a whole request, with its waiting. */
+  /** For a whole request, waiting included. */
   timeoutMs: number;
 }
 
 export interface SqlTurnsFigures {
   running: number;
   max: number;
-  /** Of one client address. */
+  /** For one client address. */
   max_per_address: number;
   waiting: number;
   waiting_addresses: number;
 }
 
-interface Waiter {
-  client: string;
-  begin(leave: () => void): void;
-}
+/** What ends a turn. */
+type Leave = () => void;
 
 export class SqlTurns {
   readonly #options: SqlTurnsOptions;
   readonly #bounds: { max: number; perClient: number };
-  /** By client address, the one that is next first. */
-  readonly #waiting = new Map<string, Set<Waiter>>();
-  #waitingCount = 0;
+  /** By client address, the one that is next first. Empty lines are removed by `#serve`. */
+  readonly #lines = new Map<string, WaitingLine<Leave>>();
   #look: Timer | null = null;
 
   constructor(options: SqlTurnsOptions) {
@@ -62,7 +59,7 @@ export class SqlTurns {
   }
 
   /**
-   * Waits for the turn, runs the statement, and ends the turn when its answer has been taken from
+   * Waits for the turn and runs the statement. The turn ends when the answer has been taken from
    * the engine.
    *
    * @throws RequestError what `execute` throws; 503 when too many wait, 429 when too many of one
@@ -91,17 +88,22 @@ export class SqlTurns {
       max: this.#bounds.max,
       max_per_address: this.#bounds.perClient,
       waiting: this.#waitingCount,
-      waiting_addresses: this.#waiting.size,
+      waiting_addresses: [...this.#lines.values()].filter(({ length }) => length > 0).length,
     };
   }
 
-  async #enter(request: SqlRequest, startedAt: number): Promise<() => void> {
+  get #waitingCount(): number {
+    return [...this.#lines.values()].reduce((sum, { length }) => sum + length, 0);
+  }
+
+  async #enter(request: SqlRequest, startedAt: number): Promise<Leave> {
     const { client = "", signal, timeoutMs = this.#options.timeoutMs } = request;
-    if (signal?.aborted) throw clientGone();
+    if (signal?.aborted) throw stoppedAsClientLeft();
+    const ofClient = this.#lines.get(client)?.length ?? 0;
     // Whoever waits already goes first.
-    const leave = this.#waiting.has(client) ? null : this.#begin(client);
+    const leave = ofClient > 0 ? null : this.#begin(client);
     if (leave !== null) return leave;
-    if (client !== "" && (this.#waiting.get(client)?.size ?? 0) >= WAITING_PER_CLIENT_MAX)
+    if (client !== "" && ofClient >= WAITING_PER_CLIENT_MAX)
       throw new RequestError(
         429,
         `execute_sql: ${WAITING_PER_CLIENT_MAX} statements of ${client} are waiting already`,
@@ -109,114 +111,58 @@ export class SqlTurns {
       );
     if (this.#waitingCount >= WAITING_MAX)
       throw unavailable(`execute_sql: ${WAITING_MAX} statements are waiting for their turn already`);
-    return await this.#wait({ client, signal, timeoutMs, deadlineAt: startedAt + timeoutMs });
+    const waitMs = startedAt + timeoutMs - performance.now();
+    const late = (): Error => stoppedAtLimit({ timeoutMs, effect: "; it was waiting for its turn" });
+    return await this.#lineOf(client).wait(waitMs, signal, { late });
   }
 
-  #begin(client: string): (() => void) | null {
+  #begin(client: string): Leave | null {
     return this.#options.board.beginStatement(client, this.#bounds);
   }
 
-  #end(leave: () => void): void {
+  #end(leave: Leave): void {
     leave();
     this.#serve();
   }
 
   #serve(): void {
-    for (const client of [...this.#waiting.keys()]) {
-      const [waiter] = this.#waiting.get(client) ?? [];
-      const leave = waiter === undefined ? null : this.#begin(client);
-      if (leave === null) continue;
-      waiter!.begin(leave);
-      // The address goes to the end of the line.
-      const rest = this.#waiting.get(client);
-      this.#waiting.delete(client);
-      if (rest !== undefined) this.#waiting.set(client, rest);
+    for (const [client, line] of [...this.#lines]) {
+      const leave = line.length === 0 ? null : this.#begin(client);
+      if (leave !== null) line.give(leave);
+      else if (line.length > 0) continue;
+      // An address that was served goes to the end of the line.
+      this.#lines.delete(client);
+      if (line.length > 0) this.#lines.set(client, line);
     }
-  }
-
-  #wait({
-    client,
-    signal,
-    timeoutMs,
-    deadlineAt,
-  }: {
-    client: string;
-    signal: AbortSignal | undefined;
-    timeoutMs: number;
-    deadlineAt: number;
-  }): Promise<() => void> {
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-        this.#remove(waiter);
-      };
-      const waiter: Waiter = {
-        client,
-        begin(leave) {
-          settle();
-          resolve(leave);
-        },
-      };
-      const onAbort = (): void => {
-        settle();
-        reject(clientGone());
-      };
-      const timer = setTimeout(
-        () => {
-          settle();
-          reject(timedOut(timeoutMs, "; it was waiting for its turn"));
-        },
-        Math.max(0, deadlineAt - performance.now()),
-      );
-      signal?.addEventListener("abort", onAbort);
-      this.#add(waiter);
-    });
-  }
-
-  #add(waiter: Waiter): void {
-    const sameClient = this.#waiting.get(waiter.client);
-    if (sameClient === undefined) this.#waiting.set(waiter.client, new Set([waiter]));
-    else sameClient.add(waiter);
-    this.#waitingCount++;
-    this.#look ??= setInterval(() => this.#serve(), LOOK_MS);
-  }
-
-  #remove(waiter: Waiter): void {
-    const sameClient = this.#waiting.get(waiter.client);
-    if (!sameClient?.delete(waiter)) return;
-    this.#waitingCount--;
-    if (sameClient.size === 0) this.#waiting.delete(waiter.client);
-    if (this.#waitingCount > 0 || this.#look === null) return;
+    if (this.#lines.size > 0 || this.#look === null) return;
     clearInterval(this.#look);
     this.#look = null;
   }
+
+  #lineOf(client: string): WaitingLine<Leave> {
+    const known = this.#lines.get(client);
+    if (known !== undefined) return known;
+    const line = new WaitingLine<Leave>({ gone: () => stoppedAsClientLeft() });
+    this.#lines.set(client, line);
+    this.#look ??= setInterval(() => this.#serve(), LOOK_MS);
+    return line;
+  }
 }
 
-/** The same stream; tells once that its source is at its end, broken or not wanted any more. */
+/** The same stream. Calls `over` once its source has ended or broken, or isn't wanted any more. */
 function whenOver(stream: ReadableStream<Uint8Array>, over: () => void): ReadableStream<Uint8Array> {
   const reader = stream.getReader();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { value, done } = await reader.read();
-          if (!done) return controller.enqueue(value);
-          over();
-          controller.close();
-        } catch (error) {
-          over();
-          throw error;
-        }
-      },
-      async cancel(reason) {
-        try {
-          await reader.cancel(reason);
-        } finally {
-          over();
-        }
-      },
+  return atClientsPace({
+    async next() {
+      try {
+        const { value } = await reader.read();
+        if (value === undefined) over();
+        return value ?? null;
+      } catch (error) {
+        over();
+        throw error;
+      }
     },
-    { highWaterMark: 0 },
-  );
+    cancel: (reason) => reader.cancel(reason).finally(over),
+  });
 }

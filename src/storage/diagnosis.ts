@@ -10,7 +10,7 @@ export interface Finding {
   subject: string;
   finding: string;
   /** What to do about it; absent where there is nothing to do. */
-  advice?: string;
+  advice?: string | undefined;
 }
 
 /**

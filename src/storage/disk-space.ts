@@ -4,10 +4,10 @@
  * and for other programs.
  */
 import { statfsSync } from "node:fs";
+import { MIB } from "../config/units.ts";
 import type { Save } from "./contract.ts";
 import { formatBytes } from "./format-bytes.ts";
 
-const MIB = 1024 * 1024;
 /** Where the setting is left out. */
 const USUAL_BYTES = 256 * MIB;
 const USUAL_SHARE = 1 / 4;

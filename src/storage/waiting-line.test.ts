@@ -37,3 +37,25 @@ test("who has waited in vain, or has gone, gets nothing any more", async () => {
   expect(reads.give(1)).toBe(false);
   await expect(reads.wait(LONG_MS, gone.signal)).rejects.toMatchObject({ status: 499 });
 });
+
+test("whoever is put ahead is the first, past the bound; refusing one leaves the others", async () => {
+  const line = new WaitingLine<number, string>({ max: 1, full: "1 waits", gone: (reason) => reason });
+  const second = line.wait(LONG_MS, undefined, { want: "second" });
+  const first = line.wait(LONG_MS, undefined, { want: "first", ahead: true });
+  expect([line.first, line.length]).toEqual(["first", 2]);
+  expect(line.fail(new Error("refused"))).toBe(true);
+  await expect(first).rejects.toThrow("refused");
+  expect(line.first).toBe("second");
+  line.give(Promise.resolve(2));
+  expect([await second, line.first, line.fail(new Error("nobody"))]).toEqual([2, undefined, false]);
+});
+
+test("errors of one's own stand for those of the line", async () => {
+  const line = new WaitingLine({ gone: (reason) => reason });
+  const late = line.wait(1, undefined, { late: () => new Error("too late") });
+  await expect(late).rejects.toThrow("too late");
+  const client = new AbortController();
+  const gone = line.wait(LONG_MS, client.signal);
+  client.abort(new Error("hung up"));
+  await expect(gone).rejects.toThrow("hung up");
+});

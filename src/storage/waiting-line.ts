@@ -1,62 +1,108 @@
-/**
- * Those who wait for something of which there is only so much: in order, so many at the most, each
- * for a bounded time.
- */
+/** A bounded line of those who wait for something scarce: in order, each for a bounded time. */
 import { clientGone, unavailable } from "../protocol/errors.ts";
 
 export interface WaitingLineOptions {
-  /** What they want to do, for their errors: "read". */
-  what: string;
-  max: number;
-  /** Why nobody else may wait; in what comes behind `what`. */
-  full: string;
-  /** What went on for the whole time of somebody who has waited in vain. */
-  late: string;
+  /** What they want to do, in front of each message: "read". */
+  what?: string;
+  /** The next one is refused. Left out: whoever owns the line has a bound of its own. */
+  max?: number;
+  /** Message for who finds the line full. */
+  full?: string;
+  /** What went on for the whole time of one who waited in vain. */
+  late?: string;
+  /** The error when a signal aborts. Left out: 499. */
+  gone?: (reason: unknown) => unknown;
 }
 
-export class WaitingLine<T = void> {
+export interface WaitOptions<Want> {
+  /** What the owner of the line needs to know of this one. */
+  want?: Want;
+  /** True: in front of all others, past the bound. */
+  ahead?: boolean;
+  /** Instead of the 503 of the line. */
+  late?: () => unknown;
+}
+
+interface InLine<T, Want> {
+  want: Want | undefined;
+  give(value: T | PromiseLike<T>): void;
+  fail(error: unknown): void;
+}
+
+export class WaitingLine<T = void, Want = undefined> {
   readonly #options: WaitingLineOptions;
-  readonly #waiting = new Set<(value: T) => void>();
+  readonly #prefix: string;
+  /** Not a Set: finding its first member takes long after many before it were deleted. */
+  readonly #waiting: InLine<T, Want>[] = [];
 
   constructor(options: WaitingLineOptions) {
     this.#options = options;
+    this.#prefix = options.what === undefined ? "" : `${options.what}: `;
   }
 
   get length(): number {
-    return this.#waiting.size;
+    return this.#waiting.length;
+  }
+
+  /** What the first of them wants. */
+  get first(): Want | undefined {
+    return this.#waiting[0]?.want;
   }
 
   /**
    * @param signal of a client: who has gone leaves the line at once.
-   * @throws RequestError 503 too many wait, or nothing came in time; 499 the signal aborts.
+   * @throws RequestError 503 the line is full, or nothing came in time; 499 the signal aborts; or
+   *   the errors that the options have instead.
    */
-  async wait(waitMs: number, signal?: AbortSignal): Promise<T> {
-    const { what, max, full, late } = this.#options;
-    if (signal?.aborted) throw clientGone(what);
-    if (this.#waiting.size >= max) throw unavailable(`${what}: ${full}`);
+  wait(waitMs: number, signal?: AbortSignal, options: WaitOptions<Want> = {}): Promise<T> {
+    const { max = Number.POSITIVE_INFINITY, full, late } = this.#options;
+    const { want, ahead = false } = options;
+    if (signal?.aborted) return Promise.reject(this.#gone(signal));
+    if (!ahead && this.#waiting.length >= max) return Promise.reject(unavailable(`${this.#prefix}${full}`));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    // At once: who has given up must not be given anything before he hears of that.
-    const giveUp = (error: Error): void => {
-      if (this.#waiting.delete(resolve)) reject(error);
-    };
-    const timer = setTimeout(() => giveUp(unavailable(`${what}: ${late} for ${waitMs / 1_000} s`)), waitMs);
-    const onAbort = (): void => giveUp(clientGone(what));
-    signal?.addEventListener("abort", onAbort);
-    this.#waiting.add(resolve);
-    try {
-      return await promise;
-    } finally {
+    // All at once: who has given up must not be given anything before it hears of that.
+    const leave = (): void => {
+      this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
-    }
+    };
+    const waiter: InLine<T, Want> = {
+      want,
+      give(value) {
+        leave();
+        resolve(value);
+      },
+      fail(error) {
+        leave();
+        reject(error);
+      },
+    };
+    const onLate = (): void =>
+      waiter.fail(options.late?.() ?? unavailable(`${this.#prefix}${late} for ${waitMs / 1_000} s`));
+    const onAbort = (): void => waiter.fail(this.#gone(signal));
+    const timer = setTimeout(onLate, Math.max(0, waitMs));
+    signal?.addEventListener("abort", onAbort);
+    if (ahead) this.#waiting.unshift(waiter);
+    else this.#waiting.push(waiter);
+    return promise;
   }
 
   /** To the first of them. @returns false: nobody waits. */
-  give(value: T): boolean {
-    const [first] = this.#waiting;
-    if (first === undefined) return false;
-    this.#waiting.delete(first);
-    first(value);
-    return true;
+  give(value: T | PromiseLike<T>): boolean {
+    const first = this.#waiting[0];
+    first?.give(value);
+    return first !== undefined;
+  }
+
+  /** Refuses the first of them. @returns false: nobody waits. */
+  fail(error: unknown): boolean {
+    const first = this.#waiting[0];
+    first?.fail(error);
+    return first !== undefined;
+  }
+
+  #gone(signal: AbortSignal | undefined): unknown {
+    const { what = "request", gone = () => clientGone(what) } = this.#options;
+    return gone(signal?.reason);
   }
 }

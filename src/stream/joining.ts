@@ -1,5 +1,6 @@
 /** Takes a subscription from its first frame, through what it missed, to the live updates. */
 import type { UpdateReader } from "../storage/update-contract.ts";
+import { turn } from "../time/pauses.ts";
 import { catchUp } from "./catch-up.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Heartbeats } from "./heartbeats.ts";
@@ -56,7 +57,7 @@ export class Joining {
     for (const ticker of subscription.tickersBeingRead()) {
       // Reads that answer synchronously would otherwise hold the event loop for thousands of
       // tickers.
-      await new Promise(setImmediate);
+      await turn();
       if (subscription.hasLeft) return;
       const delivered = feeds.delivered(ticker);
       const begins = await startingPoint.of(ticker, delivered, start, epoch);
@@ -75,7 +76,7 @@ export class Joining {
     const { feeds, startingPoint } = this.#options;
     for (const ticker of start.since.keys()) {
       if (feeds.knows(ticker) || !concerns(start, ticker, 0, epoch)) continue;
-      await new Promise(setImmediate);
+      await turn();
       const { frame } = await startingPoint.of(ticker, 0, start, epoch);
       if (subscription.hasLeft) return;
       if (frame !== null) subscription.subscriber.send(frame);

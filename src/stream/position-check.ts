@@ -5,6 +5,7 @@
 
 import { messageOf } from "../protocol/message-of.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
+import { within } from "../time/within.ts";
 
 /** After this long without confirmation by the database, heartbeats say "unverified". */
 const UNVERIFIED_MS = 5_000;
@@ -127,17 +128,11 @@ export class PositionCheck {
     return tickers;
   }
 
-  /** Gives up on a comparison that hangs, so that later checks run. */
+  /** A comparison that hangs must not be the last. */
   async #withTimeout(comparison: Promise<void>): Promise<void> {
-    let timer: Timer | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer for ${ANSWER_MAX_MS / 1000} s`)), ANSWER_MAX_MS);
+    await within(comparison, ANSWER_MAX_MS, () => {
+      throw new Error(`no answer for ${ANSWER_MAX_MS / 1000} s`);
     });
-    try {
-      await Promise.race([comparison, late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   async #compare(tickers: string[] | null): Promise<void> {

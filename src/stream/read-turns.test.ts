@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, jest, test } from "bun:test";
 import { ReadTurns } from "./read-turns.ts";
 
 test("so many reads are under way at once, in their order, and each gets its own answer", async () => {
@@ -22,4 +22,24 @@ test("so many reads are under way at once, in their order, and each gets its own
   expect(most).toBe(128);
   // All turns are back, and a synchronous read answers at once.
   expect(turns.run(() => 5)).toBe(5);
+});
+
+test("who waits in vain hears so when its time is over, though no read has ended", async () => {
+  jest.useFakeTimers();
+  try {
+    const turns = new ReadTurns();
+    for (let i = 0; i < 128; i++) void turns.run(() => new Promise(() => {}));
+    let outcome: unknown = "none yet";
+    Promise.resolve(turns.run(() => 1)).catch((error: unknown) => {
+      outcome = error;
+    });
+    jest.advanceTimersByTime(10_000);
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+    expect(outcome).toMatchObject({
+      status: 503,
+      message: "too many subscriptions wait for the database",
+    });
+  } finally {
+    jest.useRealTimers();
+  }
 });

@@ -1,24 +1,20 @@
 /**
- * Bounds the reads of subscriptions that run at once. A storm of WebSockets waits here, and leaves
- * the database to other requests.
+ * Bounds the reads of all subscriptions that are under way, on a database that answers later. A
+ * storm of WebSockets waits here, and leaves the database to the requests of others.
  */
 import { unavailable } from "../protocol/errors.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
+import { WaitingLine } from "../storage/waiting-line.ts";
 
 const UNDER_WAY_MAX = 128;
 const WAIT_MAX_MS = 10_000;
-
-interface WaitingRead {
-  deadlineMs: number;
-  turn: PromiseWithResolvers<void>;
-}
 
 export interface StreamReads {
   latestPrice(ticker: string): number | null | Promise<number | null>;
   updates: UpdateReader;
 }
 
-/** @param reads called at each read: the reader may not exist yet. */
+/** @param reads called for each read, as the database may not be open yet. */
 export function inTurns(reads: () => StreamReads): StreamReads {
   const turns = new ReadTurns();
   return {
@@ -34,7 +30,7 @@ export function inTurns(reads: () => StreamReads): StreamReads {
 }
 
 export class ReadTurns {
-  readonly #waiting = new Set<WaitingRead>();
+  readonly #line = new WaitingLine({});
   #underWay = 0;
 
   /** Takes a turn unless `read` answers at once. @throws RequestError 503 no turn in time. */
@@ -47,9 +43,8 @@ export class ReadTurns {
   }
 
   async #later<T>(read: () => T | Promise<T>): Promise<T> {
-    const waiter = { deadlineMs: performance.now() + WAIT_MAX_MS, turn: Promise.withResolvers<void>() };
-    this.#waiting.add(waiter);
-    await waiter.turn.promise;
+    const late = (): Error => unavailable("too many subscriptions wait for the database");
+    await this.#line.wait(WAIT_MAX_MS, undefined, { late });
     try {
       return await read();
     } finally {
@@ -59,14 +54,6 @@ export class ReadTurns {
 
   /** Passes a finished read's turn on. */
   #next(): void {
-    for (const waiter of this.#waiting) {
-      this.#waiting.delete(waiter);
-      if (performance.now() < waiter.deadlineMs) {
-        waiter.turn.resolve();
-        return;
-      }
-      waiter.turn.reject(unavailable("too many subscriptions wait for the database"));
-    }
-    this.#underWay--;
+    if (!this.#line.give()) this.#underWay--;
   }
 }

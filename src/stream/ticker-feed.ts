@@ -6,6 +6,7 @@
 
 import { messageOf } from "../protocol/message-of.ts";
 import type { StoredUpdate, TickerSnapshot, Update } from "../storage/update-contract.ts";
+import { turn } from "../time/pauses.ts";
 
 /** How long an early update waits for those before it, which usually follow at once. */
 const REORDER_MS = 20;
@@ -239,8 +240,8 @@ export class TickerFeed {
       while (!this.#closed && !pending.paused && this.#delivered < this.#known) {
         const read = this.#options.read(this.#ticker, this.#delivered);
         this.#takeStored(read instanceof Promise ? await read : read);
-        // Gives others a turn: a synchronous read takes none.
-        if (this.#delivered < this.#known) await new Promise(setImmediate);
+        // Others have their turn, also where a read takes none.
+        if (this.#delivered < this.#known) await turn();
       }
     } catch (error) {
       this.#options.warn(this.#ticker, messageOf(error));

@@ -1,6 +1,6 @@
-/** Ends a child: asks it to drain, then terminates it, then kills it. */
-
+/** The end of a child: asked first, then terminated, then killed. */
 import type { LogLines } from "../observe/log.ts";
+import { unlessAborted, within } from "../time/within.ts";
 import type { Child, ChildEnd } from "./child.ts";
 
 /** Time between SIGTERM, for a child that drains too long, and SIGKILL. */
@@ -46,16 +46,7 @@ export async function endChild(child: Child, { drainMs, killNow, log }: EndOptio
   else log.info(`${child.label} ${end.how} while stopping`);
 }
 
-async function endWithin(child: Child, ms: number, killNow?: AbortSignal): Promise<ChildEnd | null> {
-  if (killNow?.aborted) return null;
-  const giveUp = Promise.withResolvers<null>();
-  const onGiveUp = () => giveUp.resolve(null);
-  const timer = setTimeout(onGiveUp, ms);
-  killNow?.addEventListener("abort", onGiveUp);
-  try {
-    return await Promise.race([child.ended, giveUp.promise]);
-  } finally {
-    clearTimeout(timer);
-    killNow?.removeEventListener("abort", onGiveUp);
-  }
+function endWithin(child: Child, ms: number, killNow?: AbortSignal): Promise<ChildEnd | null> {
+  const givenUp = () => null;
+  return within(unlessAborted(child.ended, killNow, givenUp), ms, givenUp);
 }

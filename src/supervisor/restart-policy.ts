@@ -1,4 +1,8 @@
-/** Decides how long to wait before replacing a dead child. Callers pass time and randomness. */
+/**
+ * How long a child that died stays away before the next one is started. Pure: time and chance come
+ * from outside.
+ */
+import { backoffMs } from "../time/pauses.ts";
 
 /** Up to this many deaths of ready children, within the time, lead to a restart at once. */
 export const DEATHS_AT_ONCE_MAX = 30;
@@ -6,7 +10,11 @@ export const DEATHS_WITHIN_MS = 60_000;
 /** Otherwise the second death in a row waits this long, and each further one twice as long. */
 export const RESTART_PAUSE_FIRST_MS = 250;
 export const RESTART_PAUSE_MAX_MS = 30_000;
-/** Random change of a pause, up or down: children that died together don't return together. */
+const PAUSES = { firstMs: RESTART_PAUSE_FIRST_MS, maxMs: RESTART_PAUSE_MAX_MS };
+/**
+ * A pause is stretched or shortened by up to this share, so that children that died together don't
+ * come back together.
+ */
 export const RESTART_JITTER = 0.2;
 
 export interface Death {
@@ -49,7 +57,7 @@ export class RestartPolicy {
 
   #pauseMs(): number {
     if (this.#deaths === 1) return 0;
-    const plain = Math.min(RESTART_PAUSE_MAX_MS, RESTART_PAUSE_FIRST_MS * 2 ** (this.#deaths - 2));
+    const plain = backoffMs(PAUSES, this.#deaths - 2);
     return Math.round(plain * (1 + RESTART_JITTER * (2 * this.#random() - 1)));
   }
 }

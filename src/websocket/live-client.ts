@@ -6,6 +6,7 @@ import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import { matches, type TypeFilter } from "../stream/type-filter.ts";
+import { turn } from "../time/pauses.ts";
 import { ClientRequests, type RequestingClient } from "./client-requests.ts";
 import type { Handshake } from "./live-request.ts";
 import type { QueuedBytes } from "./request-queue.ts";
@@ -196,8 +197,8 @@ export class LiveClient implements Subscriber, RequestingClient {
   }
 
   async room(): Promise<void> {
-    // Also when there is room: a long recovery must give others a turn.
-    await new Promise(setImmediate);
+    // Also with room: a long recovery must let others have their turn.
+    await turn();
     if (!this.open || this.#socket.getBufferedAmount() <= SLOW_BYTES) return;
     this.#room ??= Promise.withResolvers<void>();
     await this.#room.promise;

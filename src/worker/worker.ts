@@ -5,6 +5,7 @@
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
 import type { Settings } from "../config/settings.ts";
+import { MIB } from "../config/units.ts";
 import { usableCpus } from "../config/usable-cpus.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
@@ -42,7 +43,6 @@ import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
-const MIB = 1024 * 1024;
 /**
  * While draining, answers say `Connection: close` for this long before the listener stops, so that
  * keep-alive clients lose no request.

@@ -1,4 +1,5 @@
-/** A WebSocket client of one ticker, on its own connection. */
+/** One WebSocket client of one ticker, on a connection of its own. */
+import { within } from "../../time/within.ts";
 import { asObject, CheckFailure } from "./server-under-check.ts";
 
 export interface Subscriber {
@@ -41,7 +42,7 @@ export async function subscribe(wsUrl: string): Promise<Subscriber> {
   socket.onclose = ({ code, reason }) => fail(`a WebSocket was closed with ${code} ${reason}`.trim());
 
   try {
-    await within(SUBSCRIBE_TIMEOUT_MS, "the first price of a subscription", firstPrice.promise);
+    await inTime(firstPrice.promise, SUBSCRIBE_TIMEOUT_MS, "the first price of a subscription");
   } catch (error) {
     socket.terminate();
     throw error;
@@ -54,7 +55,7 @@ export async function subscribe(wsUrl: string): Promise<Subscriber> {
       const update = new Promise<number>((resolve, reject) => {
         waiting = { price, resolve, reject };
       });
-      return await within(DELIVERY_TIMEOUT_MS, "an update", update);
+      return await inTime(update, DELIVERY_TIMEOUT_MS, "an update");
     },
     close() {
       socket.onerror = null;
@@ -79,17 +80,8 @@ function bidsOf(frame: Record<string, unknown>): number[] {
   return frame.payload.map((quote) => asObject(quote).bid_price).filter((price) => typeof price === "number");
 }
 
-async function within<T>(deadlineMs: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: Timer | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new CheckFailure(`${what} did not come within ${deadlineMs} ms`)),
-      deadlineMs,
-    );
+function inTime<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
+  return within(promise, ms, () => {
+    throw new CheckFailure(`${what} did not come within ${ms} ms`);
   });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

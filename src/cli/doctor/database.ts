@@ -5,6 +5,7 @@
 import { redact } from "../../config/redact.ts";
 import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../../protocol/control.ts";
 import type { DiagnosisStep, Finding } from "../../storage/diagnosis.ts";
+import { within } from "../../time/within.ts";
 
 /** SIGKILL needs no longer, unless the disk is gone. */
 const END_WAIT_MS = 1_000;
@@ -49,7 +50,7 @@ export async function* diagnoseInProcess({
     child.kill("SIGKILL");
     // A process that waits for a dead disk can't be killed. It must not keep this one alive.
     child.unref();
-    await Promise.race([child.exited, Bun.sleep(END_WAIT_MS)]);
+    await within(child.exited, END_WAIT_MS, () => null);
   }
 }
 
@@ -87,10 +88,5 @@ function deathFinding(part: string, stderr: string): Finding {
 /** A driver's message may name the database as given, with its password. */
 function redacted(finding: Finding, dbFile: string): Finding {
   const clean = (text: string): string => text.replaceAll(dbFile, redact(dbFile));
-  const { advice } = finding;
-  return {
-    ...finding,
-    finding: clean(finding.finding),
-    ...(advice === undefined ? {} : { advice: clean(advice) }),
-  };
+  return { ...finding, finding: clean(finding.finding), advice: finding.advice && clean(finding.advice) };
 }

@@ -11,6 +11,7 @@ import {
   planColumns,
   readRecord,
 } from "../../market/csv.ts";
+import { unlessAborted } from "../../time/within.ts";
 import type { Progress } from "../progress.ts";
 import { BatchSender } from "./batch-sender.ts";
 import { AmbiguousKindError, INFERENCE_ROWS, inferKind } from "./infer-kind.ts";
@@ -73,7 +74,7 @@ export async function importFiles(request: ImportRequest): Promise<ImportResult>
   const imported = importAll(request, result, sender);
   // A source such as a pipe may never give another row, which an interrupted import must not wait
   // for.
-  const isDone = await (signal === undefined ? imported : Promise.race([imported, aborted(signal)]));
+  const isDone = await unlessAborted(imported, signal, () => false);
   if (!isDone) {
     imported.catch(() => {});
     await sender.abandon();
@@ -105,11 +106,6 @@ async function importAll(
     if (!(error instanceof TargetError)) await storeRowsBefore(sender, result);
   }
   return true;
-}
-
-function aborted(signal: AbortSignal): Promise<false> {
-  if (signal.aborted) return Promise.resolve(false);
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(false), { once: true }));
 }
 
 class RowImporter {

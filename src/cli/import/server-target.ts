@@ -3,7 +3,7 @@
  * without harm.
  */
 import { redact } from "../../config/redact.ts";
-import { sleep } from "../../replay/sleep.ts";
+import { type Backoff, backoffMs, jittered, sleep } from "../../time/pauses.ts";
 import { describeRefusal, type ImportTarget, type SaveCommand, TargetError } from "./target.ts";
 
 export interface ServerTargetOptions {
@@ -17,8 +17,7 @@ export interface ServerTargetOptions {
 
 /** With the pauses at least 8 s: longer than the server takes to restart. */
 const ATTEMPTS_MAX = 8;
-const RETRY_BASE_MS = 100;
-const RETRY_PAUSE_MAX_MS = 5_000;
+const RETRY: Backoff = { firstMs: 100, maxMs: 5_000 };
 /** A server that asks for a longer pause than this is asked again all the same. */
 const RETRY_AFTER_MAX_MS = 30_000;
 const ANSWER_TIMEOUT_MS = 60_000;
@@ -27,7 +26,7 @@ const RETRIED_STATUSES = new Set([429, 503]);
 
 export function serverTarget({
   url,
-  retryDelayMs = jitteredDelayMs,
+  retryDelayMs = (retry) => jittered(backoffMs(RETRY, retry)),
   signal = new AbortController().signal,
 }: ServerTargetOptions): ImportTarget {
   let everAnswered = false;
@@ -112,10 +111,4 @@ function isErrorBody(body: unknown): body is { error: string; details?: string }
 function readPause(response: Response): number {
   const seconds = Number(response.headers.get("retry-after") ?? 0);
   return seconds >= 0 ? Math.min(seconds * 1_000, RETRY_AFTER_MAX_MS) : 0;
-}
-
-/** Jitter, because importers that lost the same server must not come back together. */
-function jitteredDelayMs(retry: number): number {
-  const pauseMs = Math.min(RETRY_PAUSE_MAX_MS, RETRY_BASE_MS * 2 ** retry);
-  return pauseMs * (0.5 + Math.random() / 2);
 }

@@ -3,6 +3,7 @@ import { toWire } from "../../market/timestamp.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { Pacer } from "../../replay/pacer.ts";
+import { unlessAborted } from "../../time/within.ts";
 import type { ImportTarget } from "../import/target.ts";
 import type { Progress } from "../progress.ts";
 import type { ReplayTick } from "./tick.ts";
@@ -47,14 +48,10 @@ export const INTERRUPTED = "interrupted";
 export async function playTicks(request: PlayRequest): Promise<PlayResult> {
   const { signal } = request;
   const player = new Player(request);
-  const interrupted = Promise.withResolvers<string>();
-  const interrupt = (): void => interrupted.resolve(INTERRUPTED);
-  signal.addEventListener("abort", interrupt);
   const played = player.play().then(() => null, messageOf);
-  // A source such as a pipe may never give another tick. An interrupted replay must not wait for
-  // one.
-  const stoppedBy = await Promise.race([played, interrupted.promise]);
-  signal.removeEventListener("abort", interrupt);
+  // A source such as a pipe may never give another tick, which an interrupted replay must not wait
+  // for.
+  const stoppedBy = await unlessAborted(played, signal, () => INTERRUPTED);
   await player.end();
   request.progress.end();
   return { ...player.result, stoppedBy: signal.aborted ? INTERRUPTED : stoppedBy };

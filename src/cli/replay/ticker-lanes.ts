@@ -4,6 +4,7 @@
  * ones in batches.
  */
 import type { JsonRecord } from "../../protocol/json.ts";
+import { turn } from "../../time/pauses.ts";
 import { type ImportTarget, TargetError } from "../import/target.ts";
 import type { ReplayTick } from "./tick.ts";
 
@@ -77,8 +78,8 @@ export class TickerLanes {
   async #run(lane: Lane): Promise<void> {
     lane.isBusy = true;
     this.#underWay++;
-    // Ticks due at the same moment share a request.
-    await new Promise((turn) => setImmediate(turn));
+    // What is due in the same moment goes together.
+    await turn();
     while (lane.waiting.length > 0 && this.#failure === null) {
       const batch = this.#takeBatch(lane);
       try {

@@ -1,7 +1,7 @@
 /**
- * A cell of a result as JSON, straight from DuckDB's vectors: nothing is built of a list or a long
- * text but its JSON, a piece at a time, so that one cell of hundreds of megabytes neither holds up
- * the process nor fills its memory.
+ * Writes cells of a result as JSON, straight from DuckDB's vectors. Lists and long texts are
+ * written piece by piece, so that one cell of hundreds of megabytes neither holds up the process
+ * nor fills its memory.
  */
 import {
   DuckDBArrayVector,
@@ -20,26 +20,27 @@ import {
   type DuckDBVector,
 } from "@duckdb/node-api";
 import { RequestError } from "../../protocol/errors.ts";
-import { escapedBytes, type JsonPieces } from "./json-pieces.ts";
+import { type AnswerRows, membersOf } from "../sql-answer.ts";
+import { escapedBytes } from "./escaped-bytes.ts";
 
-/** Longer texts and BLOBs are written in blocks of this size, which base64 can be joined of. */
+/** Longer texts and BLOBs are written in such blocks; 3 n bytes, so that base64 can be joined. */
 const BLOCK_BYTES = 3 * 64 * 1024;
-/** Items of a list from one chance of a pause to the next. */
+/** Items of a list between two chances of a pause. */
 const ITEMS_PER_TURN = 64;
-/** Of a value whose text is made whole: BIT, BIGNUM, GEOMETRY, VARIANT. */
+/** Bound on values whose text is made whole: BIT, BIGNUM, GEOMETRY, VARIANT. */
 const ODD_VALUE_BYTES_MAX = 64 * 1024;
 
 /**
- * Writes one cell; what it gives back writes the rest of a large one, and yields wherever the event
- * loop may have a turn.
+ * Writes one cell. For a large one it returns a generator that writes the rest, and yields wherever
+ * the event loop may have a turn.
  */
-export type Cells = (index: number, out: JsonPieces) => Generator<void> | null;
+export type Cells = (index: number, out: AnswerRows) => Generator<void> | null;
 
 const INT64_END = 2 ** 63;
 
 /**
- * Integers and decimals keep all their digits, BLOBs become base64 text, what isn't finite becomes
- * null, and what JSON has no form for is text as DuckDB writes it.
+ * Integers and decimals keep all digits, BLOBs become base64, what isn't finite becomes null. What
+ * JSON has no form for becomes DuckDB's own text.
  */
 export function cellsOf(vector: DuckDBVector): Cells {
   if (vector instanceof DuckDBVarCharVector) return texts(vector);
@@ -81,10 +82,7 @@ export function encodeScalar(value: DuckDBValue): string {
   return JSON.stringify(String(value));
 }
 
-/**
- * A whole one with all its digits, as integers have them: a volume prints the same whatever the
- * type of its column.
- */
+/** Whole numbers have all digits, so that a volume prints the same whatever its column's type. */
 function encodeNumber(value: number): string {
   if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < INT64_END)
     return String(BigInt(value));
@@ -111,13 +109,13 @@ function texts(vector: DuckDBVarCharVector): Cells {
   };
 }
 
-function* longText(bytes: Uint8Array, out: JsonPieces): Generator<void> {
-  out.addQuote();
+function* longText(bytes: Uint8Array, out: AnswerRows): Generator<void> {
+  out.add('"');
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
     out.addBytes(escapedBytes(bytes.subarray(at, at + BLOCK_BYTES)));
     yield;
   }
-  out.addQuote();
+  out.add('"');
 }
 
 function blobs(vector: DuckDBBlobVector): Cells {
@@ -137,7 +135,7 @@ function blobs(vector: DuckDBBlobVector): Cells {
   };
 }
 
-function* longBlob(bytes: Uint8Array, out: JsonPieces): Generator<void> {
+function* longBlob(bytes: Uint8Array, out: AnswerRows): Generator<void> {
   out.add('"');
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
     out.add(bytes.subarray(at, at + BLOCK_BYTES).toBase64());
@@ -169,7 +167,7 @@ function arrays(vector: DuckDBArrayVector): Cells {
 function* list(
   items: Cells,
   { from, length }: { from: number; length: number },
-  out: JsonPieces,
+  out: AnswerRows,
 ): Generator<void> {
   out.expect(2 * length); // an item has a character, and a comma
   out.add("[");
@@ -183,11 +181,9 @@ function* list(
 }
 
 function structs(vector: DuckDBStructVector): Cells {
-  const names = vector.type.entryNames;
-  const byName = new Map(names.map((name, entry) => [name, entry]));
-  const members = [...byName].map(([name, entry], at) => ({
-    prefix: `${at === 0 ? "" : ","}${JSON.stringify(name)}:`,
-    cells: cellsOf(vector.entryVectorAt(entry)),
+  const members = membersOf(vector.type.entryNames).map(({ index, prefix }) => ({
+    prefix,
+    cells: cellsOf(vector.entryVectorAt(index)),
   }));
   return function* (index, out) {
     if (!vector.isItemValid(index)) {
@@ -292,7 +288,7 @@ function bytesIn(vector: DuckDBVarCharVector, view: DataView): (index: number) =
   return (index) => bytes.getItemBytes(index);
 }
 
-/** Of a text or a BLOB; where it is NULL, whatever is there. */
+/** The length of a text or a BLOB; of a NULL, any number. */
 function byteLength(view: DataView, index: number): number {
   return view.getUint32(index * 16, true);
 }
@@ -301,10 +297,7 @@ function validityOf(vector: DuckDBVector): Validity {
   return inside<Validity>(vector, "validity");
 }
 
-/**
- * What the vectors of @duckdb/node-api hold but don't show: their own ways to it build the whole
- * value.
- */
+/** Private parts of @duckdb/node-api's vectors, whose public ways build whole values. */
 export function inside<T>(vector: DuckDBVector, field: string): T {
   const value: unknown = Reflect.get(vector, field);
   if (typeof value !== "object" || value === null)

@@ -1,38 +1,31 @@
 /**
- * Watches the memory of the process while statements of users run. DuckDB keeps count of its tables
- * and results, but some of its functions (`levenshtein`, `damerau_levenshtein`) take memory beside
- * that, and answers take some here.
+ * Watches the memory of the process while statements of users run. DuckDB counts its tables and
+ * results; some functions (`levenshtein`, `damerau_levenshtein`) and the answers take more.
  */
+import { MIB } from "../../config/units.ts";
 
 /** DuckDB writes about 5 MB a millisecond. */
 const LOOK_EVERY_MS = 25;
-const MIB = 2 ** 20;
-/**
- * Beside DuckDB's memory: the process itself, answers of users that are being written and sent, and
- * what allocators keep of earlier ones.
- */
+/** Beside DuckDB's memory: the process, answers on their way, and what allocators keep. */
 const ROOM_BYTES = 1536 * MIB;
 const LEAST_ROOM_BYTES = 256 * MIB;
-/** Of what all processes of the server may take. */
+/** Part of what all processes of the server may take. */
 const SHARE_OF_SERVER = 0.6;
-/**
- * Beyond the limit at which statements are stopped: memory still grows by this only if one doesn't
- * stop.
- */
+/** Memory grows so far beyond the limit only if a statement doesn't stop. */
 const LAST_ROOM_BYTES = 1024 * MIB;
 const LAST_SHARE_OF_SERVER = 0.2;
-/** Of what stays taken after others, a statement may take this much more. */
+/** A statement may take this much more than what stays taken after others. */
 const AFTER_OTHERS_BYTES = 128 * MIB;
 /**
- * By which the process may have grown when a statement ends before its leavings are collected. The
- * runtime doesn't know how large results of DuckDB are.
+ * If the process has grown by more when a statement ends, garbage is collected: the runtime doesn't
+ * know how large results of DuckDB are.
  */
 const LEAVINGS_BYTES = 128 * MIB;
 
 export interface MemoryWatchOptions {
-  /** Of DuckDB. */
+  /** For DuckDB. */
   memoryLimitMb: number;
-  /** Of all processes of the server; null: without a bound. */
+  /** For all processes of the server; null: no bound. */
   serverMemoryMb: number | null;
   residentBytes?: () => number;
   /** Stops all statements of users. */
@@ -48,7 +41,7 @@ export class MemoryWatch {
   readonly #lastRoom: number;
   #limit = 0;
   #bytesBefore = 0;
-  /** At the look before this one, if it stopped statements. */
+  /** At the last look, if it stopped statements. */
   #bytesAtStop: number | null = null;
   #timer: Timer | null = null;
   #running = 0;
@@ -68,7 +61,7 @@ export class MemoryWatch {
   begin(): void {
     this.#running++;
     if (this.#timer !== null) return;
-    // What stays taken after others must not end those that come later.
+    // What earlier statements left must not end later ones.
     this.#bytesBefore = this.#residentBytes();
     this.#limit = Math.max(this.#fixedLimit, this.#bytesBefore + AFTER_OTHERS_BYTES);
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
@@ -89,7 +82,7 @@ export class MemoryWatch {
     this.#bytesAtStop = bytes > this.#limit ? bytes : null;
     if (this.#bytesAtStop === null) return;
     const { stop, endProcess } = this.#options;
-    // What was stopped gives its memory back within a moment; what doesn't listen takes more.
+    // A stopped statement gives memory back in a moment; one that doesn't heed takes more.
     const grows = bytesAtStop !== null && bytes > bytesAtStop;
     if (grows && bytes > this.#limit + this.#lastRoom && endProcess !== null) {
       endProcess(`SQL that was stopped goes on taking memory, ${megabytes(bytes)} MB by now`);

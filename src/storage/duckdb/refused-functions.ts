@@ -6,7 +6,7 @@
  * too; and names that are also good for columns are let through only where what follows can't be
  * the parenthesis of a call.
  */
-import { refused } from "../user-sql-tokens.ts";
+import { refused } from "../sql-answer.ts";
 
 const WHOLE_SERVER = "it acts on the whole server";
 /**

@@ -1,7 +1,7 @@
 /** A statement of a user on its connection, and the ways in which it is stopped. */
 import type { DuckDBConnection } from "@duckdb/node-api";
-import { RequestError } from "../../protocol/errors.ts";
-import { stoppedAtLimit } from "../time-limit.ts";
+import { badRequest, type RequestError, unavailable } from "../../protocol/errors.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../stopped-sql.ts";
 import type { SqlMode } from "../user-sql-contract.ts";
 
 export type StopReason =
@@ -12,16 +12,11 @@ export type StopReason =
   | "memory of others"
   | "server stopping";
 
-/**
- * An interrupt that falls between two calls is forgotten, so it is repeated until the statement is
- * at its end.
- */
+/** DuckDB forgets an interrupt between two calls, so it is repeated until the statement ends. */
 const INTERRUPT_EVERY_MS = 20;
-/** For the access log: there is nobody to answer. */
-const CLIENT_CLOSED_REQUEST = 499;
 
 export interface StatementLimits {
-  /** In all, of which `leftMs` are left, and `waitedMs` went by before it could begin. */
+  /** In all. `leftMs` are left of it; `waitedMs` went by before the statement began. */
   timeoutMs: number;
   leftMs: number;
   waitedMs: number;
@@ -30,11 +25,11 @@ export interface StatementLimits {
 
 export class RunningStatement {
   readonly mode: SqlMode;
-  /** Rejects when it is stopped, with what the client is told. */
+  /** Rejects when the statement is stopped, with what the client is told. */
   readonly stopped: Promise<never>;
   /**
-   * Resolves when it holds nothing any more. That can be long after it was stopped: some functions
-   * of DuckDB look at no interrupt.
+   * Resolves when the statement holds nothing any more. That can be long after it was stopped, as
+   * some functions of DuckDB heed no interrupt.
    */
   readonly ended: Promise<void>;
   readonly #timeoutMs: number;
@@ -76,18 +71,18 @@ export class RunningStatement {
     return this.#hasEnded;
   }
 
-  /** Since it was stopped; 0 if it wasn't. */
+  /** Time since it was stopped; 0 if it wasn't. */
   get overdueMs(): number {
     return this.#stop === null ? 0 : performance.now() - this.#stoppedAt;
   }
 
-  /** The connection that its calls use from now on. @throws RequestError it was stopped. */
+  /** Its calls use this connection from now on. @throws RequestError it was stopped. */
   attach(connection: DuckDBConnection): void {
     this.check();
     this.#connection = connection;
   }
 
-  /** A commit under way is not stopped: nobody could say what came of it. */
+  /** A commit under way is not stopped, as its outcome would be unknown. */
   stop(reason: StopReason, detail = ""): void {
     if (this.#committing || this.#stop !== null) return;
     this.#stop = this.#explain(reason, detail);
@@ -109,10 +104,7 @@ export class RunningStatement {
     if (this.#stop !== null) throw this.#stop;
   }
 
-  /**
-   * No call is under way: what follows, a rollback, is not interrupted, though its client may be
-   * told that the time is over.
-   */
+  /** Only the rollback follows. It is not interrupted, though the client may hear of the limit. */
   callsDone(): void {
     this.#callsDone = true;
     if (this.#interrupts !== null) clearInterval(this.#interrupts);
@@ -133,27 +125,19 @@ export class RunningStatement {
       case "time limit":
         return stoppedAtLimit({ timeoutMs: this.#timeoutMs, waitedMs: this.#waitedMs, effect });
       case "client gone":
-        return new RequestError(CLIENT_CLOSED_REQUEST, `execute_sql: stopped, the client is gone${effect}`);
+        return stoppedAsClientLeft(effect);
       case "memory":
-        return new RequestError(400, `execute_sql: stopped, ${detail}${effect}`);
+        return badRequest(`execute_sql: stopped, ${detail}${effect}`);
       case "memory of others":
-        return new RequestError(
-          503,
+        return unavailable(
           `execute_sql: stopped, as another statement that was stopped has not ended: ${detail}${effect}`,
-          { retryAfterS: 1 },
         );
       case "saves first":
-        return new RequestError(
-          503,
+        return unavailable(
           `execute_sql: stopped, a save needed the same rows, or a save or read the memory${effect}`,
-          {
-            retryAfterS: 1,
-          },
         );
       case "server stopping":
-        return new RequestError(503, `execute_sql: stopped, the server is stopping${effect}`, {
-          retryAfterS: 1,
-        });
+        return unavailable(`execute_sql: stopped, the server is stopping${effect}`);
     }
   }
 }

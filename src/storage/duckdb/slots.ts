@@ -1,7 +1,6 @@
 /**
- * How many calls of one kind DuckDB works on at the same time. Each of its calls takes a thread of
- * the runtime's pool for as long as it lasts; with none left, everything that needs one hangs:
- * other queries, files, names.
+ * Bounds the calls of one kind that DuckDB works on at the same time. Each keeps a thread of the
+ * runtime's pool. With none left, everything that needs one hangs: queries, files, names.
  */
 import { WaitingLine } from "../waiting-line.ts";
 
@@ -9,19 +8,18 @@ import { WaitingLine } from "../waiting-line.ts";
 export const READ_CALLS_MAX = 4;
 /** Statements of users. */
 const USER_STATEMENTS_MAX = 4;
-/** Statements of users that run in place of others which were stopped and don't end. */
+/** Statements of users that run in place of stopped ones that don't end. */
 const SUBSTITUTES_MAX = 2;
 const WRITER_CALLS = 1;
-/** What else the process does with the pool: files, names, compression. */
+/** What else the process needs threads for: files, names, compression. */
 const OTHER_WORK = 8;
-/** UV_THREADPOOL_SIZE that a process with an open DuckDB must have been started with, at least. */
+/** A process that opens DuckDB must be started with at least this UV_THREADPOOL_SIZE. */
 const THREAD_POOL_SIZE = READ_CALLS_MAX + USER_STATEMENTS_MAX + SUBSTITUTES_MAX + WRITER_CALLS + OTHER_WORK;
 
 /**
- * Two at least, so that a short one passes a long one, and no more than DuckDB has threads: each
- * works on its thread of the pool too, and saves and reads must get their share of the machine.
- * One, where the process was started with the runtime's own pool of a thread a CPU: then it must
- * leave one to the others.
+ * At least two, so that a short statement passes a long one. At most as many as DuckDB has threads,
+ * so that saves and reads get their share of the machine. One, where the process was started with
+ * the runtime's own small pool, so that others find a thread.
  */
 export function userStatementsMax(duckDbThreads: number): number {
   if (!poolIsLarge()) return 1;
@@ -38,7 +36,7 @@ function poolIsLarge(): boolean {
 }
 
 export interface SlotOptions {
-  /** For the message of the 503. */
+  /** What the calls do, for the message of the 503. */
   what: string;
   max: number;
   waitingMax: number;

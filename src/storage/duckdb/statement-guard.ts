@@ -9,7 +9,7 @@
  * take no rows. A name in a comment costs a look, no more.
  */
 import { StatementType } from "@duckdb/node-api";
-import { refused } from "../user-sql-tokens.ts";
+import { refused } from "../sql-answer.ts";
 import {
   KEYED_TABLES,
   keyDigest,

@@ -1,23 +1,21 @@
 /**
- * Statements that were told to stop and haven't ended: functions such as `levenshtein` look at no
- * interrupt. Each keeps a thread, a connection and its slot. A few are given a substitute for the
- * slot, so that short statements go on; after a time the process ends, if it may, as nothing else
- * frees the thread. Saves under way are repeated by the workers.
+ * Statements that were told to stop and haven't ended: functions such as `levenshtein` heed no
+ * interrupt. Each keeps a thread, a connection and its slot. A few slots are given to others all
+ * the same, so that short statements go on. After a time the process ends, if it may, as nothing
+ * else frees the thread. Workers repeat the saves under way.
  */
 import { type RequestError, unavailable } from "../../protocol/errors.ts";
 import type { RunningStatement } from "./running-statement.ts";
 import type { Slots } from "./slots.ts";
 
-/**
- * An interrupt that is heard ends a statement within milliseconds, and large ones within a second.
- */
+/** An interrupt that is heeded ends most statements in milliseconds, all within a second. */
 const SUBSTITUTE_AFTER_MS = 1_000;
-/** From the stop on. */
+/** Time from the stop on. */
 const STUCK_MAX_MS = 10_000;
 
 export interface StuckOptions {
   slots: Slots;
-  /** Slots given out beyond their number, for as long as stuck statements keep theirs. */
+  /** Slots of stuck statements that others may have. */
   substitutesMax: number;
   /** Ends the process with the reason; null where it has other work to do. */
   endProcess: ((reason: string) => void) | null;
@@ -25,7 +23,7 @@ export interface StuckOptions {
 
 interface Stuck {
   statement: RunningStatement;
-  /** Its slot has gone to somebody else. */
+  /** Somebody else has its slot. */
   substituted: boolean;
 }
 
@@ -37,7 +35,7 @@ export class StuckStatements {
     this.#options = options;
   }
 
-  /** The client of the statement has its answer: gives its slot back when it has ended. */
+  /** The client has its answer. Gives the slot back once the statement has ended. */
   leave(statement: RunningStatement): void {
     const { slots, endProcess } = this.#options;
     if (statement.hasEnded) {
@@ -63,7 +61,7 @@ export class StuckStatements {
     });
   }
 
-  /** Why no statement can run for now; null if one can, or may soon. */
+  /** Why no statement can run now; null if one can, or will soon. */
   refusal(): RequestError | null {
     const inSlots = [...this.#stuck].filter(({ substituted }) => !substituted);
     if (inSlots.length < this.#options.slots.max) return null;

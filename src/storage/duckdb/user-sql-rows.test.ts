@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
-import { escapedBytes } from "./json-pieces.ts";
+import { escapedBytes } from "./escaped-bytes.ts";
 import { encodeRows } from "./user-sql-rows.ts";
 
 setDefaultTimeout(120_000);
@@ -22,7 +22,12 @@ afterAll(() => {
 
 async function encode(sql: string, { maxBytes = 64 * MB, check = (): void => {} } = {}): Promise<string> {
   const result = await connection.run(sql);
-  const { parts, bytes } = await encodeRows(result, { names: result.columnNames(), maxBytes, check });
+  const { parts, bytes } = await encodeRows(result, {
+    names: result.columnNames(),
+    maxRows: Number.POSITIVE_INFINITY,
+    maxBytes,
+    check,
+  });
   const text = Buffer.concat(parts).toString();
   expect(Buffer.byteLength(text)).toBe(bytes);
   return text;

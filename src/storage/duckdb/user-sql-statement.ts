@@ -6,7 +6,7 @@
  */
 import { type DuckDBConnection, type DuckDBPreparedStatement, StatementType } from "@duckdb/node-api";
 import { badRequest } from "../../protocol/errors.ts";
-import { refused } from "../user-sql-tokens.ts";
+import { refused } from "../sql-answer.ts";
 import { refuseFunctions } from "./refused-functions.ts";
 import { BOOKKEEPING_TABLES, TABLES } from "./schema.ts";
 import { commentDepth, firstWords } from "./statement-start.ts";

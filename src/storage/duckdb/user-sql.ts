@@ -1,9 +1,8 @@
 /**
- * SQL written by users, on DuckDB: beside saves and reads in the same process, each statement on a
- * connection of its own that is closed after it. DuckDB shares its threads between queries, and an
- * interrupt ends most of them within milliseconds; the client has its answer at the time limit
- * whether or not the statement has ended (`stuck-statements.ts`). Where a user's transaction and a
- * save want the same rows, the save wins.
+ * SQL of users on DuckDB. It runs in the process of saves and reads, each statement on a connection
+ * of its own. An interrupt ends most statements within milliseconds; at the time limit the client
+ * gets its answer whether or not the statement has ended (`stuck-statements.ts`). Where a user's
+ * transaction and a save want the same rows, the save wins.
  */
 import {
   type DuckDBMaterializedResult,
@@ -11,9 +10,17 @@ import {
   ResultReturnType,
   StatementType,
 } from "@duckdb/node-api";
-import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
+import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { within } from "../../time/within.ts";
 import { StorageBusyError } from "../contract.ts";
-import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import { AnswerRows, checkCount, refusedAs, refusedWith, tooManyRows } from "../sql-answer.ts";
+import type {
+  EncodedRows,
+  InterruptibleSql,
+  SqlParam,
+  UserSqlOutcome,
+  UserSqlRequest,
+} from "../user-sql-contract.ts";
 import {
   isConflict,
   isFatal,
@@ -29,34 +36,23 @@ import type { Session } from "./session.ts";
 import { Slots, substitutesMax, userStatementsMax } from "./slots.ts";
 import { StatementGuard } from "./statement-guard.ts";
 import { StuckStatements } from "./stuck-statements.ts";
-import { type EncodedRows, encodeRows } from "./user-sql-rows.ts";
+import { encodeRows } from "./user-sql-rows.ts";
 import { prepareStatement, type UserStatement } from "./user-sql-statement.ts";
 
-/** Statements that may wait for one of the running ones to end. */
+/** Statements that may wait for a running one to end. */
 const STATEMENTS_WAITING_MAX = 100;
-/** Of one answer, which waits in this process until it is sent. */
-const ANSWER_BYTES_MAX = 256 * 2 ** 20;
-/** Tries of a writing statement that meets another transaction in the same rows. */
+/** Tries of a statement that meets another transaction in the same rows. */
 const ATTEMPTS_MAX = 3;
-/**
- * How long a save waits for the rollback of a transaction that it had stopped; then the process
- * ends, if it may.
- */
+/** A save waits so long for the rollback of a transaction; then the process ends, if it may. */
 const ROLLBACK_WAIT_MS = 2_000;
-/**
- * How long the client of a stopped statement waits for the rollback, so that the next statement
- * meets nothing of it.
- */
+/** A stopped client waits so long for the rollback, so that its next statement meets none of it. */
 const ROLLBACK_GRACE_MS = 100;
-/** How long the server's end waits for statements that it has stopped. */
+/** The server's stop waits so long for statements that it has stopped. */
 const CLOSE_WAIT_MS = 2_000;
-
-/** Of statements that only say how many rows they changed. */
-const NO_ROWS: EncodedRows = { rows: 0, bytes: 2, parts: [new TextEncoder().encode("[]")] };
 
 export interface DuckDbUserSqlOptions {
   memoryLimitMb: number;
-  /** Of all processes of the server. */
+  /** For all processes of the server. */
   serverMemoryMb: number | null;
   /** Ends the process with the reason; null where it has other work to do. */
   endProcess: ((reason: string) => void) | null;
@@ -73,10 +69,10 @@ export class DuckDbUserSql implements InterruptibleSql {
   readonly #slots: Slots;
   readonly #stuck: StuckStatements;
   readonly #memory: MemoryWatch;
-  /** Stuck ones among them. */
+  /** Stuck ones included. */
   readonly #running = new Set<RunningStatement>();
   #closed = false;
-  /** Statements that begin meanwhile wait for them. */
+  /** Statements that begin wait for these. */
   readonly #holds = new Set<Hold>();
 
   constructor(file: DuckDbFile, options: DuckDbUserSqlOptions) {
@@ -105,7 +101,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     file.withoutUserSql = (work) => this.#without("all", work);
   }
 
-  /** Statements that use the database, stopped ones among them. */
+  /** Statements that use the database, stopped ones included. */
   get running(): number {
     return this.#running.size;
   }
@@ -140,23 +136,23 @@ export class DuckDbUserSql implements InterruptibleSql {
     }
   }
 
-  /** Stops what runs, and waits a moment for it to end. */
+  /** Stops what runs, and waits a moment for its end. */
   async close(): Promise<void> {
     this.#closed = true;
     const running = [...this.#running];
     for (const statement of running) statement.stop("server stopping");
-    await within(CLOSE_WAIT_MS, running);
+    await awaitEnd(running, CLOSE_WAIT_MS);
   }
 
   async #stopWrites(): Promise<void> {
     const writing = this.#writing();
     const inTheWay = writing.length > 0 ? writing : [...this.#running];
     for (const statement of inTheWay) statement.stop("saves first");
-    await within(ROLLBACK_WAIT_MS, inTheWay);
+    await awaitEnd(inTheWay, ROLLBACK_WAIT_MS);
     if (inTheWay.some(({ hasEnded }) => !hasEnded)) this.#endAsSavesWait();
   }
 
-  /** The saves are repeated by the workers, when the next process has the file. */
+  /** Workers repeat the saves when the next process has the file. */
   #endAsSavesWait(): void {
     this.#endProcess?.(
       `SQL that was stopped has not ended after ${ROLLBACK_WAIT_MS / 1000} s, and saves wait for it`,
@@ -170,7 +166,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     try {
       const inTheWay = statements === "all" ? [...this.#running] : this.#writing();
       for (const statement of inTheWay) statement.stop("saves first");
-      await within(ROLLBACK_WAIT_MS, inTheWay);
+      await awaitEnd(inTheWay, ROLLBACK_WAIT_MS);
       if (inTheWay.some((statement) => this.#running.has(statement))) {
         if (statements === "all") this.#endAsSavesWait();
         throw new StorageBusyError("a statement of execute_sql that was stopped has not ended yet");
@@ -192,25 +188,22 @@ export class DuckDbUserSql implements InterruptibleSql {
     return [...this.#running].filter(({ mode }) => mode === "write");
   }
 
-  /** Where one that was stopped before still holds its memory, the others may be small. */
+  /** If one that was stopped before still holds memory, the others may not be at fault. */
   #stopForMemory(reason: string): void {
     const running = [...this.#running];
     const why = running.some(({ isStopped }) => isStopped) ? "memory of others" : "memory";
     for (const statement of running) statement.stop(why, reason);
   }
 
-  /**
-   * The outcome, or why it was stopped as soon as it was; what it then still does goes on without
-   * the client.
-   */
+  /** The outcome, or at once the reason of a stop. The rest goes on without the client. */
   async #answer(request: UserSqlRequest, running: RunningStatement): Promise<UserSqlOutcome> {
     const work = this.#work(request, running);
-    work.catch(() => null); // nobody waits for it once it is stopped
+    work.catch(() => null); // nobody waits for a stopped statement
     try {
       return await Promise.race([work, running.stopped]);
     } catch (error) {
-      if (running.isStopped) await within(ROLLBACK_GRACE_MS, [running]);
-      running.check(); // whatever it says, it was stopped
+      if (running.isStopped) await awaitEnd([running], ROLLBACK_GRACE_MS);
+      running.check(); // whatever the error says, the stop was the reason
       throw error;
     }
   }
@@ -238,7 +231,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     }
   }
 
-  /** Whatever keeps it from connecting, the statement is not at fault. */
+  /** The statement is never at fault when there is no connection. */
   async #connect(): Promise<Session> {
     try {
       return await this.#file.connectForUser();
@@ -252,7 +245,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     try {
       await session.connection.run("BEGIN TRANSACTION READ ONLY");
       const statement = await prepareStatement(session.connection, request.sql);
-      checkCount(statement.prepared, request.params);
+      checkCount(statement.prepared.parameterCount, request.params.length);
       if (statement.kind === "write") return { status: "needs-write" };
       return { status: "rows", ...(await execute(session, statement, request, running)) };
     } catch (error) {
@@ -270,7 +263,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     const statement = await prepareStatement(session.connection, request.sql);
     const lack = this.#file.room.lackForStatement({ deletes: statement.type === StatementType.DELETE });
     if (lack !== null) throw unavailable("execute_sql: the database can't be written to", lack);
-    checkCount(statement.prepared, request.params);
+    checkCount(statement.prepared.parameterCount, request.params.length);
     await this.#file.beginOwnNames(session);
     const guard = await StatementGuard.before(session, {
       sql: request.sql,
@@ -281,8 +274,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     const rows = await execute(session, statement, request, running);
     await this.#file.beginOwnNames(session);
     await guard.after();
-    // A save that waits for this transaction to end must not have to wait for this transaction's
-    // turn.
+    // A save that waits for this transaction's end must not wait for its turn too.
     await Promise.race([this.#commitInTurn(session, running), running.stopped]);
     return { status: "rows", ...rows };
   }
@@ -301,41 +293,25 @@ export class DuckDbUserSql implements InterruptibleSql {
   #outcomeOf(error: unknown): UserSqlOutcome {
     if (error instanceof RequestError) {
       if (error.status !== 400) throw error;
-      return { status: "error", httpStatus: error.status, ...error.body() };
+      return refusedWith(error);
     }
     if (isFatal(error)) this.#file.reportFatal(error);
     const { message, rest } = wordsOf(error);
-    if (isFileRefusal(error)) {
-      const text = "execute_sql: access to a file is not allowed: a request may not use files";
-      return { status: "error", httpStatus: 400, error: text, details: message };
-    }
-    if (isFatal(error) || /^IO Error:/.test((error as Error).message)) {
-      return {
-        status: "error",
-        httpStatus: 503,
-        error: "execute_sql: the database failed",
+    if (isFileRefusal(error))
+      return refusedAs(400, "access to a file is not allowed: a request may not use files", {
         details: message,
-      };
-    }
-    if (isOutOfMemory(error)) {
-      const text = "execute_sql: stopped, it took more memory than the database may use";
-      return { status: "error", httpStatus: 400, error: text, details: message };
-    }
-    return {
-      status: "error",
-      httpStatus: 400,
-      error: `execute_sql: ${message}`,
-      ...(rest === null ? {} : { details: rest }),
-    };
+      });
+    if (isFatal(error) || /^IO Error:/.test((error as Error).message))
+      return refusedAs(503, "the database failed", { details: message });
+    if (isOutOfMemory(error))
+      return refusedAs(400, "stopped, it took more memory than the database may use", { details: message });
+    return refusedAs(400, message, { details: rest ?? undefined });
   }
 }
 
 /** Resolves when all have ended, or the time is over. */
-async function within(ms: number, statements: RunningStatement[]): Promise<void> {
-  const over = Promise.withResolvers<void>();
-  const timer = setTimeout(over.resolve, ms);
-  await Promise.race([Promise.all(statements.map(({ ended }) => ended)), over.promise]);
-  clearTimeout(timer);
+async function awaitEnd(statements: RunningStatement[], ms: number): Promise<void> {
+  await within(Promise.all(statements.map(({ ended }) => ended)), ms, () => null);
 }
 
 async function execute(
@@ -350,17 +326,18 @@ async function execute(
   const result = await runWhole(session, limited ?? { prepared, text: sql }, params);
   running.check();
   if (result.rowCount > maxRows) throw tooManyRows(maxRows);
-  if (result.returnType !== ResultReturnType.QUERY_RESULT) return NO_ROWS;
+  // Other statements only say how many rows they changed.
+  if (result.returnType !== ResultReturnType.QUERY_RESULT) return new AnswerRows({ maxRows }).finish();
   return encodeRows(result, {
     names: namesOf(prepared, result),
-    maxBytes: ANSWER_BYTES_MAX,
+    maxRows,
     check: () => running.check(),
   });
 }
 
 /**
- * As the user gave them. The limit around a statement changes equal names; the statement itself
- * tells none before its parameters have types.
+ * The names that the user gave. The limit around a statement changes equal names; the statement
+ * itself has none before its parameters have types.
  */
 function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedResult): string[] {
   const given = Array.from({ length: prepared.columnCount }, (_, i) => prepared.columnName(i));
@@ -370,15 +347,14 @@ function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedRe
 
 /**
  * The statement with a limit around it: its result is built whole in memory, and must not be larger
- * than the answer may be. Null where it can't be had within another, as `SHOW` or a text that ends
- * in a comment's semicolon.
+ * than the answer may be. Null for what can't stand within another statement, such as `SHOW`.
  */
 async function prepareLimited(session: Session, sql: string, maxRows: number): Promise<Runnable | null> {
   const text = `FROM (\n${withoutEnd(sql)}\n) LIMIT ${Math.floor(maxRows) + 1}`;
   try {
     return { prepared: await session.connection.prepare(text), text };
   } catch {
-    return null; // the statement as it is has been prepared, so it is no mistake of the user's
+    return null; // not the user's mistake: the statement alone has been prepared
   }
 }
 
@@ -395,9 +371,8 @@ interface Runnable {
 }
 
 /**
- * Without parameters the text is run rather than what was prepared: that is taken down on a thread
- * of DuckDB's. A prepared statement that has run is taken down on this one, which took 0.8 s where
- * it had put gigabytes on the disk.
+ * Runs the text where there are no parameters: DuckDB then cleans up on a thread of its own. After
+ * a prepared statement it does so on this one, which took 0.8 s after gigabytes on the disk.
  */
 async function runWhole(
   { connection }: Session,
@@ -416,17 +391,4 @@ function bind(prepared: DuckDBPreparedStatement, index: number, param: SqlParam)
   else if (typeof param === "bigint") prepared.bindBigInt(index, param);
   else if (Number.isSafeInteger(param)) prepared.bindBigInt(index, BigInt(param));
   else prepared.bindDouble(index, param);
-}
-
-function checkCount({ parameterCount }: DuckDBPreparedStatement, params: SqlParam[]): void {
-  if (params.length === parameterCount) return;
-  throw badRequest(
-    `execute_sql: the statement expects ${parameterCount} parameter${parameterCount === 1 ? "" : "s"}, got ${params.length}`,
-  );
-}
-
-function tooManyRows(maxRows: number): RequestError {
-  return new RequestError(400, `execute_sql: query returned more than ${maxRows} rows`, {
-    hint: "Add a LIMIT or a narrower WHERE, or start the server with a higher --sql-max-rows.",
-  });
 }

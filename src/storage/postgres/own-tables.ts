@@ -6,7 +6,7 @@
  */
 
 import { TABLE_NAMES } from "../model/kinds.ts";
-import { refused } from "../user-sql-tokens.ts";
+import { refused } from "../sql-answer.ts";
 import type { Node } from "./sql-parser.ts";
 import { type Field, type RelationName, stringsOf } from "./statement-tree.ts";
 import { TABLES } from "./table-definitions.ts";

@@ -1,20 +1,21 @@
 /**
- * The connections of one worker. Small reads share connections, a few on each; a save, a stream and
- * a user's statement have one to themselves. Who finds none free waits in order, for a bounded
- * time.
+ * The connections of one worker. A few small reads share a connection; a save, a stream and a
+ * user's statement have one to themselves. Whoever finds none free waits in line.
  */
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
+import { WaitingLine } from "../waiting-line.ts";
 import { type ConnectionOptions, PostgresConnection } from "./connection.ts";
 import { failureOf, isOutOfConnections, isServerState, requestErrorOf } from "./postgres-errors.ts";
 
-/** Small reads under way on one connection: while one is being answered, the next is on its way. */
+/** Small reads on one connection: while one is being answered, the next is on its way. */
 const SHARERS_MAX = 4;
-/** Connections that streams and users' statements, which may take minutes, leave to the others. */
+/** Streams and users' statements may take minutes: they leave so many connections to the rest. */
 const KEPT_FOR_SHORT = 2;
 /**
- * Of what these may take, each leaves so many to the other, where there are more than two: whoever
- * reads rows slowly doesn't keep SQL waiting. With two, a slow statement would hold up all others.
+ * Streams and users' statements leave each other so many, so that a slow reader doesn't keep SQL
+ * waiting. Where both together may have two, nothing is left: one slow statement would hold up all
+ * others.
  */
 const KEPT_FOR_OTHER_LONG = 1;
 const CONNECTIONS_MIN = 2;
@@ -22,21 +23,21 @@ const WAITING_SHORT_MAX = 2_000;
 const WAITING_LONG_MAX = 100;
 const WAIT_SHORT_MS = 5_000;
 const WAIT_LONG_MS = 10_000;
-/** A connection that nothing has used for this long is closed, all but one. */
+/** Connections that are unused for so long are closed, all but one. */
 const IDLE_MAX_MS = 5 * 60_000;
-/** An older one is replaced, so that changed settings, addresses and passwords come into use. */
+/** Older connections are replaced, so that new settings, addresses and passwords are used. */
 const AGE_MAX_MS = 30 * 60_000;
 const SWEEP_MS = 10_000;
-/** Room that PostgreSQL has refused counts as none for so long. */
+/** After PostgreSQL refused a connection, `figures` counts on no further one for so long. */
 const REFUSAL_COUNTS_MS = 5_000;
 /** How long closing waits for what runs. */
 const CLOSE_WAIT_MS = 2_000;
 
 /**
- * - `shared`: one small read, one statement.
+ * - `shared`: for one small read of one statement.
  * - `short`: a connection of one's own for a moment.
- * - `stream`, `sql`: for as long as it takes, of many rows or of a user's statement; never takes
- *   the last connections.
+ * - `stream`, `sql`: a connection of one's own for as long as many rows or a user's statement take;
+ *   these never get the last connections.
  */
 export type Use = "shared" | "short" | LongUse;
 type LongUse = "stream" | "sql";
@@ -44,11 +45,11 @@ type LongUse = "stream" | "sql";
 export interface Lease {
   readonly connection: PostgresConnection;
   /**
-   * Puts a new connection in the place of this one, for a use that leaves things behind in its
-   * session: text results only, and closed when it is given back.
+   * Replaces this connection by a new one, for a use that leaves things behind in its session. The
+   * new one gives results as text only, and is closed when it is given back.
    */
   renew(): Promise<PostgresConnection>;
-  /** Gives it back, once. @param discard true: something may still be going on in it. */
+  /** Gives the connection back, once. @param discard something may still be going on in it. */
   release(discard?: boolean): void;
 }
 
@@ -58,24 +59,20 @@ interface Member {
   /** null: nobody has it to themselves. */
   owner: "short" | LongUse | null;
   idleSinceMs: number;
-  /** The next one to give it back closes it. */
+  /** It is closed when it is given back. */
   unwanted: boolean;
 }
 
-interface Waiter {
+interface Want {
   use: Use;
-  resolve(lease: Lease): void;
-  reject(error: unknown): void;
-  /** PostgreSQL takes no further connection: only one that comes free will do. */
-  openNone: boolean;
+  /** False: PostgreSQL takes no further connection, so only one that comes free will do. */
+  mayOpen: boolean;
+  signal: AbortSignal | undefined;
 }
 
 export interface PostgresPoolOptions extends ConnectionOptions {
   size: number;
-  /**
-   * A statement of the server's own failed because of the state that the database is in; see
-   * `isServerState`.
-   */
+  /** A statement of the server's own failed because of the database's state (`isServerState`). */
   onBroken?(reason: string): void;
   /** For tests. */
   limits?: Partial<PoolLimits>;
@@ -93,7 +90,7 @@ export class PostgresPool {
   readonly #options: ConnectionOptions;
   readonly #limits: PoolLimits;
   readonly #size: number;
-  /** Of both kinds of long use together, and of each. */
+  /** Connections for both kinds of long use together, and for each. */
   readonly #longMax: number;
   readonly #longMaxEach: number;
   readonly #members = new Set<Member>();
@@ -101,11 +98,11 @@ export class PostgresPool {
   #opened = 0;
   readonly #openingLong = { stream: 0, sql: 0 };
   #stale = 0;
-  /** Why the newest connection broke or could not be had; null: it is there. */
+  /** Why the newest connection broke or could not be opened; null: it is there. */
   #trouble: { reason: string; sinceMs: number } | null = null;
   #silence: string | null = null;
-  /** In order of arrival; those of long use apart, since others may overtake them. */
-  readonly #waiting = { short: [] as Waiter[], stream: [] as Waiter[], sql: [] as Waiter[] };
+  /** Those of long use wait apart, since others may overtake them. */
+  readonly #waiting: Record<"short" | LongUse, WaitingLine<Lease, Want>>;
   readonly #sweeper: Timer;
   readonly #onBroken: (reason: string) => void;
   #closed = false;
@@ -124,16 +121,21 @@ export class PostgresPool {
       sweepMs: SWEEP_MS,
       ...limits,
     };
+    this.#waiting = {
+      short: this.#newLine(WAITING_SHORT_MAX),
+      stream: this.#newLine(WAITING_LONG_MAX),
+      sql: this.#newLine(WAITING_LONG_MAX),
+    };
     this.#sweeper = setInterval(() => this.#sweep(), this.#limits.sweepMs);
     this.#sweeper.unref();
   }
 
-  /** Connections so far: grows when one may lead to another server than the one before. */
+  /** Connections opened so far. When it grows, the newest may lead to another server. */
   get opened(): number {
     return this.#opened;
   }
 
-  /** Whether another pool stands between this one and the database; see ConnectionOptions. */
+  /** Another pool stands between this one and the database; see ConnectionOptions. */
   get pooled(): boolean {
     return this.#options.pooled;
   }
@@ -145,52 +147,14 @@ export class PostgresPool {
   acquire(use: Use, signal?: AbortSignal): Promise<Lease> {
     if (this.#closed) return Promise.reject(unavailable("the database's connections are closed"));
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const { promise, resolve, reject } = Promise.withResolvers<Lease>();
-    const waiting = this.#waiting[isLong(use) ? use : "short"];
-    let settled = false;
-    const giveUp = (error: unknown): void => {
-      settled = true;
-      remove(waiting, waiter);
-      reject(error);
-    };
-    const waiter: Waiter = {
-      use,
-      openNone: false,
-      resolve: (lease) => {
-        // A connection was being opened for it, and came too late.
-        if (settled) lease.release();
-        settled = true;
-        resolve(lease);
-      },
-      reject: giveUp,
-    };
-    waiting.push(waiter);
-    this.#serve();
-    // What nothing stood in the way of pays for no timer.
-    if (!waiting.includes(waiter)) return promise;
-
-    const waitingMax = isLong(use) ? WAITING_LONG_MAX : WAITING_SHORT_MAX;
-    if (waiting.length > waitingMax) {
-      giveUp(
-        unavailable(`all ${this.#size} database connections are in use and ${waitingMax} requests wait`),
-      );
-      return promise;
-    }
-    const waitMs = isLong(use) ? this.#limits.waitLongMs : this.#limits.waitShortMs;
-    const timer = setTimeout(
-      () =>
-        giveUp(unavailable(`all ${this.#size} database connections stayed in use for ${waitMs / 1_000} s`)),
-      waitMs,
-    );
-    const abort = (): void => giveUp(signal?.reason);
-    signal?.addEventListener("abort", abort);
-    return promise.finally(() => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
-    });
+    const line = this.#lineOf(use);
+    const want: Want = { use, mayOpen: true, signal };
+    const lease = line.length === 0 && this.#mayTake(use) ? this.#take(want) : null;
+    if (lease !== null) return Promise.resolve(lease);
+    return line.wait(isLong(use) ? this.#limits.waitLongMs : this.#limits.waitShortMs, signal, { want });
   }
 
-  /** As of the last use; where that left no connection, see `lookForDatabase`. */
+  /** What the last use found out. Where that left no connection, see `lookForDatabase`. */
   figures(): PoolFigures {
     let active = this.#opening;
     for (const member of this.#members) if (!isFree(member)) active++;
@@ -208,16 +172,13 @@ export class PostgresPool {
     };
   }
 
-  /** Tells `onBroken`, if that is what it was. */
+  /** Calls `onBroken` if the database's state was the reason. */
   noteFailure(error: unknown): void {
     const failure = failureOf(error);
     if (failure !== null && isServerState(error)) this.#onBroken(`${failure.message} (${failure.code})`);
   }
 
-  /**
-   * Every connection is replaced, as soon as it is free: its settings are no longer those of the
-   * database.
-   */
+  /** Replaces every connection once it is free: the database's settings have changed. */
   renewAll(): void {
     for (const member of this.#members) {
       this.#stale++;
@@ -227,14 +188,12 @@ export class PostgresPool {
     this.#serve();
   }
 
-  /**
-   * @param reason the connections are there, and the database doesn't answer; null: it does again.
-   */
+  /** @param reason the database has connections and doesn't answer; null: it answers again. */
   noteSilence(reason: string | null): void {
     this.#silence = reason;
   }
 
-  /** Where no connection is left: tries for one, so that the next figures know. Never fails. */
+  /** Opens a connection where none is left, so that the next figures know. Never fails. */
   async lookForDatabase(): Promise<void> {
     if (this.#members.size + this.#opening > 0 || this.#closed) return;
     try {
@@ -244,13 +203,13 @@ export class PostgresPool {
     }
   }
 
-  /** Waits a moment for what runs; then it fails. */
+  /** Waits a moment for what runs; what hasn't ended by then fails. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#sweeper);
-    for (const waiting of Object.values(this.#waiting)) {
-      for (const { reject } of waiting.splice(0)) reject(unavailable("the server is stopping"));
+    for (const line of Object.values(this.#waiting)) {
+      while (line.fail(unavailable("the server is stopping"))) {}
     }
     const deadline = performance.now() + CLOSE_WAIT_MS;
     for (const member of this.#members) member.unwanted = true;
@@ -260,33 +219,44 @@ export class PostgresPool {
     this.#members.clear();
   }
 
+  #newLine(max: number): WaitingLine<Lease, Want> {
+    return new WaitingLine({
+      max,
+      full: `all ${this.#size} database connections are in use and ${max} requests wait`,
+      late: `all ${this.#size} database connections stayed in use`,
+      gone: (reason) => reason,
+    });
+  }
+
+  #lineOf(use: Use): WaitingLine<Lease, Want> {
+    return this.#waiting[isLong(use) ? use : "short"];
+  }
+
   #serve(): void {
     const { short, stream, sql } = this.#waiting;
-    while (short.length > 0 && this.#serveFirst(short)) {}
-    for (const waiting of [sql, stream]) {
-      while (waiting.length > 0 && this.#mayTakeLong(waiting === sql ? "sql" : "stream")) {
-        if (!this.#serveFirst(waiting)) return;
-      }
-    }
+    for (const line of [short, sql, stream]) while (this.#serveFirst(line)) {}
   }
 
-  /** @returns false when there is nothing for it now. */
-  #serveFirst(waiting: Waiter[]): boolean {
-    const waiter = waiting[0]!;
-    const member = this.#pick(waiter);
-    if (member !== null) {
-      waiting.shift();
-      waiter.resolve(this.#lend(member, waiter.use));
-      return true;
-    }
-    if (waiter.openNone || this.#members.size + this.#opening >= this.#size) return false;
-    waiting.shift();
-    void this.#openFor(waiter, waiting);
-    return true;
+  /** @returns false when nobody waits, or there is nothing for the first one now. */
+  #serveFirst(line: WaitingLine<Lease, Want>): boolean {
+    const want = line.first;
+    const lease = want !== undefined && this.#mayTake(want.use) ? this.#take(want) : null;
+    return lease !== null && line.give(lease);
   }
 
-  /** The one used last, so that those in excess grow idle and are closed. */
-  #pick({ use, openNone }: Waiter): Member | null {
+  /** @returns null when all connections are in use. */
+  #take(want: Want): Lease | Promise<Lease> | null {
+    const member = this.#pick(want);
+    if (member !== null) return this.#lend(member, want.use);
+    return want.mayOpen && this.#hasRoom() ? this.#open(want) : null;
+  }
+
+  #hasRoom(): boolean {
+    return this.#members.size + this.#opening < this.#size;
+  }
+
+  /** Prefers the newest, so that those in excess grow idle and are closed. */
+  #pick({ use, mayOpen }: Want): Member | null {
     let shareable: Member | null = null;
     let free: Member | null = null;
     for (const member of this.#members) {
@@ -296,32 +266,33 @@ export class PostgresPool {
         shareable = member;
     }
     if (free !== null || use !== "shared") return free;
-    const mayOpen = !openNone && this.#members.size + this.#opening < this.#size;
-    return mayOpen ? null : shareable;
+    return mayOpen && this.#hasRoom() ? null : shareable;
   }
 
-  async #openFor(waiter: Waiter, waiting: Waiter[]): Promise<void> {
+  async #open({ use, signal }: Want): Promise<Lease> {
     this.#opening++;
-    if (isLong(waiter.use)) this.#openingLong[waiter.use]++;
-    let connection: PostgresConnection;
+    if (isLong(use)) this.#openingLong[use]++;
     try {
-      connection = await PostgresConnection.open(this.#options);
+      const connection = await PostgresConnection.open(this.#options);
+      return this.#lend(this.#admit(connection), use);
     } catch (error) {
-      this.#opening--;
-      if (isLong(waiter.use)) this.#openingLong[waiter.use]--;
       this.#noteTrouble(error);
-      if (isOutOfConnections(error) && this.#members.size > 0 && !this.#closed) {
-        this.#waitAgain(waiter, waiting, error);
-      } else {
-        waiter.reject(requestErrorOf(error, "connect"));
-      }
+      const refused = requestErrorOf(error, "connect");
+      if (!isOutOfConnections(error) || this.#members.size === 0 || this.#closed) throw refused;
+      // PostgreSQL has no more connections to give: wait for one of those that are here.
+      const want: Want = { use, mayOpen: false, signal };
+      const again = { want, ahead: true, late: () => refused };
+      return this.#lineOf(use).wait(this.#limits.waitShortMs, signal, again);
+    } finally {
+      this.#opening--;
+      if (isLong(use)) this.#openingLong[use]--;
       this.#serve();
-      return;
     }
-    this.#opening--;
+  }
+
+  #admit(connection: PostgresConnection): Member {
     this.#opened++;
     this.#trouble = null;
-    if (isLong(waiter.use)) this.#openingLong[waiter.use]--;
     const member: Member = {
       connection,
       sharers: 0,
@@ -331,29 +302,7 @@ export class PostgresPool {
     };
     this.#members.add(member);
     connection.onLost = () => this.#onLost(member);
-    waiter.resolve(this.#lend(member, waiter.use));
-    this.#serve();
-  }
-
-  /**
-   * PostgreSQL has no more connections to give, but some are here: one of them comes free in time,
-   * or not.
-   */
-  #waitAgain(waiter: Waiter, waiting: Waiter[], error: unknown): void {
-    const again: Waiter = { ...waiter, openNone: true };
-    const timer = setTimeout(() => {
-      remove(waiting, again);
-      waiter.reject(requestErrorOf(error, "connect"));
-    }, this.#limits.waitShortMs);
-    again.resolve = (lease) => {
-      clearTimeout(timer);
-      waiter.resolve(lease);
-    };
-    again.reject = (reason) => {
-      clearTimeout(timer);
-      waiter.reject(reason);
-    };
-    waiting.unshift(again);
+    return member;
   }
 
   #lend(member: Member, use: Use): Lease {
@@ -385,10 +334,7 @@ export class PostgresPool {
     };
   }
 
-  /**
-   * Its neighbours have probably died with it: the free ones are given up, so that a repetition
-   * doesn't meet another.
-   */
+  /** The others have probably died too: free ones are closed, and a repetition gets a new one. */
   #onLost(member: Member): void {
     this.#stale++;
     this.#noteTrouble(member.connection.lost);
@@ -405,7 +351,7 @@ export class PostgresPool {
   #drop(member: Member): void {
     this.#members.delete(member);
     member.connection.onLost = null;
-    // Nobody uses it any more: how its end goes is of no interest.
+    // Nobody uses it any more, so a failure to close it doesn't matter.
     member.connection.close().catch(() => undefined);
   }
 
@@ -415,7 +361,7 @@ export class PostgresPool {
     this.#trouble = { reason, sinceMs: performance.now() };
   }
 
-  /** Whether another connection is likely to be had. */
+  /** Whether another connection can probably be opened. */
   #mayOpen(): boolean {
     if (this.#trouble === null) return true;
     return this.#members.size > 0 && performance.now() - this.#trouble.sinceMs > REFUSAL_COUNTS_MS;
@@ -435,7 +381,8 @@ export class PostgresPool {
     this.#serve();
   }
 
-  #mayTakeLong(use: LongUse): boolean {
+  #mayTake(use: Use): boolean {
+    if (!isLong(use)) return true;
     const inUse = { ...this.#openingLong };
     for (const { owner } of this.#members) if (owner !== null && isLong(owner)) inUse[owner]++;
     return inUse.stream + inUse.sql < this.#longMax && inUse[use] < this.#longMaxEach;
@@ -448,9 +395,4 @@ function isLong(use: Use): use is LongUse {
 
 function isFree(member: Member): boolean {
   return member.sharers === 0 && member.owner === null;
-}
-
-function remove(waiting: Waiter[], waiter: Waiter): void {
-  const at = waiting.indexOf(waiter);
-  if (at >= 0) waiting.splice(at, 1);
 }

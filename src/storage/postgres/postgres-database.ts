@@ -10,6 +10,7 @@
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
+import { MIB } from "../../config/units.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { HeldDatabase } from "../engine.ts";
@@ -45,7 +46,6 @@ const START_WAIT_MS = 15_000;
 const START_RETRY_MS = 250;
 /** What may have passed by the next try. */
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
-const MB = 1024 * 1024;
 const BLOCKED_TOLD_MS = 60_000;
 const BROKEN_TOLD_MS = 60_000;
 /** A copy reads one page after the other. */
@@ -145,7 +145,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
       updateLogMb === null
         ? null
         : new LogTrimmer(pool, {
-            bytesMax: updateLogMb * MB,
+            bytesMax: updateLogMb * MIB,
             pauseMs: trimPauseMs,
             advisoryLocks: capabilities.advisoryLocks,
             onRefused: onTrimRefused,

@@ -3,7 +3,7 @@
  * read one: in a default, a view, the body of a function in standard SQL, behind `OPERATOR` and
  * `CREATE AGGREGATE`, and as `value.name`, which calls a function too.
  */
-import { refused } from "../user-sql-tokens.ts";
+import { refused } from "../sql-answer.ts";
 import type { Node } from "./sql-parser.ts";
 import { type Field, qualified, stringsOf } from "./statement-tree.ts";
 

@@ -1,5 +1,5 @@
 /** Which statements of users are carried out at all, by what PostgreSQL's parser calls them. */
-import { refused } from "../user-sql-tokens.ts";
+import { refused } from "../sql-answer.ts";
 import type { Node } from "./sql-parser.ts";
 
 const ONE_TRANSACTION = "each request is one transaction of its own";

@@ -8,7 +8,7 @@
  * the database's role: a function may do what its text doesn't show.
  */
 import { badRequest } from "../../protocol/errors.ts";
-import { refused } from "../user-sql-tokens.ts";
+import { checkCount, refused } from "../sql-answer.ts";
 import { OWN_SEQUENCE, refuseOwnTables } from "./own-tables.ts";
 import { namedFunctions, refuseFunction, refuseOwnSequence, refuseView } from "./refused-functions.ts";
 import { refuseStatement } from "./refused-statements.ts";
@@ -82,11 +82,7 @@ export function readStatement(sql: string, given: number, schema: string): State
     refuseOwnTables(field, schema);
     if (value.deferrable === true && key === "CreateTrigStmt") throw refused("a deferrable trigger", LATER);
   }
-  if (parameters !== given) {
-    throw badRequest(
-      `execute_sql: the statement expects ${parameters} parameter${parameters === 1 ? "" : "s"}, got ${given}`,
-    );
-  }
+  checkCount(parameters, given);
   const kind = concurrent ? "concurrent" : kindOf(name, statement);
   return { text: text.trim(), kind, writes, parameters, functions };
 }

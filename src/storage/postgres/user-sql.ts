@@ -1,11 +1,20 @@
 /**
- * SQL written by users, on PostgreSQL: each statement on a connection of its own for the time
- * being, stopped by PostgreSQL when its time is over or its client has gone. What reads runs in a
- * READ ONLY transaction, which is rolled back.
+ * SQL of users on PostgreSQL. Each statement has a connection to itself; PostgreSQL stops it when
+ * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is
+ * rolled back.
  */
-import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
-import { stoppedAtLimit } from "../time-limit.ts";
-import type { InterruptibleSql, SqlParam, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import { MIB } from "../../config/units.ts";
+import { badRequest, CLIENT_CLOSED_REQUEST, RequestError, unavailable } from "../../protocol/errors.ts";
+import { unlessAborted } from "../../time/within.ts";
+import { AnswerRows, refusedAs, refusedWith } from "../sql-answer.ts";
+import { stoppedAsClientLeft, stoppedAtLimit } from "../stopped-sql.ts";
+import type {
+  EncodedRows,
+  InterruptibleSql,
+  SqlParam,
+  UserSqlOutcome,
+  UserSqlRequest,
+} from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
@@ -14,42 +23,33 @@ import { mayHaveEffects } from "./refused-functions.ts";
 import { literal } from "./sql-text.ts";
 import { StatementReader } from "./statement-reader.ts";
 import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
-import { RowEncoder, sizeOf } from "./user-sql-rows.ts";
+import { addRows, sizeOf } from "./user-sql-rows.ts";
 import type { Statement } from "./user-sql-statement.ts";
 
-/** An answer waits in the worker until the client has taken it. */
-const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 /**
- * Of one fetch from a cursor, if no row is larger than the largest before. Whatever is fetched is
- * in memory as a whole, so the first fetch is of one row, and each takes at most twice as many as
- * the one before.
+ * Size of one fetch from a cursor, as far as the largest row so far tells. A fetch is in memory as
+ * a whole, so the first one is of one row, and each takes at most twice as many as the one before.
  */
-const FETCH_BYTES = 4 * 2 ** 20;
+const FETCH_BYTES = 4 * MIB;
 const FETCH_ROWS_MAX = 512;
 const CURSOR = "user_rows";
 const DECLARE = `DECLARE ${CURSOR} NO SCROLL CURSOR FOR `;
 const READ_ONLY_TRANSACTION = "25006";
 const UNUSED_PARAMETER = 0;
-/** Of the session, so that no transaction ends them. */
+/** Locks of the session, which outlive a transaction. */
 const RELEASE_LOCKS = "SELECT pg_advisory_unlock_all()";
-/**
- * Those that functions have prepared; the pool in between may keep statements of its own in the
- * session.
- */
+/** Statements that functions prepared; those of a pool in between must stay. */
 const FORGET_PREPARED = `DO $forget$ DECLARE left_over text; BEGIN
   FOR left_over IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP
     EXECUTE pg_catalog.format('DEALLOCATE %I', left_over);
   END LOOP; END $forget$`;
-/** What a pool in between would hand on with the session, given up before it does. */
+/** Undoes what a pool in between would hand on with the session. */
 const LEAVE_NOTHING = `RESET ALL; DISCARD TEMP; ${FORGET_PREPARED}`;
 const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
-/** Of PostgreSQL's own functions, those that may have effects. */
+/** PostgreSQL's own functions that may have effects. */
 const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname = 'pg_catalog' AND p.provolatile = 'v'`;
-/**
- * A cursor WITH HOLD is carried out by the commit: what its functions do then, nobody would look
- * at.
- */
+/** A cursor WITH HOLD runs at the commit, where nobody would see what its functions do. */
 const NO_CURSORS = "CLOSE ALL";
 const ROLLED_BACK = "; rolled back, nothing changed";
 
@@ -62,7 +62,7 @@ export interface UserSqlOptions {
   advisoryLocks: boolean;
   /** Whether there are rules that are checked only at the commit. */
   deferrable: boolean;
-  /** Of the server's tables. */
+  /** The schema of the server's tables. */
   schema: string;
   /**
    * Where names of users are looked for, as the database writes it; the server's own sessions have
@@ -112,23 +112,15 @@ export class PostgresUserSql implements InterruptibleSql {
    *   over.
    */
   async #readStatement({ sql, params }: UserSqlRequest, { signal, timeoutMs }: Deadline): Promise<Statement> {
-    const { promise: over, reject } = Promise.withResolvers<never>();
-    const giveUp = (): void =>
-      reject(
-        signal.reason instanceof RequestError && signal.reason.status === 499
-          ? signal.reason
-          : unavailable(`execute_sql: did not run: others were being read for ${timeoutMs / 1_000} s`),
-      );
-    if (signal.aborted) giveUp();
-    signal.addEventListener("abort", giveUp);
-    try {
-      return await Promise.race([over, this.#statements.read(sql, params.length, this.#options.schema)]);
-    } finally {
-      signal.removeEventListener("abort", giveUp);
-    }
+    const read = this.#statements.read(sql, params.length, this.#options.schema);
+    return await unlessAborted(read, signal, () => {
+      throw signal.reason instanceof RequestError && signal.reason.status === CLIENT_CLOSED_REQUEST
+        ? signal.reason
+        : unavailable(`execute_sql: did not run: others were being read for ${timeoutMs / 1_000} s`);
+    });
   }
 
-  /** The pool is closed by whoever opened it. */
+  /** Whoever opened the pool closes it. */
   close(): void {
     this.#statements.close();
   }
@@ -150,7 +142,7 @@ export class PostgresUserSql implements InterruptibleSql {
       clean = await this.#rollBack(connection, outcome.status === "rows");
       return outcome;
     } catch (error) {
-      // One that was asked to stop may be asked so late that the next one stops.
+      // A late request to stop could hit the connection's next statement.
       if (!deadline.signal.aborted && !connection.lost) {
         clean = await this.#rollBack(connection, false);
       }
@@ -161,9 +153,9 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 
   /**
-   * Even a read may have changed settings of the session, or called a function that takes locks.
-   * These are undone within the transaction where that is possible: until its end, a pool in
-   * between gives the session to nobody else.
+   * Even a read may have changed settings of the session, or taken locks through a function. They
+   * are undone within the transaction if possible: until its end, a pool in between gives the
+   * session to nobody else.
    *
    * @returns whether the session may be used again.
    */
@@ -189,20 +181,18 @@ export class PostgresUserSql implements InterruptibleSql {
     return this.#volatile;
   }
 
-  /** @param access with a blank in front; none: as the database has it, which may be read-only. */
+  /** @param access with a blank in front; empty: the database's default, maybe read-only. */
   #beginSql(access: "" | " READ ONLY", deadline: Deadline): string {
     return `BEGIN${access}; SET LOCAL statement_timeout = ${limitOf(deadline)}${this.#searchPathSql(true)}`;
   }
 
-  /** A pool in between has left the users' as it is. */
+  /** Behind a pool in between, the search path is the users' already. */
   #searchPathSql(local: boolean): string {
     if (this.#pool.pooled) return "";
     return `; SELECT pg_catalog.set_config('search_path', ${literal(this.#options.searchPath)}, ${local})`;
   }
 
-  /**
-   * Statements for one message, which one session carries out even where a pool stands in between.
-   */
+  /** One message, which a single session carries out even behind a pool in between. */
   #inOneText(...statements: string[]): string {
     return statements
       .filter((statement) => this.#options.advisoryLocks || statement !== RELEASE_LOCKS)
@@ -218,10 +208,9 @@ export class PostgresUserSql implements InterruptibleSql {
     const { guard, deferrable } = this.#options;
     const done = await run();
     deadline.check();
-    // What waits for the commit is done first; nothing of the user's runs between this and the
-    // commit.
+    // Deferred checks run first: nothing of the user's may run between the look and the commit.
     const ending = deferrable ? [CHECK_NOW_SQL] : [];
-    // After what is checked late, which may open some.
+    // Deferred checks may have opened cursors.
     if (before !== null) ending.push(NO_CURSORS);
     ending.push("RESET ROLE");
     if (this.#pool.pooled) ending.push(LEAVE_NOTHING, RELEASE_LOCKS);
@@ -230,7 +219,7 @@ export class PostgresUserSql implements InterruptibleSql {
     return done;
   }
 
-  /** The one thing that isn't undone with a transaction, which has ended. */
+  /** A sequence is the one thing that the rollback hasn't undone. */
   async #restoreNumber(before: TableState): Promise<void> {
     try {
       const lease = await this.#pool.acquire("short");
@@ -240,14 +229,14 @@ export class PostgresUserSql implements InterruptibleSql {
         lease.release();
       }
     } catch (error) {
-      // Where the database is away, or the role may not, nothing was set either.
+      // If the database is away, or the role has no right to it, nothing was set either.
       if (failureOf(error) === null && !(error instanceof RequestError)) throw error;
     }
   }
 
   /**
-   * No transaction to look at, nor to set anything for. VACUUM and REINDEX run what indexes of
-   * users call: read-only keeps that from writing, and them from nothing.
+   * Prepares a session without a transaction. VACUUM and REINDEX run functions of users' indexes; a
+   * read-only session keeps those from writing.
    *
    * @throws RequestError 400 the session can't be made read-only.
    */
@@ -267,7 +256,7 @@ export class PostgresUserSql implements InterruptibleSql {
     );
   }
 
-  /** On a connection that is closed behind it: settings and locks of the session end with it. */
+  /** Its connection is closed afterwards, which ends settings and locks of the session. */
   async #write(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
     const lease = await this.#pool.acquire("sql", deadline.signal);
     deadline.begin();
@@ -293,7 +282,7 @@ export class PostgresUserSql implements InterruptibleSql {
       return { status: "rows", ...rows };
     } catch (error) {
       if (!committing || failureOf(error)?.kind !== "lost") throw error;
-      // Without Retry-After: repeating might do the same thing twice.
+      // No Retry-After: repeating might do the same thing twice.
       throw new RequestError(
         503,
         "execute_sql: the connection to the database was lost; outcome unknown: it was committing",
@@ -305,7 +294,7 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 }
 
-/** When the time is over, or the client has gone, the running statement is stopped. */
+/** Stops the running statement when the time is over or the client has gone. */
 class Deadline {
   readonly timeoutMs: number;
   readonly #controller = new AbortController();
@@ -315,7 +304,7 @@ class Deadline {
   readonly #askedAtMs = performance.now();
   #begunAtMs: number | null = null;
 
-  /** @param effect what the statement has done by then, for the message. */
+  /** @param effect what the statement has done by then; it ends the message. */
   constructor({ timeoutMs, signal }: Limits, effect: string) {
     this.timeoutMs = timeoutMs;
     this.#client = signal;
@@ -323,8 +312,7 @@ class Deadline {
       const waitedMs = this.#begunAtMs === null ? null : this.#begunAtMs - this.#askedAtMs;
       this.#controller.abort(stoppedAtLimit({ timeoutMs, waitedMs, effect }));
     }, timeoutMs);
-    this.#onGone = () =>
-      this.#controller.abort(new RequestError(499, `execute_sql: stopped, the client is gone${effect}`));
+    this.#onGone = () => this.#controller.abort(stoppedAsClientLeft(effect));
     if (signal?.aborted) this.#onGone();
     else signal?.addEventListener("abort", this.#onGone);
   }
@@ -333,7 +321,7 @@ class Deadline {
     return this.#controller.signal;
   }
 
-  /** It has its connection; until then it waited for one. */
+  /** The statement has its connection; until now it waited. */
   begin(): void {
     this.#begunAtMs ??= performance.now();
   }
@@ -353,10 +341,7 @@ class Deadline {
   }
 }
 
-/**
- * Statements that a function has prepared: they outlive a transaction, and their names may be those
- * of the server's.
- */
+/** Prepared statements of functions outlive a transaction, and may have the server's names. */
 async function whatIsLeft(connection: PostgresConnection): Promise<unknown[]> {
   try {
     return await connection.run(LEFT_SQL);
@@ -366,7 +351,7 @@ async function whatIsLeft(connection: PostgresConnection): Promise<unknown[]> {
   }
 }
 
-/** PostgreSQL's own, for a worker that dies meanwhile. */
+/** PostgreSQL's own limit, in case the worker dies. */
 function limitOf({ timeoutMs }: Deadline): number {
   return Math.ceil(timeoutMs) + 1_000;
 }
@@ -386,10 +371,7 @@ async function readOnly(
   }
 }
 
-/**
- * @throws RequestError 400 a function of a user's wanted to write; not the database's state, as the
- *   session alone is read-only.
- */
+/** @throws RequestError 400 a function of a user's wanted to write in the read-only session. */
 async function maintain(...query: Parameters<typeof readAtOnce>): ReturnType<typeof readAtOnce> {
   try {
     return await readAtOnce(...query);
@@ -408,22 +390,22 @@ async function readThroughCursor(
   statement: Statement,
   { params, maxRows }: UserSqlRequest,
   deadline: Deadline,
-): Promise<{ rows: number; bytes: number; parts: Uint8Array[] }> {
+): Promise<EncodedRows> {
   deadline.check();
   await connection.run(DECLARE + statement.text, bindings(params), deadline.options());
-  const encoder = new RowEncoder({ maxRows, maxBytes: ANSWER_BYTES_MAX });
+  const out = new AnswerRows({ maxRows });
   let largest = 1;
   for (let count = 1; ; ) {
     deadline.check();
-    const wanted = Math.min(count, maxRows - encoder.rows + 1);
+    const wanted = Math.min(count, maxRows - out.rows + 1);
     const fetched = await connection.runRaw(
       `FETCH ${wanted} FROM ${CURSOR}`,
       [],
       "simple",
       deadline.options(),
     );
-    encoder.add(fetched, fetched.columns ?? []);
-    if (fetched.length < wanted) return encoder.finish();
+    addRows(out, fetched, fetched.columns ?? []);
+    if (fetched.length < wanted) return out.finish();
     largest = fetched.reduce((size, cells) => Math.max(size, sizeOf(cells)), largest);
     count = Math.max(1, Math.min(FETCH_ROWS_MAX, count * 2, Math.floor(FETCH_BYTES / largest)));
   }
@@ -434,18 +416,15 @@ async function readAtOnce(
   { text }: Statement,
   { params, maxRows }: UserSqlRequest,
   deadline: Deadline,
-): Promise<{ rows: number; bytes: number; parts: Uint8Array[] }> {
+): Promise<EncodedRows> {
   deadline.check();
   const fetched = await connection.runRaw(text, bindings(params), "extended", deadline.options());
-  const encoder = new RowEncoder({ maxRows, maxBytes: ANSWER_BYTES_MAX });
-  encoder.add(fetched, fetched.columns ?? []);
-  return encoder.finish();
+  const out = new AnswerRows({ maxRows });
+  addRows(out, fetched, fetched.columns ?? []);
+  return out.finish();
 }
 
-/**
- * With parameters, PostgreSQL itself takes no more than one statement, whatever the text looks
- * like; so there is always one, which the statement need not use.
- */
+/** With a parameter, PostgreSQL takes no more than one statement. So there is always one. */
 function bindings(params: SqlParam[]): unknown[] {
   return params.length > 0 ? params : [UNUSED_PARAMETER];
 }
@@ -456,22 +435,13 @@ function isNoMistake(error: unknown): boolean {
   return kind !== undefined && kind !== "refused";
 }
 
-/** @param shift characters in front of the user's statement. @throws what is no mistake in it. */
+/** @param shift characters before the user's statement. @throws what is no mistake in it. */
 function outcomeOf(error: unknown, shift: number): UserSqlOutcome {
-  if (error instanceof RequestError && error.status === 400)
-    return { status: "error", httpStatus: 400, ...error.body() };
+  if (error instanceof RequestError && error.status === 400) return refusedWith(error);
   const failure = failureOf(error);
   if (failure?.kind !== "refused") throw requestErrorOf(error, "execute_sql");
   const { position, hint, detail } = error as { position?: string; hint?: string; detail?: string };
-  const details = [
-    ...(detail === undefined ? [] : [detail]),
-    ...(position === undefined ? [] : [`at character ${Number(position) - shift} of the statement`]),
-  ].join("; ");
-  return {
-    status: "error",
-    httpStatus: 400,
-    error: `execute_sql: ${failure.message}`,
-    details: details === "" ? undefined : details,
-    hint,
-  };
+  const at = position && `at character ${Number(position) - shift} of the statement`;
+  const details = [detail, at].filter((part) => part !== undefined).join("; ");
+  return refusedAs(400, failure.message, { details: details === "" ? undefined : details, hint });
 }

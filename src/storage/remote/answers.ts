@@ -1,22 +1,24 @@
 /**
- * Answers of the upstream as they go on to the client: nobody looks into a row. But how an answer
- * begins and ends is looked at, as a page of a proxy, or the half of an answer without length, has
- * status 200 as well. One that goes on piece by piece and ends wrongly breaks off.
+ * Hands answers of the upstream on to the client without looking into rows. Only begin and end are
+ * checked, as a proxy's page and half an answer without length have status 200 too. An answer that
+ * goes on piece by piece and ends wrongly breaks off.
  */
+import { atClientsPace } from "../../protocol/clients-pace.ts";
+import { within } from "../../time/within.ts";
 import type { JsonRows } from "../contract.ts";
 import type { SqlAnswer } from "../user-sql-contract.ts";
 import { isWithin, readRest, SHORT_BYTES_MAX } from "./answer-body.ts";
 import type { UpstreamAnswer } from "./upstream.ts";
 import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
-/** An answer up to this size is held as a whole. */
+/** Smaller answers are held as a whole. */
 const WHOLE_BYTES_MAX = 1024 * 1024;
-/** Between two pieces of an answer. */
+/** Longest time between two pieces of an answer. */
 const PIECE_TIMEOUT_MS = 30_000;
 /** More than what comes before the rows of any answer. */
 const ENVELOPE_BYTES_MAX = 128;
 
-/** Spaces as an older server writes them. */
+/** Older servers write the spaces. */
 const ROWS_BEGIN = /^\{"data": ?\[ ?\{/;
 const NOTHING_FOUND_BEGIN = /^\{"message": ?"/;
 const NOTHING_FOUND_END = /"data": ?\[\]\}$/;
@@ -27,7 +29,7 @@ const END_LENGTH = 3;
 
 type Source = ReadableStreamDefaultReader<Uint8Array>;
 
-/** Of the commands that read bars or ticks. @throws WrongAnswerError */
+/** The answer to a command that reads bars or ticks. @throws WrongAnswerError */
 export async function readRows({ response, keep }: UpstreamAnswer): Promise<JsonRows> {
   const { head, source } = await readHead(response);
   const begin = beginOf(head);
@@ -43,8 +45,8 @@ export async function readRows({ response, keep }: UpstreamAnswer): Promise<Json
 }
 
 /**
- * Of execute_sql: what is around the rows is taken off, as whoever answers the client puts it on
- * again.
+ * The rows of an answer to execute_sql, without what surrounds them: that is added again for the
+ * client.
  *
  * @throws WrongAnswerError
  */
@@ -59,7 +61,7 @@ export async function readSqlRows({ response, keep }: UpstreamAnswer): Promise<S
   return { rows: rows.length > NO_ROWS.length ? SOME_ROWS : 0, body: rows.subarray(0, -1) };
 }
 
-/** Nobody asks how many, only whether there are any. */
+/** Only whether there are any matters. */
 const SOME_ROWS = 1;
 
 function notWhole(answer: Uint8Array): WrongAnswerError {
@@ -74,7 +76,7 @@ function endOf(answer: Uint8Array): string {
   return Buffer.from(answer.subarray(-END_LENGTH)).toString("latin1");
 }
 
-/** A small answer as a whole, and then no source; of others at least the envelope. */
+/** All of a small answer, without a source for more; of others at least the envelope. */
 async function readHead(response: Response): Promise<{ head: Buffer; source: Source | null }> {
   if (response.body === null) return { head: Buffer.alloc(0), source: null };
   if (isWithin(response, WHOLE_BYTES_MAX))
@@ -91,10 +93,7 @@ async function readHead(response: Response): Promise<{ head: Buffer; source: Sou
   return { head: Buffer.concat(pieces), source };
 }
 
-/**
- * At the pace of whoever takes them: the upstream is held up meanwhile. Not a generator: one that
- * was never begun would not give its connection back on `return()`.
- */
+/** Not a generator: one that was never begun would not give its connection back on `return()`. */
 function chunksOf(head: Uint8Array, source: Source, release: () => void): AsyncIterableIterator<Uint8Array> {
   const pieces = new Pieces(source, release);
   let first: Uint8Array | null = head;
@@ -116,28 +115,28 @@ function chunksOf(head: Uint8Array, source: Source, release: () => void): AsyncI
   };
 }
 
-/** Always one piece behind, so that the last byte is known when it comes. */
+/** Stays one piece behind, to know the last byte when it comes. */
 function withoutLastByte(head: Uint8Array, source: Source, release: () => void): ReadableStream<Uint8Array> {
   const pieces = new Pieces(source, release);
   let held = head;
   pieces.note(head);
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        for (;;) {
-          const next = await pieces.next();
-          const piece = next === null ? held.subarray(0, -1) : held;
-          if (piece.length > 0) controller.enqueue(piece);
-          if (next === null) return controller.close();
+  let isOver = false;
+  return atClientsPace({
+    async next() {
+      while (!isOver) {
+        const next = await pieces.next();
+        const piece = next === null ? held.subarray(0, -1) : held;
+        if (next === null) isOver = true;
+        else {
           pieces.note(next);
           held = next;
-          if (piece.length > 0) return;
         }
-      },
-      cancel: () => pieces.cancel(),
+        if (piece.length > 0) return piece;
+      }
+      return null;
     },
-    { highWaterMark: 0 },
-  );
+    cancel: () => pieces.cancel(),
+  });
 }
 
 /** What is left of an answer. */
@@ -163,15 +162,10 @@ class Pieces {
    *   must not take it for the whole.
    */
   async next(): Promise<Uint8Array | null> {
-    let timer: Timer | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`the upstream sent nothing for ${PIECE_TIMEOUT_MS / 1000} s`)),
-        PIECE_TIMEOUT_MS,
-      );
-    });
     try {
-      const { value, done } = await Promise.race([this.#source.read(), late]);
+      const { value, done } = await within(this.#source.read(), PIECE_TIMEOUT_MS, () => {
+        throw new Error(`the upstream sent nothing for ${PIECE_TIMEOUT_MS / 1000} s`);
+      });
       if (!done) return value;
       if (this.#end !== ROWS_END && this.#end !== NO_ROWS)
         throw new Error("the upstream's answer ended before its end");
@@ -182,8 +176,6 @@ class Pieces {
       // Not waited for: what hangs may go on doing so.
       this.#source.cancel().catch(() => {});
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -34,24 +34,22 @@ export async function readRefusal(response: Response): Promise<RequestError> {
     });
   }
   const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN);
-  const retryAfterS =
-    RETRIED_LATER.has(status) && Number.isInteger(retryAfter) ? { retryAfterS: retryAfter } : {};
+  const retryAfterS = RETRIED_LATER.has(status) && Number.isInteger(retryAfter) ? retryAfter : undefined;
   const body = parseBody(text);
   const message = body?.error ?? body?.message;
   if (typeof message === "string") {
-    return new RequestError(status, message, {
-      ...(typeof body?.details === "string" ? { details: body.details } : {}),
-      ...(typeof body?.hint === "string" ? { hint: body.hint } : {}),
-      ...retryAfterS,
-    });
+    const [details, hint] = [textOf(body?.details), textOf(body?.hint)];
+    return new RequestError(status, message, { details, hint, retryAfterS });
   }
   // Not the server's own words: a proxy's, or none at all.
   if (status === FORBIDDEN)
     return new RequestError(502, answered, { hint: "a proxy before it lets no request of this server pass" });
-  return new ForeignRefusal(status >= 400 ? status : 502, answered, {
-    ...(text === "" ? {} : { details: text.slice(0, TEXT_SHOWN_MAX) }),
-    ...retryAfterS,
-  });
+  const details = text === "" ? undefined : text.slice(0, TEXT_SHOWN_MAX);
+  return new ForeignRefusal(status >= 400 ? status : 502, answered, { details, retryAfterS });
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 /** Said by a proxy: it doesn't tell what the upstream has done. */

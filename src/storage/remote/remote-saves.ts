@@ -57,7 +57,7 @@ export class RemoteSaves {
         path: "/db_command",
         body: packed ? await pack(request) : request,
         packed,
-        ...(save.update === undefined ? {} : { saveId: save.update }),
+        saveId: save.update,
         repeatable,
         effect: "; whether it was stored is unknown",
         hint: repeatable

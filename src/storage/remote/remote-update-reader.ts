@@ -4,6 +4,7 @@
  */
 import { RequestError } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import { turn } from "../../time/pauses.ts";
 import { TransferRowError } from "../contract.ts";
 import { barSeries, type KindName } from "../model/kinds.ts";
 import type {
@@ -33,7 +34,7 @@ export class RemoteUpdateReader implements UpdateReader {
   }
 
   epoch(): Promise<string> {
-    this.#epoch ??= new Promise(setImmediate).then(() => {
+    this.#epoch ??= turn().then(() => {
       this.#epoch = null;
       return this.#askEpoch();
     });

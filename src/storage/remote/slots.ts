@@ -1,22 +1,15 @@
-/** How many requests a worker has under way to its upstream: the bound on its connections. */
+/** Bounds the requests that a worker has under way to its upstream, and so its connections. */
 import { unavailable } from "../../protocol/errors.ts";
+import { WaitingLine } from "../waiting-line.ts";
 
-/** Requests that wait for a slot, and how long. */
+/** Requests that may wait for a slot, and how long. */
 const WAITING_MAX = 10_000;
 const WAIT_MAX_MS = 10_000;
 
 export interface SlotRequest {
-  /**
-   * May be under way for long: a large answer that is read slowly, SQL. Those leave some slots to
-   * the others.
-   */
+  /** It may last: a large answer that is read slowly, SQL. Those leave some slots to the others. */
   long: boolean;
   signal?: AbortSignal | undefined;
-}
-
-interface Waiter {
-  order: number;
-  grant(): void;
 }
 
 export class Slots {
@@ -24,9 +17,8 @@ export class Slots {
   readonly #longMax: number;
   #active = 0;
   #long = 0;
-  #order = 0;
-  /** In order of arrival. */
-  readonly #waiting = { long: new Set<Waiter>(), short: new Set<Waiter>() };
+  #arrivals = 0;
+  readonly #waiting = { long: newLine(), short: newLine() };
 
   constructor(size: number) {
     this.#size = size;
@@ -38,7 +30,7 @@ export class Slots {
   }
 
   get waiting(): number {
-    return this.#waiting.long.size + this.#waiting.short.size;
+    return this.#waiting.long.length + this.#waiting.short.length;
   }
 
   /**
@@ -68,44 +60,31 @@ export class Slots {
   }
 
   async #wait(long: boolean, signal: AbortSignal | undefined): Promise<void> {
-    if (this.waiting >= WAITING_MAX) {
+    if (this.waiting >= WAITING_MAX)
       throw unavailable(`${WAITING_MAX} requests wait for the upstream already; try again`);
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const queue = long ? this.#waiting.long : this.#waiting.short;
-    const waiter: Waiter = { order: this.#order++, grant: resolve };
-    queue.add(waiter);
-    // At once: a waiter that has given up must not be granted a slot before it hears of that.
-    const giveUp = (reason: Error): void => {
-      if (queue.delete(waiter)) reject(reason);
-    };
-    const aborted = (): void => giveUp(signal?.reason as Error);
-    const timer = setTimeout(
-      () => giveUp(unavailable(`no connection to the upstream was free for ${WAIT_MAX_MS / 1000} s`)),
-      WAIT_MAX_MS,
-    );
-    signal?.addEventListener("abort", aborted);
-    try {
-      await promise;
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", aborted);
-    }
+    const line = long ? this.#waiting.long : this.#waiting.short;
+    await line.wait(WAIT_MAX_MS, signal, { want: this.#arrivals++ });
   }
 
-  /**
-   * Whoever has waited longest of those that may go; the slot belongs to that waiter from then on.
-   */
+  /** Serves whoever has waited longest of those that may go. The slot is theirs at once. */
   #grantNext(): void {
+    const { short, long } = this.#waiting;
     for (;;) {
-      const [short] = this.#waiting.short;
-      const [long] = this.#isFree(true) ? this.#waiting.long : [];
-      const isLong = long !== undefined && (short === undefined || long.order < short.order);
-      const next = isLong ? long : short;
-      if (next === undefined || !this.#isFree(isLong)) return;
-      (isLong ? this.#waiting.long : this.#waiting.short).delete(next);
+      const firstShort = short.first ?? Number.POSITIVE_INFINITY;
+      const firstLong = (this.#isFree(true) ? long.first : undefined) ?? Number.POSITIVE_INFINITY;
+      const isLong = firstLong < firstShort;
+      const line = isLong ? long : short;
+      if (line.length === 0 || !this.#isFree(isLong)) return;
       this.#count(isLong, 1);
-      next.grant();
+      line.give();
     }
   }
+}
+
+/** Each of its waiters wants its turn by the number of its arrival. */
+function newLine(): WaitingLine<void, number> {
+  return new WaitingLine({
+    late: "no connection to the upstream was free",
+    gone: (reason) => reason,
+  });
 }

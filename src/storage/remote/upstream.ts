@@ -20,9 +20,10 @@
  */
 import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
-import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { clientGone, RequestError, unavailable } from "../../protocol/errors.ts";
 import { SAVE_ID_HEADER, type SaveIdentity, writeSaveId } from "../../protocol/save-id.ts";
 import { passVia, VIA_HEADER } from "../../protocol/via.ts";
+import { type Backoff, backoffMs, jittered } from "../../time/pauses.ts";
 import { PARSED_BYTES_MAX } from "./answer-body.ts";
 import { lossReason } from "./loss-reason.ts";
 import { ForeignRefusal, readRefusal } from "./refusal.ts";
@@ -32,10 +33,8 @@ import { requireJson, WrongAnswerError } from "./wrong-answer.ts";
 
 /** How long requests wait for an upstream that has gone away. */
 const AWAY_WAIT_MAX_MS = 5_000;
-const RETRY_BASE_MS = 25;
-const RETRY_PAUSE_MAX_MS = 500;
+const RETRY: Backoff = { firstMs: 25, maxMs: 500 };
 const PROBE_TIMEOUT_MS = 3_000;
-const CLIENT_CLOSED_REQUEST = 499;
 const LOOP_DETECTED = 508;
 /** Codes of failures before anything of the request was sent. */
 const NOT_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
@@ -58,7 +57,7 @@ export interface UpstreamRequest {
   body: string | Uint8Array<ArrayBuffer> | null;
   /** The body is packed with gzip. */
   packed?: boolean;
-  saveId?: SaveIdentity;
+  saveId?: SaveIdentity | undefined;
   /** The same request twice does the same as once. */
   repeatable: boolean;
   /**
@@ -163,7 +162,7 @@ export class Upstream {
         }
       }
       await Bun.sleep(retryPauseMs(attempt));
-      if (request.signal?.aborted) throw clientGone(request, wasSent);
+      if (request.signal?.aborted) throw clientGone(request.what, wasSent ? request.effect : "");
     }
   }
 
@@ -259,7 +258,7 @@ export class Upstream {
     };
     let kept = false;
     try {
-      if (signal?.aborted) throw clientGone(request, false);
+      if (signal?.aborted) throw clientGone(request.what);
       const response = await fetch(`${this.url.http}${request.path}`, {
         method: request.body === null ? "GET" : "POST",
         headers: {
@@ -270,7 +269,7 @@ export class Upstream {
             ? {}
             : { [SAVE_ID_HEADER]: writeSaveId({ ...saveId, repeated: repeated || saveId.repeated }) }),
         },
-        ...(request.body === null ? {} : { body: request.body }),
+        body: request.body,
         redirect: "manual",
         keepalive: request.repeatable,
         // Bun's own limit is five minutes; ours is the one above.
@@ -310,7 +309,7 @@ export class Upstream {
     try {
       return await this.#slots.take(request);
     } catch (error) {
-      throw request.signal?.aborted ? clientGone(request, false) : error;
+      throw request.signal?.aborted ? clientGone(request.what) : error;
     }
   }
 
@@ -319,7 +318,7 @@ export class Upstream {
     if (this.#closed) {
       return new RequestError(503, `${request.what}: the server is stopping${request.effect}`);
     }
-    if (request.signal?.aborted) return clientGone(request, true);
+    if (request.signal?.aborted) return clientGone(request.what, request.effect);
     this.#brokenConnections++;
     this.#trusted = false;
     if (isCut) {
@@ -377,16 +376,6 @@ function away(request: UpstreamRequest, error: ConnectionLost): RequestError {
   return unavailable(`${request.what}: the upstream doesn't answer; nothing was sent`, error.message);
 }
 
-/** For the access log: there is nobody to answer. */
-function clientGone(request: UpstreamRequest, wasSent: boolean): RequestError {
-  return new RequestError(
-    CLIENT_CLOSED_REQUEST,
-    `${request.what}: the client is gone${wasSent ? request.effect : ""}`,
-  );
-}
-
-/** Random, because servers that lost the same upstream must not come back together. */
 export function retryPauseMs(attempt: number): number {
-  const pauseMs = Math.min(RETRY_PAUSE_MAX_MS, RETRY_BASE_MS * 2 ** Math.min(attempt, 16));
-  return pauseMs * (0.5 + Math.random() / 2);
+  return jittered(backoffMs(RETRY, attempt));
 }

@@ -4,7 +4,15 @@
  * authorizer, see `user-sql-check.ts`.
  */
 import { badRequest } from "../../protocol/errors.ts";
-import { after, isMark, isWord, refused, type Token } from "../user-sql-tokens.ts";
+import { refused } from "../sql-answer.ts";
+
+interface SqliteToken {
+  type: "word" | "quoted" | "mark";
+  /** A word in upper case, a quoted name or text without its quotes, or one character. */
+  value: string;
+  start: number;
+  end: number;
+}
 
 export interface Statement {
   /** Without what surrounds it: blanks, comments, semicolons. */
@@ -34,14 +42,14 @@ export function readStatement(sql: string): Statement {
 }
 
 /** The first tokens of the only statement, how many it has, and where it lies. */
-function findTheOne(sql: string): { head: Token[]; count: number; start: number; end: number } {
-  const head: Token[] = [];
+function findTheOne(sql: string): { head: SqliteToken[]; count: number; start: number; end: number } {
+  const head: SqliteToken[] = [];
   let count = 0;
   let start = -1;
   let end = -1;
   let ended = false;
-  let last: Token | null = null;
-  let beforeLast: Token | null = null;
+  let last: SqliteToken | null = null;
+  let beforeLast: SqliteToken | null = null;
   for (const token of tokens(sql)) {
     if (isMark(token, ";")) {
       // A trigger's body has semicolons of its own; it ends with `; END`.
@@ -65,27 +73,36 @@ function findTheOne(sql: string): { head: Token[]; count: number; start: number;
 }
 
 /** `VACUUM` or `VACUUM main`. */
-function isWholeVacuum(words: Token[], count: number): boolean {
+function isWholeVacuum(words: SqliteToken[], count: number): boolean {
   return count === 1 || (count === 2 && /^main$/i.test(words[1]!.value));
 }
 
 /** The head without EXPLAIN and EXPLAIN QUERY PLAN. */
-function statementWords(head: Token[]): Token[] {
+function statementWords(head: SqliteToken[]): SqliteToken[] {
   if (!isWord(head[0], "EXPLAIN")) return head;
   return isWord(head[1], "QUERY") && isWord(head[2], "PLAN") ? head.slice(3) : head.slice(1);
 }
-function isTrigger(head: Token[]): boolean {
+
+function isTrigger(head: SqliteToken[]): boolean {
   const words = statementWords(head);
   if (!isWord(words[0], "CREATE")) return false;
   const temporary = isWord(words[1], "TEMP") || isWord(words[1], "TEMPORARY");
   return isWord(words[temporary ? 2 : 1], "TRIGGER");
 }
 
+function isWord(token: SqliteToken | null | undefined, value: string): boolean {
+  return token?.type === "word" && token.value === value;
+}
+
+function isMark(token: SqliteToken | null, value: string): boolean {
+  return token?.type === "mark" && token.value === value;
+}
+
 /**
  * SQLite's tokens, without blanks and comments. @see https://sqlite.org/lang_comment.html and
  * lang_keywords.html
  */
-function* tokens(sql: string): Generator<Token> {
+function* tokens(sql: string): Generator<SqliteToken> {
   let at = 0;
   while (at < sql.length) {
     const start = at;
@@ -110,6 +127,12 @@ function* tokens(sql: string): Generator<Token> {
       yield { type: "mark", value: char, start, end: at };
     }
   }
+}
+
+/** Right behind the next `end`; the end of the text if there is none. */
+function after(sql: string, end: string, from: number): number {
+  const found = sql.indexOf(end, from);
+  return found < 0 ? sql.length : found + end.length;
 }
 
 /** A doubled quote stands for itself. */

@@ -1,28 +1,30 @@
 /**
- * SQL written by users, on SQLite. Lives in a runner process: nothing here gives the event loop a
- * turn, and nothing can be interrupted but by killing the process.
+ * SQL of users on SQLite. It runs in a runner process: nothing here gives the event loop a turn,
+ * and only killing the process interrupts it.
  */
 import { Database, SQLiteError } from "bun:sqlite";
 import type { Durability } from "../../config/settings.ts";
 import { badRequest, RequestError } from "../../protocol/errors.ts";
-import type { SqlParam, UserSqlEngine, UserSqlOutcome, UserSqlRequest } from "../user-sql-contract.ts";
+import { checkCount, refusedAs, refusedWith } from "../sql-answer.ts";
+import type {
+  EncodedRows,
+  SqlParam,
+  UserSqlEngine,
+  UserSqlOutcome,
+  UserSqlRequest,
+} from "../user-sql-contract.ts";
 import { refuseForeignKeys, StatementCheck } from "./user-sql-check.ts";
-import { collectRows, type EncodedRows } from "./user-sql-rows.ts";
+import { collectRows } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
-/**
- * How long SQLite itself waits for a lock that another process holds. The wait blocks, which a
- * runner may.
- */
+/** SQLite itself waits so long for another process's lock. It blocks, which a runner may. */
 const BUSY_TIMEOUT_MS = 5_000;
-/** An answer waits in the runner until the client has taken it. */
-const ANSWER_BYTES_MAX = 256 * 2 ** 20;
 
-/** The runner has a wall: see sql/runner-pool.ts. */
+/** The runner's memory has a wall: see sql/runner-pool.ts. */
 const SQLITE_NOMEM = 7;
 const SQLITE_READONLY = 8;
 const PARENTS = 'SELECT "table" AS parent FROM pragma_foreign_key_list(?)';
-/** Primary result codes that say something about the database and not about the statement. */
+/** Primary result codes about the database, not the statement. */
 const AWAY: Record<number, string> = {
   3: "no permission",
   5: "another process holds a lock",
@@ -36,13 +38,13 @@ const AWAY: Record<number, string> = {
   26: "the file is no SQLite database",
 };
 
-/** A connection that reads, and the one that judges what is to be run. */
+/** A connection that reads, and the one that judges statements. */
 interface Reader {
   db: Database;
   check: StatementCheck;
 }
 
-/** @param path A file: another process writes to it at the same time. */
+/** @param path of a file to which another process writes at the same time. */
 export function createSqliteUserSql(options: { path: string; durability: Durability }): UserSqlEngine {
   let reader: Reader | null = null;
 
@@ -59,8 +61,8 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
     if (checked === null) throw mistakeOf(db, statement);
     const { kind } = checked;
     if (kind === "write" || kind === "maintenance") {
-      // A mistake in it is told before anybody waits for the right to write. Pragmas act while
-      // being prepared.
+      // Mistakes are told before anybody waits for the right to write. A pragma would act when it
+      // is prepared.
       if (kind === "write") checkParameters(db, statement, request);
       return { status: "needs-write" };
     }
@@ -71,7 +73,7 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
         return { status: "needs-write" };
       throw error;
     } finally {
-      // No session state goes from one user's request to the next.
+      // The next request must not find the session's state.
       if (kind === "pragma") closeReader();
     }
   }
@@ -81,7 +83,7 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
     const { check } = reader;
     const isMaintenance = statement.firstWord === "VACUUM" || statement.firstWord === "PRAGMA";
     const checked = isMaintenance ? check.check(statement) : null;
-    // Opened for each statement, 0.1 ms, so that no lock, pragma or temporary object stays behind.
+    // Opened anew for 0.1 ms, so that no lock, pragma or temporary object stays behind.
     const db = openWriter(options);
     try {
       if (checked?.kind === "maintenance") return { status: "rows", ...execute(db, statement, request) };
@@ -133,7 +135,7 @@ function executeInTransaction(
 ): EncodedRows {
   db.run("BEGIN IMMEDIATE");
   try {
-    // Only from here on nobody else can change what the names in it mean.
+    // From here on nobody else can change what its names mean.
     const checked = check.check(statement);
     if (checked === null) throw mistakeOf(db, statement);
     const rows = execute(db, statement, request);
@@ -147,7 +149,7 @@ function executeInTransaction(
     db.run("COMMIT");
     return rows;
   } catch (error) {
-    // INSERT OR ROLLBACK and some errors have ended it already.
+    // INSERT OR ROLLBACK and some errors have ended the transaction already.
     if (db.inTransaction) db.run("ROLLBACK");
     throw error;
   }
@@ -156,8 +158,9 @@ function executeInTransaction(
 function execute(db: Database, { text }: Statement, { params, maxRows }: UserSqlRequest): EncodedRows {
   const prepared = db.prepare(text);
   try {
-    checkCount(prepared.paramsCount, params);
-    return collectRows(prepared, params.map(toBinding), { maxRows, maxBytes: ANSWER_BYTES_MAX });
+    // Bun binds NULL for parameters that are missing altogether, and ignores ones too many.
+    checkCount(prepared.paramsCount, params.length);
+    return collectRows(prepared, params.map(toBinding), { maxRows });
   } finally {
     prepared.finalize();
   }
@@ -168,13 +171,13 @@ function checkParameters(db: Database, { text }: Statement, { params }: UserSqlR
   db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get();
   const prepared = db.prepare(text);
   try {
-    checkCount(prepared.paramsCount, params);
+    checkCount(prepared.paramsCount, params.length);
   } finally {
     prepared.finalize();
   }
 }
 
-/** Of a statement that can't be prepared. */
+/** Why the statement can't be prepared. */
 function mistakeOf(db: Database, { text }: Statement): unknown {
   db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get();
   try {
@@ -185,46 +188,23 @@ function mistakeOf(db: Database, { text }: Statement): unknown {
   return badRequest("execute_sql: the schema changed meanwhile; send it again");
 }
 
-/** Bun binds NULL for parameters that are missing altogether, and ignores ones too many. */
-function checkCount(expected: number, params: SqlParam[]): void {
-  if (params.length !== expected)
-    throw badRequest(
-      `execute_sql: the statement expects ${expected} parameter${expected === 1 ? "" : "s"}, got ${params.length}`,
-    );
-}
-
 function toBinding(param: SqlParam): null | string | number | bigint {
   return typeof param === "boolean" ? Number(param) : param;
 }
 
 function outcomeOf(error: unknown): UserSqlOutcome {
-  if (error instanceof RequestError) return { status: "error", httpStatus: error.status, ...error.body() };
-  if (isNodeSqliteError(error))
-    return {
-      status: "error",
-      httpStatus: 503,
-      error: "execute_sql: the file can't be read",
-      details: error.message,
-    };
+  if (error instanceof RequestError) return refusedWith(error);
+  if (isNodeSqliteError(error)) return refusedAs(503, "the file can't be read", { details: error.message });
   if (!(error instanceof SQLiteError)) throw error;
-  const away = AWAY[primaryCode(error)];
-  if (away !== undefined)
-    return { status: "error", httpStatus: 503, error: `execute_sql: ${away}`, details: error.message };
-  if (primaryCode(error) === SQLITE_NOMEM)
-    return {
-      status: "error",
-      httpStatus: 400,
-      error: "execute_sql: it takes more memory than a statement may",
-    };
-  return {
-    status: "error",
-    httpStatus: 400,
-    error: `execute_sql: ${error.message}`,
-    ...(error.byteOffset >= 0 ? { details: `at byte ${error.byteOffset} of the statement` } : {}),
-  };
+  const code = primaryCode(error);
+  const away = AWAY[code];
+  if (away !== undefined) return refusedAs(503, away, { details: error.message });
+  if (code === SQLITE_NOMEM) return refusedAs(400, "it takes more memory than a statement may");
+  const details = error.byteOffset >= 0 ? `at byte ${error.byteOffset} of the statement` : undefined;
+  return refusedAs(400, error.message, { details });
 }
 
-/** Of the connection that judges, which is only opened and never runs what a user wrote. */
+/** An error of the connection that judges. It never runs what a user wrote. */
 function isNodeSqliteError(error: unknown): error is Error {
   return error instanceof Error && (error as NodeJS.ErrnoException).code === "ERR_SQLITE_ERROR";
 }

@@ -1,0 +1,36 @@
+/** What a client hears whose statement was stopped, whatever the engine. */
+import { CLIENT_CLOSED_REQUEST, RequestError, unavailable } from "../protocol/errors.ts";
+
+/** A shorter wait is not worth a word. */
+const WAIT_TOLD_MS = 50;
+
+export interface TimeLimit {
+  timeoutMs: number;
+  /** Time before it could begin, out of `timeoutMs`; null: it never could. */
+  waitedMs?: number | null;
+  /** What the statement has done by then; it ends the message. */
+  effect?: string;
+}
+
+export function stoppedAtLimit({ timeoutMs, waitedMs = 0, effect = "" }: TimeLimit): RequestError {
+  const limitS = Math.round(timeoutMs / 100) / 10;
+  if (waitedMs === null)
+    return unavailable(
+      `execute_sql: did not run: none of the database's connections came free within ${limitS} s`,
+    );
+  const parts =
+    waitedMs < WAIT_TOLD_MS
+      ? ""
+      : `: it waited ${seconds(waitedMs)} for its turn and ran ${seconds(timeoutMs - waitedMs)}`;
+  return new RequestError(504, `execute_sql: stopped at the limit of ${limitS} s${parts}${effect}`, {
+    hint: "The limit is the server's --sql-timeout.",
+  });
+}
+
+export function stoppedAsClientLeft(effect = ""): RequestError {
+  return new RequestError(CLIENT_CLOSED_REQUEST, `execute_sql: stopped, the client is gone${effect}`);
+}
+
+function seconds(ms: number): string {
+  return `${Math.max(0, Math.round(ms / 10) / 100)} s`;
+}

@@ -1,0 +1,37 @@
+/** A promise that isn't waited for longer than a time, or than a signal lets. */
+
+/**
+ * @param late what stands for the promise once the time is over; it may throw, or give a promise
+ *   that the first one can still overtake.
+ */
+export async function within<T, L>(
+  promise: Promise<T>,
+  ms: number,
+  late: () => L | Promise<L>,
+): Promise<T | L> {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, ms);
+  try {
+    return await Promise.race([promise, over.promise.then(late)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param late what stands for the promise once the signal aborts; it may throw. */
+export async function unlessAborted<T, L>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  late: () => L,
+): Promise<T | L> {
+  if (signal === undefined) return promise;
+  const over = Promise.withResolvers<void>();
+  const end = (): void => over.resolve();
+  if (signal.aborted) end();
+  signal.addEventListener("abort", end);
+  try {
+    return await Promise.race([over.promise.then(late), promise]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
+}
