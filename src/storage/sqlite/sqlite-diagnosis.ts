@@ -136,7 +136,7 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
       return {
         level: "warning",
         subject,
-        finding: `version ${schema.version}; starting the server brings it to ${SCHEMA_VERSION}, which adds what the update log needs and rewrites no rows of yours`,
+        finding: `version ${schema.version}; starting the server brings it to ${SCHEMA_VERSION}, which adds tables and rewrites no rows of yours`,
         advice: `copy the file first (${formatBytes(sizeBytes)}) if the older server may be needed again: it can't open it afterwards`,
       };
     case "old": {
