@@ -6,7 +6,6 @@
  * committed. They go on over restarts. An epoch names the database that they count in: where it is
  * another, positions mean nothing.
  */
-import type { Save } from "./contract.ts";
 import { type KindName, type SeriesRow, updateTypeOf } from "./model/kinds.ts";
 
 /** What a save brings along to become an update. */
@@ -37,7 +36,11 @@ export interface Update {
 }
 
 /** The update that a committed save has become. */
-export function updateOf(save: Save, { frame }: SaveUpdate, position: number): Update {
+export function updateOf(
+  save: { kind: KindName; part: string | null },
+  { frame }: SaveUpdate,
+  position: number,
+): Update {
   return { position, type: updateTypeOf(save), frame };
 }
 
