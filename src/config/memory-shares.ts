@@ -1,5 +1,4 @@
 /** How --memory-mb is shared out. */
-import type { Settings } from "./settings.ts";
 import { usableMemoryBytes } from "./usable-memory.ts";
 
 const MIB = 2 ** 20;
@@ -20,6 +19,13 @@ const BODY_SHARE = 1 / 8;
 const BODY_BYTES_MAX = 512 * MIB;
 /** A SQL runner at rest takes 45 MB. */
 const RUNNER_BYTES = 64 * MIB;
+/** Advice is rounded up to this. */
+const STEP_BYTES = 64 * MIB;
+
+interface Shared {
+  memoryBytes: number;
+  workers: number;
+}
 
 export function defaultMemoryMb(): number {
   const mb = Math.floor((usableMemoryBytes() * DEFAULT_SHARE) / MIB);
@@ -27,18 +33,18 @@ export function defaultMemoryMb(): number {
 }
 
 /** Below this the processes themselves may come near the bound. */
-export function leastMemoryMb({ workers }: Pick<Settings, "workers">): number {
-  return Math.ceil(((workers + 2) * PROCESS_BYTES + SQL_BYTES_MIN) / MIB / 64) * 64;
+export function leastMemoryBytes(workers: number): number {
+  return Math.ceil(((workers + 2) * PROCESS_BYTES + SQL_BYTES_MIN) / STEP_BYTES) * STEP_BYTES;
 }
 
 /** Of all SQL runners of the server together. */
-export function sqlMemoryBytes({ memoryMb, workers }: Pick<Settings, "memoryMb" | "workers">): number {
-  const left = memoryMb * MIB - (workers + 2) * PROCESS_BYTES;
+export function sqlMemoryBytes({ memoryBytes, workers }: Shared): number {
+  const left = memoryBytes - (workers + 2) * PROCESS_BYTES;
   return Math.min(SQL_BYTES_MAX, Math.max(SQL_BYTES_MIN, left / 2));
 }
 
 /** Statements that run at once, in all workers together. */
-export function sqlStatementsMax(settings: Pick<Settings, "memoryMb" | "workers" | "dbPoolSize">): number {
+export function sqlStatementsMax(settings: Shared & { dbPoolSize: number }): number {
   return Math.max(1, Math.min(settings.dbPoolSize, Math.floor(sqlMemoryBytes(settings) / RUNNER_BYTES)));
 }
 
@@ -46,12 +52,11 @@ export function sqlStatementsMax(settings: Pick<Settings, "memoryMb" | "workers"
  * Of the requests that one worker has under way. Each client address may have half of it; the
  * largest body always fits.
  */
-export function bodyShares({
-  memoryMb,
-  workers,
-  maxBodyMb,
-}: Pick<Settings, "memoryMb" | "workers" | "maxBodyMb">): { bytesMax: number; bytesPerAddressMax: number } {
-  const share = Math.min(BODY_BYTES_MAX, (memoryMb * MIB * BODY_SHARE) / workers);
-  const bytesMax = Math.floor(Math.max(2 * maxBodyMb * MIB, share));
+export function bodyShares({ memoryBytes, workers, maxBodyBytes }: Shared & { maxBodyBytes: number }): {
+  bytesMax: number;
+  bytesPerAddressMax: number;
+} {
+  const share = Math.min(BODY_BYTES_MAX, (memoryBytes * BODY_SHARE) / workers);
+  const bytesMax = Math.floor(Math.max(2 * maxBodyBytes, share));
   return { bytesMax, bytesPerAddressMax: Math.floor(bytesMax / 2) };
 }

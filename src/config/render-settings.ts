@@ -1,5 +1,5 @@
 import { IGNORED_FLAGS, SYNONYMS } from "./python-flags.ts";
-import { DECLARATIONS, type Declaration, environmentName, SETTING_NAMES } from "./setting-table.ts";
+import { DECLARATIONS, type Declaration, environmentName, SETTING_NAMES, UNITS } from "./setting-table.ts";
 import type { ParsedSettings } from "./settings.ts";
 
 const HELP_COLUMNS = 100;
@@ -32,8 +32,9 @@ export function settingsHelp(): string {
 /** Every setting with its value, secrets hidden, and where it came from: JSON, a setting a line. */
 export function printConfig({ settings, sources }: Pick<ParsedSettings, "settings" | "sources">): string {
   const lines = SETTING_NAMES.map((name) => {
-    const { flag, redact } = DECLARATIONS[name] as Declaration<unknown>;
-    const value = redact?.(settings[name]) ?? settings[name];
+    const { flag, unit, redact } = DECLARATIONS[name] as Declaration<unknown>;
+    const set = settings[name];
+    const value = set === null ? null : (redact?.(set) ?? (unit ? Number(set) / UNITS[unit] : set));
     const key = JSON.stringify(flag.slice(2));
     return `  ${key}: {"value": ${JSON.stringify(value)}, "from": ${JSON.stringify(sources[name])}}`;
   });
@@ -75,7 +76,7 @@ function rows(): Row[] {
       flag,
       placeholder: type.placeholder,
       variable: environmentName(flag),
-      default: unit === null || bare === "" ? bare : `${bare} ${unit}`,
+      default: unit === undefined || bare === "" ? bare : `${bare} ${unit}`,
       accepted: type.expected,
       sentence,
     };

@@ -28,11 +28,6 @@ export function wholeNumber(bounds: Bounds): ValueType<number> {
   };
 }
 
-/** For a setting that finds its own value where it is left out. */
-export function wholeNumberOrUsual(bounds: Bounds): ValueType<number | null> {
-  return wholeNumber(bounds) as ValueType<number | null>;
-}
-
 /** 0 stands for a value that is found out. */
 export function zeroOr(bounds: Bounds): ValueType<number> {
   const { read } = wholeNumber(bounds);
@@ -53,7 +48,7 @@ export function seconds(bounds: Bounds): ValueType<number> {
 }
 
 /** Exactly one of the words, in this case of letters. */
-export function oneOf<T extends string>(choices: readonly T[]): ValueType<T> {
+export function oneOf<const T extends string>(choices: readonly T[]): ValueType<T> {
   return {
     placeholder: choices.join("|"),
     expected: `one of ${choices.join(", ")}`,
@@ -121,7 +116,7 @@ export function hostNames(): ValueType<string[]> {
 }
 
 /** `postgres`, or a URL of a message broker. */
-export function busUrl(): ValueType<string | null> {
+export function busUrl(): ValueType<string> {
   return {
     placeholder: "URL",
     expected: "nats://HOST[:PORT], redis://HOST[:PORT] or postgres",

@@ -13,68 +13,17 @@ import {
   environmentName,
   SETTING_NAMES,
   type SettingName,
+  UNITS,
 } from "./setting-table.ts";
 import { quoted, UsageError } from "./usage-error.ts";
 
-export type LogLevel = "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL";
-export type AccessLog = "on" | "errors" | "off";
-export type Durability = "full" | "normal";
-/** What clients may do with SQL of their own. */
-export type SqlScope = "off" | "select" | "raw";
+export type Settings = {
+  -readonly [K in SettingName]: (typeof DECLARATIONS)[K] extends Declaration<infer T> ? T : never;
+};
 
-export interface Settings {
-  /** As given: a path, or a connection string that may hold a password: never log it unredacted. */
-  dbFile: string;
-  host: string;
-  port: number;
-  /** Further names accepted in `Host` and `Origin`, in lower case. */
-  allowHosts: string[];
-  /** Null: 256 MB, at most a quarter of the disk. */
-  minFreeMb: number | null;
-  /** Octal, four digits. */
-  fileMode: string;
-  logFile: string | null;
-  logLevel: LogLevel;
-  accessLog: AccessLog;
-  heartbeatIntervalS: number;
-  maxBodyMb: number;
-  /** 1 … ; 0 has been replaced by the number of usable CPUs. */
-  workers: number;
-  workerRestartTimeoutS: number;
-  /** A worker that doesn't answer the supervisor for this long is replaced. */
-  livenessTimeoutS: number;
-  /** Of the update log, by the bytes of its frames. */
-  updateLogMb: number;
-  wsSymbolsMax: number;
-  wsSubscriptionsMax: number;
-  wsSubscriptionsPerAddress: number;
-  wsTickersMax: number;
-  wsConnectionsPerAddress: number;
-  /** Bound of what waits for one slow WebSocket. */
-  wsQueueKb: number;
-  /** May hold a password: never log it unredacted. */
-  bus: string | null;
-  testFeed: boolean;
-  dbPoolSize: number;
-  sql: SqlScope;
-  /** SQL by GET, as far as `sql` goes. */
-  sqlGet: boolean;
-  /** Clients may neither save nor send raw SQL. */
-  readOnly: boolean;
-  sqlTimeoutS: number;
-  sqlMaxRows: number;
-  /** Of all processes of the server together. 0 has been replaced by a share of what there is. */
-  memoryMb: number;
-  /** Of answers that wait on the disk for clients that read slowly, in all workers together. */
-  spoolMb: number;
-  durability: Durability;
-  /** Memory of DuckDB, data and queries, in MB; the process takes about 100 MB besides. */
-  duckdbMemoryMb: number;
-  /** Threads that DuckDB works on queries with. */
-  duckdbThreads: number;
-  /** Load the sample into an empty database. */
-  sample: boolean;
-}
+export type LogLevel = Settings["logLevel"];
+export type AccessLog = Settings["accessLog"];
+export type Durability = Settings["durability"];
 
 type Wants = "run" | "help" | "version" | "print-config";
 
@@ -240,11 +189,16 @@ function resolve(given: Given): { settings: Settings; sources: Record<SettingNam
   for (const name of SETTING_NAMES) {
     const declaration = DECLARATIONS[name] as Declaration<unknown>;
     const value = given.has(name) ? given.get(name)!.value : defaultOf(declaration, settings as Settings);
-    settings[name] = declaration.resolve?.(value) ?? value;
+    settings[name] = fromUnit(declaration, declaration.resolve?.(value) ?? value);
     sources[name] = given.get(name)?.source ?? "default";
   }
   // The loop has set every name; the table's type makes sure that there is one for each field.
   return { settings: settings as unknown as Settings, sources: sources as Record<SettingName, string> };
+}
+
+/** The one place where what users write becomes milliseconds and bytes. */
+function fromUnit({ unit }: Declaration<unknown>, value: unknown): unknown {
+  return unit === undefined || value === null ? value : Number(value) * UNITS[unit];
 }
 
 function defaultOf(declaration: Declaration<unknown>, before: Settings): unknown {

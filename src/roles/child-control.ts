@@ -50,7 +50,7 @@ export async function runChild(
     if (message.type === "ping") send({ type: "pong", id: message.id });
     else void stopOnce(message.timeoutMs);
   });
-  process.on("SIGTERM", () => void stopOnce(options.brief.settings.workerRestartTimeoutS * 1_000));
+  process.on("SIGTERM", () => void stopOnce(options.brief.settings.workerRestartTimeoutMs));
   // The supervisor's signals are not ours: it tells its children what they mean.
   for (const signal of ["SIGINT", "SIGHUP", "SIGTTIN", "SIGTTOU"] as const) process.on(signal, () => {});
   process.on("disconnect", () => void stopOnce(0));

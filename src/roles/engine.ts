@@ -33,10 +33,12 @@ const postgres = () => import("./engines/postgres.ts");
 
 export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
   /**
-   * Without `updateLogMb` nothing is taken out of the update log: the server that opens the
+   * Without `updateLogBytes` nothing is taken out of the update log: the server that opens the
    * database next does.
    */
-  Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads" | "memoryMb" | "updateLogMb" | "minFreeMb">>;
+  Partial<
+    Pick<Settings, "duckdbMemoryBytes" | "duckdbThreads" | "memoryBytes" | "updateLogBytes" | "minFreeBytes">
+  >;
 
 export interface OpenWriter extends StockWriter {
   /** What opening did to the database, for the log; null if nothing. */

@@ -52,7 +52,7 @@ export async function runHub(
         : (channel, heard) =>
             openBus({ url: settings.bus!, dbFile: settings.dbFile, channel, log, ...heard }),
     socketsPerAddressMax: settings.wsConnectionsPerAddress,
-    leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS,
+    leaseTimeoutMs: settings.sqlTimeoutMs + LEASE_SLACK_MS,
   });
 }
 

@@ -45,7 +45,7 @@ export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
   const killNow = new AbortController();
   const liveness = watchLiveness({
     children: () => (slot.serving === null ? [] : [slot.serving]),
-    limitMs: settings.livenessTimeoutS * 1_000,
+    limitMs: settings.livenessTimeoutMs,
     progressOf: () => readProgress(brief.runtimeDir),
     explain: () => describeHang(brief.runtimeDir),
     log,

@@ -3,7 +3,8 @@
 import { version } from "../../package.json" with { type: "json" };
 import { describeDatabase, redact } from "../config/database-url.ts";
 import { findWideFiles, useFileMode } from "../config/file-mode.ts";
-import { leastMemoryMb } from "../config/memory-shares.ts";
+import { leastMemoryBytes } from "../config/memory-shares.ts";
+import { UNITS } from "../config/setting-table.ts";
 import type { Settings } from "../config/settings.ts";
 import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../observe/descriptors.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
@@ -54,13 +55,14 @@ function announce(settings: Settings, log: Logger): void {
       `Each process may have ${descriptors.toLocaleString("en-US")} descriptors, and each client takes one: allow more with ulimit -n or LimitNOFILE=`,
     );
   }
-  const leastMb = leastMemoryMb(settings);
-  if (settings.memoryMb < leastMb) {
+  const leastBytes = leastMemoryBytes(settings.workers);
+  if (settings.memoryBytes < leastBytes) {
     log.warning(
-      `--memory-mb ${settings.memoryMb} is little for ${settings.workers} workers: expensive requests may be refused even when there are few; ${leastMb} would do`,
+      `--memory-mb ${settings.memoryBytes / UNITS.MB} is little for ${settings.workers} workers: expensive requests may be refused even when there are few; ${leastBytes / UNITS.MB} would do`,
     );
   }
-  log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);
+  const bodyMb = settings.maxBodyBytes / UNITS.MB;
+  log.debug(`Body limit ${bodyMb} MB, heartbeat every ${settings.heartbeatIntervalMs / UNITS.s} s`);
 }
 
 /** Those that were there before: what the server makes has the mode that it should. */

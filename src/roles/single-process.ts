@@ -91,7 +91,7 @@ function boundMemory(of: { hub: OwnHub; brief: ChildBrief; worker: Worker; log: 
   const { hub, brief, worker, log } = of;
   return endWhoTakesFarTooMuch({
     board: new MemoryBoard(brief.runtimeDir),
-    bytesMax: brief.settings.memoryMb * 2 ** 20,
+    bytesMax: brief.settings.memoryBytes,
     end(pid, what) {
       if (hub.replace(pid)) log.error(`${what}: it is ended`);
       if (pid !== process.pid) return;
@@ -136,9 +136,9 @@ async function serveBeside(
     notifier.stopping();
     return EXIT_OK;
   } finally {
-    const deadlineMs = performance.now() + settings.workerRestartTimeoutS * 1000;
+    const deadlineMs = performance.now() + settings.workerRestartTimeoutMs;
     // The hub goes last: it commits what the worker has still to answer.
-    await worker?.drain(settings.workerRestartTimeoutS * 1000);
+    await worker?.drain(settings.workerRestartTimeoutMs);
     await hub.stop(deadlineMs);
     if (worker !== null) log.info("Server has been shut down.");
   }

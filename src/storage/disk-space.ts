@@ -7,9 +7,8 @@ import { statfsSync } from "node:fs";
 import type { Save } from "./contract.ts";
 import { formatBytes } from "./format-bytes.ts";
 
-const MIB = 1024 * 1024;
 /** Where the setting is left out. */
-const USUAL_BYTES = 256 * MIB;
+const USUAL_BYTES = 256 * 1024 * 1024;
 const USUAL_SHARE = 1 / 4;
 /** What a row takes in a write-ahead log, at most, but for long names; a character of a frame. */
 const ROW_BYTES = 256;
@@ -25,12 +24,12 @@ export class DiskSpace {
   /** Has to stay free; 0: nothing. */
   readonly minFreeBytes: number;
 
-  /** @param minFreeMb null: 256 MB, at most a quarter of the disk. */
-  constructor(folder: string, minFreeMb: number | null) {
+  /** @param minFreeBytes null: 256 MB, at most a quarter of the disk. */
+  constructor(folder: string, minFreeBytes: number | null) {
     this.#folder = folder;
     const { blocks, bsize } = statfsSync(folder);
     this.minFreeBytes =
-      minFreeMb === null ? Math.min(USUAL_BYTES, blocks * bsize * USUAL_SHARE) : minFreeMb * MIB;
+      minFreeBytes === null ? Math.min(USUAL_BYTES, blocks * bsize * USUAL_SHARE) : minFreeBytes;
   }
 
   /**

@@ -95,7 +95,7 @@ class Supervisor {
     this.#env = options.env ?? process.env;
     this.#notifier = createNotifier(this.#env, (message) => this.#log.warning(message));
     this.#settings = options.settings;
-    this.#drainMs = options.settings.workerRestartTimeoutS * 1_000;
+    this.#drainMs = options.settings.workerRestartTimeoutMs;
   }
 
   async run(): Promise<number> {
@@ -181,7 +181,7 @@ class Supervisor {
     this.#catchUpWithSignals();
     this.#liveness = watchLiveness({
       children: () => this.#servingChildren(),
-      limitMs: this.#settings.livenessTimeoutS * 1_000,
+      limitMs: this.#settings.livenessTimeoutMs,
       progressOf: (child) => (child === this.#hub?.serving ? readProgress(this.#runtimeDir) : 0),
       explain: (child) => (child === this.#hub?.serving ? describeHang(this.#runtimeDir) : null),
       log: this.#log,
@@ -201,7 +201,7 @@ class Supervisor {
     board.join("supervisor", 0);
     return endWhoTakesFarTooMuch({
       board,
-      bytesMax: this.#settings.memoryMb * 2 ** 20,
+      bytesMax: this.#settings.memoryBytes,
       end: (pid, what) => {
         const child = this.#servingChildren().find((serving) => serving.pid === pid);
         if (child === undefined) return;

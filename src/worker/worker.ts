@@ -41,7 +41,6 @@ import { Listener } from "./listener.ts";
 import { queryRows } from "./query-rows.ts";
 import type { UpdateSink, UpdateSource, WorkerStorage } from "./worker-storage.ts";
 
-const MIB = 1024 * 1024;
 /**
  * While draining, so long answers say `Connection: close` before the listener goes: keep-alive
  * clients lose no request.
@@ -186,7 +185,7 @@ class RunningWorker implements Worker {
     const replays = new ReplaySockets({
       reader: history ?? reader,
       addresses: this.#addresses,
-      heartbeatIntervalMs: settings.heartbeatIntervalS * 1_000,
+      heartbeatIntervalMs: settings.heartbeatIntervalMs,
       symbolsMax: settings.wsSymbolsMax,
       log,
     });
@@ -253,7 +252,7 @@ class RunningWorker implements Worker {
       runtimeDir,
       workerId: workerId ?? 0,
       log,
-      livenessMs: settings.livenessTimeoutS * 1_000,
+      livenessMs: settings.livenessTimeoutMs,
       conditions: this.#conditions,
       publish: (ticker, update) => this.#subscriptions.accept(ticker, update),
       note: (ticker, position) => this.#subscriptions.note(ticker, position),
@@ -273,7 +272,7 @@ class RunningWorker implements Worker {
   #createSubscriptions(): Subscriptions {
     const { settings, log } = this.#options;
     return new Subscriptions({
-      heartbeatIntervalMs: settings.heartbeatIntervalS * 1_000,
+      heartbeatIntervalMs: settings.heartbeatIntervalMs,
       publish: (topic, text) => {
         this.#counters.framesPublished++;
         this.#serves.listener.publish(topic, text);
@@ -296,9 +295,9 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     return new Sockets({
       subscriptions: this.#subscriptions,
-      maxBodyBytes: maxBodyBytes(settings),
+      maxBodyBytes: settings.maxBodyBytes,
       symbolsMax: settings.wsSymbolsMax,
-      queueBytesMax: settings.wsQueueKb * 1024,
+      queueBytesMax: settings.wsQueueBytes,
       addresses: this.#addresses,
       quota: new SubscriptionQuota({
         subscriptions: this.#subscriptions,
@@ -316,7 +315,7 @@ class RunningWorker implements Worker {
     const storage = this.#database;
     return new MemoryWatch({
       board: memory,
-      bytesMax: settings.memoryMb * MIB,
+      bytesMax: settings.memoryBytes,
       conditions: this.#conditions,
       log,
       parts: () => [
@@ -334,7 +333,7 @@ class RunningWorker implements Worker {
     const { settings, log, memory: board } = this.#options;
     const spool = new AnswerSpool({
       board,
-      bytesMax: settings.spoolMb * MIB,
+      bytesMax: settings.spoolBytes,
       workers: settings.workers,
       warn: (message) => log.warning(message),
     });
@@ -342,7 +341,7 @@ class RunningWorker implements Worker {
       board,
       max: sqlStatementsMax(settings),
       cpus: usableCpus(),
-      timeoutMs: settings.sqlTimeoutS * 1_000,
+      timeoutMs: settings.sqlTimeoutMs,
     });
     const runSql = (request: SqlRequest): Promise<SqlAnswer> =>
       turns.run(request, (turned) => {
@@ -367,11 +366,11 @@ class RunningWorker implements Worker {
       counters: this.#counters,
       log,
       accessLog: createAccessLogger(settings.accessLog, log),
-      maxBodyBytes: maxBodyBytes(settings),
+      maxBodyBytes: settings.maxBodyBytes,
       spool,
       wholeAnswers,
       memory,
-      sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
+      sqlOutlastsIdleLimit: settings.sqlTimeoutMs / 1_000 + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
       isDraining: () => this.#draining,
       descriptors: {
         isShort: () => this.#serving?.descriptors.isShort ?? false,
@@ -427,7 +426,7 @@ class RunningWorker implements Worker {
       development: false,
       idleTimeout: Math.min(
         IDLE_TIMEOUT_MAX_S,
-        Math.max(IDLE_TIMEOUT_MIN_S, Math.ceil(settings.sqlTimeoutS) + IDLE_TIMEOUT_SLACK_S),
+        Math.max(IDLE_TIMEOUT_MIN_S, Math.ceil(settings.sqlTimeoutMs / 1_000) + IDLE_TIMEOUT_SLACK_S),
       ),
       // Not the limit of a body: a larger one must reach the router to be refused in JSON.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
@@ -500,8 +499,4 @@ class RunningWorker implements Worker {
     await this.#database.close();
     this.#hub.close();
   }
-}
-
-function maxBodyBytes({ maxBodyMb }: Pick<Settings, "maxBodyMb">): number {
-  return Math.floor(maxBodyMb * MIB);
 }

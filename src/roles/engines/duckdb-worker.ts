@@ -17,7 +17,7 @@ export function openDuckDbWorker({ settings, hub, board }: WorkerStorageOptions)
   const file = new OpenedFile(settings.dbFile, DUCKDB_FORMAT);
   const reader = new CachedReader(history, board, () => file.checkForRead());
   const caution = new SqlCaution();
-  const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
+  const limits = { timeoutMs: settings.sqlTimeoutMs, maxRows: settings.sqlMaxRows };
   return {
     reader,
     history,

@@ -17,12 +17,13 @@ export { diagnoseDuckDb } from "../../storage/duckdb/duckdb-diagnosis.ts";
  * For commands other than `serve`, which have no flags for them; those leave the log of updates as
  * long as it is.
  */
-const MEMORY_MB = 1024;
+const MIB = 1024 * 1024;
+const MEMORY_BYTES = 1024 * MIB;
 const THREADS = 2;
 /** Of --memory-mb, that DuckDB gets at the most: a save or an answer takes memory beside it. */
 const SHARE_OF_MEMORY = 0.5;
 
-type HubSettings = DatabaseSettings & Partial<Pick<Settings, "updateLogMb">>;
+type HubSettings = DatabaseSettings & Partial<Pick<Settings, "updateLogBytes">>;
 
 /** @throws Error it can't be opened; the process should end then. */
 export async function openDuckDbHub(
@@ -76,25 +77,22 @@ export async function openDuckDbTransferTarget(settings: DatabaseSettings): Prom
 function open(
   {
     dbFile,
-    duckdbMemoryMb = MEMORY_MB,
+    duckdbMemoryBytes = MEMORY_BYTES,
     duckdbThreads = THREADS,
-    memoryMb,
-    updateLogMb,
-    minFreeMb = null,
+    memoryBytes = Number.POSITIVE_INFINITY,
+    updateLogBytes,
+    minFreeBytes = null,
   }: HubSettings,
   onFatal: (reason: string) => void,
   own: Pick<DuckDbOptions, "ownProcess" | "onBroken"> = {},
 ) {
   return openDuckDb({
     path: dbFile,
-    memoryLimitMb: Math.min(
-      duckdbMemoryMb,
-      Math.floor((memoryMb ?? Number.POSITIVE_INFINITY) * SHARE_OF_MEMORY),
-    ),
-    serverMemoryMb: memoryMb,
+    memoryLimitMb: Math.floor(Math.min(duckdbMemoryBytes, memoryBytes * SHARE_OF_MEMORY) / MIB),
+    serverMemoryBytes: memoryBytes,
     threads: duckdbThreads,
-    updateLogMb,
-    minFreeMb,
+    updateLogBytes,
+    minFreeBytes,
     ...own,
     onFatal: (error) => onFatal(`DuckDB can't go on: ${error.message}`),
   });

@@ -97,7 +97,7 @@ export async function openPostgresWorker({
   if (database.preparation !== null) log.info(`Database: ${database.preparation}`);
   if (isFirst) for (const warning of database.warnings) log.warning(`Database: ${warning}`);
   const commits = new GroupCommit(database.writer);
-  const limits = { timeoutMs: settings.sqlTimeoutS * 1000, maxRows: settings.sqlMaxRows };
+  const limits = { timeoutMs: settings.sqlTimeoutMs, maxRows: settings.sqlMaxRows };
   return {
     reader: database.reader,
     async save(save, request) {

@@ -19,7 +19,6 @@ import type { HubStorage, WorkerStorageOptions } from "../engine.ts";
 export { diagnoseRemote } from "../../storage/remote/remote-diagnosis.ts";
 export { openRemoteTransfer } from "../../storage/remote/remote-transfer.ts";
 
-const MIB = 1024 * 1024;
 /**
  * Of an update in the answer that tells it, to the body that it was saved with: it is text within
  * JSON there.
@@ -48,11 +47,11 @@ export async function openRemoteWorker(options: WorkerStorageOptions): Promise<W
     url: upstreamOf(settings),
     connectionsMax: settings.dbPoolSize,
     serverId,
-    parsedBytesMax: Math.max(PARSED_BYTES_MAX, UPDATE_TO_BODY * settings.maxBodyMb * MIB),
+    parsedBytesMax: Math.max(PARSED_BYTES_MAX, UPDATE_TO_BODY * settings.maxBodyBytes),
     log,
   });
   const reader = new RemoteReader(upstream, settings.dbPoolSize);
-  const saves = new RemoteSaves(upstream, Math.floor(settings.maxBodyMb * MIB));
+  const saves = new RemoteSaves(upstream, settings.maxBodyBytes);
   const updates = new RemoteUpdates({
     ...options.updates,
     upstream,
@@ -63,7 +62,7 @@ export async function openRemoteWorker(options: WorkerStorageOptions): Promise<W
     reader,
     updates,
     save: (save, request) => saves.save(save, request),
-    executeSql: (request) => runRemoteSql(upstream, request, settings.sqlTimeoutS * 1000),
+    executeSql: (request) => runRemoteSql(upstream, request, settings.sqlTimeoutMs),
     removeCheck: async (ticker) => {
       await askNewer(upstream, "remove_check", { ticker });
     },

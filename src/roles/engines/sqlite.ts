@@ -29,8 +29,6 @@ import type {
 } from "../engine.ts";
 import { transferTarget } from "./transfer-target.ts";
 
-const MIB = 1024 * 1024;
-
 export { diagnoseSqlite } from "../../storage/sqlite/sqlite-diagnosis.ts";
 
 export function openSqliteHub(settings: Settings): HubStorage {
@@ -45,15 +43,14 @@ export function openSqliteHub(settings: Settings): HubStorage {
 export function openSqliteWriter({
   dbFile,
   durability,
-  updateLogMb,
-  minFreeMb = null,
+  updateLogBytes,
+  minFreeBytes = null,
 }: DatabaseSettings): OpenWriter {
   mkdirSync(dirname(dbFile), { recursive: true });
   const lock = lockDatabaseFile(dbFile);
   let writer: SqliteWriter;
   try {
-    const updateLogBytes = updateLogMb === undefined ? null : updateLogMb * MIB;
-    writer = new SqliteWriter(dbFile, durability, updateLogBytes, minFreeMb);
+    writer = new SqliteWriter(dbFile, durability, updateLogBytes ?? null, minFreeBytes);
   } catch (error) {
     lock.release();
     throw new Error(`cannot open ${dbFile}: ${messageOf(error)}`, {
@@ -90,7 +87,7 @@ export function openSqliteWorker(options: WorkerStorageOptions): WorkerStorage {
     board: memory,
     memoryBytesMax: sqlMemoryBytes(settings),
     size: settings.dbPoolSize,
-    timeoutMs: settings.sqlTimeoutS * 1000,
+    timeoutMs: settings.sqlTimeoutMs,
     maxRows: settings.sqlMaxRows,
     log: (level, message) => logAt(log, level, message),
   });

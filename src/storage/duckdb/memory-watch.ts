@@ -33,7 +33,7 @@ export interface MemoryWatchOptions {
   /** Of DuckDB. */
   memoryLimitMb: number;
   /** Of all processes of the server; null: without a bound. */
-  serverMemoryMb: number | null;
+  serverMemoryBytes: number | null;
   residentBytes?: () => number;
   /** Stops all statements of users. */
   stop(reason: string): void;
@@ -57,7 +57,7 @@ export class MemoryWatch {
     this.#options = options;
     this.#residentBytes = options.residentBytes ?? (() => process.memoryUsage.rss());
     const ofDuckDb = options.memoryLimitMb * MIB;
-    const ofServer = (options.serverMemoryMb ?? Number.POSITIVE_INFINITY) * MIB;
+    const ofServer = options.serverMemoryBytes ?? Number.POSITIVE_INFINITY;
     this.#fixedLimit = Math.min(
       ofDuckDb + ROOM_BYTES,
       Math.max(ofDuckDb + LEAST_ROOM_BYTES, ofServer * SHARE_OF_SERVER),

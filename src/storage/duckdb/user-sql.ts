@@ -57,7 +57,7 @@ const NO_ROWS: EncodedRows = { rows: 0, bytes: 2, parts: [new TextEncoder().enco
 export interface DuckDbUserSqlOptions {
   memoryLimitMb: number;
   /** Of all processes of the server. */
-  serverMemoryMb: number | null;
+  serverMemoryBytes: number | null;
   /** Ends the process with the reason; null where it has other work to do. */
   endProcess: ((reason: string) => void) | null;
 }
@@ -96,7 +96,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     this.#stuck = new StuckStatements({ slots: this.#slots, substitutesMax: substitutesMax(), endProcess });
     this.#memory = new MemoryWatch({
       memoryLimitMb: options.memoryLimitMb,
-      serverMemoryMb: options.serverMemoryMb,
+      serverMemoryBytes: options.serverMemoryBytes,
       stop: (reason) => this.#stopForMemory(reason),
       endProcess,
     });

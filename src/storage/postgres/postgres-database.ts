@@ -44,7 +44,6 @@ const START_WAIT_MS = 15_000;
 const START_RETRY_MS = 250;
 /** What may have passed by the next try. */
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
-const MB = 1024 * 1024;
 const BLOCKED_TOLD_MS = 60_000;
 const BROKEN_TOLD_MS = 60_000;
 /** A copy reads one page after the other. */
@@ -62,7 +61,7 @@ export interface PostgresSettings {
    * Bound of the update log, which is trimmed from here then; without it, this one leaves that to
    * others.
    */
-  updateLogMb?: number;
+  updateLogBytes?: number;
   /** The database doesn't let the log be trimmed: called once. */
   onTrimRefused?(reason: string): void;
   /**
@@ -143,12 +142,12 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     });
     const watch = watchOf(pool, settings);
     await watch?.start();
-    const { updateLogMb = null, trimPauseMs = TRIM_PAUSE_MS, onTrimRefused = () => {} } = settings;
+    const { updateLogBytes = null, trimPauseMs = TRIM_PAUSE_MS, onTrimRefused = () => {} } = settings;
     const trimmer =
-      updateLogMb === null
+      updateLogBytes === null
         ? null
         : new LogTrimmer(pool, {
-            bytesMax: updateLogMb * MB,
+            bytesMax: updateLogBytes,
             pauseMs: trimPauseMs,
             advisoryLocks: capabilities.advisoryLocks,
             onRefused: onTrimRefused,
