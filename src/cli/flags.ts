@@ -1,34 +1,25 @@
-/**
- * The command lines of subcommands: what is wrong with one is said in a line that names the
- * subcommand and the flag.
- */
-import { type ParseArgsConfig, parseArgs } from "node:util";
+/** The command lines of subcommands; an error names the subcommand and the flag in one line. */
+import type { parseArgs } from "node:util";
+import { type Flag, readCommandLine, strayArgument } from "../config/command-line.ts";
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
-import { messageOf } from "../protocol/message-of.ts";
 
-type Flags = NonNullable<ParseArgsConfig["options"]>;
-type Parsed<F extends Flags> = ReturnType<typeof parseArgs<{ allowPositionals: true; options: F }>>;
+type Parsed<F extends Record<string, Flag>> = ReturnType<
+  typeof parseArgs<{ allowPositionals: true; options: F }>
+>;
 
 export const DEFAULT_SERVER = "http://localhost:8080";
 
-/**
- * @throws UsageError for a flag that isn't there or has no value, and for an argument where none is
- * taken.
- */
-export function parseFlags<const F extends Flags>(
+/** @throws UsageError as `readCommandLine`, and for an argument where none is taken. */
+export function parseFlags<const F extends Record<string, Flag>>(
   command: string,
   argv: string[],
   flags: F,
   { allowPositionals = false }: { allowPositionals?: boolean } = {},
 ): Parsed<F> {
-  try {
-    return parseArgs({ args: argv, allowPositionals, options: flags }) as Parsed<F>;
-  } catch (error) {
-    const message = messageOf(error);
-    // What follows the first sentence explains a "--" that nobody here needs.
-    throw new UsageError(`${command}: ${message.split(". ", 1)[0]}; see ${command} --help`);
-  }
+  const { values, positionals } = readCommandLine(argv, flags, command);
+  if (!allowPositionals && positionals.length > 0) throw strayArgument(positionals[0]!, command);
+  return { values, positionals } as Parsed<F>;
 }
 
 /**

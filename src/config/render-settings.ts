@@ -15,7 +15,7 @@ export function settingsHelp(): string {
     "  --version\n      Print the version and stop.",
     "  -h, --help\n      Print this help and stop.",
   );
-  const synonyms = Object.entries(SYNONYMS).map(([flag, to]) => `${flag} (${to.flag} ${to.value})`);
+  const synonyms = Object.entries(SYNONYMS).map(([flag, to]) => `--${flag} (${to.means} ${to.value})`);
   return [
     ...paragraphs,
     wrap(
@@ -23,7 +23,9 @@ export function settingsHelp(): string {
       0,
     ),
     wrap(
-      `Also accepted: ${synonyms.join(", ")}; without effect: ${Object.keys(IGNORED_FLAGS).join(", ")}.`,
+      `Also accepted: ${synonyms.join(", ")}; without effect: ${Object.keys(IGNORED_FLAGS)
+        .map((flag) => `--${flag}`)
+        .join(", ")}.`,
       0,
     ),
   ].join("\n\n");

@@ -3,9 +3,10 @@
  * setting-table.ts; flag beats environment beats default. There is no settings file.
  */
 
+import { type CommandLineToken, type Flag, readCommandLine, strayArgument } from "./command-line.ts";
 import { suggest } from "./nearest.ts";
 import { IGNORED_FLAGS, SYNONYMS } from "./python-flags.ts";
-import { redact, redactIfConnection } from "./redact.ts";
+import { redactIfConnection } from "./redact.ts";
 import {
   DECLARATIONS,
   type Declaration,
@@ -50,7 +51,7 @@ export function parseSettings(
   if (asked !== undefined) return { ...resolve(new Map()), ignored: [], wants: asked };
 
   const given = readEnvironment(env);
-  const line = readCommandLine(argv);
+  const line = readFlags(argv);
   for (const [name, value] of line.given) given.set(name, value);
   return { ...resolve(given), ignored: line.ignored, wants: line.printConfig ? "print-config" : "run" };
 }
@@ -60,8 +61,6 @@ const INFORMATION_FLAGS: Record<string, "help" | "version" | undefined> = {
   "-h": "help",
   "--version": "version",
 };
-
-const PRINT_CONFIG = "--print-config";
 
 /**
  * Variables with the prefix that are not settings: the brief of a child process and the launcher's
@@ -76,13 +75,18 @@ const BY_FLAG = new Map<string, SettingName>(SETTING_NAMES.map((name) => [DECLAR
 const BY_VARIABLE = new Map<string, SettingName>(
   SETTING_NAMES.map((name) => [environmentName(DECLARATIONS[name].flag), name]),
 );
-const KNOWN_FLAGS = [
-  ...BY_FLAG.keys(),
-  ...Object.keys(SYNONYMS),
-  ...Object.keys(IGNORED_FLAGS),
-  ...Object.keys(INFORMATION_FLAGS),
-  PRINT_CONFIG,
-];
+/** Without their dashes. */
+const FLAGS: Record<string, Flag> = {
+  ...Object.fromEntries(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag.slice(2), flagOf(name)])),
+  ...SYNONYMS,
+  ...IGNORED_FLAGS,
+  "print-config": { type: "boolean" },
+};
+
+function flagOf(name: SettingName): Flag {
+  const { expected, placeholder } = DECLARATIONS[name].type;
+  return placeholder === null ? { type: "boolean", takesWord: true } : { type: "string", expected };
+}
 
 function readEnvironment(env: Record<string, string | undefined>): Given {
   const given: Given = new Map();
@@ -99,68 +103,35 @@ function readEnvironment(env: Record<string, string | undefined>): Given {
   return given;
 }
 
-function readCommandLine(argv: readonly string[]): { given: Given; ignored: string[]; printConfig: boolean } {
+function readFlags(argv: readonly string[]): { given: Given; ignored: string[]; printConfig: boolean } {
   const given: Given = new Map();
   const ignored = new Set<string>();
   let printConfig = false;
-  for (let i = 0; i < argv.length; i++) {
-    let { flag, text } = splitFlag(argv[i]!);
-    /** The flag's value: what follows "=", else the next argument. */
-    const takeText = (expected: string): string => {
-      text ??= argv[i + 1]?.startsWith("--") === false ? argv[++i] : undefined;
-      if (text === undefined) throw new UsageError(`${flag}: expected ${expected}, got no value`);
-      return text;
-    };
-    const refuseText = (): void => {
-      if (text !== undefined)
-        throw new UsageError(`${flag}: takes no value, got ${quoted(redactIfConnection(text))}`);
-    };
-
-    const ignoredFlag = own(IGNORED_FLAGS, flag);
-    const synonym = own(SYNONYMS, flag);
-    if (ignoredFlag !== undefined) {
-      if (ignoredFlag.takesValue) takeText("a value");
-      else refuseText();
-      ignored.add(flag);
-    } else if (flag === PRINT_CONFIG) {
-      refuseText();
-      printConfig = true;
-    } else {
-      if (synonym !== undefined) {
-        refuseText();
-        ({ flag, value: text } = synonym);
-      }
-      const name = BY_FLAG.get(flag);
-      if (name === undefined) throw unknownArgument(argv[i]!, flag);
-      const { type } = DECLARATIONS[name];
-      if (type.placeholder === null) text ??= switchWord(argv[i + 1]) ? argv[++i] : "true";
-      add(given, name, readValue(name, takeText(type.expected), flag), flag);
-    }
+  const { tokens } = readCommandLine(argv, FLAGS);
+  for (const [i, token] of tokens.entries()) {
+    if (token.kind === "positional" && !isWordOfSwitch(token.value, tokens[i - 1]))
+      throw strayArgument(token.value);
+    if (token.kind !== "option") continue;
+    const synonym = own(SYNONYMS, token.name);
+    const flag = synonym?.means ?? `--${token.name}`;
+    const name = BY_FLAG.get(flag);
+    if (name !== undefined) {
+      const next = tokens[i + 1];
+      const word = next?.kind === "positional" && isWordOfSwitch(next.value, token) ? next.value : "true";
+      add(given, name, readValue(name, synonym?.value ?? token.value ?? word, flag), flag);
+    } else if (own(IGNORED_FLAGS, token.name) !== undefined) ignored.add(flag);
+    else printConfig = true;
   }
   return { given, ignored: [...ignored], printConfig };
 }
 
 /** A switch may be followed by its word, as in `--sql-get off`. */
-function switchWord(argument: string | undefined): boolean {
-  return argument !== undefined && SWITCH_WORDS.has(argument.toLowerCase());
+function isWordOfSwitch(text: string, before?: CommandLineToken): boolean {
+  if (before?.kind !== "option" || before.value !== undefined) return false;
+  return own(FLAGS, before.name)?.takesWord === true && SWITCH_WORDS.has(text.toLowerCase());
 }
 
 const SWITCH_WORDS = new Set(["on", "off", "true", "false"]);
-
-function splitFlag(argument: string): { flag: string; text: string | undefined } {
-  const equals = argument.startsWith("--") ? argument.indexOf("=") : -1;
-  if (equals < 0) return { flag: argument, text: undefined };
-  return { flag: argument.slice(0, equals), text: argument.slice(equals + 1) };
-}
-
-/** What isn't a flag may be a connection string whose flag was forgotten. */
-function unknownArgument(argument: string, flag: string): UsageError {
-  if (!flag.startsWith("-"))
-    return new UsageError(`${quoted(redact(argument))}: expected a flag, see --help`);
-  return new UsageError(
-    `${quoted(flag).slice(1, -1)}: no such flag${suggest(flag, KNOWN_FLAGS) || ", see --help"}`,
-  );
-}
 
 function add(given: Given, name: SettingName, value: Settings[SettingName], source: string): void {
   const merge = DECLARATIONS[name].type.merge as Merge | undefined;
