@@ -1,6 +1,9 @@
 /**
  * Where a PostgreSQL connection string points to: the forms of a URL, and
  * `host:port:database:user:password`.
+ *
+ * pg-connection-string would replace only the splitting of the URL. It takes the end of a password
+ * that holds "?" or "/" for a host, and opens the file of `sslrootcert` while it reads.
  */
 import { suggest } from "./nearest.ts";
 import { KNOWN_PARAMETERS, readParameter } from "./postgres-parameters.ts";
