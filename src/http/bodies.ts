@@ -3,6 +3,7 @@
  * bounded for all, and for each client address. Bun takes a body in while nobody reads it, so none
  * can wait: what doesn't fit is refused.
  */
+import { STATUS } from "../protocol/codes.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 
 /** A body up to this always fits: it isn't such ones that fill it. */
@@ -58,7 +59,7 @@ export class Bodies {
     const ofAddress = this.#ofAddress.get(address) ?? 0;
     if (ofAddress + moreOfAddress > bytesPerAddressMax)
       throw new RequestError(
-        429,
+        STATUS.tooMany,
         `body: those of the requests under way from ${address} take ${ofAddress} bytes, expected at most ${bytesPerAddressMax} with this one; try again`,
         { retryAfterS: RETRY_AFTER_S },
       );

@@ -1,9 +1,10 @@
 /**
- * Every failure that a client can be told about, with its HTTP status.
+ * What a client is told of a failure, with its HTTP status; codes.ts lists the statuses.
  *
  * A message names the operation, the value at fault and what was expected. What is not one of these
  * classes is our own bug and becomes a 500.
  */
+import { STATUS } from "./codes.ts";
 
 /**
  * Of each text of an error: a database repeats the word at fault, which may be as long as the
@@ -55,12 +56,12 @@ export function shortened(text: string): string {
 
 /** 400: the caller must change the request. */
 export function badRequest(message: string, details?: string): RequestError {
-  return new RequestError(400, message, { details });
+  return new RequestError(STATUS.badRequest, message, { details });
 }
 
 /** 499, for the access log: there is nobody to answer. @param what "read". */
 export function clientGone(what: string): RequestError {
-  return new RequestError(499, `${what}: the client is gone`);
+  return new RequestError(STATUS.clientGone, `${what}: the client is gone`);
 }
 
 /**
@@ -68,10 +69,11 @@ export function clientGone(what: string): RequestError {
  * request may work later.
  */
 export function unavailable(message: string, details?: string): RequestError {
-  return new RequestError(503, message, { details, retryAfterS: 1 });
+  return new RequestError(STATUS.unavailable, message, { details, retryAfterS: 1 });
 }
 
 /** What the database has said: a 503 of it may be tried again. */
 export function refusalOf(status: number, { error, details, hint }: ErrorBody): RequestError {
-  return new RequestError(status, error, { details, hint, retryAfterS: status === 503 ? 1 : undefined });
+  const retryAfterS = status === STATUS.unavailable ? 1 : undefined;
+  return new RequestError(status, error, { details, hint, retryAfterS });
 }

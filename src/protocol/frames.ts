@@ -6,20 +6,16 @@
 import { badRequest } from "./errors.ts";
 import { foldNames, type JsonRecord, stringifyExact } from "./json.ts";
 
-/** RFC 6455 close codes that this server sends; those from 4000 on are its own. */
-export const CLOSE_NORMAL = 1000;
-export const CLOSE_GOING_AWAY = 1001;
-/** "Policy violation": the client sends more than it may. */
-export const CLOSE_POLICY = 1008;
-/** The server met what it didn't expect. */
-export const CLOSE_FAILED = 1011;
-/** "Service restart": the client should connect again. */
-export const CLOSE_RESTART = 1012;
-/** "Try again later". */
-export const CLOSE_TRY_LATER = 1013;
-export const CLOSE_SLOW = 4008;
-/** RFC 6455, of the reason in a close frame. */
-export const CLOSE_REASON_BYTES_MAX = 123;
+export {
+  CLOSE_FAILED,
+  CLOSE_GOING_AWAY,
+  CLOSE_NORMAL,
+  CLOSE_POLICY,
+  CLOSE_REASON_BYTES_MAX,
+  CLOSE_RESTART,
+  CLOSE_SLOW,
+  CLOSE_TRY_LATER,
+} from "./codes.ts";
 
 export const SYMBOL_REQUIRED = "Symbol parameter is required";
 
@@ -49,8 +45,10 @@ function placed(frame: string, { seq, epoch }: Position): string {
   return `${frame.slice(0, -1)},"seq":${seq},"epoch":"${epoch}"}`;
 }
 
-/** @param position null: of a replay, which has none. */
-/** @param isVerified false: the database hasn't confirmed the position lately. */
+/**
+ * @param position null for a replay, which has none.
+ * @param isVerified false: the database hasn't confirmed the position lately.
+ */
 export function heartbeatFrame(
   symbol: string,
   now: Date,

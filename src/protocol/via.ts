@@ -2,6 +2,7 @@
  * Servers in front of servers: a request for /health carries the ids of those that it has passed,
  * so that a circle of servers is noticed instead of asking itself for ever.
  */
+import { STATUS } from "./codes.ts";
 import { RequestError } from "./errors.ts";
 
 export const VIA_HEADER = "Stock-Db-Via";
@@ -17,10 +18,10 @@ export const VIA_LENGTH_MAX = 16;
 export function passVia(via: string | null, id: string): string {
   const passed = via === null || via === "" ? [] : via.split(",");
   if (passed.includes(id)) {
-    throw new RequestError(508, "this server is its own upstream: --db-file leads in a circle");
+    throw new RequestError(STATUS.circle, "this server is its own upstream: --db-file leads in a circle");
   }
   if (passed.length >= VIA_LENGTH_MAX) {
-    throw new RequestError(508, `more than ${VIA_LENGTH_MAX} servers in front of one another`);
+    throw new RequestError(STATUS.circle, `more than ${VIA_LENGTH_MAX} servers in front of one another`);
   }
   return [...passed, id].join(",");
 }

@@ -1,4 +1,5 @@
 /** One statement of a user, from the request to the answer: who may write, and when. */
+import { STATUS } from "../protocol/codes.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import type { SqlAnswer, SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { clientGone, timedOut } from "./runner-end.ts";
@@ -114,7 +115,10 @@ function refuseWrite({ queryType, allowWrite }: SqlRequest): void {
       "execute_sql: a statement that writes needs query_type 'raw', got 'select'; nothing changed",
     );
   if (!allowWrite)
-    throw new RequestError(403, "execute_sql: writing SQL only through POST /db_command; nothing changed");
+    throw new RequestError(
+      STATUS.forbidden,
+      "execute_sql: writing SQL only through POST /db_command; nothing changed",
+    );
 }
 
 async function acquire(

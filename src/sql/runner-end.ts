@@ -1,5 +1,6 @@
 /** What a client is told when its statement ended with the runner and not with an answer. */
-import { RequestError } from "../protocol/errors.ts";
+import { STATUS } from "../protocol/codes.ts";
+import { badRequest, RequestError, unavailable } from "../protocol/errors.ts";
 import type { SqlMode } from "../storage/user-sql-contract.ts";
 
 /** Why the worker kills a runner. */
@@ -25,13 +26,10 @@ export interface RunnerEnd {
   memoryBytesMax: number;
 }
 
-/** For the access log: there is nobody to answer. */
-const CLIENT_CLOSED_REQUEST = 499;
 const OUTCOME_UNKNOWN = "; outcome unknown: it was committing";
 
 export function explainEnd(end: RunnerEnd): RequestError {
   const effect = effectOf(end);
-  const known = effect !== OUTCOME_UNKNOWN;
   switch (end.reason) {
     case "time limit":
       return timedOut(end.timeoutMs, effect);
@@ -40,19 +38,16 @@ export function explainEnd(end: RunnerEnd): RequestError {
     case "memory limit":
       return tooMuchMemory(end, effect);
     case "server stopping":
-      return new RequestError(
-        503,
-        `execute_sql: stopped, the server is stopping${effect}`,
-        known ? { retryAfterS: 1 } : {},
-      );
+      return brokenOff("stopped, the server is stopping", effect);
     default:
-      // Without Retry-After where repeating might do the same thing twice.
-      return new RequestError(
-        503,
-        `execute_sql: the SQL runner broke off (exit code ${end.exitCode})${effect}`,
-        known ? { retryAfterS: 1 } : {},
-      );
+      return brokenOff(`the SQL runner broke off (exit code ${end.exitCode})`, effect);
   }
+}
+
+/** Without Retry-After where repeating might do the same thing twice. */
+function brokenOff(what: string, effect: string): RequestError {
+  const retryAfterS = effect === OUTCOME_UNKNOWN ? undefined : 1;
+  return new RequestError(STATUS.unavailable, `execute_sql: ${what}${effect}`, { retryAfterS });
 }
 
 /**
@@ -63,26 +58,22 @@ function tooMuchMemory({ memoryBytes, memoryBytesMax }: RunnerEnd, effect: strin
   const took = `${Math.round(memoryBytes / 2 ** 20)} MB of memory`;
   const bound = `all SQL together may take ${Math.round(memoryBytesMax / 2 ** 20)} MB`;
   if (memoryBytes > memoryBytesMax / 2)
-    return new RequestError(400, `execute_sql: stopped, it took ${took}; ${bound}${effect}`);
-  return new RequestError(
-    503,
+    return badRequest(`execute_sql: stopped, it took ${took}; ${bound}${effect}`);
+  return unavailable(
     `execute_sql: stopped, it took ${took}, more than any other statement; ${bound}${effect}`,
-    { retryAfterS: 1 },
   );
 }
 
 export function timedOut(timeoutMs: number, effect = ""): RequestError {
   return new RequestError(
-    504,
+    STATUS.timeIsUp,
     `execute_sql: stopped at the limit of ${Math.round(timeoutMs / 100) / 10} s${effect}`,
-    {
-      hint: "The limit is the server's --sql-timeout.",
-    },
+    { hint: "The limit is the server's --sql-timeout." },
   );
 }
 
 export function clientGone(effect = ""): RequestError {
-  return new RequestError(CLIENT_CLOSED_REQUEST, `execute_sql: stopped, the client is gone${effect}`);
+  return new RequestError(STATUS.clientGone, `execute_sql: stopped, the client is gone${effect}`);
 }
 
 function effectOf({ mode, committing }: RunnerEnd): string {

@@ -3,10 +3,12 @@
  * statement, and are replaced when they had to be killed. A statement that finds none free waits in
  * a bounded queue.
  */
+
 import { existsSync } from "node:fs";
 import type { LogLevel } from "../config/settings.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { residentBytes } from "../memory/resident.ts";
+import { STATUS } from "../protocol/codes.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { SqlMode, SqlParam, SqlReply } from "../storage/user-sql-contract.ts";
@@ -222,7 +224,7 @@ class Pool implements RunnerPool {
       const details = messageOf(cause);
       this.#options.log("ERROR", `SQL runner can't be started: ${details}`);
       const message = "execute_sql: the SQL runner can't be started";
-      throw new RequestError(503, message, { details, retryAfterS: 1, cause });
+      throw new RequestError(STATUS.unavailable, message, { details, retryAfterS: 1, cause });
     }
     this.#alive.add(runner);
     void runner.exited.then((code) => this.#onExit(runner, code));

@@ -3,7 +3,9 @@
  * once, whatever the engine; one client address may have most of them, never all; and those that
  * wait are served address by address, in turn.
  */
+
 import type { MemoryBoard } from "../memory/memory-board.ts";
+import { STATUS } from "../protocol/codes.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import type { SqlRequest } from "./execute.ts";
@@ -103,7 +105,7 @@ export class SqlTurns {
     if (leave !== null) return leave;
     if (client !== "" && (this.#waiting.get(client)?.size ?? 0) >= WAITING_PER_CLIENT_MAX)
       throw new RequestError(
-        429,
+        STATUS.tooMany,
         `execute_sql: ${WAITING_PER_CLIENT_MAX} statements of ${client} are waiting already`,
         { retryAfterS: 1 },
       );

@@ -2,6 +2,7 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
+
 import { redact } from "../config/database-url.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
@@ -10,6 +11,7 @@ import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
 import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
+import { errorResponse } from "../http/responses.ts";
 import { createRouter } from "../http/router.ts";
 import type { StatsOptions } from "../http/stats.ts";
 import { WholeAnswers } from "../http/whole-answers.ts";
@@ -434,10 +436,7 @@ class RunningWorker implements Worker {
       websocket: withReplays(this.#sockets.handler(), replays),
       error: (error) => {
         log.error(`Request failed outside of its handler: ${error.message}`);
-        return new Response('{"error":"An internal server error occurred."}', {
-          status: 500,
-          headers: { "Content-Type": "application/json; charset=utf-8" },
-        });
+        return errorResponse(error);
       },
     });
   }
