@@ -6,8 +6,8 @@ import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter, TransferReader } from "../storage/contract.ts";
 import { type CopyResult, copyRows, type SeriesOutcome } from "./copy/copy-rows.ts";
 import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts";
+import { readOptions } from "./flags.ts";
 import { formatCount, type Progress, silentProgress, startProgress } from "./progress.ts";
-import { readOptions } from "./read-options.ts";
 
 interface CopyDestination extends TransferReader {
   commit: StockWriter["commit"];

@@ -2,15 +2,15 @@
  * `stock-db-server doctor`: can the server run with this database, on this machine? A line for each
  * thing, with what to do.
  */
+import { tryBus } from "../bus/bus.ts";
 import { describeDatabase, redact } from "../config/database-url.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Finding } from "../storage/diagnosis.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
-import { diagnoseBus } from "./doctor/bus.ts";
 import { diagnoseInProcess } from "./doctor/database.ts";
 import { diagnoseMachine } from "./doctor/machine.ts";
 import { DOCTOR_HELP, parseDoctorOptions } from "./doctor/options.ts";
-import { readOptions } from "./read-options.ts";
+import { readOptions } from "./flags.ts";
 
 /** What `--json` prints. */
 export interface DoctorReport {
@@ -63,6 +63,22 @@ async function startEpoch(dbFile: string, beginEpoch: DoctorDeps["beginEpoch"]):
   } catch (error) {
     console.error(`doctor: --new-epoch: ${messageOf(error).replaceAll(dbFile, redact(dbFile))}`);
     return 1;
+  }
+}
+
+async function* diagnoseBus(url: string, dbFile: string): AsyncGenerator<Finding> {
+  const subject = "bus";
+  try {
+    const shown = await tryBus({ url, dbFile });
+    yield { level: "ok", subject, finding: `a message went to ${shown} and came back` };
+  } catch (error) {
+    yield {
+      level: "fail",
+      subject,
+      finding: messageOf(error),
+      advice:
+        "see that the broker runs and lets this user publish and subscribe; without it the server starts all the same, but updates of other servers come late",
+    };
   }
 }
 

@@ -3,6 +3,7 @@ import type { parseArgs } from "node:util";
 import { type Flag, readCommandLine, strayArgument } from "../config/command-line.ts";
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
+import { USAGE_EXIT } from "../protocol/control.ts";
 
 type Parsed<F extends Record<string, Flag>> = ReturnType<
   typeof parseArgs<{ allowPositionals: true; options: F }>
@@ -20,6 +21,26 @@ export function parseFlags<const F extends Record<string, Flag>>(
   const { values, positionals } = readCommandLine(argv, flags, command);
   if (!allowPositionals && positionals.length > 0) throw strayArgument(positionals[0]!, command);
   return { values, positionals } as Parsed<F>;
+}
+
+/**
+ * Begins every subcommand. It prints the help that is asked for, or what is wrong with the flags.
+ *
+ * @param parse Returns null when the help is asked for.
+ * @returns The options, or the exit code when there is nothing more to do.
+ */
+export function readOptions<T extends object>(parse: () => T | null, help: string): T | number {
+  let options: T | null;
+  try {
+    options = parse();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return USAGE_EXIT;
+  }
+  if (options !== null) return options;
+  process.stdout.write(help);
+  return 0;
 }
 
 /**

@@ -2,12 +2,12 @@
 import { redact } from "../config/database-url.ts";
 import type { Durability } from "../config/settings.ts";
 import { messageOf } from "../protocol/message-of.ts";
+import { readOptions } from "./flags.ts";
 import { type ImportResult, INTERRUPTED, importFiles } from "./import/import-files.ts";
 import { IMPORT_HELP, type ImportOptions, parseImportOptions } from "./import/options.ts";
 import { serverTarget } from "./import/server-target.ts";
 import { fileTarget, type ImportDatabase, type ImportTarget } from "./import/target.ts";
 import { formatCount, silentProgress, startProgress } from "./progress.ts";
-import { readOptions } from "./read-options.ts";
 
 export interface ImportDeps {
   /**

@@ -2,8 +2,8 @@
  * Every setting of the server, declared once. Parsing, --help, --print-config, the documentation
  * and the type of the settings follow from this table.
  */
+import { isIPv4 } from "node:net";
 import { describeDatabase, redact } from "./database-url.ts";
-import { isLoopback } from "./loopback.ts";
 import { defaultMemoryMb, MEMORY_MB_MAX, MEMORY_MB_MIN } from "./memory-shares.ts";
 import {
   busUrl,
@@ -310,3 +310,15 @@ export function environmentName(flag: string): string {
 }
 
 export const ENVIRONMENT_PREFIX = "STOCK_DB_";
+
+/**
+ * Whether only this machine can reach a listening address. A name other than `localhost` may
+ * resolve to anything, so it counts as reachable from elsewhere.
+ */
+function isLoopback(host: string): boolean {
+  const name = host.toLowerCase().replace(/\.$/, "");
+  if (name === "localhost") return true;
+  if (isIPv4(name)) return name.startsWith("127.");
+  const canonical = URL.parse(`http://[${name}]`)?.hostname;
+  return canonical === "[::1]" || /^\[::ffff:7f[0-9a-f]{2}:/.test(canonical ?? "");
+}

@@ -2,7 +2,6 @@
  * A request on its way through the router. One is made for each request: it looks things up late.
  */
 import type { Server } from "bun";
-import { splitTarget } from "./path.ts";
 import type { AnySocketData, RouterOptions } from "./router.ts";
 
 export class Call {
@@ -41,5 +40,29 @@ export class Call {
   liftLimit(): void {
     this.server.timeout(this.request, 0);
     this.isUnlimited = true;
+  }
+}
+
+/**
+ * The decoded path and the query of a request target, whatever `Request.url` is: Bun leaves it
+ * relative for a missing or bad Host.
+ */
+function splitTarget(url: string): { path: string; query: string } {
+  const scheme = url.indexOf("://");
+  // A fragment has no business in a request target; some clients send it all the same.
+  const hash = url.indexOf("#");
+  if (hash >= 0) url = url.slice(0, hash);
+  const start = scheme < 0 ? 0 : url.indexOf("/", scheme + 3);
+  if (start < 0) return { path: "/", query: "" };
+  const mark = url.indexOf("?", start);
+  const raw = mark < 0 ? url.slice(start) : url.slice(start, mark);
+  return { path: raw.includes("%") ? decode(raw) : raw, query: mark < 0 ? "" : url.slice(mark + 1) };
+}
+
+function decode(raw: string): string {
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw; // not a route whatever it was meant to be
   }
 }

@@ -4,11 +4,11 @@
  */
 
 import { openBus } from "../bus/bus.ts";
+import { importSample } from "../cli/import/sample.ts";
 import { type Hub, startHub } from "../hub/hub.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { type OpenWriter, openHubStorage } from "./engine.ts";
-import { loadSample } from "./load-sample.ts";
 
 /** Beyond --sql-timeout: by then the worker has killed the runner that writes. */
 const LEASE_SLACK_MS = 10_000;
@@ -62,5 +62,6 @@ function epochBegunText(reason: string): string {
 
 async function sampleInto(writer: OpenWriter): Promise<string> {
   if (!(await writer.isEmpty())) return "not loaded, the database holds data already";
-  return await loadSample(writer);
+  const imported = await importSample(writer);
+  return imported.map(({ ticker, kind, rows }) => `${rows} ${kind} rows of ${ticker}`).join(", ");
 }

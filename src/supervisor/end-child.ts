@@ -1,6 +1,6 @@
 /** The end of a child: asked first, then terminated, then killed. */
+import type { LogLines } from "../observe/log.ts";
 import type { Child, ChildEnd } from "./child.ts";
-import type { SupervisorLog } from "./supervisor-log.ts";
 
 /** From SIGTERM, for what has overrun its drain time, to SIGKILL. */
 const TERM_GRACE_MS = 2_000;
@@ -22,7 +22,7 @@ export interface EndOptions {
   drainMs: number;
   /** Once aborted, the child is killed without further waiting. */
   killNow: AbortSignal;
-  log: SupervisorLog;
+  log: LogLines;
 }
 
 /** Resolves when the child is gone. May be called for a child that has ended. */

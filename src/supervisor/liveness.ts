@@ -2,8 +2,8 @@
  * Finds children whose event loop hangs: they are asked regularly, and one that stays silent is
  * killed.
  */
+import type { LogLines } from "../observe/log.ts";
 import type { Child } from "./child.ts";
-import type { SupervisorLog } from "./supervisor-log.ts";
 
 const PING_INTERVAL_MS_MAX = 1_000;
 /** With a short limit, this many pings fit into it, so that one late answer does not decide. */
@@ -23,7 +23,7 @@ export interface LivenessOptions {
   progressOf?: (child: Child) => number;
   /** What is known of the reason why the child hangs, for the log; null if nothing is. */
   explain?: (child: Child) => string | null;
-  log: SupervisorLog;
+  log: LogLines;
 }
 
 export interface Liveness {

@@ -3,14 +3,14 @@
  * followed by another, and a worker can be replaced while the old one still serves.
  */
 
+import type { LogLines } from "../observe/log.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { BootError, type Child } from "./child.ts";
 import { RestartPolicy } from "./restart-policy.ts";
-import type { SupervisorLog } from "./supervisor-log.ts";
 
 export class Slot {
   readonly #spawn: () => Child;
-  readonly #log: SupervisorLog;
+  readonly #log: LogLines;
   readonly #policy = new RestartPolicy();
   #current: Child | null = null;
   /** The one that `replace` waits for. */
@@ -18,7 +18,7 @@ export class Slot {
   #restartTimer: ReturnType<typeof setTimeout> | null = null;
   #retired = false;
 
-  constructor(spawn: () => Child, log: SupervisorLog) {
+  constructor(spawn: () => Child, log: LogLines) {
     this.#spawn = spawn;
     this.#log = log;
   }

@@ -7,11 +7,13 @@
  * while starting is kept until serving, except a stop. Stopping ends the workers first, and the
  * hub, which commits for them, last.
  */
+
 import { version } from "../../package.json" with { type: "json" };
 import type { Settings } from "../config/settings.ts";
 import { describeHang, readProgress } from "../hub/writer-note.ts";
 import { MemoryBoard } from "../memory/memory-board.ts";
 import { endWhoTakesFarTooMuch } from "../memory/memory-ender.ts";
+import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
 import { BootError, type Child, startChild } from "./child.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
@@ -20,7 +22,6 @@ import { PortTakenError, portLock } from "./port-lock.ts";
 import { createRuntimeDir, RuntimeDirError } from "./runtime-dir.ts";
 import { onPoolSignals, onStopSignals } from "./signals.ts";
 import { Slot } from "./slot.ts";
-import type { SupervisorLog } from "./supervisor-log.ts";
 import { createNotifier, type Env, type Notifier } from "./systemd.ts";
 
 /** SIGTTIN adds no worker beyond this, unless `--workers` asked for more. */
@@ -42,7 +43,7 @@ export interface SupervisorOptions {
    * environment.
    */
   mainPath: string;
-  log: SupervisorLog;
+  log: LogLines;
   env?: Env;
   /** Begins when all workers serve, and gives what ends it when they are about to stop. */
   whileServing?(port: number): () => void;
@@ -68,7 +69,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<number>
 
 class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #log: SupervisorLog;
+  readonly #log: LogLines;
   readonly #env: Env;
   readonly #notifier: Notifier;
   readonly #stopRequested = Promise.withResolvers<void>();

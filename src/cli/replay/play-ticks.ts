@@ -7,7 +7,6 @@ import { Pacer } from "../../replay/pacer.ts";
 import type { ImportTarget } from "../import/target.ts";
 import type { Progress } from "../progress.ts";
 import type { ReplayTick } from "./tick.ts";
-import { TickNumbers } from "./tick-numbers.ts";
 import { TickerLanes } from "./ticker-lanes.ts";
 
 export interface PlayRequest {
@@ -142,5 +141,22 @@ class Player {
       at: this.result.last ?? "",
       behindMs: this.#lanes.behindMs,
     });
+  }
+}
+
+/**
+ * Numbers the ticks of a series that share a stamp 0, 1, 2 …, as an import of the same rows does,
+ * so that a tick which is saved twice meets itself. The stamps of a series never descend here, so
+ * the last one of each is all there is to remember.
+ */
+class TickNumbers {
+  readonly #last = new Map<string, { stamp: string; next: number }>();
+
+  next(ticker: string, type: string, stamp: string): number {
+    const series = `${type}\0${ticker}`;
+    const last = this.#last.get(series);
+    if (last?.stamp === stamp) return last.next++;
+    this.#last.set(series, { stamp, next: 1 });
+    return 0;
   }
 }
