@@ -5,9 +5,10 @@ const PORT_DEFAULT = 4222;
 const GREETING = "INFO ";
 
 /**
- * The client library never closes a connection to a server that accepts it and then says nothing,
- * so none is begun there. The list is tried from a random place on, so that clients spread over the
- * cluster.
+ * Finds a server that speaks before the client library connects to it. Whoever has a broker that
+ * hangs needs this: transport-node 3.3.1 gives up on a server that accepts a connection and says
+ * nothing, but never closes that connection, so each try would cost a descriptor. The list is tried
+ * from a random place on, so that clients spread over the cluster.
  *
  * @param servers at least one, host or host:port.
  * @throws Error of the last one, when none greets in its share of the time.

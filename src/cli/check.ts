@@ -1,6 +1,7 @@
 /**
- * `stock-db-server check`: is a running server well, seen from outside? Each part goes on from what
- * the one before found, and all of them end up in one report.
+ * `stock-db-server check`: is a running server well, seen from outside? It is for monitoring, and
+ * for whoever has just deployed. Each part goes on from what the one before found, and all of them
+ * end up in one report.
  */
 
 import { redact } from "../config/database-url.ts";

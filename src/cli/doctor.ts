@@ -1,6 +1,7 @@
 /**
- * `stock-db-server doctor`: can the server run with this database, on this machine? A line for each
- * thing, with what to do.
+ * `stock-db-server doctor`: can the server run with this database, on this machine? It prints a
+ * line for each thing, with what to do: for whoever sets the server up, or looks for a fault while
+ * it can't start. docs/doctor.md promises every line.
  */
 import { tryBus } from "../bus/bus.ts";
 import { describeDatabase, redact } from "../config/database-url.ts";

@@ -6,7 +6,7 @@ import { errorCode, nullIfAbsent } from "./file-errors.ts";
 import type { LineTarget } from "./line-queue.ts";
 import { putAside, withRotationLock } from "./log-rotation.ts";
 
-/** A file that would grow beyond this is put aside first. */
+/** A file that would grow beyond this is put aside first; docs/limits.md promises it. */
 const LOG_FILE_BYTES_MAX = 5 * 1024 * 1024;
 
 const CHUNK_BYTES_MAX = 64 * 1024;

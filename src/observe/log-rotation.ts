@@ -1,10 +1,15 @@
+/**
+ * Puts log files aside. Supervisor and hub share a file, and so do a worker and its replacement.
+ * It is for start scripts of the Python server: they give `--log-file`, and nothing else rotates
+ * the files.
+ */
 import { open, rename, stat, unlink } from "node:fs/promises";
 import { errorCode, nullIfAbsent } from "./file-errors.ts";
 
 /** `.1` is the newest of them. */
 const BACKUPS_KEPT = 5;
 
-/** A rotation takes about a millisecond: who has held its lock for so long has died. */
+/** A rotation takes about a millisecond. A process that holds the lock for so long has died. */
 const LOCK_STALE_MS = 10_000;
 
 /**
@@ -36,8 +41,8 @@ async function take(lock: string): Promise<boolean> {
   } catch (error) {
     if (errorCode(error) !== "EEXIST") throw error;
     const held = await stat(lock).catch(nullIfAbsent);
-    // Left by a process that was killed. It is only removed here, and taken at a later write: two
-    // processes that both found it stale must not both believe that they have it.
+    // A process that was killed has left it. It is only removed here, and taken at a later write:
+    // two processes that both find it stale must not both believe that they have it.
     if (held && Date.now() - held.mtimeMs > LOCK_STALE_MS) await unlink(lock).catch(nullIfAbsent);
     return false;
   }
