@@ -25,8 +25,8 @@ export function useFileMode(mode: string): void {
 
 /** For commands that have no flag for it. @throws UsageError */
 export function fileModeOf(env: Record<string, string | undefined>): string {
-  const { flag, type, default: usual } = DECLARATIONS.fileMode;
-  const name = environmentName(flag);
+  const { type, default: usual } = DECLARATIONS.fileMode;
+  const name = environmentName("fileMode");
   const text = env[name];
   if (text === undefined || text === "") return usual;
   const mode = type.read(text);

@@ -77,7 +77,7 @@ function rows(): Row[] {
     return {
       flag,
       placeholder: type.placeholder,
-      variable: environmentName(flag),
+      variable: environmentName(name),
       default: unit === undefined || bare === "" ? bare : `${bare} ${unit}`,
       accepted: type.expected,
       sentence,

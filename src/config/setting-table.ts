@@ -304,9 +304,9 @@ export type SettingName = keyof typeof DECLARATIONS;
 
 export const SETTING_NAMES = Object.keys(DECLARATIONS) as SettingName[];
 
-/** The environment variable of a flag: STOCK_DB_LOG_LEVEL for --log-level. */
-export function environmentName(flag: string): string {
-  return ENVIRONMENT_PREFIX + flag.slice(2).toUpperCase().replaceAll("-", "_");
+/** The environment variable of a setting: STOCK_DB_LOG_LEVEL for --log-level. */
+export function environmentName(name: SettingName): string {
+  return ENVIRONMENT_PREFIX + DECLARATIONS[name].flag.slice(2).toUpperCase().replaceAll("-", "_");
 }
 
 export const ENVIRONMENT_PREFIX = "STOCK_DB_";

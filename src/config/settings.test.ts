@@ -108,7 +108,7 @@ describe("where a value comes from", () => {
       const text = other[name] ?? "7";
       const joined = parseSettings([`${flag}=${text}`], {}).settings[name];
       expect(joined).not.toEqual(parseSettings([], {}).settings[name]);
-      expect(parseSettings([], { [environmentName(flag)]: text }).settings[name]).toEqual(joined);
+      expect(parseSettings([], { [environmentName(name)]: text }).settings[name]).toEqual(joined);
       const apart = type.placeholder === null && text === "true" ? [flag] : [flag, text];
       expect(parseSettings(apart, {}).settings[name]).toEqual(joined);
     }
@@ -336,7 +336,7 @@ describe("what is asked for", () => {
       const { flag, sentence } = DECLARATIONS[name];
       for (const text of [settingsHelp(), settingsTable()]) {
         expect(text).toContain(flag);
-        expect(text).toContain(environmentName(flag));
+        expect(text).toContain(environmentName(name));
       }
       expect(settingsTable()).toContain(sentence);
     }

@@ -72,9 +72,7 @@ const OTHER_VARIABLES = ["STOCK_DB_CHILD", "STOCK_DB_BUN"];
 type Given = Map<SettingName, { value: Settings[SettingName]; source: string }>;
 
 const BY_FLAG = new Map<string, SettingName>(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag, name]));
-const BY_VARIABLE = new Map<string, SettingName>(
-  SETTING_NAMES.map((name) => [environmentName(DECLARATIONS[name].flag), name]),
-);
+const BY_VARIABLE = new Map<string, SettingName>(SETTING_NAMES.map((name) => [environmentName(name), name]));
 /** Without their dashes. */
 const FLAGS: Record<string, Flag> = {
   ...Object.fromEntries(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag.slice(2), flagOf(name)])),
