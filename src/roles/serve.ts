@@ -17,7 +17,7 @@ import { startTestFeed } from "./test-feed.ts";
 
 const EXIT_START_FAILED = 1;
 
-/** @param warnings of the command line, for the log. @returns the exit code. */
+/** @param warnings What the command line gives reason to log. @returns The exit code. */
 export async function serve(settings: Settings, warnings: string[]): Promise<number> {
   useFileMode(settings.fileMode);
   const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
@@ -38,7 +38,7 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
   }
 }
 
-/** @returns what ends it. */
+/** @returns A function that ends it. */
 function startFeed({ testFeed, host, port, sql, readOnly }: Settings, log: Logger): () => void {
   if (!testFeed) return () => {};
   if (!readOnly) return startTestFeed({ host, port, trims: sql === "raw", log });
@@ -65,7 +65,7 @@ function announce(settings: Settings, log: Logger): void {
   log.debug(`Body limit ${bodyMb} MB, heartbeat every ${settings.heartbeatIntervalMs / UNITS.s} s`);
 }
 
-/** Those that were there before: what the server makes has the mode that it should. */
+/** Warns of older files; those that the server makes have the right mode. */
 function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: Logger): void {
   const { engine } = describeDatabase(dbFile);
   const database = engine === "sqlite" || engine === "duckdb" ? [dbFile] : [];
@@ -81,7 +81,7 @@ function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: 
   );
 }
 
-/** A database file has one server, so there is nobody to meet. @throws Error */
+/** A database file has one server only, which needs no bus. @throws Error */
 function checkBus(settings: Settings): void {
   const { engine } = describeDatabase(settings.dbFile);
   if (settings.bus === null || engine === "postgresql" || engine === "timescaledb") return;

@@ -12,6 +12,7 @@ import { portLock } from "../supervisor/port-lock.ts";
 import { createRuntimeDir } from "../supervisor/runtime-dir.ts";
 import { onPoolSignals, onStopSignals } from "../supervisor/signals.ts";
 import { createNotifier } from "../supervisor/systemd.ts";
+import { shownHost } from "../worker/invitation.ts";
 import type { Worker } from "../worker/worker.ts";
 import { failOnSurprise } from "./fail-on-surprise.ts";
 import { hubInThisProcess, hubProcess, type OwnHub } from "./own-hub.ts";
@@ -22,7 +23,7 @@ const EXIT_AT_ONCE = 130;
 export interface SingleProcessOptions {
   settings: Settings;
   log: Logger;
-  /** Begins when it serves, and gives what ends it when it is about to stop. */
+  /** Is called when the server serves. What it returns is called when it is about to stop. */
   whileServing(port: number): () => void;
 }
 
@@ -86,7 +87,7 @@ function hubFor(options: { settings: Settings; brief: ChildBrief; log: Logger })
   return engine === "sqlite" || engine === "duckdb" ? hubProcess(options) : hubInThisProcess(options);
 }
 
-/** @returns what ends it. */
+/** @returns A function that ends the watch. */
 function boundMemory(of: { hub: OwnHub; brief: ChildBrief; worker: Worker; log: Logger }): () => void {
   const { hub, brief, worker, log } = of;
   return endWhoTakesFarTooMuch({
@@ -112,10 +113,9 @@ async function serveBeside(
   let worker: Worker | null = null;
   try {
     // Loaded while the hub opens the database.
-    const [isStarted, { bootWorker }, { shownHost }] = await Promise.all([
+    const [isStarted, { bootWorker }] = await Promise.all([
       Promise.race([hub.start().then(() => true), stopped.then(() => false)]),
       import("./worker-process.ts"),
-      import("../worker/invitation.ts"),
     ]);
     if (!isStarted) return EXIT_OK;
     worker = await bootWorker(brief, null, log);
@@ -137,7 +137,7 @@ async function serveBeside(
     return EXIT_OK;
   } finally {
     const deadlineMs = performance.now() + settings.workerRestartTimeoutMs;
-    // The hub goes last: it commits what the worker has still to answer.
+    // The hub stops last: it commits what the worker has yet to answer.
     await worker?.drain(settings.workerRestartTimeoutMs);
     await hub.stop(deadlineMs);
     if (worker !== null) log.info("Server has been shut down.");

@@ -15,6 +15,7 @@ import { MemoryBoard } from "../memory/memory-board.ts";
 import { endWhoTakesFarTooMuch } from "../memory/memory-ender.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
+import { shownHost } from "../worker/invitation.ts";
 import { BootError, type Child, startChild } from "./child.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
 import { type Liveness, watchLiveness } from "./liveness.ts";
@@ -28,8 +29,6 @@ import { createNotifier, type Env, type Notifier } from "./systemd.ts";
 const WORKERS_MAX = 128;
 /** Workers that came up before another failed the start have hardly a client yet. */
 const FAILED_START_DRAIN_MS = 1_000;
-/** Shown as `localhost`: under each of them the server answers there. */
-const LOCAL_HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"];
 
 const EXIT_OK = 0;
 const EXIT_START_FAILED = 1;
@@ -332,8 +331,7 @@ class Supervisor {
 
   #url(): string {
     const { host, port } = this.#settings;
-    if (LOCAL_HOSTS.includes(host)) return `http://localhost:${port}`;
-    return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+    return `http://${shownHost(host)}:${port}`;
   }
 
   /** A method, since the state changes behind an `await`, which the type checker does not see. */
