@@ -1,5 +1,5 @@
 /** How --memory-mb is shared out. */
-import { usableMemoryBytes } from "./usable-memory.ts";
+import { usableMemoryBytes } from "./control-groups.ts";
 
 const MIB = 2 ** 20;
 /**

@@ -3,6 +3,7 @@
  * and the type of the settings follow from this table.
  */
 import { isIPv4 } from "node:net";
+import { usableCpus } from "./control-groups.ts";
 import { describeDatabase, redact } from "./database-url.ts";
 import { defaultMemoryMb, MEMORY_MB_MAX, MEMORY_MB_MIN } from "./memory-shares.ts";
 import {
@@ -18,7 +19,6 @@ import {
   wholeNumber,
   zeroOr,
 } from "./setting-types.ts";
-import { usableCpus } from "./usable-cpus.ts";
 
 /** Units that users write, in those of the settings: milliseconds and bytes. */
 export const UNITS = { s: 1_000, KB: 1024, MB: 1024 * 1024 };

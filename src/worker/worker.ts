@@ -3,10 +3,10 @@
  * process of `--workers 1`.
  */
 
+import { usableCpus } from "../config/control-groups.ts";
 import { redact } from "../config/database-url.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import type { Settings } from "../config/settings.ts";
-import { usableCpus } from "../config/usable-cpus.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
 import type { HealthOptions } from "../http/health.ts";
