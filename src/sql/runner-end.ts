@@ -1,4 +1,4 @@
-/** What a client is told when its statement ended with the runner and not with an answer. */
+/** What a client is told when the runner ended before it gave an answer. */
 import { STATUS } from "../protocol/codes.ts";
 import { badRequest, RequestError, unavailable } from "../protocol/errors.ts";
 import type { SqlMode } from "../storage/user-sql-contract.ts";
@@ -13,16 +13,16 @@ export type KillReason =
   | "server stopping";
 
 export interface RunnerEnd {
-  /** null: it ended by itself. */
+  /** Null when it ended by itself. */
   reason: KillReason | null;
   mode: SqlMode;
-  /** It had begun to commit. */
+  /** Whether it had begun to commit. */
   committing: boolean;
   timeoutMs: number;
   exitCode: number;
-  /** What it took when it was killed for that. */
+  /** The memory it had when it was killed for that. */
   memoryBytes: number;
-  /** Of all runners together. */
+  /** The bound of all runners together. */
   memoryBytesMax: number;
 }
 
@@ -44,15 +44,15 @@ export function explainEnd(end: RunnerEnd): RequestError {
   }
 }
 
-/** Without Retry-After where repeating might do the same thing twice. */
+/** It has no Retry-After when a repetition might do the same thing twice. */
 function brokenOff(what: string, effect: string): RequestError {
   const retryAfterS = effect === OUTCOME_UNKNOWN ? undefined : 1;
   return new RequestError(STATUS.unavailable, `execute_sql: ${what}${effect}`, { retryAfterS });
 }
 
 /**
- * Who alone takes most of what there is must change his statement; else the same may work when
- * others have finished.
+ * 400 when this statement alone took more than half of the memory. Otherwise it may work when other
+ * statements have ended.
  */
 function tooMuchMemory({ memoryBytes, memoryBytesMax }: RunnerEnd, effect: string): RequestError {
   const took = `${Math.round(memoryBytes / 2 ** 20)} MB of memory`;
