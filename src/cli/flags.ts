@@ -3,6 +3,7 @@ import type { parseArgs } from "node:util";
 import { type Flag, readCommandLine, strayArgument } from "../config/command-line.ts";
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
+import { parseBound, TimestampError } from "../market/timestamp.ts";
 import { USAGE_EXIT } from "../protocol/control.ts";
 
 type Parsed<F extends Record<string, Flag>> = ReturnType<
@@ -54,6 +55,26 @@ export function readServerUrl(label: string, text: string): string {
     throw new UsageError(`${label} ${quoted(redact(text))}: expected a URL such as ${DEFAULT_SERVER}`);
   }
   return url.href.replace(/\/+$/, "");
+}
+
+/**
+ * @param label command and flag.
+ * @returns in the stored form.
+ * @throws UsageError
+ */
+export function readTime(
+  label: string,
+  text: string,
+  edge: "start" | "end",
+  form: "daily" | "hourly" | "tick",
+): string {
+  try {
+    const stamp = parseBound(text, edge, form);
+    if (stamp !== null) return stamp;
+  } catch (error) {
+    if (!(error instanceof TimestampError)) throw error;
+  }
+  throw new UsageError(`${label} ${quoted(text)}: expected a date or time such as 2024-01-02T14:30`);
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { statSync } from "node:fs";
 import { DECLARATIONS, environmentName } from "./setting-table.ts";
-import { quoted, UsageError } from "./usage-error.ts";
+import { readValue } from "./settings.ts";
 
 const ALL_BITS = 0o777;
 const READ_BITS = 0o444;
@@ -25,13 +25,8 @@ export function useFileMode(mode: string): void {
 
 /** For commands that have no flag for it. @throws UsageError */
 export function fileModeOf(env: Record<string, string | undefined>): string {
-  const { type, default: usual } = DECLARATIONS.fileMode;
-  const name = environmentName("fileMode");
-  const text = env[name];
-  if (text === undefined || text === "") return usual;
-  const mode = type.read(text);
-  if (mode === undefined) throw new UsageError(`${name}: expected ${type.expected}, got ${quoted(text)}`);
-  return mode;
+  const variable = environmentName("fileMode");
+  return readValue("fileMode", env[variable] || DECLARATIONS.fileMode.default, variable);
 }
 
 export interface WideFiles {

@@ -139,7 +139,13 @@ function add(given: Given, name: SettingName, value: Settings[SettingName], sour
 
 type Merge = (before: Settings[SettingName], now: Settings[SettingName]) => Settings[SettingName];
 
-function readValue<K extends SettingName>(name: K, text: string, source: string): Settings[K] {
+/**
+ * The value of one setting, in the unit that users write.
+ *
+ * @param source The flag or variable that the text came from.
+ * @throws UsageError
+ */
+export function readValue<K extends SettingName>(name: K, text: string, source: string): Settings[K] {
   const declaration = DECLARATIONS[name] as Declaration<Settings[K]>;
   const value = declaration.type.read(text);
   if (value === undefined) {

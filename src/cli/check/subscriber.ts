@@ -1,4 +1,5 @@
 /** One WebSocket client of one ticker, on a connection of its own. */
+import { within } from "../../bus/within.ts";
 import { asObject, CheckFailure } from "./server-under-check.ts";
 
 export interface Subscriber {
@@ -18,7 +19,7 @@ const DELIVERY_TIMEOUT_MS = 10_000;
  * that the subscription is in force, and that no later update can be missed.
  *
  * @param wsUrl `ws://host:port/ws?symbol=…`
- * @throws CheckFailure when the socket doesn't open, or its first price doesn't come.
+ * @throws Error The socket doesn't open, or its first price doesn't come.
  */
 export async function subscribe(wsUrl: string): Promise<Subscriber> {
   const socket = new WebSocket(wsUrl);
@@ -45,7 +46,7 @@ export async function subscribe(wsUrl: string): Promise<Subscriber> {
   socket.onclose = ({ code, reason }) => fail(`a WebSocket was closed with ${code} ${reason}`.trim());
 
   try {
-    await within(SUBSCRIBE_TIMEOUT_MS, "the first price of a subscription", firstPrice.promise);
+    await within(firstPrice.promise, SUBSCRIBE_TIMEOUT_MS, "the first price of a subscription did not come");
   } catch (error) {
     socket.terminate();
     throw error;
@@ -58,7 +59,7 @@ export async function subscribe(wsUrl: string): Promise<Subscriber> {
       const update = new Promise<number>((resolve, reject) => {
         waiting = { price, resolve, reject };
       });
-      return await within(DELIVERY_TIMEOUT_MS, "an update", update);
+      return await within(update, DELIVERY_TIMEOUT_MS, "an update did not come");
     },
     close() {
       socket.onerror = null;
@@ -81,19 +82,4 @@ function readFrame(text: string): Record<string, unknown> | null {
 function bidsOf(frame: Record<string, unknown>): number[] {
   if (frame.type !== "quote" || !Array.isArray(frame.payload)) return [];
   return frame.payload.map((quote) => asObject(quote).bid_price).filter((price) => typeof price === "number");
-}
-
-async function within<T>(deadlineMs: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: Timer | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new CheckFailure(`${what} did not come within ${deadlineMs} ms`)),
-      deadlineMs,
-    );
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,9 +1,8 @@
 /** The command line of `copy`. */
 import { describeDatabase } from "../../config/database-url.ts";
 import { UsageError } from "../../config/usage-error.ts";
-import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import type { RowKind } from "../../storage/contract.ts";
-import { parseFlags, readNames } from "../flags.ts";
+import { parseFlags, readNames, readTime } from "../flags.ts";
 
 export interface CopyOptions {
   /** As `--db-file` takes them; they may hold passwords. */
@@ -72,15 +71,6 @@ export function parseCopyOptions(argv: string[]): CopyOptions | null {
 }
 
 function readSince(text: string): Record<RowKind, string> {
-  const bound = (form: "daily" | "hourly" | "tick"): string => {
-    const stamp = parseBound(text, "start", form);
-    if (stamp === null) throw new TimestampError("");
-    return stamp;
-  };
-  try {
-    return { daily: bound("daily"), hourly: bound("hourly"), ticks: bound("tick") };
-  } catch (error) {
-    if (!(error instanceof TimestampError)) throw error;
-    throw new UsageError(`copy: --since ${JSON.stringify(text)}: expected a date or time such as 2024-01-01`);
-  }
+  const read = (form: "daily" | "hourly" | "tick") => readTime("copy: --since", text, "start", form);
+  return { daily: read("daily"), hourly: read("hourly"), ticks: read("tick") };
 }

@@ -1,7 +1,6 @@
 /** The command line of `doctor`. */
-import { describeDatabase, redact } from "../../config/database-url.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
-import { quoted, UsageError } from "../../config/usage-error.ts";
+import { readValue } from "../../config/settings.ts";
 import { parseFlags, readCount } from "../flags.ts";
 
 export interface DoctorOptions {
@@ -50,20 +49,15 @@ export function parseDoctorOptions(
 ): DoctorOptions | null {
   const { values } = parseFlags("doctor", argv, FLAGS);
   if (values.help) return null;
-  const fromEnvironment = env[environmentName("dbFile")];
-  const dbFile = values["db-file"] ?? (fromEnvironment || DECLARATIONS.dbFile.default);
-  describeDatabase(dbFile, values["db-file"] === undefined ? environmentName("dbFile") : "doctor: --db-file");
-  const bus = readBus(values.bus ?? (env[environmentName("bus")] || null));
+  const read = (name: "dbFile" | "bus", text: string | undefined): string | null => {
+    if (text !== undefined) return readValue(name, text, `doctor: ${DECLARATIONS[name].flag}`);
+    const variable = environmentName(name);
+    const fromEnvironment = env[variable] || null;
+    return fromEnvironment === null ? null : readValue(name, fromEnvironment, variable);
+  };
+  const dbFile = read("dbFile", values["db-file"]) ?? DECLARATIONS.dbFile.default;
+  const bus = read("bus", values.bus);
   const timeoutS =
     readCount("doctor: --timeout", values.timeout, TIMEOUT_MAX_S, "whole seconds") ?? DEFAULT_TIMEOUT_S;
   return { dbFile, bus, timeoutS, json: values.json ?? false, newEpoch: values["new-epoch"] ?? false };
-}
-
-function readBus(text: string | null): string | null {
-  if (text === null) return null;
-  const { type } = DECLARATIONS.bus;
-  const url = type.read(text);
-  if (url === undefined)
-    throw new UsageError(`doctor: --bus: expected ${type.expected}, got ${quoted(redact(text))}`);
-  return url;
 }
