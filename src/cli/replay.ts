@@ -9,10 +9,11 @@ import type { TransferReader } from "../storage/contract.ts";
 import { readOptions } from "./flags.ts";
 import { serverTarget } from "./import/server-target.ts";
 import { openSource } from "./import/source.ts";
+import { INTERRUPTED, runInterruptibly } from "./interruption.ts";
 import { formatCount, silentProgress, startProgress } from "./progress.ts";
 import { csvTicks } from "./replay/csv-ticks.ts";
 import { parseReplayOptions, REPLAY_HELP, type ReplayOptions } from "./replay/options.ts";
-import { INTERRUPTED, type PlayResult, playTicks } from "./replay/play-ticks.ts";
+import { type PlayResult, playTicks } from "./replay/play-ticks.ts";
 import { storedTicks } from "./replay/stored-ticks.ts";
 import type { ReplayTick } from "./replay/tick.ts";
 
@@ -21,9 +22,7 @@ export interface ReplayDeps {
   openReader(dbFile: string): Promise<TransferReader | null>;
 }
 
-/** As a shell reports a process that SIGINT ended. */
-const EXIT_INTERRUPTED = 130;
-/** Less than that is the width of a timer. */
+/** A shorter delay is only a timer's. */
 const BEHIND_SHOWN_FROM_MS = 100;
 
 /**
@@ -33,27 +32,17 @@ const BEHIND_SHOWN_FROM_MS = 100;
 export async function runReplay(argv: string[], deps: ReplayDeps): Promise<number> {
   const options = readOptions(() => parseReplayOptions(argv), REPLAY_HELP);
   if (typeof options === "number") return options;
-
-  const stop = new AbortController();
-  const interrupt = (): void => {
-    if (stop.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    stop.abort();
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
-  const startedAt = performance.now();
-  try {
-    const result = await play(options, deps, stop.signal);
-    report(options, result, (performance.now() - startedAt) / 1_000);
-    if (result.stoppedBy === null) return 0;
-    return result.stoppedBy === INTERRUPTED ? EXIT_INTERRUPTED : 1;
-  } catch (error) {
-    console.error(`replay: ${withoutSecrets(messageOf(error), options)}`);
-    return 1;
-  } finally {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  }
+  return await runInterruptibly(async (signal) => {
+    const startedAt = performance.now();
+    try {
+      const result = await play(options, deps, signal);
+      report(options, result, (performance.now() - startedAt) / 1_000);
+      return result.stoppedBy;
+    } catch (error) {
+      console.error(`replay: ${withoutSecrets(messageOf(error), options)}`);
+      return messageOf(error);
+    }
+  });
 }
 
 /** @throws Error the source can't be opened. */

@@ -2,6 +2,7 @@
  * Reads files row by row into a target. Rows are stored in the order of the files; what is bad
  * stops or is left out.
  */
+
 import {
   type ColumnPlan,
   CsvError,
@@ -10,6 +11,7 @@ import {
   planColumns,
   readRecord,
 } from "../../market/csv.ts";
+import { INTERRUPTED } from "../interruption.ts";
 import type { Progress } from "../progress.ts";
 import { BatchSender } from "./batch-sender.ts";
 import { AmbiguousKindError, INFERENCE_ROWS, inferKind } from "./infer-kind.ts";
@@ -48,8 +50,6 @@ export interface ImportResult {
    */
   stoppedBy: string | null;
 }
-
-export const INTERRUPTED = "interrupted";
 
 const SKIPPED_REASONS_MAX = 5;
 const ROWS_PER_PROGRESS_UPDATE = 256;

@@ -1,10 +1,12 @@
 /** From a source to a server, on schedule. */
+
 import { stampOfMicros } from "../../market/stamp-micros.ts";
 import { toWire } from "../../market/timestamp.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { Pacer } from "../../replay/pacer.ts";
 import type { ImportTarget } from "../import/target.ts";
+import { INTERRUPTED } from "../interruption.ts";
 import type { Progress } from "../progress.ts";
 import type { ReplayTick } from "./tick.ts";
 import { TickerLanes } from "./ticker-lanes.ts";
@@ -42,8 +44,6 @@ export interface PlayResult {
   /** Why it stopped early; null when all is done. */
   stoppedBy: string | null;
 }
-
-export const INTERRUPTED = "interrupted";
 
 /** Never throws for what a source or the target is to blame for: that is in the result. */
 export async function playTicks(request: PlayRequest): Promise<PlayResult> {
