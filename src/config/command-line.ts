@@ -28,7 +28,7 @@ export function readCommandLine<const F extends Record<string, Flag>>(
     const fail = (reason: string) => new UsageError(`${labelOf(command)}${rawName}: ${reason}`);
     const flag = Object.hasOwn(flags, name) ? flags[name] : undefined;
     if (flag === undefined) throw unknownFlag(rawName.startsWith("--") ? rawName : argv[token.index]!);
-    // The parser takes the next argument as a value, whatever it looks like.
+    // The parser takes the next argument as the value, even when it is a flag.
     if (flag.type === "string" && (value === undefined || (!inlineValue && value.startsWith("--"))))
       throw fail(`expected ${flag.expected ?? "a value"}, got no value`);
     if (flag.type === "boolean" && value !== undefined && !flag.takesWord)
@@ -48,7 +48,7 @@ export function readCommandLine<const F extends Record<string, Flag>>(
 
 export type CommandLineToken = ReturnType<typeof readCommandLine>["tokens"][number];
 
-/** For an argument that isn't a flag; it may be a connection string whose flag was forgotten. */
+/** The argument is redacted: it may be a connection string whose flag was forgotten. */
 export function strayArgument(argument: string, command = ""): UsageError {
   const shown = quoted(redact(argument));
   return new UsageError(`${labelOf(command)}${shown}: expected a flag${seeHelp(command)}`);

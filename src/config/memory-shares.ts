@@ -2,22 +2,19 @@
 import { usableMemoryBytes } from "./control-groups.ts";
 
 const MIB = 2 ** 20;
-/**
- * Of what the machine, or the control group, has: the rest is for the page cache, without which a
- * database is slow.
- */
+/** Share of the usable memory. The rest is for the page cache, without which a database is slow. */
 const DEFAULT_SHARE = 0.75;
 export const MEMORY_MB_MIN = 256;
 export const MEMORY_MB_MAX = 16 * 1024 * 1024;
 /** A supervisor, a hub or a worker with some clients. */
 const PROCESS_BYTES = 80 * MIB;
-/** User-written SQL gets half of what the processes themselves leave, within these. */
+/** User-written SQL gets half of what the processes leave, within these bounds. */
 const SQL_BYTES_MIN = 128 * MIB;
 const SQL_BYTES_MAX = 1536 * MIB;
-/** Bodies of requests get an eighth, which may be ten times that when they are parsed. */
+/** Bodies of requests get an eighth. Parsed, they may take ten times that. */
 const BODY_SHARE = 1 / 8;
 const BODY_BYTES_MAX = 512 * MIB;
-/** A SQL runner at rest takes 45 MB. */
+/** An idle SQL runner takes 45 MB. */
 const RUNNER_BYTES = 64 * MIB;
 /** Advice is rounded up to this. */
 const STEP_BYTES = 64 * MIB;
@@ -32,12 +29,12 @@ export function defaultMemoryMb(): number {
   return Math.min(MEMORY_MB_MAX, Math.max(MEMORY_MB_MIN, mb));
 }
 
-/** Below this the processes themselves may come near the bound. */
+/** With less, the processes alone may come near the bound. */
 export function leastMemoryBytes(workers: number): number {
   return Math.ceil(((workers + 2) * PROCESS_BYTES + SQL_BYTES_MIN) / STEP_BYTES) * STEP_BYTES;
 }
 
-/** Of all SQL runners of the server together. */
+/** For all SQL runners of the server together. */
 export function sqlMemoryBytes({ memoryBytes, workers }: Shared): number {
   const left = memoryBytes - (workers + 2) * PROCESS_BYTES;
   return Math.min(SQL_BYTES_MAX, Math.max(SQL_BYTES_MIN, left / 2));
@@ -48,10 +45,7 @@ export function sqlStatementsMax(settings: Shared & { dbPoolSize: number }): num
   return Math.max(1, Math.min(settings.dbPoolSize, Math.floor(sqlMemoryBytes(settings) / RUNNER_BYTES)));
 }
 
-/**
- * Of the requests that one worker has under way. Each client address may have half of it; the
- * largest body always fits.
- */
+/** For the requests of one worker. A client address may have half of it; one body always fits. */
 export function bodyShares({ memoryBytes, workers, maxBodyBytes }: Shared & { maxBodyBytes: number }): {
   bytesMax: number;
   bytesPerAddressMax: number;

@@ -20,29 +20,26 @@ import {
   zeroOr,
 } from "./setting-types.ts";
 
-/** Units that users write, in those of the settings: milliseconds and bytes. */
+/** The units that users write, in milliseconds and bytes. */
 export const UNITS = { s: 1_000, KB: 1024, MB: 1024 * 1024 };
 
-/** Values here are in the unit that users write; the setting's name ends with the one it has. */
+/** Values here are in the unit that users write. The setting's name ends with its own unit. */
 export interface Declaration<T> {
   flag: `--${string}`;
   type: ValueType<NonNullable<T>>;
   /** Null where the server has no value, or finds one later. */
   default: NoInfer<T>;
-  /** A default that depends on settings declared before, and how the documentation names it. */
+  /** A default that depends on a setting before it, and its text in the documentation. */
   dependentDefault?: { text: string; of(before: { host: string }): NoInfer<T> };
   /** Left out for a count, a word or a path. */
   unit?: keyof typeof UNITS;
   /** Ends with a full stop; doesn't repeat the default. */
   sentence: string;
-  /**
-   * Refuses what the type accepts but this setting can't use; throws a UsageError that begins with
-   * `source`.
-   */
+  /** Throws a UsageError that begins with `source` when this setting can't use the value. */
   check?(value: NonNullable<T>, source: string): void;
   /** Hides the secrets in a value. A value that has this may never be logged without it. */
   redact?(value: NonNullable<T>): T;
-  /** Replaces a value that stands for something to be found out. */
+  /** Replaces a value, such as 0, that stands for what the machine has. */
   resolve?(value: T): T;
 }
 

@@ -28,7 +28,7 @@ export function wholeNumber(bounds: Bounds): ValueType<number> {
   };
 }
 
-/** 0 stands for a value that is found out. */
+/** 0 stands for a value that the server finds out. */
 export function zeroOr(bounds: Bounds): ValueType<number> {
   const { read } = wholeNumber(bounds);
   return {
@@ -129,7 +129,7 @@ const BUS_URL = /^(nats|tls|redis|rediss):\/\/[^\s/]+/i;
 const HOST_NAME = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?$/i;
 
 function isHost(text: string): boolean {
-  // What looks like an address but isn't one (1.2.3.400) would only fail later, at the name server.
+  // Something like 1.2.3.400 would only fail later, at the name server.
   return isIP(text) !== 0 || (text.length <= 253 && HOST_NAME.test(text) && !/^[\d.]+$/.test(text));
 }
 

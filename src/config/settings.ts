@@ -1,6 +1,6 @@
 /**
- * The settings of the server, from its command line and environment. Each is declared once, in
- * setting-table.ts; flag beats environment beats default. There is no settings file.
+ * Reads the settings of the server from its command line and environment. setting-table.ts declares
+ * each of them. A flag beats the environment, which beats the default. There is no settings file.
  */
 
 import { type CommandLineToken, type Flag, readCommandLine, strayArgument } from "./command-line.ts";
@@ -40,8 +40,8 @@ export interface ParsedSettings {
 /**
  * @param argv What follows the subcommand.
  * @param env Usually process.env; an empty variable counts as not set.
- * @throws UsageError Unknown flag or STOCK_DB_ variable, missing or wrong value. Not when help or
- *   the version is asked for: whoever got the flags wrong needs the help most.
+ * @throws UsageError Unknown flag or STOCK_DB_ variable, missing or wrong value. It isn't thrown
+ *   when help is asked for: whoever got the flags wrong needs it most.
  */
 export function parseSettings(
   argv: readonly string[],
@@ -62,10 +62,7 @@ const INFORMATION_FLAGS: Record<string, "help" | "version" | undefined> = {
   "--version": "version",
 };
 
-/**
- * Variables with the prefix that are not settings: the brief of a child process and the launcher's
- * choice of Bun.
- */
+/** Variables with the prefix that are no settings: a child's brief, the launcher's Bun. */
 const OTHER_VARIABLES = ["STOCK_DB_CHILD", "STOCK_DB_BUN"];
 
 /** A value with the flag or variable that it came from. */
@@ -73,7 +70,7 @@ type Given = Map<SettingName, { value: Settings[SettingName]; source: string }>;
 
 const BY_FLAG = new Map<string, SettingName>(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag, name]));
 const BY_VARIABLE = new Map<string, SettingName>(SETTING_NAMES.map((name) => [environmentName(name), name]));
-/** Without their dashes. */
+/** By name, without the dashes. */
 const FLAGS: Record<string, Flag> = {
   ...Object.fromEntries(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag.slice(2), flagOf(name)])),
   ...SYNONYMS,
@@ -167,11 +164,11 @@ function resolve(given: Given): { settings: Settings; sources: Record<SettingNam
     settings[name] = fromUnit(declaration, declaration.resolve?.(value) ?? value);
     sources[name] = given.get(name)?.source ?? "default";
   }
-  // The loop has set every name; the table's type makes sure that there is one for each field.
+  // The loop has set every name of the table.
   return { settings: settings as unknown as Settings, sources: sources as Record<SettingName, string> };
 }
 
-/** The one place where what users write becomes milliseconds and bytes. */
+/** The one place where the units that users write become milliseconds and bytes. */
 function fromUnit({ unit }: Declaration<unknown>, value: unknown): unknown {
   return unit === undefined || value === null ? value : Number(value) * UNITS[unit];
 }
