@@ -6,7 +6,7 @@ import { type LiveUpdatesReport, measureLiveUpdates, ThrowAwayTicker } from "./c
 import { type LoadReport, measureLoad } from "./check/load.ts";
 import { CHECK_HELP, type CheckOptions, parseCheckOptions } from "./check/options.ts";
 import { askHealth, CheckFailure, type HealthAnswer, RefusedFailure } from "./check/server-under-check.ts";
-import { readOptions } from "./read-options.ts";
+import { readOptions } from "./flags.ts";
 
 /** What `--json` prints. A part that was not reached is null. */
 export interface CheckReport {

@@ -8,8 +8,8 @@ import { openTarget, openToRead } from "../storage/engines.ts";
 import { kindOf, partName } from "../storage/model/kinds.ts";
 import { type CopyResult, copyRows, type SeriesOutcome } from "./copy/copy-rows.ts";
 import { COPY_HELP, type CopyOptions, parseCopyOptions } from "./copy/options.ts";
+import { readOptions } from "./flags.ts";
 import { formatCount, type Progress, silentProgress, startProgress } from "./progress.ts";
-import { readOptions } from "./read-options.ts";
 
 /**
  * @returns The exit code: 0 the destination has every row, 1 it has not, or the copy stopped, 2

@@ -1,18 +1,19 @@
 /**
- * `stock-db-server doctor`: can the server run with this database, on this machine? A line for each
- * thing, with what to do.
+ * `stock-db-server doctor`: can the server run with this database, on this machine? It prints a
+ * line for each thing, with what to do: for whoever sets the server up, or looks for a fault while
+ * it can't start. docs/doctor.md promises every line.
  */
 import { existsSync } from "node:fs";
+import { tryBus } from "../bus/bus.ts";
 import { redact } from "../config/redact.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Finding } from "../storage/diagnosis.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
-import { diagnoseBus } from "./doctor/bus.ts";
 import { diagnoseInProcess } from "./doctor/database.ts";
 import { diagnoseMachine } from "./doctor/machine.ts";
 import { DOCTOR_HELP, parseDoctorOptions } from "./doctor/options.ts";
-import { readOptions } from "./read-options.ts";
+import { readOptions } from "./flags.ts";
 
 export interface DoctorReport {
   ok: boolean;
@@ -75,6 +76,22 @@ async function beginEpoch(dbFile: string): Promise<string> {
     return await writer.beginEpoch!();
   } finally {
     await close();
+  }
+}
+
+async function* diagnoseBus(url: string, dbFile: string): AsyncGenerator<Finding> {
+  const subject = "bus";
+  try {
+    const shown = await tryBus({ url, dbFile });
+    yield { level: "ok", subject, finding: `a message went to ${shown} and came back` };
+  } catch (error) {
+    yield {
+      level: "fail",
+      subject,
+      finding: messageOf(error),
+      advice:
+        "see that the broker runs and lets this user publish and subscribe; without it the server starts all the same, but updates of other servers come late",
+    };
   }
 }
 

@@ -1,28 +1,46 @@
 /** The command lines of subcommands. Errors are one line that names subcommand and flag. */
-import { type ParseArgsConfig, parseArgs } from "node:util";
+import type { parseArgs } from "node:util";
+import { type Flag, readCommandLine, strayArgument } from "../config/command-line.ts";
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
-import { messageOf } from "../protocol/message-of.ts";
+import { parseBound, type StampType, TimestampError } from "../market/timestamp.ts";
+import { USAGE_EXIT } from "../protocol/control.ts";
 
-type Flags = NonNullable<ParseArgsConfig["options"]>;
-type Parsed<F extends Flags> = ReturnType<typeof parseArgs<{ allowPositionals: true; options: F }>>;
+type Parsed<F extends Record<string, Flag>> = ReturnType<
+  typeof parseArgs<{ allowPositionals: true; options: F }>
+>;
 
 export const DEFAULT_SERVER = "http://localhost:8080";
 
-/** @throws UsageError for an unknown flag, a missing value, or an unexpected argument. */
-export function parseFlags<const F extends Flags>(
+/** @throws UsageError As `readCommandLine`, and for an unexpected argument. */
+export function parseFlags<const F extends Record<string, Flag>>(
   command: string,
   argv: string[],
   flags: F,
   { allowPositionals = false }: { allowPositionals?: boolean } = {},
 ): Parsed<F> {
+  const { values, positionals } = readCommandLine(argv, flags, command);
+  if (!allowPositionals && positionals.length > 0) throw strayArgument(positionals[0]!, command);
+  return { values, positionals } as Parsed<F>;
+}
+
+/**
+ * The start of every subcommand: reads its flags, or prints its help or its error.
+ * @param parse Returns null when help was asked for.
+ * @returns the options, or the exit code after a help or error was printed.
+ */
+export function readOptions<T extends object>(parse: () => T | null, help: string): T | number {
+  let options: T | null;
   try {
-    return parseArgs({ args: argv, allowPositionals, options: flags }) as Parsed<F>;
+    options = parse();
   } catch (error) {
-    const message = messageOf(error);
-    // The rest of the message explains "--", which nothing here needs.
-    throw new UsageError(`${command}: ${message.split(". ", 1)[0]}; see ${command} --help`);
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return USAGE_EXIT;
   }
+  if (options !== null) return options;
+  process.stdout.write(help);
+  return 0;
 }
 
 /**
@@ -36,6 +54,21 @@ export function readServerUrl(label: string, text: string): string {
     throw new UsageError(`${label} ${quoted(redact(text))}: expected a URL such as ${DEFAULT_SERVER}`);
   }
   return url.href.replace(/\/+$/, "");
+}
+
+/**
+ * @param label Command and flag.
+ * @returns in the stored form.
+ * @throws UsageError
+ */
+export function readTime(label: string, text: string, edge: "start" | "end", form: StampType): string {
+  try {
+    const stamp = parseBound(text, edge, form);
+    if (stamp !== null) return stamp;
+  } catch (error) {
+    if (!(error instanceof TimestampError)) throw error;
+  }
+  throw new UsageError(`${label} ${quoted(text)}: expected a date or time such as 2024-01-02T14:30`);
 }
 
 /**

@@ -3,15 +3,13 @@ import { redact } from "../config/redact.ts";
 import { isBars } from "../market/csv.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { openTarget } from "../storage/engines.ts";
-import { type ImportResult, INTERRUPTED, importFiles } from "./import/import-files.ts";
+import { readOptions } from "./flags.ts";
+import { type ImportResult, importFiles } from "./import/import-files.ts";
 import { IMPORT_HELP, type ImportOptions, parseImportOptions } from "./import/options.ts";
 import { serverTarget } from "./import/server-target.ts";
 import { fileTarget, type ImportTarget } from "./import/target.ts";
+import { INTERRUPTED, runInterruptibly } from "./interruption.ts";
 import { formatCount, silentProgress, startProgress } from "./progress.ts";
-import { readOptions } from "./read-options.ts";
-
-/** As a shell reports a process that SIGINT ended. */
-const EXIT_INTERRUPTED = 130;
 
 /**
  * @returns The exit code: 0 all rows are stored, 1 the import stopped, 2 wrong usage, 130
@@ -20,35 +18,22 @@ const EXIT_INTERRUPTED = 130;
 export async function runImport(argv: string[]): Promise<number> {
   const options = readOptions(() => parseImportOptions(argv), IMPORT_HELP);
   if (typeof options === "number") return options;
-
-  const stop = new AbortController();
-  const interrupt = (): void => {
-    if (stop.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    stop.abort();
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
-  try {
-    return await openAndImport(options, stop.signal);
-  } finally {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  }
+  return await runInterruptibly((signal) => openAndImport(options, signal));
 }
 
-async function openAndImport(options: ImportOptions, signal: AbortSignal): Promise<number> {
+/** @returns Why it stopped. */
+async function openAndImport(options: ImportOptions, signal: AbortSignal): Promise<string | null> {
   let target: ImportTarget;
   try {
     target = await targetOf(options, signal);
   } catch (error) {
     console.error(`import: ${messageOf(error)}`);
-    return 1;
+    return messageOf(error);
   }
   const startedAt = performance.now();
   const result = await importInto(target, options, signal).finally(() => target.close());
   report(options, target, result, (performance.now() - startedAt) / 1_000);
-  if (result.stoppedBy === null) return 0;
-  return result.stoppedBy === INTERRUPTED ? EXIT_INTERRUPTED : 1;
+  return result.stoppedBy;
 }
 
 async function targetOf({ target }: ImportOptions, signal: AbortSignal): Promise<ImportTarget> {

@@ -6,18 +6,17 @@ import { redact } from "../config/redact.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { mergeByTime } from "../replay/merge-by-time.ts";
 import { openToRead } from "../storage/engines.ts";
+import { readOptions } from "./flags.ts";
 import { serverTarget } from "./import/server-target.ts";
 import { openSource } from "./import/source.ts";
+import { INTERRUPTED, runInterruptibly } from "./interruption.ts";
 import { formatCount, silentProgress, startProgress } from "./progress.ts";
-import { readOptions } from "./read-options.ts";
 import { csvTicks } from "./replay/csv-ticks.ts";
 import { parseReplayOptions, REPLAY_HELP, type ReplayOptions } from "./replay/options.ts";
-import { INTERRUPTED, type PlayResult, playTicks } from "./replay/play-ticks.ts";
+import { type PlayResult, playTicks } from "./replay/play-ticks.ts";
 import { storedTicks } from "./replay/stored-ticks.ts";
 import type { ReplayTick } from "./replay/tick.ts";
 
-/** As a shell reports a process that SIGINT ended. */
-const EXIT_INTERRUPTED = 130;
 /** Timers are not more exact than this. */
 const BEHIND_SHOWN_FROM_MS = 100;
 
@@ -28,27 +27,17 @@ const BEHIND_SHOWN_FROM_MS = 100;
 export async function runReplay(argv: string[]): Promise<number> {
   const options = readOptions(() => parseReplayOptions(argv), REPLAY_HELP);
   if (typeof options === "number") return options;
-
-  const stop = new AbortController();
-  const interrupt = (): void => {
-    if (stop.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    stop.abort();
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
-  const startedAt = performance.now();
-  try {
-    const result = await play(options, stop.signal);
-    report(options, result, (performance.now() - startedAt) / 1_000);
-    if (result.stoppedBy === null) return 0;
-    return result.stoppedBy === INTERRUPTED ? EXIT_INTERRUPTED : 1;
-  } catch (error) {
-    console.error(`replay: ${withoutSecrets(messageOf(error), options)}`);
-    return 1;
-  } finally {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  }
+  return await runInterruptibly(async (signal) => {
+    const startedAt = performance.now();
+    try {
+      const result = await play(options, signal);
+      report(options, result, (performance.now() - startedAt) / 1_000);
+      return result.stoppedBy;
+    } catch (error) {
+      console.error(`replay: ${withoutSecrets(messageOf(error), options)}`);
+      return messageOf(error);
+    }
+  });
 }
 
 /** @throws Error the source can't be opened. */

@@ -14,7 +14,7 @@ export function exposedSecrets({
     const value = settings[name];
     if (value === null || sources[name] !== flag || !holdsSecret(value)) continue;
     warnings.push(
-      `${flag} holds a password, which every user of this machine can see in the list of processes: give it as ${environmentName(flag)} instead`,
+      `${flag} holds a password, which every user of this machine can see in the list of processes: give it as ${environmentName(name)} instead`,
     );
   }
   return warnings;

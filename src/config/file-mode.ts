@@ -1,21 +1,18 @@
-/**
- * Who may read and write what the server makes: databases and what lies beside them, logs, and the
- * folders of both.
- */
+/** Who may read and write the databases, logs and folders that the server makes. */
 import { statSync } from "node:fs";
 import { DECLARATIONS, environmentName } from "./setting-table.ts";
-import { quoted, UsageError } from "./usage-error.ts";
+import { readValue } from "./settings.ts";
 
 const ALL_BITS = 0o777;
 const READ_BITS = 0o444;
-/** From a right to read to the right to enter, of the same class. */
+/** Shifts a right to read to the right to enter, of the same class of users. */
 const READ_TO_ENTER = 2;
 
 /**
- * Of everything that this process and those it starts make from now on, whatever umask it was
- * started with: files get the mode, folders the same and the right to enter for whoever may read.
+ * This process and those it starts make files with this mode from now on, whatever its umask was.
+ * Folders get it too, and whoever may read may enter.
  *
- * @param mode as the setting has it, such as "0640".
+ * @param mode As the setting has it, such as "0640".
  */
 export function useFileMode(mode: string): void {
   const bits = Number.parseInt(mode, 8);
@@ -23,25 +20,20 @@ export function useFileMode(mode: string): void {
   process.umask(ALL_BITS & ~folderBits);
 }
 
-/** For commands that have no flag for it. @throws UsageError */
+/** For commands without a flag for it. @throws UsageError */
 export function fileModeOf(env: Record<string, string | undefined>): string {
-  const { flag, type, default: usual } = DECLARATIONS.fileMode;
-  const name = environmentName(flag);
-  const text = env[name];
-  if (text === undefined || text === "") return usual;
-  const mode = type.read(text);
-  if (mode === undefined) throw new UsageError(`${name}: expected ${type.expected}, got ${quoted(text)}`);
-  return mode;
+  const variable = environmentName("fileMode");
+  return readValue("fileMode", env[variable] || DECLARATIONS.fileMode.default, variable);
 }
 
 export interface WideFiles {
-  /** Those that are open to more than the mode allows, each with its own mode. */
+  /** The files that are open to more than the mode allows, each with its mode. */
   found: string;
   /** A command for a shell. */
   remedy: string;
 }
 
-/** Null: none of them. Files that aren't there are passed over. */
+/** @returns Null when there are none. Files that aren't there are passed over. */
 export function findWideFiles(paths: readonly string[], mode: string): WideFiles | null {
   const allowed = Number.parseInt(mode, 8);
   const wide = paths.flatMap((path) => {

@@ -1,7 +1,4 @@
-/**
- * ", did you mean X?" for the closest known word, or "" when none is close enough to be a slip of
- * the hand.
- */
+/** ", did you mean X?" for the closest known word; "" when none is close enough for a typo. */
 export function suggest(word: string, known: readonly string[]): string {
   const best = nearest(word, known);
   return best === undefined ? "" : `, did you mean ${best}?`;

@@ -2,10 +2,9 @@
 import { readFileSync } from "node:fs";
 
 /**
- * Bun adds the variables of `.env` files in the current folder to `process.env` unless it is told
- * not to. Whoever starts the server's main module by hand may not tell it; this takes them out
- * again. A file that was named with
- * `--env-file` stays in effect. Only Linux tells what was there before.
+ * Bun adds the variables of `.env` files in the current folder to `process.env`, unless a flag
+ * forbids it. This takes them out again when somebody starts the main module by hand. A file that
+ * was named with `--env-file` stays in effect. Only Linux tells what was there before.
  */
 export function dropDotEnv(): void {
   if (process.execArgv.some((flag) => /^--(no-)?env-file/.test(flag))) return;

@@ -1,14 +1,11 @@
-/**
- * How Bun's client is told of a database, by whoever connects to it: for one connection, which
- * lasts until it is closed.
- */
+/** Options of Bun's PostgreSQL client for one connection, which lasts until it is closed. */
 import type { SQL } from "bun";
 import type { PostgresTarget } from "./postgres-url.ts";
 
 export function clientOptions(target: PostgresTarget, connectTimeoutMs: number): SQL.PostgresOrMySQLOptions {
   return {
     adapter: "postgres",
-    // Else DATABASE_URL of the environment would have its say.
+    // Without it the client would use DATABASE_URL of the environment.
     url: `postgres://localhost/?sslmode=${target.sslMode}`,
     hostname: target.host,
     port: target.port,

@@ -1,9 +1,6 @@
-/**
- * The parameters of connection strings that people bring along from other clients, and what becomes
- * of each.
- */
+/** What becomes of each parameter of connection strings from other clients. */
 
-/** Those with a meaning here. */
+/** Parameters that have a meaning here. */
 export const KNOWN_PARAMETERS = [
   "host",
   "port",
@@ -20,13 +17,10 @@ export const KNOWN_PARAMETERS = [
   "pgbouncer",
 ];
 
-/** Other names of known ones: those of Prisma and JDBC. */
+/** Names that Prisma and JDBC have for known ones. */
 const OTHER_NAMES: Record<string, string> = { schema: "search_path", currentSchema: "search_path" };
 
-/**
- * Without them, this client does the same or nothing that anybody could miss; some only with these
- * values.
- */
+/** Parameters that make no difference that matters, some of them only with these values. */
 const IGNORED: Record<string, RegExp> = {
   keepalives: /^/,
   keepalives_idle: /^/,
@@ -53,7 +47,7 @@ const IGNORED: Record<string, RegExp> = {
 const NO_CERTIFICATE = "the server has no certificate of its own to show";
 const NOT_READ = "such files are not read: write the parts into the URL, or set PGPASSWORD";
 const SAFER = "sslmode=verify-full makes sure of the database instead";
-/** Without them, a connection would be less safe than whoever wrote them thinks, or another one. */
+/** Ignoring one of these would make the connection less safe than its writer thinks, or another. */
 const REFUSED: Record<string, string> = {
   channel_binding: `this client has no channel binding; ${SAFER}`,
   require_auth: `this client takes any way that the database asks for; ${SAFER}`,

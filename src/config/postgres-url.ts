@@ -1,6 +1,8 @@
 /**
- * Where a PostgreSQL connection string points to: the forms of a URL, and
- * `host:port:database:user:password`.
+ * Reads a PostgreSQL connection string: a URL, or `host:port:database:user:password`.
+ *
+ * pg-connection-string would replace only the splitting of the URL. It takes the end of a password
+ * that holds "?" or "/" for a host, and opens the file of `sslrootcert` while it reads.
  */
 import { suggest } from "./nearest.ts";
 import { KNOWN_PARAMETERS, readParameter } from "./postgres-parameters.ts";
@@ -16,32 +18,29 @@ export interface PostgresTarget {
   port: number;
   database: string;
   user: string;
-  /** Null: none was given; PGPASSWORD counts then. */
+  /** Null when none was given; then PGPASSWORD counts. */
   password: string | null;
   sslMode: SslMode;
-  /** Path of the certificates that the server's is checked against. */
+  /** Path of the authorities' certificates, for the check of the server's. */
   sslRootCert: string | null;
   /** Settings of the session, from `options=-c name=value` and `search_path=`. */
   parameters: Record<string, string>;
-  /**
-   * A connection pool that gives each transaction another connection stands in between; else this
-   * is found out.
-   */
+  /** A pooler that gives each transaction another connection is in between, by the URL. */
   pooled: boolean;
   /** How long to wait for a connection; null: the server's own time. */
   connectTimeoutMs: number | null;
-  /** The database has to take writes when the server starts: `target_session_attrs`. */
+  /** `target_session_attrs` asks for a database that takes writes when the server starts. */
   writable: boolean;
-  /** Names of parameters that do nothing here, and whose absence harms nobody. */
+  /** Names of parameters that have no effect here, and do no harm by that. */
   ignored: string[];
 }
 
 const PORT_DEFAULT = 5432;
 const PORT_MAX = 65_535;
 const CONNECT_TIMEOUT_MAX_S = 600;
-/** As libpq: the server writes, so those that ask for what takes no writes are refused. */
+/** Those of libpq, without the ones for databases that take no writes: the server writes. */
 const SESSION_ATTRIBUTES = ["any", "read-write", "primary", "prefer-standby"];
-/** What the server sets itself, since its answers depend on it. */
+/** The server sets these itself, since its answers depend on them. */
 const OWN_PARAMETERS = [
   "timezone",
   "datestyle",
@@ -52,11 +51,10 @@ const OWN_PARAMETERS = [
 const EXPECTED = "expected postgresql://user:password@host:5432/database or host:port:database:user:password";
 
 /**
- * Missing parts are those of PostgreSQL's own clients: PGHOST, PGPORT, PGUSER, PGDATABASE, else
- * localhost, 5432, "postgres", and a database named like the user.
+ * Missing parts come from PGHOST, PGPORT, PGUSER and PGDATABASE, as in PostgreSQL's own clients.
+ * Without these they are localhost, 5432, "postgres", and a database named like the user.
  *
- * @throws UsageError A form, a port or a parameter that is not understood. Passwords are hidden in
- *   the message.
+ * @throws UsageError A form, a port or a parameter isn't understood. The message hides passwords.
  */
 export function parsePostgresUrl(
   text: string,
@@ -77,7 +75,7 @@ export function parsePostgresUrl(
   const sslMode = given.parameters.sslmode ?? env.PGSSLMODE ?? (ofSystem ? "verify-full" : "prefer");
   if (!(SSL_MODES as readonly string[]).includes(sslMode))
     throw fail(`expected an sslmode of ${SSL_MODES.join(", ")}`);
-  // Anybody can have a certificate of an authority that everybody trusts: as libpq has it.
+  // As in libpq: anybody can get a certificate of an authority that everybody trusts.
   if (ofSystem && sslMode !== "verify-full") throw fail("sslrootcert=system expects sslmode=verify-full");
   return {
     host: given.host ?? env.PGHOST ?? "localhost",
@@ -126,9 +124,9 @@ function readFiveParts(text: string): Given | null {
   };
 }
 
-/** By hand, as `URL` would refuse passwords that hold characters which should have been escaped. */
+/** `URL` would refuse passwords with characters that should have been escaped. */
 function readUrl(rest: string, fail: Fail): Given {
-  // A "?" of a careless password stands before the last "@".
+  // A "?" in a careless password comes before the last "@".
   const at = rest.lastIndexOf("@", rest.includes("?") ? parametersStart(rest) : rest.length);
   const userInfo = at < 0 ? "" : rest.slice(0, at);
   const [, address, path, query] = /^([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(rest.slice(at + 1)) ?? [];
@@ -146,7 +144,7 @@ function readUrl(rest: string, fail: Fail): Given {
   };
 }
 
-/** Where `?name=value` begins: parameters have a name and "=" right behind the question mark. */
+/** Where `?name=value` begins: a name and "=" follow the question mark. */
 function parametersStart(rest: string): number {
   const found = /\?[a-z_]+=[^@]*$|\?$/i.exec(rest);
   return found === null ? rest.length : found.index;
@@ -172,7 +170,7 @@ function readParameters(
     else if (reading.kind === "refused")
       throw fail(`the parameter ${quoted(name)} can't be had so: ${reading.why}`);
     else {
-      // Without a value the name may be one, and a password: then it isn't told.
+      // A name without a value may be part of a password, so it isn't shown.
       const named = value === "" ? "a parameter" : `the parameter ${quoted(name)}`;
       throw fail(
         `${named} isn't known${suggest(name, KNOWN_PARAMETERS) || `; known: ${KNOWN_PARAMETERS.join(", ")}`}`,
@@ -182,7 +180,7 @@ function readParameters(
   return { parameters, ignored };
 }
 
-/** Seconds; 0 is no limit to other clients, and the server's own time here. */
+/** In seconds. For other clients 0 is no limit; here it is the server's own limit. */
 function readConnectTimeout(text: string | undefined, fail: Fail): number | null {
   if (text === undefined) return null;
   const seconds = /^\d+$/.test(text) ? Number(text) : Number.NaN;
@@ -204,7 +202,7 @@ function readSessionParameters(given: Record<string, string>, fail: Fail): Recor
   }
   let rest = (given.options ?? "").trim();
   while (rest !== "") {
-    // A blank within a value is written "\ ", as PostgreSQL reads it.
+    // PostgreSQL reads "\ " as a blank within a value.
     const [all, name, value] = /^(?:-c\s*|--)([a-z_.]+)=((?:\\.|[^\s\\])*)\s*/i.exec(rest) ?? [];
     if (all === undefined || name === undefined || value === undefined)
       throw fail('expected options like "-c search_path=desk"');

@@ -1,20 +1,22 @@
 /**
- * Flags of the older Python server that a start script may still carry. They are accepted so that
- * the script goes on working; what they steered doesn't exist here.
+ * Flags of the older Python server that a start script may still carry. They have no effect here,
+ * and are accepted so that the script goes on working.
  */
-export const IGNORED_FLAGS: Readonly<Record<string, { takesValue: boolean }>> = {
-  "--stale-data-timeout": { takesValue: true },
-  "--cache-backends": { takesValue: true },
-  "--cache-dir": { takesValue: true },
-  "--startup-delay": { takesValue: true },
-  "--child-stagger-ms": { takesValue: true },
-  "--bind-retries": { takesValue: true },
-  "--bind-retry-delay-ms": { takesValue: true },
-  "--questdb-connection-timeout": { takesValue: true },
-  "--no-cache": { takesValue: false },
+import type { Flag } from "./command-line.ts";
+
+export const IGNORED_FLAGS: Readonly<Record<string, Flag>> = {
+  "stale-data-timeout": { type: "string" },
+  "cache-backends": { type: "string" },
+  "cache-dir": { type: "string" },
+  "startup-delay": { type: "string" },
+  "child-stagger-ms": { type: "string" },
+  "bind-retries": { type: "string" },
+  "bind-retry-delay-ms": { type: "string" },
+  "questdb-connection-timeout": { type: "string" },
+  "no-cache": { type: "boolean" },
 };
 
 /** Flags of the Python server with another spelling here. */
-export const SYNONYMS: Readonly<Record<string, { flag: string; value: string }>> = {
-  "--enable-access-log": { flag: "--access-log", value: "on" },
+export const SYNONYMS: Readonly<Record<string, Flag & { means: `--${string}`; value: string }>> = {
+  "enable-access-log": { type: "boolean", means: "--access-log", value: "on" },
 };

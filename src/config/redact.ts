@@ -1,6 +1,6 @@
 /**
- * Connection strings without their secrets. Only what is known to be none is shown: a mistyped
- * string has its password somewhere that nobody can foresee.
+ * Connection strings without their secrets. Only parts that are known to be harmless are shown: in
+ * a mistyped string the password may be anywhere.
  */
 import { HOST_AND_PORT } from "./upstream-url.ts";
 
@@ -9,9 +9,7 @@ export const FIVE_PARTS = /^([^:/\s]+:\d{1,5}:[^:]*:[^:]*):(.*)$/s;
 export const SCHEME = /^([a-z][a-z0-9+.-]*:)\/\//i;
 
 const HIDDEN = "***";
-/**
- * A host with or without a port, or several, then a path; what follows "?" is looked at by itself.
- */
+/** Hosts, with or without a port, then a path. What follows "?" is looked at separately. */
 const HOSTS_AND_PATH =
   /^(?:(?:\[[0-9a-f:.]+\]|[^:/?#@\s,=]*)(?::\d{1,5})?(?:,|(?=[/?#]|$)))*(?:\/[^?#:@=]*)?(?:\?.*)?$/is;
 /** `name=value`, separated by blanks, "&" or ";"; a value may stand in quotes. */
@@ -32,14 +30,14 @@ const OPEN_PARAMETERS = new Set([
   "pgbouncer",
   "target_session_attrs",
 ]);
-/** Nothing in it separates a user from a password. */
+/** Nothing in it could separate a user from a password. */
 const PLAIN = /^[^:@=]*$/;
-/** A path that is meant as one. */
+/** What was meant as a path. */
 const PATH = /^(?!.*\/\/)\.{0,2}\/[^@]*\.(db|sqlite3?|duckdb)$/is;
 
 /**
- * A `--db-file` or `--bus` value as logs, errors and /health may show it: passwords replaced by
- * ***. Where it is none of the forms that are known, more is hidden rather than less.
+ * A `--db-file` or `--bus` value as logs, errors and /health may show it, with *** for passwords.
+ * When its form isn't known, too much is hidden rather than too little.
  */
 export function redact(text: string): string {
   if (PLAIN.test(text) || PATH.test(text) || HOST_AND_PORT.test(text)) return text;
@@ -52,12 +50,12 @@ export function redact(text: string): string {
   return `${/^[^:@=]*(?=[:=])/.exec(text)?.[0] ?? ""}${HIDDEN}`;
 }
 
-/** For a value of any setting: only what looks like a connection string is redacted. */
+/** For a value of any setting: redacts only what looks like a connection string. */
 export function redactIfConnection(text: string): string {
   return /[@=]|\/\/|:.*:/s.test(text) && !/^[[\]0-9a-f:.]*$/i.test(text) ? redact(text) : text;
 }
 
-/** True when the string holds a password or a token: not only the name of a user. */
+/** Whether the string holds a password or a token, and not only the name of a user. */
 export function holdsSecret(text: string): boolean {
   const shown = redact(text);
   if (shown === text) return false;
@@ -67,8 +65,8 @@ export function holdsSecret(text: string): boolean {
 }
 
 /**
- * Up to the last "@", since a careless password may hold one, or a "/". A lone user name may be a
- * token, or one with its password.
+ * Hides all up to the last "@", since a careless password may hold an "@" or a "/". A lone user
+ * name may be a token.
  */
 function redactUrl(rest: string): string {
   const at = rest.lastIndexOf("@");
@@ -78,14 +76,14 @@ function redactUrl(rest: string): string {
   const name = user.slice(0, colon);
   const isName = colon >= 0 && colon < user.length - 1 && /^[\w.%+-]*$/.test(name);
   const shownUser = at < 0 ? "" : isName ? `${name}:${HIDDEN}@` : `${HIDDEN}@`;
-  // Five parts, with an "@" where a colon belongs.
+  // These are five parts, with an "@" where a colon belongs.
   if (/^[^:]*:\d{1,5}:/.test(user)) return HIDDEN;
   if (!HOSTS_AND_PATH.test(place)) return `${shownUser}${HIDDEN}`;
   const query = place.indexOf("?");
   return shownUser + (query < 0 ? place : place.slice(0, query) + redactPairs(place.slice(query)));
 }
 
-/** Of the parameters only those are shown whose names are known, and no text that is none. */
+/** Shows only parameters whose names are known, and no text that isn't a parameter. */
 function redactPairs(text: string): string {
   const shown = text.replace(PAIRS, (pair, name: string, value: string) =>
     OPEN_PARAMETERS.has(name.toLowerCase()) && !/[=:@]/.test(value) ? pair : `${name}=${HIDDEN}`,

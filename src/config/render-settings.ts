@@ -1,5 +1,5 @@
 import { IGNORED_FLAGS, SYNONYMS } from "./python-flags.ts";
-import { DECLARATIONS, type Declaration, environmentName, SETTING_NAMES } from "./setting-table.ts";
+import { DECLARATIONS, type Declaration, environmentName, SETTING_NAMES, UNITS } from "./setting-table.ts";
 import type { ParsedSettings } from "./settings.ts";
 
 const HELP_COLUMNS = 100;
@@ -15,7 +15,7 @@ export function settingsHelp(): string {
     "  --version\n      Print the version and stop.",
     "  -h, --help\n      Print this help and stop.",
   );
-  const synonyms = Object.entries(SYNONYMS).map(([flag, to]) => `${flag} (${to.flag} ${to.value})`);
+  const synonyms = Object.entries(SYNONYMS).map(([flag, to]) => `--${flag} (${to.means} ${to.value})`);
   return [
     ...paragraphs,
     wrap(
@@ -23,7 +23,9 @@ export function settingsHelp(): string {
       0,
     ),
     wrap(
-      `Also accepted: ${synonyms.join(", ")}; without effect: ${Object.keys(IGNORED_FLAGS).join(", ")}.`,
+      `Also accepted: ${synonyms.join(", ")}; without effect: ${Object.keys(IGNORED_FLAGS)
+        .map((flag) => `--${flag}`)
+        .join(", ")}.`,
       0,
     ),
   ].join("\n\n");
@@ -32,8 +34,9 @@ export function settingsHelp(): string {
 /** Every setting with its value, secrets hidden, and where it came from: JSON, a setting a line. */
 export function printConfig({ settings, sources }: Pick<ParsedSettings, "settings" | "sources">): string {
   const lines = SETTING_NAMES.map((name) => {
-    const { flag, redact } = DECLARATIONS[name] as Declaration<unknown>;
-    const value = redact?.(settings[name]) ?? settings[name];
+    const { flag, unit, redact } = DECLARATIONS[name] as Declaration<unknown>;
+    const set = settings[name];
+    const value = set === null ? null : (redact?.(set) ?? (unit ? Number(set) / UNITS[unit] : set));
     const key = JSON.stringify(flag.slice(2));
     return `  ${key}: {"value": ${JSON.stringify(value)}, "from": ${JSON.stringify(sources[name])}}`;
   });
@@ -74,8 +77,8 @@ function rows(): Row[] {
     return {
       flag,
       placeholder: type.placeholder,
-      variable: environmentName(flag),
-      default: unit === null || bare === "" ? bare : `${bare} ${unit}`,
+      variable: environmentName(name),
+      default: unit === undefined || bare === "" ? bare : `${bare} ${unit}`,
       accepted: type.expected,
       sentence,
     };

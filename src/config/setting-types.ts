@@ -28,12 +28,7 @@ export function wholeNumber(bounds: Bounds): ValueType<number> {
   };
 }
 
-/** For a setting that finds its own value where it is left out. */
-export function wholeNumberOrUsual(bounds: Bounds): ValueType<number | null> {
-  return wholeNumber(bounds) as ValueType<number | null>;
-}
-
-/** 0 stands for a value that is found out. */
+/** 0 stands for a value that the server finds out. */
 export function zeroOr(bounds: Bounds): ValueType<number> {
   const { read } = wholeNumber(bounds);
   return {
@@ -53,7 +48,7 @@ export function seconds(bounds: Bounds): ValueType<number> {
 }
 
 /** Exactly one of the words, in this case of letters. */
-export function oneOf<T extends string>(choices: readonly T[]): ValueType<T> {
+export function oneOf<const T extends string>(choices: readonly T[]): ValueType<T> {
   return {
     placeholder: choices.join("|"),
     expected: `one of ${choices.join(", ")}`,
@@ -121,7 +116,7 @@ export function hostNames(): ValueType<string[]> {
 }
 
 /** `postgres`, or a URL of a message broker. */
-export function busUrl(): ValueType<string | null> {
+export function busUrl(): ValueType<string> {
   return {
     placeholder: "URL",
     expected: "nats://HOST[:PORT], redis://HOST[:PORT] or postgres",
@@ -134,7 +129,7 @@ const BUS_URL = /^(nats|tls|redis|rediss):\/\/[^\s/]+/i;
 const HOST_NAME = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?$/i;
 
 function isHost(text: string): boolean {
-  // What looks like an address but isn't one (1.2.3.400) would only fail later, at the name server.
+  // Something like 1.2.3.400 would only fail later, at the name server.
   return isIP(text) !== 0 || (text.length <= 253 && HOST_NAME.test(text) && !/^[\d.]+$/.test(text));
 }
 

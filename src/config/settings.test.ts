@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { defaultMemoryMb } from "./memory-shares.ts";
 import { printConfig, settingsHelp, settingsTable } from "./render-settings.ts";
-import { DECLARATIONS, environmentName, SETTING_NAMES } from "./setting-table.ts";
+import { DECLARATIONS, environmentName, SETTING_NAMES, UNITS } from "./setting-table.ts";
 import { parseSettings } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -24,32 +24,32 @@ describe("defaults", () => {
       port: 8080,
       allowHosts: [],
       workers: 1,
-      workerRestartTimeoutS: 30,
-      livenessTimeoutS: 10,
-      heartbeatIntervalS: 1,
-      maxBodyMb: 10,
-      updateLogMb: 1024,
+      workerRestartTimeoutMs: 30_000,
+      livenessTimeoutMs: 10_000,
+      heartbeatIntervalMs: 1_000,
+      maxBodyBytes: 10 * UNITS.MB,
+      updateLogBytes: 1024 * UNITS.MB,
       wsSymbolsMax: 1000,
       wsSubscriptionsMax: 1_000_000,
       wsSubscriptionsPerAddress: 500_000,
       wsTickersMax: 200_000,
       wsConnectionsPerAddress: 5000,
-      wsQueueKb: 1024,
+      wsQueueBytes: 1024 * UNITS.KB,
       bus: null,
       testFeed: false,
       dbPoolSize: 10,
       sql: "raw",
       sqlGet: true,
       readOnly: false,
-      sqlTimeoutS: 30,
+      sqlTimeoutMs: 30_000,
       sqlMaxRows: 1_000_000,
-      memoryMb: defaultMemoryMb(),
-      spoolMb: 1024,
+      memoryBytes: defaultMemoryMb() * UNITS.MB,
+      spoolBytes: 1024 * UNITS.MB,
       durability: "full",
-      duckdbMemoryMb: 1024,
+      duckdbMemoryBytes: 1024 * UNITS.MB,
       duckdbThreads: 2,
       sample: false,
-      minFreeMb: null,
+      minFreeBytes: null,
       fileMode: "0600",
       logFile: null,
       logLevel: "INFO",
@@ -89,9 +89,9 @@ describe("where a value comes from", () => {
       host: "::1",
       allowHosts: "a.example,b.example",
       durability: "normal",
-      duckdbMemoryMb: "512",
-      memoryMb: "512",
-      wsQueueKb: "512",
+      duckdbMemoryBytes: "512",
+      memoryBytes: "512",
+      wsQueueBytes: "512",
       bus: "nats://broker:4222",
       testFeed: "true",
       sql: "off",
@@ -107,8 +107,8 @@ describe("where a value comes from", () => {
       const { flag, type } = DECLARATIONS[name];
       const text = other[name] ?? "7";
       const joined = parseSettings([`${flag}=${text}`], {}).settings[name];
-      expect(joined).not.toEqual(DECLARATIONS[name].default);
-      expect(parseSettings([], { [environmentName(flag)]: text }).settings[name]).toEqual(joined);
+      expect(joined).not.toEqual(parseSettings([], {}).settings[name]);
+      expect(parseSettings([], { [environmentName(name)]: text }).settings[name]).toEqual(joined);
       const apart = type.placeholder === null && text === "true" ? [flag] : [flag, text];
       expect(parseSettings(apart, {}).settings[name]).toEqual(joined);
     }
@@ -309,6 +309,18 @@ describe("what is asked for", () => {
     expect(Object.keys(printed)).toHaveLength(SETTING_NAMES.length);
   });
 
+  test("--print-config shows times and sizes in the unit that users write", () => {
+    const given = ["--heartbeat-interval=0.07", "--sql-timeout=1.1", "--ws-queue-kb=77", "--spool-mb=3"];
+    const parsed = parseSettings(["--print-config", ...given], {});
+    expect(parsed.settings).toMatchObject({ wsQueueBytes: 77 * 1024, spoolBytes: 3 * 1024 * 1024 });
+    expect(parsed.settings.sqlTimeoutMs).toBeCloseTo(1_100);
+    const printed = JSON.parse(printConfig(parsed)) as Record<string, { value: unknown }>;
+    for (const [flag, value] of given.map((text) => text.slice(2).split("=") as [string, string]))
+      expect([flag, printed[flag]?.value]).toEqual([flag, Number(value)]);
+    expect(printed["max-body-mb"]?.value).toBe(10);
+    expect(printed["min-free-mb"]?.value).toBeNull();
+  });
+
   test("--print-config hides passwords", () => {
     const parsed = parseSettings([], {});
     parsed.settings.dbFile = "postgresql://desk:s3cret@db/stocks";
@@ -320,7 +332,7 @@ describe("what is asked for", () => {
       const { flag, sentence } = DECLARATIONS[name];
       for (const text of [settingsHelp(), settingsTable()]) {
         expect(text).toContain(flag);
-        expect(text).toContain(environmentName(flag));
+        expect(text).toContain(environmentName(name));
       }
       expect(settingsTable()).toContain(sentence);
     }

@@ -1,11 +1,12 @@
 /**
- * The settings of the server, from its command line and environment. Each is declared once, in
- * setting-table.ts; flag beats environment beats default. There is no settings file.
+ * Reads the settings of the server from its command line and environment. setting-table.ts declares
+ * each of them. A flag beats the environment, which beats the default. There is no settings file.
  */
 
+import { type CommandLineToken, type Flag, readCommandLine, strayArgument } from "./command-line.ts";
 import { suggest } from "./nearest.ts";
 import { IGNORED_FLAGS, SYNONYMS } from "./python-flags.ts";
-import { redact, redactIfConnection } from "./redact.ts";
+import { redactIfConnection } from "./redact.ts";
 import {
   DECLARATIONS,
   type Declaration,
@@ -13,68 +14,17 @@ import {
   environmentName,
   SETTING_NAMES,
   type SettingName,
+  UNITS,
 } from "./setting-table.ts";
 import { quoted, UsageError } from "./usage-error.ts";
 
-export type LogLevel = "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL";
-export type AccessLog = "on" | "errors" | "off";
-export type Durability = "full" | "normal";
-/** What clients may do with SQL of their own. */
-export type SqlScope = "off" | "select" | "raw";
+export type Settings = {
+  -readonly [K in SettingName]: (typeof DECLARATIONS)[K] extends Declaration<infer T> ? T : never;
+};
 
-export interface Settings {
-  /** As given: a path, or a connection string that may hold a password: never log it unredacted. */
-  dbFile: string;
-  host: string;
-  port: number;
-  /** Further names accepted in `Host` and `Origin`, in lower case. */
-  allowHosts: string[];
-  /** Null: 256 MB, at most a quarter of the disk. */
-  minFreeMb: number | null;
-  /** Octal, four digits. */
-  fileMode: string;
-  logFile: string | null;
-  logLevel: LogLevel;
-  accessLog: AccessLog;
-  heartbeatIntervalS: number;
-  maxBodyMb: number;
-  /** 1 … ; 0 has been replaced by the number of usable CPUs. */
-  workers: number;
-  workerRestartTimeoutS: number;
-  /** A worker that doesn't answer the supervisor for this long is replaced. */
-  livenessTimeoutS: number;
-  /** Of the update log, by the bytes of its frames. */
-  updateLogMb: number;
-  wsSymbolsMax: number;
-  wsSubscriptionsMax: number;
-  wsSubscriptionsPerAddress: number;
-  wsTickersMax: number;
-  wsConnectionsPerAddress: number;
-  /** Bound of what waits for one slow WebSocket. */
-  wsQueueKb: number;
-  /** May hold a password: never log it unredacted. */
-  bus: string | null;
-  testFeed: boolean;
-  dbPoolSize: number;
-  sql: SqlScope;
-  /** SQL by GET, as far as `sql` goes. */
-  sqlGet: boolean;
-  /** Clients may neither save nor send raw SQL. */
-  readOnly: boolean;
-  sqlTimeoutS: number;
-  sqlMaxRows: number;
-  /** Of all processes of the server together. 0 has been replaced by a share of what there is. */
-  memoryMb: number;
-  /** Of answers that wait on the disk for clients that read slowly, in all workers together. */
-  spoolMb: number;
-  durability: Durability;
-  /** Memory of DuckDB, data and queries, in MB; the process takes about 100 MB besides. */
-  duckdbMemoryMb: number;
-  /** Threads that DuckDB works on queries with. */
-  duckdbThreads: number;
-  /** Load the sample into an empty database. */
-  sample: boolean;
-}
+export type LogLevel = Settings["logLevel"];
+export type AccessLog = Settings["accessLog"];
+export type Durability = Settings["durability"];
 
 type Wants = "run" | "help" | "version" | "print-config";
 
@@ -90,8 +40,8 @@ export interface ParsedSettings {
 /**
  * @param argv What follows the subcommand.
  * @param env Usually process.env; an empty variable counts as not set.
- * @throws UsageError Unknown flag or STOCK_DB_ variable, missing or wrong value. Not when help or
- *   the version is asked for: whoever got the flags wrong needs the help most.
+ * @throws UsageError Unknown flag or STOCK_DB_ variable, missing or wrong value. It isn't thrown
+ *   when help is asked for: whoever got the flags wrong needs it most.
  */
 export function parseSettings(
   argv: readonly string[],
@@ -101,7 +51,7 @@ export function parseSettings(
   if (asked !== undefined) return { ...resolve(new Map()), ignored: [], wants: asked };
 
   const given = readEnvironment(env);
-  const line = readCommandLine(argv);
+  const line = readFlags(argv);
   for (const [name, value] of line.given) given.set(name, value);
   return { ...resolve(given), ignored: line.ignored, wants: line.printConfig ? "print-config" : "run" };
 }
@@ -112,28 +62,26 @@ const INFORMATION_FLAGS: Record<string, "help" | "version" | undefined> = {
   "--version": "version",
 };
 
-const PRINT_CONFIG = "--print-config";
-
-/**
- * Variables with the prefix that are not settings: the brief of a child process and the launcher's
- * choice of Bun.
- */
+/** Variables with the prefix that are no settings: a child's brief, the launcher's Bun. */
 const OTHER_VARIABLES = ["STOCK_DB_CHILD", "STOCK_DB_BUN"];
 
 /** A value with the flag or variable that it came from. */
 type Given = Map<SettingName, { value: Settings[SettingName]; source: string }>;
 
 const BY_FLAG = new Map<string, SettingName>(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag, name]));
-const BY_VARIABLE = new Map<string, SettingName>(
-  SETTING_NAMES.map((name) => [environmentName(DECLARATIONS[name].flag), name]),
-);
-const KNOWN_FLAGS = [
-  ...BY_FLAG.keys(),
-  ...Object.keys(SYNONYMS),
-  ...Object.keys(IGNORED_FLAGS),
-  ...Object.keys(INFORMATION_FLAGS),
-  PRINT_CONFIG,
-];
+const BY_VARIABLE = new Map<string, SettingName>(SETTING_NAMES.map((name) => [environmentName(name), name]));
+/** By name, without the dashes. */
+const FLAGS: Record<string, Flag> = {
+  ...Object.fromEntries(SETTING_NAMES.map((name) => [DECLARATIONS[name].flag.slice(2), flagOf(name)])),
+  ...SYNONYMS,
+  ...IGNORED_FLAGS,
+  "print-config": { type: "boolean" },
+};
+
+function flagOf(name: SettingName): Flag {
+  const { expected, placeholder } = DECLARATIONS[name].type;
+  return placeholder === null ? { type: "boolean", takesWord: true } : { type: "string", expected };
+}
 
 function readEnvironment(env: Record<string, string | undefined>): Given {
   const given: Given = new Map();
@@ -150,68 +98,35 @@ function readEnvironment(env: Record<string, string | undefined>): Given {
   return given;
 }
 
-function readCommandLine(argv: readonly string[]): { given: Given; ignored: string[]; printConfig: boolean } {
+function readFlags(argv: readonly string[]): { given: Given; ignored: string[]; printConfig: boolean } {
   const given: Given = new Map();
   const ignored = new Set<string>();
   let printConfig = false;
-  for (let i = 0; i < argv.length; i++) {
-    let { flag, text } = splitFlag(argv[i]!);
-    /** The flag's value: what follows "=", else the next argument. */
-    const takeText = (expected: string): string => {
-      text ??= argv[i + 1]?.startsWith("--") === false ? argv[++i] : undefined;
-      if (text === undefined) throw new UsageError(`${flag}: expected ${expected}, got no value`);
-      return text;
-    };
-    const refuseText = (): void => {
-      if (text !== undefined)
-        throw new UsageError(`${flag}: takes no value, got ${quoted(redactIfConnection(text))}`);
-    };
-
-    const ignoredFlag = own(IGNORED_FLAGS, flag);
-    const synonym = own(SYNONYMS, flag);
-    if (ignoredFlag !== undefined) {
-      if (ignoredFlag.takesValue) takeText("a value");
-      else refuseText();
-      ignored.add(flag);
-    } else if (flag === PRINT_CONFIG) {
-      refuseText();
-      printConfig = true;
-    } else {
-      if (synonym !== undefined) {
-        refuseText();
-        ({ flag, value: text } = synonym);
-      }
-      const name = BY_FLAG.get(flag);
-      if (name === undefined) throw unknownArgument(argv[i]!, flag);
-      const { type } = DECLARATIONS[name];
-      if (type.placeholder === null) text ??= switchWord(argv[i + 1]) ? argv[++i] : "true";
-      add(given, name, readValue(name, takeText(type.expected), flag), flag);
-    }
+  const { tokens } = readCommandLine(argv, FLAGS);
+  for (const [i, token] of tokens.entries()) {
+    if (token.kind === "positional" && !isWordOfSwitch(token.value, tokens[i - 1]))
+      throw strayArgument(token.value);
+    if (token.kind !== "option") continue;
+    const synonym = own(SYNONYMS, token.name);
+    const flag = synonym?.means ?? `--${token.name}`;
+    const name = BY_FLAG.get(flag);
+    if (name !== undefined) {
+      const next = tokens[i + 1];
+      const word = next?.kind === "positional" && isWordOfSwitch(next.value, token) ? next.value : "true";
+      add(given, name, readValue(name, synonym?.value ?? token.value ?? word, flag), flag);
+    } else if (own(IGNORED_FLAGS, token.name) !== undefined) ignored.add(flag);
+    else printConfig = true;
   }
   return { given, ignored: [...ignored], printConfig };
 }
 
 /** A switch may be followed by its word, as in `--sql-get off`. */
-function switchWord(argument: string | undefined): boolean {
-  return argument !== undefined && SWITCH_WORDS.has(argument.toLowerCase());
+function isWordOfSwitch(text: string, before?: CommandLineToken): boolean {
+  if (before?.kind !== "option" || before.value !== undefined) return false;
+  return own(FLAGS, before.name)?.takesWord === true && SWITCH_WORDS.has(text.toLowerCase());
 }
 
 const SWITCH_WORDS = new Set(["on", "off", "true", "false"]);
-
-function splitFlag(argument: string): { flag: string; text: string | undefined } {
-  const equals = argument.startsWith("--") ? argument.indexOf("=") : -1;
-  if (equals < 0) return { flag: argument, text: undefined };
-  return { flag: argument.slice(0, equals), text: argument.slice(equals + 1) };
-}
-
-/** What isn't a flag may be a connection string whose flag was forgotten. */
-function unknownArgument(argument: string, flag: string): UsageError {
-  if (!flag.startsWith("-"))
-    return new UsageError(`${quoted(redact(argument))}: expected a flag, see --help`);
-  return new UsageError(
-    `${quoted(flag).slice(1, -1)}: no such flag${suggest(flag, KNOWN_FLAGS) || ", see --help"}`,
-  );
-}
 
 function add(given: Given, name: SettingName, value: Settings[SettingName], source: string): void {
   const merge = DECLARATIONS[name].type.merge as Merge | undefined;
@@ -221,7 +136,13 @@ function add(given: Given, name: SettingName, value: Settings[SettingName], sour
 
 type Merge = (before: Settings[SettingName], now: Settings[SettingName]) => Settings[SettingName];
 
-function readValue<K extends SettingName>(name: K, text: string, source: string): Settings[K] {
+/**
+ * The value of one setting, in the unit that users write.
+ *
+ * @param source The flag or variable that the text came from.
+ * @throws UsageError
+ */
+export function readValue<K extends SettingName>(name: K, text: string, source: string): Settings[K] {
   const declaration = DECLARATIONS[name] as Declaration<Settings[K]>;
   const value = declaration.type.read(text);
   if (value === undefined) {
@@ -239,11 +160,16 @@ function resolve(given: Given): { settings: Settings; sources: Record<SettingNam
   for (const name of SETTING_NAMES) {
     const declaration = DECLARATIONS[name] as Declaration<unknown>;
     const value = given.has(name) ? given.get(name)!.value : defaultOf(declaration, settings as Settings);
-    settings[name] = declaration.resolve?.(value) ?? value;
+    settings[name] = fromUnit(declaration, declaration.resolve?.(value) ?? value);
     sources[name] = given.get(name)?.source ?? "default";
   }
-  // The loop has set every name; the table's type makes sure that there is one for each field.
+  // The loop has set every name of the table.
   return { settings: settings as unknown as Settings, sources: sources as Record<SettingName, string> };
+}
+
+/** The one place where the units that users write become milliseconds and bytes. */
+function fromUnit({ unit }: Declaration<unknown>, value: unknown): unknown {
+  return unit === undefined || value === null ? value : Number(value) * UNITS[unit];
 }
 
 function defaultOf(declaration: Declaration<unknown>, before: Settings): unknown {

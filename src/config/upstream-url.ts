@@ -1,4 +1,4 @@
-/** Where the server is that a `--db-file` of host:port or http(s)://… names. */
+/** Reads a `--db-file` of host:port or http(s)://…, which names another server. */
 
 export interface UpstreamUrl {
   /** With the path, without credentials and without a slash at its end. */
@@ -36,7 +36,7 @@ function basicCredentials(username: string, password: string): string | null {
   return `Basic ${Buffer.from(credentials).toString("base64")}`;
 }
 
-/** A "%" that escapes nothing is meant as it is. */
+/** A "%" that escapes nothing stands for itself. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -1,7 +1,6 @@
 /**
- * The person who started the program gave it something it can't use. The message is one line that
- * names the flag or variable, the value and what was expected; the program prints it and exits with
- * USAGE_EXIT.
+ * The program was started with something it can't use. It prints the message, one line with the
+ * flag or variable, the value and what was expected, and exits with USAGE_EXIT.
  */
 export class UsageError extends Error {
   constructor(message: string) {
@@ -10,7 +9,7 @@ export class UsageError extends Error {
   }
 }
 
-/** A longer value would push what was expected off the screen. */
+/** A longer value would push the rest of the message off the screen. */
 const SHOWN_CHARS_MAX = 200;
 
 /** A value as an error message shows it: in quotes, on one line, bounded in length. */

@@ -3,6 +3,7 @@
  * until the command is done. Bun receives bodies before they are read, so none can wait: excess is
  * refused.
  */
+import { STATUS } from "../protocol/codes.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 
 /** Bodies up to this size always fit; they don't fill the memory. */
@@ -57,7 +58,7 @@ export class Bodies {
     const ofAddress = this.#ofAddress.get(address) ?? 0;
     if (ofAddress + moreOfAddress > bytesPerAddressMax)
       throw new RequestError(
-        429,
+        STATUS.tooMany,
         `body: those of the requests under way from ${address} take ${ofAddress} bytes, expected at most ${bytesPerAddressMax} with this one; try again`,
         { retryAfterS: RETRY_AFTER_S },
       );

@@ -1,6 +1,5 @@
 /** A request on its way through the router. Each request makes one, so it looks things up late. */
 import type { Server } from "bun";
-import { splitTarget } from "./path.ts";
 import type { AnySocketData, RouterOptions } from "./router.ts";
 
 export class Call {
@@ -36,5 +35,27 @@ export class Call {
   liftLimit(): void {
     this.server.timeout(this.request, 0);
     this.isUnlimited = true;
+  }
+}
+
+/** @param url A request target. Bun leaves it relative for a missing or bad Host. */
+function splitTarget(url: string): { path: string; query: string } {
+  // The query of a relative target may hold a URL.
+  const scheme = url.startsWith("/") ? -1 : url.indexOf("://");
+  // Some clients wrongly send a fragment.
+  const hash = url.indexOf("#");
+  if (hash >= 0) url = url.slice(0, hash);
+  const start = scheme < 0 ? 0 : url.indexOf("/", scheme + 3);
+  if (start < 0) return { path: "/", query: "" };
+  const mark = url.indexOf("?", start);
+  const raw = mark < 0 ? url.slice(start) : url.slice(start, mark);
+  return { path: raw.includes("%") ? decode(raw) : raw, query: mark < 0 ? "" : url.slice(mark + 1) };
+}
+
+function decode(raw: string): string {
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw; // not a route whatever it was meant to be
   }
 }

@@ -1,4 +1,5 @@
 import type { Conditions } from "../observe/conditions.ts";
+import { STATUS } from "../protocol/codes.ts";
 import { RequestError } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { StockReader } from "../storage/contract.ts";
@@ -16,7 +17,7 @@ export interface HealthOptions {
 }
 
 export interface Health {
-  status: 200 | 503 | 508;
+  status: number;
   body: Record<string, unknown>;
 }
 
@@ -47,7 +48,7 @@ export async function checkHealth(
 }
 
 interface Problem {
-  status: 503 | 508;
+  status: number;
   message: string;
 }
 
@@ -56,18 +57,20 @@ async function findProblem(
   kind: "health" | "ready",
   via: string | null,
 ): Promise<Problem | null> {
-  if (kind === "ready" && options.isDraining()) return { status: 503, message: "the worker is draining" };
+  if (kind === "ready" && options.isDraining())
+    return { status: STATUS.unavailable, message: "the worker is draining" };
   if (kind === "ready" && !options.isHubConnected())
-    return { status: 503, message: "the database's writer is away" };
+    return { status: STATUS.unavailable, message: "the database's writer is away" };
   if (kind === "ready" && options.conditions.reasons.length > 0)
-    return { status: 503, message: options.conditions.reasons.join("; ") };
+    return { status: STATUS.unavailable, message: options.conditions.reasons.join("; ") };
   try {
     await options.reader.probe(via);
     return null;
   } catch (error) {
     const message = messageOf(error);
     // Passed on as it is: every server of a circle must know.
-    if (error instanceof RequestError && error.status === 508) return { status: 508, message };
-    return { status: 503, message: `the database doesn't answer: ${message}` };
+    if (error instanceof RequestError && error.status === STATUS.circle)
+      return { status: STATUS.circle, message };
+    return { status: STATUS.unavailable, message: `the database doesn't answer: ${message}` };
   }
 }

@@ -1,3 +1,4 @@
+import { STATUS } from "../protocol/codes.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import type { BodyShare } from "./bodies.ts";
 import type { Call } from "./call.ts";
@@ -27,7 +28,10 @@ export async function readBody(call: Call, share: BodyShare): Promise<string> {
         : ((await request.bytes()) as Uint8Array<ArrayBuffer>);
   } catch (error) {
     if (!(error instanceof Error && error.name === "AbortError")) throw error;
-    throw new RequestError(499, "the client left, or sent too slowly, before its whole body was here");
+    throw new RequestError(
+      STATUS.clientGone,
+      "the client left, or sent too slowly, before its whole body was here",
+    );
   }
   const encoding = request.headers.get("content-encoding")?.toLowerCase() ?? null;
   if (encoding !== null) bytes = await unpack(bytes, encoding, maxBytes, share);
@@ -43,7 +47,10 @@ export async function readBody(call: Call, share: BodyShare): Promise<string> {
 function charsetOf(type: string | null): string {
   const [media, ...parameters] = (type ?? "").toLowerCase().split(";");
   if (media!.trim() !== "application/json") {
-    throw new RequestError(415, `Content-Type: got ${JSON.stringify(type ?? "")}, expected application/json`);
+    throw new RequestError(
+      STATUS.wrongMediaType,
+      `Content-Type: got ${JSON.stringify(type ?? "")}, expected application/json`,
+    );
   }
   const charset = parameters
     .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)"?\s*$/.exec(parameter)?.[1])
@@ -60,7 +67,7 @@ function charsetOf(type: string | null): string {
 
 function tooLarge(bytes: number, maxBytes: number): RequestError {
   return new RequestError(
-    413,
+    STATUS.tooLarge,
     `Body of ${bytes} bytes is too large: expected at most ${maxBytes} (--max-body-mb)`,
   );
 }
@@ -91,7 +98,7 @@ async function unpack(
   if (encoding === "identity") return bytes;
   if (encoding !== "gzip" && encoding !== "deflate") {
     throw new RequestError(
-      415,
+      STATUS.wrongMediaType,
       `Content-Encoding: got ${JSON.stringify(encoding)}, expected gzip, deflate or identity`,
     );
   }

@@ -1,4 +1,5 @@
 import type { Answer } from "../commands/context.ts";
+import { STATUS } from "../protocol/codes.ts";
 import { RequestError } from "../protocol/errors.ts";
 
 const JSON_TYPE = "application/json; charset=utf-8";
@@ -32,11 +33,11 @@ export function jsonResponse(body: unknown, status: number, headers: Record<stri
 /** @param error Anything thrown. What is no RequestError is our bug: 500; the caller logs it. */
 export function errorResponse(error: unknown): Response {
   if (!(error instanceof RequestError)) {
-    return jsonResponse({ error: "An internal server error occurred." }, 500);
+    return jsonResponse({ error: "An internal server error occurred." }, STATUS.ownFault);
   }
   const headers: Record<string, string> = {};
   if (error.retryAfterS !== undefined) headers["Retry-After"] = String(error.retryAfterS);
   // Nothing reads the rest of a refused body.
-  if (error.status === 413) headers.Connection = "close";
+  if (error.status === STATUS.tooLarge) headers.Connection = "close";
   return jsonResponse(error.body(), error.status, headers);
 }

@@ -6,6 +6,7 @@ import type { MemoryWatch } from "../memory/memory-watch.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
 import { type Counters, countAnswer } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
+import { STATUS } from "../protocol/codes.ts";
 import { RequestError } from "../protocol/errors.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData, Sockets } from "../websocket/sockets.ts";
@@ -120,7 +121,7 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   const { method, headers } = request;
   if (!guard.acceptsHost(headers.get("host"))) {
     throw new RequestError(
-      403,
+      STATUS.forbidden,
       `Host: got ${show(headers.get("host"))}, expected an address, localhost or a name given with --allow-host`,
     );
   }
@@ -142,7 +143,7 @@ function refuseForeignSite({ headers }: Request, guard: HostGuard): void {
   const header = guard.foreignHeader(headers);
   if (header === null) return;
   throw new RequestError(
-    403,
+    STATUS.forbidden,
     `${header}: got ${show(headers.get(header))}, which is a page of another site; expected the server's own or one given with --allow-host`,
   );
 }
@@ -150,12 +151,16 @@ function refuseForeignSite({ headers }: Request, guard: HostGuard): void {
 function otherMethod(method: string, allow: string): Response {
   const headers = { Allow: `${allow}, OPTIONS` };
   if (method === "OPTIONS") return new Response(null, { status: 204, headers });
-  return jsonResponse({ error: `Method ${method} is not allowed here: expected ${allow}` }, 405, headers);
+  return jsonResponse(
+    { error: `Method ${method} is not allowed here: expected ${allow}` },
+    STATUS.methodNotAllowed,
+    headers,
+  );
 }
 
 function notFound(path: string): Response {
   const message = STATIC_ENDING.test(path)
     ? `Static resource '${path}' not found. This is a database API server.`
     : `Endpoint '${path}' not found`;
-  return jsonResponse({ error: "Not Found", message, available_endpoints: ENDPOINTS }, 404);
+  return jsonResponse({ error: "Not Found", message, available_endpoints: ENDPOINTS }, STATUS.notFound);
 }

@@ -1,6 +1,7 @@
 /** All routes. Answers to wrong methods and unknown paths follow from this table. */
 import type { Answer } from "../commands/context.ts";
 import { sqlOverGet } from "../commands/execute-sql.ts";
+import { STATUS } from "../protocol/codes.ts";
 import { VIA_HEADER } from "../protocol/via.ts";
 import type { Call } from "./call.ts";
 import { runCommand } from "./command-request.ts";
@@ -70,7 +71,7 @@ function socket(kind: "sockets" | "replays"): Route["answer"] {
 function probe(kind: "health" | "ready" | "live"): Route["answer"] {
   return async ({ request, options }) => {
     const { status, body } = await checkHealth(options.health, kind, request.headers.get(VIA_HEADER));
-    return jsonResponse(body, status, status === 503 ? { "Retry-After": "1" } : {});
+    return jsonResponse(body, status, status === STATUS.unavailable ? { "Retry-After": "1" } : {});
   };
 }
 

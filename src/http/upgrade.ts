@@ -1,6 +1,7 @@
 import type { Server } from "bun";
 import { show } from "../commands/params.ts";
-import { badRequest, RequestError } from "../protocol/errors.ts";
+import { STATUS } from "../protocol/codes.ts";
+import { badRequest, RequestError, unavailable } from "../protocol/errors.ts";
 import type { ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 import { jsonResponse } from "./responses.ts";
@@ -22,22 +23,20 @@ export async function upgrade(
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
     const response = jsonResponse(
       { error: `${path}: expected a WebSocket handshake (Upgrade: websocket)` },
-      426,
+      STATUS.upgradeRequired,
     );
     response.headers.set("Upgrade", "websocket");
     return response;
   }
   if (!guard.acceptsOrigin(headers.get("origin"), headers.get("host"))) {
     throw new RequestError(
-      403,
+      STATUS.forbidden,
       `Origin: got ${show(headers.get("origin"))}, expected the server's own or one given with --allow-host`,
     );
   }
-  if (isDraining()) throw new RequestError(503, "the worker is draining; connect again", { retryAfterS: 1 });
+  if (isDraining()) throw unavailable("the worker is draining; connect again");
   if (descriptors.hasNoneForSocket())
-    throw new RequestError(503, "the worker has no descriptor left for a WebSocket; connect again later", {
-      retryAfterS: 1,
-    });
+    throw unavailable("the worker has no descriptor left for a WebSocket; connect again later");
   memory.admit(path);
   if (await sockets.upgrade(request, server, new URLSearchParams(query))) return undefined;
   throw badRequest(

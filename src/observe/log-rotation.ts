@@ -1,3 +1,8 @@
+/**
+ * Puts log files aside. Supervisor and hub share a file, and so do a worker and its replacement.
+ * It is for start scripts of the Python server: they give `--log-file`, and nothing else rotates
+ * the files.
+ */
 import { open, rename, stat, unlink } from "node:fs/promises";
 import { errorCode, nullIfAbsent } from "./file-errors.ts";
 

@@ -1,34 +1,34 @@
 /**
- * What the supervisor and its children say to each other over Bun's IPC channel (`serialization:
- * "json"`), and how a child learns what it is. Small and rare messages only: `send` has no
- * backpressure in Bun.
+ * The messages between the supervisor and its children over Bun's IPC channel (`serialization:
+ * "json"`), and the brief that tells a child what it is. Messages are small and rare, as Bun's
+ * `send` has no backpressure.
  */
 import type { Settings } from "../config/settings.ts";
 
 /**
- * Handed to a child in the environment variable STOCK_DB_CHILD, as JSON. Never in argv: a settings
- * value may hold a password.
+ * A child gets it as JSON in the environment variable STOCK_DB_CHILD. It is never in argv, since a
+ * setting may hold a password.
  */
 export interface ChildBrief {
   role: "hub" | "worker" | "sql-runner";
   /** 0 … N-1 for a worker, -1 for the others. */
   workerId: number;
-  /** `port` is the real one: the supervisor has replaced 0. */
+  /** `port` is the real one, never 0. */
   settings: Settings;
   /**
    * A folder of mode 0700 that holds the hub's socket (`hub.sock`), the version board (`board`) and
    * the writer's note (`note`).
    */
   runtimeDir: string;
-  /** Of the server: what it says to its children is for the same version alone. */
+  /** The server's. A child of another version would misunderstand its messages. */
   version: string;
-  /** Tell the user what is there and what to try; once, not again after each restart. */
+  /** The child tells the user what the database holds and what to try. Only the first one does. */
   greet: boolean;
 }
 
 export const CHILD_BRIEF_ENV = "STOCK_DB_CHILD";
 
-/** Handed to the process that looks at a database for `doctor`, like the brief of a child. */
+/** The brief of the process that looks at a database for `doctor`. */
 export interface DoctorBrief {
   dbFile: string;
 }
@@ -39,10 +39,7 @@ export type ToSupervisor =
   /** The hub has its socket open, or the worker its port. */
   | { type: "ready" }
   | { type: "pong"; id: number }
-  /**
-   * The child can't start and a second try would fail alike; it exits with BOOT_FAILURE_EXIT after
-   * this.
-   */
+  /** The child can't start, nor could a second one. It exits with BOOT_FAILURE_EXIT then. */
   | { type: "boot-failed"; reason: string };
 
 export type ToChild =
@@ -51,8 +48,8 @@ export type ToChild =
   | { type: "drain"; timeoutMs: number };
 
 /**
- * For UV_THREADPOOL_SIZE, where the user sets none: DuckDB's calls take threads of the runtime's
- * pool, which has one a CPU.
+ * The default of UV_THREADPOOL_SIZE. DuckDB's calls take threads of the runtime's pool, which has
+ * one for each CPU otherwise.
  */
 export const WORK_POOL_THREADS = "32";
 

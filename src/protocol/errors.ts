@@ -1,14 +1,12 @@
 /**
- * Every failure that a client can be told about, with its HTTP status.
+ * What a client is told of a failure, with its HTTP status; codes.ts lists the statuses.
  *
- * A message names the operation, the value at fault and what was expected. What is not one of these
- * classes is our own bug and becomes a 500.
+ * A message names the operation, the value at fault and what was expected. Any other error is our
+ * own bug and becomes a 500.
  */
+import { STATUS } from "./codes.ts";
 
-/**
- * Of each text of an error: a database repeats the word at fault, which may be as long as the
- * request.
- */
+/** Longest text of an error: a database repeats the word at fault, which may be very long. */
 const ERROR_CHARACTERS_MAX = 2_000;
 
 export interface ErrorBody {
@@ -55,26 +53,24 @@ export function shortened(text: string): string {
 
 /** 400: the caller must change the request. */
 export function badRequest(message: string, details?: string): RequestError {
-  return new RequestError(400, message, { details });
-}
-
-/** For the access log: there is nobody to answer. */
-export const CLIENT_CLOSED_REQUEST = 499;
-
-/** @param what "read". @param effect what has been done by then; it ends the message. */
-export function clientGone(what: string, effect = ""): RequestError {
-  return new RequestError(CLIENT_CLOSED_REQUEST, `${what}: the client is gone${effect}`);
+  return new RequestError(STATUS.badRequest, message, { details });
 }
 
 /**
- * 503 with `Retry-After`: the database or the hub is away, or a bounded queue is full; the same
- * request may work later.
+ * 499, for the access log: there is nobody to answer.
+ * @param what "read". @param effect what has been done by then; it ends the message.
  */
-export function unavailable(message: string, details?: string): RequestError {
-  return new RequestError(503, message, { details, retryAfterS: 1 });
+export function clientGone(what: string, effect = ""): RequestError {
+  return new RequestError(STATUS.clientGone, `${what}: the client is gone${effect}`);
 }
 
-/** What the database has said: a 503 of it may be tried again. */
+/** 503 with `Retry-After`: something is away or full, and the same request may work later. */
+export function unavailable(message: string, details?: string): RequestError {
+  return new RequestError(STATUS.unavailable, message, { details, retryAfterS: 1 });
+}
+
+/** The database's own refusal; a 503 may be tried again. */
 export function refusalOf(status: number, { error, details, hint }: ErrorBody): RequestError {
-  return new RequestError(status, error, { details, hint, retryAfterS: status === 503 ? 1 : undefined });
+  const retryAfterS = status === STATUS.unavailable ? 1 : undefined;
+  return new RequestError(status, error, { details, hint, retryAfterS });
 }

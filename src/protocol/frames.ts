@@ -6,35 +6,31 @@
 import { badRequest } from "./errors.ts";
 import { foldNames, type JsonRecord, stringifyExact } from "./json.ts";
 
-/** RFC 6455 close codes that this server sends; those from 4000 on are its own. */
-export const CLOSE_NORMAL = 1000;
-export const CLOSE_GOING_AWAY = 1001;
-/** "Policy violation": the client sends more than it may. */
-export const CLOSE_POLICY = 1008;
-/** The server met what it didn't expect. */
-export const CLOSE_FAILED = 1011;
-/** "Service restart": the client should connect again. */
-export const CLOSE_RESTART = 1012;
-/** "Try again later". */
-export const CLOSE_TRY_LATER = 1013;
-export const CLOSE_SLOW = 4008;
-/** RFC 6455, of the reason in a close frame. */
-export const CLOSE_REASON_BYTES_MAX = 123;
+export {
+  CLOSE_FAILED,
+  CLOSE_GOING_AWAY,
+  CLOSE_NORMAL,
+  CLOSE_POLICY,
+  CLOSE_REASON_BYTES_MAX,
+  CLOSE_RESTART,
+  CLOSE_SLOW,
+  CLOSE_TRY_LATER,
+} from "./codes.ts";
 
 export const SYMBOL_REQUIRED = "Symbol parameter is required";
 
-/** The `data.type` of frames that are no updates: no tick may have it. */
+/** The `data.type` of frames that are no updates. No tick may have one of these. */
 const CONTROL_TYPES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"]);
 
 /**
- * Whether ticks of this type could not be told from other frames, or not be asked for: `bar` and
- * `*` are words of a subscription, and `-quote` stands for all but quotes.
+ * Whether ticks of this type would look like other frames, or couldn't be subscribed to: `bar` and
+ * `*` are words of a subscription, and `-quote` means all but quotes.
  */
 export function isReservedType(type: string): boolean {
   return CONTROL_TYPES.has(type) || type === "bar" || type === "*" || type.startsWith("-");
 }
 
-/** Where a ticker stands: beside the old members of a frame. */
+/** Where a ticker stands. A frame has it beside the members that older clients know. */
 export interface Position {
   seq: number;
   epoch: string;
@@ -49,8 +45,10 @@ function placed(frame: string, { seq, epoch }: Position): string {
   return `${frame.slice(0, -1)},"seq":${seq},"epoch":"${epoch}"}`;
 }
 
-/** @param position null: of a replay, which has none. */
-/** @param isVerified false: the database hasn't confirmed the position lately. */
+/**
+ * @param position null for a replay, which has none.
+ * @param isVerified false: the database hasn't confirmed the position lately.
+ */
 export function heartbeatFrame(
   symbol: string,
   now: Date,
@@ -101,7 +99,7 @@ export function snapshotFrame(symbol: string, snapshot: string, position: Positi
   );
 }
 
-/** The updates `from`..`to` follow; none do if `to` is less. */
+/** The updates from `from` to `to` follow; none when `to` is less. */
 export function recoveredFrame(symbol: string, from: number, to: number, epoch: string): string {
   const data = JSON.stringify({ type: "recovery", recovered: true, from, to });
   return placed(`{"symbol":${JSON.stringify(symbol)},"data":${data}}`, { seq: from - 1, epoch });
@@ -124,9 +122,7 @@ export function notRecoveredFrame(
   return placed(`{"symbol":${JSON.stringify(symbol)},"data":${data}}`, position);
 }
 
-/**
- * `slow`: dropped, as the client chose; `not_kept`: rows came without a content that could be told.
- */
+/** `slow`: dropped, as the client chose. `not_kept`: the rows have no content that can be told. */
 export type GapReason = "slow" | "not_kept";
 
 export function gapFrame(symbol: string, from: number, to: number, reason: GapReason): string {
@@ -139,10 +135,10 @@ export function barsFrame(symbol: string, records: unknown[], interval: string |
 }
 
 /**
- * Quotes are told in the names of a quote (`bid_price`, `bid_size`); every other type as sent.
+ * Quotes get the names of a quote (`bid_price`, `bid_size`); every other type is told as sent.
  *
- * @param records as sent, at least one; names may be written in any case.
- * @param stampColumn the member that holds a record's stamp, in lower case.
+ * @param records As sent, at least one; names may be written in any case.
+ * @param stampColumn The member that holds a record's stamp, in lower case.
  */
 export function realtimeFrame(
   symbol: string,
@@ -179,16 +175,16 @@ function encodeExact(frame: unknown): string {
   try {
     return stringifyExact(frame);
   } catch (error) {
-    // What can be parsed can be nested too deeply to be written again.
+    // A text can be parsed and still be nested too deeply to be written again.
     if (error instanceof RangeError) throw badRequest("data: a value is nested too deeply");
     throw error;
   }
 }
 
 /**
- * Whether a stored frame is a JSON object, or "" for one that isn't kept: it goes into answers as
- * it is, with a member added at the end, and other programs may have changed it. For one tick that
- * takes 0.25 µs, beside 0.55 µs for reading it.
+ * Whether a stored frame is a JSON object, or "" when it isn't kept. Answers contain it as it is,
+ * with a member added at the end, and other programs may have changed it. The check takes 0.25 µs
+ * for one tick, and reading it 0.55 µs.
  */
 export function isFrame(stored: unknown): boolean {
   if (typeof stored !== "string") return false;

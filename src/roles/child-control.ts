@@ -1,4 +1,4 @@
-/** A child process's side of the supervisor's IPC channel: see protocol/control.ts. */
+/** The child's side of the supervisor's IPC channel, see protocol/control.ts. */
 import { version } from "../../package.json" with { type: "json" };
 import { useFileMode } from "../config/file-mode.ts";
 import {
@@ -20,7 +20,7 @@ export function readBrief(): ChildBrief {
     );
     process.exit(USAGE_EXIT);
   }
-  // Processes started from here get a brief of their own.
+  // Processes that this one starts get their own brief.
   delete process.env[CHILD_BRIEF_ENV];
   const brief = JSON.parse(text) as ChildBrief;
   useFileMode(brief.settings.fileMode);
@@ -31,7 +31,8 @@ export function readBrief(): ChildBrief {
  * Boots, reports, answers pings, and stops once: on `drain`, on SIGTERM, or when the supervisor is
  * gone.
  *
- * @param boot resolves to what stops the child within the time; its failure ends the whole start.
+ * @param boot Resolves to a function that stops the child in time. If it fails, the server's whole
+ *   start has failed.
  */
 export async function runChild(
   boot: () => Promise<(timeoutMs: number) => Promise<void>>,
@@ -50,8 +51,8 @@ export async function runChild(
     if (message.type === "ping") send({ type: "pong", id: message.id });
     else void stopOnce(message.timeoutMs);
   });
-  process.on("SIGTERM", () => void stopOnce(options.brief.settings.workerRestartTimeoutS * 1_000));
-  // The supervisor's signals are not ours: it tells its children what they mean.
+  process.on("SIGTERM", () => void stopOnce(options.brief.settings.workerRestartTimeoutMs));
+  // These are meant for the supervisor, which tells its children what to do.
   for (const signal of ["SIGINT", "SIGHUP", "SIGTTIN", "SIGTTOU"] as const) process.on(signal, () => {});
   process.on("disconnect", () => void stopOnce(0));
   try {
@@ -65,7 +66,7 @@ export async function runChild(
   send({ type: "ready" });
 }
 
-/** @throws Error the installation was replaced under a server that goes on. */
+/** @throws Error The installation was replaced while the server ran. */
 function checkVersion(brief: ChildBrief): void {
   if (brief.version === version) return;
   throw new Error(

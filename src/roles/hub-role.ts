@@ -1,6 +1,6 @@
 /**
- * The hub, in a process of its own or, without a database, in the one of `--workers 1`: opens the
- * database, loads the sample if asked to, commits until told to stop.
+ * The hub opens the database, loads the sample if asked to, and commits until it is told to stop.
+ * With `--workers 1` and no database of its own it runs in the server's process.
  */
 
 import { openBus } from "../bus/bus.ts";
@@ -13,18 +13,18 @@ import { unavailable } from "../protocol/errors.ts";
 import { type Engine, type HeldDatabase, isOpenInHub } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
 
-/** Beyond --sql-timeout: by then the worker has killed the runner that writes. */
+/** After --sql-timeout and this, the worker has killed the runner that writes. */
 const LEASE_SLACK_MS = 10_000;
 
 /**
- * The saves that the database died of are answered first: sent again to the next hub, they might
- * end that too.
+ * Time to answer the saves that the database died of. If they were sent again to the next hub, they
+ * might end that one too.
  */
 const LAST_ANSWERS_MS = 100;
 
 /**
- * @param onFatal the database refuses everything from now on; the process must end.
- * @throws Error with the reason why the database can't be served.
+ * @param onFatal The database refuses everything from now on; the process must end.
+ * @throws Error With the reason why the database can't be served.
  */
 export async function runHub(
   { settings, runtimeDir }: ChildBrief,
@@ -49,7 +49,7 @@ export async function runHub(
         : (channel, heard) =>
             openBus({ url: settings.bus!, dbFile: settings.dbFile, channel, log, ...heard }),
     socketsPerAddressMax: settings.wsConnectionsPerAddress,
-    leaseTimeoutMs: settings.sqlTimeoutS * 1000 + LEASE_SLACK_MS,
+    leaseTimeoutMs: settings.sqlTimeoutMs + LEASE_SLACK_MS,
   });
   return {
     async stop() {

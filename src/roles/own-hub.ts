@@ -10,23 +10,19 @@ import { Slot } from "../supervisor/slot.ts";
 import { MAIN } from "./main-path.ts";
 
 export interface OwnHub {
-  /**
-   * Resolves when it can be connected to.
-   *
-   * @throws Error with the reason why the database can't be served.
-   */
+  /** Resolves when the hub accepts connections. @throws Error The database can't be served. */
   start(): Promise<void>;
-  /** It is there and answers. */
+  /** Whether the hub runs and answers. */
   isWell(): boolean;
   /**
    * Resolves when everything accepted is committed and the hub is gone.
    *
-   * @param deadlineMs as of performance.now(): from then on it is made to end.
+   * @param deadlineMs When it is forced to end, on the clock of performance.now().
    */
   stop(deadlineMs: number): Promise<void>;
-  /** Kills it, so that another takes its place. False if this isn't its process. */
+  /** Kills the hub, and another takes its place. @returns False when the pid isn't the hub's. */
   replace(pid: number): boolean;
-  /** Without waiting for anything. */
+  /** Doesn't wait for anything. */
   kill(): void;
 }
 
@@ -37,15 +33,15 @@ export interface OwnHubOptions {
 }
 
 /**
- * A child process: what hangs in it can be killed, and another takes its place while reads and
- * WebSockets go on.
+ * The hub as a child process. When it hangs, it is killed and replaced while reads and WebSockets
+ * go on.
  */
 export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
   const slot = new Slot(() => new Child({ brief, mainPath: MAIN, env: process.env }), log);
   const killNow = new AbortController();
   const liveness = watchLiveness({
     children: () => (slot.serving === null ? [] : [slot.serving]),
-    limitMs: settings.livenessTimeoutS * 1_000,
+    limitMs: settings.livenessTimeoutMs,
     progressOf: () => readProgress(brief.runtimeDir),
     explain: () => describeHang(brief.runtimeDir),
     log,
@@ -79,7 +75,7 @@ export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
   };
 }
 
-/** In this process: a hub without a database waits for nothing that could hold up the workers. */
+/** The hub in this process: without a database of its own, nothing can make it hang. */
 export function hubInThisProcess({ brief, log }: OwnHubOptions): OwnHub {
   let hub: { stop(): Promise<void> } | null = null;
   return {

@@ -2,9 +2,10 @@
 
 import { version } from "../../package.json" with { type: "json" };
 import { findWideFiles, useFileMode } from "../config/file-mode.ts";
-import { leastMemoryMb } from "../config/memory-shares.ts";
+import { leastMemoryBytes } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
 import type { Settings } from "../config/settings.ts";
+import { MIB } from "../config/units.ts";
 import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../observe/descriptors.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import { logFilePath } from "../observe/log-file.ts";
@@ -17,7 +18,7 @@ import { startTestFeed } from "./test-feed.ts";
 
 const EXIT_START_FAILED = 1;
 
-/** @param warnings of the command line, for the log. @returns the exit code. */
+/** @param warnings What the command line gives reason to log. @returns The exit code. */
 export async function serve(settings: Settings, warnings: string[]): Promise<number> {
   useFileMode(settings.fileMode);
   const log = createLogger({ level: settings.logLevel, worker: null, file: settings.logFile });
@@ -38,7 +39,7 @@ export async function serve(settings: Settings, warnings: string[]): Promise<num
   }
 }
 
-/** @returns what ends it. */
+/** @returns A function that ends it. */
 function startFeed({ testFeed, host, port, sql, readOnly }: Settings, log: Logger): () => void {
   if (!testFeed) return () => {};
   if (!readOnly) return startTestFeed({ host, port, trims: sql === "raw", log });
@@ -55,16 +56,17 @@ function announce(settings: Settings, log: Logger): void {
       `Each process may have ${descriptors.toLocaleString("en-US")} descriptors, and each client takes one: allow more with ulimit -n or LimitNOFILE=`,
     );
   }
-  const leastMb = leastMemoryMb(settings);
-  if (settings.memoryMb < leastMb) {
+  const leastBytes = leastMemoryBytes(settings.workers);
+  if (settings.memoryBytes < leastBytes) {
     log.warning(
-      `--memory-mb ${settings.memoryMb} is little for ${settings.workers} workers: expensive requests may be refused even when there are few; ${leastMb} would do`,
+      `--memory-mb ${settings.memoryBytes / MIB} is little for ${settings.workers} workers: expensive requests may be refused even when there are few; ${leastBytes / MIB} would do`,
     );
   }
-  log.debug(`Body limit ${settings.maxBodyMb} MB, heartbeat every ${settings.heartbeatIntervalS} s`);
+  const bodyMb = settings.maxBodyBytes / MIB;
+  log.debug(`Body limit ${bodyMb} MB, heartbeat every ${settings.heartbeatIntervalMs / 1_000} s`);
 }
 
-/** Those that were there before: what the server makes has the mode that it should. */
+/** Warns of older files; those that the server makes have the right mode. */
 function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: Logger): void {
   const { forms } = describeDatabase(dbFile).engine;
   const database = ["", ...(forms.companions ?? [])].map((ending) => dbFile + ending);
@@ -79,7 +81,7 @@ function warnOfWideFiles({ dbFile, fileMode, logFile, workers }: Settings, log: 
   );
 }
 
-/** A database file has one server, so there is nobody to meet. @throws Error */
+/** A database file has one server only, which needs no bus. @throws Error */
 function checkBus(settings: Settings): void {
   if (settings.bus === null || describeDatabase(settings.dbFile).engine.isShared) return;
   throw new Error(

@@ -13,6 +13,7 @@ import { portLock } from "../supervisor/port-lock.ts";
 import { createRuntimeDir } from "../supervisor/runtime-dir.ts";
 import { onPoolSignals, onStopSignals } from "../supervisor/signals.ts";
 import { createNotifier } from "../supervisor/systemd.ts";
+import { shownHost } from "../worker/invitation.ts";
 import type { Worker } from "../worker/worker.ts";
 import { failOnSurprise } from "./fail-on-surprise.ts";
 import { hubInThisProcess, hubProcess, type OwnHub } from "./own-hub.ts";
@@ -23,7 +24,7 @@ const EXIT_AT_ONCE = 130;
 export interface SingleProcessOptions {
   settings: Settings;
   log: Logger;
-  /** Begins when it serves, and gives what ends it when it is about to stop. */
+  /** Is called when the server serves. What it returns is called when it is about to stop. */
   whileServing(port: number): () => void;
 }
 
@@ -87,12 +88,12 @@ function hubFor(options: { settings: Settings; brief: ChildBrief; log: Logger })
   return isOpenInHub(engine) ? hubProcess(options) : hubInThisProcess(options);
 }
 
-/** @returns what ends it. */
+/** @returns A function that ends the watch. */
 function boundMemory(of: { hub: OwnHub; brief: ChildBrief; worker: Worker; log: Logger }): () => void {
   const { hub, brief, worker, log } = of;
   return startMemoryEnder({
     board: new MemoryBoard(brief.runtimeDir),
-    bytesMax: brief.settings.memoryMb * 2 ** 20,
+    bytesMax: brief.settings.memoryBytes,
     end(pid, what) {
       if (hub.replace(pid)) log.error(`${what}: it is ended`);
       if (pid !== process.pid) return;
@@ -113,10 +114,9 @@ async function serveBeside(
   let worker: Worker | null = null;
   try {
     // Loaded while the hub opens the database.
-    const [isStarted, { bootWorker }, { shownHost }] = await Promise.all([
+    const [isStarted, { bootWorker }] = await Promise.all([
       Promise.race([hub.start().then(() => true), stopped.then(() => false)]),
       import("./worker-process.ts"),
-      import("../worker/invitation.ts"),
     ]);
     if (!isStarted) return EXIT_OK;
     worker = await bootWorker(brief, null, log);
@@ -137,9 +137,9 @@ async function serveBeside(
     notifier.stopping();
     return EXIT_OK;
   } finally {
-    const deadlineMs = performance.now() + settings.workerRestartTimeoutS * 1000;
-    // The hub goes last: it commits what the worker has still to answer.
-    await worker?.drain(settings.workerRestartTimeoutS * 1000);
+    const deadlineMs = performance.now() + settings.workerRestartTimeoutMs;
+    // The hub stops last: it commits what the worker has yet to answer.
+    await worker?.drain(settings.workerRestartTimeoutMs);
     await hub.stop(deadlineMs);
     if (worker !== null) log.info("Server has been shut down.");
   }

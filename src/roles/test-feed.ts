@@ -1,19 +1,21 @@
 /**
- * `--test-feed`: the ticker TEST, always alive. A feed handler like any other, which saves through
- * the server's own port; it lives in the one process that starts all others, so there is exactly
- * one of it whichever worker or hub is being replaced. A second that can't be saved is left out.
+ * `--test-feed`: keeps the ticker TEST alive, for those who try a client when no market is open. It
+ * saves through the server's own port, as any feed does. It runs in the process that starts all
+ * others, so there is one of it whichever worker or hub is replaced. A second that can't be saved
+ * is left out.
  */
+import { askServer, refusalIn } from "../cli/server-client.ts";
 import { testPrices } from "../market/test-prices.ts";
 import { messageOf } from "../protocol/message-of.ts";
 
 const TEST_TICKER = "TEST";
 /** What the feed keeps of its ticks: 172,800 rows. */
 const KEPT_MS = 24 * 3_600_000;
-/** Ticks of TEST from before this are not the feed's business: it trims every hour. */
+/** It trims every hour, so older ticks of TEST than this are somebody else's. */
 const TRIMMED_AT_ONCE_MS = 7 * 24 * 3_600_000;
 const TRIM_EVERY_MS = 3_600_000;
 const SECOND_MS = 1_000;
-/** A save that takes longer is given up; the next seconds don't wait for it. */
+/** A slower save is given up. The next seconds don't wait for it. */
 const ANSWER_TIMEOUT_MS = 5_000;
 const UNDER_WAY_MAX = 4;
 
@@ -72,15 +74,14 @@ export function startTestFeed({ host, port, trims, log }: TestFeedOptions): () =
       data: [record],
     });
   const command = async (name: string, params: object): Promise<void> => {
-    const answer = await fetch(url, {
-      method: "POST",
+    const { status, statusLine, body } = await askServer(url, {
+      command: { command: name, params },
       // Whatever name the server listens on, it takes this one.
-      headers: { "Content-Type": "application/json", Host: "localhost" },
-      body: JSON.stringify({ command: name, params }),
-      signal: AbortSignal.any([stop.signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
+      headers: { Host: "localhost" },
+      timeoutMs: ANSWER_TIMEOUT_MS,
+      signal: stop.signal,
     });
-    const text = await answer.text();
-    if (!answer.ok) throw new Error(`${name}: ${answer.status} ${text}`);
+    if (status !== 200) throw new Error(`${name}: ${statusLine}: ${refusalIn(body) ?? "no reason given"}`);
   };
 
   const trimming = trims

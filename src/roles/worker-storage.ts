@@ -112,7 +112,7 @@ const SQL: Record<Placement["sql"], (parts: WorkerParts, options: WorkerStorageO
       board: memory,
       memoryBytesMax: sqlMemoryBytes(settings),
       size: settings.dbPoolSize,
-      timeoutMs: settings.sqlTimeoutS * 1000,
+      timeoutMs: settings.sqlTimeoutMs,
       maxRows: settings.sqlMaxRows,
       log: (level, message) => logAt(log, level, message),
     });
@@ -128,10 +128,10 @@ const SQL: Record<Placement["sql"], (parts: WorkerParts, options: WorkerStorageO
 
 function directly(
   run: Parameters<typeof executeSqlDirectly>[1],
-  { sqlTimeoutS, sqlMaxRows }: WorkerStorageOptions["settings"],
+  { sqlTimeoutMs, sqlMaxRows }: WorkerStorageOptions["settings"],
   runsAt: string,
 ): Sql {
-  const limits = { timeoutMs: sqlTimeoutS * 1000, maxRows: sqlMaxRows };
+  const limits = { timeoutMs: sqlTimeoutMs, maxRows: sqlMaxRows };
   return {
     execute: (request) => executeSqlDirectly(request, run, limits),
     figures: () => ({ runs_at: runsAt }),

@@ -1,5 +1,6 @@
 /** What a client is told when its runner ended without an answer. */
 import { MIB } from "../config/units.ts";
+import { STATUS } from "../protocol/codes.ts";
 import { badRequest, RequestError, unavailable } from "../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlMode } from "../storage/user-sql-contract.ts";
@@ -14,7 +15,7 @@ export type KillReason =
   | "server stopping";
 
 export interface RunnerEnd {
-  /** null: it ended by itself. */
+  /** Null when it ended by itself. */
   reason: KillReason | null;
   mode: SqlMode;
   /** The runner had begun to commit. */
@@ -31,8 +32,6 @@ const OUTCOME_UNKNOWN = "; outcome unknown: it was committing";
 
 export function explainEnd(end: RunnerEnd): RequestError {
   const effect = effectOf(end);
-  // Not where repeating might do the same thing twice.
-  const retryAfterS = effect === OUTCOME_UNKNOWN ? undefined : 1;
   switch (end.reason) {
     case "time limit":
       return stoppedAtLimit({ timeoutMs: end.timeoutMs, effect });
@@ -41,14 +40,16 @@ export function explainEnd(end: RunnerEnd): RequestError {
     case "memory limit":
       return tooMuchMemory(end, effect);
     case "server stopping":
-      return new RequestError(503, `execute_sql: stopped, the server is stopping${effect}`, { retryAfterS });
+      return brokenOff("stopped, the server is stopping", effect);
     default:
-      return new RequestError(
-        503,
-        `execute_sql: the SQL runner broke off (exit code ${end.exitCode})${effect}`,
-        { retryAfterS },
-      );
+      return brokenOff(`the SQL runner broke off (exit code ${end.exitCode})`, effect);
   }
+}
+
+/** No Retry-After where repeating might do the same thing twice. */
+function brokenOff(what: string, effect: string): RequestError {
+  const retryAfterS = effect === OUTCOME_UNKNOWN ? undefined : 1;
+  return new RequestError(STATUS.unavailable, `execute_sql: ${what}${effect}`, { retryAfterS });
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { atClientsPace } from "../protocol/clients-pace.ts";
+import { STATUS } from "../protocol/codes.ts";
 import { RequestError, unavailable } from "../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
@@ -105,7 +106,7 @@ export class SqlTurns {
     if (leave !== null) return leave;
     if (client !== "" && ofClient >= WAITING_PER_CLIENT_MAX)
       throw new RequestError(
-        429,
+        STATUS.tooMany,
         `execute_sql: ${WAITING_PER_CLIENT_MAX} statements of ${client} are waiting already`,
         { retryAfterS: 1 },
       );

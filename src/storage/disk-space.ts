@@ -25,12 +25,12 @@ export class DiskSpace {
   /** Has to stay free; 0: nothing. */
   readonly minFreeBytes: number;
 
-  /** @param minFreeMb null: 256 MB, at most a quarter of the disk. */
-  constructor(folder: string, minFreeMb: number | null) {
+  /** @param minFreeBytes null: 256 MB, at most a quarter of the disk. */
+  constructor(folder: string, minFreeBytes: number | null) {
     this.#folder = folder;
     const { blocks, bsize } = statfsSync(folder);
     this.minFreeBytes =
-      minFreeMb === null ? Math.min(USUAL_BYTES, blocks * bsize * USUAL_SHARE) : minFreeMb * MIB;
+      minFreeBytes === null ? Math.min(USUAL_BYTES, blocks * bsize * USUAL_SHARE) : minFreeBytes;
   }
 
   /**

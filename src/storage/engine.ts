@@ -88,10 +88,12 @@ export interface Engine {
 
 export type DatabaseSettings = Pick<Settings, "dbFile" | "durability"> &
   /**
-   * Without `updateLogMb` nothing is taken out of the update log: the server that opens the
+   * Without `updateLogBytes` nothing is taken out of the update log: the server that opens the
    * database next does.
    */
-  Partial<Pick<Settings, "duckdbMemoryMb" | "duckdbThreads" | "memoryMb" | "updateLogMb" | "minFreeMb">>;
+  Partial<
+    Pick<Settings, "duckdbMemoryBytes" | "duckdbThreads" | "memoryBytes" | "updateLogBytes" | "minFreeBytes">
+  >;
 
 export interface HubEvents {
   /** The database refuses everything from now on: the process must end. */

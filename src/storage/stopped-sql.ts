@@ -1,5 +1,6 @@
 /** What a client hears whose statement was stopped, whatever the engine. */
-import { CLIENT_CLOSED_REQUEST, RequestError, unavailable } from "../protocol/errors.ts";
+import { STATUS } from "../protocol/codes.ts";
+import { clientGone, RequestError, unavailable } from "../protocol/errors.ts";
 
 /** A shorter wait is not worth a word. */
 const WAIT_TOLD_MS = 50;
@@ -22,13 +23,17 @@ export function stoppedAtLimit({ timeoutMs, waitedMs = 0, effect = "" }: TimeLim
     waitedMs < WAIT_TOLD_MS
       ? ""
       : `: it waited ${seconds(waitedMs)} for its turn and ran ${seconds(timeoutMs - waitedMs)}`;
-  return new RequestError(504, `execute_sql: stopped at the limit of ${limitS} s${parts}${effect}`, {
-    hint: "The limit is the server's --sql-timeout.",
-  });
+  return new RequestError(
+    STATUS.timeIsUp,
+    `execute_sql: stopped at the limit of ${limitS} s${parts}${effect}`,
+    {
+      hint: "The limit is the server's --sql-timeout.",
+    },
+  );
 }
 
 export function stoppedAsClientLeft(effect = ""): RequestError {
-  return new RequestError(CLIENT_CLOSED_REQUEST, `execute_sql: stopped, the client is gone${effect}`);
+  return clientGone("execute_sql: stopped", effect);
 }
 
 function seconds(ms: number): string {

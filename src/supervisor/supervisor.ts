@@ -14,6 +14,7 @@ import { MemoryBoard } from "../memory/memory-board.ts";
 import { startMemoryEnder } from "../memory/memory-ender.ts";
 import type { LogLines } from "../observe/log.ts";
 import type { ChildBrief } from "../protocol/control.ts";
+import { shownHost } from "../worker/invitation.ts";
 import { BootError, Child } from "./child.ts";
 import { endChild, hubDrainMs } from "./end-child.ts";
 import { type Liveness, watchLiveness } from "./liveness.ts";
@@ -27,8 +28,6 @@ import { createNotifier, type Env, type Notifier } from "./systemd.ts";
 const WORKERS_MAX = 128;
 /** When a start fails, the workers that are ready have hardly any clients. */
 const FAILED_START_DRAIN_MS = 1_000;
-/** Shown as `localhost`, where the server answers for each of these. */
-const LOCAL_HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"];
 
 const EXIT_OK = 0;
 const EXIT_START_FAILED = 1;
@@ -89,7 +88,7 @@ class Supervisor {
     this.#env = options.env ?? process.env;
     this.#notifier = createNotifier(this.#env, (message) => this.#log.warning(message));
     this.#settings = options.settings;
-    this.#drainMs = options.settings.workerRestartTimeoutS * 1_000;
+    this.#drainMs = options.settings.workerRestartTimeoutMs;
   }
 
   async run(): Promise<number> {
@@ -175,7 +174,7 @@ class Supervisor {
     this.#catchUpWithSignals();
     this.#liveness = watchLiveness({
       children: () => this.#servingChildren(),
-      limitMs: this.#settings.livenessTimeoutS * 1_000,
+      limitMs: this.#settings.livenessTimeoutMs,
       progressOf: (child) => (child === this.#hub?.serving ? readProgress(this.#runtimeDir) : 0),
       explain: (child) => (child === this.#hub?.serving ? describeHang(this.#runtimeDir) : null),
       log: this.#log,
@@ -195,7 +194,7 @@ class Supervisor {
     board.join("supervisor", 0);
     return startMemoryEnder({
       board,
-      bytesMax: this.#settings.memoryMb * 2 ** 20,
+      bytesMax: this.#settings.memoryBytes,
       end: (pid, what) => {
         const child = this.#servingChildren().find((serving) => serving.pid === pid);
         if (child === undefined) return;
@@ -321,8 +320,7 @@ class Supervisor {
 
   #url(): string {
     const { host, port } = this.#settings;
-    if (LOCAL_HOSTS.includes(host)) return `http://localhost:${port}`;
-    return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+    return `http://${shownHost(host)}:${port}`;
   }
 
   /** A method, as the type checker doesn't see changes behind an `await`. */

@@ -6,6 +6,7 @@ import type { Settings } from "../config/settings.ts";
 import type { HubClient } from "../hub/hub-client.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
+import { STATUS } from "../protocol/codes.ts";
 import { RequestError } from "../protocol/errors.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
@@ -47,7 +48,7 @@ export function commandContext(parts: CommandParts): CommandContext {
     executeSql(request) {
       counters.sqlRuns++;
       return runSql(request).catch((error) => {
-        if (error instanceof RequestError && error.status === 504) counters.sqlTimeouts++;
+        if (error instanceof RequestError && error.status === STATUS.timeIsUp) counters.sqlTimeouts++;
         throw error;
       });
     },

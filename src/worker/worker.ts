@@ -2,15 +2,15 @@
  * One worker: boots, serves, drains, stops. The same code in a process of its own and in the one
  * process of `--workers 1`.
  */
+import { usableCpus } from "../config/control-groups.ts";
 import { bodyShares, sqlStatementsMax } from "../config/memory-shares.ts";
 import { redact } from "../config/redact.ts";
 import type { Settings } from "../config/settings.ts";
-import { MIB } from "../config/units.ts";
-import { usableCpus } from "../config/usable-cpus.ts";
 import { AnswerSpool } from "../http/answer-spool.ts";
 import { Bodies } from "../http/bodies.ts";
 import type { HealthOptions } from "../http/health.ts";
 import { HostGuard } from "../http/host-guard.ts";
+import { errorResponse } from "../http/responses.ts";
 import { createRouter } from "../http/router.ts";
 import type { StatsOptions } from "../http/stats.ts";
 import { WholeAnswers } from "../http/whole-answers.ts";
@@ -174,7 +174,7 @@ class RunningWorker implements Worker {
     const replays = new ReplaySockets({
       reader: this.#database.history,
       addresses: this.#addresses,
-      heartbeatIntervalMs: settings.heartbeatIntervalS * 1_000,
+      heartbeatIntervalMs: settings.heartbeatIntervalMs,
       symbolsMax: settings.wsSymbolsMax,
       log,
     });
@@ -242,7 +242,7 @@ class RunningWorker implements Worker {
       runtimeDir,
       workerId: workerId ?? 0,
       log,
-      livenessMs: settings.livenessTimeoutS * 1_000,
+      livenessMs: settings.livenessTimeoutMs,
       conditions: this.#conditions,
       publish: (ticker, update) => this.#subscriptions.accept(ticker, update),
       note: (ticker, position) => this.#subscriptions.note(ticker, position),
@@ -262,7 +262,7 @@ class RunningWorker implements Worker {
   #createSubscriptions(): Subscriptions {
     const { settings, log } = this.#options;
     return new Subscriptions({
-      heartbeatIntervalMs: settings.heartbeatIntervalS * 1_000,
+      heartbeatIntervalMs: settings.heartbeatIntervalMs,
       publish: (topic, text) => {
         this.#counters.framesPublished++;
         this.#serves.listener.publish(topic, text);
@@ -285,9 +285,9 @@ class RunningWorker implements Worker {
     const { settings, log } = this.#options;
     return new Sockets({
       subscriptions: this.#subscriptions,
-      maxBodyBytes: maxBodyBytes(settings),
+      maxBodyBytes: settings.maxBodyBytes,
       symbolsMax: settings.wsSymbolsMax,
-      queueBytesMax: settings.wsQueueKb * 1024,
+      queueBytesMax: settings.wsQueueBytes,
       addresses: this.#addresses,
       quota: new SubscriptionQuota({
         subscriptions: this.#subscriptions,
@@ -305,7 +305,7 @@ class RunningWorker implements Worker {
     const storage = this.#database;
     return new MemoryWatch({
       board: memory,
-      bytesMax: settings.memoryMb * MIB,
+      bytesMax: settings.memoryBytes,
       conditions: this.#conditions,
       log,
       parts: () => [
@@ -323,7 +323,7 @@ class RunningWorker implements Worker {
     const { settings, log, memory: board } = this.#options;
     const spool = new AnswerSpool({
       board,
-      bytesMax: settings.spoolMb * MIB,
+      bytesMax: settings.spoolBytes,
       workers: settings.workers,
       warn: (message) => log.warning(message),
     });
@@ -331,7 +331,7 @@ class RunningWorker implements Worker {
       board,
       max: sqlStatementsMax(settings),
       cpus: usableCpus(),
-      timeoutMs: settings.sqlTimeoutS * 1_000,
+      timeoutMs: settings.sqlTimeoutMs,
     });
     const runSql = (request: SqlRequest): Promise<SqlAnswer> =>
       turns.run(request, (turned) => {
@@ -356,11 +356,11 @@ class RunningWorker implements Worker {
       counters: this.#counters,
       log,
       accessLog: createAccessLogger(settings.accessLog, log),
-      maxBodyBytes: maxBodyBytes(settings),
+      maxBodyBytes: settings.maxBodyBytes,
       spool,
       wholeAnswers,
       memory,
-      sqlOutlastsIdleLimit: settings.sqlTimeoutS + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
+      sqlOutlastsIdleLimit: settings.sqlTimeoutMs / 1_000 + IDLE_TIMEOUT_SLACK_S > IDLE_TIMEOUT_MAX_S,
       isDraining: () => this.#draining,
       descriptors: {
         isShort: () => this.#serving?.descriptors.isShort ?? false,
@@ -416,7 +416,7 @@ class RunningWorker implements Worker {
       development: false,
       idleTimeout: Math.min(
         IDLE_TIMEOUT_MAX_S,
-        Math.max(IDLE_TIMEOUT_MIN_S, Math.ceil(settings.sqlTimeoutS) + IDLE_TIMEOUT_SLACK_S),
+        Math.max(IDLE_TIMEOUT_MIN_S, Math.ceil(settings.sqlTimeoutMs / 1_000) + IDLE_TIMEOUT_SLACK_S),
       ),
       // Not the limit of a body: a larger one must reach the router to be refused in JSON.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
@@ -424,10 +424,7 @@ class RunningWorker implements Worker {
       websocket: withReplays(this.#sockets.handler(), replays),
       error: (error) => {
         log.error(`Request failed outside of its handler: ${error.message}`);
-        return new Response('{"error":"An internal server error occurred."}', {
-          status: 500,
-          headers: { "Content-Type": "application/json; charset=utf-8" },
-        });
+        return errorResponse(error);
       },
     });
   }
@@ -486,8 +483,4 @@ class RunningWorker implements Worker {
     await this.#database.close();
     this.#hub.close();
   }
-}
-
-function maxBodyBytes({ maxBodyMb }: Pick<Settings, "maxBodyMb">): number {
-  return Math.floor(maxBodyMb * MIB);
 }

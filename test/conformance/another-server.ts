@@ -13,7 +13,6 @@ import { changeAsAnotherProgram } from "../support/another-program.ts";
 import { startServer } from "../support/server.ts";
 import type { Opened } from "./drivers.ts";
 
-const MIB = 1024 * 1024;
 const SILENT: LogLines = { debug() {}, info() {}, warning() {}, error() {}, critical() {} };
 
 export async function openAnotherServer(dbFile: string): Promise<Opened> {
@@ -25,7 +24,7 @@ export async function openAnotherServer(dbFile: string): Promise<Opened> {
     serverId: crypto.randomUUID(),
     log: SILENT,
   });
-  const saves = new RemoteSaves(upstream, settings.maxBodyMb * MIB);
+  const saves = new RemoteSaves(upstream, settings.maxBodyBytes);
   const reader = new RemoteReader(upstream, settings.dbPoolSize);
   return {
     writer: {

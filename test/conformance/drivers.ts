@@ -31,7 +31,7 @@ export interface OpenDatabase extends AsyncDisposable {
 }
 
 export interface OpenOptions {
-  updateLogMb?: number;
+  updateLogBytes?: number;
 }
 
 interface Line {

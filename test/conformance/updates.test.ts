@@ -471,7 +471,7 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
         const old = await logOf(db, "OLD");
         expect(old.map(({ position, frame }) => [position, frame])).toEqual([[2, "new"]]);
       },
-      { updateLogMb: 1, timeoutMs: MANY_TIMEOUT_MS },
+      { updateLogBytes: 2 ** 20, timeoutMs: MANY_TIMEOUT_MS },
     ),
   );
 });

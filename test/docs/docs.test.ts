@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { Glob } from "bun";
 import { COMMANDS } from "../../src/commands/index.ts";
 import { settingsTable } from "../../src/config/render-settings.ts";
+import * as codes from "../../src/protocol/codes.ts";
 import { ENGINES } from "../../src/storage/engines.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
@@ -58,4 +59,36 @@ test("docs/limits.md names modules that exist", () => {
   );
   expect(modules.length).toBeGreaterThan(10);
   expect(modules.filter((module) => !existsSync(join(ROOT, "src", module)))).toEqual([]);
+});
+
+const STATUSES = Object.values(codes.STATUS).map(String);
+
+test("docs/commands.md lists the statuses of protocol/codes.ts, with their reasons", () => {
+  const listed = [...read("docs/commands.md").matchAll(/^\| (\d{3}) \| (.+) \|$/gm)].map(
+    ([, status, reason]) => [status, reason],
+  );
+  expect(listed).toEqual(Object.entries(codes.STATUS_REASONS));
+  expect(listed.map(([status]) => status!)).toEqual(STATUSES);
+});
+
+test("the code answers with no other status", () => {
+  const others: string[] = [];
+  for (const path of new Glob("src/**/*.ts").scanSync(ROOT)) {
+    if (path.endsWith(".test.ts")) continue;
+    for (const [, status] of read(path).matchAll(
+      /(?:(?:RequestError|ForeignRefusal)\(\s*|\b(?:httpStatus|status): |_REQUEST = |_DETECTED = )(\d{3})\b/g,
+    ))
+      if (!/^[23]/.test(status!) && !STATUSES.includes(status!)) others.push(`${path}: ${status}`);
+  }
+  expect(others).toEqual([]);
+});
+
+test("docs/live-updates.md lists the close codes of protocol/codes.ts", () => {
+  const sent = Object.entries(codes).filter(([name]) => /^CLOSE_[A-Z_]+(?<!_MAX)$/.test(name));
+  // Bun's own: a connection that broke, and a message that is too large.
+  const expected = [1006, 1009, ...sent.map(([, code]) => Number(code))].sort((a, b) => a - b);
+  const listed = [...read("docs/live-updates.md").matchAll(/^\| (\d{4}) \|/gm)].map((match) =>
+    Number(match[1]),
+  );
+  expect(listed).toEqual(expected);
 });

@@ -24,8 +24,8 @@ function setUp() {
   return {
     dir: dir.path,
     path,
-    async open(updateLogMb?: number): Promise<OpenDuckDb & AsyncDisposable> {
-      const db = await openDuckDb({ path, memoryLimitMb: 256, threads: 2, updateLogMb, onFatal() {} });
+    async open(updateLogBytes?: number): Promise<OpenDuckDb & AsyncDisposable> {
+      const db = await openDuckDb({ path, memoryLimitMb: 256, threads: 2, updateLogBytes, onFatal() {} });
       return { ...db, [Symbol.asyncDispose]: () => db.close() };
     },
     /** As another program would change the file, while no server has it open. */
@@ -96,12 +96,12 @@ test("a ticker whose updates were all trimmed goes on where it was, also after a
   using file = setUp();
   const frame = `{"text":"${"x".repeat(50_000)}"}`;
   {
-    await using db = await file.open(1);
+    await using db = await file.open(2 ** 20);
     await db.writer.commit([tick("QUIET", 1), tick("QUIET", 2)]);
     for (let n = 0; n < 60; n++) await db.writer.commit([tick("LOUD", n, { frame })]);
     expect(await db.reader.updates.positions(["QUIET"])).toEqual(new Map([["QUIET", 2]]));
   }
-  await using db = await file.open(1);
+  await using db = await file.open(2 ** 20);
   expect(await db.reader.updates.positions(null)).toEqual(
     new Map([
       ["LOUD", 60],

@@ -85,7 +85,7 @@ for (const [name, lock] of [
     const { dbFile, schema } = await shadowed([`pg_advisory_xact_lock(int, int) ${lock}`]);
     const refused: string[] = [];
     const trims = {
-      updateLogMb: 0.001,
+      updateLogBytes: 1_000,
       trimPauseMs: 50,
       onTrimRefused: (reason: string) => refused.push(reason),
     };

@@ -188,7 +188,7 @@ test(
       dbFile,
       durability: "full",
       dbPoolSize: 3,
-      updateLogMb: 1,
+      updateLogBytes: 2 ** 20,
       trimPauseMs: 20,
     });
     await using _ = db;

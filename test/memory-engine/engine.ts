@@ -10,7 +10,7 @@ import { MemoryReader, MemoryTransfer } from "./memory-reader.ts";
 import { MemoryTables } from "./memory-tables.ts";
 import { MemoryWriter } from "./memory-writer.ts";
 
-const LOG_MB = 256;
+const LOG_BYTES = 256 * MIB;
 
 /** Databases by their `--db-file`: they last as long as the process. */
 const databases = new Map<string, MemoryTables>();
@@ -26,12 +26,12 @@ export type MemoryDatabase = HeldDatabase & Required<Pick<HeldDatabase, "reader"
 
 export function openMemory({
   dbFile,
-  updateLogMb = LOG_MB,
-}: Pick<DatabaseSettings, "dbFile" | "updateLogMb">): MemoryDatabase {
+  updateLogBytes = LOG_BYTES,
+}: Pick<DatabaseSettings, "dbFile" | "updateLogBytes">): MemoryDatabase {
   const tables = databases.get(dbFile) ?? new MemoryTables();
   databases.set(dbFile, tables);
   return {
-    writer: new MemoryWriter(tables, updateLogMb * MIB),
+    writer: new MemoryWriter(tables, updateLogBytes),
     reader: new MemoryReader(tables),
     sql: noSql,
     preparation: null,

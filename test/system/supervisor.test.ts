@@ -77,7 +77,7 @@ test("a killed hub is replaced and the workers stay", async () => {
 });
 
 test("a worker whose event loop hangs, and one that is stopped, are found and replaced", async () => {
-  await using server = await serving({ settings: { livenessTimeoutS: 3 } });
+  await using server = await serving({ settings: { livenessTimeoutMs: 3_000 } });
   const hanging = server.pidOf("Worker 0");
   const stopped = server.pidOf("Worker 1");
   server.misbehave(`hang-${hanging}`);
@@ -89,11 +89,11 @@ test("a worker whose event loop hangs, and one that is stopped, are found and re
 });
 
 test("the time in which the supervisor itself was stopped is not held against its workers", async () => {
-  const livenessTimeoutS = 2;
-  await using server = await serving({ settings: { livenessTimeoutS } });
+  const livenessTimeoutMs = 2_000;
+  await using server = await serving({ settings: { livenessTimeoutMs } });
   const before = server.pids();
   server.signal("SIGSTOP");
-  await Bun.sleep(1_500 * livenessTimeoutS);
+  await Bun.sleep(1.5 * livenessTimeoutMs);
   server.signal("SIGCONT");
   const { pings } = await server.ask();
   await until(async () => (await server.ask()).pings > pings + 2, "further pings");
@@ -148,7 +148,7 @@ test("a second copy of the server on the port is refused, and the first goes on"
 
 test("what overruns its time is terminated, then killed, and the exit code is still 0", async () => {
   await using server = await serving({
-    settings: { workerRestartTimeoutS: 2 },
+    settings: { workerRestartTimeoutMs: 2_000 },
     misbehave: ["hold-worker"],
   });
   server.signal("SIGTERM");

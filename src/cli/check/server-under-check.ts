@@ -3,6 +3,8 @@
  * its share.
  */
 import { redact } from "../../config/redact.ts";
+import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import { askServer, NoAnswer, refusalIn, type ServerAnswer, type ServerRequest } from "../server-client.ts";
 
 /** A healthy server answers sooner. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -37,7 +39,7 @@ export class RefusedFailure extends CheckFailure {
 /** @throws CheckFailure without an answer, or with one that this server never gives. */
 export async function askHealth(url: string): Promise<HealthAnswer> {
   const startedAt = performance.now();
-  const { status, body } = await request(`${url}/health`, {});
+  const { status, body } = await request(`${url}/health`);
   const tookMs = performance.now() - startedAt;
   const process = asObject(body.process);
   return {
@@ -51,44 +53,26 @@ export async function askHealth(url: string): Promise<HealthAnswer> {
 }
 
 /** @returns the body of a 200 answer. @throws RefusedFailure for others, CheckFailure for none. */
-export async function sendCommand(
-  url: string,
-  command: string,
-  params: Record<string, unknown>,
-): Promise<Record<string, unknown>> {
-  const { status, body } = await request(`${url}/db_command`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ command, params }),
-  });
+export async function sendCommand(url: string, command: string, params: JsonRecord): Promise<JsonRecord> {
+  const { status, body } = await request(`${url}/db_command`, { command, params });
   if (status === 200) return body;
-  const details = body.details === undefined ? "" : ` (${String(body.details)})`;
-  const reason = `${String(body.error ?? "no reason given")}${details}`;
+  const reason = refusalIn(body) ?? "no reason given";
   throw new RefusedFailure(`${command} was answered ${status}: ${reason}`, status);
 }
 
-async function request(
-  url: string,
-  { headers, ...init }: RequestInit & { headers?: Record<string, string> },
-): Promise<{ status: number; body: Record<string, unknown> }> {
+async function request(url: string, command?: ServerRequest["command"]): Promise<ServerAnswer> {
+  const headers = { Connection: "close" };
   try {
-    const response = await fetch(url, {
-      ...init,
-      headers: { ...headers, Connection: "close" },
-      keepalive: false,
-      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-    });
-    return { status: response.status, body: asObject(await response.json()) };
+    return await askServer(url, { command, headers, keepalive: false, timeoutMs: ANSWER_TIMEOUT_MS });
   } catch (error) {
-    const { code, message } = error as { code?: string; message: string };
-    const refused = code === "ConnectionRefused" || code === "ECONNREFUSED";
-    const reason = refused ? "connection refused. Is the server running?" : message;
-    throw new CheckFailure(`${redact(url)}: ${reason}`, { cause: error });
+    if (!(error instanceof NoAnswer)) throw error;
+    const hint = error.isRefused ? ". Is the server running?" : "";
+    throw new CheckFailure(`${redact(url)}: ${error.message}${hint}`, { cause: error });
   }
 }
 
-export function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+export function asObject(value: unknown): JsonRecord {
+  return isObject(value) ? value : {};
 }
 
 function asNumber(value: unknown): number | null {

@@ -1,9 +1,8 @@
 /** The command line of `copy`. */
 import { UsageError } from "../../config/usage-error.ts";
-import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import { describeDatabase } from "../../storage/engines.ts";
 import { KIND_NAMES, KINDS, type KindName } from "../../storage/model/kinds.ts";
-import { parseFlags, readNames } from "../flags.ts";
+import { parseFlags, readNames, readTime } from "../flags.ts";
 
 export interface CopyOptions {
   /** As `--db-file` takes them; they may hold passwords. */
@@ -72,15 +71,6 @@ export function parseCopyOptions(argv: string[]): CopyOptions | null {
 }
 
 function readSince(text: string): Record<KindName, string> {
-  const bound = (kind: KindName): string => {
-    const stamp = parseBound(text, "start", KINDS[kind].stamp.type);
-    if (stamp === null) throw new TimestampError("");
-    return stamp;
-  };
-  try {
-    return Object.fromEntries(KIND_NAMES.map((kind) => [kind, bound(kind)])) as Record<KindName, string>;
-  } catch (error) {
-    if (!(error instanceof TimestampError)) throw error;
-    throw new UsageError(`copy: --since ${JSON.stringify(text)}: expected a date or time such as 2024-01-01`);
-  }
+  const bound = (kind: KindName) => readTime("copy: --since", text, "start", KINDS[kind].stamp.type);
+  return Object.fromEntries(KIND_NAMES.map((kind) => [kind, bound(kind)])) as Record<KindName, string>;
 }

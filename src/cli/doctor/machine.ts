@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { usableCpus } from "../../config/usable-cpus.ts";
+import { usableCpus } from "../../config/control-groups.ts";
 import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../../observe/descriptors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Finding } from "../../storage/diagnosis.ts";

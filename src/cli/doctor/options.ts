@@ -1,7 +1,6 @@
 /** The command line of `doctor`. */
-import { redact } from "../../config/redact.ts";
 import { DECLARATIONS, environmentName } from "../../config/setting-table.ts";
-import { quoted, UsageError } from "../../config/usage-error.ts";
+import { readValue } from "../../config/settings.ts";
 import { describeDatabase } from "../../storage/engines.ts";
 import { parseFlags, readCount } from "../flags.ts";
 
@@ -51,20 +50,16 @@ export function parseDoctorOptions(
 ): DoctorOptions | null {
   const { values } = parseFlags("doctor", argv, FLAGS);
   if (values.help) return null;
-  const fromEnvironment = env[environmentName("dbFile")];
-  const dbFile = values["db-file"] ?? (fromEnvironment || DECLARATIONS.dbFile.default);
-  describeDatabase(dbFile, values["db-file"] === undefined ? environmentName("dbFile") : "doctor: --db-file");
-  const bus = readBus(values.bus ?? (env[environmentName("bus")] || null));
+  const read = (name: "dbFile" | "bus", given: string | undefined) => {
+    const text = given ?? (env[environmentName(name)] || undefined);
+    const source = given === undefined ? environmentName(name) : `doctor: ${DECLARATIONS[name].flag}`;
+    return { source, value: text === undefined ? null : readValue(name, text, source) };
+  };
+  const { value, source } = read("dbFile", values["db-file"]);
+  const dbFile = value ?? DECLARATIONS.dbFile.default;
+  describeDatabase(dbFile, source);
+  const bus = read("bus", values.bus).value;
   const timeoutS =
     readCount("doctor: --timeout", values.timeout, TIMEOUT_MAX_S, "whole seconds") ?? DEFAULT_TIMEOUT_S;
   return { dbFile, bus, timeoutS, json: values.json ?? false, newEpoch: values["new-epoch"] ?? false };
-}
-
-function readBus(text: string | null): string | null {
-  if (text === null) return null;
-  const { type } = DECLARATIONS.bus;
-  const url = type.read(text);
-  if (url === undefined)
-    throw new UsageError(`doctor: --bus: expected ${type.expected}, got ${quoted(redact(text))}`);
-  return url;
 }

@@ -12,6 +12,7 @@ import {
   readRecord,
 } from "../../market/csv.ts";
 import { unlessAborted } from "../../time/within.ts";
+import { INTERRUPTED } from "../interruption.ts";
 import type { Progress } from "../progress.ts";
 import { BatchSender } from "./batch-sender.ts";
 import { AmbiguousKindError, INFERENCE_ROWS, inferKind } from "./infer-kind.ts";
@@ -50,8 +51,6 @@ export interface ImportResult {
    */
   stoppedBy: string | null;
 }
-
-export const INTERRUPTED = "interrupted";
 
 const SKIPPED_REASONS_MAX = 5;
 const ROWS_PER_PROGRESS_UPDATE = 256;

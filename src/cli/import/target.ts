@@ -3,10 +3,11 @@
  */
 import { toSaveTicks } from "../../commands/save-realtime-data.ts";
 import { toSaveBars } from "../../commands/save-stock-data.ts";
-import { type ErrorBody, RequestError } from "../../protocol/errors.ts";
+import { RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Save, SaveOutcome } from "../../storage/contract.ts";
 import type { TransferTarget } from "../../storage/engine.ts";
+import { describeRefusal } from "../server-client.ts";
 
 /** A command as `POST /db_command` takes it. */
 export interface SaveCommand {
@@ -67,8 +68,4 @@ function toSave({ command, params }: SaveCommand): Save {
     if (error instanceof RequestError) throw new TargetError(describeRefusal(error.body()), { cause: error });
     throw error;
   }
-}
-
-export function describeRefusal({ error, details }: ErrorBody): string {
-  return details === undefined ? error : `${error} (${details})`;
 }

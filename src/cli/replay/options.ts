@@ -1,10 +1,9 @@
 /** The command line of `replay`. */
 import { redact } from "../../config/redact.ts";
 import { quoted, UsageError } from "../../config/usage-error.ts";
-import { parseBound, TimestampError } from "../../market/timestamp.ts";
 import { parseSpeed } from "../../replay/replay-query.ts";
 import { describeDatabase } from "../../storage/engines.ts";
-import { DEFAULT_SERVER, parseFlags, readCount, readNames, readServerUrl } from "../flags.ts";
+import { DEFAULT_SERVER, parseFlags, readCount, readNames, readServerUrl, readTime } from "../flags.ts";
 import { STANDARD_INPUT } from "../import/source.ts";
 
 export interface ReplayFile {
@@ -93,8 +92,8 @@ export function parseReplayOptions(argv: string[]): ReplayOptions | null {
   const restamp = values.restamp ?? false;
   if (restamp && speed === Number.POSITIVE_INFINITY)
     throw new UsageError("replay: --restamp needs a rhythm: expected another --speed than max");
-  const start = readBound(values.start, "start");
-  const end = readBound(values.end, "end");
+  const start = readBound("start", values.start);
+  const end = readBound("end", values.end);
   if (start !== null && end !== null && start > end)
     throw new UsageError(`replay: --start ${quoted(values.start!)} is after --end ${quoted(values.end!)}`);
   return {
@@ -180,13 +179,6 @@ function readGap(text: string | undefined): number {
   return seconds * 1e6;
 }
 
-function readBound(text: string | undefined, edge: "start" | "end"): string | null {
-  if (text === undefined) return null;
-  try {
-    const stamp = parseBound(text, edge, "instant");
-    if (stamp !== null) return stamp;
-  } catch (error) {
-    if (!(error instanceof TimestampError)) throw error;
-  }
-  throw new UsageError(`replay: --${edge} ${quoted(text)}: expected a date or time such as 2024-01-02T14:30`);
+function readBound(edge: "start" | "end", text: string | undefined): string | null {
+  return text === undefined ? null : readTime(`replay: --${edge}`, text, edge, "instant");
 }

@@ -5,9 +5,9 @@ import { messageOf } from "../../protocol/message-of.ts";
 import { Pacer } from "../../replay/pacer.ts";
 import { unlessAborted } from "../../time/within.ts";
 import type { ImportTarget } from "../import/target.ts";
+import { INTERRUPTED } from "../interruption.ts";
 import type { Progress } from "../progress.ts";
 import type { ReplayTick } from "./tick.ts";
-import { TickNumbers } from "./tick-numbers.ts";
 import { TickerLanes } from "./ticker-lanes.ts";
 
 export interface PlayRequest {
@@ -41,8 +41,6 @@ export interface PlayResult {
   /** Why it stopped early; null when all is done. */
   stoppedBy: string | null;
 }
-
-export const INTERRUPTED = "interrupted";
 
 /** Doesn't throw for errors of the source or the target: these are in the result. */
 export async function playTicks(request: PlayRequest): Promise<PlayResult> {
@@ -136,5 +134,21 @@ class Player {
       at: this.result.last ?? "",
       behindMs: this.#lanes.behindMs,
     });
+  }
+}
+
+/**
+ * Numbers ticks of a series with the same stamp 0, 1, 2 …, as an import does: a tick saved twice
+ * gets the same number. Stamps never descend here, so the last one of each series is enough.
+ */
+class TickNumbers {
+  readonly #last = new Map<string, { stamp: string; next: number }>();
+
+  next(ticker: string, type: string, stamp: string): number {
+    const series = `${type}\0${ticker}`;
+    const last = this.#last.get(series);
+    if (last?.stamp === stamp) return last.next++;
+    this.#last.set(series, { stamp, next: 1 });
+    return 0;
   }
 }

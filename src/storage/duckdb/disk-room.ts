@@ -51,9 +51,9 @@ export class DiskRoom {
   /** The process before may have died of a checkpoint that found no room; the next must not. */
   #cautious: boolean;
 
-  constructor(path: string, minFreeMb: number | null) {
+  constructor(path: string, minFreeBytes: number | null) {
     this.#path = path;
-    this.#space = new DiskSpace(dirname(path), minFreeMb);
+    this.#space = new DiskSpace(dirname(path), minFreeBytes);
     this.#cautious = this.#walBytes() >= WAL_BYTES_MAX;
   }
 

@@ -42,13 +42,13 @@ export interface DuckDbOptions {
    * Of all processes of the server, which bounds what statements of users may make of this one;
    * null: they are not bound by it.
    */
-  serverMemoryMb?: number | null | undefined;
+  serverMemoryBytes?: number | null | undefined;
   /** Threads that work on queries. */
   threads: number;
   /** Bound of the log of updates; without it, the log is left as long as it is. */
-  updateLogMb?: number | undefined;
+  updateLogBytes?: number | undefined;
   /** As the setting. */
-  minFreeMb?: number | null;
+  minFreeBytes?: number | null;
   /**
    * The process has no other work: should a statement of a user not end, `onFatal` is called, else
    * it is waited for.
@@ -125,7 +125,7 @@ export class DuckDbFile {
       path: string;
       threads: number;
       names: OwnNames;
-      minFreeMb: number | null;
+      minFreeBytes: number | null;
       release: () => void;
       preparation: string | null;
       foreign: string | null;
@@ -135,7 +135,7 @@ export class DuckDbFile {
     },
   ) {
     this.threads = opened.threads;
-    this.room = new DiskRoom(opened.path, opened.minFreeMb);
+    this.room = new DiskRoom(opened.path, opened.minFreeBytes);
     this.#path = opened.path;
     this.#opened = new OpenedFile(opened.path, DUCKDB_FORMAT);
     this.#names = opened.names;
@@ -158,7 +158,7 @@ export class DuckDbFile {
     path,
     memoryLimitMb,
     threads,
-    minFreeMb = null,
+    minFreeBytes = null,
     onFatal,
     onBroken = (reason) => console.error(`ERROR: ${reason}`),
   }: DuckDbOptions): Promise<DuckDbFile> {
@@ -194,7 +194,7 @@ export class DuckDbFile {
         path: realpathSync(path),
         threads,
         names,
-        minFreeMb,
+        minFreeBytes,
         release,
         preparation: prepared,
         foreign: foreign === null ? null : `the file holds ${foreign}`,

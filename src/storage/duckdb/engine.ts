@@ -2,12 +2,13 @@
  * DuckDB lets one process open a file, so the hub does. Workers never load its library, which has
  * 70 MB.
  */
+import { MIB } from "../../config/units.ts";
 import type { DatabaseSettings, Engine, HubEvents } from "../engine.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { DUCKDB_FORMAT } from "./file-format.ts";
 
 /** For subcommands, which have no flags for them. */
-const MEMORY_MB = 1024;
+const MEMORY_BYTES = 1024 * MIB;
 const THREADS = 2;
 /** Of --memory-mb, that DuckDB gets at the most: a save or an answer takes memory beside it. */
 const SHARE_OF_MEMORY = 0.5;
@@ -30,17 +31,15 @@ export const DUCKDB: Engine = {
 /** Opening the file again in this process isn't safe; a new one replays the WAL. */
 async function open(settings: DatabaseSettings, hub?: HubEvents) {
   const { openDuckDb } = await import("./open-duckdb.ts");
-  const { duckdbMemoryMb = MEMORY_MB, duckdbThreads = THREADS, memoryMb } = settings;
+  const { duckdbMemoryBytes = MEMORY_BYTES, duckdbThreads = THREADS } = settings;
+  const { memoryBytes = Number.POSITIVE_INFINITY } = settings;
   return openDuckDb({
     path: settings.dbFile,
-    memoryLimitMb: Math.min(
-      duckdbMemoryMb,
-      Math.floor((memoryMb ?? Number.POSITIVE_INFINITY) * SHARE_OF_MEMORY),
-    ),
-    serverMemoryMb: memoryMb,
+    memoryLimitMb: Math.floor(Math.min(duckdbMemoryBytes, memoryBytes * SHARE_OF_MEMORY) / MIB),
+    serverMemoryBytes: memoryBytes,
     threads: duckdbThreads,
-    updateLogMb: settings.updateLogMb,
-    minFreeMb: settings.minFreeMb ?? null,
+    updateLogBytes: settings.updateLogBytes,
+    minFreeBytes: settings.minFreeBytes ?? null,
     ...(hub && { ownProcess: true, onBroken: (reason) => hub.log.error(`Database: ${reason}`) }),
     onFatal: ({ message }) => (hub?.onFatal ?? endSubcommand)(`DuckDB can't go on: ${message}`),
   });

@@ -9,17 +9,17 @@ let told: string[] = [];
 
 function watchWith({
   mayEnd,
-  serverMemoryMb = null,
+  serverMemoryBytes = null,
 }: {
   mayEnd: boolean;
-  serverMemoryMb?: number | null;
+  serverMemoryBytes?: number | null;
 }): MemoryWatch {
   jest.useFakeTimers();
   bytes = 200 * MB;
   told = [];
   return new MemoryWatch({
     memoryLimitMb: 100,
-    serverMemoryMb,
+    serverMemoryBytes,
     residentBytes: () => bytes,
     stop: (reason) => told.push(`stop: ${reason}`),
     endProcess: mayEnd ? (reason) => told.push(`end: ${reason}`) : null,
@@ -54,7 +54,7 @@ test("statements are stopped beyond the limit; the process ends only if its memo
 });
 
 test("the bound of the whole server binds it too", () => {
-  const watch = watchWith({ mayEnd: true, serverMemoryMb: 1_000 });
+  const watch = watchWith({ mayEnd: true, serverMemoryBytes: 1_000 * MB });
   watch.begin();
   expect(after(25, 601 * MB)).toEqual([
     "stop: the server's process took more than 600 MB of memory while it ran",

@@ -26,7 +26,7 @@ export interface MemoryWatchOptions {
   /** For DuckDB. */
   memoryLimitMb: number;
   /** For all processes of the server; null: no bound. */
-  serverMemoryMb: number | null;
+  serverMemoryBytes: number | null;
   residentBytes?: () => number;
   /** Stops all statements of users. */
   stop(reason: string): void;
@@ -50,7 +50,7 @@ export class MemoryWatch {
     this.#options = options;
     this.#residentBytes = options.residentBytes ?? (() => process.memoryUsage.rss());
     const ofDuckDb = options.memoryLimitMb * MIB;
-    const ofServer = (options.serverMemoryMb ?? Number.POSITIVE_INFINITY) * MIB;
+    const ofServer = options.serverMemoryBytes ?? Number.POSITIVE_INFINITY;
     this.#fixedLimit = Math.min(
       ofDuckDb + ROOM_BYTES,
       Math.max(ofDuckDb + LEAST_ROOM_BYTES, ofServer * SHARE_OF_SERVER),

@@ -66,12 +66,12 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
     const checkpoints = checkpointsOfOpen(path);
     if (checkpoints !== null) witness.holdsTo(checkpoints);
   };
-  const log = new UpdateLog(options.updateLogMb, { path, witness });
+  const log = new UpdateLog(options.updateLogBytes, { path, witness });
   const writer = await DuckDbWriter.open(file, log, setAside);
   const reader = new DuckDbReader(file, log);
   const sql = new DuckDbUserSql(file, {
     memoryLimitMb: options.memoryLimitMb,
-    serverMemoryMb: options.serverMemoryMb ?? null,
+    serverMemoryBytes: options.serverMemoryBytes ?? null,
     endProcess: options.ownProcess ? (reason) => file.reportFatal(new Error(reason)) : null,
   });
   return {

@@ -74,11 +74,11 @@ export class UpdateLog {
   /** Commits of others that it knows of. */
   #asOf = -1;
 
-  /** @param limitMb undefined: it is never trimmed. */
-  constructor(limitMb: number | undefined, { path, witness }: { path: string; witness: EpochWitness }) {
+  /** @param limitBytes undefined: it is never trimmed. */
+  constructor(limitBytes: number | undefined, { path, witness }: { path: string; witness: EpochWitness }) {
     this.#path = path;
     this.#witness = witness;
-    this.#limitCharacters = limitMb === undefined ? Number.POSITIVE_INFINITY : limitMb * 1024 * 1024;
+    this.#limitCharacters = limitBytes ?? Number.POSITIVE_INFINITY;
   }
 
   /**

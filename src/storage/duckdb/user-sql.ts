@@ -53,7 +53,7 @@ const CLOSE_WAIT_MS = 2_000;
 export interface DuckDbUserSqlOptions {
   memoryLimitMb: number;
   /** For all processes of the server. */
-  serverMemoryMb: number | null;
+  serverMemoryBytes: number | null;
   /** Ends the process with the reason; null where it has other work to do. */
   endProcess: ((reason: string) => void) | null;
 }
@@ -92,7 +92,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     this.#stuck = new StuckStatements({ slots: this.#slots, substitutesMax: substitutesMax(), endProcess });
     this.#memory = new MemoryWatch({
       memoryLimitMb: options.memoryLimitMb,
-      serverMemoryMb: options.serverMemoryMb,
+      serverMemoryBytes: options.serverMemoryBytes,
       stop: (reason) => this.#stopForMemory(reason),
       endProcess,
     });

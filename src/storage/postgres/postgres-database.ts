@@ -10,7 +10,6 @@
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
 import type { Durability } from "../../config/settings.ts";
-import { MIB } from "../../config/units.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { HeldDatabase } from "../engine.ts";
@@ -63,7 +62,7 @@ export interface PostgresSettings {
    * Bound of the update log, which is trimmed from here then; without it, this one leaves that to
    * others.
    */
-  updateLogMb?: number;
+  updateLogBytes?: number;
   /** The database doesn't let the log be trimmed: called once. */
   onTrimRefused?(reason: string): void;
   /**
@@ -140,12 +139,12 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     });
     const watch = watchOf(pool, settings);
     await watch?.start();
-    const { updateLogMb = null, trimPauseMs = TRIM_PAUSE_MS, onTrimRefused = () => {} } = settings;
+    const { updateLogBytes = null, trimPauseMs = TRIM_PAUSE_MS, onTrimRefused = () => {} } = settings;
     const trimmer =
-      updateLogMb === null
+      updateLogBytes === null
         ? null
         : new LogTrimmer(pool, {
-            bytesMax: updateLogMb * MIB,
+            bytesMax: updateLogBytes,
             pauseMs: trimPauseMs,
             advisoryLocks: capabilities.advisoryLocks,
             onRefused: onTrimRefused,

@@ -4,7 +4,8 @@
  * rolled back.
  */
 import { MIB } from "../../config/units.ts";
-import { badRequest, CLIENT_CLOSED_REQUEST, RequestError, unavailable } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
 import { unlessAborted } from "../../time/within.ts";
 import { AnswerRows, refusedAs, refusedWith } from "../sql-answer.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../stopped-sql.ts";
@@ -114,7 +115,7 @@ export class PostgresUserSql implements InterruptibleSql {
   async #readStatement({ sql, params }: UserSqlRequest, { signal, timeoutMs }: Deadline): Promise<Statement> {
     const read = this.#statements.read(sql, params.length, this.#options.schema);
     return await unlessAborted(read, signal, () => {
-      throw signal.reason instanceof RequestError && signal.reason.status === CLIENT_CLOSED_REQUEST
+      throw signal.reason instanceof RequestError && signal.reason.status === STATUS.clientGone
         ? signal.reason
         : unavailable(`execute_sql: did not run: others were being read for ${timeoutMs / 1_000} s`);
     });

@@ -9,7 +9,6 @@ import { runRemoteSql } from "./remote-sql.ts";
 import { RemoteUpdates } from "./remote-updates.ts";
 import { Upstream } from "./upstream.ts";
 
-const MIB = 1024 * 1024;
 /**
  * Of an update in the answer that tells it, to the body that it was saved with: it is text within
  * JSON there.
@@ -17,8 +16,7 @@ const MIB = 1024 * 1024;
 const UPDATE_TO_BODY = 4;
 
 export function openRemoteWorker({ settings, serverId, log, updates: sink }: WorkerContext): WorkerParts {
-  const { dbPoolSize } = settings;
-  const maxBodyBytes = settings.maxBodyMb * MIB;
+  const { dbPoolSize, maxBodyBytes } = settings;
   const upstream = new Upstream({
     url: parseUpstream(settings.dbFile)!,
     connectionsMax: dbPoolSize,
@@ -27,7 +25,7 @@ export function openRemoteWorker({ settings, serverId, log, updates: sink }: Wor
     log,
   });
   const reader = new RemoteReader(upstream, dbPoolSize);
-  const saves = new RemoteSaves(upstream, Math.floor(maxBodyBytes));
+  const saves = new RemoteSaves(upstream, maxBodyBytes);
   const updates = new RemoteUpdates({ ...sink, upstream, log, epoch: () => reader.updates.epoch() });
   return {
     reader,
@@ -37,7 +35,7 @@ export function openRemoteWorker({ settings, serverId, log, updates: sink }: Wor
       async removeCheck(ticker) {
         await askNewer(upstream, "remove_check", { ticker });
       },
-      runSql: (request) => runRemoteSql(upstream, request, settings.sqlTimeoutS * 1000),
+      runSql: (request) => runRemoteSql(upstream, request, settings.sqlTimeoutMs),
     },
     close() {
       updates.close();

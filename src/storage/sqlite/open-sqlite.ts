@@ -8,16 +8,13 @@ import { lockDatabaseFile } from "./file-lock.ts";
 import { SqliteTransfer } from "./sqlite-transfer.ts";
 import { SqliteWriter } from "./sqlite-writer.ts";
 
-const MIB = 1024 * 1024;
-
 /** @throws Error another server has the file, or it can't be opened or upgraded. */
 export function openSqlite(settings: DatabaseSettings): HeldDatabase & { writer: SqliteWriter } {
-  const { dbFile, durability, updateLogMb, minFreeMb = null } = settings;
+  const { dbFile, durability, updateLogBytes = null, minFreeBytes = null } = settings;
   mkdirSync(dirname(dbFile), { recursive: true });
   const lock = lockDatabaseFile(dbFile);
   try {
-    const updateLogBytes = updateLogMb === undefined ? null : updateLogMb * MIB;
-    const writer = new SqliteWriter(dbFile, durability, updateLogBytes, minFreeMb);
+    const writer = new SqliteWriter(dbFile, durability, updateLogBytes, minFreeBytes);
     return {
       writer,
       preparation: writer.preparation,

@@ -89,13 +89,13 @@ export class SqliteWriter implements StockWriter {
 
   /**
    * @param updateLogBytes What the update log may hold, roughly; null: it isn't trimmed.
-   * @param minFreeMb as the setting.
+   * @param minFreeBytes as the setting.
    */
   constructor(
     path: string,
     durability: Durability,
     updateLogBytes: number | null,
-    minFreeMb: number | null = null,
+    minFreeBytes: number | null = null,
   ) {
     if (!existsSync(path)) closeSync(openSync(path, "a"));
     this.#witness = new EpochWitness(path);
@@ -121,7 +121,7 @@ export class SqliteWriter implements StockWriter {
     }
     const prepare = <R>(sql: string): Statement<R, Params> => this.#db.prepare<R, Params>(sql);
     const real = realpathSync(path);
-    this.#room = new FileRoom(this.#db, real, new DiskSpace(dirname(real), minFreeMb));
+    this.#room = new FileRoom(this.#db, real, new DiskSpace(dirname(real), minFreeBytes));
     this.#averages = new DailyAverages(this.#db);
     this.#updates = new UpdateLog(this.#db, {
       boundBytes: updateLogBytes,

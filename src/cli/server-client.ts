@@ -1,0 +1,75 @@
+/** One request to a running server: for import, replay, check and the test feed. */
+import type { ErrorBody } from "../protocol/errors.ts";
+import { isObject, type JsonRecord } from "../protocol/json.ts";
+
+export interface ServerRequest {
+  /** For `POST /db_command`; without it the request is a GET. */
+  command?: { command: string; params: object } | undefined;
+  headers?: Record<string, string>;
+  /** False: a connection of its own. */
+  keepalive?: boolean;
+  timeoutMs: number;
+  signal?: AbortSignal;
+}
+
+export interface ServerAnswer {
+  status: number;
+  /** Such as "503 Service Unavailable". */
+  statusLine: string;
+  headers: Headers;
+  /** Empty when the answer is no JSON object, such as the page of a proxy. */
+  body: JsonRecord;
+}
+
+/** Nothing listens there, the connection was lost, or the answer took too long. */
+export class NoAnswer extends Error {
+  override name = "NoAnswer";
+  /** Nothing listens there: the request was never received. */
+  readonly isRefused: boolean;
+
+  constructor(cause: unknown) {
+    const { code, message } = cause as { code?: string; message: string };
+    const isRefused = code === "ConnectionRefused" || code === "ECONNREFUSED";
+    super(isRefused ? "connection refused" : message, { cause });
+    this.isRefused = isRefused;
+  }
+}
+
+/** @throws NoAnswer */
+export async function askServer(url: string, request: ServerRequest): Promise<ServerAnswer> {
+  const { command, headers, keepalive = true, timeoutMs, signal } = request;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  try {
+    const response = await fetch(url, {
+      method: command === undefined ? "GET" : "POST",
+      headers: { "Content-Type": "application/json", ...headers },
+      body: command === undefined ? null : JSON.stringify(command),
+      keepalive,
+      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    });
+    const { status, statusText } = response;
+    const body = objectIn(await response.text());
+    return { status, statusLine: `${status} ${statusText}`.trim(), headers: response.headers, body };
+  } catch (error) {
+    throw new NoAnswer(error);
+  }
+}
+
+/** A refusal in the server's own words; null when it has none. */
+export function refusalIn({ error, details }: JsonRecord): string | null {
+  if (typeof error !== "string") return null;
+  return describeRefusal({ error, details: details === undefined ? undefined : String(details) });
+}
+
+export function describeRefusal({ error, details }: ErrorBody): string {
+  return details === undefined ? error : `${error} (${details})`;
+}
+
+function objectIn(text: string): JsonRecord {
+  try {
+    const body: unknown = JSON.parse(text);
+    return isObject(body) ? body : {};
+  } catch {
+    return {};
+  }
+}
