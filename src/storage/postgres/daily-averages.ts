@@ -17,11 +17,12 @@ import type { PostgresConnection } from "./connection.ts";
 import { countText } from "./count-text.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { FIRST_DAY } from "./sql-text.ts";
+import { EMA_COLUMNS } from "./table-definitions.ts";
 
 /** Tickers whose series are in memory together; of each, some 330 rows at least. */
 const TICKERS_AT_ONCE = 200;
 
-const CHECKPOINTS_SQL = `SELECT w.ticker, c.date::text AS date, c.closes, c.ema_8, c.ema_21, c.ema_34, c.ema_55, c.ema_89
+const CHECKPOINTS_SQL = `SELECT w.ticker, c.date::text AS date, c.closes, ${EMA_COLUMNS.map((name) => `c.${name}`).join(", ")}
   FROM unnest($1::text[], $2::date[]) AS w(ticker, first)
   JOIN LATERAL (SELECT * FROM daily_checkpoints d WHERE d.ticker = w.ticker AND d.date <= w.first
     ORDER BY d.date DESC LIMIT 1) c ON true`;
@@ -47,12 +48,11 @@ const UPSERT_SQL = `INSERT INTO daily_prices (ticker, date, ${VALUES.join(", ")}
 const AVERAGES_SQL = `UPDATE daily_prices p SET ${AVERAGE_COLUMNS.map((name) => `${name} = u.${name}`).join(", ")}
   FROM unnest($1::text[], $2::date[], ${AVERAGE_COLUMNS.map((_, i) => `$${i + 3}::float8[]`).join(", ")})
     AS u(ticker, date, ${AVERAGE_COLUMNS.join(", ")}) WHERE p.ticker = u.ticker AND p.date = u.date`;
-const EMAS = ["ema_8", "ema_21", "ema_34", "ema_55", "ema_89"];
-const CHECKPOINT_SQL = `INSERT INTO daily_checkpoints (ticker, date, closes, ${EMAS.join(", ")})
-  SELECT u.* FROM unnest($1::text[], $2::date[], $3::int[], ${EMAS.map((_, i) => `$${i + 4}::float8[]`).join(", ")})
-    AS u(ticker, date, closes, ${EMAS.join(", ")})
+const CHECKPOINT_SQL = `INSERT INTO daily_checkpoints (ticker, date, closes, ${EMA_COLUMNS.join(", ")})
+  SELECT u.* FROM unnest($1::text[], $2::date[], $3::int[], ${EMA_COLUMNS.map((_, i) => `$${i + 4}::float8[]`).join(", ")})
+    AS u(ticker, date, closes, ${EMA_COLUMNS.join(", ")})
   ON CONFLICT (ticker, date) DO UPDATE SET closes = excluded.closes,
-    ${EMAS.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+    ${EMA_COLUMNS.map((name) => `${name} = excluded.${name}`).join(", ")}`;
 
 /** @param bars by ticker: ascending, each date once, not empty. */
 export async function saveDailyBars(
@@ -138,7 +138,7 @@ async function write(
       textArray(slice.map(({ ticker }) => ticker)),
       plainArray(slice.map(({ date }) => date)),
       plainArray(slice.map(({ state }) => state.closes)),
-      ...EMAS.map((_, column) => plainArray(slice.map(({ state }) => state.emas[column]))),
+      ...EMA_COLUMNS.map((_, column) => plainArray(slice.map(({ state }) => state.emas[column]))),
     ]);
   }
 }

@@ -63,11 +63,8 @@ export interface TrimOptions {
 
 export class LogTrimmer {
   readonly #pool: PostgresPool;
-  readonly #bytesMax: number;
+  readonly #options: TrimOptions;
   readonly #partBytes: number;
-  readonly #pauseMs: number;
-  readonly #advisoryLocks: boolean;
-  readonly #onRefused: TrimOptions["onRefused"];
   #refused = false;
   /** Deleted so far: what PostgreSQL has not cleaned up yet need not be passed again. */
   #deletedTo = "0";
@@ -75,13 +72,10 @@ export class LogTrimmer {
   #round: Promise<void> | null = null;
   #closed = false;
 
-  constructor(pool: PostgresPool, { bytesMax, pauseMs, advisoryLocks, onRefused }: TrimOptions) {
+  constructor(pool: PostgresPool, options: TrimOptions) {
     this.#pool = pool;
-    this.#bytesMax = bytesMax;
-    this.#partBytes = Math.max(PART_BYTES_MIN, bytesMax / PARTS);
-    this.#pauseMs = pauseMs;
-    this.#advisoryLocks = advisoryLocks;
-    this.#onRefused = onRefused;
+    this.#options = options;
+    this.#partBytes = Math.max(PART_BYTES_MIN, options.bytesMax / PARTS);
     this.#schedule();
   }
 
@@ -112,7 +106,7 @@ export class LogTrimmer {
           if (!this.#closed) this.#schedule();
         });
       },
-      this.#pauseMs * (0.5 + Math.random()),
+      this.#options.pauseMs * (0.5 + Math.random()),
     );
     this.#timer.unref();
   }
@@ -126,7 +120,7 @@ export class LogTrimmer {
       // Else the database is away, or busy: the next round does it.
       if (failure?.kind !== "refused" || this.#refused) return;
       this.#refused = true;
-      this.#onRefused(failure.message);
+      this.#options.onRefused(failure.message);
     }
   }
 
@@ -147,7 +141,7 @@ export class LogTrimmer {
 
   /** @returns false when somebody else is at it. */
   async #begin(connection: PostgresConnection): Promise<boolean> {
-    if (!this.#advisoryLocks) {
+    if (!this.#options.advisoryLocks) {
       await connection.run("BEGIN ISOLATION LEVEL SERIALIZABLE");
       return true;
     }
@@ -161,7 +155,7 @@ export class LogTrimmer {
     const counted = await this.#count(connection, parts.at(-1) ?? null);
     const bytes = parts.reduce((sum, part) => sum + part.bytes, counted.bytes);
     const [oldest] = parts;
-    if (oldest === undefined || bytes <= this.#bytesMax) return counted.more;
+    if (oldest === undefined || bytes <= this.#options.bytesMax) return counted.more;
     await this.#delete(connection, oldest);
     return true;
   }

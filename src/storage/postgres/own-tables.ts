@@ -5,17 +5,10 @@
  * does it, is found by TableGuard.
  */
 
-import { TABLE_NAMES } from "../model/kinds.ts";
 import { refused } from "../sql-answer.ts";
+import { BOOKKEEPING, OWN_SEQUENCE, OWN_TABLES } from "./own-names.ts";
 import type { Node } from "./sql-parser.ts";
-import { type Field, type RelationName, stringsOf } from "./statement-tree.ts";
-import { TABLES } from "./table-definitions.ts";
-
-const DATA_TABLES = new Set(TABLE_NAMES);
-export const OWN_TABLES = [...TABLES.map(({ name }) => name), "stock_db_schema"];
-export const BOOKKEEPING = OWN_TABLES.filter((name) => !DATA_TABLES.has(name));
-/** Of the column `update_log.id`. */
-export const OWN_SEQUENCE = "update_log_id_seq";
+import { type Field, type RelationName, stringsOf, WRITERS } from "./statement-tree.ts";
 
 const SHAPE = "the server's own tables are not to be changed; ask whoever runs the database";
 const BOOKS = "it is the server's bookkeeping";
@@ -33,7 +26,6 @@ const CHANGED_BY: Record<string, string> = {
   AlterSeqStmt: "sequence",
   Constraint: "pktable",
 };
-const WRITERS = new Set(["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
 /** Dropped or described by a list: the table is the whole of it, or all but the last name. */
 const OBJECTS_OF_TABLES = new Set(
   ["TRIGGER", "RULE", "POLICY", "COLUMN", "TABCONSTRAINT"].map((name) => `OBJECT_${name}`),

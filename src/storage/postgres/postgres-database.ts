@@ -15,7 +15,6 @@ import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { HeldDatabase } from "../engine.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
-import { hasAdvisoryLocks } from "./advisory-locks.ts";
 import {
   CONNECT_TIMEOUT_MS,
   type ConnectionOptions,
@@ -24,19 +23,20 @@ import {
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
 import { DatabaseWatch, WATCH_PAUSE_MS } from "./database-watch.ts";
-import { describeForeignParts, findForeignParts } from "./foreign-parts.ts";
+import { findForeignParts } from "./foreign-parts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
+import { findSearchPaths, type SearchPaths } from "./own-names.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
-import { type FailureKind, failureOf } from "./postgres-errors.ts";
+import { type FailureKind, failureOf, unlessRefused } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresTransfer } from "./postgres-transfer.ts";
 import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
 import { accepts, requireAbilities, versionOf } from "./requirements.ts";
 import { findExcessRights } from "./role-rights.ts";
 import { prepareSchema } from "./schema.ts";
-import { findSearchPaths, type SearchPaths } from "./search-paths.ts";
-import { TableGuard } from "./table-guard.ts";
+import { TableGuard, type TableState } from "./table-guard.ts";
+import { hasAdvisoryLocks } from "./ticker-locks.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
 /**
@@ -46,8 +46,8 @@ const START_WAIT_MS = 15_000;
 const START_RETRY_MS = 250;
 /** What may have passed by the next try. */
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
-const BLOCKED_TOLD_MS = 60_000;
-const BROKEN_TOLD_MS = 60_000;
+/** Between two calls of `onBlocked`, and of `onBroken`. */
+const TOLD_PAUSE_MS = 60_000;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
 /** A setting that a pool in between didn't pass on. */
@@ -68,12 +68,12 @@ export interface PostgresSettings {
   onTrimRefused?(reason: string): void;
   /**
    * A save waited in vain for a lock that another session holds: called at most every
-   * BLOCKED_TOLD_MS.
+   * TOLD_PAUSE_MS.
    */
   onBlocked?(reason: string): void;
   /**
    * A statement of the server's own failed because of what the database is now: called at most
-   * every BROKEN_TOLD_MS.
+   * every TOLD_PAUSE_MS.
    */
   onBroken?(reason: string): void;
   /**
@@ -118,8 +118,8 @@ export interface PostgresDatabase extends HeldDatabase, AsyncDisposable {
 export async function openPostgres(settings: PostgresSettings): Promise<PostgresDatabase> {
   const target = parsePostgresUrl(settings.dbFile);
   const { durability, dbPoolSize, limits = {} } = settings;
-  const { startWaitMs = START_WAIT_MS } = settings;
   const {
+    startWaitMs = START_WAIT_MS,
     statementTimeoutMs = STATEMENT_TIMEOUT_MS,
     connectTimeoutMs = target.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
   } = settings;
@@ -128,7 +128,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     const { options, capabilities, preparation, warnings } = await whenReachable(startWaitMs, () =>
       prepare(wanted),
     );
-    const tellBroken = atMostEvery(BROKEN_TOLD_MS, settings.onBroken);
+    const tellBroken = atMostEvery(TOLD_PAUSE_MS, settings.onBroken);
     const pool: PostgresPool = new PostgresPool({
       ...options,
       size: dbPoolSize,
@@ -150,7 +150,13 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
             advisoryLocks: capabilities.advisoryLocks,
             onRefused: onTrimRefused,
           });
-    const sql = userSql(pool, capabilities);
+    const { paths, guarded, ...abilities } = capabilities;
+    const sql = new PostgresUserSql(pool, {
+      ...abilities,
+      schema: paths.schema,
+      searchPath: paths.users,
+      guard: guarded ? new TableGuard(paths.schema) : null,
+    });
     const close = async (): Promise<void> => {
       await sql.close();
       await Promise.all([trimmer?.close(), watch?.close()]);
@@ -158,7 +164,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     };
     return {
       reader: new PostgresReader(pool),
-      writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
+      writer: new PostgresWriter(pool, capabilities, atMostEvery(TOLD_PAUSE_MS, settings.onBlocked)),
       sql,
       openTransfer: () => new PostgresTransfer(pool, async () => {}),
       capabilities,
@@ -183,15 +189,6 @@ function watchOf(
     pauseMs: watchPauseMs,
     onProblem: onState,
     onSound: () => onState(null),
-  });
-}
-
-function userSql(pool: PostgresPool, { paths, guarded, ...capabilities }: Capabilities): InterruptibleSql {
-  return new PostgresUserSql(pool, {
-    ...capabilities,
-    schema: paths.schema,
-    searchPath: paths.users,
-    guard: guarded ? new TableGuard(paths.schema) : null,
   });
 }
 
@@ -221,12 +218,8 @@ async function prepare(wanted: ConnectionOptions): Promise<{
 }
 
 async function findWarnings(connection: PostgresConnection, schema: string): Promise<string[]> {
-  const parts = await findForeignParts(connection, schema);
-  const rights = await findExcessRights(connection, schema);
-  return [
-    ...(parts.length === 0 ? [] : [describeForeignParts(parts)]),
-    ...(rights === null ? [] : [rights]),
-  ].map(({ finding, advice }) => `${finding}; ${advice}`);
+  const found = [await findForeignParts(connection, schema), await findExcessRights(connection, schema)];
+  return found.flatMap((warning) => (warning === null ? [] : [`${warning.finding}; ${warning.advice}`]));
 }
 
 async function requireWritable(connection: PostgresConnection): Promise<void> {
@@ -335,9 +328,10 @@ async function detect(
   const isSync = row?.sync !== "off";
   const wantsSync = durability === "full";
   const paths = await findSearchPaths(connection);
+  const look: Promise<TableState | null> = new TableGuard(paths.schema).look(connection, {});
   return {
     paths,
-    guarded: await isGuarded(connection, paths.schema),
+    guarded: (await unlessRefused(look, null)) !== null,
     version: await versionOf(connection),
     advisoryLocks,
     deferrable: await accepts(connection, CHECK_NOW_SQL),
@@ -347,16 +341,6 @@ async function detect(
     lockTimeout: (row?.lock ?? null) !== null,
     wholeNumbers: await wholeNumberColumns(connection),
   };
-}
-
-async function isGuarded(connection: PostgresConnection, schema: string): Promise<boolean> {
-  try {
-    await new TableGuard(schema).look(connection, {});
-    return true;
-  } catch (error) {
-    if (failureOf(error)?.kind !== "refused") throw error;
-    return false;
-  }
 }
 
 function atMostEvery(pauseMs: number, tell: (reason: string) => void = () => {}): (reason: string) => void {

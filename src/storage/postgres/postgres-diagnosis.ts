@@ -3,19 +3,19 @@
 import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
-import { hasAdvisoryLocks } from "./advisory-locks.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { describeForeignParts, findForeignParts } from "./foreign-parts.ts";
+import { findForeignParts } from "./foreign-parts.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
+import { findSearchPaths } from "./own-names.ts";
 import { connectForReading } from "./postgres-database.ts";
-import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
-import { SIZE_SQL } from "./postgres-reader.ts";
+import { failureOf } from "./postgres-errors.ts";
+import { databaseSize, SIZE_SQL } from "./postgres-reader.ts";
 import { UnsuitableDatabaseError } from "./requirements.ts";
 import { findExcessRights } from "./role-rights.ts";
 import { OWN_SCHEMA, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
-import { findSearchPaths } from "./search-paths.ts";
 import { findTableProblems } from "./table-check.ts";
 import { TABLES as DEFINITIONS } from "./table-definitions.ts";
+import { hasAdvisoryLocks } from "./ticker-locks.ts";
 
 /** A round trip longer than this is felt in every request. */
 const ROUND_TRIP_LONG_MS = 20;
@@ -64,7 +64,7 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
          coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates,
          current_setting('fsync', true) AS fsync, current_setting('full_page_writes', true) AS synced`,
     );
-    yield* describe(facts!, await sizeOf(connection));
+    yield* describe(facts!, await databaseSize(connection.run<{ bytes: string }>(SIZE_SQL)));
     yield { begin: "schema", optional: false };
     yield* diagnoseSchema(connection, facts!);
     yield { begin: "role", optional: true };
@@ -111,17 +111,6 @@ async function diagnoseConnection(connection: PostgresConnection, pooled: boolea
   return { level: "warning", subject, finding, advice: "run the server nearer to the database" };
 }
 
-/** @returns null where the database doesn't tell. */
-async function sizeOf(connection: PostgresConnection): Promise<number | null> {
-  try {
-    const [row] = await connection.run<{ bytes: string }>(SIZE_SQL);
-    return Number(row?.bytes);
-  } catch (error) {
-    if (!isUnknownToDatabase(error)) throw error;
-    return null;
-  }
-}
-
 function* describe(facts: Facts, sizeBytes: number | null): Generator<Finding> {
   const size = sizeBytes === null ? "" : `, ${formatBytes(sizeBytes)}`;
   yield { level: "ok", subject: "engine", finding: `${facts.version.split(" on ")[0]!}${size}` };
@@ -164,7 +153,8 @@ async function* diagnoseSchema(connection: PostgresConnection, facts: Facts): As
   if (version === SCHEMA_VERSION) {
     yield { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
     yield await diagnoseRights(connection);
-    yield* diagnoseForeignParts(connection);
+    const parts = await findForeignParts(connection, (await findSearchPaths(connection)).schema);
+    if (parts !== null) yield { level: "warning", subject, ...parts };
     return;
   }
   const { role, schema, creates } = facts;
@@ -228,12 +218,6 @@ async function diagnoseRights(connection: PostgresConnection): Promise<Finding> 
     finding: `rights are missing on ${lacking.join(", ")}`,
     advice: "GRANT SELECT, INSERT, UPDATE, DELETE on them to the server's role",
   };
-}
-
-async function* diagnoseForeignParts(connection: PostgresConnection): AsyncGenerator<Finding> {
-  const { schema } = await findSearchPaths(connection);
-  const parts = await findForeignParts(connection, schema);
-  if (parts.length > 0) yield { level: "warning", subject: "schema", ...describeForeignParts(parts) };
 }
 
 async function diagnoseRole(

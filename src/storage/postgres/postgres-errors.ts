@@ -138,6 +138,16 @@ export function isServerState(error: unknown): boolean {
   return kind === "refused" && STATE_CLASSES.has(code.slice(0, 2)) && !message.includes(POLICY_VIOLATED);
 }
 
+/** What the statement gives; `otherwise` where the database refuses it. */
+export async function unlessRefused<T>(statement: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await statement;
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    return otherwise;
+  }
+}
+
 /** True when a connection that has failed so may be used no more. */
 export function endsConnection(error: unknown): boolean {
   const kind = failureOf(error)?.kind;

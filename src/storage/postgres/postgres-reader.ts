@@ -153,14 +153,8 @@ export class PostgresReader implements StockReader {
     return storedParts((sql, params) => this.#run(sql, params), kind, ticker);
   }
 
-  async sizeBytes(): Promise<number | null> {
-    try {
-      const [row] = await this.#run<{ bytes: string }>(SIZE_SQL, []);
-      return Number(row?.bytes);
-    } catch (error) {
-      if (!isUnknownToDatabase(error)) throw error;
-      return null;
-    }
+  sizeBytes(): Promise<number | null> {
+    return databaseSize(this.#run(SIZE_SQL, []));
   }
 
   /** @throws RequestError 503, within PROBE_WAIT_MS. */
@@ -208,6 +202,16 @@ export class PostgresReader implements StockReader {
 
   #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
     return runRead<T>(this.#pool, sql, params, options);
+  }
+}
+
+/** @param asked SIZE_SQL. @returns null where the database doesn't tell. */
+export async function databaseSize(asked: Promise<{ bytes: string }[]>): Promise<number | null> {
+  try {
+    return Number((await asked)[0]?.bytes);
+  } catch (error) {
+    if (!isUnknownToDatabase(error)) throw error;
+    return null;
   }
 }
 

@@ -9,6 +9,7 @@ import type {
   UpdateLimit,
   UpdateReader,
 } from "../update-contract.ts";
+import { distinctSql } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
@@ -54,13 +55,9 @@ function newestSql(kind: RowKind, index: number, part: string): string {
 
 /** From one part to the next by the key, however many rows each has. */
 function newestOfEachSql(kind: RowKind, index: number): string {
-  const part = columnSql(kind.part!);
-  const next = (beyond: string): string =>
-    `SELECT t.${part} FROM ${kind.table} t WHERE t.ticker = $1${beyond} ORDER BY t.${part} LIMIT 1`;
-  return `WITH RECURSIVE found(part) AS ((${next("")}) UNION ALL
-      SELECT (${next(` AND t.${part} > found.part`)}) FROM found WHERE found.part IS NOT NULL)
-    SELECT n.* FROM found JOIN LATERAL (${newestSql(kind, index, "found.part")}) n ON true
-    WHERE found.part IS NOT NULL`;
+  return `${distinctSql(kind.table, columnSql(kind.part!), "t.ticker = $1")}
+    SELECT n.* FROM found JOIN LATERAL (${newestSql(kind, index, "found.value")}) n ON true
+    WHERE found.value IS NOT NULL`;
 }
 
 /** One statement: every part sees the database of one moment. */

@@ -4,7 +4,7 @@
  * used.
  */
 import type { PostgresConnection } from "./connection.ts";
-import { failureOf } from "./postgres-errors.ts";
+import { failureOf, unlessRefused } from "./postgres-errors.ts";
 
 interface Need {
   what: string;
@@ -77,13 +77,9 @@ export async function accepts(connection: PostgresConnection, sql: string): Prom
 }
 
 export async function versionOf(connection: PostgresConnection): Promise<string> {
-  try {
-    const [row] = await connection.run<{ version: string }>("SELECT version() AS version");
-    return row?.version ?? "";
-  } catch (error) {
-    if (failureOf(error)?.kind !== "refused") throw error;
-    return "";
-  }
+  const asked = connection.run<{ version: string }>("SELECT version() AS version");
+  const [row] = await unlessRefused<{ version: string }[]>(asked, []);
+  return row?.version ?? "";
 }
 
 /** @returns null when it was carried out. */

@@ -2,7 +2,7 @@
  * Rights of the server's role that it doesn't need, and that whoever may send SQL has through it.
  */
 import type { PostgresConnection } from "./connection.ts";
-import { failureOf } from "./postgres-errors.ts";
+import { unlessRefused } from "./postgres-errors.ts";
 
 const ROLE_SQL = `SELECT r.rolname::text AS role, r.rolsuper AS super, r.rolbypassrls AS bypasses,
     (SELECT pg_catalog.string_agg(g.rolname::text, ', ' ORDER BY g.rolname) FROM pg_catalog.pg_roles g
@@ -23,8 +23,8 @@ export async function findExcessRights(
   connection: PostgresConnection,
   schema: string | null,
 ): Promise<{ finding: string; advice: string } | null> {
-  const rights = await readRights(connection);
-  if (rights === null) return null;
+  const [rights] = await unlessRefused<Rights[]>(connection.run(ROLE_SQL), []);
+  if (rights === undefined) return null;
   const { role, super: isSuper, bypasses, groups } = rights;
   const excess = isSuper
     ? ["is a superuser"]
@@ -35,14 +35,4 @@ export async function findExcessRights(
     finding: `the role ${role} ${excess.join(" and ")}: whoever may send SQL may do what it may, such as read files of the database server`,
     advice: `use a role without: CREATE ROLE stock_server LOGIN PASSWORD '…' NOSUPERUSER; GRANT CREATE, USAGE ON SCHEMA ${where} TO stock_server; let it own the server's tables and stock_db_drop_checkpoints() (ALTER TABLE … OWNER TO stock_server), and name it in --db-file`,
   };
-}
-
-async function readRights(connection: PostgresConnection): Promise<Rights | null> {
-  try {
-    const [row] = await connection.run<Rights>(ROLE_SQL);
-    return row ?? null;
-  } catch (error) {
-    if (failureOf(error)?.kind !== "refused") throw error;
-    return null;
-  }
 }

@@ -1,6 +1,9 @@
 /** Walks over what PostgreSQL's parser has read. */
 import type { Node } from "./sql-parser.ts";
 
+/** Statements that change rows; a query may hold them in its WITH. */
+export const WRITERS: ReadonlySet<string> = new Set(["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
+
 /** A field of the tree, at any depth. */
 export interface Field {
   /** The node's name for what is wrapped in one, else the name of the field. */

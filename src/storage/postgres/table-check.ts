@@ -5,6 +5,7 @@
  */
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { OWN_TABLES } from "./own-names.ts";
 import { TABLES, type Table } from "./table-definitions.ts";
 
 export interface TableProblem {
@@ -15,7 +16,6 @@ export interface TableProblem {
 
 /** Beyond it, a table is of another kind altogether, and adding columns one by one is no advice. */
 const ADDED_MAX = 3;
-const NAMES = [...TABLES.map(({ name }) => name), "stock_db_schema"];
 const VERSIONS: Table = { name: "stock_db_schema", columns: ["version integer NOT NULL"], key: "" };
 
 /** Of pg_class. */
@@ -100,7 +100,7 @@ async function look(connection: PostgresConnection, state: "before" | "made"): P
       ? "c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
       : "pg_table_is_visible(c.oid)";
   const ours = `c.relname = ANY ($1::text[]) AND ${where}`;
-  const names = [textArray(NAMES)];
+  const names = [textArray(OWN_TABLES)];
   const [relations, columns, keys, bytes] = await Promise.all([
     connection.run<Relation>(
       `SELECT c.relname::text AS name, c.relkind::text AS kind FROM pg_class c WHERE ${ours}`,

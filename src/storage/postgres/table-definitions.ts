@@ -4,7 +4,7 @@
  * Keys are compared byte by byte (COLLATE "C"), as every other engine does, whatever the language
  * of the database.
  */
-
+import { EMA_PERIODS } from "../../market/moving-averages.ts";
 import {
   type ColumnType,
   KIND_NAMES,
@@ -33,6 +33,8 @@ export interface Table {
   key: string;
 }
 
+export const EMA_COLUMNS = EMA_PERIODS.map((period) => `ema_${period}`);
+
 export const TABLES: Table[] = [
   ...KIND_NAMES.map((name) => tableOf(kindOf(name))),
   {
@@ -42,7 +44,7 @@ export const TABLES: Table[] = [
       'ticker text COLLATE "C" NOT NULL',
       "date date NOT NULL",
       "closes integer NOT NULL",
-      ...["ema_8", "ema_21", "ema_34", "ema_55", "ema_89"].map((name) => `${name} double precision NOT NULL`),
+      ...EMA_COLUMNS.map((name) => `${name} double precision NOT NULL`),
     ],
     key: "ticker, date",
   },

@@ -8,8 +8,7 @@ import { badRequest } from "../../protocol/errors.ts";
 import { TABLE_NAMES } from "../model/kinds.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection, RunOptions } from "./connection.ts";
-import { BOOKKEEPING, OWN_TABLES } from "./own-tables.ts";
-import { SERVER_FUNCTIONS, SERVER_OPERATORS } from "./shadows.ts";
+import { BOOKKEEPING, OWN_TABLES, SERVER_FUNCTIONS, SERVER_OPERATORS } from "./own-names.ts";
 
 /** Rows of it are deleted by triggers of the server's own, whoever changes a close. */
 const DELETED_BY_TRIGGERS = "daily_checkpoints";
@@ -108,9 +107,7 @@ export class TableGuard {
   constructor(schema: string) {
     this.#params = [
       schema,
-      ...[OWN_TABLES, BOOKKEEPING, SERVER_FUNCTIONS, SERVER_OPERATORS, ADMINISTRATION].map((names) =>
-        textArray([...names]),
-      ),
+      ...[OWN_TABLES, BOOKKEEPING, SERVER_FUNCTIONS, SERVER_OPERATORS, ADMINISTRATION].map(textArray),
     ];
   }
 

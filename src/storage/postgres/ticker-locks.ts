@@ -4,6 +4,8 @@
  */
 
 import { TABLE_NAMES } from "../model/kinds.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { failureOf } from "./postgres-errors.ts";
 import { LOCK_CLASS } from "./schema.ts";
 
 /**
@@ -50,4 +52,31 @@ export interface LockHolder {
 export function describeHolder({ pid, program, state, locks, seconds }: LockHolder): string {
   const since = seconds === null ? "" : ` for ${Math.round(seconds)} s`;
   return `process ${pid} of the database (${program || "without a name"}, ${state ?? "unknown"}${since}) holds ${locks}`;
+}
+
+/**
+ * Beyond every other key of LOCK_CLASS; one of its own for each start, so that none waits for
+ * another.
+ */
+const PROBES_FROM = 1_000_000;
+const PROBES = 1_000_000_000;
+
+/**
+ * Some databases have the functions and refuse them, others lock nothing: what counts is a lock
+ * that is seen.
+ */
+export async function hasAdvisoryLocks(connection: PostgresConnection): Promise<boolean> {
+  const key = PROBES_FROM + Math.floor(Math.random() * PROBES);
+  const lock = `SELECT pg_advisory_xact_lock(${LOCK_CLASS}, ${key})::text`;
+  const look = `SELECT 1 AS one FROM pg_locks WHERE locktype = 'advisory' AND objid::bigint = ${key}`;
+  await connection.run("BEGIN");
+  try {
+    await connection.run(lock);
+    return (await connection.run(look)).length > 0;
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    return false;
+  } finally {
+    if (!connection.lost) await connection.run("ROLLBACK");
+  }
 }

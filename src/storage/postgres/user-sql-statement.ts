@@ -9,11 +9,16 @@
  */
 import { badRequest } from "../../protocol/errors.ts";
 import { checkCount, refused } from "../sql-answer.ts";
-import { OWN_SEQUENCE, refuseOwnTables } from "./own-tables.ts";
-import { namedFunctions, refuseFunction, refuseOwnSequence, refuseView } from "./refused-functions.ts";
-import { refuseStatement } from "./refused-statements.ts";
+import { refuseOwnTables } from "./own-tables.ts";
+import {
+  namedFunctions,
+  refuseFunction,
+  refuseOwnSequence,
+  refuseStatement,
+  refuseView,
+} from "./refused-sql.ts";
 import { type Node, type ParsedStatement, parseSql, questionMarks } from "./sql-parser.ts";
-import { type Field, fieldsOf, type RelationName, stringsOf } from "./statement-tree.ts";
+import { type Field, fieldsOf, type RelationName, stringsOf, WRITERS } from "./statement-tree.ts";
 
 /**
  * - `query`: has rows, and can be read through a cursor, unless it `writes`.
@@ -43,7 +48,6 @@ export interface Statement {
 const GONE = "it would be gone with the end of the request";
 const UNSEEN = "its functions would run outside of a transaction; leave out CONCURRENTLY";
 const LATER = "it runs when the server has looked at the rest";
-const WRITERS = new Set(["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
 const CONCURRENTLY = new Set(["IndexStmt", "DropStmt", "PartitionCmd"]);
 
 /**
@@ -76,7 +80,7 @@ export function readStatement(sql: string, given: number, schema: string): State
       refuseFunction(called);
       functions.add(called);
     }
-    if (key === "FuncCall") refuseOwnSequence(value, (part) => part.includes(OWN_SEQUENCE));
+    if (key === "FuncCall") refuseOwnSequence(value);
     refuseTemporary(field);
     refuseView(field);
     refuseOwnTables(field, schema);

@@ -17,9 +17,9 @@ import type {
 } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, isWorthRepeating, requestErrorOf, unlessRefused } from "./postgres-errors.ts";
 import { CHECK_NOW_SQL } from "./postgres-writer.ts";
-import { mayHaveEffects } from "./refused-functions.ts";
+import { mayHaveEffects } from "./refused-sql.ts";
 import { literal } from "./sql-text.ts";
 import { StatementReader } from "./statement-reader.ts";
 import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
@@ -45,6 +45,7 @@ const FORGET_PREPARED = `DO $forget$ DECLARE left_over text; BEGIN
   END LOOP; END $forget$`;
 /** Undoes what a pool in between would hand on with the session. */
 const LEAVE_NOTHING = `RESET ALL; DISCARD TEMP; ${FORGET_PREPARED}`;
+/** Prepared statements of functions outlive a transaction, and may have the server's names. */
 const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
 /** PostgreSQL's own functions that may have effects. */
 const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -164,19 +165,19 @@ export class PostgresUserSql implements InterruptibleSql {
     const statements = isSound ? [...cleaning, "ROLLBACK"] : ["ROLLBACK", ...cleaning];
     const ended = connection.run(this.#inOneText(...statements));
     // Sent together: one round trip.
-    const [, left] = await Promise.all([ended, this.#pool.pooled ? [] : whatIsLeft(connection)]);
+    const [, left] = await Promise.all([
+      ended,
+      this.#pool.pooled ? [] : unlessRefused<unknown[]>(connection.run(LEFT_SQL), []),
+    ]);
     return left.length === 0;
   }
 
   /** Empty where the database doesn't tell. */
   async #volatileNames(connection: PostgresConnection): Promise<ReadonlySet<string>> {
-    if (this.#volatile !== null) return this.#volatile;
-    try {
-      const rows = await connection.run<{ name: string }>(VOLATILE_SQL);
+    if (this.#volatile === null) {
+      const asked = connection.run<{ name: string }>(VOLATILE_SQL);
+      const rows = await unlessRefused<{ name: string }[]>(asked, []);
       this.#volatile = new Set(rows.map(({ name }) => name));
-    } catch (error) {
-      if (failureOf(error)?.kind !== "refused") throw error;
-      this.#volatile = new Set();
     }
     return this.#volatile;
   }
@@ -338,16 +339,6 @@ class Deadline {
   clear(): void {
     clearTimeout(this.#timer);
     this.#client?.removeEventListener("abort", this.#onGone);
-  }
-}
-
-/** Prepared statements of functions outlive a transaction, and may have the server's names. */
-async function whatIsLeft(connection: PostgresConnection): Promise<unknown[]> {
-  try {
-    return await connection.run(LEFT_SQL);
-  } catch (error) {
-    if (failureOf(error)?.kind !== "refused") throw error;
-    return [];
   }
 }
 
