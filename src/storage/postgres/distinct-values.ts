@@ -1,4 +1,4 @@
-/** Tickers and types, from one to the next by the key, however many rows each has. */
+/** Finds tickers and types. It steps from value to value by the key, however many rows each has. */
 
 import { type KindName, kindOf } from "../model/kinds.ts";
 import { columnSql } from "./sql-text.ts";
@@ -7,7 +7,6 @@ type Run = <T>(sql: string, params: string[]) => Promise<T[]>;
 
 const FOUND = "SELECT value FROM found WHERE value IS NOT NULL";
 
-/** The next tickers of a table that is there. */
 export async function storedTickers(
   run: Run,
   kind: KindName,
@@ -20,7 +19,6 @@ export async function storedTickers(
   return rows.map(({ value }) => value);
 }
 
-/** The parts of a ticker in a table that is there; none where the kind has no parts. */
 export async function storedParts(run: Run, kind: KindName, ticker: string): Promise<string[]> {
   const { table, part } = kindOf(kind);
   if (part === null) return [];
@@ -29,9 +27,8 @@ export async function storedParts(run: Run, kind: KindName, ticker: string): Pro
 }
 
 /**
- * A WITH that finds each value of a column, as `found.value`; the last one is null.
- *
- * @param where of the table `t`. @param first which value may be the first.
+ * Writes a WITH that finds each value of a column as `found.value`; the last one is null.
+ * @param where a condition on the table `t`. @param first a condition on the first value.
  */
 export function distinctSql(table: string, column: string, where: string, first = "true"): string {
   const next = (which: string): string =>

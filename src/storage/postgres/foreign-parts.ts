@@ -1,7 +1,7 @@
 /**
- * What others have put on the server's tables, or beside them under names that its statements use:
- * each of it may refuse rows, change them, or run with every save. Some is meant so; whoever runs
- * the server should know of it.
+ * Finds what others have put on the server's tables, or named like a function that its statements
+ * use. Any of it may refuse or change rows, or run with every save. Some of it is meant, so the
+ * operator is told.
  */
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -9,9 +9,8 @@ import { OWN_TABLES, SERVER_FUNCTIONS, SERVER_OPERATORS } from "./own-names.ts";
 import { unlessRefused } from "./postgres-errors.ts";
 import { TABLES } from "./table-definitions.ts";
 
-/** More are not told one by one. */
 const TOLD_MAX = 20;
-/** Objects of an extension, such as the trigger of a hypertable. */
+/** An extension owns such objects, as TimescaleDB owns the trigger of a hypertable. */
 const NOT_OF_EXTENSION = (catalog: string, id: string): string =>
   `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend x WHERE x.classid = 'pg_catalog.${catalog}'::regclass AND x.objid = ${id} AND x.deptype = 'e')`;
 
@@ -62,7 +61,7 @@ const KEYS = OWN_TABLES.map((name) => TABLES.find((table) => table.name === name
   key.replaceAll('"', "").split(", ").sort().join(", "),
 );
 
-/** @param schema of the server's tables. @returns null where there are none, or it isn't told. */
+/** @returns null where there are none, or the database refuses to tell. */
 export async function findForeignParts(
   connection: PostgresConnection,
   schema: string,

@@ -1,8 +1,6 @@
 /**
- * What a statement of a user does with the server's own tables, as far as its text tells. Rows of
- * the tables with bars and ticks may be inserted, updated and deleted; the shape of all of them,
- * and the rows of the bookkeeping, are the server's. What a text doesn't tell, since a function
- * does it, is found by TableGuard.
+ * Refuses what the text of a user's statement does to the server's tables. Users may change rows of
+ * bars and ticks, but no table's shape and no bookkeeping. TableGuard finds what functions do.
  */
 
 import { refused } from "../sql-answer.ts";
@@ -13,7 +11,7 @@ import { type Field, type RelationName, stringsOf, WRITERS } from "./statement-t
 const SHAPE = "the server's own tables are not to be changed; ask whoever runs the database";
 const BOOKS = "it is the server's bookkeeping";
 
-/** The field with the relation, of statements that change one or put something on it. */
+/** The field that names the relation, in statements that change one or put something on it. */
 const CHANGED_BY: Record<string, string> = {
   AlterTableStmt: "relation",
   RenameStmt: "relation",
@@ -26,12 +24,12 @@ const CHANGED_BY: Record<string, string> = {
   AlterSeqStmt: "sequence",
   Constraint: "pktable",
 };
-/** Dropped or described by a list: the table is the whole of it, or all but the last name. */
+/** DROP and COMMENT name these behind the table's name. */
 const OBJECTS_OF_TABLES = new Set(
   ["TRIGGER", "RULE", "POLICY", "COLUMN", "TABCONSTRAINT"].map((name) => `OBJECT_${name}`),
 );
 
-/** @param schema of the server's tables. @throws RequestError 400. */
+/** @throws RequestError 400. */
 export function refuseOwnTables({ key, value }: Field, schema: string): void {
   const isOwn = (relation: unknown): relation is RelationName => isOwnTable(relation, schema, OWN_TABLES);
   const changed = CHANGED_BY[key];

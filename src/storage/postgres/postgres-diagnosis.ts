@@ -1,4 +1,4 @@
-/** What `doctor` finds out about a PostgreSQL database. It only asks; nothing is created. */
+/** The checks of `doctor` on a PostgreSQL database. They create nothing. */
 
 import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
@@ -17,10 +17,10 @@ import { findTableProblems } from "./table-check.ts";
 import { TABLES as DEFINITIONS } from "./table-definitions.ts";
 import { hasAdvisoryLocks } from "./ticker-locks.ts";
 
-/** A round trip longer than this is felt in every request. */
+/** Every request feels a longer round trip. */
 const ROUND_TRIP_LONG_MS = 20;
 const ROUND_TRIPS = 3;
-/** What two workers with their default pools may take. */
+/** Two workers with default pools may take so many. */
 const FREE_CONNECTIONS_LOW = 20;
 const TABLES = DEFINITIONS.map(({ name }) => name);
 
@@ -31,7 +31,7 @@ type Facts = {
   role: string;
   schema: string | null;
   creates: boolean;
-  /** Null where there is no such setting. */
+  /** Null: the database has no such setting. */
   fsync: string | null;
   synced: string | null;
 };
@@ -242,7 +242,6 @@ async function diagnoseLocks(connection: PostgresConnection): Promise<Finding> {
   };
 }
 
-/** Each worker may take up to --db-pool-size of them. */
 async function diagnoseFreeConnections(connection: PostgresConnection): Promise<Finding> {
   const subject = "connections";
   const [row] = await connection.run<{ max: string; used: string }>(

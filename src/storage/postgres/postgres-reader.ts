@@ -1,7 +1,3 @@
-/**
- * A worker's reads. A small answer is one statement; one of more than `CHUNK_ROWS` rows is streamed
- * through a cursor.
- */
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
@@ -24,15 +20,12 @@ import { readWithRetry, runRead } from "./read.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
 import { asInstant, columnSql, dayStart, isSeries, STAMP_TYPES, stampParam, utcText } from "./sql-text.ts";
 
-/** Rows of an answer that comes at once, and of one chunk of a larger one. */
+/** An answer of more rows streams through a cursor, in chunks of so many. */
 const CHUNK_ROWS = 1_000;
-/**
- * Longest wait of whoever asks whether the database answers; the question itself waits longer, and
- * the next asker with it.
- */
+/** A caller waits no longer for a probe. The probe itself goes on, and later callers join it. */
 const PROBE_WAIT_MS = 2_000;
 const PROBE_TIMEOUT_MS = 3_000;
-/** Whole numbers that a double may not hold, and 64 bits may. */
+/** Whole numbers that may be too long for a double. */
 const LONG_WHOLE = /^-?\d{16,19}$/;
 
 /** CockroachDB doesn't know it. */
@@ -63,9 +56,9 @@ function rangeSql(kind: RowKind): Record<"rows" | "rowsWithSeq" | "newest", stri
 
 const TRADED_SQL = `SELECT sum(size) AS volume FROM realtime_data WHERE ticker = $1 AND type = 'trade'
   AND "timestamp" >= $2::timestamptz AND "timestamp" <= $3::timestamptz`;
-/** Of the day under another name than the column's, by which the index is ordered. */
+/** The name differs from the column's, which the index is ordered by. */
 const stampDay = (column: string): string => `(${column} AT TIME ZONE 'UTC')::date::text AS day`;
-/** Newest first on one date: quote, trade, hourly, daily. */
+/** Newest first, and on one date in this order: quote, trade, hourly, daily. */
 const LAST_PRICES_SQL = [
   ...["quote", "trade"].map(
     (type) => `SELECT price, ${stampDay('"timestamp"')} FROM realtime_data
@@ -173,8 +166,7 @@ export class PostgresReader implements StockReader {
   }
 
   /**
-   * Asks nothing and waits for nothing; where the database was away or silent, it is looked for
-   * behind the answer.
+   * Answers without waiting. If the database was away or silent, a probe starts behind the answer.
    */
   pool(): PoolFigures {
     const figures = this.#pool.figures();
@@ -183,7 +175,7 @@ export class PostgresReader implements StockReader {
     return figures;
   }
 
-  /** One at a time, however many ask. */
+  /** One probe serves all callers. */
   #probed(): Promise<void> {
     const ask = async (): Promise<void> => {
       try {
@@ -197,7 +189,6 @@ export class PostgresReader implements StockReader {
     return this.#probing;
   }
 
-  /** The pool is closed by whoever opened it. */
   close(): void {}
 
   #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
@@ -205,7 +196,7 @@ export class PostgresReader implements StockReader {
   }
 }
 
-/** @param asked SIZE_SQL. @returns null where the database doesn't tell. */
+/** @returns null if the database doesn't know SIZE_SQL. */
 export async function databaseSize(asked: Promise<{ bytes: string }[]>): Promise<number | null> {
   try {
     return Number((await asked)[0]?.bytes);
@@ -215,12 +206,12 @@ export async function databaseSize(asked: Promise<{ bytes: string }[]>): Promise
   }
 }
 
-/** `YYYY-MM-DD HH:MM:SS.ffffff` of what PostgreSQL writes without the zeros at the end. */
+/** `YYYY-MM-DD HH:MM:SS.ffffff`; PostgreSQL leaves out zeros at the end. */
 function toStored(text: string): string {
   return text.length === 19 ? `${text}.000000` : text.padEnd(26, "0");
 }
 
-/** As a number that JSON.stringify writes with all its digits. */
+/** A number that JSON.stringify writes with all its digits. */
 function exactCount(value: unknown): unknown {
   if (typeof value !== "string") return value;
   return LONG_WHOLE.test(value) ? rawNumber(value) : Number(value);
@@ -236,7 +227,7 @@ function paramsOf({ kind: name, ticker, part, from, to }: RowRange): unknown[] {
   return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
 }
 
-/** Brings a row, in place, to the form of answers. */
+/** Changes a row, in place, to the form of answers. */
 function rowToWire(kind: RowKind): (row: WireRow) => void {
   const stamp = kind.stamp.name;
   const counts = [...countColumns(kind), ...(kind.hasSeq ? ["seq"] : [])];

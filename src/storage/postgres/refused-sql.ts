@@ -1,9 +1,4 @@
-/**
- * Statements, functions and views that users may not use, by the names that PostgreSQL's parser
- * gives them. Functions are found wherever it has read one: in a default, a view, the body of a
- * function in standard SQL, behind `OPERATOR` and `CREATE AGGREGATE`, and as `value.name`, which
- * calls a function too.
- */
+/** Refuses statements, functions and views by the names that PostgreSQL's parser gives them. */
 import { refused } from "../sql-answer.ts";
 import { OWN_SEQUENCE } from "./own-names.ts";
 import type { Node } from "./sql-parser.ts";
@@ -21,7 +16,6 @@ const PASSWORDS = "it holds passwords";
 
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
-/** What a user would call them, and why they are refused. */
 const REFUSED_STATEMENTS: Record<string, [what: string, why: string]> = {
   TransactionStmt: ["a transaction of its own", ONE_TRANSACTION],
   VariableSetStmt: ["SET", OWN_SETTINGS],
@@ -39,10 +33,7 @@ const REFUSED_STATEMENTS: Record<string, [what: string, why: string]> = {
   CopyStmt: ["COPY", NO_FILES],
 };
 
-/**
- * Carried out. What is neither here nor above is administration, also what a later PostgreSQL
- * brings.
- */
+/** Every other statement counts as administration, also one of a later PostgreSQL. */
 const ALLOWED_STATEMENTS = new Set(
   words(`
   Select VariableShow Explain Insert Update Delete Merge Truncate Do Call Notify
@@ -54,10 +45,7 @@ const ALLOWED_STATEMENTS = new Set(
   AlterTSConfiguration Vacuum Cluster Reindex`).map((name) => `${name}Stmt`),
 );
 
-/**
- * Objects of the whole database or of the database server, for CREATE, ALTER, DROP, COMMENT, GRANT
- * of any kind.
- */
+/** Objects of the whole database or of the database server. */
 const REFUSED_OBJECTS = new Set(
   words(`
   DATABASE ROLE TABLESPACE PARAMETER_ACL EXTENSION LANGUAGE FOREIGN_SERVER FDW EVENT_TRIGGER
@@ -67,7 +55,7 @@ const REFUSED_OBJECTS = new Set(
 );
 const OBJECT_FIELDS = ["removeType", "renameType", "objectType", "objtype", "kind"];
 
-/** By the beginning of their names. */
+/** A prefix refuses every function whose name begins with it. */
 const REFUSED_FUNCTIONS: [prefixes: string[], reason: string][] = [
   [
     words(`pg_read_ pg_ls_ pg_stat_file pg_file_ lo_import lo_export pg_current_logfile
@@ -94,9 +82,8 @@ const REFUSED_FUNCTIONS: [prefixes: string[], reason: string][] = [
 ];
 
 /**
- * Functions of PostgreSQL that may give another answer each time (VOLATILE), and do nothing else. A
- * reading statement may call these; one that calls another volatile function of PostgreSQL counts
- * as writing, whatever that function does.
+ * VOLATILE functions without effects. A reading statement may call these; a statement that calls
+ * another volatile function of PostgreSQL counts as writing.
  */
 const HARMLESS = new Set(
   words(`
@@ -112,7 +99,7 @@ const HARMLESS = new Set(
   inet_client_addr pg_is_wal_replay_paused`),
 );
 
-/** Views of PostgreSQL that read files of the database server, or hold what opens it. */
+/** These views read files of the database server, or hold secrets. */
 const REFUSED_VIEWS = new Map([
   ["pg_hba_file_rules", NO_FILES],
   ["pg_ident_file_mappings", NO_FILES],
@@ -151,25 +138,24 @@ export function refuseFunction(name: string): void {
     if (prefixes.some((prefix) => name.startsWith(prefix))) throw refused(name, reason);
 }
 
-/**
- * A sequence of the server's own can't be set: that isn't undone with the transaction.
- *
- * @throws RequestError 400.
- */
+/** A rollback doesn't undo setval. @throws RequestError 400. */
 export function refuseOwnSequence(call: Node): void {
   const [, name] = qualified(call.funcname);
   if (name === "setval" && JSON.stringify(call.args).includes(OWN_SEQUENCE))
     throw refused("setval of the server's sequence", "the server numbers its updates with it");
 }
 
-/** The functions that this part of the statement calls, or names as what is to be called. */
+/**
+ * Finds functions by name wherever the parser reads one: in defaults, views, bodies in standard
+ * SQL, behind OPERATOR and CREATE AGGREGATE, and as `value.name`, which calls a function too.
+ */
 export function namedFunctions({ key, value, parents }: Field): string[] {
   const names = [...stringsOf(value.funcname).slice(-1), ...stringsOf(value.objname).slice(-1)];
   if (key === "ColumnRef") {
     const fields = stringsOf(value.fields);
     if (fields.length > 1) names.push(fields.at(-1)!);
   } else if (key === "A_Indirection") names.push(...stringsOf(value.indirection));
-  // Of an aggregate, an operator, a type: the functions are given like names of types.
+  // An aggregate, an operator or a type gives its functions as names of types.
   else if (key === "TypeName" && parents.at(-1) === "DefineStmt") {
     const [, name] = qualified(value.names);
     if (name !== undefined) names.push(name);
@@ -177,20 +163,20 @@ export function namedFunctions({ key, value, parents }: Field): string[] {
   return names;
 }
 
-/** @param volatile of the functions of PostgreSQL, those that say so. */
+/** @param volatile PostgreSQL's own VOLATILE functions. */
 export function mayHaveEffects(names: ReadonlySet<string>, volatile: ReadonlySet<string>): boolean {
   for (const name of names) if (volatile.has(name) && !HARMLESS.has(name)) return true;
   return false;
 }
 
-/** BEGIN, ROLLBACK, RESET …, which have a node in common with others. */
+/** BEGIN, ROLLBACK, RESET and others share a node. */
 function verbOf({ kind }: Node): string | undefined {
   return /^(?:TRANS_STMT|VAR)_(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|PREPARE|RESET)/.exec(
     String(kind),
   )?.[1];
 }
 
-/** `CREATE EXTENSION` of CreateExtensionStmt. */
+/** Turns CreateExtensionStmt into `CREATE EXTENSION`. */
 function spoken(name: string): string {
   return name
     .replace(/Stmt$/, "")

@@ -1,6 +1,4 @@
-/**
- * Rights of the server's role that it doesn't need, and that whoever may send SQL has through it.
- */
+/** Finds rights of the server's role that it doesn't need: users' SQL has them too. */
 import type { PostgresConnection } from "./connection.ts";
 import { unlessRefused } from "./postgres-errors.ts";
 
@@ -18,7 +16,7 @@ interface Rights {
   groups: string | null;
 }
 
-/** @returns null when it has none, or the database doesn't tell. */
+/** @returns null if it has none, or the database refuses to tell. */
 export async function findExcessRights(
   connection: PostgresConnection,
   schema: string | null,

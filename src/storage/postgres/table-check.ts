@@ -1,7 +1,6 @@
 /**
- * Whether what has the name of one of our tables works like it. Other programs may have made tables
- * of these names; their own columns beside ours don't matter, those of other types would give other
- * answers.
+ * Checks whether a table of one of the server's names works like the server's. Another program may
+ * have made it: its additional columns don't matter, but other types give other answers.
  */
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -9,16 +8,15 @@ import { OWN_TABLES } from "./own-names.ts";
 import { TABLES, type Table } from "./table-definitions.ts";
 
 export interface TableProblem {
-  /** What is wrong, and with which table. */
   problem: string;
   advice: string;
 }
 
-/** Beyond it, a table is of another kind altogether, and adding columns one by one is no advice. */
+/** A table that lacks more columns is of another kind, and adding columns is no advice. */
 const ADDED_MAX = 3;
 const VERSIONS: Table = { name: "stock_db_schema", columns: ["version integer NOT NULL"], key: "" };
 
-/** Of pg_class. */
+/** Values of pg_class.relkind. */
 const TABLE_KINDS = new Set(["r", "p"]);
 const KINDS: Record<string, string> = {
   v: "a view",
@@ -29,13 +27,13 @@ const KINDS: Record<string, string> = {
   S: "a sequence",
   c: "a type",
 };
-/** By the type that we give a column: those that work alike, as format_type names them. */
+/** For each type of the server, the types that work alike, as format_type names them. */
 const ALIKE: Record<string, string[]> = {
   text: ["text", "character varying"],
   date: ["date"],
   timestamptz: ["timestamp with time zone", "timestamp(6) with time zone"],
   "double precision": ["double precision"],
-  // Made by an older server; see counts.ts.
+  // An older server made bigint; see counts.ts.
   numeric: ["numeric", "bigint"],
   bigint: ["bigint"],
   // Some databases know no smaller one.
@@ -61,14 +59,11 @@ interface Found {
   relations: Relation[];
   columns: Column[];
   keys: Key[];
-  /** Of texts whose column has no collation of its own. */
+  /** Holds for texts whose column has no collation of its own. */
   comparesBytes: boolean;
 }
 
-/**
- * @param state `before`: what stands in the way of making the tables; `made`: what the server finds
- *   under their names.
- */
+/** @param state `before` the tables are made, or `made`. */
 export async function findTableProblems(
   connection: PostgresConnection,
   state: "before" | "made",
@@ -85,7 +80,7 @@ export async function findTableProblems(
   });
 }
 
-/** Whether texts are in the order of their bytes. */
+/** Whether the database orders texts by their bytes. */
 export async function comparesBytes(connection: PostgresConnection): Promise<boolean> {
   const [row] = await connection.run<{ bytes: boolean }>(
     "SELECT 'a' > 'B' AND 'a b' < 'aa' AND 'a-c' < 'ab' AND 'z' < '\u00e9' AS bytes",
@@ -94,7 +89,7 @@ export async function comparesBytes(connection: PostgresConnection): Promise<boo
 }
 
 async function look(connection: PostgresConnection, state: "before" | "made"): Promise<Found> {
-  // In the schema where they would be made, or where their names lead to.
+  // The schema where they would be made, or the one that their names lead to.
   const where =
     state === "before"
       ? "c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
@@ -140,7 +135,6 @@ function columnProblems(table: Table, found: Found): TableProblem[] {
   const missing = expected.filter(({ name }) => !there.has(name));
   const problems: TableProblem[] = [];
   if (missing.length > 0) problems.push(missingColumns(table, missing));
-  // A line for each column of a table that has nothing to do with ours would help nobody.
   if (missing.length > ADDED_MAX) return problems;
   for (const definition of expected) {
     const column = there.get(definition.name);
@@ -160,7 +154,6 @@ function columnProblems(table: Table, found: Found): TableProblem[] {
 interface Definition {
   name: string;
   type: string;
-  /** The whole of it. */
   text: string;
 }
 
@@ -240,7 +233,7 @@ function keyProblems({ name, key }: Table, { columns, keys }: Found): TableProbl
   const lacksColumn = wanted
     .split(",")
     .some((column) => !columns.some((each) => each.table === name && each.name === column));
-  // Then that is what is told.
+  // A missing column is told already.
   if (key === "" || isThere || lacksColumn) return [];
   const hasOther = own.some(({ primary }) => primary);
   return [
