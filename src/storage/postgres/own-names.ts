@@ -12,6 +12,8 @@ export const OWN_TABLES = [...TABLES.map(({ name }) => name), "stock_db_schema"]
 export const BOOKKEEPING = OWN_TABLES.filter((name) => !TABLE_NAMES.includes(name));
 /** The sequence of `update_log.id`. */
 export const OWN_SEQUENCE = "update_log_id_seq";
+/** Trimming finds the oldest updates by it. */
+export const OWN_INDEX = "update_log_id";
 
 /**
  * The server's statements use these functions and operators of PostgreSQL. A user's one of the same

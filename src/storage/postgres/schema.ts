@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { ADDED_KINDS, kindsAfter } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { OWN_INDEX } from "./own-names.ts";
 import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
 import { UnsuitableDatabaseError, versionOf } from "./requirements.ts";
 import { identifier } from "./sql-text.ts";
@@ -158,7 +159,7 @@ async function create(
   without: ReadonlyMap<Optional, string>,
 ): Promise<string> {
   await optional(connection, "collation", tablesSql(!without.has("collation")));
-  await connection.run("CREATE INDEX IF NOT EXISTS update_log_id ON update_log (id)");
+  await connection.run(`CREATE INDEX IF NOT EXISTS ${OWN_INDEX} ON update_log (id)`);
   await connection.run(
     "INSERT INTO update_epoch (epoch) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM update_epoch)",
     [randomUUID()],
