@@ -7,6 +7,7 @@ import { RequestError } from "../../protocol/errors.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
+import { LACKING_RIGHTS_SQL } from "./role-rights.ts";
 import { findTableProblems } from "./table-check.ts";
 import { TABLES } from "./table-definitions.ts";
 
@@ -31,9 +32,7 @@ const STATE_SQL = `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.
       AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
       AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))
     ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1) AS configured,
-  (SELECT pg_catalog.string_agg(w.name, ', ') FROM pg_catalog.unnest($1::text[]) AS w(name) WHERE pg_catalog.to_regclass(w.name) IS NOT NULL AND NOT (
-    SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(pg_catalog.to_regclass(w.name)::oid, r))
-      FROM pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r)) AS lacking`;
+  ${LACKING_RIGHTS_SQL} AS lacking`;
 
 interface State {
   standby: boolean;

@@ -1,6 +1,7 @@
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
+import { within } from "../../time/within.ts";
 import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
 import {
   answerColumns,
@@ -152,17 +153,11 @@ export class PostgresReader implements StockReader {
 
   /** @throws RequestError 503, within PROBE_WAIT_MS. */
   async probe(): Promise<void> {
-    const { promise: silence, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
+    await within(this.#probed(), PROBE_WAIT_MS, () => {
       const reason = `no answer for ${PROBE_WAIT_MS / 1_000} s`;
       this.#pool.noteSilence(reason);
-      reject(unavailable(`the database gives ${reason}`));
-    }, PROBE_WAIT_MS);
-    try {
-      await Promise.race([this.#probed(), silence]);
-    } finally {
-      clearTimeout(timer);
-    }
+      throw unavailable(`the database gives ${reason}`);
+    });
   }
 
   /**

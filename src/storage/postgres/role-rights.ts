@@ -1,6 +1,14 @@
-/** Finds rights of the server's role that it doesn't need: users' SQL has them too. */
+/** Rights that the server's role lacks, and those that it doesn't need: users' SQL has them too. */
 import type { PostgresConnection } from "./connection.ts";
 import { unlessRefused } from "./postgres-errors.ts";
+
+/** The tables of `$1` that are there, and lack a right that the server needs; null: none. */
+export const LACKING_RIGHTS_SQL = `(
+  SELECT pg_catalog.string_agg(w.name, ', ') FROM pg_catalog.unnest($1::text[]) AS w(name)
+  WHERE pg_catalog.to_regclass(w.name) IS NOT NULL AND NOT (
+    SELECT pg_catalog.bool_and(
+        pg_catalog.has_table_privilege(pg_catalog.to_regclass(w.name)::oid, r))
+      FROM pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r))`;
 
 const ROLE_SQL = `SELECT r.rolname::text AS role, r.rolsuper AS super, r.rolbypassrls AS bypasses,
     (SELECT pg_catalog.string_agg(g.rolname::text, ', ' ORDER BY g.rolname) FROM pg_catalog.pg_roles g
