@@ -11,6 +11,8 @@ import { BOOKKEEPING, OWN_TABLES, SERVER_FUNCTIONS, SERVER_OPERATORS } from "./o
 
 /** The server's own triggers delete its rows, whoever changes a close. */
 const DELETED_BY_TRIGGERS = "daily_checkpoints";
+/** Types of users have ids from here on. A range type brings a cast to its multirange along. */
+const USERS_FROM = 16_384;
 
 /**
  * It leaves out counts, sizes and files of the data tables, which other sessions change all the
@@ -51,7 +53,8 @@ const SHAPE_SQL = `WITH ours AS (
       WHERE p.proname = ANY ($4::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(true)))),
     (SELECT pg_catalog.string_agg(o.oid::text, ',' ORDER BY o.oid) FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
       WHERE o.oprname = ANY ($5::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(true)))),
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast))) AS shape,
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast
+      WHERE castsource < ${USERS_FROM} AND casttarget < ${USERS_FROM}))) AS shape,
   (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid) + pg_catalog.pg_stat_get_xact_tuples_updated(oid)
       + CASE WHEN relname = '${DELETED_BY_TRIGGERS}' THEN 0 ELSE pg_catalog.pg_stat_get_xact_tuples_deleted(oid) END)
     FROM ours WHERE relname = ANY ($3::text[]))::text AS written,

@@ -43,6 +43,7 @@ export interface Statement {
 const GONE = "it would be gone with the end of the request";
 const UNSEEN = "its functions would run outside of a transaction; leave out CONCURRENTLY";
 const LATER = "it runs when the server has looked at the rest";
+const PLAIN_INDEXES = new Set(["btree", "hash", "brin", "gin"]);
 const CONCURRENTLY = new Set(["IndexStmt", "DropStmt", "PartitionCmd"]);
 
 /**
@@ -120,8 +121,13 @@ function isMaintenance(name: string, statement: Node): boolean {
   );
 }
 
-/** Such an index calls functions for each row, outside of any transaction. */
-function refuseComputed({ indexParams, whereClause }: Node): void {
+/**
+ * Such an index calls users' functions for each row, outside of any transaction. GiST and the like
+ * call those of range types.
+ */
+function refuseComputed({ indexParams, whereClause, accessMethod = "btree" }: Node): void {
+  if (!PLAIN_INDEXES.has(String(accessMethod)))
+    throw refused(`CREATE INDEX CONCURRENTLY USING ${accessMethod}`, UNSEEN);
   const computes = JSON.stringify(indexParams ?? []).includes('"expr":');
   if (computes || whereClause !== undefined)
     throw refused("CREATE INDEX CONCURRENTLY of expressions", UNSEEN);
