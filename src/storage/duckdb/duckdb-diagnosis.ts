@@ -19,13 +19,12 @@ import {
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { TABLE_NAMES } from "../model/kinds.ts";
+import { MAGIC, MAGIC_OFFSET } from "./file-format.ts";
 import { describeForeign } from "./own-objects.ts";
 import { isOpenElsewhere, openReadOnly } from "./read-only-file.ts";
-import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLES } from "./schema.ts";
+import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLES, texts } from "./schema.ts";
 import type { Session } from "./session.ts";
 
-const MAGIC = "DUCK";
-const MAGIC_OFFSET = 8;
 /** 16 times what a WAL reaches before DuckDB brings it into the file. */
 const WAL_LARGE_BYTES = 256 * 1024 * 1024;
 /** Rows of one of DuckDB's row groups. */
@@ -225,9 +224,8 @@ async function diagnoseParts(session: Session): Promise<Finding> {
 async function diagnoseIntegrity(session: Session): Promise<Finding> {
   const subject = "integrity";
   try {
-    const names = TABLE_NAMES.map((name) => `'${name}'`).join(", ");
     const tables = await session.rows(
-      `SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND table_name IN (${names})`,
+      `SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND table_name IN (${texts(TABLE_NAMES)})`,
     );
     for (const [name] of tables) await session.rows(`SELECT bit_xor(hash(t)) FROM ${String(name)} t`);
     return {

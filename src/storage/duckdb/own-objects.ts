@@ -3,10 +3,10 @@
  * in the transaction of each user's statement.
  */
 import { TABLE_NAMES } from "../model/kinds.ts";
-import { BOOKKEEPING_TABLES } from "./schema.ts";
+import { BOOKKEEPING_TABLES, texts } from "./schema.ts";
 import type { Session } from "./session.ts";
 
-const OWN = [...TABLE_NAMES, ...BOOKKEEPING_TABLES].map((name) => `'${name}'`).join(", ");
+const OWN = texts([...TABLE_NAMES, ...BOOKKEEPING_TABLES]);
 
 /**
  * All that the catalog says of the server's tables: one row for the shape of each (columns, types,

@@ -28,9 +28,11 @@ const BASE_VERSION = 2;
 /** In `stock_db_schema`; a file without that table is empty or one of the Python server. */
 export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
 
+type DeclaredColumn = [name: string, declaration: string];
+
 interface TableShape {
   name: string;
-  columns: [name: string, declaration: string][];
+  columns: DeclaredColumn[];
   stamp: string;
   /** Expression of the stamp of an old row, null if it has none. */
   readStamp(column: string): string;
@@ -51,7 +53,7 @@ const DECLARATIONS: Record<ColumnType, string> = {
  * Without a default, although users insert rows too (inserted-keys.ts): with one of the current
  * time DuckDB plans each INSERT anew, three times the work of a small save.
  */
-const WRITE_TIMESTAMP: [string, string] = ["write_timestamp", "TIMESTAMP"];
+const WRITE_TIMESTAMP: DeclaredColumn = ["write_timestamp", "TIMESTAMP"];
 
 const asTimestamp = (column: string): string => `TRY_CAST(${column} AS TIMESTAMP)`;
 
@@ -247,7 +249,8 @@ export async function readCountTypes(session: Session): Promise<CountTypes> {
   return new Map(rows.map(([column, type]) => [String(column), String(type)]));
 }
 
-function texts(names: readonly string[]): string {
+/** The names as texts in SQL, for an IN. */
+export function texts(names: readonly string[]): string {
   return names.map((name) => `'${name}'`).join(", ");
 }
 
@@ -281,86 +284,125 @@ async function columnsOf(session: Session, table: string): Promise<ColumnInfo[]>
   return rows.map(([name, type]) => ({ name: String(name), type: String(type) }));
 }
 
-function createStatement(name: string, columns: [name: string, declaration: string][]): string {
-  return `CREATE TABLE ${name} (${columns.map(([column, declaration]) => `${quoteWord(column)} ${declaration}`).join(", ")})`;
+function createStatement(name: string, columns: DeclaredColumn[]): string {
+  const list = columns.map(([column, declaration]) => `${quote(column)} ${declaration}`);
+  return `CREATE TABLE ${name} (${list.join(", ")})`;
 }
 
 /**
  * Copies every row into a table of the new shape, one ticker after the other. Columns that users
  * added stay. Rows without a key, which no command could ever read, and older rows of a key that is
- * there twice are kept aside. Ticks that share a stamp become 0, 1, 2 … in the order stored.
+ * there twice are kept aside.
  */
 async function rebuild(
   session: Session,
   { schema, table, existing }: { schema: string; table: TableShape; existing: ColumnInfo[] },
 ): Promise<string> {
   const { connection } = session;
-  const names = new Map(existing.map((column) => [column.name.toLowerCase(), quote(column.name)]));
-  const hasSeq = names.has("seq");
-  const keyInOld = table.key.filter((column) => column !== "seq" || hasSeq);
-  const missing = keyInOld.filter((column) => !names.has(column));
-  if (missing.length > 0) {
-    throw new SchemaError(
-      `open database: table ${table.name} has no column ${missing.join(", ")}; expected ${table.columns.map(([name]) => name).join(", ")}`,
-    );
-  }
-  const known = new Set(table.columns.map(([column]) => column));
-  const extra = existing.filter((column) => !known.has(column.name.toLowerCase()));
-  const oldValue = (column: string): string => {
-    const old = names.get(column)!;
-    return column === table.stamp ? table.readStamp(old) : column === "seq" ? `coalesce(${old}, 0)` : old;
-  };
-  const key = keyInOld.map(oldValue);
-  const numbered = `SELECT *, row_number() OVER (PARTITION BY ${key.join(", ")} ORDER BY rowid) AS "nth of key",
-    count(*) OVER (PARTITION BY ${key.join(", ")}) AS "rows of key" FROM ${table.name}`;
-  const numbersTicks = table.key.includes("seq") && !hasSeq;
-  const kept = [
-    ...key.map((value) => `${value} IS NOT NULL`),
-    ...(numbersTicks ? [] : [`"nth of key" = "rows of key"`]),
-  ].join(" AND ");
-
+  const old = oldRowsOf(table, existing);
+  const { columns, targets, sources } = await planCopy(session, { table, existing, old });
   const indexes = await session.rows(
     "SELECT sql FROM duckdb_indexes() WHERE schema_name = 'main' AND table_name = $1 AND sql IS NOT NULL",
     [table.name],
   );
-  const oldCounts = new Map(
-    existing
-      .map(({ name, type }) => [name.toLowerCase(), { name: quote(name), type }] as const)
-      .filter(([column]) => COUNT_COLUMNS.has(column)),
-  );
-  const columns = await columnsWithRoom(session, table, oldCounts);
   const fresh = `new_${table.name}`;
+  await connection.run(createStatement(`${schema}.${fresh}`, columns));
   await connection.run(
-    createStatement(`${schema}.${fresh}`, [
-      ...columns,
-      ...extra.map(({ name, type }): [string, string] => [quote(name), type]),
-    ]),
-  );
-  const copied = [...known].filter((column) => names.has(column));
-  const targets = [...copied, ...extra.map(({ name }) => quote(name)), ...(numbersTicks ? ["seq"] : [])];
-  const sources = [
-    ...copied.map((column) => {
-      const old = oldCounts.get(column);
-      const type = columns.find(([name]) => name === column)![1];
-      return old === undefined ? oldValue(column) : converted(old.name, old.type, type);
-    }),
-    ...extra.map(({ name }) => quote(name)),
-    ...(numbersTicks ? [`"nth of key" - 1`] : []),
-  ];
-  await connection.run(
-    `INSERT INTO ${fresh} (${targets.join(", ")}) SELECT ${sources.join(", ")} FROM (${numbered}) WHERE ${kept} ORDER BY ${key.join(", ")}`,
+    `INSERT INTO ${fresh} (${targets.join(", ")}) SELECT ${sources.join(", ")}
+     FROM (${old.numbered}) WHERE ${old.kept} ORDER BY ${old.key.join(", ")}`,
   );
   const rows = await countRows(session, fresh);
   const aside = (await countRows(session, table.name)) - rows;
   if (aside > 0) {
     await connection.run(
-      `CREATE TABLE ${schema}.unkeyed_${table.name} AS SELECT * EXCLUDE ("nth of key", "rows of key") FROM (${numbered}) WHERE (${kept}) IS NOT TRUE`,
+      `CREATE TABLE ${schema}.unkeyed_${table.name} AS SELECT * EXCLUDE ("nth of key", "rows of key")
+       FROM (${old.numbered}) WHERE (${old.kept}) IS NOT TRUE`,
     );
   }
   await connection.run(`DROP TABLE ${table.name}`);
   await connection.run(`ALTER TABLE ${fresh} RENAME TO ${table.name}`);
   for (const [sql] of indexes) await connection.run(String(sql));
-  return `${table.name} ${rows} rows${aside > 0 ? ` (${aside} without a key of their own kept in unkeyed_${table.name})` : ""}`;
+  const kept = `${aside} without a key of their own kept in unkeyed_${table.name}`;
+  return `${table.name} ${rows} rows${aside > 0 ? ` (${kept})` : ""}`;
+}
+
+/** The rows of an old table, as SQL. */
+interface OldRows {
+  /** The old columns, quoted, by their names in lower case. */
+  names: Map<string, string>;
+  oldValue(column: string): string;
+  key: string[];
+  /** All rows, each with its number among those of its key. */
+  numbered: string;
+  /** Which of `numbered` are copied. */
+  kept: string;
+  /** Ticks that share a stamp become 0, 1, 2 … in the order stored. */
+  numbersTicks: boolean;
+}
+
+/** @throws SchemaError the table has not the columns of its key. */
+function oldRowsOf(table: TableShape, existing: ColumnInfo[]): OldRows {
+  const names = new Map(existing.map(({ name }) => [name.toLowerCase(), quote(name)]));
+  const hasSeq = names.has("seq");
+  const keys = table.key.filter((column) => column !== "seq" || hasSeq);
+  const missing = keys.filter((column) => !names.has(column));
+  if (missing.length > 0) {
+    const expected = table.columns.map(([name]) => name).join(", ");
+    throw new SchemaError(
+      `open database: table ${table.name} has no column ${missing.join(", ")}; expected ${expected}`,
+    );
+  }
+  const oldValue = (column: string): string => {
+    const name = names.get(column)!;
+    return column === table.stamp ? table.readStamp(name) : column === "seq" ? `coalesce(${name}, 0)` : name;
+  };
+  const key = keys.map(oldValue);
+  const numbersTicks = table.key.includes("seq") && !hasSeq;
+  return {
+    names,
+    oldValue,
+    key,
+    numbersTicks,
+    numbered: `SELECT *, row_number() OVER (PARTITION BY ${key.join(", ")} ORDER BY rowid) AS "nth of key",
+      count(*) OVER (PARTITION BY ${key.join(", ")}) AS "rows of key" FROM ${table.name}`,
+    kept: [
+      ...key.map((value) => `${value} IS NOT NULL`),
+      ...(numbersTicks ? [] : [`"nth of key" = "rows of key"`]),
+    ].join(" AND "),
+  };
+}
+
+/** The columns of the new table, and which of them are filled with what. */
+async function planCopy(
+  session: Session,
+  { table, existing, old }: { table: TableShape; existing: ColumnInfo[]; old: OldRows },
+): Promise<{ columns: DeclaredColumn[]; targets: string[]; sources: string[] }> {
+  const counts = new Map(
+    existing
+      .map(({ name, type }) => [name.toLowerCase(), { name: quote(name), type }] as const)
+      .filter(([column]) => COUNT_COLUMNS.has(column)),
+  );
+  const columns = await columnsWithRoom(session, table, counts);
+  const copied = columns.filter(([column]) => old.names.has(column));
+  const known = new Set(columns.map(([column]) => column));
+  const extra = existing.filter(({ name }) => !known.has(name.toLowerCase()));
+  const extraNames = extra.map(({ name }) => quote(name));
+  return {
+    columns: [...columns, ...extra.map(({ name, type }): DeclaredColumn => [name, type])],
+    targets: [
+      ...copied.map(([column]) => quote(column)),
+      ...extraNames,
+      ...(old.numbersTicks ? ["seq"] : []),
+    ],
+    sources: [
+      ...copied.map(([column, type]) => {
+        const count = counts.get(column);
+        return count === undefined ? old.oldValue(column) : converted(count.name, count.type, type);
+      }),
+      ...extraNames,
+      ...(old.numbersTicks ? [`"nth of key" - 1`] : []),
+    ],
+  };
 }
 
 /** The shape's columns; those of counts wide where BIGINT can't hold an old one. */
@@ -368,8 +410,8 @@ async function columnsWithRoom(
   session: Session,
   table: TableShape,
   oldCounts: Map<string, OldCount>,
-): Promise<[string, string][]> {
-  const columns: [string, string][] = [];
+): Promise<DeclaredColumn[]> {
+  const columns: DeclaredColumn[] = [];
   for (const [column, declaration] of table.columns) {
     const old = oldCounts.get(column);
     columns.push([column, old === undefined ? declaration : await typeFor(session, table.name, old)]);
@@ -402,9 +444,4 @@ async function countRows(session: Session, table: string): Promise<number> {
 
 function quote(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
-}
-
-/** `interval` is a word of SQL. */
-function quoteWord(column: string): string {
-  return column === "interval" ? quote(column) : column;
 }

@@ -13,14 +13,8 @@ import {
   statSync,
 } from "node:fs";
 import { type EpochWitness, setLogAside } from "../epoch-witness.ts";
+import { DUCKDB_FORMAT } from "./file-format.ts";
 
-/**
- * Two headers take turns, each with a checksum and the number of the checkpoint that wrote it
- * (duckdb.org/docs/internals/storage).
- */
-const HEADER_OFFSETS = [4096, 8192];
-const CHECKPOINT_OFFSET = 8;
-const NUMBER_BYTES = 8;
 const OWN_DESCRIPTORS = "/proc/self/fd";
 
 /**
@@ -54,12 +48,9 @@ function checkpointsOfClosed(path: string): number {
 
 /** 0 for a file that is too short to tell. */
 function checkpointsIn(fd: number): number {
-  const number = Buffer.alloc(NUMBER_BYTES);
-  const numbers = HEADER_OFFSETS.map((offset) => {
-    const bytes = readSync(fd, number, 0, NUMBER_BYTES, offset + CHECKPOINT_OFFSET);
-    return bytes === NUMBER_BYTES ? Number(number.readBigUInt64LE()) : 0;
-  });
-  return Math.max(...numbers);
+  const head = Buffer.alloc(DUCKDB_FORMAT.headBytes);
+  readSync(fd, head, 0, head.length, 0);
+  return DUCKDB_FORMAT.readHead(head)?.generation ?? 0;
 }
 
 /**
