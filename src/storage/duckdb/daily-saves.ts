@@ -1,11 +1,9 @@
 /**
- * Saves of daily bars together with their moving averages, which are those of the whole series of
- * the ticker.
+ * Saves daily bars together with the moving averages of the ticker's whole series.
  *
- * Works forward from the last checkpoint before the first saved date and rewrites only later rows
- * whose averages changed. A checkpoint carries a hash of the closes before it. It is trusted once
- * the hash has been compared with the closes that are stored now: DuckDB has no triggers that could
- * delete it when a user, or another program while the server was down, changes one of them.
+ * Recomputes from the last checkpoint before the first saved date, and rewrites only rows whose
+ * averages changed. DuckDB has no triggers that could delete the checkpoint of a changed close. So
+ * a checkpoint carries a hash of the closes before it, which is compared before its first use.
  */
 
 import { AVERAGE_COLUMNS, EMA_PERIODS } from "../../market/moving-averages.ts";
@@ -31,19 +29,18 @@ import {
 } from "./lines.ts";
 import type { Session } from "./session.ts";
 
-/** Series in memory at the same time: 5,000 rows of each take about 100 MB. */
+/** Bounds the series in memory: 5,000 rows of each take about 100 MB. */
 const TICKERS_AT_ONCE = 128;
 /** Before every date that can be stored. */
 const BEGINNING = "0001-01-01";
 
-/** All that is known of one ticker of the batch. */
 interface Series extends SeriesPart {
   ticker: string;
-  /** Of the ticker, among the names of its group. */
+  /** The ticker's place among the names of its group. */
   place: number;
   /** Indexes of its saves in the batch, in their order. */
   saves: number[];
-  /** The oldest date of them. */
+  /** The oldest date in its saves. */
   first: string;
   /** Date of the checkpoint to go on from, or BEGINNING. */
   from: string;
@@ -52,7 +49,7 @@ interface Series extends SeriesPart {
 
 export class DailySaves {
   readonly #session: Session;
-  /** Tickers whose checkpoints agree with their closes, as of `#asOf` commits of others. */
+  /** Tickers whose checkpoints match their closes, as of `#asOf` commits of users. */
   #trusted = new Set<string>();
   #asOf = -1;
 
@@ -60,7 +57,7 @@ export class DailySaves {
     this.#session = session;
   }
 
-  /** Within the transaction of the batch. @returns outcomes in the order of the saves. */
+  /** Writes in the caller's transaction. @returns outcomes in the order of the saves. */
   async save(saves: SaveRows[], { now, foreignCommits }: { now: string; foreignCommits: number }) {
     if (this.#asOf !== foreignCommits) this.#trusted.clear();
     this.#asOf = foreignCommits;
@@ -79,7 +76,7 @@ export class DailySaves {
     return outcomes;
   }
 
-  /** The transaction is committed: what it wrote agrees with itself. */
+  /** Trusts the checkpoints that a committed transaction has written. */
   committed(saves: SaveRows[]): void {
     for (const { ticker } of saves) this.#trusted.add(storable(ticker));
   }
@@ -171,9 +168,8 @@ export class DailySaves {
 }
 
 /**
- * For each checkpoint of the tickers of `$1`, the hash and the number of the closes that are stored
- * before it now. Each close counts for the first checkpoint after it, and a checkpoint sums up
- * those up to it.
+ * The hash and the number of the closes now stored before each checkpoint of the tickers in `$1`.
+ * Each close counts for the first checkpoint after it; a checkpoint sums up all before it.
  */
 const CHECKPOINT_HASHES = `(
   WITH c AS (SELECT ticker, date, closes, closes_hash FROM daily_checkpoints
@@ -186,7 +182,7 @@ const CHECKPOINT_HASHES = `(
   FROM c LEFT JOIN between_two b ON b.ticker = c.ticker AND b.date = c.date
   WINDOW up_to AS (PARTITION BY c.ticker ORDER BY c.date))`;
 
-/** Of a row of `daily_checkpoints`, named `c`. */
+/** A row of `daily_checkpoints`, named `c`, as a `CheckpointRow` with its recent closes. */
 const CHECKPOINT = `struct_pack(date := c.date::VARCHAR, closes := c.closes::DOUBLE,
   ${EMA_PERIODS.map((period, i) => `ema_${period} := c.emas[${i + 1}]`).join(", ")}, recent := c.recent)`;
 
@@ -209,7 +205,6 @@ function choose(
   return staged.rows() as BarRow[];
 }
 
-/** What a group of tickers writes. */
 class ChangedRows {
   readonly #names: Names;
   readonly #inserted: Field[][] = [];

@@ -1,7 +1,6 @@
 /**
- * Writes cells of a result as JSON, straight from DuckDB's vectors. Lists and long texts are
- * written piece by piece, so that one cell of hundreds of megabytes neither holds up the process
- * nor fills its memory.
+ * Writes cells of a result as JSON, straight from DuckDB's vectors. Lists and long texts come piece
+ * by piece, so a cell of hundreds of megabytes neither blocks the process nor fills its memory.
  */
 import {
   DuckDBArrayVector,
@@ -23,24 +22,24 @@ import { RequestError } from "../../protocol/errors.ts";
 import { type AnswerRows, membersOf } from "../sql-answer.ts";
 import { escapedBytes } from "./escaped-bytes.ts";
 
-/** Longer texts and BLOBs are written in such blocks; 3 n bytes, so that base64 can be joined. */
+/** Longer texts and BLOBs are written in blocks. Base64 of 3 n bytes can be joined. */
 const BLOCK_BYTES = 3 * 64 * 1024;
-/** Items of a list between two chances of a pause. */
+/** Items of a list between two possible pauses. */
 const ITEMS_PER_TURN = 64;
-/** Bound on values whose text is made whole: BIT, BIGNUM, GEOMETRY, VARIANT. */
+/** Bounds values whose text is made whole: BIT, BIGNUM, GEOMETRY, VARIANT. */
 const ODD_VALUE_BYTES_MAX = 64 * 1024;
 
 /**
- * Writes one cell. For a large one it returns a generator that writes the rest, and yields wherever
- * the event loop may have a turn.
+ * Writes one cell. Returns a generator for the rest of a large cell; it yields where the event loop
+ * may have a turn.
  */
 export type Cells = (index: number, out: AnswerRows) => Generator<void> | null;
 
 const INT64_END = 2 ** 63;
 
 /**
- * Integers and decimals keep all digits, BLOBs become base64, what isn't finite becomes null. What
- * JSON has no form for becomes DuckDB's own text.
+ * Integers and decimals keep all digits, BLOBs become base64, infinite numbers null. Types without
+ * a form in JSON become DuckDB's own text.
  */
 export function cellsOf(vector: DuckDBVector): Cells {
   if (vector instanceof DuckDBVarCharVector) return texts(vector);
@@ -73,7 +72,6 @@ function plain(vector: DuckDBVector, check: (index: number) => void = () => {}):
   };
 }
 
-/** As `cellsOf` writes it. */
 export function encodeScalar(value: DuckDBValue): string {
   if (value === null || value === undefined) return "null";
   if (typeof value === "number") return encodeNumber(value);
@@ -82,7 +80,7 @@ export function encodeScalar(value: DuckDBValue): string {
   return JSON.stringify(String(value));
 }
 
-/** Whole numbers have all digits, so that a volume prints the same whatever its column's type. */
+/** Whole numbers keep all digits, so a volume prints the same in a column of any type. */
 function encodeNumber(value: number): string {
   if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < INT64_END)
     return String(BigInt(value));
@@ -101,7 +99,7 @@ function texts(vector: DuckDBVarCharVector): Cells {
     }
     const length = byteLength(view, index);
     if (length > BLOCK_BYTES) out.expect(length);
-    // Not `getItem`, which keeps each text for as long as the vector lives.
+    // `getItem` would keep each text for as long as the vector lives.
     const bytes = bytesOf(index)!;
     if (length > BLOCK_BYTES) return longText(bytes, out);
     out.add(JSON.stringify(decoder.decode(bytes)));
@@ -226,7 +224,7 @@ function maps(vector: DuckDBMapVector): Cells {
   };
 }
 
-/** Text, as DuckDB writes it. */
+/** DuckDB's own text. */
 function unions(vector: DuckDBUnionVector): Cells {
   const members = inside<DuckDBStructVector>(vector, "structVector");
   const validity = validityOf(members);
@@ -234,7 +232,7 @@ function unions(vector: DuckDBUnionVector): Cells {
   return nested ? plain(vector, (index) => refuseValue(vector, validity, index)) : plain(vector);
 }
 
-/** Text, as DuckDB writes it. */
+/** DuckDB's own text. */
 function variants(vector: DuckDBVariantVector): Cells {
   const nodes = inside<DuckDBListVector>(vector, "valuesList");
   const data = inside<DuckDBBlobVector>(vector, "dataBlob");
@@ -276,7 +274,7 @@ interface Validity {
   itemValid(index: number): boolean;
 }
 
-/** The bytes of texts, as the vector of BLOBs gives them: both are stored in the same way. */
+/** Reads texts through a vector of BLOBs: DuckDB stores both in the same way. */
 function bytesIn(vector: DuckDBVarCharVector, view: DataView): (index: number) => Uint8Array | null {
   const bytes: DuckDBBlobVector = Reflect.construct(DuckDBBlobVector, [
     view,
@@ -288,7 +286,7 @@ function bytesIn(vector: DuckDBVarCharVector, view: DataView): (index: number) =
   return (index) => bytes.getItemBytes(index);
 }
 
-/** The length of a text or a BLOB; of a NULL, any number. */
+/** The length of a text or BLOB. Meaningless for NULL. */
 function byteLength(view: DataView, index: number): number {
   return view.getUint32(index * 16, true);
 }
@@ -297,7 +295,7 @@ function validityOf(vector: DuckDBVector): Validity {
   return inside<Validity>(vector, "validity");
 }
 
-/** Private parts of @duckdb/node-api's vectors, whose public ways build whole values. */
+/** Reads private fields of @duckdb/node-api's vectors, whose public methods build whole values. */
 export function inside<T>(vector: DuckDBVector, field: string): T {
   const value: unknown = Reflect.get(vector, field);
   if (typeof value !== "object" || value === null)

@@ -1,12 +1,10 @@
 /**
- * What a statement of a user's may not do to the server's tables. No reading of its text tells that
- * for certain, as `EXPLAIN ANALYZE` and others hide what they run: so what the tables are is
- * compared before and after it, in its own transaction, and the transaction is rolled back where it
- * did what it may not.
+ * Compares the server's tables before and after a user's statement, in its transaction, which rolls
+ * back if the statement did what it may not. No reading of the text tells that for certain: see
+ * DESIGN.md.
  *
- * The text only tells what needs no look: a name reaches DuckDB as it stands there, letter by
- * letter, as there are no escapes within names, and what changes rows of a table names it, as views
- * take no rows. A name in a comment costs a look, no more.
+ * The text only tells what needs no look. A statement that changes a table names it, letter by
+ * letter: views take no rows, and names have no escapes.
  */
 import { StatementType } from "@duckdb/node-api";
 import { refused } from "../sql-answer.ts";
@@ -34,30 +32,27 @@ const ROW_CHANGES = new Set([
   StatementType.DELETE,
   StatementType.MERGE_INTO,
 ]);
-/** `INSERT OR REPLACE` and `ON CONFLICT DO UPDATE` among them. */
+/** Covers `INSERT OR REPLACE` and `ON CONFLICT DO UPDATE`. */
 const MAY_CHANGE_KEYS = /update|merge|replace/i;
 const MAY_MAKE_MACROS = /macro|function/i;
 
 export interface GuardedStatement {
   sql: string;
   type: StatementType;
-  /** Of the server, and outside of the statement's transaction. */
+  /** Opens a session outside of the statement's transaction. */
   openSession(): Promise<Session>;
 }
 
-/** What was there before the statement; null: the statement can't change it. */
+/** Null: the statement can't change it. */
 interface GuardedState {
   objects: OwnObject[] | null;
   macros: string[] | null;
-  /** Digests of the bookkeeping tables and of the keys that the statement may change, by table. */
+  /** Digests, by table. */
   books: Map<string, string>;
   keys: Map<string, string>;
 }
 
-/**
- * What was there before the statement. The session's names are the server's own, within the
- * statement's transaction, whenever this is used.
- */
+/** The session must have the server's names whenever it is used: see own-names.ts. */
 export class StatementGuard {
   readonly #session: Session;
   readonly #statement: GuardedStatement;
@@ -88,7 +83,7 @@ export class StatementGuard {
     });
   }
 
-  /** @throws RequestError 400 it has done what it may not: to be rolled back. */
+  /** @throws RequestError 400 the transaction must roll back. */
   async after(): Promise<void> {
     await this.#checkObjects();
     await this.#checkMacros();
@@ -130,7 +125,6 @@ export class StatementGuard {
     for (const [table, digest] of this.#before.keys) {
       if ((await keyDigest(session, table)) !== digest) await refuseDoubledKeys(session, table, openSession);
     }
-    // An UPDATE or a DELETE adds no rows.
     if (type === StatementType.UPDATE || type === StatementType.DELETE) return;
     const tables = tablesNamed(sql.toLowerCase());
     for (const table of tables) await refuseTakenKeys(session, table);

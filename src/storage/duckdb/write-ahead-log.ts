@@ -1,6 +1,6 @@
 /**
- * Whether DuckDB's write-ahead log belongs to the database beside it: DuckDB brings into a file
- * whatever log it finds, also one of the file that was there before.
+ * Tells whether a write-ahead log belongs to the database beside it. DuckDB replays any log that it
+ * finds, even one of an earlier file of that name.
  */
 import {
   closeSync,
@@ -18,10 +18,10 @@ import { DUCKDB_FORMAT } from "./file-format.ts";
 const OWN_DESCRIPTORS = "/proc/self/fd";
 
 /**
- * How many checkpoints a file has seen that DuckDB has open in this process. Read through DuckDB's
- * own descriptor: to open and close the file once more would give up its lock.
+ * The number of checkpoints of a file that is open in this process. Reads through DuckDB's own
+ * descriptor: closing another one would give up the lock.
  *
- * @returns null where the descriptor can't be found, as on macOS.
+ * @returns null if there is no way to find the descriptor, as on macOS.
  */
 export function checkpointsOfOpen(path: string): number | null {
   if (!existsSync(OWN_DESCRIPTORS)) return null;
@@ -30,13 +30,12 @@ export function checkpointsOfOpen(path: string): number | null {
     try {
       if (readlinkSync(`${OWN_DESCRIPTORS}/${name}`) === real) return checkpointsIn(Number(name));
     } catch {
-      // Closed meanwhile.
+      // The descriptor was closed meanwhile.
     }
   }
   return null;
 }
 
-/** The same of one that isn't open here. */
 function checkpointsOfClosed(path: string): number {
   const fd = openSync(path, "r");
   try {
@@ -46,7 +45,7 @@ function checkpointsOfClosed(path: string): number {
   }
 }
 
-/** 0 for a file that is too short to tell. */
+/** 0 for a file that is too short. */
 function checkpointsIn(fd: number): number {
   const head = Buffer.alloc(DUCKDB_FORMAT.headBytes);
   readSync(fd, head, 0, head.length, 0);
@@ -54,11 +53,10 @@ function checkpointsIn(fd: number): number {
 }
 
 /**
- * To be called before the database is opened, in this process too.
+ * Must run before this process opens the database.
  *
- * @param expected the checkpoints of the file, at least, if the log belongs to it; null: nothing is
- *   known.
- * @returns what was done, in words for the log; null: nothing.
+ * @param expected the log belongs to a file with at least these checkpoints; null: unknown.
+ * @returns what was done, for the log; null: nothing.
  */
 export function setForeignLogAside(path: string, expected: EpochWitness["inFile"]): string | null {
   const real = realpathSync(path);
