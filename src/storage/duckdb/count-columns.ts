@@ -6,18 +6,13 @@
 import type { Count } from "../contract.ts";
 import type { Session } from "./session.ts";
 
-/**
- * Types that a column changes to, the preferred first. With 18 decimals, 64-bit integers still fit.
- */
+/** In order of preference. With 18 decimals, 64-bit integers still fit. */
 export const WIDE_TYPES = ["DOUBLE", "DECIMAL(38,18)"] as const;
 export type WideType = (typeof WIDE_TYPES)[number];
 
 const INT64_END = 2 ** 63;
 
-/**
- * Whether a column of the type returns the count unchanged. DuckDB itself refuses counts too large
- * for types that users chose.
- */
+/** Whether a column of the type returns the count unchanged, as far as DuckDB doesn't refuse it. */
 export function holds(type: string, count: Count | null): boolean {
   if (count === null) return true;
   if (type.includes("INT"))
@@ -47,10 +42,7 @@ export async function findMisfit(
   return rows.length === 0 ? null : String(rows[0]![0]);
 }
 
-/**
- * SQL that converts the column's value. DuckDB's cast from DECIMAL to DOUBLE misses the last bit of
- * some values.
- */
+/** SQL. DuckDB's own cast from DECIMAL to DOUBLE misses the last bit of some values. */
 export function converted(column: string, from: string, to: string): string {
   if (to === "DOUBLE") return asDouble(column, from);
   if (to.startsWith("DECIMAL")) return asDecimal(column, from, to);
@@ -83,10 +75,7 @@ function asDecimal(column: string, from: string, to: string): string {
   return isFloating(from) ? decimalOf(`${column}::DOUBLE`, to) : `TRY_CAST(${column} AS ${to})`;
 }
 
-/**
- * The shortest decimal that gives the double again, or all digits of a whole number. Rounded or
- * null if the type has no room.
- */
+/** The shortest decimal that gives the double again. Rounded or null if the type has no room. */
 function decimalOf(double: string, type: string): string {
   return `CASE WHEN ${double} = trunc(${double}) THEN TRY_CAST(TRY_CAST(${double} AS HUGEINT) AS ${type})
     ELSE TRY_CAST(${double}::VARCHAR AS ${type}) END`;

@@ -8,17 +8,11 @@ import type { Save } from "../contract.ts";
 import { bytesOf, DiskSpace, Gate } from "../disk-space.ts";
 import { formatBytes } from "../format-bytes.ts";
 
-/**
- * A WAL of this length wants a checkpoint, as by DuckDB's default; a shorter one if the disk has
- * little room.
- */
+/** A WAL this long wants a checkpoint, as by DuckDB's default; earlier on a disk that fills up. */
 const WAL_BYTES_MAX = 16 * 1024 * 1024;
 const WAL_BYTES_MIN = 1024 * 1024;
 const WAL_SHARE_OF_FREE = 1 / 8;
-/**
- * Commits keep this free for what a save rewrites besides, such as averages, and for other
- * programs.
- */
+/** Commits keep this free for averages that a save rewrites, and for other programs. */
 const RESERVE_BYTES = 8 * 1024 * 1024;
 const STATEMENT_BYTES = 2 * RESERVE_BYTES;
 /** A DELETE writes 8 bytes a row, and makes room. */
@@ -27,10 +21,7 @@ const DELETE_BYTES = RESERVE_BYTES / 8;
 const REUSABLE_SHARE = 1 / 2;
 /** Room for the WAL besides the save when the file has free blocks but the disk hasn't. */
 const TIGHT_WAL_BYTES = RESERVE_BYTES / 2;
-/**
- * A file with this many times the reserve in free blocks had rows deleted: checkpoints find all
- * they need in it.
- */
+/** From this multiple of the reserve on, rows were deleted: checkpoints reuse their blocks. */
 const HOLLOW_FACTOR = 2;
 const HOLLOW_WAL_BYTES = RESERVE_BYTES / 8;
 /** A checkpoint writes changed parts of the tables anew, which is more than the changes. */

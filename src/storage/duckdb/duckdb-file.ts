@@ -41,14 +41,10 @@ export interface DuckDbOptions {
   minFreeMb?: number | null;
   /** The process has no other work, so `onFatal` may end it when a user's statement doesn't end. */
   ownProcess?: boolean | undefined;
-  /**
-   * DuckDB refuses everything from now on. The process must end: it can't safely open the file
-   * again.
-   */
+  /** DuckDB refuses everything. The process must end: it can't safely open the file again. */
   onFatal(error: Error): void;
   /**
-   * A statement of the server failed because a table is gone. Called every `BROKEN_TOLD_MS` at
-   * most; stderr by default.
+   * A statement of the server failed, as a table is gone. Called every `BROKEN_TOLD_MS` at most.
    */
   onBroken?(reason: string): void;
 }
@@ -263,9 +259,7 @@ export class DuckDbFile {
       });
   }
 
-  /**
-   * Runs a checkpoint if the WAL is long, in the caller's turn of `commits`, to free disk space.
-   */
+  /** Runs a checkpoint in the caller's turn of `commits`, if the WAL is long. */
   async shortenWal(): Promise<void> {
     if (this.#failed || !this.room.wantsCheckpoint()) return;
     try {

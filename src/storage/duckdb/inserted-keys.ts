@@ -15,10 +15,7 @@ function keySql(kind: RowKind): string[] {
   return [...seriesSql(kind), kind.stamp.name, ...(kind.hasSeq ? ["seq"] : [])];
 }
 
-/**
- * Fills `write_timestamp` in rows that a user's statement has added. schema.ts says why it has no
- * default.
- */
+/** Fills `write_timestamp` in rows of users, as the column has no default: see schema.ts. */
 export async function stampInserted(session: Session, table: string): Promise<void> {
   await session.run(
     `UPDATE ${table} SET write_timestamp = now()::TIMESTAMP WHERE rowid >= ${FIRST_UNCOMMITTED_ROWID} AND write_timestamp IS NULL`,

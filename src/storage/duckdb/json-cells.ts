@@ -29,10 +29,7 @@ const ITEMS_PER_TURN = 64;
 /** Bounds values whose text is made whole: BIT, BIGNUM, GEOMETRY, VARIANT. */
 const ODD_VALUE_BYTES_MAX = 64 * 1024;
 
-/**
- * Writes one cell. Returns a generator for the rest of a large cell; it yields where the event loop
- * may have a turn.
- */
+/** Writes one cell, or returns a generator for a large one, which yields for the event loop. */
 export type Cells = (index: number, out: AnswerRows) => Generator<void> | null;
 
 const INT64_END = 2 ** 63;

@@ -67,10 +67,7 @@ export function storable(text: string): string {
   return text.toWellFormed();
 }
 
-/**
- * The one text of a count, for a column of any type. It has an exponent only if 18 decimals are not
- * enough.
- */
+/** The one text of a count. It has an exponent only if 18 decimals are not enough. */
 export function countText(count: Count | null): string | null {
   if (count === null) return null;
   if (typeof count === "string") return String(BigInt(count));

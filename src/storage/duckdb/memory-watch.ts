@@ -16,10 +16,7 @@ const LAST_ROOM_BYTES = 1024 * MIB;
 const LAST_SHARE_OF_SERVER = 0.2;
 /** A statement may take this much more than earlier ones have left. */
 const AFTER_OTHERS_BYTES = 128 * MIB;
-/**
- * Growth after a statement that calls for a garbage collection: the runtime doesn't know the sizes
- * of DuckDB's results.
- */
+/** More growth calls for a garbage collection: the runtime doesn't know the sizes of results. */
 const LEAVINGS_BYTES = 128 * MIB;
 
 export interface MemoryWatchOptions {

@@ -61,9 +61,7 @@ export async function shadowingMacros(session: Session): Promise<string[]> {
   return macros.filter((name) => names.has(name) || !LETTER.test(name));
 }
 
-/**
- * Describes foreign objects that the server ignores or that can make it refuse rows; null: none.
- */
+/** Describes foreign objects that the server ignores or that make it refuse rows; null: none. */
 export async function describeForeign(session: Session): Promise<string | null> {
   const macros = await shadowingMacros(session);
   const objects = (await ownObjects(session)).filter(({ what }) => what !== "shape");

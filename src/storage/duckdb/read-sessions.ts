@@ -126,10 +126,7 @@ export class ReadSessions {
     }
   }
 
-  /**
-   * Stops users' statements if the read finds no memory. Not for reads within a transaction, which
-   * ends with its first error.
-   */
+  /** Stops users' statements for memory. Not in a transaction: its first error ends it. */
   async #withMemory<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();

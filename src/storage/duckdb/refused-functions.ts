@@ -7,16 +7,11 @@
 import { refused } from "../sql-answer.ts";
 
 const WHOLE_SERVER = "it acts on the whole server";
-/**
- * Closing a file gives up all locks that the process has on it, which lets other processes open it.
- */
+/** Closing a file gives up all of the process's locks on it: others could open it. */
 const FILES = "a request may not use files";
 const MEMORY = "it reads memory by address";
 
-/**
- * Logging to a file without write access ends the process (1.5.6). SQL given as text could call any
- * other function here.
- */
+/** Logging to a file without write access ends the process (1.5.6). SQL as text can call any. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
   ...reasonFor(WHOLE_SERVER, [
     "enable_logging",

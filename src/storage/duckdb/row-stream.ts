@@ -86,10 +86,7 @@ export interface RowStreamOptions {
   release(): void;
 }
 
-/**
- * A generator would not do: `return()` before its first `next()` skips its `finally` and would keep
- * the connection.
- */
+/** Not a generator: `return()` before the first `next()` would skip `finally` and the release. */
 export class RowStream implements AsyncIterableIterator<string> {
   readonly #options: RowStreamOptions;
   #page: Page | null = null;

@@ -27,10 +27,7 @@ export class RunningStatement {
   readonly mode: SqlMode;
   /** Rejects with the client's error when the statement is stopped. */
   readonly stopped: Promise<never>;
-  /**
-   * Resolves when the statement holds nothing any more, possibly long after its stop: some of
-   * DuckDB's functions heed no interrupt.
-   */
+  /** Resolves when the statement holds nothing any more: some heed no interrupt for long. */
   readonly ended: Promise<void>;
   readonly #timeoutMs: number;
   readonly #waitedMs: number;
@@ -104,9 +101,7 @@ export class RunningStatement {
     if (this.#stop !== null) throw this.#stop;
   }
 
-  /**
-   * Ends the interrupts, so that the rollback runs whole. The client may still hear of the limit.
-   */
+  /** Lets the rollback run whole. The client may still hear of the limit. */
   callsDone(): void {
     this.#callsDone = true;
     if (this.#interrupts !== null) clearInterval(this.#interrupts);

@@ -175,9 +175,7 @@ async function addUpdateLog(session: Session, schema: string): Promise<void> {
   for (const table of UPDATE_TABLES) await session.connection.run(`CREATE TABLE ${schema}.${table}`);
 }
 
-/**
- * DuckDB can't alter a table with an index. Such a table keeps its default, and saves take longer.
- */
+/** DuckDB can't alter a table with an index: it keeps its default, and saves take longer. */
 async function dropDefaults(session: Session): Promise<void> {
   for (const table of TABLE_NAMES) {
     const indexes = await session.rows(

@@ -9,10 +9,7 @@ import { refuseFunctions } from "./refused-functions.ts";
 import { BOOKKEEPING_TABLES, TABLES } from "./schema.ts";
 import { commentDepth, firstWords } from "./statement-start.ts";
 
-/**
- * A `query` may turn out to write, as EXPLAIN ANALYZE does. A read-only transaction refuses it
- * then.
- */
+/** A `query` may write, as EXPLAIN ANALYZE can: a read-only transaction refuses it then. */
 type StatementKind = "query" | "write";
 
 export interface UserStatement {

@@ -154,10 +154,7 @@ function isOrdinary(day: number): boolean {
   return day >= FIRST_DAY && day <= LAST_DAY;
 }
 
-/**
- * `YYYY-MM-DD`, by arithmetic on years that begin in March and so end with the leap day. A `Date`
- * takes four times as long.
- */
+/** `YYYY-MM-DD`, by years that begin in March: a `Date` takes four times as long. */
 function dayText(day: number): string {
   const sinceMarch0 = day + DAYS_BEFORE_1970;
   const era = Math.floor(sinceMarch0 / ERA_DAYS);
