@@ -55,16 +55,24 @@ export interface DuckDbOptions {
  */
 const EXPRESSION_DEPTH_MAX = 250;
 
+interface OpenInstance extends Pick<DuckDbOptions, "threads" | "onFatal"> {
+  duckdb: DuckDBInstance;
+  names: OwnNames;
+  /** Links resolved. */
+  path: string;
+  minFreeMb: number | null;
+  release(): void;
+  onBroken(reason: string): void;
+}
+
 export class DuckDbFile {
   /** Changes when a save brings a count that isn't whole, or a user alters a table. */
   countTypes: CountTypes;
-  /** Called after each checkpoint. */
   onCheckpoint: () => void = () => {};
   /** What opening did to the file, for the log; null: nothing. */
   readonly preparation: string | null;
   /** A sentence about foreign objects in the file that were in the way at the start; null: none. */
   readonly foreign: string | null;
-  /** Turns for commits, of saves and of users' SQL. */
   readonly commits = new Turns();
   foreignCommits = 0;
   /** Stops the users' transactions that a save meets; resolves after their rollback. */
@@ -79,47 +87,26 @@ export class DuckDbFile {
   withoutUserSql: <T>(work: () => Promise<T>) => Promise<T> = (work) => work();
   readonly threads: number;
   readonly room: DiskRoom;
-  readonly #names: OwnNames;
-  readonly #instance: DuckDBInstance;
-  readonly #release: () => void;
-  readonly #onFatal: (error: Error) => void;
-  readonly #path: string;
+  readonly #instance: OpenInstance;
   readonly #opened: OpenedFile;
   /** A commit has written to the WAL since the last checkpoint, which removes it. */
   #hasWal = false;
   #walLost: string | null = null;
-  readonly #onBroken: (reason: string) => void;
   #brokenToldAt = Number.NEGATIVE_INFINITY;
   #failed = false;
   #checkpointing = false;
 
   private constructor(
-    instance: DuckDBInstance,
-    opened: {
-      path: string;
-      threads: number;
-      names: OwnNames;
-      minFreeMb: number | null;
-      release: () => void;
-      preparation: string | null;
-      foreign: string | null;
-      countTypes: CountTypes;
-      onFatal(error: Error): void;
-      onBroken(reason: string): void;
-    },
+    instance: OpenInstance,
+    found: { preparation: string | null; foreign: string | null; countTypes: CountTypes },
   ) {
-    this.threads = opened.threads;
-    this.room = new DiskRoom(opened.path, opened.minFreeMb);
-    this.#path = opened.path;
-    this.#opened = new OpenedFile(opened.path, DUCKDB_FORMAT);
-    this.#names = opened.names;
     this.#instance = instance;
-    this.#release = opened.release;
-    this.#onFatal = opened.onFatal;
-    this.#onBroken = opened.onBroken;
-    this.preparation = opened.preparation;
-    this.foreign = opened.foreign;
-    this.countTypes = opened.countTypes;
+    this.#opened = new OpenedFile(instance.path, DUCKDB_FORMAT);
+    this.threads = instance.threads;
+    this.room = new DiskRoom(instance.path, instance.minFreeMb);
+    this.preparation = found.preparation;
+    this.foreign = found.foreign === null ? null : `the file holds ${found.foreign}`;
+    this.countTypes = found.countTypes;
   }
 
   /**
@@ -137,10 +124,10 @@ export class DuckDbFile {
     onBroken = (reason) => console.error(`ERROR: ${reason}`),
   }: DuckDbOptions): Promise<DuckDbFile> {
     const release = claim(path);
-    let instance: DuckDBInstance | null = null;
+    let duckdb: DuckDBInstance | null = null;
     try {
       removeEmptyFile(path);
-      instance = await DuckDBInstance.create(path, {
+      duckdb = await DuckDBInstance.create(path, {
         threads: String(threads),
         memory_limit: `${memoryLimitMb}MB`,
         max_temp_directory_size: SPILL_MAX,
@@ -152,31 +139,23 @@ export class DuckDbFile {
         wal_autocheckpoint: "1TB",
         max_vacuum_tasks: NO_JOINING,
       });
-      const session = new Session(await instance.connect());
+      const session = new Session(await duckdb.connect());
       const names = await ownNames(session.connection);
       await session.connection.run(names.begin);
       await session.connection.run("SET GLOBAL TimeZone = 'UTC'");
       await session.connection.run("PRAGMA disable_checkpoint_on_shutdown");
       await session.connection.run(`SET GLOBAL max_expression_depth = ${EXPRESSION_DEPTH_MAX}`);
-      const prepared = await prepareSchema(session, names.schema);
+      const preparation = await prepareSchema(session, names.schema);
       const foreign = await describeForeign(session);
       const countTypes = await readCountTypes(session);
       await session.connection.run("SET GLOBAL lock_configuration = true");
       session.close();
-      return new DuckDbFile(instance, {
-        path: realpathSync(path),
-        threads,
-        names,
-        minFreeMb,
-        release,
-        preparation: prepared,
-        foreign: foreign === null ? null : `the file holds ${foreign}`,
-        countTypes,
-        onFatal,
-        onBroken,
-      });
+      return new DuckDbFile(
+        { duckdb, names, path: realpathSync(path), threads, minFreeMb, release, onFatal, onBroken },
+        { preparation, foreign, countTypes },
+      );
     } catch (error) {
-      instance?.closeSync();
+      duckdb?.closeSync();
       release();
       throw new Error(`cannot open ${path}: ${explain(error)}`, { cause: error });
     }
@@ -190,15 +169,15 @@ export class DuckDbFile {
   }
 
   async connectForUser(): Promise<Session> {
-    return new Session(await this.#instance.connect());
+    return new Session(await this.#instance.duckdb.connect());
   }
 
   async beginOwnNames({ connection }: Session): Promise<void> {
-    await connection.run(this.#names.begin);
+    await connection.run(this.#instance.names.begin);
   }
 
   async endOwnNames({ connection }: Session): Promise<void> {
-    await connection.run(this.#names.end);
+    await connection.run(this.#instance.names.end);
   }
 
   async refreshCountTypes(session: Session): Promise<void> {
@@ -223,7 +202,7 @@ export class DuckDbFile {
   }
 
   #findWalLost(): string | null {
-    const wal = `${this.#path}.wal`;
+    const wal = `${this.#instance.path}.wal`;
     if (existsSync(wal)) return null;
     return `${wal} was removed while the server had it open; restore the database from a copy, and restart the server`;
   }
@@ -232,14 +211,14 @@ export class DuckDbFile {
   reportFatal(error: unknown): void {
     if (this.#failed) return;
     this.#failed = true;
-    this.#onFatal(error instanceof Error ? error : new Error(String(error)));
+    this.#instance.onFatal(error instanceof Error ? error : new Error(String(error)));
   }
 
   reportBroken(what: string, error: unknown): void {
     const now = performance.now();
     if (now - this.#brokenToldAt < BROKEN_TOLD_MS) return;
     this.#brokenToldAt = now;
-    this.#onBroken(
+    this.#instance.onBroken(
       `${what} failed, as the database's tables are not as they were: ${messageOf(error).split("\n")[0]}`,
     );
   }
@@ -249,11 +228,7 @@ export class DuckDbFile {
     if (this.#checkpointing || this.#failed || !this.room.wantsCheckpoint()) return;
     this.#checkpointing = true;
     void this.commits
-      .run(() => this.#checkpoint())
-      .catch((error) => {
-        // A user's statement may be in its way: the next commit tries again.
-        if (isFatal(error)) this.reportFatal(error);
-      })
+      .run(() => this.shortenWal())
       .finally(() => {
         this.#checkpointing = false;
       });
@@ -261,10 +236,10 @@ export class DuckDbFile {
 
   /** Runs a checkpoint in the caller's turn of `commits`, if the WAL is long. */
   async shortenWal(): Promise<void> {
-    if (this.#failed || !this.room.wantsCheckpoint()) return;
     try {
-      await this.#checkpoint();
+      if (!this.#failed && this.room.wantsCheckpoint()) await this.#checkpoint();
     } catch (error) {
+      // A user's statement may be in its way: the next commit tries again.
       if (isFatal(error)) this.reportFatal(error);
     }
   }
@@ -279,8 +254,8 @@ export class DuckDbFile {
     try {
       if (!inUse && this.lost() === null && this.room.takesCheckpoint()) await this.#checkpoint();
     } finally {
-      this.#instance.closeSync();
-      this.#release();
+      this.#instance.duckdb.closeSync();
+      this.#instance.release();
     }
   }
 
@@ -288,7 +263,7 @@ export class DuckDbFile {
     const session = await this.connect();
     try {
       this.#hasWal = false;
-      await session.connection.run(`CHECKPOINT ${this.#names.database}`);
+      await session.connection.run(`CHECKPOINT ${this.#instance.names.database}`);
       const [row] = await session.rows("SELECT free_blocks * block_size FROM pragma_database_size()");
       this.room.checkpointed(Number(row?.[0] ?? 0));
       this.onCheckpoint();
