@@ -45,18 +45,22 @@ export interface SeriesChanges {
   bars: { bar: BarRow; averages: (number | null)[] }[];
   /** Stored rows whose averages are others now. */
   averages: { date: string; averages: (number | null)[] }[];
-  checkpoints: { date: string; state: MovingAverageState }[];
+  /** `index` is the place of the checkpoint's row among `closes`. */
+  checkpoints: { index: number; date: string; state: MovingAverageState }[];
+  /** The closes of all rows from the checkpoint on, as they are after the save. */
+  closes: (number | null)[];
 }
 
 /** @param bars ascending, each date once, not empty. */
 export function changesOfSeries(part: SeriesPart, bars: BarRow[]): SeriesChanges {
   const series = merge(part.stored, bars);
+  const closes = series.map((entry) => entry.close);
   const averages = continueAverages(
     part.checkpoint === null ? startState() : stateOf(part.checkpoint),
     part.closesBefore,
-    series.map((entry) => entry.close),
+    closes,
   );
-  const changes: SeriesChanges = { bars: [], averages: [], checkpoints: [] };
+  const changes: SeriesChanges = { bars: [], averages: [], checkpoints: [], closes };
   for (const [index, { date, bar, stored }] of series.entries()) {
     const values = averages.rows[index]!;
     if (bar !== null) changes.bars.push({ bar, averages: values });
@@ -64,7 +68,7 @@ export function changesOfSeries(part: SeriesPart, bars: BarRow[]): SeriesChanges
       changes.averages.push({ date, averages: values });
   }
   for (const { index, state } of averages.checkpoints)
-    changes.checkpoints.push({ date: series[index]!.date, state });
+    changes.checkpoints.push({ index, date: series[index]!.date, state });
   return changes;
 }
 
