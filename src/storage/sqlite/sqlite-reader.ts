@@ -21,8 +21,7 @@ import { WaitingLine } from "../waiting-line.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
-import { LastingStatements } from "./lasting-statements.ts";
-import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
+import { asUnavailable, ReadingConnection } from "./reading-connection.ts";
 import { SqliteUpdates } from "./sqlite-updates.ts";
 
 /**
@@ -95,8 +94,7 @@ interface RowsRead {
 export class SqliteReader implements StockReader {
   readonly updates: SqliteUpdates;
   readonly #path: string;
-  readonly #db: Database;
-  readonly #lasting: LastingStatements;
+  readonly #connection: ReadingConnection;
   readonly file: OpenedFile;
   readonly #poolSize: number;
   readonly #idle: Database[] = [];
@@ -124,11 +122,10 @@ export class SqliteReader implements StockReader {
       full: `all ${this.#poolSize} connections are in use and ${STREAMS_WAITING_MAX} reads wait`,
       late: `all ${this.#poolSize} connections stayed in use`,
     });
-    this.#db = openReaderConnection(path);
+    this.#connection = new ReadingConnection(path, () => this.file.checkForRead());
     this.file = new OpenedFile(path, SQLITE_FORMAT);
-    this.updates = new SqliteUpdates(this.#db, isFrame, () => this.file.checkForRead());
-    this.#lasting = new LastingStatements(this.#db);
-    const prepare = (sql: string): Statement<Row, Params> => this.#lasting.prepare<Row>(sql);
+    this.updates = new SqliteUpdates(this.#connection, isFrame);
+    const prepare = (sql: string): Statement<Row, Params> => this.#connection.prepare<Row>(sql);
     const limited = (sql: string): Statement<Row, Params> => prepare(`${sql} LIMIT ?`);
     this.#ranges = byKind((_, name) => ({
       rows: limited(RANGE_SQL[name].rows),
@@ -146,7 +143,7 @@ export class SqliteReader implements StockReader {
   }
 
   rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       const { kind, withSeq } = range;
       const name = withSeq === true ? "rowsWithSeq" : "rows";
       const params = paramsOf(range);
@@ -159,7 +156,7 @@ export class SqliteReader implements StockReader {
   }
 
   newest(query: NewestQuery): JsonRows {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       const rows = this.#ranges[query.kind].newest.all(...paramsOf(query), query.limit).reverse();
       if (rows.length === 0) return { empty: true };
       return { empty: false, text: `{"data":${encode(rows, TO_WIRE[query.kind])}}` };
@@ -167,7 +164,7 @@ export class SqliteReader implements StockReader {
   }
 
   latestPrice(ticker: string): number | null {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       let price: number | null = null;
       let date = "";
       for (const statement of this.#lastPrices) {
@@ -184,20 +181,20 @@ export class SqliteReader implements StockReader {
   }
 
   previousClose(ticker: string): number | null {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       const rows = this.#lastCloses.all(ticker);
       return (rows.at(-1)?.close ?? null) as number | null;
     });
   }
 
   openingPrice(ticker: string, date: string): number | null {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       return (this.#open.get(ticker, date)?.open ?? null) as number | null;
     });
   }
 
   dailyVolume(ticker: string, date: string): number | null {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       const ofBar = this.#volume.get(ticker, date)?.volume ?? null;
       if (ofBar !== null) return ofBar as number;
       const ofTrades = this.#traded.get(ticker, `${date} 00:00:00`, `${date} 23:59:59.999999`)?.volume;
@@ -206,15 +203,15 @@ export class SqliteReader implements StockReader {
   }
 
   tickers(kind: KindName, after: string | null, limit: number): string[] {
-    return this.#guarded(() => storedTickers(this.#db, kind, after, limit));
+    return this.#connection.read(() => storedTickers(this.#connection.db, kind, after, limit));
   }
 
   parts(kind: KindName, ticker: string): string[] {
-    return this.#guarded(() => storedParts(this.#db, kind, ticker));
+    return this.#connection.read(() => storedParts(this.#connection.db, kind, ticker));
   }
 
   sizeBytes(): number {
-    const size = this.#db.query<{ bytes: number }, []>(
+    const size = this.#connection.db.query<{ bytes: number }, []>(
       "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()",
     );
     return size.get()?.bytes ?? 0;
@@ -239,15 +236,7 @@ export class SqliteReader implements StockReader {
   close(): void {
     for (const db of this.#idle) db.close();
     this.#idle.length = 0;
-    this.updates.close();
-    this.#lasting.finalize();
-    this.#db.close(false);
-  }
-
-  /** @throws RequestError 503 */
-  #guarded<T>(read: () => T): T {
-    this.file.checkForRead();
-    return refusalsAreAway(read);
+    this.#connection.close();
   }
 
   async #stream({ sql, params, toWireRow, signal }: RowsRead): Promise<JsonRows> {

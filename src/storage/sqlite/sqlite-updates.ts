@@ -2,7 +2,7 @@
  * A worker's side of the update log. Each answer is of one moment, as the writer moves updates from
  * the tail of the log, which is in no index, to the index while readers are at work.
  */
-import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import type { SQLQueryBindings, Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
 import { TransferRowError } from "../contract.ts";
 import {
@@ -24,46 +24,33 @@ import type {
   UpdateReader,
 } from "../update-contract.ts";
 import { storedParts } from "./distinct-values.ts";
-import { LastingStatements } from "./lasting-statements.ts";
-import { refusalsAreAway } from "./read-refusals.ts";
+import type { ReadingConnection } from "./reading-connection.ts";
 import { rowColumns, storedRow } from "./sqlite-transfer.ts";
 
 type Params = SQLQueryBindings[];
 
 export class SqliteUpdates implements UpdateReader {
-  readonly #db: Database;
-  readonly #look: () => void;
+  readonly #connection: ReadingConnection;
+  readonly #isFrame: (stored: string) => boolean;
   readonly #statements: ReturnType<typeof prepareStatements>;
   readonly #newestRows: Record<KindName, Statement<unknown, Params>>;
   readonly #tail = new Map<string, NewestUpdate>();
   #tailFrom = -1;
   #tailTo = -1;
 
-  readonly #isFrame: (stored: string) => boolean;
-  readonly #lasting: LastingStatements;
-
   /**
-   * @param db a reading connection that nothing else has a transaction on.
-   * @param isFrame what is stored and isn't one counts as not kept.
-   * @param look throws when the file can't be read any more.
+   * @param connection has no transaction of anything else.
+   * @param isFrame A stored text that isn't one counts as not kept.
    */
-  constructor(db: Database, isFrame: (stored: string) => boolean, look: () => void) {
+  constructor(connection: ReadingConnection, isFrame: (stored: string) => boolean) {
+    this.#connection = connection;
     this.#isFrame = isFrame;
-    this.#db = db;
-    this.#look = look;
-    this.#lasting = new LastingStatements(db);
-    this.#statements = prepareStatements(this.#lasting);
-    this.#newestRows = byKind((kind) => this.#lasting.prepare(newestRowSql(kind)));
-  }
-
-  /** Before its connection is closed. */
-  close(): void {
-    this.#lasting.finalize();
+    this.#statements = prepareStatements(connection);
+    this.#newestRows = byKind((kind) => connection.prepare(newestRowSql(kind)));
   }
 
   epoch(): string {
-    this.#look();
-    return refusalsAreAway(() => this.#state().epoch);
+    return this.#connection.read(() => this.#state().epoch);
   }
 
   positions(tickers: readonly string[] | null): Map<string, number> {
@@ -108,7 +95,7 @@ export class SqliteUpdates implements UpdateReader {
     return this.#inOneMoment(() => ({
       position: this.#newest(ticker).position,
       newest: KIND_NAMES.flatMap((kind) =>
-        snapshotParts(kind, () => storedParts(this.#db, kind, ticker)).flatMap((part) => {
+        snapshotParts(kind, () => storedParts(this.#connection.db, kind, ticker)).flatMap((part) => {
           const row = this.#newestRow(kind, ticker, part);
           return row === null ? [] : [{ kind, part, row }];
         }),
@@ -176,20 +163,19 @@ export class SqliteUpdates implements UpdateReader {
   }
 
   #inOneMoment<T>(read: () => T): T {
-    this.#look();
-    return refusalsAreAway(() => {
+    return this.#connection.read(() => {
       this.#statements.begin.run();
       try {
         return read();
       } finally {
-        if (this.#db.inTransaction) this.#statements.commit.run();
+        if (this.#connection.db.inTransaction) this.#statements.commit.run();
       }
     });
   }
 }
 
-function prepareStatements(lasting: LastingStatements) {
-  const prepare = <R>(sql: string): Statement<R, Params> => lasting.prepare<R>(sql);
+function prepareStatements(connection: ReadingConnection) {
+  const prepare = <R>(sql: string): Statement<R, Params> => connection.prepare<R>(sql);
   return {
     begin: prepare("BEGIN"),
     commit: prepare("COMMIT"),
