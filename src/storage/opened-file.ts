@@ -3,10 +3,9 @@
  * truncated, overwritten, without its write-ahead log, or on a disk that has gone. What is written
  * then is gone with the process, and what is read is wrong.
  */
-import { readSync, realpathSync, type Stats, statSync } from "node:fs";
+import { openSync, readSync, realpathSync, type Stats, statSync } from "node:fs";
 import { unavailable } from "../protocol/errors.ts";
 import { DatabaseGoneError } from "./contract.ts";
-import { keptDescriptor } from "./kept-descriptor.ts";
 
 /** What the first bytes of a file say. */
 interface FileHead {
@@ -198,4 +197,20 @@ export class OpenedFile {
 
 function isSame(a: Pick<Stats, "dev" | "ino">, b: Pick<Stats, "dev" | "ino">): boolean {
   return a.ino === b.ino && a.dev === b.dev;
+}
+
+/** By device and inode. */
+const descriptors = new Map<string, number>();
+
+/**
+ * A descriptor for looking at a file that an engine has open. It is never closed: closing any
+ * descriptor of a file drops all locks that the process holds on it, the engine's too (POSIX).
+ *
+ * @param file what is at the path now.
+ */
+export function keptDescriptor(path: string, { dev, ino }: Pick<Stats, "dev" | "ino">): number {
+  const key = `${dev}:${ino}`;
+  const fd = descriptors.get(key) ?? openSync(path, "r");
+  descriptors.set(key, fd);
+  return fd;
 }

@@ -1,14 +1,13 @@
 /** Opens a SQLite file to write, or for a copy to read. */
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { MIB } from "../../config/units.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { DatabaseSettings, HeldDatabase } from "../engine.ts";
 import { lockDatabaseFile } from "./file-lock.ts";
 import { SqliteTransfer } from "./sqlite-transfer.ts";
 import { SqliteWriter } from "./sqlite-writer.ts";
-
-const MIB = 1024 * 1024;
 
 /** @throws Error another server has the file, or it can't be opened or upgraded. */
 export function openSqlite(settings: DatabaseSettings): HeldDatabase & { writer: SqliteWriter } {

@@ -19,11 +19,11 @@ import {
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { isInWalMode, openInspectingConnection } from "./connection.ts";
+import { MAGIC } from "./file-format.ts";
 import { isDatabaseFileLocked } from "./file-lock.ts";
 import { foreignHooks, structureFault } from "./file-structure.ts";
 import { inspectSchema, SCHEMA_VERSION, type SchemaState } from "./schema.ts";
 
-const MAGIC = "SQLite format 3\0";
 const DUCKDB_MAGIC = "DUCK";
 const DUCKDB_MAGIC_OFFSET = 8;
 /**
