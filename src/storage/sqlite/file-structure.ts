@@ -3,8 +3,15 @@
  * can't do any of it (`user-sql-check.ts`); whoever has the file can.
  */
 import type { Database } from "bun:sqlite";
-import { CHECKPOINT_TRIGGERS, CHECKPOINTS_TABLE, SERVER_TABLE_SHAPES } from "./schema.ts";
-import { isBookkeeping, isServerTable, isServerTrigger } from "./server-tables.ts";
+import {
+  CHECKPOINT_TRIGGERS,
+  CHECKPOINTS,
+  isBookkeeping,
+  isServerTable,
+  isServerTrigger,
+  quote,
+  SERVER_TABLES,
+} from "./tables.ts";
 
 interface SchemaRow {
   type: string;
@@ -22,12 +29,12 @@ const GENERATED = [2, 3];
  */
 export function structureFault(db: Database): string | null {
   const rows = schemaOf(db);
-  for (const [table, columns] of Object.entries(SERVER_TABLE_SHAPES)) {
+  for (const { name: table, columns } of SERVER_TABLES) {
     const row = rows.find(({ name, type }) => name.toLowerCase() === table && type !== "trigger");
     if (row === undefined) return `the table ${table} is missing`;
     if (row.type !== "table") return `${table} is a ${row.type}, expected a table`;
     const there = columnsOf(db, table).map(({ name }) => name.toLowerCase());
-    const lost = columns.filter((column) => !there.includes(column));
+    const lost = [...columns.keys()].filter((column) => !there.includes(column));
     if (lost.length > 0) return `the table ${table} has no column ${lost.join(", ")}`;
   }
   for (const [name, sql] of Object.entries(CHECKPOINT_TRIGGERS)) {
@@ -60,7 +67,7 @@ export function mendHooks(db: Database): string[] {
     if (row !== undefined) db.run(`DROP TRIGGER ${quote(name)}`);
     db.run(sql);
     // Meanwhile they may have missed changes; they are made anew from the closes.
-    db.run(`DELETE FROM ${CHECKPOINTS_TABLE}`);
+    db.run(`DELETE FROM ${CHECKPOINTS.name}`);
     done.push(
       `the server's trigger ${name} was ${row === undefined ? "missing" : "another"}: it has been made anew`,
     );
@@ -85,7 +92,7 @@ export function foreignHooks(db: Database): string[] {
         `the index ${name} on ${tbl_name} costs every save, and can refuse rows; DROP INDEX ${quote(name)} takes it away`,
       );
   }
-  for (const table of Object.keys(SERVER_TABLE_SHAPES)) {
+  for (const { name: table } of SERVER_TABLES) {
     for (const { name, hidden } of columnsOf(db, table))
       if (GENERATED.includes(hidden))
         found.push(
@@ -116,8 +123,4 @@ function columnsOf(db: Database, table: string): { name: string; hidden: number 
 /** SQLite keeps a text as it was written. */
 function plain(sql: string | null): string {
   return (sql ?? "").replace(/\s+/g, " ").trim();
-}
-
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

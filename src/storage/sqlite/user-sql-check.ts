@@ -11,7 +11,7 @@
 import { constants as action, DatabaseSync } from "node:sqlite";
 import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../sql-answer.ts";
-import { isBookkeeping, isServerTable, isServerTrigger, wouldOwnServerTable } from "./server-tables.ts";
+import { isBookkeeping, isServerTable, isServerTrigger, wouldOwnServerTable } from "./tables.ts";
 import type { Statement } from "./user-sql-statement.ts";
 
 /**
