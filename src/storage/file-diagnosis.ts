@@ -1,4 +1,4 @@
-/** What `doctor` says of a database file whatever its engine is. */
+/** `doctor` on a database file of any engine. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { findWideFiles } from "../config/file-mode.ts";
 import { type Finding, fail, ok, warning } from "./diagnosis.ts";
@@ -15,7 +15,7 @@ export function notAFile(path: string): Finding {
   return fail("file", `${path} is no file`, "give the path of a database file with --db-file");
 }
 
-/** @param paths of the database and of what may be beside it. @param mode that new files get. */
+/** @param paths of the database and of the files beside it. @param mode of new files. */
 export function diagnoseMode(paths: readonly string[], mode: string): Finding {
   const subject = "file mode";
   const wide = findWideFiles(paths, mode);
@@ -38,9 +38,9 @@ export function noAccess(path: string, error: unknown): Finding {
 }
 
 /**
- * Fewer characters where the file ends before.
+ * Fewer characters where the file ends.
  *
- * @param flags of open(2): "r", or "r+" where it has to be writable.
+ * @param flags of open(2): "r+" where the file has to be writable.
  */
 export function readBytes(path: string, flags: "r" | "r+", from: number, length: number): string {
   const fd = openSync(path, flags);
@@ -52,13 +52,13 @@ export function readBytes(path: string, flags: "r" | "r+", from: number, length:
   }
 }
 
-/** States of its tables that mean the same in every engine. */
+/** States that every engine's tables may have. */
 export type PlainSchemaState =
   | { state: "current" | "empty" }
   | { state: "newer"; version: number }
   | { state: "unusable"; reason: string };
 
-/** @param known the schema's version that this server makes. */
+/** @param known This server makes this version of the schema. */
 export function describePlainSchema(schema: PlainSchemaState, known: number): Finding {
   const subject = "schema";
   switch (schema.state) {

@@ -1,15 +1,12 @@
 /**
- * Values by key, of which those that were used last stay. The order of use is a list of its own: a
- * Map knows an order too, but to find its first entry it walks over all that were deleted before,
- * which are as many as it holds.
+ * Values by key; those unused longest are dropped. The order of use is a list of its own: a Map
+ * keeps an order too, but finding its first entry walks over all that were deleted before it.
  */
 
 interface Entry<V> {
   key: string;
   value: V;
-  /** Used before this one. */
   before: Entry<V> | null;
-  /** Used after this one. */
   after: Entry<V> | null;
 }
 
@@ -22,8 +19,8 @@ export class RecentlyUsed<V> {
   #weight = 0;
 
   /**
-   * @param bound What all values may weigh together.
-   * @param weigh Of a value; must not change while it is kept. By default each weighs 1.
+   * @param bound All values together weigh at most this.
+   * @param weigh By default each value weighs 1. Its weight must not change while it is kept.
    */
   constructor(bound: number, weigh: (value: V) => number = () => 1) {
     this.#bound = bound;
@@ -34,7 +31,6 @@ export class RecentlyUsed<V> {
     return this.#entries.size;
   }
 
-  /** What all values weigh together. */
   get weight(): number {
     return this.#weight;
   }
@@ -55,10 +51,7 @@ export class RecentlyUsed<V> {
     return entry.value;
   }
 
-  /**
-   * @returns whether anything was dropped, be it the value itself because it weighs more than the
-   *   bound.
-   */
+  /** @returns whether anything was dropped, such as the value itself if it exceeds the bound. */
   set(key: string, value: V): boolean {
     this.delete(key);
     const entry: Entry<V> = { key, value, before: null, after: null };

@@ -1,6 +1,6 @@
 /**
- * What a driver offers for SQL of users. An engine either stops statements itself, or runs them one
- * by one in a process of its own, which may be killed at any moment.
+ * How a driver runs users' SQL. An engine either stops statements itself, or runs them one by one
+ * in a process that may be killed at any moment.
  */
 import type { ErrorBody } from "../protocol/errors.ts";
 
@@ -18,8 +18,8 @@ export interface UserSqlRequest {
 }
 
 /**
- * The parts together are a JSON array of objects, UTF-8; `bytes` is their sum. The array is empty
- * for a statement without rows.
+ * The parts together are a JSON array of objects, UTF-8, empty for a statement without rows;
+ * `bytes` is their sum.
  */
 export interface EncodedRows {
   rows: number;
@@ -40,7 +40,7 @@ export interface SqlAnswer {
   body: Uint8Array | ReadableStream<Uint8Array>;
 }
 
-/** `needs-write`: the statement writes; it was asked to read, and nothing has happened. */
+/** `needs-write`: the statement writes but was asked to read; nothing has happened. */
 export type SqlReply = SqlAnswer | "needs-write";
 
 export interface UserSqlEngine {
@@ -49,11 +49,11 @@ export interface UserSqlEngine {
   close(): void;
 }
 
-/** SQL of users on an engine that stops statements itself, in the process with the database. */
+/** For an engine that stops statements itself, in the process with the database. */
 export interface InterruptibleSql {
   /**
-   * @throws RequestError 504 when the time is over, 499 when the client is gone, 503 when too many
-   *   statements run.
+   * @throws RequestError 504: the time is over; 499: the client is gone; 503: too many statements
+   *   run.
    */
   run(
     request: UserSqlRequest,

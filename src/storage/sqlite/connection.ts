@@ -1,7 +1,6 @@
 /**
- * Opens SQLite connections with every pragma set that matters: Bun's defaults
- * (`journal_mode=delete`, `busy_timeout=0`, `trusted_schema=1`) are per connection and wrong for a
- * shared database.
+ * Opens connections with every pragma that matters. SQLite's defaults (`journal_mode=delete`,
+ * `busy_timeout=0`, `trusted_schema=1`) hold per connection and don't suit a shared database.
  */
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readSync, realpathSync } from "node:fs";
@@ -9,19 +8,19 @@ import { pathToFileURL } from "node:url";
 import type { Durability } from "../../config/settings.ts";
 
 /**
- * The hub is the only writer, so a lock is held by somebody outside and waiting blocks a whole
- * thread: wait briefly, retry later.
+ * The hub is the only writer, so another program holds the lock, and waiting blocks the thread. The
+ * hub tries again later.
  */
 const WRITER_BUSY_TIMEOUT_MS = 250;
-/** A reader meets a lock only while a WAL is being recovered. */
+/** A reader meets a lock only while SQLite recovers a WAL. */
 const READER_BUSY_TIMEOUT_MS = 250;
 const READER_CACHE_KIB = 16_384;
 /**
- * Pages in the WAL before a commit copies them back; 4 times SQLite's default, so that fewer
- * commits pay for it.
+ * Pages in the WAL before a commit checkpoints: 4 times SQLite's default, so that fewer commits
+ * pay.
  */
 export const WAL_AUTOCHECKPOINT_PAGES = 4_000;
-/** A WAL that grew while a long read held its snapshot shrinks to this when it starts anew. */
+/** A long read makes the WAL grow. SQLite cuts it to this when it begins anew. */
 const WAL_KEPT_BYTES_MAX = 64 * 1024 * 1024;
 
 export function openWriterConnection(path: string, durability: Durability): Database {
@@ -35,8 +34,8 @@ export function openWriterConnection(path: string, durability: Durability): Data
 }
 
 /**
- * Written into the file for good: not before it is known that the file is one that this server can
- * serve.
+ * The mode stays in the file. So it is set only once the file is known to be one that can be
+ * served.
  */
 export function useWriteAheadLog(db: Database): void {
   db.run("PRAGMA journal_mode=WAL");
@@ -51,7 +50,7 @@ export function openReaderConnection(path: string): Database {
   return db;
 }
 
-/** Bytes 18 and 19 of the file are 2 in WAL mode, 1 otherwise (sqlite.org/fileformat.html). */
+/** 2 in WAL mode, else 1 (sqlite.org/fileformat.html). */
 const READ_VERSION_OFFSET = 19;
 const READ_VERSION_OF_WAL = 2;
 
@@ -68,10 +67,9 @@ export function isInWalMode(path: string): boolean {
 }
 
 /**
- * Leaves nothing beside the file, where a plain read-only connection creates the files of the WAL.
- * If there is a WAL, somebody has the database open or was killed, and all its files are there. If
- * there is none, the file is read as it is, without locks: what is read while a server starts on it
- * may be wrong.
+ * Leaves nothing beside the file, where a plain read-only connection creates the WAL's files. Where
+ * there is a WAL, all its files are there. Where there is none, the file is read without locks: if
+ * a server starts on it meanwhile, the answer may be wrong.
  */
 export function openInspectingConnection(path: string): Database {
   const real = realpathSync(path); // that is what the WAL is named after

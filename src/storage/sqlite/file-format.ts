@@ -1,8 +1,7 @@
 /**
- * What SQLite's files say, read beside the engine (sqlite.org/fileformat.html, walformat.html): the
- * first bytes of the database, and the index of its write-ahead log. SQLite notes in that index,
- * the `-shm` file, how far the log goes and how much of it is in the database file. So it shows
- * when another program has cut the log, begun it anew, or written the database.
+ * Reads what SQLite's files say (sqlite.org/fileformat.html, walformat.html): the head of the
+ * database, and the index of its write-ahead log, the `-shm` file. The index tells how far the log
+ * goes and how much of it the database holds. So it shows when another program has changed either.
  */
 import { existsSync, fstatSync, readSync, statSync } from "node:fs";
 import { type EngineNotes, type EngineNotesLook, type FileFormat, keptDescriptor } from "../opened-file.ts";
@@ -11,7 +10,7 @@ export const MAGIC = "SQLite format 3\0";
 const FILE_PAGE_SIZE_OFFSET = 16;
 const CHANGES_OFFSET = 24;
 const PAGES_OFFSET = 28;
-/** This number stands for 65,536, which two bytes can't hold. */
+/** It stands for 65,536, which two bytes can't hold. */
 const LARGEST_PAGE_MARK = 1;
 const LARGEST_PAGE_BYTES = 65_536;
 
@@ -24,7 +23,7 @@ export const SQLITE_FORMAT: FileFormat = {
       bytesMin: bytes.readUInt32BE(PAGES_OFFSET) * pageBytesOf(bytes.readUInt16BE(FILE_PAGE_SIZE_OFFSET)),
     };
   },
-  // The last connection that closes removes them; while the server is open, that is one of its own.
+  // The last connection that closes removes them. While the server runs, it keeps one open.
   companions: ["-wal", "-shm"],
   notesOf: (path) => new WalIndex(path),
 };
@@ -34,8 +33,7 @@ function pageBytesOf(mark: number): number {
 }
 
 /**
- * The header is there twice, and whoever changes it writes the second one first. After both: what
- * checkpoints have done.
+ * The header is there twice, and SQLite writes the second one first. Notes of checkpoints follow.
  */
 const HEADER_BYTES = 48;
 const NOTES_BYTES = 136;
@@ -45,7 +43,7 @@ const FRAMES_OFFSET = 16;
 const SALTS_OFFSET = 32;
 const SALTS_BYTES = 8;
 const IN_FILE_OFFSET = 96;
-/** Set before a checkpoint writes the file; `IN_FILE` after it. */
+/** SQLite sets it before a checkpoint writes the file, and `IN_FILE` after it. */
 const TO_BE_IN_FILE_OFFSET = 128;
 
 const LOG_HEADER_BYTES = 32;
@@ -90,7 +88,7 @@ class WalIndex implements EngineNotes {
     return this.#files;
   }
 
-  /** Nobody has changed the index between the two reads. */
+  /** SQLite has not changed the index between the two reads. */
   #isSteady(): boolean {
     const first = this.#notes.subarray(0, HEADER_BYTES);
     return (
@@ -119,10 +117,7 @@ class WalIndex implements EngineNotes {
     return this.#notes.subarray(SALTS_OFFSET, SALTS_OFFSET + SALTS_BYTES);
   }
 
-  /**
-   * The index is in the machine's own order of bytes; all machines that Bun runs on have the little
-   * end first.
-   */
+  /** The index has the machine's byte order. Bun runs on little-endian machines only. */
   #number(offset: number): number {
     return this.#notes.readUInt32LE(offset);
   }
@@ -135,7 +130,7 @@ function lostLog(what: string): EngineNotesLook {
   return { damage, writtenTo: null };
 }
 
-/** SQLite makes it anew, from the log. */
+/** SQLite makes it anew from the log. */
 function lostIndex(path: string): EngineNotesLook {
   const damage = `${path} was overwritten ${WHILE_OPEN}; nothing is lost: stop the server and start it again`;
   return { damage, writtenTo: null };

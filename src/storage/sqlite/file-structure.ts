@@ -1,6 +1,6 @@
 /**
- * What other programs have made of the server's tables in a file. SQL that comes through the server
- * can't do any of it (`user-sql-check.ts`); whoever has the file can.
+ * Finds what other programs have done to the server's tables. SQL that comes through the server
+ * can't do any of it (`user-sql-check.ts`); a program that opens the file can.
  */
 import type { Database } from "bun:sqlite";
 import {
@@ -20,11 +20,11 @@ interface SchemaRow {
   sql: string | null;
 }
 
-/** Kinds of columns in `table_xinfo`. */
+/** In `table_xinfo`. */
 const GENERATED = [2, 3];
 
 /**
- * Why the server can't save into the file; null if it can. A missing table also keeps it from
+ * Why the server can't save into the file; null: it can. A missing table also keeps it from
  * starting.
  */
 export function structureFault(db: Database): string | null {
@@ -49,8 +49,8 @@ export function structureFault(db: Database): string | null {
 }
 
 /**
- * To be called in a transaction at the start: puts the server's own triggers right, and takes those
- * of others off its bookkeeping, where no rule of a user's has any business.
+ * Puts the server's triggers right and drops those of others on its bookkeeping. Call it at the
+ * start, in a transaction.
  *
  * @returns what was done, a sentence each.
  */
@@ -66,7 +66,7 @@ export function mendHooks(db: Database): string[] {
     if (row !== undefined && plain(row.sql) === plain(sql)) continue;
     if (row !== undefined) db.run(`DROP TRIGGER ${quote(name)}`);
     db.run(sql);
-    // Meanwhile they may have missed changes; they are made anew from the closes.
+    // They may have missed changes; they are made anew from the closes.
     db.run(`DELETE FROM ${CHECKPOINTS.name}`);
     done.push(
       `the server's trigger ${name} was ${row === undefined ? "missing" : "another"}: it has been made anew`,
@@ -76,8 +76,9 @@ export function mendHooks(db: Database): string[] {
 }
 
 /**
- * What hangs on the tables that hold prices and isn't the server's: told, and left as it is. A
- * sentence each.
+ * Finds what users or programs have put on the tables with prices. The server leaves it as it is.
+ *
+ * @returns a sentence each, for the log.
  */
 export function foreignHooks(db: Database): string[] {
   const found: string[] = [];

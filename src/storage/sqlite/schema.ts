@@ -15,29 +15,28 @@ import {
   UPDATE_LOG,
 } from "./tables.ts";
 
-/** The version that has the first three kinds of rows. */
+/** This version has the first three kinds of rows. */
 const BASE_VERSION = 3;
 /**
- * PRAGMA user_version of a file in the shape below; 0 is an empty file or one of the Python server,
- * 1 one without an update log, 2 one without times of positions.
+ * PRAGMA user_version. 0 is an empty file or one of the Python server; 1 has no update log; 2 has
+ * no times of positions.
  */
 export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
-/** The first that has an update log. */
 const UPDATE_LOG_VERSION = 2;
 
 const UPDATE_LOG_NAMES = UPDATE_LOG.map(({ name }) => name);
 
-/** The file is a SQLite database, but not one that this server can take over. */
+/** The file is a SQLite database that this server can't take over. */
 export class SchemaError extends Error {
   override name = "SchemaError";
 }
 
 /**
- * Brings the file to SCHEMA_VERSION in one transaction: nothing happens, or all of it.
+ * Brings the file to SCHEMA_VERSION in one transaction.
  *
- * @returns what was done, in words for the log; null if nothing was needed.
- * @throws SchemaError a newer version, a table of ours without its key columns, or a table of the
- *   user's with a name that we need.
+ * @returns what was done, in words for the log; null: nothing was needed.
+ * @throws SchemaError The file has a newer version, a table without its key columns, or something
+ *   else under a name that the server needs.
  */
 export function prepareSchema(db: Database): string | null {
   const version = versionOf(db);
@@ -47,8 +46,7 @@ export function prepareSchema(db: Database): string | null {
       `open database: its schema version is ${version}, this server knows up to ${SCHEMA_VERSION}; it was written by a newer server`,
     );
   }
-  // Without this, renaming a table would rewrite, and check, the views and triggers that users made
-  // on it.
+  // Otherwise a RENAME would rewrite, and check, the views and triggers of users.
   db.run("PRAGMA legacy_alter_table=ON");
   try {
     db.run("BEGIN IMMEDIATE");
@@ -107,7 +105,7 @@ function addUpdateLog(db: Database): void {
 }
 
 /**
- * When an update was saved that is no longer in the log nobody knows: not after the newest that is.
+ * The time of an update that has left the log is unknown. The newest in the log is not before it.
  */
 function addPositionTimes(db: Database): void {
   db.run("ALTER TABLE update_positions ADD COLUMN saved_at INTEGER NOT NULL DEFAULT 0");
@@ -117,12 +115,12 @@ function addPositionTimes(db: Database): void {
   );
 }
 
-/** What `prepareSchema` would find, and do. */
+/** What `prepareSchema` would find. */
 export type SchemaState =
   | PlainSchemaState
-  /** A file of the Python server. `own` are columns that users added, as table.column. */
+  /** From the Python server. `own` are columns that users added, as table.column. */
   | { state: "old"; rebuilt: string[]; created: string[]; own: string[] }
-  /** Of an earlier version of this server: nothing is rewritten. */
+  /** From an earlier version of this server: no row is rewritten. */
   | { state: "behind"; version: number };
 
 /** Reads only. */
@@ -132,7 +130,7 @@ export function inspectSchema(db: Database): SchemaState {
   const rebuilt: string[] = [];
   const created: string[] = [];
   const own: string[] = [];
-  // What a later version adds is not there yet, and its names must be free.
+  // The file has no tables of later versions yet, and their names must be free.
   const later = version === 0 ? [] : kindsAfter(version - BASE_VERSION).map(({ table }) => table);
   for (const table of DATA_TABLES.filter(({ name }) => !later.includes(name))) {
     const existing = columnsOf(db, table.name);
@@ -162,7 +160,7 @@ function versionOf(db: Database): number {
   return Number(db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version);
 }
 
-/** @throws SchemaError something has one of the names, whatever it is. */
+/** @throws SchemaError */
 function refuseTaken(db: Database, names: readonly string[]): void {
   const taken = namesTaken(db, names);
   if (taken.length > 0) throw new SchemaError(`open database: ${nameIsTaken(taken)}`);
@@ -187,7 +185,7 @@ function columnsOf(db: Database, table: string): ColumnInfo[] {
   return db.query<ColumnInfo, [string]>("SELECT name, type FROM pragma_table_info(?)").all(table);
 }
 
-/** Of a table that the Python server made, which knew no `seq`. */
+/** The Python server knew no `seq`. */
 function keyOf(table: ServerTable, names: Set<string>): string[] {
   return table.key.filter((column) => column !== "seq" || names.has("seq"));
 }
@@ -207,8 +205,8 @@ function createStatement(table: ServerTable, name = table.name, extra: ColumnInf
 }
 
 /**
- * Copies every row into a table of the new shape. Columns that users added stay; rows without a
- * key, which no command could ever read, are kept aside.
+ * Copies every row into a table of the new shape, with the columns that users added. Rows without a
+ * key, which no command could read, go into a table of their own.
  */
 function rebuild(db: Database, table: ServerTable, existing: ColumnInfo[]): string {
   const names = new Set(existing.map((column) => column.name.toLowerCase()));

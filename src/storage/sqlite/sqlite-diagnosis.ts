@@ -1,7 +1,4 @@
-/**
- * What `doctor` finds out about a SQLite file. It opens the file read-only and leaves nothing
- * beside it.
- */
+/** `doctor` on a SQLite file. It opens the file read-only and leaves nothing beside it. */
 import { type Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
@@ -26,13 +23,10 @@ import { inspectSchema, SCHEMA_VERSION, type SchemaState } from "./schema.ts";
 
 const DUCKDB_MAGIC = "DUCK";
 const DUCKDB_MAGIC_OFFSET = 8;
-/**
- * 16 times what a WAL reaches before commits fold it in: then something keeps them from doing so.
- */
+/** Commits fold a WAL in at a 16th of this: something keeps them from it. */
 const WAL_LARGE_BYTES = 256 * 1024 * 1024;
-/** Faults of one file that are told; the first says enough. */
+/** The first fault says enough. */
 const FAULTS_SHOWN_MAX = 3;
-/** What hangs on the tables and is told. */
 const HOOKS_SHOWN_MAX = 10;
 const FEATURES: Record<string, string> = {
   ENABLE_FTS5: "full-text search",
@@ -143,7 +137,7 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
 }
 
 /**
- * What other programs have hung on the server's tables; the server tells the same when it starts.
+ * What other programs have put on the server's tables. The server tells the same when it starts.
  */
 function* diagnoseHooks(db: Database): Generator<Finding> {
   const fault = structureFault(db);

@@ -1,7 +1,6 @@
 /**
- * A worker's reads. Small answers come from one connection, at once, on the event loop; an answer
- * of more than `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot
- * until the last row.
+ * A worker's reads. A small answer is read at once; one of more than `CHUNK_ROWS` rows is streamed
+ * from a snapshot. See DESIGN.md "Readers".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { toWire } from "../../market/timestamp.ts";
@@ -25,15 +24,14 @@ import { asUnavailable, ReadingConnection } from "./reading-connection.ts";
 import { SqliteUpdates } from "./sqlite-updates.ts";
 
 /**
- * Rows read and encoded in one go, about 2 ms: the longest that a read holds up the worker's other
- * clients.
+ * Reading and encoding so many rows takes about 2 ms. No read holds up other clients for longer.
  */
 const CHUNK_ROWS = 1_000;
-/** Streams that may wait for a connection; further ones get 503. */
+/** Further ones get 503. */
 const STREAMS_WAITING_MAX = 100;
-/** How long a stream waits for a connection before it gets 503. */
+/** A stream that gets no connection in this time gets 503. */
 const STREAM_WAIT_MS = 10_000;
-/** Bounds of an unbounded range: every stored stamp is text that begins with a digit. */
+/** Bounds of an unbounded range: every stored stamp begins with a digit. */
 const FIRST = "";
 const LAST = "~";
 
@@ -43,13 +41,12 @@ type Row = Record<string, unknown>;
 type Params = SQLQueryBindings[];
 
 /**
- * A count as it is, or marked digits where a double can't hold it: the connection reads integers as
- * doubles, since bigints in every row would cost more than all the rest.
+ * Counts come as doubles, since bigints in every row would cost more than all the rest. One that a
+ * double can't hold comes as marked digits.
  */
 const exact = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
    THEN '${DIGITS_MARK}' || ${column} ELSE ${column} END AS ${column}`;
-/** The statements for a range of a kind. */
 type Wanted = "rows" | "rowsWithSeq" | "newest";
 
 function rangeSql(kind: RowKind): Record<Wanted, string> {
@@ -68,12 +65,10 @@ function rangeSql(kind: RowKind): Record<Wanted, string> {
 
 const RANGE_SQL = byKind(rangeSql);
 const TO_WIRE = byKind(rowToWire);
-/**
- * Of a day, null without any. Not `sum`, which fails where integers together are beyond 64 bits.
- */
+/** Null without any trades. `sum` would fail where integers together exceed 64 bits. */
 const TRADED_SQL = `SELECT CASE WHEN count(size) > 0 THEN total(size) END AS volume FROM realtime_data
   WHERE ticker = ? AND type = 'trade' AND timestamp >= ? AND timestamp <= ?`;
-/** Newest first on one date: quote, trade, hourly, daily. */
+/** On one date the first with a price counts. */
 const LAST_PRICE_SQL = [
   ...["quote", "trade"].map(
     (type) => `SELECT price AS price, timestamp AS stamp FROM realtime_data
@@ -87,7 +82,6 @@ interface RowsRead {
   sql: string;
   params: Params;
   toWireRow(row: Row): void;
-  /** The client has gone: what waits for a connection doesn't wait any more. */
   signal: AbortSignal | undefined;
 }
 
@@ -110,8 +104,8 @@ export class SqliteReader implements StockReader {
   readonly #probe: Statement<Row, Params>;
 
   /**
-   * @param poolSize connections at most, one of them for small answers, the others for streams.
-   * @param isFrame what the update log holds and isn't one counts as not kept.
+   * @param poolSize At most so many connections: one for small answers, the others for streams.
+   * @param isFrame A stored update that isn't one counts as not kept.
    */
   constructor(path: string, poolSize: number, isFrame: (stored: string) => boolean = () => true) {
     this.#path = path;
@@ -302,7 +296,7 @@ function paramsOf({ ticker, part, from, to }: Omit<RowRange, "kind">): Params {
   return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
 }
 
-/** Brings a row, in place, to the form of answers. */
+/** Changes the row itself. */
 function rowToWire(kind: RowKind): (row: Row) => void {
   const stamp = kind.stamp.name;
   const counts = countColumns(kind);
@@ -330,8 +324,8 @@ function take(rows: Iterator<Row>, count: number): Row[] {
 }
 
 /**
- * Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its
- * connection.
+ * Not a generator: `return()` on one that has not begun would not run its `finally`, and the
+ * connection would stay in use.
  */
 class RowStream implements AsyncIterableIterator<string> {
   #next: Row[] | null;
@@ -342,7 +336,7 @@ class RowStream implements AsyncIterableIterator<string> {
   #begun = false;
   #done = false;
 
-  /** @param on `look` throws when rows can't be read any more. */
+  /** @param on `look` throws when the file can't be read any more. */
   constructor(
     first: Row[],
     rows: IterableIterator<Row>,

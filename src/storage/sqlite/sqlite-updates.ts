@@ -1,6 +1,6 @@
 /**
- * A worker's side of the update log. Each answer is of one moment, as the writer moves updates from
- * the tail of the log, which is in no index, to the index while readers are at work.
+ * A worker's side of the update log. It reads each answer from one snapshot, since the writer moves
+ * updates from the log's tail to the index meanwhile. See DESIGN.md "The update log".
  */
 import type { SQLQueryBindings, Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
@@ -39,7 +39,7 @@ export class SqliteUpdates implements UpdateReader {
   #tailTo = -1;
 
   /**
-   * @param connection has no transaction of anything else.
+   * @param connection Nothing else begins a transaction on it.
    * @param isFrame A stored text that isn't one counts as not kept.
    */
   constructor(connection: ReadingConnection, isFrame: (stored: string) => boolean) {
@@ -79,7 +79,8 @@ export class SqliteUpdates implements UpdateReader {
       const found: StoredUpdate[] = [];
       let characters = 0;
       for (const { seq: position, id } of this.#placesAfter(ticker, after, Math.max(1, limit.updates))) {
-        // Somebody has deleted what is between: the next question begins after it, and shows it.
+        // Another program has deleted those between. The next question begins after the hole and
+        // shows it.
         if (found.length > 0 && position !== found.at(-1)!.position + 1) break;
         const { type, saved_at, frame: stored } = this.#statements.update.get(id)!;
         const frame = this.#isFrame(stored) ? stored : "";
@@ -120,8 +121,7 @@ export class SqliteUpdates implements UpdateReader {
   }
 
   /**
-   * The newest of each ticker among the updates that are in no index: of these only what was added
-   * since the last time is read.
+   * The newest update of each ticker in the tail. Reads only what was added since the last call.
    */
   #readTail(): ReadonlyMap<string, NewestUpdate> {
     const { indexed_to } = this.#state();
@@ -140,8 +140,8 @@ export class SqliteUpdates implements UpdateReader {
   }
 
   /**
-   * Null where there is none. A row that no save could have stored, which another program has
-   * written, is left out: the updates after it are worth more.
+   * Null: there is none, or another program wrote one that no save could store. It is left out,
+   * since the updates after it matter more.
    */
   #newestRow(kind: KindName, ticker: string, part: string | null): SeriesRow | null {
     const values = this.#newestRows[kind].values(...(part === null ? [ticker] : [ticker, part]))[0];
@@ -187,7 +187,7 @@ function prepareStatements(connection: ReadingConnection) {
     addedToTail: prepare<{ id: number; ticker: string; seq: number; saved_at: number }>(
       "SELECT id, ticker, seq, saved_at FROM update_log WHERE id > ? ORDER BY id",
     ),
-    // The join leaves out entries whose update somebody has deleted.
+    // The join leaves out entries whose update another program has deleted.
     indexedAfter: prepare<{ seq: number; id: number }>(
       `SELECT entry.seq AS seq, entry.id AS id FROM update_log_index AS entry CROSS JOIN update_log USING (id)
        WHERE entry.ticker = ? AND entry.seq > ? ORDER BY entry.seq LIMIT ?`,

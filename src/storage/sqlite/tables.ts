@@ -1,7 +1,6 @@
 /**
- * The server's tables in a SQLite file, and which names there are the server's own.
- *
- * Tables are clustered by their key (WITHOUT ROWID): see DESIGN.md "Tables".
+ * The server's tables in a SQLite file, and the names that belong to the server. See DESIGN.md
+ * "Tables".
  */
 import {
   type ColumnType,
@@ -47,7 +46,7 @@ export function shapeOf(kind: RowKind): ServerTable {
   };
 }
 
-/** Rows of users. Users may change the rows, but not the shape of the table. */
+/** Users may change the rows of these, but not their shape. */
 export const DATA_TABLES: readonly ServerTable[] = KIND_NAMES.map((name) => shapeOf(kindOf(name)));
 
 /** A row holds the state of the averages before the bar of its date. */
@@ -59,7 +58,7 @@ export const CHECKPOINTS: ServerTable = {
   key: ["ticker", "date"],
 };
 
-/** By name. The file must hold exactly these texts, apart from blanks. */
+/** The file must hold exactly these texts, apart from blanks. */
 export const CHECKPOINT_TRIGGERS: Readonly<Record<string, string>> = {
   daily_checkpoints_insert: `CREATE TRIGGER daily_checkpoints_insert AFTER INSERT ON daily_prices BEGIN
      DELETE FROM daily_checkpoints WHERE ticker = NEW.ticker AND date > NEW.date; END`,
@@ -107,7 +106,7 @@ const DATA: ReadonlySet<string> = new Set(TABLE_NAMES);
 const BOOKKEEPING: ReadonlySet<string> = new Set([CHECKPOINTS, ...UPDATE_LOG].map(({ name }) => name));
 const TRIGGERS: ReadonlySet<string> = new Set(Object.keys(CHECKPOINT_TRIGGERS));
 
-/** Here and below: SQLite ignores the case of letters in a name. */
+/** Here and below, as SQLite does, the case of letters is ignored. */
 export function isServerTable(name: string): boolean {
   return DATA.has(name.toLowerCase()) || isBookkeeping(name);
 }
@@ -121,9 +120,7 @@ export function isServerTrigger(name: string): boolean {
   return TRIGGERS.has(name.toLowerCase());
 }
 
-/**
- * SQLite names the tables of a virtual table `x` `x_…`: one could get the name of a server's table.
- */
+/** A virtual table `x` has tables named `x_…`. One could get the name of a server's table. */
 export function wouldOwnServerTable(name: string): boolean {
   const prefix = `${name.toLowerCase()}_`;
   return SERVER_TABLES.some((table) => table.name.startsWith(prefix));

@@ -7,10 +7,10 @@ type Value = null | string | number | bigint | Uint8Array;
 type Row = Record<string, Value>;
 
 /**
- * Integers keep all their digits, BLOBs become base64 text, what isn't finite becomes null. The
- * statement's connection must hand out integers as bigint.
+ * Integers keep all their digits, BLOBs become base64, numbers that aren't finite become null. The
+ * connection must give integers as bigint.
  *
- * @throws RequestError 400 when there are more rows or bytes than allowed.
+ * @throws RequestError 400: more rows or bytes than allowed.
  */
 export function collectRows(
   statement: Statement,
@@ -20,7 +20,7 @@ export function collectRows(
   const out = new AnswerRows(limits);
   let members: ObjectMember[] = [];
   for (const row of statement.iterate(...params) as Iterable<Row>) {
-    // Not from the statement, whose names are those before a change of the schema.
+    // The statement's own names are those before a change of the schema.
     if (out.rows === 0) members = membersOf(Object.keys(row));
     out.beginRow();
     for (const { name, prefix } of members) out.add(prefix + encodeValue(row[name] ?? null, out));
