@@ -64,10 +64,7 @@ export interface SaveRows {
   /** Ascending, each stamp once. */
   rows: SeriesRow[];
   onDuplicate: OnDuplicate;
-  /**
-   * Absent for rows that a copy or an import writes into a file: the position goes on, but the log
-   * keeps no content.
-   */
+  /** Absent for rows of a copy or import: the position goes on, but the log has no content. */
   update?: SaveUpdate | undefined;
 }
 
@@ -108,8 +105,7 @@ export interface StockReader {
   rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
   newest(query: NewestQuery): JsonRows | Promise<JsonRows>;
   /**
-   * The newest by calendar date among last quote, trade, hourly bar, daily bar; on one date in that
-   * order. Nulls don't count.
+   * The newest by date among quote, trade, hourly and daily bar, in that order; nulls don't count.
    */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   /** Close of the second newest daily bar; of the only one if there is one. */
@@ -118,10 +114,7 @@ export interface StockReader {
   openingPrice(ticker: string, date: string): number | null | Promise<number | null>;
   /** Volume of the daily bar of that date; without one, the sum of that day's trades. */
   dailyVolume(ticker: string, date: string): number | null | Promise<number | null>;
-  /**
-   * Answers for many tickers in one question, for a database that is far away. Without this method,
-   * each ticker is asked for by itself.
-   */
+  /** Many answers at once, for a database that is far away. Absent: one question each. */
   prices?(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]>;
   /** As in TransferReader. */
   tickers(kind: KindName, after: string | null, limit: number): string[] | Promise<string[]>;
@@ -155,10 +148,7 @@ export interface PoolFigures {
   last_error?: string | null;
 }
 
-/**
- * The outcome of one save of a batch. `position` is that of its update. It is null where the save
- * changed nothing and so is no update.
- */
+/** `position` is that of its update; null where the save changed nothing and so is no update. */
 export type SaveOutcome =
   | { ok: true; stored: number; position: number | null }
   | { ok: false; status: number; error: string; details?: string | undefined };
@@ -178,11 +168,7 @@ export type CommitStep = "begin" | "rows" | "update log" | "commit";
 
 /** Hears which step a commit is at. If the writer hangs, that can be told. */
 export interface CommitProgress {
-  /**
-   * Comes several times for each save, and from time to time within a large one.
-   *
-   * @param save Absent: the same as before.
-   */
+  /** Comes often, also within a large save. @param save Absent: the same as before. */
   at(step: CommitStep, save?: Save): void;
 }
 
@@ -191,10 +177,8 @@ export const UNHEARD_PROGRESS: CommitProgress = { at() {} };
 /** The hub owns it, one per database. */
 export interface StockWriter {
   /**
-   * Does a little of the work that can wait, such as trimming the update log: some 10 ms, in a
-   * transaction of its own. The hub calls it between commits.
-   *
-   * @returns whether there is more.
+   * Does some 10 ms of the work that can wait, such as trimming the update log, in a transaction of
+   * its own between commits. @returns whether there is more.
    */
   tidy?(): boolean | Promise<boolean>;
   /**
@@ -207,25 +191,17 @@ export interface StockWriter {
    * @throws StorageBusyError worth another try.
    */
   commit(saves: Save[], progress?: CommitProgress): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
-  /**
-   * Stores what `commit` would store of the batch, by the same rules and in one transaction,
-   * without an object for each row.
-   */
+  /** Stores what `commit` would store of the batch, without an object for each row. */
   commitColumns?(save: ColumnSave, progress?: CommitProgress): SaveOutcome | Promise<SaveOutcome>;
   /** Whether another program has changed the database since the last call. */
   changedByOthers(): boolean;
   /**
-   * Removes the rows, updates and position of a ticker of `check`, in one transaction.
-   *
-   * @throws StorageBusyError worth another try.
+   * Removes all of a ticker of `check` in one transaction. @throws StorageBusyError as `commit`.
    */
   removeCheck(ticker: string): void | Promise<void>;
   /** Why saves are refused until the disk has more room; null: they aren't. */
   roomLack?(): string | null;
-  /**
-   * Why the opened database is gone, where the driver can see it. Every commit is refused then.
-   * Null: it is there.
-   */
+  /** Why the opened database is gone, so that every commit is refused; null: it is there. */
   lost?(): string | null;
   /**
    * A fault that keeps every save out and shows without one, such as a missing table; null: none.
@@ -249,16 +225,14 @@ export interface TransferReader {
   /** Every part of the kind that has rows of the ticker, such as types of ticks. */
   parts(kind: KindName, ticker: string): string[] | Promise<string[]>;
   /**
-   * Ascending by stamp, then by `seq`, which is never null here; stamps in canonical text, doubles
-   * and 64-bit integers exact.
-   *
+   * Ascending by stamp, then by `seq`, which is never null here; stamps in canonical text, numbers
+   * exact.
    * @throws TransferRowError
    */
   rows(range: RowRange): AsyncIterable<SeriesRow[]>;
   /**
-   * Rows as columns, in order of ticker, part, stamp and `seq`, from one snapshot, in bounded
-   * memory. Its turns don't hold up the event loop. `return()` or the signal ends it.
-   *
+   * Rows as columns in order of ticker, part, stamp and `seq`, from one snapshot, in bounded memory
+   * and short turns. `return()` or the signal ends it.
    * @throws TransferRowError
    */
   columns?(query: ColumnQuery): AsyncIterable<ColumnBatch>;

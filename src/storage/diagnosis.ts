@@ -1,6 +1,6 @@
 /**
- * `doctor` shows findings. A driver yields those about its database one by one, the slow ones last.
- * It must not change the database. It throws nothing that is wrong with it: that is a finding.
+ * `doctor` shows findings. A driver yields them one by one, the slow ones last. It must not change
+ * the database, and yields what is wrong with it instead of throwing.
  */
 
 export interface Finding {
@@ -12,10 +12,7 @@ export interface Finding {
   advice?: string | undefined;
 }
 
-/**
- * `begin` announces a check that may take long: if it doesn't end, `doctor` can name it. An
- * `optional` check that is late is no failure.
- */
+/** `begin` names a check that may not end. An `optional` check that is late is no failure. */
 export type DiagnosisStep = Finding | { begin: string; optional: boolean };
 
 export function ok(subject: string, finding: string): Finding {

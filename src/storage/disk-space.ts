@@ -46,10 +46,7 @@ export class DiskSpace {
   }
 }
 
-/**
- * After a refusal there must be this share more before the next save is let in. Otherwise the state
- * would change with each save.
- */
+/** So much more is needed after a refusal. Otherwise the state would change with each save. */
 const MARGIN_SHARE = 1 / 4;
 
 /** Bytes at one moment. */

@@ -35,10 +35,7 @@ interface WitnessRecord {
   /** The newest id before the last commit, and after it if it succeeded. */
   before: number;
   given: number;
-  /**
-   * What the database file surely holds without its write-ahead log, in the engine's count; -1:
-   * unknown.
-   */
+  /** What the file surely holds without its write-ahead log, in the engine's count; -1: unknown. */
   inFileTo: number;
   /** Of the database file. `born` is in ns; 0 where the file system doesn't tell. */
   inode: string;
@@ -104,10 +101,8 @@ export class EpochWitness {
   }
 
   /**
-   * From now on the database is as told here. Returns once that is on the disk.
-   *
-   * @param inFile A growing count of what the file itself holds without its write-ahead log; null:
-   *   unknown.
+   * Tells what the database holds; returns once that is on the disk.
+   * @param inFile What the file itself holds without its write-ahead log; null: unknown.
    */
   accept({ epoch, newestId }: Given, inFile: number | null): void {
     this.#fd ??= openSync(this.path, constants.O_RDWR | constants.O_CREAT);
@@ -120,9 +115,7 @@ export class EpochWitness {
   }
 
   /**
-   * Call it before each commit that logs updates. It writes into the system's memory only.
-   *
-   * @param to newest id if the commit succeeds.
+   * Call it before each commit of updates. It costs no sync. @param to newest id if it succeeds.
    */
   giving(before: Given, to: number): void {
     if (this.#record === null) throw new Error("the witness was not told what the database holds");
@@ -172,11 +165,7 @@ export class EpochWitness {
   }
 }
 
-/**
- * Renames a write-ahead log that belongs to another file than the one beside it.
- *
- * @returns what was done, in words for the log.
- */
+/** Renames a write-ahead log that is another file's. @returns what was done, for the log. */
 export function setLogAside(path: string): string {
   const aside = `${path}.foreign-${Date.now()}`;
   renameSync(path, aside);

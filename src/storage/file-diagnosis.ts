@@ -37,11 +37,7 @@ export function noAccess(path: string, error: unknown): Finding {
   );
 }
 
-/**
- * Fewer characters where the file ends.
- *
- * @param flags of open(2): "r+" where the file has to be writable.
- */
+/** Fewer characters where the file ends. @param flags "r+" where it has to be writable. */
 export function readBytes(path: string, flags: "r" | "r+", from: number, length: number): string {
   const fd = openSync(path, flags);
   try {

@@ -36,9 +36,8 @@ export class GroupCommit {
   }
 
   /**
-   * @param bytes size of the request, for the bound.
-   * @throws RequestError 503: too much is waiting, or the database is away; after the latter the
-   *   save may be repeated.
+   * @param bytes size of the request.
+   * @throws RequestError 503: too much is waiting, or the database is away.
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
     if (this.#waitingBytes + bytes > WAITING_BYTES_MAX && this.#waiting.length > 0) {
@@ -77,8 +76,7 @@ export class GroupCommit {
     await this.#commit(batch);
     this.#tickers.delete(tickers);
     if (this.#waiting.length > 0) {
-      // The rest has waited, so it begins at once, unless another commit runs: then that gets its
-      // time alone.
+      // The rest has waited: it begins at once, unless another commit runs and needs time alone.
       if (this.#tickers.size === 0) void this.#run();
       this.#plan();
     } else if (this.#tickers.size === 0) {

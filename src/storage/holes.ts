@@ -7,9 +7,7 @@ export interface Hole {
 }
 
 /**
- * The first such positions: their updates were trimmed, or are rows of a copy, which have no
- * content.
- *
+ * The first such positions: trimmed updates, or rows of a copy, which have no content.
  * @param updates from `UpdateReader.after` for `after`.
  * @param newest a position that exists.
  */

@@ -20,11 +20,7 @@ export interface FileFormat {
   readHead(bytes: Buffer): FileHead | null;
   /** Endings of files beside it. Once they are there, they stay while the file is open. */
   companions: readonly string[];
-  /**
-   * Where the engine notes beside the file what it does to it.
-   *
-   * @param path of the file, links resolved.
-   */
+  /** For an engine that notes what it does to the file. @param path with links resolved. */
   notesOf?(path: string): EngineNotes;
 }
 
@@ -73,8 +69,8 @@ export class OpenedFile {
   #damage: string | null = null;
   #wasLooked = false;
   /**
-   * The hub looks more often. A foreign write between two looks of this process may pass for a
-   * checkpoint. Null: it has found nothing.
+   * The hub's finding, as it looks more often: this process may take a foreign write for a
+   * checkpoint.
    */
   toldByOthers: () => string | null = () => null;
 
@@ -94,10 +90,9 @@ export class OpenedFile {
   }
 
   /**
-   * Why the file can't be served any more; null: it can. A look takes 2 µs, 1 µs more for each
-   * companion, and 4 µs more where the engine keeps notes.
-   *
-   * @param companions How many of them are looked at, the first ones.
+   * Why the file can't be served any more; null: it can. Takes 2 µs, 1 µs more a companion, and 4
+   * µs more where the engine keeps notes.
+   * @param companions So many of them are looked at, the first ones.
    */
   lost(companions = this.#companions.length): string | null {
     const known = this.#damage ?? this.toldByOthers();

@@ -2,16 +2,15 @@
 import type { StoredUpdate, UpdateReader } from "./update-contract.ts";
 
 /**
- * An update has its time before its commit, earlier by at most this. So the search begins earlier:
- * a few updates may come again, but none is lost.
+ * An update's time is earlier than its commit by at most this. So a few updates may come again, but
+ * none is lost.
  */
 const COMMIT_MAX_MS = 5_000;
 const ONE = { updates: 1, characters: 1 };
 
 /**
- * A binary search, some 20 look-ups: stored updates are in order of time too.
- *
- * @returns The newest position where none follows; null: the first of those that follow may be
+ * Some 20 look-ups, as stored updates are in order of time.
+ * @returns The newest position where no update follows; null: the first that follows may be
  *   trimmed.
  */
 export async function positionBefore(

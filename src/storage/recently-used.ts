@@ -18,10 +18,7 @@ export class RecentlyUsed<V> {
   #newest: Entry<V> | null = null;
   #weight = 0;
 
-  /**
-   * @param bound All values together weigh at most this.
-   * @param weigh By default each value weighs 1. Its weight must not change while it is kept.
-   */
+  /** @param weigh Default: 1 for each value. Must not change while the value is kept. */
   constructor(bound: number, weigh: (value: V) => number = () => 1) {
     this.#bound = bound;
     this.#weigh = weigh;

@@ -4,11 +4,7 @@ import type { Save, SaveOutcome } from "./contract.ts";
 /** In a 409; more are counted. */
 const CONFLICTS_NAMED_MAX = 10;
 
-/**
- * `on_duplicate` is "error" and some keys are taken.
- *
- * @param keys as clients read them, not empty.
- */
+/** `on_duplicate` is "error". @param keys The taken ones, as clients read them, not empty. */
 export function keysTaken(what: string, keys: string[]): SaveOutcome {
   const named = keys.slice(0, CONFLICTS_NAMED_MAX).join(", ");
   const more = keys.length > CONFLICTS_NAMED_MAX ? ` and ${keys.length - CONFLICTS_NAMED_MAX} more` : "";

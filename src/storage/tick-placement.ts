@@ -17,8 +17,7 @@ interface TickValues {
 export interface TickSlot extends TickValues {
   isStored: boolean;
   /**
-   * `new`: the key is free as far as is known. `replace`: it may be taken. Null: nothing is
-   * written.
+   * `new`: the key is free as far as is known; `replace`: it may be taken; null: nothing to write.
    */
   change: "new" | "replace" | null;
 }

@@ -51,10 +51,7 @@ export class Claims {
     return this.#byStamp.get(row[0])?.has(seq) === true;
   }
 
-  /**
-   * The stored row has equal values. It is this record unless it is another of this save. A key
-   * that was sent twice is one record.
-   */
+  /** A row of equal values is this record, unless another record of this save claimed it. */
   isDuplicate(row: TickRow, firstSeq: number, seq: number): boolean {
     const claim = this.#byStamp.get(row[0])?.get(seq);
     return claim === undefined || (claim.byOwnKey && row[5] !== null && seq === firstSeq);

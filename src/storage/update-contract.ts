@@ -39,8 +39,7 @@ export function updateOf(save: Save, { frame }: SaveUpdate, position: number): U
 
 export interface StoredUpdate extends Update {
   /**
-   * When it was committed, in ms since 1970, by the clock of the process that did; never before the
-   * time of the update before it.
+   * In ms since 1970, by the clock of the committing process; never before the update before it.
    */
   savedAtMs: number;
 }
@@ -83,11 +82,7 @@ export interface TickerSnapshot {
 export interface UpdateReader {
   /** At most 64 characters of ASCII letters, digits and "-"; changes when positions start anew. */
   epoch(): string | Promise<string>;
-  /**
-   * The newest position of each ticker that had an update.
-   *
-   * @param tickers null: all.
-   */
+  /** @param tickers null: all. Those without updates are left out of the answer. */
   positions(tickers: readonly string[] | null): Map<string, number> | Promise<Map<string, number>>;
   /** Also where the log no longer holds any update of the ticker. */
   newest(ticker: string): NewestUpdate | Promise<NewestUpdate>;

@@ -1,6 +1,6 @@
 /**
- * How a driver runs users' SQL. An engine either stops statements itself, or runs them one by one
- * in a process that may be killed at any moment.
+ * Users' SQL. An engine either stops statements itself, or runs them in a process that may be
+ * killed.
  */
 import type { ErrorBody } from "../protocol/errors.ts";
 
@@ -17,10 +17,7 @@ export interface UserSqlRequest {
   maxRows: number;
 }
 
-/**
- * The parts together are a JSON array of objects, UTF-8, empty for a statement without rows;
- * `bytes` is their sum.
- */
+/** `parts` together are a JSON array of objects, empty without rows; `bytes` is their sum. */
 export interface EncodedRows {
   rows: number;
   bytes: number;
@@ -51,10 +48,7 @@ export interface UserSqlEngine {
 
 /** For an engine that stops statements itself, in the process with the database. */
 export interface InterruptibleSql {
-  /**
-   * @throws RequestError 504: the time is over; 499: the client is gone; 503: too many statements
-   *   run.
-   */
+  /** @throws RequestError 504: time is over; 499: the client is gone; 503: too many statements. */
   run(
     request: UserSqlRequest,
     limits: { timeoutMs: number; signal?: AbortSignal | undefined },

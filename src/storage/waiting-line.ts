@@ -53,8 +53,8 @@ export class WaitingLine<T = void, Want = undefined> {
 
   /**
    * @param signal A client that has gone leaves the line at once.
-   * @throws RequestError 503: the line is full, or nothing came in time; 499: the signal aborts.
-   *   The options may replace these errors.
+   * @throws RequestError 503: the line is full or too slow; 499: the signal aborts; or what the
+   *   options give.
    */
   wait(waitMs: number, signal?: AbortSignal, options: WaitOptions<Want> = {}): Promise<T> {
     const { max = Number.POSITIVE_INFINITY, full, late } = this.#options;

@@ -7,18 +7,12 @@ import { closeSync, existsSync, openSync, readSync, realpathSync } from "node:fs
 import { pathToFileURL } from "node:url";
 import type { Durability } from "../../config/settings.ts";
 
-/**
- * The hub is the only writer, so another program holds the lock, and waiting blocks the thread. The
- * hub tries again later.
- */
+/** Another program holds the lock, and waiting blocks the thread. The hub tries again later. */
 const WRITER_BUSY_TIMEOUT_MS = 250;
 /** A reader meets a lock only while SQLite recovers a WAL. */
 const READER_BUSY_TIMEOUT_MS = 250;
 const READER_CACHE_KIB = 16_384;
-/**
- * Pages in the WAL before a commit checkpoints: 4 times SQLite's default, so that fewer commits
- * pay.
- */
+/** A commit checkpoints so many pages: 4 times SQLite's default, so that fewer commits pay. */
 export const WAL_AUTOCHECKPOINT_PAGES = 4_000;
 /** A long read makes the WAL grow. SQLite cuts it to this when it begins anew. */
 const WAL_KEPT_BYTES_MAX = 64 * 1024 * 1024;
@@ -33,10 +27,7 @@ export function openWriterConnection(path: string, durability: Durability): Data
   return db;
 }
 
-/**
- * The mode stays in the file. So it is set only once the file is known to be one that can be
- * served.
- */
+/** The mode stays in the file: set it only once the file is known to be servable. */
 export function useWriteAheadLog(db: Database): void {
   db.run("PRAGMA journal_mode=WAL");
 }
@@ -67,9 +58,9 @@ export function isInWalMode(path: string): boolean {
 }
 
 /**
- * Leaves nothing beside the file, where a plain read-only connection creates the WAL's files. Where
- * there is a WAL, all its files are there. Where there is none, the file is read without locks: if
- * a server starts on it meanwhile, the answer may be wrong.
+ * Leaves nothing beside the file, where a plain read-only connection creates the WAL's files.
+ * Without a WAL, the file is read without locks: the answer may be wrong if a server starts
+ * meanwhile.
  */
 export function openInspectingConnection(path: string): Database {
   const real = realpathSync(path); // that is what the WAL is named after

@@ -9,11 +9,7 @@ export interface FileLock {
   release(): void;
 }
 
-/**
- * Creates the file if there is none: an empty file is an empty database.
- *
- * @throws Error Another server of this machine has it.
- */
+/** Creates a missing file, an empty database. @throws Error Another server here has it. */
 export function lockDatabaseFile(path: string): FileLock {
   closeSync(openSync(path, "a"));
   if (process.platform !== "linux") return { release() {} }; // no abstract sockets there

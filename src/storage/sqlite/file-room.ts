@@ -47,11 +47,7 @@ export class FileRoom {
     );
   }
 
-  /**
-   * Must not be called in a transaction.
-   *
-   * @returns why the saves are refused, in words; null: they aren't.
-   */
+  /** Must not be called in a transaction. @returns why saves are refused; null: they aren't. */
   lackFor(saves: readonly Save[]): string | null {
     const { minFreeBytes } = this.#space;
     if (minFreeBytes === 0) return null;

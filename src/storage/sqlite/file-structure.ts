@@ -24,8 +24,7 @@ interface SchemaRow {
 const GENERATED = [2, 3];
 
 /**
- * Why the server can't save into the file; null: it can. A missing table also keeps it from
- * starting.
+ * Why the server can't save into the file; null: it can. Without a table it doesn't start either.
  */
 export function structureFault(db: Database): string | null {
   const rows = schemaOf(db);
@@ -49,10 +48,8 @@ export function structureFault(db: Database): string | null {
 }
 
 /**
- * Puts the server's triggers right and drops those of others on its bookkeeping. Call it at the
- * start, in a transaction.
- *
- * @returns what was done, a sentence each.
+ * Puts the server's triggers right, and drops those of others on its bookkeeping. @returns what was
+ * done, a sentence each.
  */
 export function mendHooks(db: Database): string[] {
   const done: string[] = [];
@@ -75,11 +72,7 @@ export function mendHooks(db: Database): string[] {
   return done;
 }
 
-/**
- * Finds what users or programs have put on the tables with prices. The server leaves it as it is.
- *
- * @returns a sentence each, for the log.
- */
+/** What others have put on the tables with prices, a sentence each. The server leaves it there. */
 export function foreignHooks(db: Database): string[] {
   const found: string[] = [];
   for (const { type, name, tbl_name, sql } of schemaOf(db)) {

@@ -1,8 +1,6 @@
 /**
- * A worker's connection for small answers. Its statements live as long as it does.
- *
- * SQLite never refuses a read through the caller's fault: the parameters have been checked, and the
- * statements are the server's own. So every refusal is a 503.
+ * A worker's connection for small answers. Every refusal of SQLite is a 503: the statements are the
+ * server's own, and their parameters are checked.
  */
 import { type Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
@@ -35,10 +33,7 @@ export class ReadingConnection {
     }
   }
 
-  /**
-   * A statement that isn't finalized keeps the connection open, and the `-wal` and `-shm` files
-   * beside the database then stay.
-   */
+  /** Finalizes first: otherwise `-wal` and `-shm` would stay beside the database. */
   close(): void {
     for (const statement of this.#statements) statement.finalize();
     this.db.close(false);

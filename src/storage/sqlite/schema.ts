@@ -1,7 +1,4 @@
-/**
- * Makes the tables, and upgrades a file of an earlier version or of the older Python server in one
- * transaction.
- */
+/** Makes the tables, and upgrades files of earlier versions and of the older Python server. */
 import type { Database } from "bun:sqlite";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
 import { ADDED_KINDS, kindsAfter } from "../model/kinds.ts";
@@ -18,8 +15,8 @@ import {
 /** This version has the first three kinds of rows. */
 const BASE_VERSION = 3;
 /**
- * PRAGMA user_version. 0 is an empty file or one of the Python server; 1 has no update log; 2 has
- * no times of positions.
+ * PRAGMA user_version. 0: empty or of the Python server; 1: no update log; 2: no times of
+ * positions.
  */
 export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
 const UPDATE_LOG_VERSION = 2;
@@ -32,11 +29,9 @@ export class SchemaError extends Error {
 }
 
 /**
- * Brings the file to SCHEMA_VERSION in one transaction.
- *
- * @returns what was done, in words for the log; null: nothing was needed.
- * @throws SchemaError The file has a newer version, a table without its key columns, or something
- *   else under a name that the server needs.
+ * Brings the file to SCHEMA_VERSION in one transaction. @returns what was done, for the log, or
+ * null.
+ * @throws SchemaError The file is newer, lacks key columns, or uses a name that the server needs.
  */
 export function prepareSchema(db: Database): string | null {
   const version = versionOf(db);

@@ -41,8 +41,8 @@ type Row = Record<string, unknown>;
 type Params = SQLQueryBindings[];
 
 /**
- * Counts come as doubles, since bigints in every row would cost more than all the rest. One that a
- * double can't hold comes as marked digits.
+ * Bigints in every row would cost more than all the rest. So counts come as doubles, or as marked
+ * digits where a double can't hold them.
  */
 const exact = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
@@ -103,10 +103,7 @@ export class SqliteReader implements StockReader {
   readonly #traded: Statement<Row, Params>;
   readonly #probe: Statement<Row, Params>;
 
-  /**
-   * @param poolSize At most so many connections: one for small answers, the others for streams.
-   * @param isFrame A stored update that isn't one counts as not kept.
-   */
+  /** @param isFrame A stored update that isn't one counts as not kept. */
   constructor(path: string, poolSize: number, isFrame: (stored: string) => boolean = () => true) {
     this.#path = path;
     this.#poolSize = Math.max(2, poolSize);

@@ -1,6 +1,6 @@
 /**
- * A worker's side of the update log. It reads each answer from one snapshot, since the writer moves
- * updates from the log's tail to the index meanwhile. See DESIGN.md "The update log".
+ * A worker's side of the update log. Each answer is read from one snapshot, since the writer moves
+ * updates to the index meanwhile.
  */
 import type { SQLQueryBindings, Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
@@ -38,10 +38,7 @@ export class SqliteUpdates implements UpdateReader {
   #tailFrom = -1;
   #tailTo = -1;
 
-  /**
-   * @param connection Nothing else begins a transaction on it.
-   * @param isFrame A stored text that isn't one counts as not kept.
-   */
+  /** @param isFrame A stored text that isn't one counts as not kept. */
   constructor(connection: ReadingConnection, isFrame: (stored: string) => boolean) {
     this.#connection = connection;
     this.#isFrame = isFrame;
@@ -79,8 +76,7 @@ export class SqliteUpdates implements UpdateReader {
       const found: StoredUpdate[] = [];
       let characters = 0;
       for (const { seq: position, id } of this.#placesAfter(ticker, after, Math.max(1, limit.updates))) {
-        // Another program has deleted those between. The next question begins after the hole and
-        // shows it.
+        // Another program has deleted those between. The next question shows the hole.
         if (found.length > 0 && position !== found.at(-1)!.position + 1) break;
         const { type, saved_at, frame: stored } = this.#statements.update.get(id)!;
         const frame = this.#isFrame(stored) ? stored : "";
@@ -139,10 +135,7 @@ export class SqliteUpdates implements UpdateReader {
     return this.#tail;
   }
 
-  /**
-   * Null: there is none, or another program wrote one that no save could store. It is left out,
-   * since the updates after it matter more.
-   */
+  /** Null: there is none, or another program wrote it in a form that no save could store. */
   #newestRow(kind: KindName, ticker: string, part: string | null): SeriesRow | null {
     const values = this.#newestRows[kind].values(...(part === null ? [ticker] : [ticker, part]))[0];
     if (values === undefined) return null;

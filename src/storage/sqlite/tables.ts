@@ -1,7 +1,4 @@
-/**
- * The server's tables in a SQLite file, and the names that belong to the server. See DESIGN.md
- * "Tables".
- */
+/** The server's tables in a SQLite file, and the names that belong to the server. */
 import {
   type ColumnType,
   KIND_NAMES,

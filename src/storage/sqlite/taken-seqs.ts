@@ -33,7 +33,7 @@ export class TakenSeqs {
   }
 
   /**
-   * Places a tick whose key `firstSeq` is taken by another. The result counts as claimed or taken.
+   * Places a tick whose key `firstSeq` is taken, and claims or takes its place.
    *
    * @returns The first `seq` in the run of `firstSeq` with the same values, or the first free one.
    */

@@ -21,8 +21,8 @@ const TRIM_BYTES = 4 * 1024 * 1024;
  */
 const TRIM_PART_OF_BOUND = 1 / 32;
 /**
- * A commit must trim twice the bytes that were logged since the last trimming. So the log shrinks
- * whatever comes, and the saves that make it grow pay for it.
+ * A commit trims twice the bytes logged since the last trimming. So the saves that make the log
+ * grow pay.
  */
 const TRIM_RATIO = 2;
 /** Size of a row without its texts: key, numbers, save id. */
@@ -165,10 +165,7 @@ export class UpdateLog {
     return null;
   }
 
-  /**
-   * The position of a save whose first try was committed and whose answer was lost; null: it has
-   * none.
-   */
+  /** The position of a repeated save whose first try was committed; null: it has none. */
   findRepeated({ ticker, update }: Save): number | null {
     if (update === undefined || !update.repeated) return null;
     let known = this.#saveIds.get(ticker);
@@ -185,9 +182,8 @@ export class UpdateLog {
   }
 
   /**
-   * Logs each save that has changed something, in order, and sets the position in its outcome.
-   *
-   * @returns Call it after the commit. Until then nothing counts as logged.
+   * Logs each save that changed something, and sets its position. @returns Call it after the
+   * commit: until then nothing counts as logged.
    */
   record(saves: readonly Save[], outcomes: readonly (SaveOutcome | null)[]): () => void {
     const end = { ...this.#end, savedAtMs: Math.max(Date.now(), this.#end.savedAtMs) };
@@ -229,10 +225,8 @@ export class UpdateLog {
   }
 
   /**
-   * Call it in the transaction that removes the ticker's rows, before they are removed. It indexes
-   * everything first: readers remember the updates that are in no index, and forget them only then.
-   *
-   * @returns Call it after the commit.
+   * Call it before the ticker's rows are removed, in the same transaction. It indexes everything,
+   * since readers remember updates that are in no index. @returns Call it after the commit.
    */
   forget(ticker: string): () => void {
     const end = { ...this.#end };
@@ -263,10 +257,8 @@ export class UpdateLog {
   }
 
   /**
-   * Trims one step while nobody saves, in the caller's transaction.
-   *
-   * @returns `committed` is to be called after the commit. `isMore` is false too where the newest
-   *   update alone is too long.
+   * Trims one step, in the caller's transaction. @returns Call `committed` after the commit.
+   * `isMore` is false too where the newest update alone is too long.
    */
   trimOneStep(): { committed: () => void; isMore: boolean } {
     const end = { ...this.#end };

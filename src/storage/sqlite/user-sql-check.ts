@@ -9,10 +9,8 @@ import { isBookkeeping, isServerTable, isServerTrigger, wouldOwnServerTable } fr
 import type { Statement } from "./user-sql-statement.ts";
 
 /**
- * - `query`: reads.
- * - `pragma`: reads, and may leave something in the connection.
- * - `write`: runs in a transaction.
- * - `maintenance`: writes, but changes no data; it can't run in a transaction.
+ * A `pragma` may leave something in the connection. `maintenance` writes but changes no data, and
+ * can't run in a transaction.
  */
 export type StatementKind = "query" | "pragma" | "write" | "maintenance";
 
@@ -101,10 +99,7 @@ export class StatementCheck {
     this.#db.setAuthorizer((code, ...names) => this.#authorize(code, names));
   }
 
-  /**
-   * @returns null: SQLite can't prepare it. Whoever runs it gets the mistake with its place.
-   * @throws RequestError 400: it is refused.
-   */
+  /** @returns null: SQLite can't prepare it. @throws RequestError 400: it is refused. */
   check({ text, firstWord, isExplained }: Statement): Checked | null {
     // Running a statement makes the connection notice a CREATE or DROP. Preparing one doesn't.
     this.#refresh.get();

@@ -7,10 +7,8 @@ type Value = null | string | number | bigint | Uint8Array;
 type Row = Record<string, Value>;
 
 /**
- * Integers keep all their digits, BLOBs become base64, numbers that aren't finite become null. The
- * connection must give integers as bigint.
- *
- * @throws RequestError 400: more rows or bytes than allowed.
+ * Integers keep all digits, BLOBs become base64, numbers that aren't finite null. The connection
+ * must give bigints. @throws RequestError 400: too many rows or bytes.
  */
 export function collectRows(
   statement: Statement,

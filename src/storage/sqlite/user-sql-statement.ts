@@ -96,10 +96,7 @@ function isMark(token: SqliteToken | null, value: string): boolean {
   return token?.type === "mark" && token.value === value;
 }
 
-/**
- * SQLite's tokens without blanks and comments.
- * @see https://sqlite.org/lang_comment.html and lang_keywords.html
- */
+/** See https://sqlite.org/lang_comment.html and lang_keywords.html. */
 function* tokens(sql: string): Generator<SqliteToken> {
   let at = 0;
   while (at < sql.length) {

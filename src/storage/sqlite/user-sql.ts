@@ -61,8 +61,8 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
     if (checked === null) throw mistakeOf(db, statement);
     const { kind } = checked;
     if (kind === "write" || kind === "maintenance") {
-      // Mistakes are told before the statement waits for the right to write. Preparing a pragma
-      // would already run it.
+      // Mistakes are told before the statement waits for the right to write. A pragma acts when
+      // prepared.
       if (kind === "write") checkParameters(db, statement, request);
       return { status: "needs-write" };
     }

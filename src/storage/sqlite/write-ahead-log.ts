@@ -1,7 +1,4 @@
-/**
- * Reads the file of the write-ahead log: has it begun anew, and does it belong to the database
- * beside it? See DESIGN.md "Restored copies".
- */
+/** Has the write-ahead log begun anew, and does it belong to the database beside it? */
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readSync, realpathSync, rmSync, statSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -46,12 +43,10 @@ export class WriteAheadLog {
 }
 
 /**
- * Renames a log that belongs to another database than the one beside it, such as a restored copy:
- * SQLite would mix their pages. Call it before the database is opened.
- *
- * @param expected The file itself holds at least this epoch and id if the log is its own; null:
- *   nothing is known.
- * @returns what was done, in words for the log; null: nothing.
+ * Renames a log that belongs to another database, such as the one before a restored copy: SQLite
+ * would mix their pages. Call it before the database is opened.
+ * @param expected The file itself holds at least this if the log is its own; null: unknown.
+ * @returns what was done, for the log; null: nothing.
  */
 export function setForeignLogAside(dbPath: string, expected: EpochWitness["inFile"]): string | null {
   const real = realpathSync(dbPath);
@@ -66,10 +61,10 @@ export function setForeignLogAside(dbPath: string, expected: EpochWitness["inFil
 }
 
 /**
- * Whether a checkpoint of this log has begun to write this file. If it was killed, the file can't
- * be read without the log. A checkpoint writes pages in ascending order: those of the whole log, or
- * of the commits before a reader's snapshot. So it has begun if the file has the log's version of
- * the lowest page of its first commits, however many these are.
+ * A killed checkpoint leaves a file that can't be read without its log. A checkpoint writes pages
+ * in ascending order: those of the whole log, or of the commits before a reader's snapshot. So it
+ * has begun if the file has the log's version of the lowest page of its first commits, however
+ * many.
  */
 function isPartlyInFile(real: string): boolean {
   const log = openSync(`${real}-wal`, "r");
