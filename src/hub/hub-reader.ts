@@ -5,7 +5,7 @@ import type { JsonRows, StockReader } from "../storage/contract.ts";
 import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
 import { within } from "../time/within.ts";
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
-import type { UpdateHeader } from "./read-messages.ts";
+import type { UpdateHeader } from "./messages.ts";
 import { crossingOf, READS, type ReadName, UPDATE_READS } from "./remote-reads.ts";
 
 /** Long enough for a busy hub; a health check must soon learn that the database doesn't answer. */

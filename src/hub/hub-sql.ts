@@ -3,7 +3,7 @@ import { atClientsPace } from "../protocol/clients-pace.ts";
 import type { SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { type HubAccess, pieces } from "./hub-reader.ts";
 import { HubLostError } from "./hub-reads.ts";
-import type { WireSqlRequest } from "./read-messages.ts";
+import type { WireSqlRequest } from "./messages.ts";
 import type { SqlCaution } from "./sql-caution.ts";
 
 /**
