@@ -6,7 +6,7 @@ import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
 import { within } from "../time/within.ts";
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
 import type { UpdateHeader } from "./messages.ts";
-import { crossingOf, READS, type ReadName, UPDATE_READS } from "./remote-reads.ts";
+import { crossingOf, OF_UPDATES, READ_NAMES, type ReadName } from "./remote-reads.ts";
 
 /** Long enough for a busy hub; a health check must soon learn that the database doesn't answer. */
 const PROBE_WAIT_MS = 2_000;
@@ -17,15 +17,18 @@ export interface HubAccess {
   present(): Promise<void>;
 }
 
-/** Has the methods of the tables in `remote-reads.ts`. */
+/** Has the methods of the table in `remote-reads.ts`. */
 export function hubReader(hub: HubAccess): StockReader {
-  const methodsOf = (table: object): unknown =>
-    Object.fromEntries(
-      Object.keys(table).map((name) => [name, (...args: unknown[]) => read(hub, name as ReadName, args)]),
-    );
+  const reads: Record<string, unknown> = {};
+  const updates: Record<string, unknown> = {};
+  for (const name of READ_NAMES) {
+    const method = (...args: unknown[]) => read(hub, name, args);
+    if (name.startsWith(OF_UPDATES)) updates[name.slice(OF_UPDATES.length)] = method;
+    else reads[name] = method;
+  }
   return {
-    ...(methodsOf(READS) as Omit<StockReader, "updates" | "close">),
-    updates: methodsOf(UPDATE_READS) as UpdateReader,
+    ...(reads as unknown as Omit<StockReader, "updates" | "close">),
+    updates: updates as unknown as UpdateReader,
     probe: () => probe(hub),
     close() {},
   };
