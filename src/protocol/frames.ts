@@ -34,6 +34,11 @@ export function isReservedType(type: string): boolean {
   return CONTROL_TYPES.has(type) || type === "bar" || type === "*" || type.startsWith("-");
 }
 
+/** The answer to a message that is refused. */
+export function errorFrame(code: string, error: string): string {
+  return JSON.stringify({ type: "error", code, error });
+}
+
 /** Where a ticker stands: beside the old members of a frame. */
 export interface Position {
   seq: number;
