@@ -19,7 +19,7 @@ export interface Comparison {
   onlyInDestination: RowSum;
   missing: number;
   different: number;
-  /** In words; null if there is none. */
+  /** Described for the user; null if there is none. */
   firstDifference: string | null;
 }
 
@@ -83,7 +83,7 @@ export async function sumSeries(kind: KindName, batches: AsyncIterable<SeriesRow
 
 /** Gives rows one by one, without a promise for each. */
 class RowWalk implements AsyncDisposable {
-  /** In canonical form; null at the end. */
+  /** Its values are canonical. Null at the end. */
   row: SeriesRow | null = null;
   readonly #kind: KindName;
   readonly #batches: AsyncIterator<SeriesRow[]>;

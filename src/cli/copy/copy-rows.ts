@@ -44,7 +44,7 @@ export interface CopyResult {
   seriesFailed: number;
   rowsRead: number;
   rowsWritten: number;
-  /** In a dry run, what a copy would write. */
+  /** Counted in a dry run only. */
   rowsToWrite: number;
   rowsOnlyInDestination: number;
   /** Only the first few. */

@@ -44,7 +44,7 @@ function byPost(sql: string, params: SqlParam[], queryType: string) {
   return { path: "/db_command", body: stringifyExact(command) };
 }
 
-/** By GET the upstream itself refuses to write. */
+/** The upstream itself refuses to write by GET. */
 function byGet(sql: string, params: SqlParam[], queryType: string) {
   const query = new URLSearchParams({ sql, query_type: queryType, query_params: stringifyExact(params) });
   return { path: `/api/execute_sql?${query}`, body: null };

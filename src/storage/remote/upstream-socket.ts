@@ -47,9 +47,11 @@ export class UpstreamSocket {
   readonly isForAll: boolean;
   readonly #options: UpstreamSocketOptions;
   readonly #socket: WebSocket;
-  /** By name: in force, asked for, to be asked for, and those in force that have no watcher. */
+  /** Names in force. */
   readonly #tickers = new Set<string>();
+  /** Names asked for, without a first frame. */
   readonly #begun = new Set<string>();
+  /** Names to be asked for. */
   readonly #missing: Set<string>;
   readonly #unwatched = new Set<string>();
   /** The answer to a message, or the greeting, is due. */
@@ -60,7 +62,6 @@ export class UpstreamSocket {
   #askedMs = this.#heardMs;
   /** Everything watched was in force first. */
   #inForceMs: number | null = null;
-  /** As its last frame told. */
   #epoch: string | null = null;
   /** The upstream's commands have told the same epoch. Until then no update counts. */
   #isOfUpstream = false;
@@ -200,7 +201,7 @@ export class UpstreamSocket {
     }
   }
 
-  /** What came before the first time may be missing. */
+  /** Earlier updates may be missing. */
   #completed(): void {
     if (this.#inForceMs !== null) return;
     this.#inForceMs = performance.now();
