@@ -4,54 +4,41 @@
  * folded in.
  */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
-import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "../../market/timestamp.ts";
-import { type Count, type RowRange, type TransferReader, TransferRowError } from "../contract.ts";
+import type { RowRange, TransferReader } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import {
   KIND_NAMES,
   KINDS,
-  type KindColumn,
   type KindName,
   kindOf,
   partName,
-  type RowKind,
   type SeriesRow,
-  type SeriesValue,
   seriesColumns,
 } from "../model/kinds.ts";
+import { LAST, readColumns, shortest } from "./columns.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
+import { rowColumns, storedRow } from "./stored-row.ts";
 
 /** Rows of one page, about 1 MB. */
 const PAGE_ROWS = 4_000;
 /** Nobody waits for another answer of this process, so a lock of somebody else is waited for. */
 const BUSY_TIMEOUT_MS = 10_000;
-const LAST = "~";
-const SECONDS_LENGTH = "2024-01-02 10:00:00".length;
 
 type Params = SQLQueryBindings[];
 type Values = unknown[];
 
-/** Digits as text where a double can't hold them: the connection reads integers as doubles. */
-const exactDigits = (column: string): string =>
-  `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
-   THEN CAST(${column} AS TEXT) ELSE ${column} END`;
-
-/** The columns of a `Row`, for `storedRow`. */
-export function rowColumns({ stamp, values, hasSeq }: RowKind): string[] {
-  const exact = ({ name, type }: KindColumn): string => (type === "count" ? exactDigits(name) : name);
-  return [stamp.name, ...values.map(exact), ...(hasSeq ? ["seq"] : [])];
-}
-
 export class SqliteTransfer implements TransferReader {
+  readonly #path: string;
   readonly #db: Database;
   /** Of the tables that are there: a file of the Python server may lack some, and `seq`. */
   readonly #columns = new Map<KindName, Set<string>>();
 
   /** @throws SQLiteError It can't be opened, or is no database. */
   constructor(path: string) {
-    this.#db = openReaderConnection(path);
+    this.#path = path;
+    this.#db = this.#open();
     try {
-      this.#db.run(`PRAGMA busy_timeout=${BUSY_TIMEOUT_MS}`);
       for (const kind of KIND_NAMES) {
         const columns = this.#db
           .query<{ name: string }, [string]>("SELECT name FROM pragma_table_info(?)")
@@ -100,73 +87,18 @@ export class SqliteTransfer implements TransferReader {
     }
   }
 
+  #open(): Database {
+    const db = openReaderConnection(this.#path);
+    db.run(`PRAGMA busy_timeout=${BUSY_TIMEOUT_MS}`);
+    return db;
+  }
+
+  /** On a connection of its own, whose snapshot ends with the walk. */
+  columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    return readColumns(() => this.#open(), this.#columns.get(query.kind) ?? null, query);
+  }
+
   close(): void {
     this.#db.close(false);
   }
-}
-
-/**
- * The Python server left out a fraction, or a time, of zeros: the shortest text of an instant comes
- * before its others.
- */
-function shortest(bound: string | null): string {
-  return bound === null ? "" : bound.replace(/\.0{6}$/, "").replace(/ 00:00:00$/, "");
-}
-
-/** @param values of `rowColumns`. @throws TransferRowError */
-export function storedRow(values: Values, name: KindName, series: string): SeriesRow {
-  const kind = kindOf(name);
-  const where = `${series} ${values[0]}`;
-  const row: SeriesRow = [stampOf(values[0], kind, where)];
-  for (const [index, column] of kind.values.entries())
-    row.push(storedValue(values[index + 1], column, where));
-  if (kind.hasSeq) row.push(wholeNumber(values.at(-1), where));
-  return row;
-}
-
-function stampOf(stored: unknown, { stamp, label }: RowKind, where: string): string {
-  if (stamp.type === "date") return canonical(stored, where, parseCalendarDate);
-  const text = canonical(stored, where, parseTimestamp);
-  if (stamp.type === "instant") return text;
-  if (!/^\.0+$/.test(text.slice(SECONDS_LENGTH)))
-    throw new TransferRowError(`${where}: ${label} have no fraction of a second`);
-  return toHourly(text);
-}
-
-function storedValue(value: unknown, { name, type }: KindColumn, where: string): SeriesValue {
-  if (type === "double") return real(value, name, where);
-  if (type === "count") return count(value, name, where);
-  if (value === null || typeof value === "string") return value;
-  throw new TransferRowError(`${where}: ${name} is no text`);
-}
-
-function canonical(stored: unknown, where: string, parse: (value: unknown) => string | null): string {
-  try {
-    const stamp = typeof stored === "string" ? parse(stored) : null;
-    if (stamp !== null) return stamp;
-  } catch (error) {
-    if (!(error instanceof TimestampError)) throw error;
-  }
-  throw new TransferRowError(`${where}: its stamp can't be read`);
-}
-
-function real(value: unknown, column: string, where: string): number | null {
-  if (value === null || typeof value === "number") return value;
-  throw unfit(value, column, where);
-}
-
-function count(value: unknown, column: string, where: string): Count | null {
-  if (value === null || typeof value === "number") return value;
-  if (typeof value === "string" && /^-?\d{16,19}$/.test(value)) return value;
-  throw unfit(value, column, where);
-}
-
-function wholeNumber(value: unknown, where: string): number {
-  if (Number.isSafeInteger(value)) return value as number;
-  throw unfit(value, "seq", where);
-}
-
-function unfit(value: unknown, column: string, where: string): TransferRowError {
-  const shown = typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : "something else";
-  return new TransferRowError(`${where}: ${column} is ${shown}, expected a number`);
 }

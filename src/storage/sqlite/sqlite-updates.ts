@@ -26,7 +26,7 @@ import type {
 import { storedParts } from "./distinct-values.ts";
 import { LastingStatements } from "./lasting-statements.ts";
 import { refusalsAreAway } from "./read-refusals.ts";
-import { rowColumns, storedRow } from "./sqlite-transfer.ts";
+import { rowColumns, storedRow } from "./stored-row.ts";
 
 type Params = SQLQueryBindings[];
 
