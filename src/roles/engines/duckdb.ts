@@ -52,8 +52,8 @@ export async function openDuckDbTransferReader(dbFile: string): Promise<Transfer
   // An empty file is an empty database, which DuckDB can't open without writing.
   if (!existsSync(dbFile) || statSync(dbFile).size === 0) return null;
   try {
-    const { session, close } = await openReadOnly(dbFile);
-    return new DuckDbTransfer(session, close);
+    const { session, ...file } = await openReadOnly(dbFile);
+    return new DuckDbTransfer(session, file);
   } catch (error) {
     throw new Error(`cannot read ${dbFile}: ${explain(error)}`, { cause: error });
   }

@@ -4,18 +4,14 @@
  * replaces in memory.
  */
 import { type RowRange, type TransferReader, TransferRowError } from "../contract.ts";
-import {
-  type KindColumn,
-  type KindName,
-  kindOf,
-  type RowKind,
-  type SeriesRow,
-  seriesLabel,
-} from "../model/kinds.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
+import { type KindName, kindOf, type RowKind, type SeriesRow, seriesLabel } from "../model/kinds.ts";
 import { countOf, seqOf, storedStamp, walkPages } from "../transfer-rows.ts";
+import { readColumns } from "./columns.ts";
 import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
 import type { Param, Session } from "./session.ts";
+import { boundsOf, instant, readStoredColumns, type StoredColumns, valueSql } from "./stored-columns.ts";
 import { Turns } from "./turns.ts";
 
 /** Rows of one page, 1 MB or 2: four of DuckDB's vectors. */
@@ -25,26 +21,21 @@ const WINDOW_SHARE = 1.5;
 /** The driver's results lie outside of the heap, so their memory doesn't make the collector run. */
 const PAGES_PER_COLLECTION = 32;
 const LAST_MS = Date.UTC(9999, 11, 31);
-const FIRST_DATE = "0001-01-01";
-const LAST_DATE = "9999-12-31";
-const FIRST = `${FIRST_DATE} 00:00:00`;
-const LAST = `${LAST_DATE} 23:59:59.999999`;
-
-/** Types by the names of the columns. */
-type Columns = Map<string, string>;
 type Values = unknown[];
 
 export class DuckDbTransfer implements TransferReader {
   readonly #session: Session;
+  readonly #connect: () => Promise<Session>;
   readonly #close: () => void;
   readonly #turns = new Turns();
   #pages = 0;
   /** Those that are there. A count that becomes wider while a copy saves is read the same way. */
-  readonly #columns = new Map<string, Columns>();
+  readonly #columns = new Map<string, StoredColumns>();
 
-  /** @param close frees the session too. */
-  constructor(session: Session, close: () => void) {
+  /** @param file `close` frees the session too. */
+  constructor(session: Session, { connect, close }: { connect(): Promise<Session>; close(): void }) {
     this.#session = session;
+    this.#connect = connect;
     this.#close = close;
   }
 
@@ -68,7 +59,7 @@ export class DuckDbTransfer implements TransferReader {
     const hasSeq = columns.has("seq");
     const seq = kind.hasSeq ? (hasSeq ? "seq" : "rowid") : null;
     const isDate = kind.stamp.type === "date";
-    const [first, last] = isDate ? [FIRST_DATE, LAST_DATE] : [FIRST, LAST];
+    const [first, last] = boundsOf(isDate);
     const series = seriesSql(kind);
     const [lower, upper] = [series.length + 1, series.length + 2];
     const filters = [
@@ -96,20 +87,20 @@ export class DuckDbTransfer implements TransferReader {
     yield* kind.hasSeq && !hasSeq ? counted(pages) : pages;
   }
 
+  columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    return readColumns(this.#connect, query);
+  }
+
   close(): void {
     this.#close();
   }
 
   /** Null: there is no such table. */
-  async #columnsOf(table: string): Promise<Columns | null> {
+  async #columnsOf(table: string): Promise<StoredColumns | null> {
     const known = this.#columns.get(table);
     if (known !== undefined) return known;
-    const rows = await this.#rows(
-      "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal AND table_name = $1",
-      [table],
-    );
-    if (rows.length === 0) return null;
-    const columns: Columns = new Map(rows.map(([name, type]) => [String(name).toLowerCase(), String(type)]));
+    const columns = await this.#turns.run(() => readStoredColumns(this.#session, table));
+    if (columns === null) return null;
     this.#columns.set(table, columns);
     return columns;
   }
@@ -168,21 +159,8 @@ function toMs(stamp: string): number {
   return Date.parse(`${stamp.slice(0, 23).replace(" ", "T")}Z`);
 }
 
-/** What the column is compared as. Only its own type lets DuckDB skip what lies before a page. */
-function instant(column: string, columns: Columns): { sql: string; type: string } {
-  const type = columns.get(column);
-  if (type === "DATE" || type === "TIMESTAMP") return { sql: column, type };
-  return { sql: `TRY_CAST(${column} AS TIMESTAMP)`, type: "TIMESTAMP" };
-}
-
 function asText(stamp: string): string {
   return `strftime(${stamp}, '%Y-%m-%d %H:%M:%S.%f')`;
-}
-
-function valueSql({ name, type }: KindColumn, columns: Columns): string {
-  if (type === "double") return columns.has(name) ? `${name}::DOUBLE` : "NULL::DOUBLE";
-  if (!columns.has(name)) return "NULL::VARCHAR";
-  return columns.get(name) === "FLOAT" ? `${name}::DOUBLE::VARCHAR` : `${name}::VARCHAR`;
 }
 
 /**

@@ -15,9 +15,9 @@
  *   `statement-guard.ts` does for users' statements. A user who inserts what a feed is saving in
  *   the same moment can store a key twice; reads show both rows.
  * - Macros of users never change what the server's own statements mean: see `own-names.ts`.
- * - DuckDB's streaming results end without a word when they fail half way, so none is used: large
- *   answers are read in pages within one transaction, and results of users are built whole, up to
- *   their row limit.
+ * - DuckDB's streaming results end without a word when they fail half way. Only a walk over columns
+ *   uses one, which counts its rows before: large answers are read in pages within one transaction,
+ *   and results of users are built whole, up to their row limit.
  * - COPY could write to the database's own files, a function that reads them gives up the lock on
  *   them, and logging to a file ends the process; none is kept out by DuckDB's settings, but by
  *   `user-sql-statement.ts` and `refused-functions.ts`.
@@ -83,7 +83,7 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
     sql,
     async openTransfer() {
       const session = await file.connect();
-      return new DuckDbTransfer(session, () => session.close());
+      return new DuckDbTransfer(session, { connect: () => file.connect(), close: () => session.close() });
     },
     preparation: file.preparation,
     epochBegun: writer.epochBegun,

@@ -9,6 +9,8 @@ const THREADS = 2;
 
 export interface ReadOnlyFile {
   session: Session;
+  /** Another one, which must be closed before the file. */
+  connect(): Promise<Session>;
   close(): void;
 }
 
@@ -29,11 +31,16 @@ export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
     autoload_known_extensions: "false",
   });
   try {
-    const session = new Session(await instance.connect());
-    await session.connection.run((await ownNames(session.connection)).begin);
+    const connect = async (): Promise<Session> => {
+      const session = new Session(await instance.connect());
+      await session.connection.run((await ownNames(session.connection)).begin);
+      return session;
+    };
+    const session = await connect();
     await session.connection.run("SET GLOBAL TimeZone = 'UTC'");
     return {
       session,
+      connect,
       close() {
         session.close();
         instance.closeSync();

@@ -3,6 +3,7 @@ import type {
   DuckDBConnection,
   DuckDBMaterializedResult,
   DuckDBPreparedStatement,
+  DuckDBResult,
   DuckDBValue,
 } from "@duckdb/node-api";
 
@@ -22,8 +23,7 @@ export class Session {
   }
 
   /**
-   * The whole result, in DuckDB's memory. Its streaming results are not used: one that fails half
-   * way ends as if it were complete.
+   * The whole result, in DuckDB's memory.
    *
    * A statement that reads tables is prepared anew each time. DuckDB plans some of them once, by
    * what the tables hold then: run again when they hold more, they return wrong rows.
@@ -36,6 +36,20 @@ export class Session {
     try {
       bind(prepared, params);
       return await prepared.run();
+    } finally {
+      prepared.destroySync();
+    }
+  }
+
+  /**
+   * The result as it is made. One that fails half way ends as if it were complete: whoever takes it
+   * has to know how many rows there are.
+   */
+  async stream(sql: string, params: Param[]): Promise<DuckDBResult> {
+    const prepared = await this.connection.prepare(sql);
+    try {
+      bind(prepared, params);
+      return await prepared.stream();
     } finally {
       prepared.destroySync();
     }

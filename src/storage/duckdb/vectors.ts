@@ -1,0 +1,30 @@
+/**
+ * The memory of DuckDB's vectors as typed arrays, which its types keep private: to take values one
+ * by one makes a BigInt or an object of each.
+ */
+import type { DuckDBVector } from "@duckdb/node-api";
+
+interface Memory<A> {
+  /** What stands at a null means nothing. */
+  items: A;
+  validity: {
+    data: BigUint64Array | null;
+    offset: number;
+    setItemValid(index: number, valid: boolean): void;
+  };
+}
+
+export type Items = Float64Array | BigInt64Array | Int32Array;
+
+/** @param vector of a type with a fixed width, for which A is the array. */
+export function memoryOf<A extends Items>(vector: DuckDBVector): Memory<A> {
+  return vector as unknown as Memory<A>;
+}
+
+/** 32 rows to a word, 1 where there is a value; null: every row has one. */
+export function validBits(vector: DuckDBVector): Uint32Array | null {
+  const { data, offset } = (vector as unknown as Memory<Items>).validity;
+  if (data === null) return null;
+  if (offset !== 0) throw new Error("a slice of a vector is not looked at");
+  return new Uint32Array(data.buffer, data.byteOffset, data.length * 2);
+}
