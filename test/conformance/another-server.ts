@@ -3,6 +3,7 @@ import { parseSettings } from "../../src/config/settings.ts";
 import { parseUpstream } from "../../src/config/upstream-url.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import { RequestError } from "../../src/protocol/errors.ts";
+import { openTransferReader } from "../../src/roles/engine.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
 import { askNewer } from "../../src/storage/remote/commands.ts";
 import { RemoteReader } from "../../src/storage/remote/remote-reader.ts";
@@ -38,6 +39,7 @@ export async function openAnotherServer(dbFile: string): Promise<Opened> {
       close() {},
     },
     reader,
+    openTransfer: async () => (await openTransferReader(`http://127.0.0.1:${server.port}`))!,
     async execute(sql) {
       changeAsAnotherProgram(dbFile, sql);
     },

@@ -2,11 +2,13 @@
 import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
+import { openTransferReader } from "../../src/roles/engine.ts";
 import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
-import type { SaveOutcome, StockReader, StockWriter } from "../../src/storage/contract.ts";
+import type { SaveOutcome, StockReader, StockWriter, TransferReader } from "../../src/storage/contract.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { connectForReading, openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
+import { SqliteTransfer } from "../../src/storage/sqlite/sqlite-transfer.ts";
 import { changeAsAnotherProgram } from "../support/another-program.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
@@ -15,6 +17,8 @@ import { openAnotherServer } from "./another-server.ts";
 export interface OpenDatabase extends AsyncDisposable {
   readonly writer: StockWriter;
   readonly reader: StockReader;
+  /** To be closed before the database. */
+  openTransfer(): Promise<TransferReader>;
   /** A statement that writes, as another program would send it. */
   execute(statement: string): Promise<void>;
   /** What the writer tells of an outcome: all of it, or only that it was stored. */
@@ -50,6 +54,7 @@ export interface Driver {
  * - `smallLog`: the log can be so small that a test sees it trimmed.
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
+ * - `columns`: rows can be read as columns.
  */
 export type Capability =
   | "noticesOthers"
@@ -59,9 +64,11 @@ export type Capability =
   | "updates"
   | "smallLog"
   | "anyDay"
-  | "knowsEmpty";
+  | "knowsEmpty"
+  | "columns";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
+  columns: "not yet",
   anyText: "its text is UTF-8 without NUL: such a save is refused",
   noticesOthers: "every worker writes, so nothing is kept that others could make wrong",
   smallLog: "it is trimmed every few seconds, not by each commit: see postgres-update-log.test.ts",
@@ -105,6 +112,7 @@ export const DRIVERS: Driver[] = [
   {
     name: "another server",
     lacks: {
+      columns: "not yet",
       anyText: "requests are JSON in UTF-8: a half of a surrogate pair is refused",
       anyDay: "its commands tell those of today",
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
@@ -136,6 +144,7 @@ async function reopening(
     get reader() {
       return db.reader;
     },
+    openTransfer: () => db.openTransfer(),
     execute: (statement) => db.execute(statement),
     async reopen() {
       await db[Symbol.asyncDispose]();
@@ -152,6 +161,7 @@ async function openSqlite(dbFile: string, options: OpenOptions = {}): Promise<Op
   return {
     writer,
     reader,
+    openTransfer: async () => new SqliteTransfer(dbFile),
     async execute(statement) {
       changeAsAnotherProgram(settings.dbFile, statement);
     },
@@ -181,6 +191,7 @@ async function openDuckDbFile(path: string, options: OpenOptions = {}): Promise<
     get reader() {
       return db.reader;
     },
+    openTransfer: () => db.openTransfer(),
     async execute(statement) {
       if (/^create /i.test(statement)) {
         // What a table is, only another program changes: while no server has the file open.
@@ -202,6 +213,7 @@ async function openPostgresDatabase(dbFile: string, options: OpenOptions = {}): 
   return {
     writer: db.writer,
     reader: db.reader,
+    openTransfer: async () => (await openTransferReader(dbFile))!,
     async execute(statement) {
       const { connection } = await connectForReading(dbFile);
       await connection.run(statement);

@@ -36,7 +36,7 @@ export async function* readColumns(
   const interrupt = (): void => session.connection.interrupt();
   signal?.addEventListener("abort", interrupt);
   try {
-    await session.run("BEGIN TRANSACTION");
+    await session.run("BEGIN TRANSACTION READ ONLY");
     const walk = await Walk.begin(session, query);
     if (walk !== null) yield* walk.batches();
   } catch (error) {
@@ -44,6 +44,8 @@ export async function* readColumns(
     throw refusalOf(error, query);
   } finally {
     signal?.removeEventListener("abort", interrupt);
+    // A result that isn't read to its end would keep the transaction after the connection.
+    await session.run("ROLLBACK").catch(() => null);
     session.close();
   }
 }
@@ -155,11 +157,10 @@ class Walk {
       return names.map((name) => `$${params.push(name)}::VARCHAR`);
     };
     const isOne = run.length === 1;
-    const columns = `(${series.join(", ")})`;
     const first = key(run[0]!);
     const filter = isOne
       ? series.map((column, index) => `${column} = ${first[index]}`).join(" AND ")
-      : `${columns} >= (${first.join(", ")}) AND ${columns} <= (${key(run.at(-1)!).join(", ")})`;
+      : betweenSql(series, first, key(run.at(-1)!));
     const rows = `${this.#source} AND ${filter}`;
     const stamps = this.#kind.hasSeq ? [this.#at, "seq"] : [this.#at];
     const isInOrder = isOne && (await this.#isInOrder(rows, params));
@@ -202,6 +203,14 @@ class Walk {
       return series;
     });
   }
+}
+
+/** Of keys, inclusive. The bounds of the first column alone let DuckDB skip what lies beyond. */
+function betweenSql([ticker, part]: string[], first: string[], last: string[]): string {
+  const tickers = `${ticker} >= ${first[0]} AND ${ticker} <= ${last[0]}`;
+  if (part === undefined) return tickers;
+  return `${tickers} AND (${ticker} > ${first[0]} OR ${part} >= ${first[1]})
+    AND (${ticker} < ${last[0]} OR ${part} <= ${last[1]})`;
 }
 
 /** Of a run, as its rows come. */
