@@ -1,6 +1,7 @@
 /** What every driver that has columns gives: the rows that were saved, from one snapshot. */
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import {
+  type ColumnSave,
   type Save,
   type TickRow,
   type TransferReader,
@@ -14,7 +15,9 @@ import {
   rowsOfBatch,
 } from "../../src/storage/model/columns.ts";
 import { KIND_NAMES, type KindName, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
+import { batchOfRows } from "../support/column-batches.ts";
 import { randomNumbers } from "../support/random.ts";
+import { tempDir } from "../support/temp-dir.ts";
 import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
 
@@ -154,7 +157,64 @@ function expectedLines(
   );
 }
 
-withEachDriver({ topic: "columns", needs: "columns" }, ({ withDatabase, testOf }) => {
+async function allLines(db: OpenDatabase): Promise<string[]> {
+  const reader = await db.openTransfer();
+  const lines: string[] = [];
+  for (const kind of KIND_NAMES) lines.push(...(await readLines(reader, { kind, ...everything })));
+  await reader.close();
+  return lines;
+}
+
+/** Random saves of a few keys, so that they meet what is stored, in every way to do so. */
+function meetingSaves(seed: number): Save[] {
+  const random = randomNumbers(seed);
+  const oneOf = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
+  const counts = [1, 2, null, "9007199254740993"];
+  return Array.from({ length: 60 }, (_, day): Save => {
+    const kind = oneOf(KIND_NAMES);
+    const { part, stamp, values, hasSeq } = kindOf(kind);
+    // Some of what is stored, or only what is newer.
+    const first = random() < 0.5 ? 0 : 20 * day;
+    const places = Array.from(
+      { length: 1 + Math.floor(random() * 8) },
+      () => first + Math.floor(random() * 12),
+    );
+    const isSorted = !hasSeq || random() < 0.7;
+    if (isSorted) places.sort((a, b) => a - b);
+    const withSeq = random() < 0.5;
+    const rows = (hasSeq ? places : [...new Set(places)]).map((place, index): SeriesRow => {
+      const at = isoOf(Date.UTC(2024, 0, 1 + place)).slice(0, 23);
+      return [
+        `${at}000`.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]),
+        ...values.map(({ type }) => (type === "count" ? oneOf(counts) : oneOf([1.5, 2.5, null]))),
+        ...(hasSeq ? [withSeq ? index % 3 : null] : []),
+      ];
+    });
+    const onDuplicate = oneOf(["replace", hasSeq ? "append" : "keep", "error"]);
+    const name = part === null ? null : oneOf(["quote", "trade"]);
+    return { kind, ticker: oneOf(["A", "B"]), part: name, rows, onDuplicate } as Save;
+  });
+}
+
+withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, testOf }) => {
+  for (const seed of [1, 2, 3]) {
+    test(`saved as columns or as rows, outcomes and what is stored are the same (${seed})`, async () => {
+      using one = tempDir();
+      using other = tempDir();
+      await using asRows = await open(one.path);
+      await using asColumns = await open(other.path);
+      if (asColumns.writer.commitColumns === undefined) return;
+      for (const { rows, ...save } of meetingSaves(seed)) {
+        const [expected] = await asRows.writer.commit([{ ...save, rows } as Save]);
+        const batch = batchOfRows(save.kind, rows as SeriesRow[]);
+        expect(await asColumns.writer.commitColumns({ ...save, batch } as ColumnSave)).toEqual(expected!);
+      }
+      const stored = await Promise.all([asRows, asColumns].map(allLines));
+      expect(stored[0]!.length).toBeGreaterThan(20);
+      expect(stored[1]).toEqual(stored[0]!);
+    });
+  }
+
   const withReader = (
     name: string,
     body: (db: OpenDatabase, reader: TransferReader) => Promise<void>,

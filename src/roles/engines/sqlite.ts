@@ -64,6 +64,7 @@ export function openSqliteWriter({
     preparation: writer.preparation,
     epochBegun: writer.epochBegun,
     commit: (saves, progress) => writer.commit(saves, progress),
+    commitColumns: (save, progress) => writer.commitColumns(save, progress),
     changedByOthers: () => writer.changedByOthers(),
     roomLack: () => writer.roomLack(),
     lost: () => writer.lost(),
