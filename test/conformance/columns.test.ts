@@ -215,6 +215,31 @@ withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, te
     });
   }
 
+  withDatabase("a save of columns that a rule of users' refuses stores nothing", async (db) => {
+    if (db.writer.commitColumns === undefined) return;
+    await db.execute("CREATE UNIQUE INDEX one_price ON realtime_data (price)");
+    const saveOf = (ticks: [at: number, price: number][]): ColumnSave => {
+      const rows = ticks.map(([n, price]): TickRow => [stampOf(n), price, 1, null, null, null]);
+      const batch = batchOfRows("ticks", rows);
+      return { kind: "ticks", ticker: "A", part: "trade", onDuplicate: "append", batch };
+    };
+    const outcomeOf = (ticks: [at: number, price: number][]) => db.writer.commitColumns!(saveOf(ticks));
+    expect(
+      await outcomeOf([
+        [1, 1],
+        [2, 2],
+      ]),
+    ).toMatchObject({ ok: true, stored: 2 });
+    expect(
+      await outcomeOf([
+        [3, 3],
+        [4, 1],
+      ]),
+    ).toMatchObject({ ok: false, status: 409 });
+    expect(await outcomeOf([[5, 5]])).toMatchObject({ ok: true, stored: 1, position: 2 });
+    expect(await allLines(db)).toHaveLength(3);
+  });
+
   const withReader = (
     name: string,
     body: (db: OpenDatabase, reader: TransferReader) => Promise<void>,

@@ -117,6 +117,7 @@ function writerOf({ writer, preparation, epochBegun, close }: Awaited<ReturnType
     preparation,
     epochBegun,
     commit: (saves) => writer.commit(saves),
+    ...(writer.commitColumns && { commitColumns: writer.commitColumns.bind(writer) }),
     changedByOthers: () => writer.changedByOthers(),
     removeCheck: (ticker) => writer.removeCheck(ticker),
     roomLack: () => writer.roomLack?.() ?? null,

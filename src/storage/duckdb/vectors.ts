@@ -28,3 +28,17 @@ export function validBits(vector: DuckDBVector): Uint32Array | null {
   if (offset !== 0) throw new Error("a slice of a vector is not looked at");
   return new Uint32Array(data.buffer, data.byteOffset, data.length * 2);
 }
+
+/** @param nulls 1 where there is no value. */
+export function copyInto(vector: DuckDBVector, values: Items, nulls: Uint8Array | null): void {
+  const { items, validity } = memoryOf<Float64Array>(vector);
+  // One type of array is copied into another of the same.
+  items.set(values as Float64Array);
+  if (nulls === null) {
+    validity.data = null;
+    return;
+  }
+  const bits = new Uint32Array(Math.ceil(nulls.length / 64) * 2);
+  for (let i = 0; i < nulls.length; i++) if (nulls[i] !== 1) bits[i >>> 5]! |= 1 << (i & 31);
+  validity.data = new BigUint64Array(bits.buffer);
+}

@@ -1,0 +1,158 @@
+/**
+ * 1,000,000 ticks as columns, saved and read by each engine's driver, beside a loop that does the
+ * same with nothing but the engine, in the same process and in turn. Into and out of files of their
+ * own; opening and closing the server's side isn't counted.
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { openTransferReader, openWriter } from "../../src/roles/engine.ts";
+import type { TransferReader } from "../../src/storage/contract.ts";
+import type { ColumnQuery } from "../../src/storage/model/columns.ts";
+import { TICKS, type TickBatch, tickBatches } from "../column-data.ts";
+import { type BareColumns, bareColumns, type ColumnEngine } from "../floors/bare-columns.ts";
+import {
+  type BenchContext,
+  type Comparison,
+  interleave,
+  invalidSamples,
+  type Sample,
+  type Scenario,
+  type ScenarioReport,
+} from "../scenario.ts";
+
+const ENGINES: Record<ColumnEngine, { label: string; ending: string }> = {
+  sqlite: { label: "SQLite", ending: "db" },
+  duckdb: { label: "DuckDB", ending: "duckdb" },
+};
+const RATIO_MIN = 0.7;
+const READ = ["timestamp", "price", "size", "type"];
+/** Of the event loop's turns during a walk 99 of 100 take at most so long. */
+const TURN_MS_MAX = 10;
+
+export const columns: Scenario = { key: "columns", optIn: true, run: measureColumns };
+
+async function measureColumns(context: BenchContext): Promise<ScenarioReport> {
+  const report: ScenarioReport = { comparisons: [], facts: [], python: [], invalid: [] };
+  const batches = tickBatches();
+  for (const engine of Object.keys(ENGINES) as ColumnEngine[]) {
+    if (!context.engines.includes(engine)) continue;
+    const measured = await measureEngine(context, engine, batches);
+    report.comparisons.push(...measured.comparisons);
+    report.facts.push(...measured.facts);
+    report.invalid.push(...measured.invalid);
+  }
+  return report;
+}
+
+async function measureEngine(
+  context: BenchContext,
+  engine: ColumnEngine,
+  batches: TickBatch[],
+): Promise<Pick<ScenarioReport, "comparisons" | "facts" | "invalid">> {
+  const { label, ending } = ENGINES[engine];
+  const bare = await bareColumns(engine);
+  const fileOf = (name: string): string => join(context.folder, `columns-${name}.${ending}`);
+  const turns: Turns = { p99: [], longest: [] };
+  const ours = {
+    saved: () => oursSaved(fileOf("ours"), batches),
+    read: () => oursRead(fileOf("ours"), turns),
+  };
+  const samples = await interleave<"bare saved" | "saved" | "bare read" | "read">(context, {
+    "bare saved": () => bareSaved(bare, fileOf("bare"), batches),
+    ...(context.floorsOnly ? {} : { saved: ours.saved }),
+    "bare read": () => bareRead(bare, fileOf(context.floorsOnly ? "bare" : "ours"), batches),
+    ...(context.floorsOnly ? {} : { read: ours.read }),
+  });
+  const compared = (what: "saved" | "read", by: string): Comparison => ({
+    name: `${label}: ${TICKS.toLocaleString("en-US")} ticks ${what} as columns`,
+    unit: " rows/s",
+    base: { name: by, samples: samples[`bare ${what}`] },
+    ours: samples[what] ?? [],
+    target: what === "read" ? RATIO_MIN : null,
+  });
+  return {
+    comparisons: [compared("saved", bare.writes), compared("read", bare.reads)],
+    facts: [
+      { name: `${label}: a turn during a walk, p99`, unit: "ms", values: turns.p99, max: TURN_MS_MAX },
+      { name: "… the longest", unit: "ms", values: turns.longest, max: null },
+    ],
+    invalid: invalidSamples(
+      Object.fromEntries(Object.entries(samples).map(([name, list]) => [`${label} ${name}`, list])),
+    ),
+  };
+}
+
+function sampleOf(ms: number, invalid: string[] = []): Sample {
+  return { perSecond: (TICKS * 1_000) / ms, clientCpu: 0, p99Ms: null, invalid };
+}
+
+function remove(file: string): void {
+  for (const ending of ["", "-wal", "-shm", ".wal", ".epoch"]) rmSync(`${file}${ending}`, { force: true });
+}
+
+async function bareSaved(bare: BareColumns, file: string, batches: TickBatch[]): Promise<Sample> {
+  remove(file);
+  return sampleOf(await bare.write(file, batches));
+}
+
+async function oursSaved(file: string, batches: TickBatch[]): Promise<Sample> {
+  remove(file);
+  const writer = await openWriter({ dbFile: file, durability: "full" });
+  const startedAt = performance.now();
+  let stored = 0;
+  for (const { ticker, batch } of batches) {
+    const save = { kind: "ticks", ticker, part: "trade", onDuplicate: "append", batch } as const;
+    const outcome = await writer.commitColumns!(save);
+    if (outcome.ok) stored += outcome.stored;
+  }
+  const ms = performance.now() - startedAt;
+  await writer.close();
+  return sampleOf(ms, stored === TICKS ? [] : [`${stored} of ${TICKS} ticks were stored`]);
+}
+
+async function bareRead(bare: BareColumns, file: string, batches: TickBatch[]): Promise<Sample> {
+  const startedAt = performance.now();
+  const { rows, prices } = await bare.read(file);
+  const ms = performance.now() - startedAt;
+  const sum = batches.flatMap((batch) => [...batch.prices]).reduce((all, price) => all + price, 0);
+  const invalid = rows === TICKS && Math.abs(prices - sum) < 1 ? [] : [`read ${rows} of ${TICKS} ticks`];
+  return sampleOf(ms, invalid);
+}
+
+/** Of the event loop during a walk, run by run, in ms. */
+interface Turns {
+  p99: number[];
+  longest: number[];
+}
+
+async function oursRead(file: string, turns: Turns): Promise<Sample> {
+  const reader = (await openTransferReader(file))!;
+  await walk(reader, ["T0"]); // the code is compiled
+  const lengths: number[] = [];
+  let turned = performance.now();
+  const look = (): void => {
+    const now = performance.now();
+    lengths.push(now - turned);
+    turned = now;
+    if (isWalking) setImmediate(look);
+  };
+  let isWalking = true;
+  setImmediate(look);
+  const startedAt = performance.now();
+  const rows = await walk(reader, null);
+  const ms = performance.now() - startedAt;
+  isWalking = false;
+  lengths.sort((a, b) => a - b);
+  turns.p99.push(lengths[Math.floor(lengths.length * 0.99)] ?? 0);
+  turns.longest.push(lengths.at(-1) ?? 0);
+  await reader.close();
+  return sampleOf(ms, rows === TICKS ? [] : [`read ${rows} of ${TICKS} ticks`]);
+}
+
+/** @returns the rows it read. */
+async function walk(reader: TransferReader, tickers: string[] | null): Promise<number> {
+  const query: ColumnQuery = { kind: "ticks", tickers, part: null, from: null, to: null, columns: READ };
+  let rows = 0;
+  for await (const batch of reader.columns!(query)) rows += batch.rows;
+  return rows;
+}
