@@ -4,8 +4,10 @@
  * replaces.
  */
 import type { RowRange, TransferReader } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { walkPages } from "../transfer-rows.ts";
+import { ColumnReader } from "./columns.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, requestErrorOf } from "./postgres-errors.ts";
@@ -15,15 +17,18 @@ import { columnSql, isSeries, rowCells, STAMP_TYPES, stampParam, storedRow } fro
 const PAGE_ROWS = 4_000;
 /** A page that met a broken connection is read again on another. */
 const TRIES = 2;
+
 export class PostgresTransfer implements TransferReader {
   readonly #pool: PostgresPool;
   readonly #close: () => Promise<void>;
+  readonly #columns: ColumnReader;
   /** Null until asked for; without a table, no rows of its kind. */
   #tables: Promise<Set<string>> | null = null;
 
   constructor(pool: PostgresPool, close: () => Promise<void>) {
     this.#pool = pool;
     this.#close = close;
+    this.#columns = new ColumnReader(pool);
   }
 
   async tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
@@ -65,6 +70,10 @@ export class PostgresTransfer implements TransferReader {
         return page.map((stored) => storedRow(Object.values(stored), kind, label));
       },
     });
+  }
+
+  async *columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    if (await this.#has(query.kind)) yield* this.#columns.read(query);
   }
 
   close(): Promise<void> {

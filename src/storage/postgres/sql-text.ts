@@ -34,7 +34,7 @@ export function dayStart(day: string): string {
  * `YYYY-MM-DD HH:MM:SS.ffffff`; also of a column without a time zone, which that of the session,
  * UTC, gets.
  */
-function microseconds(column: string): string {
+export function microseconds(column: string): string {
   const text = utcText(`${column}::timestamptz`);
   return `rpad(${text} || CASE WHEN ${text} LIKE '%.%' THEN '' ELSE '.' END, 26, '0')`;
 }
@@ -45,6 +45,11 @@ function microseconds(column: string): string {
  */
 export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** Any text as a constant, whatever the session's settings say of backslashes. */
+export function anyLiteral(text: string): string {
+  return `E${literal(text.replaceAll("\\", "\\\\"))}`;
 }
 
 /** A name as PostgreSQL takes it, whatever is in it. */
