@@ -1,16 +1,23 @@
 /** Rows as typed columns out of PostgreSQL and into it. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { parseSettings } from "../../src/config/settings.ts";
-import type { Save, SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import type { Save, SaveOutcome, SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import {
   type ColumnBatch,
   type ColumnQuery,
   rowColumnNames,
   rowsOfBatch,
 } from "../../src/storage/model/columns.ts";
-import { KIND_NAMES, KINDS, type KindName, kindOf, seriesColumns } from "../../src/storage/model/kinds.ts";
+import {
+  KIND_NAMES,
+  KINDS,
+  type KindName,
+  kindOf,
+  type SeriesRow,
+  seriesColumns,
+} from "../../src/storage/model/kinds.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
-import { exactRow, randomSave } from "../support/column-rows.ts";
+import { batchOf, exactRow, randomSave } from "../support/column-rows.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
 import { randomNumbers } from "../support/random.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
@@ -267,4 +274,70 @@ test("the signal stops a statement that has given nothing yet", async () => {
     await until(async () => !(await waiting()));
   });
   expect((await rowsByColumns(db, everything("ticks"))).length).toBe(1);
+});
+
+const storeColumns = (db: PostgresDatabase, { rows, ...save }: Save): Promise<SaveOutcome> =>
+  db.writer.commitColumns({ ...save, batch: batchOf(save.kind, rows as SeriesRow[]) });
+
+/** The same save, with another rule. */
+const withRule = (save: Save, rule: number): Save =>
+  ({
+    ...save,
+    onDuplicate: [kindOf(save.kind).hasSeq ? "append" : "keep", "replace", "error"][rule % 3],
+  }) as Save;
+
+test("saves of columns do what the same saves do as rows, whatever is stored already", async () => {
+  await using byRows = await open(await postgres.freshSchema());
+  await using byColumns = await open(await postgres.freshSchema());
+  for (let seed = 0; seed < 36; seed++) {
+    const kind = KIND_NAMES[seed % 3]!;
+    const part = KINDS[kind].part === null ? null : "trade";
+    // Every other one meets rows of the one before of its kind.
+    const random = randomNumbers(seed - (seed % 6 < 3 ? 0 : 3));
+    const save = withRule(randomSave(random, { kind, ticker: "A", part, rows: 6_000 }), Math.floor(seed / 6));
+    const rows = save.rows as SeriesRow[];
+    if (seed % 12 > 8) rows.splice(1_000, 500);
+    // Ticks may come in any order, and without a seq.
+    if (kind === "ticks" && seed % 4 === 1) rows.reverse();
+    if (kind === "ticks" && seed % 4 === 2) for (const row of rows) row[row.length - 1] = null;
+    const update = { saveId: `save ${seed}`, repeated: false, frame: `{"seed":${seed}}` };
+    const [expected] = await byRows.writer.commit([{ ...save, update } as Save]);
+    expect(await storeColumns(byColumns, { ...save, update } as Save)).toEqual(expected!);
+  }
+  for (const kind of KIND_NAMES)
+    expect(await rowsByRows(byColumns, kind)).toEqual(await rowsByRows(byRows, kind));
+  const position = (db: PostgresDatabase) => db.reader.updates.newest("A");
+  expect((await position(byColumns))?.position).toBe((await position(byRows))!.position);
+});
+
+test("a save of columns is one transaction, and a repetition of it changes nothing", async () => {
+  const dbFile = await postgres.freshSchema();
+  await using db = await open(dbFile);
+  const schema = new URL(dbFile).searchParams.get("search_path");
+  const save = manyTicks(20_000);
+  const update = { saveId: "one", repeated: false, frame: "{}" };
+  expect(await storeColumns(db, { ...save, update })).toEqual({ ok: true, stored: 20_000, position: 1 });
+  const repeated = { ...update, repeated: true };
+  expect(await storeColumns(db, { ...save, update: repeated })).toEqual({ ok: true, stored: 0, position: 1 });
+  await postgres.admin.unsafe(
+    `ALTER TABLE ${schema}.realtime_data ADD CONSTRAINT below CHECK (price < 19999) NOT VALID`,
+  );
+  expect(await storeColumns(db, { ...save, ticker: "B" })).toMatchObject({ ok: false, status: 409 });
+  expect(await db.transfer.tickers("ticks", null, 9)).toEqual(["A"]);
+  const unstorable = { ...save, ticker: "A\0" };
+  expect(await storeColumns(db, unstorable)).toMatchObject({ ok: false, status: 400 });
+});
+
+test("a save of columns whose connection breaks is done again, also when only its answer was lost", async () => {
+  const url = new URL(await postgres.freshSchema());
+  using proxy = proxyTo(Number(url.port));
+  url.port = String(proxy.port);
+  await using db = await open(url.href);
+  for (const [index, when] of (["before", "after"] as const).entries()) {
+    proxy.cutAt("COMMIT", when);
+    const outcome = await storeColumns(db, { ...manyTicks(20_000), ticker: when });
+    expect(outcome).toEqual({ ok: true, stored: 20_000, position: 1 });
+    expect(proxy.cuts).toBe(index + 1);
+    expect(await db.reader.updates.newest(when)).toMatchObject({ position: 1 });
+  }
 });

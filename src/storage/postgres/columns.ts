@@ -3,14 +3,15 @@
  * a cursor where a database of its kind has none. Either is one statement, and so one snapshot,
  * which keeps PostgreSQL from cleaning up: a walk has a bound.
  */
+import { BatchCells, typeOfColumn } from "../column-cells.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
-import { type ColumnType, keyColumns, kindOf, type RowKind } from "../model/kinds.ts";
-import { type Cell, type Cells, cellsOf } from "./column-cells.ts";
+import { keyColumns, kindOf, type RowKind } from "../model/kinds.ts";
+import { fillCells } from "./binary-cells.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { CopiedRows } from "./copied-rows.ts";
 import type { Lease, PostgresPool } from "./pool.ts";
 import { isUnknownToDatabase, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
-import { anyLiteral, columnSql, microseconds, STAMP_TYPES, stampParam } from "./sql-text.ts";
+import { anyLiteral, columnSql, isStorable, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
 
 /** Some 2 ms of work. */
 const BATCH_ROWS = 8_192;
@@ -86,79 +87,50 @@ async function undo(lease: Lease): Promise<void> {
 async function* copied(connection: PostgresConnection, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
   const kind = kindOf(query.kind);
   const rows = new CopiedRows(query.columns.length, BATCH_ROWS);
-  const batch = new Batch(query);
+  const batch = new BatchCells(kind, query.columns, BATCH_ROWS);
   const sql = `COPY (${selection(query, (name) => binaryCell(kind, name))}) TO STDOUT (FORMAT binary)`;
   for await (const piece of connection.copyOut(sql, query.signal)) {
     rows.push(piece);
     if (rows.waiting < BYTES_AT_ONCE) continue;
-    while (batch.take(rows)) {
-      if (!batch.isFull) continue;
+    while (take(batch, rows)) {
+      if (batch.room > 0) continue;
       yield batch.end();
       await new Promise(setImmediate);
       query.signal?.throwIfAborted();
     }
   }
   query.signal?.throwIfAborted();
-  while (batch.take(rows)) if (batch.isFull) yield batch.end();
+  while (take(batch, rows)) if (batch.room === 0) yield batch.end();
   if (batch.rows > 0) yield batch.end();
 }
 
 async function* fetched(connection: PostgresConnection, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
   const { signal, kind: name } = query;
   const kind = kindOf(name);
-  const batch = new Batch(query);
+  const batch = new BatchCells(kind, query.columns, BATCH_ROWS);
   const sql = selection(query, (column, index) => `${textCell(kind, column)} AS c${index}`);
   await connection.run(`DECLARE ${CURSOR} NO SCROLL CURSOR FOR ${sql}`, [], { signal });
   for (;;) {
-    const rows = await connection.run<Record<string, Cell>>(`FETCH ${BATCH_ROWS} FROM ${CURSOR}`, [], {
-      signal,
-    });
+    const rows = await connection.run<Record<string, string | number | null>>(
+      `FETCH ${BATCH_ROWS} FROM ${CURSOR}`,
+      [],
+      {
+        signal,
+      },
+    );
     if (rows.length === 0) return;
     for (const row of rows) batch.add(Object.values(row));
     yield batch.end();
   }
 }
 
-/** The columns of a batch, while rows come. */
-class Batch {
-  readonly #names: readonly string[];
-  readonly #make: () => Cells[];
-  #cells: Cells[];
-  rows = 0;
-
-  constructor({ kind: name, columns }: ColumnQuery) {
-    const kind = kindOf(name);
-    this.#names = columns;
-    this.#make = () => columns.map((column) => cellsOf(typeOf(kind, column), kind, BATCH_ROWS));
-    this.#cells = this.#make();
-  }
-
-  get isFull(): boolean {
-    return this.rows === BATCH_ROWS;
-  }
-
-  /** @returns False: no row has come whole. */
-  take(copied: CopiedRows): boolean {
-    const found = copied.find(BATCH_ROWS - this.rows);
-    if (found === 0) return false;
-    for (const [column, cells] of this.#cells.entries()) cells.fill(copied, column, found, this.rows);
-    this.rows += found;
-    return true;
-  }
-
-  add(row: Cell[]): void {
-    for (const [column, cells] of this.#cells.entries()) cells.set(this.rows, row[column]!);
-    this.rows++;
-  }
-
-  /** What it has; it is empty then. */
-  end(): ColumnBatch {
-    const { rows } = this;
-    const columns = new Map(this.#cells.map((cells, index) => [this.#names[index]!, cells.data(rows)]));
-    this.#cells = this.#make();
-    this.rows = 0;
-    return { rows, columns };
-  }
+/** @returns False: no row has come whole. */
+function take(batch: BatchCells, copied: CopiedRows): boolean {
+  const rows = copied.find(batch.room);
+  for (const [column, cells] of batch.columns.entries())
+    fillCells(cells, { copied, column, rows }, batch.rows);
+  batch.rows += rows;
+  return rows > 0;
 }
 
 /** Without parameters, which COPY takes none of. @param cell of the table `p`. */
@@ -169,7 +141,7 @@ function selection(
   const kind = kindOf(name);
   const at = `p.${columnSql(kind.stamp.name)}`;
   const stamp = (text: string | null, edge: "first" | "last"): string =>
-    `${anyLiteral(stampParam(kind, text, edge))}::${STAMP_TYPES[kind.stamp.type]}`;
+    `${anyLiteral(stampParam(kind, text, edge))}::${SQL_TYPES[kind.stamp.type]}`;
   const where = [
     ...(tickers === null ? [] : [`p.ticker IN (${tickers.map(anyLiteral).join(", ")})`]),
     ...(part === null || kind.part === null ? [] : [`p.${columnSql(kind.part)} = ${anyLiteral(part)}`]),
@@ -182,34 +154,12 @@ function selection(
       .join(", ")}`;
 }
 
-function typeOf({ stamp, values }: RowKind, column: string): ColumnType | "seq" {
-  if (column === "seq") return "seq";
-  if (column === stamp.name) return stamp.type;
-  return values.find(({ name }) => name === column)?.type ?? "text";
-}
-
-const BINARY_TYPES: Record<ColumnType | "seq", string> = {
-  text: "text",
-  json: "text",
-  double: "float8",
-  // Of an older server it is bigint.
-  count: "numeric",
-  date: "date",
-  second: "timestamptz",
-  instant: "timestamptz",
-  seq: "int8",
-};
-
 function binaryCell(kind: RowKind, column: string): string {
-  return `p.${columnSql(column)}::${BINARY_TYPES[typeOf(kind, column)]}`;
+  return `p.${columnSql(column)}::${SQL_TYPES[typeOfColumn(kind, column)]}`;
 }
 
 function textCell(kind: RowKind, column: string): string {
   const cell = `p.${columnSql(column)}`;
-  const type = typeOf(kind, column);
+  const type = typeOfColumn(kind, column);
   return type === "second" || type === "instant" ? microseconds(cell) : `${cell}::text`;
-}
-
-function isStorable(text: string): boolean {
-  return !text.includes("\0") && text.isWellFormed();
 }

@@ -11,7 +11,7 @@ import { ColumnReader } from "./columns.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, requestErrorOf } from "./postgres-errors.ts";
-import { columnSql, isSeries, rowCells, STAMP_TYPES, stampParam, storedRow } from "./sql-text.ts";
+import { columnSql, isSeries, rowCells, SQL_TYPES, stampParam, storedRow } from "./sql-text.ts";
 
 /** Rows of one page, about 1 MB. */
 const PAGE_ROWS = 4_000;
@@ -47,7 +47,7 @@ export class PostgresTransfer implements TransferReader {
     const label = `${ticker} ${partName(name, part)}`;
     const series = part === null ? [ticker] : [ticker, part];
     const at = `p.${columnSql(kind.stamp.name)}`;
-    const type = STAMP_TYPES[kind.stamp.type];
+    const type = SQL_TYPES[kind.stamp.type];
     const [first, last, seq] = [1, 2, 3].map((place) => `$${series.length + place}`);
     const start = kind.hasSeq
       ? `(${at}, p.seq) >= (${first}::${type}, ${seq}::bigint)`

@@ -1,6 +1,5 @@
 /** Pieces of SQL that several statements share. */
-import type { StampType } from "../../market/timestamp.ts";
-import { type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
+import { type ColumnType, type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
 import { countOf, seqOf, storedStamp } from "../transfer-rows.ts";
 
 /**
@@ -47,6 +46,11 @@ export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
+/** PostgreSQL's text is UTF-8 without NUL. */
+export function isStorable(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
+}
+
 /** Any text as a constant, whatever the session's settings say of backslashes. */
 export function anyLiteral(text: string): string {
   return `E${literal(text.replaceAll("\\", "\\\\"))}`;
@@ -72,11 +76,16 @@ export function isSeries(kind: RowKind, alias: string): string {
     .join(" AND ");
 }
 
-/** The types of parameters, and of casts, for stamps. */
-export const STAMP_TYPES: Record<StampType, string> = {
+/** The types of parameters, and of casts. Of an older server, a count is bigint as stored. */
+export const SQL_TYPES: Record<ColumnType | "seq", string> = {
+  text: "text",
+  json: "text",
+  double: "float8",
+  count: "numeric",
   date: "date",
   second: "timestamptz",
   instant: "timestamptz",
+  seq: "int8",
 };
 
 /** A stored stamp, or null for one of the ends of time, as a parameter of its type. */
