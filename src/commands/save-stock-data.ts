@@ -26,8 +26,8 @@ export const saveStockData: Command = {
   about: "Stores daily or hourly bars; daily bars get their moving averages.",
   async run(call, context) {
     const prepared = toSaveBars(call.params);
-    await commitSave(prepared, barsFrame(prepared.save.ticker, prepared.records), call, context);
-    return '{"message":"Aggregated data saved successfully."}';
+    const frame = barsFrame(prepared.save.ticker, prepared.records);
+    return commitSave(prepared, { frame, message: "Aggregated data saved successfully." }, call, context);
   },
 };
 

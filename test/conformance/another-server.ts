@@ -3,11 +3,15 @@ import { parseSettings } from "../../src/config/settings.ts";
 import { parseUpstream } from "../../src/config/upstream-url.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import { RequestError } from "../../src/protocol/errors.ts";
+import { barsFrame, realtimeFrame } from "../../src/protocol/frames.ts";
+import type { JsonRecord } from "../../src/protocol/json.ts";
 import { openTransferReader } from "../../src/roles/engine.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
+import { kindOf } from "../../src/storage/model/kinds.ts";
 import { askNewer } from "../../src/storage/remote/commands.ts";
 import { RemoteReader } from "../../src/storage/remote/remote-reader.ts";
 import { RemoteSaves } from "../../src/storage/remote/remote-saves.ts";
+import { RemoteUpdateReader } from "../../src/storage/remote/remote-update-reader.ts";
 import { saveCommand } from "../../src/storage/remote/save-command.ts";
 import { Upstream } from "../../src/storage/remote/upstream.ts";
 import { changeAsAnotherProgram } from "../support/another-program.ts";
@@ -17,7 +21,10 @@ import type { Opened } from "./drivers.ts";
 const MIB = 1024 * 1024;
 const SILENT: LogLines = { debug() {}, info() {}, warning() {}, error() {}, critical() {} };
 
-export async function openAnotherServer(dbFile: string): Promise<Opened> {
+/** What was saved, by ticker and position. It outlasts the server. */
+export type SentSaves = Map<string, Save>;
+
+export async function openAnotherServer(dbFile: string, sent: SentSaves): Promise<Opened> {
   const { settings } = parseSettings([], {});
   const server = await startServer({ dbFile });
   const upstream = new Upstream({
@@ -30,7 +37,12 @@ export async function openAnotherServer(dbFile: string): Promise<Opened> {
   const reader = new RemoteReader(upstream, settings.dbPoolSize);
   return {
     writer: {
-      commit: (batch) => commitEach(batch, (save) => saveOne(saves, save)),
+      commit: (batch) =>
+        commitEach(batch, async (save) => {
+          const outcome = await saveOne(saves, save);
+          if (outcome.ok && outcome.stored > 0) sent.set(sentKey(save.ticker, outcome.position!), save);
+          return outcome;
+        }),
       changedByOthers: () => lacking("noticesOthers"),
       async removeCheck(ticker) {
         await askNewer(upstream, "remove_check", { ticker });
@@ -38,7 +50,7 @@ export async function openAnotherServer(dbFile: string): Promise<Opened> {
       isEmpty: () => lacking("knowsEmpty"),
       close() {},
     },
-    reader,
+    reader: withFramesAsSent(reader, sent),
     openTransfer: async () => (await openTransferReader(`http://127.0.0.1:${server.port}`))!,
     async execute(sql) {
       changeAsAnotherProgram(dbFile, sql);
@@ -48,6 +60,35 @@ export async function openAnotherServer(dbFile: string): Promise<Opened> {
       await server[Symbol.asyncDispose]();
     },
   };
+}
+
+const sentKey = (ticker: string, position: number): string => `${ticker}\0${position}`;
+
+/**
+ * The upstream makes the frames itself: where one says what the save of its position says, it
+ * stands for that of the save.
+ */
+function withFramesAsSent(reader: RemoteReader, sent: SentSaves): RemoteReader {
+  const { updates } = reader;
+  const after: typeof updates.after = async (ticker, position, limit) =>
+    (await RemoteUpdateReader.prototype.after.call(updates, ticker, position, limit)).map((stored) => {
+      const save = sent.get(sentKey(ticker, stored.position));
+      return save?.update !== undefined && stored.frame === frameOf(save)
+        ? { ...stored, frame: save.update.frame }
+        : stored;
+    });
+  updates.after = after;
+  return reader;
+}
+
+function frameOf(save: Save): string {
+  const { data } = saveCommand(save).params;
+  const { stamp, noun } = kindOf(save.kind);
+  // As the upstream reads them.
+  const records = JSON.parse(JSON.stringify(data)) as JsonRecord[];
+  return noun === "bars"
+    ? barsFrame(save.ticker, records)
+    : realtimeFrame(save.ticker, save.part!, records, stamp.name);
 }
 
 function lacking(capability: string): never {
@@ -69,9 +110,11 @@ async function commitEach(
   return outcomes;
 }
 
+/** With an id of its own if it has none: who sends one is told of the outcome. */
 async function saveOne(saves: RemoteSaves, save: Save): Promise<SaveOutcome> {
+  const update = save.update ?? { saveId: crypto.randomUUID(), repeated: false, frame: "" };
   try {
-    return await saves.save(save, JSON.stringify(saveCommand(save)));
+    return await saves.save({ ...save, update }, JSON.stringify(saveCommand(save)));
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     const { status, message, details } = error;

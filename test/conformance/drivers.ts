@@ -4,7 +4,7 @@ import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import { openTransferReader } from "../../src/roles/engine.ts";
 import { openSqliteWriter } from "../../src/roles/engines/sqlite.ts";
-import type { SaveOutcome, StockReader, StockWriter, TransferReader } from "../../src/storage/contract.ts";
+import type { StockReader, StockWriter, TransferReader } from "../../src/storage/contract.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import { connectForReading, openPostgres } from "../../src/storage/postgres/postgres-database.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
@@ -12,7 +12,7 @@ import { SqliteTransfer } from "../../src/storage/sqlite/sqlite-transfer.ts";
 import { changeAsAnotherProgram } from "../support/another-program.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
-import { openAnotherServer } from "./another-server.ts";
+import { openAnotherServer, type SentSaves } from "./another-server.ts";
 
 export interface OpenDatabase extends AsyncDisposable {
   readonly writer: StockWriter;
@@ -21,8 +21,6 @@ export interface OpenDatabase extends AsyncDisposable {
   openTransfer(): Promise<TransferReader>;
   /** A statement that writes, as another program would send it. */
   execute(statement: string): Promise<void>;
-  /** What the writer tells of an outcome: all of it, or only that it was stored. */
-  told(outcome: SaveOutcome | null): SaveOutcome | null;
   /** Closes the database and opens it again: `writer` and `reader` are others then. */
   reopen(): Promise<void>;
 }
@@ -50,7 +48,7 @@ export interface Driver {
  * - `anyText`: tickers and types may be any text, also with NUL characters and halves of surrogate
  *   pairs.
  * - `fractionalCounts`: volumes and sizes may have fractions.
- * - `updates`: saves have positions, and an update log keeps them.
+ * - `ownFrames`: an update is the frame that its save brings, of any size, or none.
  * - `smallLog`: the log can be so small that a test sees it trimmed.
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
@@ -61,14 +59,13 @@ export type Capability =
   | "anyText"
   | "fractionalCounts"
   | "numberText"
-  | "updates"
+  | "ownFrames"
   | "smallLog"
   | "anyDay"
   | "knowsEmpty"
   | "columns";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
-  columns: "not yet",
   anyText: "its text is UTF-8 without NUL: such a save is refused",
   noticesOthers: "every worker writes, so nothing is kept that others could make wrong",
   smallLog: "it is trimmed every few seconds, not by each commit: see postgres-update-log.test.ts",
@@ -117,27 +114,22 @@ export const DRIVERS: Driver[] = [
       anyDay: "its commands tell those of today",
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
       noticesOthers: "nothing is kept that others could make wrong",
-      updates: "its answers to saves don't tell positions: see test/system/remote-updates.test.ts",
+      ownFrames: "the upstream makes the frames, from the rows, and bounds its own log",
+      smallLog: "the bound is the upstream's",
     },
-    prepare: () => (dir) => reopening(() => openAnotherServer(join(dir, "upstream.db")), toldByAnotherServer),
+    prepare: () => (dir) => {
+      const sent: SentSaves = new Map();
+      return reopening(() => openAnotherServer(join(dir, "upstream.db"), sent));
+    },
   },
 ];
 
 /** Of a database, without what reopening adds. */
-export type Opened = Omit<OpenDatabase, "reopen" | "told">;
+export type Opened = Omit<OpenDatabase, "reopen">;
 
-/** Its answer to a save says nothing else; the position comes with the frame. */
-function toldByAnotherServer(outcome: SaveOutcome | null): SaveOutcome | null {
-  return outcome?.ok ? { ok: true, stored: 0, position: null } : outcome;
-}
-
-async function reopening(
-  open: () => Promise<Opened>,
-  told: OpenDatabase["told"] = (outcome) => outcome,
-): Promise<OpenDatabase> {
+async function reopening(open: () => Promise<Opened>): Promise<OpenDatabase> {
   let db = await open();
   return {
-    told,
     get writer() {
       return db.writer;
     },

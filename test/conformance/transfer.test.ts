@@ -4,8 +4,9 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type OpenTransferTarget, openTransferReader, openTransferTarget } from "../../src/roles/engine.ts";
 import type { BarRow, Save, TickRow } from "../../src/storage/contract.ts";
-import type { SeriesRow } from "../../src/storage/model/kinds.ts";
+import { KIND_NAMES, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
 import { usePostgres } from "../support/postgres.ts";
+import { startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
@@ -49,31 +50,58 @@ async function saveAll(database: OpenTransferTarget, { rows, ...series }: Save):
     await save(database, [{ ...series, rows: rows.slice(at, at + SAVE_ROWS) } as Save]);
 }
 
+/** Where a database is to be: it isn't there yet, or is empty. */
+interface Place extends AsyncDisposable {
+  dbFile: string;
+}
+
 interface Driver {
   name: string;
-  /** Of a database of its own, which isn't there yet or is empty. */
-  dbFile(dir: string): string | Promise<string>;
-  /** The database is a file, which may not be there; else it is a place for tables. */
+  place(dir: string): Promise<Place>;
+  /** Reading says that the database isn't there. */
   isFile: boolean;
+  /** Whether there are tables where the database would have them; undefined: nobody could see. */
+  hasTables?(dbFile: string): Promise<boolean>;
 }
 
 const postgres = usePostgres();
 
+const placeOf = (dbFile: string): Place => ({ dbFile, async [Symbol.asyncDispose]() {} });
+
+/** Its own database is SQLite. */
+async function anotherServer(dir: string): Promise<Place> {
+  const server = await startServer({ dbFile: join(dir, "upstream.db") });
+  return {
+    dbFile: `127.0.0.1:${server.port}`,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+async function hasPostgresTables(dbFile: string): Promise<boolean> {
+  const schema = new URL(dbFile).searchParams.get("search_path");
+  const rows = await postgres.admin`SELECT 1 FROM pg_tables WHERE schemaname = ${schema}`;
+  return rows.length > 0;
+}
+
 /** Drivers that can be copied from and to. A new one adds its entry here. */
 const DRIVERS: Driver[] = [
-  { name: "sqlite", dbFile: (dir) => join(dir, "test.db"), isFile: true },
-  { name: "duckdb", dbFile: (dir) => join(dir, "test.duckdb"), isFile: true },
-  { name: "postgres", dbFile: () => postgres.freshSchema(), isFile: false },
+  { name: "sqlite", place: async (dir) => placeOf(join(dir, "test.db")), isFile: true },
+  { name: "duckdb", place: async (dir) => placeOf(join(dir, "test.duckdb")), isFile: true },
+  {
+    name: "postgres",
+    place: async () => placeOf(await postgres.freshSchema()),
+    isFile: false,
+    hasTables: hasPostgresTables,
+  },
+  { name: "another server", place: anotherServer, isFile: false },
 ];
 
 for (const driver of DRIVERS) {
   const withDatabase = (name: string, body: (database: OpenTransferTarget) => Promise<void>): void =>
     test(name, async () => {
       using dir = tempDir();
-      const database = await openTransferTarget({
-        dbFile: await driver.dbFile(dir.path),
-        durability: "normal",
-      });
+      await using place = await driver.place(dir.path);
+      const database = await openTransferTarget({ dbFile: place.dbFile, durability: "normal" });
       try {
         await body(database);
       } finally {
@@ -226,23 +254,21 @@ for (const driver of DRIVERS) {
 
     test("what isn't there is not created by reading it", async () => {
       using dir = tempDir();
-      const dbFile = await driver.dbFile(dir.path);
-      const reader = await openTransferReader(dbFile);
+      await using place = await driver.place(dir.path);
+      const before = readdirSync(dir.path);
+      const reader = await openTransferReader(place.dbFile);
       if (driver.isFile) expect(reader).toBeNull();
       else {
         expect(await reader!.tickers("daily", null, 5)).toEqual([]);
         expect(await reader!.parts("ticks", "A")).toEqual([]);
-        expect(await all(reader!.rows({ kind: "daily", part: null, ticker: "A", ...everything }))).toEqual(
-          [],
-        );
-        expect(await all(reader!.rows({ kind: "ticks", ticker: "A", part: "trade", ...everything }))).toEqual(
-          [],
-        );
+        for (const kind of KIND_NAMES) {
+          const part = kindOf(kind).part === null ? null : "trade";
+          expect(await all(reader!.rows({ kind, part, ticker: "A", ...everything }))).toEqual([]);
+        }
         await reader!.close();
-        const schema = new URL(dbFile).searchParams.get("search_path");
-        expect(await postgres.admin`SELECT 1 FROM pg_tables WHERE schemaname = ${schema}`).toHaveLength(0);
+        expect((await driver.hasTables?.(place.dbFile)) ?? false).toBe(false);
       }
-      expect(readdirSync(dir.path)).toEqual([]);
+      expect(readdirSync(dir.path)).toEqual(before);
     });
   });
 }
