@@ -17,7 +17,8 @@ import {
   seriesColumns,
 } from "../../src/storage/model/kinds.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
-import { batchOf, exactRow, randomSave } from "../support/column-rows.ts";
+import { batchOfRows } from "../support/column-batches.ts";
+import { exactRow, randomSave } from "../support/column-rows.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
 import { randomNumbers } from "../support/random.ts";
 import { proxyTo } from "../support/tcp-proxy.ts";
@@ -181,8 +182,12 @@ test("a stored row that no save could have stored ends the walk, and the connect
     INSERT INTO ${schema}.realtime_data (ticker, type, "timestamp", seq)
       VALUES ('A', 'trade', '2024-01-02 10:00:00+00', ${2n ** 60n})`);
   for (let time = 0; time < 4; time++) {
-    await expect(rowsByColumns(db, everything("hourly"))).rejects.toThrow("no fraction of a second");
-    await expect(rowsByColumns(db, everything("ticks"))).rejects.toThrow("expected less than 2^53");
+    await expect(rowsByColumns(db, everything("hourly"))).rejects.toThrow(
+      "A hourly 2024-01-02 10:00:00.500000: hourly bars have no fraction of a second",
+    );
+    await expect(rowsByColumns(db, everything("ticks"))).rejects.toThrow(
+      /^A trade 2024-01-02 10:00:00.000000: .*expected less than 2\^53/,
+    );
   }
 });
 
@@ -277,7 +282,7 @@ test("the signal stops a statement that has given nothing yet", async () => {
 });
 
 const storeColumns = (db: PostgresDatabase, { rows, ...save }: Save): Promise<SaveOutcome> =>
-  db.writer.commitColumns({ ...save, batch: batchOf(save.kind, rows as SeriesRow[]) });
+  db.writer.commitColumns({ ...save, batch: batchOfRows(save.kind, rows as SeriesRow[]) });
 
 /** The same save, with another rule. */
 const withRule = (save: Save, rule: number): Save =>

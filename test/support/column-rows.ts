@@ -1,7 +1,5 @@
 /** Random rows of any kind, and rows in a form in which equal values are equal. */
-import { BatchCells } from "../../src/storage/column-cells.ts";
 import type { Save } from "../../src/storage/contract.ts";
-import { type ColumnBatch, rowColumnNames } from "../../src/storage/model/columns.ts";
 import { type KindName, kindOf, type SeriesRow, type SeriesValue } from "../../src/storage/model/kinds.ts";
 
 const STAMP_START_MS = Date.UTC(2019, 11, 30);
@@ -38,13 +36,6 @@ export function randomSave(random: () => number, { kind, ticker, part, rows: cou
   const micros = stamp.type === "instant" && hasSeq;
   if (micros) rows.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : Number(a.at(-1)) - Number(b.at(-1))));
   return { kind, ticker, part, rows, onDuplicate: "replace" } as Save;
-}
-
-/** The columns that a save of the rows has. */
-export function batchOf(kind: KindName, rows: readonly SeriesRow[]): ColumnBatch {
-  const batch = new BatchCells(kindOf(kind), rowColumnNames(kind), rows.length);
-  for (const row of rows) batch.add(row);
-  return batch.end();
 }
 
 /** Counts as their digits, where they are whole. */

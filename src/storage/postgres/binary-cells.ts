@@ -68,9 +68,10 @@ function instantReader({ stamps, kind }: Instants, view: DataView): ReadCell {
     const low = view.getUint32(at + 4);
     if (inSeconds && ((high % MICROS) * (TWO_32 % MICROS) + low) % MICROS !== 0)
       throw new TransferRowError(`${kind.label} have no fraction of a second, and a stored one has`);
-    const micros = high * TWO_32 + low + MICROS_TO_2000;
-    if (Number.isSafeInteger(micros)) stamps.set(row, micros);
-    else stamps.values[row] = view.getBigInt64(at) + BigInt(MICROS_TO_2000); // from 2255 on
+    const since2000 = high * TWO_32 + low;
+    const micros = since2000 + MICROS_TO_2000;
+    if (Number.isSafeInteger(since2000) && Number.isSafeInteger(micros)) stamps.set(row, micros);
+    else stamps.values[row] = view.getBigInt64(at) + BigInt(MICROS_TO_2000); // far from both
   };
 }
 

@@ -5,9 +5,11 @@
  * Only where each row is stored as it stands, or none: no moving averages, whose rows depend on
  * each other, and each key once and after the one before. All else is saved as rows.
  */
+import { seqsOf } from "../column-saves.ts";
 import type { ColumnSave } from "../contract.ts";
-import type { ColumnBatch, ColumnData } from "../model/columns.ts";
+import type { ColumnData } from "../model/columns.ts";
 import { byKind, type KindName, keyColumns, kindOf, type RowKind } from "../model/kinds.ts";
+import { Int64Reader } from "../model/stamp-text.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { countText } from "./count-text.ts";
@@ -48,15 +50,15 @@ function kindSql(kind: RowKind): ColumnSql {
 }
 
 export class ColumnRows {
-  readonly #save: Omit<ColumnSave, "batch">;
+  readonly #save: ColumnSave;
   readonly #stamps: BigInt64Array;
   /** Null where the kind has none. */
-  readonly #seqs: Float64Array | null;
+  readonly #seqs: BigInt64Array | null;
   readonly #values: ColumnData[];
 
   private constructor(
-    save: Omit<ColumnSave, "batch">,
-    columns: { stamps: BigInt64Array; seqs: Float64Array | null; values: ColumnData[] },
+    save: ColumnSave,
+    columns: { stamps: BigInt64Array; seqs: BigInt64Array | null; values: ColumnData[] },
   ) {
     this.#save = save;
     this.#stamps = columns.stamps;
@@ -65,12 +67,13 @@ export class ColumnRows {
   }
 
   /** Null: they have to be saved as rows. */
-  static of(save: Omit<ColumnSave, "batch">, { rows, columns }: ColumnBatch): ColumnRows | null {
+  static of(save: ColumnSave): ColumnRows | null {
+    const { rows, columns } = save.batch;
     const { stamp, values, computed, hasSeq } = kindOf(save.kind);
     const stamps = columns.get(stamp.name);
     if (rows === 0 || computed.length > 0 || stamps?.type !== "instant") return null;
-    const seqs = hasSeq ? seqsOf(stamps.values, columns.get("seq")!) : null;
-    if (!isAscending(stamps.values, seqs)) return null;
+    const seqs = hasSeq ? seqsOf(save) : null;
+    if ((hasSeq && seqs === null) || !isAscending(stamps.values, seqs)) return null;
     return new ColumnRows(save, {
       stamps: stamps.values,
       seqs,
@@ -102,15 +105,15 @@ export class ColumnRows {
 
   #arrays(from: number): string[] {
     const to = Math.min(this.rows, from + ROWS_PER_STATEMENT);
+    const stamps = new Int64Reader(this.#stamps);
     let seconds = "";
     let micros = "";
     for (let row = from; row < to; row++) {
-      const stamp = this.#stamps[row]!;
-      const number = Number(stamp);
-      const isExact = Number.isSafeInteger(number);
-      const second = isExact ? Math.floor(number / MICROS) : Number(stamp / BigInt(MICROS));
+      const stamp = stamps.at(row);
+      const isExact = typeof stamp === "number";
+      const second = isExact ? Math.floor(stamp / MICROS) : Number(stamp / BigInt(MICROS));
       seconds += `,${second}`;
-      micros += `,${isExact ? number - second * MICROS : Number(stamp % BigInt(MICROS))}`;
+      micros += `,${isExact ? stamp - second * MICROS : Number(stamp % BigInt(MICROS))}`;
     }
     const seqs = this.#seqs === null ? [] : [arrayOf(this.#seqs.subarray(from, to).join(","))];
     return [
@@ -122,23 +125,13 @@ export class ColumnRows {
   }
 }
 
-/** Those that the save sent, else 0, 1, 2 … among those of its stamp; see SaveTicks. */
-function seqsOf(stamps: BigInt64Array, sent: ColumnData): Float64Array {
-  const seqs = new Float64Array(stamps.length);
-  let unsent = 0;
-  for (let row = 0; row < stamps.length; row++) {
-    if (row === 0 || stamps[row] !== stamps[row - 1]) unsent = 0;
-    const isSent = sent.type === "int64" && sent.nulls?.[row] !== 1;
-    seqs[row] = isSent ? Number(sent.values[row]) : unsent++;
-  }
-  return seqs;
-}
-
-function isAscending(stamps: BigInt64Array, seqs: Float64Array | null): boolean {
+function isAscending(stamps: BigInt64Array, seqs: BigInt64Array | null): boolean {
+  const stamp = new Int64Reader(stamps);
+  const seq = seqs === null ? null : new Int64Reader(seqs);
   for (let row = 1; row < stamps.length; row++) {
-    const [before, stamp] = [stamps[row - 1]!, stamps[row]!];
-    if (stamp < before) return false;
-    if (stamp === before && (seqs === null || seqs[row]! <= seqs[row - 1]!)) return false;
+    const [before, now] = [stamp.at(row - 1), stamp.at(row)];
+    if (now < before) return false;
+    if (now === before && (seq === null || seq.at(row) <= seq.at(row - 1))) return false;
   }
   return true;
 }
@@ -148,11 +141,10 @@ function valueArray({ nulls, ...data }: ColumnData, from: number, to: number): s
     const cells = data.dictionary.map((text) => textArray([text]).slice(1, -1));
     return joined(from, to, nulls, (row) => cells[data.codes[row]!]!);
   }
-  const { values } = data;
   // A double may be a count, whose digits all count.
-  return data.type === "double"
-    ? joined(from, to, nulls, (row) => countText(data.values[row]!)!)
-    : joined(from, to, nulls, (row) => `${values[row]}`);
+  if (data.type === "double") return joined(from, to, nulls, (row) => countText(data.values[row]!)!);
+  const values = new Int64Reader(data.values as BigInt64Array);
+  return joined(from, to, nulls, (row) => `${values.at(row)}`);
 }
 
 function joined(from: number, to: number, nulls: Uint8Array | null, cell: (row: number) => string): string {

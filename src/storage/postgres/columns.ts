@@ -4,13 +4,15 @@
  * which keeps PostgreSQL from cleaning up: a walk has a bound.
  */
 import { BatchCells, typeOfColumn } from "../column-cells.ts";
+import { TransferRowError } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
-import { keyColumns, kindOf, type RowKind } from "../model/kinds.ts";
+import { keyColumns, kindOf, partName, type RowKind, seriesColumns } from "../model/kinds.ts";
 import { fillCells } from "./binary-cells.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { CopiedRows } from "./copied-rows.ts";
 import type { Lease, PostgresPool } from "./pool.ts";
 import { isUnknownToDatabase, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import { runRead } from "./read.ts";
 import { anyLiteral, columnSql, isStorable, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
 
 /** Some 2 ms of work. */
@@ -45,12 +47,34 @@ export class ColumnReader {
         return;
       } catch (error) {
         if (!isBegun && this.#hasCopy && isUnknownToDatabase(error)) this.#hasCopy = false;
+        else if (error instanceof TransferRowError) throw await this.#named(error, { ...query, tickers });
         else if (isBegun || !isWorthRepeating(error) || attempt === TRIES) {
           this.#pool.noteFailure(error);
           throw requestErrorOf(error, "read");
         }
       }
     }
+  }
+
+  /** With the first row that can't have been saved, if it is there still. */
+  async #named({ message }: TransferRowError, query: ColumnQuery): Promise<TransferRowError> {
+    const kind = kindOf(query.kind);
+    const at = `p.${columnSql(kind.stamp.name)}`;
+    const wrong = [
+      ...(kind.stamp.type === "second" ? [`${at} <> pg_catalog.date_trunc('second', ${at})`] : []),
+      ...(kind.hasSeq ? [`abs(p.seq) > ${Number.MAX_SAFE_INTEGER}`] : []),
+    ];
+    const names = [...seriesColumns(kind), kind.stamp.name];
+    const sql = selection(
+      { ...query, columns: names },
+      (name, index) => `${textCell(kind, name)} AS c${index}`,
+      [`(${wrong.join(" OR ")})`],
+    );
+    const [row] = await runRead<Record<string, string>>(this.#pool, `${sql} LIMIT 1`);
+    if (row === undefined) return new TransferRowError(message);
+    const { c0: ticker, c1, c2 } = row;
+    const [part, stamp] = kind.part === null ? [null, c1] : [c1!, c2];
+    return new TransferRowError(`${ticker} ${partName(query.kind, part)} ${stamp}: ${message}`);
   }
 
   async *#walk(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
@@ -137,6 +161,7 @@ function take(batch: BatchCells, copied: CopiedRows): boolean {
 function selection(
   { kind: name, tickers, part, from, to, columns }: ColumnQuery,
   cell: (column: string, index: number) => string,
+  also: string[] = [],
 ): string {
   const kind = kindOf(name);
   const at = `p.${columnSql(kind.stamp.name)}`;
@@ -147,6 +172,7 @@ function selection(
     ...(part === null || kind.part === null ? [] : [`p.${columnSql(kind.part)} = ${anyLiteral(part)}`]),
     `${at} >= ${stamp(from, "first")}`,
     `${at} <= ${stamp(to, "last")}`,
+    ...also,
   ];
   return `SELECT ${columns.map(cell).join(", ")} FROM ${kind.table} p WHERE ${where.join(" AND ")}
     ORDER BY ${keyColumns(kind)

@@ -6,6 +6,7 @@
 import { nowText } from "../../market/timestamp.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
+import { withoutRows, withRows } from "../column-saves.ts";
 import {
   type ColumnSave,
   type Save,
@@ -15,8 +16,7 @@ import {
   type StockWriter,
   StorageBusyError,
 } from "../contract.ts";
-import { rowsOfBatch } from "../model/columns.ts";
-import { KIND_NAMES, type SeriesRow, TABLE_NAMES } from "../model/kinds.ts";
+import { KIND_NAMES, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { rowRefused, tablesUnusable } from "../save-refusals.ts";
 import { ColumnRows } from "./column-rows.ts";
@@ -124,18 +124,17 @@ export class PostgresWriter implements StockWriter {
   }
 
   /** Without an object for each row where that is plain; see ColumnRows. */
-  async commitColumns({ batch, ...save }: ColumnSave): Promise<SaveOutcome> {
-    const withRows = (rows: SeriesRow[]): Save => ({ ...save, rows }) as Save;
-    const columns =
-      isStorable(save.ticker) && isStorable(save.part ?? "") ? ColumnRows.of(save, batch) : null;
+  async commitColumns(save: ColumnSave): Promise<SaveOutcome> {
+    const isPlain = isStorable(save.ticker) && isStorable(save.part ?? "");
+    const columns = isPlain ? ColumnRows.of(save) : null;
     if (columns !== null && this.#capabilities.wholeNumbers.size === 0) {
       try {
-        return (await this.#commit([withRows([])], columns))[0]!;
+        return (await this.#commit([withoutRows(save)], columns))[0]!;
       } catch (error) {
         if (!(error instanceof NotNewError || isRefusal(error))) throw error;
       }
     }
-    return (await this.commit([withRows(rowsOfBatch(save.kind, batch))]))[0]!;
+    return (await this.commit([withRows(save)]))[0]!;
   }
 
   /** @param columns the rows of the one save: NotNewError and refusals are thrown then. */
