@@ -196,7 +196,7 @@ function meetingSaves(seed: number): Save[] {
   });
 }
 
-withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, testOf }) => {
+withEachDriver({ topic: "columns" }, ({ open, withDatabase, testOf }) => {
   for (const seed of [1, 2, 3]) {
     test(`saved as columns or as rows, outcomes and what is stored are the same (${seed})`, async () => {
       using one = tempDir();

@@ -52,7 +52,6 @@ export interface Driver {
  * - `smallLog`: the log can be so small that a test sees it trimmed.
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
- * - `columns`: rows can be read as columns.
  */
 export type Capability =
   | "noticesOthers"
@@ -62,8 +61,7 @@ export type Capability =
   | "ownFrames"
   | "smallLog"
   | "anyDay"
-  | "knowsEmpty"
-  | "columns";
+  | "knowsEmpty";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   anyText: "its text is UTF-8 without NUL: such a save is refused",
@@ -109,7 +107,6 @@ export const DRIVERS: Driver[] = [
   {
     name: "another server",
     lacks: {
-      columns: "not yet",
       anyText: "requests are JSON in UTF-8: a half of a surrogate pair is refused",
       anyDay: "its commands tell those of today",
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
