@@ -3,6 +3,7 @@
  * its fastest way. Another engine adds its entry here.
  */
 import type { TickBatch } from "../column-data.ts";
+import type { EngineName } from "./bare-store.ts";
 
 /** Read: timestamp, price, size and type, in order of ticker, type, timestamp and seq. */
 export interface BareColumns {
@@ -15,14 +16,14 @@ export interface BareColumns {
   write(location: string, batches: TickBatch[]): Promise<number>;
 }
 
-export type ColumnEngine = "sqlite" | "duckdb";
-
-export async function bareColumns(engine: ColumnEngine): Promise<BareColumns> {
+export async function bareColumns(engine: EngineName): Promise<BareColumns> {
   // Only the driver that is measured is loaded.
   switch (engine) {
     case "sqlite":
       return (await import("./sqlite-columns.ts")).sqliteColumns;
     case "duckdb":
       return (await import("./duckdb-columns.ts")).duckDbColumns;
+    case "postgres":
+      return (await import("./postgres-columns.ts")).postgresColumns;
   }
 }

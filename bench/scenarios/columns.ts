@@ -1,15 +1,16 @@
 /**
  * 1,000,000 ticks as columns, saved and read by each engine's driver, beside a loop that does the
- * same with nothing but the engine, in the same process and in turn. Into and out of files of their
- * own; opening and closing the server's side isn't counted.
+ * same with nothing but the engine, in the same process and in turn. Into and out of databases of
+ * their own; opening and closing the server's side isn't counted.
  */
 import { rmSync } from "node:fs";
-import { join } from "node:path";
 import { openTransferReader, openWriter } from "../../src/roles/engine.ts";
 import type { TransferReader } from "../../src/storage/contract.ts";
 import type { ColumnQuery } from "../../src/storage/model/columns.ts";
 import { TICKS, type TickBatch, tickBatches } from "../column-data.ts";
-import { type BareColumns, bareColumns, type ColumnEngine } from "../floors/bare-columns.ts";
+import { type EngineDatabases, openDatabases } from "../engine-databases.ts";
+import { type BareColumns, bareColumns } from "../floors/bare-columns.ts";
+import type { EngineName } from "../floors/bare-store.ts";
 import {
   type BenchContext,
   type Comparison,
@@ -20,10 +21,7 @@ import {
   type ScenarioReport,
 } from "../scenario.ts";
 
-const ENGINES: Record<ColumnEngine, { label: string; ending: string }> = {
-  sqlite: { label: "SQLite", ending: "db" },
-  duckdb: { label: "DuckDB", ending: "duckdb" },
-};
+const LABELS: Record<EngineName, string> = { sqlite: "SQLite", duckdb: "DuckDB", postgres: "PostgreSQL" };
 const RATIO_MIN = 0.7;
 const READ = ["timestamp", "price", "size", "type"];
 /** Of the event loop's turns during a walk 99 of 100 take at most so long. */
@@ -34,34 +32,42 @@ export const columns: Scenario = { key: "columns", optIn: true, run: measureColu
 async function measureColumns(context: BenchContext): Promise<ScenarioReport> {
   const report: ScenarioReport = { comparisons: [], facts: [], python: [], invalid: [] };
   const batches = tickBatches();
-  for (const engine of Object.keys(ENGINES) as ColumnEngine[]) {
-    if (!context.engines.includes(engine)) continue;
-    const measured = await measureEngine(context, engine, batches);
-    report.comparisons.push(...measured.comparisons);
-    report.facts.push(...measured.facts);
-    report.invalid.push(...measured.invalid);
+  for (const engine of context.engines) {
+    const databases = await openDatabases(engine, context.folder);
+    try {
+      const measured = await measureEngine(context, { engine, databases }, batches);
+      report.comparisons.push(...measured.comparisons);
+      report.facts.push(...measured.facts);
+      report.invalid.push(...measured.invalid);
+    } finally {
+      await databases.close();
+    }
   }
   return report;
 }
 
 async function measureEngine(
   context: BenchContext,
-  engine: ColumnEngine,
+  { engine, databases }: { engine: EngineName; databases: EngineDatabases },
   batches: TickBatch[],
 ): Promise<Pick<ScenarioReport, "comparisons" | "facts" | "invalid">> {
-  const { label, ending } = ENGINES[engine];
+  const label = LABELS[engine];
   const bare = await bareColumns(engine);
-  const fileOf = (name: string): string => join(context.folder, `columns-${name}.${ending}`);
   const turns: Turns = { p99: [], longest: [] };
-  const ours = {
-    saved: () => oursSaved(fileOf("ours"), batches),
-    read: () => oursRead(fileOf("ours"), turns),
+  /** Of this run. */
+  const at = { bare: "", ours: "" };
+  const emptied = async (name: keyof typeof at, run: number): Promise<string> => {
+    if (at[name] !== "") remove(at[name]);
+    at[name] = await databases.create(`columns-${name}-${run}`);
+    return at[name];
   };
   const samples = await interleave<"bare saved" | "saved" | "bare read" | "read">(context, {
-    "bare saved": () => bareSaved(bare, fileOf("bare"), batches),
-    ...(context.floorsOnly ? {} : { saved: ours.saved }),
-    "bare read": () => bareRead(bare, fileOf(context.floorsOnly ? "bare" : "ours"), batches),
-    ...(context.floorsOnly ? {} : { read: ours.read }),
+    "bare saved": async (run) => bareSaved(bare, await emptied("bare", run), batches),
+    ...(context.floorsOnly
+      ? {}
+      : { saved: async (run: number) => oursSaved(await emptied("ours", run), batches) }),
+    "bare read": () => bareRead(bare, context.floorsOnly ? at.bare : at.ours, batches),
+    ...(context.floorsOnly ? {} : { read: () => oursRead(at.ours, turns) }),
   });
   const compared = (what: "saved" | "read", by: string): Comparison => ({
     name: `${label}: ${TICKS.toLocaleString("en-US")} ticks ${what} as columns`,
@@ -86,17 +92,16 @@ function sampleOf(ms: number, invalid: string[] = []): Sample {
   return { perSecond: (TICKS * 1_000) / ms, clientCpu: 0, p99Ms: null, invalid };
 }
 
+/** A file; other databases go with what holds them. */
 function remove(file: string): void {
   for (const ending of ["", "-wal", "-shm", ".wal", ".epoch"]) rmSync(`${file}${ending}`, { force: true });
 }
 
 async function bareSaved(bare: BareColumns, file: string, batches: TickBatch[]): Promise<Sample> {
-  remove(file);
   return sampleOf(await bare.write(file, batches));
 }
 
 async function oursSaved(file: string, batches: TickBatch[]): Promise<Sample> {
-  remove(file);
   const writer = await openWriter({ dbFile: file, durability: "full" });
   const startedAt = performance.now();
   let stored = 0;

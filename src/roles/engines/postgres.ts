@@ -45,6 +45,7 @@ export async function openPostgresWriter(settings: DatabaseSettings): Promise<Op
   return {
     preparation: database.preparation,
     commit: (saves) => writer.commit(saves),
+    commitColumns: (save) => writer.commitColumns(save),
     changedByOthers: () => writer.changedByOthers(),
     removeCheck: (ticker) => writer.removeCheck(ticker),
     isEmpty: () => writer.isEmpty(),
