@@ -46,7 +46,8 @@ export const postgresColumns: BareColumns = {
       await session
         .unsafe(
           `insert into realtime_data (ticker, type, "timestamp", price, size)
-           select '${batch.ticker}', 'trade', "timestamp", price, size from saved on conflict do nothing; commit`,
+           select '${batch.ticker}', 'trade', "timestamp", price, size from saved
+           on conflict do nothing; commit`,
         )
         .simple();
     }
