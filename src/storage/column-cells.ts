@@ -28,7 +28,15 @@ export abstract class Cells {
   /** @throws TransferRowError */
   set(row: number, value: SeriesValue): void {
     if (value === null) this.setNull(row);
-    else this.setValue(row, value);
+    else {
+      if (this.#nulls !== null) this.#nulls[row] = 0;
+      this.setValue(row, value);
+    }
+  }
+
+  /** The same value in many rows. @param end exclusive. */
+  fill(value: SeriesValue, start: number, end: number): void {
+    for (let row = start; row < end; row++) this.set(row, value);
   }
 
   setNull(row: number): void {
@@ -104,6 +112,10 @@ export class Seqs extends Cells {
 
 export class Texts extends Cells {
   readonly #texts = new Dictionary(this.rows);
+
+  override fill(value: string, start: number, end: number): void {
+    this.#texts.fill(value, start, end);
+  }
 
   get codes(): Int32Array {
     return this.#texts.data.codes;

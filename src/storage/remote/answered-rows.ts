@@ -9,9 +9,9 @@ import type { JsonRows } from "../contract.ts";
 /**
  * Between two rows. Within a text every quote follows a backslash, so this is never part of one.
  */
-const BORDER = '},{"';
-const BEGIN = '{"data":[';
-const END = "]}";
+export const ROW_BORDER = '},{"';
+export const ROWS_BEGIN = '{"data":[';
+export const ROWS_END = "]}";
 /** A number that a double may not hold. In a text it does no harm. */
 const LONG_INTEGER = /[:[]-?\d{16}/;
 
@@ -31,22 +31,24 @@ export async function* answeredRows(answer: JsonRows): AsyncGenerator<JsonRecord
   let rest = "";
   for await (const piece of "text" in answer ? [answer.text] : unbroken(answer.chunks)) {
     const text = rest + (typeof piece === "string" ? piece : decoder.decode(piece, { stream: true }));
-    const border = text.lastIndexOf(BORDER);
+    const border = text.lastIndexOf(ROW_BORDER);
     if (border < 0) {
       rest = text;
       continue;
     }
-    const begin = text.startsWith(BEGIN) ? BEGIN.length : 0;
+    const begin = text.startsWith(ROWS_BEGIN) ? ROWS_BEGIN.length : 0;
     rest = text.slice(border + 2);
     yield parseRows(text.slice(begin, border + 1));
   }
   rest += decoder.decode();
-  if (!rest.endsWith(END)) throw new BrokenAnswerError("the answer broke off");
-  yield parseRows(rest.slice(rest.startsWith(BEGIN) ? BEGIN.length : 0, -END.length));
+  if (!rest.endsWith(ROWS_END)) throw new BrokenAnswerError("the answer broke off");
+  yield parseRows(rest.slice(rest.startsWith(ROWS_BEGIN) ? ROWS_BEGIN.length : 0, -ROWS_END.length));
 }
 
 /** @throws BrokenAnswerError */
-async function* unbroken(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<string | Uint8Array> {
+export async function* unbroken(
+  chunks: AsyncIterable<string | Uint8Array>,
+): AsyncGenerator<string | Uint8Array> {
   const source = chunks[Symbol.asyncIterator]();
   let ended = false;
   try {
@@ -66,7 +68,8 @@ async function* unbroken(chunks: AsyncIterable<string | Uint8Array>): AsyncGener
   }
 }
 
-function parseRows(rows: string): JsonRecord[] {
+/** With bigints where a double can't hold a number. */
+export function parseRows(rows: string): JsonRecord[] {
   const text = `[${rows}]`;
   return (LONG_INTEGER.test(text) ? parseExactIntegers(text) : JSON.parse(text)) as JsonRecord[];
 }

@@ -3,43 +3,80 @@
  * snapshot of its own; its commands have no snapshot of several.
  */
 import { BatchCells } from "../column-cells.ts";
-import type { RowRange } from "../contract.ts";
-import { type ColumnBatch, type ColumnQuery, rowColumnNames } from "../model/columns.ts";
-import { type KindName, kindOf, type SeriesRow } from "../model/kinds.ts";
+import { type JsonRows, TransferRowError } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
+import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
+import { AnswerColumns } from "./answer-columns.ts";
+import { BrokenAnswerError, unbroken } from "./answered-rows.ts";
 import type { RemoteReader } from "./remote-reader.ts";
 
 /** Some ms of work. */
 const BATCH_ROWS = 4_096;
 const TICKERS_PER_QUESTION = 10_000;
+/** Beginnings of a series that bring no new row, one after the other. */
+const TRIES_MAX = 5;
 
-/** @param rowsOf the rows of one series, in order. @throws TransferRowError */
-export async function* readColumns(
-  reader: RemoteReader,
-  query: ColumnQuery,
-  rowsOf: (range: RowRange, signal: AbortSignal | undefined) => AsyncIterable<SeriesRow[]>,
-): AsyncGenerator<ColumnBatch> {
-  const { kind: name, from, to, columns, signal } = query;
-  const kind = kindOf(name);
-  const batch = new BatchCells(kind, columns, BATCH_ROWS);
-  const places = columns.map((column) => rowColumnNames(name).indexOf(column));
+type RemoteSeries = ColumnQuery & { ticker: string; part: string | null };
+
+/** @throws TransferRowError */
+export async function* readColumns(reader: RemoteReader, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+  const { kind: name, columns, signal } = query;
+  const batch = new BatchCells(kindOf(name), columns, BATCH_ROWS);
   for (const ticker of await tickersOf(reader, query)) {
     for (const part of await partsOf(reader, ticker, query)) {
       signal?.throwIfAborted();
-      const series = columns.map((column) =>
-        column === "ticker" ? ticker : column === kind.part ? part : null,
-      );
-      for await (const rows of rowsOf({ kind: name, ticker, part, from, to }, signal)) {
-        for (const row of rows) {
-          batch.add(places.map((place, index) => (place < 0 ? series[index]! : row[place]!)));
-          if (batch.room > 0) continue;
-          yield batch.end();
-          await new Promise(setImmediate);
-          signal?.throwIfAborted();
-        }
+      for await (const full of seriesInto(batch, reader, { ...query, ticker, part })) {
+        yield full;
+        await new Promise(setImmediate);
+        signal?.throwIfAborted();
       }
     }
   }
   if (batch.rows > 0) yield batch.end();
+}
+
+/** What is full on the way. An answer that breaks off is asked for again from the last row on. */
+async function* seriesInto(
+  batch: BatchCells,
+  reader: RemoteReader,
+  { kind, ticker, part, from, to, columns, signal }: RemoteSeries,
+): AsyncGenerator<ColumnBatch> {
+  const { part: partColumn, hasSeq } = kindOf(kind);
+  const series = { ticker, ...(partColumn === null ? {} : { [partColumn]: part! }) };
+  let last: SeriesRow | null = null;
+  for (let tries = 1; ; tries++) {
+    const until: SeriesRow | null = last;
+    const rows = new AnswerColumns({ kind, batch, names: columns, series, until });
+    const range = { kind, ticker, part, from: until?.[0] ?? from, to, withSeq: hasSeq };
+    try {
+      for await (const piece of piecesOf(await reader.rows(range, signal))) {
+        if (piece === null) rows.end();
+        else rows.push(piece);
+        for (rows.take(); batch.room === 0; rows.take()) yield batch.end();
+      }
+      return;
+    } catch (error) {
+      if (error instanceof TransferRowError)
+        throw new TransferRowError(`${ticker} ${partName(kind, part)}: ${error.message}`);
+      if (!(error instanceof BrokenAnswerError)) throw error;
+      last = rows.lastRow;
+      if (isSameRow(last, until)) {
+        if (tries === TRIES_MAX) throw error;
+      } else tries = 1;
+    }
+  }
+}
+
+/** Null after the last. */
+async function* piecesOf(answer: JsonRows): AsyncGenerator<Uint8Array | null> {
+  if (answer.empty) return;
+  const chunks = "text" in answer ? [answer.text] : unbroken(answer.chunks);
+  for await (const chunk of chunks) yield typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+  yield null;
+}
+
+function isSameRow(a: SeriesRow | null, b: SeriesRow | null): boolean {
+  return a === b || (a !== null && b !== null && a[0] === b[0] && a.at(-1) === b.at(-1));
 }
 
 async function tickersOf(reader: RemoteReader, { kind, tickers, signal }: ColumnQuery): Promise<string[]> {

@@ -59,11 +59,11 @@ class RemoteTransfer implements TransferReader {
     return this.#reader.parts(kind, ticker);
   }
 
-  rows(range: RowRange, signal?: AbortSignal): AsyncIterable<SeriesRow[]> {
+  rows(range: RowRange): AsyncIterable<SeriesRow[]> {
     const { hasSeq } = kindOf(range.kind);
     return walkAnswers({
       from: range.from,
-      ask: (from) => this.#reader.rows({ ...range, from, withSeq: hasSeq }, signal),
+      ask: (from) => this.#reader.rows({ ...range, from, withSeq: hasSeq }),
       toRow: (row) => (hasSeq ? toSequencedRow(range.kind, row) : toRow(range.kind, row)),
       isAfter: (row, last) => (row[0] === last[0] ? hasSeq && row.at(-1)! > last.at(-1)! : row[0] > last[0]),
       where: `${range.ticker} ${partName(range.kind, range.part)}`,
@@ -71,7 +71,7 @@ class RemoteTransfer implements TransferReader {
   }
 
   columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
-    return readColumns(this.#reader, query, (range, signal) => this.rows(range, signal));
+    return readColumns(this.#reader, query);
   }
 
   commit = (saves: Save[]): Promise<(SaveOutcome | null)[]> => this.#saves.commit(saves);
