@@ -4,8 +4,22 @@
  */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { countData, Dictionary, daysOf, Int64s, StampReader } from "../column-values.ts";
-import type { ColumnBatch, ColumnData, ColumnQuery } from "../model/columns.ts";
-import { type KindName, kindOf, partName, type RowKind, seriesColumns } from "../model/kinds.ts";
+import type { RowRange } from "../contract.ts";
+import {
+  type ColumnBatch,
+  type ColumnData,
+  type ColumnQuery,
+  rowColumnNames,
+  rowsOfBatch,
+} from "../model/columns.ts";
+import {
+  type KindName,
+  kindOf,
+  partName,
+  type RowKind,
+  type SeriesRow,
+  seriesColumns,
+} from "../model/kinds.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { exactDigits, stampOf, storedValue, wholeNumber } from "./stored-row.ts";
 
@@ -14,7 +28,7 @@ const PAGE_ROWS = 4_000;
 const TICKERS_PER_PAGE = 500;
 /** After so long with few rows for a batch, others have their turn. */
 const TURN_MS = 4;
-export const LAST = "~";
+const LAST = "~";
 
 type Bindings = SQLQueryBindings[];
 type Page = unknown[][];
@@ -61,6 +75,20 @@ export async function* readColumns(
   } finally {
     if (db.inTransaction) db.run("ROLLBACK");
     db.close(false);
+  }
+}
+
+/** Rows of one series. No snapshot is held from one page to the next. */
+export function* readRows(
+  db: Database,
+  there: ReadonlySet<string>,
+  { kind, ticker, part, from, to }: RowRange,
+): Generator<SeriesRow[]> {
+  const query = { kind, tickers: [ticker], part, from, to, columns: rowColumnNames(kind) };
+  const pages = new Pages(db, there, query);
+  for (const piece of pages.of(ticker, part)) {
+    const { length } = piece.page;
+    if (length > 0) yield rowsOfBatch(kind, batchOf([piece], length, query, pages));
   }
 }
 
@@ -168,7 +196,7 @@ class Pages {
  * The Python server left out a fraction, or a time, of zeros: the shortest text of an instant comes
  * before its others.
  */
-export function shortest(bound: string | null): string {
+function shortest(bound: string | null): string {
   return bound === null ? "" : bound.replace(/\.0{6}$/, "").replace(/ 00:00:00$/, "");
 }
 
