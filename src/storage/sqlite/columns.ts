@@ -2,7 +2,7 @@
  * Rows as columns, page by page along the key, all in one transaction. The pages are arrays of
  * values, Bun's fastest way out of SQLite; a loop turns each batch of them into columns.
  */
-import type { Database, SQLQueryBindings } from "bun:sqlite";
+import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { countData, Dictionary, daysOf, Int64s, StampReader } from "../column-values.ts";
 import type { RowRange } from "../contract.ts";
 import {
@@ -131,6 +131,9 @@ class Pages {
   readonly #values: string[];
   readonly #counts: number[];
   readonly #bounds: Bindings;
+  readonly #plain: Statement<unknown, Bindings>;
+  /** Counts that a double doesn't hold come as text. */
+  #exact: Statement<unknown, Bindings> | null = null;
 
   constructor(db: Database, there: ReadonlySet<string>, { kind: name, columns, from, to }: ColumnQuery) {
     const kind = kindOf(name);
@@ -142,6 +145,7 @@ class Pages {
     this.#values = asked.map((column) => column.name);
     this.#counts = asked.flatMap(({ type }, index) => (type === "count" ? [index + 1] : []));
     this.#bounds = [shortest(from), to ?? LAST];
+    this.#plain = this.#statement((column) => column);
   }
 
   /** Its place in a row of a page. */
@@ -168,18 +172,19 @@ class Pages {
 
   /** The connection reads integers as doubles: a page with one beyond them is read once more. */
   #read(params: Bindings): Page {
-    const page = this.#statement(false).values(...params) as Page;
+    const page = this.#plain.values(...params) as Page;
     const isWide = (value: unknown): boolean =>
       typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER;
-    const hasWide = this.#counts.some((index) => page.some((row) => isWide(row[index])));
-    return hasWide ? (this.#statement(true).values(...params) as Page) : page;
+    if (!this.#counts.some((index) => page.some((row) => isWide(row[index])))) return page;
+    this.#exact ??= this.#statement(exactDigits);
+    return this.#exact.values(...params) as Page;
   }
 
-  /** @param isExact counts that a double doesn't hold come as text. */
-  #statement(isExact: boolean) {
+  /** @param countSql of a column of counts. */
+  #statement(countSql: (column: string) => string): Statement<unknown, Bindings> {
     const { table, stamp } = this.#kind;
-    const exact = new Set(isExact ? this.#counts.map((index) => this.#values[index - 1]) : []);
-    const values = this.#values.map((name) => (exact.has(name) ? exactDigits(name) : name));
+    const counts = this.#counts.map((index) => this.#values[index - 1]);
+    const values = this.#values.map((name) => (counts.includes(name) ? countSql(name) : name));
     const series = seriesColumns(this.#kind).map((column) => `${column} = ?`);
     const seq = this.#hasSeq ? ["seq"] : this.#kind.hasSeq ? ["0"] : [];
     const key = this.#hasSeq ? `${stamp.name}, seq` : stamp.name;
