@@ -49,6 +49,7 @@ export async function* readColumns(
   there: ReadonlySet<string> | null,
   query: ColumnQuery,
 ): AsyncGenerator<ColumnBatch> {
+  query.signal?.throwIfAborted();
   if (there === null) return;
   const db = open();
   try {
