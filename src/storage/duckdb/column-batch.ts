@@ -7,7 +7,7 @@ import {
 } from "@duckdb/node-api";
 import { countData, Dictionary } from "../column-values.ts";
 import type { ColumnBatch, ColumnData, ColumnQuery } from "../model/columns.ts";
-import { kindOf, type RowKind } from "../model/kinds.ts";
+import { type KindName, kindOf, type RowKind, seriesLabel } from "../model/kinds.ts";
 import { countOf } from "../transfer-rows.ts";
 import { memoryOf, validBits } from "./vectors.ts";
 
@@ -23,10 +23,12 @@ export class BatchBuilder {
   readonly #names: [column: string, texts: Dictionary, nameOf: (series: StoredSeries) => string][] = [];
   /** In the order of the chunks' columns. */
   readonly #read: [column: string, builder: ColumnBuilder][] = [];
+  readonly #kind: KindName;
   readonly #columns: readonly string[];
 
-  constructor({ kind: name, columns }: ColumnQuery, rowsMax: number) {
+  constructor({ kind: name, columns }: Pick<ColumnQuery, "kind" | "columns">, rowsMax: number) {
     const kind = kindOf(name);
+    this.#kind = name;
     this.#columns = columns;
     for (const column of columns) {
       if (column === "ticker") this.#names.push([column, new Dictionary(rowsMax), ({ ticker }) => ticker]);
@@ -44,9 +46,19 @@ export class BatchBuilder {
         at += span.rows;
       }
     }
+    const whereOf = (row: number): string => this.#whereOf(row, spans);
     for (const [index, [, builder]] of this.#read.entries())
-      builder.add(chunk.getColumnVector(index), this.rows, chunk.rowCount);
+      builder.add(chunk.getColumnVector(index), this.rows, chunk.rowCount, whereOf);
     this.rows += chunk.rowCount;
+  }
+
+  #whereOf(row: number, spans: StoredSeries[]): string {
+    let end = 0;
+    const { ticker, part } = spans.find(({ rows }) => {
+      end += rows;
+      return row < end;
+    })!;
+    return `${ticker} ${seriesLabel(this.#kind, kindOf(this.#kind).part === null ? null : part)}`;
   }
 
   finish(): ColumnBatch {
@@ -58,7 +70,8 @@ export class BatchBuilder {
 }
 
 interface ColumnBuilder {
-  add(vector: DuckDBVector, at: number, rows: number): void;
+  /** @param whereOf names a row of the vector, for messages. */
+  add(vector: DuckDBVector, at: number, rows: number, whereOf: (row: number) => string): void;
   finish(rows: number): ColumnData;
 }
 
@@ -94,7 +107,7 @@ function fixed<A extends Float64Array | BigInt64Array | Int32Array>(
   };
 }
 
-/** The type of a column of counts is the same in all chunks of a walk: see count-columns.ts. */
+/** A column of counts has any type of numbers, the same in all chunks: see count-columns.ts. */
 class CountBuilder implements ColumnBuilder {
   readonly #nulls: NullMask;
   readonly #rowsMax: number;
@@ -107,7 +120,7 @@ class CountBuilder implements ColumnBuilder {
     this.#nulls = new NullMask(rowsMax);
   }
 
-  add(vector: DuckDBVector, at: number, rows: number): void {
+  add(vector: DuckDBVector, at: number, rows: number, whereOf: (row: number) => string): void {
     if (vector instanceof DuckDBBigIntVector) {
       this.#whole ??= new BigInt64Array(this.#rowsMax);
       this.#whole.set(memoryOf<BigInt64Array>(vector).items.subarray(0, rows), at);
@@ -127,7 +140,8 @@ class CountBuilder implements ColumnBuilder {
       return;
     }
     for (let i = 0; i < rows; i++) {
-      const count = countOf(vector.getItem(i) as string | null, "read");
+      const stored = vector.getItem(i);
+      const count = stored === null ? null : countOf(String(stored), whereOf(i));
       if (count === null) this.#nulls.set(at + i);
       else if (typeof count === "number") values[at + i] = count;
       else this.#wide.set(at + i, BigInt(count));
@@ -137,7 +151,7 @@ class CountBuilder implements ColumnBuilder {
   finish(rows: number): ColumnData {
     const nulls = this.#nulls.finish(rows);
     if (this.#whole !== null) return { type: "int64", values: exactly(this.#whole, rows), nulls };
-    return countData(exactly(this.#values!, rows), this.#wide, nulls);
+    return countData(exactly(this.#values ?? new Float64Array(rows), rows), this.#wide, nulls);
   }
 }
 

@@ -16,7 +16,14 @@ import { BatchBuilder, type StoredSeries } from "./column-batch.ts";
 import { seriesSql } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
 import type { Param, Session } from "./session.ts";
-import { boundsOf, instant, readStoredColumns, type StoredColumns, vectorSql } from "./stored-columns.ts";
+import {
+  boundsOf,
+  instant,
+  readStoredColumns,
+  type StoredColumns,
+  stampSql,
+  valueSql,
+} from "./stored-columns.ts";
 
 /** Four of DuckDB's vectors. */
 const BATCH_ROWS = 8_192;
@@ -100,9 +107,9 @@ class Walk {
         : `(SELECT *, row_number() OVER (PARTITION BY ${[...seriesSql(kind), at.sql].join(", ")}
              ORDER BY rowid) - 1 AS seq FROM ${rows}) WHERE true`;
     const sqlOf = (column: string): string => {
-      if (column === kind.stamp.name) return `${at.sql}::${isDate ? "DATE" : "TIMESTAMP"}`;
+      if (column === kind.stamp.name) return stampSql(kind, at);
       if (column === "seq") return "seq::BIGINT";
-      return vectorSql(kind.values.find(({ name }) => name === column)!, there);
+      return valueSql(kind.values.find(({ name }) => name === column)!, there);
     };
     const read = query.columns.filter((column) => column !== "ticker" && column !== kind.part);
     this.#select = read.length === 0 ? "true" : read.map(sqlOf).join(", ");

@@ -1,5 +1,5 @@
 /** The columns that a table has, in a file of this server or of the Python server as it is. */
-import type { KindColumn } from "../model/kinds.ts";
+import type { KindColumn, RowKind } from "../model/kinds.ts";
 import type { Session } from "./session.ts";
 
 /** Types by the names of the columns. */
@@ -33,29 +33,14 @@ export function instant(column: string, columns: StoredColumns): { sql: string; 
   return { sql: `TRY_CAST(${column} AS TIMESTAMP)`, type: "TIMESTAMP" };
 }
 
-/** Of a count as text. */
+/** Of a count in whatever type its column has: a save may change it at any time. */
 export function valueSql({ name, type }: KindColumn, columns: StoredColumns): string {
   if (type === "double") return columns.has(name) ? `${name}::DOUBLE` : "NULL::DOUBLE";
   if (!columns.has(name)) return "NULL::VARCHAR";
-  return columns.get(name) === "FLOAT" ? `${name}::DOUBLE::VARCHAR` : `${name}::VARCHAR`;
+  return type === "count" ? name : `${name}::VARCHAR`;
 }
 
-/** Within 64 bits, every one of them. */
-const INT64_TYPES = new Set([
-  "TINYINT",
-  "SMALLINT",
-  "INTEGER",
-  "BIGINT",
-  "UTINYINT",
-  "USMALLINT",
-  "UINTEGER",
-]);
-
-/** Of a count as a number where its column has a type whose numbers all are. */
-export function vectorSql(column: KindColumn, columns: StoredColumns): string {
-  const { name, type } = column;
-  const stored = columns.get(name);
-  if (type !== "count" || stored === undefined) return valueSql(column, columns);
-  if (INT64_TYPES.has(stored)) return `${name}::BIGINT`;
-  return stored === "DOUBLE" || stored === "FLOAT" ? `${name}::DOUBLE` : valueSql(column, columns);
+/** Of the type of the kind's stamp. */
+export function stampSql({ stamp }: RowKind, at: { sql: string }): string {
+  return `${at.sql}::${stamp.type === "date" ? "DATE" : "TIMESTAMP"}`;
 }

@@ -2,10 +2,24 @@
  * Rows as columns, page by page along the key, all in one transaction. The pages are arrays of
  * values, Bun's fastest way out of SQLite; a loop turns each batch of them into columns.
  */
-import type { Database, SQLQueryBindings } from "bun:sqlite";
+import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { countData, Dictionary, daysOf, Int64s, StampReader } from "../column-values.ts";
-import type { ColumnBatch, ColumnData, ColumnQuery } from "../model/columns.ts";
-import { type KindName, kindOf, partName, type RowKind, seriesColumns } from "../model/kinds.ts";
+import type { RowRange } from "../contract.ts";
+import {
+  type ColumnBatch,
+  type ColumnData,
+  type ColumnQuery,
+  rowColumnNames,
+  rowsOfBatch,
+} from "../model/columns.ts";
+import {
+  type KindName,
+  kindOf,
+  partName,
+  type RowKind,
+  type SeriesRow,
+  seriesColumns,
+} from "../model/kinds.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { exactDigits, stampOf, storedValue, wholeNumber } from "./stored-row.ts";
 
@@ -14,7 +28,7 @@ const PAGE_ROWS = 4_000;
 const TICKERS_PER_PAGE = 500;
 /** After so long with few rows for a batch, others have their turn. */
 const TURN_MS = 4;
-export const LAST = "~";
+const LAST = "~";
 
 type Bindings = SQLQueryBindings[];
 type Page = unknown[][];
@@ -35,6 +49,7 @@ export async function* readColumns(
   there: ReadonlySet<string> | null,
   query: ColumnQuery,
 ): AsyncGenerator<ColumnBatch> {
+  query.signal?.throwIfAborted();
   if (there === null) return;
   const db = open();
   try {
@@ -61,6 +76,20 @@ export async function* readColumns(
   } finally {
     if (db.inTransaction) db.run("ROLLBACK");
     db.close(false);
+  }
+}
+
+/** Rows of one series. No snapshot is held from one page to the next. */
+export function* readRows(
+  db: Database,
+  there: ReadonlySet<string>,
+  { kind, ticker, part, from, to }: RowRange,
+): Generator<SeriesRow[]> {
+  const query = { kind, tickers: [ticker], part, from, to, columns: rowColumnNames(kind) };
+  const pages = new Pages(db, there, query);
+  for (const piece of pages.of(ticker, part)) {
+    const { length } = piece.page;
+    if (length > 0) yield rowsOfBatch(kind, batchOf([piece], length, query, pages));
   }
 }
 
@@ -103,6 +132,9 @@ class Pages {
   readonly #values: string[];
   readonly #counts: number[];
   readonly #bounds: Bindings;
+  readonly #plain: Statement<unknown, Bindings>;
+  /** Counts that a double doesn't hold come as text. */
+  #exact: Statement<unknown, Bindings> | null = null;
 
   constructor(db: Database, there: ReadonlySet<string>, { kind: name, columns, from, to }: ColumnQuery) {
     const kind = kindOf(name);
@@ -114,6 +146,7 @@ class Pages {
     this.#values = asked.map((column) => column.name);
     this.#counts = asked.flatMap(({ type }, index) => (type === "count" ? [index + 1] : []));
     this.#bounds = [shortest(from), to ?? LAST];
+    this.#plain = this.#statement((column) => column);
   }
 
   /** Its place in a row of a page. */
@@ -140,18 +173,19 @@ class Pages {
 
   /** The connection reads integers as doubles: a page with one beyond them is read once more. */
   #read(params: Bindings): Page {
-    const page = this.#statement(false).values(...params) as Page;
+    const page = this.#plain.values(...params) as Page;
     const isWide = (value: unknown): boolean =>
       typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER;
-    const hasWide = this.#counts.some((index) => page.some((row) => isWide(row[index])));
-    return hasWide ? (this.#statement(true).values(...params) as Page) : page;
+    if (!this.#counts.some((index) => page.some((row) => isWide(row[index])))) return page;
+    this.#exact ??= this.#statement(exactDigits);
+    return this.#exact.values(...params) as Page;
   }
 
-  /** @param isExact counts that a double doesn't hold come as text. */
-  #statement(isExact: boolean) {
+  /** @param countSql of a column of counts. */
+  #statement(countSql: (column: string) => string): Statement<unknown, Bindings> {
     const { table, stamp } = this.#kind;
-    const exact = new Set(isExact ? this.#counts.map((index) => this.#values[index - 1]) : []);
-    const values = this.#values.map((name) => (exact.has(name) ? exactDigits(name) : name));
+    const counts = this.#counts.map((index) => this.#values[index - 1]);
+    const values = this.#values.map((name) => (counts.includes(name) ? countSql(name) : name));
     const series = seriesColumns(this.#kind).map((column) => `${column} = ?`);
     const seq = this.#hasSeq ? ["seq"] : this.#kind.hasSeq ? ["0"] : [];
     const key = this.#hasSeq ? `${stamp.name}, seq` : stamp.name;
@@ -168,7 +202,7 @@ class Pages {
  * The Python server left out a fraction, or a time, of zeros: the shortest text of an instant comes
  * before its others.
  */
-export function shortest(bound: string | null): string {
+function shortest(bound: string | null): string {
   return bound === null ? "" : bound.replace(/\.0{6}$/, "").replace(/ 00:00:00$/, "");
 }
 

@@ -3,30 +3,16 @@
  * page: a long copy of a database that a server has open must not keep that server's WAL from being
  * folded in.
  */
-import type { Database, SQLQueryBindings } from "bun:sqlite";
+import type { Database } from "bun:sqlite";
 import type { RowRange, TransferReader } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
-import {
-  KIND_NAMES,
-  KINDS,
-  type KindName,
-  kindOf,
-  partName,
-  type SeriesRow,
-  seriesColumns,
-} from "../model/kinds.ts";
-import { LAST, readColumns, shortest } from "./columns.ts";
+import { KIND_NAMES, KINDS, type KindName, type SeriesRow } from "../model/kinds.ts";
+import { readColumns, readRows } from "./columns.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
-import { rowColumns, storedRow } from "./stored-row.ts";
 
-/** Rows of one page, about 1 MB. */
-const PAGE_ROWS = 4_000;
 /** Nobody waits for another answer of this process, so a lock of somebody else is waited for. */
 const BUSY_TIMEOUT_MS = 10_000;
-
-type Params = SQLQueryBindings[];
-type Values = unknown[];
 
 export class SqliteTransfer implements TransferReader {
   readonly #path: string;
@@ -59,32 +45,9 @@ export class SqliteTransfer implements TransferReader {
     return this.#columns.has(kind) ? storedParts(this.#db, kind, ticker) : [];
   }
 
-  async *rows({ kind: name, ticker, part, from, to }: RowRange): AsyncGenerator<SeriesRow[]> {
-    const there = this.#columns.get(name);
-    if (there === undefined) return;
-    const kind = kindOf(name);
-    const stamp = kind.stamp.name;
-    // A file of the Python server has no seq: each stamp is there once.
-    const hasSeq = kind.hasSeq && there.has("seq");
-    const columns = rowColumns(kind).map((column) => (column === "seq" && !hasSeq ? "0" : column));
-    const series = seriesColumns(kind).map((column) => `${column} = ?`);
-    const after = hasSeq ? `(${stamp}, seq) > (?, ?)` : `${stamp} > ?`;
-    using statement = this.#db.prepare<unknown, Params>(
-      `SELECT ${columns.join(", ")} FROM ${kind.table}
-       WHERE ${series.join(" AND ")} AND ${after} AND ${stamp} >= ? AND ${stamp} <= ?
-       ORDER BY ${stamp}${hasSeq ? ", seq" : ""} LIMIT ${PAGE_ROWS}`,
-    );
-    const key: Params = part === null ? [ticker] : [ticker, part];
-    let last: Params = hasSeq ? ["", Number.MIN_SAFE_INTEGER] : [""];
-    for (;;) {
-      const page = statement.values(...key, ...last, shortest(from), to ?? LAST) as Values[];
-      const end = page.at(-1);
-      if (end !== undefined) {
-        last = (hasSeq ? [end[0], end.at(-1)] : [end[0]]) as Params;
-        yield page.map((values) => storedRow(values, name, `${ticker} ${partName(name, part)}`));
-      }
-      if (page.length < PAGE_ROWS) return;
-    }
+  async *rows(range: RowRange): AsyncGenerator<SeriesRow[]> {
+    const there = this.#columns.get(range.kind);
+    if (there !== undefined) yield* readRows(this.#db, there, range);
   }
 
   #open(): Database {
