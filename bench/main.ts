@@ -13,6 +13,7 @@ import { cleanUp, cleanUpOnSignals, makeRunFolder } from "./processes.ts";
 import { formatReport, toJson } from "./report.ts";
 import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
+import { columns } from "./scenarios/columns.ts";
 import { duckdbBulk } from "./scenarios/duckdb-bulk.ts";
 import { engines } from "./scenarios/engines.ts";
 import { fanout } from "./scenarios/fanout.ts";
@@ -43,6 +44,7 @@ const SCENARIOS: Scenario[] = [
   subscriptions,
   longAnswers,
   duckdbBulk,
+  columns,
 ];
 
 const PLOTS_FOLDER = join(import.meta.dir, "..", "docs", "plots");

@@ -1,6 +1,6 @@
 /**
  * Bun.SQL: the server's tables and keys. Rows go in as arrays, one statement and so one transaction
- * for all of them: Bun.SQL has no COPY.
+ * for all of them.
  */
 import { SQL } from "bun";
 import { BAR_COLUMNS, type BareBar, type BareStore, type BareTick } from "./bare-store.ts";

@@ -12,16 +12,19 @@ export interface PreparedSave<S> {
 }
 
 /**
+ * @returns The answer; to a server in front of this one also how many rows were stored, and the
+ *   position of the update.
  * @throws RequestError 409 for keys taken with on_duplicate "error", 503 when the database refuses.
  */
 export async function commitSave(
   { save, skipped }: PreparedSave<Save>,
-  frame: string,
+  { frame, message }: { frame: string; message: string },
   call: CommandCall,
   context: CommandContext,
-): Promise<void> {
+): Promise<string> {
   if (skipped > 0) context.warn(`Save of ${save.ticker}: ${skipped} rows without a stamp were left out`);
   const outcome = await context.save(save, frame, call);
-  if (outcome.ok) return;
-  throw refusalOf(outcome.status, outcome);
+  if (!outcome.ok) throw refusalOf(outcome.status, outcome);
+  const told = call.saveId === null ? "" : `,"stored":${outcome.stored},"position":${outcome.position}`;
+  return `{"message":${JSON.stringify(message)}${told}}`;
 }

@@ -21,8 +21,8 @@ export const saveRealtimeData: Command = {
     const { ticker, part: type } = prepared.save;
     const stampColumn = String(call.params.index_col).toLowerCase();
     const frame = realtimeFrame(ticker, type, prepared.records, stampColumn);
-    await commitSave(prepared, frame, call, context);
-    return `{"message":${JSON.stringify(`Realtime data (${type}) for ${shownTicker(call.params.ticker)} saved successfully.`)}}`;
+    const message = `Realtime data (${type}) for ${shownTicker(call.params.ticker)} saved successfully.`;
+    return commitSave(prepared, { frame, message }, call, context);
   },
 };
 

@@ -19,8 +19,8 @@ export const saveStockData: Command = {
   async run(call, context) {
     const prepared = toSaveBars(call.params);
     const { ticker, part } = prepared.save;
-    await commitSave(prepared, barsFrame(ticker, prepared.records, part), call, context);
-    return '{"message":"Aggregated data saved successfully."}';
+    const frame = barsFrame(ticker, prepared.records, part);
+    return commitSave(prepared, { frame, message: "Aggregated data saved successfully." }, call, context);
   },
 };
 

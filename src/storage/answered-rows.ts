@@ -7,8 +7,8 @@ import type { JsonRows } from "./contract.ts";
  * The beginning of a row after the end of another; older servers write the space. A text can't
  * hold this: quotes within it are escaped, and no letter follows the quote that ends it.
  */
-const NEXT_ROW = /^, ?\{"\w/;
-const NEXT_ROW_LENGTH = ', {"a'.length;
+export const NEXT_ROW = /^, ?\{"\w/;
+export const NEXT_ROW_LENGTH = ', {"a'.length;
 const END = "]}";
 /** An integer that a double may not hold. A false alarm in a text only costs time. */
 const LONG_INTEGER = /\d{16}/;
@@ -55,7 +55,7 @@ function lastEndOfRow(text: string): number {
   return Math.max(0, at + 1);
 }
 
-function parseRows(rows: string): JsonRecord[] {
+export function parseRows(rows: string): JsonRecord[] {
   const text = `[${rows}]`;
   return (LONG_INTEGER.test(text) ? parseExactIntegers(text) : JSON.parse(text)) as JsonRecord[];
 }

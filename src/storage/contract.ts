@@ -84,7 +84,7 @@ export interface SaveTicks {
 }
 
 /** A save of many rows, as the columns of `rowColumnNames` and in the order of `rows`. */
-type ColumnSave = (Omit<SaveRows, "rows"> | Omit<SaveTicks, "rows">) & { batch: ColumnBatch };
+export type ColumnSave = (Omit<SaveRows, "rows"> | Omit<SaveTicks, "rows">) & { batch: ColumnBatch };
 
 export type PlainKind = Exclude<KindName, "ticks">;
 

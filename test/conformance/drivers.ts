@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import { basename, join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
-import type { SaveOutcome, StockReader, StockWriter } from "../../src/storage/contract.ts";
+import type { StockReader, StockWriter, TransferReader } from "../../src/storage/contract.ts";
 import { DUCKDB } from "../../src/storage/duckdb/engine.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
 import type { Engine } from "../../src/storage/engine.ts";
@@ -17,6 +17,7 @@ import { MEMORY, openMemory } from "../memory-engine/engine.ts";
 import { changeAsAnotherProgram } from "../support/another-program.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
+import { type RunningServer, startServer } from "../support/server.ts";
 import { openAnotherServer } from "./another-server.ts";
 
 export interface OpenDatabase extends AsyncDisposable {
@@ -24,8 +25,8 @@ export interface OpenDatabase extends AsyncDisposable {
   readonly reader: StockReader;
   /** A statement that writes, as another program would send it. */
   execute(statement: string): Promise<void>;
-  /** What the writer tells of an outcome: all of it, or only that it was stored. */
-  told(outcome: SaveOutcome | null): SaveOutcome | null;
+  /** What a copy reads, to be closed before the database. */
+  openTransfer(): Promise<TransferReader>;
   /** Closes the database and opens it again: `writer` and `reader` are others then. */
   reopen(): Promise<void>;
 }
@@ -47,7 +48,8 @@ interface Line {
    */
   place(): (dir: string) => string | Promise<string>;
   open(dbFile: string, options?: OpenOptions): Promise<Opened>;
-  told?: OpenDatabase["told"];
+  /** A server of the database, for an engine whose `--db-file` is the address of one. */
+  serve?(dbFile: string): Promise<RunningServer>;
 }
 
 export interface Driver extends Line {
@@ -61,24 +63,24 @@ export interface Driver extends Line {
  * - `anyText`: tickers and types may be any text, also with NUL characters and halves of surrogate
  *   pairs.
  * - `fractionalCounts`: volumes and sizes may have fractions.
- * - `updates`: saves have positions, and an update log keeps them.
+ * - `ownFrames`: the frames of saves are kept as they were given, in a log with a bound.
  * - `smallLog`: the log can be so small that a test sees it trimmed.
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
  * - `sql`: other programs can change the database by statements.
- * - `transfer`: a copy reads and writes the database itself.
+ * - `columns`: rows can be read and saved as columns.
  */
 export type Capability =
   | "noticesOthers"
   | "anyText"
   | "fractionalCounts"
   | "numberText"
-  | "updates"
+  | "ownFrames"
   | "smallLog"
   | "anyDay"
   | "knowsEmpty"
   | "sql"
-  | "transfer";
+  | "columns";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   anyText: "its text is UTF-8 without NUL: such a save is refused",
@@ -131,12 +133,12 @@ const LINES: Line[] = [
       anyDay: "its commands tell those of today",
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
       noticesOthers: "nothing is kept that others could make wrong",
-      updates: "its answers to saves don't tell positions: see test/system/remote-updates.test.ts",
-      transfer: "it is a server's: see test/system/copy-servers.test.ts",
+      ownFrames: "the upstream makes the frames, from the rows, and bounds its own log",
+      smallLog: "the bound is the upstream's",
     },
     place: () => (dir) => join(dir, "upstream.db"),
     open: openAnotherServer,
-    told: toldByAnotherServer,
+    serve: (dbFile) => startServer({ dbFile }),
   },
   {
     name: "memory",
@@ -144,6 +146,7 @@ const LINES: Line[] = [
     lacks: {
       noticesOthers: "no other program reaches the memory of this one",
       sql: "it takes none",
+      columns: "its rows are lists in memory",
     },
     place: () => (dir) => `memory:${basename(dir)}`,
     open: openInMemory,
@@ -156,32 +159,24 @@ export const DRIVERS: Driver[] = LINES.map((line) => ({
     const place = line.place();
     return async (dir, options) => {
       const dbFile = await place(dir);
-      return reopening(() => line.open(dbFile, options), line.told);
+      return reopening(() => line.open(dbFile, options));
     };
   },
 }));
 
 /** Of a database, without what reopening adds. */
-export type Opened = Omit<OpenDatabase, "reopen" | "told">;
+export type Opened = Omit<OpenDatabase, "reopen">;
 
-/** Its answer to a save says nothing else; the position comes with the frame. */
-function toldByAnotherServer(outcome: SaveOutcome | null): SaveOutcome | null {
-  return outcome?.ok ? { ok: true, stored: 0, position: null } : outcome;
-}
-
-async function reopening(
-  open: () => Promise<Opened>,
-  told: OpenDatabase["told"] = (outcome) => outcome,
-): Promise<OpenDatabase> {
+async function reopening(open: () => Promise<Opened>): Promise<OpenDatabase> {
   let db = await open();
   return {
-    told,
     get writer() {
       return db.writer;
     },
     get reader() {
       return db.reader;
     },
+    openTransfer: () => db.openTransfer(),
     execute: (statement) => db.execute(statement),
     async reopen() {
       await db[Symbol.asyncDispose]();
@@ -198,6 +193,7 @@ async function openSqliteFile(dbFile: string, options: OpenOptions = {}): Promis
   return {
     writer,
     reader,
+    openTransfer: async () => (await SQLITE.openToRead(dbFile))!,
     async execute(statement) {
       changeAsAnotherProgram(settings.dbFile, statement);
     },
@@ -227,6 +223,7 @@ async function openDuckDbFile(path: string, options: OpenOptions = {}): Promise<
     get reader() {
       return db.reader;
     },
+    openTransfer: () => db.openTransfer(),
     async execute(statement) {
       if (/^create /i.test(statement)) {
         // What a table is, only another program changes: while no server has the file open.
@@ -244,10 +241,11 @@ async function openDuckDbFile(path: string, options: OpenOptions = {}): Promise<
 }
 
 async function openInMemory(dbFile: string, options: OpenOptions = {}): Promise<Opened> {
-  const { writer, reader, close } = openMemory({ dbFile, ...options });
+  const { writer, reader, openTransfer, close } = openMemory({ dbFile, ...options });
   return {
     writer,
     reader,
+    openTransfer: async () => openTransfer(),
     execute: async (statement) => expect.unreachable(statement),
     [Symbol.asyncDispose]: async () => close(),
   };
@@ -258,6 +256,7 @@ async function openPostgresDatabase(dbFile: string, options: OpenOptions = {}): 
   return {
     writer: db.writer,
     reader: db.reader,
+    openTransfer: async () => (await POSTGRES.openToRead(dbFile))!,
     async execute(statement) {
       const { connection } = await connectForReading(dbFile);
       await connection.run(statement);

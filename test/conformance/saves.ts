@@ -4,9 +4,6 @@ import type { Save } from "../../src/storage/contract.ts";
 import { type Row, rowsOf } from "../support/answered.ts";
 import type { OpenDatabase } from "./drivers.ts";
 
-/** The first status of a refusal; no test stores so many rows and asks how many they are. */
-const REFUSED = 400;
-
 export const allBars = (
   db: OpenDatabase,
   ticker: string,
@@ -18,16 +15,9 @@ export const allTicks = (db: OpenDatabase, ticker: string, type = "trade"): Prom
 /**
  * Commits them.
  *
- * @param expected of each how many rows it stores, where the driver tells that, or the status it is
- *   refused with.
+ * @param expected of each how many rows it stores, or the status it is refused with.
  */
 export async function expectStored(db: OpenDatabase, saves: Save[], expected: number[]): Promise<void> {
   const outcomes = await db.writer.commit(saves);
-  expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual(
-    expected.map((result) => {
-      if (result >= REFUSED) return result;
-      const told = db.told({ ok: true, stored: result, position: null });
-      return told?.ok ? told.stored : undefined;
-    }),
-  );
+  expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual(expected);
 }

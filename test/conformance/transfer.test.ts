@@ -3,7 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { SQL } from "bun";
 import type { BarRow, Save, StockWriter, TickRow, TransferReader } from "../../src/storage/contract.ts";
-import type { SeriesRow } from "../../src/storage/model/kinds.ts";
+import { KIND_NAMES, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
 import { stampOf } from "../support/saves.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { DRIVERS } from "./drivers.ts";
@@ -61,17 +61,26 @@ async function tablesIn(dbFile: string): Promise<unknown[]> {
 }
 
 for (const driver of DRIVERS) {
-  const reason = driver.absent ?? driver.lacks.transfer;
-  if (reason !== undefined) {
-    test.skip(`transfer: ${driver.name} (${reason})`, () => {});
+  if (driver.absent !== undefined) {
+    test.skip(`transfer: ${driver.name} (${driver.absent})`, () => {});
     continue;
   }
-  const place = driver.place();
+  const placeFor = driver.place();
+  const place = async (dir: string): Promise<AsyncDisposable & { dbFile: string }> => {
+    const dbFile = await placeFor(dir);
+    if (driver.serve === undefined) return { dbFile, async [Symbol.asyncDispose]() {} };
+    const server = await driver.serve(dbFile);
+    return {
+      dbFile: `127.0.0.1:${server.port}`,
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    };
+  };
   const withDatabase = (name: string, body: (database: Filled) => Promise<void>): void =>
     test(name, async () => {
       using dir = tempDir();
+      await using placed = await place(dir.path);
       const { writer, openTransfer, close } = await driver.engine.openTarget({
-        dbFile: await place(dir.path),
+        dbFile: placed.dbFile,
         durability: "normal",
       });
       const reader = await openTransfer();
@@ -245,22 +254,22 @@ for (const driver of DRIVERS) {
 
     test("what isn't there is not created by reading it", async () => {
       using dir = tempDir();
-      const dbFile = await place(dir.path);
+      await using placed = await place(dir.path);
+      const before = readdirSync(dir.path);
+      const { dbFile } = placed;
       const reader = await driver.engine.openToRead(dbFile);
-      if (!driver.engine.isShared) expect(reader).toBeNull();
+      if (!driver.engine.isShared && driver.serve === undefined) expect(reader).toBeNull();
       else {
         expect(await reader!.tickers("daily", null, 5)).toEqual([]);
         expect(await reader!.parts("ticks", "A")).toEqual([]);
-        expect(await all(reader!.rows({ kind: "daily", part: null, ticker: "A", ...everything }))).toEqual(
-          [],
-        );
-        expect(await all(reader!.rows({ kind: "ticks", ticker: "A", part: "trade", ...everything }))).toEqual(
-          [],
-        );
+        for (const kind of KIND_NAMES) {
+          const part = kindOf(kind).part === null ? null : "trade";
+          expect(await all(reader!.rows({ kind, part, ticker: "A", ...everything }))).toEqual([]);
+        }
         await reader!.close();
-        expect(await tablesIn(dbFile)).toEqual([]);
+        if (driver.serve === undefined) expect(await tablesIn(dbFile)).toEqual([]);
       }
-      expect(readdirSync(dir.path)).toEqual([]);
+      expect(readdirSync(dir.path)).toEqual(before);
     });
   });
 }

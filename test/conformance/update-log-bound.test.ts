@@ -56,7 +56,7 @@ async function rest(db: OpenDatabase): Promise<void> {
   if (db.writer.tidy === undefined) await until(async () => (await keptBytes(db)) < SLACK * BOUND_BYTES);
 }
 
-withEachDriver({ topic: "the bound of the update log", needs: "updates" }, ({ open, withDatabase }) => {
+withEachDriver({ topic: "the bound of the update log", needs: "ownFrames" }, ({ open, withDatabase }) => {
   for (const [name, batches] of Object.entries(MIXES)) {
     withDatabase(
       `${name}: it is kept, and the newest are there`,

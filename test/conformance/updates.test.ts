@@ -91,7 +91,7 @@ const logOf = async (db: OpenDatabase, ticker: string, after = 0): Promise<Store
   }));
 const framesOf = async (db: OpenDatabase, ticker: string, after = 0): Promise<string[]> =>
   (await logOf(db, ticker, after)).map(({ frame }) => frame);
-withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withDatabase }) => {
+withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
   withDatabase("an empty database has an epoch, and no positions", async (db) => {
     expect(await db.reader.updates.epoch()).toMatch(/^[A-Za-z0-9-]{1,64}$/);
     expect(await db.reader.updates.positions(null)).toEqual(new Map());
@@ -227,15 +227,17 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     expect(await framesOf(db, "A")).toEqual(["1", "2", "3"]);
   });
 
-  withDatabase("rows of a copy go on counting, without content", async (db) => {
-    const saves = [tick("A", 1), tick("A", 2, update("2")), day("A", 1, 10), tick("A", 1)];
-    expect(await positionsOf(db, saves)).toEqual([1, 2, 3, null]);
-    expect((await logOf(db, "A")).map(({ position, type, frame }) => [position, type, frame])).toEqual([
-      [1, "trade", ""],
-      [2, "trade", "2"],
-      [3, "bar", ""],
-    ]);
-  });
+  testOf("ownFrames", "rows of a copy go on counting, without content", (name) =>
+    withDatabase(name, async (db) => {
+      const saves = [tick("A", 1), tick("A", 2, update("2")), day("A", 1, 10), tick("A", 1)];
+      expect(await positionsOf(db, saves)).toEqual([1, 2, 3, null]);
+      expect((await logOf(db, "A")).map(({ position, type, frame }) => [position, type, frame])).toEqual([
+        [1, "trade", ""],
+        [2, "trade", "2"],
+        [3, "bar", ""],
+      ]);
+    }),
+  );
 
   withDatabase("a log is read in chunks, from any position", async (db) => {
     const saves = upTo(20).flatMap((n) => [tick("A", n, update(`A${n}`)), tick("B", n, update(`B${n}`))]);
@@ -265,9 +267,11 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
   });
 
   withDatabase("tickers and frames of any text", async (db) => {
+    // Words of a subscription, such as "*", are no types.
+    const typeOf = (ticker: string): string => `of ${ticker.slice(0, 50)}`;
     const frames = ODD_TICKERS.map((ticker) => JSON.stringify({ symbol: ticker, data: "'\"\\\u0001 😀" }));
     const saves = ODD_TICKERS.flatMap((ticker, i) => [
-      tick(ticker, 1, update(frames[i]!), ticker.slice(0, 50)),
+      tick(ticker, 1, update(frames[i]!), typeOf(ticker)),
       tick(ticker, 2, update(`${i}`), "trade"),
     ]);
     expect(await positionsOf(db, saves)).toEqual(ODD_TICKERS.flatMap(() => [1, 2]));
@@ -277,30 +281,32 @@ withEachDriver({ topic: "updates", needs: "updates" }, ({ open, testOf, withData
     for (const [i, ticker] of ODD_TICKERS.entries()) {
       const found = await logOf(db, ticker);
       expect(found.map(({ type, frame }) => [type, frame])).toEqual([
-        [ticker.slice(0, 50), frames[i]!],
+        [typeOf(ticker), frames[i]!],
         ["trade", `${i}`],
       ]);
       expect((await db.reader.updates.snapshot(ticker)).position).toBe(2);
     }
   });
 
-  withDatabase("frames of megabytes", async (db) => {
-    const large = upTo(3).map((n) => `${n}${"é".repeat(2_000_000)}`);
-    expect(
-      await positionsOf(
-        db,
-        large.map((frame, n) => tick("A", n, update(frame))),
-      ),
-    ).toEqual([1, 2, 3]);
-    for (const n of upTo(3)) {
-      const [only, ...others] = await db.reader.updates.after("A", n - 1, {
-        updates: 100,
-        characters: 1_000_000,
-      });
-      expect(others).toEqual([]);
-      expect(textIn(only?.frame ?? "") === large[n - 1]).toBe(true);
-    }
-  });
+  testOf("ownFrames", "frames of megabytes", (name) =>
+    withDatabase(name, async (db) => {
+      const large = upTo(3).map((n) => `${n}${"é".repeat(2_000_000)}`);
+      expect(
+        await positionsOf(
+          db,
+          large.map((frame, n) => tick("A", n, update(frame))),
+        ),
+      ).toEqual([1, 2, 3]);
+      for (const n of upTo(3)) {
+        const [only, ...others] = await db.reader.updates.after("A", n - 1, {
+          updates: 100,
+          characters: 1_000_000,
+        });
+        expect(others).toEqual([]);
+        expect(textIn(only?.frame ?? "") === large[n - 1]).toBe(true);
+      }
+    }),
+  );
 
   withDatabase("a snapshot holds the newest of each kind, and its position", async (db) => {
     const huge = "9223372036854775807";

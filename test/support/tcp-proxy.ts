@@ -8,6 +8,8 @@ export interface TcpProxy extends Disposable {
    * "after", so that only the answer is lost.
    */
   cutAt(text: string, when: "before" | "after"): void;
+  /** From now on the server gets the other text, which is as long, wherever a client sends this. */
+  swap(text: string, other: string): void;
   /** Connections cut so far. */
   readonly cuts: number;
   /** Cuts what is open, and takes no new connections until told so. */
@@ -32,6 +34,7 @@ export function proxyTo(serverPort: number): TcpProxy {
   let trap: { text: string; when: "before" | "after" } | null = null;
   let cuts = 0;
   let refusing = false;
+  let swapped: { text: string; other: string } | null = null;
   const clients = new Set<End>();
 
   /**
@@ -53,6 +56,7 @@ export function proxyTo(serverPort: number): TcpProxy {
     data(socket: Socket<End>, chunk: Uint8Array) {
       const end = socket.data;
       if (end.cut || end.other.cut) return;
+      if (end.isClient && swapped !== null) overwrite(chunk, swapped);
       if (!end.isClient || passes(end, chunk)) give(end.other, chunk);
       // The server finishes what it has got, and notices then.
       if (end.cut) finish(end.other);
@@ -99,6 +103,9 @@ export function proxyTo(serverPort: number): TcpProxy {
     cutAt(text, when) {
       trap = { text, when };
     },
+    swap(text, other) {
+      swapped = { text, other };
+    },
     get cuts() {
       return cuts;
     },
@@ -123,6 +130,11 @@ function connectedEnds(socket: Socket<End>): End {
   Object.assign(client, { other: server });
   Object.assign(server, { other: client });
   return client;
+}
+
+function overwrite(chunk: Uint8Array, { text, other }: { text: string; other: string }): void {
+  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) bytes.write(other, at);
 }
 
 function give(end: End, chunk: Uint8Array): void {

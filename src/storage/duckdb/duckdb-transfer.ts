@@ -4,18 +4,23 @@
  * replaces in memory.
  */
 import { type RowRange, type TransferReader, TransferRowError } from "../contract.ts";
-import {
-  type KindColumn,
-  type KindName,
-  kindOf,
-  type RowKind,
-  type SeriesRow,
-  seriesLabel,
-} from "../model/kinds.ts";
-import { countOf, seqOf, storedStamp, walkPages } from "../transfer-rows.ts";
+import { type ColumnBatch, type ColumnQuery, rowColumnNames, rowsOfBatch } from "../model/columns.ts";
+import { type KindName, kindOf, type SeriesRow, seriesLabel } from "../model/kinds.ts";
+import { StampTexts } from "../model/stamp-text.ts";
+import { seqOf, storedStamp, walkPages } from "../transfer-rows.ts";
+import { BatchBuilder } from "./column-batch.ts";
+import { readColumns } from "./columns.ts";
 import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
 import type { Param, Session } from "./session.ts";
+import {
+  boundsOf,
+  instant,
+  readStoredColumns,
+  type StoredColumns,
+  stampSql,
+  valueSql,
+} from "./stored-columns.ts";
 import { Turns } from "./turns.ts";
 
 /** Rows of one page, 1 MB or 2: four of DuckDB's vectors. */
@@ -24,27 +29,22 @@ const PAGE_ROWS = 8_192;
 const WINDOW_SHARE = 1.5;
 /** The driver's results lie outside of the heap, so their memory doesn't make the collector run. */
 const PAGES_PER_COLLECTION = 32;
+const MICROS_PER_SECOND = 1_000_000n;
 const LAST_MS = Date.UTC(9999, 11, 31);
-const FIRST_DATE = "0001-01-01";
-const LAST_DATE = "9999-12-31";
-const FIRST = `${FIRST_DATE} 00:00:00`;
-const LAST = `${LAST_DATE} 23:59:59.999999`;
-
-/** Types by the names of the columns. */
-type Columns = Map<string, string>;
-type Values = unknown[];
 
 export class DuckDbTransfer implements TransferReader {
   readonly #session: Session;
+  readonly #connect: () => Promise<Session>;
   readonly #close: () => void;
   readonly #turns = new Turns();
   #pages = 0;
   /** Those that are there. A count that becomes wider while a copy saves is read the same way. */
-  readonly #columns = new Map<string, Columns>();
+  readonly #columns = new Map<string, StoredColumns>();
 
-  /** @param close frees the session too. */
-  constructor(session: Session, close: () => void) {
+  /** @param file `close` frees the session too. */
+  constructor(session: Session, { connect, close }: { connect(): Promise<Session>; close(): void }) {
     this.#session = session;
+    this.#connect = connect;
     this.#close = close;
   }
 
@@ -58,17 +58,17 @@ export class DuckDbTransfer implements TransferReader {
     return storedParts((sql, params) => this.#rows(sql, params), kind, ticker);
   }
 
-  async *rows({ kind: name, ticker, part, from, to }: RowRange): AsyncGenerator<SeriesRow[]> {
+  async *rows(range: RowRange): AsyncGenerator<SeriesRow[]> {
+    const { kind: name, ticker, part, from, to } = range;
     const kind = kindOf(name);
     const columns = await this.#columnsOf(kind.table);
     if (columns === null) return;
-    const label = `${ticker} ${seriesLabel(name, part)}`;
     const at = instant(kind.stamp.name, columns);
     // Nobody writes to a file without a seq, so the numbers of its rows stay.
     const hasSeq = columns.has("seq");
     const seq = kind.hasSeq ? (hasSeq ? "seq" : "rowid") : null;
     const isDate = kind.stamp.type === "date";
-    const [first, last] = isDate ? [FIRST_DATE, LAST_DATE] : [FIRST, LAST];
+    const [first, last] = boundsOf(isDate);
     const series = seriesSql(kind);
     const [lower, upper] = [series.length + 1, series.length + 2];
     const filters = [
@@ -78,7 +78,7 @@ export class DuckDbTransfer implements TransferReader {
       ...(seq === null ? [] : [`(${at.sql} > $${lower}::${at.type} OR ${seq} >= $${upper + 1}::BIGINT)`]),
     ];
     const values = kind.values.map((column) => valueSql(column, columns));
-    const sql = `SELECT ${[isDate ? `${at.sql}::DATE::VARCHAR` : asText(at.sql), ...values, ...(seq === null ? [] : [seq])].join(", ")}
+    const sql = `SELECT ${[stampSql(kind, at), ...values, ...(seq === null ? [] : [`${seq}::BIGINT`])].join(", ")}
       FROM ${kind.table} WHERE ${filters.join(" AND ")}
       ORDER BY ${seq === null ? at.sql : `${at.sql}, ${seq}`} LIMIT ${PAGE_ROWS}`;
     const names = part === null ? [storable(ticker)] : [storable(ticker), storable(part)];
@@ -89,11 +89,14 @@ export class DuckDbTransfer implements TransferReader {
       read: async (row) => {
         const after = seq === null ? [] : [String(row?.at(-1) ?? Number.MIN_SAFE_INTEGER)];
         const params = [...names, row?.[0] ?? from ?? first, to ?? last, ...after];
-        const page = await this.#page(window, sql, params, { series: label, from: lower - 1, to: upper - 1 });
-        return page.map((stored) => rowOf(stored, kind, label));
+        return this.#page(window, sql, params, { range, from: lower - 1, to: upper - 1 });
       },
     });
     yield* kind.hasSeq && !hasSeq ? counted(pages) : pages;
+  }
+
+  columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    return readColumns(this.#connect, query);
   }
 
   close(): void {
@@ -101,44 +104,58 @@ export class DuckDbTransfer implements TransferReader {
   }
 
   /** Null: there is no such table. */
-  async #columnsOf(table: string): Promise<Columns | null> {
+  async #columnsOf(table: string): Promise<StoredColumns | null> {
     const known = this.#columns.get(table);
     if (known !== undefined) return known;
-    const rows = await this.#rows(
-      "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal AND table_name = $1",
-      [table],
-    );
-    if (rows.length === 0) return null;
-    const columns: Columns = new Map(rows.map(([name, type]) => [String(name).toLowerCase(), String(type)]));
+    const columns = await this.#turns.run(() => readStoredColumns(this.#session, table));
+    if (columns === null) return null;
     this.#columns.set(table, columns);
     return columns;
   }
 
   /** @param params ticker first; the bounds are named by their place. */
-  async #page(window: Window, sql: string, params: Param[], { series, from, to }: PageOf): Promise<Values[]> {
+  async #page(
+    window: Window,
+    sql: string,
+    params: Param[],
+    { range, from, to }: PageOf,
+  ): Promise<SeriesRow[]> {
     const [start, end] = [String(params[from]), String(params[to])];
     if (++this.#pages % PAGES_PER_COLLECTION === 0) Bun.gc(true);
     try {
       const near = window.endFrom(start);
       if (near !== null && near < end) {
-        const rows = await this.#rows(sql, params.with(to, near));
+        const rows = await this.#rowsOf(range, sql, params.with(to, near));
         if (rows.length === PAGE_ROWS) return window.note(rows);
       }
-      return window.note(await this.#rows(sql, params));
+      return window.note(await this.#rowsOf(range, sql, params));
     } catch (error) {
       if (!(error instanceof Error) || !/^(Conversion|Binder) Error:/.test(error.message)) throw error;
-      throw new TransferRowError(`${series}: ${error.message.split("\n")[0]}`);
+      const { kind, ticker, part } = range;
+      throw new TransferRowError(`${ticker} ${seriesLabel(kind, part)}: ${error.message.split("\n")[0]}`);
     }
   }
 
-  #rows(sql: string, params: Param[]): Promise<Values[]> {
+  /** @param sql of the columns of a row. @throws TransferRowError */
+  async #rowsOf({ kind, ticker, part }: RowRange, sql: string, params: Param[]): Promise<SeriesRow[]> {
+    const result = await this.#turns.run(() => this.#session.run(sql, params));
+    const builder = new BatchBuilder({ kind, columns: rowColumnNames(kind) }, result.rowCount);
+    for (let index = 0; index < result.chunkCount; index++) {
+      const chunk = result.getChunk(index);
+      builder.add(chunk, [{ ticker, part: part ?? "", rows: chunk.rowCount }]);
+    }
+    const batch = builder.finish();
+    refuseOdd(kind, batch, `${ticker} ${seriesLabel(kind, part)}`);
+    return rowsOfBatch(kind, batch);
+  }
+
+  #rows(sql: string, params: Param[]): Promise<unknown[][]> {
     return this.#turns.run(() => this.#session.rows(sql, params));
   }
 }
 
 interface PageOf {
-  /** For messages. */
-  series: string;
+  range: RowRange;
   /** Places of the bounds among the parameters. */
   from: number;
   to: number;
@@ -158,8 +175,8 @@ class Window {
     return new Date(endMs).toISOString().replace("T", " ").slice(0, Math.min(stamp.length, 23));
   }
 
-  note(rows: Values[]): Values[] {
-    if (rows.length === PAGE_ROWS) this.#spanMs = toMs(String(rows.at(-1)![0])) - toMs(String(rows[0]![0]));
+  note(rows: SeriesRow[]): SeriesRow[] {
+    if (rows.length === PAGE_ROWS) this.#spanMs = toMs(rows.at(-1)![0]) - toMs(rows[0]![0]);
     return rows;
   }
 }
@@ -168,36 +185,17 @@ function toMs(stamp: string): number {
   return Date.parse(`${stamp.slice(0, 23).replace(" ", "T")}Z`);
 }
 
-/** What the column is compared as. Only its own type lets DuckDB skip what lies before a page. */
-function instant(column: string, columns: Columns): { sql: string; type: string } {
-  const type = columns.get(column);
-  if (type === "DATE" || type === "TIMESTAMP") return { sql: column, type };
-  return { sql: `TRY_CAST(${column} AS TIMESTAMP)`, type: "TIMESTAMP" };
-}
-
-function asText(stamp: string): string {
-  return `strftime(${stamp}, '%Y-%m-%d %H:%M:%S.%f')`;
-}
-
-function valueSql({ name, type }: KindColumn, columns: Columns): string {
-  if (type === "double") return columns.has(name) ? `${name}::DOUBLE` : "NULL::DOUBLE";
-  if (!columns.has(name)) return "NULL::VARCHAR";
-  return columns.get(name) === "FLOAT" ? `${name}::DOUBLE::VARCHAR` : `${name}::VARCHAR`;
-}
-
-/**
- * @param stored the stamp, the values and, where the kind has one, the seq.
- * @throws TransferRowError
- */
-function rowOf(stored: Values, kind: RowKind, series: string): SeriesRow {
-  const stamp = String(stored[0]);
-  const row: SeriesRow = [storedStamp(stamp, kind, series)];
-  for (const [index, { type }] of kind.values.entries()) {
-    const value = stored[index + 1] as string | number | null;
-    row.push(type === "count" ? countOf(value as string | null, `${series} ${stamp}`) : value);
+/** @throws TransferRowError a stamp has a fraction and mustn't, or a seq is too large. */
+function refuseOdd(kind: KindName, { columns }: ColumnBatch, series: string): void {
+  const { stamp, hasSeq } = kindOf(kind);
+  const stamps = columns.get(stamp.name)!;
+  if (stamp.type === "second" && stamps.type === "instant") {
+    const odd = stamps.values.find((micros) => micros % MICROS_PER_SECOND !== 0n);
+    if (odd !== undefined)
+      storedStamp(new StampTexts(BigInt64Array.of(odd), true).at(0), kindOf(kind), series);
   }
-  if (kind.hasSeq) row.push(seqOf(stored.at(-1) as bigint, `${series} ${stamp}`));
-  return row;
+  const seqs = hasSeq ? columns.get("seq")! : null;
+  if (seqs?.type === "int64") for (const seq of seqs.values) seqOf(seq, series);
 }
 
 /**

@@ -4,7 +4,9 @@
  * normal` is as durable as `full`.
  */
 import { nowText } from "../../market/timestamp.ts";
+import { seqsOf, withoutRows, withRows, withSeqs } from "../column-saves.ts";
 import {
+  type ColumnSave,
   DatabaseGoneError,
   type Save,
   type SaveOutcome,
@@ -14,8 +16,10 @@ import {
   StorageBusyError,
 } from "../contract.ts";
 import { NoRoomError } from "../disk-space.ts";
+import { cellReaders } from "../model/columns.ts";
 import { byKind, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
+import { fitsTable, insertColumns, isAscending } from "./column-saves.ts";
 import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
 import { hasNoTransaction, isConflict, isFatal, isOutOfMemory, isRefusal, wordsOf } from "./duckdb-errors.ts";
@@ -68,14 +72,17 @@ export class DuckDbWriter implements StockWriter {
   }
 
   commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
-    return this.#file.commits.run(async () => {
-      const { room } = this.#file;
-      const lost = this.#file.lost();
-      if (lost !== null) throw new DatabaseGoneError(lost);
-      if (this.#log.isTooLong && room.lackFor([]) === null) await this.#trim();
-      const outcomes = await this.#commitRepeated(saves);
-      this.#file.checkpointIfLong();
-      return outcomes;
+    return this.#inTurn(() => this.#commitRepeated(saves));
+  }
+
+  /**
+   * Rows that are newer than all of their series and of types that the table has; anything else,
+   * and what is refused, is stored as rows.
+   */
+  commitColumns(save: ColumnSave): Promise<SaveOutcome> {
+    return this.#inTurn(async () => {
+      const outcome = await this.#commitColumns(save);
+      return outcome ?? (await this.#commitRepeated([withRows(save)]))[0]!;
     });
   }
 
@@ -135,6 +142,53 @@ export class DuckDbWriter implements StockWriter {
   /** Waits for the commit under way. */
   async close(): Promise<void> {
     await this.#file.commits.run(async () => this.#session.close());
+  }
+
+  #inTurn<T>(commit: () => Promise<T>): Promise<T> {
+    return this.#file.commits.run(async () => {
+      const lost = this.#file.lost();
+      if (lost !== null) throw new DatabaseGoneError(lost);
+      if (this.#log.isTooLong && this.#file.room.lackFor([]) === null) await this.#trim();
+      const result = await commit();
+      this.#file.checkpointIfLong();
+      return result;
+    });
+  }
+
+  /** Null: nothing is stored. */
+  async #commitColumns(sent: ColumnSave): Promise<SaveOutcome | null> {
+    const { kind, batch, update } = sent;
+    if (kind === "daily" || update?.repeated || batch.rows === 0) return null;
+    const seqs = kind === "ticks" ? seqsOf(sent) : null;
+    if (kind === "ticks" && seqs === null) return null;
+    const save = seqs === null ? sent : { ...sent, batch: withSeqs(batch, seqs) };
+    const head = withoutRows(save);
+    if (!isAscending(save) || this.#file.room.lackFor([head]) !== null) return null;
+    if (this.#mustRollBack) await this.#rollBack();
+    await this.#refresh();
+    const newest = this.#newest[kind];
+    const [ticker, part] = [storable(save.ticker), storable(save.part ?? "")];
+    const [stampAt] = cellReaders(kind, save.batch);
+    if (newest.mayHold(ticker, part, String(stampAt!(0)))) return null;
+    if (!fitsTable(save, this.#file.countTypes)) return null;
+    const session = this.#session;
+    await this.#log.learn(session, [head]);
+    const planned = this.#log.plan([head], [{ ok: true, stored: batch.rows, position: null }]);
+    try {
+      await this.#transaction(async () => {
+        await insertColumns(session, save, nowText());
+        await this.#log.write(session, planned);
+      });
+    } catch (error) {
+      // As rows, it is tried again or refused for a reason.
+      if (!isFatal(error)) return null;
+      this.#file.reportFatal(error);
+      throw error;
+    }
+    this.#file.committed();
+    this.#log.committed(planned);
+    newest.note(ticker, part, String(stampAt!(batch.rows - 1)));
+    return planned.outcomes[0]!;
   }
 
   /**

@@ -57,7 +57,7 @@ export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
     sql,
     async openTransfer() {
       const session = await file.connect();
-      return new DuckDbTransfer(session, () => session.close());
+      return new DuckDbTransfer(session, { connect: () => file.connect(), close: () => session.close() });
     },
     preparation: file.preparation,
     epochBegun: writer.epochBegun,

@@ -13,6 +13,8 @@ const THREADS = 2;
 
 export interface ReadOnlyFile {
   session: Session;
+  /** Another one, which must be closed before the file. */
+  connect(): Promise<Session>;
   close(): void;
 }
 
@@ -33,11 +35,16 @@ export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
     autoload_known_extensions: "false",
   });
   try {
-    const session = new Session(await instance.connect());
-    await session.connection.run((await ownNames(session.connection)).begin);
+    const connect = async (): Promise<Session> => {
+      const session = new Session(await instance.connect());
+      await session.connection.run((await ownNames(session.connection)).begin);
+      return session;
+    };
+    const session = await connect();
     await session.connection.run("SET GLOBAL TimeZone = 'UTC'");
     return {
       session,
+      connect,
       close() {
         session.close();
         instance.closeSync();
@@ -54,8 +61,8 @@ export async function openDuckDbToRead(dbFile: string): Promise<TransferReader |
   // DuckDB would have to write to an empty file.
   if (!existsSync(dbFile) || statSync(dbFile).size === 0) return null;
   try {
-    const { session, close } = await openReadOnly(dbFile);
-    return new DuckDbTransfer(session, close);
+    const { session, ...file } = await openReadOnly(dbFile);
+    return new DuckDbTransfer(session, file);
   } catch (error) {
     throw new Error(`cannot read ${dbFile}: ${explain(error)}`, { cause: error });
   }

@@ -3,6 +3,7 @@ import type {
   DuckDBConnection,
   DuckDBMaterializedResult,
   DuckDBPreparedStatement,
+  DuckDBResult,
   DuckDBValue,
 } from "@duckdb/node-api";
 
@@ -35,7 +36,24 @@ export class Session {
     }
   }
 
-  /** Runs an INSERT that reads no table. Keeps its plan: planning takes longer than a few rows. */
+  /**
+   * The result as it is made. One that fails half way ends as if it were complete: whoever takes it
+   * has to know how many rows there are.
+   */
+  async stream(sql: string, params: Param[]): Promise<DuckDBResult> {
+    const prepared = await this.connection.prepare(sql);
+    try {
+      bind(prepared, params);
+      return await prepared.stream();
+    } finally {
+      prepared.destroySync();
+    }
+  }
+
+  /**
+   * An INSERT of what the parameters hold, which reads no table. Its plan is kept: planning takes
+   * longer than inserting a few rows.
+   */
   async insert(sql: string, params: Param[]): Promise<void> {
     let prepared = this.#inserts.get(sql);
     if (prepared === undefined) {

@@ -25,9 +25,25 @@ test("rows come out of columns in canonical text, holes as null, counts with all
     ]),
   };
   expect(rowsOfBatch("ticks", batch)).toEqual([
-    ["2024-01-02 10:00:00.000005", 1.5, 7, null, "1.25", 0],
-    ["1969-12-31 23:59:59.999999", null, String(2n ** 60n), 2, "1.25", 1],
+    ["2024-01-02 10:00:00.000005", 1.5, 7, null, 1.25, 0],
+    ["1969-12-31 23:59:59.999999", null, String(2n ** 60n), 2, 1.25, 1],
   ]);
+});
+
+test("stamps far from 1970, and at the end of what a double holds, are exact", () => {
+  const ends = [2n ** 53n, -(2n ** 53n), 9_214_646_399_999_999n, -9_224_064_000_000_001n, 0n];
+  const values = BigInt64Array.from(ends.flatMap((end) => [end - 1n, end, end + 1n]));
+  const none: ColumnData = { type: "double", values: new Float64Array(values.length), nulls: nothing };
+  const others = rowColumnNames("ticks").map((name): [string, ColumnData] => [name, none]);
+  const columns = columnsOf([...others, ["timestamp", { type: "instant", values, nulls: nothing }]]);
+  const rows = rowsOfBatch("ticks", { rows: values.length, columns });
+  expect(rows.map(([stamp]) => stamp)).toEqual(
+    [...values].map((value) => {
+      const fraction = ((value % 1_000_000n) + 1_000_000n) % 1_000_000n;
+      const iso = new Date(Number((value - fraction) / 1_000n)).toISOString();
+      return `${iso.slice(0, 10)} ${iso.slice(11, 19)}.${String(fraction).padStart(6, "0")}`;
+    }),
+  );
 });
 
 test("a date is a day, and a second has no fraction", () => {

@@ -5,6 +5,7 @@
  * seq. Its arrays are the reader's own: whoever takes a batch may keep it.
  */
 import { type KindName, kindOf, type SeriesRow, type SeriesValue } from "./kinds.ts";
+import { dayText, Int64Reader, StampTexts } from "./stamp-text.ts";
 
 /** 1 where the row has no value. Null: every row has one. */
 type Nulls = Uint8Array | null;
@@ -58,19 +59,25 @@ export function rowColumnNames(name: KindName): string[] {
 }
 
 /** Rows of the kind out of a batch of `rowColumnNames`. */
-export function rowsOfBatch(name: KindName, { rows, columns }: ColumnBatch): SeriesRow[] {
-  const { stamp } = kindOf(name);
-  const cells = rowColumnNames(name).map((column) => cellsOf(columns.get(column)!, stamp.type === "instant"));
-  return Array.from({ length: rows }, (_, row) => cells.map((cell) => cell(row)) as SeriesRow);
+export function rowsOfBatch(name: KindName, batch: ColumnBatch): SeriesRow[] {
+  const cells = cellReaders(name, batch);
+  return Array.from({ length: batch.rows }, (_, row) => cells.map((cell) => cell(row)) as SeriesRow);
+}
+
+/** What gives the cells of a row, for each of `rowColumnNames`. */
+export function cellReaders(name: KindName, { columns }: ColumnBatch): ((row: number) => SeriesValue)[] {
+  const { stamp, values } = kindOf(name);
+  const counts = new Set(values.flatMap((value) => (value.type === "count" ? [value.name] : [])));
+  return rowColumnNames(name).map((column) => {
+    const data = columns.get(column)!;
+    const read = readerOf(data, stamp.type === "instant");
+    const exact = counts.has(column) && data.type !== "int64" ? (row: number) => countOf(read(row)!) : read;
+    const { nulls } = data;
+    return nulls === null ? exact : (row) => (nulls[row] === 1 ? null : exact(row));
+  });
 }
 
 /** @param inMicros of a stamp: with its fraction. */
-function cellsOf(data: ColumnData, inMicros: boolean): (row: number) => SeriesValue {
-  const read = readerOf(data, inMicros);
-  const { nulls } = data;
-  return nulls === null ? read : (row) => (nulls[row] === 1 ? null : read(row));
-}
-
 function readerOf(data: ColumnData, inMicros: boolean): (row: number) => SeriesValue {
   switch (data.type) {
     case "double":
@@ -78,26 +85,31 @@ function readerOf(data: ColumnData, inMicros: boolean): (row: number) => SeriesV
     case "text":
       return (row) => data.dictionary[data.codes[row]!]!;
     case "date":
-      return (row) => new Date(data.values[row]! * DAY_MS).toISOString().slice(0, DAY_LENGTH);
-    case "instant":
-      return (row) => stampOfMicros64(data.values[row]!, inMicros);
-    case "int64":
+      return (row) => dayText(data.values[row]!);
+    case "instant": {
+      const texts = new StampTexts(data.values, inMicros);
+      return (row) => texts.at(row);
+    }
+    case "int64": {
+      const reader = new Int64Reader(data.values);
       return (row) => {
-        const value = data.values[row]!;
-        const number = Number(value);
-        return Number.isSafeInteger(number) ? number : String(value);
+        const value = reader.at(row);
+        return typeof value === "bigint" ? digitsOf(value) : value;
       };
+    }
   }
 }
 
-const DAY_MS = 86_400_000;
-const DAY_LENGTH = "2024-01-02".length;
-const MICROS_PER_SECOND = 1_000_000n;
+/** As an integer of 64 bits that a double doesn't hold is written: by its digits. */
+function digitsOf(value: bigint): number | string {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : String(value);
+}
 
-/** `YYYY-MM-DD HH:MM:SS.ffffff`, or without the fraction. */
-function stampOfMicros64(micros: bigint, inMicros: boolean): string {
-  const fraction = ((micros % MICROS_PER_SECOND) + MICROS_PER_SECOND) % MICROS_PER_SECOND;
-  const iso = new Date(Number((micros - fraction) / 1_000n)).toISOString();
-  const second = `${iso.slice(0, DAY_LENGTH)} ${iso.slice(11, 19)}`;
-  return inMicros ? `${second}.${String(fraction).padStart(6, "0")}` : second;
+/** A count has one form, whatever the others of its batch are. */
+function countOf(value: number | string): number | string {
+  const number = Number(value);
+  if (!Number.isInteger(number) || Number.isSafeInteger(number)) return number;
+  const whole = BigInt(value);
+  return BigInt.asIntN(64, whole) === whole ? String(whole) : number;
 }

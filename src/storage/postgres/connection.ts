@@ -14,6 +14,8 @@ const ANSWER_GRACE_MS = 2_000;
 export const CONNECT_TIMEOUT_MS = 5_000;
 /** PostgreSQL ends an idle transaction, and with it the locks of a vanished worker. */
 const TRANSACTION_IDLE_MAX_MS = 30_000;
+/** Between two pieces of a COPY, of which the first may take a sort of the whole table. */
+const COPY_SILENCE_MAX_MS = 5 * 60_000;
 
 export type Rows<T> = T[] & SQL.ResultMetadata;
 type Row = Record<string, unknown>;
@@ -103,7 +105,42 @@ export class PostgresConnection {
     return this.#settle(query as unknown as SQL.Query<(Uint8Array | null)[][]>, options);
   }
 
-  /** Statements that still run on it fail. */
+  /**
+   * What a `COPY … TO STDOUT` gives, at the pace of whoever takes it. Given up, the statement is
+   * stopped, and the transaction around it has failed; the connection is usable.
+   *
+   * @param signal stops it; the walk then ends as if it had come to its end.
+   */
+  async *copyOut(text: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+    if (this.#lost !== null) throw this.#lost;
+    const source = this.#session.unsafe(text).readable().getReader();
+    const { promise: silence, reject } = Promise.withResolvers<never>();
+    silence.catch(() => {});
+    const timer = setTimeout(() => {
+      const error = new NoAnswerError(`nothing came for ${COPY_SILENCE_MAX_MS} ms`);
+      this.#lose(error);
+      reject(error);
+    }, COPY_SILENCE_MAX_MS);
+    const cancel = (): void => void source.cancel().catch(() => {});
+    signal?.addEventListener("abort", cancel);
+    try {
+      for (;;) {
+        timer.refresh();
+        const { value, done } = await Promise.race([source.read(), silence]);
+        if (done) return;
+        yield value;
+      }
+    } catch (error) {
+      if (endsConnection(error)) this.#lose(error as Error);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+      if (this.#lost === null) await source.cancel().catch(() => {});
+    }
+  }
+
+  /** Whatever still runs on it fails. */
   async close(): Promise<void> {
     this.#lost ??= new ConnectionLostError("the connection was closed");
     await this.#sql.close({ timeout: 0 });

@@ -81,6 +81,7 @@ export interface PostgresDatabase extends HeldDatabase, AsyncDisposable {
   readonly writer: PostgresWriter;
   readonly reader: PostgresReader;
   readonly sql: InterruptibleSql;
+  openTransfer(): PostgresTransfer;
   capabilities: Capabilities;
   /** For the log: foreign parts of the tables, and excess rights of the role. */
   warnings: string[];

@@ -19,7 +19,7 @@ import { isUnknownToDatabase } from "./postgres-errors.ts";
 import { PostgresUpdates } from "./postgres-updates.ts";
 import { readWithRetry, runRead } from "./read.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
-import { asInstant, columnSql, dayStart, isSeries, STAMP_TYPES, stampParam, utcText } from "./sql-text.ts";
+import { asInstant, columnSql, dayStart, isSeries, SQL_TYPES, stampParam, utcText } from "./sql-text.ts";
 
 /** An answer of more rows streams through a cursor, in chunks of so many. */
 const CHUNK_ROWS = 1_000;
@@ -36,7 +36,7 @@ const TO_WIRE = byKind(rowToWire);
 
 function rangeSql(kind: RowKind): Record<"rows" | "rowsWithSeq" | "newest", string> {
   const at = `p.${columnSql(kind.stamp.name)}`;
-  const type = STAMP_TYPES[kind.stamp.type];
+  const type = SQL_TYPES[kind.stamp.type];
   const params = seriesColumns(kind).length;
   const columnOf = (name: string): string => {
     if (name === "write_timestamp") return `${utcText("p.write_timestamp")} AS write_timestamp`;

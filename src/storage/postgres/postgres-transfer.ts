@@ -4,26 +4,31 @@
  * replaces.
  */
 import type { RowRange, TransferReader } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { walkPages } from "../transfer-rows.ts";
+import { ColumnReader } from "./columns.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf, requestErrorOf } from "./postgres-errors.ts";
-import { columnSql, isSeries, rowCells, STAMP_TYPES, stampParam, storedRow } from "./sql-text.ts";
+import { columnSql, isSeries, rowCells, SQL_TYPES, stampParam, storedRow } from "./sql-text.ts";
 
 /** Rows of one page, about 1 MB. */
 const PAGE_ROWS = 4_000;
 /** A page that met a broken connection is read again on another. */
 const TRIES = 2;
+
 export class PostgresTransfer implements TransferReader {
   readonly #pool: PostgresPool;
   readonly #close: () => Promise<void>;
+  readonly #columns: ColumnReader;
   /** Null until asked for; without a table, no rows of its kind. */
   #tables: Promise<Set<string>> | null = null;
 
   constructor(pool: PostgresPool, close: () => Promise<void>) {
     this.#pool = pool;
     this.#close = close;
+    this.#columns = new ColumnReader(pool);
   }
 
   async tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
@@ -42,7 +47,7 @@ export class PostgresTransfer implements TransferReader {
     const label = `${ticker} ${partName(name, part)}`;
     const series = part === null ? [ticker] : [ticker, part];
     const at = `p.${columnSql(kind.stamp.name)}`;
-    const type = STAMP_TYPES[kind.stamp.type];
+    const type = SQL_TYPES[kind.stamp.type];
     const [first, last, seq] = [1, 2, 3].map((place) => `$${series.length + place}`);
     const start = kind.hasSeq
       ? `(${at}, p.seq) >= (${first}::${type}, ${seq}::bigint)`
@@ -65,6 +70,10 @@ export class PostgresTransfer implements TransferReader {
         return page.map((stored) => storedRow(Object.values(stored), kind, label));
       },
     });
+  }
+
+  async *columns(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    if (await this.#has(query.kind)) yield* this.#columns.read(query);
   }
 
   close(): Promise<void> {

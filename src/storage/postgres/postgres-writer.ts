@@ -6,7 +6,9 @@
 import { nowText } from "../../market/timestamp.ts";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
+import { withoutRows, withRows } from "../column-saves.ts";
 import {
+  type ColumnSave,
   type Save,
   type SaveOutcome,
   type SaveRows,
@@ -17,6 +19,7 @@ import {
 import { KIND_NAMES, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { rowRefused, tablesUnusable } from "../save-refusals.ts";
+import { ColumnRows } from "./column-rows.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { notWidened, tooNarrow, wholeNumberColumns, widenCounts } from "./counts.ts";
 import type { PostgresPool } from "./pool.ts";
@@ -30,7 +33,7 @@ import {
 } from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
 import { saveRows } from "./row-store.ts";
-import { asInstant } from "./sql-text.ts";
+import { asInstant, isStorable } from "./sql-text.ts";
 import { NotNewError, RowIgnoredError, saveTicks } from "./tick-store.ts";
 import { describeHolder, HOLDERS_SQL, type LockHolder, lockSql } from "./ticker-locks.ts";
 import { findRepeated, isThere, logUpdates, type Witness } from "./update-log.ts";
@@ -120,7 +123,22 @@ export class PostgresWriter implements StockWriter {
     return outcomes;
   }
 
-  async #commit(saves: Save[]): Promise<SaveOutcome[]> {
+  /** Without an object for each row where that is plain; see ColumnRows. */
+  async commitColumns(save: ColumnSave): Promise<SaveOutcome> {
+    const isPlain = isStorable(save.ticker) && isStorable(save.part ?? "");
+    const columns = isPlain ? ColumnRows.of(save) : null;
+    if (columns !== null && this.#capabilities.wholeNumbers.size === 0) {
+      try {
+        return (await this.#commit([withoutRows(save)], columns))[0]!;
+      } catch (error) {
+        if (!(error instanceof NotNewError || isRefusal(error))) throw error;
+      }
+    }
+    return (await this.commit([withRows(save)]))[0]!;
+  }
+
+  /** @param columns the rows of the one save: NotNewError and refusals are thrown then. */
+  async #commit(saves: Save[], columns: ColumnRows | null = null): Promise<SaveOutcome[]> {
     let oneByOne = false;
     let areNew = !this.#ticksRepeat;
     let lost = 0;
@@ -129,12 +147,14 @@ export class PostgresWriter implements StockWriter {
     let doubtEndsMs = 0;
     for (;;) {
       try {
-        return await this.#transaction(saves, { oneByOne, areNew }, doubt);
+        return await this.#transaction(saves, { oneByOne, areNew, columns }, doubt);
       } catch (error) {
         const failure = failureOf(error);
         if (error instanceof CommitDoubt) {
           doubt = error;
           doubtEndsMs = performance.now() + DOUBT_MAX_MS;
+        } else if (columns !== null && (error instanceof NotNewError || isRefusal(error))) {
+          throw error;
         } else if (error instanceof NotNewError) {
           areNew = false;
         } else if (isKeyRace(error) || failure?.kind === "conflict") {
@@ -265,6 +285,8 @@ export class PostgresWriter implements StockWriter {
         saves.map(({ ticker }) => ticker),
       );
       if (doubt !== null && (await isThere(connection, doubt.witness))) applied = doubt.applied;
+      else if (manner.columns !== null)
+        applied = await this.#applyColumns(connection, saves[0]!, manner.columns);
       else
         applied = await (manner.oneByOne
           ? this.#applyEach(connection, saves, manner)
@@ -336,6 +358,16 @@ export class PostgresWriter implements StockWriter {
     return { outcomes: outcomes as SaveOutcome[], witness: logged?.witness ?? null };
   }
 
+  /** @throws NotNewError a key is taken, and the save doesn't replace. */
+  async #applyColumns(connection: PostgresConnection, save: Save, columns: ColumnRows): Promise<Applied> {
+    const repeated = (await findRepeated(connection, [save])).get(0);
+    if (repeated !== undefined)
+      return { outcomes: [{ ok: true, stored: 0, position: repeated }], witness: null };
+    await columns.write(connection, asInstant(nowText()));
+    const { seqs, witness } = await logUpdates(connection, [save]);
+    return { outcomes: [{ ok: true, stored: columns.rows, position: seqs[0]! }], witness };
+  }
+
   async #applyEach(connection: PostgresConnection, saves: Save[], manner: Manner): Promise<Applied> {
     const outcomes: SaveOutcome[] = [];
     let witness: Witness | null = null;
@@ -364,6 +396,8 @@ interface Manner {
   oneByOne: boolean;
   /** Ticks are taken to be new. */
   areNew: boolean;
+  /** The rows of the one save. */
+  columns: ColumnRows | null;
 }
 
 interface Applied {
@@ -404,10 +438,6 @@ function withoutRepetitions(saves: Save[]): Set<Save> {
       return !isRepetition;
     }),
   );
-}
-
-function isStorable(text: string): boolean {
-  return !text.includes("\0") && text.isWellFormed();
 }
 
 function changesSomething(outcome: SaveOutcome): boolean {

@@ -1,30 +1,13 @@
 /** Saves rows: what a batch has of a kind, in a constant number of statements. */
 import type { BarRow, PlainKind, SaveOutcome, SaveRows } from "../contract.ts";
-import {
-  byKind,
-  type ColumnType,
-  kindOf,
-  type RowKind,
-  type SeriesRow,
-  seriesColumns,
-} from "../model/kinds.ts";
+import { byKind, kindOf, type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
 import { StagedRows } from "../staged-rows.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { countText } from "./count-text.ts";
 import { saveDailyBars } from "./daily-averages.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
-import { columnSql, STAMP_TYPES, stampParam } from "./sql-text.ts";
-
-const VALUE_TYPES: Record<ColumnType, string> = {
-  double: "float8",
-  count: "numeric",
-  text: "text",
-  json: "text",
-  date: "date",
-  second: "timestamptz",
-  instant: "timestamptz",
-};
+import { columnSql, SQL_TYPES, stampParam } from "./sql-text.ts";
 
 interface KindSql {
   /** Which of the keys are stored, by their place. By the index for each: see tick-store.ts. */
@@ -36,9 +19,9 @@ const SQL = byKind(kindSql);
 
 function kindSql(kind: RowKind): KindSql {
   const key = [...seriesColumns(kind), kind.stamp.name].map(columnSql);
-  const keyTypes = [...seriesColumns(kind).map(() => "text"), STAMP_TYPES[kind.stamp.type]];
+  const keyTypes = [...seriesColumns(kind).map(() => "text"), SQL_TYPES[kind.stamp.type]];
   const columns = [...key, ...kind.values.map(({ name }) => name)];
-  const types = [...keyTypes, ...kind.values.map(({ type }) => VALUE_TYPES[type])];
+  const types = [...keyTypes, ...kind.values.map(({ type }) => SQL_TYPES[type])];
   const arrays = (of: string[]): string => of.map((type, index) => `$${index + 1}::${type}[]`).join(", ");
   const same = key.map((name) => `p.${name} = w.${name}`);
   const updated = [...kind.values.map(({ name }) => name), "write_timestamp"];

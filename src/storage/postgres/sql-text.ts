@@ -1,5 +1,5 @@
-import type { StampType } from "../../market/timestamp.ts";
-import { type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
+/** Pieces of SQL that several statements share. */
+import { type ColumnType, type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
 import { countOf, seqOf, storedStamp } from "../transfer-rows.ts";
 
 /** Every stamp that a command can store lies between the two. Ranges without an end use them. */
@@ -20,8 +20,11 @@ export function dayStart(day: string): string {
   return asInstant(`${day} 00:00:00`);
 }
 
-/** `YYYY-MM-DD HH:MM:SS.ffffff`. A column without a time zone gets the session's, which is UTC. */
-function microseconds(column: string): string {
+/**
+ * `YYYY-MM-DD HH:MM:SS.ffffff`; also of a column without a time zone, which that of the session,
+ * UTC, gets.
+ */
+export function microseconds(column: string): string {
   const text = utcText(`${column}::timestamptz`);
   return `rpad(${text} || CASE WHEN ${text} LIKE '%.%' THEN '' ELSE '.' END, 26, '0')`;
 }
@@ -29,6 +32,16 @@ function microseconds(column: string): string {
 /** For statements that take no parameters. The text comes from PostgreSQL, never from a client. */
 export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** PostgreSQL's text is UTF-8 without NUL. */
+export function isStorable(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
+}
+
+/** Any text as a constant, whatever the session's settings say of backslashes. */
+export function anyLiteral(text: string): string {
+  return `E${literal(text.replaceAll("\\", "\\\\"))}`;
 }
 
 export function identifier(name: string): string {
@@ -49,10 +62,16 @@ export function isSeries(kind: RowKind, alias: string): string {
     .join(" AND ");
 }
 
-export const STAMP_TYPES: Record<StampType, string> = {
+/** The types of parameters, and of casts. Of an older server, a count is bigint as stored. */
+export const SQL_TYPES: Record<ColumnType | "seq", string> = {
+  text: "text",
+  json: "text",
+  double: "float8",
+  count: "numeric",
   date: "date",
   second: "timestamptz",
   instant: "timestamptz",
+  seq: "int8",
 };
 
 /** @param text null: the first or the last stamp that can be stored. */

@@ -36,7 +36,10 @@ export class RemoteReader implements StockReader {
     this.#latest = new LatestPrices((tickers) => this.prices("latestPrice", tickers));
   }
 
-  rows({ kind: name, ticker, part, from, to, withSeq = false }: RowRange): Promise<JsonRows> {
+  rows(
+    { kind: name, ticker, part, from, to, withSeq = false }: RowRange,
+    signal?: AbortSignal,
+  ): Promise<JsonRows> {
     const { wire, hasSeq } = kindOf(name);
     const params = {
       ticker,
@@ -44,13 +47,13 @@ export class RemoteReader implements StockReader {
       ...bounds(wire.from, from, wire.to, to),
       ...(withSeq && hasSeq ? { include_seq: true } : {}),
     };
-    return this.#rows(wire.read, params, true);
+    return this.#rows(wire.read, params, { long: true, signal });
   }
 
   newest({ kind: name, ticker, part, from, to, limit }: NewestQuery): Promise<JsonRows> {
     const named = part === null ? { data_type: name } : { [kindOf(name).wire.part]: part };
     const params = { ticker, ...named, limit, ...bounds("start_date", from, "end_date", to) };
-    return this.#rows("get_historical_data", params, false);
+    return this.#rows("get_historical_data", params, { long: false });
   }
 
   latestPrice(ticker: string): Promise<number | null> {
@@ -121,8 +124,12 @@ export class RemoteReader implements StockReader {
     this.#upstream.close();
   }
 
-  #rows(command: string, params: Record<string, unknown>, long: boolean): Promise<JsonRows> {
-    return this.#upstream.ask({ ...readRequest(command, params), long }, readRows);
+  #rows(
+    command: string,
+    params: Record<string, unknown>,
+    options: { long: boolean; signal?: AbortSignal | undefined },
+  ): Promise<JsonRows> {
+    return this.#upstream.ask({ ...readRequest(command, params), ...options }, readRows);
   }
 }
 

@@ -5,6 +5,7 @@
 import { unavailable } from "../../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../contract.ts";
 import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
+import { isPosition } from "./commands.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
 import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
@@ -14,8 +15,8 @@ const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
 const SAVE_TIMEOUT_MS = 30_000;
 /** How every answer to a save ends, also of older servers. */
 const STORED = /\bsaved successfully\.$/;
-/** Its position comes with its frame. */
-const DONE: SaveOutcome = { ok: true, stored: 0, position: null };
+/** What an older server doesn't tell, nor any to who sends no id. */
+const UNTOLD = { stored: 0, position: null };
 
 export class RemoteSaves {
   readonly #upstream: Upstream;
@@ -41,17 +42,16 @@ export class RemoteSaves {
     }
     this.#bytesInFlight += bytes;
     try {
-      await this.#send(save, request, bytes > this.#maxBodyBytes);
+      return await this.#send(save, request, bytes > this.#maxBodyBytes);
     } finally {
       this.#bytesInFlight -= bytes;
     }
-    return DONE;
   }
 
-  async #send(save: Save, request: string, packed: boolean): Promise<void> {
+  async #send(save: Save, request: string, packed: boolean): Promise<SaveOutcome> {
     // "error" asks whether the key was free, which a repetition would answer wrongly.
     const repeatable = save.onDuplicate !== "error";
-    await this.#upstream.ask(
+    return this.#upstream.ask(
       {
         what: "save",
         path: "/db_command",
@@ -66,7 +66,7 @@ export class RemoteSaves {
         long: false,
         timeoutMs: SAVE_TIMEOUT_MS,
       },
-      requireStored,
+      readOutcome,
     );
   }
 }
@@ -75,9 +75,16 @@ export class RemoteSaves {
  * @throws WrongAnswerError nothing says that it was stored: a page of a proxy has status 200 as
  *   well.
  */
-async function requireStored({ response }: UpstreamAnswer): Promise<void> {
+async function readOutcome({ response }: UpstreamAnswer): Promise<SaveOutcome> {
   const body = await readJsonObject(response, SHORT_BYTES_MAX);
-  if (typeof body.message === "string" && STORED.test(body.message)) return;
+  const { message, stored = UNTOLD.stored, position = UNTOLD.position } = body;
+  if (
+    typeof message === "string" &&
+    STORED.test(message) &&
+    isPosition(stored) &&
+    (position === null || isPosition(position))
+  )
+    return { ok: true, stored, position };
   throw new WrongAnswerError(shownBeginning(JSON.stringify(body)));
 }
 

@@ -8,7 +8,9 @@ import { parseUpstream } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError } from "../../protocol/errors.ts";
 import type { RowRange, Save, SaveOutcome, TransferReader } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
+import { readColumns } from "./columns.ts";
 import { RemoteReader } from "./remote-reader.ts";
 import { TransferSaves } from "./transfer-saves.ts";
 import { Upstream } from "./upstream.ts";
@@ -65,6 +67,10 @@ class RemoteTransfer implements TransferReader {
       isAfter: (row, last) => (row[0] === last[0] ? hasSeq && row.at(-1)! > last.at(-1)! : row[0] > last[0]),
       where: `${range.ticker} ${partName(range.kind, range.part)}`,
     });
+  }
+
+  columns(query: ColumnQuery): AsyncIterable<ColumnBatch> {
+    return readColumns(this.#reader, query);
   }
 
   commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {

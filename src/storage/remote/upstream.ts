@@ -219,16 +219,13 @@ export class Upstream {
     const freeSlot = await this.#takeSlot(request);
     const cut = new AbortController();
     this.#cuts.add(cut);
-    const release = (): void => {
-      this.#cuts.delete(cut);
-      freeSlot();
-    };
     const cutOff = (): void => cut.abort();
     const timer = setTimeout(cutOff, request.timeoutMs);
     signal?.addEventListener("abort", cutOff);
-    const endWatch = (): void => {
-      clearTimeout(timer);
+    const release = (): void => {
       signal?.removeEventListener("abort", cutOff);
+      this.#cuts.delete(cut);
+      freeSlot();
     };
     let kept = false;
     try {
@@ -253,7 +250,6 @@ export class Upstream {
       await this.#requireAnswer(response, request);
       const keep = (): (() => void) => {
         kept = true;
-        endWatch();
         return release;
       };
       const { parsedBytesMax = PARSED_BYTES_MAX } = this.#options;
@@ -264,7 +260,7 @@ export class Upstream {
       if (error instanceof RequestError || error instanceof WrongAnswerError) throw error;
       throw this.#explain(error, request, cut.signal.aborted);
     } finally {
-      endWatch();
+      clearTimeout(timer);
       if (!kept) release();
     }
   }

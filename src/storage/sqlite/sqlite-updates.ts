@@ -25,7 +25,7 @@ import type {
 } from "../update-contract.ts";
 import { storedParts } from "./distinct-values.ts";
 import type { ReadingConnection } from "./reading-connection.ts";
-import { rowColumns, storedRow } from "./sqlite-transfer.ts";
+import { rowColumns, storedRow } from "./stored-row.ts";
 
 type Params = SQLQueryBindings[];
 

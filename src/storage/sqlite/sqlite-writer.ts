@@ -5,8 +5,10 @@ import { dirname } from "node:path";
 import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import { messageOf } from "../../protocol/message-of.ts";
+import { seqsOf, withoutRows, withRows, withSeqs } from "../column-saves.ts";
 import {
   type BarRow,
+  type ColumnSave,
   type CommitProgress,
   type Count,
   type Save,
@@ -34,6 +36,7 @@ import { takeOutRepeated } from "../repeated-saves.ts";
 import { databaseRefuses, rowRefused } from "../save-refusals.ts";
 import { chooseRows, StagedRows } from "../staged-rows.ts";
 import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
+import { insertColumns, TakenKeyError } from "./column-rows.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
@@ -138,7 +141,7 @@ export class SqliteWriter implements StockWriter {
     this.#exists = byKind((kind) => prepare(existsSql(kind)));
     this.#upsert = byKind((kind) => prepare(upsertSql(kind)));
     const tickColumns =
-      "INSERT INTO realtime_data (ticker, type, timestamp, seq, price, size, ask_price, ask_size, write_timestamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+      "INSERT INTO realtime_data (ticker, type, timestamp, price, size, ask_price, ask_size, seq, write_timestamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     // The key is named, so that an index of the user's own is a constraint, not a taken key.
     const keyTaken = "ON CONFLICT (ticker, type, timestamp, seq) DO";
     this.#tickInsert = prepare(`${tickColumns} ${keyTaken} NOTHING`);
@@ -163,6 +166,15 @@ export class SqliteWriter implements StockWriter {
     // What went into a file that was lost meanwhile must not be answered as stored.
     this.#file.check(0);
     return outcomes;
+  }
+
+  /**
+   * Ticks that meet no stored key, ticks and bars without averages that replace: row by row out of
+   * the columns. Anything else, and what is refused, is stored as rows.
+   */
+  commitColumns(save: ColumnSave, progress: CommitProgress = UNHEARD_PROGRESS): SaveOutcome {
+    const outcome = this.#commitColumns(save, progress);
+    return outcome ?? this.commit([withRows(save)], progress)[0]!;
   }
 
   removeCheck(ticker: string): void {
@@ -239,6 +251,40 @@ export class SqliteWriter implements StockWriter {
     shortenWal(this.#db);
     this.#db.close(false);
     this.#witness.close(this.#updates.given);
+  }
+
+  /** Null: nothing is stored. */
+  #commitColumns(save: ColumnSave, progress: CommitProgress): SaveOutcome | null {
+    const { kind, ticker, part, onDuplicate, update } = save;
+    const isPlain = kind !== "ticks";
+    if (kind === "daily" || update?.repeated || (isPlain && onDuplicate !== "replace")) return null;
+    const seqs = isPlain ? null : seqsOf(save);
+    if (!isPlain && seqs === null) return null;
+    this.#file.check(WAL);
+    this.#progress = progress;
+    const head = withoutRows(save);
+    const lack = this.#room.lackFor([head]);
+    if (lack !== null) throw new NoRoomError(lack);
+    const batch = seqs === null ? save.batch : withSeqs(save.batch, seqs);
+    const series = part === null ? [ticker] : [ticker, part];
+    const ofTicks = onDuplicate === "replace" ? this.#tickReplace : this.#tickInsert;
+    const rows = isPlain
+      ? { statement: this.#upsert[kind], series, time: `${nowText()}+00:00` }
+      : { statement: ofTicks, series, time: nowText() };
+    const outcome: SaveOutcome = { ok: true, stored: batch.rows, position: null };
+    try {
+      this.#inTransaction(() => {
+        progress.at("rows", head);
+        insertColumns(kind, batch, { ...rows, heard: () => progress.at("rows") });
+        progress.at("update log");
+        return this.#updates.record([head], [outcome]);
+      });
+    } catch (error) {
+      if (error instanceof TakenKeyError || isRefusal(error)) return null;
+      throw error;
+    }
+    this.#file.check(0);
+    return outcome;
   }
 
   #acceptGiven(): void {
@@ -435,14 +481,14 @@ export class SqliteWriter implements StockWriter {
     const claims = new Claims(sequenced);
     const taken = new Map<string, TakenSeqs>();
     const insert = ([stamp, price, size, askPrice, askSize]: TickRow, seq: number): boolean =>
-      this.#tickInsert.run(ticker, type, stamp, seq, price, size, askPrice, askSize, writeTimestamp)
+      this.#tickInsert.run(ticker, type, stamp, price, size, askPrice, askSize, seq, writeTimestamp)
         .changes === 1;
     let stored = 0;
     for (const [index, [row, ownSeq]] of sequenced.entries()) {
       if (index % PROGRESS_ROWS === 0) this.#progress.at("rows");
       const [stamp, price, size, askPrice, askSize] = row;
       if (onDuplicate === "replace") {
-        this.#tickReplace.run(ticker, type, stamp, ownSeq, price, size, askPrice, askSize, writeTimestamp);
+        this.#tickReplace.run(ticker, type, stamp, price, size, askPrice, askSize, ownSeq, writeTimestamp);
         stored++;
         continue;
       }

@@ -1,0 +1,66 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { tempDir } from "../../../test/support/temp-dir.ts";
+import { TransferRowError } from "../contract.ts";
+import type { ColumnData, ColumnQuery } from "../model/columns.ts";
+import { DuckDbTransfer } from "./duckdb-transfer.ts";
+import { openReadOnly } from "./read-only-file.ts";
+
+const ROWS = 100_000;
+const everything = { kind: "ticks", tickers: null, part: null, from: null, to: null } as const;
+
+/** A table as the Python server may have made it. */
+async function withTable(
+  columns: string,
+  select: string,
+  body: (reader: DuckDbTransfer) => Promise<void>,
+): Promise<void> {
+  using dir = tempDir();
+  const path = join(dir.path, "old.duckdb");
+  const instance = await DuckDBInstance.create(path);
+  const connection = await instance.connect();
+  await connection.run(`CREATE TABLE realtime_data (${columns})`);
+  await connection.run(`INSERT INTO realtime_data SELECT ${select} FROM range(${ROWS}) r(i)`);
+  connection.closeSync();
+  instance.closeSync();
+  const { session, ...file } = await openReadOnly(path);
+  const reader = new DuckDbTransfer(session, file);
+  await body(reader).finally(() => reader.close());
+}
+
+test("a stream that fails in its midst doesn't pass for complete", () =>
+  withTable(
+    "ticker VARCHAR, timestamp TIMESTAMP, type VARCHAR, price VARCHAR, size BIGINT, seq BIGINT",
+    `'A', TIMESTAMP '2024-01-02' + to_microseconds(i), 'trade', if(i = ${ROWS / 2}, 'none', '1.5'), i, 0`,
+    async (reader) => {
+      let rows = 0;
+      const walk = async (query: ColumnQuery): Promise<void> => {
+        for await (const batch of reader.columns(query)) rows += batch.rows;
+      };
+      await walk({ ...everything, columns: ["size"] });
+      expect(rows).toBe(ROWS);
+      const told = await walk({ ...everything, columns: ["price"] }).catch((error: unknown) => error);
+      expect(told).toBeInstanceOf(TransferRowError);
+      expect(String(told)).toContain("none");
+    },
+  ));
+
+test("of a table without seq, ticks that share a stamp are counted, and floats are numbers", () =>
+  withTable(
+    "ticker VARCHAR, timestamp TIMESTAMP, type VARCHAR, price FLOAT, size DOUBLE",
+    `'A', TIMESTAMP '2024-01-02' + to_microseconds(i // 2), 'trade', 1.5,
+     if(i % 2 = 0, 1, 'nan'::DOUBLE)`,
+    async (reader) => {
+      const columns = new Map<string, ColumnData[]>();
+      for await (const batch of reader.columns({ ...everything, columns: ["seq", "price", "size"] }))
+        for (const [name, data] of batch.columns) columns.set(name, [...(columns.get(name) ?? []), data]);
+      const seqs = columns.get("seq")!.flatMap((data) => (data.type === "int64" ? [...data.values] : []));
+      expect(seqs).toHaveLength(ROWS);
+      expect(seqs.every((seq, row) => seq === BigInt(row % 2))).toBe(true);
+      const price = columns.get("price")![0]!;
+      expect(price.type === "double" && price.values[0]).toBe(1.5);
+      const size = columns.get("size")![0]!;
+      expect([size.type, size.nulls?.[0], size.nulls?.[1]]).toEqual(["int64", 0, 1]);
+    },
+  ));

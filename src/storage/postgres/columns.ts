@@ -1,0 +1,191 @@
+/**
+ * Rows as columns: PostgreSQL's binary COPY, which is several times as fast as rows of a query, or
+ * a cursor where a database of its kind has none. Either is one statement, and so one snapshot,
+ * which keeps PostgreSQL from cleaning up: a walk has a bound.
+ */
+import { BatchCells, typeOfColumn } from "../column-cells.ts";
+import { TransferRowError } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
+import { keyColumns, kindOf, partName, type RowKind, seriesColumns } from "../model/kinds.ts";
+import { fillCells } from "./binary-cells.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { CopiedRows } from "./copied-rows.ts";
+import type { Lease, PostgresPool } from "./pool.ts";
+import { isUnknownToDatabase, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import { runRead } from "./read.ts";
+import { anyLiteral, columnSql, isStorable, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
+
+/** Some 2 ms of work. */
+const BATCH_ROWS = 8_192;
+/** COPY gives some kB at a time; more at once are taken apart faster. */
+const BYTES_AT_ONCE = 64 * 1024;
+const WALK_MAX_MS = 60 * 60_000;
+/** What the other side may take for a batch of a cursor: nothing else bounds it there. */
+const BATCH_TAKEN_MAX_MS = 10 * 60_000;
+const CURSOR = "walk";
+const TRIES = 2;
+
+export class ColumnReader {
+  readonly #pool: PostgresPool;
+  #hasCopy = true;
+
+  constructor(pool: PostgresPool) {
+    this.#pool = pool;
+  }
+
+  /** @throws RequestError 503 @throws TransferRowError */
+  async *read(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    const tickers = query.tickers?.filter(isStorable) ?? null;
+    if (tickers?.length === 0 || (query.part !== null && !isStorable(query.part))) return;
+    for (let attempt = 1; ; attempt++) {
+      let isBegun = false;
+      try {
+        for await (const batch of this.#walk({ ...query, tickers })) {
+          isBegun = true;
+          yield batch;
+        }
+        return;
+      } catch (error) {
+        if (!isBegun && this.#hasCopy && isUnknownToDatabase(error)) this.#hasCopy = false;
+        else if (error instanceof TransferRowError) throw await this.#named(error, { ...query, tickers });
+        else if (isBegun || !isWorthRepeating(error) || attempt === TRIES) {
+          this.#pool.noteFailure(error);
+          throw requestErrorOf(error, "read");
+        }
+      }
+    }
+  }
+
+  /** With the first row that can't have been saved, if it is there still. */
+  async #named({ message }: TransferRowError, query: ColumnQuery): Promise<TransferRowError> {
+    const kind = kindOf(query.kind);
+    const at = `p.${columnSql(kind.stamp.name)}`;
+    const wrong = [
+      ...(kind.stamp.type === "second" ? [`${at} <> pg_catalog.date_trunc('second', ${at})`] : []),
+      ...(kind.hasSeq ? [`abs(p.seq) > ${Number.MAX_SAFE_INTEGER}`] : []),
+    ];
+    const names = [...seriesColumns(kind), kind.stamp.name];
+    const sql = selection(
+      { ...query, columns: names },
+      (name, index) => `${textCell(kind, name)} AS c${index}`,
+      [`(${wrong.join(" OR ")})`],
+    );
+    const [row] = await runRead<Record<string, string>>(this.#pool, `${sql} LIMIT 1`);
+    if (row === undefined) return new TransferRowError(message);
+    const { c0: ticker, c1, c2 } = row;
+    const [part, stamp] = kind.part === null ? [null, c1] : [c1!, c2];
+    return new TransferRowError(`${ticker} ${partName(query.kind, part)} ${stamp}: ${message}`);
+  }
+
+  async *#walk(query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+    const lease = await this.#pool.acquire("stream", query.signal);
+    const { connection } = lease;
+    let ended = false;
+    try {
+      await connection.run(
+        `BEGIN READ ONLY; SET LOCAL statement_timeout = ${WALK_MAX_MS};
+         SET LOCAL idle_in_transaction_session_timeout = ${BATCH_TAKEN_MAX_MS}`,
+      );
+      yield* this.#hasCopy ? copied(connection, query) : fetched(connection, query);
+      await connection.run("COMMIT");
+      ended = true;
+    } finally {
+      if (ended) lease.release();
+      else await undo(lease);
+    }
+  }
+}
+
+async function undo(lease: Lease): Promise<void> {
+  let undone = false;
+  try {
+    await lease.connection.run("ROLLBACK");
+    undone = true;
+  } catch {
+    // Then the transaction ends with its connection.
+  } finally {
+    lease.release(!undone);
+  }
+}
+
+async function* copied(connection: PostgresConnection, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+  const kind = kindOf(query.kind);
+  const rows = new CopiedRows(query.columns.length, BATCH_ROWS);
+  const batch = new BatchCells(kind, query.columns, BATCH_ROWS);
+  const sql = `COPY (${selection(query, (name) => binaryCell(kind, name))}) TO STDOUT (FORMAT binary)`;
+  for await (const piece of connection.copyOut(sql, query.signal)) {
+    rows.push(piece);
+    if (rows.waiting < BYTES_AT_ONCE) continue;
+    while (take(batch, rows)) {
+      if (batch.room > 0) continue;
+      yield batch.end();
+      await new Promise(setImmediate);
+      query.signal?.throwIfAborted();
+    }
+  }
+  query.signal?.throwIfAborted();
+  while (take(batch, rows)) if (batch.room === 0) yield batch.end();
+  if (batch.rows > 0) yield batch.end();
+}
+
+async function* fetched(connection: PostgresConnection, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+  const { signal, kind: name } = query;
+  const kind = kindOf(name);
+  const batch = new BatchCells(kind, query.columns, BATCH_ROWS);
+  const sql = selection(query, (column, index) => `${textCell(kind, column)} AS c${index}`);
+  await connection.run(`DECLARE ${CURSOR} NO SCROLL CURSOR FOR ${sql}`, [], { signal });
+  for (;;) {
+    const rows = await connection.run<Record<string, string | number | null>>(
+      `FETCH ${BATCH_ROWS} FROM ${CURSOR}`,
+      [],
+      {
+        signal,
+      },
+    );
+    if (rows.length === 0) return;
+    for (const row of rows) batch.add(Object.values(row));
+    yield batch.end();
+  }
+}
+
+/** @returns False: no row has come whole. */
+function take(batch: BatchCells, copied: CopiedRows): boolean {
+  const rows = copied.find(batch.room);
+  for (const [column, cells] of batch.columns.entries())
+    fillCells(cells, { copied, column, rows }, batch.rows);
+  batch.rows += rows;
+  return rows > 0;
+}
+
+/** Without parameters, which COPY takes none of. @param cell of the table `p`. */
+function selection(
+  { kind: name, tickers, part, from, to, columns }: ColumnQuery,
+  cell: (column: string, index: number) => string,
+  also: string[] = [],
+): string {
+  const kind = kindOf(name);
+  const at = `p.${columnSql(kind.stamp.name)}`;
+  const stamp = (text: string | null, edge: "first" | "last"): string =>
+    `${anyLiteral(stampParam(kind, text, edge))}::${SQL_TYPES[kind.stamp.type]}`;
+  const where = [
+    ...(tickers === null ? [] : [`p.ticker IN (${tickers.map(anyLiteral).join(", ")})`]),
+    ...(part === null || kind.part === null ? [] : [`p.${columnSql(kind.part)} = ${anyLiteral(part)}`]),
+    `${at} >= ${stamp(from, "first")}`,
+    `${at} <= ${stamp(to, "last")}`,
+    ...also,
+  ];
+  return `SELECT ${columns.map(cell).join(", ")} FROM ${kind.table} p WHERE ${where.join(" AND ")}
+    ORDER BY ${keyColumns(kind)
+      .map((column) => `p.${columnSql(column)}`)
+      .join(", ")}`;
+}
+
+function binaryCell(kind: RowKind, column: string): string {
+  return `p.${columnSql(column)}::${SQL_TYPES[typeOfColumn(kind, column)]}`;
+}
+
+function textCell(kind: RowKind, column: string): string {
+  const cell = `p.${columnSql(column)}`;
+  const type = typeOfColumn(kind, column);
+  return type === "second" || type === "instant" ? microseconds(cell) : `${cell}::text`;
+}

@@ -1,0 +1,106 @@
+/**
+ * Rows of another server as columns: series by series, each out of one answer, and so from one
+ * snapshot of its own; its commands have no snapshot of several.
+ */
+import { BrokenAnswerError } from "../answered-rows.ts";
+import { BatchCells } from "../column-cells.ts";
+import { type JsonRows, TransferRowError } from "../contract.ts";
+import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
+import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
+import { AnswerColumns } from "./answer-columns.ts";
+import type { RemoteReader } from "./remote-reader.ts";
+
+/** Some ms of work. */
+const BATCH_ROWS = 4_096;
+const TICKERS_PER_QUESTION = 10_000;
+/** Beginnings of a series that bring no new row, one after the other. */
+const TRIES_MAX = 5;
+
+type RemoteSeries = ColumnQuery & { ticker: string; part: string | null };
+
+/** @throws TransferRowError */
+export async function* readColumns(reader: RemoteReader, query: ColumnQuery): AsyncGenerator<ColumnBatch> {
+  const { kind: name, columns, signal } = query;
+  const batch = new BatchCells(kindOf(name), columns, BATCH_ROWS);
+  for (const ticker of await tickersOf(reader, query)) {
+    for (const part of await partsOf(reader, ticker, query)) {
+      signal?.throwIfAborted();
+      for await (const full of seriesInto(batch, reader, { ...query, ticker, part })) {
+        yield full;
+        await new Promise(setImmediate);
+        signal?.throwIfAborted();
+      }
+    }
+  }
+  if (batch.rows > 0) yield batch.end();
+}
+
+/** What is full on the way. An answer that breaks off is asked for again from the last row on. */
+async function* seriesInto(
+  batch: BatchCells,
+  reader: RemoteReader,
+  { kind, ticker, part, from, to, columns, signal }: RemoteSeries,
+): AsyncGenerator<ColumnBatch> {
+  const { part: partColumn, hasSeq } = kindOf(kind);
+  const series = { ticker, ...(partColumn === null ? {} : { [partColumn]: part! }) };
+  let last: SeriesRow | null = null;
+  for (let tries = 1; ; tries++) {
+    const until: SeriesRow | null = last;
+    const rows = new AnswerColumns({ kind, batch, names: columns, series, until });
+    const range = { kind, ticker, part, from: until?.[0] ?? from, to, withSeq: hasSeq };
+    try {
+      for await (const piece of piecesOf(await reader.rows(range, signal))) {
+        if (piece === null) rows.end();
+        else rows.push(piece);
+        for (rows.take(); batch.room === 0; rows.take()) yield batch.end();
+      }
+      return;
+    } catch (error) {
+      if (error instanceof TransferRowError)
+        throw new TransferRowError(`${ticker} ${partName(kind, part)}: ${error.message}`);
+      if (!(error instanceof BrokenAnswerError)) throw error;
+      last = rows.lastRow;
+      if (isSameRow(last, until)) {
+        if (tries === TRIES_MAX) throw error;
+      } else tries = 1;
+    }
+  }
+}
+
+/** Null after the last. */
+async function* piecesOf(answer: JsonRows): AsyncGenerator<Uint8Array | null> {
+  if (answer.empty) return;
+  const chunks = "text" in answer ? [answer.text] : answer.chunks;
+  for await (const chunk of chunks) yield typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+  yield null;
+}
+
+function isSameRow(a: SeriesRow | null, b: SeriesRow | null): boolean {
+  return a === b || (a !== null && b !== null && a[0] === b[0] && a.at(-1) === b.at(-1));
+}
+
+async function tickersOf(reader: RemoteReader, { kind, tickers, signal }: ColumnQuery): Promise<string[]> {
+  if (tickers !== null) return inByteOrder(tickers);
+  const found: string[] = [];
+  for (;;) {
+    signal?.throwIfAborted();
+    const page: string[] = await reader.tickers(kind, found.at(-1) ?? null, TICKERS_PER_QUESTION);
+    found.push(...page);
+    if (page.length < TICKERS_PER_QUESTION) return inByteOrder(found);
+  }
+}
+
+async function partsOf(
+  reader: RemoteReader,
+  ticker: string,
+  { kind, part }: { kind: KindName; part: string | null },
+): Promise<(string | null)[]> {
+  if (part !== null || kindOf(kind).part === null) return [part];
+  return inByteOrder(await reader.parts(kind, ticker));
+}
+
+/** Each once. The order of UTF-16 is another. */
+function inByteOrder(texts: readonly string[]): string[] {
+  const bytes = new Map(texts.map((text) => [text, Buffer.from(text)]));
+  return [...bytes].sort(([, a], [, b]) => Buffer.compare(a, b)).map(([text]) => text);
+}

@@ -1,0 +1,455 @@
+/** What every driver that has columns gives: the rows that were saved, from one snapshot. */
+import { expect, test } from "bun:test";
+import {
+  type ColumnSave,
+  type Save,
+  type TickRow,
+  type TransferReader,
+  TransferRowError,
+} from "../../src/storage/contract.ts";
+import {
+  type ColumnBatch,
+  type ColumnData,
+  type ColumnQuery,
+  rowColumnNames,
+  rowsOfBatch,
+} from "../../src/storage/model/columns.ts";
+import { KIND_NAMES, type KindName, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
+import { batchOfRows } from "../support/column-batches.ts";
+import { randomNumbers } from "../support/random.ts";
+import { tempDir } from "../support/temp-dir.ts";
+import type { OpenDatabase } from "./drivers.ts";
+import { withEachDriver } from "./each-driver.ts";
+
+/** More rows than a batch of any driver has, many times over. */
+const MANY = 60_000;
+const SAVE_ROWS = 20_000;
+/** "Some thousand." */
+const BATCH_ROWS_MAX = 20_000;
+
+/** By the column that names the part, in order. */
+const PARTS: Record<string, string[]> = {
+  interval: ["1min", "2hour", "5min"],
+  type: ["1min", "quote", "trade"],
+};
+
+const everything = { tickers: null, part: null, from: null, to: null };
+const isoOf = (ms: number): string => new Date(ms).toISOString().replace("T", " ");
+const stampOf = (n: number): string =>
+  `${isoOf(Date.UTC(2024, 0, 2, 10) + Math.floor(n / 1_000)).slice(
+    0,
+    23,
+  )}${String(n % 1_000).padStart(3, "0")}`;
+
+function ticks(ticker: string, part: string, rows: TickRow[]): Save {
+  return { kind: "ticks", ticker, part, rows, onDuplicate: "replace" };
+}
+
+const manyTicks = (price: number): TickRow[] =>
+  Array.from({ length: MANY }, (_, n): TickRow => [stampOf(n * 7), price, n, null, null, 0]);
+
+async function save(db: OpenDatabase, saves: Save[]): Promise<void> {
+  for (const outcome of await db.writer.commit(saves)) expect(outcome).toMatchObject({ ok: true });
+}
+
+async function saveMany(db: OpenDatabase, ticker: string, rows: TickRow[]): Promise<void> {
+  for (let at = 0; at < rows.length; at += SAVE_ROWS)
+    await save(db, [ticks(ticker, "trade", rows.slice(at, at + SAVE_ROWS))]);
+}
+
+/** The columns that name a row, and the row. */
+function namedColumns(kind: KindName): string[] {
+  const { part } = kindOf(kind);
+  return ["ticker", ...(part === null ? [] : [part]), ...rowColumnNames(kind)];
+}
+
+function textAt(data: ColumnData, row: number): string {
+  if (data.type !== "text") throw new Error(`a column of ${data.type}, not of text`);
+  return data.dictionary[data.codes[row]!]!;
+}
+
+function int64sOf(data: ColumnData): bigint[] {
+  if (data.type !== "int64") throw new Error(`a column of ${data.type}, not of int64`);
+  return [...data.values];
+}
+
+/** As a text each, so that rows of any kind can be compared: its series, and its cells. */
+function linesOf(kind: KindName, batch: ColumnBatch): string[] {
+  const { part } = kindOf(kind);
+  return rowsOfBatch(kind, batch).map((row, index) => {
+    const names = ["ticker", ...(part === null ? [] : [part])].map((column) =>
+      textAt(batch.columns.get(column)!, index),
+    );
+    return lineOf(kind, names, row);
+  });
+}
+
+function lineOf(kind: KindName, names: string[], row: SeriesRow): string {
+  const { values } = kindOf(kind);
+  const cells = row.map((value, index) =>
+    values[index - 1]?.type === "count" && value !== null ? exactText(value) : value,
+  );
+  return JSON.stringify([...names, ...cells]);
+}
+
+/** Digits that a double holds are as good as the double. */
+function exactText(count: number | string): number | string {
+  const number = Number(count);
+  return String(number) === String(count) ? number : String(count);
+}
+
+async function collect(reader: TransferReader, query: ColumnQuery): Promise<ColumnBatch[]> {
+  const batches: ColumnBatch[] = [];
+  for await (const batch of reader.columns!(query)) batches.push(batch);
+  return batches;
+}
+
+async function readLines(reader: TransferReader, query: Omit<ColumnQuery, "columns">): Promise<string[]> {
+  const batches = await collect(reader, { ...query, columns: namedColumns(query.kind) });
+  return batches.flatMap((batch) => linesOf(query.kind, batch));
+}
+
+/** Stored rows by kind, as `lineOf` writes them, in order of the walk. */
+type Stored = Record<string, { ticker: string; part: string | null; row: SeriesRow }[]>;
+
+/** Random saves of all kinds; of each stamp (and seq) one row. */
+function randomSaves(seed: number): { saves: Save[]; stored: Stored } {
+  const random = randomNumbers(seed);
+  const oneOf = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
+  const maybe = <T>(value: T): T | null => (random() < 0.2 ? null : value);
+  const doubles = [0.1 + 0.2, 5e-324, 1.7976931348623157e308, -1.5, 0, 17];
+  const counts = [0, 7, -3, 2 ** 53 - 1, "9007199254740993", "-9223372036854775808", "9223372036854775807"];
+  const randomValue = (type: string): number | string | null =>
+    type === "count"
+      ? maybe(oneOf(counts))
+      : type === "double"
+        ? maybe(oneOf(doubles))
+        : maybe(oneOf(["", "é", "x"]));
+  const saves: Save[] = [];
+  const stored: Stored = {};
+  for (const kind of KIND_NAMES) {
+    const { part, stamp, values, hasSeq } = kindOf(kind);
+    stored[kind] = [];
+    for (let i = 0; i < 120; i++) {
+      const ticker = `T${String(i * 7).padStart(4, "0")}${i % 11 === 0 ? "ä" : ""}`;
+      for (const name of part === null ? [null] : PARTS[part]!.slice(0, 1 + (i % 3))) {
+        const stamps = new Set<string>();
+        while (stamps.size < 1 + (i % 13)) {
+          const ms = Date.UTC(1700 + Math.floor(random() * 560), 3, 5) + Math.floor(random() * 9e8);
+          const text = `${isoOf(ms).slice(0, 23)}${String(Math.floor(random() * 1_000)).padStart(3, "0")}`;
+          stamps.add(text.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]));
+        }
+        const rows = [...stamps].sort().flatMap((at): SeriesRow[] => {
+          const row = (): SeriesRow => [at, ...values.map(({ type }) => randomValue(type))];
+          return hasSeq
+            ? [0, 1, 5].slice(0, 1 + (i % 3)).map((seq) => [...row(), seq] as SeriesRow)
+            : [row()];
+        });
+        saves.push({ kind, ticker, part: name, rows, onDuplicate: "replace" } as Save);
+        for (const row of rows) stored[kind].push({ ticker, part: name, row });
+      }
+    }
+  }
+  return { saves, stored };
+}
+
+function expectedLines(
+  stored: Stored,
+  kind: KindName,
+  keep: (entry: Stored[string][number]) => boolean = () => true,
+): string[] {
+  return stored[kind]!.filter(keep).map(({ ticker, part, row }) =>
+    lineOf(kind, part === null ? [ticker] : [ticker, part], row),
+  );
+}
+
+async function allLines(db: OpenDatabase): Promise<string[]> {
+  const reader = await db.openTransfer();
+  const lines: string[] = [];
+  for (const kind of KIND_NAMES) lines.push(...(await readLines(reader, { kind, ...everything })));
+  await reader.close();
+  return lines;
+}
+
+/** Random saves of a few keys, so that they meet what is stored, in every way to do so. */
+function meetingSaves(seed: number): Save[] {
+  const random = randomNumbers(seed);
+  const oneOf = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
+  const counts = [1, 2, null, "9007199254740993"];
+  return Array.from({ length: 60 }, (_, day): Save => {
+    const kind = oneOf(KIND_NAMES);
+    const { part, stamp, values, hasSeq } = kindOf(kind);
+    // Some of what is stored, or only what is newer.
+    const first = random() < 0.5 ? 0 : 20 * day;
+    const places = Array.from(
+      { length: 1 + Math.floor(random() * 8) },
+      () => first + Math.floor(random() * 12),
+    );
+    const isSorted = !hasSeq || random() < 0.7;
+    if (isSorted) places.sort((a, b) => a - b);
+    const withSeq = random() < 0.5;
+    const rows = (hasSeq ? places : [...new Set(places)]).map((place, index): SeriesRow => {
+      const at = isoOf(Date.UTC(2024, 0, 1 + place)).slice(0, 23);
+      return [
+        `${at}000`.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]),
+        ...values.map(({ type }) => (type === "count" ? oneOf(counts) : oneOf([1.5, 2.5, null]))),
+        ...(hasSeq ? [withSeq ? index % 3 : null] : []),
+      ];
+    });
+    const onDuplicate = oneOf(["replace", hasSeq ? "append" : "keep", "error"]);
+    const name = part === null ? null : oneOf(PARTS[part]!);
+    return { kind, ticker: oneOf(["A", "B"]), part: name, rows, onDuplicate } as Save;
+  });
+}
+
+withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, testOf }) => {
+  for (const seed of [1, 2, 3]) {
+    test(`saved as columns or as rows, outcomes and what is stored are the same (${seed})`, async () => {
+      using one = tempDir();
+      using other = tempDir();
+      await using asRows = await open(one.path);
+      await using asColumns = await open(other.path);
+      if (asColumns.writer.commitColumns === undefined) return;
+      for (const { rows, ...save } of meetingSaves(seed)) {
+        const [expected] = await asRows.writer.commit([{ ...save, rows } as Save]);
+        const batch = batchOfRows(save.kind, rows as SeriesRow[]);
+        expect(await asColumns.writer.commitColumns({ ...save, batch } as ColumnSave)).toEqual(expected!);
+      }
+      const stored = await Promise.all([asRows, asColumns].map(allLines));
+      expect(stored[0]!.length).toBeGreaterThan(20);
+      expect(stored[1]).toEqual(stored[0]!);
+    });
+  }
+
+  withDatabase("a save of columns that a rule of users' refuses stores nothing", async (db) => {
+    if (db.writer.commitColumns === undefined) return;
+    await db.execute("CREATE UNIQUE INDEX one_price ON realtime_data (price)");
+    const saveOf = (ticks: [at: number, price: number][]): ColumnSave => {
+      const rows = ticks.map(([n, price]): TickRow => [stampOf(n), price, 1, null, null, null]);
+      const batch = batchOfRows("ticks", rows);
+      return { kind: "ticks", ticker: "A", part: "trade", onDuplicate: "append", batch };
+    };
+    const outcomeOf = (ticks: [at: number, price: number][]) => db.writer.commitColumns!(saveOf(ticks));
+    expect(
+      await outcomeOf([
+        [1, 1],
+        [2, 2],
+      ]),
+    ).toMatchObject({ ok: true, stored: 2 });
+    expect(
+      await outcomeOf([
+        [3, 3],
+        [4, 1],
+      ]),
+    ).toMatchObject({ ok: false, status: 409 });
+    expect(await outcomeOf([[5, 5]])).toMatchObject({ ok: true, stored: 1, position: 2 });
+    expect(await allLines(db)).toHaveLength(3);
+  });
+
+  const withReader = (
+    name: string,
+    body: (db: OpenDatabase, reader: TransferReader) => Promise<void>,
+  ): void =>
+    withDatabase(name, async (db) => {
+      const reader = await db.openTransfer();
+      try {
+        await body(db, reader);
+      } finally {
+        await reader.close();
+      }
+    });
+
+  withReader("rows of all kinds come back exactly, in order, whatever is asked for", async (db, reader) => {
+    const { saves, stored } = randomSaves(1);
+    for (let at = 0; at < saves.length; at += 100) await save(db, saves.slice(at, at + 100));
+    for (const kind of KIND_NAMES) {
+      const all = await readLines(reader, { kind, ...everything });
+      expect(all).toEqual(expectedLines(stored, kind));
+
+      const tickers = ["T0700", "absent", "T0007", "T0700", "T0000ä"];
+      const some = await readLines(reader, { kind, ...everything, tickers });
+      expect(some).toEqual(expectedLines(stored, kind, ({ ticker }) => tickers.includes(ticker)));
+      expect(await readLines(reader, { kind, ...everything, tickers: [] })).toEqual([]);
+
+      const stamps = stored[kind]!.map(({ row }) => row[0]).sort();
+      const [from, to] = [stamps[Math.floor(stamps.length / 4)]!, stamps[Math.floor(stamps.length / 2)]!];
+      const between = await readLines(reader, { kind, ...everything, from, to });
+      expect(between.length).toBeGreaterThan(0);
+      expect(between).toEqual(expectedLines(stored, kind, ({ row }) => row[0] >= from && row[0] <= to));
+
+      const partColumn = kindOf(kind).part;
+      if (partColumn === null) continue;
+      const part = PARTS[partColumn]![1]!;
+      const ofPart = await readLines(reader, { kind, ...everything, part });
+      expect(ofPart).toEqual(expectedLines(stored, kind, (row) => row.part === part));
+    }
+  });
+
+  withReader(
+    "a batch has the columns asked for, in that order, and some thousand rows",
+    async (db, reader) => {
+      await saveMany(db, "A", manyTicks(1));
+      await save(db, [ticks("B", "quote", [[stampOf(5), null, "9007199254740993", 2, null, 3]])]);
+      const columns = ["size", "type", "timestamp", "price", "ticker", "seq"];
+      const batches = await collect(reader, { kind: "ticks", ...everything, columns });
+      expect(batches.length).toBeGreaterThan(2);
+      expect(batches.reduce((sum, { rows }) => sum + rows, 0)).toBe(MANY + 1);
+      for (const { rows, columns: data } of batches) {
+        expect(rows).toBeLessThanOrEqual(BATCH_ROWS_MAX);
+        expect([...data.keys()]).toEqual(columns);
+        for (const column of data.values()) {
+          expect((column.type === "text" ? column.codes : column.values).length).toBe(rows);
+          expect(column.nulls?.length ?? rows).toBe(rows);
+        }
+      }
+      const last = batches.at(-1)!;
+      const end = last.rows - 1;
+      expect(textAt(last.columns.get("ticker")!, end)).toBe("B");
+      expect(textAt(last.columns.get("type")!, end)).toBe("quote");
+      expect(last.columns.get("price")!.nulls?.[end]).toBe(1);
+      const size = last.columns.get("size")!;
+      expect(size.type === "int64" && size.values[end]).toBe(9_007_199_254_740_993n);
+      const stamp = last.columns.get("timestamp")!;
+      expect(stamp.type === "instant" && stamp.values[end]).toBe(
+        BigInt(Date.UTC(2024, 0, 2, 10)) * 1_000n + 5n,
+      );
+      const names = await collect(reader, { kind: "ticks", ...everything, columns: ["ticker"] });
+      expect(names.reduce((sum, { rows }) => sum + rows, 0)).toBe(MANY + 1);
+    },
+  );
+
+  withReader("a series that was saved out of order comes in order", async (db, reader) => {
+    const rows = manyTicks(1);
+    const stored = [rows.slice(0, MANY / 2), rows.slice(MANY / 2)];
+    for (const half of stored.toReversed()) await saveMany(db, "A", half);
+    const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
+    const sizes = (await collect(reader, query)).flatMap(({ columns }) => int64sOf(columns.get("size")!));
+    expect(sizes).toEqual(rows.map((_, n) => BigInt(n)));
+  });
+
+  withReader("a kept batch stays as it is", async (db, reader) => {
+    await saveMany(db, "A", manyTicks(1));
+    const batches = await collect(reader, { kind: "ticks", ...everything, columns: ["size"] });
+    const sizes = batches.flatMap(({ columns }) => int64sOf(columns.get("size")!));
+    expect(sizes).toEqual(Array.from({ length: MANY }, (_, n) => BigInt(n)));
+  });
+
+  testOf("fractionalCounts", "counts with fractions are doubles, or text beside one that isn't", (name) =>
+    withReader(name, async (db, reader) => {
+      const rows = (sizes: (number | string | null)[]): TickRow[] =>
+        sizes.map((size, n) => [stampOf(n), 1, size, null, null, 0]);
+      await save(db, [ticks("A", "trade", rows([1, 0.25, null, 2 ** 53]))]);
+      const sizeOf = async (ticker: string): Promise<ColumnData> => {
+        const query = { kind: "ticks", ...everything, tickers: [ticker], columns: ["size"] } as const;
+        const batches = await collect(reader, query);
+        expect(batches).toHaveLength(1);
+        return batches[0]!.columns.get("size")!;
+      };
+      const doubles = await sizeOf("A");
+      expect(doubles).toMatchObject({ type: "double", nulls: Uint8Array.of(0, 0, 1, 0) });
+      expect(doubles.type === "double" && [...doubles.values].toSpliced(2, 1)).toEqual([1, 0.25, 2 ** 53]);
+      await save(db, [ticks("B", "trade", rows(["9007199254740993", 0.25]))]);
+      const texts = await sizeOf("B");
+      expect([textAt(texts, 0), textAt(texts, 1)]).toEqual(["9007199254740993", "0.25"]);
+      await save(db, [ticks("C", "trade", rows([7, "9007199254740993"]))]);
+      const whole = await sizeOf("C");
+      expect(whole.type === "int64" && [...whole.values]).toEqual([7n, 9_007_199_254_740_993n]);
+    }),
+  );
+
+  withReader("a save between two batches doesn't show", async (db, reader) => {
+    await saveMany(db, "A", manyTicks(1));
+    await saveMany(db, "B", manyTicks(1).slice(0, 10));
+    const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["ticker", "price"] };
+    const walk = reader.columns!(query)[Symbol.asyncIterator]();
+    const first = await walk.next();
+    let rows: number = first.value.rows;
+    await saveMany(db, "A", manyTicks(2));
+    await saveMany(db, "C", manyTicks(2).slice(0, 10));
+    for (let next = await walk.next(); next.done !== true; next = await walk.next()) {
+      rows += next.value.rows;
+      const price = next.value.columns.get("price")!;
+      expect(price.type === "double" && price.values.every((value) => value === 1)).toBe(true);
+    }
+    expect(rows).toBe(MANY + 10);
+    const [later] = await collect(reader, { ...query, tickers: ["C"] });
+    expect(later?.rows).toBe(10);
+  });
+
+  withReader("walks side by side don't disturb each other, nor other reads", async (db, reader) => {
+    await saveMany(db, "A", manyTicks(1));
+    const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
+    const sums = await Promise.all(
+      [1, 2, 3].map(async () => {
+        let rows = 0;
+        for await (const batch of reader.columns!(query)) {
+          rows += batch.rows;
+          expect(await reader.tickers("ticks", null, 5)).toEqual(["A"]);
+        }
+        return rows;
+      }),
+    );
+    expect(sums).toEqual([MANY, MANY, MANY]);
+  });
+
+  withReader("a walk that is given up frees what it held", async (db, reader) => {
+    await saveMany(db, "A", manyTicks(1));
+    const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
+    for (let i = 0; i < 20; i++) {
+      for await (const batch of reader.columns!(query)) {
+        expect(batch.rows).toBeGreaterThan(0);
+        break;
+      }
+      const begun = reader.columns!(query)[Symbol.asyncIterator]();
+      await begun.return?.();
+      expect((await begun.next()).done).toBe(true);
+    }
+    await saveMany(db, "A", manyTicks(2));
+    expect(await readLines(reader, { kind: "ticks", ...everything, to: stampOf(0) })).toHaveLength(1);
+  });
+
+  withReader("the signal ends a walk, before and in the middle of it", async (db, reader) => {
+    await saveMany(db, "A", manyTicks(1));
+    const query: ColumnQuery = { kind: "ticks", ...everything, columns: ["size"] };
+    const aborted = collect(reader, { ...query, to: stampOf(0), signal: AbortSignal.abort() });
+    expect(
+      await aborted.then(
+        () => "all of it",
+        () => "ended",
+      ),
+    ).toBe("ended");
+    const controller = new AbortController();
+    let rows = 0;
+    const walk = async (): Promise<void> => {
+      for await (const batch of reader.columns!({ ...query, signal: controller.signal })) {
+        rows += batch.rows;
+        controller.abort();
+      }
+    };
+    await walk().catch(() => null);
+    expect(rows).toBeGreaterThan(0);
+    expect(rows).toBeLessThan(MANY);
+    expect(await readLines(reader, { kind: "ticks", ...everything, to: stampOf(0) })).toHaveLength(1);
+  });
+
+  withReader("a row that no save could have stored is told", async (db, reader) => {
+    const hour = isoOf(Date.UTC(2024, 0, 2, 10)).slice(0, 19);
+    await save(db, [
+      { kind: "hourly", ticker: "A", part: null, rows: [[hour, 1, 2, 3, 4, 5]], onDuplicate: "replace" },
+    ]);
+    await db.execute(`UPDATE hourly_prices SET datetime = '${hour}.500000'`);
+    const query: ColumnQuery = { kind: "hourly", ...everything, columns: ["datetime"] };
+    const told = await collect(reader, query).catch((error: unknown) => error);
+    expect(told).toBeInstanceOf(TransferRowError);
+    expect(String(told)).toContain("A hourly");
+  });
+
+  withReader("the event loop turns meanwhile", async (db, reader) => {
+    await saveMany(db, "A", manyTicks(1));
+    let turns = 0;
+    const timer = setInterval(() => turns++, 0);
+    const batches = await collect(reader, { kind: "ticks", ...everything, columns: ["size"] });
+    clearInterval(timer);
+    expect(turns).toBeGreaterThanOrEqual(Math.floor(batches.length / 4));
+  });
+});
