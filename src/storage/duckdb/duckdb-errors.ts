@@ -26,14 +26,14 @@ export function isFatal(error: unknown): boolean {
 }
 
 /**
- * For statements that write rows: a rule that users made refuses the rows. Lack of disk or memory,
+ * A rule that users made refuses written rows. Lack of disk or memory,
  * or a missing table, is not the rows' fault.
  */
 export function isRefusal(error: unknown): boolean {
   return /^(Constraint|Conversion|Out of Range) Error:/.test(messageOf(error));
 }
 
-/** For the server's statements: a table of the server is gone, or has lost a column or its type. */
+/** A server's statement found that a table is gone, or has lost a column or its type. */
 export function isBroken(error: unknown): boolean {
   return /^(Catalog|Binder|Conversion|Mismatch Type) Error:/.test(messageOf(error));
 }

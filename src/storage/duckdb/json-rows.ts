@@ -18,7 +18,6 @@ type Member = { name: string; text: string } | { name: string; column: string; w
 
 export interface RowSource {
   kind: RowKind;
-  /** In the order of the JSON. */
   members: Member[];
   stampType: "DATE" | "TIMESTAMP";
   /** Oldest first. `place` is the rowid: it orders rows of a key that a user stored twice. */

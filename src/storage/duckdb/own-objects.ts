@@ -9,7 +9,7 @@ import type { Session } from "./session.ts";
 const OWN = texts([...TABLE_NAMES, ...BOOKKEEPING_TABLES]);
 
 /**
- * What the catalog says of the server's tables: a row for each shape, comment, index and reference.
+ * The catalog's words on the server's tables: a row for each shape, comment, index and reference.
  * The oid tells a table from another one of the same shape.
  */
 const OBJECTS_SQL = `SELECT table_name, 'shape', concat_ws(' ', table_oid, sql, comment, tags::VARCHAR) FROM duckdb_tables()

@@ -11,7 +11,6 @@ const UPDATES_MAX = 32_768;
 
 export class RecentUpdates {
   readonly #byTicker = new Map<string, Map<number, StoredUpdate>>();
-  /** In order of commit. */
   #order: { ticker: string; update: StoredUpdate }[] = [];
   /** The first entry of `#order` that is still kept. */
   #oldest = 0;

@@ -146,7 +146,7 @@ export class RowStream implements AsyncIterableIterator<string> {
       this.#hasMore = page.rows === PAGE_ROWS;
       return page;
     });
-    this.#coming.catch(() => null); // whoever turns to it is told
+    this.#coming.catch(() => null); // the turn to this page throws it
   }
 
   async #turnPage(): Promise<void> {

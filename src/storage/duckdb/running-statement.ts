@@ -29,9 +29,7 @@ export class RunningStatement {
   readonly stopped: Promise<never>;
   /** Resolves when the statement holds nothing any more: some heed no interrupt for long. */
   readonly ended: Promise<void>;
-  readonly #timeoutMs: number;
-  readonly #waitedMs: number;
-  readonly #signal: AbortSignal | undefined;
+  readonly #limits: StatementLimits;
   readonly #deadline: Timer;
   readonly #reject: (error: RequestError) => void;
   readonly #resolveEnded: () => void;
@@ -43,11 +41,10 @@ export class RunningStatement {
   #callsDone = false;
   #hasEnded = false;
 
-  constructor({ mode, timeoutMs, leftMs, waitedMs, signal }: { mode: SqlMode } & StatementLimits) {
+  constructor({ mode, ...limits }: { mode: SqlMode } & StatementLimits) {
+    const { leftMs, signal } = limits;
     this.mode = mode;
-    this.#timeoutMs = timeoutMs;
-    this.#waitedMs = waitedMs;
-    this.#signal = signal;
+    this.#limits = limits;
     const stopped = Promise.withResolvers<never>();
     stopped.promise.catch(() => null);
     this.stopped = stopped.promise;
@@ -109,7 +106,7 @@ export class RunningStatement {
 
   end(): void {
     clearTimeout(this.#deadline);
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#limits.signal?.removeEventListener("abort", this.#onAbort);
     this.#hasEnded = true;
     this.#resolveEnded();
   }
@@ -120,7 +117,7 @@ export class RunningStatement {
     const effect = this.mode === "write" ? "; rolled back, nothing changed" : "";
     switch (reason) {
       case "time limit":
-        return stoppedAtLimit({ timeoutMs: this.#timeoutMs, waitedMs: this.#waitedMs, effect });
+        return stoppedAtLimit({ ...this.#limits, effect });
       case "client gone":
         return stoppedAsClientLeft(effect);
       case "memory":

@@ -194,7 +194,7 @@ export type SchemaState =
   | { state: "earlier"; version: number }
   | { state: "old"; tables: string[] };
 
-/** What `prepareSchema` would find. Changes nothing. */
+/** Finds what `prepareSchema` would, and changes nothing. */
 export async function inspectSchema(session: Session): Promise<SchemaState> {
   const version = await versionOf(session);
   if (version === SCHEMA_VERSION) {

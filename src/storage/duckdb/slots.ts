@@ -32,7 +32,7 @@ function poolIsLarge(): boolean {
 }
 
 export interface SlotOptions {
-  /** What the calls do, for the message of the 503. */
+  /** Names the calls in the message of the 503. */
   what: string;
   max: number;
   waitingMax: number;

@@ -167,9 +167,9 @@ export class UpdateLog {
         id,
         ticker,
         saveId: save.update?.saveId ?? null,
-        update: { position: position, type, frame, savedAtMs },
+        update: { position, type, frame, savedAtMs },
       });
-      planned.outcomes.push({ ...outcome, position: position });
+      planned.outcomes.push({ ...outcome, position });
     }
     return planned;
   }

@@ -124,15 +124,8 @@ function newestRow(kind: KindName, part: string | null, [stamp, ...stored]: unkn
   const row: SeriesRow = [String(stamp)];
   for (const [index, { type }] of values.entries()) {
     const text = stored[index] as string | null;
-    row.push(
-      type === "double"
-        ? text === null
-          ? null
-          : Number(text)
-        : type === "count"
-          ? countOf(text, "snapshot")
-          : text,
-    );
+    if (type === "count") row.push(countOf(text, "snapshot"));
+    else row.push(type === "double" && text !== null ? Number(text) : text);
   }
   return { kind, part, row };
 }
@@ -163,7 +156,7 @@ function snapshotSql(types: CountTypes): string {
   return [position, ...newest].join(" UNION ALL ");
 }
 
-/** As text: doubles in the shortest form that gives them again. */
+/** DuckDB's text of a double is the shortest that gives it again. */
 function snapshotValue({ name, type }: KindColumn, storedAs: string | undefined): string {
   if (type === "count") return countAsText(name, storedAs);
   return type === "double" ? `CASE WHEN isfinite(${name}) THEN ${name} END::VARCHAR` : `${name}::VARCHAR`;

@@ -193,7 +193,7 @@ export class DuckDbUserSql implements InterruptibleSql {
   /** Returns the outcome, or at once the reason of a stop. The statement may end later. */
   async #answer(request: UserSqlRequest, running: RunningStatement): Promise<UserSqlOutcome> {
     const work = this.#work(request, running);
-    work.catch(() => null); // nobody waits for a stopped statement
+    work.catch(() => null); // a stopped statement may fail unheard
     try {
       return await Promise.race([work, running.stopped]);
     } catch (error) {

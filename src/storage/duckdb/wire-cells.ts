@@ -21,7 +21,7 @@ interface Places {
 
 export type WriteCells = (vector: DuckDBVector, places: Places) => void;
 
-/** Beyond it, the upper half of a 64-bit integer makes a double inexact. */
+/** A larger upper half of a 64-bit integer makes a double inexact. */
 const EXACT_UPPER_MAX = 2 ** 21;
 const UPPER_UNIT = 2 ** 32;
 const SECOND_US = 1_000_000;
