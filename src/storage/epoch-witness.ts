@@ -48,11 +48,6 @@ interface WitnessRecord {
   closed: boolean;
 }
 
-/** SQLite resolves links too. */
-function witnessPath(dbPath: string): string {
-  return `${realpathSync(dbPath)}.epoch`;
-}
-
 export class EpochWitness {
   readonly path: string;
   readonly #dbPath: string;
@@ -64,7 +59,7 @@ export class EpochWitness {
   /** @param dbPath The file exists, and this process alone writes it. */
   constructor(dbPath: string) {
     this.#dbPath = dbPath;
-    this.path = witnessPath(dbPath);
+    this.path = `${realpathSync(dbPath)}.epoch`;
     this.#fd = existsSync(this.path) ? openSync(this.path, constants.O_RDWR) : null;
     this.#record = this.#fd === null ? null : this.#read(this.#fd);
   }

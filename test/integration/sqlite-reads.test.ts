@@ -1,6 +1,7 @@
 /** Reads of a SQLite file that other programs have written to, and of clients that have gone. */
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
+import { renameSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonRows, TickRow } from "../../src/storage/contract.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
@@ -28,17 +29,9 @@ test("a ticker that is no text is no ticker, for a greeting as for get_tickers",
 
 test("a read whose client has gone doesn't wait for a connection any more", async () => {
   using dir = tempDir();
-  const path = join(dir.path, "a.db");
-  const writer = new SqliteWriter(path, "full", null, null);
-  const rows = Array.from(
-    { length: 2_000 },
-    (_, i): TickRow => [STAMP + String(i).padStart(6, "0"), i, 1, null, null, null],
-  );
-  writer.commit([{ kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "append" }]);
-  writer.close();
+  const path = fileOfTicks(dir.path);
   const reader = new SqliteReader(path, 2);
-  const read = async (signal?: AbortSignal): Promise<JsonRows> =>
-    reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null }, signal);
+  const read = (signal?: AbortSignal): Promise<JsonRows> => readTicks(reader, signal);
   try {
     const first = await read();
     const gone = new AbortController();
@@ -52,6 +45,43 @@ test("a read whose client has gone doesn't wait for a connection any more", asyn
     reader.close();
   }
 });
+
+test("reads that wait for a connection are refused at once when there can be no other", async () => {
+  using dir = tempDir();
+  const path = fileOfTicks(dir.path);
+  const reader = new SqliteReader(path, 2);
+  try {
+    const first = await readTicks(reader);
+    const waiting = [readTicks(reader), readTicks(reader), readTicks(reader)];
+    const refused = Promise.allSettled(waiting);
+    const other = new Database(path);
+    other.run("DROP TABLE realtime_data");
+    other.close();
+    renameSync(path, `${path}.away`);
+    await end(first);
+    const reason = { status: 503, message: "read: the database refused it" };
+    expect(await refused).toMatchObject([{ reason }, { reason }, { reason }]);
+  } finally {
+    reader.close();
+  }
+});
+
+/** More trades than one piece of an answer holds. */
+function fileOfTicks(folder: string): string {
+  const path = join(folder, "a.db");
+  const writer = new SqliteWriter(path, "full", null, null);
+  const rows = Array.from(
+    { length: 2_000 },
+    (_, i): TickRow => [STAMP + String(i).padStart(6, "0"), i, 1, null, null, null],
+  );
+  writer.commit([{ kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "append" }]);
+  writer.close();
+  return path;
+}
+
+async function readTicks(reader: SqliteReader, signal?: AbortSignal): Promise<JsonRows> {
+  return reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null }, signal);
+}
 
 async function end(rows: JsonRows): Promise<void> {
   if (!rows.empty && "chunks" in rows) await rows.chunks[Symbol.asyncIterator]().return?.();

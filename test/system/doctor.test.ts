@@ -14,6 +14,7 @@ import { join, resolve } from "node:path";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import type { Finding } from "../../src/storage/diagnosis.ts";
 import { openTarget } from "../../src/storage/engines.ts";
+import { SCHEMA_VERSION } from "../../src/storage/sqlite/schema.ts";
 import { NATS_SERVER, startNatsServer } from "../support/nats-server.ts";
 import { writePythonFile } from "../support/python-file.ts";
 import { type CliOutcome, runCli } from "../support/run-cli.ts";
@@ -110,7 +111,7 @@ test("a sound file on a sound machine: a line for each thing, and exit code 0", 
 
   const text = await runCli(["doctor", "--db-file", dbFile]);
   expect(text.code).toBe(0);
-  expect(text.stdout).toContain("ok      schema: version 4, the one of this server\n");
+  expect(text.stdout).toContain(`ok      schema: version ${SCHEMA_VERSION}, the one of this server\n`);
   expect(text.stdout).toMatch(
     /^SO_REUSEPORT|ok {6}SO_REUSEPORT: of 200 connections one listener got \d+, the other \d+$/m,
   );

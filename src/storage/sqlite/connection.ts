@@ -41,6 +41,12 @@ export function openReaderConnection(path: string): Database {
   return db;
 }
 
+/** Reads the file alone, without locks. @param real with links resolved. */
+export function openWithoutLog(real: string): Database {
+  const flags = constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI;
+  return new Database(`${pathToFileURL(real).href}?immutable=1`, flags);
+}
+
 /** 2 in WAL mode, else 1 (sqlite.org/fileformat.html). */
 const READ_VERSION_OFFSET = 19;
 const READ_VERSION_OF_WAL = 2;
@@ -65,12 +71,7 @@ export function isInWalMode(path: string): boolean {
 export function openInspectingConnection(path: string): Database {
   const real = realpathSync(path); // that is what the WAL is named after
   const asItIs = isInWalMode(real) && !existsSync(`${real}-wal`);
-  const db = asItIs
-    ? new Database(
-        `${pathToFileURL(real).href}?immutable=1`,
-        constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI,
-      )
-    : new Database(real, { readonly: true });
+  const db = asItIs ? openWithoutLog(real) : new Database(real, { readonly: true });
   db.run(`PRAGMA busy_timeout=${READER_BUSY_TIMEOUT_MS}`);
   db.run("PRAGMA trusted_schema=0");
   db.run("PRAGMA query_only=1");

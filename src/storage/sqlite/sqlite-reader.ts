@@ -256,16 +256,18 @@ export class SqliteReader implements StockReader {
   async #checkOut(signal: AbortSignal | undefined): Promise<Database> {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
-    if (this.#streamConnections < this.#poolSize - 1) {
-      this.#streamConnections++;
-      try {
-        return openReaderConnection(this.#path);
-      } catch (error) {
-        this.#streamConnections--;
-        throw asUnavailable(error);
-      }
-    }
+    if (this.#streamConnections < this.#poolSize - 1) return this.#openConnection();
     return this.#line.wait(STREAM_WAIT_MS, signal);
+  }
+
+  #openConnection(): Database {
+    try {
+      const db = openReaderConnection(this.#path);
+      this.#streamConnections++;
+      return db;
+    } catch (error) {
+      throw asUnavailable(error);
+    }
   }
 
   #checkIn(db: Database): void {
@@ -277,9 +279,12 @@ export class SqliteReader implements StockReader {
     db.close(false);
     this.#streamConnections--;
     if (this.#line.length === 0) return;
-    const fresh = openReaderConnection(this.#path);
-    this.#streamConnections++;
-    this.#checkIn(fresh);
+    try {
+      this.#checkIn(this.#openConnection());
+    } catch (error) {
+      // With no connection left, none would come free for those who wait.
+      while (this.#streamConnections === 0 && this.#line.length > 0) this.#line.fail(error);
+    }
   }
 }
 

@@ -82,7 +82,7 @@ export class SqliteUpdates implements UpdateReader {
         const frame = this.#isFrame(stored) ? stored : "";
         characters += frame.length;
         if (found.length > 0 && characters > limit.characters) break;
-        found.push({ position: position, type, savedAtMs: saved_at, frame });
+        found.push({ position, type, savedAtMs: saved_at, frame });
       }
       return found;
     });
@@ -126,10 +126,8 @@ export class SqliteUpdates implements UpdateReader {
       this.#tailFrom = indexed_to;
       this.#tailTo = indexed_to;
     }
-    for (const { id, ticker, seq: position, saved_at: savedAtMs } of this.#statements.addedToTail.all(
-      this.#tailTo,
-    )) {
-      this.#tail.set(ticker, { position: position, savedAtMs });
+    for (const { id, ticker, seq, saved_at } of this.#statements.addedToTail.all(this.#tailTo)) {
+      this.#tail.set(ticker, { position: seq, savedAtMs: saved_at });
       this.#tailTo = id;
     }
     return this.#tail;

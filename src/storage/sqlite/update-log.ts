@@ -47,9 +47,7 @@ export interface UpdateLogOptions {
   boundBytes: number | null;
   witness: EpochWitness;
   /** Takes a sentence for the log about what was mended. */
-  note?(text: string): void;
-  /** Tests set a small one. */
-  positionsKeptMax?: number;
+  note(text: string): void;
 }
 
 /** The log after the current transaction, if it commits. */
@@ -78,7 +76,7 @@ export class UpdateLog {
   /** The log may be so much too long. */
   readonly #slackBytes: number;
   #end: LogEnd = { newestId: 0, indexedTo: 0, savedAtMs: 0, unindexed: 0, trimmedTo: 0, trimmedAt: 0 };
-  readonly #positions: RecentlyUsed<number>;
+  readonly #positions = new RecentlyUsed<number>(POSITIONS_KEPT_MAX);
   /** Newest update of each ticker that has some in no index. */
   readonly #unindexed = new Map<string, Newest>();
   #dataVersion = -1;
@@ -89,16 +87,12 @@ export class UpdateLog {
   readonly #saveIds = new Map<string, Map<string, number>>();
   readonly #statements: ReturnType<typeof prepareStatements>;
 
-  constructor(
-    db: Database,
-    { boundBytes, witness, note, positionsKeptMax = POSITIONS_KEPT_MAX }: UpdateLogOptions,
-  ) {
-    this.#note = note ?? (() => {});
+  constructor(db: Database, { boundBytes, witness, note }: UpdateLogOptions) {
+    this.#note = note;
     this.#boundBytes = boundBytes;
     this.#witness = witness;
     this.#slackBytes = Math.min(TRIM_BYTES, (boundBytes ?? 0) * TRIM_PART_OF_BOUND);
     this.#indexBytes = Math.min(INDEX_BYTES_MAX, (boundBytes ?? Infinity) * INDEX_PART_OF_BOUND);
-    this.#positions = new RecentlyUsed(positionsKeptMax);
     this.#statements = prepareStatements(db);
     this.begin();
   }
@@ -340,11 +334,8 @@ export class UpdateLog {
   }
 
   #newest(ticker: string): number {
-    return this.#positions.get(ticker) ?? this.#unindexed.get(ticker)?.seq ?? this.#storedPosition(ticker);
-  }
-
-  #storedPosition(ticker: string): number {
-    return this.#statements.position.get(ticker)?.seq ?? 0;
+    const known = this.#positions.get(ticker) ?? this.#unindexed.get(ticker)?.seq;
+    return known ?? this.#statements.position.get(ticker)?.seq ?? 0;
   }
 }
 

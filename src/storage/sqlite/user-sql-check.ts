@@ -2,6 +2,7 @@
  * Judges users' statements. The authorizer of a connection that only prepares a statement hears of
  * every table, trigger and pragma that it would use. See DESIGN.md "Users' SQL".
  */
+import type { Database } from "bun:sqlite";
 import { constants as action, DatabaseSync } from "node:sqlite";
 import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../sql-answer.ts";
@@ -272,9 +273,12 @@ function pragma([pragmaName, argument]: Names, seen: Seen): Error | null {
 }
 
 /** @throws RequestError 400 One of the tables refers to a table of the server. */
-export function refuseForeignKeys(shapes: string[], parentsOf: (table: string) => string[]): void {
+export function refuseForeignKeys(db: Database, shapes: string[]): void {
+  const parents = db.query<{ parent: string }, [string]>(
+    'SELECT "table" AS parent FROM pragma_foreign_key_list(?)',
+  );
   for (const table of shapes) {
-    const parent = parentsOf(table).find(isServerTable);
+    const parent = parents.all(table).find((row) => isServerTable(row.parent))?.parent;
     if (parent !== undefined)
       throw badRequest(
         `execute_sql: a foreign key of ${table} to ${parent} is not allowed: it would decide about the server's rows`,

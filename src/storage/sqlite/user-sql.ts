@@ -2,10 +2,22 @@
  * Users' SQL on SQLite. It runs in a runner process, where it may block the event loop: only
  * killing the process interrupts a statement.
  */
-import { Database, SQLiteError } from "bun:sqlite";
+import {
+  Database,
+  type Statement as PreparedStatement,
+  SQLiteError,
+  type SQLQueryBindings,
+} from "bun:sqlite";
 import type { Durability } from "../../config/settings.ts";
 import { badRequest, RequestError } from "../../protocol/errors.ts";
-import { checkCount, refusedAs, refusedWith } from "../sql-answer.ts";
+import {
+  AnswerRows,
+  checkCount,
+  membersOf,
+  type ObjectMember,
+  refusedAs,
+  refusedWith,
+} from "../sql-answer.ts";
 import type {
   EncodedRows,
   SqlParam,
@@ -14,7 +26,6 @@ import type {
   UserSqlRequest,
 } from "../user-sql-contract.ts";
 import { refuseForeignKeys, StatementCheck } from "./user-sql-check.ts";
-import { collectRows } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
 /** SQLite blocks so long while another process holds a lock, which a runner may. */
@@ -23,7 +34,6 @@ const BUSY_TIMEOUT_MS = 5_000;
 /** See sql/runner-pool.ts: a runner's memory has a bound. */
 const SQLITE_NOMEM = 7;
 const SQLITE_READONLY = 8;
-const PARENTS = 'SELECT "table" AS parent FROM pragma_foreign_key_list(?)';
 /** Primary result codes that concern the database, not the statement. */
 const AWAY: Record<number, string> = {
   3: "no permission",
@@ -37,6 +47,8 @@ const AWAY: Record<number, string> = {
   15: "locking failed",
   26: "the file is no SQLite database",
 };
+
+type Value = null | string | number | bigint | Uint8Array;
 
 /** One connection reads, the other judges statements. */
 interface Reader {
@@ -139,12 +151,7 @@ function executeInTransaction(
     const checked = check.check(statement);
     if (checked === null) throw mistakeOf(db, statement);
     const rows = execute(db, statement, request);
-    refuseForeignKeys(checked.shapes, (table) =>
-      db
-        .query<{ parent: string }, [string]>(PARENTS)
-        .all(table)
-        .map(({ parent }) => parent),
-    );
+    refuseForeignKeys(db, checked.shapes);
     committing();
     db.run("COMMIT");
     return rows;
@@ -160,10 +167,36 @@ function execute(db: Database, { text }: Statement, { params, maxRows }: UserSql
   try {
     // Bun binds NULL for missing parameters and ignores surplus ones.
     checkCount(prepared.paramsCount, params.length);
-    return collectRows(prepared, params.map(toBinding), { maxRows });
+    return collectRows(prepared, params.map(toBinding), maxRows);
   } finally {
     prepared.finalize();
   }
+}
+
+/**
+ * Integers keep all digits, BLOBs become base64, numbers that aren't finite null. The connection
+ * must give bigints. @throws RequestError 400: too many rows or bytes.
+ */
+function collectRows(prepared: PreparedStatement, params: SQLQueryBindings[], maxRows: number): EncodedRows {
+  const out = new AnswerRows({ maxRows });
+  let members: ObjectMember[] = [];
+  for (const row of prepared.iterate(...params) as Iterable<Record<string, Value>>) {
+    // The statement's own names are those before a change of the schema.
+    if (out.rows === 0) members = membersOf(Object.keys(row));
+    out.beginRow();
+    for (const { name, prefix } of members) out.add(prefix + encodeValue(row[name] ?? null, out));
+    out.endRow();
+  }
+  return out.finish();
+}
+
+function encodeValue(value: Value, out: AnswerRows): string {
+  if (value === null) return "null";
+  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null";
+  if (typeof value === "bigint") return String(value);
+  // One value of SQLite may have 1 GB.
+  out.expect(value.length);
+  return typeof value === "string" ? JSON.stringify(value) : `"${value.toBase64()}"`;
 }
 
 function checkParameters(db: Database, { text }: Statement, { params }: UserSqlRequest): void {

@@ -1,8 +1,7 @@
 /** Has the write-ahead log begun anew, and does it belong to the database beside it? */
-import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readSync, realpathSync, rmSync, statSync } from "node:fs";
-import { pathToFileURL } from "node:url";
 import { type EpochWitness, type Given, setLogAside } from "../epoch-witness.ts";
+import { openWithoutLog } from "./connection.ts";
 
 /** sqlite.org/fileformat.html, "The Write-Ahead Log". */
 const HEADER_BYTES = 32;
@@ -105,10 +104,7 @@ function bytesAt(fd: number, at: number, length: number): Buffer {
 /** Null: it has no update log that can be read. */
 function readWithoutLog(real: string): Given | null {
   try {
-    using db = new Database(
-      `${pathToFileURL(real).href}?immutable=1`,
-      constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI,
-    );
+    using db = openWithoutLog(real);
     return db
       .query<Given, []>(
         `SELECT epoch, max(indexed_to, coalesce((SELECT max(id) FROM update_log), 0)) AS newestId
