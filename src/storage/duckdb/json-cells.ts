@@ -19,7 +19,7 @@ import {
   DuckDBVariantVector,
   type DuckDBVector,
 } from "@duckdb/node-api";
-import { RequestError } from "../../protocol/errors.ts";
+import { badRequest } from "../../protocol/errors.ts";
 import { type AnswerRows, membersOf } from "../sql-answer.ts";
 import { escapedBytes } from "./escaped-bytes.ts";
 
@@ -263,7 +263,7 @@ function refuseValue(vector: DuckDBVector, validity: Validity, index: number): v
 }
 
 function needsCast(vector: DuckDBVector): Error {
-  return new RequestError(400, `execute_sql: a value of type ${vector.type} can't be answered as it is`, {
+  return badRequest(`execute_sql: a value of type ${vector.type} can't be answered as it is`, {
     hint: "Cast it to VARCHAR or JSON.",
   });
 }

@@ -1,13 +1,14 @@
 /** An answer of the upstream that isn't 200, as an error with its status and its text. */
 import { redact } from "../../config/redact.ts";
-import { RequestError } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { RequestError, wrongUpstream } from "../../protocol/errors.ts";
 import { isObject } from "../../protocol/json.ts";
 import { readWhole, SHORT_BYTES_MAX } from "./answer-body.ts";
 import { WrongAnswerError } from "./wrong-answer.ts";
 
 const TEXT_SHOWN_MAX = 200;
 /** Statuses with which `Retry-After` goes on to the client. */
-const RETRIED_LATER = new Set([429, 503]);
+const RETRIED_LATER: number[] = [STATUS.tooMany, STATUS.unavailable];
 /**
  * What no stock database server says of a command, but one before it, or another program; the
  * client has done nothing wrong.
@@ -18,7 +19,6 @@ const MISDIRECTED: Record<number, string> = {
   405: "--db-file must name the path of a stock database server",
   407: "a proxy before it wants a user name and a password",
 };
-const FORBIDDEN = 403;
 
 /** @throws what reading the body throws. */
 export async function readRefusal(response: Response): Promise<RequestError> {
@@ -26,15 +26,15 @@ export async function readRefusal(response: Response): Promise<RequestError> {
   const answered = `the upstream answered ${`${status} ${response.statusText}`.trim()}`;
   const text = await readText(response);
   const advice = MISDIRECTED[status];
-  if (advice !== undefined) return new RequestError(502, answered, { hint: advice });
+  if (advice !== undefined) return wrongUpstream(answered, { hint: advice });
   if (status >= 300 && status < 400) {
     const location = redact(response.headers.get("location") ?? "nowhere").slice(0, TEXT_SHOWN_MAX);
-    return new RequestError(502, `${answered}: it leads to ${location}`, {
+    return wrongUpstream(`${answered}: it leads to ${location}`, {
       hint: "--db-file must name the server itself",
     });
   }
   const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN);
-  const retryAfterS = RETRIED_LATER.has(status) && Number.isInteger(retryAfter) ? retryAfter : undefined;
+  const retryAfterS = RETRIED_LATER.includes(status) && Number.isInteger(retryAfter) ? retryAfter : undefined;
   const body = parseBody(text);
   const message = body?.error ?? body?.message;
   if (typeof message === "string") {
@@ -42,10 +42,13 @@ export async function readRefusal(response: Response): Promise<RequestError> {
     return new RequestError(status, message, { details, hint, retryAfterS });
   }
   // Not the server's own words: a proxy's, or none at all.
-  if (status === FORBIDDEN)
-    return new RequestError(502, answered, { hint: "a proxy before it lets no request of this server pass" });
+  if (status === STATUS.forbidden)
+    return wrongUpstream(answered, { hint: "a proxy before it lets no request of this server pass" });
   const details = text === "" ? undefined : text.slice(0, TEXT_SHOWN_MAX);
-  return new ForeignRefusal(status >= 400 ? status : 502, answered, { details, retryAfterS });
+  return new ForeignRefusal(status >= 400 ? status : STATUS.wrongUpstream, answered, {
+    details,
+    retryAfterS,
+  });
 }
 
 function textOf(value: unknown): string | undefined {

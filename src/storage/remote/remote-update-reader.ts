@@ -2,7 +2,7 @@
  * Positions and updates, asked of the upstream: a server in front has no others, and the same
  * epoch.
  */
-import { RequestError } from "../../protocol/errors.ts";
+import { wrongUpstream } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { turn } from "../../time/pauses.ts";
 import { TransferRowError } from "../contract.ts";
@@ -91,7 +91,7 @@ export class RemoteUpdateReader implements UpdateReader {
       return { position: memberOf(answer, "seq", isPosition, "get_snapshot"), newest };
     } catch (error) {
       if (!(error instanceof TransferRowError)) throw error;
-      throw new RequestError(502, `the upstream answered get_snapshot: ${error.message}`);
+      throw wrongUpstream(`the upstream answered get_snapshot: ${error.message}`);
     }
   }
 

@@ -13,7 +13,8 @@
  * given up a moment later, and so not given up at all if somebody comes back.
  */
 import type { LogLines } from "../../observe/log.ts";
-import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { hasStatus, unavailable } from "../../protocol/errors.ts";
 import type { Update } from "../update-contract.ts";
 import { olderUpstream } from "./commands.ts";
 import { retryPauseMs, type Upstream } from "./upstream.ts";
@@ -186,7 +187,7 @@ export class RemoteUpdates {
     } catch (error) {
       this.#connecting = false;
       // Waiting doesn't open a circle.
-      if (error instanceof RequestError && error.status === 508) this.#rejectWaiting(error);
+      if (hasStatus(error, STATUS.circle)) this.#rejectWaiting(error);
       this.#retryLater();
       return;
     }
