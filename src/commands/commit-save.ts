@@ -1,7 +1,15 @@
 import { refusalOf } from "../protocol/errors.ts";
+import type { JsonRecord } from "../protocol/json.ts";
 import type { Save } from "../storage/contract.ts";
 import type { CommandCall, CommandContext } from "./context.ts";
-import type { PreparedSave } from "./save-stock-data.ts";
+
+export interface PreparedSave<S> {
+  save: S;
+  /** The stored records, exactly as sent, for subscribers. */
+  records: JsonRecord[];
+  /** Records without a stamp, which can't be stored. */
+  skipped: number;
+}
 
 /**
  * @throws RequestError 409 for keys taken with on_duplicate "error", 503 when the database refuses.

@@ -3,11 +3,11 @@ import { badRequest } from "../protocol/errors.ts";
 import { isReservedType, realtimeFrame } from "../protocol/frames.ts";
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { SaveTicks, TickRow } from "../storage/contract.ts";
-import { commitSave } from "./commit-save.ts";
+import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, readDataType, requireTicker, show } from "./params.ts";
 import { hasMember, readCount, readReal, readStamp, requireRecords } from "./records.ts";
-import { indexName, type PreparedSave } from "./save-stock-data.ts";
+import { indexName } from "./save-stock-data.ts";
 
 const MISSING = "Missing params for save_realtime_data";
 const REQUIRED_COLUMNS = ["price", "size"];

@@ -4,7 +4,7 @@ import { barsFrame } from "../protocol/frames.ts";
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { OnDuplicate, SaveRows } from "../storage/contract.ts";
 import { KINDS, type SeriesRow } from "../storage/model/kinds.ts";
-import { commitSave } from "./commit-save.ts";
+import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireInterval, requireTicker, show } from "./params.ts";
 import { hasMember, readCount, readReal, readStamp, requireRecords } from "./records.ts";
@@ -12,14 +12,6 @@ import { hasMember, readCount, readReal, readStamp, requireRecords } from "./rec
 /** Characters of a column's name in an error. */
 const COLUMN_SHOWN_MAX = 100;
 const MISSING = "Missing params for save_stock_data";
-
-export interface PreparedSave<S> {
-  save: S;
-  /** The stored records, exactly as sent, for subscribers. */
-  records: JsonRecord[];
-  /** Records without a stamp, which can't be stored. */
-  skipped: number;
-}
 
 export const saveStockData: Command = {
   name: "save_stock_data",

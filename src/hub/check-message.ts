@@ -13,111 +13,90 @@ export class BadMessageError extends Error {
   override readonly name = "BadMessageError";
 }
 
+type MemberType = "list" | "number" | "object" | "text";
+
+const ONLY_ID = { id: "number" } as const;
+const ID_AND_TICKER = { id: "number", ticker: "text" } as const;
+/** The members that the hub relies on. */
+const MEMBERS: Record<ToHub["type"], Record<string, MemberType>> = {
+  saves: { saves: "list" },
+  committed: { updates: "list" },
+  hello: { workerId: "number", addresses: "list" },
+  subscribe: ID_AND_TICKER,
+  removeCheck: ID_AND_TICKER,
+  unsubscribe: { ticker: "text" },
+  removed: { ticker: "text" },
+  admit: { id: "number", address: "text" },
+  left: { address: "text" },
+  bus: { channel: "text" },
+  read: { id: "number", args: "list" },
+  ping: ONLY_ID,
+  lease: ONLY_ID,
+  release: ONLY_ID,
+  busFigures: ONLY_ID,
+  sql: ONLY_ID,
+  next: ONLY_ID,
+  cancel: ONLY_ID,
+};
+
 /** @throws BadMessageError with what is wrong. The database refuses bad values within rows. */
 export function checkToHub(message: ToHub): void {
-  if (typeof message !== "object" || message === null) throw new BadMessageError("a message is no object");
-  switch (message.type) {
-    case "saves":
-      expectArray(message.saves, "saves");
-      for (const entry of message.saves) checkSave(entry);
-      return;
-    case "committed":
-      expectArray(message.updates, "updates");
-      for (const entry of message.updates) checkCommitted(entry);
-      return;
-    case "hello":
-      expectNumber(message.workerId, "workerId");
-      expectArray(message.addresses, "addresses");
-      for (const entry of message.addresses) {
-        expectArray(entry, "an address");
-        expectText(entry[0], "an address");
-        expectNumber(entry[1], "an address's sockets");
-      }
-      return;
-    case "subscribe":
-    case "removeCheck":
-      expectNumber(message.id, "id");
-      expectText(message.ticker, "ticker");
-      return;
-    case "unsubscribe":
-    case "removed":
-      expectText(message.ticker, "ticker");
-      return;
-    case "admit":
-      expectNumber(message.id, "id");
-      expectText(message.address, "address");
-      return;
-    case "left":
-      expectText(message.address, "address");
-      return;
-    case "bus":
-      expectText(message.channel, "channel");
-      return;
-    case "ping":
-    case "lease":
-    case "release":
-    case "busFigures":
-    case "sql":
-    case "next":
-    case "cancel":
-      expectNumber(message.id, "id");
-      return;
-    case "read":
-      expectNumber(message.id, "id");
-      if (!isReadName(message.name)) throw new BadMessageError("a read of an unknown name");
-      expectArray(message.args, "a read's args");
-      return;
-    default:
-      refuseUnknown(message);
-  }
+  expect(message, "object", "a message");
+  const { type } = message;
+  if (!Object.hasOwn(MEMBERS, type)) throw new BadMessageError(`an unknown message: ${JSON.stringify(type)}`);
+  for (const [name, expected] of Object.entries(MEMBERS[type]))
+    expect((message as unknown as Record<string, unknown>)[name], expected, name);
+  if (message.type === "saves") message.saves.forEach(checkSave);
+  else if (message.type === "committed") message.updates.forEach(checkCommitted);
+  else if (message.type === "hello") message.addresses.forEach(checkAddress);
+  else if (message.type === "read" && !isReadName(message.name))
+    throw new BadMessageError("a read of an unknown name");
 }
 
-/** @param message of a type without a case: for the compiler there is none. */
-function refuseUnknown(message: never): never {
-  throw new BadMessageError(`an unknown message: ${JSON.stringify((message as { type?: unknown }).type)}`);
+function checkAddress(entry: [address: string, sockets: number]): void {
+  expect(entry, "list", "an address");
+  expect(entry[0], "text", "an address");
+  expect(entry[1], "number", "an address's sockets");
 }
 
 function checkSave(entry: SaveEntry): void {
-  expectArray(entry, "a save");
-  const [id, save, frameBytes] = entry;
-  expectNumber(id, "a save's id");
-  expectNumber(frameBytes, "a save's frame");
-  if (typeof save !== "object" || save === null) throw new BadMessageError("a save is no object");
+  expect(entry, "list", "a save");
+  const [id, save, frameLength] = entry;
+  expect(id, "number", "a save's id");
+  expect(frameLength, "number", "a save's frame");
+  expect(save, "object", "a save");
   if (!isKindName(save.kind)) throw new BadMessageError("a save of an unknown kind");
   const kind = kindOf(save.kind);
-  expectText(save.ticker, "a save's ticker");
-  if (kind.part !== null) expectText(save.part, `a save's ${kind.part}`);
+  expect(save.ticker, "text", "a save's ticker");
+  if (kind.part !== null) expect(save.part, "text", `a save's ${kind.part}`);
   if (!ON_DUPLICATE.includes(save.onDuplicate))
     throw new BadMessageError("a save with an unknown onDuplicate");
-  expectArray(save.rows, "a save's rows");
+  expect(save.rows, "list", "a save's rows");
   const members = 1 + kind.values.length + (kind.hasSeq ? 1 : 0);
   for (const row of save.rows)
     if (!Array.isArray(row) || row.length !== members || typeof row[0] !== "string")
       throw new BadMessageError(`a row of a save is no list of a stamp and ${members - 1} values`);
   if (save.update === undefined) return;
-  if (typeof save.update !== "object" || save.update === null)
-    throw new BadMessageError("a save's update is no object");
-  expectText(save.update.saveId, "a save's saveId");
+  expect(save.update, "object", "a save's update");
+  expect(save.update.saveId, "text", "a save's saveId");
 }
 
 function checkCommitted(entry: CommittedEntry): void {
-  expectArray(entry, "an update");
+  expect(entry, "list", "an update");
   const [ticker, update] = entry;
-  expectText(ticker, "an update's ticker");
-  if (typeof update !== "object" || update === null) throw new BadMessageError("an update is no object");
-  expectNumber(update.position, "an update's position");
-  expectText(update.type, "an update's type");
-  expectText(update.frame, "an update's frame");
+  expect(ticker, "text", "an update's ticker");
+  expect(update, "object", "an update");
+  expect(update.position, "number", "an update's position");
+  expect(update.type, "text", "an update's type");
+  expect(update.frame, "text", "an update's frame");
 }
 
-function expectArray(value: unknown, what: string): void {
-  if (!Array.isArray(value)) throw new BadMessageError(`${what}: expected a list`);
+function expect(value: unknown, type: MemberType, what: string): void {
+  if (typeOf(value) !== type) throw new BadMessageError(`${what}: expected ${type}`);
 }
 
-function expectNumber(value: unknown, what: string): void {
-  if (typeof value !== "number") throw new BadMessageError(`${what}: expected a number`);
-}
-
-function expectText(value: unknown, what: string): void {
-  if (typeof value !== "string") throw new BadMessageError(`${what}: expected a text`);
+function typeOf(value: unknown): string {
+  if (Array.isArray(value)) return "list";
+  if (typeof value === "string") return "text";
+  return value === null ? "null" : typeof value;
 }

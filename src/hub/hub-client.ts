@@ -64,7 +64,7 @@ export class HubClient {
   /** Reads that are left to the hub. */
   readonly reads: HubReads;
   readonly #saves: HubSaves;
-  readonly #replies = new HubReplies();
+  readonly #replies = new HubReplies<ReplyToWorker>();
   readonly #announcements: TurnBatch<CommittedEntry>;
   readonly #absence = new HubAbsence();
   readonly #watch: WriterWatch;
@@ -275,17 +275,10 @@ export class HubClient {
   }
 
   async #askToSubscribe(ticker: string): Promise<void> {
-    const id = this.#replies.newId();
-    this.#sendOrThrow({ type: "subscribe", id, ticker });
-    const timer = setTimeout(() => {
-      const error = unavailable(`the database's writer did not answer for ${REPLY_TIMEOUT_MS / 1000} s`);
-      this.#replies.fail(id, error);
-    }, REPLY_TIMEOUT_MS);
-    try {
-      await this.#replies.wait(id);
-    } finally {
-      clearTimeout(timer);
-    }
+    const asked = this.#ask((id) => ({ type: "subscribe", id, ticker }));
+    await within(asked, REPLY_TIMEOUT_MS, () => {
+      throw unavailable(`the database's writer did not answer for ${REPLY_TIMEOUT_MS / 1000} s`);
+    });
   }
 
   async #ask(build: (id: number) => ToHub): Promise<ReplyToWorker> {
@@ -311,7 +304,7 @@ export class HubClient {
       case "busFigures":
       case "checkRemoved":
       case "pong":
-        this.#replies.receive(message);
+        this.#replies.receive(message.id, message);
         break;
       case "condition":
         this.#options.condition(message.name, message.reason);
@@ -348,7 +341,7 @@ export class HubClient {
     this.#socket = null;
     this.databaseLost = null;
     this.#announcements.clear();
-    this.#replies.lost();
+    this.#replies.failAll(unavailable("the database's writer went away"));
     this.reads.lost();
     if (this.#closed) return;
     this.#options.log.warning(`Hub went away with ${this.#saves.size} saves unanswered; connecting again`);

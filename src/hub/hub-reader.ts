@@ -1,11 +1,12 @@
 /** The reads of a worker whose database is in the hub. */
+import { iterate, type Pieces } from "../protocol/clients-pace.ts";
 import { unavailable } from "../protocol/errors.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import type { StoredUpdate, UpdateReader } from "../storage/update-contract.ts";
 import { within } from "../time/within.ts";
 import { HubLostError, type HubReads, type Question, type ReadReply } from "./hub-reads.ts";
-import type { UpdateHeader } from "./read-messages.ts";
-import { crossingOf, READS, type ReadName, UPDATE_READS } from "./remote-reads.ts";
+import type { UpdateHeader } from "./messages.ts";
+import { crossingOf, OF_UPDATES, READ_NAMES, type ReadName } from "./remote-reads.ts";
 
 /** Long enough for a busy hub; a health check must soon learn that the database doesn't answer. */
 const PROBE_WAIT_MS = 2_000;
@@ -16,15 +17,18 @@ export interface HubAccess {
   present(): Promise<void>;
 }
 
-/** Has the methods of the tables in `remote-reads.ts`. */
+/** Has the methods of the table in `remote-reads.ts`. */
 export function hubReader(hub: HubAccess): StockReader {
-  const methodsOf = (table: object): unknown =>
-    Object.fromEntries(
-      Object.keys(table).map((name) => [name, (...args: unknown[]) => read(hub, name as ReadName, args)]),
-    );
+  const reads: Record<string, unknown> = {};
+  const updates: Record<string, unknown> = {};
+  for (const name of READ_NAMES) {
+    const method = (...args: unknown[]) => read(hub, name, args);
+    if (name.startsWith(OF_UPDATES)) updates[name.slice(OF_UPDATES.length)] = method;
+    else reads[name] = method;
+  }
   return {
-    ...(methodsOf(READS) as Omit<StockReader, "updates" | "close">),
-    updates: methodsOf(UPDATE_READS) as UpdateReader,
+    ...(reads as unknown as Omit<StockReader, "updates" | "close">),
+    updates: updates as unknown as UpdateReader,
     probe: () => probe(hub),
     close() {},
   };
@@ -44,7 +48,7 @@ async function read(hub: HubAccess, name: ReadName, args: unknown[]): Promise<un
       return {
         empty: false,
         ...(message.more
-          ? { chunks: pieces(hub.reads, id, bytes) }
+          ? { chunks: iterate(pieces(hub.reads, id, bytes)) }
           : { text: Buffer.from(bytes.buffer).toString("utf8") }),
       } satisfies JsonRows;
     default:
@@ -90,37 +94,25 @@ function withFrames(headers: UpdateHeader[], frames: Buffer): StoredUpdate[] {
 }
 
 /**
- * The pieces of an answer that has more than one; `return()` tells the hub to drop the rest. It
- * asks for each piece while the one before travels to the client, so that the hub makes it
- * meanwhile.
+ * The pieces of an answer that has more than one. Each is asked for while the one before travels to
+ * the client, so that the hub prepares it meanwhile.
  */
-export function pieces(reads: HubReads, id: number, first: Uint8Array): AsyncIterableIterator<Uint8Array> {
+export function pieces(reads: HubReads, id: number, first: Uint8Array): Pieces {
   let waiting: Uint8Array | null = first;
-  let ahead = askAhead(reads, id);
-  let done = false;
+  let ahead: Promise<ReadReply> | null = askAhead(reads, id);
   return {
     async next() {
-      if (done) return { done: true, value: undefined };
-      if (waiting !== null) {
-        const value = waiting;
-        waiting = null;
-        return { done: false, value };
-      }
+      const piece = waiting;
+      waiting = null;
+      if (piece !== null || ahead === null) return piece;
       const { message, bytes } = await ahead;
-      if (!done && message.type === "piece" && message.more) {
-        ahead = askAhead(reads, id);
-        return { done: false, value: bytes };
-      }
-      done = true;
-      return { done: true, value: undefined };
+      const isMore = ahead !== null && message.type === "piece" && message.more;
+      ahead = isMore ? askAhead(reads, id) : null;
+      return isMore ? bytes : null;
     },
-    async return() {
-      if (!done) reads.cancel(id);
-      done = true;
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
+    cancel() {
+      if (ahead !== null) reads.cancel(id);
+      ahead = null;
     },
   };
 }

@@ -1,45 +1,39 @@
-/** A worker's messages to the hub that have one short answer each. */
-import { unavailable } from "../protocol/errors.ts";
-import type { ReplyToWorker } from "./messages.ts";
-
-interface Waiter {
-  resolve(reply: ReplyToWorker): void;
-  reject(error: Error): void;
-}
-
-export class HubReplies {
-  readonly #waiting = new Map<number, Waiter>();
+/** Replies that a worker awaits from the hub, by the id of their question. */
+export class HubReplies<Reply> {
+  readonly #waiting = new Map<number, PromiseWithResolvers<Reply>>();
   #nextId = 1;
 
   newId(): number {
     return this.#nextId++;
   }
 
-  /**
-   * The next answer to the message of this id.
-   *
-   * @throws RequestError 503 the hub went away; whatever `fail` was called with.
-   */
-  wait(id: number): Promise<ReplyToWorker> {
-    const { promise, resolve, reject } = Promise.withResolvers<ReplyToWorker>();
-    this.#waiting.set(id, { resolve, reject });
-    return promise;
+  /** @throws whatever `fail` or `failAll` is called with. */
+  wait(id: number): Promise<Reply> {
+    const waiter = Promise.withResolvers<Reply>();
+    this.#waiting.set(id, waiter);
+    return waiter.promise;
   }
 
-  receive(reply: ReplyToWorker): void {
-    this.#waiting.get(reply.id)?.resolve(reply);
-    this.#waiting.delete(reply.id);
+  isAwaited(id: number): boolean {
+    return this.#waiting.has(id);
   }
 
-  /** Ends the wait with an error. */
+  receive(id: number, reply: Reply): void {
+    this.#take(id)?.resolve(reply);
+  }
+
   fail(id: number, error: Error): void {
-    this.#waiting.get(id)?.reject(error);
-    this.#waiting.delete(id);
+    this.#take(id)?.reject(error);
   }
 
-  lost(): void {
-    for (const waiter of this.#waiting.values())
-      waiter.reject(unavailable("the database's writer went away"));
+  failAll(error: Error): void {
+    for (const waiter of this.#waiting.values()) waiter.reject(error);
     this.#waiting.clear();
+  }
+
+  #take(id: number): PromiseWithResolvers<Reply> | undefined {
+    const waiter = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiter;
   }
 }

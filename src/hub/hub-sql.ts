@@ -1,9 +1,9 @@
 /** SQL of users, where the hub has the database. */
-import { atClientsPace, piecesOf } from "../protocol/clients-pace.ts";
+import { atClientsPace } from "../protocol/clients-pace.ts";
 import type { SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import { type HubAccess, pieces } from "./hub-reader.ts";
 import { HubLostError } from "./hub-reads.ts";
-import type { WireSqlRequest } from "./read-messages.ts";
+import type { WireSqlRequest } from "./messages.ts";
 import type { SqlCaution } from "./sql-caution.ts";
 
 /**
@@ -29,7 +29,7 @@ export async function runSqlInHub(
   if (message.type !== "piece") throw new Error(`the hub answered SQL with ${message.type}`);
   const rows = message.rows ?? 0;
   if (!message.more) return { rows, body: bytes };
-  return { rows, body: atClientsPace(piecesOf(pieces(hub.reads, asked.id, bytes))) };
+  return { rows, body: atClientsPace(pieces(hub.reads, asked.id, bytes)) };
 }
 
 function toWire(param: SqlParam): WireSqlRequest["params"][number] {

@@ -7,7 +7,8 @@ import type { BusFigures } from "../bus/bus.ts";
 import type { ConditionName } from "../observe/conditions.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
-import type { ReadToHub, ReadToWorker } from "./read-messages.ts";
+import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
+import type { ReadName } from "./remote-reads.ts";
 
 /**
  * A save with its update, except the frame: the message's attachment holds all frames, as JSON
@@ -76,6 +77,42 @@ export type ToWorker =
   | { type: "lost"; reason: string | null }
   /** The ticker is gone from the database. */
   | { type: "removed"; ticker: string };
+
+/** An update without its frame; `bytes` is the frame's size in UTF-8. */
+export type UpdateHeader = [position: number, type: string, savedAtMs: number, bytes: number];
+
+/** JSON has no form for integers that a double can't hold. */
+export type WireSqlRequest = Omit<UserSqlRequest, "params"> & {
+  params: (null | string | number | boolean | { integer: string })[];
+};
+
+/** Reads that workers leave to the hub, which holds the database. */
+export type ReadToHub =
+  | { type: "read"; id: number; name: ReadName; args: unknown[] }
+  | { type: "sql"; id: number; request: WireSqlRequest; timeoutMs: number }
+  /** The next piece of an answer that said `more`. */
+  | { type: "next"; id: number }
+  /** Drops the rest, or stops the statement. */
+  | { type: "cancel"; id: number };
+
+/** Rows travel as attachments. */
+export type ReadToWorker =
+  | { type: "value"; id: number; value: unknown }
+  /** The attachment holds the frames, one after the other. */
+  | { type: "updates"; id: number; updates: UpdateHeader[] }
+  | { type: "empty"; id: number }
+  /** The attachment is a piece of the answer; `rows` only with SQL, in the first piece. */
+  | { type: "piece"; id: number; more: boolean; rows?: number | undefined }
+  | { type: "needs-write"; id: number }
+  | {
+      type: "failed";
+      id: number;
+      status: number;
+      error: string;
+      details: string | undefined;
+      hint: string | undefined;
+      retryAfterS: number | undefined;
+    };
 
 export const HUB_SOCKET = "hub.sock";
 export const BOARD_FILE = "board";

@@ -9,7 +9,7 @@ import type { JsonRows, StockReader } from "../storage/contract.ts";
 import { WHOLE_BYTES_MAX } from "../storage/sql-answer.ts";
 import type { StoredUpdate } from "../storage/update-contract.ts";
 import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
-import type { ReadToHub, ReadToWorker, UpdateHeader, WireSqlRequest } from "./read-messages.ts";
+import type { ReadToHub, ReadToWorker, UpdateHeader, WireSqlRequest } from "./messages.ts";
 import { askReader, crossingOf } from "./remote-reads.ts";
 
 /** Unfinished answers of one worker; a further one gets 503. */

@@ -5,11 +5,18 @@
 import type { StockReader } from "../storage/contract.ts";
 import type { UpdateReader } from "../storage/update-contract.ts";
 
+export const OF_UPDATES = "updates.";
+
 /** How an answer is sent: rows in pieces, updates with their frames attached, a map as entries. */
 type Crossing = "rows" | "value" | "map" | "updates";
 
+/** A method of the reader, or one of `reader.updates`, some of which have the same names. */
+export type ReadName =
+  | Exclude<keyof StockReader, "updates" | "prices" | "close">
+  | `${typeof OF_UPDATES}${keyof UpdateReader}`;
+
 /** Omits `prices`, which only remote databases have, and `close`. */
-export const READS = {
+const READS: Record<ReadName, Crossing> = {
   rows: "rows",
   newest: "rows",
   latestPrice: "value",
@@ -21,24 +28,21 @@ export const READS = {
   sizeBytes: "value",
   probe: "value",
   pool: "value",
-} as const satisfies Record<Exclude<keyof StockReader, "updates" | "prices" | "close">, Crossing>;
+  "updates.epoch": "value",
+  "updates.positions": "map",
+  "updates.newest": "value",
+  "updates.snapshot": "value",
+  "updates.after": "updates",
+};
 
-export const UPDATE_READS = {
-  epoch: "value",
-  positions: "map",
-  newest: "value",
-  snapshot: "value",
-  after: "updates",
-} as const satisfies Record<keyof UpdateReader, Crossing>;
-
-export type ReadName = keyof typeof READS | keyof typeof UPDATE_READS;
+export const READ_NAMES = Object.keys(READS) as ReadName[];
 
 export function isReadName(name: unknown): name is ReadName {
-  return typeof name === "string" && (Object.hasOwn(READS, name) || Object.hasOwn(UPDATE_READS, name));
+  return typeof name === "string" && Object.hasOwn(READS, name);
 }
 
 export function crossingOf(name: ReadName): Crossing {
-  return name in READS ? READS[name as keyof typeof READS] : UPDATE_READS[name as keyof typeof UPDATE_READS];
+  return READS[name];
 }
 
 /** @param args the method's arguments. Reads of rows get the signal after them. */
@@ -47,7 +51,9 @@ export function askReader(
   { name, args }: { name: ReadName; args: unknown[] },
   signal: AbortSignal,
 ): unknown {
-  const owner = name in READS ? reader : reader.updates;
-  const method = (owner as unknown as Record<string, (...all: unknown[]) => unknown>)[name]!;
+  const isOfUpdates = name.startsWith(OF_UPDATES);
+  const owner = isOfUpdates ? reader.updates : reader;
+  const methods = owner as unknown as Record<string, (...all: unknown[]) => unknown>;
+  const method = methods[isOfUpdates ? name.slice(OF_UPDATES.length) : name]!;
   return method.call(owner, ...args, ...(crossingOf(name) === "rows" ? [signal] : []));
 }

@@ -22,7 +22,7 @@ export const CHECKPOINT_EVERY = 128;
 /** Closes that the longest window needs besides its own row's. */
 export const RECENT_CLOSES_MAX = 199;
 
-export type Emas = [
+type Emas = [
   ema8: number | null,
   ema21: number | null,
   ema34: number | null,

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { atClientsPace, piecesOf } from "./clients-pace.ts";
+import { atClientsPace, iterate, piecesIn, piecesOf } from "./clients-pace.ts";
 
 const PIECE = new Uint8Array([1]);
 
@@ -52,4 +52,17 @@ test("an iterator's texts are UTF-8; it ends with the client", async () => {
 test("a source that breaks breaks the stream", async () => {
   const stream = atClientsPace({ next: () => Promise.reject(new Error("lost")) });
   await expect(stream.getReader().read()).rejects.toThrow("lost");
+});
+
+test("an iterator of pieces gives them all, and is cancelled even before its first step", async () => {
+  expect(await Array.fromAsync(iterate(piecesIn([PIECE, PIECE])))).toEqual([PIECE, PIECE]);
+  let isCancelled = false;
+  const iterator = iterate({
+    next: () => PIECE,
+    cancel() {
+      isCancelled = true;
+    },
+  });
+  await iterator.return?.();
+  expect(isCancelled).toBe(true);
 });

@@ -46,3 +46,20 @@ export function piecesOf(chunks: AsyncIterator<string | Uint8Array>): Pieces {
     cancel: () => chunks.return?.(),
   };
 }
+
+/** Unlike a generator, it cancels its pieces even if it is left before its first step. */
+export function iterate(pieces: Pieces): AsyncIterableIterator<Uint8Array> {
+  return {
+    async next() {
+      const value = await pieces.next();
+      return value === null ? { done: true, value: undefined } : { done: false, value };
+    },
+    async return() {
+      await pieces.cancel?.(undefined);
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

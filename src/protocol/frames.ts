@@ -19,6 +19,11 @@ export function isReservedType(type: string): boolean {
   return CONTROL_TYPES.has(type) || type === "bar" || type === "*" || type.startsWith("-");
 }
 
+/** The answer to a message that is refused. */
+export function errorFrame(code: string, error: string): string {
+  return JSON.stringify({ type: "error", code, error });
+}
+
 /** Where a ticker stands. A frame has it beside the members that older clients know. */
 export interface Position {
   seq: number;

@@ -10,9 +10,9 @@ import { microsOfStamp } from "../market/stamp-micros.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { hasStatus } from "../protocol/errors.ts";
 import type { JsonRecord } from "../protocol/json.ts";
+import { answeredRows } from "../storage/answered-rows.ts";
 import type { JsonRows } from "../storage/contract.ts";
 import { turn } from "../time/pauses.ts";
-import { rowsOf } from "./answer-rows.ts";
 import type { Timed } from "./merge-by-time.ts";
 
 export interface StoredRow extends Timed {
@@ -89,13 +89,15 @@ async function readPatiently(query: SeriesQuery, from: number, to: number, given
 async function readBatch(query: SeriesQuery, from: number, to: number, given: number): Promise<Batch> {
   const rows: StoredRow[] = [];
   let toSkip = given;
-  for await (const record of rowsOf(await query.read(from, to))) {
-    const atMicros = microsOfStamp(String(record[query.stampName]));
-    // Other programs may have written values that are no stamps.
-    if (!(atMicros >= from && atMicros <= to)) continue;
-    if (atMicros === from && toSkip > 0) toSkip--;
-    else if (rows.length === query.rowsMax) return { rows, isWhole: false };
-    else rows.push({ atMicros, record });
+  for await (const records of answeredRows(await query.read(from, to))) {
+    for (const record of records) {
+      const atMicros = microsOfStamp(String(record[query.stampName]));
+      // Other programs may have written values that are no stamps.
+      if (!(atMicros >= from && atMicros <= to)) continue;
+      if (atMicros === from && toSkip > 0) toSkip--;
+      else if (rows.length === query.rowsMax) return { rows, isWhole: false };
+      else rows.push({ atMicros, record });
+    }
   }
   return { rows, isWhole: true };
 }

@@ -1,20 +1,18 @@
 /**
- * A reader that keeps encoded answers, for charts and prices that are asked for again and again. A
- * kept answer is used only while the version of its ticker is the one noted before it was read, so
- * it is never older than the last answered save.
+ * Keeps encoded answers: charts and prices are asked for again and again. It uses a kept answer
+ * only while the ticker has the version noted before the read, so the answer is never older than
+ * the last answered save.
  */
 import type { JsonRows, RowRange, StockReader } from "./contract.ts";
 import type { KindName } from "./model/kinds.ts";
 import { RecentlyUsed } from "./recently-used.ts";
 import type { UpdateReader } from "./update-contract.ts";
 
-/** Text kept by one worker. An answer has at most 1,000 rows, about 360 KB. */
+/** In one worker. An answer has at most 1,000 rows, about 360 KB. */
 const KEPT_BYTES_MAX = 64 * 1024 * 1024;
 const KEPT_PRICES_MAX = 50_000;
 
-/**
- * Counters that change whenever the rows of a ticker may have changed; see hub/version-board.ts.
- */
+/** Counters that change whenever rows of a ticker may have changed; see hub/version-board.ts. */
 export interface Versions {
   version(ticker: string, kind: KindName): number;
   versionOfAll(ticker: string): number;
@@ -44,14 +42,14 @@ export class CachedReader implements StockReader {
   readonly pool: StockReader["pool"] = () => this.#reader.pool();
   readonly close: StockReader["close"] = () => this.#reader.close();
 
-  /** @param look throws when no answer that was kept may be given any more. */
+  /** @param look throws when no kept answer may be given any more. */
   constructor(reader: StockReader, versions: Versions, look: () => void) {
     this.#reader = reader;
     this.#versions = versions;
     this.#look = look;
   }
 
-  /** Positions are asked for to find out what was missed, so none is kept. */
+  /** Not cached: positions are read to find out what was missed. */
   get updates(): UpdateReader {
     return this.#reader.updates;
   }
@@ -60,7 +58,7 @@ export class CachedReader implements StockReader {
     return this.#answers.weight;
   }
 
-  /** Keeps nothing of what is kept now. */
+  /** Drops everything. */
   shrink(): void {
     this.#answers.clear();
     this.#prices.clear();

@@ -1,7 +1,4 @@
-/**
- * What a save of daily bars changes in the series of its ticker: the part that no engine does
- * differently.
- */
+/** Computes what a save of daily bars changes in the averages of its series. */
 import {
   AVERAGE_COLUMNS,
   continueAverages,
@@ -11,7 +8,7 @@ import {
 } from "../market/moving-averages.ts";
 import type { BarRow } from "./contract.ts";
 
-/** Closes before the first row that a window can reach back to. */
+/** A window reaches back over at most so many closes before the first row. */
 export const CLOSES_BEFORE = RECENT_CLOSES_MAX;
 
 /** A row of `daily_checkpoints`: the state before the row of `date`. */
@@ -25,9 +22,7 @@ export interface CheckpointRow {
   ema_89: number;
 }
 
-/**
- * A stored row: `date`, `close` and the average columns; what is no number in `close` is no close.
- */
+/** `date`, `close` and the average columns. A `close` that is no number counts as none. */
 export type StoredDay = Record<string, unknown>;
 
 export interface SeriesPart {
@@ -37,26 +32,30 @@ export interface SeriesPart {
    * The last closes before the checkpoint's date, oldest first: `CLOSES_BEFORE` of them, or all.
    */
   closesBefore: number[];
-  /** Rows from the checkpoint's date on, ascending. */
+  /** From the checkpoint's date on, ascending. */
   stored: StoredDay[];
 }
 
 export interface SeriesChanges {
   bars: { bar: BarRow; averages: (number | null)[] }[];
-  /** Stored rows whose averages are others now. */
+  /** Stored rows whose averages have changed. */
   averages: { date: string; averages: (number | null)[] }[];
-  checkpoints: { date: string; state: MovingAverageState }[];
+  /** `index` is the place of the checkpoint's row among `closes`. */
+  checkpoints: { index: number; date: string; state: MovingAverageState }[];
+  /** The closes of all rows from the checkpoint on, as they are after the save. */
+  closes: (number | null)[];
 }
 
 /** @param bars ascending, each date once, not empty. */
 export function changesOfSeries(part: SeriesPart, bars: BarRow[]): SeriesChanges {
   const series = merge(part.stored, bars);
+  const closes = series.map((entry) => entry.close);
   const averages = continueAverages(
     part.checkpoint === null ? startState() : stateOf(part.checkpoint),
     part.closesBefore,
-    series.map((entry) => entry.close),
+    closes,
   );
-  const changes: SeriesChanges = { bars: [], averages: [], checkpoints: [] };
+  const changes: SeriesChanges = { bars: [], averages: [], checkpoints: [], closes };
   for (const [index, { date, bar, stored }] of series.entries()) {
     const values = averages.rows[index]!;
     if (bar !== null) changes.bars.push({ bar, averages: values });
@@ -64,19 +63,19 @@ export function changesOfSeries(part: SeriesPart, bars: BarRow[]): SeriesChanges
       changes.averages.push({ date, averages: values });
   }
   for (const { index, state } of averages.checkpoints)
-    changes.checkpoints.push({ date: series[index]!.date, state });
+    changes.checkpoints.push({ index, date: series[index]!.date, state });
   return changes;
 }
 
 interface SeriesEntry {
   date: string;
   close: number | null;
-  /** The saved bar, or null for a row that only stands in the series. */
+  /** Null: the row is stored already. */
   bar: BarRow | null;
   stored: StoredDay | null;
 }
 
-/** Both ascending by date; a saved bar takes the place of the stored row of its date. */
+/** Both ascend by date. A saved bar replaces the stored row of its date. */
 function merge(stored: StoredDay[], bars: BarRow[]): SeriesEntry[] {
   const series: SeriesEntry[] = [];
   let next = 0;

@@ -1,28 +1,27 @@
 /**
- * How much is free on the disk of a database file, and how much has to stay free: saves are refused
- * before the disk is full, so that there is room for deleting, for what the engine writes besides,
- * and for other programs.
+ * How much is free on the disk of a database file, and how much must stay free. Saves are refused
+ * before the disk is full: deleting, other writes of the engine, and other programs need room.
  */
 import { statfsSync } from "node:fs";
 import { MIB } from "../config/units.ts";
 import type { Save } from "./contract.ts";
 import { formatBytes } from "./format-bytes.ts";
 
-/** Where the setting is left out. */
+/** Without the setting. */
 const USUAL_BYTES = 256 * MIB;
 const USUAL_SHARE = 1 / 4;
-/** What a row takes in a write-ahead log, at most, but for long names; a character of a frame. */
+/** At most, in a write-ahead log: a row apart from long names, and a character of a frame. */
 const ROW_BYTES = 256;
 const CHARACTER_BYTES = 3;
 
-/** Saves are refused, as the disk is nearly full. */
+/** Saves are refused, since the disk is nearly full. */
 export class NoRoomError extends Error {
   override name = "NoRoomError";
 }
 
 export class DiskSpace {
   readonly #folder: string;
-  /** Has to stay free; 0: nothing. */
+  /** 0: nothing must stay free. */
   readonly minFreeBytes: number;
 
   /** @param minFreeBytes null: 256 MB, at most a quarter of the disk. */
@@ -34,8 +33,7 @@ export class DiskSpace {
   }
 
   /**
-   * Infinity where it can't be told: some file systems don't say, and a folder that has gone is
-   * told by opened-file.ts.
+   * Infinity where the file system doesn't say. `opened-file.ts` notices a folder that has gone.
    */
   freeBytes(): number {
     try {
@@ -48,30 +46,26 @@ export class DiskSpace {
   }
 }
 
-/**
- * Of what has to stay free: once a save was refused, there has to be so much more before the next
- * is let in. Else the state would change with each save.
- */
+/** So much more is needed after a refusal. Otherwise the state would change with each save. */
 const MARGIN_SHARE = 1 / 4;
 
-/** Figures of one moment. */
+/** Bytes at one moment. */
 export interface Room {
   /** On the disk. */
   free: number;
-  /** With what the file can take in without becoming longer. */
+  /** With free pages of the file. */
   available: number;
-  /** What the write-ahead log may take besides the save. */
+  /** The write-ahead log may take this besides the saves. */
   forWal: number;
-  /** What has to stay. */
+  /** Must stay free. */
   kept: number;
-  /** What the saves take. */
   bytes: number;
 }
 
 export class Gate {
   #isShut = false;
 
-  /** @returns why they aren't let in, in words; null: they are. */
+  /** @returns why the saves are refused, in words; null: they aren't. */
   judge({ free, available, forWal, kept, bytes }: Room): string | null {
     const needed = kept + Math.max(bytes, this.#isShut ? kept * MARGIN_SHARE : 0);
     const neededForWal = forWal + Math.max(bytes, this.#isShut ? forWal * MARGIN_SHARE : 0);
@@ -81,7 +75,7 @@ export class Gate {
   }
 }
 
-/** What saves take on the disk at most, before the engine has put everything in its place. */
+/** The most that saves take on the disk before the engine has put everything in its place. */
 export function bytesOf(saves: readonly Save[]): number {
   let bytes = 0;
   for (const { rows, update } of saves)

@@ -1,8 +1,8 @@
 /**
- * A small file beside a database file that says which updates were given last. The database alone
- * can't tell that it was put back from a backup: it holds positions that were given once, and would
- * give the ones after them again, to other updates. The witness stays behind when a database is put
- * back, and is not there where it was copied to. See ARCHITECTURE.md "Updates and positions".
+ * A small file beside a database file that says which updates were given last. It stays behind when
+ * the database is put back from a backup, and is missing where the database was copied to. The
+ * database itself can't tell, and would give the same positions again to other updates. See
+ * ARCHITECTURE.md "Updates and positions".
  */
 import {
   closeSync,
@@ -18,42 +18,37 @@ import {
   writeSync,
 } from "node:fs";
 
-/** The record, filled up with blanks: one write that a killed process has done or has not. */
+/** Blanks fill the record up, so that one write replaces it. */
 const RECORD_BYTES = 512;
-/** What a record and its file may differ in, of the time when it was written. */
+/** The time in the record and that of its file may differ by this. */
 const WRITTEN_WITHIN_MS = 1_000;
 
-/** Where positions are in a database. */
+/** How far positions are in a database. */
 export interface Given {
   epoch: string;
-  /** A number that grows with every update that is logged, and never otherwise. */
+  /** Grows with every update that is logged, and never otherwise. */
   newestId: number;
 }
 
 interface WitnessRecord {
   epoch: string;
-  /** The newest id when the last commit began, and if it succeeded. */
+  /** The newest id before the last commit, and after it if it succeeded. */
   before: number;
   given: number;
-  /**
-   * How far the database's own file is at least, without its write-ahead log, as its engine counts;
-   * -1: not known.
-   */
+  /** What the file surely holds without its write-ahead log, in the engine's count; -1: unknown. */
   inFileTo: number;
-  /** Of the database file; `born` in ns, 0 where the file system doesn't tell. */
+  /** Of the database file. `born` is in ns; 0 where the file system doesn't tell. */
   inode: string;
   born: string;
-  /** Of the running system: what was written reached the disk if it hasn't gone down since. */
+  /** Names this run of the system. While it lasts, nothing that was written is lost. */
   boot: string;
-  /**
-   * When this was written; the file says so too, unless it was put back together with the database.
-   */
+  /** The file's own time differs if the witness was put back together with the database. */
   writtenAtMs: number;
-  /** Set when the database was closed: then the numbers are on the disk. */
+  /** The database was closed: the numbers are on the disk. */
   closed: boolean;
 }
 
-/** Of a database at that path, links resolved, as SQLite names its own files. */
+/** SQLite resolves links too. */
 function witnessPath(dbPath: string): string {
   return `${realpathSync(dbPath)}.epoch`;
 }
@@ -61,14 +56,12 @@ function witnessPath(dbPath: string): string {
 export class EpochWitness {
   readonly path: string;
   readonly #dbPath: string;
-  /**
-   * Null until the database is known to be one: nothing is left beside a file that can't be served.
-   */
+  /** Null until the database is known to be one: a file that can't be served gets no witness. */
   #fd: number | null;
   readonly #buffer = Buffer.alloc(RECORD_BYTES);
   #record: WitnessRecord | null;
 
-  /** @param dbPath of a database file that is there, and that this process alone writes. */
+  /** @param dbPath The file exists, and this process alone writes it. */
   constructor(dbPath: string) {
     this.#dbPath = dbPath;
     this.path = witnessPath(dbPath);
@@ -76,10 +69,7 @@ export class EpochWitness {
     this.#record = this.#fd === null ? null : this.#read(this.#fd);
   }
 
-  /**
-   * How far the file itself must be, without its write-ahead log, as told before; null: nothing is
-   * known.
-   */
+  /** What the file itself must hold without its write-ahead log; null: unknown. */
   get inFile(): { epoch: string; to: number } | null {
     if (this.#record === null || this.#record.inFileTo < 0) return null;
     return { epoch: this.#record.epoch, to: this.#record.inFileTo };
@@ -95,7 +85,7 @@ export class EpochWitness {
     const { inode, born } = identityOf(this.#dbPath);
     if (record.inode !== inode || record.born !== born)
       return "the file is not the one that was served last, so it is a copy or a backup";
-    // What was written last before a power failure may not have reached the witness.
+    // The last records before a power failure may have been lost.
     const isExact = record.closed || (record.boot !== "" && record.boot === bootId());
     if (!isExact && newestId >= record.before) return null;
     if (newestId === record.given || newestId === record.before) return this.#doubtOfItself(record);
@@ -111,10 +101,8 @@ export class EpochWitness {
   }
 
   /**
-   * From now on the database is as it is told here. Returns when that is on the disk.
-   *
-   * @param inFile how far the file itself is without its write-ahead log: a number that grows with
-   *   it; null: that is not known.
+   * Tells what the database holds; returns once that is on the disk.
+   * @param inFile What the file itself holds without its write-ahead log; null: unknown.
    */
   accept({ epoch, newestId }: Given, inFile: number | null): void {
     this.#fd ??= openSync(this.path, constants.O_RDWR | constants.O_CREAT);
@@ -127,9 +115,7 @@ export class EpochWitness {
   }
 
   /**
-   * To be called before each commit that logs updates; costs a write into the system's memory.
-   *
-   * @param to newest id if it succeeds.
+   * Call it before each commit of updates. It costs no sync. @param to newest id if it succeeds.
    */
   giving(before: Given, to: number): void {
     if (this.#record === null) throw new Error("the witness was not told what the database holds");
@@ -141,7 +127,7 @@ export class EpochWitness {
     if (this.#record !== null) this.#write({ ...this.#record, inFileTo });
   }
 
-  /** After the last commit. */
+  /** Call it after the last commit. */
   close({ epoch, newestId }: Given): void {
     if (this.#fd === null) return;
     if (this.#record !== null) {
@@ -151,7 +137,7 @@ export class EpochWitness {
     this.abandon();
   }
 
-  /** Without a word about the database. */
+  /** Closes the witness as it is. */
   abandon(): void {
     if (this.#fd !== null) closeSync(this.#fd);
     this.#fd = null;
@@ -179,18 +165,14 @@ export class EpochWitness {
   }
 }
 
-/**
- * Gives a write-ahead log another name, as it belongs to another file than the one beside it.
- *
- * @returns what was done, in words for the log.
- */
+/** Renames a write-ahead log that is another file's. @returns what was done, for the log. */
 export function setLogAside(path: string): string {
   const aside = `${path}.foreign-${Date.now()}`;
   renameSync(path, aside);
   return `${path} belongs to the file that was there before, it is ${aside} now`;
 }
 
-/** Of a new epoch, in words; null: none begins. */
+/** Joins reasons for a new epoch; null: none begins. */
 export function reasonsOf(...reasons: (string | null)[]): string | null {
   const told = reasons.filter((reason) => reason !== null);
   return told.length === 0 ? null : told.join("; ");
@@ -209,7 +191,7 @@ function isRecord(found: unknown): found is WitnessRecord {
   );
 }
 
-/** Not the device: its number may be another after the next boot. */
+/** The device is left out: its number may change with the next boot. */
 function identityOf(path: string): { inode: string; born: string } {
   const { ino, birthtimeNs } = statSync(path, { bigint: true });
   return { inode: String(ino), born: String(birthtimeNs) };

@@ -1,16 +1,13 @@
-/**
- * What `doctor` finds out about the folder of a database file: may files be made there, how much
- * fits, and on which kind of disk.
- */
+/** `doctor` on the folder of a database file: its access rights, free space and kind of disk. */
 import { accessSync, constants, existsSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Finding } from "./diagnosis.ts";
+import { type Finding, fail, ok, warning } from "./diagnosis.ts";
 import { DiskSpace } from "./disk-space.ts";
 import { formatBytes } from "./format-bytes.ts";
 
 const FREE_BYTES_LOW = 1024 * 1024 * 1024;
 
-/** statfs(2): locks and mappings over a network are not what a database expects of them. */
+/** Numbers of statfs(2). */
 const NETWORK: Record<number, string> = {
   26985: "NFS",
   20859: "SMB",
@@ -22,8 +19,9 @@ const NETWORK: Record<number, string> = {
   198183888: "Lustre",
   1196443219: "GPFS",
 };
+const NETWORK_DAMAGE = "locks and shared memory over a network can damage a database";
 const FUSE = 0x65735546;
-/** Their files don't outlive the machine's, or the container's, restart. */
+/** A restart of the machine, or of the container, removes their files. */
 const PASSING: Record<number, string> = {
   16914836: "tmpfs",
   2240043254: "ramfs",
@@ -36,7 +34,7 @@ const KNOWN: Record<number, string> = {
   801189825: "ZFS",
 };
 
-/** @param neededBytes That an upgrade is going to write; 0 without one. */
+/** @param neededBytes An upgrade is going to write so much; 0: there is none. */
 export function* diagnoseFolder(folder: string, neededBytes: number): Generator<Finding> {
   yield diagnoseWritable(folder);
   const { type, bavail, bsize } = statfsSync(folder);
@@ -44,7 +42,7 @@ export function* diagnoseFolder(folder: string, neededBytes: number): Generator<
   if (process.platform === "linux") yield diagnoseFileSystem(folder, type >>> 0); // unsigned
 }
 
-/** The folder itself, or the nearest one above it that is there. */
+/** The folder itself, or the nearest one above it that exists. */
 export function nearestFolder(folder: string): string {
   for (let at = folder; ; at = dirname(at)) {
     if (existsSync(at) || at === dirname(at)) return at;
@@ -55,16 +53,14 @@ function diagnoseWritable(folder: string): Finding {
   const subject = "folder";
   try {
     accessSync(folder, constants.W_OK | constants.X_OK);
-    return { level: "ok", subject, finding: `${folder} can be written to` };
+    return ok(subject, `${folder} can be written to`);
   } catch (error) {
     if (!(error instanceof Error && "code" in error)) throw error;
-    return {
-      level: "fail",
+    return fail(
       subject,
-      finding: `${folder} can't be written to: ${error.code}`,
-      advice:
-        "a database makes files beside its own: give the server's user write access to the folder, not only to the file",
-    };
+      `${folder} can't be written to: ${error.code}`,
+      "a database makes files beside its own: give the server's user write access to the folder, not only to the file",
+    );
   }
 }
 
@@ -74,37 +70,31 @@ function diagnoseSpace(folder: string, freeBytes: number, neededBytes: number): 
   const { minFreeBytes } = new DiskSpace(folder, null);
   if (freeBytes < minFreeBytes) {
     const advice = `make room: saves are refused below ${formatBytes(minFreeBytes)}, unless --min-free-mb says otherwise`;
-    return { level: "fail", subject, finding, advice };
+    return fail(subject, finding, advice);
   }
   if (freeBytes < neededBytes) {
     const advice = `make room for ${formatBytes(neededBytes)}, which the upgrade of the file may take`;
-    return { level: "warning", subject, finding, advice };
+    return warning(subject, finding, advice);
   }
-  if (freeBytes < FREE_BYTES_LOW) return { level: "warning", subject, finding, advice: "make room soon" };
-  return { level: "ok", subject, finding };
+  return freeBytes < FREE_BYTES_LOW ? warning(subject, finding, "make room soon") : ok(subject, finding);
 }
 
 function diagnoseFileSystem(folder: string, type: number): Finding {
   const subject = "file system";
   const network = NETWORK[type];
   if (network !== undefined) {
-    return {
-      level: "warning",
-      subject,
-      finding: `${folder} is on ${network}, over a network`,
-      advice: "put the file on a local disk: locks and shared memory over a network can damage a database",
-    };
+    const advice = `put the file on a local disk: ${NETWORK_DAMAGE}`;
+    return warning(subject, `${folder} is on ${network}, over a network`, advice);
   }
   if (type === FUSE) {
-    const advice =
-      "make sure that it is a local disk: locks and shared memory over a network can damage a database";
-    return { level: "warning", subject, finding: `${folder} is on a FUSE file system`, advice };
+    const advice = `make sure that it is a local disk: ${NETWORK_DAMAGE}`;
+    return warning(subject, `${folder} is on a FUSE file system`, advice);
   }
   const passing = PASSING[type];
   if (passing !== undefined) {
     const advice =
       "put the file on a disk or a volume, unless it may be gone after a restart of the machine or container";
-    return { level: "warning", subject, finding: `${folder} is on ${passing}`, advice };
+    return warning(subject, `${folder} is on ${passing}`, advice);
   }
-  return { level: "ok", subject, finding: KNOWN[type] ?? `local, of type 0x${type.toString(16)}` };
+  return ok(subject, KNOWN[type] ?? `local, of type 0x${type.toString(16)}`);
 }

@@ -1,7 +1,7 @@
 const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
 
 /**
- * For people: 1,536 bytes are "1.5 KB". Powers of 1,000, as disks are sold and `df -H` shows them.
+ * For people: 1,536 bytes are "1.5 KB". Disks are sold in powers of 1,000, and `df -H` shows them.
  */
 export function formatBytes(bytes: number): string {
   let value = bytes;

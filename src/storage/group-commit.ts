@@ -1,18 +1,18 @@
 /**
- * Saves of one process to a database that it writes itself: what arrives while a commit is under
- * way goes together in the next. One that takes long, because the database is far away or somebody
- * holds a ticker's lock, gets company from a second, of other tickers.
+ * Commits the saves of a process that writes its database itself. Saves that arrive during a commit
+ * go together into the next. While a commit takes long, a second one of other tickers begins: the
+ * database may be far away, or another program may hold a ticker's lock.
  */
 import { unavailable } from "../protocol/errors.ts";
 import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "./contract.ts";
 
-/** Request bodies of saves that are not committed yet; beyond it a save gets 503. */
+/** Request bodies; beyond it a save gets 503. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;
-/** Rows, and request bodies, in one transaction; a single save is never split. */
+/** In one transaction; a single save is never split. */
 const TRANSACTION_ROWS_MAX = 20_000;
 const TRANSACTION_BYTES_MAX = 32 * 1024 * 1024;
 const COMMITS_MAX = 2;
-/** Where commits are faster, fewer and larger ones do more. */
+/** Where commits are faster than this, fewer and larger ones do more. */
 const ALONE_MS = 5;
 
 interface Waiting {
@@ -26,7 +26,7 @@ export class GroupCommit {
   readonly #writer: Pick<StockWriter, "commit">;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  /** Of each commit under way. */
+  /** Tickers of each commit under way. */
   readonly #tickers = new Set<Set<string>>();
   #nextTurn: NodeJS.Timeout | NodeJS.Immediate | null = null;
   readonly #idle: (() => void)[] = [];
@@ -36,9 +36,8 @@ export class GroupCommit {
   }
 
   /**
-   * @param bytes size of the request, for the bound.
-   * @throws RequestError 503 too much is waiting, or the database is away; with the latter the save
-   *   may be repeated.
+   * @param bytes size of the request.
+   * @throws RequestError 503: too much is waiting, or the database is away.
    */
   save(save: Save, bytes: number): Promise<SaveOutcome> {
     if (this.#waitingBytes + bytes > WAITING_BYTES_MAX && this.#waiting.length > 0) {
@@ -65,7 +64,7 @@ export class GroupCommit {
       this.#nextTurn = null;
       void this.#run();
     };
-    // What else this turn of the event loop brings goes into the first commit.
+    // The first commit takes everything that this turn of the event loop brings.
     this.#nextTurn = this.#tickers.size === 0 ? setImmediate(begin) : setTimeout(begin, ALONE_MS);
   }
 
@@ -77,8 +76,7 @@ export class GroupCommit {
     await this.#commit(batch);
     this.#tickers.delete(tickers);
     if (this.#waiting.length > 0) {
-      // At once, since they have waited, unless there is another: then it is given the same time
-      // alone.
+      // The rest has waited: it begins at once, unless another commit runs and needs time alone.
       if (this.#tickers.size === 0) void this.#run();
       this.#plan();
     } else if (this.#tickers.size === 0) {
@@ -107,7 +105,7 @@ export class GroupCommit {
     }
   }
 
-  /** None of a ticker that is under way: its saves stay in order. */
+  /** Takes no ticker that is under way, so that its saves stay in order. */
   #takeBatch(): Waiting[] {
     const batch: Waiting[] = [];
     const left: Waiting[] = [];

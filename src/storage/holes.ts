@@ -1,4 +1,4 @@
-/** Where updates of a ticker can't be told any more. */
+/** Finds positions of a ticker whose updates are not kept. */
 import type { StoredUpdate } from "./update-contract.ts";
 
 export interface Hole {
@@ -7,9 +7,8 @@ export interface Hole {
 }
 
 /**
- * The first positions whose content is not kept: trimmed away, or rows of a copy, which have none.
- *
- * @param updates that `UpdateReader.after` has given for `after`.
+ * The first such positions: trimmed updates, or rows of a copy, which have no content.
+ * @param updates from `UpdateReader.after` for `after`.
  * @param newest a position that exists.
  */
 export function firstHole(after: number, updates: readonly StoredUpdate[], newest: number): Hole | null {

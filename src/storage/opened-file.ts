@@ -1,14 +1,12 @@
 /**
- * Notices that the file of the database is not any more what was opened: removed, replaced,
- * truncated, overwritten, without its write-ahead log, or on a disk that has gone. What is written
- * then is gone with the process, and what is read is wrong.
+ * Notices when the database file is no longer what was opened: removed, replaced, truncated,
+ * overwritten, without its write-ahead log, or on a disk that has gone. Writes are then lost with
+ * the process, and reads are wrong.
  */
-import { readSync, realpathSync, type Stats, statSync } from "node:fs";
+import { openSync, readSync, realpathSync, type Stats, statSync } from "node:fs";
 import { unavailable } from "../protocol/errors.ts";
 import { DatabaseGoneError } from "./contract.ts";
-import { keptDescriptor } from "./kept-descriptor.ts";
 
-/** What the first bytes of a file say. */
 interface FileHead {
   /** Grows when the engine writes the file. */
   generation: number;
@@ -18,18 +16,11 @@ interface FileHead {
 
 export interface FileFormat {
   headBytes: number;
-  /** Null: these are not the first bytes of such a file. */
+  /** Null: no such file begins so. */
   readHead(bytes: Buffer): FileHead | null;
-  /**
-   * Beside the file, as endings of its name: those that stay, once they are there, for as long as
-   * it is open.
-   */
+  /** Endings of files beside it. Once they are there, they stay while the file is open. */
   companions: readonly string[];
-  /**
-   * Of an engine that notes beside the file what it does to it.
-   *
-   * @param path of the file, links resolved.
-   */
+  /** For an engine that notes what it does to the file. @param path with links resolved. */
   notesOf?(path: string): EngineNotes;
 }
 
@@ -38,25 +29,21 @@ export interface EngineNotes {
 }
 
 export interface EngineNotesLook {
-  /** What somebody else did to the files beside it; null: nothing that shows. */
+  /** What another program did to the files beside it; null: nothing that shows. */
   damage: string | null;
   /**
-   * Another text after each time that the engine has written the file; null: it is writing now, or
-   * that isn't known.
+   * Changes each time the engine has written the file; null: it is writing now, or that is unknown.
    */
   writtenTo: string | null;
 }
 
-/** Of the file, when the engine had last written it. */
+/** When the engine had last written it. */
 interface Contents {
   writtenTo: string;
   samples: bigint | number;
 }
 
-/**
- * Pieces of the file, all over it, that are compared when somebody else than the engine has written
- * it.
- */
+/** Pieces all over the file. They are compared after a write that isn't the engine's. */
 const SAMPLES = 32;
 const SAMPLE_BYTES = 4_096;
 
@@ -75,19 +62,19 @@ export class OpenedFile {
   readonly #notes: EngineNotes | null;
   #size: number;
   #generation = -1;
-  /** Of the file when it was last compared, or sampled. */
+  /** The file's time when its samples were last taken. */
   #writtenAtMs = -1;
   #contents: Contents | null = null;
-  /** What can't be undone, as the engine has read, or written, what was there. */
+  /** Damage stays: the engine has read, or written, what was there. */
   #damage: string | null = null;
   #wasLooked = false;
   /**
-   * What another process has found out, which looks more often; null: nothing. What was written
-   * over the file between two looks of this one may pass for a checkpoint.
+   * The hub's finding, as it looks more often: this process may take a foreign write for a
+   * checkpoint.
    */
   toldByOthers: () => string | null = () => null;
 
-  /** @param path of a file that the engine has open now. */
+  /** @param path The engine has the file open now. */
   constructor(path: string, format: FileFormat) {
     this.#path = path;
     this.#format = format;
@@ -95,7 +82,7 @@ export class OpenedFile {
     this.#size = this.#file.size;
     this.#fd = keptDescriptor(path, this.#file);
     this.#head = Buffer.alloc(format.headBytes);
-    // That is what the engine names them after.
+    // SQLite names the companions after it.
     const real = realpathSync(path);
     this.#companions = format.companions.map((ending) => ({ path: real + ending, file: null }));
     this.#notes = format.notesOf?.(real) ?? null;
@@ -103,10 +90,9 @@ export class OpenedFile {
   }
 
   /**
-   * Why the file can't be served any more; null: all is well. Takes 2 µs, 1 µs for each companion,
-   * and 4 µs where the engine keeps notes.
-   *
-   * @param companions How many of them are looked at, the first ones.
+   * Why the file can't be served any more; null: it can. Takes 2 µs, 1 µs more a companion, and 4
+   * µs more where the engine keeps notes.
+   * @param companions So many of them are looked at, the first ones.
    */
   lost(companions = this.#companions.length): string | null {
     const known = this.#damage ?? this.toldByOthers();
@@ -133,7 +119,7 @@ export class OpenedFile {
     if (lost !== null) throw new DatabaseGoneError(lost);
   }
 
-  /** For reads: looks once in each turn of the event loop. @throws RequestError 503 */
+  /** Looks once in each turn of the event loop. @throws RequestError 503 */
   checkForRead(): void {
     if (this.#wasLooked) return;
     const lost = this.lost();
@@ -153,7 +139,7 @@ export class OpenedFile {
     }
     const head = this.#format.readHead(this.#head);
     if (head === null || head.generation < this.#generation) return this.#told("overwritten", restore);
-    // The engine makes it shorter only when it has written it.
+    // The engine makes it shorter only after it has written it.
     if (size < this.#size && (head.generation === this.#generation || size < head.bytesMin))
       return this.#told("truncated", restore);
     this.#generation = head.generation;
@@ -162,9 +148,9 @@ export class OpenedFile {
   }
 
   /**
-   * The engine notes before and after it writes the file. A write that it has not noted is somebody
-   * else's: another database that was copied over this one, say. It is no damage where the contents
-   * are as before: `touch` writes only the time.
+   * The engine notes each write before and after it. A write without a note is another program's,
+   * such as a database that was copied over this one. It is no damage where the contents are as
+   * before: `touch` changes only the time.
    */
   #findForeignWrite({ mtimeMs, size }: Stats): string | null {
     const look = this.#notes?.look();
@@ -198,4 +184,20 @@ export class OpenedFile {
 
 function isSame(a: Pick<Stats, "dev" | "ino">, b: Pick<Stats, "dev" | "ino">): boolean {
   return a.ino === b.ino && a.dev === b.dev;
+}
+
+/** By device and inode. */
+const descriptors = new Map<string, number>();
+
+/**
+ * A descriptor for looking at a file that the engine has open. It is never closed: closing any
+ * descriptor of a file drops all locks of the process on it, the engine's too (POSIX).
+ *
+ * @param file The file at the path now.
+ */
+export function keptDescriptor(path: string, { dev, ino }: Pick<Stats, "dev" | "ino">): number {
+  const key = `${dev}:${ino}`;
+  const fd = descriptors.get(key) ?? openSync(path, "r");
+  descriptors.set(key, fd);
+  return fd;
 }

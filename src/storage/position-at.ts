@@ -1,19 +1,17 @@
-/** Where the updates of a ticker begin that were committed from a moment on. */
+/** Finds the position before the updates that were committed from a moment on. */
 import type { StoredUpdate, UpdateReader } from "./update-contract.ts";
 
 /**
- * An update has its time shortly before its commit. One that was committed from a moment on may
- * have a time earlier by what a commit takes: so much earlier is looked, and a few updates come
- * again rather than one is lost.
+ * An update's time is earlier than its commit by at most this. So a few updates may come again, but
+ * none is lost.
  */
 const COMMIT_MAX_MS = 5_000;
 const ONE = { updates: 1, characters: 1 };
 
 /**
- * Some 20 look-ups by position: stored updates are in order of their time too.
- *
- * @returns The position after which they follow, the newest if there are none; null if the first of
- *   them may be no longer kept.
+ * Some 20 look-ups, as stored updates are in order of time.
+ * @returns The newest position where no update follows; null: the first that follows may be
+ *   trimmed.
  */
 export async function positionBefore(
   reader: UpdateReader,
@@ -22,7 +20,7 @@ export async function positionBefore(
 ): Promise<number | null> {
   const fromMs = timeMs - COMMIT_MAX_MS;
   const { position: newest, savedAtMs } = await reader.newest(ticker);
-  // Of many tickers most had nothing since.
+  // Most of many tickers had nothing since.
   if (newest === 0 || (savedAtMs !== null && savedAtMs < fromMs)) return newest;
   const first = await nextUpdate(reader, ticker, 0);
   if (first === undefined) return null;
@@ -32,7 +30,7 @@ export async function positionBefore(
   while (from - before > 1) {
     const middle = Math.floor((before + from) / 2);
     const update = await nextUpdate(reader, ticker, middle - 1);
-    // One that is gone meanwhile was the older half.
+    // An update that was trimmed meanwhile was older.
     if (update?.position === middle && update.savedAtMs >= fromMs) from = middle;
     else before = middle;
   }

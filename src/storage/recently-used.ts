@@ -1,15 +1,12 @@
 /**
- * Values by key, of which those that were used last stay. The order of use is a list of its own: a
- * Map knows an order too, but to find its first entry it walks over all that were deleted before,
- * which are as many as it holds.
+ * Values by key; those unused longest are dropped. The order of use is a list of its own: a Map
+ * keeps an order too, but finding its first entry walks over all that were deleted before it.
  */
 
 interface Entry<V> {
   key: string;
   value: V;
-  /** Used before this one. */
   before: Entry<V> | null;
-  /** Used after this one. */
   after: Entry<V> | null;
 }
 
@@ -21,10 +18,7 @@ export class RecentlyUsed<V> {
   #newest: Entry<V> | null = null;
   #weight = 0;
 
-  /**
-   * @param bound What all values may weigh together.
-   * @param weigh Of a value; must not change while it is kept. By default each weighs 1.
-   */
+  /** @param weigh Default: 1 for each value. Must not change while the value is kept. */
   constructor(bound: number, weigh: (value: V) => number = () => 1) {
     this.#bound = bound;
     this.#weigh = weigh;
@@ -34,7 +28,6 @@ export class RecentlyUsed<V> {
     return this.#entries.size;
   }
 
-  /** What all values weigh together. */
   get weight(): number {
     return this.#weight;
   }
@@ -55,10 +48,7 @@ export class RecentlyUsed<V> {
     return entry.value;
   }
 
-  /**
-   * @returns whether anything was dropped, be it the value itself because it weighs more than the
-   *   bound.
-   */
+  /** @returns whether anything was dropped, such as the value itself if it exceeds the bound. */
   set(key: string, value: V): boolean {
     this.delete(key);
     const entry: Entry<V> = { key, value, before: null, after: null };

@@ -1,7 +1,4 @@
-/**
- * What is removed of the ticker of a check, in one transaction: what a check has saved, and what
- * that has left in the log.
- */
+/** Removes what a check has saved of its ticker, and what that has left in the update log. */
 
 /** Each takes the ticker as its one parameter. @param parameter as the engine writes it. */
 export function checkRemovals(parameter: "?" | "$1"): string[] {

@@ -1,13 +1,13 @@
 /**
- * A save that comes twice in one batch: the worker sent it again, as its connection was lost, and
- * the first had arrived after all. The database doesn't hold the first yet, so the second is taken
- * out before, and answered like it afterwards.
+ * Finds a save that comes twice in one batch: the worker lost its connection and sent it again,
+ * though the first had arrived. The database doesn't hold the first yet. So the second is taken
+ * out, and answered like the first.
  */
 import type { Save, SaveOutcome } from "./contract.ts";
 
 export interface DistinctSaves {
   saves: Save[];
-  /** An outcome for each save of the batch, from those of the distinct ones. */
+  /** Takes the outcomes of the distinct saves. */
   outcomesOfAll(outcomes: (SaveOutcome | null)[]): (SaveOutcome | null)[];
 }
 

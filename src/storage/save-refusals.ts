@@ -1,15 +1,11 @@
-/** Outcomes of saves that are refused, in the words that every engine uses. */
+/** Outcomes of refused saves, in the words of every engine. */
 import { STATUS } from "../protocol/codes.ts";
 import type { Save, SaveOutcome } from "./contract.ts";
 
-/** Keys named in a 409; more are counted. */
+/** In a 409; more are counted. */
 const CONFLICTS_NAMED_MAX = 10;
 
-/**
- * `on_duplicate` is "error" and some keys are taken.
- *
- * @param keys as the client may read them, not empty.
- */
+/** `on_duplicate` is "error". @param keys The taken ones, as clients read them, not empty. */
 export function keysTaken(what: string, keys: string[]): SaveOutcome {
   const named = keys.slice(0, CONFLICTS_NAMED_MAX).join(", ");
   const more = keys.length > CONFLICTS_NAMED_MAX ? ` and ${keys.length - CONFLICTS_NAMED_MAX} more` : "";
@@ -21,24 +17,18 @@ export function keysTaken(what: string, keys: string[]): SaveOutcome {
   };
 }
 
-/** The database can't store any row there for now. @param reason in the engine's words. */
+/** The database can't store any row there now. @param reason in the engine's words. */
 export function tablesUnusable(error: string, reason: string): SaveOutcome {
   return { ok: false, status: STATUS.unavailable, error: `save: ${error}`, details: reason };
 }
 
-/**
- * The database is not as it has to be, whatever the rows: nothing that the caller could change.
- *
- * @param reason in the engine's words.
- */
+/** The database is at fault, whatever the rows. @param reason in the engine's words. */
 export function databaseRefuses(reason: string): SaveOutcome {
   return tablesUnusable("the database refused the commit", reason);
 }
 
 /**
- * A rule that users made with SQL, such as a unique index or a trigger, is broken.
- *
- * @param reason in the engine's words.
+ * A row breaks a rule of users' SQL, such as a unique index. @param reason in the engine's words.
  */
 export function rowRefused(save: Save, reason: string): SaveOutcome {
   return {

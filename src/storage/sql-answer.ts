@@ -1,4 +1,4 @@
-/** The answer to a user's statement, whatever the engine: its limits, its JSON, its refusals. */
+/** The answer to a user's statement on any engine: its limits, its JSON, its refusals. */
 import { MIB } from "../config/units.ts";
 import { badRequest, type ErrorParts, type RequestError } from "../protocol/errors.ts";
 import type { EncodedRows, UserSqlOutcome } from "./user-sql-contract.ts";
@@ -7,7 +7,7 @@ import type { EncodedRows, UserSqlOutcome } from "./user-sql-contract.ts";
 const ANSWER_BYTES_MAX = 256 * MIB;
 /** Smaller answers go on in one piece. */
 export const WHOLE_BYTES_MAX = 256 * 1024;
-/** Text is turned into bytes once this much has gathered. */
+/** So much text is encoded at once. */
 const TEXT_MAX = 64 * 1024;
 const encoder = new TextEncoder();
 
@@ -16,7 +16,7 @@ export interface AnswerLimits {
   maxBytes?: number;
 }
 
-/** The JSON of rows as it grows. Bytes are counted, so that too much is noticed in time. */
+/** Builds the JSON of rows and counts its bytes, so that too much is noticed in time. */
 export class AnswerRows {
   readonly #maxRows: number;
   readonly #maxBytes: number;
@@ -34,7 +34,7 @@ export class AnswerRows {
     return this.#rows;
   }
 
-  /** @throws RequestError 400 there are more rows than allowed. */
+  /** @throws RequestError 400: too many rows. */
   beginRow(): void {
     if (++this.#rows > this.#maxRows) throw tooManyRows(this.#maxRows);
     this.#text += this.#rows > 1 ? ",{" : "{";
@@ -44,7 +44,7 @@ export class AnswerRows {
     this.add("}");
   }
 
-  /** @throws RequestError 400 there are more bytes than allowed. */
+  /** @throws RequestError 400: too many bytes. */
   add(text: string): void {
     this.#text += text;
     if (this.#text.length > TEXT_MAX) this.#flush();
@@ -55,7 +55,7 @@ export class AnswerRows {
     this.#push(bytes);
   }
 
-  /** Called before so many bytes are encoded. @throws RequestError 400 they would be too much. */
+  /** Call it before so many bytes are encoded. @throws RequestError 400: too many. */
   expect(bytes: number): void {
     if (this.#bytes + this.#text.length + bytes > this.#maxBytes) throw this.#tooManyBytes();
   }
@@ -89,11 +89,11 @@ export interface ObjectMember {
   /** Among the columns of a row. */
   index: number;
   name: string;
-  /** `"name":`, with a comma in front of all but the first. */
+  /** `"name":`, after a comma in all but the first. */
   prefix: string;
 }
 
-/** Of columns with the same name the last one is kept. */
+/** Of columns with the same name, the last one is kept. */
 export function membersOf(names: readonly string[]): ObjectMember[] {
   const indexOf = new Map(names.map((name, index) => [name, index]));
   return [...indexOf].map(([name, index], at) => ({
@@ -109,7 +109,7 @@ export function tooManyRows(maxRows: number): RequestError {
   });
 }
 
-/** @throws RequestError 400: no engine refuses every wrong number of parameters by itself. */
+/** @throws RequestError 400: not every engine refuses a wrong number of parameters itself. */
 export function checkCount(expected: number, given: number): void {
   if (given === expected) return;
   const parameters = `${expected} parameter${expected === 1 ? "" : "s"}`;

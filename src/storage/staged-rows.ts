@@ -1,22 +1,19 @@
-/**
- * Rows that one transaction stores, by the rule of `SaveRows`: which of a save, and which are left
- * of several saves.
- */
+/** Applies `onDuplicate` to the rows of one transaction. */
 import type { SaveOutcome, SaveRows } from "./contract.ts";
 import { KINDS, partName, type SeriesRow } from "./model/kinds.ts";
 import { keysTaken } from "./save-refusals.ts";
 
-/** The rows of one series: of each stamp the one that the saves in their order leave. */
+/** Of each stamp, the row that the saves leave in their order. */
 export class StagedRows {
   readonly #isStored: (stamp: string) => boolean;
   readonly #rows = new Map<string, SeriesRow>();
 
-  /** @param isStored asked for the keys of saves that don't replace. */
+  /** @param isStored It is asked for the keys of saves that don't replace. */
   constructor(isStored: (stamp: string) => boolean) {
     this.#isStored = isStored;
   }
 
-  /** The position of its update is not known here: null. */
+  /** The outcome has no position yet. */
   stage(save: SaveRows): SaveOutcome {
     const { rows, outcome } = chooseRows(save, (stamp) => this.#rows.has(stamp) || this.#isStored(stamp));
     for (const row of rows) this.#rows.set(row[0], row);
@@ -29,7 +26,7 @@ export class StagedRows {
   }
 }
 
-/** The rows of a save that are to be written, by its `onDuplicate`. */
+/** The rows of a save that its `onDuplicate` lets in. */
 export function chooseRows(
   save: SaveRows,
   isTaken: (stamp: string) => boolean,

@@ -1,12 +1,12 @@
-/** What a client hears whose statement was stopped, whatever the engine. */
+/** Errors for a client whose statement was stopped, on any engine. */
 import { clientGone, type RequestError, timeIsUp, unavailable } from "../protocol/errors.ts";
 
-/** A shorter wait is not worth a word. */
+/** Shorter waits are not told. */
 const WAIT_TOLD_MS = 50;
 
 export interface TimeLimit {
   timeoutMs: number;
-  /** Time before it could begin, out of `timeoutMs`; null: it never could. */
+  /** Before it could begin, out of `timeoutMs`; null: it never could. */
   waitedMs?: number | null;
   /** What the statement has done by then; it ends the message. */
   effect?: string;

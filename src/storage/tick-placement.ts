@@ -1,7 +1,7 @@
 /**
- * Decides in memory where the ticks of a save go, given the ticks of the same stamps: for engines
- * that are asked once about those of a whole batch, and told once what to write. The rule is that
- * of `SaveTicks`; when two counts are the same is the engine's to say.
+ * Places the ticks of a save in memory, by the rule of `SaveTicks`, for engines that read the ticks
+ * of the same stamps once for a batch and write the changes once. The engine says when two counts
+ * are the same.
  */
 import type { Count, SaveOutcome, SaveTicks, TickRow } from "./contract.ts";
 import { Claims, refuseTaken, withSeq } from "./tick-rule.ts";
@@ -17,13 +17,12 @@ interface TickValues {
 export interface TickSlot extends TickValues {
   isStored: boolean;
   /**
-   * To be written: `new` has a key that is free as far as is known, `replace` overwrites what may
-   * be there. Null: as it is stored.
+   * `new`: the key is free as far as is known; `replace`: it may be taken; null: nothing to write.
    */
   change: "new" | "replace" | null;
 }
 
-/** The ticks of one stamp of one series, by `seq`: those stored, and those to be. */
+/** The ticks of one stamp of one series, stored or to be stored, by `seq`. */
 export type TickSlots = Map<number, TickSlot>;
 
 export interface CountRule {
@@ -32,16 +31,13 @@ export interface CountRule {
 }
 
 export interface PlacedTicks {
-  /** The position of its update is not known here: null. */
+  /** It has no position yet. */
   outcome: SaveOutcome;
-  /**
-   * The key of one of its ticks was that of a stored one: had nothing been stored, the changes
-   * would be others.
-   */
+  /** A key was taken by a stored tick: without stored ticks the changes would differ. */
   metStored: boolean;
 }
 
-/** Writes the changes into the slots, from which the next save of the batch is placed. */
+/** Writes the changes into the slots. The next save of the batch is placed in these. */
 export function placeTicks(
   save: SaveTicks,
   slotsOf: (stamp: string) => TickSlots,

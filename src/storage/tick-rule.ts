@@ -1,14 +1,8 @@
-/**
- * Which `seq` the ticks of a save begin with, and when a tick is one that is stored already: see
- * `SaveTicks`.
- */
+/** The rule of `SaveTicks`: the `seq` that a tick begins with, and when it is stored already. */
 import type { SaveOutcome, SaveTicks, TickRow } from "./contract.ts";
 import { keysTaken } from "./save-refusals.ts";
 
-/**
- * Gives records without `seq` their place among those of this save that share their stamp: 0, 1, 2
- * …
- */
+/** Counts records without `seq` that share a stamp within the save: 0, 1, 2 … */
 export function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
   if (rows.length === 1) return [[rows[0]!, rows[0]![5] ?? 0]];
   const counts = new Map<string, number>();
@@ -20,7 +14,7 @@ export function withSeq(rows: TickRow[]): [row: TickRow, seq: number][] {
   });
 }
 
-/** Of a save with `onDuplicate` "error": null when all its keys are free. */
+/** For `onDuplicate` "error". @returns null: all keys are free. */
 export function refuseTaken(
   { ticker, part }: SaveTicks,
   rows: [row: TickRow, seq: number][],
@@ -33,9 +27,9 @@ export function refuseTaken(
 }
 
 /**
- * Which stored rows the records of one save stand for. Without it, two equal trades of one save,
- * whose first was moved to the next `seq` by a stored row of other values, would be taken for one.
- * Kept only for stamps that the save has more than once.
+ * Which stored rows the records of one save stand for. Otherwise two equal trades of one save would
+ * count as one, if a stored row of other values had moved the first to the next `seq`. It notes
+ * only stamps that the save has more than once.
  */
 export class Claims {
   readonly #byStamp = new Map<string, Map<number, { byOwnKey: boolean }>>();
@@ -57,10 +51,7 @@ export class Claims {
     return this.#byStamp.get(row[0])?.has(seq) === true;
   }
 
-  /**
-   * A row of equal values is there. It is this record, unless it is another of this save; a key
-   * sent twice is one record.
-   */
+  /** A row of equal values is this record, unless another record of this save claimed it. */
   isDuplicate(row: TickRow, firstSeq: number, seq: number): boolean {
     const claim = this.#byStamp.get(row[0])?.get(seq);
     return claim === undefined || (claim.byOwnKey && row[5] !== null && seq === firstSeq);

@@ -1,6 +1,6 @@
 /**
- * What a driver offers for SQL of users. An engine either stops statements itself, or runs them one
- * by one in a process of its own, which may be killed at any moment.
+ * Users' SQL. An engine either stops statements itself, or runs them in a process that may be
+ * killed.
  */
 import type { ErrorBody } from "../protocol/errors.ts";
 
@@ -17,10 +17,7 @@ export interface UserSqlRequest {
   maxRows: number;
 }
 
-/**
- * The parts together are a JSON array of objects, UTF-8; `bytes` is their sum. The array is empty
- * for a statement without rows.
- */
+/** `parts` together are a JSON array of objects, empty without rows; `bytes` is their sum. */
 export interface EncodedRows {
   rows: number;
   bytes: number;
@@ -40,7 +37,7 @@ export interface SqlAnswer {
   body: Uint8Array | ReadableStream<Uint8Array>;
 }
 
-/** `needs-write`: the statement writes; it was asked to read, and nothing has happened. */
+/** `needs-write`: the statement writes but was asked to read; nothing has happened. */
 export type SqlReply = SqlAnswer | "needs-write";
 
 export interface UserSqlEngine {
@@ -49,12 +46,9 @@ export interface UserSqlEngine {
   close(): void;
 }
 
-/** SQL of users on an engine that stops statements itself, in the process with the database. */
+/** For an engine that stops statements itself, in the process with the database. */
 export interface InterruptibleSql {
-  /**
-   * @throws RequestError 504 when the time is over, 499 when the client is gone, 503 when too many
-   *   statements run.
-   */
+  /** @throws RequestError 504: time is over; 499: the client is gone; 503: too many statements. */
   run(
     request: UserSqlRequest,
     limits: { timeoutMs: number; signal?: AbortSignal | undefined },

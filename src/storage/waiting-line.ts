@@ -1,25 +1,27 @@
-/** A bounded line of those who wait for something scarce: in order, each for a bounded time. */
+/**
+ * A bounded line of waiters for a scarce thing. Each gets it in order, or gives up after a time.
+ */
 import { clientGone, unavailable } from "../protocol/errors.ts";
 
 export interface WaitingLineOptions {
-  /** What they want to do, in front of each message: "read". */
+  /** In front of each message: "read". */
   what?: string;
-  /** The next one is refused. Left out: whoever owns the line has a bound of its own. */
+  /** The next waiter is refused. Absent: the line's owner has a bound of its own. */
   max?: number;
-  /** Message for who finds the line full. */
+  /** Message for one who finds the line full. */
   full?: string;
-  /** What went on for the whole time of one who waited in vain. */
+  /** Says what went on all the time, to one who waited in vain. */
   late?: string;
-  /** The error when a signal aborts. Left out: 499. */
+  /** The error when a signal aborts. Absent: 499. */
   gone?: (reason: unknown) => unknown;
 }
 
 export interface WaitOptions<Want> {
-  /** What the owner of the line needs to know of this one. */
+  /** For the owner of the line. */
   want?: Want;
   /** True: in front of all others, past the bound. */
   ahead?: boolean;
-  /** Instead of the 503 of the line. */
+  /** Instead of the line's 503. */
   late?: () => unknown;
 }
 
@@ -44,15 +46,15 @@ export class WaitingLine<T = void, Want = undefined> {
     return this.#waiting.length;
   }
 
-  /** What the first of them wants. */
+  /** What the first waiter wants. */
   get first(): Want | undefined {
     return this.#waiting[0]?.want;
   }
 
   /**
-   * @param signal of a client: who has gone leaves the line at once.
-   * @throws RequestError 503 the line is full, or nothing came in time; 499 the signal aborts; or
-   *   the errors that the options have instead.
+   * @param signal A client that has gone leaves the line at once.
+   * @throws RequestError 503: the line is full or too slow; 499: the signal aborts; or what the
+   *   options give.
    */
   wait(waitMs: number, signal?: AbortSignal, options: WaitOptions<Want> = {}): Promise<T> {
     const { max = Number.POSITIVE_INFINITY, full, late } = this.#options;
@@ -60,7 +62,7 @@ export class WaitingLine<T = void, Want = undefined> {
     if (signal?.aborted) return Promise.reject(this.#gone(signal));
     if (!ahead && this.#waiting.length >= max) return Promise.reject(unavailable(`${this.#prefix}${full}`));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    // All at once: who has given up must not be given anything before it hears of that.
+    // All at once: a waiter that gives up must not be given anything before it hears of that.
     const leave = (): void => {
       this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
       clearTimeout(timer);
@@ -87,14 +89,14 @@ export class WaitingLine<T = void, Want = undefined> {
     return promise;
   }
 
-  /** To the first of them. @returns false: nobody waits. */
+  /** Gives to the first waiter. @returns false: there is none. */
   give(value: T | PromiseLike<T>): boolean {
     const first = this.#waiting[0];
     first?.give(value);
     return first !== undefined;
   }
 
-  /** Refuses the first of them. @returns false: nobody waits. */
+  /** Refuses the first waiter. @returns false: there is none. */
   fail(error: unknown): boolean {
     const first = this.#waiting[0];
     first?.fail(error);

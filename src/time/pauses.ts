@@ -1,11 +1,9 @@
-/** Ways to wait: for the event loop, for a time, for the next try. */
-
-/** Lets everything else that has come to the event loop go first. */
+/** Lets everything else in the event loop go first. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Ends early when the signal is aborted; never rejects. */
+/** Ends early if the signal aborts; never rejects. */
 export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
@@ -24,12 +22,11 @@ export interface Backoff {
   maxMs: number;
 }
 
-/** The first pause, doubled with each failure after the first. */
 export function backoffMs({ firstMs, maxMs }: Backoff, failuresBefore: number): number {
   return Math.min(maxMs, firstMs * 2 ** failuresBefore);
 }
 
-/** Between half of it and all. Those who lost the same server must not come back together. */
+/** At least half of it: clients that lost the same server must not return together. */
 export function jittered(ms: number): number {
   return ms * (0.5 + Math.random() / 2);
 }

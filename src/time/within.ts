@@ -1,8 +1,7 @@
-/** A promise that isn't waited for longer than a time, or than a signal lets. */
-
 /**
- * @param late what stands for the promise once the time is over; it may throw, or give a promise
- *   that the first one can still overtake.
+ * Waits for a promise no longer than a time.
+ *
+ * @param late replaces the promise then. It may throw, or return a promise that still races it.
  */
 export async function within<T, L>(
   promise: Promise<T>,
@@ -18,7 +17,7 @@ export async function within<T, L>(
   }
 }
 
-/** @param late what stands for the promise once the signal aborts; it may throw. */
+/** @param late replaces the promise when the signal aborts; it may throw. */
 export async function unlessAborted<T, L>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,

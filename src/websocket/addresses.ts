@@ -11,6 +11,11 @@ export interface AddressesOptions {
   socketsPerAddressMax: number;
 }
 
+/** The part of Bun's server that is needed here. */
+interface Upgrader<Data> {
+  upgrade(request: Request, options: { data: Data }): boolean;
+}
+
 export class Addresses {
   readonly #options: AddressesOptions;
   readonly #counts = new Map<string, number>();
@@ -38,6 +43,15 @@ export class Addresses {
       );
     }
     this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
+  }
+
+  /** Makes a WebSocket of the request; otherwise leaves the address. */
+  upgrade<Data extends { address: string }>(request: Request, server: Upgrader<Data>, data: Data): boolean {
+    // Bun would select the first subprotocol that a client offers, although none is spoken here.
+    request.headers.delete("sec-websocket-protocol");
+    const upgraded = server.upgrade(request, { data });
+    if (!upgraded) this.leave(data.address);
+    return upgraded;
   }
 
   leave(address: string): void {

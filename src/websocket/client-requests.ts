@@ -6,9 +6,11 @@
  * way: it ends what that has begun.
  */
 import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER } from "../protocol/codes.ts";
+import { errorFrame } from "../protocol/frames.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import { isNothing, minus, type TypeFilter, union } from "../stream/type-filter.ts";
+import { sleep } from "../time/pauses.ts";
 import { type Beginner, type Beginning, beginAll } from "./beginnings.ts";
 import { MessageError, readMessage, startOf, type Wish } from "./live-request.ts";
 import { type QueuedBytes, RequestQueue } from "./request-queue.ts";
@@ -58,7 +60,7 @@ export class ClientRequests implements Beginner {
   #opened: Beginning[] = [];
   #beginning: Promise<void> | null = null;
   #isWorking = false;
-  #pause: { timer: Timer; over: () => void } | null = null;
+  #pause: AbortController | null = null;
 
   constructor(options: ClientRequestsOptions) {
     this.#options = options;
@@ -122,7 +124,7 @@ export class ClientRequests implements Beginner {
   stop(): void {
     this.#queue.clear();
     this.#opened = [];
-    this.#pause?.over();
+    this.#pause?.abort();
   }
 
   isCurrent(subscription: Subscription): boolean {
@@ -163,7 +165,7 @@ export class ClientRequests implements Beginner {
         await this.#answer(text);
       } catch (error) {
         if (!(error instanceof MessageError)) throw error;
-        client.send(JSON.stringify({ type: "error", code: error.code, error: error.message }));
+        client.send(errorFrame(error.code, error.message));
       }
       if (this.#opened.length >= OPENED_AT_ONCE) this.#startBeginning();
     }
@@ -196,15 +198,9 @@ export class ClientRequests implements Beginner {
     const waitMs = this.#named.borrow(Math.min(tickers, this.#options.symbolsMax));
     if (waitMs === 0 || !this.open) return;
     this.#startBeginning();
-    await new Promise<void>((resolve) => {
-      const over = (): void => {
-        this.#pause = null;
-        clearTimeout(timer);
-        resolve();
-      };
-      const timer = setTimeout(over, waitMs);
-      this.#pause = { timer, over };
-    });
+    this.#pause = new AbortController();
+    await sleep(waitMs, this.#pause.signal);
+    this.#pause = null;
   }
 
   #open(wish: Wish): void {
@@ -282,13 +278,7 @@ export class ClientRequests implements Beginner {
       client.close(CLOSE_TRY_LATER, "the server can't subscribe now");
       return;
     }
-    client.send(
-      JSON.stringify({
-        type: "error",
-        code: "unavailable",
-        error: `not subscribed to ${shown}: ${failed.why}`,
-      }),
-    );
+    client.send(errorFrame("unavailable", `not subscribed to ${shown}: ${failed.why}`));
     this.#tell();
   }
 }

@@ -108,15 +108,7 @@ export class MessageError extends Error {
 
 /** @param received null: a binary message. @throws MessageError */
 export function readMessage(received: string | null): Message {
-  if (received === null) throw new MessageError("bad_message", "got a binary message, expected text in JSON");
-  if (isDeep(received))
-    throw new MessageError("bad_message", `got JSON deeper than ${DEPTH_MAX} levels, expected an object`);
-  let message: unknown;
-  try {
-    message = JSON.parse(received);
-  } catch (error) {
-    throw new MessageError("bad_json", `not JSON: ${(error as Error).message}`);
-  }
+  const message = readJson(received);
   if (!isObject(message))
     throw new MessageError("bad_message", `got ${show(message)}, expected an object with an "action"`);
   try {
@@ -139,6 +131,18 @@ export function readMessage(received: string | null): Message {
     "unknown_action",
     `action: got ${show(message.action)}, expected "subscribe" or "unsubscribe"`,
   );
+}
+
+/** @throws MessageError */
+export function readJson(received: string | null): unknown {
+  if (received === null) throw new MessageError("bad_message", "got a binary message, expected text in JSON");
+  if (isDeep(received))
+    throw new MessageError("bad_message", `got JSON deeper than ${DEPTH_MAX} levels, expected an object`);
+  try {
+    return JSON.parse(received);
+  } catch (error) {
+    throw new MessageError("bad_json", `not JSON: ${(error as Error).message}`);
+  }
 }
 
 function readSubscribe(message: JsonRecord): Message {

@@ -13,14 +13,14 @@ import {
   CLOSE_TRY_LATER,
 } from "../protocol/codes.ts";
 import { RequestError, tooMany } from "../protocol/errors.ts";
-import { heartbeatFrame } from "../protocol/frames.ts";
+import { errorFrame, heartbeatFrame } from "../protocol/frames.ts";
 import { isObject } from "../protocol/json.ts";
 import { type HistoryFrame, historyFrames } from "../replay/history-frames.ts";
 import { Pacer } from "../replay/pacer.ts";
 import { type ReplayQuery, readReplayQuery } from "../replay/replay-query.ts";
 import type { StockReader } from "../storage/contract.ts";
 import type { Addresses } from "./addresses.ts";
-import { DEPTH_MAX, isDeep } from "./json-depth.ts";
+import { MessageError, readJson } from "./live-request.ts";
 import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import { Turns } from "./turns.ts";
@@ -39,6 +39,7 @@ const CLOSE_WAIT_MS = 5_000;
 const PING_MS = 30_000;
 /** Long, as a program that works on what it has got may answer no ping meanwhile. */
 const SILENCE_MAX_MS = 300_000;
+const ONLY_LEAVE = 'a replay plays what its URL names; expected "unsubscribe" without symbols';
 
 export interface ReplaySocketData {
   kind: "replay";
@@ -104,11 +105,7 @@ export class ReplaySockets {
       rate: messageRate(this.#options.symbolsMax),
       drained: null,
     };
-    // Bun would select the first subprotocol that a client offers, although none is spoken here.
-    request.headers.delete("sec-websocket-protocol");
-    const upgraded = server.upgrade(request, { data });
-    if (!upgraded) addresses.leave(address);
-    return upgraded;
+    return addresses.upgrade(request, server, data);
   }
 
   open(socket: ReplaySocket): void {
@@ -123,28 +120,13 @@ export class ReplaySockets {
       this.#refuse(socket, "too many answers to messages are not read");
       return;
     }
-    if (typeof message !== "string") {
-      sendError(socket, "bad_message", "got a binary message, expected text in JSON");
-      return;
-    }
-    if (isDeep(message)) {
-      sendError(socket, "bad_message", `got JSON deeper than ${DEPTH_MAX} levels, expected an object`);
-      return;
-    }
-    let request: unknown;
     try {
-      request = JSON.parse(message);
-    } catch {
-      sendError(socket, "bad_json", "expected a message in JSON");
-      return;
+      if (isLeave(readJson(typeof message === "string" ? message : null))) socket.close(CLOSE_NORMAL);
+      else socket.send(errorFrame("unknown_action", ONLY_LEAVE));
+    } catch (error) {
+      if (!(error instanceof MessageError)) throw error;
+      socket.send(errorFrame(error.code, error.message));
     }
-    if (isLeave(request)) socket.close(CLOSE_NORMAL);
-    else
-      sendError(
-        socket,
-        "unknown_action",
-        'a replay plays what its URL names; expected "unsubscribe" without symbols',
-      );
   }
 
   drain(socket: ReplaySocket): void {
@@ -175,7 +157,7 @@ export class ReplaySockets {
     );
     data.stop.abort();
     data.drained?.();
-    sendError(socket, "too_many_messages", reason);
+    socket.send(errorFrame("too_many_messages", reason));
     socket.close(CLOSE_POLICY, reason.slice(0, CLOSE_REASON_BYTES_MAX));
     // Some clients don't even read the close frame.
     setTimeout(() => {
@@ -271,7 +253,7 @@ class Replay {
     if (error instanceof RequestError) {
       this.#options.log.warning(`Replay of ${symbols.join(",")}: ${error.message}`);
       const isClients = error.status < 500;
-      sendError(this.#socket, isClients ? "bad_request" : "unavailable", error.message);
+      this.#socket.send(errorFrame(isClients ? "bad_request" : "unavailable", error.message));
       if (isClients) this.#socket.close(CLOSE_POLICY, "the replay can't be played");
       else this.#socket.close(CLOSE_TRY_LATER, "the database doesn't answer");
       return;
@@ -318,10 +300,6 @@ class Replay {
 function isLeave(request: unknown): boolean {
   if (!isObject(request) || request.action !== "unsubscribe") return false;
   return request.symbols === undefined && request.types === undefined;
-}
-
-function sendError(socket: ReplaySocket, code: string, error: string): void {
-  socket.send(JSON.stringify({ type: "error", code, error }));
 }
 
 function isoOf(micros: number): string {

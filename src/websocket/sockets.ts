@@ -122,11 +122,7 @@ export class Sockets {
       backlog: 0,
       closingMs: 0,
     };
-    // Bun would select the first subprotocol that a client offers, although none is spoken here.
-    request.headers.delete("sec-websocket-protocol");
-    const upgraded = server.upgrade(request, { data });
-    if (!upgraded) addresses.leave(address);
-    return upgraded;
+    return addresses.upgrade(request, server, data);
   }
 
   handler(): WebSocketHandler<SocketData> {

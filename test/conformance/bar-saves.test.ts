@@ -7,7 +7,7 @@ import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
 import { allBars, expectStored } from "./saves.ts";
 
-withEachDriver({ topic: "bar saves" }, ({ withDatabase }) => {
+withEachDriver({ topic: "bar saves" }, ({ testOf, withDatabase }) => {
   withDatabase("a saved bar is read back, stamps in wire form", async (db) => {
     await expectStored(db, [daily("A", [["2024-01-02", 100.5]])], [1]);
     const [row] = await allBars(db, "A");
@@ -122,32 +122,33 @@ withEachDriver({ topic: "bar saves" }, ({ withDatabase }) => {
     });
   }
 
-  withDatabase(
+  testOf(
+    "sql",
     "one more day after many doesn't recompute them: only what is near the end is read and written",
-    async (db) => {
-      const days = 5_000;
-      await db.writer.commit([
-        daily(
-          "A",
-          Array.from({ length: days }, (_, day) => [dateOf(day), 50 + (day % 90)]),
-        ),
-      ]);
-      // A mark that a recomputation would wipe out, long before the last checkpoint.
-      await db.execute(`UPDATE daily_prices SET ma_10 = -1 WHERE date = '${dateOf(1_000)}'`);
-      await db.writer.commit([daily("A", [[dateOf(days), 60]])]);
-      const rows = await allBars(db, "A");
-      expect(rows[1_000]!.ma_10).toBe(-1);
-      expect(rows).toHaveLength(days + 1);
-      expect(rows.at(-1)!.ma_200).not.toBeNull();
-      // A correction before the mark does recompute what follows it.
-      await db.writer.commit([daily("A", [[dateOf(900), 51]])]);
-      expect((await allBars(db, "A"))[1_000]!.ma_10).not.toBe(-1);
-    },
+    (name) =>
+      withDatabase(name, async (db) => {
+        const days = 5_000;
+        await db.writer.commit([
+          daily(
+            "A",
+            Array.from({ length: days }, (_, day) => [dateOf(day), 50 + (day % 90)]),
+          ),
+        ]);
+        // A mark that a recomputation would wipe out, long before the last checkpoint.
+        await db.execute(`UPDATE daily_prices SET ma_10 = -1 WHERE date = '${dateOf(1_000)}'`);
+        await db.writer.commit([daily("A", [[dateOf(days), 60]])]);
+        const rows = await allBars(db, "A");
+        expect(rows[1_000]!.ma_10).toBe(-1);
+        expect(rows).toHaveLength(days + 1);
+        expect(rows.at(-1)!.ma_200).not.toBeNull();
+        // A correction before the mark does recompute what follows it.
+        await db.writer.commit([daily("A", [[dateOf(900), 51]])]);
+        expect((await allBars(db, "A"))[1_000]!.ma_10).not.toBe(-1);
+      }),
   );
 
-  withDatabase(
-    "after another program changed a close, the next save puts every average right",
-    async (db) => {
+  testOf("sql", "after another program changed a close, the next save puts every average right", (name) =>
+    withDatabase(name, async (db) => {
       const series = new Map<string, number | null>();
       for (let day = 0; day < 700; day++) series.set(dateOf(day), 50 + ((day * 37) % 100) / 4);
       await db.writer.commit([daily("A", [...series])]);
@@ -158,7 +159,7 @@ withEachDriver({ topic: "bar saves" }, ({ withDatabase }) => {
       series.set(dateOf(700), 60);
       await db.writer.commit([daily("A", [[dateOf(700), 60]])]);
       await expectAverages(db, series);
-    },
+    }),
   );
 });
 

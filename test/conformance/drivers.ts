@@ -1,12 +1,19 @@
 /** The storage drivers that the conformance suite runs on. A new driver adds its line here. */
-import { join } from "node:path";
+import { expect } from "bun:test";
+import { basename, join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import type { SaveOutcome, StockReader, StockWriter } from "../../src/storage/contract.ts";
+import { DUCKDB } from "../../src/storage/duckdb/engine.ts";
 import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import type { Engine } from "../../src/storage/engine.ts";
+import { POSTGRES } from "../../src/storage/postgres/engine.ts";
 import { connectForReading, openPostgres } from "../../src/storage/postgres/postgres-database.ts";
+import { REMOTE } from "../../src/storage/remote/engine.ts";
+import { SQLITE } from "../../src/storage/sqlite/engine.ts";
 import { openSqlite } from "../../src/storage/sqlite/open-sqlite.ts";
 import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
+import { MEMORY, openMemory } from "../memory-engine/engine.ts";
 import { changeAsAnotherProgram } from "../support/another-program.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
@@ -29,6 +36,7 @@ export interface OpenOptions {
 
 interface Line {
   name: string;
+  engine: Engine;
   /** What it can't do, with the reason; the tests of it are skipped. */
   lacks: Partial<Record<Capability, string>>;
   /** Why it can't be tested here: none of its tests is run. */
@@ -57,6 +65,7 @@ export interface Driver extends Line {
  * - `smallLog`: the log can be so small that a test sees it trimmed.
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
+ * - `sql`: other programs can change the database by statements.
  * - `transfer`: a copy reads and writes the database itself.
  */
 export type Capability =
@@ -68,6 +77,7 @@ export type Capability =
   | "smallLog"
   | "anyDay"
   | "knowsEmpty"
+  | "sql"
   | "transfer";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
@@ -77,10 +87,23 @@ const POSTGRES_LACKS: Driver["lacks"] = {
 };
 
 const LINES: Line[] = [
-  { name: "sqlite", lacks: {}, place: () => (dir) => join(dir, "test.db"), open: openSqliteFile },
-  { name: "duckdb", lacks: {}, place: () => (dir) => join(dir, "test.duckdb"), open: openDuckDbFile },
+  {
+    name: "sqlite",
+    engine: SQLITE,
+    lacks: {},
+    place: () => (dir) => join(dir, "test.db"),
+    open: openSqliteFile,
+  },
+  {
+    name: "duckdb",
+    engine: DUCKDB,
+    lacks: {},
+    place: () => (dir) => join(dir, "test.duckdb"),
+    open: openDuckDbFile,
+  },
   {
     name: "postgres",
+    engine: POSTGRES,
     lacks: POSTGRES_LACKS,
     place() {
       const postgres = usePostgres();
@@ -90,6 +113,7 @@ const LINES: Line[] = [
   },
   {
     name: "postgres behind PgBouncer",
+    engine: POSTGRES,
     lacks: POSTGRES_LACKS,
     ...(process.env.POSTGRES_URL === undefined ? {} : { absent: "POSTGRES_URL names another database" }),
     ...(hasPgBouncer ? {} : { absent: "pgbouncer is not installed" }),
@@ -101,6 +125,7 @@ const LINES: Line[] = [
   },
   {
     name: "another server",
+    engine: REMOTE,
     lacks: {
       anyText: "requests are JSON in UTF-8: a half of a surrogate pair is refused",
       anyDay: "its commands tell those of today",
@@ -112,6 +137,16 @@ const LINES: Line[] = [
     place: () => (dir) => join(dir, "upstream.db"),
     open: openAnotherServer,
     told: toldByAnotherServer,
+  },
+  {
+    name: "memory",
+    engine: MEMORY,
+    lacks: {
+      noticesOthers: "no other program reaches the memory of this one",
+      sql: "it takes none",
+    },
+    place: () => (dir) => `memory:${basename(dir)}`,
+    open: openInMemory,
   },
 ];
 
@@ -205,6 +240,16 @@ async function openDuckDbFile(path: string, options: OpenOptions = {}): Promise<
       if (outcome.status !== "rows") throw new Error(`${statement}: ${JSON.stringify(outcome)}`);
     },
     [Symbol.asyncDispose]: () => db.close(),
+  };
+}
+
+async function openInMemory(dbFile: string, options: OpenOptions = {}): Promise<Opened> {
+  const { writer, reader, close } = openMemory({ dbFile, ...options });
+  return {
+    writer,
+    reader,
+    execute: async (statement) => expect.unreachable(statement),
+    [Symbol.asyncDispose]: async () => close(),
   };
 }
 

@@ -43,6 +43,7 @@ test("every link between the pages leads to a file", () => {
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     ...new Glob("docs/*.md").scanSync(ROOT),
+    ...new Glob("src/**/DESIGN.md").scanSync(ROOT),
     "sample/README.md",
   ]) {
     for (const [, target] of read(page).matchAll(/\]\(([^)#]+?)(?:#[^)]*)?\)/g)) {

@@ -112,6 +112,10 @@ const FORBIDDEN = [
   "create index i on realtime_data (price)",
   "create unique index i on realtime_data (ticker)",
   "create index i on realtime_data ((price / 0)) where ticker = 'EVIL'",
+  "drop index update_log_id",
+  "drop index concurrently update_log_id",
+  "drop index concurrently THESCHEMA.update_log_id",
+  "alter index update_log_id rename to other",
   "create table child () inherits (realtime_data)",
   "create table fk (ticker text, date date, foreign key (ticker, date) references daily_prices on delete cascade)",
   "alter table own add foreign key (ticker, date) references daily_prices",
@@ -179,6 +183,7 @@ const ALLOWED = [
   "do $$ begin insert into realtime_data (ticker, type, timestamp, price) values ('D', 'trade', now(), 1); end $$",
   "create type mood as enum ('ok')",
   "create domain price as double precision check (value > 0)",
+  "create type span as range (subtype = double precision)",
 ];
 
 describe.each(["superuser", "owner"] as const)("as %s", (role) => {
@@ -242,6 +247,25 @@ describe.each(["superuser", "owner"] as const)("as %s", (role) => {
       "create trigger sneaking after insert on own for each row execute function sneak_trigger()",
     );
     expect(await raw(db, "insert into own (a) values (1)")).toMatchObject({ httpStatus: 400 });
+    expect(await stateOf(schema)).toBe(before);
+  });
+
+  test("an index that is built outside of a transaction runs no function of a user's", async () => {
+    const { db, schema } = fixture;
+    for (const sql of [
+      `create function harm() returns float8 language plpgsql as $f$ begin execute 'delete from ${schema}.update_' || 'log'; return 1; end $f$`,
+      `create function apart(a float8, b float8) returns float8 immutable language plpgsql as $f$ begin return ${schema}.harm(); end $f$`,
+      "create type wide as range (subtype = float8, subtype_diff = apart)",
+      "create table ranges (r wide)",
+      `insert into ranges select ${schema}.wide(n, n + 1) from generate_series(1, 2000) n`,
+    ])
+      expect(await raw(db, sql)).toMatchObject({ status: "rows" });
+    const before = await stateOf(schema);
+    expect(await raw(db, "create index concurrently on ranges using gist (r)")).toMatchObject({
+      httpStatus: 400,
+    });
+    expect(await stateOf(schema)).toBe(before);
+    expect(await raw(db, "create index concurrently on ranges (r)")).toMatchObject({ status: "rows" });
     expect(await stateOf(schema)).toBe(before);
   });
 

@@ -52,7 +52,7 @@ test("DuckDB: a good file, one that isn't there or is empty, and nothing is chan
   const of = await diagnose(path);
   for (const subject of ["file", "WAL", "server", "engine", "schema", "folder", "integrity"])
     expect(of(subject)).toMatchObject({ level: "ok" });
-  expect(of("schema")?.finding).toContain("version 2");
+  expect(of("schema")?.finding).toContain("version 3");
   expect(readFileSync(path).equals(bytes)).toBe(true);
   expect(readdirSync(dir.path).sort()).toEqual(["a.duckdb", "a.duckdb.epoch"]);
 });

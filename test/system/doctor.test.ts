@@ -110,7 +110,7 @@ test("a sound file on a sound machine: a line for each thing, and exit code 0", 
 
   const text = await runCli(["doctor", "--db-file", dbFile]);
   expect(text.code).toBe(0);
-  expect(text.stdout).toContain("ok      schema: version 3, the one of this server\n");
+  expect(text.stdout).toContain("ok      schema: version 4, the one of this server\n");
   expect(text.stdout).toMatch(
     /^SO_REUSEPORT|ok {6}SO_REUSEPORT: of 200 connections one listener got \d+, the other \d+$/m,
   );

@@ -33,6 +33,8 @@ export class ThrowAwayTicker {
   readonly ticker = newCheckTicker();
   readonly #url: string;
   #saved: number[] = [];
+  #saving: Promise<unknown> = Promise.resolve();
+  #isRemoved = false;
 
   constructor(url: string) {
     this.#url = url;
@@ -42,14 +44,17 @@ export class ThrowAwayTicker {
     return this.#saved.length > 0;
   }
 
+  /** @throws CheckFailure also once the rows are removed: a later save would stay. */
   async saveBid(price: number): Promise<void> {
+    if (this.#isRemoved) throw new CheckFailure("the check is ending");
     const timestamp = new Date().toISOString();
     // Counted before the answer: a lost answer leaves a row that must be deleted.
     this.#saved.push(price);
     const data = [{ timestamp, price, size: 1, ask_price: price + 1, ask_size: 1 }];
     const save = { ticker: this.ticker, data, index_col: "timestamp", data_type: "quote" };
     try {
-      await sendCommand(this.#url, "save_realtime_data", save);
+      this.#saving = sendCommand(this.#url, "save_realtime_data", save);
+      await this.#saving;
     } catch (error) {
       if (error instanceof RefusedFailure && error.status < SERVER_ERRORS) this.#saved.pop();
       throw error;
@@ -67,6 +72,9 @@ export class ThrowAwayTicker {
 
   /** @returns whether the position stays, as older servers delete only rows. */
   async remove(): Promise<{ positionIsLeft: boolean }> {
+    this.#isRemoved = true;
+    // A signal may have come in the middle of a save, which could commit after the removal.
+    await this.#saving.catch(() => undefined);
     const positionIsLeft = !(await this.#removeAll());
     if (positionIsLeft) await this.#removeRows();
     const left = (await this.#readRows()).length;

@@ -1,7 +1,4 @@
-/**
- * Walks a series in both databases side by side, by key, and finds the rows that the destination
- * lacks or has otherwise.
- */
+/** Walks a series in both databases by key, and finds rows that are missing or different. */
 import { TransferRowError } from "../../storage/contract.ts";
 import type { KindName, SeriesRow } from "../../storage/model/kinds.ts";
 import { RowSum } from "./row-sum.ts";
@@ -11,27 +8,24 @@ export interface ComparisonOptions {
   kind: KindName;
   source: AsyncIterable<SeriesRow[]>;
   destination: AsyncIterable<SeriesRow[]>;
-  /**
-   * Called in order of the key with each row that is to be written. @param there its key is in the
-   * destination, with other values.
-   */
+  /** Called in order of keys. @param there the destination has the key, with other values. */
   onDifference(row: SeriesRow, there: boolean): void | Promise<void>;
   onRowsRead(rows: number): void;
 }
 
 export interface Comparison {
   source: RowSum;
-  /** Rows under keys that the source has not. */
+  /** Rows whose keys the source lacks. */
   onlyInDestination: RowSum;
   missing: number;
   different: number;
-  /** In words; null when all rows are there. */
+  /** Described for the user; null if there is none. */
   firstDifference: string | null;
 }
 
 const ROWS_PER_REPORT = 1_000;
 
-/** @throws TransferRowError A row that can't be copied. */
+/** @throws TransferRowError a row can't be copied. */
 export async function compareSeries(options: ComparisonOptions): Promise<Comparison> {
   const { kind } = options;
   await using source = new RowWalk(kind, options.source);
@@ -76,7 +70,7 @@ export async function compareSeries(options: ComparisonOptions): Promise<Compari
   return found;
 }
 
-/** Count and checksum of a whole series. @throws TransferRowError */
+/** @throws TransferRowError */
 export async function sumSeries(kind: KindName, batches: AsyncIterable<SeriesRow[]>): Promise<RowSum> {
   await using walk = new RowWalk(kind, batches);
   const sum = new RowSum();
@@ -87,9 +81,9 @@ export async function sumSeries(kind: KindName, batches: AsyncIterable<SeriesRow
   return sum;
 }
 
-/** Rows one by one, without a promise for each. */
+/** Gives rows one by one, without a promise for each. */
 class RowWalk implements AsyncDisposable {
-  /** In canonical form; null at the end. */
+  /** Its values are canonical. Null at the end. */
   row: SeriesRow | null = null;
   readonly #kind: KindName;
   readonly #batches: AsyncIterator<SeriesRow[]>;
@@ -101,7 +95,7 @@ class RowWalk implements AsyncDisposable {
     this.#batches = batches[Symbol.asyncIterator]();
   }
 
-  /** @returns False when `fill` has to bring more. */
+  /** @returns false when `fill` has to bring more. */
   step(): boolean {
     const next = this.#batch[this.#at + 1];
     if (next === undefined) return false;

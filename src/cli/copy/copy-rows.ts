@@ -1,9 +1,8 @@
 /**
- * Copies series by series: compare, write what differs, read back, compare the sums.
+ * Copies series by series: compare, write the differences, read back, compare the sums.
  *
- * What is done already is told from the destination itself, not from a file of the copy's own:
- * reading a row costs a fraction of writing it, and a note can be wrong where the rows can't, after
- * a power failure or when the destination was replaced.
+ * A copy that goes on reads the destination; it keeps no notes of its own. Reading a row costs a
+ * fraction of writing it, and a note can be wrong after a power failure or a change of databases.
  */
 
 import { messageOf } from "../../protocol/message-of.ts";
@@ -16,7 +15,7 @@ import { nameOf, readSeries, type Series } from "./series.ts";
 
 export interface CopyRequest {
   source: TransferReader;
-  /** null: it isn't there yet, in a dry run. */
+  /** null: a dry run, and it doesn't exist yet. */
   destination: TransferReader | null;
   /** null: compare only. */
   writer: Pick<StockWriter, "commit"> | null;
@@ -24,49 +23,44 @@ export interface CopyRequest {
   tickers: string[] | null;
   since: Record<KindName, string> | null;
   progress: Progress;
-  /** Called when a series is done. */
   onSeries(outcome: SeriesOutcome): void;
 }
 
 export interface SeriesOutcome {
   series: Series;
-  /** Of the source, from `since` on. */
+  /** Counted in the source, from `since` on. */
   rows: number;
   checksum: string;
-  /** That were missing or different; in a dry run, are. */
+  /** Rows that were missing or different. */
   rowsToWrite: number;
   rowsOnlyInDestination: number;
-  /** null: read back and equal; in a dry run, compared. */
+  /** null: the rows were read back and are equal; in a dry run, compared. */
   failure: string | null;
 }
 
 export interface CopyResult {
-  /** Series that are in both now, row by row; in a dry run, before. */
+  /** Series that are equal in both databases. */
   seriesVerified: number;
   seriesFailed: number;
-  /** Of the source. */
   rowsRead: number;
   rowsWritten: number;
-  /** In a dry run, what a copy would write. */
+  /** Counted in a dry run only. */
   rowsToWrite: number;
   rowsOnlyInDestination: number;
-  /** Of the first few. */
+  /** Only the first few. */
   failures: string[];
   /** Why the copy stopped early, or null. */
   stoppedBy: string | null;
 }
 
 const TICKERS_PER_PAGE = 500;
-/** Series that wait to be read back until their transaction is done. */
+/** Limit for series that are read back after their transaction. */
 const UNVERIFIED_MAX = 1_000;
-/**
- * The source, or the destination, may be written to by others meanwhile: then a series needs
- * another round.
- */
+/** A series needs another round if others write to one of the databases meanwhile. */
 const ROUNDS_MAX = 3;
 const FAILURES_NAMED_MAX = 10;
 
-/** Never throws for what a database is to blame for: that is in the result. */
+/** Failures of a database are in the result, not thrown. */
 export async function copyRows(request: CopyRequest): Promise<CopyResult> {
   const run = new CopyRun(request);
   try {
@@ -95,7 +89,7 @@ class CopyRun {
   #rowsSeen = 0;
   #tickersDone = 0;
   #tickersTotal = 0;
-  /** Of the tickers asked for, those of which a row was seen. */
+  /** Tickers with at least one row. */
   readonly #seen = new Set<string>();
 
   constructor(request: CopyRequest) {
@@ -147,10 +141,7 @@ class CopyRun {
     if (!mustWait || this.#unverified.length >= UNVERIFIED_MAX) await this.#settle();
   }
 
-  /**
-   * @param again after its rows were written. @returns Null when the series has failed, and was
-   * reported.
-   */
+  /** @param again its rows were written. @returns null if the series has failed. */
   async #compare(series: Series, again = false): Promise<Comparison | null> {
     const { source, destination, since } = this.#request;
     const from = since?.[series.kind] ?? null;
@@ -170,7 +161,7 @@ class CopyRun {
     }
   }
 
-  /** Writes what is pending, and reads back the series that wait for it. */
+  /** Writes pending rows, and reads their series back. */
   async #settle(): Promise<void> {
     const waiting = this.#unverified;
     this.#unverified = [];
@@ -233,10 +224,7 @@ class CopyRun {
     if (this.result.failures.length < FAILURES_NAMED_MAX) this.result.failures.push(failure);
   }
 
-  /**
-   * A name that was mistyped must not pass for a copy. One that has nothing since then is no
-   * mistake.
-   */
+  /** A mistyped name is an error. A ticker without rows since `since` isn't. */
   async #reportAbsentTickers(): Promise<void> {
     for (const ticker of this.#request.tickers ?? []) {
       if (!this.#seen.has(ticker) && !(await this.#hasRows(ticker)))

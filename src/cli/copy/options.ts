@@ -1,16 +1,16 @@
-/** The command line of `copy`. */
+/** Reads the command line of `copy`. */
 import { UsageError } from "../../config/usage-error.ts";
 import { describeDatabase } from "../../storage/engines.ts";
 import { KIND_NAMES, KINDS, type KindName } from "../../storage/model/kinds.ts";
 import { parseFlags, readNames, readTime } from "../flags.ts";
 
 export interface CopyOptions {
-  /** As `--db-file` takes them; they may hold passwords. */
+  /** Accepts what `--db-file` does. It may hold a password. */
   from: string;
   to: string;
-  /** Each once; null: all that the source has. */
+  /** Without repetitions; null: all. */
   tickers: string[] | null;
-  /** Inclusive, in the stored form of each kind; null: from the first row on. */
+  /** Inclusive, in each kind's stored form. */
   since: Record<KindName, string> | null;
   dryRun: boolean;
   list: boolean;
@@ -48,7 +48,7 @@ const FLAGS = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-/** @returns null when help was asked for. @throws UsageError */
+/** @returns null: help was asked for. @throws UsageError */
 export function parseCopyOptions(argv: string[]): CopyOptions | null {
   const { values } = parseFlags("copy", argv, FLAGS);
   if (values.help) return null;

@@ -1,6 +1,6 @@
 /**
- * Count and checksum of rows, in whatever order they come. Sums can be added, which tells rows that
- * only the destination has from those that were copied.
+ * Counts rows and sums their hashes, in any order. Sums can be added, which separates the rows that
+ * only the destination has from the copied ones.
  */
 import type { SeriesRow } from "../../storage/model/kinds.ts";
 
@@ -8,9 +8,7 @@ export class RowSum {
   rows = 0;
   #checksum = 0n;
 
-  /**
-   * @param row in canonical form; as JSON it has the shortest decimals that give each double again.
-   */
+  /** @param row in canonical form. JSON gives each double its shortest exact decimals. */
   add(row: SeriesRow): void {
     this.rows++;
     this.#checksum += Bun.hash.xxHash64(JSON.stringify(row));
@@ -27,7 +25,7 @@ export class RowSum {
     return this.rows === other.rows && this.checksum === other.checksum;
   }
 
-  /** 16 hexadecimal digits: the sum of the rows' xxHash64, modulo 2^64. */
+  /** The sum of the rows' xxHash64 modulo 2^64, in 16 hexadecimal digits. */
   get checksum(): string {
     return BigInt.asUintN(64, this.#checksum).toString(16).padStart(16, "0");
   }

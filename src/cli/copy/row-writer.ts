@@ -1,25 +1,22 @@
-/**
- * Gathers rows of many series into transactions of one size: a database of many short series must
- * not pay a disk write for each.
- */
+/** Gathers rows of many series into one transaction: short series share a disk write. */
 import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "../../storage/contract.ts";
 import type { SeriesRow } from "../../storage/model/kinds.ts";
 import { nameOf, type Series, toSave } from "./series.ts";
 
-/** Rows of one transaction, a few MB. */
+/** A few MB. */
 const TRANSACTION_ROWS = 10_000;
-/** A foreign program's lock is waited for this many times, 20 s in all. */
+/** Waits 20 s in all for another program's lock. */
 const BUSY_TRIES = 40;
 const BUSY_PAUSE_MS = 500;
 
 interface Pending {
   rows: SeriesRow[];
-  /** Of these, those that were written before. */
+  /** How many of them were written before. */
   again: number;
 }
 
 export class RowWriter {
-  /** Rows that are stored for certain, each once. */
+  /** Rows that are certainly stored. Repetitions don't count. */
   rowsWritten = 0;
   readonly #refusals = new Map<Series, string>();
   readonly #writer: Pick<StockWriter, "commit">;
@@ -31,9 +28,9 @@ export class RowWriter {
   }
 
   /**
-   * Returns a promise when a transaction is due. @param again it was written before, and isn't
-   * there as it should be. @throws Error The database failed, and nothing of the transaction is
-   * stored.
+   * @param again it was written before.
+   * @returns a promise if a transaction is due.
+   * @throws Error the database failed, and stored nothing of the transaction.
    */
   add(series: Series, row: SeriesRow, again: boolean): void | Promise<void> {
     let pending = this.#pending.get(series);
@@ -46,12 +43,11 @@ export class RowWriter {
     if (++this.#rows >= TRANSACTION_ROWS) return this.flush();
   }
 
-  /** Whether everything added has been sent to the database. */
   get isIdle(): boolean {
     return this.#rows === 0;
   }
 
-  /** Why the database refused rows of the series, once; null if it has taken them all. */
+  /** Why the database refused rows of the series. Forgets it. */
   takeRefusal(series: Series): string | null {
     const refusal = this.#refusals.get(series) ?? null;
     this.#refusals.delete(series);

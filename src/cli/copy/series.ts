@@ -1,4 +1,4 @@
-/** What is copied as one: the rows of one ticker and kind, and of one part where it has parts. */
+/** A series is copied as a whole: one ticker, kind and part. */
 import type { Count, Save, TickRow, TransferReader } from "../../storage/contract.ts";
 import {
   type KindName,
@@ -11,13 +11,12 @@ import {
 export interface Series {
   kind: KindName;
   ticker: string;
-  /** Null for a kind without parts. */
   part: string | null;
 }
 
 const INT64_END = 2 ** 63;
 
-/** @param from inclusive, in the stored form of the kind. */
+/** @param from inclusive, in the kind's stored form. */
 export function readSeries(
   reader: TransferReader,
   series: Series,
@@ -26,22 +25,19 @@ export function readSeries(
   return reader.rows({ ...series, from, to: null });
 }
 
-/**
- * A tick keeps its `seq`, and takes the place of what is stored under its key: repeated, it changes
- * nothing.
- */
+/** A tick keeps its `seq` and replaces the stored one: a repetition changes nothing. */
 export function toSave({ kind, ticker, part }: Series, rows: SeriesRow[]): Save {
   return kind === "ticks"
     ? { kind, ticker, part: part!, rows: rows as TickRow[], onDuplicate: "replace" }
     : { kind, ticker, part, rows, onDuplicate: "replace" };
 }
 
-/** As messages and lists show it: `AAPL daily bars`, `IBM trade ticks`. */
+/** `AAPL daily bars`, `IBM trade ticks`. */
 export function nameOf({ kind, ticker, part }: Series): string {
   return `${ticker} ${seriesLabel(kind, part)}`;
 }
 
-/** By stamp, which sorts as text; then by `seq`, where the kind has one. */
+/** Stamps sort as text. */
 export function compareKeys(kind: KindName, a: SeriesRow, b: SeriesRow): number {
   if (a[0] !== b[0]) return a[0] < b[0] ? -1 : 1;
   return kindOf(kind).hasSeq ? (a.at(-1) as number) - (b.at(-1) as number) : 0;
@@ -52,9 +48,9 @@ export function keyText(kind: KindName, row: SeriesRow): string {
 }
 
 /**
- * Brings a row, in place, to the form that is the same whatever engine it came from: no negative
- * zero, which SQLite doesn't keep; null for what is not finite, as every answer of the server has
- * it; counts as numbers where a double holds them, else as digits.
+ * Changes a row to the form that is the same for every engine. Zero is positive, as SQLite doesn't
+ * keep negative zero. Numbers that aren't finite become null, as in every answer of the server.
+ * Counts are numbers if a double holds them, else digits.
  */
 export function toCanonical(kind: KindName, row: SeriesRow): void {
   for (const [index, { type }] of kindOf(kind).values.entries()) {

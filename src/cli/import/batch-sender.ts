@@ -1,7 +1,6 @@
 /**
- * Gathers records into requests and sends them one after another, in order: a later row of the same
- * key must come later, and a tick's place among its equals depends on it. The next batch fills
- * while one is under way.
+ * Gathers records into requests and sends them one after another: rows of one key, and ticks of one
+ * stamp, must keep their order. The next batch fills while one is under way.
  */
 import type { CsvRecord } from "../../market/csv.ts";
 import type { ImportTarget, SaveCommand } from "./target.ts";
@@ -12,22 +11,18 @@ export interface BatchSenderOptions {
   toCommand(records: CsvRecord[]): SaveCommand;
 }
 
-/**
- * Half of the smallest body limit that a server can be given (1 MB), as an estimate below is not
- * exact.
- */
+/** Half of a server's smallest body limit: the size is only estimated. */
 const BATCH_BYTES_MAX = 512 * 1024;
-/** Names, quotes and commas of a record in JSON, generously. */
+/** A high estimate for the names, quotes and commas of a record. */
 const RECORD_OVERHEAD_BYTES = 120;
 
 export class BatchSender {
-  /** Rows whose save was answered. */
   rowsStored = 0;
   readonly #options: BatchSenderOptions;
   #records: CsvRecord[] = [];
   #bytes = 0;
   #abandoned = false;
-  /** Of the batch under way: null when it is stored, else why not. Never rejects. */
+  /** The batch under way: resolves with null, or with its failure. */
   #underWay: Promise<Error | null> = Promise.resolve(null);
 
   constructor(options: BatchSenderOptions) {
@@ -35,10 +30,10 @@ export class BatchSender {
   }
 
   /**
-   * Waits only when a batch is full and the one before it is still under way.
+   * Waits only if the batch is full and the previous one is still under way.
    *
-   * @param chars Of the record's values.
-   * @throws TargetError The batch before could not be stored.
+   * @param chars length of the record's values.
+   * @throws TargetError the previous batch wasn't stored.
    */
   async add(record: CsvRecord, chars: number): Promise<void> {
     this.#records.push(record);
@@ -46,13 +41,13 @@ export class BatchSender {
     if (this.#records.length >= this.#options.rowsMax || this.#bytes >= BATCH_BYTES_MAX) await this.#send();
   }
 
-  /** Returns when everything added is stored. @throws TargetError */
+  /** Resolves when every record is stored. @throws TargetError */
   async flush(): Promise<void> {
     if (this.#records.length > 0) await this.#send();
     await this.#settle();
   }
 
-  /** Returns when the batch under way, if any, is stored or not; nothing is sent any more. */
+  /** Sends nothing more. Resolves when the batch under way has ended. */
   async abandon(): Promise<void> {
     this.#abandoned = true;
     await this.#underWay;

@@ -1,7 +1,4 @@
-/**
- * Reads files row by row into a target. Rows are stored in the order of the files; what is bad
- * stops or is left out.
- */
+/** Reads files row by row into a target, in order. A bad row ends the import or is skipped. */
 import {
   type ColumnPlan,
   CsvError,
@@ -25,37 +22,33 @@ export interface ImportRequest {
   /** Paths; `-` is standard input. */
   files: string[];
   ticker: string;
-  /** null: told by the columns of the first file, for all of them. */
+  /** null: the first file's columns tell it for all files. */
   kind: CsvKind | null;
   target: ImportTarget;
   batchRows: number;
   skipBad: boolean;
   progress: Progress;
-  /** Ends the import: nothing new is sent. */
+  /** Ends the import. */
   signal?: AbortSignal;
-  /** Called when the columns have told the kind. */
   onInferred?: (kind: CsvKind) => void;
 }
 
 export interface ImportResult {
-  /** null when the import stopped before it was known. */
+  /** null: the import stopped before it was known. */
   kind: CsvKind | null;
-  /** Rows that are stored for certain. */
+  /** Rows that are certainly stored. */
   rowsStored: number;
   rowsSkipped: number;
-  /** Of the first few skipped rows, `file:line: reason`. */
+  /** `file:line: reason`, for the first few. */
   skippedReasons: string[];
-  /**
-   * Why the import stopped early, `file:line: reason` where it was a row, or INTERRUPTED; null when
-   * all is done.
-   */
+  /** Why the import stopped early: for a row `file:line: reason`, or INTERRUPTED. */
   stoppedBy: string | null;
 }
 
 const SKIPPED_REASONS_MAX = 5;
 const ROWS_PER_PROGRESS_UPDATE = 256;
 
-/** Never throws for what a file, a row or the target is to blame for: that is in the result. */
+/** Failures of files, rows and the target are in the result, not thrown. */
 export async function importFiles(request: ImportRequest): Promise<ImportResult> {
   const { signal } = request;
   const result: ImportResult = {
@@ -71,8 +64,7 @@ export async function importFiles(request: ImportRequest): Promise<ImportResult>
     toCommand: (records) => toCommand(request.ticker, result.kind, records),
   });
   const imported = importAll(request, result, sender);
-  // A source such as a pipe may never give another row, which an interrupted import must not wait
-  // for.
+  // An interrupted import can't wait for rows: a pipe may never give another.
   const isDone = await unlessAborted(imported, signal, () => false);
   if (!isDone) {
     imported.catch(() => {});
@@ -87,7 +79,7 @@ export async function importFiles(request: ImportRequest): Promise<ImportResult>
   return result;
 }
 
-/** @returns whether it came to its end, be that an early one; false where it was interrupted. */
+/** @returns false if it was interrupted. */
 async function importAll(
   request: ImportRequest,
   result: ImportResult,
@@ -111,10 +103,10 @@ class RowImporter {
   readonly #request: ImportRequest;
   readonly #result: ImportResult;
   readonly #sender: BatchSender;
-  /** One for all files: rows that share a timestamp may stand in several. */
+  /** Shared by all files, as several may have rows of one timestamp. */
   readonly #sequence = new TickSequence();
   readonly #bytesTotal: number | null;
-  /** Of the sources before the one that is read. */
+  /** Bytes of earlier sources. */
   #bytesBefore = 0;
   #rowsSeen = 0;
 
@@ -135,7 +127,7 @@ class RowImporter {
       if (first.done) throw new SourceError(`${source.name} is empty, expected a header and rows`);
       await this.#importRows(source, first.value, rows);
     } finally {
-      // Closes the file also when not all of it was read.
+      // Closes a file that wasn't read to its end.
       await rows.return(undefined);
       this.#bytesBefore += source.bytesRead();
     }
@@ -167,8 +159,7 @@ class RowImporter {
         this.#result.skippedReasons.push(error.message);
       return;
     }
-    // Counted after the row was found good: the number tells the place among the rows that are
-    // sent.
+    // Only good rows are numbered.
     if ("timestamp" in record && record.seq === undefined) {
       const stamp = String(record.timestamp);
       record.seq = blame(source, row, () => this.#sequence.next(stamp));
@@ -201,12 +192,12 @@ class RowImporter {
   }
 }
 
-/** A row, or a header, that is at fault: `file:line: reason`. */
+/** A row or header is wrong: `file:line: reason`. */
 class BadRowError extends Error {
   override name = "BadRowError";
 }
 
-/** Like a bad row, but leaving it out wouldn't help. */
+/** Skipping the row wouldn't help. */
 class StopError extends Error {
   override name = "StopError";
 }
@@ -223,7 +214,7 @@ function blame<T>(source: Source, row: CsvRow, read: () => T): T {
   }
 }
 
-/** A tick is saved with a size, be it null, and with the seq of its file if that has any. */
+/** A tick always has a size, if only null. */
 function readRow(plan: ColumnPlan, fields: string[]): CsvRecord {
   const record = readRecord(plan, fields);
   if (plan.stampName === "timestamp") {
@@ -244,7 +235,7 @@ function toCommand(ticker: string, kind: CsvKind | null, data: CsvRecord[]): Sav
   };
 }
 
-/** So that the message can say truly that the rows before the bad one are stored. */
+/** The message promises that the rows before the bad one are stored. */
 async function storeRowsBefore(sender: BatchSender, result: ImportResult): Promise<void> {
   try {
     await sender.flush();

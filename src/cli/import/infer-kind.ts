@@ -1,13 +1,9 @@
-/**
- * Tells what a file holds by its columns and first stamps. Where these leave a doubt, nothing is
- * guessed.
- */
+/** Infers from columns and first stamps what a file holds. It never guesses. */
 
 import { type ColumnPlan, CsvError, type CsvKind, planColumns } from "../../market/csv.ts";
 import { intervalOfSeconds } from "../../market/interval.ts";
 import { parseTimestamp, TimestampError } from "../../market/timestamp.ts";
 
-/** Data rows that are looked at. */
 export const INFERENCE_ROWS = 100;
 
 export class AmbiguousKindError extends Error {
@@ -17,11 +13,11 @@ export class AmbiguousKindError extends Error {
 const DAY_MS = 86_400_000;
 const ASK_FOR_INTERVAL = "pass --interval, such as daily, hourly or 5min";
 const ASK_FOR_TYPE = "pass --type quote or --type trade";
-/** A time of 00:00, to any precision, with or without a zone behind it. */
+/** 00:00, with any precision and zone. */
 const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*)?$/;
 
 /**
- * @param rows Of the first data rows; those whose stamp can't be read are left aside.
+ * @param rows the first data rows; unreadable stamps are ignored.
  * @throws AmbiguousKindError saying what to pass.
  */
 export function inferKind(header: readonly string[], rows: readonly (readonly string[])[]): CsvKind {
@@ -50,8 +46,8 @@ function hasAskOrBid(quote: ColumnPlan): boolean {
 }
 
 /**
- * Daily bars stand at midnight as written, if they have a time at all. Of others the length is the
- * time between two, where most have the same.
+ * Daily bars have no time, or midnight as written. The length of others is the time between two
+ * bars, if most have the same.
  */
 function inferInterval(plan: ColumnPlan, rows: readonly (readonly string[])[]): CsvKind {
   const stamps = rows.flatMap((fields) => readStamp(plan, fields) ?? []);
@@ -67,7 +63,7 @@ function inferInterval(plan: ColumnPlan, rows: readonly (readonly string[])[]): 
   const shortest = Math.min(...gaps);
   if (shortest >= DAY_MS)
     throw new AmbiguousKindError(`the bars have a time, but only one a day: ${ASK_FOR_INTERVAL}`);
-  // Holes make some gaps longer. Where most are longer, the shortest says nothing.
+  // Missing bars make some gaps longer. If most are longer, the shortest proves nothing.
   const isCommon = gaps.filter((gap) => gap === shortest).length * 2 >= gaps.length;
   const length = intervalOfSeconds(shortest / 1_000);
   if (length === null || !isCommon || gaps.some((gap) => gap % shortest !== 0))

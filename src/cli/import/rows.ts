@@ -1,24 +1,22 @@
-/** Brings a source to rows of text fields, each with the line that it began on. */
+/** Splits a source into rows of text fields, with line numbers. */
 import { parse } from "csv-parse";
 import { type Source, SourceError } from "./source.ts";
 
 export interface CsvRow {
-  /** Counted from 1; the header is a line too. */
+  /** Where the row begins; the header is line 1. */
   line: number;
   fields: string[];
 }
 
-/** A row is some ten short fields. Longer than this, a quote was opened and never closed. */
+/** A longer row means that a quote was never closed. */
 const ROW_CHARS_MAX = 65_536;
 
 /**
- * Reads every row, the header among them, in order. Empty lines are left out. Fields are separated
- * by comma, semicolon or tab, which no number contains, and may be quoted; blanks around them are
- * dropped.
+ * Reads every row, also the header; skips empty lines. Fields are separated by comma, semicolon or
+ * tab, which no number contains. They may be quoted; blanks around them are dropped.
  *
- * @throws SourceError for what can't be read, and where quotes are so wrong that rows can't be told
- *   apart any more: after every row before that place, because whoever reads may want to keep
- *   those.
+ * @throws SourceError the source can't be read, or quotes hide where rows end. The rows before that
+ *   place come first, as the import keeps them.
  */
 export async function* readRows(source: Source): AsyncGenerator<CsvRow> {
   let broken: { records: number; message: string } | null = null;
@@ -30,8 +28,7 @@ export async function* readRows(source: Source): AsyncGenerator<CsvRow> {
     relax_column_count: true,
     relax_quotes: true,
     max_record_size: ROW_CHARS_MAX,
-    // An error would throw away the good rows before it that wait in the parser; so it is noted,
-    // and raised in its place.
+    // An error would drop good rows that wait in the parser. So it is kept until its turn.
     skip_records_with_error: true,
     on_skip: (error) => {
       broken ??= { records: Number(error?.records), message: String(error?.message) };
@@ -60,7 +57,7 @@ export async function* readRows(source: Source): AsyncGenerator<CsvRow> {
   if (end !== null) throw new SourceError(`${source.name}:${line}: ${end.message}`);
 }
 
-/** A quoted field may run over several lines, which would shift the numbers of all that follow. */
+/** Quoted fields may contain newlines. */
 function countNewlines(fields: string[]): number {
   let count = 0;
   for (const field of fields) {

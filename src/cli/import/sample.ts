@@ -1,4 +1,4 @@
-/** The sample of the repository, for a database that has nothing yet. */
+/** Fills an empty database with the repository's sample. */
 import { join } from "node:path";
 import type { CsvKind } from "../../market/csv.ts";
 import type { StockWriter } from "../../storage/contract.ts";
@@ -22,11 +22,7 @@ export interface ImportedSample {
   rows: number;
 }
 
-/**
- * Imports every file that `sample/manifest.json` names. The database stays open.
- *
- * @throws Error The sample is damaged, or the database refuses it.
- */
+/** @throws Error the sample is damaged, or the database refuses it. */
 export async function importSample(writer: Pick<StockWriter, "commit">): Promise<ImportedSample[]> {
   const manifest: SampleFile[] = await Bun.file(join(SAMPLE_DIR, "manifest.json")).json();
   const target = fileTarget("the database", { writer, close() {} });

@@ -1,6 +1,4 @@
-/**
- * Where the bytes of an import come from: a file or standard input, unpacked when they are gzip.
- */
+/** Opens a file or standard input for an import; unpacks gzip. */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { pipeline, Readable, type Writable } from "node:stream";
@@ -9,27 +7,25 @@ import { createGunzip } from "node:zlib";
 export const STANDARD_INPUT = "-";
 
 export interface Source {
-  /** The path as given, or "standard input". For messages. */
+  /** Shown in messages. */
   name: string;
-  /** Bytes as stored, before unpacking; null when not known. */
+  /** Counted before unpacking; null if unknown. */
   bytesTotal: number | null;
-  /** Bytes as stored that have been read so far. */
+  /** Counted before unpacking. */
   bytesRead(): number;
-  /**
-   * Writes the unpacked text into `sink` and ends it; an error destroys `sink` with it. Once only.
-   */
+  /** Writes the unpacked text into `sink` and ends it. An error destroys it. Call once. */
   pipeInto(sink: Writable): Promise<void>;
 }
 
-/** Thrown for a source that can't be read, or whose gzip is damaged. */
+/** The source can't be read, or its gzip is damaged. */
 export class SourceError extends Error {
   override name = "SourceError";
 }
 
 /**
- * @param path A path, or `-` for standard input.
- * @param input Standard input; a parameter so that a test can give its own.
- * @throws SourceError when the file isn't there or isn't a file.
+ * @param path `-` is standard input.
+ * @param input tests may give their own.
+ * @throws SourceError there is no such file.
  */
 export async function openSource(
   path: string,
@@ -79,7 +75,7 @@ function sourceOf(name: string, bytesTotal: number | null, open: () => AsyncIter
   };
 }
 
-/** gzip is known by its first two bytes: names lie, and standard input has none. */
+/** The first two bytes tell gzip: names may lie, and standard input has none. */
 async function peekGzip(chunks: AsyncGenerator<Uint8Array>): Promise<{ head: Uint8Array; packed: boolean }> {
   let head = new Uint8Array(0);
   while (head.length < 2) {

@@ -1,14 +1,13 @@
 /**
- * Numbers the ticks that share a timestamp, over a whole import: 0, 1, 2 … in file order. A tick's
- * key is its timestamp and this number, so the same files imported again meet the same keys and
- * change nothing, however they are cut into requests.
+ * Numbers the ticks that share a timestamp: 0, 1, 2 … in file order, over a whole import. Timestamp
+ * and number are a tick's key. So a second import of the same files changes nothing, however it is
+ * cut into requests.
  *
- * Memory is bounded: only the latest `windowMax` timestamps are remembered. Files in time order,
- * rising or falling, with local disorder, never notice; a row that lands among forgotten timestamps
- * can't be numbered.
+ * Only the latest `windowMax` timestamps are remembered. That is enough for files that are roughly
+ * in order of time. A row among forgotten timestamps can't be numbered.
  */
 
-/** About 50 MB at worst. At a tick a millisecond it is eight minutes of disorder. */
+/** At most 50 MB. With a tick a millisecond, rows may be eight minutes out of order. */
 const SEQUENCE_WINDOW_MAX = 500_000;
 
 export class OutOfOrderError extends Error {
@@ -17,14 +16,11 @@ export class OutOfOrderError extends Error {
 
 export class TickSequence {
   readonly #windowMax: number;
-  /** Timestamp to the number of ticks seen there. */
+  /** Ticks seen, by timestamp. */
   readonly #counts = new Map<string, number>();
-  /**
-   * The same timestamps in the order in which they came, as a ring. The map knows that order too,
-   * but to find its first entry it walks over all that were deleted before.
-   */
+  /** A ring of the same timestamps. A Map is slow to find its first entry after many deletions. */
   readonly #arrivals: string[] = [];
-  /** Place in the ring of the oldest, once it is full. */
+  /** Index in the ring. */
   #oldest = 0;
   #forgottenFrom: string | null = null;
   #forgottenTo: string | null = null;
@@ -34,10 +30,8 @@ export class TickSequence {
   }
 
   /**
-   * @param stamp Canonical text, so that equal instants are equal texts and later ones compare
-   *   greater.
-   * @throws OutOfOrderError when too many other timestamps came between this one and its
-   *   neighbours.
+   * @param stamp canonical text, which sorts by time.
+   * @throws OutOfOrderError too many other timestamps came between this one and its neighbours.
    */
   next(stamp: string): number {
     const count = this.#counts.get(stamp);

@@ -1,25 +1,18 @@
 /**
- * Types of the columns that hold volumes and sizes, and what each holds exactly. BIGINT until a
- * count comes that isn't whole; then DOUBLE, or, where an integer is stored that no double is,
- * DECIMAL(38,18). A cast rounds without a word, so whatever is to be stored or converted is looked
- * at before.
+ * Types of the columns for volumes and sizes. A column is BIGINT until a save brings a count that
+ * isn't whole. It then becomes DOUBLE, or DECIMAL(38,18) if it holds an integer that no double
+ * equals. A cast rounds silently, so values are checked first.
  */
 import type { Count } from "../contract.ts";
 import type { Session } from "./session.ts";
 
-/**
- * Types that a column changes to, the first one first that holds everything. With 18 decimals,
- * integers of 64 bits still fit.
- */
+/** In order of preference. With 18 decimals, 64-bit integers still fit. */
 export const WIDE_TYPES = ["DOUBLE", "DECIMAL(38,18)"] as const;
 export type WideType = (typeof WIDE_TYPES)[number];
 
 const INT64_END = 2 ** 63;
 
-/**
- * Whether a column of the type gives the count back as it was. Of types that users chose, the
- * engine itself refuses what is too large.
- */
+/** Whether a column of the type returns the count unchanged, as far as DuckDB doesn't refuse it. */
 export function holds(type: string, count: Count | null): boolean {
   if (count === null) return true;
   if (type.includes("INT"))
@@ -37,7 +30,7 @@ function isDouble(digits: string): boolean {
   return BigInt(Number(digits)) === BigInt(digits);
 }
 
-/** A stored value that the other type wouldn't hold exactly, as text; null if there is none. */
+/** A stored value, as text, that the other type can't hold exactly; null: none. */
 export async function findMisfit(
   session: Session,
   { table, column, from, to }: { table: string; column: string; from: string; to: WideType },
@@ -49,10 +42,7 @@ export async function findMisfit(
   return rows.length === 0 ? null : String(rows[0]![0]);
 }
 
-/**
- * The column's value as one of the other type, where that holds it. DuckDB's own cast from DECIMAL
- * to DOUBLE misses the last bit of some.
- */
+/** SQL. DuckDB's own cast from DECIMAL to DOUBLE misses the last bit of some values. */
 export function converted(column: string, from: string, to: string): string {
   if (to === "DOUBLE") return asDouble(column, from);
   if (to.startsWith("DECIMAL")) return asDecimal(column, from, to);
@@ -74,7 +64,7 @@ function misfitOfDecimal(column: string, from: string, to: WideType): string {
   return `TRY_CAST(${decimal}::VARCHAR AS DOUBLE) IS DISTINCT FROM ${asDouble(column, from)}`;
 }
 
-/** Null where text is no number. */
+/** Gives null for text that is no number. */
 function asDouble(column: string, from: string): string {
   return from.includes("INT") || isFloating(from)
     ? `${column}::DOUBLE`
@@ -85,10 +75,7 @@ function asDecimal(column: string, from: string, to: string): string {
   return isFloating(from) ? decimalOf(`${column}::DOUBLE`, to) : `TRY_CAST(${column} AS ${to})`;
 }
 
-/**
- * The shortest decimal that gives the double again, but all the digits of a whole one; rounded or
- * null where the type hasn't room.
- */
+/** The shortest decimal that gives the double again. Rounded or null if the type has no room. */
 function decimalOf(double: string, type: string): string {
   return `CASE WHEN ${double} = trunc(${double}) THEN TRY_CAST(TRY_CAST(${double} AS HUGEINT) AS ${type})
     ELSE TRY_CAST(${double}::VARCHAR AS ${type}) END`;

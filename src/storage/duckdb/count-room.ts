@@ -1,6 +1,6 @@
 /**
- * Gives the columns of volumes and sizes a type that holds what saves bring, value by value; a save
- * that no type has room for is refused.
+ * Widens the columns of volumes and sizes for what saves bring. Refuses a save that no type has
+ * room for.
  */
 import { STATUS } from "../../protocol/codes.ts";
 import type { Count, Save, SaveOutcome } from "../contract.ts";
@@ -24,9 +24,7 @@ const COUNT_COLUMNS: Record<KindName, CountColumn[]> = byKind(({ values }) =>
 export class CountRoom {
   readonly #file: DuckDbFile;
   readonly #session: Session;
-  /**
-   * Stored values that are in the way, by column and type: looking for them reads the whole column.
-   */
+  /** Stored values in the way, by column and type. A search for one reads the whole column. */
   readonly #misfits = new Map<string, string>();
   #asOf = -1;
 
@@ -35,7 +33,7 @@ export class CountRoom {
     this.#session = session;
   }
 
-  /** @returns outcomes of those saves that are refused. */
+  /** @returns outcomes of the refused saves. */
   async makeFor(saves: Save[]): Promise<Map<Save, SaveOutcome>> {
     const refused = new Map<Save, SaveOutcome>();
     for (const save of saves) {
@@ -43,7 +41,7 @@ export class CountRoom {
         const type = this.#typeOf(kindOf(save.kind).table, column.name);
         const row = (save.rows as SeriesRow[]).find((row) => !holds(type, column.read(row)));
         if (row === undefined) continue;
-        // They are stored together: what others of them bring must fit too.
+        // The saves share a transaction, so the type must fit all of their counts.
         const together = saves.slice(0, saves.indexOf(save) + 1).filter((other) => !refused.has(other));
         const reasons = await this.#widen(kindOf(save.kind).table, column, together);
         if (reasons === null) continue;
@@ -54,11 +52,7 @@ export class CountRoom {
     return refused;
   }
 
-  /**
-   * Rewrites the column, which takes about 5 s for 100 million rows.
-   *
-   * @returns null, or why that is not possible.
-   */
+  /** Rewrites the column in about 5 s for 100 million rows. @returns null, or why it can't. */
   async #widen(table: string, column: CountColumn, saves: Save[]): Promise<string[] | null> {
     const from = this.#typeOf(table, column.name);
     const counts = saves
@@ -82,14 +76,14 @@ export class CountRoom {
     const misfit = await this.#misfitOf(table, column, from, to);
     if (misfit !== null) return `${to} has no room for ${misfit}, which is stored`;
     try {
-      // DuckDB takes over into the new column what others have updated and not committed.
+      // DuckDB copies uncommitted updates of other transactions into the new column.
       await this.#file.withoutUserWrites(async () => {
         await this.#session.connection.run(
           `ALTER TABLE ${table} ALTER ${column} SET DATA TYPE ${to} USING ${converted(column, from, to)}`,
         );
       });
     } catch (error) {
-      // A user's index or constraint may hold on to the column.
+      // A user's index or constraint may depend on the column.
       if (
         isConflict(error) ||
         !/^(Dependency|Catalog|Binder|Not implemented) Error:/.test(String((error as Error).message))

@@ -1,24 +1,20 @@
 /**
- * Saves of daily bars together with their moving averages, which are those of the whole series of
- * the ticker.
+ * Saves daily bars together with the moving averages of the ticker's whole series.
  *
- * Works forward from the last checkpoint before the first saved date and rewrites only later rows
- * whose averages changed. A checkpoint carries a hash of the closes before it. It is trusted once
- * the hash has been compared with the closes that are stored now: DuckDB has no triggers that could
- * delete it when a user, or another program while the server was down, changes one of them.
+ * Recomputes from the last checkpoint before the first saved date, and rewrites only rows whose
+ * averages changed. DuckDB has no triggers that could delete the checkpoint of a changed close. So
+ * a checkpoint carries a hash of the closes before it, which is compared before its first use.
  */
 
-import type { DuckDBValue } from "@duckdb/node-api";
-import {
-  AVERAGE_COLUMNS,
-  type Averages,
-  continueAverages,
-  type Emas,
-  type MovingAverageState,
-  RECENT_CLOSES_MAX,
-  startState,
-} from "../../market/moving-averages.ts";
+import { AVERAGE_COLUMNS, EMA_PERIODS } from "../../market/moving-averages.ts";
 import type { BarRow, SaveOutcome, SaveRows } from "../contract.ts";
+import {
+  type CheckpointRow,
+  CLOSES_BEFORE,
+  changesOfSeries,
+  type SeriesChanges,
+  type SeriesPart,
+} from "../daily-series.ts";
 import { StagedRows } from "../staged-rows.ts";
 import {
   countText,
@@ -31,38 +27,29 @@ import {
   textField,
   toLines,
 } from "./lines.ts";
-import { mergeSeries, type SeriesEntry } from "./merged-series.ts";
 import type { Session } from "./session.ts";
 
-/** Series in memory at the same time: 5,000 rows of each take about 100 MB. */
+/** Bounds the series in memory: 5,000 rows of each take about 100 MB. */
 const TICKERS_AT_ONCE = 128;
 /** Before every date that can be stored. */
 const BEGINNING = "0001-01-01";
 
-interface StoredDay {
-  date: string;
-  close: number | null;
-  averages: (number | null)[];
-}
-
-/** All that is known of one ticker of the batch. */
-interface Series {
+interface Series extends SeriesPart {
+  ticker: string;
+  /** The ticker's place among the names of its group. */
   place: number;
   /** Indexes of its saves in the batch, in their order. */
   saves: number[];
-  /** The oldest date of them. */
+  /** The oldest date in its saves. */
   first: string;
   /** Date of the checkpoint to go on from, or BEGINNING. */
   from: string;
-  state: MovingAverageState;
-  recent: number[];
   hasLaterCheckpoints: boolean;
-  stored: StoredDay[];
 }
 
 export class DailySaves {
   readonly #session: Session;
-  /** Tickers whose checkpoints agree with their closes, as of `#asOf` commits of others. */
+  /** Tickers whose checkpoints match their closes, as of `#asOf` commits of users. */
   #trusted = new Set<string>();
   #asOf = -1;
 
@@ -70,7 +57,7 @@ export class DailySaves {
     this.#session = session;
   }
 
-  /** Within the transaction of the batch. @returns outcomes in the order of the saves. */
+  /** Writes in the caller's transaction. @returns outcomes in the order of the saves. */
   async save(saves: SaveRows[], { now, foreignCommits }: { now: string; foreignCommits: number }) {
     if (this.#asOf !== foreignCommits) this.#trusted.clear();
     this.#asOf = foreignCommits;
@@ -89,7 +76,7 @@ export class DailySaves {
     return outcomes;
   }
 
-  /** The transaction is committed: what it wrote agrees with itself. */
+  /** Trusts the checkpoints that a committed transaction has written. */
   committed(saves: SaveRows[]): void {
     for (const { ticker } of saves) this.#trusted.add(storable(ticker));
   }
@@ -102,12 +89,13 @@ export class DailySaves {
     const group = tickers.map(([ticker, indexes]): Series => {
       const firsts = indexes.map((index) => saves[index]!.rows[0]![0]).sort();
       return {
+        ticker,
         place: names.place(ticker),
         saves: indexes,
         first: firsts[0]!,
         from: BEGINNING,
-        state: startState(),
-        recent: [],
+        checkpoint: null,
+        closesBefore: [],
         hasLaterCheckpoints: false,
         stored: [],
       };
@@ -119,15 +107,9 @@ export class DailySaves {
 
     const rows = new ChangedRows(names);
     for (const series of group) {
-      const chosen = choose(series, saves, outcomes);
-      if (chosen.length === 0) continue;
-      const merged = mergeSeries(series.stored, chosen, (day) => day);
-      const averages = continueAverages(
-        series.state,
-        series.recent,
-        merged.map(({ close }) => close),
-      );
-      rows.add(series, merged, averages);
+      const dates = new Set(series.stored.map(({ date }) => date as string));
+      const bars = choose(series, { saves, dates, outcomes });
+      if (bars.length > 0) rows.add(series, dates, changesOfSeries(series, bars));
     }
     await rows.write(this.#session, now);
   }
@@ -141,7 +123,7 @@ export class DailySaves {
     if (found.length === 0) return;
     await this.#session.run(
       `DELETE FROM daily_checkpoints WHERE ticker IN (SELECT unnest(n) FROM ${namesOf("$1")})
-         AND (ticker, date) NOT IN (SELECT (ticker, date) FROM ${CLOSES_BEFORE} WHERE closes_hash = hash_now AND closes = closes_now)`,
+         AND (ticker, date) NOT IN (SELECT (ticker, date) FROM ${CHECKPOINT_HASHES} WHERE closes_hash = hash_now AND closes = closes_now)`,
       [names],
     );
   }
@@ -150,20 +132,20 @@ export class DailySaves {
     const rows = await this.#session.rows(
       `SELECT w.place::INTEGER, max(c.date)::VARCHAR AS newest,
          max(c.date) FILTER (WHERE c.date <= w.first)::VARCHAR AS usable,
-         arg_max(struct_pack(closes := c.closes::DOUBLE, emas := c.emas, recent := c.recent), c.date) FILTER (WHERE c.date <= w.first)
+         arg_max(${CHECKPOINT}, c.date) FILTER (WHERE c.date <= w.first)
        FROM daily_checkpoints c JOIN (
          SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, r[2]::DATE AS first FROM ${linesWithNames("$1", "$2")}) w
        ON c.ticker = w.ticker GROUP BY w.place`,
       [toLines(group.map(({ place, first }) => [place, first])), names.json()],
     );
     const byPlace = new Map(group.map((series) => [series.place, series]));
-    for (const [place, newest, usable, state] of rows) {
+    for (const [place, newest, usable, found] of rows) {
       const series = byPlace.get(place as number)!;
       if (usable !== null) {
-        const { closes, emas, recent } = readState(state!);
+        const { recent, ...checkpoint } = (found as unknown as StoredCheckpoint).entries;
         series.from = usable as string;
-        series.state = { closes, emas };
-        series.recent = recent;
+        series.checkpoint = checkpoint;
+        series.closesBefore = [...recent.items];
       }
       series.hasLaterCheckpoints = (newest as string) > series.from;
     }
@@ -171,8 +153,9 @@ export class DailySaves {
 
   async #readStored(group: Series[], names: Names): Promise<void> {
     const earliest = group.map(({ from }) => from).sort()[0]!;
-    const rows = await this.#session.rows(
-      `SELECT w.place::INTEGER, d.date::VARCHAR, CASE WHEN isfinite(d.close) THEN d.close END,
+    const result = await this.#session.run(
+      `SELECT w.place::INTEGER AS place, d.date::VARCHAR AS date,
+         CASE WHEN isfinite(d.close) THEN d.close END AS close,
          ${AVERAGE_COLUMNS.map((name) => `d.${name}`).join(", ")}
        FROM daily_prices d JOIN (
          SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, r[2]::DATE AS earliest FROM ${linesWithNames("$1", "$2")}) w
@@ -180,22 +163,15 @@ export class DailySaves {
       [toLines(group.map(({ place, from }) => [place, from])), names.json(), earliest],
     );
     const byPlace = new Map(group.map((series) => [series.place, series]));
-    for (const [place, date, close, ...averages] of rows) {
-      byPlace.get(place as number)!.stored.push({
-        date: date as string,
-        close: close as number | null,
-        averages: averages as (number | null)[],
-      });
-    }
+    for (const row of await result.getRowObjects()) byPlace.get(row.place as number)!.stored.push(row);
   }
 }
 
 /**
- * For each checkpoint of the tickers of `$1`, the hash and the number of the closes that are stored
- * before it now. Each close counts for the first checkpoint after it, and a checkpoint sums up
- * those up to it.
+ * The hash and the number of the closes now stored before each checkpoint of the tickers in `$1`.
+ * Each close counts for the first checkpoint after it; a checkpoint sums up all before it.
  */
-const CLOSES_BEFORE = `(
+const CHECKPOINT_HASHES = `(
   WITH c AS (SELECT ticker, date, closes, closes_hash FROM daily_checkpoints
       WHERE ticker IN (SELECT unnest(n) FROM ${namesOf("$1")})),
     p AS (SELECT ticker, date, close FROM daily_prices
@@ -206,30 +182,29 @@ const CLOSES_BEFORE = `(
   FROM c LEFT JOIN between_two b ON b.ticker = c.ticker AND b.date = c.date
   WINDOW up_to AS (PARTITION BY c.ticker ORDER BY c.date))`;
 
-function readState(value: DuckDBValue): { closes: number; emas: Emas; recent: number[] } {
-  const { entries } = value as unknown as {
-    entries: { closes: number; emas: { items: number[] }; recent: { items: number[] } };
-  };
-  return {
-    closes: entries.closes,
-    emas: [...entries.emas.items] as Emas,
-    recent: [...entries.recent.items],
-  };
+/** A row of `daily_checkpoints`, named `c`, as a `CheckpointRow` with its recent closes. */
+const CHECKPOINT = `struct_pack(date := c.date::VARCHAR, closes := c.closes::DOUBLE,
+  ${EMA_PERIODS.map((period, i) => `ema_${period} := c.emas[${i + 1}]`).join(", ")}, recent := c.recent)`;
+
+interface StoredCheckpoint {
+  entries: CheckpointRow & { recent: { items: number[] } };
 }
 
 /**
  * Applies the saves of one ticker in their order.
  *
+ * @param dates of the stored rows.
  * @returns the bars to write, ascending, each date once.
  */
-function choose(series: Series, saves: SaveRows[], outcomes: SaveOutcome[]): BarRow[] {
-  const stored = new Set(series.stored.map(({ date }) => date));
-  const staged = new StagedRows((date) => stored.has(date));
+function choose(
+  series: Series,
+  { saves, dates, outcomes }: { saves: SaveRows[]; dates: Set<string>; outcomes: SaveOutcome[] },
+): BarRow[] {
+  const staged = new StagedRows((date) => dates.has(date));
   for (const index of series.saves) outcomes[index] = staged.stage(saves[index]!);
   return staged.rows() as BarRow[];
 }
 
-/** What a group of tickers writes. */
 class ChangedRows {
   readonly #names: Names;
   readonly #inserted: Field[][] = [];
@@ -237,35 +212,24 @@ class ChangedRows {
   readonly #recomputed: Field[][] = [];
   readonly #checkpoints: Record<string, unknown>[] = [];
   readonly #outdated: Field[][] = [];
-  #tickers: string[];
 
   constructor(names: Names) {
     this.#names = names;
-    this.#tickers = JSON.parse(names.json()) as string[];
   }
 
-  add(series: Series, merged: SeriesEntry<StoredDay>[], averages: Averages): void {
-    const stored = new Set(series.stored.map(({ date }) => date));
-    for (const [index, { date, bar, stored: day }] of merged.entries()) {
-      const values = averages.rows[index]!;
-      if (bar !== null) {
-        const [, open, high, low, close, volume] = bar;
-        const row = [series.place, date, open, high, low, close, countText(volume), ...values];
-        (stored.has(date) ? this.#updated : this.#inserted).push(row);
-      } else if (day!.averages.some((value, column) => value !== values[column])) {
-        this.#recomputed.push([series.place, date, ...values]);
-      }
+  /** @param dates of the stored rows. */
+  add(series: Series, dates: Set<string>, changes: SeriesChanges): void {
+    const { place } = series;
+    for (const { bar, averages } of changes.bars) {
+      const [date, open, high, low, close, volume] = bar;
+      const row = [place, date, open, high, low, close, countText(volume), ...averages];
+      (dates.has(date) ? this.#updated : this.#inserted).push(row);
     }
-    if (series.hasLaterCheckpoints) this.#outdated.push([series.place, series.from]);
-    const closes = merged.map(({ close }) => close);
-    for (const { index, state } of averages.checkpoints) {
-      this.#checkpoints.push({
-        ticker: this.#tickers[series.place - 1],
-        date: merged[index]!.date,
-        closes: state.closes,
-        emas: state.emas,
-        recent: lastCloses(series.recent, closes, index),
-      });
+    for (const { date, averages } of changes.averages) this.#recomputed.push([place, date, ...averages]);
+    if (series.hasLaterCheckpoints) this.#outdated.push([place, series.from]);
+    for (const { index, date, state } of changes.checkpoints) {
+      const recent = lastCloses(series.closesBefore, changes.closes, index);
+      this.#checkpoints.push({ ticker: series.ticker, date, ...state, recent });
     }
   }
 
@@ -286,12 +250,12 @@ class ChangedRows {
 
 function lastCloses(recent: number[], closes: (number | null)[], end: number): number[] {
   const last: number[] = [];
-  for (let at = end - 1; at >= 0 && last.length < RECENT_CLOSES_MAX; at--) {
+  for (let at = end - 1; at >= 0 && last.length < CLOSES_BEFORE; at--) {
     const close = closes[at];
     if (close !== null && close !== undefined) last.push(close);
   }
   last.reverse();
-  const missing = RECENT_CLOSES_MAX - last.length;
+  const missing = CLOSES_BEFORE - last.length;
   return missing === 0 ? last : [...recent.slice(-missing), ...last];
 }
 
@@ -312,5 +276,5 @@ const DELETE_CHECKPOINTS = `DELETE FROM daily_checkpoints USING (SELECT ${KEY_FI
   WHERE daily_checkpoints.ticker = s.ticker AND daily_checkpoints.date > s.date`;
 const INSERT_CHECKPOINTS = `INSERT INTO daily_checkpoints BY NAME SELECT unnest(from_json($1,
   '[{"ticker": "VARCHAR", "date": "DATE", "closes": "BIGINT", "emas": ["DOUBLE"], "recent": ["DOUBLE"]}]'), max_depth := 2)`;
-const HASH_CHECKPOINTS = `UPDATE daily_checkpoints c SET closes_hash = s.hash_now FROM ${CLOSES_BEFORE} s
+const HASH_CHECKPOINTS = `UPDATE daily_checkpoints c SET closes_hash = s.hash_now FROM ${CHECKPOINT_HASHES} s
   WHERE c.ticker = s.ticker AND c.date = s.date AND c.closes_hash IS NULL`;

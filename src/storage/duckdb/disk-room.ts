@@ -1,7 +1,6 @@
 /**
- * Whether there is room on the database's disk. A commit or a checkpoint of DuckDB's that finds
- * none ends the whole instance, reads too. So both are only begun where there is enough, and never
- * by DuckDB itself.
+ * Measures room on the database's disk. A commit or checkpoint that finds none ends the whole
+ * instance, reads too. So the server begins them only where there is room, and DuckDB never does.
  */
 import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -9,46 +8,34 @@ import type { Save } from "../contract.ts";
 import { bytesOf, DiskSpace, Gate } from "../disk-space.ts";
 import { formatBytes } from "../format-bytes.ts";
 
-/**
- * The WAL is brought into the file when it has become this long, DuckDB's own default; and earlier,
- * where little is free, so that there is room for it.
- */
+/** A WAL this long wants a checkpoint, as by DuckDB's default; earlier on a disk that fills up. */
 const WAL_BYTES_MAX = 16 * 1024 * 1024;
 const WAL_BYTES_MIN = 1024 * 1024;
 const WAL_SHARE_OF_FREE = 1 / 8;
-/**
- * Kept free by commits: for what a save makes the server rewrite besides, such as averages, and for
- * other programs on the disk.
- */
+/** Commits keep this free for averages that a save rewrites, and for other programs. */
 const RESERVE_BYTES = 8 * 1024 * 1024;
 const STATEMENT_BYTES = 2 * RESERVE_BYTES;
-/** A statement that deletes writes 8 bytes a row, and is what makes room. */
+/** A DELETE writes 8 bytes a row, and makes room. */
 const DELETE_BYTES = RESERVE_BYTES / 8;
-/**
- * Of the free blocks, what counts as room: some are always free, as checkpoints write elsewhere
- * what has changed.
- */
+/** Checkpoints write changed parts elsewhere, so some blocks must stay free. */
 const REUSABLE_SHARE = 1 / 2;
-/** Where the file has free blocks, but the disk hasn't: what the WAL may take besides the save. */
+/** Room for the WAL besides the save when the file has free blocks but the disk hasn't. */
 const TIGHT_WAL_BYTES = RESERVE_BYTES / 2;
-/**
- * Where so much of the file is free that something was deleted: checkpoints find all they need in
- * it. By what has to stay free.
- */
+/** From this multiple of the reserve on, rows were deleted: checkpoints reuse their blocks. */
 const HOLLOW_FACTOR = 2;
 const HOLLOW_WAL_BYTES = RESERVE_BYTES / 8;
-/** A checkpoint writes changed parts of the tables anew, which take more than the changes. */
+/** A checkpoint writes changed parts of the tables anew, which is more than the changes. */
 const CHECKPOINT_WAL_SHARE = 4;
-/** Of a checkpoint that may have failed before: then as much as the whole file, up to this. */
+/** A checkpoint that may have failed before must find room for the whole file, up to this. */
 const CHECKPOINT_FILE_BYTES_MAX = 2 * 1024 * 1024 * 1024;
 
 export class DiskRoom {
   readonly #path: string;
   readonly #space: DiskSpace;
   readonly #gate = new Gate();
-  /** Blocks of the file that hold nothing, since the last checkpoint: the next writes into them. */
+  /** Free blocks of the file at the last checkpoint. The next one writes into them. */
   #reusableBytes = 0;
-  /** The process before may have died of a checkpoint that found no room; the next must not. */
+  /** The last process may have died of a checkpoint that found no room. */
   #cautious: boolean;
 
   constructor(path: string, minFreeBytes: number | null) {
@@ -57,7 +44,7 @@ export class DiskRoom {
     this.#cautious = this.#walBytes() >= WAL_BYTES_MAX;
   }
 
-  /** Why they can't be committed, in words; null: they can. */
+  /** Why the saves can't be committed; null: they can. */
   lackFor(saves: Save[]): string | null {
     const bytes = bytesOf(saves);
     const free = this.#space.freeBytes();
@@ -71,7 +58,7 @@ export class DiskRoom {
     });
   }
 
-  /** As `lackFor`, of a user's statement, which may write any amount. */
+  /** Why a user's statement, which may write any amount, can't run; null: it can. */
   lackForStatement({ deletes }: { deletes: boolean }): string | null {
     const free = this.#space.freeBytes();
     const needed = deletes ? DELETE_BYTES : STATEMENT_BYTES;
@@ -93,7 +80,7 @@ export class DiskRoom {
     );
   }
 
-  /** @param reusableBytes of the file's blocks that hold nothing. */
+  /** @param reusableBytes the file's free blocks. */
   checkpointed(reusableBytes: number): void {
     this.#reusableBytes = reusableBytes;
     this.#cautious = false;

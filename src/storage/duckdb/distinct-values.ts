@@ -1,4 +1,3 @@
-/** Tickers and parts that are stored. */
 import { type KindName, kindOf, type RowKind } from "../model/kinds.ts";
 import { storable } from "./lines.ts";
 import type { Param } from "./session.ts";
@@ -10,7 +9,7 @@ export function seriesSql({ part }: RowKind): string[] {
   return part === null ? ["ticker"] : ["ticker", `"${part}"`];
 }
 
-/** The next tickers of a table that is there. */
+/** The table must exist. */
 export async function storedTickers(
   rows: Rows,
   kind: KindName,
@@ -25,7 +24,7 @@ export async function storedTickers(
   return found.map(([ticker]) => String(ticker));
 }
 
-/** The parts of a ticker in a table that is there; none where the kind has no parts. */
+/** The table must exist. A kind without parts has none. */
 export async function storedParts(rows: Rows, kind: KindName, ticker: string): Promise<string[]> {
   const { table, part } = kindOf(kind);
   if (part === null) return [];

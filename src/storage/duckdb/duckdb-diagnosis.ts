@@ -1,6 +1,6 @@
 /**
- * What `doctor` finds out about a DuckDB file. It opens the file read-only, for which no other
- * process may have it open.
+ * Examines a DuckDB file for `doctor`. Opens it read-only, which fails while another process has it
+ * open.
  */
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
@@ -19,16 +19,15 @@ import {
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { TABLE_NAMES } from "../model/kinds.ts";
+import { MAGIC, MAGIC_OFFSET } from "./file-format.ts";
 import { describeForeign } from "./own-objects.ts";
 import { isOpenElsewhere, openReadOnly } from "./read-only-file.ts";
-import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLES } from "./schema.ts";
+import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLES, texts } from "./schema.ts";
 import type { Session } from "./session.ts";
 
-const MAGIC = "DUCK";
-const MAGIC_OFFSET = 8;
-/** 16 times what a WAL reaches before DuckDB brings it into the file. */
+/** 16 times the length that wants a checkpoint. */
 const WAL_LARGE_BYTES = 256 * 1024 * 1024;
-/** Rows of one of DuckDB's row groups. */
+/** DuckDB's row groups have up to so many rows. */
 const PART_ROWS_MAX = 122_880;
 /** About 2 GB of the file. */
 const LOOSE_PARTS_MANY = 4_000;
@@ -98,7 +97,7 @@ function diagnoseFile(path: string): Finding {
   if (stat.size === 0) return emptyFile(path);
   let magic: string;
   try {
-    // Opened as the server does, for writing too.
+    // Opens for writing too, as the server does.
     magic = readBytes(path, "r+", MAGIC_OFFSET, MAGIC.length);
   } catch (error) {
     return noAccess(path, error);
@@ -155,7 +154,7 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
       return {
         level: "ok",
         subject,
-        finding: `version ${schema.version}; starting the server adds the log of updates, which makes it version ${SCHEMA_VERSION}`,
+        finding: `version ${schema.version}; starting the server brings it to ${SCHEMA_VERSION}, which adds tables and rewrites no rows of yours`,
       };
     case "old":
       return {
@@ -169,7 +168,7 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
   }
 }
 
-/** No index keeps keys unique: the writer does, and SQL of users can store one twice. */
+/** No index keeps keys unique: users' SQL can store one twice. */
 async function diagnoseKeys(session: Session): Promise<Finding> {
   const subject = "keys";
   try {
@@ -189,15 +188,15 @@ async function diagnoseKeys(session: Session): Promise<Finding> {
         "reads return all of these rows; delete all but one of each by their rowid with execute_sql, after a copy of the file",
     };
   } catch (error) {
-    // A table without its columns, or too little memory: what is stored is as it was.
+    // The cause is a table without its columns, or little memory; the rows are unharmed.
     const finding = `not counted: ${messageOf(error).split("\n")[0]!}`;
     return { level: "warning", subject, finding, advice: "see what the other checks say" };
   }
 }
 
 /**
- * Each checkpoint of a server begins a new part of the tables that it writes to, and takes 0.5 MB
- * at least: see `duckdb-file.ts`.
+ * Each checkpoint begins a new part, of at least 0.5 MB, in the tables that it writes: see
+ * `NO_JOINING` in duckdb-file.ts.
  */
 async function diagnoseParts(session: Session): Promise<Finding> {
   const subject = "parts";
@@ -221,13 +220,12 @@ async function diagnoseParts(session: Session): Promise<Finding> {
   };
 }
 
-/** DuckDB keeps a checksum of every block: reading every value checks them all. */
+/** DuckDB keeps a checksum of every block, so reading every value checks them all. */
 async function diagnoseIntegrity(session: Session): Promise<Finding> {
   const subject = "integrity";
   try {
-    const names = TABLE_NAMES.map((name) => `'${name}'`).join(", ");
     const tables = await session.rows(
-      `SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND table_name IN (${names})`,
+      `SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND table_name IN (${texts(TABLE_NAMES)})`,
     );
     for (const [name] of tables) await session.rows(`SELECT bit_xor(hash(t)) FROM ${String(name)} t`);
     return {

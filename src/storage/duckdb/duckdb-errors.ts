@@ -1,13 +1,7 @@
-/**
- * What an error of DuckDB says about the next try. The driver hands out plain errors: their class
- * is the beginning of the text.
- */
+/** Classes of DuckDB's errors. The driver throws plain errors whose text begins with the class. */
 import { messageOf } from "../../protocol/message-of.ts";
 
-/**
- * Two transactions changed the same rows, or the shape of the same table: one of them may try
- * again.
- */
+/** Another transaction changed the same rows or table: a new try may succeed. */
 export function isConflict(error: unknown): boolean {
   const text = messageOf(error);
   return (
@@ -16,12 +10,12 @@ export function isConflict(error: unknown): boolean {
   );
 }
 
-/** A commit that finds no memory says so under another class; nothing of it is kept. */
+/** A commit without memory has another class; it keeps nothing. */
 export function isOutOfMemory(error: unknown): boolean {
   return /^Out of Memory Error:|failed to (pin|allocate) /.test(messageOf(error));
 }
 
-/** Of a ROLLBACK: there is nothing to roll back. */
+/** A ROLLBACK found no transaction. */
 export function hasNoTransaction(error: unknown): boolean {
   return messageOf(error).includes("no transaction is active");
 }
@@ -32,18 +26,14 @@ export function isFatal(error: unknown): boolean {
 }
 
 /**
- * The rows are at fault, by a rule that users made with SQL; not the disk or memory, which the next
- * save would meet too, nor a table that is gone or has lost a column. Of errors of statements that
- * write the rows themselves.
+ * For statements that write rows: a rule that users made refuses the rows. Lack of disk or memory,
+ * or a missing table, is not the rows' fault.
  */
 export function isRefusal(error: unknown): boolean {
   return /^(Constraint|Conversion|Out of Range) Error:/.test(messageOf(error));
 }
 
-/**
- * A table of the server is gone, or has lost a column or its type. Of errors of the server's own
- * statements.
- */
+/** For the server's statements: a table of the server is gone, or has lost a column or its type. */
 export function isBroken(error: unknown): boolean {
   return /^(Catalog|Binder|Conversion|Mismatch Type) Error:/.test(messageOf(error));
 }
@@ -52,12 +42,11 @@ export function isReadOnlyRefusal(error: unknown): boolean {
   return messageOf(error).includes("transaction is launched in read-only mode");
 }
 
-/** A statement names a file, which the instance's settings keep from it. */
 export function isFileRefusal(error: unknown): boolean {
   return messageOf(error).includes("file system operations are disabled by configuration");
 }
 
-/** Its first line without its class, and the rest, which points at the place in the statement. */
+/** The first line without its class, and the rest, which points into the statement. */
 export function wordsOf(error: unknown): { message: string; rest: string | null } {
   const [first = "", ...rest] = messageOf(error).split("\n");
   const tail = rest.join("\n").trim();

@@ -1,8 +1,7 @@
 /**
- * The reads of every worker, in the process that has the file open. DuckDB finds and sorts the rows
- * on its own threads; their JSON is made here, a millisecond of work at a time. An answer of more
- * than `SMALL_ROWS_MAX` rows comes in pages, read as its reader takes them, in one transaction and
- * so from one snapshot.
+ * The reads of every worker, in the process that has the file open. DuckDB finds and sorts rows on
+ * its own threads; this process makes their JSON, a millisecond of work at a time. Answers of more
+ * than `SMALL_ROWS_MAX` rows come in pages, from one snapshot.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
 import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
@@ -19,13 +18,13 @@ import type { UpdateLog } from "./update-log.ts";
 import { DuckDbUpdates } from "./update-reads.ts";
 
 const SMALL_ROWS_MAX = 1_000;
-/** Bounds of an unbounded range: those of what can be asked for. */
+/** The oldest and newest stamps that a client can ask for. */
 const FIRST_DATE = "0001-01-01";
 const LAST_DATE = "9999-12-31";
 const FIRST = `${FIRST_DATE} 00:00:00`;
 const LAST = `${LAST_DATE} 23:59:59.999999`;
 
-/** One after the other, newest first: on one date the first in this order counts. */
+/** The newest of all wins; on one date the first in this order. */
 const LATEST_PRICE_SQL = `SELECT price FROM (${[
   ["price", "timestamp", "realtime_data", "AND type = 'quote'", ", seq DESC"],
   ["price", "timestamp", "realtime_data", "AND type = 'trade'", ", seq DESC"],
@@ -41,10 +40,7 @@ const LATEST_PRICE_SQL = `SELECT price FROM (${[
   )
   .join(" UNION ALL ")}) ORDER BY date DESC, kind LIMIT 1`;
 
-/**
- * That every table is there with the columns that saves need: where one isn't, no save can be
- * stored.
- */
+/** Fails if a table lacks a column that saves need. */
 const PROBE_SQL = [
   ...TABLES.map(({ name, columns }) => `SELECT ${columns.map(([column]) => column).join(", ")} FROM ${name}`),
   "SELECT ticker, date, closes, emas, recent, closes_hash FROM daily_checkpoints",

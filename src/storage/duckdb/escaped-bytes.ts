@@ -1,4 +1,4 @@
-/** Long texts of DuckDB become JSON without ever being JavaScript's. */
+/** Escapes long texts of DuckDB without making JavaScript strings of them. */
 const encoder = new TextEncoder();
 
 const ESCAPES = new Map<number, string>(

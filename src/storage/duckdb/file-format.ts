@@ -1,11 +1,13 @@
-/** The first bytes of a DuckDB file: a header, and two that checkpoints write in turn. */
+/**
+ * The first bytes of a DuckDB file: a header, then two that checkpoints write in turn, each with a
+ * checksum and the number of the checkpoint (duckdb.org/docs/internals/storage).
+ */
 import type { FileFormat } from "../opened-file.ts";
 
-const MAGIC = "DUCK";
-const MAGIC_OFFSET = 8;
+export const MAGIC = "DUCK";
+export const MAGIC_OFFSET = 8;
 const HEADERS_AT = [4_096, 8_192];
 const HEADERS_END = 12_288;
-/** After the checksum: how many checkpoints there were. */
 const ITERATION_OFFSET = 8;
 
 export const DUCKDB_FORMAT: FileFormat = {
@@ -13,9 +15,9 @@ export const DUCKDB_FORMAT: FileFormat = {
   readHead(bytes) {
     if (bytes.toString("latin1", MAGIC_OFFSET, MAGIC_OFFSET + MAGIC.length) !== MAGIC) return null;
     const iterations = HEADERS_AT.map((at) => Number(bytes.readBigUInt64LE(at + ITERATION_OFFSET)));
-    // The number of blocks is written before a checkpoint cuts those off that are free.
+    // The header's number of blocks gives no bound: a checkpoint cuts off free ones afterwards.
     return { generation: Math.max(...iterations), bytesMin: HEADERS_END };
   },
-  // The WAL goes with each checkpoint, see `DuckDbFile.checkPresent`.
+  // Each checkpoint removes the WAL: `DuckDbFile` watches it.
   companions: [],
 };

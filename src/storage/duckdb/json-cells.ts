@@ -1,7 +1,6 @@
 /**
- * Writes cells of a result as JSON, straight from DuckDB's vectors. Lists and long texts are
- * written piece by piece, so that one cell of hundreds of megabytes neither holds up the process
- * nor fills its memory.
+ * Writes cells of a result as JSON, straight from DuckDB's vectors. Lists and long texts come piece
+ * by piece, so a cell of hundreds of megabytes neither blocks the process nor fills its memory.
  */
 import {
   DuckDBArrayVector,
@@ -23,24 +22,21 @@ import { badRequest } from "../../protocol/errors.ts";
 import { type AnswerRows, membersOf } from "../sql-answer.ts";
 import { escapedBytes } from "./escaped-bytes.ts";
 
-/** Longer texts and BLOBs are written in such blocks; 3 n bytes, so that base64 can be joined. */
+/** Longer texts and BLOBs are written in blocks. Base64 of 3 n bytes can be joined. */
 const BLOCK_BYTES = 3 * 64 * 1024;
-/** Items of a list between two chances of a pause. */
+/** Items of a list between two possible pauses. */
 const ITEMS_PER_TURN = 64;
-/** Bound on values whose text is made whole: BIT, BIGNUM, GEOMETRY, VARIANT. */
+/** Bounds values whose text is made whole: BIT, BIGNUM, GEOMETRY, VARIANT. */
 const ODD_VALUE_BYTES_MAX = 64 * 1024;
 
-/**
- * Writes one cell. For a large one it returns a generator that writes the rest, and yields wherever
- * the event loop may have a turn.
- */
+/** Writes one cell, or returns a generator for a large one, which yields for the event loop. */
 export type Cells = (index: number, out: AnswerRows) => Generator<void> | null;
 
 const INT64_END = 2 ** 63;
 
 /**
- * Integers and decimals keep all digits, BLOBs become base64, what isn't finite becomes null. What
- * JSON has no form for becomes DuckDB's own text.
+ * Integers and decimals keep all digits, BLOBs become base64, infinite numbers null. Types without
+ * a form in JSON become DuckDB's own text.
  */
 export function cellsOf(vector: DuckDBVector): Cells {
   if (vector instanceof DuckDBVarCharVector) return texts(vector);
@@ -57,23 +53,45 @@ export function cellsOf(vector: DuckDBVector): Cells {
     vector instanceof DuckDBGeometryVector
   ) {
     const view = inside<DataView>(vector, "dataView");
-    const validity = validityOf(vector);
-    return plain(vector, (index) => {
-      if (byteLength(view, index) > ODD_VALUE_BYTES_MAX) refuseValue(vector, validity, index);
-    });
+    return bounded(vector, (index) => byteLength(view, index) > ODD_VALUE_BYTES_MAX);
   }
   return plain(vector);
 }
 
-function plain(vector: DuckDBVector, check: (index: number) => void = () => {}): Cells {
+function plain(vector: DuckDBVector): Cells {
   return (index, out) => {
-    check(index);
     out.add(encodeScalar(vector.getItem(index)));
     return null;
   };
 }
 
-/** As `cellsOf` writes it. */
+/**
+ * DuckDB's own text, which is made whole.
+ *
+ * @throws RequestError 400 a value is too large for that.
+ */
+function bounded(
+  vector: DuckDBVector,
+  isTooLarge: (index: number) => boolean,
+  validity = validityOf(vector),
+): Cells {
+  const cells = plain(vector);
+  return (index, out) => {
+    if (!validity.itemValid(index) || !isTooLarge(index)) return cells(index, out);
+    throw badRequest(`execute_sql: a value of type ${vector.type} can't be answered as it is`, {
+      hint: "Cast it to VARCHAR or JSON.",
+    });
+  };
+}
+
+function nullable(validity: Validity, cells: Cells): Cells {
+  return (index, out) => {
+    if (validity.itemValid(index)) return cells(index, out);
+    out.add("null");
+    return null;
+  };
+}
+
 export function encodeScalar(value: DuckDBValue): string {
   if (value === null || value === undefined) return "null";
   if (typeof value === "number") return encodeNumber(value);
@@ -82,7 +100,7 @@ export function encodeScalar(value: DuckDBValue): string {
   return JSON.stringify(String(value));
 }
 
-/** Whole numbers have all digits, so that a volume prints the same whatever its column's type. */
+/** Whole numbers keep all digits, so a volume prints the same in a column of any type. */
 function encodeNumber(value: number): string {
   if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < INT64_END)
     return String(BigInt(value));
@@ -90,78 +108,63 @@ function encodeNumber(value: number): string {
 }
 
 function texts(vector: DuckDBVarCharVector): Cells {
-  const view = inside<DataView>(vector, "dataView");
-  const validity = validityOf(vector);
-  const bytesOf = bytesIn(vector, view);
   const decoder = new TextDecoder();
-  return (index, out) => {
-    if (!validity.itemValid(index)) {
-      out.add("null");
-      return null;
-    }
-    const length = byteLength(view, index);
-    if (length > BLOCK_BYTES) out.expect(length);
-    // Not `getItem`, which keeps each text for as long as the vector lives.
-    const bytes = bytesOf(index)!;
-    if (length > BLOCK_BYTES) return longText(bytes, out);
-    out.add(JSON.stringify(decoder.decode(bytes)));
-    return null;
-  };
-}
-
-function* longText(bytes: Uint8Array, out: AnswerRows): Generator<void> {
-  out.add('"');
-  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-    out.addBytes(escapedBytes(bytes.subarray(at, at + BLOCK_BYTES)));
-    yield;
-  }
-  out.add('"');
+  return strings(vector, {
+    // `getItem` would keep each text for as long as the vector lives.
+    bytesAt: bytesIn(vector),
+    whole: (bytes) => JSON.stringify(decoder.decode(bytes)),
+    addBlock: (bytes, out) => out.addBytes(escapedBytes(bytes)),
+  });
 }
 
 function blobs(vector: DuckDBBlobVector): Cells {
-  const view = inside<DataView>(vector, "dataView");
-  const validity = validityOf(vector);
-  return (index, out) => {
-    if (!validity.itemValid(index)) {
-      out.add("null");
-      return null;
-    }
-    const length = byteLength(view, index);
-    if (length > BLOCK_BYTES) out.expect(length);
-    const bytes = vector.getItemBytes(index)!;
-    if (length > BLOCK_BYTES) return longBlob(bytes, out);
-    out.add(`"${bytes.toBase64()}"`);
-    return null;
-  };
+  return strings(vector, {
+    bytesAt: (index) => vector.getItemBytes(index),
+    whole: (bytes) => `"${bytes.toBase64()}"`,
+    addBlock: (bytes, out) => out.add(bytes.toBase64()),
+  });
 }
 
-function* longBlob(bytes: Uint8Array, out: AnswerRows): Generator<void> {
+interface StringForm {
+  bytesAt(index: number): Uint8Array | null;
+  whole(bytes: Uint8Array): string;
+  addBlock(bytes: Uint8Array, out: AnswerRows): void;
+}
+
+function strings(vector: DuckDBVector, { bytesAt, whole, addBlock }: StringForm): Cells {
+  const view = inside<DataView>(vector, "dataView");
+  return nullable(validityOf(vector), (index, out) => {
+    const length = byteLength(view, index);
+    if (length > BLOCK_BYTES) {
+      out.expect(length);
+      return longString(bytesAt(index)!, out, addBlock);
+    }
+    out.add(whole(bytesAt(index)!));
+    return null;
+  });
+}
+
+function* longString(bytes: Uint8Array, out: AnswerRows, addBlock: StringForm["addBlock"]): Generator<void> {
   out.add('"');
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-    out.add(bytes.subarray(at, at + BLOCK_BYTES).toBase64());
+    addBlock(bytes.subarray(at, at + BLOCK_BYTES), out);
     yield;
   }
   out.add('"');
 }
 
 function lists(vector: DuckDBListVector): Cells {
-  const validity = validityOf(vector);
   const items = cellsOf(vector.childVector);
-  return function* (index, out) {
-    if (!validity.itemValid(index)) out.add("null");
-    else
-      yield* list(items, { from: vector.getEntryOffset(index), length: vector.getEntryLength(index) }, out);
-  };
+  return nullable(validityOf(vector), (index, out) => {
+    const [from, length] = [vector.getEntryOffset(index), vector.getEntryLength(index)];
+    return list(items, { from, length }, out);
+  });
 }
 
 function arrays(vector: DuckDBArrayVector): Cells {
-  const validity = validityOf(vector);
   const items = cellsOf(inside<DuckDBVector>(vector, "childData"));
   const { length } = vector.type;
-  return function* (index, out) {
-    if (!validity.itemValid(index)) out.add("null");
-    else yield* list(items, { from: index * length, length }, out);
-  };
+  return nullable(validityOf(vector), (index, out) => list(items, { from: index * length, length }, out));
 }
 
 function* list(
@@ -185,11 +188,7 @@ function structs(vector: DuckDBStructVector): Cells {
     prefix,
     cells: cellsOf(vector.entryVectorAt(index)),
   }));
-  return function* (index, out) {
-    if (!vector.isItemValid(index)) {
-      out.add("null");
-      return;
-    }
+  return nullable(validityOf(vector), function* (index, out) {
     out.add("{");
     for (const { prefix, cells } of members) {
       out.add(prefix);
@@ -197,7 +196,7 @@ function structs(vector: DuckDBStructVector): Cells {
       if (rest !== null) yield* rest;
     }
     out.add("}");
-  };
+  });
 }
 
 function maps(vector: DuckDBMapVector): Cells {
@@ -205,13 +204,9 @@ function maps(vector: DuckDBMapVector): Cells {
   const validity = validityOf(entries);
   const pairs = entries.childVector as DuckDBStructVector;
   const keys = pairs.entryVectorAt(0);
-  if (isNested(keys)) return plain(vector, (index) => refuseValue(vector, validity, index));
+  if (isNested(keys)) return bounded(vector, () => true, validity);
   const values = cellsOf(pairs.entryVectorAt(1));
-  return function* (index, out) {
-    if (!validity.itemValid(index)) {
-      out.add("null");
-      return;
-    }
+  return nullable(validity, function* (index, out) {
     const from = entries.getEntryOffset(index);
     const length = entries.getEntryLength(index);
     out.expect(5 * length); // "":0,
@@ -223,28 +218,23 @@ function maps(vector: DuckDBMapVector): Cells {
       if (i % ITEMS_PER_TURN === 0) yield;
     }
     out.add("}");
-  };
+  });
 }
 
-/** Text, as DuckDB writes it. */
 function unions(vector: DuckDBUnionVector): Cells {
   const members = inside<DuckDBStructVector>(vector, "structVector");
-  const validity = validityOf(members);
-  const nested = vector.type.memberTypes.some((_, member) => isNested(members.entryVectorAt(member + 1)));
-  return nested ? plain(vector, (index) => refuseValue(vector, validity, index)) : plain(vector);
+  const { memberTypes } = vector.type;
+  const nested = memberTypes.some((_, member) => isNested(members.entryVectorAt(member + 1)));
+  return nested ? bounded(vector, () => true, validityOf(members)) : plain(vector);
 }
 
-/** Text, as DuckDB writes it. */
 function variants(vector: DuckDBVariantVector): Cells {
   const nodes = inside<DuckDBListVector>(vector, "valuesList");
-  const data = inside<DuckDBBlobVector>(vector, "dataBlob");
-  const view = inside<DataView>(data, "dataView");
+  const view = inside<DataView>(inside<DuckDBBlobVector>(vector, "dataBlob"), "dataView");
   const validity = validityOf(inside<DuckDBStructVector>(vector, "structVec"));
-  return plain(vector, (index) => {
-    const isLarge =
-      nodes.getEntryLength(index) > ODD_VALUE_BYTES_MAX / 16 || byteLength(view, index) > ODD_VALUE_BYTES_MAX;
-    if (isLarge) refuseValue(vector, validity, index);
-  });
+  const isTooLarge = (index: number) =>
+    nodes.getEntryLength(index) > ODD_VALUE_BYTES_MAX / 16 || byteLength(view, index) > ODD_VALUE_BYTES_MAX;
+  return bounded(vector, isTooLarge, validity);
 }
 
 function isNested(vector: DuckDBVector): boolean {
@@ -258,16 +248,6 @@ function isNested(vector: DuckDBVector): boolean {
   ].some((kind) => vector instanceof kind);
 }
 
-function refuseValue(vector: DuckDBVector, validity: Validity, index: number): void {
-  if (validity.itemValid(index)) throw needsCast(vector);
-}
-
-function needsCast(vector: DuckDBVector): Error {
-  return badRequest(`execute_sql: a value of type ${vector.type} can't be answered as it is`, {
-    hint: "Cast it to VARCHAR or JSON.",
-  });
-}
-
 function trimmed(decimal: string): string {
   return decimal.includes(".") ? decimal.replace(/\.?0+$/, "") : decimal;
 }
@@ -276,10 +256,10 @@ interface Validity {
   itemValid(index: number): boolean;
 }
 
-/** The bytes of texts, as the vector of BLOBs gives them: both are stored in the same way. */
-function bytesIn(vector: DuckDBVarCharVector, view: DataView): (index: number) => Uint8Array | null {
+/** Reads texts through a vector of BLOBs: DuckDB stores both in the same way. */
+function bytesIn(vector: DuckDBVarCharVector): StringForm["bytesAt"] {
   const bytes: DuckDBBlobVector = Reflect.construct(DuckDBBlobVector, [
-    view,
+    inside(vector, "dataView"),
     validityOf(vector),
     inside(vector, "vector"),
     0,
@@ -288,7 +268,7 @@ function bytesIn(vector: DuckDBVarCharVector, view: DataView): (index: number) =
   return (index) => bytes.getItemBytes(index);
 }
 
-/** The length of a text or a BLOB; of a NULL, any number. */
+/** The length of a text or BLOB. Meaningless for NULL. */
 function byteLength(view: DataView, index: number): number {
   return view.getUint32(index * 16, true);
 }
@@ -297,7 +277,7 @@ function validityOf(vector: DuckDBVector): Validity {
   return inside<Validity>(vector, "validity");
 }
 
-/** Private parts of @duckdb/node-api's vectors, whose public ways build whole values. */
+/** Reads private fields of @duckdb/node-api's vectors, whose public methods build whole values. */
 export function inside<T>(vector: DuckDBVector, field: string): T {
   const value: unknown = Reflect.get(vector, field);
   if (typeof value !== "object" || value === null)

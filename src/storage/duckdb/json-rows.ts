@@ -1,4 +1,4 @@
-/** The columns of an answer's rows, and how their cells are written. */
+/** Declares the columns of an answer's rows, and encodes their chunks. */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import type { RowRange } from "../contract.ts";
 import { type KindColumn, kindOf, type RowKind } from "../model/kinds.ts";
@@ -13,7 +13,7 @@ import {
   writeStamps,
 } from "./wire-cells.ts";
 
-/** One member of a row's JSON: a text that all rows share, or a column. */
+/** A member of a row's JSON: a text that all rows share, or a column. */
 type Member = { name: string; text: string } | { name: string; column: string; write: WriteCells };
 
 export interface RowSource {
@@ -21,9 +21,7 @@ export interface RowSource {
   /** In the order of the JSON. */
   members: Member[];
   stampType: "DATE" | "TIMESTAMP";
-  /**
-   * Oldest first. `place` is the row's own number: a key that a user stored twice has an order too.
-   */
+  /** Oldest first. `place` is the rowid: it orders rows of a key that a user stored twice. */
   order: string[];
 }
 
@@ -60,18 +58,15 @@ function valueMember({ name, type }: KindColumn): Member {
   return { name, column: name, write };
 }
 
-/** What a query selects for the members that are columns. */
+/** SQL for the members that are columns. */
 export function columnsSql({ members }: RowSource): string {
   return members.flatMap((member) => ("column" in member ? [member.column] : [])).join(", ");
 }
 
-/**
- * The JSON of a chunk's rows, joined by commas. The first columns of the chunk are those of
- * `columnsSql`.
- */
+/** Joins a chunk's rows by commas. The chunk begins with the columns of `columnsSql`. */
 export function encodeRows({ members }: RowSource, chunk: DuckDBDataChunk): string {
   const columns = members.filter((member) => "column" in member);
-  /** Of a row: what stands before each cell, the cell, and at last the row's end. */
+  /** Each row has a text before each cell, the cell, and an end. */
   const step = columns.length * 2 + 1;
   const parts = new Array<string>(chunk.rowCount * step);
   let before = "{";
@@ -93,9 +88,9 @@ export function encodeRows({ members }: RowSource, chunk: DuckDBDataChunk): stri
 }
 
 /**
- * A count as text, null if there is none or it isn't finite; whole ones without a fraction.
+ * A count as text, whole ones without a fraction; null if it isn't finite.
  *
- * @param type as known: the column may have changed to a wider one since.
+ * @param type as last known: the column may have a wider one by now.
  */
 export function countAsText(column: string, type = "BIGINT"): string {
   if (!/^(DECIMAL|DOUBLE|FLOAT)/.test(type)) return `${column}::VARCHAR`;

@@ -1,36 +1,31 @@
 /**
- * Watches the memory of the process while statements of users run. DuckDB counts its tables and
- * results; some functions (`levenshtein`, `damerau_levenshtein`) and the answers take more.
+ * Watches the process's memory while users' statements run. DuckDB doesn't count what answers and
+ * functions such as `levenshtein` take.
  */
 import { MIB } from "../../config/units.ts";
 
 /** DuckDB writes about 5 MB a millisecond. */
 const LOOK_EVERY_MS = 25;
-/** Beside DuckDB's memory: the process, answers on their way, and what allocators keep. */
+/** Room besides DuckDB's memory: the process, answers under way, and what allocators keep. */
 const ROOM_BYTES = 1536 * MIB;
 const LEAST_ROOM_BYTES = 256 * MIB;
-/** Part of what all processes of the server may take. */
+/** A share of the bound of all processes of the server. */
 const SHARE_OF_SERVER = 0.6;
-/** Memory grows so far beyond the limit only if a statement doesn't stop. */
+/** Memory grows this far beyond the limit only if a statement doesn't stop. */
 const LAST_ROOM_BYTES = 1024 * MIB;
 const LAST_SHARE_OF_SERVER = 0.2;
-/** A statement may take this much more than what stays taken after others. */
+/** A statement may take this much more than earlier ones have left. */
 const AFTER_OTHERS_BYTES = 128 * MIB;
-/**
- * If the process has grown by more when a statement ends, garbage is collected: the runtime doesn't
- * know how large results of DuckDB are.
- */
+/** More growth calls for a garbage collection: the runtime doesn't know the sizes of results. */
 const LEAVINGS_BYTES = 128 * MIB;
 
 export interface MemoryWatchOptions {
-  /** For DuckDB. */
   memoryLimitMb: number;
-  /** For all processes of the server; null: no bound. */
+  /** Null: no bound. */
   serverMemoryBytes: number | null;
   residentBytes?: () => number;
-  /** Stops all statements of users. */
   stop(reason: string): void;
-  /** Ends the process with the reason; null where it has other work to do. */
+  /** Null: the process has other work. */
   endProcess: ((reason: string) => void) | null;
 }
 
@@ -41,7 +36,7 @@ export class MemoryWatch {
   readonly #lastRoom: number;
   #limit = 0;
   #bytesBefore = 0;
-  /** At the last look, if it stopped statements. */
+  /** Null if the last look stopped no statements. */
   #bytesAtStop: number | null = null;
   #timer: Timer | null = null;
   #running = 0;
@@ -61,7 +56,7 @@ export class MemoryWatch {
   begin(): void {
     this.#running++;
     if (this.#timer !== null) return;
-    // What earlier statements left must not end later ones.
+    // Earlier statements' leavings must not end later ones.
     this.#bytesBefore = this.#residentBytes();
     this.#limit = Math.max(this.#fixedLimit, this.#bytesBefore + AFTER_OTHERS_BYTES);
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
@@ -82,7 +77,7 @@ export class MemoryWatch {
     this.#bytesAtStop = bytes > this.#limit ? bytes : null;
     if (this.#bytesAtStop === null) return;
     const { stop, endProcess } = this.#options;
-    // A stopped statement gives memory back in a moment; one that doesn't heed takes more.
+    // A statement that heeds its stop gives memory back; another takes more.
     const grows = bytesAtStop !== null && bytes > bytesAtStop;
     if (grows && bytes > this.#limit + this.#lastRoom && endProcess !== null) {
       endProcess(`SQL that was stopped goes on taking memory, ${megabytes(bytes)} MB by now`);

@@ -1,12 +1,12 @@
 /**
- * The newest stored stamp of every series. Most records of a feed are newer, and so meet no stored
- * row: to know that without asking halves the time of a small commit.
+ * The newest stored stamp of every series. Most records of a feed are newer, so they need no
+ * look-up of a stored row. That halves the time of a small commit.
  */
 
 import type { RowKind } from "../model/kinds.ts";
 import type { Session } from "./session.ts";
 
-/** Series remembered, about 20 MB; of a database with more, every record is looked up. */
+/** Bounds the memory to about 20 MB. With more series, every record is looked up. */
 const SERIES_MAX = 200_000;
 
 export const STAMP_FORMATS = {
@@ -17,20 +17,17 @@ export const STAMP_FORMATS = {
 
 export class NewestStored {
   readonly #kind: RowKind;
-  /** By ticker, then by part; null: too many. */
+  /** By ticker, then by part; null: too many series. */
   #byTicker: Map<string, Map<string, string>> | null = null;
   #count = 0;
-  /** Commits of others that the map knows of. */
+  /** The number of users' commits at the last refresh. */
   #asOf = -1;
 
   constructor(kind: RowKind) {
     this.#kind = kind;
   }
 
-  /**
-   * Reads the whole table, about 1 s for 100 million rows, if users have written since the last
-   * call.
-   */
+  /** Reads the table if users have committed meanwhile: 1 s for 100 million rows. */
   async refresh(session: Session, foreignCommits: number): Promise<void> {
     if (this.#asOf === foreignCommits) return;
     const { table, stamp, part } = this.#kind;
@@ -44,14 +41,14 @@ export class NewestStored {
     this.#asOf = foreignCommits;
   }
 
-  /** May a row with this stamp be stored? False is certain. */
+  /** False is certain. */
   mayHold(ticker: string, part: string, stamp: string): boolean {
     if (this.#byTicker === null) return true;
     const newest = this.#byTicker.get(ticker)?.get(part);
     return newest !== undefined && stamp <= newest;
   }
 
-  /** A row with this stamp has been committed. */
+  /** Takes note of a committed row. */
   note(ticker: string, part: string, stamp: string): void {
     if (this.#byTicker === null) return;
     let parts = this.#byTicker.get(ticker);

@@ -1,26 +1,6 @@
 /**
- * The DuckDB driver. One process, the hub, has the file open, once: DuckDB lets no second process
- * in, not even to read. Reads, saves and SQL written by users run side by side on connections of
- * one instance.
- *
- * What holds them together:
- * - Every call of DuckDB takes a thread of the runtime's pool while it lasts. `slots.ts` bounds the
- *   calls of each kind; a process that opens a database should be started with UV_THREADPOOL_SIZE
- *   of at least `THREAD_POOL_SIZE`. With less, users' statements run one at a time.
- * - Saves are committed one batch at a time; SQL of users commits in turn with them (`turns.ts`)
- *   but runs beside them. A save that meets a user's transaction in the same rows has it rolled
- *   back.
- * - A read that begins after a commit has been answered sees it: each takes a snapshot of its own.
- * - The tables have no indexes (`schema.ts`). The writer keeps keys unique, and
- *   `statement-guard.ts` does for users' statements. A user who inserts what a feed is saving in
- *   the same moment can store a key twice; reads show both rows.
- * - Macros of users never change what the server's own statements mean: see `own-names.ts`.
- * - DuckDB's streaming results end without a word when they fail half way, so none is used: large
- *   answers are read in pages within one transaction, and results of users are built whole, up to
- *   their row limit.
- * - COPY could write to the database's own files, a function that reads them gives up the lock on
- *   them, and logging to a file ends the process; none is kept out by DuckDB's settings, but by
- *   `user-sql-statement.ts` and `refused-functions.ts`.
+ * Opens the DuckDB driver: one instance, in one process, whose connections serve reads, saves and
+ * users' SQL side by side. DESIGN.md says why it works as it does.
  */
 
 import { existsSync } from "node:fs";
@@ -42,19 +22,16 @@ export interface OpenDuckDb extends HeldDatabase {
   readonly writer: DuckDbWriter;
   readonly reader: DuckDbReader;
   readonly sql: InterruptibleSql;
-  /** On a connection of its own. */
+  /** Opens a connection of its own. */
   openTransfer(): Promise<TransferReader>;
-  /**
-   * Stops SQL of users, waits for the commit and the reads under way, and brings the WAL into the
-   * file.
-   */
+  /** Stops users' SQL, waits for the commit and reads under way, and runs a checkpoint. */
   close(): Promise<void>;
 }
 
 /**
- * Opens, and creates or upgrades as needed, the one database of this process.
+ * Opens the one database of this process; creates or upgrades it as needed.
  *
- * @throws Error it can't be opened. The process should end then, see `DuckDbFile.open`.
+ * @throws Error The process should end then: see `DuckDbFile.open`.
  */
 export async function openDuckDb(options: DuckDbOptions): Promise<OpenDuckDb> {
   const { path } = options;

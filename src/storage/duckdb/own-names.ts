@@ -1,25 +1,23 @@
 /**
- * What names mean in the server's own statements. Macros of users can have the names of built-in
- * functions, even of operators, and come first where a connection is left as it is. The server's
- * look into DuckDB's own schema first, and only then among what the file holds.
- *
- * What is created needs its schema before its name then.
+ * Fixes what names mean in the server's own statements. Users' macros can have names of built-in
+ * functions and operators, and come first by default. The server's connections look into DuckDB's
+ * own schema first. So a statement that creates an object must name its schema.
  */
 import type { DuckDBConnection } from "@duckdb/node-api";
 
 export interface OwnNames {
-  /** Of the file, quoted. Statements that name none mean DuckDB's own. */
+  /** The file's database, quoted. The default would be DuckDB's own. */
   database: string;
-  /** The schema of the file's tables, for what is created: `"stocks".main`. */
+  /** The schema of the file's tables: `"stocks".main`. */
   schema: string;
-  /** To run on a connection of the server. */
+  /** Gives a connection the server's names. */
   begin: string;
-  /** To run before a statement of a user's on the same connection. */
+  /** Gives it a user's names again. */
   end: string;
 }
 
 export async function ownNames(connection: DuckDBConnection): Promise<OwnNames> {
-  // The one name that must be whole: the connection is still a user's.
+  // The connection still has a user's names, so this one is qualified.
   const result = await connection.run("SELECT system.main.current_database()");
   const [row] = await result.getRows();
   const database = `"${String(row![0]).replaceAll('"', '""')}"`;

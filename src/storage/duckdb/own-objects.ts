@@ -1,17 +1,16 @@
 /**
- * The server's own tables, and what a file can hold that gets in their way: found at the start, and
- * in the transaction of each user's statement.
+ * Finds what gets in the way of the server's own tables: at the start, and in the transaction of
+ * each user's statement.
  */
 import { TABLE_NAMES } from "../model/kinds.ts";
-import { BOOKKEEPING_TABLES } from "./schema.ts";
+import { BOOKKEEPING_TABLES, texts } from "./schema.ts";
 import type { Session } from "./session.ts";
 
-const OWN = [...TABLE_NAMES, ...BOOKKEEPING_TABLES].map((name) => `'${name}'`).join(", ");
+const OWN = texts([...TABLE_NAMES, ...BOOKKEEPING_TABLES]);
 
 /**
- * All that the catalog says of the server's tables: one row for the shape of each (columns, types,
- * defaults, constraints, comments), for each index on them, and for each table that refers to them.
- * The oid tells a table from another one of the same shape in its place.
+ * What the catalog says of the server's tables: a row for each shape, comment, index and reference.
+ * The oid tells a table from another one of the same shape.
  */
 const OBJECTS_SQL = `SELECT table_name, 'shape', concat_ws(' ', table_oid, sql, comment, tags::VARCHAR) FROM duckdb_tables()
     WHERE schema_name = 'main' AND NOT internal AND table_name IN (${OWN})
@@ -23,19 +22,19 @@ const OBJECTS_SQL = `SELECT table_name, 'shape', concat_ws(' ', table_oid, sql, 
     WHERE constraint_type = 'FOREIGN KEY' AND (referenced_table IN (${OWN}) OR table_name IN (${OWN}))
   ORDER BY ALL`;
 
-/** Words that DuckDB reads by itself, such as `coalesce`, count too. */
+/** Words such as `coalesce`, which the parser reads itself, count too. */
 const BUILT_IN_SQL = `SELECT lower(function_name) FROM duckdb_functions() WHERE internal
   UNION SELECT lower(keyword_name) FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'`;
 const MACROS_SQL = `SELECT DISTINCT lower(function_name) AS name FROM duckdb_functions()
   WHERE NOT internal AND schema_name = 'main' ORDER BY name`;
-/** Without one, it is an operator. */
+/** A name without one is an operator. */
 const LETTER = /[\p{L}_]/u;
-/** Of the engine, so the same for every file. Listing them takes as long as a small save. */
+/** The same for every file. Listing them takes as long as a small save. */
 let builtIn: Promise<Set<string>> | null = null;
 
 export interface OwnObject {
   table: string;
-  /** `shape`, or what it is besides, such as `index by_close`. */
+  /** `shape`, or another object, such as `index by_close`. */
   what: string;
   definition: string;
 }
@@ -49,7 +48,7 @@ export async function ownObjects(session: Session): Promise<OwnObject[]> {
   }));
 }
 
-/** Macros of users that have the name of something built in, in lower case. */
+/** Users' macros with the name of something built in, in lower case. */
 export async function shadowingMacros(session: Session): Promise<string[]> {
   const macros = (await session.rows(MACROS_SQL)).map(([name]) => String(name));
   if (macros.length === 0) return [];
@@ -62,10 +61,7 @@ export async function shadowingMacros(session: Session): Promise<string[]> {
   return macros.filter((name) => names.has(name) || !LETTER.test(name));
 }
 
-/**
- * What the file holds that the server takes no notice of, or that can make it refuse rows, in
- * words; null if there is nothing.
- */
+/** Describes foreign objects that the server ignores or that make it refuse rows; null: none. */
 export async function describeForeign(session: Session): Promise<string | null> {
   const macros = await shadowingMacros(session);
   const objects = (await ownObjects(session)).filter(({ what }) => what !== "shape");

@@ -1,4 +1,4 @@
-/** A DuckDB file that is only looked at: nothing in it changes, nor does anything beside it. */
+/** Opens a DuckDB file without changing it or anything beside it. */
 import { existsSync, statSync } from "node:fs";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { messageOf } from "../../protocol/message-of.ts";
@@ -17,7 +17,7 @@ export interface ReadOnlyFile {
 }
 
 /**
- * What an interrupted process left in the WAL is read too, in memory.
+ * Replays an interrupted process's WAL in memory.
  *
  * @throws Error Another process has it open, or it's damaged.
  */
@@ -26,7 +26,7 @@ export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
     access_mode: "READ_ONLY",
     threads: String(THREADS),
     memory_limit: `${MEMORY_MB}MB`,
-    // Nothing is spilled to the disk.
+    // Queries must not spill to the disk.
     temp_directory: "",
     enable_external_access: "false",
     autoinstall_known_extensions: "false",
@@ -49,9 +49,9 @@ export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
   }
 }
 
-/** @throws Error another process has it open, or it can't be read. */
+/** @throws Error Another process has it open, or it's damaged. */
 export async function openDuckDbToRead(dbFile: string): Promise<TransferReader | null> {
-  // An empty file is an empty database, which DuckDB can't open without writing.
+  // DuckDB would have to write to an empty file.
   if (!existsSync(dbFile) || statSync(dbFile).size === 0) return null;
   try {
     const { session, close } = await openReadOnly(dbFile);

@@ -1,6 +1,6 @@
 /**
- * The connections of reads: one for each call at work, and one for each large answer from its first
- * row to its last.
+ * The connections of reads: one for each call, and one for each large answer from its first row to
+ * its last.
  */
 import { unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
@@ -9,17 +9,16 @@ import type { DuckDbFile } from "./duckdb-file.ts";
 import type { Session } from "./session.ts";
 import { READ_CALLS_MAX, Slots } from "./slots.ts";
 
-/** Reads that may wait for their turn, and for how long; then 503. */
+/** Reads that may wait, and for how long; beyond that they are 503. */
 const READS_WAITING_MAX = 2_000;
 const READ_WAIT_MS = 10_000;
-/** Large answers being read at the same time, and waiting for that. */
 const STREAMS_MAX = 16;
 const STREAMS_WAITING_MAX = 100;
 
-/** A connection in a read-only transaction of its own. */
+/** A connection in its own read-only transaction. */
 export interface Snapshot {
   call<T>(work: (session: Session) => Promise<T>): Promise<T>;
-  /** Not while a call is under way. Again does nothing. */
+  /** Must not run during a call. A second release does nothing. */
   release(): void;
 }
 
@@ -92,7 +91,7 @@ export class ReadSessions {
     };
   }
 
-  /** Interrupts what is being read, so that the database can be closed. */
+  /** Interrupts the reads under way. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const session of this.#all) session.connection.interrupt();
@@ -107,7 +106,7 @@ export class ReadSessions {
       await this.#inSlot(() => session.run("ROLLBACK"));
       this.#idle.push(session);
     } catch {
-      // Whatever is wrong with this connection, nobody has it any more.
+      // The connection is unusable for an unknown reason.
       this.#stale++;
       if (this.#all.delete(session)) session.close();
     }
@@ -127,10 +126,7 @@ export class ReadSessions {
     }
   }
 
-  /**
-   * Statements of users step back for it. Not within a transaction, which is over with its first
-   * error.
-   */
+  /** Stops users' statements for memory. Not in a transaction: its first error ends it. */
   async #withMemory<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();

@@ -1,11 +1,10 @@
 /**
- * The newest updates of all tickers, in this process's memory: most clients that come back missed
- * seconds, and are answered from here. What it holds of a ticker has no holes and ends with the
- * ticker's newest update.
+ * Keeps the newest updates of all tickers in memory: most clients that reconnect missed seconds. A
+ * ticker's updates here have no holes, and end with its newest.
  */
 import type { StoredUpdate, UpdateLimit } from "../update-contract.ts";
 
-/** Of the frames together, in UTF-16 units, which take a byte or two each. */
+/** UTF-16 units of all frames, one or two bytes each. */
 const CHARACTERS_MAX = 8 * 1024 * 1024;
 /** About 10 MB besides the frames. */
 const UPDATES_MAX = 32_768;
@@ -14,7 +13,7 @@ export class RecentUpdates {
   readonly #byTicker = new Map<string, Map<number, StoredUpdate>>();
   /** In order of commit. */
   #order: { ticker: string; update: StoredUpdate }[] = [];
-  /** Those before it in `#order` are gone. */
+  /** The first entry of `#order` that is still kept. */
   #oldest = 0;
   #characters = 0;
 
@@ -32,7 +31,7 @@ export class RecentUpdates {
     }
   }
 
-  /** Null: the database has to be asked. */
+  /** Null: the caller must ask the database. */
   after(ticker: string, after: number, limit: UpdateLimit): StoredUpdate[] | null {
     const kept = this.#byTicker.get(ticker);
     if (kept?.has(after + 1) !== true) return null;

@@ -1,25 +1,17 @@
 /**
- * Functions that users' SQL may not call, told by the text alone: DuckDB shows what it has parsed
- * only for some kinds of statements, and running one of them once is too much. That is sound as
- * long as it refuses more than it must. A name reaches DuckDB only as it stands in the text, letter
- * by letter (it knows no escapes within names), so every occurrence counts, in strings and comments
- * too; and names that are also good for columns are let through only where what follows can't be
- * the parenthesis of a call.
+ * Refuses functions by the text of users' SQL: DuckDB shows its parse of only some statements, and
+ * one run of such a function is too much. DuckDB knows no escapes within names, so every occurrence
+ * of a name counts, in strings and comments too. Names that columns may have pass only before text
+ * that can't begin a call.
  */
 import { refused } from "../sql-answer.ts";
 
 const WHOLE_SERVER = "it acts on the whole server";
-/**
- * Closing a file gives up all locks that the process has on it: then another process could open the
- * database too.
- */
+/** Closing a file gives up all of the process's locks on it: others could open it. */
 const FILES = "a request may not use files";
 const MEMORY = "it reads memory by address";
 
-/**
- * Logging to a file that may not be written ends the process (1.5.6); a text that is run could hold
- * any of the others.
- */
+/** Logging to a file without write access ends the process (1.5.6). SQL as text can call any. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
   ...reasonFor(WHOLE_SERVER, [
     "enable_logging",
@@ -64,16 +56,15 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
 ]);
 const REFUSED_WORDS = new RegExp(`(?<![a-z0-9_])(?:${[...REFUSED.keys()].join("|")})(?![a-z0-9_])`, "i");
 
-/** These are names of columns, operators and statements too. */
+/** Columns, operators and statements have these names too. */
 const REFUSED_CALLS: ReadonlyMap<string, string> = new Map([
   ["query", WHOLE_SERVER],
   ["checkpoint", WHOLE_SERVER],
   ["glob", FILES],
 ]);
 /**
- * Blanks and a quoted name's quotes, then something that begins no call and no comment. Whatever
- * else comes there is taken for a blank, as DuckDB has more of them than other languages, and ends
- * comments in more ways.
+ * Blanks and a name's closing quote, then something that begins no call and no comment. DuckDB has
+ * more blanks and ends of comments than other languages, so anything else may be a blank.
  */
 const NO_CALL = String.raw`[ \t\n"']*(?:$|[a-z0-9_,.;:)\]}[{=<>+*%|&^~!?]|-(?!-)|/(?!\*))`;
 const MAYBE_CALLED = new RegExp(

@@ -1,11 +1,9 @@
-/** The rows of a range as JSON, a page at a time. */
+/** Streams the rows of a range as JSON, a page at a time. */
 import type { DuckDBMaterializedResult } from "@duckdb/node-api";
 import { columnsSql, encodeRows, type RowSource } from "./json-rows.ts";
 import type { Param, Session } from "./session.ts";
 
-/**
- * About 5 MB in DuckDB. Each page looks for its rows anew, so many small ones would take longer.
- */
+/** About 5 MB in DuckDB. Each page searches its rows anew, so small pages take longer in all. */
 const PAGE_ROWS = 65_536;
 
 export interface PageQuery {
@@ -14,9 +12,9 @@ export interface PageQuery {
 }
 
 /**
- * @param filter SQL of the range, over parameters up to `$paramCount`.
- * @param continued Further parameters hold the last row of the page before, the values of
- *   `source.order`. Last comes the limit.
+ * @param filter SQL over parameters up to `$paramCount`.
+ * @param continued more parameters hold the values of `source.order` in the last row of the page
+ *   before. The limit is the last parameter.
  */
 export function pageSql(
   source: RowSource,
@@ -29,17 +27,16 @@ export function pageSql(
     (SELECT *, rowid AS place FROM ${kind.table} WHERE ${filter}${beyond} ORDER BY ${order.join(", ")} LIMIT ${limit})`;
 }
 
-/** The first comparison alone lets DuckDB skip what lies before. */
+/** The first comparison alone lets DuckDB skip row groups. */
 function beyondSql({ order, stampType }: RowSource, firstParam: number): string {
   const columns = order.map((column) => (column === "place" ? "rowid" : column));
   const values = order.map((_, i) => `$${firstParam + i}::${i === 0 ? stampType : "BIGINT"}`);
   return `${columns[0]} >= ${values[0]} AND (${columns.join(", ")}) > (${values.join(", ")})`;
 }
 
-/** What a page holds, in DuckDB's memory; each piece becomes text when it is taken. */
+/** A page in DuckDB's memory; each piece becomes text when it is taken. */
 export class Page {
   readonly rows: number;
-  /** Chunks of it. */
   readonly pieces: number;
   readonly #source: RowSource;
   readonly #result: DuckDBMaterializedResult;
@@ -56,12 +53,12 @@ export class Page {
     return this.pieces - this.#taken;
   }
 
-  /** Up to 2,048 rows joined by commas, about 1 ms of work; null behind the last. */
+  /** Up to 2,048 rows joined by commas, about 1 ms of work; null at the end. */
   next(): string | null {
     return this.#taken < this.pieces ? encodeRows(this.#source, this.#result.getChunk(this.#taken++)) : null;
   }
 
-  /** Where the next page begins: the last row's values of `source.order`. */
+  /** The last row's values of `source.order`, from which the next page goes on. */
   last(): string[] {
     const { order } = this.#source;
     const chunk = this.#result.getChunk(this.pieces - 1);
@@ -69,7 +66,6 @@ export class Page {
     return order.map((_, i) => String(chunk.getColumnVector(first + i).getItem(chunk.rowCount - 1)));
   }
 
-  /** A whole small answer's rows. */
   all(): string {
     const pieces: string[] = [];
     for (let piece = this.next(); piece !== null; piece = this.next()) pieces.push(piece);
@@ -86,20 +82,17 @@ export interface RowStreamOptions {
   filter: string;
   params: Param[];
   read(query: PageQuery): Promise<Page>;
-  /** Gives the connection back. */
+  /** Returns the connection. */
   release(): void;
 }
 
-/**
- * Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its
- * connection.
- */
+/** Not a generator: `return()` before the first `next()` would skip `finally` and the release. */
 export class RowStream implements AsyncIterableIterator<string> {
   readonly #options: RowStreamOptions;
   #page: Page | null = null;
-  /** The page after it, which is read while the second half of this one is taken. */
+  /** The next page; its read begins when half of this page is taken. */
   #coming: Promise<Page> | null = null;
-  /** There may be rows behind those that were asked for. */
+  /** The range may have rows beyond the pages asked for. */
   #hasMore = true;
   #begun = false;
   #done = false;
@@ -108,7 +101,6 @@ export class RowStream implements AsyncIterableIterator<string> {
     this.#options = options;
   }
 
-  /** Reads the first page. */
   async begin(): Promise<void> {
     this.#readAhead();
     await this.#turnPage();
@@ -168,7 +160,7 @@ export class RowStream implements AsyncIterableIterator<string> {
     this.#done = true;
     this.#page = null;
     const { release } = this.#options;
-    // A page may still be on its way: the connection works on one call at a time.
+    // The connection works on one call at a time, so a page under way must arrive first.
     if (this.#coming === null) release();
     else void this.#coming.catch(() => null).then(release);
   }

@@ -1,4 +1,4 @@
-/** A statement of a user on its connection, and the ways in which it is stopped. */
+/** A user's statement on its connection, and the ways to stop it. */
 import type { DuckDBConnection } from "@duckdb/node-api";
 import { badRequest, type RequestError, unavailable } from "../../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../stopped-sql.ts";
@@ -16,7 +16,7 @@ export type StopReason =
 const INTERRUPT_EVERY_MS = 20;
 
 export interface StatementLimits {
-  /** In all. `leftMs` are left of it; `waitedMs` went by before the statement began. */
+  /** The whole limit. `waitedMs` passed before the statement began; `leftMs` are left. */
   timeoutMs: number;
   leftMs: number;
   waitedMs: number;
@@ -25,12 +25,9 @@ export interface StatementLimits {
 
 export class RunningStatement {
   readonly mode: SqlMode;
-  /** Rejects when the statement is stopped, with what the client is told. */
+  /** Rejects with the client's error when the statement is stopped. */
   readonly stopped: Promise<never>;
-  /**
-   * Resolves when the statement holds nothing any more. That can be long after it was stopped, as
-   * some functions of DuckDB heed no interrupt.
-   */
+  /** Resolves when the statement holds nothing any more: some heed no interrupt for long. */
   readonly ended: Promise<void>;
   readonly #timeoutMs: number;
   readonly #waitedMs: number;
@@ -71,7 +68,7 @@ export class RunningStatement {
     return this.#hasEnded;
   }
 
-  /** Time since it was stopped; 0 if it wasn't. */
+  /** Time since the stop; 0: not stopped. */
   get overdueMs(): number {
     return this.#stop === null ? 0 : performance.now() - this.#stoppedAt;
   }
@@ -82,7 +79,7 @@ export class RunningStatement {
     this.#connection = connection;
   }
 
-  /** A commit under way is not stopped, as its outcome would be unknown. */
+  /** Never stops a commit under way: its outcome would be unknown. */
   stop(reason: StopReason, detail = ""): void {
     if (this.#committing || this.#stop !== null) return;
     this.#stop = this.#explain(reason, detail);
@@ -93,7 +90,7 @@ export class RunningStatement {
     this.#interrupts = setInterval(() => this.#connection?.interrupt(), INTERRUPT_EVERY_MS);
   }
 
-  /** From here on it can't be stopped. @throws RequestError it was stopped before. */
+  /** Nothing stops it from here on. @throws RequestError it was stopped before. */
   beginCommit(): void {
     this.check();
     this.#committing = true;
@@ -104,7 +101,7 @@ export class RunningStatement {
     if (this.#stop !== null) throw this.#stop;
   }
 
-  /** Only the rollback follows. It is not interrupted, though the client may hear of the limit. */
+  /** Lets the rollback run whole. The client may still hear of the limit. */
   callsDone(): void {
     this.#callsDone = true;
     if (this.#interrupts !== null) clearInterval(this.#interrupts);

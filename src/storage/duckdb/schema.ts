@@ -1,11 +1,6 @@
 /**
- * The tables, and the one-transaction upgrade of a file of an earlier version, or one that the
- * older Python server wrote.
- *
- * No primary keys: DuckDB's indexes of several columns are used for neither ranges nor joins, take
- * up to 120 bytes of memory a row, and make a bulk save twice as long. Ranges and look-ups go by
- * the smallest and largest values that DuckDB keeps of every 122,880 rows, and it is the writer,
- * the only one there is, that stores no key twice.
+ * Creates the tables, and upgrades files of earlier versions and of the Python server, each in one
+ * transaction. DESIGN.md says why the tables have no primary keys.
  */
 import type { PlainSchemaState } from "../file-diagnosis.ts";
 import {
@@ -23,16 +18,18 @@ import {
 import { converted, findMisfit, WIDE_TYPES } from "./count-columns.ts";
 import type { Session } from "./session.ts";
 
-/** The version that has the first three kinds of rows. */
+/** The version with the first three kinds of rows. */
 const BASE_VERSION = 2;
-/** In `stock_db_schema`; a file without that table is empty or one of the Python server. */
+/** Stored in `stock_db_schema`. A file without that table is empty or the Python server's. */
 export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
+
+type DeclaredColumn = [name: string, declaration: string];
 
 interface TableShape {
   name: string;
-  columns: [name: string, declaration: string][];
+  columns: DeclaredColumn[];
   stamp: string;
-  /** Expression of the stamp of an old row, null if it has none. */
+  /** SQL for the stamp of an old row; it gives null if the row has none. */
   readStamp(column: string): string;
   key: string[];
 }
@@ -48,10 +45,10 @@ const DECLARATIONS: Record<ColumnType, string> = {
   instant: "TIMESTAMP NOT NULL",
 };
 /**
- * Without a default, although users insert rows too (inserted-keys.ts): with one of the current
- * time DuckDB plans each INSERT anew, three times the work of a small save.
+ * Has no default: DuckDB would plan each INSERT anew, which triples the work of a small save.
+ * `stampInserted` fills the column in rows that users insert.
  */
-const WRITE_TIMESTAMP: [string, string] = ["write_timestamp", "TIMESTAMP"];
+const WRITE_TIMESTAMP: DeclaredColumn = ["write_timestamp", "TIMESTAMP"];
 
 const asTimestamp = (column: string): string => `TRY_CAST(${column} AS TIMESTAMP)`;
 
@@ -76,14 +73,14 @@ function shapeOf(kind: RowKind): TableShape {
   };
 }
 
-/** See daily-averages.ts: the state before the row of `date`. */
+/** See daily-saves.ts. A row holds the state before the row of its `date`. */
 const CHECKPOINTS = `daily_checkpoints (
     ticker VARCHAR NOT NULL, date DATE NOT NULL, closes BIGINT NOT NULL,
     emas DOUBLE[] NOT NULL, recent DOUBLE[] NOT NULL, closes_hash UBIGINT)`;
 
 /**
- * See update-log.ts. Without an index, and in order of commits. `size` is that of the frame, in
- * UTF-16 units; `saved_at` in ms since 1970.
+ * See update-log.ts. Rows are in the order of commits. `size` counts the UTF-16 units of the frame;
+ * `saved_at` is in ms since 1970.
  */
 const UPDATE_TABLES = [
   `update_log (
@@ -93,7 +90,7 @@ const UPDATE_TABLES = [
   "update_epoch (epoch VARCHAR NOT NULL)",
 ];
 
-/** Rows of these are the server's alone. */
+/** Only the server writes rows of these. */
 export const BOOKKEEPING_TABLES = [
   "daily_checkpoints",
   "stock_db_schema",
@@ -102,18 +99,17 @@ export const BOOKKEEPING_TABLES = [
   "update_epoch",
 ] as const;
 
-/** The file is a DuckDB database, but not one that this server can take over. */
+/** This server can't take over the DuckDB database. */
 class SchemaError extends Error {
   override name = "SchemaError";
 }
 
 /**
- * Brings the file to SCHEMA_VERSION in one transaction: nothing happens, or all of it.
+ * Brings the file to SCHEMA_VERSION in one transaction.
  *
- * @param schema where tables are created, see own-names.ts.
- * @returns what was done, in words for the log; null if nothing was needed.
- * @throws SchemaError a newer version, a table of ours without its key columns, or one that another
- *   program has taken away.
+ * @param schema where tables are created: see own-names.ts.
+ * @returns what was done, for the log; null: nothing.
+ * @throws SchemaError the version is newer, or a table or a column of its key is missing.
  */
 export async function prepareSchema(session: Session, schema: string): Promise<string | null> {
   const version = await versionOf(session);
@@ -156,7 +152,7 @@ export async function prepareSchema(session: Session, schema: string): Promise<s
   }
 }
 
-/** Of a file of an earlier version. @throws SchemaError something else has a name that it needs. */
+/** Upgrades an earlier version. @throws SchemaError another object has the name of a new table. */
 async function bringUp(session: Session, schema: string, version: number): Promise<string> {
   const done: string[] = [];
   if (version < BASE_VERSION) {
@@ -179,7 +175,7 @@ async function addUpdateLog(session: Session, schema: string): Promise<void> {
   for (const table of UPDATE_TABLES) await session.connection.run(`CREATE TABLE ${schema}.${table}`);
 }
 
-/** A table with an index can't be altered; it keeps its default, and its saves take longer. */
+/** DuckDB can't alter a table with an index: it keeps its default, and saves take longer. */
 async function dropDefaults(session: Session): Promise<void> {
   for (const table of TABLE_NAMES) {
     const indexes = await session.rows(
@@ -196,10 +192,9 @@ async function dropDefaults(session: Session): Promise<void> {
 export type SchemaState =
   | PlainSchemaState
   | { state: "earlier"; version: number }
-  /** Tables of the Python server. */
   | { state: "old"; tables: string[] };
 
-/** What `prepareSchema` would find, changing nothing. */
+/** What `prepareSchema` would find. Changes nothing. */
 export async function inspectSchema(session: Session): Promise<SchemaState> {
   const version = await versionOf(session);
   if (version === SCHEMA_VERSION) {
@@ -220,9 +215,7 @@ export async function inspectSchema(session: Session): Promise<SchemaState> {
   return tables.length === 0 ? { state: "empty" } : { state: "old", tables };
 }
 
-/**
- * What a file of this version no longer has, because another program took it away; null: nothing.
- */
+/** The table or column that another program took from a file of this version; null: none. */
 async function lackOf(session: Session): Promise<string | null> {
   for (const { name, columns } of TABLES) {
     const there = new Set((await columnsOf(session, name)).map((column) => column.name.toLowerCase()));
@@ -235,7 +228,7 @@ async function lackOf(session: Session): Promise<string | null> {
   return null;
 }
 
-/** Types of the columns that hold counts, by `table.column`: see count-columns.ts. */
+/** Types of the columns that hold counts, by `table.column`. */
 export type CountTypes = Map<string, string>;
 
 export async function readCountTypes(session: Session): Promise<CountTypes> {
@@ -247,7 +240,8 @@ export async function readCountTypes(session: Session): Promise<CountTypes> {
   return new Map(rows.map(([column, type]) => [String(column), String(type)]));
 }
 
-function texts(names: readonly string[]): string {
+/** The names as SQL texts for an IN. */
+export function texts(names: readonly string[]): string {
   return names.map((name) => `'${name}'`).join(", ");
 }
 
@@ -260,7 +254,7 @@ async function versionOf(session: Session): Promise<number> {
   return Number(rows[0]?.[0] ?? 0);
 }
 
-/** A column of counts of an old table. */
+/** A column that holds counts in an old table. */
 interface OldCount {
   /** Quoted. */
   name: string;
@@ -281,95 +275,134 @@ async function columnsOf(session: Session, table: string): Promise<ColumnInfo[]>
   return rows.map(([name, type]) => ({ name: String(name), type: String(type) }));
 }
 
-function createStatement(name: string, columns: [name: string, declaration: string][]): string {
-  return `CREATE TABLE ${name} (${columns.map(([column, declaration]) => `${quoteWord(column)} ${declaration}`).join(", ")})`;
+function createStatement(name: string, columns: DeclaredColumn[]): string {
+  const list = columns.map(([column, declaration]) => `${quote(column)} ${declaration}`);
+  return `CREATE TABLE ${name} (${list.join(", ")})`;
 }
 
 /**
- * Copies every row into a table of the new shape, one ticker after the other. Columns that users
- * added stay. Rows without a key, which no command could ever read, and older rows of a key that is
- * there twice are kept aside. Ticks that share a stamp become 0, 1, 2 … in the order stored.
+ * Copies an old table into one of the new shape, sorted by key. Columns that users added stay. Rows
+ * without a key, which no command could read, go to a table of their own; so do the older rows of a
+ * key that is there twice.
  */
 async function rebuild(
   session: Session,
   { schema, table, existing }: { schema: string; table: TableShape; existing: ColumnInfo[] },
 ): Promise<string> {
   const { connection } = session;
-  const names = new Map(existing.map((column) => [column.name.toLowerCase(), quote(column.name)]));
-  const hasSeq = names.has("seq");
-  const keyInOld = table.key.filter((column) => column !== "seq" || hasSeq);
-  const missing = keyInOld.filter((column) => !names.has(column));
-  if (missing.length > 0) {
-    throw new SchemaError(
-      `open database: table ${table.name} has no column ${missing.join(", ")}; expected ${table.columns.map(([name]) => name).join(", ")}`,
-    );
-  }
-  const known = new Set(table.columns.map(([column]) => column));
-  const extra = existing.filter((column) => !known.has(column.name.toLowerCase()));
-  const oldValue = (column: string): string => {
-    const old = names.get(column)!;
-    return column === table.stamp ? table.readStamp(old) : column === "seq" ? `coalesce(${old}, 0)` : old;
-  };
-  const key = keyInOld.map(oldValue);
-  const numbered = `SELECT *, row_number() OVER (PARTITION BY ${key.join(", ")} ORDER BY rowid) AS "nth of key",
-    count(*) OVER (PARTITION BY ${key.join(", ")}) AS "rows of key" FROM ${table.name}`;
-  const numbersTicks = table.key.includes("seq") && !hasSeq;
-  const kept = [
-    ...key.map((value) => `${value} IS NOT NULL`),
-    ...(numbersTicks ? [] : [`"nth of key" = "rows of key"`]),
-  ].join(" AND ");
-
+  const old = oldRowsOf(table, existing);
+  const { columns, targets, sources } = await planCopy(session, { table, existing, old });
   const indexes = await session.rows(
     "SELECT sql FROM duckdb_indexes() WHERE schema_name = 'main' AND table_name = $1 AND sql IS NOT NULL",
     [table.name],
   );
-  const oldCounts = new Map(
-    existing
-      .map(({ name, type }) => [name.toLowerCase(), { name: quote(name), type }] as const)
-      .filter(([column]) => COUNT_COLUMNS.has(column)),
-  );
-  const columns = await columnsWithRoom(session, table, oldCounts);
   const fresh = `new_${table.name}`;
+  await connection.run(createStatement(`${schema}.${fresh}`, columns));
   await connection.run(
-    createStatement(`${schema}.${fresh}`, [
-      ...columns,
-      ...extra.map(({ name, type }): [string, string] => [quote(name), type]),
-    ]),
-  );
-  const copied = [...known].filter((column) => names.has(column));
-  const targets = [...copied, ...extra.map(({ name }) => quote(name)), ...(numbersTicks ? ["seq"] : [])];
-  const sources = [
-    ...copied.map((column) => {
-      const old = oldCounts.get(column);
-      const type = columns.find(([name]) => name === column)![1];
-      return old === undefined ? oldValue(column) : converted(old.name, old.type, type);
-    }),
-    ...extra.map(({ name }) => quote(name)),
-    ...(numbersTicks ? [`"nth of key" - 1`] : []),
-  ];
-  await connection.run(
-    `INSERT INTO ${fresh} (${targets.join(", ")}) SELECT ${sources.join(", ")} FROM (${numbered}) WHERE ${kept} ORDER BY ${key.join(", ")}`,
+    `INSERT INTO ${fresh} (${targets.join(", ")}) SELECT ${sources.join(", ")}
+     FROM (${old.numbered}) WHERE ${old.kept} ORDER BY ${old.key.join(", ")}`,
   );
   const rows = await countRows(session, fresh);
   const aside = (await countRows(session, table.name)) - rows;
   if (aside > 0) {
     await connection.run(
-      `CREATE TABLE ${schema}.unkeyed_${table.name} AS SELECT * EXCLUDE ("nth of key", "rows of key") FROM (${numbered}) WHERE (${kept}) IS NOT TRUE`,
+      `CREATE TABLE ${schema}.unkeyed_${table.name} AS SELECT * EXCLUDE ("nth of key", "rows of key")
+       FROM (${old.numbered}) WHERE (${old.kept}) IS NOT TRUE`,
     );
   }
   await connection.run(`DROP TABLE ${table.name}`);
   await connection.run(`ALTER TABLE ${fresh} RENAME TO ${table.name}`);
   for (const [sql] of indexes) await connection.run(String(sql));
-  return `${table.name} ${rows} rows${aside > 0 ? ` (${aside} without a key of their own kept in unkeyed_${table.name})` : ""}`;
+  const kept = `${aside} without a key of their own kept in unkeyed_${table.name}`;
+  return `${table.name} ${rows} rows${aside > 0 ? ` (${kept})` : ""}`;
 }
 
-/** The shape's columns; those of counts wide where BIGINT can't hold an old one. */
+/** SQL that reads an old table. */
+interface OldRows {
+  /** The old columns, quoted, by their names in lower case. */
+  names: Map<string, string>;
+  oldValue(column: string): string;
+  key: string[];
+  /** All rows, each with its number among the rows of its key. */
+  numbered: string;
+  /** The condition for rows of `numbered` to be copied. */
+  kept: string;
+  /** Ticks that share a stamp get the numbers 0, 1, 2 … in the stored order. */
+  numbersTicks: boolean;
+}
+
+/** @throws SchemaError the table lacks a column of its key. */
+function oldRowsOf(table: TableShape, existing: ColumnInfo[]): OldRows {
+  const names = new Map(existing.map(({ name }) => [name.toLowerCase(), quote(name)]));
+  const hasSeq = names.has("seq");
+  const keys = table.key.filter((column) => column !== "seq" || hasSeq);
+  const missing = keys.filter((column) => !names.has(column));
+  if (missing.length > 0) {
+    const expected = table.columns.map(([name]) => name).join(", ");
+    throw new SchemaError(
+      `open database: table ${table.name} has no column ${missing.join(", ")}; expected ${expected}`,
+    );
+  }
+  const oldValue = (column: string): string => {
+    const name = names.get(column)!;
+    return column === table.stamp ? table.readStamp(name) : column === "seq" ? `coalesce(${name}, 0)` : name;
+  };
+  const key = keys.map(oldValue);
+  const numbersTicks = table.key.includes("seq") && !hasSeq;
+  return {
+    names,
+    oldValue,
+    key,
+    numbersTicks,
+    numbered: `SELECT *, row_number() OVER (PARTITION BY ${key.join(", ")} ORDER BY rowid) AS "nth of key",
+      count(*) OVER (PARTITION BY ${key.join(", ")}) AS "rows of key" FROM ${table.name}`,
+    kept: [
+      ...key.map((value) => `${value} IS NOT NULL`),
+      ...(numbersTicks ? [] : [`"nth of key" = "rows of key"`]),
+    ].join(" AND "),
+  };
+}
+
+/** The columns of the new table, and what fills which of them. */
+async function planCopy(
+  session: Session,
+  { table, existing, old }: { table: TableShape; existing: ColumnInfo[]; old: OldRows },
+): Promise<{ columns: DeclaredColumn[]; targets: string[]; sources: string[] }> {
+  const counts = new Map(
+    existing
+      .map(({ name, type }) => [name.toLowerCase(), { name: quote(name), type }] as const)
+      .filter(([column]) => COUNT_COLUMNS.has(column)),
+  );
+  const columns = await columnsWithRoom(session, table, counts);
+  const copied = columns.filter(([column]) => old.names.has(column));
+  const known = new Set(columns.map(([column]) => column));
+  const extra = existing.filter(({ name }) => !known.has(name.toLowerCase()));
+  const extraNames = extra.map(({ name }) => quote(name));
+  return {
+    columns: [...columns, ...extra.map(({ name, type }): DeclaredColumn => [name, type])],
+    targets: [
+      ...copied.map(([column]) => quote(column)),
+      ...extraNames,
+      ...(old.numbersTicks ? ["seq"] : []),
+    ],
+    sources: [
+      ...copied.map(([column, type]) => {
+        const count = counts.get(column);
+        return count === undefined ? old.oldValue(column) : converted(count.name, count.type, type);
+      }),
+      ...extraNames,
+      ...(old.numbersTicks ? [`"nth of key" - 1`] : []),
+    ],
+  };
+}
+
+/** The columns of the shape, with a wide type for counts that BIGINT can't hold. */
 async function columnsWithRoom(
   session: Session,
   table: TableShape,
   oldCounts: Map<string, OldCount>,
-): Promise<[string, string][]> {
-  const columns: [string, string][] = [];
+): Promise<DeclaredColumn[]> {
+  const columns: DeclaredColumn[] = [];
   for (const [column, declaration] of table.columns) {
     const old = oldCounts.get(column);
     columns.push([column, old === undefined ? declaration : await typeFor(session, table.name, old)]);
@@ -377,7 +410,6 @@ async function columnsWithRoom(
   return columns;
 }
 
-/** @throws SchemaError */
 async function typeFor(session: Session, table: string, { name, type }: OldCount): Promise<string> {
   const double = `TRY_CAST(${name} AS DOUBLE)`;
   const beyondBigint = await session.rows(
@@ -402,9 +434,4 @@ async function countRows(session: Session, table: string): Promise<number> {
 
 function quote(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
-}
-
-/** `interval` is a word of SQL. */
-function quoteWord(column: string): string {
-  return column === "interval" ? quote(column) : column;
 }

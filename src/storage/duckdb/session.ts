@@ -1,4 +1,4 @@
-/** One connection with its prepared statements. It works on one call at a time. */
+/** A connection with its prepared inserts. It works on one call at a time. */
 import type {
   DuckDBConnection,
   DuckDBMaterializedResult,
@@ -6,15 +6,12 @@ import type {
   DuckDBValue,
 } from "@duckdb/node-api";
 
-/**
- * Casts in the SQL make of it what is needed: text is the one form that keeps every stamp, double
- * and 64-bit integer.
- */
+/** The SQL casts it: text is the one form that keeps every stamp, double and 64-bit integer. */
 export type Param = string | number;
 
 export class Session {
   readonly connection: DuckDBConnection;
-  /** As many as there are texts in this folder. */
+  /** As many as this folder has INSERTs. */
   readonly #inserts = new Map<string, DuckDBPreparedStatement>();
 
   constructor(connection: DuckDBConnection) {
@@ -22,13 +19,10 @@ export class Session {
   }
 
   /**
-   * The whole result, in DuckDB's memory. Its streaming results are not used: one that fails half
-   * way ends as if it were complete.
+   * Returns the whole result, in DuckDB's memory. Prepares a statement anew each time: DuckDB plans
+   * some by what the tables hold then, and such a plan returns wrong rows once they hold more.
    *
-   * A statement that reads tables is prepared anew each time. DuckDB plans some of them once, by
-   * what the tables hold then: run again when they hold more, they return wrong rows.
-   *
-   * @param params numbers are whole.
+   * @param params numbers are integers.
    */
   async run(sql: string, params: Param[] = []): Promise<DuckDBMaterializedResult> {
     if (params.length === 0) return this.connection.run(sql);
@@ -41,10 +35,7 @@ export class Session {
     }
   }
 
-  /**
-   * An INSERT of what the parameters hold, which reads no table. Its plan is kept: planning takes
-   * longer than inserting a few rows.
-   */
+  /** Runs an INSERT that reads no table. Keeps its plan: planning takes longer than a few rows. */
   async insert(sql: string, params: Param[]): Promise<void> {
     let prepared = this.#inserts.get(sql);
     if (prepared === undefined) {

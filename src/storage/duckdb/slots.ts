@@ -1,32 +1,28 @@
 /**
- * Bounds the calls of one kind that DuckDB works on at the same time. Each keeps a thread of the
- * runtime's pool. With none left, everything that needs one hangs: queries, files, names.
+ * Bounds DuckDB's calls of one kind. Each keeps a thread of the runtime's pool; without a free one,
+ * queries, files and names hang.
  */
 import { WaitingLine } from "../waiting-line.ts";
 
-/** Small reads and the pages of large ones. */
 export const READ_CALLS_MAX = 4;
-/** Statements of users. */
 const USER_STATEMENTS_MAX = 4;
-/** Statements of users that run in place of stopped ones that don't end. */
+/** Users' statements that run in place of stuck ones. */
 const SUBSTITUTES_MAX = 2;
 const WRITER_CALLS = 1;
-/** What else the process needs threads for: files, names, compression. */
+/** Threads for files, names and compression. */
 const OTHER_WORK = 8;
-/** A process that opens DuckDB must be started with at least this UV_THREADPOOL_SIZE. */
+/** The least UV_THREADPOOL_SIZE for a process that opens DuckDB. */
 const THREAD_POOL_SIZE = READ_CALLS_MAX + USER_STATEMENTS_MAX + SUBSTITUTES_MAX + WRITER_CALLS + OTHER_WORK;
 
 /**
- * At least two, so that a short statement passes a long one. At most as many as DuckDB has threads,
- * so that saves and reads get their share of the machine. One, where the process was started with
- * the runtime's own small pool, so that others find a thread.
+ * At least two, so that a short statement passes a long one. At most DuckDB's threads, to leave
+ * saves and reads their share. One in a process with the runtime's own small pool.
  */
 export function userStatementsMax(duckDbThreads: number): number {
   if (!poolIsLarge()) return 1;
   return Math.min(USER_STATEMENTS_MAX, Math.max(2, duckDbThreads));
 }
 
-/** See `StuckStatements`. */
 export function substitutesMax(): number {
   return poolIsLarge() ? SUBSTITUTES_MAX : 0;
 }

@@ -1,16 +1,15 @@
 /**
- * What a statement of a user's may not do to the server's tables. No reading of its text tells that
- * for certain, as `EXPLAIN ANALYZE` and others hide what they run: so what the tables are is
- * compared before and after it, in its own transaction, and the transaction is rolled back where it
- * did what it may not.
+ * Compares the server's tables before and after a user's statement, in its transaction, which rolls
+ * back if the statement did what it may not. No reading of the text tells that for certain: see
+ * DESIGN.md.
  *
- * The text only tells what needs no look: a name reaches DuckDB as it stands there, letter by
- * letter, as there are no escapes within names, and what changes rows of a table names it, as views
- * take no rows. A name in a comment costs a look, no more.
+ * The text only tells what needs no look. A statement that changes a table names it, letter by
+ * letter: views take no rows, and names have no escapes.
  */
 import { StatementType } from "@duckdb/node-api";
 import { refused } from "../sql-answer.ts";
 import {
+  digestOf,
   KEYED_TABLES,
   keyDigest,
   refuseDoubledKeys,
@@ -21,6 +20,8 @@ import { type OwnObject, ownObjects, shadowingMacros } from "./own-objects.ts";
 import { BOOKKEEPING_TABLES } from "./schema.ts";
 import type { Session } from "./session.ts";
 
+/** All columns of a row. A digest of them takes about 1 s for a gigabyte. */
+const ROW = "t";
 const SHAPE = "the server's own tables keep their shape; make tables, views and macros of your own";
 const BOOKS = "the server alone writes there";
 
@@ -31,45 +32,36 @@ const ROW_CHANGES = new Set([
   StatementType.DELETE,
   StatementType.MERGE_INTO,
 ]);
-/** `INSERT OR REPLACE` and `ON CONFLICT DO UPDATE` among them. */
+/** Covers `INSERT OR REPLACE` and `ON CONFLICT DO UPDATE`. */
 const MAY_CHANGE_KEYS = /update|merge|replace/i;
 const MAY_MAKE_MACROS = /macro|function/i;
 
 export interface GuardedStatement {
   sql: string;
   type: StatementType;
-  /** Of the server, and outside of the statement's transaction. */
+  /** Opens a session outside of the statement's transaction. */
   openSession(): Promise<Session>;
 }
 
-/**
- * What was there before the statement. The session's names are the server's own, within the
- * statement's transaction, whenever this is used.
- */
+/** Null: the statement can't change it. */
+interface GuardedState {
+  objects: OwnObject[] | null;
+  macros: string[] | null;
+  /** Digests, by table. */
+  books: Map<string, string>;
+  keys: Map<string, string>;
+}
+
+/** The session must have the server's names whenever it is used: see own-names.ts. */
 export class StatementGuard {
   readonly #session: Session;
   readonly #statement: GuardedStatement;
-  readonly #objects: OwnObject[] | null;
-  readonly #macros: string[] | null;
-  readonly #books: Map<string, string>;
-  readonly #keys: Map<string, string>;
+  readonly #before: GuardedState;
 
-  private constructor(
-    session: Session,
-    statement: GuardedStatement,
-    found: {
-      objects: OwnObject[] | null;
-      macros: string[] | null;
-      books: Map<string, string>;
-      keys: Map<string, string>;
-    },
-  ) {
+  private constructor(session: Session, statement: GuardedStatement, before: GuardedState) {
     this.#session = session;
     this.#statement = statement;
-    this.#objects = found.objects;
-    this.#macros = found.macros;
-    this.#books = found.books;
-    this.#keys = found.keys;
+    this.#before = before;
   }
 
   static async before(session: Session, statement: GuardedStatement): Promise<StatementGuard> {
@@ -78,7 +70,7 @@ export class StatementGuard {
     const changesCatalog = !ROW_CHANGES.has(type);
     const books = new Map<string, string>();
     for (const name of BOOKKEEPING_TABLES)
-      if (text.includes(name)) books.set(name, await contentsOf(session, name));
+      if (text.includes(name)) books.set(name, await digestOf(session, name, ROW));
     const keys = new Map<string, string>();
     if (MAY_CHANGE_KEYS.test(sql)) {
       for (const table of tablesNamed(text)) keys.set(table, await keyDigest(session, table));
@@ -91,31 +83,34 @@ export class StatementGuard {
     });
   }
 
-  /** @throws RequestError 400 it has done what it may not: to be rolled back. */
+  /** @throws RequestError 400 the transaction must roll back. */
   async after(): Promise<void> {
     await this.#checkObjects();
     await this.#checkMacros();
-    for (const [name, contents] of this.#books)
-      if ((await contentsOf(this.#session, name)) !== contents) throw refused(`writing into ${name}`, BOOKS);
+    for (const [name, contents] of this.#before.books)
+      if ((await digestOf(this.#session, name, ROW)) !== contents)
+        throw refused(`writing into ${name}`, BOOKS);
     await this.#checkKeys();
   }
 
   async #checkObjects(): Promise<void> {
-    if (this.#objects === null) return;
-    const before = new Set(this.#objects.map(textOf));
+    const { objects } = this.#before;
+    if (objects === null) return;
+    const before = new Set(objects.map(textOf));
     const now = await ownObjects(this.#session);
     const after = new Set(now.map(textOf));
     const changed =
       now.find((object) => !before.has(textOf(object))) ??
-      this.#objects.find((object) => !after.has(textOf(object)));
+      objects.find((object) => !after.has(textOf(object)));
     if (changed === undefined) return;
     const { table, what } = changed;
     throw refused(what === "shape" ? `a change of ${table}` : `a change of ${table} (${what})`, SHAPE);
   }
 
   async #checkMacros(): Promise<void> {
-    if (this.#macros === null) return;
-    const known = new Set(this.#macros);
+    const { macros } = this.#before;
+    if (macros === null) return;
+    const known = new Set(macros);
     const fresh = (await shadowingMacros(this.#session)).find((name) => !known.has(name));
     if (fresh === undefined) return;
     throw refused(
@@ -127,10 +122,9 @@ export class StatementGuard {
   async #checkKeys(): Promise<void> {
     const { sql, type, openSession } = this.#statement;
     const session = this.#session;
-    for (const [table, digest] of this.#keys) {
+    for (const [table, digest] of this.#before.keys) {
       if ((await keyDigest(session, table)) !== digest) await refuseDoubledKeys(session, table, openSession);
     }
-    // An UPDATE or a DELETE adds no rows.
     if (type === StatementType.UPDATE || type === StatementType.DELETE) return;
     const tables = tablesNamed(sql.toLowerCase());
     for (const table of tables) await refuseTakenKeys(session, table);
@@ -144,10 +138,4 @@ function tablesNamed(text: string): string[] {
 
 function textOf(object: OwnObject): string {
   return JSON.stringify(object);
-}
-
-/** About 1 s for a gigabyte. */
-async function contentsOf(session: Session, table: string): Promise<string> {
-  const rows = await session.rows(`SELECT count(*), bit_xor(hash(t)), sum(hash(t)::HUGEINT) FROM ${table} t`);
-  return String(rows[0]);
 }

@@ -1,14 +1,13 @@
 /**
- * The first words of a statement, as DuckDB reads them: blanks and nested comments are left out,
- * names are without their quotes. One pass, whatever the text: a regular expression that allows
- * comments between words can be made to try forever.
+ * Reads the first words of a statement as DuckDB does: skips blanks and nested comments, and
+ * unquotes names. Needs one pass, where a regular expression could try forever.
  */
 
-/** DuckDB turns all of Unicode's blanks into spaces before it looks. */
+/** DuckDB takes all of Unicode's blanks for spaces. */
 const BLANK = /[\s\u200b\u205f\u2060]/;
 const WORD = /[a-z0-9_$\u0080-\uffff]/i;
 
-/** @returns words and names in lower case, and single marks; `max` at the most. */
+/** @returns up to `max` words and names in lower case, and single marks. */
 export function firstWords(sql: string, max: number): string[] {
   const words: string[] = [];
   let at = 0;
@@ -22,9 +21,7 @@ export function firstWords(sql: string, max: number): string[] {
   return words;
 }
 
-/**
- * How deep comments are nested at the most. Too many where a text between quotes holds comments.
- */
+/** The depth of nested comments, at most. Comments within strings count too. */
 export function commentDepth(sql: string): number {
   let depth = 0;
   let deepest = 0;
@@ -71,7 +68,7 @@ function endOfWord(sql: string, from: number): number {
   const quote = sql[from]!;
   let at = from + 1;
   if (quote === '"') {
-    // A quote within the name is written twice.
+    // A quote within a name is doubled.
     while (at < sql.length && (sql[at] !== '"' || sql[at + 1] === '"')) at += sql[at] === '"' ? 2 : 1;
     return at + 1;
   }

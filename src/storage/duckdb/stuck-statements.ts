@@ -1,29 +1,27 @@
 /**
- * Statements that were told to stop and haven't ended: functions such as `levenshtein` heed no
- * interrupt. Each keeps a thread, a connection and its slot. A few slots are given to others all
- * the same, so that short statements go on. After a time the process ends, if it may, as nothing
- * else frees the thread. Workers repeat the saves under way.
+ * Handles stopped statements that don't end: each keeps a thread, a connection and its slot. Lets
+ * others have a few of the slots, and ends the process after a time. See DESIGN.md.
  */
 import { type RequestError, unavailable } from "../../protocol/errors.ts";
 import type { RunningStatement } from "./running-statement.ts";
 import type { Slots } from "./slots.ts";
 
-/** An interrupt that is heeded ends most statements in milliseconds, all within a second. */
+/** Statements that heed an interrupt end within a second, most in milliseconds. */
 const SUBSTITUTE_AFTER_MS = 1_000;
-/** Time from the stop on. */
+/** Counts from the stop. */
 const STUCK_MAX_MS = 10_000;
 
 export interface StuckOptions {
   slots: Slots;
   /** Slots of stuck statements that others may have. */
   substitutesMax: number;
-  /** Ends the process with the reason; null where it has other work to do. */
+  /** Ends the process; null: the process has other work. */
   endProcess: ((reason: string) => void) | null;
 }
 
 interface Stuck {
   statement: RunningStatement;
-  /** Somebody else has its slot. */
+  /** Another statement has its slot. */
   substituted: boolean;
 }
 
@@ -35,7 +33,7 @@ export class StuckStatements {
     this.#options = options;
   }
 
-  /** The client has its answer. Gives the slot back once the statement has ended. */
+  /** Gives the slot back once the statement has ended. The client has its answer. */
   leave(statement: RunningStatement): void {
     const { slots, endProcess } = this.#options;
     if (statement.hasEnded) {
@@ -61,7 +59,7 @@ export class StuckStatements {
     });
   }
 
-  /** Why no statement can run now; null if one can, or will soon. */
+  /** Why no statement can run; null: one can, or soon will. */
   refusal(): RequestError | null {
     const inSlots = [...this.#stuck].filter(({ substituted }) => !substituted);
     if (inSlots.length < this.#options.slots.max) return null;

@@ -1,7 +1,4 @@
-/**
- * One commit after the other: what a save reads to decide what it writes must still hold when it
- * commits.
- */
+/** Runs commits one after the other: what a save reads must still hold when it commits. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 

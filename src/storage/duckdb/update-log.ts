@@ -1,12 +1,7 @@
 /**
- * The update log in the hub's process, which alone writes it: the position of each ticker, the
- * newest updates, and what a commit adds.
- *
- * Rows are appended in the order of commits, without an index: an entry for each save would cost
- * more than the save. DuckDB skips what lies outside of an `id` or a `seq` by the smallest and
- * largest values that it keeps of every 122,880 rows. `id` counts the characters logged so far, so
- * that trimming to a size is a range. A ticker's position is the largest in the log, or the one
- * noted in `update_positions` when rows were trimmed.
+ * The update log, written by the hub alone: the position of each ticker, the newest updates, and
+ * what a commit adds. DESIGN.md says why its tables look as they do. A ticker's position is the
+ * largest in the log, or the one that trimming noted in `update_positions`.
  */
 import { randomUUID } from "node:crypto";
 import type { Save, SaveOutcome } from "../contract.ts";
@@ -19,37 +14,32 @@ import { RecentUpdates } from "./recent-updates.ts";
 import type { Session } from "./session.ts";
 import { checkpointsOfOpen } from "./write-ahead-log.ts";
 
-/**
- * Tickers whose positions are in memory, about 30 MB; those of others are read when they are
- * needed.
- */
+/** Bounds the positions in memory to about 30 MB; other positions are read when needed. */
 const TICKERS_MAX = 200_000;
-/** What a row takes besides its frame, roughly. */
+/** Roughly what a row takes besides its frame. */
 const ROW_CHARACTERS = 100;
-/** Of the log's bound, what one trimming takes away, at least. */
+/** The least that one trimming takes away, as a share of the log's limit. */
 const TRIM_SHARE = 1 / 32;
-/** What one takes away when nobody saves. */
+/** The least that one trimming takes away when no save waits. */
 const IDLE_TRIM_CHARACTERS = 4 * 1024 * 1024;
 
 const INSERT = `INSERT INTO update_log BY NAME SELECT unnest(from_json($1::VARCHAR, '[{"id": "BIGINT", "ticker": "VARCHAR", "seq": "BIGINT",
   "type": "VARCHAR", "saved_at": "BIGINT", "save_id": "VARCHAR", "size": "BIGINT", "frame": "VARCHAR"}]'), max_depth := 2)`;
-/** Of each ticker its newest position, and the `id` of it, 0 if it is no longer in the log. */
+/** The newest position of each ticker and its `id`, which is 0 after trimming. */
 const PLACES = `(SELECT ticker, max(seq) AS seq, max(id) AS id, max(saved_at) AS saved_at FROM (
   SELECT ticker, seq, id, saved_at FROM update_log UNION ALL SELECT ticker, seq, 0, saved_at FROM update_positions) GROUP BY ticker)`;
 const NAMED = `ticker IN (SELECT unnest(from_json($1, '["VARCHAR"]')))`;
 
-/** The newest update of a ticker. */
 export interface Place {
   seq: number;
-  /** At least that of its row; 0 if it may have none. */
+  /** At least the `id` of its row; 0 if there may be no row. */
   id: number;
   savedAtMs: number;
 }
 
-/** Of a ticker that has no update. */
+/** The place of a ticker without updates. */
 export const NOWHERE: Place = { seq: 0, id: 0, savedAtMs: 0 };
 
-/** What a transaction adds to the log. */
 export interface NewUpdates {
   outcomes: SaveOutcome[];
   rows: { id: number; ticker: string; saveId: string | null; update: StoredUpdate }[];
@@ -62,38 +52,34 @@ export class UpdateLog {
   readonly #path: string;
   readonly #witness: EpochWitness;
   readonly #places = new RecentlyUsed<Place>(TICKERS_MAX);
-  /** Whether a ticker that is not among the places has no update. */
+  /** Every ticker that has updates is in `#places`. */
   #complete = false;
   #lastId = 0;
-  /** Where the oldest update begins. */
+  /** The `id` before the oldest update. */
   #trimmedTo = 0;
   #lastCommitCharacters = 0;
-  /** The sum of the positions of all tickers. */
   #positionsGiven = 0;
   #lastSavedAtMs = 0;
-  /** Commits of others that it knows of. */
+  /** The number of users' commits at the last refresh. */
   #asOf = -1;
 
-  /** @param limitBytes undefined: it is never trimmed. */
+  /** @param limitBytes undefined: the log is never trimmed. */
   constructor(limitBytes: number | undefined, { path, witness }: { path: string; witness: EpochWitness }) {
     this.#path = path;
     this.#witness = witness;
     this.#limitCharacters = limitBytes ?? Number.POSITIVE_INFINITY;
   }
 
-  /**
-   * Where positions are, after the last commit: all of them together, as users may delete from the
-   * log itself.
-   */
+  /** The sum of all positions, since users may delete rows of the log. */
   get given(): Given {
     return { epoch: this.epoch, newestId: this.#positionsGiven };
   }
 
   /**
-   * To be called before anything is saved.
+   * Must run before the first save.
    *
-   * @param reason why a new one begins in any case.
-   * @returns why a new epoch began; null: the one before goes on.
+   * @param reason why a new epoch must begin; null: nothing demands one.
+   * @returns why a new epoch began; null: the old one goes on.
    */
   async settleEpoch(session: Session, reason: string | null): Promise<string | null> {
     const reasons = reasonsOf(this.#witness.doubt(this.given), reason);
@@ -102,9 +88,7 @@ export class UpdateLog {
     return reasons;
   }
 
-  /**
-   * Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction.
-   */
+  /** Positions go on, but clients of the old epoch must start afresh. Not within a transaction. */
   async beginEpoch(session: Session): Promise<string> {
     this.epoch = randomUUID();
     await session.run("UPDATE update_epoch SET epoch = $1", [this.epoch]);
@@ -112,10 +96,7 @@ export class UpdateLog {
     return this.epoch;
   }
 
-  /**
-   * Reads the log's columns but the frames, about 20 ms for a million updates, if users have
-   * written since the last call.
-   */
+  /** Reads the log's small columns if users have committed: 20 ms for a million updates. */
   async refresh(session: Session, foreignCommits: number): Promise<void> {
     if (this.#asOf === foreignCommits) return;
     this.epoch = await readEpoch(session);
@@ -123,7 +104,7 @@ export class UpdateLog {
       `SELECT ticker, seq, id, saved_at FROM ${PLACES} ORDER BY id DESC LIMIT ${TICKERS_MAX + 1}`,
     );
     this.#complete = rows.length <= TICKERS_MAX;
-    // Positions never go back while this process lives, even if a user deleted them.
+    // Positions never go back while this process lives, even if a user deletes them.
     for (const [ticker, place] of [...placesOf(rows.slice(0, TICKERS_MAX))].reverse())
       this.#note(ticker, place);
     const [span] = await session.rows(
@@ -139,21 +120,18 @@ export class UpdateLog {
     this.#asOf = foreignCommits;
   }
 
-  /**
-   * Null: it has to be read. Asked for before a query begins, it is no newer than what the query
-   * sees.
-   */
+  /** Null: the caller must read it. Asked for before a query, it is no newer than its snapshot. */
   place(ticker: string): Place | null {
     return this.#places.get(ticker) ?? (this.#complete ? NOWHERE : null);
   }
 
-  /** Of every ticker that has one; null: they have to be read. */
+  /** Null: the caller must read them. */
   allPositions(): Map<string, number> | null {
     if (!this.#complete) return null;
     return new Map([...this.#places.entries()].map(([ticker, { seq }]) => [ticker, seq]));
   }
 
-  /** To be called before `plan`, with its saves. */
+  /** Must run before `plan`, with the same saves. */
   async learn(session: Session, saves: Save[]): Promise<void> {
     const unknown = new Set<string>();
     for (const save of saves) {
@@ -167,11 +145,7 @@ export class UpdateLog {
     for (const ticker of unknown) this.#note(ticker, found.get(ticker) ?? NOWHERE);
   }
 
-  /**
-   * Gives every save that changed something its position.
-   *
-   * @param outcomes of the saves, without positions.
-   */
+  /** Gives every save that changed something its position. */
   plan(saves: Save[], outcomes: SaveOutcome[]): NewUpdates {
     const savedAtMs = Math.max(Date.now(), this.#lastSavedAtMs);
     const positions = new Map<string, number>();
@@ -215,7 +189,7 @@ export class UpdateLog {
     this.#witness.giving(this.given, this.#positionsGiven + rows.length);
   }
 
-  /** The transaction is committed. */
+  /** Takes over what a committed transaction has written. */
   committed({ rows }: NewUpdates): void {
     this.#positionsGiven += rows.length;
     if (rows.length > 0) this.#lastCommitCharacters = rows.at(-1)!.id - this.#lastId;
@@ -227,15 +201,16 @@ export class UpdateLog {
     }
   }
 
-  /** The transaction that removed all of the ticker is committed. */
+  /** Forgets a ticker whose removal is committed. */
   forget(ticker: string): void {
     this.#places.delete(storable(ticker));
     this.recent.clear();
   }
 
   /**
-   * The saves among these that are repeated and were committed before, by their index, with the
-   * positions of their updates.
+   * Finds repeated saves that an earlier commit holds.
+   *
+   * @returns the positions of their updates, by the index of the save.
    */
   async findRepeated(session: Session, saves: Save[]): Promise<Map<number, number>> {
     const asked = saves.flatMap(({ ticker, update }, index) =>
@@ -256,11 +231,12 @@ export class UpdateLog {
   }
 
   /**
-   * Takes a share of it away, the oldest: little enough that saves don't wait long, and more than a
-   * commit adds. In a transaction of its caller's; resolves with what to do once that is committed,
-   * which tells whether the log is shorter: it isn't where the newest update alone is too long.
+   * Deletes the oldest part of the log in the caller's transaction: little enough that saves don't
+   * wait long, and more than a commit adds.
    *
-   * @param idle nobody waits.
+   * @param idle no save waits.
+   * @returns a function to call after the commit. It tells whether the log is shorter: not if the
+   *   newest update alone is too long.
    */
   async trim(session: Session, { idle = false } = {}): Promise<() => boolean> {
     const least = Math.max(this.#limitCharacters * TRIM_SHARE, idle ? IDLE_TRIM_CHARACTERS : 0);
@@ -268,7 +244,7 @@ export class UpdateLog {
     const excess = this.#lastId - this.#trimmedTo - this.#limitCharacters;
     const end = await this.#endOfUpdateAt(session, this.#trimmedTo + Math.min(share, excess));
     const trimmed = `(SELECT ticker, max(seq) AS seq, max(saved_at) AS saved_at FROM update_log WHERE id <= ${end} GROUP BY ticker)`;
-    // The numbers differ each time, so there is nothing to prepare.
+    // The numbers differ each time, so preparing would not pay.
     const { connection } = session;
     await connection.run(
       `DELETE FROM update_positions p USING ${trimmed} t WHERE p.ticker = t.ticker AND p.seq <= t.seq`,
@@ -284,8 +260,8 @@ export class UpdateLog {
   }
 
   /**
-   * The update that lies across the place goes too, or one that is longer than the bound would stay
-   * for long; the newest never goes.
+   * Includes the update that spans `id`, since one longer than the limit would stay for long. Never
+   * includes the newest update.
    */
   async #endOfUpdateAt(session: Session, id: number): Promise<number> {
     const [row] = await session.rows(
@@ -328,7 +304,7 @@ function placesOf(rows: unknown[][]): Map<string, Place> {
   );
 }
 
-/** A new one where another program has deleted it. */
+/** Makes a new epoch if another program has deleted the stored one. */
 async function readEpoch(session: Session): Promise<string> {
   const [row] = await session.rows("SELECT epoch FROM update_epoch LIMIT 1");
   if (row !== undefined) return String(row[0]);

@@ -1,7 +1,4 @@
-/**
- * Reads of the update log. What the hub's memory doesn't hold is read beside the saves, each read
- * in one statement and so from one snapshot.
- */
+/** Reads updates: from the hub's memory, or from the log in one statement and so one snapshot. */
 import { KIND_NAMES, type KindColumn, type KindName, kindOf, type SeriesRow } from "../model/kinds.ts";
 import { countOf } from "../transfer-rows.ts";
 import type {
@@ -20,16 +17,13 @@ import type { ReadSessions } from "./read-sessions.ts";
 import type { CountTypes } from "./schema.ts";
 import { NOWHERE, readAllPlaces, readPlaces, type UpdateLog } from "./update-log.ts";
 
-/**
- * Finds by their sizes which ones to read, and only then reads the frames. The first has nothing
- * before it, so there is always one.
- */
+/** Chooses updates by their sizes before it reads frames. The first always fits. */
 const AFTER = `SELECT u.seq, u.type, u.saved_at, u.frame, json_valid(u.frame) FROM update_log u JOIN (
     SELECT seq FROM (SELECT seq, sum(size) OVER (ORDER BY seq) - size AS before FROM (
       SELECT seq, size FROM update_log WHERE ticker = $1 AND seq > $2::VARCHAR::BIGINT ORDER BY seq LIMIT $3))
     WHERE before < $4) chosen
   ON u.seq = chosen.seq WHERE u.ticker = $1 ORDER BY u.seq`;
-/** Beyond it only `updates` bounds an answer. */
+/** A larger limit leaves only `updates` as bound. */
 const CHARACTERS_MAX = 0x7fff_ffff;
 
 export class DuckDbUpdates implements UpdateReader {
@@ -91,13 +85,13 @@ export class DuckDbUpdates implements UpdateReader {
     );
     const updates: StoredUpdate[] = [];
     for (const [seq, type, savedAtMs, frame, isJson] of rows) {
-      // A hole, where another program deleted some: what is beyond it is for the next question.
+      // Another program deleted updates. The next question gets those beyond the hole.
       if (updates.length > 0 && Number(seq) !== updates.at(-1)!.position + 1) break;
       updates.push({
         position: Number(seq),
         type: String(type),
         savedAtMs: Number(savedAtMs),
-        // Spoilt by another program: as of a row whose content isn't kept.
+        // Another program spoilt the frame; the row counts as one whose content isn't kept.
         frame: isJson === true ? String(frame) : "",
       });
     }
@@ -106,7 +100,7 @@ export class DuckDbUpdates implements UpdateReader {
 
   async snapshot(ticker: string): Promise<TickerSnapshot> {
     const name = storable(ticker);
-    // Noted before the statement begins, so the statement sees this update at least.
+    // Noted before the statement begins, which therefore sees this update.
     const place = this.#log.place(name) ?? NOWHERE;
     const rows = await this.#sessions.call((session) =>
       session.rows(snapshotSql(this.#file.countTypes), [name, String(place.id)]),
@@ -121,7 +115,7 @@ export class DuckDbUpdates implements UpdateReader {
   }
 }
 
-/** In the first column of a snapshot, where kinds have their place in the list of kinds. */
+/** The first column of a snapshot holds the index of a kind, or this for the position. */
 const POSITION = -1;
 const COLUMNS_MAX = Math.max(...KIND_NAMES.map((name) => kindOf(name).values.length));
 
@@ -144,9 +138,8 @@ function newestRow(kind: KindName, part: string | null, [stamp, ...stored]: unkn
 }
 
 /**
- * Columns: place of the kind, part, seq, stamp, the values as text. The position is the newest
- * beyond the id that is known; where none is known, which is 0, also that noted when rows were
- * trimmed.
+ * Columns: index of the kind, part, seq, stamp, the values as text. Looks for positions beyond the
+ * known id. Without one, which is 0, trimmed positions count too.
  */
 function snapshotSql(types: CountTypes): string {
   const filled = (values: string[]): string =>
@@ -159,7 +152,7 @@ function snapshotSql(types: CountTypes): string {
     const select = `SELECT ${index}, ${part === null ? "NULL::VARCHAR" : `"${part}"`}, ${hasSeq ? "seq" : "NULL::BIGINT"},
       strftime(${stamp.name}, '${STAMP_FORMATS[stamp.type]}'), ${filled(values)} FROM ${table} WHERE ticker = $1`;
     if (part === null) return [`(${select} ORDER BY ${order} LIMIT 1)`];
-    // Where the parts are known, DuckDB keeps one row of each while it reads, and sorts none.
+    // With known parts, DuckDB keeps one row of each while it reads, and sorts none.
     if (snapshotParts !== null)
       return snapshotParts.map((named) => `(${select} AND "${part}" = '${named}' ORDER BY ${order} LIMIT 1)`);
     return [`(${select} QUALIFY row_number() OVER (PARTITION BY "${part}" ORDER BY ${order}) = 1)`];

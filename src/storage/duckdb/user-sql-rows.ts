@@ -1,22 +1,18 @@
-/**
- * Encodes the result of a user's statement to JSON, a few rows at a time, so that the event loop
- * gets its turns.
- */
+/** Encodes a user's result as JSON, with turns for the event loop. */
 import type { DuckDBMaterializedResult } from "@duckdb/node-api";
 import { turn } from "../../time/pauses.ts";
 import { type AnswerLimits, AnswerRows, membersOf, type ObjectMember } from "../sql-answer.ts";
 import type { EncodedRows } from "../user-sql-contract.ts";
 import { type Cells, cellsOf } from "./json-cells.ts";
 
-/** Work between two turns of the event loop. */
 const TURN_MS = 5;
 
 /**
- * Values as in `json-cells.ts`.
+ * Encodes values as `cellsOf` does.
  *
  * @param names of the columns, as the user gave them.
- * @param check throws when the statement is to stop; called after each turn of the loop.
- * @throws RequestError 400 when there are more rows or bytes than allowed.
+ * @param check throws to stop the statement; called after each turn.
+ * @throws RequestError 400 there are too many rows or bytes.
  */
 export async function encodeRows(
   result: DuckDBMaterializedResult,

@@ -1,8 +1,6 @@
 /**
- * Judges SQL written by a user. What it may do to data, DuckDB itself decides in a read-only
- * transaction; which files it may reach, the settings of the instance. This is for what neither
- * keeps out: files of the database itself, to which COPY could write, other databases in memory,
- * code, and functions that act on the whole instance (`refused-functions.ts`).
+ * Judges users' SQL before it runs, for what neither a read-only transaction nor the instance's
+ * settings keep out: see DESIGN.md.
  */
 import { type DuckDBConnection, type DuckDBPreparedStatement, StatementType } from "@duckdb/node-api";
 import { badRequest } from "../../protocol/errors.ts";
@@ -11,10 +9,7 @@ import { refuseFunctions } from "./refused-functions.ts";
 import { BOOKKEEPING_TABLES, TABLES } from "./schema.ts";
 import { commentDepth, firstWords } from "./statement-start.ts";
 
-/**
- * A `query` may turn out to write (a sequence's next value, EXPLAIN ANALYZE); then DuckDB refuses
- * it in a read-only transaction.
- */
+/** A `query` may write, as EXPLAIN ANALYZE can: a read-only transaction refuses it then. */
 type StatementKind = "query" | "write";
 
 export interface UserStatement {
@@ -57,15 +52,16 @@ const REASONS = new Map<StatementType, string>([
 const OWN_TABLES = new Set<string>([...TABLES.map(({ name }) => name), ...BOOKKEEPING_TABLES]);
 const OWN_TABLE = new RegExp(`(?<![a-z0-9_])(?:${[...OWN_TABLES].join("|")})(?![a-z0-9_])`, "i");
 const BOOKKEEPING = new Set<string>(BOOKKEEPING_TABLES);
-/** As many as `insert or replace into` and a name of three parts take, and a few. */
+/** Enough for `insert or replace into` and a name of three parts. */
 const WORDS_READ = 16;
-/** DuckDB takes time by the square of it, and looks at no interrupt meanwhile. */
+/** DuckDB parses nested comments in the square of their depth, and heeds no interrupt meanwhile. */
 const COMMENT_DEPTH_MAX = 100;
 
 /**
- * Prepares the one statement of a text, in the transaction that the connection is in.
+ * Prepares the one statement of a text in the connection's transaction.
  *
- * @throws RequestError 400 none, several, or one that is not allowed. Other errors are DuckDB's.
+ * @throws RequestError 400 there is none, or several, or it is not allowed. Other errors are
+ *   DuckDB's.
  */
 export async function prepareStatement(connection: DuckDBConnection, sql: string): Promise<UserStatement> {
   refuseByName(sql);
@@ -94,14 +90,13 @@ export async function prepareStatement(connection: DuckDBConnection, sql: string
 }
 
 /**
- * The statement guard would undo it, but a save that is committed beside it leaves a write-ahead
- * log that DuckDB can't replay: it must not even begin. A form that escapes this is left to the
- * guard.
+ * The statement guard would undo such a statement. But a save committed beside it would leave a
+ * write-ahead log that DuckDB can't replay, so it must not begin. The guard gets the forms that
+ * escape this.
  */
 function ownTableReason(type: StatementType, sql: string): string | null {
   if (!OWN_TABLE.test(sql)) return null;
   const words = firstWords(sql, WORDS_READ);
-  // Also where it finds no row.
   if (BOOKKEEPING.has(writtenTable(words) ?? "")) return "the server alone writes there";
   const changes =
     type === StatementType.ALTER ||
@@ -133,7 +128,7 @@ function makesIndex(words: string[]): boolean {
   return words[0] === "create" && words[words[1] === "unique" ? 2 : 1] === "index";
 }
 
-/** A name may be that of a database or schema, a dot, and so on. @returns its last part. */
+/** A name may have a database or schema and a dot before it. @returns its last part. */
 function nameAt(words: string[], first: number): string | null {
   let at = first;
   while (words[at + 1] === ".") at += 2;

@@ -1,8 +1,7 @@
 /**
- * SQL of users on DuckDB. It runs in the process of saves and reads, each statement on a connection
- * of its own. An interrupt ends most statements within milliseconds; at the time limit the client
- * gets its answer whether or not the statement has ended (`stuck-statements.ts`). Where a user's
- * transaction and a save want the same rows, the save wins.
+ * Runs users' SQL in the process of saves and reads, each statement on its own connection. At the
+ * time limit the client gets its answer whether or not the statement has ended. If a user's
+ * transaction and a save need the same rows, the save wins. See DESIGN.md.
  */
 import {
   type DuckDBMaterializedResult,
@@ -40,22 +39,19 @@ import { StuckStatements } from "./stuck-statements.ts";
 import { encodeRows } from "./user-sql-rows.ts";
 import { prepareStatement, type UserStatement } from "./user-sql-statement.ts";
 
-/** Statements that may wait for a running one to end. */
 const STATEMENTS_WAITING_MAX = 100;
-/** Tries of a statement that meets another transaction in the same rows. */
+/** Tries of a statement that conflicts with other transactions. */
 const ATTEMPTS_MAX = 3;
-/** A save waits so long for the rollback of a transaction; then the process ends, if it may. */
+/** A save waits this long for a user's rollback; then the process ends, if it may. */
 const ROLLBACK_WAIT_MS = 2_000;
-/** A stopped client waits so long for the rollback, so that its next statement meets none of it. */
+/** A stopped client waits this long, so that its next statement doesn't meet the rollback. */
 const ROLLBACK_GRACE_MS = 100;
-/** The server's stop waits so long for statements that it has stopped. */
 const CLOSE_WAIT_MS = 2_000;
 
 export interface DuckDbUserSqlOptions {
   memoryLimitMb: number;
-  /** For all processes of the server. */
   serverMemoryBytes: number | null;
-  /** Ends the process with the reason; null where it has other work to do. */
+  /** Ends the process; null: the process has other work. */
   endProcess: ((reason: string) => void) | null;
 }
 
@@ -70,10 +66,10 @@ export class DuckDbUserSql implements InterruptibleSql {
   readonly #slots: Slots;
   readonly #stuck: StuckStatements;
   readonly #memory: MemoryWatch;
-  /** Stuck ones included. */
+  /** Includes stuck ones. */
   readonly #running = new Set<RunningStatement>();
   #closed = false;
-  /** Statements that begin wait for these. */
+  /** New statements wait for these. */
   readonly #holds = new Set<Hold>();
 
   constructor(file: DuckDbFile, options: DuckDbUserSqlOptions) {
@@ -102,7 +98,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     file.withoutUserSql = (work) => this.#without("all", work);
   }
 
-  /** Statements that use the database, stopped ones included. */
+  /** Statements that use the database, including stopped ones. */
   get running(): number {
     return this.#running.size;
   }
@@ -137,7 +133,6 @@ export class DuckDbUserSql implements InterruptibleSql {
     }
   }
 
-  /** Stops what runs, and waits a moment for its end. */
   async close(): Promise<void> {
     this.#closed = true;
     const running = [...this.#running];
@@ -153,7 +148,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     if (inTheWay.some(({ hasEnded }) => !hasEnded)) this.#endAsSavesWait();
   }
 
-  /** Workers repeat the saves when the next process has the file. */
+  /** Workers repeat the saves on the next process. */
   #endAsSavesWait(): void {
     this.#endProcess?.(
       `SQL that was stopped has not ended after ${ROLLBACK_WAIT_MS / 1000} s, and saves wait for it`,
@@ -189,14 +184,14 @@ export class DuckDbUserSql implements InterruptibleSql {
     return [...this.#running].filter(({ mode }) => mode === "write");
   }
 
-  /** If one that was stopped before still holds memory, the others may not be at fault. */
+  /** A statement that was stopped before may hold the memory; then the others are not at fault. */
   #stopForMemory(reason: string): void {
     const running = [...this.#running];
     const why = running.some(({ isStopped }) => isStopped) ? "memory of others" : "memory";
     for (const statement of running) statement.stop(why, reason);
   }
 
-  /** The outcome, or at once the reason of a stop. The rest goes on without the client. */
+  /** Returns the outcome, or at once the reason of a stop. The statement may end later. */
   async #answer(request: UserSqlRequest, running: RunningStatement): Promise<UserSqlOutcome> {
     const work = this.#work(request, running);
     work.catch(() => null); // nobody waits for a stopped statement
@@ -223,7 +218,7 @@ export class DuckDbUserSql implements InterruptibleSql {
         : await this.#write(session, request, running);
     } finally {
       running.callsDone();
-      // After a commit there is nothing to roll back, which is an error.
+      // A rollback after a commit is an error.
       await session?.connection.run("ROLLBACK").catch(() => null);
       session?.close();
       this.#running.delete(running);
@@ -232,7 +227,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     }
   }
 
-  /** The statement is never at fault when there is no connection. */
+  /** A missing connection is never the statement's fault. */
   async #connect(): Promise<Session> {
     try {
       return await this.#file.connectForUser();
@@ -275,7 +270,7 @@ export class DuckDbUserSql implements InterruptibleSql {
     const rows = await execute(session, statement, request, running);
     await this.#file.beginOwnNames(session);
     await guard.after();
-    // A save that waits for this transaction's end must not wait for its turn too.
+    // A save that waits for the end of this transaction may hold the turn.
     await Promise.race([this.#commitInTurn(session, running), running.stopped]);
     return { status: "rows", ...rows };
   }
@@ -308,7 +303,6 @@ export class DuckDbUserSql implements InterruptibleSql {
   }
 }
 
-/** Resolves when all have ended, or the time is over. */
 async function awaitEnd(statements: RunningStatement[], ms: number): Promise<void> {
   await within(Promise.all(statements.map(({ ended }) => ended)), ms, () => null);
 }
@@ -325,7 +319,7 @@ async function execute(
   const result = await runWhole(session, limited ?? { prepared, text: sql }, params);
   running.check();
   if (result.rowCount > maxRows) throw tooManyRows(maxRows);
-  // Other statements only say how many rows they changed.
+  // Other statements only return how many rows they changed.
   if (result.returnType !== ResultReturnType.QUERY_RESULT) return new AnswerRows({ maxRows }).finish();
   return encodeRows(result, {
     names: namesOf(prepared, result),
@@ -335,8 +329,8 @@ async function execute(
 }
 
 /**
- * The names that the user gave. The limit around a statement changes equal names; the statement
- * itself has none before its parameters have types.
+ * The names that the user gave. The limit around a statement renames equal ones; the statement
+ * itself has no names before its parameters have types.
  */
 function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedResult): string[] {
   const given = Array.from({ length: prepared.columnCount }, (_, i) => prepared.columnName(i));
@@ -345,8 +339,8 @@ function namesOf(prepared: DuckDBPreparedStatement, result: DuckDBMaterializedRe
 }
 
 /**
- * The statement with a limit around it: its result is built whole in memory, and must not be larger
- * than the answer may be. Null for what can't stand within another statement, such as `SHOW`.
+ * Wraps the statement in a limit, since DuckDB builds its result whole in memory. Null: it can't
+ * stand within another statement, like `SHOW`.
  */
 async function prepareLimited(session: Session, sql: string, maxRows: number): Promise<Runnable | null> {
   const text = `FROM (\n${withoutEnd(sql)}\n) LIMIT ${Math.floor(maxRows) + 1}`;
@@ -357,7 +351,7 @@ async function prepareLimited(session: Session, sql: string, maxRows: number): P
   }
 }
 
-/** A regular expression would look at each blank within the text up to its last. */
+/** A regular expression would take the square of a long run of blanks. */
 function withoutEnd(sql: string): string {
   let end = sql.length;
   while (end > 0 && /[\s;]/.test(sql[end - 1]!)) end--;
@@ -370,8 +364,8 @@ interface Runnable {
 }
 
 /**
- * Runs the text where there are no parameters: DuckDB then cleans up on a thread of its own. After
- * a prepared statement it does so on this one, which took 0.8 s after gigabytes on the disk.
+ * Runs the text if there are no parameters. DuckDB cleans up after a prepared statement on this
+ * thread, which took 0.8 s after gigabytes on the disk.
  */
 async function runWhole(
   { connection }: Session,

@@ -1,6 +1,6 @@
 /**
- * Whether DuckDB's write-ahead log belongs to the database beside it: DuckDB brings into a file
- * whatever log it finds, also one of the file that was there before.
+ * Tells whether a write-ahead log belongs to the database beside it. DuckDB replays any log that it
+ * finds, even one of an earlier file of that name.
  */
 import {
   closeSync,
@@ -13,21 +13,15 @@ import {
   statSync,
 } from "node:fs";
 import { type EpochWitness, setLogAside } from "../epoch-witness.ts";
+import { DUCKDB_FORMAT } from "./file-format.ts";
 
-/**
- * Two headers take turns, each with a checksum and the number of the checkpoint that wrote it
- * (duckdb.org/docs/internals/storage).
- */
-const HEADER_OFFSETS = [4096, 8192];
-const CHECKPOINT_OFFSET = 8;
-const NUMBER_BYTES = 8;
 const OWN_DESCRIPTORS = "/proc/self/fd";
 
 /**
- * How many checkpoints a file has seen that DuckDB has open in this process. Read through DuckDB's
- * own descriptor: to open and close the file once more would give up its lock.
+ * The number of checkpoints of a file that is open in this process. Reads through DuckDB's own
+ * descriptor: closing another one would give up the lock.
  *
- * @returns null where the descriptor can't be found, as on macOS.
+ * @returns null if there is no way to find the descriptor, as on macOS.
  */
 export function checkpointsOfOpen(path: string): number | null {
   if (!existsSync(OWN_DESCRIPTORS)) return null;
@@ -36,13 +30,12 @@ export function checkpointsOfOpen(path: string): number | null {
     try {
       if (readlinkSync(`${OWN_DESCRIPTORS}/${name}`) === real) return checkpointsIn(Number(name));
     } catch {
-      // Closed meanwhile.
+      // The descriptor was closed meanwhile.
     }
   }
   return null;
 }
 
-/** The same of one that isn't open here. */
 function checkpointsOfClosed(path: string): number {
   const fd = openSync(path, "r");
   try {
@@ -52,22 +45,18 @@ function checkpointsOfClosed(path: string): number {
   }
 }
 
-/** 0 for a file that is too short to tell. */
+/** 0 for a file that is too short. */
 function checkpointsIn(fd: number): number {
-  const number = Buffer.alloc(NUMBER_BYTES);
-  const numbers = HEADER_OFFSETS.map((offset) => {
-    const bytes = readSync(fd, number, 0, NUMBER_BYTES, offset + CHECKPOINT_OFFSET);
-    return bytes === NUMBER_BYTES ? Number(number.readBigUInt64LE()) : 0;
-  });
-  return Math.max(...numbers);
+  const head = Buffer.alloc(DUCKDB_FORMAT.headBytes);
+  readSync(fd, head, 0, head.length, 0);
+  return DUCKDB_FORMAT.readHead(head)?.generation ?? 0;
 }
 
 /**
- * To be called before the database is opened, in this process too.
+ * Must run before this process opens the database.
  *
- * @param expected the checkpoints of the file, at least, if the log belongs to it; null: nothing is
- *   known.
- * @returns what was done, in words for the log; null: nothing.
+ * @param expected the log belongs to a file with at least these checkpoints; null: unknown.
+ * @returns what was done, for the log; null: nothing.
  */
 export function setForeignLogAside(path: string, expected: EpochWitness["inFile"]): string | null {
   const real = realpathSync(path);

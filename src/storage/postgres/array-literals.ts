@@ -1,12 +1,11 @@
 /**
- * Arrays as parameters, in PostgreSQL's own notation. Bun.SQL would write them too, but takes as
- * long for it as everything else that this process does for a save together.
+ * Writes arrays as parameters in PostgreSQL's notation. Bun.SQL can do it, but needs as much time
+ * for it as this process needs for the rest of a save.
  */
 
-/** What needs no quotes; the word null does. */
+/** A text of this form needs no quotes; the word null does. */
 const PLAIN = /^(?!null$)[\w.:+-]+$/i;
 
-/** Of any text. */
 export function textArray(values: readonly string[]): string {
   let literal = "{";
   let comma = "";
@@ -17,7 +16,7 @@ export function textArray(values: readonly string[]): string {
   return `${literal}}`;
 }
 
-/** Of numbers, digits, days and stamps, which need no quotes. */
+/** Writes numbers, digits, days and stamps, which need no quotes. */
 export function plainArray(values: readonly (string | number | null | undefined)[]): string {
   let literal = "{";
   let comma = "";

@@ -1,7 +1,6 @@
 /**
- * One connection to PostgreSQL. Each is a Bun.SQL of its own with one reserved connection: so
- * nothing waits unseen behind a slow statement, nothing connects again in the middle of a
- * transaction, and a broken one is known as such at once.
+ * One connection to PostgreSQL: a Bun.SQL with one reserved connection. DESIGN.md, "Pool", says
+ * why.
  */
 import { type ReservedSQL, SQL } from "bun";
 import { clientOptions } from "../../config/postgres-client.ts";
@@ -10,12 +9,10 @@ import type { Durability } from "../../config/settings.ts";
 import { ConnectionLostError, endsConnection, NoAnswerError } from "./postgres-errors.ts";
 
 export const STATEMENT_TIMEOUT_MS = 30_000;
-/**
- * Beyond a statement's time, for an answer that is on its way. Then the connection counts as dead.
- */
+/** An answer may come so long after the statement's time; then the connection counts as dead. */
 const ANSWER_GRACE_MS = 2_000;
 export const CONNECT_TIMEOUT_MS = 5_000;
-/** A worker that vanishes in a transaction holds its locks no longer than this. */
+/** PostgreSQL ends an idle transaction, and with it the locks of a vanished worker. */
 const TRANSACTION_IDLE_MAX_MS = 30_000;
 
 export type Rows<T> = T[] & SQL.ResultMetadata;
@@ -24,25 +21,21 @@ type Row = Record<string, unknown>;
 export interface ConnectionOptions {
   target: PostgresTarget;
   durability: Durability;
-  /** Longest run of one statement of the server's own; PostgreSQL stops it then. */
+  /** PostgreSQL stops a statement of the server after this time. */
   statementTimeoutMs: number;
   connectTimeoutMs: number;
   /**
-   * Behind a pool that gives each transaction another connection: no settings or prepared
-   * statements outlast one.
+   * A pool in between gives each transaction another connection, so a session keeps no settings and
+   * no prepared statements.
    */
   pooled: boolean;
-  /** Of the server's own sessions, where it is known; else that of the role or the URL. */
+  /** The server's own path, once it is known; before, that of the role or the URL. */
   searchPath?: string;
 }
 
 export interface RunOptions {
-  /**
-   * Longest wait for the answer; else that of the connection. PostgreSQL stops the statement
-   * before.
-   */
+  /** Longest wait for the answer. PostgreSQL should stop the statement before. */
   timeoutMs?: number;
-  /** Aborting asks PostgreSQL to stop the statement. */
   signal?: AbortSignal | undefined;
 }
 
@@ -52,7 +45,7 @@ export class PostgresConnection {
   readonly #timeoutMs: number;
   readonly openedAtMs = performance.now();
   #lost: Error | null = null;
-  /** Called once, when the connection turns out to be dead without having been closed here. */
+  /** Called once, when the connection is lost without `close`. */
   onLost: (() => void) | null = null;
 
   private constructor(sql: SQL, session: ReservedSQL, timeoutMs: number) {
@@ -61,7 +54,7 @@ export class PostgresConnection {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @param prepare false: every result comes as text, and no statement is kept. */
+  /** @param prepare false: every result is text, and no statement is kept. */
   static async open(
     options: ConnectionOptions,
     { prepare = true }: { prepare?: boolean } = {},
@@ -83,20 +76,19 @@ export class PostgresConnection {
     }
   }
 
-  /** Why it is dead; null while it isn't. */
+  /** The reason why it is dead; null while it is alive. */
   get lost(): Error | null {
     return this.#lost;
   }
 
-  /** One statement with its parameters; statements sent without waiting run in order. */
+  /** Runs one statement. Statements that are sent without waiting run in order. */
   run<T = Row>(text: string, params: unknown[] = [], options: RunOptions = {}): Promise<Rows<T>> {
     return this.#settle(this.#session.unsafe<T[]>(text, params), options);
   }
 
   /**
-   * Cells as PostgreSQL sends them, `result.columns` beside.
-   *
-   * @param protocol "simple" sends text without parameters and gets every cell as text.
+   * Returns cells as PostgreSQL sends them, and `result.columns`.
+   * @param protocol "simple" takes no parameters, and gives every cell as text.
    */
   runRaw(
     text: string,
@@ -111,7 +103,7 @@ export class PostgresConnection {
     return this.#settle(query as unknown as SQL.Query<(Uint8Array | null)[][]>, options);
   }
 
-  /** Whatever still runs on it fails. */
+  /** Statements that still run on it fail. */
   async close(): Promise<void> {
     this.#lost ??= new ConnectionLostError("the connection was closed");
     await this.#sql.close({ timeout: 0 });
@@ -144,13 +136,13 @@ export class PostgresConnection {
   #lose(error: Error): void {
     if (this.#lost !== null) return;
     this.#lost = error;
-    // What waits on it gets its own error; that of closing a dead connection says nothing more.
+    // Every waiting statement gets its own error; an error of closing adds nothing.
     this.#sql.close({ timeout: 0 }).catch(() => undefined);
     this.onLost?.();
   }
 }
 
-/** Sent when connecting, so that no connection is ever without them. */
+/** Sent with the connection request, so that every connection has them. */
 function sessionParameters({
   target,
   durability,
@@ -164,7 +156,7 @@ function sessionParameters({
     client_encoding: "UTF8",
     TimeZone: "UTC",
     DateStyle: "ISO",
-    // Else a backslash could hide the end of a text from whoever looks at users' statements.
+    // With "off", a backslash could hide the end of a text from the reader of users' statements.
     standard_conforming_strings: "on",
   };
   if (pooled) return always;
@@ -173,7 +165,7 @@ function sessionParameters({
     ...(searchPath === undefined ? {} : { search_path: searchPath }),
     statement_timeout: `${statementTimeoutMs}ms`,
     idle_in_transaction_session_timeout: `${TRANSACTION_IDLE_MAX_MS}`,
-    // A worker's machine that vanished is noticed within a minute.
+    // The database notices a vanished machine within a minute.
     tcp_keepalives_idle: "30",
     tcp_keepalives_interval: "10",
     tcp_keepalives_count: "3",

@@ -1,7 +1,6 @@
 /**
- * Volumes and sizes with fractions, or beyond 64 bits. The columns are `numeric`; those of a
- * database made by an older server are `bigint` until the first such count comes, and would round
- * it without a word.
+ * Makes room for volumes and sizes with fractions, or beyond 64 bits. A database of an older server
+ * has `bigint` columns, which would round them. The first such count makes them `numeric`.
  */
 import { STATUS } from "../../protocol/codes.ts";
 import type { Count, Save, SaveOutcome } from "../contract.ts";
@@ -10,9 +9,9 @@ import type { PostgresConnection } from "./connection.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { LOCK_CLASS, SCHEMA_LOCK } from "./schema.ts";
 
-/** A long read holds its table's lock, and whoever comes after waits for us meanwhile. */
+/** A long read holds the lock of its table, and every later statement waits behind this one. */
 const LOCK_WAIT_MS = 3_000;
-/** The table is written anew: some 10 s for ten million ticks. */
+/** PostgreSQL rewrites the table: some 10 s for ten million ticks. */
 const REWRITE_MAX_MS = 10 * 60_000;
 const INT64_LIMIT = 2 ** 63;
 
@@ -24,13 +23,13 @@ const WHOLE_SQL = `SELECT c.relname AS "table", a.attname AS "column" FROM pg_at
     AND format_type(a.atttypid, NULL) IN ('bigint', 'integer')
     AND c.oid IN (${TABLE_NAMES.map((table) => `to_regclass('${table}')`).join(", ")})`;
 
-/** `table.column` of those that hold whole numbers only. */
+/** Returns `table.column` of those that hold only whole numbers. */
 export async function wholeNumberColumns(connection: PostgresConnection): Promise<Set<string>> {
   const rows = await connection.run<{ table: string; column: string }>(WHOLE_SQL);
   return new Set(rows.map(({ table, column }) => `${table}.${column}`));
 }
 
-/** Tables that can't hold the counts of the save as they are. */
+/** Returns the table if it can't hold the counts of the save. */
 export function tooNarrow(save: Save, wholeNumbers: ReadonlySet<string>): string | null {
   if (wholeNumbers.size === 0) return null;
   const { table, values } = kindOf(save.kind);
@@ -44,10 +43,8 @@ export function tooNarrow(save: Save, wholeNumbers: ReadonlySet<string>): string
 }
 
 /**
- * Makes the columns of the tables `numeric`, for every server that writes there, in one
- * transaction.
- *
- * @throws PostgresError it isn't allowed to, or somebody else has had a table for LOCK_WAIT_MS.
+ * Makes the columns `numeric`, in one transaction.
+ * @throws PostgresError the role may not, or a lock is held for longer than LOCK_WAIT_MS.
  */
 export async function widenCounts(connection: PostgresConnection, tables: Iterable<string>): Promise<void> {
   await connection.run(
@@ -65,7 +62,6 @@ export async function widenCounts(connection: PostgresConnection, tables: Iterab
   await connection.run("COMMIT");
 }
 
-/** What the save is told that needed it. */
 export function notWidened(save: Save, error: unknown): SaveOutcome {
   const { table } = kindOf(save.kind);
   const failure = failureOf(error);

@@ -1,7 +1,6 @@
 /**
- * Writes daily bars together with their moving averages, which are those of the whole series of the
- * ticker: for many tickers at once, each from its last checkpoint before its first saved date. The
- * tickers are locked against other writers.
+ * Writes daily bars with the moving averages of the whole series, from each ticker's last
+ * checkpoint on. The caller has locked the tickers against other writers.
  */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { BarRow } from "../contract.ts";
@@ -17,20 +16,21 @@ import type { PostgresConnection } from "./connection.ts";
 import { countText } from "./count-text.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { FIRST_DAY } from "./sql-text.ts";
+import { EMA_COLUMNS } from "./table-definitions.ts";
 
-/** Tickers whose series are in memory together; of each, some 330 rows at least. */
+/** The series of so many tickers are in memory together, each with some 330 rows or more. */
 const TICKERS_AT_ONCE = 200;
 
-const CHECKPOINTS_SQL = `SELECT w.ticker, c.date::text AS date, c.closes, c.ema_8, c.ema_21, c.ema_34, c.ema_55, c.ema_89
+const CHECKPOINTS_SQL = `SELECT w.ticker, c.date::text AS date, c.closes, ${EMA_COLUMNS.map((name) => `c.${name}`).join(", ")}
   FROM unnest($1::text[], $2::date[]) AS w(ticker, first)
   JOIN LATERAL (SELECT * FROM daily_checkpoints d WHERE d.ticker = w.ticker AND d.date <= w.first
     ORDER BY d.date DESC LIMIT 1) c ON true`;
-// By the index for each: see tick-store.ts.
+// LATERAL with OFFSET 0 makes PostgreSQL use the index for each ticker: see tick-store.ts.
 const STORED_SQL = `SELECT p.ticker, p.date::text AS date, p.close, ${AVERAGE_COLUMNS.map((name) => `p.${name}`).join(", ")}
   FROM unnest($1::text[], $2::date[]) AS w(ticker, start)
   JOIN LATERAL (SELECT * FROM daily_prices d WHERE d.ticker = w.ticker AND d.date >= w.start OFFSET 0) p ON true
   ORDER BY p.ticker, p.date`;
-// NaN is greater than every number to PostgreSQL.
+// PostgreSQL takes NaN as greater than every number.
 const CLOSES_SQL = `SELECT w.ticker, c.close FROM unnest($1::text[], $2::date[]) AS w(ticker, start)
   JOIN LATERAL (SELECT d.date, d.close FROM daily_prices d WHERE d.ticker = w.ticker AND d.date < w.start
     AND d.close < 'Infinity'::float8 AND d.close > '-Infinity'::float8 ORDER BY d.date DESC LIMIT ${CLOSES_BEFORE}) c ON true
@@ -47,12 +47,11 @@ const UPSERT_SQL = `INSERT INTO daily_prices (ticker, date, ${VALUES.join(", ")}
 const AVERAGES_SQL = `UPDATE daily_prices p SET ${AVERAGE_COLUMNS.map((name) => `${name} = u.${name}`).join(", ")}
   FROM unnest($1::text[], $2::date[], ${AVERAGE_COLUMNS.map((_, i) => `$${i + 3}::float8[]`).join(", ")})
     AS u(ticker, date, ${AVERAGE_COLUMNS.join(", ")}) WHERE p.ticker = u.ticker AND p.date = u.date`;
-const EMAS = ["ema_8", "ema_21", "ema_34", "ema_55", "ema_89"];
-const CHECKPOINT_SQL = `INSERT INTO daily_checkpoints (ticker, date, closes, ${EMAS.join(", ")})
-  SELECT u.* FROM unnest($1::text[], $2::date[], $3::int[], ${EMAS.map((_, i) => `$${i + 4}::float8[]`).join(", ")})
-    AS u(ticker, date, closes, ${EMAS.join(", ")})
+const CHECKPOINT_SQL = `INSERT INTO daily_checkpoints (ticker, date, closes, ${EMA_COLUMNS.join(", ")})
+  SELECT u.* FROM unnest($1::text[], $2::date[], $3::int[], ${EMA_COLUMNS.map((_, i) => `$${i + 4}::float8[]`).join(", ")})
+    AS u(ticker, date, closes, ${EMA_COLUMNS.join(", ")})
   ON CONFLICT (ticker, date) DO UPDATE SET closes = excluded.closes,
-    ${EMAS.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+    ${EMA_COLUMNS.map((name) => `${name} = excluded.${name}`).join(", ")}`;
 
 /** @param bars by ticker: ascending, each date once, not empty. */
 export async function saveDailyBars(
@@ -67,7 +66,7 @@ export async function saveDailyBars(
       ticker,
       ...changesOfSeries(parts.get(ticker)!, bars.get(ticker)!),
     }));
-    // Also without the triggers that do it for other programs.
+    // The triggers do it for other programs; a database may have none.
     await connection.run(DROP_CHECKPOINTS_SQL, [textArray(tickers), plainArray(firstDates)]);
     await write(connection, changes, writtenAt);
   }
@@ -101,7 +100,6 @@ async function loadParts(
     connection.run<{ ticker: string; close: number }>(CLOSES_SQL, series),
   ]);
   for (const row of stored) {
-    // What is no number is no close.
     if (!Number.isFinite(row.close)) row.close = null;
     parts.get(row.ticker as string)!.stored.push(row);
   }
@@ -132,13 +130,13 @@ async function write(
       ...AVERAGE_COLUMNS.map((_, column) => plainArray(slice.map(({ averages }) => averages[column]))),
     ]);
   }
-  // After the rows: the triggers have removed every checkpoint that the rows made wrong.
+  // The triggers have deleted the checkpoints that these rows made wrong.
   for (const slice of slices(flatten(changes, "checkpoints"), ROWS_PER_STATEMENT)) {
     await connection.run(CHECKPOINT_SQL, [
       textArray(slice.map(({ ticker }) => ticker)),
       plainArray(slice.map(({ date }) => date)),
       plainArray(slice.map(({ state }) => state.closes)),
-      ...EMAS.map((_, column) => plainArray(slice.map(({ state }) => state.emas[column]))),
+      ...EMA_COLUMNS.map((_, column) => plainArray(slice.map(({ state }) => state.emas[column]))),
     ]);
   }
 }

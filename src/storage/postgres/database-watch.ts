@@ -1,28 +1,28 @@
 /**
- * Whether the database can do all of the server's work: it takes writes, and its tables are there
- * and work like ours. Looked at every few seconds, and at once when a statement has failed because
- * of it: so whoever asks for the state of the server hears of it also when nobody saves.
+ * Checks every few seconds whether the database takes writes and has the server's tables, and at
+ * once after a statement has failed. So `/ready` tells the state even when no client saves.
  */
 
 import { RequestError } from "../../protocol/errors.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
+import { LACKING_RIGHTS_SQL } from "./role-rights.ts";
 import { findTableProblems } from "./table-check.ts";
 import { TABLES } from "./table-definitions.ts";
 
-/** Between two looks, of every worker: some milliseconds of the database. */
+/** Every worker looks; a look costs the database some milliseconds. */
 export const WATCH_PAUSE_MS = 3_000;
-/** A look that failures ask for comes no sooner after the last one. */
+/** Shortest pause before a look after a failure. */
 const ASKED_PAUSE_MS = 250;
-/** How long a failure counts that no look explains, such as a full disk, when no other follows. */
+/** A failure that no look explains, such as a full disk, counts for so long. */
 const FAILURE_COUNTS_MS = 10_000;
 
 const TABLE_NAMES = TABLES.map(({ name }) => name);
 
 /**
- * `configured`: what a new session would have, of role and database, in the order in which
- * PostgreSQL takes them. A session keeps what it began with, so one that has another is replaced.
+ * `configured` is what a new session would get from role and database, in PostgreSQL's order. A
+ * session keeps the value that it began with, so the pool replaces a session with another one.
  */
 const STATE_SQL = `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('transaction_read_only') = 'on' AS readonly,
   (SELECT CASE WHEN source IN ('global', 'database', 'user', 'database user') THEN (setting::boolean)::text WHEN source = 'client' THEN 'client' END
@@ -32,24 +32,21 @@ const STATE_SQL = `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.
       AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
       AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))
     ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1) AS configured,
-  (SELECT pg_catalog.string_agg(w.name, ', ') FROM pg_catalog.unnest($1::text[]) AS w(name) WHERE pg_catalog.to_regclass(w.name) IS NOT NULL AND NOT (
-    SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(pg_catalog.to_regclass(w.name)::oid, r))
-      FROM pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r)) AS lacking`;
+  ${LACKING_RIGHTS_SQL} AS lacking`;
 
 interface State {
   standby: boolean;
   readonly: boolean;
   begun: string | null;
   configured: string | null;
-  /** Tables without all the rights that the server needs. */
   lacking: string | null;
 }
 
 export interface WatchOptions {
   pauseMs: number;
-  /** Called with the reason at each look while there is one. */
+  /** Called at each look that finds a problem. */
   onProblem(reason: string): void;
-  /** Called at each look while there is none. */
+  /** Called at each look that finds none. */
   onSound(): void;
 }
 
@@ -67,13 +64,11 @@ export class DatabaseWatch {
     this.#options = options;
   }
 
-  /** Looks once, and then again and again. */
   async start(): Promise<void> {
     await this.#look();
     this.#schedule(this.#options.pauseMs);
   }
 
-  /** A statement of the server's own has failed because of the database's state. */
   noteFailure(reason: string): void {
     this.#failure = { reason, atMs: performance.now() };
     const sinceMs = performance.now() - this.#lookedAtMs;
@@ -110,7 +105,7 @@ export class DatabaseWatch {
       if (reason === null) this.#options.onSound();
       else this.#options.onProblem(reason);
     } catch (error) {
-      // It is away, or too busy: that is told by who asks whether it answers.
+      // The database is away or busy; probes tell that.
       if (failureOf(error) === null && !(error instanceof RequestError)) throw error;
     }
   }
@@ -120,7 +115,7 @@ export class DatabaseWatch {
     try {
       const [found] = await lease.connection.run<State>(STATE_SQL, [textArray(TABLE_NAMES)]);
       const { standby, readonly, begun, configured, lacking } = found!;
-      // Sessions behind a pool in between aren't ours to replace.
+      // The sessions of a pool in between can't be replaced from here.
       if (begun !== configured && begun !== "client" && !this.#pool.pooled) this.#pool.renewAll();
       if (standby) return "the database takes no writes: it is a standby";
       if (readonly) return "the database takes no writes: default_transaction_read_only is on";

@@ -1,25 +1,16 @@
 /**
- * What others have put on the server's tables, or beside them under names that its statements use:
- * each of it may refuse rows, change them, or run with every save. Some is meant so; whoever runs
- * the server should know of it.
+ * Finds what others have put on the server's tables, or named like a function that its statements
+ * use. Any of it may refuse or change rows, or run with every save. Some of it is meant, so the
+ * operator is told.
  */
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { OWN_TABLES } from "./own-tables.ts";
-import { failureOf } from "./postgres-errors.ts";
-import { SERVER_FUNCTIONS, SERVER_OPERATORS } from "./shadows.ts";
+import { OWN_TABLES, SERVER_FUNCTIONS, SERVER_OPERATORS } from "./own-names.ts";
+import { unlessRefused } from "./postgres-errors.ts";
 import { TABLES } from "./table-definitions.ts";
 
-export interface ForeignPart {
-  /** `trigger audit on realtime_data` */
-  part: string;
-  /** The statement that takes it away. */
-  undo: string;
-}
-
-/** More are not told one by one. */
 const TOLD_MAX = 20;
-/** Objects of an extension, such as the trigger of a hypertable. */
+/** An extension owns such objects, as TimescaleDB owns the trigger of a hypertable. */
 const NOT_OF_EXTENSION = (catalog: string, id: string): string =>
   `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend x WHERE x.classid = 'pg_catalog.${catalog}'::regclass AND x.objid = ${id} AND x.deptype = 'e')`;
 
@@ -70,24 +61,15 @@ const KEYS = OWN_TABLES.map((name) => TABLES.find((table) => table.name === name
   key.replaceAll('"', "").split(", ").sort().join(", "),
 );
 
-/** @param schema of the server's tables. @returns none where the database doesn't tell. */
+/** @returns null where there are none, or the database refuses to tell. */
 export async function findForeignParts(
   connection: PostgresConnection,
   schema: string,
-): Promise<ForeignPart[]> {
-  try {
-    return await connection.run<ForeignPart>(PARTS_SQL, [
-      schema,
-      ...[OWN_TABLES, KEYS, SERVER_FUNCTIONS, SERVER_OPERATORS].map((names) => textArray([...names])),
-    ]);
-  } catch (error) {
-    if (failureOf(error)?.kind !== "refused") throw error;
-    return [];
-  }
-}
-
-/** For a log line. @param parts not empty. */
-export function describeForeignParts(parts: ForeignPart[]): { finding: string; advice: string } {
+): Promise<{ finding: string; advice: string } | null> {
+  const lists = [OWN_TABLES, KEYS, SERVER_FUNCTIONS, SERVER_OPERATORS].map(textArray);
+  const asked = connection.run<{ part: string; undo: string }>(PARTS_SQL, [schema, ...lists]);
+  const parts = await unlessRefused<{ part: string; undo: string }[]>(asked, []);
+  if (parts.length === 0) return null;
   const told = parts.slice(0, TOLD_MAX);
   const more = parts.length > TOLD_MAX ? `, and ${parts.length - TOLD_MAX} more` : "";
   return {

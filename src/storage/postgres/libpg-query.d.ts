@@ -1,7 +1,4 @@
-/**
- * The part of libpg-query that its own types leave out: a new instance of the parser, which its API
- * makes only once.
- */
+/** Types that libpg-query leaves out: its API makes only one instance of the parser. */
 declare module "libpg-query/wasm/libpg-query.js" {
   export interface ParserModule {
     lengthBytesUTF8(text: string): number;

@@ -1,8 +1,6 @@
 /**
- * Keeps the update log within its bound. Every worker has one, but only one at a time does
- * anything. Bytes are counted once, and noted for parts of the log, the oldest of which goes as a
- * whole: so nothing is read twice, and the count outlives restarts. An update that is committed
- * after those around it were counted is not counted; it goes with their part.
+ * Keeps the update log within its bound; one worker at a time works. DESIGN.md, "Update log", says
+ * how it counts.
  */
 
 import { RequestError } from "../../protocol/errors.ts";
@@ -11,24 +9,24 @@ import type { PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { LOCK_CLASS, TRIM_LOCK } from "./schema.ts";
 
-/** Between two rounds, half of it more or less. */
+/** The mean pause between two rounds; each is up to half shorter or longer. */
 export const TRIM_PAUSE_MS = 5_000;
-/** Rows that one transaction counts, or deletes: some 50 ms. */
+/** One transaction counts or deletes so many rows, in some 50 ms. */
 const COUNTED_AT_ONCE = 20_000;
 const DELETED_AT_ONCE = 5_000;
-/** Transactions of one round; what is left is for the next. */
+/** Most transactions of a round; the next round does the rest. */
 const STEPS_PER_ROUND = 1_000;
-/** The log is kept in so many parts, unless these would be too small. */
+/** The log has so many parts, unless they would be smaller than the minimum. */
 const PARTS = 32;
 const PART_BYTES_MIN = 64 * 1024;
-/** What a row takes beside its frame, roughly. */
+/** Estimated size of a row without its frame. */
 const ROW_BYTES = 100;
 
-// Within a transaction, as sessions are not ours behind a pool.
+// A lock of the transaction: behind a pool, a session may change.
 const LOCK_SQL = "SELECT pg_try_advisory_xact_lock($1::int, $2::int) AS mine";
 const PARTS_SQL =
   "SELECT p.last_id::text AS last_id, p.bytes::float8 AS bytes FROM update_log_parts p ORDER BY p.last_id";
-/** The rows after an id, until they have so many bytes. */
+/** Selects rows after an id until they have so many bytes. */
 const COUNT_SQL = `SELECT pg_catalog.max(id)::text AS last_id, pg_catalog.sum(bytes)::float8 AS bytes, pg_catalog.count(*)::int AS rows FROM (
     SELECT n.*, pg_catalog.sum(bytes) OVER (ORDER BY id) - bytes AS before FROM (
       SELECT id, pg_catalog.octet_length(frame) + ${ROW_BYTES} AS bytes FROM update_log WHERE id > $1::bigint ORDER BY id LIMIT $2::int
@@ -49,61 +47,47 @@ interface Part {
 }
 
 export interface TrimOptions {
-  /** Of the log; what comes between two rounds is beyond it. */
+  /** The log may be longer between two rounds. */
   bytesMax: number;
   pauseMs: number;
-  /**
-   * Without them, transactions of several workers are kept apart by the database, which undoes all
-   * but one.
-   */
+  /** Without them the trimmer is SERIALIZABLE: of several workers' transactions, one survives. */
   advisoryLocks: boolean;
-  /** The database doesn't let it be done: told once. */
+  /** Called once, if the database refuses to trim. */
   onRefused(reason: string): void;
 }
 
 export class LogTrimmer {
   readonly #pool: PostgresPool;
-  readonly #bytesMax: number;
+  readonly #options: TrimOptions;
   readonly #partBytes: number;
-  readonly #pauseMs: number;
-  readonly #advisoryLocks: boolean;
-  readonly #onRefused: TrimOptions["onRefused"];
   #refused = false;
-  /** Deleted so far: what PostgreSQL has not cleaned up yet need not be passed again. */
+  /** A DELETE starts behind it, and need not pass rows that VACUUM has yet to remove. */
   #deletedTo = "0";
   #timer: Timer | null = null;
   #round: Promise<void> | null = null;
   #closed = false;
 
-  constructor(pool: PostgresPool, { bytesMax, pauseMs, advisoryLocks, onRefused }: TrimOptions) {
+  constructor(pool: PostgresPool, options: TrimOptions) {
     this.#pool = pool;
-    this.#bytesMax = bytesMax;
-    this.#partBytes = Math.max(PART_BYTES_MIN, bytesMax / PARTS);
-    this.#pauseMs = pauseMs;
-    this.#advisoryLocks = advisoryLocks;
-    this.#onRefused = onRefused;
+    this.#options = options;
+    this.#partBytes = Math.max(PART_BYTES_MIN, options.bytesMax / PARTS);
     this.#schedule();
   }
 
-  /**
-   * Counts what has come, and deletes what is too much.
-   *
-   * @throws what the database has against it.
-   */
   async trim(): Promise<void> {
     for (let step = 0; step < STEPS_PER_ROUND && !this.#closed; step++) {
       if (!(await this.#transaction((connection) => this.#step(connection)))) return;
     }
   }
 
-  /** Waits for the transaction that is under way. */
+  /** Waits for the running transaction. */
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#round;
   }
 
-  /** Workers that started together don't meet each time. */
+  /** The random pause keeps apart workers that started together. */
   #schedule(): void {
     this.#timer = setTimeout(
       () => {
@@ -112,7 +96,7 @@ export class LogTrimmer {
           if (!this.#closed) this.#schedule();
         });
       },
-      this.#pauseMs * (0.5 + Math.random()),
+      this.#options.pauseMs * (0.5 + Math.random()),
     );
     this.#timer.unref();
   }
@@ -123,14 +107,14 @@ export class LogTrimmer {
     } catch (error) {
       const failure = failureOf(error);
       if (failure === null && !(error instanceof RequestError)) throw error;
-      // Else the database is away, or busy: the next round does it.
+      // When the database is away or busy, the next round does it.
       if (failure?.kind !== "refused" || this.#refused) return;
       this.#refused = true;
-      this.#onRefused(failure.message);
+      this.#options.onRefused(failure.message);
     }
   }
 
-  /** @returns false when there is nothing to do, or somebody else does it. */
+  /** @returns false when nothing is left to do, or another worker does it. */
   async #transaction(step: (connection: PostgresConnection) => Promise<boolean>): Promise<boolean> {
     const lease = await this.#pool.acquire("short");
     let done = false;
@@ -145,9 +129,9 @@ export class LogTrimmer {
     }
   }
 
-  /** @returns false when somebody else is at it. */
+  /** @returns false when another worker does it. */
   async #begin(connection: PostgresConnection): Promise<boolean> {
-    if (!this.#advisoryLocks) {
+    if (!this.#options.advisoryLocks) {
       await connection.run("BEGIN ISOLATION LEVEL SERIALIZABLE");
       return true;
     }
@@ -161,7 +145,7 @@ export class LogTrimmer {
     const counted = await this.#count(connection, parts.at(-1) ?? null);
     const bytes = parts.reduce((sum, part) => sum + part.bytes, counted.bytes);
     const [oldest] = parts;
-    if (oldest === undefined || bytes <= this.#bytesMax) return counted.more;
+    if (oldest === undefined || bytes <= this.#options.bytesMax) return counted.more;
     await this.#delete(connection, oldest);
     return true;
   }

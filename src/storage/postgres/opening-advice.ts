@@ -1,6 +1,5 @@
 /**
- * What to do about a database that doesn't let itself be opened: the same for a server that starts
- * and for `doctor`.
+ * Says what to do about a database that can't be opened, for a server that starts and for `doctor`.
  */
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { failureOf } from "./postgres-errors.ts";
@@ -16,7 +15,7 @@ const NO_SCHEMA = "3F000";
 const NO_DATABASE = "3D000";
 const OUT_OF_CONNECTIONS = "53300";
 
-/** @returns null for what tells by itself what to do, and for what isn't the database's. */
+/** @returns null for an error that isn't the database's. */
 export async function adviceOnOpening(error: unknown, dbFile: string): Promise<OpeningAdvice | null> {
   if (error instanceof UnsuitableDatabaseError) return error;
   const failure = failureOf(error);

@@ -1,26 +1,17 @@
 /**
- * What a statement of a user does with the server's own tables, as far as its text tells. Rows of
- * the tables with bars and ticks may be inserted, updated and deleted; the shape of all of them,
- * and the rows of the bookkeeping, are the server's. What a text doesn't tell, since a function
- * does it, is found by TableGuard.
+ * Refuses what the text of a user's statement does to the server's tables. Users may change rows of
+ * bars and ticks, but no table's shape and no bookkeeping. TableGuard finds what functions do.
  */
 
-import { TABLE_NAMES } from "../model/kinds.ts";
 import { refused } from "../sql-answer.ts";
+import { BOOKKEEPING, OWN_INDEX, OWN_SEQUENCE, OWN_TABLES } from "./own-names.ts";
 import type { Node } from "./sql-parser.ts";
-import { type Field, type RelationName, stringsOf } from "./statement-tree.ts";
-import { TABLES } from "./table-definitions.ts";
-
-const DATA_TABLES = new Set(TABLE_NAMES);
-export const OWN_TABLES = [...TABLES.map(({ name }) => name), "stock_db_schema"];
-export const BOOKKEEPING = OWN_TABLES.filter((name) => !DATA_TABLES.has(name));
-/** Of the column `update_log.id`. */
-export const OWN_SEQUENCE = "update_log_id_seq";
+import { type Field, type RelationName, stringsOf, WRITERS } from "./statement-tree.ts";
 
 const SHAPE = "the server's own tables are not to be changed; ask whoever runs the database";
 const BOOKS = "it is the server's bookkeeping";
 
-/** The field with the relation, of statements that change one or put something on it. */
+/** The field that names the relation, in statements that change one or put something on it. */
 const CHANGED_BY: Record<string, string> = {
   AlterTableStmt: "relation",
   RenameStmt: "relation",
@@ -33,13 +24,12 @@ const CHANGED_BY: Record<string, string> = {
   AlterSeqStmt: "sequence",
   Constraint: "pktable",
 };
-const WRITERS = new Set(["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
-/** Dropped or described by a list: the table is the whole of it, or all but the last name. */
+/** DROP and COMMENT name these behind the table's name. */
 const OBJECTS_OF_TABLES = new Set(
   ["TRIGGER", "RULE", "POLICY", "COLUMN", "TABCONSTRAINT"].map((name) => `OBJECT_${name}`),
 );
 
-/** @param schema of the server's tables. @throws RequestError 400. */
+/** @throws RequestError 400. */
 export function refuseOwnTables({ key, value }: Field, schema: string): void {
   const isOwn = (relation: unknown): relation is RelationName => isOwnTable(relation, schema, OWN_TABLES);
   const changed = CHANGED_BY[key];
@@ -70,7 +60,7 @@ function refuseObject(type: unknown, object: unknown, isOwn: (relation: Relation
 function isOwnTable(relation: unknown, schema: string, names: readonly string[]): relation is RelationName {
   const { schemaname = schema, relname } = (relation ?? {}) as Partial<RelationName>;
   if (relname === undefined || schemaname !== schema) return false;
-  return names.includes(relname) || relname === OWN_SEQUENCE;
+  return names.includes(relname) || relname === OWN_SEQUENCE || relname === OWN_INDEX;
 }
 
 function rangeVars(list: unknown): RelationName[] {

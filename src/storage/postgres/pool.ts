@@ -1,6 +1,6 @@
 /**
- * The connections of one worker. A few small reads share a connection; a save, a stream and a
- * user's statement have one to themselves. Whoever finds none free waits in line.
+ * Holds the connections of one worker: small reads share one; a save, a stream and a user's
+ * statement each have their own. DESIGN.md, "Pool", has the reasons.
  */
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
@@ -8,14 +8,13 @@ import { WaitingLine } from "../waiting-line.ts";
 import { type ConnectionOptions, PostgresConnection } from "./connection.ts";
 import { failureOf, isOutOfConnections, isServerState, requestErrorOf } from "./postgres-errors.ts";
 
-/** Small reads on one connection: while one is being answered, the next is on its way. */
+/** While the database answers one read, the next is on its way. */
 const SHARERS_MAX = 4;
-/** Streams and users' statements may take minutes: they leave so many connections to the rest. */
+/** Streams and users' statements may take minutes, and leave so many connections to the rest. */
 const KEPT_FOR_SHORT = 2;
 /**
- * Streams and users' statements leave each other so many, so that a slow reader doesn't keep SQL
- * waiting. Where both together may have two, nothing is left: one slow statement would hold up all
- * others.
+ * Streams and users' statements leave each other so many. With only two for both, nothing is left,
+ * since one slow statement would hold up all others.
  */
 const KEPT_FOR_OTHER_LONG = 1;
 const CONNECTIONS_MIN = 2;
@@ -23,21 +22,21 @@ const WAITING_SHORT_MAX = 2_000;
 const WAITING_LONG_MAX = 100;
 const WAIT_SHORT_MS = 5_000;
 const WAIT_LONG_MS = 10_000;
-/** Connections that are unused for so long are closed, all but one. */
+/** The pool closes connections that were idle for so long, but keeps one. */
 const IDLE_MAX_MS = 5 * 60_000;
-/** Older connections are replaced, so that new settings, addresses and passwords are used. */
+/**
+ * The pool replaces older connections, so that new settings, addresses and passwords take effect.
+ */
 const AGE_MAX_MS = 30 * 60_000;
 const SWEEP_MS = 10_000;
-/** After PostgreSQL refused a connection, `figures` counts on no further one for so long. */
+/** For so long after a refused connection, `figures` counts on no further one. */
 const REFUSAL_COUNTS_MS = 5_000;
-/** How long closing waits for what runs. */
 const CLOSE_WAIT_MS = 2_000;
 
 /**
- * - `shared`: for one small read of one statement.
- * - `short`: a connection of one's own for a moment.
- * - `stream`, `sql`: a connection of one's own for as long as many rows or a user's statement take;
- *   these never get the last connections.
+ * - `shared`: one small read of one statement.
+ * - `short`: a whole connection for a moment.
+ * - `stream`, `sql`: a whole connection for minutes; these never get the last ones.
  */
 export type Use = "shared" | "short" | LongUse;
 type LongUse = "stream" | "sql";
@@ -45,36 +44,35 @@ type LongUse = "stream" | "sql";
 export interface Lease {
   readonly connection: PostgresConnection;
   /**
-   * Replaces this connection by a new one, for a use that leaves things behind in its session. The
-   * new one gives results as text only, and is closed when it is given back.
+   * Replaces the connection by a new one, for a use that changes its session. The new one gives
+   * every result as text, and `release` closes it.
    */
   renew(): Promise<PostgresConnection>;
-  /** Gives the connection back, once. @param discard something may still be going on in it. */
+  /** @param discard a statement may still run on it. */
   release(discard?: boolean): void;
 }
 
 interface Member {
   connection: PostgresConnection;
   sharers: number;
-  /** null: nobody has it to themselves. */
+  /** null: shared, or free. */
   owner: "short" | LongUse | null;
   idleSinceMs: number;
-  /** It is closed when it is given back. */
+  /** `release` closes it. */
   unwanted: boolean;
 }
 
 interface Want {
   use: Use;
-  /** False: PostgreSQL takes no further connection, so only one that comes free will do. */
+  /** False: PostgreSQL takes no further connection, so only a freed one will do. */
   mayOpen: boolean;
   signal: AbortSignal | undefined;
 }
 
 export interface PostgresPoolOptions extends ConnectionOptions {
   size: number;
-  /** A statement of the server's own failed because of the database's state (`isServerState`). */
+  /** Called when the database's state has failed a statement of the server (`isServerState`). */
   onBroken?(reason: string): void;
-  /** For tests. */
   limits?: Partial<PoolLimits>;
 }
 
@@ -90,7 +88,7 @@ export class PostgresPool {
   readonly #options: ConnectionOptions;
   readonly #limits: PoolLimits;
   readonly #size: number;
-  /** Connections for both kinds of long use together, and for each. */
+  /** Most connections for both long uses together, and for each. */
   readonly #longMax: number;
   readonly #longMaxEach: number;
   readonly #members = new Set<Member>();
@@ -98,10 +96,10 @@ export class PostgresPool {
   #opened = 0;
   readonly #openingLong = { stream: 0, sql: 0 };
   #stale = 0;
-  /** Why the newest connection broke or could not be opened; null: it is there. */
+  /** Why the newest connection broke or could not be opened. */
   #trouble: { reason: string; sinceMs: number } | null = null;
   #silence: string | null = null;
-  /** Those of long use wait apart, since others may overtake them. */
+  /** Long uses wait apart, since others may overtake them. */
   readonly #waiting: Record<"short" | LongUse, WaitingLine<Lease, Want>>;
   readonly #sweeper: Timer;
   readonly #onBroken: (reason: string) => void;
@@ -130,18 +128,17 @@ export class PostgresPool {
     this.#sweeper.unref();
   }
 
-  /** Connections opened so far. When it grows, the newest may lead to another server. */
+  /** Counts opened connections. When it grows, the newest may lead to another server. */
   get opened(): number {
     return this.#opened;
   }
 
-  /** Another pool stands between this one and the database; see ConnectionOptions. */
   get pooled(): boolean {
     return this.#options.pooled;
   }
 
   /**
-   * @param signal gives up waiting, with its reason.
+   * @param signal ends the wait with its reason.
    * @throws RequestError 503 no connection in time, too many wait, or the database is away.
    */
   acquire(use: Use, signal?: AbortSignal): Promise<Lease> {
@@ -154,7 +151,7 @@ export class PostgresPool {
     return line.wait(isLong(use) ? this.#limits.waitLongMs : this.#limits.waitShortMs, signal, { want });
   }
 
-  /** What the last use found out. Where that left no connection, see `lookForDatabase`. */
+  /** Tells what the last use found out; `lookForDatabase` finds out more. */
   figures(): PoolFigures {
     let active = this.#opening;
     for (const member of this.#members) if (!isFree(member)) active++;
@@ -172,13 +169,12 @@ export class PostgresPool {
     };
   }
 
-  /** Calls `onBroken` if the database's state was the reason. */
   noteFailure(error: unknown): void {
     const failure = failureOf(error);
     if (failure !== null && isServerState(error)) this.#onBroken(`${failure.message} (${failure.code})`);
   }
 
-  /** Replaces every connection once it is free: the database's settings have changed. */
+  /** Replaces every connection once it is free, after the database's settings have changed. */
   renewAll(): void {
     for (const member of this.#members) {
       this.#stale++;
@@ -193,7 +189,7 @@ export class PostgresPool {
     this.#silence = reason;
   }
 
-  /** Opens a connection where none is left, so that the next figures know. Never fails. */
+  /** Opens a connection if there is none, so that the next figures know. Never fails. */
   async lookForDatabase(): Promise<void> {
     if (this.#members.size + this.#opening > 0 || this.#closed) return;
     try {
@@ -203,7 +199,7 @@ export class PostgresPool {
     }
   }
 
-  /** Waits a moment for what runs; what hasn't ended by then fails. */
+  /** Uses that last longer than CLOSE_WAIT_MS fail. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -237,7 +233,7 @@ export class PostgresPool {
     for (const line of [short, sql, stream]) while (this.#serveFirst(line)) {}
   }
 
-  /** @returns false when nobody waits, or there is nothing for the first one now. */
+  /** @returns false when no one waits, or no connection suits the first. */
   #serveFirst(line: WaitingLine<Lease, Want>): boolean {
     const want = line.first;
     const lease = want !== undefined && this.#mayTake(want.use) ? this.#take(want) : null;
@@ -255,7 +251,7 @@ export class PostgresPool {
     return this.#members.size + this.#opening < this.#size;
   }
 
-  /** Prefers the newest, so that those in excess grow idle and are closed. */
+  /** Prefers the newest, so that excess ones grow idle and are closed. */
   #pick({ use, mayOpen }: Want): Member | null {
     let shareable: Member | null = null;
     let free: Member | null = null;
@@ -279,7 +275,7 @@ export class PostgresPool {
       this.#noteTrouble(error);
       const refused = requestErrorOf(error, "connect");
       if (!isOutOfConnections(error) || this.#members.size === 0 || this.#closed) throw refused;
-      // PostgreSQL has no more connections to give: wait for one of those that are here.
+      // PostgreSQL is out of connections: wait for one of the pool's.
       const want: Want = { use, mayOpen: false, signal };
       const again = { want, ahead: true, late: () => refused };
       return this.#lineOf(use).wait(this.#limits.waitShortMs, signal, again);
@@ -334,7 +330,7 @@ export class PostgresPool {
     };
   }
 
-  /** The others have probably died too: free ones are closed, and a repetition gets a new one. */
+  /** The others have probably died too: the pool closes free ones, and a retry gets a new one. */
   #onLost(member: Member): void {
     this.#stale++;
     this.#noteTrouble(member.connection.lost);
@@ -351,7 +347,7 @@ export class PostgresPool {
   #drop(member: Member): void {
     this.#members.delete(member);
     member.connection.onLost = null;
-    // Nobody uses it any more, so a failure to close it doesn't matter.
+    // It is out of use, so a failure to close it doesn't matter.
     member.connection.close().catch(() => undefined);
   }
 
@@ -361,7 +357,6 @@ export class PostgresPool {
     this.#trouble = { reason, sinceMs: performance.now() };
   }
 
-  /** Whether another connection can probably be opened. */
   #mayOpen(): boolean {
     if (this.#trouble === null) return true;
     return this.#members.size > 0 && performance.now() - this.#trouble.sinceMs > REFUSAL_COUNTS_MS;

@@ -1,11 +1,6 @@
 /**
- * PostgreSQL, and what speaks its language. Every worker opens it for itself and reads and writes
- * through a pool of its own; the database, not the hub, keeps writers apart: a save takes locks on
- * its tickers for the length of its transaction. So any number of workers, of any number of
- * servers, may share a database.
- *
- * What a worker doesn't know is what others have written a moment ago: answers are never kept here,
- * and no order of saves of different workers is promised beyond that of their commits.
+ * PostgreSQL and databases that speak its language. Every worker reads and writes through its own
+ * pool, and locks in the database keep writers of any server apart. Read DESIGN.md first.
  */
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
 import { redact } from "../../config/redact.ts";
@@ -14,7 +9,6 @@ import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { HeldDatabase } from "../engine.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
-import { hasAdvisoryLocks } from "./advisory-locks.ts";
 import {
   CONNECT_TIMEOUT_MS,
   type ConnectionOptions,
@@ -23,64 +17,50 @@ import {
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
 import { DatabaseWatch, WATCH_PAUSE_MS } from "./database-watch.ts";
-import { describeForeignParts, findForeignParts } from "./foreign-parts.ts";
+import { findForeignParts } from "./foreign-parts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
+import { findSearchPaths, type SearchPaths } from "./own-names.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
-import { type FailureKind, failureOf } from "./postgres-errors.ts";
+import { type FailureKind, failureOf, unlessRefused } from "./postgres-errors.ts";
 import { PostgresReader } from "./postgres-reader.ts";
 import { PostgresTransfer } from "./postgres-transfer.ts";
 import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
 import { accepts, requireAbilities, versionOf } from "./requirements.ts";
 import { findExcessRights } from "./role-rights.ts";
 import { prepareSchema } from "./schema.ts";
-import { findSearchPaths, type SearchPaths } from "./search-paths.ts";
-import { TableGuard } from "./table-guard.ts";
+import { TableGuard, type TableState } from "./table-guard.ts";
+import { hasAdvisoryLocks } from "./ticker-locks.ts";
 import { PostgresUserSql } from "./user-sql.ts";
 
-/**
- * How long a start waits for a database that is away or breaks off, and how often it begins again.
- */
+/** How long a start waits for a database that is away, and the pause between tries. */
 const START_WAIT_MS = 15_000;
 const START_RETRY_MS = 250;
-/** What may have passed by the next try. */
+/** These may have passed by the next try. */
 const PASSING: FailureKind[] = ["lost", "away", "conflict"];
-const BLOCKED_TOLD_MS = 60_000;
-const BROKEN_TOLD_MS = 60_000;
+/** Pause between two calls of `onBlocked`, and of `onBroken`. */
+const TOLD_PAUSE_MS = 60_000;
 /** A copy reads one page after the other. */
 const READER_POOL_SIZE = 2;
-/** A setting that a pool in between didn't pass on. */
+/** The code when a pool in between refuses a setting. */
 const UNSUPPORTED_PARAMETER = "08P01";
 
 export interface PostgresSettings {
-  /** Connection string; see parsePostgresUrl. */
   dbFile: string;
   durability: Durability;
-  /** Most connections of this worker; at least 2. */
+  /** At least 2. */
   dbPoolSize: number;
-  /**
-   * Bound of the update log, which is trimmed from here then; without it, this one leaves that to
-   * others.
-   */
+  /** This process trims the update log to it; without it, another one does. */
   updateLogBytes?: number;
-  /** The database doesn't let the log be trimmed: called once. */
+  /** Called once, if the database refuses to trim the log. */
   onTrimRefused?(reason: string): void;
-  /**
-   * A save waited in vain for a lock that another session holds: called at most every
-   * BLOCKED_TOLD_MS.
-   */
+  /** Another session held a lock for too long; called at most every TOLD_PAUSE_MS. */
   onBlocked?(reason: string): void;
-  /**
-   * A statement of the server's own failed because of what the database is now: called at most
-   * every BROKEN_TOLD_MS.
-   */
+  /** The database's state failed a statement of the server; called at most every TOLD_PAUSE_MS. */
   onBroken?(reason: string): void;
-  /**
-   * Whether the database can do all of the server's work, every few seconds; without it, nobody
-   * looks. `reason` null: it can.
-   */
+  /** Called every few seconds; `reason` null: the database does all of the server's work. */
   onState?(reason: string | null): void;
-  /** The times and bounds that tests can't wait for. */
+  /** For tests. */
   limits?: Partial<PoolLimits>;
   startWaitMs?: number;
   trimPauseMs?: number;
@@ -89,12 +69,11 @@ export interface PostgresSettings {
   connectTimeoutMs?: number;
 }
 
-/** What the database can do, found out when it is opened. */
 interface Capabilities extends WriterCapabilities {
-  /** As the database writes it. */
+  /** The text of version(). */
   version: string;
   paths: SearchPaths;
-  /** Whether its catalog tells what a transaction has done to the server's tables. */
+  /** The catalog tells what a transaction has done to the server's tables. */
   guarded: boolean;
 }
 
@@ -103,22 +82,21 @@ export interface PostgresDatabase extends HeldDatabase, AsyncDisposable {
   readonly reader: PostgresReader;
   readonly sql: InterruptibleSql;
   capabilities: Capabilities;
-  /** For the log: what others have put on the tables, and rights that the role shouldn't have. */
+  /** For the log: foreign parts of the tables, and excess rights of the role. */
   warnings: string[];
   close(): Promise<void>;
 }
 
 /**
- * Connects, and makes the tables where there are none. Whatever breaks on the way is begun again.
- *
- * @throws Error it can't be reached, or breaks off again and again, for START_WAIT_MS, refuses the
- *   user, lacks what the server needs, or has tables that don't fit.
+ * Connects, and makes missing tables. A failure that may pass is tried again for START_WAIT_MS.
+ * @throws Error the database is away, refuses the user, lacks what the server needs, or has tables
+ *   that don't fit.
  */
 export async function openPostgres(settings: PostgresSettings): Promise<PostgresDatabase> {
   const target = parsePostgresUrl(settings.dbFile);
   const { durability, dbPoolSize, limits = {} } = settings;
-  const { startWaitMs = START_WAIT_MS } = settings;
   const {
+    startWaitMs = START_WAIT_MS,
     statementTimeoutMs = STATEMENT_TIMEOUT_MS,
     connectTimeoutMs = target.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
   } = settings;
@@ -127,7 +105,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     const { options, capabilities, preparation, warnings } = await whenReachable(startWaitMs, () =>
       prepare(wanted),
     );
-    const tellBroken = atMostEvery(BROKEN_TOLD_MS, settings.onBroken);
+    const tellBroken = atMostEvery(TOLD_PAUSE_MS, settings.onBroken);
     const pool: PostgresPool = new PostgresPool({
       ...options,
       size: dbPoolSize,
@@ -149,7 +127,13 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
             advisoryLocks: capabilities.advisoryLocks,
             onRefused: onTrimRefused,
           });
-    const sql = userSql(pool, capabilities);
+    const { paths, guarded, ...abilities } = capabilities;
+    const sql = new PostgresUserSql(pool, {
+      ...abilities,
+      schema: paths.schema,
+      searchPath: paths.users,
+      guard: guarded ? new TableGuard(paths.schema) : null,
+    });
     const close = async (): Promise<void> => {
       await sql.close();
       await Promise.all([trimmer?.close(), watch?.close()]);
@@ -157,7 +141,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Postgres
     };
     return {
       reader: new PostgresReader(pool),
-      writer: new PostgresWriter(pool, capabilities, atMostEvery(BLOCKED_TOLD_MS, settings.onBlocked)),
+      writer: new PostgresWriter(pool, capabilities, atMostEvery(TOLD_PAUSE_MS, settings.onBlocked)),
       sql,
       openTransfer: () => new PostgresTransfer(pool, async () => {}),
       capabilities,
@@ -185,16 +169,6 @@ function watchOf(
   });
 }
 
-function userSql(pool: PostgresPool, { paths, guarded, ...capabilities }: Capabilities): InterruptibleSql {
-  return new PostgresUserSql(pool, {
-    ...capabilities,
-    schema: paths.schema,
-    searchPath: paths.users,
-    guard: guarded ? new TableGuard(paths.schema) : null,
-  });
-}
-
-/** On a connection of its own, which is closed again. */
 async function prepare(wanted: ConnectionOptions): Promise<{
   options: ConnectionOptions;
   capabilities: Capabilities;
@@ -207,7 +181,7 @@ async function prepare(wanted: ConnectionOptions): Promise<{
     const advisoryLocks = await hasAdvisoryLocks(connection);
     const preparation = await prepareSchema(connection, { advisoryLocks });
     const capabilities = await detect(connection, options, advisoryLocks);
-    // From now on, whatever is made in the schemas of users.
+    // The path is fixed now, whatever users make in their schemas later.
     return {
       options: { ...options, searchPath: capabilities.paths.own },
       preparation,
@@ -220,12 +194,8 @@ async function prepare(wanted: ConnectionOptions): Promise<{
 }
 
 async function findWarnings(connection: PostgresConnection, schema: string): Promise<string[]> {
-  const parts = await findForeignParts(connection, schema);
-  const rights = await findExcessRights(connection, schema);
-  return [
-    ...(parts.length === 0 ? [] : [describeForeignParts(parts)]),
-    ...(rights === null ? [] : [rights]),
-  ].map(({ finding, advice }) => `${finding}; ${advice}`);
+  const found = [await findForeignParts(connection, schema), await findExcessRights(connection, schema)];
+  return found.flatMap((warning) => (warning === null ? [] : [`${warning.finding}; ${warning.advice}`]));
 }
 
 async function requireWritable(connection: PostgresConnection): Promise<void> {
@@ -236,11 +206,7 @@ async function requireWritable(connection: PostgresConnection): Promise<void> {
     throw new Error("target_session_attrs asks for a database that takes writes, and this one takes none");
 }
 
-/**
- * Tables that aren't there are not made: they count as empty.
- *
- * @throws Error it can't be reached, or refuses the user.
- */
+/** Missing tables count as empty. @throws Error the database is away, or refuses the user. */
 export async function openPostgresToRead(dbFile: string): Promise<TransferReader> {
   const { connection, options } = await connectForReading(dbFile).catch((error) => {
     throw new Error(`cannot read ${redact(dbFile)}: ${messageOf(error)}`, { cause: error });
@@ -250,7 +216,7 @@ export async function openPostgresToRead(dbFile: string): Promise<TransferReader
   return new PostgresTransfer(pool, () => pool.close());
 }
 
-/** Tries once. @throws Error it can't be reached, or refuses the user. */
+/** Tries once. @throws Error the database is away, or refuses the user. */
 export function connectForReading(
   dbFile: string,
 ): Promise<{ connection: PostgresConnection; options: ConnectionOptions }> {
@@ -278,9 +244,7 @@ async function whenReachable<T>(waitMs: number, open: () => Promise<T>): Promise
   }
 }
 
-/**
- * Finds out on the way whether a pool in between swallows or refuses the settings of the session.
- */
+/** Finds out whether a pool in between drops or refuses the settings of the session. */
 async function connectFirst(
   options: ConnectionOptions,
 ): Promise<{ connection: PostgresConnection; options: ConnectionOptions }> {
@@ -307,7 +271,7 @@ function isSettingRefused(error: unknown): boolean {
   return failure?.code === UNSUPPORTED_PARAMETER && /parameter/i.test(failure.message);
 }
 
-/** Waiting changes nothing about a wrong password, role or database, or about TLS. */
+/** Waiting doesn't help with a wrong password, role or database, or with TLS. */
 function isRefusal(code: string): boolean {
   return code.startsWith("28") || code === "3D000" || code.includes("TLS");
 }
@@ -330,13 +294,14 @@ async function detect(
   const [row] = await connection.run<{ sync: string | null; lock: string | null }>(
     "SELECT current_setting('synchronous_commit', true) AS sync, current_setting('lock_timeout', true) AS lock",
   );
-  // Every value but "off" waits for the disk.
+  // Every other value waits for the disk.
   const isSync = row?.sync !== "off";
   const wantsSync = durability === "full";
   const paths = await findSearchPaths(connection);
+  const look: Promise<TableState | null> = new TableGuard(paths.schema).look(connection, {});
   return {
     paths,
-    guarded: await isGuarded(connection, paths.schema),
+    guarded: (await unlessRefused(look, null)) !== null,
     version: await versionOf(connection),
     advisoryLocks,
     deferrable: await accepts(connection, CHECK_NOW_SQL),
@@ -346,16 +311,6 @@ async function detect(
     lockTimeout: (row?.lock ?? null) !== null,
     wholeNumbers: await wholeNumberColumns(connection),
   };
-}
-
-async function isGuarded(connection: PostgresConnection, schema: string): Promise<boolean> {
-  try {
-    await new TableGuard(schema).look(connection, {});
-    return true;
-  } catch (error) {
-    if (failureOf(error)?.kind !== "refused") throw error;
-    return false;
-  }
 }
 
 function atMostEvery(pauseMs: number, tell: (reason: string) => void = () => {}): (reason: string) => void {

@@ -1,26 +1,27 @@
-/** What `doctor` finds out about a PostgreSQL database. It only asks; nothing is created. */
+/** The checks of `doctor` on a PostgreSQL database. They create nothing. */
 
 import { messageOf } from "../../protocol/message-of.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
-import { hasAdvisoryLocks } from "./advisory-locks.ts";
+import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { describeForeignParts, findForeignParts } from "./foreign-parts.ts";
+import { findForeignParts } from "./foreign-parts.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
+import { findSearchPaths } from "./own-names.ts";
 import { connectForReading } from "./postgres-database.ts";
-import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
-import { SIZE_SQL } from "./postgres-reader.ts";
+import { failureOf } from "./postgres-errors.ts";
+import { databaseSize, SIZE_SQL } from "./postgres-reader.ts";
 import { UnsuitableDatabaseError } from "./requirements.ts";
-import { findExcessRights } from "./role-rights.ts";
+import { findExcessRights, LACKING_RIGHTS_SQL } from "./role-rights.ts";
 import { OWN_SCHEMA, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
-import { findSearchPaths } from "./search-paths.ts";
 import { findTableProblems } from "./table-check.ts";
 import { TABLES as DEFINITIONS } from "./table-definitions.ts";
+import { hasAdvisoryLocks } from "./ticker-locks.ts";
 
-/** A round trip longer than this is felt in every request. */
+/** Every request feels a longer round trip. */
 const ROUND_TRIP_LONG_MS = 20;
 const ROUND_TRIPS = 3;
-/** What two workers with their default pools may take. */
+/** Two workers with default pools may take so many. */
 const FREE_CONNECTIONS_LOW = 20;
 const TABLES = DEFINITIONS.map(({ name }) => name);
 
@@ -31,7 +32,7 @@ type Facts = {
   role: string;
   schema: string | null;
   creates: boolean;
-  /** Null where there is no such setting. */
+  /** Null: the database has no such setting. */
   fsync: string | null;
   synced: string | null;
 };
@@ -50,12 +51,8 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
     yield await diagnoseConnection(connection, options.pooled);
     const { ignored } = options.target;
     if (ignored.length > 0) {
-      yield {
-        level: "warning",
-        subject: "parameters",
-        finding: `without effect here: ${ignored.join(", ")}`,
-        advice: "leave them out of the URL",
-      };
+      const finding = `without effect here: ${ignored.join(", ")}`;
+      yield warning("parameters", finding, "leave them out of the URL");
     }
     yield { begin: "engine", optional: false };
     const [facts] = await connection.run<Facts>(
@@ -64,7 +61,7 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
          coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates,
          current_setting('fsync', true) AS fsync, current_setting('full_page_writes', true) AS synced`,
     );
-    yield* describe(facts!, await sizeOf(connection));
+    yield* describe(facts!, await databaseSize(connection.run<{ bytes: string }>(SIZE_SQL)));
     yield { begin: "schema", optional: false };
     yield* diagnoseSchema(connection, facts!);
     yield { begin: "role", optional: true };
@@ -76,19 +73,29 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
   } catch (error) {
     if (failureOf(error) === null) throw error;
     const told = await adviceOnOpening(error, dbFile);
-    yield { level: "fail", subject: "questions", finding: describeError(error), advice: told!.advice };
+    yield fail("questions", describeError(error), told!.advice);
   } finally {
     await connection.close();
   }
 }
 
+function ok(subject: string, finding: string): Finding {
+  return { level: "ok", subject, finding };
+}
+
+function warning(subject: string, finding: string, advice: string): Finding {
+  return { level: "warning", subject, finding, advice };
+}
+
+function fail(subject: string, finding: string, advice: string): Finding {
+  return { level: "fail", subject, finding, advice };
+}
+
 async function cannotConnect(error: unknown, dbFile: string): Promise<Finding> {
   const subject = error instanceof UnsuitableDatabaseError ? "engine" : "connection";
-  const { finding, advice } = (await adviceOnOpening(error, dbFile)) ?? {
-    finding: describeError(error),
-    advice: "look at the parameters of the URL",
-  };
-  return { level: "fail", subject, finding, advice };
+  const told = await adviceOnOpening(error, dbFile);
+  if (told === null) return fail(subject, describeError(error), "look at the parameters of the URL");
+  return fail(subject, told.finding, told.advice);
 }
 
 function describeError(error: unknown): string {
@@ -98,7 +105,6 @@ function describeError(error: unknown): string {
 }
 
 async function diagnoseConnection(connection: PostgresConnection, pooled: boolean): Promise<Finding> {
-  const subject = "connection";
   let fastestMs = Number.POSITIVE_INFINITY;
   for (let i = 0; i < ROUND_TRIPS; i++) {
     const beganMs = performance.now();
@@ -107,80 +113,71 @@ async function diagnoseConnection(connection: PostgresConnection, pooled: boolea
   }
   const between = pooled ? ", through a connection pool that keeps no settings" : "";
   const finding = `answers in ${fastestMs.toFixed(1)} ms${between}`;
-  if (fastestMs < ROUND_TRIP_LONG_MS) return { level: "ok", subject, finding };
-  return { level: "warning", subject, finding, advice: "run the server nearer to the database" };
-}
-
-/** @returns null where the database doesn't tell. */
-async function sizeOf(connection: PostgresConnection): Promise<number | null> {
-  try {
-    const [row] = await connection.run<{ bytes: string }>(SIZE_SQL);
-    return Number(row?.bytes);
-  } catch (error) {
-    if (!isUnknownToDatabase(error)) throw error;
-    return null;
-  }
+  if (fastestMs < ROUND_TRIP_LONG_MS) return ok("connection", finding);
+  return warning("connection", finding, "run the server nearer to the database");
 }
 
 function* describe(facts: Facts, sizeBytes: number | null): Generator<Finding> {
   const size = sizeBytes === null ? "" : `, ${formatBytes(sizeBytes)}`;
-  yield { level: "ok", subject: "engine", finding: `${facts.version.split(" on ")[0]!}${size}` };
-  if (facts.standby || facts.readonly) {
-    yield {
-      level: "warning",
-      subject: "writable",
-      finding: `${facts.standby ? "it is a standby, which takes no writes" : "its transactions are read-only"}: reads are answered, saves are refused`,
-      advice: facts.standby
-        ? "name the primary, where saves are wanted"
-        : "unset default_transaction_read_only, where saves are wanted",
-    };
-  } else yield { level: "ok", subject: "writable", finding: "it takes writes" };
-  if (facts.fsync === "off" || facts.synced === "off") {
-    yield {
-      level: "warning",
-      subject: "durability",
-      finding: `fsync ${facts.fsync}, full_page_writes ${facts.synced}`,
-      advice: "turn them on: else a crash of that machine damages the database",
-    };
-  } else if (facts.fsync === "on" && facts.synced === "on")
-    yield { level: "ok", subject: "durability", finding: "fsync on, full_page_writes on" };
+  yield ok("engine", `${facts.version.split(" on ")[0]!}${size}`);
+  yield describeWrites(facts);
+  const finding = `fsync ${facts.fsync}, full_page_writes ${facts.synced}`;
+  if (facts.fsync === "off" || facts.synced === "off")
+    yield warning("durability", finding, "turn them on: else a crash of that machine damages the database");
+  else if (facts.fsync === "on" && facts.synced === "on") yield ok("durability", finding);
+}
+
+function describeWrites({ standby, readonly }: Facts): Finding {
+  const effect = "reads are answered, saves are refused";
+  if (standby)
+    return warning(
+      "writable",
+      `it is a standby, which takes no writes: ${effect}`,
+      "name the primary, where saves are wanted",
+    );
+  if (readonly)
+    return warning(
+      "writable",
+      `its transactions are read-only: ${effect}`,
+      "unset default_transaction_read_only, where saves are wanted",
+    );
+  return ok("writable", "it takes writes");
 }
 
 async function* diagnoseSchema(connection: PostgresConnection, facts: Facts): AsyncGenerator<Finding> {
-  const subject = "schema";
   let version: number;
   try {
     version = await storedVersion(connection);
   } catch (error) {
     if (!(error instanceof SchemaError)) throw error;
     const finding = error.message.replace("open database: ", "");
-    yield { level: "fail", subject, finding, advice: `serve it with the newer server, or ${OWN_SCHEMA}` };
+    yield fail("schema", finding, `serve it with the newer server, or ${OWN_SCHEMA}`);
     return;
   }
   const problems = await findTableProblems(connection, version === SCHEMA_VERSION ? "made" : "before");
-  for (const { problem, advice } of problems)
-    yield { level: "fail", subject, finding: problem, advice: `${advice}; or ${OWN_SCHEMA}` };
+  for (const { problem, advice } of problems) yield fail("schema", problem, `${advice}; or ${OWN_SCHEMA}`);
   if (problems.length > 0) return;
   if (version === SCHEMA_VERSION) {
-    yield { level: "ok", subject, finding: `version ${SCHEMA_VERSION}, the one of this server` };
+    yield ok("schema", `version ${SCHEMA_VERSION}, the one of this server`);
     yield await diagnoseRights(connection);
-    yield* diagnoseForeignParts(connection);
+    const parts = await findForeignParts(connection, (await findSearchPaths(connection)).schema);
+    if (parts !== null) yield warning("schema", parts.finding, parts.advice);
     return;
   }
   const { role, schema, creates } = facts;
   if (creates) yield await describeTables(connection, schema, version);
-  else {
-    yield {
-      level: "fail",
-      subject,
-      finding:
-        schema === null ? "no schema of the search_path is there" : `no right to create tables in ${schema}`,
-      advice:
-        schema === null
-          ? "CREATE SCHEMA it, or name another with ?search_path="
-          : `GRANT CREATE, USAGE ON SCHEMA ${schema} TO ${role}`,
-    };
-  }
+  else if (schema === null)
+    yield fail(
+      "schema",
+      "no schema of the search_path is there",
+      "CREATE SCHEMA it, or name another with ?search_path=",
+    );
+  else
+    yield fail(
+      "schema",
+      `no right to create tables in ${schema}`,
+      `GRANT CREATE, USAGE ON SCHEMA ${schema} TO ${role}`,
+    );
 }
 
 async function describeTables(
@@ -188,87 +185,60 @@ async function describeTables(
   schema: string | null,
   version: number,
 ): Promise<Finding> {
-  const subject = "schema";
-  if (version > 0) {
-    const finding = `version ${version}; the server upgrades it to ${SCHEMA_VERSION} when it starts`;
-    return { level: "ok", subject, finding };
-  }
+  if (version > 0)
+    return ok("schema", `version ${version}; the server upgrades it to ${SCHEMA_VERSION} when it starts`);
   const rows = await connection.run<{ name: string }>(
     "SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1",
   );
   const others = rows.map((row) => row.name).filter((name) => TABLES.includes(name));
   if (others.length === 0)
-    return {
-      level: "ok",
-      subject,
-      finding: `no tables yet in ${schema}; the server creates them when it starts`,
-    };
-  return {
-    level: "warning",
-    subject,
-    finding: `${others.join(", ")} made by another program, with the columns and keys that the server needs; it makes the rest when it starts`,
-    advice: `if the server shall not write into them, ${OWN_SCHEMA}`,
-  };
+    return ok("schema", `no tables yet in ${schema}; the server creates them when it starts`);
+  return warning(
+    "schema",
+    `${others.join(", ")} made by another program, with the columns and keys that the server needs; it makes the rest when it starts`,
+    `if the server shall not write into them, ${OWN_SCHEMA}`,
+  );
 }
 
 async function diagnoseRights(connection: PostgresConnection): Promise<Finding> {
-  const subject = "rights";
-  const lacking: string[] = [];
-  for (const table of TABLES) {
-    const [row] = await connection.run<{ all: boolean }>(
-      `SELECT pg_catalog.bool_and(has_table_privilege($1, r)) AS all FROM pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) r`,
-      [table],
-    );
-    if (row?.all !== true) lacking.push(table);
-  }
-  if (lacking.length === 0) return { level: "ok", subject, finding: "every table can be read and written" };
-  return {
-    level: "fail",
-    subject,
-    finding: `rights are missing on ${lacking.join(", ")}`,
-    advice: "GRANT SELECT, INSERT, UPDATE, DELETE on them to the server's role",
-  };
+  const sql = `SELECT ${LACKING_RIGHTS_SQL} AS lacking`;
+  const [row] = await connection.run<{ lacking: string | null }>(sql, [textArray(TABLES)]);
+  const lacking = row?.lacking ?? null;
+  if (lacking === null) return ok("rights", "every table can be read and written");
+  return fail(
+    "rights",
+    `rights are missing on ${lacking}`,
+    "GRANT SELECT, INSERT, UPDATE, DELETE on them to the server's role",
+  );
 }
 
-async function* diagnoseForeignParts(connection: PostgresConnection): AsyncGenerator<Finding> {
-  const { schema } = await findSearchPaths(connection);
-  const parts = await findForeignParts(connection, schema);
-  if (parts.length > 0) yield { level: "warning", subject: "schema", ...describeForeignParts(parts) };
-}
-
-async function diagnoseRole(
-  connection: PostgresConnection,
-  { schema, role }: Pick<Facts, "schema" | "role">,
-): Promise<Finding> {
-  const subject = "role";
+async function diagnoseRole(connection: PostgresConnection, { schema, role }: Facts): Promise<Finding> {
   const rights = await findExcessRights(connection, schema);
-  if (rights !== null) return { level: "warning", subject, ...rights };
-  return { level: "ok", subject, finding: `${role} has no rights beyond the database's objects` };
+  if (rights !== null) return warning("role", rights.finding, rights.advice);
+  return ok("role", `${role} has no rights beyond the database's objects`);
 }
 
 async function diagnoseLocks(connection: PostgresConnection): Promise<Finding> {
-  const subject = "locks";
   if (await hasAdvisoryLocks(connection))
-    return { level: "ok", subject, finding: "advisory locks keep writers of one ticker apart" };
-  return {
-    level: "warning",
-    subject,
-    finding: "no advisory locks: of writers of one ticker that meet, all but one begin again",
-    advice: "switch them on where the database has them; else let each ticker be saved by one client",
-  };
+    return ok("locks", "advisory locks keep writers of one ticker apart");
+  return warning(
+    "locks",
+    "no advisory locks: of writers of one ticker that meet, all but one begin again",
+    "switch them on where the database has them; else let each ticker be saved by one client",
+  );
 }
 
-/** Each worker may take up to --db-pool-size of them. */
 async function diagnoseFreeConnections(connection: PostgresConnection): Promise<Finding> {
-  const subject = "connections";
   const [row] = await connection.run<{ max: string; used: string }>(
     `SELECT (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int)::text AS max,
        (SELECT pg_catalog.count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text AS used`,
   );
   const [max, used] = [Number(row?.max), Number(row?.used)];
   const finding = `${used} of ${max} in use`;
-  if (max - used >= FREE_CONNECTIONS_LOW) return { level: "ok", subject, finding };
-  const advice =
-    "each worker takes up to --db-pool-size: raise max_connections, or lower --workers or the pool size";
-  return { level: "warning", subject, finding, advice };
+  if (max - used >= FREE_CONNECTIONS_LOW) return ok("connections", finding);
+  return warning(
+    "connections",
+    finding,
+    "each worker takes up to --db-pool-size: raise max_connections, or lower --workers or the pool size",
+  );
 }

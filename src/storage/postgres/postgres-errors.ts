@@ -1,16 +1,14 @@
-/** What an error of PostgreSQL, or of the way to it, means for the one who sent the statement. */
+/** Says what an error of PostgreSQL, or of the connection to it, means for the sender. */
 import { SQL } from "bun";
 import { RequestError, unavailable } from "../../protocol/errors.ts";
 
 /**
- * - `lost`: the connection is gone or useless; whatever ran on it was undone, unless it was a
- *   COMMIT.
- * - `away`: no connection is to be had.
+ * - `lost`: the connection is gone or useless. Its transaction was undone, unless it was a COMMIT.
+ * - `away`: no connection can be opened.
  * - `stopped`: a timeout or a cancellation; the transaction was undone.
- * - `conflict`: another transaction was in the way; the same one may work now.
+ * - `conflict`: another transaction was in the way; a retry may work.
  * - `refused`: the statement or its values are at fault.
- * - `broken`: the database is there and can't do its work: disk full, out of memory, a standby that
- *   takes no writes.
+ * - `broken`: the database can't do its work: a full disk, no memory, a standby.
  */
 export type FailureKind = "lost" | "away" | "stopped" | "conflict" | "refused" | "broken";
 
@@ -21,14 +19,12 @@ export interface Failure {
   message: string;
 }
 
-/**
- * No answer came within the time of a statement and then some: nobody knows what has become of it.
- */
+/** No answer came in time, so the outcome of the statement is unknown. */
 export class NoAnswerError extends Error {
   override name = "NoAnswerError";
 }
 
-/** The connection was given up while something waited on it. */
+/** The pool gave the connection up while a statement waited on it. */
 export class ConnectionLostError extends Error {
   override name = "ConnectionLostError";
 }
@@ -40,7 +36,7 @@ const CACHED_PLAN_UNUSABLE = "0A000";
 const UNKNOWN_STATEMENT = "26000";
 const TOO_MANY_CONNECTIONS = "53300";
 
-/** The database doesn't know what is asked of it. */
+/** The database doesn't know the statement, whatever its values are. */
 const UNKNOWN_CODES = new Set([
   "0A000", // feature not supported
   "42601", // syntax
@@ -61,9 +57,8 @@ const AWAY_CODES = new Set([
 ]);
 
 /**
- * Classes of SQLSTATE in which a statement of the server's own is refused because of the state that
- * the database is in, whatever rows a client has sent. All others, also those that triggers of
- * users make up, are about a row.
+ * Classes of SQLSTATE that tell of the database's state when a statement of the server is refused.
+ * Others, also those that users' triggers raise, are about a row.
  */
 const STATE_CLASSES = new Set([
   "0A", // not supported: a view that can't be written, a compressed part
@@ -81,16 +76,14 @@ const STATE_CLASSES = new Set([
   "42", // no such table or column, no right to it, or of another type
   "55", // a view in the place of a table, a table in use
 ]);
-/** A sequence has come to its end; the class is that of values. */
+/** A sequence has ended; the code's class is that of values. */
 const NUMBERS_USED_UP = "2200H";
-/** Its code is that of a missing right. */
+/** The code is that of a missing right. */
 const POLICY_VIOLATED = "row-level security policy";
 
-/**
- * @returns null for an error that is neither PostgreSQL's nor its client library's: our own bug.
- */
+/** @returns null for our own bug: an error of neither PostgreSQL nor its client library. */
 export function failureOf(thrown: unknown): Failure | null {
-  // What a client is told may have come from PostgreSQL.
+  // An answer to a client may have PostgreSQL's error as its cause.
   const error = thrown instanceof RequestError ? thrown.cause : thrown;
   if (error instanceof NoAnswerError || error instanceof ConnectionLostError)
     return { kind: "lost", code: error.name, message: error.message };
@@ -104,7 +97,7 @@ function kindOf(code: string, message: string): FailureKind {
   if (code === STATEMENT_STOPPED || code === LOCK_NOT_AVAILABLE || code === "ERR_POSTGRES_QUERY_CANCELLED")
     return "stopped";
   if (code === READ_ONLY_TRANSACTION) return "broken";
-  // A plan kept by the connection no longer fits the tables, or a pool in between has forgotten it.
+  // The plan of the connection no longer fits the tables, or a pool in between forgot it.
   if (code === UNKNOWN_STATEMENT || (code === CACHED_PLAN_UNUSABLE && message.includes("cached plan")))
     return "lost";
   switch (code.slice(0, 2)) {
@@ -120,14 +113,13 @@ function kindOf(code: string, message: string): FailureKind {
       return "broken";
   }
   if (code === "25P03" || code === "25P04") return "lost"; // the transaction was idle or ran for too long
-  // The client library's own: the connection was closed, or speaks another language.
+  // The client library's own: the connection was closed, or the other side is no PostgreSQL.
   return code.startsWith("ERR_") ? "lost" : "refused";
 }
 
 /**
- * A statement of the server's own failed because of what the database or its tables are now: nobody
- * who sends a row can do anything about it, and the same row may be stored later. Not a database
- * that is away or busy.
+ * The state of the database or its tables failed a statement of the server. No client can help it,
+ * and the same row may be stored later. A database that is away or busy doesn't count.
  */
 export function isServerState(error: unknown): boolean {
   const failure = failureOf(error);
@@ -138,27 +130,33 @@ export function isServerState(error: unknown): boolean {
   return kind === "refused" && STATE_CLASSES.has(code.slice(0, 2)) && !message.includes(POLICY_VIOLATED);
 }
 
-/** True when a connection that has failed so may be used no more. */
+/** Gives the result of the statement, or `otherwise` if the database refuses it. */
+export async function unlessRefused<T>(statement: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await statement;
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    return otherwise;
+  }
+}
+
+/** Whether the connection is useless after this error. */
 export function endsConnection(error: unknown): boolean {
   const kind = failureOf(error)?.kind;
   return kind === "lost" || kind === "away";
 }
 
-/** The statement is beyond the database, whoever sends it and whatever is stored. */
+/** Whether the database lacks what the statement needs, whatever is stored. */
 export function isUnknownToDatabase(error: unknown): boolean {
   const failure = failureOf(error);
   return failure?.kind === "refused" && UNKNOWN_CODES.has(failure.code);
 }
 
-/**
- * What failed so may work at once on another connection. Not after silence: that has taken its time
- * already, and the next connection would be as silent.
- */
+/** Whether another connection may help at once. After silence the next one would be as silent. */
 export function isWorthRepeating(error: unknown): boolean {
   return failureOf(error)?.kind === "lost" && !(error instanceof NoAnswerError);
 }
 
-/** Another session has not given it up in time. */
 export function isLockHeld(error: unknown): boolean {
   return failureOf(error)?.code === LOCK_NOT_AVAILABLE;
 }
@@ -168,8 +166,7 @@ export function isOutOfConnections(error: unknown): boolean {
 }
 
 /**
- * What the client of a read or a save is told: 503 for all but what is about a row.
- *
+ * The answer to the client of a read or a save: 503, unless a row is at fault.
  * @param what the operation, which begins the message.
  */
 export function requestErrorOf(error: unknown, what: string): unknown {

@@ -1,10 +1,7 @@
-/**
- * A worker's reads. A small answer is one statement; one of more than `CHUNK_ROWS` rows is streamed
- * through a cursor.
- */
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
+import { within } from "../../time/within.ts";
 import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
 import {
   answerColumns,
@@ -24,15 +21,12 @@ import { readWithRetry, runRead } from "./read.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
 import { asInstant, columnSql, dayStart, isSeries, STAMP_TYPES, stampParam, utcText } from "./sql-text.ts";
 
-/** Rows of an answer that comes at once, and of one chunk of a larger one. */
+/** An answer of more rows streams through a cursor, in chunks of so many. */
 const CHUNK_ROWS = 1_000;
-/**
- * Longest wait of whoever asks whether the database answers; the question itself waits longer, and
- * the next asker with it.
- */
+/** A caller waits no longer for a probe. The probe itself goes on, and later callers join it. */
 const PROBE_WAIT_MS = 2_000;
 const PROBE_TIMEOUT_MS = 3_000;
-/** Whole numbers that a double may not hold, and 64 bits may. */
+/** Whole numbers that may be too long for a double. */
 const LONG_WHOLE = /^-?\d{16,19}$/;
 
 /** CockroachDB doesn't know it. */
@@ -63,9 +57,9 @@ function rangeSql(kind: RowKind): Record<"rows" | "rowsWithSeq" | "newest", stri
 
 const TRADED_SQL = `SELECT sum(size) AS volume FROM realtime_data WHERE ticker = $1 AND type = 'trade'
   AND "timestamp" >= $2::timestamptz AND "timestamp" <= $3::timestamptz`;
-/** Of the day under another name than the column's, by which the index is ordered. */
+/** The name differs from the column's, which the index is ordered by. */
 const stampDay = (column: string): string => `(${column} AT TIME ZONE 'UTC')::date::text AS day`;
-/** Newest first on one date: quote, trade, hourly, daily. */
+/** Newest first, and on one date in this order: quote, trade, hourly, daily. */
 const LAST_PRICES_SQL = [
   ...["quote", "trade"].map(
     (type) => `SELECT price, ${stampDay('"timestamp"')} FROM realtime_data
@@ -153,34 +147,21 @@ export class PostgresReader implements StockReader {
     return storedParts((sql, params) => this.#run(sql, params), kind, ticker);
   }
 
-  async sizeBytes(): Promise<number | null> {
-    try {
-      const [row] = await this.#run<{ bytes: string }>(SIZE_SQL, []);
-      return Number(row?.bytes);
-    } catch (error) {
-      if (!isUnknownToDatabase(error)) throw error;
-      return null;
-    }
+  sizeBytes(): Promise<number | null> {
+    return databaseSize(this.#run(SIZE_SQL, []));
   }
 
   /** @throws RequestError 503, within PROBE_WAIT_MS. */
   async probe(): Promise<void> {
-    const { promise: silence, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
+    await within(this.#probed(), PROBE_WAIT_MS, () => {
       const reason = `no answer for ${PROBE_WAIT_MS / 1_000} s`;
       this.#pool.noteSilence(reason);
-      reject(unavailable(`the database gives ${reason}`));
-    }, PROBE_WAIT_MS);
-    try {
-      await Promise.race([this.#probed(), silence]);
-    } finally {
-      clearTimeout(timer);
-    }
+      throw unavailable(`the database gives ${reason}`);
+    });
   }
 
   /**
-   * Asks nothing and waits for nothing; where the database was away or silent, it is looked for
-   * behind the answer.
+   * Answers without waiting. If the database was away or silent, a probe starts behind the answer.
    */
   pool(): PoolFigures {
     const figures = this.#pool.figures();
@@ -189,7 +170,7 @@ export class PostgresReader implements StockReader {
     return figures;
   }
 
-  /** One at a time, however many ask. */
+  /** One probe serves all callers. */
   #probed(): Promise<void> {
     const ask = async (): Promise<void> => {
       try {
@@ -203,7 +184,6 @@ export class PostgresReader implements StockReader {
     return this.#probing;
   }
 
-  /** The pool is closed by whoever opened it. */
   close(): void {}
 
   #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
@@ -211,12 +191,22 @@ export class PostgresReader implements StockReader {
   }
 }
 
-/** `YYYY-MM-DD HH:MM:SS.ffffff` of what PostgreSQL writes without the zeros at the end. */
+/** @returns null if the database doesn't know SIZE_SQL. */
+export async function databaseSize(asked: Promise<{ bytes: string }[]>): Promise<number | null> {
+  try {
+    return Number((await asked)[0]?.bytes);
+  } catch (error) {
+    if (!isUnknownToDatabase(error)) throw error;
+    return null;
+  }
+}
+
+/** `YYYY-MM-DD HH:MM:SS.ffffff`; PostgreSQL leaves out zeros at the end. */
 function toStored(text: string): string {
   return text.length === 19 ? `${text}.000000` : text.padEnd(26, "0");
 }
 
-/** As a number that JSON.stringify writes with all its digits. */
+/** A number that JSON.stringify writes with all its digits. */
 function exactCount(value: unknown): unknown {
   if (typeof value !== "string") return value;
   return LONG_WHOLE.test(value) ? rawNumber(value) : Number(value);
@@ -232,7 +222,7 @@ function paramsOf({ kind: name, ticker, part, from, to }: RowRange): unknown[] {
   return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
 }
 
-/** Brings a row, in place, to the form of answers. */
+/** Changes a row, in place, to the form of answers. */
 function rowToWire(kind: RowKind): (row: WireRow) => void {
   const stamp = kind.stamp.name;
   const counts = [...countColumns(kind), ...(kind.hasSeq ? ["seq"] : [])];

@@ -9,23 +9,17 @@ import type {
   UpdateLimit,
   UpdateReader,
 } from "../update-contract.ts";
+import { distinctSql } from "./distinct-values.ts";
 import type { PostgresPool } from "./pool.ts";
 import { failureOf } from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
 import { columnSql, rowCells, storedRow } from "./sql-text.ts";
 
-/**
- * Behind a pool that keeps connections of its own, another server may have taken over without a
- * sign of it here.
- */
+/** Behind a pool in between, another server may take over unseen. */
 const EPOCH_UNSEEN_MAX_MS = 2_000;
 
 const EPOCH_SQL = "SELECT epoch FROM update_epoch ORDER BY epoch LIMIT 1";
-/**
- * Where the database has been put back to an earlier state, positions are given again: a standby
- * took over that had not received everything, or a backup was played back. Both make another
- * timeline; a dump that is loaded elsewhere has another identifier.
- */
+/** Another timeline or system identifier makes another epoch: see DESIGN.md, "Epoch". */
 const INCARNATION_SQL = `SELECT pg_catalog.md5((SELECT system_identifier FROM pg_control_system())::text || '/' ||
   CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE pg_catalog.substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END) AS incarnation`;
 const ALL_POSITIONS_SQL = "SELECT ticker, seq::float8 AS seq FROM update_positions";
@@ -40,10 +34,10 @@ const AFTER_SQL = `SELECT seq::float8 AS seq, type, frame, saved_at::float8 AS s
       WHERE ticker = $1 AND seq > $2::bigint ORDER BY seq LIMIT $3::bigint) n
   ) r WHERE running <= $4::bigint OR running = pg_catalog.octet_length(frame) ORDER BY r.seq`;
 
-/** In the first column of a snapshot, where kinds have their place in the list of kinds. */
+/** Marks the row of the snapshot that holds the position; others have the index of their kind. */
 const POSITION = -1;
 
-/** The newest row of a series of the kind, as a JSON list of texts. @param part SQL of the part. */
+/** @param part SQL of the part. */
 function newestSql(kind: RowKind, index: number, part: string): string {
   const at = `p.${columnSql(kind.stamp.name)} DESC`;
   const isPart = kind.part === null ? "" : ` AND p.${columnSql(kind.part)} = ${part}`;
@@ -52,18 +46,13 @@ function newestSql(kind: RowKind, index: number, part: string): string {
     FROM ${kind.table} p WHERE p.ticker = $1${isPart} ORDER BY ${at}${kind.hasSeq ? ", p.seq DESC" : ""} LIMIT 1`;
 }
 
-/** From one part to the next by the key, however many rows each has. */
 function newestOfEachSql(kind: RowKind, index: number): string {
-  const part = columnSql(kind.part!);
-  const next = (beyond: string): string =>
-    `SELECT t.${part} FROM ${kind.table} t WHERE t.ticker = $1${beyond} ORDER BY t.${part} LIMIT 1`;
-  return `WITH RECURSIVE found(part) AS ((${next("")}) UNION ALL
-      SELECT (${next(` AND t.${part} > found.part`)}) FROM found WHERE found.part IS NOT NULL)
-    SELECT n.* FROM found JOIN LATERAL (${newestSql(kind, index, "found.part")}) n ON true
-    WHERE found.part IS NOT NULL`;
+  return `${distinctSql(kind.table, columnSql(kind.part!), "t.ticker = $1")}
+    SELECT n.* FROM found JOIN LATERAL (${newestSql(kind, index, "found.value")}) n ON true
+    WHERE found.value IS NOT NULL`;
 }
 
-/** One statement: every part sees the database of one moment. */
+/** One statement sees the database of one moment. */
 const SNAPSHOT_SQL = [
   `SELECT ${POSITION} AS kind, NULL::text AS part,
     pg_catalog.to_json(array[(SELECT p.seq FROM update_positions p WHERE p.ticker = $1)::text])::text AS cells`,
@@ -131,8 +120,7 @@ export class PostgresUpdates implements UpdateReader {
       AFTER_SQL,
       [ticker, after, Math.max(1, updates), characters],
     );
-    // Where ids are not given in order, trimming leaves holes: what lies behind one is for the next
-    // question.
+    // Trimming leaves holes where ids aren't in order; the next question reads behind a hole.
     const holeAt = rows.findIndex(({ seq }, index) => index > 0 && seq !== rows[index - 1]!.seq + 1);
     return (holeAt < 0 ? rows : rows.slice(0, holeAt)).map(
       ({ seq: position, type, frame, saved_at: savedAtMs }) => ({
@@ -155,7 +143,7 @@ export class PostgresUpdates implements UpdateReader {
     return snapshot;
   }
 
-  /** Nothing where the database doesn't tell, or its role may not ask. */
+  /** Empty if the database refuses to tell. */
   async #incarnation(): Promise<string[]> {
     if (this.#tellsIncarnation === false) return [];
     try {
@@ -163,7 +151,7 @@ export class PostgresUpdates implements UpdateReader {
       this.#tellsIncarnation = true;
       return [row!.incarnation.slice(0, 8)];
     } catch (error) {
-      // Once it has told, silence is no other epoch.
+      // After it has told once, a refusal is no other epoch.
       if (this.#tellsIncarnation === true || failureOf(error)?.kind !== "refused") throw error;
       this.#tellsIncarnation = false;
       return [];
@@ -183,7 +171,7 @@ function newestRow(name: KindName, part: string | null, cells: Cells, ticker: st
   };
 }
 
-/** Null also for what JSON can't say: NaN and infinities, which other programs may have stored. */
+/** Other programs may have stored NaN and infinities, which JSON can't hold. */
 function numberOf(text: string | null | undefined): number | null {
   const number = text == null ? Number.NaN : Number(text);
   return Number.isFinite(number) ? number : null;

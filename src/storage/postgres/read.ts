@@ -1,14 +1,11 @@
-/**
- * Reads through the pool. What only reads is repeated once on another connection when its own
- * breaks.
- */
+/** Reads through the pool. A read whose connection breaks is repeated once on another one. */
 import type { RunOptions } from "./connection.ts";
 import type { Lease, PostgresPool, Use } from "./pool.ts";
 import { isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
 
 const TRIES = 2;
 
-/** One small statement. Nothing that PostgreSQL can't store is there: a text with a NUL. */
+/** PostgreSQL stores no text with a NUL, so a search for one finds nothing. */
 export async function runRead<T>(
   pool: PostgresPool,
   sql: string,
@@ -25,7 +22,7 @@ export async function runRead<T>(
   });
 }
 
-/** @param run gives its lease back whatever happens. */
+/** @param run always gives its lease back. */
 export async function readWithRetry<T>(
   pool: PostgresPool,
   { use, signal }: { use: Use; signal: AbortSignal | undefined },

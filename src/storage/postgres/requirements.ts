@@ -1,10 +1,9 @@
 /**
- * What the server can't do without, asked of a database before anything else: many speak
- * PostgreSQL's protocol and have little of its SQL. What it can do without is found out where it is
- * used.
+ * Asks the database for what the server can't do without. Many databases speak PostgreSQL's
+ * protocol and know little of its SQL.
  */
 import type { PostgresConnection } from "./connection.ts";
-import { failureOf } from "./postgres-errors.ts";
+import { failureOf, unlessRefused } from "./postgres-errors.ts";
 
 interface Need {
   what: string;
@@ -28,7 +27,7 @@ const NEEDS: Need[] = [
   },
 ];
 
-/** Of databases that speak the protocol: what their version() has in it. */
+/** What version() contains, and the name of the product. */
 const NAMES: [pattern: RegExp, name: string][] = [
   [/questdb/i, "QuestDB"],
   [/cockroach/i, "CockroachDB"],
@@ -42,13 +41,11 @@ const VERSION_SHOWN_MAX = 100;
 
 const ADVICE = "name a PostgreSQL 12 or later, or one of the databases in docs/postgresql.md";
 
-/** The database can't serve this server, whatever is tried. */
 export class UnsuitableDatabaseError extends Error {
   override name = "UnsuitableDatabaseError";
   readonly finding: string;
   readonly advice = ADVICE;
 
-  /** @param lacks in words. */
   constructor(version: string, lacks: string, options: ErrorOptions = {}) {
     const finding = `${nameOf(version)} can't hold this server's data: it lacks ${lacks}`;
     super(`${finding}; ${ADVICE}`, options);
@@ -58,7 +55,7 @@ export class UnsuitableDatabaseError extends Error {
 
 /** @throws UnsuitableDatabaseError which names all that is missing. */
 export async function requireAbilities(connection: PostgresConnection): Promise<void> {
-  // Sent together: one round trip.
+  // One round trip for all.
   const refusals = await Promise.all(NEEDS.map(({ sql }) => refusalOf(connection.run(sql))));
   const lacking = NEEDS.map(({ what }) => what).filter((_, index) => refusals[index] !== null);
   if (lacking.length === 0) return;
@@ -66,7 +63,7 @@ export async function requireAbilities(connection: PostgresConnection): Promise<
   throw new UnsuitableDatabaseError(await versionOf(connection), lacking.join(", "), { cause });
 }
 
-/** Whether the database carries out a statement of a transaction, which is undone. */
+/** Tries the statement in a transaction, which is rolled back. */
 export async function accepts(connection: PostgresConnection, sql: string): Promise<boolean> {
   await connection.run("BEGIN");
   try {
@@ -77,16 +74,12 @@ export async function accepts(connection: PostgresConnection, sql: string): Prom
 }
 
 export async function versionOf(connection: PostgresConnection): Promise<string> {
-  try {
-    const [row] = await connection.run<{ version: string }>("SELECT version() AS version");
-    return row?.version ?? "";
-  } catch (error) {
-    if (failureOf(error)?.kind !== "refused") throw error;
-    return "";
-  }
+  const asked = connection.run<{ version: string }>("SELECT version() AS version");
+  const [row] = await unlessRefused<{ version: string }[]>(asked, []);
+  return row?.version ?? "";
 }
 
-/** @returns null when it was carried out. */
+/** @returns null if the database carried it out. */
 async function refusalOf(statement: Promise<unknown>): Promise<unknown> {
   try {
     await statement;

@@ -1,12 +1,12 @@
 /**
- * A large answer, read through a cursor: every row from one snapshot, a chunk at a time, when the
- * client has taken the one before.
+ * Streams a large answer through a cursor, from one snapshot. The client's pace decides when the
+ * next chunk is read.
  */
 import type { PostgresConnection } from "./connection.ts";
 import type { Lease } from "./pool.ts";
 import { requestErrorOf } from "./postgres-errors.ts";
 
-/** Longest that a client may take for one chunk: its snapshot keeps PostgreSQL from cleaning up. */
+/** A client may take so long for one chunk; its snapshot keeps VACUUM from cleaning up. */
 const CHUNK_TAKEN_MAX_MS = 10 * 60_000;
 const CURSOR = "answer";
 
@@ -16,13 +16,13 @@ export interface RowStreamOptions {
   sql: string;
   params: unknown[];
   chunkRows: number;
-  /** Rows as they are sent; may change them in place. */
+  /** May change the rows in place. */
   encode(rows: Row[]): string;
 }
 
 /**
- * Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its
- * connection.
+ * A generator would not do: before its first `next()`, `return()` runs no `finally`, and the
+ * connection would be lost.
  */
 export class RowStream implements AsyncIterableIterator<string> {
   readonly #lease: Lease;
@@ -38,14 +38,11 @@ export class RowStream implements AsyncIterableIterator<string> {
     this.#first = first;
   }
 
-  /**
-   * Reads the first chunk already: an error can still become a status. The stream gives the lease
-   * back; so does an error.
-   */
+  /** Reads the first chunk at once, so that an error can still become a status. */
   static async open(lease: Lease, options: RowStreamOptions): Promise<RowStream> {
     const { connection } = lease;
     try {
-      // Sent together: one round trip.
+      // One round trip for all.
       const [, , , first] = await Promise.all([
         connection.run("BEGIN READ ONLY"),
         connection.run(`SET LOCAL idle_in_transaction_session_timeout = ${CHUNK_TAKEN_MAX_MS}`),
@@ -114,8 +111,7 @@ export class RowStream implements AsyncIterableIterator<string> {
 }
 
 /**
- * Without parameters it goes as a simple query, which keeps no plan: the cursor has other columns
- * the next time.
+ * Without parameters it is a simple query, which keeps no plan: the next cursor has other columns.
  */
 function fetchChunk(connection: PostgresConnection, rows: number): Promise<Row[]> {
   return connection.run<Row>(`FETCH ${rows} FROM ${CURSOR}`);

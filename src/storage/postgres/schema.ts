@@ -1,32 +1,32 @@
 /**
- * The tables, made on the first start. Workers of several servers may start at once: one makes
- * them, the others wait for it.
+ * Makes the tables on the first start. If several servers start at once, one makes them and the
+ * others wait.
  */
 import { randomUUID } from "node:crypto";
 import { ADDED_KINDS, kindsAfter } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { OWN_INDEX } from "./own-names.ts";
 import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
 import { UnsuitableDatabaseError, versionOf } from "./requirements.ts";
 import { identifier } from "./sql-text.ts";
 import { comparesBytes, findTableProblems } from "./table-check.ts";
 import { TABLES } from "./table-definitions.ts";
 
-/** The version that has the first three kinds of rows and the update log. */
+/** It has the first three kinds of rows and the update log. */
 const BASE_VERSION = 2;
-/** In `stock_db_schema`. */
 export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
 
 /**
- * First key of every advisory lock of this server; the second is 0 for the schema, -1 for trimming,
- * else a bucket of tickers.
+ * The first key of every advisory lock of this server. The second is 0 for the schema, -1 for
+ * trimming, or a bucket of tickers.
  */
 export const LOCK_CLASS = 0x57_0c_db;
 export const SCHEMA_LOCK = 0;
 export const TRIM_LOCK = -1;
 
-/** Once a statement, not once a row: a save has thousands. @param schema of the tables. */
+/** Each runs once a statement, since a save has thousands of rows. @param schema of the tables. */
 const triggersSql = (schema: string): string[] => [
-  // With the rights and the schema of whoever made it, since other programs change closes too.
+  // It runs with its maker's rights and schema, since other programs change closes too.
   `CREATE OR REPLACE FUNCTION stock_db_drop_checkpoints() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
    SET search_path = pg_catalog, ${identifier(schema)}, pg_temp AS $$
    BEGIN
@@ -67,20 +67,17 @@ function trigger(event: string, tables: string): string[] {
 const UNKNOWN_COLUMN = "42703";
 export const OWN_SCHEMA = "give the server a schema of its own with ?search_path=";
 
-/** The database has tables of our names that this server can't use. */
+/** The database has tables of the server's names that it can't use. */
 export class SchemaError extends Error {
   override name = "SchemaError";
 }
 
 export interface SchemaOptions {
-  /**
-   * Whether the database has advisory locks; without them, simultaneous first starts may have to be
-   * repeated.
-   */
+  /** Without them, simultaneous first starts may have to be repeated. */
   advisoryLocks: boolean;
 }
 
-/** What the server can do without, by what the log says then. */
+/** The server can do without these; the texts are for the log. */
 const OPTIONAL = {
   collation: 'the database takes no COLLATE "C", and compares byte by byte without',
   triggers:
@@ -90,8 +87,7 @@ const OPTIONAL = {
 type Optional = keyof typeof OPTIONAL;
 
 /**
- * Its transaction is lost, and is done again without it: not every database goes back to before a
- * change of its tables.
+ * The transaction is repeated without the part, since not every database has savepoints for DDL.
  */
 class OptionalRefusedError extends Error {
   readonly part: Optional;
@@ -104,11 +100,9 @@ class OptionalRefusedError extends Error {
 
 /**
  * Brings the database to SCHEMA_VERSION in one transaction.
- *
- * @returns what was done, in words for the log; null if nothing was needed.
- * @throws SchemaError a newer version, or something of a table's name that doesn't work like the
- *   table.
- * @throws UnsuitableDatabaseError it can't hold such tables.
+ * @returns what was done, for the log; null if nothing was.
+ * @throws SchemaError the version is newer, or a table doesn't fit.
+ * @throws UnsuitableDatabaseError the database can't hold such tables.
  */
 export async function prepareSchema(
   connection: PostgresConnection,
@@ -133,7 +127,7 @@ export async function prepareSchema(
 }
 
 interface CreateOptions extends SchemaOptions {
-  /** Refused before, with the reason. */
+  /** The parts that were refused before, with the reasons. */
   without: ReadonlyMap<Optional, string>;
 }
 
@@ -146,7 +140,7 @@ async function createAtOnce(
     if (advisoryLocks)
       await connection.run("SELECT pg_advisory_xact_lock($1::int, $2::int)::text", [LOCK_CLASS, SCHEMA_LOCK]);
     const version = await storedVersion(connection);
-    // Before anything is made, too: not every database undoes that.
+    // Not every database can undo DDL, so this comes before anything is made.
     if (version !== SCHEMA_VERSION) await checkTables(connection, "before");
     const done = version === SCHEMA_VERSION ? null : await create(connection, version, without);
     await checkTables(connection, "made");
@@ -158,14 +152,14 @@ async function createAtOnce(
   }
 }
 
-/** @param from the version that is there; 0: none. */
+/** @param from the stored version; 0: none. */
 async function create(
   connection: PostgresConnection,
   from: number,
   without: ReadonlyMap<Optional, string>,
 ): Promise<string> {
   await optional(connection, "collation", tablesSql(!without.has("collation")));
-  await connection.run("CREATE INDEX IF NOT EXISTS update_log_id ON update_log (id)");
+  await connection.run(`CREATE INDEX IF NOT EXISTS ${OWN_INDEX} ON update_log (id)`);
   await connection.run(
     "INSERT INTO update_epoch (epoch) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM update_epoch)",
     [randomUUID()],
@@ -200,10 +194,8 @@ function tablesSql(collated: boolean): string[] {
 }
 
 /**
- * Partitions the ticks by time where TimescaleDB is there, whatever schema it is in: that is rarely
- * on the search_path of the tables.
- *
- * @returns null without it.
+ * Partitions the ticks by time. TimescaleDB's schema is rarely on the search path.
+ * @returns null without TimescaleDB.
  */
 async function hypertableSql(connection: PostgresConnection): Promise<string | null> {
   const [found] = await connection.run<{ schema: string; ranges: boolean }>(
@@ -212,15 +204,12 @@ async function hypertableSql(connection: PostgresConnection): Promise<string | n
   );
   if (found === undefined) return null;
   const { schema, ranges } = found;
-  // by_range since 2.13, which calls the other form old.
+  // TimescaleDB has by_range since 2.13.
   const dimension = ranges ? `${schema}.by_range('timestamp')` : "'timestamp'";
   return `SELECT ${schema}.create_hypertable('realtime_data', ${dimension}, if_not_exists => true, migrate_data => true)::text`;
 }
 
-/**
- * @throws OptionalRefusedError the database doesn't know one of them; then the transaction has to
- *   be undone.
- */
+/** @throws OptionalRefusedError the database doesn't know a statement; the transaction is lost. */
 async function optional(connection: PostgresConnection, part: Optional, statements: string[]): Promise<void> {
   try {
     for (const statement of statements) await connection.run(statement);
@@ -240,9 +229,9 @@ async function unsuitable(connection: PostgresConnection, cause: unknown): Promi
   );
 }
 
-/** 0: no tables of this server. @throws SchemaError a newer version. */
+/** @returns 0 if there are no tables. @throws SchemaError a newer version. */
 export async function storedVersion(connection: PostgresConnection): Promise<number> {
-  // Not to_regclass: it may remember from before the lock that there was none.
+  // to_regclass may remember from before the lock that there was none.
   const found = await connection.run(
     "SELECT 1 AS one FROM pg_tables WHERE tablename = 'stock_db_schema' AND schemaname = ANY (current_schemas(false))",
   );
@@ -268,11 +257,7 @@ async function readVersion(connection: PostgresConnection): Promise<number> {
   }
 }
 
-/**
- * Tables of our names may have been there before, made by another program.
- *
- * @throws SchemaError which names all that is wrong with them.
- */
+/** @throws SchemaError which names all that is wrong with the tables. */
 async function checkTables(connection: PostgresConnection, state: "before" | "made"): Promise<void> {
   const problems = await findTableProblems(connection, state);
   if (problems.length === 0) return;

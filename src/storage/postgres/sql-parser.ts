@@ -1,42 +1,36 @@
 /**
- * PostgreSQL's own parser, compiled to WebAssembly (libpg-query): what it reads in a text is what
- * the database reads in it.
+ * PostgreSQL's own parser, compiled to WebAssembly (libpg-query), reads a text as the database
+ * does.
  *
- * It takes some 30 MB, so it is loaded when the first text comes, by the thread that reads
- * statements. An instance whose stack has overflowed is damaged, and one that has read a large text
- * keeps its memory: both are given up, and the next text gets a new one.
+ * It takes some 30 MB, so the reading thread loads it with the first text. An instance is given up
+ * when its stack has overflowed, which damages it, or when it has read a large text, as its memory
+ * never shrinks.
  */
 import type { ParserModule } from "libpg-query/wasm/libpg-query.js";
 import { badRequest, shortened } from "../../protocol/errors.ts";
 
-/**
- * Of a statement, in UTF-8. Reading so much, all of it constants, takes some 50 ms and, for a
- * moment, 100 MB.
- */
+/** In UTF-8. A text of this size, all constants, takes some 50 ms and 100 MB. */
 const STATEMENT_BYTES_MAX = 2 ** 18;
 /**
- * An instance that has read more at once is given up: its memory, a hundred times as much, never
- * shrinks.
+ * An instance that has read a longer text keeps a hundred times as much memory, and is given up.
  */
 const KEPT_AFTER_BYTES = 2 ** 15;
 const NUMBERED_PARAMETER = /^\$\d+$/;
-/** The signs of which PostgreSQL's operators are made. */
+/** PostgreSQL's operators consist of these signs. */
 const OPERATOR = /^[~!@#^&|`?+\-*/%<>=]+$/;
 
-/** A node of the tree: its name, and its fields. Lists are arrays; what is unset is left out. */
+/** A node has one field, its name. Lists are arrays, and unset fields are absent. */
 export type Node = Record<string, unknown>;
 
 export interface ParsedStatement {
   node: Node;
-  /** As given, without the semicolon. */
+  /** Without the semicolon. */
   text: string;
 }
 
 let parser: ParserModule | null = null;
 
-/**
- * Whether a statement can be read; not before the first, nor after one that has cost the instance.
- */
+/** False before the first statement, and after one that cost the instance. */
 export function isParserLoaded(): boolean {
   return parser !== null;
 }
@@ -47,11 +41,10 @@ export async function loadParser(): Promise<void> {
 }
 
 /**
- * Needs the parser to be loaded.
- *
- * @returns the statements of the text, without the empty ones.
- * @throws RequestError 400 in PostgreSQL's words; a text that is too long, nested too deeply, or
- *   holds what PostgreSQL can't.
+ * The parser must be loaded.
+ * @returns the statements of the text, without empty ones.
+ * @throws RequestError 400: a mistake in PostgreSQL's words, or a text that is too long or too
+ *   deep.
  */
 export function parseSql(sql: string): ParsedStatement[] {
   refuseUnreadable(sql);
@@ -75,10 +68,8 @@ interface RawStatement {
 }
 
 /**
- * Where question marks stand that are signs of their own or part of an operator, not of a text, a
- * name or a comment. Needs the parser to be loaded.
- *
- * @returns positions in the text; null where it has numbered parameters.
+ * Finds question marks outside texts, names and comments. The parser must be loaded.
+ * @returns positions in the text; null if it has numbered parameters.
  */
 export function questionMarks(sql: string): number[] | null {
   refuseUnreadable(sql);
@@ -131,9 +122,8 @@ function inParser(sql: string, read: (module: ParserModule, text: number) => str
   }
 }
 
-/** The text isn't SQL. */
 class SyntaxRefused extends Error {
-  /** From 1, in characters; 0: unknown. */
+  /** In characters, from 1; 0: unknown. */
   readonly position: number;
 
   constructor(message: string, position: number) {
@@ -151,13 +141,13 @@ function syntaxError({ message, position }: SyntaxRefused): Error {
   );
 }
 
-/** Its result: tree, warnings, error, each a pointer. */
+/** The result holds three pointers: tree, warnings, error. */
 function parseInto(module: ParserModule, text: number): string {
   const result = module._wasm_parse_query_raw(text);
   if (result === 0) throw new RangeError("the parser has no memory left");
   try {
     const error = module.getValue(result + 8, "i32");
-    // An error: message, function, file, line, position.
+    // An error has message, function, file, line and position.
     if (error !== 0)
       throw new SyntaxRefused(
         module.UTF8ToString(module.getValue(error, "i32")),

@@ -1,87 +1,68 @@
-/** Pieces of SQL that several statements share. */
 import type { StampType } from "../../market/timestamp.ts";
 import { type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
 import { countOf, seqOf, storedStamp } from "../transfer-rows.ts";
 
-/**
- * A bound of its own kind for a range that has none: whatever a command can store lies between the
- * two.
- */
+/** Every stamp that a command can store lies between the two. Ranges without an end use them. */
 export const FIRST_DAY = "0001-01-01";
 const LAST_DAY = "9999-12-31";
 
-/**
- * `YYYY-MM-DD HH:MM:SS`, and behind it the digits of a fraction that are not 0, whatever the time
- * zone of the session.
- */
+/** `YYYY-MM-DD HH:MM:SS` and the digits of a fraction other than 0, in any session's time zone. */
 export function utcText(column: string): string {
   return `(${column} AT TIME ZONE 'UTC')::text`;
 }
 
-/**
- * A stored stamp without its zone, as a parameter: without one, that of the session would count.
- */
+/** Without a zone, a parameter would get that of the session. */
 export function asInstant(stamp: string): string {
   return `${stamp}+00`;
 }
 
-/** The same for a day, whose instant is its midnight. */
 export function dayStart(day: string): string {
   return asInstant(`${day} 00:00:00`);
 }
 
-/**
- * `YYYY-MM-DD HH:MM:SS.ffffff`; also of a column without a time zone, which that of the session,
- * UTC, gets.
- */
+/** `YYYY-MM-DD HH:MM:SS.ffffff`. A column without a time zone gets the session's, which is UTC. */
 function microseconds(column: string): string {
   const text = utcText(`${column}::timestamptz`);
   return `rpad(${text} || CASE WHEN ${text} LIKE '%.%' THEN '' ELSE '.' END, 26, '0')`;
 }
 
-/**
- * A text as a constant of a statement that takes no parameters. It is PostgreSQL's own word, never
- * a client's.
- */
+/** For statements that take no parameters. The text comes from PostgreSQL, never from a client. */
 export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** A name as PostgreSQL takes it, whatever is in it. */
 export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** Names of our columns that SQL has a word for. */
+/** Columns with names that SQL reserves. */
 const WORDS = new Set(["timestamp", "interval"]);
 
-/** One of our own columns. */
 export function columnSql(name: string): string {
   return WORDS.has(name) ? identifier(name) : name;
 }
 
-/** Every column that names a series is the parameter of its place. @param alias of the table. */
+/** The parameters stand in the order of the series' columns. @param alias of the table. */
 export function isSeries(kind: RowKind, alias: string): string {
   return seriesColumns(kind)
     .map((name, index) => `${alias}.${columnSql(name)} = $${index + 1}`)
     .join(" AND ");
 }
 
-/** The types of parameters, and of casts, for stamps. */
 export const STAMP_TYPES: Record<StampType, string> = {
   date: "date",
   second: "timestamptz",
   instant: "timestamptz",
 };
 
-/** A stored stamp, or null for one of the ends of time, as a parameter of its type. */
+/** @param text null: the first or the last stamp that can be stored. */
 export function stampParam({ stamp }: RowKind, text: string | null, edge: "first" | "last"): string {
   const day = edge === "first" ? FIRST_DAY : LAST_DAY;
   if (stamp.type === "date") return text ?? day;
   return asInstant(text ?? `${day} ${edge === "first" ? "00:00:00" : "23:59:59.999999"}`);
 }
 
-/** The columns of a `Row` of the table `p`, for `storedRow`, under names of their own. */
+/** The columns of table `p` that `storedRow` takes. */
 export function rowCells({ stamp, values, hasSeq }: RowKind): string[] {
   const at = `p.${columnSql(stamp.name)}`;
   return [
@@ -93,7 +74,7 @@ export function rowCells({ stamp, values, hasSeq }: RowKind): string[] {
   ];
 }
 
-/** @param cells as `rowCells` gives them. @throws TransferRowError */
+/** @param cells of `rowCells`. @throws TransferRowError */
 export function storedRow(cells: (string | number | null)[], kind: RowKind, series: string): SeriesRow {
   const stamp = String(cells[0]);
   const row: SeriesRow = [storedStamp(stamp, kind, series)];

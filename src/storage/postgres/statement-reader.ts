@@ -1,17 +1,15 @@
 /**
- * Has users' statements read on a thread of its own, one at a time. The thread is there while there
- * are statements, and is replaced when it has read a large one or was damaged by one: its memory
- * goes with it.
+ * Reads users' statements on its own thread, one at a time. The thread is replaced when it has read
+ * a large statement or was damaged by one, which frees its memory.
  */
 import { badRequest, unavailable } from "../../protocol/errors.ts";
 import type { StatementQuestion, StatementReply } from "./statement-thread.ts";
 import type { Statement } from "./user-sql-statement.ts";
 
-/** Of one statement; then the thread is ended. The largest takes a tenth of a second. */
+/** Then the thread is ended. The largest statement takes a tenth of a second. */
 const READ_MAX_MS = 10_000;
-/** A thread that has read nothing for so long is ended. */
+/** An idle thread ends after so long. */
 const IDLE_MAX_MS = 5 * 60_000;
-/** Statements that wait to be read. */
 const WAITING_MAX = 256;
 const SMALL_CHARS = 8_192;
 
@@ -24,7 +22,7 @@ interface Waiting {
 export class StatementReader {
   #thread: Worker | null = null;
   #timer: Timer | null = null;
-  /** The first is being read. */
+  /** The thread reads the first one. */
   readonly #waiting: Waiting[] = [];
   #closed = false;
 
@@ -45,7 +43,7 @@ export class StatementReader {
     for (const { reject } of this.#waiting.splice(0)) reject(unavailable("the server is stopping"));
   }
 
-  /** Small ones go before large ones, which take a hundred times as long. */
+  /** Small statements overtake large ones, which take a hundred times as long. */
   #put(waiting: Waiting): void {
     const isLarge = ({ question }: Waiting): boolean => question.sql.length > SMALL_CHARS;
     const at = isLarge(waiting) ? -1 : this.#waiting.findIndex((other, i) => i > 0 && isLarge(other));
@@ -93,7 +91,7 @@ export class StatementReader {
     this.#next();
   }
 
-  /** The statement that is being read has cost the thread. */
+  /** The thread is lost with the statement that it was reading. */
   #fail(error: unknown): void {
     this.#end();
     this.#waiting.shift()?.reject(error);

@@ -1,6 +1,6 @@
 /**
- * Entry of the thread that reads users' statements: a large one takes a tenth of a second, in which
- * a worker has others to answer.
+ * Entry of the thread that reads users' statements. A large one takes a tenth of a second, too long
+ * for the worker's event loop.
  */
 import { RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
@@ -11,24 +11,21 @@ declare const self: Worker;
 
 export interface StatementQuestion {
   sql: string;
-  /** Number of the parameters sent. */
+  /** The number of parameters sent. */
   given: number;
-  /** Of the server's own tables. */
+  /** The schema of the server's tables. */
   schema: string;
 }
 
 export type StatementReply = (
   | { statement: Statement }
-  /** 400 for the client. */
   | { refusal: { message: string; details: string | undefined } }
-  /** Our own bug. */
   | { bug: string }
 ) & {
-  /** The thread has no parser any more, or much memory: it is to be replaced. */
+  /** The thread has lost its parser, and must be replaced. */
   isWorn: boolean;
 };
 
-/** One comes when the one before is answered. */
 self.onmessage = async ({ data }: MessageEvent<StatementQuestion>) => {
   if (!isParserLoaded()) await loadParser();
   const reply: StatementReply = { ...read(data), isWorn: !isParserLoaded() };

@@ -1,16 +1,16 @@
-/** Walks over what PostgreSQL's parser has read. */
 import type { Node } from "./sql-parser.ts";
 
-/** A field of the tree, at any depth. */
+/** A query may hold these in its WITH. */
+export const WRITERS: ReadonlySet<string> = new Set(["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
+
 export interface Field {
-  /** The node's name for what is wrapped in one, else the name of the field. */
+  /** The node's name if the value is wrapped in one, or else the field's name. */
   key: string;
   value: Node;
-  /** The names of all around it, the outermost first. */
+  /** The statements around it, the outermost first. */
   parents: readonly string[];
 }
 
-/** A table, view or index, as a statement names it. */
 export interface RelationName {
   schemaname?: string;
   relname: string;
@@ -18,8 +18,8 @@ export interface RelationName {
 }
 
 /**
- * Every object of the tree, in no particular order; without recursion, however deep it is.
- * Constants are left out: they name nothing.
+ * Walks over every object of the tree but constants, which name nothing. It doesn't recurse, so
+ * depth doesn't matter.
  */
 export function* fieldsOf(root: Node): Generator<Field> {
   const waiting: Field[] = [{ value: root, key: "", parents: [] }];
@@ -39,7 +39,6 @@ export function* fieldsOf(root: Node): Generator<Field> {
 
 const STATEMENT = /Stmt$/;
 
-/** The strings of a list such as a qualified name; what is no string is left out. */
 export function stringsOf(list: unknown): string[] {
   if (!Array.isArray(list)) return [];
   return list.flatMap((item: Node) => {
@@ -48,7 +47,7 @@ export function stringsOf(list: unknown): string[] {
   });
 }
 
-/** `[schema, name]` of a qualified name; the schema undefined where it isn't told. */
+/** The schema is undefined if the name has none. */
 export function qualified(list: unknown): [schema: string | undefined, name: string | undefined] {
   const names = stringsOf(list);
   return [names.at(-2), names.at(-1)];

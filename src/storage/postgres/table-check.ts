@@ -1,24 +1,22 @@
 /**
- * Whether what has the name of one of our tables works like it. Other programs may have made tables
- * of these names; their own columns beside ours don't matter, those of other types would give other
- * answers.
+ * Checks whether a table of one of the server's names works like the server's. Another program may
+ * have made it: its additional columns don't matter, but other types give other answers.
  */
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { OWN_TABLES } from "./own-names.ts";
 import { TABLES, type Table } from "./table-definitions.ts";
 
 export interface TableProblem {
-  /** What is wrong, and with which table. */
   problem: string;
   advice: string;
 }
 
-/** Beyond it, a table is of another kind altogether, and adding columns one by one is no advice. */
+/** A table that lacks more columns is of another kind, and adding columns is no advice. */
 const ADDED_MAX = 3;
-const NAMES = [...TABLES.map(({ name }) => name), "stock_db_schema"];
 const VERSIONS: Table = { name: "stock_db_schema", columns: ["version integer NOT NULL"], key: "" };
 
-/** Of pg_class. */
+/** Values of pg_class.relkind. */
 const TABLE_KINDS = new Set(["r", "p"]);
 const KINDS: Record<string, string> = {
   v: "a view",
@@ -29,13 +27,13 @@ const KINDS: Record<string, string> = {
   S: "a sequence",
   c: "a type",
 };
-/** By the type that we give a column: those that work alike, as format_type names them. */
+/** For each type of the server, the types that work alike, as format_type names them. */
 const ALIKE: Record<string, string[]> = {
   text: ["text", "character varying"],
   date: ["date"],
   timestamptz: ["timestamp with time zone", "timestamp(6) with time zone"],
   "double precision": ["double precision"],
-  // Made by an older server; see counts.ts.
+  // An older server made bigint; see counts.ts.
   numeric: ["numeric", "bigint"],
   bigint: ["bigint"],
   // Some databases know no smaller one.
@@ -61,14 +59,11 @@ interface Found {
   relations: Relation[];
   columns: Column[];
   keys: Key[];
-  /** Of texts whose column has no collation of its own. */
+  /** Holds for texts whose column has no collation of its own. */
   comparesBytes: boolean;
 }
 
-/**
- * @param state `before`: what stands in the way of making the tables; `made`: what the server finds
- *   under their names.
- */
+/** @param state `before` the tables are made, or `made`. */
 export async function findTableProblems(
   connection: PostgresConnection,
   state: "before" | "made",
@@ -85,7 +80,7 @@ export async function findTableProblems(
   });
 }
 
-/** Whether texts are in the order of their bytes. */
+/** Whether the database orders texts by their bytes. */
 export async function comparesBytes(connection: PostgresConnection): Promise<boolean> {
   const [row] = await connection.run<{ bytes: boolean }>(
     "SELECT 'a' > 'B' AND 'a b' < 'aa' AND 'a-c' < 'ab' AND 'z' < '\u00e9' AS bytes",
@@ -94,13 +89,13 @@ export async function comparesBytes(connection: PostgresConnection): Promise<boo
 }
 
 async function look(connection: PostgresConnection, state: "before" | "made"): Promise<Found> {
-  // In the schema where they would be made, or where their names lead to.
+  // The schema where they would be made, or the one that their names lead to.
   const where =
     state === "before"
       ? "c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
       : "pg_table_is_visible(c.oid)";
   const ours = `c.relname = ANY ($1::text[]) AND ${where}`;
-  const names = [textArray(NAMES)];
+  const names = [textArray(OWN_TABLES)];
   const [relations, columns, keys, bytes] = await Promise.all([
     connection.run<Relation>(
       `SELECT c.relname::text AS name, c.relkind::text AS kind FROM pg_class c WHERE ${ours}`,
@@ -133,19 +128,16 @@ function missingTable({ name }: Table): TableProblem {
 }
 
 function columnProblems(table: Table, found: Found): TableProblem[] {
-  const there = new Map(
-    found.columns.filter((column) => column.table === table.name).map((column) => [column.name, column]),
-  );
+  const columns = found.columns.filter((column) => column.table === table.name);
+  const there = new Map(columns.map((column) => [column.name, column]));
   const expected = table.columns.map(definitionOf);
   const missing = expected.filter(({ name }) => !there.has(name));
-  const problems: TableProblem[] = [];
-  if (missing.length > 0) problems.push(missingColumns(table, missing));
-  // A line for each column of a table that has nothing to do with ours would help nobody.
-  if (missing.length > ADDED_MAX) return problems;
+  if (missing.length > ADDED_MAX) return [missingColumns(table, missing)];
+  const problems: (TableProblem | null)[] = missing.length > 0 ? [missingColumns(table, missing)] : [];
   for (const definition of expected) {
     const column = there.get(definition.name);
     there.delete(definition.name);
-    if (column !== undefined) problems.push(...columnProblem(table, definition, column, found));
+    if (column !== undefined) problems.push(columnProblem(table, definition, column, found));
   }
   for (const column of there.values()) {
     if (!column.required || column.filled || column.identity !== "") continue;
@@ -154,13 +146,12 @@ function columnProblems(table: Table, found: Found): TableProblem[] {
       advice: `ALTER TABLE ${table.name} ALTER COLUMN ${quoted(column.name)} DROP NOT NULL`,
     });
   }
-  return problems;
+  return problems.filter((problem) => problem !== null);
 }
 
 interface Definition {
   name: string;
   type: string;
-  /** The whole of it. */
   text: string;
 }
 
@@ -187,39 +178,32 @@ function columnProblem(
   { name, type, text }: Definition,
   column: Column,
   found: Found,
-): TableProblem[] {
+): TableProblem | null {
   const isNumbered = text.includes("IDENTITY");
   const change = `ALTER TABLE ${table} ALTER COLUMN ${quoted(name)}`;
   if (!ALIKE[type]!.includes(column.type)) {
-    return [
-      {
-        problem: `${table}.${name} is ${column.type}, expected ${type}`,
-        advice: `${change} TYPE ${type} USING ${conversion(quoted(name), column.type, type)}`,
-      },
-    ];
+    return {
+      problem: `${table}.${name} is ${column.type}, expected ${type}`,
+      advice: `${change} TYPE ${type} USING ${conversion(quoted(name), column.type, type)}`,
+    };
   }
   if (column.generated !== "" || (column.identity === "a" && !isNumbered)) {
     const problem = `${table}.${name} is generated by the database, and the server has to write it`;
-    return [{ problem, advice: `${change} DROP ${column.generated === "" ? "IDENTITY" : "EXPRESSION"}` }];
+    return { problem, advice: `${change} DROP ${column.generated === "" ? "IDENTITY" : "EXPRESSION"}` };
   }
-  if (isNumbered && column.identity === "" && !column.filled)
-    return [
-      {
-        problem: `${table}.${name} isn't numbered by the database`,
-        advice: `${change} ADD GENERATED ALWAYS AS IDENTITY`,
-      },
-    ];
+  if (isNumbered && column.identity === "" && !column.filled) {
+    const problem = `${table}.${name} isn't numbered by the database`;
+    return { problem, advice: `${change} ADD GENERATED ALWAYS AS IDENTITY` };
+  }
   const { collation } = column;
   const isInBytes =
     collation === null ||
     (collation === "default" ? found.comparesBytes : COLLATIONS_OF_BYTES.test(collation));
-  if (!text.includes("COLLATE") || isInBytes) return [];
-  return [
-    {
-      problem: `${table}.${name} is in the order of a language (${collation}), not of its bytes`,
-      advice: `${change} TYPE text COLLATE "C"`,
-    },
-  ];
+  if (!text.includes("COLLATE") || isInBytes) return null;
+  return {
+    problem: `${table}.${name} is in the order of a language (${collation}), not of its bytes`,
+    advice: `${change} TYPE text COLLATE "C"`,
+  };
 }
 
 function conversion(column: string, from: string, to: string): string {
@@ -228,29 +212,24 @@ function conversion(column: string, from: string, to: string): string {
   return `${column}::${to}`;
 }
 
-function keyProblems({ name, key }: Table, { columns, keys }: Found): TableProblem[] {
-  const wanted = key.replaceAll('"', "").split(", ").sort().join();
-  const nameOf = (number: string): string | undefined =>
-    columns.find((column) => column.table === name && column.number === Number(number))?.name;
-  const own = keys.filter((candidate) => candidate.table === name);
-  const isThere = own.some(
-    ({ columns: numbers, length }) =>
-      numbers.split(" ").slice(0, length).map(nameOf).sort().join() === wanted,
-  );
-  const lacksColumn = wanted
-    .split(",")
-    .some((column) => !columns.some((each) => each.table === name && each.name === column));
-  // Then that is what is told.
+function keyProblems({ name, key }: Table, found: Found): TableProblem[] {
+  const wanted = key.replaceAll('"', "").split(", ").sort();
+  const columns = found.columns.filter(({ table }) => table === name);
+  const own = found.keys.filter(({ table }) => table === name);
+  const isThere = own.some(({ columns: numbers, length }) => {
+    const names = numbers
+      .split(" ")
+      .slice(0, length)
+      .map((number) => columns.find((column) => column.number === Number(number))?.name);
+    return names.sort().join() === wanted.join();
+  });
+  // A missing column is told already.
+  const lacksColumn = wanted.some((column) => !columns.some((each) => each.name === column));
   if (key === "" || isThere || lacksColumn) return [];
-  const hasOther = own.some(({ primary }) => primary);
-  return [
-    {
-      problem: `${name} has no unique key (${key})`,
-      advice: hasOther
-        ? `CREATE UNIQUE INDEX ON ${name} (${key})`
-        : `ALTER TABLE ${name} ADD PRIMARY KEY (${key})`,
-    },
-  ];
+  const problem = `${name} has no unique key (${key})`;
+  return own.some(({ primary }) => primary)
+    ? [{ problem, advice: `CREATE UNIQUE INDEX ON ${name} (${key})` }]
+    : [{ problem, advice: `ALTER TABLE ${name} ADD PRIMARY KEY (${key})` }];
 }
 
 function quoted(name: string): string {

@@ -1,10 +1,9 @@
 /**
- * The tables of the server and their columns.
+ * Declares the server's tables.
  *
- * Keys are compared byte by byte (COLLATE "C"), as every other engine does, whatever the language
- * of the database.
+ * Keys have COLLATE "C", so that they compare byte by byte as in every other engine.
  */
-
+import { EMA_PERIODS } from "../../market/moving-averages.ts";
 import {
   type ColumnType,
   KIND_NAMES,
@@ -18,7 +17,7 @@ import { columnSql } from "./sql-text.ts";
 const DECLARATIONS: Record<ColumnType, string> = {
   text: 'text COLLATE "C"',
   double: "double precision",
-  // Whole numbers of 64 bits and fractions, both with all their digits.
+  // Holds whole numbers of 64 bits and fractions with all their digits.
   count: "numeric",
   json: "text",
   date: "date NOT NULL",
@@ -28,21 +27,22 @@ const DECLARATIONS: Record<ColumnType, string> = {
 
 export interface Table {
   name: string;
-  /** As CREATE TABLE takes them. */
   columns: string[];
   key: string;
 }
 
+export const EMA_COLUMNS = EMA_PERIODS.map((period) => `ema_${period}`);
+
 export const TABLES: Table[] = [
   ...KIND_NAMES.map((name) => tableOf(kindOf(name))),
   {
-    // See ARCHITECTURE.md "Moving averages": the state before the row of `date`.
+    // The state before the row of `date`: see ARCHITECTURE.md "Moving averages".
     name: "daily_checkpoints",
     columns: [
       'ticker text COLLATE "C" NOT NULL',
       "date date NOT NULL",
       "closes integer NOT NULL",
-      ...["ema_8", "ema_21", "ema_34", "ema_55", "ema_89"].map((name) => `${name} double precision NOT NULL`),
+      ...EMA_COLUMNS.map((name) => `${name} double precision NOT NULL`),
     ],
     key: "ticker, date",
   },
@@ -50,7 +50,7 @@ export const TABLES: Table[] = [
     // See ARCHITECTURE.md "Updates and positions".
     name: "update_log",
     columns: [
-      // In the order in which they were written, over all tickers: the oldest go first.
+      // The order of writing over all tickers: the oldest are trimmed first.
       "id bigint GENERATED ALWAYS AS IDENTITY",
       'ticker text COLLATE "C" NOT NULL',
       "seq bigint NOT NULL",
@@ -63,14 +63,13 @@ export const TABLES: Table[] = [
     key: "ticker, seq",
   },
   {
-    // Of each ticker's newest update, whether it is still in the log or not.
+    // Each ticker's newest update, in the log or trimmed.
     name: "update_positions",
     columns: ['ticker text COLLATE "C" NOT NULL', "seq bigint NOT NULL", "saved_at bigint NOT NULL"],
     key: "ticker",
   },
   {
-    // What trimming has counted: the updates up to `last_id`, from the row before on, have so many
-    // bytes.
+    // The updates after the previous part's `last_id` have so many bytes.
     name: "update_log_parts",
     columns: ["last_id bigint NOT NULL", "bytes bigint NOT NULL"],
     key: "last_id",

@@ -1,23 +1,22 @@
 /**
- * Whether a transaction of a user has touched what is the server's: the shape of its tables, what
- * hangs on them, what their names lead to, and the rows of its bookkeeping. PostgreSQL's catalog is
- * asked before and after, within the transaction: so it doesn't matter by which way it was done, a
- * statement, a function, a trigger or a text that a function has put together.
+ * Compares PostgreSQL's catalog before and after a user's transaction, within it. It finds changes
+ * of the server's tables, of what hangs on them, of where their names lead, and of the bookkeeping,
+ * whatever made them. DESIGN.md, "Users' SQL", says more.
  */
 import { badRequest } from "../../protocol/errors.ts";
 import { TABLE_NAMES } from "../model/kinds.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection, RunOptions } from "./connection.ts";
-import { BOOKKEEPING, OWN_TABLES } from "./own-tables.ts";
-import { SERVER_FUNCTIONS, SERVER_OPERATORS } from "./shadows.ts";
+import { BOOKKEEPING, OWN_TABLES, SERVER_FUNCTIONS, SERVER_OPERATORS } from "./own-names.ts";
 
-/** Rows of it are deleted by triggers of the server's own, whoever changes a close. */
+/** The server's own triggers delete its rows, whoever changes a close. */
 const DELETED_BY_TRIGGERS = "daily_checkpoints";
+/** Types of users have ids from here on. A range type brings a cast to its multirange along. */
+const USERS_FROM = 16_384;
 
 /**
- * Only what others don't change all the time: no counts, sizes, files of the data tables. Whole
- * rows of the catalog where they have nothing of that kind, so that each version's own columns are
- * looked at.
+ * It leaves out counts, sizes and files of the data tables, which other sessions change all the
+ * time. It takes whole catalog rows where it can, so it sees the columns of every version.
  */
 const SHAPE_SQL = `WITH ours AS (
     SELECT c.oid, c.relname, c.relowner, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
@@ -54,7 +53,8 @@ const SHAPE_SQL = `WITH ours AS (
       WHERE p.proname = ANY ($4::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(true)))),
     (SELECT pg_catalog.string_agg(o.oid::text, ',' ORDER BY o.oid) FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
       WHERE o.oprname = ANY ($5::text[]) AND (n.nspname = $1 OR n.nspname = ANY (pg_catalog.current_schemas(true)))),
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast))) AS shape,
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast
+      WHERE castsource < ${USERS_FROM} AND casttarget < ${USERS_FROM}))) AS shape,
   (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid) + pg_catalog.pg_stat_get_xact_tuples_updated(oid)
       + CASE WHEN relname = '${DELETED_BY_TRIGGERS}' THEN 0 ELSE pg_catalog.pg_stat_get_xact_tuples_deleted(oid) END)
     FROM ours WHERE relname = ANY ($3::text[]))::text AS written,
@@ -65,9 +65,8 @@ const SHAPE_SQL = `WITH ours AS (
     WHERE pg_catalog.has_sequence_privilege(oid, 'SELECT'))::text AS number`;
 
 /**
- * Catalogs of roles, databases, their settings and event triggers. They are of more than this
- * database, and decide whether the server can connect tomorrow and what its sessions begin with.
- * Counted by what this session has written there, as an administrator may change them meanwhile.
+ * These catalogs decide whether the server can connect tomorrow, and how its sessions begin. An
+ * administrator may change them meanwhile, so only writes of this session count.
  */
 const ADMINISTRATION = [
   "pg_authid",
@@ -79,12 +78,9 @@ const ADMINISTRATION = [
   "pg_tablespace",
 ].map((name) => `pg_catalog.${name}`);
 
-/** Updates that others log meanwhile. */
+/** Other sessions may log so many updates meanwhile. */
 const NUMBERS_MEANWHILE = 1_000_000_000;
-/**
- * What sets a sequence isn't undone with its transaction. Numbers of updates have to grow, and may
- * leave holes.
- */
+/** A rollback doesn't undo setval. Ids of updates must grow, and may have gaps. */
 const RESTORE_SQL = `SELECT pg_catalog.setval(c.oid::regclass, greatest(1, $2::bigint, (SELECT pg_catalog.max(id) FROM update_log)))::text AS number
   FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
   WHERE d.refobjid = pg_catalog.to_regclass($1) AND d.classid = 'pg_catalog.pg_class'::regclass AND c.relkind = 'S'
@@ -93,28 +89,23 @@ const RESTORE_SQL = `SELECT pg_catalog.setval(c.oid::regclass, greatest(1, $2::b
 
 export interface TableState {
   shape: string;
-  /** Rows of the bookkeeping that this session has changed. */
   written: string;
-  /** Rows on roles, databases and event triggers that this session has changed. */
   administered: string;
-  /** Given last to an update; null where none was, or the role may not see it. */
+  /** The last id of an update; null if there is none, or the role may not see it. */
   number: string | null;
 }
 
 export class TableGuard {
   readonly #params: unknown[];
 
-  /** @param schema of the server's tables. */
   constructor(schema: string) {
     this.#params = [
       schema,
-      ...[OWN_TABLES, BOOKKEEPING, SERVER_FUNCTIONS, SERVER_OPERATORS, ADMINISTRATION].map((names) =>
-        textArray([...names]),
-      ),
+      ...[OWN_TABLES, BOOKKEEPING, SERVER_FUNCTIONS, SERVER_OPERATORS, ADMINISTRATION].map(textArray),
     ];
   }
 
-  /** On a session of the server's own, after a transaction that may have set it. */
+  /** Runs on a session of the server's own, after a transaction that may have set the sequence. */
   async restoreNumber(connection: PostgresConnection, { number }: TableState): Promise<void> {
     if (number !== null) await connection.run(RESTORE_SQL, ["update_log", number]);
   }
@@ -125,7 +116,7 @@ export class TableGuard {
   }
 }
 
-/** @throws RequestError 400 what the transaction has done may not be committed. */
+/** @throws RequestError 400 the transaction must not be committed. */
 export function refuseChanges(before: TableState, after: TableState): void {
   const kept = "nothing of it was kept";
   if (before.shape !== after.shape)

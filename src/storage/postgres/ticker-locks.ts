@@ -1,34 +1,31 @@
 /**
- * Locks that keep writers of one ticker apart, whichever worker or server they are in: the seq of a
- * tick and the averages of a day depend on what is stored. They end with the transaction.
+ * Locks that keep writers of one ticker apart, in any worker or server. The seq of a tick and the
+ * averages of a day depend on stored rows. The locks end with the transaction.
  */
 
 import { TABLE_NAMES } from "../model/kinds.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { failureOf } from "./postgres-errors.ts";
 import { LOCK_CLASS } from "./schema.ts";
 
 /**
- * Tickers share locks, since PostgreSQL has room for some thousands in all. Two tickers of one lock
- * wait for each other without need; the more locks, the rarer.
+ * PostgreSQL has room for some thousand locks, so tickers share them. Two tickers of one lock wait
+ * for each other without need.
  */
 const LOCKS = 1_024;
 
 /**
- * A statement for the same locks on every machine, always in the order of their numbers: two
- * writers that wait for each other would never end. Without parameters, so that it goes with BEGIN
- * in one text.
+ * Takes the locks in the order of their numbers, so that two writers never wait for each other. It
+ * has no parameters, so it goes with BEGIN in one text.
  */
 export function lockSql(tickers: Iterable<string>): string {
   const buckets = new Set<number>();
-  // 0 is the schema's.
   for (const ticker of tickers) buckets.add(1 + (Bun.hash.crc32(ticker) % LOCKS));
   const list = [...buckets].sort((a, b) => a - b).join(",");
   return `SELECT pg_catalog.count(pg_advisory_xact_lock(${LOCK_CLASS}, bucket)::text) FROM pg_catalog.unnest('{${list}}'::int[]) AS bucket`;
 }
 
-/**
- * Sessions with a lock that savers may wait for, the oldest first: of a ticker, of a whole table,
- * or of rows that a transaction has changed some time ago.
- */
+/** Sessions whose locks savers may wait for, the oldest first. Row locks count after 3 s. */
 export const HOLDERS_SQL = `SELECT a.pid::text AS pid, a.application_name AS program, a.state, pg_catalog.count(*)::int AS locks,
     extract(epoch FROM now() - coalesce(a.xact_start, a.state_change))::float8 AS seconds
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -50,4 +47,27 @@ export interface LockHolder {
 export function describeHolder({ pid, program, state, locks, seconds }: LockHolder): string {
   const since = seconds === null ? "" : ` for ${Math.round(seconds)} s`;
   return `process ${pid} of the database (${program || "without a name"}, ${state ?? "unknown"}${since}) holds ${locks}`;
+}
+
+/** No other key of LOCK_CLASS is as large. Each start takes a random one, so that none waits. */
+const PROBES_FROM = 1_000_000;
+const PROBES = 1_000_000_000;
+
+/**
+ * Some databases have the functions and refuse them, others lock nothing, so it looks for a lock.
+ */
+export async function hasAdvisoryLocks(connection: PostgresConnection): Promise<boolean> {
+  const key = PROBES_FROM + Math.floor(Math.random() * PROBES);
+  const lock = `SELECT pg_advisory_xact_lock(${LOCK_CLASS}, ${key})::text`;
+  const look = `SELECT 1 AS one FROM pg_locks WHERE locktype = 'advisory' AND objid::bigint = ${key}`;
+  await connection.run("BEGIN");
+  try {
+    await connection.run(lock);
+    return (await connection.run(look)).length > 0;
+  } catch (error) {
+    if (failureOf(error)?.kind !== "refused") throw error;
+    return false;
+  } finally {
+    if (!connection.lost) await connection.run("ROLLBACK");
+  }
 }

@@ -1,7 +1,7 @@
 /**
- * The update log, in the transaction that stores the rows: see ARCHITECTURE.md "Updates and
- * positions". The rows of `update_positions` are locked until the commit, so positions are in the
- * order of commits, whoever writes.
+ * Writes the update log, in the transaction that stores the rows: see ARCHITECTURE.md "Updates and
+ * positions". The rows of `update_positions` stay locked until the commit, so positions are in the
+ * order of commits.
  */
 import { randomUUID } from "node:crypto";
 import type { Save } from "../contract.ts";
@@ -9,20 +9,20 @@ import { updateTypeOf } from "../model/kinds.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 
-/** Frames of one statement, in UTF-16 units; one alone may be longer. */
+/** In UTF-16 units. A longer frame goes alone. */
 const FRAMES_PER_STATEMENT = 16 * 2 ** 20;
 /**
- * Between the frames of a statement, which are full of quotes that an array would need doubled. No
- * JSON holds it.
+ * It separates the frames of a statement. An array would have to escape all their quotes, and no
+ * JSON holds this character.
  */
 const UNIT_SEPARATOR = "\u001f";
-/** How far back a repeated save is looked for: it was sent seconds ago. */
+/** A repeated save was sent seconds ago, so the search goes back only so far. */
 const REPEATED_AMONG = 10_000;
 
 const NOW_MS = "(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint";
 /**
- * Positions of the batch's saves: those of one ticker follow each other in the order of the batch.
- * The clock is read when all their rows are locked, however long that took.
+ * The updates of one ticker get positions in the order of the batch. The clock is read once all
+ * rows are locked.
  */
 const LOG_SQL = `WITH saves AS (
     SELECT s.ticker, s.type, s.save_id, coalesce(s.frame, '') AS frame, s.n, pg_catalog.row_number() OVER (PARTITION BY s.ticker ORDER BY s.n DESC) - 1 AS later
@@ -47,9 +47,8 @@ const WITNESS_SQL =
   "SELECT 1 AS one FROM update_log WHERE ticker = $1 AND seq = $2::bigint AND save_id = $3::text";
 
 /**
- * An update of a transaction, by which that is known again: where it is found, the transaction has
- * been committed. (The number of a transaction doesn't tell: after a crash, PostgreSQL gives it to
- * another.)
+ * An update that tells whether its transaction was committed. A transaction's number doesn't: after
+ * a crash, PostgreSQL gives it again.
  */
 export interface Witness {
   ticker: string;
@@ -58,7 +57,6 @@ export interface Witness {
 }
 
 export interface Logged {
-  /** Of each save. */
   seqs: number[];
   witness: Witness;
 }
@@ -67,7 +65,7 @@ export interface Logged {
 export async function logUpdates(connection: PostgresConnection, saves: Save[]): Promise<Logged> {
   const entries = saves.map(entryOf);
   const seqs: number[] = [];
-  // Sent together: one round trip.
+  // One round trip for all.
   const answers = await Promise.all(
     parts(entries).map(async (part) => {
       const separator = part.some(({ frame }) => frame.includes(UNIT_SEPARATOR))
@@ -88,7 +86,7 @@ export async function logUpdates(connection: PostgresConnection, saves: Save[]):
   return { seqs, witness: { ticker, seq: seqs.at(-1)!, saveId } };
 }
 
-/** The positions of the repeated saves whose first try was committed, by their index. */
+/** Returns the positions of repeated saves whose first try was committed, by index. */
 export async function findRepeated(
   connection: PostgresConnection,
   saves: Save[],

@@ -1,31 +1,28 @@
-/** Turns the cells that PostgreSQL sends as text into the JSON of an answer. */
 import type { SQL } from "bun";
 import { type AnswerRows, membersOf } from "../sql-answer.ts";
 
 const decoder = new TextDecoder();
 
-/** Types by their fixed numbers in PostgreSQL's catalogue. */
+/** Fixed numbers of types in PostgreSQL's catalog. */
 const BOOL = 16;
 const BYTEA = 17;
 const NUMBERS = new Set([20, 21, 23, 26, 700, 701, 1700]);
 const JSONS = new Set([114, 3802]);
 const TIMESTAMPS = new Set([1114, 1184]);
-/** As the server's session writes it: ISO, in UTC. */
+/** The server's sessions write ISO stamps in UTC. */
 const TIMESTAMP = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:\+00)?$/;
 
 export type Cells = (Uint8Array | null)[];
 
 /**
- * Numbers keep all their digits, what isn't finite becomes null, stamps have six digits of fraction
- * and mean UTC, JSON stays JSON, bytea becomes base64, everything else is text as PostgreSQL writes
- * it.
- *
- * @throws RequestError 400 when there are more rows or bytes than allowed.
+ * Numbers keep all digits, and those that aren't finite become null. Stamps have six digits and
+ * mean UTC, JSON stays JSON, bytea becomes base64, and the rest is PostgreSQL's text.
+ * @throws RequestError 400 too many rows or bytes.
  */
 export function addRows(out: AnswerRows, rows: Cells[], columns: SQL.ResultColumn[]): void {
   const members = membersOf(columns.map(({ name }) => name));
   for (const cells of rows) {
-    // Before it is turned into text, which takes several times as much.
+    // The text takes several times as much memory as the cells.
     out.expect(sizeOf(cells));
     out.beginRow();
     for (const { index, prefix } of members)

@@ -1,59 +1,57 @@
 /**
- * Looks at SQL written by a user as PostgreSQL will: its own parser finds the one statement in it
- * and what that names, so no way of writing hides anything. What is refused here is what a request
- * must not do.
- *
- * The look isn't the wall. A reading statement is kept from writing by a READ ONLY transaction, a
- * writing one from the server's tables by TableGuard, and everybody from the rest by the rights of
- * the database's role: a function may do what its text doesn't show.
+ * Reads a user's SQL with PostgreSQL's parser, and refuses what a request must not do. It is no
+ * wall, since functions do what no text shows: see DESIGN.md, "Users' SQL".
  */
 import { badRequest } from "../../protocol/errors.ts";
 import { checkCount, refused } from "../sql-answer.ts";
-import { OWN_SEQUENCE, refuseOwnTables } from "./own-tables.ts";
-import { namedFunctions, refuseFunction, refuseOwnSequence, refuseView } from "./refused-functions.ts";
-import { refuseStatement } from "./refused-statements.ts";
+import { refuseOwnTables } from "./own-tables.ts";
+import {
+  namedFunctions,
+  refuseFunction,
+  refuseOwnSequence,
+  refuseStatement,
+  refuseView,
+} from "./refused-sql.ts";
 import { type Node, type ParsedStatement, parseSql, questionMarks } from "./sql-parser.ts";
-import { type Field, fieldsOf, type RelationName, stringsOf } from "./statement-tree.ts";
+import { type Field, fieldsOf, type RelationName, stringsOf, WRITERS } from "./statement-tree.ts";
 
 /**
- * - `query`: has rows, and can be read through a cursor, unless it `writes`.
+ * - `query`: has rows; a cursor can read them, unless it `writes`.
  * - `report`: SHOW and EXPLAIN, whose few rows come at once; EXPLAIN ANALYZE may write.
  * - `write`: runs in a transaction.
- * - `procedure`: DO and CALL; may do what a READ ONLY transaction neither refuses nor undoes, such
- *   as locks of the session.
- * - `maintenance`: VACUUM, REINDEX, CLUSTER where they can't run in a transaction; changes no data,
- *   and runs in a session that is read-only.
- * - `concurrent`: makes or drops something CONCURRENTLY, which can't run in a transaction either;
- *   runs no function of a user's.
+ * - `procedure`: DO and CALL. A READ ONLY transaction doesn't stop all that they may do, such as
+ *   locks of the session.
+ * - `maintenance`: VACUUM, REINDEX and CLUSTER where they can't run in a transaction. The session
+ *   is read-only.
+ * - `concurrent`: makes or drops something CONCURRENTLY, outside of a transaction, and runs no
+ *   function of a user's.
  */
 export type StatementKind = "query" | "report" | "write" | "procedure" | "maintenance" | "concurrent";
 
 export interface Statement {
-  /** Without the semicolon and blanks around it; parameters are `$1`, `$2` … */
+  /** Parameters are `$1`, `$2` … */
   text: string;
   kind: StatementKind;
   /** A query with an INSERT, UPDATE, DELETE or MERGE in its WITH. */
   writes: boolean;
   /** The largest number of a parameter. */
   parameters: number;
-  /** The names of the functions that it calls, as far as its text tells. */
+  /** The functions that its text calls. */
   functions: ReadonlySet<string>;
 }
 
 const GONE = "it would be gone with the end of the request";
 const UNSEEN = "its functions would run outside of a transaction; leave out CONCURRENTLY";
 const LATER = "it runs when the server has looked at the rest";
-const WRITERS = new Set(["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"]);
+const PLAIN_INDEXES = new Set(["btree", "hash", "brin", "gin"]);
 const CONCURRENTLY = new Set(["IndexStmt", "DropStmt", "PartitionCmd"]);
 
 /**
- * Needs the parser to be loaded.
- *
- * @param given Number of the parameters sent. Where the statement has as many `?` and no `$1`, they
- *   are taken for parameters: what runs on SQLite runs here.
- * @param schema of the server's own tables.
- * @throws RequestError 400: no statement, more than one, one that is refused, or one with another
- *   number of parameters.
+ * The parser must be loaded.
+ * @param given the number of parameters. If the statement has as many `?` and no `$1`, these are
+ *   parameters, as on SQLite.
+ * @param schema of the server's tables.
+ * @throws RequestError 400: not one statement, a refused one, or another number of parameters.
  */
 export function readStatement(sql: string, given: number, schema: string): Statement {
   const { node, text } = theOnlyOne(sql, given);
@@ -76,7 +74,7 @@ export function readStatement(sql: string, given: number, schema: string): State
       refuseFunction(called);
       functions.add(called);
     }
-    if (key === "FuncCall") refuseOwnSequence(value, (part) => part.includes(OWN_SEQUENCE));
+    if (key === "FuncCall") refuseOwnSequence(value);
     refuseTemporary(field);
     refuseView(field);
     refuseOwnTables(field, schema);
@@ -100,7 +98,7 @@ function kindOf(name: string, statement: Node): StatementKind {
   if (isMaintenance(name, statement)) return "maintenance";
   switch (name) {
     case "SelectStmt":
-      // SELECT … INTO makes a table, which no cursor does.
+      // A cursor makes no table.
       return statement.intoClause === undefined ? "query" : "write";
     case "VariableShowStmt":
     case "ExplainStmt":
@@ -113,7 +111,7 @@ function kindOf(name: string, statement: Node): StatementKind {
   }
 }
 
-/** What PostgreSQL refuses within a transaction. */
+/** PostgreSQL refuses these within a transaction. */
 function isMaintenance(name: string, statement: Node): boolean {
   if (name === "VacuumStmt") return statement.is_vacuumcmd === true;
   if (name === "ClusterStmt") return statement.relation === undefined;
@@ -123,14 +121,19 @@ function isMaintenance(name: string, statement: Node): boolean {
   );
 }
 
-/** Such an index calls functions for each row, and nothing that they do could be taken back. */
-function refuseComputed({ indexParams, whereClause }: Node): void {
+/**
+ * Such an index calls users' functions for each row, outside of any transaction. GiST and the like
+ * call those of range types.
+ */
+function refuseComputed({ indexParams, whereClause, accessMethod = "btree" }: Node): void {
+  if (!PLAIN_INDEXES.has(String(accessMethod)))
+    throw refused(`CREATE INDEX CONCURRENTLY USING ${accessMethod}`, UNSEEN);
   const computes = JSON.stringify(indexParams ?? []).includes('"expr":');
   if (computes || whereClause !== undefined)
     throw refused("CREATE INDEX CONCURRENTLY of expressions", UNSEEN);
 }
 
-/** What may be explained may also be run with ANALYZE. */
+/** EXPLAIN ANALYZE runs the statement. */
 function explained(query: Node): void {
   const [name, statement] = Object.entries(query)[0] ?? [];
   if (name?.endsWith("Stmt")) refuseStatement(name, statement as Node);
@@ -143,7 +146,7 @@ function refuseTemporary({ value }: Field): void {
   if (isTemporary || names.some((name) => name.startsWith("pg_temp"))) throw refused("CREATE TEMP", GONE);
 }
 
-/** Question marks in another number than values: they have to be operators. */
+/** The question marks don't match the values, so they have to be operators. */
 function theOnlyWithout(sql: string, marks: number, given: number): ParsedStatement {
   try {
     return theOnlyOne(sql, 0);
@@ -152,13 +155,13 @@ function theOnlyWithout(sql: string, marks: number, given: number): ParsedStatem
   }
 }
 
-/** With `$1`, `$2` … in the place of question marks, which are parameters. */
+/** Puts `$1`, `$2` … in the place of question marks. */
 function numbered(sql: string, marks: number[]): string {
   let text = "";
   let at = 0;
   for (const [i, mark] of marks.entries()) {
     text += sql.slice(at, mark);
-    // Else it would go on with a word, or a word with it.
+    // Without a blank, it would join the word beside it.
     if (WORD_END.test(text)) text += " ";
     text += `$${i + 1}`;
     at = mark + 1;

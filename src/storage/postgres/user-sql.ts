@@ -1,7 +1,6 @@
 /**
- * SQL of users on PostgreSQL. Each statement has a connection to itself; PostgreSQL stops it when
- * its time is over or its client has gone. What reads runs in a READ ONLY transaction, which is
- * rolled back.
+ * Runs users' SQL, each statement on its own connection. PostgreSQL stops it at its limit, or when
+ * its client leaves. A reading statement runs in a READ ONLY transaction, which is rolled back.
  */
 import { MIB } from "../../config/units.ts";
 import { STATUS } from "../../protocol/codes.ts";
@@ -18,9 +17,9 @@ import type {
 } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, isWorthRepeating, requestErrorOf, unlessRefused } from "./postgres-errors.ts";
 import { CHECK_NOW_SQL } from "./postgres-writer.ts";
-import { mayHaveEffects } from "./refused-functions.ts";
+import { mayHaveEffects } from "./refused-sql.ts";
 import { literal } from "./sql-text.ts";
 import { StatementReader } from "./statement-reader.ts";
 import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
@@ -28,8 +27,8 @@ import { addRows, sizeOf } from "./user-sql-rows.ts";
 import type { Statement } from "./user-sql-statement.ts";
 
 /**
- * Size of one fetch from a cursor, as far as the largest row so far tells. A fetch is in memory as
- * a whole, so the first one is of one row, and each takes at most twice as many as the one before.
+ * A fetch is in memory as a whole. So the first one has one row, and each at most twice as many as
+ * the one before, as far as the largest row allows.
  */
 const FETCH_BYTES = 4 * MIB;
 const FETCH_ROWS_MAX = 512;
@@ -37,20 +36,21 @@ const CURSOR = "user_rows";
 const DECLARE = `DECLARE ${CURSOR} NO SCROLL CURSOR FOR `;
 const READ_ONLY_TRANSACTION = "25006";
 const UNUSED_PARAMETER = 0;
-/** Locks of the session, which outlive a transaction. */
+/** Locks of the session outlive a transaction. */
 const RELEASE_LOCKS = "SELECT pg_advisory_unlock_all()";
-/** Statements that functions prepared; those of a pool in between must stay. */
+/** Deallocates what functions prepared; statements of a pool in between must stay. */
 const FORGET_PREPARED = `DO $forget$ DECLARE left_over text; BEGIN
   FOR left_over IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP
     EXECUTE pg_catalog.format('DEALLOCATE %I', left_over);
   END LOOP; END $forget$`;
 /** Undoes what a pool in between would hand on with the session. */
 const LEAVE_NOTHING = `RESET ALL; DISCARD TEMP; ${FORGET_PREPARED}`;
+/** Statements that functions prepared outlive a transaction, and may have the server's names. */
 const LEFT_SQL = "SELECT 1 AS one FROM pg_catalog.pg_prepared_statements WHERE from_sql LIMIT 1";
 /** PostgreSQL's own functions that may have effects. */
 const VOLATILE_SQL = `SELECT DISTINCT p.proname::text AS name FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname = 'pg_catalog' AND p.provolatile = 'v'`;
-/** A cursor WITH HOLD runs at the commit, where nobody would see what its functions do. */
+/** A cursor WITH HOLD runs at the commit, after the look at the catalog. */
 const NO_CURSORS = "CLOSE ALL";
 const ROLLED_BACK = "; rolled back, nothing changed";
 
@@ -61,16 +61,12 @@ interface Limits {
 
 export interface UserSqlOptions {
   advisoryLocks: boolean;
-  /** Whether there are rules that are checked only at the commit. */
+  /** The database has checks that run only at the commit. */
   deferrable: boolean;
-  /** The schema of the server's tables. */
   schema: string;
-  /**
-   * Where names of users are looked for, as the database writes it; the server's own sessions have
-   * another.
-   */
+  /** Users' names are looked up with this path; the server's sessions have another. */
   searchPath: string;
-  /** Null where the database has too little of PostgreSQL's catalog. */
+  /** Null: the database has too little of PostgreSQL's catalog. */
   guard: TableGuard | null;
 }
 
@@ -94,12 +90,12 @@ export class PostgresUserSql implements InterruptibleSql {
       try {
         return await this.#read(statement, request, deadline);
       } catch (error) {
-        // A connection that had died unseen. What only reads can be begun again.
+        // The connection may have died unseen; a read can begin again.
         if (!isWorthRepeating(error) || deadline.signal.aborted) throw error;
         return await this.#read(statement, request, deadline);
       }
     } catch (error) {
-      // Whatever came of it, it was stopped because of this.
+      // The deadline is the reason for any such failure.
       if (deadline.signal.aborted && isNoMistake(error)) throw deadline.signal.reason;
       const shift = statement !== null && usesCursor(statement) ? DECLARE.length : 0;
       return outcomeOf(error, shift);
@@ -108,10 +104,7 @@ export class PostgresUserSql implements InterruptibleSql {
     }
   }
 
-  /**
-   * @throws RequestError 400 as `readStatement`; 503 others were being read until the time was
-   *   over.
-   */
+  /** @throws RequestError 400 as `readStatement`; 503 it waited too long to be read. */
   async #readStatement({ sql, params }: UserSqlRequest, { signal, timeoutMs }: Deadline): Promise<Statement> {
     const read = this.#statements.read(sql, params.length, this.#options.schema);
     return await unlessAborted(read, signal, () => {
@@ -121,7 +114,6 @@ export class PostgresUserSql implements InterruptibleSql {
     });
   }
 
-  /** Whoever opened the pool closes it. */
   close(): void {
     this.#statements.close();
   }
@@ -143,7 +135,7 @@ export class PostgresUserSql implements InterruptibleSql {
       clean = await this.#rollBack(connection, outcome.status === "rows");
       return outcome;
     } catch (error) {
-      // A late request to stop could hit the connection's next statement.
+      // A late cancellation could hit the connection's next statement.
       if (!deadline.signal.aborted && !connection.lost) {
         clean = await this.#rollBack(connection, false);
       }
@@ -154,35 +146,32 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 
   /**
-   * Even a read may have changed settings of the session, or taken locks through a function. They
-   * are undone within the transaction if possible: until its end, a pool in between gives the
-   * session to nobody else.
-   *
+   * Even a read may have changed settings of the session, or taken locks. It is cleaned within the
+   * transaction, since a pool in between may pass the session on at its end.
    * @returns whether the session may be used again.
    */
   async #rollBack(connection: PostgresConnection, isSound: boolean): Promise<boolean> {
     const cleaning = this.#pool.pooled ? [RELEASE_LOCKS, FORGET_PREPARED] : [RELEASE_LOCKS];
     const statements = isSound ? [...cleaning, "ROLLBACK"] : ["ROLLBACK", ...cleaning];
     const ended = connection.run(this.#inOneText(...statements));
-    // Sent together: one round trip.
-    const [, left] = await Promise.all([ended, this.#pool.pooled ? [] : whatIsLeft(connection)]);
+    // One round trip for all.
+    const [, left] = await Promise.all([
+      ended,
+      this.#pool.pooled ? [] : unlessRefused<unknown[]>(connection.run(LEFT_SQL), []),
+    ]);
     return left.length === 0;
   }
 
-  /** Empty where the database doesn't tell. */
   async #volatileNames(connection: PostgresConnection): Promise<ReadonlySet<string>> {
-    if (this.#volatile !== null) return this.#volatile;
-    try {
-      const rows = await connection.run<{ name: string }>(VOLATILE_SQL);
+    if (this.#volatile === null) {
+      const asked = connection.run<{ name: string }>(VOLATILE_SQL);
+      const rows = await unlessRefused<{ name: string }[]>(asked, []);
       this.#volatile = new Set(rows.map(({ name }) => name));
-    } catch (error) {
-      if (failureOf(error)?.kind !== "refused") throw error;
-      this.#volatile = new Set();
     }
     return this.#volatile;
   }
 
-  /** @param access with a blank in front; empty: the database's default, maybe read-only. */
+  /** @param access empty: the database's default, maybe read-only. */
   #beginSql(access: "" | " READ ONLY", deadline: Deadline): string {
     return `BEGIN${access}; SET LOCAL statement_timeout = ${limitOf(deadline)}${this.#searchPathSql(true)}`;
   }
@@ -193,14 +182,14 @@ export class PostgresUserSql implements InterruptibleSql {
     return `; SELECT pg_catalog.set_config('search_path', ${literal(this.#options.searchPath)}, ${local})`;
   }
 
-  /** One message, which a single session carries out even behind a pool in between. */
+  /** A pool in between gives one message to one session. */
   #inOneText(...statements: string[]): string {
     return statements
       .filter((statement) => this.#options.advisoryLocks || statement !== RELEASE_LOCKS)
       .join("; ");
   }
 
-  /** @throws RequestError 400 what was done may not be committed. */
+  /** @throws RequestError 400 the transaction must not be committed. */
   async #guarded<T>(
     connection: PostgresConnection,
     deadline: Deadline,
@@ -209,9 +198,8 @@ export class PostgresUserSql implements InterruptibleSql {
     const { guard, deferrable } = this.#options;
     const done = await run();
     deadline.check();
-    // Deferred checks run first: nothing of the user's may run between the look and the commit.
+    // Deferred checks run first: no code of the user may run between the look and the commit.
     const ending = deferrable ? [CHECK_NOW_SQL] : [];
-    // Deferred checks may have opened cursors.
     if (before !== null) ending.push(NO_CURSORS);
     ending.push("RESET ROLE");
     if (this.#pool.pooled) ending.push(LEAVE_NOTHING, RELEASE_LOCKS);
@@ -220,7 +208,7 @@ export class PostgresUserSql implements InterruptibleSql {
     return done;
   }
 
-  /** A sequence is the one thing that the rollback hasn't undone. */
+  /** A rollback doesn't undo setval. */
   async #restoreNumber(before: TableState): Promise<void> {
     try {
       const lease = await this.#pool.acquire("short");
@@ -238,8 +226,7 @@ export class PostgresUserSql implements InterruptibleSql {
   /**
    * Prepares a session without a transaction. VACUUM and REINDEX run functions of users' indexes; a
    * read-only session keeps those from writing.
-   *
-   * @throws RequestError 400 the session can't be made read-only.
+   * @throws RequestError 400 a pool in between has no such session.
    */
   async #prepareOutside(
     connection: PostgresConnection,
@@ -257,7 +244,7 @@ export class PostgresUserSql implements InterruptibleSql {
     );
   }
 
-  /** Its connection is closed afterwards, which ends settings and locks of the session. */
+  /** `release` closes the connection, which ends settings and locks of the session. */
   async #write(statement: Statement, request: UserSqlRequest, deadline: Deadline): Promise<UserSqlOutcome> {
     const lease = await this.#pool.acquire("sql", deadline.signal);
     deadline.begin();
@@ -283,7 +270,7 @@ export class PostgresUserSql implements InterruptibleSql {
       return { status: "rows", ...rows };
     } catch (error) {
       if (!committing || failureOf(error)?.kind !== "lost") throw error;
-      // No Retry-After: repeating might do the same thing twice.
+      // No Retry-After: a repetition might do the same thing twice.
       throw unavailable(
         "execute_sql: the connection to the database was lost; outcome unknown: it was committing",
         { retryAfterS: undefined },
@@ -295,7 +282,6 @@ export class PostgresUserSql implements InterruptibleSql {
   }
 }
 
-/** Stops the running statement when the time is over or the client has gone. */
 class Deadline {
   readonly timeoutMs: number;
   readonly #controller = new AbortController();
@@ -305,7 +291,7 @@ class Deadline {
   readonly #askedAtMs = performance.now();
   #begunAtMs: number | null = null;
 
-  /** @param effect what the statement has done by then; it ends the message. */
+  /** @param effect ends the message: what the statement has done. */
   constructor({ timeoutMs, signal }: Limits, effect: string) {
     this.timeoutMs = timeoutMs;
     this.#client = signal;
@@ -322,7 +308,7 @@ class Deadline {
     return this.#controller.signal;
   }
 
-  /** The statement has its connection; until now it waited. */
+  /** The statement has its connection; it waited until now. */
   begin(): void {
     this.#begunAtMs ??= performance.now();
   }
@@ -339,16 +325,6 @@ class Deadline {
   clear(): void {
     clearTimeout(this.#timer);
     this.#client?.removeEventListener("abort", this.#onGone);
-  }
-}
-
-/** Prepared statements of functions outlive a transaction, and may have the server's names. */
-async function whatIsLeft(connection: PostgresConnection): Promise<unknown[]> {
-  try {
-    return await connection.run(LEFT_SQL);
-  } catch (error) {
-    if (failureOf(error)?.kind !== "refused") throw error;
-    return [];
   }
 }
 
@@ -372,7 +348,7 @@ async function readOnly(
   }
 }
 
-/** @throws RequestError 400 a function of a user's wanted to write in the read-only session. */
+/** @throws RequestError 400 a user's function wanted to write. */
 async function maintain(...query: Parameters<typeof readAtOnce>): ReturnType<typeof readAtOnce> {
   try {
     return await readAtOnce(...query);
@@ -425,18 +401,20 @@ async function readAtOnce(
   return out.finish();
 }
 
-/** With a parameter, PostgreSQL takes no more than one statement. So there is always one. */
+/** With a parameter, PostgreSQL takes only one statement, so there is always one. */
 function bindings(params: SqlParam[]): unknown[] {
   return params.length > 0 ? params : [UNUSED_PARAMETER];
 }
 
-/** A mistake in the statement is told even when the time is over. */
+/** A mistake in the statement is told even after its time. */
 function isNoMistake(error: unknown): boolean {
   const kind = failureOf(error)?.kind;
   return kind !== undefined && kind !== "refused";
 }
 
-/** @param shift characters before the user's statement. @throws what is no mistake in it. */
+/**
+ * @param shift characters before the user's statement. @throws errors that are no mistakes in it.
+ */
 function outcomeOf(error: unknown, shift: number): UserSqlOutcome {
   if (hasStatus(error, STATUS.badRequest)) return refusedWith(error);
   const failure = failureOf(error);

@@ -1,48 +1,53 @@
-/** Answers of the upstream that are held as a whole, within a bound. */
+/** Reads bodies of the upstream's answers, within a bound. */
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
 /**
- * Of answers that are parsed: 10,000 tickers of the longest names, or the positions of four
- * million.
+ * Limit for answers that are parsed: 10,000 tickers of the longest names, or four million
+ * positions.
  */
 export const PARSED_BYTES_MAX = 128 * 1024 * 1024;
-/** Of answers to saves, of /health, and of errors. */
+/** Limit for answers to saves and /health, and for errors. */
 export const SHORT_BYTES_MAX = 1024 * 1024;
+/** A body that says that it is no larger is read in one go. */
+const WHOLE_BYTES_MAX = 1024 * 1024;
 
-/**
- * @throws WrongAnswerError it is larger; the rest isn't read.
- * @throws what reading throws when the connection is lost.
- */
-export async function readWhole(response: Response, bytesMax: number): Promise<Buffer> {
-  if (response.body === null) return Buffer.alloc(0);
-  if (isWithin(response, bytesMax)) return Buffer.from((await response.arrayBuffer()) as ArrayBuffer);
-  return readRest(response.body.getReader() as ReadableStreamDefaultReader<Uint8Array>, bytesMax);
+export type BodyReader = ReadableStreamDefaultReader<Uint8Array>;
+
+/** @property rest null if `head` is the whole body. */
+export interface BodyPart {
+  head: Buffer;
+  rest: BodyReader | null;
 }
 
-/** It says how large it is, and is not packed. */
-export function isWithin({ headers }: Response, bytesMax: number): boolean {
-  const length = headers.get("content-length");
-  return length !== null && !headers.has("content-encoding") && Number(length) <= bytesMax;
+/** Reads at least so many bytes, or all. @throws Error the connection was lost. */
+export async function readBeginning(response: Response, bytes: number): Promise<BodyPart> {
+  if (response.body === null) return { head: Buffer.alloc(0), rest: null };
+  const { headers } = response;
+  const length = headers.has("content-encoding") ? null : headers.get("content-length");
+  if (length !== null && Number(length) <= WHOLE_BYTES_MAX)
+    return { head: Buffer.from(await response.arrayBuffer()), rest: null };
+  return readOn({ head: Buffer.alloc(0), rest: response.body.getReader() as BodyReader }, bytes);
 }
 
-/** As readWhole. @param head what has been read already. */
-export async function readRest(
-  source: ReadableStreamDefaultReader<Uint8Array>,
-  bytesMax: number,
-  head: Uint8Array[] = [],
-): Promise<Buffer> {
-  const pieces = [...head];
-  let size = pieces.reduce((sum, { length }) => sum + length, 0);
-  for (;;) {
-    const { value, done } = await source.read();
-    if (done) return Buffer.concat(pieces);
+async function readOn({ head, rest }: BodyPart, bytes: number): Promise<BodyPart> {
+  const pieces: Uint8Array[] = [head];
+  let size = head.length;
+  while (rest !== null && size < bytes) {
+    const { value, done } = await rest.read();
+    if (done) return { head: Buffer.concat(pieces), rest: null };
     pieces.push(value);
     size += value.length;
-    if (size <= bytesMax) continue;
-    await source.cancel();
-    throw new WrongAnswerError(`it has more than ${bytesMax} bytes; ${shownBeginning(pieces[0]!)}`);
   }
+  return { head: Buffer.concat(pieces), rest };
+}
+
+/** @throws WrongAnswerError it is larger. The remainder isn't read. */
+export async function readAll(part: BodyPart, bytesMax: number): Promise<Buffer> {
+  const { head, rest } = await readOn(part, bytesMax + 1);
+  if (rest === null) return head;
+  await rest.cancel();
+  throw new WrongAnswerError(`it has more than ${bytesMax} bytes; ${shownBeginning(head)}`);
 }
 
 /** @throws WrongAnswerError it is no JSON object, or too large. */
@@ -51,7 +56,7 @@ export async function readJsonObject(
   bytesMax: number,
   parse: (text: string) => unknown = JSON.parse,
 ): Promise<JsonRecord> {
-  const text = (await readWhole(response, bytesMax)).toString();
+  const text = (await readAll(await readBeginning(response, 0), bytesMax)).toString();
   let body: unknown;
   try {
     body = parse(text);

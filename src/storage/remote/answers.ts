@@ -1,21 +1,20 @@
 /**
- * Hands answers of the upstream on to the client without looking into rows. Only begin and end are
- * checked, as a proxy's page and half an answer without length have status 200 too. An answer that
- * goes on piece by piece and ends wrongly breaks off.
+ * Hands answers on to the client without parsing rows. Only their beginning and end are checked: a
+ * proxy's page, or half an answer without a length, has status 200 too.
  */
-import { atClientsPace } from "../../protocol/clients-pace.ts";
+import { atClientsPace, iterate, type Pieces } from "../../protocol/clients-pace.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import { within } from "../../time/within.ts";
+import { BrokenAnswerError } from "../answered-rows.ts";
 import type { JsonRows } from "../contract.ts";
 import type { SqlAnswer } from "../user-sql-contract.ts";
-import { isWithin, readRest, SHORT_BYTES_MAX } from "./answer-body.ts";
+import { type BodyReader, readAll, readBeginning, SHORT_BYTES_MAX } from "./answer-body.ts";
 import type { UpstreamAnswer } from "./upstream.ts";
 import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
-/** Smaller answers are held as a whole. */
-const WHOLE_BYTES_MAX = 1024 * 1024;
 /** Longest time between two pieces of an answer. */
 const PIECE_TIMEOUT_MS = 30_000;
-/** More than what comes before the rows of any answer. */
+/** More than precedes the rows in any answer. */
 const ENVELOPE_BYTES_MAX = 128;
 
 /** Older servers write the spaces. */
@@ -27,41 +26,40 @@ const ROWS_END = "}]}";
 const NO_ROWS = "[]}";
 const END_LENGTH = 3;
 
-type Source = ReadableStreamDefaultReader<Uint8Array>;
-
-/** The answer to a command that reads bars or ticks. @throws WrongAnswerError */
+/** Reads the answer to a command for bars or ticks. @throws WrongAnswerError */
 export async function readRows({ response, keep }: UpstreamAnswer): Promise<JsonRows> {
-  const { head, source } = await readHead(response);
+  const part = await readBeginning(response, ENVELOPE_BYTES_MAX);
+  const { head, rest } = part;
   const begin = beginOf(head);
   if (NOTHING_FOUND_BEGIN.test(begin)) {
-    const whole = source === null ? head : await readRest(source, SHORT_BYTES_MAX, [head]);
+    const whole = await readAll(part, SHORT_BYTES_MAX);
     if (!NOTHING_FOUND_END.test(whole.toString())) throw notWhole(whole);
     return { empty: true };
   }
   if (!ROWS_BEGIN.test(begin)) throw new WrongAnswerError(shownBeginning(head));
-  if (source !== null) return { empty: false, chunks: chunksOf(head, source, keep()) };
+  if (rest !== null) return { empty: false, chunks: iterate(new RowPieces(head, rest, keep())) };
   if (endOf(head) !== ROWS_END) throw notWhole(head);
   return { empty: false, text: head.toString() };
 }
 
 /**
- * The rows of an answer to execute_sql, without what surrounds them: that is added again for the
- * client.
+ * Reads the answer to execute_sql without the envelope around its rows: the client gets a new one.
  *
  * @throws WrongAnswerError
  */
 export async function readSqlRows({ response, keep }: UpstreamAnswer): Promise<SqlAnswer> {
-  const { head, source } = await readHead(response);
+  const { head, rest } = await readBeginning(response, ENVELOPE_BYTES_MAX);
   const envelope = SQL_BEGIN.exec(beginOf(head));
   if (envelope === null) throw new WrongAnswerError(shownBeginning(head));
   const rows = head.subarray(envelope[0].length);
-  if (source !== null) return { rows: SOME_ROWS, body: withoutLastByte(rows, source, keep()) };
+  if (rest !== null)
+    return { rows: SOME_ROWS, body: atClientsPace(withoutLastByte(new RowPieces(rows, rest, keep()))) };
   const end = endOf(rows);
   if (end !== ROWS_END && end !== NO_ROWS) throw notWhole(head);
   return { rows: rows.length > NO_ROWS.length ? SOME_ROWS : 0, body: rows.subarray(0, -1) };
 }
 
-/** Only whether there are any matters. */
+/** Callers only distinguish this from 0. */
 const SOME_ROWS = 1;
 
 function notWhole(answer: Uint8Array): WrongAnswerError {
@@ -76,94 +74,48 @@ function endOf(answer: Uint8Array): string {
   return Buffer.from(answer.subarray(-END_LENGTH)).toString("latin1");
 }
 
-/** All of a small answer, without a source for more; of others at least the envelope. */
-async function readHead(response: Response): Promise<{ head: Buffer; source: Source | null }> {
-  if (response.body === null) return { head: Buffer.alloc(0), source: null };
-  if (isWithin(response, WHOLE_BYTES_MAX))
-    return { head: Buffer.from(await response.arrayBuffer()), source: null };
-  const source = response.body.getReader() as Source;
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  while (size < ENVELOPE_BYTES_MAX) {
-    const { value, done } = await source.read();
-    if (done) return { head: Buffer.concat(pieces), source: null };
-    pieces.push(value);
-    size += value.length;
-  }
-  return { head: Buffer.concat(pieces), source };
-}
-
-/** Not a generator: one that was never begun would not give its connection back on `return()`. */
-function chunksOf(head: Uint8Array, source: Source, release: () => void): AsyncIterableIterator<Uint8Array> {
-  const pieces = new Pieces(source, release);
-  let first: Uint8Array | null = head;
+/** Stays one piece behind: only then is the last byte known. */
+function withoutLastByte(pieces: RowPieces): Pieces {
+  let held: Uint8Array | null = new Uint8Array(0);
   return {
     async next() {
-      const value = first ?? (await pieces.next());
-      first = null;
-      if (value === null) return { done: true, value: undefined };
-      pieces.note(value);
-      return { done: false, value };
-    },
-    async return() {
-      await pieces.cancel();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
-}
-
-/** Stays one piece behind, to know the last byte when it comes. */
-function withoutLastByte(head: Uint8Array, source: Source, release: () => void): ReadableStream<Uint8Array> {
-  const pieces = new Pieces(source, release);
-  let held = head;
-  pieces.note(head);
-  let isOver = false;
-  return atClientsPace({
-    async next() {
-      while (!isOver) {
+      while (held !== null) {
         const next = await pieces.next();
-        const piece = next === null ? held.subarray(0, -1) : held;
-        if (next === null) isOver = true;
-        else {
-          pieces.note(next);
-          held = next;
-        }
+        const piece: Uint8Array = next === null ? held.subarray(0, -1) : held;
+        held = next;
         if (piece.length > 0) return piece;
       }
       return null;
     },
     cancel: () => pieces.cancel(),
-  });
+  };
 }
 
-/** What is left of an answer. */
-class Pieces {
-  readonly #source: Source;
+/** An answer piece by piece. It breaks off unless it ends as rows do. */
+class RowPieces implements Pieces {
+  #first: Uint8Array | null;
+  readonly #rest: BodyReader;
   readonly #release: () => void;
   /** Its last bytes so far. */
   #end = "";
 
-  constructor(source: Source, release: () => void) {
-    this.#source = source;
+  constructor(first: Uint8Array, rest: BodyReader, release: () => void) {
+    this.#first = first;
+    this.#rest = rest;
     this.#release = release;
   }
 
-  note(piece: Uint8Array): void {
-    this.#end = (this.#end + endOf(piece)).slice(-END_LENGTH);
+  /** @throws BrokenAnswerError the connection was lost, or nothing comes any more. */
+  async next(): Promise<Uint8Array | null> {
+    const piece = this.#first ?? (await this.#read());
+    this.#first = null;
+    if (piece !== null) this.#end = (this.#end + endOf(piece)).slice(-END_LENGTH);
+    return piece;
   }
 
-  /**
-   * Null after the last.
-   *
-   * @throws Error the connection was lost, or nothing comes any more: whoever has the first part
-   *   must not take it for the whole.
-   */
-  async next(): Promise<Uint8Array | null> {
+  async #read(): Promise<Uint8Array | null> {
     try {
-      const { value, done } = await within(this.#source.read(), PIECE_TIMEOUT_MS, () => {
+      const { value, done } = await within(this.#rest.read(), PIECE_TIMEOUT_MS, () => {
         throw new Error(`the upstream sent nothing for ${PIECE_TIMEOUT_MS / 1000} s`);
       });
       if (!done) return value;
@@ -173,14 +125,14 @@ class Pieces {
       return null;
     } catch (error) {
       this.#release();
-      // Not waited for: what hangs may go on doing so.
-      this.#source.cancel().catch(() => {});
-      throw error;
+      // Not awaited: it may hang too.
+      this.#rest.cancel().catch(() => {});
+      throw new BrokenAnswerError(`the answer broke off: ${messageOf(error)}`, { cause: error });
     }
   }
 
   async cancel(): Promise<void> {
     this.#release();
-    await this.#source.cancel();
+    await this.#rest.cancel();
   }
 }

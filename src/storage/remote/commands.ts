@@ -1,4 +1,4 @@
-/** Commands of the upstream that read, and answers that are parsed here. */
+/** Asks commands that read, and checks answers that are parsed. */
 import { STATUS } from "../../protocol/codes.ts";
 import { hasStatus, type RequestError, unavailable, wrongUpstream } from "../../protocol/errors.ts";
 import { parseExactIntegers } from "../../protocol/exact-integers.ts";
@@ -20,15 +20,15 @@ export function readObject({ response, parsedBytesMax }: UpstreamAnswer): Promis
   return readJsonObject(response, parsedBytesMax);
 }
 
-/** With a bigint for every integer that a double can't hold. */
+/** Integers that a double can't hold become bigints. */
 export function readExactObject({ response, parsedBytesMax }: UpstreamAnswer): Promise<JsonRecord> {
   return readJsonObject(response, parsedBytesMax, parseExactIntegers);
 }
 
 /**
- * Asks a command that servers before this version don't have.
+ * Asks a command that older servers lack.
  *
- * @throws RequestError as Upstream.ask; 503 that server is an older one.
+ * @throws RequestError as Upstream.ask; 503 the server is older.
  */
 export async function askNewer(
   upstream: Upstream,
@@ -48,7 +48,7 @@ export function olderUpstream(how: string): RequestError {
   return unavailable(`the upstream is an older server, ${how}: upgrade it first`);
 }
 
-/** @throws RequestError 502 the answer has another value, or none, under this name. */
+/** @throws RequestError 502 the member is missing or wrong. */
 export function memberOf<T>(
   answer: JsonRecord,
   member: string,
@@ -61,7 +61,7 @@ export function memberOf<T>(
   throw wrongUpstream(`the upstream answered ${what}: ${member} is ${shown}`);
 }
 
-/** @throws RequestError 502 the answer has no such list, or one with other values. */
+/** @throws RequestError 502 as memberOf. */
 export function textsOf(answer: JsonRecord, member: string, what: string): string[] {
   return memberOf(answer, member, isTexts, what);
 }

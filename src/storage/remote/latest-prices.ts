@@ -1,9 +1,6 @@
-/**
- * Latest prices asked for in one turn of the event loop, as one question: a thousand subscribers
- * may come back at once.
- */
+/** Asks for the latest prices of one turn of the event loop together: many may return at once. */
 
-/** Of one question; the upstream takes ten times as many. */
+/** Limit for one question; the upstream takes ten times as many. */
 const TICKERS_MAX = 1_000;
 
 interface Asked {
@@ -16,7 +13,7 @@ export class LatestPrices {
   readonly #ask: (tickers: string[]) => Promise<(number | null)[]>;
   #asked = new Map<string, Asked>();
 
-  /** @param ask answers in the order of the tickers. */
+  /** @param ask answers in the tickers' order. */
   constructor(ask: (tickers: string[]) => Promise<(number | null)[]>) {
     this.#ask = ask;
   }
@@ -35,7 +32,7 @@ export class LatestPrices {
 
   async #send(): Promise<void> {
     const asked = this.#asked;
-    if (asked.size === 0) return; // was full before its turn
+    if (asked.size === 0) return; // sent before its turn, as it was full
     this.#asked = new Map();
     try {
       const prices = await this.#ask([...asked.keys()]);

@@ -1,16 +1,18 @@
 /** Why an exchange failed, in words for the users of this server. */
 
+const NO_HTTP = "what answers there doesn't speak HTTP";
+const BADLY_PACKED = "the answer is packed wrongly, or ends too early";
 const TEXTS: Record<string, string> = {
   ECONNREFUSED: "connection refused",
   ECONNRESET: "the connection was closed",
   ENOTFOUND: "unknown host",
-  Malformed_HTTP_Response: "what answers there doesn't speak HTTP",
-  InvalidHTTPResponse: "what answers there doesn't speak HTTP",
-  ZlibError: "the answer is packed wrongly, or ends too early",
-  BrotliDecompressionError: "the answer is packed wrongly, or ends too early",
-  ZstdDecompressionError: "the answer is packed wrongly, or ends too early",
+  Malformed_HTTP_Response: NO_HTTP,
+  InvalidHTTPResponse: NO_HTTP,
+  ZlibError: BADLY_PACKED,
+  BrotliDecompressionError: BADLY_PACKED,
+  ZstdDecompressionError: BADLY_PACKED,
 };
-/** To turn on Bun's tracing. */
+/** How to turn on Bun's tracing. */
 const ADVICE = /\s*For more information, pass .*$/s;
 
 export function lossReason(error: unknown): string {

@@ -1,4 +1,4 @@
-/** What `doctor` finds out about another server that this one would stand in front of. */
+/** Checks, for `doctor`, the server that this one would stand in front of. */
 import { parseUpstream } from "../../config/upstream-url.ts";
 import type { DiagnosisStep, Finding } from "../diagnosis.ts";
 import { lossReason } from "./loss-reason.ts";

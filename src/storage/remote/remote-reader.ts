@@ -1,4 +1,4 @@
-/** The reads of a worker, asked of its upstream. */
+/** A worker's reads, asked of its upstream. */
 import { isObject } from "../../protocol/json.ts";
 import type {
   JsonRows,
@@ -61,12 +61,11 @@ export class RemoteReader implements StockReader {
     return (await this.prices("previousClose", [ticker]))[0]!;
   }
 
-  /** The upstream's clock says which day is today; its answer is passed on. */
+  /** Asks for today, which the upstream's clock decides. */
   async openingPrice(ticker: string): Promise<number | null> {
     return (await this.prices("openingPrice", [ticker]))[0]!;
   }
 
-  /** As openingPrice. */
   async dailyVolume(ticker: string): Promise<number | null> {
     return (await this.prices("dailyVolume", [ticker]))[0]!;
   }
@@ -103,10 +102,7 @@ export class RemoteReader implements StockReader {
     return this.#upstream.probe(via);
   }
 
-  /**
-   * Connections are opened as they are needed, so what isn't in use is available. Stale: those that
-   * broke.
-   */
+  /** Connections open on demand, so idle ones count as available; broken ones are stale. */
   pool(): PoolFigures {
     const { active, waiting, broken, isAway } = this.#upstream.figures;
     const figures = {
@@ -130,7 +126,7 @@ export class RemoteReader implements StockReader {
   }
 }
 
-/** Absent is unbounded. */
+/** An open bound has no parameter. */
 function bounds(fromName: string, from: string | null, toName: string, to: string | null) {
   return { ...(from === null ? {} : { [fromName]: from }), ...(to === null ? {} : { [toName]: to }) };
 }

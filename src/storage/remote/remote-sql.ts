@@ -1,19 +1,19 @@
-/** User-written SQL, run by the upstream. */
+/** Lets the upstream run SQL of users. */
 import { stringifyExact } from "../../protocol/json.ts";
 import type { UpstreamSql } from "../engine.ts";
 import type { SqlAnswer, SqlParam } from "../user-sql-contract.ts";
 import { readSqlRows } from "./answers.ts";
 import type { Upstream } from "./upstream.ts";
 
-/** Beyond the limit: the upstream's own error says more. */
+/** Added to the limit, so that the upstream's own error comes first: it says more. */
 const TIMEOUT_SLACK_MS = 1_000;
 
 /**
- * The upstream stops the statement when the client leaves or the time is over: then it loses its
- * own client.
+ * When the client leaves or the time is over, the connection closes, and the upstream stops the
+ * statement.
  *
- * @throws RequestError as Upstream.ask. A `raw` statement that was sent and not answered has an
- *   unknown outcome.
+ * @throws RequestError as Upstream.ask. The outcome of a `raw` statement without an answer is
+ *   unknown.
  */
 export function runRemoteSql(
   upstream: Upstream,
@@ -44,7 +44,7 @@ function byPost(sql: string, params: SqlParam[], queryType: string) {
   return { path: "/db_command", body: stringifyExact(command) };
 }
 
-/** The upstream's way for statements that must not write, with its errors. */
+/** The upstream itself refuses to write by GET. */
 function byGet(sql: string, params: SqlParam[], queryType: string) {
   const query = new URLSearchParams({ sql, query_type: queryType, query_params: stringifyExact(params) });
   return { path: `/api/execute_sql?${query}`, body: null };

@@ -1,7 +1,4 @@
-/**
- * Positions and updates, asked of the upstream: a server in front has no others, and the same
- * epoch.
- */
+/** Asks the upstream for positions and updates: this server has none of its own. */
 import { wrongUpstream } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { turn } from "../../time/pauses.ts";
@@ -19,14 +16,14 @@ import { askNewer, isPosition, isText, memberOf, readExactObject } from "./comma
 import type { Upstream } from "./upstream.ts";
 import { toRow } from "./wire-rows.ts";
 
-/** Of one question; the upstream takes twice as many. */
+/** Limit for one question; the upstream takes twice as many. */
 const TICKERS_MAX = 5_000;
-/** Most that the upstream gives at once. */
+/** The upstream gives no more at once. */
 const UPDATES_MAX = 10_000;
 
 export class RemoteUpdateReader implements UpdateReader {
   readonly #upstream: Upstream;
-  /** Of those who ask in this turn of the event loop. */
+  /** Shared by all who ask in this turn of the event loop. */
   #epoch: Promise<string> | null = null;
 
   constructor(upstream: Upstream) {
@@ -120,7 +117,7 @@ function toStoredUpdate(update: JsonRecord): StoredUpdate {
   };
 }
 
-/** Names of a quote's price and size in a snapshot. */
+/** A snapshot names a quote's price and size differently. */
 const QUOTE_NAMES = { price: "bid_price", size: "bid_size" };
 
 const isNumber = (value: unknown): value is number => typeof value === "number";

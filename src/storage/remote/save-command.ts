@@ -1,4 +1,4 @@
-/** A save as a command of a server. */
+/** Writes a save as a command. */
 import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
 import type { Save } from "../contract.ts";
@@ -9,7 +9,6 @@ export interface SaveCommand {
   params: JsonRecord & { data: JsonRecord[] };
 }
 
-/** For JSON.stringify, which then writes all digits. */
 export function saveCommand(save: Save): SaveCommand {
   const { wire, stamp, values, hasSeq } = kindOf(save.kind);
   const data = (save.rows as SeriesRow[]).map((row) => {
@@ -27,14 +26,13 @@ export function saveCommand(save: Save): SaveCommand {
       ticker: save.ticker,
       [wire.part]: partName(save.kind, save.part),
       index_col: stamp.name,
-      // The wire's word for the rule for ticks.
       on_duplicate: save.onDuplicate === "append" ? "ignore" : save.onDuplicate,
       data,
     },
   };
 }
 
-/** JSON.stringify rounds what a double holds only nearly in 17 digits, such as 2^60. */
+/** JSON.stringify gives at most 17 digits of a double; 2^60 has more. */
 function exact(count: SeriesValue): unknown {
   if (typeof count === "string") return rawNumber(count);
   return count !== null &&

@@ -1,13 +1,13 @@
-/** Bounds the requests that a worker has under way to its upstream, and so its connections. */
+/** Bounds a worker's requests under way to its upstream, and so its connections. */
 import { unavailable } from "../../protocol/errors.ts";
 import { WaitingLine } from "../waiting-line.ts";
 
-/** Requests that may wait for a slot, and how long. */
+/** Limits for the requests that wait for a slot. */
 const WAITING_MAX = 10_000;
 const WAIT_MAX_MS = 10_000;
 
 export interface SlotRequest {
-  /** It may last: a large answer that is read slowly, SQL. Those leave some slots to the others. */
+  /** A large answer or SQL, which may last. Such requests leave some slots to the others. */
   long: boolean;
   signal?: AbortSignal | undefined;
 }
@@ -34,9 +34,8 @@ export class Slots {
   }
 
   /**
-   * @returns What gives the slot back; a second call does nothing.
-   * @throws RequestError 503 too many wait, or it took too long; the signal's reason when it
-   *   aborts.
+   * @returns gives the slot back; a second call does nothing.
+   * @throws RequestError 503 too many wait, or it took too long. @throws the signal's reason.
    */
   async take({ long, signal }: SlotRequest): Promise<() => void> {
     if (!this.#isFree(long)) await this.#wait(long, signal);
@@ -66,7 +65,7 @@ export class Slots {
     await line.wait(WAIT_MAX_MS, signal, { want: this.#arrivals++ });
   }
 
-  /** Serves whoever has waited longest of those that may go. The slot is theirs at once. */
+  /** Serves the longest waiting of those that may go. */
   #grantNext(): void {
     const { short, long } = this.#waiting;
     for (;;) {
@@ -81,7 +80,7 @@ export class Slots {
   }
 }
 
-/** Each of its waiters wants its turn by the number of its arrival. */
+/** Waiters are numbered by arrival. */
 function newLine(): WaitingLine<void, number> {
   return new WaitingLine({
     late: "no connection to the upstream was free",

@@ -1,21 +1,20 @@
 /**
- * Frames of the upstream's WebSocket. Those of updates may have megabytes: only their beginning and
- * their end is looked at, and the text between goes on as it is.
+ * Reads frames of the upstream's WebSocket. Updates may have megabytes: only their beginning and
+ * end are parsed, and the text between goes on unchanged.
  */
 import { isObject } from "../../protocol/json.ts";
 import type { Update } from "../update-contract.ts";
 
 export type UpstreamFrame =
   | { kind: "update"; ticker: string; update: Update }
-  /** Positions of the ticker whose content doesn't come. */
+  /** The ticker has new positions without content. */
   | { kind: "gap"; ticker: string }
-  /** The answer to a message; each new ticker is in force with its first frame. */
+  /** Answers a message. A new ticker is in force only with its first frame. */
   | { kind: "subscription"; epoch: string | null }
   | { kind: "error"; code: string; error: string }
-  /** Heartbeats: the subscription to the ticker, or to "*", is in force. */
+  /** Proves that the subscription to the ticker, or to "*", is in force. */
   | { kind: "heartbeat"; ticker: string; epoch: string }
   | { kind: "other" }
-  /** No server sends this. */
   | { kind: "garbage" };
 
 const POSITION = /,"seq":(\d{1,16})\}$/;
@@ -30,7 +29,7 @@ const GAP = ',"from":';
 
 const GARBAGE: UpstreamFrame = { kind: "garbage" };
 
-/** @returns Null for what an older server sends: frames without position and epoch. */
+/** @returns null if an older server sent it: it has neither position nor epoch. */
 export function readUpstreamFrame(text: string): UpstreamFrame | null {
   try {
     return text.startsWith(SYMBOL) ? readFrame(text) : readReply(text);
@@ -58,7 +57,7 @@ function readFrame(text: string): UpstreamFrame | null {
   if (text[dataAt] !== "[") {
     const name = text.startsWith(TYPED, dataAt) ? readText(text, dataAt + TYPED.length - 1) : null;
     if (name === null) return GARBAGE;
-    // An update of ticks of this type begins with their timestamp.
+    // Users may name a type of ticks "gap"; such an update goes on with a timestamp.
     if (name.value === "gap" && text.startsWith(GAP, name.end)) return { kind: "gap", ticker };
     type = name.value;
   }
@@ -66,12 +65,12 @@ function readFrame(text: string): UpstreamFrame | null {
   return { kind: "update", ticker, update: { position: seq, type, frame } };
 }
 
-/** Of an older server, if it is JSON at all; such a socket is given up. @throws SyntaxError */
+/** @returns null if it is JSON, as an older server sends. @throws SyntaxError */
 function older(text: string): UpstreamFrame | null {
   return isObject(JSON.parse(text)) ? null : GARBAGE;
 }
 
-/** Small, but for a subscription to many tickers, which is not needed: the epoch comes first. */
+/** Only the beginning of a subscription is read: its tickers may be many. */
 function readReply(text: string): UpstreamFrame | null {
   if (text.startsWith('{"type":"subscription"')) {
     return { kind: "subscription", epoch: EPOCH.exec(text.slice(0, 160))?.[1] ?? null };
@@ -84,7 +83,7 @@ function readReply(text: string): UpstreamFrame | null {
   return text.startsWith('{"type":"') ? { kind: "other" } : older(text);
 }
 
-/** @param at of the quote that begins it. */
+/** @param at index of the opening quote. */
 function readText(text: string, at: number): { value: string; end: number } | null {
   for (let end = text.indexOf('"', at + 1); end > 0; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;

@@ -1,4 +1,4 @@
-/** Whether what answers /health is a stock database server: a login page answers 200 as well. */
+/** Tells whether a stock database server answers /health: a login page has status 200 too. */
 import { STATUS } from "../../protocol/codes.ts";
 import { type RequestError, refusalOf } from "../../protocol/errors.ts";
 import { isObject } from "../../protocol/json.ts";
@@ -14,7 +14,7 @@ const STATES: Record<number, string> = {
 
 export type UpstreamHealth =
   | { kind: "healthy"; database: string }
-  /** Its own words. */
+  /** @property refusal in the server's own words. */
   | { kind: "unhealthy"; refusal: RequestError }
   | { kind: "stranger"; finding: string };
 
@@ -22,8 +22,8 @@ export type UpstreamHealth =
 export async function readHealth(response: Response): Promise<UpstreamHealth> {
   const { status } = response;
   const state = STATES[status];
-  if (state === undefined) return { kind: "stranger", finding: (await readRefusal(response)).message };
   try {
+    if (state === undefined) return { kind: "stranger", finding: (await readRefusal(response)).message };
     const body = await readJsonObject(response, SHORT_BYTES_MAX);
     const { database, message } = body;
     if (body.status === state && isObject(database) && typeof database.db_type === "string") {

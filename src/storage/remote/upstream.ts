@@ -1,23 +1,4 @@
-/**
- * The connection of one worker to its upstream, the stock database server that it stands in front
- * of.
- *
- * DESIGN. Requests go out over a bounded number of connections that are kept alive. A lost
- * connection is no reason to fail a request that can be repeated: it is tried again, with growing
- * pauses of random length, for AWAY_WAIT_MAX_MS since the upstream went away; after that each gets
- * 503 at once. What can't be repeated travels on a connection of its own, because a kept one may
- * have been closed by the other side a moment ago; if it is lost after it was sent, its outcome is
- * unknown, and the client is told so.
- *
- * Before the first request, and after each loss, one GET /health asks whether the upstream is
- * there, is a stock database server, and doesn't lead back here: it carries the ids of the servers
- * it has passed, and each server in front of another passes it on. Whoever closes a circle last
- * can't get through this, so that no request ever runs in one.
- *
- * An answer of the upstream that isn't 200 keeps its status and its text. One that is 200 and not
- * what was asked for, such as a page of a proxy, is an error, and of a save as good as none: the
- * save is repeated.
- */
+/** The connection of one worker to its upstream. See DESIGN.md. */
 import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { STATUS } from "../../protocol/codes.ts";
@@ -32,25 +13,25 @@ import { Slots } from "./slots.ts";
 import { readHealth } from "./upstream-health.ts";
 import { requireJson, WrongAnswerError } from "./wrong-answer.ts";
 
-/** How long requests wait for an upstream that has gone away. */
+/** Requests wait so long, counted from when the upstream went away. */
 const AWAY_WAIT_MAX_MS = 5_000;
 const RETRY: Backoff = { firstMs: 25, maxMs: 500 };
 const PROBE_TIMEOUT_MS = 3_000;
-/** Codes of failures before anything of the request was sent. */
+/** Codes of failures before anything was sent. */
 const NOT_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
 
 export interface UpstreamOptions {
   url: UpstreamUrl;
   connectionsMax: number;
-  /** Of the whole server, and of no other. */
+  /** Identifies this server among all; its workers share it. */
   serverId: string;
-  /** Of an answer that is parsed as a whole; default PARSED_BYTES_MAX. */
+  /** Limit for an answer that is parsed; default PARSED_BYTES_MAX. */
   parsedBytesMax?: number;
   log: LogLines;
 }
 
 export interface UpstreamRequest {
-  /** What it is for, at the beginning of error messages: "save". */
+  /** Begins error messages: "save". */
   what: string;
   path: string;
   /** Sent by POST as JSON; null for GET. */
@@ -58,17 +39,14 @@ export interface UpstreamRequest {
   /** The body is packed with gzip. */
   packed?: boolean;
   saveId?: SaveIdentity | undefined;
-  /** The same request twice does the same as once. */
+  /** Sending it twice does the same as once. */
   repeatable: boolean;
-  /**
-   * What to add to an error when the request was sent and not answered, such as "; whether it was
-   * stored is unknown".
-   */
+  /** Ends the error of a request that was sent and not answered: "; whether … is unknown". */
   effect: string;
   hint?: string;
-  /** May be under way for long; see Slots. */
+  /** It may take long; see Slots. */
   long: boolean;
-  /** Until the answer begins, or has been read if it is read whole. */
+  /** Limit until the answer begins, or is read if it is read whole. */
   timeoutMs: number;
   signal?: AbortSignal | undefined;
 }
@@ -78,15 +56,15 @@ export interface UpstreamAnswer {
   response: Response;
   parsedBytesMax: number;
   /**
-   * Lets the body be read after `read` has returned, without time limit. What is returned must be
-   * called at its end.
+   * Lets the body be read after `read` has returned, without a time limit.
+   *
+   * @returns must be called at the body's end.
    */
   keep(): () => void;
 }
 
-/** The connection was lost, or there was none. */
 class ConnectionLost extends RequestError {
-  /** Something of the request may have reached the upstream. */
+  /** The upstream may have got a part of the request. */
   readonly sent: boolean;
 
   constructor(reason: string, sent: boolean) {
@@ -100,14 +78,14 @@ export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #slots: Slots;
   readonly #headers: Record<string, string>;
-  /** It answered, and nothing has been lost since. */
+  /** It has answered since the last loss. */
   #trusted = false;
   #checking: Promise<void> | null = null;
   #awaySinceMs: number | null = null;
   #loopLogged = false;
   #brokenConnections = 0;
   #closed = false;
-  /** What cuts off each exchange under way. */
+  /** Abort the exchanges under way. */
   readonly #cuts = new Set<AbortController>();
 
   constructor(options: UpstreamOptions) {
@@ -118,7 +96,7 @@ export class Upstream {
     this.#headers = authorization === null ? {} : { Authorization: authorization };
   }
 
-  /** Headers that every request and every WebSocket to the upstream needs. */
+  /** Needed by every request and every WebSocket to the upstream. */
   get headers(): Record<string, string> {
     return this.#headers;
   }
@@ -133,11 +111,10 @@ export class Upstream {
   }
 
   /**
-   * @param read turns the answer, which is JSON by its type, into what is wanted; run again if the
-   *   connection is lost in it. Throws WrongAnswerError if it is another program's.
-   * @throws RequestError the upstream's own; 503 it is away or too many requests wait, 502 it
-   *   answered something else, 504 it didn't answer in time, 499 the client is gone, 508 it leads
-   *   back here.
+   * @param read reads the answer, whose type is JSON; run again if the connection is lost
+   *   meanwhile. Throws WrongAnswerError if another program made it.
+   * @throws RequestError the upstream's own; 499 the client is gone, 502 it is no answer, 503 the
+   *   upstream is away or too many requests wait, 504 it was too slow, 508 it leads back here.
    */
   async ask<T>(request: UpstreamRequest, read: (answer: UpstreamAnswer) => Promise<T>): Promise<T> {
     const waitUntilMs = (this.#awaySinceMs ?? performance.now()) + AWAY_WAIT_MAX_MS;
@@ -150,7 +127,7 @@ export class Upstream {
         const isLate = performance.now() > waitUntilMs;
         if (error instanceof WrongAnswerError) {
           this.#trusted = false;
-          // What only reads does no harm, and is asked again by whoever wants to.
+          // A read has no outcome to settle: the client may ask again.
           if (isLate || request.effect === "" || !request.repeatable) throw wrongAnswer(request, error);
           wasSent = true;
         } else if (error instanceof ConnectionLost) {
@@ -180,21 +157,18 @@ export class Upstream {
   }
 
   /**
-   * @param via of the request on whose behalf this is, null for a client's.
+   * @param via the header of the request that causes this; null if a client's does.
    * @throws RequestError as ready.
    */
   async probe(via: string | null): Promise<void> {
     await this.#check(passVia(via, this.#options.serverId));
   }
 
-  /**
-   * Somebody has noticed a loss: before the next request the upstream is asked whether it is there.
-   */
+  /** Called after a loss elsewhere: the next request asks first whether the upstream is there. */
   distrust(): void {
     this.#trusted = false;
   }
 
-  /** Cuts off what is under way. */
   close(): void {
     this.#closed = true;
     for (const cut of this.#cuts) cut.abort();
@@ -235,7 +209,7 @@ export class Upstream {
     return new ConnectionLost(reason, false);
   }
 
-  /** @param repeated it may have reached the upstream before. */
+  /** @param repeated an earlier try may have reached the upstream. */
   async #exchange<T>(
     request: UpstreamRequest,
     read: (answer: UpstreamAnswer) => Promise<T>,
@@ -272,7 +246,7 @@ export class Upstream {
         body: request.body,
         redirect: "manual",
         keepalive: request.repeatable,
-        // Bun's own limit is five minutes; ours is the one above.
+        // Switches off Bun's own limit of five minutes.
         timeout: false,
         signal: cut.signal,
       } as RequestInit);
@@ -286,7 +260,6 @@ export class Upstream {
       return await read({ response, parsedBytesMax, keep });
     } catch (error) {
       if (kept) release();
-      // What is left of the answer isn't wanted.
       if (error instanceof WrongAnswerError) cut.abort();
       if (error instanceof RequestError || error instanceof WrongAnswerError) throw error;
       throw this.#explain(error, request, cut.signal.aborted);
@@ -313,7 +286,6 @@ export class Upstream {
     }
   }
 
-  /** What a failed exchange means to the client. */
   #explain(error: unknown, request: UpstreamRequest, isCut: boolean): Error {
     if (this.#closed) {
       return unavailable(`${request.what}: the server is stopping${request.effect}`, {
@@ -338,7 +310,7 @@ function lostInFlight(request: UpstreamRequest, error: ConnectionLost): RequestE
   return unavailable(`${request.what}: the connection to the upstream was lost${request.effect}`, {
     details: error.message,
     hint: request.hint,
-    // Not where repeating it might do the same thing twice.
+    // A program that heeds it repeats the request.
     retryAfterS: request.repeatable ? 1 : undefined,
   });
 }
@@ -357,10 +329,7 @@ function wrongAnswer(request: UpstreamRequest, error: WrongAnswerError): Request
   );
 }
 
-/**
- * Of a request that may have been carried out, or its repetition. Refusals of the client's making
- * are the same for both.
- */
+/** Adds to an error that an earlier try may have been carried out. A 4xx is the client's fault. */
 function withEffect(error: unknown, request: UpstreamRequest): unknown {
   const { effect, repeatable } = request;
   if (!(error instanceof RequestError) || error.status < 500 || error.message.endsWith(effect)) return error;

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { BrokenAnswerError } from "../answered-rows.ts";
 import type { JsonRows, TickRow } from "../contract.ts";
 import type { SeriesRow } from "../model/kinds.ts";
 import { type Walk, walkAnswers } from "./walk-answers.ts";
@@ -15,7 +16,7 @@ function brokenAnswers(rowsPerAnswer: number) {
   const asked: (string | null)[] = [];
   async function* pieces(texts: string[]): AsyncGenerator<string> {
     yield `{"data":[${texts.slice(0, rowsPerAnswer).join(",")}`;
-    if (texts.length > rowsPerAnswer) throw new Error("the connection was closed");
+    if (texts.length > rowsPerAnswer) throw new BrokenAnswerError("the answer broke off");
     yield "]}";
   }
   const walk: Walk = {

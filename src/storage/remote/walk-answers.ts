@@ -1,8 +1,8 @@
 /** The rows of a series out of answers, each of which may break off. */
 import type { JsonRecord } from "../../protocol/json.ts";
+import { answeredRows, BrokenAnswerError } from "../answered-rows.ts";
 import { type JsonRows, TransferRowError } from "../contract.ts";
 import type { SeriesRow } from "../model/kinds.ts";
-import { answeredRows, BrokenAnswerError } from "./answered-rows.ts";
 
 /** Beginnings of a series that bring no new row, one after the other. */
 const TRIES_MAX = 5;

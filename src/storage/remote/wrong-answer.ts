@@ -1,6 +1,7 @@
 /** Detects answers with status 200 that another program sent, a proxy made, or that are cut off. */
 
 const SHOWN_CHARACTERS = 80;
+const SHOWN_BYTES = 4 * SHOWN_CHARACTERS;
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
 
 export class WrongAnswerError extends Error {
@@ -20,14 +21,7 @@ export function requireJson(response: Response): void {
 
 /** How it begins, in one line. */
 export function shownBeginning(answer: string | Uint8Array): string {
-  const text =
-    typeof answer === "string"
-      ? answer
-      : Buffer.from(
-          answer.buffer,
-          answer.byteOffset,
-          Math.min(answer.length, SHOWN_CHARACTERS * 4),
-        ).toString();
+  const text = typeof answer === "string" ? answer : Buffer.from(answer.subarray(0, SHOWN_BYTES)).toString();
   const line = text
     .slice(0, SHOWN_CHARACTERS)
     .replace(/[\s\p{Cc}]+/gu, " ")

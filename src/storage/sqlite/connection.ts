@@ -1,27 +1,20 @@
 /**
- * Opens SQLite connections with every pragma set that matters: Bun's defaults
- * (`journal_mode=delete`, `busy_timeout=0`, `trusted_schema=1`) are per connection and wrong for a
- * shared database.
+ * Opens connections with every pragma that matters. SQLite's defaults (`journal_mode=delete`,
+ * `busy_timeout=0`, `trusted_schema=1`) hold per connection and don't suit a shared database.
  */
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readSync, realpathSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { Durability } from "../../config/settings.ts";
 
-/**
- * The hub is the only writer, so a lock is held by somebody outside and waiting blocks a whole
- * thread: wait briefly, retry later.
- */
+/** Another program holds the lock, and waiting blocks the thread. The hub tries again later. */
 const WRITER_BUSY_TIMEOUT_MS = 250;
-/** A reader meets a lock only while a WAL is being recovered. */
+/** A reader meets a lock only while SQLite recovers a WAL. */
 const READER_BUSY_TIMEOUT_MS = 250;
 const READER_CACHE_KIB = 16_384;
-/**
- * Pages in the WAL before a commit copies them back; 4 times SQLite's default, so that fewer
- * commits pay for it.
- */
+/** A commit checkpoints so many pages: 4 times SQLite's default, so that fewer commits pay. */
 export const WAL_AUTOCHECKPOINT_PAGES = 4_000;
-/** A WAL that grew while a long read held its snapshot shrinks to this when it starts anew. */
+/** A long read makes the WAL grow. SQLite cuts it to this when it begins anew. */
 const WAL_KEPT_BYTES_MAX = 64 * 1024 * 1024;
 
 export function openWriterConnection(path: string, durability: Durability): Database {
@@ -34,10 +27,7 @@ export function openWriterConnection(path: string, durability: Durability): Data
   return db;
 }
 
-/**
- * Written into the file for good: not before it is known that the file is one that this server can
- * serve.
- */
+/** The mode stays in the file: set it only once the file is known to be servable. */
 export function useWriteAheadLog(db: Database): void {
   db.run("PRAGMA journal_mode=WAL");
 }
@@ -51,7 +41,7 @@ export function openReaderConnection(path: string): Database {
   return db;
 }
 
-/** Bytes 18 and 19 of the file are 2 in WAL mode, 1 otherwise (sqlite.org/fileformat.html). */
+/** 2 in WAL mode, else 1 (sqlite.org/fileformat.html). */
 const READ_VERSION_OFFSET = 19;
 const READ_VERSION_OF_WAL = 2;
 
@@ -68,10 +58,9 @@ export function isInWalMode(path: string): boolean {
 }
 
 /**
- * Leaves nothing beside the file, where a plain read-only connection creates the files of the WAL.
- * If there is a WAL, somebody has the database open or was killed, and all its files are there. If
- * there is none, the file is read as it is, without locks: what is read while a server starts on it
- * may be wrong.
+ * Leaves nothing beside the file, where a plain read-only connection creates the WAL's files.
+ * Without a WAL, the file is read without locks: the answer may be wrong if a server starts
+ * meanwhile.
  */
 export function openInspectingConnection(path: string): Database {
   const real = realpathSync(path); // that is what the WAL is named after

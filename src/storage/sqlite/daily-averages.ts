@@ -1,10 +1,4 @@
-/**
- * Writes daily bars together with their moving averages, which are those of the whole series of the
- * ticker.
- *
- * Works forward from the last checkpoint before the first saved date: reads at most 128 closes more
- * than it must, and rewrites only later rows whose averages changed.
- */
+/** Writes daily bars with their moving averages. See DESIGN.md "Averages". */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { BarRow } from "../contract.ts";
@@ -59,7 +53,7 @@ export class DailyAverages {
     for (const { bar, averages } of changes.bars)
       this.#upsert.run(ticker, ...bar, ...averages, writeTimestamp);
     for (const { date, averages } of changes.averages) this.#updateAverages.run(...averages, ticker, date);
-    // After the rows: the triggers have removed every checkpoint that the rows made wrong.
+    // Now the triggers have removed every checkpoint that the rows made wrong.
     for (const { date, state } of changes.checkpoints)
       this.#checkpointInsert.run(ticker, date, state.closes, ...state.emas);
   }

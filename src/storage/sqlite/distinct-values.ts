@@ -1,20 +1,20 @@
 /**
- * Tickers and parts, from one to the next by the key, however many rows each has. Text only: no
- * command reads a row of another key.
+ * Finds tickers and parts by jumping from one key to the next, however many rows each has. It skips
+ * keys that aren't text, since no command reads their rows.
  */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { type KindName, kindOf } from "../model/kinds.ts";
 
 type Params = SQLQueryBindings[];
 
-/** The next tickers of a table that is there. */
+/** The table must be there. */
 export function storedTickers(db: Database, kind: KindName, after: string | null, limit: number): string[] {
   const next = (after: string): string =>
     `SELECT min(ticker) FROM ${kindOf(kind).table} WHERE ticker > ${after} AND ticker < x''`;
   return distinct(db, next, [after ?? "", limit]);
 }
 
-/** The parts of a ticker in a table that is there; none where the kind has no parts. */
+/** The table must be there. Empty where the kind has no parts. */
 export function storedParts(db: Database, kind: KindName, ticker: string): string[] {
   const { table, part } = kindOf(kind);
   if (part === null) return [];

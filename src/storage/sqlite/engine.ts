@@ -1,4 +1,4 @@
-/** SQLite: the hub writes, workers read for themselves, users' SQL runs in processes of its own. */
+/** SQLite: the hub writes, each worker reads for itself, killable processes run users' SQL. */
 import { isFrame } from "../../protocol/frames.ts";
 import type { DatabaseSettings, Engine } from "../engine.ts";
 

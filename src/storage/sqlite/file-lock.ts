@@ -1,7 +1,7 @@
 /**
- * One server a database file. Two would have two hubs that meet in SQLITE_BUSY, and whose workers
- * keep answers that the other's writes make wrong. The lock is an abstract Unix socket, which the
- * kernel drops with its owner, however that dies.
+ * Lets one server serve a database file. Two hubs would meet in SQLITE_BUSY, and each server's
+ * workers would keep answers that the other's writes make wrong. The lock is an abstract Unix
+ * socket: the kernel drops it with its owner, however that dies.
  */
 import { closeSync, openSync, realpathSync, statSync } from "node:fs";
 
@@ -9,11 +9,7 @@ export interface FileLock {
   release(): void;
 }
 
-/**
- * Creates the file if there is none: an empty file is an empty database.
- *
- * @throws Error another server of this machine has it.
- */
+/** Creates a missing file, an empty database. @throws Error Another server here has it. */
 export function lockDatabaseFile(path: string): FileLock {
   closeSync(openSync(path, "a"));
   if (process.platform !== "linux") return { release() {} }; // no abstract sockets there
@@ -29,8 +25,7 @@ export function lockDatabaseFile(path: string): FileLock {
 }
 
 /**
- * Whether a server of this machine, and of this container, has the file. False where there are no
- * abstract sockets.
+ * Sees servers of this machine, and of this container. False where there are no abstract sockets.
  */
 export async function isDatabaseFileLocked(path: string): Promise<boolean> {
   if (process.platform !== "linux") return false;
@@ -44,7 +39,7 @@ export async function isDatabaseFileLocked(path: string): Promise<boolean> {
   }
 }
 
-/** By device and inode: a link to the file is the same file. */
+/** A link to the file has the same name. */
 function lockName(path: string): string {
   const { dev, ino } = statSync(realpathSync(path));
   return `\0stock-db-server:database:${dev}:${ino}`;

@@ -1,7 +1,6 @@
 /**
- * Whether a save finds room: on the disk, or in pages of the file that are free, as what was
- * deleted doesn't make the file shorter. What is in the WAL alone takes its room a second time,
- * when it is brought into the file.
+ * Tells whether saves find room. Free pages of the file count, since deleting doesn't make it
+ * shorter. Pages that only the WAL holds count twice, as they still have to go into the file.
  */
 import { type Database, SQLiteError, type Statement } from "bun:sqlite";
 import { statSync } from "node:fs";
@@ -9,19 +8,16 @@ import type { Save } from "../contract.ts";
 import { bytesOf, type DiskSpace, Gate } from "../disk-space.ts";
 import { WAL_AUTOCHECKPOINT_PAGES } from "./connection.ts";
 
-/** Where little is free: the WAL is brought into the file at 1 MB. */
+/** Where little is free, a commit checkpoints the WAL at 1 MB. */
 const TIGHT_AUTOCHECKPOINT_PAGES = 256;
-/** What the WAL may still take then, besides a save. */
+/** The WAL may still take this then, besides a save. */
 const TIGHT_WAL_BYTES = 2 * 1024 * 1024;
-/**
- * Of what has to stay free: with less than so much more care is taken, until there is more than
- * that.
- */
+/** Care begins below so many times what must stay free, and ends above so many times. */
 const TIGHT_FACTOR = 2;
 const AMPLE_FACTOR = 3;
-/** Between two tries to make the WAL short, which wait for readers. */
+/** Between two tries to shorten the WAL, which wait for readers. */
 const SHORTEN_MS = 5_000;
-/** A disk takes far less in this time than what stays free. */
+/** A disk loses far less in this time than what must stay free. */
 const LOOK_MS = 20;
 
 interface FileFigures {
@@ -51,11 +47,7 @@ export class FileRoom {
     );
   }
 
-  /**
-   * To be called outside of a transaction.
-   *
-   * @returns why they can't be saved, in words; null: they can.
-   */
+  /** Must not be called in a transaction. @returns why saves are refused; null: they aren't. */
   lackFor(saves: readonly Save[]): string | null {
     const { minFreeBytes } = this.#space;
     if (minFreeBytes === 0) return null;
@@ -93,7 +85,7 @@ export class FileRoom {
     this.#db.run(`PRAGMA wal_autocheckpoint=${pages}`);
   }
 
-  /** Its room is the disk's again. */
+  /** Gives the WAL's room back to the disk. */
   #shortenWal(now: number): void {
     if (now - this.#shortenedMs < SHORTEN_MS) return;
     this.#shortenedMs = now;
@@ -101,10 +93,7 @@ export class FileRoom {
   }
 }
 
-/**
- * As far as there is room for it in the file: the rest stays in the WAL, which whoever opens the
- * file next brings in.
- */
+/** Brings in as much as the file has room for. The rest stays in the WAL. */
 export function shortenWal(db: Database): void {
   try {
     db.run("PRAGMA wal_checkpoint(TRUNCATE)");

@@ -1,10 +1,17 @@
 /**
- * What other programs have made of the server's tables in a file. SQL that comes through the server
- * can't do any of it (`user-sql-check.ts`); whoever has the file can.
+ * Finds what other programs have done to the server's tables. SQL that comes through the server
+ * can't do any of it (`user-sql-check.ts`); a program that opens the file can.
  */
 import type { Database } from "bun:sqlite";
-import { CHECKPOINT_TRIGGERS, CHECKPOINTS_TABLE, SERVER_TABLE_SHAPES } from "./schema.ts";
-import { isBookkeeping, isServerTable, isServerTrigger } from "./server-tables.ts";
+import {
+  CHECKPOINT_TRIGGERS,
+  CHECKPOINTS,
+  isBookkeeping,
+  isServerTable,
+  isServerTrigger,
+  quote,
+  SERVER_TABLES,
+} from "./tables.ts";
 
 interface SchemaRow {
   type: string;
@@ -13,21 +20,20 @@ interface SchemaRow {
   sql: string | null;
 }
 
-/** Kinds of columns in `table_xinfo`. */
+/** In `table_xinfo`. */
 const GENERATED = [2, 3];
 
 /**
- * Why the server can't save into the file; null if it can. A missing table also keeps it from
- * starting.
+ * Why the server can't save into the file; null: it can. Without a table it doesn't start either.
  */
 export function structureFault(db: Database): string | null {
   const rows = schemaOf(db);
-  for (const [table, columns] of Object.entries(SERVER_TABLE_SHAPES)) {
+  for (const { name: table, columns } of SERVER_TABLES) {
     const row = rows.find(({ name, type }) => name.toLowerCase() === table && type !== "trigger");
     if (row === undefined) return `the table ${table} is missing`;
     if (row.type !== "table") return `${table} is a ${row.type}, expected a table`;
     const there = columnsOf(db, table).map(({ name }) => name.toLowerCase());
-    const lost = columns.filter((column) => !there.includes(column));
+    const lost = [...columns.keys()].filter((column) => !there.includes(column));
     if (lost.length > 0) return `the table ${table} has no column ${lost.join(", ")}`;
   }
   for (const [name, sql] of Object.entries(CHECKPOINT_TRIGGERS)) {
@@ -42,10 +48,8 @@ export function structureFault(db: Database): string | null {
 }
 
 /**
- * To be called in a transaction at the start: puts the server's own triggers right, and takes those
- * of others off its bookkeeping, where no rule of a user's has any business.
- *
- * @returns what was done, a sentence each.
+ * Puts the server's triggers right, and drops those of others on its bookkeeping. @returns what was
+ * done, a sentence each.
  */
 export function mendHooks(db: Database): string[] {
   const done: string[] = [];
@@ -59,8 +63,8 @@ export function mendHooks(db: Database): string[] {
     if (row !== undefined && plain(row.sql) === plain(sql)) continue;
     if (row !== undefined) db.run(`DROP TRIGGER ${quote(name)}`);
     db.run(sql);
-    // Meanwhile they may have missed changes; they are made anew from the closes.
-    db.run(`DELETE FROM ${CHECKPOINTS_TABLE}`);
+    // They may have missed changes; they are made anew from the closes.
+    db.run(`DELETE FROM ${CHECKPOINTS.name}`);
     done.push(
       `the server's trigger ${name} was ${row === undefined ? "missing" : "another"}: it has been made anew`,
     );
@@ -68,10 +72,7 @@ export function mendHooks(db: Database): string[] {
   return done;
 }
 
-/**
- * What hangs on the tables that hold prices and isn't the server's: told, and left as it is. A
- * sentence each.
- */
+/** What others have put on the tables with prices, a sentence each. The server leaves it there. */
 export function foreignHooks(db: Database): string[] {
   const found: string[] = [];
   for (const { type, name, tbl_name, sql } of schemaOf(db)) {
@@ -85,7 +86,7 @@ export function foreignHooks(db: Database): string[] {
         `the index ${name} on ${tbl_name} costs every save, and can refuse rows; DROP INDEX ${quote(name)} takes it away`,
       );
   }
-  for (const table of Object.keys(SERVER_TABLE_SHAPES)) {
+  for (const { name: table } of SERVER_TABLES) {
     for (const { name, hidden } of columnsOf(db, table))
       if (GENERATED.includes(hidden))
         found.push(
@@ -116,8 +117,4 @@ function columnsOf(db: Database, table: string): { name: string; hidden: number 
 /** SQLite keeps a text as it was written. */
 function plain(sql: string | null): string {
   return (sql ?? "").replace(/\s+/g, " ").trim();
-}
-
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

@@ -8,7 +8,7 @@ import { lockDatabaseFile } from "./file-lock.ts";
 import { SqliteTransfer } from "./sqlite-transfer.ts";
 import { SqliteWriter } from "./sqlite-writer.ts";
 
-/** @throws Error another server has the file, or it can't be opened or upgraded. */
+/** @throws Error Another server has the file, or it can't be opened or upgraded. */
 export function openSqlite(settings: DatabaseSettings): HeldDatabase & { writer: SqliteWriter } {
   const { dbFile, durability, updateLogBytes = null, minFreeBytes = null } = settings;
   mkdirSync(dirname(dbFile), { recursive: true });

@@ -1,12 +1,9 @@
-/**
- * What `doctor` finds out about a SQLite file. It opens the file read-only and leaves nothing
- * beside it.
- */
+/** `doctor` on a SQLite file. It opens the file read-only and leaves nothing beside it. */
 import { type Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { fileModeOf } from "../../config/file-mode.ts";
-import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import { type DiagnosisStep, type Finding, fail, ok, warning } from "../diagnosis.ts";
 import {
   describePlainSchema,
   diagnoseMode,
@@ -19,20 +16,17 @@ import {
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { isInWalMode, openInspectingConnection } from "./connection.ts";
+import { MAGIC } from "./file-format.ts";
 import { isDatabaseFileLocked } from "./file-lock.ts";
 import { foreignHooks, structureFault } from "./file-structure.ts";
 import { inspectSchema, SCHEMA_VERSION, type SchemaState } from "./schema.ts";
 
-const MAGIC = "SQLite format 3\0";
 const DUCKDB_MAGIC = "DUCK";
 const DUCKDB_MAGIC_OFFSET = 8;
-/**
- * 16 times what a WAL reaches before commits fold it in: then something keeps them from doing so.
- */
+/** Commits fold a WAL in at a 16th of this: something keeps them from it. */
 const WAL_LARGE_BYTES = 256 * 1024 * 1024;
-/** Faults of one file that are told; the first says enough. */
+/** The first fault says enough. */
 const FAULTS_SHOWN_MAX = 3;
-/** What hangs on the tables and is told. */
 const HOOKS_SHOWN_MAX = 10;
 const FEATURES: Record<string, string> = {
   ENABLE_FTS5: "full-text search",
@@ -74,12 +68,6 @@ export async function* diagnoseSqlite(path: string): AsyncGenerator<DiagnosisSte
 }
 
 function diagnoseFile(path: string): Finding {
-  const fail = (finding: string, advice: string): Finding => ({
-    level: "fail",
-    subject: "file",
-    finding,
-    advice,
-  });
   const stat = statSync(path);
   if (!stat.isFile()) return notAFile(path);
   let head: string;
@@ -91,10 +79,11 @@ function diagnoseFile(path: string): Finding {
   }
   const size = formatBytes(stat.size);
   if (stat.size === 0) return emptyFile(path);
-  if (head.startsWith(MAGIC)) return { level: "ok", subject: "file", finding: `${path}, ${size}` };
+  if (head.startsWith(MAGIC)) return ok("file", `${path}, ${size}`);
   if (head.slice(DUCKDB_MAGIC_OFFSET).startsWith(DUCKDB_MAGIC))
-    return fail(`${path} is a DuckDB file`, "name it with the ending .duckdb");
+    return fail("file", `${path} is a DuckDB file`, "name it with the ending .duckdb");
   return fail(
+    "file",
     `${path} is no SQLite database: it begins with ${JSON.stringify(head)}`,
     "give another path, or put back a copy of the file; the server won't overwrite this one",
   );
@@ -103,17 +92,15 @@ function diagnoseFile(path: string): Finding {
 async function diagnoseLock(path: string): Promise<Finding> {
   const subject = "server";
   if (process.platform !== "linux")
-    return { level: "ok", subject, finding: "whether a server has it open can't be seen on this system" };
+    return ok(subject, "whether a server has it open can't be seen on this system");
   if (await isDatabaseFileLocked(path)) {
-    return {
-      level: "warning",
+    return warning(
       subject,
-      finding: "a stock-db-server has it open",
-      advice:
-        "use that server's address; a second server, or an import or copy into the file, has to wait for its end",
-    };
+      "a stock-db-server has it open",
+      "use that server's address; a second server, or an import or copy into the file, has to wait for its end",
+    );
   }
-  return { level: "ok", subject, finding: "no server of this machine has it open" };
+  return ok(subject, "no server of this machine has it open");
 }
 
 function diagnoseEngine(db: Database): Finding {
@@ -122,32 +109,27 @@ function diagnoseEngine(db: Database): Finding {
   const features = Object.entries(FEATURES)
     .filter(([option]) => options.includes(option))
     .map(([, name]) => name);
-  return {
-    level: "ok",
-    subject: "engine",
-    finding: `SQLite ${version}; SQL has window functions, JSON${features.map((name) => `, ${name}`).join("")}`,
-  };
+  const named = features.map((name) => `, ${name}`).join("");
+  return ok("engine", `SQLite ${version}; SQL has window functions, JSON${named}`);
 }
 
 function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
   const subject = "schema";
   switch (schema.state) {
     case "behind":
-      return {
-        level: "warning",
+      return warning(
         subject,
-        finding: `version ${schema.version}; starting the server brings it to ${SCHEMA_VERSION}, which adds what the update log needs and rewrites no rows of yours`,
-        advice: `copy the file first (${formatBytes(sizeBytes)}) if the older server may be needed again: it can't open it afterwards`,
-      };
+        `version ${schema.version}; starting the server brings it to ${SCHEMA_VERSION}, which adds tables and rewrites no rows of yours`,
+        `copy the file first (${formatBytes(sizeBytes)}) if the older server may be needed again: it can't open it afterwards`,
+      );
     case "old": {
       const created = schema.created.length === 0 ? "" : `, creates ${schema.created.join(", ")}`;
       const own = schema.own.length === 0 ? "" : `, keeps your columns ${schema.own.join(", ")}`;
-      return {
-        level: "warning",
+      return warning(
         subject,
-        finding: `a file of the Python server; starting the server upgrades it in one transaction: rewrites ${schema.rebuilt.join(", ")}${created}${own}`,
-        advice: `copy the file first (${formatBytes(sizeBytes)}): the Python server can't write to it afterwards`,
-      };
+        `a file of the Python server; starting the server upgrades it in one transaction: rewrites ${schema.rebuilt.join(", ")}${created}${own}`,
+        `copy the file first (${formatBytes(sizeBytes)}): the Python server can't write to it afterwards`,
+      );
     }
     default:
       return describePlainSchema(schema, SCHEMA_VERSION);
@@ -155,20 +137,18 @@ function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
 }
 
 /**
- * What other programs have hung on the server's tables; the server tells the same when it starts.
+ * What other programs have put on the server's tables. The server tells the same when it starts.
  */
 function* diagnoseHooks(db: Database): Generator<Finding> {
   const fault = structureFault(db);
   if (fault !== null)
-    yield {
-      level: "warning",
-      subject: "tables",
-      finding: fault,
-      advice:
-        "put back what was changed, or a copy of the file; triggers are put right when the server starts",
-    };
+    yield warning(
+      "tables",
+      fault,
+      "put back what was changed, or a copy of the file; triggers are put right when the server starts",
+    );
   for (const hook of foreignHooks(db).slice(0, HOOKS_SHOWN_MAX))
-    yield { level: "warning", subject: "tables", finding: hook, advice: "take it away if it isn't meant" };
+    yield warning("tables", hook, "take it away if it isn't meant");
 }
 
 function cannotOpen(error: unknown, path: string): Finding {
@@ -180,7 +160,7 @@ function cannotOpen(error: unknown, path: string): Finding {
       : journal
         ? "a write was interrupted, and its journal lies beside the file: open it once with a program that may write, such as the server"
         : "put back a copy of the file, or try sqlite3's .recover";
-  return { level: "fail", subject: "open", finding: `${error.message} (${error.code})`, advice };
+  return fail("open", `${error.message} (${error.code})`, advice);
 }
 
 function* diagnoseJournal(path: string, schema: SchemaState | null): Generator<Finding> {
@@ -188,17 +168,15 @@ function* diagnoseJournal(path: string, schema: SchemaState | null): Generator<F
   const wal = `${realpathSync(path)}-wal`;
   const bytes = existsSync(wal) ? statSync(wal).size : 0;
   if (bytes >= WAL_LARGE_BYTES) {
-    yield {
-      level: "warning",
+    yield warning(
       subject,
-      finding: `${basename(wal)} has ${formatBytes(bytes)}`,
-      advice:
-        "a program reads without end, or the server was killed: end that program; stopping the server folds the WAL in",
-    };
+      `${basename(wal)} has ${formatBytes(bytes)}`,
+      "a program reads without end, or the server was killed: end that program; stopping the server folds the WAL in",
+    );
   } else if (isInWalMode(path)) {
-    yield { level: "ok", subject, finding: bytes === 0 ? "on, and folded in" : `on, ${formatBytes(bytes)}` };
+    yield ok(subject, bytes === 0 ? "on, and folded in" : `on, ${formatBytes(bytes)}`);
   } else if (schema !== null) {
-    yield { level: "ok", subject, finding: "off; the server turns it on when it starts" };
+    yield ok(subject, "off; the server turns it on when it starts");
   }
 }
 
@@ -207,23 +185,20 @@ function diagnoseIntegrity(path: string): Finding {
   const subject = "integrity";
   const before = statSync(path);
   const faults = checkQuickly(path);
-  if (faults.length === 0) return { level: "ok", subject, finding: "quick_check found no fault" };
+  if (faults.length === 0) return ok(subject, "quick_check found no fault");
   const after = statSync(path);
   if (after.mtimeMs !== before.mtimeMs || after.size !== before.size) {
-    return {
-      level: "warning",
+    return warning(
       subject,
-      finding: "the file was written to while it was checked, so nothing can be said",
-      advice: "run it again",
-    };
+      "the file was written to while it was checked, so nothing can be said",
+      "run it again",
+    );
   }
-  return {
-    level: "fail",
+  return fail(
     subject,
-    finding: `quick_check: ${faults.join("; ")}`,
-    advice:
-      "stop the server, keep a copy of the file and its -wal, then put back a backup or try sqlite3's .recover",
-  };
+    `quick_check: ${faults.join("; ")}`,
+    "stop the server, keep a copy of the file and its -wal, then put back a backup or try sqlite3's .recover",
+  );
 }
 
 function checkQuickly(path: string): string[] {

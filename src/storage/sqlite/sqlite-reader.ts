@@ -1,7 +1,6 @@
 /**
- * A worker's reads. Small answers come from one connection, at once, on the event loop; an answer
- * of more than `CHUNK_ROWS` rows is streamed from a connection of its own, which holds one snapshot
- * until the last row.
+ * A worker's reads. A small answer is read at once; one of more than `CHUNK_ROWS` rows is streamed
+ * from a snapshot. See DESIGN.md "Readers".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { toWire } from "../../market/timestamp.ts";
@@ -21,20 +20,18 @@ import { WaitingLine } from "../waiting-line.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
-import { LastingStatements } from "./lasting-statements.ts";
-import { asUnavailable, refusalsAreAway } from "./read-refusals.ts";
+import { asUnavailable, ReadingConnection } from "./reading-connection.ts";
 import { SqliteUpdates } from "./sqlite-updates.ts";
 
 /**
- * Rows read and encoded in one go, about 2 ms: the longest that a read holds up the worker's other
- * clients.
+ * Reading and encoding so many rows takes about 2 ms. No read holds up other clients for longer.
  */
 const CHUNK_ROWS = 1_000;
-/** Streams that may wait for a connection; further ones get 503. */
+/** Further ones get 503. */
 const STREAMS_WAITING_MAX = 100;
-/** How long a stream waits for a connection before it gets 503. */
+/** A stream that gets no connection in this time gets 503. */
 const STREAM_WAIT_MS = 10_000;
-/** Bounds of an unbounded range: every stored stamp is text that begins with a digit. */
+/** Bounds of an unbounded range: every stored stamp begins with a digit. */
 const FIRST = "";
 const LAST = "~";
 
@@ -44,13 +41,12 @@ type Row = Record<string, unknown>;
 type Params = SQLQueryBindings[];
 
 /**
- * A count as it is, or marked digits where a double can't hold it: the connection reads integers as
- * doubles, since bigints in every row would cost more than all the rest.
+ * Bigints in every row would cost more than all the rest. So counts come as doubles, or as marked
+ * digits where a double can't hold them.
  */
 const exact = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
    THEN '${DIGITS_MARK}' || ${column} ELSE ${column} END AS ${column}`;
-/** The statements for a range of a kind. */
 type Wanted = "rows" | "rowsWithSeq" | "newest";
 
 function rangeSql(kind: RowKind): Record<Wanted, string> {
@@ -69,12 +65,10 @@ function rangeSql(kind: RowKind): Record<Wanted, string> {
 
 const RANGE_SQL = byKind(rangeSql);
 const TO_WIRE = byKind(rowToWire);
-/**
- * Of a day, null without any. Not `sum`, which fails where integers together are beyond 64 bits.
- */
+/** Null without any trades. `sum` would fail where integers together exceed 64 bits. */
 const TRADED_SQL = `SELECT CASE WHEN count(size) > 0 THEN total(size) END AS volume FROM realtime_data
   WHERE ticker = ? AND type = 'trade' AND timestamp >= ? AND timestamp <= ?`;
-/** Newest first on one date: quote, trade, hourly, daily. */
+/** On one date the first with a price counts. */
 const LAST_PRICE_SQL = [
   ...["quote", "trade"].map(
     (type) => `SELECT price AS price, timestamp AS stamp FROM realtime_data
@@ -88,15 +82,13 @@ interface RowsRead {
   sql: string;
   params: Params;
   toWireRow(row: Row): void;
-  /** The client has gone: what waits for a connection doesn't wait any more. */
   signal: AbortSignal | undefined;
 }
 
 export class SqliteReader implements StockReader {
   readonly updates: SqliteUpdates;
   readonly #path: string;
-  readonly #db: Database;
-  readonly #lasting: LastingStatements;
+  readonly #connection: ReadingConnection;
   readonly file: OpenedFile;
   readonly #poolSize: number;
   readonly #idle: Database[] = [];
@@ -111,10 +103,7 @@ export class SqliteReader implements StockReader {
   readonly #traded: Statement<Row, Params>;
   readonly #probe: Statement<Row, Params>;
 
-  /**
-   * @param poolSize connections at most, one of them for small answers, the others for streams.
-   * @param isFrame what the update log holds and isn't one counts as not kept.
-   */
+  /** @param isFrame A stored update that isn't one counts as not kept. */
   constructor(path: string, poolSize: number, isFrame: (stored: string) => boolean = () => true) {
     this.#path = path;
     this.#poolSize = Math.max(2, poolSize);
@@ -124,11 +113,10 @@ export class SqliteReader implements StockReader {
       full: `all ${this.#poolSize} connections are in use and ${STREAMS_WAITING_MAX} reads wait`,
       late: `all ${this.#poolSize} connections stayed in use`,
     });
-    this.#db = openReaderConnection(path);
+    this.#connection = new ReadingConnection(path, () => this.file.checkForRead());
     this.file = new OpenedFile(path, SQLITE_FORMAT);
-    this.updates = new SqliteUpdates(this.#db, isFrame, () => this.file.checkForRead());
-    this.#lasting = new LastingStatements(this.#db);
-    const prepare = (sql: string): Statement<Row, Params> => this.#lasting.prepare<Row>(sql);
+    this.updates = new SqliteUpdates(this.#connection, isFrame);
+    const prepare = (sql: string): Statement<Row, Params> => this.#connection.prepare<Row>(sql);
     const limited = (sql: string): Statement<Row, Params> => prepare(`${sql} LIMIT ?`);
     this.#ranges = byKind((_, name) => ({
       rows: limited(RANGE_SQL[name].rows),
@@ -146,7 +134,7 @@ export class SqliteReader implements StockReader {
   }
 
   rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       const { kind, withSeq } = range;
       const name = withSeq === true ? "rowsWithSeq" : "rows";
       const params = paramsOf(range);
@@ -159,7 +147,7 @@ export class SqliteReader implements StockReader {
   }
 
   newest(query: NewestQuery): JsonRows {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       const rows = this.#ranges[query.kind].newest.all(...paramsOf(query), query.limit).reverse();
       if (rows.length === 0) return { empty: true };
       return { empty: false, text: `{"data":${encode(rows, TO_WIRE[query.kind])}}` };
@@ -167,7 +155,7 @@ export class SqliteReader implements StockReader {
   }
 
   latestPrice(ticker: string): number | null {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       let price: number | null = null;
       let date = "";
       for (const statement of this.#lastPrices) {
@@ -184,20 +172,20 @@ export class SqliteReader implements StockReader {
   }
 
   previousClose(ticker: string): number | null {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       const rows = this.#lastCloses.all(ticker);
       return (rows.at(-1)?.close ?? null) as number | null;
     });
   }
 
   openingPrice(ticker: string, date: string): number | null {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       return (this.#open.get(ticker, date)?.open ?? null) as number | null;
     });
   }
 
   dailyVolume(ticker: string, date: string): number | null {
-    return this.#guarded(() => {
+    return this.#connection.read(() => {
       const ofBar = this.#volume.get(ticker, date)?.volume ?? null;
       if (ofBar !== null) return ofBar as number;
       const ofTrades = this.#traded.get(ticker, `${date} 00:00:00`, `${date} 23:59:59.999999`)?.volume;
@@ -206,15 +194,15 @@ export class SqliteReader implements StockReader {
   }
 
   tickers(kind: KindName, after: string | null, limit: number): string[] {
-    return this.#guarded(() => storedTickers(this.#db, kind, after, limit));
+    return this.#connection.read(() => storedTickers(this.#connection.db, kind, after, limit));
   }
 
   parts(kind: KindName, ticker: string): string[] {
-    return this.#guarded(() => storedParts(this.#db, kind, ticker));
+    return this.#connection.read(() => storedParts(this.#connection.db, kind, ticker));
   }
 
   sizeBytes(): number {
-    const size = this.#db.query<{ bytes: number }, []>(
+    const size = this.#connection.db.query<{ bytes: number }, []>(
       "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()",
     );
     return size.get()?.bytes ?? 0;
@@ -239,15 +227,7 @@ export class SqliteReader implements StockReader {
   close(): void {
     for (const db of this.#idle) db.close();
     this.#idle.length = 0;
-    this.updates.close();
-    this.#lasting.finalize();
-    this.#db.close(false);
-  }
-
-  /** @throws RequestError 503 */
-  #guarded<T>(read: () => T): T {
-    this.file.checkForRead();
-    return refusalsAreAway(read);
+    this.#connection.close();
   }
 
   async #stream({ sql, params, toWireRow, signal }: RowsRead): Promise<JsonRows> {
@@ -313,7 +293,7 @@ function paramsOf({ ticker, part, from, to }: Omit<RowRange, "kind">): Params {
   return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
 }
 
-/** Brings a row, in place, to the form of answers. */
+/** Changes the row itself. */
 function rowToWire(kind: RowKind): (row: Row) => void {
   const stamp = kind.stamp.name;
   const counts = countColumns(kind);
@@ -341,8 +321,8 @@ function take(rows: Iterator<Row>, count: number): Row[] {
 }
 
 /**
- * Not a generator: one that was never begun would not run its `finally` on `return()`, and keep its
- * connection.
+ * Not a generator: `return()` on one that has not begun would not run its `finally`, and the
+ * connection would stay in use.
  */
 class RowStream implements AsyncIterableIterator<string> {
   #next: Row[] | null;
@@ -353,7 +333,7 @@ class RowStream implements AsyncIterableIterator<string> {
   #begun = false;
   #done = false;
 
-  /** @param on `look` throws when rows can't be read any more. */
+  /** @param on `look` throws when the file can't be read any more. */
   constructor(
     first: Row[],
     rows: IterableIterator<Row>,

@@ -1,8 +1,8 @@
 /**
- * A worker's side of the update log. Each answer is of one moment, as the writer moves updates from
- * the tail of the log, which is in no index, to the index while readers are at work.
+ * A worker's side of the update log. Each answer is read from one snapshot, since the writer moves
+ * updates to the index meanwhile.
  */
-import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import type { SQLQueryBindings, Statement } from "bun:sqlite";
 import { unavailable } from "../../protocol/errors.ts";
 import { TransferRowError } from "../contract.ts";
 import {
@@ -24,46 +24,30 @@ import type {
   UpdateReader,
 } from "../update-contract.ts";
 import { storedParts } from "./distinct-values.ts";
-import { LastingStatements } from "./lasting-statements.ts";
-import { refusalsAreAway } from "./read-refusals.ts";
+import type { ReadingConnection } from "./reading-connection.ts";
 import { rowColumns, storedRow } from "./sqlite-transfer.ts";
 
 type Params = SQLQueryBindings[];
 
 export class SqliteUpdates implements UpdateReader {
-  readonly #db: Database;
-  readonly #look: () => void;
+  readonly #connection: ReadingConnection;
+  readonly #isFrame: (stored: string) => boolean;
   readonly #statements: ReturnType<typeof prepareStatements>;
   readonly #newestRows: Record<KindName, Statement<unknown, Params>>;
   readonly #tail = new Map<string, NewestUpdate>();
   #tailFrom = -1;
   #tailTo = -1;
 
-  readonly #isFrame: (stored: string) => boolean;
-  readonly #lasting: LastingStatements;
-
-  /**
-   * @param db a reading connection that nothing else has a transaction on.
-   * @param isFrame what is stored and isn't one counts as not kept.
-   * @param look throws when the file can't be read any more.
-   */
-  constructor(db: Database, isFrame: (stored: string) => boolean, look: () => void) {
+  /** @param isFrame A stored text that isn't one counts as not kept. */
+  constructor(connection: ReadingConnection, isFrame: (stored: string) => boolean) {
+    this.#connection = connection;
     this.#isFrame = isFrame;
-    this.#db = db;
-    this.#look = look;
-    this.#lasting = new LastingStatements(db);
-    this.#statements = prepareStatements(this.#lasting);
-    this.#newestRows = byKind((kind) => this.#lasting.prepare(newestRowSql(kind)));
-  }
-
-  /** Before its connection is closed. */
-  close(): void {
-    this.#lasting.finalize();
+    this.#statements = prepareStatements(connection);
+    this.#newestRows = byKind((kind) => connection.prepare(newestRowSql(kind)));
   }
 
   epoch(): string {
-    this.#look();
-    return refusalsAreAway(() => this.#state().epoch);
+    return this.#connection.read(() => this.#state().epoch);
   }
 
   positions(tickers: readonly string[] | null): Map<string, number> {
@@ -92,7 +76,7 @@ export class SqliteUpdates implements UpdateReader {
       const found: StoredUpdate[] = [];
       let characters = 0;
       for (const { seq: position, id } of this.#placesAfter(ticker, after, Math.max(1, limit.updates))) {
-        // Somebody has deleted what is between: the next question begins after it, and shows it.
+        // Another program has deleted those between. The next question shows the hole.
         if (found.length > 0 && position !== found.at(-1)!.position + 1) break;
         const { type, saved_at, frame: stored } = this.#statements.update.get(id)!;
         const frame = this.#isFrame(stored) ? stored : "";
@@ -108,7 +92,7 @@ export class SqliteUpdates implements UpdateReader {
     return this.#inOneMoment(() => ({
       position: this.#newest(ticker).position,
       newest: KIND_NAMES.flatMap((kind) =>
-        snapshotParts(kind, () => storedParts(this.#db, kind, ticker)).flatMap((part) => {
+        snapshotParts(kind, () => storedParts(this.#connection.db, kind, ticker)).flatMap((part) => {
           const row = this.#newestRow(kind, ticker, part);
           return row === null ? [] : [{ kind, part, row }];
         }),
@@ -133,8 +117,7 @@ export class SqliteUpdates implements UpdateReader {
   }
 
   /**
-   * The newest of each ticker among the updates that are in no index: of these only what was added
-   * since the last time is read.
+   * The newest update of each ticker in the tail. Reads only what was added since the last call.
    */
   #readTail(): ReadonlyMap<string, NewestUpdate> {
     const { indexed_to } = this.#state();
@@ -152,10 +135,7 @@ export class SqliteUpdates implements UpdateReader {
     return this.#tail;
   }
 
-  /**
-   * Null where there is none. A row that no save could have stored, which another program has
-   * written, is left out: the updates after it are worth more.
-   */
+  /** Null: there is none, or another program wrote it in a form that no save could store. */
   #newestRow(kind: KindName, ticker: string, part: string | null): SeriesRow | null {
     const values = this.#newestRows[kind].values(...(part === null ? [ticker] : [ticker, part]))[0];
     if (values === undefined) return null;
@@ -176,20 +156,19 @@ export class SqliteUpdates implements UpdateReader {
   }
 
   #inOneMoment<T>(read: () => T): T {
-    this.#look();
-    return refusalsAreAway(() => {
+    return this.#connection.read(() => {
       this.#statements.begin.run();
       try {
         return read();
       } finally {
-        if (this.#db.inTransaction) this.#statements.commit.run();
+        if (this.#connection.db.inTransaction) this.#statements.commit.run();
       }
     });
   }
 }
 
-function prepareStatements(lasting: LastingStatements) {
-  const prepare = <R>(sql: string): Statement<R, Params> => lasting.prepare<R>(sql);
+function prepareStatements(connection: ReadingConnection) {
+  const prepare = <R>(sql: string): Statement<R, Params> => connection.prepare<R>(sql);
   return {
     begin: prepare("BEGIN"),
     commit: prepare("COMMIT"),
@@ -201,7 +180,7 @@ function prepareStatements(lasting: LastingStatements) {
     addedToTail: prepare<{ id: number; ticker: string; seq: number; saved_at: number }>(
       "SELECT id, ticker, seq, saved_at FROM update_log WHERE id > ? ORDER BY id",
     ),
-    // The join leaves out entries whose update somebody has deleted.
+    // The join leaves out entries whose update another program has deleted.
     indexedAfter: prepare<{ seq: number; id: number }>(
       `SELECT entry.seq AS seq, entry.id AS id FROM update_log_index AS entry CROSS JOIN update_log USING (id)
        WHERE entry.ticker = ? AND entry.seq > ? ORDER BY entry.seq LIMIT ?`,

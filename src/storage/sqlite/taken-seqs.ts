@@ -1,8 +1,8 @@
 /**
- * The stored ticks of one stamp, for records of a save whose own key is taken: one that is stored
- * already under another `seq` is found, any other gets the next free one. In memory, because a
- * stamp may have many ticks (some feeds send dates only), and a walk through the database for each
- * record would take their product.
+ * The stored ticks of one stamp, for records whose own key is taken. A record that is stored under
+ * another `seq` is found; any other gets the next free one. They are kept in memory, since some
+ * feeds send dates only: a search in the database for each of many ticks of one stamp would take
+ * their product.
  */
 
 export interface StoredTick {
@@ -13,11 +13,9 @@ export interface StoredTick {
 }
 
 export class TakenSeqs {
-  /**
-   * Ascending, by the values of their ticks; without those that a record of this save stands for.
-   */
+  /** By values, ascending, without those that a record of this save stands for. */
   readonly #unclaimed = new Map<string, number[]>();
-  /** First and last of each run without a gap, ascending. */
+  /** Runs without a gap, ascending. */
   readonly #runs: [first: number, last: number][] = [];
 
   /** @param stored ascending by `seq`. */
@@ -35,11 +33,9 @@ export class TakenSeqs {
   }
 
   /**
-   * For a tick whose key `firstSeq` is another's. What is found counts as claimed, and what is free
-   * as taken, from now on.
+   * Places a tick whose key `firstSeq` is taken, and claims or takes its place.
    *
-   * @returns The first `seq` in the run of `firstSeq` that holds the same values, or else the first
-   *   free one.
+   * @returns The first `seq` in the run of `firstSeq` with the same values, or the first free one.
    */
   place(tick: StoredTick, firstSeq: number): { seq: number; isStored: boolean } {
     const last = this.#runs[this.#runOf(firstSeq)]?.[1] ?? firstSeq;
@@ -54,7 +50,7 @@ export class TakenSeqs {
     return { seq: last + 1, isStored: false };
   }
 
-  /** A record of the save has been stored under the `seq`, which was free. */
+  /** A record was stored under this `seq`, which was free. */
   take(seq: number): void {
     const at = lowerBound(this.#runs.length, (index) => this.#runs[index]![0] > seq);
     const before = this.#runs[at - 1];
@@ -69,7 +65,7 @@ export class TakenSeqs {
     else this.#runs.splice(at, 0, [seq, seq]);
   }
 
-  /** A record of the save is the tick that is stored under its own key. */
+  /** A record is the tick that is stored under its own key. */
   claim(tick: StoredTick, seq: number): void {
     const seqs = this.#unclaimed.get(keyOf(tick)) ?? [];
     const at = lowerBound(seqs.length, (index) => seqs[index]! >= seq);
@@ -86,7 +82,7 @@ function keyOf({ price, size, ask_price, ask_size }: StoredTick): string {
   return JSON.stringify([price, size, ask_price, ask_size]);
 }
 
-/** The first index from 0 to `length` for which it holds, if it then holds for all after it. */
+/** Binary search: the first index for which `holds` is true, as it is for all after it. */
 function lowerBound(length: number, holds: (index: number) => boolean): number {
   let low = 0;
   let high = length;

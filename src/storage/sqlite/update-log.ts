@@ -1,10 +1,6 @@
 /**
- * The writer's side of the update log: gives each update its position and appends it, in the
- * transaction of its rows.
- *
- * A row costs little as it goes to the end of one table. What readers need to find the updates of
- * one ticker, and what is too old, is put right late, for many updates at once and in order of
- * tickers. See ARCHITECTURE.md "Updates and positions".
+ * The writer's side of the update log. It gives each update its position and appends it in the
+ * transaction of its rows. See DESIGN.md "The update log".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import type { Save, SaveOutcome } from "../contract.ts";
@@ -12,72 +8,63 @@ import type { EpochWitness, Given } from "../epoch-witness.ts";
 import { updateTypeOf } from "../model/kinds.ts";
 import { RecentlyUsed } from "../recently-used.ts";
 
-/** Updates that are in no index: what a reader may have to walk over. */
+/** Readers may have to walk over so many updates that are in no index, or over so many bytes. */
 const INDEX_UPDATES = 2_000;
-/** Their size, so that readers don't have to walk over more of it. */
 const INDEX_BYTES_MAX = 16 * 1024 * 1024;
-/** Of a small log: only what is indexed can be taken out. */
+/** In a small log, since only indexed updates can be trimmed. */
 const INDEX_PART_OF_BOUND = 1 / 4;
-/** What one step of trimming takes out at most, some 10 ms; at least one update. */
+/** Bounds of one step of trimming, some 10 ms. It takes out at least one update. */
 const TRIM_UPDATES = 2_000;
 const TRIM_BYTES = 4 * 1024 * 1024;
 /**
- * What the log may be too long before it is trimmed: then pages are written for many updates at
- * once.
+ * A log is trimmed when it is so much too long: then pages are written for many updates at once.
  */
 const TRIM_PART_OF_BOUND = 1 / 32;
 /**
- * What a commit must take out of a log that is too long, by the bytes logged since it was last
- * trimmed, however many updates that are: so it shrinks whatever comes, and those pay that make it
- * grow.
+ * A commit trims twice the bytes logged since the last trimming. So the saves that make the log
+ * grow pay.
  */
 const TRIM_RATIO = 2;
-/** Of a row besides its texts: the key, the numbers, the save's id. */
+/** Size of a row without its texts: key, numbers, save id. */
 const ROW_BYTES = 70;
-/** Of its entry in the index, besides the ticker. */
+/** Size of an entry in the index without the ticker. */
 const INDEX_ROW_BYTES = 20;
-/**
- * A row that doesn't fit into what is left of a page begins the next, and a long one fills pages of
- * its own.
- */
+/** A row begins a new page where the last has no room for it. A long row fills pages of its own. */
 const PAGE_BYTES = 4096;
-/**
- * Beyond what a server can have logged or counted: a larger id or position is of another program.
- */
+/** No server logs or counts that far: another program wrote a larger id or position. */
 const NUMBER_MAX = 2 ** 52;
-/** Looking through all positions for such a one takes 50 ms with a million tickers. */
+/** Looking through a million tickers for larger positions takes 50 ms. */
 const POSITIONS_LOOK_MS = 5_000;
-/** Tickers whose newest position is known without asking the database; about 10 MB. */
+/** Tickers whose newest position is kept in memory; about 10 MB. */
 const POSITIONS_KEPT_MAX = 100_000;
-/** Updates of its ticker among which a repeated save is looked for. */
+/** A repeated save is looked for among so many updates of its ticker. */
 const REPEATS_SOUGHT_MAX = 10_000;
 
 type Params = SQLQueryBindings[];
 
 export interface UpdateLogOptions {
-  /** Null: nothing is taken out. */
+  /** Null: the log isn't trimmed. */
   boundBytes: number | null;
   witness: EpochWitness;
-  /** Told what was mended, a sentence for the log. */
+  /** Takes a sentence for the log about what was mended. */
   note?(text: string): void;
-  /** Small in tests only. */
+  /** Tests set a small one. */
   positionsKeptMax?: number;
 }
 
-/** What the log is after the transaction under way, if that succeeds. */
+/** The log after the current transaction, if it commits. */
 interface LogEnd {
   newestId: number;
   indexedTo: number;
   savedAtMs: number;
   /** Updates after `indexedTo`. */
   unindexed: number;
-  /** Where the oldest update begins: the log is as long as from here to `newestId`. */
+  /** The oldest update begins here: the log is as long as from here to `newestId`. */
   trimmedTo: number;
-  /** The newest when it was last trimmed. */
+  /** `newestId` at the last trimming. */
   trimmedAt: number;
 }
 
-/** The newest update of a ticker. */
 interface Newest {
   seq: number;
   savedAtMs: number;
@@ -88,18 +75,17 @@ export class UpdateLog {
   readonly #witness: EpochWitness;
   #epoch = "";
   readonly #indexBytes: number;
-  /** What it may be too long. */
+  /** The log may be so much too long. */
   readonly #slackBytes: number;
   #end: LogEnd = { newestId: 0, indexedTo: 0, savedAtMs: 0, unindexed: 0, trimmedTo: 0, trimmedAt: 0 };
-  /** Newest position of each ticker. */
   readonly #positions: RecentlyUsed<number>;
-  /** Of the tickers that have updates in no index. */
+  /** Newest update of each ticker that has some in no index. */
   readonly #unindexed = new Map<string, Newest>();
   #dataVersion = -1;
   readonly #note: (text: string) => void;
   #positionsLookedAtMs = Number.NEGATIVE_INFINITY;
   #looksAtPositions = true;
-  /** Of this transaction: save ids to positions, by ticker. */
+  /** Position of each save id in this transaction, by ticker. */
   readonly #saveIds = new Map<string, Map<string, number>>();
   readonly #statements: ReturnType<typeof prepareStatements>;
 
@@ -117,23 +103,18 @@ export class UpdateLog {
     this.begin();
   }
 
-  /** Where positions are, after the last transaction. */
+  /** After the last transaction. */
   get given(): Given {
     return { epoch: this.#epoch, newestId: this.#end.newestId };
   }
 
-  /**
-   * Positions go on, but mean nothing to whoever knows the epoch before. Outside of a transaction.
-   */
+  /** Begins an epoch, in which positions go on. Must not be called in a transaction. */
   beginEpoch(): void {
     this.#epoch = crypto.randomUUID();
     this.#statements.setEpoch.run(this.#epoch);
   }
 
-  /**
-   * To be called at the beginning of each transaction. Other programs may have changed the tables,
-   * or deleted all that is in them.
-   */
+  /** Begins each transaction. Another program may have changed or emptied the tables. */
   begin(): void {
     this.#saveIds.clear();
     const version = this.#statements.dataVersion.get()?.data_version ?? 0;
@@ -147,10 +128,7 @@ export class UpdateLog {
     this.#dataVersion = version;
   }
 
-  /**
-   * What another program has put into the log or the positions can't be counted on: the epoch in
-   * which it would be ends.
-   */
+  /** Positions that another program wrote can't be counted on: their epoch ends. */
   #mendPositions(): void {
     this.#looksAtPositions = false;
     this.#positionsLookedAtMs = performance.now();
@@ -164,7 +142,7 @@ export class UpdateLog {
     );
   }
 
-  /** Rows that this server, the log's only writer, has not written. */
+  /** Removes rows that this server, the log's only writer, has not written. */
   #removeForeignUpdates(): void {
     const last = this.#dataVersion === -1 ? NUMBER_MAX : this.#end.newestId;
     const { changes } = this.#statements.removeAfter.run(last);
@@ -176,7 +154,7 @@ export class UpdateLog {
       );
   }
 
-  /** Null where there is none, or none that can be counted on. */
+  /** Null: there is no state, or none that can be counted on. */
   #state(): { epoch: string; indexed_to: number } | null {
     const state = this.#statements.state.get();
     if (state === null) return null;
@@ -187,7 +165,7 @@ export class UpdateLog {
     return null;
   }
 
-  /** The position that the save has already, from a try whose answer was lost; null without one. */
+  /** The position of a repeated save whose first try was committed; null: it has none. */
   findRepeated({ ticker, update }: Save): number | null {
     if (update === undefined || !update.repeated) return null;
     let known = this.#saveIds.get(ticker);
@@ -204,11 +182,8 @@ export class UpdateLog {
   }
 
   /**
-   * Logs what has changed something, in order of the saves, and sets the position of their
-   * outcomes.
-   *
-   * @returns to be called when the transaction has been committed: until then nothing is taken as
-   *   logged.
+   * Logs each save that changed something, and sets its position. @returns Call it after the
+   * commit: until then nothing counts as logged.
    */
   record(saves: readonly Save[], outcomes: readonly (SaveOutcome | null)[]): () => void {
     const end = { ...this.#end, savedAtMs: Math.max(Date.now(), this.#end.savedAtMs) };
@@ -250,10 +225,8 @@ export class UpdateLog {
   }
 
   /**
-   * To be called in the transaction that removes the ticker's rows, before it does. Everything is
-   * indexed first: readers know by heart what is in no index, and forget it when it is.
-   *
-   * @returns to be called when the transaction has been committed.
+   * Call it before the ticker's rows are removed, in the same transaction. It indexes everything,
+   * since readers remember updates that are in no index. @returns Call it after the commit.
    */
   forget(ticker: string): () => void {
     const end = { ...this.#end };
@@ -266,7 +239,7 @@ export class UpdateLog {
     };
   }
 
-  /** Sorted, as pages are then written once each. @param end is brought up to date. */
+  /** Sorted by ticker, so that each page is written once. Changes `end`. */
   #index(end: LogEnd, positions: ReadonlyMap<string, number>): void {
     this.#statements.index.run(end.indexedTo);
     const newest = new Map(this.#unindexed);
@@ -284,10 +257,8 @@ export class UpdateLog {
   }
 
   /**
-   * One step towards the bound, in a transaction of its caller's, when nobody saves.
-   *
-   * @returns `committed`, to be called when that is, and whether there is more to do: not where the
-   *   newest update alone is too long.
+   * Trims one step, in the caller's transaction. @returns Call `committed` after the commit.
+   * `isMore` is false too where the newest update alone is too long.
    */
   trimOneStep(): { committed: () => void; isMore: boolean } {
     const end = { ...this.#end };
@@ -304,7 +275,7 @@ export class UpdateLog {
     return this.#boundBytes === null ? 0 : newestId - this.#boundBytes - trimmedTo;
   }
 
-  /** @param end is brought up to date. */
+  /** Changes `end`. */
   #trim(end: LogEnd): void {
     const surplus = this.#surplusOf(end);
     if (surplus <= this.#slackBytes) return;
@@ -314,13 +285,13 @@ export class UpdateLog {
     while (!isDone) isDone = !this.#trimStep(end) || end.trimmedTo >= goal;
   }
 
-  /** @returns whether anything was taken out. */
+  /** Changes `end`. @returns whether it has taken anything out. */
   #trimStep(end: LogEnd): boolean {
     const surplusTo = end.newestId - (this.#boundBytes ?? 0);
     const to = Math.min(surplusTo, end.trimmedTo + TRIM_BYTES);
     const last = this.#statements.lastBefore.get(end.newestId, to, TRIM_UPDATES)?.id ?? null;
     if (last === null) {
-      // The newest alone is longer than the bound, or somebody has deleted what was to go.
+      // The newest alone is longer than the bound, or another program has deleted the rest.
       end.trimmedTo = this.#beginOfOldest(end.newestId);
       return false;
     }
@@ -338,13 +309,13 @@ export class UpdateLog {
   #load(): void {
     this.#removeForeignUpdates();
     const newest = this.#statements.newestUpdate.get();
-    // What was logged before counts on, even where somebody has deleted it: no id is given twice.
+    // No id is given twice, even where another program has deleted what was logged.
     const newestId = Math.max(newest?.id ?? 0, this.#end.newestId);
     const state = this.#state();
     let indexedTo = state?.indexed_to ?? null;
     this.#epoch = state?.epoch ?? crypto.randomUUID();
     if (indexedTo === null) {
-      // Somebody has deleted it: what isn't indexed belongs to an epoch that is over.
+      // Another program has deleted it: updates in no index belong to an epoch that is over.
       indexedTo = newestId;
       this.#statements.addState.run(this.#epoch, indexedTo);
     }
@@ -353,7 +324,7 @@ export class UpdateLog {
     for (const { ticker, seq, saved_at, updates } of this.#statements.unindexed.all(indexedTo)) {
       unindexed += updates;
       const known = Math.max(seq, this.#positions.get(ticker) ?? 0);
-      // Of one that somebody has deleted the time is not known: not after the newest of all.
+      // The time of an update that was deleted is unknown. The newest of all is not before it.
       this.#unindexed.set(ticker, { seq: known, savedAtMs: known === seq ? saved_at : newestAtMs });
       this.#positions.set(ticker, known);
     }
@@ -377,7 +348,7 @@ export class UpdateLog {
   }
 }
 
-/** Of the texts of a row, how long they are. */
+/** Lengths in bytes. */
 interface TextBytes {
   ticker: number;
   type: number;
@@ -388,10 +359,7 @@ function bytesOf(text: string): number {
   return Buffer.byteLength(text, "utf8");
 }
 
-/**
- * What an update takes in the file, with its entry in the index, as near as can be told from its
- * size.
- */
+/** Estimated size of an update in the file, with its entry in the index. */
 function bytesInFile({ ticker, type, frame }: TextBytes): number {
   const row = ROW_BYTES + ticker + type + frame;
   const inPages =
@@ -408,10 +376,7 @@ function prepareStatements(db: Database) {
     append: prepare(
       "INSERT INTO update_log (id, ticker, seq, type, saved_at, save_id, frame) VALUES (?, ?, ?, ?, ?, ?, ?)",
     ),
-    /**
-     * The position of a ticker whose row in update_positions somebody has deleted goes on too, if
-     * it can.
-     */
+    /** Goes on where another program has deleted the ticker's row in update_positions. */
     position: prepare<{ seq: number | null }>(
       `SELECT coalesce((SELECT seq FROM update_positions WHERE ticker = ?1),
          (SELECT max(seq) FROM update_log_index WHERE ticker = ?1)) AS seq`,
@@ -460,7 +425,9 @@ function prepareStatements(db: Database) {
       `SELECT id, length(CAST(ticker AS BLOB)) AS ticker, length(CAST(type AS BLOB)) AS type,
          length(CAST(frame AS BLOB)) AS frame FROM update_log ORDER BY id LIMIT 1`,
     ),
-    /** Of the oldest that begin before ?2, which may end after it; never the newest, ?1. */
+    /**
+     * Among the oldest rows that begin before ?2, even if they end after it; never the newest, ?1.
+     */
     lastBefore: prepare<{ id: number | null }>(
       `SELECT max(id) AS id FROM (SELECT id FROM update_log
          WHERE id < ?1 AND id <= coalesce((SELECT min(id) FROM update_log WHERE id >= ?2), ?2) ORDER BY id LIMIT ?3)`,

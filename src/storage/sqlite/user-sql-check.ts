@@ -1,24 +1,16 @@
 /**
- * What a statement written by a user would do, as SQLite's own compiler sees it: every table,
- * trigger and pragma is reported to the authorizer of a connection that only prepares the statement
- * and never runs it.
- *
- * Only `node:sqlite` has an authorizer. It can't also run the statement: it doesn't tell how many
- * parameters there are, and gives positional values to no named ones. `bun:sqlite`, which does
- * both, is the same library in the same version; the writing side checks inside of its transaction,
- * so the schema can't change between the two.
+ * Judges users' statements. The authorizer of a connection that only prepares a statement hears of
+ * every table, trigger and pragma that it would use. See DESIGN.md "Users' SQL".
  */
 import { constants as action, DatabaseSync } from "node:sqlite";
 import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../sql-answer.ts";
-import { isBookkeeping, isServerTable, isServerTrigger, wouldOwnServerTable } from "./server-tables.ts";
+import { isBookkeeping, isServerTable, isServerTrigger, wouldOwnServerTable } from "./tables.ts";
 import type { Statement } from "./user-sql-statement.ts";
 
 /**
- * - `query`: reads.
- * - `pragma`: reads, and may leave something in the connection.
- * - `write`: runs in a transaction.
- * - `maintenance`: writes, and can't run in a transaction; changes no data.
+ * A `pragma` may leave something in the connection. `maintenance` writes but changes no data, and
+ * can't run in a transaction.
  */
 export type StatementKind = "query" | "pragma" | "write" | "maintenance";
 
@@ -33,9 +25,7 @@ const OWN_BOOKKEEPING = "the server keeps its books in it";
 const ONE_TRANSACTION = "each request is one transaction of its own";
 const ONE_DATABASE = "a request may use only the server's own database";
 
-/**
- * Pragmas that only read when they have no argument: with one, most of them would change something.
- */
+/** With an argument most of these would change something. */
 const READS_WITHOUT_ARGUMENT = new Set([
   "application_id",
   "auto_vacuum",
@@ -61,7 +51,7 @@ const READS_WITHOUT_ARGUMENT = new Set([
   "synchronous",
   "user_version",
 ]);
-/** Pragmas whose argument names what to read. */
+/** The argument names what to read. */
 const READS_WITH_ARGUMENT = new Set([
   "foreign_key_check",
   "foreign_key_list",
@@ -75,21 +65,18 @@ const READS_WITH_ARGUMENT = new Set([
   "table_xinfo",
 ]);
 const MAINTENANCE_PRAGMAS = new Set(["incremental_vacuum", "optimize", "wal_checkpoint"]);
-/** What they do is told to no authorizer where there is no index. */
+/** Where there is no index, the authorizer hears nothing of them. */
 const WRITING_WORDS = new Set(["ANALYZE", "REINDEX"]);
 
 type Names = [first: string | null, second: string | null, database: string | null, trigger: string | null];
-/** @returns why it is refused; null if it isn't. */
+/** @returns why it is refused; null: it isn't. */
 type Rule = (names: Names, seen: Seen) => Error | null;
 
-/** Of the statement that is being prepared. */
+/** What the authorizer has heard of a statement. */
 interface Seen {
   writes: boolean;
   pragma: string | null;
-  /**
-   * It makes, drops or alters something: then SQLite puts its own tables right, which a user may
-   * not.
-   */
+  /** Then SQLite changes its own tables, which a user may not. */
   isDefinition: boolean;
   shapes: string[];
   refusal: Error | null;
@@ -100,7 +87,7 @@ export class StatementCheck {
   readonly #refresh: { get(): unknown };
   #seen: Seen | null = null;
 
-  /** @throws Error the file can't be opened. */
+  /** @throws Error The file can't be opened. */
   constructor(path: string, busyTimeoutMs: number) {
     this.#db = new DatabaseSync(path, {
       readOnly: true,
@@ -112,14 +99,9 @@ export class StatementCheck {
     this.#db.setAuthorizer((code, ...names) => this.#authorize(code, names));
   }
 
-  /**
-   * @returns null when SQLite can't prepare it: whoever runs it finds the mistake again, with its
-   *   place.
-   * @throws RequestError 400: it is refused.
-   */
+  /** @returns null: SQLite can't prepare it. @throws RequestError 400: it is refused. */
   check({ text, firstWord, isExplained }: Statement): Checked | null {
-    // SQLite looks at the schema anew only when a statement runs: until then another's CREATE or
-    // DROP isn't known.
+    // Running a statement makes the connection notice a CREATE or DROP. Preparing one doesn't.
     this.#refresh.get();
     const seen: Seen = { writes: false, pragma: null, isDefinition: false, shapes: [], refusal: null };
     this.#seen = seen;
@@ -191,7 +173,7 @@ const DEFINITIONS = new Set([
 ]);
 const WRITES = new Set([...DEFINITIONS, ...CHANGES_ROWS, action.SQLITE_REINDEX]);
 
-/** By the action that SQLite reports. What isn't here, such as reading, is let through. */
+/** By the action that SQLite reports. Actions that are missing here, such as reads, are allowed. */
 const RULES = new Map<number, Rule>([
   ...CHANGES_ROWS.map((code): [number, Rule] => [code, changesRows(code)]),
   ...MAKES_TEMPORARY.map((code): [number, Rule] => [code, temporary]),
@@ -243,7 +225,7 @@ function changesRows(code: number): Rule {
   };
 }
 
-/** Every definition writes there. Nobody else can: SQLite itself refuses it. */
+/** Every definition writes there. SQLite itself refuses all other writes. */
 function isSchemaTable(name: string): boolean {
   return /^sqlite_(temp_)?(master|schema)$/i.test(name);
 }
@@ -289,7 +271,7 @@ function pragma([pragmaName, argument]: Names, seen: Seen): Error | null {
   return refused(`PRAGMA ${name} with a value`, "settings of the database are the server's");
 }
 
-/** @throws RequestError 400 one of the tables refers to one of the server's. */
+/** @throws RequestError 400 One of the tables refers to a table of the server. */
 export function refuseForeignKeys(shapes: string[], parentsOf: (table: string) => string[]): void {
   for (const table of shapes) {
     const parent = parentsOf(table).find(isServerTable);

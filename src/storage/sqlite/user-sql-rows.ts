@@ -7,10 +7,8 @@ type Value = null | string | number | bigint | Uint8Array;
 type Row = Record<string, Value>;
 
 /**
- * Integers keep all their digits, BLOBs become base64 text, what isn't finite becomes null. The
- * statement's connection must hand out integers as bigint.
- *
- * @throws RequestError 400 when there are more rows or bytes than allowed.
+ * Integers keep all digits, BLOBs become base64, numbers that aren't finite null. The connection
+ * must give bigints. @throws RequestError 400: too many rows or bytes.
  */
 export function collectRows(
   statement: Statement,
@@ -20,7 +18,7 @@ export function collectRows(
   const out = new AnswerRows(limits);
   let members: ObjectMember[] = [];
   for (const row of statement.iterate(...params) as Iterable<Row>) {
-    // Not from the statement, whose names are those before a change of the schema.
+    // The statement's own names are those before a change of the schema.
     if (out.rows === 0) members = membersOf(Object.keys(row));
     out.beginRow();
     for (const { name, prefix } of members) out.add(prefix + encodeValue(row[name] ?? null, out));

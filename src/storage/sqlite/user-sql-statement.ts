@@ -1,47 +1,45 @@
 /**
- * Finds the one statement in SQL written by a user. SQLite's own `prepare` takes the first of
- * several and leaves the rest without a word. What the statement may do is judged by SQLite's
- * authorizer, see `user-sql-check.ts`.
+ * Finds the one statement in a user's SQL. SQLite's own `prepare` takes the first of several and
+ * silently ignores the rest. `user-sql-check.ts` judges what the statement does.
  */
 import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../sql-answer.ts";
 
 interface SqliteToken {
   type: "word" | "quoted" | "mark";
-  /** A word in upper case, a quoted name or text without its quotes, or one character. */
+  /** A word in upper case, a name or text without its quotes, or one character. */
   value: string;
   start: number;
   end: number;
 }
 
 export interface Statement {
-  /** Without what surrounds it: blanks, comments, semicolons. */
+  /** Without blanks, comments and semicolons around it. */
   text: string;
-  /** In upper case; behind EXPLAIN or EXPLAIN QUERY PLAN. */
+  /** In upper case; the one after EXPLAIN or EXPLAIN QUERY PLAN. */
   firstWord: string;
-  /** Behind EXPLAIN: nothing of it is run. */
+  /** EXPLAIN runs nothing of it. */
   isExplained: boolean;
 }
 
-/** More than what has to be seen of it: EXPLAIN QUERY PLAN CREATE TEMP TRIGGER */
+/** Enough for EXPLAIN QUERY PLAN CREATE TEMP TRIGGER. */
 const HEAD_TOKENS = 8;
 
 /** @throws RequestError 400: no statement, more than one, or a VACUUM into another file. */
 export function readStatement(sql: string): Statement {
-  // SQLite would take it for the end of the text and leave out the rest without a word.
+  // SQLite would end the text there and silently ignore the rest.
   if (sql.includes("\0")) throw badRequest("execute_sql: the SQL holds a NUL character");
   const { head, count, start, end } = findTheOne(sql);
   const words = statementWords(head);
   const firstWord = words[0]?.type === "word" ? words[0].value : "";
   const isExplained = words.length < head.length;
-  // The authorizer hears of the other file only when it is being written: here nothing has happened
-  // yet.
+  // The authorizer hears of the other file only while SQLite writes it.
   if (firstWord === "VACUUM" && !isWholeVacuum(words, count - (head.length - words.length)))
     throw refused("VACUUM INTO", "it writes a file beside the database");
   return { text: sql.slice(start, end), firstWord, isExplained };
 }
 
-/** The first tokens of the only statement, how many it has, and where it lies. */
+/** The first tokens of the only statement, their number, and its place. */
 function findTheOne(sql: string): { head: SqliteToken[]; count: number; start: number; end: number } {
   const head: SqliteToken[] = [];
   let count = 0;
@@ -77,7 +75,7 @@ function isWholeVacuum(words: SqliteToken[], count: number): boolean {
   return count === 1 || (count === 2 && /^main$/i.test(words[1]!.value));
 }
 
-/** The head without EXPLAIN and EXPLAIN QUERY PLAN. */
+/** Leaves out EXPLAIN and EXPLAIN QUERY PLAN. */
 function statementWords(head: SqliteToken[]): SqliteToken[] {
   if (!isWord(head[0], "EXPLAIN")) return head;
   return isWord(head[1], "QUERY") && isWord(head[2], "PLAN") ? head.slice(3) : head.slice(1);
@@ -98,10 +96,7 @@ function isMark(token: SqliteToken | null, value: string): boolean {
   return token?.type === "mark" && token.value === value;
 }
 
-/**
- * SQLite's tokens, without blanks and comments. @see https://sqlite.org/lang_comment.html and
- * lang_keywords.html
- */
+/** See https://sqlite.org/lang_comment.html and lang_keywords.html. */
 function* tokens(sql: string): Generator<SqliteToken> {
   let at = 0;
   while (at < sql.length) {
@@ -129,7 +124,7 @@ function* tokens(sql: string): Generator<SqliteToken> {
   }
 }
 
-/** Right behind the next `end`; the end of the text if there is none. */
+/** The end of the text where there is no `end`. */
 function after(sql: string, end: string, from: number): number {
   const found = sql.indexOf(end, from);
   return found < 0 ? sql.length : found + end.length;

@@ -1,6 +1,6 @@
 /**
- * SQL of users on SQLite. It runs in a runner process: nothing here gives the event loop a turn,
- * and only killing the process interrupts it.
+ * Users' SQL on SQLite. It runs in a runner process, where it may block the event loop: only
+ * killing the process interrupts a statement.
  */
 import { Database, SQLiteError } from "bun:sqlite";
 import type { Durability } from "../../config/settings.ts";
@@ -17,14 +17,14 @@ import { refuseForeignKeys, StatementCheck } from "./user-sql-check.ts";
 import { collectRows } from "./user-sql-rows.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
-/** SQLite itself waits so long for another process's lock. It blocks, which a runner may. */
+/** SQLite blocks so long while another process holds a lock, which a runner may. */
 const BUSY_TIMEOUT_MS = 5_000;
 
-/** The runner's memory has a wall: see sql/runner-pool.ts. */
+/** See sql/runner-pool.ts: a runner's memory has a bound. */
 const SQLITE_NOMEM = 7;
 const SQLITE_READONLY = 8;
 const PARENTS = 'SELECT "table" AS parent FROM pragma_foreign_key_list(?)';
-/** Primary result codes about the database, not the statement. */
+/** Primary result codes that concern the database, not the statement. */
 const AWAY: Record<number, string> = {
   3: "no permission",
   5: "another process holds a lock",
@@ -38,13 +38,13 @@ const AWAY: Record<number, string> = {
   26: "the file is no SQLite database",
 };
 
-/** A connection that reads, and the one that judges statements. */
+/** One connection reads, the other judges statements. */
 interface Reader {
   db: Database;
   check: StatementCheck;
 }
 
-/** @param path of a file to which another process writes at the same time. */
+/** @param path Another process writes the file at the same time. */
 export function createSqliteUserSql(options: { path: string; durability: Durability }): UserSqlEngine {
   let reader: Reader | null = null;
 
@@ -61,8 +61,8 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
     if (checked === null) throw mistakeOf(db, statement);
     const { kind } = checked;
     if (kind === "write" || kind === "maintenance") {
-      // Mistakes are told before anybody waits for the right to write. A pragma would act when it
-      // is prepared.
+      // Mistakes are told before the statement waits for the right to write. A pragma acts when
+      // prepared.
       if (kind === "write") checkParameters(db, statement, request);
       return { status: "needs-write" };
     }
@@ -83,7 +83,7 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
     const { check } = reader;
     const isMaintenance = statement.firstWord === "VACUUM" || statement.firstWord === "PRAGMA";
     const checked = isMaintenance ? check.check(statement) : null;
-    // Opened anew for 0.1 ms, so that no lock, pragma or temporary object stays behind.
+    // A new connection costs 0.1 ms, and leaves no lock, pragma or temporary object behind.
     const db = openWriter(options);
     try {
       if (checked?.kind === "maintenance") return { status: "rows", ...execute(db, statement, request) };
@@ -135,7 +135,7 @@ function executeInTransaction(
 ): EncodedRows {
   db.run("BEGIN IMMEDIATE");
   try {
-    // From here on nobody else can change what its names mean.
+    // Within the transaction, no other program can change what its names mean.
     const checked = check.check(statement);
     if (checked === null) throw mistakeOf(db, statement);
     const rows = execute(db, statement, request);
@@ -158,7 +158,7 @@ function executeInTransaction(
 function execute(db: Database, { text }: Statement, { params, maxRows }: UserSqlRequest): EncodedRows {
   const prepared = db.prepare(text);
   try {
-    // Bun binds NULL for parameters that are missing altogether, and ignores ones too many.
+    // Bun binds NULL for missing parameters and ignores surplus ones.
     checkCount(prepared.paramsCount, params.length);
     return collectRows(prepared, params.map(toBinding), { maxRows });
   } finally {
@@ -167,7 +167,7 @@ function execute(db: Database, { text }: Statement, { params, maxRows }: UserSql
 }
 
 function checkParameters(db: Database, { text }: Statement, { params }: UserSqlRequest): void {
-  // The connection looks at the schema anew only when a statement runs.
+  // Running a statement makes the connection notice a changed schema. Preparing one doesn't.
   db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get();
   const prepared = db.prepare(text);
   try {
@@ -177,7 +177,6 @@ function checkParameters(db: Database, { text }: Statement, { params }: UserSqlR
   }
 }
 
-/** Why the statement can't be prepared. */
 function mistakeOf(db: Database, { text }: Statement): unknown {
   db.query("SELECT 1 FROM sqlite_schema LIMIT 1").get();
   try {
@@ -206,7 +205,7 @@ function outcomeOf(error: unknown): UserSqlOutcome {
   return refusedWith(badRequest(`execute_sql: ${error.message}`, { details }));
 }
 
-/** An error of the connection that judges. It never runs what a user wrote. */
+/** The connection that judges throws it. It never runs what a user wrote. */
 function isNodeSqliteError(error: unknown): error is Error {
   return error instanceof Error && (error as NodeJS.ErrnoException).code === "ERR_SQLITE_ERROR";
 }

@@ -1,16 +1,13 @@
-/**
- * What the file of SQLite's write-ahead log tells: whether it has begun anew, and whether it
- * belongs to the database beside it.
- */
+/** Has the write-ahead log begun anew, and does it belong to the database beside it? */
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readSync, realpathSync, rmSync, statSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { type EpochWitness, type Given, setLogAside } from "../epoch-witness.ts";
 
-/** Headers of the log and of its frames: sqlite.org/fileformat.html, "The Write-Ahead Log". */
+/** sqlite.org/fileformat.html, "The Write-Ahead Log". */
 const HEADER_BYTES = 32;
 const PAGE_SIZE_OFFSET = 8;
-/** They change each time that the log begins anew. */
+/** They change each time the log begins anew. */
 const SALTS = { offset: 16, offsetInFrame: 8, bytes: 8 };
 const FRAME_HEADER_BYTES = 24;
 /** Not 0 in the last frame of a commit. */
@@ -26,7 +23,7 @@ export class WriteAheadLog {
     this.#path = `${realpathSync(dbPath)}-wal`;
   }
 
-  /** Whether it has begun anew since the last call: then all before it is in the database file. */
+  /** True if it has begun anew since the last call: then the file holds all that came before. */
   hasBegunAnew(): boolean {
     if (this.#fd === null) {
       if (!existsSync(this.#path)) return false;
@@ -46,12 +43,10 @@ export class WriteAheadLog {
 }
 
 /**
- * A database that was put back while the log of the one before was left beside it: SQLite would mix
- * the two, page by page. So that log gets another name. To be called before the database is opened.
- *
- * @param expected the epoch and the newest id in the file itself, at least, if the log belongs to
- *   it; null: nothing is known.
- * @returns what was done, in words for the log; null: nothing.
+ * Renames a log that belongs to another database, such as the one before a restored copy: SQLite
+ * would mix their pages. Call it before the database is opened.
+ * @param expected The file itself holds at least this if the log is its own; null: unknown.
+ * @returns what was done, for the log; null: nothing.
  */
 export function setForeignLogAside(dbPath: string, expected: EpochWitness["inFile"]): string | null {
   const real = realpathSync(dbPath);
@@ -66,10 +61,10 @@ export function setForeignLogAside(dbPath: string, expected: EpochWitness["inFil
 }
 
 /**
- * Whether a checkpoint of this log has begun to write this file. If its process was killed then,
- * the file can't be read without the log. A checkpoint writes pages in ascending order, those of
- * the whole log or of the commits before a reader's snapshot. So it has begun if the file has the
- * log's version of the lowest page of its first commits, however many.
+ * A killed checkpoint leaves a file that can't be read without its log. A checkpoint writes pages
+ * in ascending order: those of the whole log, or of the commits before a reader's snapshot. So it
+ * has begun if the file has the log's version of the lowest page of its first commits, however
+ * many.
  */
 function isPartlyInFile(real: string): boolean {
   const log = openSync(`${real}-wal`, "r");
@@ -101,13 +96,13 @@ function isPartlyInFile(real: string): boolean {
   }
 }
 
-/** Fewer at the end of the file. */
+/** Fewer where the file ends. */
 function bytesAt(fd: number, at: number, length: number): Buffer {
   const bytes = Buffer.alloc(length);
   return bytes.subarray(0, readSync(fd, bytes, 0, length, at));
 }
 
-/** Null where it has no update log that can be read. */
+/** Null: it has no update log that can be read. */
 function readWithoutLog(real: string): Given | null {
   try {
     using db = new Database(

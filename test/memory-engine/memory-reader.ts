@@ -1,0 +1,283 @@
+/** Reads of a database in memory. */
+import { toWire } from "../../src/market/timestamp.ts";
+import { rawNumber } from "../../src/protocol/json.ts";
+import type {
+  JsonRows,
+  NewestQuery,
+  PoolFigures,
+  RowRange,
+  StockReader,
+  TransferReader,
+} from "../../src/storage/contract.ts";
+import {
+  answerColumns,
+  KIND_NAMES,
+  type KindName,
+  kindOf,
+  type SeriesRow,
+  snapshotParts,
+  withoutSeq,
+} from "../../src/storage/model/kinds.ts";
+import type {
+  StoredUpdate,
+  TickerSnapshot,
+  UpdateLimit,
+  UpdateReader,
+} from "../../src/storage/update-contract.ts";
+import { compare, type MemoryRow, type MemoryTables } from "./memory-tables.ts";
+
+const CHUNK_ROWS = 1_000;
+const CONNECTIONS = 5;
+
+export class MemoryReader implements StockReader {
+  readonly updates: UpdateReader;
+  readonly #tables: MemoryTables;
+  #streams = 0;
+
+  constructor(tables: MemoryTables) {
+    this.#tables = tables;
+    this.updates = new MemoryUpdates(tables);
+  }
+
+  rows(range: RowRange): JsonRows {
+    const found = within(this.#tables, range).map((row) => toAnswer(row, range));
+    if (found.length === 0) return { empty: true };
+    if (found.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${JSON.stringify(found)}}` };
+    this.#streams++;
+    return { empty: false, chunks: new Chunks(found, () => this.#streams--) };
+  }
+
+  newest(query: NewestQuery): JsonRows {
+    const found = within(this.#tables, query).slice(-query.limit);
+    if (found.length === 0) return { empty: true };
+    return { empty: false, text: `{"data":${JSON.stringify(found.map((row) => toAnswer(row, query)))}}` };
+  }
+
+  latestPrice(ticker: string): number | null {
+    let newest = { date: "", price: null as number | null };
+    for (const [kind, part, column] of [
+      ["ticks", "quote", 1],
+      ["ticks", "trade", 1],
+      ["hourly", null, 4],
+      ["daily", null, 4],
+    ] as const) {
+      const priced = within(this.#tables, { kind, ticker, part, from: null, to: null });
+      const last = priced.findLast(({ row }) => row[column] !== null)?.row;
+      const date = last?.[0].slice(0, 10) ?? "";
+      if (date > newest.date) newest = { date, price: last![column] as number };
+    }
+    return newest.price;
+  }
+
+  previousClose(ticker: string): number | null {
+    return valueIn(this.#days(ticker).slice(-2)[0], 4);
+  }
+
+  openingPrice(ticker: string, date: string): number | null {
+    return valueIn(
+      this.#days(ticker).find(({ row }) => row[0] === date),
+      1,
+    );
+  }
+
+  dailyVolume(ticker: string, date: string): number | null {
+    const volume = valueIn(
+      this.#days(ticker).find(({ row }) => row[0] === date),
+      5,
+    );
+    if (volume !== null) return volume;
+    const trades = within(this.#tables, { kind: "ticks", ticker, part: "trade", from: null, to: null });
+    const sizes = trades.filter(({ row }) => row[0].startsWith(date) && row[2] !== null);
+    return sizes.length === 0 ? null : sizes.reduce((sum, { row }) => sum + Number(row[2]), 0);
+  }
+
+  tickers(kind: KindName, after: string | null, limit: number): string[] {
+    return tickersOf(this.#tables, kind, after, limit);
+  }
+
+  parts(kind: KindName, ticker: string): string[] {
+    return partsOf(this.#tables, kind, ticker);
+  }
+
+  async sizeBytes(): Promise<null> {
+    return null;
+  }
+
+  probe(): void {}
+
+  pool(): PoolFigures {
+    return {
+      pool_enabled: true,
+      pool_max_size: CONNECTIONS,
+      available_connections: CONNECTIONS - this.#streams,
+      active_connections: this.#streams,
+      stale_connections: 0,
+    };
+  }
+
+  close(): void {}
+
+  #days(ticker: string): MemoryRow[] {
+    return within(this.#tables, { kind: "daily", ticker, part: null, from: null, to: null });
+  }
+}
+
+export class MemoryTransfer implements TransferReader {
+  readonly #tables: MemoryTables;
+
+  constructor(tables: MemoryTables) {
+    this.#tables = tables;
+  }
+
+  tickers(kind: KindName, after: string | null, limit: number): string[] {
+    return tickersOf(this.#tables, kind, after, limit);
+  }
+
+  parts(kind: KindName, ticker: string): string[] {
+    return partsOf(this.#tables, kind, ticker);
+  }
+
+  async *rows(range: RowRange): AsyncGenerator<SeriesRow[]> {
+    const found = within(this.#tables, range).map(({ row }): SeriesRow => [...row]);
+    for (let at = 0; at < found.length; at += CHUNK_ROWS) yield found.slice(at, at + CHUNK_ROWS);
+  }
+
+  close(): void {}
+}
+
+class MemoryUpdates implements UpdateReader {
+  readonly #tables: MemoryTables;
+
+  constructor(tables: MemoryTables) {
+    this.#tables = tables;
+  }
+
+  epoch(): string {
+    return this.#tables.epoch;
+  }
+
+  positions(tickers: readonly string[] | null): Map<string, number> {
+    const named = tickers ?? [...this.#tables.logs.keys()];
+    return new Map(
+      named
+        .map((ticker): [string, number] => [ticker, this.newest(ticker).position])
+        .filter(([, position]) => position > 0),
+    );
+  }
+
+  newest(ticker: string) {
+    return this.#tables.logs.get(ticker)?.newest ?? { position: 0, savedAtMs: 0 };
+  }
+
+  after(ticker: string, after: number, { updates, characters }: UpdateLimit): StoredUpdate[] {
+    const found: StoredUpdate[] = [];
+    let size = 0;
+    for (const update of this.#tables.logs.get(ticker)?.updates ?? []) {
+      if (update.position <= after) continue;
+      size += update.frame.length;
+      if (found.length > 0 && (found.length === updates || size > characters)) break;
+      found.push(update);
+    }
+    return found;
+  }
+
+  snapshot(ticker: string): TickerSnapshot {
+    const newest = KIND_NAMES.flatMap((kind) =>
+      snapshotParts(kind, () => partsOf(this.#tables, kind, ticker)).flatMap((part) => {
+        const last = within(this.#tables, { kind, ticker, part, from: null, to: null }).at(-1);
+        return last === undefined ? [] : [{ kind, part, row: withoutSeq(kind, [...last.row]) as SeriesRow }];
+      }),
+    );
+    return { position: this.newest(ticker).position, newest };
+  }
+}
+
+function within(tables: MemoryTables, { kind, ticker, part, from, to }: RowRange): MemoryRow[] {
+  const series = tables.find(kind, ticker, part);
+  if (series === undefined) return [];
+  return tables
+    .sorted(series)
+    .filter(({ row }) => (from === null || row[0] >= from) && (to === null || row[0] <= to));
+}
+
+function tickersOf(tables: MemoryTables, kind: KindName, after: string | null, limit: number): string[] {
+  const all = new Set(
+    [...tables.series.values()].filter((series) => series.kind === kind).map((s) => s.ticker),
+  );
+  const sorted = [...all].sort(compare);
+  return sorted.filter((ticker) => after === null || compare(ticker, after) > 0).slice(0, limit);
+}
+
+function partsOf(tables: MemoryTables, kind: KindName, ticker: string): string[] {
+  return [...tables.series.values()]
+    .filter((series) => series.kind === kind && series.ticker === ticker.toWellFormed())
+    .filter(({ part }) => part !== null)
+    .map(({ part }) => part!)
+    .sort(compare);
+}
+
+function valueIn(row: MemoryRow | undefined, column: number): number | null {
+  return (row?.row[column] ?? null) as number | null;
+}
+
+/** A row as answers show it. */
+function toAnswer(
+  { row, computed, written }: MemoryRow,
+  { kind: name, ticker, part, withSeq }: RowRange,
+): object {
+  const kind = kindOf(name);
+  const cells: Record<string, unknown> = {
+    [kind.stamp.name]: toWire(row[0]),
+    ticker: ticker.toWellFormed(),
+    [kind.part ?? ""]: part?.toWellFormed(),
+    write_timestamp: kind.writtenForm === "wire" ? toWire(written) : `${written}+00:00`,
+    seq: row.at(-1),
+  };
+  for (const [index, { name, type }] of kind.values.entries())
+    cells[name] = type === "count" ? countToWire(row[index + 1]!) : row[index + 1];
+  for (const [index, name] of kind.computed.entries()) cells[name] = computed[index];
+  return Object.fromEntries(answerColumns(kind, withSeq).map((name) => [name, cells[name]]));
+}
+
+function countToWire(count: string | number | null): unknown {
+  if (typeof count === "string") return rawNumber(count);
+  const isLong = count !== null && Number.isInteger(count) && !Number.isSafeInteger(count);
+  return isLong && Math.abs(count) < 2 ** 63 ? rawNumber(String(BigInt(count))) : count;
+}
+
+/** An answer piece by piece. */
+class Chunks implements AsyncIterableIterator<string> {
+  readonly #rows: object[];
+  readonly #release: () => void;
+  #at = 0;
+  #isOver = false;
+
+  constructor(rows: object[], release: () => void) {
+    this.#rows = rows;
+    this.#release = release;
+  }
+
+  async next(): Promise<IteratorResult<string>> {
+    if (this.#isOver) return { done: true, value: undefined };
+    const rows = JSON.stringify(this.#rows.slice(this.#at, this.#at + CHUNK_ROWS)).slice(1, -1);
+    const start = this.#at === 0 ? '{"data":[' : ",";
+    this.#at += CHUNK_ROWS;
+    const isLast = this.#at >= this.#rows.length;
+    if (isLast) this.#end();
+    return { done: false, value: `${start}${rows}${isLast ? "]}" : ""}` };
+  }
+
+  async return(): Promise<IteratorResult<string>> {
+    if (!this.#isOver) this.#end();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#release();
+  }
+}

@@ -1,0 +1,80 @@
+/** The rows of a database in memory, by kind and series, and its updates. */
+import type { KindName, SeriesRow } from "../../src/storage/model/kinds.ts";
+import type { NewestUpdate, StoredUpdate } from "../../src/storage/update-contract.ts";
+
+export interface MemoryRow {
+  /** With its `seq`, where the kind has one. */
+  row: SeriesRow;
+  /** The moving averages of a daily bar; else empty. */
+  computed: (number | null)[];
+  /** When it was written. */
+  written: string;
+}
+
+export interface MemorySeries {
+  kind: KindName;
+  ticker: string;
+  part: string | null;
+  /** By key, in no order. */
+  rows: Map<string, MemoryRow>;
+}
+
+interface TickerLog {
+  newest: NewestUpdate;
+  /** Ascending, without holes; the oldest may be gone. */
+  updates: StoredUpdate[];
+  positionOf: Map<string, number>;
+}
+
+export class MemoryTables {
+  readonly epoch = crypto.randomUUID();
+  readonly series = new Map<string, MemorySeries>();
+  readonly logs = new Map<string, TickerLog>();
+
+  find(kind: KindName, ticker: string, part: string | null): MemorySeries | undefined {
+    return this.series.get(seriesKey(kind, ticker, part));
+  }
+
+  seriesOf(kind: KindName, ticker: string, part: string | null): MemorySeries {
+    const key = seriesKey(kind, ticker, part);
+    let series = this.series.get(key);
+    if (series === undefined) {
+      series = { kind, ticker: ticker.toWellFormed(), part: part?.toWellFormed() ?? null, rows: new Map() };
+      this.series.set(key, series);
+    }
+    return series;
+  }
+
+  logOf(ticker: string): TickerLog {
+    let log = this.logs.get(ticker);
+    if (log === undefined) {
+      log = { newest: { position: 0, savedAtMs: 0 }, updates: [], positionOf: new Map() };
+      this.logs.set(ticker, log);
+    }
+    return log;
+  }
+
+  /** Ascending by stamp, then by `seq`. */
+  sorted({ rows }: MemorySeries): MemoryRow[] {
+    return [...rows.values()].sort((a, b) => compare(a.row[0], b.row[0]) || seqIn(a) - seqIn(b));
+  }
+}
+
+/** Half of a surrogate pair can't be stored as UTF-8, which all engines store. */
+export function seriesKey(kind: KindName, ticker: string, part: string | null): string {
+  return JSON.stringify([kind, ticker.toWellFormed(), part?.toWellFormed()]);
+}
+
+/** @returns the key of a row in its series. */
+export function keyOf(row: SeriesRow, hasSeq: boolean): string {
+  return hasSeq ? `${row[0]} ${row.at(-1)}` : row[0];
+}
+
+function seqIn({ row }: MemoryRow): number {
+  return Number(row.at(-1));
+}
+
+/** Texts in the order of their bytes, as every engine has them. */
+export function compare(a: string, b: string): number {
+  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
