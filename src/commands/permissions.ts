@@ -3,7 +3,7 @@
  * GET and servers in front of this one, on every engine.
  */
 import type { Settings } from "../config/settings.ts";
-import { RequestError } from "../protocol/errors.ts";
+import { forbidden } from "../protocol/errors.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -37,8 +37,4 @@ function refuseSql({ queryType, allowWrite }: SqlRequest, { sql, sqlGet, readOnl
     throw forbidden(`execute_sql: query_type 'raw' is refused by this server (--sql ${sql})`, {
       hint: "query_type 'select' reads; --sql raw on the server's command line lets clients write",
     });
-}
-
-function forbidden(message: string, extra: { hint?: string } = {}): RequestError {
-  return new RequestError(403, message, extra);
 }

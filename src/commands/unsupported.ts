@@ -1,4 +1,5 @@
 /** The Python server's SQLite backend answered "saved" to these and stored nothing. */
+import { STATUS } from "../protocol/codes.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import type { Command } from "./context.ts";
 import { isMissing } from "./params.ts";
@@ -25,7 +26,7 @@ export const unsupportedCommands: Command[] = Object.entries(UNSUPPORTED).map(
     run({ params }) {
       if (needs.some((need) => isMissing(params[need]))) throw badRequest(`${missing} for ${name}`);
       throw new RequestError(
-        501,
+        STATUS.notSupported,
         `${name} is not supported: this server stores bars, quotes and trades; nothing was saved`,
       );
     },

@@ -3,12 +3,10 @@
  * until the command is done. Bun receives bodies before they are read, so none can wait: excess is
  * refused.
  */
-import { STATUS } from "../protocol/codes.ts";
-import { RequestError, unavailable } from "../protocol/errors.ts";
+import { tooMany, unavailable } from "../protocol/errors.ts";
 
 /** Bodies up to this size always fit; they don't fill the memory. */
 const SMALL_BYTES = 16 * 1024;
-const RETRY_AFTER_S = 1;
 
 export interface BodiesOptions {
   bytesMax: number;
@@ -57,10 +55,8 @@ export class Bodies {
       );
     const ofAddress = this.#ofAddress.get(address) ?? 0;
     if (ofAddress + moreOfAddress > bytesPerAddressMax)
-      throw new RequestError(
-        STATUS.tooMany,
+      throw tooMany(
         `body: those of the requests under way from ${address} take ${ofAddress} bytes, expected at most ${bytesPerAddressMax} with this one; try again`,
-        { retryAfterS: RETRY_AFTER_S },
       );
   }
 

@@ -1,6 +1,6 @@
 import type { Conditions } from "../observe/conditions.ts";
 import { STATUS } from "../protocol/codes.ts";
-import { RequestError } from "../protocol/errors.ts";
+import { hasStatus, type RequestError, unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { StockReader } from "../storage/contract.ts";
 
@@ -47,30 +47,23 @@ export async function checkHealth(
   return { status, body: { status: "unhealthy", message, database, process: processInfo } };
 }
 
-interface Problem {
-  status: number;
-  message: string;
-}
-
 async function findProblem(
   options: HealthOptions,
   kind: "health" | "ready",
   via: string | null,
-): Promise<Problem | null> {
-  if (kind === "ready" && options.isDraining())
-    return { status: STATUS.unavailable, message: "the worker is draining" };
-  if (kind === "ready" && !options.isHubConnected())
-    return { status: STATUS.unavailable, message: "the database's writer is away" };
-  if (kind === "ready" && options.conditions.reasons.length > 0)
-    return { status: STATUS.unavailable, message: options.conditions.reasons.join("; ") };
+): Promise<RequestError | null> {
+  if (kind === "ready") {
+    if (options.isDraining()) return unavailable("the worker is draining");
+    if (!options.isHubConnected()) return unavailable("the database's writer is away");
+    const { reasons } = options.conditions;
+    if (reasons.length > 0) return unavailable(reasons.join("; "));
+  }
   try {
     await options.reader.probe(via);
     return null;
   } catch (error) {
-    const message = messageOf(error);
     // Passed on as it is: every server of a circle must know.
-    if (error instanceof RequestError && error.status === STATUS.circle)
-      return { status: STATUS.circle, message };
-    return { status: STATUS.unavailable, message: `the database doesn't answer: ${message}` };
+    if (hasStatus(error, STATUS.circle)) return error;
+    return unavailable(`the database doesn't answer: ${messageOf(error)}`);
   }
 }

@@ -7,7 +7,7 @@ import type { AccessLogger } from "../observe/access-log.ts";
 import { type Counters, countAnswer } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { STATUS } from "../protocol/codes.ts";
-import { RequestError } from "../protocol/errors.ts";
+import { forbidden, RequestError } from "../protocol/errors.ts";
 import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { SocketData, Sockets } from "../websocket/sockets.ts";
 import { Turns } from "../websocket/turns.ts";
@@ -120,8 +120,7 @@ function dispatch(call: Call, guard: HostGuard): Response | Promise<Response | u
   const { request, path } = call;
   const { method, headers } = request;
   if (!guard.acceptsHost(headers.get("host"))) {
-    throw new RequestError(
-      STATUS.forbidden,
+    throw forbidden(
       `Host: got ${show(headers.get("host"))}, expected an address, localhost or a name given with --allow-host`,
     );
   }
@@ -142,8 +141,7 @@ function withCauses(error: unknown): string {
 function refuseForeignSite({ headers }: Request, guard: HostGuard): void {
   const header = guard.foreignHeader(headers);
   if (header === null) return;
-  throw new RequestError(
-    STATUS.forbidden,
+  throw forbidden(
     `${header}: got ${show(headers.get(header))}, which is a page of another site; expected the server's own or one given with --allow-host`,
   );
 }

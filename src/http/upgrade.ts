@@ -1,7 +1,7 @@
 import type { Server } from "bun";
 import { show } from "../commands/params.ts";
 import { STATUS } from "../protocol/codes.ts";
-import { badRequest, RequestError, unavailable } from "../protocol/errors.ts";
+import { badRequest, forbidden, unavailable } from "../protocol/errors.ts";
 import type { ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 import { jsonResponse } from "./responses.ts";
@@ -29,8 +29,7 @@ export async function upgrade(
     return response;
   }
   if (!guard.acceptsOrigin(headers.get("origin"), headers.get("host"))) {
-    throw new RequestError(
-      STATUS.forbidden,
+    throw forbidden(
       `Origin: got ${show(headers.get("origin"))}, expected the server's own or one given with --allow-host`,
     );
   }

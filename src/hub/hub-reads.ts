@@ -1,4 +1,5 @@
 /** A worker's questions to the hub and their answers, piece by piece. */
+import { STATUS } from "../protocol/codes.ts";
 import { clientGone, RequestError, unavailable } from "../protocol/errors.ts";
 import { HubReplies } from "./hub-replies.ts";
 import type { ReadToHub, ReadToWorker } from "./messages.ts";
@@ -13,7 +14,7 @@ export class HubLostError extends RequestError {
   override name = "HubLostError";
 
   constructor() {
-    super(503, "the process that holds the database went away", { retryAfterS: 1 });
+    super(STATUS.unavailable, "the process that holds the database went away", { retryAfterS: 1 });
   }
 }
 

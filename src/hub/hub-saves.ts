@@ -1,5 +1,5 @@
 /** A worker's unanswered saves: sent in batches, and again to the next hub when one dies. */
-import { RequestError, unavailable } from "../protocol/errors.ts";
+import { unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import { HUB_AWAY_MAX_MS } from "./hub-absence.ts";
 import type { SaveEntry, ToHub } from "./messages.ts";
@@ -56,9 +56,8 @@ export class HubSaves {
   check(save: Save, bytes: number): void {
     const refusal = this.#suspects.refusal(save, performance.now());
     if (refusal !== null) {
-      throw new RequestError(503, `save: ${refusal.reason}; nothing was stored`, {
-        retryAfterS: refusal.retryAfterS,
-      });
+      const { reason, retryAfterS } = refusal;
+      throw unavailable(`save: ${reason}; nothing was stored`, { retryAfterS });
     }
     if (this.#bytesInFlight + bytes <= SAVE_BYTES_IN_FLIGHT_MAX || this.#pending.size === 0) return;
     throw unavailable(`save: ${this.#bytesInFlight} bytes of saves wait for the database already; try again`);
@@ -142,9 +141,8 @@ export class HubSaves {
 
   #fail(id: number, reason: string): void {
     this.#remove(id)?.reject(
-      new RequestError(503, `save: ${reason}; whether it was stored is unknown`, {
+      unavailable(`save: ${reason}; whether it was stored is unknown`, {
         hint: "a save can be repeated without harm",
-        retryAfterS: 1,
       }),
     );
   }

@@ -3,7 +3,7 @@
  * and forgets it on cancel.
  */
 import { type Pieces, piecesIn, piecesOf } from "../protocol/clients-pace.ts";
-import { RequestError, refusalOf } from "../protocol/errors.ts";
+import { RequestError, refusalOf, unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import { WHOLE_BYTES_MAX } from "../storage/sql-answer.ts";
@@ -14,7 +14,6 @@ import { askReader, crossingOf } from "./remote-reads.ts";
 
 /** Unfinished answers of one worker; a further one gets 503. */
 const UNFINISHED_MAX = 1_000;
-const RETRY_AFTER_S = 1;
 const UTF8 = new TextEncoder();
 
 export interface DatabaseInHub {
@@ -72,12 +71,7 @@ export class ReadServer {
 
   #begin(id: number, work: (signal: AbortSignal) => Promise<void>): void {
     if (this.#unfinished.size >= UNFINISHED_MAX) {
-      this.#fail(
-        id,
-        new RequestError(503, `read: ${UNFINISHED_MAX} reads of this worker are under way`, {
-          retryAfterS: RETRY_AFTER_S,
-        }),
-      );
+      this.#fail(id, unavailable(`read: ${UNFINISHED_MAX} reads of this worker are under way`));
       return;
     }
     const abort = new AbortController();
@@ -183,16 +177,8 @@ export class ReadServer {
   }
 
   #fail(id: number, error: unknown): void {
-    const known = error instanceof RequestError ? error : null;
-    const retryAfterS = known === null ? RETRY_AFTER_S : known.retryAfterS;
-    this.#send({
-      type: "failed",
-      id,
-      status: known?.status ?? 503,
-      error: known?.message ?? `the database refused a read: ${messageOf(error)}`,
-      details: known?.details,
-      hint: known?.hint,
-      retryAfterS,
-    });
+    const { status, message, details, hint, retryAfterS } =
+      error instanceof RequestError ? error : unavailable(`the database refused a read: ${messageOf(error)}`);
+    this.#send({ type: "failed", id, status, error: message, details, hint, retryAfterS });
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Every HTTP status and every WebSocket close code that the server sends. A test compares them with
- * docs/commands.md, docs/live-updates.md and the numbers in the code.
+ * Every status of an error and every WebSocket close code that the server sends. docs/commands.md
+ * and docs/live-updates.md have their meanings; tests compare them.
  */
 
 export const STATUS = {
@@ -21,26 +21,6 @@ export const STATUS = {
   timeIsUp: 504,
   circle: 508,
 } as const;
-
-/** As docs/commands.md lists them. */
-export const STATUS_REASONS: Record<(typeof STATUS)[keyof typeof STATUS], string> = {
-  400: "The request can't be understood or carried out; the same one will fail again.",
-  403: "A setting, or the web page that sent it, doesn't allow it.",
-  404: "There is no such path.",
-  405: "The path takes other methods, see `Allow`.",
-  409: "A row is there already, or breaks a rule of the database.",
-  413: "The body is larger than `--max-body-mb`.",
-  415: "The body's type, charset or encoding isn't taken.",
-  426: "The path takes a WebSocket handshake.",
-  429: "One client address has too much under way; come back after `Retry-After`.",
-  499: "In the access log only: the client left before its answer.",
-  500: "A mistake of the server; its log has the cause.",
-  501: "A command of the Python server that isn't there.",
-  502: "The upstream, or a proxy before it, gave a wrong answer.",
-  503: "Something is away or full; come back after `Retry-After`, if there is one.",
-  504: "The time for it is up.",
-  508: "Servers lead to each other in a circle.",
-};
 
 /** RFC 6455; those from 4000 on are this server's own. */
 export const CLOSE_NORMAL = 1000;

@@ -51,10 +51,24 @@ export function shortened(text: string): string {
   return text.length <= ERROR_CHARACTERS_MAX ? text : `${text.slice(0, ERROR_CHARACTERS_MAX)}…`;
 }
 
-/** 400: the caller must change the request. */
-export function badRequest(message: string, details?: string): RequestError {
-  return new RequestError(STATUS.badRequest, message, { details });
+export function hasStatus(error: unknown, status: number): error is RequestError {
+  return error instanceof RequestError && error.status === status;
 }
+
+/** Makes errors of one status. A text instead of their parts is the details. */
+function refusal(status: number, usual: ErrorParts = {}) {
+  return (message: string, parts: ErrorParts | string = {}): RequestError => {
+    const own = typeof parts === "string" ? { details: parts } : parts;
+    return new RequestError(status, message, { ...usual, ...own });
+  };
+}
+
+export const badRequest = refusal(STATUS.badRequest);
+export const forbidden = refusal(STATUS.forbidden);
+export const tooMany = refusal(STATUS.tooMany, { retryAfterS: 1 });
+export const wrongUpstream = refusal(STATUS.wrongUpstream);
+export const unavailable = refusal(STATUS.unavailable, { retryAfterS: 1 });
+export const timeIsUp = refusal(STATUS.timeIsUp);
 
 /**
  * 499, for the access log: there is nobody to answer.
@@ -62,11 +76,6 @@ export function badRequest(message: string, details?: string): RequestError {
  */
 export function clientGone(what: string, effect = ""): RequestError {
   return new RequestError(STATUS.clientGone, `${what}: the client is gone${effect}`);
-}
-
-/** 503 with `Retry-After`: something is away or full, and the same request may work later. */
-export function unavailable(message: string, details?: string): RequestError {
-  return new RequestError(STATUS.unavailable, message, { details, retryAfterS: 1 });
 }
 
 /** The database's own refusal; a 503 may be tried again. */

@@ -6,17 +6,6 @@
 import { badRequest } from "./errors.ts";
 import { foldNames, type JsonRecord, stringifyExact } from "./json.ts";
 
-export {
-  CLOSE_FAILED,
-  CLOSE_GOING_AWAY,
-  CLOSE_NORMAL,
-  CLOSE_POLICY,
-  CLOSE_REASON_BYTES_MAX,
-  CLOSE_RESTART,
-  CLOSE_SLOW,
-  CLOSE_TRY_LATER,
-} from "./codes.ts";
-
 export const SYMBOL_REQUIRED = "Symbol parameter is required";
 
 /** The `data.type` of frames that are no updates. No tick may have one of these. */

@@ -7,7 +7,8 @@
  * stamp: a batch that ends among them is continued by their count.
  */
 import { microsOfStamp } from "../market/stamp-micros.ts";
-import { RequestError } from "../protocol/errors.ts";
+import { STATUS } from "../protocol/codes.ts";
+import { hasStatus } from "../protocol/errors.ts";
 import type { JsonRecord } from "../protocol/json.ts";
 import { answeredRows } from "../storage/answered-rows.ts";
 import type { JsonRows } from "../storage/contract.ts";
@@ -79,8 +80,7 @@ async function readPatiently(query: SeriesQuery, from: number, to: number, given
     try {
       return await readBatch(query, from, to, given);
     } catch (error) {
-      const isAway = error instanceof RequestError && error.status === 503;
-      if (!isAway || tries === READ_TRIES || query.signal.aborted) throw error;
+      if (!hasStatus(error, STATUS.unavailable) || tries === READ_TRIES || query.signal.aborted) throw error;
       await Bun.sleep(READ_PAUSE_MS);
     }
   }

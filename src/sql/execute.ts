@@ -1,7 +1,6 @@
 /** Runs one statement of a user, and decides whether and when it may write. */
 import { atClientsPace } from "../protocol/clients-pace.ts";
-import { STATUS } from "../protocol/codes.ts";
-import { badRequest, RequestError } from "../protocol/errors.ts";
+import { badRequest, forbidden } from "../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlAnswer, SqlParam, SqlReply, UserSqlRequest } from "../storage/user-sql-contract.ts";
 import type { RunnerPool } from "./runner-pool.ts";
@@ -107,11 +106,7 @@ function refuseWrite({ queryType, allowWrite }: SqlRequest): void {
     throw badRequest(
       "execute_sql: a statement that writes needs query_type 'raw', got 'select'; nothing changed",
     );
-  if (!allowWrite)
-    throw new RequestError(
-      STATUS.forbidden,
-      "execute_sql: writing SQL only through POST /db_command; nothing changed",
-    );
+  if (!allowWrite) throw forbidden("execute_sql: writing SQL only through POST /db_command; nothing changed");
 }
 
 async function acquire(

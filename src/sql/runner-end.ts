@@ -1,7 +1,6 @@
 /** What a client is told when its runner ended without an answer. */
 import { MIB } from "../config/units.ts";
-import { STATUS } from "../protocol/codes.ts";
-import { badRequest, RequestError, unavailable } from "../protocol/errors.ts";
+import { badRequest, type RequestError, unavailable } from "../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlMode } from "../storage/user-sql-contract.ts";
 
@@ -49,7 +48,7 @@ export function explainEnd(end: RunnerEnd): RequestError {
 /** No Retry-After where repeating might do the same thing twice. */
 function brokenOff(what: string, effect: string): RequestError {
   const retryAfterS = effect === OUTCOME_UNKNOWN ? undefined : 1;
-  return new RequestError(STATUS.unavailable, `execute_sql: ${what}${effect}`, { retryAfterS });
+  return unavailable(`execute_sql: ${what}${effect}`, { retryAfterS });
 }
 
 /**

@@ -7,8 +7,7 @@ import type { LogLevel } from "../config/settings.ts";
 import { MIB } from "../config/units.ts";
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { residentBytes } from "../memory/resident.ts";
-import { STATUS } from "../protocol/codes.ts";
-import { RequestError, unavailable } from "../protocol/errors.ts";
+import { type RequestError, unavailable } from "../protocol/errors.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlMode, SqlParam, SqlReply } from "../storage/user-sql-contract.ts";
@@ -218,7 +217,7 @@ class Pool implements RunnerPool {
       const details = messageOf(cause);
       this.#options.log("ERROR", `SQL runner can't be started: ${details}`);
       const message = "execute_sql: the SQL runner can't be started";
-      throw new RequestError(STATUS.unavailable, message, { details, retryAfterS: 1, cause });
+      throw unavailable(message, { details, cause });
     }
     this.#alive.add(runner);
     void runner.exited.then((code) => this.#onExit(runner, code));

@@ -5,8 +5,7 @@
  */
 import type { MemoryBoard } from "../memory/memory-board.ts";
 import { atClientsPace } from "../protocol/clients-pace.ts";
-import { STATUS } from "../protocol/codes.ts";
-import { RequestError, unavailable } from "../protocol/errors.ts";
+import { tooMany, unavailable } from "../protocol/errors.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../storage/stopped-sql.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import { WaitingLine } from "../storage/waiting-line.ts";
@@ -105,11 +104,7 @@ export class SqlTurns {
     const leave = ofClient > 0 ? null : this.#begin(client);
     if (leave !== null) return leave;
     if (client !== "" && ofClient >= WAITING_PER_CLIENT_MAX)
-      throw new RequestError(
-        STATUS.tooMany,
-        `execute_sql: ${WAITING_PER_CLIENT_MAX} statements of ${client} are waiting already`,
-        { retryAfterS: 1 },
-      );
+      throw tooMany(`execute_sql: ${WAITING_PER_CLIENT_MAX} statements of ${client} are waiting already`);
     if (this.#waitingCount >= WAITING_MAX)
       throw unavailable(`execute_sql: ${WAITING_MAX} statements are waiting for their turn already`);
     const waitMs = startedAt + timeoutMs - performance.now();

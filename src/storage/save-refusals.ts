@@ -1,4 +1,5 @@
 /** Outcomes of refused saves, in the words of every engine. */
+import { STATUS } from "../protocol/codes.ts";
 import type { Save, SaveOutcome } from "./contract.ts";
 
 /** In a 409; more are counted. */
@@ -10,7 +11,7 @@ export function keysTaken(what: string, keys: string[]): SaveOutcome {
   const more = keys.length > CONFLICTS_NAMED_MAX ? ` and ${keys.length - CONFLICTS_NAMED_MAX} more` : "";
   return {
     ok: false,
-    status: 409,
+    status: STATUS.conflict,
     error: `${what}: ${keys.length} of the rows are stored already and on_duplicate is "error"; nothing was saved`,
     details: `${named}${more}`,
   };
@@ -18,7 +19,7 @@ export function keysTaken(what: string, keys: string[]): SaveOutcome {
 
 /** The database can't store any row there now. @param reason in the engine's words. */
 export function tablesUnusable(error: string, reason: string): SaveOutcome {
-  return { ok: false, status: 503, error: `save: ${error}`, details: reason };
+  return { ok: false, status: STATUS.unavailable, error: `save: ${error}`, details: reason };
 }
 
 /** The database is at fault, whatever the rows. @param reason in the engine's words. */
@@ -32,7 +33,7 @@ export function databaseRefuses(reason: string): SaveOutcome {
 export function rowRefused(save: Save, reason: string): SaveOutcome {
   return {
     ok: false,
-    status: 409,
+    status: STATUS.conflict,
     error: `save: the database refuses a row of ${save.ticker}; nothing of this save was stored`,
     details: reason,
   };

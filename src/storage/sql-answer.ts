@@ -1,6 +1,6 @@
 /** The answer to a user's statement on any engine: its limits, its JSON, its refusals. */
 import { MIB } from "../config/units.ts";
-import { badRequest, type ErrorParts, RequestError } from "../protocol/errors.ts";
+import { badRequest, type ErrorParts, type RequestError } from "../protocol/errors.ts";
 import type { EncodedRows, UserSqlOutcome } from "./user-sql-contract.ts";
 
 /** An answer waits in its process until the client has taken it. */
@@ -104,7 +104,7 @@ export function membersOf(names: readonly string[]): ObjectMember[] {
 }
 
 export function tooManyRows(maxRows: number): RequestError {
-  return new RequestError(400, `execute_sql: query returned more than ${maxRows} rows`, {
+  return badRequest(`execute_sql: query returned more than ${maxRows} rows`, {
     hint: "Add a LIMIT or a narrower WHERE, or start the server with a higher --sql-max-rows.",
   });
 }
@@ -117,12 +117,8 @@ export function checkCount(expected: number, given: number): void {
 }
 
 /** @returns RequestError 400: the statement could run, but a request may not do that. */
-export function refused(what: string, why: string): RequestError {
-  return badRequest(`execute_sql: ${what} is not allowed: ${why}`);
-}
-
-export function refusedAs(status: number, why: string, parts: ErrorParts = {}): UserSqlOutcome {
-  return refusedWith(new RequestError(status, `execute_sql: ${why}`, parts));
+export function refused(what: string, why: string, parts?: ErrorParts | string): RequestError {
+  return badRequest(`execute_sql: ${what} is not allowed: ${why}`, parts);
 }
 
 export function refusedWith(error: RequestError): UserSqlOutcome {

@@ -1,6 +1,5 @@
 /** Errors for a client whose statement was stopped, on any engine. */
-import { STATUS } from "../protocol/codes.ts";
-import { clientGone, RequestError, unavailable } from "../protocol/errors.ts";
+import { clientGone, type RequestError, timeIsUp, unavailable } from "../protocol/errors.ts";
 
 /** Shorter waits are not told. */
 const WAIT_TOLD_MS = 50;
@@ -23,13 +22,9 @@ export function stoppedAtLimit({ timeoutMs, waitedMs = 0, effect = "" }: TimeLim
     waitedMs < WAIT_TOLD_MS
       ? ""
       : `: it waited ${seconds(waitedMs)} for its turn and ran ${seconds(timeoutMs - waitedMs)}`;
-  return new RequestError(
-    STATUS.timeIsUp,
-    `execute_sql: stopped at the limit of ${limitS} s${parts}${effect}`,
-    {
-      hint: "The limit is the server's --sql-timeout.",
-    },
-  );
+  return timeIsUp(`execute_sql: stopped at the limit of ${limitS} s${parts}${effect}`, {
+    hint: "The limit is the server's --sql-timeout.",
+  });
 }
 
 export function stoppedAsClientLeft(effect = ""): RequestError {

@@ -2,7 +2,7 @@
  * Counts the WebSockets of each client address, live ones and replays together: in this worker and,
  * through the hub, in all.
  */
-import { RequestError } from "../protocol/errors.ts";
+import { tooMany } from "../protocol/errors.ts";
 
 export interface AddressesOptions {
   /** Whether the address may have one more in all workers; it then counts until `left`. */
@@ -38,10 +38,8 @@ export class Addresses {
   async enter(address: string, path: string): Promise<void> {
     const { admit, socketsPerAddressMax } = this.#options;
     if (!(await admit(address))) {
-      throw new RequestError(
-        429,
+      throw tooMany(
         `${path}: ${address} has ${socketsPerAddressMax} WebSockets already, expected no more (--ws-connections-per-address)`,
-        { retryAfterS: 1 },
       );
     }
     this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);

@@ -5,7 +5,8 @@
  * bounded queue and together are the next change. An unsubscribe doesn't wait for the change under
  * way: it ends what that has begun.
  */
-import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER, errorFrame } from "../protocol/frames.ts";
+import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER } from "../protocol/codes.ts";
+import { errorFrame } from "../protocol/frames.ts";
 import type { Subscription } from "../stream/subscription.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import { isNothing, minus, type TypeFilter, union } from "../stream/type-filter.ts";

@@ -1,6 +1,7 @@
 /** One WebSocket of /ws: what it watches, and what waits for it while it reads slowly. */
 import type { ServerWebSocket } from "bun";
-import { CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW, errorFrame } from "../protocol/frames.ts";
+import { CLOSE_REASON_BYTES_MAX, CLOSE_RESTART, CLOSE_SLOW } from "../protocol/codes.ts";
+import { errorFrame } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { ALL_TICKERS, type Subscriber } from "../stream/subscriber.ts";
 import type { Subscription } from "../stream/subscription.ts";

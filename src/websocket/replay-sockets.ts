@@ -4,7 +4,6 @@
  */
 import type { Server, ServerWebSocket } from "bun";
 import type { LogLines } from "../observe/log.ts";
-import { RequestError } from "../protocol/errors.ts";
 import {
   CLOSE_FAILED,
   CLOSE_GOING_AWAY,
@@ -12,9 +11,9 @@ import {
   CLOSE_POLICY,
   CLOSE_REASON_BYTES_MAX,
   CLOSE_TRY_LATER,
-  errorFrame,
-  heartbeatFrame,
-} from "../protocol/frames.ts";
+} from "../protocol/codes.ts";
+import { RequestError, tooMany } from "../protocol/errors.ts";
+import { errorFrame, heartbeatFrame } from "../protocol/frames.ts";
 import { isObject } from "../protocol/json.ts";
 import { type HistoryFrame, historyFrames } from "../replay/history-frames.ts";
 import { Pacer } from "../replay/pacer.ts";
@@ -93,13 +92,9 @@ export class ReplaySockets {
     await addresses.enter(address, "/ws/replay");
     if (this.#open.size >= REPLAYS_MAX) {
       addresses.leave(address);
-      throw new RequestError(
-        429,
-        `replay: ${REPLAYS_MAX} replays are running in this worker, expected fewer`,
-        {
-          retryAfterS: RETRY_AFTER_S,
-        },
-      );
+      throw tooMany(`replay: ${REPLAYS_MAX} replays are running in this worker, expected fewer`, {
+        retryAfterS: RETRY_AFTER_S,
+      });
     }
     const data: ReplaySocketData = {
       kind: "replay",

@@ -5,14 +5,9 @@
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Counters } from "../observe/counters.ts";
 import type { LogLines } from "../observe/log.ts";
-import { RequestError } from "../protocol/errors.ts";
-import {
-  CLOSE_FAILED,
-  CLOSE_GOING_AWAY,
-  CLOSE_NORMAL,
-  CLOSE_POLICY,
-  SYMBOL_REQUIRED,
-} from "../protocol/frames.ts";
+import { CLOSE_FAILED, CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY } from "../protocol/codes.ts";
+import { badRequest } from "../protocol/errors.ts";
+import { SYMBOL_REQUIRED } from "../protocol/frames.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import type { Addresses } from "./addresses.ts";
 import { LiveClient } from "./live-client.ts";
@@ -111,7 +106,7 @@ export class Sockets {
     const { addresses, symbolsMax, quota } = this.#options;
     const handshake = readHandshake(query);
     const tickers = handshake.wish?.tickers ?? [];
-    if (tickers.length > symbolsMax) throw new RequestError(400, tooMany(symbolsMax, tickers.length).message);
+    if (tickers.length > symbolsMax) throw badRequest(tooMany(symbolsMax, tickers.length).message);
     const address = server.requestIP(request)?.address ?? "-";
     quota.check(address, tickers);
     await addresses.enter(address, "/ws");

@@ -1,8 +1,8 @@
 /** Bounds the subscriptions of a worker's WebSockets: in all, per address, and in tickers. */
-import { RequestError } from "../protocol/errors.ts";
+import { tooMany, unavailable } from "../protocol/errors.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 
-const RETRY_AFTER_S = 5;
+const LATER = { retryAfterS: 5 };
 
 export interface SubscriptionQuotaOptions {
   subscriptions: Pick<Subscriptions, "channels" | "isWatched">;
@@ -29,20 +29,20 @@ export class SubscriptionQuota {
     const more = tickers.length;
     const ofAddress = this.#counts.get(address) ?? 0;
     if (ofAddress + more > perAddressMax)
-      throw refusal(
-        429,
-        `got ${more} more, but ${address} has ${ofAddress} subscriptions already, expected at most ${perAddressMax} in one worker (--ws-subscriptions-per-address)`,
+      throw tooMany(
+        `symbols: got ${more} more, but ${address} has ${ofAddress} subscriptions already, expected at most ${perAddressMax} in one worker (--ws-subscriptions-per-address)`,
+        LATER,
       );
     if (this.#total + more > subscriptionsMax)
-      throw refusal(
-        503,
-        `got ${more} more, but the clients of this worker have ${this.#total} subscriptions already, expected at most ${subscriptionsMax} (--ws-subscriptions-max)`,
+      throw unavailable(
+        `symbols: got ${more} more, but the clients of this worker have ${this.#total} subscriptions already, expected at most ${subscriptionsMax} (--ws-subscriptions-max)`,
+        LATER,
       );
     const unwatched = tickers.filter((ticker) => !subscriptions.isWatched(ticker)).length;
     if (unwatched > 0 && subscriptions.channels + unwatched > tickersMax)
-      throw refusal(
-        503,
-        `got ${unwatched} more that nobody watches, but ${subscriptions.channels} are watched in this worker already, expected at most ${tickersMax} (--ws-tickers-max)`,
+      throw unavailable(
+        `symbols: got ${unwatched} more that nobody watches, but ${subscriptions.channels} are watched in this worker already, expected at most ${tickersMax} (--ws-tickers-max)`,
+        LATER,
       );
   }
 
@@ -52,8 +52,4 @@ export class SubscriptionQuota {
     if (ofAddress > 0) this.#counts.set(address, ofAddress);
     else this.#counts.delete(address);
   }
-}
-
-function refusal(status: 429 | 503, what: string): RequestError {
-  return new RequestError(status, `symbols: ${what}`, { retryAfterS: RETRY_AFTER_S });
 }

@@ -7,7 +7,7 @@ import type { HubClient } from "../hub/hub-client.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Logger } from "../observe/log.ts";
 import { STATUS } from "../protocol/codes.ts";
-import { RequestError } from "../protocol/errors.ts";
+import { hasStatus } from "../protocol/errors.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
@@ -48,7 +48,7 @@ export function commandContext(parts: CommandParts): CommandContext {
     executeSql(request) {
       counters.sqlRuns++;
       return runSql(request).catch((error) => {
-        if (error instanceof RequestError && error.status === STATUS.timeIsUp) counters.sqlTimeouts++;
+        if (hasStatus(error, STATUS.timeIsUp)) counters.sqlTimeouts++;
         throw error;
       });
     },

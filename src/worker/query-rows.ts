@@ -1,6 +1,6 @@
 /** Runs one of the server's own reading statements and parses its rows. */
 import { STATUS } from "../protocol/codes.ts";
-import { RequestError } from "../protocol/errors.ts";
+import { hasStatus, timeIsUp } from "../protocol/errors.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 
 interface Answer {
@@ -17,8 +17,8 @@ export async function queryRows(
     const { body } = await executeSql({ sql, params: [], queryType: "select", allowWrite: false, timeoutMs });
     return (await new Response(body as ReadableStream).json()) as Record<string, unknown>[];
   } catch (error) {
-    if (!(error instanceof RequestError && error.status === STATUS.timeIsUp)) throw error;
-    throw new RequestError(STATUS.timeIsUp, `stats: not answered within ${timeoutMs / 1000} s`, {
+    if (!hasStatus(error, STATUS.timeIsUp)) throw error;
+    throw timeIsUp(`stats: not answered within ${timeoutMs / 1000} s`, {
       hint: "give a larger ?timeout=",
       cause: error,
     });

@@ -3,11 +3,12 @@
  * over the workers, so with enough subscribers every worker has some.
  */
 import { newCheckTicker } from "../../market/check-ticker.ts";
+import { STATUS } from "../../protocol/codes.ts";
 import { asObject, CheckFailure, RefusedFailure, sendCommand } from "./server-under-check.ts";
 import { type Subscriber, subscribe } from "./subscriber.ts";
 
 /** With a lower status, the server refused the request and stored nothing. */
-const SERVER_ERRORS = 500;
+const SERVER_ERRORS = STATUS.ownFault;
 
 export interface LiveUpdatesReport {
   subscribers: number;
@@ -89,9 +90,9 @@ export class ThrowAwayTicker {
         return true;
       } catch (error) {
         if (!(error instanceof RefusedFailure)) throw error;
-        if (error.status === 400) return false;
+        if (error.status === STATUS.badRequest) return false;
         // Another writer may be busy.
-        if (error.status !== 503 || tries === REMOVAL_TRIES) throw error;
+        if (error.status !== STATUS.unavailable || tries === REMOVAL_TRIES) throw error;
         await Bun.sleep(REMOVAL_RETRY_MS);
       }
     }

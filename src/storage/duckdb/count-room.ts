@@ -2,6 +2,7 @@
  * Widens the columns of volumes and sizes for what saves bring. Refuses a save that no type has
  * room for.
  */
+import { STATUS } from "../../protocol/codes.ts";
 import type { Count, Save, SaveOutcome } from "../contract.ts";
 import { byKind, type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { converted, findMisfit, holds, WIDE_TYPES, type WideType } from "./count-columns.ts";
@@ -114,7 +115,7 @@ function refusal(save: Save, row: SeriesRow, column: CountColumn, reasons: strin
   const series = `${kindOf(save.kind).wire.save}: ${save.ticker} ${partName(save.kind, save.part)}`;
   return {
     ok: false,
-    status: 400,
+    status: STATUS.badRequest,
     error: `${series} ${row[0]}: ${column.name} ${column.read(row)} can't be stored exactly; nothing was saved`,
     details: reasons.join("; "),
   };

@@ -4,6 +4,7 @@
  * normal` is as durable as `full`.
  */
 import { nowText } from "../../market/timestamp.ts";
+import { messageOf } from "../../protocol/message-of.ts";
 import { seqsOf, withoutRows, withRows, withSeqs } from "../column-saves.ts";
 import {
   type ColumnSave,
@@ -19,6 +20,7 @@ import { NoRoomError } from "../disk-space.ts";
 import { cellReaders } from "../model/columns.ts";
 import { byKind, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
+import { databaseRefuses, rowRefused } from "../save-refusals.ts";
 import { fitsTable, insertColumns, isAscending } from "./column-saves.ts";
 import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
@@ -212,7 +214,7 @@ export class DuckDbWriter implements StockWriter {
     if (fresh.length === 0) return outcomes;
     const committed = await this.#commitWithRoom(fresh.map((index) => saves[index]!)).catch((error) => {
       if (known.size === 0) throw error;
-      return fresh.map(() => failed(error));
+      return fresh.map(() => databaseRefuses(messageOf(error)));
     });
     for (const [place, index] of fresh.entries()) outcomes[index] = committed[place]!;
     return outcomes;
@@ -244,7 +246,9 @@ export class DuckDbWriter implements StockWriter {
         } else if (error instanceof RowsRefused) {
           // One of them breaks a rule that users made with SQL, a unique index or another column:
           // the others must not suffer.
-          return saves.length === 1 ? [refusal(saves[0]!, error.cause)] : this.#applyEach(saves);
+          return saves.length === 1
+            ? [rowRefused(saves[0]!, wordsOf(error.cause).message)]
+            : this.#applyEach(saves);
         } else {
           throw error;
         }
@@ -263,7 +267,7 @@ export class DuckDbWriter implements StockWriter {
         outcomes.push(...(await this.#commitInTurn([save])));
       } catch (error) {
         if (outcomes.length === 0) throw error;
-        while (outcomes.length < saves.length) outcomes.push(failed(error));
+        while (outcomes.length < saves.length) outcomes.push(databaseRefuses(messageOf(error)));
         break;
       }
     }
@@ -409,22 +413,4 @@ async function refusingRows<T>(write: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw isRefusal(error) ? new RowsRefused("rows refused", { cause: error }) : error;
   }
-}
-
-function failed(error: unknown): SaveOutcome {
-  return {
-    ok: false,
-    status: 503,
-    error: "save: the database refused the commit",
-    details: (error as Error).message,
-  };
-}
-
-function refusal(save: Save, error: unknown): SaveOutcome {
-  return {
-    ok: false,
-    status: 409,
-    error: `save: the database refuses a row of ${save.ticker}; nothing of this save was stored`,
-    details: wordsOf(error).message,
-  };
 }

@@ -18,7 +18,7 @@ import {
   DuckDBVariantVector,
   type DuckDBVector,
 } from "@duckdb/node-api";
-import { RequestError } from "../../protocol/errors.ts";
+import { badRequest } from "../../protocol/errors.ts";
 import { type AnswerRows, membersOf } from "../sql-answer.ts";
 import { escapedBytes } from "./escaped-bytes.ts";
 
@@ -78,7 +78,7 @@ function bounded(
   const cells = plain(vector);
   return (index, out) => {
     if (!validity.itemValid(index) || !isTooLarge(index)) return cells(index, out);
-    throw new RequestError(400, `execute_sql: a value of type ${vector.type} can't be answered as it is`, {
+    throw badRequest(`execute_sql: a value of type ${vector.type} can't be answered as it is`, {
       hint: "Cast it to VARCHAR or JSON.",
     });
   };

@@ -9,10 +9,11 @@ import {
   ResultReturnType,
   StatementType,
 } from "@duckdb/node-api";
-import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { badRequest, hasStatus, RequestError, unavailable } from "../../protocol/errors.ts";
 import { within } from "../../time/within.ts";
 import { StorageBusyError } from "../contract.ts";
-import { AnswerRows, checkCount, refusedAs, refusedWith, tooManyRows } from "../sql-answer.ts";
+import { AnswerRows, checkCount, refused, refusedWith, tooManyRows } from "../sql-answer.ts";
 import type {
   EncodedRows,
   InterruptibleSql,
@@ -286,21 +287,19 @@ export class DuckDbUserSql implements InterruptibleSql {
   }
 
   #outcomeOf(error: unknown): UserSqlOutcome {
-    if (error instanceof RequestError) {
-      if (error.status !== 400) throw error;
-      return refusedWith(error);
-    }
+    if (hasStatus(error, STATUS.badRequest)) return refusedWith(error);
+    if (error instanceof RequestError) throw error;
     if (isFatal(error)) this.#file.reportFatal(error);
     const { message, rest } = wordsOf(error);
     if (isFileRefusal(error))
-      return refusedAs(400, "access to a file is not allowed: a request may not use files", {
-        details: message,
-      });
+      return refusedWith(refused("access to a file", "a request may not use files", message));
     if (isFatal(error) || /^IO Error:/.test((error as Error).message))
-      return refusedAs(503, "the database failed", { details: message });
+      return refusedWith(unavailable("execute_sql: the database failed", message));
     if (isOutOfMemory(error))
-      return refusedAs(400, "stopped, it took more memory than the database may use", { details: message });
-    return refusedAs(400, message, { details: rest ?? undefined });
+      return refusedWith(
+        badRequest("execute_sql: stopped, it took more memory than the database may use", message),
+      );
+    return refusedWith(badRequest(`execute_sql: ${message}`, { details: rest ?? undefined }));
   }
 }
 

@@ -2,6 +2,7 @@
  * Makes room for volumes and sizes with fractions, or beyond 64 bits. A database of an older server
  * has `bigint` columns, which would round them. The first such count makes them `numeric`.
  */
+import { STATUS } from "../../protocol/codes.ts";
 import type { Count, Save, SaveOutcome } from "../contract.ts";
 import { countColumns, KIND_NAMES, kindOf, type SeriesRow, TABLE_NAMES } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -66,7 +67,7 @@ export function notWidened(save: Save, error: unknown): SaveOutcome {
   const failure = failureOf(error);
   return {
     ok: false,
-    status: failure?.kind === "refused" ? 400 : 503,
+    status: failure?.kind === "refused" ? STATUS.badRequest : STATUS.unavailable,
     error: `save: ${save.ticker}: a count has a fraction or more than 64 bits, and ${table} holds bigint`,
     details: `${COLUMNS.get(table)!
       .map((column) => `ALTER TABLE ${table} ALTER COLUMN ${column} TYPE numeric`)

@@ -177,7 +177,7 @@ export function requestErrorOf(error: unknown, what: string): unknown {
   const details = `${message} (${code})`;
   if (kind === "refused") {
     if (!isServerState(error)) return error;
-    return new RequestError(503, `${what}: ${UNUSABLE}`, { details, retryAfterS: 1, cause: error });
+    return unavailable(`${what}: ${UNUSABLE}`, { details, cause: error });
   }
   return unavailable(`${what}: ${code === READ_ONLY_TRANSACTION ? READ_ONLY : REASONS[kind]}`, details);
 }

@@ -4,7 +4,8 @@
  * way, is answered by doing it again: a save can be repeated without harm.
  */
 import { nowText } from "../../market/timestamp.ts";
-import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { hasStatus, RequestError, unavailable } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { withoutRows, withRows } from "../column-saves.ts";
 import {
@@ -242,7 +243,7 @@ export class PostgresWriter implements StockWriter {
     return saves.map((save) => {
       if (!isStorable(save.ticker) || (save.part !== null && !isStorable(save.part))) {
         const error = `save: PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(save.ticker)}`;
-        return { ok: false, status: 400, error };
+        return { ok: false, status: STATUS.badRequest, error };
       }
       return tooNarrow(save, wholeNumbers) === null ? null : notWidened(save, failed);
     });
@@ -446,7 +447,7 @@ function changesSomething(outcome: SaveOutcome): boolean {
 
 function isAway(error: unknown): boolean {
   const kind = failureOf(error)?.kind;
-  return kind === "lost" || kind === "away" || (error instanceof RequestError && error.status === 503);
+  return kind === "lost" || kind === "away" || hasStatus(error, STATUS.unavailable);
 }
 
 /**

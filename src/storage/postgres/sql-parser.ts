@@ -137,7 +137,7 @@ function syntaxError({ message, position }: SyntaxRefused): Error {
   const reason = isTooDeep ? "the statement is nested too deeply" : shortened(message);
   return badRequest(
     `execute_sql: ${reason}`,
-    position > 0 ? `at character ${position} of the statement` : undefined,
+    position > 0 ? `at character ${position} of the statement` : {},
   );
 }
 

@@ -85,7 +85,8 @@ export class StatementReader {
     const { resolve, reject } = this.#waiting.shift()!;
     if (isWorn) this.#end();
     if ("statement" in reply) resolve(reply.statement);
-    else if ("refusal" in reply) reject(badRequest(reply.refusal.message, reply.refusal.details));
+    else if ("refusal" in reply)
+      reject(badRequest(reply.refusal.message, { details: reply.refusal.details }));
     else reject(new Error(reply.bug));
     this.#next();
   }

@@ -4,9 +4,9 @@
  */
 import { MIB } from "../../config/units.ts";
 import { STATUS } from "../../protocol/codes.ts";
-import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
+import { badRequest, hasStatus, RequestError, unavailable } from "../../protocol/errors.ts";
 import { unlessAborted } from "../../time/within.ts";
-import { AnswerRows, refusedAs, refusedWith } from "../sql-answer.ts";
+import { AnswerRows, refusedWith } from "../sql-answer.ts";
 import { stoppedAsClientLeft, stoppedAtLimit } from "../stopped-sql.ts";
 import type {
   EncodedRows,
@@ -271,9 +271,9 @@ export class PostgresUserSql implements InterruptibleSql {
     } catch (error) {
       if (!committing || failureOf(error)?.kind !== "lost") throw error;
       // No Retry-After: a repetition might do the same thing twice.
-      throw new RequestError(
-        503,
+      throw unavailable(
         "execute_sql: the connection to the database was lost; outcome unknown: it was committing",
+        { retryAfterS: undefined },
       );
     } finally {
       lease.release(true);
@@ -416,11 +416,12 @@ function isNoMistake(error: unknown): boolean {
  * @param shift characters before the user's statement. @throws errors that are no mistakes in it.
  */
 function outcomeOf(error: unknown, shift: number): UserSqlOutcome {
-  if (error instanceof RequestError && error.status === 400) return refusedWith(error);
+  if (hasStatus(error, STATUS.badRequest)) return refusedWith(error);
   const failure = failureOf(error);
   if (failure?.kind !== "refused") throw requestErrorOf(error, "execute_sql");
   const { position, hint, detail } = error as { position?: string; hint?: string; detail?: string };
   const at = position && `at character ${Number(position) - shift} of the statement`;
   const details = [detail, at].filter((part) => part !== undefined).join("; ");
-  return refusedAs(400, failure.message, { details: details === "" ? undefined : details, hint });
+  const parts = { details: details === "" ? undefined : details, hint };
+  return refusedWith(badRequest(`execute_sql: ${failure.message}`, parts));
 }

@@ -1,5 +1,6 @@
 /** Asks commands that read, and checks answers that are parsed. */
-import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { hasStatus, type RequestError, unavailable, wrongUpstream } from "../../protocol/errors.ts";
 import { parseExactIntegers } from "../../protocol/exact-integers.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
 import { readJsonObject } from "./answer-body.ts";
@@ -38,9 +39,8 @@ export async function askNewer(
   try {
     return await upstream.ask(readRequest(command, params), read);
   } catch (error) {
-    if (!(error instanceof RequestError) || error.status !== 400) throw error;
-    if (!error.message.startsWith(UNKNOWN_COMMAND)) throw error;
-    throw olderUpstream(`it has no command ${command}`);
+    const isUnknown = hasStatus(error, STATUS.badRequest) && error.message.startsWith(UNKNOWN_COMMAND);
+    throw isUnknown ? olderUpstream(`it has no command ${command}`) : error;
   }
 }
 
@@ -58,7 +58,7 @@ export function memberOf<T>(
   const value = Object.hasOwn(answer, member) ? answer[member] : undefined;
   if (isRight(value)) return value;
   const shown = (JSON.stringify(value) ?? "nothing").slice(0, SHOWN_CHARACTERS);
-  throw new RequestError(502, `the upstream answered ${what}: ${member} is ${shown}`);
+  throw wrongUpstream(`the upstream answered ${what}: ${member} is ${shown}`);
 }
 
 /** @throws RequestError 502 as memberOf. */

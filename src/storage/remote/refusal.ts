@@ -1,13 +1,14 @@
 /** Turns an answer whose status isn't 200 into an error with its status and text. */
 import { redact } from "../../config/redact.ts";
-import { RequestError } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { RequestError, wrongUpstream } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { readAll, readBeginning, SHORT_BYTES_MAX } from "./answer-body.ts";
 import { isText } from "./commands.ts";
 
 const TEXT_SHOWN_MAX = 200;
 /** Statuses with which `Retry-After` goes on to the client. */
-const RETRIED_LATER = new Set([429, 503]);
+const RETRIED_LATER: number[] = [STATUS.tooMany, STATUS.unavailable];
 const WRONG_PATH = "--db-file must name the path of a stock database server";
 /**
  * Statuses that only a proxy or another program gives to this server's requests. The client isn't
@@ -19,7 +20,6 @@ const MISDIRECTED: Record<number, string> = {
   405: WRONG_PATH,
   407: "a proxy before it wants a user name and a password",
 };
-const FORBIDDEN = 403;
 
 /** A proxy's refusal: it doesn't tell what the upstream has done. */
 export class ForeignRefusal extends RequestError {}
@@ -30,23 +30,26 @@ export async function readRefusal(response: Response): Promise<RequestError> {
   const answered = `the upstream answered ${`${status} ${response.statusText}`.trim()}`;
   const text = (await readAll(await readBeginning(response, 0), SHORT_BYTES_MAX)).toString();
   const advice = MISDIRECTED[status];
-  if (advice !== undefined) return new RequestError(502, answered, { hint: advice });
+  if (advice !== undefined) return wrongUpstream(answered, { hint: advice });
   if (status >= 300 && status < 400) {
     const location = redact(headers.get("location") ?? "nowhere").slice(0, TEXT_SHOWN_MAX);
-    return new RequestError(502, `${answered}: it leads to ${location}`, {
+    return wrongUpstream(`${answered}: it leads to ${location}`, {
       hint: "--db-file must name the server itself",
     });
   }
   const retryAfter = Number(headers.get("retry-after") ?? Number.NaN);
-  const retryAfterS = RETRIED_LATER.has(status) && Number.isInteger(retryAfter) ? retryAfter : undefined;
+  const retryAfterS = RETRIED_LATER.includes(status) && Number.isInteger(retryAfter) ? retryAfter : undefined;
   const { error, message, details, hint } = parseBody(text);
   const words = error ?? message;
   if (isText(words))
     return new RequestError(status, words, { details: textOf(details), hint: textOf(hint), retryAfterS });
-  if (status === FORBIDDEN)
-    return new RequestError(502, answered, { hint: "a proxy before it lets no request of this server pass" });
+  if (status === STATUS.forbidden)
+    return wrongUpstream(answered, { hint: "a proxy before it lets no request of this server pass" });
   const shown = text === "" ? undefined : text.slice(0, TEXT_SHOWN_MAX);
-  return new ForeignRefusal(status >= 400 ? status : 502, answered, { details: shown, retryAfterS });
+  return new ForeignRefusal(status >= 400 ? status : STATUS.wrongUpstream, answered, {
+    details: shown,
+    retryAfterS,
+  });
 }
 
 function textOf(value: unknown): string | undefined {

@@ -1,5 +1,5 @@
 /** Asks the upstream for positions and updates: this server has none of its own. */
-import { RequestError } from "../../protocol/errors.ts";
+import { wrongUpstream } from "../../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { turn } from "../../time/pauses.ts";
 import { TransferRowError } from "../contract.ts";
@@ -88,7 +88,7 @@ export class RemoteUpdateReader implements UpdateReader {
       return { position: memberOf(answer, "seq", isPosition, "get_snapshot"), newest };
     } catch (error) {
       if (!(error instanceof TransferRowError)) throw error;
-      throw new RequestError(502, `the upstream answered get_snapshot: ${error.message}`);
+      throw wrongUpstream(`the upstream answered get_snapshot: ${error.message}`);
     }
   }
 

@@ -3,7 +3,8 @@
  * passes its updates on. See DESIGN.md.
  */
 import type { LogLines } from "../../observe/log.ts";
-import { RequestError, unavailable } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { hasStatus, unavailable } from "../../protocol/errors.ts";
 import type { Update } from "../update-contract.ts";
 import { olderUpstream } from "./commands.ts";
 import { retryPauseMs, type Upstream } from "./upstream.ts";
@@ -125,7 +126,7 @@ export class RemoteUpdates {
       await upstream.ready();
     } catch (error) {
       // Waiting doesn't open a circle.
-      if (error instanceof RequestError && error.status === 508) this.#rejectWaiting(error);
+      if (hasStatus(error, STATUS.circle)) this.#rejectWaiting(error);
       this.#retryLater();
       return;
     } finally {

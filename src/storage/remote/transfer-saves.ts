@@ -2,6 +2,7 @@
  * Saves of a copy into another server: several requests under way, each small enough for any of
  * them, each whole or not at all.
  */
+import { STATUS } from "../../protocol/codes.ts";
 import { RequestError } from "../../protocol/errors.ts";
 import { type Save, type SaveOutcome, StorageBusyError } from "../contract.ts";
 import { kindOf } from "../model/kinds.ts";
@@ -14,7 +15,8 @@ const REQUESTS_MAX = 8;
 const ROWS_PER_REQUEST = 2_500;
 const MAX_BODY_BYTES = 10 * 1024 * 1024;
 /** The server refuses this save, and not every save. */
-const REFUSALS = new Set([400, 409, 413]);
+const REFUSALS: number[] = [STATUS.badRequest, STATUS.conflict, STATUS.tooLarge];
+const BUSY: number[] = [STATUS.unavailable, STATUS.timeIsUp];
 
 /** Requests that go one after the other. */
 interface Lane {
@@ -45,8 +47,8 @@ export class TransferSaves {
           for (const save of saves) {
             const outcome = await this.#store(save).catch((error: unknown) => {
               if (!(error instanceof RequestError)) throw error;
-              if (REFUSALS.has(error.status)) return asOutcome(error);
-              if (error.status !== 503 && error.status !== 504) throw error;
+              if (REFUSALS.includes(error.status)) return asOutcome(error);
+              if (!BUSY.includes(error.status)) throw error;
               busy = error;
               return "busy" as const;
             });

@@ -1,12 +1,16 @@
 /** Tells whether a stock database server answers /health: a login page has status 200 too. */
-import { RequestError } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { type RequestError, refusalOf } from "../../protocol/errors.ts";
 import { isObject } from "../../protocol/json.ts";
 import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
 import { readRefusal } from "./refusal.ts";
 import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
-const LOOP_DETECTED = 508;
-const STATES: Record<number, string> = { 200: "healthy", 503: "unhealthy", [LOOP_DETECTED]: "unhealthy" };
+const STATES: Record<number, string> = {
+  200: "healthy",
+  [STATUS.unavailable]: "unhealthy",
+  [STATUS.circle]: "unhealthy",
+};
 
 export type UpstreamHealth =
   | { kind: "healthy"; database: string }
@@ -24,8 +28,7 @@ export async function readHealth(response: Response): Promise<UpstreamHealth> {
     const { database, message } = body;
     if (body.status === state && isObject(database) && typeof database.db_type === "string") {
       if (state === "healthy") return { kind: "healthy", database: database.db_type };
-      const retryAfterS = status === 503 ? { retryAfterS: 1 } : {};
-      return { kind: "unhealthy", refusal: new RequestError(status, String(message), retryAfterS) };
+      return { kind: "unhealthy", refusal: refusalOf(status, { error: String(message) }) };
     }
     return noServer(status, shownBeginning(JSON.stringify(body)));
   } catch (error) {

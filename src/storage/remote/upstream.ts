@@ -1,7 +1,8 @@
 /** The connection of one worker to its upstream. See DESIGN.md. */
 import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
-import { clientGone, RequestError, unavailable } from "../../protocol/errors.ts";
+import { STATUS } from "../../protocol/codes.ts";
+import { clientGone, RequestError, timeIsUp, unavailable } from "../../protocol/errors.ts";
 import { SAVE_ID_HEADER, type SaveIdentity, writeSaveId } from "../../protocol/save-id.ts";
 import { passVia, VIA_HEADER } from "../../protocol/via.ts";
 import { type Backoff, backoffMs, jittered } from "../../time/pauses.ts";
@@ -16,7 +17,6 @@ import { requireJson, WrongAnswerError } from "./wrong-answer.ts";
 const AWAY_WAIT_MAX_MS = 5_000;
 const RETRY: Backoff = { firstMs: 25, maxMs: 500 };
 const PROBE_TIMEOUT_MS = 3_000;
-const LOOP_DETECTED = 508;
 /** Codes of failures before anything was sent. */
 const NOT_SENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
 
@@ -68,7 +68,7 @@ class ConnectionLost extends RequestError {
   readonly sent: boolean;
 
   constructor(reason: string, sent: boolean) {
-    super(503, reason, { retryAfterS: 1 });
+    super(STATUS.unavailable, reason, { retryAfterS: 1 });
     this.sent = sent;
   }
 }
@@ -187,7 +187,7 @@ export class Upstream {
     } catch (error) {
       this.#trusted = false;
       if (!(error instanceof RequestError)) throw this.#noteAway(lossReason(error));
-      if (error.status === LOOP_DETECTED && !this.#loopLogged) {
+      if (error.status === STATUS.circle && !this.#loopLogged) {
         this.#loopLogged = true;
         this.#options.log.error(`Upstream ${this.url.http}: ${error.message}; requests are refused with 508`);
       }
@@ -284,18 +284,18 @@ export class Upstream {
 
   #explain(error: unknown, request: UpstreamRequest, isCut: boolean): Error {
     if (this.#closed) {
-      return new RequestError(503, `${request.what}: the server is stopping${request.effect}`);
+      return unavailable(`${request.what}: the server is stopping${request.effect}`, {
+        retryAfterS: undefined,
+      });
     }
     if (request.signal?.aborted) return clientGone(request.what, request.effect);
     this.#brokenConnections++;
     this.#trusted = false;
     if (isCut) {
       const seconds = request.timeoutMs / 1000;
-      return new RequestError(
-        504,
-        `${request.what}: the upstream did not answer within ${seconds} s${request.effect}`,
-        { hint: request.hint },
-      );
+      return timeIsUp(`${request.what}: the upstream did not answer within ${seconds} s${request.effect}`, {
+        hint: request.hint,
+      });
     }
     const code = (error as { code?: unknown }).code;
     return new ConnectionLost(lossReason(error), !NOT_SENT.has(String(code)));
@@ -303,7 +303,7 @@ export class Upstream {
 }
 
 function lostInFlight(request: UpstreamRequest, error: ConnectionLost): RequestError {
-  return new RequestError(503, `${request.what}: the connection to the upstream was lost${request.effect}`, {
+  return unavailable(`${request.what}: the connection to the upstream was lost${request.effect}`, {
     details: error.message,
     hint: request.hint,
     // A program that heeds it repeats the request.
@@ -315,7 +315,7 @@ function wrongAnswer(request: UpstreamRequest, error: WrongAnswerError): Request
   const { what, effect, repeatable } = request;
   const article = what === "save" ? "a save" : what;
   return new RequestError(
-    effect === "" ? 502 : 503,
+    effect === "" ? STATUS.wrongUpstream : STATUS.unavailable,
     `${what}: the upstream gave no answer to ${article}${effect}`,
     {
       details: `what came is none: ${error.message}`,

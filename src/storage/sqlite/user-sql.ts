@@ -9,15 +9,8 @@ import {
   type SQLQueryBindings,
 } from "bun:sqlite";
 import type { Durability } from "../../config/settings.ts";
-import { badRequest, RequestError } from "../../protocol/errors.ts";
-import {
-  AnswerRows,
-  checkCount,
-  membersOf,
-  type ObjectMember,
-  refusedAs,
-  refusedWith,
-} from "../sql-answer.ts";
+import { badRequest, RequestError, unavailable } from "../../protocol/errors.ts";
+import { AnswerRows, checkCount, membersOf, type ObjectMember, refusedWith } from "../sql-answer.ts";
 import type {
   EncodedRows,
   SqlParam,
@@ -226,14 +219,16 @@ function toBinding(param: SqlParam): null | string | number | bigint {
 
 function outcomeOf(error: unknown): UserSqlOutcome {
   if (error instanceof RequestError) return refusedWith(error);
-  if (isNodeSqliteError(error)) return refusedAs(503, "the file can't be read", { details: error.message });
+  if (isNodeSqliteError(error))
+    return refusedWith(unavailable("execute_sql: the file can't be read", error.message));
   if (!(error instanceof SQLiteError)) throw error;
   const code = primaryCode(error);
   const away = AWAY[code];
-  if (away !== undefined) return refusedAs(503, away, { details: error.message });
-  if (code === SQLITE_NOMEM) return refusedAs(400, "it takes more memory than a statement may");
+  if (away !== undefined) return refusedWith(unavailable(`execute_sql: ${away}`, error.message));
+  if (code === SQLITE_NOMEM)
+    return refusedWith(badRequest("execute_sql: it takes more memory than a statement may"));
   const details = error.byteOffset >= 0 ? `at byte ${error.byteOffset} of the statement` : undefined;
-  return refusedAs(400, error.message, { details });
+  return refusedWith(badRequest(`execute_sql: ${error.message}`, { details }));
 }
 
 /** The connection that judges throws it. It never runs what a user wrote. */
