@@ -5,7 +5,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { Save } from "../../src/storage/contract.ts";
-import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open.ts";
 import { openReadOnly } from "../../src/storage/duckdb/read-only-file.ts";
 import { tempDir } from "../support/temp-dir.ts";
 

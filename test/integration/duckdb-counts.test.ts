@@ -6,7 +6,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { BarRow, Count, Save, SaveOutcome, TickRow } from "../../src/storage/contract.ts";
-import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open.ts";
 import { DRIVERS, type OpenDatabase } from "../conformance/drivers.ts";
 import { textOf } from "../support/answered.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";

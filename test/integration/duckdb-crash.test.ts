@@ -1,7 +1,7 @@
 /** A process that dies under load has lost nothing that it answered. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import { openDuckDb } from "../../src/storage/duckdb/open.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const KILLS = 5;

@@ -4,8 +4,8 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { Save } from "../../src/storage/contract.ts";
-import { diagnoseDuckDb } from "../../src/storage/duckdb/duckdb-diagnosis.ts";
-import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import { diagnoseDuckDb } from "../../src/storage/duckdb/diagnosis.ts";
+import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open.ts";
 import { openReadOnly } from "../../src/storage/duckdb/read-only-file.ts";
 import { rowsOf, textOf } from "../support/answered.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";

@@ -7,7 +7,7 @@ import { HubClient } from "../../src/hub/hub-client.ts";
 import { hubReader } from "../../src/hub/hub-reader.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
-import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { stampOf, ticks } from "../support/saves.ts";
 import { newestOf } from "../support/snapshots.ts";

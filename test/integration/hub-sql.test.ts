@@ -5,7 +5,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { ReadToWorker } from "../../src/hub/messages.ts";
 import { ReadServer } from "../../src/hub/read-server.ts";
-import { openDuckDb } from "../../src/storage/duckdb/open-duckdb.ts";
+import { openDuckDb } from "../../src/storage/duckdb/open.ts";
 import { waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
 

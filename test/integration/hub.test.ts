@@ -7,7 +7,7 @@ import { HubClient } from "../../src/hub/hub-client.ts";
 import { HUB_SOCKET } from "../../src/hub/messages.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import type { SaveOutcome, SaveTicks, StockWriter } from "../../src/storage/contract.ts";
-import { SqliteWriter } from "../../src/storage/sqlite/sqlite-writer.ts";
+import { SqliteWriter } from "../../src/storage/sqlite/writer.ts";
 import { logged, stampOf, ticks } from "../support/saves.ts";
 import { waitUntil } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";

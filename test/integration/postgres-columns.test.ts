@@ -16,7 +16,7 @@ import {
   type SeriesRow,
   seriesColumns,
 } from "../../src/storage/model/kinds.ts";
-import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import { batchOfRows } from "../support/column-batches.ts";
 import { exactRow, randomSave } from "../support/column-rows.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";

@@ -5,7 +5,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import type { Save } from "../../src/storage/contract.ts";
-import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
 

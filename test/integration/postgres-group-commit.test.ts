@@ -6,7 +6,7 @@
 import { expect, test } from "bun:test";
 import type { SaveRows } from "../../src/storage/contract.ts";
 import { GroupCommit } from "../../src/storage/group-commit.ts";
-import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { daily, logged } from "../support/saves.ts";

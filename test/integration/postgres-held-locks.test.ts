@@ -4,7 +4,7 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
-import { openPostgres } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres } from "../../src/storage/postgres/open.ts";
 import { LOCK_CLASS } from "../../src/storage/postgres/schema.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { at, ticks } from "../support/saves.ts";

@@ -4,7 +4,7 @@
  * refused here, and what is let through does the same as there.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import type { SqlMode, UserSqlOutcome } from "../../src/storage/user-sql-contract.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { randomNumbers } from "../support/random.ts";

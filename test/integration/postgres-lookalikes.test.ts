@@ -10,7 +10,7 @@ import {
   openPostgres,
   type PostgresDatabase,
   type PostgresSettings,
-} from "../../src/storage/postgres/postgres-database.ts";
+} from "../../src/storage/postgres/open.ts";
 import { failingStart } from "../support/failing-start.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";

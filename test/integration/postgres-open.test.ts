@@ -5,7 +5,7 @@ import {
   openPostgres,
   type PostgresDatabase,
   type PostgresSettings,
-} from "../../src/storage/postgres/postgres-database.ts";
+} from "../../src/storage/postgres/open.ts";
 import { LOCK_CLASS, SCHEMA_LOCK } from "../../src/storage/postgres/schema.ts";
 import { failingStart } from "../support/failing-start.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";

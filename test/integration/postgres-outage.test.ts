@@ -9,7 +9,7 @@ import {
   openPostgres,
   type PostgresDatabase,
   type PostgresSettings,
-} from "../../src/storage/postgres/postgres-database.ts";
+} from "../../src/storage/postgres/open.ts";
 import { rowsOf } from "../support/answered.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { at, ticks } from "../support/saves.ts";

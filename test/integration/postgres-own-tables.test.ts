@@ -3,7 +3,7 @@
  * them before.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import type { SaveUpdate } from "../../src/storage/update-contract.ts";
 import type { UserSqlOutcome } from "../../src/storage/user-sql-contract.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";

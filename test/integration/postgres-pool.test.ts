@@ -8,7 +8,7 @@ import {
   openPostgres,
   type PostgresDatabase,
   type PostgresSettings,
-} from "../../src/storage/postgres/postgres-database.ts";
+} from "../../src/storage/postgres/open.ts";
 import { lockSql } from "../../src/storage/postgres/ticker-locks.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { stampOf, ticks, upTo } from "../support/saves.ts";

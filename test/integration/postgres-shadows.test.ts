@@ -3,8 +3,8 @@
  * and is told at the start.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
-import { diagnosePostgres } from "../../src/storage/postgres/postgres-diagnosis.ts";
+import { diagnosePostgres } from "../../src/storage/postgres/diagnosis.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { startServer } from "../support/server.ts";
 

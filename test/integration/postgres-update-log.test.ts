@@ -5,7 +5,7 @@
 
 import { expect, test } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
-import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import type { StoredUpdate } from "../../src/storage/update-contract.ts";
 import { rowsOf } from "../support/answered.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";

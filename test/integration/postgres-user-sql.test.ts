@@ -1,6 +1,6 @@
 /** SQL that users write, on PostgreSQL. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import type { SqlMode, SqlParam, UserSqlOutcome } from "../../src/storage/user-sql-contract.ts";
 import { hasPgBouncer, usePostgres } from "../support/postgres.ts";
 import { until } from "../support/until.ts";

@@ -1,7 +1,7 @@
 /** Several processes that write to one PostgreSQL at once, as the workers of several servers do. */
 import { expect, test } from "bun:test";
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
-import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/postgres-database.ts";
+import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import { rowsOf } from "../support/answered.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runWriters } from "../support/postgres-writers.ts";

@@ -4,8 +4,8 @@ import { expect, test } from "bun:test";
 import { renameSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonRows, TickRow } from "../../src/storage/contract.ts";
-import { SqliteReader } from "../../src/storage/sqlite/sqlite-reader.ts";
-import { SqliteWriter } from "../../src/storage/sqlite/sqlite-writer.ts";
+import { SqliteReader } from "../../src/storage/sqlite/reader.ts";
+import { SqliteWriter } from "../../src/storage/sqlite/writer.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const STAMP = "2024-01-02 10:00:00.";

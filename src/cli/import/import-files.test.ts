@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SqliteWriter } from "../../storage/sqlite/sqlite-writer.ts";
+import { SqliteWriter } from "../../storage/sqlite/writer.ts";
 import { silentProgress } from "../progress.ts";
 import { type ImportRequest, type ImportResult, importFiles } from "./import-files.ts";
 import { fileTarget } from "./target.ts";

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SqliteWriter } from "../../storage/sqlite/sqlite-writer.ts";
+import { SqliteWriter } from "../../storage/sqlite/writer.ts";
 import { importSample } from "./sample.ts";
 
 test("the sample is what its README says", async () => {

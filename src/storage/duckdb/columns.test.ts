@@ -4,8 +4,8 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import { TransferRowError } from "../contract.ts";
 import type { ColumnData, ColumnQuery } from "../model/columns.ts";
-import { DuckDbTransfer } from "./duckdb-transfer.ts";
 import { openReadOnly } from "./read-only-file.ts";
+import { DuckDbTransfer } from "./transfer.ts";
 
 const ROWS = 100_000;
 const everything = { kind: "ticks", tickers: null, part: null, from: null, to: null } as const;

@@ -6,8 +6,8 @@ import { STATUS } from "../../protocol/codes.ts";
 import type { Count, Save, SaveOutcome } from "../contract.ts";
 import { byKind, type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { converted, findMisfit, holds, WIDE_TYPES, type WideType } from "./count-columns.ts";
-import { isConflict, wordsOf } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
+import { isConflict, wordsOf } from "./errors.ts";
 import type { Session } from "./session.ts";
 
 interface CountColumn {

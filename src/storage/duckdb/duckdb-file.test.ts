@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { rowsOf } from "../../../test/support/answered.ts";
 import type { Save } from "../contract.ts";
-import { type OpenDuckDb, openDuckDb } from "./open-duckdb.ts";
+import { type OpenDuckDb, openDuckDb } from "./open.ts";
 
 setDefaultTimeout(120_000);
 

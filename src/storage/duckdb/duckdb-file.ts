@@ -9,7 +9,7 @@ import { messageOf } from "../../protocol/message-of.ts";
 import { DatabaseGoneError } from "../contract.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { DiskRoom } from "./disk-room.ts";
-import { isFatal } from "./duckdb-errors.ts";
+import { isFatal } from "./errors.ts";
 import { DUCKDB_FORMAT } from "./file-format.ts";
 import { type OwnNames, ownNames } from "./own-names.ts";
 import { describeForeign } from "./own-objects.ts";

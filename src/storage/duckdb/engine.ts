@@ -25,12 +25,12 @@ export const DUCKDB: Engine = {
     const file = new OpenedFile(settings.dbFile, DUCKDB_FORMAT);
     return { look: () => file.checkForRead() };
   },
-  diagnose: async (dbFile) => (await import("./duckdb-diagnosis.ts")).diagnoseDuckDb(dbFile),
+  diagnose: async (dbFile) => (await import("./diagnosis.ts")).diagnoseDuckDb(dbFile),
 };
 
 /** Opening the file again in this process isn't safe; a new one replays the WAL. */
 async function open(settings: DatabaseSettings, hub?: HubEvents) {
-  const { openDuckDb } = await import("./open-duckdb.ts");
+  const { openDuckDb } = await import("./open.ts");
   const { duckdbMemoryBytes = MEMORY_BYTES, duckdbThreads = THREADS } = settings;
   const { memoryBytes = Number.POSITIVE_INFINITY } = settings;
   return openDuckDb({

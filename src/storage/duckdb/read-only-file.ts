@@ -4,9 +4,9 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import { explain } from "./duckdb-file.ts";
-import { DuckDbTransfer } from "./duckdb-transfer.ts";
 import { ownNames } from "./own-names.ts";
 import { Session } from "./session.ts";
+import { DuckDbTransfer } from "./transfer.ts";
 
 const MEMORY_MB = 512;
 const THREADS = 2;

@@ -4,8 +4,8 @@
  */
 import { unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
-import { isBroken, isFatal, isOutOfMemory } from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
+import { isBroken, isFatal, isOutOfMemory } from "./errors.ts";
 import type { Session } from "./session.ts";
 import { READ_CALLS_MAX, Slots } from "./slots.ts";
 

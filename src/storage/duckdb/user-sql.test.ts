@@ -6,7 +6,7 @@ import { changeDuckDbFile } from "../../../test/support/duckdb-file.ts";
 import type { RequestError } from "../../protocol/errors.ts";
 import type { Save } from "../contract.ts";
 import type { SqlMode, SqlParam, UserSqlOutcome } from "../user-sql-contract.ts";
-import { type OpenDuckDb, openDuckDb } from "./open-duckdb.ts";
+import { type OpenDuckDb, openDuckDb } from "./open.ts";
 
 setDefaultTimeout(120_000);
 

@@ -21,15 +21,8 @@ import type {
   UserSqlOutcome,
   UserSqlRequest,
 } from "../user-sql-contract.ts";
-import {
-  isConflict,
-  isFatal,
-  isFileRefusal,
-  isOutOfMemory,
-  isReadOnlyRefusal,
-  wordsOf,
-} from "./duckdb-errors.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
+import { isConflict, isFatal, isFileRefusal, isOutOfMemory, isReadOnlyRefusal, wordsOf } from "./errors.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { RunningStatement } from "./running-statement.ts";
 import type { Session } from "./session.ts";

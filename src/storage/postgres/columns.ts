@@ -10,8 +10,8 @@ import { keyColumns, kindOf, partName, type RowKind, seriesColumns } from "../mo
 import { fillCells } from "./binary-cells.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { CopiedRows } from "./copied-rows.ts";
+import { isUnknownToDatabase, isWorthRepeating, requestErrorOf } from "./errors.ts";
 import type { Lease, PostgresPool } from "./pool.ts";
-import { isUnknownToDatabase, isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
 import { anyLiteral, columnSql, isStorable, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
 

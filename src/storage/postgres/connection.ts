@@ -6,7 +6,7 @@ import { type ReservedSQL, SQL } from "bun";
 import { clientOptions } from "../../config/postgres-client.ts";
 import type { PostgresTarget } from "../../config/postgres-url.ts";
 import type { Durability } from "../../config/settings.ts";
-import { ConnectionLostError, endsConnection, NoAnswerError } from "./postgres-errors.ts";
+import { ConnectionLostError, endsConnection, NoAnswerError } from "./errors.ts";
 
 export const STATEMENT_TIMEOUT_MS = 30_000;
 /** An answer may come so long after the statement's time; then the connection counts as dead. */

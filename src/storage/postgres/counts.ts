@@ -6,7 +6,7 @@ import { STATUS } from "../../protocol/codes.ts";
 import type { Count, Save, SaveOutcome } from "../contract.ts";
 import { countColumns, KIND_NAMES, kindOf, type SeriesRow, TABLE_NAMES } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { failureOf } from "./postgres-errors.ts";
+import { failureOf } from "./errors.ts";
 import { LOCK_CLASS, SCHEMA_LOCK } from "./schema.ts";
 
 /** A long read holds the lock of its table, and every later statement waits behind this one. */

@@ -5,8 +5,8 @@
 
 import { RequestError } from "../../protocol/errors.ts";
 import { textArray } from "./array-literals.ts";
+import { failureOf } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf } from "./postgres-errors.ts";
 import { LACKING_RIGHTS_SQL } from "./role-rights.ts";
 import { findTableProblems } from "./table-check.ts";
 import { TABLES } from "./table-definitions.ts";

@@ -30,18 +30,18 @@ export const POSTGRES: Engine = {
   },
   open,
   openTarget: open,
-  openToRead: async (dbFile) => (await import("./postgres-database.ts")).openPostgresToRead(dbFile),
+  openToRead: async (dbFile) => (await import("./open.ts")).openPostgresToRead(dbFile),
   openWorker,
-  diagnose: async (dbFile) => (await import("./postgres-diagnosis.ts")).diagnosePostgres(dbFile),
+  diagnose: async (dbFile) => (await import("./diagnosis.ts")).diagnosePostgres(dbFile),
 };
 
 async function open(settings: DatabaseSettings) {
-  const { openPostgres } = await import("./postgres-database.ts");
+  const { openPostgres } = await import("./open.ts");
   return openPostgres({ ...settings, dbPoolSize: WRITER_POOL_SIZE });
 }
 
 async function openWorker({ settings, log, conditions, isFirst }: WorkerContext): Promise<WorkerParts> {
-  const { openPostgres } = await import("./postgres-database.ts");
+  const { openPostgres } = await import("./open.ts");
   const database = await openPostgres({
     ...settings,
     onTrimRefused: (reason) => log.warning(`Database: the update log can't be trimmed: ${reason}`),

@@ -5,8 +5,8 @@
  */
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { unlessRefused } from "./errors.ts";
 import { OWN_TABLES, SERVER_FUNCTIONS, SERVER_OPERATORS } from "./own-names.ts";
-import { unlessRefused } from "./postgres-errors.ts";
 import { TABLES } from "./table-definitions.ts";
 
 const TOLD_MAX = 20;

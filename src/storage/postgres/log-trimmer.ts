@@ -5,8 +5,8 @@
 
 import { RequestError } from "../../protocol/errors.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { failureOf } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf } from "./postgres-errors.ts";
 import { LOCK_CLASS, TRIM_LOCK } from "./schema.ts";
 
 /** The mean pause between two rounds; each is up to half shorter or longer. */

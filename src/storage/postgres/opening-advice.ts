@@ -2,7 +2,7 @@
  * Says what to do about a database that can't be opened, for a server that starts and for `doctor`.
  */
 import { parsePostgresUrl } from "../../config/postgres-url.ts";
-import { failureOf } from "./postgres-errors.ts";
+import { failureOf } from "./errors.ts";
 import { UnsuitableDatabaseError } from "./requirements.ts";
 
 export interface OpeningAdvice {

@@ -6,7 +6,7 @@ import { RequestError, unavailable } from "../../protocol/errors.ts";
 import type { PoolFigures } from "../contract.ts";
 import { WaitingLine } from "../waiting-line.ts";
 import { type ConnectionOptions, PostgresConnection } from "./connection.ts";
-import { failureOf, isOutOfConnections, isServerState, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, isOutOfConnections, isServerState, requestErrorOf } from "./errors.ts";
 
 /** While the database answers one read, the next is on its way. */
 const SHARERS_MAX = 4;

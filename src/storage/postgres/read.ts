@@ -1,7 +1,7 @@
 /** Reads through the pool. A read whose connection breaks is repeated once on another one. */
 import type { RunOptions } from "./connection.ts";
+import { isWorthRepeating, requestErrorOf } from "./errors.ts";
 import type { Lease, PostgresPool, Use } from "./pool.ts";
-import { isWorthRepeating, requestErrorOf } from "./postgres-errors.ts";
 
 const TRIES = 2;
 

@@ -3,7 +3,7 @@
  * protocol and know little of its SQL.
  */
 import type { PostgresConnection } from "./connection.ts";
-import { failureOf, unlessRefused } from "./postgres-errors.ts";
+import { failureOf, unlessRefused } from "./errors.ts";
 
 interface Need {
   what: string;

@@ -1,6 +1,6 @@
 /** Rights that the server's role lacks, and those that it doesn't need: users' SQL has them too. */
 import type { PostgresConnection } from "./connection.ts";
-import { unlessRefused } from "./postgres-errors.ts";
+import { unlessRefused } from "./errors.ts";
 
 /** The tables of `$1` that are there, and lack a right that the server needs; null: none. */
 export const LACKING_RIGHTS_SQL = `(

@@ -3,8 +3,8 @@
  * next chunk is read.
  */
 import type { PostgresConnection } from "./connection.ts";
+import { requestErrorOf } from "./errors.ts";
 import type { Lease } from "./pool.ts";
-import { requestErrorOf } from "./postgres-errors.ts";
 
 /** A client may take so long for one chunk; its snapshot keeps VACUUM from cleaning up. */
 const CHUNK_TAKEN_MAX_MS = 10 * 60_000;

@@ -5,8 +5,8 @@
 import { randomUUID } from "node:crypto";
 import { ADDED_KINDS, kindsAfter } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { failureOf, isUnknownToDatabase } from "./errors.ts";
 import { OWN_INDEX } from "./own-names.ts";
-import { failureOf, isUnknownToDatabase } from "./postgres-errors.ts";
 import { UnsuitableDatabaseError, versionOf } from "./requirements.ts";
 import { identifier } from "./sql-text.ts";
 import { comparesBytes, findTableProblems } from "./table-check.ts";

@@ -5,7 +5,7 @@
 
 import { TABLE_NAMES } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { failureOf } from "./postgres-errors.ts";
+import { failureOf } from "./errors.ts";
 import { LOCK_CLASS } from "./schema.ts";
 
 /**

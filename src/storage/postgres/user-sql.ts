@@ -16,15 +16,15 @@ import type {
   UserSqlRequest,
 } from "../user-sql-contract.ts";
 import type { PostgresConnection } from "./connection.ts";
+import { failureOf, isWorthRepeating, requestErrorOf, unlessRefused } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf, isWorthRepeating, requestErrorOf, unlessRefused } from "./postgres-errors.ts";
-import { CHECK_NOW_SQL } from "./postgres-writer.ts";
 import { mayHaveEffects } from "./refused-sql.ts";
 import { literal } from "./sql-text.ts";
 import { StatementReader } from "./statement-reader.ts";
 import { refuseChanges, type TableGuard, type TableState } from "./table-guard.ts";
 import { addRows, sizeOf } from "./user-sql-rows.ts";
 import type { Statement } from "./user-sql-statement.ts";
+import { CHECK_NOW_SQL } from "./writer.ts";
 
 /**
  * A fetch is in memory as a whole. So the first one has one row, and each at most twice as many as

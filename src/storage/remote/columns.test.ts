@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type ColumnQuery, rowsOfBatch } from "../model/columns.ts";
-import { openRemoteTransfer } from "./remote-transfer.ts";
+import { openRemoteTransfer } from "./transfer.ts";
 
 const ROWS = 30_000;
 const QUERY: ColumnQuery = {

@@ -8,7 +8,7 @@ import { type JsonRows, TransferRowError } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { AnswerColumns } from "./answer-columns.ts";
-import type { RemoteReader } from "./remote-reader.ts";
+import type { RemoteReader } from "./reader.ts";
 
 /** Some ms of work. */
 const BATCH_ROWS = 4_096;

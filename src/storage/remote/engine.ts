@@ -38,7 +38,7 @@ export const REMOTE: Engine = {
     return null;
   },
   async openTarget({ dbFile }) {
-    const transfer = await (await import("./remote-transfer.ts")).openRemoteTransfer(dbFile);
+    const transfer = await (await import("./transfer.ts")).openRemoteTransfer(dbFile);
     return {
       writer: transfer,
       preparation: null,
@@ -46,9 +46,9 @@ export const REMOTE: Engine = {
       close: () => transfer.close(),
     };
   },
-  openToRead: async (dbFile) => (await import("./remote-transfer.ts")).openRemoteTransfer(dbFile),
-  openWorker: async (options) => (await import("./remote-worker.ts")).openRemoteWorker(options),
-  diagnose: async (dbFile) => (await import("./remote-diagnosis.ts")).diagnoseRemote(dbFile),
+  openToRead: async (dbFile) => (await import("./transfer.ts")).openRemoteTransfer(dbFile),
+  openWorker: async (options) => (await import("./open.ts")).openRemoteWorker(options),
+  diagnose: async (dbFile) => (await import("./diagnosis.ts")).diagnoseRemote(dbFile),
 };
 
 /**

@@ -6,8 +6,8 @@ import { STATUS } from "../../protocol/codes.ts";
 import { RequestError } from "../../protocol/errors.ts";
 import { type Save, type SaveOutcome, StorageBusyError } from "../contract.ts";
 import { kindOf } from "../model/kinds.ts";
-import { RemoteSaves } from "./remote-saves.ts";
 import { saveCommand } from "./save-command.ts";
+import { RemoteSaves } from "./saves.ts";
 import type { Upstream } from "./upstream.ts";
 
 const REQUESTS_MAX = 8;

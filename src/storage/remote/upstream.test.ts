@@ -2,9 +2,9 @@ import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { parseUpstream } from "../../config/upstream-url.ts";
 import { RequestError } from "../../protocol/errors.ts";
 import type { SaveTicks } from "../contract.ts";
-import { RemoteReader } from "./remote-reader.ts";
-import { RemoteSaves } from "./remote-saves.ts";
+import { RemoteReader } from "./reader.ts";
 import { runRemoteSql } from "./remote-sql.ts";
+import { RemoteSaves } from "./saves.ts";
 import { Upstream } from "./upstream.ts";
 
 setDefaultTimeout(120_000);

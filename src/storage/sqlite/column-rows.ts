@@ -3,7 +3,7 @@ import type { SQLQueryBindings, Statement } from "bun:sqlite";
 import { type ColumnBatch, cellReaders } from "../model/columns.ts";
 import type { KindName } from "../model/kinds.ts";
 
-/** As in sqlite-writer.ts: a save is told that often that it gets on. */
+/** As in writer.ts: a save is told that often that it gets on. */
 const HEARD_ROWS = 100;
 
 interface Insertion {

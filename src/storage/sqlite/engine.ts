@@ -2,7 +2,7 @@
 import { isFrame } from "../../protocol/frames.ts";
 import type { DatabaseSettings, Engine } from "../engine.ts";
 
-const open = async (settings: DatabaseSettings) => (await import("./open-sqlite.ts")).openSqlite(settings);
+const open = async (settings: DatabaseSettings) => (await import("./open.ts")).openSqlite(settings);
 
 export const SQLITE: Engine = {
   names: { sqlite: "SQLite" },
@@ -11,9 +11,9 @@ export const SQLITE: Engine = {
   keepsAnswers: true,
   open,
   openTarget: open,
-  openToRead: async (dbFile) => (await import("./open-sqlite.ts")).openSqliteToRead(dbFile),
+  openToRead: async (dbFile) => (await import("./open.ts")).openSqliteToRead(dbFile),
   async openWorker({ settings, lostInHub }) {
-    const { SqliteReader } = await import("./sqlite-reader.ts");
+    const { SqliteReader } = await import("./reader.ts");
     const reader = new SqliteReader(settings.dbFile, settings.dbPoolSize, isFrame);
     reader.file.toldByOthers = lostInHub;
     return { reader, look: () => reader.file.checkForRead(), close: () => reader.close() };
@@ -22,5 +22,5 @@ export const SQLITE: Engine = {
     const { createSqliteUserSql } = await import("./user-sql.ts");
     return createSqliteUserSql({ path: dbFile, durability });
   },
-  diagnose: async (dbFile) => (await import("./sqlite-diagnosis.ts")).diagnoseSqlite(dbFile),
+  diagnose: async (dbFile) => (await import("./diagnosis.ts")).diagnoseSqlite(dbFile),
 };

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { randomNumbers } from "../../../test/support/random.ts";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import type { TickRow } from "../contract.ts";
-import { SqliteWriter } from "./sqlite-writer.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
+import { SqliteWriter } from "./writer.ts";
 
 const tick = (price: number): StoredTick => ({ price, size: 1, ask_price: null, ask_size: null });
 

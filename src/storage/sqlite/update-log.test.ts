@@ -11,9 +11,9 @@ import { newestOf } from "../../../test/support/snapshots.ts";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import type { Save, SaveOutcome } from "../contract.ts";
 import { kindsAfter } from "../model/kinds.ts";
+import { SqliteReader } from "./reader.ts";
 import { inspectSchema, SchemaError } from "./schema.ts";
-import { SqliteReader } from "./sqlite-reader.ts";
-import { SqliteWriter } from "./sqlite-writer.ts";
+import { SqliteWriter } from "./writer.ts";
 
 const MIB = 1024 * 1024;
 const LOG_TABLES = ["update_log", "update_log_index", "update_positions", "update_log_state"];

@@ -8,10 +8,10 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { UserSqlEngine, UserSqlOutcome } from "../user-sql-contract.ts";
-import { SqliteWriter } from "./sqlite-writer.ts";
 import { createSqliteUserSql } from "./user-sql.ts";
 import { StatementCheck, type StatementKind } from "./user-sql-check.ts";
 import { readStatement } from "./user-sql-statement.ts";
+import { SqliteWriter } from "./writer.ts";
 
 const DATA = ["daily_prices", "hourly_prices", "realtime_data"];
 const BOOKS = ["daily_checkpoints", "update_log", "update_log_index", "update_positions", "update_log_state"];

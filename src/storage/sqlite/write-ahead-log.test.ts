@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { tempDir } from "../../../test/support/temp-dir.ts";
 import type { Save } from "../contract.ts";
 import { EpochWitness } from "../epoch-witness.ts";
-import { SqliteWriter } from "./sqlite-writer.ts";
 import { setForeignLogAside } from "./write-ahead-log.ts";
+import { SqliteWriter } from "./writer.ts";
 
 const PAGE_BYTES = 4_096;
 const SAVES = 10;

@@ -3,10 +3,10 @@ import { parseUpstream } from "../../config/upstream-url.ts";
 import type { WorkerContext, WorkerParts } from "../engine.ts";
 import { PARSED_BYTES_MAX } from "./answer-body.ts";
 import { askNewer } from "./commands.ts";
-import { RemoteReader } from "./remote-reader.ts";
-import { RemoteSaves } from "./remote-saves.ts";
+import { RemoteReader } from "./reader.ts";
 import { runRemoteSql } from "./remote-sql.ts";
 import { RemoteUpdates } from "./remote-updates.ts";
+import { RemoteSaves } from "./saves.ts";
 import { Upstream } from "./upstream.ts";
 
 /**

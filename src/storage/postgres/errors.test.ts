@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { SQL } from "bun";
 import { RequestError } from "../../protocol/errors.ts";
-import { failureOf, isServerState, requestErrorOf } from "./postgres-errors.ts";
+import { failureOf, isServerState, requestErrorOf } from "./errors.ts";
 
 function postgresError(code: string, message = "why"): Error {
   return new SQL.PostgresError(message, { code: "ERR_POSTGRES_SERVER_ERROR", errno: code } as never);

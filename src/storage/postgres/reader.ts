@@ -14,12 +14,12 @@ import {
 } from "../model/kinds.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
+import { isUnknownToDatabase } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
-import { isUnknownToDatabase } from "./postgres-errors.ts";
-import { PostgresUpdates } from "./postgres-updates.ts";
 import { readWithRetry, runRead } from "./read.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
 import { asInstant, columnSql, dayStart, isSeries, SQL_TYPES, stampParam, utcText } from "./sql-text.ts";
+import { PostgresUpdates } from "./updates.ts";
 
 /** An answer of more rows streams through a cursor, in chunks of so many. */
 const CHUNK_ROWS = 1_000;

@@ -15,7 +15,7 @@ import { type Page, pageSql, RowStream, readPage } from "./row-stream.ts";
 import { TABLES } from "./schema.ts";
 import type { Param } from "./session.ts";
 import type { UpdateLog } from "./update-log.ts";
-import { DuckDbUpdates } from "./update-reads.ts";
+import { DuckDbUpdates } from "./updates.ts";
 
 const SMALL_ROWS_MAX = 1_000;
 /** The oldest and newest stamps that a client can ask for. */

@@ -10,8 +10,8 @@ import type {
   UpdateReader,
 } from "../update-contract.ts";
 import { distinctSql } from "./distinct-values.ts";
+import { failureOf } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf } from "./postgres-errors.ts";
 import { runRead } from "./read.ts";
 import { columnSql, rowCells, storedRow } from "./sql-text.ts";
 

@@ -17,21 +17,21 @@ import {
 } from "./connection.ts";
 import { wholeNumberColumns } from "./counts.ts";
 import { DatabaseWatch, WATCH_PAUSE_MS } from "./database-watch.ts";
+import { type FailureKind, failureOf, unlessRefused } from "./errors.ts";
 import { findForeignParts } from "./foreign-parts.ts";
 import { LogTrimmer, TRIM_PAUSE_MS } from "./log-trimmer.ts";
 import { adviceOnOpening } from "./opening-advice.ts";
 import { findSearchPaths, type SearchPaths } from "./own-names.ts";
 import { type PoolLimits, PostgresPool } from "./pool.ts";
-import { type FailureKind, failureOf, unlessRefused } from "./postgres-errors.ts";
-import { PostgresReader } from "./postgres-reader.ts";
-import { PostgresTransfer } from "./postgres-transfer.ts";
-import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./postgres-writer.ts";
+import { PostgresReader } from "./reader.ts";
 import { accepts, requireAbilities, versionOf } from "./requirements.ts";
 import { findExcessRights } from "./role-rights.ts";
 import { prepareSchema } from "./schema.ts";
 import { TableGuard, type TableState } from "./table-guard.ts";
 import { hasAdvisoryLocks } from "./ticker-locks.ts";
+import { PostgresTransfer } from "./transfer.ts";
 import { PostgresUserSql } from "./user-sql.ts";
+import { CHECK_NOW_SQL, PostgresWriter, type WriterCapabilities } from "./writer.ts";
 
 /** How long a start waits for a database that is away, and the pause between tries. */
 const START_WAIT_MS = 15_000;

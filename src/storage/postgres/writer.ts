@@ -23,7 +23,6 @@ import { rowRefused, tablesUnusable } from "../save-refusals.ts";
 import { ColumnRows } from "./column-rows.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { notWidened, tooNarrow, wholeNumberColumns, widenCounts } from "./counts.ts";
-import type { PostgresPool } from "./pool.ts";
 import {
   failureOf,
   isLockHeld,
@@ -31,7 +30,8 @@ import {
   isWorthRepeating,
   requestErrorOf,
   UNUSABLE,
-} from "./postgres-errors.ts";
+} from "./errors.ts";
+import type { PostgresPool } from "./pool.ts";
 import { runRead } from "./read.ts";
 import { saveRows } from "./row-store.ts";
 import { asInstant, isStorable } from "./sql-text.ts";

@@ -5,8 +5,8 @@ import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
 import type { DatabaseSettings, HeldDatabase } from "../engine.ts";
 import { lockDatabaseFile } from "./file-lock.ts";
-import { SqliteTransfer } from "./sqlite-transfer.ts";
-import { SqliteWriter } from "./sqlite-writer.ts";
+import { SqliteTransfer } from "./transfer.ts";
+import { SqliteWriter } from "./writer.ts";
 
 /** @throws Error Another server has the file, or it can't be opened or upgraded. */
 export function openSqlite(settings: DatabaseSettings): HeldDatabase & { writer: SqliteWriter } {

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { SaveTicks, TickRow } from "../contract.ts";
-import { openRemoteTransfer } from "./remote-transfer.ts";
+import { openRemoteTransfer } from "./transfer.ts";
 
 interface Params {
   data: { seq: number }[];

@@ -9,12 +9,12 @@ import type { HeldDatabase } from "../engine.ts";
 import { EpochWitness } from "../epoch-witness.ts";
 import type { InterruptibleSql } from "../user-sql-contract.ts";
 import { DuckDbFile, type DuckDbOptions } from "./duckdb-file.ts";
-import { DuckDbReader } from "./duckdb-reader.ts";
-import { DuckDbTransfer } from "./duckdb-transfer.ts";
-import { DuckDbWriter } from "./duckdb-writer.ts";
+import { DuckDbReader } from "./reader.ts";
+import { DuckDbTransfer } from "./transfer.ts";
 import { UpdateLog } from "./update-log.ts";
 import { DuckDbUserSql } from "./user-sql.ts";
 import { checkpointsOfOpen, setForeignLogAside } from "./write-ahead-log.ts";
+import { DuckDbWriter } from "./writer.ts";
 
 export type { DuckDbOptions } from "./duckdb-file.ts";
 

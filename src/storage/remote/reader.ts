@@ -12,7 +12,7 @@ import { type KindName, kindOf, partName } from "../model/kinds.ts";
 import { readRows } from "./answers.ts";
 import { askNewer, isPrice, memberOf, READ, readObject, readRequest, textsOf } from "./commands.ts";
 import { LatestPrices } from "./latest-prices.ts";
-import { RemoteUpdateReader } from "./remote-update-reader.ts";
+import { RemoteUpdateReader } from "./updates.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** Commands that answer `{member: {ticker: number or null}}`. */

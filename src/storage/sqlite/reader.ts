@@ -21,7 +21,7 @@ import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
 import { asUnavailable, ReadingConnection } from "./reading-connection.ts";
-import { SqliteUpdates } from "./sqlite-updates.ts";
+import { SqliteUpdates } from "./updates.ts";
 
 /**
  * Reading and encoding so many rows takes about 2 ms. No read holds up other clients for longer.

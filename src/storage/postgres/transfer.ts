@@ -9,8 +9,8 @@ import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.
 import { walkPages } from "../transfer-rows.ts";
 import { ColumnReader } from "./columns.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
+import { failureOf, requestErrorOf } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
-import { failureOf, requestErrorOf } from "./postgres-errors.ts";
 import { columnSql, isSeries, rowCells, SQL_TYPES, stampParam, storedRow } from "./sql-text.ts";
 
 /** Rows of one page, about 1 MB. */

@@ -11,7 +11,7 @@ import type { RowRange, Save, SaveOutcome, TransferReader } from "../contract.ts
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { readColumns } from "./columns.ts";
-import { RemoteReader } from "./remote-reader.ts";
+import { RemoteReader } from "./reader.ts";
 import { TransferSaves } from "./transfer-saves.ts";
 import { Upstream } from "./upstream.ts";
 import { walkAnswers } from "./walk-answers.ts";
