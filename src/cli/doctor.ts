@@ -4,7 +4,7 @@
  * it can't start. docs/doctor.md promises every line.
  */
 import { existsSync } from "node:fs";
-import { tryBus } from "../bus/bus.ts";
+import { tryBus } from "../bus/open-bus.ts";
 import { redact } from "../config/redact.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import type { Finding } from "../storage/diagnosis.ts";

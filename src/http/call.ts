@@ -1,6 +1,6 @@
 /** A request on its way through the router. Each request makes one, so it looks things up late. */
 import type { Server } from "bun";
-import type { AnySocketData, RouterOptions } from "./router.ts";
+import type { AnySocketData, RouterOptions } from "./router-options.ts";
 
 export class Call {
   readonly request: Request;

@@ -8,7 +8,7 @@ import { messageOf } from "../protocol/message-of.ts";
 import { readSaveId, SAVE_ID_HEADER } from "../protocol/save-id.ts";
 import type { Call } from "./call.ts";
 import { readBody } from "./request-body.ts";
-import type { RouterOptions } from "./router.ts";
+import type { RouterOptions } from "./router-options.ts";
 
 /** An error shows this many characters of an unknown command. */
 const COMMAND_SHOWN_MAX = 100;

@@ -1,25 +1,16 @@
 /** From request to response: guards, routes, the status of errors, the access log. */
 import type { Server } from "bun";
-import type { CommandContext } from "../commands/context.ts";
 import { show } from "../commands/params.ts";
-import type { MemoryWatch } from "../memory/memory-watch.ts";
 import type { AccessLogger } from "../observe/access-log.ts";
-import { type Counters, countAnswer } from "../observe/counters.ts";
-import type { Logger } from "../observe/log.ts";
+import { countAnswer } from "../observe/counters.ts";
 import { STATUS } from "../protocol/codes.ts";
 import { forbidden, RequestError } from "../protocol/errors.ts";
-import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
-import type { SocketData, Sockets } from "../websocket/sockets.ts";
 import { Turns } from "../websocket/turns.ts";
-import type { AnswerSpool } from "./answer-spool.ts";
-import type { Bodies } from "./bodies.ts";
 import { Call } from "./call.ts";
-import type { HealthOptions } from "./health.ts";
 import type { HostGuard } from "./host-guard.ts";
 import { bodyBytes, errorResponse, jsonResponse } from "./responses.ts";
+import type { AnySocketData, RouterOptions } from "./router-options.ts";
 import { ROUTES, type Route } from "./routes.ts";
-import type { StatsOptions } from "./stats.ts";
-import type { WholeAnswers } from "./whole-answers.ts";
 
 /** A look at every round of the event loop would take 4 % of the time. */
 const REQUESTS_PER_LOOK = 64;
@@ -31,34 +22,6 @@ const STATIC_ENDING = /\.(js|css|ico|png|jpg|jpeg|gif)$/;
 /** For an unknown path: an unusual method gets 405 before the path gets 404. */
 const USUAL_METHODS = ["GET", "HEAD", "POST"];
 
-export interface RouterOptions {
-  context: CommandContext;
-  guard: HostGuard;
-  sockets: Sockets;
-  replays: ReplaySockets;
-  health: HealthOptions;
-  stats: StatsOptions;
-  counters: Counters;
-  log: Logger;
-  accessLog: AccessLogger;
-  maxBodyBytes: number;
-  spool: AnswerSpool;
-  wholeAnswers: WholeAnswers;
-  memory: Pick<MemoryWatch, "admit">;
-  /** --sql-timeout is longer than Bun's idle limit of connections. */
-  sqlOutlastsIdleLimit: boolean;
-  isDraining(): boolean;
-  descriptors: DescriptorState;
-  bodies: Bodies;
-}
-
-/** See worker/descriptor-guard.ts. */
-export interface DescriptorState {
-  isShort(): boolean;
-  hasNoneForSocket(): boolean;
-}
-
-export type AnySocketData = SocketData | ReplaySocketData;
 type Handler = (request: Request, server: Server<AnySocketData>) => Promise<Response | undefined>;
 
 const BY_PATH = new Map(ROUTES.flatMap((route) => route.paths.map((path) => [path, route] as const)));

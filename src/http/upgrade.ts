@@ -5,7 +5,7 @@ import { badRequest, forbidden, unavailable } from "../protocol/errors.ts";
 import type { ReplaySockets } from "../websocket/replay-sockets.ts";
 import type { Sockets } from "../websocket/sockets.ts";
 import { jsonResponse } from "./responses.ts";
-import type { AnySocketData, RouterOptions } from "./router.ts";
+import type { AnySocketData, RouterOptions } from "./router-options.ts";
 
 interface UpgradeOptions extends Pick<RouterOptions, "guard" | "isDraining" | "descriptors" | "memory"> {
   path: string;

@@ -45,6 +45,10 @@ export function isObject(value: unknown): value is JsonRecord {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+export function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
 /** Members under their lower-case names: clients write `Close` as well as `close`. */
 export function foldNames(record: JsonRecord): JsonRecord {
   for (const name in record) {

@@ -3,7 +3,7 @@
  * With `--workers 1` and no database of its own it runs in the server's process.
  */
 
-import { openBus } from "../bus/bus.ts";
+import { openBus } from "../bus/open-bus.ts";
 import { importSample } from "../cli/import/sample.ts";
 import type { Settings } from "../config/settings.ts";
 import { type Hub, type HubOptions, startHub } from "../hub/hub.ts";

@@ -11,8 +11,8 @@ import { turn } from "../time/pauses.ts";
 import { ClientRequests, type RequestingClient } from "./client-requests.ts";
 import type { Handshake } from "./live-request.ts";
 import type { QueuedBytes } from "./request-queue.ts";
-import type { SocketData } from "./sockets.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
+import type { TokenBucket } from "./token-bucket.ts";
 import type { Turns } from "./turns.ts";
 import { WaitingUpdates } from "./waiting-updates.ts";
 import { WatchList } from "./watch-list.ts";
@@ -39,6 +39,22 @@ export interface LiveClientOptions {
   /** Called when a message met an unexpected error. */
   onFailed(error: unknown): void;
   warn(message: string): void;
+}
+
+export interface SocketData {
+  handshake: Handshake;
+  /** Kept here, since Bun has forgotten it when the socket closes. */
+  address: string;
+  client: LiveClient | null;
+  rate: TokenBucket;
+  heardMs: number;
+  pingedMs: number;
+  /** Since when it has read nothing of what waits; 0 when nothing waits. */
+  stalledMs: number;
+  /** Bytes in Bun's buffer at the last sweep. */
+  backlog: number;
+  /** When it was told to go; 0 before. */
+  closingMs: number;
 }
 
 export class LiveClient implements Subscriber, RequestingClient {

@@ -10,12 +10,11 @@ import { badRequest } from "../protocol/errors.ts";
 import { SYMBOL_REQUIRED } from "../protocol/frames.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import type { Addresses } from "./addresses.ts";
-import { LiveClient } from "./live-client.ts";
-import { type Handshake, readHandshake } from "./live-request.ts";
+import { LiveClient, type SocketData } from "./live-client.ts";
+import { readHandshake } from "./live-request.ts";
 import { messageCost, messageRate, tooManyMessages } from "./message-rate.ts";
 import { QueuedBytes } from "./request-queue.ts";
 import type { SubscriptionQuota } from "./subscription-quota.ts";
-import type { TokenBucket } from "./token-bucket.ts";
 import { Turns } from "./turns.ts";
 import { tooMany } from "./watch-list.ts";
 
@@ -50,22 +49,6 @@ const SWEEP_MS = 1_000;
 const BACKLOG_TOTAL_BYTES_MAX = 256 * 1024 * 1024;
 const PING_MS = 30_000;
 const SILENCE_MAX_MS = 75_000;
-
-export interface SocketData {
-  handshake: Handshake;
-  /** Kept here, since Bun has forgotten it when the socket closes. */
-  address: string;
-  client: LiveClient | null;
-  rate: TokenBucket;
-  heardMs: number;
-  pingedMs: number;
-  /** Since when it has read nothing of what waits; 0 when nothing waits. */
-  stalledMs: number;
-  /** Bytes in Bun's buffer at the last sweep. */
-  backlog: number;
-  /** When it was told to go; 0 before. */
-  closingMs: number;
-}
 
 type Socket = ServerWebSocket<SocketData>;
 

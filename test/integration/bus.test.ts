@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { tryBus } from "../../src/bus/bus.ts";
+import { tryBus } from "../../src/bus/open-bus.ts";
 import type { BrokerProcess } from "../support/broker-process.ts";
 import { listenToBus, quoteUpdate } from "../support/bus-listener.ts";
 import { NATS_SERVER, startNatsServer } from "../support/nats-server.ts";

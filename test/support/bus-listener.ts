@@ -1,5 +1,6 @@
 /** One server's side of a bus, which notes what it is told. */
-import { type Bus, type BusUpdate, openBus, type ReceivedUpdate } from "../../src/bus/bus.ts";
+import type { Bus, BusUpdate, ReceivedUpdate } from "../../src/bus/bus.ts";
+import { openBus } from "../../src/bus/open-bus.ts";
 
 export interface BusListener extends AsyncDisposable {
   readonly bus: Bus;

@@ -19,9 +19,10 @@ import {
 import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { TABLE_NAMES } from "../model/kinds.ts";
+import { isOpenElsewhere } from "./errors.ts";
 import { MAGIC, MAGIC_OFFSET } from "./file-format.ts";
 import { describeForeign } from "./own-objects.ts";
-import { isOpenElsewhere, openReadOnly } from "./read-only-file.ts";
+import { openReadOnly } from "./read-only-file.ts";
 import { inspectSchema, SCHEMA_VERSION, type SchemaState, TABLES, texts } from "./schema.ts";
 import type { Session } from "./session.ts";
 

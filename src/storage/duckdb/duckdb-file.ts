@@ -9,11 +9,10 @@ import { messageOf } from "../../protocol/message-of.ts";
 import { DatabaseGoneError } from "../contract.ts";
 import { OpenedFile } from "../opened-file.ts";
 import { DiskRoom } from "./disk-room.ts";
-import { isFatal } from "./errors.ts";
+import { explain, isFatal } from "./errors.ts";
 import { DUCKDB_FORMAT } from "./file-format.ts";
 import { type OwnNames, ownNames } from "./own-names.ts";
 import { describeForeign } from "./own-objects.ts";
-import { isOpenElsewhere } from "./read-only-file.ts";
 import { type CountTypes, prepareSchema, readCountTypes } from "./schema.ts";
 import { Session } from "./session.ts";
 import { Turns } from "./turns.ts";
@@ -284,11 +283,4 @@ function claim(path: string): () => void {
 /** DuckDB takes an empty file for a damaged one. */
 function removeEmptyFile(path: string): void {
   if (existsSync(path) && statSync(path).size === 0 && !existsSync(`${path}.wal`)) unlinkSync(path);
-}
-
-export function explain(error: unknown): string {
-  const message = messageOf(error);
-  return isOpenElsewhere(error)
-    ? `another process has it open; use that server's address, or stop it first (${message.split("\n")[0]})`
-    : message;
 }

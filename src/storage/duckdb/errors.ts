@@ -55,3 +55,14 @@ export function wordsOf(error: unknown): { message: string; rest: string | null 
     rest: tail === "" ? null : tail,
   };
 }
+
+export function isOpenElsewhere(error: unknown): boolean {
+  return /Could not set lock/i.test(messageOf(error));
+}
+
+export function explain(error: unknown): string {
+  const message = messageOf(error);
+  return isOpenElsewhere(error)
+    ? `another process has it open; use that server's address, or stop it first (${message.split("\n")[0]})`
+    : message;
+}

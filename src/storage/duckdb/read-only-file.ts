@@ -1,9 +1,8 @@
 /** Opens a DuckDB file without changing it or anything beside it. */
 import { existsSync, statSync } from "node:fs";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { messageOf } from "../../protocol/message-of.ts";
 import type { TransferReader } from "../contract.ts";
-import { explain } from "./duckdb-file.ts";
+import { explain } from "./errors.ts";
 import { ownNames } from "./own-names.ts";
 import { Session } from "./session.ts";
 import { DuckDbTransfer } from "./transfer.ts";
@@ -66,8 +65,4 @@ export async function openDuckDbToRead(dbFile: string): Promise<TransferReader |
   } catch (error) {
     throw new Error(`cannot read ${dbFile}: ${explain(error)}`, { cause: error });
   }
-}
-
-export function isOpenElsewhere(error: unknown): boolean {
-  return /Could not set lock/i.test(messageOf(error));
 }

@@ -2,7 +2,7 @@
 import { STATUS } from "../../protocol/codes.ts";
 import { hasStatus, type RequestError, unavailable, wrongUpstream } from "../../protocol/errors.ts";
 import { parseExactIntegers } from "../../protocol/exact-integers.ts";
-import type { JsonRecord } from "../../protocol/json.ts";
+import { isText, type JsonRecord } from "../../protocol/json.ts";
 import { readJsonObject } from "./answer-body.ts";
 import type { Upstream, UpstreamAnswer, UpstreamRequest } from "./upstream.ts";
 
@@ -66,7 +66,6 @@ export function textsOf(answer: JsonRecord, member: string, what: string): strin
   return memberOf(answer, member, isTexts, what);
 }
 
-export const isText = (value: unknown): value is string => typeof value === "string";
 export const isPosition = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
 export const isPrice = (value: unknown): value is number | null =>

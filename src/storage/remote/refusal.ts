@@ -2,9 +2,8 @@
 import { redact } from "../../config/redact.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { RequestError, wrongUpstream } from "../../protocol/errors.ts";
-import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import { isObject, isText, type JsonRecord } from "../../protocol/json.ts";
 import { readAll, readBeginning, SHORT_BYTES_MAX } from "./answer-body.ts";
-import { isText } from "./commands.ts";
 
 const TEXT_SHOWN_MAX = 200;
 /** Statuses with which `Retry-After` goes on to the client. */

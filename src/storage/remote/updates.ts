@@ -1,6 +1,6 @@
 /** Asks the upstream for positions and updates: this server has none of its own. */
 import { wrongUpstream } from "../../protocol/errors.ts";
-import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import { isObject, isText, type JsonRecord } from "../../protocol/json.ts";
 import { turn } from "../../time/pauses.ts";
 import { TransferRowError } from "../contract.ts";
 import { barSeries, type KindName } from "../model/kinds.ts";
@@ -12,7 +12,7 @@ import type {
   UpdateLimit,
   UpdateReader,
 } from "../update-contract.ts";
-import { askNewer, isPosition, isText, memberOf, readExactObject } from "./commands.ts";
+import { askNewer, isPosition, memberOf, readExactObject } from "./commands.ts";
 import type { Upstream } from "./upstream.ts";
 import { toRow } from "./wire-rows.ts";
 

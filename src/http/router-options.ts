@@ -1,0 +1,44 @@
+/** What the worker gives the router, and the data of its sockets. */
+import type { CommandContext } from "../commands/context.ts";
+import type { MemoryWatch } from "../memory/memory-watch.ts";
+import type { AccessLogger } from "../observe/access-log.ts";
+import type { Counters } from "../observe/counters.ts";
+import type { Logger } from "../observe/log.ts";
+import type { SocketData } from "../websocket/live-client.ts";
+import type { ReplaySocketData, ReplaySockets } from "../websocket/replay-sockets.ts";
+import type { Sockets } from "../websocket/sockets.ts";
+import type { AnswerSpool } from "./answer-spool.ts";
+import type { Bodies } from "./bodies.ts";
+import type { HealthOptions } from "./health.ts";
+import type { HostGuard } from "./host-guard.ts";
+import type { StatsOptions } from "./stats.ts";
+import type { WholeAnswers } from "./whole-answers.ts";
+
+export interface RouterOptions {
+  context: CommandContext;
+  guard: HostGuard;
+  sockets: Sockets;
+  replays: ReplaySockets;
+  health: HealthOptions;
+  stats: StatsOptions;
+  counters: Counters;
+  log: Logger;
+  accessLog: AccessLogger;
+  maxBodyBytes: number;
+  spool: AnswerSpool;
+  wholeAnswers: WholeAnswers;
+  memory: Pick<MemoryWatch, "admit">;
+  /** --sql-timeout is longer than Bun's idle limit of connections. */
+  sqlOutlastsIdleLimit: boolean;
+  isDraining(): boolean;
+  descriptors: DescriptorState;
+  bodies: Bodies;
+}
+
+/** See worker/descriptor-guard.ts. */
+interface DescriptorState {
+  isShort(): boolean;
+  hasNoneForSocket(): boolean;
+}
+
+export type AnySocketData = SocketData | ReplaySocketData;
