@@ -1,5 +1,6 @@
 /**
- * Fails when a folder of src/ imports from a folder below it: the order is that of ARCHITECTURE.md.
+ * Fails when a folder of src/ imports from a folder below it, or files import each other in a
+ * circle. The order is that of ARCHITECTURE.md.
  */
 
 import { existsSync } from "node:fs";
@@ -27,32 +28,48 @@ const ORDER = [
   "cli",
   "roles",
 ];
-/** control.ts names the Settings type only. */
-const ALLOWED_UPWARD = new Set(["protocol->config"]);
+/** Files whose types need each other. Every other circle of imports is an error. */
+const CIRCLES = ["stream/channel.ts", "stream/subscriber.ts", "stream/subscription.ts"];
 
 const src = join(import.meta.dir, "..", "src");
 /** A folder of storage with an engine of its own. */
 const isEngine = (part: string): boolean => existsSync(join(src, "storage", part, "engine.ts"));
 
 const wrong: string[] = [];
+/** The files that each file imports. */
+const imports = new Map<string, string[]>();
 for (const path of new Glob("**/*.ts").scanSync(src)) {
   const folder = path.split(sep)[0]!;
   if (!path.includes(sep)) continue; // main.ts picks a role
+  imports.set(path, []);
   const rank = ORDER.indexOf(folder);
   if (rank < 0) wrong.push(`${path}: folder ${folder} is not in the order`);
   const text = await Bun.file(join(src, path)).text();
   for (const match of text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)) {
-    const target = relative(src, join(src, dirname(path), match[1]!)).split(sep)[0]!;
+    const imported = relative(src, join(src, dirname(path), match[1]!));
+    imports.get(path)!.push(imported);
+    const target = imported.split(sep)[0]!;
     const targetRank = ORDER.indexOf(target);
     const part = /\/storage\/([^/]+)\//.exec(match[1]!)?.[1];
     const engine = part !== undefined && folder !== "storage" && isEngine(part);
-    if (targetRank > rank && !ALLOWED_UPWARD.has(`${folder}->${target}`))
-      wrong.push(`${path} imports ${match[1]}`);
+    if (targetRank > rank) wrong.push(`${path} imports ${match[1]}`);
     if (engine && !path.endsWith(".test.ts")) wrong.push(`${path} names an engine: ${match[1]}`);
   }
 }
+for (const path of imports.keys())
+  if (!CIRCLES.includes(path) && isReached(path, path)) wrong.push(`${path} is part of a circle of imports`);
 for (const line of wrong) console.error(line);
 console.log(
   wrong.length === 0 ? "imports: every folder imports only from above" : `imports: ${wrong.length} wrong`,
 );
 process.exit(wrong.length === 0 ? 0 : 1);
+
+function isReached(goal: string, from: string, seen = new Set<string>()): boolean {
+  for (const next of imports.get(from) ?? []) {
+    if (next === goal) return true;
+    if (seen.has(next)) continue;
+    seen.add(next);
+    if (isReached(goal, next, seen)) return true;
+  }
+  return false;
+}

@@ -5,8 +5,8 @@
 
 import { dropDotEnv } from "./config/own-environment.ts";
 import type { ParsedSettings } from "./config/settings.ts";
-import { USAGE_EXIT } from "./protocol/control.ts";
 import { ownCommand } from "./protocol/own-command.ts";
+import { USAGE_EXIT } from "./supervisor/control.ts";
 
 const [first = "serve", ...rest] = process.argv.slice(2);
 const [subcommand, argv] = first.startsWith("-") ? ["serve", [first, ...rest]] : [first, rest];

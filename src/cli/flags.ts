@@ -4,7 +4,7 @@ import { type Flag, readCommandLine, strayArgument } from "../config/command-lin
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
 import { parseBound, type StampType, TimestampError } from "../market/timestamp.ts";
-import { USAGE_EXIT } from "../protocol/control.ts";
+import { USAGE_EXIT } from "../supervisor/control.ts";
 
 type Parsed<F extends Record<string, Flag>> = ReturnType<
   typeof parseArgs<{ allowPositionals: true; options: F }>

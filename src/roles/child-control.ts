@@ -1,6 +1,7 @@
-/** The child's side of the supervisor's IPC channel, see protocol/control.ts. */
+/** The child's side of the supervisor's IPC channel, see supervisor/control.ts. */
 import { version } from "../../package.json" with { type: "json" };
 import { useFileMode } from "../config/file-mode.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import {
   BOOT_FAILURE_EXIT,
   CHILD_BRIEF_ENV,
@@ -8,8 +9,7 @@ import {
   type ToChild,
   type ToSupervisor,
   USAGE_EXIT,
-} from "../protocol/control.ts";
-import { messageOf } from "../protocol/message-of.ts";
+} from "../supervisor/control.ts";
 
 /** Ends the process when it was not started by the server. */
 export function readBrief(): ChildBrief {

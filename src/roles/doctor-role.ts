@@ -1,7 +1,7 @@
 /** Looks at a database for `doctor`, and prints each step as one line of JSON. */
 import { writeSync } from "node:fs";
-import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../protocol/control.ts";
 import { describeDatabase } from "../storage/engines.ts";
+import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../supervisor/control.ts";
 
 const STANDARD_OUTPUT = 1;
 

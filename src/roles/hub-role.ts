@@ -8,10 +8,10 @@ import { importSample } from "../cli/import/sample.ts";
 import type { Settings } from "../config/settings.ts";
 import { type Hub, type HubOptions, startHub } from "../hub/hub.ts";
 import type { LogLines } from "../observe/log.ts";
-import type { ChildBrief } from "../protocol/control.ts";
 import { unavailable } from "../protocol/errors.ts";
 import { type Engine, type HeldDatabase, isOpenInHub } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
+import type { ChildBrief } from "../supervisor/control.ts";
 
 /** After --sql-timeout and this, the worker has killed the runner that writes. */
 const LEASE_SLACK_MS = 10_000;

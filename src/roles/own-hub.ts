@@ -2,8 +2,8 @@
 import type { Settings } from "../config/settings.ts";
 import { describeHang, readProgress } from "../hub/writer-note.ts";
 import type { Logger } from "../observe/log.ts";
-import type { ChildBrief } from "../protocol/control.ts";
 import { BootError, Child } from "../supervisor/child.ts";
+import type { ChildBrief } from "../supervisor/control.ts";
 import { endChild, hubDrainMs } from "../supervisor/end-child.ts";
 import { watchLiveness } from "../supervisor/liveness.ts";
 import { Slot } from "../supervisor/slot.ts";

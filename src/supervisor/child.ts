@@ -1,5 +1,7 @@
 /** A child process: its start, its messages and its end. */
 import { constants } from "node:os";
+import { messageOf } from "../protocol/message-of.ts";
+import { checkInstalled, ownCommand } from "../protocol/own-command.ts";
 import {
   BOOT_FAILURE_EXIT,
   CHILD_BRIEF_ENV,
@@ -7,9 +9,7 @@ import {
   type ToChild,
   type ToSupervisor,
   WORK_POOL_THREADS,
-} from "../protocol/control.ts";
-import { messageOf } from "../protocol/message-of.ts";
-import { checkInstalled, ownCommand } from "../protocol/own-command.ts";
+} from "./control.ts";
 import { type Env, NOTIFY_ENV } from "./systemd.ts";
 
 /** A worker opens connections and a port. A slower one hangs. */

@@ -3,8 +3,8 @@
  * one, can take any time, and only the end of the process stops it.
  */
 import { redact } from "../../config/redact.ts";
-import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../../protocol/control.ts";
 import type { DiagnosisStep, Finding } from "../../storage/diagnosis.ts";
+import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../../supervisor/control.ts";
 import { within } from "../../time/within.ts";
 
 /** SIGKILL needs no longer, unless the disk is gone. */

@@ -58,6 +58,11 @@ const TRANSACTION_MS = 200;
 const PROGRESS_ROWS = 100;
 /** Of the file's companions, the first: what a commit writes to. */
 const WAL = 1;
+/** The key is named, so that an index of the user's own is a constraint, not a taken key. */
+const TICK_INSERT = `INSERT INTO realtime_data
+  (ticker, type, timestamp, price, size, ask_price, ask_size, seq, write_timestamp)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ticker, type, timestamp, seq) DO`;
+const OF_STAMP = "FROM realtime_data WHERE ticker = ? AND type = ? AND timestamp = ?";
 type Params = SQLQueryBindings[];
 
 export class SqliteWriter implements StockWriter {
@@ -140,20 +145,13 @@ export class SqliteWriter implements StockWriter {
     this.#schemaVersionOf = this.#db.prepare<{ schema_version: number }, []>("PRAGMA schema_version");
     this.#exists = byKind((kind) => prepare(existsSql(kind)));
     this.#upsert = byKind((kind) => prepare(upsertSql(kind)));
-    const tickColumns =
-      "INSERT INTO realtime_data (ticker, type, timestamp, price, size, ask_price, ask_size, seq, write_timestamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    // The key is named, so that an index of the user's own is a constraint, not a taken key.
-    const keyTaken = "ON CONFLICT (ticker, type, timestamp, seq) DO";
-    this.#tickInsert = prepare(`${tickColumns} ${keyTaken} NOTHING`);
-    this.#tickReplace =
-      prepare(`${tickColumns} ${keyTaken} UPDATE SET price = excluded.price, size = excluded.size,
-      ask_price = excluded.ask_price, ask_size = excluded.ask_size, write_timestamp = excluded.write_timestamp`);
-    this.#tickAt = prepare(
-      "SELECT price, size, ask_price, ask_size FROM realtime_data WHERE ticker = ? AND type = ? AND timestamp = ? AND seq = ?",
+    this.#tickInsert = prepare(`${TICK_INSERT} NOTHING`);
+    this.#tickReplace = prepare(
+      `${TICK_INSERT} UPDATE SET price = excluded.price, size = excluded.size,
+      ask_price = excluded.ask_price, ask_size = excluded.ask_size, write_timestamp = excluded.write_timestamp`,
     );
-    this.#ticksOfStamp = prepare(
-      "SELECT seq, price, size, ask_price, ask_size FROM realtime_data WHERE ticker = ? AND type = ? AND timestamp = ? ORDER BY seq",
-    );
+    this.#tickAt = prepare(`SELECT price, size, ask_price, ask_size ${OF_STAMP} AND seq = ?`);
+    this.#ticksOfStamp = prepare(`SELECT seq, price, size, ask_price, ask_size ${OF_STAMP} ORDER BY seq`);
   }
 
   commit(batch: Save[], progress: CommitProgress = UNHEARD_PROGRESS): (SaveOutcome | null)[] {
