@@ -1,7 +1,7 @@
 import { parseCalendarDate, parseTimestamp, toHourly } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { barsFrame } from "../protocol/frames.ts";
-import { foldNames, type JsonRecord } from "../protocol/json.ts";
+import { foldNames, isObject, type JsonRecord } from "../protocol/json.ts";
 import type { OnDuplicate, SaveRows } from "../storage/contract.ts";
 import { KINDS, type SeriesRow } from "../storage/model/kinds.ts";
 import { commitSave, type PreparedSave } from "./commit-save.ts";
@@ -101,9 +101,7 @@ export function indexName(
     throw badRequest(`index_col: got ${show(indexColumn)}, expected the name of a column`);
   }
   const name = indexColumn === true ? "True" : String(indexColumn);
-  const found = data.some(
-    (record) => typeof record === "object" && record !== null && !Array.isArray(record) && name in record,
-  );
+  const found = data.some((record) => isObject(record) && Object.hasOwn(record, name));
   if (!found) {
     if (data.every((record) => record === null || typeof record === "number")) requireRecords(data);
     throw badRequest(notFound(name.length > COLUMN_SHOWN_MAX ? `${name.slice(0, COLUMN_SHOWN_MAX)}…` : name));

@@ -77,6 +77,14 @@ test("decimal text is its number, and holes are holes", async () => {
   }
 });
 
+test("a name that every object knows is no column", async () => {
+  for (const name of ["constructor", "toString", "__proto__"]) {
+    const params = { ticker: "ODD", index_col: name, data: [{ date: "2024-01-02", close: 1 }] };
+    const { status, body } = await command(server.url, "save_stock_data", params);
+    expect([name, status, body.error]).toEqual([name, 400, `Index column '${name}' not found`]);
+  }
+});
+
 test("every text has a length", async () => {
   const save = {
     ticker: "ODD",
