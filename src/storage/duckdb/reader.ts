@@ -6,6 +6,7 @@
 import type { DuckDBValue } from "@duckdb/node-api";
 import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
 import { type KindName, kindOf } from "../model/kinds.ts";
+import { RowPieces } from "../row-pieces.ts";
 import type { UpdateReader } from "../update-contract.ts";
 import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
@@ -151,7 +152,7 @@ export class DuckDbReader implements StockReader {
       snapshot.release();
       throw error;
     }
-    return { empty: false, chunks: stream };
+    return { empty: false, chunks: new RowPieces(stream) };
   }
 
   async #number(sql: string, params: Param[]): Promise<number | null> {

@@ -1,5 +1,6 @@
 /** Streams the rows of a range as JSON, a page at a time. */
 import type { DuckDBMaterializedResult } from "@duckdb/node-api";
+import type { PiecesSource, RowsPiece } from "../row-pieces.ts";
 import { columnsSql, encodeRows, type RowSource } from "./json-rows.ts";
 import type { Param, Session } from "./session.ts";
 
@@ -86,16 +87,13 @@ export interface RowStreamOptions {
   release(): void;
 }
 
-/** Not a generator: `return()` before the first `next()` would skip `finally` and the release. */
-export class RowStream implements AsyncIterableIterator<string> {
+export class RowStream implements PiecesSource {
   readonly #options: RowStreamOptions;
   #page: Page | null = null;
   /** The next page; its read begins when half of this page is taken. */
   #coming: Promise<Page> | null = null;
   /** The range may have rows beyond the pages asked for. */
   #hasMore = true;
-  #begun = false;
-  #done = false;
 
   constructor(options: RowStreamOptions) {
     this.#options = options;
@@ -106,33 +104,18 @@ export class RowStream implements AsyncIterableIterator<string> {
     await this.#turnPage();
   }
 
-  async next(): Promise<IteratorResult<string>> {
-    if (this.#done) return { done: true, value: undefined };
-    try {
-      if (this.#page!.left * 2 <= this.#page!.pieces) this.#readAhead();
-      if (this.#page!.left === 0 && this.#coming !== null) await this.#turnPage();
-      if (this.#done) return { done: true, value: undefined }; // given up meanwhile
-      const piece = this.#page!.next();
-      if (piece === null) {
-        this.#end();
-        return { done: false, value: "]}" };
-      }
-      const start = this.#begun ? "," : '{"data":[';
-      this.#begun = true;
-      return { done: false, value: start + piece };
-    } catch (error) {
-      this.#end();
-      throw error;
-    }
+  async next(): Promise<RowsPiece> {
+    if (this.#page!.left * 2 <= this.#page!.pieces) this.#readAhead();
+    if (this.#page!.left === 0 && this.#coming !== null) await this.#turnPage();
+    const rows = this.#page!.next();
+    return { rows: rows ?? "", isLast: rows === null };
   }
 
-  async return(): Promise<IteratorResult<string>> {
-    this.#end();
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
+  end(): void {
+    const { release } = this.#options;
+    // The connection works on one call at a time, so a page under way must arrive first.
+    if (this.#coming === null) release();
+    else void this.#coming.catch(() => null).then(release);
   }
 
   #readAhead(): void {
@@ -153,15 +136,5 @@ export class RowStream implements AsyncIterableIterator<string> {
     const page = await this.#coming!;
     this.#coming = null;
     this.#page = page;
-  }
-
-  #end(): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#page = null;
-    const { release } = this.#options;
-    // The connection works on one call at a time, so a page under way must arrive first.
-    if (this.#coming === null) release();
-    else void this.#coming.catch(() => null).then(release);
   }
 }

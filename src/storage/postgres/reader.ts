@@ -12,6 +12,7 @@ import {
   type RowKind,
   seriesColumns,
 } from "../model/kinds.ts";
+import { RowPieces } from "../row-pieces.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { isUnknownToDatabase } from "./errors.ts";
@@ -94,10 +95,10 @@ export class PostgresReader implements StockReader {
     const rows = await this.#run<WireRow>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
     if (rows.length === 0) return { empty: true };
     if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
-    const chunks = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
+    const stream = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
       RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
     );
-    return { empty: false, chunks };
+    return { empty: false, chunks: new RowPieces(stream) };
   }
 
   async newest(query: NewestQuery): Promise<JsonRows> {

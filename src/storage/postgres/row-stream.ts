@@ -2,6 +2,7 @@
  * Streams a large answer through a cursor, from one snapshot. The client's pace decides when the
  * next chunk is read.
  */
+import type { PiecesSource, RowsPiece } from "../row-pieces.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { requestErrorOf } from "./errors.ts";
 import type { Lease } from "./pool.ts";
@@ -20,17 +21,11 @@ export interface RowStreamOptions {
   encode(rows: Row[]): string;
 }
 
-/**
- * A generator would not do: before its first `next()`, `return()` runs no `finally`, and the
- * connection would be lost.
- */
-export class RowStream implements AsyncIterableIterator<string> {
+export class RowStream implements PiecesSource {
   readonly #lease: Lease;
   readonly #options: RowStreamOptions;
   #first: Row[] | null;
-  #begun = false;
   #fetching = false;
-  #done = false;
 
   private constructor(lease: Lease, options: RowStreamOptions, first: Row[]) {
     this.#lease = lease;
@@ -56,36 +51,31 @@ export class RowStream implements AsyncIterableIterator<string> {
     }
   }
 
-  async next(): Promise<IteratorResult<string>> {
-    if (this.#done) return { done: true, value: undefined };
+  async next(): Promise<RowsPiece> {
     const { chunkRows, encode } = this.#options;
     try {
       const chunk = this.#first ?? (await this.#fetch());
       this.#first = null;
-      const rows = encode(chunk).slice(1, -1);
-      const start = this.#begun ? (rows === "" ? "" : ",") : '{"data":[';
-      this.#begun = true;
-      if (chunk.length === chunkRows) return { done: false, value: start + rows };
-      await this.#end();
-      return { done: false, value: `${start}${rows}]}` };
+      return { rows: encode(chunk).slice(1, -1), isLast: chunk.length < chunkRows };
     } catch (error) {
-      this.#done = true;
-      this.#lease.release(true);
       throw requestErrorOf(error, "read");
     }
   }
 
-  async return(): Promise<IteratorResult<string>> {
-    if (this.#fetching) {
-      this.#done = true;
+  async end(failed: boolean): Promise<void> {
+    if (failed || this.#fetching) {
       this.#lease.release(true);
+      return;
     }
-    await this.#end();
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
+    let ended = false;
+    try {
+      await this.#lease.connection.run("COMMIT");
+      ended = true;
+    } catch (error) {
+      throw requestErrorOf(error, "read");
+    } finally {
+      this.#lease.release(!ended);
+    }
   }
 
   async #fetch(): Promise<Row[]> {
@@ -94,18 +84,6 @@ export class RowStream implements AsyncIterableIterator<string> {
       return await fetchChunk(this.#lease.connection, this.#options.chunkRows);
     } finally {
       this.#fetching = false;
-    }
-  }
-
-  async #end(): Promise<void> {
-    if (this.#done) return;
-    this.#done = true;
-    let ended = false;
-    try {
-      await this.#lease.connection.run("COMMIT");
-      ended = true;
-    } finally {
-      this.#lease.release(!ended);
     }
   }
 }

@@ -16,6 +16,7 @@ import {
   TABLE_NAMES,
 } from "../model/kinds.ts";
 import { OpenedFile } from "../opened-file.ts";
+import { type PiecesSource, RowPieces } from "../row-pieces.ts";
 import { WaitingLine } from "../waiting-line.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
@@ -247,10 +248,8 @@ export class SqliteReader implements StockReader {
       statement.finalize();
       this.#checkIn(db);
     };
-    return {
-      empty: false,
-      chunks: new RowStream(first, rows, { toWireRow, release, look: () => this.file.checkForRead() }),
-    };
+    const look = (): void => this.file.checkForRead();
+    return { empty: false, chunks: new RowPieces(piecesOf({ first, rows, toWireRow, release, look })) };
   }
 
   async #checkOut(signal: AbortSignal | undefined): Promise<Database> {
@@ -325,65 +324,29 @@ function take(rows: Iterator<Row>, count: number): Row[] {
   return taken;
 }
 
-/**
- * Not a generator: `return()` on one that has not begun would not run its `finally`, and the
- * connection would stay in use.
- */
-class RowStream implements AsyncIterableIterator<string> {
-  #next: Row[] | null;
-  readonly #rows: IterableIterator<Row>;
-  readonly #toWireRow: (row: Row) => void;
-  readonly #release: () => void;
-  readonly #look: () => void;
-  #begun = false;
-  #done = false;
+interface OpenStream {
+  first: Row[];
+  rows: IterableIterator<Row>;
+  toWireRow(row: Row): void;
+  release(): void;
+  /** Throws when the file can't be read any more. */
+  look(): void;
+}
 
-  /** @param on `look` throws when the file can't be read any more. */
-  constructor(
-    first: Row[],
-    rows: IterableIterator<Row>,
-    on: { toWireRow(row: Row): void; release(): void; look(): void },
-  ) {
-    this.#next = first;
-    this.#rows = rows;
-    this.#toWireRow = on.toWireRow;
-    this.#release = on.release;
-    this.#look = on.look;
-  }
-
-  async next(): Promise<IteratorResult<string>> {
-    if (this.#done) return { done: true, value: undefined };
-    try {
+function piecesOf({ first, rows, toWireRow, release, look }: OpenStream): PiecesSource {
+  let next: Row[] | null = first;
+  return {
+    async next() {
       // A promise that is already settled would come back before any other socket is looked at.
-      if (this.#begun) await new Promise(setImmediate);
-      this.#look();
-      const chunk = this.#next ?? take(this.#rows, CHUNK_ROWS);
-      this.#next = null;
-      const rows = encode(chunk, this.#toWireRow).slice(1, -1);
-      const start = this.#begun ? (rows === "" ? "" : ",") : '{"data":[';
-      this.#begun = true;
-      if (chunk.length === CHUNK_ROWS) return { done: false, value: start + rows };
-      this.#end();
-      return { done: false, value: `${start}${rows}]}` };
-    } catch (error) {
-      this.#end();
-      throw error;
-    }
-  }
-
-  async return(): Promise<IteratorResult<string>> {
-    this.#end();
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  #end(): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#rows.return?.();
-    this.#release();
-  }
+      if (next === null) await new Promise(setImmediate);
+      look();
+      const chunk = next ?? take(rows, CHUNK_ROWS);
+      next = null;
+      return { rows: encode(chunk, toWireRow).slice(1, -1), isLast: chunk.length < CHUNK_ROWS };
+    },
+    end() {
+      rows.return?.();
+      release();
+    },
+  };
 }
