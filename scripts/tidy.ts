@@ -14,10 +14,12 @@ const ROOT = join(import.meta.dir, "..");
 const BASELINE = join(import.meta.dir, "tidy-baseline.json");
 
 const sources = new Map<string, string>();
-const patterns = ["{src,test,bench,soak,torture,scripts}/**/*.ts", "*.md", "{docs,sample,test}/**/*.md"];
+const patterns = ["{src,test,bench,soak,torture,scripts}/**/*.ts", "*.md", "{docs,sample,test,src}/**/*.md"];
 for (const pattern of patterns) {
-  for (const path of new Glob(pattern).scanSync(ROOT))
-    sources.set(path, await Bun.file(join(ROOT, path)).text());
+  const paths = [...new Glob(pattern).scanSync(ROOT)];
+  // Bun's Glob matches nothing where it doesn't understand a pattern.
+  if (paths.length === 0) throw new Error(`tidy: no file matches ${pattern}`);
+  for (const path of paths) sources.set(path, await Bun.file(join(ROOT, path)).text());
 }
 
 const findings = [
