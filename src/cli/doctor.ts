@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { tryBus } from "../bus/open-bus.ts";
 import { redact } from "../config/redact.ts";
 import { messageOf } from "../protocol/message-of.ts";
-import type { Finding } from "../storage/diagnosis.ts";
+import { type Finding, fail, ok } from "../storage/diagnosis.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { type CheckConsole, openConsole, silentConsole } from "./check/console.ts";
 import { diagnoseInProcess } from "./doctor/database.ts";
@@ -83,15 +83,13 @@ async function* diagnoseBus(url: string, dbFile: string): AsyncGenerator<Finding
   const subject = "bus";
   try {
     const shown = await tryBus({ url, dbFile });
-    yield { level: "ok", subject, finding: `a message went to ${shown} and came back` };
+    yield ok(subject, `a message went to ${shown} and came back`);
   } catch (error) {
-    yield {
-      level: "fail",
+    yield fail(
       subject,
-      finding: messageOf(error),
-      advice:
-        "see that the broker runs and lets this user publish and subscribe; without it the server starts all the same, but updates of other servers come late",
-    };
+      messageOf(error),
+      "see that the broker runs and lets this user publish and subscribe; without it the server starts all the same, but updates of other servers come late",
+    );
   }
 }
 

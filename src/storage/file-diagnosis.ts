@@ -1,9 +1,30 @@
 /** `doctor` on a database file of any engine. */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { findWideFiles } from "../config/file-mode.ts";
-import { type Finding, fail, ok, warning } from "./diagnosis.ts";
+import { type DiagnosisStep, type Finding, fail, ok, warning } from "./diagnosis.ts";
+import { diagnoseFolder, nearestFolder } from "./folder-diagnosis.ts";
 
-export function notThere(path: string): Finding {
+/**
+ * How every diagnosis of a file begins. @param look at a path that is there.
+ * @returns Whether the file can be opened.
+ */
+export function* diagnoseFileFirst(
+  path: string,
+  look: (path: string) => Finding,
+): Generator<DiagnosisStep, boolean> {
+  yield { begin: "file", optional: false };
+  if (!existsSync(path)) {
+    yield notThere(path);
+    yield* diagnoseFolder(nearestFolder(dirname(resolve(path))), 0);
+    return false;
+  }
+  const file = look(path);
+  yield file;
+  return file.level !== "fail";
+}
+
+function notThere(path: string): Finding {
   return warning(
     "file",
     `there is no ${path} yet`,

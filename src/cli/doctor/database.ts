@@ -3,7 +3,7 @@
  * one, can take any time, and only the end of the process stops it.
  */
 import { redact } from "../../config/redact.ts";
-import type { DiagnosisStep, Finding } from "../../storage/diagnosis.ts";
+import { type DiagnosisStep, type Finding, fail } from "../../storage/diagnosis.ts";
 import { DOCTOR_BRIEF_ENV, type DoctorBrief } from "../../supervisor/control.ts";
 import { within } from "../../time/within.ts";
 
@@ -77,12 +77,11 @@ function timeoutFinding(current: { begin: string; optional: boolean }, timeoutS:
 
 function deathFinding(part: string, stderr: string): Finding {
   const reason = stderr.trim().split("\n").at(-1) ?? "";
-  return {
-    level: "fail",
-    subject: part,
-    finding: `the process that looked at the database ended: ${reason.slice(0, 300)}`,
-    advice: "keep a copy of the database, and report this",
-  };
+  return fail(
+    part,
+    `the process that looked at the database ended: ${reason.slice(0, 300)}`,
+    "keep a copy of the database, and report this",
+  );
 }
 
 /** A driver's message may name the database as given, with its password. */

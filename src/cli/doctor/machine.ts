@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { usableCpus } from "../../config/control-groups.ts";
 import { DESCRIPTORS_ENOUGH, descriptorLimit } from "../../observe/descriptors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
-import type { Finding } from "../../storage/diagnosis.ts";
+import { type Finding, fail, ok, warning } from "../../storage/diagnosis.ts";
 import { createRuntimeDir, RuntimeDirError } from "../../supervisor/runtime-dir.ts";
 import { measureReusePort } from "./reuse-port.ts";
 
@@ -30,14 +30,12 @@ export async function* diagnoseMachine(): AsyncGenerator<Finding> {
 
 function diagnoseBun(): Finding {
   const subject = "Bun";
-  if (Bun.semver.satisfies(Bun.version, `>=${BUN_VERSION_MIN}`))
-    return { level: "ok", subject, finding: Bun.version };
-  return {
-    level: "fail",
+  if (Bun.semver.satisfies(Bun.version, `>=${BUN_VERSION_MIN}`)) return ok(subject, Bun.version);
+  return fail(
     subject,
-    finding: `${Bun.version}, older than ${BUN_VERSION_MIN}`,
-    advice: "start the server with npx stock-db-server, or npm start, which bring their own",
-  };
+    `${Bun.version}, older than ${BUN_VERSION_MIN}`,
+    "start the server with npx stock-db-server, or npm start, which bring their own",
+  );
 }
 
 function diagnoseClock(): Finding {
@@ -45,32 +43,26 @@ function diagnoseClock(): Finding {
   const now = Date.now();
   const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
   const finding = `${new Date(now).toISOString()}; the zone, ${zone}, doesn't matter to the server`;
-  if (now > CLOCK_MIN_MS && now < CLOCK_MAX_MS) return { level: "ok", subject, finding };
-  return {
-    level: "fail",
-    subject,
-    finding,
-    advice: "set the clock, best with NTP: rows and logs carry its time",
-  };
+  if (now > CLOCK_MIN_MS && now < CLOCK_MAX_MS) return ok(subject, finding);
+  return fail(subject, finding, "set the clock, best with NTP: rows and logs carry its time");
 }
 
 function diagnoseCpus(): Finding {
   const cpus = usableCpus();
   const workers =
     cpus === 1 ? "one process is right: --workers 1" : `--workers 0 starts ${cpus} worker processes`;
-  return { level: "ok", subject: "CPUs", finding: `${cpus} usable; ${workers}` };
+  return ok("CPUs", `${cpus} usable; ${workers}`);
 }
 
 function diagnoseDescriptors(): Finding {
   const subject = "file descriptors";
   const limit = descriptorLimit();
-  if (limit === null)
-    return { level: "ok", subject, finding: "their limit can't be seen on this system; ulimit -n tells" };
+  if (limit === null) return ok(subject, "their limit can't be seen on this system; ulimit -n tells");
   const finding = `${limit.toLocaleString("en-US")} for each process`;
   const advice = `allow more, as each client takes one: LimitNOFILE=65536 for systemd, ulimit -n 65536 in a shell`;
-  if (limit < DESCRIPTORS_MIN) return { level: "fail", subject, finding, advice };
-  if (limit < DESCRIPTORS_ENOUGH) return { level: "warning", subject, finding, advice };
-  return { level: "ok", subject, finding };
+  if (limit < DESCRIPTORS_MIN) return fail(subject, finding, advice);
+  if (limit < DESCRIPTORS_ENOUGH) return warning(subject, finding, advice);
+  return ok(subject, finding);
 }
 
 async function diagnoseRuntimeFolder(): Promise<Finding> {
@@ -81,17 +73,13 @@ async function diagnoseRuntimeFolder(): Promise<Finding> {
     const [passedOver] = folder.passedOver;
     if (passedOver !== undefined) {
       const advice = `set the sticky bit of that folder, or don't name it in XDG_RUNTIME_DIR`;
-      return { level: "warning", subject, finding: passedOver, advice };
+      return warning(subject, passedOver, advice);
     }
-    return {
-      level: "ok",
-      subject,
-      finding: `${folder.path.replace(/\/[^/]*$/, "")} can hold the server's sockets`,
-    };
+    return ok(subject, `${folder.path.replace(/\/[^/]*$/, "")} can hold the server's sockets`);
   } catch (error) {
     if (!(error instanceof RuntimeDirError)) throw error;
     const advice = "set TMPDIR to a folder with a short path that the server may write to";
-    return { level: "fail", subject, finding: error.message, advice };
+    return fail(subject, error.message, advice);
   }
 }
 
@@ -101,34 +89,32 @@ async function diagnoseReusePort(): Promise<Finding> {
   try {
     const { shares, even } = await measureReusePort();
     const finding = `of ${shares[0] + shares[1]} connections one listener got ${shares[0]}, the other ${shares[1]}`;
-    return even ? { level: "ok", subject, finding } : { level: "warning", subject, finding, advice };
+    return even ? ok(subject, finding) : warning(subject, finding, advice);
   } catch (error) {
     const reason = messageOf(error);
-    return { level: "warning", subject, finding: `two processes can't share a port here: ${reason}`, advice };
+    return warning(subject, `two processes can't share a port here: ${reason}`, advice);
   }
 }
 
 function diagnoseMigration(): Finding {
   const subject = "tcp_migrate_req";
   const value = readSystemFile("/proc/sys/net/ipv4/tcp_migrate_req")?.trim();
-  if (value === "1") return { level: "ok", subject, finding: "on" };
-  return {
-    level: "warning",
+  if (value === "1") return ok(subject, "on");
+  return warning(
     subject,
-    finding: value === undefined ? "this kernel, or this container, doesn't show it" : "off",
-    advice:
-      "sysctl -w net.ipv4.tcp_migrate_req=1 (Linux 5.14): else a rolling restart resets a connection now and then",
-  };
+    value === undefined ? "this kernel, or this container, doesn't show it" : "off",
+    "sysctl -w net.ipv4.tcp_migrate_req=1 (Linux 5.14): else a rolling restart resets a connection now and then",
+  );
 }
 
 function diagnoseBacklog(): Finding {
   const subject = "somaxconn";
   const value = Number(readSystemFile("/proc/sys/net/core/somaxconn")?.trim() ?? Number.NaN);
-  if (Number.isNaN(value)) return { level: "ok", subject, finding: "can't be seen here" };
+  if (Number.isNaN(value)) return ok(subject, "can't be seen here");
   const finding = `${value} connections may wait to be accepted`;
-  if (value >= LISTEN_BACKLOG) return { level: "ok", subject, finding };
+  if (value >= LISTEN_BACKLOG) return ok(subject, finding);
   const advice = `sysctl -w net.core.somaxconn=${LISTEN_BACKLOG}: else clients that connect at one moment may have to try again`;
-  return { level: "warning", subject, finding, advice };
+  return warning(subject, finding, advice);
 }
 
 /** @returns null where the system lacks the file. */

@@ -3,20 +3,20 @@
  * open.
  */
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname } from "node:path";
 import { fileModeOf } from "../../config/file-mode.ts";
 import { messageOf } from "../../protocol/message-of.ts";
-import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import { type DiagnosisStep, type Finding, fail, ok, warning } from "../diagnosis.ts";
 import {
   describePlainSchema,
+  diagnoseFileFirst,
   diagnoseMode,
   emptyFile,
   noAccess,
   notAFile,
-  notThere,
   readBytes,
 } from "../file-diagnosis.ts";
-import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
+import { diagnoseFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { TABLE_NAMES } from "../model/kinds.ts";
 import { isOpenElsewhere } from "./errors.ts";
@@ -34,15 +34,7 @@ const PART_ROWS_MAX = 122_880;
 const LOOSE_PARTS_MANY = 4_000;
 
 export async function* diagnoseDuckDb(path: string): AsyncGenerator<DiagnosisStep> {
-  yield { begin: "file", optional: false };
-  if (!existsSync(path)) {
-    yield notThere(path);
-    yield* diagnoseFolder(nearestFolder(dirname(resolve(path))), 0);
-    return;
-  }
-  const file = diagnoseFile(path);
-  yield file;
-  if (file.level === "fail") return;
+  if (!(yield* diagnoseFileFirst(path, diagnoseFile))) return;
   const sizeBytes = statSync(path).size;
   yield diagnoseMode([path, `${path}.wal`], fileModeOf(process.env));
   yield diagnoseWal(path);
@@ -63,9 +55,9 @@ async function* diagnoseContents(path: string, sizeBytes: number): AsyncGenerato
   }
   const { session } = file;
   try {
-    yield { level: "ok", subject: "server", finding: "no other process has it open" };
+    yield ok("server", "no other process has it open");
     const [row] = await session.rows("SELECT version()");
-    yield { level: "ok", subject: "engine", finding: `DuckDB ${String(row?.[0])}` };
+    yield ok("engine", `DuckDB ${String(row?.[0])}`);
     const schema = await inspectSchema(session);
     yield describeSchema(schema, sizeBytes);
     yield* diagnoseFolder(folder, schema.state === "old" ? sizeBytes * 2 : 0);
@@ -73,13 +65,11 @@ async function* diagnoseContents(path: string, sizeBytes: number): AsyncGenerato
     yield await diagnoseIntegrity(session);
     const foreign = await describeForeign(session);
     if (foreign !== null) {
-      yield {
-        level: "warning",
-        subject: "foreign objects",
-        finding: `the file holds ${foreign}`,
-        advice:
-          "the server's own statements pass macros by; an index or a constraint can make it refuse rows: drop what nobody needs with DuckDB's own program",
-      };
+      yield warning(
+        "foreign objects",
+        `the file holds ${foreign}`,
+        "the server's own statements pass macros by; an index or a constraint can make it refuse rows: drop what nobody needs with DuckDB's own program",
+      );
     }
     if (schema.state === "current") {
       yield { begin: "keys", optional: true };
@@ -103,67 +93,58 @@ function diagnoseFile(path: string): Finding {
   } catch (error) {
     return noAccess(path, error);
   }
-  if (magic === MAGIC) return { level: "ok", subject: "file", finding: `${path}, ${formatBytes(stat.size)}` };
-  return {
-    level: "fail",
-    subject: "file",
-    finding: `${path} is no DuckDB database`,
-    advice: "give another path, or put back a copy of the file; a SQLite file is named with the ending .db",
-  };
+  if (magic === MAGIC) return ok("file", `${path}, ${formatBytes(stat.size)}`);
+  return fail(
+    "file",
+    `${path} is no DuckDB database`,
+    "give another path, or put back a copy of the file; a SQLite file is named with the ending .db",
+  );
 }
 
 function diagnoseWal(path: string): Finding {
   const subject = "WAL";
   const wal = `${realpathSync(path)}.wal`;
   const bytes = existsSync(wal) ? statSync(wal).size : 0;
-  if (bytes < WAL_LARGE_BYTES)
-    return { level: "ok", subject, finding: bytes === 0 ? "brought into the file" : formatBytes(bytes) };
-  return {
-    level: "warning",
+  if (bytes < WAL_LARGE_BYTES) return ok(subject, bytes === 0 ? "brought into the file" : formatBytes(bytes));
+  return warning(
     subject,
-    finding: `${basename(wal)} has ${formatBytes(bytes)}`,
-    advice:
-      "the next start of the server reads it, which takes a while; stopping the server brings it into the file",
-  };
+    `${basename(wal)} has ${formatBytes(bytes)}`,
+    "the next start of the server reads it, which takes a while; stopping the server brings it into the file",
+  );
 }
 
 function cannotOpen(error: unknown): Finding {
   const message = error instanceof Error ? error.message.split("\n")[0]! : String(error);
   if (isOpenElsewhere(error)) {
-    return {
-      level: "warning",
-      subject: "server",
-      finding: "another process has it open, so nothing more can be seen",
-      advice:
-        "if that is a stock-db-server, use its address; a second server, an import or a copy has to wait for its end",
-    };
+    return warning(
+      "server",
+      "another process has it open, so nothing more can be seen",
+      "if that is a stock-db-server, use its address; a second server, an import or a copy has to wait for its end",
+    );
   }
-  return {
-    level: "fail",
-    subject: "open",
-    finding: message,
-    advice: /corrupt|checksum/i.test(message)
+  return fail(
+    "open",
+    message,
+    /corrupt|checksum/i.test(message)
       ? "keep the file and its .wal, then put back a copy"
       : "keep the file and its .wal, then put back a copy; where it says that the version is newer, serve it with the newer server",
-  };
+  );
 }
 
 function describeSchema(schema: SchemaState, sizeBytes: number): Finding {
   const subject = "schema";
   switch (schema.state) {
     case "earlier":
-      return {
-        level: "ok",
+      return ok(
         subject,
-        finding: `version ${schema.version}; starting the server brings it to ${SCHEMA_VERSION}, which adds tables and rewrites no rows of yours`,
-      };
+        `version ${schema.version}; starting the server brings it to ${SCHEMA_VERSION}, which adds tables and rewrites no rows of yours`,
+      );
     case "old":
-      return {
-        level: "warning",
+      return warning(
         subject,
-        finding: `a file of the Python server; starting the server upgrades it in one transaction: rewrites ${schema.tables.join(", ")}`,
-        advice: `copy the file first (${formatBytes(sizeBytes)}): the Python server can't write to it afterwards`,
-      };
+        `a file of the Python server; starting the server upgrades it in one transaction: rewrites ${schema.tables.join(", ")}`,
+        `copy the file first (${formatBytes(sizeBytes)}): the Python server can't write to it afterwards`,
+      );
     default:
       return describePlainSchema(schema, SCHEMA_VERSION);
   }
@@ -180,18 +161,16 @@ async function diagnoseKeys(session: Session): Promise<Finding> {
       );
       if (Number(row?.[0]) > 0) doubled.push(`${Number(row?.[0])} of ${name} (${key.join(", ")})`);
     }
-    if (doubled.length === 0) return { level: "ok", subject, finding: "no key is stored twice" };
-    return {
-      level: "warning",
+    if (doubled.length === 0) return ok(subject, "no key is stored twice");
+    return warning(
       subject,
-      finding: `keys that more than one row has: ${doubled.join("; ")}`,
-      advice:
-        "reads return all of these rows; delete all but one of each by their rowid with execute_sql, after a copy of the file",
-    };
+      `keys that more than one row has: ${doubled.join("; ")}`,
+      "reads return all of these rows; delete all but one of each by their rowid with execute_sql, after a copy of the file",
+    );
   } catch (error) {
     // The cause is a table without its columns, or little memory; the rows are unharmed.
     const finding = `not counted: ${messageOf(error).split("\n")[0]!}`;
-    return { level: "warning", subject, finding, advice: "see what the other checks say" };
+    return warning(subject, finding, "see what the other checks say");
   }
 }
 
@@ -210,15 +189,12 @@ async function diagnoseParts(session: Session): Promise<Finding> {
     parts += Number(row?.[0]);
     needed += Math.ceil(Number(row?.[1]) / PART_ROWS_MAX);
   }
-  if (parts - needed < LOOSE_PARTS_MANY)
-    return { level: "ok", subject, finding: `${parts}, of which the rows need ${needed}` };
-  return {
-    level: "warning",
+  if (parts - needed < LOOSE_PARTS_MANY) return ok(subject, `${parts}, of which the rows need ${needed}`);
+  return warning(
     subject,
-    finding: `the tables have ${parts} parts, where their rows need ${needed}: the file is larger and slower to read than it must be`,
-    advice:
-      "`stock-db-server copy` into a new file, while no server has this one open, makes whole parts of them",
-  };
+    `the tables have ${parts} parts, where their rows need ${needed}: the file is larger and slower to read than it must be`,
+    "`stock-db-server copy` into a new file, while no server has this one open, makes whole parts of them",
+  );
 }
 
 /** DuckDB keeps a checksum of every block, so reading every value checks them all. */
@@ -229,17 +205,12 @@ async function diagnoseIntegrity(session: Session): Promise<Finding> {
       `SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND table_name IN (${texts(TABLE_NAMES)})`,
     );
     for (const [name] of tables) await session.rows(`SELECT bit_xor(hash(t)) FROM ${String(name)} t`);
-    return {
-      level: "ok",
-      subject,
-      finding: "every row can be read, and the checksums of its blocks are right",
-    };
+    return ok(subject, "every row can be read, and the checksums of its blocks are right");
   } catch (error) {
-    return {
-      level: "fail",
+    return fail(
       subject,
-      finding: messageOf(error).split("\n")[0]!,
-      advice: "stop the server, keep a copy of the file and its .wal, then put back a backup",
-    };
+      messageOf(error).split("\n")[0]!,
+      "stop the server, keep a copy of the file and its .wal, then put back a backup",
+    );
   }
 }

@@ -1,7 +1,7 @@
 /** The checks of `doctor` on a PostgreSQL database. They create nothing. */
 
 import { messageOf } from "../../protocol/message-of.ts";
-import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import { type DiagnosisStep, type Finding, fail, ok, warning } from "../diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -77,18 +77,6 @@ export async function* diagnosePostgres(dbFile: string): AsyncGenerator<Diagnosi
   } finally {
     await connection.close();
   }
-}
-
-function ok(subject: string, finding: string): Finding {
-  return { level: "ok", subject, finding };
-}
-
-function warning(subject: string, finding: string, advice: string): Finding {
-  return { level: "warning", subject, finding, advice };
-}
-
-function fail(subject: string, finding: string, advice: string): Finding {
-  return { level: "fail", subject, finding, advice };
 }
 
 async function cannotConnect(error: unknown, dbFile: string): Promise<Finding> {

@@ -1,6 +1,6 @@
 /** Checks, for `doctor`, the server that this one would stand in front of. */
 import { parseUpstream } from "../../config/upstream-url.ts";
-import type { DiagnosisStep, Finding } from "../diagnosis.ts";
+import { type DiagnosisStep, type Finding, fail, ok } from "../diagnosis.ts";
 import { lossReason } from "./loss-reason.ts";
 import { readHealth } from "./upstream-health.ts";
 
@@ -19,12 +19,11 @@ export async function* diagnoseRemote(dbFile: string): AsyncGenerator<DiagnosisS
     });
     yield await judge(answer);
   } catch (error) {
-    yield {
-      level: "fail",
-      subject: "server",
-      finding: `no answer: ${lossReason(error)}`,
-      advice: "start it, or look at the address and at what lies between; until then requests get 503",
-    };
+    yield fail(
+      "server",
+      `no answer: ${lossReason(error)}`,
+      "start it, or look at the address and at what lies between; until then requests get 503",
+    );
   }
 }
 
@@ -33,21 +32,18 @@ async function judge(answer: Response): Promise<Finding> {
   const health = await readHealth(answer);
   switch (health.kind) {
     case "healthy":
-      return { level: "ok", subject, finding: `it is healthy; its database is of type ${health.database}` };
+      return ok(subject, `it is healthy; its database is of type ${health.database}`);
     case "unhealthy":
-      return {
-        level: "fail",
+      return fail(
         subject,
-        finding: `it answers /health with ${answer.status}: ${health.refusal.message}`,
-        advice: "look there: run doctor on that machine, with that server's database",
-      };
+        `it answers /health with ${answer.status}: ${health.refusal.message}`,
+        "look there: run doctor on that machine, with that server's database",
+      );
     case "stranger":
-      return {
-        level: "fail",
+      return fail(
         subject,
-        finding: health.finding,
-        advice:
-          answer.status === 401 ? "give user and password in the URL" : "look at the address and its path",
-      };
+        health.finding,
+        answer.status === 401 ? "give user and password in the URL" : "look at the address and its path",
+      );
   }
 }

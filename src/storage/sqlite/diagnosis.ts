@@ -1,19 +1,19 @@
 /** `doctor` on a SQLite file. It opens the file read-only and leaves nothing beside it. */
 import { type Database, SQLiteError } from "bun:sqlite";
 import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname } from "node:path";
 import { fileModeOf } from "../../config/file-mode.ts";
 import { type DiagnosisStep, type Finding, fail, ok, warning } from "../diagnosis.ts";
 import {
   describePlainSchema,
+  diagnoseFileFirst,
   diagnoseMode,
   emptyFile,
   noAccess,
   notAFile,
-  notThere,
   readBytes,
 } from "../file-diagnosis.ts";
-import { diagnoseFolder, nearestFolder } from "../folder-diagnosis.ts";
+import { diagnoseFolder } from "../folder-diagnosis.ts";
 import { formatBytes } from "../format-bytes.ts";
 import { isInWalMode, openInspectingConnection } from "./connection.ts";
 import { MAGIC } from "./file-format.ts";
@@ -35,16 +35,7 @@ const FEATURES: Record<string, string> = {
 };
 
 export async function* diagnoseSqlite(path: string): AsyncGenerator<DiagnosisStep> {
-  yield { begin: "file", optional: false };
-  if (!existsSync(path)) {
-    yield notThere(path);
-    yield* diagnoseFolder(nearestFolder(dirname(resolve(path))), 0);
-    return;
-  }
-  const file = diagnoseFile(path);
-  yield file;
-  if (file.level === "fail") return;
-
+  if (!(yield* diagnoseFileFirst(path, diagnoseFile))) return;
   yield diagnoseMode([path, `${path}-wal`, `${path}-shm`], fileModeOf(process.env));
   yield await diagnoseLock(path);
   const sizeBytes = statSync(path).size;
