@@ -204,47 +204,50 @@ function meetingSaves(seed: number): Save[] {
 
 withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, testOf }) => {
   for (const seed of [1, 2, 3]) {
-    test(`saved as columns or as rows, outcomes and what is stored are the same (${seed})`, async () => {
-      using one = tempDir();
-      using other = tempDir();
-      await using asRows = await open(one.path);
-      await using asColumns = await open(other.path);
-      if (asColumns.writer.commitColumns === undefined) return;
-      for (const { rows, ...save } of meetingSaves(seed)) {
-        const [expected] = await asRows.writer.commit([{ ...save, rows } as Save]);
-        const batch = batchOfRows(save.kind, rows as SeriesRow[]);
-        expect(await asColumns.writer.commitColumns({ ...save, batch } as ColumnSave)).toEqual(expected!);
-      }
-      const stored = await Promise.all([asRows, asColumns].map(allLines));
-      expect(stored[0]!.length).toBeGreaterThan(20);
-      expect(stored[1]).toEqual(stored[0]!);
-    });
+    const same = `saved as columns or as rows, outcomes and what is stored are the same (${seed})`;
+    testOf("columnSaves", same, (name) =>
+      test(name, async () => {
+        using one = tempDir();
+        using other = tempDir();
+        await using asRows = await open(one.path);
+        await using asColumns = await open(other.path);
+        for (const { rows, ...save } of meetingSaves(seed)) {
+          const [expected] = await asRows.writer.commit([{ ...save, rows } as Save]);
+          const batch = batchOfRows(save.kind, rows as SeriesRow[]);
+          expect(await asColumns.writer.commitColumns!({ ...save, batch } as ColumnSave)).toEqual(expected!);
+        }
+        const stored = await Promise.all([asRows, asColumns].map(allLines));
+        expect(stored[0]!.length).toBeGreaterThan(20);
+        expect(stored[1]).toEqual(stored[0]!);
+      }),
+    );
   }
 
-  withDatabase("a save of columns that a rule of users' refuses stores nothing", async (db) => {
-    if (db.writer.commitColumns === undefined) return;
-    await db.execute("CREATE UNIQUE INDEX one_price ON realtime_data (price)");
-    const saveOf = (ticks: [at: number, price: number][]): ColumnSave => {
-      const rows = ticks.map(([n, price]): TickRow => [stampOf(n), price, 1, null, null, null]);
-      const batch = batchOfRows("ticks", rows);
-      return { kind: "ticks", ticker: "A", part: "trade", onDuplicate: "append", batch };
-    };
-    const outcomeOf = (ticks: [at: number, price: number][]) => db.writer.commitColumns!(saveOf(ticks));
-    expect(
-      await outcomeOf([
-        [1, 1],
-        [2, 2],
-      ]),
-    ).toMatchObject({ ok: true, stored: 2 });
-    expect(
-      await outcomeOf([
-        [3, 3],
-        [4, 1],
-      ]),
-    ).toMatchObject({ ok: false, status: 409 });
-    expect(await outcomeOf([[5, 5]])).toMatchObject({ ok: true, stored: 1, position: 2 });
-    expect(await allLines(db)).toHaveLength(3);
-  });
+  testOf("columnSaves", "a save of columns that a rule of users' refuses stores nothing", (name) =>
+    withDatabase(name, async (db) => {
+      await db.execute("CREATE UNIQUE INDEX one_price ON realtime_data (price)");
+      const saveOf = (ticks: [at: number, price: number][]): ColumnSave => {
+        const rows = ticks.map(([n, price]): TickRow => [stampOf(n), price, 1, null, null, null]);
+        const batch = batchOfRows("ticks", rows);
+        return { kind: "ticks", ticker: "A", part: "trade", onDuplicate: "append", batch };
+      };
+      const outcomeOf = (ticks: [at: number, price: number][]) => db.writer.commitColumns!(saveOf(ticks));
+      expect(
+        await outcomeOf([
+          [1, 1],
+          [2, 2],
+        ]),
+      ).toMatchObject({ ok: true, stored: 2 });
+      expect(
+        await outcomeOf([
+          [3, 3],
+          [4, 1],
+        ]),
+      ).toMatchObject({ ok: false, status: 409 });
+      expect(await outcomeOf([[5, 5]])).toMatchObject({ ok: true, stored: 1, position: 2 });
+      expect(await allLines(db)).toHaveLength(3);
+    }),
+  );
 
   const withReader = (
     name: string,

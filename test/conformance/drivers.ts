@@ -68,7 +68,8 @@ export interface Driver extends Line {
  * - `anyDay`: openings and volumes are known of any day.
  * - `knowsEmpty`: the writer knows whether anything was ever stored.
  * - `sql`: other programs can change the database by statements.
- * - `columns`: rows can be read and saved as columns.
+ * - `columns`: rows can be read as columns.
+ * - `columnSaves`: rows can be saved as columns.
  */
 export type Capability =
   | "noticesOthers"
@@ -80,7 +81,8 @@ export type Capability =
   | "anyDay"
   | "knowsEmpty"
   | "sql"
-  | "columns";
+  | "columns"
+  | "columnSaves";
 
 const POSTGRES_LACKS: Driver["lacks"] = {
   anyText: "its text is UTF-8 without NUL: such a save is refused",
@@ -131,6 +133,7 @@ const LINES: Line[] = [
     lacks: {
       anyText: "requests are JSON in UTF-8: a half of a surrogate pair is refused",
       anyDay: "its commands tell those of today",
+      columnSaves: "its commands take rows",
       knowsEmpty: "only a server with a database of its own asks, to fill it with a sample",
       noticesOthers: "nothing is kept that others could make wrong",
       ownFrames: "the upstream makes the frames, from the rows, and bounds its own log",
@@ -147,6 +150,7 @@ const LINES: Line[] = [
       noticesOthers: "no other program reaches the memory of this one",
       sql: "it takes none",
       columns: "its rows are lists in memory",
+      columnSaves: "its rows are lists in memory",
     },
     place: () => (dir) => `memory:${basename(dir)}`,
     open: openInMemory,

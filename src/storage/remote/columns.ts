@@ -4,6 +4,7 @@
  */
 import { BrokenAnswerError } from "../answered-rows.ts";
 import { BatchCells } from "../column-cells.ts";
+import { inByteOrder } from "../column-values.ts";
 import { type JsonRows, TransferRowError } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
@@ -97,10 +98,4 @@ async function partsOf(
 ): Promise<(string | null)[]> {
   if (part !== null || kindOf(kind).part === null) return [part];
   return inByteOrder(await reader.parts(kind, ticker));
-}
-
-/** Each once. The order of UTF-16 is another. */
-function inByteOrder(texts: readonly string[]): string[] {
-  const bytes = new Map(texts.map((text) => [text, Buffer.from(text)]));
-  return [...bytes].sort(([, a], [, b]) => Buffer.compare(a, b)).map(([text]) => text);
 }

@@ -3,7 +3,7 @@
  * values, Bun's fastest way out of SQLite; a loop turns each batch of them into columns.
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
-import { countData, Dictionary, daysOf, Int64s, StampReader } from "../column-values.ts";
+import { countData, Dictionary, daysOf, Int64s, inByteOrder, StampReader } from "../column-values.ts";
 import type { RowRange } from "../contract.ts";
 import {
   type ColumnBatch,
@@ -103,7 +103,7 @@ function* piecesOf(db: Database, pages: Pages, query: ColumnQuery): Generator<Pi
 
 function* tickersOf(db: Database, { kind, tickers }: ColumnQuery): Generator<string> {
   if (tickers !== null) {
-    yield* inOrderOfTheEngine(tickers);
+    yield* inByteOrder(tickers);
     return;
   }
   for (let after: string | null = null; ; ) {
@@ -112,12 +112,6 @@ function* tickersOf(db: Database, { kind, tickers }: ColumnQuery): Generator<str
     if (next.length < TICKERS_PER_PAGE) return;
     after = next.at(-1)!;
   }
-}
-
-/** By their bytes in UTF-8, each once. */
-function inOrderOfTheEngine(texts: readonly string[]): string[] {
-  const bytes = new Map(texts.map((text) => [text, Buffer.from(text)]));
-  return [...bytes].sort(([, a], [, b]) => Buffer.compare(a, b)).map(([text]) => text);
 }
 
 function partsOf(db: Database, ticker: string, { kind, part }: ColumnQuery): (string | null)[] {
