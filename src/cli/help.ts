@@ -2,6 +2,7 @@ import { settingsHelp } from "../config/render-settings.ts";
 import { CHECK_HELP } from "./check/options.ts";
 import { COPY_HELP } from "./copy/options.ts";
 import { DOCTOR_HELP } from "./doctor/options.ts";
+import { EXPORT_HELP } from "./export/options.ts";
 import { IMPORT_HELP } from "./import/options.ts";
 import { REPLAY_HELP } from "./replay/options.ts";
 
@@ -9,6 +10,7 @@ import { REPLAY_HELP } from "./replay/options.ts";
 const PAGES: Readonly<Record<string, string>> = {
   check: CHECK_HELP,
   import: IMPORT_HELP,
+  export: EXPORT_HELP,
   replay: REPLAY_HELP,
   copy: COPY_HELP,
   doctor: DOCTOR_HELP,
@@ -26,6 +28,7 @@ function generalHelp(): string {
   return `Usage: stock-db-server [serve] [flags]
        stock-db-server check [URL] [flags]
        stock-db-server import FILE… --ticker T [flags]
+       stock-db-server export --to DIR|FILE [flags]
        stock-db-server replay FILE… --ticker T [flags]
        stock-db-server copy --from SRC --to DST [flags]
        stock-db-server doctor [--db-file PATH|URL] [flags]
@@ -36,6 +39,7 @@ Subcommands:
   serve     Serve the database; the default
   check     Test a running server from outside
   import    Save CSV files into a running server or a database file
+  export    Write bars and ticks into CSV, NDJSON, Arrow or Parquet files
   replay    Play ticks into a running server as if they happened now
   copy      Copy the rows of one database into another, and verify them
   doctor    Tell whether the server can run with a database, on this machine
