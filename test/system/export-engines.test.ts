@@ -1,4 +1,4 @@
-/** `export` as a process, from every engine: the same files, and an import of them the same rows. */
+/** `export` as a process, from every engine: the same files, and an import gives the same rows. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -120,8 +120,8 @@ test("every engine gives the same files, exactly", () =>
       await exported(from, lines, "--kind", "trades");
       expect(readFileSync(lines, "utf8")).toBe(readFileSync(join(dir, "sqlite.ndjson"), "utf8"));
       expect(readFileSync(lines, "utf8").split("\n")[4]).toBe(
-        '{"ticker":"WIDE","timestamp":"2024-01-02T10:00:00.000000Z","type":"trade","price":1,"size":9223372036854775807,' +
-          '"ask_price":null,"ask_size":-9223372036854775808,"seq":0}',
+        '{"ticker":"WIDE","timestamp":"2024-01-02T10:00:00.000000Z","type":"trade","price":1,' +
+          '"size":9223372036854775807,"ask_price":null,"ask_size":-9223372036854775808,"seq":0}',
       );
     }
   }));
