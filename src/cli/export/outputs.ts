@@ -9,12 +9,15 @@ import {
   formatColumns,
 } from "../../formats/format-columns.ts";
 import { openEncoder } from "../../formats/open-encoder.ts";
+import { errorCode } from "../../observe/file-errors.ts";
 import type { ColumnBatch } from "../../storage/model/columns.ts";
 import { type KindName, kindOf, seriesColumns } from "../../storage/model/kinds.ts";
 import { FileNames } from "./file-names.ts";
 import { endingOf, type FileForm } from "./options.ts";
 import { batchOfRun, type SeriesRun } from "./series-runs.ts";
 import { openFile, type Sink } from "./sink.ts";
+
+const SHOWN_LENGTH_MAX = 40;
 
 /** What the rows of a kind are written to, in the order of the walk. */
 export interface KindOutput {
@@ -127,12 +130,18 @@ export class FolderOutput implements KindOutput {
   async #open(ticker: string, part: string | null): Promise<RowFile> {
     const { kind, form } = this.#options;
     const path = join(this.#folder, this.#pathOf(ticker, part));
+    const sink = await this.#make(path).catch((error: Error) => {
+      throw errorCode(error) === "ENAMETOOLONG" ? new LongPathError(ticker, path) : error;
+    });
+    this.files++;
+    return new RowFile(kind, sink, await openEncoder(form.format, this.#columns));
+  }
+
+  async #make(path: string): Promise<Sink> {
     const folder = dirname(path);
     if (folder !== this.#madeFolder) await mkdir(folder, { recursive: true });
     this.#madeFolder = folder;
-    const sink = await openFile(path, form.packing);
-    this.files++;
-    return new RowFile(kind, sink, await openEncoder(form.format, this.#columns));
+    return await openFile(path, this.#options.form.packing);
   }
 
   #pathOf(ticker: string, part: string | null): string {
@@ -155,6 +164,15 @@ export class FolderOutput implements KindOutput {
 interface OneFileOptions extends OutputOptions {
   /** Known before the first row: see `openEncoder`. */
   names: ReadonlyMap<string, readonly string[]>;
+}
+
+class LongPathError extends Error {
+  override name = "LongPathError";
+
+  constructor(ticker: string, { length }: string) {
+    const shown = JSON.stringify(`${ticker.slice(0, SHOWN_LENGTH_MAX)}…`);
+    super(`${shown}: a path of ${length} characters is too long for a file: --to FILE has all tickers`);
+  }
 }
 
 /** All rows of the kind in one file, or on standard output. It is made when the first row comes. */
