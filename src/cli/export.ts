@@ -90,7 +90,7 @@ function report(options: ExportOptions, result: ExportResult, { stoppedBy, secon
   if (options.json) {
     const kinds = parts.map(({ kind, part, rows, tickers }) => {
       const { part: column } = kindOf(kind);
-      return { kind, ...(column === null ? {} : { [column]: part }), rows, tickers };
+      return { kind, ...(part === null ? {} : { [column!]: part }), rows, tickers };
     });
     const ok = stoppedBy === null;
     print(JSON.stringify({ ok, from, to, format: endingOf(form), seconds, ...sums, kinds, stoppedBy }));

@@ -29,11 +29,18 @@ export function formatColumns(name: KindName, counts: FileCountTypes): FormatCol
   const kind = kindOf(name);
   const [stamp, ...values] = rowColumnNames(name);
   return ["ticker", stamp!, ...nameColumns(name), ...values].map((column): FormatColumn => {
+    if (column === kind.part && !hasFewParts(name)) return { name: column, type: "text" };
     if (column === "ticker" || nameColumns(name).includes(column)) return { name: column, type: "name" };
     const type = typeOfColumn(kind, column);
     if (type === "count" || type === "seq") return { name: column, type: counts.get(column) ?? "int64" };
     return { name: column, type };
   });
+}
+
+/** Lengths of bars and types of ticks: a part is worth a folder, and a line in a summary. */
+export function hasFewParts(name: KindName): boolean {
+  const { noun, part } = kindOf(name);
+  return part !== null && (noun === "bars" || noun === "ticks");
 }
 
 /** Beside the ticker: the part, and for bars without parts their length, which is the kind. */

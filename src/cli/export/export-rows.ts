@@ -1,5 +1,5 @@
 /** Reads the kinds asked for, one after the other, and writes their rows into files. */
-import { type CountType, readColumnNames } from "../../formats/format-columns.ts";
+import { type CountType, hasFewParts, readColumnNames } from "../../formats/format-columns.ts";
 import { CountTypeError } from "../../formats/typed-columns.ts";
 import type { TransferReader } from "../../storage/contract.ts";
 import type { ColumnQuery } from "../../storage/model/columns.ts";
@@ -101,11 +101,12 @@ class ExportRun {
       const runs = seriesRuns(kind, batch);
       await output.write(batch, runs);
       for (const run of runs) {
-        const { ticker, part, start, end } = run;
+        const { ticker, start, end } = run;
+        const part = hasFewParts(kind) ? run.part : null;
         const result: PartResult = results.get(part) ?? { kind, part, rows: 0, tickers: 0 };
         results.set(part, result);
         result.rows += end - start;
-        if (ticker !== last?.ticker || part !== last.part) result.tickers++;
+        if (ticker !== last?.ticker || (part !== null && part !== last.part)) result.tickers++;
         if (ticker !== last?.ticker) this.#tickersDone++;
         if (this.#request.tickers !== null) this.#seen.add(ticker);
         last = run;
@@ -133,11 +134,11 @@ class ExportRun {
     const found = new Set(parts);
     for await (const page of this.#tickers(kind)) {
       if (asked === null) tickers.push(...page);
-      if (kindOf(kind).part === null || parts !== null) continue;
+      if (!hasFewParts(kind) || parts !== null) continue;
       for (const ticker of page) for (const part of await source.parts(kind, ticker)) found.add(part);
     }
-    const { part } = kindOf(kind);
-    return new Map([["ticker", tickers], ...(part === null ? [] : [[part, [...found].sort()] as const])]);
+    const part = hasFewParts(kind) ? [[kindOf(kind).part!, [...found].sort()] as const] : [];
+    return new Map([["ticker", tickers], ...part]);
   }
 
   async *#tickers(kind: KindName): AsyncGenerator<string[]> {

@@ -7,6 +7,7 @@ import {
   type FileCountTypes,
   type FormatColumn,
   formatColumns,
+  hasFewParts,
 } from "../../formats/format-columns.ts";
 import { openEncoder } from "../../formats/open-encoder.ts";
 import { errorCode } from "../../observe/file-errors.ts";
@@ -93,13 +94,15 @@ export class FolderOutput implements KindOutput {
     const { kind, counts } = options;
     this.#options = options;
     this.#folder = join(folder, kind);
-    const inPath = this.#isHive ? seriesColumns(kindOf(kind)) : [];
+    const named = hasFewParts(kind) ? seriesColumns(kindOf(kind)) : ["ticker"];
+    const inPath = this.#isHive ? named : [];
     this.#columns = formatColumns(kind, counts).filter(({ name }) => !inPath.includes(name));
   }
 
   async write(batch: ColumnBatch, runs: readonly SeriesRun[]): Promise<void> {
     for (const run of runs) {
-      const { ticker, part } = run;
+      const { ticker } = run;
+      const part = hasFewParts(this.#options.kind) ? run.part : null;
       if (this.#current?.ticker !== ticker || this.#current.part !== part) {
         await this.#endCurrent();
         this.#current = { ticker, part, file: await this.#open(ticker, part) };
