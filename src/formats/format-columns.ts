@@ -56,7 +56,8 @@ function nameColumns(name: KindName): string[] {
  */
 export function constantName(name: KindName): { column: string; text: string } | null {
   const { noun, part, wire } = kindOf(name);
-  return noun === "bars" && part === null ? { column: wire.part, text: name } : null;
+  if (noun !== "bars" || part !== null || wire.part === null) return null;
+  return { column: wire.part, text: name };
 }
 
 /** What a reader is asked for. */
