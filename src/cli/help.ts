@@ -28,9 +28,9 @@ function generalHelp(): string {
   return `Usage: stock-db-server [serve] [flags]
        stock-db-server check [URL] [flags]
        stock-db-server import FILE… --ticker T [flags]
-       stock-db-server export --to DIR|FILE [flags]
        stock-db-server replay FILE… --ticker T [flags]
        stock-db-server copy --from SRC --to DST [flags]
+       stock-db-server export --to DIR|FILE [flags]
        stock-db-server doctor [--db-file PATH|URL] [flags]
 
 One market database that many programs share: bars, quotes and trades over HTTP and WebSocket.
@@ -39,9 +39,9 @@ Subcommands:
   serve     Serve the database; the default
   check     Test a running server from outside
   import    Save CSV files into a running server or a database file
-  export    Write bars and ticks into CSV, NDJSON, Arrow or Parquet files
   replay    Play ticks into a running server as if they happened now
   copy      Copy the rows of one database into another, and verify them
+  export    Write bars and ticks into CSV, NDJSON, Arrow or Parquet files
   doctor    Tell whether the server can run with a database, on this machine
 "check --help" and so on tell of their flags.
 
