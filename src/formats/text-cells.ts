@@ -17,7 +17,9 @@ export interface TextForm {
 export function textCells({ type }: FormatColumn, data: ColumnData, form: TextForm): (row: number) => string {
   const cell = valueCells(type, data, form);
   const { nulls } = data;
-  return nulls === null ? cell : (row) => (nulls[row] === 1 ? form.null : cell(row));
+  if (nulls === null) return cell;
+  // Many a column has no value at all, such as the ask price of trades.
+  return nulls.includes(0) ? (row) => (nulls[row] === 1 ? form.null : cell(row)) : () => form.null;
 }
 
 function valueCells(type: FormatColumn["type"], data: ColumnData, form: TextForm): (row: number) => string {
