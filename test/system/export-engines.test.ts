@@ -15,6 +15,7 @@ import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
 
+const EXTRA = '{"exchange":"Q","n":9007199254740993}';
 const bars = { part: null, onDuplicate: "replace" } as const;
 const ticks = { kind: "ticks", onDuplicate: "replace" } as const;
 /** What engines or formats could have each in their own way. */
@@ -42,21 +43,26 @@ const SAVES: Save[] = [
     ticker: "IBM",
     part: "trade",
     rows: [
-      ["1969-12-31 23:59:59.999999", 182.1, 300, null, null, 0],
-      ["2024-01-02 10:00:00.123456", 182.1, 300, null, null, 0],
-      ["2024-01-02 10:00:00.123456", 182.1, 300, null, null, 1],
-      ["2024-01-02 10:00:00.123456", 182.06, 100, null, null, 2],
+      ["1969-12-31 23:59:59.999999", 182.1, 300, null, null, null, null, 0],
+      ["2024-01-02 10:00:00.123456", 182.1, 300, null, null, null, null, 0],
+      ["2024-01-02 10:00:00.123456", 182.1, 300, null, null, null, null, 1],
+      ["2024-01-02 10:00:00.123456", 182.06, 100, null, null, null, null, 2],
     ],
   },
-  { ...ticks, ticker: "IBM", part: "quote", rows: [["2024-01-02 10:00:00.000001", 1, 2, 3, 4, 0]] },
+  {
+    ...ticks,
+    ticker: "IBM",
+    part: "quote",
+    rows: [["2024-01-02 10:00:00.000001", 1, 2, 3, 4, null, null, 0]],
+  },
 ];
 const LARGE: Save = {
   ...ticks,
   ticker: "WIDE",
   part: "trade",
   rows: [
-    ["2024-01-02 10:00:00.000000", 1, "9223372036854775807", null, "-9223372036854775808", 0],
-    ["2024-01-02 10:00:00.000001", 1, "9007199254740993", null, null, 7],
+    ["2024-01-02 10:00:00.000000", 1, "9223372036854775807", null, "-9223372036854775808", null, null, 0],
+    ["2024-01-02 10:00:00.000001", 1, "9007199254740993", null, null, "7", EXTRA, 7],
   ],
 };
 /** Columns of the kinds that the saves leave out. */
@@ -132,6 +138,7 @@ test("every engine gives the same files, exactly", () =>
       const lines = join(dir, `${engine}.ndjson`);
       await exported(from, lines, "--kind", "trades");
       expect(readFileSync(lines, "utf8")).toBe(readFileSync(join(dir, "sqlite.ndjson"), "utf8"));
+      expect(readFileSync(lines, "utf8").split("\n")[5]).toEndWith(`"id":"7","extra":${EXTRA},"seq":7}`);
       expect(readFileSync(lines, "utf8").split("\n")[4]).toBe(
         '{"ticker":"WIDE","timestamp":"2024-01-02T10:00:00.000000Z","type":"trade","price":1,' +
           '"size":9223372036854775807,"ask_price":null,"ask_size":-9223372036854775808,' +
@@ -172,7 +179,7 @@ test("every engine gives the same Parquet, in folders that Hive's readers know",
         { ticker: "IBM", seq: "1" },
         { ticker: "IBM", seq: "2", price: 182.06 },
         { ticker: "WIDE", size: "9223372036854775807", ask_size: "-9223372036854775808", seq: "0" },
-        { ticker: "WIDE", size: "9007199254740993", ask_size: null, seq: "7" },
+        { ticker: "WIDE", size: "9007199254740993", ask_size: null, id: "7", extra: EXTRA, seq: "7" },
       ]);
       const day = "strftime(date, '%Y-%m-%d') AS day, typeof(date) AS type";
       expect(

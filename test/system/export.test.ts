@@ -32,6 +32,8 @@ const trade = (second: number, size: number | string): TickRow => [
   size,
   null,
   null,
+  null,
+  null,
   0,
 ];
 
@@ -42,7 +44,16 @@ async function fillWithMany(dbFile: string, rows: number): Promise<void> {
   for (let first = 0; first < rows; first += rowsAtOnce) {
     const some = Array.from({ length: rowsAtOnce }, (_, n): TickRow => {
       const at = new Date(Date.UTC(2024, 0, 2) + first + n).toISOString();
-      return [`${at.slice(0, 10)} ${at.slice(11, 23)}000`, 100 + ((n * 7) % 997) / 8, n % 900, null, null, 0];
+      return [
+        `${at.slice(0, 10)} ${at.slice(11, 23)}000`,
+        100 + ((n * 7) % 997) / 8,
+        n % 900,
+        null,
+        null,
+        null,
+        null,
+        0,
+      ];
     });
     const save = { kind: "ticks", ticker: "MANY", part: "trade", onDuplicate: "append" } as const;
     const outcome = await writer.commitColumns!({ ...save, batch: batchOfRows("ticks", some) });
