@@ -11,7 +11,8 @@ export async function openDuckDbCopy(file: string) {
     async run(to: string): Promise<number> {
       const format = to.endsWith(".parquet") ? "FORMAT parquet, COMPRESSION zstd" : "FORMAT csv, HEADER";
       const copied = await connection.runAndReadAll(
-        `COPY (SELECT ticker, timestamp, type, price, size, ask_price, ask_size, seq FROM realtime_data
+        `COPY (SELECT ticker, timestamp, type, price, size, ask_price, ask_size, id, extra, seq
+               FROM realtime_data
                ORDER BY ticker, type, timestamp, seq) TO '${to}' (${format})`,
       );
       return Number(copied.getRows()[0]![0]);
