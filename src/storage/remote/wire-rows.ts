@@ -64,7 +64,8 @@ function real(row: JsonRecord, name: string): number | null {
 
 function count(row: JsonRecord, name: string): Count | null {
   const value = row[name] ?? null;
-  return typeof value === "bigint" ? String(value) : real(row, name);
+  const isCount = typeof value === "bigint" && BigInt.asIntN(64, value) === value;
+  return isCount ? String(value) : real(row, name);
 }
 
 function extra(row: JsonRecord, name: string): string | null {
