@@ -8,6 +8,7 @@ import type { Command } from "./context.ts";
 import { isMissing, readDataType, requireTicker, show } from "./params.ts";
 import { hasMember, readCount, readReal, readStamp, requireRecords } from "./records.ts";
 import { indexName } from "./save-stock-data.ts";
+import { shownTicker } from "./shown-rows.ts";
 
 const MISSING = "Missing params for save_realtime_data";
 const REQUIRED_COLUMNS = ["price", "size"];
@@ -100,9 +101,4 @@ function readOnDuplicate(value: unknown): SaveTicks["onDuplicate"] {
   if (value === undefined || value === null || value === "ignore" || value === "keep") return "append";
   if (value === "replace" || value === "error") return value;
   throw badRequest(`on_duplicate: got ${show(value)}, expected "replace", "ignore", "keep" or "error"`);
-}
-
-/** As the Python server printed it. */
-function shownTicker(ticker: unknown): string {
-  return ticker === true ? "True" : String(ticker);
 }

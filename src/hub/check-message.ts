@@ -6,7 +6,7 @@ import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";
 
-const ON_DUPLICATE = ["replace", "keep", "error", "append"];
+const ON_DUPLICATE = ["replace", "keep", "error", "append", "complete"];
 
 /** The sender can't be trusted any more: its connection is closed. */
 export class BadMessageError extends Error {
@@ -68,7 +68,9 @@ function checkSave(entry: SaveEntry): void {
   if (!isKindName(save.kind)) throw new BadMessageError("a save of an unknown kind");
   const kind = kindOf(save.kind);
   expect(save.ticker, "text", "a save's ticker");
-  if (kind.part !== null) expect(save.part, "text", `a save's ${kind.part}`);
+  const parts = save.kind === "ticks" ? undefined : save.parts;
+  if (parts !== undefined) checkParts(parts, save.rows);
+  else if (kind.part !== null) expect(save.part, "text", `a save's ${kind.part}`);
   if (!ON_DUPLICATE.includes(save.onDuplicate))
     throw new BadMessageError("a save with an unknown onDuplicate");
   expect(save.rows, "list", "a save's rows");
@@ -79,6 +81,13 @@ function checkSave(entry: SaveEntry): void {
   if (save.update === undefined) return;
   expect(save.update, "object", "a save's update");
   expect(save.update.saveId, "text", "a save's saveId");
+}
+
+function checkParts(parts: unknown, rows: unknown): void {
+  expect(parts, "list", "a save's parts");
+  for (const part of parts as unknown[]) expect(part, "text", "a part of a save");
+  if ((parts as unknown[]).length !== (rows as unknown[])?.length)
+    throw new BadMessageError("a save has other numbers of parts and rows");
 }
 
 function checkCommitted(entry: CommittedEntry): void {

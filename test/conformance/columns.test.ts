@@ -14,7 +14,7 @@ import {
   rowColumnNames,
   rowsOfBatch,
 } from "../../src/storage/model/columns.ts";
-import { KIND_NAMES, type KindName, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
+import { KIND_NAMES, type KindColumn, type KindName, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
 import { batchOfRows } from "../support/column-batches.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -30,8 +30,18 @@ const BATCH_ROWS_MAX = 20_000;
 /** By the column that names the part, in order. */
 const PARTS: Record<string, string[]> = {
   interval: ["1min", "2hour", "5min"],
+  option_ticker: ["O:A240119C00150000", "O:A240119P00150000", "x"],
   type: ["1min", "quote", "trade"],
 };
+
+/** Values of the types that are texts. */
+const TEXTS = {
+  text: ["", "é", "x", 'a,b "c"\n\\d', "null"],
+  json: ["", "é", "x"],
+  date: ["1999-12-31", "2024-02-29", "1700-01-01"],
+  second: ["2024-01-02 10:00:00"],
+  instant: ["2024-01-02 10:00:00.000001", "1700-01-01 23:59:59.999999"],
+} as const;
 
 const everything = { tickers: null, part: null, from: null, to: null };
 const isoOf = (ms: number): string => new Date(ms).toISOString().replace("T", " ");
@@ -119,12 +129,13 @@ function randomSaves(seed: number): { saves: Save[]; stored: Stored } {
   const maybe = <T>(value: T): T | null => (random() < 0.2 ? null : value);
   const doubles = [0.1 + 0.2, 5e-324, 1.7976931348623157e308, -1.5, 0, 17];
   const counts = [0, 7, -3, 2 ** 53 - 1, "9007199254740993", "-9223372036854775808", "9223372036854775807"];
-  const randomValue = (type: string): number | string | null =>
-    type === "count"
-      ? maybe(oneOf(counts))
-      : type === "double"
-        ? maybe(oneOf(doubles))
-        : maybe(oneOf(["", "é", "x"]));
+  const randomValue = ({ name, type }: KindColumn): number | string | null => {
+    if (name === "option_type") return maybe(oneOf(["call", "put"]));
+    if (name === "expiration_date") return oneOf(TEXTS.date);
+    if (type === "count") return maybe(oneOf(counts));
+    if (type === "double") return maybe(oneOf(doubles));
+    return maybe(oneOf(TEXTS[type]));
+  };
   const saves: Save[] = [];
   const stored: Stored = {};
   for (const kind of KIND_NAMES) {
@@ -140,7 +151,7 @@ function randomSaves(seed: number): { saves: Save[]; stored: Stored } {
           stamps.add(text.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]));
         }
         const rows = [...stamps].sort().flatMap((at): SeriesRow[] => {
-          const row = (): SeriesRow => [at, ...values.map(({ type }) => randomValue(type))];
+          const row = (): SeriesRow => [at, ...values.map(randomValue)];
           return hasSeq
             ? [0, 1, 5].slice(0, 1 + (i % 3)).map((seq) => [...row(), seq] as SeriesRow)
             : [row()];
@@ -192,7 +203,12 @@ function meetingSaves(seed: number): Save[] {
       const at = isoOf(Date.UTC(2024, 0, 1 + place)).slice(0, 23);
       return [
         `${at}000`.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]),
-        ...values.map(({ type }) => (type === "count" ? oneOf(counts) : oneOf([1.5, 2.5, null]))),
+        ...values.map(({ name, type }) => {
+          if (name === "option_type") return "call";
+          if (name === "expiration_date") return TEXTS.date[1];
+          if (type === "count") return oneOf(counts);
+          return type === "double" ? oneOf([1.5, 2.5, null]) : oneOf([...TEXTS[type], null]);
+        }),
         ...(hasSeq ? [withSeq ? index % 3 : null] : []),
       ];
     });

@@ -10,6 +10,8 @@ import type {
   StockWriter,
 } from "../../src/storage/contract.ts";
 import { type SeriesRow, type SeriesValue, updateTypeOf } from "../../src/storage/model/kinds.ts";
+import { CompletedRows, ROWS_BEFORE } from "../../src/storage/completed-rows.ts";
+import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
 import { type CountRule, placeTicks, type TickSlots } from "../../src/storage/tick-placement.ts";
 import { keyOf, type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
@@ -72,6 +74,18 @@ export class MemoryWriter implements StockWriter {
   }
 
   #saveRows(save: SaveRows): SaveOutcome {
+    return together(ofSeries(save).map((each) => this.#saveSeries(this.#completed(each))));
+  }
+
+  #completed(save: SaveRows): SaveRows {
+    if (save.onDuplicate !== "complete") return save;
+    const series = this.#tables.find(save.kind, save.ticker, save.part);
+    const stored = series === undefined ? [] : this.#tables.sorted(series).map(({ row }) => row);
+    const before = stored.filter(([stamp]) => stamp <= save.rows[0]![0]);
+    return new CompletedRows().complete(save, before.reverse().slice(0, ROWS_BEFORE));
+  }
+
+  #saveSeries(save: SaveRows): SaveOutcome {
     const series = this.#tables.seriesOf(save.kind, save.ticker, save.part);
     const { rows, outcome } = chooseRows(save, (stamp) => series.rows.has(stamp));
     const written = nowText();

@@ -3,7 +3,7 @@
  * most two statements.
  */
 import type { SaveOutcome, SaveRows } from "../contract.ts";
-import { KIND_NAMES, kindOf, type RowKind, type SeriesRow } from "../model/kinds.ts";
+import { type ColumnType, KIND_NAMES, kindOf, type RowKind, type SeriesRow } from "../model/kinds.ts";
 import { chooseRows } from "../staged-rows.ts";
 import { seriesSql } from "./distinct-values.ts";
 import {
@@ -16,7 +16,7 @@ import {
   textField,
   toLines,
 } from "./lines.ts";
-import type { NewestStored } from "./newest-stored.ts";
+import { type NewestStored, STAMP_FORMATS } from "./newest-stored.ts";
 import type { Session } from "./session.ts";
 import type { Write } from "./write.ts";
 
@@ -54,9 +54,11 @@ export async function planPlainSaves(
   const inserted: Field[][] = [];
   const updated: Field[][] = [];
   for (const [key, { place, row }] of chosen) {
-    const values = kind.values.map(({ type }, index) =>
-      type === "count" ? countText(row[index + 1]!) : row[index + 1]!,
-    );
+    const values = kind.values.map(({ type }, index): Field => {
+      const value = row[index + 1]!;
+      if (type === "count") return countText(value);
+      return value !== null && isAnyText(type) ? names.place(String(value)) : value;
+    });
     const fields = [place, row[0], ...values];
     (stored.has(key) ? updated : inserted).push(fields);
   }
@@ -69,6 +71,11 @@ export async function planPlainSaves(
     writes.push({ kind: "update", sql: update, params: [toLines(updated), names.json(), now, first, last] });
   }
   return { outcomes, writes };
+}
+
+/** Such a value stands among the names, and its place in the line. */
+function isAnyText(type: ColumnType): boolean {
+  return type === "text" || type === "json";
 }
 
 function placeOf(names: Names, ticker: string, part: string | null): number {
@@ -91,7 +98,7 @@ async function readStored(
   const stamp = kind.stamp.name;
   const same = seriesSql(kind).map((column) => `d.${column} = w.${column}`);
   const rows = await session.rows(
-    `SELECT w.place || ',' || strftime(d.${stamp}, '%Y-%m-%d %H:%M:%S') FROM ${kind.table} d JOIN (
+    `SELECT w.place || ',' || strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}') FROM ${kind.table} d JOIN (
        SELECT DISTINCT r[1] AS place, ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS stamp
        FROM ${linesWithNames("$1", "$2")}) w
      ON ${same.join(" AND ")} AND d.${stamp} = w.stamp
@@ -104,7 +111,10 @@ async function readStored(
 function writesOf(kind: RowKind): { insert: string; update: string } {
   const stamp = kind.stamp.name;
   const columns = [...kind.values.map(({ name }) => name), "write_timestamp"];
-  const fields = kind.values.map(({ name }, index) => `${textField(index + 3)} AS ${name}`);
+  const fields = kind.values.map(({ name, type }, index) => {
+    const field = textField(index + 3);
+    return `${isAnyText(type) ? `n[${field}::INTEGER]` : field} AS ${name}`;
+  });
   const select = `SELECT ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS ${stamp}, ${fields.join(", ")},
     now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
   const same = [...seriesSql(kind), stamp].map((column) => `d.${column} = s.${column}`);

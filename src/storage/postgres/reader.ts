@@ -1,12 +1,17 @@
-import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
-import { rawNumber } from "../../protocol/json.ts";
 import { within } from "../../time/within.ts";
-import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
+import type {
+  JsonRows,
+  NewestOfPartsQuery,
+  NewestQuery,
+  PoolFigures,
+  RowRange,
+  StockReader,
+} from "../contract.ts";
 import {
   answerColumns,
+  answerColumnsOf,
   byKind,
-  countColumns,
   type KindName,
   kindOf,
   type RowKind,
@@ -19,7 +24,9 @@ import { isUnknownToDatabase } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
 import { readWithRetry, runRead } from "./read.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
-import { asInstant, columnSql, dayStart, isSeries, SQL_TYPES, stampParam, utcText } from "./sql-text.ts";
+import { answerSql, rowToWire } from "./answer-columns.ts";
+import { newestOfPartsSql } from "./newest-of-parts.ts";
+import { asInstant, columnSql, dayStart, isSeries, SQL_TYPES, stampParam } from "./sql-text.ts";
 import { PostgresUpdates } from "./updates.ts";
 
 /** An answer of more rows streams through a cursor, in chunks of so many. */
@@ -27,25 +34,18 @@ const CHUNK_ROWS = 1_000;
 /** A caller waits no longer for a probe. The probe itself goes on, and later callers join it. */
 const PROBE_WAIT_MS = 2_000;
 const PROBE_TIMEOUT_MS = 3_000;
-/** Whole numbers that may be too long for a double. */
-const LONG_WHOLE = /^-?\d{16,19}$/;
 
 /** CockroachDB doesn't know it. */
 export const SIZE_SQL = "SELECT pg_database_size(current_database())::text AS bytes";
 const RANGE_SQL = byKind(rangeSql);
-const TO_WIRE = byKind(rowToWire);
+const TO_WIRE = byKind((kind) => rowToWire(kind, answerColumns(kind, true)));
 
 function rangeSql(kind: RowKind): Record<"rows" | "rowsWithSeq" | "newest", string> {
   const at = `p.${columnSql(kind.stamp.name)}`;
   const type = SQL_TYPES[kind.stamp.type];
   const params = seriesColumns(kind).length;
-  const columnOf = (name: string): string => {
-    if (name === "write_timestamp") return `${utcText("p.write_timestamp")} AS write_timestamp`;
-    if (name !== kind.stamp.name) return `p.${columnSql(name)}`;
-    return `${kind.stamp.type === "date" ? `${at}::text` : utcText(at)} AS ${columnSql(name)}`;
-  };
   const select = (withSeq: boolean): string =>
-    `SELECT ${answerColumns(kind, withSeq).map(columnOf).join(", ")} FROM ${kind.table} p
+    `SELECT ${answerColumns(kind, withSeq).map(answerSql).join(", ")} FROM ${kind.table} p
       WHERE ${isSeries(kind, "p")} AND ${at} >= $${params + 1}::${type} AND ${at} <= $${params + 2}::${type}`;
   const order = (direction: string): string =>
     [at, ...(kind.hasSeq ? ["p.seq"] : [])].map((column) => column + direction).join(", ");
@@ -74,6 +74,14 @@ const LAST_PRICES_SQL = [
   .map((select, rank) => `SELECT ${rank} AS rank, f${rank}.* FROM (${select}) f${rank}`)
   .join(" UNION ALL ");
 
+interface AnswerRead {
+  /** In order, without a limit. */
+  sql: string;
+  params: unknown[];
+  toWireRow(row: WireRow): void;
+  signal: AbortSignal | undefined;
+}
+
 export class PostgresReader implements StockReader {
   readonly updates: PostgresUpdates;
   readonly #pool: PostgresPool;
@@ -84,21 +92,15 @@ export class PostgresReader implements StockReader {
     this.updates = new PostgresUpdates(pool);
   }
 
-  async rows(range: RowRange, signal?: AbortSignal): Promise<JsonRows> {
+  rows(range: RowRange, signal?: AbortSignal): Promise<JsonRows> {
     const sql = RANGE_SQL[range.kind][range.withSeq === true ? "rowsWithSeq" : "rows"];
-    const params = paramsOf(range);
-    const toWireRow = TO_WIRE[range.kind];
-    const encode = (rows: WireRow[]): string => {
-      for (const row of rows) toWireRow(row);
-      return JSON.stringify(rows);
-    };
-    const rows = await this.#run<WireRow>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
-    if (rows.length === 0) return { empty: true };
-    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
-    const stream = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
-      RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
-    );
-    return { empty: false, chunks: new RowPieces(stream) };
+    return this.#answer({ sql, params: paramsOf(range), toWireRow: TO_WIRE[range.kind], signal });
+  }
+
+  newestOfParts(query: NewestOfPartsQuery, signal?: AbortSignal): Promise<JsonRows> {
+    const kind = kindOf(query.kind);
+    const toWireRow = rowToWire(kind, answerColumnsOf(kind, query.columns));
+    return this.#answer({ ...newestOfPartsSql(query), toWireRow, signal });
   }
 
   async newest(query: NewestQuery): Promise<JsonRows> {
@@ -187,6 +189,20 @@ export class PostgresReader implements StockReader {
 
   close(): void {}
 
+  async #answer({ sql, params, toWireRow, signal }: AnswerRead): Promise<JsonRows> {
+    const encode = (rows: WireRow[]): string => {
+      for (const row of rows) toWireRow(row);
+      return JSON.stringify(rows);
+    };
+    const rows = await this.#run<WireRow>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
+    if (rows.length === 0) return { empty: true };
+    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
+    const stream = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
+      RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
+    );
+    return { empty: false, chunks: new RowPieces(stream) };
+  }
+
   #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
     return runRead<T>(this.#pool, sql, params, options);
   }
@@ -202,17 +218,6 @@ export async function databaseSize(asked: Promise<{ bytes: string }[]>): Promise
   }
 }
 
-/** `YYYY-MM-DD HH:MM:SS.ffffff`; PostgreSQL leaves out zeros at the end. */
-function toStored(text: string): string {
-  return text.length === 19 ? `${text}.000000` : text.padEnd(26, "0");
-}
-
-/** A number that JSON.stringify writes with all its digits. */
-function exactCount(value: unknown): unknown {
-  if (typeof value !== "string") return value;
-  return LONG_WHOLE.test(value) ? rawNumber(value) : Number(value);
-}
-
 function finite(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
@@ -221,17 +226,4 @@ function paramsOf({ kind: name, ticker, part, from, to }: RowRange): unknown[] {
   const kind = kindOf(name);
   const bounds = [stampParam(kind, from, "first"), stampParam(kind, to, "last")];
   return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
-}
-
-/** Changes a row, in place, to the form of answers. */
-function rowToWire(kind: RowKind): (row: WireRow) => void {
-  const stamp = kind.stamp.name;
-  const counts = [...countColumns(kind), ...(kind.hasSeq ? ["seq"] : [])];
-  const isWire = kind.writtenForm === "wire";
-  return (row) => {
-    row[stamp] = toWire(row[stamp] as string);
-    for (const column of counts) if (column in row) row[column] = exactCount(row[column]);
-    const written = row.write_timestamp as string | null;
-    if (written !== null) row.write_timestamp = isWire ? toWire(written) : `${toStored(written)}+00:00`;
-  };
 }

@@ -2,6 +2,7 @@
 import { isObject } from "../../protocol/json.ts";
 import type {
   JsonRows,
+  NewestOfPartsQuery,
   NewestQuery,
   PoolFigures,
   PriceQuestion,
@@ -23,6 +24,9 @@ const PRICE_COMMANDS: Record<PriceQuestion, { command: string; member: string }>
   dailyVolume: { command: "get_today_volume", member: "volumes" },
 };
 
+/** A bound that leaves nothing out. */
+const FIRST_DAY = "0001-01-01";
+
 export class RemoteReader implements StockReader {
   readonly updates: RemoteUpdateReader;
   readonly #upstream: Upstream;
@@ -41,19 +45,28 @@ export class RemoteReader implements StockReader {
     signal?: AbortSignal,
   ): Promise<JsonRows> {
     const { wire, hasSeq } = kindOf(name);
+    const first = wire.newestUnbounded && from === null && to === null ? FIRST_DAY : from;
     const params = {
       ticker,
-      [wire.part]: partName(name, part),
-      ...bounds(wire.from, from, wire.to, to),
+      ...(wire.part === null ? {} : { [wire.part]: partName(name, part) }),
+      ...bounds(wire.from, first, wire.to, to),
       ...(withSeq && hasSeq ? { include_seq: true } : {}),
     };
     return this.#rows(wire.read, params, { long: true, signal });
   }
 
   newest({ kind: name, ticker, part, from, to, limit }: NewestQuery): Promise<JsonRows> {
-    const named = part === null ? { data_type: name } : { [kindOf(name).wire.part]: part };
-    const params = { ticker, ...named, limit, ...bounds("start_date", from, "end_date", to) };
-    return this.#rows("get_historical_data", params, { long: false });
+    const { wire } = kindOf(name);
+    const named =
+      wire.part === null ? {} : part === null ? { data_type: name } : { [wire.part]: part };
+    const { command, from: first, to: last } = wire.newest;
+    const params = { ticker, ...named, limit, ...bounds(first, from, last, to) };
+    return this.#rows(command, params, { long: false });
+  }
+
+  newestOfParts(query: NewestOfPartsQuery, signal?: AbortSignal): Promise<JsonRows> {
+    const { parts, ...params } = query;
+    return this.#rows("get_newest_rows", { ...params, series: parts }, { long: true, signal });
   }
 
   latestPrice(ticker: string): Promise<number | null> {

@@ -10,9 +10,11 @@ export interface SaveCommand {
 }
 
 export function saveCommand(save: Save): SaveCommand {
-  const { wire, stamp, values, hasSeq } = kindOf(save.kind);
-  const data = (save.rows as SeriesRow[]).map((row) => {
+  const { wire, part, stamp, values, hasSeq } = kindOf(save.kind);
+  const parts = save.kind === "ticks" ? undefined : save.parts;
+  const data = (save.rows as SeriesRow[]).map((row, at) => {
     const record: JsonRecord = { [stamp.name]: stamp.type === "date" ? row[0] : toWire(row[0]) };
+    if (wire.partInRecords) record[part!] = parts?.[at] ?? save.part!;
     for (const [index, { name, type }] of values.entries()) {
       const value = row[index + 1]!;
       record[name] = type === "count" ? exact(value) : value;
@@ -24,7 +26,7 @@ export function saveCommand(save: Save): SaveCommand {
     command: wire.save,
     params: {
       ticker: save.ticker,
-      [wire.part]: partName(save.kind, save.part),
+      ...(wire.part === null || wire.partInRecords ? {} : { [wire.part]: partName(save.kind, save.part) }),
       index_col: stamp.name,
       on_duplicate: save.onDuplicate === "append" ? "ignore" : save.onDuplicate,
       data,

@@ -3,24 +3,30 @@
  * from a snapshot. See DESIGN.md "Readers".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
-import { toWire } from "../../market/timestamp.ts";
-import { rawNumber } from "../../protocol/json.ts";
-import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
+import type {
+  JsonRows,
+  NewestOfPartsQuery,
+  NewestQuery,
+  PoolFigures,
+  RowRange,
+  StockReader,
+} from "../contract.ts";
 import {
   answerColumns,
   byKind,
-  countColumns,
   type KindName,
   type RowKind,
   seriesColumns,
   TABLE_NAMES,
 } from "../model/kinds.ts";
 import { OpenedFile } from "../opened-file.ts";
-import { type PiecesSource, RowPieces } from "../row-pieces.ts";
+import { type PiecesSource, RowPieces, type RowsPiece } from "../row-pieces.ts";
 import { WaitingLine } from "../waiting-line.ts";
+import { answerSql, rowToWire } from "./answer-columns.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
+import { PartPages } from "./part-pages.ts";
 import { asUnavailable, ReadingConnection } from "./reading-connection.ts";
 import { SqliteUpdates } from "./updates.ts";
 
@@ -36,27 +42,17 @@ const STREAM_WAIT_MS = 10_000;
 const FIRST = "";
 const LAST = "~";
 
-const DIGITS_MARK = "integer:";
-
 type Row = Record<string, unknown>;
 type Params = SQLQueryBindings[];
 
-/**
- * Bigints in every row would cost more than all the rest. So counts come as doubles, or as marked
- * digits where a double can't hold them.
- */
-const exact = (column: string): string =>
-  `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
-   THEN '${DIGITS_MARK}' || ${column} ELSE ${column} END AS ${column}`;
 type Wanted = "rows" | "rowsWithSeq" | "newest";
 
 function rangeSql(kind: RowKind): Record<Wanted, string> {
   const stamp = kind.stamp.name;
-  const counts = new Set(countColumns(kind));
   const order = (direction: string): string =>
     [stamp, ...(kind.hasSeq ? ["seq"] : [])].map((column) => column + direction).join(", ");
   const select = (withSeq: boolean, direction: string): string => {
-    const columns = answerColumns(kind, withSeq).map((name) => (counts.has(name) ? exact(name) : name));
+    const columns = answerColumns(kind, withSeq).map(answerSql);
     const series = seriesColumns(kind).map((name) => `${name} = ?`);
     return `SELECT ${columns.join(", ")} FROM ${kind.table}
       WHERE ${series.join(" AND ")} AND ${stamp} >= ? AND ${stamp} <= ? ORDER BY ${order(direction)}`;
@@ -65,7 +61,7 @@ function rangeSql(kind: RowKind): Record<Wanted, string> {
 }
 
 const RANGE_SQL = byKind(rangeSql);
-const TO_WIRE = byKind(rowToWire);
+const TO_WIRE = byKind((kind) => rowToWire(answerColumns(kind), kind.writtenForm === "wire"));
 /** Null without any trades. `sum` would fail where integers together exceed 64 bits. */
 const TRADED_SQL = `SELECT CASE WHEN count(size) > 0 THEN total(size) END AS volume FROM realtime_data
   WHERE ticker = ? AND type = 'trade' AND timestamp >= ? AND timestamp <= ?`;
@@ -152,6 +148,15 @@ export class SqliteReader implements StockReader {
       const rows = this.#ranges[query.kind].newest.all(...paramsOf(query), query.limit).reverse();
       if (rows.length === 0) return { empty: true };
       return { empty: false, text: `{"data":${encode(rows, TO_WIRE[query.kind])}}` };
+    });
+  }
+
+  newestOfParts(query: NewestOfPartsQuery, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
+    return this.#connection.read(() => {
+      using pages = new PartPages(this.#connection.db, query);
+      const rows = pages.next();
+      if (!pages.isLast) return this.#streamParts(query, signal);
+      return rows.length === 0 ? { empty: true } : { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
     });
   }
 
@@ -252,6 +257,43 @@ export class SqliteReader implements StockReader {
     return { empty: false, chunks: new RowPieces(piecesOf({ first, rows, toWireRow, release, look })) };
   }
 
+  /** Page by page, from one snapshot. */
+  async #streamParts(query: NewestOfPartsQuery, signal: AbortSignal | undefined): Promise<JsonRows> {
+    const db = await this.#checkOut(signal);
+    const pages = new PartPages(db, query);
+    const end = (): void => {
+      pages[Symbol.dispose]();
+      if (db.inTransaction) db.run("ROLLBACK");
+      this.#checkIn(db);
+    };
+    const nextRows = async (): Promise<Row[]> => {
+      for (;;) {
+        await new Promise(setImmediate);
+        this.file.checkForRead();
+        const rows = pages.next();
+        if (rows.length > 0 || pages.isLast) return rows;
+      }
+    };
+    try {
+      db.run("BEGIN");
+      let ahead: Row[] | null = await nextRows();
+      if (ahead.length === 0) {
+        end();
+        return { empty: true };
+      }
+      const next = async (): Promise<RowsPiece> => {
+        const rows = ahead ?? (await nextRows());
+        ahead = null;
+        return { rows: JSON.stringify(rows).slice(1, -1), isLast: pages.isLast };
+      };
+      return { empty: false, chunks: new RowPieces({ next, end }) };
+    } catch (error) {
+      pages[Symbol.dispose]();
+      this.#discard(db);
+      throw asUnavailable(error);
+    }
+  }
+
   async #checkOut(signal: AbortSignal | undefined): Promise<Database> {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
@@ -287,26 +329,9 @@ export class SqliteReader implements StockReader {
   }
 }
 
-function exactCount(value: unknown): unknown {
-  if (typeof value !== "string" || !value.startsWith(DIGITS_MARK)) return value;
-  return rawNumber(value.slice(DIGITS_MARK.length));
-}
-
 function paramsOf({ ticker, part, from, to }: Omit<RowRange, "kind">): Params {
   const bounds = [from ?? FIRST, to ?? LAST];
   return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
-}
-
-/** Changes the row itself. */
-function rowToWire(kind: RowKind): (row: Row) => void {
-  const stamp = kind.stamp.name;
-  const counts = countColumns(kind);
-  const isWire = kind.writtenForm === "wire";
-  return (row) => {
-    row[stamp] = toWire(row[stamp] as string);
-    for (const column of counts) row[column] = exactCount(row[column]);
-    if (isWire && row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
-  };
 }
 
 function encode(rows: Row[], toWireRow: (row: Row) => void): string {

@@ -6,6 +6,7 @@ import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { seqsOf, withoutRows, withRows, withSeqs } from "../column-saves.ts";
+import { CompletedRows, ROWS_BEFORE } from "../completed-rows.ts";
 import {
   type BarRow,
   type ColumnSave,
@@ -18,6 +19,7 @@ import {
   type StockWriter,
   StorageBusyError,
   type TickRow,
+  TransferRowError,
   UNHEARD_PROGRESS,
 } from "../contract.ts";
 import { DiskSpace, NoRoomError } from "../disk-space.ts";
@@ -26,6 +28,8 @@ import {
   byKind,
   type KindName,
   keyColumns,
+  kindOf,
+  partName,
   type RowKind,
   seriesColumns,
   TABLE_NAMES,
@@ -34,6 +38,7 @@ import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { databaseRefuses, rowRefused } from "../save-refusals.ts";
+import { ofSeries, together } from "../series-saves.ts";
 import { chooseRows, StagedRows } from "../staged-rows.ts";
 import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
 import { insertColumns, TakenKeyError } from "./column-rows.ts";
@@ -43,6 +48,7 @@ import { SQLITE_FORMAT } from "./file-format.ts";
 import { FileRoom, shortenWal } from "./file-room.ts";
 import { foreignHooks, mendHooks, structureFault } from "./file-structure.ts";
 import { prepareSchema } from "./schema.ts";
+import { rowColumns, storedRow } from "./stored-row.ts";
 import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
 import { UpdateLog } from "./update-log.ts";
 import { setForeignLogAside, WriteAheadLog } from "./write-ahead-log.ts";
@@ -454,6 +460,27 @@ export class SqliteWriter implements StockWriter {
   }
 
   #savePlain(save: SaveRows): SaveOutcome {
+    try {
+      return together(ofSeries(save).map((each) => this.#saveSeries(this.#completed(each))));
+    } catch (error) {
+      // Another program has stored what can't be taken over.
+      if (error instanceof TransferRowError) return rowRefused(save, error.message);
+      throw error;
+    }
+  }
+
+  /** What is stored before the row fills it up. */
+  #completed(save: SaveRows): SaveRows {
+    if (save.onDuplicate !== "complete") return save;
+    const { kind, ticker, part, rows } = save;
+    const series = part === null ? [ticker] : [ticker, part];
+    const statement = this.#db.query<unknown, Params>(beforeSql(kindOf(kind)));
+    const found = statement.values(...series, rows[0]![0], ROWS_BEFORE);
+    const before = found.map((values) => storedRow(values, kind, `${ticker} ${partName(kind, part)}`));
+    return new CompletedRows().complete(save, before);
+  }
+
+  #saveSeries(save: SaveRows): SaveOutcome {
     const { kind, ticker, part } = save;
     const series = part === null ? [ticker] : [ticker, part];
     const isStored = (stamp: string): boolean => this.#exists[kind].get(...series, stamp) !== null;
@@ -523,6 +550,13 @@ export class SqliteWriter implements StockWriter {
 function existsSql(kind: RowKind): string {
   const key = [...seriesColumns(kind), kind.stamp.name].map((column) => `${column} = ?`);
   return `SELECT 1 FROM ${kind.table} WHERE ${key.join(" AND ")}`;
+}
+
+/** Parameters: the series, a stamp, how many. */
+function beforeSql(kind: RowKind): string {
+  const series = seriesColumns(kind).map((column) => `${column} = ?`);
+  return `SELECT ${rowColumns(kind).join(", ")} FROM ${kind.table}
+    WHERE ${series.join(" AND ")} AND ${kind.stamp.name} <= ? ORDER BY ${kind.stamp.name} DESC LIMIT ?`;
 }
 
 /** Parameters: the series, the row, the time. */
