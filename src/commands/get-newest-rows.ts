@@ -1,4 +1,10 @@
-import { parseBound, parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "../market/timestamp.ts";
+import {
+  parseBound,
+  parseCalendarDate,
+  parseTimestamp,
+  TimestampError,
+  toHourly,
+} from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { isObject, isText } from "../protocol/json.ts";
 import type { NewestOfPartsQuery, ValueBounds } from "../storage/contract.ts";
@@ -53,7 +59,8 @@ function readStampBound(
 
 function readTexts(value: unknown, name: string, max: number): string[] | null {
   if (value === undefined || value === null) return null;
-  const isOne = (text: unknown): text is string => isText(text) && text.length <= TEXT_MAX && text.isWellFormed();
+  const isOne = (text: unknown): text is string =>
+    isText(text) && text.length <= TEXT_MAX && text.isWellFormed();
   if (Array.isArray(value) && value.length <= max && value.every(isOne)) return value;
   throw badRequest(`${name}: got ${show(value)}, expected a list of at most ${max} texts`);
 }
@@ -77,7 +84,8 @@ function readFilters(value: unknown, { values }: RowKind): ValueBounds[] {
       throw badRequest(
         `where[${index}].column: got ${show(name)}, expected one of ${values.map((each) => each.name).join(", ")}`,
       );
-    const read = (bound: unknown, edge: string) => readFilterBound(bound, column.type, `where[${index}].${edge}`);
+    const read = (bound: unknown, edge: string) =>
+      readFilterBound(bound, column.type, `where[${index}].${edge}`);
     return { column: column.name, from: read(from, "from"), to: read(to, "to") };
   });
 }

@@ -38,7 +38,10 @@ export const getLatestOptionsData: Command = {
   async run({ params, signal }, { reader }) {
     const query = readChain(params, "get_latest_options_data");
     query.by = "written";
-    query.from = new Date(Date.now() - RECENT_DAYS * DAY_MS).toISOString().replace("T", " ").replace("Z", "000");
+    query.from = new Date(Date.now() - RECENT_DAYS * DAY_MS)
+      .toISOString()
+      .replace("T", " ")
+      .replace("Z", "000");
     if (isMissing(params.expiration_date))
       query.where.push({ column: "expiration_date", from: yesterday(), to: null });
     return toDataAnswer(await reader.newestOfParts(query, signal));
@@ -170,8 +173,7 @@ function readContracts(value: unknown): string[] | null {
 
 function readColumns(value: unknown): string[] | null {
   if (value === undefined || value === null) return null;
-  if (Array.isArray(value) && value.length > 0 && value.every((name) => COLUMNS.includes(name)))
-    return value;
+  if (Array.isArray(value) && value.length > 0 && value.every((name) => COLUMNS.includes(name))) return value;
   throw badRequest(`columns: got ${show(value)}, expected a list of some of ${COLUMNS.join(", ")}`);
 }
 

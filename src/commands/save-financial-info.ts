@@ -42,6 +42,8 @@ export function toSaveFigures(params: Record<string, unknown>, today: string): P
   const rows = isList
     ? requireRecords(data as unknown[]).map((record, index) => toRow(record, index, today))
     : [toRow(figures as JsonRecord, "financial_data", today)];
+  if (onDuplicate === "complete" && rows.length > 1)
+    throw badRequest(`on_duplicate: got "complete" and ${rows.length} rows, expected one row to complete`);
   const sorted = [...new Map(rows.map((row) => [row[0], row])).values()].sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     save: { kind: "financial", ticker, part: null, rows: sorted, onDuplicate },
@@ -64,6 +66,8 @@ function readFigure(column: KindColumn, record: JsonRecord, place: Place) {
 
 function readOnDuplicate(value: unknown, fallback: OnDuplicate): OnDuplicate {
   if (value === undefined || value === null || value === "ignore") return fallback;
-  if (value === "replace" || value === "keep" || value === "error") return value;
-  throw badRequest(`on_duplicate: got ${show(value)}, expected "replace", "ignore", "keep" or "error"`);
+  if (value === "replace" || value === "keep" || value === "error" || value === "complete") return value;
+  throw badRequest(
+    `on_duplicate: got ${show(value)}, expected "complete", "replace", "ignore", "keep" or "error"`,
+  );
 }

@@ -53,7 +53,9 @@ export function toSaveOptions(params: Record<string, unknown>, nowMs: number): P
     const at = readStamp(parseTimestamp, record, stamp.name, index) ?? bucket;
     const row: SeriesRow = [at, ...values.map((column) => readValue(column, record, index))];
     if (row[1] === null)
-      throw badRequest(`data[${index}].expiration_date: got ${show(record.expiration_date)}, expected a date`);
+      throw badRequest(
+        `data[${index}].expiration_date: got ${show(record.expiration_date)}, expected a date`,
+      );
     found.set(`${part}\0${at}`, { part, row });
   }
   const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);

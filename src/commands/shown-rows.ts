@@ -1,7 +1,13 @@
 /** What saves tell of themselves: in answers, and to subscribers. */
 import { toWire } from "../market/timestamp.ts";
 import { type JsonRecord, rawNumber } from "../protocol/json.ts";
-import { type ColumnType, type KindName, kindOf, type SeriesRow, type SeriesValue } from "../storage/model/kinds.ts";
+import {
+  type ColumnType,
+  type KindName,
+  kindOf,
+  type SeriesRow,
+  type SeriesValue,
+} from "../storage/model/kinds.ts";
 
 /** A row as answers show it, without what it doesn't bring. */
 export function shownRecord(name: KindName, row: SeriesRow): JsonRecord {

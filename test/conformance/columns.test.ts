@@ -14,7 +14,13 @@ import {
   rowColumnNames,
   rowsOfBatch,
 } from "../../src/storage/model/columns.ts";
-import { KIND_NAMES, type KindColumn, type KindName, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
+import {
+  KIND_NAMES,
+  type KindColumn,
+  type KindName,
+  kindOf,
+  type SeriesRow,
+} from "../../src/storage/model/kinds.ts";
 import { batchOfRows } from "../support/column-batches.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";

@@ -242,7 +242,8 @@ function partsOf(tables: MemoryTables, kind: KindName, ticker: string): string[]
 }
 
 function valueIn(row: MemoryRow | undefined, column: number): number | null {
-  return (row?.row[column] ?? null) as number | null;
+  const value = row?.row[column] ?? null;
+  return value === null ? null : Number(value);
 }
 
 /** A row as answers show it. */

@@ -1,6 +1,7 @@
 /** Applies saves to a database in memory, one after the other. */
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
 import { nowText } from "../../src/market/timestamp.ts";
+import { CompletedRows, ROWS_BEFORE } from "../../src/storage/completed-rows.ts";
 import type {
   Count,
   Save,
@@ -10,7 +11,6 @@ import type {
   StockWriter,
 } from "../../src/storage/contract.ts";
 import { type SeriesRow, type SeriesValue, updateTypeOf } from "../../src/storage/model/kinds.ts";
-import { CompletedRows, ROWS_BEFORE } from "../../src/storage/completed-rows.ts";
 import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
 import { type CountRule, placeTicks, type TickSlots } from "../../src/storage/tick-placement.ts";

@@ -149,10 +149,10 @@ test("files that the server can't serve fail, each with its reason", async () =>
     [
       make("newer", (path) => {
         using db = new Database(path);
-        db.run("PRAGMA user_version=7");
+        db.run(`PRAGMA user_version=${SCHEMA_VERSION + 1}`);
       }),
       "schema",
-      "version 7, written by a newer server",
+      `version ${SCHEMA_VERSION + 1}, written by a newer server`,
     ],
     [
       make("lost", (path) => {

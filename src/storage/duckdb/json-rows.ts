@@ -1,7 +1,14 @@
 /** Declares the columns of an answer's rows, and encodes their chunks. */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import type { RowRange } from "../contract.ts";
-import { type AnswerColumn, answerColumns, answerColumnsOf, type KindName, kindOf, type RowKind } from "../model/kinds.ts";
+import {
+  type AnswerColumn,
+  answerColumns,
+  answerColumnsOf,
+  type KindName,
+  kindOf,
+  type RowKind,
+} from "../model/kinds.ts";
 import { storable } from "./lines.ts";
 import {
   type WriteCells,
@@ -28,10 +35,7 @@ type SourceQuery = Pick<RowRange, "kind" | "ticker" | "part" | "withSeq">;
 
 export function rowSource({ kind: name, ticker, part, withSeq = false }: SourceQuery): RowSource {
   const kind = kindOf(name);
-  const texts = new Map([
-    ["ticker", ticker],
-    ...(kind.part === null ? [] : [[kind.part, part!] as const]),
-  ]);
+  const texts = new Map([["ticker", ticker], ...(kind.part === null ? [] : [[kind.part, part!] as const])]);
   return sourceOf(kind, answerColumns(kind, withSeq), texts);
 }
 

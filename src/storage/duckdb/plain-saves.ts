@@ -7,7 +7,9 @@ import { type ColumnType, KIND_NAMES, kindOf, type RowKind, type SeriesRow } fro
 import { chooseRows } from "../staged-rows.ts";
 import { seriesSql } from "./distinct-values.ts";
 import {
+  anyTextField,
   countText,
+  decodedField,
   type Field,
   linesWithNames,
   linesWithNamesAndNow,
@@ -31,66 +33,93 @@ export async function planPlainSaves(
   saves: SaveRows[],
   { session, newest, now }: { session: Session; newest: NewestStored; now: string },
 ): Promise<PlainSaves> {
-  const names = new Names();
-  const asked: [place: number, stamp: string][] = [];
+  const lines = new SeriesLines();
+  const asked: Field[][] = [];
   for (const { ticker, part, rows } of saves) {
-    const place = placeOf(names, ticker, part);
+    const line = lines.of(ticker, part);
     for (const [stamp] of rows) {
-      if (newest.mayHold(storable(ticker), storable(part ?? ""), stamp)) asked.push([place, stamp]);
+      if (newest.mayHold(storable(ticker), storable(part ?? ""), stamp))
+        asked.push([...line.key(stamp), line.id]);
     }
   }
-  const stored = await readStored(kind, asked, session, names);
-  const chosen = new Map<string, { place: number; row: SeriesRow }>();
+  const stored = await readStored(kind, asked, session, lines.names);
+  const chosen = new Map<string, { line: SeriesLine; row: SeriesRow }>();
   const outcomes = saves.map((save) => {
-    const place = placeOf(names, save.ticker, save.part);
-    const keyOf = (stamp: string): string => `${place},${stamp}`;
+    const line = lines.of(save.ticker, save.part);
+    const keyOf = (stamp: string): string => `${line.id},${stamp}`;
     const { rows, outcome } = chooseRows(
       save,
       (stamp) => stored.has(keyOf(stamp)) || chosen.has(keyOf(stamp)),
     );
-    for (const row of rows) chosen.set(keyOf(row[0]), { place, row });
+    for (const row of rows) chosen.set(keyOf(row[0]), { line, row });
     return outcome;
   });
   const inserted: Field[][] = [];
   const updated: Field[][] = [];
-  for (const [key, { place, row }] of chosen) {
+  for (const [key, { line, row }] of chosen) {
     const values = kind.values.map(({ type }, index): Field => {
       const value = row[index + 1]!;
       if (type === "count") return countText(value);
-      return value !== null && isAnyText(type) ? names.place(String(value)) : value;
+      return value !== null && isAnyText(type) ? anyTextField(String(value)) : value;
     });
-    const fields = [place, row[0], ...values];
+    const fields = [...line.key(row[0]), ...values];
     (stored.has(key) ? updated : inserted).push(fields);
   }
   const { insert, update } = WRITES.get(kind)!;
   const writes: Write[] = [];
   if (inserted.length > 0)
-    writes.push({ kind: "insert", sql: insert, params: [toLines(inserted), names.json(), now] });
+    writes.push({ kind: "insert", sql: insert, params: [toLines(inserted), lines.names.json(), now] });
   if (updated.length > 0) {
     const [first, last] = spanOf(updated.map((fields) => fields[1] as string));
-    writes.push({ kind: "update", sql: update, params: [toLines(updated), names.json(), now, first, last] });
+    writes.push({
+      kind: "update",
+      sql: update,
+      params: [toLines(updated), lines.names.json(), now, first, last],
+    });
   }
   return { outcomes, writes };
 }
 
-/** Such a value stands among the names, and its place in the line. */
 function isAnyText(type: ColumnType): boolean {
   return type === "text" || type === "json";
 }
 
-function placeOf(names: Names, ticker: string, part: string | null): number {
-  return part === null ? names.place(ticker) : names.place(ticker, part);
+/** How rows of a series begin their lines: the place of the ticker, the stamp, the part. */
+interface SeriesLine {
+  id: number;
+  key(stamp: string): Field[];
 }
 
-/** The columns that name a series, of a line whose first field is their place in the names. */
+class SeriesLines {
+  readonly names = new Names();
+  readonly #lines = new Map<string, SeriesLine>();
+
+  of(ticker: string, part: string | null): SeriesLine {
+    const series = JSON.stringify([ticker, part]);
+    let line = this.#lines.get(series);
+    if (line === undefined) {
+      const place = this.names.place(ticker);
+      const rest = part === null ? [] : [anyTextField(part)];
+      line = { id: this.#lines.size, key: (stamp) => [place, stamp, ...rest] };
+      this.#lines.set(series, line);
+    }
+    return line;
+  }
+}
+
+/** Fields before the values. */
+function keyFields({ part }: RowKind): number {
+  return part === null ? 2 : 3;
+}
+
 function seriesOfLine({ part }: RowKind): string {
   const ticker = "n[r[1]::INTEGER] AS ticker";
-  return part === null ? ticker : `${ticker}, n[r[1]::INTEGER + 1] AS "${part}"`;
+  return part === null ? ticker : `${ticker}, ${decodedField(3)} AS "${part}"`;
 }
 
 async function readStored(
   kind: RowKind,
-  asked: [place: number, stamp: string][],
+  asked: Field[][],
   session: Session,
   names: Names,
 ): Promise<Set<string>> {
@@ -98,12 +127,12 @@ async function readStored(
   const stamp = kind.stamp.name;
   const same = seriesSql(kind).map((column) => `d.${column} = w.${column}`);
   const rows = await session.rows(
-    `SELECT w.place || ',' || strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}') FROM ${kind.table} d JOIN (
-       SELECT DISTINCT r[1] AS place, ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS stamp
+    `SELECT w.id || ',' || strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}') FROM ${kind.table} d JOIN (
+       SELECT DISTINCT r[${keyFields(kind) + 1}] AS id, ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS stamp
        FROM ${linesWithNames("$1", "$2")}) w
      ON ${same.join(" AND ")} AND d.${stamp} = w.stamp
      WHERE d.${stamp} BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
-    [toLines(asked), names.json(), ...spanOf(asked.map(([, stamp]) => stamp))],
+    [toLines(asked), names.json(), ...spanOf(asked.map((fields) => fields[1] as string))],
   );
   return new Set(rows.map(([key]) => key as string));
 }
@@ -112,8 +141,8 @@ function writesOf(kind: RowKind): { insert: string; update: string } {
   const stamp = kind.stamp.name;
   const columns = [...kind.values.map(({ name }) => name), "write_timestamp"];
   const fields = kind.values.map(({ name, type }, index) => {
-    const field = textField(index + 3);
-    return `${isAnyText(type) ? `n[${field}::INTEGER]` : field} AS ${name}`;
+    const field = index + keyFields(kind) + 1;
+    return `${isAnyText(type) ? decodedField(field) : textField(field)} AS ${name}`;
   });
   const select = `SELECT ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS ${stamp}, ${fields.join(", ")},
     now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;

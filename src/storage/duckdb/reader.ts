@@ -104,7 +104,9 @@ export class DuckDbReader implements StockReader {
       readPage(session, source, newestOfPartsSql(query, source, bounds)),
     );
     if (page.rows === 0) return { empty: true };
-    return page.rows <= SMALL_ROWS_MAX ? wholeAnswer(page) : { empty: false, chunks: new RowPieces(piecesOf(page)) };
+    return page.rows <= SMALL_ROWS_MAX
+      ? wholeAnswer(page)
+      : { empty: false, chunks: new RowPieces(piecesOf(page)) };
   }
 
   async latestPrice(ticker: string): Promise<number | null> {

@@ -9,9 +9,9 @@ import type {
   UpdateReader,
 } from "../update-contract.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
-import { rowOfTexts, stampText, valueTexts } from "./row-texts.ts";
 import { storable } from "./lines.ts";
 import type { ReadSessions } from "./read-sessions.ts";
+import { rowOfTexts, stampText, valueTexts } from "./row-texts.ts";
 import type { CountTypes } from "./schema.ts";
 import { NOWHERE, readAllPlaces, readPlaces, type UpdateLog } from "./update-log.ts";
 

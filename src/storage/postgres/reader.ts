@@ -18,14 +18,14 @@ import {
   seriesColumns,
 } from "../model/kinds.ts";
 import { RowPieces } from "../row-pieces.ts";
+import { answerSql, rowToWire } from "./answer-columns.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { isUnknownToDatabase } from "./errors.ts";
+import { newestOfPartsSql } from "./newest-of-parts.ts";
 import type { PostgresPool } from "./pool.ts";
 import { readWithRetry, runRead } from "./read.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
-import { answerSql, rowToWire } from "./answer-columns.ts";
-import { newestOfPartsSql } from "./newest-of-parts.ts";
 import { asInstant, columnSql, dayStart, isSeries, SQL_TYPES, stampParam } from "./sql-text.ts";
 import { PostgresUpdates } from "./updates.ts";
 

@@ -57,8 +57,7 @@ export class RemoteReader implements StockReader {
 
   newest({ kind: name, ticker, part, from, to, limit }: NewestQuery): Promise<JsonRows> {
     const { wire } = kindOf(name);
-    const named =
-      wire.part === null ? {} : part === null ? { data_type: name } : { [wire.part]: part };
+    const named = wire.part === null ? {} : part === null ? { data_type: name } : { [wire.part]: part };
     const { command, from: first, to: last } = wire.newest;
     const params = { ticker, ...named, limit, ...bounds(first, from, last, to) };
     return this.#rows(command, params, { long: false });

@@ -76,8 +76,11 @@ export class TransferSaves {
  */
 function lanesOf(save: Save, index: number): Lane[] {
   const slices: Save[] = [];
-  for (let at = 0; at < save.rows.length; at += ROWS_PER_REQUEST)
-    slices.push({ ...save, rows: save.rows.slice(at, at + ROWS_PER_REQUEST) } as Save);
+  const parts = save.kind === "ticks" ? undefined : save.parts;
+  for (let at = 0; at < save.rows.length; at += ROWS_PER_REQUEST) {
+    const end = at + ROWS_PER_REQUEST;
+    slices.push({ ...save, parts: parts?.slice(at, end), rows: save.rows.slice(at, end) } as Save);
+  }
   return !kindOf(save.kind).hasSeq
     ? [{ index, saves: slices }]
     : slices.map((slice) => ({ index, saves: [slice] }));
