@@ -180,7 +180,7 @@ test("damaged pages are found", async () => {
   const dbFile = join(dir.path, "x.db");
   await makeDatabase(dbFile, 5_000);
   const bytes = readFileSync(dbFile);
-  bytes.fill(0x5a, 40_960, 81_920);
+  bytes.fill(0x5a, 122_880, 163_840);
   writeFileSync(dbFile, bytes);
   const { code, of } = await diagnose(dbFile);
   expect(code).toBe(1);
