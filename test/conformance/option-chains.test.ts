@@ -1,8 +1,9 @@
 /** Chains of options and financial figures: rows of many series in one save, and the newest of each. */
 import { expect } from "bun:test";
 import type { NewestOfPartsQuery, SaveRows } from "../../src/storage/contract.ts";
-import { kindOf, type SeriesRow, type SeriesValue } from "../../src/storage/model/kinds.ts";
+import type { SeriesValue } from "../../src/storage/model/kinds.ts";
 import { type Row, rowsOf } from "../support/answered.ts";
+import { rowOf } from "../support/figures.ts";
 import { ticks } from "../support/saves.ts";
 import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
@@ -14,10 +15,6 @@ const MANY = 2_500;
 const stampOf = (hour: number): string => `2024-01-02 ${String(hour).padStart(2, "0")}:00:00.000000`;
 
 type Values = Record<string, SeriesValue>;
-
-function rowOf(kind: "options" | "financial", stamp: string, values: Values): SeriesRow {
-  return [stamp, ...kindOf(kind).values.map(({ name }) => values[name] ?? null)];
-}
 
 type Snapshot = [contract: string, hour: number, values: Values];
 

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import type { Finding } from "../../src/storage/diagnosis.ts";
+import { SCHEMA_VERSION } from "../../src/storage/duckdb/schema.ts";
 import { openTarget } from "../../src/storage/engines.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
 import { startServer } from "../support/server.ts";
-import { SCHEMA_VERSION } from "../../src/storage/duckdb/schema.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
