@@ -10,8 +10,6 @@ import { readReal } from "./records.ts";
 import { recordsOf, toAnswer, toDataAnswer } from "./rows-answer.ts";
 import { isContract, OPTION_TICKER_LENGTH_MAX, readOptionType } from "./save-options-data.ts";
 
-type Params = Record<string, unknown>;
-
 const DAY_MS = 86_400_000;
 const RECENT_DAYS = 7;
 const CONTRACTS_MAX = 10_000;
@@ -118,7 +116,7 @@ export const getOptionHistory: Command = {
 
 type ChainQuery = NewestOfPartsQuery & { where: ValueBounds[] };
 
-function readChain(params: Params, command: string): ChainQuery {
+function readChain(params: Record<string, unknown>, command: string): ChainQuery {
   const ticker = requireTicker(params.ticker, `Missing 'ticker' for ${command}`);
   const expiration = readExpiration(params.expiration_date);
   return {
@@ -134,7 +132,7 @@ function readChain(params: Params, command: string): ChainQuery {
 }
 
 /** Contracts that have expired by then are left out, unless their date is asked for. */
-function readChainAsOf(params: Params, command: string): ChainQuery {
+function readChainAsOf(params: Record<string, unknown>, command: string): ChainQuery {
   const query = readChain(params, command);
   query.to = readMoment(params.as_of);
   if (query.where.length === 0) {
@@ -177,7 +175,7 @@ function readColumns(value: unknown): string[] | null {
   throw badRequest(`columns: got ${show(value)}, expected a list of some of ${COLUMNS.join(", ")}`);
 }
 
-function readSeries(params: Params, missing: string) {
+function readSeries(params: Record<string, unknown>, missing: string) {
   const { option_ticker: contract } = params;
   if (isMissing(contract)) throw badRequest(missing);
   const ticker = requireTicker(params.ticker, missing);
@@ -188,7 +186,7 @@ function readSeries(params: Params, missing: string) {
   return { kind: "options", ticker, part: contract } as const;
 }
 
-/** A contract can be traded on the day of its expiration; its last prices are asked for after it. */
+/** The last prices of a contract are asked for after its last day too. */
 function yesterday(): string {
   const today = Date.parse(`${newYorkDate(Date.now())}T00:00:00Z`);
   return new Date(today - DAY_MS).toISOString().slice(0, 10);

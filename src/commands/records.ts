@@ -7,12 +7,12 @@ import type { KindColumn, SeriesValue } from "../storage/model/kinds.ts";
 import { show } from "./params.ts";
 
 /** Characters of a text in a row. */
-export const VALUE_TEXT_MAX = 1024 * 1024;
+const VALUE_TEXT_MAX = 1024 * 1024;
 
 /** Where a value is, for messages: the index of its row, or the name of the object that has it. */
-export type Place = number | string;
+export type RecordPlace = number | string;
 
-function nameOf(place: Place, name: string): string {
+function nameOf(place: RecordPlace, name: string): string {
   return `${typeof place === "number" ? `data[${place}]` : place}.${name}`;
 }
 
@@ -36,7 +36,7 @@ export function readStamp(
   parse: (value: unknown) => string | null,
   record: JsonRecord,
   name: string,
-  place: Place,
+  place: RecordPlace,
 ) {
   try {
     return parse(record[name]);
@@ -52,7 +52,7 @@ const NUMBER_LENGTH_MAX = 1_100;
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** Reads a price. Decimal text counts as a number, as it did in the database's columns. */
-export function readReal(value: unknown, name: string, place: Place): number | null {
+export function readReal(value: unknown, name: string, place: RecordPlace): number | null {
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
   if (value === undefined || value === null) return null;
   if (typeof value === "bigint") return Number(value);
@@ -66,7 +66,7 @@ export function readReal(value: unknown, name: string, place: Place): number | n
 }
 
 /** Reads a volume or size within 64 bits. Integers beyond doubles become text with all digits. */
-export function readCount(value: unknown, name: string, place: Place): Count | null {
+export function readCount(value: unknown, name: string, place: RecordPlace): Count | null {
   if (typeof value === "bigint") return String(value); // the parser makes one only within 64 bits
   const number = readReal(value, name, place);
   if (number !== null && Math.abs(number) >= 2 ** 63) {
@@ -76,7 +76,7 @@ export function readCount(value: unknown, name: string, place: Place): Count | n
 }
 
 /** Reads a text; what isn't one is kept as its JSON. */
-export function readText(value: unknown, name: string, place: Place): string | null {
+function readText(value: unknown, name: string, place: RecordPlace): string | null {
   if (value === undefined || value === null) return null;
   const text = typeof value === "string" ? value : stringifyExact(value);
   if (text.length <= VALUE_TEXT_MAX && text.isWellFormed() && !text.includes("\0")) return text;
@@ -86,7 +86,7 @@ export function readText(value: unknown, name: string, place: Place): string | n
 }
 
 /** Reads a value as its column holds it. @throws RequestError 400 naming place and value. */
-export function readValue({ name, type }: KindColumn, record: JsonRecord, place: Place): SeriesValue {
+export function readValue({ name, type }: KindColumn, record: JsonRecord, place: RecordPlace): SeriesValue {
   const value = record[name];
   switch (type) {
     case "double":

@@ -7,7 +7,7 @@ import { type KindColumn, kindOf, type SeriesRow } from "../storage/model/kinds.
 import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireTicker, show } from "./params.ts";
-import { type Place, readStamp, readValue, requireRecords } from "./records.ts";
+import { type RecordPlace, readStamp, readValue, requireRecords } from "./records.ts";
 import { shownRecord, shownTicker } from "./shown-rows.ts";
 
 const MISSING = "Missing 'ticker' or 'financial_data' for save_financial_info";
@@ -31,7 +31,7 @@ export const saveFinancialInfo: Command = {
  * @param today the date of figures that bring none.
  * @throws RequestError 400 naming the place of the error.
  */
-export function toSaveFigures(params: Record<string, unknown>, today: string): PreparedSave<SaveRows> {
+function toSaveFigures(params: Record<string, unknown>, today: string): PreparedSave<SaveRows> {
   const { financial_data: figures, data } = params;
   const isList = isMissing(figures) && !isMissing(data);
   if (isMissing(figures) && !isList) throw badRequest(MISSING);
@@ -52,13 +52,13 @@ export function toSaveFigures(params: Record<string, unknown>, today: string): P
   };
 }
 
-function toRow(sent: JsonRecord, place: Place, today: string): SeriesRow {
+function toRow(sent: JsonRecord, place: RecordPlace, today: string): SeriesRow {
   const record = foldNames(sent);
   const date = readStamp(parseCalendarDate, record, "date", place) ?? today;
   return [date, ...values.map((column) => readFigure(column, record, place))];
 }
 
-function readFigure(column: KindColumn, record: JsonRecord, place: Place) {
+function readFigure(column: KindColumn, record: JsonRecord, place: RecordPlace) {
   const value = readValue(column, record, place);
   const { alias } = column;
   return value === null && alias !== undefined ? readValue({ ...column, name: alias }, record, place) : value;

@@ -29,7 +29,10 @@ export const saveOptionsData: Command = {
   async run(call, context) {
     const prepared = toSaveOptions(call.params, Date.now());
     const { ticker, rows } = prepared.save;
-    const newest = rows.reduce((latest, [at]) => (at > latest ? at : latest), "");
+    const newest = rows
+      .map(([at]) => at)
+      .sort()
+      .at(-1)!;
     const frame = snapshotsFrame(ticker, "option", toWire(newest), prepared.records);
     const message = `Options data saved successfully for ${shownTicker(call.params.ticker)}`;
     return commitSave(prepared, { frame, message }, call, context);
@@ -37,7 +40,7 @@ export const saveOptionsData: Command = {
 };
 
 /** @throws RequestError 400 naming the place of the error. */
-export function toSaveOptions(params: Record<string, unknown>, nowMs: number): PreparedSave<SaveRows> {
+function toSaveOptions(params: Record<string, unknown>, nowMs: number): PreparedSave<SaveRows> {
   const { data, index_col: indexColumn } = params;
   if (isMissing(data)) throw badRequest(MISSING);
   const ticker = requireTicker(params.ticker, MISSING);

@@ -1,4 +1,4 @@
-/** Chains of options and financial figures: rows of many series in one save, and the newest of each. */
+/** Options and financial figures: rows of many series in one save, the newest of each. */
 import { expect } from "bun:test";
 import type { NewestOfPartsQuery, SaveRows } from "../../src/storage/contract.ts";
 import type { SeriesValue } from "../../src/storage/model/kinds.ts";

@@ -71,7 +71,7 @@ function randomSaves(seed: number, tickers: string[]) {
     return { kind: "ticks", ticker: pick(tickers), part: pick(TYPES), rows, onDuplicate };
   }
 
-  function valueOf({ name, type }: KindColumn): SeriesValue {
+  function randomValue({ name, type }: KindColumn): SeriesValue {
     if (type === "count") return count();
     if (type === "double") return price();
     if (name === "expiration_date") return `2024-02-${two(1 + below(28))}`;
@@ -89,7 +89,7 @@ function randomSaves(seed: number, tickers: string[]) {
     const first = below(10);
     const rows = Array.from({ length: 1 + below(12) }, (_, i): SeriesRow => {
       const row: SeriesRow = [stampOf(first + i)];
-      for (const column of values) row.push(column.name === "close" ? below(50) : valueOf(column));
+      for (const column of values) row.push(column.name === "close" ? below(50) : randomValue(column));
       return row;
     });
     const onDuplicate = pick(["replace", "replace", "keep", "error"] as const);

@@ -8,6 +8,7 @@ import { hubReader } from "../../src/hub/hub-reader.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
 import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open.ts";
+import { kindsAfter } from "../../src/storage/model/kinds.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { stampOf, ticks } from "../support/saves.ts";
 import { newestOf } from "../support/snapshots.ts";
@@ -40,6 +41,8 @@ async function execute(db: OpenDuckDb, sql: string): Promise<void> {
   if (outcome.status !== "rows") throw new Error(JSON.stringify(outcome));
 }
 
+const ADDED_TABLES = kindsAfter(0).map(({ table }) => table);
+
 /** One tick, whose price and stamp are told by `n`. */
 const tick = (ticker: string, n: number, { frame = `{"n":${n}}`, repeated = false } = {}): Save =>
   ticks(ticker, [[stampOf(n), n]], "append", { saveId: `${ticker}-${n}`, repeated, frame });
@@ -56,7 +59,7 @@ test("a file of the version before gets its log when it is opened, and keeps its
     await db.writer.commit([tick("A", 1)]);
   }
   await file.change(
-    "DROP TABLE interval_prices",
+    ...ADDED_TABLES.map((table) => `DROP TABLE ${table}`),
     "DROP TABLE update_log",
     "DROP TABLE update_positions",
     "DROP TABLE update_epoch",
@@ -64,7 +67,7 @@ test("a file of the version before gets its log when it is opened, and keeps its
   );
   {
     await using db = await file.open();
-    expect(db.preparation).toBe("added the log of updates, interval_prices");
+    expect(db.preparation).toBe(`added the log of updates, ${ADDED_TABLES.join(", ")}`);
     expect(await db.reader.latestPrice("A")).toBe(1);
     expect(await db.reader.updates.epoch()).toMatch(/^[a-z0-9-]{36}$/);
     expect(await db.reader.updates.positions(null)).toEqual(new Map());
@@ -75,13 +78,30 @@ test("a file of the version before gets its log when it is opened, and keeps its
   expect(await framesAfter(db, "A", 0)).toEqual(['{"n":2}']);
 });
 
+test("a file of the server before gets the tables that it lacks, and keeps its rows", async () => {
+  using file = setUp();
+  {
+    await using db = await file.open();
+    await db.writer.commit([tick("A", 1)]);
+  }
+  const lacking = ADDED_TABLES.slice(1);
+  await file.change(
+    ...lacking.map((table) => `DROP TABLE ${table}`),
+    "UPDATE stock_db_schema SET version = 3",
+  );
+  await using db = await file.open();
+  expect(db.preparation).toBe(`added ${lacking.join(", ")}`);
+  expect(await framesAfter(db, "A", 0)).toEqual(['{"n":1}']);
+  expect(await db.reader.tickers("options", null, 5)).toEqual([]);
+});
+
 test("an upgrade that fails leaves the file as it was", async () => {
   using file = setUp();
   {
     await using _ = await file.open();
   }
   await file.change(
-    "DROP TABLE interval_prices",
+    ...ADDED_TABLES.map((table) => `DROP TABLE ${table}`),
     "DROP TABLE update_positions",
     "DROP TABLE update_epoch",
     "UPDATE stock_db_schema SET version = 1",
@@ -89,7 +109,7 @@ test("an upgrade that fails leaves the file as it was", async () => {
   await expect(file.open()).rejects.toThrow("update_log");
   await file.change("DROP TABLE update_log");
   await using db = await file.open();
-  expect(db.preparation).toBe("added the log of updates, interval_prices");
+  expect(db.preparation).toBe(`added the log of updates, ${ADDED_TABLES.join(", ")}`);
 });
 
 test("a ticker whose updates were all trimmed goes on where it was, also after a restart", async () => {

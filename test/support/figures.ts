@@ -1,4 +1,4 @@
-/** Option snapshots and financial figures of a ticker, with values that engines or JSON could spoil. */
+/** Option snapshots and financial figures, with values that engines or JSON could spoil. */
 import type { SaveRows } from "../../src/storage/contract.ts";
 import { kindOf, type SeriesRow, type SeriesValue } from "../../src/storage/model/kinds.ts";
 

@@ -1,4 +1,4 @@
-/** Options and financial figures as clients save, read and watch them, on servers of every engine. */
+/** Options and financial figures as clients save, read and watch them, on every engine. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { usePostgres } from "../support/postgres.ts";
 import { get } from "../support/requests.ts";

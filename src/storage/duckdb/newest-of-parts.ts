@@ -11,6 +11,10 @@ import type { Param } from "./session.ts";
 
 const CASTS = { date: "DATE", second: "TIMESTAMP", instant: "TIMESTAMP", double: "DOUBLE" } as const;
 
+function listSql(param: string): string {
+  return `from_json(${param}::VARCHAR, '["VARCHAR"]')`;
+}
+
 /** @param bounds ticker, first and last stamp. */
 export function newestOfPartsSql(
   { kind: name, parts, by, where }: NewestOfPartsQuery,
@@ -29,7 +33,7 @@ export function newestOfPartsSql(
   const among =
     parts === null
       ? ""
-      : ` AND ${part} IN (SELECT unnest(from_json(${param(JSON.stringify(parts.map(storable)))}::VARCHAR, '["VARCHAR"]')))`;
+      : ` AND ${part} IN (SELECT unnest(${listSql(param(JSON.stringify(parts.map(storable))))}))`;
   const filters = where.flatMap(({ column, from, to }) => {
     const type = CASTS[valueType(kind, column) as keyof typeof CASTS] ?? null;
     const sideOf = (bound: string | number): string =>

@@ -127,7 +127,8 @@ async function readStored(
   const stamp = kind.stamp.name;
   const same = seriesSql(kind).map((column) => `d.${column} = w.${column}`);
   const rows = await session.rows(
-    `SELECT w.id || ',' || strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}') FROM ${kind.table} d JOIN (
+    `SELECT w.id || ',' || strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}')
+     FROM ${kind.table} d JOIN (
        SELECT DISTINCT r[${keyFields(kind) + 1}] AS id, ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS stamp
        FROM ${linesWithNames("$1", "$2")}) w
      ON ${same.join(" AND ")} AND d.${stamp} = w.stamp

@@ -37,9 +37,11 @@ export function newestOfPartsSql(query: NewestOfPartsQuery): { sql: string; para
       ...(to === null ? [] : [`p.${column} <= ${sideOf(to)}`]),
     ];
   });
-  const sql = `${found} SELECT ${answerColumnsOf(kind, columns).map(answerSql).join(", ")}
+  const selected = answerColumnsOf(kind, columns).map(answerSql);
+  const sql = `${found} SELECT ${selected.join(", ")}
     FROM found CROSS JOIN LATERAL (SELECT * FROM ${kind.table} n
-      WHERE n.ticker = $1 AND n.${part} = found.value AND n.${stamp} >= $2::${type} AND n.${stamp} <= $3::${type}
+      WHERE n.ticker = $1 AND n.${part} = found.value
+        AND n.${stamp} >= $2::${type} AND n.${stamp} <= $3::${type}
       ORDER BY ${order.join(", ")} LIMIT 1) p
     WHERE ${["found.value IS NOT NULL", ...filters].join(" AND ")} ORDER BY p.${part}`;
   return { sql, params };

@@ -26,12 +26,12 @@ const DAY_LENGTH = "2024-01-02".length;
 export function toRow(name: KindName, row: JsonRecord, names: Record<string, string> = {}): SeriesRow {
   const kind = kindOf(name);
   const values = kind.values.map(({ name, type }) => {
-    return valueOf(row, names[name] ?? name, type);
+    return wireValue(row, names[name] ?? name, type);
   });
   return [stampOf(row[kind.stamp.name], kind), ...values];
 }
 
-function valueOf(row: JsonRecord, member: string, type: ColumnType): SeriesValue {
+function wireValue(row: JsonRecord, member: string, type: ColumnType): SeriesValue {
   switch (type) {
     case "double":
       return real(row, member);

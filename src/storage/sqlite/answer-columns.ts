@@ -10,7 +10,8 @@ const DIGITS_MARK = "integer:";
  * digits where a double can't hold them.
  */
 const exact = (column: string): string =>
-  `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
+  `CASE WHEN typeof(${column}) = 'integer'
+     AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
    THEN '${DIGITS_MARK}' || ${column} ELSE ${column} END`;
 
 /** SQL. */

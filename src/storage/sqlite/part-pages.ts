@@ -3,6 +3,7 @@
  * however many rows each has, and looks its newest one up.
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import type { JsonRecord } from "../../protocol/json.ts";
 import { inByteOrder } from "../column-values.ts";
 import type { NewestOfPartsQuery } from "../contract.ts";
 import { answerColumnsOf, kindOf } from "../model/kinds.ts";
@@ -14,16 +15,14 @@ const PAGE_PARTS = 400;
 const FIRST = "";
 const LAST = "~";
 
-type Row = Record<string, unknown>;
-
 export class PartPages implements Disposable {
   readonly #db: Database;
   readonly #query: NewestOfPartsQuery;
   /** Those that were asked for; null: all. */
   readonly #asked: string[] | null;
-  readonly #newest: Statement<Row, SQLQueryBindings[]>;
+  readonly #newest: Statement<JsonRecord, SQLQueryBindings[]>;
   readonly #bounds: SQLQueryBindings[];
-  readonly #toWire: (row: Row) => void;
+  readonly #toWire: (row: JsonRecord) => void;
   #after: string | null = null;
   isLast = false;
 
@@ -40,13 +39,13 @@ export class PartPages implements Disposable {
   }
 
   /** The rows of the next parts, as answers show them. Empty ones may come before the last. */
-  next(): Row[] {
+  next(): JsonRecord[] {
     const { kind, ticker } = this.#query;
     const parts =
       this.#asked?.splice(0, PAGE_PARTS) ?? nextParts(this.#db, kind, ticker, this.#after, PAGE_PARTS);
     this.#after = parts.at(-1) ?? null;
     this.isLast = this.#asked === null ? parts.length < PAGE_PARTS : this.#asked.length === 0;
-    const rows: Row[] = [];
+    const rows: JsonRecord[] = [];
     for (const part of parts) {
       const row = this.#newest.get(ticker, part, ...this.#bounds);
       if (row === null) continue;
