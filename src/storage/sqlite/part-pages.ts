@@ -10,8 +10,8 @@ import { answerColumnsOf, kindOf } from "../model/kinds.ts";
 import { answerSql, rowToWire } from "./answer-columns.ts";
 import { nextParts } from "./distinct-values.ts";
 
-/** Parts of one page: some 3 ms of work. */
-const PAGE_PARTS = 400;
+/** Parts of one page: 3 ms or 4 of work. */
+const PAGE_PARTS = 100;
 const FIRST = "";
 const LAST = "~";
 
@@ -68,10 +68,13 @@ function newestSql({ kind: name, by, where, columns }: NewestOfPartsQuery): stri
     ...(from === null ? [] : [`${column} >= ?`]),
     ...(to === null ? [] : [`${column} <= ?`]),
   ]);
-  return `SELECT ${answerColumnsOf(kind, columns).map(answerSql).join(", ")} FROM (
-      SELECT * FROM ${kind.table} WHERE ticker = ? AND ${kind.part} = ? AND ${stamp} >= ? AND ${stamp} <= ?
-      ORDER BY ${order.map((column) => `${column} DESC`).join(", ")} LIMIT 1)
-    ${filters.length === 0 ? "" : `WHERE ${filters.join(" AND ")}`}`;
+  const selected = answerColumnsOf(kind, columns).map(answerSql).join(", ");
+  const newest = `FROM ${kind.table}
+    WHERE ticker = ? AND ${kind.part} = ? AND ${stamp} >= ? AND ${stamp} <= ?
+    ORDER BY ${order.map((column) => `${column} DESC`).join(", ")} LIMIT 1`;
+  return filters.length === 0
+    ? `SELECT ${selected} ${newest}`
+    : `SELECT ${selected} FROM (SELECT * ${newest}) WHERE ${filters.join(" AND ")}`;
 }
 
 function valuesOf({ from, to }: NewestOfPartsQuery["where"][number]): SQLQueryBindings[] {
