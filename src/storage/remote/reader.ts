@@ -11,7 +11,16 @@ import type {
 } from "../contract.ts";
 import { type KindName, kindOf, partName } from "../model/kinds.ts";
 import { readRows } from "./answers.ts";
-import { askNewer, isPrice, memberOf, READ, readObject, readRequest, textsOf } from "./commands.ts";
+import {
+  askNewer,
+  isPrice,
+  memberOf,
+  ofOlderServer,
+  READ,
+  readObject,
+  readRequest,
+  textsOf,
+} from "./commands.ts";
 import { LatestPrices } from "./latest-prices.ts";
 import { RemoteUpdateReader } from "./updates.ts";
 import type { Upstream } from "./upstream.ts";
@@ -136,12 +145,16 @@ export class RemoteReader implements StockReader {
     this.#upstream.close();
   }
 
-  #rows(
+  async #rows(
     command: string,
     params: Record<string, unknown>,
     options: { long: boolean; signal?: AbortSignal | undefined },
   ): Promise<JsonRows> {
-    return this.#upstream.ask({ ...readRequest(command, params), ...options }, readRows);
+    try {
+      return await this.#upstream.ask({ ...readRequest(command, params), ...options }, readRows);
+    } catch (error) {
+      throw ofOlderServer(error, command);
+    }
   }
 }
 
