@@ -116,7 +116,8 @@ function readContract(record: JsonRecord, index: number): string {
     throw badRequest(
       `data[${index}].option_ticker: got ${show(contract)}, expected the name of a contract, at most ${OPTION_TICKER_LENGTH_MAX} characters`,
     );
-  if (type !== undefined && type !== null) {
+  if (type === "") record.option_type = null;
+  else if (type !== undefined && type !== null) {
     const known = readOptionType(type);
     if (known === null)
       throw badRequest(`data[${index}].option_type: got ${show(type)}, expected "call" or "put"`);

@@ -69,7 +69,7 @@ function checkSave(entry: SaveEntry): void {
   const kind = kindOf(save.kind);
   expect(save.ticker, "text", "a save's ticker");
   const parts = save.kind === "ticks" ? undefined : save.parts;
-  if (parts !== undefined) checkParts(parts, save.rows);
+  if (parts !== undefined) checkParts(parts, save);
   else if (kind.part !== null) expect(save.part, "text", `a save's ${kind.part}`);
   if (!ON_DUPLICATE.includes(save.onDuplicate))
     throw new BadMessageError("a save with an unknown onDuplicate");
@@ -83,11 +83,13 @@ function checkSave(entry: SaveEntry): void {
   expect(save.update.saveId, "text", "a save's saveId");
 }
 
-function checkParts(parts: unknown, rows: unknown): void {
+/** One that refuses would have to be refused as a whole. */
+function checkParts(parts: readonly string[], { rows, onDuplicate }: SaveEntry[1]): void {
   expect(parts, "list", "a save's parts");
-  for (const part of parts as unknown[]) expect(part, "text", "a part of a save");
-  if ((parts as unknown[]).length !== (rows as unknown[])?.length)
-    throw new BadMessageError("a save has other numbers of parts and rows");
+  for (const part of parts) expect(part, "text", "a part of a save");
+  if (parts.length !== rows?.length) throw new BadMessageError("a save has other numbers of parts and rows");
+  if (onDuplicate !== "replace" && onDuplicate !== "keep")
+    throw new BadMessageError(`a save of several parts that is to ${JSON.stringify(onDuplicate)}`);
 }
 
 function checkCommitted(entry: CommittedEntry): void {
