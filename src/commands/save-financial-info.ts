@@ -8,6 +8,7 @@ import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireTicker, show } from "./params.ts";
 import { type RecordPlace, readStamp, readValue, requireRecords } from "./records.ts";
+import { readIdentity } from "./request-identity.ts";
 import { shownRecord, shownTicker } from "./shown-rows.ts";
 
 const MISSING = "Missing 'ticker' or 'financial_data' for save_financial_info";
@@ -17,7 +18,7 @@ export const saveFinancialInfo: Command = {
   name: "save_financial_info",
   about: "Stores the financial figures of a ticker for a day; what isn't sent stays as it was.",
   async run(call, context) {
-    const prepared = toSaveFigures(call.params, newYorkDate(Date.now()));
+    const prepared = toSaveFigures(call.params, newYorkDate(Date.now()), readIdentity(call));
     const { ticker, rows } = prepared.save;
     const frame = snapshotsFrame(ticker, "financial", toWire(rows.at(-1)![0]), prepared.records);
     const message = `Financial info saved successfully for ${shownTicker(call.params.ticker)}`;
@@ -31,7 +32,11 @@ export const saveFinancialInfo: Command = {
  * @param today the date of figures that bring none.
  * @throws RequestError 400 naming the place of the error.
  */
-function toSaveFigures(params: Record<string, unknown>, today: string): PreparedSave<SaveRows> {
+function toSaveFigures(
+  params: Record<string, unknown>,
+  today: string,
+  identity: string | null,
+): PreparedSave<SaveRows> {
   const { financial_data: figures, data } = params;
   const isList = isMissing(figures) && !isMissing(data);
   if (isMissing(figures) && !isList) throw badRequest(MISSING);
@@ -48,7 +53,10 @@ function toSaveFigures(params: Record<string, unknown>, today: string): Prepared
   return {
     save: { kind: "financial", ticker, part: null, rows: sorted, onDuplicate },
     records: sorted.map((row) => shownRecord("financial", row)),
+    sent: rows.length,
     skipped: 0,
+    doubled: { replaced: rows.length - sorted.length },
+    identity,
   };
 }
 

@@ -9,6 +9,7 @@ import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireTicker, show } from "./params.ts";
 import { readStamp, readValue, requireRecords } from "./records.ts";
+import { readIdentity } from "./request-identity.ts";
 import { shownRecord, shownTicker } from "./shown-rows.ts";
 
 const MISSING = "Missing 'ticker' or 'data' for save_options_data";
@@ -27,7 +28,7 @@ export const saveOptionsData: Command = {
   name: "save_options_data",
   about: "Stores snapshots of option contracts of a ticker, many contracts at once.",
   async run(call, context) {
-    const prepared = toSaveOptions(call.params, Date.now());
+    const prepared = toSaveOptions(call.params, Date.now(), readIdentity(call));
     const { ticker, rows } = prepared.save;
     const newest = rows
       .map(([at]) => at)
@@ -40,7 +41,11 @@ export const saveOptionsData: Command = {
 };
 
 /** @throws RequestError 400 naming the place of the error. */
-function toSaveOptions(params: Record<string, unknown>, nowMs: number): PreparedSave<SaveRows> {
+function toSaveOptions(
+  params: Record<string, unknown>,
+  nowMs: number,
+  identity: string | null,
+): PreparedSave<SaveRows> {
   const { data, index_col: indexColumn } = params;
   if (isMissing(data)) throw badRequest(MISSING);
   const ticker = requireTicker(params.ticker, MISSING);
@@ -59,7 +64,8 @@ function toSaveOptions(params: Record<string, unknown>, nowMs: number): Prepared
       throw badRequest(
         `data[${index}].expiration_date: got ${show(record.expiration_date)}, expected a date`,
       );
-    found.set(`${part}\0${at}`, { part, row });
+    const key = `${part}\0${at}`;
+    if (onDuplicate === "replace" || !found.has(key)) found.set(key, { part, row });
   }
   const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
   return {
@@ -72,7 +78,10 @@ function toSaveOptions(params: Record<string, unknown>, nowMs: number): Prepared
       onDuplicate,
     },
     records: sorted.map(({ part, row }) => ({ [PART]: part, ...shownRecord("options", row) })),
+    sent: sent.length,
     skipped: 0,
+    doubled: { [onDuplicate === "keep" ? "skipped" : "replaced"]: sent.length - sorted.length },
+    identity,
   };
 }
 

@@ -3,8 +3,8 @@ import { rowOf } from "../../test/support/figures.ts";
 import { BadMessageError, checkToHub } from "./check-message.ts";
 import type { ToHub } from "./messages.ts";
 
-const row = ["2024-01-02 00:00:00.000001", 1, 1, null, null, null];
-const save = { kind: "ticks", ticker: "A", part: "trade", rows: [row], onDuplicate: "append" };
+const row = ["2024-01-02 00:00:00.000001", 1, 1, null, null, null, null, null];
+const save = { kind: "ticks", ticker: "A", part: "trade", rows: [row], onDuplicate: "match" };
 const update = { saveId: "s-1", repeated: false };
 
 const snapshot = rowOf("options", "2024-01-02 10:00:00.000000", { expiration_date: "2024-01-19" });

@@ -2,7 +2,7 @@
  * A save of rows of several series of one ticker, such as a chain of options, is one save to
  * whoever sends it: stored together, one update. Drivers take it apart, series by series.
  */
-import type { SaveOutcome, SaveRows } from "./contract.ts";
+import type { SaveOutcome, SaveRows, Stored } from "./contract.ts";
 import type { SeriesRow } from "./model/kinds.ts";
 
 export interface SeriesSaves {
@@ -48,10 +48,13 @@ export function ofSeries({ parts, ...save }: SaveRows): SaveRows[] {
 
 /** Saves that replace or keep are never refused by what is stored. */
 export function together(outcomes: SaveOutcome[]): SaveOutcome {
-  let stored = 0;
+  if (outcomes.length === 1) return outcomes[0]!;
+  const all: Stored = { ok: true, stored: 0, position: null };
   for (const outcome of outcomes) {
     if (!outcome.ok) return outcome;
-    stored += outcome.stored;
+    all.stored += outcome.stored;
+    for (const count of ["replaced", "repeated", "skipped"] as const)
+      if (outcome[count]) all[count] = (all[count] ?? 0) + outcome[count];
   }
-  return { ok: true, stored, position: null };
+  return all;
 }

@@ -1,6 +1,6 @@
 /** Reads of a database in memory. */
 import { toWire } from "../../src/market/timestamp.ts";
-import { rawNumber } from "../../src/protocol/json.ts";
+import { type JsonRecord, rawNumber } from "../../src/protocol/json.ts";
 import type {
   JsonRows,
   NewestOfPartsQuery,
@@ -10,8 +10,10 @@ import type {
   StockReader,
   TransferReader,
 } from "../../src/storage/contract.ts";
+import { rowWithExtra } from "../../src/storage/extra-json.ts";
 import {
   answerColumns,
+  hasExtra,
   KIND_NAMES,
   type KindName,
   kindOf,
@@ -43,15 +45,17 @@ export class MemoryReader implements StockReader {
   rows(range: RowRange): JsonRows {
     const found = within(this.#tables, range).map((row) => toAnswer(row, range));
     if (found.length === 0) return { empty: true };
-    if (found.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${JSON.stringify(found)}}` };
+    if (found.length <= CHUNK_ROWS) return { empty: false, text: `{"data":[${rowsText(found, range)}]}` };
     this.#streams++;
-    return { empty: false, chunks: new Chunks(found, () => this.#streams--) };
+    return { empty: false, chunks: new Chunks(found, range, () => this.#streams--) };
   }
 
   newest(query: NewestQuery): JsonRows {
-    const found = within(this.#tables, query).slice(-query.limit);
+    const found = within(this.#tables, query)
+      .slice(-query.limit)
+      .map((row) => toAnswer(row, query));
     if (found.length === 0) return { empty: true };
-    return { empty: false, text: `{"data":${JSON.stringify(found.map((row) => toAnswer(row, query)))}}` };
+    return { empty: false, text: `{"data":[${rowsText(found, query)}]}` };
   }
 
   newestOfParts(query: NewestOfPartsQuery): JsonRows {
@@ -206,6 +210,11 @@ class MemoryUpdates implements UpdateReader {
     return found;
   }
 
+  keptSinceMs(): number | null {
+    const oldest = [...this.#tables.logs.values()].flatMap(({ updates }) => updates.slice(0, 1));
+    return oldest.length === 0 ? null : Math.min(...oldest.map(({ savedAtMs }) => savedAtMs));
+  }
+
   snapshot(ticker: string): TickerSnapshot {
     const newest = KIND_NAMES.flatMap((kind) =>
       snapshotParts(kind, () => partsOf(this.#tables, kind, ticker)).flatMap((part) => {
@@ -249,9 +258,9 @@ function valueIn(row: MemoryRow | undefined, column: number): number | null {
 /** A row as answers show it. */
 function toAnswer(
   { row, computed, written }: MemoryRow,
-  { kind: name, ticker, part, withSeq }: RowRange,
+  { kind: name, ticker, part, ...form }: RowRange,
   only: readonly string[] | null = null,
-): object {
+): JsonRecord {
   const kind = kindOf(name);
   const cells: Record<string, unknown> = {
     [kind.stamp.name]: toWire(row[0]),
@@ -261,13 +270,13 @@ function toAnswer(
     seq: row.at(-1),
   };
   for (const [index, { name, type }] of kind.values.entries()) {
-    const value = row[index + 1]!;
+    const value = row[index + 1] ?? null;
     const isStamp = type === "date" || type === "second" || type === "instant";
     cells[name] =
       type === "count" ? countToWire(value) : isStamp && value !== null ? toWire(String(value)) : value;
   }
   for (const [index, name] of kind.computed.entries()) cells[name] = computed[index];
-  const columns = answerColumns(kind, withSeq).filter(({ name }) => only === null || only.includes(name));
+  const columns = answerColumns(kind, form).filter(({ name }) => only === null || only.includes(name));
   return Object.fromEntries(columns.map(({ name, column }) => [name, cells[column]]));
 }
 
@@ -277,21 +286,30 @@ function countToWire(count: string | number | null): unknown {
   return isLong && Math.abs(count) < 2 ** 63 ? rawNumber(String(BigInt(count))) : count;
 }
 
+/** Rows of an answer, joined by commas. */
+function rowsText(rows: JsonRecord[], { kind, withExtra }: RowRange): string {
+  return withExtra === true && hasExtra(kindOf(kind))
+    ? rows.map(rowWithExtra).join(",")
+    : JSON.stringify(rows).slice(1, -1);
+}
+
 /** An answer piece by piece. */
 class Chunks implements AsyncIterableIterator<string> {
-  readonly #rows: object[];
+  readonly #rows: JsonRecord[];
+  readonly #range: RowRange;
   readonly #release: () => void;
   #at = 0;
   #isOver = false;
 
-  constructor(rows: object[], release: () => void) {
+  constructor(rows: JsonRecord[], range: RowRange, release: () => void) {
     this.#rows = rows;
+    this.#range = range;
     this.#release = release;
   }
 
   async next(): Promise<IteratorResult<string>> {
     if (this.#isOver) return { done: true, value: undefined };
-    const rows = JSON.stringify(this.#rows.slice(this.#at, this.#at + CHUNK_ROWS)).slice(1, -1);
+    const rows = rowsText(this.#rows.slice(this.#at, this.#at + CHUNK_ROWS), this.#range);
     const start = this.#at === 0 ? '{"data":[' : ",";
     this.#at += CHUNK_ROWS;
     const isLast = this.#at >= this.#rows.length;

@@ -15,6 +15,7 @@ import {
   writeAny,
   writeCounts,
   writeDates,
+  writeJson,
   writeNumbers,
   writeOffsetStamps,
   writeStamps,
@@ -31,12 +32,12 @@ export interface RowSource {
   order: string[];
 }
 
-type SourceQuery = Pick<RowRange, "kind" | "ticker" | "part" | "withSeq">;
+type SourceQuery = Pick<RowRange, "kind" | "ticker" | "part" | "withSeq" | "withExtra">;
 
-export function rowSource({ kind: name, ticker, part, withSeq = false }: SourceQuery): RowSource {
+export function rowSource({ kind: name, ticker, part, withSeq, withExtra }: SourceQuery): RowSource {
   const kind = kindOf(name);
   const texts = new Map([["ticker", ticker], ...(kind.part === null ? [] : [[kind.part, part!] as const])]);
-  return sourceOf(kind, answerColumns(kind, withSeq), texts);
+  return sourceOf(kind, answerColumns(kind, { withSeq, withExtra }), texts);
 }
 
 /** Of rows of all parts. */
@@ -79,6 +80,8 @@ function writerOf(type: AnswerColumn["type"], writtenForm: RowKind["writtenForm"
     case "second":
     case "instant":
       return writeStamps;
+    case "json":
+      return writeJson;
     case "written":
       return writtenForm === "offset" ? writeOffsetStamps : writeStamps;
     default:

@@ -3,9 +3,18 @@
  * most two statements.
  */
 import type { SaveOutcome, SaveRows } from "../contract.ts";
-import { type ColumnType, KIND_NAMES, kindOf, type RowKind, type SeriesRow } from "../model/kinds.ts";
+import {
+  type ColumnType,
+  KIND_NAMES,
+  kindOf,
+  type RowKind,
+  type SeriesRow,
+  type SeriesValue,
+} from "../model/kinds.ts";
 import { chooseRows } from "../staged-rows.ts";
+import { countOf } from "../transfer-rows.ts";
 import { seriesSql } from "./distinct-values.ts";
+import { countAsText } from "./json-rows.ts";
 import {
   anyTextField,
   countText,
@@ -43,25 +52,22 @@ export async function planPlainSaves(
     }
   }
   const stored = await readStored(kind, asked, session, lines.names);
+  const merging = await readMerging(kind, saves, session, lines);
   const chosen = new Map<string, { line: SeriesLine; row: SeriesRow }>();
   const outcomes = saves.map((save) => {
     const line = lines.of(save.ticker, save.part);
     const keyOf = (stamp: string): string => `${line.id},${stamp}`;
-    const { rows, outcome } = chooseRows(
-      save,
-      (stamp) => stored.has(keyOf(stamp)) || chosen.has(keyOf(stamp)),
-    );
+    const { rows, outcome } = chooseRows(save, {
+      has: (stamp) => chosen.has(keyOf(stamp)) || stored.has(keyOf(stamp)),
+      row: (stamp) => chosen.get(keyOf(stamp))?.row ?? merging.get(keyOf(stamp)) ?? null,
+    });
     for (const row of rows) chosen.set(keyOf(row[0]), { line, row });
     return outcome;
   });
   const inserted: Field[][] = [];
   const updated: Field[][] = [];
   for (const [key, { line, row }] of chosen) {
-    const values = kind.values.map(({ type }, index): Field => {
-      const value = row[index + 1]!;
-      if (type === "count") return countText(value);
-      return value !== null && isAnyText(type) ? anyTextField(String(value)) : value;
-    });
+    const values = kind.values.map(({ type }, index) => fieldOf(type, row[index + 1] ?? null));
     const fields = [...line.key(row[0]), ...values];
     (stored.has(key) ? updated : inserted).push(fields);
   }
@@ -86,13 +92,18 @@ function isAnyText(type: ColumnType): boolean {
 
 /** How rows of a series begin their lines: the place of the ticker, the stamp, the part. */
 interface SeriesLine {
+  /** Without a part the place of the ticker. */
   id: number;
   key(stamp: string): Field[];
 }
 
-class SeriesLines {
-  readonly names = new Names();
+export class SeriesLines {
+  readonly names: Names;
   readonly #lines = new Map<string, SeriesLine>();
+
+  constructor(names = new Names()) {
+    this.names = names;
+  }
 
   of(ticker: string, part: string | null): SeriesLine {
     const series = JSON.stringify([ticker, part]);
@@ -100,7 +111,7 @@ class SeriesLines {
     if (line === undefined) {
       const place = this.names.place(ticker);
       const rest = part === null ? [] : [anyTextField(part)];
-      line = { id: this.#lines.size, key: (stamp) => [place, stamp, ...rest] };
+      line = { id: part === null ? place : this.#lines.size, key: (stamp) => [place, stamp, ...rest] };
       this.#lines.set(series, line);
     }
     return line;
@@ -129,13 +140,64 @@ async function readStored(
   const rows = await session.rows(
     `SELECT w.id || ',' || strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}')
      FROM ${kind.table} d JOIN (
-       SELECT DISTINCT r[${keyFields(kind) + 1}] AS id, ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS stamp
+       SELECT DISTINCT r[${keyFields(kind) + 1}] AS id, ${seriesOfLine(kind)},
+         r[2]::TIMESTAMP AS stamp
        FROM ${linesWithNames("$1", "$2")}) w
      ON ${same.join(" AND ")} AND d.${stamp} = w.stamp
      WHERE d.${stamp} BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
     [toLines(asked), names.json(), ...spanOf(asked.map((fields) => fields[1] as string))],
   );
   return new Set(rows.map(([key]) => key as string));
+}
+
+function fieldOf(type: ColumnType, value: SeriesValue): Field {
+  if (value !== null && isAnyText(type)) return anyTextField(String(value));
+  return type === "count" ? countText(value) : value;
+}
+
+/**
+ * The stored rows that a save goes on from, by the id of its line and stamp. Only a "merge" asks.
+ */
+export async function readMerging(
+  kind: RowKind,
+  saves: SaveRows[],
+  session: Session,
+  lines: SeriesLines,
+): Promise<Map<string, SeriesRow>> {
+  const asked = saves
+    .filter(({ onDuplicate }) => onDuplicate === "merge")
+    .flatMap(({ ticker, part, rows }) => {
+      const line = lines.of(ticker, part);
+      return rows.map(([stamp]) => [...line.key(stamp), line.id]);
+    });
+  if (asked.length === 0) return new Map();
+  const stamp = kind.stamp.name;
+  const same = seriesSql(kind).map((column) => `d.${column} = w.${column}`);
+  const values = kind.values.map(({ name, type }) =>
+    type === "count" ? countAsText(`d.${name}`, "DOUBLE") : `d.${name}`,
+  );
+  const rows = await session.rows(
+    `SELECT w.id, strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}'), ${values.join(", ")}
+     FROM ${kind.table} d JOIN (
+       SELECT DISTINCT r[${keyFields(kind) + 1}] AS id, ${seriesOfLine(kind)},
+         r[2]::TIMESTAMP AS stamp
+       FROM ${linesWithNames("$1", "$2")}) w
+     ON ${same.join(" AND ")} AND d.${stamp} = w.stamp
+     WHERE d.${stamp} BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
+    [toLines(asked), lines.names.json(), ...spanOf(asked.map((fields) => fields[1] as string))],
+  );
+  return new Map(
+    rows.map(([id, stamp, ...stored]) => [
+      `${id},${stamp}`,
+      [
+        String(stamp),
+        ...kind.values.map(({ type }, index) => {
+          const value = (stored[index] ?? null) as SeriesValue;
+          return type === "count" ? countOf(value as string | null, kind.label) : value;
+        }),
+      ],
+    ]),
+  );
 }
 
 function writesOf(kind: RowKind): { insert: string; update: string } {

@@ -9,7 +9,7 @@ import type {
   RowRange,
   StockReader,
 } from "../contract.ts";
-import { type KindName, kindOf, partName } from "../model/kinds.ts";
+import { hasExtra, type KindName, kindOf, partName } from "../model/kinds.ts";
 import { readRows } from "./answers.ts";
 import {
   askNewer,
@@ -50,7 +50,7 @@ export class RemoteReader implements StockReader {
   }
 
   rows(
-    { kind: name, ticker, part, from, to, withSeq = false }: RowRange,
+    { kind: name, ticker, part, from, to, withSeq, withExtra }: RowRange,
     signal?: AbortSignal,
   ): Promise<JsonRows> {
     const { wire, hasSeq } = kindOf(name);
@@ -60,15 +60,17 @@ export class RemoteReader implements StockReader {
       ...(wire.part === null ? {} : { [wire.part]: partName(name, part) }),
       ...bounds(wire.from, first, wire.to, to),
       ...(withSeq && hasSeq ? { include_seq: true } : {}),
+      ...(withExtra && hasExtra(kindOf(name)) ? { include_extra: true } : {}),
     };
     return this.#rows(wire.read, params, { long: true, signal });
   }
 
-  newest({ kind: name, ticker, part, from, to, limit }: NewestQuery): Promise<JsonRows> {
+  newest({ kind: name, ticker, part, from, to, limit, withExtra }: NewestQuery): Promise<JsonRows> {
     const { wire } = kindOf(name);
     const named = wire.part === null ? {} : part === null ? { data_type: name } : { [wire.part]: part };
     const { command, from: first, to: last } = wire.newest;
-    const params = { ticker, ...named, limit, ...bounds(first, from, last, to) };
+    const extra = withExtra && hasExtra(kindOf(name)) ? { include_extra: true } : {};
+    const params = { ticker, ...named, limit, ...bounds(first, from, last, to), ...extra };
     return this.#rows(command, params, { long: false });
   }
 

@@ -76,14 +76,20 @@ export class TransferSaves {
  */
 function lanesOf(save: Save, index: number): Lane[] {
   const slices: Save[] = [];
-  const parts = save.kind === "ticks" ? undefined : save.parts;
-  for (let at = 0; at < save.rows.length; at += ROWS_PER_REQUEST) {
-    const end = at + ROWS_PER_REQUEST;
-    slices.push({ ...save, parts: parts?.slice(at, end), rows: save.rows.slice(at, end) } as Save);
-  }
+  for (let at = 0; at < save.rows.length; at += ROWS_PER_REQUEST)
+    slices.push(sliceOf(save, at, at + ROWS_PER_REQUEST));
   return !kindOf(save.kind).hasSeq
     ? [{ index, saves: slices }]
     : slices.map((slice) => ({ index, saves: [slice] }));
+}
+
+function sliceOf(save: Save, from: number, to: number): Save {
+  const rows = save.rows.slice(from, to);
+  if (save.kind !== "ticks") {
+    const [parts, missing] = [save.parts?.slice(from, to), save.missing?.slice(from, to)];
+    return { ...save, rows, parts, missing } as Save;
+  }
+  return { ...save, rows, occurrences: save.occurrences?.slice(from, to) } as Save;
 }
 
 function isOk(outcome: SaveOutcome | "busy"): boolean {

@@ -1,7 +1,8 @@
 /** Rows of the upstream's answers in the form that drivers give them, all digits kept. */
 import { parseTimestamp } from "../../market/timestamp.ts";
-import type { JsonRecord } from "../../protocol/json.ts";
+import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { type Count, TransferRowError } from "../contract.ts";
+import { extraText } from "../extra-json.ts";
 import {
   type ColumnType,
   type KindName,
@@ -37,6 +38,8 @@ function wireValue(row: JsonRecord, member: string, type: ColumnType): SeriesVal
       return real(row, member);
     case "count":
       return count(row, member);
+    case "json":
+      return extra(row, member);
     case "date":
     case "second":
     case "instant": {
@@ -88,6 +91,13 @@ function real(row: JsonRecord, name: string): number | null {
 function count(row: JsonRecord, name: string): Count | null {
   const value = row[name] ?? null;
   return typeof value === "bigint" ? String(value) : real(row, name);
+}
+
+function extra(row: JsonRecord, name: string): string | null {
+  const value = row[name] ?? null;
+  if (value === null) return null;
+  if (isObject(value)) return extraText(value);
+  throw new TransferRowError(`${name} is ${JSON.stringify(value)}, expected an object`);
 }
 
 function text(row: JsonRecord, name: string): string | null {
