@@ -7,7 +7,7 @@ import { answerPerTicker } from "./per-ticker.ts";
 export const getLatestPrice: Command = {
   name: "get_latest_price",
   about:
-    "The newest price of a ticker: of the newest date among its last quote, trade, hourly and daily bar.",
+    "The newest price of a ticker: of the newest date among its last quote, trade, hourly and daily bar, and there the newest by time.",
   async run({ params }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const found = reader.latestPrice(ticker);

@@ -105,7 +105,9 @@ export interface StockReader {
   rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
   newest(query: NewestQuery): JsonRows | Promise<JsonRows>;
   /**
-   * The newest by date among quote, trade, hourly and daily bar, in that order; nulls don't count.
+   * The newest by date among the last quote, trade, hourly and daily bar; on that date the newest
+   * by time among the first three, then the daily bar. At one moment they count in this order.
+   * Nulls, and quotes at or below 0 with size 0, don't count.
    */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   /** Close of the second newest daily bar; of the only one if there is one. */

@@ -54,7 +54,7 @@ export class MemoryReader implements StockReader {
   }
 
   latestPrice(ticker: string): number | null {
-    let newest = { date: "", price: null as number | null };
+    let newest = { moment: "", price: null as number | null };
     for (const [kind, part, column] of [
       ["ticks", "quote", 1],
       ["ticks", "trade", 1],
@@ -62,9 +62,11 @@ export class MemoryReader implements StockReader {
       ["daily", null, 4],
     ] as const) {
       const priced = within(this.#tables, { kind, ticker, part, from: null, to: null });
-      const last = priced.findLast(({ row }) => row[column] !== null)?.row;
-      const date = last?.[0].slice(0, 10) ?? "";
-      if (date > newest.date) newest = { date, price: last![column] as number };
+      const last = priced.findLast(({ row }) => row[column] !== null && !(part === "quote" && isEmpty(row)));
+      const stamp = last?.row[0] ?? "";
+      const moment = kind === "hourly" ? `${stamp}.000000` : stamp;
+      if (last !== undefined && moment > newest.moment)
+        newest = { moment, price: last.row[column] as number };
     }
     return newest.price;
   }
@@ -214,6 +216,11 @@ function partsOf(tables: MemoryTables, kind: KindName, ticker: string): string[]
     .filter(({ part }) => part !== null)
     .map(({ part }) => part!)
     .sort(compare);
+}
+
+/** A quote that offers nothing. */
+function isEmpty([, price, size]: SeriesRow): boolean {
+  return Number(price) <= 0 && size !== null && Number(size) === 0;
 }
 
 function valueIn(row: MemoryRow | undefined, column: number): number | null {

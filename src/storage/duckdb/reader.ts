@@ -25,9 +25,15 @@ const LAST_DATE = "9999-12-31";
 const FIRST = `${FIRST_DATE} 00:00:00`;
 const LAST = `${LAST_DATE} 23:59:59.999999`;
 
-/** The newest of all wins; on one date the first in this order. */
+/** The newest of all wins, a date being its midnight; at one moment the first in this order. */
 const LATEST_PRICE_SQL = `SELECT price FROM (${[
-  ["price", "timestamp", "realtime_data", "AND type = 'quote'", ", seq DESC"],
+  [
+    "price",
+    "timestamp",
+    "realtime_data",
+    "AND type = 'quote' AND (price > 0 OR size IS DISTINCT FROM 0)",
+    ", seq DESC",
+  ],
   ["price", "timestamp", "realtime_data", "AND type = 'trade'", ", seq DESC"],
   ["close", "datetime", "hourly_prices", "", ""],
   ["close", "date", "daily_prices", "", ""],
@@ -36,10 +42,10 @@ const LATEST_PRICE_SQL = `SELECT price FROM (${[
     (
       [price, stamp, table, where, order],
       rank,
-    ) => `(SELECT ${price} AS price, ${stamp}::DATE AS date, ${rank} AS kind
+    ) => `(SELECT ${price} AS price, ${stamp}::TIMESTAMP AS moment, ${rank} AS kind
       FROM ${table} WHERE ticker = $1 ${where} AND isfinite(${price}) ORDER BY ${stamp} DESC${order} LIMIT 1)`,
   )
-  .join(" UNION ALL ")}) ORDER BY date DESC, kind LIMIT 1`;
+  .join(" UNION ALL ")}) ORDER BY moment DESC, kind LIMIT 1`;
 
 /** Fails if a table lacks a column that saves need. */
 const PROBE_SQL = [

@@ -37,6 +37,7 @@ const FIRST = "";
 const LAST = "~";
 
 const DIGITS_MARK = "integer:";
+const SECOND_LENGTH = "2024-01-02 10:00:00".length;
 
 type Row = Record<string, unknown>;
 type Params = SQLQueryBindings[];
@@ -69,11 +70,11 @@ const TO_WIRE = byKind(rowToWire);
 /** Null without any trades. `sum` would fail where integers together exceed 64 bits. */
 const TRADED_SQL = `SELECT CASE WHEN count(size) > 0 THEN total(size) END AS volume FROM realtime_data
   WHERE ticker = ? AND type = 'trade' AND timestamp >= ? AND timestamp <= ?`;
-/** On one date the first with a price counts. */
+/** The newest stamp counts, of equal ones the first. A date is before all moments of that day. */
 const LAST_PRICE_SQL = [
-  ...["quote", "trade"].map(
-    (type) => `SELECT price AS price, timestamp AS stamp FROM realtime_data
-      WHERE ticker = ? AND type = '${type}' AND price IS NOT NULL ORDER BY timestamp DESC, seq DESC LIMIT 1`,
+  ...["type = 'quote' AND (price > 0 OR size IS NOT 0)", "type = 'trade'"].map(
+    (ofType) => `SELECT price AS price, timestamp AS stamp FROM realtime_data
+      WHERE ticker = ? AND ${ofType} AND price IS NOT NULL ORDER BY timestamp DESC, seq DESC LIMIT 1`,
   ),
   "SELECT close AS price, datetime AS stamp FROM hourly_prices WHERE ticker = ? AND close IS NOT NULL ORDER BY datetime DESC LIMIT 1",
   "SELECT close AS price, date AS stamp FROM daily_prices WHERE ticker = ? AND close IS NOT NULL ORDER BY date DESC LIMIT 1",
@@ -158,15 +159,14 @@ export class SqliteReader implements StockReader {
   latestPrice(ticker: string): number | null {
     return this.#connection.read(() => {
       let price: number | null = null;
-      let date = "";
+      let newest = "";
       for (const statement of this.#lastPrices) {
         const row = statement.get(ticker);
         if (row === null || !Number.isFinite(row.price)) continue;
-        const rowDate = String(row.stamp).slice(0, 10);
-        if (rowDate > date) {
-          date = rowDate;
-          price = row.price as number;
-        }
+        const stamp = momentOf(String(row.stamp));
+        if (stamp <= newest) continue;
+        newest = stamp;
+        price = row.price as number;
       }
       return price;
     });
@@ -285,6 +285,11 @@ export class SqliteReader implements StockReader {
       while (this.#streamConnections === 0 && this.#line.length > 0) this.#line.fail(error);
     }
   }
+}
+
+/** Of an hour, as of a tick: the two are compared. */
+function momentOf(stamp: string): string {
+  return stamp.length === SECOND_LENGTH ? `${stamp}.000000` : stamp;
 }
 
 function exactCount(value: unknown): unknown {
