@@ -8,6 +8,8 @@ export type Answer = string | Uint8Array | ReadableStream<Uint8Array>;
 
 export interface CommandContext {
   reader: StockReader;
+  /** Whose date is today; see readToday in params.ts. */
+  marketTimezone: string;
   /** Resolves when the save is committed and published to this worker's subscribers. */
   save(save: Save, frame: string, call: CommandCall): Promise<SaveOutcome>;
   /** Logs at WARNING. */

@@ -1,7 +1,6 @@
-import { newYorkDate } from "../market/timestamp.ts";
 import { stringifyExact } from "../protocol/json.ts";
 import type { Command } from "./context.ts";
-import { requireTicker } from "./params.ts";
+import { readToday, requireTicker } from "./params.ts";
 import { answerPerTicker } from "./per-ticker.ts";
 
 export const getLatestPrice: Command = {
@@ -20,7 +19,7 @@ export const getLatestPrices: Command = {
   name: "get_latest_prices",
   about: "The newest price of each ticker of a list.",
   run: ({ params }, { reader }) =>
-    answerPerTicker({ params, member: "prices", reader, question: "latestPrice" }, (ticker) =>
+    answerPerTicker({ params, member: "prices", reader, question: "latestPrice", day: null }, (ticker) =>
       reader.latestPrice(ticker),
     ),
 };
@@ -29,18 +28,18 @@ export const getPreviousClosePrices: Command = {
   name: "get_previous_close_prices",
   about: "The close of the second newest daily bar of each ticker; of the only one if there is one.",
   run: ({ params }, { reader }) =>
-    answerPerTicker({ params, member: "prices", reader, question: "previousClose" }, (ticker) =>
+    answerPerTicker({ params, member: "prices", reader, question: "previousClose", day: null }, (ticker) =>
       reader.previousClose(ticker),
     ),
 };
 
 export const getTodayOpeningPrices: Command = {
   name: "get_today_opening_prices",
-  about: "The open of the daily bar dated today in New York, of each ticker.",
-  run: ({ params }, { reader }) => {
-    const today = newYorkDate(Date.now());
-    return answerPerTicker({ params, member: "prices", reader, question: "openingPrice" }, (ticker) =>
-      reader.openingPrice(ticker, today),
+  about: "The open of the daily bar dated today at the market, of each ticker.",
+  run: ({ params }, { reader, marketTimezone }) => {
+    const day = readToday(params.timezone, marketTimezone);
+    return answerPerTicker({ params, member: "prices", reader, question: "openingPrice", day }, (ticker) =>
+      reader.openingPrice(ticker, day),
     );
   },
 };

@@ -5,6 +5,7 @@
  * Stamps pass here as the canonical text of their type: see model/kinds.ts.
  */
 
+import type { MarketDay } from "../market/market-day.ts";
 import type { ColumnBatch, ColumnQuery } from "./model/columns.ts";
 import type { KindName, SeriesRow } from "./model/kinds.ts";
 import type { SaveUpdate, UpdateReader } from "./update-contract.ts";
@@ -93,7 +94,7 @@ export type Save = SaveRows | SaveTicks;
 /** The newest `limit` rows of a range, ascending. */
 export type NewestQuery = Omit<RowRange, "withSeq"> & { limit: number };
 
-/** One request asks these for many tickers. The date of opening and volume is today. */
+/** One request asks these for many tickers. */
 export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
 
 /**
@@ -112,12 +113,14 @@ export interface StockReader {
   latestPrice(ticker: string): number | null | Promise<number | null>;
   /** Close of the second newest daily bar; of the only one if there is one. */
   previousClose(ticker: string): number | null | Promise<number | null>;
-  /** @param date `YYYY-MM-DD`, here and below. */
-  openingPrice(ticker: string, date: string): number | null | Promise<number | null>;
+  openingPrice(ticker: string, day: MarketDay): number | null | Promise<number | null>;
   /** Volume of the daily bar of that date; without one, the sum of that day's trades. */
-  dailyVolume(ticker: string, date: string): number | null | Promise<number | null>;
-  /** Many answers at once, for a database that is far away. Absent: one question each. */
-  prices?(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]>;
+  dailyVolume(ticker: string, day: MarketDay): number | null | Promise<number | null>;
+  /**
+   * Many answers at once, for a database that is far away. Absent: one question each.
+   * @param day of opening prices and volumes.
+   */
+  prices?(question: PriceQuestion, tickers: string[], day: MarketDay | null): Promise<(number | null)[]>;
   /** As in TransferReader. */
   tickers(kind: KindName, after: string | null, limit: number): string[] | Promise<string[]>;
   parts(kind: KindName, ticker: string): string[] | Promise<string[]>;

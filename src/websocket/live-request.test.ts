@@ -53,7 +53,9 @@ test("blanks around the names of a query's lists are no part of them", () => {
   const query = new URLSearchParams("symbols=AA,%20BB+,CC&types=quote,%20trade&since=AA:1,%20BB:2");
   const { wish } = readHandshake(query);
   expect(wish?.tickers).toEqual(["AA", "BB", "CC"]);
-  expect(wish?.filter).toEqual(readHandshake(new URLSearchParams("symbols=A&types=quote,trade")).wish!.filter);
+  expect(wish?.filter).toEqual(
+    readHandshake(new URLSearchParams("symbols=A&types=quote,trade")).wish!.filter,
+  );
   const { symbols, types } = readReplayQuery(query);
   expect({ symbols, types }).toEqual({ symbols: ["AA", "BB", "CC"], types: ["quote", "trade"] });
   // One name, and names in JSON, are taken as they are.

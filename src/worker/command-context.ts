@@ -30,6 +30,7 @@ export function commandContext(parts: CommandParts): CommandContext {
   const nextSaveId = saveIds();
   const context: CommandContext = {
     reader: storage.reader,
+    marketTimezone: settings.marketTimezone,
     warn: (message) => log.warning(message),
     async save(save, frame, { text, saveId }) {
       save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), frame };

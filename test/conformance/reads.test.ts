@@ -1,9 +1,10 @@
 /** What every storage driver answers. */
 import { expect } from "bun:test";
+import { marketClock } from "../../src/market/market-day.ts";
 import { AVERAGE_COLUMNS } from "../../src/market/moving-averages.ts";
 import type { BarRow, JsonRows, Save } from "../../src/storage/contract.ts";
 import { rowsOf, textOf } from "../support/answered.ts";
-import { at, daily, ticks } from "../support/saves.ts";
+import { at, daily, ticks, utcDay } from "../support/saves.ts";
 import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
 import { allTicks } from "./saves.ts";
@@ -121,7 +122,7 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
     expect(await latest()).toBe(5);
     await save("daily", "2024-01-03", 6);
     expect(await latest()).toBe(6);
-    expect(await db.reader.prices?.("latestPrice", ["A", "NONE", "A"])).toEqual(
+    expect(await db.reader.prices?.("latestPrice", ["A", "NONE", "A"], null)).toEqual(
       db.reader.prices && [6, null, 6],
     );
   });
@@ -201,9 +202,25 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
           ["2024-01-03", 2],
         ]),
       ]);
-      expect(await db.reader.openingPrice("A", "2024-01-03")).toBe(2);
-      expect(await db.reader.openingPrice("A", "2024-01-04")).toBeNull();
-      expect(await db.reader.dailyVolume("A", "2024-01-02")).toBe(100);
+      expect(await db.reader.openingPrice("A", utcDay("2024-01-03"))).toBe(2);
+      expect(await db.reader.openingPrice("A", utcDay("2024-01-04"))).toBeNull();
+      expect(await db.reader.dailyVolume("A", utcDay("2024-01-02"))).toBe(100);
+      // Without a bar, the trades of the market's day, which is another in UTC.
+      const newYork = marketClock("America/New_York")!.dayAt(Date.parse("2024-01-09T12:00:00Z"));
+      await db.writer.commit([
+        ticks("A", [
+          ["2024-01-09 04:59:59.999999", 1],
+          ["2024-01-09 05:00:00.000000", 2],
+          ["2024-01-10 04:59:59.999999", 3],
+          ["2024-01-10 05:00:00.000000", 4],
+        ]),
+      ]);
+      const sizes = await rowsOf(
+        db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: newYork.from, to: newYork.to }),
+      );
+      expect(sizes.map(({ price }) => price)).toEqual([2, 3]);
+      const traded = sizes.reduce((sum, { size }) => sum + Number(size), 0);
+      expect(await db.reader.dailyVolume("A", newYork)).toBe(traded);
     }),
   );
 

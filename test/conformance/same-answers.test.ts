@@ -7,6 +7,7 @@ import type { Count, Save, TickRow } from "../../src/storage/contract.ts";
 import { KIND_NAMES, KINDS, type SeriesRow } from "../../src/storage/model/kinds.ts";
 import { textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
+import { utcDay } from "../support/saves.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { DRIVERS, type OpenDatabase } from "./drivers.ts";
 
@@ -123,8 +124,8 @@ async function answersOf(db: OpenDatabase, tickers: string[], ofAnyDay: boolean)
     }
     answers.push(await db.reader.latestPrice(ticker), await db.reader.previousClose(ticker));
     if (!ofAnyDay) continue;
-    answers.push(await db.reader.openingPrice(ticker, "2024-01-05"));
-    answers.push(await db.reader.dailyVolume(ticker, "2024-01-05"));
+    answers.push(await db.reader.openingPrice(ticker, utcDay("2024-01-05")));
+    answers.push(await db.reader.dailyVolume(ticker, utcDay("2024-01-05")));
   }
   for (const kind of KIND_NAMES) answers.push(await db.reader.tickers(kind, null, 5));
   return answers;

@@ -1,4 +1,5 @@
 /** Reads of a database in memory. */
+import type { MarketDay } from "../../src/market/market-day.ts";
 import { toWire } from "../../src/market/timestamp.ts";
 import { rawNumber } from "../../src/protocol/json.ts";
 import type {
@@ -75,21 +76,21 @@ export class MemoryReader implements StockReader {
     return valueIn(this.#days(ticker).slice(-2)[0], 4);
   }
 
-  openingPrice(ticker: string, date: string): number | null {
+  openingPrice(ticker: string, { date }: MarketDay): number | null {
     return valueIn(
       this.#days(ticker).find(({ row }) => row[0] === date),
       1,
     );
   }
 
-  dailyVolume(ticker: string, date: string): number | null {
+  dailyVolume(ticker: string, { date, from, to }: MarketDay): number | null {
     const volume = valueIn(
       this.#days(ticker).find(({ row }) => row[0] === date),
       5,
     );
     if (volume !== null) return volume;
-    const trades = within(this.#tables, { kind: "ticks", ticker, part: "trade", from: null, to: null });
-    const sizes = trades.filter(({ row }) => row[0].startsWith(date) && row[2] !== null);
+    const trades = within(this.#tables, { kind: "ticks", ticker, part: "trade", from, to });
+    const sizes = trades.filter(({ row }) => row[2] !== null);
     return sizes.length === 0 ? null : sizes.reduce((sum, { row }) => sum + Number(row[2]), 0);
   }
 

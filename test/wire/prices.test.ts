@@ -104,7 +104,13 @@ test("nulls don't count", async () => {
 test("a quote that offers nothing is no price, for many tickers and new sockets either", async () => {
   await saveTick("EMPTY", "trade", "2024-03-01T20:59:59Z", 185.6);
   for (const [second, price] of [0, -1].entries()) {
-    const quote = { timestamp: `2024-03-01T21:30:0${second}Z`, price, size: 0, ask_price: price, ask_size: 0 };
+    const quote = {
+      timestamp: `2024-03-01T21:30:0${second}Z`,
+      price,
+      size: 0,
+      ask_price: price,
+      ask_size: 0,
+    };
     await save("save_realtime_data", {
       ticker: "EMPTY",
       data_type: "quote",
@@ -117,7 +123,9 @@ test("a quote that offers nothing is no price, for many tickers and new sockets 
   }
   await using subscriber = await Subscriber.open(server.wsUrl, "EMPTY");
   await subscriber.until("its first price", () => subscriber.frames.length > 0);
-  expect(subscriber.frames[0]).toMatchObject({ data: { type: "initial_price", payload: [{ price: 185.6 }] } });
+  expect(subscriber.frames[0]).toMatchObject({
+    data: { type: "initial_price", payload: [{ price: 185.6 }] },
+  });
 });
 
 test("get_latest_prices answers in the order asked, each ticker once", async () => {

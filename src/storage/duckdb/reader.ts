@@ -4,6 +4,7 @@
  * than `SMALL_ROWS_MAX` rows come in pages, from one snapshot.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
+import type { MarketDay } from "../../market/market-day.ts";
 import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
 import { type KindName, kindOf } from "../model/kinds.ts";
 import { RowPieces } from "../row-pieces.ts";
@@ -106,16 +107,16 @@ export class DuckDbReader implements StockReader {
     return (rows.at(-1)?.[0] ?? null) as number | null;
   }
 
-  async openingPrice(ticker: string, date: string): Promise<number | null> {
+  async openingPrice(ticker: string, { date }: MarketDay): Promise<number | null> {
     return this.#number("SELECT open FROM daily_prices WHERE ticker = $1 AND date = $2::DATE", [
       ticker,
       date,
     ]);
   }
 
-  async dailyVolume(ticker: string, date: string): Promise<number | null> {
-    const params = [ticker, date];
-    return (await this.#number(DAILY_VOLUME_SQL, params)) ?? (await this.#number(TRADED_SQL, params));
+  async dailyVolume(ticker: string, { date, from, to }: MarketDay): Promise<number | null> {
+    const ofBar = await this.#number(DAILY_VOLUME_SQL, [ticker, date]);
+    return ofBar ?? (await this.#number(TRADED_SQL, [ticker, from, to]));
   }
 
   tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
@@ -178,7 +179,7 @@ function wholeAnswer(page: Page): JsonRows {
 const DAILY_VOLUME_SQL =
   "SELECT volume::VARCHAR::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE";
 const TRADED_SQL = `SELECT sum(size::VARCHAR::DOUBLE) FROM realtime_data WHERE ticker = $1 AND type = 'trade'
-  AND timestamp >= $2::DATE AND timestamp < $2::DATE + INTERVAL 1 DAY`;
+  AND timestamp >= $2::TIMESTAMP AND timestamp <= $3::TIMESTAMP`;
 
 function filterOf({ kind, stampType }: RowSource): string {
   const series = seriesSql(kind);

@@ -1,3 +1,4 @@
+import type { MarketDay } from "../../market/market-day.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
@@ -19,16 +20,7 @@ import { isUnknownToDatabase } from "./errors.ts";
 import type { PostgresPool } from "./pool.ts";
 import { readWithRetry, runRead } from "./read.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
-import {
-  asInstant,
-  columnSql,
-  dayStart,
-  isSeries,
-  microseconds,
-  SQL_TYPES,
-  stampParam,
-  utcText,
-} from "./sql-text.ts";
+import { asInstant, columnSql, isSeries, microseconds, SQL_TYPES, stampParam, utcText } from "./sql-text.ts";
 import { PostgresUpdates } from "./updates.ts";
 
 /** An answer of more rows streams through a cursor, in chunks of so many. */
@@ -135,16 +127,16 @@ export class PostgresReader implements StockReader {
     return finite((await this.#run<WireRow>(sql, [ticker])).at(-1)?.close);
   }
 
-  async openingPrice(ticker: string, date: string): Promise<number | null> {
+  async openingPrice(ticker: string, { date }: MarketDay): Promise<number | null> {
     const sql = "SELECT open FROM daily_prices WHERE ticker = $1 AND date = $2::date";
     return finite((await this.#run<WireRow>(sql, [ticker, date]))[0]?.open);
   }
 
-  async dailyVolume(ticker: string, date: string): Promise<number | null> {
+  async dailyVolume(ticker: string, { date, from, to }: MarketDay): Promise<number | null> {
     const sql = "SELECT volume FROM daily_prices WHERE ticker = $1 AND date = $2::date";
     const volume = (await this.#run<WireRow>(sql, [ticker, date]))[0]?.volume ?? null;
     if (volume !== null) return finite(Number(volume));
-    const params = [ticker, dayStart(date), asInstant(`${date} 23:59:59.999999`)];
+    const params = [ticker, asInstant(from), asInstant(to)];
     const traded = (await this.#run<WireRow>(TRADED_SQL, params))[0]?.volume ?? null;
     return traded === null ? null : finite(Number(traded));
   }

@@ -3,6 +3,7 @@
  * from a snapshot. See DESIGN.md "Readers".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import type { MarketDay } from "../../market/market-day.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { rawNumber } from "../../protocol/json.ts";
 import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
@@ -179,17 +180,17 @@ export class SqliteReader implements StockReader {
     });
   }
 
-  openingPrice(ticker: string, date: string): number | null {
+  openingPrice(ticker: string, { date }: MarketDay): number | null {
     return this.#connection.read(() => {
       return (this.#open.get(ticker, date)?.open ?? null) as number | null;
     });
   }
 
-  dailyVolume(ticker: string, date: string): number | null {
+  dailyVolume(ticker: string, { date, from, to }: MarketDay): number | null {
     return this.#connection.read(() => {
       const ofBar = this.#volume.get(ticker, date)?.volume ?? null;
       if (ofBar !== null) return ofBar as number;
-      const ofTrades = this.#traded.get(ticker, `${date} 00:00:00`, `${date} 23:59:59.999999`)?.volume;
+      const ofTrades = this.#traded.get(ticker, from, to)?.volume;
       return (ofTrades ?? null) as number | null;
     });
   }
