@@ -1,4 +1,4 @@
-/** All commands that ask for today mean the same day: that of --market-timezone, on every engine. */
+/** All commands that ask for today mean the same day, that of --market-timezone, on each engine. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { usePostgres } from "../support/postgres.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
