@@ -25,6 +25,8 @@ export interface CommandCall {
   text: string;
   /** From a server in front of this one. */
   saveId: SaveIdentity | null;
+  /** The answer gets it in its `warnings`; with `strict` it is an error. Null: none are wanted. */
+  addWarning: ((text: string) => void) | null;
   /** Aborted when the client leaves. */
   signal: AbortSignal;
   client: string;
@@ -34,5 +36,9 @@ export interface Command {
   name: string;
   /** One sentence for the reference page. */
   about: string;
+  /** The parameters in the table of docs/commands.md. */
+  params: readonly string[];
+  /** Others that are no mistake: without effect, or for a server in front of this one. */
+  tolerated?: readonly string[];
   run(call: CommandCall, context: CommandContext): Answer | Promise<Answer>;
 }

@@ -7,6 +7,8 @@ export const getLatestPrice: Command = {
   name: "get_latest_price",
   about:
     "The newest price of a ticker: of the newest date among its last quote, trade, hourly and daily bar, and there the newest by time.",
+  params: ["ticker"],
+  tolerated: ["use_market_time"],
   async run({ params }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const found = reader.latestPrice(ticker);
@@ -18,6 +20,8 @@ export const getLatestPrice: Command = {
 export const getLatestPrices: Command = {
   name: "get_latest_prices",
   about: "The newest price of each ticker of a list.",
+  params: ["tickers"],
+  tolerated: ["use_market_time"],
   run: ({ params }, { reader }) =>
     answerPerTicker({ params, member: "prices", reader, question: "latestPrice", day: null }, (ticker) =>
       reader.latestPrice(ticker),
@@ -27,6 +31,8 @@ export const getLatestPrices: Command = {
 export const getPreviousClosePrices: Command = {
   name: "get_previous_close_prices",
   about: "The close of the second newest daily bar of each ticker; of the only one if there is one.",
+  params: ["tickers"],
+  tolerated: ["use_market_time"],
   run: ({ params }, { reader }) =>
     answerPerTicker({ params, member: "prices", reader, question: "previousClose", day: null }, (ticker) =>
       reader.previousClose(ticker),
@@ -36,6 +42,8 @@ export const getPreviousClosePrices: Command = {
 export const getTodayOpeningPrices: Command = {
   name: "get_today_opening_prices",
   about: "The open of the daily bar dated today at the market, of each ticker.",
+  params: ["tickers", "timezone"],
+  tolerated: ["use_market_time"],
   run: ({ params }, { reader, marketTimezone }) => {
     const day = readToday(params.timezone, marketTimezone);
     return answerPerTicker({ params, member: "prices", reader, question: "openingPrice", day }, (ticker) =>

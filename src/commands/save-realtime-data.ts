@@ -16,6 +16,8 @@ const SEQ_MAX = 2 ** 31;
 export const saveRealtimeData: Command = {
   name: "save_realtime_data",
   about: "Stores ticks: quotes, trades, or any other type.",
+  params: ["ticker", "data", "index_col", "data_type", "on_duplicate"],
+  tolerated: ["ma_periods", "ema_periods"],
   async run(call, context) {
     const prepared = toSaveTicks(call.params);
     const { ticker, part: type } = prepared.save;

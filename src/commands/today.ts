@@ -6,6 +6,7 @@ import { toAnswer } from "./rows-answer.ts";
 export const getTodayDailyData: Command = {
   name: "get_today_daily_data",
   about: "The daily bar of a ticker that is dated today at the market.",
+  params: ["ticker", "timezone"],
   async run({ params }, { reader, marketTimezone }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const { date } = readToday(params.timezone, marketTimezone);
@@ -20,6 +21,7 @@ export const getTodayVolume: Command = {
   name: "get_today_volume",
   about:
     "The volume of today's daily bar of each ticker, or without one what was traded today at the market.",
+  params: ["tickers", "timezone"],
   run: ({ params }, { reader, marketTimezone }) => {
     const day = readToday(params.timezone, marketTimezone);
     return answerPerTicker({ params, member: "volumes", reader, question: "dailyVolume", day }, (ticker) =>

@@ -23,6 +23,7 @@ export const unsupportedCommands: Command[] = Object.entries(UNSUPPORTED).map(
   ([name, { needs, missing }]) => ({
     name,
     about: "Not supported: this server stores bars and ticks.",
+    params: needs,
     run({ params }) {
       if (needs.some((need) => isMissing(params[need]))) throw badRequest(`${missing} for ${name}`);
       throw new RequestError(

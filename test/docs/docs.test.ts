@@ -21,6 +21,29 @@ test("docs/commands.md lists exactly the commands there are", () => {
   expect(listed.sort()).toEqual(supported.map((command) => command.name).sort());
 });
 
+test("docs/commands.md lists the parameters of each command", () => {
+  const page = read("docs/commands.md");
+  for (const { name, params, tolerated = [] } of COMMANDS.values()) {
+    const cell = new RegExp(`^\\| \`${name}\` \\| (.*?) \\|`, "m").exec(page)?.[1];
+    if (cell === undefined) continue; // not supported
+    const words = [...cell.matchAll(/`([a-z_]+)`/g)].map(([, word]) => word!);
+    expect({ name, missing: params.filter((param) => !words.includes(param)) }).toEqual({
+      name,
+      missing: [],
+    });
+    // Each part of the cell begins with a parameter; what follows may be its values.
+    const first = cell.split(";").flatMap((part) => /`([a-z_]+)`/.exec(part)?.[1] ?? []);
+    expect({ name, undeclared: first.filter((word) => !params.includes(word)) }).toEqual({
+      name,
+      undeclared: [],
+    });
+    expect({ name, untold: tolerated.filter((word) => !page.includes(`\`${word}\``)) }).toEqual({
+      name,
+      untold: [],
+    });
+  }
+});
+
 test("ARCHITECTURE.md says of each engine where its parts run", () => {
   const architecture = read("ARCHITECTURE.md");
   for (const { names, placement, keepsAnswers } of ENGINES) {

@@ -22,6 +22,7 @@ import {
   rows,
   sameCloseCode,
   saved,
+  warned,
 } from "./expectations.ts";
 import { averagesOfWholeSeries } from "./whole-series.ts";
 
@@ -40,7 +41,7 @@ export const BUG_RULES: Record<string, BugRule> = {
   },
   "bigint-400": {
     reason: "A number of thousands of digits made the body invalid. It is a number.",
-    expect: outcome({ status: 200, body: { ticker: "A", latest_price: null } }),
+    expect: warned(outcome({ status: 200, body: { ticker: "A", latest_price: null } })),
   },
   "broadcast-unsaved": {
     reason: "Records that weren't stored were broadcast, without stamps. What is broadcast is stored.",
@@ -293,6 +294,11 @@ export const DEVIATIONS: Deviation[] = [
     expect: refused(400, /end_date.*zzz/),
   },
   {
+    steps: ids("ticks 12 41"),
+    reason: "A misnamed parameter or type was ignored in silence. The answer tells of it.",
+    expect: warned(asRecorded),
+  },
+  {
     steps: ids("ticks 13"),
     reason: "null is no type of data.",
     expect: refused(400, /data_type/),
@@ -365,7 +371,7 @@ export const DEVIATIONS: Deviation[] = [
   {
     steps: ids("errors 21"),
     reason: "JSON is JSON, however deep.",
-    expect: outcome({ status: 200, body: { ticker: "A", latest_price: null } }),
+    expect: warned(outcome({ status: 200, body: { ticker: "A", latest_price: null } })),
   },
   {
     steps: ids("errors 153 http 1-5 9-11 24-28 106 110-112 136"),
