@@ -7,6 +7,7 @@ import { COMMANDS } from "../../src/commands/index.ts";
 import { settingsTable } from "../../src/config/render-settings.ts";
 import * as codes from "../../src/protocol/codes.ts";
 import { ENGINES } from "../../src/storage/engines.ts";
+import { KIND_NAMES, kindOf } from "../../src/storage/model/kinds.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
@@ -42,6 +43,17 @@ test("docs/commands.md lists the parameters of each command", () => {
       untold: [],
     });
   }
+});
+
+test("docs/sql.md lists the tables and their columns", () => {
+  const page = read("docs/sql.md");
+  const columns = KIND_NAMES.map(kindOf).flatMap(({ table, stamp, part, values }) => [
+    table,
+    stamp.name,
+    ...(part === null ? [] : [part]),
+    ...values.map(({ name }) => name),
+  ]);
+  expect(columns.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
 });
 
 test("ARCHITECTURE.md says of each engine where its parts run", () => {

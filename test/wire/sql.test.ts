@@ -15,7 +15,14 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-type Answer = CommandAnswer<{ data?: unknown; message?: string; error?: string; details?: string }>;
+interface Told {
+  data?: unknown;
+  message?: string;
+  error?: string;
+  details?: string;
+  rows_changed?: number;
+}
+type Answer = CommandAnswer<Told>;
 
 function run(query_type: unknown, sql_query: unknown, query_params?: unknown): Promise<Answer> {
   return server.command("execute_sql", {

@@ -180,7 +180,10 @@ class Rewriting {
     }
     if (this.#binds(column.first - 1)) return;
     const next = this.#comparisonAfter(column.last);
-    if (next !== null) return this.#storeAt(next, form);
+    if (next !== null) {
+      this.#storeAt(next, form);
+      return;
+    }
     const at = this.#isWord(column.last + 1, NOT) ? column.last + 2 : column.last + 1;
     if (this.#isWord(at, BETWEEN)) this.#storeBetween(at + 1, form);
     if (this.#isWord(at, IN) && this.#isMark(at + 1, "(")) this.#storeList(at + 2, form);
@@ -215,7 +218,9 @@ class Rewriting {
     for (let and = at; and < at + BETWEEN_TOKENS_MAX && and < this.#tokens.length; and++) {
       if (this.#isMark(and, "(")) depth++;
       if (this.#isMark(and, ")")) depth--;
-      if (depth === 0 && this.#isWord(and, AND)) return this.#storeAt(and + 1, form);
+      if (depth !== 0 || !this.#isWord(and, AND)) continue;
+      this.#storeAt(and + 1, form);
+      return;
     }
   }
 
