@@ -2,7 +2,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { usePostgres } from "../support/postgres.ts";
 import { DUCKDB, FRONT, postgresBackend, SQLITE } from "./backends.ts";
-import { ConnectionError, dumps, Float, type Frame, PythonClient, stampOf } from "./python-client.ts";
+import { ConnectionError, type DataFrame, dumps, Float, PythonClient, stampOf } from "./python-client.ts";
 
 setDefaultTimeout(180_000);
 
@@ -10,7 +10,7 @@ const DAY_MS = 86_400_000;
 const today = (): string =>
   new Intl.DateTimeFormat("sv-SE", { timeZone: "America/New_York" }).format(Date.now());
 
-function bars(...of: [day: string, close: number, volume?: number][]): Frame {
+function bars(...of: [day: string, close: number, volume?: number][]): DataFrame {
   return of.map(([day, close, volume = Number.NaN]) => ({
     date: stampOf(`${day}T00:00:00Z`),
     open: new Float(close - 0.5),
@@ -22,7 +22,7 @@ function bars(...of: [day: string, close: number, volume?: number][]): Frame {
   }));
 }
 
-function ticks(...of: [second: number, price: number, ask?: number][]): Frame {
+function ticks(...of: [second: number, price: number, ask?: number][]): DataFrame {
   return of.map(([second, price, ask = Number.NaN]) => ({
     timestamp: stampOf(new Date(Date.parse("2024-01-02T15:00:00Z") + second * 1_000).toISOString()),
     price: new Float(price),
@@ -96,7 +96,7 @@ for (const backend of [SQLITE, DUCKDB, postgresBackend(usePostgres()), FRONT]) {
     const before = new Date(Date.parse(day) - DAY_MS).toISOString().slice(0, 10);
     await client.saveStockData("A", bars([before, 10, 1_000], [day, 11, 2_000]), "daily", "date");
     await client.saveStockData("OLD", bars([before, 10, 1_000]), "daily", "date");
-    const now: Frame = [{ timestamp: stampOf(new Date().toISOString()), price: new Float(1), size: 30 }];
+    const now: DataFrame = [{ timestamp: stampOf(new Date().toISOString()), price: new Float(1), size: 30 }];
     await client.saveRealtimeData("TRADED", now, "trade");
     const found = {
       opening: await client.getTodayOpeningPrices(["A", "OLD"]),

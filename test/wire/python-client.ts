@@ -8,16 +8,16 @@ export class Float {
   constructor(readonly value: number) {}
 }
 
-/** Rows of a DataFrame. Its index goes out as one more column. */
-export type Frame = Record<string, string | number | Float>[];
+/** Rows of a frame of pandas. Its index goes out as one more column. */
+export type DataFrame = Record<string, string | number | Float>[];
 
 /** What the class makes of an answer with rows: its index is parsed, and NaN stands for null. */
-export interface ReadFrame {
+export interface ReadDataFrame {
   index: Date[];
   rows: Record<string, unknown>[];
 }
 
-type Params = Record<string, unknown>;
+type Sent = Record<string, unknown>;
 interface Body {
   error?: string;
   warnings?: string[];
@@ -49,12 +49,12 @@ export class PythonClient {
     this.#url = url;
   }
 
-  async saveStockData(ticker: string, data: Frame, interval: string, indexCol: string): Promise<void> {
+  async saveStockData(ticker: string, data: DataFrame, interval: string, indexCol: string): Promise<void> {
     const params = { ticker, interval, data, index_col: indexCol, ...SAVE_PARAMS };
     await this.#send("save_stock_data", params);
   }
 
-  async saveRealtimeData(ticker: string, data: Frame, dataType: string): Promise<void> {
+  async saveRealtimeData(ticker: string, data: DataFrame, dataType: string): Promise<void> {
     const params = { ticker, data, data_type: dataType, index_col: "timestamp", ...SAVE_PARAMS };
     await this.#send("save_realtime_data", params);
   }
@@ -117,11 +117,11 @@ export class PythonClient {
     return this.#send("execute_sql", { sql_query, query_type, query_params });
   }
 
-  async #map(command: string, params: Params, member: string): Promise<unknown> {
+  async #map(command: string, params: Sent, member: string): Promise<unknown> {
     return (await this.#send(command, params))[member];
   }
 
-  async #frame(command: string, params: Params, index: string): Promise<ReadFrame> {
+  async #frame(command: string, params: Sent, index: string): Promise<ReadDataFrame> {
     const { data = [] } = await this.#send(command, params);
     for (const row of data)
       for (const name of [index, "write_timestamp"])
@@ -136,7 +136,7 @@ export class PythonClient {
   }
 
   /** @throws ConnectionError whatever is wrong, without a look at the body. */
-  async #send(command: string, params: Params): Promise<Body> {
+  async #send(command: string, params: Sent): Promise<Body> {
     const response = await fetch(`${this.#url}/db_command`, {
       method: "POST",
       headers: HEADERS,
