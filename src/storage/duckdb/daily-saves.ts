@@ -18,12 +18,13 @@ import {
 import { kindOf, type SeriesRow } from "../model/kinds.ts";
 import { StagedRows } from "../staged-rows.ts";
 import {
+  anyTextField,
   countText,
+  decodedField,
   type Field,
   linesWithNames,
   linesWithNamesAndNow,
   Names,
-  nameField,
   namesOf,
   storable,
   textField,
@@ -236,7 +237,7 @@ class ChangedRows {
     for (const { bar, averages } of changes.bars) {
       const [date, open, high, low, close, volume, extra] = bar;
       const values = [open, high, low, close, countText(volume), ...averages];
-      const row = [place, date, ...values, this.#names.placeOf(extra)];
+      const row = [place, date, ...values, anyTextField(extra)];
       (dates.has(date) ? this.#updated : this.#inserted).push(row);
     }
     for (const { date, averages } of changes.averages) this.#recomputed.push([place, date, ...averages]);
@@ -281,7 +282,7 @@ const fields = (columns: string[]): string =>
 const assignments = (columns: string[]): string =>
   columns.map((column) => `${column} = s.${column}`).join(", ");
 const DAY_VALUES = [...PRICES, ...AVERAGE_COLUMNS];
-const DAY = `SELECT ${KEY_FIELDS}, ${fields(DAY_VALUES)}, ${nameField(DAY_VALUES.length + 3)} AS extra, now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
+const DAY = `SELECT ${KEY_FIELDS}, ${fields(DAY_VALUES)}, ${decodedField(DAY_VALUES.length + 3)} AS extra, now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
 const INSERT = `INSERT INTO daily_prices BY NAME ${DAY}`;
 const UPDATE = `UPDATE daily_prices d SET ${assignments([...DAY_VALUES, "extra", "write_timestamp"])}
   FROM (${DAY}) s WHERE d.ticker = s.ticker AND d.date = s.date`;

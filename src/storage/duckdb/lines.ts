@@ -40,18 +40,15 @@ export function textField(index: number): string {
  * Any text as a field, for texts of which a save has many: a list of thousands of names beside each
  * line takes DuckDB hundreds of MB. Null is an empty field, and an empty text isn't.
  */
-export function anyTextField(text: string): string {
-  return `=${encodeURIComponent(storable(text))}`;
+export function anyTextField(text: string): string;
+export function anyTextField(text: string | null | undefined): string | null;
+export function anyTextField(text: string | null | undefined): string | null {
+  return text == null ? null : `=${encodeURIComponent(storable(text))}`;
 }
 
 /** SQL that reads it. */
 export function decodedField(index: number): string {
   return `url_decode(substr(${textField(index)}, 2))`;
-}
-
-/** A text that is among the names. */
-export function nameField(index: number): string {
-  return `n[${textField(index)}::INTEGER]`;
 }
 
 export function toLines(rows: Field[][]): string {
@@ -73,11 +70,6 @@ export class Names {
       this.#places.set(key, place);
     }
     return place;
-  }
-
-  /** Of a text that may be missing. */
-  placeOf(text: string | null | undefined): number | null {
-    return text == null ? null : this.place(text);
   }
 
   json(): string {

@@ -6,12 +6,13 @@ import type { SaveOutcome, SaveTicks } from "../contract.ts";
 import { placeTicks, StampTicks } from "../tick-placement.ts";
 import { countAsText } from "./json-rows.ts";
 import {
+  anyTextField,
   countText,
+  decodedField,
   type Field,
   linesWithNames,
   linesWithNamesAndNow,
   Names,
-  nameField,
   storable,
   storedCountText,
   textField,
@@ -101,7 +102,7 @@ async function readStored(
 
 const FIELDS = `n[r[1]::INTEGER] AS ticker, n[r[1]::INTEGER + 1] AS type, r[2]::TIMESTAMP AS timestamp, r[3]::BIGINT AS seq,
   ${textField(4)} AS price, ${textField(5)} AS size, ${textField(6)} AS ask_price, ${textField(7)} AS ask_size,
-  ${nameField(8)} AS id, ${nameField(9)} AS extra, now::TIMESTAMP AS write_timestamp
+  ${decodedField(8)} AS id, ${decodedField(9)} AS extra, now::TIMESTAMP AS write_timestamp
   FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
 const INSERT = `INSERT INTO realtime_data BY NAME SELECT ${FIELDS}`;
 const UPDATE = `UPDATE realtime_data d SET price = s.price, size = s.size, ask_price = s.ask_price, ask_size = s.ask_size,
@@ -117,7 +118,7 @@ function writesOf(moments: Map<string, Moment>, names: Names, now: string): Writ
   for (const { place, stamp, ticks } of moments.values()) {
     for (const [seq, { price, size, askPrice, askSize, id, extra, isStored, change }] of ticks.slots) {
       if (change === null) continue;
-      const values = [price, size, askPrice, askSize, names.placeOf(id), names.placeOf(extra)];
+      const values = [price, size, askPrice, askSize, anyTextField(id), anyTextField(extra)];
       (isStored ? updated : inserted).push([place, stamp, seq, ...values]);
       if (!isStored) continue;
       if (stamp < first) first = stamp;
