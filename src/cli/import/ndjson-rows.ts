@@ -1,0 +1,118 @@
+/** Rows of JSON objects: one a line, or one list. Their columns are the members that the first ones have. */
+import type { Field } from "../../market/csv.ts";
+import { parseExactIntegers } from "../../protocol/exact-integers.ts";
+import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import { type Row, textOf } from "./csv-rows.ts";
+import { SourceError } from "./source.ts";
+
+const SAMPLE_ROWS = 1_000;
+/** A list is read whole. */
+const LIST_CHARS_MAX = 256 * 1024 * 1024;
+const LONG_INTEGER = /\d{16}/;
+
+export interface ObjectRows {
+  columns: string[];
+  batches: AsyncGenerator<Row[]>;
+}
+
+/** @throws SourceError */
+export async function ndjsonRows(
+  name: string,
+  chunks: AsyncIterable<Uint8Array>,
+  isList: boolean,
+): Promise<ObjectRows> {
+  const objects = isList ? listObjects(name, chunks) : lineObjects(name, chunks);
+  const first: ObjectRow[] = [];
+  for (let batch = await objects.next(); !batch.done; batch = await objects.next()) {
+    first.push(...batch.value);
+    if (first.length >= SAMPLE_ROWS) break;
+  }
+  const columns = [...new Set(first.flatMap(({ object }) => Object.keys(object)))];
+  const indexes = new Map(columns.map((column, index) => [column, index]));
+  const toRow = ({ line, object }: ObjectRow): Row => rowOf(line, object, indexes);
+
+  async function* batches(): AsyncGenerator<Row[]> {
+    try {
+      yield first.map(toRow);
+      for await (const batch of objects) yield batch.map(toRow);
+    } finally {
+      await objects.return(undefined);
+    }
+  }
+  return { columns, batches: batches() };
+}
+
+interface ObjectRow {
+  line: number;
+  object: JsonRecord;
+}
+
+async function* lineObjects(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ObjectRow[]> {
+  for await (const lines of jsonLines(name, chunks)) {
+    yield lines.map(({ line, text }) => {
+      const object = parse(name, line, text);
+      if (!isObject(object))
+        throw new SourceError(`${name}:${line}: expected a JSON object, got ${text.slice(0, 60)}`);
+      return { line, object };
+    });
+  }
+}
+
+async function* jsonLines(
+  name: string,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<{ line: number; text: string }[]> {
+  let rest = "";
+  let line = 1;
+  for await (const text of textOf(chunks)) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    if (rest.length > LIST_CHARS_MAX) throw new SourceError(`${name}:${line}: a line is too long`);
+    const found = lines.flatMap((each, index) =>
+      each.trim() === "" ? [] : [{ line: line + index, text: each }],
+    );
+    line += lines.length;
+    if (found.length > 0) yield found;
+  }
+  if (rest.trim() !== "") yield [{ line, text: rest }];
+}
+
+async function* listObjects(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ObjectRow[]> {
+  let text = "";
+  for await (const part of textOf(chunks)) {
+    text += part;
+    if (text.length > LIST_CHARS_MAX)
+      throw new SourceError(`${name}: a JSON list of more than 256 MB: expected one object a line`);
+  }
+  const list = parse(name, 1, text);
+  if (!Array.isArray(list)) throw new SourceError(`${name}: expected a JSON list`);
+  yield list.map((object, index) => {
+    if (!isObject(object)) throw new SourceError(`${name}:${index + 1}: expected a list of JSON objects`);
+    return { line: index + 1, object };
+  });
+}
+
+function parse(name: string, line: number, text: string): unknown {
+  try {
+    return LONG_INTEGER.test(text) ? parseExactIntegers(text) : JSON.parse(text);
+  } catch (error) {
+    throw new SourceError(`${name}:${line}: no JSON: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function rowOf(line: number, object: JsonRecord, indexes: ReadonlyMap<string, number>): Row {
+  const row: Row = { line, fields: new Array<Field>(indexes.size).fill(null) };
+  for (const column in object) {
+    const index = indexes.get(column);
+    const field = fieldOf(object[column]);
+    if (index !== undefined) row.fields[index] = field;
+    else if (field !== null) (row.more ??= {})[column] = field;
+  }
+  return row;
+}
+
+function fieldOf(value: unknown): Field {
+  if (value === null || value === undefined) return null;
+  if (typeof value === "number" || typeof value === "string") return value;
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
