@@ -179,8 +179,8 @@ export const TARGETS: readonly string[] = [
 
 /**
  * Whether a column names the volume in one currency of a pair: "Volume BTC", "Volume (USD)".
- * @returns the currency, simplified.
+ * @returns the currency as it is written.
  */
-export function volumeCurrency(simplified: string): string | null {
-  return /^(?:volume|vol)(?!weighted)([a-z]{2,6})$/.exec(simplified)?.[1] ?? null;
+export function volumeCurrency(column: string): string | null {
+  return /^\W*vol(?:ume)?[\s_.(-]+([a-z]{2,6})\W*$/i.exec(column)?.[1] ?? null;
 }

@@ -53,8 +53,9 @@ export interface ColumnPlan {
   /** One, or date and time. */
   stampIndexes: number[];
   numbers: PlannedNumber[];
-  /** A tick's own id. */
+  /** A tick's own id: of several columns where only they together tell ticks apart. */
   id: PlannedColumn | null;
+  idParts: number[];
   /** Columns that go along under their own names. */
   extras: PlannedColumn[];
   /** Columns that are not imported. */
@@ -68,6 +69,8 @@ export interface ColumnChoices {
   columns?: ReadonlyMap<string, number>;
   /** Indexes of columns to leave out. */
   dropped?: ReadonlySet<number>;
+  /** Columns that stand in front of the id. */
+  idParts?: readonly number[];
   /** Where the ticker stands. */
   tickerIndex?: number | null;
   /** Whether the first rows have nothing but zeros and blanks there. */
@@ -102,7 +105,7 @@ export function planColumns(
   const id = isBars(kind) ? null : (columns?.get("id") ?? findColumn(usable, ID_NAMES));
   const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index), id ?? -1, tickerIndex ?? -1]);
   const open = header.map((_, index) => index).filter((index) => !taken.has(index));
-  const isExtra = (index: number): boolean => dropped?.has(index) !== true && simplify(header[index]!) !== "";
+  const isExtra = (index: number): boolean => dropped?.has(index) !== true && header[index]!.trim() !== "";
   return {
     kind,
     stampName: stampNameOf(kind),
@@ -110,6 +113,7 @@ export function planColumns(
     stampIndexes,
     numbers,
     id: id === null ? null : { name: "id", column: header[id]!, index: id },
+    idParts: id === null ? [] : [...(choices.idParts ?? []), id],
     extras: nameExtras(header, open.filter(isExtra), [
       stampNameOf(kind),
       "id",
@@ -186,14 +190,18 @@ export function readRecord(
     record[name] = readNumber(column, fields[index]!, isPrice ? rules.prices : rules.numbers);
   }
   if (plan.id !== null) {
-    const id = String(fields[plan.id.index] ?? "").trim();
-    if (id !== "") record.id = id;
+    const id = textOf(fields[plan.id.index]);
+    if (id !== "") record.id = plan.idParts.length === 1 ? id : joinedId(plan, fields);
   }
   for (const { name, index } of plan.extras) {
     const value = readExtra(fields[index]!);
     if (value !== null) record[name] = value;
   }
   return record;
+}
+
+function joinedId({ idParts }: ColumnPlan, fields: readonly Field[]): string {
+  return idParts.map((index) => textOf(fields[index])).join("-");
 }
 
 function isPadded(plan: ColumnPlan, fields: readonly Field[]): boolean {
@@ -280,12 +288,14 @@ function findNumber(
   const first = named.find((index) => isZero?.(index) !== true) ?? named[0];
   if (first !== undefined) return first;
   const byCurrency = header.flatMap((column, index) => {
-    const currency = volumeCurrency(simplify(column));
+    const currency = volumeCurrency(column);
     return currency === null ? [] : [{ currency, index }];
   });
-  const own = byCurrency.find(({ currency }) => simplify(ticker).startsWith(currency));
+  const own = byCurrency.find(({ currency }) => simplify(ticker).startsWith(currency.toLowerCase()));
   if (own !== undefined) return own.index;
-  return byCurrency.length === 1 ? byCurrency[0]!.index : null;
+  // Without a ticker, a code in capitals is a currency.
+  const codes = byCurrency.filter(({ currency }) => currency === currency.toUpperCase());
+  return codes.length === 1 ? codes[0]!.index : null;
 }
 
 /** @returns index of the column with the first known name that the header has. */

@@ -53,15 +53,14 @@ export class StampReader {
     if (this.#plain && !text.includes("/")) return this.#parse(text);
     const { unit, order } = this.#rules;
     if (unit !== null && unit !== undefined && isEpochText(text)) return this.#readEpoch(text, unit);
-    let plain = text;
+    let plain = text.replace(OFFSET_AFTER_UTC, " ");
     if (needsOrder(text) && order !== null && order !== undefined) {
-      plain = withIsoDate(text, order);
-      if (parseIsoDate(plain) === null)
+      plain = withIsoDate(plain, order);
+      if (parseIsoDate(plain.slice(0, DAY_LENGTH)) === null)
         throw new TimestampError(
-          `cannot read ${JSON.stringify(text.slice(0, 60))} as a date with the ${ORDER_WORDS[order]}, as the column's others are`,
+          `cannot read ${JSON.stringify(text.slice(0, 60))} as a date ${ORDER_WORDS[order]}, as the others of the column are`,
         );
     }
-    plain = plain.replace(OFFSET_AFTER_UTC, " ");
     const named = NAMED_ZONE.exec(plain);
     const ownZone = named === null ? null : zoneOf(named[2]!);
     if (named !== null && ownZone !== null) return this.#readWall(named[1]!, ownZone, ticker);

@@ -55,7 +55,7 @@ function describeGroup(group: PreparedFile[]): string[] {
   const { source, format, layout } = group[0]!;
   const { header, plan, stamps } = layout;
   const more = group.length > 1 ? ` and ${group.length - 1} more` : "";
-  const shape = header.shape === null ? "" : `, as ${header.shape.name} has them`;
+  const shape = header.shape === null ? "" : `; known as ${header.shape.name}`;
   const fields: [string, string][] = [
     ["rows", `${nameOfKind(plan.kind)}s${layout.kindWhy === null ? ", as you say" : `: ${layout.kindWhy}`}`],
     ["ticker", describeTicker(group)],
@@ -91,7 +91,7 @@ function describeTicker(group: readonly PreparedFile[]): string {
   if (ticker === null) {
     const column = layout.header.names[layout.tickerIndex!]!;
     const seen = [...new Set(group.flatMap((file) => file.tickersSeen))];
-    return `by column ${quote(column)}: ${listed(seen)}`;
+    return `by column ${quote(column)}, such as ${listed(seen)}`;
   }
   const tickers = [...new Set(group.map((file) => file.ticker!))];
   if (tickers.length > 1) return `by the names of the files: ${listed(tickers)}`;

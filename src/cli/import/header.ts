@@ -40,9 +40,10 @@ export function findHeader(columns: string[] | null, rows: readonly Row[], optio
   const first = texts[above] ?? [];
   const perTicker = headerOfYfinance(texts);
   if (perTicker !== null) return perTicker;
-  if (first.length === 1 && (texts[above + 1]?.length ?? 1) > 2) {
+  const wide = texts.findIndex((fields) => fields.length > 2);
+  if (first.length === 1 && wide > above) {
     throw new DoubtError(
-      `line 1 (${quote(first[0]!)}) is no header, as line 2 has ${texts[above + 1]!.length} fields: --skip-lines N says how many lines stand above the header`,
+      `line 1 (${quote(first[0]!)}) is no header, as later lines have ${texts[wide]!.length} fields: --skip-lines ${rows[wide]!.line - 1} begins at ${texts[wide]!.slice(0, 4).map(quote).join(", ")}, …`,
     );
   }
   if (first.filter((field) => VALUE.test(field)).length * 2 > first.length) {

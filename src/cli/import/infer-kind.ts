@@ -141,7 +141,10 @@ function gapsByTicker(stamps: readonly SeenStamp[]): number[] {
   const byTicker = new Map<string, Set<number>>();
   for (const { ticker, ms } of stamps) {
     let instants = byTicker.get(ticker);
-    if (instants === undefined) byTicker.set(ticker, (instants = new Set()));
+    if (instants === undefined) {
+      instants = new Set();
+      byTicker.set(ticker, instants);
+    }
     instants.add(ms);
   }
   return [...byTicker.values()].flatMap((instants) => {

@@ -106,6 +106,10 @@ export async function decideLayout(heads: readonly Head[], options: ReadingOptio
     columns: chosen,
     dropped: droppedColumns(header, options.drop),
     tickerIndex,
+    idParts: (header.shape?.idParts ?? []).flatMap((name) => {
+      const index = header.names.findIndex((each) => simplify(each) === name);
+      return index < 0 ? [] : [index];
+    }),
     isZero: (index) => sample.isZero(index),
     ticker: tickerIndex === null ? "" : (sample.texts(tickerIndex)[0] ?? ""),
   };

@@ -106,7 +106,7 @@ function rowOf(line: number, object: JsonRecord, indexes: ReadonlyMap<string, nu
     const index = indexes.get(column);
     const field = fieldOf(object[column]);
     if (index !== undefined) row.fields[index] = field;
-    else if (field !== null) (row.more ??= {})[column] = field;
+    else if (field !== null) row.more = { ...row.more, [column]: field };
   }
   return row;
 }

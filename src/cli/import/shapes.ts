@@ -12,6 +12,8 @@ export interface Shape {
   columns?: string[];
   /** Columns by target, by their simplified names: the first that is there counts. */
   targets?: Record<string, string[]>;
+  /** Columns that tell ticks apart together with the id. */
+  idParts?: string[];
   /** Columns that say again what others say. */
   leftOut?: string[];
   /** Where the file itself proves no order of its dates. */
@@ -84,6 +86,8 @@ const SHAPES: readonly KnownShape[] = [
     name: "Polygon flat file",
     header: (names) => has(names, "ticker", "windowstart") || has(names, "ticker", "siptimestamp"),
     targets: { timestamp: ["windowstart", "siptimestamp"], ticker: ["ticker"] },
+    // Ids count for each exchange and each trade reporting facility.
+    idParts: ["exchange", "trfid"],
     dailyZone: "America/New_York",
   },
   {
