@@ -80,8 +80,10 @@ async function importInto(
 
 /** The plan is what was asked for, or comes before the result. */
 function showPlan({ planOnly, json, quiet }: ImportOptions, target: ImportTarget, prepared: Prepared): void {
-  if (planOnly && json)
-    return console.log(JSON.stringify({ ok: true, target: target.name, ...planMembers(prepared) }));
+  if (planOnly && json) {
+    console.log(JSON.stringify({ ok: true, target: target.name, ...planMembers(prepared) }));
+    return;
+  }
   const lines = [...describePlan(prepared), `into ${target.name}`];
   if (planOnly) console.log(lines.join("\n"));
   else if (!quiet) console.error(lines.join("\n"));

@@ -88,6 +88,9 @@ export class NumberEvidence {
   }
 }
 
+/** A shorter text has no integer that a double can't hold. */
+const EXACT_LENGTH = 16;
+
 export interface NumberRules {
   form: NumberForm;
   /** Power of ten that integers are multiplied by: -9 for 1e-9; null for none. */
@@ -101,7 +104,7 @@ export interface NumberRules {
 export function readNumberText(field: string, { form, scale }: NumberRules): number | bigint | null {
   let text = field;
   if (form.decimal === "point" && DECIMAL.test(text)) {
-    if (scale === null && text.length < 16) return Number(text);
+    if (scale === null && text.length < EXACT_LENGTH) return finite(Number(text));
   } else {
     text = field.trim();
     if (NO_VALUE.has(text.toLowerCase())) return null;
@@ -118,6 +121,10 @@ export function readNumberText(field: string, { form, scale }: NumberRules): num
     return BigInt.asIntN(64, exact) === exact ? exact : value;
   }
   return value;
+}
+
+function finite(value: number): number {
+  return Number.isFinite(value) ? value : Number.NaN;
 }
 
 /** Whether a number tells, as a text, that it is an integer of fixed point: no fraction, no exponent. */

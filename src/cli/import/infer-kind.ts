@@ -15,8 +15,8 @@ export function inferFamily(header: readonly string[], choices: ColumnChoices): 
   const bars = planOrNull(header, "hourly", choices);
   const trade = planOrNull(header, "trade", choices);
   const quote = planOrNull(header, "quote", choices);
-  const isTicks =
-    trade !== null && trade.numbers.every(({ column }) => !bars?.numbers.some((n) => n.column === column));
+  const shared = (column: string): boolean => bars?.numbers.some((each) => each.column === column) === true;
+  const isTicks = trade?.numbers.every(({ column }) => !shared(column)) === true;
   if (bars !== null && isTicks)
     throw new DoubtError(`the columns fit bars and ticks: ${ASK_FOR_INTERVAL}, or ${ASK_FOR_TYPE}`);
   if (bars !== null) return "bars";

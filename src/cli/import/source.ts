@@ -8,6 +8,7 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { messageOf } from "../../protocol/message-of.ts";
 import { zipMembers } from "./zip.ts";
+import { ZstdFrames } from "./zstd-frames.ts";
 
 export const STANDARD_INPUT = "-";
 
@@ -156,7 +157,8 @@ function sourceOf(
       }
       doing = "unpack";
       if (packing.unpack === undefined) throw new Error(`it is ${packing.name}, expected gzip, zstd or zip`);
-      yield* unpacked(prepend(head, chunks), packing.unpack());
+      const packed = prepend(head, chunks);
+      yield* unpacked(packing.name === "zstd" ? wholeFrames(packed) : packed, packing.unpack());
     } catch (error) {
       throw new SourceError(`cannot ${doing} ${name}: ${messageOf(error)}`, { cause: error });
     } finally {
@@ -179,6 +181,15 @@ async function* unpacked(chunks: AsyncIterable<Uint8Array>, engine: Transform): 
   } finally {
     engine.destroy();
   }
+}
+
+async function* wholeFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const frames = new ZstdFrames();
+  for await (const chunk of chunks) {
+    frames.push(chunk);
+    yield chunk;
+  }
+  if (!frames.isComplete()) throw new Error("it ends too early");
 }
 
 /** At least so many bytes, less only at the end. Names may lie, and standard input has none. */
