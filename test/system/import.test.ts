@@ -54,7 +54,7 @@ test("real trades imported twice, in requests cut elsewhere, are there once each
       "--batch",
       batch,
     ]);
-    expect(stdout).toStartWith("5,000 trades of IBM stored in http");
+    expect(stdout).toStartWith("5,000 trades of IBM in http");
     expect(code).toBe(0);
     expect((await rowsOf("get_realtime_data", { ticker: "IBM", data_type: "trade" })).length).toBe(5_000);
   }
@@ -67,7 +67,7 @@ test("standard input, gzip or not, is told by its columns", async () => {
     ["PLAIN", Bun.gunzipSync(packed)],
   ] as const) {
     const { code, stderr } = await importFile(["-", "--ticker", ticker], input);
-    expect(stderr).toContain("the columns say daily bars");
+    expect(stderr).toContain("daily bars: its stamps are dates");
     expect(code).toBe(0);
   }
   const read = (ticker: string) => rowsOf("get_stock_data", { ticker, start_date: null, end_date: null });
@@ -85,7 +85,7 @@ test("a bad row stops with file, line and reason, and what came before it is sto
   expect(code).toBe(1);
   expect(stderr).toStartWith(`import: ${file}:3: `);
   expect(stderr).toContain('"much"');
-  expect(stdout).toStartWith("stopped: 1 daily bar of BAD stored");
+  expect(stdout).toStartWith("stopped: 1 daily bar of BAD in http");
   expect((await rowsOf("get_stock_data", { ticker: "BAD", start_date: null })).length).toBe(1);
 
   const skipped = await importFile([file, "--ticker", "BAD", "--skip-bad", "--json", "--quiet"]);
@@ -108,7 +108,7 @@ test("straight into a file gives the same rows as through a server", async () =>
   ] as const) {
     expect((await importFile([file, "--ticker", ticker])).code).toBe(0);
     const direct = await runCli(["import", file, "--ticker", ticker, "--db-file", dbFile, "--batch", "777"]);
-    expect(direct.stdout).toContain(`of ${ticker} stored in ${dbFile}`);
+    expect(direct.stdout).toContain(`of ${ticker} in ${dbFile}`);
     expect(direct.code).toBe(0);
   }
   for (const [table, rows] of [
@@ -141,8 +141,17 @@ test("a subscriber on any worker sees an import's rows", async () => {
 test("wrong usage is one line and exit code 2", async () => {
   for (const args of [
     [],
-    [BARS],
     [BARS, "--ticker", "T", "--interval", "weekly"],
+    [BARS, "--ticker", "T", "--ticker-from", "filename"],
+    [BARS, "--ticker-from", "bars.csv"],
+    [BARS, "--ticker", "T", "--column", "close"],
+    [BARS, "--ticker", "T", "--column", "clos=Last"],
+    [BARS, "--ticker", "T", "--columns", "a,b"],
+    [BARS, "--ticker", "T", "--tz", "EST5"],
+    [BARS, "--ticker", "T", "--date-order", "ydm"],
+    [BARS, "--ticker", "T", "--decimal", "dot"],
+    [BARS, "--ticker", "T", "--scale", "3"],
+    [BARS, "--ticker", "T", "--on-duplicate", "ignore"],
     [BARS, "--ticker", "T", "--interval", "daily", "--type", "trade"],
     [BARS, "--ticker", "T", "--tickr", "T"],
     [BARS, "--ticker", "T", "--batch", "0"],
@@ -187,7 +196,7 @@ test("Ctrl-C ends it with what was stored, also while it waits for standard inpu
     await until(async () => (await stored()) === 1_000);
     child.kill(signal);
     expect(await child.exited).toBe(130);
-    expect(await child.stdout.text()).toStartWith(`stopped: 1,000 trades of STOPPED${n} stored in http`);
+    expect(await child.stdout.text()).toStartWith(`stopped: 1,000 trades of STOPPED${n} in http`);
     expect(await stored()).toBe(1_000);
   }
 });

@@ -7,7 +7,7 @@ import { DoubtError, listed } from "./doubt.ts";
 import type { TickerPattern } from "./file-ticker.ts";
 import { findInputs } from "./inputs.ts";
 import { decideLayout, type Head, type Layout, type ReadingOptions } from "./layout.ts";
-import { openSources, type Source, SourceError } from "./source.ts";
+import { DamagedSourceError, openSources, type Source, SourceError } from "./source.ts";
 import { openTable, type Table, type TableOptions } from "./table.ts";
 
 export interface PrepareOptions extends ReadingOptions, TableOptions {
@@ -79,7 +79,7 @@ async function openFile(source: Source, options: TableOptions, rowsMax: number):
     }
   } catch (error) {
     // The rows before a broken one decide; it is told when its turn comes.
-    if (!(error instanceof SourceError) || sample.length < 2) throw error;
+    if (!(error instanceof SourceError) || error instanceof DamagedSourceError || sample.length < 2) throw error;
   }
   const rows = source.repeatable ? sample.slice(0, wanted) : sample;
   if (rows.length === 0 && table.columns === null)

@@ -36,6 +36,11 @@ export class SourceError extends Error {
   override name = "SourceError";
 }
 
+/** What was read so far is not to be trusted either. */
+export class DamagedSourceError extends SourceError {
+  override name = "DamagedSourceError";
+}
+
 const MAGIC_LENGTH = 6;
 const PACKINGS: { name: string; magic: number[]; unpack?: () => Transform }[] = [
   { name: "gzip", magic: [0x1f, 0x8b], unpack: () => createGunzip() },
@@ -160,7 +165,7 @@ function sourceOf(
       const packed = prepend(head, chunks);
       yield* unpacked(packing.name === "zstd" ? wholeFrames(packed) : packed, packing.unpack());
     } catch (error) {
-      throw new SourceError(`cannot ${doing} ${name}: ${messageOf(error)}`, { cause: error });
+      throw new DamagedSourceError(`cannot ${doing} ${name}: ${messageOf(error)}`, { cause: error });
     } finally {
       await chunks.return(undefined);
     }
