@@ -106,9 +106,8 @@ function report(options: ImportOptions, target: ImportTarget, result: ImportResu
   const whose = tickers.length === 1 ? tickers[0]!.ticker : (options.ticker ?? `${tickers.length} tickers`);
   const bad = options.skipBad ? `, ${describeRows(result.rowsSkipped, "bad row")} left out` : "";
   const rate = formatCount(rows / Math.max(seconds, 0.001));
-  const line =
-    `${describeRows(rows, nameOfKind(result.kind))} of ${whose} in ${target.name}: ${describeCounts(result)}${bad}; ` +
-    `${seconds.toFixed(1)} s, ${rate} rows/s`;
+  const what = `${describeRows(rows, nameOfKind(result.kind))} of ${whose} in ${target.name}`;
+  const line = `${what}: ${describeCounts(result)}${bad}; ${seconds.toFixed(1)} s, ${rate} rows/s`;
   if (tickers.length > 1) reportTickers(tickers);
   console.log(stoppedBy === null ? line : `stopped: ${line}`);
 }
@@ -135,7 +134,9 @@ function describeCounts({
   repeated,
   skipped,
 }: Omit<TickerTally, "ticker" | "rows">): string {
-  return `${formatCount(stored)} stored, ${formatCount(replaced)} replaced, ${formatCount(repeated)} repeated, ${formatCount(skipped)} skipped`;
+  return Object.entries({ stored, replaced, repeated, skipped })
+    .map(([name, count]) => `${formatCount(count)} ${name}`)
+    .join(", ");
 }
 
 function describeRows(count: number, name: string): string {

@@ -3,15 +3,15 @@ import {
   type ColumnPlan,
   CsvError,
   type CsvKind,
-  type Field,
   plainRules,
   planColumns,
   readRecord,
+  type SourceField,
 } from "./csv.ts";
 
 const BARS = ["date", "open", "high", "low", "close", "volume"];
 
-function readPlanned(plan: ColumnPlan, fields: Field[]) {
+function readPlanned(plan: ColumnPlan, fields: SourceField[]) {
   return readRecord(plan, fields, plainRules(plan.kind));
 }
 

@@ -28,12 +28,12 @@ export class CsvError extends Error {
 }
 
 /** A field of a row: text, or what a typed format has. */
-export type Field = string | number | null;
+export type SourceField = string | number | null;
 
 /** Stamps in stored form under `date` (daily), `datetime` (other bars) or `timestamp` (ticks). */
 export type CsvRecord = Record<string, string | number | bigint | null>;
 
-export interface PlannedColumn {
+interface PlannedColumn {
   /** Member of the record. */
   name: string;
   /** Column of the file. */
@@ -71,8 +71,8 @@ export interface ColumnChoices {
   dropped?: ReadonlySet<number>;
   /** Columns that stand in front of the id. */
   idParts?: readonly number[];
-  /** Where the ticker stands. */
-  tickerIndex?: number | null;
+  /** Columns that say something else, such as the ticker. */
+  elsewhere?: ReadonlySet<number>;
   /** Whether the first rows have nothing but zeros and blanks there. */
   isZero?: (index: number) => boolean;
   /** The first ticker, to tell the volume of a pair in its own currency from that in the other. */
@@ -94,8 +94,8 @@ export function planColumns(
 ): ColumnPlan {
   const stampIndexes = findStamp(header, kind, choices);
   if (stampIndexes.length === 0) throw missing(stampNameOf(kind), header, kind);
-  const { columns, dropped, tickerIndex = null } = choices;
-  const usable = withoutTaken(header, new Set([...stampIndexes, ...(dropped ?? []), tickerIndex ?? -1]));
+  const { columns, dropped, elsewhere = [] } = choices;
+  const usable = withoutTaken(header, new Set([...stampIndexes, ...(dropped ?? []), ...elsewhere]));
   const numbers: PlannedNumber[] = [];
   for (const { name, known, optional, isPrice } of numberColumns(kind)) {
     const index = columns?.get(name) ?? findNumber(usable, name, known, choices);
@@ -103,7 +103,7 @@ export function planColumns(
     else if (optional === undefined) throw missing(name, header, kind);
   }
   const id = isBars(kind) ? null : (columns?.get("id") ?? findColumn(usable, ID_NAMES));
-  const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index), id ?? -1, tickerIndex ?? -1]);
+  const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index), id ?? -1, ...elsewhere]);
   const open = header.map((_, index) => index).filter((index) => !taken.has(index));
   const isExtra = (index: number): boolean => dropped?.has(index) !== true && header[index]!.trim() !== "";
   return {
@@ -177,7 +177,7 @@ export function stampKindOf(kind: CsvKind): "date" | "second" | "instant" {
  */
 export function readRecord(
   plan: ColumnPlan,
-  fields: readonly Field[],
+  fields: readonly SourceField[],
   rules: ReadingRules,
   ticker = "",
 ): CsvRecord {
@@ -200,18 +200,18 @@ export function readRecord(
   return record;
 }
 
-function joinedId({ idParts }: ColumnPlan, fields: readonly Field[]): string {
+function joinedId({ idParts }: ColumnPlan, fields: readonly SourceField[]): string {
   return idParts.map((index) => textOf(fields[index])).join("-");
 }
 
-function isPadded(plan: ColumnPlan, fields: readonly Field[]): boolean {
+function isPadded(plan: ColumnPlan, fields: readonly SourceField[]): boolean {
   return (
     fields.length > plan.width && fields.slice(plan.width).every((field) => String(field ?? "").trim() === "")
   );
 }
 
 /** The text of a row's stamp: date and time may stand apart. */
-export function stampText(plan: Pick<ColumnPlan, "stampIndexes">, fields: readonly Field[]): string {
+export function stampText(plan: Pick<ColumnPlan, "stampIndexes">, fields: readonly SourceField[]): string {
   const text = textOf(fields[plan.stampIndexes[0]!]);
   if (plan.stampIndexes.length === 1) return text;
   const time = textOf(fields[plan.stampIndexes[1]!]);
@@ -219,11 +219,16 @@ export function stampText(plan: Pick<ColumnPlan, "stampIndexes">, fields: readon
   return `${text} ${/^\d{3}$|^\d{5}$/.test(time) ? `0${time}` : time}`;
 }
 
-function textOf(field: Field | undefined): string {
+function textOf(field: SourceField | undefined): string {
   return typeof field === "string" ? field.trim() : String(field ?? "");
 }
 
-function readStamp(plan: ColumnPlan, fields: readonly Field[], stamps: StampReader, ticker: string): string {
+function readStamp(
+  plan: ColumnPlan,
+  fields: readonly SourceField[],
+  stamps: StampReader,
+  ticker: string,
+): string {
   const text = stampText(plan, fields);
   let stamp: string | null;
   try {
@@ -237,7 +242,7 @@ function readStamp(plan: ColumnPlan, fields: readonly Field[], stamps: StampRead
   return stamp;
 }
 
-function readNumber(column: string, field: Field, rules: NumberRules): number | bigint | null {
+function readNumber(column: string, field: SourceField, rules: NumberRules): number | bigint | null {
   if (field === null) return null;
   if (typeof field === "number" && rules.scale === null) return Number.isFinite(field) ? field : null;
   const value = readNumberText(String(field), rules);
@@ -256,7 +261,7 @@ function hint(field: string): string {
 }
 
 /** A number where that keeps every digit, else the text. */
-function readExtra(field: Field): string | number | null {
+function readExtra(field: SourceField): string | number | null {
   if (typeof field !== "string") return field;
   const text = field.trim();
   if (text === "") return null;
@@ -276,7 +281,9 @@ function findStamp(header: readonly string[], kind: CsvKind, { columns }: Column
   return single === null ? [] : [single];
 }
 
-/** Prefers, of several volumes, one that has a number, and of a pair's the one in its own currency. */
+/**
+ * Prefers, of several volumes, one that has a number, and of a pair's the one in its own currency.
+ */
 function findNumber(
   header: readonly string[],
   name: string,

@@ -69,7 +69,9 @@ export function needsOrder(text: string): boolean {
   return NUMERIC_DATE.test(text);
 }
 
-/** @returns the text with its date in ISO form; unchanged when it has no date that needs an order. */
+/**
+ * @returns the text with its date in ISO form; unchanged when it has no date that needs an order.
+ */
 export function withIsoDate(text: string, order: DateOrder): string {
   const match = NUMERIC_DATE.exec(text);
   if (match === null) return text;

@@ -39,7 +39,8 @@ export function unitOfColumn(texts: readonly string[]): EpochUnit | null {
   const largest = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
   if (largest >= SECONDS_CERTAIN) return unitOfSize(largest);
   if (largest < SECONDS_POSSIBLE) return null;
-  // Seconds before 1973, or milliseconds of the first two days of 1970: seconds come in whole minutes.
+  // Seconds before 1973, or milliseconds of the first two days of 1970: seconds come in whole
+  // minutes.
   const isWhole = values.every((value) => value % 60 === 0);
   return isWhole && new Set(values).size > 1 ? "s" : null;
 }

@@ -1,7 +1,7 @@
 /**
  * Numbers as files write them: with a decimal point or comma, groups of thousands, a currency sign,
- * K, M or B for thousands, millions and billions. What 1,234 means depends on the file, so a form is
- * decided for all of its columns first.
+ * K, M or B for thousands, millions and billions. What 1,234 means depends on the file, so a form
+ * is decided for all of its columns first.
  */
 
 export type DecimalMark = "point" | "comma";
@@ -127,7 +127,10 @@ function finite(value: number): number {
   return Number.isFinite(value) ? value : Number.NaN;
 }
 
-/** Whether a number tells, as a text, that it is an integer of fixed point: no fraction, no exponent. */
+/**
+ * Whether a number tells, as a text, that it is an integer of fixed point: no fraction, no
+ * exponent.
+ */
 export function isWholeText(text: string): boolean {
   return /^\s*[+-]?\d+\s*$/.test(text);
 }

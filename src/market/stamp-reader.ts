@@ -7,7 +7,10 @@ import { type Zone, zoneOf } from "./zone.ts";
 
 export interface StampRules {
   kind: StampType;
-  /** For dates in digits that don't say it themselves; null: the month first where both are possible. */
+  /**
+   * For dates in digits that don't say it themselves; null: the month first where both are
+   * possible.
+   */
   order?: DateOrder | null;
   /** Numbers are epochs of this unit; null: as `parseTimestamp` reads them. */
   unit?: EpochUnit | null;
@@ -95,7 +98,10 @@ export class StampReader {
     return this.#ofInstant(stamp, this.#rules.zone ?? null);
   }
 
-  /** A stamp that says its zone. A daily bar is of the date that it was in the zone that is asked for. */
+  /**
+   * A stamp that says its zone. A daily bar is of the date that it was in the zone that is asked
+   * for.
+   */
   #readInstant(text: string, zone: Zone): string | null {
     const stamp = parseTimestamp(text);
     return stamp === null ? null : this.#ofInstant(stamp, zone);

@@ -116,7 +116,8 @@ test("Parquet keeps every digit and every type of stamp", async () => {
     folder,
     `SELECT * FROM (VALUES
        ('AA', TIMESTAMPTZ '2024-01-02 15:00:00.123456+00', 1.5::DOUBLE, 9007199254740993::BIGINT, {a: 1}),
-       ('BB', TIMESTAMPTZ '2024-01-02 16:00:01+01', 2.25::DOUBLE, NULL, NULL)) t(symbol, timestamp, price, size, info)`,
+       ('BB', TIMESTAMPTZ '2024-01-02 16:00:01+01', 2.25::DOUBLE, NULL, NULL)
+     ) t(symbol, timestamp, price, size, info)`,
   );
   const { result, plan } = await folder.import([path]);
   expect(result.stoppedBy).toBeNull();
@@ -129,7 +130,8 @@ test("Parquet keeps every digit and every type of stamp", async () => {
     ["epoch_ms(TIMESTAMP '2024-01-01 15:00:00')", ["--tz", "Asia/Tokyo"], "2024-01-02"],
   ] as const) {
     using days = new ImportFolder();
-    const select = `SELECT ${type} AS date, 1.5::DECIMAL(9,3) AS open, 2 AS high, 0.5 AS low, 1.25::FLOAT AS close, 10 AS volume`;
+    const select = `SELECT ${type} AS date, 1.5::DECIMAL(9,3) AS open, 2 AS high,
+      0.5 AS low, 1.25::FLOAT AS close, 10 AS volume`;
     const file = await parquet(days, select);
     const imported = await days.import([file, "--ticker", "T", "--interval", "daily", ...tz]);
     expect(imported.result.stoppedBy).toBeNull();

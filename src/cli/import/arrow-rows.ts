@@ -1,18 +1,18 @@
 /** Rows of an Arrow file or stream (IPC), batch by batch. */
 import type { RecordBatch, Vector } from "apache-arrow";
-import type { Field } from "../../market/csv.ts";
+import type { SourceField } from "../../market/csv.ts";
 import { stampOfMicros } from "../../market/stamp-micros.ts";
 import { messageOf } from "../../protocol/message-of.ts";
-import type { Row } from "./csv-rows.ts";
+import type { SourceRow } from "./csv-rows.ts";
 import { SourceError } from "./source.ts";
 
-type Reader = (index: number) => Field;
+type CellReader = (index: number) => SourceField;
 
 /** @throws SourceError */
 export async function arrowRows(
   name: string,
   chunks: AsyncIterable<Uint8Array>,
-): Promise<{ columns: string[]; batches: AsyncGenerator<Row[]> }> {
+): Promise<{ columns: string[]; batches: AsyncGenerator<SourceRow[]> }> {
   const { RecordBatchReader, compressionRegistry, CompressionType } = await import("apache-arrow");
   compressionRegistry.set(CompressionType.ZSTD, {
     encode: (data) => Bun.zstdCompressSync(data),
@@ -28,12 +28,12 @@ export async function arrowRows(
   }
 }
 
-async function* batches(name: string, reader: AsyncIterable<RecordBatch>): AsyncGenerator<Row[]> {
+async function* batches(name: string, reader: AsyncIterable<RecordBatch>): AsyncGenerator<SourceRow[]> {
   const { DataType } = await import("apache-arrow");
   let line = 1;
   try {
     for await (const batch of reader) {
-      const columns: Reader[] = [];
+      const columns: CellReader[] = [];
       for (let column = 0; column < batch.numCols; column++) {
         columns.push(readerOf(batch.getChildAt(column)!, DataType));
       }
@@ -57,7 +57,7 @@ function failure(name: string, error: unknown): SourceError {
 function readerOf(
   vector: Vector,
   { isTimestamp, isDate, isDecimal }: typeof import("apache-arrow").DataType,
-): Reader {
+): CellReader {
   const { type } = vector;
   if (isTimestamp(type)) {
     const { unit, timezone } = type as unknown as { unit: number; timezone: string | null };
@@ -93,7 +93,7 @@ function microsOf(value: bigint, unit: number): number {
   return Number(value * 10n ** BigInt(6 - unit * 3));
 }
 
-function fieldOf(value: unknown): Field {
+function fieldOf(value: unknown): SourceField {
   if (value === null || value === undefined) return null;
   if (typeof value === "number" || typeof value === "string") return value;
   return typeof value === "object" ? JSON.stringify(value) : String(value);

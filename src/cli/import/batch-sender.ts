@@ -1,16 +1,24 @@
 /**
- * Gathers records into requests, each of one ticker, and sends them. The requests of a ticker go one
- * after another: rows of one key, and ticks of one stamp, must keep their order. Those of several
- * tickers are under way at once, and all fill while others are.
+ * Gathers records into requests, each of one ticker, and sends them. The requests of a ticker go
+ * one after another: rows of one key, and ticks of one stamp, must keep their order. Those of
+ * several tickers are under way at once, and all fill while others are.
  */
-import type { CsvKind, CsvRecord } from "../../market/csv.ts";
+import type { CsvRecord } from "../../market/csv.ts";
 import type { ImportTarget, SaveAnswer, SaveCommand } from "./target.ts";
 
-export interface Batch {
+/** What goes into one request. */
+export interface BatchSeries {
   ticker: string;
-  kind: CsvKind;
+  isBars: boolean;
+  /** The type of ticks, or the length of bars. */
+  part: string;
+  /** Whether `ImportBatch.places` are numbers within a stamp, and not counts of equal ticks. */
+  isPlaced: boolean;
+}
+
+export interface ImportBatch extends BatchSeries {
   records: CsvRecord[];
-  /** Of ticks: how many before, as `Sightings` counts them. */
+  /** Of ticks: how many came before, as `Sightings` counts them, or the number within the stamp. */
   places: number[];
   /** The place of its first row in the whole import, from 1. */
   firstRow: number;
@@ -20,8 +28,8 @@ export interface Batch {
 export interface BatchSenderOptions {
   target: ImportTarget;
   rowsMax: number;
-  toCommand(batch: Batch): SaveCommand;
-  onAnswer(batch: Batch, answer: SaveAnswer): void;
+  toCommand(batch: ImportBatch): SaveCommand;
+  onAnswer(batch: ImportBatch, answer: SaveAnswer): void;
   /** All rows up to that one are stored. */
   onStoredUpTo(row: number): void;
 }
@@ -36,13 +44,17 @@ const WAITING_BYTES_MAX = 64 * 1024 * 1024;
 /** Requests of different tickers. */
 const PARALLEL_MAX = 4;
 
+interface WaitingBatch extends ImportBatch {
+  key: string;
+}
+
 export class BatchSender {
   readonly #options: BatchSenderOptions;
-  readonly #waiting = new Map<string, Batch>();
+  readonly #waiting = new Map<string, WaitingBatch>();
   #rows = 0;
   #bytes = 0;
   #lastRow = 0;
-  #last: { key: string; batch: Batch } | null = null;
+  #last: WaitingBatch | null = null;
   #abandoned = false;
   #failure: Error | null = null;
   readonly #underWay = new Map<string, Promise<void>>();
@@ -57,15 +69,14 @@ export class BatchSender {
    * @returns a promise when it has to wait for requests. @throws TargetError Rows weren't stored.
    */
   add(
-    kind: CsvKind,
-    ticker: string,
+    series: BatchSeries,
     record: CsvRecord,
     place: number,
     chars: number,
     row: number,
   ): Promise<void> | null {
-    const key = `${kind}\n${ticker}`;
-    const batch = this.#batchOf(key, kind, ticker, row);
+    const batch = this.#batchOf(series, row);
+    const { key } = batch;
     batch.records.push(record);
     batch.places.push(place);
     const bytes = chars + RECORD_OVERHEAD_BYTES;
@@ -79,9 +90,9 @@ export class BatchSender {
     return null;
   }
 
-  /** Sends the rows of a ticker that wait: a request must not have two rows of one key. */
-  async sendTicker(kind: CsvKind, ticker: string): Promise<void> {
-    const key = `${kind}\n${ticker}`;
+  /** Sends the rows of a series that wait: a request must not have two rows of one key. */
+  async sendSeries(series: BatchSeries): Promise<void> {
+    const key = keyOf(series);
     if (this.#waiting.has(key)) await this.#send(key);
   }
 
@@ -98,14 +109,16 @@ export class BatchSender {
     await Promise.all(this.#underWay.values());
   }
 
-  #batchOf(key: string, kind: CsvKind, ticker: string, firstRow: number): Batch {
-    if (this.#last?.key === key) return this.#last.batch;
+  #batchOf(series: BatchSeries, firstRow: number): WaitingBatch {
+    const last = this.#last;
+    if (last !== null && isSame(last, series)) return last;
+    const key = keyOf(series);
     let batch = this.#waiting.get(key);
     if (batch === undefined) {
-      batch = { ticker, kind, records: [], places: [], firstRow, bytes: 0 };
+      batch = { ...series, key, records: [], places: [], firstRow, bytes: 0 };
       this.#waiting.set(key, batch);
     }
-    this.#last = { key, batch };
+    this.#last = batch;
     return batch;
   }
 
@@ -132,7 +145,7 @@ export class BatchSender {
   }
 
   /** Keeps its failure for the next who asks. */
-  async #save(batch: Batch): Promise<void> {
+  async #save(batch: ImportBatch): Promise<void> {
     try {
       const answer = await this.#options.target.save(this.#options.toCommand(batch));
       this.#options.onAnswer(batch, answer);
@@ -150,4 +163,12 @@ export class BatchSender {
   #throwFailure(): void {
     if (this.#failure !== null) throw this.#failure;
   }
+}
+
+function keyOf({ ticker, isBars, part, isPlaced }: BatchSeries): string {
+  return `${isBars}\n${isPlaced}\n${part}\n${ticker}`;
+}
+
+function isSame(a: BatchSeries, b: BatchSeries): boolean {
+  return a.ticker === b.ticker && a.part === b.part && a.isBars === b.isBars && a.isPlaced === b.isPlaced;
 }

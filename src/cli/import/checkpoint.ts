@@ -1,6 +1,6 @@
 /**
- * How far an import has come, kept in a file until it has ended: so an interrupted one goes on where
- * it was. It is found again by what was imported, how, and where to.
+ * How far an import has come, kept in a file until it has ended: so an interrupted one goes on
+ * where it was. It is found again by what was imported, how, and where to.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";

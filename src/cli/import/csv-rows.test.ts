@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { csvRows, type Row } from "./csv-rows.ts";
+import { csvRows, type SourceRow } from "./csv-rows.ts";
 import { openSource, type Source, SourceError } from "./source.ts";
 
-async function* readRows(source: Source, separator = ","): AsyncGenerator<Row> {
+async function* readRows(source: Source, separator = ","): AsyncGenerator<SourceRow> {
   for await (const rows of csvRows(source.name, source.bytes(), separator)) yield* rows;
 }
 
@@ -16,7 +16,7 @@ async function* inPieces(data: string | Uint8Array, size: number): AsyncGenerato
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-async function rowsOf(data: string | Uint8Array, size = 1): Promise<Row[]> {
+async function rowsOf(data: string | Uint8Array, size = 1): Promise<SourceRow[]> {
   return await Array.fromAsync(readRows(await openSource("-", inPieces(data, size))));
 }
 
@@ -24,8 +24,8 @@ async function rowsOf(data: string | Uint8Array, size = 1): Promise<Row[]> {
 async function readUntilFailure(
   data: string | Uint8Array,
   size = 1,
-): Promise<{ rows: Row[]; failure: unknown }> {
-  const rows: Row[] = [];
+): Promise<{ rows: SourceRow[]; failure: unknown }> {
+  const rows: SourceRow[] = [];
   try {
     for await (const row of readRows(await openSource("-", inPieces(data, size)))) rows.push(row);
   } catch (failure) {

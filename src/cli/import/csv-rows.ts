@@ -1,13 +1,13 @@
 /** Splits text into rows of fields, with line numbers. */
-import type { Field } from "../../market/csv.ts";
+import type { SourceField } from "../../market/csv.ts";
 import { SourceError } from "./source.ts";
 
-export interface Row {
+export interface SourceRow {
   /** Where the row begins; the first is line 1. */
   line: number;
-  fields: Field[];
+  fields: SourceField[];
   /** What the row has beside the columns of its file: members of JSON that came up late. */
-  more?: Record<string, Field>;
+  more?: Record<string, SourceField>;
 }
 
 /** A longer row means that a quote was never closed. */
@@ -15,8 +15,8 @@ const ROW_CHARS_MAX = 65_536;
 const UTF16 = { le: [0xff, 0xfe], be: [0xfe, 0xff] };
 
 /**
- * Reads every row; skips empty lines. Fields may be quoted. Blanks around quotes are dropped, others
- * are left to the reader of the field.
+ * Reads every row; skips empty lines. Fields may be quoted. Blanks around quotes are dropped,
+ * others are left to the reader of the field.
  *
  * @throws SourceError quotes hide where rows end. The rows before that place come first.
  */
@@ -24,7 +24,7 @@ export async function* csvRows(
   name: string,
   chunks: AsyncIterable<Uint8Array>,
   separator: string,
-): AsyncGenerator<Row[]> {
+): AsyncGenerator<SourceRow[]> {
   const splitter = new RowSplitter(name, separator);
   for await (const text of textOf(chunks)) {
     const rows = splitter.push(text, false);
@@ -70,8 +70,8 @@ class RowSplitter {
   }
 
   /** @returns the rows that are complete. */
-  push(chunk: string, isLast: boolean): Row[] {
-    const rows: Row[] = [];
+  push(chunk: string, isLast: boolean): SourceRow[] {
+    const rows: SourceRow[] = [];
     const text = this.#rest + chunk;
     const quotes = new NextSign(text, '"');
     const returns = new NextSign(text, "\r");
@@ -97,7 +97,7 @@ class RowSplitter {
     return rows;
   }
 
-  #addPlain(rows: Row[], line: string): void {
+  #addPlain(rows: SourceRow[], line: string): void {
     const fields: string[] = line.split(this.#separator);
     if (fields[0] === "" ? !isBlank(fields) : fields.length > 1 || line.trim() !== "")
       rows.push({ line: this.#line, fields });

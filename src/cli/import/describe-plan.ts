@@ -1,12 +1,14 @@
 /** Says what an import will do, before the first row is stored. */
-import { isBars, quote } from "../../market/csv.ts";
+import { quote } from "../../market/csv.ts";
+import { parseInterval } from "../../market/interval.ts";
 import { listed } from "./doubt.ts";
 import type { Layout } from "./layout.ts";
 import type { Prepared, PreparedFile } from "./prepare.ts";
 
-export function nameOfKind(kind: Layout["kind"] | null): string {
+/** @param kind A length of bars or a type of ticks. */
+export function nameOfKind(kind: string | null): string {
   if (kind === null) return "row";
-  return isBars(kind) ? `${kind} bar` : kind;
+  return parseInterval(kind) === null ? kind : `${kind} bar`;
 }
 
 const LABEL_WIDTH = 9;
@@ -57,7 +59,7 @@ function describeGroup(group: PreparedFile[]): string[] {
   const more = group.length > 1 ? ` and ${group.length - 1} more` : "";
   const shape = header.shape === null ? "" : `; known as ${header.shape.name}`;
   const fields: [string, string][] = [
-    ["rows", `${nameOfKind(plan.kind)}s${layout.kindWhy === null ? ", as you say" : `: ${layout.kindWhy}`}`],
+    ["rows", `${describeParts(group)}${layout.kindWhy === null ? ", as you say" : `: ${layout.kindWhy}`}`],
     ["ticker", describeTicker(group)],
     ["time", `${quote(plan.stampColumn)}${stamps.text === "" ? "" : `: ${stamps.text}`}`],
     ["zone", layout.zoneText],
@@ -68,8 +70,15 @@ function describeGroup(group: PreparedFile[]): string[] {
   if (plan.leftOut.length > 0) fields.push(["left out", names(plan.leftOut)]);
   const numbers = describeNumbers(layout);
   if (numbers !== "") fields.push(["numbers", numbers]);
-  const title = `${source.name}${more}: ${format}${header.inFile || format.startsWith("text") === false ? "" : ", no header"}${shape}`;
+  const noHeader = header.inFile || !format.startsWith("text") ? "" : ", no header";
+  const title = `${source.name}${more}: ${format}${noHeader}${shape}`;
   return [title, ...fields.map(([label, text]) => `  ${label.padEnd(LABEL_WIDTH)}${text}`)];
+}
+
+function describeParts(group: readonly PreparedFile[]): string {
+  const parts = [...new Set(group.map(({ part }) => part))];
+  if (parts.includes(null)) return "of each row's own type or interval";
+  return listed(parts.map((part) => `${nameOfKind(part)}s`));
 }
 
 function describeColumns({ plan }: Layout): string {
@@ -96,7 +105,8 @@ function describeTicker(group: readonly PreparedFile[]): string {
   const tickers = [...new Set(group.map((file) => file.ticker!))];
   if (tickers.length > 1) return `by the names of the files: ${listed(tickers)}`;
   if (tickerInFile === null || tickerInFile === ticker) return ticker;
-  return `${ticker}, for ${listed(tickersSeen)} of column ${quote(layout.header.names[layout.tickerIndex!]!)}`;
+  const column = layout.header.names[layout.tickerIndex!]!;
+  return `${ticker}, for ${listed(tickersSeen)} of column ${quote(column)}`;
 }
 
 function names(columns: readonly string[]): string {

@@ -1,9 +1,11 @@
-/** Finds the names of the columns: in the first row, in a known shape, or as the user gives them. */
-import { simplify, TARGETS } from "../../market/column-names.ts";
-import { type Field, findTickerColumn, quote } from "../../market/csv.ts";
-import type { Row } from "./csv-rows.ts";
+/**
+ * Finds the names of the columns: in the first row, in a known shape, or as the user gives them.
+ */
+import { simplify } from "../../market/column-names.ts";
+import { findTickerColumn, quote, type SourceField } from "../../market/csv.ts";
+import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError } from "./doubt.ts";
-import { type Shape, shapeOfHeader, shapeOfRows } from "./shapes.ts";
+import { type FileShape, shapeOfHeader, shapeOfRows } from "./shapes.ts";
 
 export interface HeaderOptions {
   noHeader: boolean;
@@ -17,7 +19,7 @@ export interface Header {
   rows: number;
   /** Whether the names stand in the file. */
   inFile: boolean;
-  shape: Shape | null;
+  shape: FileShape | null;
   /** What yfinance writes above its rows. */
   ticker: string | null;
 }
@@ -30,7 +32,11 @@ const VENDOR_LINE = /^https?:\/\/\S*cryptodatadownload/i;
  * @param columns Of a format that has names of its own; null for text.
  * @throws DoubtError
  */
-export function findHeader(columns: string[] | null, rows: readonly Row[], options: HeaderOptions): Header {
+export function findHeader(
+  columns: string[] | null,
+  rows: readonly SourceRow[],
+  options: HeaderOptions,
+): Header {
   if (columns !== null) return named(columns, 0, false);
   const texts = rows.slice(0, SHAPE_ROWS + 3).map((row) => row.fields.map(textOf));
   if (options.noHeader) return withoutHeader(texts, options.columnNames);
@@ -134,10 +140,6 @@ export function tickerColumn(
   return chosen.get("ticker") ?? findTickerColumn(names);
 }
 
-export function isTarget(name: string): boolean {
-  return TARGETS.includes(name);
-}
-
-function textOf(field: Field): string {
+function textOf(field: SourceField): string {
   return String(field ?? "").trim();
 }

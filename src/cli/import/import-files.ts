@@ -1,23 +1,23 @@
 /** Reads files row by row into a target, in order. A bad row ends the import or is skipped. */
-import { CsvError, type CsvKind, type CsvRecord, isBars } from "../../market/csv.ts";
+import { CsvError, type CsvRecord, isBars } from "../../market/csv.ts";
 import { turn } from "../../time/pauses.ts";
 import { unlessAborted } from "../../time/within.ts";
 import { INTERRUPTED } from "../interruption.ts";
-import type { Progress } from "../progress.ts";
-import { BatchSender } from "./batch-sender.ts";
+import { formatCount, type Progress } from "../progress.ts";
+import { BatchSender, type BatchSeries } from "./batch-sender.ts";
 import { Checkpoint } from "./checkpoint.ts";
-import type { Row } from "./csv-rows.ts";
+import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError } from "./doubt.ts";
 import { type Prepared, type PreparedFile, type PrepareOptions, prepareFiles } from "./prepare.ts";
 import { type ReadRow, rowReader } from "./row-reader.ts";
-import { BARS_ON_DUPLICATE, type OnDuplicate, TICKS_ON_DUPLICATE, toCommand } from "./save-command.ts";
+import { BARS_ON_DUPLICATE, type DuplicateRule, TICKS_ON_DUPLICATE, toCommand } from "./save-command.ts";
 import { Sightings } from "./sightings.ts";
 import { SourceError } from "./source.ts";
 import { Tally, type TickerTally } from "./tally.ts";
 import { type ImportTarget, TargetError } from "./target.ts";
 
 export interface ImportRequest extends PrepareOptions {
-  onDuplicate: OnDuplicate | null;
+  onDuplicate: DuplicateRule | null;
   target: ImportTarget;
   batchRows: number;
   progress: Progress;
@@ -33,8 +33,8 @@ export interface ImportRequest extends PrepareOptions {
 }
 
 export interface ImportResult {
-  /** null: the import stopped before it was known, or the files have several. */
-  kind: CsvKind | null;
+  /** A length of bars or a type of ticks; null: it isn't known yet, or the files have several. */
+  kind: string | null;
   /** Rows that were read and not left out as bad. */
   rows: number;
   stored: number;
@@ -154,7 +154,7 @@ class ImportRun {
   }
 
   result(): ImportResult {
-    const kinds = new Set(this.#files.map(({ layout }) => layout.kind));
+    const kinds = new Set(this.#files.map(({ part }) => part));
     const total = this.#tally.total();
     return {
       kind: kinds.size === 1 ? [...kinds][0]! : kinds.size === 0 ? this.#request.kind : null,
@@ -241,7 +241,7 @@ class ImportRun {
     });
   }
 
-  #importRow(file: PreparedFile, read: (row: Row) => ReadRow, row: Row): Promise<void> | null {
+  #importRow(file: PreparedFile, read: (row: SourceRow) => ReadRow, row: SourceRow): Promise<void> | null {
     let found: ReadRow;
     try {
       found = read(row);
@@ -249,45 +249,55 @@ class ImportRun {
       if (!(error instanceof CsvError)) throw error;
       return this.#skip(`${file.source.name}:${row.line}: ${error.message}`);
     }
-    const { ticker, record } = found;
+    const { ticker, part, record } = found;
     const { kind, plan } = file.layout;
     const stamp = String(record[plan.stampName]);
-    if (!isBars(kind)) {
-      const place = this.#placeOfTick(file, row, ticker, stamp, record);
-      return this.#add(file, ticker, record, place, row);
-    }
-    const before = this.#sightings.rowsBefore(seriesOf(ticker, kind), stamp);
-    if (before === null || before === 0) return this.#add(file, ticker, record, 0, row);
+    if (!isBars(kind)) return this.#addTick(file, row, found, stamp);
+    const series = { ticker, part, isBars: true, isPlaced: false };
+    const before = this.#sightings.rowsBefore(seriesKey(ticker, part), stamp);
+    if (before === null || before === 0) return this.#add(series, record, 0, row);
     this.#duplicates++;
     if (this.#duplicateBars.length < REASONS_MAX)
       this.#duplicateBars.push(`${ticker} ${stamp} (${file.source.name}:${row.line})`);
-    return this.#addDuplicate(file, ticker, record, row);
+    return this.#addDuplicate(series, record, row);
   }
 
-  #add(file: PreparedFile, ticker: string, record: CsvRecord, place: number, row: Row): Promise<void> | null {
+  #add(series: BatchSeries, record: CsvRecord, place: number, row: SourceRow): Promise<void> | null {
     if (this.#row <= this.#rowsBefore) return null;
-    return this.#sender.add(file.layout.kind, ticker, record, place, lengthOf(row), this.#row);
+    return this.#sender.add(series, record, place, lengthOf(row), this.#row);
   }
 
   /** In a request of its own, so that the target sees which came first. */
-  async #addDuplicate(file: PreparedFile, ticker: string, record: CsvRecord, row: Row): Promise<void> {
-    if (this.#row > this.#rowsBefore) await this.#sender.sendTicker(file.layout.kind, ticker);
-    await this.#add(file, ticker, record, 0, row);
+  async #addDuplicate(series: BatchSeries, record: CsvRecord, row: SourceRow): Promise<void> {
+    if (this.#row > this.#rowsBefore) await this.#sender.sendSeries(series);
+    await this.#add(series, record, 0, row);
+  }
+
+  #addTick(file: PreparedFile, row: SourceRow, { ticker, part, record, place }: ReadRow, stamp: string) {
+    const isPlaced = place !== null || this.#request.onDuplicate === "replace";
+    const series = { ticker, part, isBars: false, isPlaced };
+    return this.#add(series, record, place ?? this.#placeOfTick(file, row, series, stamp, record), row);
   }
 
   /** How many equal ticks came before, or where ticks are replaced how many of the stamp. */
-  #placeOfTick(file: PreparedFile, row: Row, ticker: string, stamp: string, record: CsvRecord): number {
-    const { onDuplicate } = this.#request;
-    if (onDuplicate === "append" || record.id !== undefined) return 0;
-    const series = seriesOf(ticker, file.layout.kind);
-    const place =
-      onDuplicate === "replace"
-        ? this.#sightings.rowsBefore(series, stamp)
-        : this.#sightings.equalBefore(series, stamp, valuesOf(file.layout.kind, record));
+  #placeOfTick(
+    file: PreparedFile,
+    row: SourceRow,
+    series: BatchSeries,
+    stamp: string,
+    record: CsvRecord,
+  ): number {
+    const { ticker, part, isPlaced } = series;
+    if (this.#request.onDuplicate === "append" || record.id !== undefined) return 0;
+    const key = seriesKey(ticker, part);
+    const place = isPlaced
+      ? this.#sightings.rowsBefore(key, stamp)
+      : this.#sightings.equalBefore(key, stamp, valuesOf(part, record));
     if (place !== null) return place;
+    const { windowMax } = this.#sightings;
     throw new StopError(
-      `${file.source.name}:${row.line}: timestamp ${stamp} is more than ${this.#sightings.windowMax.toLocaleString("en-US")} ` +
-        "ticks away from its place in time order: sort the rows, or pass the files, by time",
+      `${file.source.name}:${row.line}: timestamp ${stamp} is more than ${formatCount(windowMax)} ticks ` +
+        "away from its place in time order: sort the rows, or pass the files, by time",
     );
   }
 
@@ -337,16 +347,17 @@ class OtherDatabaseError extends Error {
   override name = "OtherDatabaseError";
 }
 
-function seriesOf(ticker: string, kind: CsvKind): string {
-  return kind === "trade" ? ticker : `${ticker}\n${kind}`;
+/** Trades are the most. */
+function seriesKey(ticker: string, part: string): string {
+  return part === "trade" ? ticker : `${ticker}\n${part}`;
 }
 
 /** What tells ticks of one stamp apart that have no id. */
-function valuesOf(kind: CsvKind, { price, size, ask_price, ask_size }: CsvRecord) {
-  return kind === "quote" ? [price, size, ask_price, ask_size] : [price, size];
+function valuesOf(part: string, { price, size, ask_price, ask_size }: CsvRecord) {
+  return part === "trade" ? [price, size] : [price, size, ask_price, ask_size];
 }
 
-function lengthOf({ fields }: Row): number {
+function lengthOf({ fields }: SourceRow): number {
   let length = fields.length;
   for (const field of fields) length += typeof field === "string" ? field.length : 8;
   return length;

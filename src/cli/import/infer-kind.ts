@@ -7,7 +7,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 const WEEK_DAYS = 7;
 const MONTH_DAYS = { min: 28, max: 31 };
-export const ASK_FOR_INTERVAL = "pass --interval, such as daily, hourly or 5min";
+const ASK_FOR_INTERVAL = "pass --interval, such as daily, hourly or 5min";
 const ASK_FOR_TYPE = "pass --type quote or --type trade";
 
 /** @throws DoubtError saying what to pass. */

@@ -8,7 +8,7 @@ const FILES_MAX = 100_000;
 const PATTERN = /[*?[\]{}]/;
 /** What a folder's files are read for; a file that is named itself may be called anything. */
 const READ_FROM_FOLDERS =
-  /\.(?:csv|tsv|txt|tab|psv|json|jsonl|ndjson|parquet|pq|arrow|arrows|feather|ipc|zip)(?:\.(?:gz|gzip|zst|zstd))?$/i;
+  /\.(?:csv|tsv|txt|tab|psv|json|jsonl|ndjson|parquet|pq|arrow|arrows|feather|ipc|zip)$/i;
 const PACKED = /\.(?:gz|gzip|zst|zstd)$/i;
 const HIDDEN = /(?:^|\/)[._]/;
 

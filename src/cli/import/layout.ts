@@ -7,24 +7,26 @@ import {
   type ColumnChoices,
   type ColumnPlan,
   type CsvKind,
-  type Field,
   isBars,
   planColumns,
   quote,
   type ReadingRules,
+  type SourceField,
   stampKindOf,
   stampText,
   unclearVolumes,
 } from "../../market/csv.ts";
 import type { DateOrder } from "../../market/date-order.ts";
 import type { EpochUnit } from "../../market/epoch-unit.ts";
+import { parseInterval } from "../../market/interval.ts";
 import { type DecimalMark, isWholeText, NumberEvidence, type NumberForm } from "../../market/number-text.ts";
 import { microsOfStamp } from "../../market/stamp-micros.ts";
 import { isLateInUtc, StampReader } from "../../market/stamp-reader.ts";
 import { TimestampError } from "../../market/timestamp.ts";
 import { type Zone, zoneOf } from "../../market/zone.ts";
-import type { Row } from "./csv-rows.ts";
+import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError } from "./doubt.ts";
+import { type ExportColumns, exportColumns } from "./export-columns.ts";
 import { chosenColumns, columnIndex, findHeader, type Header, tickerColumn } from "./header.ts";
 import { type InferredInterval, inferFamily, inferInterval, type SeenStamp } from "./infer-kind.ts";
 import { decideStampForm, type SampledStamp, type StampForm } from "./stamp-form.ts";
@@ -60,12 +62,14 @@ export const NO_CHOICES: ReadingOptions = {
 };
 
 /** The first rows of a file, and a way to all of them. */
-export interface Head {
+export interface SampledFile {
   name: string;
   columns: string[] | null;
-  rows: readonly Row[];
+  rows: readonly SourceRow[];
+  /** What the folder says that an export wrote: the type of ticks, or the length of bars. */
+  part?: string | null;
   /** Hands out all rows; only the sample where a source can't be read twice. */
-  everyRow(visit: (row: Row) => void): Promise<void>;
+  everyRow(visit: (row: SourceRow) => void): Promise<void>;
 }
 
 export interface Layout {
@@ -76,6 +80,8 @@ export interface Layout {
   plan: ColumnPlan;
   /** Index of the column that names the ticker of each row. */
   tickerIndex: number | null;
+  /** Of a file that an export wrote. */
+  own: ExportColumns | null;
   stamps: StampForm;
   zone: Zone | null;
   zoneText: string;
@@ -90,22 +96,25 @@ export interface Layout {
 /** Prices of fixed point are larger, and few real prices that are all whole. */
 const SUSPICIOUS_PRICE = 1e6;
 const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*|[A-Z][A-Za-z_/]+)?$/;
+const SAYS_ZONE = /(?:Z|[+-]\d\d(?::?\d\d)?|[A-Za-z]{3,})$/;
 const DAY_MS = 86_400_000;
 
 /**
  * @param heads Of files with the same columns: what one of them proves holds for all.
  * @throws DoubtError @throws CsvError
  */
-export async function decideLayout(heads: readonly Head[], options: ReadingOptions): Promise<Layout> {
+export async function decideLayout(heads: readonly SampledFile[], options: ReadingOptions): Promise<Layout> {
   const [first] = heads;
   const header = findHeader(first!.columns, first!.rows, options);
   const sample = new Sample(heads, header);
   const chosen = chosenColumns(header, options.columns);
   const tickerIndex = tickerColumn(header.names, chosen, options.tickerColumn);
+  const own =
+    header.shape?.isExport === true || (first!.part ?? null) !== null ? exportColumns(header.names) : null;
   const choices: ColumnChoices = {
     columns: chosen,
     dropped: droppedColumns(header, options.drop),
-    tickerIndex,
+    elsewhere: new Set([...ownIndexes(own), ...(tickerIndex === null ? [] : [tickerIndex])]),
     idParts: (header.shape?.idParts ?? []).flatMap((name) => {
       const index = header.names.findIndex((each) => simplify(each) === name);
       return index < 0 ? [] : [index];
@@ -113,8 +122,9 @@ export async function decideLayout(heads: readonly Head[], options: ReadingOptio
     isZero: (index) => sample.isZero(index),
     ticker: tickerIndex === null ? "" : (sample.texts(tickerIndex)[0] ?? ""),
   };
-  const family = options.kind ?? inferFamily(header.names, choices);
-  const decided = await decideKind(family, sample, choices, options);
+  const known = options.kind ?? ownKind(first!, header, own);
+  const family = known ?? inferFamily(header.names, choices);
+  const decided = await decideKind(family, sample, choices, tickerIndex, { ...options, kind: known });
   const { plan } = decided;
   const unclear = unclearVolumes(plan);
   if (unclear.length > 0) {
@@ -127,7 +137,17 @@ export async function decideLayout(heads: readonly Head[], options: ReadingOptio
   const { scale, scaleWhy } = decideScale(plan, sample, header, options.scale);
   const { stamps, zone, zoneText } = decided;
   return {
-    ...{ header, kind: plan.kind, kindWhy: decided.why, plan, tickerIndex, stamps, zone, zoneText },
+    ...{
+      header,
+      kind: plan.kind,
+      kindWhy: known !== null && options.kind === null ? "as an export wrote them" : decided.why,
+      plan,
+      tickerIndex,
+      own,
+      stamps,
+      zone,
+      zoneText,
+    },
     ...{ numbers: form, numbersWhy: why, scale, scaleWhy },
     rules: () => ({
       stamps: stampReader(plan.kind, stamps, zone, options),
@@ -137,14 +157,33 @@ export async function decideLayout(heads: readonly Head[], options: ReadingOptio
   };
 }
 
+function ownIndexes(own: ExportColumns | null): number[] {
+  return own === null ? [] : Object.values(own).filter((index): index is number => index !== null);
+}
+
+/**
+ * The kind whose columns an exported file has; null for another file. Ticks of every type have
+ * those of quotes.
+ */
+function ownKind(
+  { part = null, rows }: SampledFile,
+  header: Header,
+  own: ExportColumns | null,
+): CsvKind | null {
+  if (own === null) return null;
+  if (!header.names.includes("open")) return "quote";
+  const written = own.part === null ? null : rows[header.rows]?.fields[own.part];
+  return parseInterval(part ?? String(written ?? ""));
+}
+
 /** The first rows of all files of the layout. */
 class Sample {
-  readonly heads: readonly Head[];
-  readonly rows: Field[][];
+  readonly heads: readonly SampledFile[];
+  readonly rows: SourceField[][];
   readonly #where: string[];
   readonly header: Header;
 
-  constructor(heads: readonly Head[], header: Header) {
+  constructor(heads: readonly SampledFile[], header: Header) {
     this.heads = heads;
     this.header = header;
     const rows = heads.flatMap((head) =>
@@ -202,6 +241,7 @@ async function decideKind(
   family: CsvKind | "bars",
   sample: Sample,
   choices: ColumnChoices,
+  tickerIndex: number | null,
   options: ReadingOptions,
 ): Promise<DecidedKind> {
   const { names } = sample.header;
@@ -221,7 +261,7 @@ async function decideKind(
   }
   const withTime = planColumns(names, "hourly", choices);
   const stamps = await form(withTime);
-  const { interval, why } = intervalOf(withTime, sample, stamps, choices, options);
+  const { interval, why } = intervalOf(withTime, sample, stamps, tickerIndex, options);
   const plan = planColumns(names, interval, choices);
   const isSame = plan.stampColumn === withTime.stampColumn;
   const ownStamps = isSame ? stamps : await form(plan);
@@ -232,7 +272,7 @@ function intervalOf(
   plan: ColumnPlan,
   sample: Sample,
   stamps: StampForm,
-  { tickerIndex = null }: ColumnChoices,
+  tickerIndex: number | null,
   options: ReadingOptions,
 ): InferredInterval {
   const { shape, names } = sample.header;
@@ -285,7 +325,7 @@ function zoneFor(
   if (options.zone !== null) return { zone: options.zone, zoneText: `${options.zone.name}, as --tz says` };
   const texts = sample.stamps(plan).map(({ text }) => text);
   if (plan.kind !== "daily") {
-    const says = unit !== null || texts.some((text) => /(?:Z|[+-]\d\d:?\d\d|[A-Za-z]{3,})$/.test(text));
+    const says = unit !== null || texts.some((text) => SAYS_ZONE.test(text.slice("2024-01-02".length)));
     return {
       zone: null,
       zoneText: says ? "as the stamps say" : "UTC, as they say no zone (--tz names another)",

@@ -1,18 +1,20 @@
-/** Rows of JSON objects: one a line, or one list. Their columns are the members that the first ones have. */
-import type { Field } from "../../market/csv.ts";
+/**
+ * Rows of JSON objects: one a line, or one list. Their columns are the members that the first ones
+ * have.
+ */
+import type { SourceField } from "../../market/csv.ts";
 import { parseExactIntegers } from "../../protocol/exact-integers.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
-import { type Row, textOf } from "./csv-rows.ts";
+import { type SourceRow, textOf } from "./csv-rows.ts";
 import { SourceError } from "./source.ts";
 
-const SAMPLE_ROWS = 1_000;
 /** A list is read whole. */
 const LIST_CHARS_MAX = 256 * 1024 * 1024;
 const LONG_INTEGER = /\d{16}/;
 
 export interface ObjectRows {
   columns: string[];
-  batches: AsyncGenerator<Row[]>;
+  batches: AsyncGenerator<SourceRow[]>;
 }
 
 /** @throws SourceError */
@@ -20,18 +22,19 @@ export async function ndjsonRows(
   name: string,
   chunks: AsyncIterable<Uint8Array>,
   isList: boolean,
+  sampleRows: number,
 ): Promise<ObjectRows> {
   const objects = isList ? listObjects(name, chunks) : lineObjects(name, chunks);
   const first: ObjectRow[] = [];
   for (let batch = await objects.next(); !batch.done; batch = await objects.next()) {
     first.push(...batch.value);
-    if (first.length >= SAMPLE_ROWS) break;
+    if (first.length >= sampleRows) break;
   }
   const columns = [...new Set(first.flatMap(({ object }) => Object.keys(object)))];
   const indexes = new Map(columns.map((column, index) => [column, index]));
-  const toRow = ({ line, object }: ObjectRow): Row => rowOf(line, object, indexes);
+  const toRow = ({ line, object }: ObjectRow): SourceRow => rowOf(line, object, indexes);
 
-  async function* batches(): AsyncGenerator<Row[]> {
+  async function* batches(): AsyncGenerator<SourceRow[]> {
     try {
       yield first.map(toRow);
       for await (const batch of objects) yield batch.map(toRow);
@@ -100,8 +103,8 @@ function parse(name: string, line: number, text: string): unknown {
   }
 }
 
-function rowOf(line: number, object: JsonRecord, indexes: ReadonlyMap<string, number>): Row {
-  const row: Row = { line, fields: new Array<Field>(indexes.size).fill(null) };
+function rowOf(line: number, object: JsonRecord, indexes: ReadonlyMap<string, number>): SourceRow {
+  const row: SourceRow = { line, fields: new Array<SourceField>(indexes.size).fill(null) };
   for (const column in object) {
     const index = indexes.get(column);
     const field = fieldOf(object[column]);
@@ -111,7 +114,7 @@ function rowOf(line: number, object: JsonRecord, indexes: ReadonlyMap<string, nu
   return row;
 }
 
-function fieldOf(value: unknown): Field {
+function fieldOf(value: unknown): SourceField {
   if (value === null || value === undefined) return null;
   if (typeof value === "number" || typeof value === "string") return value;
   return typeof value === "object" ? JSON.stringify(value) : String(value);

@@ -10,12 +10,12 @@ import { describeDatabase } from "../../storage/engines.ts";
 import { DEFAULT_SERVER, parseFlags, readCount, readServerUrl } from "../flags.ts";
 import { faultOfPattern, TickerPattern } from "./file-ticker.ts";
 import type { PrepareOptions } from "./prepare.ts";
-import { BARS_ON_DUPLICATE, type OnDuplicate, TICKS_ON_DUPLICATE } from "./save-command.ts";
+import { BARS_ON_DUPLICATE, type DuplicateRule, TICKS_ON_DUPLICATE } from "./save-command.ts";
 import { STANDARD_INPUT } from "./source.ts";
 
 export interface ImportOptions extends PrepareOptions {
   target: { serverUrl: string } | { dbFile: string };
-  onDuplicate: OnDuplicate | null;
+  onDuplicate: DuplicateRule | null;
   batchRows: number;
   planOnly: boolean;
   restart: boolean;

@@ -1,8 +1,8 @@
 /** Rows of a Parquet file, read by DuckDB in bounded memory. */
 import type { DuckDBConnection } from "@duckdb/node-api";
-import type { Field } from "../../market/csv.ts";
+import type { SourceField } from "../../market/csv.ts";
 import { messageOf } from "../../protocol/message-of.ts";
-import type { Row } from "./csv-rows.ts";
+import type { SourceRow } from "./csv-rows.ts";
 import { SourceError } from "./source.ts";
 
 /** Types that JavaScript holds without loss; all others are read as text with every digit. */
@@ -23,7 +23,7 @@ const MEMORY = "1GB";
 export async function parquetRows(
   name: string,
   path: string,
-): Promise<{ columns: string[]; batches: AsyncGenerator<Row[]> }> {
+): Promise<{ columns: string[]; batches: AsyncGenerator<SourceRow[]> }> {
   // 70 MB: loaded where it is needed.
   const { DuckDBInstance } = await import("@duckdb/node-api");
   const instance = await DuckDBInstance.create(":memory:", { memory_limit: MEMORY });
@@ -47,12 +47,12 @@ export async function parquetRows(
   }
 }
 
-interface Column {
+interface ParquetColumn {
   name: string;
   type: string;
 }
 
-async function describe(connection: DuckDBConnection, path: string): Promise<Column[]> {
+async function describe(connection: DuckDBConnection, path: string): Promise<ParquetColumn[]> {
   const result = await connection.runAndReadAll(
     "select column_name, column_type from (describe select * from read_parquet($1, hive_partitioning = false))",
     [literalPath(path)],
@@ -64,9 +64,9 @@ async function* batches(
   name: string,
   path: string,
   connection: DuckDBConnection,
-  columns: Column[],
+  columns: ParquetColumn[],
   close: () => void,
-): AsyncGenerator<Row[]> {
+): AsyncGenerator<SourceRow[]> {
   try {
     const list = columns.map(selected).join(", ");
     const result = await connection.stream(
@@ -75,7 +75,7 @@ async function* batches(
     );
     let line = 1;
     for await (const rows of result.yieldRowsJs()) {
-      yield rows.map((fields) => ({ line: line++, fields: fields as Field[] }));
+      yield rows.map((fields) => ({ line: line++, fields: fields as SourceField[] }));
     }
   } catch (error) {
     if (error instanceof SourceError) throw error;
@@ -85,7 +85,7 @@ async function* batches(
   }
 }
 
-function selected({ name, type }: Column): string {
+function selected({ name, type }: ParquetColumn): string {
   const column = `"${name.replaceAll('"', '""')}"`;
   if (AS_NUMBER.has(type)) return column;
   if (NESTED.test(type) && !type.startsWith("DECIMAL")) return `to_json(${column})::varchar`;

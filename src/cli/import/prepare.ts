@@ -2,13 +2,14 @@
 
 import { simplify } from "../../market/column-names.ts";
 import { CsvError, quote } from "../../market/csv.ts";
-import type { Row } from "./csv-rows.ts";
+import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError, listed } from "./doubt.ts";
+import { type FolderNames, folderNames } from "./export-columns.ts";
 import type { TickerPattern } from "./file-ticker.ts";
 import { findInputs } from "./inputs.ts";
-import { decideLayout, type Head, type Layout, type ReadingOptions } from "./layout.ts";
+import { decideLayout, type Layout, type ReadingOptions, type SampledFile } from "./layout.ts";
 import { DamagedSourceError, openSources, type Source, SourceError } from "./source.ts";
-import { openTable, type Table, type TableOptions } from "./table.ts";
+import { openTable, type SourceTable, type TableOptions } from "./table.ts";
 
 export interface PrepareOptions extends ReadingOptions, TableOptions {
   /** Paths, folders and patterns; `-` is standard input. */
@@ -25,12 +26,14 @@ export interface PreparedFile {
   layout: Layout;
   /** Of all its rows; null: each row's column says it. */
   ticker: string | null;
+  /** The type of ticks or the length of bars, of all rows; null: each row's column says it. */
+  part: string | null;
   /** What the column of the ticker has in each row, where `ticker` stands for it. */
   tickerInFile: string | null;
   /** Some of the tickers that the column names. */
   tickersSeen: string[];
   /** All rows, from the first one of data. */
-  rows(): AsyncGenerator<Row[]>;
+  rows(): AsyncGenerator<SourceRow[]>;
 }
 
 export interface Prepared {
@@ -61,15 +64,16 @@ export async function prepareFiles(options: PrepareOptions): Promise<Prepared> {
 
 interface OpenedFile {
   source: Source;
-  table: Table;
-  head: Head;
+  table: SourceTable;
+  head: SampledFile;
   /** The rows that were read, and those after them, of a source that can't be read twice. */
-  rest: AsyncGenerator<Row[]> | null;
+  rest: AsyncGenerator<SourceRow[]> | null;
+  folder: FolderNames;
 }
 
 async function openFile(source: Source, options: TableOptions, rowsMax: number): Promise<OpenedFile> {
   const table = await openTable(source, options);
-  const sample: Row[] = [];
+  const sample: SourceRow[] = [];
   const wanted = source.repeatable ? rowsMax : PIPE_ROWS;
   try {
     while (sample.length < wanted) {
@@ -79,22 +83,25 @@ async function openFile(source: Source, options: TableOptions, rowsMax: number):
     }
   } catch (error) {
     // The rows before a broken one decide; it is told when its turn comes.
-    if (!(error instanceof SourceError) || error instanceof DamagedSourceError || sample.length < 2) throw error;
+    if (!(error instanceof SourceError) || error instanceof DamagedSourceError || sample.length < 2)
+      throw error;
   }
   const rows = source.repeatable ? sample.slice(0, wanted) : sample;
   if (rows.length === 0 && table.columns === null)
     throw new SourceError(`${source.name} is empty, expected a header and rows`);
-  let rest: AsyncGenerator<Row[]> | null = null;
+  let rest: AsyncGenerator<SourceRow[]> | null = null;
   if (source.repeatable) await table.batches.return(undefined);
   else rest = prepend(sample, table.batches);
-  const everyRow = async (visit: (row: Row) => void): Promise<void> => {
+  const everyRow = async (visit: (row: SourceRow) => void): Promise<void> => {
     if (!source.repeatable) return sample.forEach(visit);
     for await (const batch of (await openTable(source, options)).batches) batch.forEach(visit);
   };
-  return { source, table, head: { name: source.name, columns: table.columns, rows, everyRow }, rest };
+  const folder = folderNames(source.name);
+  const head = { name: source.name, columns: table.columns, rows, part: folder.part, everyRow };
+  return { source, table, head, rest, folder };
 }
 
-async function* prepend(rows: Row[], rest: AsyncGenerator<Row[]>): AsyncGenerator<Row[]> {
+async function* prepend(rows: SourceRow[], rest: AsyncGenerator<SourceRow[]>): AsyncGenerator<SourceRow[]> {
   try {
     if (rows.length > 0) yield rows;
     yield* rest;
@@ -128,7 +135,8 @@ async function decideAll(opened: OpenedFile[], options: PrepareOptions): Promise
 function signatureOf({ table, head }: OpenedFile): string {
   const first = head.columns ?? head.rows[0]?.fields ?? [];
   const hasNames = head.columns !== null || !first.some((field) => /^\s*[+-]?\d/.test(String(field)));
-  return JSON.stringify([table.format, hasNames ? first : first.length]);
+  const isExported = (head.part ?? null) !== null;
+  return JSON.stringify([table.format, hasNames ? first : first.length, isExported]);
 }
 
 /** @returns null when no file of the group has rows. */
@@ -164,15 +172,30 @@ function isDataRow({ head }: OpenedFile): boolean {
 
 async function prepareFile(file: OpenedFile, layout: Layout, options: PrepareOptions): Promise<PreparedFile> {
   const { source, table, rest } = file;
-  const rows = (): AsyncGenerator<Row[]> => dataRows(rest ?? reopened(source, options), layout.header.rows);
-  return { source, format: table.format, layout, rows, ...(await decideTicker(file, layout, options)) };
+  const rows = (): AsyncGenerator<SourceRow[]> =>
+    dataRows(rest ?? reopened(source, options), layout.header.rows);
+  const ticker = await decideTicker(file, layout, options);
+  return { source, format: table.format, layout, rows, part: partOf(file, layout, options), ...ticker };
 }
 
-async function* reopened(source: Source, options: TableOptions): AsyncGenerator<Row[]> {
+/** The kind that the user or the columns say, unless rows or folders of an export say it. */
+function partOf(
+  { folder }: OpenedFile,
+  { own, kind }: Layout,
+  { kind: asked }: PrepareOptions,
+): string | null {
+  if (own === null || asked !== null) return kind;
+  return own.part === null ? (folder.part ?? kind) : null;
+}
+
+async function* reopened(source: Source, options: TableOptions): AsyncGenerator<SourceRow[]> {
   yield* (await openTable(source, options)).batches;
 }
 
-async function* dataRows(batches: AsyncGenerator<Row[]>, headerRows: number): AsyncGenerator<Row[]> {
+async function* dataRows(
+  batches: AsyncGenerator<SourceRow[]>,
+  headerRows: number,
+): AsyncGenerator<SourceRow[]> {
   let above = headerRows;
   try {
     for await (const batch of batches) {
@@ -189,7 +212,7 @@ type FileTicker = Pick<PreparedFile, "ticker" | "tickerInFile" | "tickersSeen">;
 
 async function decideTicker(file: OpenedFile, layout: Layout, options: PrepareOptions): Promise<FileTicker> {
   const { tickerIndex, header } = layout;
-  const given = givenTicker(file.source, layout, options);
+  const given = givenTicker(file, layout, options);
   if (tickerIndex === null) {
     if (given !== null) return { ticker: given, tickerInFile: null, tickersSeen: [] };
     throw new DoubtError(
@@ -197,7 +220,7 @@ async function decideTicker(file: OpenedFile, layout: Layout, options: PrepareOp
     );
   }
   const seen = new Set<string>();
-  const look = ({ fields }: Row): void => {
+  const look = ({ fields }: SourceRow): void => {
     if (seen.size < TICKERS_SEEN_MAX) seen.add(String(fields[tickerIndex] ?? "").trim());
   };
   file.head.rows.slice(header.rows).forEach(look);
@@ -218,10 +241,14 @@ async function decideTicker(file: OpenedFile, layout: Layout, options: PrepareOp
 }
 
 /** @returns null when neither the user nor the file's name says it. */
-function givenTicker(source: Source, { header }: Layout, options: PrepareOptions): string | null {
+function givenTicker(
+  { source, folder }: OpenedFile,
+  { header }: Layout,
+  options: PrepareOptions,
+): string | null {
   const { ticker, tickerFrom } = options;
   if (ticker !== null) return ticker;
-  if (tickerFrom === null) return header.ticker;
+  if (tickerFrom === null) return header.ticker ?? folder.ticker;
   const found = source.fileName === null ? null : tickerFrom.tickerOf(source.fileName);
   if (found === null)
     throw new DoubtError(`--ticker-from ${tickerFrom.text}: the name of the file doesn't fit it`);

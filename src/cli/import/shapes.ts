@@ -1,12 +1,13 @@
 /**
- * The shapes of files that vendors and exchanges give away, known by their columns. A shape says what
- * the names alone don't: columns without a header, which of two stamps counts, the order of dates.
+ * The shapes of files that vendors and exchanges give away, known by their columns. A shape says
+ * what the names alone don't: columns without a header, which of two stamps counts, the order of
+ * dates.
  */
 import { simplify } from "../../market/column-names.ts";
 import type { DateOrder } from "../../market/date-order.ts";
 import { type BarLength, parseInterval } from "../../market/interval.ts";
 
-export interface Shape {
+export interface FileShape {
   name: string;
   /** Of a file without a header. */
   columns?: string[];
@@ -22,11 +23,13 @@ export interface Shape {
   dailyZone?: string;
   /** Whole prices are of this power of ten. */
   fixedPoint?: number;
+  /** What `stock-db-server export` writes. */
+  isExport?: boolean;
   /** Says the length of the bars of a file; null: the stamps do. */
   interval?(rows: readonly (readonly string[])[], indexOf: (name: string) => number): BarLength | null;
 }
 
-interface KnownShape extends Shape {
+interface KnownShape extends FileShape {
   /** With a header. */
   header?(names: ReadonlySet<string>, header: readonly string[]): boolean;
   /** Without one: whether the first rows have the form. */
@@ -74,6 +77,14 @@ const DATABENTO_BARS: Record<string, BarLength> = { "32": "1s", "33": "1min", "3
 const STOOQ_LETTERS: Record<string, BarLength> = { D: "daily", W: "1week" };
 
 const SHAPES: readonly KnownShape[] = [
+  {
+    name: "stock-db-server export",
+    header: (names) =>
+      has(names, "timestamp", "price", "size", "askprice", "asksize", "seq") ||
+      (names.has("interval") && hasOhlc(names)),
+    targets: { ticker: ["ticker"] },
+    isExport: true,
+  },
   {
     name: "Databento",
     header: (names) => names.has("rtype") && (names.has("tsevent") || names.has("tsrecv")),
@@ -185,13 +196,13 @@ const SHAPES: readonly KnownShape[] = [
 ];
 
 /** @param rows Some of the first rows after the header. */
-export function shapeOfHeader(header: readonly string[]): Shape | null {
+export function shapeOfHeader(header: readonly string[]): FileShape | null {
   const names = new Set(header.map(simplify));
   return SHAPES.find((shape) => shape.header?.(names, header) === true) ?? null;
 }
 
 /** @returns of a file without a header, with its columns cut to those that its rows have. */
-export function shapeOfRows(rows: readonly (readonly string[])[]): Shape | null {
+export function shapeOfRows(rows: readonly (readonly string[])[]): FileShape | null {
   const shape = SHAPES.find(({ bare }) => bare?.(rows) === true);
   if (shape === undefined) return null;
   return { ...shape, columns: shape.columns!.slice(0, rows[0]!.length) };

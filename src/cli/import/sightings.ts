@@ -1,7 +1,7 @@
 /**
  * Counts how often something of a series and stamp was seen in the files of an import: equal ticks,
- * ticks of one stamp, bars of one time. A second import of the same files counts the same, however it
- * is cut into requests.
+ * ticks of one stamp, bars of one time. A second import of the same files counts the same, however
+ * it is cut into requests.
  *
  * Only the latest `windowMax` are remembered. That is enough for files that are roughly in order of
  * time. A row among forgotten stamps can't be counted.
@@ -10,34 +10,34 @@
 /** At most 100 MB. With a tick a millisecond, rows may be eight minutes out of order. */
 const WINDOW_MAX = 500_000;
 
-type Value = string | number | bigint | null | undefined;
+type RowValue = string | number | bigint | null | undefined;
 
 /** What was seen of one stamp. Most have one row, for which nothing but its values is kept. */
-interface Seen {
+interface SeenRows {
   rows: number;
-  first: readonly Value[];
+  first: readonly RowValue[];
   /** Rows by their values, once a second row has come. */
   equal: Map<string, number> | null;
 }
 
 /** The rows of a ticker and kind. */
-interface Series {
+interface SeenSeries {
   key: string;
-  seen: Map<string, Seen>;
+  seen: Map<string, SeenRows>;
   /** The first and the last stamp that is not remembered any more. */
   forgottenFrom: string | null;
   forgottenTo: string | null;
 }
 
 interface Arrival {
-  series: Series;
+  series: SeenSeries;
   stamp: string;
 }
 
 export class Sightings {
   readonly windowMax: number;
-  readonly #series = new Map<string, Series>();
-  #last: Series | null = null;
+  readonly #series = new Map<string, SeenSeries>();
+  #last: SeenSeries | null = null;
   /** A ring. A Map is slow to find its first entry after many deletions. */
   readonly #arrivals: Arrival[] = [];
   /** Index in the ring. */
@@ -58,7 +58,7 @@ export class Sightings {
   }
 
   /** As `rowsBefore`, for those with the same values. */
-  equalBefore(series: string, stamp: string, values: readonly Value[]): number | null {
+  equalBefore(series: string, stamp: string, values: readonly RowValue[]): number | null {
     const seen = this.#find(series, stamp, values);
     if (typeof seen !== "object" || seen === null) return seen;
     seen.equal ??= new Map([[seen.first.join(), seen.rows]]);
@@ -71,8 +71,10 @@ export class Sightings {
     return count;
   }
 
-  /** @returns what was seen of the stamp; 0 when it is the first row, null when that isn't known. */
-  #find(key: string, stamp: string, values: readonly Value[]): Seen | 0 | null {
+  /**
+   * @returns what was seen of the stamp; 0 when it is the first row, null when that isn't known.
+   */
+  #find(key: string, stamp: string, values: readonly RowValue[]): SeenRows | 0 | null {
     const series = this.#seriesOf(key);
     const seen = series.seen.get(stamp);
     if (seen !== undefined) return seen;
@@ -83,7 +85,7 @@ export class Sightings {
     return 0;
   }
 
-  #seriesOf(key: string): Series {
+  #seriesOf(key: string): SeenSeries {
     if (this.#last?.key === key) return this.#last;
     let series = this.#series.get(key);
     if (series === undefined) {

@@ -94,7 +94,9 @@ export async function openSource(path: string, input?: AsyncIterable<Uint8Array>
   return first;
 }
 
-/** A zip archive has its list at its end, so one that comes through a pipe is kept in a file first. */
+/**
+ * A zip archive has its list at its end, so one that comes through a pipe is kept in a file first.
+ */
 async function openInput(input: AsyncIterable<Uint8Array>): Promise<Source[]> {
   const name = "standard input";
   const chunks = input[Symbol.asyncIterator]();

@@ -70,8 +70,9 @@ function decideOrder(
   const [first] = possible;
   if (first === undefined) {
     const proofs = [...new Set([...refuted.values()].map(({ text, where }) => `${text} (${where})`))];
+    const [one, other] = proofs;
     throw new DoubtError(
-      `column ${JSON.stringify(column)}: ${proofs.slice(0, 2).join(" and ")} have no order of day, month and year in common: ` +
+      `column ${JSON.stringify(column)}: ${one} and ${other} have no order of day, month and year in common: ` +
         "expected one order in a file; --date-order dmy, mdy or ymd says which",
     );
   }

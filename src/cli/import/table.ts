@@ -1,12 +1,12 @@
 /** Opens a source as rows, whatever its format: told by its first bytes, as names may lie. */
 import { arrowRows } from "./arrow-rows.ts";
-import { csvRows, type Row, textOf } from "./csv-rows.ts";
+import { csvRows, type SourceRow, textOf } from "./csv-rows.ts";
 import { SEPARATOR_NAMES, separatorOf } from "./dialect.ts";
 import { ndjsonRows } from "./ndjson-rows.ts";
 import { parquetRows } from "./parquet-rows.ts";
 import { type Source, spool } from "./source.ts";
 
-export interface Table {
+export interface SourceTable {
   source: Source;
   /** Such as "CSV with semicolons". */
   format: string;
@@ -14,7 +14,7 @@ export interface Table {
   separator: string | null;
   /** null: the first row may have them. */
   columns: string[] | null;
-  batches: AsyncGenerator<Row[]>;
+  batches: AsyncGenerator<SourceRow[]>;
 }
 
 export interface TableOptions {
@@ -23,11 +23,13 @@ export interface TableOptions {
   separator: string | null;
 }
 
+/** Objects whose members are the columns. A pipe may be slow. */
+const SAMPLE_ROWS = { file: 1_000, pipe: 100 };
 /** Enough text to see what separates its fields. */
 const HEAD_BYTES = 65_536;
 
 /** @throws SourceError */
-export async function openTable(source: Source, options: TableOptions): Promise<Table> {
+export async function openTable(source: Source, options: TableOptions): Promise<SourceTable> {
   const chunks = source.bytes();
   const head = await peek(chunks);
   const all = join(head, chunks);
@@ -42,7 +44,12 @@ export async function openTable(source: Source, options: TableOptions): Promise<
   const text = await textOfHead(head);
   const start = text.trimStart()[0];
   if (options.skipLines === 0 && (start === "{" || start === "[")) {
-    const rows = await ndjsonRows(source.name, all, start === "[");
+    const rows = await ndjsonRows(
+      source.name,
+      all,
+      start === "[",
+      source.repeatable ? SAMPLE_ROWS.file : SAMPLE_ROWS.pipe,
+    );
     return { source, format: start === "[" ? "JSON" : "NDJSON", separator: null, ...rows };
   }
   const lines = skipLines(text, options.skipLines);
@@ -53,7 +60,7 @@ export async function openTable(source: Source, options: TableOptions): Promise<
 }
 
 /** Drops the first lines of a file. */
-async function* afterLine(batches: AsyncGenerator<Row[]>, lines: number): AsyncGenerator<Row[]> {
+async function* afterLine(batches: AsyncGenerator<SourceRow[]>, lines: number): AsyncGenerator<SourceRow[]> {
   try {
     for await (const rows of batches) {
       const left = lines === 0 || rows[0]!.line > lines ? rows : rows.filter(({ line }) => line > lines);

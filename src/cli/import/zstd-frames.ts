@@ -1,6 +1,6 @@
 /**
- * Follows the frames of a zstd stream (RFC 8878), to tell one that was cut off: the decompressor ends
- * such a stream as if it were complete.
+ * Follows the frames of a zstd stream (RFC 8878), to tell one that was cut off: the decompressor
+ * ends such a stream as if it were complete.
  */
 
 const MAGIC = 0xfd2fb528;
@@ -11,10 +11,10 @@ const DICTIONARY_BYTES = [0, 1, 2, 4];
 const CONTENT_BYTES = [0, 2, 4, 8];
 const CHECKSUM_BYTES = 4;
 
-type Step = "magic" | "skippable size" | "descriptor" | "block" | "checksum";
+type FrameStep = "magic" | "skippable size" | "descriptor" | "block" | "checksum";
 
 export class ZstdFrames {
-  #step: Step = "magic";
+  #step: FrameStep = "magic";
   /** Bytes of the current step that have come. */
   #part: number[] = [];
   /** Bytes to pass over before the next step. */
@@ -65,7 +65,7 @@ export class ZstdFrames {
     }
   }
 
-  #goTo(step: Step, skip = 0): void {
+  #goTo(step: FrameStep, skip = 0): void {
     this.#step = step;
     this.#part = [];
     this.#skip = skip;

@@ -1,8 +1,8 @@
 /** Reads the ticks of one file while they are played, so its rows must be sorted by time. */
-import { CsvError, type Field, isBars, type ReadingRules, readRecord } from "../../market/csv.ts";
+import { CsvError, isBars, type ReadingRules, readRecord, type SourceField } from "../../market/csv.ts";
 import { microsOfStamp } from "../../market/stamp-micros.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
-import type { Row } from "../import/csv-rows.ts";
+import type { SourceRow } from "../import/csv-rows.ts";
 import { DoubtError } from "../import/doubt.ts";
 import { decideLayout, type Layout, NO_CHOICES } from "../import/layout.ts";
 import type { Source } from "../import/source.ts";
@@ -18,7 +18,7 @@ const SAMPLE_ROWS = 100;
 export async function* csvTicks(source: Source, file: ReplayFile): AsyncGenerator<ReplayTick[]> {
   const { columns, batches } = await openTable(source, { skipLines: 0, separator: null });
   try {
-    const sample: Row[] = [];
+    const sample: SourceRow[] = [];
     while (sample.length < SAMPLE_ROWS) {
       const batch = await batches.next();
       if (batch.done) break;
@@ -31,13 +31,13 @@ export async function* csvTicks(source: Source, file: ReplayFile): AsyncGenerato
       name: source.name,
       columns,
       rows: sample,
-      everyRow: async (visit: (row: Row) => void) => sample.forEach(visit),
+      everyRow: async (visit: (row: SourceRow) => void) => sample.forEach(visit),
     };
     const layout = await decideLayout([head], { ...NO_CHOICES, kind: file.type }).catch((error: Error) => {
       throw located(source, first, error);
     });
     const reader = withLocation(source, first, () => new TickReader(layout, file));
-    const read = (row: Row): ReplayTick => withLocation(source, row, () => reader.read(row.fields));
+    const read = (row: SourceRow): ReplayTick => withLocation(source, row, () => reader.read(row.fields));
     yield* inBatches(sample.slice(layout.header.rows).map(read));
     for await (const rows of batches) yield* inBatches(rows.map(read));
   } finally {
@@ -70,7 +70,7 @@ class TickReader {
   }
 
   /** @throws CsvError */
-  read(fields: readonly Field[]): ReplayTick {
+  read(fields: readonly SourceField[]): ReplayTick {
     const { plan, tickerIndex } = this.#layout;
     const named = tickerIndex === null ? "" : String(fields[tickerIndex] ?? "").trim();
     const ticker = this.#ticker ?? named;
@@ -88,7 +88,7 @@ class TickReader {
   }
 }
 
-function withLocation<T>(source: Source, row: Row, read: () => T): T {
+function withLocation<T>(source: Source, row: SourceRow, read: () => T): T {
   try {
     return read();
   } catch (error) {
@@ -96,7 +96,7 @@ function withLocation<T>(source: Source, row: Row, read: () => T): T {
   }
 }
 
-function located(source: Source, row: Row, error: Error): Error {
+function located(source: Source, row: SourceRow, error: Error): Error {
   if (!(error instanceof CsvError || error instanceof DoubtError)) return error;
   return new ReplaySourceError(`${source.name}:${row.line}: ${error.message}`);
 }
