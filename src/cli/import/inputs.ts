@@ -26,7 +26,7 @@ export function findInputs(given: readonly string[]): string[] {
 
 function filesIn(folder: string): string[] {
   const paths = [...new Glob("**/*").scanSync({ cwd: folder, onlyFiles: true })].filter(
-    (path) => !HIDDEN.test(path) && (READ_FROM_FOLDERS.test(path) || PACKED.test(path)),
+    (path) => !HIDDEN.test(path) && READ_FROM_FOLDERS.test(path.replace(PACKED, "")),
   );
   if (paths.length === 0)
     throw new SourceError(

@@ -72,8 +72,8 @@ function decideOrder(
     const proofs = [...new Set([...refuted.values()].map(({ text, where }) => `${text} (${where})`))];
     const [one, other] = proofs;
     throw new DoubtError(
-      `column ${JSON.stringify(column)}: ${one} and ${other} have no order of day, month and year in common: ` +
-        "expected one order in a file; --date-order dmy, mdy or ymd says which",
+      `column ${JSON.stringify(column)}: ${one} and ${other} have no order of day, month and year ` +
+        "in common: expected one order in a file; --date-order dmy, mdy or ymd says which",
     );
   }
   if (possible.length === 1) {
