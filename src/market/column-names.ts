@@ -77,7 +77,8 @@ const VOLUME = [
   ...["quantity", "qty", "totalquantity", "totaltradequantity", "totaltradedquantity", "tradedquantity"],
   ...["tottrdqty", "ttltrdqnty", "ttltradgvol", "noofshares", "noofshrs", "numberofshares", "shares"],
   ...["sharestraded", "contracts", "contractstraded", "size", "volumeunits", "volumelots"],
-  ...["tickvolume", "tickvol", "volumen", "umsatz", "stücke"],
+  // In German the first is of shares, and the others may be of money.
+  ...["tickvolume", "tickvol", "stücke", "volumen", "umsatz"],
 ];
 
 const BAR_COLUMNS: readonly NumberColumn[] = [

@@ -80,6 +80,8 @@ export interface ColumnChoices {
 }
 
 const SHOWN_LENGTH_MAX = 60;
+/** Nothing, or what pandas calls it. */
+const NAMELESS = /^(?:unnamed: \d+)?$/i;
 const EXACT_DIGITS = 15;
 const PLAIN_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
@@ -105,7 +107,8 @@ export function planColumns(
   const id = isBars(kind) ? null : (columns?.get("id") ?? findColumn(usable, ID_NAMES));
   const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index), id ?? -1, ...elsewhere]);
   const open = header.map((_, index) => index).filter((index) => !taken.has(index));
-  const isExtra = (index: number): boolean => dropped?.has(index) !== true && header[index]!.trim() !== "";
+  const isExtra = (index: number): boolean =>
+    dropped?.has(index) !== true && !NAMELESS.test(header[index]!.trim());
   return {
     kind,
     stampName: stampNameOf(kind),

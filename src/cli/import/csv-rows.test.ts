@@ -3,11 +3,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { csvRows, type SourceRow } from "./csv-rows.ts";
+import type { SourceRow } from "./csv-rows.ts";
 import { openSource, type Source, SourceError } from "./source.ts";
+import { openTable } from "./table.ts";
 
 async function* readRows(source: Source, separator = ","): AsyncGenerator<SourceRow> {
-  for await (const rows of csvRows(source.name, source.bytes(), separator)) yield* rows;
+  const { batches } = await openTable(source, { skipLines: 0, separator });
+  for await (const rows of batches) yield* rows;
 }
 
 /** Standard input that hands out `size` bytes at a time. */
@@ -67,6 +69,16 @@ test("UTF-16 is read, as spreadsheets write it", async () => {
     ["a", "b"],
     ["1", "ü"],
   ]);
+});
+
+test("text that isn't UTF-8 is windows-1252, and stays what it began with", async () => {
+  expect((await rowsOf(Buffer.from("a,Eröffnung\n1,2\n", "latin1"), 100))[0]!.fields).toEqual([
+    "a",
+    "Eröffnung",
+  ]);
+  const later = Buffer.concat([Buffer.from(`a,b\n${"1,2\n".repeat(100)}`), Buffer.from("ö,2\n", "latin1")]);
+  const { failure } = await readUntilFailure(later, 100);
+  expect(String(failure)).toContain("expected text in utf-8");
 });
 
 test("zstd and zip are known by their bytes, damaged ones are told", async () => {

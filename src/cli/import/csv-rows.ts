@@ -24,9 +24,10 @@ export async function* csvRows(
   name: string,
   chunks: AsyncIterable<Uint8Array>,
   separator: string,
+  encoding: TextEncoding,
 ): AsyncGenerator<SourceRow[]> {
   const splitter = new RowSplitter(name, separator);
-  for await (const text of textOf(chunks)) {
+  for await (const text of textOf(name, chunks, encoding)) {
     const rows = splitter.push(text, false);
     if (rows.length > 0) yield rows;
     splitter.throwIfBroken();
@@ -36,21 +37,39 @@ export async function* csvRows(
   splitter.throwIfBroken();
 }
 
-/** UTF-8, or UTF-16 where a byte order mark says so. */
-export async function* textOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  let decoder: TextDecoder | null = null;
-  for await (const chunk of chunks) {
-    decoder ??= new TextDecoder(encodingOf(chunk));
-    const text = decoder.decode(chunk, { stream: true });
-    if (text !== "") yield text;
+/** @param encoding As `encodingOf` tells it. @throws SourceError Not of that encoding. */
+export async function* textOf(
+  name: string,
+  chunks: AsyncIterable<Uint8Array>,
+  encoding: TextEncoding,
+): AsyncGenerator<string> {
+  // A sign that can't be read could make two tickers the same.
+  const decoder = new TextDecoder(encoding, { fatal: true });
+  try {
+    for await (const chunk of chunks) {
+      const text = decoder.decode(chunk, { stream: true });
+      if (text !== "") yield text;
+    }
+    const rest = decoder.decode();
+    if (rest !== "") yield rest;
+  } catch (error) {
+    if (error instanceof TypeError) throw new SourceError(`${name}: expected text in ${encoding}`);
+    throw error;
   }
-  const rest = decoder?.decode() ?? "";
-  if (rest !== "") yield rest;
 }
 
-function encodingOf(head: Uint8Array): "utf-8" | "utf-16le" | "utf-16be" {
+export type TextEncoding = "utf-8" | "utf-16le" | "utf-16be" | "windows-1252";
+
+/** By its mark, or by the bytes of its beginning, which may end within a sign. */
+export function encodingOf(head: Uint8Array): TextEncoding {
   if (UTF16.le.every((byte, index) => head[index] === byte)) return "utf-16le";
-  return UTF16.be.every((byte, index) => head[index] === byte) ? "utf-16be" : "utf-8";
+  if (UTF16.be.every((byte, index) => head[index] === byte)) return "utf-16be";
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true });
+    return "utf-8";
+  } catch {
+    return "windows-1252";
+  }
 }
 
 class RowSplitter {

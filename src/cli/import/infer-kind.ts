@@ -1,5 +1,11 @@
 /** Infers from columns and first stamps what a file holds. It never guesses. */
-import { type ColumnChoices, type ColumnPlan, CsvError, planColumns } from "../../market/csv.ts";
+import {
+  type ColumnChoices,
+  type ColumnPlan,
+  CsvError,
+  type CsvKind,
+  planColumns,
+} from "../../market/csv.ts";
 import { type BarLength, intervalOfSeconds } from "../../market/interval.ts";
 import { DoubtError } from "./doubt.ts";
 
@@ -27,8 +33,9 @@ export function inferFamily(header: readonly string[], choices: ColumnChoices): 
   }
   const ohl = ohlOf(header, choices);
   if (ohl.length > 0) {
+    const named = ohl.map((name) => JSON.stringify(name)).join(", ");
     throw new DoubtError(
-      `the columns ${ohl.map((name) => JSON.stringify(name)).join(", ")} mean bars, which need open, high, low and close: --column close=NAME says which column is one`,
+      `the columns ${named} mean bars, but ${faultOf(header, "hourly", choices)}: --column TARGET=NAME says which column is which, such as --column close=NAME`,
     );
   }
   if (trade !== null) return "trade";
@@ -59,15 +66,21 @@ function ohlOf(header: readonly string[], { columns }: ColumnChoices): string[] 
   );
 }
 
-function planOrNull(
-  header: readonly string[],
-  kind: "hourly" | "trade" | "quote",
-  choices: ColumnChoices,
-): ColumnPlan | null {
+function planOrNull(header: readonly string[], kind: CsvKind, choices: ColumnChoices): ColumnPlan | null {
+  const plan = planOrFault(header, kind, choices);
+  return typeof plan === "string" ? null : plan;
+}
+
+function faultOf(header: readonly string[], kind: CsvKind, choices: ColumnChoices): string {
+  const plan = planOrFault(header, kind, choices);
+  return typeof plan === "string" ? plan : "";
+}
+
+function planOrFault(header: readonly string[], kind: CsvKind, choices: ColumnChoices): ColumnPlan | string {
   try {
     return planColumns(header, kind, choices);
   } catch (error) {
-    if (error instanceof CsvError) return null;
+    if (error instanceof CsvError) return error.message;
     throw error;
   }
 }

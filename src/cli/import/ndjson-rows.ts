@@ -67,7 +67,7 @@ async function* jsonLines(
 ): AsyncGenerator<{ line: number; text: string }[]> {
   let rest = "";
   let line = 1;
-  for await (const text of textOf(chunks)) {
+  for await (const text of textOf(name, chunks, "utf-8")) {
     const lines = (rest + text).split("\n");
     rest = lines.pop()!;
     if (rest.length > LIST_CHARS_MAX) throw new SourceError(`${name}:${line}: a line is too long`);
@@ -82,7 +82,7 @@ async function* jsonLines(
 
 async function* listObjects(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ObjectRow[]> {
   let text = "";
-  for await (const part of textOf(chunks)) {
+  for await (const part of textOf(name, chunks, "utf-8")) {
     text += part;
     if (text.length > LIST_CHARS_MAX)
       throw new SourceError(`${name}: a JSON list of more than 256 MB: expected one object a line`);

@@ -1,6 +1,6 @@
 /** Opens a source as rows, whatever its format: told by its first bytes, as names may lie. */
 import { arrowRows } from "./arrow-rows.ts";
-import { csvRows, type SourceRow, textOf } from "./csv-rows.ts";
+import { csvRows, encodingOf, type SourceRow } from "./csv-rows.ts";
 import { SEPARATOR_NAMES, separatorOf } from "./dialect.ts";
 import { ndjsonRows } from "./ndjson-rows.ts";
 import { parquetRows } from "./parquet-rows.ts";
@@ -41,7 +41,9 @@ export async function openTable(source: Source, options: TableOptions): Promise<
   if (magic === "ARROW1" || magic.startsWith("\xff\xff\xff\xff")) {
     return { source, format: "Arrow", separator: null, ...(await arrowRows(source.name, all)) };
   }
-  const text = await textOfHead(head);
+  const bytes = Buffer.concat(head);
+  const encoding = encodingOf(bytes);
+  const text = new TextDecoder(encoding).decode(bytes);
   const start = text.trimStart()[0];
   if (options.skipLines === 0 && (start === "{" || start === "[")) {
     const rows = await ndjsonRows(
@@ -54,9 +56,10 @@ export async function openTable(source: Source, options: TableOptions): Promise<
   }
   const lines = skipLines(text, options.skipLines);
   const separator = options.separator ?? separatorOf(lines);
-  const batches = afterLine(csvRows(source.name, all, separator), options.skipLines);
+  const batches = afterLine(csvRows(source.name, all, separator, encoding), options.skipLines);
   const name = SEPARATOR_NAMES[separator] ?? JSON.stringify(separator);
-  return { source, format: `text, fields separated by ${name}`, separator, columns: null, batches };
+  const described = encoding === "utf-8" ? "text" : `text in ${encoding}`;
+  return { source, format: `${described}, fields separated by ${name}`, separator, columns: null, batches };
 }
 
 /** Drops the first lines of a file. */
@@ -115,14 +118,4 @@ async function* join(head: Uint8Array[], rest: AsyncGenerator<Uint8Array>): Asyn
   } finally {
     await rest.return(undefined);
   }
-}
-
-async function textOfHead(head: Uint8Array[]): Promise<string> {
-  let text = "";
-  for await (const part of textOf(once(head))) text += part;
-  return text;
-}
-
-async function* once(chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks;
 }
