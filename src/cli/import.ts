@@ -52,6 +52,7 @@ function noTarget({ target }: ImportOptions): ImportTarget {
   const name = redact("serverUrl" in target ? target.serverUrl : target.dbFile);
   return {
     name,
+    knowsRequests: false,
     async save() {
       throw new TargetError("a plan stores nothing");
     },

@@ -19,7 +19,7 @@ export interface BatchSeries {
 export interface ImportBatch extends BatchSeries {
   records: CsvRecord[];
   /** Of ticks: how many came before, as `Sightings` counts them, or the number within the stamp. */
-  places: number[];
+  places: (number | null)[];
   /** The place of its first row in the whole import, from 1. */
   firstRow: number;
   bytes: number;
@@ -71,7 +71,7 @@ export class BatchSender {
   add(
     series: BatchSeries,
     record: CsvRecord,
-    place: number,
+    place: number | null,
     chars: number,
     row: number,
   ): Promise<void> | null {

@@ -78,7 +78,7 @@ test("text that isn't UTF-8 is windows-1252, and stays what it began with", asyn
   ]);
   const later = Buffer.concat([Buffer.from(`a,b\n${"1,2\n".repeat(100)}`), Buffer.from("ö,2\n", "latin1")]);
   const { failure } = await readUntilFailure(later, 100);
-  expect(String(failure)).toContain("expected text in utf-8");
+  expect(String(failure)).toContain("expected text in utf-8; --encoding");
 });
 
 test("zstd and zip are known by their bytes, damaged ones are told", async () => {

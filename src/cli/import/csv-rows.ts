@@ -53,12 +53,14 @@ export async function* textOf(
     const rest = decoder.decode();
     if (rest !== "") yield rest;
   } catch (error) {
-    if (error instanceof TypeError) throw new SourceError(`${name}: expected text in ${encoding}`);
+    if (error instanceof TypeError)
+      throw new SourceError(`${name}: expected text in ${encoding}; --encoding names another`);
     throw error;
   }
 }
 
-export type TextEncoding = "utf-8" | "utf-16le" | "utf-16be" | "windows-1252";
+export const TEXT_ENCODINGS = ["utf-8", "utf-16le", "utf-16be", "windows-1252"] as const;
+export type TextEncoding = (typeof TEXT_ENCODINGS)[number];
 
 /** By its mark, or by the bytes of its beginning, which may end within a sign. */
 export function encodingOf(head: Uint8Array): TextEncoding {

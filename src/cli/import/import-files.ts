@@ -186,7 +186,9 @@ class ImportRun {
   #goOn(): void {
     const { target, restart, onResume, progress: _progress, signal: _signal, ...how } = this.#request;
     const versions = this.#files.map(({ source }) => source.version);
-    if (versions.includes(null)) return;
+    // What is sent again is added again where the target doesn't know its requests.
+    const isAgainAdded = this.#request.onDuplicate === "append" && !target.knowsRequests;
+    if (versions.includes(null) || isAgainAdded) return;
     const { skipBad: _skipBad, onPlan: _onPlan, planOnly: _planOnly, ...key } = how;
     this.#checkpoint = new Checkpoint([target.name, versions, { ...key, target: undefined }]);
     const reached = restart ? null : this.#checkpoint.read();
@@ -262,7 +264,7 @@ class ImportRun {
     return this.#addDuplicate(series, record, row);
   }
 
-  #add(series: BatchSeries, record: CsvRecord, place: number, row: SourceRow): Promise<void> | null {
+  #add(series: BatchSeries, record: CsvRecord, place: number | null, row: SourceRow): Promise<void> | null {
     if (this.#row <= this.#rowsBefore) return null;
     return this.#sender.add(series, record, place, lengthOf(row), this.#row);
   }
@@ -286,13 +288,13 @@ class ImportRun {
     series: BatchSeries,
     stamp: string,
     record: CsvRecord,
-  ): number {
+  ): number | null {
     const { ticker, part, isPlaced } = series;
-    if (this.#request.onDuplicate === "append" || record.id !== undefined) return 0;
+    if (this.#request.onDuplicate === "append" || record.id !== undefined) return null;
     const key = seriesKey(ticker, part);
     const place = isPlaced
       ? this.#sightings.rowsBefore(key, stamp)
-      : this.#sightings.equalBefore(key, stamp, valuesOf(part, record));
+      : this.#sightings.equalBefore(key, stamp, valuesOf(file, row, part, record));
     if (place !== null) return place;
     const { windowMax } = this.#sightings;
     throw new StopError(
@@ -352,9 +354,13 @@ function seriesKey(ticker: string, part: string): string {
   return part === "trade" ? ticker : `${ticker}\n${part}`;
 }
 
-/** What tells ticks of one stamp apart that have no id. */
-function valuesOf(part: string, { price, size, ask_price, ask_size }: CsvRecord) {
-  return part === "trade" ? [price, size] : [price, size, ask_price, ask_size];
+/** What tells ticks of one stamp apart that have no id: as a server compares them. */
+function valuesOf({ layout }: PreparedFile, { more }: SourceRow, part: string, record: CsvRecord) {
+  const { price, size, ask_price, ask_size } = record;
+  const values = part === "trade" ? [price, size] : [price, size, ask_price, ask_size];
+  for (const { name } of layout.plan.extras) values.push(record[name]);
+  if (more !== undefined) values.push(JSON.stringify(more));
+  return values;
 }
 
 function lengthOf({ fields }: SourceRow): number {

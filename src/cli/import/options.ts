@@ -8,6 +8,7 @@ import { INTERVAL_EXPECTED, parseInterval } from "../../market/interval.ts";
 import { type Zone, zoneOf } from "../../market/zone.ts";
 import { describeDatabase } from "../../storage/engines.ts";
 import { DEFAULT_SERVER, parseFlags, readCount, readServerUrl } from "../flags.ts";
+import { TEXT_ENCODINGS } from "./csv-rows.ts";
 import { faultOfPattern, TickerPattern } from "./file-ticker.ts";
 import type { PrepareOptions } from "./prepare.ts";
 import { BARS_ON_DUPLICATE, type DuplicateRule, TICKS_ON_DUPLICATE } from "./save-command.ts";
@@ -51,6 +52,7 @@ How they are written:
   --no-header            the first row is data; --columns A,B,… names its columns, a blank one is left out
   --skip-lines N         lines above the header
   --separator S          comma, semicolon, tab, bar or space (default: the lines tell)
+  --encoding E           ${TEXT_ENCODINGS.join(", ")} (default: the first bytes tell)
   --tz ZONE              of stamps without a zone, and in which days begin, such as America/New_York
                          (default UTC)
   --date-order O         dmy, mdy or ymd, for dates that don't say it
@@ -85,6 +87,7 @@ const FLAGS = {
   columns: { type: "string" },
   "skip-lines": { type: "string" },
   separator: { type: "string" },
+  encoding: { type: "string" },
   tz: { type: "string" },
   "date-order": { type: "string" },
   epoch: { type: "string" },
@@ -122,6 +125,7 @@ export function parseImportOptions(argv: string[]): ImportOptions | null {
     ...readHeader(values["no-header"] ?? false, values.columns),
     skipLines: readSkippedLines(values["skip-lines"]),
     separator: readSeparator(values.separator),
+    encoding: readOneOf("encoding", values.encoding, TEXT_ENCODINGS),
     zone: readZone(values.tz),
     dateOrder: readOneOf("date-order", values["date-order"], DATE_ORDERS),
     epoch: readOneOf("epoch", values.epoch, EPOCH_UNITS),

@@ -70,7 +70,7 @@ export function serverTarget({
     }
   }
 
-  return { name: redact(url), save, close() {} };
+  return { name: redact(url), knowsRequests: true, save, close() {} };
 }
 
 function rowsOf({ params }: SaveCommand): Record<string, unknown>[] {

@@ -1,6 +1,6 @@
 /** Opens a source as rows, whatever its format: told by its first bytes, as names may lie. */
 import { arrowRows } from "./arrow-rows.ts";
-import { csvRows, encodingOf, type SourceRow } from "./csv-rows.ts";
+import { csvRows, encodingOf, type SourceRow, type TextEncoding } from "./csv-rows.ts";
 import { SEPARATOR_NAMES, separatorOf } from "./dialect.ts";
 import { ndjsonRows } from "./ndjson-rows.ts";
 import { parquetRows } from "./parquet-rows.ts";
@@ -21,6 +21,8 @@ export interface TableOptions {
   skipLines: number;
   /** null: to be seen. */
   separator: string | null;
+  /** Absent: to be seen. */
+  encoding?: TextEncoding | null;
 }
 
 /** Objects whose members are the columns. A pipe may be slow. */
@@ -42,7 +44,7 @@ export async function openTable(source: Source, options: TableOptions): Promise<
     return { source, format: "Arrow", separator: null, ...(await arrowRows(source.name, all)) };
   }
   const bytes = Buffer.concat(head);
-  const encoding = encodingOf(bytes);
+  const encoding = options.encoding ?? encodingOf(bytes);
   const text = new TextDecoder(encoding).decode(bytes);
   const start = text.trimStart()[0];
   if (options.skipLines === 0 && (start === "{" || start === "[")) {

@@ -22,9 +22,9 @@ export class Tally {
     tally.skipped += counts.skipped;
   }
 
-  /** In the order in which the tickers came. */
+  /** By name. */
   tickers(): TickerTally[] {
-    return [...this.#byTicker.values()];
+    return [...this.#byTicker.values()].sort((a, b) => (a.ticker < b.ticker ? -1 : 1));
   }
 
   total(): Omit<TickerTally, "ticker"> {

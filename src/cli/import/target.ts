@@ -36,6 +36,8 @@ export interface SaveAnswer extends SaveCounts {
 export interface ImportTarget {
   /** For messages. */
   name: string;
+  /** A save with the `save_id` of an earlier one changes nothing. */
+  knowsRequests: boolean;
   /**
    * Returns when the rows are stored. Saving the same command again is harmless.
    * @throws TargetError when they are not, and trying again has not helped.
@@ -54,6 +56,7 @@ export function fileTarget(
 ): ImportTarget {
   return {
     name,
+    knowsRequests: false,
     async save(command) {
       const prepared = toSave(command);
       const [outcome] = await commit(name, writer, prepared.save);
