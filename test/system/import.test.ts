@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import { storedRows } from "../support/database-rows.ts";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
@@ -136,6 +137,63 @@ test("a subscriber on any worker sees an import's rows", async () => {
   expect(subscriber.updates.map(({ data }) => data)).toEqual([
     [{ date: "2024-01-02", open: 1, high: 2, low: 3, close: 4, volume: 5 }],
   ]);
+});
+
+test("a plan stores nothing and needs no server", async () => {
+  const file = await csv(
+    "plan.csv",
+    "Date;Open;High;Low;Last;Vol.\n15-01-2024;1,5;2;1;1,6;100\n16-01-2024;1,5;2;1;1,6;100\n",
+  );
+  const args = ["import", file, "--ticker", "PLAN", "--to", "http://127.0.0.1:1", "--plan"];
+  const { code, stdout, stderr } = await runCli(args);
+  expect([code, stderr]).toEqual([0, ""]);
+  for (const part of [
+    "semicolon",
+    "daily bars",
+    "PLAN",
+    "day first, as 15-01-2024",
+    'close = "Last"',
+    "decimal comma",
+  ])
+    expect(stdout).toContain(part);
+  expect(JSON.parse((await runCli([...args, "--json"])).stdout)).toMatchObject({
+    ok: true,
+    layouts: [{ kind: "daily", columns: { close: "Last", volume: "Vol." }, decimal: "comma" }],
+  });
+  const dbFile = join(dir, "plan.db");
+  expect((await runCli(["import", file, "--ticker", "PLAN", "--db-file", dbFile, "--plan"])).code).toBe(0);
+  expect(await Bun.file(dbFile).exists()).toBe(false);
+});
+
+test("many files of many tickers in one run are told by ticker", async () => {
+  const header = "symbol,date,open,high,low,close\n";
+  const files = [
+    await csv("one.csv", `${header}MANYA,2024-01-02,1,2,0.5,1\nMANYB,2024-01-02,1,2,0.5,2\n`),
+    await csv("two.csv", `${header}MANYA,2024-01-03,1,2,0.5,3\n`),
+  ];
+  const { code, stdout, stderr } = await importFile(files);
+  expect(code).toBe(0);
+  expect(stderr).toContain("one.csv and 1 more: text, fields separated by comma");
+  const lines = stdout.trimEnd().split("\n");
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toStartWith("  MANYA: 2 rows: 2 stored");
+  expect(lines[2]).toStartWith("3 daily bars of 2 tickers in http");
+  expect((await rowsOf("get_stock_data", { ticker: "MANYA", start_date: null })).length).toBe(2);
+});
+
+test("Parquet and archives come through standard input too", async () => {
+  const instance = await DuckDBInstance.create(":memory:");
+  const connection = await instance.connect();
+  const path = join(dir, "piped.parquet");
+  await connection.run(
+    `COPY (SELECT TIMESTAMP '2024-01-02 10:00:00' "timestamp", 1.5 price, 2 size) TO '${path}' (FORMAT parquet)`,
+  );
+  connection.closeSync();
+  instance.closeSync();
+  const { code, stderr } = await importFile(["-", "--ticker", "PIPED"], await Bun.file(path).bytes());
+  expect(stderr).toContain("standard input: Parquet");
+  expect(code).toBe(0);
+  expect((await rowsOf("get_realtime_data", { ticker: "PIPED", data_type: "trade" })).length).toBe(1);
 });
 
 test("wrong usage is one line and exit code 2", async () => {
