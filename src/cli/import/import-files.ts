@@ -184,13 +184,12 @@ class ImportRun {
 
   /** Finds out whether an import of the same files was interrupted. */
   #goOn(): void {
-    const { target, restart, onResume, progress: _progress, signal: _signal, ...how } = this.#request;
+    const { target, restart, onResume } = this.#request;
     const versions = this.#files.map(({ source }) => source.version);
     // What is sent again is added again where the target doesn't know its requests.
     const isAgainAdded = this.#request.onDuplicate === "append" && !target.knowsRequests;
     if (versions.includes(null) || isAgainAdded) return;
-    const { skipBad: _skipBad, onPlan: _onPlan, planOnly: _planOnly, ...key } = how;
-    this.#checkpoint = new Checkpoint([target.name, versions, { ...key, target: undefined }]);
+    this.#checkpoint = new Checkpoint([target.name, versions, whatAndHow(this.#request)]);
     const reached = restart ? null : this.#checkpoint.read();
     if (reached === null) return;
     this.#rowsBefore = reached.rows;
@@ -332,6 +331,16 @@ class ImportRun {
       this.#stoppedBy = `${this.#stoppedBy}; and ${error.message}`;
     }
   }
+}
+
+/** What decides which rows are read, how, and in which requests they go. */
+function whatAndHow(request: ImportRequest): unknown[] {
+  const { ticker, tickerFrom, tickerColumn, kind, columns, drop, noHeader, columnNames, skipLines } = request;
+  const { separator, encoding, zone, dateOrder, epoch, decimal, scale, onDuplicate, batchRows } = request;
+  return [
+    ...[ticker, tickerFrom?.text, tickerColumn, kind, columns, drop, noHeader, columnNames, skipLines],
+    ...[separator, encoding, zone?.name, dateOrder, epoch, decimal, scale, onDuplicate, batchRows],
+  ];
 }
 
 /** A row is wrong: `file:line: reason`. */
