@@ -27,11 +27,11 @@ export class CsvError extends Error {
   override readonly name = "CsvError";
 }
 
-/** A field of a row: text, or what a typed format has. */
-export type SourceField = string | number | null;
+/** A field of a row: text, or what a typed format has; objects are of JSON. */
+export type SourceField = string | number | boolean | object | null;
 
 /** Stamps in stored form under `date` (daily), `datetime` (other bars) or `timestamp` (ticks). */
-export type CsvRecord = Record<string, string | number | bigint | null>;
+export type CsvRecord = Record<string, SourceField | bigint>;
 
 interface PlannedColumn {
   /** Member of the record. */
@@ -264,7 +264,7 @@ function hint(field: string): string {
 }
 
 /** A number where that keeps every digit, else the text. */
-function readExtra(field: SourceField): string | number | null {
+function readExtra(field: SourceField): SourceField {
   if (typeof field !== "string") return field;
   const text = field.trim();
   if (text === "") return null;

@@ -1,4 +1,6 @@
-/** An import into a running server and one into a database file go the same way, on every engine. */
+/**
+ * An import into a running server and one into a database file go the same way, on every engine.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -40,7 +42,8 @@ test.each(ENGINES)(
     writeFileSync(
       many,
       `symbol,date,open,high,low,close,volume,note\n${Array.from({ length: 60 }, (_each, i) => {
-        return `M${i % 7},${new Date(Date.UTC(2024, 0, 1 + i)).toISOString().slice(0, 10)},1,2,0.5,${i},9007199254740993,n${i}\n`;
+        const date = new Date(Date.UTC(2024, 0, 1 + i)).toISOString().slice(0, 10);
+        return `M${i % 7},${date},1,2,0.5,${i},9007199254740993,n${i}\n`;
       }).join("")}`,
     );
     const imports = [

@@ -11,7 +11,7 @@ import { DoubtError } from "./doubt.ts";
 import { type Prepared, type PreparedFile, type PrepareOptions, prepareFiles } from "./prepare.ts";
 import { type ReadRow, rowReader } from "./row-reader.ts";
 import { BARS_ON_DUPLICATE, type DuplicateRule, TICKS_ON_DUPLICATE, toCommand } from "./save-command.ts";
-import { Sightings } from "./sightings.ts";
+import { type RowValue, Sightings } from "./sightings.ts";
 import { SourceError } from "./source.ts";
 import { Tally, type TickerTally } from "./tally.ts";
 import { type ImportTarget, TargetError } from "./target.ts";
@@ -364,12 +364,22 @@ function seriesKey(ticker: string, part: string): string {
 }
 
 /** What tells ticks of one stamp apart that have no id: as a server compares them. */
-function valuesOf({ layout }: PreparedFile, { more }: SourceRow, part: string, record: CsvRecord) {
+function valuesOf(
+  { layout }: PreparedFile,
+  { more }: SourceRow,
+  part: string,
+  record: CsvRecord,
+): RowValue[] {
   const { price, size, ask_price, ask_size } = record;
-  const values = part === "trade" ? [price, size] : [price, size, ask_price, ask_size];
-  for (const { name } of layout.plan.extras) values.push(record[name]);
+  const known = part === "trade" ? [price, size] : [price, size, ask_price, ask_size];
+  const values = known as RowValue[];
+  for (const { name } of layout.plan.extras) values.push(comparable(record[name]));
   if (more !== undefined) values.push(JSON.stringify(more));
   return values;
+}
+
+function comparable(value: CsvRecord[string] | undefined): RowValue {
+  return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
 }
 
 function lengthOf({ fields }: SourceRow): number {

@@ -116,6 +116,6 @@ function rowOf(line: number, object: JsonRecord, indexes: ReadonlyMap<string, nu
 
 function fieldOf(value: unknown): SourceField {
   if (value === null || value === undefined) return null;
-  if (typeof value === "number" || typeof value === "string") return value;
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  // An integer beyond a double.
+  return typeof value === "bigint" ? String(value) : (value as SourceField);
 }

@@ -76,12 +76,18 @@ const MT4_DATE = /^\d{4}\.\d\d\.\d\d$/;
 const DATABENTO_BARS: Record<string, BarLength> = { "32": "1s", "33": "1min", "34": "hourly", "35": "daily" };
 const STOOQ_LETTERS: Record<string, BarLength> = { D: "daily", W: "1week" };
 
+/** How the columns of an export begin. */
+const EXPORTED = [
+  ["ticker", "timestamp", "type", "price", "size", "ask_price", "ask_size", "seq"],
+  ["ticker", "timestamp", "type", "price", "size", "ask_price", "ask_size", "id", "extra", "seq"],
+  ["ticker", "date", "interval", "open", "high", "low", "close"],
+  ["ticker", "datetime", "interval", "open", "high", "low", "close"],
+];
+
 const SHAPES: readonly KnownShape[] = [
   {
     name: "stock-db-server export",
-    header: (names) =>
-      has(names, "timestamp", "price", "size", "askprice", "asksize", "seq") ||
-      (names.has("interval") && hasOhlc(names)),
+    header: (_, header) => EXPORTED.some((names) => names.every((name, index) => header[index] === name)),
     targets: { ticker: ["ticker"] },
     isExport: true,
   },

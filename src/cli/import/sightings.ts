@@ -10,7 +10,7 @@
 /** At most 100 MB. With a tick a millisecond, rows may be eight minutes out of order. */
 const WINDOW_MAX = 500_000;
 
-type RowValue = string | number | bigint | null | undefined;
+export type RowValue = string | number | boolean | bigint | null | undefined;
 
 /** What was seen of one stamp. Most have one row, for which nothing but its values is kept. */
 interface SeenRows {
