@@ -1,6 +1,6 @@
 import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
-import { readBound, requireInterval, requireTicker } from "./params.ts";
+import { readBound, readFlag, requireInterval, requireTicker } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 export const getStockData: Command = {
@@ -12,7 +12,8 @@ export const getStockData: Command = {
     const form = KINDS[kind].stamp.type;
     const from = readBound(params, "start_date", "start", form);
     const to = readBound(params, "end_date", "end", form);
-    const found = reader.rows({ kind, ticker, part, from, to }, signal);
+    const withExtra = readFlag(params, "include_extra");
+    const found = reader.rows({ kind, ticker, part, from, to, withExtra }, signal);
     return toAnswer(found instanceof Promise ? await found : found, "No data found");
   },
 };

@@ -142,3 +142,11 @@ function shortened(value: unknown, depth: number): unknown {
   const members = Object.entries(value).slice(0, SHOWN_LENGTH_MAX);
   return Object.fromEntries(members.map(([name, member]) => [name, shortened(member, depth - 1)]));
 }
+
+/** @throws RequestError 400 */
+export function readFlag(params: Record<string, unknown>, name: string): boolean {
+  const value = params[name];
+  if (value === undefined || value === null) return false;
+  if (typeof value === "boolean") return value;
+  throw badRequest(`${name}: got ${show(value)}, expected true or false`);
+}

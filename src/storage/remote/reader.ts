@@ -37,7 +37,7 @@ export class RemoteReader implements StockReader {
   }
 
   rows(
-    { kind: name, ticker, part, from, to, withSeq = false }: RowRange,
+    { kind: name, ticker, part, from, to, withSeq, withExtra }: RowRange,
     signal?: AbortSignal,
   ): Promise<JsonRows> {
     const { wire, hasSeq } = kindOf(name);
@@ -46,6 +46,7 @@ export class RemoteReader implements StockReader {
       [wire.part]: partName(name, part),
       ...bounds(wire.from, from, wire.to, to),
       ...(withSeq && hasSeq ? { include_seq: true } : {}),
+      ...(withExtra ? { include_extra: true } : {}),
     };
     return this.#rows(wire.read, params, { long: true, signal });
   }
