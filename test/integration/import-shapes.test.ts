@@ -297,8 +297,77 @@ test("dates of Investing.com that would fall on weekends are asked about", async
   expect(result.stoppedBy).toContain("--date-order");
 });
 
-test("Adj Close stays beside the close; what the tables don't know goes along", async () => {
+test("what the tables don't know is kept as extra, unless it is dropped; ids are stored", async () => {
+  using bars = new ImportFolder();
+  await bars.importText(CASES[0]!.text);
+  expect(bars.query("SELECT extra FROM daily_prices LIMIT 1")).toEqual([['{"adj close":184.9}']]);
+  using dropped = new ImportFolder();
+  const { plan } = await dropped.importText(CASES[0]!.text, [...T, "--drop", "Adj Close"]);
+  expect(dropped.query("SELECT extra FROM daily_prices LIMIT 1")).toEqual([[null]]);
+  expect(plan?.files[0]?.layout.plan.leftOut).toEqual(["Adj Close"]);
+  using ticks = new ImportFolder();
+  const alpaca = lines(
+    '{"t":"2024-01-02T14:30:00.123456789Z","x":"V","p":185.64,"s":100,"c":["@","I"],"i":52983525029461,"z":"C"}',
+  );
+  await ticks.importText(alpaca);
+  expect(ticks.query("SELECT timestamp, price, size, id, extra FROM realtime_data")).toEqual([
+    ["2024-01-02 14:30:00.123456", 185.64, 100, "52983525029461", '{"x":"V","c":["@","I"],"z":"C"}'],
+  ]);
+});
+
+test("what an export wrote comes back as it was: types, places, ids, and what goes along", async () => {
+  const first = lines(
+    "ticker,timestamp,type,price,size,ask_price,ask_size,seq,id,extra",
+    "IBM,2024-01-02T15:00:00.000001Z,trade,10,1,,,0,a7,",
+    'IBM,2024-01-02T15:00:00.000001Z,trade,10,1,,,4,,"{""tape"":""C""}"',
+    "IBM,2024-01-02T15:00:00.000001Z,auction,10,,,,2,,",
+    "IBM,2024-01-02T15:00:00.000001Z,quote,10,1,11,2,0,,",
+  );
+  const stored = [
+    ["auction", 2, null, null, null],
+    ["quote", 0, 11, null, null],
+    ["trade", 0, null, "a7", null],
+    ["trade", 4, null, null, '{"tape":"C"}'],
+  ];
   using folder = new ImportFolder();
-  const { plan } = await folder.importText(CASES[0]!.text);
-  expect(plan?.files[0]?.layout.plan.extras.map(({ column }) => column)).toEqual(["Adj Close"]);
+  for (let times = 0; times < 2; times++) {
+    const { result } = await folder.importText(first, []);
+    expect(result).toMatchObject({ stoppedBy: null, rows: 4, stored: times === 0 ? 4 : 0 });
+    expect(
+      folder.query("SELECT type, seq, ask_price, id, extra FROM realtime_data ORDER BY type, seq"),
+    ).toEqual(stored);
+  }
+  const bars = lines(
+    "ticker,datetime,interval,open,high,low,close,volume,vwap,trade_count",
+    "A,2024-01-02T15:00:00Z,5min,1,2,0.5,1,10,,",
+    "A,2024-01-02T15:00:00Z,90s,1,2,0.5,2,10,,",
+  );
+  await folder.importText(bars, []);
+  expect(folder.query("SELECT interval, close FROM interval_prices ORDER BY interval")).toEqual([
+    ["5min", 1],
+    ["90s", 2],
+  ]);
+});
+
+test("folders as Hive has them name the ticker, the type and the interval", async () => {
+  using folder = new ImportFolder();
+  const ticks = lines("timestamp,price,size,ask_price,ask_size,seq", "2024-01-02T15:00:00Z,10,1,,,3");
+  folder.write("x/ticks/type=trade/ticker=BRK%2FB/rows.csv", ticks);
+  folder.write("x/ticks/type=quote/ticker=IBM/rows.csv", ticks);
+  folder.write(
+    "x/hourly/ticker=IBM/rows.csv",
+    lines("datetime,open,high,low,close", "2024-01-02T15:00:00Z,1,2,0.5,1"),
+  );
+  folder.write(
+    "x/interval/interval=5min/ticker=IBM/rows.csv",
+    lines("datetime,open,high,low,close,vwap", "2024-01-02T15:00:00Z,1,2,0.5,2,"),
+  );
+  const { result } = await folder.import([`${folder.path}/x`]);
+  expect(result).toMatchObject({ stoppedBy: null, rows: 4 });
+  expect(folder.query("SELECT ticker, type, seq FROM realtime_data ORDER BY 1")).toEqual([
+    ["BRK/B", "trade", 3],
+    ["IBM", "quote", 3],
+  ]);
+  expect(folder.query("SELECT ticker, close FROM hourly_prices")).toEqual([["IBM", 1]]);
+  expect(folder.query("SELECT ticker, interval, close FROM interval_prices")).toEqual([["IBM", "5min", 2]]);
 });

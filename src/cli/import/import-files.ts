@@ -139,8 +139,12 @@ class ImportRun {
       if (!isExpected(error)) throw error;
       if (signal?.aborted) return false;
       this.#stoppedBy = error.message;
-      if (!(error instanceof TargetError)) await this.#storeRowsBefore();
-      this.#checkpoint?.keep();
+      if (error instanceof TargetError) this.#checkpoint?.keep();
+      else {
+        // The rows are wrong, not the way to the target: the next import begins anew.
+        await this.#storeRowsBefore();
+        this.#checkpoint?.remove();
+      }
     }
     return true;
   }

@@ -1,7 +1,7 @@
 /** Counts what became of the rows of an import, by ticker. */
-import type { SaveCounts } from "./target.ts";
+import type { RowCounts } from "./target.ts";
 
-export interface TickerTally extends SaveCounts {
+export interface TickerTally extends RowCounts {
   ticker: string;
   rows: number;
 }
@@ -9,7 +9,7 @@ export interface TickerTally extends SaveCounts {
 export class Tally {
   readonly #byTicker = new Map<string, TickerTally>();
 
-  add(ticker: string, rows: number, counts: SaveCounts): void {
+  add(ticker: string, rows: number, counts: RowCounts): void {
     let tally = this.#byTicker.get(ticker);
     if (tally === undefined) {
       tally = { ticker, rows: 0, stored: 0, replaced: 0, repeated: 0, skipped: 0 };

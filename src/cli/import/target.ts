@@ -5,7 +5,7 @@ import { toSaveTicks } from "../../commands/save-realtime-data.ts";
 import { toSaveBars } from "../../commands/save-stock-data.ts";
 import { RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
-import type { Save, SaveOutcome } from "../../storage/contract.ts";
+import type { Save, SaveCounts, SaveOutcome } from "../../storage/contract.ts";
 import type { TransferTarget } from "../../storage/engine.ts";
 import { describeRefusal } from "../server-client.ts";
 
@@ -16,19 +16,10 @@ export interface SaveCommand {
 }
 
 /** What became of the rows of a save. */
-export interface SaveCounts {
-  /** New rows. */
-  stored: number;
-  /** Stored rows that were overwritten. */
-  replaced: number;
-  /** Rows that were there already. */
-  repeated: number;
-  /** Rows that were left out for another reason. */
-  skipped: number;
-}
+export type RowCounts = Record<keyof SaveCounts, number>;
 
 /** What a save answers. */
-export interface SaveAnswer extends SaveCounts {
+export interface SaveAnswer extends RowCounts {
   /** The database in which the rows are; null when it isn't said. */
   epoch: string | null;
 }
@@ -79,6 +70,7 @@ export function answerOf(answer: object, rows: number, skipped: number): SaveAns
   return {
     stored: count(stored, rows),
     replaced: count(replaced, 0),
+    // true: the request itself is a repeated one, and told as the first time.
     repeated: count(repeated, 0),
     skipped: count(left, 0) + skipped,
     epoch: typeof epoch === "string" ? epoch : null,
