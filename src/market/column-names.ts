@@ -62,8 +62,10 @@ export const TICKER_NAMES = [
     "sccode",
     "scname",
   ],
-  ...["pair", "coin", "contract", "code", "stockcode", "isin", "name"],
+  ...["pair", "coin", "contract", "stockcode", "tscode"],
 ];
+/** Of bars alone: among ticks they may be something else, such as the code of a condition. */
+export const BAR_TICKER_NAMES = ["code", "isin", "name"];
 
 const OPEN = ["open", "o", "openprice", "openingprice", "opnpric"];
 const HIGH = ["high", "h", "highprice", "dayhigh", "hghpric"];
@@ -160,7 +162,7 @@ const TICK_COLUMNS: Record<"quote" | "trade", readonly NumberColumn[]> = {
 export const ID_NAMES = ["id", "tradeid", "aggtradeid", "i", "tradenumber", "execid"];
 
 /** A number that counts shares or money, by its name. */
-export const LIKE_VOLUME = /vol|qty|qnty|quant|size|amount|turnover|shares|shrs|lots/;
+export const LIKE_VOLUME = /vol(?!at)|qty|qnty|quant|size|amount|turnover|shares|shrs|lots/;
 
 export function numberColumns(kind: CsvKind): readonly NumberColumn[] {
   if (!isBars(kind)) return TICK_COLUMNS[kind];

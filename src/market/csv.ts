@@ -3,6 +3,7 @@
  * where the user says they are. What no column of the tables is goes along under its own name.
  */
 import {
+  BAR_TICKER_NAMES,
   type CsvKind,
   DATE_NAMES,
   ID_NAMES,
@@ -82,6 +83,7 @@ export interface ColumnChoices {
 const SHOWN_LENGTH_MAX = 60;
 /** Nothing, or what pandas calls it. */
 const NAMELESS = /^(?:unnamed: \d+)?$/i;
+const BAR_MARKS = ["open", "high", "low", "o", "h", "l"];
 const EXACT_DIGITS = 15;
 const PLAIN_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
@@ -131,13 +133,18 @@ export function planColumns(
 export function unclearVolumes(plan: ColumnPlan): string[] {
   const name = isBars(plan.kind) ? "volume" : "size";
   if (plan.numbers.some((column) => column.name === name)) return [];
-  return plan.extras.filter(({ column }) => LIKE_VOLUME.test(simplify(column))).map(({ column }) => column);
+  // Beside the bid, a volume may be that of the last trade.
+  const isUnclear = (text: string): boolean =>
+    LIKE_VOLUME.test(text) && (plan.kind !== "quote" || text.startsWith("bid"));
+  return plan.extras.map(({ column }) => column).filter((column) => isUnclear(simplify(column)));
 }
 
 /** @returns index of the column that names the ticker of a row; null when there is none. */
 export function findTickerColumn(header: readonly string[]): number | null {
-  for (const name of TICKER_NAMES) {
-    const index = header.findIndex((column) => simplify(column) === name);
+  const names = header.map(simplify);
+  const isBar = names.some((name) => BAR_MARKS.includes(name));
+  for (const name of isBar ? [...TICKER_NAMES, ...BAR_TICKER_NAMES] : TICKER_NAMES) {
+    const index = names.indexOf(name);
     if (index >= 0) return index;
   }
   return null;

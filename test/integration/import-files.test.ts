@@ -468,6 +468,33 @@ test("what may be the volume and isn't known to be asks", async () => {
   }
 });
 
+test("a code among ticks is no ticker; volatility, and the volume of the last trade, are no doubt", async () => {
+  using folder = new ImportFolder();
+  const ticks = "timestamp,price,size,code\n2024-01-02T10:00:00Z,1,1,F\n2024-01-02T10:00:00Z,1,1,T\n";
+  expect((await folder.importText(ticks)).result).toMatchObject({ stoppedBy: null, rows: 2 });
+  expect((await folder.importText(ticks, [])).result.stoppedBy).toContain("--ticker T");
+  const quotes =
+    "<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\t<FLAGS>\n2024.01.02\t00:00:00.123\t1.1\t1.2\t\t\t6\n";
+  expect((await folder.importText(quotes)).result).toMatchObject({ stoppedBy: null, kind: "quote" });
+  expect(
+    await datesOf(bars("date,open,high,low,close,volatility", "2024-01-02,1,2,0.5,1.5,0.2")),
+  ).toHaveLength(1);
+});
+
+test("bars of four hours stay so where a night is longer or shorter by an hour", async () => {
+  using folder = new ImportFolder();
+  const stamps = [
+    "2024-03-08T14:00:00Z",
+    "2024-03-08T18:00:00Z",
+    "2024-03-11T13:00:00Z",
+    "2024-03-11T17:00:00Z",
+  ];
+  const { result } = await folder.importText(
+    bars("timestamp,open,high,low,close", ...stamps.map((stamp) => `${stamp},1,2,0.5,1`)),
+  );
+  expect(result).toMatchObject({ stoppedBy: null, kind: "4hour" });
+});
+
 test("prices of fixed point are known by the header, or asked about", async () => {
   const databento = bars(
     "ts_recv,timestamp,rtype,action,side,depth,price,size,flags,sequence,symbol",

@@ -10,6 +10,7 @@ import { type BarLength, intervalOfSeconds } from "../../market/interval.ts";
 import { DoubtError } from "./doubt.ts";
 
 const HOUR_MS = 3_600_000;
+const NIGHT_MS = 6 * HOUR_MS;
 const DAY_MS = 86_400_000;
 const WEEK_DAYS = 7;
 const MONTH_DAYS = { min: 28, max: 31 };
@@ -125,7 +126,7 @@ export function inferInterval(stamps: readonly SeenStamp[]): InferredInterval {
   // Missing bars make some gaps longer. If most are longer, the shortest proves nothing.
   const isCommon = gaps.filter((gap) => gap === shortest).length * 2 >= gaps.length;
   const length = intervalOfSeconds(shortest / 1_000);
-  if (length === null || !isCommon || gaps.some((gap) => gap % shortest !== 0))
+  if (length === null || !isCommon || !gaps.every((gap) => isMultiple(gap, shortest)))
     throw new DoubtError(`the times of the bars tell no length: ${ASK_FOR_INTERVAL}`);
   return { interval: length, why: "by the time between two bars" };
 }
@@ -142,6 +143,12 @@ function ofDays(gaps: readonly number[], why: string): InferredInterval {
     days.every((each) => each % WEEK_DAYS === 0) &&
     days.filter((each) => each === WEEK_DAYS).length * 2 >= days.length;
   return isWeekly ? { interval: "1week", why: "the bars are a week apart" } : { interval: "daily", why };
+}
+
+/** A night in which clocks change is an hour longer or shorter. */
+function isMultiple(gap: number, length: number): boolean {
+  if (gap % length === 0) return true;
+  return gap >= NIGHT_MS && ((gap + HOUR_MS) % length === 0 || (gap - HOUR_MS) % length === 0);
 }
 
 function distanceFromDays(gap: number): number {
