@@ -337,6 +337,12 @@ test("what an export wrote comes back as it was: types, places, ids, and what go
       folder.query("SELECT type, seq, ask_price, id, extra FROM realtime_data ORDER BY type, seq"),
     ).toEqual(stored);
   }
+  using objects = new ImportFolder();
+  await objects.importText(
+    '{"ticker":"IBM","timestamp":"2024-01-02T15:00:00Z","type":"trade","price":10,"size":1,"ask_price":null,"ask_size":null,"seq":4,"id":null,"extra":{"tape":"C"}}\n',
+    [],
+  );
+  expect(objects.query("SELECT seq, extra FROM realtime_data")).toEqual([[4, '{"tape":"C"}']]);
   const bars = lines(
     "ticker,datetime,interval,open,high,low,close,volume,vwap,trade_count",
     "A,2024-01-02T15:00:00Z,5min,1,2,0.5,1,10,,",

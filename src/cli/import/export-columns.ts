@@ -2,6 +2,7 @@
  * What `stock-db-server export` writes beside the columns of a kind: in columns, or in the names of
  * folders as Hive has them, `ticks/type=trade/ticker=AAPL/rows.parquet`.
  */
+import type { SourceField } from "../../market/csv.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 
 export interface ExportColumns {
@@ -49,10 +50,11 @@ function decoded(text: string): string {
   }
 }
 
-/** @returns null when the text is no JSON object. */
-export function extraMembers(text: string): JsonRecord | null {
+/** @param field The text of JSON, or what it says. @returns null when it is no object. */
+export function extraMembers(field: SourceField): JsonRecord | null {
+  if (typeof field !== "string") return isObject(field) ? field : null;
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(field);
     return isObject(value) ? value : null;
   } catch {
     return null;

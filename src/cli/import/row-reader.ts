@@ -61,7 +61,7 @@ function partOf({ fields }: SourceRow, { part }: ExportColumns, kind: CsvKind): 
 
 /** @returns the number of a tick within its stamp. */
 function readOwn(record: CsvRecord, { fields }: SourceRow, { place, extra }: ExportColumns): number | null {
-  const members = extra === null ? null : extraMembers(String(fields[extra] ?? ""));
+  const members = extra === null ? null : extraMembers(fields[extra] ?? null);
   if (members !== null) Object.assign(record, members);
   const text = place === null ? "" : String(fields[place] ?? "");
   return /^\d{1,10}$/.test(text) ? Number(text) : null;
