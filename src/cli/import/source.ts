@@ -1,8 +1,8 @@
 /** Opens what an import reads: files, the members of zip archives, standard input; unpacks them. */
 import { createReadStream, rmSync } from "node:fs";
-import { mkdtemp, open, rm, stat } from "node:fs/promises";
+import { mkdtemp, open, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
@@ -235,19 +235,29 @@ async function headOf(path: string): Promise<Uint8Array> {
   }
 }
 
+/** Folders that are to go. */
+const spooled = new Set<string>();
+
+/** @param path Of `spool`. */
+export function removeSpooled(path: string): void {
+  const dir = spooled.has(path) ? path : dirname(path);
+  if (spooled.delete(dir)) rmSync(dir, { recursive: true, force: true });
+}
+
 /**
  * Writes bytes into a file of their own, which goes when the process ends: for formats that are not
  * read from their beginning to their end.
  */
 export async function spool(chunks: AsyncIterable<Uint8Array>): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "stock-db-import-"));
-  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+  if (spooled.size === 0) process.once("exit", () => spooled.forEach(removeSpooled));
+  spooled.add(dir);
   const path = join(dir, "input");
   const file = await open(path, "wx", 0o600);
   try {
     for await (const chunk of chunks) await file.writeFile(chunk);
   } catch (error) {
-    await rm(dir, { recursive: true, force: true });
+    removeSpooled(dir);
     throw error;
   } finally {
     await file.close();

@@ -4,7 +4,7 @@ import { csvRows, encodingOf, type SourceRow, type TextEncoding } from "./csv-ro
 import { SEPARATOR_NAMES, separatorOf } from "./dialect.ts";
 import { ndjsonRows } from "./ndjson-rows.ts";
 import { parquetRows } from "./parquet-rows.ts";
-import { type Source, spool } from "./source.ts";
+import { removeSpooled, type Source, spool } from "./source.ts";
 
 export interface SourceTable {
   source: Source;
@@ -38,7 +38,8 @@ export async function openTable(source: Source, options: TableOptions): Promise<
   const magic = Buffer.from(head[0]?.subarray(0, 6) ?? []).toString("latin1");
   if (magic.startsWith("PAR1")) {
     const path = await spoolIfNeeded(source, all);
-    return { source, format: "Parquet", separator: null, ...(await parquetRows(source.name, path)) };
+    const { columns, batches } = await parquetRows(source.name, path);
+    return { source, format: "Parquet", separator: null, columns, batches: withoutSpooled(batches, path) };
   }
   if (magic === "ARROW1" || magic.startsWith("\xff\xff\xff\xff")) {
     return { source, format: "Arrow", separator: null, ...(await arrowRows(source.name, all)) };
@@ -62,6 +63,17 @@ export async function openTable(source: Source, options: TableOptions): Promise<
   const name = SEPARATOR_NAMES[separator] ?? JSON.stringify(separator);
   const described = encoding === "utf-8" ? "text" : `text in ${encoding}`;
   return { source, format: `${described}, fields separated by ${name}`, separator, columns: null, batches };
+}
+
+async function* withoutSpooled(
+  batches: AsyncGenerator<SourceRow[]>,
+  path: string,
+): AsyncGenerator<SourceRow[]> {
+  try {
+    yield* batches;
+  } finally {
+    removeSpooled(path);
+  }
 }
 
 /** Drops the first lines of a file. */
