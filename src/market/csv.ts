@@ -171,8 +171,9 @@ export interface ReadingRules {
 }
 
 export function plainRules(kind: CsvKind): ReadingRules {
-  const numbers = { form: PLAIN_FORM, scale: null };
-  return { stamps: new StampReader({ kind: stampKindOf(kind) }), numbers, prices: numbers };
+  const numbers = { form: PLAIN_FORM, scale: null, isPrice: false };
+  const prices = { ...numbers, isPrice: true };
+  return { stamps: new StampReader({ kind: stampKindOf(kind) }), numbers, prices };
 }
 
 export function stampKindOf(kind: CsvKind): "date" | "second" | "instant" {

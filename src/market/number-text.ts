@@ -95,13 +95,14 @@ export interface NumberRules {
   form: NumberForm;
   /** Power of ten that integers are multiplied by: -9 for 1e-9; null for none. */
   scale: number | null;
+  isPrice: boolean;
 }
 
 /**
  * @returns null for no value, NaN for what is no number; a bigint for an integer that a double
  *   can't hold.
  */
-export function readNumberText(field: string, { form, scale }: NumberRules): number | bigint | null {
+export function readNumberText(field: string, { form, scale, isPrice }: NumberRules): number | bigint | null {
   let text = field;
   if (form.decimal === "point" && DECIMAL.test(text)) {
     if (scale === null && text.length < EXACT_LENGTH) return finite(Number(text));
@@ -112,7 +113,7 @@ export function readNumberText(field: string, { form, scale }: NumberRules): num
     if (plain === null) return Number.NaN;
     text = plain;
   }
-  if (NONE_INTEGERS.has(text)) return null;
+  if (isPrice && NONE_INTEGERS.has(text)) return null;
   if (scale !== null) text = scaled(text, scale);
   const value = Number(text);
   if (!Number.isFinite(value)) return Number.NaN;

@@ -3,7 +3,7 @@
  * folders as Hive has them, `ticks/type=trade/ticker=AAPL/rows.parquet`.
  */
 import type { SourceField } from "../../market/csv.ts";
-import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import { isObject, type JsonRecord, parseWithDigits } from "../../protocol/json.ts";
 
 export interface ExportColumns {
   /** The type of ticks, or the length of bars; null: the folder says it. */
@@ -54,7 +54,7 @@ function decoded(text: string): string {
 export function extraMembers(field: SourceField): JsonRecord | null {
   if (typeof field !== "string") return isObject(field) ? field : null;
   try {
-    const value: unknown = JSON.parse(field);
+    const value = parseWithDigits(field);
     return isObject(value) ? value : null;
   } catch {
     return null;

@@ -151,8 +151,8 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
     ...{ numbers: form, numbersWhy: why, scale, scaleWhy },
     rules: () => ({
       stamps: stampReader(plan.kind, stamps, zone, options),
-      numbers: { form, scale: null },
-      prices: { form, scale },
+      numbers: { form, scale: null, isPrice: false },
+      prices: { form, scale, isPrice: true },
     }),
   };
 }

@@ -3,8 +3,7 @@
  * have.
  */
 import type { SourceField } from "../../market/csv.ts";
-import { parseExactIntegers } from "../../protocol/exact-integers.ts";
-import { isObject, type JsonRecord } from "../../protocol/json.ts";
+import { isObject, type JsonRecord, parseWithDigits } from "../../protocol/json.ts";
 import { type SourceRow, textOf } from "./csv-rows.ts";
 import { SourceError } from "./source.ts";
 
@@ -97,7 +96,7 @@ async function* listObjects(name: string, chunks: AsyncIterable<Uint8Array>): As
 
 function parse(name: string, line: number, text: string): unknown {
   try {
-    return LONG_INTEGER.test(text) ? parseExactIntegers(text) : JSON.parse(text);
+    return LONG_INTEGER.test(text) ? parseWithDigits(text) : JSON.parse(text);
   } catch (error) {
     throw new SourceError(`${name}:${line}: no JSON: ${(error as Error).message}`, { cause: error });
   }
@@ -116,6 +115,7 @@ function rowOf(line: number, object: JsonRecord, indexes: ReadonlyMap<string, nu
 
 function fieldOf(value: unknown): SourceField {
   if (value === null || value === undefined) return null;
-  // An integer beyond a double.
-  return typeof value === "bigint" ? String(value) : (value as SourceField);
+  // An integer beyond a double: JSON is the only text that it has.
+  if (typeof value === "object" && "rawJSON" in value) return JSON.stringify(value);
+  return value as SourceField;
 }

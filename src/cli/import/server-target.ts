@@ -4,6 +4,7 @@
  */
 import { redact } from "../../config/redact.ts";
 import { STATUS } from "../../protocol/codes.ts";
+import { rawNumber } from "../../protocol/json.ts";
 import { type Backoff, backoffMs, jittered, sleep } from "../../time/pauses.ts";
 import { askServer, NoAnswer, refusalIn, type ServerAnswer } from "../server-client.ts";
 import { answerOf, type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
@@ -86,16 +87,11 @@ function withExactIntegers(command: SaveCommand): SaveCommand {
     Object.fromEntries(
       Object.entries(record).map(([name, value]) => [
         name,
-        typeof value === "bigint" ? rawJson(String(value)) : value,
+        typeof value === "bigint" ? rawNumber(String(value)) : value,
       ]),
     ),
   );
   return { ...command, params: { ...command.params, data: exact } };
-}
-
-/** The types of the language don't know it yet. */
-function rawJson(text: string): unknown {
-  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(text);
 }
 
 /** A proxy's answer, or Bun's bare 413, has no words of the server's. */
