@@ -39,7 +39,8 @@ export const getSeries: Command = {
   },
 };
 
-function readKind(value: unknown): KindName {
+/** @throws RequestError 400 */
+export function readKind(value: unknown): KindName {
   if (isKindName(value)) return value;
   const names = KIND_NAMES.map((name) => JSON.stringify(name));
   throw badRequest(`kind: got ${show(value)}, expected ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`);

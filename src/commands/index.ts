@@ -1,5 +1,7 @@
 import type { Command } from "./context.ts";
 import { executeSqlCommand } from "./execute-sql.ts";
+import { getFinancialInfo } from "./get-financial-info.ts";
+import { getNewestRows } from "./get-newest-rows.ts";
 import { getPositions } from "./get-positions.ts";
 import { getRealtimeData } from "./get-realtime-data.ts";
 import { getSnapshot } from "./get-snapshot.ts";
@@ -7,12 +9,21 @@ import { getStockData } from "./get-stock-data.ts";
 import { getSeries, getTickers, getTickTypes } from "./get-tickers.ts";
 import { getUpdates } from "./get-updates.ts";
 import { getHistoricalData, getLatestData } from "./newest-ticks.ts";
+import {
+  getExpirations,
+  getLatestOptionsData,
+  getOptionChain,
+  getOptionHistory,
+  getOptionPriceFeature,
+  getOptionsData,
+} from "./option-chains.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
 import { removeCheck } from "./remove-check.ts";
+import { saveFinancialInfo } from "./save-financial-info.ts";
+import { saveOptionsData } from "./save-options-data.ts";
 import { saveRealtimeData } from "./save-realtime-data.ts";
 import { saveStockData } from "./save-stock-data.ts";
 import { getTodayDailyData, getTodayVolume } from "./today.ts";
-import { unsupportedCommands } from "./unsupported.ts";
 
 export const COMMANDS: ReadonlyMap<string, Command> = new Map(
   [
@@ -36,6 +47,15 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     getTickTypes,
     getSeries,
     removeCheck,
-    ...unsupportedCommands,
+    getNewestRows,
+    saveOptionsData,
+    getOptionsData,
+    getLatestOptionsData,
+    getOptionChain,
+    getExpirations,
+    getOptionPriceFeature,
+    getOptionHistory,
+    saveFinancialInfo,
+    getFinancialInfo,
   ].map((command) => [command.name, command]),
 );

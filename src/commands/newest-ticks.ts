@@ -1,12 +1,11 @@
 /** get_latest_data and get_historical_data: the newest rows of a ticker. */
 import { badRequest } from "../protocol/errors.ts";
-import { parseExactIntegers } from "../protocol/exact-integers.ts";
 import { type JsonRecord, stringifyExact } from "../protocol/json.ts";
-import type { JsonRows, NewestQuery } from "../storage/contract.ts";
+import type { NewestQuery } from "../storage/contract.ts";
 import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
 import { readBound, readDataType, readFlag, requireInterval, requireTicker, show } from "./params.ts";
-import { toAnswer } from "./rows-answer.ts";
+import { recordsOf, toAnswer } from "./rows-answer.ts";
 
 /** One answer is read and encoded in one go. */
 const LIMIT_MAX = 10_000;
@@ -77,17 +76,4 @@ function readRowLimit(value: unknown, fallback: number): number {
   if (typeof value === "number" && Number.isInteger(value) && Math.abs(value) <= LIMIT_MAX)
     return Math.abs(value);
   throw badRequest(`limit: got ${show(value)}, expected a whole number up to ${LIMIT_MAX}`);
-}
-
-async function recordsOf(rows: JsonRows): Promise<JsonRecord[]> {
-  if (rows.empty) return [];
-  let text = "";
-  if ("text" in rows) text = rows.text;
-  else {
-    const decoder = new TextDecoder();
-    for await (const chunk of rows.chunks)
-      text += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
-  }
-  const { data } = parseExactIntegers(text) as { data: JsonRecord[] };
-  return data;
 }

@@ -1,11 +1,21 @@
 /** Reads saved records: their stamps, and numbers as clients send them. */
-import { TimestampError } from "../market/timestamp.ts";
+import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { isObject, type JsonRecord } from "../protocol/json.ts";
+import { isObject, type JsonRecord, stringifyExact } from "../protocol/json.ts";
 import type { Count } from "../storage/contract.ts";
 import { extraText } from "../storage/extra-json.ts";
-import type { RowKind } from "../storage/model/kinds.ts";
+import type { KindColumn, RowKind, SeriesValue } from "../storage/model/kinds.ts";
 import { show } from "./params.ts";
+
+/** Characters of a text in a row. */
+const VALUE_TEXT_MAX = 1024 * 1024;
+
+/** Where a value is, for messages: the index of its row, or the name of the object that has it. */
+export type RecordPlace = number | string;
+
+function nameOf(place: RecordPlace, name: string): string {
+  return `${typeof place === "number" ? `data[${place}]` : place}.${name}`;
+}
 
 /** @throws RequestError 400 naming the first record that is no object. */
 export function requireRecords(data: unknown[]): JsonRecord[] {
@@ -27,12 +37,12 @@ export function readStamp(
   parse: (value: unknown) => string | null,
   record: JsonRecord,
   name: string,
-  row: number,
+  place: RecordPlace,
 ) {
   try {
     return parse(record[name]);
   } catch (error) {
-    if (error instanceof TimestampError) throw badRequest(`data[${row}].${name}: ${error.message}`);
+    if (error instanceof TimestampError) throw badRequest(`${nameOf(place, name)}: ${error.message}`);
     throw error;
   }
 }
@@ -43,7 +53,7 @@ const NUMBER_LENGTH_MAX = 1_100;
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** Reads a price. Decimal text counts as a number, as it did in the database's columns. */
-export function readReal(value: unknown, name: string, row: number): number | null {
+export function readReal(value: unknown, name: string, place: RecordPlace): number | null {
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
   if (value === undefined || value === null) return null;
   if (typeof value === "bigint") return Number(value);
@@ -53,19 +63,49 @@ export function readReal(value: unknown, name: string, row: number): number | nu
     const number = DECIMAL.test(text) ? Number(text) : Number.NaN;
     if (Number.isFinite(number)) return number;
   }
-  throw badRequest(`data[${row}].${name}: got ${show(value)}, expected a number or null`);
+  throw badRequest(`${nameOf(place, name)}: got ${show(value)}, expected a number or null`);
 }
 
 /** Reads a volume or size within 64 bits. Integers beyond doubles become text with all digits. */
-export function readCount(value: unknown, name: string, row: number): Count | null {
+export function readCount(value: unknown, name: string, place: RecordPlace): Count | null {
   if (typeof value === "bigint" && BigInt.asIntN(64, value) === value) return String(value);
-  const number = readReal(value, name, row);
+  const number = readReal(value, name, place);
   if (number !== null && Math.abs(number) >= 2 ** 63) {
-    throw badRequest(`data[${row}].${name}: got ${show(value)}, expected a number within 64 bits`);
+    throw badRequest(`${nameOf(place, name)}: got ${show(value)}, expected a number within 64 bits`);
   }
   return number;
 }
 
+/** Reads a text; what isn't one is kept as its JSON. */
+function readText(value: unknown, name: string, place: RecordPlace): string | null {
+  if (value === undefined || value === null) return null;
+  const text = typeof value === "string" ? value : stringifyExact(value);
+  if (text.length <= VALUE_TEXT_MAX && text.isWellFormed() && !text.includes("\0")) return text;
+  throw badRequest(
+    `${nameOf(place, name)}: got ${show(value)}, expected a text of at most ${VALUE_TEXT_MAX} characters without NUL and lone surrogates`,
+  );
+}
+
+/** Reads a value as its column holds it. @throws RequestError 400 naming place and value. */
+export function readValue({ name, type }: KindColumn, record: JsonRecord, place: RecordPlace): SeriesValue {
+  const value = record[name];
+  switch (type) {
+    case "double":
+      return readReal(value, name, place);
+    case "count":
+      return readCount(value, name, place);
+    case "date":
+      return readStamp(parseCalendarDate, record, name, place);
+    case "instant":
+      return readStamp(parseTimestamp, record, name, place);
+    case "second": {
+      const stamp = readStamp(parseTimestamp, record, name, place);
+      return stamp === null ? null : toHourly(stamp);
+    }
+    default:
+      return readText(value, name, place);
+  }
+}
 /** Of a tick. */
 const ID_LENGTH_MAX = 256;
 

@@ -26,11 +26,13 @@ export function readIdentity({ params, idempotencyKey }: Pick<CommandCall, "para
 }
 
 /** A save with rows. @param text of `readIdentity`. */
-export function identityOf(text: string, { kind, ticker, part, rows, onDuplicate }: Save): RequestIdentity {
+export function identityOf(text: string, save: Save): RequestIdentity {
+  const { kind, ticker, part, rows, onDuplicate } = save;
+  const parts = save.kind === "ticks" ? undefined : save.parts;
   const key = createHash("sha256")
     .update(JSON.stringify([ticker, kind, part, text]))
     .digest("base64url");
-  const print = Bun.hash(JSON.stringify([onDuplicate, rows])).toString(36);
+  const print = Bun.hash(JSON.stringify([onDuplicate, rows, parts])).toString(36);
   return { key: key.slice(0, 32), print, text };
 }
 

@@ -20,6 +20,7 @@ import {
 } from "./records.ts";
 import { readIdentity } from "./request-identity.ts";
 import { indexName } from "./save-stock-data.ts";
+import { shownTicker } from "./shown-rows.ts";
 
 const MISSING = "Missing params for save_realtime_data";
 /** Beside the column's own name, how the field names what a quote's price and size are. */
@@ -176,9 +177,4 @@ function readOnDuplicate(value: unknown, identity: string | null): SaveTicks["on
   throw badRequest(
     `on_duplicate: got ${show(value)}, expected "ignore", "append", "keep", "replace" or "error"`,
   );
-}
-
-/** As the Python server printed it. */
-function shownTicker(ticker: unknown): string {
-  return ticker === true ? "True" : String(ticker);
 }

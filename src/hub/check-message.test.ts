@@ -1,10 +1,21 @@
 import { expect, test } from "bun:test";
+import { rowOf } from "../../test/support/figures.ts";
 import { BadMessageError, checkToHub } from "./check-message.ts";
 import type { ToHub } from "./messages.ts";
 
 const row = ["2024-01-02 00:00:00.000001", 1, 1, null, null, null, null, null];
 const save = { kind: "ticks", ticker: "A", part: "trade", rows: [row], onDuplicate: "match" };
 const update = { saveId: "s-1", repeated: false };
+
+const snapshot = rowOf("options", "2024-01-02 10:00:00.000000", { expiration_date: "2024-01-19" });
+const chain = {
+  kind: "options",
+  ticker: "A",
+  part: null,
+  parts: ["C1"],
+  rows: [snapshot],
+  onDuplicate: "replace",
+};
 
 const check = (message: unknown) => () => checkToHub(message as ToHub);
 
@@ -28,6 +39,7 @@ test("what the workers send is let through", () => {
         ],
       ],
     },
+    { type: "saves", saves: [[1, chain, 0]] },
     { type: "committed", updates: [["A", { position: 1, type: "bar", frame: "{}" }]] },
     { type: "hello", workerId: 0, addresses: [["127.0.0.1", 2]] },
     { type: "lease", id: 1 },
@@ -56,6 +68,11 @@ test("anything else is refused", () => {
       type: "saves",
       saves: [[1, { kind: "ticks", part: null, ticker: "A", rows: [], onDuplicate: "keep" }, 0]],
     },
+    { type: "saves", saves: [[1, { ...chain, parts: undefined }, 0]] },
+    { type: "saves", saves: [[1, { ...chain, parts: ["C1", "C2"] }, 0]] },
+    { type: "saves", saves: [[1, { ...chain, parts: [1] }, 0]] },
+    { type: "saves", saves: [[1, { ...chain, parts: "C1" }, 0]] },
+    { type: "saves", saves: [[1, { ...chain, onDuplicate: "error" }, 0]] },
     { type: "hello", workerId: 0, addresses: [[1, 2]] },
     { type: "committed", updates: [["A", { position: "1", type: "bar", frame: "{}" }]] },
     { type: "next", id: "1" },

@@ -6,7 +6,7 @@ import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";
 
-const ON_DUPLICATE = ["replace", "keep", "merge", "error", "match", "append"];
+const ON_DUPLICATE = ["replace", "keep", "merge", "complete", "error", "match", "append"];
 
 /** The sender can't be trusted any more: its connection is closed. */
 export class BadMessageError extends Error {
@@ -68,7 +68,9 @@ function checkSave(entry: SaveEntry): void {
   if (!isKindName(save.kind)) throw new BadMessageError("a save of an unknown kind");
   const kind = kindOf(save.kind);
   expect(save.ticker, "text", "a save's ticker");
-  if (kind.part !== null) expect(save.part, "text", `a save's ${kind.part}`);
+  const parts = save.kind === "ticks" ? undefined : save.parts;
+  if (parts !== undefined) checkParts(parts, save);
+  else if (kind.part !== null) expect(save.part, "text", `a save's ${kind.part}`);
   if (!ON_DUPLICATE.includes(save.onDuplicate))
     throw new BadMessageError("a save with an unknown onDuplicate");
   expect(save.rows, "list", "a save's rows");
@@ -83,6 +85,15 @@ function checkSave(entry: SaveEntry): void {
   expect(save.update, "object", "a save's update");
   expect(save.update.saveId, "text", "a save's saveId");
   if (save.update.request !== undefined) expect(save.update.request.key, "text", "a request's key");
+}
+
+/** One that refuses would have to be refused as a whole. */
+function checkParts(parts: readonly string[], { rows, onDuplicate }: SaveEntry[1]): void {
+  expect(parts, "list", "a save's parts");
+  for (const part of parts) expect(part, "text", "a part of a save");
+  if (parts.length !== rows?.length) throw new BadMessageError("a save has other numbers of parts and rows");
+  if (onDuplicate !== "replace" && onDuplicate !== "keep")
+    throw new BadMessageError(`a save of several parts that is to ${JSON.stringify(onDuplicate)}`);
 }
 
 function checkCommitted(entry: CommittedEntry): void {

@@ -19,6 +19,7 @@ export type ReadName =
 const READS: Record<ReadName, Crossing> = {
   rows: "rows",
   newest: "rows",
+  newestOfParts: "rows",
   latestPrice: "value",
   previousClose: "value",
   openingPrice: "value",

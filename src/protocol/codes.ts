@@ -15,7 +15,6 @@ export const STATUS = {
   tooMany: 429,
   clientGone: 499,
   ownFault: 500,
-  notSupported: 501,
   wrongUpstream: 502,
   unavailable: 503,
   timeIsUp: 504,

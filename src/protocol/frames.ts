@@ -11,12 +11,15 @@ export const SYMBOL_REQUIRED = "Symbol parameter is required";
 /** The `data.type` of frames that are no updates. No tick may have one of these. */
 const CONTROL_TYPES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"]);
 
+/** What subscriptions call updates that aren't ticks. */
+const OTHER_UPDATES = new Set(["bar", "option", "financial"]);
+
 /**
  * Whether ticks of this type would look like other frames, or couldn't be subscribed to: `bar` and
  * `*` are words of a subscription, and `-quote` means all but quotes.
  */
 export function isReservedType(type: string): boolean {
-  return CONTROL_TYPES.has(type) || type === "bar" || type === "*" || type.startsWith("-");
+  return CONTROL_TYPES.has(type) || OTHER_UPDATES.has(type) || type === "*" || type.startsWith("-");
 }
 
 /** The answer to a message that is refused. */
@@ -143,6 +146,16 @@ export function realtimeFrame(
   const payload =
     type === "quote" ? records.map((record) => quoteOf(foldNames(record), stampColumn)) : records;
   const timestamp = foldNames(records[0]!)[stampColumn] ?? null;
+  return encodeRecords({ symbol, data: { type, timestamp, event_type: `${type}_update`, payload } });
+}
+
+/** @param payload what of each row is known, as answers show it. */
+export function snapshotsFrame(
+  symbol: string,
+  type: string,
+  timestamp: string,
+  payload: JsonRecord[],
+): string {
   return encodeRecords({ symbol, data: { type, timestamp, event_type: `${type}_update`, payload } });
 }
 

@@ -1,5 +1,5 @@
 /** Parses the rows of an answer as its pieces come: a large one is never held as a whole. */
-import { parseExactIntegers } from "../protocol/exact-integers.ts";
+import { parseAllIntegers } from "../protocol/exact-integers.ts";
 import type { JsonRecord } from "../protocol/json.ts";
 import type { JsonRows } from "./contract.ts";
 
@@ -57,5 +57,5 @@ function lastEndOfRow(text: string): number {
 
 export function parseRows(rows: string): JsonRecord[] {
   const text = `[${rows}]`;
-  return (LONG_INTEGER.test(text) ? parseExactIntegers(text) : JSON.parse(text)) as JsonRecord[];
+  return (LONG_INTEGER.test(text) ? parseAllIntegers(text) : JSON.parse(text)) as JsonRecord[];
 }

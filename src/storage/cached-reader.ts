@@ -32,6 +32,7 @@ export class CachedReader implements StockReader {
   readonly #prices = new Map<string, { version: number; price: number | null }>();
 
   readonly newest: StockReader["newest"] = (query) => this.#reader.newest(query);
+  readonly newestOfParts: StockReader["newestOfParts"] = (...of) => this.#reader.newestOfParts(...of);
   readonly previousClose: StockReader["previousClose"] = (ticker) => this.#reader.previousClose(ticker);
   readonly openingPrice: StockReader["openingPrice"] = (...of) => this.#reader.openingPrice(...of);
   readonly dailyVolume: StockReader["dailyVolume"] = (...of) => this.#reader.dailyVolume(...of);

@@ -56,16 +56,24 @@ export type TickRow = [
 ];
 
 /**
- * What a save does to a stored row of the same key. "merge": what the save doesn't bring stays.
+/**
+ * What a save does to a stored row of the same key. `merge`: what the save doesn't bring stays.
+ * `complete`: where the one row of the save has null, it takes what is stored of that key, else
+ * what the newest earlier row has.
  */
-export type OnDuplicate = "replace" | "keep" | "merge" | "error";
+export type OnDuplicate = "replace" | "keep" | "merge" | "complete" | "error";
 
 /** A save of a kind without `seq`. */
 export interface SaveRows {
   kind: PlainKind;
   ticker: string;
   part: string | null;
-  /** Ascending, each stamp once. Values at the end that are missing are null. */
+  /**
+   * The part of each row, where the save has rows of several: `part` is null then, and it replaces
+   * or keeps. See series-saves.ts.
+   */
+  parts?: readonly string[] | undefined;
+  /** Of one series ascending, each stamp once. Values at the end that are missing are null. */
   rows: SeriesRow[];
   onDuplicate: OnDuplicate;
   /** Of a "merge": for each row, the values that it doesn't bring, by their place in the row. */
@@ -112,6 +120,30 @@ export type RangeRead = "rows" | "newest";
 /** The newest `limit` rows of a range, ascending. */
 export type NewestQuery = RowRange & { limit: number };
 
+/** Values that are within the bounds, inclusive, in the stored form of the column; null is none. */
+export interface ValueBounds {
+  column: string;
+  from: string | number | null;
+  to: string | number | null;
+}
+
+/** The newest row of each part of a ticker, in order of the parts, as bytes compare. */
+export interface NewestOfPartsQuery {
+  kind: KindName;
+  ticker: string;
+  /** Null: all. */
+  parts: readonly string[] | null;
+  /** Rows with a stamp outside of these don't count. Null: unbounded. */
+  from: string | null;
+  to: string | null;
+  /** `written`: newest is what was written last, then what has the later stamp. */
+  by: "stamp" | "written";
+  /** A newest row that isn't within all of these is left out. */
+  where: readonly ValueBounds[];
+  /** Names of columns of an answer; null: all. */
+  columns: readonly string[] | null;
+}
+
 /** One request asks these for many tickers. The date of opening and volume is today. */
 export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
 
@@ -123,6 +155,8 @@ export interface StockReader {
   readonly updates: UpdateReader;
   rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
   newest(query: NewestQuery): JsonRows | Promise<JsonRows>;
+  /** Finds the newest row of each part by the key, where the engine has one. */
+  newestOfParts(query: NewestOfPartsQuery, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
   /**
    * The newest by date among quote, trade, hourly and daily bar, in that order; nulls don't count.
    */

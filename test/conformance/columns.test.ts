@@ -37,8 +37,17 @@ const BATCH_ROWS_MAX = 20_000;
 /** By the column that names the part, in order. */
 const PARTS: Record<string, string[]> = {
   interval: ["1min", "2hour", "5min"],
+  option_ticker: ["O:A240119C00150000", "O:A240119P00150000", "x"],
   type: ["1min", "quote", "trade"],
 };
+
+/** Values of the types that are texts. */
+const TEXTS = {
+  text: ["", "é", "x", 'a,b "c"\n\\d', "null"],
+  date: ["1999-12-31", "2024-02-29", "1700-01-01"],
+  second: ["2024-01-02 10:00:00"],
+  instant: ["2024-01-02 10:00:00.000001", "1700-01-01 23:59:59.999999"],
+} as const;
 
 const everything = { tickers: null, part: null, from: null, to: null };
 const isoOf = (ms: number): string => new Date(ms).toISOString().replace("T", " ");
@@ -128,10 +137,13 @@ function randomSaves(seed: number): { saves: Save[]; stored: Stored } {
   const counts = [0, 7, -3, 2 ** 53 - 1, "9007199254740993", "-9223372036854775808", "9223372036854775807"];
   let ids = 0;
   const randomValue = ({ name, type }: KindColumn): number | string | null => {
+    if (name === "option_type") return maybe(oneOf(["call", "put"]));
+    if (name === "expiration_date") return oneOf(TEXTS.date);
+    if (name === "id") return maybe(`é${++ids}`);
     if (type === "count") return maybe(oneOf(counts));
     if (type === "double") return maybe(oneOf(doubles));
     if (type === "json") return maybe(randomExtra(random));
-    return maybe(name === "id" ? `é${++ids}` : oneOf(["", "é", "x"]));
+    return maybe(oneOf(TEXTS[type]));
   };
   const saves: Save[] = [];
   const stored: Stored = {};
@@ -200,15 +212,14 @@ function meetingSaves(seed: number): Save[] {
       const at = isoOf(Date.UTC(2024, 0, 1 + place)).slice(0, 23);
       return [
         `${at}000`.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]),
-        ...values.map(({ name, type }) =>
-          type === "count"
-            ? oneOf(counts)
-            : type === "double"
-              ? oneOf([1.5, 2.5, null])
-              : name === "id"
-                ? oneOf([null, null, null, "a", "b"])
-                : oneOf([null, null, '{"x":1}']),
-        ),
+        ...values.map(({ name, type }) => {
+          if (name === "option_type") return "call";
+          if (name === "expiration_date") return TEXTS.date[1];
+          if (name === "id") return oneOf([null, null, null, "a", "b"]);
+          if (type === "count") return oneOf(counts);
+          if (type === "double") return oneOf([1.5, 2.5, null]);
+          return type === "json" ? oneOf([null, null, '{"x":1}']) : oneOf([...TEXTS[type], null]);
+        }),
         ...(hasSeq ? [withSeq ? index % 3 : null] : []),
       ];
     });

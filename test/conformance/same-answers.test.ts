@@ -4,7 +4,13 @@
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Count, Save, SaveOutcome, TickRow } from "../../src/storage/contract.ts";
-import { KIND_NAMES, KINDS, type SeriesRow } from "../../src/storage/model/kinds.ts";
+import {
+  KIND_NAMES,
+  KINDS,
+  type KindColumn,
+  type SeriesRow,
+  type SeriesValue,
+} from "../../src/storage/model/kinds.ts";
 import { textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -19,8 +25,12 @@ const TICKERS = ["A", "B", 'quote " and \\', "comma, and\nline", "é😀", "'; -
 const ODD_TICKERS = ["nul \0 inside", "half \ud83d"];
 const TYPES = ["trade", "quote", "other, type"];
 const PLAIN_KINDS = KIND_NAMES.filter((name) => name !== "ticks");
-/** Of kinds that have parts; a server in front takes lengths of bars only. */
-const PARTS = ["5min", "2hour"];
+/** By the column that names the part; a server in front takes lengths of bars only. */
+const PARTS: Record<string, string[]> = {
+  interval: ["5min", "2hour"],
+  option_ticker: ["O:A240119C00150000", 'comma, and "quote"'],
+};
+const partsOf = (part: string | null): (string | null)[] => (part === null ? [null] : PARTS[part]!);
 const COUNTS: (Count | null)[] = [
   0,
   1,
@@ -65,28 +75,32 @@ function randomSaves(seed: number, tickers: string[]) {
     return { kind: "ticks", ticker: pick(tickers), part: pick(TYPES), rows, onDuplicate };
   }
 
+  function randomValue({ name, type }: KindColumn): SeriesValue {
+    if (type === "count") return count();
+    if (type === "double") return price();
+    if (type === "json") return pick(EXTRAS);
+    if (name === "expiration_date") return `2024-02-${two(1 + below(28))}`;
+    if (name === "option_type") return pick(["call", "put", null]);
+    return type === "instant" ? pick(["2024-01-02 09:59:59.123456", null]) : pick(["", "é, \n", null]);
+  }
+
   function plain(): Save {
     const kind = pick(PLAIN_KINDS);
     const { stamp, values, part } = KINDS[kind];
     const stampOf = (n: number): string =>
-      stamp.type === "date" ? `2024-01-${two(1 + n)}` : `2024-01-02 ${two(n)}:00:00`;
+      stamp.type === "date"
+        ? `2024-01-${two(1 + n)}`
+        : `2024-01-02 ${two(n)}:00:00${stamp.type === "instant" ? ".000000" : ""}`;
     const first = below(10);
     const rows = Array.from({ length: 1 + below(12) }, (_, i): SeriesRow => {
       const row: SeriesRow = [stampOf(first + i)];
-      for (const { name, type } of values)
-        row.push(
-          type === "count"
-            ? count()
-            : type === "json"
-              ? pick(EXTRAS)
-              : name === "close"
-                ? below(50)
-                : price(),
-        );
+      for (const column of values) row.push(column.name === "close" ? below(50) : randomValue(column));
       return row;
     });
     const onDuplicate = pick(["replace", "replace", "keep", "error"] as const);
-    return { kind, part: part === null ? null : pick(PARTS), ticker: pick(tickers), rows, onDuplicate };
+    if (kind === "options" && onDuplicate === "error")
+      return { kind, part: PARTS[part!]![0]!, ticker: pick(tickers), rows, onDuplicate: "keep" };
+    return { kind, part: pick(partsOf(part)), ticker: pick(tickers), rows, onDuplicate };
   }
 
   return Array.from({ length: 30 }, () =>
@@ -109,8 +123,12 @@ async function answersOf(db: OpenDatabase, tickers: string[], ofAnyDay: boolean)
   const answers: unknown[] = [];
   for (const ticker of tickers) {
     for (const kind of PLAIN_KINDS) {
-      const parts = KINDS[kind].part === null ? [null] : PARTS;
+      const parts = partsOf(KINDS[kind].part);
       answers.push(await db.reader.parts(kind, ticker));
+      if (KINDS[kind].part !== null) {
+        const all = { parts: null, from: null, to: null, by: "stamp", where: [], columns: null } as const;
+        answers.push(comparable(await textOf(db.reader.newestOfParts({ kind, ticker, ...all }))));
+      }
       for (const part of parts) {
         const range = { kind, part, ticker, from: null, to: null, withExtra: true };
         answers.push(comparable(await textOf(db.reader.rows(range))));

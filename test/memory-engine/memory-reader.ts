@@ -3,6 +3,7 @@ import { toWire } from "../../src/market/timestamp.ts";
 import { type JsonRecord, rawNumber } from "../../src/protocol/json.ts";
 import type {
   JsonRows,
+  NewestOfPartsQuery,
   NewestQuery,
   PoolFigures,
   RowRange,
@@ -55,6 +56,30 @@ export class MemoryReader implements StockReader {
       .map((row) => toAnswer(row, query));
     if (found.length === 0) return { empty: true };
     return { empty: false, text: `{"data":[${rowsText(found, query)}]}` };
+  }
+
+  newestOfParts(query: NewestOfPartsQuery): JsonRows {
+    const { kind, ticker, columns } = query;
+    const { values } = kindOf(kind);
+    const asked = query.parts === null ? null : new Set(query.parts);
+    const found = partsOf(this.#tables, kind, ticker)
+      .filter((part) => asked?.has(part) ?? true)
+      .flatMap((part) => {
+        const range = { kind, ticker, part, from: query.from, to: query.to };
+        const rows = within(this.#tables, range);
+        if (query.by === "written") rows.sort((a, b) => compare(a.written, b.written));
+        const row = rows.at(-1);
+        return row === undefined ? [] : [{ row, range }];
+      })
+      .filter(({ row }) =>
+        query.where.every(({ column, from, to }) => {
+          const value = row.row[values.findIndex(({ name }) => name === column) + 1] ?? null;
+          return value !== null && (from === null || value >= from) && (to === null || value <= to);
+        }),
+      );
+    if (found.length === 0) return { empty: true };
+    const rows = found.map(({ row, range }) => toAnswer(row, range, columns));
+    return { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
   }
 
   latestPrice(ticker: string): number | null {
@@ -226,13 +251,15 @@ function partsOf(tables: MemoryTables, kind: KindName, ticker: string): string[]
 }
 
 function valueIn(row: MemoryRow | undefined, column: number): number | null {
-  return (row?.row[column] ?? null) as number | null;
+  const value = row?.row[column] ?? null;
+  return value === null ? null : Number(value);
 }
 
 /** A row as answers show it. */
 function toAnswer(
   { row, computed, written }: MemoryRow,
   { kind: name, ticker, part, ...form }: RowRange,
+  only: readonly string[] | null = null,
 ): JsonRecord {
   const kind = kindOf(name);
   const cells: Record<string, unknown> = {
@@ -242,10 +269,15 @@ function toAnswer(
     write_timestamp: kind.writtenForm === "wire" ? toWire(written) : `${written}+00:00`,
     seq: row.at(-1),
   };
-  for (const [index, { name, type }] of kind.values.entries())
-    cells[name] = type === "count" ? countToWire(row[index + 1]!) : (row[index + 1] ?? null);
+  for (const [index, { name, type }] of kind.values.entries()) {
+    const value = row[index + 1] ?? null;
+    const isStamp = type === "date" || type === "second" || type === "instant";
+    cells[name] =
+      type === "count" ? countToWire(value) : isStamp && value !== null ? toWire(String(value)) : value;
+  }
   for (const [index, name] of kind.computed.entries()) cells[name] = computed[index];
-  return Object.fromEntries(answerColumns(kind, form).map((name) => [name, cells[name]]));
+  const columns = answerColumns(kind, form).filter(({ name }) => only === null || only.includes(name));
+  return Object.fromEntries(columns.map(({ name, column }) => [name, cells[column]]));
 }
 
 function countToWire(count: string | number | null): unknown {

@@ -1,6 +1,7 @@
 /** Applies saves to a database in memory, one after the other. */
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
 import { nowText } from "../../src/market/timestamp.ts";
+import { CompletedRows, ROWS_BEFORE } from "../../src/storage/completed-rows.ts";
 import {
   type Count,
   hasChanged,
@@ -20,6 +21,7 @@ import {
   updateTypeOf,
 } from "../../src/storage/model/kinds.ts";
 import { countsText, mayBeLogged, repeatedOutcome } from "../../src/storage/save-counts.ts";
+import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
 import { placeTicks, StampTicks } from "../../src/storage/tick-placement.ts";
 import { keyOf, type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
@@ -80,6 +82,18 @@ export class MemoryWriter implements StockWriter {
   }
 
   #saveRows(save: SaveRows): SaveOutcome {
+    return together(ofSeries(save).map((each) => this.#saveSeries(this.#completed(each))));
+  }
+
+  #completed(save: SaveRows): SaveRows {
+    if (save.onDuplicate !== "complete") return save;
+    const series = this.#tables.find(save.kind, save.ticker, save.part);
+    const stored = series === undefined ? [] : this.#tables.sorted(series).map(({ row }) => row);
+    const before = stored.filter(([stamp]) => stamp <= save.rows[0]![0]);
+    return new CompletedRows().complete(save, before.reverse().slice(0, ROWS_BEFORE));
+  }
+
+  #saveSeries(save: SaveRows): SaveOutcome {
     const series = this.#tables.seriesOf(save.kind, save.ticker, save.part);
     const { rows, outcome } = chooseRows(save, {
       has: (stamp) => series.rows.has(stamp),

@@ -18,9 +18,15 @@ function columnOf(kind: KindName, name: string, cells: SeriesValue[]): ColumnDat
   const { stamp, values } = kindOf(kind);
   const holes = Uint8Array.from(cells, (cell) => (cell === null ? 1 : 0));
   const nulls = holes.includes(1) ? holes : null;
-  if (name === stamp.name) return stampsOf(stamp.type, cells as string[]);
+  if (name === stamp.name) return stampsOf(stamp.type, cells as string[], null);
   const type = values.find((value) => value.name === name)?.type ?? "count";
   if (type === "double") return { type, values: Float64Array.from(cells, Number), nulls };
+  if (type === "date" || type === "second" || type === "instant")
+    return stampsOf(
+      type,
+      cells.map((cell) => String(cell ?? "1970-01-01 00:00:00")),
+      nulls,
+    );
   if (type !== "count") return textsOf(cells, nulls);
   const isWhole = (cell: SeriesValue): boolean => typeof cell !== "number" || Number.isInteger(cell);
   if (cells.every(isWhole))
@@ -30,12 +36,12 @@ function columnOf(kind: KindName, name: string, cells: SeriesValue[]): ColumnDat
     : { type: "double", values: Float64Array.from(cells, Number), nulls };
 }
 
-function stampsOf(type: string, stamps: string[]): ColumnData {
-  if (type === "date")
-    return { type, values: Int32Array.from(stamps, (day) => Date.parse(day) / 86_400_000), nulls: null };
+function stampsOf(type: string, stamps: string[], nulls: Uint8Array | null): ColumnData {
+  const daysOf = (stamp: string): number => Date.parse(stamp.slice(0, 10)) / 86_400_000;
+  if (type === "date") return { type, values: Int32Array.from(stamps, daysOf), nulls };
   const micros = (stamp: string): bigint =>
     BigInt(Date.parse(`${stamp.slice(0, 19).replace(" ", "T")}Z`)) * 1_000n + BigInt(stamp.slice(20) || 0);
-  return { type: "instant", values: BigInt64Array.from(stamps, micros), nulls: null };
+  return { type: "instant", values: BigInt64Array.from(stamps, micros), nulls };
 }
 
 function textsOf(cells: SeriesValue[], nulls: Uint8Array | null): ColumnData {

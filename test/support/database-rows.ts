@@ -5,6 +5,8 @@ const KEYS = {
   daily_prices: "ticker, date",
   hourly_prices: "ticker, datetime",
   realtime_data: "ticker, type, timestamp, seq",
+  options_data: "ticker, option_ticker, timestamp",
+  financial_info: "ticker, date",
 } as const;
 
 export type TableName = keyof typeof KEYS;

@@ -8,6 +8,7 @@ import type { Save, TickRow } from "../../src/storage/contract.ts";
 import { openTarget } from "../../src/storage/engines.ts";
 import { copy, copySeries, importSample } from "../support/copying.ts";
 import { storedRows, TABLES } from "../support/database-rows.ts";
+import { FIGURES } from "../support/figures.ts";
 import { usePostgres } from "../support/postgres.ts";
 import { startServer, waitUntil } from "../support/server.ts";
 import { Subscriber } from "../support/subscriber.ts";
@@ -26,6 +27,7 @@ const MANY = 12_000;
 const CUTS = 4;
 /** What JSON, a pandas-like reader of stamps, or a page's border could spoil. */
 const SPECIAL: Save[] = [
+  ...FIGURES,
   {
     kind: "hourly",
     part: null,
@@ -62,7 +64,7 @@ const SPECIAL: Save[] = [
     onDuplicate: "replace",
   },
 ];
-const SERIES = 7;
+const SERIES = 10;
 
 const postgres = usePostgres();
 const dir = tempDir();

@@ -151,10 +151,10 @@ test("files that the server can't serve fail, each with its reason", async () =>
     [
       make("newer", (path) => {
         using db = new Database(path);
-        db.run("PRAGMA user_version=7");
+        db.run(`PRAGMA user_version=${SCHEMA_VERSION + 1}`);
       }),
       "schema",
-      "version 7, written by a newer server",
+      `version ${SCHEMA_VERSION + 1}, written by a newer server`,
     ],
     [
       make("lost", (path) => {
@@ -182,7 +182,7 @@ test("damaged pages are found", async () => {
   const dbFile = join(dir.path, "x.db");
   await makeDatabase(dbFile, 5_000);
   const bytes = readFileSync(dbFile);
-  bytes.fill(0x5a, 40_960, 81_920);
+  bytes.fill(0x5a, 122_880, 163_840);
   writeFileSync(dbFile, bytes);
   const { code, of } = await diagnose(dbFile);
   expect(code).toBe(1);

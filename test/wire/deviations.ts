@@ -311,6 +311,22 @@ export const DEVIATIONS: Deviation[] = [
     expect: rows([["timestamp"], ...QUARTERS]),
   },
   {
+    steps: ids("other 28"),
+    reason: "Financial figures were said to be saved, and weren't. They are.",
+    expect: rows([
+      ["ticker", "price", "market_cap"],
+      ["A", null, null],
+    ]),
+  },
+  {
+    steps: ids("other 32"),
+    reason: "Options were said to be saved, and weren't. They are.",
+    expect: outcome({
+      status: 200,
+      body: { data: { price: null, bid: null, ask: null, day_close: null, fmv: null } },
+    }),
+  },
+  {
     steps: ids("bars 123"),
     reason: "A text of digits is an epoch number, as the number is.",
     expect: rows([["date"], ["2024-04-01T00:00:00.000000Z"]]),

@@ -188,19 +188,3 @@ test("the members of a row come in the order that clients know", async () => {
   expect(await columns("get_stock_data", { interval: "hourly" })).toBe(HOURLY_COLUMNS);
   expect(await columns("get_realtime_data", {})).toBe(TICK_COLUMNS);
 });
-
-test("commands for what isn't stored here say so, instead of that they saved it", async () => {
-  const cases: [string, Row][] = [
-    ["save_financial_info", { ticker: "A", financial_data: { x: 1 } }],
-    ["get_financial_info", { ticker: "A" }],
-    ["save_options_data", { ticker: "A", data: [{}] }],
-    ["get_options_data", { ticker: "A" }],
-    ["get_latest_options_data", { ticker: "A" }],
-    ["get_option_price_feature", { ticker: "A", option_ticker: "B" }],
-  ];
-  for (const [command, params] of cases) {
-    const { status, body } = await server.command(command, params);
-    expect({ command, status }).toEqual({ command, status: 501 });
-    expect(String(body.error)).toContain(command);
-  }
-});

@@ -20,8 +20,9 @@ export interface CopyOptions {
 
 export const COPY_HELP = `Usage: stock-db-server copy --from SRC --to DST [options]
 
-Copies bars and ticks from one database to another, of any engine, and reads them back. It writes only what is missing
-or different in DST and deletes nothing there, so a copy that was interrupted is simply started again.
+Copies bars, ticks, options and financial figures from one database to another, of any engine, and reads them
+back. It writes only what is missing or different in DST and deletes nothing there, so a copy that was
+interrupted is simply started again.
 
   --from SRC        as serve's --db-file, also the address of a server; a server may have it open, except DuckDB
   --to DST          the same; created if it isn't there; no server may have a file open: name that server

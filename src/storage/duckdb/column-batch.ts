@@ -86,6 +86,11 @@ function builderFor(column: string, { stamp, values }: RowKind, rowsMax: number)
       return fixed("double", new Float64Array(rowsMax));
     case "count":
       return new CountBuilder(rowsMax);
+    case "date":
+      return fixed("date", new Int32Array(rowsMax));
+    case "second":
+    case "instant":
+      return fixed("instant", new BigInt64Array(rowsMax));
     default:
       return new TextBuilder(rowsMax);
   }

@@ -4,6 +4,7 @@
  */
 import {
   BIGINT,
+  DATE,
   DOUBLE,
   type DuckDBAppender,
   DuckDBDataChunk,
@@ -14,7 +15,7 @@ import {
 } from "@duckdb/node-api";
 import type { ColumnSave } from "../contract.ts";
 import { type ColumnBatch, type ColumnData, rowColumnNames } from "../model/columns.ts";
-import { kindOf, type RowKind } from "../model/kinds.ts";
+import { type ColumnType, kindOf, type RowKind } from "../model/kinds.ts";
 import { Int64Reader } from "../model/stamp-text.ts";
 import { seriesSql } from "./distinct-values.ts";
 import { storable } from "./lines.ts";
@@ -32,8 +33,18 @@ const TYPES: Partial<Record<ColumnData["type"], DuckDBType>> = {
   double: DOUBLE,
   int64: BIGINT,
   instant: TIMESTAMP,
+  date: DATE,
   text: VARCHAR,
 };
+
+const COLUMN_TYPES = {
+  text: "text",
+  json: "text",
+  double: "double",
+  date: "date",
+  second: "instant",
+  instant: "instant",
+} as const satisfies Record<Exclude<ColumnType, "count">, ColumnData["type"]>;
 
 /** Every key of the batch is larger than the one before it. */
 export function isAscending({ kind, batch }: ColumnSave): boolean {
@@ -60,7 +71,7 @@ export function fitsTable({ kind: name, batch }: ColumnSave, countTypes: CountTy
   return kind.values.every(({ name: column, type }) => {
     const data = batch.columns.get(column);
     if (data === undefined) return true;
-    if (type !== "count") return data.type === (type === "double" ? "double" : "text");
+    if (type !== "count") return data.type === COLUMN_TYPES[type];
     const stored = countTypes.get(`${kind.table}.${column}`);
     return (stored === "BIGINT" && data.type === "int64") || (stored === "DOUBLE" && data.type === "double");
   });

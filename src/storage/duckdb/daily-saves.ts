@@ -29,7 +29,7 @@ import {
   textField,
   toLines,
 } from "./lines.ts";
-import { readMerging } from "./plain-saves.ts";
+import { readMerging, SeriesLines } from "./plain-saves.ts";
 import type { Session } from "./session.ts";
 
 /** Bounds the series in memory: 5,000 rows of each take about 100 MB. */
@@ -109,7 +109,7 @@ export class DailySaves {
     await this.#readStored(group, names);
 
     const all = group.flatMap((series) => series.saves.map((index) => saves[index]!));
-    const merging = await readMerging(kindOf("daily"), all, this.#session, names);
+    const merging = await readMerging(kindOf("daily"), all, this.#session, new SeriesLines(names));
     const rows = new ChangedRows(names);
     for (const series of group) {
       const dates = new Set(series.stored.map(({ date }) => date as string));

@@ -1,7 +1,14 @@
 /** Declares the columns of an answer's rows, and encodes their chunks. */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import type { RowRange } from "../contract.ts";
-import { type ColumnType, type KindColumn, kindOf, type RowKind } from "../model/kinds.ts";
+import {
+  type AnswerColumn,
+  answerColumns,
+  answerColumnsOf,
+  type KindName,
+  kindOf,
+  type RowKind,
+} from "../model/kinds.ts";
 import { storable } from "./lines.ts";
 import {
   type WriteCells,
@@ -25,44 +32,61 @@ export interface RowSource {
   order: string[];
 }
 
+type SourceQuery = Pick<RowRange, "kind" | "ticker" | "part" | "withSeq" | "withExtra">;
+
 export function rowSource({ kind: name, ticker, part, withSeq, withExtra }: SourceQuery): RowSource {
   const kind = kindOf(name);
-  const { stamp, values, computed, writtenForm } = kind;
-  const isDate = stamp.type === "date";
+  const texts = new Map([["ticker", ticker], ...(kind.part === null ? [] : [[kind.part, part!] as const])]);
+  return sourceOf(kind, answerColumns(kind, { withSeq, withExtra }), texts);
+}
+
+/** Of rows of all parts. */
+export function partsSource(name: KindName, ticker: string, columns: readonly string[] | null): RowSource {
+  const kind = kindOf(name);
+  return sourceOf(kind, answerColumnsOf(kind, columns), new Map([["ticker", ticker]]));
+}
+
+/** @param texts of the columns that all rows share. */
+function sourceOf(kind: RowKind, columns: AnswerColumn[], texts: ReadonlyMap<string, string>): RowSource {
+  const { stamp, hasSeq, writtenForm } = kind;
   return {
     kind,
-    members: [
-      isDate
-        ? { name: stamp.name, column: `${stamp.name}::DATE`, write: writeDates }
-        : { name: stamp.name, column: `${stamp.name}::TIMESTAMP`, write: writeStamps },
-      { name: "ticker", text: JSON.stringify(storable(ticker)) },
-      ...(kind.part === null ? [] : [{ name: kind.part, text: JSON.stringify(storable(part!)) }]),
-      ...values.filter(({ onRequest }) => !onRequest).map(valueMember),
-      ...computed.map((column) => ({ name: column, column, write: writeNumbers })),
-      {
-        name: "write_timestamp",
-        column: "write_timestamp::TIMESTAMP",
-        write: writtenForm === "offset" ? writeOffsetStamps : writeStamps,
-      },
-      ...(withSeq && kind.hasSeq ? [{ name: "seq", column: "seq", write: writeCounts }] : []),
-      ...(withExtra ? values.filter(({ onRequest }) => onRequest).map(valueMember) : []),
-    ],
-    stampType: isDate ? "DATE" : "TIMESTAMP",
-    order: [stamp.name, ...(kind.hasSeq ? ["seq"] : []), "place"],
+    members: columns.map((answer): Member => {
+      const { name, column, type } = answer;
+      const text = texts.get(column);
+      if (text !== undefined) return { name, text: JSON.stringify(storable(text)) };
+      return { name, column: castSql(answer), write: writerOf(type, writtenForm) };
+    }),
+    stampType: stamp.type === "date" ? "DATE" : "TIMESTAMP",
+    order: [stamp.name, ...(hasSeq ? ["seq"] : []), "place"],
   };
 }
 
-type SourceQuery = Pick<RowRange, "kind" | "ticker" | "part" | "withSeq" | "withExtra">;
+function castSql({ column, type }: AnswerColumn): string {
+  if (type === "date") return `${column}::DATE`;
+  if (type === "second" || type === "instant" || type === "written") return `${column}::TIMESTAMP`;
+  return type === "text" ? `"${column}"` : column;
+}
 
-const WRITERS: Partial<Record<ColumnType, WriteCells>> = {
-  double: writeNumbers,
-  count: writeCounts,
-  json: writeJson,
-};
-
-function valueMember({ name, type }: KindColumn): Member {
-  const write = WRITERS[type] ?? writeAny;
-  return { name, column: name, write };
+function writerOf(type: AnswerColumn["type"], writtenForm: RowKind["writtenForm"]): WriteCells {
+  switch (type) {
+    case "double":
+      return writeNumbers;
+    case "count":
+    case "seq":
+      return writeCounts;
+    case "date":
+      return writeDates;
+    case "second":
+    case "instant":
+      return writeStamps;
+    case "json":
+      return writeJson;
+    case "written":
+      return writtenForm === "offset" ? writeOffsetStamps : writeStamps;
+    default:
+      return writeAny;
+  }
 }
 
 /** SQL for the members that are columns. */

@@ -36,6 +36,19 @@ export function textField(index: number): string {
   return `nullif(r[${index}], '')`;
 }
 
+/**
+ * Any text as a field, for texts of which a save has many: a list of thousands of names beside each
+ * line takes DuckDB hundreds of MB. Null is an empty field, and an empty text isn't.
+ */
+export function anyTextField(text: string): string {
+  return `=${encodeURIComponent(storable(text))}`;
+}
+
+/** SQL that reads it. */
+export function decodedField(index: number): string {
+  return `url_decode(substr(${textField(index)}, 2))`;
+}
+
 /** A text that is among the names. */
 export function nameField(index: number): string {
   return `n[${textField(index)}::INTEGER]`;

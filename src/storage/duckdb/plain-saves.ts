@@ -16,12 +16,13 @@ import { countOf } from "../transfer-rows.ts";
 import { seriesSql } from "./distinct-values.ts";
 import { countAsText } from "./json-rows.ts";
 import {
+  anyTextField,
   countText,
+  decodedField,
   type Field,
   linesWithNames,
   linesWithNamesAndNow,
   Names,
-  nameField,
   storable,
   textField,
   toLines,
@@ -41,58 +42,95 @@ export async function planPlainSaves(
   saves: SaveRows[],
   { session, newest, now }: { session: Session; newest: NewestStored; now: string },
 ): Promise<PlainSaves> {
-  const names = new Names();
-  const asked: [place: number, stamp: string][] = [];
+  const lines = new SeriesLines();
+  const asked: Field[][] = [];
   for (const { ticker, part, rows } of saves) {
-    const place = placeOf(names, ticker, part);
+    const line = lines.of(ticker, part);
     for (const [stamp] of rows) {
-      if (newest.mayHold(storable(ticker), storable(part ?? ""), stamp)) asked.push([place, stamp]);
+      if (newest.mayHold(storable(ticker), storable(part ?? ""), stamp))
+        asked.push([...line.key(stamp), line.id]);
     }
   }
-  const stored = await readStored(kind, asked, session, names);
-  const merging = await readMerging(kind, saves, session, names);
-  const chosen = new Map<string, { place: number; row: SeriesRow }>();
+  const stored = await readStored(kind, asked, session, lines.names);
+  const merging = await readMerging(kind, saves, session, lines);
+  const chosen = new Map<string, { line: SeriesLine; row: SeriesRow }>();
   const outcomes = saves.map((save) => {
-    const place = placeOf(names, save.ticker, save.part);
-    const keyOf = (stamp: string): string => `${place},${stamp}`;
+    const line = lines.of(save.ticker, save.part);
+    const keyOf = (stamp: string): string => `${line.id},${stamp}`;
     const { rows, outcome } = chooseRows(save, {
       has: (stamp) => chosen.has(keyOf(stamp)) || stored.has(keyOf(stamp)),
       row: (stamp) => chosen.get(keyOf(stamp))?.row ?? merging.get(keyOf(stamp)) ?? null,
     });
-    for (const row of rows) chosen.set(keyOf(row[0]), { place, row });
+    for (const row of rows) chosen.set(keyOf(row[0]), { line, row });
     return outcome;
   });
   const inserted: Field[][] = [];
   const updated: Field[][] = [];
-  for (const [key, { place, row }] of chosen) {
-    const values = kind.values.map(({ type }, index) => fieldOf(type, row[index + 1] ?? null, names));
-    const fields = [place, row[0], ...values];
+  for (const [key, { line, row }] of chosen) {
+    const values = kind.values.map(({ type }, index) => fieldOf(type, row[index + 1] ?? null));
+    const fields = [...line.key(row[0]), ...values];
     (stored.has(key) ? updated : inserted).push(fields);
   }
   const { insert, update } = WRITES.get(kind)!;
   const writes: Write[] = [];
   if (inserted.length > 0)
-    writes.push({ kind: "insert", sql: insert, params: [toLines(inserted), names.json(), now] });
+    writes.push({ kind: "insert", sql: insert, params: [toLines(inserted), lines.names.json(), now] });
   if (updated.length > 0) {
     const [first, last] = spanOf(updated.map((fields) => fields[1] as string));
-    writes.push({ kind: "update", sql: update, params: [toLines(updated), names.json(), now, first, last] });
+    writes.push({
+      kind: "update",
+      sql: update,
+      params: [toLines(updated), lines.names.json(), now, first, last],
+    });
   }
   return { outcomes, writes };
 }
 
-function placeOf(names: Names, ticker: string, part: string | null): number {
-  return part === null ? names.place(ticker) : names.place(ticker, part);
+function isAnyText(type: ColumnType): boolean {
+  return type === "text" || type === "json";
 }
 
-/** The columns that name a series, of a line whose first field is their place in the names. */
+/** How rows of a series begin their lines: the place of the ticker, the stamp, the part. */
+interface SeriesLine {
+  /** Without a part the place of the ticker. */
+  id: number;
+  key(stamp: string): Field[];
+}
+
+export class SeriesLines {
+  readonly names: Names;
+  readonly #lines = new Map<string, SeriesLine>();
+
+  constructor(names = new Names()) {
+    this.names = names;
+  }
+
+  of(ticker: string, part: string | null): SeriesLine {
+    const series = JSON.stringify([ticker, part]);
+    let line = this.#lines.get(series);
+    if (line === undefined) {
+      const place = this.names.place(ticker);
+      const rest = part === null ? [] : [anyTextField(part)];
+      line = { id: part === null ? place : this.#lines.size, key: (stamp) => [place, stamp, ...rest] };
+      this.#lines.set(series, line);
+    }
+    return line;
+  }
+}
+
+/** Fields before the values. */
+function keyFields({ part }: RowKind): number {
+  return part === null ? 2 : 3;
+}
+
 function seriesOfLine({ part }: RowKind): string {
   const ticker = "n[r[1]::INTEGER] AS ticker";
-  return part === null ? ticker : `${ticker}, n[r[1]::INTEGER + 1] AS "${part}"`;
+  return part === null ? ticker : `${ticker}, ${decodedField(3)} AS "${part}"`;
 }
 
 async function readStored(
   kind: RowKind,
-  asked: [place: number, stamp: string][],
+  asked: Field[][],
   session: Session,
   names: Names,
 ): Promise<Set<string>> {
@@ -100,37 +138,38 @@ async function readStored(
   const stamp = kind.stamp.name;
   const same = seriesSql(kind).map((column) => `d.${column} = w.${column}`);
   const rows = await session.rows(
-    `SELECT w.place || ',' || strftime(d.${stamp}, '%Y-%m-%d %H:%M:%S') FROM ${kind.table} d JOIN (
-       SELECT DISTINCT r[1] AS place, ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS stamp
+    `SELECT w.id || ',' || strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}')
+     FROM ${kind.table} d JOIN (
+       SELECT DISTINCT r[${keyFields(kind) + 1}] AS id, ${seriesOfLine(kind)},
+         r[2]::TIMESTAMP AS stamp
        FROM ${linesWithNames("$1", "$2")}) w
      ON ${same.join(" AND ")} AND d.${stamp} = w.stamp
      WHERE d.${stamp} BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
-    [toLines(asked), names.json(), ...spanOf(asked.map(([, stamp]) => stamp))],
+    [toLines(asked), names.json(), ...spanOf(asked.map((fields) => fields[1] as string))],
   );
   return new Set(rows.map(([key]) => key as string));
 }
 
-function isText(type: ColumnType): boolean {
-  return type === "text" || type === "json";
-}
-
-function fieldOf(type: ColumnType, value: SeriesValue, names: Names): Field {
-  if (isText(type)) return names.placeOf(value as string | null);
+function fieldOf(type: ColumnType, value: SeriesValue): Field {
+  if (value !== null && isAnyText(type)) return anyTextField(String(value));
   return type === "count" ? countText(value) : value;
 }
 
-/** The stored rows that a save goes on from, by place and stamp. Only a "merge" asks for them. */
+/**
+ * The stored rows that a save goes on from, by the id of its line and stamp. Only a "merge" asks.
+ */
 export async function readMerging(
   kind: RowKind,
   saves: SaveRows[],
   session: Session,
-  names: Names,
+  lines: SeriesLines,
 ): Promise<Map<string, SeriesRow>> {
   const asked = saves
     .filter(({ onDuplicate }) => onDuplicate === "merge")
-    .flatMap(({ ticker, part, rows }) =>
-      rows.map(([stamp]): [number, string] => [placeOf(names, ticker, part), stamp]),
-    );
+    .flatMap(({ ticker, part, rows }) => {
+      const line = lines.of(ticker, part);
+      return rows.map(([stamp]) => [...line.key(stamp), line.id]);
+    });
   if (asked.length === 0) return new Map();
   const stamp = kind.stamp.name;
   const same = seriesSql(kind).map((column) => `d.${column} = w.${column}`);
@@ -138,17 +177,18 @@ export async function readMerging(
     type === "count" ? countAsText(`d.${name}`, "DOUBLE") : `d.${name}`,
   );
   const rows = await session.rows(
-    `SELECT w.place, strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}'), ${values.join(", ")}
+    `SELECT w.id, strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}'), ${values.join(", ")}
      FROM ${kind.table} d JOIN (
-       SELECT DISTINCT r[1] AS place, ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS stamp
+       SELECT DISTINCT r[${keyFields(kind) + 1}] AS id, ${seriesOfLine(kind)},
+         r[2]::TIMESTAMP AS stamp
        FROM ${linesWithNames("$1", "$2")}) w
      ON ${same.join(" AND ")} AND d.${stamp} = w.stamp
      WHERE d.${stamp} BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
-    [toLines(asked), names.json(), ...spanOf(asked.map(([, stamp]) => stamp))],
+    [toLines(asked), lines.names.json(), ...spanOf(asked.map((fields) => fields[1] as string))],
   );
   return new Map(
-    rows.map(([place, stamp, ...stored]) => [
-      `${place},${stamp}`,
+    rows.map(([id, stamp, ...stored]) => [
+      `${id},${stamp}`,
       [
         String(stamp),
         ...kind.values.map(({ type }, index) => {
@@ -163,9 +203,10 @@ export async function readMerging(
 function writesOf(kind: RowKind): { insert: string; update: string } {
   const stamp = kind.stamp.name;
   const columns = [...kind.values.map(({ name }) => name), "write_timestamp"];
-  const fields = kind.values.map(
-    ({ name, type }, index) => `${isText(type) ? nameField(index + 3) : textField(index + 3)} AS ${name}`,
-  );
+  const fields = kind.values.map(({ name, type }, index) => {
+    const field = index + keyFields(kind) + 1;
+    return `${isAnyText(type) ? decodedField(field) : textField(field)} AS ${name}`;
+  });
   const select = `SELECT ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS ${stamp}, ${fields.join(", ")},
     now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
   const same = [...seriesSql(kind), stamp].map((column) => `d.${column} = s.${column}`);

@@ -4,13 +4,21 @@
  * than `SMALL_ROWS_MAX` rows come in pages, from one snapshot.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
-import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
+import type {
+  JsonRows,
+  NewestOfPartsQuery,
+  NewestQuery,
+  PoolFigures,
+  RowRange,
+  StockReader,
+} from "../contract.ts";
 import { type KindName, kindOf } from "../model/kinds.ts";
-import { RowPieces } from "../row-pieces.ts";
+import { type PiecesSource, RowPieces } from "../row-pieces.ts";
 import type { UpdateReader } from "../update-contract.ts";
 import { seriesSql, storedParts, storedTickers } from "./distinct-values.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
-import { columnsSql, type RowSource, rowSource } from "./json-rows.ts";
+import { columnsSql, partsSource, type RowSource, rowSource } from "./json-rows.ts";
+import { newestOfPartsSql } from "./newest-of-parts.ts";
 import { ReadSessions } from "./read-sessions.ts";
 import { type Page, pageSql, RowStream, readPage } from "./row-stream.ts";
 import { TABLES } from "./schema.ts";
@@ -88,6 +96,19 @@ export class DuckDbReader implements StockReader {
     return page.rows === 0 ? { empty: true } : wholeAnswer(page);
   }
 
+  async newestOfParts(query: NewestOfPartsQuery): Promise<JsonRows> {
+    const { kind, ticker, columns, from, to } = query;
+    const source = partsSource(kind, ticker, columns);
+    const bounds = paramsOf({ kind, ticker, part: null, from, to });
+    const page = await this.#sessions.call((session) =>
+      readPage(session, source, newestOfPartsSql(query, source, bounds)),
+    );
+    if (page.rows === 0) return { empty: true };
+    return page.rows <= SMALL_ROWS_MAX
+      ? wholeAnswer(page)
+      : { empty: false, chunks: new RowPieces(piecesOf(page)) };
+  }
+
   async latestPrice(ticker: string): Promise<number | null> {
     return this.#number(LATEST_PRICE_SQL, [ticker]);
   }
@@ -163,6 +184,17 @@ export class DuckDbReader implements StockReader {
   #rows(sql: string, params: Param[]): Promise<DuckDBValue[][]> {
     return this.#sessions.call((session) => session.rows(sql, params));
   }
+}
+
+/** A page that is the whole answer: it needs no connection any more. */
+function piecesOf(page: Page): PiecesSource {
+  return {
+    async next() {
+      const rows = page.next() ?? "";
+      return { rows, isLast: page.left === 0 };
+    },
+    end() {},
+  };
 }
 
 function wholeAnswer(page: Page): JsonRows {

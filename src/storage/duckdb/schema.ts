@@ -43,9 +43,9 @@ const DECLARATIONS: Record<ColumnType, string> = {
   double: "DOUBLE",
   count: "BIGINT",
   json: "VARCHAR",
-  date: "DATE NOT NULL",
-  second: "TIMESTAMP NOT NULL",
-  instant: "TIMESTAMP NOT NULL",
+  date: "DATE",
+  second: "TIMESTAMP",
+  instant: "TIMESTAMP",
 };
 /**
  * Has no default: DuckDB would plan each INSERT anew, which triples the work of a small save.
@@ -60,7 +60,7 @@ export const TABLES: TableShape[] = KIND_NAMES.map((name) => shapeOf(kindOf(name
 function shapeOf(kind: RowKind): TableShape {
   const declarations = new Map<string, string>([
     ["ticker", "VARCHAR NOT NULL"],
-    [kind.stamp.name, DECLARATIONS[kind.stamp.type]],
+    [kind.stamp.name, `${DECLARATIONS[kind.stamp.type]} NOT NULL`],
     ...(kind.part === null ? [] : [[kind.part, "VARCHAR NOT NULL"] as const]),
     ...kind.values.map(({ name, type }) => [name, DECLARATIONS[type]] as const),
     ...kind.computed.map((name) => [name, "DOUBLE"] as const),

@@ -36,6 +36,9 @@ export function instant(column: string, columns: StoredColumns): { sql: string; 
 /** Of a count in whatever type its column has: a save may change it at any time. */
 export function valueSql({ name, type }: KindColumn, columns: StoredColumns): string {
   if (type === "double") return columns.has(name) ? `${name}::DOUBLE` : "NULL::DOUBLE";
+  if (type === "date") return columns.has(name) ? `${name}::DATE` : "NULL::DATE";
+  if (type === "second" || type === "instant")
+    return columns.has(name) ? `${name}::TIMESTAMP` : "NULL::TIMESTAMP";
   if (!columns.has(name)) return "NULL::VARCHAR";
   return type === "count" ? name : `${name}::VARCHAR`;
 }

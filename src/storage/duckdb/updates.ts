@@ -1,6 +1,5 @@
 /** Reads updates: from the hub's memory, or from the log in one statement and so one snapshot. */
-import { KIND_NAMES, type KindColumn, type KindName, kindOf, type SeriesRow } from "../model/kinds.ts";
-import { countOf } from "../transfer-rows.ts";
+import { KIND_NAMES, kindOf } from "../model/kinds.ts";
 import type {
   NewestRow,
   NewestUpdate,
@@ -10,10 +9,9 @@ import type {
   UpdateReader,
 } from "../update-contract.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
-import { countAsText } from "./json-rows.ts";
 import { storable } from "./lines.ts";
-import { STAMP_FORMATS } from "./newest-stored.ts";
 import type { ReadSessions } from "./read-sessions.ts";
+import { rowOfTexts, stampText, valueTexts } from "./row-texts.ts";
 import type { CountTypes } from "./schema.ts";
 import { NOWHERE, readAllPlaces, readPlaces, type UpdateLog } from "./update-log.ts";
 
@@ -116,7 +114,11 @@ export class DuckDbUpdates implements UpdateReader {
     let position = place.seq;
     for (const [index, part, seq, stamp, ...values] of rows) {
       if (index === POSITION) position = Math.max(place.seq, Number(seq ?? 0));
-      else newest.push(newestRow(KIND_NAMES[index as number]!, part as string | null, [stamp, ...values]));
+      else {
+        const kind = KIND_NAMES[index as number]!;
+        const row = rowOfTexts(kind, [stamp, ...values], "snapshot");
+        newest.push({ kind, part: part as string | null, row });
+      }
     }
     return { position, newest };
   }
@@ -125,17 +127,6 @@ export class DuckDbUpdates implements UpdateReader {
 /** The first column of a snapshot holds the index of a kind, or this for the position. */
 const POSITION = -1;
 const COLUMNS_MAX = Math.max(...KIND_NAMES.map((name) => kindOf(name).values.length));
-
-function newestRow(kind: KindName, part: string | null, [stamp, ...stored]: unknown[]): NewestRow {
-  const { values } = kindOf(kind);
-  const row: SeriesRow = [String(stamp)];
-  for (const [index, { type }] of values.entries()) {
-    const text = stored[index] as string | null;
-    if (type === "count") row.push(countOf(text, "snapshot"));
-    else row.push(type === "double" && text !== null ? Number(text) : text);
-  }
-  return { kind, part, row };
-}
 
 /**
  * Columns: index of the kind, part, seq, stamp, the values as text. Looks for positions beyond the
@@ -147,10 +138,11 @@ function snapshotSql(types: CountTypes): string {
   const newest = KIND_NAMES.flatMap((name, index) => {
     const kind = kindOf(name);
     const { table, stamp, part, snapshotParts, hasSeq } = kind;
+    if (snapshotParts?.length === 0) return [];
     const order = [stamp.name, ...(hasSeq ? ["seq"] : [])].map((column) => `${column} DESC`).join(", ");
-    const values = kind.values.map((column) => snapshotValue(column, types.get(`${table}.${column.name}`)));
+    const values = valueTexts(kind, types);
     const select = `SELECT ${index}, ${part === null ? "NULL::VARCHAR" : `"${part}"`}, ${hasSeq ? "seq" : "NULL::BIGINT"},
-      strftime(${stamp.name}, '${STAMP_FORMATS[stamp.type]}'), ${filled(values)} FROM ${table} WHERE ticker = $1`;
+      ${stampText(kind)}, ${filled(values)} FROM ${table} WHERE ticker = $1`;
     if (part === null) return [`(${select} ORDER BY ${order} LIMIT 1)`];
     // With known parts, DuckDB keeps one row of each while it reads, and sorts none.
     if (snapshotParts !== null)
@@ -161,10 +153,4 @@ function snapshotSql(types: CountTypes): string {
       SELECT seq FROM update_log WHERE ticker = $1 AND id > $2::VARCHAR::BIGINT
       UNION ALL SELECT seq FROM update_positions WHERE ticker = $1 AND $2 = '0'))`;
   return [position, ...newest].join(" UNION ALL ");
-}
-
-/** DuckDB's text of a double is the shortest that gives it again. */
-function snapshotValue({ name, type }: KindColumn, storedAs: string | undefined): string {
-  if (type === "count") return countAsText(name, storedAs);
-  return type === "double" ? `CASE WHEN isfinite(${name}) THEN ${name} END::VARCHAR` : `${name}::VARCHAR`;
 }

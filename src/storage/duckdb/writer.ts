@@ -6,6 +6,7 @@
 import { nowText } from "../../market/timestamp.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { seqsOf, withoutRows, withRows, withSeqs } from "../column-saves.ts";
+import { CompletedRows } from "../completed-rows.ts";
 import {
   type ColumnSave,
   DatabaseGoneError,
@@ -23,6 +24,7 @@ import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { mayBeLogged } from "../save-counts.ts";
 import { databaseRefuses, rowRefused } from "../save-refusals.ts";
+import { bySeries } from "../series-saves.ts";
 import { fitsTable, insertColumns, isAscending } from "./column-saves.ts";
 import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
@@ -31,6 +33,7 @@ import { hasNoTransaction, isConflict, isFatal, isOutOfMemory, isRefusal, wordsO
 import { storable } from "./lines.ts";
 import { NewestStored } from "./newest-stored.ts";
 import { planPlainSaves } from "./plain-saves.ts";
+import { rowsBefore } from "./row-texts.ts";
 import type { Session } from "./session.ts";
 import { planTickSaves } from "./tick-saves.ts";
 import type { NewUpdates, UpdateLog } from "./update-log.ts";
@@ -298,10 +301,12 @@ export class DuckDbWriter implements StockWriter {
     for (const kind of PLAIN_KINDS) {
       const ofKind = saves.filter((save): save is SaveRows => save.kind === kind);
       if (ofKind.length === 0) continue;
-      plain.push(...ofKind);
+      const { saves: ofSeries, outcomesOfAll } = bySeries(await this.#completed(ofKind));
+      plain.push(...ofSeries);
       const options = { session, newest: this.#newest[kind], now };
-      const planned = await planPlainSaves(kindOf(kind), ofKind, options);
-      note(ofKind, planned.outcomes);
+      const planned = await planPlainSaves(kindOf(kind), ofSeries, options);
+      note(ofSeries, planned.outcomes);
+      note(ofKind, outcomesOfAll(planned.outcomes));
       writes.push(...planned.writes);
     }
     const plan = (dailyOutcomes: SaveOutcome[]): NewUpdates => {
@@ -337,6 +342,19 @@ export class DuckDbWriter implements StockWriter {
     }
     this.#daily.committed(daily);
     return updates.outcomes;
+  }
+
+  /** What is stored before their rows fills them up. */
+  async #completed(saves: SaveRows[]): Promise<SaveRows[]> {
+    if (!saves.some(({ onDuplicate }) => onDuplicate === "complete")) return saves;
+    const rows = new CompletedRows();
+    const completed: SaveRows[] = [];
+    for (const save of saves) {
+      const isWhole = save.onDuplicate !== "complete";
+      const before = isWhole ? [] : await rowsBefore(this.#session, save, this.#file.countTypes);
+      completed.push(rows.complete(save, before));
+    }
+    return completed;
   }
 
   /**

@@ -73,7 +73,7 @@ export function cellReaders(name: KindName, { columns }: ColumnBatch): ((row: nu
   return rowColumnNames(name).map((column) => {
     const data = columns.get(column);
     if (data === undefined) return () => null;
-    const read = readerOf(data, stamp.type === "instant");
+    const read = readerOf(data, column !== stamp.name || stamp.type === "instant");
     const exact = counts.has(column) && data.type !== "int64" ? (row: number) => countOf(read(row)!) : read;
     const { nulls } = data;
     return nulls === null ? exact : (row) => (nulls[row] === 1 ? null : exact(row));

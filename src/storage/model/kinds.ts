@@ -19,8 +19,18 @@ export type ColumnType = "text" | "double" | "count" | "json" | StampType;
 export interface KindColumn {
   name: string;
   type: ColumnType;
+  /** A second name: answers have both, and a save may use either. */
+  alias?: string;
   /** Only answers that are asked for it have it. */
   onRequest?: true;
+}
+
+/** A column of an answer. `type`: how it is shown; `written` is `write_timestamp`. */
+export interface AnswerColumn {
+  name: string;
+  /** The column of the table. */
+  column: string;
+  type: ColumnType | "seq" | "written";
 }
 
 /** A value of a row; text holds the digits of a count, or a text. */
@@ -33,17 +43,26 @@ export type SeriesRow = [stamp: string, ...values: SeriesValue[]];
 interface WireNames {
   save: string;
   read: string;
-  /** The parameter that names the part; for a kind without parts it holds the kind's name. */
-  part: string;
+  /**
+   * The parameter that names the part; for a kind without parts it holds the kind's name. Null: the
+   * commands are of this kind alone.
+   */
+  part: string | null;
+  /** Each record of a save names its part: one save has rows of many. */
+  partInRecords: boolean;
   from: string;
   to: string;
+  /** `read` answers the newest row alone when it has no bound. */
+  newestUnbounded: boolean;
+  /** What reads the newest rows of a series, with `limit` and these bounds. */
+  newest: { command: string; from: string; to: string };
 }
 
 export interface RowKind {
   /** For people. */
   label: string;
   /** What a row is, behind the name of a part: `trade ticks`. */
-  noun: "bars" | "ticks";
+  noun: "bars" | "ticks" | "snapshots" | "figures";
   table: string;
   /** The text column that splits the rows of a ticker into series; null: a ticker is one series. */
   part: string | null;
@@ -61,7 +80,7 @@ export interface RowKind {
   writtenForm: "offset" | "wire";
   /** What subscribers call an update of this kind; null: by its part, as with `trade`. */
   updateType: string | null;
-  /** The parts whose newest row is part of a snapshot; null: all of them. */
+  /** The parts whose newest row is part of a snapshot; null: all of them, none if it is empty. */
   snapshotParts: readonly string[] | null;
   wire: WireNames;
 }
@@ -77,12 +96,17 @@ const PRICES: readonly KindColumn[] = [
   { name: "volume", type: "count" },
 ];
 
+const NEWEST_OF_PRICES = { command: "get_historical_data", from: "start_date", to: "end_date" };
+
 const BARS_WIRE: WireNames = {
   save: "save_stock_data",
   read: "get_stock_data",
   part: "interval",
+  partInRecords: false,
   from: "start_date",
   to: "end_date",
+  newestUnbounded: false,
+  newest: NEWEST_OF_PRICES,
 };
 
 const BAR = {
@@ -94,6 +118,10 @@ const BAR = {
   snapshotParts: null,
   wire: BARS_WIRE,
 } as const;
+
+function doubles(...names: string[]): KindColumn[] {
+  return names.map((name) => ({ name, type: "double" }));
+}
 
 /** In the order in which a copy walks them. New ones come last. */
 export const KINDS = {
@@ -138,8 +166,11 @@ export const KINDS = {
       save: "save_realtime_data",
       read: "get_realtime_data",
       part: "data_type",
+      partInRecords: false,
       from: "start_datetime",
       to: "end_datetime",
+      newestUnbounded: false,
+      newest: NEWEST_OF_PRICES,
     },
   },
   // Named as market/interval.ts names lengths.
@@ -150,6 +181,78 @@ export const KINDS = {
     part: "interval",
     stamp: { name: "datetime", type: "second" },
     values: [...PRICES, { name: "vwap", type: "double" }, { name: "trade_count", type: "count" }, EXTRA],
+  },
+  options: {
+    label: "option snapshots",
+    noun: "snapshots",
+    table: "options_data",
+    part: "option_ticker",
+    stamp: { name: "timestamp", type: "instant" },
+    values: [
+      { name: "expiration_date", type: "date" },
+      { name: "strike_price", type: "double" },
+      { name: "option_type", type: "text" },
+      { name: "last_quote_timestamp", type: "instant" },
+      ...doubles("price", "bid", "ask", "day_close", "fmv"),
+      ...doubles("delta", "gamma", "theta", "vega", "rho", "implied_volatility"),
+      { name: "volume", type: "count" },
+      { name: "open_interest", type: "count" },
+    ],
+    hasSeq: false,
+    computed: [],
+    writtenForm: "wire",
+    updateType: "option",
+    // A chain has thousands.
+    snapshotParts: [],
+    wire: {
+      save: "save_options_data",
+      read: "get_option_history",
+      part: "option_ticker",
+      partInRecords: true,
+      from: "start_datetime",
+      to: "end_datetime",
+      newestUnbounded: false,
+      newest: { command: "get_option_history", from: "start_datetime", to: "end_datetime" },
+    },
+  },
+  financial: {
+    label: "financial figures",
+    noun: "figures",
+    table: "financial_info",
+    part: null,
+    stamp: { name: "date", type: "date" },
+    values: [
+      { name: "price", type: "double" },
+      { name: "market_cap", type: "count" },
+      ...doubles("earnings_per_share", "price_to_earnings", "price_to_book", "price_to_sales"),
+      ...doubles("price_to_cash_flow", "price_to_free_cash_flow", "dividend_yield"),
+      ...doubles("return_on_assets", "return_on_equity", "debt_to_equity"),
+      { name: "current_ratio", type: "double", alias: "current" },
+      { name: "quick_ratio", type: "double", alias: "quick" },
+      { name: "cash_ratio", type: "double", alias: "cash" },
+      ...doubles("ev_to_sales", "ev_to_ebitda"),
+      { name: "enterprise_value", type: "count" },
+      { name: "free_cash_flow", type: "count" },
+      ...doubles("iv_30d", "iv_90d", "iv_rank", "iv_90d_rank", "iv_rank_diff", "relative_rank"),
+      ...doubles("week_52_low", "week_52_high"),
+      { name: "iv_analysis_json", type: "text" },
+      { name: "iv_analysis_spare", type: "text" },
+    ],
+    hasSeq: false,
+    computed: [],
+    writtenForm: "wire",
+    updateType: "financial",
+    snapshotParts: [],
+    wire: {
+      save: "save_financial_info",
+      read: "get_financial_info",
+      part: null,
+      partInRecords: false,
+      from: "start_date",
+      to: "end_date",
+      newestUnbounded: true,
+      newest: { command: "get_financial_info", from: "start_date", to: "end_date" },
+    },
   },
 } as const satisfies Record<string, RowKind>;
 
@@ -163,7 +266,12 @@ type Addition = { kind: KindName } | { columns: readonly string[] };
  * What was added to the model since the schema version that a driver calls its base: each adds one
  * to every driver's version. A new one comes last.
  */
-const ADDITIONS: readonly Addition[] = [{ kind: "interval" }, { columns: ["id", "extra"] }];
+const ADDITIONS: readonly Addition[] = [
+  { kind: "interval" },
+  { columns: ["id", "extra"] },
+  { kind: "options" },
+  { kind: "financial" },
+];
 export const ADDITIONS_MADE = ADDITIONS.length;
 /** So many additions have a database whose update log tells what each save did. */
 export const ADDITIONS_OF_SAVE_COUNTS = 2;
@@ -204,7 +312,7 @@ export function byKind<T>(make: (kind: RowKind, name: KindName) => T): Record<Ki
 /** The parts of which a snapshot holds the newest row. @param stored those that the ticker has. */
 export function snapshotParts(name: KindName, stored: () => string[]): (string | null)[] {
   const { part, snapshotParts } = kindOf(name);
-  if (part === null) return [null];
+  if (part === null) return snapshotParts === null ? [null] : [];
   return snapshotParts === null ? stored() : [...snapshotParts];
 }
 
@@ -245,20 +353,37 @@ export interface AnswerForm {
 }
 
 /** The columns of an answer, in its order. */
-export function answerColumns(kind: RowKind, { withSeq, withExtra }: AnswerForm = {}): string[] {
+export function answerColumns(kind: RowKind, { withSeq, withExtra }: AnswerForm = {}): AnswerColumn[] {
   const { stamp, part, values, computed } = kind;
-  const names = (onRequest: boolean): string[] =>
-    values.filter((column) => (column.onRequest === true) === onRequest).map(({ name }) => name);
+  const plain = (name: string, type: AnswerColumn["type"]): AnswerColumn => ({ name, column: name, type });
+  const shown = (onRequest: boolean): AnswerColumn[] =>
+    values
+      .filter((column) => (column.onRequest === true) === onRequest)
+      .flatMap(({ name, type, alias }) => [
+        plain(name, type),
+        ...(alias === undefined ? [] : [{ name: alias, column: name, type }]),
+      ]);
   return [
-    stamp.name,
-    "ticker",
-    ...(part === null ? [] : [part]),
-    ...names(false),
-    ...computed,
-    "write_timestamp",
-    ...(withSeq === true && kind.hasSeq ? ["seq"] : []),
-    ...(withExtra === true ? names(true) : []),
+    plain(stamp.name, stamp.type),
+    plain("ticker", "text"),
+    ...(part === null ? [] : [plain(part, "text")]),
+    ...shown(false),
+    ...computed.map((name) => plain(name, "double")),
+    plain("write_timestamp", "written"),
+    ...(withSeq === true && kind.hasSeq ? [plain("seq", "seq")] : []),
+    ...(withExtra === true ? shown(true) : []),
   ];
+}
+
+/** Those of these names, in order. @param names null: all that aren't on request. */
+export function answerColumnsOf(kind: RowKind, names: readonly string[] | null): AnswerColumn[] {
+  const columns = answerColumns(kind);
+  return names === null ? columns : columns.filter(({ name }) => names.includes(name));
+}
+
+/** The type of a column of values. */
+export function valueType({ values }: RowKind, column: string): ColumnType {
+  return values.find(({ name }) => name === column)?.type ?? "text";
 }
 
 /** Whether answers that are asked for it end with `extra`. */

@@ -10,10 +10,10 @@ import type { ColumnSave } from "../contract.ts";
 import { countText } from "../count-text.ts";
 import type { ColumnData } from "../model/columns.ts";
 import { byKind, type KindName, kindOf, type RowKind } from "../model/kinds.ts";
-import { Int64Reader } from "../model/stamp-text.ts";
+import { dayText, Int64Reader, StampTexts } from "../model/stamp-text.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { columnSql, SQL_TYPES } from "./sql-text.ts";
+import { asInstant, columnSql, SQL_TYPES } from "./sql-text.ts";
 import { NotNewError } from "./tick-store.ts";
 
 /** Some 5 ms of work for this process. */
@@ -142,9 +142,14 @@ function valueArray({ nulls, ...data }: ColumnData, from: number, to: number): s
     const cells = data.dictionary.map((text) => textArray([text]).slice(1, -1));
     return joined(from, to, nulls, (row) => cells[data.codes[row]!]!);
   }
+  if (data.type === "date") return joined(from, to, nulls, (row) => dayText(data.values[row]!));
+  if (data.type === "instant") {
+    const texts = new StampTexts(data.values, true);
+    return joined(from, to, nulls, (row) => `"${asInstant(texts.at(row))}"`);
+  }
   // A double may be a count, whose digits all count.
   if (data.type === "double") return joined(from, to, nulls, (row) => countText(data.values[row]!)!);
-  const values = new Int64Reader(data.values as BigInt64Array);
+  const values = new Int64Reader(data.values);
   return joined(from, to, nulls, (row) => `${values.at(row)}`);
 }
 

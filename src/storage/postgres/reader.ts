@@ -1,14 +1,20 @@
-import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
-import { rawNumber } from "../../protocol/json.ts";
 import { within } from "../../time/within.ts";
-import type { JsonRows, NewestQuery, PoolFigures, RangeRead, RowRange, StockReader } from "../contract.ts";
+import type {
+  JsonRows,
+  NewestOfPartsQuery,
+  NewestQuery,
+  PoolFigures,
+  RangeRead,
+  RowRange,
+  StockReader,
+} from "../contract.ts";
 import { rowWithExtra } from "../extra-json.ts";
 import {
   type AnswerForm,
   answerColumns,
+  answerColumnsOf,
   byKind,
-  countColumns,
   hasExtra,
   type KindName,
   kindOf,
@@ -16,13 +22,15 @@ import {
   seriesColumns,
 } from "../model/kinds.ts";
 import { RowPieces } from "../row-pieces.ts";
+import { answerSql, rowToWire } from "./answer-columns.ts";
 import type { RunOptions } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { isUnknownToDatabase } from "./errors.ts";
+import { newestOfPartsSql } from "./newest-of-parts.ts";
 import type { PostgresPool } from "./pool.ts";
 import { readWithRetry, runRead } from "./read.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
-import { asInstant, columnSql, dayStart, isSeries, SQL_TYPES, stampParam, utcText } from "./sql-text.ts";
+import { asInstant, columnSql, dayStart, isSeries, SQL_TYPES, stampParam } from "./sql-text.ts";
 import { PostgresUpdates } from "./updates.ts";
 
 /** An answer of more rows streams through a cursor, in chunks of so many. */
@@ -30,27 +38,20 @@ const CHUNK_ROWS = 1_000;
 /** A caller waits no longer for a probe. The probe itself goes on, and later callers join it. */
 const PROBE_WAIT_MS = 2_000;
 const PROBE_TIMEOUT_MS = 3_000;
-/** Whole numbers that may be too long for a double. */
-const LONG_WHOLE = /^-?\d{16,19}$/;
 
 /** CockroachDB doesn't know it. */
 export const SIZE_SQL = "SELECT pg_database_size(current_database())::text AS bytes";
-const TO_WIRE = byKind(rowToWire);
+const TO_WIRE = byKind((kind) => rowToWire(kind, answerColumns(kind, { withSeq: true, withExtra: true })));
 
 function rangeSql(kind: RowKind, direction: RangeRead, form: AnswerForm): string {
   const at = `p.${columnSql(kind.stamp.name)}`;
   const type = SQL_TYPES[kind.stamp.type];
   const params = seriesColumns(kind).length;
-  const columnOf = (name: string): string => {
-    if (name === "write_timestamp") return `${utcText("p.write_timestamp")} AS write_timestamp`;
-    if (name !== kind.stamp.name) return `p.${columnSql(name)}`;
-    return `${kind.stamp.type === "date" ? `${at}::text` : utcText(at)} AS ${columnSql(name)}`;
-  };
   const order = [at, ...(kind.hasSeq ? ["p.seq"] : [])].map(
     (column) => `${column}${direction === "newest" ? " DESC" : ""}`,
   );
   const limit = direction === "newest" ? ` LIMIT $${params + 3}` : "";
-  return `SELECT ${answerColumns(kind, form).map(columnOf).join(", ")} FROM ${kind.table} p
+  return `SELECT ${answerColumns(kind, form).map(answerSql).join(", ")} FROM ${kind.table} p
     WHERE ${isSeries(kind, "p")} AND ${at} >= $${params + 1}::${type} AND ${at} <= $${params + 2}::${type}
     ORDER BY ${order.join(", ")}${limit}`;
 }
@@ -73,6 +74,15 @@ const LAST_PRICES_SQL = [
   .map((select, rank) => `SELECT ${rank} AS rank, f${rank}.* FROM (${select}) f${rank}`)
   .join(" UNION ALL ");
 
+interface AnswerRead {
+  /** In order, without a limit. */
+  sql: string;
+  params: unknown[];
+  /** May change the rows in place. */
+  encode(rows: WireRow[]): string;
+  signal: AbortSignal | undefined;
+}
+
 export class PostgresReader implements StockReader {
   readonly updates: PostgresUpdates;
   readonly #pool: PostgresPool;
@@ -84,17 +94,19 @@ export class PostgresReader implements StockReader {
     this.updates = new PostgresUpdates(pool);
   }
 
-  async rows(range: RowRange, signal?: AbortSignal): Promise<JsonRows> {
+  rows(range: RowRange, signal?: AbortSignal): Promise<JsonRows> {
     const sql = this.#rangeSql("rows", range);
-    const params = paramsOf(range);
-    const encode = encoderOf(range);
-    const rows = await this.#run<WireRow>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
-    if (rows.length === 0) return { empty: true };
-    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
-    const stream = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
-      RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
-    );
-    return { empty: false, chunks: new RowPieces(stream) };
+    return this.#answer({ sql, params: paramsOf(range), encode: encoderOf(range), signal });
+  }
+
+  newestOfParts(query: NewestOfPartsQuery, signal?: AbortSignal): Promise<JsonRows> {
+    const kind = kindOf(query.kind);
+    const toWireRow = rowToWire(kind, answerColumnsOf(kind, query.columns));
+    const encode = (rows: WireRow[]): string => {
+      for (const row of rows) toWireRow(row);
+      return JSON.stringify(rows);
+    };
+    return this.#answer({ ...newestOfPartsSql(query), encode, signal });
   }
 
   async newest(query: NewestQuery): Promise<JsonRows> {
@@ -194,6 +206,16 @@ export class PostgresReader implements StockReader {
 
   close(): void {}
 
+  async #answer({ sql, params, encode, signal }: AnswerRead): Promise<JsonRows> {
+    const rows = await this.#run<WireRow>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
+    if (rows.length === 0) return { empty: true };
+    if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
+    const stream = await readWithRetry(this.#pool, { use: "stream", signal }, (lease) =>
+      RowStream.open(lease, { sql, params, chunkRows: CHUNK_ROWS, encode }),
+    );
+    return { empty: false, chunks: new RowPieces(stream) };
+  }
+
   #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
     return runRead<T>(this.#pool, sql, params, options);
   }
@@ -219,17 +241,6 @@ export async function databaseSize(asked: Promise<{ bytes: string }[]>): Promise
   }
 }
 
-/** `YYYY-MM-DD HH:MM:SS.ffffff`; PostgreSQL leaves out zeros at the end. */
-function toStored(text: string): string {
-  return text.length === 19 ? `${text}.000000` : text.padEnd(26, "0");
-}
-
-/** A number that JSON.stringify writes with all its digits. */
-function exactCount(value: unknown): unknown {
-  if (typeof value !== "string") return value;
-  return LONG_WHOLE.test(value) ? rawNumber(value) : Number(value);
-}
-
 function finite(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
@@ -238,17 +249,4 @@ function paramsOf({ kind: name, ticker, part, from, to }: RowRange): unknown[] {
   const kind = kindOf(name);
   const bounds = [stampParam(kind, from, "first"), stampParam(kind, to, "last")];
   return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
-}
-
-/** Changes a row, in place, to the form of answers. */
-function rowToWire(kind: RowKind): (row: WireRow) => void {
-  const stamp = kind.stamp.name;
-  const counts = [...countColumns(kind), ...(kind.hasSeq ? ["seq"] : [])];
-  const isWire = kind.writtenForm === "wire";
-  return (row) => {
-    row[stamp] = toWire(row[stamp] as string);
-    for (const column of counts) if (column in row) row[column] = exactCount(row[column]);
-    const written = row.write_timestamp as string | null;
-    if (written !== null) row.write_timestamp = isWire ? toWire(written) : `${toStored(written)}+00:00`;
-  };
 }

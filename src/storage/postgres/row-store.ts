@@ -1,13 +1,15 @@
 /** Saves rows: what a batch has of a kind, in a constant number of statements. */
+import { CompletedRows, ROWS_BEFORE } from "../completed-rows.ts";
 import type { BarRow, PlainKind, SaveOutcome, SaveRows } from "../contract.ts";
 import { countText } from "../count-text.ts";
-import { byKind, kindOf, type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
+import { byKind, kindOf, partName, type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
+import { bySeries } from "../series-saves.ts";
 import { StagedRows, type StoredKeys } from "../staged-rows.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { saveDailyBars } from "./daily-averages.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
-import { columnSql, rowCells, SQL_TYPES, stampParam, storedRow } from "./sql-text.ts";
+import { asInstant, columnSql, isSeries, rowCells, SQL_TYPES, stampParam, storedRow } from "./sql-text.ts";
 
 interface KindSql {
   /** Which of the keys are stored, by their place. By the index for each: see tick-store.ts. */
@@ -46,9 +48,10 @@ function kindSql(kind: RowKind): KindSql {
 export async function saveRows(
   connection: PostgresConnection,
   name: PlainKind,
-  saves: SaveRows[],
+  all: SaveRows[],
   writtenAt: string,
 ): Promise<SaveOutcome[]> {
+  const { saves, outcomesOfAll } = bySeries(await completed(connection, all));
   const existing = await findExisting(connection, name, saves);
   const merging = await findMerging(connection, name, saves);
   const staged = new Map<string, { save: SaveRows; rows: StagedRows }>();
@@ -74,7 +77,36 @@ export async function saveRows(
     const byTicker = new Map(changes.map(({ ticker, rows }) => [ticker, rows as BarRow[]]));
     await saveDailyBars(connection, byTicker, writtenAt);
   } else await upsertRows(connection, name, changes, writtenAt);
-  return outcomes;
+  return outcomesOfAll(outcomes);
+}
+
+/** What is stored before their rows fills them up. */
+async function completed(connection: PostgresConnection, saves: SaveRows[]): Promise<SaveRows[]> {
+  if (!saves.some(({ onDuplicate }) => onDuplicate === "complete")) return saves;
+  const rows = new CompletedRows();
+  const found: SaveRows[] = [];
+  for (const save of saves) {
+    const isWhole = save.onDuplicate !== "complete";
+    found.push(rows.complete(save, isWhole ? [] : await rowsBefore(connection, save)));
+  }
+  return found;
+}
+
+async function rowsBefore(
+  connection: PostgresConnection,
+  { kind: name, ticker, part, rows }: SaveRows,
+): Promise<SeriesRow[]> {
+  const kind = kindOf(name);
+  const series = part === null ? [ticker] : [ticker, part];
+  const at = `p.${columnSql(kind.stamp.name)}`;
+  const cells = rowCells(kind).map((cell, index) => `${cell} AS c${index}`);
+  const found = await connection.run<Record<string, string | number | null>>(
+    `SELECT ${cells.join(", ")} FROM ${kind.table} p
+     WHERE ${isSeries(kind, "p")} AND ${at} <= $${series.length + 1}::${SQL_TYPES[kind.stamp.type]}
+     ORDER BY ${at} DESC LIMIT ${ROWS_BEFORE}`,
+    [...series, stampParam(kind, rows[0]![0], "first")],
+  );
+  return found.map((row) => storedRow(Object.values(row), kind, `${ticker} ${partName(name, part)}`));
 }
 
 /** Tickers and parts hold no NUL here. */
@@ -156,11 +188,18 @@ async function upsertRows(
       ...keyParams(kind, slice),
       ...kind.values.map(({ type }, index) => {
         const values = slice.map(({ row }) => row[index + 1] ?? null);
-        return type === "count"
-          ? plainArray(values.map(countText))
-          : type === "double"
-            ? plainArray(values)
-            : textArray(values as (string | null)[]);
+        switch (type) {
+          case "count":
+            return plainArray(values.map(countText));
+          case "second":
+          case "instant":
+            return textArray(values.map((value) => (value === null ? null : asInstant(String(value)))));
+          case "double":
+          case "date":
+            return plainArray(values);
+          default:
+            return textArray(values as (string | null)[]);
+        }
       }),
       writtenAt,
     ]);

@@ -81,14 +81,20 @@ export function stampParam({ stamp }: RowKind, text: string | null, edge: "first
   return asInstant(text ?? `${day} ${edge === "first" ? "00:00:00" : "23:59:59.999999"}`);
 }
 
+/** A value, with a cast, as it is compared with its column. */
+export function valueParam(type: ColumnType, value: string | number): string {
+  return type === "second" || type === "instant" ? asInstant(String(value)) : String(value);
+}
+
 /** The columns of table `p` that `storedRow` takes. */
 export function rowCells({ stamp, values, hasSeq }: RowKind): string[] {
   const at = `p.${columnSql(stamp.name)}`;
   return [
     stamp.type === "date" ? `${at}::text` : microseconds(at),
-    ...values.map(({ name, type }) =>
-      type === "double" ? `p.${name}::double precision` : `p.${name}::text`,
-    ),
+    ...values.map(({ name, type }) => {
+      if (type === "second" || type === "instant") return microseconds(`p.${name}`);
+      return type === "double" ? `p.${name}::double precision` : `p.${name}::text`;
+    }),
     ...(hasSeq ? ["p.seq::text"] : []),
   ];
 }

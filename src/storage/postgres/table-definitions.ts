@@ -20,9 +20,9 @@ const DECLARATIONS: Record<ColumnType, string> = {
   // Holds whole numbers of 64 bits and fractions with all their digits.
   count: "numeric",
   json: "text",
-  date: "date NOT NULL",
-  second: "timestamptz NOT NULL",
-  instant: "timestamptz NOT NULL",
+  date: "date",
+  second: "timestamptz",
+  instant: "timestamptz",
 };
 
 export interface Table {
@@ -95,7 +95,7 @@ export function definitionIn(table: string, column: string): string {
 function tableOf(kind: RowKind): Table {
   const declarations = new Map<string, string>([
     ["ticker", 'text COLLATE "C" NOT NULL'],
-    [kind.stamp.name, DECLARATIONS[kind.stamp.type]],
+    [kind.stamp.name, `${DECLARATIONS[kind.stamp.type]} NOT NULL`],
     ...(kind.part === null ? [] : [[kind.part, 'text COLLATE "C" NOT NULL'] as const]),
     ...kind.values.map(({ name, type }) => [name, DECLARATIONS[type]] as const),
     ...kind.computed.map((name) => [name, "double precision"] as const),

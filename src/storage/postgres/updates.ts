@@ -58,6 +58,7 @@ const SNAPSHOT_SQL = [
     pg_catalog.to_json(array[(SELECT p.seq FROM update_positions p WHERE p.ticker = $1)::text])::text AS cells`,
   ...KIND_NAMES.flatMap((name, index) => {
     const kind = kindOf(name);
+    if (kind.snapshotParts?.length === 0) return [];
     if (kind.part === null) return [newestSql(kind, index, "NULL::text")];
     if (kind.snapshotParts === null) return [newestOfEachSql(kind, index)];
     return kind.snapshotParts.map((part) => newestSql(kind, index, `'${part}'::text`));

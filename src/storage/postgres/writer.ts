@@ -241,7 +241,8 @@ export class PostgresWriter implements StockWriter {
     let failed: unknown = null;
     if (narrow.size > 0) failed = await this.#widen(narrow);
     return saves.map((save) => {
-      if (!isStorable(save.ticker) || (save.part !== null && !isStorable(save.part))) {
+      const parts = save.kind === "ticks" ? [] : (save.parts ?? []);
+      if (![save.ticker, save.part ?? "", ...parts].every(isStorable)) {
         const error = `save: PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(save.ticker)}`;
         return { ok: false, status: STATUS.badRequest, error };
       }

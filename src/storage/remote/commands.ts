@@ -39,9 +39,14 @@ export async function askNewer(
   try {
     return await upstream.ask(readRequest(command, params), read);
   } catch (error) {
-    const isUnknown = hasStatus(error, STATUS.badRequest) && error.message.startsWith(UNKNOWN_COMMAND);
-    throw isUnknown ? olderUpstream(`it has no command ${command}`) : error;
+    throw ofOlderServer(error, command);
   }
+}
+
+/** What a server that doesn't know the command has answered says so; other errors stay. */
+export function ofOlderServer(error: unknown, command: string): unknown {
+  const isUnknown = hasStatus(error, STATUS.badRequest) && error.message.startsWith(UNKNOWN_COMMAND);
+  return isUnknown ? olderUpstream(`it has no command ${command}`) : error;
 }
 
 export function olderUpstream(how: string): RequestError {

@@ -2,15 +2,25 @@
 import { isObject } from "../../protocol/json.ts";
 import type {
   JsonRows,
+  NewestOfPartsQuery,
   NewestQuery,
   PoolFigures,
   PriceQuestion,
   RowRange,
   StockReader,
 } from "../contract.ts";
-import { type KindName, kindOf, partName } from "../model/kinds.ts";
+import { hasExtra, type KindName, kindOf, partName } from "../model/kinds.ts";
 import { readRows } from "./answers.ts";
-import { askNewer, isPrice, memberOf, READ, readObject, readRequest, textsOf } from "./commands.ts";
+import {
+  askNewer,
+  isPrice,
+  memberOf,
+  ofOlderServer,
+  READ,
+  readObject,
+  readRequest,
+  textsOf,
+} from "./commands.ts";
 import { LatestPrices } from "./latest-prices.ts";
 import { RemoteUpdateReader } from "./updates.ts";
 import type { Upstream } from "./upstream.ts";
@@ -22,6 +32,9 @@ const PRICE_COMMANDS: Record<PriceQuestion, { command: string; member: string }>
   openingPrice: { command: "get_today_opening_prices", member: "prices" },
   dailyVolume: { command: "get_today_volume", member: "volumes" },
 };
+
+/** A bound that leaves nothing out. */
+const FIRST_DAY = "0001-01-01";
 
 export class RemoteReader implements StockReader {
   readonly updates: RemoteUpdateReader;
@@ -41,20 +54,29 @@ export class RemoteReader implements StockReader {
     signal?: AbortSignal,
   ): Promise<JsonRows> {
     const { wire, hasSeq } = kindOf(name);
+    const first = wire.newestUnbounded && from === null && to === null ? FIRST_DAY : from;
     const params = {
       ticker,
-      [wire.part]: partName(name, part),
-      ...bounds(wire.from, from, wire.to, to),
+      ...(wire.part === null ? {} : { [wire.part]: partName(name, part) }),
+      ...bounds(wire.from, first, wire.to, to),
       ...(withSeq && hasSeq ? { include_seq: true } : {}),
-      ...(withExtra ? { include_extra: true } : {}),
+      ...(withExtra && hasExtra(kindOf(name)) ? { include_extra: true } : {}),
     };
     return this.#rows(wire.read, params, { long: true, signal });
   }
 
-  newest({ kind: name, ticker, part, from, to, limit }: NewestQuery): Promise<JsonRows> {
-    const named = part === null ? { data_type: name } : { [kindOf(name).wire.part]: part };
-    const params = { ticker, ...named, limit, ...bounds("start_date", from, "end_date", to) };
-    return this.#rows("get_historical_data", params, { long: false });
+  newest({ kind: name, ticker, part, from, to, limit, withExtra }: NewestQuery): Promise<JsonRows> {
+    const { wire } = kindOf(name);
+    const named = wire.part === null ? {} : part === null ? { data_type: name } : { [wire.part]: part };
+    const { command, from: first, to: last } = wire.newest;
+    const extra = withExtra && hasExtra(kindOf(name)) ? { include_extra: true } : {};
+    const params = { ticker, ...named, limit, ...bounds(first, from, last, to), ...extra };
+    return this.#rows(command, params, { long: false });
+  }
+
+  newestOfParts(query: NewestOfPartsQuery, signal?: AbortSignal): Promise<JsonRows> {
+    const { parts, ...params } = query;
+    return this.#rows("get_newest_rows", { ...params, series: parts }, { long: true, signal });
   }
 
   latestPrice(ticker: string): Promise<number | null> {
@@ -125,12 +147,16 @@ export class RemoteReader implements StockReader {
     this.#upstream.close();
   }
 
-  #rows(
+  async #rows(
     command: string,
     params: Record<string, unknown>,
     options: { long: boolean; signal?: AbortSignal | undefined },
   ): Promise<JsonRows> {
-    return this.#upstream.ask({ ...readRequest(command, params), ...options }, readRows);
+    try {
+      return await this.#upstream.ask({ ...readRequest(command, params), ...options }, readRows);
+    } catch (error) {
+      throw ofOlderServer(error, command);
+    }
   }
 }
 

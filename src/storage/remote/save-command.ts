@@ -10,10 +10,12 @@ export interface SaveCommand {
 }
 
 export function saveCommand(save: Save): SaveCommand {
-  const { wire, stamp, values, hasSeq } = kindOf(save.kind);
+  const { wire, part, stamp, values, hasSeq } = kindOf(save.kind);
   const missing = "missing" in save ? save.missing : undefined;
+  const parts = save.kind === "ticks" ? undefined : save.parts;
   const data = (save.rows as SeriesRow[]).map((row, rowIndex) => {
     const record: JsonRecord = { [stamp.name]: stamp.type === "date" ? row[0] : toWire(row[0]) };
+    if (wire.partInRecords) record[part!] = parts?.[rowIndex] ?? save.part!;
     for (const [index, { name, type, onRequest }] of values.entries()) {
       const value = row[index + 1] ?? null;
       if (missing?.[rowIndex]?.includes(index + 1)) continue;
@@ -27,7 +29,7 @@ export function saveCommand(save: Save): SaveCommand {
     command: wire.save,
     params: {
       ticker: save.ticker,
-      [wire.part]: partName(save.kind, save.part),
+      ...(wire.part === null || wire.partInRecords ? {} : { [wire.part]: partName(save.kind, save.part) }),
       index_col: stamp.name,
       on_duplicate: save.onDuplicate === "match" ? "ignore" : save.onDuplicate,
       ...(places.some((place) => place !== null) ? { places } : {}),

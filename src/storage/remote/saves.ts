@@ -14,7 +14,7 @@ const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
 /** Longer than an upstream waits for its own writer. */
 const SAVE_TIMEOUT_MS = 30_000;
 /** How every answer to a save ends, also of older servers. */
-const STORED = /\bsaved successfully\.$/;
+const STORED = /\bsaved successfully(\.$| for )/;
 
 export class RemoteSaves {
   readonly #upstream: Upstream;

@@ -85,7 +85,10 @@ function lanesOf(save: Save, index: number): Lane[] {
 
 function sliceOf(save: Save, from: number, to: number): Save {
   const rows = save.rows.slice(from, to);
-  if (save.kind !== "ticks") return { ...save, rows, missing: save.missing?.slice(from, to) } as Save;
+  if (save.kind !== "ticks") {
+    const [parts, missing] = [save.parts?.slice(from, to), save.missing?.slice(from, to)];
+    return { ...save, rows, parts, missing } as Save;
+  }
   return { ...save, rows, occurrences: save.occurrences?.slice(from, to) } as Save;
 }
 

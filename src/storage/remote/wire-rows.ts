@@ -3,7 +3,14 @@ import { parseTimestamp } from "../../market/timestamp.ts";
 import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { type Count, TransferRowError } from "../contract.ts";
 import { extraText } from "../extra-json.ts";
-import { type KindName, kindOf, type RowKind, type SeriesRow } from "../model/kinds.ts";
+import {
+  type ColumnType,
+  type KindName,
+  kindOf,
+  type RowKind,
+  type SeriesRow,
+  type SeriesValue,
+} from "../model/kinds.ts";
 
 /** `2024-01-02T10:00:00.000001Z` */
 const WIRE_STAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -20,11 +27,30 @@ const DAY_LENGTH = "2024-01-02".length;
 export function toRow(name: KindName, row: JsonRecord, names: Record<string, string> = {}): SeriesRow {
   const kind = kindOf(name);
   const values = kind.values.map(({ name, type }) => {
-    const member = names[name] ?? name;
-    if (type === "json") return extra(row, member);
-    return type === "double" ? real(row, member) : type === "count" ? count(row, member) : text(row, member);
+    return wireValue(row, names[name] ?? name, type);
   });
   return [stampOf(row[kind.stamp.name], kind), ...values];
+}
+
+function wireValue(row: JsonRecord, member: string, type: ColumnType): SeriesValue {
+  switch (type) {
+    case "double":
+      return real(row, member);
+    case "count":
+      return count(row, member);
+    case "json":
+      return extra(row, member);
+    case "date":
+    case "second":
+    case "instant": {
+      const value = row[member] ?? null;
+      if (value === null) return null;
+      const stamp = tickStamp(value);
+      return type === "instant" ? stamp : stamp.slice(0, type === "date" ? DAY_LENGTH : -NO_FRACTION.length);
+    }
+    default:
+      return text(row, member);
+  }
 }
 
 /** A row of a kind with `seq`, which the answer tells. @throws TransferRowError */
@@ -64,7 +90,8 @@ function real(row: JsonRecord, name: string): number | null {
 
 function count(row: JsonRecord, name: string): Count | null {
   const value = row[name] ?? null;
-  return typeof value === "bigint" ? String(value) : real(row, name);
+  const isCount = typeof value === "bigint" && BigInt.asIntN(64, value) === value;
+  return isCount ? String(value) : real(row, name);
 }
 
 function extra(row: JsonRecord, name: string): string | null {

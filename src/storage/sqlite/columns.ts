@@ -238,6 +238,11 @@ class Cells {
         return this.#doubles(column, index);
       case "count":
         return this.#counts(column, index);
+      case "date":
+        return this.#dateValues(column, index);
+      case "second":
+      case "instant":
+        return this.#instantValues(column, index);
       default:
         return this.#texts(column, index);
     }
@@ -272,6 +277,29 @@ class Cells {
       reader.read(stampOf(stored, this.#kind, this.#where(at)), micros, row);
     });
     return { type: "instant", values: micros.values, nulls: null };
+  }
+
+  #dateValues(column: string, index: number): ColumnData {
+    const values = new Int32Array(this.#rows);
+    const nulls = new Nulls(this.#rows);
+    this.#each(index, (stored, row, at) => {
+      const day = this.#valueOf(column, stored, at);
+      if (day === null) nulls.add(row);
+      else values[row] = daysOf(String(day))!;
+    });
+    return { type: "date", values, nulls: nulls.mask };
+  }
+
+  #instantValues(column: string, index: number): ColumnData {
+    const micros = new Int64s(this.#rows);
+    const nulls = new Nulls(this.#rows);
+    const reader = new StampReader();
+    this.#each(index, (stored, row, at) => {
+      const stamp = this.#valueOf(column, stored, at);
+      if (stamp === null) nulls.add(row);
+      else reader.read(String(stamp), micros, row);
+    });
+    return { type: "instant", values: micros.values, nulls: nulls.mask };
   }
 
   #seqs(index: number): ColumnData {

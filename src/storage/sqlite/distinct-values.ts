@@ -16,11 +16,23 @@ export function storedTickers(db: Database, kind: KindName, after: string | null
 
 /** The table must be there. Empty where the kind has no parts. */
 export function storedParts(db: Database, kind: KindName, ticker: string): string[] {
+  return nextParts(db, kind, ticker, null, -1);
+}
+
+/** @param after null: from the first on. @param limit those, or one more; -1 is none. */
+export function nextParts(
+  db: Database,
+  kind: KindName,
+  ticker: string,
+  after: string | null,
+  limit: number,
+): string[] {
   const { table, part } = kindOf(kind);
   if (part === null) return [];
   const next = (after: string): string =>
     `SELECT min(${part}) FROM ${table} WHERE ticker = ?3 AND ${part} > ${after} AND ${part} < x''`;
-  const named = distinct(db, next, ["", -1, ticker]);
+  const named = distinct(db, next, [after ?? "", limit, ticker]);
+  if (after !== null) return named;
   const unnamed = db.query(`SELECT 1 FROM ${table} WHERE ticker = ? AND ${part} = '' LIMIT 1`);
   return unnamed.get(ticker) === null ? named : ["", ...named];
 }

@@ -3,15 +3,20 @@
  * from a snapshot. See DESIGN.md "Readers".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
-import { toWire } from "../../market/timestamp.ts";
-import { rawNumber } from "../../protocol/json.ts";
-import type { JsonRows, NewestQuery, PoolFigures, RangeRead, RowRange, StockReader } from "../contract.ts";
+import type {
+  JsonRows,
+  NewestOfPartsQuery,
+  NewestQuery,
+  PoolFigures,
+  RangeRead,
+  RowRange,
+  StockReader,
+} from "../contract.ts";
 import { rowWithExtra } from "../extra-json.ts";
 import {
   type AnswerForm,
   answerColumns,
   byKind,
-  countColumns,
   hasExtra,
   type KindName,
   kindOf,
@@ -20,11 +25,13 @@ import {
   TABLE_NAMES,
 } from "../model/kinds.ts";
 import { OpenedFile } from "../opened-file.ts";
-import { type PiecesSource, RowPieces } from "../row-pieces.ts";
+import { type PiecesSource, RowPieces, type RowsPiece } from "../row-pieces.ts";
 import { WaitingLine } from "../waiting-line.ts";
+import { answerSql, rowToWire } from "./answer-columns.ts";
 import { openReaderConnection } from "./connection.ts";
 import { storedParts, storedTickers } from "./distinct-values.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
+import { PartPages } from "./part-pages.ts";
 import { asUnavailable, ReadingConnection } from "./reading-connection.ts";
 import { SqliteUpdates } from "./updates.ts";
 
@@ -40,25 +47,15 @@ const STREAM_WAIT_MS = 10_000;
 const FIRST = "";
 const LAST = "~";
 
-const DIGITS_MARK = "integer:";
-
 type Row = Record<string, unknown>;
 type Params = SQLQueryBindings[];
 
-/**
- * Bigints in every row would cost more than all the rest. So counts come as doubles, or as marked
- * digits where a double can't hold them.
- */
-const exact = (column: string): string =>
-  `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
-   THEN '${DIGITS_MARK}' || ${column} ELSE ${column} END AS ${column}`;
 function rangeSql(kind: RowKind, direction: RangeRead, form: AnswerForm): string {
   const stamp = kind.stamp.name;
-  const counts = new Set(countColumns(kind));
   const order = [stamp, ...(kind.hasSeq ? ["seq"] : [])]
     .map((column) => `${column}${direction === "newest" ? " DESC" : ""}`)
     .join(", ");
-  const columns = answerColumns(kind, form).map((name) => (counts.has(name) ? exact(name) : name));
+  const columns = answerColumns(kind, form).map(answerSql);
   const series = seriesColumns(kind).map((name) => `${name} = ?`);
   return `SELECT ${columns.join(", ")} FROM ${kind.table}
     WHERE ${series.join(" AND ")} AND ${stamp} >= ? AND ${stamp} <= ? ORDER BY ${order}`;
@@ -74,7 +71,7 @@ const FORMS = [false, true].flatMap((withSeq) => [false, true].map((withExtra) =
 const RANGE_SQL = byKind((kind) =>
   (["rows", "newest"] as const).flatMap((direction) => FORMS.map((form) => rangeSql(kind, direction, form))),
 );
-const TO_WIRE = byKind(rowToWire);
+const TO_WIRE = byKind((kind) => rowToWire(answerColumns(kind), kind.writtenForm === "wire"));
 /** Null without any trades. `sum` would fail where integers together exceed 64 bits. */
 const TRADED_SQL = `SELECT CASE WHEN count(size) > 0 THEN total(size) END AS volume FROM realtime_data
   WHERE ticker = ? AND type = 'trade' AND timestamp >= ? AND timestamp <= ?`;
@@ -157,6 +154,15 @@ export class SqliteReader implements StockReader {
       const rows = statement.all(...paramsOf(query), query.limit).reverse();
       if (rows.length === 0) return { empty: true };
       return { empty: false, text: `{"data":${encoderOf(query.kind, query)(rows)}}` };
+    });
+  }
+
+  newestOfParts(query: NewestOfPartsQuery, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
+    return this.#connection.read(() => {
+      using pages = new PartPages(this.#connection.db, query);
+      const rows = pages.next();
+      if (!pages.isLast) return this.#streamParts(query, signal);
+      return rows.length === 0 ? { empty: true } : { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
     });
   }
 
@@ -263,6 +269,43 @@ export class SqliteReader implements StockReader {
     return { empty: false, chunks: new RowPieces(piecesOf({ first, rows, encode, release, look })) };
   }
 
+  /** Page by page, from one snapshot. */
+  async #streamParts(query: NewestOfPartsQuery, signal: AbortSignal | undefined): Promise<JsonRows> {
+    const db = await this.#checkOut(signal);
+    const pages = new PartPages(db, query);
+    const end = (): void => {
+      pages[Symbol.dispose]();
+      if (db.inTransaction) db.run("ROLLBACK");
+      this.#checkIn(db);
+    };
+    const nextRows = async (): Promise<Row[]> => {
+      for (;;) {
+        await new Promise(setImmediate);
+        this.file.checkForRead();
+        const rows = pages.next();
+        if (rows.length > 0 || pages.isLast) return rows;
+      }
+    };
+    try {
+      db.run("BEGIN");
+      let ahead: Row[] | null = await nextRows();
+      if (ahead.length === 0) {
+        end();
+        return { empty: true };
+      }
+      const next = async (): Promise<RowsPiece> => {
+        const rows = ahead ?? (await nextRows());
+        ahead = null;
+        return { rows: JSON.stringify(rows).slice(1, -1), isLast: pages.isLast };
+      };
+      return { empty: false, chunks: new RowPieces({ next, end }) };
+    } catch (error) {
+      pages[Symbol.dispose]();
+      this.#discard(db);
+      throw asUnavailable(error);
+    }
+  }
+
   async #checkOut(signal: AbortSignal | undefined): Promise<Database> {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
@@ -298,26 +341,9 @@ export class SqliteReader implements StockReader {
   }
 }
 
-function exactCount(value: unknown): unknown {
-  if (typeof value !== "string" || !value.startsWith(DIGITS_MARK)) return value;
-  return rawNumber(value.slice(DIGITS_MARK.length));
-}
-
 function paramsOf({ ticker, part, from, to }: Omit<RowRange, "kind">): Params {
   const bounds = [from ?? FIRST, to ?? LAST];
   return part === null ? [ticker, ...bounds] : [ticker, part, ...bounds];
-}
-
-/** Changes the row itself. */
-function rowToWire(kind: RowKind): (row: Row) => void {
-  const stamp = kind.stamp.name;
-  const counts = countColumns(kind);
-  const isWire = kind.writtenForm === "wire";
-  return (row) => {
-    row[stamp] = toWire(row[stamp] as string);
-    for (const column of counts) row[column] = exactCount(row[column]);
-    if (isWire && row.write_timestamp !== null) row.write_timestamp = toWire(row.write_timestamp as string);
-  };
 }
 
 /** Changes the rows. */

@@ -49,6 +49,8 @@ export function stampOf(stored: unknown, { stamp, label }: RowKind, where: strin
 export function storedValue(value: unknown, { name, type }: KindColumn, where: string): SeriesValue {
   if (type === "double") return real(value, name, where);
   if (type === "count") return count(value, name, where);
+  if (type === "date" && value !== null) return canonical(value, `${where}: ${name}`, parseCalendarDate);
+  if (type === "instant" && value !== null) return canonical(value, `${where}: ${name}`, parseTimestamp);
   if (value === null || typeof value === "string") return value;
   throw new TransferRowError(`${where}: ${name} is no text`);
 }

@@ -21,9 +21,9 @@ const DECLARATIONS: Record<ColumnType, string> = {
   double: "REAL",
   count: "INTEGER",
   json: "TEXT",
-  date: "DATE NOT NULL",
-  second: "DATETIME NOT NULL",
-  instant: "DATETIME NOT NULL",
+  date: "DATE",
+  second: "DATETIME",
+  instant: "DATETIME",
 };
 
 export function declarationOf(type: ColumnType): string {
@@ -33,7 +33,7 @@ export function declarationOf(type: ColumnType): string {
 export function shapeOf(kind: RowKind): ServerTable {
   const declarations = new Map<string, string>([
     ["ticker", "TEXT NOT NULL"],
-    [kind.stamp.name, DECLARATIONS[kind.stamp.type]],
+    [kind.stamp.name, `${DECLARATIONS[kind.stamp.type]} NOT NULL`],
     ...(kind.part === null ? [] : [[kind.part, "TEXT NOT NULL"] as const]),
     ...kind.values.map(({ name, type }) => [name, DECLARATIONS[type]] as const),
     ...kind.computed.map((name) => [name, "REAL"] as const),

@@ -374,7 +374,7 @@ describe("files of before", () => {
   test("a file of version 1 gets an empty log", () => {
     using file = new OpenFile(toVersion1);
     expect(file.writer.preparation).toBe(
-      "upgraded a file of version 1: added the update log, added interval_prices",
+      `upgraded a file of version 1: added the update log, added ${ADDED.join(", ")}`,
     );
     expect(inspectSchema(file.other)).toEqual({ state: "current" });
     expect(file.count("realtime_data")).toBe(1);
@@ -397,9 +397,24 @@ describe("files of before", () => {
       db.run("PRAGMA user_version=3");
       expect(inspectSchema(db)).toEqual({ state: "behind", version: 3 });
     });
-    expect(file.writer.preparation).toBe("upgraded a file of version 3: added interval_prices");
+    expect(file.writer.preparation).toBe(`upgraded a file of version 3: added ${ADDED.join(", ")}`);
     expect(inspectSchema(file.other)).toEqual({ state: "current" });
     expect(file.save(tick("A"))).toEqual([2]);
+  });
+
+  test("a file of the server before gets the tables that it lacks, and keeps its rows", () => {
+    const lacking = ADDED.slice(1);
+    using file = new OpenFile((path) => {
+      const writer = new SqliteWriter(path, "normal", null);
+      writer.commit([tick("A")]);
+      writer.close();
+      using db = new Database(path);
+      for (const table of lacking) db.run(`DROP TABLE ${table}`);
+      db.run("PRAGMA user_version=5");
+    });
+    expect(file.writer.preparation).toBe(`upgraded a file of version 5: added ${lacking.join(", ")}`);
+    expect(file.save(tick("A"))).toEqual([2]);
+    for (const table of lacking) expect(file.count(table)).toBe(0);
   });
 
   test("of a file of version 2 no position is taken to be older than it is", () => {

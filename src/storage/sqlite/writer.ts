@@ -6,6 +6,7 @@ import type { Durability } from "../../config/settings.ts";
 import { nowText } from "../../market/timestamp.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { seqsOf, withoutRows, withRows, withSeqs } from "../column-saves.ts";
+import { CompletedRows, ROWS_BEFORE } from "../completed-rows.ts";
 import {
   type BarRow,
   type ColumnSave,
@@ -15,6 +16,7 @@ import {
   type SaveRows,
   type StockWriter,
   StorageBusyError,
+  TransferRowError,
   UNHEARD_PROGRESS,
 } from "../contract.ts";
 import { DiskSpace, NoRoomError } from "../disk-space.ts";
@@ -25,6 +27,7 @@ import {
   type KindName,
   keyColumns,
   kindOf,
+  partName,
   type RowKind,
   type SeriesRow,
   seriesColumns,
@@ -35,6 +38,7 @@ import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { mayBeLogged } from "../save-counts.ts";
 import { databaseRefuses, rowRefused } from "../save-refusals.ts";
+import { ofSeries, together } from "../series-saves.ts";
 import { chooseRows, StagedRows, type StoredKeys } from "../staged-rows.ts";
 import { insertColumns, TakenKeyError } from "./column-rows.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
@@ -446,6 +450,27 @@ export class SqliteWriter implements StockWriter {
   }
 
   #savePlain(save: SaveRows): SaveOutcome {
+    try {
+      return together(ofSeries(save).map((each) => this.#saveSeries(this.#completed(each))));
+    } catch (error) {
+      // Another program has stored what can't be taken over.
+      if (error instanceof TransferRowError) return rowRefused(save, error.message);
+      throw error;
+    }
+  }
+
+  /** What is stored before the row fills it up. */
+  #completed(save: SaveRows): SaveRows {
+    if (save.onDuplicate !== "complete") return save;
+    const { kind, ticker, part, rows } = save;
+    const series = part === null ? [ticker] : [ticker, part];
+    const statement = this.#db.query<unknown, Params>(beforeSql(kindOf(kind)));
+    const found = statement.values(...series, rows[0]![0], ROWS_BEFORE);
+    const before = found.map((values) => storedRow(values, kind, `${ticker} ${partName(kind, part)}`));
+    return new CompletedRows().complete(save, before);
+  }
+
+  #saveSeries(save: SaveRows): SaveOutcome {
     const { kind, ticker, part } = save;
     const series = part === null ? [ticker] : [ticker, part];
     const { rows, outcome } = chooseRows(save, this.#keysOf(kind, series));
@@ -467,6 +492,13 @@ function whole(kind: KindName, row: SeriesRow): SeriesRow {
 function existsSql(kind: RowKind): string {
   const key = [...seriesColumns(kind), kind.stamp.name].map((column) => `${column} = ?`);
   return `SELECT 1 FROM ${kind.table} WHERE ${key.join(" AND ")}`;
+}
+
+/** Parameters: the series, a stamp, how many. */
+function beforeSql(kind: RowKind): string {
+  const series = seriesColumns(kind).map((column) => `${column} = ?`);
+  return `SELECT ${rowColumns(kind).join(", ")} FROM ${kind.table}
+    WHERE ${series.join(" AND ")} AND ${kind.stamp.name} <= ? ORDER BY ${kind.stamp.name} DESC LIMIT ?`;
 }
 
 function storedRowSql(kind: RowKind): string {
