@@ -526,8 +526,8 @@ test("prices of fixed point are known by the header, or asked about", async () =
 test("integers keep every digit, and no price is 2 to the 63rd", async () => {
   using folder = new ImportFolder();
   await folder.importText(
-    "timestamp,price,size\n2024-01-02T15:00:00Z,1,9007199254740993\n2024-01-02T15:00:01Z,9223372036854775807,1\n" +
-      "2024-01-02T15:00:02Z,9.5,9223372036854775807\n",
+    "timestamp,price,size\n2024-01-02T15:00:00Z,1,9007199254740993\n" +
+      "2024-01-02T15:00:01Z,9223372036854775807,1\n2024-01-02T15:00:02Z,9.5,9223372036854775807\n",
   );
   expect(folder.query("SELECT CAST(size AS TEXT), price FROM realtime_data ORDER BY timestamp")).toEqual([
     ["9007199254740993", 1],
