@@ -59,7 +59,7 @@ test("an address has no slash at its end, and a refused one shows no password", 
 
 test("names come once each, whichever way they were given", () => {
   expect(readNames("copy: --tickers", undefined)).toBeNull();
-  expect(readNames("copy: --tickers", ["A,B,,", "B,C"])).toEqual(["A", "B", "C"]);
+  expect(readNames("copy: --tickers", ["A,B,,", "B, C"])).toEqual(["A", "B", "C"]);
   expect(refusal(() => readNames("copy: --tickers", [","], "tickers"))).toBe(
     'copy: --tickers "": expected tickers, separated by commas',
   );

@@ -4,6 +4,7 @@ import { type Flag, readCommandLine, strayArgument } from "../config/command-lin
 import { redact } from "../config/redact.ts";
 import { quoted, UsageError } from "../config/usage-error.ts";
 import { parseBound, type StampType, TimestampError } from "../market/timestamp.ts";
+import { namesIn } from "../protocol/name-list.ts";
 import { USAGE_EXIT } from "../supervisor/control.ts";
 
 type Parsed<F extends Record<string, Flag>> = ReturnType<
@@ -99,7 +100,7 @@ export function readCount(
  */
 export function readNames(label: string, given: string[] | undefined, expected = "names"): string[] | null {
   if (given === undefined) return null;
-  const names = given.flatMap((list) => list.split(",")).filter((name) => name !== "");
+  const names = given.flatMap(namesIn).filter((name) => name !== "");
   if (names.length === 0) throw new UsageError(`${label} "": expected ${expected}, separated by commas`);
   return [...new Set(names)];
 }

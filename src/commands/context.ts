@@ -12,6 +12,8 @@ type NewUpdate = Pick<SaveUpdate, "frame" | "request">;
 
 export interface CommandContext {
   reader: StockReader;
+  /** Whose date is today; see readToday in params.ts. */
+  marketTimezone: string;
   /** Resolves when the save is committed and published to this worker's subscribers. */
   save(save: Save, update: NewUpdate, call: CommandCall): Promise<SaveOutcome>;
   /** Logs at WARNING. */
@@ -31,6 +33,8 @@ export interface CommandCall {
   saveId: SaveIdentity | null;
   /** The header of that name. */
   idempotencyKey: string | null;
+  /** The answer gets it in its `warnings`; with `strict` it is an error. Null: none are wanted. */
+  addWarning: ((text: string) => void) | null;
   /** Aborted when the client leaves. */
   signal: AbortSignal;
   client: string;
@@ -40,5 +44,9 @@ export interface Command {
   name: string;
   /** One sentence for the reference page. */
   about: string;
+  /** The parameters in the table of docs/commands.md. */
+  params: readonly string[];
+  /** Others that are no mistake: without effect, or for a server in front of this one. */
+  tolerated?: readonly string[];
   run(call: CommandCall, context: CommandContext): Answer | Promise<Answer>;
 }

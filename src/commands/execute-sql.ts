@@ -5,13 +5,16 @@ import { type QueryType, type SqlRequest, wrapAnswer } from "../sql/execute.ts";
 import { readSqlParams } from "../sql/read-params.ts";
 import type { Answer, Command, CommandCall, CommandContext } from "./context.ts";
 import { isMissing, show } from "./params.ts";
+import { refuseWarnings, unknownInQuery, withWarnings } from "./warnings.ts";
 
 /** About 40,000 rows of an INSERT. PostgreSQL's parser takes less. */
 const SQL_CHARACTERS_MAX = 2_000_000;
+const QUERY_NAMES = ["sql", "sql_query", "query_type", "query_params", "strict"];
 
 export const executeSqlCommand: Command = {
   name: "execute_sql",
   about: "Runs one SQL statement; `select` on a read-only connection.",
+  params: ["sql_query", "query_type", "query_params"],
   async run({ params, signal, client }, context) {
     const { sql_query: sql, query_type: queryType, query_params: list } = params;
     if (isMissing(sql) || isMissing(queryType))
@@ -45,6 +48,8 @@ export async function sqlOverGet(
     throw badRequest("Invalid 'query_type'. Must be 'select' or 'raw'.", `got ${show(queryType)}`);
   }
   const params = readSqlParams(readParamsText(query.get("query_params")));
+  const warnings = unknownInQuery("a URL with SQL", query, QUERY_NAMES);
+  if (warnings.length > 0 && query.get("strict") === "true") throw refuseWarnings(warnings);
   const answer = await context.executeSql({
     sql,
     params,
@@ -53,7 +58,8 @@ export async function sqlOverGet(
     signal,
     client,
   });
-  return wrapAnswer(queryType, answer);
+  const body = wrapAnswer(queryType, answer);
+  return warnings.length === 0 ? body : withWarnings(body, warnings);
 }
 
 function checkLength(sql: string): void {

@@ -8,6 +8,7 @@ const NOTHING = "No financial info found";
 export const getFinancialInfo: Command = {
   name: "get_financial_info",
   about: "The newest financial figures of a ticker, or all between two inclusive dates, oldest first.",
+  params: ["ticker", "start_date", "end_date", "limit"],
   async run({ params, signal }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker' for get_financial_info");
     const from = readBound(params, "start_date", "start", "date");

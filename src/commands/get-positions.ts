@@ -10,6 +10,7 @@ export const getPositions: Command = {
   name: "get_positions",
   about:
     "The position of the newest update of each ticker that had one, and the epoch that positions count in.",
+  params: ["tickers", "times"],
   async run({ params }, { reader: { updates } }) {
     const tickers = readTickers(params);
     const epoch = await updates.epoch();

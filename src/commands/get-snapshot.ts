@@ -5,6 +5,7 @@ import { requireTicker } from "./params.ts";
 export const getSnapshot: Command = {
   name: "get_snapshot",
   about: "The newest quote, trade, daily and hourly bar of a ticker, and the position up to which they hold.",
+  params: ["ticker"],
   async run({ params }, { reader: { updates } }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const epoch = await updates.epoch();

@@ -6,6 +6,7 @@ import { toAnswer } from "./rows-answer.ts";
 export const getStockData: Command = {
   name: "get_stock_data",
   about: "Reads bars of one length between two inclusive bounds; no bound means unbounded.",
+  params: ["ticker", "start_date", "end_date", "interval", "include_extra"],
   async run({ params, signal }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const { kind, part } = requireInterval(params.interval);

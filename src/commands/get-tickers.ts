@@ -10,6 +10,7 @@ const LIMIT_MAX = 10_000;
 export const getTickers: Command = {
   name: "get_tickers",
   about: "The tickers that have rows of a kind, page by page.",
+  params: ["kind", "after", "limit"],
   async run({ params }, { reader }) {
     const kind = readKind(params.kind);
     const limit = readLimit(params.limit, LIMIT_DEFAULT, LIMIT_MAX);
@@ -23,6 +24,7 @@ export const getTickers: Command = {
 export const getTickTypes: Command = {
   name: "get_tick_types",
   about: "The types of ticks that a ticker has.",
+  params: ["ticker"],
   async run({ params }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     return JSON.stringify({ ticker, types: await reader.parts("ticks", ticker) });
@@ -32,6 +34,7 @@ export const getTickTypes: Command = {
 export const getSeries: Command = {
   name: "get_series",
   about: "The series of a kind that a ticker has, such as the types of its ticks.",
+  params: ["kind", "ticker"],
   async run({ params }, { reader }) {
     const kind = readKind(params.kind);
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");

@@ -24,6 +24,8 @@ export const getUpdates: Command = {
   name: "get_updates",
   about:
     "The updates of a ticker after a position or from a moment on, each with its position, oldest first.",
+  params: ["ticker", "since", "epoch", "limit"],
+  tolerated: ["stored", "characters"],
   async run({ params }, { reader: { updates } }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const limit = {

@@ -6,6 +6,7 @@ import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
 import { readBound, readDataType, readFlag, requireInterval, requireTicker, show } from "./params.ts";
 import { recordsOf, toAnswer } from "./rows-answer.ts";
+import { warnOfType, warnOfWord } from "./warnings.ts";
 
 /** One answer is read and encoded in one go. */
 const LIMIT_MAX = 10_000;
@@ -14,12 +15,14 @@ const NO_HISTORY = "No historical data found";
 export const getLatestData: Command = {
   name: "get_latest_data",
   about: "The newest ticks of a ticker, quotes and trades together or one of them, newest first.",
-  async run({ params }, { reader }) {
+  params: ["ticker", "data_type", "limit"],
+  async run({ params, addWarning }, { reader }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const requested = readDataType(params.data_type ?? "both");
     const limit = readRowLimit(params.limit, 10);
     const types =
       requested === "both" ? ["quote", "trade"] : [requested].filter((type) => Object.hasOwn(SHAPES, type));
+    if (types.length === 0) warnOfWord(addWarning, ticker, requested, ["both", ...Object.keys(SHAPES)]);
     const rows: JsonRecord[] = [];
     for (const type of limit === 0 ? [] : types)
       rows.push(
@@ -42,7 +45,9 @@ export const getLatestData: Command = {
 export const getHistoricalData: Command = {
   name: "get_historical_data",
   about: "The last n ticks of a type, or bars, of a range, oldest first.",
-  async run({ params }, { reader }) {
+  params: ["ticker", "data_type", "interval", "start_date", "end_date", "limit", "include_extra"],
+  async run(call, { reader }) {
+    const { params } = call;
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     const type = readDataType(params.data_type ?? "trade");
     const { kind, part } = seriesOf(type, params.interval);
@@ -52,7 +57,10 @@ export const getHistoricalData: Command = {
     const to = readBound(params, "end_date", "end", form);
     if (limit === 0) return toAnswer({ empty: true }, NO_HISTORY);
     const withExtra = readFlag(params, "include_extra");
-    return toAnswer(await reader.newest({ kind, ticker, part, from, to, limit, withExtra }), NO_HISTORY);
+    const rows = await reader.newest({ kind, ticker, part, from, to, limit, withExtra });
+    if (rows.empty && kind === "ticks")
+      await warnOfType(call, reader, { ticker, type, others: ["daily", "hourly"] });
+    return toAnswer(rows, NO_HISTORY);
   },
 };
 

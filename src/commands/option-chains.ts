@@ -1,11 +1,11 @@
 /** Reads chains of options: the newest snapshot of each contract, and what it tells. */
-import { newYorkDate, parseBound, parseCalendarDate, TimestampError } from "../market/timestamp.ts";
+import { parseBound, parseCalendarDate, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { answeredRows } from "../storage/answered-rows.ts";
 import type { NewestOfPartsQuery, ValueBounds } from "../storage/contract.ts";
 import { answerColumns, kindOf } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
-import { isMissing, readBound, readLimit, requireTicker, show } from "./params.ts";
+import { isMissing, marketDate, readBound, readLimit, requireTicker, show } from "./params.ts";
 import { readReal } from "./records.ts";
 import { recordsOf, toAnswer, toDataAnswer } from "./rows-answer.ts";
 import { isContract, OPTION_TICKER_LENGTH_MAX, readOptionType } from "./save-options-data.ts";
@@ -20,11 +20,12 @@ const COLUMNS = answerColumns(kindOf("options")).map(({ name }) => name);
 export const getOptionsData: Command = {
   name: "get_options_data",
   about: "The newest snapshot of each contract of a ticker that has not expired, or expires in a range.",
-  async run({ params, signal }, { reader }) {
+  params: ["ticker", "expiration_date", "start_datetime", "end_datetime", "option_tickers"],
+  async run({ params, signal }, { reader, marketTimezone }) {
     const query = readChain(params, "get_options_data");
     const from = readBound(params, "start_datetime", "start", "date");
     const to = readBound(params, "end_datetime", "end", "date");
-    const first = from ?? (isMissing(params.expiration_date) ? yesterday() : null);
+    const first = from ?? (isMissing(params.expiration_date) ? yesterday(marketTimezone) : null);
     query.where.push({ column: "expiration_date", from: first, to });
     return toDataAnswer(await reader.newestOfParts(query, signal));
   },
@@ -33,7 +34,8 @@ export const getOptionsData: Command = {
 export const getLatestOptionsData: Command = {
   name: "get_latest_options_data",
   about: "The snapshot of each contract of a ticker that was saved last, of those of the last 7 days.",
-  async run({ params, signal }, { reader }) {
+  params: ["ticker", "expiration_date", "option_tickers"],
+  async run({ params, signal }, { reader, marketTimezone }) {
     const query = readChain(params, "get_latest_options_data");
     query.by = "written";
     query.from = new Date(Date.now() - RECENT_DAYS * DAY_MS)
@@ -41,7 +43,7 @@ export const getLatestOptionsData: Command = {
       .replace("T", " ")
       .replace("Z", "000");
     if (isMissing(params.expiration_date))
-      query.where.push({ column: "expiration_date", from: yesterday(), to: null });
+      query.where.push({ column: "expiration_date", from: yesterday(marketTimezone), to: null });
     return toDataAnswer(await reader.newestOfParts(query, signal));
   },
 };
@@ -49,8 +51,18 @@ export const getLatestOptionsData: Command = {
 export const getOptionChain: Command = {
   name: "get_option_chain",
   about: "The chain of a ticker as of a moment: one row for each contract that had not expired then.",
-  async run({ params, signal }, { reader }) {
-    const query = readChainAsOf(params, "get_option_chain");
+  params: [
+    "ticker",
+    "expiration_date",
+    "as_of",
+    "strike_min",
+    "strike_max",
+    "option_type",
+    "option_tickers",
+    "columns",
+  ],
+  async run({ params, signal }, { reader, marketTimezone }) {
+    const query = readChainAsOf(params, "get_option_chain", marketTimezone);
     const { strike_min: lowest, strike_max: highest, option_type: type } = params;
     const from = readReal(lowest, "strike_min", "params");
     const to = readReal(highest, "strike_max", "params");
@@ -68,8 +80,9 @@ export const getOptionChain: Command = {
 export const getExpirations: Command = {
   name: "get_expirations",
   about: "The expiration dates of a ticker's options as of a moment, with how many contracts each has.",
-  async run({ params, signal }, { reader }) {
-    const query = readChainAsOf(params, "get_expirations");
+  params: ["ticker", "as_of", "expiration_date", "option_tickers"],
+  async run({ params, signal }, { reader, marketTimezone }) {
+    const query = readChainAsOf(params, "get_expirations", marketTimezone);
     query.columns = ["expiration_date", "option_type"];
     const byDate = new Map<string, { contracts: number; calls: number; puts: number }>();
     for await (const rows of answeredRows(await reader.newestOfParts(query, signal))) {
@@ -89,6 +102,7 @@ export const getExpirations: Command = {
 export const getOptionPriceFeature: Command = {
   name: "get_option_price_feature",
   about: "The prices of the newest snapshot of one contract.",
+  params: ["ticker", "option_ticker"],
   async run({ params }, { reader }) {
     const missing = "Missing 'ticker' or 'option_ticker' for get_option_price_feature";
     const series = readSeries(params, missing);
@@ -101,6 +115,7 @@ export const getOptionPriceFeature: Command = {
 export const getOptionHistory: Command = {
   name: "get_option_history",
   about: "The snapshots of one contract between two inclusive bounds, oldest first.",
+  params: ["ticker", "option_ticker", "start_datetime", "end_datetime", "limit"],
   async run({ params, signal }, { reader }) {
     const series = readSeries(params, "Missing 'ticker' or 'option_ticker' for get_option_history");
     const from = readBound(params, "start_datetime", "start", "instant");
@@ -132,12 +147,12 @@ function readChain(params: Record<string, unknown>, command: string): ChainQuery
 }
 
 /** Contracts that have expired by then are left out, unless their date is asked for. */
-function readChainAsOf(params: Record<string, unknown>, command: string): ChainQuery {
+function readChainAsOf(params: Record<string, unknown>, command: string, zone: string): ChainQuery {
   const query = readChain(params, command);
   query.to = readMoment(params.as_of);
   if (query.where.length === 0) {
     const moment = query.to === null ? Date.now() : Date.parse(`${query.to.slice(0, 23).replace(" ", "T")}Z`);
-    query.where.push({ column: "expiration_date", from: newYorkDate(moment), to: null });
+    query.where.push({ column: "expiration_date", from: marketDate(zone, moment), to: null });
   }
   return query;
 }
@@ -187,7 +202,7 @@ function readSeries(params: Record<string, unknown>, missing: string) {
 }
 
 /** The last prices of a contract are asked for after its last day too. */
-function yesterday(): string {
-  const today = Date.parse(`${newYorkDate(Date.now())}T00:00:00Z`);
+function yesterday(zone: string): string {
+  const today = Date.parse(`${marketDate(zone, Date.now())}T00:00:00Z`);
   return new Date(today - DAY_MS).toISOString().slice(0, 10);
 }

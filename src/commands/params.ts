@@ -1,5 +1,6 @@
 /** Reads single parameters, with the error texts that clients of the Python server know. */
 import { INTERVAL_EXPECTED, parseInterval } from "../market/interval.ts";
+import { type MarketDay, marketClock } from "../market/market-day.ts";
 import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { readTicker, TickerError } from "../market/ticker.ts";
 import { parseBound, type StampType, TimestampError } from "../market/timestamp.ts";
@@ -109,6 +110,19 @@ export function readLimit(value: unknown, fallback: number, max: number): number
   if (value === undefined || value === null) return fallback;
   if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= max) return value;
   throw badRequest(`limit: got ${show(value)}, expected a whole number from 1 to ${max}`);
+}
+
+/** Today at a market. @param fallback of --market-timezone. @throws RequestError 400 */
+export function readToday(timezone: unknown, fallback: string): MarketDay {
+  const zone = timezone ?? fallback;
+  const clock = typeof zone === "string" ? marketClock(zone) : null;
+  if (clock !== null) return clock.dayAt(Date.now());
+  throw badRequest(`timezone: got ${show(zone)}, expected an IANA time zone such as "America/New_York"`);
+}
+
+/** The date at a market. @param zone of --market-timezone. */
+export function marketDate(zone: string, epochMs: number): string {
+  return marketClock(zone)!.dayAt(epochMs).date;
 }
 
 export function readBound(

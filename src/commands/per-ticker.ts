@@ -1,3 +1,4 @@
+import type { MarketDay } from "../market/market-day.ts";
 import type { PriceQuestion, StockReader } from "../storage/contract.ts";
 import { turn } from "../time/pauses.ts";
 import { requireTickers } from "./params.ts";
@@ -11,11 +12,13 @@ export interface PerTicker {
   member: string;
   reader: StockReader;
   question: PriceQuestion;
+  /** Of opening prices and volumes; null for other questions. */
+  day: MarketDay | null;
 }
 
 /** @param ask Answers for one ticker, for a reader that can't answer many at once. */
 export async function answerPerTicker(
-  { params, member, reader, question }: PerTicker,
+  { params, member, reader, question, day }: PerTicker,
   ask: (ticker: string) => ReturnType<StockReader["latestPrice"]>,
 ): Promise<string> {
   const tickers = requireTickers(params);
@@ -31,7 +34,7 @@ export async function answerPerTicker(
     }
   } else {
     const known = tickers.flatMap(({ ticker }) => (ticker === null ? [] : [ticker]));
-    const prices = known.length === 0 ? [] : await reader.prices(question, known);
+    const prices = known.length === 0 ? [] : await reader.prices(question, known, day);
     let next = 0;
     for (const { key, ticker } of tickers) {
       members.push(`${JSON.stringify(key)}:${ticker === null ? null : prices[next++]}`);

@@ -16,6 +16,7 @@ const LEFT_BEHIND_MAX = 100;
 export const removeCheck: Command = {
   name: "remove_check",
   about: "Removes every trace of the ticker of a run of check.",
+  params: ["ticker"],
   async run({ params }, { removeCheck, reader: { updates } }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
     if (!isCheckTicker(ticker))

@@ -1,4 +1,4 @@
-import { newYorkDate, parseCalendarDate, toWire } from "../market/timestamp.ts";
+import { parseCalendarDate, toWire } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { snapshotsFrame } from "../protocol/frames.ts";
 import { foldNames, isObject, type JsonRecord } from "../protocol/json.ts";
@@ -6,7 +6,7 @@ import type { OnDuplicate, SaveRows } from "../storage/contract.ts";
 import { type KindColumn, kindOf, type SeriesRow } from "../storage/model/kinds.ts";
 import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
-import { isMissing, requireTicker, show } from "./params.ts";
+import { isMissing, marketDate, requireTicker, show } from "./params.ts";
 import { type RecordPlace, readStamp, readValue, requireRecords } from "./records.ts";
 import { readIdentity } from "./request-identity.ts";
 import { shownRecord, shownTicker } from "./shown-rows.ts";
@@ -17,8 +17,13 @@ const { values } = kindOf("financial");
 export const saveFinancialInfo: Command = {
   name: "save_financial_info",
   about: "Stores the financial figures of a ticker for a day; what isn't sent stays as it was.",
+  params: ["ticker", "financial_data", "data", "on_duplicate", "save_id"],
   async run(call, context) {
-    const prepared = toSaveFigures(call.params, newYorkDate(Date.now()), readIdentity(call));
+    const prepared = toSaveFigures(
+      call.params,
+      marketDate(context.marketTimezone, Date.now()),
+      readIdentity(call),
+    );
     const { ticker, rows } = prepared.save;
     const frame = snapshotsFrame(ticker, "financial", toWire(rows.at(-1)![0]), prepared.records);
     const message = `Financial info saved successfully for ${shownTicker(call.params.ticker)}`;

@@ -27,6 +27,7 @@ const { stamp, values, part: PART } = KINDS.options;
 export const saveOptionsData: Command = {
   name: "save_options_data",
   about: "Stores snapshots of option contracts of a ticker, many contracts at once.",
+  params: ["ticker", "data", "index_col", "on_duplicate", "save_id"],
   async run(call, context) {
     const prepared = toSaveOptions(call.params, Date.now(), readIdentity(call));
     const { ticker, rows } = prepared.save;

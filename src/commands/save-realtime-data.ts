@@ -31,6 +31,11 @@ const ID_COLUMNS = ["id", "trade_id", "tradeid", "i"];
 export const saveRealtimeData: Command = {
   name: "save_realtime_data",
   about: "Stores ticks: quotes, trades, or any other type.",
+  params: [
+    ...["ticker", "data", "index_col", "data_type", "id_col", "on_duplicate"],
+    ...["save_id", "occurrences", "places"],
+  ],
+  tolerated: ["ma_periods", "ema_periods"],
   async run(call, context) {
     const prepared = toSaveTicks(call.params, readIdentity(call));
     const { ticker, part: type } = prepared.save;

@@ -34,6 +34,8 @@ const MISSING = "Missing params for save_stock_data";
 export const saveStockData: Command = {
   name: "save_stock_data",
   about: "Stores bars of one length; daily bars get their moving averages.",
+  params: ["ticker", "data", "index_col", "interval", "on_duplicate", "save_id"],
+  tolerated: ["ma_periods", "ema_periods"],
   async run(call, context) {
     const prepared = toSaveBars(call.params, readIdentity(call));
     const { ticker, part } = prepared.save;

@@ -1,17 +1,17 @@
-import { nowText } from "../market/timestamp.ts";
 import type { Command } from "./context.ts";
-import { requireTicker } from "./params.ts";
+import { readToday, requireTicker } from "./params.ts";
 import { answerPerTicker } from "./per-ticker.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 export const getTodayDailyData: Command = {
   name: "get_today_daily_data",
-  about: "The daily bar of a ticker that is dated today (UTC).",
-  async run({ params }, { reader }) {
+  about: "The daily bar of a ticker that is dated today at the market.",
+  params: ["ticker", "timezone"],
+  async run({ params }, { reader, marketTimezone }) {
     const ticker = requireTicker(params.ticker, "Missing 'ticker'");
-    const today = todayUtc();
+    const { date } = readToday(params.timezone, marketTimezone);
     return toAnswer(
-      await reader.rows({ kind: "daily", ticker, part: null, from: today, to: today }),
+      await reader.rows({ kind: "daily", ticker, part: null, from: date, to: date }),
       "No daily data found for today",
     );
   },
@@ -19,15 +19,13 @@ export const getTodayDailyData: Command = {
 
 export const getTodayVolume: Command = {
   name: "get_today_volume",
-  about: "The volume of today's (UTC) daily bar of each ticker, or without one what was traded today.",
-  run: ({ params }, { reader }) => {
-    const today = todayUtc();
-    return answerPerTicker({ params, member: "volumes", reader, question: "dailyVolume" }, (ticker) =>
-      reader.dailyVolume(ticker, today),
+  about:
+    "The volume of today's daily bar of each ticker, or without one what was traded today at the market.",
+  params: ["tickers", "timezone"],
+  run: ({ params }, { reader, marketTimezone }) => {
+    const day = readToday(params.timezone, marketTimezone);
+    return answerPerTicker({ params, member: "volumes", reader, question: "dailyVolume", day }, (ticker) =>
+      reader.dailyVolume(ticker, day),
     );
   },
 };
-
-function todayUtc(): string {
-  return nowText().slice(0, 10);
-}

@@ -15,6 +15,7 @@ import {
   oneOf,
   onOrOff,
   seconds,
+  timeZone,
   type ValueType,
   wholeNumber,
   zeroOr,
@@ -116,6 +117,12 @@ export const DECLARATIONS = {
     default: 1024,
     unit: "MB",
     sentence: "Updates that the database keeps for clients that come back; beyond it the oldest go.",
+  }),
+  marketTimezone: setting({
+    flag: "--market-timezone",
+    type: timeZone(),
+    default: "America/New_York",
+    sentence: "Time zone whose date is today, for every command that asks for today's bar, open or volume.",
   }),
   wsSymbolsMax: setting({
     flag: "--ws-symbols-max",

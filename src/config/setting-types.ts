@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { marketClock } from "../market/market-day.ts";
 import { suggest } from "./nearest.ts";
 
 /** How the text of a flag or variable becomes the value of a setting. */
@@ -75,6 +76,14 @@ const SWITCH_WORDS: Record<string, boolean> = {
   no: false,
   off: false,
 };
+
+export function timeZone(): ValueType<string> {
+  return {
+    placeholder: "ZONE",
+    expected: "an IANA time zone such as America/New_York, Europe/London or UTC",
+    read: (text) => (marketClock(text) === null ? undefined : text),
+  };
+}
 
 /** Octal, as `chmod` takes it; four digits in the end. */
 export function fileMode(): ValueType<string> {

@@ -1,6 +1,7 @@
 import type { Answer } from "../commands/context.ts";
 import { COMMANDS } from "../commands/index.ts";
 import { show } from "../commands/params.ts";
+import { readStrict, refuseWarnings, unknownParams, withHints, withWarnings } from "../commands/warnings.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { parseAllIntegers } from "../protocol/exact-integers.ts";
 import { isObject, parseRequestJson } from "../protocol/json.ts";
@@ -65,9 +66,18 @@ async function run(text: string, call: Call): Promise<Answer> {
     );
   // The statement may take longer than Bun's idle limit.
   if (name === "execute_sql" && options.sqlOutlastsIdleLimit) call.liftLimit();
+  const isStrict = readStrict(params.strict);
+  const wantsWarnings = params.warnings !== false;
+  let warnings = wantsWarnings ? unknownParams(command, params) : null;
+  if (warnings !== null && isStrict) throw refuseWarnings(warnings);
+  const addWarning = (warning: string): void => {
+    warnings ??= [];
+    warnings.push(warning);
+  };
   const asked = {
     params,
     text,
+    addWarning: wantsWarnings ? addWarning : null,
     saveId: readSaveId(request.headers.get(SAVE_ID_HEADER)),
     idempotencyKey: request.headers.get(IDEMPOTENCY_HEADER),
     // Bun makes the signal when it is first read.
@@ -78,10 +88,17 @@ async function run(text: string, call: Call): Promise<Answer> {
       return call.address;
     },
   };
-  const body = await command.run(asked, options.context);
+  let body: Answer;
+  try {
+    body = await command.run(asked, options.context);
+  } catch (error) {
+    throw warnings === null ? error : withHints(error, warnings);
+  }
   if (body instanceof ReadableStream && name !== "execute_sql")
     await admitLargeRead(command.name, body, options);
-  return body;
+  if (warnings === null) return body;
+  if (isStrict) throw refuseWarnings(warnings);
+  return withWarnings(body, warnings);
 }
 
 /**

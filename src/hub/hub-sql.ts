@@ -27,9 +27,9 @@ export async function runSqlInHub(
   });
   if (message.type === "needs-write") return "needs-write";
   if (message.type !== "piece") throw new Error(`the hub answered SQL with ${message.type}`);
-  const rows = message.rows ?? 0;
-  if (!message.more) return { rows, body: bytes };
-  return { rows, body: atClientsPace(pieces(hub.reads, asked.id, bytes)) };
+  const { rows = 0, changed } = message;
+  if (!message.more) return { rows, changed, body: bytes };
+  return { rows, changed, body: atClientsPace(pieces(hub.reads, asked.id, bytes)) };
 }
 
 function toWire(param: SqlParam): WireSqlRequest["params"][number] {

@@ -101,8 +101,14 @@ export type ReadToWorker =
   /** The attachment holds the frames, one after the other. */
   | { type: "updates"; id: number; updates: UpdateHeader[] }
   | { type: "empty"; id: number }
-  /** The attachment is a piece of the answer; `rows` only with SQL, in the first piece. */
-  | { type: "piece"; id: number; more: boolean; rows?: number | undefined }
+  /** The attachment is a piece of the answer; `rows`, `changed` only of SQL, in the first piece. */
+  | {
+      type: "piece";
+      id: number;
+      more: boolean;
+      rows?: number | undefined;
+      changed?: number | undefined;
+    }
   | { type: "needs-write"; id: number }
   | {
       type: "failed";

@@ -8,7 +8,7 @@ import { messageOf } from "../protocol/message-of.ts";
 import type { JsonRows, StockReader } from "../storage/contract.ts";
 import { WHOLE_BYTES_MAX } from "../storage/sql-answer.ts";
 import type { StoredUpdate } from "../storage/update-contract.ts";
-import type { InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
+import type { EncodedRows, InterruptibleSql, SqlParam } from "../storage/user-sql-contract.ts";
 import type { ReadToHub, ReadToWorker, UpdateHeader, WireSqlRequest } from "./messages.ts";
 import { askReader, crossingOf } from "./remote-reads.ts";
 
@@ -151,21 +151,22 @@ export class ReadServer {
     } else if (outcome.bytes <= WHOLE_BYTES_MAX) {
       // Sent whole: an answer in pieces has begun with 200, and breaks off should this process die.
       this.#unfinished.delete(id);
-      this.#send({ type: "piece", id, more: false, rows: outcome.rows }, Buffer.concat(outcome.parts));
+      const { rows, changed, parts } = outcome;
+      this.#send({ type: "piece", id, more: false, rows, changed }, Buffer.concat(parts));
     } else {
       unfinished.pieces = piecesIn(outcome.parts);
-      await this.#sendNext(id, outcome.rows);
+      await this.#sendNext(id, outcome);
     }
   }
 
-  async #sendNext(id: number, rows?: number): Promise<void> {
+  async #sendNext(id: number, { rows, changed }: Partial<EncodedRows> = {}): Promise<void> {
     const unfinished = this.#unfinished.get(id);
     if (unfinished?.pieces == null) return;
     const next = await unfinished.pieces.next();
     if (!this.#unfinished.has(id)) return;
     const more = next !== null;
     if (!more) this.#unfinished.delete(id);
-    this.#send({ type: "piece", id, more, rows }, next ?? undefined);
+    this.#send({ type: "piece", id, more, rows, changed }, next ?? undefined);
   }
 
   #forget(id: number): void {

@@ -1,18 +1,8 @@
 /** The present: everything else in this folder depends on its arguments only. */
 
-const NEW_YORK = new Intl.DateTimeFormat("en-CA", {
-  timeZone: "America/New_York",
-  year: "numeric",
-  month: "2-digit",
-  day: "2-digit",
-});
-const MINUTE_MS = 60_000;
-
 let monotonicToWallMs = 0;
 let secondOfText = Number.NaN;
 let textOfSecond = "";
-let minuteOfDate = Number.NaN;
-let dateOfMinute = "";
 
 /** Now in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. */
 export function nowText(): string {
@@ -33,14 +23,4 @@ export function nowText(): string {
   }
   const micros = (wallMs - second * 1000) * 1000 + Math.floor((preciseMs - wallMs) * 1000);
   return textOfSecond + String(micros).padStart(6, "0");
-}
-
-/** @returns the calendar date in New York, `YYYY-MM-DD`, at a Unix time in ms. */
-export function newYorkDate(epochMs: number): string {
-  const minute = Math.floor(epochMs / MINUTE_MS);
-  if (minute !== minuteOfDate) {
-    minuteOfDate = minute;
-    dateOfMinute = NEW_YORK.format(epochMs);
-  }
-  return dateOfMinute;
 }

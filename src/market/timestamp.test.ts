@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
 import {
-  newYorkDate,
   nowText,
   parseBound,
   parseCalendarDate,
@@ -334,11 +333,4 @@ test("now has microseconds and follows the wall clock", () => {
     const ms = Date.parse(`${text.slice(0, 10)}T${text.slice(11, 23)}Z`);
     expect(ms >= before && ms <= after).toBe(true);
   }
-});
-
-test("the date in New York changes at its midnight, in winter and in summer", () => {
-  expect(newYorkDate(Date.parse("2024-01-02T04:59:59.999Z"))).toBe("2024-01-01");
-  expect(newYorkDate(Date.parse("2024-01-02T05:00:00Z"))).toBe("2024-01-02");
-  expect(newYorkDate(Date.parse("2024-07-02T03:59:00Z"))).toBe("2024-07-01");
-  expect(newYorkDate(Date.parse("2024-07-02T04:00:00Z"))).toBe("2024-07-02");
 });

@@ -11,7 +11,7 @@ import { daysInMonth, type Moment } from "./moment.ts";
 /** Stored forms: `YYYY-MM-DD`, `YYYY-MM-DD HH:MM:SS`, `YYYY-MM-DD HH:MM:SS.ffffff`. */
 export type StampType = "date" | "second" | "instant";
 
-export { newYorkDate, nowText } from "./clock.ts";
+export { nowText } from "./clock.ts";
 
 /** A client sent something unreadable or unstorable. The client gets the message as it is. */
 export class TimestampError extends Error {

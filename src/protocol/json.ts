@@ -2,6 +2,7 @@
  * Request JSON. The Python client sends bare NaN, Infinity and -Infinity for holes, which JSON
  * doesn't know: they mean null. A number too large for a double means null too.
  */
+import { badRequest } from "./errors.ts";
 
 /** Outside of strings: a string is matched first and kept. */
 const STRING_OR_NON_FINITE = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/gs;
@@ -63,12 +64,32 @@ export function isText(value: unknown): value is string {
   return typeof value === "string";
 }
 
-/** Members under their lower-case names: clients write `Close` as well as `close`. */
-export function foldNames(record: JsonRecord): JsonRecord {
+/**
+ * Members under their lower-case names: clients write `Close` as well as `close`.
+ *
+ * @param row of the record in `data`, for the error.
+ * @throws RequestError 400: two members have one name then, and one of the values would be lost.
+ */
+export function foldNames(record: JsonRecord, row = 0): JsonRecord {
   for (const name in record) {
-    if (name !== name.toLowerCase()) {
-      return Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]));
-    }
+    if (name !== name.toLowerCase()) return folded(record, row);
   }
   return record;
+}
+
+function folded(record: JsonRecord, row: number): JsonRecord {
+  const result: JsonRecord = Object.create(null);
+  for (const [name, value] of Object.entries(record)) {
+    const lower = name.toLowerCase();
+    if (lower in result) throw sameColumn(record, lower, row);
+    result[lower] = value;
+  }
+  return result;
+}
+
+function sameColumn(record: JsonRecord, lower: string, row: number): Error {
+  const same = Object.keys(record).filter((name) => name.toLowerCase() === lower);
+  return badRequest(
+    `data[${row}]: got the columns ${JSON.stringify(same)}, expected one of them: case makes no difference`,
+  );
 }

@@ -4,6 +4,7 @@ import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
 import { nowText, parseBound, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
+import { namesIn } from "../protocol/name-list.ts";
 import { REPLAY_SERIES_MAX } from "./history-frames.ts";
 
 export interface ReplayQuery {
@@ -116,7 +117,7 @@ function readBound(query: URLSearchParams, name: "start" | "end"): string | null
 }
 
 function listOf(query: URLSearchParams, name: string): string[] {
-  return query.getAll(name).flatMap((list) => list.split(",").filter((item) => item !== ""));
+  return query.getAll(name).flatMap((list) => namesIn(list).filter((item) => item !== ""));
 }
 
 function shown(text: string): string {

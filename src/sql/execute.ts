@@ -86,8 +86,13 @@ export async function executeSqlDirectly(
 }
 
 /** What is sent before and after the rows. */
-function sqlEnvelope(queryType: QueryType, { rows }: { rows: number }): { prefix: string; suffix: string } {
-  if (queryType === "raw") return { prefix: '{"message":"Raw SQL query executed.","data":', suffix: "}" };
+function sqlEnvelope(
+  queryType: QueryType,
+  { rows, changed }: Pick<SqlAnswer, "rows" | "changed">,
+): { prefix: string; suffix: string } {
+  const told = changed === undefined ? "" : `"rows_changed":${changed},`;
+  if (queryType === "raw")
+    return { prefix: `{"message":"Raw SQL query executed.",${told}"data":`, suffix: "}" };
   if (rows === 0) return { prefix: '{"message":"Query executed, no data returned.","data":', suffix: "}" };
   return { prefix: '{"data":', suffix: "}" };
 }

@@ -27,7 +27,7 @@ export type FromRunner =
    * can't.
    */
   | { type: "committing" }
-  | { type: "rows"; rows: number; bytes: number }
+  | { type: "rows"; rows: number; changed?: number | undefined; bytes: number }
   | { type: "needs-write" }
   | ({ type: "error"; httpStatus: number } & ErrorBody);
 

@@ -117,7 +117,7 @@ export class RunnerProcess {
           throw refusalOf(message.httpStatus, message);
         case "rows": {
           const body = await this.#body(message.bytes);
-          return body === null ? null : { rows: message.rows, body };
+          return body === null ? null : { rows: message.rows, changed: message.changed, body };
         }
       }
     }

@@ -34,7 +34,7 @@ function answer(engine: UserSqlEngine, { request }: ToRunner & { type: "query" }
       break;
     }
     case "rows":
-      send({ type: "rows", rows: outcome.rows, bytes: outcome.bytes });
+      send({ type: "rows", rows: outcome.rows, changed: outcome.changed, bytes: outcome.bytes });
       sendRows(outcome);
   }
 }

@@ -12,9 +12,9 @@ export function sqlReplyOf(outcome: UserSqlOutcome): SqlReply {
     case "error":
       throw refusalOf(outcome.httpStatus, outcome);
     case "rows": {
-      const { rows, bytes, parts } = outcome;
-      if (bytes <= WHOLE_BYTES_MAX) return { rows, body: Buffer.concat(parts) };
-      return { rows, body: atClientsPace(piecesIn(parts)) };
+      const { rows, changed, bytes, parts } = outcome;
+      if (bytes <= WHOLE_BYTES_MAX) return { rows, changed, body: Buffer.concat(parts) };
+      return { rows, changed, body: atClientsPace(piecesIn(parts)) };
     }
   }
 }

@@ -5,6 +5,7 @@
  * Stamps pass here as the canonical text of their type: see model/kinds.ts.
  */
 
+import type { MarketDay } from "../market/market-day.ts";
 import type { ColumnBatch, ColumnQuery } from "./model/columns.ts";
 import type { AnswerForm, KindName, SeriesRow } from "./model/kinds.ts";
 import type { SaveUpdate, UpdateReader } from "./update-contract.ts";
@@ -144,7 +145,7 @@ export interface NewestOfPartsQuery {
   columns: readonly string[] | null;
 }
 
-/** One request asks these for many tickers. The date of opening and volume is today. */
+/** One request asks these for many tickers. */
 export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
 
 /**
@@ -158,17 +159,21 @@ export interface StockReader {
   /** Finds the newest row of each part by the key, where the engine has one. */
   newestOfParts(query: NewestOfPartsQuery, signal?: AbortSignal): JsonRows | Promise<JsonRows>;
   /**
-   * The newest by date among quote, trade, hourly and daily bar, in that order; nulls don't count.
+   * The newest by date among the last quote, trade, hourly and daily bar; on that date the newest
+   * by time among the first three, then the daily bar. At one moment they count in this order.
+   * Nulls, and quotes at or below 0 with size 0, don't count.
    */
   latestPrice(ticker: string): number | null | Promise<number | null>;
   /** Close of the second newest daily bar; of the only one if there is one. */
   previousClose(ticker: string): number | null | Promise<number | null>;
-  /** @param date `YYYY-MM-DD`, here and below. */
-  openingPrice(ticker: string, date: string): number | null | Promise<number | null>;
+  openingPrice(ticker: string, day: MarketDay): number | null | Promise<number | null>;
   /** Volume of the daily bar of that date; without one, the sum of that day's trades. */
-  dailyVolume(ticker: string, date: string): number | null | Promise<number | null>;
-  /** Many answers at once, for a database that is far away. Absent: one question each. */
-  prices?(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]>;
+  dailyVolume(ticker: string, day: MarketDay): number | null | Promise<number | null>;
+  /**
+   * Many answers at once, for a database that is far away. Absent: one question each.
+   * @param day of opening prices and volumes.
+   */
+  prices?(question: PriceQuestion, tickers: string[], day: MarketDay | null): Promise<(number | null)[]>;
   /** As in TransferReader. */
   tickers(kind: KindName, after: string | null, limit: number): string[] | Promise<string[]>;
   parts(kind: KindName, ticker: string): string[] | Promise<string[]>;

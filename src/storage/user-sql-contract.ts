@@ -20,6 +20,11 @@ export interface UserSqlRequest {
 /** `parts` together are a JSON array of objects, empty without rows; `bytes` is their sum. */
 export interface EncodedRows {
   rows: number;
+  /**
+   * How many rows the statement has inserted, updated and deleted. Absent of one that reads, or
+   * whose engine doesn't tell.
+   */
+  changed?: number | undefined;
   bytes: number;
   parts: Uint8Array[];
 }
@@ -33,6 +38,8 @@ export type UserSqlOutcome =
 
 export interface SqlAnswer {
   rows: number;
+  /** As in EncodedRows. */
+  changed?: number | undefined;
   /** A JSON array of objects. A stream must be read to its end or cancelled. */
   body: Uint8Array | ReadableStream<Uint8Array>;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { MessageError, readMessage } from "./live-request.ts";
+import { readReplayQuery } from "../replay/replay-query.ts";
+import { MessageError, readHandshake, readMessage } from "./live-request.ts";
 
 function refusal(message: unknown): string {
   try {
@@ -46,4 +47,18 @@ test("types have a number and a length", () => {
     /^bad_message: types: got \d+ characters/,
   );
   expect(types(Array.from({ length: 101 }, (_, i) => `t${i}`))).toMatch(/^bad_message: types: /);
+});
+
+test("blanks around the names of a query's lists are no part of them", () => {
+  const query = new URLSearchParams("symbols=AA,%20BB+,CC&types=quote,%20trade&since=AA:1,%20BB:2");
+  const { wish } = readHandshake(query);
+  expect(wish?.tickers).toEqual(["AA", "BB", "CC"]);
+  expect(wish?.filter).toEqual(
+    readHandshake(new URLSearchParams("symbols=A&types=quote,trade")).wish!.filter,
+  );
+  const { symbols, types } = readReplayQuery(query);
+  expect({ symbols, types }).toEqual({ symbols: ["AA", "BB", "CC"], types: ["quote", "trade"] });
+  // One name, and names in JSON, are taken as they are.
+  expect(readHandshake(new URLSearchParams("symbol=%20BB")).wish?.tickers).toEqual([" BB"]);
+  expect(() => readHandshake(new URLSearchParams("symbols=AA,%20"))).toThrow("expected a ticker");
 });

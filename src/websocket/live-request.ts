@@ -6,6 +6,7 @@ import { TickerError } from "../market/ticker.ts";
 import { parseBound } from "../market/timestamp.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
+import { namesIn } from "../protocol/name-list.ts";
 import type { Since } from "../storage/update-contract.ts";
 import type { Start } from "../stream/starting-point.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
@@ -70,9 +71,9 @@ export function readHandshake(query: URLSearchParams): Handshake {
       wish: { tickers: [], filter: ALL_TYPES, since: null, otherwise: { kind: "now" } },
     };
   const tickers =
-    symbols === null ? [readSymbol(symbol, "symbol")] : readSymbols(symbols.split(","), "symbols");
+    symbols === null ? [readSymbol(symbol, "symbol")] : readSymbols(namesIn(symbols), "symbols");
   const types = query.get("types");
-  const filter = types === null ? ALL_TYPES : readTypes(types.split(","));
+  const filter = types === null ? ALL_TYPES : readTypes(namesIn(types));
   const since = query.get("since");
   const epoch = readEpoch(query.get("epoch"));
   const snapshot = readSwitch(query.get("snapshot"));
@@ -229,7 +230,7 @@ function sinceOfQuery(text: string, tickers: string[]): Since | Map<string, Sinc
   if (DIGITS.test(text)) return oneTicker(readSince(text), tickers, text);
   // A query decodes "+" to a blank; before an offset it is turned back.
   const moment = text.replace(BLANK_BEFORE_OFFSET, "+");
-  const pairs = text.split(",").map((pair) => /^(.+):(\d+)$/s.exec(pair));
+  const pairs = namesIn(text).map((pair) => /^(.+):(\d+)$/s.exec(pair));
   if (pairs.some((pair) => pair === null) || isMoment(moment)) return readSince(moment);
   return knownTickers(new Map(pairs.map((pair) => [pair![1]!, readSince(pair![2])])), tickers);
 }

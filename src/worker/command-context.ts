@@ -32,6 +32,7 @@ export function commandContext(parts: CommandParts): CommandContext {
   const nextSaveId = saveIds();
   const context: CommandContext = {
     reader: storage.reader,
+    marketTimezone: settings.marketTimezone,
     warn: (message) => log.warning(message),
     noteRepetitions: repetitionNotice(log),
     async save(save, update, { text, saveId }) {

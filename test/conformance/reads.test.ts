@@ -1,9 +1,11 @@
 /** What every storage driver answers. */
 import { expect } from "bun:test";
+import { marketClock } from "../../src/market/market-day.ts";
 import { AVERAGE_COLUMNS } from "../../src/market/moving-averages.ts";
 import type { BarRow, JsonRows, Save } from "../../src/storage/contract.ts";
 import { rowsOf, textOf } from "../support/answered.ts";
-import { at, daily, ticks } from "../support/saves.ts";
+import { at, daily, ticks, utcDay } from "../support/saves.ts";
+import type { OpenDatabase } from "./drivers.ts";
 import { withEachDriver } from "./each-driver.ts";
 import { allTicks } from "./saves.ts";
 
@@ -13,6 +15,25 @@ import { allTicks } from "./saves.ts";
 async function timelessTextOf(rows: JsonRows | Promise<JsonRows>): Promise<string> {
   const text = await textOf(rows);
   return text.replace(/(?<="write_timestamp":")\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{6}/g, "W");
+}
+
+/** Saves and reads prices of one ticker. */
+function pricesOf({ writer, reader }: OpenDatabase) {
+  const rowsOf = (kind: string, stamp: string, price: number | null, size: number | null): Partial<Save> => {
+    if (kind === "daily" || kind === "hourly")
+      return { kind, rows: [[stamp, price, price, price, price, size]] };
+    return {
+      kind: "ticks",
+      part: kind,
+      rows: [[stamp, price, size, null, null, null, null, null]],
+      onDuplicate: "match",
+    };
+  };
+  return {
+    save: (kind: string, stamp: string, price: number | null, size: number | null = 1) =>
+      writer.commit([{ ...daily("A", []), ...rowsOf(kind, stamp, price, size) } as Save]),
+    latest: () => reader.latestPrice("A"),
+  };
 }
 
 withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
@@ -81,39 +102,65 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
     },
   );
 
-  withDatabase(
-    "latest price: newest date wins; on one date quote, trade, hourly, daily; nulls don't count",
-    async (db) => {
-      const quote = (stamp: string, price: number | null): Save => ({
-        ...ticks("A", []),
-        part: "quote",
-        rows: [[stamp, price, 1, null, null, null, null, null]],
-      });
-      const hourly = (stamp: string, close: number): Save => ({
-        ...daily("A", []),
-        kind: "hourly",
-        rows: [[stamp, 1, 1, 1, close, 1]],
-      });
-      expect(await db.reader.latestPrice("A")).toBeNull();
-      await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
-      expect(await db.reader.latestPrice("A")).toBe(1);
-      await db.writer.commit([hourly("2024-01-02 10:00:00", 2)]);
-      expect(await db.reader.latestPrice("A")).toBe(2);
-      await db.writer.commit([ticks("A", [["2024-01-02 09:00:00.000000", 3]])]);
-      expect(await db.reader.latestPrice("A")).toBe(3);
-      await db.writer.commit([quote("2024-01-02 08:00:00.000000", 4)]);
-      expect(await db.reader.latestPrice("A")).toBe(4);
-      await db.writer.commit([quote("2024-01-02 23:00:00.000000", null)]);
-      expect(await db.reader.latestPrice("A")).toBe(4);
-      await db.writer.commit([
-        daily("A", [
-          ["2024-01-03", 5],
-          ["2024-01-04", null],
-        ]),
-      ]);
-      expect(await db.reader.latestPrice("A")).toBe(5);
-    },
-  );
+  withDatabase("latest price: the newest date, on it the newest moment, then the daily bar", async (db) => {
+    const { save, latest } = pricesOf(db);
+    expect(await latest()).toBeNull();
+    await save("daily", "2024-01-02", 1);
+    expect(await latest()).toBe(1);
+    await save("hourly", "2024-01-02 00:00:00", 2);
+    expect(await latest()).toBe(2);
+    await save("quote", "2024-01-02 09:00:00.000000", 3);
+    expect(await latest()).toBe(3);
+    await save("trade", "2024-01-02 20:59:59.000001", 4);
+    expect(await latest()).toBe(4);
+    await save("quote", "2024-01-02 08:00:00.000000", 3);
+    await save("hourly", "2024-01-02 20:00:00", 2);
+    expect(await latest()).toBe(4);
+    await save("hourly", "2024-01-02 21:00:00", 5);
+    expect(await latest()).toBe(5);
+    await save("imbalance", "2024-01-05 21:00:00.000000", 99);
+    expect(await latest()).toBe(5);
+    await save("daily", "2024-01-03", 6);
+    expect(await latest()).toBe(6);
+    expect(await db.reader.prices?.("latestPrice", ["A", "NONE", "A"], null)).toEqual(
+      db.reader.prices && [6, null, 6],
+    );
+  });
+
+  withDatabase("latest price: at one moment the quote, then the trade, then the hourly bar", async (db) => {
+    const { save, latest } = pricesOf(db);
+    await save("hourly", "2024-01-02 10:00:00", 1);
+    await save("trade", "2024-01-02 10:00:00.000000", 2);
+    expect(await latest()).toBe(2);
+    await save("quote", "2024-01-02 10:00:00.000000", 3);
+    expect(await latest()).toBe(3);
+    await save("daily", "2024-01-03", 4);
+    await save("trade", "2024-01-03 00:00:00.000000", 5);
+    expect(await latest()).toBe(5);
+  });
+
+  withDatabase("latest price: nulls and empty quotes don't count, negative prices do", async (db) => {
+    const { save, latest } = pricesOf(db);
+    await save("trade", "2024-01-02 20:59:59.000000", 185.6);
+    await save("quote", "2024-01-02 21:30:00.000000", 0, 0);
+    await save("quote", "2024-01-02 21:31:00.000000", -1, 0);
+    await save("quote", "2024-01-02 21:32:00.000000", null, 5);
+    await save("daily", "2024-01-04", null);
+    expect(await latest()).toBe(185.6);
+    await save("quote", "2024-01-02 21:33:00.000000", -0.5, 3);
+    expect(await latest()).toBe(-0.5);
+    // A feed without sizes says nothing about them.
+    await save("quote", "2024-01-02 21:34:00.000000", -0.25, null);
+    expect(await latest()).toBe(-0.25);
+    await save("quote", "2024-01-02 21:35:00.000000", 185.5, 0);
+    expect(await latest()).toBe(185.5);
+    await save("trade", "2024-01-02 21:36:00.000000", -37.63, 0);
+    expect(await latest()).toBe(-37.63);
+    await save("hourly", "2024-01-02 22:00:00", -37);
+    expect(await latest()).toBe(-37);
+    await save("daily", "2024-01-03", -36);
+    expect(await latest()).toBe(-36);
+  });
 
   withDatabase("previous close, newest ticks", async (db) => {
     await db.writer.commit([
@@ -155,9 +202,25 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
           ["2024-01-03", 2],
         ]),
       ]);
-      expect(await db.reader.openingPrice("A", "2024-01-03")).toBe(2);
-      expect(await db.reader.openingPrice("A", "2024-01-04")).toBeNull();
-      expect(await db.reader.dailyVolume("A", "2024-01-02")).toBe(100);
+      expect(await db.reader.openingPrice("A", utcDay("2024-01-03"))).toBe(2);
+      expect(await db.reader.openingPrice("A", utcDay("2024-01-04"))).toBeNull();
+      expect(await db.reader.dailyVolume("A", utcDay("2024-01-02"))).toBe(100);
+      // Without a bar, the trades of the market's day, which is another in UTC.
+      const newYork = marketClock("America/New_York")!.dayAt(Date.parse("2024-01-09T12:00:00Z"));
+      await db.writer.commit([
+        ticks("A", [
+          ["2024-01-09 04:59:59.999999", 1],
+          ["2024-01-09 05:00:00.000000", 2],
+          ["2024-01-10 04:59:59.999999", 3],
+          ["2024-01-10 05:00:00.000000", 4],
+        ]),
+      ]);
+      const sizes = await rowsOf(
+        db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: newYork.from, to: newYork.to }),
+      );
+      expect(sizes.map(({ price }) => price)).toEqual([2, 3]);
+      const traded = sizes.reduce((sum, { size }) => sum + Number(size), 0);
+      expect(await db.reader.dailyVolume("A", newYork)).toBe(traded);
     }),
   );
 

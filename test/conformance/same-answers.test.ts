@@ -13,6 +13,7 @@ import {
 } from "../../src/storage/model/kinds.ts";
 import { textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
+import { utcDay } from "../support/saves.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { DRIVERS, type OpenDatabase } from "./drivers.ts";
 
@@ -153,8 +154,8 @@ async function answersOf(db: OpenDatabase, tickers: string[], ofAnyDay: boolean)
     }
     answers.push(await db.reader.latestPrice(ticker), await db.reader.previousClose(ticker));
     if (!ofAnyDay) continue;
-    answers.push(await db.reader.openingPrice(ticker, "2024-01-05"));
-    answers.push(await db.reader.dailyVolume(ticker, "2024-01-05"));
+    answers.push(await db.reader.openingPrice(ticker, utcDay("2024-01-05")));
+    answers.push(await db.reader.dailyVolume(ticker, utcDay("2024-01-05")));
   }
   for (const kind of KIND_NAMES) answers.push(await db.reader.tickers(kind, null, 5));
   return answers;

@@ -7,6 +7,7 @@ import { COMMANDS } from "../../src/commands/index.ts";
 import { settingsTable } from "../../src/config/render-settings.ts";
 import * as codes from "../../src/protocol/codes.ts";
 import { ENGINES } from "../../src/storage/engines.ts";
+import { KIND_NAMES, kindOf } from "../../src/storage/model/kinds.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
@@ -19,6 +20,40 @@ test("docs/commands.md lists exactly the commands there are", () => {
   const listed = [...read("docs/commands.md").matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]!);
   const supported = [...COMMANDS.values()].filter((command) => !command.about.startsWith("Not supported"));
   expect(listed.sort()).toEqual(supported.map((command) => command.name).sort());
+});
+
+test("docs/commands.md lists the parameters of each command", () => {
+  const page = read("docs/commands.md");
+  for (const { name, params, tolerated = [] } of COMMANDS.values()) {
+    const cell = new RegExp(`^\\| \`${name}\` \\| (.*?) \\|`, "m").exec(page)?.[1];
+    if (cell === undefined) continue; // not supported
+    const words = [...cell.matchAll(/`([a-z_]+)`/g)].map(([, word]) => word!);
+    expect({ name, missing: params.filter((param) => !words.includes(param)) }).toEqual({
+      name,
+      missing: [],
+    });
+    // Each part of the cell begins with a parameter; what follows may be its values.
+    const first = cell.split(";").flatMap((part) => /`([a-z_]+)`/.exec(part)?.[1] ?? []);
+    expect({ name, undeclared: first.filter((word) => !params.includes(word)) }).toEqual({
+      name,
+      undeclared: [],
+    });
+    expect({ name, untold: tolerated.filter((word) => !page.includes(`\`${word}\``)) }).toEqual({
+      name,
+      untold: [],
+    });
+  }
+});
+
+test("docs/sql.md lists the tables and their columns", () => {
+  const page = read("docs/sql.md");
+  const columns = KIND_NAMES.map(kindOf).flatMap(({ table, stamp, part, values }) => [
+    table,
+    stamp.name,
+    ...(part === null ? [] : [part]),
+    ...values.map(({ name }) => name),
+  ]);
+  expect(columns.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
 });
 
 test("ARCHITECTURE.md says of each engine where its parts run", () => {

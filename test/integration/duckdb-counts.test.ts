@@ -11,6 +11,7 @@ import { DRIVERS, type OpenDatabase } from "../conformance/drivers.ts";
 import { textOf } from "../support/answered.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { randomNumbers } from "../support/random.ts";
+import { utcDay } from "../support/saves.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
@@ -100,7 +101,7 @@ async function answersOf({ reader }: Pick<OpenDatabase, "reader">): Promise<unkn
         await textOf(reader.rows({ kind: interval, part: null, ticker: "A", from: null, to: null })),
       ),
     );
-  for (let day = 1; day <= 30; day++) answers.push(await reader.dailyVolume("A", dateOf(day)));
+  for (let day = 1; day <= 30; day++) answers.push(await reader.dailyVolume("A", utcDay(dateOf(day))));
   answers.push(await reader.updates.snapshot("A"));
   return answers;
 }

@@ -9,6 +9,7 @@ import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open.ts";
 import { openReadOnly } from "../../src/storage/duckdb/read-only-file.ts";
 import { rowsOf, textOf } from "../support/answered.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
+import { utcDay } from "../support/saves.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(120_000);
@@ -115,7 +116,7 @@ async function work(db: OpenDuckDb): Promise<unknown[]> {
     written(await textOf(db.reader.newest({ ...range, kind: "ticks", part: "trade", limit: 2 }))),
     await db.reader.latestPrice("A"),
     await db.reader.previousClose("A"),
-    await db.reader.dailyVolume("A", "2020-01-01"),
+    await db.reader.dailyVolume("A", utcDay("2020-01-01")),
     await db.reader.tickers("ticks", null, 10),
     await db.reader.updates.positions(null),
     await db.reader.updates.snapshot("A"),

@@ -8,6 +8,7 @@ import type { Save } from "../../src/storage/contract.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
+import { utcDay } from "../support/saves.ts";
 
 setDefaultTimeout(180_000);
 
@@ -199,7 +200,7 @@ test("what works alike is served: columns of the user's own, other texts, a uniq
     for (let n = 0; n < 2; n++)
       expect(await db.writer.commit([BAR, TICK])).toMatchObject([{ ok: true }, { ok: true }]);
     expect(await db.reader.latestPrice("A")).toBe(0.1 + 0.2);
-    expect(await db.reader.dailyVolume("A", "2024-01-02")).toBe(10);
+    expect(await db.reader.dailyVolume("A", utcDay("2024-01-02"))).toBe(10);
   }
   expect((await runCli(["doctor", "--db-file", dbFile])).code).toBe(0);
 });

@@ -415,7 +415,7 @@ describe("who may write, and when", () => {
     const sql = "insert into t(id) values (5) returning id";
     const written = await executeSql({ ...base, sql, queryType: "raw" }, deps);
     expect(await new Response(wrapAnswer("raw", written)).text()).toBe(
-      '{"message":"Raw SQL query executed.","data":[{"id":5}]}',
+      '{"message":"Raw SQL query executed.","rows_changed":1,"data":[{"id":5}]}',
     );
     expect(lease).toMatchObject({ taken: 1, out: 0 });
     expect(owner.query("SELECT count(*) AS n FROM t").get()).toEqual({ n: 3 });
@@ -483,6 +483,7 @@ describe("who may write, and when", () => {
     });
     expect(await answer("create table n(a)", "raw")).toEqual({
       message: "Raw SQL query executed.",
+      rows_changed: 0,
       data: [],
     });
     const large = (await answer(`${NUMBERS.replace("?", "100000")} select x from c`, "select")) as {

@@ -1,4 +1,5 @@
 /** Reads of a database in memory. */
+import type { MarketDay } from "../../src/market/market-day.ts";
 import { toWire } from "../../src/market/timestamp.ts";
 import { type JsonRecord, rawNumber } from "../../src/protocol/json.ts";
 import type {
@@ -83,7 +84,7 @@ export class MemoryReader implements StockReader {
   }
 
   latestPrice(ticker: string): number | null {
-    let newest = { date: "", price: null as number | null };
+    let newest = { moment: "", price: null as number | null };
     for (const [kind, part, column] of [
       ["ticks", "quote", 1],
       ["ticks", "trade", 1],
@@ -91,9 +92,11 @@ export class MemoryReader implements StockReader {
       ["daily", null, 4],
     ] as const) {
       const priced = within(this.#tables, { kind, ticker, part, from: null, to: null });
-      const last = priced.findLast(({ row }) => row[column] !== null)?.row;
-      const date = last?.[0].slice(0, 10) ?? "";
-      if (date > newest.date) newest = { date, price: last![column] as number };
+      const last = priced.findLast(({ row }) => row[column] !== null && !(part === "quote" && isEmpty(row)));
+      const stamp = last?.row[0] ?? "";
+      const moment = kind === "hourly" ? `${stamp}.000000` : stamp;
+      if (last !== undefined && moment > newest.moment)
+        newest = { moment, price: last.row[column] as number };
     }
     return newest.price;
   }
@@ -102,21 +105,21 @@ export class MemoryReader implements StockReader {
     return valueIn(this.#days(ticker).slice(-2)[0], 4);
   }
 
-  openingPrice(ticker: string, date: string): number | null {
+  openingPrice(ticker: string, { date }: MarketDay): number | null {
     return valueIn(
       this.#days(ticker).find(({ row }) => row[0] === date),
       1,
     );
   }
 
-  dailyVolume(ticker: string, date: string): number | null {
+  dailyVolume(ticker: string, { date, from, to }: MarketDay): number | null {
     const volume = valueIn(
       this.#days(ticker).find(({ row }) => row[0] === date),
       5,
     );
     if (volume !== null) return volume;
-    const trades = within(this.#tables, { kind: "ticks", ticker, part: "trade", from: null, to: null });
-    const sizes = trades.filter(({ row }) => row[0].startsWith(date) && row[2] !== null);
+    const trades = within(this.#tables, { kind: "ticks", ticker, part: "trade", from, to });
+    const sizes = trades.filter(({ row }) => row[2] !== null);
     return sizes.length === 0 ? null : sizes.reduce((sum, { row }) => sum + Number(row[2]), 0);
   }
 
@@ -248,6 +251,11 @@ function partsOf(tables: MemoryTables, kind: KindName, ticker: string): string[]
     .filter(({ part }) => part !== null)
     .map(({ part }) => part!)
     .sort(compare);
+}
+
+/** A quote that offers nothing. */
+function isEmpty([, price, size]: SeriesRow): boolean {
+  return Number(price) <= 0 && size !== null && Number(size) === 0;
 }
 
 function valueIn(row: MemoryRow | undefined, column: number): number | null {

@@ -1,4 +1,5 @@
 /** Saves for a database without a server before it, of rows that prices tell apart. */
+import type { MarketDay } from "../../src/market/market-day.ts";
 import type { BarRow, SaveRows, SaveTicks, TickRow } from "../../src/storage/contract.ts";
 import type { SaveUpdate } from "../../src/storage/update-contract.ts";
 
@@ -47,3 +48,8 @@ export const dateOf = (day: number): string =>
 
 export const upTo = (last: number, first = 1): number[] =>
   Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+/** A day at a market whose clock shows UTC. */
+export function utcDay(date: string): MarketDay {
+  return { date, from: `${date} 00:00:00.000000`, to: `${date} 23:59:59.999999`, zone: "UTC" };
+}

@@ -173,3 +173,16 @@ test("characters that turn a line around or hide in it reach no log line", async
   await server.logged("/nope-");
   for (const mark of marks) expect(server.log()).not.toContain(mark);
 });
+
+test("two columns of a record that differ in case only are refused, as one of them would be lost", async () => {
+  const bar = { Date: "2024-01-01", Close: 10, close: 11, CLOSE: 12, " Open": 5 };
+  const bars = await server.command("save_stock_data", { ticker: "FOLD", index_col: "Date", data: [bar] });
+  expect(bars).toMatchObject({ status: 400 });
+  expect(String(bars.body.error)).toContain('data[0]: got the columns ["Close","close","CLOSE"]');
+  const tick = (price: object) => ({ timestamp: "2024-01-02T10:00:00Z", size: 1, ...price });
+  const data = [tick({ price: 1 }), tick({ Price: 1, price: 2 })];
+  const ticks = await server.command("save_realtime_data", { ticker: "FOLD", index_col: "timestamp", data });
+  expect(String(ticks.body.error)).toContain('data[1]: got the columns ["Price","price"]');
+  const none = await server.command("get_realtime_data", { ticker: "FOLD" });
+  expect(none.body.data).toEqual([]);
+});

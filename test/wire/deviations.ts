@@ -22,6 +22,7 @@ import {
   rows,
   sameCloseCode,
   saved,
+  warned,
 } from "./expectations.ts";
 import { averagesOfWholeSeries } from "./whole-series.ts";
 
@@ -40,7 +41,7 @@ export const BUG_RULES: Record<string, BugRule> = {
   },
   "bigint-400": {
     reason: "A number of thousands of digits made the body invalid. It is a number.",
-    expect: outcome({ status: 200, body: { ticker: "A", latest_price: null } }),
+    expect: warned(outcome({ status: 200, body: { ticker: "A", latest_price: null } })),
   },
   "broadcast-unsaved": {
     reason: "Records that weren't stored were broadcast, without stamps. What is broadcast is stored.",
@@ -301,6 +302,11 @@ export const DEVIATIONS: Deviation[] = [
     expect: refused(400, /end_date.*zzz/),
   },
   {
+    steps: ids("ticks 12 41"),
+    reason: "A misnamed parameter or type was ignored in silence. The answer tells of it.",
+    expect: warned(asRecorded),
+  },
+  {
     steps: ids("ticks 13"),
     reason: "null is no type of data.",
     expect: refused(400, /data_type/),
@@ -389,7 +395,7 @@ export const DEVIATIONS: Deviation[] = [
   {
     steps: ids("errors 21"),
     reason: "JSON is JSON, however deep.",
-    expect: outcome({ status: 200, body: { ticker: "A", latest_price: null } }),
+    expect: warned(outcome({ status: 200, body: { ticker: "A", latest_price: null } })),
   },
   {
     steps: ids("errors 153 http 1-5 9-11 24-28 106 110-112 136"),
@@ -483,6 +489,26 @@ export const DEVIATIONS: Deviation[] = [
     expect: recordedBut({ sec_websocket_extensions: null }),
   },
   {
+    steps: ids("indicators 110"),
+    reason: "Raw SQL that writes tells how many rows it changed.",
+    expect: recordedBut({ "body.rows_changed": 8 }),
+  },
+  {
+    steps: ids("indicators 113"),
+    reason: "As above.",
+    expect: recordedBut({ "body.rows_changed": 9 }),
+  },
+  {
+    steps: ids("ws 23"),
+    reason: "As above.",
+    expect: recordedBut({ "body.rows_changed": 1 }),
+  },
+  {
+    steps: ids("ws 28"),
+    reason: "The newest quote beat a later trade of its day. On one date the newest by time counts.",
+    expect: initialPrice("AAPL", 1),
+  },
+  {
     steps: ids("ws 87"),
     reason: "A trade is a price too.",
     expect: initialPrice("Z", 1.5),
@@ -503,7 +529,7 @@ export const DEVIATIONS: Deviation[] = [
     expect: closedWith(1005),
   },
   {
-    steps: ids("ws 28 73 78"),
+    steps: ids("ws 73 78"),
     reason: "Stamps made by the server end in Z everywhere.",
     expect: recordedBut({
       "frames[*].json.data.timestamp": "2026-11-23T12:57:55.244Z",

@@ -53,6 +53,15 @@ export function outcome(expected: Outcome): Expectation {
   return (got) => compareOutcomes(expected, got);
 }
 
+/** The same with `warnings` of a parameter that has no effect. */
+export function warned(otherwise: Expectation): Expectation {
+  return (got, context) => {
+    const { warnings, ...body } = isObject(got.body) ? got.body : {};
+    const wrong = otherwise({ ...got, body }, context);
+    return Array.isArray(warnings) ? wrong : [...wrong, `body.warnings: got ${Bun.inspect(warnings)}`];
+  };
+}
+
 /** An error answer that names what is wrong. */
 export function refused(status: number, naming?: RegExp): Expectation {
   return (got) => {

@@ -18,7 +18,7 @@ await describeTranscript("other");
 let server: RunningServer;
 
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({ flags: ["--market-timezone", "UTC"] });
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
@@ -155,7 +155,7 @@ test("ticks of a ticker that nobody has saved are an empty list", async () => {
   }
 });
 
-test("get_today_daily_data and get_today_volume are about the bar dated today in UTC", async () => {
+test("get_today_daily_data and get_today_volume are about the bar dated today", async () => {
   const today = new Date().toISOString().slice(0, 10);
   await saveDaily("TODAY", { date: "2024-01-02", close: 1, volume: 5 }, { date: today, close: 2, volume: 6 });
   await saveDaily("BEFORE", { date: "2024-01-02", close: 1, volume: 5 });

@@ -1,6 +1,7 @@
 /** Prices that aren't in the transcripts: latest, previous close, today's opening. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { type RunningServer, startServer } from "../support/server.ts";
+import { Subscriber } from "../support/subscriber.ts";
 
 setDefaultTimeout(120_000);
 
@@ -63,15 +64,16 @@ test("get_latest_price without a ticker is refused", async () => {
   }
 });
 
-test("on one date a quote comes before a trade, an hourly and a daily bar", async () => {
+test("on one date the newest quote, trade or hourly bar counts, and they before the daily bar", async () => {
   await saveDaily("SAME", ["2024-03-01", 1, 10]);
   expect(await latest("SAME")).toBe(10);
-  await saveHourly("SAME", "2024-03-01T20:00:00Z", 11);
+  await saveHourly("SAME", "2024-03-01T14:00:00Z", 11);
   expect(await latest("SAME")).toBe(11);
-  await saveTick("SAME", "trade", "2024-03-01T15:00:00Z", 12);
+  await saveTick("SAME", "quote", "2024-03-01T15:00:00Z", 12);
   expect(await latest("SAME")).toBe(12);
-  await saveTick("SAME", "quote", "2024-03-01T10:00:00Z", 13);
+  await saveTick("SAME", "trade", "2024-03-01T20:59:59Z", 13);
   expect(await latest("SAME")).toBe(13);
+  await saveTick("SAME", "quote", "2024-03-01T10:00:00Z", 14);
   await saveTick("SAME", "imbalance", "2024-03-01T21:00:00Z", 99);
   expect(await latest("SAME")).toBe(13);
 });
@@ -97,6 +99,33 @@ test("nulls don't count", async () => {
   await saveTick("HOLES", "quote", "2024-03-01T10:00:01Z", null);
   await saveDaily("HOLES", ["2024-03-05", 1, null]);
   expect(await latest("HOLES")).toBe(1.5);
+});
+
+test("a quote that offers nothing is no price, for many tickers and new sockets either", async () => {
+  await saveTick("EMPTY", "trade", "2024-03-01T20:59:59Z", 185.6);
+  for (const [second, price] of [0, -1].entries()) {
+    const quote = {
+      timestamp: `2024-03-01T21:30:0${second}Z`,
+      price,
+      size: 0,
+      ask_price: price,
+      ask_size: 0,
+    };
+    await save("save_realtime_data", {
+      ticker: "EMPTY",
+      data_type: "quote",
+      index_col: "timestamp",
+      data: [quote],
+    });
+    expect(await latest("EMPTY")).toBe(185.6);
+    const many = await server.command<Prices>("get_latest_prices", { tickers: ["EMPTY"] });
+    expect(many.body.prices).toEqual({ EMPTY: 185.6 });
+  }
+  await using subscriber = await Subscriber.open(server.wsUrl, "EMPTY");
+  await subscriber.until("its first price", () => subscriber.frames.length > 0);
+  expect(subscriber.frames[0]).toMatchObject({
+    data: { type: "initial_price", payload: [{ price: 185.6 }] },
+  });
 });
 
 test("get_latest_prices answers in the order asked, each ticker once", async () => {

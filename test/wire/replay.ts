@@ -17,9 +17,9 @@ const SILENCE_MS = 1_000;
 
 /**
  * Raw requests of the transcripts name the host `x`. Heartbeats come faster than a second, to wait
- * less for them.
+ * less for them. Today was that of the recorded server's clock.
  */
-const FLAGS = ["--allow-host", "x", "--heartbeat-interval", "0.25"];
+const FLAGS = ["--allow-host", "x", "--heartbeat-interval", "0.25", "--market-timezone", "UTC"];
 
 export interface StepReport {
   step: Step;

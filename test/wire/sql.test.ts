@@ -15,7 +15,14 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-type Answer = CommandAnswer<{ data?: unknown; message?: string; error?: string; details?: string }>;
+interface Told {
+  data?: unknown;
+  message?: string;
+  error?: string;
+  details?: string;
+  rows_changed?: number;
+}
+type Answer = CommandAnswer<Told>;
 
 function run(query_type: unknown, sql_query: unknown, query_params?: unknown): Promise<Answer> {
   return server.command("execute_sql", {
@@ -56,9 +63,13 @@ describe("execute_sql", () => {
 
   test("raw commits, and answers with the rows if there are any", async () => {
     const inserted = await run("raw", "insert into notes(id, text) values (10, 'ten')");
-    expect(inserted.body).toEqual({ message: "Raw SQL query executed.", data: [] });
+    expect(inserted.body).toEqual({ message: "Raw SQL query executed.", rows_changed: 1, data: [] });
     const returned = await run("raw", "update notes set text = 'TEN' where id = 10 returning id, text");
-    expect(returned.body).toEqual({ message: "Raw SQL query executed.", data: [{ id: 10, text: "TEN" }] });
+    expect(returned.body).toEqual({
+      message: "Raw SQL query executed.",
+      rows_changed: 1,
+      data: [{ id: 10, text: "TEN" }],
+    });
     const read = await run("raw", "select text from notes where id = 10");
     expect(read.body).toEqual({ message: "Raw SQL query executed.", data: [{ text: "TEN" }] });
     await run("raw", "delete from notes where id = 10");

@@ -4,6 +4,7 @@
  * than `SMALL_ROWS_MAX` rows come in pages, from one snapshot.
  */
 import type { DuckDBValue } from "@duckdb/node-api";
+import type { MarketDay } from "../../market/market-day.ts";
 import type {
   JsonRows,
   NewestOfPartsQuery,
@@ -33,9 +34,15 @@ const LAST_DATE = "9999-12-31";
 const FIRST = `${FIRST_DATE} 00:00:00`;
 const LAST = `${LAST_DATE} 23:59:59.999999`;
 
-/** The newest of all wins; on one date the first in this order. */
+/** The newest of all wins, a date being its midnight; at one moment the first in this order. */
 const LATEST_PRICE_SQL = `SELECT price FROM (${[
-  ["price", "timestamp", "realtime_data", "AND type = 'quote'", ", seq DESC"],
+  [
+    "price",
+    "timestamp",
+    "realtime_data",
+    "AND type = 'quote' AND (price > 0 OR size IS DISTINCT FROM 0)",
+    ", seq DESC",
+  ],
   ["price", "timestamp", "realtime_data", "AND type = 'trade'", ", seq DESC"],
   ["close", "datetime", "hourly_prices", "", ""],
   ["close", "date", "daily_prices", "", ""],
@@ -44,10 +51,10 @@ const LATEST_PRICE_SQL = `SELECT price FROM (${[
     (
       [price, stamp, table, where, order],
       rank,
-    ) => `(SELECT ${price} AS price, ${stamp}::DATE AS date, ${rank} AS kind
+    ) => `(SELECT ${price} AS price, ${stamp}::TIMESTAMP AS moment, ${rank} AS kind
       FROM ${table} WHERE ticker = $1 ${where} AND isfinite(${price}) ORDER BY ${stamp} DESC${order} LIMIT 1)`,
   )
-  .join(" UNION ALL ")}) ORDER BY date DESC, kind LIMIT 1`;
+  .join(" UNION ALL ")}) ORDER BY moment DESC, kind LIMIT 1`;
 
 /** Fails if a table lacks a column that saves need. */
 const PROBE_SQL = [
@@ -121,16 +128,16 @@ export class DuckDbReader implements StockReader {
     return (rows.at(-1)?.[0] ?? null) as number | null;
   }
 
-  async openingPrice(ticker: string, date: string): Promise<number | null> {
+  async openingPrice(ticker: string, { date }: MarketDay): Promise<number | null> {
     return this.#number("SELECT open FROM daily_prices WHERE ticker = $1 AND date = $2::DATE", [
       ticker,
       date,
     ]);
   }
 
-  async dailyVolume(ticker: string, date: string): Promise<number | null> {
-    const params = [ticker, date];
-    return (await this.#number(DAILY_VOLUME_SQL, params)) ?? (await this.#number(TRADED_SQL, params));
+  async dailyVolume(ticker: string, { date, from, to }: MarketDay): Promise<number | null> {
+    const ofBar = await this.#number(DAILY_VOLUME_SQL, [ticker, date]);
+    return ofBar ?? (await this.#number(TRADED_SQL, [ticker, from, to]));
   }
 
   tickers(kind: KindName, after: string | null, limit: number): Promise<string[]> {
@@ -204,7 +211,7 @@ function wholeAnswer(page: Page): JsonRows {
 const DAILY_VOLUME_SQL =
   "SELECT volume::VARCHAR::DOUBLE FROM daily_prices WHERE ticker = $1 AND date = $2::DATE";
 const TRADED_SQL = `SELECT sum(size::VARCHAR::DOUBLE) FROM realtime_data WHERE ticker = $1 AND type = 'trade'
-  AND timestamp >= $2::DATE AND timestamp < $2::DATE + INTERVAL 1 DAY`;
+  AND timestamp >= $2::TIMESTAMP AND timestamp <= $3::TIMESTAMP`;
 
 function filterOf({ kind, stampType }: RowSource): string {
   const series = seriesSql(kind);

@@ -48,6 +48,14 @@ export interface DuckDbUserSqlOptions {
   endProcess: ((reason: string) => void) | null;
 }
 
+/** With RETURNING they answer each row that they have changed. */
+const RETURNING = new Set([
+  StatementType.INSERT,
+  StatementType.UPDATE,
+  StatementType.DELETE,
+  StatementType.MERGE_INTO,
+]);
+
 interface Hold {
   statements: "that write" | "all";
   until: Promise<void>;
@@ -236,7 +244,8 @@ export class DuckDbUserSql implements InterruptibleSql {
       const statement = await prepareStatement(session.connection, request.sql);
       checkCount(statement.prepared.parameterCount, request.params.length);
       if (statement.kind === "write") return { status: "needs-write" };
-      return { status: "rows", ...(await execute(session, statement, request, running)) };
+      const { changed: _, ...rows } = await execute(session, statement, request, running);
+      return { status: "rows", ...rows };
     } catch (error) {
       if (isReadOnlyRefusal(error)) return { status: "needs-write" };
       throw error;
@@ -313,12 +322,14 @@ async function execute(
   running.check();
   if (result.rowCount > maxRows) throw tooManyRows(maxRows);
   // Other statements only return how many rows they changed.
-  if (result.returnType !== ResultReturnType.QUERY_RESULT) return new AnswerRows({ maxRows }).finish();
-  return encodeRows(result, {
+  if (result.returnType !== ResultReturnType.QUERY_RESULT)
+    return { ...new AnswerRows({ maxRows }).finish(), changed: result.rowsChanged };
+  const encoded = await encodeRows(result, {
     names: namesOf(prepared, result),
     maxRows,
     check: () => running.check(),
   });
+  return { ...encoded, changed: RETURNING.has(type) ? result.rowCount : undefined };
 }
 
 /**

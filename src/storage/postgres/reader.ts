@@ -1,3 +1,4 @@
+import type { MarketDay } from "../../market/market-day.ts";
 import { unavailable } from "../../protocol/errors.ts";
 import { within } from "../../time/within.ts";
 import type {
@@ -30,7 +31,7 @@ import { newestOfPartsSql } from "./newest-of-parts.ts";
 import type { PostgresPool } from "./pool.ts";
 import { readWithRetry, runRead } from "./read.ts";
 import { RowStream, type Row as WireRow } from "./row-stream.ts";
-import { asInstant, columnSql, dayStart, isSeries, SQL_TYPES, stampParam } from "./sql-text.ts";
+import { asInstant, columnSql, isSeries, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
 import { PostgresUpdates } from "./updates.ts";
 
 /** An answer of more rows streams through a cursor, in chunks of so many. */
@@ -59,16 +60,16 @@ function rangeSql(kind: RowKind, direction: RangeRead, form: AnswerForm): string
 const TRADED_SQL = `SELECT sum(size) AS volume FROM realtime_data WHERE ticker = $1 AND type = 'trade'
   AND "timestamp" >= $2::timestamptz AND "timestamp" <= $3::timestamptz`;
 /** The name differs from the column's, which the index is ordered by. */
-const stampDay = (column: string): string => `(${column} AT TIME ZONE 'UTC')::date::text AS day`;
-/** Newest first, and on one date in this order: quote, trade, hourly, daily. */
+const momentOf = (column: string): string => `${microseconds(column)} AS moment`;
+/** The newest counts, of equal moments the first. A date is before all moments of that day. */
 const LAST_PRICES_SQL = [
-  ...["quote", "trade"].map(
-    (type) => `SELECT price, ${stampDay('"timestamp"')} FROM realtime_data
-      WHERE ticker = $1 AND type = '${type}' AND price IS NOT NULL ORDER BY "timestamp" DESC, seq DESC LIMIT 1`,
+  ...["type = 'quote' AND (price > 0 OR size IS DISTINCT FROM 0)", "type = 'trade'"].map(
+    (ofType) => `SELECT price, ${momentOf('"timestamp"')} FROM realtime_data
+      WHERE ticker = $1 AND ${ofType} AND price IS NOT NULL ORDER BY "timestamp" DESC, seq DESC LIMIT 1`,
   ),
-  `SELECT close, ${stampDay("datetime")} FROM hourly_prices
+  `SELECT close, ${momentOf("datetime")} FROM hourly_prices
     WHERE ticker = $1 AND close IS NOT NULL ORDER BY datetime DESC LIMIT 1`,
-  `SELECT close, date::text AS day FROM daily_prices
+  `SELECT close, date::text AS moment FROM daily_prices
     WHERE ticker = $1 AND close IS NOT NULL ORDER BY date DESC LIMIT 1`,
 ]
   .map((select, rank) => `SELECT ${rank} AS rank, f${rank}.* FROM (${select}) f${rank}`)
@@ -129,12 +130,12 @@ export class PostgresReader implements StockReader {
   }
 
   async latestPrice(ticker: string): Promise<number | null> {
-    const rows = await this.#run<{ rank: number; price: number; day: string }>(LAST_PRICES_SQL, [ticker]);
+    const rows = await this.#run<{ rank: number; price: number; moment: string }>(LAST_PRICES_SQL, [ticker]);
     let price: number | null = null;
-    let date = "";
+    let newest = "";
     for (const row of [...rows].sort((a, b) => a.rank - b.rank)) {
-      if (!Number.isFinite(row.price) || row.day <= date) continue;
-      date = row.day;
+      if (!Number.isFinite(row.price) || row.moment <= newest) continue;
+      newest = row.moment;
       price = row.price;
     }
     return price;
@@ -145,16 +146,16 @@ export class PostgresReader implements StockReader {
     return finite((await this.#run<WireRow>(sql, [ticker])).at(-1)?.close);
   }
 
-  async openingPrice(ticker: string, date: string): Promise<number | null> {
+  async openingPrice(ticker: string, { date }: MarketDay): Promise<number | null> {
     const sql = "SELECT open FROM daily_prices WHERE ticker = $1 AND date = $2::date";
     return finite((await this.#run<WireRow>(sql, [ticker, date]))[0]?.open);
   }
 
-  async dailyVolume(ticker: string, date: string): Promise<number | null> {
+  async dailyVolume(ticker: string, { date, from, to }: MarketDay): Promise<number | null> {
     const sql = "SELECT volume FROM daily_prices WHERE ticker = $1 AND date = $2::date";
     const volume = (await this.#run<WireRow>(sql, [ticker, date]))[0]?.volume ?? null;
     if (volume !== null) return finite(Number(volume));
-    const params = [ticker, dayStart(date), asInstant(`${date} 23:59:59.999999`)];
+    const params = [ticker, asInstant(from), asInstant(to)];
     const traded = (await this.#run<WireRow>(TRADED_SQL, params))[0]?.volume ?? null;
     return traded === null ? null : finite(Number(traded));
   }

@@ -16,10 +16,6 @@ export function asInstant(stamp: string): string {
   return `${stamp}+00`;
 }
 
-export function dayStart(day: string): string {
-  return asInstant(`${day} 00:00:00`);
-}
-
 /**
  * `YYYY-MM-DD HH:MM:SS.ffffff`; also of a column without a time zone, which that of the session,
  * UTC, gets.

@@ -390,7 +390,7 @@ async function readThroughCursor(
 
 async function readAtOnce(
   connection: PostgresConnection,
-  { text }: Statement,
+  { text, kind }: Statement,
   { params, maxRows }: UserSqlRequest,
   deadline: Deadline,
 ): Promise<EncodedRows> {
@@ -398,7 +398,8 @@ async function readAtOnce(
   const fetched = await connection.runRaw(text, bindings(params), "extended", deadline.options());
   const out = new AnswerRows({ maxRows });
   addRows(out, fetched, fetched.columns ?? []);
-  return out.finish();
+  // A query whose CTE writes doesn't tell, nor does a procedure.
+  return { ...out.finish(), ...(kind === "write" ? { changed: fetched.affectedRows } : {}) };
 }
 
 /** With a parameter, PostgreSQL takes only one statement, so there is always one. */

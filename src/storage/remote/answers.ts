@@ -21,7 +21,7 @@ const ENVELOPE_BYTES_MAX = 128;
 const ROWS_BEGIN = /^\{"data": ?\[ ?\{/;
 const NOTHING_FOUND_BEGIN = /^\{"message": ?"/;
 const NOTHING_FOUND_END = /"data": ?\[\]\}$/;
-const SQL_BEGIN = /^\{(?:"message": ?"[^"\\]*", ?)?"data": ?(?=\[)/;
+const SQL_BEGIN = /^\{(?:"message": ?"[^"\\]*", ?)?(?:"rows_changed": ?(\d+), ?)?"data": ?(?=\[)/;
 const ROWS_END = "}]}";
 const NO_ROWS = "[]}";
 const END_LENGTH = 3;
@@ -52,11 +52,16 @@ export async function readSqlRows({ response, keep }: UpstreamAnswer): Promise<S
   const envelope = SQL_BEGIN.exec(beginOf(head));
   if (envelope === null) throw new WrongAnswerError(shownBeginning(head));
   const rows = head.subarray(envelope[0].length);
+  const changed = envelope[1] === undefined ? undefined : Number(envelope[1]);
   if (rest !== null)
-    return { rows: SOME_ROWS, body: atClientsPace(withoutLastByte(new RowPieces(rows, rest, keep()))) };
+    return {
+      rows: SOME_ROWS,
+      changed,
+      body: atClientsPace(withoutLastByte(new RowPieces(rows, rest, keep()))),
+    };
   const end = endOf(rows);
   if (end !== ROWS_END && end !== NO_ROWS) throw notWhole(head);
-  return { rows: rows.length > NO_ROWS.length ? SOME_ROWS : 0, body: rows.subarray(0, -1) };
+  return { rows: rows.length > NO_ROWS.length ? SOME_ROWS : 0, changed, body: rows.subarray(0, -1) };
 }
 
 /** Callers only distinguish this from 0. */

@@ -13,7 +13,9 @@ const SHOWN_CHARACTERS = 80;
 const UNKNOWN_COMMAND = "Unknown command";
 
 export function readRequest(command: string, params: JsonRecord): UpstreamRequest {
-  return { ...READ, what: command, path: "/db_command", body: JSON.stringify({ command, params }) };
+  // A client is warned by the server that it asks.
+  const body = JSON.stringify({ command, params: { ...params, warnings: false } });
+  return { ...READ, what: command, path: "/db_command", body };
 }
 
 export function readObject({ response, parsedBytesMax }: UpstreamAnswer): Promise<JsonRecord> {

@@ -1,4 +1,5 @@
 /** A worker's reads, asked of its upstream. */
+import type { MarketDay } from "../../market/market-day.ts";
 import { isObject } from "../../protocol/json.ts";
 import type {
   JsonRows,
@@ -46,7 +47,7 @@ export class RemoteReader implements StockReader {
     this.updates = new RemoteUpdateReader(upstream);
     this.#upstream = upstream;
     this.#connectionsMax = connectionsMax;
-    this.#latest = new LatestPrices((tickers) => this.prices("latestPrice", tickers));
+    this.#latest = new LatestPrices((tickers) => this.prices("latestPrice", tickers, null));
   }
 
   rows(
@@ -84,21 +85,26 @@ export class RemoteReader implements StockReader {
   }
 
   async previousClose(ticker: string): Promise<number | null> {
-    return (await this.prices("previousClose", [ticker]))[0]!;
+    return (await this.prices("previousClose", [ticker], null))[0]!;
   }
 
-  /** Asks for today, which the upstream's clock decides. */
-  async openingPrice(ticker: string): Promise<number | null> {
-    return (await this.prices("openingPrice", [ticker]))[0]!;
+  async openingPrice(ticker: string, day: MarketDay): Promise<number | null> {
+    return (await this.prices("openingPrice", [ticker], day))[0]!;
   }
 
-  async dailyVolume(ticker: string): Promise<number | null> {
-    return (await this.prices("dailyVolume", [ticker]))[0]!;
+  async dailyVolume(ticker: string, day: MarketDay): Promise<number | null> {
+    return (await this.prices("dailyVolume", [ticker], day))[0]!;
   }
 
-  async prices(question: PriceQuestion, tickers: string[]): Promise<(number | null)[]> {
+  /** A day is today, as the upstream's clock has it, in the time zone of this server. */
+  async prices(
+    question: PriceQuestion,
+    tickers: string[],
+    day: MarketDay | null,
+  ): Promise<(number | null)[]> {
     const { command, member } = PRICE_COMMANDS[question];
-    const answer = await this.#upstream.ask(readRequest(command, { tickers }), readObject);
+    const params = { tickers, ...(day === null ? {} : { timezone: day.zone }) };
+    const answer = await this.#upstream.ask(readRequest(command, params), readObject);
     const prices = memberOf(answer, member, isObject, command);
     return tickers.map((ticker) => memberOf(prices, ticker, isPrice, command));
   }

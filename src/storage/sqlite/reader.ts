@@ -3,6 +3,7 @@
  * from a snapshot. See DESIGN.md "Readers".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
+import type { MarketDay } from "../../market/market-day.ts";
 import type {
   JsonRows,
   NewestOfPartsQuery,
@@ -47,6 +48,8 @@ const STREAM_WAIT_MS = 10_000;
 const FIRST = "";
 const LAST = "~";
 
+const SECOND_LENGTH = "2024-01-02 10:00:00".length;
+
 type Row = Record<string, unknown>;
 type Params = SQLQueryBindings[];
 
@@ -75,11 +78,11 @@ const TO_WIRE = byKind((kind) => rowToWire(answerColumns(kind), kind.writtenForm
 /** Null without any trades. `sum` would fail where integers together exceed 64 bits. */
 const TRADED_SQL = `SELECT CASE WHEN count(size) > 0 THEN total(size) END AS volume FROM realtime_data
   WHERE ticker = ? AND type = 'trade' AND timestamp >= ? AND timestamp <= ?`;
-/** On one date the first with a price counts. */
+/** The newest stamp counts, of equal ones the first. A date is before all moments of that day. */
 const LAST_PRICE_SQL = [
-  ...["quote", "trade"].map(
-    (type) => `SELECT price AS price, timestamp AS stamp FROM realtime_data
-      WHERE ticker = ? AND type = '${type}' AND price IS NOT NULL ORDER BY timestamp DESC, seq DESC LIMIT 1`,
+  ...["type = 'quote' AND (price > 0 OR size IS NOT 0)", "type = 'trade'"].map(
+    (ofType) => `SELECT price AS price, timestamp AS stamp FROM realtime_data
+      WHERE ticker = ? AND ${ofType} AND price IS NOT NULL ORDER BY timestamp DESC, seq DESC LIMIT 1`,
   ),
   "SELECT close AS price, datetime AS stamp FROM hourly_prices WHERE ticker = ? AND close IS NOT NULL ORDER BY datetime DESC LIMIT 1",
   "SELECT close AS price, date AS stamp FROM daily_prices WHERE ticker = ? AND close IS NOT NULL ORDER BY date DESC LIMIT 1",
@@ -175,15 +178,14 @@ export class SqliteReader implements StockReader {
   latestPrice(ticker: string): number | null {
     return this.#connection.read(() => {
       let price: number | null = null;
-      let date = "";
+      let newest = "";
       for (const statement of this.#lastPrices) {
         const row = statement.get(ticker);
         if (row === null || !Number.isFinite(row.price)) continue;
-        const rowDate = String(row.stamp).slice(0, 10);
-        if (rowDate > date) {
-          date = rowDate;
-          price = row.price as number;
-        }
+        const stamp = momentOf(String(row.stamp));
+        if (stamp <= newest) continue;
+        newest = stamp;
+        price = row.price as number;
       }
       return price;
     });
@@ -196,17 +198,17 @@ export class SqliteReader implements StockReader {
     });
   }
 
-  openingPrice(ticker: string, date: string): number | null {
+  openingPrice(ticker: string, { date }: MarketDay): number | null {
     return this.#connection.read(() => {
       return (this.#open.get(ticker, date)?.open ?? null) as number | null;
     });
   }
 
-  dailyVolume(ticker: string, date: string): number | null {
+  dailyVolume(ticker: string, { date, from, to }: MarketDay): number | null {
     return this.#connection.read(() => {
       const ofBar = this.#volume.get(ticker, date)?.volume ?? null;
       if (ofBar !== null) return ofBar as number;
-      const ofTrades = this.#traded.get(ticker, `${date} 00:00:00`, `${date} 23:59:59.999999`)?.volume;
+      const ofTrades = this.#traded.get(ticker, from, to)?.volume;
       return (ofTrades ?? null) as number | null;
     });
   }
@@ -339,6 +341,11 @@ export class SqliteReader implements StockReader {
       while (this.#streamConnections === 0 && this.#line.length > 0) this.#line.fail(error);
     }
   }
+}
+
+/** Of an hour, as of a tick: the two are compared. */
+function momentOf(stamp: string): string {
+  return stamp.length === SECOND_LENGTH ? `${stamp}.000000` : stamp;
 }
 
 function paramsOf({ ticker, part, from, to }: Omit<RowRange, "kind">): Params {

@@ -6,6 +6,7 @@ import type { Database } from "bun:sqlite";
 import { constants as action, DatabaseSync } from "node:sqlite";
 import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../sql-answer.ts";
+import { StampColumns } from "./stored-stamps.ts";
 import { isBookkeeping, isServerTable, isServerTrigger, wouldOwnServerTable } from "./tables.ts";
 import type { Statement } from "./user-sql-statement.ts";
 
@@ -19,6 +20,8 @@ export interface Checked {
   kind: StatementKind;
   /** Tables that it makes or alters. */
   shapes: string[];
+  /** What its names of columns with stamps mean. */
+  stamps: StampColumns;
 }
 
 const OWN_TABLE = "the table is the server's; its rows may be inserted, updated and deleted";
@@ -80,6 +83,7 @@ interface Seen {
   /** Then SQLite changes its own tables, which a user may not. */
   isDefinition: boolean;
   shapes: string[];
+  stamps: StampColumns;
   refusal: Error | null;
 }
 
@@ -104,7 +108,15 @@ export class StatementCheck {
   check({ text, firstWord, isExplained }: Statement): Checked | null {
     // Running a statement makes the connection notice a CREATE or DROP. Preparing one doesn't.
     this.#refresh.get();
-    const seen: Seen = { writes: false, pragma: null, isDefinition: false, shapes: [], refusal: null };
+    const stamps = new StampColumns();
+    const seen: Seen = {
+      writes: false,
+      pragma: null,
+      isDefinition: false,
+      shapes: [],
+      stamps,
+      refusal: null,
+    };
     this.#seen = seen;
     try {
       this.#db.prepare(text);
@@ -116,7 +128,7 @@ export class StatementCheck {
     if (seen.refusal !== null) throw seen.refusal;
     if (isExplained && seen.pragma !== null)
       throw refused("EXPLAIN PRAGMA", "a pragma may act while it is being explained");
-    return { kind: kindOf(seen, firstWord, isExplained), shapes: seen.shapes };
+    return { kind: kindOf(seen, firstWord, isExplained), shapes: seen.shapes, stamps };
   }
 
   close(): void {
@@ -128,6 +140,7 @@ export class StatementCheck {
     if (seen === null) return action.SQLITE_OK;
     if (WRITES.has(code)) seen.writes = true;
     if (DEFINITIONS.has(code)) seen.isDefinition = true;
+    if (USES_COLUMN.has(code)) seen.stamps.add(names[0], names[1]);
     seen.refusal ??= RULES.get(code)?.(names, seen) ?? null;
     return seen.refusal === null ? action.SQLITE_OK : action.SQLITE_DENY;
   }
@@ -173,6 +186,8 @@ const DEFINITIONS = new Set([
   action.SQLITE_ANALYZE,
 ]);
 const WRITES = new Set([...DEFINITIONS, ...CHANGES_ROWS, action.SQLITE_REINDEX]);
+
+const USES_COLUMN = new Set([action.SQLITE_READ, action.SQLITE_UPDATE]);
 
 /** By the action that SQLite reports. Actions that are missing here, such as reads, are allowed. */
 const RULES = new Map<number, Rule>([

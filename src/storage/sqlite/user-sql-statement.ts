@@ -5,7 +5,7 @@
 import { badRequest } from "../../protocol/errors.ts";
 import { refused } from "../sql-answer.ts";
 
-interface SqliteToken {
+export interface SqliteToken {
   type: "word" | "quoted" | "mark";
   /** A word in upper case, a name or text without its quotes, or one character. */
   value: string;
@@ -97,7 +97,7 @@ function isMark(token: SqliteToken | null, value: string): boolean {
 }
 
 /** See https://sqlite.org/lang_comment.html and lang_keywords.html. */
-function* tokens(sql: string): Generator<SqliteToken> {
+export function* tokens(sql: string): Generator<SqliteToken> {
   let at = 0;
   while (at < sql.length) {
     const start = at;

@@ -18,6 +18,7 @@ import type {
   UserSqlOutcome,
   UserSqlRequest,
 } from "../user-sql-contract.ts";
+import { type StampColumns, withStoredStamps } from "./stored-stamps.ts";
 import { refuseForeignKeys, StatementCheck } from "./user-sql-check.ts";
 import { readStatement, type Statement } from "./user-sql-statement.ts";
 
@@ -64,7 +65,7 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
     const { db, check } = reader;
     const checked = check.check(statement);
     if (checked === null) throw mistakeOf(db, statement);
-    const { kind } = checked;
+    const { kind, stamps } = checked;
     if (kind === "write" || kind === "maintenance") {
       // Mistakes are told before the statement waits for the right to write. A pragma acts when
       // prepared.
@@ -72,7 +73,7 @@ export function createSqliteUserSql(options: { path: string; durability: Durabil
       return { status: "needs-write" };
     }
     try {
-      return { status: "rows", ...execute(db, statement, request) };
+      return { status: "rows", ...execute(db, stored(statement, request, stamps), request) };
     } catch (error) {
       if (error instanceof SQLiteError && primaryCode(error) === SQLITE_READONLY)
         return { status: "needs-write" };
@@ -143,16 +144,26 @@ function executeInTransaction(
     // Within the transaction, no other program can change what its names mean.
     const checked = check.check(statement);
     if (checked === null) throw mistakeOf(db, statement);
-    const rows = execute(db, statement, request);
+    const rows = execute(db, stored(statement, request, checked.stamps), request);
+    const changed = changedRows(db);
     refuseForeignKeys(db, checked.shapes);
     committing();
     db.run("COMMIT");
-    return rows;
+    return { ...rows, changed };
   } catch (error) {
     // INSERT OR ROLLBACK and some errors have ended the transaction already.
     if (db.inTransaction) db.run("ROLLBACK");
     throw error;
   }
+}
+
+/** By the last statement; triggers and the like don't count. */
+function changedRows(db: Database): number {
+  return Number(db.query<{ changed: bigint }, []>("SELECT changes() AS changed").get()?.changed ?? 0);
+}
+
+function stored(statement: Statement, { params }: UserSqlRequest, stamps: StampColumns): Statement {
+  return { ...statement, text: withStoredStamps(statement.text, params, stamps) };
 }
 
 function execute(db: Database, { text }: Statement, { params, maxRows }: UserSqlRequest): EncodedRows {
