@@ -29,7 +29,7 @@ import { DoubtError } from "./doubt.ts";
 import { type ExportColumns, exportColumns } from "./export-columns.ts";
 import { chosenColumns, columnIndex, findHeader, type Header, tickerColumn } from "./header.ts";
 import { type InferredInterval, inferFamily, inferInterval, type SeenStamp } from "./infer-kind.ts";
-import { decideStampForm, type SampledStamp, type StampForm } from "./stamp-form.ts";
+import { type ColumnStamps, decideStampForm, type SampledStamp } from "./stamp-form.ts";
 
 export interface ReadingOptions {
   /** null: to be seen from the columns. */
@@ -82,7 +82,7 @@ export interface Layout {
   tickerIndex: number | null;
   /** Of a file that an export wrote. */
   own: ExportColumns | null;
-  stamps: StampForm;
+  stamps: ColumnStamps;
   zone: Zone | null;
   zoneText: string;
   numbers: NumberForm;
@@ -232,7 +232,7 @@ function droppedColumns({ names, shape }: Header, drop: readonly string[]): Set<
 interface DecidedKind {
   plan: ColumnPlan;
   why: string | null;
-  stamps: StampForm;
+  stamps: ColumnStamps;
   zone: Zone | null;
   zoneText: string;
 }
@@ -245,7 +245,7 @@ async function decideKind(
   options: ReadingOptions,
 ): Promise<DecidedKind> {
   const { names } = sample.header;
-  const form = (plan: ColumnPlan): Promise<StampForm> =>
+  const form = (plan: ColumnPlan): Promise<ColumnStamps> =>
     decideStampForm(
       plan.stampColumn,
       sample.stamps(plan),
@@ -271,7 +271,7 @@ async function decideKind(
 function intervalOf(
   plan: ColumnPlan,
   sample: Sample,
-  stamps: StampForm,
+  stamps: ColumnStamps,
   tickerIndex: number | null,
   options: ReadingOptions,
 ): InferredInterval {
@@ -294,7 +294,7 @@ function seenStamp(
   text: string,
   ticker: string,
   reader: StampReader,
-  { unit }: StampForm,
+  { unit }: ColumnStamps,
   zone: Zone | null,
 ): SeenStamp | null {
   try {
@@ -318,7 +318,7 @@ function seenStamp(
 function zoneFor(
   plan: ColumnPlan,
   sample: Sample,
-  { unit }: StampForm,
+  { unit }: ColumnStamps,
   options: ReadingOptions,
 ): { zone: Zone | null; zoneText: string } {
   const { shape } = sample.header;
@@ -353,7 +353,7 @@ function isMidnight(text: string, unit: EpochUnit): boolean {
 
 function stampReader(
   kind: CsvKind,
-  { unit, order }: StampForm,
+  { unit, order }: ColumnStamps,
   zone: Zone | null,
   { epoch }: ReadingOptions,
 ): StampReader {

@@ -9,7 +9,7 @@ export interface StampOptions {
   dateOrder: DateOrder | null;
 }
 
-export interface StampForm {
+export interface ColumnStamps {
   unit: EpochUnit | null;
   order: DateOrder | null;
   /** For the plan. */
@@ -35,7 +35,7 @@ export async function decideStampForm(
   options: StampOptions,
   fromShape: DateOrder | null,
   survey: StampSurvey,
-): Promise<StampForm> {
+): Promise<ColumnStamps> {
   const texts = sample.map(({ text }) => text).filter((text) => text !== "");
   const wrong = texts.find((text) => SCIENTIFIC.test(text));
   if (wrong !== undefined)
