@@ -27,7 +27,7 @@ export function helpText(subcommand?: string): string {
 function generalHelp(): string {
   return `Usage: stock-db-server [serve] [flags]
        stock-db-server check [URL] [flags]
-       stock-db-server import FILE… --ticker T [flags]
+       stock-db-server import FILE… [--ticker T] [flags]
        stock-db-server replay FILE… --ticker T [flags]
        stock-db-server copy --from SRC --to DST [flags]
        stock-db-server export --to DIR|FILE [flags]
@@ -38,7 +38,7 @@ One market database that many programs share: bars, quotes and trades over HTTP 
 Subcommands:
   serve     Serve the database; the default
   check     Test a running server from outside
-  import    Save CSV files into a running server or a database file
+  import    Save CSV, JSON, Parquet or Arrow files into a running server or a database file
   replay    Play ticks into a running server as if they happened now
   copy      Copy the rows of one database into another, and verify them
   export    Write bars and ticks into CSV, NDJSON, Arrow or Parquet files

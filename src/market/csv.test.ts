@@ -1,10 +1,22 @@
 import { expect, test } from "bun:test";
-import { CsvError, type CsvKind, planColumns, readRecord } from "./csv.ts";
+import {
+  type ColumnPlan,
+  CsvError,
+  type CsvKind,
+  plainRules,
+  planColumns,
+  readRecord,
+  type SourceField,
+} from "./csv.ts";
 
 const BARS = ["date", "open", "high", "low", "close", "volume"];
 
+function readPlanned(plan: ColumnPlan, fields: SourceField[]) {
+  return readRecord(plan, fields, plainRules(plan.kind));
+}
+
 function read(header: string, kind: CsvKind, row: string) {
-  return readRecord(planColumns(header.split(","), kind), row.split(","));
+  return readPlanned(planColumns(header.split(","), kind), row.split(","));
 }
 
 test("reads daily bars, however the header is written", () => {
@@ -24,8 +36,8 @@ test("reads daily bars, however the header is written", () => {
 test("an adjusted close is not the close", () => {
   const header = ["Date", "Open", "High", "Low", "Adj Close", "Close", "Volume"];
   const plan = planColumns(header, "daily");
-  expect(readRecord(plan, ["2024-01-02", "1", "2", "0.5", "9.9", "1.5", "10"]).close).toBe(1.5);
-  expect(plan.ignored).toEqual(["Adj Close"]);
+  expect(readPlanned(plan, ["2024-01-02", "1", "2", "0.5", "9.9", "1.5", "10"]).close).toBe(1.5);
+  expect(plan.extras.map(({ column }) => column)).toEqual(["Adj Close"]);
   expect(() =>
     planColumns(
       header.filter((name) => name !== "Close"),
@@ -73,22 +85,40 @@ test("reads quotes: the price is the bid", () => {
   expect(read("timestamp,last,price,bid", "quote", "2024-01-02,1,2,3").price).toBe(3);
 });
 
-test("reads trades, with seq if there is one", () => {
+test("reads trades, with their own id if they have one; a sequence is an extra", () => {
   expect(read("timestamp,price,size", "trade", "2013-10-08T12:47:49.457000Z,182.1,300")).toEqual({
     timestamp: "2013-10-08 12:47:49.457000",
     price: 182.1,
     size: 300,
   });
-  expect(read("timestamp,seq,last,qty", "trade", "2024-01-02,7,1e1,1").seq).toBe(7);
-  expect(read("timestamp,seq,last,qty", "trade", "2024-01-02,,1,1").seq).toBeNull();
-  expect(() => read("timestamp,seq,last,qty", "trade", "2024-01-02,1.5,1,1")).toThrow(
-    'column "seq": expected a whole number from 0, got "1.5"',
+  for (const name of ["id", "trade_id", "tradeID", "i", "agg_trade_id"])
+    expect(read(`timestamp,${name},last,qty`, "trade", "2024-01-02,0042,1e1,1").id).toBe("0042");
+  expect(read("timestamp,id,last,qty", "trade", "2024-01-02,,1,1")).not.toHaveProperty("id");
+  expect(read("timestamp,sequence,last,qty", "trade", "2024-01-02,7,1e1,1").sequence).toBe(7);
+});
+
+test("other columns go along as they are, numbers where that keeps every digit", () => {
+  const record = read(
+    "date,open,high,low,close,Adj Close,note,zip,big,none",
+    "daily",
+    "2024-01-02,1,2,0.5,1.5,1.25,a b,007,12345678901234567890,",
   );
+  expect(record).toEqual({
+    date: "2024-01-02",
+    open: 1,
+    high: 2,
+    low: 0.5,
+    close: 1.5,
+    "Adj Close": 1.25,
+    note: "a b",
+    zip: "007",
+    big: "12345678901234567890",
+  });
 });
 
 test("blank and not-a-number are null, anything else that is no number is refused", () => {
   const plan = planColumns(BARS, "daily");
-  expect(readRecord(plan, ["2024-01-02", "", " NaN ", "null", "N/A", "+1.5e3"])).toEqual({
+  expect(readPlanned(plan, ["2024-01-02", "", " NaN ", "null", "N/A", "+1.5e3"])).toEqual({
     date: "2024-01-02",
     open: null,
     high: null,
@@ -96,8 +126,8 @@ test("blank and not-a-number are null, anything else that is no number is refuse
     close: null,
     volume: 1500,
   });
-  for (const wrong of ["abc", "1,5", "$1.5", "0x10", "1e999", "Infinity", "1 2", "."]) {
-    expect(() => readRecord(plan, ["2024-01-02", "1", "1", "1", wrong, "1"])).toThrow(
+  for (const wrong of ["abc", "1;5", "$", "0x10", "1e999", "Infinity", "1 2", "."]) {
+    expect(() => readPlanned(plan, ["2024-01-02", "1", "1", "1", wrong, "1"])).toThrow(
       new CsvError(`column "close": expected a number such as 182.5 or 1e6, got ${JSON.stringify(wrong)}`),
     );
   }
@@ -105,23 +135,25 @@ test("blank and not-a-number are null, anything else that is no number is refuse
 
 test("a row needs a readable stamp", () => {
   const plan = planColumns(BARS, "daily");
-  const row = (stamp: string) => () => readRecord(plan, [stamp, "1", "1", "1", "1", "1"]);
+  const row = (stamp: string) => () => readPlanned(plan, [stamp, "1", "1", "1", "1", "1"]);
   expect(row("2024-02-30")).toThrow(/^column "date": cannot read "2024-02-30" as a timestamp: expected /);
   expect(row(" ")).toThrow('column "date": expected a date, got ""');
 });
 
 test("a row has as many fields as the header", () => {
   const plan = planColumns(BARS, "daily");
-  expect(() => readRecord(plan, ["2024-01-02", "1", "2"])).toThrow(
+  expect(() => readPlanned(plan, ["2024-01-02", "1", "2"])).toThrow(
     "expected 6 fields as in the header, got 3",
   );
-  expect(() => readRecord(plan, ["2024-01-02", "1", "2", "3", "4", "5", "6"])).toThrow("got 7");
-  expect(readRecord(plan, ["2024-01-02", "1", "2", "3", "4", "5", " "]).volume).toBe(5);
+  expect(() => readPlanned(plan, ["2024-01-02", "1", "2", "3", "4", "5", "6"])).toThrow("got 7");
+  expect(readPlanned(plan, ["2024-01-02", "1", "2", "3", "4", "5", " "]).volume).toBe(5);
 });
 
 test("a column that is there twice is refused only if it is needed", () => {
   expect(() => planColumns([...BARS, "Close "], "daily")).toThrow(
     'columns "close" and "Close ": expected one "close"',
   );
-  expect(planColumns([...BARS, "note", "note", "", ""], "daily").ignored).toEqual(["note", "note", "", ""]);
+  const plan = planColumns([...BARS, "note", "Note", "", ""], "daily");
+  expect(plan.extras.map(({ name }) => name)).toEqual(["note", "Note_2"]);
+  expect(plan.leftOut).toEqual(["", ""]);
 });

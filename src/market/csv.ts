@@ -1,32 +1,49 @@
 /**
- * Turns rows of CSV files into records for a save. Columns are found by name; case, blanks,
- * underscores, quotes, brackets and a byte order mark don't count. Only unmistakable names are
- * accepted: an adjusted close is never read as the close.
+ * Turns rows of files into records for a save. Columns are found by name (`column-names.ts`), or
+ * where the user says they are. What no column of the tables is goes along under its own name.
  */
-import type { BarLength } from "./interval.ts";
-import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "./timestamp.ts";
+import {
+  BAR_TICKER_NAMES,
+  type CsvKind,
+  DATE_NAMES,
+  ID_NAMES,
+  isBars,
+  LIKE_VOLUME,
+  numberColumns,
+  STAMP_NAMES,
+  simplify,
+  stampNameOf,
+  TICKER_NAMES,
+  TIME_NAMES,
+  volumeCurrency,
+} from "./column-names.ts";
+import { type NumberRules, PLAIN_FORM, readNumberText } from "./number-text.ts";
+import { StampReader } from "./stamp-reader.ts";
+import { TimestampError } from "./timestamp.ts";
 
-/** Bars by their length, or a type of ticks. */
-export type CsvKind = BarLength | "quote" | "trade";
-
-export function isBars(kind: CsvKind): kind is BarLength {
-  return kind !== "quote" && kind !== "trade";
-}
+export { type CsvKind, isBars } from "./column-names.ts";
 
 /** The file doesn't fit the kind of import. The message names the column and the value. */
 export class CsvError extends Error {
   override readonly name = "CsvError";
 }
 
-/** Stamps in stored form under `date` (daily), `datetime` (other bars) or `timestamp` (ticks). */
-export type CsvRecord = Record<string, string | number | null>;
+/** A field of a row: text, or what a typed format has; objects are of JSON. */
+export type SourceField = string | number | boolean | object | null;
 
-interface PlannedNumber {
-  /** Field of the save. */
+/** Stamps in stored form under `date` (daily), `datetime` (other bars) or `timestamp` (ticks). */
+export type CsvRecord = Record<string, SourceField | bigint>;
+
+interface PlannedColumn {
+  /** Member of the record. */
   name: string;
   /** Column of the file. */
   column: string;
   index: number;
+}
+
+interface PlannedNumber extends PlannedColumn {
+  isPrice: boolean;
 }
 
 export interface ColumnPlan {
@@ -37,149 +54,266 @@ export interface ColumnPlan {
   /** One, or date and time. */
   stampIndexes: number[];
   numbers: PlannedNumber[];
-  /** Columns of the file that are not imported. */
-  ignored: string[];
+  /** A tick's own id: of several columns where only they together tell ticks apart. */
+  id: PlannedColumn | null;
+  idParts: number[];
+  /** Columns that go along under their own names. */
+  extras: PlannedColumn[];
+  /** Columns that are not imported. */
+  leftOut: string[];
   /** Fields in a row. */
   width: number;
 }
 
-interface NumberColumn {
-  name: string;
-  /** Simplified names. The first one in the header counts. */
-  known: string[];
-  optional?: true;
+export interface ColumnChoices {
+  /** Index by target, as the user or a known shape says. */
+  columns?: ReadonlyMap<string, number>;
+  /** Indexes of columns to leave out. */
+  dropped?: ReadonlySet<number>;
+  /** Columns that stand in front of the id. */
+  idParts?: readonly number[];
+  /** Columns that say something else, such as the ticker. */
+  elsewhere?: ReadonlySet<number>;
+  /** Whether the first rows have nothing but zeros and blanks there. */
+  isZero?: (index: number) => boolean;
+  /** The first ticker, to tell the volume of a pair in its own currency from that in the other. */
+  ticker?: string;
 }
 
-const STAMP_WITH_TIME = ["datetime", "timestamp", "ts", "datetimeutc", "timestamputc"];
-
-const BAR_COLUMNS: NumberColumn[] = [
-  { name: "open", known: ["open", "o"] },
-  { name: "high", known: ["high", "h"] },
-  { name: "low", known: ["low", "l"] },
-  { name: "close", known: ["close", "c"] },
-  // Indices and currencies have no volume.
-  { name: "volume", known: ["volume", "vol", "v"], optional: true },
-];
-
-const SEQ_COLUMN: NumberColumn = { name: "seq", known: ["seq", "sequence"], optional: true };
-
-const INTERVAL_COLUMNS: NumberColumn[] = [
-  ...BAR_COLUMNS,
-  { name: "vwap", known: ["vwap", "vw", "weightedaverage"], optional: true },
-  { name: "trade_count", known: ["tradecount", "trades", "transactions", "n", "count"], optional: true },
-];
-
-const TICK_COLUMNS: Record<"quote" | "trade", NumberColumn[]> = {
-  // The price of a quote is its bid, even beside a last price.
-  quote: [
-    { name: "price", known: ["bidprice", "bid", "price"] },
-    { name: "size", known: ["bidsize", "bidqty", "bidquantity", "size"], optional: true },
-    { name: "ask_price", known: ["askprice", "ask", "offer", "offerprice"], optional: true },
-    { name: "ask_size", known: ["asksize", "askqty", "askquantity", "offersize"], optional: true },
-    SEQ_COLUMN,
-  ],
-  trade: [
-    { name: "price", known: ["price", "tradeprice", "last", "lastprice"] },
-    { name: "size", known: ["size", "tradesize", "quantity", "qty", "lastsize", "volume", "vol"] },
-    SEQ_COLUMN,
-  ],
-};
-
-function numberColumns(kind: CsvKind): NumberColumn[] {
-  if (!isBars(kind)) return TICK_COLUMNS[kind];
-  return kind === "daily" || kind === "hourly" ? BAR_COLUMNS : INTERVAL_COLUMNS;
-}
-
-function stampNameOf(kind: CsvKind): string {
-  if (!isBars(kind)) return "timestamp";
-  return kind === "daily" ? "date" : "datetime";
-}
-
-const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
-const NO_VALUE = new Set(["", "nan", "null", "none", "na", "n/a"]);
 const SHOWN_LENGTH_MAX = 60;
+/** Nothing, or what pandas calls it. */
+const NAMELESS = /^(?:unnamed: \d+)?$/i;
+const BAR_MARKS = ["open", "high", "low", "o", "h", "l"];
+const EXACT_DIGITS = 15;
+const PLAIN_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
 /**
  * Finds the columns of a kind in a header.
  * @throws CsvError A column is missing, or two have the same name.
  */
-export function planColumns(header: readonly string[], kind: CsvKind): ColumnPlan {
-  const stampIndexes = findStamp(header, kind);
+export function planColumns(
+  header: readonly string[],
+  kind: CsvKind,
+  choices: ColumnChoices = {},
+): ColumnPlan {
+  const stampIndexes = findStamp(header, kind, choices);
   if (stampIndexes.length === 0) throw missing(stampNameOf(kind), header, kind);
+  const { columns, dropped, elsewhere = [] } = choices;
+  const usable = withoutTaken(header, new Set([...stampIndexes, ...(dropped ?? []), ...elsewhere]));
   const numbers: PlannedNumber[] = [];
-  for (const { name, known, optional } of numberColumns(kind)) {
-    const index = findColumn(header, known);
-    if (index !== null) numbers.push({ name, column: header[index]!, index });
+  for (const { name, known, optional, isPrice } of numberColumns(kind)) {
+    const index = columns?.get(name) ?? findNumber(usable, name, known, choices);
+    if (index !== null) numbers.push({ name, column: header[index]!, index, isPrice: isPrice ?? false });
     else if (optional === undefined) throw missing(name, header, kind);
   }
-  const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index)]);
+  const id = isBars(kind) ? null : (columns?.get("id") ?? findColumn(usable, ID_NAMES));
+  const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index), id ?? -1, ...elsewhere]);
+  const open = header.map((_, index) => index).filter((index) => !taken.has(index));
+  const isExtra = (index: number): boolean =>
+    dropped?.has(index) !== true && !NAMELESS.test(header[index]!.trim());
   return {
     kind,
     stampName: stampNameOf(kind),
     stampColumn: stampIndexes.map((index) => header[index]!).join(" and "),
     stampIndexes,
     numbers,
-    ignored: header.filter((_, index) => !taken.has(index)),
+    id: id === null ? null : { name: "id", column: header[id]!, index: id },
+    idParts: id === null ? [] : [...(choices.idParts ?? []), id],
+    extras: nameExtras(header, open.filter(isExtra), [
+      stampNameOf(kind),
+      "id",
+      ...numbers.map((n) => n.name),
+    ]),
+    leftOut: open.filter((index) => !isExtra(index)).map((index) => header[index]!),
     width: header.length,
   };
 }
 
+/** @returns columns that may be the volume or size, which no column of the plan is. */
+export function unclearVolumes(plan: ColumnPlan): string[] {
+  const name = isBars(plan.kind) ? "volume" : "size";
+  if (plan.numbers.some((column) => column.name === name)) return [];
+  // Beside the bid, a volume may be that of the last trade.
+  const isUnclear = (text: string): boolean =>
+    LIKE_VOLUME.test(text) && (plan.kind !== "quote" || text.startsWith("bid"));
+  return plan.extras.map(({ column }) => column).filter((column) => isUnclear(simplify(column)));
+}
+
+/** @returns index of the column that names the ticker of a row; null when there is none. */
+export function findTickerColumn(header: readonly string[]): number | null {
+  const names = header.map(simplify);
+  const isBar = names.some((name) => BAR_MARKS.includes(name));
+  for (const name of isBar ? [...TICKER_NAMES, ...BAR_TICKER_NAMES] : TICKER_NAMES) {
+    const index = names.indexOf(name);
+    if (index >= 0) return index;
+  }
+  return null;
+}
+
+/** Extra members may not be called like another one of the record in any case of letters. */
+function nameExtras(header: readonly string[], indexes: number[], reserved: string[]): PlannedColumn[] {
+  const names = new Set(reserved);
+  return indexes.map((index) => {
+    const column = header[index]!.replace("\uFEFF", "").trim();
+    let name = column;
+    for (let copy = 2; names.has(name.toLowerCase()); copy++) name = `${column}_${copy}`;
+    names.add(name.toLowerCase());
+    return { name, column, index };
+  });
+}
+
+/** How the fields of a file are read. */
+export interface ReadingRules {
+  stamps: StampReader;
+  numbers: NumberRules;
+  /** For prices: the same form, with the scale of fixed point. */
+  prices: NumberRules;
+}
+
+export function plainRules(kind: CsvKind): ReadingRules {
+  const numbers = { form: PLAIN_FORM, scale: null, isPrice: false };
+  const prices = { ...numbers, isPrice: true };
+  return { stamps: new StampReader({ kind: stampKindOf(kind) }), numbers, prices };
+}
+
+export function stampKindOf(kind: CsvKind): "date" | "second" | "instant" {
+  if (!isBars(kind)) return "instant";
+  return kind === "daily" ? "date" : "second";
+}
+
 /**
- * Turns a row into a record. Stamps without a zone are UTC; a blank, NaN or null number is null.
+ * Turns a row into a record. Stamps without a zone are UTC unless the rules say another; a blank,
+ * NaN or null number is null.
  * @throws CsvError Names the column, the value and what was expected.
  */
-export function readRecord(plan: ColumnPlan, fields: readonly string[]): CsvRecord {
+export function readRecord(
+  plan: ColumnPlan,
+  fields: readonly SourceField[],
+  rules: ReadingRules,
+  ticker = "",
+): CsvRecord {
   // Missing and extra fields shift the others under wrong names. Blank ones at the end don't.
-  if (fields.length < plan.width || fields.slice(plan.width).some((field) => field.trim() !== "")) {
+  if (fields.length !== plan.width && !isPadded(plan, fields)) {
     throw new CsvError(`expected ${plan.width} fields as in the header, got ${fields.length}`);
   }
-  const record: CsvRecord = { [plan.stampName]: readStamp(plan, fields) };
-  for (const { name, column, index } of plan.numbers) {
-    record[name] = name === "seq" ? readSeq(column, fields[index]!) : readNumber(column, fields[index]!);
+  const record: CsvRecord = { [plan.stampName]: readStamp(plan, fields, rules.stamps, ticker) };
+  for (const { name, column, index, isPrice } of plan.numbers) {
+    record[name] = readNumber(column, fields[index]!, isPrice ? rules.prices : rules.numbers);
+  }
+  if (plan.id !== null) {
+    const id = textOf(fields[plan.id.index]);
+    if (id !== "") record.id = plan.idParts.length === 1 ? id : joinedId(plan, fields);
+  }
+  for (const { name, index } of plan.extras) {
+    const value = readExtra(fields[index]!);
+    if (value !== null) record[name] = value;
   }
   return record;
 }
 
-function readStamp(plan: ColumnPlan, fields: readonly string[]): string {
-  const text = plan.stampIndexes.map((index) => fields[index]!.trim()).join(" ");
+function joinedId({ idParts }: ColumnPlan, fields: readonly SourceField[]): string {
+  return idParts.map((index) => textOf(fields[index])).join("-");
+}
+
+function isPadded(plan: ColumnPlan, fields: readonly SourceField[]): boolean {
+  return (
+    fields.length > plan.width && fields.slice(plan.width).every((field) => String(field ?? "").trim() === "")
+  );
+}
+
+/** The text of a row's stamp: date and time may stand apart. */
+export function stampText(plan: Pick<ColumnPlan, "stampIndexes">, fields: readonly SourceField[]): string {
+  const text = textOf(fields[plan.stampIndexes[0]!]);
+  if (plan.stampIndexes.length === 1) return text;
+  const time = textOf(fields[plan.stampIndexes[1]!]);
+  // 93000 is half past nine: a number lost its zero.
+  return `${text} ${/^\d{3}$|^\d{5}$/.test(time) ? `0${time}` : time}`;
+}
+
+function textOf(field: SourceField | undefined): string {
+  return typeof field === "string" ? field.trim() : String(field ?? "");
+}
+
+function readStamp(
+  plan: ColumnPlan,
+  fields: readonly SourceField[],
+  stamps: StampReader,
+  ticker: string,
+): string {
+  const text = stampText(plan, fields);
   let stamp: string | null;
   try {
-    stamp = plan.kind === "daily" ? parseCalendarDate(text) : parseTimestamp(text);
+    stamp = stamps.read(text, ticker);
   } catch (error) {
     if (!(error instanceof TimestampError)) throw error;
     throw new CsvError(`column ${quote(plan.stampColumn)}: ${error.message}`);
   }
   if (stamp === null)
     throw new CsvError(`column ${quote(plan.stampColumn)}: expected a ${plan.stampName}, got ${quote(text)}`);
-  return isBars(plan.kind) && plan.kind !== "daily" ? toHourly(stamp) : stamp;
+  return stamp;
 }
 
-function readNumber(column: string, field: string): number | null {
+function readNumber(column: string, field: SourceField, rules: NumberRules): number | bigint | null {
+  if (field === null) return null;
+  if (typeof field === "number" && rules.scale === null) return Number.isFinite(field) ? field : null;
+  const value = readNumberText(String(field), rules);
+  if (Number.isNaN(value)) {
+    throw new CsvError(
+      `column ${quote(column)}: expected a number such as 182.5 or 1e6, got ${quote(String(field))}${hint(String(field))}`,
+    );
+  }
+  return value;
+}
+
+function hint(field: string): string {
+  return /\d[.,]\d/.test(field) && field.includes(",")
+    ? " (--decimal comma or --decimal point says what the comma is)"
+    : "";
+}
+
+/** A number where that keeps every digit, else the text. */
+function readExtra(field: SourceField): SourceField {
+  if (typeof field !== "string") return field;
   const text = field.trim();
-  if (NO_VALUE.has(text.toLowerCase())) return null;
-  const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isFinite(value)) {
-    throw new CsvError(`column ${quote(column)}: expected a number such as 182.5 or 1e6, got ${quote(text)}`);
-  }
-  return value;
-}
-
-function readSeq(column: string, field: string): number | null {
-  const value = readNumber(column, field);
-  if (value !== null && !(Number.isSafeInteger(value) && value >= 0)) {
-    throw new CsvError(`column ${quote(column)}: expected a whole number from 0, got ${quote(field)}`);
-  }
-  return value;
+  if (text === "") return null;
+  return text.length <= EXACT_DIGITS && PLAIN_NUMBER.test(text) ? Number(text) : text;
 }
 
 /** Except for daily bars, a date needs a time: alone, it would put a whole day at midnight. */
-function findStamp(header: readonly string[], kind: CsvKind): number[] {
-  const date = findColumn(header, ["date"]);
-  const time = findColumn(header, ["time"]);
-  const both = findColumn(header, STAMP_WITH_TIME);
+function findStamp(header: readonly string[], kind: CsvKind, { columns }: ColumnChoices): number[] {
+  const chosen = columns?.get("timestamp") ?? columns?.get("datetime");
+  if (chosen !== undefined) return [chosen];
+  const date = columns?.get("date") ?? findColumn(header, DATE_NAMES);
+  const time = columns?.get("time") ?? findColumn(header, TIME_NAMES);
+  if (columns?.has("date")) return kind === "daily" || !columns.has("time") ? [date!] : [date!, time!];
+  const both = findColumn(header, STAMP_NAMES);
   if (kind !== "daily" && both === null && date !== null && time !== null) return [date, time];
   const single = kind === "daily" ? (date ?? both ?? time) : (both ?? date ?? time);
   return single === null ? [] : [single];
+}
+
+/**
+ * Prefers, of several volumes, one that has a number, and of a pair's the one in its own currency.
+ */
+function findNumber(
+  header: readonly string[],
+  name: string,
+  known: readonly string[],
+  { isZero, ticker = "" }: ColumnChoices,
+): number | null {
+  if (name !== "volume") return findColumn(header, known);
+  const named = known.flatMap((each) => findColumn(header, [each]) ?? []);
+  const first = named.find((index) => isZero?.(index) !== true) ?? named[0];
+  if (first !== undefined) return first;
+  const byCurrency = header.flatMap((column, index) => {
+    const currency = volumeCurrency(column);
+    return currency === null ? [] : [{ currency, index }];
+  });
+  const own = byCurrency.find(({ currency }) => simplify(ticker).startsWith(currency.toLowerCase()));
+  if (own !== undefined) return own.index;
+  // Without a ticker, a code in capitals is a currency.
+  const codes = byCurrency.filter(({ currency }) => currency === currency.toUpperCase());
+  return codes.length === 1 ? codes[0]!.index : null;
 }
 
 /** @returns index of the column with the first known name that the header has. */
@@ -196,8 +330,9 @@ function findColumn(header: readonly string[], known: readonly string[]): number
   return null;
 }
 
-function simplify(column: string): string {
-  return column.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+/** A column has one meaning: what is taken has no name any more. */
+function withoutTaken(header: readonly string[], taken: ReadonlySet<number>): string[] {
+  return header.map((column, index) => (taken.has(index) ? "" : column));
 }
 
 function missing(name: string, header: readonly string[], kind: CsvKind): CsvError {
@@ -205,7 +340,7 @@ function missing(name: string, header: readonly string[], kind: CsvKind): CsvErr
   return new CsvError(`no column ${quote(name)}, which ${kind} data needs: the header has ${has}`);
 }
 
-function quote(text: string): string {
+export function quote(text: string): string {
   const shown = text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text;
   return JSON.stringify(shown.replace("\uFEFF", ""));
 }

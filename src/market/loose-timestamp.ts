@@ -7,6 +7,7 @@
  */
 import { momentOfInteger, momentOfNumber } from "./epoch.ts";
 import { type Moment, momentOfDate, type Precision } from "./moment.ts";
+import { zoneOf } from "./zone.ts";
 
 /** Longer than any stamp: bounds the work on other texts. */
 const TEXT_LENGTH_MAX = 80;
@@ -129,10 +130,12 @@ function withTime(moment: Moment, rest: string): Moment | null {
   const hour = hourOfDay(Number(time[1] ?? time[5] ?? time[9] ?? time[10]), half?.[1]);
   const minute = Number(time[2] ?? time[6] ?? 0);
   const second = Number(time[3] ?? time[7] ?? 0);
-  const offsetMinutes = parseZone(half === null ? afterTime : afterTime.slice(half[0].length));
-  if (hour === null || minute > 59 || second > 59 || offsetMinutes === null) return null;
+  if (hour === null || minute > 59 || second > 59) return null;
+  const wallMs = moment.wallMs + ((hour * 60 + minute) * 60 + second) * 1000;
+  const offsetMinutes = parseZone(half === null ? afterTime : afterTime.slice(half[0].length), wallMs);
+  if (offsetMinutes === null) return null;
   return {
-    wallMs: moment.wallMs + ((hour * 60 + minute) * 60 + second) * 1000,
+    wallMs,
     micros: Number((time[4] ?? time[8] ?? "").slice(0, 6).padEnd(6, "0")),
     offsetMinutes,
     precision: "time",
@@ -145,15 +148,21 @@ function hourOfDay(hour: number, half: string | undefined): number | null {
   return (hour % 12) + (half.toLowerCase() === "p" ? 12 : 0);
 }
 
-/** @returns minutes east of UTC; 0 for an empty text. */
-function parseZone(text: string): number | null {
+/** @returns minutes east of UTC at that wall clock; 0 for an empty text. */
+function parseZone(text: string, wallMs: number): number | null {
   if (text === "") return 0;
   const offset = OFFSET.exec(text);
-  if (offset === null) return ZONE_MINUTES[text.trim().toLowerCase()] ?? null;
+  if (offset === null) return ZONE_MINUTES[text.trim().toLowerCase()] ?? namedOffset(text.trim(), wallMs);
   const hours = Number(offset[2] ?? offset[4]);
   const minutes = Number(offset[3] ?? offset[5] ?? 0);
   if (hours > 23 || minutes > 59) return null;
   return (hours * 60 + minutes) * (offset[1] === "-" ? -1 : 1);
+}
+
+/** The earlier one of an hour that clocks show twice; null for one that they leave out. */
+function namedOffset(name: string, wallMs: number): number | null {
+  const utcMs = zoneOf(name)?.instantsOf(wallMs)[0];
+  return utcMs === undefined ? null : (wallMs - utcMs) / 60_000;
 }
 
 /** Month first, as in the United States, unless the first number can't be a month. */

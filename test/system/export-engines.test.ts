@@ -1,7 +1,7 @@
 /** `export` as a process, from every engine: the same files, and an import gives the same rows. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { tableFromIPC } from "apache-arrow";
 import type { Save } from "../../src/storage/contract.ts";
 import { openTarget } from "../../src/storage/engines.ts";
@@ -225,20 +225,21 @@ test("every engine gives the same Arrow", () =>
   }));
 
 test("an import of an export gives the same database, on every engine", () =>
-  withEachSource(SAVES, async (sources, dir) => {
-    const folder = join(dir, "export");
-    await exported(sources.sqlite!, folder, "--format", "csv");
-    const targets = [join(dir, "b.db"), join(dir, "b.duckdb"), await postgres.freshSchema()];
+  withEachSource([...SAVES, LARGE], async (sources, dir) => {
     const expected = await copySeries(sources.sqlite!, join(dir, "copy.db"));
-    for (const to of targets) {
-      for (const path of Object.keys(filesIn(folder))) {
-        const ticker = decodeURIComponent(basename(path, ".csv"));
-        const [kind] = path.split("/");
-        const part = basename(dirname(path));
-        const flags = kind === "ticks" ? ["--type", part] : ["--interval", part];
-        const args = ["import", join(folder, path), "--db-file", to, "--quiet", "--ticker", ticker, ...flags];
-        expect(await runCli(args)).toMatchObject({ code: 0, stderr: "" });
-      }
+    const targets = [
+      ["csv", join(dir, "b.db")],
+      ["csv", join(dir, "b.duckdb")],
+      ["csv", await postgres.freshSchema()],
+      ...["ndjson", "arrow", "parquet"].map((format) => [format, join(dir, `${format}.db`)] as const),
+    ] as const;
+    for (const [format, to] of targets) {
+      const folder = join(dir, `export-${format}`);
+      if (!existsSync(folder)) await exported(sources.sqlite!, folder, "--format", format);
+      expect(await runCli(["import", folder, "--db-file", to, "--quiet"])).toMatchObject({
+        code: 0,
+        stderr: "",
+      });
       expect(await copySeries(sources.sqlite!, to, "--dry-run")).toEqual(expected);
       expect((await copy(to, sources.sqlite!, "--dry-run")).code).toBe(0);
     }

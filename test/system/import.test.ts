@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import { storedRows } from "../support/database-rows.ts";
 import { runCli } from "../support/run-cli.ts";
 import { type RunningServer, startServer } from "../support/server.ts";
@@ -54,7 +55,7 @@ test("real trades imported twice, in requests cut elsewhere, are there once each
       "--batch",
       batch,
     ]);
-    expect(stdout).toStartWith("5,000 trades of IBM stored in http");
+    expect(stdout).toStartWith("5,000 trades of IBM in http");
     expect(code).toBe(0);
     expect((await rowsOf("get_realtime_data", { ticker: "IBM", data_type: "trade" })).length).toBe(5_000);
   }
@@ -67,7 +68,7 @@ test("standard input, gzip or not, is told by its columns", async () => {
     ["PLAIN", Bun.gunzipSync(packed)],
   ] as const) {
     const { code, stderr } = await importFile(["-", "--ticker", ticker], input);
-    expect(stderr).toContain("the columns say daily bars");
+    expect(stderr).toContain("daily bars: its stamps are dates");
     expect(code).toBe(0);
   }
   const read = (ticker: string) => rowsOf("get_stock_data", { ticker, start_date: null, end_date: null });
@@ -85,7 +86,7 @@ test("a bad row stops with file, line and reason, and what came before it is sto
   expect(code).toBe(1);
   expect(stderr).toStartWith(`import: ${file}:3: `);
   expect(stderr).toContain('"much"');
-  expect(stdout).toStartWith("stopped: 1 daily bar of BAD stored");
+  expect(stdout).toStartWith("stopped: 1 daily bar of BAD in http");
   expect((await rowsOf("get_stock_data", { ticker: "BAD", start_date: null })).length).toBe(1);
 
   const skipped = await importFile([file, "--ticker", "BAD", "--skip-bad", "--json", "--quiet"]);
@@ -108,7 +109,7 @@ test("straight into a file gives the same rows as through a server", async () =>
   ] as const) {
     expect((await importFile([file, "--ticker", ticker])).code).toBe(0);
     const direct = await runCli(["import", file, "--ticker", ticker, "--db-file", dbFile, "--batch", "777"]);
-    expect(direct.stdout).toContain(`of ${ticker} stored in ${dbFile}`);
+    expect(direct.stdout).toContain(`of ${ticker} in ${dbFile}`);
     expect(direct.code).toBe(0);
   }
   for (const [table, rows] of [
@@ -138,11 +139,77 @@ test("a subscriber on any worker sees an import's rows", async () => {
   ]);
 });
 
+test("a plan stores nothing and needs no server", async () => {
+  const file = await csv(
+    "plan.csv",
+    "Date;Open;High;Low;Last;Vol.\n15-01-2024;1,5;2;1;1,6;100\n16-01-2024;1,5;2;1;1,6;100\n",
+  );
+  const args = ["import", file, "--ticker", "PLAN", "--to", "http://127.0.0.1:1", "--plan"];
+  const { code, stdout, stderr } = await runCli(args);
+  expect([code, stderr]).toEqual([0, ""]);
+  for (const part of [
+    "semicolon",
+    "daily bars",
+    "PLAN",
+    "day first, as 15-01-2024",
+    'close = "Last"',
+    "decimal comma",
+  ])
+    expect(stdout).toContain(part);
+  expect(JSON.parse((await runCli([...args, "--json"])).stdout)).toMatchObject({
+    ok: true,
+    layouts: [{ kind: "daily", columns: { close: "Last", volume: "Vol." }, decimal: "comma" }],
+  });
+  const dbFile = join(dir, "plan.db");
+  expect((await runCli(["import", file, "--ticker", "PLAN", "--db-file", dbFile, "--plan"])).code).toBe(0);
+  expect(await Bun.file(dbFile).exists()).toBe(false);
+});
+
+test("many files of many tickers in one run are told by ticker", async () => {
+  const header = "symbol,date,open,high,low,close\n";
+  const files = [
+    await csv("one.csv", `${header}MANYA,2024-01-02,1,2,0.5,1\nMANYB,2024-01-02,1,2,0.5,2\n`),
+    await csv("two.csv", `${header}MANYA,2024-01-03,1,2,0.5,3\n`),
+  ];
+  const { code, stdout, stderr } = await importFile(files);
+  expect(code).toBe(0);
+  expect(stderr).toContain("one.csv and 1 more: text, fields separated by comma");
+  const lines = stdout.trimEnd().split("\n");
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toStartWith("  MANYA: 2 rows: 2 stored");
+  expect(lines[2]).toStartWith("3 daily bars of 2 tickers in http");
+  expect((await rowsOf("get_stock_data", { ticker: "MANYA", start_date: null })).length).toBe(2);
+});
+
+test("Parquet and archives come through standard input too", async () => {
+  const instance = await DuckDBInstance.create(":memory:");
+  const connection = await instance.connect();
+  const path = join(dir, "piped.parquet");
+  await connection.run(
+    `COPY (SELECT TIMESTAMP '2024-01-02 10:00:00' "timestamp", 1.5 price, 2 size) TO '${path}' (FORMAT parquet)`,
+  );
+  connection.closeSync();
+  instance.closeSync();
+  const { code, stderr } = await importFile(["-", "--ticker", "PIPED"], await Bun.file(path).bytes());
+  expect(stderr).toContain("standard input: Parquet");
+  expect(code).toBe(0);
+  expect((await rowsOf("get_realtime_data", { ticker: "PIPED", data_type: "trade" })).length).toBe(1);
+});
+
 test("wrong usage is one line and exit code 2", async () => {
   for (const args of [
     [],
-    [BARS],
     [BARS, "--ticker", "T", "--interval", "weekly"],
+    [BARS, "--ticker", "T", "--ticker-from", "filename"],
+    [BARS, "--ticker-from", "bars.csv"],
+    [BARS, "--ticker", "T", "--column", "close"],
+    [BARS, "--ticker", "T", "--column", "clos=Last"],
+    [BARS, "--ticker", "T", "--columns", "a,b"],
+    [BARS, "--ticker", "T", "--tz", "EST5"],
+    [BARS, "--ticker", "T", "--date-order", "ydm"],
+    [BARS, "--ticker", "T", "--decimal", "dot"],
+    [BARS, "--ticker", "T", "--scale", "3"],
+    [BARS, "--ticker", "T", "--on-duplicate", "ignore"],
     [BARS, "--ticker", "T", "--interval", "daily", "--type", "trade"],
     [BARS, "--ticker", "T", "--tickr", "T"],
     [BARS, "--ticker", "T", "--batch", "0"],
@@ -187,7 +254,7 @@ test("Ctrl-C ends it with what was stored, also while it waits for standard inpu
     await until(async () => (await stored()) === 1_000);
     child.kill(signal);
     expect(await child.exited).toBe(130);
-    expect(await child.stdout.text()).toStartWith(`stopped: 1,000 trades of STOPPED${n} stored in http`);
+    expect(await child.stdout.text()).toStartWith(`stopped: 1,000 trades of STOPPED${n} in http`);
     expect(await stored()).toBe(1_000);
   }
 });

@@ -1,75 +1,174 @@
 /**
- * Gathers records into requests and sends them one after another: rows of one key, and ticks of one
- * stamp, must keep their order. The next batch fills while one is under way.
+ * Gathers records into requests, each of one ticker, and sends them. The requests of a ticker go
+ * one after another: rows of one key, and ticks of one stamp, must keep their order. Those of
+ * several tickers are under way at once, and all fill while others are.
  */
 import type { CsvRecord } from "../../market/csv.ts";
-import type { ImportTarget, SaveCommand } from "./target.ts";
+import type { ImportTarget, SaveAnswer, SaveCommand } from "./target.ts";
+
+/** What goes into one request. */
+export interface BatchSeries {
+  ticker: string;
+  isBars: boolean;
+  /** The type of ticks, or the length of bars. */
+  part: string;
+  /** Whether `ImportBatch.places` are numbers within a stamp, and not counts of equal ticks. */
+  isPlaced: boolean;
+}
+
+export interface ImportBatch extends BatchSeries {
+  records: CsvRecord[];
+  /** Of ticks: how many came before, as `Sightings` counts them, or the number within the stamp. */
+  places: (number | null)[];
+  /** The place of its first row in the whole import, from 1. */
+  firstRow: number;
+  bytes: number;
+}
 
 export interface BatchSenderOptions {
   target: ImportTarget;
   rowsMax: number;
-  toCommand(records: CsvRecord[]): SaveCommand;
+  toCommand(batch: ImportBatch): SaveCommand;
+  onAnswer(batch: ImportBatch, answer: SaveAnswer): void;
+  /** All rows up to that one are stored. */
+  onStoredUpTo(row: number): void;
 }
 
 /** Half of a server's smallest body limit: the size is only estimated. */
 const BATCH_BYTES_MAX = 512 * 1024;
 /** A high estimate for the names, quotes and commas of a record. */
 const RECORD_OVERHEAD_BYTES = 120;
+/** Rows that wait, of all tickers together. */
+const WAITING_ROWS_MAX = 100_000;
+const WAITING_BYTES_MAX = 64 * 1024 * 1024;
+/** Requests of different tickers. */
+const PARALLEL_MAX = 4;
+
+interface WaitingBatch extends ImportBatch {
+  key: string;
+}
 
 export class BatchSender {
-  rowsStored = 0;
   readonly #options: BatchSenderOptions;
-  #records: CsvRecord[] = [];
+  readonly #waiting = new Map<string, WaitingBatch>();
+  #rows = 0;
   #bytes = 0;
+  #lastRow = 0;
+  #last: WaitingBatch | null = null;
   #abandoned = false;
-  /** The batch under way: resolves with null, or with its failure. */
-  #underWay: Promise<Error | null> = Promise.resolve(null);
+  #failure: Error | null = null;
+  readonly #underWay = new Map<string, Promise<void>>();
 
   constructor(options: BatchSenderOptions) {
     this.#options = options;
   }
 
   /**
-   * Waits only if the batch is full and the previous one is still under way.
-   *
-   * @param chars length of the record's values.
-   * @throws TargetError the previous batch wasn't stored.
+   * @param chars Length of the record's values.
+   * @param row Its place in the whole import.
+   * @returns a promise when it has to wait for requests. @throws TargetError Rows weren't stored.
    */
-  async add(record: CsvRecord, chars: number): Promise<void> {
-    this.#records.push(record);
-    this.#bytes += chars + RECORD_OVERHEAD_BYTES;
-    if (this.#records.length >= this.#options.rowsMax || this.#bytes >= BATCH_BYTES_MAX) await this.#send();
+  add(
+    series: BatchSeries,
+    record: CsvRecord,
+    place: number | null,
+    chars: number,
+    row: number,
+  ): Promise<void> | null {
+    const batch = this.#batchOf(series, row);
+    const { key } = batch;
+    batch.records.push(record);
+    batch.places.push(place);
+    const bytes = chars + RECORD_OVERHEAD_BYTES;
+    batch.bytes += bytes;
+    this.#rows++;
+    this.#bytes += bytes;
+    this.#lastRow = row;
+    if (batch.records.length >= this.#options.rowsMax || batch.bytes >= BATCH_BYTES_MAX)
+      return this.#send(key);
+    if (this.#rows >= WAITING_ROWS_MAX || this.#bytes >= WAITING_BYTES_MAX) return this.#sendAll();
+    return null;
+  }
+
+  /** Sends the rows of a series that wait: a request must not have two rows of one key. */
+  async sendSeries(series: BatchSeries): Promise<void> {
+    const key = keyOf(series);
+    if (this.#waiting.has(key)) await this.#send(key);
   }
 
   /** Resolves when every record is stored. @throws TargetError */
   async flush(): Promise<void> {
-    if (this.#records.length > 0) await this.#send();
-    await this.#settle();
+    await this.#sendAll();
+    await Promise.all(this.#underWay.values());
+    this.#throwFailure();
   }
 
-  /** Sends nothing more. Resolves when the batch under way has ended. */
+  /** Sends nothing more. Resolves when the requests under way have ended. */
   async abandon(): Promise<void> {
     this.#abandoned = true;
-    await this.#underWay;
+    await Promise.all(this.#underWay.values());
   }
 
-  async #send(): Promise<void> {
-    await this.#settle();
+  #batchOf(series: BatchSeries, firstRow: number): WaitingBatch {
+    const last = this.#last;
+    if (last !== null && isSame(last, series)) return last;
+    const key = keyOf(series);
+    let batch = this.#waiting.get(key);
+    if (batch === undefined) {
+      batch = { ...series, key, records: [], places: [], firstRow, bytes: 0 };
+      this.#waiting.set(key, batch);
+    }
+    this.#last = batch;
+    return batch;
+  }
+
+  async #sendAll(): Promise<void> {
+    for (const key of [...this.#waiting.keys()]) await this.#send(key);
+  }
+
+  async #send(key: string): Promise<void> {
+    const batch = this.#waiting.get(key)!;
+    this.#waiting.delete(key);
+    this.#last = null;
+    this.#rows -= batch.records.length;
+    this.#bytes -= batch.bytes;
+    const isLastWaiting = this.#waiting.size === 0;
+    const lastRow = this.#lastRow;
+    await this.#underWay.get(key);
+    while (this.#underWay.size >= PARALLEL_MAX) await Promise.race(this.#underWay.values());
+    this.#throwFailure();
     if (this.#abandoned) return;
-    const records = this.#records;
-    this.#records = [];
-    this.#bytes = 0;
-    this.#underWay = this.#options.target.save(this.#options.toCommand(records)).then(
-      () => {
-        this.rowsStored += records.length;
-        return null;
-      },
-      (error: Error) => error,
-    );
+    const sent = this.#save(batch).finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, sent);
+    // Nothing waits: once these requests are answered, all rows so far are stored.
+    if (isLastWaiting) this.#tellWhenStored([...this.#underWay.values()], lastRow);
   }
 
-  async #settle(): Promise<void> {
-    const failure = await this.#underWay;
-    if (failure !== null) throw failure;
+  /** Keeps its failure for the next who asks. */
+  async #save(batch: ImportBatch): Promise<void> {
+    try {
+      const answer = await this.#options.target.save(this.#options.toCommand(batch));
+      this.#options.onAnswer(batch, answer);
+    } catch (error) {
+      this.#failure ??= error as Error;
+    }
   }
+
+  #tellWhenStored(underWay: Promise<void>[], row: number): void {
+    void Promise.all(underWay).then(() => {
+      if (this.#failure === null) this.#options.onStoredUpTo(row);
+    });
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+}
+
+function keyOf({ ticker, isBars, part, isPlaced }: BatchSeries): string {
+  return `${isBars}\n${isPlaced}\n${part}\n${ticker}`;
+}
+
+function isSame(a: BatchSeries, b: BatchSeries): boolean {
+  return a.ticker === b.ticker && a.part === b.part && a.isBars === b.isBars && a.isPlaced === b.isPlaced;
 }

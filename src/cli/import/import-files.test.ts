@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { SqliteWriter } from "../../storage/sqlite/writer.ts";
 import { silentProgress } from "../progress.ts";
 import { type ImportRequest, type ImportResult, importFiles } from "./import-files.ts";
+import { NO_CHOICES } from "./layout.ts";
 import { fileTarget } from "./target.ts";
 
 const SAMPLE = join(import.meta.dir, "../../../sample");
@@ -28,7 +29,14 @@ async function importInto(files: string[], options: Partial<ImportRequest> = {})
   const target = fileTarget("test.db", { writer, close: () => writer.close() });
   try {
     return await importFiles({
+      ...NO_CHOICES,
       files,
+      skipLines: 0,
+      separator: null,
+      tickerFrom: null,
+      onDuplicate: null,
+      planOnly: false,
+      restart: true,
       ticker: "T",
       kind: null,
       target,
@@ -68,15 +76,6 @@ test("rows that share a timestamp across files are all kept", async () => {
   const second = await write("b.csv", `timestamp,price,size\n${row}`);
   expect((await importInto([first, second])).rowsStored).toBe(3);
   expect(query("SELECT seq FROM realtime_data ORDER BY seq")).toEqual([[0], [1], [2]]);
-});
-
-test("a seq column is taken as it is", async () => {
-  const file = await write(
-    "a.csv",
-    "timestamp,price,size,seq\n2024-01-02T10:00:00Z,1,2,40\n2024-01-02T10:00:00Z,1,2,41\n",
-  );
-  await importInto([file]);
-  expect(query("SELECT seq FROM realtime_data ORDER BY seq")).toEqual([[40], [41]]);
 });
 
 test("a bad row stops with file, line and reason, after the rows before it are stored", async () => {

@@ -1,198 +1,353 @@
 /** Reads files row by row into a target, in order. A bad row ends the import or is skipped. */
-import {
-  type ColumnPlan,
-  CsvError,
-  type CsvKind,
-  type CsvRecord,
-  isBars,
-  planColumns,
-  readRecord,
-} from "../../market/csv.ts";
+import { CsvError, type CsvRecord, isBars } from "../../market/csv.ts";
+import { turn } from "../../time/pauses.ts";
 import { unlessAborted } from "../../time/within.ts";
 import { INTERRUPTED } from "../interruption.ts";
-import type { Progress } from "../progress.ts";
-import { BatchSender } from "./batch-sender.ts";
-import { AmbiguousKindError, INFERENCE_ROWS, inferKind } from "./infer-kind.ts";
-import { type CsvRow, readRows } from "./rows.ts";
-import { openSource, type Source, SourceError } from "./source.ts";
-import { type ImportTarget, type SaveCommand, TargetError } from "./target.ts";
-import { OutOfOrderError, TickSequence } from "./tick-sequence.ts";
+import { formatCount, type Progress } from "../progress.ts";
+import { BatchSender, type BatchSeries } from "./batch-sender.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import type { SourceRow } from "./csv-rows.ts";
+import { DoubtError } from "./doubt.ts";
+import { type Prepared, type PreparedFile, type PrepareOptions, prepareFiles } from "./prepare.ts";
+import { type ReadRow, rowReader } from "./row-reader.ts";
+import { BARS_ON_DUPLICATE, type DuplicateRule, TICKS_ON_DUPLICATE, toCommand } from "./save-command.ts";
+import { type RowValue, Sightings } from "./sightings.ts";
+import { SourceError } from "./source.ts";
+import { Tally, type TickerTally } from "./tally.ts";
+import { type ImportTarget, TargetError } from "./target.ts";
 
-export interface ImportRequest {
-  /** Paths; `-` is standard input. */
-  files: string[];
-  ticker: string;
-  /** null: the first file's columns tell it for all files. */
-  kind: CsvKind | null;
+export interface ImportRequest extends PrepareOptions {
+  onDuplicate: DuplicateRule | null;
   target: ImportTarget;
   batchRows: number;
-  skipBad: boolean;
   progress: Progress;
   /** Ends the import. */
   signal?: AbortSignal;
-  onInferred?: (kind: CsvKind) => void;
+  /** Stops before the first row is stored. */
+  planOnly: boolean;
+  /** Begins at the beginning, also after an interruption. */
+  restart: boolean;
+  /** Before the first row is stored. */
+  onPlan?: (prepared: Prepared) => void;
+  onResume?: (rows: number) => void;
 }
 
 export interface ImportResult {
-  /** null: the import stopped before it was known. */
-  kind: CsvKind | null;
+  /** A length of bars or a type of ticks; null: it isn't known yet, or the files have several. */
+  kind: string | null;
+  /** Rows that were read and not left out as bad. */
+  rows: number;
+  stored: number;
+  replaced: number;
+  repeated: number;
+  skipped: number;
+  tickers: TickerTally[];
   /** Rows that are certainly stored. */
   rowsStored: number;
+  /** Bad rows. */
   rowsSkipped: number;
   /** `file:line: reason`, for the first few. */
   skippedReasons: string[];
+  /** Bars of a ticker and time that an earlier row of the files had. */
+  duplicates: number;
+  /** The first few. */
+  duplicateBars: string[];
+  /** Rows that were stored before, when an interrupted import goes on. */
+  rowsBefore: number;
   /** Why the import stopped early: for a row `file:line: reason`, or INTERRUPTED. */
   stoppedBy: string | null;
 }
 
-const SKIPPED_REASONS_MAX = 5;
+const REASONS_MAX = 5;
 const ROWS_PER_PROGRESS_UPDATE = 256;
 
 /** Failures of files, rows and the target are in the result, not thrown. */
 export async function importFiles(request: ImportRequest): Promise<ImportResult> {
-  const { signal } = request;
-  const result: ImportResult = {
-    kind: request.kind,
-    rowsStored: 0,
-    rowsSkipped: 0,
-    skippedReasons: [],
-    stoppedBy: null,
-  };
-  const sender = new BatchSender({
-    target: request.target,
-    rowsMax: request.batchRows,
-    toCommand: (records) => toCommand(request.ticker, result.kind, records),
-  });
-  const imported = importAll(request, result, sender);
+  const run = new ImportRun(request);
+  const imported = run.all();
   // An interrupted import can't wait for rows: a pipe may never give another.
-  const isDone = await unlessAborted(imported, signal, () => false);
+  const isDone = await unlessAborted(imported, request.signal, () => false);
   if (!isDone) {
     imported.catch(() => {});
-    await sender.abandon();
-    result.stoppedBy = INTERRUPTED;
+    await run.interrupt();
   }
   request.progress.end();
-  result.rowsStored = sender.rowsStored;
-  if (result.stoppedBy === null && result.rowsStored === 0 && result.rowsSkipped > 0) {
-    result.stoppedBy = "not one row could be read";
-  }
-  return result;
+  return run.result();
 }
 
-/** @returns false if it was interrupted. */
-async function importAll(
-  request: ImportRequest,
-  result: ImportResult,
-  sender: BatchSender,
-): Promise<boolean> {
-  try {
-    const sources = await Promise.all(request.files.map((file) => openSource(file)));
-    const importer = new RowImporter(request, result, sender, sources);
-    for (const source of sources) await importer.importSource(source);
-    await sender.flush();
-  } catch (error) {
-    if (!isExpected(error)) throw error;
-    if (request.signal?.aborted) return false;
-    result.stoppedBy = error.message;
-    if (!(error instanceof TargetError)) await storeRowsBefore(sender, result);
-  }
-  return true;
-}
-
-class RowImporter {
+class ImportRun {
   readonly #request: ImportRequest;
-  readonly #result: ImportResult;
-  readonly #sender: BatchSender;
-  /** Shared by all files, as several may have rows of one timestamp. */
-  readonly #sequence = new TickSequence();
-  readonly #bytesTotal: number | null;
+  #sender: BatchSender;
+  #tally = new Tally();
+  /** Shared by all files, as several may have rows of one stamp. */
+  #sightings = new Sightings();
+  readonly #skippedReasons: string[] = [];
+  readonly #duplicateBars: string[] = [];
+  #files: PreparedFile[] = [];
+  #checkpoint: Checkpoint | null = null;
+  #importId: string = crypto.randomUUID();
+  #epoch: string | null = null;
+  #rowsSkipped = 0;
+  #duplicates = 0;
+  #stoppedBy: string | null = null;
+  #bytesTotal: number | null = null;
   /** Bytes of earlier sources. */
   #bytesBefore = 0;
-  #rowsSeen = 0;
+  /** Rows of all files so far. */
+  #row = 0;
+  /** Rows that an interrupted import has stored. */
+  #rowsBefore = 0;
+  /** Where an interrupted import was, in which database. */
+  #epochBefore: string | null = null;
 
-  constructor(request: ImportRequest, result: ImportResult, sender: BatchSender, sources: Source[]) {
+  constructor(request: ImportRequest) {
     this.#request = request;
-    this.#result = result;
-    this.#sender = sender;
-    this.#bytesTotal = sources.reduce<number | null>(
-      (sum, { bytesTotal }) => (sum === null || bytesTotal === null ? null : sum + bytesTotal),
+    this.#sender = this.#newSender();
+  }
+
+  #newSender(): BatchSender {
+    const { target, batchRows: rowsMax, onDuplicate } = this.#request;
+    return new BatchSender({
+      target,
+      rowsMax,
+      toCommand: (batch) => toCommand(batch, onDuplicate, this.#importId),
+      onAnswer: ({ ticker, records }, answer) => {
+        if (this.#epochBefore !== null && answer.epoch !== this.#epochBefore) throw new OtherDatabaseError();
+        this.#tally.add(ticker, records.length, answer);
+        this.#epoch = answer.epoch ?? this.#epoch;
+      },
+      onStoredUpTo: (rows) => this.#note(rows),
+    });
+  }
+
+  /** @returns false if it was interrupted. */
+  async all(): Promise<boolean> {
+    const { signal, skipBad, onPlan, planOnly } = this.#request;
+    try {
+      const prepared = await prepareFiles(this.#request);
+      this.#files = prepared.files;
+      this.#checkDuplicateRule();
+      if (signal?.aborted) return false;
+      onPlan?.(prepared);
+      if (planOnly) return true;
+      this.#goOn();
+      await this.#importAll().catch((error: Error) => this.#beginAnew(error));
+      if (this.#tally.total().rows === 0 && this.#rowsSkipped > 0 && skipBad)
+        throw new StopError("not one row could be read");
+      this.#checkpoint?.remove();
+    } catch (error) {
+      if (!isExpected(error)) throw error;
+      if (signal?.aborted) return false;
+      this.#stoppedBy = error.message;
+      if (error instanceof TargetError) this.#checkpoint?.keep();
+      else {
+        // The rows are wrong, not the way to the target: the next import begins anew.
+        await this.#storeRowsBefore();
+        this.#checkpoint?.remove();
+      }
+    }
+    return true;
+  }
+
+  async interrupt(): Promise<void> {
+    await this.#sender.abandon();
+    // What follows the last answer.
+    await turn();
+    this.#checkpoint?.keep();
+    this.#stoppedBy = INTERRUPTED;
+  }
+
+  result(): ImportResult {
+    const kinds = new Set(this.#files.map(({ part }) => part));
+    const total = this.#tally.total();
+    return {
+      kind: kinds.size === 1 ? [...kinds][0]! : kinds.size === 0 ? this.#request.kind : null,
+      ...total,
+      tickers: this.#tally.tickers(),
+      rowsStored: total.rows,
+      rowsSkipped: this.#rowsSkipped,
+      skippedReasons: this.#skippedReasons,
+      duplicates: this.#duplicates,
+      duplicateBars: this.#duplicateBars,
+      rowsBefore: this.#rowsBefore,
+      stoppedBy: this.#stoppedBy,
+    };
+  }
+
+  async #importAll(): Promise<void> {
+    this.#bytesTotal = this.#files.reduce<number | null>(
+      (sum, { source }) => (sum === null || source.bytesTotal === null ? null : sum + source.bytesTotal),
       0,
     );
-  }
-
-  async importSource(source: Source): Promise<void> {
-    const rows = readRows(source);
-    try {
-      const first = await rows.next();
-      if (first.done) throw new SourceError(`${source.name} is empty, expected a header and rows`);
-      await this.#importRows(source, first.value, rows);
-    } finally {
-      // Closes a file that wasn't read to its end.
-      await rows.return(undefined);
-      this.#bytesBefore += source.bytesRead();
+    for (const file of this.#files) {
+      await this.#importFile(file);
+      this.#bytesBefore += file.source.bytesRead();
     }
+    await this.#sender.flush();
   }
 
-  async #importRows(source: Source, header: CsvRow, rows: AsyncGenerator<CsvRow>): Promise<void> {
-    const ahead: CsvRow[] = [];
-    if (this.#result.kind === null) {
-      for (let row = await rows.next(); !row.done; row = await rows.next()) {
-        if (ahead.push(row.value) === INFERENCE_ROWS) break;
+  /** Finds out whether an import of the same files was interrupted. */
+  #goOn(): void {
+    const { target, restart, onResume } = this.#request;
+    const versions = this.#files.map(({ source }) => source.version);
+    // What is sent again is added again where the target doesn't know its requests.
+    const isAgainAdded = this.#request.onDuplicate === "append" && !target.knowsRequests;
+    if (versions.includes(null) || isAgainAdded) return;
+    this.#checkpoint = new Checkpoint([target.name, versions, whatAndHow(this.#request)]);
+    const reached = restart ? null : this.#checkpoint.read();
+    if (reached === null) return;
+    this.#rowsBefore = reached.rows;
+    this.#epochBefore = reached.epoch;
+    this.#importId = reached.importId;
+    onResume?.(reached.rows);
+  }
+
+  /** The rows that were stored before are in another database: they are missing in this one. */
+  async #beginAnew(error: Error): Promise<void> {
+    if (!(error instanceof OtherDatabaseError)) throw error;
+    await this.#sender.abandon();
+    this.#sender = this.#newSender();
+    this.#tally = new Tally();
+    this.#sightings = new Sightings();
+    this.#skippedReasons.length = 0;
+    this.#duplicateBars.length = 0;
+    this.#rowsSkipped = 0;
+    this.#duplicates = 0;
+    this.#row = 0;
+    this.#rowsBefore = 0;
+    this.#epochBefore = null;
+    this.#bytesBefore = 0;
+    await this.#importAll();
+  }
+
+  #note(rows: number): void {
+    if (this.#epoch === null) return;
+    this.#checkpoint?.note({ rows, epoch: this.#epoch, importId: this.#importId });
+  }
+
+  async #importFile(file: PreparedFile): Promise<void> {
+    const read = rowReader(file);
+    for await (const rows of file.rows()) {
+      for (const row of rows) {
+        if (this.#row % ROWS_PER_PROGRESS_UPDATE === 0) this.#betweenRows(file);
+        this.#row++;
+        const waiting = this.#importRow(file, read, row);
+        if (waiting !== null) await waiting;
       }
-      this.#result.kind = this.#inferKind(source, header, ahead);
     }
-    const plan = blame(source, header, () => planColumns(header.fields, this.#kind()));
-    for (const row of ahead) await this.#importRow(source, plan, row);
-    for await (const row of rows) await this.#importRow(source, plan, row);
   }
 
-  async #importRow(source: Source, plan: ColumnPlan, row: CsvRow): Promise<void> {
+  #betweenRows({ source }: PreparedFile): void {
     if (this.#request.signal?.aborted) throw new StopError(INTERRUPTED);
-    if (++this.#rowsSeen % ROWS_PER_PROGRESS_UPDATE === 0) this.#showProgress(source);
-    let record: CsvRecord;
-    try {
-      record = blame(source, row, () => readRow(plan, row.fields));
-    } catch (error) {
-      if (!(error instanceof BadRowError) || !this.#request.skipBad) throw error;
-      this.#result.rowsSkipped++;
-      if (this.#result.skippedReasons.length < SKIPPED_REASONS_MAX)
-        this.#result.skippedReasons.push(error.message);
-      return;
-    }
-    // Only good rows are numbered.
-    if ("timestamp" in record && record.seq === undefined) {
-      const stamp = String(record.timestamp);
-      record.seq = blame(source, row, () => this.#sequence.next(stamp));
-    }
-    await this.#sender.add(record, row.fields.join().length);
-  }
-
-  #inferKind(source: Source, header: CsvRow, rows: CsvRow[]): CsvKind {
-    const kind = blame(source, header, () =>
-      inferKind(
-        header.fields,
-        rows.map((row) => row.fields),
-      ),
-    );
-    this.#request.onInferred?.(kind);
-    return kind;
-  }
-
-  #kind(): CsvKind {
-    if (this.#result.kind === null) throw new Error("the kind of the rows is not known yet");
-    return this.#result.kind;
-  }
-
-  #showProgress(source: Source): void {
     this.#request.progress.update({
-      rows: this.#sender.rowsStored,
+      rows: this.#tally.total().rows,
       bytesRead: this.#bytesBefore + source.bytesRead(),
       bytesTotal: this.#bytesTotal,
     });
   }
+
+  #importRow(file: PreparedFile, read: (row: SourceRow) => ReadRow, row: SourceRow): Promise<void> | null {
+    let found: ReadRow;
+    try {
+      found = read(row);
+    } catch (error) {
+      if (!(error instanceof CsvError)) throw error;
+      return this.#skip(`${file.source.name}:${row.line}: ${error.message}`);
+    }
+    const { ticker, part, record } = found;
+    const { kind, plan } = file.layout;
+    const stamp = String(record[plan.stampName]);
+    if (!isBars(kind)) return this.#addTick(file, row, found, stamp);
+    const series = { ticker, part, isBars: true, isPlaced: false };
+    const before = this.#sightings.rowsBefore(seriesKey(ticker, part), stamp);
+    if (before === null || before === 0) return this.#add(series, record, 0, row);
+    this.#duplicates++;
+    if (this.#duplicateBars.length < REASONS_MAX)
+      this.#duplicateBars.push(`${ticker} ${stamp} (${file.source.name}:${row.line})`);
+    return this.#addDuplicate(series, record, row);
+  }
+
+  #add(series: BatchSeries, record: CsvRecord, place: number | null, row: SourceRow): Promise<void> | null {
+    if (this.#row <= this.#rowsBefore) return null;
+    return this.#sender.add(series, record, place, lengthOf(row), this.#row);
+  }
+
+  /** In a request of its own, so that the target sees which came first. */
+  async #addDuplicate(series: BatchSeries, record: CsvRecord, row: SourceRow): Promise<void> {
+    if (this.#row > this.#rowsBefore) await this.#sender.sendSeries(series);
+    await this.#add(series, record, 0, row);
+  }
+
+  #addTick(file: PreparedFile, row: SourceRow, { ticker, part, record, place }: ReadRow, stamp: string) {
+    const isPlaced = place !== null || this.#request.onDuplicate === "replace";
+    const series = { ticker, part, isBars: false, isPlaced };
+    return this.#add(series, record, place ?? this.#placeOfTick(file, row, series, stamp, record), row);
+  }
+
+  /** How many equal ticks came before, or where ticks are replaced how many of the stamp. */
+  #placeOfTick(
+    file: PreparedFile,
+    row: SourceRow,
+    series: BatchSeries,
+    stamp: string,
+    record: CsvRecord,
+  ): number | null {
+    const { ticker, part, isPlaced } = series;
+    if (this.#request.onDuplicate === "append" || record.id !== undefined) return null;
+    const key = seriesKey(ticker, part);
+    const place = isPlaced
+      ? this.#sightings.rowsBefore(key, stamp)
+      : this.#sightings.equalBefore(key, stamp, valuesOf(file, row, part, record));
+    if (place !== null) return place;
+    const { windowMax } = this.#sightings;
+    throw new StopError(
+      `${file.source.name}:${row.line}: timestamp ${stamp} is more than ${formatCount(windowMax)} ticks ` +
+        "away from its place in time order: sort the rows, or pass the files, by time",
+    );
+  }
+
+  #skip(reason: string): null {
+    if (!this.#request.skipBad) throw new BadRowError(reason);
+    this.#rowsSkipped++;
+    if (this.#skippedReasons.length < REASONS_MAX) this.#skippedReasons.push(reason);
+    return null;
+  }
+
+  #checkDuplicateRule(): void {
+    const { onDuplicate } = this.#request;
+    if (onDuplicate === null) return;
+    for (const { layout, source } of this.#files) {
+      const known = isBars(layout.kind) ? BARS_ON_DUPLICATE : TICKS_ON_DUPLICATE;
+      if (known.includes(onDuplicate)) continue;
+      const what = isBars(layout.kind) ? "bars" : "ticks";
+      throw new DoubtError(
+        `${source.name}: --on-duplicate ${onDuplicate} is not for ${what}: expected ${known.join(", ")}`,
+      );
+    }
+  }
+
+  /** The message promises that the rows before the bad one are stored. */
+  async #storeRowsBefore(): Promise<void> {
+    try {
+      await this.#sender.flush();
+    } catch (error) {
+      if (!(error instanceof TargetError)) throw error;
+      this.#stoppedBy = `${this.#stoppedBy}; and ${error.message}`;
+    }
+  }
 }
 
-/** A row or header is wrong: `file:line: reason`. */
+/** What decides which rows are read, how, and in which requests they go. */
+function whatAndHow(request: ImportRequest): unknown[] {
+  const { ticker, tickerFrom, tickerColumn, kind, columns, drop, noHeader, columnNames, skipLines } = request;
+  const { separator, encoding, zone, dateOrder, epoch, decimal, scale, onDuplicate, batchRows } = request;
+  return [
+    ...[ticker, tickerFrom?.text, tickerColumn, kind, columns, drop, noHeader, columnNames, skipLines],
+    ...[separator, encoding, zone?.name, dateOrder, epoch, decimal, scale, onDuplicate, batchRows],
+  ];
+}
+
+/** A row is wrong: `file:line: reason`. */
 class BadRowError extends Error {
   override name = "BadRowError";
 }
@@ -202,56 +357,41 @@ class StopError extends Error {
   override name = "StopError";
 }
 
-function blame<T>(source: Source, row: CsvRow, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof CsvError) throw new BadRowError(`${source.name}:${row.line}: ${error.message}`);
-    if (error instanceof OutOfOrderError || error instanceof AmbiguousKindError) {
-      throw new StopError(`${source.name}:${row.line}: ${error.message}`);
-    }
-    throw error;
-  }
+/** What an interrupted import has stored is in another database than the one that answers. */
+class OtherDatabaseError extends Error {
+  override name = "OtherDatabaseError";
 }
 
-/** A tick always has a size, if only null. */
-function readRow(plan: ColumnPlan, fields: string[]): CsvRecord {
-  const record = readRecord(plan, fields);
-  if (plan.stampName === "timestamp") {
-    record.size ??= null;
-    if (record.seq === null) throw new CsvError('column "seq": expected a whole number from 0, got nothing');
-  }
-  return record;
+/** Trades are the most. */
+function seriesKey(ticker: string, part: string): string {
+  return part === "trade" ? ticker : `${ticker}\n${part}`;
 }
 
-function toCommand(ticker: string, kind: CsvKind | null, data: CsvRecord[]): SaveCommand {
-  if (kind !== null && isBars(kind)) {
-    const params = { ticker, interval: kind, index_col: kind === "daily" ? "date" : "datetime", data };
-    return { command: "save_stock_data", params };
-  }
-  const places = data.map((record) => ("timestamp" in record ? record.seq : null) ?? null);
-  const ticks = data.map(({ seq: _, ...record }: CsvRecord & { seq?: unknown }) => record);
-  return {
-    command: "save_realtime_data",
-    params: { ticker, data_type: kind, index_col: "timestamp", data: ticks, places },
-  };
+/** What tells ticks of one stamp apart that have no id: as a server compares them. */
+function valuesOf(
+  { layout }: PreparedFile,
+  { more }: SourceRow,
+  part: string,
+  record: CsvRecord,
+): RowValue[] {
+  const { price, size, ask_price, ask_size } = record;
+  const known = part === "trade" ? [price, size] : [price, size, ask_price, ask_size];
+  const values = known as RowValue[];
+  for (const { name } of layout.plan.extras) values.push(comparable(record[name]));
+  if (more !== undefined) values.push(JSON.stringify(more));
+  return values;
 }
 
-/** The message promises that the rows before the bad one are stored. */
-async function storeRowsBefore(sender: BatchSender, result: ImportResult): Promise<void> {
-  try {
-    await sender.flush();
-  } catch (error) {
-    if (!(error instanceof TargetError)) throw error;
-    result.stoppedBy = `${result.stoppedBy}; and ${error.message}`;
-  }
+function comparable(value: CsvRecord[string] | undefined): RowValue {
+  return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
+}
+
+function lengthOf({ fields }: SourceRow): number {
+  let length = fields.length;
+  for (const field of fields) length += typeof field === "string" ? field.length : 8;
+  return length;
 }
 
 function isExpected(error: unknown): error is Error {
-  return (
-    error instanceof BadRowError ||
-    error instanceof StopError ||
-    error instanceof SourceError ||
-    error instanceof TargetError
-  );
+  return [BadRowError, StopError, SourceError, DoubtError, TargetError].some((type) => error instanceof type);
 }

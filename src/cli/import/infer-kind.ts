@@ -1,104 +1,174 @@
 /** Infers from columns and first stamps what a file holds. It never guesses. */
+import {
+  type ColumnChoices,
+  type ColumnPlan,
+  CsvError,
+  type CsvKind,
+  planColumns,
+} from "../../market/csv.ts";
+import { type BarLength, intervalOfSeconds } from "../../market/interval.ts";
+import { DoubtError } from "./doubt.ts";
 
-import { type ColumnPlan, CsvError, type CsvKind, planColumns } from "../../market/csv.ts";
-import { intervalOfSeconds } from "../../market/interval.ts";
-import { parseTimestamp, TimestampError } from "../../market/timestamp.ts";
-
-export const INFERENCE_ROWS = 100;
-
-export class AmbiguousKindError extends Error {
-  override name = "AmbiguousKindError";
-}
-
+const HOUR_MS = 3_600_000;
+const NIGHT_MS = 6 * HOUR_MS;
 const DAY_MS = 86_400_000;
+const WEEK_DAYS = 7;
+const MONTH_DAYS = { min: 28, max: 31 };
 const ASK_FOR_INTERVAL = "pass --interval, such as daily, hourly or 5min";
 const ASK_FOR_TYPE = "pass --type quote or --type trade";
-/** 00:00, with any precision and zone. */
-const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*)?$/;
 
-/**
- * @param rows the first data rows; unreadable stamps are ignored.
- * @throws AmbiguousKindError saying what to pass.
- */
-export function inferKind(header: readonly string[], rows: readonly (readonly string[])[]): CsvKind {
-  const bars = planOrNull(header, "hourly");
-  const trade = planOrNull(header, "trade");
-  const quote = planOrNull(header, "quote");
-  if (bars !== null && (trade ?? quote) !== null) {
-    throw new AmbiguousKindError(`the columns fit bars and ticks: ${ASK_FOR_INTERVAL}, or ${ASK_FOR_TYPE}`);
+/** @throws DoubtError saying what to pass. */
+export function inferFamily(header: readonly string[], choices: ColumnChoices): "bars" | "quote" | "trade" {
+  const bars = planOrNull(header, "hourly", choices);
+  const trade = planOrNull(header, "trade", choices);
+  const quote = planOrNull(header, "quote", choices);
+  const shared = (column: string): boolean => bars?.numbers.some((each) => each.column === column) === true;
+  const isTicks = trade?.numbers.every(({ column }) => !shared(column)) === true;
+  if (bars !== null && isTicks)
+    throw new DoubtError(`the columns fit bars and ticks: ${ASK_FOR_INTERVAL}, or ${ASK_FOR_TYPE}`);
+  if (bars !== null) return "bars";
+  if (quote !== null && hasAskOrBid(quote)) {
+    if (trade !== null && trade.numbers[0]!.column !== quote.numbers[0]!.column && isCalledTrade(trade))
+      throw new DoubtError(`the columns fit quotes and trades: ${ASK_FOR_TYPE}`);
+    return "quote";
   }
-  if (bars !== null) return inferInterval(bars, rows);
-  if (quote !== null && hasAskOrBid(quote)) return "quote";
-  if (trade !== null) return "trade";
-  if (quote !== null) {
-    throw new AmbiguousKindError(
-      `the columns have a price, but neither a size nor an ask price: ${ASK_FOR_TYPE}`,
+  const ohl = ohlOf(header, choices);
+  if (ohl.length > 0) {
+    const named = ohl.map((name) => JSON.stringify(name)).join(", ");
+    throw new DoubtError(
+      `the columns ${named} mean bars, but ${faultOf(header, "hourly", choices)}: --column TARGET=NAME says which column is which, such as --column close=NAME`,
     );
   }
-  throw new AmbiguousKindError(
+  if (trade !== null) return "trade";
+  if (quote !== null)
+    throw new DoubtError(`the columns have a price, but neither a size nor an ask price: ${ASK_FOR_TYPE}`);
+  throw new DoubtError(
     `the columns ${header.map((name) => JSON.stringify(name.slice(0, 40))).join(", ")} are neither bars ` +
-      "(date, open, high, low, close, volume) nor ticks (timestamp, price, size): expected a header of these names",
+      "(date, open, high, low, close, volume) nor ticks (timestamp, price, size): expected a header of these names, or --column TARGET=NAME",
   );
 }
 
+/** An event of an order book has a price and a size beside the best bid and ask. */
+function isCalledTrade(trade: ColumnPlan): boolean {
+  return trade.numbers.every(({ column }) => /^(?:trade_?)?(?:price|size)$/i.test(column));
+}
+
 function hasAskOrBid(quote: ColumnPlan): boolean {
-  return quote.numbers.some(({ name, column }) => name === "ask_price" || /bid/i.test(column));
+  return quote.numbers.some(
+    ({ name, column }) => name === "ask_price" || /^(?:bid|bp$)/i.test(column.trim()),
+  );
 }
 
-/**
- * Daily bars have no time, or midnight as written. The length of others is the time between two
- * bars, if most have the same.
- */
-function inferInterval(plan: ColumnPlan, rows: readonly (readonly string[])[]): CsvKind {
-  const stamps = rows.flatMap((fields) => readStamp(plan, fields) ?? []);
-  if (stamps.length === 0)
-    throw new AmbiguousKindError(`no row tells the time of its bar: ${ASK_FOR_INTERVAL}`);
+/** Open, high and low: ticks have none of them. */
+function ohlOf(header: readonly string[], { columns }: ColumnChoices): string[] {
+  return header.filter(
+    (name, index) =>
+      /^[<\s"]*(?:open|high|low)[>\s"]*$/i.test(name) && ![...(columns?.values() ?? [])].includes(index),
+  );
+}
 
-  const instants = [...new Set(stamps.map((stamp) => stamp.ms))].sort((a, b) => a - b);
-  if (stamps.every((stamp) => stamp.atMidnight)) {
-    if (instants.length > 1 || stamps.some((stamp) => !stamp.hasTime)) return "daily";
-    throw new AmbiguousKindError(`a single bar at midnight may be of a day or an hour: ${ASK_FOR_INTERVAL}`);
+function planOrNull(header: readonly string[], kind: CsvKind, choices: ColumnChoices): ColumnPlan | null {
+  const plan = planOrFault(header, kind, choices);
+  return typeof plan === "string" ? null : plan;
+}
+
+function faultOf(header: readonly string[], kind: CsvKind, choices: ColumnChoices): string {
+  const plan = planOrFault(header, kind, choices);
+  return typeof plan === "string" ? plan : "";
+}
+
+function planOrFault(header: readonly string[], kind: CsvKind, choices: ColumnChoices): ColumnPlan | string {
+  try {
+    return planColumns(header, kind, choices);
+  } catch (error) {
+    if (error instanceof CsvError) return error.message;
+    throw error;
   }
-  const gaps = instants.slice(1).map((ms, i) => ms - (instants[i] ?? ms));
-  const shortest = Math.min(...gaps);
-  if (shortest >= DAY_MS)
-    throw new AmbiguousKindError(`the bars have a time, but only one a day: ${ASK_FOR_INTERVAL}`);
-  // Missing bars make some gaps longer. If most are longer, the shortest proves nothing.
-  const isCommon = gaps.filter((gap) => gap === shortest).length * 2 >= gaps.length;
-  const length = intervalOfSeconds(shortest / 1_000);
-  if (length === null || !isCommon || gaps.some((gap) => gap % shortest !== 0))
-    throw new AmbiguousKindError(`the times of the bars tell no length: ${ASK_FOR_INTERVAL}`);
-  return length;
 }
 
-interface SeenStamp {
+export interface SeenStamp {
+  ticker: string;
   ms: number;
   hasTime: boolean;
+  /** As written, or in the zone that the user or the shape names. */
   atMidnight: boolean;
 }
 
-function readStamp(plan: ColumnPlan, fields: readonly string[]): SeenStamp | null {
-  const text = plan.stampIndexes.map((index) => fields[index] ?? "").join(" ");
-  try {
-    const canonical = parseTimestamp(text);
-    if (canonical === null) return null;
-    const hasTime = text.includes(":");
-    return {
-      ms: Date.parse(`${canonical.replace(" ", "T")}Z`),
-      hasTime,
-      atMidnight: hasTime ? MIDNIGHT.test(text) : MIDNIGHT.test(canonical),
-    };
-  } catch (error) {
-    if (error instanceof TimestampError) return null;
-    throw error;
-  }
+export interface InferredInterval {
+  interval: BarLength;
+  /** Ends a sentence that begins with the interval. */
+  why: string;
 }
 
-function planOrNull(header: readonly string[], kind: CsvKind): ColumnPlan | null {
-  try {
-    return planColumns(header, kind);
-  } catch (error) {
-    if (error instanceof CsvError) return null;
-    throw error;
+/**
+ * Daily bars have no time, the same time each day, or midnight. The length of others is the time
+ * between two bars of a ticker, if most have the same.
+ *
+ * @throws DoubtError saying what to pass.
+ */
+export function inferInterval(stamps: readonly SeenStamp[]): InferredInterval {
+  if (stamps.length === 0) throw new DoubtError(`no row tells the time of its bar: ${ASK_FOR_INTERVAL}`);
+  const gaps = gapsByTicker(stamps);
+  if (stamps.every((stamp) => !stamp.hasTime)) return ofDays(gaps, "its stamps are dates");
+  if (stamps.every((stamp) => stamp.atMidnight)) {
+    const tickers = new Set(stamps.map(({ ticker }) => ticker)).size;
+    if (gaps.length > 0 || tickers > 1 || stamps.some((stamp) => !stamp.hasTime))
+      return ofDays(gaps, "all stamps are at midnight");
+    throw new DoubtError(`a single bar at midnight may be of a day or an hour: ${ASK_FOR_INTERVAL}`);
   }
+  if (gaps.length === 0)
+    throw new DoubtError(`a single bar of a ticker tells no length: ${ASK_FOR_INTERVAL}`);
+  if (gaps.every((gap) => distanceFromDays(gap) <= HOUR_MS && gap >= DAY_MS - HOUR_MS))
+    return ofDays(gaps, "there is one bar a day, where clocks that change are allowed for");
+  const shortest = gaps.reduce((least, gap) => Math.min(least, gap), Number.POSITIVE_INFINITY);
+  if (shortest >= DAY_MS - HOUR_MS)
+    throw new DoubtError(`the bars have a time, but at most one a day: ${ASK_FOR_INTERVAL}`);
+  // Missing bars make some gaps longer. If most are longer, the shortest proves nothing.
+  const isCommon = gaps.filter((gap) => gap === shortest).length * 2 >= gaps.length;
+  const length = intervalOfSeconds(shortest / 1_000);
+  if (length === null || !isCommon || !gaps.every((gap) => isMultiple(gap, shortest)))
+    throw new DoubtError(`the times of the bars tell no length: ${ASK_FOR_INTERVAL}`);
+  return { interval: length, why: "by the time between two bars" };
+}
+
+function ofDays(gaps: readonly number[], why: string): InferredInterval {
+  const days = gaps.map((gap) => Math.round(gap / DAY_MS));
+  if (days.length >= 2 && days.every((each) => each >= MONTH_DAYS.min && each <= MONTH_DAYS.max)) {
+    throw new DoubtError(
+      "the bars are a month apart, and no length of bars is a month: --interval daily stores them as daily bars",
+    );
+  }
+  const isWeekly =
+    days.length >= 2 &&
+    days.every((each) => each % WEEK_DAYS === 0) &&
+    days.filter((each) => each === WEEK_DAYS).length * 2 >= days.length;
+  return isWeekly ? { interval: "1week", why: "the bars are a week apart" } : { interval: "daily", why };
+}
+
+/** A night in which clocks change is an hour longer or shorter. */
+function isMultiple(gap: number, length: number): boolean {
+  if (gap % length === 0) return true;
+  return gap >= NIGHT_MS && ((gap + HOUR_MS) % length === 0 || (gap - HOUR_MS) % length === 0);
+}
+
+function distanceFromDays(gap: number): number {
+  const rest = gap % DAY_MS;
+  return Math.min(rest, DAY_MS - rest);
+}
+
+/** The times between the bars of a ticker, of all tickers together. */
+function gapsByTicker(stamps: readonly SeenStamp[]): number[] {
+  const byTicker = new Map<string, Set<number>>();
+  for (const { ticker, ms } of stamps) {
+    let instants = byTicker.get(ticker);
+    if (instants === undefined) {
+      instants = new Set();
+      byTicker.set(ticker, instants);
+    }
+    instants.add(ms);
+  }
+  return [...byTicker.values()].flatMap((instants) => {
+    const sorted = [...instants].sort((a, b) => a - b);
+    return sorted.slice(1).map((ms, index) => ms - sorted[index]!);
+  });
 }

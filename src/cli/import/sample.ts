@@ -4,6 +4,7 @@ import type { CsvKind } from "../../market/csv.ts";
 import type { StockWriter } from "../../storage/contract.ts";
 import { silentProgress } from "../progress.ts";
 import { importFiles } from "./import-files.ts";
+import { NO_CHOICES } from "./layout.ts";
 import { fileTarget } from "./target.ts";
 
 const SAMPLE_DIR = join(import.meta.dir, "../../../sample");
@@ -31,9 +32,16 @@ export async function importSample(writer: Pick<StockWriter, "commit">): Promise
     const kind = interval ?? type;
     if (kind === undefined) throw new Error(`sample/manifest.json: ${file} has neither interval nor type`);
     const result = await importFiles({
+      ...NO_CHOICES,
       files: [join(SAMPLE_DIR, file)],
+      skipLines: 0,
+      separator: null,
       ticker,
+      tickerFrom: null,
       kind,
+      onDuplicate: null,
+      planOnly: false,
+      restart: true,
       target,
       batchRows: BATCH_ROWS,
       skipBad: false,

@@ -31,7 +31,7 @@ function serveAnswers(...answers: (() => Response)[]): { url: string; requests()
 const stored = (): Response => Response.json({ message: "saved" });
 const busy = (): Response => Response.json({ error: "too many saves under way" }, { status: 503 });
 
-async function failureOf(save: Promise<void>): Promise<TargetError> {
+async function failureOf(save: Promise<unknown>): Promise<TargetError> {
   try {
     await save;
   } catch (error) {

@@ -5,7 +5,7 @@ import { toSaveTicks } from "../../commands/save-realtime-data.ts";
 import { toSaveBars } from "../../commands/save-stock-data.ts";
 import { RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
-import type { Save, SaveOutcome } from "../../storage/contract.ts";
+import type { Save, SaveCounts, SaveOutcome } from "../../storage/contract.ts";
 import type { TransferTarget } from "../../storage/engine.ts";
 import { describeRefusal } from "../server-client.ts";
 
@@ -15,14 +15,25 @@ export interface SaveCommand {
   params: Record<string, unknown>;
 }
 
+/** What became of the rows of a save. */
+export type RowCounts = Record<keyof SaveCounts, number>;
+
+/** What a save answers. */
+export interface SaveAnswer extends RowCounts {
+  /** The database in which the rows are; null when it isn't said. */
+  epoch: string | null;
+}
+
 export interface ImportTarget {
   /** For messages. */
   name: string;
+  /** A save with the `save_id` of an earlier one changes nothing. */
+  knowsRequests: boolean;
   /**
    * Returns when the rows are stored. Saving the same command again is harmless.
    * @throws TargetError when they are not, and trying again has not helped.
    */
-  save(command: SaveCommand): Promise<void>;
+  save(command: SaveCommand): Promise<SaveAnswer>;
   close(): void | Promise<void>;
 }
 
@@ -36,14 +47,33 @@ export function fileTarget(
 ): ImportTarget {
   return {
     name,
+    knowsRequests: false,
     async save(command) {
-      const [outcome] = await commit(name, writer, toSave(command));
-      if (outcome?.ok) return;
-      throw new TargetError(
-        outcome === undefined || outcome === null ? `${name} gave no answer` : describeRefusal(outcome),
-      );
+      const prepared = toSave(command);
+      const [outcome] = await commit(name, writer, prepared.save);
+      if (outcome === undefined || outcome === null) throw new TargetError(`${name} gave no answer`);
+      if (!outcome.ok) throw new TargetError(describeRefusal(outcome));
+      return answerOf(outcome as object, prepared.save.rows.length, prepared.skipped);
     },
     close,
+  };
+}
+
+/**
+ * Reads the counts of an answer.
+ * @param rows Counted as stored where the answer says nothing.
+ */
+export function answerOf(answer: object, rows: number, skipped: number): SaveAnswer {
+  const { stored, replaced, repeated, skipped: left, epoch } = answer as Record<string, unknown>;
+  const count = (value: unknown, otherwise: number): number =>
+    typeof value === "number" ? value : otherwise;
+  return {
+    stored: count(stored, rows),
+    replaced: count(replaced, 0),
+    // true: the request itself is a repeated one, and told as the first time.
+    repeated: count(repeated, 0),
+    skipped: count(left, 0) + skipped,
+    epoch: typeof epoch === "string" ? epoch : null,
   };
 }
 
@@ -61,9 +91,9 @@ async function commit(
 }
 
 /** With the server's own validation, so that a file takes what a server takes. */
-function toSave({ command, params }: SaveCommand): Save {
+function toSave({ command, params }: SaveCommand): { save: Save; skipped: number } {
   try {
-    return command === "save_stock_data" ? toSaveBars(params).save : toSaveTicks(params).save;
+    return command === "save_stock_data" ? toSaveBars(params) : toSaveTicks(params);
   } catch (error) {
     if (error instanceof RequestError) throw new TargetError(describeRefusal(error.body()), { cause: error });
     throw error;

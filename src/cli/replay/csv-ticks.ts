@@ -1,74 +1,81 @@
-/** Reads the ticks of one CSV file while they are played, so its rows must be sorted by time. */
-import { type ColumnPlan, CsvError, isBars, planColumns, readRecord } from "../../market/csv.ts";
+/** Reads the ticks of one file while they are played, so its rows must be sorted by time. */
+import { CsvError, isBars, type ReadingRules, readRecord, type SourceField } from "../../market/csv.ts";
 import { microsOfStamp } from "../../market/stamp-micros.ts";
-import { AmbiguousKindError, INFERENCE_ROWS, inferKind } from "../import/infer-kind.ts";
-import { type CsvRow, readRows } from "../import/rows.ts";
+import type { JsonRecord } from "../../protocol/json.ts";
+import type { SourceRow } from "../import/csv-rows.ts";
+import { DoubtError } from "../import/doubt.ts";
+import { decideLayout, type Layout, NO_CHOICES } from "../import/layout.ts";
 import type { Source } from "../import/source.ts";
+import { openTable } from "../import/table.ts";
 import type { ReplayFile } from "./options.ts";
 import { ReplaySourceError, type ReplayTick } from "./tick.ts";
 
 const BATCH_ROWS = 256;
-const TICKER_COLUMNS = ["ticker", "symbol"];
+/** Rows that decide what the columns are. */
+const SAMPLE_ROWS = 100;
 
 /** @throws ReplaySourceError naming file and line. @throws SourceError The file can't be read. */
 export async function* csvTicks(source: Source, file: ReplayFile): AsyncGenerator<ReplayTick[]> {
-  const rows = readRows(source);
+  const { columns, batches } = await openTable(source, { skipLines: 0, separator: null });
   try {
-    const first = await rows.next();
-    if (first.done) throw new ReplaySourceError(`${source.name} is empty, expected a header and rows`);
-    const firstRows: CsvRow[] = [];
-    for (let row = await rows.next(); !row.done; row = await rows.next()) {
-      if (firstRows.push(row.value) === INFERENCE_ROWS) break;
+    const sample: SourceRow[] = [];
+    while (sample.length < SAMPLE_ROWS) {
+      const batch = await batches.next();
+      if (batch.done) break;
+      sample.push(...batch.value);
     }
-    const reader = withLocation(
-      source,
-      first.value,
-      () => new TickReader(first.value.fields, firstRows, file),
-    );
-    const read = (row: CsvRow): ReplayTick => withLocation(source, row, () => reader.read(row.fields));
-    let batch = firstRows.map(read);
-    for await (const row of rows) {
-      if (batch.length >= BATCH_ROWS) {
-        yield batch;
-        batch = [];
-      }
-      batch.push(read(row));
-    }
-    yield batch;
+    if (sample.length === 0)
+      throw new ReplaySourceError(`${source.name} is empty, expected a header and rows`);
+    const first = sample[0]!;
+    const head = {
+      name: source.name,
+      columns,
+      rows: sample,
+      everyRow: async (visit: (row: SourceRow) => void) => sample.forEach(visit),
+    };
+    const layout = await decideLayout([head], { ...NO_CHOICES, kind: file.type }).catch((error: Error) => {
+      throw located(source, first, error);
+    });
+    const reader = withLocation(source, first, () => new TickReader(layout, file));
+    const read = (row: SourceRow): ReplayTick => withLocation(source, row, () => reader.read(row.fields));
+    yield* inBatches(sample.slice(layout.header.rows).map(read));
+    for await (const rows of batches) yield* inBatches(rows.map(read));
   } finally {
     // Closes the file even when rows are left.
-    await rows.return(undefined);
+    await batches.return(undefined);
   }
 }
 
+function* inBatches(ticks: ReplayTick[]): Generator<ReplayTick[]> {
+  for (let at = 0; at < ticks.length; at += BATCH_ROWS) yield ticks.slice(at, at + BATCH_ROWS);
+}
+
 class TickReader {
-  readonly #plan: ColumnPlan;
+  readonly #layout: Layout;
+  readonly #rules: ReadingRules;
   readonly #ticker: string | null;
-  readonly #tickerIndex: number;
   #lastStamp = "";
 
-  constructor(header: readonly string[], firstRows: readonly CsvRow[], { ticker, type }: ReplayFile) {
-    const kind =
-      type ??
-      inferKind(
-        header,
-        firstRows.map((row) => row.fields),
-      );
-    if (isBars(kind)) {
+  constructor(layout: Layout, { ticker }: ReplayFile) {
+    if (isBars(layout.kind)) {
       throw new CsvError(
-        `the columns say ${kind} bars, and a replay plays ticks: save bars with stock-db-server import`,
+        `the columns say ${layout.kind} bars, and a replay plays ticks: save bars with stock-db-server import`,
       );
     }
-    this.#plan = planColumns(header, kind);
+    this.#layout = layout;
+    this.#rules = layout.rules();
     this.#ticker = ticker;
-    this.#tickerIndex = header.findIndex((name) => TICKER_COLUMNS.includes(name.trim().toLowerCase()));
-    if (ticker === null && this.#tickerIndex < 0)
+    if (ticker === null && layout.tickerIndex === null)
       throw new CsvError('no column "ticker" or "symbol": expected one, or --ticker T');
   }
 
   /** @throws CsvError */
-  read(fields: readonly string[]): ReplayTick {
-    const record = readRecord(this.#plan, fields);
+  read(fields: readonly SourceField[]): ReplayTick {
+    const { plan, tickerIndex } = this.#layout;
+    const named = tickerIndex === null ? "" : String(fields[tickerIndex] ?? "").trim();
+    const ticker = this.#ticker ?? named;
+    if (ticker === "") throw new CsvError("expected a ticker, got nothing");
+    const record = readRecord(plan, fields, this.#rules, ticker) as JsonRecord;
     const stamp = String(record.timestamp);
     if (stamp < this.#lastStamp) {
       throw new CsvError(
@@ -76,20 +83,20 @@ class TickReader {
       );
     }
     this.#lastStamp = stamp;
-    const ticker = this.#ticker ?? fields[this.#tickerIndex] ?? "";
-    if (ticker === "") throw new CsvError("expected a ticker, got nothing");
     record.size ??= null;
-    if (record.seq === null) throw new CsvError('column "seq": expected a whole number from 0, got nothing');
-    return { atMicros: microsOfStamp(stamp), ticker, type: this.#plan.kind, record };
+    return { atMicros: microsOfStamp(stamp), ticker, type: plan.kind, record };
   }
 }
 
-function withLocation<T>(source: Source, row: CsvRow, read: () => T): T {
+function withLocation<T>(source: Source, row: SourceRow, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof CsvError || error instanceof AmbiguousKindError)
-      throw new ReplaySourceError(`${source.name}:${row.line}: ${error.message}`);
-    throw error;
+    throw located(source, row, error as Error);
   }
+}
+
+function located(source: Source, row: SourceRow, error: Error): Error {
+  if (!(error instanceof CsvError || error instanceof DoubtError)) return error;
+  return new ReplaySourceError(`${source.name}:${row.line}: ${error.message}`);
 }

@@ -107,10 +107,10 @@ export class TickerLanes {
     return lane.waiting.splice(0, count);
   }
 
-  #save(batch: DueTick[]): Promise<void> {
+  async #save(batch: DueTick[]): Promise<void> {
     const { ticker, type } = batch[0]!;
     const data: JsonRecord[] = batch.map((tick) => tick.record);
-    return this.#options.target.save({
+    await this.#options.target.save({
       command: "save_realtime_data",
       params: { ticker, data_type: type, index_col: "timestamp", data },
     });

@@ -195,13 +195,18 @@ export class DuckDbFile {
    * @throws DatabaseGoneError the commit went into a lost file.
    */
   committed(): void {
-    this.#hasWal = true;
+    // A commit that changes nothing, such as that of a save that is refused, makes no WAL.
+    this.#hasWal ||= existsSync(this.#walPath);
     const lost = this.lost();
     if (lost !== null) throw new DatabaseGoneError(lost);
   }
 
+  get #walPath(): string {
+    return `${this.#instance.path}.wal`;
+  }
+
   #findWalLost(): string | null {
-    const wal = `${this.#instance.path}.wal`;
+    const wal = this.#walPath;
     if (existsSync(wal)) return null;
     return `${wal} was removed while the server had it open; restore the database from a copy, and restart the server`;
   }

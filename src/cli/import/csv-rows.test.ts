@@ -3,8 +3,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { type CsvRow, readRows } from "./rows.ts";
-import { openSource, SourceError } from "./source.ts";
+import type { SourceRow } from "./csv-rows.ts";
+import { openSource, type Source, SourceError } from "./source.ts";
+import { openTable } from "./table.ts";
+
+async function* readRows(source: Source, separator = ","): AsyncGenerator<SourceRow> {
+  const { batches } = await openTable(source, { skipLines: 0, separator });
+  for await (const rows of batches) yield* rows;
+}
 
 /** Standard input that hands out `size` bytes at a time. */
 async function* inPieces(data: string | Uint8Array, size: number): AsyncGenerator<Uint8Array> {
@@ -12,7 +18,7 @@ async function* inPieces(data: string | Uint8Array, size: number): AsyncGenerato
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-async function rowsOf(data: string | Uint8Array, size = 1): Promise<CsvRow[]> {
+async function rowsOf(data: string | Uint8Array, size = 1): Promise<SourceRow[]> {
   return await Array.fromAsync(readRows(await openSource("-", inPieces(data, size))));
 }
 
@@ -20,8 +26,8 @@ async function rowsOf(data: string | Uint8Array, size = 1): Promise<CsvRow[]> {
 async function readUntilFailure(
   data: string | Uint8Array,
   size = 1,
-): Promise<{ rows: CsvRow[]; failure: unknown }> {
-  const rows: CsvRow[] = [];
+): Promise<{ rows: SourceRow[]; failure: unknown }> {
+  const rows: SourceRow[] = [];
   try {
     for await (const row of readRows(await openSource("-", inPieces(data, size)))) rows.push(row);
   } catch (failure) {
@@ -34,18 +40,59 @@ test("lines are counted through empty lines, quoted newlines and mixed line ends
   const text = '\ufeffa,b\r\n1, 2 \n\n3,4,5\r\n"x\r\ny",2\n7,8';
   expect(await rowsOf(text)).toEqual([
     { line: 1, fields: ["a", "b"] },
-    { line: 2, fields: ["1", "2"] },
+    { line: 2, fields: ["1", " 2 "] },
     { line: 4, fields: ["3", "4", "5"] },
     { line: 5, fields: ["x\r\ny", "2"] },
     { line: 7, fields: ["7", "8"] },
   ]);
 });
 
-test("semicolons and tabs separate fields too", async () => {
-  expect(await rowsOf("a;b\n1\t2\n")).toEqual([
+test("the separator is that of the file; a quoted field may have it", async () => {
+  const source = await openSource("-", inPieces('a;b\n1,5;"2;3"\n', 1));
+  expect(await Array.fromAsync(readRows(source, ";"))).toEqual([
     { line: 1, fields: ["a", "b"] },
-    { line: 2, fields: ["1", "2"] },
+    { line: 2, fields: ["1,5", "2;3"] },
   ]);
+});
+
+test("quotes are doubled inside of quotes, blanks around them don't count, blank rows are left out", async () => {
+  expect(await rowsOf('a,b\n "x ""y""" , 2\n,,\n\n3,"4"')).toEqual([
+    { line: 1, fields: ["a", "b"] },
+    { line: 2, fields: ['x "y"', " 2"] },
+    { line: 5, fields: ["3", "4"] },
+  ]);
+});
+
+test("UTF-16 is read, as spreadsheets write it", async () => {
+  const text = Buffer.from("\ufeffa,b\n1,ü\n", "utf16le");
+  expect((await rowsOf(text, 3)).map(({ fields }) => fields)).toEqual([
+    ["a", "b"],
+    ["1", "ü"],
+  ]);
+});
+
+test("text that isn't UTF-8 is windows-1252, and stays what it began with", async () => {
+  expect((await rowsOf(Buffer.from("a,Eröffnung\n1,2\n", "latin1"), 100))[0]!.fields).toEqual([
+    "a",
+    "Eröffnung",
+  ]);
+  const later = Buffer.concat([Buffer.from(`a,b\n${"1,2\n".repeat(100)}`), Buffer.from("ö,2\n", "latin1")]);
+  const { failure } = await readUntilFailure(later, 100);
+  expect(String(failure)).toContain("expected text in utf-8; --encoding");
+});
+
+test("zstd and zip are known by their bytes, damaged ones are told", async () => {
+  const packed = Bun.zstdCompressSync("a,b\n1,2\n");
+  expect((await rowsOf(Buffer.concat([packed, Bun.zstdCompressSync("3,4\n")]), 5)).length).toBe(3);
+  const long = Bun.zstdCompressSync(
+    `a,b\n${Array.from({ length: 50_000 }, (_, i) => `${i},${i * 7}\n`).join("")}`,
+  );
+  const { failure } = await readUntilFailure(long.subarray(0, long.length - 20), 1_000);
+  expect(String(failure)).toContain("cannot unpack standard input");
+  for (const other of ["BZh91AY", "\u00fd7zXZ\u0000"]) {
+    const wrong = rowsOf(Buffer.from(other, "latin1"));
+    await expect(wrong).rejects.toThrow("expected gzip, zstd or zip");
+  }
 });
 
 test("gzip is known by its bytes, also in several members and cut anywhere", async () => {

@@ -1,0 +1,117 @@
+/** Says what an import will do, before the first row is stored. */
+import { quote } from "../../market/csv.ts";
+import { parseInterval } from "../../market/interval.ts";
+import { listed } from "./doubt.ts";
+import type { Layout } from "./layout.ts";
+import type { Prepared, PreparedFile } from "./prepare.ts";
+
+/** @param kind A length of bars or a type of ticks. */
+export function nameOfKind(kind: string | null): string {
+  if (kind === null) return "row";
+  return parseInterval(kind) === null ? kind : `${kind} bar`;
+}
+
+const LABEL_WIDTH = 9;
+
+/** @returns lines, for people. */
+export function describePlan({ files, empty }: Prepared): string[] {
+  const lines = byLayout(files).flatMap((group) => describeGroup(group));
+  if (empty.length > 0) lines.push(`left out, as they have no rows: ${listed(empty)}`);
+  return lines;
+}
+
+/** The same as members of an object. */
+export function planMembers({ files, empty }: Prepared): object {
+  const layouts = byLayout(files).map((group) => {
+    const { source, format, layout } = group[0]!;
+    const { header, plan } = layout;
+    return {
+      files: group.map((file) => file.source.name),
+      format,
+      shape: header.shape?.name ?? null,
+      header: header.inFile,
+      kind: layout.kind,
+      why: layout.kindWhy,
+      ticker: describeTicker(group),
+      time: { column: plan.stampColumn, form: layout.stamps.text, zone: layout.zoneText },
+      columns: Object.fromEntries(
+        [...plan.numbers, ...(plan.id === null ? [] : [plan.id])].map(({ name, column }) => [name, column]),
+      ),
+      kept: plan.extras.map(({ column }) => column),
+      leftOut: plan.leftOut,
+      decimal: layout.numbers.decimal,
+      scale: layout.scale === null ? 1 : Number(`1e${layout.scale}`),
+      bytes: source.bytesTotal,
+    };
+  });
+  return { layouts, empty };
+}
+
+function byLayout(files: readonly PreparedFile[]): PreparedFile[][] {
+  const groups = new Map<Layout, PreparedFile[]>();
+  for (const file of files) groups.set(file.layout, [...(groups.get(file.layout) ?? []), file]);
+  return [...groups.values()];
+}
+
+function describeGroup(group: PreparedFile[]): string[] {
+  const { source, format, layout } = group[0]!;
+  const { header, plan, stamps } = layout;
+  const more = group.length > 1 ? ` and ${group.length - 1} more` : "";
+  const shape = header.shape === null ? "" : `; known as ${header.shape.name}`;
+  const fields: [string, string][] = [
+    ["rows", `${describeParts(group)}${layout.kindWhy === null ? ", as you say" : `: ${layout.kindWhy}`}`],
+    ["ticker", describeTicker(group)],
+    ["time", `${quote(plan.stampColumn)}${stamps.text === "" ? "" : `: ${stamps.text}`}`],
+    ["zone", layout.zoneText],
+    ["columns", describeColumns(layout)],
+  ];
+  if (plan.extras.length > 0)
+    fields.push(["kept", `${names(plan.extras.map(({ column }) => column))}, as extra`]);
+  if (plan.leftOut.length > 0) fields.push(["left out", names(plan.leftOut)]);
+  const numbers = describeNumbers(layout);
+  if (numbers !== "") fields.push(["numbers", numbers]);
+  const noHeader = header.inFile || !format.startsWith("text") ? "" : ", no header";
+  const title = `${source.name}${more}: ${format}${noHeader}${shape}`;
+  return [title, ...fields.map(([label, text]) => `  ${label.padEnd(LABEL_WIDTH)}${text}`)];
+}
+
+function describeParts(group: readonly PreparedFile[]): string {
+  const parts = [...new Set(group.map(({ part }) => part))];
+  if (parts.includes(null)) return "of each row's own type or interval";
+  return listed(parts.map((part) => `${nameOfKind(part)}s`));
+}
+
+function describeColumns({ plan }: Layout): string {
+  const columns = [...plan.numbers, ...(plan.id === null ? [] : [plan.id])];
+  return columns
+    .map(({ name, column }) => (name === column ? name : `${name} = ${quote(column)}`))
+    .join(", ");
+}
+
+function describeNumbers({ numbers, numbersWhy, scale, scaleWhy }: Layout): string {
+  const parts: string[] = [];
+  if (numbersWhy !== null) parts.push(`decimal ${numbers.decimal}, ${numbersWhy}`);
+  if (scale !== null) parts.push(`prices times 1e${scale}, ${scaleWhy}`);
+  return parts.join("; ");
+}
+
+function describeTicker(group: readonly PreparedFile[]): string {
+  const { layout, ticker, tickerInFile, tickersSeen } = group[0]!;
+  if (ticker === null) {
+    const column = layout.header.names[layout.tickerIndex!]!;
+    const seen = [...new Set(group.flatMap((file) => file.tickersSeen))];
+    return `by column ${quote(column)}, such as ${listed(seen)}`;
+  }
+  const tickers = [...new Set(group.map((file) => file.ticker!))];
+  if (tickers.length > 1) return `by the names of the files: ${listed(tickers)}`;
+  if (tickerInFile === null || tickerInFile === ticker) return ticker;
+  const column = layout.header.names[layout.tickerIndex!]!;
+  return `${ticker}, for ${listed(tickersSeen)} of column ${quote(column)}`;
+}
+
+function names(columns: readonly string[]): string {
+  const named = columns.filter((column) => column !== "").map(quote);
+  const unnamed = columns.length - named.length;
+  if (unnamed > 0) named.push(unnamed === 1 ? "a column without a name" : `${unnamed} columns without names`);
+  return named.join(", ");
+}

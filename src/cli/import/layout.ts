@@ -1,0 +1,407 @@
+/**
+ * Decides how files of one layout are read: which column is what, how its values are written, whose
+ * rows they are. Nothing is guessed: a doubt is asked about, before the first row is stored.
+ */
+import { simplify } from "../../market/column-names.ts";
+import {
+  type ColumnChoices,
+  type ColumnPlan,
+  type CsvKind,
+  isBars,
+  planColumns,
+  quote,
+  type ReadingRules,
+  type SourceField,
+  stampKindOf,
+  stampText,
+  unclearVolumes,
+} from "../../market/csv.ts";
+import type { DateOrder } from "../../market/date-order.ts";
+import type { EpochUnit } from "../../market/epoch-unit.ts";
+import { parseInterval } from "../../market/interval.ts";
+import { type DecimalMark, isWholeText, NumberEvidence, type NumberForm } from "../../market/number-text.ts";
+import { microsOfStamp } from "../../market/stamp-micros.ts";
+import { isLateInUtc, StampReader } from "../../market/stamp-reader.ts";
+import { TimestampError } from "../../market/timestamp.ts";
+import { type Zone, zoneOf } from "../../market/zone.ts";
+import type { SourceRow } from "./csv-rows.ts";
+import { DoubtError } from "./doubt.ts";
+import { type ExportColumns, exportColumns } from "./export-columns.ts";
+import { chosenColumns, columnIndex, findHeader, type Header, tickerColumn } from "./header.ts";
+import { type InferredInterval, inferFamily, inferInterval, type SeenStamp } from "./infer-kind.ts";
+import { type ColumnStamps, decideStampForm, type SampledStamp } from "./stamp-form.ts";
+
+export interface ReadingOptions {
+  /** null: to be seen from the columns. */
+  kind: CsvKind | null;
+  columns: readonly { target: string; column: string }[];
+  drop: readonly string[];
+  noHeader: boolean;
+  columnNames: string[] | null;
+  tickerColumn: string | null;
+  zone: Zone | null;
+  dateOrder: DateOrder | null;
+  epoch: EpochUnit | null;
+  decimal: DecimalMark | null;
+  /** Power of ten of prices in fixed point. */
+  scale: number | null;
+}
+
+export const NO_CHOICES: ReadingOptions = {
+  kind: null,
+  columns: [],
+  drop: [],
+  noHeader: false,
+  columnNames: null,
+  tickerColumn: null,
+  zone: null,
+  dateOrder: null,
+  epoch: null,
+  decimal: null,
+  scale: null,
+};
+
+/** The first rows of a file, and a way to all of them. */
+export interface SampledFile {
+  name: string;
+  columns: string[] | null;
+  rows: readonly SourceRow[];
+  /** What the folder says that an export wrote: the type of ticks, or the length of bars. */
+  part?: string | null;
+  /** Hands out all rows; only the sample where a source can't be read twice. */
+  everyRow(visit: (row: SourceRow) => void): Promise<void>;
+}
+
+export interface Layout {
+  header: Header;
+  kind: CsvKind;
+  /** Why it is this kind; null when the user says it. */
+  kindWhy: string | null;
+  plan: ColumnPlan;
+  /** Index of the column that names the ticker of each row. */
+  tickerIndex: number | null;
+  /** Of a file that an export wrote. */
+  own: ExportColumns | null;
+  stamps: ColumnStamps;
+  zone: Zone | null;
+  zoneText: string;
+  numbers: NumberForm;
+  numbersWhy: string | null;
+  scale: number | null;
+  scaleWhy: string | null;
+  /** Fresh for each file: readers of stamps remember where they are. */
+  rules(): ReadingRules;
+}
+
+/** Prices of fixed point are larger, and few real prices that are all whole. */
+const SUSPICIOUS_PRICE = 1e6;
+const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*|[A-Z][A-Za-z_/]+)?$/;
+const SAYS_ZONE = /(?:Z|[+-]\d\d(?::?\d\d)?|[A-Za-z]{3,})$/;
+const DAY_MS = 86_400_000;
+
+/**
+ * @param heads Of files with the same columns: what one of them proves holds for all.
+ * @throws DoubtError @throws CsvError
+ */
+export async function decideLayout(heads: readonly SampledFile[], options: ReadingOptions): Promise<Layout> {
+  const [first] = heads;
+  const header = findHeader(first!.columns, first!.rows, options);
+  const sample = new Sample(heads, header);
+  const chosen = chosenColumns(header, options.columns);
+  const tickerIndex = tickerColumn(header.names, chosen, options.tickerColumn);
+  const own =
+    header.shape?.isExport === true || (first!.part ?? null) !== null ? exportColumns(header.names) : null;
+  const choices: ColumnChoices = {
+    columns: chosen,
+    dropped: droppedColumns(header, options.drop),
+    elsewhere: new Set([...ownIndexes(own), ...(tickerIndex === null ? [] : [tickerIndex])]),
+    idParts: (header.shape?.idParts ?? []).flatMap((name) => {
+      const index = header.names.findIndex((each) => simplify(each) === name);
+      return index < 0 ? [] : [index];
+    }),
+    isZero: (index) => sample.isZero(index),
+    ticker: tickerIndex === null ? "" : (sample.texts(tickerIndex)[0] ?? ""),
+  };
+  const known = options.kind ?? ownKind(first!, header, own);
+  const family = known ?? inferFamily(header.names, choices);
+  const decided = await decideKind(family, sample, choices, tickerIndex, { ...options, kind: known });
+  const { plan } = decided;
+  const unclear = unclearVolumes(plan);
+  if (unclear.length > 0) {
+    const target = isBars(plan.kind) ? "volume" : "size";
+    throw new DoubtError(
+      `no column is known to be the ${target}, but ${unclear.map(quote).join(", ")} may be: --column ${target}=NAME takes one, --drop NAME leaves it out`,
+    );
+  }
+  const { form, why } = decideNumbers(plan, sample, options.decimal);
+  const { scale, scaleWhy } = decideScale(plan, sample, header, options.scale);
+  const { stamps, zone, zoneText } = decided;
+  return {
+    ...{
+      header,
+      kind: plan.kind,
+      kindWhy: known !== null && options.kind === null ? "as an export wrote them" : decided.why,
+      plan,
+      tickerIndex,
+      own,
+      stamps,
+      zone,
+      zoneText,
+    },
+    ...{ numbers: form, numbersWhy: why, scale, scaleWhy },
+    rules: () => ({
+      stamps: stampReader(plan.kind, stamps, zone, options),
+      numbers: { form, scale: null, isPrice: false },
+      prices: { form, scale, isPrice: true },
+    }),
+  };
+}
+
+function ownIndexes(own: ExportColumns | null): number[] {
+  return own === null ? [] : Object.values(own).filter((index): index is number => index !== null);
+}
+
+/**
+ * The kind whose columns an exported file has; null for another file. Ticks of every type have
+ * those of quotes.
+ */
+function ownKind(
+  { part = null, rows }: SampledFile,
+  header: Header,
+  own: ExportColumns | null,
+): CsvKind | null {
+  if (own === null) return null;
+  if (!header.names.includes("open")) return "quote";
+  const written = own.part === null ? null : rows[header.rows]?.fields[own.part];
+  return parseInterval(part ?? String(written ?? ""));
+}
+
+/** The first rows of all files of the layout. */
+class Sample {
+  readonly heads: readonly SampledFile[];
+  readonly rows: SourceField[][];
+  readonly #where: string[];
+  readonly header: Header;
+
+  constructor(heads: readonly SampledFile[], header: Header) {
+    this.heads = heads;
+    this.header = header;
+    const rows = heads.flatMap((head) =>
+      head.rows.slice(header.rows).map((row) => ({ fields: row.fields, where: `${head.name}:${row.line}` })),
+    );
+    this.rows = rows.map(({ fields }) => fields);
+    this.#where = rows.map(({ where }) => where);
+  }
+
+  /** Without blanks. */
+  texts(index: number): string[] {
+    return this.rows.flatMap((fields) => {
+      const text = String(fields[index] ?? "").trim();
+      return text === "" ? [] : [text];
+    });
+  }
+
+  isZero(index: number): boolean {
+    return this.texts(index).every((text) => Number(text) === 0);
+  }
+
+  stamps(plan: ColumnPlan): SampledStamp[] {
+    return this.rows.map((fields, index) => ({ text: stampText(plan, fields), where: this.#where[index]! }));
+  }
+
+  async everyStamp(plan: ColumnPlan, visit: (stamp: SampledStamp) => void): Promise<void> {
+    for (const head of this.heads) {
+      let row = 0;
+      await head.everyRow(({ line, fields }) => {
+        if (row++ >= this.header.rows)
+          visit({ text: stampText(plan, fields), where: `${head.name}:${line}` });
+      });
+    }
+  }
+}
+
+function droppedColumns({ names, shape }: Header, drop: readonly string[]): Set<number> {
+  const dropped = new Set(drop.map((name) => columnIndex(names, name, `--drop ${name}`)));
+  for (const each of shape?.leftOut ?? []) {
+    const index = names.findIndex((name) => simplify(name) === each);
+    if (index >= 0) dropped.add(index);
+  }
+  return dropped;
+}
+
+interface DecidedKind {
+  plan: ColumnPlan;
+  why: string | null;
+  stamps: ColumnStamps;
+  zone: Zone | null;
+  zoneText: string;
+}
+
+async function decideKind(
+  family: CsvKind | "bars",
+  sample: Sample,
+  choices: ColumnChoices,
+  tickerIndex: number | null,
+  options: ReadingOptions,
+): Promise<DecidedKind> {
+  const { names } = sample.header;
+  const form = (plan: ColumnPlan): Promise<ColumnStamps> =>
+    decideStampForm(
+      plan.stampColumn,
+      sample.stamps(plan),
+      options,
+      sample.header.shape?.dateOrder ?? null,
+      (visit) => sample.everyStamp(plan, visit),
+    );
+  if (family !== "bars") {
+    const plan = planColumns(names, family, choices);
+    const stamps = await form(plan);
+    const why = options.kind === null ? "by its columns" : null;
+    return { plan, why, stamps, ...zoneFor(plan, sample, stamps, options) };
+  }
+  const withTime = planColumns(names, "hourly", choices);
+  const stamps = await form(withTime);
+  const { interval, why } = intervalOf(withTime, sample, stamps, tickerIndex, options);
+  const plan = planColumns(names, interval, choices);
+  const isSame = plan.stampColumn === withTime.stampColumn;
+  const ownStamps = isSame ? stamps : await form(plan);
+  return { plan, why, stamps: ownStamps, ...zoneFor(plan, sample, ownStamps, options) };
+}
+
+function intervalOf(
+  plan: ColumnPlan,
+  sample: Sample,
+  stamps: ColumnStamps,
+  tickerIndex: number | null,
+  options: ReadingOptions,
+): InferredInterval {
+  const { shape, names } = sample.header;
+  const rows = sample.rows.map((fields) => fields.map((field) => String(field ?? "")));
+  const indexOf = (name: string): number => names.findIndex((each) => simplify(each) === name);
+  const told = shape?.interval?.(rows, indexOf) ?? null;
+  if (told !== null) return { interval: told, why: `as a column of ${shape!.name} says` };
+  const zone = options.zone ?? zoneOf(shape?.dailyZone ?? "");
+  const reader = stampReader("trade", stamps, options.zone, options);
+  return inferInterval(
+    sample.rows.flatMap((fields) => {
+      const ticker = tickerIndex === null ? "" : String(fields[tickerIndex] ?? "").trim();
+      return seenStamp(stampText(plan, fields), ticker, reader, stamps, zone) ?? [];
+    }),
+  );
+}
+
+function seenStamp(
+  text: string,
+  ticker: string,
+  reader: StampReader,
+  { unit }: ColumnStamps,
+  zone: Zone | null,
+): SeenStamp | null {
+  try {
+    const stamp = reader.read(text, ticker);
+    if (stamp === null) return null;
+    const ms = Math.floor(microsOfStamp(stamp) / 1e3);
+    const isUtcMidnight = stamp.endsWith(" 00:00:00.000000");
+    const isThere = zone !== null && (ms + zone.offsetAt(ms)) % DAY_MS === 0;
+    if (unit !== null)
+      return { ticker, ms, hasTime: true, atMidnight: isThere || (zone === null && isUtcMidnight) };
+    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{12,14}$/.test(text);
+    const isWritten = text.includes(":") ? MIDNIGHT.test(text) : isUtcMidnight;
+    return { ticker, ms, hasTime, atMidnight: isWritten || (hasTime && isThere) };
+  } catch (error) {
+    if (error instanceof TimestampError) return null;
+    throw error;
+  }
+}
+
+/** @throws DoubtError Which day the bars are of depends on a zone that nothing tells. */
+function zoneFor(
+  plan: ColumnPlan,
+  sample: Sample,
+  { unit }: ColumnStamps,
+  options: ReadingOptions,
+): { zone: Zone | null; zoneText: string } {
+  const { shape } = sample.header;
+  if (options.zone !== null) return { zone: options.zone, zoneText: `${options.zone.name}, as --tz says` };
+  const texts = sample.stamps(plan).map(({ text }) => text);
+  if (plan.kind !== "daily") {
+    const says = unit !== null || texts.some((text) => SAYS_ZONE.test(text.slice("2024-01-02".length)));
+    return {
+      zone: null,
+      zoneText: says ? "as the stamps say" : "UTC, as they say no zone (--tz names another)",
+    };
+  }
+  const asWritten = { zone: null, zoneText: "none: the dates are taken as they are written" };
+  const isAtOddTime = unit !== null && texts.some((text) => text !== "" && !isMidnight(text, unit));
+  if (unit !== null && shape?.dailyZone !== undefined) {
+    const zone = zoneOf(shape.dailyZone);
+    return { zone, zoneText: `${shape.dailyZone}, as ${shape.name} has them` };
+  }
+  const late = texts.find((text) => unit === null && isLateInUtc(text));
+  if (isAtOddTime || late !== undefined) {
+    throw new DoubtError(
+      `column ${quote(plan.stampColumn)}: daily bars at ${late ?? texts.find((text) => text !== "")}, which is no midnight in UTC, are of one day here and another there: --tz says in which zone a day begins, such as --tz Asia/Tokyo (--tz UTC for the day in UTC)`,
+    );
+  }
+  return unit === null ? asWritten : { zone: null, zoneText: "UTC: all are midnight there" };
+}
+
+function isMidnight(text: string, unit: EpochUnit): boolean {
+  const perDay = { s: 86_400, ms: 86_400_000, us: 86_400_000_000, ns: 86_400_000_000_000 }[unit];
+  return Number(text) % perDay === 0;
+}
+
+function stampReader(
+  kind: CsvKind,
+  { unit, order }: ColumnStamps,
+  zone: Zone | null,
+  { epoch }: ReadingOptions,
+): StampReader {
+  return new StampReader({ kind: stampKindOf(kind), unit, order, zone, isUnitCertain: epoch !== null });
+}
+
+function decideNumbers(
+  plan: ColumnPlan,
+  sample: Sample,
+  asked: DecimalMark | null,
+): { form: NumberForm; why: string | null } {
+  if (asked !== null) return { form: { decimal: asked, grouped: true }, why: "as --decimal says" };
+  const evidence = new NumberEvidence();
+  for (const { index } of plan.numbers) for (const text of sample.texts(index)) evidence.add(text);
+  const decided = evidence.decide();
+  if ("form" in decided)
+    return { form: decided.form, why: decided.because === null ? null : `as in ${decided.because}` };
+  if ("doubt" in decided) {
+    throw new DoubtError(
+      `is the comma in ${decided.doubt} a decimal comma (--decimal comma), or does it stand between thousands (--decimal point)?`,
+    );
+  }
+  throw new DoubtError(
+    `${decided.contradiction.join(" and ")} contradict each other: expected one decimal sign in a file; --decimal point or comma says which`,
+  );
+}
+
+function decideScale(
+  plan: ColumnPlan,
+  sample: Sample,
+  { shape }: Header,
+  asked: number | null,
+): { scale: number | null; scaleWhy: string | null } {
+  if (asked !== null)
+    return { scale: asked === 0 ? null : asked, scaleWhy: asked === 0 ? null : "as --scale says" };
+  const prices = plan.numbers.filter(({ isPrice }) => isPrice).flatMap(({ index }) => sample.texts(index));
+  const sizes = prices
+    .filter(isWholeText)
+    .map((text) => Math.abs(Number(text)))
+    .filter((size) => size > 0 && size < 9e18);
+  if (sizes.length === 0 || !prices.every((text) => isWholeText(text) || Number.isNaN(Number(text)))) {
+    return { scale: null, scaleWhy: null };
+  }
+  const least = sizes.reduce((min, size) => Math.min(min, size), Number.POSITIVE_INFINITY);
+  if (shape?.fixedPoint !== undefined && least >= 1_000)
+    return { scale: shape.fixedPoint, scaleWhy: `as whole prices of ${shape.name} are` };
+  if (least < SUSPICIOUS_PRICE) return { scale: null, scaleWhy: null };
+  throw new DoubtError(
+    `all prices are whole and large, such as ${prices.find(isWholeText)}: are they of fixed point? --scale 1e-9 (or 0.0001, …) says what one is, --scale 1 that they are prices`,
+  );
+}

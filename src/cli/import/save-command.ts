@@ -1,0 +1,31 @@
+/** The command that saves a batch of an import. */
+import type { ImportBatch } from "./batch-sender.ts";
+import type { SaveCommand } from "./target.ts";
+
+export type DuplicateRule = "replace" | "keep" | "error" | "merge" | "append";
+export const BARS_ON_DUPLICATE: readonly DuplicateRule[] = ["replace", "keep", "error", "merge"];
+export const TICKS_ON_DUPLICATE: readonly DuplicateRule[] = ["append", "replace", "error", "keep"];
+
+/** @param importId Tells requests that are sent again, where nothing else does. */
+export function toCommand(
+  batch: ImportBatch,
+  onDuplicate: DuplicateRule | null,
+  importId: string,
+): SaveCommand {
+  const { ticker, isBars, part, isPlaced, records: data, places, firstRow } = batch;
+  const shared = { ticker, data, ...(onDuplicate === null ? {} : { on_duplicate: onDuplicate }) };
+  if (isBars) {
+    const params = { ...shared, interval: part, index_col: part === "daily" ? "date" : "datetime" };
+    return { command: "save_stock_data", params };
+  }
+  return {
+    command: "save_realtime_data",
+    params: { ...shared, data_type: part, index_col: "timestamp", ...identityOf() },
+  };
+
+  /** What tells equal ticks apart, and a request that is repeated. */
+  function identityOf(): Record<string, unknown> {
+    if (onDuplicate === "append") return { save_id: `${importId}-${firstRow}` };
+    return isPlaced ? { places } : { occurrences: places };
+  }
+}
