@@ -23,20 +23,37 @@ export function seqsOf({ kind, batch }: ColumnSave): BigInt64Array | null {
   const seq = batch.columns.get("seq");
   const stamps = batch.columns.get(kindOf(kind).stamp.name);
   if (seq?.type !== "int64" || stamps?.type !== "instant") return null;
+  if (mayRepeatIds(batch, stamps.values)) return null;
   if (seq.nulls === null) return seq.values;
   if (!seq.nulls.every((isNull) => isNull === 1)) return null;
   const stamp = new Int64Reader(stamps.values);
-  const id = batch.columns.get("id");
-  const hasId = (row: number): boolean => id !== undefined && id.nulls?.[row] !== 1;
   const seqs = new Int64s(batch.rows);
   let count = 0;
   for (let row = 1; row < batch.rows; row++) {
     if (stamp.at(row) < stamp.at(row - 1)) return null;
     count = stamp.at(row) === stamp.at(row - 1) ? count + 1 : 0;
-    if (count > 0 && (hasId(row) || hasId(row - 1))) return null;
     seqs.set(row, count);
   }
   return seqs.values;
+}
+
+/** Whether two ticks of a stamp may have the same id, and so be one. */
+function mayRepeatIds({ rows, columns }: ColumnBatch, stamps: BigInt64Array): boolean {
+  const ids = columns.get("id");
+  if (ids?.type !== "text") return ids !== undefined;
+  if (ids.dictionary.length === 0) return false;
+  let ofStamp = new Set<number>();
+  for (let row = 0; row < rows; row++) {
+    if (row > 0 && stamps[row] !== stamps[row - 1]) {
+      if (stamps[row]! < stamps[row - 1]!) return true;
+      if (ofStamp.size > 0) ofStamp = new Set();
+    }
+    if (ids.nulls?.[row] === 1) continue;
+    const code = ids.codes[row]!;
+    if (ofStamp.has(code)) return true;
+    ofStamp.add(code);
+  }
+  return false;
 }
 
 /** The batch with these instead of its own. */
