@@ -1,5 +1,6 @@
 import type { Command } from "./context.ts";
 import { executeSqlCommand } from "./execute-sql.ts";
+import { getCorporateActions } from "./get-corporate-actions.ts";
 import { getPositions } from "./get-positions.ts";
 import { getRealtimeData } from "./get-realtime-data.ts";
 import { getSnapshot } from "./get-snapshot.ts";
@@ -9,6 +10,7 @@ import { getUpdates } from "./get-updates.ts";
 import { getHistoricalData, getLatestData } from "./newest-ticks.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
 import { removeCheck } from "./remove-check.ts";
+import { saveCorporateActions } from "./save-corporate-actions.ts";
 import { saveRealtimeData } from "./save-realtime-data.ts";
 import { saveStockData } from "./save-stock-data.ts";
 import { getTodayDailyData, getTodayVolume } from "./today.ts";
@@ -29,6 +31,8 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     getHistoricalData,
     getTodayDailyData,
     getTodayVolume,
+    saveCorporateActions,
+    getCorporateActions,
     getUpdates,
     getSnapshot,
     getPositions,

@@ -85,7 +85,7 @@ function parseHour(value: unknown): string | null {
 }
 
 /** The Python client sends "ignore" but expects updates of a bar: see docs/compatibility.md. */
-function readOnDuplicate(value: unknown): OnDuplicate {
+export function readOnDuplicate(value: unknown): OnDuplicate {
   if (value === undefined || value === null || value === "replace" || value === "ignore") return "replace";
   if (value === "keep" || value === "error") return value;
   throw badRequest(`on_duplicate: got ${show(value)}, expected "replace", "ignore", "keep" or "error"`);

@@ -11,12 +11,21 @@ export const SYMBOL_REQUIRED = "Symbol parameter is required";
 /** The `data.type` of frames that are no updates. No tick may have one of these. */
 const CONTROL_TYPES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"]);
 
+/** The `data.type` of updates that are corporate actions. */
+export const CORPORATE_ACTION = "corporate_action";
+
 /**
  * Whether ticks of this type would look like other frames, or couldn't be subscribed to: `bar` and
  * `*` are words of a subscription, and `-quote` means all but quotes.
  */
 export function isReservedType(type: string): boolean {
-  return CONTROL_TYPES.has(type) || type === "bar" || type === "*" || type.startsWith("-");
+  return (
+    CONTROL_TYPES.has(type) ||
+    type === CORPORATE_ACTION ||
+    type === "bar" ||
+    type === "*" ||
+    type.startsWith("-")
+  );
 }
 
 /** The answer to a message that is refused. */

@@ -9,10 +9,16 @@ import type {
   SaveTicks,
   StockWriter,
 } from "../../src/storage/contract.ts";
-import { type SeriesRow, type SeriesValue, updateTypeOf } from "../../src/storage/model/kinds.ts";
+import {
+  keyText,
+  kindOf,
+  type SeriesRow,
+  type SeriesValue,
+  updateTypeOf,
+} from "../../src/storage/model/kinds.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
 import { type CountRule, placeTicks, type TickSlots } from "../../src/storage/tick-placement.ts";
-import { keyOf, type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
+import { type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
 
 const COUNTS: CountRule = {
   countText: (count) => (count === null ? null : String(count)),
@@ -72,11 +78,12 @@ export class MemoryWriter implements StockWriter {
   }
 
   #saveRows(save: SaveRows): SaveOutcome {
+    const kind = kindOf(save.kind);
     const series = this.#tables.seriesOf(save.kind, save.ticker, save.part);
-    const { rows, outcome } = chooseRows(save, (stamp) => series.rows.has(stamp));
+    const { rows, outcome } = chooseRows(save, (row) => series.rows.has(keyText(kind, row)));
     const written = nowText();
     for (const row of rows)
-      series.rows.set(row[0], { row: row.map(withoutSign) as SeriesRow, computed: [], written });
+      series.rows.set(keyText(kind, row), { row: row.map(withoutSign) as SeriesRow, computed: [], written });
     if (save.kind === "daily") this.#computeAverages(series);
     if (series.rows.size === 0) this.#forget(series);
     return outcome;
@@ -98,7 +105,7 @@ export class MemoryWriter implements StockWriter {
         const { price, askPrice } = slot;
         const values = [price, countOf(slot.size), askPrice, countOf(slot.askSize)].map(withoutSign);
         const row: SeriesRow = [stamp, ...values, seq];
-        series.rows.set(keyOf(row, true), { row, computed: [], written });
+        series.rows.set(keyText(kindOf("ticks"), row), { row, computed: [], written });
       }
     }
     if (series.rows.size === 0) this.#forget(series);

@@ -200,7 +200,7 @@ function choose(
   series: Series,
   { saves, dates, outcomes }: { saves: SaveRows[]; dates: Set<string>; outcomes: SaveOutcome[] },
 ): BarRow[] {
-  const staged = new StagedRows((date) => dates.has(date));
+  const staged = new StagedRows(([date]) => dates.has(date));
   for (const index of series.saves) outcomes[index] = staged.stage(saves[index]!);
   return staged.rows() as BarRow[];
 }

@@ -3,7 +3,14 @@
  * most two statements.
  */
 import type { SaveOutcome, SaveRows } from "../contract.ts";
-import { KIND_NAMES, kindOf, type RowKind, type SeriesRow } from "../model/kinds.ts";
+import {
+  type ColumnType,
+  KIND_NAMES,
+  kindOf,
+  type RowKind,
+  type SeriesRow,
+  type SeriesValue,
+} from "../model/kinds.ts";
 import { chooseRows } from "../staged-rows.ts";
 import { seriesSql } from "./distinct-values.ts";
 import {
@@ -32,32 +39,28 @@ export async function planPlainSaves(
   { session, newest, now }: { session: Session; newest: NewestStored; now: string },
 ): Promise<PlainSaves> {
   const names = new Names();
-  const asked: [place: number, stamp: string][] = [];
+  const asked: Field[][] = [];
   for (const { ticker, part, rows } of saves) {
     const place = placeOf(names, ticker, part);
-    for (const [stamp] of rows) {
-      if (newest.mayHold(storable(ticker), storable(part ?? ""), stamp)) asked.push([place, stamp]);
+    for (const row of rows) {
+      if (newest.mayHold(storable(ticker), storable(part ?? ""), row[0]))
+        asked.push([place, ...keyFields(kind, row)]);
     }
   }
   const stored = await readStored(kind, asked, session, names);
   const chosen = new Map<string, { place: number; row: SeriesRow }>();
   const outcomes = saves.map((save) => {
     const place = placeOf(names, save.ticker, save.part);
-    const keyOf = (stamp: string): string => `${place},${stamp}`;
-    const { rows, outcome } = chooseRows(
-      save,
-      (stamp) => stored.has(keyOf(stamp)) || chosen.has(keyOf(stamp)),
-    );
-    for (const row of rows) chosen.set(keyOf(row[0]), { place, row });
+    const keyOf = (row: SeriesRow): string => [place, ...keyFields(kind, row)].join(",");
+    const { rows, outcome } = chooseRows(save, (row) => stored.has(keyOf(row)) || chosen.has(keyOf(row)));
+    for (const row of rows) chosen.set(keyOf(row), { place, row });
     return outcome;
   });
   const inserted: Field[][] = [];
   const updated: Field[][] = [];
   for (const [key, { place, row }] of chosen) {
-    const values = kind.values.map(({ type }, index) =>
-      type === "count" ? countText(row[index + 1]!) : row[index + 1]!,
-    );
-    const fields = [place, row[0], ...values];
+    const values = kind.values.map(({ type }, index) => fieldOf(type, row[index + 1]!, names));
+    const fields = [place, ...keyFields(kind, row), ...values];
     (stored.has(key) ? updated : inserted).push(fields);
   }
   const { insert, update } = WRITES.get(kind)!;
@@ -75,6 +78,17 @@ function placeOf(names: Names, ticker: string, part: string | null): number {
   return part === null ? names.place(ticker) : names.place(ticker, part);
 }
 
+/** The stamp, and the seq where there is one. */
+function keyFields({ hasSeq }: RowKind, row: SeriesRow): Field[] {
+  return hasSeq ? [row[0], row.at(-1)!] : [row[0]];
+}
+
+/** A text is a name in the list: lines can't hold any text. */
+function fieldOf(type: ColumnType, value: SeriesValue, names: Names): Field {
+  if (type === "count") return countText(value);
+  return type === "double" || value === null ? value : names.place(String(value));
+}
+
 /** The columns that name a series, of a line whose first field is their place in the names. */
 function seriesOfLine({ part }: RowKind): string {
   const ticker = "n[r[1]::INTEGER] AS ticker";
@@ -83,20 +97,22 @@ function seriesOfLine({ part }: RowKind): string {
 
 async function readStored(
   kind: RowKind,
-  asked: [place: number, stamp: string][],
+  asked: Field[][],
   session: Session,
   names: Names,
 ): Promise<Set<string>> {
   if (asked.length === 0) return new Set();
   const stamp = kind.stamp.name;
-  const same = seriesSql(kind).map((column) => `d.${column} = w.${column}`);
+  const seq = kind.hasSeq ? ["seq"] : [];
+  const same = [...seriesSql(kind), ...seq].map((column) => `d.${column} = w.${column}`);
   const rows = await session.rows(
-    `SELECT w.place || ',' || strftime(d.${stamp}, '%Y-%m-%d %H:%M:%S') FROM ${kind.table} d JOIN (
-       SELECT DISTINCT r[1] AS place, ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS stamp
-       FROM ${linesWithNames("$1", "$2")}) w
+    `SELECT concat_ws(',', ${["w.place", "w.text", ...seq.map((column) => `w.${column}`)].join(", ")})
+     FROM ${kind.table} d JOIN (
+       SELECT DISTINCT r[1] AS place, ${seriesOfLine(kind)}, r[2] AS text, r[2]::TIMESTAMP AS stamp
+         ${kind.hasSeq ? ", r[3]::BIGINT AS seq" : ""} FROM ${linesWithNames("$1", "$2")}) w
      ON ${same.join(" AND ")} AND d.${stamp} = w.stamp
      WHERE d.${stamp} BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
-    [toLines(asked), names.json(), ...spanOf(asked.map(([, stamp]) => stamp))],
+    [toLines(asked), names.json(), ...spanOf(asked.map((fields) => fields[1] as string))],
   );
   return new Set(rows.map(([key]) => key as string));
 }
@@ -104,10 +120,17 @@ async function readStored(
 function writesOf(kind: RowKind): { insert: string; update: string } {
   const stamp = kind.stamp.name;
   const columns = [...kind.values.map(({ name }) => name), "write_timestamp"];
-  const fields = kind.values.map(({ name }, index) => `${textField(index + 3)} AS ${name}`);
-  const select = `SELECT ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS ${stamp}, ${fields.join(", ")},
+  const first = kind.hasSeq ? 4 : 3;
+  const fields = kind.values.map(({ name, type }, index) => {
+    const field = textField(index + first);
+    return `${type === "text" || type === "json" ? `n[${field}::INTEGER]` : field} AS ${name}`;
+  });
+  const key = [`r[2]::TIMESTAMP AS ${stamp}`, ...(kind.hasSeq ? ["r[3]::BIGINT AS seq"] : [])];
+  const select = `SELECT ${[seriesOfLine(kind), ...key, ...fields].join(", ")},
     now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
-  const same = [...seriesSql(kind), stamp].map((column) => `d.${column} = s.${column}`);
+  const same = [...seriesSql(kind), stamp, ...(kind.hasSeq ? ["seq"] : [])].map(
+    (column) => `d.${column} = s.${column}`,
+  );
   return {
     insert: `INSERT INTO ${kind.table} BY NAME ${select}`,
     update: `UPDATE ${kind.table} d SET ${columns.map((name) => `${name} = s.${name}`).join(", ")}

@@ -144,10 +144,10 @@ function snapshotSql(types: CountTypes): string {
     const values = kind.values.map((column) => snapshotValue(column, types.get(`${table}.${column.name}`)));
     const select = `SELECT ${index}, ${part === null ? "NULL::VARCHAR" : `"${part}"`}, ${hasSeq ? "seq" : "NULL::BIGINT"},
       strftime(${stamp.name}, '${STAMP_FORMATS[stamp.type]}'), ${filled(values)} FROM ${table} WHERE ticker = $1`;
-    if (part === null) return [`(${select} ORDER BY ${order} LIMIT 1)`];
     // With known parts, DuckDB keeps one row of each while it reads, and sorts none.
     if (snapshotParts !== null)
       return snapshotParts.map((named) => `(${select} AND "${part}" = '${named}' ORDER BY ${order} LIMIT 1)`);
+    if (part === null) return [`(${select} ORDER BY ${order} LIMIT 1)`];
     return [`(${select} QUALIFY row_number() OVER (PARTITION BY "${part}" ORDER BY ${order}) = 1)`];
   });
   const position = `(SELECT ${POSITION}, NULL::VARCHAR, max(seq), NULL::VARCHAR, ${filled([])} FROM (

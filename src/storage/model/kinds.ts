@@ -31,8 +31,11 @@ export type SeriesRow = [stamp: string, ...values: SeriesValue[]];
 interface WireNames {
   save: string;
   read: string;
-  /** The parameter that names the part; for a kind without parts it holds the kind's name. */
-  part: string;
+  /**
+   * The parameter that names the part; for a kind without parts it holds the kind's name. Null:
+   * the commands are of this kind alone.
+   */
+  part: string | null;
   from: string;
   to: string;
 }
@@ -41,7 +44,7 @@ export interface RowKind {
   /** For people. */
   label: string;
   /** What a row is, behind the name of a part: `trade ticks`. */
-  noun: "bars" | "ticks";
+  noun: "bars" | "ticks" | "actions";
   table: string;
   /** The text column that splits the rows of a ticker into series; null: a ticker is one series. */
   part: string | null;
@@ -50,7 +53,8 @@ export interface RowKind {
   values: readonly KindColumn[];
   /**
    * Rows that share a stamp are told apart by the column `seq`: the last member of a row, and the
-   * end of the key. Without it, a save of a taken key replaces, keeps or refuses.
+   * end of the key. Ticks get one where they bring none; rows of other kinds bring theirs. But for
+   * ticks, a save of a taken key replaces, keeps or refuses.
    */
   hasSeq: boolean;
   /** Doubles that a rule writes, and no save: the moving averages of daily bars. */
@@ -59,7 +63,10 @@ export interface RowKind {
   writtenForm: "offset" | "wire";
   /** What subscribers call an update of this kind; null: by its part, as with `trade`. */
   updateType: string | null;
-  /** The parts whose newest row is part of a snapshot; null: all of them. */
+  /**
+   * The parts whose newest row is part of a snapshot; null: all of them, or the one series. Empty:
+   * no row of the kind is.
+   */
   snapshotParts: readonly string[] | null;
   wire: WireNames;
 }
@@ -143,6 +150,33 @@ export const KINDS = {
     stamp: { name: "datetime", type: "second" },
     values: [...PRICES, { name: "vwap", type: "double" }, { name: "trade_count", type: "count" }],
   },
+  // What the columns hold, and `seq`: market/corporate-actions.ts.
+  actions: {
+    label: "corporate actions",
+    noun: "actions",
+    table: "corporate_actions",
+    part: null,
+    stamp: { name: "ex_date", type: "date" },
+    values: [
+      { name: "type", type: "text" },
+      { name: "ratio", type: "double" },
+      { name: "cash", type: "double" },
+      { name: "basis", type: "text" },
+      { name: "new_ticker", type: "text" },
+    ],
+    hasSeq: true,
+    computed: [],
+    writtenForm: "offset",
+    updateType: "corporate_action",
+    snapshotParts: [],
+    wire: {
+      save: "save_corporate_actions",
+      read: "get_corporate_actions",
+      part: null,
+      from: "start_date",
+      to: "end_date",
+    },
+  },
 } as const satisfies Record<string, RowKind>;
 
 export type KindName = keyof typeof KINDS;
@@ -176,13 +210,18 @@ export function byKind<T>(make: (kind: RowKind, name: KindName) => T): Record<Ki
 /** The parts of which a snapshot holds the newest row. @param stored those that the ticker has. */
 export function snapshotParts(name: KindName, stored: () => string[]): (string | null)[] {
   const { part, snapshotParts } = kindOf(name);
-  if (part === null) return [null];
-  return snapshotParts === null ? stored() : [...snapshotParts];
+  if (snapshotParts !== null) return [...snapshotParts];
+  return part === null ? [null] : stored();
 }
 
 /** A row of the kind without its `seq`. */
 export function withoutSeq<R extends unknown[]>(name: KindName, row: R): R {
   return (kindOf(name).hasSeq ? row.slice(0, -1) : row) as R;
+}
+
+/** The key of a row within its series, and for people: a stamp, or `2024-01-02 seq 1`. */
+export function keyText({ hasSeq }: RowKind, row: SeriesRow): string {
+  return hasSeq ? `${row[0]} seq ${row.at(-1)}` : row[0];
 }
 
 /** The columns that name a series. */
@@ -239,7 +278,8 @@ export function seriesLabel(kind: KindName, part: string | null): string {
 
 /** The bars that a snapshot names so: `daily`, or a part of bars. Null: it knows none. */
 export function barSeries(name: string): { kind: KindName; part: string | null } | null {
-  if (isKindName(name) && kindOf(name).part === null) return { kind: name, part: null };
+  if (isKindName(name) && kindOf(name).noun === "bars" && kindOf(name).part === null)
+    return { kind: name, part: null };
   const kind = KIND_NAMES.find((each) => kindOf(each).noun === "bars" && kindOf(each).part !== null);
   return kind === undefined ? null : { kind, part: name };
 }

@@ -1,6 +1,14 @@
 /** Saves rows: what a batch has of a kind, in a constant number of statements. */
 import type { BarRow, PlainKind, SaveOutcome, SaveRows } from "../contract.ts";
-import { byKind, kindOf, type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
+import {
+  byKind,
+  keyColumns,
+  keyText,
+  kindOf,
+  type RowKind,
+  type SeriesRow,
+  seriesColumns,
+} from "../model/kinds.ts";
 import { StagedRows } from "../staged-rows.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -18,8 +26,12 @@ interface KindSql {
 const SQL = byKind(kindSql);
 
 function kindSql(kind: RowKind): KindSql {
-  const key = [...seriesColumns(kind), kind.stamp.name].map(columnSql);
-  const keyTypes = [...seriesColumns(kind).map(() => "text"), SQL_TYPES[kind.stamp.type]];
+  const key = keyColumns(kind).map(columnSql);
+  const keyTypes = [
+    ...seriesColumns(kind).map(() => "text"),
+    SQL_TYPES[kind.stamp.type],
+    ...(kind.hasSeq ? [SQL_TYPES.seq] : []),
+  ];
   const columns = [...key, ...kind.values.map(({ name }) => name)];
   const types = [...keyTypes, ...kind.values.map(({ type }) => SQL_TYPES[type])];
   const arrays = (of: string[]): string => of.map((type, index) => `$${index + 1}::${type}[]`).join(", ");
@@ -51,7 +63,8 @@ export async function saveRows(
     let series = staged.get(key);
     if (series === undefined) {
       const stored = existing.get(key);
-      series = { save, rows: new StagedRows((stamp) => stored?.has(stamp) === true) };
+      const kind = kindOf(name);
+      series = { save, rows: new StagedRows((row) => stored?.has(keyText(kind, row)) === true) };
       staged.set(key, series);
     }
     return series.rows.stage(save);
@@ -79,27 +92,34 @@ async function findExisting(
 ): Promise<Map<string, Set<string>>> {
   const kind = kindOf(name);
   const existing = new Map<string, Set<string>>();
-  const keys: { ticker: string; part: string | null; stamp: string }[] = [];
+  const keys: PlacedRow[] = [];
   for (const { ticker, part, rows, onDuplicate } of saves) {
-    if (onDuplicate !== "replace") for (const [stamp] of rows) keys.push({ ticker, part, stamp });
+    if (onDuplicate !== "replace") for (const row of rows) keys.push({ ticker, part, row });
   }
   for (const slice of slices(keys, ROWS_PER_STATEMENT)) {
     const rows = await connection.run<{ n: number }>(SQL[name].existing, keyParams(kind, slice));
     for (const { n } of rows) {
       const key = slice[n - 1]!;
-      const stamps = existing.get(seriesKey(key));
-      if (stamps === undefined) existing.set(seriesKey(key), new Set([key.stamp]));
-      else stamps.add(key.stamp);
+      const stored = existing.get(seriesKey(key));
+      if (stored === undefined) existing.set(seriesKey(key), new Set([keyText(kind, key.row)]));
+      else stored.add(keyText(kind, key.row));
     }
   }
   return existing;
 }
 
-function keyParams(kind: RowKind, keys: { ticker: string; part: string | null; stamp: string }[]): string[] {
+interface PlacedRow {
+  ticker: string;
+  part: string | null;
+  row: SeriesRow;
+}
+
+function keyParams(kind: RowKind, keys: PlacedRow[]): string[] {
   return [
     textArray(keys.map(({ ticker }) => ticker)),
     ...(kind.part === null ? [] : [textArray(keys.map(({ part }) => part!))]),
-    plainArray(keys.map(({ stamp }) => stampParam(kind, stamp, "first"))),
+    plainArray(keys.map(({ row }) => stampParam(kind, row[0], "first"))),
+    ...(kind.hasSeq ? [plainArray(keys.map(({ row }) => row.at(-1)!))] : []),
   ];
 }
 
@@ -110,9 +130,7 @@ async function upsertRows(
   writtenAt: string,
 ): Promise<void> {
   const kind = kindOf(name);
-  const rows = changes.flatMap(({ ticker, part, rows }) =>
-    rows.map((row) => ({ ticker, part, stamp: row[0], row })),
-  );
+  const rows = changes.flatMap(({ ticker, part, rows }) => rows.map((row) => ({ ticker, part, row })));
   for (const slice of slices(rows, ROWS_PER_STATEMENT)) {
     await connection.run(SQL[name].upsert, [
       ...keyParams(kind, slice),

@@ -58,9 +58,9 @@ const SNAPSHOT_SQL = [
     pg_catalog.to_json(array[(SELECT p.seq FROM update_positions p WHERE p.ticker = $1)::text])::text AS cells`,
   ...KIND_NAMES.flatMap((name, index) => {
     const kind = kindOf(name);
-    if (kind.part === null) return [newestSql(kind, index, "NULL::text")];
-    if (kind.snapshotParts === null) return [newestOfEachSql(kind, index)];
-    return kind.snapshotParts.map((part) => newestSql(kind, index, `'${part}'::text`));
+    if (kind.snapshotParts !== null)
+      return kind.snapshotParts.map((part) => newestSql(kind, index, `'${part}'::text`));
+    return [kind.part === null ? newestSql(kind, index, "NULL::text") : newestOfEachSql(kind, index)];
   }),
 ]
   .map((select) => `(${select})`)

@@ -43,7 +43,7 @@ export class RemoteReader implements StockReader {
     const { wire, hasSeq } = kindOf(name);
     const params = {
       ticker,
-      [wire.part]: partName(name, part),
+      ...(wire.part === null ? {} : { [wire.part]: partName(name, part) }),
       ...bounds(wire.from, from, wire.to, to),
       ...(withSeq && hasSeq ? { include_seq: true } : {}),
     };
@@ -51,7 +51,8 @@ export class RemoteReader implements StockReader {
   }
 
   newest({ kind: name, ticker, part, from, to, limit }: NewestQuery): Promise<JsonRows> {
-    const named = part === null ? { data_type: name } : { [kindOf(name).wire.part]: part };
+    const { wire } = kindOf(name);
+    const named = part === null || wire.part === null ? { data_type: name } : { [wire.part]: part };
     const params = { ticker, ...named, limit, ...bounds("start_date", from, "end_date", to) };
     return this.#rows("get_historical_data", params, { long: false });
   }

@@ -24,8 +24,7 @@ export function saveCommand(save: Save): SaveCommand {
     command: wire.save,
     params: {
       ticker: save.ticker,
-      [wire.part]: partName(save.kind, save.part),
-      index_col: stamp.name,
+      ...(wire.part === null ? {} : { [wire.part]: partName(save.kind, save.part), index_col: stamp.name }),
       on_duplicate: save.onDuplicate === "append" ? "ignore" : save.onDuplicate,
       data,
     },

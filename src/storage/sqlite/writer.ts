@@ -26,7 +26,9 @@ import {
   byKind,
   type KindName,
   keyColumns,
+  kindOf,
   type RowKind,
+  type SeriesRow,
   seriesColumns,
   TABLE_NAMES,
 } from "../model/kinds.ts";
@@ -400,7 +402,7 @@ export class SqliteWriter implements StockWriter {
   }
 
   #stagedDaily(ticker: string): StagedRows {
-    return new StagedRows((date) => this.#exists.daily.get(ticker, date) !== null);
+    return new StagedRows(([date]) => this.#exists.daily.get(ticker, date) !== null);
   }
 
   #storeDaily(ticker: string, daily: StagedRows): void {
@@ -456,7 +458,9 @@ export class SqliteWriter implements StockWriter {
   #savePlain(save: SaveRows): SaveOutcome {
     const { kind, ticker, part } = save;
     const series = part === null ? [ticker] : [ticker, part];
-    const isStored = (stamp: string): boolean => this.#exists[kind].get(...series, stamp) !== null;
+    const { hasSeq } = kindOf(kind);
+    const isStored = (row: SeriesRow): boolean =>
+      this.#exists[kind].get(...series, row[0], ...(hasSeq ? [row.at(-1)!] : [])) !== null;
     const { rows, outcome } = chooseRows(save, isStored);
     const writeTimestamp = `${nowText()}+00:00`;
     for (const [index, row] of rows.entries()) {
@@ -521,18 +525,23 @@ export class SqliteWriter implements StockWriter {
 }
 
 function existsSql(kind: RowKind): string {
-  const key = [...seriesColumns(kind), kind.stamp.name].map((column) => `${column} = ?`);
+  const key = keyColumns(kind).map((column) => `${column} = ?`);
   return `SELECT 1 FROM ${kind.table} WHERE ${key.join(" AND ")}`;
 }
 
 /** Parameters: the series, the row, the time. */
 function upsertSql(kind: RowKind): string {
-  const key = [...seriesColumns(kind), kind.stamp.name];
-  const values = [...kind.values.map(({ name }) => name), "write_timestamp"];
-  const columns = [...key, ...values];
+  const values = kind.values.map(({ name }) => name);
+  const columns = [
+    ...seriesColumns(kind),
+    kind.stamp.name,
+    ...values,
+    ...(kind.hasSeq ? ["seq"] : []),
+    "write_timestamp",
+  ];
   return `INSERT INTO ${kind.table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
     ON CONFLICT (${keyColumns(kind).join(", ")}) DO UPDATE SET
-    ${values.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+    ${[...values, "write_timestamp"].map((name) => `${name} = excluded.${name}`).join(", ")}`;
 }
 
 /** A trigger's RAISE(IGNORE): no key is taken, and yet the row is not stored. */
