@@ -1,6 +1,6 @@
 import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
-import { readBound, requireTicker } from "./params.ts";
+import { readBound, readFlag, requireTicker } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 export const getCorporateActions: Command = {
@@ -11,8 +11,9 @@ export const getCorporateActions: Command = {
     const form = KINDS.actions.stamp.type;
     const from = readBound(params, "start_date", "start", form);
     const to = readBound(params, "end_date", "end", form);
-    // With seq: what was read can be saved again as it is.
-    const found = reader.rows({ kind: "actions", ticker, part: null, from, to, withSeq: true }, signal);
+    // With it, what was read can be saved again as it is.
+    const withSeq = readFlag(params, "include_seq", true);
+    const found = reader.rows({ kind: "actions", ticker, part: null, from, to, withSeq }, signal);
     return toAnswer(await found, "No corporate actions found");
   },
 };

@@ -1,6 +1,5 @@
-import { badRequest } from "../protocol/errors.ts";
 import type { Command } from "./context.ts";
-import { readBound, readDataType, requireTicker, show } from "./params.ts";
+import { readBound, readDataType, readFlag, requireTicker } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 export const getRealtimeData: Command = {
@@ -11,14 +10,8 @@ export const getRealtimeData: Command = {
     const part = readDataType(params.data_type);
     const from = readBound(params, "start_datetime", "start", "instant");
     const to = readBound(params, "end_datetime", "end", "instant");
-    const withSeq = readWithSeq(params.include_seq);
+    const withSeq = readFlag(params, "include_seq", false);
     const found = reader.rows({ kind: "ticks", ticker, part, from, to, withSeq }, signal);
     return toAnswer(found instanceof Promise ? await found : found, "No realtime data found");
   },
 };
-
-function readWithSeq(value: unknown): boolean {
-  if (value === undefined || value === null) return false;
-  if (typeof value === "boolean") return value;
-  throw badRequest(`include_seq: got ${show(value)}, expected true or false`);
-}

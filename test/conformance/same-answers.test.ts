@@ -3,6 +3,7 @@
  * as the first one.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { ACTION_TYPES, firstSeqOf } from "../../src/market/corporate-actions.ts";
 import type { Count, Save, TickRow } from "../../src/storage/contract.ts";
 import { KIND_NAMES, KINDS, type SeriesRow } from "../../src/storage/model/kinds.ts";
 import { textOf } from "../support/answered.ts";
@@ -21,6 +22,7 @@ const TYPES = ["trade", "quote", "other, type"];
 const PLAIN_KINDS = KIND_NAMES.filter((name) => name !== "ticks");
 /** Of kinds that have parts; a server in front takes lengths of bars only. */
 const PARTS = ["5min", "2hour"];
+const NEW_TICKERS = ["B", "9", "comma, and\nline", "é😀", "'; --"];
 const COUNTS: (Count | null)[] = [
   0,
   1,
@@ -61,8 +63,29 @@ function randomSaves(seed: number, tickers: string[]) {
     return { kind: "ticks", ticker: pick(tickers), part: pick(TYPES), rows, onDuplicate };
   }
 
+  /** As a server in front of another takes them. */
+  function action(): SeriesRow {
+    const type = pick(ACTION_TYPES);
+    const cells = {
+      split: [1 + below(5), null, null, null],
+      dividend: [null, below(4) / 3, pick([null, "new", "old"]), null],
+      spinoff: [pick([null, 1 / 3]), pick([null, 0, 20.5]), null, pick([null, ...NEW_TICKERS])],
+      symbol_change: [null, null, null, pick(NEW_TICKERS)],
+    }[type];
+    return [`2024-01-0${1 + below(3)}`, type, ...cells, firstSeqOf(type) + below(2)];
+  }
+
+  function actions(): Save {
+    const rows = Array.from({ length: 1 + below(5) }, action);
+    const byKey = new Map(rows.map((row) => [`${row[0]} ${String(row.at(-1)).padStart(4, "0")}`, row]));
+    const sorted = [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+    const onDuplicate = pick(["replace", "replace", "keep", "error"] as const);
+    return { kind: "actions", part: null, ticker: pick(tickers), rows: sorted, onDuplicate };
+  }
+
   function plain(): Save {
     const kind = pick(PLAIN_KINDS);
+    if (kind === "actions") return actions();
     const { stamp, values, part } = KINDS[kind];
     const stampOf = (n: number): string =>
       stamp.type === "date" ? `2024-01-${two(1 + n)}` : `2024-01-02 ${two(n)}:00:00`;
@@ -102,6 +125,10 @@ async function answersOf(db: OpenDatabase, tickers: string[], ofAnyDay: boolean)
       for (const part of parts) {
         const range = { kind, part, ticker, from: null, to: null };
         answers.push(comparable(await textOf(db.reader.rows(range))));
+        if (kind === "actions") {
+          answers.push(comparable(await textOf(db.reader.rows({ ...range, withSeq: true }))));
+          continue;
+        }
         answers.push(comparable(await textOf(db.reader.newest({ ...range, limit: 3 }))));
       }
     }

@@ -5,6 +5,7 @@
 
 import { expect, test } from "bun:test";
 import type { SaveTicks } from "../../src/storage/contract.ts";
+import { kindsAfter } from "../../src/storage/model/kinds.ts";
 import { openPostgres, type PostgresDatabase } from "../../src/storage/postgres/open.ts";
 import type { StoredUpdate } from "../../src/storage/update-contract.ts";
 import { rowsOf } from "../support/answered.ts";
@@ -16,6 +17,7 @@ import { proxyTo } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 240_000;
+const ADDED = kindsAfter(0).map(({ table }) => table);
 const NO_LIMIT = { updates: 1_000_000, characters: 1_000_000_000 };
 
 const postgres = usePostgres();
@@ -119,14 +121,14 @@ test(
     }
     const schema = schemaOf(dbFile);
     await postgres.admin.unsafe(
-      `DROP TABLE ${["interval_prices", "update_log", "update_positions", "update_log_parts", "update_epoch"].map((name) => `${schema}.${name}`).join(", ")};
+      `DROP TABLE ${[...ADDED, "update_log", "update_positions", "update_log_parts", "update_epoch"].map((name) => `${schema}.${name}`).join(", ")};
        UPDATE ${schema}.stock_db_schema SET version = 1`,
     );
     const opened = await Promise.all([1, 2, 3, 4].map(() => open(dbFile)));
     const [db] = opened;
     expect(
       opened.filter(({ preparation }) => preparation !== null).map(({ preparation }) => preparation),
-    ).toEqual(["upgraded from version 1: the update log, interval_prices"]);
+    ).toEqual([`upgraded from version 1: the update log, ${ADDED.join(", ")}`]);
     const epochs = await Promise.all(opened.map((each) => each.reader.updates.epoch()));
     expect(new Set(epochs).size).toBe(1);
     expect(await db!.reader.updates.positions(null)).toEqual(new Map());

@@ -6,11 +6,11 @@
 /** A text of this form needs no quotes; the word null does. */
 const PLAIN = /^(?!null$)[\w.:+-]+$/i;
 
-export function textArray(values: readonly string[]): string {
+export function textArray(values: readonly (string | null)[]): string {
   let literal = "{";
   let comma = "";
   for (const value of values) {
-    literal += comma + (PLAIN.test(value) ? value : quoted(value));
+    literal += comma + (value === null ? "NULL" : PLAIN.test(value) ? value : quoted(value));
     comma = ",";
   }
   return `${literal}}`;

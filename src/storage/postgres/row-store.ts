@@ -140,7 +140,7 @@ async function upsertRows(
           ? plainArray(values.map(countText))
           : type === "double"
             ? plainArray(values)
-            : textArray(values as string[]);
+            : textArray(values as (string | null)[]);
       }),
       writtenAt,
     ]);

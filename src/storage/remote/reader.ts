@@ -45,7 +45,7 @@ export class RemoteReader implements StockReader {
       ticker,
       ...(wire.part === null ? {} : { [wire.part]: partName(name, part) }),
       ...bounds(wire.from, from, wire.to, to),
-      ...(withSeq && hasSeq ? { include_seq: true } : {}),
+      ...(hasSeq ? { include_seq: withSeq } : {}),
     };
     return this.#rows(wire.read, params, { long: true, signal });
   }

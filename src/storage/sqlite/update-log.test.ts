@@ -372,7 +372,7 @@ describe("files of before", () => {
   test("a file of version 1 gets an empty log", () => {
     using file = new OpenFile(toVersion1);
     expect(file.writer.preparation).toBe(
-      "upgraded a file of version 1: added the update log, added interval_prices",
+      `upgraded a file of version 1: added the update log, added ${ADDED.join(", ")}`,
     );
     expect(inspectSchema(file.other)).toEqual({ state: "current" });
     expect(file.count("realtime_data")).toBe(1);
@@ -395,7 +395,7 @@ describe("files of before", () => {
       db.run("PRAGMA user_version=3");
       expect(inspectSchema(db)).toEqual({ state: "behind", version: 3 });
     });
-    expect(file.writer.preparation).toBe("upgraded a file of version 3: added interval_prices");
+    expect(file.writer.preparation).toBe(`upgraded a file of version 3: added ${ADDED.join(", ")}`);
     expect(inspectSchema(file.other)).toEqual({ state: "current" });
     expect(file.save(tick("A"))).toEqual([2]);
   });
