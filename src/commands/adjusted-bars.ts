@@ -8,14 +8,18 @@ import {
 } from "../market/adjustment.ts";
 import type { ActionType, Basis, CorporateAction } from "../market/corporate-actions.ts";
 import { badRequest, unavailable } from "../protocol/errors.ts";
+import { CORPORATE_ACTION } from "../protocol/frames.ts";
 import type { JsonRecord } from "../protocol/json.ts";
 import { answeredRows } from "../storage/answered-rows.ts";
 import type { JsonRows, RowRange, StockReader } from "../storage/contract.ts";
 
 /** Of one ticker; those of a century are some hundreds. */
 const ACTIONS_MAX = 10_000;
-/** Times that the bars are opened anew as actions were saved meanwhile. */
+/** Times that the bars are opened, as long as bars or actions are saved meanwhile. */
 const TRIES = 5;
+/** Updates that are looked at for their types; if there are more, bars may be among them. */
+const UPDATES_MAX = 1_000;
+const UPDATE_CHARACTERS_MAX = 4 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const DATE_LENGTH = "2024-01-02".length;
 
@@ -32,10 +36,14 @@ export interface AdjustedBars {
 }
 
 /**
- * Opens bars, and finds the actions and closes that hold in the same moment: they are those before
- * and after.
+ * Opens bars, and finds the actions and closes that hold in the moment in which they were opened:
+ * nothing of that was saved between the reads.
  *
- * @param open starts the read of the bars. @throws RequestError 503 they changed again and again.
+ * Once the bars are open, only a few rows are read. A read of many needs a connection of its own,
+ * and readers who hold one each would wait for each other.
+ *
+ * @param open starts the read of the bars.
+ * @throws RequestError 503 actions were saved again and again.
  */
 export async function openWithAdjustment(
   read: AdjustedRead,
@@ -43,14 +51,17 @@ export async function openWithAdjustment(
   open: (adjustment: Adjustment) => JsonRows | Promise<JsonRows>,
   signal: AbortSignal,
 ): Promise<AdjustedBars> {
+  const { ticker } = read.range;
   for (let tries = 1; tries <= TRIES; tries++) {
-    const position = await positionOf(reader, read.range.ticker);
-    const adjustment = await findAdjustment(read, reader, signal);
+    const position = await positionOf(reader, ticker);
+    const actions = await readActions(reader, read, signal);
+    const adjustment = await findAdjustment(read, actions, reader, signal);
     const rows = await open(adjustment);
     try {
-      if (position === (await positionOf(reader, read.range.ticker))) return { adjustment, rows };
-      // Another row of the ticker may have been saved, such as a tick.
-      if (isSame(adjustment, await findAdjustment(read, reader, signal))) return { adjustment, rows };
+      if (!(await mayHaveChanged(reader, ticker, position))) return { adjustment, rows };
+      // Where bars are saved all the time, a close that is corrected may be of another moment.
+      if (tries === TRIES && isSame(actions, await readActions(reader, read, signal)))
+        return { adjustment, rows };
     } catch (error) {
       await giveUp(rows);
       throw error;
@@ -58,7 +69,7 @@ export async function openWithAdjustment(
     await giveUp(rows);
   }
   throw unavailable(
-    `get_stock_data: the corporate actions of ${read.range.ticker} changed ${TRIES} times while they were read`,
+    `get_stock_data: corporate actions of ${ticker} were saved ${TRIES} times while its bars were opened`,
   );
 }
 
@@ -66,41 +77,48 @@ async function positionOf({ updates }: StockReader, ticker: string): Promise<num
   return (await updates.positions([ticker])).get(ticker) ?? 0;
 }
 
+/** Whether bars or actions may have been saved since. Ticks don't count. */
+async function mayHaveChanged(reader: StockReader, ticker: string, position: number): Promise<boolean> {
+  const newest = await positionOf(reader, ticker);
+  if (newest === position) return false;
+  const missed = newest - position;
+  if (missed < 0 || missed > UPDATES_MAX) return true;
+  const limit = { updates: missed, characters: UPDATE_CHARACTERS_MAX };
+  const found = await reader.updates.after(ticker, position, limit);
+  // Those of a copy or an import aren't kept.
+  if (found.length < missed) return true;
+  return found.some(({ type }) => type === "bar" || type === CORPORATE_ACTION);
+}
+
+function isSame(a: CorporateAction[], b: CorporateAction[]): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
 async function giveUp(rows: JsonRows): Promise<void> {
   if ("chunks" in rows) await rows.chunks[Symbol.asyncIterator]().return?.();
 }
 
-function isSame(a: Adjustment, b: Adjustment): boolean {
-  const same = (x: Float64Array, y: Float64Array): boolean => x.every((value, at) => value === y[at]);
-  return (
-    a.exDates.join() === b.exDates.join() &&
-    same(a.ratios, b.ratios) &&
-    same(a.payouts, b.payouts) &&
-    JSON.stringify(a.notApplied) === JSON.stringify(b.notApplied)
-  );
-}
-
 async function findAdjustment(
-  { range, kind, asOf }: AdjustedRead,
+  { range, kind }: AdjustedRead,
+  actions: CorporateAction[],
   reader: StockReader,
   signal: AbortSignal,
 ): Promise<Adjustment> {
-  const { ticker } = range;
-  // An action of the first day that is asked for changes nothing of it, nor of what comes after.
-  const from = range.kind === "daily" ? null : (range.from?.slice(0, DATE_LENGTH) ?? null);
-  const actions = await readActions(reader, { ticker, from, to: asOf }, signal);
   const paid = actions.filter((action) => action.type !== "split" && isAdjustedFor(action, kind));
   const closes =
-    paid.length === 0 ? new Map<string, number>() : await closesBefore(reader, ticker, paid, signal);
+    paid.length === 0 ? new Map<string, number>() : await closesBefore(reader, range.ticker, paid, signal);
   return adjustmentOf(actions, kind, (date) => closes.get(date) ?? null);
 }
 
 async function readActions(
   reader: StockReader,
-  { ticker, from, to }: Pick<RowRange, "ticker" | "from" | "to">,
+  { range, asOf }: AdjustedRead,
   signal: AbortSignal,
 ): Promise<CorporateAction[]> {
-  const rows = await reader.rows({ kind: "actions", ticker, part: null, from, to }, signal);
+  const { kind, ticker } = range;
+  // An action before the first bar changes nothing. But averages depend on earlier bars.
+  const from = kind === "daily" ? null : (range.from?.slice(0, DATE_LENGTH) ?? null);
+  const rows = await reader.rows({ kind: "actions", ticker, part: null, from, to: asOf }, signal);
   const actions: CorporateAction[] = [];
   for await (const records of answeredRows(rows)) {
     actions.push(...records.map(actionOf));

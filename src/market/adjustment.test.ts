@@ -28,11 +28,17 @@ const spinoff = (ratio: number | null, cash: number | null): CorporateAction => 
 /** What a bar before the ex-date gets. */
 function factorsOf(actions: CorporateAction[], close: number | null, kind: AdjustmentKind = "all") {
   const { ratios, payouts, notApplied } = adjustmentOf(actions, kind, () => close);
-  return { price: payouts[0]! / ratios[0]!, volume: ratios[0]!, reasons: notApplied.map((each) => each.reason) };
+  return {
+    price: payouts[0]! / ratios[0]!,
+    volume: ratios[0]!,
+    reasons: notApplied.map((each) => each.reason),
+  };
 }
 
-/** Of one day: the actions, the last close before, and what prices and volumes are multiplied by. */
-const CASES: [name: string, actions: CorporateAction[], close: number, price: number, volume: number][] = [
+type Case = [name: string, actions: CorporateAction[], close: number, price: number, volume: number];
+
+/** Of one day: the actions, the close before, and what prices and volumes are multiplied by. */
+const CASES: Case[] = [
   ["a 2:1 split", [split(2)], 100, 0.5, 2],
   ["a 1:20 reverse split", [split(1 / 20)], 1.13, 20, 0.05],
   ["a 3:2 split", [split(3 / 2)], 150.69, 2 / 3, 1.5],
@@ -69,7 +75,11 @@ test("each kind of adjustment has its part of a day, and together they are all o
 
 test("what has no factor is told, and never makes a price that isn't above 0", () => {
   const missing = factorsOf([dividend(2), split(2)], null);
-  expect(missing).toMatchObject({ price: 0.5, volume: 2, reasons: [expect.stringContaining("no daily close")] });
+  expect(missing).toMatchObject({
+    price: 0.5,
+    volume: 2,
+    reasons: [expect.stringContaining("no daily close")],
+  });
   for (const close of [2, 1.5]) {
     const { price, reasons } = factorsOf([dividend(2)], close);
     expect({ price, reasons }).toEqual({
@@ -117,7 +127,11 @@ test("gives Apple's prices of twenty years as of March 2021", () => {
   );
   const closeBefore = (exDate: string): number => closes.get(exDate)!;
   const [ofSplit, all] = (["split", "all"] as const).map((kind) => adjustmentOf(actions, kind, closeBefore));
-  const adjusted = ({ exDates, ratios, payouts }: typeof all & object, date: string, close: number): number => {
+  const adjusted = (
+    { exDates, ratios, payouts }: typeof all & object,
+    date: string,
+    close: number,
+  ): number => {
     const span = spanOf(exDates, date);
     return roundAdjusted((close / ratios[span]!) * payouts[span]!);
   };

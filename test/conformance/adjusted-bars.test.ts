@@ -47,7 +47,7 @@ function bars(ticker: string, days = DAYS): Save {
   return { kind: "daily", ticker, part: null, rows, onDuplicate: "replace" } as Save;
 }
 
-/** What is left of a price, and the factor of a volume, day by day: the definition, nothing else. */
+/** What is left of a price, and the factor of a volume, day by day, from the definition. */
 function factors(day: number): { ratio: number; payout: number } {
   const closeBefore = (exDay: number): number => {
     for (let at = exDay - 1; ; at--) if (closeOf(at) !== null) return closeOf(at)!;

@@ -2,12 +2,14 @@
  * Creates the tables, and upgrades files of earlier versions and of the Python server, each in one
  * transaction. DESIGN.md says why the tables have no primary keys.
  */
+import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
 import {
   ADDED_KINDS,
   type ColumnType,
   countColumns,
   KIND_NAMES,
+  KINDS,
   keyColumns,
   kindOf,
   kindsAfter,
@@ -168,6 +170,7 @@ async function bringUp(session: Session, schema: string, version: number): Promi
     await session.connection.run(createStatement(`${schema}.${table.name}`, table.columns));
     done.push(table.name);
   }
+  if (done.includes(KINDS.actions.table)) await session.run(FORGET_COARSE_AVERAGES_SQL);
   return `added ${done.join(", ")}`;
 }
 

@@ -3,7 +3,8 @@
  * others wait.
  */
 import { randomUUID } from "node:crypto";
-import { ADDED_KINDS, kindsAfter } from "../model/kinds.ts";
+import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
+import { ADDED_KINDS, KINDS, kindsAfter } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf, isUnknownToDatabase } from "./errors.ts";
 import { OWN_INDEX } from "./own-names.ts";
@@ -167,6 +168,7 @@ async function create(
   if (from > 0) {
     await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
     const added = kindsAfter(from - BASE_VERSION).map(({ table }) => table);
+    if (added.includes(KINDS.actions.table)) await connection.run(FORGET_COARSE_AVERAGES_SQL);
     const made = [...(from < BASE_VERSION ? ["the update log"] : []), ...added];
     return `upgraded from version ${from}: ${made.join(", ")}`;
   }
