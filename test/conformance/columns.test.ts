@@ -15,6 +15,7 @@ import {
   rowsOfBatch,
 } from "../../src/storage/model/columns.ts";
 import { KIND_NAMES, type KindName, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
+import { randomAction } from "../support/action-rows.ts";
 import { batchOfRows } from "../support/column-batches.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -32,6 +33,13 @@ const PARTS: Record<string, string[]> = {
   interval: ["1min", "2hour", "5min"],
   type: ["1min", "quote", "trade"],
 };
+
+/** In order of their seq. */
+const ACTIONS_OF_DAY = [
+  { type: "split", place: 0 },
+  { type: "dividend", place: 0 },
+  { type: "dividend", place: 5 },
+] as const;
 
 const everything = { tickers: null, part: null, from: null, to: null };
 const isoOf = (ms: number): string => new Date(ms).toISOString().replace("T", " ");
@@ -140,6 +148,8 @@ function randomSaves(seed: number): { saves: Save[]; stored: Stored } {
           stamps.add(text.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]));
         }
         const rows = [...stamps].sort().flatMap((at): SeriesRow[] => {
+          if (kind === "actions")
+            return ACTIONS_OF_DAY.slice(0, 1 + (i % 3)).map((action) => randomAction(random, at, action));
           const row = (): SeriesRow => [at, ...values.map(({ type }) => randomValue(type))];
           return hasSeq
             ? [0, 1, 5].slice(0, 1 + (i % 3)).map((seq) => [...row(), seq] as SeriesRow)
@@ -179,24 +189,26 @@ function meetingSaves(seed: number): Save[] {
   return Array.from({ length: 60 }, (_, day): Save => {
     const kind = oneOf(KIND_NAMES);
     const { part, stamp, values, hasSeq } = kindOf(kind);
+    const numbersItself = kind === "ticks";
     // Some of what is stored, or only what is newer.
     const first = random() < 0.5 ? 0 : 20 * day;
     const places = Array.from(
       { length: 1 + Math.floor(random() * 8) },
       () => first + Math.floor(random() * 12),
     );
-    const isSorted = !hasSeq || random() < 0.7;
+    const isSorted = !numbersItself || random() < 0.7;
     if (isSorted) places.sort((a, b) => a - b);
     const withSeq = random() < 0.5;
-    const rows = (hasSeq ? places : [...new Set(places)]).map((place, index): SeriesRow => {
+    const rows = (numbersItself ? places : [...new Set(places)]).map((place, index): SeriesRow => {
       const at = isoOf(Date.UTC(2024, 0, 1 + place)).slice(0, 23);
+      if (kind === "actions") return randomAction(random, at.slice(0, 10), oneOf(ACTIONS_OF_DAY));
       return [
         `${at}000`.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]),
         ...values.map(({ type }) => (type === "count" ? oneOf(counts) : oneOf([1.5, 2.5, null]))),
         ...(hasSeq ? [withSeq ? index % 3 : null] : []),
       ];
     });
-    const onDuplicate = oneOf(["replace", hasSeq ? "append" : "keep", "error"]);
+    const onDuplicate = oneOf(["replace", numbersItself ? "append" : "keep", "error"]);
     const name = part === null ? null : oneOf(PARTS[part]!);
     return { kind, ticker: oneOf(["A", "B"]), part: name, rows, onDuplicate } as Save;
   });

@@ -3,9 +3,10 @@
  * as the first one.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { ACTION_TYPES, firstSeqOf } from "../../src/market/corporate-actions.ts";
+import { ACTION_TYPES } from "../../src/market/corporate-actions.ts";
 import type { Count, Save, TickRow } from "../../src/storage/contract.ts";
 import { KIND_NAMES, KINDS, type SeriesRow } from "../../src/storage/model/kinds.ts";
+import { randomAction } from "../support/action-rows.ts";
 import { textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -22,7 +23,6 @@ const TYPES = ["trade", "quote", "other, type"];
 const PLAIN_KINDS = KIND_NAMES.filter((name) => name !== "ticks");
 /** Of kinds that have parts; a server in front takes lengths of bars only. */
 const PARTS = ["5min", "2hour"];
-const NEW_TICKERS = ["B", "9", "comma, and\nline", "é😀", "'; --"];
 const COUNTS: (Count | null)[] = [
   0,
   1,
@@ -63,20 +63,10 @@ function randomSaves(seed: number, tickers: string[]) {
     return { kind: "ticks", ticker: pick(tickers), part: pick(TYPES), rows, onDuplicate };
   }
 
-  /** As a server in front of another takes them. */
-  function action(): SeriesRow {
-    const type = pick(ACTION_TYPES);
-    const cells = {
-      split: [1 + below(5), null, null, null],
-      dividend: [null, below(4) / 3, pick([null, "new", "old"]), null],
-      spinoff: [pick([null, 1 / 3]), pick([null, 0, 20.5]), null, pick([null, ...NEW_TICKERS])],
-      symbol_change: [null, null, null, pick(NEW_TICKERS)],
-    }[type];
-    return [`2024-01-0${1 + below(3)}`, type, ...cells, firstSeqOf(type) + below(2)];
-  }
-
   function actions(): Save {
-    const rows = Array.from({ length: 1 + below(5) }, action);
+    const rows = Array.from({ length: 1 + below(5) }, () =>
+      randomAction(random, `2024-01-0${1 + below(3)}`, { type: pick(ACTION_TYPES), place: below(2) }),
+    );
     const byKey = new Map(rows.map((row) => [`${row[0]} ${String(row.at(-1)).padStart(4, "0")}`, row]));
     const sorted = [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
     const onDuplicate = pick(["replace", "replace", "keep", "error"] as const);
