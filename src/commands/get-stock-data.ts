@@ -1,7 +1,7 @@
 import { ADJUSTMENTS, type Adjustment, type AdjustmentKind, type NotApplied } from "../market/adjustment.ts";
 import { secondsOfInterval } from "../market/interval.ts";
-import { EXCHANGE_TIME_ZONE, startOfDate } from "../market/session-date.ts";
-import { newYorkDate, toWire } from "../market/timestamp.ts";
+import { dateAt, EXCHANGE_TIME_ZONE, startOfDate } from "../market/session-date.ts";
+import { toWire } from "../market/timestamp.ts";
 import { atClientsPace } from "../protocol/clients-pace.ts";
 import { badRequest } from "../protocol/errors.ts";
 import type { RowRange, StockReader } from "../storage/contract.ts";
@@ -27,7 +27,7 @@ export const getStockData: Command = {
     const form = kindOf(kind).stamp.type;
     const from = readBound(params, "start_date", "start", form);
     const to = readBound(params, "end_date", "end", form);
-    const wanted = readAdjustment(params);
+    const wanted = readAdjustment(params, EXCHANGE_TIME_ZONE);
     const range = { kind, ticker, part, from, to };
     if (wanted !== null) return adjustedBars(range, wanted, reader, signal);
     const found = reader.rows(range, signal);
@@ -38,10 +38,12 @@ export const getStockData: Command = {
 interface WantedAdjustment {
   kind: AdjustmentKind;
   asOf: string;
+  /** Of the exchange. */
+  timeZone: string;
 }
 
 /** @returns null: bars as stored. @throws RequestError 400 */
-function readAdjustment(params: Record<string, unknown>): WantedAdjustment | null {
+function readAdjustment(params: Record<string, unknown>, timeZone: string): WantedAdjustment | null {
   const asOf = readBound(params, "adjust_to", "end", "date");
   const value = params.adjustment ?? (asOf === null ? "raw" : "all");
   if (value === "raw") {
@@ -52,7 +54,7 @@ function readAdjustment(params: Record<string, unknown>): WantedAdjustment | nul
   if (kind === undefined)
     throw badRequest(`adjustment: got ${show(value)}, expected "raw", "split", "dividend" or "all"`);
   // What is announced for a later day hasn't changed a price yet.
-  return { kind, asOf: asOf ?? newYorkDate(Date.now()) };
+  return { kind, asOf: asOf ?? dateAt(Date.now(), timeZone), timeZone };
 }
 
 async function adjustedBars(
@@ -72,7 +74,7 @@ async function adjustedBars(
     (found) => reader.rows(isWhole(found) ? { ...range, from: null } : range, signal),
     signal,
   );
-  const boundOf = boundsFor(secondsOfInterval(partName(name, part)));
+  const boundOf = boundsFor(secondsOfInterval(partName(name, part)), wanted.timeZone);
   const adjuster = new RowAdjuster({
     adjustment,
     stampName: kind.stamp.name,
@@ -92,8 +94,8 @@ async function adjustedBars(
  * The stamp from which on a bar is of the date or later. Bars of a day or more have a calendar
  * date; that of shorter ones is the exchange's.
  */
-function boundsFor(seconds: number): (date: string) => string {
-  return seconds >= DAY_SECONDS ? toWire : (date) => startOfDate(date, EXCHANGE_TIME_ZONE);
+function boundsFor(seconds: number, timeZone: string): (date: string) => string {
+  return seconds >= DAY_SECONDS ? toWire : (date) => startOfDate(date, timeZone);
 }
 
 /** What has been done to the prices, behind the rows. */

@@ -1,7 +1,15 @@
-/** When a calendar date begins where the exchange is. */
+/** Calendar dates where the exchange is. */
 
-/** Of prices whose exchange isn't known. */
+/** Of exchanges that aren't known. */
 export const EXCHANGE_TIME_ZONE = "America/New_York";
+
+/** @returns the date there, `YYYY-MM-DD`. @param epochMs in ms since 1970. */
+export function dateAt(epochMs: number, timeZone: string): string {
+  return Temporal.Instant.fromEpochMilliseconds(epochMs)
+    .toZonedDateTimeISO(timeZone)
+    .toPlainDate()
+    .toString();
+}
 
 /**
  * @param date `YYYY-MM-DD`, from 0001 to 9999.
