@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import type { DoctorReport } from "../../src/cli/doctor.ts";
 import type { Finding } from "../../src/storage/diagnosis.ts";
+import { SCHEMA_VERSION } from "../../src/storage/duckdb/schema.ts";
 import { openTarget } from "../../src/storage/engines.ts";
 import { schemaOf, usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
@@ -52,7 +53,7 @@ test("DuckDB: a good file, one that isn't there or is empty, and nothing is chan
   const of = await diagnose(path);
   for (const subject of ["file", "WAL", "server", "engine", "schema", "folder", "integrity"])
     expect(of(subject)).toMatchObject({ level: "ok" });
-  expect(of("schema")?.finding).toContain("version 3");
+  expect(of("schema")?.finding).toContain(`version ${SCHEMA_VERSION}`);
   expect(readFileSync(path).equals(bytes)).toBe(true);
   expect(readdirSync(dir.path).sort()).toEqual(["a.duckdb", "a.duckdb.epoch"]);
 });
