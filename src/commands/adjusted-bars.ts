@@ -6,7 +6,12 @@ import {
   CLOSE_AGE_DAYS_MAX,
   isAdjustedFor,
 } from "../market/adjustment.ts";
-import type { ActionType, Basis, CorporateAction } from "../market/corporate-actions.ts";
+import {
+  ACTION_TYPES,
+  type ActionType,
+  type Basis,
+  type CorporateAction,
+} from "../market/corporate-actions.ts";
 import { badRequest, unavailable } from "../protocol/errors.ts";
 import { CORPORATE_ACTION } from "../protocol/frames.ts";
 import type { JsonRecord } from "../protocol/json.ts";
@@ -22,6 +27,8 @@ const UPDATES_MAX = 1_000;
 const UPDATE_CHARACTERS_MAX = 4 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const DATE_LENGTH = "2024-01-02".length;
+/** Of the centuries that can be stored; there is no 31 February. */
+const DATE = /^(1[6-9]|2[0-2])\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
 
 export interface AdjustedRead {
   range: RowRange;
@@ -121,14 +128,14 @@ async function readActions(
   const rows = await reader.rows({ kind: "actions", ticker, part: null, from, to: asOf }, signal);
   const actions: CorporateAction[] = [];
   for await (const records of answeredRows(rows)) {
-    actions.push(...records.map(actionOf));
+    actions.push(...records.map(actionOf).filter(isStorable));
     if (actions.length > ACTIONS_MAX)
       throw badRequest(`adjustment: ${ticker} has more than ${ACTIONS_MAX} corporate actions`);
   }
   return actions;
 }
 
-/** Another program may have stored anything: what isn't a number counts as missing. */
+/** What isn't a number counts as missing. */
 function actionOf({ ex_date, type, ratio, cash, basis, new_ticker }: JsonRecord): CorporateAction {
   const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
   return {
@@ -139,6 +146,11 @@ function actionOf({ ex_date, type, ratio, cash, basis, new_ticker }: JsonRecord)
     basis: basis as Basis | null,
     newTicker: new_ticker as string | null,
   };
+}
+
+/** Another program may have stored what no save could: a type or a date that is none. */
+function isStorable({ type, exDate }: CorporateAction): boolean {
+  return ACTION_TYPES.includes(type) && DATE.test(exDate) && daysBefore(exDate, 0) === exDate;
 }
 
 /** By ex-date, the last stored close before it: one walk over the days. */

@@ -118,12 +118,7 @@ class AdjustedPieces implements AsyncIterator<string> {
 
   /** Finds errors while a status can still be sent. @returns whether there is a row to show. */
   async begin(): Promise<boolean> {
-    try {
-      this.#first = await this.#rows();
-    } catch (error) {
-      await this.return();
-      throw error;
-    }
+    this.#first = await this.#rows();
     return this.#first !== null;
   }
 
@@ -148,11 +143,16 @@ class AdjustedPieces implements AsyncIterator<string> {
 
   /** Those of the next batch that has any; null at the end. */
   async #rows(): Promise<string | null> {
-    for (;;) {
-      const { done, value } = await this.#batches.next();
-      if (done) return null;
-      const shown = this.#adjuster.adjust(value);
-      if (shown.length > 0) return encode(shown).slice(1, -1);
+    try {
+      for (;;) {
+        const { done, value } = await this.#batches.next();
+        if (done) return null;
+        const shown = this.#adjuster.adjust(value);
+        if (shown.length > 0) return encode(shown).slice(1, -1);
+      }
+    } catch (error) {
+      await this.return();
+      throw error;
     }
   }
 }

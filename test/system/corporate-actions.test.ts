@@ -168,3 +168,29 @@ test("counted, copied between engines, and there again under the same names", as
     expect(back).toMatchObject({ code: 0, stdout: expect.stringContaining("0 would be written") });
   }
 });
+
+test("what another program has stored as an action, and can't be one, is passed over", async () => {
+  await server.command("save_stock_data", {
+    ticker: "ODD",
+    index_col: "date",
+    data: [{ date: "2024-06-07", close: 10 }],
+  });
+  await save("ODD", [{ ex_date: "2024-06-10", type: "split", ratio: 2 }]);
+  for (const [date, type, ratio, cash] of [
+    ["soon", "split", 5, null],
+    ["2024-06-11", "merger", 5, null],
+    ["2024-06-12", "dividend", null, "much"],
+    ["2024-02-31", "split", 3, null],
+  ]) {
+    const sql =
+      "INSERT INTO corporate_actions (ticker, ex_date, type, ratio, cash) VALUES ('ODD', ?, ?, ?, ?)";
+    const params = { sql_query: sql, query_type: "raw", query_params: [date, type, ratio, cash] };
+    expect((await server.command("execute_sql", params)).status).toBe(200);
+  }
+  for (const interval of ["daily", "hourly"]) {
+    const { status } = await server.command("get_stock_data", { ticker: "ODD", interval, adjustment: "all" });
+    expect(status).toBe(200);
+  }
+  const { data } = await read({ ticker: "ODD", adjustment: "all" });
+  expect(data).toMatchObject([{ close: 5 }]);
+});
