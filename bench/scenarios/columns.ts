@@ -105,7 +105,7 @@ async function oursSaved(file: string, batches: TickBatch[]): Promise<Sample> {
   const startedAt = performance.now();
   let stored = 0;
   for (const { ticker, batch } of batches) {
-    const save = { kind: "ticks", ticker, part: "trade", onDuplicate: "append", batch } as const;
+    const save = { kind: "ticks", ticker, part: "trade", onDuplicate: "match", batch } as const;
     const outcome = await writer.commitColumns!(save);
     if (outcome.ok) stored += outcome.stored;
   }

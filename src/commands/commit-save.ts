@@ -1,30 +1,73 @@
 import { refusalOf } from "../protocol/errors.ts";
 import type { JsonRecord } from "../protocol/json.ts";
-import type { Save } from "../storage/contract.ts";
+import type { Save, SaveCounts, Stored } from "../storage/contract.ts";
 import type { CommandCall, CommandContext } from "./context.ts";
+import { identityOf } from "./request-identity.ts";
 
 export interface PreparedSave<S> {
   save: S;
   /** The stored records, exactly as sent, for subscribers. */
   records: JsonRecord[];
+  /** All records that were sent. */
+  sent: number;
   /** Records without a stamp, which can't be stored. */
   skipped: number;
+  /** Records of a key that another one of the request has: the save has that one. */
+  doubled?: Pick<SaveCounts, "replaced" | "skipped">;
+  /** What the client says that the request is; null: nothing. */
+  identity: string | null;
 }
 
 /**
- * @returns The answer; to a server in front of this one also how many rows were stored, and the
- *   position of the update.
+ * @returns The answer: the message, and what became of the records.
  * @throws RequestError 409 for keys taken with on_duplicate "error", 503 when the database refuses.
  */
 export async function commitSave(
-  { save, skipped }: PreparedSave<Save>,
+  prepared: PreparedSave<Save>,
   { frame, message }: { frame: string; message: string },
   call: CommandCall,
   context: CommandContext,
 ): Promise<string> {
+  const { save, skipped, sent, identity } = prepared;
   if (skipped > 0) context.warn(`Save of ${save.ticker}: ${skipped} rows without a stamp were left out`);
-  const outcome = await context.save(save, frame, call);
+  const request = identity === null ? undefined : identityOf(identity, save);
+  const outcome = await context.save(save, { frame, request }, call);
   if (!outcome.ok) throw refusalOf(outcome.status, outcome);
-  const told = call.saveId === null ? "" : `,"stored":${outcome.stored},"position":${outcome.position}`;
-  return `{"message":${JSON.stringify(message)}${told}}`;
+  noteRepetitions(save, outcome, context);
+  const counts = outcome.countsRecords ? outcome : withUnsaved(outcome, prepared);
+  const epoch = outcome.epoch ?? (await context.reader.updates.epoch());
+  return JSON.stringify({
+    message,
+    rows: sent,
+    stored: counts.stored,
+    replaced: counts.replaced ?? 0,
+    repeated: outcome.isRepetition && request !== undefined ? true : (counts.repeated ?? 0),
+    skipped: counts.skipped ?? 0,
+    seq: outcome.position,
+    epoch,
+    ...(call.saveId === null ? {} : ofServer(outcome)),
+  });
+}
+
+/**
+ * What only a server in front of this one is told. Those of earlier versions know the position by
+ * this name.
+ */
+function ofServer({ position, isRepetition }: Stored) {
+  return { position, ...(isRepetition ? { repetition: true } : {}) };
+}
+
+function withUnsaved(outcome: Stored, { skipped, doubled = {} }: PreparedSave<Save>): SaveCounts {
+  return {
+    ...outcome,
+    replaced: (outcome.replaced ?? 0) + (doubled.replaced ?? 0),
+    skipped: (outcome.skipped ?? 0) + (doubled.skipped ?? 0) + skipped,
+  };
+}
+
+/** An import tells itself how often a row comes. */
+function noteRepetitions(save: Save, { repeated = 0, isRepetition }: Stored, context: CommandContext): void {
+  if (save.kind !== "ticks" || repeated === 0 || isRepetition || save.occurrences !== undefined) return;
+  const count = Math.min(repeated, save.rows.filter(([, , , , , id]) => id === null).length);
+  if (count > 0) context.noteRepetitions({ ticker: save.ticker, type: save.part, count });
 }

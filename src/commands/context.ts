@@ -1,17 +1,23 @@
 import type { SaveIdentity } from "../protocol/save-id.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { Save, SaveOutcome, StockReader } from "../storage/contract.ts";
+import type { SaveUpdate } from "../storage/update-contract.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 
 /** The body of a 200 answer: JSON as text, bytes or a stream of bytes. */
 export type Answer = string | Uint8Array | ReadableStream<Uint8Array>;
 
+/** What a save tells subscribers, and the identity that its client gave it. */
+type NewUpdate = Pick<SaveUpdate, "frame" | "request">;
+
 export interface CommandContext {
   reader: StockReader;
   /** Resolves when the save is committed and published to this worker's subscribers. */
-  save(save: Save, frame: string, call: CommandCall): Promise<SaveOutcome>;
+  save(save: Save, update: NewUpdate, call: CommandCall): Promise<SaveOutcome>;
   /** Logs at WARNING. */
   warn(message: string): void;
+  /** Ticks without an id were taken for repetitions; the log tells it, once a minute. */
+  noteRepetitions(ticks: { ticker: string; type: string; count: number }): void;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
   /** Resolves when the ticker has no rows and updates. @param ticker See check-ticker.ts. */
   removeCheck(ticker: string): Promise<void>;
@@ -23,6 +29,8 @@ export interface CommandCall {
   text: string;
   /** From a server in front of this one. */
   saveId: SaveIdentity | null;
+  /** The header of that name. */
+  idempotencyKey: string | null;
   /** Aborted when the client leaves. */
   signal: AbortSignal;
   client: string;

@@ -10,8 +10,9 @@ export const getRealtimeData: Command = {
     const part = readDataType(params.data_type);
     const from = readBound(params, "start_datetime", "start", "instant");
     const to = readBound(params, "end_datetime", "end", "instant");
-    const withSeq = readFlag(params, "include_seq", false);
-    const found = reader.rows({ kind: "ticks", ticker, part, from, to, withSeq }, signal);
+    const withSeq = readFlag(params, "include_seq");
+    const withExtra = readFlag(params, "include_extra");
+    const found = reader.rows({ kind: "ticks", ticker, part, from, to, withSeq, withExtra }, signal);
     return toAnswer(found instanceof Promise ? await found : found, "No realtime data found");
   },
 };

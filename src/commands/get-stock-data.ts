@@ -9,7 +9,7 @@ import { kindOf, partName } from "../storage/model/kinds.ts";
 import { openWithAdjustment } from "./adjusted-bars.ts";
 import { adjustedAnswer, RowAdjuster } from "./adjusted-rows.ts";
 import type { Answer, Command } from "./context.ts";
-import { readBound, requireInterval, requireTicker, show } from "./params.ts";
+import { readBound, readFlag, requireInterval, requireTicker, show } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 const NOTHING_FOUND = "No data found";
@@ -27,8 +27,9 @@ export const getStockData: Command = {
     const form = kindOf(kind).stamp.type;
     const from = readBound(params, "start_date", "start", form);
     const to = readBound(params, "end_date", "end", form);
+    const withExtra = readFlag(params, "include_extra");
     const wanted = readAdjustment(params, EXCHANGE_TIME_ZONE);
-    const range = { kind, ticker, part, from, to };
+    const range = { kind, ticker, part, from, to, withExtra };
     if (wanted !== null) return adjustedBars(range, wanted, reader, signal);
     const found = reader.rows(range, signal);
     return toAnswer(found instanceof Promise ? await found : found, NOTHING_FOUND);

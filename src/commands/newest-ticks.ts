@@ -5,7 +5,7 @@ import { type JsonRecord, stringifyExact } from "../protocol/json.ts";
 import type { JsonRows, NewestQuery } from "../storage/contract.ts";
 import { KINDS } from "../storage/model/kinds.ts";
 import type { Command } from "./context.ts";
-import { readBound, readDataType, requireInterval, requireTicker, show } from "./params.ts";
+import { readBound, readDataType, readFlag, requireInterval, requireTicker, show } from "./params.ts";
 import { toAnswer } from "./rows-answer.ts";
 
 /** One answer is read and encoded in one go. */
@@ -52,7 +52,8 @@ export const getHistoricalData: Command = {
     const from = readBound(params, "start_date", "start", form);
     const to = readBound(params, "end_date", "end", form);
     if (limit === 0) return toAnswer({ empty: true }, NO_HISTORY);
-    return toAnswer(await reader.newest({ kind, ticker, part, from, to, limit }), NO_HISTORY);
+    const withExtra = readFlag(params, "include_extra");
+    return toAnswer(await reader.newest({ kind, ticker, part, from, to, limit, withExtra }), NO_HISTORY);
   },
 };
 

@@ -111,13 +111,6 @@ export function readLimit(value: unknown, fallback: number, max: number): number
   throw badRequest(`limit: got ${show(value)}, expected a whole number from 1 to ${max}`);
 }
 
-/** @throws RequestError 400 */
-export function readFlag(params: Record<string, unknown>, name: string, fallback: boolean): boolean {
-  const value = params[name] ?? fallback;
-  if (typeof value === "boolean") return value;
-  throw badRequest(`${name}: got ${show(value)}, expected true or false`);
-}
-
 export function readBound(
   params: Record<string, unknown>,
   name: string,
@@ -148,4 +141,11 @@ function shortened(value: unknown, depth: number): unknown {
   }
   const members = Object.entries(value).slice(0, SHOWN_LENGTH_MAX);
   return Object.fromEntries(members.map(([name, member]) => [name, shortened(member, depth - 1)]));
+}
+
+/** @throws RequestError 400 */
+export function readFlag(params: Record<string, unknown>, name: string, fallback = false): boolean {
+  const value = params[name] ?? fallback;
+  if (typeof value === "boolean") return value;
+  throw badRequest(`${name}: got ${show(value)}, expected true or false`);
 }

@@ -3,6 +3,8 @@ import { TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { isObject, type JsonRecord } from "../protocol/json.ts";
 import type { Count } from "../storage/contract.ts";
+import { extraText } from "../storage/extra-json.ts";
+import type { RowKind } from "../storage/model/kinds.ts";
 import { show } from "./params.ts";
 
 /** @throws RequestError 400 naming the first record that is no object. */
@@ -56,10 +58,87 @@ export function readReal(value: unknown, name: string, row: number): number | nu
 
 /** Reads a volume or size within 64 bits. Integers beyond doubles become text with all digits. */
 export function readCount(value: unknown, name: string, row: number): Count | null {
-  if (typeof value === "bigint") return String(value); // the parser makes one only within 64 bits
+  if (typeof value === "bigint" && BigInt.asIntN(64, value) === value) return String(value);
   const number = readReal(value, name, row);
   if (number !== null && Math.abs(number) >= 2 ** 63) {
     throw badRequest(`data[${row}].${name}: got ${show(value)}, expected a number within 64 bits`);
   }
   return number;
+}
+
+/** Of a tick. */
+const ID_LENGTH_MAX = 256;
+
+/** Reads the id that a tick brings: text, or an integer of any size. */
+export function readId(value: unknown, name: string, row: number): string | null {
+  if (value === undefined || value === null || value === "") return null;
+  const isId =
+    typeof value === "string"
+      ? value.isWellFormed()
+      : typeof value === "bigint" || Number.isSafeInteger(value);
+  const id = String(value);
+  if (isId && id.length <= ID_LENGTH_MAX) return id;
+  throw badRequest(
+    `data[${row}].${name}: got ${show(value)}, expected an id: a whole number, or text of at most ${ID_LENGTH_MAX} characters`,
+  );
+}
+
+/** Characters of what a row brings beside the columns of its kind, as JSON. */
+const EXTRA_LENGTH_MAX = 16_384;
+
+/**
+ * What a record brings beside the columns of its kind. Members without a value are left out.
+ *
+ * @param known the names of members that are read, or that a row of an answer has.
+ */
+export function readExtra(record: JsonRecord, known: ReadonlySet<string>, row: number): string | null {
+  let extra: JsonRecord | null = null;
+  for (const name in record) {
+    const value = record[name];
+    if (value === null || known.has(name)) continue;
+    extra ??= {};
+    // A row of an answer that is sent back.
+    if (name === "extra" && isObject(value)) Object.assign(extra, value);
+    else extra[name] = value;
+  }
+  const text = extra === null ? null : textOf(extra, row);
+  if (text === null || text.length <= EXTRA_LENGTH_MAX) return text;
+  const names = Object.keys(extra!).slice(0, 5).map(show).join(", ");
+  throw badRequest(
+    `data[${row}]: what it has beside the known columns (${names}) takes ${text.length} characters, expected at most ${EXTRA_LENGTH_MAX}`,
+  );
+}
+
+/** @throws RequestError 400 */
+function textOf(extra: JsonRecord, row: number): string | null {
+  try {
+    return extraText(extra);
+  } catch (error) {
+    // A text can be parsed and still be nested too deeply to be written again.
+    if (error instanceof RangeError) throw badRequest(`data[${row}]: a value is nested too deeply`);
+    throw error;
+  }
+}
+
+/** The members of a record that are columns of the kind, or follow from the request. */
+export function knownMembers(kind: RowKind, index: string): Set<string> {
+  const { part, stamp, values, computed } = kind;
+  const names = values.filter(({ type }) => type !== "json").map(({ name }) => name);
+  return new Set([index, stamp.name, "ticker", part ?? "", ...names, ...computed, "write_timestamp"]);
+}
+
+/** Of a list beside `data`. @throws RequestError 400 */
+export function readNumbers(value: unknown, name: string, records: number): number[] | null {
+  if (value === undefined || value === null) return null;
+  const isNumber = (each: unknown): boolean =>
+    Number.isInteger(each) && Number(each) >= 0 && Number(each) < 2 ** 31;
+  if (
+    Array.isArray(value) &&
+    value.length === records &&
+    value.every((each) => each === null || isNumber(each))
+  )
+    return value as number[];
+  throw badRequest(
+    `${name}: got ${show(value)}, expected a list of ${records} whole numbers from 0, one for each record of data`,
+  );
 }

@@ -9,6 +9,7 @@ import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireTicker, show } from "./params.ts";
 import { readReal, readStamp, requireRecords } from "./records.ts";
+import { readIdentity } from "./request-identity.ts";
 import { readOnDuplicate } from "./save-stock-data.ts";
 
 const MISSING = "Missing 'ticker' or 'data' for save_corporate_actions";
@@ -28,24 +29,39 @@ export const saveCorporateActions: Command = {
   name: "save_corporate_actions",
   about: "Stores splits, dividends, spin-offs and changes of the symbol of a ticker.",
   async run(call, context) {
-    const prepared = toSaveActions(call.params);
+    const prepared = toSaveActions(call.params, readIdentity(call));
     const frame = realtimeFrame(prepared.save.ticker, CORPORATE_ACTION, prepared.records, STAMP);
     return commitSave(prepared, { frame, message: "Corporate actions saved successfully." }, call, context);
   },
 };
 
-/** @throws RequestError 400 naming the place of the error. */
-export function toSaveActions(params: Record<string, unknown>): PreparedSave<SaveRows> {
+/**
+ * @param identity of `readIdentity`.
+ * @throws RequestError 400 naming the place of the error.
+ */
+export function toSaveActions(
+  params: Record<string, unknown>,
+  identity: string | null = null,
+): PreparedSave<SaveRows> {
   const { data } = params;
   if (isMissing(data)) throw badRequest(MISSING);
   const ticker = requireTicker(params.ticker, MISSING);
   if (!Array.isArray(data)) throw badRequest("'data' must be a non-empty list");
   const onDuplicate = readOnDuplicate(params.on_duplicate);
+  // What an action may hold depends on its type.
+  if (onDuplicate === "merge")
+    throw badRequest('on_duplicate: got "merge", expected "replace", "ignore", "keep" or "error"');
   const records = requireRecords(data);
   const read = records.map((record, at) => readAction(foldNames(record), at));
   const rows = withSeqs(read);
   rows.sort((a, b) => (a[0] === b[0] ? Number(a.at(-1)) - Number(b.at(-1)) : a[0] < b[0] ? -1 : 1));
-  return { save: { kind: "actions", ticker, part: null, rows, onDuplicate }, records, skipped: 0 };
+  return {
+    save: { kind: "actions", ticker, part: null, rows, onDuplicate },
+    records,
+    sent: records.length,
+    skipped: 0,
+    identity,
+  };
 }
 
 interface ReadAction {

@@ -3,21 +3,35 @@ import { badRequest } from "../protocol/errors.ts";
 import { isReservedType, realtimeFrame } from "../protocol/frames.ts";
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { SaveTicks, TickRow } from "../storage/contract.ts";
+import { KINDS } from "../storage/model/kinds.ts";
 import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, readDataType, requireTicker, show } from "./params.ts";
-import { hasMember, readCount, readReal, readStamp, requireRecords } from "./records.ts";
+import {
+  hasMember,
+  knownMembers,
+  readCount,
+  readExtra,
+  readId,
+  readNumbers,
+  readReal,
+  readStamp,
+  requireRecords,
+} from "./records.ts";
+import { readIdentity } from "./request-identity.ts";
 import { indexName } from "./save-stock-data.ts";
 
 const MISSING = "Missing params for save_realtime_data";
-const REQUIRED_COLUMNS = ["price", "size"];
-const SEQ_MAX = 2 ** 31;
+/** Beside the column's own name, how the field names what a quote's price and size are. */
+const ALIASES = { price: "bid_price", size: "bid_size" } as const;
+/** The first that a record has is its id, where `id_col` names none. */
+const ID_COLUMNS = ["id", "trade_id", "tradeid", "i"];
 
 export const saveRealtimeData: Command = {
   name: "save_realtime_data",
   about: "Stores ticks: quotes, trades, or any other type.",
   async run(call, context) {
-    const prepared = toSaveTicks(call.params);
+    const prepared = toSaveTicks(call.params, readIdentity(call));
     const { ticker, part: type } = prepared.save;
     const stampColumn = String(call.params.index_col).toLowerCase();
     const frame = realtimeFrame(ticker, type, prepared.records, stampColumn);
@@ -26,8 +40,14 @@ export const saveRealtimeData: Command = {
   },
 };
 
-/** @throws RequestError 400 naming the place of the error. */
-export function toSaveTicks(params: Record<string, unknown>): PreparedSave<SaveTicks> {
+/**
+ * @param identity of `readIdentity`.
+ * @throws RequestError 400 naming the place of the error.
+ */
+export function toSaveTicks(
+  params: Record<string, unknown>,
+  identity: string | null = null,
+): PreparedSave<SaveTicks> {
   const { data, index_col: indexColumn } = params;
   if (
     isMissing(data) ||
@@ -43,7 +63,7 @@ export function toSaveTicks(params: Record<string, unknown>): PreparedSave<SaveT
       `data_type: got ${show(type)}, which stands for something else in live updates; expected a name such as "quote" or "trade"`,
     );
   }
-  const onDuplicate = readOnDuplicate(params.on_duplicate);
+  const onDuplicate = readOnDuplicate(params.on_duplicate, identity);
   if (!Array.isArray(data)) throw badRequest("'data' must be a non-empty list of records for realtime save");
   const index = indexName(
     indexColumn,
@@ -57,49 +77,105 @@ export function toSaveTicks(params: Record<string, unknown>): PreparedSave<SaveT
       `index_col: got ${show(indexColumn)}, but the rows also have a column 'timestamp'; expected one of them`,
     );
   }
-  for (const column of REQUIRED_COLUMNS) {
-    if (!hasMember(folded, column)) {
+  for (const column of ["price", "size"] as const) {
+    if (!hasMember(folded, column) && !hasMember(folded, ALIASES[column])) {
       throw badRequest(
         `data: the rows have no column '${column}'; expected price and size, null where there is none`,
       );
     }
   }
+  const places = readNumbers(params.places, "places", sent.length);
+  const occurrences = readNumbers(params.occurrences, "occurrences", sent.length);
+  const reader = new TickReader(index, idColumnOf(params.id_col, folded));
   const rows: TickRow[] = [];
   const records: JsonRecord[] = [];
+  const kept: number[] = [];
   for (let i = 0; i < folded.length; i++) {
-    const record = folded[i]!;
-    const stamp = readStamp(parseTimestamp, record, index, i);
-    if (stamp === null) continue;
-    rows.push([
-      stamp,
-      readReal(record.price, "price", i),
-      readCount(record.size, "size", i),
-      readReal(record.ask_price, "ask_price", i),
-      readCount(record.ask_size, "ask_size", i),
-      readSeq(record.seq, i),
-    ]);
+    const row = reader.row(folded[i]!, i, places?.[i] ?? null);
+    if (row === null) continue;
+    rows.push(row);
     records.push(sent[i]!);
+    if (occurrences !== null) kept.push(occurrences[i] ?? 0);
   }
   if (rows.length === 0)
     throw badRequest(`data: no row has a stamp in its column '${index}'; nothing was saved`);
+  const ofFile = occurrences === null ? {} : { occurrences: kept };
   return {
-    save: { kind: "ticks", ticker, part: type, rows, onDuplicate },
+    save: { kind: "ticks", ticker, part: type, rows, onDuplicate, ...ofFile },
     records,
+    sent: sent.length,
     skipped: sent.length - rows.length,
+    identity,
   };
 }
 
-function readSeq(value: unknown, row: number): number | null {
-  if (value === undefined || value === null) return null;
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < SEQ_MAX) return value;
-  throw badRequest(`data[${row}].seq: got ${show(value)}, expected a whole number from 0 to ${SEQ_MAX - 1}`);
+class TickReader {
+  readonly #index: string;
+  /** Null: the records have no ids. */
+  readonly #idColumn: string | null;
+  readonly #known: ReadonlySet<string>;
+
+  constructor(index: string, idColumn: string | null) {
+    this.#index = index;
+    this.#idColumn = idColumn;
+    this.#known = knownMembers(KINDS.ticks, index);
+  }
+
+  /** Null: the record has no stamp. */
+  row(record: JsonRecord, i: number, place: number | null): TickRow | null {
+    const stamp = readStamp(parseTimestamp, record, this.#index, i);
+    if (stamp === null) return null;
+    const idColumn = this.#idColumn;
+    return [
+      stamp,
+      readReal(record[nameOf("price", record)], "price", i),
+      readCount(record[nameOf("size", record)], "size", i),
+      readReal(record.ask_price, "ask_price", i),
+      readCount(record.ask_size, "ask_size", i),
+      idColumn === null ? null : readId(record[idColumn], idColumn, i),
+      this.#extraOf(record, i),
+      place,
+    ];
+  }
+
+  #extraOf(record: JsonRecord, i: number): string | null {
+    for (const name in record) {
+      if (this.#known.has(name)) continue;
+      const { [this.#idColumn ?? ""]: _, ...others } = record;
+      for (const column of ["price", "size"] as const)
+        if (nameOf(column, record) === ALIASES[column]) delete others[ALIASES[column]];
+      return readExtra(others, this.#known, i);
+    }
+    return null;
+  }
 }
 
-/** All but "replace" and "error" follow the rule for ticks: see docs/compatibility.md. */
-function readOnDuplicate(value: unknown): SaveTicks["onDuplicate"] {
-  if (value === undefined || value === null || value === "ignore" || value === "keep") return "append";
-  if (value === "replace" || value === "error") return value;
-  throw badRequest(`on_duplicate: got ${show(value)}, expected "replace", "ignore", "keep" or "error"`);
+function nameOf(column: "price" | "size", record: JsonRecord): string {
+  return record[column] === undefined && record[ALIASES[column]] !== undefined ? ALIASES[column] : column;
+}
+
+/** @throws RequestError 400 no record has the named column. */
+function idColumnOf(value: unknown, records: JsonRecord[]): string | null {
+  if (value === undefined || value === null)
+    return ID_COLUMNS.find((name) => hasMember(records, name)) ?? null;
+  if (typeof value !== "string")
+    throw badRequest(`id_col: got ${show(value)}, expected the name of a column`);
+  const name = value.toLowerCase();
+  if (hasMember(records, name)) return name;
+  throw badRequest(`id_col: got ${show(value)}, and no row has a column of that name`);
+}
+
+/**
+ * A client that says which request it repeats means each other request to bring new ticks. See
+ * docs/compatibility.md.
+ */
+function readOnDuplicate(value: unknown, identity: string | null): SaveTicks["onDuplicate"] {
+  if (value === undefined || value === null || value === "ignore")
+    return identity === null ? "match" : "append";
+  if (value === "append" || value === "keep" || value === "replace" || value === "error") return value;
+  throw badRequest(
+    `on_duplicate: got ${show(value)}, expected "ignore", "append", "keep", "replace" or "error"`,
+  );
 }
 
 /** As the Python server printed it. */

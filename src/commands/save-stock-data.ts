@@ -3,11 +3,29 @@ import { badRequest } from "../protocol/errors.ts";
 import { barsFrame } from "../protocol/frames.ts";
 import { foldNames, isObject, type JsonRecord } from "../protocol/json.ts";
 import type { OnDuplicate, SaveRows } from "../storage/contract.ts";
-import { KINDS, type SeriesRow } from "../storage/model/kinds.ts";
+import {
+  type ColumnType,
+  KINDS,
+  type KindColumn,
+  partName,
+  type RowKind,
+  type SeriesRow,
+  type SeriesValue,
+} from "../storage/model/kinds.ts";
 import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireInterval, requireTicker, show } from "./params.ts";
-import { hasMember, readCount, readReal, readStamp, requireRecords } from "./records.ts";
+import {
+  hasMember,
+  knownMembers,
+  readCount,
+  readExtra,
+  readReal,
+  readStamp,
+  requireRecords,
+} from "./records.ts";
+import { readIdentity } from "./request-identity.ts";
+import { StagedRecords } from "./staged-records.ts";
 
 /** Characters of a column's name in an error. */
 const COLUMN_SHOWN_MAX = 100;
@@ -17,15 +35,21 @@ export const saveStockData: Command = {
   name: "save_stock_data",
   about: "Stores bars of one length; daily bars get their moving averages.",
   async run(call, context) {
-    const prepared = toSaveBars(call.params);
+    const prepared = toSaveBars(call.params, readIdentity(call));
     const { ticker, part } = prepared.save;
     const frame = barsFrame(ticker, prepared.records, part);
     return commitSave(prepared, { frame, message: "Aggregated data saved successfully." }, call, context);
   },
 };
 
-/** @throws RequestError 400 naming the place of the error. */
-export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveRows> {
+/**
+ * @param identity of `readIdentity`.
+ * @throws RequestError 400 naming the place of the error, 409 a key that two records have.
+ */
+export function toSaveBars(
+  params: Record<string, unknown>,
+  identity: string | null = null,
+): PreparedSave<SaveRows> {
   const { data, index_col: indexColumn } = params;
   if (
     isMissing(data) ||
@@ -36,7 +60,7 @@ export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveRo
   }
   const ticker = requireTicker(params.ticker, MISSING);
   const { kind, part } = requireInterval(params.interval);
-  const { stamp: stampColumn, values } = KINDS[kind];
+  const { stamp: stampColumn, values }: RowKind = KINDS[kind];
   const onDuplicate = readOnDuplicate(params.on_duplicate);
   if (!Array.isArray(data)) throw badRequest("'data' must be a non-empty list");
   const index = indexName(indexColumn, data, (shown) => `Index column '${shown}' not found`);
@@ -47,36 +71,50 @@ export function toSaveBars(params: Record<string, unknown>): PreparedSave<SaveRo
       `index_col: got ${show(indexColumn)}, but the rows also have a column '${stampColumn.name}'; expected one of them`,
     );
   }
-  if (!values.some(({ name }) => hasMember(folded, name))) {
-    const names = values.map(({ name }) => name).join(", ");
+  const plain = values.filter(({ onRequest }) => !onRequest).map(({ name }) => name);
+  if (!plain.some((name) => hasMember(folded, name))) {
+    const names = plain.join(", ");
     throw badRequest(`data: expected at least one of the columns ${names}`);
   }
   const parse = stampColumn.type === "date" ? parseCalendarDate : parseHour;
-  const byStamp = new Map<string, SeriesRow>();
+  const known = knownMembers(KINDS[kind], index);
+  const staged = new StagedRecords(onDuplicate, `save_stock_data: ${ticker} ${partName(kind, part)}`);
   const records: JsonRecord[] = [];
-  let ascending = true;
-  let last = "";
   for (let i = 0; i < folded.length; i++) {
     const record = folded[i]!;
     const stamp = readStamp(parse, record, index, i);
     if (stamp === null) continue;
     const row: SeriesRow = [stamp];
-    for (const { name, type } of values)
-      row.push(type === "count" ? readCount(record[name], name, i) : readReal(record[name], name, i));
-    byStamp.set(stamp, row);
+    for (const { name, type } of values) row.push(readValue(record, { name, type, known }, i));
+    staged.add(row, () => missingOf(record, row, values));
     records.push(sent[i]!);
-    if (stamp < last) ascending = false;
-    last = stamp;
   }
-  if (byStamp.size === 0)
+  if (records.length === 0)
     throw badRequest(`data: no row has a date in its column '${index}'; nothing was saved`);
-  const rows = [...byStamp.values()];
-  if (!ascending) rows.sort((a, b) => (a[0] < b[0] ? -1 : 1));
   return {
-    save: { kind, ticker, part, rows, onDuplicate },
+    save: { kind, ticker, part, ...staged.rows(), onDuplicate },
     records,
+    sent: sent.length,
     skipped: folded.length - records.length,
+    doubled: staged.doubled(records.length),
+    identity,
   };
+}
+
+function readValue(
+  record: JsonRecord,
+  { name, type, known }: { name: string; type: ColumnType; known: ReadonlySet<string> },
+  row: number,
+): SeriesValue {
+  if (type === "json") return readExtra(record, known, row);
+  return type === "count" ? readCount(record[name], name, row) : readReal(record[name], name, row);
+}
+
+/** Places of the values that the record doesn't bring. */
+function missingOf(record: JsonRecord, row: SeriesRow, values: readonly KindColumn[]): number[] {
+  const isMissing = ({ name, type }: KindColumn, index: number): boolean =>
+    type === "json" ? row[index + 1] === null : record[name] === undefined;
+  return values.flatMap((column, index) => (isMissing(column, index) ? [index + 1] : []));
 }
 
 function parseHour(value: unknown): string | null {
@@ -87,8 +125,10 @@ function parseHour(value: unknown): string | null {
 /** The Python client sends "ignore" but expects updates of a bar: see docs/compatibility.md. */
 export function readOnDuplicate(value: unknown): OnDuplicate {
   if (value === undefined || value === null || value === "replace" || value === "ignore") return "replace";
-  if (value === "keep" || value === "error") return value;
-  throw badRequest(`on_duplicate: got ${show(value)}, expected "replace", "ignore", "keep" or "error"`);
+  if (value === "keep" || value === "merge" || value === "error") return value;
+  throw badRequest(
+    `on_duplicate: got ${show(value)}, expected "replace", "ignore", "keep", "merge" or "error"`,
+  );
 }
 
 /** @returns the lower-case name. @throws RequestError 400 when no record has the column. */

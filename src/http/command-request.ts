@@ -2,10 +2,10 @@ import type { Answer } from "../commands/context.ts";
 import { COMMANDS } from "../commands/index.ts";
 import { show } from "../commands/params.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { parseExactIntegers } from "../protocol/exact-integers.ts";
+import { parseAllIntegers } from "../protocol/exact-integers.ts";
 import { isObject, parseRequestJson } from "../protocol/json.ts";
 import { messageOf } from "../protocol/message-of.ts";
-import { readSaveId, SAVE_ID_HEADER } from "../protocol/save-id.ts";
+import { IDEMPOTENCY_HEADER, readSaveId, SAVE_ID_HEADER } from "../protocol/save-id.ts";
 import type { Call } from "./call.ts";
 import { readBody } from "./request-body.ts";
 import type { RouterOptions } from "./router-options.ts";
@@ -43,7 +43,7 @@ async function run(text: string, call: Call): Promise<Answer> {
   const { request, options } = call;
   let payload: unknown;
   try {
-    payload = LONG_INTEGER.test(text) ? parseRequestJson(text, parseExactIntegers) : parseRequestJson(text);
+    payload = LONG_INTEGER.test(text) ? parseRequestJson(text, parseAllIntegers) : parseRequestJson(text);
   } catch (error) {
     throw badRequest("Invalid JSON payload", messageOf(error));
   }
@@ -69,6 +69,7 @@ async function run(text: string, call: Call): Promise<Answer> {
     params,
     text,
     saveId: readSaveId(request.headers.get(SAVE_ID_HEADER)),
+    idempotencyKey: request.headers.get(IDEMPOTENCY_HEADER),
     // Bun makes the signal when it is first read.
     get signal() {
       return request.signal;

@@ -40,11 +40,30 @@ export async function checkHealth(
   if (problem === null) {
     return {
       status: 200,
-      body: { status: "healthy", message: "Stock DB Server is running", database, process: processInfo },
+      body: {
+        status: "healthy",
+        message: "Stock DB Server is running",
+        database,
+        process: processInfo,
+        ...(kind === "health" ? { requests_known_since: await knownSince(options.reader) } : {}),
+      },
     };
   }
   const { status, message } = problem;
   return { status, body: { status: "unhealthy", message, database, process: processInfo } };
+}
+
+/**
+ * Since when the identities of requests are known: see docs/commands.md. Null: no save is kept, or
+ * the database went away just now.
+ */
+async function knownSince(reader: StockReader): Promise<string | null> {
+  try {
+    const sinceMs = await reader.updates.keptSinceMs();
+    return sinceMs === null ? null : new Date(sinceMs).toISOString();
+  } catch {
+    return null;
+  }
 }
 
 async function findProblem(

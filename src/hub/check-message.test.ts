@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { BadMessageError, checkToHub } from "./check-message.ts";
 import type { ToHub } from "./messages.ts";
 
-const row = ["2024-01-02 00:00:00.000001", 1, 1, null, null, null];
-const save = { kind: "ticks", ticker: "A", part: "trade", rows: [row], onDuplicate: "append" };
+const row = ["2024-01-02 00:00:00.000001", 1, 1, null, null, null, null, null];
+const save = { kind: "ticks", ticker: "A", part: "trade", rows: [row], onDuplicate: "match" };
 const update = { saveId: "s-1", repeated: false };
 
 const check = (message: unknown) => () => checkToHub(message as ToHub);

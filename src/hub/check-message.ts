@@ -6,7 +6,7 @@ import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";
 
-const ON_DUPLICATE = ["replace", "keep", "error", "append"];
+const ON_DUPLICATE = ["replace", "keep", "merge", "error", "match", "append"];
 
 /** The sender can't be trusted any more: its connection is closed. */
 export class BadMessageError extends Error {
@@ -73,12 +73,16 @@ function checkSave(entry: SaveEntry): void {
     throw new BadMessageError("a save with an unknown onDuplicate");
   expect(save.rows, "list", "a save's rows");
   const members = 1 + kind.values.length + (kind.hasSeq ? 1 : 0);
+  // Values at the end may be missing, but the last of a tick is its seq.
+  const isLong = (row: unknown[]): boolean =>
+    kind.hasSeq ? row.length === members : row.length > 1 && row.length <= members;
   for (const row of save.rows)
-    if (!Array.isArray(row) || row.length !== members || typeof row[0] !== "string")
+    if (!Array.isArray(row) || !isLong(row) || typeof row[0] !== "string")
       throw new BadMessageError(`a row of a save is no list of a stamp and ${members - 1} values`);
   if (save.update === undefined) return;
   expect(save.update, "object", "a save's update");
   expect(save.update.saveId, "text", "a save's saveId");
+  if (save.update.request !== undefined) expect(save.update.request.key, "text", "a request's key");
 }
 
 function checkCommitted(entry: CommittedEntry): void {

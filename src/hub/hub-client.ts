@@ -330,9 +330,8 @@ export class HubClient {
   }
 
   #publishOwn(save: Save, outcome: SaveOutcome): void {
-    if (!outcome.ok || outcome.position === null || save.update === undefined || !this.#watches(save.ticker))
-      return;
-    this.#options.publish(save.ticker, updateOf(save, save.update, outcome.position));
+    const update = outcome.ok && this.#watches(save.ticker) ? updateOf(save, outcome) : null;
+    if (update !== null) this.#options.publish(save.ticker, update);
   }
 
   #lost(): void {

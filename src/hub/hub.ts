@@ -171,10 +171,8 @@ class RunningHub implements Hub {
     for (const { queued, outcome } of committed) {
       const { link: origin, entry } = queued;
       const [id, save] = entry;
-      if (outcome.ok && outcome.position !== null && save.update !== undefined) {
-        const update = updateOf(save, save.update, outcome.position);
-        links.passOn(save.ticker, [1, save.ticker, update], origin);
-      }
+      const update = outcome.ok ? updateOf(save, outcome) : null;
+      if (update !== null) links.passOn(save.ticker, [1, save.ticker, update], origin);
       links.tell(origin, [0, id, outcome]);
     }
     links.sendEvents();

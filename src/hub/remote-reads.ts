@@ -32,6 +32,7 @@ const READS: Record<ReadName, Crossing> = {
   "updates.positions": "map",
   "updates.newest": "value",
   "updates.snapshot": "value",
+  "updates.keptSinceMs": "value",
   "updates.after": "updates",
 };
 

@@ -20,14 +20,20 @@ type JsonParse = (text: string, reviver: ReviverWithSource) => unknown;
  * @throws SyntaxError not JSON.
  */
 export function parseExactIntegers(text: string): unknown {
+  return parseIntegers(text, (exact, rounded) =>
+    exact >= INT64_MIN && exact <= INT64_MAX ? exact : rounded,
+  );
+}
+
+/** The same with a bigint for integers of any size, such as ids. @throws SyntaxError not JSON. */
+export function parseAllIntegers(text: string): unknown {
+  return parseIntegers(text, (exact) => exact);
+}
+
+function parseIntegers(text: string, chosen: (exact: bigint, rounded: number) => bigint | number): unknown {
   return (JSON.parse as JsonParse)(text, (_key, value, { source }) => {
     if (typeof value !== "number" || Number.isSafeInteger(value) || source === undefined) return value;
     // 9007199254740993.0 and 1e17 are written as doubles.
-    return /^-?\d+$/.test(source) ? exactInteger(source, value) : value;
+    return /^-?\d+$/.test(source) ? chosen(BigInt(source), value) : value;
   });
-}
-
-function exactInteger(digits: string, rounded: number): bigint | number {
-  const exact = BigInt(digits);
-  return exact >= INT64_MIN && exact <= INT64_MAX ? exact : rounded;
 }

@@ -158,8 +158,8 @@ export function realtimeFrame(
 function quoteOf(record: JsonRecord, stampColumn: string): JsonRecord {
   return {
     timestamp: record[stampColumn] ?? null,
-    bid_price: record.price ?? null,
-    bid_size: record.size ?? null,
+    bid_price: record.price ?? record.bid_price ?? null,
+    bid_size: record.size ?? record.bid_size ?? null,
     ask_price: record.ask_price ?? null,
     ask_size: record.ask_size ?? null,
   };

@@ -28,6 +28,20 @@ export function rawNumber(digits: string): unknown {
   return (JSON as unknown as JsonWithRaw).rawJSON(digits);
 }
 
+type ParseWithSource = (
+  text: string,
+  reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
+) => unknown;
+
+/** JSON.parse whose integers JSON.stringify writes with all their digits. @throws SyntaxError */
+export function parseWithDigits(text: string): unknown {
+  return (JSON.parse as ParseWithSource)(text, (_key, value, { source }) =>
+    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(source ?? "")
+      ? rawNumber(source!)
+      : value,
+  );
+}
+
 /**
  * JSON.stringify for values that may hold integers beyond a double, as bigint: all their digits are
  * written.

@@ -4,6 +4,8 @@
  */
 
 export const SAVE_ID_HEADER = "Stock-Db-Save";
+/** Of clients: see `RequestIdentity`. */
+export const IDEMPOTENCY_HEADER = "Idempotency-Key";
 
 export interface SaveIdentity {
   /** Of one save, and of no other. */

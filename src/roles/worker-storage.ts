@@ -80,8 +80,8 @@ const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => 
     return {
       async save(save, request) {
         const outcome = await commits.save(save, request.length);
-        if (outcome.ok && outcome.position !== null && save.update !== undefined)
-          hub.announce(save.ticker, updateOf(save, save.update, outcome.position));
+        const update = outcome.ok ? updateOf(save, outcome) : null;
+        if (update !== null) hub.announce(save.ticker, update);
         return outcome;
       },
       removeCheck: async (ticker) => writer!.removeCheck(ticker),

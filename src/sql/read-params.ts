@@ -6,6 +6,7 @@ import type { SqlParam } from "../storage/user-sql-contract.ts";
 export function readSqlParams(list: unknown): SqlParam[] {
   if (!Array.isArray(list)) throw badRequest("'query_params' must be a list or tuple.");
   return list.map((value: unknown, i) => {
+    if (typeof value === "bigint" && BigInt.asIntN(64, value) !== value) return Number(value);
     if (isSqlParam(value)) return value;
     throw badRequest(
       `execute_sql: parameter ${i + 1} must be null, text, a number or a boolean, got ${Array.isArray(value) ? "a list" : "an object"}`,

@@ -66,8 +66,9 @@ export class CachedReader implements StockReader {
 
   rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
     this.#look();
-    const { kind, ticker, part, from, to, withSeq } = range;
-    const key = `${kind}\0${ticker}\0${part}\0${from}\0${to}\0${withSeq === true}`;
+    const { kind, ticker, part, from, to, withSeq, withExtra } = range;
+    const form = `${withSeq === true}\0${withExtra === true}`;
+    const key = `${kind}\0${ticker}\0${part}\0${from}\0${to}\0${form}`;
     const version = this.#versions.version(ticker, kind);
     return this.#kept(key, version) ?? this.#keep(key, version, this.#reader.rows(range, signal));
   }

@@ -26,11 +26,14 @@ export function seqsOf({ kind, batch }: ColumnSave): BigInt64Array | null {
   if (seq.nulls === null) return seq.values;
   if (!seq.nulls.every((isNull) => isNull === 1)) return null;
   const stamp = new Int64Reader(stamps.values);
+  const id = batch.columns.get("id");
+  const hasId = (row: number): boolean => id !== undefined && id.nulls?.[row] !== 1;
   const seqs = new Int64s(batch.rows);
   let count = 0;
   for (let row = 1; row < batch.rows; row++) {
     if (stamp.at(row) < stamp.at(row - 1)) return null;
     count = stamp.at(row) === stamp.at(row - 1) ? count + 1 : 0;
+    if (count > 0 && (hasId(row) || hasId(row - 1))) return null;
     seqs.set(row, count);
   }
   return seqs.values;

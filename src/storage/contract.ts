@@ -6,10 +6,10 @@
  */
 
 import type { ColumnBatch, ColumnQuery } from "./model/columns.ts";
-import type { KindName, SeriesRow } from "./model/kinds.ts";
+import type { AnswerForm, KindName, SeriesRow } from "./model/kinds.ts";
 import type { SaveUpdate, UpdateReader } from "./update-contract.ts";
 
-export interface RowRange {
+export interface RowRange extends AnswerForm {
   kind: KindName;
   ticker: string;
   /** Null where the kind has no parts. */
@@ -17,8 +17,6 @@ export interface RowRange {
   /** Inclusive, in the stored form of the kind's stamp; null: unbounded. */
   from: string | null;
   to: string | null;
-  /** Each row ends with its `seq`, where the kind has one. */
-  withSeq?: boolean | undefined;
 }
 
 /**
@@ -41,37 +39,50 @@ export type BarRow = [
   low: number | null,
   close: number | null,
   volume: Count | null,
+  extra: string | null,
 ];
 
-/** `seq` null: the record came without one, see `SaveTicks`. */
 export type TickRow = [
   stamp: string,
   price: number | null,
   size: Count | null,
   askPrice: number | null,
   askSize: Count | null,
+  /** The one that the tick brought, see `SaveTicks`. */
+  id: string | null,
+  extra: string | null,
+  /** Its place in the stamp; null: it gets one. */
   seq: number | null,
 ];
 
-/** What a save does to a stored row of the same key. */
-export type OnDuplicate = "replace" | "keep" | "error";
+/**
+ * What a save does to a stored row of the same key. "merge": what the save doesn't bring stays.
+ */
+export type OnDuplicate = "replace" | "keep" | "merge" | "error";
 
 /** A save of a kind without `seq`. */
 export interface SaveRows {
   kind: PlainKind;
   ticker: string;
   part: string | null;
-  /** Ascending, each stamp once. */
+  /** Ascending, each stamp once. Values at the end that are missing are null. */
   rows: SeriesRow[];
   onDuplicate: OnDuplicate;
+  /** Of a "merge": for each row, the values that it doesn't bring, by their place in the row. */
+  missing?: readonly (readonly number[])[] | undefined;
   /** Absent for rows of a copy or import: the position goes on, but the log has no content. */
   update?: SaveUpdate | undefined;
 }
 
 /**
- * Records in the order sent. Those without `seq` that share a stamp count 0, 1, 2 … within the
- * save. A record whose key is taken is dropped if its values are those stored, else it takes the
- * next free `seq`; with `replace` it overwrites the row of its key.
+ * Records in the order sent; tick-placement.ts says which of them are stored already.
+ *
+ * - "match": a tick is the stored one of its id, which then gets the values that are sent. Without
+ *   an id it is a stored one of equal values that no other record of the save stands for.
+ * - "append": ticks without an id are new, whatever is stored.
+ * - "keep": as "match", but a stored tick stays as it is.
+ * - "replace": a tick without an id overwrites the row of its place within the stamp.
+ * - "error": nothing is stored if an id or a place is taken.
  */
 export interface SaveTicks {
   kind: "ticks";
@@ -79,7 +90,12 @@ export interface SaveTicks {
   /** The type of the ticks. */
   part: string;
   rows: TickRow[];
-  onDuplicate: "append" | "replace" | "error";
+  onDuplicate: "match" | "append" | "keep" | "replace" | "error";
+  /**
+   * For each row, how many equal rows came before it, where the save is a part of something larger.
+   * Absent: those of the save are counted.
+   */
+  occurrences?: readonly number[] | undefined;
   update?: SaveUpdate | undefined;
 }
 
@@ -90,8 +106,11 @@ export type PlainKind = Exclude<KindName, "ticks">;
 
 export type Save = SaveRows | SaveTicks;
 
+/** How rows of a range are read: oldest first, or from the newest back. */
+export type RangeRead = "rows" | "newest";
+
 /** The newest `limit` rows of a range, ascending. */
-export type NewestQuery = Omit<RowRange, "withSeq"> & { limit: number };
+export type NewestQuery = RowRange & { limit: number };
 
 /** One request asks these for many tickers. The date of opening and volume is today. */
 export type PriceQuestion = "latestPrice" | "previousClose" | "openingPrice" | "dailyVolume";
@@ -148,10 +167,43 @@ export interface PoolFigures {
   last_error?: string | null;
 }
 
-/** `position` is that of its update; null where the save changed nothing and so is no update. */
-export type SaveOutcome =
-  | { ok: true; stored: number; position: number | null }
-  | { ok: false; status: number; error: string; details?: string | undefined };
+/** What became of the rows of a save. */
+export interface SaveCounts {
+  /** New. */
+  stored: number;
+  /** They have changed stored ones. Here and below, absent is none. */
+  replaced?: number | undefined;
+  /** They were stored already. */
+  repeated?: number | undefined;
+  /** Others of their key were stored, and stay. */
+  skipped?: number | undefined;
+}
+
+export type SaveOutcome = Stored | SaveRefusal;
+
+export interface Stored extends SaveCounts {
+  ok: true;
+  /** That of its update; null where the save changed nothing and so is no update. */
+  position: number | null;
+  /** In which the position counts. Absent: the reader of updates tells it. */
+  epoch?: string | undefined;
+  /** The save was stored before, with these counts. */
+  isRepetition?: true | undefined;
+  /** The counts are of all records of the request, also of those that are no rows. */
+  countsRecords?: true | undefined;
+}
+
+export interface SaveRefusal {
+  ok: false;
+  status: number;
+  error: string;
+  details?: string | undefined;
+}
+
+/** Whether the save becomes an update; a repetition became one before. */
+export function hasChanged(outcome: SaveOutcome): outcome is Stored {
+  return outcome.ok && !outcome.isRepetition && outcome.stored + (outcome.replaced ?? 0) > 0;
+}
 
 /** Another program holds the database's write lock; the same commit may work later. */
 export class StorageBusyError extends Error {

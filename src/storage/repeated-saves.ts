@@ -1,9 +1,10 @@
 /**
  * Finds a save that comes twice in one batch: the worker lost its connection and sent it again,
- * though the first had arrived. The database doesn't hold the first yet. So the second is taken
- * out, and answered like the first.
+ * though the first had arrived, or a client did. The database doesn't hold the first yet. So the
+ * second is taken out, and answered like the first.
  */
 import type { Save, SaveOutcome } from "./contract.ts";
+import { mayBeLogged, usedForAnother } from "./save-counts.ts";
 
 export interface DistinctSaves {
   saves: Save[];
@@ -12,24 +13,34 @@ export interface DistinctSaves {
 }
 
 export function takeOutRepeated(batch: Save[]): DistinctSaves {
-  if (!batch.some((save) => save.update?.repeated))
-    return { saves: batch, outcomesOfAll: (outcomes) => outcomes };
+  if (!batch.some(mayBeLogged)) return { saves: batch, outcomesOfAll: (outcomes) => outcomes };
   const saves: Save[] = [];
   const placeOf = new Map<string, number>();
   const places = batch.map((save) => {
-    const saveId = save.update?.saveId;
-    const known = saveId === undefined ? undefined : placeOf.get(saveId);
+    const identity = identityOf(save);
+    const known = identity === null ? undefined : placeOf.get(identity);
     if (known !== undefined) return { place: known, isRepeated: true };
     const place = saves.push(save) - 1;
-    if (saveId !== undefined) placeOf.set(saveId, place);
+    if (identity !== null) placeOf.set(identity, place);
     return { place, isRepeated: false };
   });
   return {
     saves,
     outcomesOfAll: (outcomes) =>
-      places.map(({ place, isRepeated }) => {
+      places.map(({ place, isRepeated }, index) => {
         const outcome = outcomes[place] ?? null;
-        return isRepeated && outcome?.ok ? { ...outcome, stored: 0 } : outcome;
+        return isRepeated ? answerOfRepeated(batch[index]!, saves[place]!, outcome) : outcome;
       }),
   };
+}
+
+/** The client's, where it gives one. */
+function identityOf({ update }: Save): string | null {
+  if (update === undefined) return null;
+  return update.request === undefined ? `save ${update.saveId}` : `request ${update.request.key}`;
+}
+
+function answerOfRepeated(save: Save, first: Save, outcome: SaveOutcome | null): SaveOutcome | null {
+  if (save.update?.request?.print !== first.update?.request?.print) return usedForAnother(save.ticker);
+  return outcome?.ok ? { ...outcome, isRepetition: true } : outcome;
 }

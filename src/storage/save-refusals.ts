@@ -1,18 +1,28 @@
 /** Outcomes of refused saves, in the words of every engine. */
 import { STATUS } from "../protocol/codes.ts";
-import type { Save, SaveOutcome } from "./contract.ts";
+import type { Save, SaveOutcome, SaveRefusal } from "./contract.ts";
 
 /** In a 409; more are counted. */
 const CONFLICTS_NAMED_MAX = 10;
 
 /** `on_duplicate` is "error". @param keys The taken ones, as clients read them, not empty. */
-export function keysTaken(what: string, keys: string[]): SaveOutcome {
+export function keysTaken(what: string, keys: string[]): SaveRefusal {
+  const count = `${keys.length} of the rows are stored already`;
+  return conflict(what, count, keys);
+}
+
+/** The same for keys that a request has twice. */
+export function keysTwice(what: string, keys: string[]): SaveRefusal {
+  return conflict(what, `${keys.length} of the rows have the key of an earlier one`, keys);
+}
+
+function conflict(what: string, reason: string, keys: string[]): SaveRefusal {
   const named = keys.slice(0, CONFLICTS_NAMED_MAX).join(", ");
   const more = keys.length > CONFLICTS_NAMED_MAX ? ` and ${keys.length - CONFLICTS_NAMED_MAX} more` : "";
   return {
     ok: false,
     status: STATUS.conflict,
-    error: `${what}: ${keys.length} of the rows are stored already and on_duplicate is "error"; nothing was saved`,
+    error: `${what}: ${reason} and on_duplicate is "error"; nothing was saved`,
     details: `${named}${more}`,
   };
 }

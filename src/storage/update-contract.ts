@@ -19,6 +19,21 @@ export interface SaveUpdate {
   repeated: boolean;
   /** WebSocket text for subscribers, an object, without its position. */
   frame: string;
+  /** Absent: the client gave the request no identity. */
+  request?: RequestIdentity | undefined;
+}
+
+/**
+ * What a client says that its request is. A second request of the same identity changes nothing,
+ * and gets the answer of the first, for as long as the log holds the first one's update.
+ */
+export interface RequestIdentity {
+  /** Of the ticker, the kind, its part and the client's text, at most 64 characters of ASCII. */
+  key: string;
+  /** Of the rows: another print under the same key is another save. No comma is in it. */
+  print: string;
+  /** As the client gave it, for a database that is another server. */
+  text: string;
 }
 
 /** See `positioned` in protocol/frames.ts. */
@@ -31,13 +46,18 @@ export interface Update {
   frame: string;
 }
 
-/** The update that a committed save has become. */
+/**
+ * The update that a committed save has become, for subscribers; null: there is none to tell. What a
+ * client repeats they have seen; what a worker repeats, perhaps not.
+ */
 export function updateOf(
-  save: { kind: KindName; part: string | null },
-  { frame }: SaveUpdate,
-  position: number,
-): Update {
-  return { position, type: updateTypeOf(save), frame };
+  save: { kind: KindName; part: string | null; update?: SaveUpdate | undefined },
+  outcome: { position: number | null; isRepetition?: true | undefined },
+): Update | null {
+  const { update } = save;
+  const { position, isRepetition } = outcome;
+  if (update === undefined || position === null || (isRepetition && !update.repeated)) return null;
+  return { position, type: updateTypeOf(save), frame: update.frame };
 }
 
 export interface StoredUpdate extends Update {
@@ -94,6 +114,11 @@ export interface UpdateReader {
    * `after + 1` where those between are no longer kept. Empty: there are none, or none is kept.
    */
   after(ticker: string, after: number, limit: UpdateLimit): StoredUpdate[] | Promise<StoredUpdate[]>;
+  /**
+   * When the oldest kept update was committed, in ms since 1970: the identities of requests since
+   * then are known. Null: none is kept.
+   */
+  keptSinceMs(): number | null | Promise<number | null>;
   /** From one moment: holds exactly the updates up to its position. */
   snapshot(ticker: string): TickerSnapshot | Promise<TickerSnapshot>;
 }

@@ -25,9 +25,9 @@ export function snapshotJson({ newest }: TickerSnapshot): string {
 /** @param row may be shorter than the kind's columns. */
 function rowJson(kind: KindName, row: SeriesRow, names: Record<string, string> = {}): string {
   const { stamp, values } = kindOf(kind);
-  const members = row.slice(1, values.length + 1).map((value, index) => {
-    const { name } = values[index]!;
-    return `,"${names[name] ?? name}":${number(value)}`;
+  const members = row.slice(1, values.length + 1).flatMap((value, index) => {
+    const { name, onRequest } = values[index]!;
+    return onRequest ? [] : [`,"${names[name] ?? name}":${number(value)}`];
   });
   return `{"${stamp.name}":"${toWire(row[0])}"${members.join("")}}`;
 }

@@ -47,6 +47,10 @@ class Log implements UpdateReader {
     return new Map([...found].filter(([ticker]) => tickers === null || tickers.includes(ticker)));
   }
 
+  keptSinceMs(): null {
+    return null;
+  }
+
   async newest(ticker: string): Promise<NewestUpdate> {
     const last = this.updates.get(ticker)?.at(-1);
     await this.latency();

@@ -13,6 +13,8 @@ import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 import type { Subscriptions } from "../stream/subscriptions.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
+const NOTICE_MS = 60_000;
+
 export interface CommandParts {
   settings: Settings;
   storage: WorkerStorage;
@@ -31,8 +33,9 @@ export function commandContext(parts: CommandParts): CommandContext {
   const context: CommandContext = {
     reader: storage.reader,
     warn: (message) => log.warning(message),
-    async save(save, frame, { text, saveId }) {
-      save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), frame };
+    noteRepetitions: repetitionNotice(log),
+    async save(save, update, { text, saveId }) {
+      save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), ...update };
       const outcome = await storage.save(save, text);
       if (outcome.ok) {
         counters.saves++;
@@ -54,6 +57,27 @@ export function commandContext(parts: CommandParts): CommandContext {
     },
   };
   return withPermissions(context, settings);
+}
+
+/**
+ * Tells at once, and then once a minute: a feed without ids, whose equal trades look as repetitions
+ * do, loses them for as long as nobody reads the counts of its answers.
+ */
+function repetitionNotice(log: Logger): CommandContext["noteRepetitions"] {
+  let toldMs = Number.NEGATIVE_INFINITY;
+  let untold = 0;
+  return ({ ticker, type, count }) => {
+    untold += count;
+    const now = performance.now();
+    if (now - toldMs < NOTICE_MS) return;
+    toldMs = now;
+    log.warning(
+      `${untold} ticks without an id equal stored ones and were taken for repetitions, the last ` +
+        `${type} of ${ticker}: send each tick's id, or an Idempotency-Key with each request, so that ` +
+        `equal ticks are kept`,
+    );
+    untold = 0;
+  };
 }
 
 /** Unique among the saves of all processes, on all machines. */

@@ -5,7 +5,7 @@ import type { LogLines } from "../../src/observe/log.ts";
 import { RequestError } from "../../src/protocol/errors.ts";
 import { barsFrame, realtimeFrame } from "../../src/protocol/frames.ts";
 import type { JsonRecord } from "../../src/protocol/json.ts";
-import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
+import { hasChanged, type Save, type SaveOutcome } from "../../src/storage/contract.ts";
 import { kindOf } from "../../src/storage/model/kinds.ts";
 import { askNewer } from "../../src/storage/remote/commands.ts";
 import { REMOTE } from "../../src/storage/remote/engine.ts";
@@ -44,7 +44,7 @@ export async function openAnotherServer(dbFile: string): Promise<Opened> {
       commit: (batch) =>
         commitEach(batch, async (save) => {
           const outcome = await saveOne(saves, save);
-          if (outcome.ok && outcome.stored > 0) sent.set(sentKey(save.ticker, outcome.position!), save);
+          if (hasChanged(outcome)) sent.set(sentKey(save.ticker, outcome.position!), save);
           return outcome;
         }),
       changedByOthers: () => lacking("noticesOthers"),

@@ -41,7 +41,7 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
         kind: "hourly",
         part: null,
         ticker: "A",
-        rows: [1, 2, 3, 4].map((n): BarRow => [hour(n), n, n, n, n, n]),
+        rows: [1, 2, 3, 4].map((n): BarRow => [hour(n), n, n, n, n, n, null]),
         onDuplicate: "replace",
       },
     ]);
@@ -87,7 +87,7 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
       const quote = (stamp: string, price: number | null): Save => ({
         ...ticks("A", []),
         part: "quote",
-        rows: [[stamp, price, 1, null, null, null]],
+        rows: [[stamp, price, 1, null, null, null, null, null]],
       });
       const hourly = (stamp: string, close: number): Save => ({
         ...daily("A", []),
@@ -188,11 +188,11 @@ withEachDriver({ topic: "reads" }, ({ testOf, withDatabase }) => {
           ticker: "T",
           part: "quote",
           rows: [
-            ["1677-09-22 00:00:00.000001", 1, 2, 3, 4, null],
-            ["2024-01-02 10:00:00.120000", null, null, null, null, null],
-            ["2024-01-02 10:00:00.120000", 1.1, "9007199254740993", 1.2, big, null],
+            ["1677-09-22 00:00:00.000001", 1, 2, 3, 4, null, null, null],
+            ["2024-01-02 10:00:00.120000", null, null, null, null, null, null, null],
+            ["2024-01-02 10:00:00.120000", 1.1, "9007199254740993", 1.2, big, null, null, null],
           ],
-          onDuplicate: "append",
+          onDuplicate: "match",
         },
       ]);
       expect(

@@ -15,9 +15,12 @@ export const allTicks = (db: OpenDatabase, ticker: string, type = "trade"): Prom
 /**
  * Commits them.
  *
- * @param expected of each how many rows it stores, or the status it is refused with.
+ * @param expected of each how many rows it stores or replaces, or the status it is refused with.
  */
 export async function expectStored(db: OpenDatabase, saves: Save[], expected: number[]): Promise<void> {
   const outcomes = await db.writer.commit(saves);
-  expect(outcomes.map((outcome) => (outcome?.ok ? outcome.stored : outcome?.status))).toEqual(expected);
+  const changed = outcomes.map((outcome) =>
+    outcome?.ok ? outcome.stored + (outcome.replaced ?? 0) : outcome?.status,
+  );
+  expect(changed).toEqual(expected);
 }

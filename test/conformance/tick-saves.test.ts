@@ -121,7 +121,7 @@ withEachDriver({ topic: "tick saves" }, ({ testOf, withDatabase }) => {
   withDatabase("integers of 64 bits are compared as what they are", async (db) => {
     const save: SaveTicks = {
       ...ticks("A", []),
-      rows: [[at(1), 1, "9007199254740993", null, null, null]],
+      rows: [[at(1), 1, "9007199254740993", null, null, null, null, null]],
     };
     await expectStored(db, [save], [1]);
     await expectStored(db, [save], [0]);
@@ -129,7 +129,7 @@ withEachDriver({ topic: "tick saves" }, ({ testOf, withDatabase }) => {
 
   testOf("fractionalCounts", "a size with a fraction is stored as it is", (name) =>
     withDatabase(name, async (db) => {
-      const save: SaveTicks = { ...ticks("A", []), rows: [[at(1), 1, 0.25, null, null, null]] };
+      const save: SaveTicks = { ...ticks("A", []), rows: [[at(1), 1, 0.25, null, null, null, null, null]] };
       await expectStored(db, [save], [1]);
       await expectStored(db, [save], [0]);
       expect((await allTicks(db, "A"))[0]!.size).toBe(0.25);

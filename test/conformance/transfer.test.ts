@@ -97,12 +97,12 @@ for (const driver of DRIVERS) {
   describe(`transfer: ${driver.name}`, () => {
     withDatabase("bars come back exactly, oldest first", async (database) => {
       const daily: BarRow[] = [
-        ["1999-12-31", 0.1 + 0.2, 5e-324, 1.7976931348623157e308, -1.5, "9007199254740993"],
-        ["2024-01-02", null, null, null, null, null],
-        ["2024-02-29", 1, 2, 3, 4, 0],
-        ["2024-03-01", 1, 2, 3, 4, "-9223372036854775808"],
+        ["1999-12-31", 0.1 + 0.2, 5e-324, 1.7976931348623157e308, -1.5, "9007199254740993", null],
+        ["2024-01-02", null, null, null, null, null, null],
+        ["2024-02-29", 1, 2, 3, 4, 0, null],
+        ["2024-03-01", 1, 2, 3, 4, "-9223372036854775808", null],
       ];
-      const hourly: BarRow[] = [["2024-01-02 15:00:00", 1, 2, 0.5, 1.25, Number.MAX_SAFE_INTEGER]];
+      const hourly: BarRow[] = [["2024-01-02 15:00:00", 1, 2, 0.5, 1.25, Number.MAX_SAFE_INTEGER, null]];
       await save(database, [bars("A", "daily", daily), bars("A", "hourly", hourly)]);
       expect(await all(database.rows({ kind: "daily", part: null, ticker: "A", ...everything }))).toEqual(
         daily,
@@ -114,7 +114,17 @@ for (const driver of DRIVERS) {
     });
 
     withDatabase("bars of several lengths are series of their own", async (database) => {
-      const row = (stamp: string, n: number): SeriesRow => [stamp, n, n, n, n, n, n / 3, "9007199254740993"];
+      const row = (stamp: string, n: number): SeriesRow => [
+        stamp,
+        n,
+        n,
+        n,
+        n,
+        n,
+        n / 3,
+        "9007199254740993",
+        null,
+      ];
       const rowsOf = {
         "5min": [row("2024-01-02 09:30:00", 1), row("2024-01-02 09:35:00", 2)],
         "90s": [row("2024-01-02 09:30:00", 3)],
@@ -132,10 +142,10 @@ for (const driver of DRIVERS) {
 
     withDatabase("ticks come back with their seq, by stamp and then by seq", async (database) => {
       const rows: TickRow[] = [
-        [stampOf(1), 10.25, 7, null, null, 0],
-        [stampOf(1), 10.25, 7, null, null, 1],
-        [stampOf(1), 10.5, "9223372036854775807", 10.75, 3, 12],
-        [stampOf(2), null, null, null, null, 0],
+        [stampOf(1), 10.25, 7, null, null, null, null, 0],
+        [stampOf(1), 10.25, 7, null, null, null, null, 1],
+        [stampOf(1), 10.5, "9223372036854775807", 10.75, 3, null, null, 12],
+        [stampOf(2), null, null, null, null, null, null, 0],
       ];
       await save(database, [ticks("A", "quote", rows), ticks("A", "trade", rows.slice(0, 1))]);
       expect((await database.parts("ticks", "A")).toSorted()).toEqual(["quote", "trade"]);
@@ -149,7 +159,7 @@ for (const driver of DRIVERS) {
     });
 
     withDatabase("bounds are inclusive at both ends", async (database) => {
-      const rows = [1, 2, 3].map((n): TickRow => [stampOf(n), n, n, null, null, 0]);
+      const rows = [1, 2, 3].map((n): TickRow => [stampOf(n), n, n, null, null, null, null, 0]);
       await save(database, [ticks("A", "trade", rows)]);
       const query = { kind: "ticks" as const, ticker: "A", part: "trade" };
       expect(await all(database.rows({ ...query, from: stampOf(2), to: null }))).toEqual(rows.slice(1));
@@ -157,8 +167,8 @@ for (const driver of DRIVERS) {
         rows.slice(0, 2),
       );
       const days: BarRow[] = [
-        ["2024-01-02", 1, 1, 1, 1, 1],
-        ["2024-01-03", 1, 1, 1, 1, 1],
+        ["2024-01-02", 1, 1, 1, 1, 1, null],
+        ["2024-01-03", 1, 1, 1, 1, 1, null],
       ];
       await save(database, [bars("A", "daily", days)]);
       const found = database.rows({ kind: "daily", part: null, ticker: "A", from: "2024-01-03", to: null });
@@ -169,12 +179,12 @@ for (const driver of DRIVERS) {
       "tickers of a kind come page by page, each once, whatever their letters",
       async (database) => {
         const tickers = ["BRK.B", "brk.b", "O'Neil", "Ä", "株式", "5", " A", "😀", "A%", "A_", 'A"', "Z"];
-        const row: BarRow = ["2024-01-02", 1, 1, 1, 1, 1];
+        const row: BarRow = ["2024-01-02", 1, 1, 1, 1, 1, null];
         await save(database, [
           ...tickers.map((ticker) => bars(ticker, "daily", [row])),
-          ...tickers.map((ticker) => bars(ticker, "daily", [["2024-01-03", 1, 1, 1, 1, 1]])),
-          bars("HOURLY", "hourly", [["2024-01-02 10:00:00", 1, 1, 1, 1, 1]]),
-          ticks("TICKS", "trade", [[stampOf(1), 1, 1, null, null, 0]]),
+          ...tickers.map((ticker) => bars(ticker, "daily", [["2024-01-03", 1, 1, 1, 1, 1, null]])),
+          bars("HOURLY", "hourly", [["2024-01-02 10:00:00", 1, 1, 1, 1, 1, null]]),
+          ticks("TICKS", "trade", [[stampOf(1), 1, 1, null, null, null, null, 0]]),
         ]);
         const found: string[] = [];
         for (;;) {
@@ -194,7 +204,7 @@ for (const driver of DRIVERS) {
 
     withDatabase("many rows come in batches, and saves between them disturb nothing", async (database) => {
       const rows = Array.from({ length: TICKS_MANY }, (_, n): TickRow => {
-        return [stampOf(Math.floor(n / 3)), n, n % 7, null, null, n % 3];
+        return [stampOf(Math.floor(n / 3)), n, n % 7, null, null, null, null, n % 3];
       });
       await save(database, [ticks("A", "trade", rows)]);
       const walked: SeriesRow[] = [];
@@ -205,7 +215,7 @@ for (const driver of DRIVERS) {
         // At a key that was passed, and in another series.
         await save(database, [
           ticks("A", "trade", [batch[0] as TickRow]),
-          ticks("A", "quote", [[stampOf(batches), 1, 1, null, null, 0]]),
+          ticks("A", "quote", [[stampOf(batches), 1, 1, null, null, null, null, 0]]),
         ]);
       }
       expect(batches).toBeGreaterThan(1);
@@ -213,7 +223,10 @@ for (const driver of DRIVERS) {
     });
 
     withDatabase("a walk that is given up leaves the database usable", async (database) => {
-      const rows = Array.from({ length: TICKS_MANY }, (_, n): TickRow => [stampOf(n), n, 1, null, null, 0]);
+      const rows = Array.from(
+        { length: TICKS_MANY },
+        (_, n): TickRow => [stampOf(n), n, 1, null, null, null, null, 0],
+      );
       await save(database, [ticks("A", "trade", rows)]);
       for (let i = 0; i < 20; i++)
         for await (const batch of database.rows({
@@ -225,31 +238,31 @@ for (const driver of DRIVERS) {
           expect(batch[0]).toEqual(rows[0]);
           break;
         }
-      await save(database, [ticks("A", "trade", [[stampOf(0), -1, 1, null, null, 0]])]);
+      await save(database, [ticks("A", "trade", [[stampOf(0), -1, 1, null, null, null, null, 0]])]);
     });
 
     withDatabase("every page begins where the one before ended", async (database) => {
       // Borders of pages fall within one stamp, and a count at a border is rewritten while it is
       // walked over.
       const rows = Array.from({ length: TICKS_MANY * 4 }, (_, n): TickRow => {
-        return [stampOf(Math.floor(n / 5_000)), n, n, null, null, n % 5_000];
+        return [stampOf(Math.floor(n / 5_000)), n, n, null, null, null, null, n % 5_000];
       });
       await saveAll(database, ticks("A", "trade", rows));
       const walked: SeriesRow[] = [];
       for await (const batch of database.rows({ kind: "ticks", ticker: "A", part: "trade", ...everything })) {
         walked.push(...batch);
-        const [stamp, price, , , , seq] = batch.at(-1) as TickRow;
-        await save(database, [ticks("A", "trade", [[stamp, price, 77, null, null, seq]])]);
+        const [stamp, price, , , , , , seq] = batch.at(-1) as TickRow;
+        await save(database, [ticks("A", "trade", [[stamp, price, 77, null, null, null, null, seq]])]);
       }
       expect(walked).toEqual(rows);
       const days = Array.from({ length: TICKS_MANY * 2 }, (_, n): BarRow => {
-        return [new Date(Date.UTC(1900, 0, n + 1)).toISOString().slice(0, 10), 1, 1, 1, n, n];
+        return [new Date(Date.UTC(1900, 0, n + 1)).toISOString().slice(0, 10), 1, 1, 1, n, n, null];
       });
       await saveAll(database, bars("A", "daily", days));
       const found: SeriesRow[] = [];
       for await (const batch of database.rows({ kind: "daily", part: null, ticker: "A", ...everything })) {
         found.push(...batch);
-        await save(database, [bars("A", "daily", [[batch.at(-1)![0], 1, 1, 1, 1, 99]])]);
+        await save(database, [bars("A", "daily", [[batch.at(-1)![0], 1, 1, 1, 1, 99, null]])]);
       }
       expect(found).toEqual(days);
     });

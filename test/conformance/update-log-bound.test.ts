@@ -22,7 +22,7 @@ const TICKERS = ["A", "B", "C"];
 
 let stamps = 0;
 const tick = (ticker: string, frame: string): Save =>
-  ticks(ticker, [[stampOf(stamps++), 1]], "append", logged(crypto.randomUUID(), frame));
+  ticks(ticker, [[stampOf(stamps++), 1]], "match", logged(crypto.randomUUID(), frame));
 
 const manySmall = (batches: number): string[][] =>
   Array.from({ length: batches }, () => Array(500).fill(SMALL));

@@ -46,7 +46,7 @@ const textIn = (frame: string): string => (frame === "" ? "" : (JSON.parse(frame
 
 /** One tick; its price tells saves apart. */
 const tick = (ticker: string, n: number, of?: SaveUpdate, type = "trade"): Save => ({
-  ...ticks(ticker, [[stampOf(n), n]], "append", of),
+  ...ticks(ticker, [[stampOf(n), n]], "match", of),
   part: type,
 });
 
@@ -157,7 +157,7 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
     expect(await positionsOf(db, [tick("A", 1, update("1")), day("A", 1, 10, update("2"))])).toEqual([1, 2]);
     expect(
       await commitAll(db, [tick("A", 1, update("again")), day("A", 1, 11, update("kept"), "keep")]),
-    ).toEqual([
+    ).toMatchObject([
       { ok: true, stored: 0, position: null },
       { ok: true, stored: 0, position: null },
     ]);
@@ -191,7 +191,9 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
     const first = update("1");
     expect(await positionsOf(db, [day("A", 1, 10, first), day("A", 1, 11, update("2"))])).toEqual([1, 2]);
     const again = { ...first, repeated: true };
-    expect(await commitAll(db, [day("A", 1, 10, again)])).toEqual([{ ok: true, stored: 0, position: 1 }]);
+    expect(await commitAll(db, [day("A", 1, 10, again)])).toMatchObject([
+      { ok: true, stored: 1, position: 1, isRepetition: true },
+    ]);
     expect(newestOf(await db.reader.updates.snapshot("A"), "daily")).toEqual([
       dateOf(1),
       11,
@@ -199,6 +201,7 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
       11,
       11,
       100,
+      null,
     ]);
     // Its first try didn't arrive.
     expect(await positionsOf(db, [day("A", 1, 12, update("3", { repeated: true }))])).toEqual([3]);
@@ -218,10 +221,10 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
       day("A", 1, 10, { ...first, repeated: true }),
       tick("A", 2, update("3")),
     ];
-    expect(await commitAll(db, batch)).toEqual([
+    expect(await commitAll(db, batch)).toMatchObject([
       { ok: true, stored: 1, position: 1 },
       { ok: true, stored: 1, position: 2 },
-      { ok: true, stored: 0, position: 1 },
+      { ok: true, stored: 1, position: 1, isRepetition: true },
       { ok: true, stored: 1, position: 3 },
     ]);
     expect(await framesOf(db, "A")).toEqual(["1", "2", "3"]);
@@ -311,14 +314,14 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
   withDatabase("a snapshot holds the newest of each kind, and its position", async (db) => {
     const huge = "9223372036854775807";
     const quotes: TickRow[] = [
-      [stampOf(5), 1.5, huge, 1.75, 3, 0],
-      [stampOf(5), 2.5, 7, null, null, 4],
-      [stampOf(2), 9, 9, 9, 9, 0],
+      [stampOf(5), 1.5, huge, 1.75, 3, null, null, 0],
+      [stampOf(5), 2.5, 7, null, null, null, null, 4],
+      [stampOf(2), 9, 9, 9, 9, null, null, 0],
     ];
-    const trades: TickRow[] = [[stampOf(7), null, null, null, null, 0]];
+    const trades: TickRow[] = [[stampOf(7), null, null, null, null, null, null, 0]];
     const hours: BarRow[] = [
-      ["2024-01-02 09:00:00", 1, 1, 1, 1, 1],
-      ["2024-01-02 10:00:00", 0.1, 0.3, 0.05, 0.2, huge],
+      ["2024-01-02 09:00:00", 1, 1, 1, 1, 1, null],
+      ["2024-01-02 10:00:00", 0.1, 0.3, 0.05, 0.2, huge, null],
     ];
     const saves: Save[] = [
       {
@@ -326,7 +329,7 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
         ticker: "A",
         part: "quote",
         rows: quotes,
-        onDuplicate: "append",
+        onDuplicate: "match",
         update: update("1"),
       },
       {
@@ -334,7 +337,7 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
         ticker: "A",
         part: "trade",
         rows: trades,
-        onDuplicate: "append",
+        onDuplicate: "match",
         update: update("2"),
       },
       tick("A", 900, update("3"), "greeks"),
@@ -357,7 +360,7 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
     await positionsOf(db, [day("A", 3, 3, update("5")), day("A", 1, 4, update("6")), tick("B", 1)]);
     const after = await db.reader.updates.snapshot("A");
     expect(after.position).toBe(6);
-    expect(newestOf(after, "daily")).toEqual([dateOf(3), 3, 3, 3, 3, 100]);
+    expect(newestOf(after, "daily")).toEqual([dateOf(3), 3, 3, 3, 3, 100, null]);
   });
 
   withDatabase("a snapshot holds the newest bar of every length", async (db) => {
@@ -371,8 +374,28 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
     });
     await positionsOf(db, [bar("5min", 10, 1), bar("5min", 15, 2), bar("90s", 12, 3), bar("5min", 10, 4)]);
     const snapshot = await db.reader.updates.snapshot("A");
-    expect(newestOf(snapshot, "interval", "5min")).toEqual(["2024-01-02 10:15:00", 2, 2, 2, 2, 2, null, 2]);
-    expect(newestOf(snapshot, "interval", "90s")).toEqual(["2024-01-02 10:12:00", 3, 3, 3, 3, 3, null, 3]);
+    expect(newestOf(snapshot, "interval", "5min")).toEqual([
+      "2024-01-02 10:15:00",
+      2,
+      2,
+      2,
+      2,
+      2,
+      null,
+      2,
+      null,
+    ]);
+    expect(newestOf(snapshot, "interval", "90s")).toEqual([
+      "2024-01-02 10:12:00",
+      3,
+      3,
+      3,
+      3,
+      3,
+      null,
+      3,
+      null,
+    ]);
     expect(snapshot.newest).toHaveLength(2);
     expect((await logOf(db, "A")).map(({ type }) => type)).toEqual(["bar", "bar", "bar", "bar"]);
   });
@@ -385,8 +408,8 @@ withEachDriver({ topic: "updates" }, ({ open, testOf, withDatabase }) => {
     expect(await opened.reader.updates.epoch()).toBe(epoch);
     expect(await opened.reader.updates.positions(null)).toEqual(new Map([["A", 2]]).set("B", 1));
     expect(await framesOf(opened, "A")).toEqual(["1", "2"]);
-    expect(await commitAll(opened, [tick("A", 1, { ...first, repeated: true })])).toEqual([
-      { ok: true, stored: 0, position: 1 },
+    expect(await commitAll(opened, [tick("A", 1, { ...first, repeated: true })])).toMatchObject([
+      { ok: true, stored: 1, position: 1, isRepetition: true },
     ]);
     const more = [tick("A", 3, update("3")), tick("C", 1, update("c1")), tick("A", 4, update("4"))];
     expect(await positionsOf(opened, more)).toEqual([3, 1, 4]);

@@ -20,8 +20,8 @@ function bulkTicks(n: number): Save {
     kind: "ticks",
     ticker: `T${n % 7}`,
     part: "trade",
-    rows: [[`${stamp.slice(0, 10)} ${stamp.slice(11, 19)}.000000`, n, 1, null, null, null]],
-    onDuplicate: "append",
+    rows: [[`${stamp.slice(0, 10)} ${stamp.slice(11, 19)}.000000`, n, 1, null, null, null, null, null]],
+    onDuplicate: "match",
     update: {
       saveId: digits,
       repeated: false,

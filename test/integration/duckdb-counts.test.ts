@@ -66,14 +66,14 @@ const dateOf = (day: number): string => new Date(Date.UTC(2000, 0, day)).toISOSt
 
 function ticks(counts: (Count | null)[], first = 0): Save {
   const rows = counts.map(
-    (count, i): TickRow => [`${stampOf(first + i)}.000000`, 1, count, null, counts.at(-i)!, null],
+    (count, i): TickRow => [`${stampOf(first + i)}.000000`, 1, count, null, counts.at(-i)!, null, null, null],
   );
-  return { kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "append" };
+  return { kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "match" };
 }
 
 function bars(interval: "daily" | "hourly", counts: Count[]): Save {
   const stamp = (i: number): string => (interval === "daily" ? dateOf(i + 1) : stampOf(i * 3600));
-  const rows = counts.map((count, i): BarRow => [stamp(i), 1, 1, 1, 1, count]);
+  const rows = counts.map((count, i): BarRow => [stamp(i), 1, 1, 1, 1, count, null]);
   return { kind: interval, part: null, ticker: "A", rows, onDuplicate: "replace" };
 }
 
@@ -124,7 +124,7 @@ async function expectSame(batches: Save[][], type: string): Promise<void> {
     // What is there already is found to be equal.
     for (const batch of batches.map((saves) => saves.filter(({ kind }) => kind === "ticks"))) {
       const again = await db.writer.commit(batch);
-      expect(again).toEqual(batch.map(() => ({ ok: true, stored: 0, position: null })));
+      expect(again).toMatchObject(batch.map(() => ({ ok: true, stored: 0, position: null })));
     }
   } finally {
     await db.close();
@@ -164,7 +164,7 @@ test("what no type of column holds is refused by name, and the rest of the batch
         "realtime_data.size is BIGINT; DOUBLE has no room for 9007199254740993; DECIMAL(38,18) has no room for 1e-19",
     };
     const bad = ticks([5, 1e-19], 10);
-    expect(await db.writer.commit([ticks(["9007199254740993"]), bad, ticks([6], 20)])).toEqual([
+    expect(await db.writer.commit([ticks(["9007199254740993"]), bad, ticks([6], 20)])).toMatchObject([
       { ok: true, stored: 1, position: 1 },
       refusal,
       { ok: true, stored: 1, position: 2 },
@@ -180,7 +180,7 @@ test("what no type of column holds is refused by name, and the rest of the batch
       '[{"size":9007199254740993,"t":"BIGINT"},{"size":6,"t":"BIGINT"}]',
     );
     await query(db, "DELETE FROM realtime_data WHERE size > 6", "write");
-    expect(await db.writer.commit([bad])).toEqual([{ ok: true, stored: 2, position: 3 }]);
+    expect(await db.writer.commit([bad])).toMatchObject([{ ok: true, stored: 2, position: 3 }]);
     // The other way round.
     expect(await db.writer.commit([ticks(["9007199254740993"])])).toMatchObject([
       { ok: false, status: 400, details: expect.stringContaining("has no room for 1e-19, which is stored") },
@@ -270,7 +270,7 @@ test("a DECIMAL column of an earlier file becomes DOUBLE when that is needed and
     const before = comparable(await textOf(db.reader.rows(allTicks)));
     const size = (value: Count, askSize: Count): Save => ({
       ...(ticks([1]) as Save & { kind: "ticks" }),
-      rows: [["2024-01-02 00:00:00.000000", 1, value, null, askSize, null]],
+      rows: [["2024-01-02 00:00:00.000000", 1, value, null, askSize, null, null, null]],
     });
     expect(await db.writer.commit([size(1, 1e-19)])).toMatchObject([
       { status: 400, error: expect.stringContaining("ask_size 1e-19") },

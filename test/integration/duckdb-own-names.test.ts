@@ -82,8 +82,8 @@ function tick(price: number, second: number): Save {
     kind: "ticks",
     ticker: "A",
     part: "trade",
-    rows: [[`2024-01-02 10:00:0${second}.000000`, price, 1, null, 0.5, null]],
-    onDuplicate: "append",
+    rows: [[`2024-01-02 10:00:0${second}.000000`, price, 1, null, 0.5, null, null, null]],
+    onDuplicate: "match",
     update: { saveId: `${price} ${second}`, repeated: false, frame: `{"price":${price}}` },
   };
 }

@@ -196,9 +196,9 @@ const MANY = 60_000;
 /** Of one series. */
 function manyTicks(count = MANY): SaveTicks {
   const rows = Array.from({ length: count }, (_, i): TickRow => {
-    return [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i, i, null, null, 0];
+    return [`2024-01-02 10:00:00.${String(i).padStart(6, "0")}`, i, i, null, null, null, null, 0];
   });
-  return { kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "append" };
+  return { kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "match" };
 }
 
 const changed = (rows: TickRow[]): Save => ({ ...manyTicks(0), rows, onDuplicate: "replace" });
@@ -214,8 +214,8 @@ async function expectSnapshot(db: PostgresDatabase): Promise<void> {
     if (data.type === "double") prices.push(...data.values);
     const [stamp] = save.rows.at(-1)!;
     const rows: TickRow[] = [
-      [stamp, -1, 0, null, null, 0],
-      [stamp, -1, 0, null, null, prices.length],
+      [stamp, -1, 0, null, null, null, null, 0],
+      [stamp, -1, 0, null, null, null, null, prices.length],
     ];
     await db.writer.commit([{ ...changed(rows), ticker: save.ticker } as Save]);
   }
@@ -288,7 +288,7 @@ const storeColumns = (db: PostgresDatabase, { rows, ...save }: Save): Promise<Sa
 const withRule = (save: Save, rule: number): Save =>
   ({
     ...save,
-    onDuplicate: [kindOf(save.kind).hasSeq ? "append" : "keep", "replace", "error"][rule % 3],
+    onDuplicate: [kindOf(save.kind).hasSeq ? "match" : "keep", "replace", "error"][rule % 3],
   }) as Save;
 
 test("saves of columns do what the same saves do as rows, whatever is stored already", async () => {
@@ -321,9 +321,17 @@ test("a save of columns is one transaction, and a repetition of it changes nothi
   const schema = new URL(dbFile).searchParams.get("search_path");
   const save = manyTicks(20_000);
   const update = { saveId: "one", repeated: false, frame: "{}" };
-  expect(await storeColumns(db, { ...save, update })).toEqual({ ok: true, stored: 20_000, position: 1 });
+  expect(await storeColumns(db, { ...save, update })).toMatchObject({
+    ok: true,
+    stored: 20_000,
+    position: 1,
+  });
   const repeated = { ...update, repeated: true };
-  expect(await storeColumns(db, { ...save, update: repeated })).toEqual({ ok: true, stored: 0, position: 1 });
+  expect(await storeColumns(db, { ...save, update: repeated })).toMatchObject({
+    ok: true,
+    stored: 0,
+    position: 1,
+  });
   await postgres.admin.unsafe(
     `ALTER TABLE ${schema}.realtime_data ADD CONSTRAINT below CHECK (price < 19999) NOT VALID`,
   );
@@ -341,7 +349,7 @@ test("a save of columns whose connection breaks is done again, also when only it
   for (const [index, when] of (["before", "after"] as const).entries()) {
     proxy.cutAt("COMMIT", when);
     const outcome = await storeColumns(db, { ...manyTicks(20_000), ticker: when });
-    expect(outcome).toEqual({ ok: true, stored: 20_000, position: 1 });
+    expect(outcome).toMatchObject({ ok: true, stored: 20_000, position: 1 });
     expect(proxy.cuts).toBe(index + 1);
     expect(await db.reader.updates.newest(when)).toMatchObject({ position: 1 });
   }

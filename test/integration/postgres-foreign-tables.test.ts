@@ -180,8 +180,8 @@ const TICK: Save = {
   kind: "ticks",
   ticker: "A",
   part: "trade",
-  rows: [["2024-01-02 10:00:00.000001", 0.1 + 0.2, 2, null, null, null]],
-  onDuplicate: "append",
+  rows: [["2024-01-02 10:00:00.000001", 0.1 + 0.2, 2, null, null, null, null, null]],
+  onDuplicate: "match",
 };
 
 test("what works alike is served: columns of the user's own, other texts, a unique index, partitions", async () => {

@@ -39,13 +39,13 @@ test(
     for (let round = 1; round <= 20; round++) {
       held.push(commits.save(bar("HELD", round + 1), 100));
       const others = ["A", "B"].map((ticker) => commits.save(bar(ticker, round), 100));
-      expect(await Promise.all(others)).toEqual(
+      expect(await Promise.all(others)).toMatchObject(
         [1, 2].map(() => ({ ok: true, stored: 1, position: expect.any(Number) })),
       );
     }
     await holder.unsafe("ROLLBACK");
     holder.release();
-    expect(await Promise.all(held)).toEqual(
+    expect(await Promise.all(held)).toMatchObject(
       held.map((_, index) => ({ ok: true, stored: 1, position: index + 1 })),
     );
     await commits.idle();
@@ -65,7 +65,7 @@ test(
       if (n % 7 === 0) await Bun.sleep(n % 3);
     }
     await commits.idle();
-    expect(await Promise.all(saves)).toEqual(
+    expect(await Promise.all(saves)).toMatchObject(
       saves.map((_, n) => ({ ok: true, stored: 1, position: Math.floor(n / TICKERS) + 1 })),
     );
   },

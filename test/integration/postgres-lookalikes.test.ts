@@ -159,8 +159,8 @@ test("a key that another program took first is found also under the name that a 
     kind: "ticks",
     ticker: "A",
     part: "trade",
-    rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, null]],
-    onDuplicate: "append",
+    rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, null, null, null]],
+    onDuplicate: "match",
   };
   expect(await db.writer.commit([save])).toMatchObject([{ ok: true, stored: 1 }]);
 });

@@ -41,7 +41,7 @@ const update = (frame: string): SaveUpdate => logged(crypto.randomUUID(), frame)
 
 async function save(db: PostgresDatabase, ticker: string, price: number): Promise<void> {
   const [tick, bar] = await db.writer.commit([
-    ticks(ticker, [["2024-01-02 15:00:00.000000", price]], "append", update(`{"seq":0,"price":${price}}`)),
+    ticks(ticker, [["2024-01-02 15:00:00.000000", price]], "match", update(`{"seq":0,"price":${price}}`)),
     daily(ticker, [["2024-01-02", price]], "replace", update(`{"seq":0,"bar":${price}}`)),
   ]);
   expect(tick).toMatchObject({ ok: true, stored: 1 });

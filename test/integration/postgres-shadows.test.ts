@@ -26,8 +26,8 @@ async function doAll(db: PostgresDatabase): Promise<string> {
           kind: "ticks",
           ticker: "AAPL",
           part: "trade",
-          rows: [[`2024-01-02 15:00:0${i}.000001`, price, 1.5, null, null, null]],
-          onDuplicate: "append",
+          rows: [[`2024-01-02 15:00:0${i}.000001`, price, 1.5, null, null, null, null, null]],
+          onDuplicate: "match",
           update: { saveId: `s${i}`, repeated: i > 0, frame: `{"price":${price}}` },
         },
         {

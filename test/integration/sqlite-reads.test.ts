@@ -72,9 +72,9 @@ function fileOfTicks(folder: string): string {
   const writer = new SqliteWriter(path, "full", null, null);
   const rows = Array.from(
     { length: 2_000 },
-    (_, i): TickRow => [STAMP + String(i).padStart(6, "0"), i, 1, null, null, null],
+    (_, i): TickRow => [STAMP + String(i).padStart(6, "0"), i, 1, null, null, null, null, null],
   );
-  writer.commit([{ kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "append" }]);
+  writer.commit([{ kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "match" }]);
   writer.close();
   return path;
 }

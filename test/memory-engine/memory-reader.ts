@@ -1,6 +1,6 @@
 /** Reads of a database in memory. */
 import { toWire } from "../../src/market/timestamp.ts";
-import { rawNumber } from "../../src/protocol/json.ts";
+import { type JsonRecord, rawNumber } from "../../src/protocol/json.ts";
 import type {
   JsonRows,
   NewestQuery,
@@ -9,8 +9,10 @@ import type {
   StockReader,
   TransferReader,
 } from "../../src/storage/contract.ts";
+import { rowWithExtra } from "../../src/storage/extra-json.ts";
 import {
   answerColumns,
+  hasExtra,
   KIND_NAMES,
   type KindName,
   kindOf,
@@ -42,15 +44,17 @@ export class MemoryReader implements StockReader {
   rows(range: RowRange): JsonRows {
     const found = within(this.#tables, range).map((row) => toAnswer(row, range));
     if (found.length === 0) return { empty: true };
-    if (found.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${JSON.stringify(found)}}` };
+    if (found.length <= CHUNK_ROWS) return { empty: false, text: `{"data":[${rowsText(found, range)}]}` };
     this.#streams++;
-    return { empty: false, chunks: new Chunks(found, () => this.#streams--) };
+    return { empty: false, chunks: new Chunks(found, range, () => this.#streams--) };
   }
 
   newest(query: NewestQuery): JsonRows {
-    const found = within(this.#tables, query).slice(-query.limit);
+    const found = within(this.#tables, query)
+      .slice(-query.limit)
+      .map((row) => toAnswer(row, query));
     if (found.length === 0) return { empty: true };
-    return { empty: false, text: `{"data":${JSON.stringify(found.map((row) => toAnswer(row, query)))}}` };
+    return { empty: false, text: `{"data":[${rowsText(found, query)}]}` };
   }
 
   latestPrice(ticker: string): number | null {
@@ -181,6 +185,11 @@ class MemoryUpdates implements UpdateReader {
     return found;
   }
 
+  keptSinceMs(): number | null {
+    const oldest = [...this.#tables.logs.values()].flatMap(({ updates }) => updates.slice(0, 1));
+    return oldest.length === 0 ? null : Math.min(...oldest.map(({ savedAtMs }) => savedAtMs));
+  }
+
   snapshot(ticker: string): TickerSnapshot {
     const newest = KIND_NAMES.flatMap((kind) =>
       snapshotParts(kind, () => partsOf(this.#tables, kind, ticker)).flatMap((part) => {
@@ -223,8 +232,8 @@ function valueIn(row: MemoryRow | undefined, column: number): number | null {
 /** A row as answers show it. */
 function toAnswer(
   { row, computed, written }: MemoryRow,
-  { kind: name, ticker, part, withSeq }: RowRange,
-): object {
+  { kind: name, ticker, part, ...form }: RowRange,
+): JsonRecord {
   const kind = kindOf(name);
   const cells: Record<string, unknown> = {
     [kind.stamp.name]: toWire(row[0]),
@@ -234,9 +243,9 @@ function toAnswer(
     seq: row.at(-1),
   };
   for (const [index, { name, type }] of kind.values.entries())
-    cells[name] = type === "count" ? countToWire(row[index + 1]!) : row[index + 1];
+    cells[name] = type === "count" ? countToWire(row[index + 1]!) : (row[index + 1] ?? null);
   for (const [index, name] of kind.computed.entries()) cells[name] = computed[index];
-  return Object.fromEntries(answerColumns(kind, withSeq).map((name) => [name, cells[name]]));
+  return Object.fromEntries(answerColumns(kind, form).map((name) => [name, cells[name]]));
 }
 
 function countToWire(count: string | number | null): unknown {
@@ -245,21 +254,30 @@ function countToWire(count: string | number | null): unknown {
   return isLong && Math.abs(count) < 2 ** 63 ? rawNumber(String(BigInt(count))) : count;
 }
 
+/** Rows of an answer, joined by commas. */
+function rowsText(rows: JsonRecord[], { kind, withExtra }: RowRange): string {
+  return withExtra === true && hasExtra(kindOf(kind))
+    ? rows.map(rowWithExtra).join(",")
+    : JSON.stringify(rows).slice(1, -1);
+}
+
 /** An answer piece by piece. */
 class Chunks implements AsyncIterableIterator<string> {
-  readonly #rows: object[];
+  readonly #rows: JsonRecord[];
+  readonly #range: RowRange;
   readonly #release: () => void;
   #at = 0;
   #isOver = false;
 
-  constructor(rows: object[], release: () => void) {
+  constructor(rows: JsonRecord[], range: RowRange, release: () => void) {
     this.#rows = rows;
+    this.#range = range;
     this.#release = release;
   }
 
   async next(): Promise<IteratorResult<string>> {
     if (this.#isOver) return { done: true, value: undefined };
-    const rows = JSON.stringify(this.#rows.slice(this.#at, this.#at + CHUNK_ROWS)).slice(1, -1);
+    const rows = rowsText(this.#rows.slice(this.#at, this.#at + CHUNK_ROWS), this.#range);
     const start = this.#at === 0 ? '{"data":[' : ",";
     this.#at += CHUNK_ROWS;
     const isLast = this.#at >= this.#rows.length;

@@ -1,5 +1,6 @@
 /** The rows of a database in memory, by kind and series, and its updates. */
 import type { KindName, SeriesRow } from "../../src/storage/model/kinds.ts";
+import type { LoggedSave } from "../../src/storage/save-counts.ts";
 import type { NewestUpdate, StoredUpdate } from "../../src/storage/update-contract.ts";
 
 export interface MemoryRow {
@@ -23,7 +24,8 @@ interface TickerLog {
   newest: NewestUpdate;
   /** Ascending, without holes; the oldest may be gone. */
   updates: StoredUpdate[];
-  positionOf: Map<string, number>;
+  /** By what identifies them. */
+  saves: Map<string, LoggedSave>;
 }
 
 export class MemoryTables {
@@ -48,7 +50,7 @@ export class MemoryTables {
   logOf(ticker: string): TickerLog {
     let log = this.logs.get(ticker);
     if (log === undefined) {
-      log = { newest: { position: 0, savedAtMs: 0 }, updates: [], positionOf: new Map() };
+      log = { newest: { position: 0, savedAtMs: 0 }, updates: [], saves: new Map() };
       this.logs.set(ticker, log);
     }
     return log;

@@ -1,29 +1,29 @@
 /** Applies saves to a database in memory, one after the other. */
 import { AVERAGE_COLUMNS, continueAverages, startState } from "../../src/market/moving-averages.ts";
 import { nowText } from "../../src/market/timestamp.ts";
-import type {
-  Count,
-  Save,
-  SaveOutcome,
-  SaveRows,
-  SaveTicks,
-  StockWriter,
-} from "../../src/storage/contract.ts";
 import {
+  type Count,
+  hasChanged,
+  type Save,
+  type SaveOutcome,
+  type SaveRows,
+  type SaveTicks,
+  type StockWriter,
+  type TickRow,
+} from "../../src/storage/contract.ts";
+import { countText } from "../../src/storage/count-text.ts";
+import {
+  type KindName,
   keyText,
   kindOf,
   type SeriesRow,
   type SeriesValue,
   updateTypeOf,
 } from "../../src/storage/model/kinds.ts";
+import { countsText, mayBeLogged, repeatedOutcome } from "../../src/storage/save-counts.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
-import { type CountRule, placeTicks, type TickSlots } from "../../src/storage/tick-placement.ts";
+import { placeTicks, StampTicks } from "../../src/storage/tick-placement.ts";
 import { type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
-
-const COUNTS: CountRule = {
-  countText: (count) => (count === null ? null : String(count)),
-  isSameCount: (a, b) => a === b || (a !== null && b !== null && Number(a) === Number(b)),
-};
 
 export class MemoryWriter implements StockWriter {
   readonly #tables: MemoryTables;
@@ -65,25 +65,35 @@ export class MemoryWriter implements StockWriter {
 
   #save(save: Save): SaveOutcome {
     const log = this.#tables.logOf(save.ticker);
-    const known = save.update?.repeated ? log.positionOf.get(save.update.saveId) : undefined;
-    if (known !== undefined) return { ok: true, stored: 0, position: known };
+    const { epoch } = this.#tables;
+    const known = mayBeLogged(save) ? log.saves.get(identityOf(save)) : undefined;
+    if (known !== undefined) return repeatedOutcome(save, known, epoch);
     const outcome = save.kind === "ticks" ? this.#saveTicks(save) : this.#saveRows(save);
-    if (!outcome.ok || outcome.stored === 0) return outcome;
+    if (!outcome.ok) return outcome;
+    if (!hasChanged(outcome)) return Object.assign(outcome, { epoch });
     const position = log.newest.position + 1;
     const savedAtMs = Math.max(Date.now(), log.newest.savedAtMs ?? 0);
     log.newest = { position, savedAtMs };
     log.updates.push({ position, type: updateTypeOf(save), frame: save.update?.frame ?? "", savedAtMs });
-    if (save.update !== undefined) log.positionOf.set(save.update.saveId, position);
-    return { ...outcome, position };
+    if (save.update !== undefined)
+      log.saves.set(identityOf(save), { position, counts: countsText(outcome, save.update.request) });
+    return { ...outcome, position, epoch };
   }
 
   #saveRows(save: SaveRows): SaveOutcome {
     const kind = kindOf(save.kind);
     const series = this.#tables.seriesOf(save.kind, save.ticker, save.part);
-    const { rows, outcome } = chooseRows(save, (row) => series.rows.has(keyText(kind, row)));
+    const { rows, outcome } = chooseRows(save, {
+      has: (row) => series.rows.has(keyText(kind, row)),
+      row: (row) => series.rows.get(keyText(kind, row))?.row ?? null,
+    });
     const written = nowText();
     for (const row of rows)
-      series.rows.set(keyText(kind, row), { row: row.map(withoutSign) as SeriesRow, computed: [], written });
+      series.rows.set(keyText(kind, row), {
+        row: whole(save.kind, row.map(withoutSign) as SeriesRow),
+        computed: [],
+        written,
+      });
     if (save.kind === "daily") this.#computeAverages(series);
     if (series.rows.size === 0) this.#forget(series);
     return outcome;
@@ -91,20 +101,19 @@ export class MemoryWriter implements StockWriter {
 
   #saveTicks(save: SaveTicks): SaveOutcome {
     const series = this.#tables.seriesOf("ticks", save.ticker, save.part);
-    const slotsOf = new Map<string, TickSlots>();
-    const load = (stamp: string): TickSlots => {
-      const slots = slotsOf.get(stamp) ?? this.#slotsAt(series, stamp);
-      slotsOf.set(stamp, slots);
-      return slots;
+    const stamps = new Map<string, StampTicks>();
+    const ticksOf = (stamp: string): StampTicks => {
+      const ticks = stamps.get(stamp) ?? this.#ticksAt(series, stamp);
+      stamps.set(stamp, ticks);
+      return ticks;
     };
-    const { outcome } = placeTicks(save, load, COUNTS);
+    const { outcome } = placeTicks(save, ticksOf, countText);
     const written = nowText();
-    for (const [stamp, slots] of slotsOf) {
-      for (const [seq, slot] of slots) {
-        if (slot.change === null) continue;
-        const { price, askPrice } = slot;
-        const values = [price, countOf(slot.size), askPrice, countOf(slot.askSize)].map(withoutSign);
-        const row: SeriesRow = [stamp, ...values, seq];
+    for (const [stamp, { slots }] of stamps) {
+      for (const [seq, { price, size, askPrice, askSize, id, extra, change }] of slots) {
+        if (change === null) continue;
+        const values = [price, countOf(size), askPrice, countOf(askSize)].map(withoutSign);
+        const row: SeriesRow = [stamp, ...values, id, extra, seq];
         series.rows.set(keyText(kindOf("ticks"), row), { row, computed: [], written });
       }
     }
@@ -112,21 +121,15 @@ export class MemoryWriter implements StockWriter {
     return outcome;
   }
 
-  #slotsAt(series: MemorySeries, stamp: string): TickSlots {
-    const slots: TickSlots = new Map();
+  #ticksAt(series: MemorySeries, stamp: string): StampTicks {
+    const ticks = new StampTicks();
     for (const { row } of series.rows.values()) {
       if (row[0] !== stamp) continue;
-      const [, price, size, askPrice, askSize, seq] = row as [string, ...(number | null)[]];
-      slots.set(seq!, {
-        price: price!,
-        size: COUNTS.countText(size!),
-        askPrice: askPrice!,
-        askSize: COUNTS.countText(askSize!),
-        isStored: true,
-        change: null,
-      });
+      const [, price, size, askPrice, askSize, id, extra, seq] = row as TickRow;
+      const values = { price, size: countText(size), askPrice, askSize: countText(askSize), id, extra };
+      ticks.addStored(seq!, values);
     }
-    return slots;
+    return ticks;
   }
 
   /** Of the whole series, from its first day on. */
@@ -151,6 +154,17 @@ export class MemoryWriter implements StockWriter {
       bytes -= oldest.updates.shift()!.frame.length;
     }
   }
+}
+
+function identityOf({ update }: Save): string {
+  return update?.request?.key ?? update?.saveId ?? "";
+}
+
+/** With nulls for the values that it lacks at its end. */
+function whole(kind: KindName, row: SeriesRow): SeriesRow {
+  const { values, hasSeq } = kindOf(kind);
+  const missing = 1 + values.length + (hasSeq ? 1 : 0) - row.length;
+  return [...row, ...new Array(missing).fill(null)] as SeriesRow;
 }
 
 /** No engine keeps the sign of a zero. */

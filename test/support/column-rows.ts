@@ -26,16 +26,27 @@ export function randomSave(random: () => number, { kind, ticker, part, rows: cou
       ms += (1 + Math.floor(random() * 3)) * (stamp.type === "date" ? DAY_MS : SECOND_MS);
       seq = 0;
     }
-    const cells = values.map(({ type }): SeriesValue => {
+    const cells = values.map(({ name, type }): SeriesValue => {
       if (random() < 0.1) return null;
       if (type === "double") return randomPrice(random);
-      return type === "count" ? odd(random) : `text ${Math.floor(random() * 9)}`;
+      if (type === "count") return odd(random);
+      if (type === "json") return randomExtra(random);
+      // The same id would be the same tick.
+      return name === "id" ? `id ${++ids}` : `text ${Math.floor(random() * 9)}`;
     });
     return [stampText(ms, stamp.type, random), ...cells, ...(hasSeq ? [seq] : [])];
   });
   const micros = stamp.type === "instant" && hasSeq;
   if (micros) rows.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : Number(a.at(-1)) - Number(b.at(-1))));
   return { kind, ticker, part, rows, onDuplicate: "replace" } as Save;
+}
+
+let ids = 0;
+
+/** As it is stored: a list of objects has blanks before its objects. */
+export function randomExtra(random: () => number): string {
+  const texts = ['{"x":"V"}', '{"c":["@","},{"],"n":12345678901234567890}', '{"o":[{"a":1},  {"b":"é\\n"}]}'];
+  return texts[Math.floor(random() * texts.length)]!;
 }
 
 /** Counts as their digits, where they are whole. */

@@ -12,7 +12,7 @@ export function daily(
     kind: "daily",
     part: null,
     ticker,
-    rows: closes.map(([date, close]): BarRow => [date, close, close, close, close, 100]),
+    rows: closes.map(([date, close]): BarRow => [date, close, close, close, close, 100, null]),
     onDuplicate,
     ...(update === undefined ? {} : { update }),
   };
@@ -21,14 +21,16 @@ export function daily(
 export function ticks(
   ticker: string,
   rows: [stamp: string, price: number, seq?: number | null][],
-  onDuplicate: SaveTicks["onDuplicate"] = "append",
+  onDuplicate: SaveTicks["onDuplicate"] = "match",
   update?: SaveUpdate,
 ): SaveTicks {
   return {
     kind: "ticks",
     ticker,
     part: "trade",
-    rows: rows.map(([stamp, price, seq]): TickRow => [stamp, price, 100, null, null, seq ?? null]),
+    rows: rows.map(
+      ([stamp, price, seq]): TickRow => [stamp, price, 100, null, null, null, null, seq ?? null],
+    ),
     onDuplicate,
     ...(update === undefined ? {} : { update }),
   };

@@ -45,8 +45,8 @@ const SPECIAL: Save[] = [
     ticker: "IBM",
     part: "auction",
     rows: [
-      ["1969-12-31 23:59:59.999999", 1.7976931348623157e308, "9223372036854775807", null, 0, 7],
-      ["2024-01-02 10:00:00.000001", null, null, null, null, 0],
+      ["1969-12-31 23:59:59.999999", 1.7976931348623157e308, "9223372036854775807", null, 0, null, null, 7],
+      ["2024-01-02 10:00:00.000001", null, null, null, null, null, null, 0],
     ],
     onDuplicate: "replace",
   },
@@ -57,7 +57,7 @@ const SPECIAL: Save[] = [
     // Hundreds of one stamp: a page that begins with it brings some again.
     rows: Array.from({ length: MANY }, (_, i): TickRow => {
       const second = String(Math.floor(i / 700)).padStart(2, "0");
-      return [`2024-01-02 10:00:${second}.000001`, i / 7, i, null, null, i % 700];
+      return [`2024-01-02 10:00:${second}.000001`, i / 7, i, null, null, null, null, i % 700];
     }),
     onDuplicate: "replace",
   },

@@ -42,7 +42,16 @@ async function save(dbFile: string, saves: Save[]): Promise<void> {
 }
 
 const tick = (second: number, price: number, seq = 0): TickRow => {
-  return [`2024-01-02 10:00:${String(second).padStart(2, "0")}.000001`, price, 1, null, null, seq];
+  return [
+    `2024-01-02 10:00:${String(second).padStart(2, "0")}.000001`,
+    price,
+    1,
+    null,
+    null,
+    null,
+    null,
+    seq,
+  ];
 };
 const trades = (ticker: string, rows: TickRow[]): Save => {
   return { kind: "ticks", ticker, part: "trade", rows, onDuplicate: "replace" };
@@ -175,7 +184,7 @@ test("killed at any moment and started again, it ends with the same rows, each o
         `T${n % 12}`,
         Array.from({ length: 2_000 }, (_, i): TickRow => {
           const stamp = `2024-01-02 ${10 + Math.floor(n / 12)}:00:00.${String(i >> 1).padStart(6, "0")}`;
-          return [stamp, i / 7, i, null, null, i % 2];
+          return [stamp, i / 7, i, null, null, null, null, i % 2];
         }),
       ),
     ),

@@ -27,11 +27,11 @@ async function diagnose(dbFile: string) {
     report.findings.find((finding) => finding.subject === subject);
 }
 
-const TRADE = ["2024-01-02 10:00:00.000000", 1, 1, null, null, 0] as const;
+const TRADE = ["2024-01-02 10:00:00.000000", 1, 1, null, null, null, null, 0] as const;
 
 async function fill(dbFile: string, rows = 1) {
   const database = await openTarget({ dbFile, durability: "normal" });
-  const ticks = Array.from({ length: rows }, (_, seq) => [...TRADE.slice(0, 5), seq] as [...typeof TRADE]);
+  const ticks = Array.from({ length: rows }, (_, seq) => [...TRADE.slice(0, 7), seq] as [...typeof TRADE]);
   await database.writer.commit([
     { kind: "ticks", ticker: "A", part: "trade", rows: ticks, onDuplicate: "replace" },
   ]);

@@ -84,6 +84,8 @@ async function makeDatabase(dbFile: string, rows = 0): Promise<void> {
         1,
         null,
         null,
+        null,
+        null,
         0,
       ]),
       onDuplicate: "replace",

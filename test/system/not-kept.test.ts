@@ -18,7 +18,7 @@ const copied = (ticker: string, price: number): SaveTicks => ({
   kind: "ticks",
   ticker,
   part: "trade",
-  rows: [[`2024-01-03 10:00:00.00000${price}`, price, 1, null, null, 0]],
+  rows: [[`2024-01-03 10:00:00.00000${price}`, price, 1, null, null, null, null, 0]],
   onDuplicate: "replace",
 });
 

@@ -33,7 +33,7 @@ const COPIED: SaveTicks = {
   kind: "ticks",
   ticker: "COPIED",
   part: "trade",
-  rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, 0]],
+  rows: [["2024-01-02 10:00:00.000000", 1, 1, null, null, null, null, 0]],
   onDuplicate: "replace",
 };
 
@@ -41,7 +41,7 @@ const COPIED: SaveTicks = {
 const MIXED: Save[] = [1, 2, 3, 4].map((n) => {
   const update = { saveId: `mixed-${n}`, repeated: false, frame: `{"symbol":"MIXED","data":[${n}]}` };
   const stamp = `2024-01-02 10:00:00.00000${n}`;
-  const rows: SaveTicks["rows"] = [[stamp, n, 1, null, null, 0]];
+  const rows: SaveTicks["rows"] = [[stamp, n, 1, null, null, null, null, 0]];
   return { ...COPIED, ticker: "MIXED", rows, ...(n === 3 ? {} : { update }) };
 });
 

@@ -21,7 +21,24 @@ export function compareOutcomes(expected: Outcome, got: Outcome, leniency: Lenie
     for (const path of leniency.ignored ?? []) visit(outcome, path, (owner, key) => delete owner[key]);
   }
   allowHelpOnErrors(want, have);
-  return Object.keys(want).flatMap((key) => compareJson(want[key], have[key], key));
+  const wrongCounts = takeOutCounts(want, have);
+  return [...wrongCounts, ...Object.keys(want).flatMap((key) => compareJson(want[key], have[key], key))];
+}
+
+const COUNTS = ["stored", "replaced", "repeated", "skipped"];
+
+/** A save tells what became of its rows. @returns what is wrong with that. */
+function takeOutCounts(want: Outcome, have: Outcome): string[] {
+  const { body } = have;
+  if (!isObject(body) || !isObject(want.body) || !("rows" in body) || "rows" in want.body) return [];
+  const { rows, seq, epoch, ...others } = body;
+  const counted = COUNTS.reduce((sum, name) => sum + Number(others[name]), 0);
+  for (const name of COUNTS) delete others[name];
+  have.body = others;
+  const isPlaced = seq === null || Number(seq) > 0;
+  return counted === Number(rows) && isPlaced && typeof epoch === "string"
+    ? []
+    : [`body: counts that don't add up, or no position: ${print(body)}`];
 }
 
 /** Numbers by value, objects without order. */

@@ -202,7 +202,15 @@ export const ANSWERS_DESPITE_BUGS = new Map<string, Expectation>([
   ...each("ticks 69", rows([["timestamp"], ["2024-01-02T10:00:00.000000Z"]])),
   ...each("ticks 73", rows([["timestamp"], ["2024-01-02T10:00:00.500000Z"]])),
   ...each("ticks 74", saved),
-  ...each("ticks 79 81 112 114 116 132", noTicks),
+  ...each("ticks 79 81 112 114 132", noTicks),
+  ...each("ticks 115", saved),
+  ...each(
+    "ticks 116",
+    rows([
+      ["price", "size", "ask_price", "ask_size"],
+      [1.5, 3, 1.6, 4],
+    ]),
+  ),
   ...each(
     "ticks 95",
     rows([["timestamp"], ["2024-01-02T10:00:00.000000Z"], ["2024-01-02T10:00:01.000000Z"]]),

@@ -7,7 +7,7 @@ import { RowSum } from "./row-sum.ts";
 import { toCanonical } from "./series.ts";
 
 const dateOf = (day: number): string => new Date(Date.UTC(2000, 0, day)).toISOString().slice(0, 10);
-const bar = (day: number, close: number): BarRow => [dateOf(day), 1, 1, 1, close, 100];
+const bar = (day: number, close: number): BarRow => [dateOf(day), 1, 1, 1, close, 100, null];
 
 async function* inBatches(rows: SeriesRow[], size: number): AsyncGenerator<SeriesRow[]> {
   yield [];
@@ -66,12 +66,12 @@ test("the sum of rows tells one changed value and doesn't mind the order", () =>
 });
 
 test("a row has one form, whatever engine it came from", () => {
-  const tick: TickRow = ["2024-01-02 10:00:00.000000", -0, "42", Number.NaN, 2 ** 60, 0];
+  const tick: TickRow = ["2024-01-02 10:00:00.000000", -0, "42", Number.NaN, 2 ** 60, null, null, 0];
   toCanonical("ticks", tick);
-  expect(tick).toEqual(["2024-01-02 10:00:00.000000", 0, 42, null, "1152921504606846976", 0]);
-  const day: BarRow = ["2024-01-02", Number.POSITIVE_INFINITY, 1.5, 2 ** 60, null, 1.5];
+  expect(tick).toEqual(["2024-01-02 10:00:00.000000", 0, 42, null, "1152921504606846976", null, null, 0]);
+  const day: BarRow = ["2024-01-02", Number.POSITIVE_INFINITY, 1.5, 2 ** 60, null, 1.5, null];
   toCanonical("daily", day);
-  expect(day).toEqual(["2024-01-02", null, 1.5, 2 ** 60, null, 1.5]);
+  expect(day).toEqual(["2024-01-02", null, 1.5, 2 ** 60, null, 1.5, null]);
 });
 
 test("rows that are out of order, or two of one key, are not taken for a series", async () => {

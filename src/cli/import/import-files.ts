@@ -229,9 +229,11 @@ function toCommand(ticker: string, kind: CsvKind | null, data: CsvRecord[]): Sav
     const params = { ticker, interval: kind, index_col: kind === "daily" ? "date" : "datetime", data };
     return { command: "save_stock_data", params };
   }
+  const places = data.map((record) => ("timestamp" in record ? record.seq : null) ?? null);
+  const ticks = data.map(({ seq: _, ...record }: CsvRecord & { seq?: unknown }) => record);
   return {
     command: "save_realtime_data",
-    params: { ticker, data_type: kind, index_col: "timestamp", data },
+    params: { ticker, data_type: kind, index_col: "timestamp", data: ticks, places },
   };
 }
 

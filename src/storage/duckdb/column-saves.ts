@@ -58,7 +58,8 @@ function readerOf({ columns }: ColumnBatch, name: string): Int64Reader | null {
 export function fitsTable({ kind: name, batch }: ColumnSave, countTypes: CountTypes): boolean {
   const kind = kindOf(name);
   return kind.values.every(({ name: column, type }) => {
-    const data = batch.columns.get(column)!;
+    const data = batch.columns.get(column);
+    if (data === undefined) return true;
     if (type !== "count") return data.type === (type === "double" ? "double" : "text");
     const stored = countTypes.get(`${kind.table}.${column}`);
     return (stored === "BIGINT" && data.type === "int64") || (stored === "DOUBLE" && data.type === "double");
@@ -72,7 +73,7 @@ export async function insertColumns(
   now: string,
 ): Promise<void> {
   const kind = kindOf(name);
-  const columns = rowColumnNames(name);
+  const columns = rowColumnNames(name).filter((column) => batch.columns.has(column));
   const types = columns.map((column) => TYPES[batch.columns.get(column)!.type]!);
   const declared = columns.map((column, index) => `"${column}" ${types[index]}`);
   await session.run(`CREATE OR REPLACE TEMP TABLE ${STAGED} (${declared.join(", ")})`);

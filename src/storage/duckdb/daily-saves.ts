@@ -15,6 +15,7 @@ import {
   type SeriesChanges,
   type SeriesPart,
 } from "../daily-series.ts";
+import { kindOf, type SeriesRow } from "../model/kinds.ts";
 import { StagedRows } from "../staged-rows.ts";
 import {
   countText,
@@ -22,11 +23,13 @@ import {
   linesWithNames,
   linesWithNamesAndNow,
   Names,
+  nameField,
   namesOf,
   storable,
   textField,
   toLines,
 } from "./lines.ts";
+import { readMerging } from "./plain-saves.ts";
 import type { Session } from "./session.ts";
 
 /** Bounds the series in memory: 5,000 rows of each take about 100 MB. */
@@ -105,10 +108,12 @@ export class DailySaves {
     await this.#readCheckpoints(group, names);
     await this.#readStored(group, names);
 
+    const all = group.flatMap((series) => series.saves.map((index) => saves[index]!));
+    const merging = await readMerging(kindOf("daily"), all, this.#session, names);
     const rows = new ChangedRows(names);
     for (const series of group) {
       const dates = new Set(series.stored.map(({ date }) => date as string));
-      const bars = choose(series, { saves, dates, outcomes });
+      const bars = choose(series, { saves, dates, merging, outcomes });
       if (bars.length > 0) rows.add(series, dates, changesOfSeries(series, bars));
     }
     await rows.write(this.#session, now);
@@ -190,17 +195,25 @@ interface StoredCheckpoint {
   entries: CheckpointRow & { recent: { items: number[] } };
 }
 
+interface Chosen {
+  saves: SaveRows[];
+  /** Of the stored rows. */
+  dates: Set<string>;
+  /** Of `readMerging`. */
+  merging: Map<string, SeriesRow>;
+  outcomes: SaveOutcome[];
+}
+
 /**
  * Applies the saves of one ticker in their order.
  *
- * @param dates of the stored rows.
  * @returns the bars to write, ascending, each date once.
  */
-function choose(
-  series: Series,
-  { saves, dates, outcomes }: { saves: SaveRows[]; dates: Set<string>; outcomes: SaveOutcome[] },
-): BarRow[] {
-  const staged = new StagedRows(([date]) => dates.has(date));
+function choose(series: Series, { saves, dates, merging, outcomes }: Chosen): BarRow[] {
+  const staged = new StagedRows({
+    has: ([date]) => dates.has(date),
+    row: ([date]) => merging.get(`${series.place},${date}`) ?? null,
+  });
   for (const index of series.saves) outcomes[index] = staged.stage(saves[index]!);
   return staged.rows() as BarRow[];
 }
@@ -221,8 +234,9 @@ class ChangedRows {
   add(series: Series, dates: Set<string>, changes: SeriesChanges): void {
     const { place } = series;
     for (const { bar, averages } of changes.bars) {
-      const [date, open, high, low, close, volume] = bar;
-      const row = [place, date, open, high, low, close, countText(volume), ...averages];
+      const [date, open, high, low, close, volume, extra] = bar;
+      const values = [open, high, low, close, countText(volume), ...averages];
+      const row = [place, date, ...values, this.#names.placeOf(extra)];
       (dates.has(date) ? this.#updated : this.#inserted).push(row);
     }
     for (const { date, averages } of changes.averages) this.#recomputed.push([place, date, ...averages]);
@@ -266,9 +280,10 @@ const fields = (columns: string[]): string =>
   columns.map((column, i) => `${textField(i + 3)} AS ${column}`).join(", ");
 const assignments = (columns: string[]): string =>
   columns.map((column) => `${column} = s.${column}`).join(", ");
-const DAY = `SELECT ${KEY_FIELDS}, ${fields([...PRICES, ...AVERAGE_COLUMNS])}, now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
+const DAY_VALUES = [...PRICES, ...AVERAGE_COLUMNS];
+const DAY = `SELECT ${KEY_FIELDS}, ${fields(DAY_VALUES)}, ${nameField(DAY_VALUES.length + 3)} AS extra, now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
 const INSERT = `INSERT INTO daily_prices BY NAME ${DAY}`;
-const UPDATE = `UPDATE daily_prices d SET ${assignments([...PRICES, ...AVERAGE_COLUMNS, "write_timestamp"])}
+const UPDATE = `UPDATE daily_prices d SET ${assignments([...DAY_VALUES, "extra", "write_timestamp"])}
   FROM (${DAY}) s WHERE d.ticker = s.ticker AND d.date = s.date`;
 const UPDATE_AVERAGES = `UPDATE daily_prices d SET ${assignments(AVERAGE_COLUMNS)}
   FROM (SELECT ${KEY_FIELDS}, ${fields(AVERAGE_COLUMNS)} ${SOURCE}) s WHERE d.ticker = s.ticker AND d.date = s.date`;

@@ -1,13 +1,14 @@
 /** Declares the columns of an answer's rows, and encodes their chunks. */
 import type { DuckDBDataChunk } from "@duckdb/node-api";
 import type { RowRange } from "../contract.ts";
-import { type KindColumn, kindOf, type RowKind } from "../model/kinds.ts";
+import { type ColumnType, type KindColumn, kindOf, type RowKind } from "../model/kinds.ts";
 import { storable } from "./lines.ts";
 import {
   type WriteCells,
   writeAny,
   writeCounts,
   writeDates,
+  writeJson,
   writeNumbers,
   writeOffsetStamps,
   writeStamps,
@@ -24,7 +25,7 @@ export interface RowSource {
   order: string[];
 }
 
-export function rowSource({ kind: name, ticker, part, withSeq = false }: SourceQuery): RowSource {
+export function rowSource({ kind: name, ticker, part, withSeq, withExtra }: SourceQuery): RowSource {
   const kind = kindOf(name);
   const { stamp, values, computed, writtenForm } = kind;
   const isDate = stamp.type === "date";
@@ -36,7 +37,7 @@ export function rowSource({ kind: name, ticker, part, withSeq = false }: SourceQ
         : { name: stamp.name, column: `${stamp.name}::TIMESTAMP`, write: writeStamps },
       { name: "ticker", text: JSON.stringify(storable(ticker)) },
       ...(kind.part === null ? [] : [{ name: kind.part, text: JSON.stringify(storable(part!)) }]),
-      ...values.map(valueMember),
+      ...values.filter(({ onRequest }) => !onRequest).map(valueMember),
       ...computed.map((column) => ({ name: column, column, write: writeNumbers })),
       {
         name: "write_timestamp",
@@ -44,16 +45,23 @@ export function rowSource({ kind: name, ticker, part, withSeq = false }: SourceQ
         write: writtenForm === "offset" ? writeOffsetStamps : writeStamps,
       },
       ...(withSeq && kind.hasSeq ? [{ name: "seq", column: "seq", write: writeCounts }] : []),
+      ...(withExtra ? values.filter(({ onRequest }) => onRequest).map(valueMember) : []),
     ],
     stampType: isDate ? "DATE" : "TIMESTAMP",
     order: [stamp.name, ...(kind.hasSeq ? ["seq"] : []), "place"],
   };
 }
 
-type SourceQuery = Pick<RowRange, "kind" | "ticker" | "part" | "withSeq">;
+type SourceQuery = Pick<RowRange, "kind" | "ticker" | "part" | "withSeq" | "withExtra">;
+
+const WRITERS: Partial<Record<ColumnType, WriteCells>> = {
+  double: writeNumbers,
+  count: writeCounts,
+  json: writeJson,
+};
 
 function valueMember({ name, type }: KindColumn): Member {
-  const write = type === "double" ? writeNumbers : type === "count" ? writeCounts : writeAny;
+  const write = WRITERS[type] ?? writeAny;
   return { name, column: name, write };
 }
 

@@ -36,6 +36,11 @@ export function textField(index: number): string {
   return `nullif(r[${index}], '')`;
 }
 
+/** A text that is among the names. */
+export function nameField(index: number): string {
+  return `n[${textField(index)}::INTEGER]`;
+}
+
 export function toLines(rows: Field[][]): string {
   return rows.map((row) => row.join(",")).join("\n"); // join writes null as nothing
 }
@@ -55,6 +60,11 @@ export class Names {
       this.#places.set(key, place);
     }
     return place;
+  }
+
+  /** Of a text that may be missing. */
+  placeOf(text: string | null | undefined): number | null {
+    return text == null ? null : this.place(text);
   }
 
   json(): string {

@@ -5,8 +5,10 @@
 import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
 import {
-  ADDED_KINDS,
+  ADDITIONS_MADE,
+  ADDITIONS_OF_SAVE_COUNTS,
   type ColumnType,
+  columnsAfter,
   countColumns,
   KIND_NAMES,
   KINDS,
@@ -23,7 +25,8 @@ import type { Session } from "./session.ts";
 /** The version with the first three kinds of rows. */
 const BASE_VERSION = 2;
 /** Stored in `stock_db_schema`. A file without that table is empty or the Python server's. */
-export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
+export const SCHEMA_VERSION = BASE_VERSION + ADDITIONS_MADE;
+const SAVE_COUNTS_VERSION = BASE_VERSION + ADDITIONS_OF_SAVE_COUNTS;
 
 type DeclaredColumn = [name: string, declaration: string];
 
@@ -87,10 +90,18 @@ const CHECKPOINTS = `daily_checkpoints (
 const UPDATE_TABLES = [
   `update_log (
     id BIGINT NOT NULL, ticker VARCHAR NOT NULL, seq BIGINT NOT NULL, type VARCHAR NOT NULL, saved_at BIGINT NOT NULL,
-    save_id VARCHAR, size BIGINT NOT NULL, frame VARCHAR NOT NULL)`,
+    save_id VARCHAR, size BIGINT NOT NULL, frame VARCHAR NOT NULL, request_key VARCHAR, counts VARCHAR)`,
   "update_positions (ticker VARCHAR NOT NULL, seq BIGINT NOT NULL, saved_at BIGINT NOT NULL)",
   "update_epoch (epoch VARCHAR NOT NULL)",
 ];
+
+/** Columns of the log that a file lacks where it tells no counts of saves. */
+const SAVE_COUNT_COLUMNS: DeclaredColumn[] = [
+  ["request_key", "VARCHAR"],
+  ["counts", "VARCHAR"],
+];
+const INDEXES =
+  "SELECT sql FROM duckdb_indexes() WHERE schema_name = 'main' AND table_name = $1 AND sql IS NOT NULL";
 
 /** Only the server writes rows of these. */
 export const BOOKKEEPING_TABLES = [
@@ -170,8 +181,67 @@ async function bringUp(session: Session, schema: string, version: number): Promi
     await session.connection.run(createStatement(`${schema}.${table.name}`, table.columns));
     done.push(table.name);
   }
+  for (const { kind, columns } of columnsAfter(version - BASE_VERSION)) {
+    const declared = columns.map(({ name, type }): DeclaredColumn => [name, DECLARATIONS[type]]);
+    done.push(...(await addColumns(session, schema, { table: kind.table, columns: declared })));
+  }
+  if (version < SAVE_COUNTS_VERSION)
+    await addColumns(session, schema, { table: "update_log", columns: SAVE_COUNT_COLUMNS });
   if (done.includes(KINDS.actions.table)) await session.run(FORGET_COARSE_AVERAGES_SQL);
   return `added ${done.join(", ")}`;
+}
+
+/**
+ * A column of that name that a user added becomes the server's.
+ *
+ * @param schema where tables are created.
+ * @returns the columns that were added.
+ */
+async function addColumns(
+  session: Session,
+  schema: string,
+  { table, columns }: { table: string; columns: DeclaredColumn[] },
+): Promise<string[]> {
+  const there = new Map(
+    (await columnsOf(session, table)).map(({ name, type }) => [name.toLowerCase(), type]),
+  );
+  const wanted = columns.filter(([name, type]) => there.get(name) !== type);
+  if (wanted.length === 0) return [];
+  const changes = wanted.map(([name, type]) =>
+    there.has(name) ? `ALTER ${quote(name)} SET DATA TYPE ${type}` : `ADD COLUMN ${quote(name)} ${type}`,
+  );
+  const indexes = await session.rows(INDEXES, [table]);
+  if (indexes.length === 0)
+    for (const change of changes) await session.connection.run(`ALTER TABLE ${table} ${change}`);
+  else await remake(session, { schema, table, changes, indexes: indexes.map(([sql]) => String(sql)) });
+  return wanted.map(([name]) => `${table}.${name}`);
+}
+
+/**
+ * DuckDB can't alter a table with an index, and crashes where one transaction takes the index away,
+ * alters the table and makes it again. So the rows go into a new table.
+ */
+async function remake(
+  session: Session,
+  {
+    schema,
+    table,
+    changes,
+    indexes,
+  }: { schema: string; table: string; changes: string[]; indexes: string[] },
+): Promise<void> {
+  const { connection } = session;
+  const [[sql]] = (await session.rows(
+    "SELECT sql FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = $1",
+    [table],
+  )) as [[string]];
+  const fresh = `new_${table}`;
+  await connection.run(sql.replace(/^CREATE TABLE [^(]*/, `CREATE TABLE ${schema}.${fresh}`));
+  for (const change of changes) await connection.run(`ALTER TABLE ${fresh} ${change}`);
+  await connection.run(`INSERT INTO ${fresh} BY NAME SELECT * FROM ${table}`);
+  await connection.run(`DROP TABLE ${table}`);
+  await connection.run(`ALTER TABLE ${fresh} RENAME TO ${table}`);
+  for (const index of indexes) await connection.run(index);
 }
 
 async function addUpdateLog(session: Session, schema: string): Promise<void> {
@@ -295,10 +365,7 @@ async function rebuild(
   const { connection } = session;
   const old = oldRowsOf(table, existing);
   const { columns, targets, sources } = await planCopy(session, { table, existing, old });
-  const indexes = await session.rows(
-    "SELECT sql FROM duckdb_indexes() WHERE schema_name = 'main' AND table_name = $1 AND sql IS NOT NULL",
-    [table.name],
-  );
+  const indexes = await session.rows(INDEXES, [table.name]);
   const fresh = `new_${table.name}`;
   await connection.run(createStatement(`${schema}.${fresh}`, columns));
   await connection.run(

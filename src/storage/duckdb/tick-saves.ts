@@ -3,7 +3,7 @@
  * here, and writes with at most two statements.
  */
 import type { SaveOutcome, SaveTicks } from "../contract.ts";
-import { type CountRule, placeTicks, type TickSlots } from "../tick-placement.ts";
+import { placeTicks, StampTicks } from "../tick-placement.ts";
 import { countAsText } from "./json-rows.ts";
 import {
   countText,
@@ -11,6 +11,7 @@ import {
   linesWithNames,
   linesWithNamesAndNow,
   Names,
+  nameField,
   storable,
   storedCountText,
   textField,
@@ -25,10 +26,8 @@ import type { Write } from "./write.ts";
 interface Moment {
   place: number;
   stamp: string;
-  slots: TickSlots;
+  ticks: StampTicks;
 }
-
-const COUNTS: CountRule = { countText, isSameCount: (a, b) => a === b };
 
 export interface TickSaves {
   /** In the order of the saves. */
@@ -53,7 +52,7 @@ export async function planTickSaves(
     for (const [stamp] of rows) {
       const key = `${place},${stamp}`;
       if (moments.has(key)) continue;
-      const moment: Moment = { place, stamp, slots: new Map() };
+      const moment: Moment = { place, stamp, ticks: new StampTicks() };
       moments.set(key, moment);
       if (newest.mayHold(storable(ticker), storable(type), stamp)) asked.add(moment);
     }
@@ -61,7 +60,7 @@ export async function planTickSaves(
   await readStored([...asked], { session, names, moments, countTypes });
   const outcomes = saves.map((save) => {
     const place = names.place(save.ticker, save.part);
-    return placeTicks(save, (stamp) => moments.get(`${place},${stamp}`)!.slots, COUNTS).outcome;
+    return placeTicks(save, (stamp) => moments.get(`${place},${stamp}`)!.ticks, countText).outcome;
   });
   return { outcomes, writes: writesOf(moments, names, now) };
 }
@@ -80,7 +79,7 @@ async function readStored(
   const size = countAsText("d.size", countTypes.get("realtime_data.size"));
   const askSize = countAsText("d.ask_size", countTypes.get("realtime_data.ask_size"));
   const rows = await session.rows(
-    `SELECT w.place || ',' || strftime(d.timestamp, '%Y-%m-%d %H:%M:%S.%f'), d.seq, d.price, ${size}, d.ask_price, ${askSize}
+    `SELECT w.place || ',' || strftime(d.timestamp, '%Y-%m-%d %H:%M:%S.%f'), d.seq, d.price, ${size}, d.ask_price, ${askSize}, d.id, d.extra
      FROM realtime_data d JOIN (
        SELECT r[1] AS place, n[r[1]::INTEGER] AS ticker, n[r[1]::INTEGER + 1] AS type, r[2]::TIMESTAMP AS stamp
        FROM ${linesWithNames("$1", "$2")}) w
@@ -88,24 +87,25 @@ async function readStored(
      WHERE d.timestamp BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
     [toLines(asked.map(({ place, stamp }) => [place, stamp])), names.json(), stamps[0]!, stamps.at(-1)!],
   );
-  for (const [key, seq, price, sizeText, askPrice, askSizeText] of rows) {
-    moments.get(key as string)?.slots.set(Number(seq), {
+  for (const [key, seq, price, sizeText, askPrice, askSizeText, id, extra] of rows) {
+    moments.get(key as string)?.ticks.addStored(Number(seq), {
       price: price as number | null,
       size: storedCountText(sizeText as string | null),
       askPrice: askPrice as number | null,
       askSize: storedCountText(askSizeText as string | null),
-      isStored: true,
-      change: null,
+      id: id as string | null,
+      extra: extra as string | null,
     });
   }
 }
 
 const FIELDS = `n[r[1]::INTEGER] AS ticker, n[r[1]::INTEGER + 1] AS type, r[2]::TIMESTAMP AS timestamp, r[3]::BIGINT AS seq,
-  ${textField(4)} AS price, ${textField(5)} AS size, ${textField(6)} AS ask_price, ${textField(7)} AS ask_size, now::TIMESTAMP AS write_timestamp
+  ${textField(4)} AS price, ${textField(5)} AS size, ${textField(6)} AS ask_price, ${textField(7)} AS ask_size,
+  ${nameField(8)} AS id, ${nameField(9)} AS extra, now::TIMESTAMP AS write_timestamp
   FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
 const INSERT = `INSERT INTO realtime_data BY NAME SELECT ${FIELDS}`;
 const UPDATE = `UPDATE realtime_data d SET price = s.price, size = s.size, ask_price = s.ask_price, ask_size = s.ask_size,
-  write_timestamp = s.write_timestamp FROM (SELECT ${FIELDS}) s
+  id = s.id, extra = s.extra, write_timestamp = s.write_timestamp FROM (SELECT ${FIELDS}) s
   WHERE d.ticker = s.ticker AND d.type = s.type AND d.timestamp = s.timestamp AND d.seq = s.seq
     AND d.timestamp BETWEEN $4::TIMESTAMP AND $5::TIMESTAMP`;
 
@@ -114,10 +114,11 @@ function writesOf(moments: Map<string, Moment>, names: Names, now: string): Writ
   const updated: Field[][] = [];
   let first = "~";
   let last = "";
-  for (const { place, stamp, slots } of moments.values()) {
-    for (const [seq, { price, size, askPrice, askSize, isStored, change }] of slots) {
+  for (const { place, stamp, ticks } of moments.values()) {
+    for (const [seq, { price, size, askPrice, askSize, id, extra, isStored, change }] of ticks.slots) {
       if (change === null) continue;
-      (isStored ? updated : inserted).push([place, stamp, seq, price, size, askPrice, askSize]);
+      const values = [price, size, askPrice, askSize, names.placeOf(id), names.placeOf(extra)];
+      (isStored ? updated : inserted).push([place, stamp, seq, ...values]);
       if (!isStored) continue;
       if (stamp < first) first = stamp;
       if (stamp > last) last = stamp;

@@ -4,10 +4,11 @@
  * largest in the log, or the one that trimming noted in `update_positions`.
  */
 import { randomUUID } from "node:crypto";
-import type { Save, SaveOutcome } from "../contract.ts";
+import { hasChanged, type Save, type SaveOutcome } from "../contract.ts";
 import { type EpochWitness, type Given, reasonsOf } from "../epoch-witness.ts";
 import { updateTypeOf } from "../model/kinds.ts";
 import { RecentlyUsed } from "../recently-used.ts";
+import { countsText, mayBeLogged, repeatedOutcome } from "../save-counts.ts";
 import type { StoredUpdate } from "../update-contract.ts";
 import { storable } from "./lines.ts";
 import { RecentUpdates } from "./recent-updates.ts";
@@ -16,15 +17,18 @@ import { checkpointsOfOpen } from "./write-ahead-log.ts";
 
 /** Bounds the positions in memory to about 30 MB; other positions are read when needed. */
 const TICKERS_MAX = 200_000;
+/** Bounds the prints of requests in memory to about 40 MB. With more, each request is looked up. */
+const REQUESTS_MAX = 1_000_000;
 /** Roughly what a row takes besides its frame. */
-const ROW_CHARACTERS = 100;
+const ROW_CHARACTERS = 120;
 /** The least that one trimming takes away, as a share of the log's limit. */
 const TRIM_SHARE = 1 / 32;
 /** The least that one trimming takes away when no save waits. */
 const IDLE_TRIM_CHARACTERS = 4 * 1024 * 1024;
 
 const INSERT = `INSERT INTO update_log BY NAME SELECT unnest(from_json($1::VARCHAR, '[{"id": "BIGINT", "ticker": "VARCHAR", "seq": "BIGINT",
-  "type": "VARCHAR", "saved_at": "BIGINT", "save_id": "VARCHAR", "size": "BIGINT", "frame": "VARCHAR"}]'), max_depth := 2)`;
+  "type": "VARCHAR", "saved_at": "BIGINT", "save_id": "VARCHAR", "size": "BIGINT", "frame": "VARCHAR", "request_key": "VARCHAR",
+  "counts": "VARCHAR"}]'), max_depth := 2)`;
 /** The newest position of each ticker and its `id`, which is 0 after trimming. */
 const PLACES = `(SELECT ticker, max(seq) AS seq, max(id) AS id, max(saved_at) AS saved_at FROM (
   SELECT ticker, seq, id, saved_at FROM update_log UNION ALL SELECT ticker, seq, 0, saved_at FROM update_positions) GROUP BY ticker)`;
@@ -42,7 +46,7 @@ export const NOWHERE: Place = { seq: 0, id: 0, savedAtMs: 0 };
 
 export interface NewUpdates {
   outcomes: SaveOutcome[];
-  rows: { id: number; ticker: string; saveId: string | null; update: StoredUpdate }[];
+  rows: { id: number; ticker: string; save: Save; counts: string; update: StoredUpdate }[];
 }
 
 export class UpdateLog {
@@ -60,6 +64,8 @@ export class UpdateLog {
   #lastCommitCharacters = 0;
   #positionsGiven = 0;
   #lastSavedAtMs = 0;
+  /** Prints of the requests that the log may hold; null: they are too many. */
+  #requests: Set<number> | null = new Set();
   /** The number of users' commits at the last refresh. */
   #asOf = -1;
 
@@ -116,6 +122,9 @@ export class UpdateLog {
     const [sum] = await session.rows(`SELECT sum(seq) FROM ${PLACES}`);
     this.#positionsGiven = Math.max(this.#positionsGiven, Number(sum?.[0] ?? 0));
     this.#lastSavedAtMs = Math.max(this.#lastSavedAtMs, Number(savedAt ?? 0));
+    const keys = await session.rows("SELECT request_key FROM update_log WHERE request_key IS NOT NULL");
+    this.#requests = new Set();
+    for (const [key] of keys) this.#noteRequest(String(key));
     this.recent.clear();
     this.#asOf = foreignCommits;
   }
@@ -152,7 +161,8 @@ export class UpdateLog {
     const planned: NewUpdates = { outcomes: [], rows: [] };
     let id = this.#lastId;
     for (const [index, outcome] of outcomes.entries()) {
-      if (!outcome.ok || outcome.stored === 0) {
+      if (outcome.ok) outcome.epoch = this.epoch;
+      if (!hasChanged(outcome)) {
         planned.outcomes.push(outcome);
         continue;
       }
@@ -166,7 +176,8 @@ export class UpdateLog {
       planned.rows.push({
         id,
         ticker,
-        saveId: save.update?.saveId ?? null,
+        save,
+        counts: countsText(outcome, save.update?.request),
         update: { position, type, frame, savedAtMs },
       });
       planned.outcomes.push({ ...outcome, position });
@@ -175,15 +186,17 @@ export class UpdateLog {
   }
 
   async write(session: Session, { rows }: NewUpdates): Promise<void> {
-    const json = rows.map(({ id, ticker, saveId, update: { position, type, savedAtMs, frame } }) => ({
+    const json = rows.map(({ id, ticker, save, counts, update: { position, type, savedAtMs, frame } }) => ({
       id,
       ticker,
       seq: position,
       type,
       saved_at: savedAtMs,
-      save_id: saveId,
+      save_id: save.update?.saveId ?? null,
       size: frame.length,
       frame,
+      request_key: save.update?.request?.key ?? null,
+      counts,
     }));
     await session.insert(INSERT, [JSON.stringify(json)]);
     this.#witness.giving(this.given, this.#positionsGiven + rows.length);
@@ -193,7 +206,8 @@ export class UpdateLog {
   committed({ rows }: NewUpdates): void {
     this.#positionsGiven += rows.length;
     if (rows.length > 0) this.#lastCommitCharacters = rows.at(-1)!.id - this.#lastId;
-    for (const { id, ticker, update } of rows) {
+    for (const { id, ticker, save, update } of rows) {
+      this.#noteRequest(save.update?.request?.key);
       this.#note(ticker, { seq: update.position, id, savedAtMs: update.savedAtMs });
       this.recent.add(ticker, update);
       this.#lastId = id;
@@ -208,22 +222,42 @@ export class UpdateLog {
   }
 
   /**
-   * Finds repeated saves that an earlier commit holds.
+   * Finds saves that an earlier commit holds.
    *
-   * @returns the positions of their updates, by the index of the save.
+   * @returns their outcomes, by the index of the save.
    */
-  async findRepeated(session: Session, saves: Save[]): Promise<Map<number, number>> {
-    const asked = saves.flatMap(({ ticker, update }, index) =>
-      update?.repeated === true ? [{ index, ticker: storable(ticker), save_id: update.saveId }] : [],
-    );
+  async findRepeated(session: Session, saves: Save[]): Promise<Map<number, SaveOutcome>> {
+    const asked = saves.flatMap((save, index) => (this.#mayHold(save) ? [{ index, ...idsOf(save) }] : []));
     if (asked.length === 0) return new Map();
     const rows = await session.rows(
-      `SELECT w.index, max(u.seq) FROM update_log u JOIN (
-         SELECT unnest(from_json($1, '[{"index": "INTEGER", "ticker": "VARCHAR", "save_id": "VARCHAR"}]'), max_depth := 2)) w
-       ON u.ticker = w.ticker AND u.save_id = w.save_id GROUP BY w.index`,
+      `SELECT w.index, max(u.seq), arg_max(u.counts, u.seq) FROM update_log u JOIN (
+         SELECT unnest(from_json($1, '[{"index": "INTEGER", "ticker": "VARCHAR", "save_id": "VARCHAR", "request_key": "VARCHAR"}]'), max_depth := 2)) w
+       ON u.ticker = w.ticker AND (u.save_id = w.save_id OR u.request_key = w.request_key) GROUP BY w.index`,
       [JSON.stringify(asked)],
     );
-    return new Map(rows.map(([index, seq]) => [Number(index), Number(seq)]));
+    return new Map(
+      rows.map(([index, seq, counts]) => {
+        const logged = { position: Number(seq), counts: counts === null ? null : String(counts) };
+        return [Number(index), repeatedOutcome(saves[Number(index)]!, logged, this.epoch)];
+      }),
+    );
+  }
+
+  /** A look-up reads a column of the whole log, and most requests are new. False is certain. */
+  #mayHold(save: Save): boolean {
+    const request = save.update?.request;
+    if (save.update?.repeated) return true;
+    return mayBeLogged(save) && request !== undefined && this.#mayHoldRequest(request.key);
+  }
+
+  #mayHoldRequest(key: string): boolean {
+    return this.#requests === null || this.#requests.has(printOf(key));
+  }
+
+  #noteRequest(key: string | undefined): void {
+    if (key === undefined || this.#requests === null) return;
+    this.#requests.add(printOf(key));
+    if (this.#requests.size > REQUESTS_MAX) this.#requests = null;
   }
 
   get isTooLong(): boolean {
@@ -282,6 +316,20 @@ export class UpdateLog {
     const dropped = this.#places.set(ticker, known !== undefined && known.seq > place.seq ? known : place);
     if (dropped) this.#complete = false;
   }
+}
+
+function idsOf({ ticker, update }: Save) {
+  const { saveId, repeated, request } = update!;
+  return {
+    ticker: storable(ticker),
+    save_id: repeated ? saveId : null,
+    request_key: request?.key ?? null,
+  };
+}
+
+/** A number of 52 bits. Two keys of one print only cost a look-up. */
+function printOf(key: string): number {
+  return Number(BigInt.asUintN(52, BigInt(Bun.hash(key))));
 }
 
 export async function readPlaces(session: Session, tickers: string[]): Promise<Map<string, Place>> {

@@ -98,6 +98,13 @@ export class DuckDbUpdates implements UpdateReader {
     return updates;
   }
 
+  async keptSinceMs(): Promise<number | null> {
+    const rows = await this.#sessions.call((session) =>
+      session.rows("SELECT saved_at FROM update_log WHERE id = (SELECT min(id) FROM update_log)"),
+    );
+    return rows[0] === undefined ? null : Number(rows[0][0]);
+  }
+
   async snapshot(ticker: string): Promise<TickerSnapshot> {
     const name = storable(ticker);
     // Noted before the statement begins, which therefore sees this update.

@@ -58,13 +58,13 @@ function tick(price: number, second = 1): Save {
     kind: "ticks",
     ticker: "A",
     part: "trade",
-    rows: [[stamp, price, 1, null, null, null]],
-    onDuplicate: "append",
+    rows: [[stamp, price, 1, null, null, null, null, null]],
+    onDuplicate: "match",
   };
 }
 
 function daily(close: number): Save {
-  const rows: Save["rows"] = [["2024-01-02", close, close, close, close, 1]];
+  const rows: Save["rows"] = [["2024-01-02", close, close, close, close, null, null, 1]];
   return { kind: "daily", part: null, ticker: "A", rows, onDuplicate: "replace" } as Save;
 }
 
@@ -231,12 +231,12 @@ describe("beside a long query", () => {
       stopped = true;
     });
     for (let close = 2; !stopped; close++) {
-      expect(await db.writer.commit([daily(close)])).toMatchObject([{ ok: true, stored: 1 }]);
+      expect(await db.writer.commit([daily(close)])).toMatchObject([{ ok: true, replaced: 1 }]);
     }
     const error = await slow;
     expect(error).toMatchObject({ status: 503 });
     expect(error.message).toContain("a save needed the same rows");
-    expect(await db.writer.commit([daily(1)])).toMatchObject([{ ok: true, stored: 1 }]);
+    expect(await db.writer.commit([daily(1)])).toMatchObject([{ ok: true, replaced: 1 }]);
     expect(await db.reader.latestPrice("A")).toBe(1);
   });
 });

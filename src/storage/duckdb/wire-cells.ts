@@ -10,6 +10,7 @@ import {
   DuckDBTimestampVector,
   type DuckDBVector,
 } from "@duckdb/node-api";
+import { extraJson } from "../extra-json.ts";
 import { encodeScalar, inside } from "./json-cells.ts";
 
 /** A column's first text goes to `first`, each next one `step` further. */
@@ -83,6 +84,11 @@ export const writeStamps: WriteCells = (vector, places) =>
 /** `2024-01-02 10:00:00.000000+00:00`. */
 export const writeOffsetStamps: WriteCells = (vector, places) =>
   writeTimes(vector, places, { between: " ", end: "+00:00" });
+
+/** Text that holds JSON. */
+export const writeJson: WriteCells = (vector, { parts, first, step }) => {
+  for (let i = 0, at = first; i < vector.itemCount; i++, at += step) parts[at] = extraJson(vector.getItem(i));
+};
 
 /** Writes text, and any type that users have given a column. */
 export const writeAny: WriteCells = (vector, { parts, first, step }) => {

@@ -20,6 +20,8 @@ import { NoRoomError } from "../disk-space.ts";
 import { cellReaders } from "../model/columns.ts";
 import { byKind, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
+import { takeOutRepeated } from "../repeated-saves.ts";
+import { mayBeLogged } from "../save-counts.ts";
 import { databaseRefuses, rowRefused } from "../save-refusals.ts";
 import { fitsTable, insertColumns, isAscending } from "./column-saves.ts";
 import { CountRoom } from "./count-room.ts";
@@ -159,8 +161,8 @@ export class DuckDbWriter implements StockWriter {
 
   /** Null: nothing is stored. */
   async #commitColumns(sent: ColumnSave): Promise<SaveOutcome | null> {
-    const { kind, batch, update } = sent;
-    if (kind === "daily" || update?.repeated || batch.rows === 0) return null;
+    const { kind, batch } = sent;
+    if (kind === "daily" || mayBeLogged(withoutRows(sent)) || batch.rows === 0) return null;
     const seqs = kind === "ticks" ? seqsOf(sent) : null;
     if (kind === "ticks" && seqs === null) return null;
     const save = seqs === null ? sent : { ...sent, batch: withSeqs(batch, seqs) };
@@ -193,31 +195,22 @@ export class DuckDbWriter implements StockWriter {
     return planned.outcomes[0]!;
   }
 
-  /**
-   * Leaves out what was committed before, and leaves for the next transaction what may be committed
-   * in this one.
-   */
-  async #commitRepeated(saves: Save[]): Promise<(SaveOutcome | null)[]> {
-    if (!saves.some(({ update }) => update?.repeated)) return this.#commitWithRoom(saves);
+  /** Leaves out what was committed before, and what the batch has twice. */
+  async #commitRepeated(batch: Save[]): Promise<(SaveOutcome | null)[]> {
+    if (!batch.some(mayBeLogged)) return this.#commitWithRoom(batch);
+    const { saves, outcomesOfAll } = takeOutRepeated(batch);
+    await this.#refresh();
     const known = await this.#log.findRepeated(this.#session, saves);
-    const outcomes: (SaveOutcome | null)[] = saves.map((_, index) => {
-      const position = known.get(index);
-      return position === undefined ? null : { ok: true, stored: 0, position };
-    });
-    const ids = new Set<string>();
-    const fresh: number[] = [];
-    for (const [index, { update }] of saves.entries()) {
-      if (outcomes[index] !== null || (update?.repeated && ids.has(update.saveId))) continue;
-      if (update !== undefined) ids.add(update.saveId);
-      fresh.push(index);
+    const fresh = saves.map((_, index) => index).filter((index) => !known.has(index));
+    const outcomes = saves.map((_, index): SaveOutcome | null => known.get(index) ?? null);
+    if (fresh.length > 0) {
+      const committed = await this.#commitWithRoom(fresh.map((index) => saves[index]!)).catch((error) => {
+        if (known.size === 0) throw error;
+        return fresh.map(() => databaseRefuses(messageOf(error)));
+      });
+      for (const [place, index] of fresh.entries()) outcomes[index] = committed[place]!;
     }
-    if (fresh.length === 0) return outcomes;
-    const committed = await this.#commitWithRoom(fresh.map((index) => saves[index]!)).catch((error) => {
-      if (known.size === 0) throw error;
-      return fresh.map(() => databaseRefuses(messageOf(error)));
-    });
-    for (const [place, index] of fresh.entries()) outcomes[index] = committed[place]!;
-    return outcomes;
+    return outcomesOfAll(outcomes);
   }
 
   async #commitWithRoom(saves: Save[]): Promise<SaveOutcome[]> {

@@ -25,8 +25,8 @@ test("rows come out of columns in canonical text, holes as null, counts with all
     ]),
   };
   expect(rowsOfBatch("ticks", batch)).toEqual([
-    ["2024-01-02 10:00:00.000005", 1.5, 7, null, 1.25, 0],
-    ["1969-12-31 23:59:59.999999", null, String(2n ** 60n), 2, 1.25, 1],
+    ["2024-01-02 10:00:00.000005", 1.5, 7, null, 1.25, null, null, 0],
+    ["1969-12-31 23:59:59.999999", null, String(2n ** 60n), 2, 1.25, null, null, 1],
   ]);
 });
 
@@ -51,10 +51,10 @@ test("a date is a day, and a second has no fraction", () => {
     name,
     { type: "double", values: Float64Array.of(1), nulls: nothing },
   ]);
-  expect(rowColumnNames("daily")).toEqual(["date", ...prices.map(([name]) => name)]);
+  expect(rowColumnNames("daily")).toEqual(["date", ...prices.map(([name]) => name), "extra"]);
   const day: ColumnData = { type: "date", values: Int32Array.of(-1), nulls: nothing };
   expect(rowsOfBatch("daily", { rows: 1, columns: columnsOf([["date", day], ...prices]) })).toEqual([
-    ["1969-12-31", 1, 1, 1, 1, 1],
+    ["1969-12-31", 1, 1, 1, 1, 1, null],
   ]);
   const hour: ColumnData = {
     type: "instant",

@@ -64,12 +64,13 @@ export function rowsOfBatch(name: KindName, batch: ColumnBatch): SeriesRow[] {
   return Array.from({ length: batch.rows }, (_, row) => cells.map((cell) => cell(row)) as SeriesRow);
 }
 
-/** What gives the cells of a row, for each of `rowColumnNames`. */
+/** What gives the cells of a row, for each of `rowColumnNames`; null where there is no column. */
 export function cellReaders(name: KindName, { columns }: ColumnBatch): ((row: number) => SeriesValue)[] {
   const { stamp, values } = kindOf(name);
   const counts = new Set(values.flatMap((value) => (value.type === "count" ? [value.name] : [])));
   return rowColumnNames(name).map((column) => {
-    const data = columns.get(column)!;
+    const data = columns.get(column);
+    if (data === undefined) return () => null;
     const read = readerOf(data, stamp.type === "instant");
     const exact = counts.has(column) && data.type !== "int64" ? (row: number) => countOf(read(row)!) : read;
     const { nulls } = data;

@@ -19,6 +19,8 @@ export type ColumnType = "text" | "double" | "count" | "json" | StampType;
 export interface KindColumn {
   name: string;
   type: ColumnType;
+  /** Only answers that are asked for it have it. */
+  onRequest?: true;
 }
 
 /** A value of a row; text holds the digits of a count, or a text. */
@@ -71,6 +73,9 @@ export interface RowKind {
   wire: WireNames;
 }
 
+/** What a record brings beside the columns of its kind: a JSON object, null without any. */
+const EXTRA: KindColumn = { name: "extra", type: "json", onRequest: true };
+
 const PRICES: readonly KindColumn[] = [
   { name: "open", type: "double" },
   { name: "high", type: "double" },
@@ -105,7 +110,7 @@ export const KINDS = {
     table: "daily_prices",
     part: null,
     stamp: { name: "date", type: "date" },
-    values: PRICES,
+    values: [...PRICES, EXTRA],
     computed: AVERAGE_COLUMNS,
   },
   hourly: {
@@ -114,7 +119,7 @@ export const KINDS = {
     table: "hourly_prices",
     part: null,
     stamp: { name: "datetime", type: "second" },
-    values: PRICES,
+    values: [...PRICES, EXTRA],
   },
   ticks: {
     label: "ticks",
@@ -127,6 +132,9 @@ export const KINDS = {
       { name: "size", type: "count" },
       { name: "ask_price", type: "double" },
       { name: "ask_size", type: "count" },
+      // The one that the tick brought.
+      { name: "id", type: "text", onRequest: true },
+      EXTRA,
     ],
     hasSeq: true,
     computed: [],
@@ -148,7 +156,7 @@ export const KINDS = {
     table: "interval_prices",
     part: "interval",
     stamp: { name: "datetime", type: "second" },
-    values: [...PRICES, { name: "vwap", type: "double" }, { name: "trade_count", type: "count" }],
+    values: [...PRICES, { name: "vwap", type: "double" }, { name: "trade_count", type: "count" }, EXTRA],
   },
   // What the columns hold, and `seq`: market/corporate-actions.ts.
   actions: {
@@ -183,14 +191,38 @@ export type KindName = keyof typeof KINDS;
 export const KIND_NAMES = Object.keys(KINDS) as KindName[];
 export const TABLE_NAMES: readonly string[] = KIND_NAMES.map((name) => KINDS[name].table);
 
-/** Kinds that every schema version has which a driver calls its base. */
-const BASE_KINDS = 3;
-/** New kinds come last in the list, and each adds one to every driver's schema version. */
-export const ADDED_KINDS = KIND_NAMES.length - BASE_KINDS;
+/** A kind, or columns of the kinds before it that have them. */
+type Addition = { kind: KindName } | { columns: readonly string[] };
+/**
+ * What was added to the model since the schema version that a driver calls its base: each adds one
+ * to every driver's version. A new one comes last.
+ */
+const ADDITIONS: readonly Addition[] = [
+  { kind: "interval" },
+  { columns: ["id", "extra"] },
+  { kind: "actions" },
+];
+export const ADDITIONS_MADE = ADDITIONS.length;
+/** So many additions have a database whose update log tells what each save did. */
+export const ADDITIONS_OF_SAVE_COUNTS = 2;
 
-/** The kinds that a database lacks. @param added as many of the added kinds it has already. */
-export function kindsAfter(added: number): RowKind[] {
-  return KIND_NAMES.slice(BASE_KINDS + Math.max(0, added)).map(kindOf);
+function additionsAfter(made: number): readonly Addition[] {
+  return ADDITIONS.slice(Math.max(0, made));
+}
+
+/** The kinds that a database lacks. @param made so many additions it has already. */
+export function kindsAfter(made: number): RowKind[] {
+  return additionsAfter(made).flatMap((addition) => ("kind" in addition ? [kindOf(addition.kind)] : []));
+}
+
+/** The columns that its tables lack, as `kindsAfter`. */
+export function columnsAfter(made: number): { kind: RowKind; columns: KindColumn[] }[] {
+  const names = new Set(additionsAfter(made).flatMap((each) => ("columns" in each ? each.columns : [])));
+  const lacking = kindsAfter(made);
+  return KIND_NAMES.map(kindOf)
+    .filter((kind) => !lacking.includes(kind))
+    .map((kind) => ({ kind, columns: kind.values.filter(({ name }) => names.has(name)) }))
+    .filter(({ columns }) => columns.length > 0);
 }
 
 /** The declaration, with the optional parts that not every kind has. */
@@ -247,18 +279,34 @@ export function tableColumns(kind: RowKind): string[] {
   ];
 }
 
-/** The columns of an answer, in its order. @param withSeq adds `seq` at the end. */
-export function answerColumns(kind: RowKind, withSeq = false): string[] {
+/** What the rows of an answer have beside the plain columns, at their end. */
+export interface AnswerForm {
+  /** `seq`, where the kind has one. */
+  withSeq?: boolean | undefined;
+  /** The columns that come on request. */
+  withExtra?: boolean | undefined;
+}
+
+/** The columns of an answer, in its order. */
+export function answerColumns(kind: RowKind, { withSeq, withExtra }: AnswerForm = {}): string[] {
   const { stamp, part, values, computed } = kind;
+  const names = (onRequest: boolean): string[] =>
+    values.filter((column) => (column.onRequest === true) === onRequest).map(({ name }) => name);
   return [
     stamp.name,
     "ticker",
     ...(part === null ? [] : [part]),
-    ...values.map(({ name }) => name),
+    ...names(false),
     ...computed,
     "write_timestamp",
-    ...(withSeq && kind.hasSeq ? ["seq"] : []),
+    ...(withSeq === true && kind.hasSeq ? ["seq"] : []),
+    ...(withExtra === true ? names(true) : []),
   ];
+}
+
+/** Whether answers that are asked for it end with `extra`. */
+export function hasExtra({ values }: RowKind): boolean {
+  return values.at(-1)?.name === EXTRA.name;
 }
 
 /** Names of the columns that hold counts. */

@@ -7,12 +7,12 @@
  */
 import { seqsOf } from "../column-saves.ts";
 import type { ColumnSave } from "../contract.ts";
+import { countText } from "../count-text.ts";
 import type { ColumnData } from "../model/columns.ts";
-import { byKind, type KindName, keyColumns, kindOf, type RowKind } from "../model/kinds.ts";
+import { byKind, type KindName, kindOf, type RowKind } from "../model/kinds.ts";
 import { Int64Reader } from "../model/stamp-text.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { countText } from "./count-text.ts";
 import { columnSql, SQL_TYPES } from "./sql-text.ts";
 import { NotNewError } from "./tick-store.ts";
 
@@ -20,33 +20,29 @@ import { NotNewError } from "./tick-store.ts";
 const ROWS_PER_STATEMENT = 5_000;
 const MICROS = 1_000_000;
 
-interface ColumnSql {
-  insertNew: string;
-  replace: string;
-}
-
 const SQL = byKind(kindSql);
 
-/** Stamps come as seconds and microseconds, which add up exactly. */
-function kindSql(kind: RowKind): ColumnSql {
+/**
+ * Stores rows whose stamps the series doesn't have yet. Stamps come as seconds and microseconds,
+ * which add up exactly.
+ */
+function kindSql(kind: RowKind): string {
   const { stamp, values, hasSeq, part } = kind;
   const series = part === null ? ["ticker"] : ["ticker", columnSql(part)];
   const cells = [...(hasSeq ? ["seq"] : []), ...values.map(({ name }) => name)];
   const types = ["int8", "int4", ...(hasSeq ? ["int8"] : []), ...values.map(({ type }) => SQL_TYPES[type])];
   const arrays = types.map((type, index) => `$${series.length + index + 2}::${type}[]`);
   const columns = [...series, columnSql(stamp.name), ...cells, "write_timestamp"];
-  const insert = `INSERT INTO ${kind.table} (${columns.join(", ")})
-    SELECT ${series.map((_, index) => `$${index + 1}::text`).join(", ")},
-      timestamptz '1970-01-01 00:00:00+00'
-        + u.seconds * interval '1 second' + u.micros * interval '1 microsecond',
+  const stampSql = `timestamptz '1970-01-01 00:00:00+00'
+        + u.seconds * interval '1 second' + u.micros * interval '1 microsecond'`;
+  const isSeries = series.map((name, index) => `t.${name} = $${index + 1}::text`);
+  return `INSERT INTO ${kind.table} (${columns.join(", ")})
+    SELECT ${series.map((_, index) => `$${index + 1}::text`).join(", ")}, ${stampSql},
       ${cells.map((cell) => `u.${cell}`).join(", ")}, $${series.length + 1}::timestamptz
-    FROM unnest(${arrays.join(", ")}) AS u(seconds, micros, ${cells.join(", ")})`;
-  const updated = [...values.map(({ name }) => name), "write_timestamp"];
-  return {
-    insertNew: `${insert} ON CONFLICT DO NOTHING`,
-    replace: `${insert} ON CONFLICT (${keyColumns(kind).map(columnSql).join(", ")}) DO UPDATE SET
-      ${updated.map((name) => `${name} = excluded.${name}`).join(", ")}`,
-  };
+    FROM unnest(${arrays.join(", ")}) AS u(seconds, micros, ${cells.join(", ")})
+    WHERE NOT EXISTS (SELECT 1 FROM ${kind.table} t
+      WHERE ${isSeries.join(" AND ")} AND t.${columnSql(stamp.name)} = ${stampSql})
+    ON CONFLICT DO NOTHING`;
 }
 
 export class ColumnRows {
@@ -54,11 +50,12 @@ export class ColumnRows {
   readonly #stamps: BigInt64Array;
   /** Null where the kind has none. */
   readonly #seqs: BigInt64Array | null;
-  readonly #values: ColumnData[];
+  /** Null of a column that the save doesn't bring. */
+  readonly #values: (ColumnData | null)[];
 
   private constructor(
     save: ColumnSave,
-    columns: { stamps: BigInt64Array; seqs: BigInt64Array | null; values: ColumnData[] },
+    columns: { stamps: BigInt64Array; seqs: BigInt64Array | null; values: (ColumnData | null)[] },
   ) {
     this.#save = save;
     this.#stamps = columns.stamps;
@@ -77,7 +74,7 @@ export class ColumnRows {
     return new ColumnRows(save, {
       stamps: stamps.values,
       seqs,
-      values: values.map(({ name }) => columns.get(name)!),
+      values: values.map(({ name }) => columns.get(name) ?? null),
     });
   }
 
@@ -85,10 +82,10 @@ export class ColumnRows {
     return this.#stamps.length;
   }
 
-  /** @throws NotNewError a key is taken, and the save doesn't replace. */
+  /** @throws NotNewError a stamp is stored already. */
   async write(connection: PostgresConnection, writtenAt: string): Promise<void> {
-    const { kind, ticker, part, onDuplicate } = this.#save;
-    const sql = SQL[kind as KindName][onDuplicate === "replace" ? "replace" : "insertNew"];
+    const { kind, ticker, part } = this.#save;
+    const sql = SQL[kind as KindName];
     const series = part === null ? [ticker] : [ticker, part];
     let written = 0;
     let arrays: string[] | null = this.#arrays(0);
@@ -120,7 +117,7 @@ export class ColumnRows {
       arrayOf(seconds.slice(1)),
       arrayOf(micros.slice(1)),
       ...seqs,
-      ...this.#values.map((data) => valueArray(data, from, to)),
+      ...this.#values.map((data) => (data === null ? nullArray(to - from) : valueArray(data, from, to))),
     ];
   }
 }
@@ -134,6 +131,10 @@ function isAscending(stamps: BigInt64Array, seqs: BigInt64Array | null): boolean
     if (now === before && (seq === null || seq.at(row) <= seq.at(row - 1))) return false;
   }
   return true;
+}
+
+function nullArray(length: number): string {
+  return arrayOf(new Array(length).fill("NULL").join(","));
 }
 
 function valueArray({ nulls, ...data }: ColumnData, from: number, to: number): string {

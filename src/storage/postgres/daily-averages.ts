@@ -4,6 +4,7 @@
  */
 import { AVERAGE_COLUMNS } from "../../market/moving-averages.ts";
 import type { BarRow } from "../contract.ts";
+import { countText } from "../count-text.ts";
 import {
   type CheckpointRow,
   CLOSES_BEFORE,
@@ -13,7 +14,6 @@ import {
 } from "../daily-series.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { countText } from "./count-text.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { FIRST_DAY } from "./sql-text.ts";
 import { EMA_COLUMNS } from "./table-definitions.ts";
@@ -38,12 +38,13 @@ const CLOSES_SQL = `SELECT w.ticker, c.close FROM unnest($1::text[], $2::date[])
 const DROP_CHECKPOINTS_SQL = `DELETE FROM daily_checkpoints c USING unnest($1::text[], $2::date[]) AS w(ticker, first)
   WHERE c.ticker = w.ticker AND c.date > w.first`;
 const VALUES = ["open", "high", "low", "close", ...AVERAGE_COLUMNS];
-const UPSERT_SQL = `INSERT INTO daily_prices (ticker, date, ${VALUES.join(", ")}, volume, write_timestamp)
-  SELECT u.*, $${VALUES.length + 4}::timestamptz FROM unnest($1::text[], $2::date[],
-    ${VALUES.map((_, i) => `$${i + 3}::float8[]`).join(", ")}, $${VALUES.length + 3}::numeric[])
-    AS u(ticker, date, ${VALUES.join(", ")}, volume)
-  ON CONFLICT (ticker, date) DO UPDATE SET
-    ${[...VALUES, "volume", "write_timestamp"].map((name) => `${name} = excluded.${name}`).join(", ")}`;
+const COUNTED = [...VALUES, "volume", "extra"];
+const WRITTEN = [...COUNTED, "write_timestamp"];
+const UPSERT_SQL = `INSERT INTO daily_prices (ticker, date, ${WRITTEN.join(", ")})
+  SELECT u.*, $${VALUES.length + 5}::timestamptz FROM unnest($1::text[], $2::date[],
+    ${VALUES.map((_, i) => `$${i + 3}::float8[]`).join(", ")}, $${VALUES.length + 3}::numeric[],
+    $${VALUES.length + 4}::text[]) AS u(ticker, date, ${COUNTED.join(", ")})
+  ON CONFLICT (ticker, date) DO UPDATE SET ${WRITTEN.map((name) => `${name} = excluded.${name}`).join(", ")}`;
 const AVERAGES_SQL = `UPDATE daily_prices p SET ${AVERAGE_COLUMNS.map((name) => `${name} = u.${name}`).join(", ")}
   FROM unnest($1::text[], $2::date[], ${AVERAGE_COLUMNS.map((_, i) => `$${i + 3}::float8[]`).join(", ")})
     AS u(ticker, date, ${AVERAGE_COLUMNS.join(", ")}) WHERE p.ticker = u.ticker AND p.date = u.date`;
@@ -120,6 +121,7 @@ async function write(
       ...[1, 2, 3, 4].map((column) => plainArray(slice.map(({ bar }) => bar[column]))),
       ...AVERAGE_COLUMNS.map((_, column) => plainArray(slice.map(({ averages }) => averages[column]))),
       plainArray(slice.map(({ bar }) => countText(bar[5]))),
+      textArray(slice.map(({ bar }) => bar[6] ?? null)),
       writtenAt,
     ]);
   }

@@ -13,7 +13,7 @@ import { findSearchPaths } from "./own-names.ts";
 import { databaseSize, SIZE_SQL } from "./reader.ts";
 import { UnsuitableDatabaseError } from "./requirements.ts";
 import { findExcessRights, LACKING_RIGHTS_SQL } from "./role-rights.ts";
-import { OWN_SCHEMA, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
+import { columnsLacking, OWN_SCHEMA, SCHEMA_VERSION, SchemaError, storedVersion } from "./schema.ts";
 import { findTableProblems } from "./table-check.ts";
 import { TABLES as DEFINITIONS } from "./table-definitions.ts";
 import { hasAdvisoryLocks } from "./ticker-locks.ts";
@@ -142,7 +142,11 @@ async function* diagnoseSchema(connection: PostgresConnection, facts: Facts): As
     yield fail("schema", finding, `serve it with the newer server, or ${OWN_SCHEMA}`);
     return;
   }
-  const problems = await findTableProblems(connection, version === SCHEMA_VERSION ? "made" : "before");
+  const problems = await findTableProblems(
+    connection,
+    version === SCHEMA_VERSION ? "made" : "before",
+    columnsLacking(version),
+  );
   for (const { problem, advice } of problems) yield fail("schema", problem, `${advice}; or ${OWN_SCHEMA}`);
   if (problems.length > 0) return;
   if (version === SCHEMA_VERSION) {

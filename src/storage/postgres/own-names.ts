@@ -13,7 +13,10 @@ export const BOOKKEEPING = OWN_TABLES.filter((name) => !TABLE_NAMES.includes(nam
 /** The sequence of `update_log.id`. */
 export const OWN_SEQUENCE = "update_log_id_seq";
 /** Trimming finds the oldest updates by it. */
-export const OWN_INDEX = "update_log_id";
+export const TRIM_INDEX = "update_log_id";
+/** Only saves that bring an identity have an entry. */
+export const REQUEST_INDEX = "update_log_requests";
+export const OWN_INDEXES = [TRIM_INDEX, REQUEST_INDEX];
 
 /**
  * The server's statements use these functions and operators of PostgreSQL. A user's one of the same

@@ -4,7 +4,7 @@
  */
 
 import { refused } from "../sql-answer.ts";
-import { BOOKKEEPING, OWN_INDEX, OWN_SEQUENCE, OWN_TABLES } from "./own-names.ts";
+import { BOOKKEEPING, OWN_INDEXES, OWN_SEQUENCE, OWN_TABLES } from "./own-names.ts";
 import type { Node } from "./sql-parser.ts";
 import { type Field, type RelationName, stringsOf, WRITERS } from "./statement-tree.ts";
 
@@ -60,7 +60,7 @@ function refuseObject(type: unknown, object: unknown, isOwn: (relation: Relation
 function isOwnTable(relation: unknown, schema: string, names: readonly string[]): relation is RelationName {
   const { schemaname = schema, relname } = (relation ?? {}) as Partial<RelationName>;
   if (relname === undefined || schemaname !== schema) return false;
-  return names.includes(relname) || relname === OWN_SEQUENCE || relname === OWN_INDEX;
+  return names.includes(relname) || relname === OWN_SEQUENCE || OWN_INDEXES.includes(relname);
 }
 
 function rangeVars(list: unknown): RelationName[] {

@@ -2,11 +2,14 @@ import { toWire } from "../../market/timestamp.ts";
 import { unavailable } from "../../protocol/errors.ts";
 import { rawNumber } from "../../protocol/json.ts";
 import { within } from "../../time/within.ts";
-import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
+import type { JsonRows, NewestQuery, PoolFigures, RangeRead, RowRange, StockReader } from "../contract.ts";
+import { rowWithExtra } from "../extra-json.ts";
 import {
+  type AnswerForm,
   answerColumns,
   byKind,
   countColumns,
+  hasExtra,
   type KindName,
   kindOf,
   type RowKind,
@@ -32,10 +35,9 @@ const LONG_WHOLE = /^-?\d{16,19}$/;
 
 /** CockroachDB doesn't know it. */
 export const SIZE_SQL = "SELECT pg_database_size(current_database())::text AS bytes";
-const RANGE_SQL = byKind(rangeSql);
 const TO_WIRE = byKind(rowToWire);
 
-function rangeSql(kind: RowKind): Record<"rows" | "rowsWithSeq" | "newest", string> {
+function rangeSql(kind: RowKind, direction: RangeRead, form: AnswerForm): string {
   const at = `p.${columnSql(kind.stamp.name)}`;
   const type = SQL_TYPES[kind.stamp.type];
   const params = seriesColumns(kind).length;
@@ -44,16 +46,13 @@ function rangeSql(kind: RowKind): Record<"rows" | "rowsWithSeq" | "newest", stri
     if (name !== kind.stamp.name) return `p.${columnSql(name)}`;
     return `${kind.stamp.type === "date" ? `${at}::text` : utcText(at)} AS ${columnSql(name)}`;
   };
-  const select = (withSeq: boolean): string =>
-    `SELECT ${answerColumns(kind, withSeq).map(columnOf).join(", ")} FROM ${kind.table} p
-      WHERE ${isSeries(kind, "p")} AND ${at} >= $${params + 1}::${type} AND ${at} <= $${params + 2}::${type}`;
-  const order = (direction: string): string =>
-    [at, ...(kind.hasSeq ? ["p.seq"] : [])].map((column) => column + direction).join(", ");
-  return {
-    rows: `${select(false)} ORDER BY ${order("")}`,
-    rowsWithSeq: `${select(true)} ORDER BY ${order("")}`,
-    newest: `${select(false)} ORDER BY ${order(" DESC")} LIMIT $${params + 3}`,
-  };
+  const order = [at, ...(kind.hasSeq ? ["p.seq"] : [])].map(
+    (column) => `${column}${direction === "newest" ? " DESC" : ""}`,
+  );
+  const limit = direction === "newest" ? ` LIMIT $${params + 3}` : "";
+  return `SELECT ${answerColumns(kind, form).map(columnOf).join(", ")} FROM ${kind.table} p
+    WHERE ${isSeries(kind, "p")} AND ${at} >= $${params + 1}::${type} AND ${at} <= $${params + 2}::${type}
+    ORDER BY ${order.join(", ")}${limit}`;
 }
 
 const TRADED_SQL = `SELECT sum(size) AS volume FROM realtime_data WHERE ticker = $1 AND type = 'trade'
@@ -77,6 +76,7 @@ const LAST_PRICES_SQL = [
 export class PostgresReader implements StockReader {
   readonly updates: PostgresUpdates;
   readonly #pool: PostgresPool;
+  readonly #rangeTexts = new Map<string, string>();
   #probing: Promise<void> | null = null;
 
   constructor(pool: PostgresPool) {
@@ -85,13 +85,9 @@ export class PostgresReader implements StockReader {
   }
 
   async rows(range: RowRange, signal?: AbortSignal): Promise<JsonRows> {
-    const sql = RANGE_SQL[range.kind][range.withSeq === true ? "rowsWithSeq" : "rows"];
+    const sql = this.#rangeSql("rows", range);
     const params = paramsOf(range);
-    const toWireRow = TO_WIRE[range.kind];
-    const encode = (rows: WireRow[]): string => {
-      for (const row of rows) toWireRow(row);
-      return JSON.stringify(rows);
-    };
+    const encode = encoderOf(range);
     const rows = await this.#run<WireRow>(`${sql} LIMIT ${CHUNK_ROWS + 1}`, params, { signal });
     if (rows.length === 0) return { empty: true };
     if (rows.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(rows)}}` };
@@ -103,10 +99,21 @@ export class PostgresReader implements StockReader {
 
   async newest(query: NewestQuery): Promise<JsonRows> {
     const params = [...paramsOf(query), query.limit];
-    const rows = [...(await this.#run<WireRow>(RANGE_SQL[query.kind].newest, params))].reverse();
+    const rows = [...(await this.#run<WireRow>(this.#rangeSql("newest", query), params))].reverse();
     if (rows.length === 0) return { empty: true };
-    for (const row of rows) TO_WIRE[query.kind](row);
-    return { empty: false, text: `{"data":${JSON.stringify(rows)}}` };
+    return { empty: false, text: `{"data":${encoderOf(query)(rows)}}` };
+  }
+
+  /** The texts are few, and each is made once. */
+  #rangeSql(direction: RangeRead, { kind, withSeq, withExtra }: RowRange): string {
+    const form = { withSeq: withSeq === true, withExtra: withExtra === true };
+    const key = `${direction} ${kind} ${form.withSeq} ${form.withExtra}`;
+    let sql = this.#rangeTexts.get(key);
+    if (sql === undefined) {
+      sql = rangeSql(kindOf(kind), direction, form);
+      this.#rangeTexts.set(key, sql);
+    }
+    return sql;
   }
 
   async latestPrice(ticker: string): Promise<number | null> {
@@ -190,6 +197,16 @@ export class PostgresReader implements StockReader {
   #run<T>(sql: string, params: unknown[], options: RunOptions = {}): Promise<T[]> {
     return runRead<T>(this.#pool, sql, params, options);
   }
+}
+
+/** Changes the rows. */
+function encoderOf({ kind, withExtra }: RowRange): (rows: WireRow[]) => string {
+  return (rows) => {
+    for (const row of rows) TO_WIRE[kind](row);
+    return withExtra === true && hasExtra(kindOf(kind))
+      ? `[${rows.map(rowWithExtra).join(",")}]`
+      : JSON.stringify(rows);
+  };
 }
 
 /** @returns null if the database doesn't know SIZE_SQL. */

@@ -1,5 +1,6 @@
 /** Saves rows: what a batch has of a kind, in a constant number of statements. */
 import type { BarRow, PlainKind, SaveOutcome, SaveRows } from "../contract.ts";
+import { countText } from "../count-text.ts";
 import {
   byKind,
   keyColumns,
@@ -9,17 +10,18 @@ import {
   type SeriesRow,
   seriesColumns,
 } from "../model/kinds.ts";
-import { StagedRows } from "../staged-rows.ts";
+import { StagedRows, type StoredKeys } from "../staged-rows.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { countText } from "./count-text.ts";
 import { saveDailyBars } from "./daily-averages.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
-import { columnSql, SQL_TYPES, stampParam } from "./sql-text.ts";
+import { columnSql, rowCells, SQL_TYPES, stampParam, storedRow } from "./sql-text.ts";
 
 interface KindSql {
   /** Which of the keys are stored, by their place. By the index for each: see tick-store.ts. */
   existing: string;
+  /** The same with the values of the row. */
+  rows: string;
   upsert: string;
 }
 
@@ -37,10 +39,13 @@ function kindSql(kind: RowKind): KindSql {
   const arrays = (of: string[]): string => of.map((type, index) => `$${index + 1}::${type}[]`).join(", ");
   const same = key.map((name) => `p.${name} = w.${name}`);
   const updated = [...kind.values.map(({ name }) => name), "write_timestamp"];
+  const asked = `FROM unnest(${arrays(keyTypes)}) WITH ORDINALITY AS w(${key.join(", ")}, n)`;
+  const found = `FROM ${kind.table} p WHERE ${same.join(" AND ")} OFFSET 0`;
+  const cells = rowCells(kind).map((cell, index) => `${cell} AS c${index}`);
   return {
-    existing: `SELECT w.n::int AS n
-      FROM unnest(${arrays(keyTypes)}) WITH ORDINALITY AS w(${key.join(", ")}, n)
-      JOIN LATERAL (SELECT 1 FROM ${kind.table} p WHERE ${same.join(" AND ")} OFFSET 0) found ON true`,
+    existing: `SELECT w.n::int AS n ${asked} JOIN LATERAL (SELECT 1 ${found}) f ON true`,
+    rows: `SELECT w.n::int AS n, f.* ${asked}
+      JOIN LATERAL (SELECT ${cells.join(", ")} ${found}) f ON true`,
     upsert: `INSERT INTO ${kind.table} (${columns.join(", ")}, write_timestamp)
       SELECT u.*, $${columns.length + 1}::timestamptz
       FROM unnest(${arrays(types)}) AS u(${columns.join(", ")})
@@ -57,6 +62,7 @@ export async function saveRows(
   writtenAt: string,
 ): Promise<SaveOutcome[]> {
   const existing = await findExisting(connection, name, saves);
+  const merging = await findMerging(connection, name, saves);
   const staged = new Map<string, { save: SaveRows; rows: StagedRows }>();
   const outcomes = saves.map((save) => {
     const key = seriesKey(save);
@@ -64,7 +70,12 @@ export async function saveRows(
     if (series === undefined) {
       const stored = existing.get(key);
       const kind = kindOf(name);
-      series = { save, rows: new StagedRows((row) => stored?.has(keyText(kind, row)) === true) };
+      const rows = merging.get(key);
+      const keys: StoredKeys = {
+        has: (row) => stored?.has(keyText(kind, row)) === true,
+        row: (row) => rows?.get(keyText(kind, row)) ?? null,
+      };
+      series = { save, rows: new StagedRows(keys) };
       staged.set(key, series);
     }
     return series.rows.stage(save);
@@ -84,7 +95,17 @@ function seriesKey({ ticker, part }: { ticker: string; part: string | null }): s
   return `${ticker}\0${part}`;
 }
 
-/** By series, which keys of the saves that don't replace are taken. */
+interface PlacedRow {
+  ticker: string;
+  part: string | null;
+  row: SeriesRow;
+}
+
+function keysOf(saves: SaveRows[]): PlacedRow[] {
+  return saves.flatMap(({ ticker, part, rows }) => rows.map((row) => ({ ticker, part, row })));
+}
+
+/** By series, which keys of the saves are taken. */
 async function findExisting(
   connection: PostgresConnection,
   name: PlainKind,
@@ -92,11 +113,7 @@ async function findExisting(
 ): Promise<Map<string, Set<string>>> {
   const kind = kindOf(name);
   const existing = new Map<string, Set<string>>();
-  const keys: PlacedRow[] = [];
-  for (const { ticker, part, rows, onDuplicate } of saves) {
-    if (onDuplicate !== "replace") for (const row of rows) keys.push({ ticker, part, row });
-  }
-  for (const slice of slices(keys, ROWS_PER_STATEMENT)) {
+  for (const slice of slices(keysOf(saves), ROWS_PER_STATEMENT)) {
     const rows = await connection.run<{ n: number }>(SQL[name].existing, keyParams(kind, slice));
     for (const { n } of rows) {
       const key = slice[n - 1]!;
@@ -108,10 +125,25 @@ async function findExisting(
   return existing;
 }
 
-interface PlacedRow {
-  ticker: string;
-  part: string | null;
-  row: SeriesRow;
+/** By series and key, the stored rows that a "merge" goes on from. */
+async function findMerging(
+  connection: PostgresConnection,
+  name: PlainKind,
+  saves: SaveRows[],
+): Promise<Map<string, Map<string, SeriesRow>>> {
+  const kind = kindOf(name);
+  const found = new Map<string, Map<string, SeriesRow>>();
+  const keys = keysOf(saves.filter(({ onDuplicate }) => onDuplicate === "merge"));
+  for (const slice of slices(keys, ROWS_PER_STATEMENT)) {
+    const rows = await connection.run<{ n: number }>(SQL[name].rows, keyParams(kind, slice));
+    for (const { n, ...cells } of rows) {
+      const key = slice[n - 1]!;
+      const row = storedRow(Object.values(cells), kind, key.ticker);
+      const ofSeries = found.get(seriesKey(key)) ?? new Map<string, SeriesRow>();
+      found.set(seriesKey(key), ofSeries.set(keyText(kind, key.row), row));
+    }
+  }
+  return found;
 }
 
 function keyParams(kind: RowKind, keys: PlacedRow[]): string[] {
@@ -135,7 +167,7 @@ async function upsertRows(
     await connection.run(SQL[name].upsert, [
       ...keyParams(kind, slice),
       ...kind.values.map(({ type }, index) => {
-        const values = slice.map(({ row }) => row[index + 1]!);
+        const values = slice.map(({ row }) => row[index + 1] ?? null);
         return type === "count"
           ? plainArray(values.map(countText))
           : type === "double"

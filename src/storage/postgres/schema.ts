@@ -4,18 +4,19 @@
  */
 import { randomUUID } from "node:crypto";
 import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
-import { ADDED_KINDS, KINDS, kindsAfter } from "../model/kinds.ts";
+import { ADDITIONS_MADE, ADDITIONS_OF_SAVE_COUNTS, columnsAfter, KINDS, kindsAfter } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf, isUnknownToDatabase } from "./errors.ts";
-import { OWN_INDEX } from "./own-names.ts";
+import { REQUEST_INDEX, TRIM_INDEX } from "./own-names.ts";
 import { UnsuitableDatabaseError, versionOf } from "./requirements.ts";
 import { identifier } from "./sql-text.ts";
 import { comparesBytes, findTableProblems } from "./table-check.ts";
-import { TABLES } from "./table-definitions.ts";
+import { definitionIn, TABLES } from "./table-definitions.ts";
 
 /** It has the first three kinds of rows and the update log. */
 const BASE_VERSION = 2;
-export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
+export const SCHEMA_VERSION = BASE_VERSION + ADDITIONS_MADE;
+const SAVE_COUNTS_VERSION = BASE_VERSION + ADDITIONS_OF_SAVE_COUNTS;
 
 /**
  * The first key of every advisory lock of this server. The second is 0 for the schema, -1 for
@@ -142,7 +143,7 @@ async function createAtOnce(
       await connection.run("SELECT pg_advisory_xact_lock($1::int, $2::int)::text", [LOCK_CLASS, SCHEMA_LOCK]);
     const version = await storedVersion(connection);
     // Not every database can undo DDL, so this comes before anything is made.
-    if (version !== SCHEMA_VERSION) await checkTables(connection, "before");
+    if (version !== SCHEMA_VERSION) await checkTables(connection, "before", columnsLacking(version));
     const done = version === SCHEMA_VERSION ? null : await create(connection, version, without);
     await checkTables(connection, "made");
     await connection.run("COMMIT");
@@ -160,7 +161,14 @@ async function create(
   without: ReadonlyMap<Optional, string>,
 ): Promise<string> {
   await optional(connection, "collation", tablesSql(!without.has("collation")));
-  await connection.run(`CREATE INDEX IF NOT EXISTS ${OWN_INDEX} ON update_log (id)`);
+  for (const column of columnsLacking(from)) {
+    const [table, name] = column.split(".") as [string, string];
+    await connection.run(`ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS ${definitionIn(table, name)}`);
+  }
+  await connection.run(`CREATE INDEX IF NOT EXISTS ${TRIM_INDEX} ON update_log (id)`);
+  await connection.run(
+    `CREATE INDEX IF NOT EXISTS ${REQUEST_INDEX} ON update_log (request_key) WHERE request_key IS NOT NULL`,
+  );
   await connection.run(
     "INSERT INTO update_epoch (epoch) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM update_epoch)",
     [randomUUID()],
@@ -169,7 +177,7 @@ async function create(
     await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
     const added = kindsAfter(from - BASE_VERSION).map(({ table }) => table);
     if (added.includes(KINDS.actions.table)) await connection.run(FORGET_COARSE_AVERAGES_SQL);
-    const made = [...(from < BASE_VERSION ? ["the update log"] : []), ...added];
+    const made = [...(from < BASE_VERSION ? ["the update log"] : []), ...added, ...columnsLacking(from)];
     return `upgraded from version ${from}: ${made.join(", ")}`;
   }
   const done = ["created the tables"];
@@ -186,6 +194,17 @@ async function create(
   await connection.run("CREATE TABLE IF NOT EXISTS stock_db_schema (version integer NOT NULL)");
   await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
   return done.join("; ");
+}
+
+/** `table.column` of what the tables of an earlier version lack. @param version 0: of none. */
+export function columnsLacking(version: number): string[] {
+  if (version === 0) return [];
+  const ofRows = columnsAfter(version - BASE_VERSION).flatMap(({ kind, columns }) =>
+    columns.map(({ name }) => `${kind.table}.${name}`),
+  );
+  const hasLog = version >= BASE_VERSION;
+  const ofLog = hasLog && version < SAVE_COUNTS_VERSION ? ["request_key", "counts"] : [];
+  return [...ofRows, ...ofLog.map((name) => `update_log.${name}`)];
 }
 
 function tablesSql(collated: boolean): string[] {
@@ -260,8 +279,12 @@ async function readVersion(connection: PostgresConnection): Promise<number> {
 }
 
 /** @throws SchemaError which names all that is wrong with the tables. */
-async function checkTables(connection: PostgresConnection, state: "before" | "made"): Promise<void> {
-  const problems = await findTableProblems(connection, state);
+async function checkTables(
+  connection: PostgresConnection,
+  state: "before" | "made",
+  lacking: readonly string[] = [],
+): Promise<void> {
+  const problems = await findTableProblems(connection, state, lacking);
   if (problems.length === 0) return;
   const list = problems.map(({ problem, advice }) => `${problem}: ${advice}`).join("; ");
   throw new SchemaError(`open database: ${list}; or ${OWN_SCHEMA}`);

@@ -63,21 +63,32 @@ interface Found {
   comparesBytes: boolean;
 }
 
-/** @param state `before` the tables are made, or `made`. */
+/**
+ * @param state `before` the tables are made, or `made`.
+ * @param lacking `table.column` of what an upgrade adds.
+ */
 export async function findTableProblems(
   connection: PostgresConnection,
   state: "before" | "made",
+  lacking: readonly string[] = [],
 ): Promise<TableProblem[]> {
   const found = await look(connection, state);
-  return [...TABLES, VERSIONS].flatMap((table) => {
-    const relation = found.relations.find(({ name }) => name === table.name);
-    if (relation === undefined) return state === "before" ? [] : [missingTable(table)];
-    if (!TABLE_KINDS.has(relation.kind)) {
-      const problem = `${table.name} is ${KINDS[relation.kind] ?? "no table"}`;
-      return [{ problem, advice: "rename it, so that the server can make a table of that name" }];
-    }
-    return [...columnProblems(table, found), ...keyProblems(table, found)];
-  });
+  return [...TABLES, VERSIONS]
+    .map((table) => without(table, lacking))
+    .flatMap((table) => {
+      const relation = found.relations.find(({ name }) => name === table.name);
+      if (relation === undefined) return state === "before" ? [] : [missingTable(table)];
+      if (!TABLE_KINDS.has(relation.kind)) {
+        const problem = `${table.name} is ${KINDS[relation.kind] ?? "no table"}`;
+        return [{ problem, advice: "rename it, so that the server can make a table of that name" }];
+      }
+      return [...columnProblems(table, found), ...keyProblems(table, found)];
+    });
+}
+
+function without({ name, columns, key }: Table, lacking: readonly string[]): Table {
+  const isThere = (text: string): boolean => !lacking.includes(`${name}.${definitionOf(text).name}`);
+  return { name, columns: columns.filter(isThere), key };
 }
 
 /** Whether the database orders texts by their bytes. */

@@ -59,6 +59,9 @@ export const TABLES: Table[] = [
       "saved_at bigint NOT NULL",
       'save_id text COLLATE "C" NOT NULL',
       "frame text NOT NULL",
+      // See storage/save-counts.ts.
+      'request_key text COLLATE "C"',
+      'counts text COLLATE "C"',
     ],
     key: "ticker, seq",
   },
@@ -81,6 +84,12 @@ export const TABLES: Table[] = [
     key: "epoch",
   },
 ];
+
+/** `id text COLLATE "C"`. */
+export function definitionIn(table: string, column: string): string {
+  const { columns } = TABLES.find(({ name }) => name === table)!;
+  return columns.find((definition) => definition.replace(/"/g, "").startsWith(`${column} `))!;
+}
 
 /** The key finds the last quote at once, however many trades came after it. */
 function tableOf(kind: RowKind): Table {

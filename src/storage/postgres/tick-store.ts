@@ -4,27 +4,31 @@
  * is done again, asking first which of its stamps are stored.
  */
 import type { SaveOutcome, SaveTicks } from "../contract.ts";
-import { type CountRule, placeTicks, type TickSlot, type TickSlots } from "../tick-placement.ts";
+import { countText } from "../count-text.ts";
+import { placeTicks, StampTicks, type TickSlot } from "../tick-placement.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { countText, isSameCount } from "./count-text.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";
 import { asInstant } from "./sql-text.ts";
 
 // By the index for each, also where the planner would rather read all of a table that it knows
 // nothing of yet.
-const STORED_SQL = `SELECT w.n::int AS n, r.seq::float8 AS seq, r.price, r.size::text AS size, r.ask_price, r.ask_size::text AS ask_size
+const STORED_SQL = `SELECT w.n::int AS n, r.seq::float8 AS seq, r.price, r.size::text AS size, r.ask_price, r.ask_size::text AS ask_size,
+    r.id, r.extra
   FROM unnest($1::text[], $2::text[], $3::timestamptz[]) WITH ORDINALITY AS w(ticker, type, stamp, n)
   JOIN LATERAL (SELECT * FROM realtime_data t WHERE t.ticker = w.ticker AND t.type = w.type AND t."timestamp" = w.stamp
     OFFSET 0) r ON true`;
+const VALUES = ["price", "size", "ask_price", "ask_size", "id", "extra"];
 const INSERT_SQL = `INSERT INTO realtime_data
-  (ticker, type, "timestamp", seq, price, size, ask_price, ask_size, write_timestamp)
-  SELECT u.ticker, u.type, u.stamp, u.seq, u.price, u.size, u.ask_price, u.ask_size, $9::timestamptz
-  FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[], $5::float8[], $6::numeric[], $7::float8[], $8::numeric[])
-    AS u(ticker, type, stamp, seq, price, size, ask_price, ask_size)`;
-const INSERT_NEW_SQL = `${INSERT_SQL} ON CONFLICT DO NOTHING`;
-const REPLACE_SQL = `${INSERT_SQL} ON CONFLICT (ticker, type, "timestamp", seq) DO UPDATE SET price = excluded.price,
-  size = excluded.size, ask_price = excluded.ask_price, ask_size = excluded.ask_size, write_timestamp = excluded.write_timestamp`;
+  (ticker, type, "timestamp", seq, ${VALUES.join(", ")}, write_timestamp)
+  SELECT u.ticker, u.type, u.stamp, u.seq, ${VALUES.map((name) => `u.${name}`).join(", ")}, $11::timestamptz
+  FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[], $5::float8[], $6::numeric[], $7::float8[],
+    $8::numeric[], $9::text[], $10::text[]) AS u(ticker, type, stamp, seq, ${VALUES.join(", ")})`;
+// A tick may be stored under another seq of its stamp. Those of this statement are not seen yet.
+const INSERT_NEW_SQL = `${INSERT_SQL} WHERE NOT EXISTS (SELECT 1 FROM realtime_data t
+    WHERE t.ticker = u.ticker AND t.type = u.type AND t."timestamp" = u.stamp) ON CONFLICT DO NOTHING`;
+const REPLACE_SQL = `${INSERT_SQL} ON CONFLICT (ticker, type, "timestamp", seq) DO UPDATE SET
+  ${[...VALUES, "write_timestamp"].map((name) => `${name} = excluded.${name}`).join(", ")}`;
 
 /** A trigger of the user's own keeps a row out: no key is taken, and yet the row is not stored. */
 export class RowIgnoredError extends Error {
@@ -43,9 +47,9 @@ interface StoredRow {
   size: string | null;
   ask_price: number | null;
   ask_size: string | null;
+  id: string | null;
+  extra: string | null;
 }
-
-const COUNTS: CountRule = { countText, isSameCount };
 
 export interface SavedTicks {
   outcomes: SaveOutcome[];
@@ -65,11 +69,9 @@ export async function saveTicks(
   { writtenAt, areNew }: { writtenAt: string; areNew: boolean },
 ): Promise<SavedTicks> {
   const moments = new Moments();
-  // What replaces only doesn't need to know what is there.
-  const asks = !areNew && saves.some((save) => save.onDuplicate !== "replace");
-  if (asks) await loadStored(connection, saves, moments);
+  if (!areNew) await loadStored(connection, saves, moments);
   const placed = saves.map((save) =>
-    placeTicks(save, (stamp) => moments.of(save.ticker, save.part, stamp).slots, COUNTS),
+    placeTicks(save, (stamp) => moments.of(save.ticker, save.part, stamp).ticks, countText),
   );
   return {
     outcomes: placed.map(({ outcome }) => outcome),
@@ -110,8 +112,8 @@ async function loadStored(
       textArray(asked.map((moment) => moment.type)),
       plainArray(asked.map((moment) => asInstant(moment.stamp))),
     ]);
-    for (const { n, seq, price, size, ask_price: askPrice, ask_size: askSize } of rows)
-      asked[n - 1]!.slots.set(seq, { price, size, askPrice, askSize, isStored: true, change: null });
+    for (const { n, seq, price, size, ask_price: askPrice, ask_size: askSize, id, extra } of rows)
+      asked[n - 1]!.ticks.addStored(seq, { price, size, askPrice, askSize, id, extra });
   }
 }
 
@@ -120,7 +122,7 @@ interface Moment {
   ticker: string;
   type: string;
   stamp: string;
-  slots: TickSlots;
+  ticks: StampTicks;
 }
 
 interface ChangedTick {
@@ -137,7 +139,7 @@ class Moments {
     const key = `${ticker}\0${type}\0${stamp}`;
     let moment = this.#byKey.get(key);
     if (moment === undefined) {
-      moment = { ticker, type, stamp, slots: new Map() };
+      moment = { ticker, type, stamp, ticks: new StampTicks() };
       this.#byKey.set(key, moment);
     }
     return moment;
@@ -152,7 +154,7 @@ class Moments {
     const inserts: ChangedTick[] = [];
     const replacements: ChangedTick[] = [];
     for (const moment of this.#byKey.values()) {
-      for (const [seq, tick] of moment.slots) {
+      for (const [seq, tick] of moment.ticks.slots) {
         if (tick.change === "new") inserts.push({ moment, seq, tick });
         else if (tick.change === "replace") replacements.push({ moment, seq, tick });
       }
@@ -171,6 +173,8 @@ function parametersOf(ticks: ChangedTick[], writtenAt: string): unknown[] {
     plainArray(ticks.map(({ tick }) => tick.size)),
     plainArray(ticks.map(({ tick }) => tick.askPrice)),
     plainArray(ticks.map(({ tick }) => tick.askSize)),
+    textArray(ticks.map(({ tick }) => tick.id)),
+    textArray(ticks.map(({ tick }) => tick.extra)),
     writtenAt,
   ];
 }

@@ -4,8 +4,9 @@
  * order of commits.
  */
 import { randomUUID } from "node:crypto";
-import type { Save } from "../contract.ts";
+import type { Save, SaveOutcome, Stored } from "../contract.ts";
 import { updateTypeOf } from "../model/kinds.ts";
+import { countsText, type LoggedSave, mayBeLogged, repeatedOutcome } from "../save-counts.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 
@@ -25,24 +26,33 @@ const NOW_MS = "(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigin
  * rows are locked.
  */
 const LOG_SQL = `WITH saves AS (
-    SELECT s.ticker, s.type, s.save_id, coalesce(s.frame, '') AS frame, s.n, pg_catalog.row_number() OVER (PARTITION BY s.ticker ORDER BY s.n DESC) - 1 AS later
-    FROM unnest($1::text[], $2::text[], $3::text[], pg_catalog.string_to_array($4::text, $5::text)) WITH ORDINALITY AS s(ticker, type, save_id, frame, n)
+    SELECT s.ticker, s.type, s.save_id, s.request_key, s.counts, coalesce(s.frame, '') AS frame, s.n,
+      pg_catalog.row_number() OVER (PARTITION BY s.ticker ORDER BY s.n DESC) - 1 AS later
+    FROM unnest($1::text[], $2::text[], $3::text[],
+        pg_catalog.string_to_array($4::text, $5::text), $6::text[], $7::text[])
+      WITH ORDINALITY AS s(ticker, type, save_id, frame, request_key, counts, n)
   ), moved AS (
     INSERT INTO update_positions AS p (ticker, seq, saved_at)
     SELECT ticker, pg_catalog.count(*), ${NOW_MS} FROM saves GROUP BY ticker ORDER BY ticker
     ON CONFLICT (ticker) DO UPDATE SET seq = p.seq + excluded.seq, saved_at = greatest(p.saved_at, ${NOW_MS})
     RETURNING ticker, seq, saved_at
   ), logged AS (
-    INSERT INTO update_log (ticker, seq, type, saved_at, save_id, frame)
-    SELECT s.ticker, m.seq - s.later, s.type, (SELECT pg_catalog.max(saved_at) FROM moved), s.save_id, s.frame
+    INSERT INTO update_log (ticker, seq, type, saved_at, save_id, frame, request_key, counts)
+    SELECT s.ticker, m.seq - s.later, s.type, (SELECT pg_catalog.max(saved_at) FROM moved), s.save_id,
+      s.frame, s.request_key, s.counts
     FROM saves s JOIN moved m ON m.ticker = s.ticker ORDER BY s.n RETURNING seq
   )
   SELECT ticker, seq::float8 AS seq FROM moved`;
-const REPEATED_SQL = `SELECT w.n::int AS n, f.seq::float8 AS seq
+const REPEATED_SQL = `SELECT w.n::int AS n, f.seq::float8 AS position, f.counts
   FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(ticker, save_id, n)
-  JOIN LATERAL (SELECT newest.seq FROM (
-      SELECT l.seq, l.save_id FROM update_log l WHERE l.ticker = w.ticker ORDER BY l.seq DESC LIMIT ${REPEATED_AMONG}
+  JOIN LATERAL (SELECT newest.seq, newest.counts FROM (
+      SELECT l.seq, l.save_id, l.counts FROM update_log l
+      WHERE l.ticker = w.ticker ORDER BY l.seq DESC LIMIT ${REPEATED_AMONG}
     ) newest WHERE newest.save_id = w.save_id LIMIT 1) f ON true`;
+const REQUESTED_SQL = `SELECT w.n::int AS n, f.seq::float8 AS position, f.counts
+  FROM unnest($1::text[]) WITH ORDINALITY AS w(request_key, n)
+  JOIN LATERAL (
+    SELECT l.seq, l.counts FROM update_log l WHERE l.request_key = w.request_key LIMIT 1) f ON true`;
 const WITNESS_SQL =
   "SELECT 1 AS one FROM update_log WHERE ticker = $1 AND seq = $2::bigint AND save_id = $3::text";
 
@@ -61,8 +71,11 @@ export interface Logged {
   witness: Witness;
 }
 
-/** @param saves not empty; each becomes an update. */
-export async function logUpdates(connection: PostgresConnection, saves: Save[]): Promise<Logged> {
+/** @param saves not empty, with their outcomes; each becomes an update. */
+export async function logUpdates(
+  connection: PostgresConnection,
+  saves: { save: Save; outcome: Stored }[],
+): Promise<Logged> {
   const entries = saves.map(entryOf);
   const seqs: number[] = [];
   // One round trip for all.
@@ -77,6 +90,8 @@ export async function logUpdates(connection: PostgresConnection, saves: Save[]):
         textArray(part.map((entry) => entry.saveId)),
         part.map((entry) => entry.frame).join(separator),
         separator,
+        textArray(part.map((entry) => entry.requestKey)),
+        textArray(part.map((entry) => entry.counts)),
       ]);
       return { part, rows };
     }),
@@ -86,18 +101,40 @@ export async function logUpdates(connection: PostgresConnection, saves: Save[]):
   return { seqs, witness: { ticker, seq: seqs.at(-1)!, saveId } };
 }
 
-/** Returns the positions of repeated saves whose first try was committed, by index. */
+type LoggedRow = LoggedSave & { n: number };
+
+/** Returns the outcomes of saves that were committed before, by index. */
 export async function findRepeated(
   connection: PostgresConnection,
   saves: Save[],
-): Promise<Map<number, number>> {
-  const repeated = [...saves.entries()].filter(([, save]) => save.update?.repeated === true);
-  if (repeated.length === 0) return new Map();
-  const rows = await connection.run<{ n: number; seq: number }>(REPEATED_SQL, [
-    textArray(repeated.map(([, save]) => save.ticker)),
-    textArray(repeated.map(([, save]) => save.update!.saveId)),
+): Promise<Map<number, SaveOutcome>> {
+  const asked = [...saves.entries()].filter(([, save]) => mayBeLogged(save));
+  if (asked.length === 0) return new Map();
+  const requested = asked.filter(([, { update }]) => update!.request !== undefined);
+  const repeated = asked.filter(([, { update }]) => update!.repeated);
+  const [ofRequests, ofSaves] = await Promise.all([
+    requested.length === 0
+      ? []
+      : connection.run<LoggedRow>(REQUESTED_SQL, [
+          textArray(requested.map(([, { update }]) => update!.request!.key)),
+        ]),
+    repeated.length === 0
+      ? []
+      : connection.run<LoggedRow>(REPEATED_SQL, [
+          textArray(repeated.map(([, save]) => save.ticker)),
+          textArray(repeated.map(([, save]) => save.update!.saveId)),
+        ]),
   ]);
-  return new Map(rows.map(({ n, seq }) => [repeated[n - 1]![0], seq]));
+  const outcomes = new Map<number, SaveOutcome>();
+  const note = (list: [number, Save][], found: LoggedRow[]): void => {
+    for (const { n, ...logged } of found) {
+      const [index, save] = list[n - 1]!;
+      outcomes.set(index, repeatedOutcome(save, logged));
+    }
+  };
+  note(repeated, ofSaves);
+  note(requested, ofRequests);
+  return outcomes;
 }
 
 export async function isThere(
@@ -111,15 +148,20 @@ interface Entry {
   ticker: string;
   type: string;
   saveId: string;
+  requestKey: string | null;
+  counts: string;
   frame: string;
 }
 
-function entryOf(save: Save): Entry {
+function entryOf({ save, outcome }: { save: Save; outcome: Stored }): Entry {
+  const { ticker, update } = save;
   return {
-    ticker: save.ticker,
+    ticker,
     type: updateTypeOf(save),
-    saveId: save.update?.saveId ?? randomUUID(),
-    frame: save.update?.frame ?? "",
+    saveId: update?.saveId ?? randomUUID(),
+    requestKey: update?.request?.key ?? null,
+    counts: countsText(outcome, update?.request),
+    frame: update?.frame ?? "",
   };
 }
 

@@ -74,6 +74,8 @@ interface SnapshotRow {
 
 type Cells = (string | null)[];
 
+const OLDEST_SQL = "SELECT l.saved_at::float8 AS saved_at FROM update_log l ORDER BY l.id LIMIT 1";
+
 export class PostgresUpdates implements UpdateReader {
   readonly #pool: PostgresPool;
   #epoch: { text: string; opened: number; readAtMs: number } | null = null;
@@ -130,6 +132,11 @@ export class PostgresUpdates implements UpdateReader {
         savedAtMs,
       }),
     );
+  }
+
+  async keptSinceMs(): Promise<number | null> {
+    const rows = await runRead<{ saved_at: number }>(this.#pool, OLDEST_SQL);
+    return rows[0]?.saved_at ?? null;
   }
 
   async snapshot(ticker: string): Promise<TickerSnapshot> {

@@ -10,15 +10,18 @@ import { messageOf } from "../../protocol/message-of.ts";
 import { withoutRows, withRows } from "../column-saves.ts";
 import {
   type ColumnSave,
+  hasChanged,
   type Save,
   type SaveOutcome,
   type SaveRows,
   type SaveTicks,
   type StockWriter,
   StorageBusyError,
+  type Stored,
 } from "../contract.ts";
 import { KIND_NAMES, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
+import { takeOutRepeated } from "../repeated-saves.ts";
 import { rowRefused, tablesUnusable } from "../save-refusals.ts";
 import { ColumnRows } from "./column-rows.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -112,16 +115,13 @@ export class PostgresWriter implements StockWriter {
    * @throws RequestError 503 the database is away, or nobody knows what became of the batch.
    * @throws StorageBusyError other programs were in the way each time.
    */
-  async commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
+  async commit(batch: Save[]): Promise<(SaveOutcome | null)[]> {
+    const { saves, outcomesOfAll } = takeOutRepeated(batch);
     const outcomes = await this.#refuseUnstorable(saves);
-    const together = withoutRepetitions(saves);
-    const storable = saves
-      .map((_, index) => index)
-      .filter((i) => outcomes[i] === null && together.has(saves[i]!));
-    if (storable.length === 0) return outcomes;
-    const stored = await this.#commit(storable.map((index) => saves[index]!));
+    const storable = saves.map((_, index) => index).filter((index) => outcomes[index] === null);
+    const stored = storable.length === 0 ? [] : await this.#commit(storable.map((index) => saves[index]!));
     for (const [i, index] of storable.entries()) outcomes[index] = stored[i]!;
-    return outcomes;
+    return outcomesOfAll(outcomes);
   }
 
   /** Without an object for each row where that is plain; see ColumnRows. */
@@ -317,10 +317,7 @@ export class PostgresWriter implements StockWriter {
   /** All saves together, kind by kind: nothing that one kind stores depends on another. */
   async #apply(connection: PostgresConnection, saves: Save[], { areNew }: Manner): Promise<Applied> {
     const repeated = await findRepeated(connection, saves);
-    const outcomes = saves.map((_, index): SaveOutcome | null => {
-      const seq = repeated.get(index);
-      return seq === undefined ? null : { ok: true, stored: 0, position: seq };
-    });
+    const outcomes = saves.map((_, index): SaveOutcome | null => repeated.get(index) ?? null);
     const writtenAt = asInstant(nowText());
     const entries = saves
       .map((save, index) => ({ save, index }))
@@ -340,33 +337,28 @@ export class PostgresWriter implements StockWriter {
         : await saveTicks(connection, ticks.map(({ save }) => save) as SaveTicks[], { writtenAt, areNew });
     for (const [i, { index }] of ticks.entries()) outcomes[index] = saved!.outcomes[i]!;
 
-    const changing = entries.filter(({ index }) => changesSomething(outcomes[index]!));
+    const changing = entries.flatMap(({ save, index }) => {
+      const outcome = outcomes[index]!;
+      return hasChanged(outcome) ? [{ save, outcome }] : [];
+    });
     // Sent together with the ticks: one round trip.
     const [logged] = await Promise.all([
-      changing.length === 0
-        ? null
-        : logUpdates(
-            connection,
-            changing.map(({ save }) => save),
-          ),
+      changing.length === 0 ? null : logUpdates(connection, changing),
       saved?.written,
     ]);
     if (saved !== null && !areNew) this.#ticksRepeat = saved.metStored;
-    for (const [i, { index }] of changing.entries()) {
-      const outcome = outcomes[index]!;
-      if (outcome.ok) outcomes[index] = { ...outcome, position: logged!.seqs[i]! };
-    }
+    for (const [i, { outcome }] of changing.entries()) outcome.position = logged!.seqs[i]!;
     return { outcomes: outcomes as SaveOutcome[], witness: logged?.witness ?? null };
   }
 
-  /** @throws NotNewError a key is taken, and the save doesn't replace. */
+  /** @throws NotNewError a stamp is stored already. */
   async #applyColumns(connection: PostgresConnection, save: Save, columns: ColumnRows): Promise<Applied> {
     const repeated = (await findRepeated(connection, [save])).get(0);
-    if (repeated !== undefined)
-      return { outcomes: [{ ok: true, stored: 0, position: repeated }], witness: null };
+    if (repeated !== undefined) return { outcomes: [repeated], witness: null };
     await columns.write(connection, asInstant(nowText()));
-    const { seqs, witness } = await logUpdates(connection, [save]);
-    return { outcomes: [{ ok: true, stored: columns.rows, position: seqs[0]! }], witness };
+    const outcome: Stored = { ok: true, stored: columns.rows, position: null };
+    const { seqs, witness } = await logUpdates(connection, [{ save, outcome }]);
+    return { outcomes: [{ ...outcome, position: seqs[0]! }], witness };
   }
 
   async #applyEach(connection: PostgresConnection, saves: Save[], manner: Manner): Promise<Applied> {
@@ -425,24 +417,6 @@ function unknownOutcome(cause: unknown): RequestError {
     "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
     messageOf(cause),
   );
-}
-
-/** All but repetitions of saves of the same batch: the log knows these when they are committed. */
-function withoutRepetitions(saves: Save[]): Set<Save> {
-  if (!saves.some((save) => save.update?.repeated)) return new Set(saves);
-  const ids = new Set<string>();
-  return new Set(
-    saves.filter(({ update }) => {
-      if (update === undefined) return true;
-      const isRepetition = update.repeated && ids.has(update.saveId);
-      ids.add(update.saveId);
-      return !isRepetition;
-    }),
-  );
-}
-
-function changesSomething(outcome: SaveOutcome): boolean {
-  return outcome.ok && outcome.stored > 0;
 }
 
 function isAway(error: unknown): boolean {

@@ -48,7 +48,9 @@ async function* seriesInto(
   for (let tries = 1; ; tries++) {
     const until: SeriesRow | null = last;
     const rows = new AnswerColumns({ kind, batch, names: columns, series, until });
-    const range = { kind, ticker, part, from: until?.[0] ?? from, to, withSeq: hasSeq };
+    const asks = kindOf(kind).values.some(({ name, onRequest }) => onRequest && columns.includes(name));
+    const form = { withSeq: hasSeq, withExtra: asks };
+    const range = { kind, ticker, part, from: until?.[0] ?? from, to, ...form };
     try {
       for await (const piece of piecesOf(await reader.rows(range, signal))) {
         if (piece === null) rows.end();

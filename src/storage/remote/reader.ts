@@ -37,7 +37,7 @@ export class RemoteReader implements StockReader {
   }
 
   rows(
-    { kind: name, ticker, part, from, to, withSeq = false }: RowRange,
+    { kind: name, ticker, part, from, to, withSeq, withExtra }: RowRange,
     signal?: AbortSignal,
   ): Promise<JsonRows> {
     const { wire, hasSeq } = kindOf(name);
@@ -45,15 +45,17 @@ export class RemoteReader implements StockReader {
       ticker,
       ...(wire.part === null ? {} : { [wire.part]: partName(name, part) }),
       ...bounds(wire.from, from, wire.to, to),
-      ...(hasSeq ? { include_seq: withSeq } : {}),
+      ...(hasSeq ? { include_seq: withSeq === true } : {}),
+      ...(withExtra ? { include_extra: true } : {}),
     };
     return this.#rows(wire.read, params, { long: true, signal });
   }
 
-  newest({ kind: name, ticker, part, from, to, limit }: NewestQuery): Promise<JsonRows> {
+  newest({ kind: name, ticker, part, from, to, limit, withExtra }: NewestQuery): Promise<JsonRows> {
     const { wire } = kindOf(name);
     const named = part === null || wire.part === null ? { data_type: name } : { [wire.part]: part };
-    const params = { ticker, ...named, limit, ...bounds("start_date", from, "end_date", to) };
+    const extra = withExtra ? { include_extra: true } : {};
+    const params = { ticker, ...named, limit, ...bounds("start_date", from, "end_date", to), ...extra };
     return this.#rows("get_historical_data", params, { long: false });
   }
 

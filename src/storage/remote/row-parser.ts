@@ -6,7 +6,16 @@
  */
 import { daysInMonth } from "../../market/moment.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
-import { type BatchCells, type Cells, Counts, Dates, Doubles, Instants, Seqs } from "../column-cells.ts";
+import {
+  type BatchCells,
+  type Cells,
+  Counts,
+  Dates,
+  Doubles,
+  Instants,
+  Seqs,
+  Texts,
+} from "../column-cells.ts";
 import { type KindName, kindOf } from "../model/kinds.ts";
 
 const NULL_BEGIN = 110;
@@ -30,6 +39,9 @@ const MICROS = 1_000_000;
 /** An integer of so many digits is exact, and so is its quotient by a power of ten. */
 const DIGITS_MAX = 15;
 const POWERS = Array.from({ length: DIGITS_MAX + 1 }, (_, digits) => 10 ** digits);
+
+/** Columns that may have no value. */
+const NULLABLE = [Doubles, Counts, Texts];
 
 interface WireMember {
   /** `,"price":`, of the first with a brace in front. */
@@ -76,7 +88,7 @@ export class RowParser {
       }
       const cells = batch.columns[column]!;
       if (bytes[at] === NULL_BEGIN) {
-        if (!(cells instanceof Doubles || cells instanceof Counts)) return -1;
+        if (!NULLABLE.some((type) => cells instanceof type)) return -1;
         cells.setNull(batch.rows);
         at += NULL_BYTES;
       } else {

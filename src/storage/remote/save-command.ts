@@ -1,6 +1,6 @@
 /** Writes a save as a command. */
 import { toWire } from "../../market/timestamp.ts";
-import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
+import { type JsonRecord, parseWithDigits, rawNumber } from "../../protocol/json.ts";
 import type { Save } from "../contract.ts";
 import { kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
 
@@ -11,24 +11,37 @@ export interface SaveCommand {
 
 export function saveCommand(save: Save): SaveCommand {
   const { wire, stamp, values, hasSeq } = kindOf(save.kind);
-  const data = (save.rows as SeriesRow[]).map((row) => {
+  const missing = "missing" in save ? save.missing : undefined;
+  const data = (save.rows as SeriesRow[]).map((row, rowIndex) => {
     const record: JsonRecord = { [stamp.name]: stamp.type === "date" ? row[0] : toWire(row[0]) };
-    for (const [index, { name, type }] of values.entries()) {
-      const value = row[index + 1]!;
-      record[name] = type === "count" ? exact(value) : value;
+    for (const [index, { name, type, onRequest }] of values.entries()) {
+      const value = row[index + 1] ?? null;
+      if (missing?.[rowIndex]?.includes(index + 1)) continue;
+      if (type === "json") Object.assign(record, membersOf(value));
+      else if (!onRequest || value !== null) record[name] = type === "count" ? exact(value) : value;
     }
-    if (hasSeq && row.at(-1) !== null) record.seq = row.at(-1);
+    // Of ticks it isn't told by the record.
+    if (hasSeq && wire.part === null) record.seq = row.at(-1);
     return record;
   });
+  const places =
+    hasSeq && wire.part !== null ? (save.rows as SeriesRow[]).map((row) => row.at(-1) ?? null) : [];
   return {
     command: wire.save,
     params: {
       ticker: save.ticker,
       ...(wire.part === null ? {} : { [wire.part]: partName(save.kind, save.part), index_col: stamp.name }),
-      on_duplicate: save.onDuplicate === "append" ? "ignore" : save.onDuplicate,
+      on_duplicate: save.onDuplicate === "match" ? "ignore" : save.onDuplicate,
+      ...(places.some((place) => place !== null) ? { places } : {}),
+      ...("occurrences" in save && save.occurrences !== undefined ? { occurrences: save.occurrences } : {}),
       data,
     },
   };
+}
+
+/** They go as members of the record, of which the server makes the column again. */
+function membersOf(extra: SeriesValue): JsonRecord {
+  return extra === null ? {} : (parseWithDigits(String(extra)) as JsonRecord);
 }
 
 /** JSON.stringify gives at most 17 digits of a double; 2^60 has more. */

@@ -3,7 +3,7 @@
  * (remote-updates.ts).
  */
 import { unavailable } from "../../protocol/errors.ts";
-import type { Save, SaveOutcome } from "../contract.ts";
+import type { Save, SaveCounts, SaveOutcome } from "../contract.ts";
 import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
 import { isPosition } from "./commands.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
@@ -15,8 +15,6 @@ const SAVE_BYTES_IN_FLIGHT_MAX = 256 * 1024 * 1024;
 const SAVE_TIMEOUT_MS = 30_000;
 /** How every answer to a save ends, also of older servers. */
 const STORED = /\bsaved successfully\.$/;
-/** What an older server doesn't tell, nor any to who sends no id. */
-const UNTOLD = { stored: 0, position: null };
 
 export class RemoteSaves {
   readonly #upstream: Upstream;
@@ -58,6 +56,7 @@ export class RemoteSaves {
         body: packed ? await pack(request) : request,
         packed,
         saveId: save.update,
+        idempotencyKey: save.update?.request?.text,
         repeatable,
         effect: "; whether it was stored is unknown",
         hint: repeatable
@@ -77,15 +76,28 @@ export class RemoteSaves {
  */
 async function readOutcome({ response }: UpstreamAnswer): Promise<SaveOutcome> {
   const body = await readJsonObject(response, SHORT_BYTES_MAX);
-  const { message, stored = UNTOLD.stored, position = UNTOLD.position } = body;
-  if (
-    typeof message === "string" &&
-    STORED.test(message) &&
-    isPosition(stored) &&
-    (position === null || isPosition(position))
-  )
-    return { ok: true, stored, position };
-  throw new WrongAnswerError(shownBeginning(JSON.stringify(body)));
+  // An older server tells no counts, and the position by another name.
+  const { message, stored = 0, replaced = 0, repeated = 0, skipped = 0 } = body;
+  const { position = body.seq ?? null, epoch } = body;
+  const isRepetition = repeated === true || body.repetition === true;
+  const counts = { stored, replaced, repeated: repeated === true ? 0 : repeated, skipped };
+  const isTold = typeof message === "string" && STORED.test(message);
+  if (!isTold || !areCounts(counts) || !(position === null || isPosition(position)))
+    throw new WrongAnswerError(shownBeginning(JSON.stringify(body)));
+  return {
+    ok: true,
+    ...counts,
+    position,
+    countsRecords: true,
+    ...(typeof epoch === "string" ? { epoch } : {}),
+    ...(isRepetition ? { isRepetition } : {}),
+  };
+}
+
+function areCounts(
+  counts: Record<keyof SaveCounts, unknown>,
+): counts is Required<SaveCounts> & Record<keyof SaveCounts, number> {
+  return Object.values(counts).every(isPosition);
 }
 
 async function pack(text: string): Promise<Uint8Array<ArrayBuffer>> {

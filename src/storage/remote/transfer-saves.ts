@@ -77,10 +77,16 @@ export class TransferSaves {
 function lanesOf(save: Save, index: number): Lane[] {
   const slices: Save[] = [];
   for (let at = 0; at < save.rows.length; at += ROWS_PER_REQUEST)
-    slices.push({ ...save, rows: save.rows.slice(at, at + ROWS_PER_REQUEST) } as Save);
+    slices.push(sliceOf(save, at, at + ROWS_PER_REQUEST));
   return !kindOf(save.kind).hasSeq
     ? [{ index, saves: slices }]
     : slices.map((slice) => ({ index, saves: [slice] }));
+}
+
+function sliceOf(save: Save, from: number, to: number): Save {
+  const rows = save.rows.slice(from, to);
+  if (save.kind !== "ticks") return { ...save, rows, missing: save.missing?.slice(from, to) } as Save;
+  return { ...save, rows, occurrences: save.occurrences?.slice(from, to) } as Save;
 }
 
 function isOk(outcome: SaveOutcome | "busy"): boolean {

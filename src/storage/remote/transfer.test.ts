@@ -5,7 +5,7 @@ import type { SaveTicks, TickRow } from "../contract.ts";
 import { openRemoteTransfer } from "./transfer.ts";
 
 interface Params {
-  data: { seq: number }[];
+  places: number[];
 }
 
 /** A server that takes saves, and refuses what `refuse` says. */
@@ -20,7 +20,7 @@ async function fakeServer(refuse: () => [status: number, body: object] | null) {
     if (command === "get_tickers") return end(200, { tickers: [] });
     const refusal = refuse();
     if (refusal !== null) return end(...refusal);
-    saved.push(...params.data.map(({ seq }) => seq));
+    saved.push(...params.places);
     return end(200, { message: "Realtime data (trade) for A saved successfully." });
   });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
@@ -38,7 +38,7 @@ async function fakeServer(refuse: () => [status: number, body: object] | null) {
 const save = (type: string): SaveTicks => {
   const rows = Array.from(
     { length: 6_000 },
-    (_, seq): TickRow => ["2024-01-02 10:00:00.000000", 1, 1, null, null, seq],
+    (_, seq): TickRow => ["2024-01-02 10:00:00.000000", 1, 1, null, null, null, null, seq],
   );
   return { kind: "ticks", ticker: "A", part: type, rows, onDuplicate: "replace" };
 };
@@ -47,8 +47,8 @@ test("a save goes in slices; one that is refused fails its save, and one that is
   const refusals: [number, object][] = [];
   using server = await fakeServer(() => refusals.pop() ?? null);
   const transfer = await openRemoteTransfer(server.address);
-  expect(await transfer.commit([save("a")])).toEqual([{ ok: true, stored: 0, position: null }]);
-  expect(server.saved.toSorted((a, b) => a - b)).toEqual(save("a").rows.map((row) => row[5]!));
+  expect(await transfer.commit([save("a")])).toMatchObject([{ ok: true, stored: 0, position: null }]);
+  expect(server.saved.toSorted((a, b) => a - b)).toEqual(save("a").rows.map((row) => row[7]!));
 
   refusals.push([400, { error: "no", details: "never" }]);
   expect(await transfer.commit([save("a")])).toEqual([

@@ -62,7 +62,7 @@ class RemoteTransfer implements TransferReader {
     const { hasSeq } = kindOf(range.kind);
     return walkAnswers({
       from: range.from,
-      ask: (from) => this.#reader.rows({ ...range, from, withSeq: hasSeq }),
+      ask: (from) => this.#reader.rows({ ...range, from, withSeq: hasSeq, withExtra: true }),
       toRow: (row) => (hasSeq ? toSequencedRow(range.kind, row) : toRow(range.kind, row)),
       isAfter: (row, last) => (row[0] === last[0] ? hasSeq && row.at(-1)! > last.at(-1)! : row[0] > last[0]),
       where: `${range.ticker} ${partName(range.kind, range.part)}`,

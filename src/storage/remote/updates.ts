@@ -12,7 +12,7 @@ import type {
   UpdateLimit,
   UpdateReader,
 } from "../update-contract.ts";
-import { askNewer, isPosition, memberOf, readExactObject } from "./commands.ts";
+import { askNewer, isPosition, memberOf, READ, readExactObject, readObject } from "./commands.ts";
 import type { Upstream } from "./upstream.ts";
 import { toRow } from "./wire-rows.ts";
 
@@ -68,6 +68,13 @@ export class RemoteUpdateReader implements UpdateReader {
       stored: true,
     });
     return memberOf(answer, "updates", isRecords, "get_updates").map(toStoredUpdate);
+  }
+
+  /** Null too where an older server doesn't tell. */
+  async keptSinceMs(): Promise<number | null> {
+    const request = { ...READ, what: "health", path: "/health", body: null };
+    const { requests_known_since: since } = await this.#upstream.ask(request, readObject);
+    return typeof since === "string" ? Date.parse(since) : null;
   }
 
   async snapshot(ticker: string): Promise<TickerSnapshot> {

@@ -3,7 +3,12 @@ import type { UpstreamUrl } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { clientGone, RequestError, timeIsUp, unavailable } from "../../protocol/errors.ts";
-import { SAVE_ID_HEADER, type SaveIdentity, writeSaveId } from "../../protocol/save-id.ts";
+import {
+  IDEMPOTENCY_HEADER,
+  SAVE_ID_HEADER,
+  type SaveIdentity,
+  writeSaveId,
+} from "../../protocol/save-id.ts";
 import { passVia, VIA_HEADER } from "../../protocol/via.ts";
 import { type Backoff, backoffMs, jittered } from "../../time/pauses.ts";
 import { PARSED_BYTES_MAX } from "./answer-body.ts";
@@ -39,6 +44,8 @@ export interface UpstreamRequest {
   /** The body is packed with gzip. */
   packed?: boolean;
   saveId?: SaveIdentity | undefined;
+  /** Of the client. */
+  idempotencyKey?: string | undefined;
   /** Sending it twice does the same as once. */
   repeatable: boolean;
   /** Ends the error of a request that was sent and not answered: "; whether … is unknown". */
@@ -215,7 +222,7 @@ export class Upstream {
     read: (answer: UpstreamAnswer) => Promise<T>,
     repeated: boolean,
   ): Promise<T> {
-    const { signal, saveId } = request;
+    const { signal, saveId, idempotencyKey } = request;
     const freeSlot = await this.#takeSlot(request);
     const cut = new AbortController();
     this.#cuts.add(cut);
@@ -236,6 +243,7 @@ export class Upstream {
           ...this.#headers,
           ...(request.body === null ? {} : { "Content-Type": "application/json" }),
           ...(request.packed === true ? { "Content-Encoding": "gzip" } : {}),
+          ...(idempotencyKey === undefined ? {} : { [IDEMPOTENCY_HEADER]: idempotencyKey }),
           ...(saveId === undefined
             ? {}
             : { [SAVE_ID_HEADER]: writeSaveId({ ...saveId, repeated: repeated || saveId.repeated }) }),

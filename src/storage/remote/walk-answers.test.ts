@@ -8,7 +8,16 @@ import { toSequencedRow } from "./wire-rows.ts";
 /** Twenty of each second. */
 const ROWS = Array.from({ length: 500 }, (_, i): TickRow => {
   const second = String(Math.floor(i / 20)).padStart(2, "0");
-  return [`2024-01-02 10:00:${second}.000000`, i, i % 3 === 0 ? "9007199254740993" : i, null, null, i % 20];
+  return [
+    `2024-01-02 10:00:${second}.000000`,
+    i,
+    i % 3 === 0 ? "9007199254740993" : i,
+    null,
+    null,
+    null,
+    null,
+    i % 20,
+  ];
 });
 
 /** Answers that break off after some rows. */
@@ -27,13 +36,13 @@ function brokenAnswers(rowsPerAnswer: number) {
       return { empty: false, chunks: pieces(rows.map(textOf)) };
     },
     toRow: (row) => toSequencedRow("ticks", row),
-    isAfter: (row, last) => (row[0] === last[0] ? row[5]! > last[5]! : row[0] > last[0]),
+    isAfter: (row, last) => (row[0] === last[0] ? row.at(-1)! > last.at(-1)! : row[0] > last[0]),
     where: "A trade",
   };
   return { walk, asked };
 }
 
-function textOf([stamp, price, size, , , seq]: TickRow): string {
+function textOf([stamp, price, size, , , , , seq]: TickRow): string {
   return `{"timestamp":"${stamp.replace(" ", "T")}Z","price":${price},"size":${size},"seq":${seq}}`;
 }
 

@@ -1,7 +1,8 @@
 /** Rows of the upstream's answers in the form that drivers give them, all digits kept. */
 import { parseTimestamp } from "../../market/timestamp.ts";
-import type { JsonRecord } from "../../protocol/json.ts";
+import { isObject, type JsonRecord } from "../../protocol/json.ts";
 import { type Count, TransferRowError } from "../contract.ts";
+import { extraText } from "../extra-json.ts";
 import { type KindName, kindOf, type RowKind, type SeriesRow } from "../model/kinds.ts";
 
 /** `2024-01-02T10:00:00.000001Z` */
@@ -20,6 +21,7 @@ export function toRow(name: KindName, row: JsonRecord, names: Record<string, str
   const kind = kindOf(name);
   const values = kind.values.map(({ name, type }) => {
     const member = names[name] ?? name;
+    if (type === "json") return extra(row, member);
     return type === "double" ? real(row, member) : type === "count" ? count(row, member) : text(row, member);
   });
   return [stampOf(row[kind.stamp.name], kind), ...values];
@@ -63,6 +65,13 @@ function real(row: JsonRecord, name: string): number | null {
 function count(row: JsonRecord, name: string): Count | null {
   const value = row[name] ?? null;
   return typeof value === "bigint" ? String(value) : real(row, name);
+}
+
+function extra(row: JsonRecord, name: string): string | null {
+  const value = row[name] ?? null;
+  if (value === null) return null;
+  if (isObject(value)) return extraText(value);
+  throw new TransferRowError(`${name} is ${JSON.stringify(value)}, expected an object`);
 }
 
 function text(row: JsonRecord, name: string): string | null {

@@ -122,6 +122,7 @@ function partsOf(db: Database, ticker: string, { kind, part }: ColumnQuery): (st
 class Pages {
   readonly #db: Database;
   readonly #kind: RowKind;
+  readonly #there: ReadonlySet<string>;
   readonly #hasSeq: boolean;
   readonly #values: string[];
   readonly #counts: number[];
@@ -134,6 +135,7 @@ class Pages {
     const kind = kindOf(name);
     this.#db = db;
     this.#kind = kind;
+    this.#there = there;
     // A file of the Python server has no seq: each stamp is there once.
     this.#hasSeq = kind.hasSeq && there.has("seq");
     const asked = kind.values.filter((column) => columns.includes(column.name));
@@ -179,7 +181,9 @@ class Pages {
   #statement(countSql: (column: string) => string): Statement<unknown, Bindings> {
     const { table, stamp } = this.#kind;
     const counts = this.#counts.map((index) => this.#values[index - 1]);
-    const values = this.#values.map((name) => (counts.includes(name) ? countSql(name) : name));
+    const values = this.#values.map((name) =>
+      !this.#there.has(name) ? "NULL" : counts.includes(name) ? countSql(name) : name,
+    );
     const series = seriesColumns(this.#kind).map((column) => `${column} = ?`);
     const seq = this.#hasSeq ? ["seq"] : this.#kind.hasSeq ? ["0"] : [];
     const key = this.#hasSeq ? `${stamp.name}, seq` : stamp.name;

@@ -6,6 +6,8 @@ import { type CheckpointRow, CLOSES_BEFORE, changesOfSeries } from "../daily-ser
 
 type Params = SQLQueryBindings[];
 
+const VALUES = ["open", "high", "low", "close", "volume", "extra"];
+
 export class DailyAverages {
   readonly #checkpointBefore: Statement<CheckpointRow, Params>;
   readonly #checkpointInsert: Statement<unknown, Params>;
@@ -27,7 +29,7 @@ export class DailyAverages {
     this.#rowsFrom = db.prepare<Record<string, unknown>, Params>(
       `SELECT date, close, ${AVERAGE_COLUMNS.join(", ")} FROM daily_prices WHERE ticker = ? AND date >= ? ORDER BY date`,
     );
-    const values = ["open", "high", "low", "close", "volume", ...AVERAGE_COLUMNS, "write_timestamp"];
+    const values = [...VALUES, ...AVERAGE_COLUMNS, "write_timestamp"];
     this.#upsert = db.prepare<unknown, Params>(
       `INSERT INTO daily_prices (ticker, date, ${values.join(", ")}) VALUES (?, ?, ${values.map(() => "?").join(", ")})
        ON CONFLICT (ticker, date) DO UPDATE SET ${values.map((name) => `${name} = excluded.${name}`).join(", ")}`,
@@ -50,8 +52,11 @@ export class DailyAverages {
             .map((row) => row.close as number)
             .reverse();
     const changes = changesOfSeries({ checkpoint, closesBefore, stored }, rows);
-    for (const { bar, averages } of changes.bars)
-      this.#upsert.run(ticker, ...bar, ...averages, writeTimestamp);
+    for (const { bar, averages } of changes.bars) {
+      const [date, open, high, low, close, volume, extra] = bar;
+      const values = [open, high, low, close, volume, extra ?? null, ...averages];
+      this.#upsert.run(ticker, date, ...values, writeTimestamp);
+    }
     for (const { date, averages } of changes.averages) this.#updateAverages.run(...averages, ticker, date);
     // Now the triggers have removed every checkpoint that the rows made wrong.
     for (const { date, state } of changes.checkpoints)

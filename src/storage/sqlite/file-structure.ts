@@ -10,6 +10,7 @@ import {
   isServerTable,
   isServerTrigger,
   quote,
+  REQUEST_INDEX,
   SERVER_TABLES,
 } from "./tables.ts";
 
@@ -81,7 +82,7 @@ export function foreignHooks(db: Database): string[] {
       found.push(
         `the trigger ${name} on ${tbl_name} runs within saves and can refuse, change or hold them up; DROP TRIGGER ${quote(name)} takes it away`,
       );
-    if (type === "index" && sql !== null)
+    if (type === "index" && sql !== null && name !== REQUEST_INDEX.name)
       found.push(
         `the index ${name} on ${tbl_name} costs every save, and can refuse rows; DROP INDEX ${quote(name)} takes it away`,
       );

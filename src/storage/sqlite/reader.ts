@@ -5,12 +5,16 @@
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { toWire } from "../../market/timestamp.ts";
 import { rawNumber } from "../../protocol/json.ts";
-import type { JsonRows, NewestQuery, PoolFigures, RowRange, StockReader } from "../contract.ts";
+import type { JsonRows, NewestQuery, PoolFigures, RangeRead, RowRange, StockReader } from "../contract.ts";
+import { rowWithExtra } from "../extra-json.ts";
 import {
+  type AnswerForm,
   answerColumns,
   byKind,
   countColumns,
+  hasExtra,
   type KindName,
+  kindOf,
   type RowKind,
   seriesColumns,
   TABLE_NAMES,
@@ -48,23 +52,28 @@ type Params = SQLQueryBindings[];
 const exact = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}
    THEN '${DIGITS_MARK}' || ${column} ELSE ${column} END AS ${column}`;
-type Wanted = "rows" | "rowsWithSeq" | "newest";
-
-function rangeSql(kind: RowKind): Record<Wanted, string> {
+function rangeSql(kind: RowKind, direction: RangeRead, form: AnswerForm): string {
   const stamp = kind.stamp.name;
   const counts = new Set(countColumns(kind));
-  const order = (direction: string): string =>
-    [stamp, ...(kind.hasSeq ? ["seq"] : [])].map((column) => column + direction).join(", ");
-  const select = (withSeq: boolean, direction: string): string => {
-    const columns = answerColumns(kind, withSeq).map((name) => (counts.has(name) ? exact(name) : name));
-    const series = seriesColumns(kind).map((name) => `${name} = ?`);
-    return `SELECT ${columns.join(", ")} FROM ${kind.table}
-      WHERE ${series.join(" AND ")} AND ${stamp} >= ? AND ${stamp} <= ? ORDER BY ${order(direction)}`;
-  };
-  return { rows: select(false, ""), rowsWithSeq: select(true, ""), newest: select(false, " DESC") };
+  const order = [stamp, ...(kind.hasSeq ? ["seq"] : [])]
+    .map((column) => `${column}${direction === "newest" ? " DESC" : ""}`)
+    .join(", ");
+  const columns = answerColumns(kind, form).map((name) => (counts.has(name) ? exact(name) : name));
+  const series = seriesColumns(kind).map((name) => `${name} = ?`);
+  return `SELECT ${columns.join(", ")} FROM ${kind.table}
+    WHERE ${series.join(" AND ")} AND ${stamp} >= ? AND ${stamp} <= ? ORDER BY ${order}`;
 }
 
-const RANGE_SQL = byKind(rangeSql);
+/** Which of a kind's statements is meant: their number is small. */
+function placeOf(direction: RangeRead, { withSeq, withExtra }: AnswerForm): number {
+  return (direction === "newest" ? 4 : 0) + (withSeq === true ? 2 : 0) + (withExtra === true ? 1 : 0);
+}
+
+const FORMS = [false, true].flatMap((withSeq) => [false, true].map((withExtra) => ({ withSeq, withExtra })));
+/** By `placeOf`. */
+const RANGE_SQL = byKind((kind) =>
+  (["rows", "newest"] as const).flatMap((direction) => FORMS.map((form) => rangeSql(kind, direction, form))),
+);
 const TO_WIRE = byKind(rowToWire);
 /** Null without any trades. `sum` would fail where integers together exceed 64 bits. */
 const TRADED_SQL = `SELECT CASE WHEN count(size) > 0 THEN total(size) END AS volume FROM realtime_data
@@ -82,7 +91,7 @@ const LAST_PRICE_SQL = [
 interface RowsRead {
   sql: string;
   params: Params;
-  toWireRow(row: Row): void;
+  encode(rows: Row[]): string;
   signal: AbortSignal | undefined;
 }
 
@@ -96,7 +105,8 @@ export class SqliteReader implements StockReader {
   readonly #line: WaitingLine<Database>;
   #streamConnections = 0;
   #stale = 0;
-  readonly #ranges: Record<KindName, Record<Wanted, Statement<Row, Params>>>;
+  /** By `placeOf`; null until one is asked for. */
+  readonly #ranges: Record<KindName, (Statement<Row, Params> | null)[]>;
   readonly #lastPrices: Statement<Row, Params>[];
   readonly #lastCloses: Statement<Row, Params>;
   readonly #open: Statement<Row, Params>;
@@ -118,12 +128,7 @@ export class SqliteReader implements StockReader {
     this.file = new OpenedFile(path, SQLITE_FORMAT);
     this.updates = new SqliteUpdates(this.#connection, isFrame);
     const prepare = (sql: string): Statement<Row, Params> => this.#connection.prepare<Row>(sql);
-    const limited = (sql: string): Statement<Row, Params> => prepare(`${sql} LIMIT ?`);
-    this.#ranges = byKind((_, name) => ({
-      rows: limited(RANGE_SQL[name].rows),
-      rowsWithSeq: limited(RANGE_SQL[name].rowsWithSeq),
-      newest: limited(RANGE_SQL[name].newest),
-    }));
+    this.#ranges = byKind((_, name) => RANGE_SQL[name].map(() => null));
     this.#lastPrices = LAST_PRICE_SQL.map(prepare);
     this.#lastCloses = prepare("SELECT close FROM daily_prices WHERE ticker = ? ORDER BY date DESC LIMIT 2");
     this.#open = prepare("SELECT open FROM daily_prices WHERE ticker = ? AND date = ?");
@@ -136,23 +141,29 @@ export class SqliteReader implements StockReader {
 
   rows(range: RowRange, signal?: AbortSignal): JsonRows | Promise<JsonRows> {
     return this.#connection.read(() => {
-      const { kind, withSeq } = range;
-      const name = withSeq === true ? "rowsWithSeq" : "rows";
+      const place = placeOf("rows", range);
       const params = paramsOf(range);
-      const first = this.#ranges[kind][name].all(...params, CHUNK_ROWS + 1);
+      const first = this.#range(range.kind, place).all(...params, CHUNK_ROWS + 1);
       if (first.length === 0) return { empty: true };
-      if (first.length <= CHUNK_ROWS)
-        return { empty: false, text: `{"data":${encode(first, TO_WIRE[kind])}}` };
-      return this.#stream({ sql: RANGE_SQL[kind][name], params, toWireRow: TO_WIRE[kind], signal });
+      const encode = encoderOf(range.kind, range);
+      if (first.length <= CHUNK_ROWS) return { empty: false, text: `{"data":${encode(first)}}` };
+      return this.#stream({ sql: RANGE_SQL[range.kind][place]!, params, encode, signal });
     });
   }
 
   newest(query: NewestQuery): JsonRows {
     return this.#connection.read(() => {
-      const rows = this.#ranges[query.kind].newest.all(...paramsOf(query), query.limit).reverse();
+      const statement = this.#range(query.kind, placeOf("newest", query));
+      const rows = statement.all(...paramsOf(query), query.limit).reverse();
       if (rows.length === 0) return { empty: true };
-      return { empty: false, text: `{"data":${encode(rows, TO_WIRE[query.kind])}}` };
+      return { empty: false, text: `{"data":${encoderOf(query.kind, query)(rows)}}` };
     });
+  }
+
+  #range(kind: KindName, place: number): Statement<Row, Params> {
+    const statements = this.#ranges[kind];
+    statements[place] ??= this.#connection.prepare<Row>(`${RANGE_SQL[kind][place]} LIMIT ?`);
+    return statements[place];
   }
 
   latestPrice(ticker: string): number | null {
@@ -231,7 +242,7 @@ export class SqliteReader implements StockReader {
     this.#connection.close();
   }
 
-  async #stream({ sql, params, toWireRow, signal }: RowsRead): Promise<JsonRows> {
+  async #stream({ sql, params, encode, signal }: RowsRead): Promise<JsonRows> {
     const db = await this.#checkOut(signal);
     let statement: Statement<Row, Params>;
     let rows: IterableIterator<Row>;
@@ -249,7 +260,7 @@ export class SqliteReader implements StockReader {
       this.#checkIn(db);
     };
     const look = (): void => this.file.checkForRead();
-    return { empty: false, chunks: new RowPieces(piecesOf({ first, rows, toWireRow, release, look })) };
+    return { empty: false, chunks: new RowPieces(piecesOf({ first, rows, encode, release, look })) };
   }
 
   async #checkOut(signal: AbortSignal | undefined): Promise<Database> {
@@ -309,9 +320,15 @@ function rowToWire(kind: RowKind): (row: Row) => void {
   };
 }
 
-function encode(rows: Row[], toWireRow: (row: Row) => void): string {
-  for (const row of rows) toWireRow(row);
-  return JSON.stringify(rows);
+/** Changes the rows. */
+function encoderOf(kind: KindName, { withExtra }: AnswerForm): (rows: Row[]) => string {
+  const toWireRow = TO_WIRE[kind];
+  return (rows) => {
+    for (const row of rows) toWireRow(row);
+    return withExtra === true && hasExtra(kindOf(kind))
+      ? `[${rows.map(rowWithExtra).join(",")}]`
+      : JSON.stringify(rows);
+  };
 }
 
 function take(rows: Iterator<Row>, count: number): Row[] {
@@ -327,13 +344,13 @@ function take(rows: Iterator<Row>, count: number): Row[] {
 interface OpenStream {
   first: Row[];
   rows: IterableIterator<Row>;
-  toWireRow(row: Row): void;
+  encode(rows: Row[]): string;
   release(): void;
   /** Throws when the file can't be read any more. */
   look(): void;
 }
 
-function piecesOf({ first, rows, toWireRow, release, look }: OpenStream): PiecesSource {
+function piecesOf({ first, rows, encode, release, look }: OpenStream): PiecesSource {
   let next: Row[] | null = first;
   return {
     async next() {
@@ -342,7 +359,7 @@ function piecesOf({ first, rows, toWireRow, release, look }: OpenStream): Pieces
       look();
       const chunk = next ?? take(rows, CHUNK_ROWS);
       next = null;
-      return { rows: encode(chunk, toWireRow).slice(1, -1), isLast: chunk.length < CHUNK_ROWS };
+      return { rows: encode(chunk).slice(1, -1), isLast: chunk.length < CHUNK_ROWS };
     },
     end() {
       rows.return?.();

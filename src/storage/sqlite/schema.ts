@@ -2,12 +2,15 @@
 import type { Database } from "bun:sqlite";
 import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
-import { ADDED_KINDS, KINDS, kindsAfter } from "../model/kinds.ts";
+import { ADDITIONS_MADE, ADDITIONS_OF_SAVE_COUNTS, columnsAfter, KINDS, kindsAfter } from "../model/kinds.ts";
 import {
   CHECKPOINT_TRIGGERS,
   CHECKPOINTS,
   DATA_TABLES,
+  declarationOf,
   quote,
+  REQUEST_INDEX,
+  SAVE_COUNT_COLUMNS,
   type ServerTable,
   shapeOf,
   UPDATE_LOG,
@@ -19,8 +22,9 @@ const BASE_VERSION = 3;
  * PRAGMA user_version. 0: empty or of the Python server; 1: no update log; 2: no times of
  * positions.
  */
-export const SCHEMA_VERSION = BASE_VERSION + ADDED_KINDS;
+export const SCHEMA_VERSION = BASE_VERSION + ADDITIONS_MADE;
 const UPDATE_LOG_VERSION = 2;
+const SAVE_COUNTS_VERSION = BASE_VERSION + ADDITIONS_OF_SAVE_COUNTS;
 
 const UPDATE_LOG_NAMES = UPDATE_LOG.map(({ name }) => name);
 
@@ -78,6 +82,7 @@ function bringUp(db: Database, version: number): string {
   for (const table of added) db.run(createStatement(table));
   if (names.includes(KINDS.actions.table)) db.run(FORGET_COARSE_AVERAGES_SQL);
   if (added.length > 0) done.push(`added ${names.join(", ")}`);
+  done.push(...addColumns(db, version));
   return `upgraded a file of version ${version}: ${done.join(", ")}`;
 }
 
@@ -95,9 +100,27 @@ function createOrTakeOver(db: Database): string {
     : `upgraded a file of the Python server: ${upgraded.join(", ")}`;
 }
 
+/** A column of that name that a user added becomes the server's. */
+function addColumns(db: Database, version: number): string[] {
+  const done: string[] = [];
+  const add = (table: string, column: string, declaration: string): void => {
+    if (namesOf(db, table).has(column)) return;
+    db.run(`ALTER TABLE ${table} ADD COLUMN ${quote(column)} ${declaration}`);
+    done.push(`added ${table}.${column}`);
+  };
+  for (const { kind, columns } of columnsAfter(version - BASE_VERSION))
+    for (const { name, type } of columns) add(kind.table, name, declarationOf(type));
+  if (version < SAVE_COUNTS_VERSION) {
+    for (const column of SAVE_COUNT_COLUMNS) add("update_log", column, "TEXT");
+    db.run(REQUEST_INDEX.sql);
+  }
+  return done;
+}
+
 function addUpdateLog(db: Database): void {
   refuseTaken(db, UPDATE_LOG_NAMES);
   for (const table of UPDATE_LOG) db.run(createStatement(table));
+  db.run(REQUEST_INDEX.sql);
   db.run("INSERT INTO update_log_state (id, epoch, indexed_to) VALUES (1, ?, 0)", [crypto.randomUUID()]);
 }
 
@@ -136,8 +159,8 @@ export function inspectSchema(db: Database): SchemaState {
       continue;
     }
     rebuilt.push(table.name);
-    const names = new Set(existing.map((column) => column.name.toLowerCase()));
-    const needed = version === 0 ? keyOf(table, names) : [...table.columns.keys()];
+    const names = namesOf(db, table.name);
+    const needed = version === 0 ? keyOf(table, names) : columnsOfVersion(table, version);
     const missing = needed.filter((column) => !names.has(column));
     if (missing.length > 0)
       return { state: "unusable", reason: `table ${table.name} has no column ${missing.join(", ")}` };
@@ -180,6 +203,17 @@ interface ColumnInfo {
 
 function columnsOf(db: Database, table: string): ColumnInfo[] {
   return db.query<ColumnInfo, [string]>("SELECT name, type FROM pragma_table_info(?)").all(table);
+}
+
+/** In lower case. */
+function namesOf(db: Database, table: string): Set<string> {
+  return new Set(columnsOf(db, table).map((column) => column.name.toLowerCase()));
+}
+
+function columnsOfVersion({ name: table, columns }: ServerTable, version: number): string[] {
+  const later = columnsAfter(version - BASE_VERSION).find(({ kind }) => kind.table === table);
+  const isLater = (column: string): boolean => later?.columns.some(({ name }) => name === column) === true;
+  return [...columns.keys()].filter((column) => !isLater(column));
 }
 
 /** The Python server knew no `seq`. */

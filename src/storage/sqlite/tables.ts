@@ -26,6 +26,10 @@ const DECLARATIONS: Record<ColumnType, string> = {
   instant: "DATETIME NOT NULL",
 };
 
+export function declarationOf(type: ColumnType): string {
+  return DECLARATIONS[type];
+}
+
 export function shapeOf(kind: RowKind): ServerTable {
   const declarations = new Map<string, string>([
     ["ticker", "TEXT NOT NULL"],
@@ -74,7 +78,8 @@ export const UPDATE_LOG: readonly ServerTable[] = [
     name: "update_log",
     // The frame comes last, so that a walk over the rows reads none of a long frame's pages.
     columns: declared(`id INTEGER PRIMARY KEY, ticker TEXT NOT NULL, seq INTEGER NOT NULL,
-      type TEXT NOT NULL, saved_at INTEGER NOT NULL, save_id TEXT, frame TEXT NOT NULL`),
+      type TEXT NOT NULL, saved_at INTEGER NOT NULL, save_id TEXT, request_key TEXT, counts TEXT,
+      frame TEXT NOT NULL`),
     key: [],
   },
   {
@@ -96,6 +101,15 @@ export const UPDATE_LOG: readonly ServerTable[] = [
     key: [],
   },
 ];
+
+/** Columns of the update log that files before it had no counts of saves lack. */
+export const SAVE_COUNT_COLUMNS = ["request_key", "counts"] as const;
+/** Only saves that bring an identity have an entry. */
+export const REQUEST_INDEX = {
+  name: "update_log_requests",
+  sql: `CREATE INDEX IF NOT EXISTS update_log_requests ON update_log (request_key)
+    WHERE request_key IS NOT NULL`,
+};
 
 export const SERVER_TABLES: readonly ServerTable[] = [...DATA_TABLES, CHECKPOINTS, ...UPDATE_LOG];
 

@@ -26,8 +26,8 @@ const tick = (ticker: string, frame = "{}", saveId = `id-${stamps}`, repeated = 
     kind: "ticks",
     ticker,
     part: "trade",
-    rows: [[`2024-01-02 10:00:00.${micros}`, 1, 1, null, null, null]],
-    onDuplicate: "append",
+    rows: [[`2024-01-02 10:00:00.${micros}`, 1, 1, null, null, null, null, null]],
+    onDuplicate: "match",
     update: { saveId, repeated, frame },
   };
 };
@@ -268,10 +268,10 @@ describe("repeated saves", () => {
     file.save(tick("A", "{}", "unindexed"));
     file.reopen();
     const again = ["early", "late", "unindexed", "other"].map((id) => tick("A", "{}", id, true));
-    expect(file.writer.commit(again)).toEqual([
-      { ok: true, stored: 0, position: 1 },
-      { ok: true, stored: 0, position: 2_002 },
-      { ok: true, stored: 0, position: 2_003 },
+    expect(file.writer.commit(again)).toMatchObject([
+      { ok: true, stored: 1, position: 1, isRepetition: true },
+      { ok: true, stored: 1, position: 2_002, isRepetition: true },
+      { ok: true, stored: 1, position: 2_003, isRepetition: true },
       { ok: true, stored: 1, position: 2_004 },
     ]);
     expect(file.count("realtime_data")).toBe(2_004);
@@ -349,7 +349,9 @@ describe("tables that a user has changed", () => {
   test("a row that was put into the log is passed over", () => {
     using file = new OpenFile();
     file.save(tick("A"));
-    file.other.run("INSERT INTO update_log VALUES (1000000, 'X', 1, 'own', 9007199254740991, NULL, '')");
+    file.other.run(
+      "INSERT INTO update_log (id, ticker, seq, type, saved_at, save_id, frame) VALUES (1000000, 'X', 1, 'own', 9007199254740991, NULL, '')",
+    );
     expect(file.save(tick("A"), tick("A"))).toEqual([2, 3]);
     expect(file.positions("A")).toEqual([1, 2, 3]);
   });
@@ -379,7 +381,7 @@ describe("files of before", () => {
     expect(file.reader.updates.positions(null)).toEqual(new Map());
     const before = file.reader.updates.snapshot("A");
     expect(before.position).toBe(0);
-    expect(newestOf(before, "ticks", "trade")).toEqual([expect.any(String), 1, 1, null, null]);
+    expect(newestOf(before, "ticks", "trade")).toEqual([expect.any(String), 1, 1, null, null, null, null]);
     expect(file.save(tick("A"))).toEqual([1]);
     file.reopen();
     expect(file.writer.preparation).toBeNull();
@@ -438,10 +440,12 @@ describe("files of before", () => {
       2,
       null,
       null,
+      null,
+      null,
     ]);
     const snapshot = file.reader.updates.snapshot("AAPL");
     expect(snapshot.position).toBe(0);
-    expect(newestOf(snapshot, "hourly")).toEqual(["2024-01-02 16:00:00", 2, 3, 1.5, null, null]);
+    expect(newestOf(snapshot, "hourly")).toEqual(["2024-01-02 16:00:00", 2, 3, 1.5, null, null, null]);
     expect(file.save(tick("B"))).toEqual([1]);
   });
 

@@ -3,10 +3,11 @@
  * transaction of its rows. See DESIGN.md "The update log".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
-import type { Save, SaveOutcome } from "../contract.ts";
+import { hasChanged, type Save, type SaveOutcome } from "../contract.ts";
 import type { EpochWitness, Given } from "../epoch-witness.ts";
 import { updateTypeOf } from "../model/kinds.ts";
 import { RecentlyUsed } from "../recently-used.ts";
+import { countsText, type LoggedSave, repeatedOutcome } from "../save-counts.ts";
 
 /** Readers may have to walk over so many updates that are in no index, or over so many bytes. */
 const INDEX_UPDATES = 2_000;
@@ -26,7 +27,7 @@ const TRIM_PART_OF_BOUND = 1 / 32;
  */
 const TRIM_RATIO = 2;
 /** Size of a row without its texts: key, numbers, save id. */
-const ROW_BYTES = 70;
+const ROW_BYTES = 80;
 /** Size of an entry in the index without the ticker. */
 const INDEX_ROW_BYTES = 20;
 /** A row begins a new page where the last has no room for it. A long row fills pages of its own. */
@@ -83,8 +84,8 @@ export class UpdateLog {
   readonly #note: (text: string) => void;
   #positionsLookedAtMs = Number.NEGATIVE_INFINITY;
   #looksAtPositions = true;
-  /** Position of each save id in this transaction, by ticker. */
-  readonly #saveIds = new Map<string, Map<string, number>>();
+  /** The saves that were looked up in this transaction, by ticker and id. */
+  readonly #saveIds = new Map<string, Map<string, LoggedSave>>();
   readonly #statements: ReturnType<typeof prepareStatements>;
 
   constructor(db: Database, { boundBytes, witness, note }: UpdateLogOptions) {
@@ -108,8 +109,8 @@ export class UpdateLog {
     this.#statements.setEpoch.run(this.#epoch);
   }
 
-  /** Begins each transaction. Another program may have changed or emptied the tables. */
-  begin(): void {
+  /** Begins each transaction. @returns Whether another program may have changed rows. */
+  begin(): boolean {
     this.#saveIds.clear();
     const version = this.#statements.dataVersion.get()?.data_version ?? 0;
     const isSame = version === this.#dataVersion;
@@ -117,9 +118,10 @@ export class UpdateLog {
     const looksNow =
       this.#looksAtPositions && performance.now() - this.#positionsLookedAtMs >= POSITIONS_LOOK_MS;
     if (looksNow) this.#mendPositions();
-    if (isSame && !looksNow) return;
+    if (isSame && !looksNow) return false;
     this.#load();
     this.#dataVersion = version;
+    return true;
   }
 
   /** Positions that another program wrote can't be counted on: their epoch ends. */
@@ -159,9 +161,16 @@ export class UpdateLog {
     return null;
   }
 
-  /** The position of a repeated save whose first try was committed; null: it has none. */
-  findRepeated({ ticker, update }: Save): number | null {
-    if (update === undefined || !update.repeated) return null;
+  /** The outcome of a save that was committed before; null: it was not. */
+  findRepeated(save: Save): SaveOutcome | null {
+    const { update } = save;
+    if (update === undefined) return null;
+    const request = update.request && this.#statements.ofRequest.get(update.request.key);
+    const found = request ?? (update.repeated ? this.#ofSaveId(save.ticker, update.saveId) : null);
+    return found === null ? null : repeatedOutcome(save, found, this.#epoch);
+  }
+
+  #ofSaveId(ticker: string, saveId: string): LoggedSave | null {
     let known = this.#saveIds.get(ticker);
     if (known === undefined) {
       const { indexedTo } = this.#end;
@@ -169,10 +178,10 @@ export class UpdateLog {
         ...this.#statements.indexedSaveIds.all(ticker, REPEATS_SOUGHT_MAX),
         ...this.#statements.otherSaveIds.all(indexedTo, ticker),
       ];
-      known = new Map(rows.map(({ save_id, seq }) => [save_id, seq]));
+      known = new Map(rows.map(({ save_id, ...logged }) => [save_id, logged]));
       this.#saveIds.set(ticker, known);
     }
-    return known.get(update.saveId) ?? null;
+    return known.get(saveId) ?? null;
   }
 
   /**
@@ -184,7 +193,8 @@ export class UpdateLog {
     const positions = new Map<string, number>();
     for (const [index, save] of saves.entries()) {
       const outcome = outcomes[index];
-      if (outcome == null || !outcome.ok || outcome.stored === 0) continue;
+      if (outcome?.ok && outcome.isRepetition === undefined) outcome.epoch = this.#epoch;
+      if (outcome == null || !hasChanged(outcome)) continue;
       const { ticker, update } = save;
       const type = updateTypeOf(save);
       const frame = update?.frame ?? "";
@@ -198,6 +208,8 @@ export class UpdateLog {
         type,
         end.savedAtMs,
         update?.saveId ?? null,
+        update?.request?.key ?? null,
+        countsText(outcome, update?.request),
         frame,
       );
       positions.set(ticker, seq);
@@ -365,20 +377,25 @@ function prepareStatements(db: Database) {
   return {
     dataVersion: prepare<{ data_version: number }>("PRAGMA data_version"),
     append: prepare(
-      "INSERT INTO update_log (id, ticker, seq, type, saved_at, save_id, frame) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      `INSERT INTO update_log (id, ticker, seq, type, saved_at, save_id, request_key, counts, frame)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     /** Goes on where another program has deleted the ticker's row in update_positions. */
     position: prepare<{ seq: number | null }>(
       `SELECT coalesce((SELECT seq FROM update_positions WHERE ticker = ?1),
          (SELECT max(seq) FROM update_log_index WHERE ticker = ?1)) AS seq`,
     ),
-    indexedSaveIds: prepare<{ save_id: string; seq: number }>(
-      `SELECT save_id, update_log.seq AS seq
+    ofRequest: prepare<LoggedSave>(
+      "SELECT seq AS position, counts FROM update_log WHERE request_key = ? LIMIT 1",
+    ),
+    indexedSaveIds: prepare<{ save_id: string } & LoggedSave>(
+      `SELECT save_id, update_log.seq AS position, counts
        FROM (SELECT id FROM update_log_index WHERE ticker = ? ORDER BY seq DESC LIMIT ?) AS newest
        CROSS JOIN update_log USING (id) WHERE save_id IS NOT NULL`,
     ),
-    otherSaveIds: prepare<{ save_id: string; seq: number }>(
-      "SELECT save_id, seq FROM update_log WHERE id > ? AND ticker = ? AND save_id IS NOT NULL",
+    otherSaveIds: prepare<{ save_id: string } & LoggedSave>(
+      `SELECT save_id, seq AS position, counts FROM update_log
+       WHERE id > ? AND ticker = ? AND save_id IS NOT NULL`,
     ),
     index: prepare(
       `INSERT OR REPLACE INTO update_log_index (ticker, seq, id)

@@ -88,6 +88,10 @@ export class SqliteUpdates implements UpdateReader {
     });
   }
 
+  keptSinceMs(): number | null {
+    return this.#connection.read(() => this.#statements.oldest.get()?.saved_at ?? null);
+  }
+
   snapshot(ticker: string): TickerSnapshot {
     return this.#inOneMoment(() => ({
       position: this.#newest(ticker).position,
@@ -170,6 +174,7 @@ function prepareStatements(connection: ReadingConnection) {
   return {
     begin: prepare("BEGIN"),
     commit: prepare("COMMIT"),
+    oldest: prepare<{ saved_at: number }>("SELECT saved_at FROM update_log ORDER BY id LIMIT 1"),
     state: prepare<{ epoch: string; indexed_to: number }>("SELECT epoch, indexed_to FROM update_log_state"),
     position: prepare<{ seq: number; saved_at: number }>(
       "SELECT seq, saved_at FROM update_positions WHERE ticker = ?",

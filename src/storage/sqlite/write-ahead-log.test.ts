@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tempDir } from "../../../test/support/temp-dir.ts";
-import type { Save } from "../contract.ts";
+import type { Save, TickRow } from "../contract.ts";
 import { EpochWitness } from "../epoch-witness.ts";
 import { setForeignLogAside } from "./write-ahead-log.ts";
 import { SqliteWriter } from "./writer.ts";
@@ -73,15 +73,13 @@ function beginLogAnew(): void {
 /** Each in a commit of its own, some pages long. */
 function save(): void {
   for (let i = 0; i < SAVES; i++) {
-    const rows: [string, number, null, null, null, null][] = [
-      ["2024-01-02 15:00:00.000000", saved, null, null, null, null],
-    ];
+    const rows: TickRow[] = [["2024-01-02 15:00:00.000000", saved, null, null, null, null, null, null]];
     const update = { saveId: `id-${saved++}`, repeated: false, frame: `"${"x".repeat(6_000)}"` };
     const tick: Save = {
       kind: "ticks",
       ticker: "A",
       part: "trade",
-      onDuplicate: "append",
+      onDuplicate: "match",
       rows,
       update,
     };

@@ -10,18 +10,16 @@ import {
   type BarRow,
   type ColumnSave,
   type CommitProgress,
-  type Count,
   type Save,
   type SaveOutcome,
   type SaveRows,
-  type SaveTicks,
   type StockWriter,
   StorageBusyError,
-  type TickRow,
   UNHEARD_PROGRESS,
 } from "../contract.ts";
 import { DiskSpace, NoRoomError } from "../disk-space.ts";
 import { EpochWitness, reasonsOf } from "../epoch-witness.ts";
+import { type ColumnBatch, cellReaders } from "../model/columns.ts";
 import {
   byKind,
   type KindName,
@@ -35,9 +33,9 @@ import {
 import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
+import { mayBeLogged } from "../save-counts.ts";
 import { databaseRefuses, rowRefused } from "../save-refusals.ts";
-import { chooseRows, StagedRows } from "../staged-rows.ts";
-import { Claims, refuseTaken, withSeq } from "../tick-rule.ts";
+import { chooseRows, StagedRows, type StoredKeys } from "../staged-rows.ts";
 import { insertColumns, TakenKeyError } from "./column-rows.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
@@ -45,7 +43,8 @@ import { SQLITE_FORMAT } from "./file-format.ts";
 import { FileRoom, shortenWal } from "./file-room.ts";
 import { foreignHooks, mendHooks, structureFault } from "./file-structure.ts";
 import { prepareSchema } from "./schema.ts";
-import { type StoredTick, TakenSeqs } from "./taken-seqs.ts";
+import { rowColumns, storedRow } from "./stored-row.ts";
+import { PROGRESS_ROWS, RowIgnoredError, TickSaves } from "./tick-saves.ts";
 import { UpdateLog } from "./update-log.ts";
 import { setForeignLogAside, WriteAheadLog } from "./write-ahead-log.ts";
 
@@ -53,18 +52,8 @@ import { setForeignLogAside, WriteAheadLog } from "./write-ahead-log.ts";
  * A transaction begins no further save after this, so that none waits long for many costly ones.
  */
 const TRANSACTION_MS = 200;
-/**
- * After so many rows of a save it is told that it gets on: some tenths of a second, even where each
- * fires triggers.
- */
-const PROGRESS_ROWS = 100;
 /** Of the file's companions, the first: what a commit writes to. */
 const WAL = 1;
-/** The key is named, so that an index of the user's own is a constraint, not a taken key. */
-const TICK_INSERT = `INSERT INTO realtime_data
-  (ticker, type, timestamp, price, size, ask_price, ask_size, seq, write_timestamp)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ticker, type, timestamp, seq) DO`;
-const OF_STAMP = "FROM realtime_data WHERE ticker = ? AND type = ? AND timestamp = ?";
 type Params = SQLQueryBindings[];
 
 export class SqliteWriter implements StockWriter {
@@ -82,10 +71,9 @@ export class SqliteWriter implements StockWriter {
   readonly #exists: Record<KindName, Statement<unknown, Params>>;
   readonly #upsert: Record<KindName, Statement<unknown, Params>>;
   #progress: CommitProgress = UNHEARD_PROGRESS;
-  readonly #tickInsert: Statement<unknown, Params>;
-  readonly #tickReplace: Statement<unknown, Params>;
-  readonly #tickAt: Statement<StoredTick, Params>;
-  readonly #ticksOfStamp: Statement<StoredTick & { seq: number }, Params>;
+  readonly #storedRow: Record<KindName, Statement<unknown, Params>>;
+  readonly #newestRow: Record<KindName, Statement<{ stamp: string | null }, Params>>;
+  readonly #ticks: TickSaves;
   /** Once it has begun, the log is brought to the bound itself. */
   #isTidying = false;
   /** The schema of the file when it was last looked at. */
@@ -147,13 +135,9 @@ export class SqliteWriter implements StockWriter {
     this.#schemaVersionOf = this.#db.prepare<{ schema_version: number }, []>("PRAGMA schema_version");
     this.#exists = byKind((kind) => prepare(existsSql(kind)));
     this.#upsert = byKind((kind) => prepare(upsertSql(kind)));
-    this.#tickInsert = prepare(`${TICK_INSERT} NOTHING`);
-    this.#tickReplace = prepare(
-      `${TICK_INSERT} UPDATE SET price = excluded.price, size = excluded.size,
-      ask_price = excluded.ask_price, ask_size = excluded.ask_size, write_timestamp = excluded.write_timestamp`,
-    );
-    this.#tickAt = prepare(`SELECT price, size, ask_price, ask_size ${OF_STAMP} AND seq = ?`);
-    this.#ticksOfStamp = prepare(`SELECT seq, price, size, ask_price, ask_size ${OF_STAMP} ORDER BY seq`);
+    this.#storedRow = byKind((kind) => prepare(storedRowSql(kind)));
+    this.#newestRow = byKind((kind) => prepare(newestRowSql(kind)));
+    this.#ticks = new TickSaves(this.#db);
   }
 
   commit(batch: Save[], progress: CommitProgress = UNHEARD_PROGRESS): (SaveOutcome | null)[] {
@@ -169,7 +153,7 @@ export class SqliteWriter implements StockWriter {
   }
 
   /**
-   * Ticks that meet no stored key, ticks and bars without averages that replace: row by row out of
+   * Rows that are later than all of their series, but for those with averages: row by row out of
    * the columns. Anything else, and what is refused, is stored as rows.
    */
   commitColumns(save: ColumnSave, progress: CommitProgress = UNHEARD_PROGRESS): SaveOutcome {
@@ -255,11 +239,10 @@ export class SqliteWriter implements StockWriter {
 
   /** Null: nothing is stored. */
   #commitColumns(save: ColumnSave, progress: CommitProgress): SaveOutcome | null {
-    const { kind, ticker, part, onDuplicate, update } = save;
-    const isPlain = kind !== "ticks";
-    if (kind === "daily" || update?.repeated || (isPlain && onDuplicate !== "replace")) return null;
-    const seqs = isPlain ? null : seqsOf(save);
-    if (!isPlain && seqs === null) return null;
+    const { kind, ticker, part, update } = save;
+    if (kind === "daily" || (update !== undefined && mayBeLogged(withoutRows(save)))) return null;
+    const seqs = kind === "ticks" ? seqsOf(save) : null;
+    if (kind === "ticks" && seqs === null) return null;
     this.#file.check(WAL);
     this.#progress = progress;
     const head = withoutRows(save);
@@ -267,15 +250,16 @@ export class SqliteWriter implements StockWriter {
     if (lack !== null) throw new NoRoomError(lack);
     const batch = seqs === null ? save.batch : withSeqs(save.batch, seqs);
     const series = part === null ? [ticker] : [ticker, part];
-    const ofTicks = onDuplicate === "replace" ? this.#tickReplace : this.#tickInsert;
-    const rows = isPlain
-      ? { statement: this.#upsert[kind], series, time: `${nowText()}+00:00` }
-      : { statement: ofTicks, series, time: nowText() };
+    const time = kind === "ticks" ? nowText() : `${nowText()}+00:00`;
+    const statement = kind === "ticks" ? this.#ticks.insert : this.#upsert[kind];
     const outcome: SaveOutcome = { ok: true, stored: batch.rows, position: null };
     try {
       this.#inTransaction(() => {
         progress.at("rows", head);
-        insertColumns(kind, batch, { ...rows, heard: () => progress.at("rows") });
+        const newest = this.#newestRow[kind].get(...series)?.stamp ?? "";
+        if (!areLater(kind, batch, newest)) throw new TakenKeyError("a key may be stored already");
+        insertColumns(kind, batch, { statement, series, time, heard: () => progress.at("rows") });
+        this.#ticks.forget();
         progress.at("update log");
         return this.#updates.record([head], [outcome]);
       });
@@ -338,7 +322,7 @@ export class SqliteWriter implements StockWriter {
       this.#db.run("BEGIN IMMEDIATE");
       this.#lookAtSchema();
       if (this.#fault !== null) throw new StructureError(this.#fault);
-      this.#updates.begin();
+      if (this.#updates.begin()) this.#ticks.forget();
       const committed = work();
       this.#progress.at("commit");
       this.#db.run("COMMIT");
@@ -346,6 +330,7 @@ export class SqliteWriter implements StockWriter {
       if (this.#log.hasBegunAnew()) this.#witness.holdsTo(newestId);
     } catch (error) {
       if (this.#db.inTransaction) this.#db.run("ROLLBACK");
+      this.#ticks.forget();
       if (error instanceof SQLiteError && error.code === "SQLITE_BUSY") {
         throw new StorageBusyError(error.message, { cause: error });
       }
@@ -366,7 +351,7 @@ export class SqliteWriter implements StockWriter {
       if (outcomes[index] !== null) continue; // stored with an earlier one of its ticker
       if (performance.now() - started > TRANSACTION_MS) break;
       this.#progress.at("rows", save);
-      outcomes[index] = this.#repeatedOutcome(save);
+      outcomes[index] = this.#updates.findRepeated(save);
       if (outcomes[index] !== null) continue;
       if (save.kind !== "daily") {
         outcomes[index] = this.#apply(save);
@@ -376,16 +361,11 @@ export class SqliteWriter implements StockWriter {
       for (let other = index; other < saves.length; other++) {
         const sibling = saves[other]!;
         if (sibling.kind !== "daily" || sibling.ticker !== save.ticker) continue;
-        outcomes[other] = this.#repeatedOutcome(sibling) ?? daily.stage(sibling);
+        outcomes[other] = this.#updates.findRepeated(sibling) ?? daily.stage(sibling);
       }
       this.#storeDaily(save.ticker, daily);
     }
     return outcomes;
-  }
-
-  #repeatedOutcome(save: Save): SaveOutcome | null {
-    const seq = this.#updates.findRepeated(save);
-    return seq === null ? null : { ok: true, stored: 0, position: seq };
   }
 
   /**
@@ -393,7 +373,7 @@ export class SqliteWriter implements StockWriter {
    * batch.
    */
   #apply(save: Save): SaveOutcome {
-    if (save.kind === "ticks") return this.#saveTicks(save);
+    if (save.kind === "ticks") return this.#ticks.save(save, () => this.#progress.at("rows"));
     if (save.kind !== "daily") return this.#savePlain(save);
     const daily = this.#stagedDaily(save.ticker);
     const outcome = daily.stage(save);
@@ -402,12 +382,22 @@ export class SqliteWriter implements StockWriter {
   }
 
   #stagedDaily(ticker: string): StagedRows {
-    return new StagedRows(([date]) => this.#exists.daily.get(ticker, date) !== null);
+    return new StagedRows(this.#keysOf("daily", [ticker]));
   }
 
   #storeDaily(ticker: string, daily: StagedRows): void {
     const rows = daily.rows();
     if (rows.length > 0) this.#averages.save(ticker, rows as BarRow[], `${nowText()}+00:00`);
+  }
+
+  #keysOf(kind: KindName, series: string[]): StoredKeys {
+    return {
+      has: (row) => this.#exists[kind].get(...series, ...keyIn(kind, row)) !== null,
+      row: (row) => {
+        const [values] = this.#storedRow[kind].values(...series, ...keyIn(kind, row));
+        return values === undefined ? null : storedRow(values, kind, series.join(" "));
+      },
+    };
   }
 
   #lookAtSchema(): void {
@@ -433,7 +423,7 @@ export class SqliteWriter implements StockWriter {
   }
 
   #applyOrUndo(save: Save, index: number): SaveOutcome {
-    const repeated = this.#repeatedOutcome(save);
+    const repeated = this.#updates.findRepeated(save);
     if (repeated !== null) return repeated;
     this.#progress.at("rows", save);
     this.#db.run("SAVEPOINT one_save");
@@ -458,75 +448,53 @@ export class SqliteWriter implements StockWriter {
   #savePlain(save: SaveRows): SaveOutcome {
     const { kind, ticker, part } = save;
     const series = part === null ? [ticker] : [ticker, part];
-    const { hasSeq } = kindOf(kind);
-    const isStored = (row: SeriesRow): boolean =>
-      this.#exists[kind].get(...series, row[0], ...(hasSeq ? [row.at(-1)!] : [])) !== null;
-    const { rows, outcome } = chooseRows(save, isStored);
+    const { rows, outcome } = chooseRows(save, this.#keysOf(kind, series));
     const writeTimestamp = `${nowText()}+00:00`;
     for (const [index, row] of rows.entries()) {
       if (index % PROGRESS_ROWS === 0) this.#progress.at("rows");
-      this.#upsert[kind].run(...series, ...row, writeTimestamp);
+      this.#upsert[kind].run(...series, ...whole(kind, row), writeTimestamp);
     }
     return outcome;
   }
+}
 
-  #saveTicks(save: SaveTicks): SaveOutcome {
-    const { ticker, part: type, onDuplicate } = save;
-    const sequenced = withSeq(save.rows);
-    if (onDuplicate === "error") {
-      const isTaken = (stamp: string, seq: number): boolean =>
-        this.#tickAt.get(ticker, type, stamp, seq) !== null;
-      const refused = refuseTaken(save, sequenced, isTaken);
-      if (refused !== null) return refused;
-    }
-    const writeTimestamp = nowText();
-    const claims = new Claims(sequenced);
-    const taken = new Map<string, TakenSeqs>();
-    const insert = ([stamp, price, size, askPrice, askSize]: TickRow, seq: number): boolean =>
-      this.#tickInsert.run(ticker, type, stamp, price, size, askPrice, askSize, seq, writeTimestamp)
-        .changes === 1;
-    let stored = 0;
-    for (const [index, [row, ownSeq]] of sequenced.entries()) {
-      if (index % PROGRESS_ROWS === 0) this.#progress.at("rows");
-      const [stamp, price, size, askPrice, askSize] = row;
-      if (onDuplicate === "replace") {
-        this.#tickReplace.run(ticker, type, stamp, price, size, askPrice, askSize, ownSeq, writeTimestamp);
-        stored++;
-        continue;
-      }
-      if (insert(row, ownSeq)) {
-        stored++;
-        claims.claim(row, ownSeq, ownSeq);
-        taken.get(stamp)?.take(ownSeq);
-        continue;
-      }
-      const there = this.#tickAt.get(ticker, type, stamp, ownSeq);
-      if (there === null) throw new RowIgnoredError(`a trigger ignores ${type} of ${stamp}`);
-      if (sameTick(there, row) && claims.isDuplicate(row, ownSeq, ownSeq)) {
-        claims.claim(row, ownSeq, ownSeq);
-        taken.get(stamp)?.claim(there, ownSeq);
-        continue;
-      }
-      let seqs = taken.get(stamp);
-      if (seqs === undefined) {
-        const ofStamp = this.#ticksOfStamp.all(ticker, type, stamp);
-        seqs = new TakenSeqs(ofStamp, (seq) => claims.isClaimed(row, seq));
-        taken.set(stamp, seqs);
-      }
-      const { seq, isStored } = seqs.place(asStored(row), ownSeq);
-      if (!isStored) {
-        if (!insert(row, seq)) throw new RowIgnoredError(`a trigger ignores ${type} of ${stamp}`);
-        stored++;
-      }
-      claims.claim(row, ownSeq, seq);
-    }
-    return { ok: true, stored, position: null };
-  }
+/** With nulls for the values that it lacks at its end. */
+function whole(kind: KindName, row: SeriesRow): SeriesRow {
+  const { values, hasSeq } = kindOf(kind);
+  const missing = 1 + values.length + (hasSeq ? 1 : 0) - row.length;
+  return missing === 0 ? row : [...row, ...new Array(missing).fill(null)];
+}
+
+/** Its stamp, and its seq where it has one. */
+function keyIn(kind: KindName, row: SeriesRow): Params {
+  return kindOf(kind).hasSeq ? [row[0], row.at(-1)!] : [row[0]];
 }
 
 function existsSql(kind: RowKind): string {
   const key = keyColumns(kind).map((column) => `${column} = ?`);
   return `SELECT 1 FROM ${kind.table} WHERE ${key.join(" AND ")}`;
+}
+
+function storedRowSql(kind: RowKind): string {
+  const key = keyColumns(kind).map((column) => `${column} = ?`);
+  return `SELECT ${rowColumns(kind).join(", ")} FROM ${kind.table} WHERE ${key.join(" AND ")} LIMIT 1`;
+}
+
+function newestRowSql(kind: RowKind): string {
+  const series = seriesColumns(kind).map((column) => `${column} = ?`);
+  return `SELECT max(${kind.stamp.name}) AS stamp FROM ${kind.table} WHERE ${series.join(" AND ")}`;
+}
+
+/** Ascending, from a stamp that is later than all that are stored. */
+function areLater(kind: KindName, batch: ColumnBatch, newest: string): boolean {
+  const stampAt = cellReaders(kind, batch)[0]!;
+  let last = newest;
+  for (let row = 0; row < batch.rows; row++) {
+    const stamp = String(stampAt(row));
+    if (row === 0 ? stamp <= last : stamp < last) return false;
+    last = stamp;
+  }
+  return true;
 }
 
 /** Parameters: the series, the row, the time. */
@@ -542,11 +510,6 @@ function upsertSql(kind: RowKind): string {
   return `INSERT INTO ${kind.table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
     ON CONFLICT (${keyColumns(kind).join(", ")}) DO UPDATE SET
     ${[...values, "write_timestamp"].map((name) => `${name} = excluded.${name}`).join(", ")}`;
-}
-
-/** A trigger's RAISE(IGNORE): no key is taken, and yet the row is not stored. */
-class RowIgnoredError extends Error {
-  override name = "RowIgnoredError";
 }
 
 /** A save has ended the transaction of all. */
@@ -586,24 +549,4 @@ function isRefusal(error: unknown): error is Error {
   if (error instanceof RowIgnoredError) return true;
   if (!(error instanceof SQLiteError)) return false;
   return error.code === "SQLITE_ERROR" || (error.code ?? "").startsWith("SQLITE_CONSTRAINT");
-}
-
-function sameTick(stored: StoredTick, row: TickRow): boolean {
-  const { price, size, ask_price, ask_size } = asStored(row);
-  return (
-    stored.price === price &&
-    stored.size === size &&
-    stored.ask_price === ask_price &&
-    stored.ask_size === ask_size
-  );
-}
-
-/**
- * As the connection reads it back: integers as doubles, so those beyond one are equal when their
- * doubles are.
- */
-function asStored([, price, size, askPrice, askSize]: TickRow): StoredTick {
-  const asDouble = (count: Count | null): number | null =>
-    typeof count === "string" ? Number(count) : count;
-  return { price, size: asDouble(size), ask_price: askPrice, ask_size: asDouble(askSize) };
 }

@@ -1,0 +1,31 @@
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { tempDir } from "../../../test/support/temp-dir.ts";
+import type { TickRow } from "../contract.ts";
+import { SqliteWriter } from "./writer.ts";
+
+test("thousands of ticks that share their stamp with thousands of stored ones are saved without a walk for each", () => {
+  using dir = tempDir();
+  const path = join(dir.path, "test.db");
+  const writer = new SqliteWriter(path, "normal", null);
+  const save = (prices: number[]) => {
+    const rows = prices.map(
+      (price): TickRow => ["2024-01-02 00:00:00.000000", price, 1, null, null, null, null, null],
+    );
+    return writer.commit([{ kind: "ticks", ticker: "A", part: "trade", rows, onDuplicate: "match" }]);
+  };
+  const upTo = (count: number, from: number) => Array.from({ length: count }, (_, i) => from + i);
+  expect(save(upTo(30_000, 0))).toMatchObject([{ ok: true, stored: 30_000 }]);
+  expect(save(upTo(10_000, 100_000))).toMatchObject([{ ok: true, stored: 10_000 }]);
+  // Both again, and one that is there already among new ones.
+  expect(save(upTo(30_000, 0))).toMatchObject([{ ok: true, stored: 0 }]);
+  expect(save(upTo(10_000, 100_000))).toMatchObject([{ ok: true, stored: 0 }]);
+  expect(save([500_000, 100_005, 500_001])).toMatchObject([{ ok: true, stored: 2 }]);
+  writer.close();
+  using db = new Database(path, { readonly: true });
+  expect(db.query("SELECT count(*) AS rows, max(seq) AS last FROM realtime_data").get()).toEqual({
+    rows: 40_002,
+    last: 40_001,
+  });
+});

@@ -1,0 +1,305 @@
+/** Which tick is which, in every storage driver: by its id, by its request, by its values. */
+import { expect } from "bun:test";
+import type { SaveOutcome, SaveTicks, TickRow } from "../../src/storage/contract.ts";
+import type { SaveUpdate } from "../../src/storage/update-contract.ts";
+import { rowsOf } from "../support/answered.ts";
+import { at } from "../support/saves.ts";
+import type { OpenDatabase } from "./drivers.ts";
+import { withEachDriver } from "./each-driver.ts";
+
+interface Tick {
+  price: number;
+  id?: string;
+  extra?: string;
+  second?: number;
+  place?: number;
+}
+
+const rowOf = ({ price, id, extra, second = 1, place }: Tick): TickRow => [
+  at(second),
+  price,
+  100,
+  null,
+  null,
+  id ?? null,
+  extra ?? null,
+  place ?? null,
+];
+
+const save = (list: Tick[], more: Partial<SaveTicks> = {}): SaveTicks => ({
+  kind: "ticks",
+  ticker: "A",
+  part: "trade",
+  rows: list.map(rowOf),
+  onDuplicate: "match",
+  ...more,
+});
+
+let saves = 0;
+/** Of a client that gives its request an identity. */
+const request = (text: string, print: string): SaveUpdate => ({
+  saveId: `save-${++saves}`,
+  repeated: false,
+  frame: '{"symbol":"A","data":{}}',
+  request: { key: `key-of-${text}`, print, text },
+});
+
+const counts = (outcome: SaveOutcome | null) => {
+  if (!outcome?.ok) return outcome?.status;
+  const { stored, replaced = 0, repeated = 0, skipped = 0 } = outcome;
+  return { stored, replaced, repeated, skipped };
+};
+const of = (stored: number, replaced = 0, repeated = 0, skipped = 0) => ({
+  stored,
+  replaced,
+  repeated,
+  skipped,
+});
+
+async function commit(db: OpenDatabase, ...batch: SaveTicks[]) {
+  return (await db.writer.commit(batch)).map(counts);
+}
+
+const stored = async (db: OpenDatabase) =>
+  (
+    await rowsOf(
+      db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null, withExtra: true }),
+    )
+  ).map(({ price, id, extra }) => [price, id, extra]);
+
+withEachDriver({ topic: "tick identity" }, ({ testOf, withDatabase }) => {
+  withDatabase("a tick with an id is the stored one of this id, and no other", async (db) => {
+    const first = save([
+      { price: 5, id: "1" },
+      { price: 5, id: "2" },
+      { price: 5, id: "123456789012345678901234567890" },
+    ]);
+    expect(await commit(db, first)).toEqual([of(3)]);
+    expect(await commit(db, first)).toEqual([of(0, 0, 3)]);
+    // Equal values and another id, or the same id at another stamp: another tick.
+    expect(
+      await commit(
+        db,
+        save([
+          { price: 5, id: "3" },
+          { price: 5, id: "1", second: 2 },
+        ]),
+      ),
+    ).toEqual([of(2)]);
+    // In any order, among others.
+    expect(
+      await commit(
+        db,
+        save([
+          { price: 7, id: "9" },
+          { price: 5, id: "3" },
+          { price: 5, id: "1" },
+        ]),
+      ),
+    ).toEqual([of(1, 0, 2)]);
+    expect(await stored(db)).toEqual([
+      [5, "1", null],
+      [5, "2", null],
+      [5, "123456789012345678901234567890", null],
+      [5, "3", null],
+      [7, "9", null],
+      [5, "1", null],
+    ]);
+  });
+
+  withDatabase("a known id with other values is a correction, as on_duplicate says", async (db) => {
+    await commit(
+      db,
+      save([
+        { price: 1, id: "a" },
+        { price: 2, id: "b" },
+      ]),
+    );
+    const correction = [{ price: 3, id: "b" }];
+    expect(await commit(db, save(correction, { onDuplicate: "keep" }))).toEqual([of(0, 0, 0, 1)]);
+    expect(await commit(db, save(correction, { onDuplicate: "append" }))).toEqual([of(0, 0, 0, 1)]);
+    expect(await commit(db, save(correction, { onDuplicate: "error" }))).toEqual([409]);
+    expect(await stored(db)).toEqual([
+      [1, "a", null],
+      [2, "b", null],
+    ]);
+    expect(await commit(db, save(correction, { onDuplicate: "replace" }))).toEqual([of(0, 1)]);
+    expect(await commit(db, save([{ price: 4, id: "a" }]))).toEqual([of(0, 1)]);
+    expect(await stored(db)).toEqual([
+      [4, "a", null],
+      [3, "b", null],
+    ]);
+  });
+
+  withDatabase("an id twice in one save, and in two saves of one batch, is one tick", async (db) => {
+    expect(
+      await commit(
+        db,
+        save([
+          { price: 1, id: "a" },
+          { price: 1, id: "a" },
+        ]),
+      ),
+    ).toEqual([of(1, 0, 1)]);
+    expect(await commit(db, save([{ price: 2, id: "b" }]), save([{ price: 3, id: "b" }]))).toEqual([
+      of(1),
+      of(0, 1),
+    ]);
+    expect(await stored(db)).toEqual([
+      [1, "a", null],
+      [3, "b", null],
+    ]);
+  });
+
+  withDatabase("a tick that was stored without its id gets it", async (db) => {
+    await commit(db, save([{ price: 1 }, { price: 1 }]));
+    expect(await commit(db, save([{ price: 1, id: "a" }]))).toEqual([of(0, 1)]);
+    expect(
+      await commit(
+        db,
+        save([
+          { price: 1, id: "a" },
+          { price: 1, id: "b" },
+          { price: 1, id: "c" },
+        ]),
+      ),
+    ).toEqual([of(1, 1, 1)]);
+    // Without an id, each is one of the stored.
+    expect(await commit(db, save([{ price: 1 }, { price: 1 }, { price: 1 }, { price: 1 }]))).toEqual([
+      of(1, 0, 3),
+    ]);
+  });
+
+  withDatabase("a request with an identity changes nothing when it comes again", async (db) => {
+    const first = (): SaveTicks => save([{ price: 1 }, { price: 1 }], { update: request("r1", "p1") });
+    const [outcome] = await db.writer.commit([{ ...first(), onDuplicate: "append" }]);
+    expect(outcome).toMatchObject({ ok: true, stored: 2, position: 1 });
+    // Equal ticks of another request are others.
+    expect(
+      await commit(
+        db,
+        save([{ price: 1 }, { price: 1 }], { onDuplicate: "append", update: request("r2", "p1") }),
+      ),
+    ).toEqual([of(2)]);
+    const [again] = await db.writer.commit([{ ...first(), onDuplicate: "append" }]);
+    expect(again).toMatchObject({ ok: true, stored: 2, position: 1, isRepetition: true });
+    await db.reopen();
+    const [later] = await db.writer.commit([{ ...first(), onDuplicate: "append" }]);
+    expect(later).toMatchObject({ ok: true, stored: 2, position: 1, isRepetition: true });
+    expect(await stored(db)).toHaveLength(4);
+    // The same identity for another save.
+    expect(
+      await commit(db, save([{ price: 9 }], { onDuplicate: "append", update: request("r1", "p2") })),
+    ).toEqual([409]);
+    expect(await stored(db)).toHaveLength(4);
+  });
+
+  withDatabase("a request and its repetition may come in one batch", async (db) => {
+    const one = (price: number, text: string, print: string): SaveTicks =>
+      save([{ price }], { onDuplicate: "append", update: request(text, print) });
+    const outcomes = await db.writer.commit([
+      one(1, "r1", "p1"),
+      one(1, "r2", "p1"),
+      one(1, "r1", "p1"),
+      one(2, "r1", "p2"),
+    ]);
+    expect(outcomes).toMatchObject([
+      { ok: true, stored: 1, position: 1 },
+      { ok: true, stored: 1, position: 2 },
+      { ok: true, stored: 1, position: 1, isRepetition: true },
+      { ok: false, status: 409 },
+    ]);
+    expect(await stored(db)).toHaveLength(2);
+  });
+
+  withDatabase("equal values are the stored tick, at any place, as often as they are stored", async (db) => {
+    await commit(db, save([{ price: 10 }, { price: 11 }]));
+    // A later file has one more in the middle.
+    expect(await commit(db, save([{ price: 10 }, { price: 10.5 }, { price: 11 }]))).toEqual([of(1, 0, 2)]);
+    expect(await commit(db, save([{ price: 11 }, { price: 10 }]))).toEqual([of(0, 0, 2)]);
+    expect(await commit(db, save([{ price: 11 }, { price: 11 }]))).toEqual([of(1, 0, 1)]);
+    // A feed missed the first of a stamp; the backfill has both.
+    await commit(db, save([{ price: 2, second: 5 }]));
+    expect(
+      await commit(
+        db,
+        save([
+          { price: 1, second: 5 },
+          { price: 2, second: 5 },
+        ]),
+      ),
+    ).toEqual([of(1, 0, 1)]);
+    expect((await stored(db)).map(([price]) => price)).toEqual([10, 11, 10.5, 11, 2, 1]);
+  });
+
+  testOf("sql", "a hole that another program made is no reason to store a tick twice", (name) =>
+    withDatabase(name, async (db) => {
+      await commit(db, save([{ price: 1 }, { price: 2 }, { price: 3, second: 2 }]));
+      await db.execute("DELETE FROM realtime_data WHERE price = 1");
+      expect(await commit(db, save([{ price: 2 }]))).toEqual([of(0, 0, 1)]);
+      expect(await commit(db, save([{ price: 2 }, { price: 2 }]))).toEqual([of(1, 0, 1)]);
+      expect((await stored(db)).map(([price]) => price)).toEqual([2, 2, 3]);
+    }),
+  );
+
+  withDatabase("append compares nothing", async (db) => {
+    const twice = save([{ price: 1 }], { onDuplicate: "append" });
+    expect(await commit(db, twice, twice)).toEqual([of(1), of(1)]);
+    expect(await commit(db, twice)).toEqual([of(1)]);
+    expect(await stored(db)).toHaveLength(3);
+  });
+
+  withDatabase("replace without ids goes by the place within the stamp", async (db) => {
+    await commit(db, save([{ price: 10 }, { price: 1100 }, { price: 12 }]));
+    const corrected = save([{ price: 10 }, { price: 11 }, { price: 12 }, { price: 13 }], {
+      onDuplicate: "replace",
+    });
+    expect(await commit(db, corrected)).toEqual([of(1, 1, 2)]);
+    expect((await stored(db)).map(([price]) => price)).toEqual([10, 11, 12, 13]);
+  });
+
+  withDatabase("a file that comes in several saves tells how often its ticks came before", async (db) => {
+    const part = (occurrences: number[]): SaveTicks =>
+      save(
+        occurrences.map(() => ({ price: 1 })),
+        { occurrences },
+      );
+    expect(await commit(db, part([0, 1]))).toEqual([of(2)]);
+    expect(await commit(db, part([2]))).toEqual([of(1)]);
+    // The same file again, and a part of it that was sent twice.
+    expect(await commit(db, part([0, 1]), part([2]), part([2]))).toEqual([
+      of(0, 0, 2),
+      of(0, 0, 1),
+      of(0, 0, 1),
+    ]);
+    expect(await stored(db)).toHaveLength(3);
+  });
+
+  withDatabase("what a tick has beside its columns is kept, and tells ticks apart", async (db) => {
+    const odd = '{"c":["@",{"x":1},  {"y":"},{"}],"n":12345678901234567890,"ü":"\\n"}';
+    const list = [
+      { price: 1, extra: '{"x":"V"}' },
+      { price: 1, extra: '{"x":"Q"}' },
+      { price: 2, extra: odd },
+    ];
+    expect(await commit(db, save(list))).toEqual([of(3)]);
+    expect(await commit(db, save(list))).toEqual([of(0, 0, 3)]);
+    expect(await commit(db, save([{ price: 1, extra: '{"x":"Z"}' }]))).toEqual([of(1)]);
+    // Whoever doesn't know the exchange may mean any of them.
+    expect(await commit(db, save([{ price: 1 }, { price: 2 }]))).toEqual([of(0, 0, 2)]);
+    await commit(db, save([{ price: 3 }]));
+    expect(await commit(db, save([{ price: 3, extra: '{"x":"V"}' }]))).toEqual([of(0, 1)]);
+    expect(await stored(db)).toEqual([
+      [1, null, { x: "V" }],
+      [1, null, { x: "Q" }],
+      [2, null, JSON.parse(odd)],
+      [1, null, { x: "Z" }],
+      [3, null, { x: "V" }],
+    ]);
+    const plain = await rowsOf(
+      db.reader.rows({ kind: "ticks", ticker: "A", part: "trade", from: null, to: null }),
+    );
+    expect(Object.keys(plain[0]!)).not.toContain("extra");
+    expect(Object.keys(plain[0]!)).not.toContain("id");
+  });
+});
