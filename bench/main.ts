@@ -16,6 +16,7 @@ import { bulkSave } from "./scenarios/bulk-save.ts";
 import { columns } from "./scenarios/columns.ts";
 import { duckdbBulk } from "./scenarios/duckdb-bulk.ts";
 import { engines } from "./scenarios/engines.ts";
+import { exportFormats } from "./scenarios/export.ts";
 import { fanout } from "./scenarios/fanout.ts";
 import { importFlatness } from "./scenarios/import.ts";
 import { latency } from "./scenarios/latency.ts";
@@ -45,6 +46,7 @@ const SCENARIOS: Scenario[] = [
   longAnswers,
   duckdbBulk,
   columns,
+  exportFormats,
 ];
 
 const PLOTS_FOLDER = join(import.meta.dir, "..", "docs", "plots");

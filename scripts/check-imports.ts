@@ -15,6 +15,7 @@ const ORDER = [
   "observe",
   "memory",
   "storage",
+  "formats",
   "stream",
   "bus",
   "hub",

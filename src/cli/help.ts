@@ -2,6 +2,7 @@ import { settingsHelp } from "../config/render-settings.ts";
 import { CHECK_HELP } from "./check/options.ts";
 import { COPY_HELP } from "./copy/options.ts";
 import { DOCTOR_HELP } from "./doctor/options.ts";
+import { EXPORT_HELP } from "./export/options.ts";
 import { IMPORT_HELP } from "./import/options.ts";
 import { REPLAY_HELP } from "./replay/options.ts";
 
@@ -9,6 +10,7 @@ import { REPLAY_HELP } from "./replay/options.ts";
 const PAGES: Readonly<Record<string, string>> = {
   check: CHECK_HELP,
   import: IMPORT_HELP,
+  export: EXPORT_HELP,
   replay: REPLAY_HELP,
   copy: COPY_HELP,
   doctor: DOCTOR_HELP,
@@ -28,6 +30,7 @@ function generalHelp(): string {
        stock-db-server import FILE… --ticker T [flags]
        stock-db-server replay FILE… --ticker T [flags]
        stock-db-server copy --from SRC --to DST [flags]
+       stock-db-server export --to DIR|FILE [flags]
        stock-db-server doctor [--db-file PATH|URL] [flags]
 
 One market database that many programs share: bars, quotes and trades over HTTP and WebSocket.
@@ -38,6 +41,7 @@ Subcommands:
   import    Save CSV files into a running server or a database file
   replay    Play ticks into a running server as if they happened now
   copy      Copy the rows of one database into another, and verify them
+  export    Write bars and ticks into CSV, NDJSON, Arrow or Parquet files
   doctor    Tell whether the server can run with a database, on this machine
 "check --help" and so on tell of their flags.
 

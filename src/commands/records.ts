@@ -83,9 +83,6 @@ export function readId(value: unknown, name: string, row: number): string | null
   );
 }
 
-/** Characters of what a row brings beside the columns of its kind, as JSON. */
-const EXTRA_LENGTH_MAX = 16_384;
-
 /**
  * What a record brings beside the columns of its kind. Members without a value are left out.
  *
@@ -101,12 +98,7 @@ export function readExtra(record: JsonRecord, known: ReadonlySet<string>, row: n
     if (name === "extra" && isObject(value)) Object.assign(extra, value);
     else extra[name] = value;
   }
-  const text = extra === null ? null : textOf(extra, row);
-  if (text === null || text.length <= EXTRA_LENGTH_MAX) return text;
-  const names = Object.keys(extra!).slice(0, 5).map(show).join(", ");
-  throw badRequest(
-    `data[${row}]: what it has beside the known columns (${names}) takes ${text.length} characters, expected at most ${EXTRA_LENGTH_MAX}`,
-  );
+  return extra === null ? null : textOf(extra, row);
 }
 
 /** @throws RequestError 400 */

@@ -44,8 +44,8 @@ export async function checkHealth(
         status: "healthy",
         message: "Stock DB Server is running",
         database,
-        process: processInfo,
         ...(kind === "health" ? { requests_known_since: await knownSince(options.reader) } : {}),
+        process: processInfo,
       },
     };
   }

@@ -2,6 +2,7 @@
 import { runCheck } from "../cli/check.ts";
 import { runCopy } from "../cli/copy.ts";
 import { runDoctor } from "../cli/doctor.ts";
+import { runExport } from "../cli/export.ts";
 import { helpText } from "../cli/help.ts";
 import { runImport } from "../cli/import.ts";
 import { runReplay } from "../cli/replay.ts";
@@ -20,6 +21,8 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
     case "import":
       useFileMode(fileModeOf(process.env));
       return await runImport(args);
+    case "export": // its files are the user's, as those of any program
+      return await runExport(args);
     case "copy":
       useFileMode(fileModeOf(process.env));
       return await runCopy(args);
@@ -32,7 +35,7 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
       return 0;
     default:
       throw new UsageError(
-        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, replay, copy or doctor`,
+        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy or doctor`,
       );
   }
 }

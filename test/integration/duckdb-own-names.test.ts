@@ -127,6 +127,11 @@ async function work(db: OpenDuckDb): Promise<unknown[]> {
   ];
 }
 
+/** Each database has one of its own. */
+function withoutEpochs(results: unknown[]): unknown {
+  return JSON.parse(JSON.stringify(results, (key, value) => (key === "epoch" ? "" : value)));
+}
+
 /** What `work` gives where nobody has named anything. */
 async function workOnNewFile(): Promise<unknown[]> {
   using clean = setUp();
@@ -144,7 +149,7 @@ test("macros of an old file with the names of built-in functions change nothing 
     const notes = db.writer.takeNotes?.() ?? [];
     expect(notes).toEqual([expect.stringContaining("macros with names of built-in functions")]);
     expect(notes[0]).toContain("strftime");
-    expect(await work(db)).toEqual(expected);
+    expect(withoutEpochs(await work(db))).toEqual(withoutEpochs(expected));
   }
   await using again = await file.open();
   expect(await again.reader.latestPrice("A")).toBe(expected[5] as number);
@@ -189,7 +194,7 @@ test("schemas, tables and macros named like databases and schemas of DuckDB lead
   await execute(db, "CREATE TABLE market.main.system (x INTEGER)");
   await db.close();
   await using again = await file.open();
-  expect(await work(again)).toEqual(expected);
+  expect(withoutEpochs(await work(again))).toEqual(withoutEpochs(expected));
   expect((await run(again, "UPDATE update_epoch SET epoch = 'x'")).status).toBe("error");
 });
 

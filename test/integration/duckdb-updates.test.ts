@@ -118,14 +118,16 @@ test("a ticker whose updates were all trimmed goes on where it was, also after a
   expect(kept.at(-1)?.position).toBe(60);
 });
 
-test("a save that is repeated while its first try is in the same batch is left for the next", async () => {
+test("a save that is repeated while its first try is in the same batch is answered as that", async () => {
   using file = setUp();
   await using db = await file.open();
   const again = tick("A", 1, { repeated: true });
   const outcomes = await db.writer.commit([tick("A", 1), again, tick("A", 2)]);
-  expect(seqs(outcomes)).toEqual([1, null, 2]);
-  expect(outcomes[1]).toBeNull();
-  expect(await db.writer.commit([again])).toMatchObject([{ ok: true, stored: 0, position: 1 }]);
+  expect(seqs(outcomes)).toEqual([1, 1, 2]);
+  expect(outcomes[1]).toMatchObject({ stored: 1, isRepetition: true });
+  expect(await db.writer.commit([again])).toMatchObject([
+    { ok: true, stored: 1, position: 1, isRepetition: true },
+  ]);
   expect(await framesAfter(db, "A", 0)).toEqual(['{"n":1}', '{"n":2}']);
 });
 
@@ -156,7 +158,7 @@ test("users can't write into the log, nor into anything else that the server kee
     "DELETE FROM update_log WHERE ticker = 'A'",
     "DELETE FROM UPDATE_LOG",
     "UPDATE \"update_log\" SET frame = 'not json' WHERE seq = 2",
-    "INSERT INTO update_log SELECT id + 1, ticker, seq + 1, type, saved_at, save_id, size, frame FROM update_log",
+    "INSERT INTO update_log SELECT id + 1, ticker, seq + 1, type, saved_at, save_id, size, frame, NULL, NULL FROM update_log",
     "INSERT INTO update_positions VALUES ('A', 99, 0)",
     "TRUNCATE update_log",
     "UPDATE update_epoch SET epoch = 'x'",
@@ -254,8 +256,12 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     const snapshot = await worker.snapshot("A");
     expect(snapshot).toEqual(await reader.updates.snapshot("A"));
     expect(snapshot.position).toBe(3);
-    expect(newestOf(snapshot, "ticks", "trade")).toEqual([stampOf(1), 1, 100, null, null]);
-    expect(newestOf(snapshot, "daily")).toEqual(["2024-01-02", 1.5, 2, 0.1, null, "9223372036854775807"]);
+    expect(newestOf(snapshot, "ticks", "trade")).toEqual([stampOf(1), 1, 100, null, null, null, null]);
+    expect(newestOf(snapshot, "daily")).toEqual([
+      ...["2024-01-02", 1.5, 2, 0.1, null],
+      "9223372036854775807",
+      null,
+    ]);
     expect(snapshot.newest).toHaveLength(2);
   } finally {
     client.close();

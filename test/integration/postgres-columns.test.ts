@@ -329,8 +329,9 @@ test("a save of columns is one transaction, and a repetition of it changes nothi
   const repeated = { ...update, repeated: true };
   expect(await storeColumns(db, { ...save, update: repeated })).toMatchObject({
     ok: true,
-    stored: 0,
+    stored: 20_000,
     position: 1,
+    isRepetition: true,
   });
   await postgres.admin.unsafe(
     `ALTER TABLE ${schema}.realtime_data ADD CONSTRAINT below CHECK (price < 19999) NOT VALID`,

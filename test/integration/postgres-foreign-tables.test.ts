@@ -188,7 +188,7 @@ test("what works alike is served: columns of the user's own, other texts, a uniq
   const { dbFile } = await having([
     `CREATE TABLE daily_prices (note text DEFAULT 'x' NOT NULL, ${DAILY.replace("ticker text", "ticker varchar").replace("volume numeric", "volume bigint")})`,
     "CREATE UNIQUE INDEX any_name ON daily_prices (date, ticker) INCLUDE (close)",
-    `CREATE TABLE realtime_data (id bigint GENERATED ALWAYS AS IDENTITY, ${TICKS}, seq bigint, ${TICK_KEY}) PARTITION BY RANGE ("timestamp")`,
+    `CREATE TABLE realtime_data (my_id bigint GENERATED ALWAYS AS IDENTITY, ${TICKS}, seq bigint, ${TICK_KEY}) PARTITION BY RANGE ("timestamp")`,
     "CREATE TABLE all_ticks PARTITION OF realtime_data DEFAULT",
   ]);
   const { code, stdout } = await runCli(["doctor", "--db-file", dbFile]);

@@ -16,6 +16,7 @@ for (const args of [
   ["check", "--help"],
   ["import", "--help"],
   ["copy", "--help"],
+  ["export", "--help"],
   ["replay", "--help"],
   ["help"],
 ]) {

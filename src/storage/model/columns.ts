@@ -22,6 +22,8 @@ export type ColumnData =
   /** Places in the dictionary. */
   | { type: "text"; codes: Int32Array; dictionary: string[]; nulls: Nulls };
 
+export type TextColumn = ColumnData & { type: "text" };
+
 export interface ColumnBatch {
   rows: number;
   /**

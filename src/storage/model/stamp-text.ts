@@ -27,19 +27,30 @@ export class Int64Reader {
   }
 }
 
+/** What is around the day and the time. */
+interface StampAffixes {
+  before: string;
+  between: string;
+  after: string;
+}
+
+const NO_AFFIXES: StampAffixes = { before: "", between: " ", after: "" };
+
 /** Rows next to each other mostly share a second, and nearly always a day. */
 export class StampTexts {
   readonly #micros: Int64Reader;
   readonly #inMicros: boolean;
+  readonly #affixes: StampAffixes;
   #second = Number.NaN;
   #secondText = "";
   #day = Number.NaN;
   #dayText = "";
 
   /** @param inMicros `YYYY-MM-DD HH:MM:SS.ffffff`, else without the fraction. */
-  constructor(micros: BigInt64Array, inMicros: boolean) {
+  constructor(micros: BigInt64Array, inMicros: boolean, affixes: StampAffixes = NO_AFFIXES) {
     this.#micros = new Int64Reader(micros);
     this.#inMicros = inMicros;
+    this.#affixes = affixes;
   }
 
   at(row: number): string {
@@ -54,8 +65,9 @@ export class StampTexts {
       second = Number((micros - BigInt(fraction)) / BigInt(MICROS));
     }
     if (second !== this.#second) this.#turnTo(second);
-    if (!this.#inMicros) return this.#secondText;
-    return `${this.#secondText}.${THREE[Math.floor(fraction / 1_000)]}${THREE[fraction % 1_000]}`;
+    const { after } = this.#affixes;
+    if (!this.#inMicros) return this.#secondText + after;
+    return `${this.#secondText}.${THREE[Math.floor(fraction / 1_000)]}${THREE[fraction % 1_000]}${after}`;
   }
 
   #turnTo(second: number): void {
@@ -68,7 +80,8 @@ export class StampTexts {
     const inDay = second - day * DAY_S;
     const minutes = Math.floor(inDay / 60);
     const time = [Math.floor(minutes / 60), minutes % 60, inDay % 60];
-    this.#secondText = `${this.#dayText} ${time.map((part) => TWO[part]).join(":")}`;
+    const { before, between } = this.#affixes;
+    this.#secondText = `${before}${this.#dayText}${between}${time.map((part) => TWO[part]).join(":")}`;
   }
 }
 

@@ -161,10 +161,7 @@ async function create(
   without: ReadonlyMap<Optional, string>,
 ): Promise<string> {
   await optional(connection, "collation", tablesSql(!without.has("collation")));
-  for (const column of columnsLacking(from)) {
-    const [table, name] = column.split(".") as [string, string];
-    await connection.run(`ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS ${definitionIn(table, name)}`);
-  }
+  const added = await addColumns(connection, from);
   await connection.run(`CREATE INDEX IF NOT EXISTS ${TRIM_INDEX} ON update_log (id)`);
   await connection.run(
     `CREATE INDEX IF NOT EXISTS ${REQUEST_INDEX} ON update_log (request_key) WHERE request_key IS NOT NULL`,
@@ -175,12 +172,12 @@ async function create(
   );
   if (from > 0) {
     await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
-    const added = kindsAfter(from - BASE_VERSION).map(({ table }) => table);
-    if (added.includes(KINDS.actions.table)) await connection.run(FORGET_COARSE_AVERAGES_SQL);
-    const made = [...(from < BASE_VERSION ? ["the update log"] : []), ...added, ...columnsLacking(from)];
+    const tables = kindsAfter(from - BASE_VERSION).map(({ table }) => table);
+    if (tables.includes(KINDS.actions.table)) await connection.run(FORGET_COARSE_AVERAGES_SQL);
+    const made = [...(from < BASE_VERSION ? ["the update log"] : []), ...tables, ...added];
     return `upgraded from version ${from}: ${made.join(", ")}`;
   }
-  const done = ["created the tables"];
+  const done = ["created the tables", ...(added.length === 0 ? [] : [`added ${added.join(", ")}`])];
   if (!without.has("triggers")) {
     const [row] = await connection.run<{ schema: string }>("SELECT current_schema()::text AS schema");
     await optional(connection, "triggers", triggersSql(row!.schema));
@@ -196,15 +193,31 @@ async function create(
   return done.join("; ");
 }
 
-/** `table.column` of what the tables of an earlier version lack. @param version 0: of none. */
+/**
+ * `table.column` of what the tables of an earlier version lack, or tables that another program made
+ * for this server. @param version 0: there is none.
+ */
 export function columnsLacking(version: number): string[] {
-  if (version === 0) return [];
-  const ofRows = columnsAfter(version - BASE_VERSION).flatMap(({ kind, columns }) =>
+  const ofRows = columnsAfter(Math.max(0, version - BASE_VERSION)).flatMap(({ kind, columns }) =>
     columns.map(({ name }) => `${kind.table}.${name}`),
   );
-  const hasLog = version >= BASE_VERSION;
-  const ofLog = hasLog && version < SAVE_COUNTS_VERSION ? ["request_key", "counts"] : [];
+  const ofLog = version < SAVE_COUNTS_VERSION ? ["request_key", "counts"] : [];
   return [...ofRows, ...ofLog.map((name) => `update_log.${name}`)];
+}
+
+/** Only what is missing is altered: the tables may be somebody else's. @returns what was. */
+async function addColumns(connection: PostgresConnection, from: number): Promise<string[]> {
+  const there = await connection.run<{ name: string }>(
+    `SELECT table_name || '.' || column_name AS name FROM information_schema.columns
+     WHERE table_schema = current_schema()`,
+  );
+  const names = new Set(there.map(({ name }) => name));
+  const missing = columnsLacking(from).filter((column) => !names.has(column));
+  for (const column of missing) {
+    const [table, name] = column.split(".") as [string, string];
+    await connection.run(`ALTER TABLE ${table} ADD COLUMN ${definitionIn(table, name)}`);
+  }
+  return missing;
 }
 
 function tablesSql(collated: boolean): string[] {
