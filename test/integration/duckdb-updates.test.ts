@@ -258,7 +258,11 @@ test("every read of updates gives a worker what it gives in the hub", async () =
     expect(snapshot.position).toBe(3);
     expect(newestOf(snapshot, "ticks", "trade")).toEqual([stampOf(1), 1, 100, null, null, null, null]);
     expect(newestOf(snapshot, "daily")).toEqual([
-      ...["2024-01-02", 1.5, 2, 0.1, null],
+      "2024-01-02",
+      1.5,
+      2,
+      0.1,
+      null,
       "9223372036854775807",
       null,
     ]);
