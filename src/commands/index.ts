@@ -1,5 +1,6 @@
 import type { Command } from "./context.ts";
 import { executeSqlCommand } from "./execute-sql.ts";
+import { getCorporateActions } from "./get-corporate-actions.ts";
 import { getFinancialInfo } from "./get-financial-info.ts";
 import { getNewestRows } from "./get-newest-rows.ts";
 import { getPositions } from "./get-positions.ts";
@@ -19,6 +20,7 @@ import {
 } from "./option-chains.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
 import { removeCheck } from "./remove-check.ts";
+import { saveCorporateActions } from "./save-corporate-actions.ts";
 import { saveFinancialInfo } from "./save-financial-info.ts";
 import { saveOptionsData } from "./save-options-data.ts";
 import { saveRealtimeData } from "./save-realtime-data.ts";
@@ -40,6 +42,8 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     getHistoricalData,
     getTodayDailyData,
     getTodayVolume,
+    saveCorporateActions,
+    getCorporateActions,
     getUpdates,
     getSnapshot,
     getPositions,

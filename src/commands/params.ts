@@ -158,9 +158,8 @@ function shortened(value: unknown, depth: number): unknown {
 }
 
 /** @throws RequestError 400 */
-export function readFlag(params: Record<string, unknown>, name: string): boolean {
-  const value = params[name];
-  if (value === undefined || value === null) return false;
+export function readFlag(params: Record<string, unknown>, name: string, fallback = false): boolean {
+  const value = params[name] ?? fallback;
   if (typeof value === "boolean") return value;
   throw badRequest(`${name}: got ${show(value)}, expected true or false`);
 }

@@ -125,7 +125,7 @@ function parseHour(value: unknown): string | null {
 }
 
 /** The Python client sends "ignore" but expects updates of a bar: see docs/compatibility.md. */
-function readOnDuplicate(value: unknown): OnDuplicate {
+export function readOnDuplicate(value: unknown): OnDuplicate {
   if (value === undefined || value === null || value === "replace" || value === "ignore") return "replace";
   if (value === "keep" || value === "merge" || value === "error") return value;
   throw badRequest(

@@ -5,7 +5,7 @@
  * A resumed computation gives the same doubles as one from the start: each row sums its window
  * afresh, oldest first, and EMAs, which depend on all earlier closes, are passed on unrounded.
  */
-import { round4 } from "./round4.ts";
+import { roundAverage } from "./significant.ts";
 
 export const SMA_PERIODS = [10, 50, 100, 200] as const;
 export const EMA_PERIODS = [8, 21, 34, 55, 89] as const;
@@ -46,10 +46,12 @@ interface Checkpoint {
 }
 
 export interface Averages {
-  /** One row per given close: nine values in the order of `AVERAGE_COLUMNS`, 4 decimals. */
+  /** One row per given close: nine values in the order of `AVERAGE_COLUMNS`, rounded. */
   rows: (number | null)[][];
   /** Ascending: the first row after each multiple of `CHECKPOINT_EVERY` closes. */
   checkpoints: Checkpoint[];
+  /** The state after the last row. */
+  end: MovingAverageState;
 }
 
 export function startState(): MovingAverageState {
@@ -116,7 +118,7 @@ export function continueAverages(
       shown(emas[4]),
     ]);
   }
-  return { rows, checkpoints };
+  return { rows, checkpoints, end: { closes: count, emas } };
 }
 
 /** The mean of the `period` closes before `end`. Another order of the sum gives another double. */
@@ -144,5 +146,5 @@ function nextEma(
 
 /** Sums of absurd closes overflow to infinity, which is no average. */
 function shown(value: number | null): number | null {
-  return value === null || !Number.isFinite(value) ? null : round4(value);
+  return value === null || !Number.isFinite(value) ? null : roundAverage(value);
 }

@@ -11,8 +11,10 @@ export const SYMBOL_REQUIRED = "Symbol parameter is required";
 /** The `data.type` of frames that are no updates. No tick may have one of these. */
 const CONTROL_TYPES = new Set(["heartbeat", "initial_price", "snapshot", "recovery", "gap", "replay_end"]);
 
+/** The `data.type` of updates that are corporate actions. */
+export const CORPORATE_ACTION = "corporate_action";
 /** What subscriptions call updates that aren't ticks. */
-const OTHER_UPDATES = new Set(["bar", "option", "financial"]);
+const OTHER_UPDATES = new Set(["bar", "option", "financial", CORPORATE_ACTION]);
 
 /**
  * Whether ticks of this type would look like other frames, or couldn't be subscribed to: `bar` and

@@ -11,6 +11,13 @@ import type { BarRow } from "./contract.ts";
 /** A window reaches back over at most so many closes before the first row. */
 export const CLOSES_BEFORE = RECENT_CLOSES_MAX;
 
+/**
+ * For databases from before corporate actions, whose averages had 4 decimals at any size. Without
+ * its checkpoints, the next save of a ticker reckons all its averages anew.
+ */
+export const FORGET_COARSE_AVERAGES_SQL =
+  "DELETE FROM daily_checkpoints WHERE ticker IN (SELECT ticker FROM daily_prices WHERE abs(close) < 1)";
+
 /** A row of `daily_checkpoints`: the state before the row of `date`. */
 export interface CheckpointRow {
   date: string;

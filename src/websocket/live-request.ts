@@ -215,7 +215,7 @@ function readTypes(value: unknown): TypeFilter {
     list.every((type) => typeof type === "string" && type !== "" && type.length <= TYPE_LENGTH_MAX);
   if (!isUsable)
     throw badRequest(
-      `types: got ${show(value)}, expected 1 to ${TYPES_MAX} of "quote", "trade", "bar", "option", "financial" or the data_type of a save, each of at most ${TYPE_LENGTH_MAX} characters`,
+      `types: got ${show(value)}, expected 1 to ${TYPES_MAX} of "quote", "trade", "bar", "option", "financial", "corporate_action" or the data_type of a save, each of at most ${TYPE_LENGTH_MAX} characters`,
     );
   const characters = list.reduce((sum, type) => sum + type.length, 0);
   if (characters > TYPES_CHARACTERS_MAX)

@@ -37,6 +37,18 @@ withEachDriver({ topic: "bar saves" }, ({ testOf, withDatabase }) => {
     expect((await allBars(db, "A")).map((row) => row.close)).toEqual([9, 2, 8]);
   });
 
+  withDatabase("averages of tiny prices keep their digits", async (db) => {
+    const closes = Array.from({ length: 12 }, (_, day): [string, number] => [
+      dateOf(day),
+      (101 + day) / 10_000_000,
+    ]);
+    await expectStored(db, [daily("PEPE", closes)], [12]);
+    const bars = await allBars(db, "PEPE");
+    expect(bars.slice(9).map((row) => row.ma_10)).toEqual([0.00001055, 0.00001065, 0.00001075]);
+    expect(bars[7]!.ema_8).toBe(0.00001045);
+    expect(bars[8]!.ema_8).toBe(0.00001055);
+  });
+
   withDatabase("bars: replace, keep and error", async (db) => {
     await db.writer.commit([daily("A", [["2024-01-02", 1]])]);
     const more = daily(

@@ -21,6 +21,7 @@ import {
   kindOf,
   type SeriesRow,
 } from "../../src/storage/model/kinds.ts";
+import { randomAction } from "../support/action-rows.ts";
 import { batchOfRows } from "../support/column-batches.ts";
 import { randomExtra } from "../support/column-rows.ts";
 import { randomNumbers } from "../support/random.ts";
@@ -48,6 +49,12 @@ const TEXTS = {
   second: ["2024-01-02 10:00:00"],
   instant: ["2024-01-02 10:00:00.000001", "1700-01-01 23:59:59.999999"],
 } as const;
+/** In order of their seq. */
+const ACTIONS_OF_DAY = [
+  { type: "split", place: 0 },
+  { type: "dividend", place: 0 },
+  { type: "dividend", place: 5 },
+] as const;
 
 const everything = { tickers: null, part: null, from: null, to: null };
 const isoOf = (ms: number): string => new Date(ms).toISOString().replace("T", " ");
@@ -160,6 +167,8 @@ function randomSaves(seed: number): { saves: Save[]; stored: Stored } {
           stamps.add(text.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]));
         }
         const rows = [...stamps].sort().flatMap((at): SeriesRow[] => {
+          if (kind === "actions")
+            return ACTIONS_OF_DAY.slice(0, 1 + (i % 3)).map((action) => randomAction(random, at, action));
           const row = (): SeriesRow => [at, ...values.map(randomValue)];
           return hasSeq
             ? [0, 1, 5].slice(0, 1 + (i % 3)).map((seq) => [...row(), seq] as SeriesRow)
@@ -199,17 +208,19 @@ function meetingSaves(seed: number): Save[] {
   return Array.from({ length: 60 }, (_, day): Save => {
     const kind = oneOf(KIND_NAMES);
     const { part, stamp, values, hasSeq } = kindOf(kind);
+    const numbersItself = kind === "ticks";
     // Some of what is stored, or only what is newer.
     const first = random() < 0.5 ? 0 : 20 * day;
     const places = Array.from(
       { length: 1 + Math.floor(random() * 8) },
       () => first + Math.floor(random() * 12),
     );
-    const isSorted = !hasSeq || random() < 0.7;
+    const isSorted = !numbersItself || random() < 0.7;
     if (isSorted) places.sort((a, b) => a - b);
     const withSeq = random() < 0.5;
-    const rows = (hasSeq ? places : [...new Set(places)]).map((place, index): SeriesRow => {
+    const rows = (numbersItself ? places : [...new Set(places)]).map((place, index): SeriesRow => {
       const at = isoOf(Date.UTC(2024, 0, 1 + place)).slice(0, 23);
+      if (kind === "actions") return randomAction(random, at.slice(0, 10), oneOf(ACTIONS_OF_DAY));
       return [
         `${at}000`.slice(0, { date: 10, second: 19, instant: 26 }[stamp.type]),
         ...values.map(({ name, type }) => {
@@ -223,7 +234,7 @@ function meetingSaves(seed: number): Save[] {
         ...(hasSeq ? [withSeq ? index % 3 : null] : []),
       ];
     });
-    const onDuplicate = oneOf(["replace", hasSeq ? "match" : "keep", "error"]);
+    const onDuplicate = oneOf(["replace", numbersItself ? "match" : "keep", "error"]);
     const name = part === null ? null : oneOf(PARTS[part]!);
     return { kind, ticker: oneOf(["A", "B"]), part: name, rows, onDuplicate } as Save;
   });

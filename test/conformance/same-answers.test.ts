@@ -3,6 +3,7 @@
  * as the first one.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { ACTION_TYPES } from "../../src/market/corporate-actions.ts";
 import type { Count, Save, SaveOutcome, TickRow } from "../../src/storage/contract.ts";
 import {
   KIND_NAMES,
@@ -11,6 +12,7 @@ import {
   type SeriesRow,
   type SeriesValue,
 } from "../../src/storage/model/kinds.ts";
+import { randomAction } from "../support/action-rows.ts";
 import { textOf } from "../support/answered.ts";
 import { randomNumbers } from "../support/random.ts";
 import { utcDay } from "../support/saves.ts";
@@ -50,11 +52,12 @@ const PRICES = [1, 1.5, null, 0.1 + 0.2, 1e-9, 1e21, 5e-324, 1.7976931348623157e
 
 const EXTRAS = ['{"x":"V"}', '{"o":[{"a":1},  {"b":2}]}'];
 
+const two = (n: number): string => String(n).padStart(2, "0");
+
 function randomSaves(seed: number, tickers: string[]) {
   const random = randomNumbers(seed);
   const below = (n: number): number => Math.floor(random() * n);
   const pick = <T>(list: readonly T[]): T => list[below(list.length)]!;
-  const two = (n: number): string => String(n).padStart(2, "0");
   const price = (): number | null => (below(3) === 0 ? pick(PRICES) : below(4));
   const count = (): Count | null => (below(3) === 0 ? pick(COUNTS) : below(3));
 
@@ -85,8 +88,19 @@ function randomSaves(seed: number, tickers: string[]) {
     return type === "instant" ? pick(["2024-01-02 09:59:59.123456", null]) : pick(["", "é, \n", null]);
   }
 
+  function actions(): Save {
+    const rows = Array.from({ length: 1 + below(5) }, () =>
+      randomAction(random, `2024-01-0${1 + below(3)}`, { type: pick(ACTION_TYPES), place: below(2) }),
+    );
+    const byKey = new Map(rows.map((row) => [`${row[0]} ${String(row.at(-1)).padStart(4, "0")}`, row]));
+    const sorted = [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+    const onDuplicate = pick(["replace", "replace", "keep", "error"] as const);
+    return { kind: "actions", part: null, ticker: pick(tickers), rows: sorted, onDuplicate };
+  }
+
   function plain(): Save {
     const kind = pick(PLAIN_KINDS);
+    if (kind === "actions") return actions();
     const { stamp, values, part } = KINDS[kind];
     const stampOf = (n: number): string =>
       stamp.type === "date"
@@ -133,6 +147,10 @@ async function answersOf(db: OpenDatabase, tickers: string[], ofAnyDay: boolean)
       for (const part of parts) {
         const range = { kind, part, ticker, from: null, to: null, withExtra: true };
         answers.push(comparable(await textOf(db.reader.rows(range))));
+        if (kind === "actions") {
+          answers.push(comparable(await textOf(db.reader.rows({ ...range, withSeq: true }))));
+          continue;
+        }
         answers.push(comparable(await textOf(db.reader.newest({ ...range, limit: 3 }))));
       }
     }

@@ -8,6 +8,7 @@ import { hubReader } from "../../src/hub/hub-reader.ts";
 import type { LogLines } from "../../src/observe/log.ts";
 import type { Save, SaveOutcome } from "../../src/storage/contract.ts";
 import { type OpenDuckDb, openDuckDb } from "../../src/storage/duckdb/open.ts";
+import { kindsAfter } from "../../src/storage/model/kinds.ts";
 import { changeDuckDbFile } from "../support/duckdb-file.ts";
 import { stampOf, ticks } from "../support/saves.ts";
 import { newestOf } from "../support/snapshots.ts";
@@ -15,6 +16,7 @@ import { tempDir } from "../support/temp-dir.ts";
 
 setDefaultTimeout(180_000);
 
+const ADDED = kindsAfter(0).map(({ table }) => table);
 const SILENT: LogLines = { debug() {}, info() {}, warning() {}, error() {}, critical() {} };
 const ALL = { updates: 1_000_000, characters: 1_000_000_000 };
 
@@ -56,7 +58,7 @@ test("a file of the version before gets its log when it is opened, and keeps its
     await db.writer.commit([tick("A", 1)]);
   }
   await file.change(
-    "DROP TABLE interval_prices",
+    ...ADDED.map((table) => `DROP TABLE ${table}`),
     "DROP TABLE update_log",
     "DROP TABLE update_positions",
     "DROP TABLE update_epoch",
@@ -64,7 +66,7 @@ test("a file of the version before gets its log when it is opened, and keeps its
   );
   {
     await using db = await file.open();
-    expect(db.preparation).toBe("added the log of updates, interval_prices");
+    expect(db.preparation).toBe(`added the log of updates, ${ADDED.join(", ")}`);
     expect(await db.reader.latestPrice("A")).toBe(1);
     expect(await db.reader.updates.epoch()).toMatch(/^[a-z0-9-]{36}$/);
     expect(await db.reader.updates.positions(null)).toEqual(new Map());
@@ -81,7 +83,7 @@ test("an upgrade that fails leaves the file as it was", async () => {
     await using _ = await file.open();
   }
   await file.change(
-    "DROP TABLE interval_prices",
+    ...ADDED.map((table) => `DROP TABLE ${table}`),
     "DROP TABLE update_positions",
     "DROP TABLE update_epoch",
     "UPDATE stock_db_schema SET version = 1",
@@ -89,7 +91,7 @@ test("an upgrade that fails leaves the file as it was", async () => {
   await expect(file.open()).rejects.toThrow("update_log");
   await file.change("DROP TABLE update_log");
   await using db = await file.open();
-  expect(db.preparation).toBe("added the log of updates, interval_prices");
+  expect(db.preparation).toBe(`added the log of updates, ${ADDED.join(", ")}`);
 });
 
 test("a ticker whose updates were all trimmed goes on where it was, also after a restart", async () => {

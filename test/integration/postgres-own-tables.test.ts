@@ -13,7 +13,7 @@ setDefaultTimeout(180_000);
 
 const postgres = usePostgres();
 const TABLES =
-  "daily_prices, hourly_prices, realtime_data, interval_prices, options_data, financial_info, daily_checkpoints, update_log, update_positions, update_log_parts, update_epoch, stock_db_schema".split(
+  "daily_prices, hourly_prices, realtime_data, interval_prices, options_data, financial_info, corporate_actions, daily_checkpoints, update_log, update_positions, update_log_parts, update_epoch, stock_db_schema".split(
     ", ",
   );
 

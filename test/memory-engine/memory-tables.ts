@@ -67,11 +67,6 @@ export function seriesKey(kind: KindName, ticker: string, part: string | null): 
   return JSON.stringify([kind, ticker.toWellFormed(), part?.toWellFormed()]);
 }
 
-/** @returns the key of a row in its series. */
-export function keyOf(row: SeriesRow, hasSeq: boolean): string {
-  return hasSeq ? `${row[0]} ${row.at(-1)}` : row[0];
-}
-
 function seqIn({ row }: MemoryRow): number {
   return Number(row.at(-1));
 }

@@ -15,6 +15,7 @@ import {
 import { countText } from "../../src/storage/count-text.ts";
 import {
   type KindName,
+  keyText,
   kindOf,
   type SeriesRow,
   type SeriesValue,
@@ -24,7 +25,7 @@ import { countsText, mayBeLogged, repeatedOutcome } from "../../src/storage/save
 import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
 import { placeTicks, StampTicks } from "../../src/storage/tick-placement.ts";
-import { keyOf, type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
+import { type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
 
 export class MemoryWriter implements StockWriter {
   readonly #tables: MemoryTables;
@@ -94,14 +95,15 @@ export class MemoryWriter implements StockWriter {
   }
 
   #saveSeries(save: SaveRows): SaveOutcome {
+    const kind = kindOf(save.kind);
     const series = this.#tables.seriesOf(save.kind, save.ticker, save.part);
     const { rows, outcome } = chooseRows(save, {
-      has: (stamp) => series.rows.has(stamp),
-      row: (stamp) => series.rows.get(stamp)?.row ?? null,
+      has: (row) => series.rows.has(keyText(kind, row)),
+      row: (row) => series.rows.get(keyText(kind, row))?.row ?? null,
     });
     const written = nowText();
     for (const row of rows)
-      series.rows.set(row[0], {
+      series.rows.set(keyText(kind, row), {
         row: whole(save.kind, row.map(withoutSign) as SeriesRow),
         computed: [],
         written,
@@ -126,7 +128,7 @@ export class MemoryWriter implements StockWriter {
         if (change === null) continue;
         const values = [price, countOf(size), askPrice, countOf(askSize)].map(withoutSign);
         const row: SeriesRow = [stamp, ...values, id, extra, seq];
-        series.rows.set(keyOf(row, true), { row, computed: [], written });
+        series.rows.set(keyText(kindOf("ticks"), row), { row, computed: [], written });
       }
     }
     if (series.rows.size === 0) this.#forget(series);
@@ -174,7 +176,8 @@ function identityOf({ update }: Save): string {
 
 /** With nulls for the values that it lacks at its end. */
 function whole(kind: KindName, row: SeriesRow): SeriesRow {
-  const missing = 1 + kindOf(kind).values.length - row.length;
+  const { values, hasSeq } = kindOf(kind);
+  const missing = 1 + values.length + (hasSeq ? 1 : 0) - row.length;
   return [...row, ...new Array(missing).fill(null)] as SeriesRow;
 }
 

@@ -66,7 +66,7 @@ function withAverages(closeByDate: Map<string, number | null>): JsonObject[] {
 }
 
 function sma(closes: number[], index: number, period: number): Json {
-  return index < period - 1 ? null : round4(mean(closes, index, period));
+  return index < period - 1 ? null : rounded(mean(closes, index, period));
 }
 
 function ema(closes: number[], index: number, period: number): Json {
@@ -74,15 +74,19 @@ function ema(closes: number[], index: number, period: number): Json {
   const weight = 2 / (period + 1);
   let average = mean(closes, period - 1, period);
   for (const close of closes.slice(period, index + 1)) average = close * weight + average * (1 - weight);
-  return round4(average);
+  return rounded(average);
 }
 
 function mean(closes: number[], index: number, period: number): number {
   return closes.slice(index - period + 1, index + 1).reduce((sum, close) => sum + close, 0) / period;
 }
 
-/** To 4 decimals. `toFixed` rounds correctly but for exact ties, which go to the even digit. */
-function round4(value: number): number {
+/**
+ * To 4 decimals, below 1 to 8 significant digits. `toFixed` rounds correctly but for exact ties,
+ * which go to the even digit.
+ */
+function rounded(value: number): number {
+  if (Math.abs(value) < 1) return Number(value.toPrecision(8));
   const isTie = Math.abs((value * 32) % 2) === 1;
   return isTie ? (2 * Math.round(value * 5000)) / 10_000 : Number(value.toFixed(4));
 }

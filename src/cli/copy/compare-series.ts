@@ -1,8 +1,8 @@
 /** Walks a series in both databases by key, and finds rows that are missing or different. */
 import { TransferRowError } from "../../storage/contract.ts";
-import type { KindName, SeriesRow } from "../../storage/model/kinds.ts";
+import { type KindName, keyText, kindOf, type SeriesRow } from "../../storage/model/kinds.ts";
 import { RowSum } from "./row-sum.ts";
-import { compareKeys, keyText, toCanonical } from "./series.ts";
+import { compareKeys, toCanonical } from "./series.ts";
 
 export interface ComparisonOptions {
   kind: KindName;
@@ -102,7 +102,7 @@ class RowWalk implements AsyncDisposable {
     this.#at++;
     toCanonical(this.#kind, next);
     if (this.row !== null && compareKeys(this.#kind, this.row, next) >= 0) {
-      const [before, after] = [keyText(this.#kind, this.row), keyText(this.#kind, next)];
+      const [before, after] = [this.row, next].map((row) => keyText(kindOf(this.#kind), row));
       throw new TransferRowError(
         `stored rows are not in order of their keys: ${after} comes after ${before}`,
       );
@@ -135,7 +135,7 @@ function sameValues(a: SeriesRow, b: SeriesRow): boolean {
 }
 
 function describeDifference(kind: KindName, row: SeriesRow, there: SeriesRow | null): string {
-  const key = keyText(kind, row);
+  const key = keyText(kindOf(kind), row);
   if (there === null) return `${key} is missing`;
   return `${key} is ${JSON.stringify(there.slice(1))}, expected ${JSON.stringify(row.slice(1))}`;
 }

@@ -43,10 +43,6 @@ export function compareKeys(kind: KindName, a: SeriesRow, b: SeriesRow): number 
   return kindOf(kind).hasSeq ? (a.at(-1) as number) - (b.at(-1) as number) : 0;
 }
 
-export function keyText(kind: KindName, row: SeriesRow): string {
-  return kindOf(kind).hasSeq ? `${row[0]} seq ${row.at(-1)}` : row[0];
-}
-
 /**
  * Changes a row to the form that is the same for every engine. Zero is positive, as SQLite doesn't
  * keep negative zero. Numbers that aren't finite become null, as in every answer of the server.

@@ -11,7 +11,9 @@ test("the sample is what its README says", async () => {
   try {
     expect(await importSample(writer)).toEqual([
       { ticker: "AAPL", kind: "daily", rows: 2_000 },
+      { ticker: "AAPL", kind: "actions", rows: 34 },
       { ticker: "SPY", kind: "daily", rows: 2_000 },
+      { ticker: "SPY", kind: "actions", rows: 32 },
       { ticker: "IBM", kind: "trade", rows: 5_000 },
       { ticker: "IBM", kind: "quote", rows: 1_000 },
     ]);

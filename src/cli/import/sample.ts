@@ -14,12 +14,13 @@ interface SampleFile {
   file: string;
   ticker: string;
   interval?: "daily" | "hourly";
-  type?: "quote" | "trade";
+  /** `actions`: a list as `save_corporate_actions` takes it. */
+  type?: "quote" | "trade" | "actions";
 }
 
 export interface ImportedSample {
   ticker: string;
-  kind: CsvKind;
+  kind: CsvKind | "actions";
   rows: number;
 }
 
@@ -31,9 +32,16 @@ export async function importSample(writer: Pick<StockWriter, "commit">): Promise
   for (const { file, ticker, interval, type } of manifest) {
     const kind = interval ?? type;
     if (kind === undefined) throw new Error(`sample/manifest.json: ${file} has neither interval nor type`);
+    const path = join(SAMPLE_DIR, file);
+    if (kind === "actions") {
+      const data: unknown[] = await Bun.file(path).json();
+      await target.save({ command: "save_corporate_actions", params: { ticker, data } });
+      imported.push({ ticker, kind, rows: data.length });
+      continue;
+    }
     const result = await importFiles({
       ...NO_CHOICES,
-      files: [join(SAMPLE_DIR, file)],
+      files: [path],
       skipLines: 0,
       separator: null,
       ticker,

@@ -1,6 +1,7 @@
 /**
  * Where an import puts its rows: a running server, or a database file. Both take the same commands.
  */
+import { toSaveActions } from "../../commands/save-corporate-actions.ts";
 import { toSaveTicks } from "../../commands/save-realtime-data.ts";
 import { toSaveBars } from "../../commands/save-stock-data.ts";
 import { RequestError } from "../../protocol/errors.ts";
@@ -11,7 +12,7 @@ import { describeRefusal } from "../server-client.ts";
 
 /** A command as `POST /db_command` takes it. */
 export interface SaveCommand {
-  command: "save_stock_data" | "save_realtime_data";
+  command: "save_stock_data" | "save_realtime_data" | "save_corporate_actions";
   params: Record<string, unknown>;
 }
 
@@ -93,6 +94,7 @@ async function commit(
 /** With the server's own validation, so that a file takes what a server takes. */
 function toSave({ command, params }: SaveCommand): { save: Save; skipped: number } {
   try {
+    if (command === "save_corporate_actions") return toSaveActions(params);
     return command === "save_stock_data" ? toSaveBars(params) : toSaveTicks(params);
   } catch (error) {
     if (error instanceof RequestError) throw new TargetError(describeRefusal(error.body()), { cause: error });

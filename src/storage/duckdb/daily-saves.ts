@@ -110,7 +110,12 @@ export class DailySaves {
     await this.#readStored(group, names);
 
     const all = group.flatMap((series) => series.saves.map((index) => saves[index]!));
-    const merging = await readMerging(kindOf("daily"), all, this.#session, new SeriesLines(names));
+    const merging = await readMerging(
+      kindOf("daily"),
+      all,
+      this.#session,
+      new SeriesLines(kindOf("daily"), names),
+    );
     const rows = new ChangedRows(names);
     for (const series of group) {
       const dates = new Set(series.stored.map(({ date }) => date as string));
@@ -212,8 +217,8 @@ interface Chosen {
  */
 function choose(series: Series, { saves, dates, merging, outcomes }: Chosen): BarRow[] {
   const staged = new StagedRows({
-    has: (date) => dates.has(date),
-    row: (date) => merging.get(`${series.place},${date}`) ?? null,
+    has: ([date]) => dates.has(date),
+    row: ([date]) => merging.get(`${series.place},${date}`) ?? null,
   });
   for (const index of series.saves) outcomes[index] = staged.stage(saves[index]!);
   return staged.rows() as BarRow[];

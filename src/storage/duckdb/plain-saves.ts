@@ -42,13 +42,13 @@ export async function planPlainSaves(
   saves: SaveRows[],
   { session, newest, now }: { session: Session; newest: NewestStored; now: string },
 ): Promise<PlainSaves> {
-  const lines = new SeriesLines();
+  const lines = new SeriesLines(kind);
   const asked: Field[][] = [];
   for (const { ticker, part, rows } of saves) {
     const line = lines.of(ticker, part);
-    for (const [stamp] of rows) {
-      if (newest.mayHold(storable(ticker), storable(part ?? ""), stamp))
-        asked.push([...line.key(stamp), line.id]);
+    for (const row of rows) {
+      if (newest.mayHold(storable(ticker), storable(part ?? ""), row[0]))
+        asked.push([...line.key(row), line.id]);
     }
   }
   const stored = await readStored(kind, asked, session, lines.names);
@@ -56,19 +56,19 @@ export async function planPlainSaves(
   const chosen = new Map<string, { line: SeriesLine; row: SeriesRow }>();
   const outcomes = saves.map((save) => {
     const line = lines.of(save.ticker, save.part);
-    const keyOf = (stamp: string): string => `${line.id},${stamp}`;
+    const keyOf = (row: SeriesRow): string => [line.id, row[0], ...seqField(kind, row)].join(",");
     const { rows, outcome } = chooseRows(save, {
-      has: (stamp) => chosen.has(keyOf(stamp)) || stored.has(keyOf(stamp)),
-      row: (stamp) => chosen.get(keyOf(stamp))?.row ?? merging.get(keyOf(stamp)) ?? null,
+      has: (row) => chosen.has(keyOf(row)) || stored.has(keyOf(row)),
+      row: (row) => chosen.get(keyOf(row))?.row ?? merging.get(keyOf(row)) ?? null,
     });
-    for (const row of rows) chosen.set(keyOf(row[0]), { line, row });
+    for (const row of rows) chosen.set(keyOf(row), { line, row });
     return outcome;
   });
   const inserted: Field[][] = [];
   const updated: Field[][] = [];
   for (const [key, { line, row }] of chosen) {
     const values = kind.values.map(({ type }, index) => fieldOf(type, row[index + 1] ?? null));
-    const fields = [...line.key(row[0]), ...values];
+    const fields = [...line.key(row), ...values];
     (stored.has(key) ? updated : inserted).push(fields);
   }
   const { insert, update } = WRITES.get(kind)!;
@@ -90,18 +90,24 @@ function isAnyText(type: ColumnType): boolean {
   return type === "text" || type === "json";
 }
 
-/** How rows of a series begin their lines: the place of the ticker, the stamp, the part. */
+/** How rows of a series begin their lines: place of the ticker, stamp, part, seq. */
 interface SeriesLine {
   /** Without a part the place of the ticker. */
   id: number;
-  key(stamp: string): Field[];
+  key(row: SeriesRow): Field[];
+}
+
+function seqField({ hasSeq }: RowKind, row: SeriesRow): Field[] {
+  return hasSeq ? [row.at(-1)!] : [];
 }
 
 export class SeriesLines {
   readonly names: Names;
+  readonly #kind: RowKind;
   readonly #lines = new Map<string, SeriesLine>();
 
-  constructor(names = new Names()) {
+  constructor(kind: RowKind, names = new Names()) {
+    this.#kind = kind;
     this.names = names;
   }
 
@@ -111,7 +117,8 @@ export class SeriesLines {
     if (line === undefined) {
       const place = this.names.place(ticker);
       const rest = part === null ? [] : [anyTextField(part)];
-      line = { id: part === null ? place : this.#lines.size, key: (stamp) => [place, stamp, ...rest] };
+      const key = (row: SeriesRow): Field[] => [place, row[0], ...rest, ...seqField(this.#kind, row)];
+      line = { id: part === null ? place : this.#lines.size, key };
       this.#lines.set(series, line);
     }
     return line;
@@ -119,8 +126,12 @@ export class SeriesLines {
 }
 
 /** Fields before the values. */
-function keyFields({ part }: RowKind): number {
-  return part === null ? 2 : 3;
+function keyFields({ part, hasSeq }: RowKind): number {
+  return 2 + (part === null ? 0 : 1) + (hasSeq ? 1 : 0);
+}
+
+function seqOfLine(kind: RowKind): string[] {
+  return kind.hasSeq ? [`r[${keyFields(kind)}]::BIGINT AS seq`] : [];
 }
 
 function seriesOfLine({ part }: RowKind): string {
@@ -136,13 +147,17 @@ async function readStored(
 ): Promise<Set<string>> {
   if (asked.length === 0) return new Set();
   const stamp = kind.stamp.name;
-  const same = seriesSql(kind).map((column) => `d.${column} = w.${column}`);
+  const seq = kind.hasSeq ? ["seq"] : [];
+  const same = [...seriesSql(kind), ...seq].map((column) => `d.${column} = w.${column}`);
+  const key = [
+    "w.id",
+    `strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}')`,
+    ...seq.map(() => "w.seq"),
+  ];
+  const asLines = [seriesOfLine(kind), "r[2]::TIMESTAMP AS stamp", ...seqOfLine(kind)].join(", ");
   const rows = await session.rows(
-    `SELECT w.id || ',' || strftime(d.${stamp}, '${STAMP_FORMATS[kind.stamp.type]}')
-     FROM ${kind.table} d JOIN (
-       SELECT DISTINCT r[${keyFields(kind) + 1}] AS id, ${seriesOfLine(kind)},
-         r[2]::TIMESTAMP AS stamp
-       FROM ${linesWithNames("$1", "$2")}) w
+    `SELECT concat_ws(',', ${key.join(", ")}) FROM ${kind.table} d JOIN (
+       SELECT DISTINCT r[${keyFields(kind) + 1}] AS id, ${asLines} FROM ${linesWithNames("$1", "$2")}) w
      ON ${same.join(" AND ")} AND d.${stamp} = w.stamp
      WHERE d.${stamp} BETWEEN $3::TIMESTAMP AND $4::TIMESTAMP`,
     [toLines(asked), names.json(), ...spanOf(asked.map((fields) => fields[1] as string))],
@@ -168,7 +183,7 @@ export async function readMerging(
     .filter(({ onDuplicate }) => onDuplicate === "merge")
     .flatMap(({ ticker, part, rows }) => {
       const line = lines.of(ticker, part);
-      return rows.map(([stamp]) => [...line.key(stamp), line.id]);
+      return rows.map((row) => [...line.key(row), line.id]);
     });
   if (asked.length === 0) return new Map();
   const stamp = kind.stamp.name;
@@ -207,9 +222,12 @@ function writesOf(kind: RowKind): { insert: string; update: string } {
     const field = index + keyFields(kind) + 1;
     return `${isAnyText(type) ? decodedField(field) : textField(field)} AS ${name}`;
   });
-  const select = `SELECT ${seriesOfLine(kind)}, r[2]::TIMESTAMP AS ${stamp}, ${fields.join(", ")},
+  const key = [seriesOfLine(kind), `r[2]::TIMESTAMP AS ${stamp}`, ...seqOfLine(kind)];
+  const select = `SELECT ${[...key, ...fields].join(", ")},
     now::TIMESTAMP AS write_timestamp FROM ${linesWithNamesAndNow("$1", "$2", "$3")}`;
-  const same = [...seriesSql(kind), stamp].map((column) => `d.${column} = s.${column}`);
+  const same = [...seriesSql(kind), stamp, ...(kind.hasSeq ? ["seq"] : [])].map(
+    (column) => `d.${column} = s.${column}`,
+  );
   return {
     insert: `INSERT INTO ${kind.table} BY NAME ${select}`,
     update: `UPDATE ${kind.table} d SET ${columns.map((name) => `${name} = s.${name}`).join(", ")}

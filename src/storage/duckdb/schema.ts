@@ -2,6 +2,7 @@
  * Creates the tables, and upgrades files of earlier versions and of the Python server, each in one
  * transaction. DESIGN.md says why the tables have no primary keys.
  */
+import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
 import {
   ADDITIONS_MADE,
@@ -10,6 +11,7 @@ import {
   columnsAfter,
   countColumns,
   KIND_NAMES,
+  KINDS,
   keyColumns,
   kindOf,
   kindsAfter,
@@ -185,6 +187,7 @@ async function bringUp(session: Session, schema: string, version: number): Promi
   }
   if (version < SAVE_COUNTS_VERSION)
     await addColumns(session, schema, { table: "update_log", columns: SAVE_COUNT_COLUMNS });
+  if (done.includes(KINDS.actions.table)) await session.run(FORGET_COARSE_AVERAGES_SQL);
   return `added ${done.join(", ")}`;
 }
 

@@ -147,6 +147,7 @@ function snapshotSql(types: CountTypes): string {
     // With known parts, DuckDB keeps one row of each while it reads, and sorts none.
     if (snapshotParts !== null)
       return snapshotParts.map((named) => `(${select} AND "${part}" = '${named}' ORDER BY ${order} LIMIT 1)`);
+    if (part === null) return [`(${select} ORDER BY ${order} LIMIT 1)`];
     return [`(${select} QUALIFY row_number() OVER (PARTITION BY "${part}" ORDER BY ${order}) = 1)`];
   });
   const position = `(SELECT ${POSITION}, NULL::VARCHAR, max(seq), NULL::VARCHAR, ${filled([])} FROM (

@@ -62,7 +62,7 @@ export interface RowKind {
   /** For people. */
   label: string;
   /** What a row is, behind the name of a part: `trade ticks`. */
-  noun: "bars" | "ticks" | "snapshots" | "figures";
+  noun: "bars" | "ticks" | "snapshots" | "figures" | "actions";
   table: string;
   /** The text column that splits the rows of a ticker into series; null: a ticker is one series. */
   part: string | null;
@@ -71,7 +71,8 @@ export interface RowKind {
   values: readonly KindColumn[];
   /**
    * Rows that share a stamp are told apart by the column `seq`: the last member of a row, and the
-   * end of the key. Without it, a save of a taken key replaces, keeps or refuses.
+   * end of the key. Ticks get one where they bring none; rows of other kinds bring theirs. But for
+   * ticks, a save of a taken key replaces, keeps or refuses.
    */
   hasSeq: boolean;
   /** Doubles that a rule writes, and no save: the moving averages of daily bars. */
@@ -254,6 +255,36 @@ export const KINDS = {
       newest: { command: "get_financial_info", from: "start_date", to: "end_date" },
     },
   },
+  // What the columns hold, and `seq`: market/corporate-actions.ts.
+  actions: {
+    label: "corporate actions",
+    noun: "actions",
+    table: "corporate_actions",
+    part: null,
+    stamp: { name: "ex_date", type: "date" },
+    values: [
+      { name: "type", type: "text" },
+      { name: "ratio", type: "double" },
+      { name: "cash", type: "double" },
+      { name: "basis", type: "text" },
+      { name: "new_ticker", type: "text" },
+    ],
+    hasSeq: true,
+    computed: [],
+    writtenForm: "offset",
+    updateType: "corporate_action",
+    snapshotParts: [],
+    wire: {
+      save: "save_corporate_actions",
+      read: "get_corporate_actions",
+      part: null,
+      partInRecords: false,
+      from: "start_date",
+      to: "end_date",
+      newestUnbounded: false,
+      newest: { command: "get_historical_data", from: "start_date", to: "end_date" },
+    },
+  },
 } as const satisfies Record<string, RowKind>;
 
 export type KindName = keyof typeof KINDS;
@@ -271,6 +302,7 @@ const ADDITIONS: readonly Addition[] = [
   { columns: ["id", "extra"] },
   { kind: "options" },
   { kind: "financial" },
+  { kind: "actions" },
 ];
 export const ADDITIONS_MADE = ADDITIONS.length;
 /** So many additions have a database whose update log tells what each save did. */
@@ -319,6 +351,11 @@ export function snapshotParts(name: KindName, stored: () => string[]): (string |
 /** A row of the kind without its `seq`. */
 export function withoutSeq<R extends unknown[]>(name: KindName, row: R): R {
   return (kindOf(name).hasSeq ? row.slice(0, -1) : row) as R;
+}
+
+/** The key of a row within its series, and for people: a stamp, or `2024-01-02 seq 1`. */
+export function keyText({ hasSeq }: RowKind, row: SeriesRow): string {
+  return hasSeq ? `${row[0]} seq ${row.at(-1)}` : row[0];
 }
 
 /** The columns that name a series. */
@@ -408,7 +445,8 @@ export function seriesLabel(kind: KindName, part: string | null): string {
 
 /** The bars that a snapshot names so: `daily`, or a part of bars. Null: it knows none. */
 export function barSeries(name: string): { kind: KindName; part: string | null } | null {
-  if (isKindName(name) && kindOf(name).part === null) return { kind: name, part: null };
+  if (isKindName(name) && kindOf(name).noun === "bars" && kindOf(name).part === null)
+    return { kind: name, part: null };
   const kind = KIND_NAMES.find((each) => kindOf(each).noun === "bars" && kindOf(each).part !== null);
   return kind === undefined ? null : { kind, part: name };
 }

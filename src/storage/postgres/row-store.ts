@@ -2,7 +2,16 @@
 import { CompletedRows, ROWS_BEFORE } from "../completed-rows.ts";
 import type { BarRow, PlainKind, SaveOutcome, SaveRows } from "../contract.ts";
 import { countText } from "../count-text.ts";
-import { byKind, kindOf, partName, type RowKind, type SeriesRow, seriesColumns } from "../model/kinds.ts";
+import {
+  byKind,
+  keyColumns,
+  keyText,
+  kindOf,
+  partName,
+  type RowKind,
+  type SeriesRow,
+  seriesColumns,
+} from "../model/kinds.ts";
 import { bySeries } from "../series-saves.ts";
 import { StagedRows, type StoredKeys } from "../staged-rows.ts";
 import { plainArray, textArray } from "./array-literals.ts";
@@ -22,8 +31,12 @@ interface KindSql {
 const SQL = byKind(kindSql);
 
 function kindSql(kind: RowKind): KindSql {
-  const key = [...seriesColumns(kind), kind.stamp.name].map(columnSql);
-  const keyTypes = [...seriesColumns(kind).map(() => "text"), SQL_TYPES[kind.stamp.type]];
+  const key = keyColumns(kind).map(columnSql);
+  const keyTypes = [
+    ...seriesColumns(kind).map(() => "text"),
+    SQL_TYPES[kind.stamp.type],
+    ...(kind.hasSeq ? [SQL_TYPES.seq] : []),
+  ];
   const columns = [...key, ...kind.values.map(({ name }) => name)];
   const types = [...keyTypes, ...kind.values.map(({ type }) => SQL_TYPES[type])];
   const arrays = (of: string[]): string => of.map((type, index) => `$${index + 1}::${type}[]`).join(", ");
@@ -60,10 +73,11 @@ export async function saveRows(
     let series = staged.get(key);
     if (series === undefined) {
       const stored = existing.get(key);
+      const kind = kindOf(name);
       const rows = merging.get(key);
       const keys: StoredKeys = {
-        has: (stamp) => stored?.has(stamp) === true,
-        row: (stamp) => rows?.get(stamp) ?? null,
+        has: (row) => stored?.has(keyText(kind, row)) === true,
+        row: (row) => rows?.get(keyText(kind, row)) ?? null,
       };
       series = { save, rows: new StagedRows(keys) };
       staged.set(key, series);
@@ -114,14 +128,14 @@ function seriesKey({ ticker, part }: { ticker: string; part: string | null }): s
   return `${ticker}\0${part}`;
 }
 
-interface RowKey {
+interface PlacedRow {
   ticker: string;
   part: string | null;
-  stamp: string;
+  row: SeriesRow;
 }
 
-function keysOf(saves: SaveRows[]): RowKey[] {
-  return saves.flatMap(({ ticker, part, rows }) => rows.map(([stamp]) => ({ ticker, part, stamp })));
+function keysOf(saves: SaveRows[]): PlacedRow[] {
+  return saves.flatMap(({ ticker, part, rows }) => rows.map((row) => ({ ticker, part, row })));
 }
 
 /** By series, which keys of the saves are taken. */
@@ -136,15 +150,15 @@ async function findExisting(
     const rows = await connection.run<{ n: number }>(SQL[name].existing, keyParams(kind, slice));
     for (const { n } of rows) {
       const key = slice[n - 1]!;
-      const stamps = existing.get(seriesKey(key));
-      if (stamps === undefined) existing.set(seriesKey(key), new Set([key.stamp]));
-      else stamps.add(key.stamp);
+      const stored = existing.get(seriesKey(key));
+      if (stored === undefined) existing.set(seriesKey(key), new Set([keyText(kind, key.row)]));
+      else stored.add(keyText(kind, key.row));
     }
   }
   return existing;
 }
 
-/** By series and stamp, the stored rows that a "merge" goes on from. */
+/** By series and key, the stored rows that a "merge" goes on from. */
 async function findMerging(
   connection: PostgresConnection,
   name: PlainKind,
@@ -159,17 +173,18 @@ async function findMerging(
       const key = slice[n - 1]!;
       const row = storedRow(Object.values(cells), kind, key.ticker);
       const ofSeries = found.get(seriesKey(key)) ?? new Map<string, SeriesRow>();
-      found.set(seriesKey(key), ofSeries.set(key.stamp, row));
+      found.set(seriesKey(key), ofSeries.set(keyText(kind, key.row), row));
     }
   }
   return found;
 }
 
-function keyParams(kind: RowKind, keys: RowKey[]): string[] {
+function keyParams(kind: RowKind, keys: PlacedRow[]): string[] {
   return [
     textArray(keys.map(({ ticker }) => ticker)),
     ...(kind.part === null ? [] : [textArray(keys.map(({ part }) => part!))]),
-    plainArray(keys.map(({ stamp }) => stampParam(kind, stamp, "first"))),
+    plainArray(keys.map(({ row }) => stampParam(kind, row[0], "first"))),
+    ...(kind.hasSeq ? [plainArray(keys.map(({ row }) => row.at(-1)!))] : []),
   ];
 }
 
@@ -180,9 +195,7 @@ async function upsertRows(
   writtenAt: string,
 ): Promise<void> {
   const kind = kindOf(name);
-  const rows = changes.flatMap(({ ticker, part, rows }) =>
-    rows.map((row) => ({ ticker, part, stamp: row[0], row })),
-  );
+  const rows = changes.flatMap(({ ticker, part, rows }) => rows.map((row) => ({ ticker, part, row })));
   for (const slice of slices(rows, ROWS_PER_STATEMENT)) {
     await connection.run(SQL[name].upsert, [
       ...keyParams(kind, slice),

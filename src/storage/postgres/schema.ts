@@ -3,7 +3,8 @@
  * others wait.
  */
 import { randomUUID } from "node:crypto";
-import { ADDITIONS_MADE, ADDITIONS_OF_SAVE_COUNTS, columnsAfter, kindsAfter } from "../model/kinds.ts";
+import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
+import { ADDITIONS_MADE, ADDITIONS_OF_SAVE_COUNTS, columnsAfter, KINDS, kindsAfter } from "../model/kinds.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { failureOf, isUnknownToDatabase } from "./errors.ts";
 import { REQUEST_INDEX, TRIM_INDEX } from "./own-names.ts";
@@ -172,6 +173,7 @@ async function create(
   if (from > 0) {
     await connection.run("INSERT INTO stock_db_schema (version) VALUES ($1)", [SCHEMA_VERSION]);
     const tables = kindsAfter(from - BASE_VERSION).map(({ table }) => table);
+    if (tables.includes(KINDS.actions.table)) await connection.run(FORGET_COARSE_AVERAGES_SQL);
     const made = [...(from < BASE_VERSION ? ["the update log"] : []), ...tables, ...added];
     return `upgraded from version ${from}: ${made.join(", ")}`;
   }

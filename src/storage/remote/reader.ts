@@ -60,7 +60,7 @@ export class RemoteReader implements StockReader {
       ticker,
       ...(wire.part === null ? {} : { [wire.part]: partName(name, part) }),
       ...bounds(wire.from, first, wire.to, to),
-      ...(withSeq && hasSeq ? { include_seq: true } : {}),
+      ...(hasSeq ? { include_seq: withSeq === true } : {}),
       ...(withExtra && hasExtra(kindOf(name)) ? { include_extra: true } : {}),
     };
     return this.#rows(wire.read, params, { long: true, signal });
@@ -68,8 +68,9 @@ export class RemoteReader implements StockReader {
 
   newest({ kind: name, ticker, part, from, to, limit, withExtra }: NewestQuery): Promise<JsonRows> {
     const { wire } = kindOf(name);
-    const named = wire.part === null ? {} : part === null ? { data_type: name } : { [wire.part]: part };
     const { command, from: first, to: last } = wire.newest;
+    const ofKind = command === "get_historical_data" ? { data_type: name } : {};
+    const named = part === null || wire.part === null ? ofKind : { [wire.part]: part };
     const extra = withExtra && hasExtra(kindOf(name)) ? { include_extra: true } : {};
     const params = { ticker, ...named, limit, ...bounds(first, from, last, to), ...extra };
     return this.#rows(command, params, { long: false });

@@ -22,15 +22,18 @@ export function saveCommand(save: Save): SaveCommand {
       if (type === "json") Object.assign(record, membersOf(value));
       else if (!onRequest || value !== null) record[name] = type === "count" ? exact(value) : value;
     }
+    // Of ticks it isn't told by the record.
+    if (hasSeq && wire.part === null) record.seq = row.at(-1);
     return record;
   });
-  const places = hasSeq ? (save.rows as SeriesRow[]).map((row) => row.at(-1) ?? null) : [];
+  const places =
+    hasSeq && wire.part !== null ? (save.rows as SeriesRow[]).map((row) => row.at(-1) ?? null) : [];
   return {
     command: wire.save,
     params: {
       ticker: save.ticker,
       ...(wire.part === null || wire.partInRecords ? {} : { [wire.part]: partName(save.kind, save.part) }),
-      index_col: stamp.name,
+      ...(save.kind === "actions" ? {} : { index_col: stamp.name }),
       on_duplicate: save.onDuplicate === "match" ? "ignore" : save.onDuplicate,
       ...(places.some((place) => place !== null) ? { places } : {}),
       ...("occurrences" in save && save.occurrences !== undefined ? { occurrences: save.occurrences } : {}),

@@ -1,7 +1,8 @@
 /** Makes the tables, and upgrades files of earlier versions and of the older Python server. */
 import type { Database } from "bun:sqlite";
+import { FORGET_COARSE_AVERAGES_SQL } from "../daily-series.ts";
 import type { PlainSchemaState } from "../file-diagnosis.ts";
-import { ADDITIONS_MADE, ADDITIONS_OF_SAVE_COUNTS, columnsAfter, kindsAfter } from "../model/kinds.ts";
+import { ADDITIONS_MADE, ADDITIONS_OF_SAVE_COUNTS, columnsAfter, KINDS, kindsAfter } from "../model/kinds.ts";
 import {
   CHECKPOINT_TRIGGERS,
   CHECKPOINTS,
@@ -79,6 +80,7 @@ function bringUp(db: Database, version: number): string {
   const names = added.map(({ name }) => name);
   refuseTaken(db, names);
   for (const table of added) db.run(createStatement(table));
+  if (names.includes(KINDS.actions.table)) db.run(FORGET_COARSE_AVERAGES_SQL);
   if (added.length > 0) done.push(`added ${names.join(", ")}`);
   done.push(...addColumns(db, version));
   return `upgraded a file of version ${version}: ${done.join(", ")}`;

@@ -396,9 +396,9 @@ export class SqliteWriter implements StockWriter {
 
   #keysOf(kind: KindName, series: string[]): StoredKeys {
     return {
-      has: (stamp) => this.#exists[kind].get(...series, stamp) !== null,
-      row: (stamp) => {
-        const [values] = this.#storedRow[kind].values(...series, stamp);
+      has: (row) => this.#exists[kind].get(...series, ...keyIn(kind, row)) !== null,
+      row: (row) => {
+        const [values] = this.#storedRow[kind].values(...series, ...keyIn(kind, row));
         return values === undefined ? null : storedRow(values, kind, series.join(" "));
       },
     };
@@ -485,12 +485,18 @@ export class SqliteWriter implements StockWriter {
 
 /** With nulls for the values that it lacks at its end. */
 function whole(kind: KindName, row: SeriesRow): SeriesRow {
-  const missing = 1 + kindOf(kind).values.length - row.length;
+  const { values, hasSeq } = kindOf(kind);
+  const missing = 1 + values.length + (hasSeq ? 1 : 0) - row.length;
   return missing === 0 ? row : [...row, ...new Array(missing).fill(null)];
 }
 
+/** Its stamp, and its seq where it has one. */
+function keyIn(kind: KindName, row: SeriesRow): Params {
+  return kindOf(kind).hasSeq ? [row[0], row.at(-1)!] : [row[0]];
+}
+
 function existsSql(kind: RowKind): string {
-  const key = [...seriesColumns(kind), kind.stamp.name].map((column) => `${column} = ?`);
+  const key = keyColumns(kind).map((column) => `${column} = ?`);
   return `SELECT 1 FROM ${kind.table} WHERE ${key.join(" AND ")}`;
 }
 
@@ -502,7 +508,7 @@ function beforeSql(kind: RowKind): string {
 }
 
 function storedRowSql(kind: RowKind): string {
-  const key = [...seriesColumns(kind), kind.stamp.name].map((column) => `${column} = ?`);
+  const key = keyColumns(kind).map((column) => `${column} = ?`);
   return `SELECT ${rowColumns(kind).join(", ")} FROM ${kind.table} WHERE ${key.join(" AND ")} LIMIT 1`;
 }
 
@@ -525,12 +531,17 @@ function areLater(kind: KindName, batch: ColumnBatch, newest: string): boolean {
 
 /** Parameters: the series, the row, the time. */
 function upsertSql(kind: RowKind): string {
-  const key = [...seriesColumns(kind), kind.stamp.name];
-  const values = [...kind.values.map(({ name }) => name), "write_timestamp"];
-  const columns = [...key, ...values];
+  const values = kind.values.map(({ name }) => name);
+  const columns = [
+    ...seriesColumns(kind),
+    kind.stamp.name,
+    ...values,
+    ...(kind.hasSeq ? ["seq"] : []),
+    "write_timestamp",
+  ];
   return `INSERT INTO ${kind.table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
     ON CONFLICT (${keyColumns(kind).join(", ")}) DO UPDATE SET
-    ${values.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+    ${[...values, "write_timestamp"].map((name) => `${name} = excluded.${name}`).join(", ")}`;
 }
 
 /** A save has ended the transaction of all. */
