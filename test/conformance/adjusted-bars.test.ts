@@ -80,7 +80,7 @@ async function read(reader: StockReader, params: object): Promise<Answer> {
     signal: new AbortController().signal,
     client: "",
   };
-  const context = { reader } as CommandContext;
+  const context = { reader, marketTimezone: "America/New_York" } as CommandContext;
   return (await new Response(await getStockData.run(call, context)).json()) as Answer;
 }
 

@@ -102,7 +102,7 @@ test(
     expect(proxy.cuts).toBe(2);
     await using other = await open(direct);
     expect(await other.writer.commit([tick(2, "two", true), tick(4, "four", true)])).toMatchObject([
-      { ok: true, stored: 0, position: 2 },
+      { ok: true, stored: 1, isRepetition: true, position: 2 },
       { ok: true, stored: 1, position: 4 },
     ]);
     await expectSound(other, "A");

@@ -1,6 +1,7 @@
 /** Random rows of any kind, and rows in a form in which equal values are equal. */
 import type { Save } from "../../src/storage/contract.ts";
 import { type KindName, kindOf, type SeriesRow, type SeriesValue } from "../../src/storage/model/kinds.ts";
+import { randomAction } from "./action-rows.ts";
 
 const STAMP_START_MS = Date.UTC(2019, 11, 30);
 const DAY_MS = 86_400_000;
@@ -26,8 +27,11 @@ export function randomSave(random: () => number, { kind, ticker, part, rows: cou
       ms += (1 + Math.floor(random() * 3)) * (stamp.type === "date" ? DAY_MS : SECOND_MS);
       seq = 0;
     }
+    if (kind === "actions")
+      return randomAction(random, stampText(ms, "date", random), { type: "split", place: seq });
     const cells = values.map(({ name, type }): SeriesValue => {
       if (random() < 0.1) return null;
+      if (type === "date" || type === "instant") return stampText(ms + DAY_MS, type, random);
       if (type === "double") return randomPrice(random);
       if (type === "count") return odd(random);
       if (type === "json") return randomExtra(random);

@@ -278,7 +278,7 @@ test("rows that the destination refuses, or changes, are told; the others are co
   expect(stderr).toContain("B trade ticks: save: the database refuses a row of B");
   expect(stderr).toContain("B is not wanted");
   expect(stderr).toContain(
-    "C trade ticks: read back 3 times, and never equal: 2024-01-02 10:00:01.000001 seq 0 is [1.5,1,null,null,0], expected [1,1,null,null,0]",
+    "C trade ticks: read back 3 times, and never equal: 2024-01-02 10:00:01.000001 seq 0 is [1.5,1,null,null,null,null,0], expected [1,1,null,null,null,null,0]",
   );
   expect(summary).toMatchObject({ ok: false, seriesVerified: 1, seriesFailed: 2 });
   expectSameRows(from, to, "ticker = 'A'");

@@ -136,7 +136,10 @@ test("imported, counted and copied", async () => {
       .join("\n")}\n`,
   );
   const imported = await runCli(["import", file, "--ticker", "CSV", "--to", server.url]);
-  expect(imported).toMatchObject({ code: 0, stderr: expect.stringContaining("the columns say 1min bars") });
+  expect(imported).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining("1min bars: by the time between two bars"),
+  });
   expect(await read("1min", {}, "CSV")).toMatchObject([{ vwap: 1.25, trade_count: 9 }, {}, {}, {}]);
   const tables = (await get(`${server.url}/stats/tables`)).body.tables;
   expect(tables.interval_prices.row_count).toBeGreaterThan(4);

@@ -77,7 +77,7 @@ test("rows read as before, and what users have added is still there", async () =
     expect.objectContaining({ timestamp: "2024-01-02T15:30:00.500000Z", price: 10.75, size: null }),
   ]);
   const latest = await command(server.url, "get_latest_price", { ticker: "AAPL" });
-  expect(latest.body.latest_price).toBe(10.5);
+  expect(latest.body.latest_price).toBe(10.75);
 
   // What users made with SQL, and the row that no command could ever read.
   const rows = async (sql: string) => (await runSql(server.url, sql)).body.data;

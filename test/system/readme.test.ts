@@ -47,7 +47,7 @@ test("every line of the quick start works when pasted", async () => {
       JSON.parse(Bun.spawnSync(["bash", "-c", line], { cwd: ROOT }).stdout.toString()),
     );
     expect(bars.data).toHaveLength(3);
-    expect(prices.prices).toEqual({ AAPL: 122.15, SPY: 396.33, IBM: 182.1 });
+    expect(prices.prices).toEqual({ AAPL: 122.15, SPY: 396.33, IBM: 180.4 });
     expect(saved.message).toContain("saved successfully");
     await waitFor('"price":161.5');
   } finally {
