@@ -15,6 +15,7 @@ import type { BenchContext, Scenario, ScenarioReport } from "./scenario.ts";
 import { bulkSave } from "./scenarios/bulk-save.ts";
 import { columns } from "./scenarios/columns.ts";
 import { duckdbBulk } from "./scenarios/duckdb-bulk.ts";
+import { engineImports } from "./scenarios/engine-import.ts";
 import { engines } from "./scenarios/engines.ts";
 import { exportFormats } from "./scenarios/export.ts";
 import { fanout } from "./scenarios/fanout.ts";
@@ -41,6 +42,7 @@ const SCENARIOS: Scenario[] = [
   stopping,
   engines,
   importFlatness,
+  engineImports,
   latency,
   subscriptions,
   longAnswers,

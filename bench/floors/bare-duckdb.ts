@@ -48,6 +48,14 @@ export async function openDuckDb(path: string): Promise<BareStore> {
       }),
     addBars: (bars) => addBars(writer, bars),
     addTicks: (ticks) => addTicks(writer, appender, ticks),
+    async loadFile(file, ticker) {
+      const rows = file.endsWith(".parquet") ? "read_parquet($1)" : "read_csv($1)";
+      await writer.run(
+        `insert into realtime_data
+         select $2, timestamp, 'trade', price, size, null, null, current_timestamp::timestamp, 0 from ${rows}`,
+        [file, ticker],
+      );
+    },
     async countTicks() {
       return Number((await (await writer.run("select count(*) from realtime_data")).getRows())[0]![0]);
     },

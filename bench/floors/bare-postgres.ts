@@ -44,6 +44,15 @@ export async function openPostgres(url: string): Promise<BareStore> {
         ticks.map((tick) => tick.size),
       ]);
     },
+    async loadFile(file: string, ticker: string) {
+      // COPY takes no parameter.
+      const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+      await sql.unsafe(`alter table realtime_data alter ticker set default ${literal(ticker)},
+        alter type set default 'trade'`);
+      await sql.unsafe(
+        `copy realtime_data ("timestamp", price, size) from ${literal(file)} (format csv, header)`,
+      );
+    },
     async countTicks() {
       return (await sql.unsafe<{ n: number }[]>("select count(*)::int as n from realtime_data"))[0]!.n;
     },

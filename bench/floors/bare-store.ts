@@ -25,6 +25,11 @@ export interface BareStore {
   addBars(bars: BareBar[]): Promise<void>;
   /** In one transaction, durable when it resolves; only one call at a time. */
   addTicks(ticks: BareTick[]): Promise<void>;
+  /**
+   * Stores the trades of a file by the engine's own loader, where it has one. The columns are
+   * timestamp, price and size; a name that ends in `.parquet` is a Parquet file, others are CSV.
+   */
+  loadFile?(file: string, ticker: string): Promise<void>;
   countTicks(): Promise<number>;
   /** After it the process may end. */
   close(): Promise<void>;

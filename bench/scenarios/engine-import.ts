@@ -1,81 +1,112 @@
 /**
- * An import of one CSV file of trades, as `stock-db-server import --to` does it, beside a process
- * that splits the same lines and puts them into the engine by its fastest way. Both times are those
- * of the whole process.
+ * An import of one file of trades, CSV and Parquet, as `stock-db-server import --to` does it, beside
+ * a process that loads the same file by the engine's own way. Both times are those of the whole
+ * process.
  */
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
 import type { EngineName } from "../../test/support/flags.ts";
-import type { EngineDatabases } from "../engine-databases.ts";
+import { type EngineDatabases, openDatabases } from "../engine-databases.ts";
 import { LOOPBACK } from "../load-plan.ts";
 import { spawnOwn } from "../processes.ts";
 import { tickStamp } from "../requests.ts";
 import {
   type BenchContext,
+  type Comparison,
   interleave,
   invalidSamples,
   type Sample,
+  type Scenario,
   type ScenarioReport,
 } from "../scenario.ts";
-import { countTicks, type Target } from "../targets.ts";
+import { countTicks, startServer, type Target } from "../targets.ts";
 
 const ROWS = 1_000_000;
 const ROWS_PER_WRITE = 20_000;
 const STAMP_STEP_US = 1_000;
-/** It takes longer than every other measurement. */
-const RUNS_MAX = 1;
+/** Of the floor's rate. */
+const TARGETS: Record<EngineName, number> = { sqlite: 0.4, duckdb: 0.25, postgres: 0.4 };
+const FORMATS = ["csv", "parquet"] as const;
+type Format = (typeof FORMATS)[number];
 
-export async function compareImports(
-  context: BenchContext,
-  engine: EngineName,
-  databases: EngineDatabases,
-  server: Target | null,
-): Promise<Pick<ScenarioReport, "comparisons" | "invalid">> {
-  const file = join(context.folder, "import.csv");
-  if (!existsSync(file)) writeCsv(file);
-  const name = `${engine}: import of ${ROWS.toLocaleString("en-US")} trades`;
-  const samples = await interleave<"floor" | "ours">(
-    { ...context, runs: Math.min(RUNS_MAX, context.runs) },
-    {
-      floor: async (run) => {
-        const location = await databases.create(`import-${run}`);
-        const args = [engine, location, file, "IMPORT"];
-        const sample = await measureImport(
-          context,
-          join(import.meta.dir, "../floors/engine-import.ts"),
-          args,
-        );
-        // There is no client.
-        return { ...sample, clientCpu: 0 };
-      },
-      ...(server === null ? {} : { ours: (run: number) => importIntoServer(context, server, file, run) }),
-    },
-  );
-  return {
-    comparisons: [
-      {
-        name,
-        unit: " rows/s",
-        base: { name: "floor", samples: samples.floor },
-        ours: samples.ours ?? [],
-        target: null,
-      },
-    ],
-    invalid: invalidSamples({ [`${name}, floor`]: samples.floor, [name]: samples.ours }),
+export const engineImports: Scenario = { key: "imports", optIn: true, run: measureImports };
+
+async function measureImports(context: BenchContext): Promise<ScenarioReport> {
+  const report: ScenarioReport = { comparisons: [], facts: [], python: [], invalid: [] };
+  const files: Record<Format, string> = {
+    csv: join(context.folder, "import.csv"),
+    parquet: join(context.folder, "import.parquet"),
   };
+  writeCsv(files.csv);
+  await writeParquet(files);
+  for (const engine of context.engines) {
+    const databases = await openDatabases(engine, context.folder);
+    try {
+      const measured = await compareImports(context, engine, { databases, files });
+      report.comparisons.push(...measured.comparisons);
+      report.invalid.push(...measured.invalid);
+    } finally {
+      await databases.close();
+    }
+  }
+  return report;
 }
 
-async function importIntoServer(
+/** Only DuckDB reads Parquet itself; the others load the CSV file of the same rows. */
+const floorFormat = (engine: EngineName, format: Format): Format => (engine === "duckdb" ? format : "csv");
+
+async function compareImports(
   context: BenchContext,
-  server: Target,
-  file: string,
-  run: number,
-): Promise<Sample> {
-  const ticker = `IMPORT${run}`;
+  engine: EngineName,
+  { databases, files }: { databases: EngineDatabases; files: Record<Format, string> },
+): Promise<Pick<ScenarioReport, "comparisons" | "invalid">> {
+  type Way = `${"floor" | "ours"} ${Format}`;
+  const measures: Partial<Record<Way, (run: number) => Promise<Sample>>> = {};
+  for (const format of FORMATS) {
+    if (floorFormat(engine, format) === format)
+      measures[`floor ${format}`] = async (run) => {
+        const location = await databases.create(`import-${format}-${run}`);
+        const script = join(import.meta.dir, "../floors/engine-import.ts");
+        const sample = await measureImport(context, script, [engine, location, files[format], "IMPORT"]);
+        // There is no client.
+        return { ...sample, clientCpu: 0 };
+      };
+    if (!context.floorsOnly)
+      measures[`ours ${format}`] = async (run) => {
+        const name = `imported-${engine}-${format}-${run}`;
+        const database = await databases.create(name);
+        const server = await startServer({ folder: context.folder, name, workers: 1, database });
+        try {
+          return await importIntoServer(context, server, files[format]);
+        } finally {
+          await server.stop();
+        }
+      };
+  }
+  const samples = (await interleave(
+    context,
+    measures as Record<Way, (run: number) => Promise<Sample>>,
+  )) as Partial<Record<Way, Sample[]>>;
+  const comparisons = FORMATS.map((format): Comparison => {
+    const base = samples[`floor ${floorFormat(engine, format)}`]!;
+    return {
+      name: `${engine}: import of ${ROWS.toLocaleString("en-US")} trades, ${format}`,
+      unit: " rows/s",
+      base: { name: "floor", samples: base },
+      ours: samples[`ours ${format}`] ?? [],
+      target: TARGETS[engine],
+    };
+  });
+  const named = Object.entries(samples).map(([way, list]) => [`${engine}: import, ${way}`, list] as const);
+  return { comparisons, invalid: invalidSamples(Object.fromEntries(named)) };
+}
+
+async function importIntoServer(context: BenchContext, server: Target, file: string): Promise<Sample> {
   const to = `http://${LOOPBACK}:${server.port}`;
-  const args = ["import", file, "--ticker", ticker, "--type", "trade", "--to", to, "--json", "--quiet"];
+  const args = ["import", file, "--ticker", "IMPORT", "--type", "trade", "--to", to, "--json", "--quiet"];
   const sample = await measureImport(context, "src/main.ts", args);
-  const stored = await countTicks(server, ticker);
+  const stored = await countTicks(server, "IMPORT");
   if (stored !== ROWS) sample.invalid.push(`${stored} of ${ROWS} rows are stored`);
   return sample;
 }
@@ -108,4 +139,14 @@ function writeCsv(file: string): void {
     });
     appendFileSync(file, lines.join(""));
   }
+}
+
+async function writeParquet({ csv, parquet }: Record<Format, string>): Promise<void> {
+  const instance = await DuckDBInstance.create(":memory:");
+  const connection = await instance.connect();
+  await connection.run(
+    `copy (select * from read_csv('${csv}')) to '${parquet}' (format parquet, compression zstd)`,
+  );
+  connection.closeSync();
+  instance.closeSync();
 }

@@ -1,6 +1,6 @@
 /**
- * Every engine beside a floor of its own: a latest price, a year of bars, saves of one trade, and
- * an import. The floor sends the least statement for the same request to the engine's bare driver,
+ * Every engine beside a floor of its own: a latest price, a year of bars, and saves of one trade.
+ * The floor sends the least statement for the same request to the engine's bare driver,
  * in the process that answers.
  */
 import { join } from "node:path";
@@ -20,7 +20,6 @@ import {
   type ScenarioReport,
 } from "../scenario.ts";
 import { countTicks, sendCommand, startFloor, startServer, type Target } from "../targets.ts";
-import { compareImports } from "./engine-import.ts";
 
 const TICKER = "AAPL";
 const READ_CONNECTIONS = 32;
@@ -97,7 +96,6 @@ async function compareEngine(
   const pair: Pair = { engine, floor, server };
   const parts = [await compareReads(context, pair), await compareSaves(context, pair)];
   await floor.stop();
-  parts.push(await compareImports(context, engine, databases, server));
   await server?.stop();
   return {
     comparisons: parts.flatMap((part) => part.comparisons),

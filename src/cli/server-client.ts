@@ -1,9 +1,12 @@
 /** One request to a running server: for import, replay, check and the test feed. */
 import type { ErrorBody } from "../protocol/errors.ts";
-import { isObject, type JsonRecord } from "../protocol/json.ts";
+import { isObject, type JsonRecord, stringifyExact } from "../protocol/json.ts";
 
 export interface ServerRequest {
-  /** For `POST /db_command`; without it the request is a GET. */
+  /**
+   * For `POST /db_command`; without it the request is a GET. Integers may be bigint: all their
+   * digits are sent.
+   */
   command?: { command: string; params: object } | undefined;
   headers?: Record<string, string>;
   /** False: a connection of its own. */
@@ -39,11 +42,12 @@ export class NoAnswer extends Error {
 export async function askServer(url: string, request: ServerRequest): Promise<ServerAnswer> {
   const { command, headers, keepalive = true, timeoutMs, signal } = request;
   const timeout = AbortSignal.timeout(timeoutMs);
+  const sent = command === undefined ? null : stringifyExact(command);
   try {
     const response = await fetch(url, {
       method: command === undefined ? "GET" : "POST",
       headers: { "Content-Type": "application/json", ...headers },
-      body: command === undefined ? null : JSON.stringify(command),
+      body: sent,
       keepalive,
       signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     });

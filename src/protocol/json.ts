@@ -48,10 +48,19 @@ export function parseWithDigits(text: string): unknown {
  * written.
  */
 export function stringifyExact(value: unknown): string {
-  const text = JSON.stringify(value, (_key, member) =>
-    typeof member === "bigint" ? rawNumber(String(member)) : member,
-  );
-  return text ?? "null"; // undefined has no text
+  return plainText(value) ?? "null"; // undefined has no text
+}
+
+/** Few values hold a bigint, and a function for each member takes many times as long. */
+function plainText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return JSON.stringify(value, (_key, member) =>
+      typeof member === "bigint" ? rawNumber(String(member)) : member,
+    );
+  }
 }
 
 export type JsonRecord = Record<string, unknown>;

@@ -4,7 +4,6 @@
  */
 import { redact } from "../../config/redact.ts";
 import { STATUS } from "../../protocol/codes.ts";
-import { rawNumber } from "../../protocol/json.ts";
 import { type Backoff, backoffMs, jittered, sleep } from "../../time/pauses.ts";
 import { askServer, NoAnswer, refusalIn, type ServerAnswer } from "../server-client.ts";
 import { answerOf, type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
@@ -33,8 +32,7 @@ export function serverTarget({
 }: ServerTargetOptions): ImportTarget {
   let everAnswered = false;
 
-  async function save(plain: SaveCommand): Promise<SaveAnswer> {
-    const command = withExactIntegers(plain);
+  async function save(command: SaveCommand): Promise<SaveAnswer> {
     let lastReason = "";
     let pauseMs = 0;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX && !signal.aborted; attempt++) {
@@ -76,22 +74,6 @@ export function serverTarget({
 
 function rowsOf({ params }: SaveCommand): Record<string, unknown>[] {
   return Array.isArray(params.data) ? params.data : [];
-}
-
-/** JSON.stringify refuses a bigint: it is written with all of its digits. */
-function withExactIntegers(command: SaveCommand): SaveCommand {
-  const data = rowsOf(command);
-  if (!data.some((record) => Object.values(record).some((value) => typeof value === "bigint")))
-    return command;
-  const exact = data.map((record) =>
-    Object.fromEntries(
-      Object.entries(record).map(([name, value]) => [
-        name,
-        typeof value === "bigint" ? rawNumber(String(value)) : value,
-      ]),
-    ),
-  );
-  return { ...command, params: { ...command.params, data: exact } };
 }
 
 /** A proxy's answer, or Bun's bare 413, has no words of the server's. */

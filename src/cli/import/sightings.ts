@@ -29,18 +29,14 @@ interface SeenSeries {
   forgottenTo: string | null;
 }
 
-interface Arrival {
-  series: SeenSeries;
-  stamp: string;
-}
-
 export class Sightings {
   readonly windowMax: number;
   readonly #series = new Map<string, SeenSeries>();
   #last: SeenSeries | null = null;
-  /** A ring. A Map is slow to find its first entry after many deletions. */
-  readonly #arrivals: Arrival[] = [];
-  /** Index in the ring. */
+  /** Two rings of one order. A Map is slow to find its first entry after many deletions. */
+  readonly #arrivedSeries: SeenSeries[] = [];
+  readonly #arrivedStamps: string[] = [];
+  /** Index in the rings. */
   #oldest = 0;
 
   constructor(windowMax: number = WINDOW_MAX) {
@@ -67,7 +63,7 @@ export class Sightings {
     const count = seen.equal.get(key) ?? 0;
     seen.equal.set(key, count + 1);
     // A stamp may have any number of values: each takes a place of the window.
-    if (count === 0) this.#arrive({ series: this.#seriesOf(series), stamp });
+    if (count === 0) this.#arrive(this.#seriesOf(series), stamp);
     return count;
   }
 
@@ -81,7 +77,7 @@ export class Sightings {
     const { forgottenFrom, forgottenTo } = series;
     if (forgottenFrom !== null && stamp >= forgottenFrom && stamp <= forgottenTo!) return null;
     series.seen.set(stamp, { rows: 1, first: values, equal: null });
-    this.#arrive({ series, stamp });
+    this.#arrive(series, stamp);
     return 0;
   }
 
@@ -96,16 +92,20 @@ export class Sightings {
     return series;
   }
 
-  #arrive(arrival: Arrival): void {
-    if (this.#arrivals.length < this.windowMax) {
-      this.#arrivals.push(arrival);
+  #arrive(series: SeenSeries, stamp: string): void {
+    if (this.#arrivedStamps.length < this.windowMax) {
+      this.#arrivedSeries.push(series);
+      this.#arrivedStamps.push(stamp);
       return;
     }
-    const { series, stamp } = this.#arrivals[this.#oldest]!;
-    this.#arrivals[this.#oldest] = arrival;
-    this.#oldest = (this.#oldest + 1) % this.windowMax;
-    series.seen.delete(stamp);
-    if (series.forgottenFrom === null || stamp < series.forgottenFrom) series.forgottenFrom = stamp;
-    if (series.forgottenTo === null || stamp > series.forgottenTo) series.forgottenTo = stamp;
+    const at = this.#oldest;
+    const [oldSeries, oldStamp] = [this.#arrivedSeries[at]!, this.#arrivedStamps[at]!];
+    this.#arrivedSeries[at] = series;
+    this.#arrivedStamps[at] = stamp;
+    this.#oldest = (at + 1) % this.windowMax;
+    oldSeries.seen.delete(oldStamp);
+    const { forgottenFrom, forgottenTo } = oldSeries;
+    if (forgottenFrom === null || oldStamp < forgottenFrom) oldSeries.forgottenFrom = oldStamp;
+    if (forgottenTo === null || oldStamp > forgottenTo) oldSeries.forgottenTo = oldStamp;
   }
 }
