@@ -52,7 +52,8 @@ export async function openDuckDb(path: string): Promise<BareStore> {
       const rows = file.endsWith(".parquet") ? "read_parquet($1)" : "read_csv($1)";
       await writer.run(
         `insert into realtime_data
-         select $2, timestamp, 'trade', price, size, null, null, current_timestamp::timestamp, 0 from ${rows}`,
+         select $2, timestamp, 'trade', price, size, null, null, current_timestamp::timestamp, 0
+         from ${rows}`,
         [file, ticker],
       );
     },

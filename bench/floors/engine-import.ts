@@ -1,8 +1,8 @@
 /**
- * Floor of the imports: the engine's own loader puts the same file into the engine, in this process;
- * no HTTP. DuckDB reads the file itself, CSV or Parquet, and PostgreSQL has COPY. SQLite has none:
- * the lines are split at their commas and go in by a prepared statement. Prints how many are stored.
- * Arguments: engine, path or connection string, file, ticker.
+ * Floor of the imports: the engine's own loader puts the same file into the engine, in this
+ * process; no HTTP. DuckDB reads the file itself, CSV or Parquet, and PostgreSQL has COPY. SQLite
+ * has none: the lines are split at their commas and go in by a prepared statement. Prints how many
+ * are stored. Arguments: engine, path or connection string, file, ticker.
  */
 import { readFileSync } from "node:fs";
 import type { EngineName } from "../../test/support/flags.ts";

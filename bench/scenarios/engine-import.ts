@@ -1,7 +1,7 @@
 /**
- * An import of one file of trades, CSV and Parquet, as `stock-db-server import --to` does it, beside
- * a process that loads the same file by the engine's own way. Both times are those of the whole
- * process.
+ * An import of one file of trades, CSV and Parquet, as `stock-db-server import --to` does it,
+ * beside a process that loads the same file by the engine's own way. Both times are those of the
+ * whole process.
  */
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -27,14 +27,14 @@ const ROWS_PER_WRITE = 20_000;
 const STAMP_STEP_US = 1_000;
 /** Of the floor's rate. */
 const TARGETS: Record<EngineName, number> = { sqlite: 0.4, duckdb: 0.25, postgres: 0.4 };
-const FORMATS = ["csv", "parquet"] as const;
-type Format = (typeof FORMATS)[number];
+const IMPORT_FORMATS = ["csv", "parquet"] as const;
+type ImportFormat = (typeof IMPORT_FORMATS)[number];
 
 export const engineImports: Scenario = { key: "imports", optIn: true, run: measureImports };
 
 async function measureImports(context: BenchContext): Promise<ScenarioReport> {
   const report: ScenarioReport = { comparisons: [], facts: [], python: [], invalid: [] };
-  const files: Record<Format, string> = {
+  const files: Record<ImportFormat, string> = {
     csv: join(context.folder, "import.csv"),
     parquet: join(context.folder, "import.parquet"),
   };
@@ -54,16 +54,17 @@ async function measureImports(context: BenchContext): Promise<ScenarioReport> {
 }
 
 /** Only DuckDB reads Parquet itself; the others load the CSV file of the same rows. */
-const floorFormat = (engine: EngineName, format: Format): Format => (engine === "duckdb" ? format : "csv");
+const floorFormat = (engine: EngineName, format: ImportFormat): ImportFormat =>
+  engine === "duckdb" ? format : "csv";
 
 async function compareImports(
   context: BenchContext,
   engine: EngineName,
-  { databases, files }: { databases: EngineDatabases; files: Record<Format, string> },
+  { databases, files }: { databases: EngineDatabases; files: Record<ImportFormat, string> },
 ): Promise<Pick<ScenarioReport, "comparisons" | "invalid">> {
-  type Way = `${"floor" | "ours"} ${Format}`;
+  type Way = `${"floor" | "ours"} ${ImportFormat}`;
   const measures: Partial<Record<Way, (run: number) => Promise<Sample>>> = {};
-  for (const format of FORMATS) {
+  for (const format of IMPORT_FORMATS) {
     if (floorFormat(engine, format) === format)
       measures[`floor ${format}`] = async (run) => {
         const location = await databases.create(`import-${format}-${run}`);
@@ -88,7 +89,7 @@ async function compareImports(
     context,
     measures as Record<Way, (run: number) => Promise<Sample>>,
   )) as Partial<Record<Way, Sample[]>>;
-  const comparisons = FORMATS.map((format): Comparison => {
+  const comparisons = IMPORT_FORMATS.map((format): Comparison => {
     const base = samples[`floor ${floorFormat(engine, format)}`]!;
     return {
       name: `${engine}: import of ${ROWS.toLocaleString("en-US")} trades, ${format}`,
@@ -141,7 +142,7 @@ function writeCsv(file: string): void {
   }
 }
 
-async function writeParquet({ csv, parquet }: Record<Format, string>): Promise<void> {
+async function writeParquet({ csv, parquet }: Record<ImportFormat, string>): Promise<void> {
   const instance = await DuckDBInstance.create(":memory:");
   const connection = await instance.connect();
   await connection.run(

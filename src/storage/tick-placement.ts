@@ -344,3 +344,27 @@ function isSame(a: TickValues, b: TickValues): boolean {
 function keyOf({ price, size, askPrice, askSize }: TickValues): string {
   return `${price}|${comparableCount(size)}|${askPrice}|${comparableCount(askSize)}`;
 }
+
+/**
+ * Whether the rows are later than all that is stored, in order, and without what only a comparison
+ * could tell: an id among ticks that share a stamp. All are new then, whatever the rule; one
+ * without a place follows the row before it.
+ *
+ * @param newest the newest stored stamp; "": there is none.
+ */
+export function areNew(rows: readonly TickRow[], newest: string): boolean {
+  const isPlaced = rows[0]?.[7] !== null;
+  let before: TickRow | null = null;
+  for (const row of rows) {
+    if ((row[7] !== null) !== isPlaced || row[0] <= newest) return false;
+    if (before !== null && !isAfter(row, before)) return false;
+    before = row;
+  }
+  return true;
+}
+
+function isAfter(row: TickRow, before: TickRow): boolean {
+  if (row[0] !== before[0]) return row[0] > before[0];
+  if (row[5] !== null || before[5] !== null) return false;
+  return row[7] === null || row[7] > before[7]!;
+}

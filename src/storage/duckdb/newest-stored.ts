@@ -43,9 +43,14 @@ export class NewestStored {
 
   /** False is certain. */
   mayHold(ticker: string, part: string, stamp: string): boolean {
-    if (this.#byTicker === null) return true;
-    const newest = this.#byTicker.get(ticker)?.get(part);
-    return newest !== undefined && stamp <= newest;
+    const newest = this.of(ticker, part);
+    return newest === null || stamp <= newest;
+  }
+
+  /** The newest stamp, or a later one; "": the series has no row. Null: it isn't known. */
+  of(ticker: string, part: string): string | null {
+    if (this.#byTicker === null) return null;
+    return this.#byTicker.get(ticker)?.get(part) ?? "";
   }
 
   /** Takes note of a committed row. */

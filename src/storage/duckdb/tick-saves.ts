@@ -2,8 +2,8 @@
  * Saves of ticks: looks up, in one query, the stored rows that share a stamp with a record, decides
  * here, and writes with at most two statements.
  */
-import type { SaveOutcome, SaveTicks } from "../contract.ts";
-import { placeTicks, StampTicks } from "../tick-placement.ts";
+import type { SaveOutcome, SaveTicks, TickRow } from "../contract.ts";
+import { areNew, placeTicks, StampTicks } from "../tick-placement.ts";
 import { countAsText } from "./json-rows.ts";
 import {
   anyTextField,
@@ -46,10 +46,12 @@ export async function planTickSaves(
   }: { session: Session; newest: NewestStored; countTypes: CountTypes; now: string },
 ): Promise<TickSaves> {
   const names = new Names();
+  const known = knownSeries(saves, newest);
   const moments = new Map<string, Moment>();
   const asked = new Set<Moment>();
   for (const { ticker, part: type, rows } of saves) {
     const place = names.place(ticker, type);
+    if (known.has(seriesOf(ticker, type))) continue;
     for (const [stamp] of rows) {
       const key = `${place},${stamp}`;
       if (moments.has(key)) continue;
@@ -59,11 +61,48 @@ export async function planTickSaves(
     }
   }
   await readStored([...asked], { session, names, moments, countTypes });
-  const outcomes = saves.map((save) => {
+  const inserted: Field[][] = [];
+  const outcomes = saves.map((save): SaveOutcome => {
     const place = names.place(save.ticker, save.part);
-    return placeTicks(save, (stamp) => moments.get(`${place},${stamp}`)!.ticks, countText).outcome;
+    if (!known.has(seriesOf(save.ticker, save.part)))
+      return placeTicks(save, (stamp) => moments.get(`${place},${stamp}`)!.ticks, countText).outcome;
+    addInOrder(save.rows, place, inserted);
+    return { ok: true, stored: save.rows.length, position: null };
   });
-  return { outcomes, writes: writesOf(moments, names, now) };
+  return { outcomes, writes: writesOf(moments, { names, now, inserted }) };
+}
+
+const seriesOf = (ticker: string, type: string): string => `${ticker}\0${type}`;
+
+/** The series of which no row has to be compared: each save is later than all before it. */
+function knownSeries(saves: SaveTicks[], newest: NewestStored): Set<string> {
+  const ends = new Map<string, string | null>();
+  for (const { ticker, part, rows } of saves) {
+    const series = seriesOf(ticker, part);
+    const end = ends.get(series);
+    const before = end === undefined ? newest.of(storable(ticker), storable(part)) : end;
+    ends.set(series, before !== null && areNew(rows, before) ? (rows.at(-1)?.[0] ?? before) : null);
+  }
+  return new Set([...ends].filter(([, end]) => end !== null).map(([series]) => series));
+}
+
+/** Ticks without a place follow the one before them. */
+function addInOrder(rows: readonly TickRow[], place: number, inserted: Field[][]): void {
+  let stamp = "";
+  let seq = 0;
+  for (const [at, price, size, askPrice, askSize, id, extra, own] of rows) {
+    seq = own ?? (at === stamp ? seq + 1 : 0);
+    stamp = at;
+    const values = [
+      price,
+      countText(size),
+      askPrice,
+      countText(askSize),
+      anyTextField(id),
+      anyTextField(extra),
+    ];
+    inserted.push([place, stamp, seq, ...values]);
+  }
 }
 
 async function readStored(
@@ -110,8 +149,10 @@ const UPDATE = `UPDATE realtime_data d SET price = s.price, size = s.size, ask_p
   WHERE d.ticker = s.ticker AND d.type = s.type AND d.timestamp = s.timestamp AND d.seq = s.seq
     AND d.timestamp BETWEEN $4::TIMESTAMP AND $5::TIMESTAMP`;
 
-function writesOf(moments: Map<string, Moment>, names: Names, now: string): Write[] {
-  const inserted: Field[][] = [];
+function writesOf(
+  moments: Map<string, Moment>,
+  { names, now, inserted }: { names: Names; now: string; inserted: Field[][] },
+): Write[] {
   const updated: Field[][] = [];
   let first = "~";
   let last = "";

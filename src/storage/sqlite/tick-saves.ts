@@ -4,10 +4,10 @@
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
 import { nowText } from "../../market/timestamp.ts";
-import type { Count, SaveOutcome, SaveTicks, TickRow } from "../contract.ts";
+import type { Count, SaveOutcome, SaveTicks } from "../contract.ts";
 import { countText } from "../count-text.ts";
 import { RecentlyUsed } from "../recently-used.ts";
-import { placeTicks, StampTicks, type TickSlot } from "../tick-placement.ts";
+import { areNew, placeTicks, StampTicks, type TickSlot } from "../tick-placement.ts";
 import { exactDigits } from "./stored-row.ts";
 
 /** Series whose newest stamp is kept in memory; about 15 MB. */
@@ -85,7 +85,7 @@ export class TickSaves {
   save(save: SaveTicks, heard: () => void): SaveOutcome {
     const newest = this.newest(save.ticker, save.part);
     const write = new Write(save, heard);
-    if (areNew(save, newest)) return this.#insertAll(save, write);
+    if (areNew(save.rows, newest)) return this.#insertAll(save, write);
     const stamps = new Map<string, StampTicks>();
     const ticksOf = (stamp: string): StampTicks => {
       let ticks = stamps.get(stamp);
@@ -156,27 +156,6 @@ class Write {
     const { changes } = statement.run(this.ticker, this.type, stamp, ...values, this.#time);
     if (changes === 0) throw new RowIgnoredError(`a trigger ignores ${this.type} of ${stamp}`);
   }
-}
-
-/**
- * Later than all that is stored, in order, and without what only a comparison could tell: an id
- * among ticks that share a stamp.
- */
-function areNew({ rows }: SaveTicks, newest: string): boolean {
-  const isPlaced = rows[0]?.[7] !== null;
-  let before: TickRow | null = null;
-  for (const row of rows) {
-    if ((row[7] !== null) !== isPlaced || row[0] <= newest) return false;
-    if (before !== null && !isAfter(row, before)) return false;
-    before = row;
-  }
-  return true;
-}
-
-function isAfter(row: TickRow, before: TickRow): boolean {
-  if (row[0] !== before[0]) return row[0] > before[0];
-  if (row[5] !== null || before[5] !== null) return false;
-  return row[7] === null || row[7] > before[7]!;
 }
 
 /** What users have stored there as another type. */
