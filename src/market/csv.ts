@@ -17,7 +17,7 @@ import {
   TIME_NAMES,
   volumeCurrency,
 } from "./column-names.ts";
-import { type NumberRules, PLAIN_FORM, readNumberText } from "./number-text.ts";
+import { isNoValue, type NumberRules, PLAIN_FORM, readNumberText } from "./number-text.ts";
 import { StampReader } from "./stamp-reader.ts";
 import { TimestampError } from "./timestamp.ts";
 
@@ -31,8 +31,13 @@ export class CsvError extends Error {
 /** A field of a row: text, or what a typed format has; objects are of JSON. */
 export type SourceField = string | number | boolean | object | null;
 
-/** Stamps in stored form under `date` (daily), `datetime` (other bars) or `timestamp` (ticks). */
+/**
+ * Stamps in stored form under `date` (daily), `datetime` (other bars) or `timestamp` (ticks); what
+ * goes along under `extra`.
+ */
 export type CsvRecord = Record<string, SourceField | bigint>;
+
+type Extra = Record<string, SourceField>;
 
 interface PlannedColumn {
   /** Member of the record. */
@@ -119,11 +124,7 @@ export function planColumns(
     numbers,
     id: id === null ? null : { name: "id", column: header[id]!, index: id },
     idParts: id === null ? [] : [...(choices.idParts ?? []), id],
-    extras: nameExtras(header, open.filter(isExtra), [
-      stampNameOf(kind),
-      "id",
-      ...numbers.map((n) => n.name),
-    ]),
+    extras: nameExtras(header, open.filter(isExtra)),
     leftOut: open.filter((index) => !isExtra(index)).map((index) => header[index]!),
     width: header.length,
   };
@@ -150,14 +151,14 @@ export function findTickerColumn(header: readonly string[]): number | null {
   return null;
 }
 
-/** Extra members may not be called like another one of the record in any case of letters. */
-function nameExtras(header: readonly string[], indexes: number[], reserved: string[]): PlannedColumn[] {
-  const names = new Set(reserved);
+/** Their own names, each once. */
+function nameExtras(header: readonly string[], indexes: number[]): PlannedColumn[] {
+  const names = new Set<string>();
   return indexes.map((index) => {
     const column = header[index]!.replace("\uFEFF", "").trim();
     let name = column;
-    for (let copy = 2; names.has(name.toLowerCase()); copy++) name = `${column}_${copy}`;
-    names.add(name.toLowerCase());
+    for (let copy = 2; names.has(name); copy++) name = `${column}_${copy}`;
+    names.add(name);
     return { name, column, index };
   });
 }
@@ -204,11 +205,20 @@ export function readRecord(
     const id = textOf(fields[plan.id.index]);
     if (id !== "") record.id = plan.idParts.length === 1 ? id : joinedId(plan, fields);
   }
-  for (const { name, index } of plan.extras) {
-    const value = readExtra(fields[index]!);
-    if (value !== null) record[name] = value;
-  }
+  for (const { name, index } of plan.extras) addExtra(record, name, readExtra(fields[index]!));
   return record;
+}
+
+/** Apart from the members that a save knows, so that none is taken for one of them. */
+export function addExtra(record: CsvRecord, name: string, value: SourceField): void {
+  if (value === null) return;
+  record.extra ??= Object.create(null) as Extra;
+  (record.extra as Extra)[name] = value;
+}
+
+/** What goes along with a record, by name. */
+export function extraOf({ extra }: CsvRecord): Extra {
+  return (extra ?? {}) as Extra;
 }
 
 function joinedId({ idParts }: ColumnPlan, fields: readonly SourceField[]): string {
@@ -275,7 +285,7 @@ function hint(field: string): string {
 function readExtra(field: SourceField): SourceField {
   if (typeof field !== "string") return field;
   const text = field.trim();
-  if (text === "") return null;
+  if (isNoValue(text)) return null;
   return text.length <= EXACT_DIGITS && PLAIN_NUMBER.test(text) ? Number(text) : text;
 }
 

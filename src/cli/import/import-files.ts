@@ -1,5 +1,5 @@
 /** Reads files row by row into a target, in order. A bad row ends the import or is skipped. */
-import { CsvError, type CsvRecord, isBars } from "../../market/csv.ts";
+import { CsvError, type CsvRecord, extraOf, isBars, type SourceField } from "../../market/csv.ts";
 import { turn } from "../../time/pauses.ts";
 import { unlessAborted } from "../../time/within.ts";
 import { INTERRUPTED } from "../interruption.ts";
@@ -377,12 +377,13 @@ function valuesOf(
   const { price, size, ask_price, ask_size } = record;
   const known = part === "trade" ? [price, size] : [price, size, ask_price, ask_size];
   const values = known as RowValue[];
-  for (const { name } of layout.plan.extras) values.push(comparable(record[name]));
+  const extra = extraOf(record);
+  for (const { name } of layout.plan.extras) values.push(comparable(extra[name]));
   if (more !== undefined) values.push(JSON.stringify(more));
   return values;
 }
 
-function comparable(value: CsvRecord[string] | undefined): RowValue {
+function comparable(value: SourceField | undefined): RowValue {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
 }
 
