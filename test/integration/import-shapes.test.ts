@@ -324,15 +324,17 @@ test("extra columns keep their own names, also those that a save would read; no 
   );
   const { plan } = await kraken.importText(trades, ["--type", "trade"]);
   expect(plan?.files[0]?.layout.plan.extras.map(({ column }) => column)).toContain("type");
-  expect(kraken.query("SELECT ticker, type, ask_price, extra FROM realtime_data ORDER BY timestamp")).toEqual([
+  expect(kraken.query("SELECT ticker, type, ask_price, extra FROM realtime_data ORDER BY timestamp")).toEqual(
     [
-      "XBT/EUR",
-      "trade",
-      null,
-      '{"txid":"T1","type":"buy","ordertype":"limit","ASK_price":"x","interval":"y","write_timestamp":"z"}',
+      [
+        "XBT/EUR",
+        "trade",
+        null,
+        '{"txid":"T1","type":"buy","ordertype":"limit","ASK_price":"x","interval":"y","write_timestamp":"z"}',
+      ],
+      ["XBT/EUR", "trade", null, '{"txid":"T2","type":"sell","ordertype":"limit"}'],
     ],
-    ["XBT/EUR", "trade", null, '{"txid":"T2","type":"sell","ordertype":"limit"}'],
-  ]);
+  );
   using bars = new ImportFolder();
   await bars.importText(
     lines("Date,Open,High,Low,Close,Volume,ma_20,Adj Close,note,Note", "2024-01-02,1,2,1,1,5,7,null,a,b"),

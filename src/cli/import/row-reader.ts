@@ -34,7 +34,9 @@ export function rowReader(file: PreparedFile): (row: SourceRow) => ReadRow {
 
   const tickerOf = (row: SourceRow): string => {
     if (tickerIndex === null) return fixed!;
-    const named = String(row.fields[tickerIndex] ?? "").trim();
+    const text = String(row.fields[tickerIndex] ?? "");
+    // An export writes them as they are.
+    const named = own === null ? text.trim() : text;
     if (fixed === null) {
       if (named === "") throw new CsvError(`column ${quote(column)}: expected a ticker, got nothing`);
       return named;
