@@ -150,7 +150,7 @@ test("a row has as many fields as the header", () => {
 
 test("a column that is there twice is refused only if it is needed", () => {
   expect(() => planColumns([...BARS, "Close "], "daily")).toThrow(
-    'columns "close" and "Close ": expected one "close"',
+    'columns "close" and "Close " may both be the close: --column close=Close  takes that one,',
   );
   const plan = planColumns([...BARS, "note", "Note", "note", "", ""], "daily");
   expect(plan.extras.map(({ name }) => name)).toEqual(["note", "Note", "note_2"]);

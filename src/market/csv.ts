@@ -110,7 +110,8 @@ export function planColumns(
   const numbers: PlannedNumber[] = [];
   for (const { name, known, optional, isPrice } of numberColumns(kind)) {
     const index = columns?.get(name) ?? findNumber(header, name, known, choices, away);
-    if (index !== null) numbers.push({ name, column: header[index]!, index, isPrice: isPrice ?? false });
+    if (index !== null)
+      numbers.push({ name, column: ordinalName(header, index), index, isPrice: isPrice ?? false });
     else if (optional === undefined) throw missing(name, header, kind);
   }
   const id = isBars(kind) ? null : (columns?.get("id") ?? findColumn(header, ID_NAMES, "id", away));
@@ -124,10 +125,10 @@ export function planColumns(
     stampColumns: stampIndexes.map((index) => header[index]!),
     stampIndexes,
     numbers,
-    id: id === null ? null : { name: "id", column: header[id]!, index: id },
+    id: id === null ? null : { name: "id", column: ordinalName(header, id), index: id },
     idParts: id === null ? [] : [...(choices.idParts ?? []), id],
     extras: nameExtras(header, open.filter(isExtra)),
-    leftOut: open.filter((index) => !isExtra(index)).map((index) => header[index]!),
+    leftOut: open.filter((index) => !isExtra(index)).map((index) => ordinalName(header, index)),
     width: header.length,
   };
 }
@@ -161,11 +162,11 @@ export function findTickerColumn(header: readonly string[]): number | null {
 function nameExtras(header: readonly string[], indexes: number[]): PlannedColumn[] {
   const names = new Set<string>();
   return indexes.map((index) => {
-    const column = header[index]!.replace("\uFEFF", "").trim();
-    let name = column;
-    for (let copy = 2; names.has(name); copy++) name = `${column}_${copy}`;
+    const own = header[index]!.replace("\uFEFF", "").trim();
+    let name = own;
+    for (let copy = 2; names.has(name); copy++) name = `${own}_${copy}`;
     names.add(name);
-    return { name, column, index };
+    return { name, column: ordinalName(header, index).trim(), index };
   });
 }
 
@@ -271,8 +272,9 @@ function readStamp(
 
 function readNumber(column: string, field: SourceField, rules: NumberRules): number | bigint | null {
   if (field === null) return null;
-  const value = valueOf(field, rules);
-  if (!rules.isPrice && typeof value === "number" && (value >= COUNT_END || value < -COUNT_END)) {
+  const value = valueOfField(field, rules);
+  if (!rules.isPrice && typeof value === "number" && Math.abs(value) >= COUNT_END) {
+    if (typeof field === "number" && value === -COUNT_END) return BigInt(value);
     throw new CsvError(
       `column ${quote(column)}: expected a number within 64 bits, got ${quote(String(field).trim())}`,
     );
@@ -285,7 +287,7 @@ function readNumber(column: string, field: SourceField, rules: NumberRules): num
   return value;
 }
 
-function valueOf(field: string | number | boolean | object, rules: NumberRules): number | bigint | null {
+function valueOfField(field: string | number | boolean | object, rules: NumberRules): number | bigint | null {
   if (typeof field === "number" && rules.scale === null) return Number.isFinite(field) ? field : null;
   return readNumberText(String(field), rules);
 }
@@ -345,11 +347,12 @@ function findNumber(
 /** How a column is told from others of its name: `Close.2` is the second one from the left. */
 function ordinalName(header: readonly string[], index: number): string {
   const name = header[index]!;
+  if (NAMELESS.test(name.trim())) return name;
   const same = header.flatMap((each, at) => (each === name ? [at] : []));
   return same.length === 1 ? name : `${name}.${same.indexOf(index) + 1}`;
 }
 
-/** @returns of a name such as `Close.2`, for several columns called `Close`; null when it is none. */
+/** @returns for a name such as `Close.2`, the second of several columns called `Close`; or null. */
 export function indexOfOrdinal(header: readonly string[], text: string): number | null {
   const index = header.findIndex((name, at) => name !== text && ordinalName(header, at) === text);
   return index < 0 ? null : index;

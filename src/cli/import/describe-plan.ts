@@ -114,7 +114,11 @@ function describeTicker(group: readonly PreparedFile[]): string {
 function describeFaults(group: readonly PreparedFile[]): string {
   const padded = group.some(({ tickerFaults }) => tickerFaults.padded);
   const blank = group.some(({ tickerFaults }) => tickerFaults.blank);
-  return `${padded ? ", without the blanks around them" : ""}${blank ? "; rows without one are bad rows" : ""}`;
+  const what = [
+    ...(padded ? [", without the blanks around them"] : []),
+    ...(blank ? ["; rows without one are bad rows"] : []),
+  ];
+  return what.join("");
 }
 
 function names(columns: readonly string[]): string {

@@ -22,7 +22,7 @@ export interface SampledStamp {
   where: string;
 }
 
-/** What the plan says of digits that no stamp of the kind can hold; nothing where there are none. */
+/** What the plan says of digits that no stamp of the kind holds; nothing where there are none. */
 export function describeCut(texts: readonly string[], unit: EpochUnit | null, kind: StampType): string {
   if (kind === "date") return "";
   const kept = kind === "instant" ? 6 : 0;
