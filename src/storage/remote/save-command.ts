@@ -2,7 +2,7 @@
 import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, parseWithDigits, rawNumber } from "../../protocol/json.ts";
 import type { Save } from "../contract.ts";
-import { kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
+import { type KindName, kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
 
 export interface SaveCommand {
   command: string;
@@ -13,13 +13,14 @@ export function saveCommand(save: Save): SaveCommand {
   const { wire, part, stamp, values, hasSeq } = kindOf(save.kind);
   const missing = "missing" in save ? save.missing : undefined;
   const parts = save.kind === "ticks" ? undefined : save.parts;
+  const taken = takenNames(save.kind);
   const data = (save.rows as SeriesRow[]).map((row, rowIndex) => {
     const record: JsonRecord = { [stamp.name]: stamp.type === "date" ? row[0] : toWire(row[0]) };
     if (wire.partInRecords) record[part!] = parts?.[rowIndex] ?? save.part!;
     for (const [index, { name, type, onRequest }] of values.entries()) {
       const value = row[index + 1] ?? null;
       if (missing?.[rowIndex]?.includes(index + 1)) continue;
-      if (type === "json") Object.assign(record, membersOf(value));
+      if (type === "json") Object.assign(record, membersOf(value, taken));
       else if (!onRequest || value !== null) record[name] = type === "count" ? exact(value) : value;
     }
     // Of ticks it isn't told by the record.
@@ -42,9 +43,27 @@ export function saveCommand(save: Save): SaveCommand {
   };
 }
 
-/** They go as members of the record, of which the server makes the column again. */
-function membersOf(extra: SeriesValue): JsonRecord {
-  return extra === null ? {} : (parseWithDigits(String(extra)) as JsonRecord);
+/** What the server reads of a record, so that it would not come into `extra` again. */
+function takenNames(kind: KindName): ReadonlySet<string> {
+  const { part, stamp, values, computed } = kindOf(kind);
+  const names = ["ticker", stamp.name, part ?? "", ...values.map(({ name }) => name), ...computed];
+  return new Set([...names, "write_timestamp", ...(kind === "ticks" ? TICK_NAMES : [])]);
+}
+
+/** Other names of a tick's id, and of a quote's price and size. */
+const TICK_NAMES = ["trade_id", "tradeid", "i", "bid_price", "bid_size"];
+
+/**
+ * They go as members of the record, which updates show, and of which the server makes the column
+ * again. As it folds the case of names, and reads some, all go below `extra` where one is such.
+ */
+function membersOf(extra: SeriesValue, taken: ReadonlySet<string>): JsonRecord {
+  if (extra === null) return {};
+  const members = parseWithDigits(String(extra)) as JsonRecord;
+  const arePlain = Object.entries(members).every(
+    ([name, value]) => name === name.toLowerCase() && !taken.has(name) && value !== null,
+  );
+  return arePlain ? members : { extra: members };
 }
 
 /** JSON.stringify gives at most 17 digits of a double; 2^60 has more. */
