@@ -16,8 +16,9 @@ export interface WorkerStorage {
    *
    * @param save with its `update`.
    * @param request the whole command as sent: for its size, and for a database that takes commands.
+   *   Null: its rows came as Arrow.
    */
-  save(save: Save, request: string): Promise<SaveOutcome>;
+  save(save: Save, request: string | null): Promise<SaveOutcome>;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
   /** Removes the rows, updates and position of a ticker of `check`. @throws RequestError 503 */
   removeCheck(ticker: string): Promise<void>;
