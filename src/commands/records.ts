@@ -110,7 +110,7 @@ export function readValue({ name, type }: KindColumn, record: JsonRecord, place:
 const ID_LENGTH_MAX = 256;
 
 /** Reads the id that a tick brings: text, or an integer of any size. */
-export function readId(value: unknown, name: string, row: number): string | null {
+export function readId(value: unknown, name: string): string | null {
   if (value === undefined || value === null || value === "") return null;
   const isId =
     typeof value === "string"
@@ -119,7 +119,7 @@ export function readId(value: unknown, name: string, row: number): string | null
   const id = String(value);
   if (isId && id.length <= ID_LENGTH_MAX) return id;
   throw badRequest(
-    `data[${row}].${name}: got ${show(value)}, expected an id: a whole number, or text of at most ${ID_LENGTH_MAX} characters`,
+    `${name}: got ${show(value)}, expected an id: a whole number, or text of at most ${ID_LENGTH_MAX} characters`,
   );
 }
 

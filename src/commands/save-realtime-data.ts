@@ -181,7 +181,7 @@ class TickReader {
       readCount(record[nameOf("size", record)], "size", i),
       readReal(record.ask_price, "ask_price", i),
       readCount(record.ask_size, "ask_size", i),
-      idColumn === null ? null : readId(record[idColumn], idColumn, i),
+      idColumn === null ? null : readId(record[idColumn], `data[${i}].${idColumn}`),
       this.#extraOf(record, i),
       place,
     ];

@@ -17,7 +17,7 @@ export function arrowCells(
     const suffix = timezone === null || timezone === undefined || timezone === "" ? "" : "Z";
     return (index) => {
       const value = integerAt(vector, index);
-      return value === null ? null : stampOfMicros(microsOf(value, unit)) + suffix;
+      return value === null ? null : stampOfMicros(microsOf(value, unit)) + nanosOf(value, unit) + suffix;
     };
   }
   if (isDate(type)) {
@@ -43,6 +43,11 @@ function integerAt(vector: Vector, index: number): bigint | null {
 function microsOf(value: bigint, unit: number): number {
   if (unit === 3) return Number(value / 1000n - (value < 0n && value % 1000n !== 0n ? 1n : 0n));
   return Number(value * 10n ** BigInt(6 - unit * 3));
+}
+
+/** Digits after the microsecond: they can't be stored, and the plan of an import says so. */
+function nanosOf(value: bigint, unit: number): string {
+  return unit === 3 ? String(((value % 1000n) + 1000n) % 1000n).padStart(3, "0") : "";
 }
 
 function fieldOf(value: unknown): ArrowCell {

@@ -1,5 +1,5 @@
 /** Reads files row by row into a target, in order. A bad row ends the import or is skipped. */
-import { CsvError, type CsvRecord, isBars } from "../../market/csv.ts";
+import { CsvError, type CsvRecord, extraOf, isBars, type SourceField } from "../../market/csv.ts";
 import { turn } from "../../time/pauses.ts";
 import { unlessAborted } from "../../time/within.ts";
 import { INTERRUPTED } from "../interruption.ts";
@@ -8,13 +8,21 @@ import { BatchSender, type BatchSeries } from "./batch-sender.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError } from "./doubt.ts";
-import { type Prepared, type PreparedFile, type PrepareOptions, prepareFiles } from "./prepare.ts";
+import type { AdjustedDifference, FileActions } from "./file-actions.ts";
+import { type Prepared, type PrepareOptions, prepareFiles } from "./prepare.ts";
+import type { PreparedFile } from "./prepared-file.ts";
 import { type ReadRow, rowReader } from "./row-reader.ts";
-import { BARS_ON_DUPLICATE, type DuplicateRule, TICKS_ON_DUPLICATE, toCommand } from "./save-command.ts";
+import {
+  BARS_ON_DUPLICATE,
+  type DuplicateRule,
+  TICKS_ON_DUPLICATE,
+  toActionsCommand,
+  toCommand,
+} from "./save-command.ts";
 import { type RowValue, Sightings } from "./sightings.ts";
 import { SourceError } from "./source.ts";
 import { Tally, type TickerTally } from "./tally.ts";
-import { type ImportTarget, TargetError } from "./target.ts";
+import { type ImportTarget, type RowCounts, TargetError } from "./target.ts";
 
 export interface ImportRequest extends PrepareOptions {
   onDuplicate: DuplicateRule | null;
@@ -54,6 +62,10 @@ export interface ImportResult {
   duplicateBars: string[];
   /** Rows that were stored before, when an interrupted import goes on. */
   rowsBefore: number;
+  /** Corporate actions that were taken from the files. */
+  actions: RowCounts & { rows: number };
+  /** The file's adjusted closes beside those by its actions; null: they were not compared. */
+  adjustedClose: AdjustedDifference | null;
   /** Why the import stopped early: for a row `file:line: reason`, or INTERRUPTED. */
   stoppedBy: string | null;
 }
@@ -86,6 +98,8 @@ class ImportRun {
   readonly #skippedReasons: string[] = [];
   readonly #duplicateBars: string[] = [];
   #files: PreparedFile[] = [];
+  #actions: FileActions | null = null;
+  readonly #actionTally = new Tally();
   #checkpoint: Checkpoint | null = null;
   #importId: string = crypto.randomUUID();
   #epoch: string | null = null;
@@ -132,9 +146,11 @@ class ImportRun {
       this.#files = prepared.files;
       this.#checkDuplicateRule();
       if (signal?.aborted) return false;
+      this.#actions = prepared.actions;
       onPlan?.(prepared);
       if (planOnly) return true;
       this.#goOn();
+      await this.#saveActions();
       await this.#importAll().catch((error: Error) => this.#beginAnew(error));
       if (this.#tally.total().rows === 0 && this.#rowsSkipped > 0 && skipBad)
         throw new StopError("not one row could be read");
@@ -174,8 +190,20 @@ class ImportRun {
       duplicates: this.#duplicates,
       duplicateBars: this.#duplicateBars,
       rowsBefore: this.#rowsBefore,
+      actions: this.#actionTally.total(),
+      adjustedClose: this.#actions?.difference ?? null,
       stoppedBy: this.#stoppedBy,
     };
+  }
+
+  /** Before the bars, whose prices are of no use without them. */
+  async #saveActions(): Promise<void> {
+    for (const { ticker, actions } of this.#actions?.actions() ?? []) {
+      if (this.#request.signal?.aborted) throw new StopError(INTERRUPTED);
+      const command = toActionsCommand(ticker, actions, this.#request.onDuplicate);
+      const answer = await this.#request.target.save(command);
+      this.#actionTally.add(ticker, actions.length, answer);
+    }
   }
 
   async #importAll(): Promise<void> {
@@ -230,7 +258,7 @@ class ImportRun {
   }
 
   async #importFile(file: PreparedFile): Promise<void> {
-    const read = rowReader(file);
+    const read = this.#actions?.reader(file, rowReader(file)) ?? rowReader(file);
     this.#recordBytes = recordBytes(file);
     for await (const rows of file.rows()) {
       for (const row of rows) {
@@ -257,7 +285,7 @@ class ImportRun {
       found = read(row);
     } catch (error) {
       if (!(error instanceof CsvError)) throw error;
-      return this.#skip(`${file.source.name}:${row.line}: ${error.message}`);
+      return this.#skip(`${file.where(row.line)}: ${error.message}`);
     }
     const { ticker, part, record } = found;
     const { kind, plan } = file.layout;
@@ -265,28 +293,42 @@ class ImportRun {
     if (!isBars(kind)) return this.#addTick(file, row, found, stamp);
     const series = { ticker, part, isBars: true, isPlaced: false };
     const before = this.#sightings.rowsBefore(seriesKey(ticker, part), stamp);
-    if (before === null || before === 0) return this.#add(series, record, 0, row);
+    if (before === null || before === 0) return this.#add(file, series, record, 0, row);
     this.#duplicates++;
     if (this.#duplicateBars.length < REASONS_MAX)
-      this.#duplicateBars.push(`${ticker} ${stamp} (${file.source.name}:${row.line})`);
-    return this.#addDuplicate(series, record, row);
+      this.#duplicateBars.push(`${ticker} ${stamp} (${file.where(row.line)})`);
+    return this.#addDuplicate(file, series, record, row);
   }
 
-  #add(series: BatchSeries, record: CsvRecord, place: number | null, row: SourceRow): Promise<void> | null {
+  #add(
+    file: PreparedFile,
+    series: BatchSeries,
+    record: CsvRecord,
+    place: number | null,
+    row: SourceRow,
+  ): Promise<void> | null {
     if (this.#row <= this.#rowsBefore) return null;
-    return this.#sender.add(series, record, place, this.#recordBytes + lengthOf(row), this.#row);
+    const { line } = row;
+    return this.#sender.add(series, record, place, this.#recordBytes + lengthOf(row), this.#row, () =>
+      file.where(line),
+    );
   }
 
   /** In a request of its own, so that the target sees which came first. */
-  async #addDuplicate(series: BatchSeries, record: CsvRecord, row: SourceRow): Promise<void> {
+  async #addDuplicate(
+    file: PreparedFile,
+    series: BatchSeries,
+    record: CsvRecord,
+    row: SourceRow,
+  ): Promise<void> {
     if (this.#row > this.#rowsBefore) await this.#sender.sendSeries(series);
-    await this.#add(series, record, 0, row);
+    await this.#add(file, series, record, 0, row);
   }
 
   #addTick(file: PreparedFile, row: SourceRow, { ticker, part, record, place }: ReadRow, stamp: string) {
     const isPlaced = place !== null || this.#request.onDuplicate === "replace";
     const series = { ticker, part, isBars: false, isPlaced };
-    return this.#add(series, record, place ?? this.#placeOfTick(file, row, series, stamp, record), row);
+    return this.#add(file, series, record, place ?? this.#placeOfTick(file, row, series, stamp, record), row);
   }
 
   /** How many equal ticks came before, or where ticks are replaced how many of the stamp. */
@@ -306,7 +348,7 @@ class ImportRun {
     if (place !== null) return place;
     const { windowMax } = this.#sightings;
     throw new StopError(
-      `${file.source.name}:${row.line}: timestamp ${stamp} is more than ${formatCount(windowMax)} ticks ` +
+      `${file.where(row.line)}: timestamp ${stamp} is more than ${formatCount(windowMax)} ticks ` +
         "away from its place in time order: sort the rows, or pass the files, by time",
     );
   }
@@ -345,10 +387,11 @@ class ImportRun {
 /** What decides which rows are read, how, and in which requests they go. */
 function whatAndHow(request: ImportRequest): unknown[] {
   const { ticker, tickerFrom, tickerColumn, kind, columns, drop, noHeader, columnNames, skipLines } = request;
-  const { separator, encoding, zone, dateOrder, epoch, decimal, scale, onDuplicate, batchRows } = request;
+  const { separator, encoding, zone, dateOrder, epoch, decimal, scale, onDuplicate, batchRows, actions } =
+    request;
   return [
     ...[ticker, tickerFrom?.text, tickerColumn, kind, columns, drop, noHeader, columnNames, skipLines],
-    ...[separator, encoding, zone?.name, dateOrder, epoch, decimal, scale, onDuplicate, batchRows],
+    ...[separator, encoding, zone?.name, dateOrder, epoch, decimal, scale, onDuplicate, batchRows, actions],
   ];
 }
 
@@ -382,12 +425,13 @@ function valuesOf(
   const { price, size, ask_price, ask_size } = record;
   const known = part === "trade" ? [price, size] : [price, size, ask_price, ask_size];
   const values = known as RowValue[];
-  for (const { name } of layout.plan.extras) values.push(comparable(record[name]));
+  const extra = extraOf(record);
+  for (const { name } of layout.plan.extras) values.push(comparable(extra[name]));
   if (more !== undefined) values.push(JSON.stringify(more));
   return values;
 }
 
-function comparable(value: CsvRecord[string] | undefined): RowValue {
+function comparable(value: SourceField | undefined): RowValue {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
 }
 

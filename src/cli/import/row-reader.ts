@@ -1,10 +1,19 @@
 /** Turns the rows of a prepared file into records and their tickers. */
 import { numberColumns, simplify } from "../../market/column-names.ts";
-import { CsvError, type CsvKind, type CsvRecord, isBars, quote, readRecord } from "../../market/csv.ts";
+import {
+  addExtra,
+  CsvError,
+  type CsvKind,
+  type CsvRecord,
+  extraOf,
+  isBars,
+  quote,
+  readRecord,
+} from "../../market/csv.ts";
 import { parseInterval } from "../../market/interval.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { type ExportColumns, extraMembers } from "./export-columns.ts";
-import type { PreparedFile } from "./prepare.ts";
+import type { PreparedFile } from "./prepared-file.ts";
 
 export interface ReadRow {
   ticker: string;
@@ -25,7 +34,9 @@ export function rowReader(file: PreparedFile): (row: SourceRow) => ReadRow {
 
   const tickerOf = (row: SourceRow): string => {
     if (tickerIndex === null) return fixed!;
-    const named = String(row.fields[tickerIndex] ?? "").trim();
+    const text = String(row.fields[tickerIndex] ?? "");
+    // An export writes them as they are.
+    const named = own === null ? text.trim() : text;
     if (fixed === null) {
       if (named === "") throw new CsvError(`column ${quote(column)}: expected a ticker, got nothing`);
       return named;
@@ -62,7 +73,7 @@ function partOf({ fields }: SourceRow, { part }: ExportColumns, kind: CsvKind): 
 /** @returns the number of a tick within its stamp. */
 function readOwn(record: CsvRecord, { fields }: SourceRow, { place, extra }: ExportColumns): number | null {
   const members = extra === null ? null : extraMembers(fields[extra] ?? null);
-  if (members !== null) Object.assign(record, members);
+  if (members !== null) record.extra = { ...extraOf(record), ...members };
   const text = place === null ? "" : String(fields[place] ?? "");
   return /^\d{1,10}$/.test(text) ? Number(text) : null;
 }
@@ -76,6 +87,6 @@ function addLate(record: CsvRecord, more: NonNullable<SourceRow["more"]>, kind: 
         `${quote(name)} comes up here for the first time: expected every column in the first rows, or --column ${known.name}=NAME`,
       );
     }
-    if (!Object.hasOwn(record, name)) record[name] = value;
+    if (!Object.hasOwn(extraOf(record), name)) addExtra(record, name, value);
   }
 }
