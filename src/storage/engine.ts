@@ -111,7 +111,7 @@ export interface HubEvents {
 
 /** A database that a subcommand writes into and reads back. */
 export interface TransferTarget {
-  readonly writer: Pick<StockWriter, "commit" | "takeNotes">;
+  readonly writer: Pick<StockWriter, "commit" | "edit" | "takeNotes">;
   /** What opening did to the database, for the log; null if nothing. */
   readonly preparation: string | null;
   /** The reader is to be closed before the database. */
@@ -163,7 +163,7 @@ export interface WorkerParts {
 interface UpstreamParts {
   updates: UpdateSource;
   /** @param request the whole command as sent. */
-  save(save: Save, request: string): Promise<SaveOutcome>;
+  save(save: Save, request: string | null): Promise<SaveOutcome>;
   edit(edit: Edit): Promise<EditOutcome>;
   removeCheck(ticker: string): Promise<void>;
   runSql(request: UpstreamSql): Promise<SqlAnswer>;

@@ -156,6 +156,7 @@ export class PostgresWriter implements StockWriter {
     if (!names.every(isStorable)) return unstorable(edit.ticker);
     try {
       const { outcome } = await this.#untilDone<AppliedEdit>(editedTickers(edit), {
+        what: "edit",
         apply: (connection) => this.#applyEdit(connection, edit),
         isMet(error) {
           if (isRefusal(error) && !isKeyRace(error)) throw error;
@@ -177,6 +178,7 @@ export class PostgresWriter implements StockWriter {
     const { outcomes } = await this.#untilDone<Applied>(
       saves.map(({ ticker }) => ticker),
       {
+        what: "save",
         apply: (connection) => this.#applyIn(connection, saves, manner),
         isMet(error) {
           if (columns !== null && (error instanceof NotNewError || isRefusal(error))) throw error;
@@ -194,7 +196,7 @@ export class PostgresWriter implements StockWriter {
   /**
    * @param work `isMet`: the error is met by what the next attempt does otherwise; it may throw it.
    */
-  async #untilDone<A extends Written>(tickers: string[], { apply, isMet }: Work<A>): Promise<A> {
+  async #untilDone<A extends Written>(tickers: string[], { what, apply, isMet }: Work<A>): Promise<A> {
     let lost = 0;
     let conflicts = 0;
     let doubt: CommitDoubt<A> | null = null;
@@ -213,23 +215,23 @@ export class PostgresWriter implements StockWriter {
           if (++conflicts >= CONFLICT_TRIES) throw new StorageBusyError(String(error), { cause: error });
           await Bun.sleep(CONFLICT_PAUSE_MS * conflicts * (1 + Math.random()));
         } else if (doubt !== null && isAway(error)) {
-          if (performance.now() > doubtEndsMs) throw unknownOutcome(error);
+          if (performance.now() > doubtEndsMs) throw unknownOutcome(error, what);
           await Bun.sleep(DOUBT_RETRY_MS);
         } else if (isLockHeld(error)) {
-          throw await this.#blocked();
+          throw await this.#blocked(what);
         } else if (!isWorthRepeating(error) || ++lost >= CONNECTIONS_TRIED) {
           this.#pool.noteFailure(error);
-          throw requestErrorOf(error, "save");
+          throw requestErrorOf(error, what);
         }
       }
     }
   }
 
-  async #blocked(): Promise<RequestError> {
+  async #blocked(what: string): Promise<RequestError> {
     const reason = `another session holds a lock on it for longer than ${LOCK_WAIT_MS / 1_000} s`;
     const holders = await this.#lockHolders();
     this.#onBlocked(`${reason}: ${holders}`);
-    return unavailable(`save: ${reason}`, holders);
+    return unavailable(`${what}: ${reason}`, holders);
   }
 
   /** As far as the database tells; they may be gone meanwhile. */
@@ -475,6 +477,8 @@ interface AppliedEdit extends Written {
 }
 
 interface Work<A extends Written> {
+  /** Begins error messages. */
+  what: "save" | "edit";
   apply(connection: PostgresConnection): Promise<A>;
   isMet(error: unknown): boolean;
 }
@@ -500,9 +504,9 @@ function unstorable(ticker: string): SaveRefusal {
   };
 }
 
-function unknownOutcome(cause: unknown): RequestError {
+function unknownOutcome(cause: unknown, what: string): RequestError {
   return unavailable(
-    "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
+    `${what}: the connection was lost during the commit, and whether it was stored is not known; the same ${what} can be sent again`,
     messageOf(cause),
   );
 }

@@ -1,6 +1,8 @@
 /** Writes a save as a command. */
+import { ID_MEMBERS, QUOTE_ALIASES } from "../../market/tick-names.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, parseWithDigits, rawNumber } from "../../protocol/json.ts";
+import { withOwnRows } from "../column-saves.ts";
 import type { Save } from "../contract.ts";
 import { type KindName, kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
 
@@ -14,12 +16,14 @@ export function saveCommand(save: Save): SaveCommand {
   const missing = "missing" in save ? save.missing : undefined;
   const parts = save.kind === "ticks" ? undefined : save.parts;
   const taken = takenNames(save.kind);
-  const data = (save.rows as SeriesRow[]).map((row, rowIndex) => {
+  const rows = withOwnRows(save).rows as SeriesRow[];
+  const sent = save.kind === "ticks" ? save.columns?.columns : undefined;
+  const data = rows.map((row, rowIndex) => {
     const record: JsonRecord = { [stamp.name]: stamp.type === "date" ? row[0] : toWire(row[0]) };
     if (wire.partInRecords) record[part!] = parts?.[rowIndex] ?? save.part!;
     for (const [index, { name, type, onRequest }] of values.entries()) {
       const value = row[index + 1] ?? null;
-      if (missing?.[rowIndex]?.includes(index + 1)) continue;
+      if (missing?.[rowIndex]?.includes(index + 1) || sent?.has(name) === false) continue;
       if (type === "json") Object.assign(record, membersOf(value, taken));
       else if (!onRequest || value !== null) record[name] = type === "count" ? exact(value) : value;
     }
@@ -27,8 +31,7 @@ export function saveCommand(save: Save): SaveCommand {
     if (hasSeq && wire.part === null) record.seq = row.at(-1);
     return record;
   });
-  const places =
-    hasSeq && wire.part !== null ? (save.rows as SeriesRow[]).map((row) => row.at(-1) ?? null) : [];
+  const places = hasSeq && wire.part !== null ? rows.map((row) => row.at(-1) ?? null) : [];
   return {
     command: wire.save,
     params: {
@@ -47,11 +50,12 @@ export function saveCommand(save: Save): SaveCommand {
 function takenNames(kind: KindName): ReadonlySet<string> {
   const { part, stamp, values, computed } = kindOf(kind);
   const names = ["ticker", stamp.name, part ?? "", ...values.map(({ name }) => name), ...computed];
-  return new Set([...names, "write_timestamp", ...(kind === "ticks" ? TICK_NAMES : [])]);
+  return new Set([
+    ...names,
+    "write_timestamp",
+    ...(kind === "ticks" ? [...ID_MEMBERS, ...Object.values(QUOTE_ALIASES)] : []),
+  ]);
 }
-
-/** Other names of a tick's id, and of a quote's price and size. */
-const TICK_NAMES = ["trade_id", "tradeid", "i", "bid_price", "bid_size"];
 
 /**
  * They go as members of the record, which updates show, and of which the server makes the column
