@@ -18,6 +18,7 @@ import {
   volumeCurrency,
 } from "./column-names.ts";
 import { type NumberRules, PLAIN_FORM, readNumberText } from "./number-text.ts";
+import { setMember } from "./record-member.ts";
 import { StampReader } from "./stamp-reader.ts";
 import { TimestampError } from "./timestamp.ts";
 
@@ -206,7 +207,7 @@ export function readRecord(
   }
   for (const { name, index } of plan.extras) {
     const value = readExtra(fields[index]!);
-    if (value !== null) record[name] = value;
+    if (value !== null) setMember(record, name, value);
   }
   return record;
 }

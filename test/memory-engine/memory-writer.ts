@@ -24,7 +24,8 @@ import {
 import { countsText, mayBeLogged, repeatedOutcome } from "../../src/storage/save-counts.ts";
 import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
-import { placeTicks, StampTicks } from "../../src/storage/tick-placement.ts";
+import { StampTicks } from "../../src/storage/stamp-ticks.ts";
+import { placeTicks } from "../../src/storage/tick-placement.ts";
 import { type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
 
 export class MemoryWriter implements StockWriter {

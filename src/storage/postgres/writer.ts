@@ -3,6 +3,7 @@
  * three round trips. What PostgreSQL does to it from outside, a restart or another writer in the
  * way, is answered by doing it again: a save can be repeated without harm.
  */
+import { isStorable } from "../../market/storable-text.ts";
 import { nowText } from "../../market/timestamp.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { hasStatus, RequestError, unavailable } from "../../protocol/errors.ts";
@@ -37,7 +38,7 @@ import {
 import type { PostgresPool } from "./pool.ts";
 import { runRead } from "./read.ts";
 import { saveRows } from "./row-store.ts";
-import { asInstant, isStorable } from "./sql-text.ts";
+import { asInstant } from "./sql-text.ts";
 import { NotNewError, RowIgnoredError, saveTicks } from "./tick-store.ts";
 import { describeHolder, HOLDERS_SQL, type LockHolder, lockSql } from "./ticker-locks.ts";
 import { findRepeated, isThere, logUpdates, type Witness } from "./update-log.ts";
@@ -241,9 +242,9 @@ export class PostgresWriter implements StockWriter {
     let failed: unknown = null;
     if (narrow.size > 0) failed = await this.#widen(narrow);
     return saves.map((save) => {
-      const parts = save.kind === "ticks" ? [] : (save.parts ?? []);
-      if (![save.ticker, save.part ?? "", ...parts].every(isStorable)) {
-        const error = `save: PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(save.ticker)}`;
+      const unstorable = textsOf(save).find((text) => !isStorable(text));
+      if (unstorable !== undefined) {
+        const error = `save of ${JSON.stringify(save.ticker)}: PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(unstorable)}`;
         return { ok: false, status: STATUS.badRequest, error };
       }
       return tooNarrow(save, wholeNumbers) === null ? null : notWidened(save, failed);
@@ -384,6 +385,15 @@ export class PostgresWriter implements StockWriter {
     }
     return { outcomes, witness };
   }
+}
+
+/** Its names, and the ids of its ticks. Saves as columns have no rows here. */
+function textsOf(save: Save): string[] {
+  const ofRows =
+    save.kind === "ticks"
+      ? save.rows.flatMap(([, , , , , id]) => (id === null ? [] : [id]))
+      : (save.parts ?? []);
+  return [save.ticker, save.part ?? "", ...ofRows];
 }
 
 interface Manner {

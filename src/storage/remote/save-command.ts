@@ -1,8 +1,10 @@
 /** Writes a save as a command. */
+import { setMember } from "../../market/record-member.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, parseWithDigits, rawNumber } from "../../protocol/json.ts";
 import type { Save } from "../contract.ts";
-import { kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
+import { extraAsMembers } from "../extra-json.ts";
+import { type KindName, kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
 
 export interface SaveCommand {
   command: string;
@@ -19,7 +21,7 @@ export function saveCommand(save: Save): SaveCommand {
     for (const [index, { name, type, onRequest }] of values.entries()) {
       const value = row[index + 1] ?? null;
       if (missing?.[rowIndex]?.includes(index + 1)) continue;
-      if (type === "json") Object.assign(record, membersOf(value));
+      if (type === "json") addExtra(save.kind, record, value);
       else if (!onRequest || value !== null) record[name] = type === "count" ? exact(value) : value;
     }
     // Of ticks it isn't told by the record.
@@ -34,7 +36,7 @@ export function saveCommand(save: Save): SaveCommand {
       ticker: save.ticker,
       ...(wire.part === null || wire.partInRecords ? {} : { [wire.part]: partName(save.kind, save.part) }),
       ...(save.kind === "actions" ? {} : { index_col: stamp.name }),
-      on_duplicate: save.onDuplicate === "match" ? "ignore" : save.onDuplicate,
+      on_duplicate: ruleOf(save.onDuplicate),
       ...(places.some((place) => place !== null) ? { places } : {}),
       ...("occurrences" in save && save.occurrences !== undefined ? { occurrences: save.occurrences } : {}),
       data,
@@ -42,9 +44,15 @@ export function saveCommand(save: Save): SaveCommand {
   };
 }
 
-/** They go as members of the record, of which the server makes the column again. */
-function membersOf(extra: SeriesValue): JsonRecord {
-  return extra === null ? {} : (parseWithDigits(String(extra)) as JsonRecord);
+function ruleOf(onDuplicate: Save["onDuplicate"]): string {
+  return onDuplicate === "match" || onDuplicate === "request" ? "ignore" : onDuplicate;
+}
+
+/** As members of the record, of which the server makes the column again. */
+function addExtra(kind: KindName, record: JsonRecord, extra: SeriesValue): void {
+  if (extra === null) return;
+  const members = extraAsMembers(kind, parseWithDigits(String(extra)) as JsonRecord);
+  for (const [name, value] of Object.entries(members)) setMember(record, name, value);
 }
 
 /** JSON.stringify gives at most 17 digits of a double; 2^60 has more. */
