@@ -99,8 +99,9 @@ test.each(ENGINES)("%s: no name of another column is special", async (_, dbFileO
     ["hourly", "datetime"],
     ["5min", "datetime"],
   ] as const) {
-    const bar = `"ticker":"A","interval":"${interval}","index_col":"${index}","data":[{"${index}":"2024-01-02","close":1,${odd}}]`;
-    expect(await send(server, "save_stock_data", bar)).toMatchObject({ status: 200 });
+    const bar = `{"${index}":"2024-01-02","close":1,${odd}}`;
+    const params = `"ticker":"A","interval":"${interval}","index_col":"${index}","data":[${bar}]`;
+    expect(await send(server, "save_stock_data", params)).toMatchObject({ status: 200 });
     const { body } = await server.command("get_stock_data", { ticker: "A", interval, include_extra: true });
     expect([interval, JSON.stringify((body.data as Json[])[0].extra)]).toEqual([interval, kept]);
   }
