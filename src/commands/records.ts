@@ -141,10 +141,18 @@ export function readExtra(
     // So that every name is that of a member, also `__proto__`.
     extra ??= Object.create(null) as JsonRecord;
     // A row of an answer that is sent back.
-    if (name === "extra" && isObject(value)) Object.assign(extra, value);
-    else extra[name] = value;
+    const isNested = name === "extra" && isObject(value);
+    const members = isNested ? value : { [name]: value };
+    for (const member in members) {
+      if (member in extra) throw broughtTwice(member, row);
+      extra[member] = members[member];
+    }
   }
   return extra === null ? null : textOf(extra, row);
+}
+
+function broughtTwice(name: string, row: number): Error {
+  return badRequest(`data[${row}]: got ${show(name)} both in "extra" and beside it, expected one of them`);
 }
 
 /** @throws RequestError 400 */

@@ -17,8 +17,7 @@ import {
   TIME_NAMES,
   volumeCurrency,
 } from "./column-names.ts";
-import { type NumberRules, PLAIN_FORM, readNumberText } from "./number-text.ts";
-import { setMember } from "./record-member.ts";
+import { isNoValue, type NumberRules, PLAIN_FORM, readNumberText } from "./number-text.ts";
 import { StampReader } from "./stamp-reader.ts";
 import { TimestampError } from "./timestamp.ts";
 
@@ -32,8 +31,13 @@ export class CsvError extends Error {
 /** A field of a row: text, or what a typed format has; objects are of JSON. */
 export type SourceField = string | number | boolean | object | null;
 
-/** Stamps in stored form under `date` (daily), `datetime` (other bars) or `timestamp` (ticks). */
+/**
+ * Stamps in stored form under `date` (daily), `datetime` (other bars) or `timestamp` (ticks); what
+ * goes along under `extra`.
+ */
 export type CsvRecord = Record<string, SourceField | bigint>;
+
+type Extra = Record<string, SourceField>;
 
 interface PlannedColumn {
   /** Member of the record. */
@@ -50,8 +54,8 @@ interface PlannedNumber extends PlannedColumn {
 export interface ColumnPlan {
   kind: CsvKind;
   stampName: string;
-  /** Column of the file; two names when date and time are apart. */
-  stampColumn: string;
+  /** Of the file; two when date and time are apart. */
+  stampColumns: string[];
   /** One, or date and time. */
   stampIndexes: number[];
   numbers: PlannedNumber[];
@@ -86,6 +90,8 @@ const SHOWN_LENGTH_MAX = 60;
 const NAMELESS = /^(?:unnamed: \d+)?$/i;
 const BAR_MARKS = ["open", "high", "low", "o", "h", "l"];
 const EXACT_DIGITS = 15;
+/** Counts have 64 bits. */
+const COUNT_END = 2 ** 63;
 const PLAIN_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
 /**
@@ -100,14 +106,15 @@ export function planColumns(
   const stampIndexes = findStamp(header, kind, choices);
   if (stampIndexes.length === 0) throw missing(stampNameOf(kind), header, kind);
   const { columns, dropped, elsewhere = [] } = choices;
-  const usable = withoutTaken(header, new Set([...stampIndexes, ...(dropped ?? []), ...elsewhere]));
+  const away = new Set([...stampIndexes, ...(dropped ?? []), ...elsewhere]);
   const numbers: PlannedNumber[] = [];
   for (const { name, known, optional, isPrice } of numberColumns(kind)) {
-    const index = columns?.get(name) ?? findNumber(usable, name, known, choices);
-    if (index !== null) numbers.push({ name, column: header[index]!, index, isPrice: isPrice ?? false });
+    const index = columns?.get(name) ?? findNumber(header, name, known, choices, away);
+    if (index !== null)
+      numbers.push({ name, column: ordinalName(header, index), index, isPrice: isPrice ?? false });
     else if (optional === undefined) throw missing(name, header, kind);
   }
-  const id = isBars(kind) ? null : (columns?.get("id") ?? findColumn(usable, ID_NAMES));
+  const id = isBars(kind) ? null : (columns?.get("id") ?? findColumn(header, ID_NAMES, "id", away));
   const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index), id ?? -1, ...elsewhere]);
   const open = header.map((_, index) => index).filter((index) => !taken.has(index));
   const isExtra = (index: number): boolean =>
@@ -115,17 +122,13 @@ export function planColumns(
   return {
     kind,
     stampName: stampNameOf(kind),
-    stampColumn: stampIndexes.map((index) => header[index]!).join(" and "),
+    stampColumns: stampIndexes.map((index) => header[index]!),
     stampIndexes,
     numbers,
-    id: id === null ? null : { name: "id", column: header[id]!, index: id },
+    id: id === null ? null : { name: "id", column: ordinalName(header, id), index: id },
     idParts: id === null ? [] : [...(choices.idParts ?? []), id],
-    extras: nameExtras(header, open.filter(isExtra), [
-      stampNameOf(kind),
-      "id",
-      ...numbers.map((n) => n.name),
-    ]),
-    leftOut: open.filter((index) => !isExtra(index)).map((index) => header[index]!),
+    extras: nameExtras(header, open.filter(isExtra)),
+    leftOut: open.filter((index) => !isExtra(index)).map((index) => ordinalName(header, index)),
     width: header.length,
   };
 }
@@ -140,26 +143,30 @@ export function unclearVolumes(plan: ColumnPlan): string[] {
   return plan.extras.map(({ column }) => column).filter((column) => isUnclear(simplify(column)));
 }
 
-/** @returns index of the column that names the ticker of a row; null when there is none. */
+/**
+ * @returns index of the column that names the ticker of a row; null when there is none.
+ * @throws CsvError There are several.
+ */
 export function findTickerColumn(header: readonly string[]): number | null {
   const names = header.map(simplify);
   const isBar = names.some((name) => BAR_MARKS.includes(name));
   for (const name of isBar ? [...TICKER_NAMES, ...BAR_TICKER_NAMES] : TICKER_NAMES) {
-    const index = names.indexOf(name);
-    if (index >= 0) return index;
+    const found = names.flatMap((each, index) => (each === name ? [index] : []));
+    if (found.length > 1) throw severalColumns(header, found, "ticker");
+    if (found.length === 1) return found[0]!;
   }
   return null;
 }
 
-/** Extra members may not be called like another one of the record in any case of letters. */
-function nameExtras(header: readonly string[], indexes: number[], reserved: string[]): PlannedColumn[] {
-  const names = new Set(reserved);
+/** Their own names, each once. */
+function nameExtras(header: readonly string[], indexes: number[]): PlannedColumn[] {
+  const names = new Set<string>();
   return indexes.map((index) => {
-    const column = header[index]!.replace("\uFEFF", "").trim();
-    let name = column;
-    for (let copy = 2; names.has(name.toLowerCase()); copy++) name = `${column}_${copy}`;
-    names.add(name.toLowerCase());
-    return { name, column, index };
+    const own = header[index]!.replace("\uFEFF", "").trim();
+    let name = own;
+    for (let copy = 2; names.has(name); copy++) name = `${own}_${copy}`;
+    names.add(name);
+    return { name, column: ordinalName(header, index).trim(), index };
   });
 }
 
@@ -205,11 +212,20 @@ export function readRecord(
     const id = textOf(fields[plan.id.index]);
     if (id !== "") record.id = plan.idParts.length === 1 ? id : joinedId(plan, fields);
   }
-  for (const { name, index } of plan.extras) {
-    const value = readExtra(fields[index]!);
-    if (value !== null) setMember(record, name, value);
-  }
+  for (const { name, index } of plan.extras) addExtra(record, name, readExtra(fields[index]!));
   return record;
+}
+
+/** Apart from the members that a save knows, so that none is taken for one of them. */
+export function addExtra(record: CsvRecord, name: string, value: SourceField): void {
+  if (value === null) return;
+  record.extra ??= Object.create(null) as Extra;
+  (record.extra as Extra)[name] = value;
+}
+
+/** What goes along with a record, by name. */
+export function extraOf({ extra }: CsvRecord): Extra {
+  return (extra ?? {}) as Extra;
 }
 
 function joinedId({ idParts }: ColumnPlan, fields: readonly SourceField[]): string {
@@ -247,23 +263,33 @@ function readStamp(
     stamp = stamps.read(text, ticker);
   } catch (error) {
     if (!(error instanceof TimestampError)) throw error;
-    throw new CsvError(`column ${quote(plan.stampColumn)}: ${error.message}`);
+    throw new CsvError(`column ${quoteStamp(plan)}: ${error.message}`);
   }
   if (stamp === null)
-    throw new CsvError(`column ${quote(plan.stampColumn)}: expected a ${plan.stampName}, got ${quote(text)}`);
+    throw new CsvError(`column ${quoteStamp(plan)}: expected a ${plan.stampName}, got ${quote(text)}`);
   return stamp;
 }
 
 function readNumber(column: string, field: SourceField, rules: NumberRules): number | bigint | null {
   if (field === null) return null;
-  if (typeof field === "number" && rules.scale === null) return Number.isFinite(field) ? field : null;
-  const value = readNumberText(String(field), rules);
+  const value = valueOfField(field, rules);
+  if (!rules.isPrice && typeof value === "number" && Math.abs(value) >= COUNT_END) {
+    if (typeof field === "number" && value === -COUNT_END) return BigInt(value);
+    throw new CsvError(
+      `column ${quote(column)}: expected a number within 64 bits, got ${quote(String(field).trim())}`,
+    );
+  }
   if (Number.isNaN(value)) {
     throw new CsvError(
       `column ${quote(column)}: expected a number such as 182.5 or 1e6, got ${quote(String(field))}${hint(String(field))}`,
     );
   }
   return value;
+}
+
+function valueOfField(field: string | number | boolean | object, rules: NumberRules): number | bigint | null {
+  if (typeof field === "number" && rules.scale === null) return Number.isFinite(field) ? field : null;
+  return readNumberText(String(field), rules);
 }
 
 function hint(field: string): string {
@@ -276,7 +302,7 @@ function hint(field: string): string {
 function readExtra(field: SourceField): SourceField {
   if (typeof field !== "string") return field;
   const text = field.trim();
-  if (text === "") return null;
+  if (isNoValue(text)) return null;
   return text.length <= EXACT_DIGITS && PLAIN_NUMBER.test(text) ? Number(text) : text;
 }
 
@@ -284,10 +310,10 @@ function readExtra(field: SourceField): SourceField {
 function findStamp(header: readonly string[], kind: CsvKind, { columns }: ColumnChoices): number[] {
   const chosen = columns?.get("timestamp") ?? columns?.get("datetime");
   if (chosen !== undefined) return [chosen];
-  const date = columns?.get("date") ?? findColumn(header, DATE_NAMES);
-  const time = columns?.get("time") ?? findColumn(header, TIME_NAMES);
+  const date = columns?.get("date") ?? findColumn(header, DATE_NAMES, "date");
+  const time = columns?.get("time") ?? findColumn(header, TIME_NAMES, "time");
   if (columns?.has("date")) return kind === "daily" || !columns.has("time") ? [date!] : [date!, time!];
-  const both = findColumn(header, STAMP_NAMES);
+  const both = findColumn(header, STAMP_NAMES, "timestamp");
   if (kind !== "daily" && both === null && date !== null && time !== null) return [date, time];
   const single = kind === "daily" ? (date ?? both ?? time) : (both ?? date ?? time);
   return single === null ? [] : [single];
@@ -301,13 +327,14 @@ function findNumber(
   name: string,
   known: readonly string[],
   { isZero, ticker = "" }: ColumnChoices,
+  taken: ReadonlySet<number>,
 ): number | null {
-  if (name !== "volume") return findColumn(header, known);
-  const named = known.flatMap((each) => findColumn(header, [each]) ?? []);
+  if (name !== "volume") return findColumn(header, known, name, taken);
+  const named = known.flatMap((each) => findColumn(header, [each], name, taken) ?? []);
   const first = named.find((index) => isZero?.(index) !== true) ?? named[0];
   if (first !== undefined) return first;
   const byCurrency = header.flatMap((column, index) => {
-    const currency = volumeCurrency(column);
+    const currency = taken.has(index) ? null : volumeCurrency(column);
     return currency === null ? [] : [{ currency, index }];
   });
   const own = byCurrency.find(({ currency }) => simplify(ticker).startsWith(currency.toLowerCase()));
@@ -317,28 +344,59 @@ function findNumber(
   return codes.length === 1 ? codes[0]!.index : null;
 }
 
-/** @returns index of the column with the first known name that the header has. */
-function findColumn(header: readonly string[], known: readonly string[]): number | null {
-  for (const name of known) {
-    const index = header.findIndex((column) => simplify(column) === name);
-    if (index < 0) continue;
-    const other = header.findLastIndex((column) => simplify(column) === name);
-    if (other === index) return index;
-    throw new CsvError(
-      `columns ${quote(header[index]!)} and ${quote(header[other]!)}: expected one "${name}"`,
-    );
-  }
-  return null;
+/** How a column is told from others of its name: `Close.2` is the second one from the left. */
+function ordinalName(header: readonly string[], index: number): string {
+  const name = header[index]!;
+  if (NAMELESS.test(name.trim())) return name;
+  const same = header.flatMap((each, at) => (each === name ? [at] : []));
+  return same.length === 1 ? name : `${name}.${same.indexOf(index) + 1}`;
 }
 
-/** A column has one meaning: what is taken has no name any more. */
-function withoutTaken(header: readonly string[], taken: ReadonlySet<number>): string[] {
-  return header.map((column, index) => (taken.has(index) ? "" : column));
+/** @returns for a name such as `Close.2`, the second of several columns called `Close`; or null. */
+export function indexOfOrdinal(header: readonly string[], text: string): number | null {
+  const index = header.findIndex((name, at) => name !== text && ordinalName(header, at) === text);
+  return index < 0 ? null : index;
+}
+
+/** @param target What --column calls it. */
+function severalColumns(header: readonly string[], found: number[], target: string): CsvError {
+  const names = found.map((index) => quote(ordinalName(header, index)));
+  const flag = target === "ticker" ? "--ticker-column " : `--column ${target}=`;
+  const last = ordinalName(header, found.at(-1)!);
+  return new CsvError(
+    `columns ${names.slice(0, -1).join(", ")} and ${names.at(-1)} may both be the ${target}: ${flag}${last} takes that one, --drop ${last} leaves it out`,
+  );
+}
+
+/**
+ * @param taken A column has one meaning.
+ * @returns index of the column with the first known name that the header has.
+ * @throws CsvError It has several.
+ */
+function findColumn(
+  header: readonly string[],
+  known: readonly string[],
+  target: string,
+  taken?: ReadonlySet<number>,
+): number | null {
+  for (const name of known) {
+    const found = header.flatMap((column, index) =>
+      taken?.has(index) !== true && simplify(column) === name ? [index] : [],
+    );
+    if (found.length === 1) return found[0]!;
+    if (found.length > 1) throw severalColumns(header, found, target);
+  }
+  return null;
 }
 
 function missing(name: string, header: readonly string[], kind: CsvKind): CsvError {
   const has = header.length === 0 ? "nothing" : header.map(quote).join(", ");
   return new CsvError(`no column ${quote(name)}, which ${kind} data needs: the header has ${has}`);
+}
+
+/** The columns of the stamp, for messages. */
+export function quoteStamp({ stampColumns }: Pick<ColumnPlan, "stampColumns">): string {
+  return stampColumns.map(quote).join(" and ");
 }
 
 export function quote(text: string): string {

@@ -16,6 +16,13 @@ export const PLAIN_FORM: NumberForm = { decimal: "point", grouped: false };
 
 const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const NO_VALUE = new Set(["", "nan", "nat", "null", "none", "na", "n/a", "#n/a", "-", "--", "\\n", "<na>"]);
+const NO_VALUE_LENGTH_MAX = 4;
+
+/** Whether a text, without blanks around it, is what files write where there is nothing. */
+export function isNoValue(text: string): boolean {
+  return text.length <= NO_VALUE_LENGTH_MAX && NO_VALUE.has(text.toLowerCase());
+}
+
 const CURRENCY = /^([+-]?)\s*[$€£¥₹]\s*/;
 const SUFFIX = /^([+-]?[\d.,]+)\s*([kmbt])$/i;
 const SUFFIX_EXPONENT: Record<string, string> = { k: "e3", m: "e6", b: "e9", t: "e12" };
@@ -108,7 +115,7 @@ export function readNumberText(field: string, { form, scale, isPrice }: NumberRu
     if (scale === null && text.length < EXACT_LENGTH) return finite(Number(text));
   } else {
     text = field.trim();
-    if (NO_VALUE.has(text.toLowerCase())) return null;
+    if (isNoValue(text)) return null;
     const plain = toPlain(text, form);
     if (plain === null) return Number.NaN;
     text = plain;

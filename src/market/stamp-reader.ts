@@ -18,6 +18,11 @@ export interface StampRules {
   isUnitCertain?: boolean;
   /** Of stamps without a zone. Daily bars get the date that it was there. */
   zone?: Zone | null;
+  /**
+   * Whether the stamps of the column say their zone, where `zone` names none for those that don't;
+   * absent: some may, and UTC is that of the others.
+   */
+  saysZone?: boolean | null | undefined;
 }
 
 const DAY_LENGTH = 10;
@@ -53,6 +58,12 @@ export class StampReader {
    * @returns the stored form; null for "no date". @throws TimestampError
    */
   read(text: string, ticker: string): string | null {
+    const stamp = this.#read(text, ticker);
+    if (stamp !== null) this.#checkZone(text);
+    return stamp;
+  }
+
+  #read(text: string, ticker: string): string | null {
     if (this.#plain && !text.includes("/")) return this.#parse(text);
     const { unit, order } = this.#rules;
     if (unit !== null && unit !== undefined && isEpochText(text)) return this.#readEpoch(text, unit);
@@ -72,6 +83,14 @@ export class StampReader {
     if (OWN_ZONE.test(plain.slice(DAY_LENGTH)) && HAS_TIME.test(plain)) return this.#readInstant(plain, zone);
     if (!HAS_TIME.test(plain) && this.#rules.kind === "date") return this.#parse(plain);
     return this.#readWall(plain, zone, ticker);
+  }
+
+  #checkZone(text: string): void {
+    const { saysZone } = this.#rules;
+    if (typeof saysZone !== "boolean" || textSaysZone(text) === saysZone) return;
+    throw new TimestampError(
+      `${JSON.stringify(text.slice(0, 60))} says ${saysZone ? "no" : "its"} zone, and those before it ${saysZone ? "do" : "don't"}: --tz names the zone of those that say none`,
+    );
   }
 
   #parse(text: string): string | null {
@@ -162,6 +181,14 @@ export class StampReader {
 export function isLateInUtc(text: string): boolean {
   const marked = text.endsWith("Z") || text.endsWith("+00:00") || text.endsWith("+0000");
   return marked && Number(text.slice(DAY_LENGTH + 1, DAY_LENGTH + 3)) >= NOON;
+}
+
+const SAYS_ZONE = /(?:Z|[+-]\d\d(?::?\d\d)?|[A-Za-z]{3,})$/;
+
+/** Whether a stamp with a time ends with a zone or an offset. */
+export function textSaysZone(text: string): boolean {
+  if (text.endsWith("Z")) return true;
+  return text.length > DAY_LENGTH && SAYS_ZONE.test(text.slice(DAY_LENGTH));
 }
 
 function parseIsoDate(text: string): string | null {

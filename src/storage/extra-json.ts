@@ -28,8 +28,9 @@ export function extraText(members: JsonRecord): string | null {
  * would be read as something else, and together under `extra` otherwise.
  */
 export function extraAsMembers(kind: KindName, extra: JsonRecord): JsonRecord {
-  const isReadOtherwise = (name: string): boolean => READ[kind].has(name) || name !== name.toLowerCase();
-  return Object.keys(extra).some(isReadOtherwise) ? { extra } : extra;
+  const isReadOtherwise = ([name, value]: [string, unknown]): boolean =>
+    READ[kind].has(name) || name !== name.toLowerCase() || name === "__proto__" || value === null;
+  return Object.entries(extra).some(isReadOtherwise) ? { extra } : extra;
 }
 
 /** As it stands in an answer. What users have stored there and is no JSON becomes a text. */

@@ -300,7 +300,7 @@ test("dates of Investing.com that would fall on weekends are asked about", async
 test("what the tables don't know is kept as extra, unless it is dropped; ids are stored", async () => {
   using bars = new ImportFolder();
   await bars.importText(CASES[0]!.text);
-  expect(bars.query("SELECT extra FROM daily_prices LIMIT 1")).toEqual([['{"adj close":184.9}']]);
+  expect(bars.query("SELECT extra FROM daily_prices LIMIT 1")).toEqual([['{"Adj Close":184.9}']]);
   using dropped = new ImportFolder();
   const { plan } = await dropped.importText(CASES[0]!.text, [...T, "--drop", "Adj Close"]);
   expect(dropped.query("SELECT extra FROM daily_prices LIMIT 1")).toEqual([[null]]);
@@ -313,6 +313,43 @@ test("what the tables don't know is kept as extra, unless it is dropped; ids are
   expect(ticks.query("SELECT timestamp, price, size, id, extra FROM realtime_data")).toEqual([
     ["2024-01-02 14:30:00.123456", 185.64, 100, "52983525029461", '{"x":"V","c":["@","I"],"z":"C"}'],
   ]);
+});
+
+test("extra columns keep their own names, also those that a save would read; no value is none", async () => {
+  using kraken = new ImportFolder();
+  const trades = lines(
+    "txid,pair,time,type,ordertype,price,vol,Misc,ASK_price,interval,write_timestamp",
+    "T1,XBT/EUR,2024-01-02 15:00:00.1234,buy,limit,42000.5,0.1,null,x,y,z",
+    "T2,XBT/EUR,2024-01-02 15:00:01.1234,sell,limit,42000.5,0.1,N/A,,-,NaN",
+  );
+  const { plan } = await kraken.importText(trades, ["--type", "trade"]);
+  expect(plan?.files[0]?.layout.plan.extras.map(({ column }) => column)).toContain("type");
+  expect(kraken.query("SELECT ticker, type, ask_price, extra FROM realtime_data ORDER BY timestamp")).toEqual(
+    [
+      [
+        "XBT/EUR",
+        "trade",
+        null,
+        '{"txid":"T1","type":"buy","ordertype":"limit","ASK_price":"x","interval":"y","write_timestamp":"z"}',
+      ],
+      ["XBT/EUR", "trade", null, '{"txid":"T2","type":"sell","ordertype":"limit"}'],
+    ],
+  );
+  using bars = new ImportFolder();
+  await bars.importText(
+    lines("Date,Open,High,Low,Close,Volume,ma_20,Adj Close,note,Note", "2024-01-02,1,2,1,1,5,7,null,a,b"),
+  );
+  expect(bars.query("SELECT extra FROM daily_prices")).toEqual([['{"ma_20":7,"note":"a","Note":"b"}']]);
+  using own = new ImportFolder();
+  const extra = '{"type":"buy","Adj Close":1,"seq":9007199254740993}';
+  await own.importText(
+    lines(
+      "ticker,timestamp,type,price,size,ask_price,ask_size,id,extra,seq",
+      `IBM,2024-01-02T15:00:00Z,trade,10,1,,,,"${extra.replaceAll('"', '""')}",0`,
+    ),
+    [],
+  );
+  expect(own.query("SELECT extra FROM realtime_data")).toEqual([[extra]]);
 });
 
 test("what an export wrote comes back as it was: types, places, ids, and what goes along", async () => {

@@ -65,7 +65,7 @@ function readerOf(
     const suffix = timezone === null || timezone === undefined || timezone === "" ? "" : "Z";
     return (index) => {
       const value = integerAt(vector, index);
-      return value === null ? null : stampOfMicros(microsOf(value, unit)) + suffix;
+      return value === null ? null : stampOfMicros(microsOf(value, unit)) + nanosOf(value, unit) + suffix;
     };
   }
   if (isDate(type)) {
@@ -91,6 +91,11 @@ function integerAt(vector: Vector, index: number): bigint | null {
 function microsOf(value: bigint, unit: number): number {
   if (unit === 3) return Number(value / 1000n - (value < 0n && value % 1000n !== 0n ? 1n : 0n));
   return Number(value * 10n ** BigInt(6 - unit * 3));
+}
+
+/** Digits after the microsecond: they can't be stored, and the plan says so. */
+function nanosOf(value: bigint, unit: number): string {
+  return unit === 3 ? String(((value % 1000n) + 1000n) % 1000n).padStart(3, "0") : "";
 }
 
 function fieldOf(value: unknown): SourceField {

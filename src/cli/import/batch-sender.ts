@@ -4,7 +4,7 @@
  * several tickers are under way at once, and all fill while others are.
  */
 import type { CsvRecord } from "../../market/csv.ts";
-import type { ImportTarget, SaveAnswer, SaveCommand } from "./target.ts";
+import { type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
 
 /** What goes into one request. */
 export interface BatchSeries {
@@ -16,10 +16,15 @@ export interface BatchSeries {
   isPlaced: boolean;
 }
 
+/** For messages. */
+export type RowOrigin = () => string;
+
 export interface ImportBatch extends BatchSeries {
   records: CsvRecord[];
   /** Of ticks: how many came before, as `Sightings` counts them, or the number within the stamp. */
   places: (number | null)[];
+  /** Where each row stands. */
+  from: RowOrigin[];
   /** The place of its first row in the whole import, from 1. */
   firstRow: number;
   bytes: number;
@@ -74,11 +79,13 @@ export class BatchSender {
     place: number | null,
     chars: number,
     row: number,
+    from: RowOrigin,
   ): Promise<void> | null {
     const batch = this.#batchOf(series, row);
     const { key } = batch;
     batch.records.push(record);
     batch.places.push(place);
+    batch.from.push(from);
     const bytes = chars + RECORD_OVERHEAD_BYTES;
     batch.bytes += bytes;
     this.#rows++;
@@ -115,7 +122,7 @@ export class BatchSender {
     const key = keyOf(series);
     let batch = this.#waiting.get(key);
     if (batch === undefined) {
-      batch = { ...series, key, records: [], places: [], firstRow, bytes: 0 };
+      batch = { ...series, key, records: [], places: [], from: [], firstRow, bytes: 0 };
       this.#waiting.set(key, batch);
     }
     this.#last = batch;
@@ -150,7 +157,7 @@ export class BatchSender {
       const answer = await this.#options.target.save(this.#options.toCommand(batch));
       this.#options.onAnswer(batch, answer);
     } catch (error) {
-      this.#failure ??= error as Error;
+      this.#failure ??= located(batch, error as Error);
     }
   }
 
@@ -163,6 +170,20 @@ export class BatchSender {
   #throwFailure(): void {
     if (this.#failure !== null) throw this.#failure;
   }
+}
+
+const REFUSED_RECORD = /\bdata\[(\d+)\]/;
+
+/** Says which row the target refuses, and what that means for the others of its request. */
+function located({ from }: ImportBatch, error: Error): Error {
+  if (!(error instanceof TargetError)) return error;
+  const refused = from[Number(REFUSED_RECORD.exec(error.message)?.[1] ?? -1)];
+  if (refused === undefined) return error;
+  const others =
+    from.length === 1
+      ? ""
+      : `; none of the ${from.length} rows of its request, ${from[0]!()} to ${from.at(-1)!()}, is stored`;
+  return new TargetError(`${refused()}: ${error.message}${others}`, { cause: error });
 }
 
 function keyOf({ ticker, isBars, part, isPlaced }: BatchSeries): string {

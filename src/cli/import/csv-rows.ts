@@ -66,12 +66,24 @@ export type TextEncoding = (typeof TEXT_ENCODINGS)[number];
 export function encodingOf(head: Uint8Array): TextEncoding {
   if (UTF16.le.every((byte, index) => head[index] === byte)) return "utf-16le";
   if (UTF16.be.every((byte, index) => head[index] === byte)) return "utf-16be";
+  const unmarked = utf16WithoutMark(head);
+  if (unmarked !== null) return unmarked;
   try {
     new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true });
     return "utf-8";
   } catch {
     return "windows-1252";
   }
+}
+
+/** Every other byte of Latin letters and digits is 0 there, and no other text has zeros. */
+function utf16WithoutMark(head: Uint8Array): TextEncoding | null {
+  const zeros = [0, 0];
+  for (const [index, byte] of head.entries()) if (byte === 0) zeros[index % 2]!++;
+  const [even = 0, odd = 0] = zeros;
+  const enough = head.length / 4;
+  if (odd > enough && even === 0) return "utf-16le";
+  return even > enough && odd === 0 ? "utf-16be" : null;
 }
 
 class RowSplitter {

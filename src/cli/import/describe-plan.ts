@@ -1,5 +1,5 @@
 /** Says what an import will do, before the first row is stored. */
-import { quote } from "../../market/csv.ts";
+import { quote, quoteStamp } from "../../market/csv.ts";
 import { parseInterval } from "../../market/interval.ts";
 import { listed } from "./doubt.ts";
 import type { Layout } from "./layout.ts";
@@ -33,7 +33,7 @@ export function planMembers({ files, empty }: Prepared): object {
       kind: layout.kind,
       why: layout.kindWhy,
       ticker: describeTicker(group),
-      time: { column: plan.stampColumn, form: layout.stamps.text, zone: layout.zoneText },
+      time: { column: plan.stampColumns.join(" and "), form: layout.stamps.text, zone: layout.zoneText },
       columns: Object.fromEntries(
         [...plan.numbers, ...(plan.id === null ? [] : [plan.id])].map(({ name, column }) => [name, column]),
       ),
@@ -61,7 +61,7 @@ function describeGroup(group: PreparedFile[]): string[] {
   const fields: [string, string][] = [
     ["rows", `${describeParts(group)}${layout.kindWhy === null ? ", as you say" : `: ${layout.kindWhy}`}`],
     ["ticker", describeTicker(group)],
-    ["time", `${quote(plan.stampColumn)}${stamps.text === "" ? "" : `: ${stamps.text}`}`],
+    ["time", `${quoteStamp(plan)}${stamps.text === "" ? "" : `: ${stamps.text}`}`],
     ["zone", layout.zoneText],
     ["columns", describeColumns(layout)],
   ];
@@ -100,13 +100,25 @@ function describeTicker(group: readonly PreparedFile[]): string {
   if (ticker === null) {
     const column = layout.header.names[layout.tickerIndex!]!;
     const seen = [...new Set(group.flatMap((file) => file.tickersSeen))];
-    return `by column ${quote(column)}, such as ${listed(seen)}`;
+    const example = seen.length === 0 ? "" : `, such as ${listed(seen)}`;
+    return `by column ${quote(column)}${example}${describeFaults(group)}`;
   }
   const tickers = [...new Set(group.map((file) => file.ticker!))];
   if (tickers.length > 1) return `by the names of the files: ${listed(tickers)}`;
-  if (tickerInFile === null || tickerInFile === ticker) return ticker;
+  const blank = group.some(({ tickerFaults }) => tickerFaults.blank) ? ", also rows that name none" : "";
+  if (tickerInFile === null || tickerInFile === ticker) return `${ticker}${blank}`;
   const column = layout.header.names[layout.tickerIndex!]!;
-  return `${ticker}, for ${listed(tickersSeen)} of column ${quote(column)}`;
+  return `${ticker}, for ${listed(tickersSeen)} of column ${quote(column)}${blank}`;
+}
+
+function describeFaults(group: readonly PreparedFile[]): string {
+  const padded = group.some(({ tickerFaults }) => tickerFaults.padded);
+  const blank = group.some(({ tickerFaults }) => tickerFaults.blank);
+  const what = [
+    ...(padded ? [", without the blanks around them"] : []),
+    ...(blank ? ["; rows without one are bad rows"] : []),
+  ];
+  return what.join("");
 }
 
 function names(columns: readonly string[]): string {

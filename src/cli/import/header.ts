@@ -2,7 +2,7 @@
  * Finds the names of the columns: in the first row, in a known shape, or as the user gives them.
  */
 import { simplify } from "../../market/column-names.ts";
-import { findTickerColumn, quote, type SourceField } from "../../market/csv.ts";
+import { findTickerColumn, indexOfOrdinal, quote, type SourceField } from "../../market/csv.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError } from "./doubt.ts";
 import { type FileShape, shapeOfHeader, shapeOfRows } from "./shapes.ts";
@@ -101,10 +101,18 @@ function headerOfYfinance(texts: string[][]): Header | null {
 /** @returns index of a column by its name, as written or simplified. @throws DoubtError */
 export function columnIndex(names: readonly string[], wanted: string, flag: string): number {
   const exact = names.indexOf(wanted);
-  if (exact >= 0) return exact;
-  const index = names.findIndex((name) => simplify(name) === simplify(wanted));
+  if (exact >= 0 && names.indexOf(wanted, exact + 1) >= 0) {
+    throw new DoubtError(
+      `${flag}: ${names.filter((name) => name === wanted).length} columns are called ${quote(wanted)}: ${quote(`${wanted}.1`)} is the first of them from the left, ${quote(`${wanted}.2`)} the second`,
+    );
+  }
+  const index = exact >= 0 ? exact : (indexOfOrdinal(names, wanted) ?? indexOfSimilar(names, wanted));
   if (index >= 0) return index;
   throw new DoubtError(`${flag}: no column ${quote(wanted)}; the file has ${names.map(quote).join(", ")}`);
+}
+
+function indexOfSimilar(names: readonly string[], wanted: string): number {
+  return names.findIndex((name) => simplify(name) === simplify(wanted));
 }
 
 /**

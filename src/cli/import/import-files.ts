@@ -1,5 +1,5 @@
 /** Reads files row by row into a target, in order. A bad row ends the import or is skipped. */
-import { CsvError, type CsvRecord, isBars } from "../../market/csv.ts";
+import { CsvError, type CsvRecord, extraOf, isBars, type SourceField } from "../../market/csv.ts";
 import { turn } from "../../time/pauses.ts";
 import { unlessAborted } from "../../time/within.ts";
 import { INTERRUPTED } from "../interruption.ts";
@@ -252,7 +252,7 @@ class ImportRun {
       found = read(row);
     } catch (error) {
       if (!(error instanceof CsvError)) throw error;
-      return this.#skip(`${file.source.name}:${row.line}: ${error.message}`);
+      return this.#skip(`${file.where(row.line)}: ${error.message}`);
     }
     const { ticker, part, record } = found;
     const { kind, plan } = file.layout;
@@ -260,28 +260,40 @@ class ImportRun {
     if (!isBars(kind)) return this.#addTick(file, row, found, stamp);
     const series = { ticker, part, isBars: true, isPlaced: false };
     const before = this.#sightings.rowsBefore(seriesKey(ticker, part), stamp);
-    if (before === null || before === 0) return this.#add(series, record, 0, row);
+    if (before === null || before === 0) return this.#add(file, series, record, 0, row);
     this.#duplicates++;
     if (this.#duplicateBars.length < REASONS_MAX)
-      this.#duplicateBars.push(`${ticker} ${stamp} (${file.source.name}:${row.line})`);
-    return this.#addDuplicate(series, record, row);
+      this.#duplicateBars.push(`${ticker} ${stamp} (${file.where(row.line)})`);
+    return this.#addDuplicate(file, series, record, row);
   }
 
-  #add(series: BatchSeries, record: CsvRecord, place: number | null, row: SourceRow): Promise<void> | null {
+  #add(
+    file: PreparedFile,
+    series: BatchSeries,
+    record: CsvRecord,
+    place: number | null,
+    row: SourceRow,
+  ): Promise<void> | null {
     if (this.#row <= this.#rowsBefore) return null;
-    return this.#sender.add(series, record, place, lengthOf(row), this.#row);
+    const { line } = row;
+    return this.#sender.add(series, record, place, lengthOf(row), this.#row, () => file.where(line));
   }
 
   /** In a request of its own, so that the target sees which came first. */
-  async #addDuplicate(series: BatchSeries, record: CsvRecord, row: SourceRow): Promise<void> {
+  async #addDuplicate(
+    file: PreparedFile,
+    series: BatchSeries,
+    record: CsvRecord,
+    row: SourceRow,
+  ): Promise<void> {
     if (this.#row > this.#rowsBefore) await this.#sender.sendSeries(series);
-    await this.#add(series, record, 0, row);
+    await this.#add(file, series, record, 0, row);
   }
 
   #addTick(file: PreparedFile, row: SourceRow, { ticker, part, record, place }: ReadRow, stamp: string) {
     const isPlaced = place !== null || this.#request.onDuplicate === "replace";
     const series = { ticker, part, isBars: false, isPlaced };
-    return this.#add(series, record, place ?? this.#placeOfTick(file, row, series, stamp, record), row);
+    return this.#add(file, series, record, place ?? this.#placeOfTick(file, row, series, stamp, record), row);
   }
 
   /** How many equal ticks came before, or where ticks are replaced how many of the stamp. */
@@ -301,7 +313,7 @@ class ImportRun {
     if (place !== null) return place;
     const { windowMax } = this.#sightings;
     throw new StopError(
-      `${file.source.name}:${row.line}: timestamp ${stamp} is more than ${formatCount(windowMax)} ticks ` +
+      `${file.where(row.line)}: timestamp ${stamp} is more than ${formatCount(windowMax)} ticks ` +
         "away from its place in time order: sort the rows, or pass the files, by time",
     );
   }
@@ -377,12 +389,13 @@ function valuesOf(
   const { price, size, ask_price, ask_size } = record;
   const known = part === "trade" ? [price, size] : [price, size, ask_price, ask_size];
   const values = known as RowValue[];
-  for (const { name } of layout.plan.extras) values.push(comparable(record[name]));
+  const extra = extraOf(record);
+  for (const { name } of layout.plan.extras) values.push(comparable(extra[name]));
   if (more !== undefined) values.push(JSON.stringify(more));
   return values;
 }
 
-function comparable(value: CsvRecord[string] | undefined): RowValue {
+function comparable(value: SourceField | undefined): RowValue {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
 }
 

@@ -35,8 +35,11 @@ export function inferFamily(header: readonly string[], choices: ColumnChoices): 
   const ohl = ohlOf(header, choices);
   if (ohl.length > 0) {
     const named = ohl.map((name) => JSON.stringify(name)).join(", ");
+    const fault = faultOf(header, "hourly", choices);
+    // It says itself what to pass.
+    if (fault.includes("--column")) throw new DoubtError(fault);
     throw new DoubtError(
-      `the columns ${named} mean bars, but ${faultOf(header, "hourly", choices)}: --column TARGET=NAME says which column is which, such as --column close=NAME`,
+      `the columns ${named} mean bars, but ${fault}: --column TARGET=NAME says which column is which, such as --column close=NAME`,
     );
   }
   if (trade !== null) return "trade";

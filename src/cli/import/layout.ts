@@ -10,6 +10,7 @@ import {
   isBars,
   planColumns,
   quote,
+  quoteStamp,
   type ReadingRules,
   type SourceField,
   stampKindOf,
@@ -21,7 +22,7 @@ import type { EpochUnit } from "../../market/epoch-unit.ts";
 import { parseInterval } from "../../market/interval.ts";
 import { type DecimalMark, isWholeText, NumberEvidence, type NumberForm } from "../../market/number-text.ts";
 import { microsOfStamp } from "../../market/stamp-micros.ts";
-import { isLateInUtc, StampReader } from "../../market/stamp-reader.ts";
+import { isLateInUtc, StampReader, textSaysZone } from "../../market/stamp-reader.ts";
 import { TimestampError } from "../../market/timestamp.ts";
 import { type Zone, zoneOf } from "../../market/zone.ts";
 import type { SourceRow } from "./csv-rows.ts";
@@ -29,7 +30,7 @@ import { DoubtError } from "./doubt.ts";
 import { type ExportColumns, exportColumns } from "./export-columns.ts";
 import { chosenColumns, columnIndex, findHeader, type Header, tickerColumn } from "./header.ts";
 import { type InferredInterval, inferFamily, inferInterval, type SeenStamp } from "./infer-kind.ts";
-import { type ColumnStamps, decideStampForm, type SampledStamp } from "./stamp-form.ts";
+import { type ColumnStamps, decideStampForm, describeCut, type SampledStamp } from "./stamp-form.ts";
 
 export interface ReadingOptions {
   /** null: to be seen from the columns. */
@@ -63,7 +64,8 @@ export const NO_CHOICES: ReadingOptions = {
 
 /** The first rows of a file, and a way to all of them. */
 export interface SampledFile {
-  name: string;
+  /** For messages: where a row stands. */
+  where(line: number): string;
   columns: string[] | null;
   rows: readonly SourceRow[];
   /** What the folder says that an export wrote: the type of ticks, or the length of bars. */
@@ -96,7 +98,7 @@ export interface Layout {
 /** Prices of fixed point are larger, and few real prices that are all whole. */
 const SUSPICIOUS_PRICE = 1e6;
 const MIDNIGHT = /[T ]00:00(:00(\.0*)?)?\s*(Z|[+-]\d.*|[A-Z][A-Za-z_/]+)?$/;
-const SAYS_ZONE = /(?:Z|[+-]\d\d(?::?\d\d)?|[A-Za-z]{3,})$/;
+const LIKE_STAMP = /^\W*\d.{6,}$/;
 const DAY_MS = 86_400_000;
 
 /**
@@ -135,7 +137,8 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
   }
   const { form, why } = decideNumbers(plan, sample, options.decimal);
   const { scale, scaleWhy } = decideScale(plan, sample, header, options.scale);
-  const { stamps, zone, zoneText } = decided;
+  const { zone, zoneText, saysZone } = decided;
+  const stamps = withCut(decided.stamps, plan, sample);
   return {
     ...{
       header,
@@ -150,11 +153,18 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
     },
     ...{ numbers: form, numbersWhy: why, scale, scaleWhy },
     rules: () => ({
-      stamps: stampReader(plan.kind, stamps, zone, options),
+      stamps: stampReader(plan.kind, stamps, zone, { ...options, saysZone }),
       numbers: { form, scale: null, isPrice: false },
       prices: { form, scale, isPrice: true },
     }),
   };
+}
+
+/** Says what is lost of the stamps. */
+function withCut(stamps: ColumnStamps, plan: ColumnPlan, sample: Sample): ColumnStamps {
+  const texts = sample.stamps(plan).map(({ text }) => text);
+  const cut = describeCut(texts, stamps.unit, stampKindOf(plan.kind));
+  return { ...stamps, text: [stamps.text, cut].filter((part) => part !== "").join("; ") };
 }
 
 function ownIndexes(own: ExportColumns | null): number[] {
@@ -187,7 +197,7 @@ class Sample {
     this.heads = heads;
     this.header = header;
     const rows = heads.flatMap((head) =>
-      head.rows.slice(header.rows).map((row) => ({ fields: row.fields, where: `${head.name}:${row.line}` })),
+      head.rows.slice(header.rows).map((row) => ({ fields: row.fields, where: head.where(row.line) })),
     );
     this.rows = rows.map(({ fields }) => fields);
     this.#where = rows.map(({ where }) => where);
@@ -212,9 +222,9 @@ class Sample {
   async everyStamp(plan: ColumnPlan, visit: (stamp: SampledStamp) => void): Promise<void> {
     for (const head of this.heads) {
       let row = 0;
-      await head.everyRow(({ line, fields }) => {
+      await head.everyRow((each) => {
         if (row++ >= this.header.rows)
-          visit({ text: stampText(plan, fields), where: `${head.name}:${line}` });
+          visit({ text: stampText(plan, each.fields), where: head.where(each.line) });
       });
     }
   }
@@ -229,12 +239,17 @@ function droppedColumns({ names, shape }: Header, drop: readonly string[]): Set<
   return dropped;
 }
 
-interface DecidedKind {
+interface DecidedZone {
+  zone: Zone | null;
+  zoneText: string;
+  /** Of stamps with a time, where no zone is named for those that say none. */
+  saysZone?: boolean | null | undefined;
+}
+
+interface DecidedKind extends DecidedZone {
   plan: ColumnPlan;
   why: string | null;
   stamps: ColumnStamps;
-  zone: Zone | null;
-  zoneText: string;
 }
 
 async function decideKind(
@@ -247,7 +262,7 @@ async function decideKind(
   const { names } = sample.header;
   const form = (plan: ColumnPlan): Promise<ColumnStamps> =>
     decideStampForm(
-      plan.stampColumn,
+      quoteStamp(plan),
       sample.stamps(plan),
       options,
       sample.header.shape?.dateOrder ?? null,
@@ -263,7 +278,7 @@ async function decideKind(
   const stamps = await form(withTime);
   const { interval, why } = intervalOf(withTime, sample, stamps, tickerIndex, options);
   const plan = planColumns(names, interval, choices);
-  const isSame = plan.stampColumn === withTime.stampColumn;
+  const isSame = plan.stampColumns.join() === withTime.stampColumns.join();
   const ownStamps = isSame ? stamps : await form(plan);
   return { plan, why, stamps: ownStamps, ...zoneFor(plan, sample, ownStamps, options) };
 }
@@ -314,23 +329,33 @@ function seenStamp(
   }
 }
 
+/** @throws DoubtError Some do, and some don't. */
+function allSayZone(plan: ColumnPlan, stamps: readonly SampledStamp[]): boolean {
+  const says = stamps.find(({ text }) => LIKE_STAMP.test(text) && textSaysZone(text));
+  const without = stamps.find(({ text }) => LIKE_STAMP.test(text) && !textSaysZone(text));
+  if (says === undefined || without === undefined) return says !== undefined;
+  throw new DoubtError(
+    `column ${quoteStamp(plan)}: ${quote(says.text)} (${says.where}) says its zone, and ${quote(without.text)} (${without.where}) doesn't: --tz names the zone of those that say none, such as --tz UTC`,
+  );
+}
+
 /** @throws DoubtError Which day the bars are of depends on a zone that nothing tells. */
 function zoneFor(
   plan: ColumnPlan,
   sample: Sample,
   { unit }: ColumnStamps,
   options: ReadingOptions,
-): { zone: Zone | null; zoneText: string } {
+): DecidedZone {
   const { shape } = sample.header;
   if (options.zone !== null) return { zone: options.zone, zoneText: `${options.zone.name}, as --tz says` };
-  const texts = sample.stamps(plan).map(({ text }) => text);
+  const seen = sample.stamps(plan).filter(({ text }) => text !== "");
   if (plan.kind !== "daily") {
-    const says = unit !== null || texts.some((text) => SAYS_ZONE.test(text.slice("2024-01-02".length)));
-    return {
-      zone: null,
-      zoneText: says ? "as the stamps say" : "UTC, as they say no zone (--tz names another)",
-    };
+    const saysZone = unit === null ? allSayZone(plan, seen) : null;
+    const zoneText =
+      saysZone === false ? "UTC, as they say no zone (--tz names another)" : "as the stamps say";
+    return { zone: null, zoneText, saysZone };
   }
+  const texts = seen.map(({ text }) => text);
   const asWritten = { zone: null, zoneText: "none: the dates are taken as they are written" };
   const isAtOddTime = unit !== null && texts.some((text) => text !== "" && !isMidnight(text, unit));
   if (unit !== null && shape?.dailyZone !== undefined) {
@@ -340,7 +365,7 @@ function zoneFor(
   const late = texts.find((text) => unit === null && isLateInUtc(text));
   if (isAtOddTime || late !== undefined) {
     throw new DoubtError(
-      `column ${quote(plan.stampColumn)}: daily bars at ${late ?? texts.find((text) => text !== "")}, which is no midnight in UTC, are of one day here and another there: --tz says in which zone a day begins, such as --tz Asia/Tokyo (--tz UTC for the day in UTC)`,
+      `column ${quoteStamp(plan)}: daily bars at ${late ?? texts.find((text) => text !== "")}, which is no midnight in UTC, are of one day here and another there: --tz says in which zone a day begins, such as --tz Asia/Tokyo (--tz UTC for the day in UTC)`,
     );
   }
   return unit === null ? asWritten : { zone: null, zoneText: "UTC: all are midnight there" };
@@ -355,9 +380,10 @@ function stampReader(
   kind: CsvKind,
   { unit, order }: ColumnStamps,
   zone: Zone | null,
-  { epoch }: ReadingOptions,
+  { epoch, saysZone }: Pick<ReadingOptions, "epoch"> & Pick<DecidedZone, "saysZone">,
 ): StampReader {
-  return new StampReader({ kind: stampKindOf(kind), unit, order, zone, isUnitCertain: epoch !== null });
+  const isUnitCertain = epoch !== null;
+  return new StampReader({ kind: stampKindOf(kind), unit, order, zone, isUnitCertain, saysZone });
 }
 
 function decideNumbers(

@@ -4,7 +4,7 @@
  */
 import type { SourceField } from "../../market/csv.ts";
 import { isObject, type JsonRecord, parseWithDigits } from "../../protocol/json.ts";
-import { type SourceRow, textOf } from "./csv-rows.ts";
+import { type SourceRow, type TextEncoding, textOf } from "./csv-rows.ts";
 import { SourceError } from "./source.ts";
 
 /** A list is read whole. */
@@ -20,10 +20,10 @@ export interface ObjectRows {
 export async function ndjsonRows(
   name: string,
   chunks: AsyncIterable<Uint8Array>,
-  isList: boolean,
-  sampleRows: number,
+  { isList, encoding, sampleRows }: { isList: boolean; encoding: TextEncoding; sampleRows: number },
 ): Promise<ObjectRows> {
-  const objects = isList ? listObjects(name, chunks) : lineObjects(name, chunks);
+  const texts = textOf(name, chunks, encoding);
+  const objects = isList ? listObjects(name, texts) : lineObjects(name, texts);
   const first: ObjectRow[] = [];
   for (let batch = await objects.next(); !batch.done; batch = await objects.next()) {
     first.push(...batch.value);
@@ -45,14 +45,15 @@ export async function ndjsonRows(
 }
 
 interface ObjectRow {
+  /** Of a list: which object it is. */
   line: number;
   object: JsonRecord;
 }
 
-async function* lineObjects(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ObjectRow[]> {
-  for await (const lines of jsonLines(name, chunks)) {
+async function* lineObjects(name: string, texts: AsyncIterable<string>): AsyncGenerator<ObjectRow[]> {
+  for await (const lines of jsonLines(name, texts)) {
     yield lines.map(({ line, text }) => {
-      const object = parse(name, line, text);
+      const object = parse(text, (fault) => `${name}:${line}: ${isCutOff(text) ? OVER_LINES : fault}`);
       if (!isObject(object))
         throw new SourceError(`${name}:${line}: expected a JSON object, got ${text.slice(0, 60)}`);
       return { line, object };
@@ -60,13 +61,22 @@ async function* lineObjects(name: string, chunks: AsyncIterable<Uint8Array>): As
   }
 }
 
+const OVER_LINES =
+  "a JSON object over several lines: expected one object a line (NDJSON), or one list of objects, [{…}, {…}]";
+
+/** Whether an object begins on the line, and doesn't end there. */
+function isCutOff(line: string): boolean {
+  const bare = line.replace(/"(?:[^"\\]|\\.)*"/g, "");
+  return bare.trimStart().startsWith("{") && bare.split("{").length > bare.split("}").length;
+}
+
 async function* jsonLines(
   name: string,
-  chunks: AsyncIterable<Uint8Array>,
+  texts: AsyncIterable<string>,
 ): AsyncGenerator<{ line: number; text: string }[]> {
   let rest = "";
   let line = 1;
-  for await (const text of textOf(name, chunks, "utf-8")) {
+  for await (const text of texts) {
     const lines = (rest + text).split("\n");
     rest = lines.pop()!;
     if (rest.length > LIST_CHARS_MAX) throw new SourceError(`${name}:${line}: a line is too long`);
@@ -79,26 +89,27 @@ async function* jsonLines(
   if (rest.trim() !== "") yield [{ line, text: rest }];
 }
 
-async function* listObjects(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ObjectRow[]> {
+async function* listObjects(name: string, texts: AsyncIterable<string>): AsyncGenerator<ObjectRow[]> {
   let text = "";
-  for await (const part of textOf(name, chunks, "utf-8")) {
+  for await (const part of texts) {
     text += part;
     if (text.length > LIST_CHARS_MAX)
       throw new SourceError(`${name}: a JSON list of more than 256 MB: expected one object a line`);
   }
-  const list = parse(name, 1, text);
+  const list = parse(text, (fault) => `${name}: ${fault}`);
   if (!Array.isArray(list)) throw new SourceError(`${name}: expected a JSON list`);
   yield list.map((object, index) => {
-    if (!isObject(object)) throw new SourceError(`${name}:${index + 1}: expected a list of JSON objects`);
+    if (!isObject(object))
+      throw new SourceError(`${name}, object ${index + 1}: expected a list of JSON objects`);
     return { line: index + 1, object };
   });
 }
 
-function parse(name: string, line: number, text: string): unknown {
+function parse(text: string, describe: (fault: string) => string): unknown {
   try {
     return LONG_INTEGER.test(text) ? parseWithDigits(text) : JSON.parse(text);
   } catch (error) {
-    throw new SourceError(`${name}:${line}: no JSON: ${(error as Error).message}`, { cause: error });
+    throw new SourceError(describe(`no JSON: ${(error as Error).message}`), { cause: error });
   }
 }
 

@@ -43,7 +43,7 @@ export async function parquetRows(
     };
   } catch (error) {
     close();
-    throw new SourceError(`cannot read ${name} as Parquet: ${messageOf(error)}`, { cause: error });
+    throw failure(name, error);
   }
 }
 
@@ -79,10 +79,20 @@ async function* batches(
     }
   } catch (error) {
     if (error instanceof SourceError) throw error;
-    throw new SourceError(`cannot read ${name} as Parquet: ${messageOf(error)}`, { cause: error });
+    throw failure(name, error);
   } finally {
     close();
   }
+}
+
+/** DuckDB tells its statement too, and calls a file that was cut off by its missing end. */
+function failure(name: string, error: unknown): SourceError {
+  const [message = ""] = messageOf(error).split(/\n\s*\n/);
+  const isCutOff = /No magic bytes found at end|too small to be a Parquet/i.test(message);
+  const fault = isCutOff
+    ? "its end is missing, where Parquet has its list of columns: was it copied or downloaded whole?"
+    : message;
+  return new SourceError(`cannot read ${name} as Parquet: ${fault}`, { cause: error });
 }
 
 function selected({ name, type }: ParquetColumn): string {

@@ -9,7 +9,7 @@ import type { TickerPattern } from "./file-ticker.ts";
 import { findInputs } from "./inputs.ts";
 import { decideLayout, type Layout, type ReadingOptions, type SampledFile } from "./layout.ts";
 import { DamagedSourceError, openSources, type Source, SourceError } from "./source.ts";
-import { openTable, type SourceTable, type TableOptions } from "./table.ts";
+import { openTable, placeOf, type SourceTable, type TableOptions } from "./table.ts";
 
 export interface PrepareOptions extends ReadingOptions, TableOptions {
   /** Paths, folders and patterns; `-` is standard input. */
@@ -32,6 +32,10 @@ export interface PreparedFile {
   tickerInFile: string | null;
   /** Some of the tickers that the column names. */
   tickersSeen: string[];
+  /** Whether some of the first rows have no ticker there, or one with blanks around it. */
+  tickerFaults: { blank: boolean; padded: boolean };
+  /** For messages: where a row stands. */
+  where(line: number): string;
   /** All rows, from the first one of data. */
   rows(): AsyncGenerator<SourceRow[]>;
 }
@@ -47,6 +51,7 @@ const SAMPLE_ROWS = { max: 1_000, min: 20, all: 50_000 };
 /** A pipe may be slow. */
 const PIPE_ROWS = 100;
 const TICKERS_SHOWN = 5;
+const NO_FAULTS = { blank: false, padded: false };
 const TICKERS_SEEN_MAX = 1_000;
 
 /** @throws SourceError @throws DoubtError @throws CsvError */
@@ -97,7 +102,8 @@ async function openFile(source: Source, options: TableOptions, rowsMax: number):
     for await (const batch of (await openTable(source, options)).batches) batch.forEach(visit);
   };
   const folder = folderNames(source.name);
-  const head = { name: source.name, columns: table.columns, rows, part: folder.part, everyRow };
+  const where = (line: number): string => placeOf(table, line);
+  const head = { where, columns: table.columns, rows, part: folder.part, everyRow };
   return { source, table, head, rest, folder };
 }
 
@@ -121,11 +127,11 @@ async function decideAll(opened: OpenedFile[], options: PrepareOptions): Promise
   const empty: string[] = [];
   for (const group of groups.values()) {
     const names = group.map(({ source }) => source.name);
-    const layout = await named(names, 1, () => layoutOf(group, options, empty));
+    const layout = await named(names, () => layoutOf(group, options, empty));
     if (layout === null) continue;
     for (const file of group) {
       if (empty.includes(file.source.name)) continue;
-      prepared.set(file, await named([file.source.name], null, () => prepareFile(file, layout, options)));
+      prepared.set(file, await named([file.source.name], () => prepareFile(file, layout, options)));
     }
   }
   return { files: opened.flatMap((file) => prepared.get(file) ?? []), empty };
@@ -175,7 +181,8 @@ async function prepareFile(file: OpenedFile, layout: Layout, options: PrepareOpt
   const rows = (): AsyncGenerator<SourceRow[]> =>
     dataRows(rest ?? reopened(source, options), layout.header.rows);
   const ticker = await decideTicker(file, layout, options);
-  return { source, format: table.format, layout, rows, part: partOf(file, layout, options), ...ticker };
+  const part = partOf(file, layout, options);
+  return { source, format: table.format, layout, where: file.head.where, rows, part, ...ticker };
 }
 
 /** The kind that the user or the columns say, unless rows or folders of an export say it. */
@@ -208,24 +215,29 @@ async function* dataRows(
   }
 }
 
-type FileTicker = Pick<PreparedFile, "ticker" | "tickerInFile" | "tickersSeen">;
+type FileTicker = Pick<PreparedFile, "ticker" | "tickerInFile" | "tickersSeen" | "tickerFaults">;
 
 async function decideTicker(file: OpenedFile, layout: Layout, options: PrepareOptions): Promise<FileTicker> {
   const { tickerIndex, header } = layout;
   const given = givenTicker(file, layout, options);
   if (tickerIndex === null) {
-    if (given !== null) return { ticker: given, tickerInFile: null, tickersSeen: [] };
+    if (given !== null)
+      return { ticker: given, tickerInFile: null, tickersSeen: [], tickerFaults: NO_FAULTS };
     throw new DoubtError(
       `whose rows are these? No column names the ticker (${header.names.map(quote).join(", ")}): --ticker T, --ticker-from filename or --ticker-column NAME says it`,
     );
   }
   const seen = new Set<string>();
+  const tickerFaults = { ...NO_FAULTS };
   const look = ({ fields }: SourceRow): void => {
-    if (seen.size < TICKERS_SEEN_MAX) seen.add(String(fields[tickerIndex] ?? "").trim());
+    const text = String(fields[tickerIndex] ?? "");
+    const name = layout.own === null ? text.trim() : text;
+    if (name === "") tickerFaults.blank = true;
+    else if (name !== text) tickerFaults.padded = true;
+    if (name !== "" && seen.size < TICKERS_SEEN_MAX) seen.add(name);
   };
   file.head.rows.slice(header.rows).forEach(look);
-  if (given === null) return { ticker: null, tickerInFile: null, tickersSeen: [...seen] };
-  seen.delete("");
+  if (given === null) return { ticker: null, tickerInFile: null, tickersSeen: [...seen], tickerFaults };
   const column = header.names[tickerIndex]!;
   const isOwn = (name: string): boolean => simplify(name) === simplify(given);
   if (![...seen].every(isOwn)) {
@@ -234,10 +246,9 @@ async function decideTicker(file: OpenedFile, layout: Layout, options: PrepareOp
     await file.head.everyRow((row) => {
       if (above-- <= 0) look(row);
     });
-    seen.delete("");
     if (seen.size > 1) throw otherTicker(given, column, [...seen]);
   }
-  return { ticker: given, tickerInFile: [...seen][0] ?? null, tickersSeen: [...seen] };
+  return { ticker: given, tickerInFile: [...seen][0] ?? null, tickersSeen: [...seen], tickerFaults };
 }
 
 /** @returns null when neither the user nor the file's name says it. */
@@ -263,14 +274,12 @@ function otherTicker(given: string, column: string, seen: string[]): DoubtError 
 }
 
 /** Says of which file a doubt or fault is. */
-async function named<T>(names: string[], line: number | null, decide: () => Promise<T>): Promise<T> {
+async function named<T>(names: string[], decide: () => Promise<T>): Promise<T> {
   try {
     return await decide();
   } catch (error) {
     if (!(error instanceof DoubtError || error instanceof CsvError)) throw error;
     const more = names.length > 1 ? ` (and ${names.length - 1} more files)` : "";
-    throw new DoubtError(`${names[0]}${line === null ? "" : `:${line}`}${more}: ${error.message}`, {
-      cause: error,
-    });
+    throw new DoubtError(`${names[0]}${more}: ${error.message}`, { cause: error });
   }
 }

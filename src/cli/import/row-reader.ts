@@ -1,10 +1,16 @@
 /** Turns the rows of a prepared file into records and their tickers. */
 import { numberColumns, simplify } from "../../market/column-names.ts";
-import { CsvError, type CsvKind, type CsvRecord, isBars, quote, readRecord } from "../../market/csv.ts";
+import {
+  addExtra,
+  CsvError,
+  type CsvKind,
+  type CsvRecord,
+  extraOf,
+  isBars,
+  quote,
+  readRecord,
+} from "../../market/csv.ts";
 import { parseInterval } from "../../market/interval.ts";
-import { setMember } from "../../market/record-member.ts";
-import { extraAsMembers } from "../../storage/extra-json.ts";
-import type { KindName } from "../../storage/model/kinds.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { type ExportColumns, extraMembers } from "./export-columns.ts";
 import type { PreparedFile } from "./prepare.ts";
@@ -28,7 +34,9 @@ export function rowReader(file: PreparedFile): (row: SourceRow) => ReadRow {
 
   const tickerOf = (row: SourceRow): string => {
     if (tickerIndex === null) return fixed!;
-    const named = String(row.fields[tickerIndex] ?? "").trim();
+    const text = String(row.fields[tickerIndex] ?? "");
+    // An export writes them as they are.
+    const named = own === null ? text.trim() : text;
     if (fixed === null) {
       if (named === "") throw new CsvError(`column ${quote(column)}: expected a ticker, got nothing`);
       return named;
@@ -46,7 +54,7 @@ export function rowReader(file: PreparedFile): (row: SourceRow) => ReadRow {
     if (isTick) record.size ??= null;
     if (row.more !== undefined) addLate(record, row.more, kind);
     const part = fixedPart ?? partOf(row, own!, kind);
-    return { ticker, part, record, place: own === null ? null : readOwn(record, row, { own, kind }) };
+    return { ticker, part, record, place: own === null ? null : readOwn(record, row, own) };
   };
 }
 
@@ -63,23 +71,11 @@ function partOf({ fields }: SourceRow, { part }: ExportColumns, kind: CsvKind): 
 }
 
 /** @returns the number of a tick within its stamp. */
-function readOwn(
-  record: CsvRecord,
-  { fields }: SourceRow,
-  { own: { place, extra }, kind }: { own: ExportColumns; kind: CsvKind },
-): number | null {
+function readOwn(record: CsvRecord, { fields }: SourceRow, { place, extra }: ExportColumns): number | null {
   const members = extra === null ? null : extraMembers(fields[extra] ?? null);
-  if (members !== null) {
-    const named = Object.entries(extraAsMembers(kindNameOf(kind), members));
-    for (const [name, value] of named) setMember(record, name, value as CsvRecord[string]);
-  }
+  if (members !== null) record.extra = { ...extraOf(record), ...members };
   const text = place === null ? "" : String(fields[place] ?? "");
   return /^\d{1,10}$/.test(text) ? Number(text) : null;
-}
-
-function kindNameOf(kind: CsvKind): KindName {
-  if (!isBars(kind)) return "ticks";
-  return kind === "daily" || kind === "hourly" ? kind : "interval";
 }
 
 /** Members that came up after the columns were decided may not be one of them by another name. */
@@ -91,6 +87,6 @@ function addLate(record: CsvRecord, more: NonNullable<SourceRow["more"]>, kind: 
         `${quote(name)} comes up here for the first time: expected every column in the first rows, or --column ${known.name}=NAME`,
       );
     }
-    if (!Object.hasOwn(record, name)) setMember(record, name, value);
+    if (!Object.hasOwn(extraOf(record), name)) addExtra(record, name, value);
   }
 }

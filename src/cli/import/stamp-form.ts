@@ -1,7 +1,7 @@
 /** Decides how the stamps of a file are read: the unit of numbers, the order of dates, the zone. */
 import { type DateOrder, DateOrderEvidence, ORDER_WORDS, withIsoDate } from "../../market/date-order.ts";
 import { type EpochUnit, isEpochText, otherUnit, UNIT_WORDS, unitOfColumn } from "../../market/epoch-unit.ts";
-import { parseCalendarDate, TimestampError } from "../../market/timestamp.ts";
+import { parseCalendarDate, type StampType, TimestampError } from "../../market/timestamp.ts";
 import { DoubtError } from "./doubt.ts";
 
 export interface StampOptions {
@@ -22,13 +22,31 @@ export interface SampledStamp {
   where: string;
 }
 
+/** What the plan says of digits that no stamp of the kind holds; nothing where there are none. */
+export function describeCut(texts: readonly string[], unit: EpochUnit | null, kind: StampType): string {
+  if (kind === "date") return "";
+  const kept = kind === "instant" ? 6 : 0;
+  if (!texts.some((text) => /[1-9]/.test(fractionOf(text, unit).slice(kept)))) return "";
+  return kept === 0 ? "fractions of a second are cut off" : "digits after the microsecond are cut off";
+}
+
+function fractionOf(text: string, unit: EpochUnit | null): string {
+  if (unit === null) return FRACTION.exec(text)?.[1] ?? "";
+  const [whole = "", rest = ""] = text.split(".");
+  const digits = EPOCH_DIGITS[unit];
+  return (digits === 0 ? "" : whole.slice(-digits).padStart(digits, "0")) + rest;
+}
+
 /** Hands out every stamp of the files, as far as they can be read again. */
 export type StampSurvey = (visit: (stamp: SampledStamp) => void) => Promise<void>;
 
+/** Digits after the second, of a text. */
+const FRACTION = /\d\d[.,](\d+)/;
+const EPOCH_DIGITS: Record<EpochUnit, number> = { s: 0, ms: 3, us: 6, ns: 9 };
 const SCIENTIFIC = /^[+-]?\d+(?:\.\d+)?e\+?\d+$/i;
 const COMPACT_LENGTHS = [8, 12, 14];
 
-/** @throws DoubtError */
+/** @param column In quotes. @throws DoubtError */
 export async function decideStampForm(
   column: string,
   sample: readonly SampledStamp[],
@@ -39,9 +57,7 @@ export async function decideStampForm(
   const texts = sample.map(({ text }) => text).filter((text) => text !== "");
   const wrong = texts.find((text) => SCIENTIFIC.test(text));
   if (wrong !== undefined)
-    throw new DoubtError(
-      `column ${JSON.stringify(column)} has ${wrong}, a number that has lost digits: expected it in full`,
-    );
+    throw new DoubtError(`column ${column} has ${wrong}, a number that has lost digits: expected it in full`);
   if (texts.length > 0 && texts.every(isEpochText) && !texts.every(isCompactDate)) {
     const unit = options.epoch ?? epochUnit(column, texts);
     return { unit, order: null, text: `${UNIT_WORDS[unit]} since 1970` };
@@ -72,7 +88,7 @@ function decideOrder(
     const proofs = [...new Set([...refuted.values()].map(({ text, where }) => `${text} (${where})`))];
     const [one, other] = proofs;
     throw new DoubtError(
-      `column ${JSON.stringify(column)}: ${one} and ${other} have no order of day, month and year ` +
+      `column ${column}: ${one} and ${other} have no order of day, month and year ` +
         "in common: expected one order in a file; --date-order dmy, mdy or ymd says which",
     );
   }
@@ -87,7 +103,7 @@ function decideOrder(
     return { order: fromShape, text: `dates ${ORDER_WORDS[fromShape]}, as files of this shape have them` };
   const words = possible.map((order) => `${ORDER_WORDS[order]} (--date-order ${order})`);
   throw new DoubtError(
-    `column ${JSON.stringify(column)}: dates such as ${evidence.example} may be ${words.join(" or ")}, and none of them proves it: which is it?`,
+    `column ${column}: dates such as ${evidence.example} may be ${words.join(" or ")}, and none of them proves it: which is it?`,
   );
 }
 
@@ -118,14 +134,14 @@ function epochUnit(column: string, texts: readonly string[]): EpochUnit {
   const unit = unitOfColumn(texts);
   if (unit === null) {
     throw new DoubtError(
-      `column ${JSON.stringify(column)} has numbers such as ${texts[0]}, which tell no unit of time: --epoch s, ms, us or ns says it`,
+      `column ${column} has numbers such as ${texts[0]}, which tell no unit of time: --epoch s, ms, us or ns says it`,
     );
   }
   for (const text of texts) {
     const other = otherUnit(Number(text), unit);
     if (other === null) continue;
     throw new DoubtError(
-      `column ${JSON.stringify(column)} has ${UNIT_WORDS[unit]} and ${UNIT_WORDS[other]} (${text}): expected one unit; --epoch says which`,
+      `column ${column} has ${UNIT_WORDS[unit]} and ${UNIT_WORDS[other]} (${text}): expected one unit; --epoch says which`,
     );
   }
   return unit;

@@ -6,15 +6,24 @@ import { ndjsonRows } from "./ndjson-rows.ts";
 import { parquetRows } from "./parquet-rows.ts";
 import { removeSpooled, type Source, spool } from "./source.ts";
 
+type RowUnit = "line" | "row" | "object";
+
 export interface SourceTable {
   source: Source;
   /** Such as "CSV with semicolons". */
   format: string;
   /** Of text. */
   separator: string | null;
+  /** What `line` of a row counts. */
+  counts: RowUnit;
   /** null: the first row may have them. */
   columns: string[] | null;
   batches: AsyncGenerator<SourceRow[]>;
+}
+
+/** @returns for messages: where a row stands. */
+export function placeOf({ source, counts }: Pick<SourceTable, "source" | "counts">, line: number): string {
+  return counts === "line" ? `${source.name}:${line}` : `${source.name}, ${counts} ${line}`;
 }
 
 export interface TableOptions {
@@ -39,30 +48,34 @@ export async function openTable(source: Source, options: TableOptions): Promise<
   if (magic.startsWith("PAR1")) {
     const path = await spoolIfNeeded(source, all);
     const { columns, batches } = await parquetRows(source.name, path);
-    return { source, format: "Parquet", separator: null, columns, batches: withoutSpooled(batches, path) };
+    const rows = { columns, batches: withoutSpooled(batches, path) };
+    return { source, format: "Parquet", separator: null, counts: "row", ...rows };
   }
   if (magic === "ARROW1" || magic.startsWith("\xff\xff\xff\xff")) {
-    return { source, format: "Arrow", separator: null, ...(await arrowRows(source.name, all)) };
+    const counts = "row";
+    return { source, format: "Arrow", separator: null, counts, ...(await arrowRows(source.name, all)) };
   }
   const bytes = Buffer.concat(head);
   const encoding = options.encoding ?? encodingOf(bytes);
   const text = new TextDecoder(encoding).decode(bytes);
   const start = text.trimStart()[0];
   if (options.skipLines === 0 && (start === "{" || start === "[")) {
-    const rows = await ndjsonRows(
-      source.name,
-      all,
-      start === "[",
-      source.repeatable ? SAMPLE_ROWS.file : SAMPLE_ROWS.pipe,
-    );
-    return { source, format: start === "[" ? "JSON" : "NDJSON", separator: null, ...rows };
+    const isList = start === "[";
+    const rows = await ndjsonRows(source.name, all, {
+      isList,
+      encoding,
+      sampleRows: source.repeatable ? SAMPLE_ROWS.file : SAMPLE_ROWS.pipe,
+    });
+    const [format, counts] = isList ? (["JSON", "object"] as const) : (["NDJSON", "line"] as const);
+    return { source, format, separator: null, counts, ...rows };
   }
   const lines = skipLines(text, options.skipLines);
   const separator = options.separator ?? separatorOf(lines);
   const batches = afterLine(csvRows(source.name, all, separator, encoding), options.skipLines);
   const name = SEPARATOR_NAMES[separator] ?? JSON.stringify(separator);
   const described = encoding === "utf-8" ? "text" : `text in ${encoding}`;
-  return { source, format: `${described}, fields separated by ${name}`, separator, columns: null, batches };
+  const format = `${described}, fields separated by ${name}`;
+  return { source, format, separator, counts: "line", columns: null, batches };
 }
 
 async function* withoutSpooled(

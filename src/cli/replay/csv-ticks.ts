@@ -6,7 +6,7 @@ import type { SourceRow } from "../import/csv-rows.ts";
 import { DoubtError } from "../import/doubt.ts";
 import { decideLayout, type Layout, NO_CHOICES } from "../import/layout.ts";
 import type { Source } from "../import/source.ts";
-import { openTable } from "../import/table.ts";
+import { openTable, placeOf } from "../import/table.ts";
 import type { ReplayFile } from "./options.ts";
 import { ReplaySourceError, type ReplayTick } from "./tick.ts";
 
@@ -16,7 +16,8 @@ const SAMPLE_ROWS = 100;
 
 /** @throws ReplaySourceError naming file and line. @throws SourceError The file can't be read. */
 export async function* csvTicks(source: Source, file: ReplayFile): AsyncGenerator<ReplayTick[]> {
-  const { columns, batches } = await openTable(source, { skipLines: 0, separator: null });
+  const table = await openTable(source, { skipLines: 0, separator: null });
+  const { columns, batches } = table;
   try {
     const sample: SourceRow[] = [];
     while (sample.length < SAMPLE_ROWS) {
@@ -26,18 +27,18 @@ export async function* csvTicks(source: Source, file: ReplayFile): AsyncGenerato
     }
     if (sample.length === 0)
       throw new ReplaySourceError(`${source.name} is empty, expected a header and rows`);
-    const first = sample[0]!;
     const head = {
-      name: source.name,
+      where: (line: number) => placeOf(table, line),
       columns,
       rows: sample,
       everyRow: async (visit: (row: SourceRow) => void) => sample.forEach(visit),
     };
     const layout = await decideLayout([head], { ...NO_CHOICES, kind: file.type }).catch((error: Error) => {
-      throw located(source, first, error);
+      throw located(source.name, error);
     });
-    const reader = withLocation(source, first, () => new TickReader(layout, file));
-    const read = (row: SourceRow): ReplayTick => withLocation(source, row, () => reader.read(row.fields));
+    const reader = withLocation(source.name, () => new TickReader(layout, file));
+    const read = (row: SourceRow): ReplayTick =>
+      withLocation(placeOf(table, row.line), () => reader.read(row.fields));
     yield* inBatches(sample.slice(layout.header.rows).map(read));
     for await (const rows of batches) yield* inBatches(rows.map(read));
   } finally {
@@ -88,15 +89,15 @@ class TickReader {
   }
 }
 
-function withLocation<T>(source: Source, row: SourceRow, read: () => T): T {
+function withLocation<T>(place: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw located(source, row, error as Error);
+    throw located(place, error as Error);
   }
 }
 
-function located(source: Source, row: SourceRow, error: Error): Error {
+function located(place: string, error: Error): Error {
   if (!(error instanceof CsvError || error instanceof DoubtError)) return error;
-  return new ReplaySourceError(`${source.name}:${row.line}: ${error.message}`);
+  return new ReplaySourceError(`${place}: ${error.message}`);
 }

@@ -1,5 +1,4 @@
 /** Writes a save as a command. */
-import { setMember } from "../../market/record-member.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, parseWithDigits, rawNumber } from "../../protocol/json.ts";
 import type { Save } from "../contract.ts";
@@ -21,7 +20,7 @@ export function saveCommand(save: Save): SaveCommand {
     for (const [index, { name, type, onRequest }] of values.entries()) {
       const value = row[index + 1] ?? null;
       if (missing?.[rowIndex]?.includes(index + 1)) continue;
-      if (type === "json") addExtra(save.kind, record, value);
+      if (type === "json") Object.assign(record, membersOf(save.kind, value));
       else if (!onRequest || value !== null) record[name] = type === "count" ? exact(value) : value;
     }
     // Of ticks it isn't told by the record.
@@ -48,11 +47,9 @@ function ruleOf(onDuplicate: Save["onDuplicate"]): string {
   return onDuplicate === "match" || onDuplicate === "request" ? "ignore" : onDuplicate;
 }
 
-/** As members of the record, of which the server makes the column again. */
-function addExtra(kind: KindName, record: JsonRecord, extra: SeriesValue): void {
-  if (extra === null) return;
-  const members = extraAsMembers(kind, parseWithDigits(String(extra)) as JsonRecord);
-  for (const [name, value] of Object.entries(members)) setMember(record, name, value);
+/** They go as members of the record, of which the server makes the column again. */
+function membersOf(kind: KindName, extra: SeriesValue): JsonRecord {
+  return extra === null ? {} : extraAsMembers(kind, parseWithDigits(String(extra)) as JsonRecord);
 }
 
 /** JSON.stringify gives at most 17 digits of a double; 2^60 has more. */
