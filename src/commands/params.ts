@@ -1,8 +1,6 @@
 /** Reads single parameters, with the error texts that clients of the Python server know. */
-
 import { INTERVAL_EXPECTED, parseInterval } from "../market/interval.ts";
 import { type MarketDay, marketClock } from "../market/market-day.ts";
-import { isStorable } from "../market/storable-text.ts";
 import { TYPE_LENGTH_MAX } from "../market/tick-names.ts";
 import { readTicker, TickerError } from "../market/ticker.ts";
 import { parseBound, type StampType, TimestampError } from "../market/timestamp.ts";
@@ -46,8 +44,9 @@ function toTicker(value: unknown, name: string): string | null {
 }
 
 function checkText(ticker: string): string {
-  if (isStorable(ticker)) return ticker;
-  throw badRequest(`ticker: got ${show(ticker)}, expected text without NUL and lone surrogates`);
+  if (!ticker.isWellFormed())
+    throw badRequest(`ticker: got ${show(ticker)}, expected text without lone surrogates`);
+  return ticker;
 }
 
 /** @returns each ticker once, in order. `key` is its key in the answer's map. */
@@ -85,14 +84,12 @@ export function requireInterval(value: unknown): {
 
 export function readDataType(value: unknown): string {
   if (value === undefined) return "quote";
-  if (typeof value === "string") return checkType(value);
+  if (typeof value === "string" && value.isWellFormed()) return checkTypeLength(value);
   if (["number", "bigint", "boolean"].includes(typeof value)) return String(value);
   throw badRequest(`data_type: got ${show(value)}, expected text such as "quote" or "trade"`);
 }
 
-function checkType(type: string): string {
-  if (!isStorable(type))
-    throw badRequest(`data_type: got ${show(type)}, expected text without NUL and lone surrogates`);
+function checkTypeLength(type: string): string {
   if (type.length <= TYPE_LENGTH_MAX) return type;
   throw badRequest(
     `data_type: got ${show(type)}, expected at most ${TYPE_LENGTH_MAX} characters, got ${type.length}`,

@@ -141,18 +141,17 @@ export function readExtra(
     // So that every name is that of a member, also `__proto__`.
     extra ??= Object.create(null) as JsonRecord;
     // A row of an answer that is sent back.
-    const isNested = name === "extra" && isObject(value);
-    const members = isNested ? value : { [name]: value };
-    for (const member in members) {
-      if (member in extra) throw broughtTwice(member, row);
-      extra[member] = members[member];
-    }
+    if (name === "extra" && isObject(value))
+      for (const member in value) addMember(extra, { name: member, value: value[member] }, row);
+    else addMember(extra, { name, value }, row);
   }
   return extra === null ? null : textOf(extra, row);
 }
 
-function broughtTwice(name: string, row: number): Error {
-  return badRequest(`data[${row}]: got ${show(name)} both in "extra" and beside it, expected one of them`);
+function addMember(extra: JsonRecord, { name, value }: { name: string; value: unknown }, row: number): void {
+  if (name in extra)
+    throw badRequest(`data[${row}]: got ${show(name)} in "extra" and beside it, expected one of them`);
+  extra[name] = value;
 }
 
 /** @throws RequestError 400 */

@@ -1,3 +1,4 @@
+import { isStorable } from "../market/storable-text.ts";
 import { ID_MEMBERS, QUOTE_ALIASES } from "../market/tick-names.ts";
 import { parseTimestamp } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
@@ -62,6 +63,7 @@ export function toSaveTicks(
   }
   const ticker = requireTicker(params.ticker, MISSING);
   const type = readDataType(params.data_type);
+  if (!isStorable(type)) throw badRequest(`data_type: got ${show(type)}, expected text without NUL`);
   if (isReservedType(type)) {
     throw badRequest(
       `data_type: got ${show(type)}, which stands for something else in live updates; expected a name such as "quote" or "trade"`,
