@@ -110,6 +110,7 @@ function report(options: ImportOptions, target: ImportTarget, result: ImportResu
   const what = `${describeRows(rows, nameOfKind(result.kind))} of ${whose} in ${target.name}`;
   const line = `${what}: ${describeCounts(result)}${bad}; ${seconds.toFixed(1)} s, ${rate} rows/s`;
   if (tickers.length > 1) reportTickers(tickers);
+  reportActions(result);
   console.log(stoppedBy === null ? line : `stopped: ${line}`);
 }
 
@@ -120,6 +121,16 @@ function reportRows(result: ImportResult): void {
   for (const bar of result.duplicateBars) console.error(`twice in the files: ${bar}`);
   const others = result.duplicates - result.duplicateBars.length;
   if (others > 0) console.error(`twice in the files: ${formatCount(others)} more`);
+}
+
+function reportActions({ actions, adjustedClose }: ImportResult): void {
+  if (actions.rows > 0)
+    console.log(`  ${describeRows(actions.rows, "corporate action")}: ${describeCounts(actions)}`);
+  if (adjustedClose === null) return;
+  const { largest, where } = adjustedClose;
+  console.log(
+    `  "Adj Close" and bars adjusted by these actions differ by at most ${(largest * 100).toPrecision(2)} % (${where})`,
+  );
 }
 
 function reportTickers(tickers: readonly TickerTally[]): void {

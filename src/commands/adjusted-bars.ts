@@ -13,7 +13,7 @@ import {
   type CorporateAction,
 } from "../market/corporate-actions.ts";
 import { badRequest, unavailable } from "../protocol/errors.ts";
-import { CORPORATE_ACTION } from "../protocol/frames.ts";
+import { BAR_DELETE, CORPORATE_ACTION, TICKER_RENAME } from "../protocol/frames.ts";
 import type { JsonRecord } from "../protocol/json.ts";
 import { answeredRows } from "../storage/answered-rows.ts";
 import type { JsonRows, RowRange, StockReader } from "../storage/contract.ts";
@@ -25,6 +25,8 @@ const TRIES = 5;
 /** Updates that are looked at for their types; if there are more, bars may be among them. */
 const UPDATES_MAX = 1_000;
 const UPDATE_CHARACTERS_MAX = 4 * 1024 * 1024;
+/** Types of updates of bars and actions. */
+const MATTERS = new Set(["bar", CORPORATE_ACTION, BAR_DELETE, TICKER_RENAME]);
 const DAY_MS = 86_400_000;
 const DATE_LENGTH = "2024-01-02".length;
 /** Of the centuries that can be stored; there is no 31 February. */
@@ -94,7 +96,7 @@ async function mayHaveChanged(reader: StockReader, ticker: string, position: num
   const found = await reader.updates.after(ticker, position, limit);
   // Those of a copy or an import aren't kept.
   if (found.length < missed) return true;
-  return found.some(({ type }) => type === "bar" || type === CORPORATE_ACTION);
+  return found.some(({ type }) => MATTERS.has(type));
 }
 
 function isSame(a: CorporateAction[], b: CorporateAction[]): boolean {

@@ -1,6 +1,6 @@
 import type { SaveIdentity } from "../protocol/save-id.ts";
 import type { SqlRequest } from "../sql/execute.ts";
-import type { Save, SaveOutcome, StockReader } from "../storage/contract.ts";
+import type { Edit, EditOutcome, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
 import type { SaveUpdate } from "../storage/update-contract.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 
@@ -16,6 +16,8 @@ export interface CommandContext {
   marketTimezone: string;
   /** Resolves when the save is committed and published to this worker's subscribers. */
   save(save: Save, update: NewUpdate, call: CommandCall): Promise<SaveOutcome>;
+  /** Resolves as `save`. Gives the edit its saveId. */
+  edit(edit: Edit, call: CommandCall): Promise<EditOutcome>;
   /** Logs at WARNING. */
   warn(message: string): void;
   /** Ticks without an id were taken for repetitions; the log tells it, once a minute. */

@@ -1,4 +1,5 @@
 import type { Command } from "./context.ts";
+import { deleteBars, deleteTicks } from "./delete-rows.ts";
 import { executeSqlCommand } from "./execute-sql.ts";
 import { getCorporateActions } from "./get-corporate-actions.ts";
 import { getFinancialInfo } from "./get-financial-info.ts";
@@ -20,6 +21,7 @@ import {
 } from "./option-chains.ts";
 import { getLatestPrice, getLatestPrices, getPreviousClosePrices, getTodayOpeningPrices } from "./prices.ts";
 import { removeCheck } from "./remove-check.ts";
+import { renameTicker } from "./rename-ticker.ts";
 import { saveCorporateActions } from "./save-corporate-actions.ts";
 import { saveFinancialInfo } from "./save-financial-info.ts";
 import { saveOptionsData } from "./save-options-data.ts";
@@ -61,5 +63,8 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     getOptionHistory,
     saveFinancialInfo,
     getFinancialInfo,
+    deleteTicks,
+    deleteBars,
+    renameTicker,
   ].map((command) => [command.name, command]),
 );

@@ -16,7 +16,9 @@ export function withPermissions(context: CommandContext, permissions: Permission
   };
   return {
     ...context,
-    ...(permissions.readOnly ? { save: refuse("save"), removeCheck: refuse("remove_check") } : {}),
+    ...(permissions.readOnly
+      ? { save: refuse("save"), edit: refuse("edit"), removeCheck: refuse("remove_check") }
+      : {}),
     executeSql: async (request) => {
       refuseSql(request, permissions);
       return await context.executeSql(request);

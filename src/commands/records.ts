@@ -112,14 +112,14 @@ export function readValue({ name, type }: KindColumn, record: JsonRecord, place:
 const ID_LENGTH_MAX = 256;
 
 /** Reads the id that a tick brings: text, or an integer of any size. */
-export function readId(value: unknown, name: string, row: number): string | null {
+export function readId(value: unknown, name: string, place?: RecordPlace): string | null {
   if (value === undefined || value === null || value === "") return null;
   const isId =
     typeof value === "string" ? isStorable(value) : typeof value === "bigint" || Number.isSafeInteger(value);
   const id = String(value);
   if (isId && id.length <= ID_LENGTH_MAX) return id;
   throw badRequest(
-    `data[${row}].${name}: got ${show(value)}, expected an id: a whole number, or text of at most ${ID_LENGTH_MAX} characters without NUL and lone surrogates`,
+    `${place === undefined ? name : nameOf(place, name)}: got ${show(value)}, expected an id: a whole number, or text of at most ${ID_LENGTH_MAX} characters without NUL and lone surrogates`,
   );
 }
 

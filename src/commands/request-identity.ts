@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { badRequest } from "../protocol/errors.ts";
 import { IDEMPOTENCY_HEADER } from "../protocol/save-id.ts";
-import type { Save } from "../storage/contract.ts";
+import type { Removal, Renaming, Save } from "../storage/contract.ts";
 import type { RequestIdentity } from "../storage/update-contract.ts";
 import type { CommandCall } from "./context.ts";
 import { show } from "./params.ts";
@@ -29,10 +29,19 @@ export function readIdentity({ params, idempotencyKey }: Pick<CommandCall, "para
 export function identityOf(text: string, save: Save): RequestIdentity {
   const { kind, ticker, part, rows, onDuplicate } = save;
   const parts = save.kind === "ticks" ? undefined : save.parts;
+  return identity(text, [ticker, kind, part], [onDuplicate, rows, parts]);
+}
+
+/** @param text of `readIdentity`. */
+export function editIdentityOf(text: string, command: string, edit: Removal | Renaming): RequestIdentity {
+  return identity(text, [edit.ticker, command], edit);
+}
+
+function identity(text: string, scope: unknown[], content: unknown): RequestIdentity {
   const key = createHash("sha256")
-    .update(JSON.stringify([ticker, kind, part, text]))
+    .update(JSON.stringify([...scope, text]))
     .digest("base64url");
-  const print = Bun.hash(JSON.stringify([onDuplicate, rows, parts])).toString(36);
+  const print = Bun.hash(JSON.stringify(content)).toString(36);
   return { key: key.slice(0, 32), print, text };
 }
 

@@ -2,6 +2,7 @@
  * Checks the shape of messages on the hub's socket. Only the server's own processes send there, but
  * one that is faulty, or of another version after an upgrade, must not end the hub for all.
  */
+import type { Edit } from "../storage/contract.ts";
 import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";
@@ -24,6 +25,7 @@ const MEMBERS: Record<ToHub["type"], Record<string, MemberType>> = {
   hello: { workerId: "number", addresses: "list" },
   subscribe: ID_AND_TICKER,
   removeCheck: ID_AND_TICKER,
+  edit: { id: "number", edit: "object" },
   unsubscribe: { ticker: "text" },
   removed: { ticker: "text" },
   admit: { id: "number", address: "text" },
@@ -48,6 +50,7 @@ export function checkToHub(message: ToHub): void {
     expect((message as unknown as Record<string, unknown>)[name], expected, name);
   if (message.type === "saves") message.saves.forEach(checkSave);
   else if (message.type === "committed") message.updates.forEach(checkCommitted);
+  else if (message.type === "edit") checkEdit(message.edit);
   else if (message.type === "hello") message.addresses.forEach(checkAddress);
   else if (message.type === "read" && !isReadName(message.name))
     throw new BadMessageError("a read of an unknown name");
@@ -85,6 +88,16 @@ function checkSave(entry: SaveEntry): void {
   expect(save.update, "object", "a save's update");
   expect(save.update.saveId, "text", "a save's saveId");
   if (save.update.request !== undefined) expect(save.update.request.key, "text", "a request's key");
+}
+
+function checkEdit(edit: Edit): void {
+  expect(edit.ticker, "text", "an edit's ticker");
+  expect(edit.identity, "object", "an edit's identity");
+  expect(edit.identity.saveId, "text", "an edit's saveId");
+  if (edit.what === "renaming") expect(edit.newTicker, "text", "a renaming's new ticker");
+  else if (edit.what !== "removal" || !isKindName(edit.kind))
+    throw new BadMessageError("an edit that is no renaming, and no removal of a known kind");
+  else if (edit.ids !== null) expect(edit.ids, "list", "a removal's ids");
 }
 
 /** One that refuses would have to be refused as a whole. */

@@ -8,7 +8,7 @@ import type { BusFigures } from "../bus/bus.ts";
 import type { ConditionName, Conditions } from "../observe/conditions.ts";
 import type { LogLines } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
-import type { Save, SaveOutcome } from "../storage/contract.ts";
+import type { Edit, Edited, EditOutcome, Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { updateOf } from "../storage/update-contract.ts";
 import { ALL_TICKERS } from "../stream/subscriber.ts";
@@ -33,6 +33,8 @@ import { WriterWatch } from "./writer-watch.ts";
 const RECONNECT_MS = 25;
 /** Limit for a reply to a subscription; a hub answers at once. */
 const REPLY_TIMEOUT_MS = 10_000;
+/** Hubs that may go away under an edit before it is given up: they may be dying of it. */
+const EDIT_LOSSES_MAX = 2;
 const ADMISSION_WAIT_MS = 1_000;
 
 export interface HubClientOptions {
@@ -157,6 +159,27 @@ export class HubClient {
 
   left(address: string): void {
     this.#channel?.send({ type: "left", address });
+  }
+
+  /**
+   * Resolves when the edit is made and its updates published here, or when it is refused.
+   *
+   * @throws RequestError 503 no hub came back, or two went away under it.
+   */
+  async edit(edit: Edit): Promise<EditOutcome> {
+    for (let lost = 0; ; lost++) {
+      await this.present();
+      try {
+        const reply = await this.#ask((id) => ({ type: "edit", id, edit }));
+        if (reply.type !== "edited") throw new Error(`the hub has answered an edit with ${reply.type}`);
+        if (reply.outcome.ok) this.#publishEdited(reply.outcome);
+        return reply.outcome;
+      } catch (error) {
+        if (lost === EDIT_LOSSES_MAX || this.#closed) throw error;
+        // The log tells whether the first try was committed.
+        edit.identity.repeated = true;
+      }
+    }
   }
 
   /** Has the hub remove the ticker of a check. @throws RequestError 503 */
@@ -303,6 +326,7 @@ export class HubClient {
       case "admitted":
       case "busFigures":
       case "checkRemoved":
+      case "edited":
       case "pong":
         this.#replies.receive(message.id, message);
         break;
@@ -332,6 +356,11 @@ export class HubClient {
   #publishOwn(save: Save, outcome: SaveOutcome): void {
     const update = outcome.ok && this.#watches(save.ticker) ? updateOf(save, outcome) : null;
     if (update !== null) this.#options.publish(save.ticker, update);
+  }
+
+  #publishEdited({ updates }: Edited): void {
+    for (const { ticker, update } of updates)
+      if (this.#watches(ticker)) this.#options.publish(ticker, update);
   }
 
   #lost(): void {

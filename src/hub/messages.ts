@@ -5,7 +5,7 @@
 
 import type { BusFigures } from "../bus/bus.ts";
 import type { ConditionName } from "../observe/conditions.ts";
-import type { Save, SaveOutcome } from "../storage/contract.ts";
+import type { Edit, EditOutcome, Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
 import type { ReadName } from "./remote-reads.ts";
@@ -40,6 +40,7 @@ export type ToHub =
   | { type: "release"; id: number }
   /** Asks for the removal of a check's ticker from the database. */
   | { type: "removeCheck"; id: number; ticker: string }
+  | { type: "edit"; id: number; edit: Edit }
   /** The ticker of a check was removed: every worker forgets its position. */
   | { type: "removed"; ticker: string };
 
@@ -62,6 +63,7 @@ export type ReplyToWorker =
   | { type: "busFigures"; id: number; figures: BusFigures | null }
   /** @property error null: done. */
   | { type: "checkRemoved"; id: number; error: string | null }
+  | { type: "edited"; id: number; outcome: EditOutcome }
   | { type: "leased"; id: number }
   | { type: "released"; id: number };
 

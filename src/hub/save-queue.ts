@@ -3,7 +3,14 @@
  * go together in the next.
  */
 import { messageOf } from "../protocol/message-of.ts";
-import { type SaveOutcome, type StockWriter, StorageBusyError } from "../storage/contract.ts";
+import {
+  type Edit,
+  type EditOutcome,
+  type SaveOutcome,
+  type StockWriter,
+  StorageBusyError,
+} from "../storage/contract.ts";
+import { subjectOf } from "../storage/edits.ts";
 import { databaseRefuses } from "../storage/save-refusals.ts";
 import type { SaveEntry } from "./messages.ts";
 import type { SavesWatch } from "./saves-watch.ts";
@@ -52,6 +59,9 @@ export interface SaveQueueOptions {
 export class SaveQueue {
   readonly #options: SaveQueueOptions;
   #queue: QueuedSave[] = [];
+  readonly #edits: (() => Promise<void>)[] = [];
+  /** Saves and edits take turns. */
+  #isEditNext = true;
   #isScheduled = false;
   #committing: Promise<void> | null = null;
   #commitSince: number | null = null;
@@ -65,7 +75,7 @@ export class SaveQueue {
   }
 
   get isIdle(): boolean {
-    return this.#queue.length === 0 && this.#committing === null;
+    return this.#queue.length === 0 && this.#edits.length === 0 && this.#committing === null;
   }
 
   /** How long the commit under way has lasted; 0 if there is none. */
@@ -76,6 +86,13 @@ export class SaveQueue {
   /** Needs `schedule` to be committed. */
   push(save: QueuedSave): void {
     this.#queue.push(save);
+  }
+
+  /** In a transaction of its own, between commits of saves. Needs `schedule`. */
+  edit(edit: Edit): Promise<EditOutcome> {
+    const { promise, resolve } = Promise.withResolvers<EditOutcome>();
+    this.#edits.push(async () => resolve(await this.#makeEdit(edit)));
+    return promise;
   }
 
   schedule(): void {
@@ -98,14 +115,17 @@ export class SaveQueue {
   }
 
   #canCommit(): boolean {
-    return this.#committing === null && this.#queue.length > 0 && !this.#options.isHeldUp();
+    const isWork = this.#queue.length > 0 || this.#edits.length > 0;
+    return this.#committing === null && isWork && !this.#options.isHeldUp();
   }
 
   #start(): void {
     if (!this.#canCommit()) return;
     this.#commitSince = performance.now();
+    const edit = this.#isEditNext || this.#queue.length === 0 ? this.#edits.shift() : undefined;
+    this.#isEditNext = edit === undefined;
     this.#run(
-      this.#commit().finally(() => {
+      (edit?.() ?? this.#commit()).finally(() => {
         this.#commitSince = null;
       }),
       () => TIDY_AFTER_MS,
@@ -186,6 +206,30 @@ export class SaveQueue {
     }
     if (left.length > 0) this.#queue = [...left, ...this.#queue];
     this.#options.committed(done);
+  }
+
+  async #makeEdit(edit: Edit): Promise<EditOutcome> {
+    const { writer, note } = this.#options;
+    if (writer === null) throw new Error("an edit came to a hub without a writer");
+    const began = performance.now();
+    this.#options.beforeCommit();
+    note.begin(subjectOf(edit), 1);
+    try {
+      for (;;) {
+        try {
+          return await writer.edit(edit, note);
+        } catch (error) {
+          const isOver = this.#stopping || performance.now() - began >= BUSY_WAIT_MAX_MS;
+          if (!(error instanceof StorageBusyError) || isOver) {
+            this.#options.failed();
+            return databaseRefuses(messageOf(error));
+          }
+          await Bun.sleep(BUSY_RETRY_MS);
+        }
+      }
+    } finally {
+      note.end();
+    }
   }
 
   #takeBatch(): QueuedSave[] {

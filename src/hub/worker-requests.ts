@@ -1,6 +1,8 @@
 /** Handles the workers' messages, one handler per type. */
 import { messageOf } from "../protocol/message-of.ts";
 import type { StockWriter } from "../storage/contract.ts";
+import { editedTickers } from "../storage/edits.ts";
+import { KIND_NAMES } from "../storage/model/kinds.ts";
 import type { BusLink } from "./bus-link.ts";
 import type { DatabaseState } from "./database-state.ts";
 import type { SaveEntry, ToHub } from "./messages.ts";
@@ -42,7 +44,11 @@ function saveHandlers({
   saves,
   lease,
   board,
-}: WorkerRequestsOptions): Pick<RequestHandlers, "saves" | "ping" | "lease" | "release" | "removeCheck"> {
+  links,
+}: WorkerRequestsOptions): Pick<
+  RequestHandlers,
+  "saves" | "ping" | "lease" | "release" | "removeCheck" | "edit"
+> {
   return {
     saves(link, { saves: entries, alone }, attachment) {
       putFramesBack(entries, attachment);
@@ -60,6 +66,17 @@ function saveHandlers({
     release(link, { id }) {
       lease.release(link, id);
       link.channel.send({ type: "released", id });
+    },
+    async edit(link, { id, edit }) {
+      const made = saves.edit(edit);
+      saves.schedule();
+      const outcome = await made;
+      // Before anybody hears of it, also where it is unknown whether it was made.
+      for (const ticker of editedTickers(edit)) for (const kind of KIND_NAMES) board.bump(ticker, kind);
+      if (outcome.ok)
+        for (const { ticker, update } of outcome.updates) links.passOn(ticker, [1, ticker, update], link);
+      links.sendEvents();
+      link.channel.send({ type: "edited", id, outcome });
     },
     async removeCheck({ channel }, { id, ticker }) {
       let error: string | null = lease.isOut ? "a statement of a user is writing" : null;

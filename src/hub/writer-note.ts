@@ -8,7 +8,7 @@
  */
 import { closeSync, ftruncateSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CommitProgress, CommitStep, Save } from "../storage/contract.ts";
+import type { CommitProgress, CommitStep, CommitSubject } from "../storage/contract.ts";
 import { KIND_NAMES, KINDS, type KindName } from "../storage/model/kinds.ts";
 
 export const NOTE_FILE = "note";
@@ -52,12 +52,12 @@ export class WriterNote implements CommitProgress {
     this.#ticker = bytes.subarray(NUMBERS * 4);
   }
 
-  begin(first: Save, saves: number): void {
+  begin(first: CommitSubject, saves: number): void {
     this.#numbers[1] = saves;
     this.at("begin", first);
   }
 
-  at(step: CommitStep, save?: Save): void {
+  at(step: CommitStep, save?: CommitSubject): void {
     const numbers = this.#numbers;
     if (save !== undefined) {
       numbers[2] = KIND_NAMES.indexOf(save.kind);

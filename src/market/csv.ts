@@ -206,7 +206,7 @@ export function readRecord(
   }
   const record: CsvRecord = { [plan.stampName]: readStamp(plan, fields, rules.stamps, ticker) };
   for (const { name, column, index, isPrice } of plan.numbers) {
-    record[name] = readNumber(column, fields[index]!, isPrice ? rules.prices : rules.numbers);
+    record[name] = readNumberField(column, fields[index]!, isPrice ? rules.prices : rules.numbers);
   }
   if (plan.id !== null) {
     const id = textOf(fields[plan.id.index]);
@@ -270,7 +270,12 @@ function readStamp(
   return stamp;
 }
 
-function readNumber(column: string, field: SourceField, rules: NumberRules): number | bigint | null {
+/** @throws CsvError */
+export function readNumberField(
+  column: string,
+  field: SourceField,
+  rules: NumberRules,
+): number | bigint | null {
   if (field === null) return null;
   const value = valueOfField(field, rules);
   if (!rules.isPrice && typeof value === "number" && Math.abs(value) >= COUNT_END) {

@@ -13,15 +13,46 @@ const CONTROL_TYPES = new Set(["heartbeat", "initial_price", "snapshot", "recove
 
 /** The `data.type` of updates that are corporate actions. */
 export const CORPORATE_ACTION = "corporate_action";
+/** The `data.type` of updates that tell of removed and renamed rows. */
+export const TICK_DELETE = "tick_delete";
+export const BAR_DELETE = "bar_delete";
+export const TICKER_RENAME = "ticker_rename";
 /** What subscriptions call updates that aren't ticks. */
-const OTHER_UPDATES = new Set(["bar", "option", "financial", CORPORATE_ACTION]);
+const OTHER_UPDATES = new Set([
+  ...["bar", "option", "financial", CORPORATE_ACTION],
+  ...[TICK_DELETE, BAR_DELETE, TICKER_RENAME],
+]);
+const OF_TICKS = `${TICK_DELETE} `;
 
 /**
  * Whether ticks of this type would look like other frames, or couldn't be subscribed to: `bar` and
  * `*` are words of a subscription, and `-quote` means all but quotes.
  */
 export function isReservedType(type: string): boolean {
-  return CONTROL_TYPES.has(type) || OTHER_UPDATES.has(type) || type === "*" || type.startsWith("-");
+  return (
+    CONTROL_TYPES.has(type) ||
+    OTHER_UPDATES.has(type) ||
+    type === "*" ||
+    type.startsWith("-") ||
+    type.startsWith(OF_TICKS)
+  );
+}
+
+/** What the log calls the removal of ticks, so that subscribers of their type get it. */
+export function tickDeleteType(dataType: string): string {
+  return OF_TICKS + dataType;
+}
+
+/**
+ * What an update of removed or renamed rows is called, by its type in the log, and the type of
+ * saves of such rows; `of` null: of several types. Null: the update is a save.
+ */
+export function editOfType(type: string): { name: string; of: string | null } | null {
+  if (type === TICKER_RENAME) return { name: type, of: null };
+  if (type === BAR_DELETE) return { name: type, of: "bar" };
+  if (!type.startsWith(OF_TICKS)) return null;
+  const of = type.slice(OF_TICKS.length);
+  return { name: TICK_DELETE, of: of === "*" ? null : of };
 }
 
 /** The answer to a message that is refused. */
@@ -169,6 +200,29 @@ function quoteOf(record: JsonRecord, stampColumn: string): JsonRecord {
     ask_price: record.ask_price ?? null,
     ask_size: record.ask_size ?? null,
   };
+}
+
+/** Which rows were to be removed, inclusive as it was asked for; null: unbounded. */
+interface RemovedRange {
+  start: string | null;
+  end: string | null;
+  ids?: readonly string[];
+  removed: number;
+}
+
+export function ticksRemovedFrame(symbol: string, dataType: string, range: RemovedRange): string {
+  return JSON.stringify({ symbol, data: { type: TICK_DELETE, data_type: dataType, ...range } });
+}
+
+export function barsRemovedFrame(symbol: string, interval: string, range: RemovedRange): string {
+  return JSON.stringify({ symbol, data: { type: BAR_DELETE, interval, ...range } });
+}
+
+export function tickerRenamedFrame(
+  symbol: string,
+  of: { old: string; new: string; renamed: number },
+): string {
+  return JSON.stringify({ symbol, data: { type: TICKER_RENAME, ...of } });
 }
 
 /** The replacer of stringifyExact is slow, and a bigint among the records is rare. */

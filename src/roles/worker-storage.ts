@@ -39,6 +39,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
     history,
     updates: parts.upstream?.updates ?? null,
     save: saves.save,
+    edit: saves.edit,
     removeCheck: saves.removeCheck,
     // A runner opens the file by its name, which may be another's by then.
     async executeSql(request) {
@@ -64,7 +65,7 @@ export async function openWorkerStorage(options: WorkerStorageOptions): Promise<
   };
 }
 
-interface Saves extends Pick<WorkerStorage, "save" | "removeCheck"> {
+interface Saves extends Pick<WorkerStorage, "save" | "edit" | "removeCheck"> {
   /** Resolves when everything accepted is committed or refused. */
   idle?(): Promise<void>;
 }
@@ -72,6 +73,7 @@ interface Saves extends Pick<WorkerStorage, "save" | "removeCheck"> {
 const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => Saves> = {
   hub: (_, hub) => ({
     save: (save, request) => hub.save(save, request.length),
+    edit: (edit) => hub.edit(edit),
     removeCheck: (ticker) => hub.removeCheck(ticker),
   }),
   upstream: ({ upstream }) => upstream!,
@@ -82,6 +84,11 @@ const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => 
         const outcome = await commits.save(save, request.length);
         const update = outcome.ok ? updateOf(save, outcome) : null;
         if (update !== null) hub.announce(save.ticker, update);
+        return outcome;
+      },
+      async edit(edit) {
+        const outcome = await writer!.edit(edit);
+        if (outcome.ok) for (const { ticker, update } of outcome.updates) hub.announce(ticker, update);
         return outcome;
       },
       removeCheck: async (ticker) => writer!.removeCheck(ticker),

@@ -8,7 +8,7 @@
 import type { MarketDay } from "../market/market-day.ts";
 import type { ColumnBatch, ColumnQuery } from "./model/columns.ts";
 import type { AnswerForm, KindName, SeriesRow } from "./model/kinds.ts";
-import type { SaveUpdate, UpdateReader } from "./update-contract.ts";
+import type { SaveUpdate, Update, UpdateReader } from "./update-contract.ts";
 
 export interface RowRange extends AnswerForm {
   kind: KindName;
@@ -241,6 +241,55 @@ export interface SaveRefusal {
   details?: string | undefined;
 }
 
+/** Rows of one ticker and kind that are within all of these. */
+export interface Removal {
+  what: "removal";
+  kind: KindName;
+  ticker: string;
+  /** Null: all, where the kind has parts. */
+  part: string | null;
+  /** Inclusive, in the stored form of the kind's stamp; null: unbounded. */
+  from: string | null;
+  to: string | null;
+  /** Those that the rows have brought; null: whatever they are. */
+  ids: readonly string[] | null;
+}
+
+/** All rows of a ticker, of every kind. */
+export interface Renaming {
+  what: "renaming";
+  ticker: string;
+  /** It must have no rows. */
+  newTicker: string;
+}
+
+export type Edit = (Removal | Renaming) & {
+  /** The rows are counted, and nothing changes. */
+  dryRun: boolean;
+  identity: Omit<SaveUpdate, "frame">;
+};
+
+interface EditedTicker {
+  ticker: string;
+  update: Update;
+}
+
+export interface Edited {
+  ok: true;
+  /** Rows that were removed or renamed, or would be. */
+  rows: number;
+  /** Of the update, of a renaming that of the new ticker; null: there is none. */
+  position: number | null;
+  /** As in `Stored`. */
+  epoch?: string | undefined;
+  /** The edit was made before, of so many rows. */
+  isRepetition?: true | undefined;
+  /** For subscribers; those of a repetition have been told, or find it in the log. */
+  updates: EditedTicker[];
+}
+
+export type EditOutcome = Edited | SaveRefusal;
+
 /** Whether the save becomes an update; a repetition became one before. */
 export function hasChanged(outcome: SaveOutcome): outcome is Stored {
   return outcome.ok && !outcome.isRepetition && outcome.stored + (outcome.replaced ?? 0) > 0;
@@ -262,7 +311,14 @@ export type CommitStep = "begin" | "rows" | "update log" | "commit";
 /** Hears which step a commit is at. If the writer hangs, that can be told. */
 export interface CommitProgress {
   /** Comes often, also within a large save. @param save Absent: the same as before. */
-  at(step: CommitStep, save?: Save): void;
+  at(step: CommitStep, save?: CommitSubject): void;
+}
+
+/** A save, or what an edit is at. */
+export interface CommitSubject {
+  kind: KindName;
+  ticker: string;
+  rows: { readonly length: number };
 }
 
 export const UNHEARD_PROGRESS: CommitProgress = { at() {} };
@@ -286,6 +342,12 @@ export interface StockWriter {
   commit(saves: Save[], progress?: CommitProgress): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]>;
   /** Stores what `commit` would store of the batch, without an object for each row. */
   commitColumns?(save: ColumnSave, progress?: CommitProgress): SaveOutcome | Promise<SaveOutcome>;
+  /**
+   * Makes the edit in one transaction, whole or not at all; it is as durable as a save then. Not
+   * while a commit is under way, but for a database that workers write themselves.
+   * @throws StorageBusyError as `commit`.
+   */
+  edit(edit: Edit, progress?: CommitProgress): EditOutcome | Promise<EditOutcome>;
   /** Whether another program has changed the database since the last call. */
   changedByOthers(): boolean;
   /**

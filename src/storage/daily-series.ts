@@ -53,7 +53,7 @@ export interface SeriesChanges {
   closes: (number | null)[];
 }
 
-/** @param bars ascending, each date once, not empty. */
+/** @param bars ascending, each date once. */
 export function changesOfSeries(part: SeriesPart, bars: BarRow[]): SeriesChanges {
   const series = merge(part.stored, bars);
   const closes = series.map((entry) => entry.close);

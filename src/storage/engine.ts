@@ -5,7 +5,15 @@
 import type { Settings } from "../config/settings.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { LogLines } from "../observe/log.ts";
-import type { Save, SaveOutcome, StockReader, StockWriter, TransferReader } from "./contract.ts";
+import type {
+  Edit,
+  EditOutcome,
+  Save,
+  SaveOutcome,
+  StockReader,
+  StockWriter,
+  TransferReader,
+} from "./contract.ts";
 import type { DiagnosisStep } from "./diagnosis.ts";
 import type { Update } from "./update-contract.ts";
 import type { InterruptibleSql, SqlAnswer, SqlParam, UserSqlEngine } from "./user-sql-contract.ts";
@@ -103,7 +111,7 @@ export interface HubEvents {
 
 /** A database that a subcommand writes into and reads back. */
 export interface TransferTarget {
-  readonly writer: Pick<StockWriter, "commit" | "takeNotes">;
+  readonly writer: Pick<StockWriter, "commit" | "edit" | "takeNotes">;
   /** What opening did to the database, for the log; null if nothing. */
   readonly preparation: string | null;
   /** The reader is to be closed before the database. */
@@ -142,7 +150,7 @@ export interface WorkerContext {
 export interface WorkerParts {
   reader?: StockReader;
   /** Where saves are placed in the worker. */
-  writer?: Pick<StockWriter, "commit" | "removeCheck">;
+  writer?: Pick<StockWriter, "commit" | "edit" | "removeCheck">;
   /** Where SQL is placed in the worker. */
   sql?: InterruptibleSql;
   upstream?: UpstreamParts;
@@ -156,6 +164,7 @@ interface UpstreamParts {
   updates: UpdateSource;
   /** @param request the whole command as sent. */
   save(save: Save, request: string): Promise<SaveOutcome>;
+  edit(edit: Edit): Promise<EditOutcome>;
   removeCheck(ticker: string): Promise<void>;
   runSql(request: UpstreamSql): Promise<SqlAnswer>;
 }

@@ -1,7 +1,7 @@
 /** What the update log keeps of a save, so that a repetition is answered as the first time. */
 import { STATUS } from "../protocol/codes.ts";
-import type { Save, SaveCounts, SaveOutcome } from "./contract.ts";
-import type { RequestIdentity } from "./update-contract.ts";
+import type { SaveCounts, SaveOutcome } from "./contract.ts";
+import type { LogEntry, RequestIdentity } from "./update-contract.ts";
 
 /** What the log has of a save: the position of its update, and the text of `countsText`. */
 export interface LoggedSave {
@@ -20,13 +20,13 @@ export function countsText(
 }
 
 /** Whether the log has to be asked for the save. */
-export function mayBeLogged({ update }: Save): boolean {
+export function mayBeLogged({ update }: Pick<LogEntry, "update">): boolean {
   return update !== undefined && (update.repeated || update.request !== undefined);
 }
 
 /** The outcome of a save that the log knows. @param epoch of its position, if known. */
 export function repeatedOutcome(
-  { ticker, update }: Save,
+  { ticker, update }: Pick<LogEntry, "ticker" | "update">,
   { position, counts }: LoggedSave,
   epoch?: string,
 ): SaveOutcome {

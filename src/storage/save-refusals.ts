@@ -27,13 +27,33 @@ function conflict(what: string, reason: string, keys: string[]): SaveRefusal {
   };
 }
 
+/** A ticker can't get the name of another. */
+export function tickerTaken(ticker: string): SaveRefusal {
+  return {
+    ok: false,
+    status: STATUS.conflict,
+    error: `${ticker} has rows already; nothing was renamed`,
+    details: "rows of two tickers are never merged: remove those of the new one first",
+  };
+}
+
+/** A rule of users' SQL, such as a trigger. @param reason in the engine's words. */
+export function editRefused(ticker: string, reason: string): SaveRefusal {
+  return {
+    ok: false,
+    status: STATUS.conflict,
+    error: `the database refuses a change of ${ticker}; nothing was changed`,
+    details: reason,
+  };
+}
+
 /** The database can't store any row there now. @param reason in the engine's words. */
-export function tablesUnusable(error: string, reason: string): SaveOutcome {
+export function tablesUnusable(error: string, reason: string): SaveRefusal {
   return { ok: false, status: STATUS.unavailable, error: `save: ${error}`, details: reason };
 }
 
 /** The database is at fault, whatever the rows. @param reason in the engine's words. */
-export function databaseRefuses(reason: string): SaveOutcome {
+export function databaseRefuses(reason: string): SaveRefusal {
   return tablesUnusable("the database refused the commit", reason);
 }
 

@@ -5,7 +5,7 @@
  * Positions of a ticker are 1, 2, 3 … without holes, in the order of commits, whichever process
  * committed, and go on over restarts. They count in an epoch, which names the database.
  */
-import { type KindName, type SeriesRow, updateTypeOf } from "./model/kinds.ts";
+import { type KindName, type SeriesRow, type UpdateOf, updateTypeOf } from "./model/kinds.ts";
 
 /** A save with it becomes an update. */
 export interface SaveUpdate {
@@ -22,6 +22,9 @@ export interface SaveUpdate {
   /** Absent: the client gave the request no identity. */
   request?: RequestIdentity | undefined;
 }
+
+/** What the log makes an update of: a save, or what an edit has changed of a ticker. */
+export type LogEntry = UpdateOf & { ticker: string; update?: SaveUpdate | undefined };
 
 /**
  * What a client says that its request is. A second request of the same identity changes nothing,

@@ -1,3 +1,5 @@
+import { editOfType, isReservedType, TICKER_RENAME } from "../protocol/frames.ts";
+
 /**
  * The types of updates that a subscription wants: some, or all but some. Compare filters by `key`.
  */
@@ -17,8 +19,19 @@ export function onlyTypes(names: Iterable<string>): TypeFilter {
   return make(false, names);
 }
 
-export function matches(filter: TypeFilter, type: string): boolean {
-  return filter.names.includes(type) !== filter.allBut;
+/** @param type of an update. Removals and renamings concern whoever has rows of that kind. */
+/**
+ * Whether a subscription gets an update of the type. One of removed or renamed rows is for whoever
+ * gets the saves of such rows, and has a name of its own beside.
+ */
+export function matches({ names, allBut }: TypeFilter, type: string): boolean {
+  if (names.length === 0) return allBut;
+  const edit = editOfType(type);
+  if (edit === null) return names.includes(type) !== allBut;
+  const { name, of } = edit;
+  if (allBut) return !names.includes(name) && (of === null || !names.includes(of));
+  if (names.includes(name) || (of !== null && names.includes(of))) return true;
+  return of === null && (name === TICKER_RENAME || names.some((each) => !isReservedType(each)));
 }
 
 export function isNothing(filter: TypeFilter): boolean {

@@ -44,6 +44,10 @@ export function commandContext(parts: CommandParts): CommandContext {
       }
       return outcome;
     },
+    async edit(edit, { saveId }) {
+      Object.assign(edit.identity, saveId ?? { saveId: nextSaveId(), repeated: false });
+      return storage.edit(edit);
+    },
     async removeCheck(ticker) {
       await storage.removeCheck(ticker);
       subscriptions.forget(ticker);

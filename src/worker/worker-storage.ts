@@ -1,7 +1,7 @@
 /** A worker's access to its database, whichever process holds it: see ARCHITECTURE.md "Engines". */
 import type { MemoryPart } from "../memory/memory-watch.ts";
 import type { SqlRequest } from "../sql/execute.ts";
-import type { Save, SaveOutcome, StockReader } from "../storage/contract.ts";
+import type { Edit, EditOutcome, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
 import type { UpdateSource } from "../storage/engine.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 
@@ -18,6 +18,8 @@ export interface WorkerStorage {
    * @param request the whole command as sent: for its size, and for a database that takes commands.
    */
   save(save: Save, request: string): Promise<SaveOutcome>;
+  /** Resolves when the edit is made, and this worker's subscribers have been told. */
+  edit(edit: Edit): Promise<EditOutcome>;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;
   /** Removes the rows, updates and position of a ticker of `check`. @throws RequestError 503 */
   removeCheck(ticker: string): Promise<void>;

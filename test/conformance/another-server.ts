@@ -5,9 +5,10 @@ import type { LogLines } from "../../src/observe/log.ts";
 import { RequestError } from "../../src/protocol/errors.ts";
 import { barsFrame, realtimeFrame } from "../../src/protocol/frames.ts";
 import type { JsonRecord } from "../../src/protocol/json.ts";
-import { hasChanged, type Save, type SaveOutcome } from "../../src/storage/contract.ts";
+import { hasChanged, type Save, type SaveOutcome, type SaveRefusal } from "../../src/storage/contract.ts";
 import { kindOf } from "../../src/storage/model/kinds.ts";
 import { askNewer } from "../../src/storage/remote/commands.ts";
+import { sendEdit } from "../../src/storage/remote/edit-command.ts";
 import { REMOTE } from "../../src/storage/remote/engine.ts";
 import { RemoteReader } from "../../src/storage/remote/reader.ts";
 import { saveCommand } from "../../src/storage/remote/save-command.ts";
@@ -48,6 +49,7 @@ export async function openAnotherServer(dbFile: string): Promise<Opened> {
           return outcome;
         }),
       changedByOthers: () => lacking("noticesOthers"),
+      edit: (edit) => sendEdit(upstream, edit).catch(refusalOf),
       async removeCheck(ticker) {
         await askNewer(upstream, "remove_check", { ticker });
       },
@@ -120,8 +122,12 @@ async function saveOne(saves: RemoteSaves, save: Save): Promise<SaveOutcome> {
   try {
     return await saves.save({ ...save, update }, JSON.stringify(saveCommand(save)));
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-    const { status, message, details } = error;
-    return { ok: false, status, error: message, ...(details === undefined ? {} : { details }) };
+    return refusalOf(error);
   }
+}
+
+function refusalOf(error: unknown): SaveRefusal {
+  if (!(error instanceof RequestError)) throw error;
+  const { status, message, details } = error;
+  return { ok: false, status, error: message, ...(details === undefined ? {} : { details }) };
 }

@@ -35,6 +35,7 @@ function setUp() {
           ...saves.slice(savesPerCommit).map(() => null),
         ],
         changedByOthers: () => sqlite.changedByOthers(),
+        edit: (edit) => sqlite.edit(edit),
         removeCheck: (ticker) => sqlite.removeCheck(ticker),
         isEmpty: () => sqlite.isEmpty(),
         close: () => sqlite.close(),

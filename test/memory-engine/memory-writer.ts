@@ -4,15 +4,28 @@ import { nowText } from "../../src/market/timestamp.ts";
 import { CompletedRows, ROWS_BEFORE } from "../../src/storage/completed-rows.ts";
 import {
   type Count,
+  type Edit,
+  type EditOutcome,
   hasChanged,
+  type Removal,
+  type Renaming,
   type Save,
+  type SaveCounts,
   type SaveOutcome,
+  type SaveRefusal,
   type SaveRows,
   type SaveTicks,
   type StockWriter,
   type TickRow,
 } from "../../src/storage/contract.ts";
 import { countText } from "../../src/storage/count-text.ts";
+import {
+  editedBefore,
+  editedOutcome,
+  foundOutcome,
+  logEntriesOf,
+  loggedOutcomes,
+} from "../../src/storage/edits.ts";
 import {
   type KindName,
   keyText,
@@ -22,10 +35,12 @@ import {
   updateTypeOf,
 } from "../../src/storage/model/kinds.ts";
 import { countsText, mayBeLogged, repeatedOutcome } from "../../src/storage/save-counts.ts";
+import { tickerTaken } from "../../src/storage/save-refusals.ts";
 import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
 import { StampTicks } from "../../src/storage/stamp-ticks.ts";
 import { placeTicks } from "../../src/storage/tick-placement.ts";
+import type { LogEntry } from "../../src/storage/update-contract.ts";
 import { type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
 
 export class MemoryWriter implements StockWriter {
@@ -54,6 +69,22 @@ export class MemoryWriter implements StockWriter {
     return false;
   }
 
+  edit(edit: Edit): EditOutcome {
+    const { epoch } = this.#tables;
+    const identified = logEntriesOf(edit, 0).at(-1)!;
+    const known = mayBeLogged(identified)
+      ? this.#tables.logOf(identified.ticker).saves.get(identityOf(identified))
+      : undefined;
+    if (known !== undefined) return editedBefore(repeatedOutcome(identified, known, epoch));
+    const rows = edit.what === "removal" ? this.#remove(edit) : this.#rename(edit);
+    if (typeof rows !== "number" || rows === 0 || edit.dryRun) return foundOutcome(rows, epoch);
+    const entries = logEntriesOf(edit, rows);
+    const outcomes = loggedOutcomes(entries, rows);
+    const positions = entries.map((entry, index) => this.#log(entry, outcomes[index]!));
+    this.#trim();
+    return editedOutcome(entries, rows, positions, epoch);
+  }
+
   removeCheck(ticker: string): void {
     for (const [key, series] of this.#tables.series)
       if (series.ticker === ticker) this.#tables.series.delete(key);
@@ -74,13 +105,48 @@ export class MemoryWriter implements StockWriter {
     const outcome = save.kind === "ticks" ? this.#saveTicks(save) : this.#saveRows(save);
     if (!outcome.ok) return outcome;
     if (!hasChanged(outcome)) return Object.assign(outcome, { epoch });
+    return { ...outcome, position: this.#log(save, outcome), epoch };
+  }
+
+  /** @returns its position. */
+  #log(entry: LogEntry, outcome: SaveCounts): number {
+    const log = this.#tables.logOf(entry.ticker);
     const position = log.newest.position + 1;
     const savedAtMs = Math.max(Date.now(), log.newest.savedAtMs ?? 0);
     log.newest = { position, savedAtMs };
-    log.updates.push({ position, type: updateTypeOf(save), frame: save.update?.frame ?? "", savedAtMs });
-    if (save.update !== undefined)
-      log.saves.set(identityOf(save), { position, counts: countsText(outcome, save.update.request) });
-    return { ...outcome, position, epoch };
+    log.updates.push({ position, type: updateTypeOf(entry), frame: entry.update?.frame ?? "", savedAtMs });
+    if (entry.update !== undefined)
+      log.saves.set(identityOf(entry), { position, counts: countsText(outcome, entry.update.request) });
+    return position;
+  }
+
+  #remove({ kind, ticker, part, from, to, ids, dryRun }: Removal & { dryRun: boolean }): number {
+    let removed = 0;
+    const idAt = 1 + kindOf(kind).values.findIndex(({ name }) => name === "id");
+    for (const series of [...this.#tables.series.values()]) {
+      const isOf = series.kind === kind && series.ticker === ticker.toWellFormed();
+      if (!isOf || (part !== null && series.part !== part.toWellFormed())) continue;
+      for (const [key, { row }] of [...series.rows]) {
+        const isWithin = (from === null || row[0] >= from) && (to === null || row[0] <= to);
+        if (!isWithin || (ids !== null && !ids.includes(String(row[idAt])))) continue;
+        removed++;
+        if (!dryRun) series.rows.delete(key);
+      }
+      if (kind === "daily" && !dryRun) this.#computeAverages(series);
+      if (series.rows.size === 0) this.#forget(series);
+    }
+    return removed;
+  }
+
+  #rename({ ticker, newTicker, dryRun }: Renaming & { dryRun: boolean }): number | SaveRefusal {
+    const all = [...this.#tables.series.values()];
+    if (all.some((series) => series.ticker === newTicker.toWellFormed())) return tickerTaken(newTicker);
+    const renamed = all.filter((series) => series.ticker === ticker.toWellFormed());
+    for (const series of dryRun ? [] : renamed) {
+      this.#forget(series);
+      this.#tables.seriesOf(series.kind, newTicker, series.part).rows = series.rows;
+    }
+    return renamed.reduce((sum, { rows }) => sum + rows.size, 0);
   }
 
   #saveRows(save: SaveRows): SaveOutcome {
@@ -171,7 +237,7 @@ export class MemoryWriter implements StockWriter {
   }
 }
 
-function identityOf({ update }: Save): string {
+function identityOf({ update }: Pick<LogEntry, "update">): string {
   return update?.request?.key ?? update?.saveId ?? "";
 }
 

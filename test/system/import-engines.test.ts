@@ -9,6 +9,7 @@ import { usePostgres } from "../support/postgres.ts";
 import { runCli } from "../support/run-cli.ts";
 import { startServer } from "../support/server.ts";
 import { tempDir } from "../support/temp-dir.ts";
+import { AAPL_ACTIONS, AAPL_BARS, yahooFile } from "../support/yahoo-files.ts";
 
 setDefaultTimeout(180_000);
 
@@ -182,4 +183,40 @@ test.each(ENGINES)("%s: --on-duplicate of bars", async (_, dbFileOf) => {
   const twice = "2024-02-01,1,2,0.5,5,100\n2024-02-01,1,2,0.5,6,100\n2024-02-02,1,2,0.5,6,100\n";
   expect(await summary(twice, "--on-duplicate", "keep")).toMatchObject({ stored: 2, skipped: 1 });
   expect(await summary(twice)).toMatchObject({ rows: 3, stored: 0, skipped: 0, duplicates: 1 });
+});
+
+test.each(ENGINES)("%s: Yahoo's rows as they were traded, and its adjusted closes", async (_, dbFileOf) => {
+  using folder = tempDir();
+  await using server = await startServer({ dbFile: await dbFileOf(folder.path, "yahoo"), workers: 2 });
+  const path = join(folder.path, "AAPL.csv");
+  const text = yahooFile(AAPL_BARS, AAPL_ACTIONS);
+  writeFileSync(path, text);
+  const args = [path, "--ticker-from", "filename", "--actions", "auto", "--to", server.url, "--quiet"];
+  const told = await runCli(["import", ...args]);
+  expect(told.stdout).toContain("34 corporate actions: 34 stored, 0 replaced, 0 repeated, 0 skipped");
+  expect(told.stdout).toMatch(
+    /"Adj Close" and bars adjusted by these actions differ by at most 0\.0000\d+ %/,
+  );
+  const bars = async (adjustment: string) => {
+    const { body } = await server.command<{ data: Record<string, number>[] }>("get_stock_data", {
+      ticker: "AAPL",
+      interval: "daily",
+      adjustment,
+    });
+    return body.data;
+  };
+  expect((await bars("raw")).map(({ close, volume }) => [close, volume])).toEqual(
+    AAPL_BARS.map(({ prices, volume }) => [Number(prices[3].toFixed(6)), volume]),
+  );
+  const closes = text.trim().split("\n").slice(1);
+  const adjusted = await bars("all");
+  expect(adjusted).toHaveLength(closes.length);
+  for (const [at, { close }] of adjusted.entries())
+    expect(Math.abs(close! - Number(closes[at]!.split(",")[5]))).toBeLessThan(3e-6);
+  const of = (date: string) => adjusted[AAPL_BARS.findIndex((bar) => bar.date === date)];
+  expect(of("2014-05-07")!.close).toBe(18.958291);
+  expect(of("2014-06-06")).toMatchObject({ close: 20.777713, volume: 339_266_788 });
+  expect(of("2020-08-28")!.close).toBe(124.406645);
+  const again = await runCli(["import", ...args, "--json"]);
+  expect(JSON.parse(again.stdout)).toMatchObject({ stored: 0, actions: { rows: 34, stored: 0 } });
 });

@@ -2,8 +2,10 @@
 import { quote, quoteStamp } from "../../market/csv.ts";
 import { parseInterval } from "../../market/interval.ts";
 import { listed } from "./doubt.ts";
+import type { ActionSummary } from "./file-actions.ts";
 import type { Layout } from "./layout.ts";
-import type { Prepared, PreparedFile } from "./prepare.ts";
+import type { Prepared } from "./prepare.ts";
+import type { PreparedFile } from "./prepared-file.ts";
 
 /** @param kind A length of bars or a type of ticks. */
 export function nameOfKind(kind: string | null): string {
@@ -14,14 +16,15 @@ export function nameOfKind(kind: string | null): string {
 const LABEL_WIDTH = 9;
 
 /** @returns lines, for people. */
-export function describePlan({ files, empty }: Prepared): string[] {
+export function describePlan({ files, empty, actions }: Prepared): string[] {
   const lines = byLayout(files).flatMap((group) => describeGroup(group));
+  if (actions !== null) lines.push(...describeActions(actions.summary()));
   if (empty.length > 0) lines.push(`left out, as they have no rows: ${listed(empty)}`);
   return lines;
 }
 
 /** The same as members of an object. */
-export function planMembers({ files, empty }: Prepared): object {
+export function planMembers({ files, empty, actions }: Prepared): object {
   const layouts = byLayout(files).map((group) => {
     const { source, format, layout } = group[0]!;
     const { header, plan } = layout;
@@ -44,7 +47,7 @@ export function planMembers({ files, empty }: Prepared): object {
       bytes: source.bytesTotal,
     };
   });
-  return { layouts, empty };
+  return { layouts, empty, actions: actions?.summary() ?? null };
 }
 
 function byLayout(files: readonly PreparedFile[]): PreparedFile[][] {
@@ -67,12 +70,52 @@ function describeGroup(group: PreparedFile[]): string[] {
   ];
   if (plan.extras.length > 0)
     fields.push(["kept", `${names(plan.extras.map(({ column }) => column))}, as extra`]);
+  const untaken = describeUntaken(layout);
+  if (untaken !== "") fields.push(["actions", untaken]);
   if (plan.leftOut.length > 0) fields.push(["left out", names(plan.leftOut)]);
   const numbers = describeNumbers(layout);
   if (numbers !== "") fields.push(["numbers", numbers]);
   const noHeader = header.inFile || !format.startsWith("text") ? "" : ", no header";
   const title = `${source.name}${more}: ${format}${noHeader}${shape}`;
   return [title, ...fields.map(([label, text]) => `  ${label.padEnd(LABEL_WIDTH)}${text}`)];
+}
+
+const ADJUSTED_FOR: Record<ActionSummary["adjustedFor"], string> = {
+  split: "they are adjusted for splits in the files, and stored as they were traded, volumes too",
+  all: "they are adjusted for splits and dividends in the files, and stored as they were traded, volumes too",
+  raw: "they are taken as they stand, as they were traded",
+};
+
+function describeActions(summary: ActionSummary): string[] {
+  const { splits, dividends, tickers, adjustedFor, endsBefore, paidLater } = summary;
+  const of = `${tickers} ticker${tickers === 1 ? "" : "s"}`;
+  const lines = [
+    `actions: splits ${splits}, dividends ${dividends}, of ${of}`,
+    `prices: ${ADJUSTED_FOR[adjustedFor]}`,
+  ];
+  if (endsBefore !== null && adjustedFor !== "raw") {
+    lines.push(
+      `doubt: rows end at ${endsBefore}. If there was a split since then, the prices are adjusted for it too, and will be wrong: a file that reaches the present has it`,
+    );
+  }
+  if (paidLater > 0)
+    lines.push(`doubt: the last "Adj Close" of ${paidLater} of ${of} says that more was paid after it`);
+  return lines;
+}
+
+/** What `--actions` would take, where it isn't given. */
+function describeUntaken({ actions, plan, header }: Layout): string {
+  const { dividends, splits, adjustedClose } = actions;
+  if (plan.kind !== "daily") return "";
+  const indexes = [dividends, splits].flatMap((index) => index ?? []);
+  const kept = indexes.filter((each) => plan.extras.some(({ index }) => index === each));
+  if (kept.length > 0) {
+    const columns = kept.map((index) => quote(header.names[index]!)).join(" and ");
+    return `not taken from ${columns}, and prices stay as they are here: --actions auto takes them`;
+  }
+  if (indexes.length > 0 || adjustedClose === null) return "";
+  const name = quote(header.names[adjustedClose]!);
+  return `${name} alone tells none: --actions takes them from columns "Dividends" and "Stock Splits"`;
 }
 
 function describeParts(group: readonly PreparedFile[]): string {

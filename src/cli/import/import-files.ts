@@ -8,13 +8,21 @@ import { BatchSender, type BatchSeries } from "./batch-sender.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError } from "./doubt.ts";
-import { type Prepared, type PreparedFile, type PrepareOptions, prepareFiles } from "./prepare.ts";
+import type { AdjustedDifference, FileActions } from "./file-actions.ts";
+import { type Prepared, type PrepareOptions, prepareFiles } from "./prepare.ts";
+import type { PreparedFile } from "./prepared-file.ts";
 import { type ReadRow, rowReader } from "./row-reader.ts";
-import { BARS_ON_DUPLICATE, type DuplicateRule, TICKS_ON_DUPLICATE, toCommand } from "./save-command.ts";
+import {
+  BARS_ON_DUPLICATE,
+  type DuplicateRule,
+  TICKS_ON_DUPLICATE,
+  toActionsCommand,
+  toCommand,
+} from "./save-command.ts";
 import { type RowValue, Sightings } from "./sightings.ts";
 import { SourceError } from "./source.ts";
 import { Tally, type TickerTally } from "./tally.ts";
-import { type ImportTarget, TargetError } from "./target.ts";
+import { type ImportTarget, type RowCounts, TargetError } from "./target.ts";
 
 export interface ImportRequest extends PrepareOptions {
   onDuplicate: DuplicateRule | null;
@@ -54,6 +62,10 @@ export interface ImportResult {
   duplicateBars: string[];
   /** Rows that were stored before, when an interrupted import goes on. */
   rowsBefore: number;
+  /** Corporate actions that were taken from the files. */
+  actions: RowCounts & { rows: number };
+  /** The file's adjusted closes beside those by its actions; null: they were not compared. */
+  adjustedClose: AdjustedDifference | null;
   /** Why the import stopped early: for a row `file:line: reason`, or INTERRUPTED. */
   stoppedBy: string | null;
 }
@@ -84,6 +96,8 @@ class ImportRun {
   readonly #skippedReasons: string[] = [];
   readonly #duplicateBars: string[] = [];
   #files: PreparedFile[] = [];
+  #actions: FileActions | null = null;
+  readonly #actionTally = new Tally();
   #checkpoint: Checkpoint | null = null;
   #importId: string = crypto.randomUUID();
   #epoch: string | null = null;
@@ -128,9 +142,11 @@ class ImportRun {
       this.#files = prepared.files;
       this.#checkDuplicateRule();
       if (signal?.aborted) return false;
+      this.#actions = prepared.actions;
       onPlan?.(prepared);
       if (planOnly) return true;
       this.#goOn();
+      await this.#saveActions();
       await this.#importAll().catch((error: Error) => this.#beginAnew(error));
       if (this.#tally.total().rows === 0 && this.#rowsSkipped > 0 && skipBad)
         throw new StopError("not one row could be read");
@@ -170,8 +186,20 @@ class ImportRun {
       duplicates: this.#duplicates,
       duplicateBars: this.#duplicateBars,
       rowsBefore: this.#rowsBefore,
+      actions: this.#actionTally.total(),
+      adjustedClose: this.#actions?.difference ?? null,
       stoppedBy: this.#stoppedBy,
     };
+  }
+
+  /** Before the bars, whose prices are of no use without them. */
+  async #saveActions(): Promise<void> {
+    for (const { ticker, actions } of this.#actions?.actions() ?? []) {
+      if (this.#request.signal?.aborted) throw new StopError(INTERRUPTED);
+      const command = toActionsCommand(ticker, actions, this.#request.onDuplicate);
+      const answer = await this.#request.target.save(command);
+      this.#actionTally.add(ticker, actions.length, answer);
+    }
   }
 
   async #importAll(): Promise<void> {
@@ -226,7 +254,7 @@ class ImportRun {
   }
 
   async #importFile(file: PreparedFile): Promise<void> {
-    const read = rowReader(file);
+    const read = this.#actions?.reader(file, rowReader(file)) ?? rowReader(file);
     for await (const rows of file.rows()) {
       for (const row of rows) {
         if (this.#row % ROWS_PER_PROGRESS_UPDATE === 0) this.#betweenRows(file);
@@ -352,10 +380,11 @@ class ImportRun {
 /** What decides which rows are read, how, and in which requests they go. */
 function whatAndHow(request: ImportRequest): unknown[] {
   const { ticker, tickerFrom, tickerColumn, kind, columns, drop, noHeader, columnNames, skipLines } = request;
-  const { separator, encoding, zone, dateOrder, epoch, decimal, scale, onDuplicate, batchRows } = request;
+  const { separator, encoding, zone, dateOrder, epoch, decimal, scale, onDuplicate, batchRows, actions } =
+    request;
   return [
     ...[ticker, tickerFrom?.text, tickerColumn, kind, columns, drop, noHeader, columnNames, skipLines],
-    ...[separator, encoding, zone?.name, dateOrder, epoch, decimal, scale, onDuplicate, batchRows],
+    ...[separator, encoding, zone?.name, dateOrder, epoch, decimal, scale, onDuplicate, batchRows, actions],
   ];
 }
 

@@ -25,6 +25,7 @@ import { microsOfStamp } from "../../market/stamp-micros.ts";
 import { isLateInUtc, StampReader, textSaysZone } from "../../market/stamp-reader.ts";
 import { TimestampError } from "../../market/timestamp.ts";
 import { type Zone, zoneOf } from "../../market/zone.ts";
+import { type ActionColumns, type ActionRule, findActionColumns } from "./action-columns.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError } from "./doubt.ts";
 import { type ExportColumns, exportColumns } from "./export-columns.ts";
@@ -46,6 +47,8 @@ export interface ReadingOptions {
   decimal: DecimalMark | null;
   /** Power of ten of prices in fixed point. */
   scale: number | null;
+  /** What prices are adjusted for, where corporate actions are to be taken; null: they aren't. */
+  actions: ActionRule | null;
 }
 
 export const NO_CHOICES: ReadingOptions = {
@@ -60,6 +63,7 @@ export const NO_CHOICES: ReadingOptions = {
   epoch: null,
   decimal: null,
   scale: null,
+  actions: null,
 };
 
 /** The first rows of a file, and a way to all of them. */
@@ -84,6 +88,7 @@ export interface Layout {
   tickerIndex: number | null;
   /** Of a file that an export wrote. */
   own: ExportColumns | null;
+  actions: ActionColumns;
   stamps: ColumnStamps;
   zone: Zone | null;
   zoneText: string;
@@ -113,10 +118,15 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
   const tickerIndex = tickerColumn(header.names, chosen, options.tickerColumn);
   const own =
     header.shape?.isExport === true || (first!.part ?? null) !== null ? exportColumns(header.names) : null;
+  const actions = findActionColumns(header.names);
   const choices: ColumnChoices = {
     columns: chosen,
     dropped: droppedColumns(header, options.drop),
-    elsewhere: new Set([...ownIndexes(own), ...(tickerIndex === null ? [] : [tickerIndex])]),
+    elsewhere: new Set(
+      [...ownIndexes(own), tickerIndex, ...takenByActions(actions, options.actions)].flatMap(
+        (index) => index ?? [],
+      ),
+    ),
     idParts: (header.shape?.idParts ?? []).flatMap((name) => {
       const index = header.names.findIndex((each) => simplify(each) === name);
       return index < 0 ? [] : [index];
@@ -147,6 +157,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       plan,
       tickerIndex,
       own,
+      actions,
       stamps,
       zone,
       zoneText,
@@ -158,6 +169,11 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       prices: { form, scale, isPrice: true },
     }),
   };
+}
+
+/** The adjusted close is kept, too. */
+function takenByActions({ dividends, splits }: ActionColumns, rule: ActionRule | null): (number | null)[] {
+  return rule === null ? [] : [dividends, splits];
 }
 
 /** Says what is lost of the stamps. */

@@ -8,6 +8,7 @@ import { INTERVAL_EXPECTED, parseInterval } from "../../market/interval.ts";
 import { type Zone, zoneOf } from "../../market/zone.ts";
 import { describeDatabase } from "../../storage/engines.ts";
 import { DEFAULT_SERVER, parseFlags, readCount, readServerUrl } from "../flags.ts";
+import { ACTION_RULES } from "./action-columns.ts";
 import { TEXT_ENCODINGS } from "./csv-rows.ts";
 import { faultOfPattern, TickerPattern } from "./file-ticker.ts";
 import type { PrepareOptions } from "./prepare.ts";
@@ -58,6 +59,9 @@ How they are written:
   --date-order O         dmy, mdy or ymd, for dates that don't say it
   --epoch U              s, ms, us or ns, for stamps that are numbers
   --decimal D            point or comma
+  --actions A            save "Dividends" and "Stock Splits" as corporate actions, and the bars as they were
+                         traded; A says what the file's prices are adjusted for: split, all (dividends
+                         too), raw (nothing), or auto: "Adj Close" beside them tells
   --scale F              what prices in fixed point are to be multiplied by, such as 1e-9 or 0.0001
 Where they go:
   --to URL               a running server (default ${DEFAULT_SERVER})
@@ -93,6 +97,7 @@ const FLAGS = {
   epoch: { type: "string" },
   decimal: { type: "string" },
   scale: { type: "string" },
+  actions: { type: "string" },
   to: { type: "string" },
   "db-file": { type: "string" },
   "on-duplicate": { type: "string" },
@@ -131,6 +136,7 @@ export function parseImportOptions(argv: string[]): ImportOptions | null {
     epoch: readOneOf("epoch", values.epoch, EPOCH_UNITS),
     decimal: readOneOf("decimal", values.decimal, DECIMAL_MARKS),
     scale: readScale(values.scale),
+    actions: readOneOf("actions", values.actions, ACTION_RULES),
     target: readTarget(values.to, values["db-file"]),
     onDuplicate: readOneOf("on-duplicate", values["on-duplicate"], onDuplicates),
     planOnly: values.plan ?? false,

@@ -5,9 +5,11 @@ import { CsvError, quote } from "../../market/csv.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError, listed } from "./doubt.ts";
 import { type FolderNames, folderNames } from "./export-columns.ts";
+import { FileActions } from "./file-actions.ts";
 import type { TickerPattern } from "./file-ticker.ts";
 import { findInputs } from "./inputs.ts";
 import { decideLayout, type Layout, type ReadingOptions, type SampledFile } from "./layout.ts";
+import type { PreparedFile } from "./prepared-file.ts";
 import { DamagedSourceError, openSources, type Source, SourceError } from "./source.ts";
 import { openTable, placeOf, type SourceTable, type TableOptions } from "./table.ts";
 
@@ -20,30 +22,12 @@ export interface PrepareOptions extends ReadingOptions, TableOptions {
   skipBad: boolean;
 }
 
-export interface PreparedFile {
-  source: Source;
-  format: string;
-  layout: Layout;
-  /** Of all its rows; null: each row's column says it. */
-  ticker: string | null;
-  /** The type of ticks or the length of bars, of all rows; null: each row's column says it. */
-  part: string | null;
-  /** What the column of the ticker has in each row, where `ticker` stands for it. */
-  tickerInFile: string | null;
-  /** Some of the tickers that the column names. */
-  tickersSeen: string[];
-  /** Whether some of the first rows have no ticker there, or one with blanks around it. */
-  tickerFaults: { blank: boolean; padded: boolean };
-  /** For messages: where a row stands. */
-  where(line: number): string;
-  /** All rows, from the first one of data. */
-  rows(): AsyncGenerator<SourceRow[]>;
-}
-
 export interface Prepared {
   files: PreparedFile[];
   /** Files with a header and no rows, which `--skip-bad` leaves out. */
   empty: string[];
+  /** Corporate actions that are taken from the files; null: none were asked for. */
+  actions: FileActions | null;
 }
 
 /** Rows of a file that decide its layout, fewer where there are many files. */
@@ -64,7 +48,8 @@ export async function prepareFiles(options: PrepareOptions): Promise<Prepared> {
   for (const source of sources) opened.push(await openFile(source, options, rowsMax));
   const { files, empty } = await decideAll(opened, options);
   if (files.length === 0) throw new SourceError(`${listed(empty)}: a header and no rows`);
-  return { files, empty };
+  const actions = options.actions === null ? null : await FileActions.of(files, options.actions);
+  return { files, empty, actions };
 }
 
 interface OpenedFile {
@@ -116,7 +101,10 @@ async function* prepend(rows: SourceRow[], rest: AsyncGenerator<SourceRow[]>): A
   }
 }
 
-async function decideAll(opened: OpenedFile[], options: PrepareOptions): Promise<Prepared> {
+async function decideAll(
+  opened: OpenedFile[],
+  options: PrepareOptions,
+): Promise<Pick<Prepared, "files" | "empty">> {
   const groups = new Map<string, OpenedFile[]>();
   for (const file of opened) {
     const group = groups.get(signatureOf(file));

@@ -13,7 +13,7 @@ import {
 import { parseInterval } from "../../market/interval.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { type ExportColumns, extraMembers } from "./export-columns.ts";
-import type { PreparedFile } from "./prepare.ts";
+import type { PreparedFile } from "./prepared-file.ts";
 
 export interface ReadRow {
   ticker: string;

@@ -1,10 +1,26 @@
 /** The command that saves a batch of an import. */
+import type { CorporateAction } from "../../market/corporate-actions.ts";
 import type { ImportBatch } from "./batch-sender.ts";
 import type { SaveCommand } from "./target.ts";
 
 export type DuplicateRule = "replace" | "keep" | "error" | "merge" | "append";
 export const BARS_ON_DUPLICATE: readonly DuplicateRule[] = ["replace", "keep", "error", "merge"];
 export const TICKS_ON_DUPLICATE: readonly DuplicateRule[] = ["append", "replace", "error", "keep"];
+
+/** What an import takes from columns of bars. */
+export function toActionsCommand(
+  ticker: string,
+  actions: readonly CorporateAction[],
+  onDuplicate: DuplicateRule | null,
+): SaveCommand {
+  const data = actions.map(({ exDate, type, ratio, cash }) => {
+    const value = type === "split" ? { ratio } : { cash };
+    return { ex_date: exDate, type, ...value };
+  });
+  // Bars are merged by their columns; an action is one thing.
+  const rule = onDuplicate === null || onDuplicate === "merge" ? {} : { on_duplicate: onDuplicate };
+  return { command: "save_corporate_actions", params: { ticker, data, ...rule } };
+}
 
 /** @param importId Tells requests that are sent again, where nothing else does. */
 export function toCommand(

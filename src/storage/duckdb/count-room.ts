@@ -17,7 +17,7 @@ interface CountColumn {
 
 const COUNT_COLUMNS: Record<KindName, CountColumn[]> = byKind(({ values }) =>
   values.flatMap(({ name, type }, index) =>
-    type === "count" ? [{ name, read: (row: SeriesRow) => row[index + 1]! }] : [],
+    type === "count" ? [{ name, read: (row: SeriesRow) => row[index + 1] ?? null }] : [],
   ),
 );
 

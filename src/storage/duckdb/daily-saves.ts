@@ -51,6 +51,14 @@ interface Series extends SeriesPart {
   hasLaterCheckpoints: boolean;
 }
 
+interface Group {
+  saves: SaveRows[];
+  outcomes: SaveOutcome[];
+  now: string;
+  /** All averages from this date on, also without a save. */
+  from?: string | null;
+}
+
 export class DailySaves {
   readonly #session: Session;
   /** Tickers whose checkpoints match their closes, as of `#asOf` commits of users. */
@@ -80,6 +88,13 @@ export class DailySaves {
     return outcomes;
   }
 
+  /** The averages of the ticker's bars from a date on, where bars were removed. */
+  async recompute(ticker: string, from: string, foreignCommits: number): Promise<void> {
+    if (this.#asOf !== foreignCommits) this.#trusted.clear();
+    this.#asOf = foreignCommits;
+    await this.#saveGroup([[ticker, []]], { saves: [], outcomes: [], now: "", from });
+  }
+
   /** Trusts the checkpoints that a committed transaction has written. */
   committed(saves: SaveRows[]): void {
     for (const { ticker } of saves) this.#trusted.add(storable(ticker));
@@ -87,7 +102,7 @@ export class DailySaves {
 
   async #saveGroup(
     tickers: [ticker: string, saves: number[]][],
-    { saves, outcomes, now }: { saves: SaveRows[]; outcomes: SaveOutcome[]; now: string },
+    { saves, outcomes, now, from = null }: Group,
   ): Promise<void> {
     const names = new Names();
     const group = tickers.map(([ticker, indexes]): Series => {
@@ -96,7 +111,7 @@ export class DailySaves {
         ticker,
         place: names.place(ticker),
         saves: indexes,
-        first: firsts[0]!,
+        first: from ?? firsts[0]!,
         from: BEGINNING,
         checkpoint: null,
         closesBefore: [],
@@ -120,7 +135,7 @@ export class DailySaves {
     for (const series of group) {
       const dates = new Set(series.stored.map(({ date }) => date as string));
       const bars = choose(series, { saves, dates, merging, outcomes });
-      if (bars.length > 0) rows.add(series, dates, changesOfSeries(series, bars));
+      if (bars.length > 0 || from !== null) rows.add(series, dates, changesOfSeries(series, bars));
     }
     await rows.write(this.#session, now);
   }

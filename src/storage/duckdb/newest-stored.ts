@@ -53,6 +53,15 @@ export class NewestStored {
     return this.#byTicker.get(ticker)?.get(part) ?? "";
   }
 
+  /** All rows of the one ticker are the other's now. */
+  rename(ticker: string, newTicker: string): void {
+    const parts = this.#byTicker?.get(ticker);
+    if (parts === undefined) return;
+    this.#byTicker!.delete(ticker);
+    this.#count -= parts.size;
+    for (const [part, stamp] of parts) this.note(newTicker, part, stamp);
+  }
+
   /** Takes note of a committed row. */
   note(ticker: string, part: string, stamp: string): void {
     if (this.#byTicker === null) return;

@@ -4,12 +4,12 @@
  * largest in the log, or the one that trimming noted in `update_positions`.
  */
 import { randomUUID } from "node:crypto";
-import { hasChanged, type Save, type SaveOutcome } from "../contract.ts";
+import { hasChanged, type SaveOutcome } from "../contract.ts";
 import { type EpochWitness, type Given, reasonsOf } from "../epoch-witness.ts";
 import { updateTypeOf } from "../model/kinds.ts";
 import { RecentlyUsed } from "../recently-used.ts";
 import { countsText, mayBeLogged, repeatedOutcome } from "../save-counts.ts";
-import type { StoredUpdate } from "../update-contract.ts";
+import type { LogEntry, StoredUpdate } from "../update-contract.ts";
 import { storable } from "./lines.ts";
 import { RecentUpdates } from "./recent-updates.ts";
 import type { Session } from "./session.ts";
@@ -46,7 +46,7 @@ export const NOWHERE: Place = { seq: 0, id: 0, savedAtMs: 0 };
 
 export interface NewUpdates {
   outcomes: SaveOutcome[];
-  rows: { id: number; ticker: string; save: Save; counts: string; update: StoredUpdate }[];
+  rows: { id: number; ticker: string; save: LogEntry; counts: string; update: StoredUpdate }[];
 }
 
 export class UpdateLog {
@@ -141,7 +141,7 @@ export class UpdateLog {
   }
 
   /** Must run before `plan`, with the same saves. */
-  async learn(session: Session, saves: Save[]): Promise<void> {
+  async learn(session: Session, saves: readonly LogEntry[]): Promise<void> {
     const unknown = new Set<string>();
     for (const save of saves) {
       const ticker = storable(save.ticker);
@@ -155,7 +155,7 @@ export class UpdateLog {
   }
 
   /** Gives every save that changed something its position. */
-  plan(saves: Save[], outcomes: SaveOutcome[]): NewUpdates {
+  plan(saves: readonly LogEntry[], outcomes: readonly SaveOutcome[]): NewUpdates {
     const savedAtMs = Math.max(Date.now(), this.#lastSavedAtMs);
     const positions = new Map<string, number>();
     const planned: NewUpdates = { outcomes: [], rows: [] };
@@ -226,7 +226,7 @@ export class UpdateLog {
    *
    * @returns their outcomes, by the index of the save.
    */
-  async findRepeated(session: Session, saves: Save[]): Promise<Map<number, SaveOutcome>> {
+  async findRepeated(session: Session, saves: readonly LogEntry[]): Promise<Map<number, SaveOutcome>> {
     const asked = saves.flatMap((save, index) => (this.#mayHold(save) ? [{ index, ...idsOf(save) }] : []));
     if (asked.length === 0) return new Map();
     const rows = await session.rows(
@@ -244,7 +244,7 @@ export class UpdateLog {
   }
 
   /** A look-up reads a column of the whole log, and most requests are new. False is certain. */
-  #mayHold(save: Save): boolean {
+  #mayHold(save: LogEntry): boolean {
     const request = save.update?.request;
     if (save.update?.repeated) return true;
     return mayBeLogged(save) && request !== undefined && this.#mayHoldRequest(request.key);
@@ -318,7 +318,7 @@ export class UpdateLog {
   }
 }
 
-function idsOf({ ticker, update }: Save) {
+function idsOf({ ticker, update }: LogEntry) {
   const { saveId, repeated, request } = update!;
   return {
     ticker: storable(ticker),

@@ -10,6 +10,8 @@ import { CompletedRows } from "../completed-rows.ts";
 import {
   type ColumnSave,
   DatabaseGoneError,
+  type Edit,
+  type EditOutcome,
   type Save,
   type SaveOutcome,
   type SaveRows,
@@ -18,17 +20,19 @@ import {
   StorageBusyError,
 } from "../contract.ts";
 import { NoRoomError } from "../disk-space.ts";
+import { editedBefore, editedOutcome, foundOutcome, logEntriesOf, loggedOutcomes } from "../edits.ts";
 import { cellReaders } from "../model/columns.ts";
 import { byKind, KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { mayBeLogged } from "../save-counts.ts";
-import { databaseRefuses, rowRefused } from "../save-refusals.ts";
+import { databaseRefuses, editRefused, rowRefused } from "../save-refusals.ts";
 import { bySeries } from "../series-saves.ts";
 import { fitsTable, insertColumns, isAscending } from "./column-saves.ts";
 import { CountRoom } from "./count-room.ts";
 import { DailySaves } from "./daily-saves.ts";
 import type { DuckDbFile } from "./duckdb-file.ts";
+import { applyEdit } from "./edits.ts";
 import { hasNoTransaction, isConflict, isFatal, isOutOfMemory, isRefusal, wordsOf } from "./errors.ts";
 import { storable } from "./lines.ts";
 import { NewestStored } from "./newest-stored.ts";
@@ -90,6 +94,17 @@ export class DuckDbWriter implements StockWriter {
     return this.#inTurn(async () => {
       const outcome = await this.#commitColumns(save);
       return outcome ?? (await this.#commitRepeated([withRows(save)]))[0]!;
+    });
+  }
+
+  edit(edit: Edit): Promise<EditOutcome> {
+    return this.#inTurn(async () => {
+      const lack = this.#file.room.lackFor([]);
+      if (lack !== null) throw new NoRoomError(lack);
+      return this.#again(
+        () => this.#edit(edit),
+        ({ cause }) => editRefused(edit.ticker, wordsOf(cause).message),
+      );
     });
   }
 
@@ -226,11 +241,21 @@ export class DuckDbWriter implements StockWriter {
     return this.#commitInTurn(saves);
   }
 
-  async #commitInTurn(saves: Save[]): Promise<SaveOutcome[]> {
+  #commitInTurn(saves: Save[]): Promise<SaveOutcome[]> {
+    return this.#again(
+      () => this.#apply(saves),
+      // One of them breaks a rule that users made with SQL, a unique index or another column:
+      // the others must not suffer.
+      async ({ cause }) =>
+        saves.length === 1 ? [rowRefused(saves[0]!, wordsOf(cause).message)] : this.#applyEach(saves),
+    );
+  }
+
+  /** @param refused what comes of it then. */
+  async #again<T>(apply: () => Promise<T>, refused: (error: RowsRefused) => T | Promise<T>): Promise<T> {
     let alone = false;
     for (let attempt = 1; ; attempt++) {
       try {
-        const apply = () => this.#apply(saves);
         return await (alone ? this.#file.withoutUserSql(apply) : apply());
       } catch (error) {
         if (isFatal(error)) this.#file.reportFatal(error);
@@ -240,11 +265,7 @@ export class DuckDbWriter implements StockWriter {
             throw new StorageBusyError((error as Error).message, { cause: error });
           if (!alone) await this.#file.stopUserWrites();
         } else if (error instanceof RowsRefused) {
-          // One of them breaks a rule that users made with SQL, a unique index or another column:
-          // the others must not suffer.
-          return saves.length === 1
-            ? [rowRefused(saves[0]!, wordsOf(error.cause).message)]
-            : this.#applyEach(saves);
+          return refused(error);
         } else {
           throw error;
         }
@@ -342,6 +363,39 @@ export class DuckDbWriter implements StockWriter {
     }
     this.#daily.committed(daily);
     return updates.outcomes;
+  }
+
+  async #edit(edit: Edit): Promise<EditOutcome> {
+    if (this.#mustRollBack) await this.#rollBack();
+    await this.#refresh();
+    const session = this.#session;
+    const { epoch } = this.#log;
+    const known = await this.#log.findRepeated(session, [logEntriesOf(edit, 0).at(-1)!]);
+    if (known.size > 0) return editedBefore(known.get(0)!);
+    const options = { session, daily: this.#daily, foreignCommits: this.#file.foreignCommits };
+    if (edit.dryRun) return foundOutcome(await applyEdit(edit, options), epoch);
+    await this.#log.learn(session, logEntriesOf(edit, 0));
+    const { applied, planned } = await this.#transaction(async () => {
+      const applied = await refusingRows(() => applyEdit(edit, options));
+      if (typeof applied !== "number" || applied === 0) return { applied, planned: null };
+      const entries = logEntriesOf(edit, applied);
+      const planned = this.#log.plan(entries, loggedOutcomes(entries, applied));
+      await this.#log.write(session, planned);
+      return { applied, planned };
+    });
+    if (planned === null || typeof applied !== "number") return foundOutcome(applied, epoch);
+    this.#file.committed();
+    this.#log.committed(planned);
+    if (edit.what === "renaming")
+      for (const kind of KIND_NAMES)
+        this.#newest[kind].rename(storable(edit.ticker), storable(edit.newTicker));
+    const entries = logEntriesOf(edit, applied);
+    return editedOutcome(
+      entries,
+      applied,
+      planned.rows.map(({ update }) => update.position),
+      epoch,
+    );
   }
 
   /** What is stored before their rows fills them up. */

@@ -451,7 +451,13 @@ export function barSeries(name: string): { kind: KindName; part: string | null }
   return kind === undefined ? null : { kind, part: name };
 }
 
+/** Whose update: that of a save, or of an edit. */
+export type UpdateOf =
+  | { kind: KindName; part: string | null; updateType?: undefined }
+  | { updateType: string };
+
 /** What a subscription to types goes by. */
-export function updateTypeOf({ kind, part }: { kind: KindName; part: string | null }): string {
-  return KINDS[kind].updateType ?? part ?? kind;
+export function updateTypeOf(of: UpdateOf): string {
+  if (of.updateType !== undefined) return of.updateType;
+  return KINDS[of.kind].updateType ?? of.part ?? of.kind;
 }

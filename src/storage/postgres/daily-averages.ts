@@ -60,17 +60,38 @@ export async function saveDailyBars(
   bars: Map<string, BarRow[]>,
   writtenAt: string,
 ): Promise<void> {
-  for (const tickers of slices([...bars.keys()], TICKERS_AT_ONCE)) {
-    const firstDates = tickers.map((ticker) => bars.get(ticker)![0]![0]);
-    const parts = await loadParts(connection, tickers, firstDates);
-    const changes: TickerChanges[] = tickers.map((ticker) => ({
-      ticker,
-      ...changesOfSeries(parts.get(ticker)!, bars.get(ticker)!),
-    }));
-    // The triggers do it for other programs; a database may have none.
-    await connection.run(DROP_CHECKPOINTS_SQL, [textArray(tickers), plainArray(firstDates)]);
-    await write(connection, changes, writtenAt);
-  }
+  for (const tickers of slices([...bars], TICKERS_AT_ONCE))
+    await store(
+      connection,
+      tickers.map(([ticker, rows]) => ({ ticker, first: rows[0]![0], rows })),
+      writtenAt,
+    );
+}
+
+/** The averages of the ticker's bars from a date on, where bars were removed. */
+export async function recomputeAverages(
+  connection: PostgresConnection,
+  ticker: string,
+  first: string,
+): Promise<void> {
+  await store(connection, [{ ticker, first, rows: [] }], "");
+}
+
+async function store(
+  connection: PostgresConnection,
+  series: { ticker: string; first: string; rows: BarRow[] }[],
+  writtenAt: string,
+): Promise<void> {
+  const tickers = series.map(({ ticker }) => ticker);
+  const firstDates = series.map(({ first }) => first);
+  const parts = await loadParts(connection, tickers, firstDates);
+  const changes: TickerChanges[] = series.map(({ ticker, rows }) => ({
+    ticker,
+    ...changesOfSeries(parts.get(ticker)!, rows),
+  }));
+  // The triggers do it for other programs; a database may have none.
+  await connection.run(DROP_CHECKPOINTS_SQL, [textArray(tickers), plainArray(firstDates)]);
+  await write(connection, changes, writtenAt);
 }
 
 type TickerChanges = SeriesChanges & { ticker: string };

@@ -4,9 +4,10 @@
  * order of commits.
  */
 import { randomUUID } from "node:crypto";
-import type { Save, SaveOutcome, Stored } from "../contract.ts";
+import type { SaveOutcome, Stored } from "../contract.ts";
 import { updateTypeOf } from "../model/kinds.ts";
 import { countsText, type LoggedSave, mayBeLogged, repeatedOutcome } from "../save-counts.ts";
+import type { LogEntry } from "../update-contract.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 
@@ -74,7 +75,7 @@ export interface Logged {
 /** @param saves not empty, with their outcomes; each becomes an update. */
 export async function logUpdates(
   connection: PostgresConnection,
-  saves: { save: Save; outcome: Stored }[],
+  saves: { save: LogEntry; outcome: Stored }[],
 ): Promise<Logged> {
   const entries = saves.map(entryOf);
   const seqs: number[] = [];
@@ -106,7 +107,7 @@ type LoggedRow = LoggedSave & { n: number };
 /** Returns the outcomes of saves that were committed before, by index. */
 export async function findRepeated(
   connection: PostgresConnection,
-  saves: Save[],
+  saves: readonly LogEntry[],
 ): Promise<Map<number, SaveOutcome>> {
   const asked = [...saves.entries()].filter(([, save]) => mayBeLogged(save));
   if (asked.length === 0) return new Map();
@@ -126,7 +127,7 @@ export async function findRepeated(
         ]),
   ]);
   const outcomes = new Map<number, SaveOutcome>();
-  const note = (list: [number, Save][], found: LoggedRow[]): void => {
+  const note = (list: [number, LogEntry][], found: LoggedRow[]): void => {
     for (const { n, ...logged } of found) {
       const [index, save] = list[n - 1]!;
       outcomes.set(index, repeatedOutcome(save, logged));
@@ -153,7 +154,7 @@ interface Entry {
   frame: string;
 }
 
-function entryOf({ save, outcome }: { save: Save; outcome: Stored }): Entry {
+function entryOf({ save, outcome }: { save: LogEntry; outcome: Stored }): Entry {
   const { ticker, update } = save;
   return {
     ticker,

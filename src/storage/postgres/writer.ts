@@ -11,22 +11,34 @@ import { messageOf } from "../../protocol/message-of.ts";
 import { withoutRows, withRows } from "../column-saves.ts";
 import {
   type ColumnSave,
+  type Edit,
+  type EditOutcome,
   hasChanged,
   type Save,
   type SaveOutcome,
+  type SaveRefusal,
   type SaveRows,
   type SaveTicks,
   type StockWriter,
   StorageBusyError,
   type Stored,
 } from "../contract.ts";
+import {
+  editedBefore,
+  editedOutcome,
+  editedTickers,
+  foundOutcome,
+  logEntriesOf,
+  loggedOutcomes,
+} from "../edits.ts";
 import { KIND_NAMES, TABLE_NAMES } from "../model/kinds.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
-import { rowRefused, tablesUnusable } from "../save-refusals.ts";
+import { editRefused, rowRefused, tablesUnusable } from "../save-refusals.ts";
 import { ColumnRows } from "./column-rows.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { notWidened, tooNarrow, wholeNumberColumns, widenCounts } from "./counts.ts";
+import { applyEdit } from "./edits.ts";
 import {
   failureOf,
   isLockHeld,
@@ -139,50 +151,88 @@ export class PostgresWriter implements StockWriter {
     return (await this.commit([withRows(save)]))[0]!;
   }
 
+  /** Its tickers are locked meanwhile, as those of saves. */
+  async edit(edit: Edit): Promise<EditOutcome> {
+    const names = [...editedTickers(edit), ...(edit.what === "removal" ? [edit.part ?? ""] : [])];
+    if (!names.every(isStorable)) return unstorable(edit.ticker);
+    try {
+      const { outcome } = await this.#untilDone<AppliedEdit>(editedTickers(edit), {
+        what: "edit",
+        apply: (connection) => this.#applyEdit(connection, edit),
+        isMet(error) {
+          if (isRefusal(error) && !isKeyRace(error)) throw error;
+          return false;
+        },
+      });
+      return outcome;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      if (!isServerState(error)) return editRefused(edit.ticker, error.message);
+      this.#pool.noteFailure(error);
+      return tablesUnusable(UNUSABLE, `${error.message} (${failureOf(error)!.code})`);
+    }
+  }
+
   /** @param columns the rows of the one save: NotNewError and refusals are thrown then. */
   async #commit(saves: Save[], columns: ColumnRows | null = null): Promise<SaveOutcome[]> {
-    let oneByOne = false;
-    let areNew = !this.#ticksRepeat;
+    const manner: Manner = { oneByOne: false, areNew: !this.#ticksRepeat, columns };
+    const { outcomes } = await this.#untilDone<Applied>(
+      saves.map(({ ticker }) => ticker),
+      {
+        what: "save",
+        apply: (connection) => this.#applyIn(connection, saves, manner),
+        isMet(error) {
+          if (columns !== null && (error instanceof NotNewError || isRefusal(error))) throw error;
+          if (error instanceof NotNewError) manner.areNew = false;
+          // One of them breaks a rule that users made with SQL: the others must not suffer.
+          else if (isRefusal(error) && !isKeyRace(error) && !manner.oneByOne) manner.oneByOne = true;
+          else return false;
+          return true;
+        },
+      },
+    );
+    return outcomes;
+  }
+
+  /**
+   * @param work `isMet`: the error is met by what the next attempt does otherwise; it may throw it.
+   */
+  async #untilDone<A extends Written>(tickers: string[], { what, apply, isMet }: Work<A>): Promise<A> {
     let lost = 0;
     let conflicts = 0;
-    let doubt: CommitDoubt | null = null;
+    let doubt: CommitDoubt<A> | null = null;
     let doubtEndsMs = 0;
     for (;;) {
       try {
-        return await this.#transaction(saves, { oneByOne, areNew, columns }, doubt);
+        return await this.#transaction(tickers, apply, doubt);
       } catch (error) {
         const failure = failureOf(error);
         if (error instanceof CommitDoubt) {
           doubt = error;
           doubtEndsMs = performance.now() + DOUBT_MAX_MS;
-        } else if (columns !== null && (error instanceof NotNewError || isRefusal(error))) {
-          throw error;
-        } else if (error instanceof NotNewError) {
-          areNew = false;
+        } else if (isMet(error)) {
+          // Another attempt follows.
         } else if (isKeyRace(error) || failure?.kind === "conflict") {
           if (++conflicts >= CONFLICT_TRIES) throw new StorageBusyError(String(error), { cause: error });
           await Bun.sleep(CONFLICT_PAUSE_MS * conflicts * (1 + Math.random()));
-        } else if (isRefusal(error) && !oneByOne) {
-          // One of them breaks a rule that users made with SQL: the others must not suffer.
-          oneByOne = true;
         } else if (doubt !== null && isAway(error)) {
-          if (performance.now() > doubtEndsMs) throw unknownOutcome(error);
+          if (performance.now() > doubtEndsMs) throw unknownOutcome(error, what);
           await Bun.sleep(DOUBT_RETRY_MS);
         } else if (isLockHeld(error)) {
-          throw await this.#blocked();
+          throw await this.#blocked(what);
         } else if (!isWorthRepeating(error) || ++lost >= CONNECTIONS_TRIED) {
           this.#pool.noteFailure(error);
-          throw requestErrorOf(error, "save");
+          throw requestErrorOf(error, what);
         }
       }
     }
   }
 
-  async #blocked(): Promise<RequestError> {
+  async #blocked(what: string): Promise<RequestError> {
     const reason = `another session holds a lock on it for longer than ${LOCK_WAIT_MS / 1_000} s`;
     const holders = await this.#lockHolders();
     this.#onBlocked(`${reason}: ${holders}`);
-    return unavailable(`save: ${reason}`, holders);
+    return unavailable(`${what}: ${reason}`, holders);
   }
 
   /** As far as the database tells; they may be gone meanwhile. */
@@ -242,10 +292,10 @@ export class PostgresWriter implements StockWriter {
     let failed: unknown = null;
     if (narrow.size > 0) failed = await this.#widen(narrow);
     return saves.map((save) => {
-      const unstorable = textsOf(save).find((text) => !isStorable(text));
-      if (unstorable !== undefined) {
-        const error = `save of ${JSON.stringify(save.ticker)}: PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(unstorable)}`;
-        return { ok: false, status: STATUS.badRequest, error };
+      const text = textsOf(save).find((each) => !isStorable(each));
+      if (text !== undefined) {
+        const refusal = unstorable(text);
+        return { ...refusal, error: `save of ${JSON.stringify(save.ticker)}: ${refusal.error}` };
       }
       return tooNarrow(save, wholeNumbers) === null ? null : notWidened(save, failed);
     });
@@ -278,29 +328,25 @@ export class PostgresWriter implements StockWriter {
    * @throws CommitDoubt the commit was sent, and its answer lost.
    * @throws NotNewError ticks were taken to be new, and are not.
    */
-  async #transaction(saves: Save[], manner: Manner, doubt: CommitDoubt | null): Promise<SaveOutcome[]> {
+  async #transaction<A extends Written>(
+    tickers: string[],
+    apply: Work<A>["apply"],
+    doubt: CommitDoubt<A> | null,
+  ): Promise<A> {
     const lease = await this.#pool.acquire("short");
     const { connection } = lease;
-    let applied: Applied | null = null;
+    let applied: A | null = null;
     try {
-      await this.#begin(
-        connection,
-        saves.map(({ ticker }) => ticker),
-      );
-      if (doubt !== null && (await isThere(connection, doubt.witness))) applied = doubt.applied;
-      else if (manner.columns !== null)
-        applied = await this.#applyColumns(connection, saves[0]!, manner.columns);
-      else
-        applied = await (manner.oneByOne
-          ? this.#applyEach(connection, saves, manner)
-          : this.#apply(connection, saves, manner));
+      await this.#begin(connection, tickers);
+      if (doubt !== null && (await isThere(connection, doubt.witness))) ({ applied } = doubt);
+      else applied = await apply(connection);
       await connection.run("COMMIT");
-      return applied.outcomes;
+      return applied;
     } catch (error) {
       if (!connection.lost) await rollBack(connection);
       if (applied === null || failureOf(error)?.kind !== "lost") throw error;
       // What has written nothing is as good without its commit.
-      if (applied.witness === null) return applied.outcomes;
+      if (applied.witness === null) return applied;
       throw new CommitDoubt(applied, applied.witness, { cause: error });
     } finally {
       lease.release();
@@ -314,6 +360,29 @@ export class PostgresWriter implements StockWriter {
     await connection.run(
       this.#capabilities.advisoryLocks ? `${this.#beginSql}; ${lockSql(tickers)}` : this.#beginSql,
     );
+  }
+
+  #applyIn(connection: PostgresConnection, saves: Save[], manner: Manner): Promise<Applied> {
+    if (manner.columns !== null) return this.#applyColumns(connection, saves[0]!, manner.columns);
+    return manner.oneByOne
+      ? this.#applyEach(connection, saves, manner)
+      : this.#apply(connection, saves, manner);
+  }
+
+  async #applyEdit(connection: PostgresConnection, edit: Edit): Promise<AppliedEdit> {
+    const known = await findRepeated(connection, [logEntriesOf(edit, 0).at(-1)!]);
+    if (known.size > 0) return { outcome: editedBefore(known.get(0)!), witness: null };
+    const applied = await applyEdit(connection, edit);
+    if (typeof applied !== "number" || applied === 0 || edit.dryRun)
+      return { outcome: foundOutcome(applied), witness: null };
+    const entries = logEntriesOf(edit, applied);
+    const outcomes = loggedOutcomes(entries, applied);
+    const { seqs, witness } = await logUpdates(
+      connection,
+      entries.map((save, index) => ({ save, outcome: outcomes[index]! })),
+    );
+    if (this.#capabilities.deferrable) await connection.run(CHECK_NOW_SQL);
+    return { outcome: editedOutcome(entries, applied, seqs), witness };
   }
 
   /** All saves together, kind by kind: nothing that one kind stores depends on another. */
@@ -404,28 +473,50 @@ interface Manner {
   columns: ColumnRows | null;
 }
 
-interface Applied {
-  outcomes: SaveOutcome[];
+interface Written {
   /** Null: nothing was written. */
   witness: Witness | null;
 }
 
+interface Applied extends Written {
+  outcomes: SaveOutcome[];
+}
+
+interface AppliedEdit extends Written {
+  outcome: EditOutcome;
+}
+
+interface Work<A extends Written> {
+  /** Begins error messages. */
+  what: "save" | "edit";
+  apply(connection: PostgresConnection): Promise<A>;
+  isMet(error: unknown): boolean;
+}
+
 /** The connection broke between a COMMIT and its answer. */
-class CommitDoubt extends Error {
+class CommitDoubt<A extends Written> extends Error {
   override name = "CommitDoubt";
-  readonly applied: Applied;
+  readonly applied: A;
   readonly witness: Witness;
 
-  constructor(applied: Applied, witness: Witness, options: ErrorOptions) {
+  constructor(applied: A, witness: Witness, options: ErrorOptions) {
     super("whether it was committed is not known", options);
     this.applied = applied;
     this.witness = witness;
   }
 }
 
-function unknownOutcome(cause: unknown): RequestError {
+function unstorable(text: string): SaveRefusal {
+  return {
+    ok: false,
+    status: STATUS.badRequest,
+    error: `PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(text)}`,
+  };
+}
+
+function unknownOutcome(cause: unknown, what: string): RequestError {
   return unavailable(
-    "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
+    `${what}: the connection was lost during the commit, and whether it was stored is not known; the same ${what} can be sent again`,
     messageOf(cause),
   );
 }

@@ -3,6 +3,7 @@ import { parseUpstream } from "../../config/upstream-url.ts";
 import type { WorkerContext, WorkerParts } from "../engine.ts";
 import { PARSED_BYTES_MAX } from "./answer-body.ts";
 import { askNewer } from "./commands.ts";
+import { sendEdit } from "./edit-command.ts";
 import { RemoteReader } from "./reader.ts";
 import { runRemoteSql } from "./remote-sql.ts";
 import { RemoteUpdates } from "./remote-updates.ts";
@@ -32,6 +33,7 @@ export function openRemoteWorker({ settings, serverId, log, updates: sink }: Wor
     upstream: {
       updates,
       save: (save, request) => saves.save(save, request),
+      edit: (edit) => sendEdit(upstream, edit),
       async removeCheck(ticker) {
         await askNewer(upstream, "remove_check", { ticker });
       },

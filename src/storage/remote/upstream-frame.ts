@@ -2,6 +2,7 @@
  * Reads frames of the upstream's WebSocket. Updates may have megabytes: only their beginning and
  * end are parsed, and the text between goes on unchanged.
  */
+import { TICK_DELETE, tickDeleteType } from "../../protocol/frames.ts";
 import { isObject } from "../../protocol/json.ts";
 import type { Update } from "../update-contract.ts";
 
@@ -26,6 +27,7 @@ const SYMBOL = '{"symbol":"';
 const DATA = ',"data":';
 const TYPED = '{"type":"';
 const GAP = ',"from":';
+const DATA_TYPE = ',"data_type":"';
 
 const GARBAGE: UpstreamFrame = { kind: "garbage" };
 
@@ -59,10 +61,17 @@ function readFrame(text: string): UpstreamFrame | null {
     if (name === null) return GARBAGE;
     // Users may name a type of ticks "gap"; such an update goes on with a timestamp.
     if (name.value === "gap" && text.startsWith(GAP, name.end)) return { kind: "gap", ticker };
-    type = name.value;
+    type = typeInLog(name.value, text, name.end);
   }
   const frame = `${text.slice(0, -position[0].length)}}`;
   return { kind: "update", ticker, update: { position: seq, type, frame } };
+}
+
+/** Of a removal of ticks, their type follows. @param end of the name. */
+function typeInLog(name: string, text: string, end: number): string {
+  if (name !== TICK_DELETE || !text.startsWith(DATA_TYPE, end)) return name;
+  const of = readText(text, end + DATA_TYPE.length - 1);
+  return of === null ? name : tickDeleteType(of.value);
 }
 
 /** @returns null if it is JSON, as an older server sends. @throws SyntaxError */

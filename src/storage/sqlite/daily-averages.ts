@@ -41,7 +41,16 @@ export class DailyAverages {
 
   /** @param rows ascending, each date once, not empty. */
   save(ticker: string, rows: BarRow[], writeTimestamp: string): void {
-    const checkpoint = this.#checkpointBefore.get(ticker, rows[0]![0]);
+    this.#store(ticker, rows[0]![0], rows, writeTimestamp);
+  }
+
+  /** Those from a date on, where bars were removed. */
+  recompute(ticker: string, from: string): void {
+    this.#store(ticker, from, [], "");
+  }
+
+  #store(ticker: string, first: string, rows: BarRow[], writeTimestamp: string): void {
+    const checkpoint = this.#checkpointBefore.get(ticker, first);
     const from = checkpoint?.date ?? "";
     const stored = this.#rowsFrom.all(ticker, from);
     const closesBefore =

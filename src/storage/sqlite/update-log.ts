@@ -3,11 +3,12 @@
  * transaction of its rows. See DESIGN.md "The update log".
  */
 import type { Database, SQLQueryBindings, Statement } from "bun:sqlite";
-import { hasChanged, type Save, type SaveOutcome } from "../contract.ts";
+import { hasChanged, type SaveOutcome } from "../contract.ts";
 import type { EpochWitness, Given } from "../epoch-witness.ts";
 import { updateTypeOf } from "../model/kinds.ts";
 import { RecentlyUsed } from "../recently-used.ts";
 import { countsText, type LoggedSave, repeatedOutcome } from "../save-counts.ts";
+import type { LogEntry } from "../update-contract.ts";
 
 /** Readers may have to walk over so many updates that are in no index, or over so many bytes. */
 const INDEX_UPDATES = 2_000;
@@ -162,7 +163,7 @@ export class UpdateLog {
   }
 
   /** The outcome of a save that was committed before; null: it was not. */
-  findRepeated(save: Save): SaveOutcome | null {
+  findRepeated(save: LogEntry): SaveOutcome | null {
     const { update } = save;
     if (update === undefined) return null;
     const request = update.request && this.#statements.ofRequest.get(update.request.key);
@@ -185,10 +186,11 @@ export class UpdateLog {
   }
 
   /**
-   * Logs each save that changed something, and sets its position. @returns Call it after the
-   * commit: until then nothing counts as logged.
+   * Logs each save, or edit, that changed something, and sets its position.
+   *
+   * @returns Call it after the commit: until then nothing counts as logged.
    */
-  record(saves: readonly Save[], outcomes: readonly (SaveOutcome | null)[]): () => void {
+  record(saves: readonly LogEntry[], outcomes: readonly (SaveOutcome | null)[]): () => void {
     const end = { ...this.#end, savedAtMs: Math.max(Date.now(), this.#end.savedAtMs) };
     const positions = new Map<string, number>();
     for (const [index, save] of saves.entries()) {

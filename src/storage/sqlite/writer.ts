@@ -11,6 +11,8 @@ import {
   type BarRow,
   type ColumnSave,
   type CommitProgress,
+  type Edit,
+  type EditOutcome,
   type Save,
   type SaveOutcome,
   type SaveRows,
@@ -20,6 +22,7 @@ import {
   UNHEARD_PROGRESS,
 } from "../contract.ts";
 import { DiskSpace, NoRoomError } from "../disk-space.ts";
+import { editedBefore, editedOutcome, foundOutcome, logEntriesOf, loggedOutcomes } from "../edits.ts";
 import { EpochWitness, reasonsOf } from "../epoch-witness.ts";
 import { type ColumnBatch, cellReaders } from "../model/columns.ts";
 import {
@@ -37,12 +40,13 @@ import { OpenedFile } from "../opened-file.ts";
 import { checkRemovals } from "../removal.ts";
 import { takeOutRepeated } from "../repeated-saves.ts";
 import { mayBeLogged } from "../save-counts.ts";
-import { databaseRefuses, rowRefused } from "../save-refusals.ts";
+import { databaseRefuses, editRefused, rowRefused } from "../save-refusals.ts";
 import { ofSeries, together } from "../series-saves.ts";
 import { chooseRows, StagedRows, type StoredKeys } from "../staged-rows.ts";
 import { insertColumns, TakenKeyError } from "./column-rows.ts";
 import { openWriterConnection, useWriteAheadLog } from "./connection.ts";
 import { DailyAverages } from "./daily-averages.ts";
+import { Edits } from "./edits.ts";
 import { SQLITE_FORMAT } from "./file-format.ts";
 import { FileRoom, shortenWal } from "./file-room.ts";
 import { foreignHooks, mendHooks, structureFault } from "./file-structure.ts";
@@ -78,6 +82,7 @@ export class SqliteWriter implements StockWriter {
   readonly #storedRow: Record<KindName, Statement<unknown, Params>>;
   readonly #newestRow: Record<KindName, Statement<{ stamp: string | null }, Params>>;
   readonly #ticks: TickSaves;
+  readonly #edits: Edits;
   /** Once it has begun, the log is brought to the bound itself. */
   #isTidying = false;
   /** The schema of the file when it was last looked at. */
@@ -142,6 +147,7 @@ export class SqliteWriter implements StockWriter {
     this.#storedRow = byKind((kind) => prepare(storedRowSql(kind)));
     this.#newestRow = byKind((kind) => prepare(newestRowSql(kind)));
     this.#ticks = new TickSaves(this.#db);
+    this.#edits = new Edits(this.#db, this.#averages);
   }
 
   commit(batch: Save[], progress: CommitProgress = UNHEARD_PROGRESS): (SaveOutcome | null)[] {
@@ -163,6 +169,26 @@ export class SqliteWriter implements StockWriter {
   commitColumns(save: ColumnSave, progress: CommitProgress = UNHEARD_PROGRESS): SaveOutcome {
     const outcome = this.#commitColumns(save, progress);
     return outcome ?? this.commit([withRows(save)], progress)[0]!;
+  }
+
+  edit(edit: Edit, progress: CommitProgress = UNHEARD_PROGRESS): EditOutcome {
+    this.#file.check(WAL);
+    this.#progress = progress;
+    const lack = this.#room.lackFor([]);
+    if (lack !== null) throw new NoRoomError(lack);
+    let outcome: EditOutcome | null = null;
+    try {
+      this.#inTransaction(() => {
+        const applied = this.#edit(edit);
+        outcome = applied.outcome;
+        return applied.committed;
+      });
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      outcome = isOfTheRow(error) ? editRefused(edit.ticker, error.message) : databaseRefuses(error.message);
+    }
+    this.#file.check(0);
+    return outcome!;
   }
 
   removeCheck(ticker: string): void {
@@ -383,6 +409,29 @@ export class SqliteWriter implements StockWriter {
     const outcome = daily.stage(save);
     this.#storeDaily(save.ticker, daily);
     return outcome;
+  }
+
+  /** @returns call `committed` after the commit. */
+  #edit(edit: Edit): { outcome: EditOutcome; committed: () => void } {
+    const { epoch } = this.#updates.given;
+    const known = this.#updates.findRepeated(logEntriesOf(edit, 0).at(-1)!);
+    const told = (outcome: EditOutcome) => ({ outcome, committed: () => {} });
+    if (known !== null) return told(editedBefore(known));
+    const applied = this.#edits.apply(edit, this.#progress);
+    if (typeof applied !== "number" || applied === 0 || edit.dryRun)
+      return told(foundOutcome(applied, epoch));
+    this.#progress.at("update log");
+    const entries = logEntriesOf(edit, applied);
+    const outcomes = loggedOutcomes(entries, applied);
+    const logged = this.#updates.record(entries, outcomes);
+    const positions = outcomes.map(({ position }) => position!);
+    return {
+      outcome: editedOutcome(entries, applied, positions, epoch),
+      committed: () => {
+        logged();
+        this.#ticks.forget();
+      },
+    };
   }
 
   #stagedDaily(ticker: string): StagedRows {

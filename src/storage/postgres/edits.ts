@@ -1,0 +1,78 @@
+/** Removes and renames rows, within the writer's transaction. See storage/edits.ts. */
+import { isStorable } from "../../market/storable-text.ts";
+import type { Edit, Removal, Renaming, SaveRefusal } from "../contract.ts";
+import { KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
+import { tickerTaken } from "../save-refusals.ts";
+import { textArray } from "./array-literals.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { recomputeAverages } from "./daily-averages.ts";
+import { columnSql, SQL_TYPES, stampParam } from "./sql-text.ts";
+
+/** A large edit takes longer than a statement of a save may. */
+const STATEMENT_MS = 600_000;
+
+/** The caller has locked its tickers. @returns how many rows it has changed, or would. */
+export async function applyEdit(connection: PostgresConnection, edit: Edit): Promise<number | SaveRefusal> {
+  await connection.run(`SET LOCAL statement_timeout = ${STATEMENT_MS}`);
+  return edit.what === "removal" ? remove(connection, edit) : rename(connection, edit);
+}
+
+async function remove(
+  connection: PostgresConnection,
+  removal: Removal & { dryRun: boolean },
+): Promise<number> {
+  const { kind: name, ticker, dryRun } = removal;
+  const { table, stamp } = kindOf(name);
+  const { where, params } = rowsOf(removal);
+  const [found] = await connection.run<{ rows: number; first: string | null }>(
+    `SELECT pg_catalog.count(*)::float8 AS rows, pg_catalog.min(p.${columnSql(stamp.name)})::text AS first
+     FROM ${table} p WHERE ${where}`,
+    params,
+  );
+  const { rows, first } = found!;
+  if (dryRun || rows === 0) return rows;
+  await connection.run(`DELETE FROM ${table} p WHERE ${where}`, params);
+  if (name === "daily") await recomputeAverages(connection, ticker, first!);
+  return rows;
+}
+
+function rowsOf({ kind: name, ticker, part, from, to, ids }: Removal): { where: string; params: string[] } {
+  const kind = kindOf(name);
+  const at = `p.${columnSql(kind.stamp.name)}`;
+  const type = SQL_TYPES[kind.stamp.type];
+  const conditions: [string, string | null][] = [
+    ["p.ticker = ?", ticker],
+    [`p.${columnSql(kind.part ?? "")} = ?`, part],
+    [`${at} >= ?::${type}`, from === null ? null : stampParam(kind, from, "first")],
+    [`${at} <= ?::${type}`, to === null ? null : stampParam(kind, to, "last")],
+    ["p.id = ANY(?::text[])", ids === null ? null : textArray(ids.filter(isStorable))],
+  ];
+  const used = conditions.filter(([, param]) => param !== null);
+  return {
+    where: used.map(([sql], index) => sql.replace("?", `$${index + 1}`)).join(" AND "),
+    params: used.map(([, param]) => param!),
+  };
+}
+
+async function rename(
+  connection: PostgresConnection,
+  { ticker, newTicker, dryRun }: Renaming & { dryRun: boolean },
+): Promise<number | SaveRefusal> {
+  const count = async (of: string): Promise<number> => {
+    const counts = KIND_NAMES.map(
+      (name) => `(SELECT pg_catalog.count(*) FROM ${kindOf(name).table} WHERE ticker = $1)`,
+    );
+    const [row] = await connection.run<{ rows: number }>(`SELECT (${counts.join(" + ")})::float8 AS rows`, [
+      of,
+    ]);
+    return row!.rows;
+  };
+  if ((await count(newTicker)) > 0) return tickerTaken(newTicker);
+  const rows = await count(ticker);
+  if (dryRun || rows === 0) return rows;
+  for (const table of TABLE_NAMES)
+    await connection.run(`UPDATE ${table} SET ticker = $2 WHERE ticker = $1`, [ticker, newTicker]);
+  // The triggers have deleted them, where the database has any; the next save makes them again.
+  await connection.run("DELETE FROM daily_checkpoints WHERE ticker IN ($1, $2)", [ticker, newTicker]);
+  return rows;
+}

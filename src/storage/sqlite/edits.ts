@@ -1,0 +1,142 @@
+/** Removes and renames rows, within the writer's transaction. See storage/edits.ts. */
+import type { Database, SQLQueryBindings } from "bun:sqlite";
+import type { CommitProgress, Edit, Removal, Renaming, SaveRefusal } from "../contract.ts";
+import { KIND_NAMES, kindOf, type RowKind, seriesColumns } from "../model/kinds.ts";
+import { tickerTaken } from "../save-refusals.ts";
+import type { DailyAverages } from "./daily-averages.ts";
+import { storedParts } from "./distinct-values.ts";
+
+/** Between two of these the writer tells that it gets on: some tenths of a second. */
+const ROWS_AT_ONCE = 5_000;
+
+/** Some rows of a series, as the conditions of a statement. */
+interface RowSpan {
+  where: string;
+  params: SQLQueryBindings[];
+}
+
+export class Edits {
+  readonly #db: Database;
+  readonly #averages: DailyAverages;
+
+  constructor(db: Database, averages: DailyAverages) {
+    this.#db = db;
+    this.#averages = averages;
+  }
+
+  /** @returns how many rows it has changed, or would. */
+  apply(edit: Edit, progress: CommitProgress): number | SaveRefusal {
+    return edit.what === "removal" ? this.#remove(edit, progress) : this.#rename(edit, progress);
+  }
+
+  #remove(removal: Removal & { dryRun: boolean }, progress: CommitProgress): number {
+    const { kind: name, ticker, dryRun } = removal;
+    const kind = kindOf(name);
+    const first = dryRun || name !== "daily" ? null : this.#firstOf(kind, removal);
+    let rows = 0;
+    for (const { where, params } of this.#spansOf(removal)) {
+      progress.at("rows", { kind: name, ticker, rows: [] });
+      rows += this.#count(kind, where, params);
+      if (!dryRun) this.#run(`DELETE FROM ${kind.table} WHERE ${where}`, params);
+    }
+    if (first !== null) this.#averages.recompute(ticker, first);
+    return rows;
+  }
+
+  #rename(
+    { ticker, newTicker, dryRun }: Renaming & { dryRun: boolean },
+    progress: CommitProgress,
+  ): number | SaveRefusal {
+    const isTaken = KIND_NAMES.some((name) => this.#has(kindOf(name), newTicker));
+    if (isTaken) return tickerTaken(newTicker);
+    let rows = 0;
+    for (const name of KIND_NAMES) {
+      const kind = kindOf(name);
+      const all = { kind: name, ticker, part: null, from: null, to: null, ids: null };
+      for (const { where, params } of this.#spansOf(all)) {
+        progress.at("rows", { kind: name, ticker, rows: [] });
+        rows += this.#count(kind, where, params);
+        if (!dryRun) this.#run(`UPDATE ${kind.table} SET ticker = ? WHERE ${where}`, [newTicker, ...params]);
+      }
+    }
+    // The triggers have deleted most; the next save makes them again.
+    if (!dryRun) this.#run("DELETE FROM daily_checkpoints WHERE ticker IN (?, ?)", [ticker, newTicker]);
+    return rows;
+  }
+
+  /** A part after the other, each in spans that don't overlap. */
+  *#spansOf({ kind: name, ticker, part, from, to, ids }: Omit<Removal, "what">): Iterable<RowSpan> {
+    const kind = kindOf(name);
+    const isWhole = kind.part === null || part !== null;
+    for (const each of isWhole ? [part] : storedParts(this.#db, name, ticker)) {
+      const series = each === null ? [ticker] : [ticker, each];
+      const ofIds: SQLQueryBindings[] = ids === null ? [] : [...ids];
+      for (const { where, params } of this.#spans(kind, series, { from, to }))
+        yield ids === null
+          ? { where, params }
+          : {
+              where: `${where} AND id IN (${ofIds.map(() => "?").join(", ")})`,
+              params: [...params, ...ofIds],
+            };
+    }
+  }
+
+  *#spans(
+    kind: RowKind,
+    series: string[],
+    { from, to }: { from: string | null; to: string | null },
+  ): Iterable<RowSpan> {
+    const { name: stamp } = kind.stamp;
+    const ofSeries = seriesColumns(kind).map((column) => `${column} = ?`);
+    let begin: RowSpan =
+      from === null ? { where: "", params: [] } : { where: `${stamp} >= ?`, params: [from] };
+    const end: RowSpan = to === null ? { where: "", params: [] } : { where: `${stamp} <= ?`, params: [to] };
+    const within = (...bounds: RowSpan[]): RowSpan => ({
+      where: [...ofSeries, ...bounds.map(({ where }) => where).filter((where) => where !== "")].join(" AND "),
+      params: [...series, ...bounds.flatMap(({ params }) => params)],
+    });
+    for (;;) {
+      const { where, params } = within(begin, end);
+      const last = this.#db
+        .query<{ stamp: SQLQueryBindings }, SQLQueryBindings[]>(
+          `SELECT ${stamp} AS stamp FROM ${kind.table} WHERE ${where} ORDER BY ${stamp} LIMIT 1 OFFSET ${ROWS_AT_ONCE}`,
+        )
+        .get(...params);
+      if (last === null) {
+        yield { where, params };
+        return;
+      }
+      yield within(begin, { where: `${stamp} <= ?`, params: [last.stamp] });
+      begin = { where: `${stamp} > ?`, params: [last.stamp] };
+    }
+  }
+
+  #firstOf(kind: RowKind, removal: Removal): string | null {
+    const first = [...this.#spansOf(removal)][0]!;
+    return this.#db
+      .query<{ stamp: string | null }, SQLQueryBindings[]>(
+        `SELECT min(${kind.stamp.name}) AS stamp FROM ${kind.table} WHERE ${first.where}`,
+      )
+      .get(...first.params)!.stamp;
+  }
+
+  #has({ table }: RowKind, ticker: string): boolean {
+    return this.#db.query(`SELECT 1 FROM ${table} WHERE ticker = ? LIMIT 1`).get(ticker) !== null;
+  }
+
+  /** Not kept: with ids, each statement has another text. */
+  #count({ table }: RowKind, where: string, params: SQLQueryBindings[]): number {
+    const counting = this.#db.prepare<{ n: number }, SQLQueryBindings[]>(
+      `SELECT count(*) AS n FROM ${table} WHERE ${where}`,
+    );
+    try {
+      return counting.get(...params)!.n;
+    } finally {
+      counting.finalize();
+    }
+  }
+
+  #run(sql: string, params: SQLQueryBindings[]): void {
+    this.#db.run(sql, params);
+  }
+}
