@@ -2,12 +2,13 @@ import { isStorable } from "../market/storable-text.ts";
 import { ID_MEMBERS, QUOTE_ALIASES } from "../market/tick-names.ts";
 import { parseTimestamp } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { isReservedType, realtimeFrame } from "../protocol/frames.ts";
+import { isReservedType, realtimeFrame, realtimeFrameOf } from "../protocol/frames.ts";
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { SaveTicks, TickRow } from "../storage/contract.ts";
 import { KINDS } from "../storage/model/kinds.ts";
+import { withRecords } from "./arrow-params.ts";
 import { commitSave, type PreparedSave } from "./commit-save.ts";
-import type { Command } from "./context.ts";
+import type { Command, CommandCall } from "./context.ts";
 import { isMissing, readDataType, requireTicker, show } from "./params.ts";
 import {
   hasMember,
@@ -23,8 +24,11 @@ import {
 import { readIdentity } from "./request-identity.ts";
 import { indexName } from "./save-stock-data.ts";
 import { shownTicker } from "./shown-rows.ts";
+import { payloadOf, tickColumns } from "./tick-columns.ts";
 
 const MISSING = "Missing params for save_realtime_data";
+/** As `occurrences`: equal ticks are those of the request, and the sender has counted them. */
+const OF_REQUEST = "request";
 const NO_ALIASES = { price: null, size: null } as const;
 
 export const saveRealtimeData: Command = {
@@ -35,11 +39,14 @@ export const saveRealtimeData: Command = {
     ...["save_id", "occurrences", "places"],
   ],
   tolerated: ["ma_periods", "ema_periods"],
+  takesArrow: true,
   async run(call, context) {
-    const prepared = toSaveTicks(call.params, readIdentity(call));
+    const identity = readIdentity(call);
+    const ofColumns = identity === null ? toSaveColumns(call) : null;
+    const prepared = ofColumns?.prepared ?? toSaveTicks(withRecords(call), identity);
     const { ticker, part: type } = prepared.save;
     const stampColumn = String(call.params.index_col).toLowerCase();
-    const frame = realtimeFrame(ticker, type, prepared.records, stampColumn);
+    const frame = ofColumns?.frame ?? realtimeFrame(ticker, type, prepared.records, stampColumn);
     const message = `Realtime data (${type}) for ${shownTicker(call.params.ticker)} saved successfully.`;
     return commitSave(prepared, { frame, message }, call, context);
   },
@@ -62,13 +69,7 @@ export function toSaveTicks(
     throw badRequest(MISSING);
   }
   const ticker = requireTicker(params.ticker, MISSING);
-  const type = readDataType(params.data_type);
-  if (!isStorable(type)) throw badRequest(`data_type: got ${show(type)}, expected text without NUL`);
-  if (isReservedType(type)) {
-    throw badRequest(
-      `data_type: got ${show(type)}, which stands for something else in live updates; expected a name such as "quote" or "trade"`,
-    );
-  }
+  const type = readType(params.data_type);
   const onDuplicate = readOnDuplicate(params.on_duplicate, identity);
   if (!Array.isArray(data)) throw badRequest("'data' must be a non-empty list of records for realtime save");
   const index = indexName(
@@ -86,7 +87,8 @@ export function toSaveTicks(
   const aliases = type === "quote" ? QUOTE_ALIASES : NO_ALIASES;
   requireColumns(folded, aliases);
   const places = readNumbers(params.places, "places", sent.length);
-  const occurrences = readNumbers(params.occurrences, "occurrences", sent.length);
+  const areCounted = params.occurrences === OF_REQUEST;
+  const occurrences = areCounted ? null : readNumbers(params.occurrences, "occurrences", sent.length);
   const reader = new TickReader(index, idColumnsOf(params.id_col, folded), aliases);
   const rows: TickRow[] = [];
   const records: JsonRecord[] = [];
@@ -107,6 +109,7 @@ export function toSaveTicks(
     sent: sent.length,
     skipped: sent.length - rows.length,
     identity,
+    areCounted,
   };
 }
 
@@ -121,6 +124,46 @@ function requireColumns(records: JsonRecord[], aliases: Aliases): void {
       `data: the rows have no column '${column}'; expected price and size, null where there is none`,
     );
   }
+}
+
+/** Ticks of an Arrow body that need no look at each; null: they do, or something is wrong. */
+function toSaveColumns({ params, arrow }: CommandCall): {
+  prepared: PreparedSave<SaveTicks>;
+  frame: string;
+} | null {
+  const { index_col: index, occurrences = OF_REQUEST, places, id_col: idColumn } = params;
+  const isPlain = occurrences === OF_REQUEST && places === undefined && idColumn === undefined;
+  if (arrow === null || !isPlain || typeof index !== "string" || isMissing(params.data_type ?? "quote"))
+    return null;
+  const columns = tickColumns(arrow, index.toLowerCase());
+  if (columns === null) return null;
+  const { rows } = columns;
+  const ticker = requireTicker(params.ticker, MISSING);
+  const part = readType(params.data_type);
+  const onDuplicate = readOnDuplicate(params.on_duplicate, null);
+  const { payload, first } = payloadOf(columns, part);
+  return {
+    prepared: {
+      save: { kind: "ticks", ticker, part, rows: new Array(rows), columns, onDuplicate },
+      records: [],
+      sent: rows,
+      skipped: 0,
+      identity: null,
+      areCounted: params.occurrences === OF_REQUEST,
+    },
+    frame: realtimeFrameOf(ticker, part, first, payload),
+  };
+}
+
+function readType(value: unknown): string {
+  const type = readDataType(value);
+  if (!isStorable(type)) throw badRequest(`data_type: got ${show(type)}, expected text without NUL`);
+  if (isReservedType(type)) {
+    throw badRequest(
+      `data_type: got ${show(type)}, which stands for something else in live updates; expected a name such as "quote" or "trade"`,
+    );
+  }
+  return type;
 }
 
 class TickReader {

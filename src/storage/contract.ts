@@ -107,6 +107,11 @@ export interface SaveTicks {
    * Absent: those of the save are counted.
    */
   occurrences?: readonly number[] | undefined;
+  /**
+   * What the rows are, as columns of `rowColumnNames`: `rows` then has nothing but their number.
+   * See `commitBatch`.
+   */
+  columns?: ColumnBatch | undefined;
   update?: SaveUpdate | undefined;
 }
 

@@ -41,8 +41,6 @@ export interface BatchSenderOptions {
 
 /** Half of a server's smallest body limit: the size is only estimated. */
 const BATCH_BYTES_MAX = 512 * 1024;
-/** A high estimate for the names, quotes and commas of a record. */
-const RECORD_OVERHEAD_BYTES = 120;
 /** Rows that wait, of all tickers together. */
 const WAITING_ROWS_MAX = 100_000;
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
@@ -69,7 +67,7 @@ export class BatchSender {
   }
 
   /**
-   * @param chars Length of the record's values.
+   * @param bytes An estimate of the record's JSON.
    * @param row Its place in the whole import.
    * @returns a promise when it has to wait for requests. @throws TargetError Rows weren't stored.
    */
@@ -77,7 +75,7 @@ export class BatchSender {
     series: BatchSeries,
     record: CsvRecord,
     place: number | null,
-    chars: number,
+    bytes: number,
     row: number,
     from: RowOrigin,
   ): Promise<void> | null {
@@ -86,7 +84,6 @@ export class BatchSender {
     batch.records.push(record);
     batch.places.push(place);
     batch.from.push(from);
-    const bytes = chars + RECORD_OVERHEAD_BYTES;
     batch.bytes += bytes;
     this.#rows++;
     this.#bytes += bytes;

@@ -72,6 +72,8 @@ export interface ImportResult {
 
 const REASONS_MAX = 5;
 const ROWS_PER_PROGRESS_UPDATE = 256;
+const NAME_SIGNS = 6;
+const STAMP_BYTES = 30;
 
 /** Failures of files, rows and the target are in the result, not thrown. */
 export async function importFiles(request: ImportRequest): Promise<ImportResult> {
@@ -109,6 +111,8 @@ class ImportRun {
   #bytesBefore = 0;
   /** Rows of all files so far. */
   #row = 0;
+  /** An estimate for the JSON of a row of the file without its values. */
+  #recordBytes = 0;
   /** Rows that an interrupted import has stored. */
   #rowsBefore = 0;
   /** Where an interrupted import was, in which database. */
@@ -255,6 +259,7 @@ class ImportRun {
 
   async #importFile(file: PreparedFile): Promise<void> {
     const read = this.#actions?.reader(file, rowReader(file)) ?? rowReader(file);
+    this.#recordBytes = recordBytes(file);
     for await (const rows of file.rows()) {
       for (const row of rows) {
         if (this.#row % ROWS_PER_PROGRESS_UPDATE === 0) this.#betweenRows(file);
@@ -304,7 +309,9 @@ class ImportRun {
   ): Promise<void> | null {
     if (this.#row <= this.#rowsBefore) return null;
     const { line } = row;
-    return this.#sender.add(series, record, place, lengthOf(row), this.#row, () => file.where(line));
+    return this.#sender.add(series, record, place, this.#recordBytes + lengthOf(row), this.#row, () =>
+      file.where(line),
+    );
   }
 
   /** In a request of its own, so that the target sees which came first. */
@@ -426,6 +433,13 @@ function valuesOf(
 
 function comparable(value: SourceField | undefined): RowValue {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
+}
+
+/** Names with quotes, colon and comma; a stamp, which may be much longer than it is in the file. */
+function recordBytes({ layout }: PreparedFile): number {
+  const { numbers, extras, stampName } = layout.plan;
+  const names = [stampName, "id", ...numbers.map(({ name }) => name), ...extras.map(({ name }) => name)];
+  return names.reduce((sum, name) => sum + name.length + NAME_SIGNS, STAMP_BYTES);
 }
 
 function lengthOf({ fields }: SourceRow): number {

@@ -1,6 +1,7 @@
 /** Writes a save as a command. */
 import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, parseWithDigits, rawNumber } from "../../protocol/json.ts";
+import { withOwnRows } from "../column-saves.ts";
 import type { Save } from "../contract.ts";
 import { extraAsMembers } from "../extra-json.ts";
 import { type KindName, kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
@@ -14,12 +15,14 @@ export function saveCommand(save: Save): SaveCommand {
   const { wire, part, stamp, values, hasSeq } = kindOf(save.kind);
   const missing = "missing" in save ? save.missing : undefined;
   const parts = save.kind === "ticks" ? undefined : save.parts;
-  const data = (save.rows as SeriesRow[]).map((row, rowIndex) => {
+  const rows = withOwnRows(save).rows as SeriesRow[];
+  const sent = save.kind === "ticks" ? save.columns?.columns : undefined;
+  const data = rows.map((row, rowIndex) => {
     const record: JsonRecord = { [stamp.name]: stamp.type === "date" ? row[0] : toWire(row[0]) };
     if (wire.partInRecords) record[part!] = parts?.[rowIndex] ?? save.part!;
     for (const [index, { name, type, onRequest }] of values.entries()) {
       const value = row[index + 1] ?? null;
-      if (missing?.[rowIndex]?.includes(index + 1)) continue;
+      if (missing?.[rowIndex]?.includes(index + 1) || sent?.has(name) === false) continue;
       if (type === "json") Object.assign(record, membersOf(save.kind, value));
       else if (!onRequest || value !== null) record[name] = type === "count" ? exact(value) : value;
     }
@@ -27,8 +30,7 @@ export function saveCommand(save: Save): SaveCommand {
     if (hasSeq && wire.part === null) record.seq = row.at(-1);
     return record;
   });
-  const places =
-    hasSeq && wire.part !== null ? (save.rows as SeriesRow[]).map((row) => row.at(-1) ?? null) : [];
+  const places = hasSeq && wire.part !== null ? rows.map((row) => row.at(-1) ?? null) : [];
   return {
     command: wire.save,
     params: {
