@@ -1,9 +1,9 @@
 /** Writes a save as a command. */
-import { ID_MEMBERS, QUOTE_ALIASES } from "../../market/tick-names.ts";
 import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, parseWithDigits, rawNumber } from "../../protocol/json.ts";
 import { withOwnRows } from "../column-saves.ts";
 import type { Save } from "../contract.ts";
+import { extraAsMembers } from "../extra-json.ts";
 import { type KindName, kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
 
 export interface SaveCommand {
@@ -15,7 +15,6 @@ export function saveCommand(save: Save): SaveCommand {
   const { wire, part, stamp, values, hasSeq } = kindOf(save.kind);
   const missing = "missing" in save ? save.missing : undefined;
   const parts = save.kind === "ticks" ? undefined : save.parts;
-  const taken = takenNames(save.kind);
   const rows = withOwnRows(save).rows as SeriesRow[];
   const sent = save.kind === "ticks" ? save.columns?.columns : undefined;
   const data = rows.map((row, rowIndex) => {
@@ -24,7 +23,7 @@ export function saveCommand(save: Save): SaveCommand {
     for (const [index, { name, type, onRequest }] of values.entries()) {
       const value = row[index + 1] ?? null;
       if (missing?.[rowIndex]?.includes(index + 1) || sent?.has(name) === false) continue;
-      if (type === "json") Object.assign(record, membersOf(value, taken));
+      if (type === "json") Object.assign(record, membersOf(save.kind, value));
       else if (!onRequest || value !== null) record[name] = type === "count" ? exact(value) : value;
     }
     // Of ticks it isn't told by the record.
@@ -38,7 +37,7 @@ export function saveCommand(save: Save): SaveCommand {
       ticker: save.ticker,
       ...(wire.part === null || wire.partInRecords ? {} : { [wire.part]: partName(save.kind, save.part) }),
       ...(save.kind === "actions" ? {} : { index_col: stamp.name }),
-      on_duplicate: save.onDuplicate === "match" ? "ignore" : save.onDuplicate,
+      on_duplicate: ruleOf(save.onDuplicate),
       ...(places.some((place) => place !== null) ? { places } : {}),
       ...("occurrences" in save && save.occurrences !== undefined ? { occurrences: save.occurrences } : {}),
       data,
@@ -46,28 +45,13 @@ export function saveCommand(save: Save): SaveCommand {
   };
 }
 
-/** What the server reads of a record, so that it would not come into `extra` again. */
-function takenNames(kind: KindName): ReadonlySet<string> {
-  const { part, stamp, values, computed } = kindOf(kind);
-  const names = ["ticker", stamp.name, part ?? "", ...values.map(({ name }) => name), ...computed];
-  return new Set([
-    ...names,
-    "write_timestamp",
-    ...(kind === "ticks" ? [...ID_MEMBERS, ...Object.values(QUOTE_ALIASES)] : []),
-  ]);
+function ruleOf(onDuplicate: Save["onDuplicate"]): string {
+  return onDuplicate === "match" || onDuplicate === "request" ? "ignore" : onDuplicate;
 }
 
-/**
- * They go as members of the record, which updates show, and of which the server makes the column
- * again. As it folds the case of names, and reads some, all go below `extra` where one is such.
- */
-function membersOf(extra: SeriesValue, taken: ReadonlySet<string>): JsonRecord {
-  if (extra === null) return {};
-  const members = parseWithDigits(String(extra)) as JsonRecord;
-  const arePlain = Object.entries(members).every(
-    ([name, value]) => name === name.toLowerCase() && !taken.has(name) && value !== null,
-  );
-  return arePlain ? members : { extra: members };
+/** They go as members of the record, of which the server makes the column again. */
+function membersOf(kind: KindName, extra: SeriesValue): JsonRecord {
+  return extra === null ? {} : extraAsMembers(kind, parseWithDigits(String(extra)) as JsonRecord);
 }
 
 /** JSON.stringify gives at most 17 digits of a double; 2^60 has more. */
