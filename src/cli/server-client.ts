@@ -8,6 +8,8 @@ export interface ServerRequest {
    * digits are sent.
    */
   command?: { command: string; params: object } | undefined;
+  /** The `data` of the command as an Arrow stream. */
+  arrow?: Uint8Array<ArrayBuffer> | null;
   headers?: Record<string, string>;
   /** False: a connection of its own. */
   keepalive?: boolean;
@@ -23,6 +25,8 @@ export interface ServerAnswer {
   /** Empty when the answer is no JSON object, such as the page of a proxy. */
   body: JsonRecord;
 }
+
+const ARROW_STREAM = "application/vnd.apache.arrow.stream";
 
 /** Nothing listens there, the connection was lost, or the answer took too long. */
 export class NoAnswer extends Error {
@@ -40,14 +44,15 @@ export class NoAnswer extends Error {
 
 /** @throws NoAnswer */
 export async function askServer(url: string, request: ServerRequest): Promise<ServerAnswer> {
-  const { command, headers, keepalive = true, timeoutMs, signal } = request;
+  const { command, arrow = null, headers, keepalive = true, timeoutMs, signal } = request;
   const timeout = AbortSignal.timeout(timeoutMs);
   const sent = command === undefined ? null : stringifyExact(command);
+  const type = arrow === null ? "application/json" : ARROW_STREAM;
   try {
-    const response = await fetch(url, {
+    const response = await fetch(arrow === null ? url : `${url}?${new URLSearchParams({ command: sent! })}`, {
       method: command === undefined ? "GET" : "POST",
-      headers: { "Content-Type": "application/json", ...headers },
-      body: sent,
+      headers: { "Content-Type": type, ...headers },
+      body: arrow ?? sent,
       keepalive,
       signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     });

@@ -14,6 +14,8 @@ export interface PreparedSave<S> {
   skipped: number;
   /** Records of a key that another one of the request has: the save has that one. */
   doubled?: Pick<SaveCounts, "replaced" | "skipped">;
+  /** The sender knows which of its ticks are equal: it needs no notice of repetitions. */
+  areCounted?: boolean;
   /** What the client says that the request is; null: nothing. */
   identity: string | null;
 }
@@ -33,7 +35,7 @@ export async function commitSave(
   const request = identity === null ? undefined : identityOf(identity, save);
   const outcome = await context.save(save, { frame, request }, call);
   if (!outcome.ok) throw refusalOf(outcome.status, outcome);
-  noteRepetitions(save, outcome, context);
+  if (!prepared.areCounted) noteRepetitions(save, outcome, context);
   const counts = outcome.countsRecords ? outcome : withUnsaved(outcome, prepared);
   const epoch = outcome.epoch ?? (await context.reader.updates.epoch());
   return JSON.stringify({
@@ -68,6 +70,8 @@ function withUnsaved(outcome: Stored, { skipped, doubled = {} }: PreparedSave<Sa
 /** An import tells itself how often a row comes. */
 function noteRepetitions(save: Save, { repeated = 0, isRepetition }: Stored, context: CommandContext): void {
   if (save.kind !== "ticks" || repeated === 0 || isRepetition || save.occurrences !== undefined) return;
-  const count = Math.min(repeated, save.rows.filter(([, , , , , id]) => id === null).length);
+  const withoutId =
+    save.columns === undefined ? save.rows.filter(([, , , , , id]) => id === null) : save.rows;
+  const count = Math.min(repeated, withoutId.length);
   if (count > 0) context.noteRepetitions({ ticker: save.ticker, type: save.part, count });
 }

@@ -1,3 +1,4 @@
+import type { ArrowRows } from "../formats/arrow-rows.ts";
 import type { SaveIdentity } from "../protocol/save-id.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { Edit, EditOutcome, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
@@ -31,6 +32,8 @@ export interface CommandCall {
   params: Record<string, unknown>;
   /** The request as sent, with digits that parsed numbers may have lost. */
   text: string;
+  /** Rows that came as an Arrow body; null: the request is JSON. Read by `withRecords`. */
+  arrow: ArrowRows | null;
   /** From a server in front of this one. */
   saveId: SaveIdentity | null;
   /** The header of that name. */
@@ -48,6 +51,8 @@ export interface Command {
   about: string;
   /** The parameters in the table of docs/commands.md. */
   params: readonly string[];
+  /** Its `data` may come as an Arrow body. */
+  takesArrow?: true;
   /** Others that are no mistake: without effect, or for a server in front of this one. */
   tolerated?: readonly string[];
   run(call: CommandCall, context: CommandContext): Answer | Promise<Answer>;

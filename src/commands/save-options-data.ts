@@ -1,4 +1,5 @@
 import { optionBucket } from "../market/option-bucket.ts";
+import { isStorable } from "../market/storable-text.ts";
 import { parseTimestamp, toWire } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { snapshotsFrame } from "../protocol/frames.ts";
@@ -42,10 +43,10 @@ export const saveOptionsData: Command = {
 };
 
 /** @throws RequestError 400 naming the place of the error. */
-function toSaveOptions(
+export function toSaveOptions(
   params: Record<string, unknown>,
   nowMs: number,
-  identity: string | null,
+  identity: string | null = null,
 ): PreparedSave<SaveRows> {
   const { data, index_col: indexColumn } = params;
   if (isMissing(data)) throw badRequest(MISSING);
@@ -138,11 +139,7 @@ function readContract(record: JsonRecord, index: number): string {
 
 export function isContract(value: unknown): value is string {
   return (
-    typeof value === "string" &&
-    value !== "" &&
-    value.length <= OPTION_TICKER_LENGTH_MAX &&
-    value.isWellFormed() &&
-    !value.includes("\0")
+    typeof value === "string" && value !== "" && value.length <= OPTION_TICKER_LENGTH_MAX && isStorable(value)
   );
 }
 

@@ -1,11 +1,14 @@
+import { isStorable } from "../market/storable-text.ts";
+import { ID_MEMBERS, QUOTE_ALIASES } from "../market/tick-names.ts";
 import { parseTimestamp } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
-import { isReservedType, realtimeFrame } from "../protocol/frames.ts";
+import { isReservedType, realtimeFrame, realtimeFrameOf } from "../protocol/frames.ts";
 import { foldNames, type JsonRecord } from "../protocol/json.ts";
 import type { SaveTicks, TickRow } from "../storage/contract.ts";
 import { KINDS } from "../storage/model/kinds.ts";
+import { withRecords } from "./arrow-params.ts";
 import { commitSave, type PreparedSave } from "./commit-save.ts";
-import type { Command } from "./context.ts";
+import type { Command, CommandCall } from "./context.ts";
 import { isMissing, readDataType, requireTicker, show } from "./params.ts";
 import {
   hasMember,
@@ -21,12 +24,12 @@ import {
 import { readIdentity } from "./request-identity.ts";
 import { indexName } from "./save-stock-data.ts";
 import { shownTicker } from "./shown-rows.ts";
+import { payloadOf, tickColumns } from "./tick-columns.ts";
 
 const MISSING = "Missing params for save_realtime_data";
-/** Beside the column's own name, how the field names what a quote's price and size are. */
-const ALIASES = { price: "bid_price", size: "bid_size" } as const;
-/** The first that a record has is its id, where `id_col` names none. */
-const ID_COLUMNS = ["id", "trade_id", "tradeid", "i"];
+/** As `occurrences`: equal ticks are those of the request, and the sender has counted them. */
+const OF_REQUEST = "request";
+const NO_ALIASES = { price: null, size: null } as const;
 
 export const saveRealtimeData: Command = {
   name: "save_realtime_data",
@@ -36,11 +39,14 @@ export const saveRealtimeData: Command = {
     ...["save_id", "occurrences", "places"],
   ],
   tolerated: ["ma_periods", "ema_periods"],
+  takesArrow: true,
   async run(call, context) {
-    const prepared = toSaveTicks(call.params, readIdentity(call));
+    const identity = readIdentity(call);
+    const ofColumns = identity === null ? toSaveColumns(call) : null;
+    const prepared = ofColumns?.prepared ?? toSaveTicks(withRecords(call), identity);
     const { ticker, part: type } = prepared.save;
     const stampColumn = String(call.params.index_col).toLowerCase();
-    const frame = realtimeFrame(ticker, type, prepared.records, stampColumn);
+    const frame = ofColumns?.frame ?? realtimeFrame(ticker, type, prepared.records, stampColumn);
     const message = `Realtime data (${type}) for ${shownTicker(call.params.ticker)} saved successfully.`;
     return commitSave(prepared, { frame, message }, call, context);
   },
@@ -63,12 +69,7 @@ export function toSaveTicks(
     throw badRequest(MISSING);
   }
   const ticker = requireTicker(params.ticker, MISSING);
-  const type = readDataType(params.data_type);
-  if (isReservedType(type)) {
-    throw badRequest(
-      `data_type: got ${show(type)}, which stands for something else in live updates; expected a name such as "quote" or "trade"`,
-    );
-  }
+  const type = readType(params.data_type);
   const onDuplicate = readOnDuplicate(params.on_duplicate, identity);
   if (!Array.isArray(data)) throw badRequest("'data' must be a non-empty list of records for realtime save");
   const index = indexName(
@@ -83,16 +84,12 @@ export function toSaveTicks(
       `index_col: got ${show(indexColumn)}, but the rows also have a column 'timestamp'; expected one of them`,
     );
   }
-  for (const column of ["price", "size"] as const) {
-    if (!hasMember(folded, column) && !hasMember(folded, ALIASES[column])) {
-      throw badRequest(
-        `data: the rows have no column '${column}'; expected price and size, null where there is none`,
-      );
-    }
-  }
+  const aliases = type === "quote" ? QUOTE_ALIASES : NO_ALIASES;
+  requireColumns(folded, aliases);
   const places = readNumbers(params.places, "places", sent.length);
-  const occurrences = readNumbers(params.occurrences, "occurrences", sent.length);
-  const reader = new TickReader(index, idColumnOf(params.id_col, folded));
+  const areCounted = params.occurrences === OF_REQUEST;
+  const occurrences = areCounted ? null : readNumbers(params.occurrences, "occurrences", sent.length);
+  const reader = new TickReader(index, idColumnsOf(params.id_col, folded), aliases);
   const rows: TickRow[] = [];
   const records: JsonRecord[] = [];
   const kept: number[] = [];
@@ -112,72 +109,131 @@ export function toSaveTicks(
     sent: sent.length,
     skipped: sent.length - rows.length,
     identity,
+    areCounted,
   };
+}
+
+/** Null: the column has no other name. */
+type Aliases = typeof QUOTE_ALIASES | typeof NO_ALIASES;
+
+function requireColumns(records: JsonRecord[], aliases: Aliases): void {
+  for (const column of ["price", "size"] as const) {
+    const alias = aliases[column];
+    if (hasMember(records, column) || (alias !== null && hasMember(records, alias))) continue;
+    throw badRequest(
+      `data: the rows have no column '${column}'; expected price and size, null where there is none`,
+    );
+  }
+}
+
+/** Ticks of an Arrow body that need no look at each; null: they do, or something is wrong. */
+function toSaveColumns({ params, arrow }: CommandCall): {
+  prepared: PreparedSave<SaveTicks>;
+  frame: string;
+} | null {
+  const { index_col: index, occurrences = OF_REQUEST, places, id_col: idColumn } = params;
+  const isPlain = occurrences === OF_REQUEST && places === undefined && idColumn === undefined;
+  if (arrow === null || !isPlain || typeof index !== "string" || isMissing(params.data_type ?? "quote"))
+    return null;
+  const columns = tickColumns(arrow, index.toLowerCase());
+  if (columns === null) return null;
+  const { rows } = columns;
+  const ticker = requireTicker(params.ticker, MISSING);
+  const part = readType(params.data_type);
+  const onDuplicate = readOnDuplicate(params.on_duplicate, null);
+  const { payload, first } = payloadOf(columns, part);
+  return {
+    prepared: {
+      save: { kind: "ticks", ticker, part, rows: new Array(rows), columns, onDuplicate },
+      records: [],
+      sent: rows,
+      skipped: 0,
+      identity: null,
+      areCounted: params.occurrences === OF_REQUEST,
+    },
+    frame: realtimeFrameOf(ticker, part, first, payload),
+  };
+}
+
+function readType(value: unknown): string {
+  const type = readDataType(value);
+  if (!isStorable(type)) throw badRequest(`data_type: got ${show(type)}, expected text without NUL`);
+  if (isReservedType(type)) {
+    throw badRequest(
+      `data_type: got ${show(type)}, which stands for something else in live updates; expected a name such as "quote" or "trade"`,
+    );
+  }
+  return type;
 }
 
 class TickReader {
   readonly #index: string;
-  /** Null: the records have no ids. */
-  readonly #idColumn: string | null;
+  readonly #idColumns: readonly string[];
+  readonly #aliases: Aliases;
   readonly #known: ReadonlySet<string>;
+  /** Members of the record at hand that are read, beside those of every record. */
+  #read: string[] = [];
 
-  constructor(index: string, idColumn: string | null) {
+  constructor(index: string, idColumns: readonly string[], aliases: Aliases) {
     this.#index = index;
-    this.#idColumn = idColumn;
-    this.#known = knownMembers(KINDS.ticks, index);
+    this.#idColumns = idColumns;
+    this.#aliases = aliases;
+    const known = knownMembers(KINDS.ticks, index);
+    // Where another member is the id.
+    known.delete("id");
+    this.#known = known;
   }
 
   /** Null: the record has no stamp. */
   row(record: JsonRecord, i: number, place: number | null): TickRow | null {
     const stamp = readStamp(parseTimestamp, record, this.#index, i);
     if (stamp === null) return null;
-    const idColumn = this.#idColumn;
+    if (this.#read.length > 0) this.#read = [];
     return [
       stamp,
-      readReal(record[nameOf("price", record)], "price", i),
-      readCount(record[nameOf("size", record)], "size", i),
+      readReal(this.#valueOf("price", record), "price", i),
+      readCount(this.#valueOf("size", record), "size", i),
       readReal(record.ask_price, "ask_price", i),
       readCount(record.ask_size, "ask_size", i),
-      idColumn === null ? null : readId(record[idColumn], `data[${i}].${idColumn}`),
-      this.#extraOf(record, i),
+      this.#idOf(record, i),
+      readExtra(record, { known: this.#known, read: this.#read }, i),
       place,
     ];
   }
 
-  #extraOf(record: JsonRecord, i: number): string | null {
-    for (const name in record) {
-      if (this.#known.has(name)) continue;
-      const { [this.#idColumn ?? ""]: _, ...others } = record;
-      for (const column of ["price", "size"] as const)
-        if (nameOf(column, record) === ALIASES[column]) delete others[ALIASES[column]];
-      return readExtra(others, this.#known, i);
+  #valueOf(column: "price" | "size", record: JsonRecord): unknown {
+    const alias = this.#aliases[column];
+    if (alias === null || (record[column] ?? null) !== null) return record[column];
+    this.#read.push(alias);
+    return record[alias];
+  }
+
+  /** The first that the record really has. */
+  #idOf(record: JsonRecord, i: number): string | null {
+    for (const name of this.#idColumns) {
+      if (!Object.hasOwn(record, name)) continue;
+      this.#read.push(name);
+      const id = readId(record[name], name, i);
+      if (id !== null) return id;
     }
     return null;
   }
 }
 
-function nameOf(column: "price" | "size", record: JsonRecord): string {
-  return record[column] === undefined && record[ALIASES[column]] !== undefined ? ALIASES[column] : column;
-}
-
 /** @throws RequestError 400 no record has the named column. */
-function idColumnOf(value: unknown, records: JsonRecord[]): string | null {
-  if (value === undefined || value === null)
-    return ID_COLUMNS.find((name) => hasMember(records, name)) ?? null;
+function idColumnsOf(value: unknown, records: JsonRecord[]): readonly string[] {
+  if (value === undefined || value === null) return ID_MEMBERS.filter((name) => hasMember(records, name));
   if (typeof value !== "string")
     throw badRequest(`id_col: got ${show(value)}, expected the name of a column`);
   const name = value.toLowerCase();
-  if (hasMember(records, name)) return name;
+  if (hasMember(records, name)) return [name];
   throw badRequest(`id_col: got ${show(value)}, and no row has a column of that name`);
 }
 
-/**
- * A client that says which request it repeats means each other request to bring new ticks. See
- * docs/compatibility.md.
- */
+/** A client that says which request it repeats means each other request to bring new ticks. */
 function readOnDuplicate(value: unknown, identity: string | null): SaveTicks["onDuplicate"] {
   if (value === undefined || value === null || value === "ignore")
-    return identity === null ? "match" : "append";
+    return identity === null ? "match" : "request";
   if (value === "append" || value === "keep" || value === "replace" || value === "error") return value;
   throw badRequest(
     `on_duplicate: got ${show(value)}, expected "ignore", "append", "keep", "replace" or "error"`,

@@ -12,6 +12,7 @@ import {
   type SeriesRow,
   type SeriesValue,
 } from "../storage/model/kinds.ts";
+import { withRecords } from "./arrow-params.ts";
 import { commitSave, type PreparedSave } from "./commit-save.ts";
 import type { Command } from "./context.ts";
 import { isMissing, requireInterval, requireTicker, show } from "./params.ts";
@@ -36,8 +37,9 @@ export const saveStockData: Command = {
   about: "Stores bars of one length; daily bars get their moving averages.",
   params: ["ticker", "data", "index_col", "interval", "on_duplicate", "save_id"],
   tolerated: ["ma_periods", "ema_periods"],
+  takesArrow: true,
   async run(call, context) {
-    const prepared = toSaveBars(call.params, readIdentity(call));
+    const prepared = toSaveBars(withRecords(call), readIdentity(call));
     const { ticker, part } = prepared.save;
     const frame = barsFrame(ticker, prepared.records, part);
     return commitSave(prepared, { frame, message: "Aggregated data saved successfully." }, call, context);
@@ -108,7 +110,7 @@ function readValue(
   { name, type, known }: { name: string; type: ColumnType; known: ReadonlySet<string> },
   row: number,
 ): SeriesValue {
-  if (type === "json") return readExtra(record, known, row);
+  if (type === "json") return readExtra(record, { known }, row);
   return type === "count" ? readCount(record[name], name, row) : readReal(record[name], name, row);
 }
 

@@ -1,20 +1,25 @@
-import type { Answer } from "../commands/context.ts";
+import type { Answer, Command } from "../commands/context.ts";
 import { COMMANDS } from "../commands/index.ts";
 import { show } from "../commands/params.ts";
 import { readStrict, refuseWarnings, unknownParams, withHints, withWarnings } from "../commands/warnings.ts";
-import { badRequest } from "../protocol/errors.ts";
+import { ArrowError } from "../formats/arrow-error.ts";
+import { type ArrowRows, readArrow } from "../formats/arrow-rows.ts";
+import { STATUS } from "../protocol/codes.ts";
+import { badRequest, RequestError } from "../protocol/errors.ts";
 import { parseAllIntegers } from "../protocol/exact-integers.ts";
 import { isObject, parseRequestJson } from "../protocol/json.ts";
 import { messageOf } from "../protocol/message-of.ts";
 import { IDEMPOTENCY_HEADER, readSaveId, SAVE_ID_HEADER } from "../protocol/save-id.ts";
 import type { Call } from "./call.ts";
-import { readBody } from "./request-body.ts";
+import { isArrow, readBody, readBytes } from "./request-body.ts";
 import type { RouterOptions } from "./router-options.ts";
 
 /** An error shows this many characters of an unknown command. */
 const COMMAND_SHOWN_MAX = 100;
 /** Bodies up to this size are parsed even when memory is short. */
 const SMALL_BODY_BYTES = 1024 * 1024;
+const COMMAND_EXAMPLE =
+  '/db_command?command={"command":"save_realtime_data","params":{"ticker":"IBM","data_type":"trade","index_col":"timestamp"}}';
 /** Doubles hold every integer of 15 digits. Longer ones may lose some. */
 const LONG_INTEGER = /\d{16}/;
 
@@ -29,18 +34,45 @@ export async function runCommand(call: Call): Promise<Answer> {
   try {
     bodies.waiting++;
     let text: string;
+    let bytes: Uint8Array | null = null;
     try {
-      text = await readBody(call, share);
+      if (isArrow(call)) {
+        text = commandOfUrl(call);
+        bytes = await readBytes(call, share);
+      } else text = await readBody(call, share);
     } finally {
       bodies.waiting--;
     }
-    return await run(text, call);
+    return await run(text, bytes, call);
   } finally {
     share.release();
   }
 }
 
-async function run(text: string, call: Call): Promise<Answer> {
+/** The command of rows that are the body. @throws RequestError 400 */
+function commandOfUrl({ query }: Call): string {
+  const command = new URLSearchParams(query).get("command");
+  if (command !== null) return command;
+  throw badRequest(`command: expected it in the URL, as the body is Arrow: ${COMMAND_EXAMPLE}`);
+}
+
+/** @throws RequestError 400 not Arrow, 415 the command takes none. */
+async function readRows(command: Command, params: object, bytes: Uint8Array): Promise<ArrowRows> {
+  if (!command.takesArrow)
+    throw new RequestError(
+      STATUS.wrongMediaType,
+      `Content-Type: ${command.name} takes no Arrow body, expected application/json`,
+    );
+  if ("data" in params) throw badRequest("data: got it twice, in the URL and as the body");
+  try {
+    return await readArrow(bytes);
+  } catch (error) {
+    if (error instanceof ArrowError) throw badRequest(`data: ${error.message}`);
+    throw error;
+  }
+}
+
+async function run(text: string, bytes: Uint8Array | null, call: Call): Promise<Answer> {
   const { request, options } = call;
   let payload: unknown;
   try {
@@ -77,6 +109,7 @@ async function run(text: string, call: Call): Promise<Answer> {
   const asked = {
     params,
     text,
+    arrow: bytes === null ? null : await readRows(command, params, bytes),
     addWarning: wantsWarnings ? addWarning : null,
     saveId: readSaveId(request.headers.get(SAVE_ID_HEADER)),
     idempotencyKey: request.headers.get(IDEMPOTENCY_HEADER),

@@ -4,19 +4,45 @@ import type { BodyShare } from "./bodies.ts";
 import type { Call } from "./call.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
+const JSON_TYPE = "application/json";
+/** Of Arrow's stream and of its file: what comes tells which of them it is. */
+const ARROW_TYPES = ["application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"];
+
+/** Whether the body holds the rows of a save, and the URL its command. */
+export function isArrow({ request }: Call): boolean {
+  const type = request.headers.get("content-type");
+  return (
+    type !== null && type !== JSON_TYPE && ARROW_TYPES.includes(type.split(";")[0]!.trim().toLowerCase())
+  );
+}
 
 /**
- * Reads, unpacks and decodes the body of a command. A body larger than --max-body-mb is refused,
- * unread if its length is announced.
- * @param share Told of all bytes before they are kept.
- * @throws RequestError 400 not text of its charset, 413 too large, 415 not JSON, 499 the client is
- *   gone, 429 and 503 too much is under way.
+ * Reads, unpacks and decodes the body of a command.
+ * @throws RequestError as `readBytes`; 400 not text of its charset, 415 not JSON.
  */
 export async function readBody(call: Call, share: BodyShare): Promise<string> {
+  const type = call.request.headers.get("content-type");
+  const charset = type === JSON_TYPE ? "utf-8" : charsetOf(type);
+  const bytes = await readBytes(call, share);
+  try {
+    return charset === "utf-8"
+      ? UTF8.decode(bytes)
+      : new TextDecoder(charset as Bun.Encoding, { fatal: true }).decode(bytes);
+  } catch {
+    throw badRequest("Invalid JSON payload", `the body is not valid ${charset}`);
+  }
+}
+
+/**
+ * Reads and unpacks a body. One larger than --max-body-mb is refused, unread if its length is
+ * announced.
+ * @param share Told of all bytes before they are kept.
+ * @throws RequestError 413 too large, 415 packed otherwise, 499 the client is gone, 429 and 503 too
+ *   much is under way.
+ */
+export async function readBytes(call: Call, share: BodyShare): Promise<Uint8Array<ArrayBuffer>> {
   const { request } = call;
   const maxBytes = call.options.maxBodyBytes;
-  const type = request.headers.get("content-type");
-  const charset = type === "application/json" ? "utf-8" : charsetOf(type);
   const length = call.announcedBytes;
   if (length !== null && length > maxBytes) throw tooLarge(length, maxBytes);
   if (length !== null) share.add(length);
@@ -34,19 +60,12 @@ export async function readBody(call: Call, share: BodyShare): Promise<string> {
     );
   }
   const encoding = request.headers.get("content-encoding")?.toLowerCase() ?? null;
-  if (encoding !== null) bytes = await unpack(bytes, encoding, maxBytes, share);
-  try {
-    return charset === "utf-8"
-      ? UTF8.decode(bytes)
-      : new TextDecoder(charset as Bun.Encoding, { fatal: true }).decode(bytes);
-  } catch {
-    throw badRequest("Invalid JSON payload", `the body is not valid ${charset}`);
-  }
+  return encoding === null ? bytes : await unpack(bytes, encoding, maxBytes, share);
 }
 
 function charsetOf(type: string | null): string {
   const [media, ...parameters] = (type ?? "").toLowerCase().split(";");
-  if (media!.trim() !== "application/json") {
+  if (media!.trim() !== JSON_TYPE) {
     throw new RequestError(
       STATUS.wrongMediaType,
       `Content-Type: got ${JSON.stringify(type ?? "")}, expected application/json`,

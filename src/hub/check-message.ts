@@ -7,7 +7,7 @@ import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";
 
-const ON_DUPLICATE = ["replace", "keep", "merge", "complete", "error", "match", "append"];
+const ON_DUPLICATE = ["replace", "keep", "merge", "complete", "error", "match", "request", "append"];
 
 /** The sender can't be trusted any more: its connection is closed. */
 export class BadMessageError extends Error {
@@ -20,7 +20,7 @@ const ONLY_ID = { id: "number" } as const;
 const ID_AND_TICKER = { id: "number", ticker: "text" } as const;
 /** The members that the hub relies on. */
 const MEMBERS: Record<ToHub["type"], Record<string, MemberType>> = {
-  saves: { saves: "list" },
+  saves: { saves: "list", frameBytes: "number" },
   committed: { updates: "list" },
   hello: { workerId: "number", addresses: "list" },
   subscribe: ID_AND_TICKER,
@@ -64,7 +64,7 @@ function checkAddress(entry: [address: string, sockets: number]): void {
 
 function checkSave(entry: SaveEntry): void {
   expect(entry, "list", "a save");
-  const [id, save, frameLength] = entry;
+  const [id, save, frameLength, columns] = entry;
   expect(id, "number", "a save's id");
   expect(frameLength, "number", "a save's frame");
   expect(save, "object", "a save");
@@ -76,6 +76,16 @@ function checkSave(entry: SaveEntry): void {
   else if (kind.part !== null) expect(save.part, "text", `a save's ${kind.part}`);
   if (!ON_DUPLICATE.includes(save.onDuplicate))
     throw new BadMessageError("a save with an unknown onDuplicate");
+  if (columns === undefined) checkRows(save);
+  else expect(columns, "list", "a save's columns");
+  if (save.update === undefined) return;
+  expect(save.update, "object", "a save's update");
+  expect(save.update.saveId, "text", "a save's saveId");
+  if (save.update.request !== undefined) expect(save.update.request.key, "text", "a request's key");
+}
+
+function checkRows(save: SaveEntry[1]): void {
+  const kind = kindOf(save.kind);
   expect(save.rows, "list", "a save's rows");
   const members = 1 + kind.values.length + (kind.hasSeq ? 1 : 0);
   // Values at the end may be missing, but the last of a tick is its seq.
@@ -84,10 +94,6 @@ function checkSave(entry: SaveEntry): void {
   for (const row of save.rows)
     if (!Array.isArray(row) || !isLong(row) || typeof row[0] !== "string")
       throw new BadMessageError(`a row of a save is no list of a stamp and ${members - 1} values`);
-  if (save.update === undefined) return;
-  expect(save.update, "object", "a save's update");
-  expect(save.update.saveId, "text", "a save's saveId");
-  if (save.update.request !== undefined) expect(save.update.request.key, "text", "a request's key");
 }
 
 function checkEdit(edit: Edit): void {

@@ -3,6 +3,7 @@ import { unavailable } from "../protocol/errors.ts";
 import type { Save, SaveOutcome } from "../storage/contract.ts";
 import { HUB_AWAY_MAX_MS } from "./hub-absence.ts";
 import type { SaveEntry, ToHub } from "./messages.ts";
+import { sentColumns } from "./sent-columns.ts";
 import { SuspectSaves } from "./suspect-saves.ts";
 import { TurnBatch } from "./turn-batch.ts";
 import type { WriterState } from "./writer-note.ts";
@@ -130,13 +131,20 @@ export class HubSaves {
 
   #sendBatch(saves: [id: number, save: Save][], alone: boolean): void {
     const frames: string[] = [];
+    const columnBytes: Uint8Array[] = [];
     const entries = saves.map(([id, save]): SaveEntry => {
       const { update } = save;
-      if (update === undefined) return [id, save, 0];
-      frames.push(update.frame);
-      return [id, { ...save, update: { ...update, frame: "" } }, update.frame.length];
+      const frame = update?.frame ?? "";
+      frames.push(frame);
+      const told = update === undefined ? save : { ...save, update: { ...update, frame: "" } };
+      if (told.kind !== "ticks" || told.columns === undefined) return [id, told, frame.length];
+      const { told: columns, bytes } = sentColumns(told.columns);
+      columnBytes.push(...bytes);
+      return [id, { ...told, rows: [], columns: undefined }, frame.length, columns];
     });
-    this.#send({ type: "saves", saves: entries, alone }, Buffer.from(frames.join(""), "utf8"));
+    const text = Buffer.from(frames.join(""), "utf8");
+    const bytes = columnBytes.length === 0 ? text : Buffer.concat([text, ...columnBytes]);
+    this.#send({ type: "saves", saves: entries, alone, frameBytes: text.length }, bytes);
   }
 
   #fail(id: number, reason: string): void {

@@ -9,12 +9,13 @@ import type { Edit, EditOutcome, Save, SaveOutcome } from "../storage/contract.t
 import type { Update } from "../storage/update-contract.ts";
 import type { UserSqlRequest } from "../storage/user-sql-contract.ts";
 import type { ReadName } from "./remote-reads.ts";
+import type { SentColumn } from "./sent-columns.ts";
 
 /**
  * A save with its update, except the frame: the message's attachment holds all frames, as JSON
- * would escape and parse each for nothing.
+ * would escape and parse each for nothing. Behind them it has the bytes of the saves' columns.
  */
-export type SaveEntry = [id: number, save: Save, frameLength: number];
+export type SaveEntry = [id: number, save: Save, frameLength: number, columns?: SentColumn[]];
 
 export type CommittedEntry = [ticker: string, update: Update];
 
@@ -32,8 +33,11 @@ export type ToHub =
   | { type: "bus"; channel: string }
   /** Asks whether the hub and its writer respond. */
   | { type: "ping"; id: number }
-  /** @property alone each in a transaction of its own. */
-  | { type: "saves"; saves: SaveEntry[]; alone: boolean }
+  /**
+   * @property alone each in a transaction of its own.
+   * @property frameBytes of all frames together.
+   */
+  | { type: "saves"; saves: SaveEntry[]; alone: boolean; frameBytes: number }
   | { type: "subscribe"; id: number; ticker: string }
   | { type: "unsubscribe"; ticker: string }
   | { type: "lease"; id: number }

@@ -3,6 +3,7 @@
  * go together in the next.
  */
 import { messageOf } from "../protocol/message-of.ts";
+import { commitBatch, hasColumns } from "../storage/column-saves.ts";
 import {
   type Edit,
   type EditOutcome,
@@ -173,7 +174,7 @@ export class SaveQueue {
     let outcomes: (SaveOutcome | null)[];
     try {
       const saves = batch.map(({ entry }) => entry[1]);
-      const committed = writer.commit(saves, note);
+      const committed = commitBatch(writer, saves, note);
       // Avoids a turn of the event loop if the driver commits synchronously.
       outcomes = committed instanceof Promise ? await committed : committed;
       this.#busySince = null;
@@ -236,8 +237,9 @@ export class SaveQueue {
     const queue = this.#queue;
     let rows = 0;
     let count = 0;
-    const fits = ({ entry, alone }: QueuedSave): boolean =>
-      !alone && !queue[0]!.alone && rows + entry[1].rows.length <= TRANSACTION_ROWS_MAX;
+    const isAlone = ({ entry, alone }: QueuedSave): boolean => alone || hasColumns(entry[1]);
+    const fits = (save: QueuedSave): boolean =>
+      !isAlone(save) && !isAlone(queue[0]!) && rows + save.entry[1].rows.length <= TRANSACTION_ROWS_MAX;
     while (count < queue.length && (count === 0 || fits(queue[count]!))) {
       rows += queue[count++]!.entry[1].rows.length;
     }

@@ -7,6 +7,7 @@ import type { BusLink } from "./bus-link.ts";
 import type { DatabaseState } from "./database-state.ts";
 import type { SaveEntry, ToHub } from "./messages.ts";
 import type { SaveQueue } from "./save-queue.ts";
+import { receivedColumns } from "./sent-columns.ts";
 import type { VersionBoard } from "./version-board.ts";
 import type { WorkerLink, WorkerLinks } from "./worker-links.ts";
 import type { WriteLease } from "./write-lease.ts";
@@ -50,8 +51,9 @@ function saveHandlers({
   "saves" | "ping" | "lease" | "release" | "removeCheck" | "edit"
 > {
   return {
-    saves(link, { saves: entries, alone }, attachment) {
-      putFramesBack(entries, attachment);
+    saves(link, { saves: entries, alone, frameBytes }, attachment) {
+      putFramesBack(entries, attachment.subarray(0, frameBytes));
+      putColumnsBack(entries, attachment, frameBytes);
       for (const entry of entries) saves.push({ link, entry, alone });
       saves.schedule();
     },
@@ -156,9 +158,19 @@ const readHandlers: Pick<RequestHandlers, "read" | "sql" | "next" | "cancel"> = 
   cancel: (link, message) => link.reads?.receive(message),
 };
 
-/** The attachment holds the frames of all saves. */
-function putFramesBack(entries: SaveEntry[], attachment: Buffer): void {
-  const frames = attachment.toString("utf8");
+function putColumnsBack(entries: SaveEntry[], attachment: Buffer, start: number): void {
+  let at = start;
+  for (const [, save, , told] of entries) {
+    if (told === undefined || save.kind !== "ticks") continue;
+    const { columns, end } = receivedColumns(told, attachment, at);
+    save.columns = columns;
+    save.rows = new Array(columns.rows);
+    at = end;
+  }
+}
+
+function putFramesBack(entries: SaveEntry[], bytes: Buffer): void {
+  const frames = bytes.toString("utf8");
   let at = 0;
   for (const [, { update }, length] of entries) {
     if (update !== undefined) update.frame = frames.slice(at, at + length);

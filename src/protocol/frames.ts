@@ -182,6 +182,12 @@ export function realtimeFrame(
   return encodeRecords({ symbol, data: { type, timestamp, event_type: `${type}_update`, payload } });
 }
 
+/** The same of ticks whose payload is text already. @param timestamp of the first. */
+export function realtimeFrameOf(symbol: string, type: string, timestamp: string, payload: string): string {
+  const head = JSON.stringify({ type, timestamp, event_type: `${type}_update` });
+  return `{"symbol":${JSON.stringify(symbol)},"data":${head.slice(0, -1)},"payload":${payload}}}`;
+}
+
 /** @param payload what of each row is known, as answers show it. */
 export function snapshotsFrame(
   symbol: string,

@@ -11,6 +11,7 @@ import { executeSql, executeSqlDirectly } from "../sql/execute.ts";
 import { createRunnerPool } from "../sql/runner-pool.ts";
 import { sqlReplyOf } from "../sql/sql-reply.ts";
 import { CachedReader } from "../storage/cached-reader.ts";
+import { bytesOfSave } from "../storage/column-saves.ts";
 import type { Placement, WorkerContext, WorkerParts } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { GroupCommit } from "../storage/group-commit.ts";
@@ -72,7 +73,7 @@ interface Saves extends Pick<WorkerStorage, "save" | "edit" | "removeCheck"> {
 
 const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => Saves> = {
   hub: (_, hub) => ({
-    save: (save, request) => hub.save(save, request.length),
+    save: (save, request) => hub.save(save, bytesOfSave(save, request)),
     edit: (edit) => hub.edit(edit),
     removeCheck: (ticker) => hub.removeCheck(ticker),
   }),
@@ -81,7 +82,7 @@ const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => 
     const commits = new GroupCommit(writer!);
     return {
       async save(save, request) {
-        const outcome = await commits.save(save, request.length);
+        const outcome = await commits.save(save, bytesOfSave(save, request));
         const update = outcome.ok ? updateOf(save, outcome) : null;
         if (update !== null) hub.announce(save.ticker, update);
         return outcome;

@@ -1,9 +1,50 @@
 /** Saves as columns, for drivers that store most of them without a row for each. */
 import { Int64s } from "./column-values.ts";
-import type { ColumnSave, Save } from "./contract.ts";
+import type { ColumnSave, CommitProgress, Save, SaveOutcome, SaveTicks, StockWriter } from "./contract.ts";
 import { type ColumnBatch, rowsOfBatch } from "./model/columns.ts";
 import { kindOf } from "./model/kinds.ts";
 import { Int64Reader } from "./model/stamp-text.ts";
+
+/** Whether it has to be the only one of its batch. */
+export function hasColumns(save: Save): boolean {
+  return save.kind === "ticks" && save.columns !== undefined;
+}
+
+/** Of a row that came as no text; an estimate. */
+const ROW_BYTES = 200;
+
+/** What a save that waits takes, about. @param request as it was sent; null: as no text. */
+export function bytesOfSave(save: Save, request: string | null): number {
+  if (request !== null) return request.length;
+  if (save.kind !== "ticks" || save.columns === undefined) return save.rows.length * ROW_BYTES;
+  let bytes = 0;
+  for (const data of save.columns.columns.values())
+    bytes += (data.type === "text" ? data.codes : data.values).byteLength + (data.nulls?.byteLength ?? 0);
+  return bytes;
+}
+
+/** Commits a batch of saves, or one that has columns. */
+export function commitBatch(
+  writer: Pick<StockWriter, "commit" | "commitColumns">,
+  saves: Save[],
+  progress?: CommitProgress,
+): (SaveOutcome | null)[] | Promise<(SaveOutcome | null)[]> {
+  const [save] = saves;
+  if (save?.kind !== "ticks" || save.columns === undefined) return writer.commit(saves, progress);
+  const sent = columnSaveOf(save);
+  if (writer.commitColumns === undefined) return writer.commit([withRows(sent)], progress);
+  const outcome = writer.commitColumns(sent, progress);
+  return outcome instanceof Promise ? outcome.then((committed) => [committed]) : [outcome];
+}
+
+/** The same save with what its rows are. */
+export function withOwnRows(save: Save): Save {
+  return save.kind === "ticks" && save.columns !== undefined ? withRows(columnSaveOf(save)) : save;
+}
+
+function columnSaveOf({ rows: _, columns, ...save }: SaveTicks): ColumnSave {
+  return { ...save, batch: columns! };
+}
 
 /** The same save with rows. */
 export function withRows({ batch, ...save }: ColumnSave): Save {

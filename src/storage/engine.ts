@@ -163,7 +163,7 @@ export interface WorkerParts {
 interface UpstreamParts {
   updates: UpdateSource;
   /** @param request the whole command as sent. */
-  save(save: Save, request: string): Promise<SaveOutcome>;
+  save(save: Save, request: string | null): Promise<SaveOutcome>;
   edit(edit: Edit): Promise<EditOutcome>;
   removeCheck(ticker: string): Promise<void>;
   runSql(request: UpstreamSql): Promise<SqlAnswer>;

@@ -4,6 +4,7 @@
  * database may be far away, or another program may hold a ticker's lock.
  */
 import { unavailable } from "../protocol/errors.ts";
+import { commitBatch, hasColumns } from "./column-saves.ts";
 import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "./contract.ts";
 
 /** Request bodies; beyond it a save gets 503. */
@@ -23,7 +24,7 @@ interface Waiting {
 }
 
 export class GroupCommit {
-  readonly #writer: Pick<StockWriter, "commit">;
+  readonly #writer: Pick<StockWriter, "commit" | "commitColumns">;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   /** Tickers of each commit under way. */
@@ -31,7 +32,7 @@ export class GroupCommit {
   #nextTurn: NodeJS.Timeout | NodeJS.Immediate | null = null;
   readonly #idle: (() => void)[] = [];
 
-  constructor(writer: Pick<StockWriter, "commit">) {
+  constructor(writer: Pick<StockWriter, "commit" | "commitColumns">) {
     this.#writer = writer;
   }
 
@@ -87,7 +88,10 @@ export class GroupCommit {
   async #commit(batch: Waiting[]): Promise<void> {
     let left: Waiting[] = [];
     try {
-      const outcomes = await this.#writer.commit(batch.map(({ save }) => save));
+      const outcomes = await commitBatch(
+        this.#writer,
+        batch.map(({ save }) => save),
+      );
       left = batch.filter((_, index) => outcomes[index] == null);
       for (const [index, waiting] of batch.entries()) {
         const outcome = outcomes[index];
@@ -115,7 +119,9 @@ export class GroupCommit {
     for (const waiting of this.#waiting) {
       const fits =
         batch.length === 0 ||
-        (rows + waiting.save.rows.length <= TRANSACTION_ROWS_MAX &&
+        (!hasColumns(batch[0]!.save) &&
+          !hasColumns(waiting.save) &&
+          rows + waiting.save.rows.length <= TRANSACTION_ROWS_MAX &&
           bytes + waiting.bytes <= TRANSACTION_BYTES_MAX);
       if (isFull || this.#isUnderWay(waiting.save.ticker)) {
         left.push(waiting);

@@ -35,9 +35,9 @@ export function commandContext(parts: CommandParts): CommandContext {
     marketTimezone: settings.marketTimezone,
     warn: (message) => log.warning(message),
     noteRepetitions: repetitionNotice(log),
-    async save(save, update, { text, saveId }) {
+    async save(save, update, { text, arrow, saveId }) {
       save.update = { ...(saveId ?? { saveId: nextSaveId(), repeated: false }), ...update };
-      const outcome = await storage.save(save, text);
+      const outcome = await storage.save(save, arrow === null ? text : null);
       if (outcome.ok) {
         counters.saves++;
         counters.rowsSaved += save.rows.length;

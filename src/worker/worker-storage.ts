@@ -16,8 +16,9 @@ export interface WorkerStorage {
    *
    * @param save with its `update`.
    * @param request the whole command as sent: for its size, and for a database that takes commands.
+   *   Null: its rows came as Arrow.
    */
-  save(save: Save, request: string): Promise<SaveOutcome>;
+  save(save: Save, request: string | null): Promise<SaveOutcome>;
   /** Resolves when the edit is made, and this worker's subscribers have been told. */
   edit(edit: Edit): Promise<EditOutcome>;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;

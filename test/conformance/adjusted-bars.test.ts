@@ -75,6 +75,7 @@ async function read(reader: StockReader, params: object): Promise<Answer> {
     params: { ticker: "A", ...params },
     text: "",
     saveId: null,
+    arrow: null,
     idempotencyKey: null,
     addWarning: null,
     signal: new AbortController().signal,

@@ -1,5 +1,6 @@
 /** What every driver that has columns gives: the rows that were saved, from one snapshot. */
 import { expect, test } from "bun:test";
+import { commitBatch } from "../../src/storage/column-saves.ts";
 import {
   type ColumnSave,
   type Save,
@@ -261,6 +262,39 @@ withEachDriver({ topic: "columns", needs: "columns" }, ({ open, withDatabase, te
       }),
     );
   }
+
+  testOf("columnSaves", "a save of columns is an update, and a repeated one is known", (name) =>
+    withDatabase(name, async (db) => {
+      const saveOf = (saveId: string, first: number, repeated = false): Save => {
+        const rows = Array.from(
+          { length: 3 },
+          (_, i): TickRow => [stampOf(first + i), i, 1, null, null, null, null, null],
+        );
+        const columns = batchOfRows("ticks", rows);
+        const update = { saveId, repeated, frame: `{"first":${first}}` };
+        const named = { kind: "ticks", ticker: "A", part: "trade", onDuplicate: "match" } as const;
+        return { ...named, rows: new Array(rows.length), columns, update };
+      };
+      const outcomes = [];
+      // The first again, as a worker does whose hub has died; then rows that are stored in part.
+      for (const save of [saveOf("s1", 0), saveOf("s2", 10), saveOf("s1", 0, true), saveOf("s3", 11)])
+        outcomes.push(...(await commitBatch(db.writer, [save])));
+      expect(outcomes).toMatchObject([
+        { ok: true, stored: 3, position: 1 },
+        { ok: true, stored: 3, position: 2 },
+        { ok: true, stored: 3, position: 1, isRepetition: true },
+        { ok: true, stored: 3, position: 3 },
+      ]);
+      const limit = { updates: 10, characters: 1_000 };
+      const told = await db.reader.updates.after("A", 0, limit);
+      expect(told.map(({ position, type, frame }) => [position, type, frame])).toEqual([
+        [1, "trade", '{"first":0}'],
+        [2, "trade", '{"first":10}'],
+        [3, "trade", '{"first":11}'],
+      ]);
+      expect(await allLines(db)).toHaveLength(9);
+    }),
+  );
 
   testOf("columnSaves", "a save of columns that a rule of users' refuses stores nothing", (name) =>
     withDatabase(name, async (db) => {

@@ -4,12 +4,15 @@
  * several tickers are under way at once, and all fill while others are.
  */
 import type { CsvRecord } from "../../market/csv.ts";
+import type { RowKindName } from "./row-columns.ts";
 import { type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
 
 /** What goes into one request. */
 export interface BatchSeries {
   ticker: string;
   isBars: boolean;
+  /** Of rows that are neither bars nor ticks; null: of others. */
+  rowKind: RowKindName | null;
   /** The type of ticks, or the length of bars. */
   part: string;
   /** Whether `ImportBatch.places` are numbers within a stamp, and not counts of equal ticks. */
@@ -41,8 +44,6 @@ export interface BatchSenderOptions {
 
 /** Half of a server's smallest body limit: the size is only estimated. */
 const BATCH_BYTES_MAX = 512 * 1024;
-/** A high estimate for the names, quotes and commas of a record. */
-const RECORD_OVERHEAD_BYTES = 120;
 /** Rows that wait, of all tickers together. */
 const WAITING_ROWS_MAX = 100_000;
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
@@ -69,7 +70,7 @@ export class BatchSender {
   }
 
   /**
-   * @param chars Length of the record's values.
+   * @param bytes An estimate of the record's JSON.
    * @param row Its place in the whole import.
    * @returns a promise when it has to wait for requests. @throws TargetError Rows weren't stored.
    */
@@ -77,7 +78,7 @@ export class BatchSender {
     series: BatchSeries,
     record: CsvRecord,
     place: number | null,
-    chars: number,
+    bytes: number,
     row: number,
     from: RowOrigin,
   ): Promise<void> | null {
@@ -86,7 +87,6 @@ export class BatchSender {
     batch.records.push(record);
     batch.places.push(place);
     batch.from.push(from);
-    const bytes = chars + RECORD_OVERHEAD_BYTES;
     batch.bytes += bytes;
     this.#rows++;
     this.#bytes += bytes;
@@ -186,10 +186,16 @@ function located({ from }: ImportBatch, error: Error): Error {
   return new TargetError(`${refused()}: ${error.message}${others}`, { cause: error });
 }
 
-function keyOf({ ticker, isBars, part, isPlaced }: BatchSeries): string {
-  return `${isBars}\n${isPlaced}\n${part}\n${ticker}`;
+function keyOf({ ticker, isBars, rowKind, part, isPlaced }: BatchSeries): string {
+  return `${isBars} ${rowKind}\n${isPlaced}\n${part}\n${ticker}`;
 }
 
 function isSame(a: BatchSeries, b: BatchSeries): boolean {
-  return a.ticker === b.ticker && a.part === b.part && a.isBars === b.isBars && a.isPlaced === b.isPlaced;
+  return (
+    a.ticker === b.ticker &&
+    a.part === b.part &&
+    a.isBars === b.isBars &&
+    a.rowKind === b.rowKind &&
+    a.isPlaced === b.isPlaced
+  );
 }

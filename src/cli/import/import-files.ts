@@ -1,5 +1,6 @@
 /** Reads files row by row into a target, in order. A bad row ends the import or is skipped. */
 import { CsvError, type CsvRecord, extraOf, isBars, type SourceField } from "../../market/csv.ts";
+import { kindOf } from "../../storage/model/kinds.ts";
 import { turn } from "../../time/pauses.ts";
 import { unlessAborted } from "../../time/within.ts";
 import { INTERRUPTED } from "../interruption.ts";
@@ -11,14 +12,9 @@ import { DoubtError } from "./doubt.ts";
 import type { AdjustedDifference, FileActions } from "./file-actions.ts";
 import { type Prepared, type PrepareOptions, prepareFiles } from "./prepare.ts";
 import type { PreparedFile } from "./prepared-file.ts";
+import { isRowKind } from "./row-columns.ts";
 import { type ReadRow, rowReader } from "./row-reader.ts";
-import {
-  BARS_ON_DUPLICATE,
-  type DuplicateRule,
-  TICKS_ON_DUPLICATE,
-  toActionsCommand,
-  toCommand,
-} from "./save-command.ts";
+import { type DuplicateRule, onDuplicateOf, toActionsCommand, toCommand } from "./save-command.ts";
 import { type RowValue, Sightings } from "./sightings.ts";
 import { SourceError } from "./source.ts";
 import { Tally, type TickerTally } from "./tally.ts";
@@ -72,6 +68,8 @@ export interface ImportResult {
 
 const REASONS_MAX = 5;
 const ROWS_PER_PROGRESS_UPDATE = 256;
+const NAME_SIGNS = 6;
+const STAMP_BYTES = 30;
 
 /** Failures of files, rows and the target are in the result, not thrown. */
 export async function importFiles(request: ImportRequest): Promise<ImportResult> {
@@ -109,6 +107,8 @@ class ImportRun {
   #bytesBefore = 0;
   /** Rows of all files so far. */
   #row = 0;
+  /** An estimate for the JSON of a row of the file without its values. */
+  #recordBytes = 0;
   /** Rows that an interrupted import has stored. */
   #rowsBefore = 0;
   /** Where an interrupted import was, in which database. */
@@ -255,6 +255,7 @@ class ImportRun {
 
   async #importFile(file: PreparedFile): Promise<void> {
     const read = this.#actions?.reader(file, rowReader(file)) ?? rowReader(file);
+    this.#recordBytes = recordBytes(file);
     for await (const rows of file.rows()) {
       for (const row of rows) {
         if (this.#row % ROWS_PER_PROGRESS_UPDATE === 0) this.#betweenRows(file);
@@ -284,9 +285,13 @@ class ImportRun {
     }
     const { ticker, part, record } = found;
     const { kind, plan } = file.layout;
+    if (isRowKind(kind)) {
+      const series = { ticker, part, isBars: false, rowKind: kind, isPlaced: false };
+      return this.#add(file, series, record, null, row);
+    }
     const stamp = String(record[plan.stampName]);
     if (!isBars(kind)) return this.#addTick(file, row, found, stamp);
-    const series = { ticker, part, isBars: true, isPlaced: false };
+    const series = { ticker, part, isBars: true, rowKind: null, isPlaced: false };
     const before = this.#sightings.rowsBefore(seriesKey(ticker, part), stamp);
     if (before === null || before === 0) return this.#add(file, series, record, 0, row);
     this.#duplicates++;
@@ -304,7 +309,9 @@ class ImportRun {
   ): Promise<void> | null {
     if (this.#row <= this.#rowsBefore) return null;
     const { line } = row;
-    return this.#sender.add(series, record, place, lengthOf(row), this.#row, () => file.where(line));
+    return this.#sender.add(series, record, place, this.#recordBytes + lengthOf(row), this.#row, () =>
+      file.where(line),
+    );
   }
 
   /** In a request of its own, so that the target sees which came first. */
@@ -320,7 +327,7 @@ class ImportRun {
 
   #addTick(file: PreparedFile, row: SourceRow, { ticker, part, record, place }: ReadRow, stamp: string) {
     const isPlaced = place !== null || this.#request.onDuplicate === "replace";
-    const series = { ticker, part, isBars: false, isPlaced };
+    const series = { ticker, part, isBars: false, rowKind: null, isPlaced };
     return this.#add(file, series, record, place ?? this.#placeOfTick(file, row, series, stamp, record), row);
   }
 
@@ -357,9 +364,13 @@ class ImportRun {
     const { onDuplicate } = this.#request;
     if (onDuplicate === null) return;
     for (const { layout, source } of this.#files) {
-      const known = isBars(layout.kind) ? BARS_ON_DUPLICATE : TICKS_ON_DUPLICATE;
+      const known = onDuplicateOf(layout.kind);
       if (known.includes(onDuplicate)) continue;
-      const what = isBars(layout.kind) ? "bars" : "ticks";
+      const what = isRowKind(layout.kind)
+        ? kindOf(layout.kind).label
+        : isBars(layout.kind)
+          ? "bars"
+          : "ticks";
       throw new DoubtError(
         `${source.name}: --on-duplicate ${onDuplicate} is not for ${what}: expected ${known.join(", ")}`,
       );
@@ -426,6 +437,13 @@ function valuesOf(
 
 function comparable(value: SourceField | undefined): RowValue {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
+}
+
+/** Names with quotes, colon and comma; a stamp, which may be much longer than it is in the file. */
+function recordBytes({ layout }: PreparedFile): number {
+  const { numbers, extras, stampName } = layout.plan;
+  const names = [stampName, "id", ...numbers.map(({ name }) => name), ...extras.map(({ name }) => name)];
+  return names.reduce((sum, name) => sum + name.length + NAME_SIGNS, STAMP_BYTES);
 }
 
 function lengthOf({ fields }: SourceRow): number {

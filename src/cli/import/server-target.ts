@@ -6,6 +6,7 @@ import { redact } from "../../config/redact.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { type Backoff, backoffMs, jittered, sleep } from "../../time/pauses.ts";
 import { askServer, NoAnswer, refusalIn, type ServerAnswer } from "../server-client.ts";
+import { type ArrowRequest, toArrowRequest } from "./arrow-request.ts";
 import { answerOf, type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
 
 export interface ServerTargetOptions {
@@ -31,14 +32,26 @@ export function serverTarget({
   signal = new AbortController().signal,
 }: ServerTargetOptions): ImportTarget {
   let everAnswered = false;
+  /** An older server doesn't. */
+  let takesArrow = true;
 
   async function save(command: SaveCommand): Promise<SaveAnswer> {
+    let request = takesArrow ? await toArrowRequest(command) : null;
     let lastReason = "";
     let pauseMs = 0;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX && !signal.aborted; attempt++) {
       if (attempt > 1) await sleep(Math.max(retryDelayMs(attempt - 1), pauseMs), signal);
       if (signal.aborted) break;
-      const answer = await post(command);
+      let answer = await post(request ?? { command });
+      if (
+        request !== null &&
+        answer instanceof NoAnswer === false &&
+        answer.status === STATUS.wrongMediaType
+      ) {
+        takesArrow = false;
+        request = null;
+        answer = await post({ command });
+      }
       if (answer instanceof NoAnswer) {
         lastReason = answer.message;
         pauseMs = 0;
@@ -55,9 +68,9 @@ export function serverTarget({
   }
 
   /** @throws TargetError Nothing listens there, and nothing did before. */
-  async function post(command: SaveCommand): Promise<ServerAnswer | NoAnswer> {
+  async function post(request: Partial<ArrowRequest>): Promise<ServerAnswer | NoAnswer> {
     try {
-      const answer = await askServer(`${url}/db_command`, { command, timeoutMs: ANSWER_TIMEOUT_MS });
+      const answer = await askServer(`${url}/db_command`, { ...request, timeoutMs: ANSWER_TIMEOUT_MS });
       everAnswered = true;
       return answer;
     } catch (error) {

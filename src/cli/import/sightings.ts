@@ -12,7 +12,7 @@ const WINDOW_MAX = 500_000;
 
 export type RowValue = string | number | boolean | bigint | null | undefined;
 
-/** What was seen of one stamp. Most have one row, for which nothing but its values is kept. */
+/** What was seen of one stamp. */
 interface SeenRows {
   rows: number;
   first: readonly RowValue[];
@@ -20,20 +20,92 @@ interface SeenRows {
   equal: Map<string, number> | null;
 }
 
-/** The rows of a ticker and kind. */
-interface SeenSeries {
-  key: string;
-  seen: Map<string, SeenRows>;
+/**
+ * The rows of a ticker and kind. Most stamps come in order of time and have one row: of those,
+ * nothing but the stamp and the values is kept, in order. A map has the others.
+ */
+class SeenSeries {
+  readonly key: string;
+  #stamps: string[] = [];
+  #values: (readonly RowValue[])[] = [];
+  /** Index of the first that is still remembered. */
+  #head = 0;
+  #last = "";
+  /** Stamps of several rows, and those that came late. */
+  readonly #others = new Map<string, SeenRows>();
   /** The first and the last stamp that is not remembered any more. */
-  forgottenFrom: string | null;
-  forgottenTo: string | null;
+  #forgottenFrom: string | null = null;
+  #forgottenTo = "";
+
+  constructor(key: string) {
+    this.key = key;
+  }
+
+  /** Whether it is later than all others: then `add` is all there is to do. */
+  isNext(stamp: string): boolean {
+    return stamp > this.#last;
+  }
+
+  add(stamp: string, values: readonly RowValue[]): void {
+    this.#stamps.push(stamp);
+    this.#values.push(values);
+    this.#last = stamp;
+  }
+
+  addLate(stamp: string, values: readonly RowValue[]): void {
+    this.#others.set(stamp, { rows: 1, first: values, equal: null });
+  }
+
+  /** Null: no row of the stamp is remembered. */
+  find(stamp: string): SeenRows | null {
+    const other = this.#others.get(stamp);
+    if (other !== undefined) return other;
+    const at = this.#indexOf(stamp);
+    if (at < 0) return null;
+    const seen: SeenRows = { rows: 1, first: this.#values[at]!, equal: null };
+    this.#others.set(stamp, seen);
+    return seen;
+  }
+
+  isForgotten(stamp: string): boolean {
+    return this.#forgottenFrom !== null && stamp >= this.#forgottenFrom && stamp <= this.#forgottenTo;
+  }
+
+  forget(stamp: string): void {
+    if (this.#stamps[this.#head] === stamp) this.#dropHead();
+    this.#others.delete(stamp);
+    if (this.#forgottenFrom === null || stamp < this.#forgottenFrom) this.#forgottenFrom = stamp;
+    if (stamp > this.#forgottenTo) this.#forgottenTo = stamp;
+  }
+
+  #dropHead(): void {
+    this.#head++;
+    if (this.#head < this.#stamps.length / 2) return;
+    this.#stamps = this.#stamps.slice(this.#head);
+    this.#values = this.#values.slice(this.#head);
+    this.#head = 0;
+  }
+
+  /** -1: it isn't among those that came in order. */
+  #indexOf(stamp: string): number {
+    let low = this.#head;
+    let high = this.#stamps.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      const found = this.#stamps[middle]!;
+      if (found === stamp) return middle;
+      if (found < stamp) low = middle + 1;
+      else high = middle - 1;
+    }
+    return -1;
+  }
 }
 
 export class Sightings {
   readonly windowMax: number;
   readonly #series = new Map<string, SeenSeries>();
   #last: SeenSeries | null = null;
-  /** Two rings of one order. A Map is slow to find its first entry after many deletions. */
+  /** Two rings of one order: what came longest ago is forgotten first. */
   readonly #arrivedSeries: SeenSeries[] = [];
   readonly #arrivedStamps: string[] = [];
   /** Index in the rings. */
@@ -49,34 +121,36 @@ export class Sightings {
    *   between to know it.
    */
   rowsBefore(series: string, stamp: string): number | null {
-    const seen = this.#find(series, stamp, []);
+    const seen = this.#find(this.#seriesOf(series), stamp, []);
     return typeof seen === "object" && seen !== null ? seen.rows++ : seen;
   }
 
   /** As `rowsBefore`, for those with the same values. */
-  equalBefore(series: string, stamp: string, values: readonly RowValue[]): number | null {
+  equalBefore(key: string, stamp: string, values: readonly RowValue[]): number | null {
+    const series = this.#seriesOf(key);
     const seen = this.#find(series, stamp, values);
     if (typeof seen !== "object" || seen === null) return seen;
     seen.equal ??= new Map([[seen.first.join(), seen.rows]]);
     seen.rows++;
-    const key = values.join();
-    const count = seen.equal.get(key) ?? 0;
-    seen.equal.set(key, count + 1);
+    const text = values.join();
+    const count = seen.equal.get(text) ?? 0;
+    seen.equal.set(text, count + 1);
     // A stamp may have any number of values: each takes a place of the window.
-    if (count === 0) this.#arrive(this.#seriesOf(series), stamp);
+    if (count === 0) this.#arrive(series, stamp);
     return count;
   }
 
   /**
    * @returns what was seen of the stamp; 0 when it is the first row, null when that isn't known.
    */
-  #find(key: string, stamp: string, values: readonly RowValue[]): SeenRows | 0 | null {
-    const series = this.#seriesOf(key);
-    const seen = series.seen.get(stamp);
-    if (seen !== undefined) return seen;
-    const { forgottenFrom, forgottenTo } = series;
-    if (forgottenFrom !== null && stamp >= forgottenFrom && stamp <= forgottenTo!) return null;
-    series.seen.set(stamp, { rows: 1, first: values, equal: null });
+  #find(series: SeenSeries, stamp: string, values: readonly RowValue[]): SeenRows | 0 | null {
+    if (series.isNext(stamp)) series.add(stamp, values);
+    else {
+      const seen = series.find(stamp);
+      if (seen !== null) return seen;
+      if (series.isForgotten(stamp)) return null;
+      series.addLate(stamp, values);
+    }
     this.#arrive(series, stamp);
     return 0;
   }
@@ -85,7 +159,7 @@ export class Sightings {
     if (this.#last?.key === key) return this.#last;
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = { key, seen: new Map(), forgottenFrom: null, forgottenTo: null };
+      series = new SeenSeries(key);
       this.#series.set(key, series);
     }
     this.#last = series;
@@ -99,13 +173,9 @@ export class Sightings {
       return;
     }
     const at = this.#oldest;
-    const [oldSeries, oldStamp] = [this.#arrivedSeries[at]!, this.#arrivedStamps[at]!];
+    this.#arrivedSeries[at]!.forget(this.#arrivedStamps[at]!);
     this.#arrivedSeries[at] = series;
     this.#arrivedStamps[at] = stamp;
     this.#oldest = (at + 1) % this.windowMax;
-    oldSeries.seen.delete(oldStamp);
-    const { forgottenFrom, forgottenTo } = oldSeries;
-    if (forgottenFrom === null || oldStamp < forgottenFrom) oldSeries.forgottenFrom = oldStamp;
-    if (forgottenTo === null || oldStamp > forgottenTo) oldSeries.forgottenTo = oldStamp;
   }
 }

@@ -3,6 +3,7 @@
  * three round trips. What PostgreSQL does to it from outside, a restart or another writer in the
  * way, is answered by doing it again: a save can be repeated without harm.
  */
+import { isStorable } from "../../market/storable-text.ts";
 import { nowText } from "../../market/timestamp.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { hasStatus, RequestError, unavailable } from "../../protocol/errors.ts";
@@ -49,7 +50,7 @@ import {
 import type { PostgresPool } from "./pool.ts";
 import { runRead } from "./read.ts";
 import { saveRows } from "./row-store.ts";
-import { asInstant, isStorable } from "./sql-text.ts";
+import { asInstant } from "./sql-text.ts";
 import { NotNewError, RowIgnoredError, saveTicks } from "./tick-store.ts";
 import { describeHolder, HOLDERS_SQL, type LockHolder, lockSql } from "./ticker-locks.ts";
 import { findRepeated, isThere, logUpdates, type Witness } from "./update-log.ts";
@@ -291,10 +292,10 @@ export class PostgresWriter implements StockWriter {
     let failed: unknown = null;
     if (narrow.size > 0) failed = await this.#widen(narrow);
     return saves.map((save) => {
-      const parts = save.kind === "ticks" ? [] : (save.parts ?? []);
-      if (![save.ticker, save.part ?? "", ...parts].every(isStorable)) {
-        const refusal = unstorable(save.ticker);
-        return { ...refusal, error: `save: ${refusal.error}` };
+      const text = textsOf(save).find((each) => !isStorable(each));
+      if (text !== undefined) {
+        const refusal = unstorable(text);
+        return { ...refusal, error: `save of ${JSON.stringify(save.ticker)}: ${refusal.error}` };
       }
       return tooNarrow(save, wholeNumbers) === null ? null : notWidened(save, failed);
     });
@@ -455,6 +456,15 @@ export class PostgresWriter implements StockWriter {
   }
 }
 
+/** Its names, and the ids of its ticks. Saves as columns have no rows here. */
+function textsOf(save: Save): string[] {
+  const ofRows =
+    save.kind === "ticks"
+      ? save.rows.flatMap(([, , , , , id]) => (id === null ? [] : [id]))
+      : (save.parts ?? []);
+  return [save.ticker, save.part ?? "", ...ofRows];
+}
+
 interface Manner {
   oneByOne: boolean;
   /** Ticks are taken to be new. */
@@ -496,11 +506,11 @@ class CommitDoubt<A extends Written> extends Error {
   }
 }
 
-function unstorable(ticker: string): SaveRefusal {
+function unstorable(text: string): SaveRefusal {
   return {
     ok: false,
     status: STATUS.badRequest,
-    error: `PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(ticker)}`,
+    error: `PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(text)}`,
   };
 }
 

@@ -6,6 +6,7 @@ import { unavailable } from "../../protocol/errors.ts";
 import type { Save, SaveCounts, SaveOutcome } from "../contract.ts";
 import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
 import { isPosition } from "./commands.ts";
+import { saveCommand } from "./save-command.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
 import { shownBeginning, WrongAnswerError } from "./wrong-answer.ts";
 
@@ -28,10 +29,11 @@ export class RemoteSaves {
   }
 
   /**
-   * @param request the whole command as sent.
+   * @param sent the whole command; null: its rows came as Arrow.
    * @throws RequestError as Upstream.ask: every refusal of the upstream.
    */
-  async save(save: Save, request: string): Promise<SaveOutcome> {
+  async save(save: Save, sent: string | null): Promise<SaveOutcome> {
+    const request = sent ?? JSON.stringify(saveCommand(save));
     const bytes = Buffer.byteLength(request);
     if (this.#bytesInFlight > 0 && this.#bytesInFlight + bytes > SAVE_BYTES_IN_FLIGHT_MAX) {
       throw unavailable(

@@ -1,0 +1,102 @@
+/** Rows that a request brings as an Arrow stream or file (IPC), uncompressed. */
+import type { DataType, RecordBatch, Vector } from "apache-arrow";
+import { messageOf } from "../protocol/message-of.ts";
+import { type ArrowCell, arrowCells } from "./arrow-cells.ts";
+import { ArrowError } from "./arrow-error.ts";
+
+/** Each row has a stamp. A header that claims more rows is wrong, or wants to fill the memory. */
+const ROW_BYTES_MIN = 4;
+/** Characters of all texts: a dictionary may have one of them in each row. */
+const TEXT_CHARS_MAX = 64 * 1024 * 1024;
+
+/** How a stream and a file end. Without it the rest may be missing. */
+const ENDS = [Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]), Buffer.from("ARROW1")];
+
+export interface ArrowRows {
+  rows: number;
+  /** As sent, each once, whatever the case. */
+  names: string[];
+  batches: RecordBatch[];
+  types: typeof DataType;
+}
+
+/** @throws ArrowError */
+export async function readArrow(bytes: Uint8Array): Promise<ArrowRows> {
+  // 120 ms and some MB: loaded when the first request brings it.
+  const { DataType, RecordBatchReader } = await import("apache-arrow");
+  let names: string[];
+  const batches: RecordBatch[] = [];
+  let rows = 0;
+  try {
+    const reader = RecordBatchReader.from(bytes);
+    reader.open();
+    names = reader.schema.fields.map(({ name }) => String(name ?? ""));
+    for (const batch of reader) {
+      rows += batch.numRows;
+      if (rows * ROW_BYTES_MIN > bytes.length) break;
+      if (batch.numRows > 0) batches.push(batch);
+    }
+  } catch (error) {
+    throw unreadable(error);
+  }
+  if (!ENDS.some((end) => end.equals(bytes.subarray(-end.length))))
+    throw new ArrowError("the body is an Arrow stream without its end: expected all of it");
+  if (rows * ROW_BYTES_MIN > bytes.length)
+    throw new ArrowError(`got ${rows} rows in ${bytes.length} bytes, expected as many as have stamps`);
+  const twice = names.find((name, index) => indexOfName(names, name) !== index);
+  if (twice !== undefined)
+    throw new ArrowError(`got two columns ${JSON.stringify(twice)}, expected one: case makes no difference`);
+  return { rows, names, batches, types: DataType };
+}
+
+function indexOfName(names: readonly string[], name: string): number {
+  return names.findIndex((other) => other.toLowerCase() === name.toLowerCase());
+}
+
+function unreadable(error: unknown): ArrowError {
+  const message = messageOf(error);
+  const hint = /codec|compress/i.test(message) ? ": send it uncompressed, or with Content-Encoding" : "";
+  return new ArrowError(`the body is no Arrow stream that can be read: ${message}${hint}`, { cause: error });
+}
+
+/** A record for each row. @throws ArrowError */
+export function recordsOf(arrow: ArrowRows): Record<string, unknown>[] {
+  try {
+    return read(arrow);
+  } catch (error) {
+    // What the header says isn't what the bytes are.
+    throw error instanceof ArrowError ? error : unreadable(error);
+  }
+}
+
+function read({ names, batches, types }: ArrowRows): Record<string, unknown>[] {
+  const records: Record<string, unknown>[] = [];
+  let chars = 0;
+  for (const batch of batches) {
+    const cells = names.map((_, index) => valuesOf(batch.getChildAt(index)!, types));
+    for (let row = 0; row < batch.numRows; row++) {
+      const entries = names.map((name, index): [string, unknown] => {
+        const value = cells[index]!(row);
+        if (typeof value === "string") chars += value.length;
+        return [name, value];
+      });
+      if (chars > TEXT_CHARS_MAX)
+        throw new ArrowError(`got more than ${TEXT_CHARS_MAX} characters of text in the rows`);
+      records.push(Object.fromEntries(entries));
+    }
+  }
+  return records;
+}
+
+/** As JSON would bring them: integers are numbers, also those beyond a double. */
+function valuesOf(vector: Vector, types: typeof DataType): (row: number) => ArrowCell | bigint | boolean {
+  if (types.isBool(vector.type)) return (row) => vector.get(row) as boolean | null;
+  const cell = arrowCells(vector, types);
+  if (!types.isInt(vector.type)) return cell;
+  return (row) => {
+    const value = cell(row);
+    if (typeof value !== "string") return value;
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : BigInt(value);
+  };
+}
