@@ -34,9 +34,10 @@ export function placeTicks(
     if (refused !== null) return { outcome: refused, metStored: true };
   }
   const placement = new Placement(save.onDuplicate, ticksOf, digitsOf);
-  const ticks = placement.ticksOf(save);
-  if (areOfOneKind(save)) for (const tick of ticks) placement.place(tick);
-  else placement.placeMixed([...ticks]);
+  const { rows, occurrences } = save;
+  const tickOf = (row: TickRow, index: number): SentTick => placement.tickOf(row, occurrences?.[index]);
+  if (areOfOneKind(save)) for (const [index, row] of rows.entries()) placement.place(tickOf(row, index));
+  else placement.placeMixed(rows.map(tickOf));
   return { outcome: { ok: true, ...placement.counts, position: null }, metStored: placement.metStored };
 }
 
@@ -65,6 +66,7 @@ class StampOfSave {
    * @param before so many of them are others.
    */
   find(values: TickValues, before: number): number | undefined {
+    if (this.claimed.size === this.ticks.slots.size) return undefined;
     let left = before;
     for (const seqs of this.ticks.seqsLike(values)) {
       for (let index = this.#passedOf(seqs); index < seqs.length; index++) {
@@ -121,14 +123,13 @@ class Placement {
     this.#digitsOf = digitsOf;
   }
 
-  *ticksOf({ rows, occurrences }: SaveTicks): Generator<SentTick> {
-    for (const [index, row] of rows.entries()) {
-      const at = this.#stampOf(row[0]);
-      const values = valuesOf(row, this.#digitsOf);
-      const place = row[7];
-      const before = values.id === null ? at.before(values, occurrences?.[index]) : 0;
-      yield { at, values, place, rank: place ?? at.unplaced++, before };
-    }
+  /** Called for each row, in order. */
+  tickOf(row: TickRow, occurrence: number | undefined): SentTick {
+    const at = this.#stampOf(row[0]);
+    const values = valuesOf(row, this.#digitsOf);
+    const place = row[7];
+    const before = values.id === null ? at.before(values, occurrence) : 0;
+    return { at, values, place, rank: place ?? at.unplaced++, before };
   }
 
   place(tick: SentTick): void {
@@ -216,9 +217,11 @@ class Placement {
   /** The stored one is like it, and gets what it lacks. */
   #complete(at: StampOfSave, seq: number, values: TickValues): void {
     const there = at.ticks.slots.get(seq)!;
-    const whole = { ...there, id: there.id ?? values.id, extra: there.extra ?? values.extra };
-    if (this.#rule === "keep") this.#count("repeated");
-    else this.#overwrite(at, seq, whole);
+    const lacks =
+      (there.id === null && values.id !== null) || (there.extra === null && values.extra !== null);
+    if (lacks && this.#rule !== "keep")
+      this.#overwrite(at, seq, { ...there, id: there.id ?? values.id, extra: there.extra ?? values.extra });
+    else this.#count("repeated");
   }
 
   #overwrite({ ticks }: StampOfSave, seq: number, values: TickValues): void {
