@@ -78,11 +78,16 @@ export class StampTicks {
     return this.#byId.get(id);
   }
 
-  /** Ticks that a record with these values may be, the most alike first; nobody may change them. */
-  seqsLike(values: TickValues): (readonly number[])[] {
+  /**
+   * Ticks that a record with these values may be, the most alike first; nobody may change them.
+   *
+   * @param likeness "same": only those with the same other columns.
+   */
+  seqsLike(values: TickValues, likeness: "same" | "any"): (readonly number[])[] {
     this.#alike ??= this.#listed();
     const lists: number[][] = [];
-    for (const name of listsFor(values)) {
+    const names = listsFor(values);
+    for (const name of likeness === "any" ? names : names.slice(0, names.length / 2)) {
       const list = this.#alike.get(name);
       if (list !== undefined) lists.push(list);
     }
@@ -118,7 +123,10 @@ function listsOf(slot: TickSlot): string[] {
   return slot.extra === null ? [`none${key}`] : [`any${key}`, `extra${key}|${slot.extra}`];
 }
 
-/** One with an id is no tick of another id. One without may be any, those without id first. */
+/**
+ * One with an id is no tick of another id. One without may be any, those without id first. The
+ * first half is of the same other columns.
+ */
 function listsFor(values: TickValues): string[] {
   const key = `|${keyOf(values)}`;
   const withId = `id${key}`;
