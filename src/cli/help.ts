@@ -2,6 +2,7 @@ import { settingsHelp } from "../config/render-settings.ts";
 import { CHECK_HELP } from "./check/options.ts";
 import { COPY_HELP } from "./copy/options.ts";
 import { DOCTOR_HELP } from "./doctor/options.ts";
+import { DELETE_HELP, RENAME_HELP } from "./edits/options.ts";
 import { EXPORT_HELP } from "./export/options.ts";
 import { IMPORT_HELP } from "./import/options.ts";
 import { REPLAY_HELP } from "./replay/options.ts";
@@ -13,6 +14,8 @@ const PAGES: Readonly<Record<string, string>> = {
   export: EXPORT_HELP,
   replay: REPLAY_HELP,
   copy: COPY_HELP,
+  delete: DELETE_HELP,
+  rename: RENAME_HELP,
   doctor: DOCTOR_HELP,
 };
 
@@ -31,6 +34,8 @@ function generalHelp(): string {
        stock-db-server replay FILE… --ticker T [flags]
        stock-db-server copy --from SRC --to DST [flags]
        stock-db-server export --to DIR|FILE [flags]
+       stock-db-server delete --tickers A,B --kind K [flags]
+       stock-db-server rename OLD NEW [flags]
        stock-db-server doctor [--db-file PATH|URL] [flags]
 
 One market database that many programs share: bars, quotes and trades over HTTP and WebSocket.
@@ -42,6 +47,8 @@ Subcommands:
   replay    Play ticks into a running server as if they happened now
   copy      Copy the rows of one database into another, and verify them
   export    Write bars and ticks into CSV, NDJSON, Arrow or Parquet files
+  delete    Delete ticks or bars
+  rename    Give the rows of a ticker another one
   doctor    Tell whether the server can run with a database, on this machine
 "check --help" and so on tell of their flags.
 

@@ -25,7 +25,7 @@ export async function commitEdit(
   const request = text === null || dryRun ? undefined : editIdentityOf(text, command, wanted);
   const edit: Edit = { ...wanted, dryRun, identity: { saveId: "", repeated: false, request } };
   const outcome = await context.edit(edit, call);
-  if (!outcome.ok) throw refusalOf(outcome.status, { ...outcome, error: `${command}: ${outcome.error}` });
+  if (!outcome.ok) throw refusalOf(outcome.status, { ...outcome, error: saidOf(command, outcome.error) });
   const { rows, position } = outcome;
   const epoch = outcome.epoch ?? (await context.reader.updates.epoch());
   return JSON.stringify({
@@ -36,6 +36,11 @@ export async function commitEdit(
     seq: position,
     epoch,
   });
+}
+
+/** What engines say of any commit begins with "save". */
+function saidOf(command: string, error: string): string {
+  return `${command}: ${error.replace(/^save: /, "")}`;
 }
 
 function doneOf(rows: number, dryRun: boolean): string {

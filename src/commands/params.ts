@@ -1,7 +1,7 @@
 /** Reads single parameters, with the error texts that clients of the Python server know. */
 import { INTERVAL_EXPECTED, parseInterval } from "../market/interval.ts";
 import { type MarketDay, marketClock } from "../market/market-day.ts";
-import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
+import { TYPE_LENGTH_MAX } from "../market/tick-names.ts";
 import { readTicker, TickerError } from "../market/ticker.ts";
 import { parseBound, type StampType, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";

@@ -1,4 +1,5 @@
 /** Reads saved records: their stamps, and numbers as clients send them. */
+import { isStorable } from "../market/storable-text.ts";
 import { parseCalendarDate, parseTimestamp, TimestampError, toHourly } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { isObject, type JsonRecord, stringifyExact } from "../protocol/json.ts";
@@ -26,7 +27,7 @@ export function requireRecords(data: unknown[]): JsonRecord[] {
 }
 
 export function hasMember(records: JsonRecord[], name: string): boolean {
-  return records.some((record) => name in record);
+  return records.some((record) => Object.hasOwn(record, name));
 }
 
 /**
@@ -40,7 +41,8 @@ export function readStamp(
   place: RecordPlace,
 ) {
   try {
-    return parse(record[name]);
+    // Every object has something of the name `constructor`.
+    return parse(Object.hasOwn(record, name) ? record[name] : undefined);
   } catch (error) {
     if (error instanceof TimestampError) throw badRequest(`${nameOf(place, name)}: ${error.message}`);
     throw error;
@@ -80,7 +82,7 @@ export function readCount(value: unknown, name: string, place: RecordPlace): Cou
 function readText(value: unknown, name: string, place: RecordPlace): string | null {
   if (value === undefined || value === null) return null;
   const text = typeof value === "string" ? value : stringifyExact(value);
-  if (text.length <= VALUE_TEXT_MAX && text.isWellFormed() && !text.includes("\0")) return text;
+  if (text.length <= VALUE_TEXT_MAX && isStorable(text)) return text;
   throw badRequest(
     `${nameOf(place, name)}: got ${show(value)}, expected a text of at most ${VALUE_TEXT_MAX} characters without NUL and lone surrogates`,
   );
@@ -110,16 +112,14 @@ export function readValue({ name, type }: KindColumn, record: JsonRecord, place:
 const ID_LENGTH_MAX = 256;
 
 /** Reads the id that a tick brings: text, or an integer of any size. */
-export function readId(value: unknown, name: string): string | null {
+export function readId(value: unknown, name: string, place?: RecordPlace): string | null {
   if (value === undefined || value === null || value === "") return null;
   const isId =
-    typeof value === "string"
-      ? value.isWellFormed()
-      : typeof value === "bigint" || Number.isSafeInteger(value);
+    typeof value === "string" ? isStorable(value) : typeof value === "bigint" || Number.isSafeInteger(value);
   const id = String(value);
   if (isId && id.length <= ID_LENGTH_MAX) return id;
   throw badRequest(
-    `${name}: got ${show(value)}, expected an id: a whole number, or text of at most ${ID_LENGTH_MAX} characters`,
+    `${place === undefined ? name : nameOf(place, name)}: got ${show(value)}, expected an id: a whole number, or text of at most ${ID_LENGTH_MAX} characters without NUL and lone surrogates`,
   );
 }
 
@@ -127,18 +127,31 @@ export function readId(value: unknown, name: string): string | null {
  * What a record brings beside the columns of its kind. Members without a value are left out.
  *
  * @param known the names of members that are read, or that a row of an answer has.
+ * @param read names of others that are read in this record.
  */
-export function readExtra(record: JsonRecord, known: ReadonlySet<string>, row: number): string | null {
+export function readExtra(
+  record: JsonRecord,
+  { known, read = [] }: { known: ReadonlySet<string>; read?: readonly string[] },
+  row: number,
+): string | null {
   let extra: JsonRecord | null = null;
   for (const name in record) {
     const value = record[name];
-    if (value === null || known.has(name)) continue;
-    extra ??= {};
+    if (value === null || known.has(name) || read.includes(name)) continue;
+    // So that every name is that of a member, also `__proto__`.
+    extra ??= Object.create(null) as JsonRecord;
     // A row of an answer that is sent back.
-    if (name === "extra" && isObject(value)) Object.assign(extra, value);
-    else extra[name] = value;
+    if (name === "extra" && isObject(value))
+      for (const member in value) addMember(extra, { name: member, value: value[member] }, row);
+    else addMember(extra, { name, value }, row);
   }
   return extra === null ? null : textOf(extra, row);
+}
+
+function addMember(extra: JsonRecord, { name, value }: { name: string; value: unknown }, row: number): void {
+  if (name in extra)
+    throw badRequest(`data[${row}]: got ${show(name)} in "extra" and beside it, expected one of them`);
+  extra[name] = value;
 }
 
 /** @throws RequestError 400 */
@@ -156,7 +169,10 @@ function textOf(extra: JsonRecord, row: number): string | null {
 export function knownMembers(kind: RowKind, index: string): Set<string> {
   const { part, stamp, values, computed } = kind;
   const names = values.filter(({ type }) => type !== "json").map(({ name }) => name);
-  return new Set([index, stamp.name, "ticker", part ?? "", ...names, ...computed, "write_timestamp"]);
+  return new Set([
+    ...[index, stamp.name, "ticker", ...names, ...computed, "write_timestamp"],
+    ...(part === null ? [] : [part]),
+  ]);
 }
 
 /** Of a list beside `data`. @throws RequestError 400 */

@@ -1,4 +1,5 @@
 import { optionBucket } from "../market/option-bucket.ts";
+import { isStorable } from "../market/storable-text.ts";
 import { parseTimestamp, toWire } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { snapshotsFrame } from "../protocol/frames.ts";
@@ -138,11 +139,7 @@ function readContract(record: JsonRecord, index: number): string {
 
 export function isContract(value: unknown): value is string {
   return (
-    typeof value === "string" &&
-    value !== "" &&
-    value.length <= OPTION_TICKER_LENGTH_MAX &&
-    value.isWellFormed() &&
-    !value.includes("\0")
+    typeof value === "string" && value !== "" && value.length <= OPTION_TICKER_LENGTH_MAX && isStorable(value)
   );
 }
 

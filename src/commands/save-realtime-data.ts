@@ -1,3 +1,5 @@
+import { isStorable } from "../market/storable-text.ts";
+import { ID_MEMBERS, QUOTE_ALIASES } from "../market/tick-names.ts";
 import { parseTimestamp } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";
 import { isReservedType, realtimeFrame, realtimeFrameOf } from "../protocol/frames.ts";
@@ -27,10 +29,7 @@ import { payloadOf, tickColumns } from "./tick-columns.ts";
 const MISSING = "Missing params for save_realtime_data";
 /** As `occurrences`: equal ticks are those of the request, and the sender has counted them. */
 const OF_REQUEST = "request";
-/** Beside the column's own name, how the field names what a quote's price and size are. */
-const ALIASES = { price: "bid_price", size: "bid_size" } as const;
-/** The first that a record has is its id, where `id_col` names none. */
-const ID_COLUMNS = ["id", "trade_id", "tradeid", "i"];
+const NO_ALIASES = { price: null, size: null } as const;
 
 export const saveRealtimeData: Command = {
   name: "save_realtime_data",
@@ -85,17 +84,12 @@ export function toSaveTicks(
       `index_col: got ${show(indexColumn)}, but the rows also have a column 'timestamp'; expected one of them`,
     );
   }
-  for (const column of ["price", "size"] as const) {
-    if (!hasMember(folded, column) && !hasMember(folded, ALIASES[column])) {
-      throw badRequest(
-        `data: the rows have no column '${column}'; expected price and size, null where there is none`,
-      );
-    }
-  }
+  const aliases = type === "quote" ? QUOTE_ALIASES : NO_ALIASES;
+  requireColumns(folded, aliases);
   const places = readNumbers(params.places, "places", sent.length);
   const areCounted = params.occurrences === OF_REQUEST;
   const occurrences = areCounted ? null : readNumbers(params.occurrences, "occurrences", sent.length);
-  const reader = new TickReader(index, idColumnOf(params.id_col, folded));
+  const reader = new TickReader(index, idColumnsOf(params.id_col, folded), aliases);
   const rows: TickRow[] = [];
   const records: JsonRecord[] = [];
   const kept: number[] = [];
@@ -117,6 +111,19 @@ export function toSaveTicks(
     identity,
     areCounted,
   };
+}
+
+/** Null: the column has no other name. */
+type Aliases = typeof QUOTE_ALIASES | typeof NO_ALIASES;
+
+function requireColumns(records: JsonRecord[], aliases: Aliases): void {
+  for (const column of ["price", "size"] as const) {
+    const alias = aliases[column];
+    if (hasMember(records, column) || (alias !== null && hasMember(records, alias))) continue;
+    throw badRequest(
+      `data: the rows have no column '${column}'; expected price and size, null where there is none`,
+    );
+  }
 }
 
 /** Ticks of an Arrow body that need no look at each; null: they do, or something is wrong. */
@@ -150,6 +157,7 @@ function toSaveColumns({ params, arrow }: CommandCall): {
 
 function readType(value: unknown): string {
   const type = readDataType(value);
+  if (!isStorable(type)) throw badRequest(`data_type: got ${show(type)}, expected text without NUL`);
   if (isReservedType(type)) {
     throw badRequest(
       `data_type: got ${show(type)}, which stands for something else in live updates; expected a name such as "quote" or "trade"`,
@@ -160,67 +168,72 @@ function readType(value: unknown): string {
 
 class TickReader {
   readonly #index: string;
-  /** Null: the records have no ids. */
-  readonly #idColumn: string | null;
+  readonly #idColumns: readonly string[];
+  readonly #aliases: Aliases;
   readonly #known: ReadonlySet<string>;
+  /** Members of the record at hand that are read, beside those of every record. */
+  #read: string[] = [];
 
-  constructor(index: string, idColumn: string | null) {
+  constructor(index: string, idColumns: readonly string[], aliases: Aliases) {
     this.#index = index;
-    this.#idColumn = idColumn;
-    this.#known = knownMembers(KINDS.ticks, index);
+    this.#idColumns = idColumns;
+    this.#aliases = aliases;
+    const known = knownMembers(KINDS.ticks, index);
+    // Where another member is the id.
+    known.delete("id");
+    this.#known = known;
   }
 
   /** Null: the record has no stamp. */
   row(record: JsonRecord, i: number, place: number | null): TickRow | null {
     const stamp = readStamp(parseTimestamp, record, this.#index, i);
     if (stamp === null) return null;
-    const idColumn = this.#idColumn;
+    if (this.#read.length > 0) this.#read = [];
     return [
       stamp,
-      readReal(record[nameOf("price", record)], "price", i),
-      readCount(record[nameOf("size", record)], "size", i),
+      readReal(this.#valueOf("price", record), "price", i),
+      readCount(this.#valueOf("size", record), "size", i),
       readReal(record.ask_price, "ask_price", i),
       readCount(record.ask_size, "ask_size", i),
-      idColumn === null ? null : readId(record[idColumn], `data[${i}].${idColumn}`),
-      this.#extraOf(record, i),
+      this.#idOf(record, i),
+      readExtra(record, { known: this.#known, read: this.#read }, i),
       place,
     ];
   }
 
-  #extraOf(record: JsonRecord, i: number): string | null {
-    for (const name in record) {
-      if (this.#known.has(name)) continue;
-      const { [this.#idColumn ?? ""]: _, ...others } = record;
-      for (const column of ["price", "size"] as const)
-        if (nameOf(column, record) === ALIASES[column]) delete others[ALIASES[column]];
-      return readExtra(others, this.#known, i);
+  #valueOf(column: "price" | "size", record: JsonRecord): unknown {
+    const alias = this.#aliases[column];
+    if (alias === null || (record[column] ?? null) !== null) return record[column];
+    this.#read.push(alias);
+    return record[alias];
+  }
+
+  /** The first that the record really has. */
+  #idOf(record: JsonRecord, i: number): string | null {
+    for (const name of this.#idColumns) {
+      if (!Object.hasOwn(record, name)) continue;
+      this.#read.push(name);
+      const id = readId(record[name], name, i);
+      if (id !== null) return id;
     }
     return null;
   }
 }
 
-function nameOf(column: "price" | "size", record: JsonRecord): string {
-  return record[column] === undefined && record[ALIASES[column]] !== undefined ? ALIASES[column] : column;
-}
-
 /** @throws RequestError 400 no record has the named column. */
-function idColumnOf(value: unknown, records: JsonRecord[]): string | null {
-  if (value === undefined || value === null)
-    return ID_COLUMNS.find((name) => hasMember(records, name)) ?? null;
+function idColumnsOf(value: unknown, records: JsonRecord[]): readonly string[] {
+  if (value === undefined || value === null) return ID_MEMBERS.filter((name) => hasMember(records, name));
   if (typeof value !== "string")
     throw badRequest(`id_col: got ${show(value)}, expected the name of a column`);
   const name = value.toLowerCase();
-  if (hasMember(records, name)) return name;
+  if (hasMember(records, name)) return [name];
   throw badRequest(`id_col: got ${show(value)}, and no row has a column of that name`);
 }
 
-/**
- * A client that says which request it repeats means each other request to bring new ticks. See
- * docs/compatibility.md.
- */
+/** A client that says which request it repeats means each other request to bring new ticks. */
 function readOnDuplicate(value: unknown, identity: string | null): SaveTicks["onDuplicate"] {
   if (value === undefined || value === null || value === "ignore")
-    return identity === null ? "match" : "append";
+    return identity === null ? "match" : "request";
   if (value === "append" || value === "keep" || value === "replace" || value === "error") return value;
   throw badRequest(
     `on_duplicate: got ${show(value)}, expected "ignore", "append", "keep", "replace" or "error"`,

@@ -110,7 +110,7 @@ function readValue(
   { name, type, known }: { name: string; type: ColumnType; known: ReadonlySet<string> },
   row: number,
 ): SeriesValue {
-  if (type === "json") return readExtra(record, known, row);
+  if (type === "json") return readExtra(record, { known }, row);
   return type === "count" ? readCount(record[name], name, row) : readReal(record[name], name, row);
 }
 

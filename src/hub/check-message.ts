@@ -7,7 +7,7 @@ import { isKindName, kindOf } from "../storage/model/kinds.ts";
 import type { CommittedEntry, SaveEntry, ToHub } from "./messages.ts";
 import { isReadName } from "./remote-reads.ts";
 
-const ON_DUPLICATE = ["replace", "keep", "merge", "complete", "error", "match", "append"];
+const ON_DUPLICATE = ["replace", "keep", "merge", "complete", "error", "match", "request", "append"];
 
 /** The sender can't be trusted any more: its connection is closed. */
 export class BadMessageError extends Error {

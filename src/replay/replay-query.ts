@@ -1,6 +1,6 @@
 /** Reads the query of a replay's URL. */
 import { microsOfStamp } from "../market/stamp-micros.ts";
-import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
+import { TYPE_LENGTH_MAX } from "../market/tick-names.ts";
 import { TICKER_LENGTH_MAX } from "../market/ticker.ts";
 import { nowText, parseBound, TimestampError } from "../market/timestamp.ts";
 import { badRequest } from "../protocol/errors.ts";

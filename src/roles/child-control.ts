@@ -16,7 +16,7 @@ export function readBrief(): ChildBrief {
   const text = process.env[CHILD_BRIEF_ENV];
   if (text === undefined) {
     console.error(
-      "stock-db-server: this subcommand is for the server's own processes; expected serve, check, import, export, replay, copy or doctor",
+      "stock-db-server: this subcommand is for the server's own processes; expected serve, check, import, export, replay, copy, delete, rename or doctor",
     );
     process.exit(USAGE_EXIT);
   }

@@ -2,6 +2,7 @@
 import { runCheck } from "../cli/check.ts";
 import { runCopy } from "../cli/copy.ts";
 import { runDoctor } from "../cli/doctor.ts";
+import { runDelete, runRename } from "../cli/edit.ts";
 import { runExport } from "../cli/export.ts";
 import { helpText } from "../cli/help.ts";
 import { runImport } from "../cli/import.ts";
@@ -26,6 +27,10 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
     case "copy":
       useFileMode(fileModeOf(process.env));
       return await runCopy(args);
+    case "delete":
+      return await runDelete(args);
+    case "rename":
+      return await runRename(args);
     case "replay":
       return await runReplay(args);
     case "doctor":
@@ -35,7 +40,7 @@ export async function runSubcommand(name: string, args: string[], doctorCommand:
       return 0;
     default:
       throw new UsageError(
-        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy or doctor`,
+        `unknown subcommand ${JSON.stringify(redact(name))}: expected serve, check, import, export, replay, copy, delete, rename or doctor`,
       );
   }
 }

@@ -88,9 +88,11 @@ export interface SaveRows {
  *
  * - "match": a tick is the stored one of its id, which then gets the values that are sent. Without
  *   an id it is a stored one of equal values that no other record of the save stands for.
- * - "append": ticks without an id are new, whatever is stored.
+ * - "request": as "match", but what has no stored id is new, whatever is stored.
+ * - "append": as "request", but a stored tick stays as it is.
  * - "keep": as "match", but a stored tick stays as it is.
- * - "replace": a tick without an id overwrites the row of its place within the stamp.
+ * - "replace": a tick without an id overwrites the row of its place within the stamp, unless
+ *   another record of the save stands for it.
  * - "error": nothing is stored if an id or a place is taken.
  */
 export interface SaveTicks {
@@ -99,7 +101,7 @@ export interface SaveTicks {
   /** The type of the ticks. */
   part: string;
   rows: TickRow[];
-  onDuplicate: "match" | "append" | "keep" | "replace" | "error";
+  onDuplicate: "match" | "request" | "append" | "keep" | "replace" | "error";
   /**
    * For each row, how many equal rows came before it, where the save is a part of something larger.
    * Absent: those of the save are counted.

@@ -111,7 +111,7 @@ export interface HubEvents {
 
 /** A database that a subcommand writes into and reads back. */
 export interface TransferTarget {
-  readonly writer: Pick<StockWriter, "commit" | "takeNotes">;
+  readonly writer: Pick<StockWriter, "commit" | "edit" | "takeNotes">;
   /** What opening did to the database, for the log; null if nothing. */
   readonly preparation: string | null;
   /** The reader is to be closed before the database. */

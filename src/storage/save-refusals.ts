@@ -32,7 +32,7 @@ export function tickerTaken(ticker: string): SaveRefusal {
   return {
     ok: false,
     status: STATUS.conflict,
-    error: `rename: ${ticker} has rows already; nothing was renamed`,
+    error: `${ticker} has rows already; nothing was renamed`,
     details: "rows of two tickers are never merged: remove those of the new one first",
   };
 }

@@ -6,97 +6,12 @@
  * A tick with an id is the stored one of this id. Otherwise equal values decide, as sets with
  * repetition: the n-th of a save's equal ticks is the n-th stored one, or new. What a tick doesn't
  * bring, an id or other columns, any stored tick of its values may have; a stored tick that lacks
- * them gets them.
+ * them gets them. A stored tick is one of the save's: of those that it may be, the one with an id
+ * comes first, then those with other columns.
  */
 import type { Count, SaveCounts, SaveOutcome, SaveTicks, TickRow } from "./contract.ts";
-import { comparableCount } from "./count-text.ts";
 import { keysTaken } from "./save-refusals.ts";
-
-export interface TickValues {
-  price: number | null;
-  /** Digits. */
-  size: string | null;
-  askPrice: number | null;
-  askSize: string | null;
-  id: string | null;
-  extra: string | null;
-}
-
-export interface TickSlot extends TickValues {
-  isStored: boolean;
-  /** Null: nothing to write. */
-  change: "new" | "replace" | null;
-}
-
-/** The ticks of one stamp of one series, stored or to be stored, by `seq`. */
-export class StampTicks {
-  readonly slots = new Map<number, TickSlot>();
-  #last = -1;
-  /** Made when first asked, as most stamps have one tick. */
-  #index: { byId: Map<string, number>; byValues: Map<string, number[]> } | null = null;
-
-  /** A tick that the database holds. */
-  addStored(seq: number, values: TickValues): void {
-    this.#set(seq, { ...values, isStored: true, change: null });
-  }
-
-  add(seq: number, values: TickValues): void {
-    this.#set(seq, { ...values, isStored: false, change: "new" });
-  }
-
-  /** @returns Whether anything is new. */
-  overwrite(seq: number, values: TickValues): boolean {
-    const there = this.slots.get(seq)!;
-    if (isSame(there, values)) return false;
-    Object.assign(there, values);
-    there.change ??= "replace";
-    this.#index = null;
-    return true;
-  }
-
-  /** After the last of those that are there; where that is no number, the first free one. */
-  get nextSeq(): number {
-    if (this.#last < Number.MAX_SAFE_INTEGER) return this.#last + 1;
-    let seq = 0;
-    while (this.slots.has(seq)) seq++;
-    return seq;
-  }
-
-  seqOfId(id: string): number | undefined {
-    return this.slots.size === 0 ? undefined : this.#indexed().byId.get(id);
-  }
-
-  /** In order of `seq`; whoever asks must not change it. */
-  seqsOfValues(key: string): readonly number[] {
-    return this.slots.size === 0 ? [] : (this.#indexed().byValues.get(key) ?? []);
-  }
-
-  #set(seq: number, slot: TickSlot): void {
-    this.slots.set(seq, slot);
-    if (seq > this.#last) this.#last = seq;
-    if (this.#index !== null) addTo(this.#index, seq, slot);
-  }
-
-  #indexed() {
-    if (this.#index !== null) return this.#index;
-    this.#index = { byId: new Map(), byValues: new Map() };
-    const inOrder = [...this.slots].sort(([a], [b]) => a - b);
-    for (const [seq, slot] of inOrder) addTo(this.#index, seq, slot);
-    return this.#index;
-  }
-}
-
-function addTo(
-  { byId, byValues }: { byId: Map<string, number>; byValues: Map<string, number[]> },
-  seq: number,
-  slot: TickSlot,
-): void {
-  if (slot.id !== null) byId.set(slot.id, seq);
-  const key = keyOf(slot);
-  const seqs = byValues.get(key);
-  if (seqs === undefined) byValues.set(key, [seq]);
-  else seqs.push(seq);
-}
+import { isLike, isSame, keyOf, type StampTicks, type TickValues } from "./stamp-ticks.ts";
 
 export interface PlacedTicks {
   /** It has no position yet. */
@@ -119,7 +34,9 @@ export function placeTicks(
     if (refused !== null) return { outcome: refused, metStored: true };
   }
   const placement = new Placement(save.onDuplicate, ticksOf, digitsOf);
-  for (const [index, row] of save.rows.entries()) placement.place(row, save.occurrences?.[index]);
+  const ticks = placement.ticksOf(save);
+  if (areOfOneKind(save)) for (const tick of ticks) placement.place(tick);
+  else placement.placeMixed([...ticks]);
   return { outcome: { ok: true, ...placement.counts, position: null }, metStored: placement.metStored };
 }
 
@@ -134,31 +51,28 @@ class StampOfSave {
   unplaced = 0;
   /** Of each text of values, how many equal ticks the save had before. */
   readonly #seen = new Map<string, number>();
-  /** Of each text of values, up to which place of its list all ticks are claimed. */
-  readonly #passed = new Map<string, { seqs: readonly number[]; count: number }>();
+  /** Up to which place of a list of like ticks all are claimed. */
+  readonly #passed = new Map<readonly number[], number>();
 
   constructor(ticks: StampTicks) {
     this.ticks = ticks;
+    ticks.beginSave();
   }
 
   /**
-   * A stored tick that it may be and no other of the save is, those with the same columns first.
+   * A stored tick that it may be and no other of the save is.
    *
    * @param before so many of them are others.
    */
   find(values: TickValues, before: number): number | undefined {
-    const key = keyOf(values);
-    const seqs = this.ticks.seqsOfValues(key);
-    const lacking: number[] = [];
     let left = before;
-    for (let index = this.#passedOf(key, seqs); index < seqs.length; index++) {
-      const seq = seqs[index]!;
-      const slot = this.ticks.slots.get(seq)!;
-      if (this.claimed.has(seq) || !isLike(slot, values)) continue;
-      if (values.extra !== null && slot.extra === null) lacking.push(seq);
-      else if (left-- === 0) return seq;
+    for (const seqs of this.ticks.seqsLike(values)) {
+      for (let index = this.#passedOf(seqs); index < seqs.length; index++) {
+        const seq = seqs[index]!;
+        if (!this.claimed.has(seq) && left-- === 0) return seq;
+      }
     }
-    return lacking[left];
+    return undefined;
   }
 
   /** How many equal ticks are stored that others than this save brought before. */
@@ -171,47 +85,69 @@ class StampOfSave {
   }
 
   /** Thousands of equal ticks are not looked through for each of them. */
-  #passedOf(key: string, seqs: readonly number[]): number {
-    if (seqs.length === 0) return 0;
-    let passed = this.#passed.get(key);
-    if (passed?.seqs !== seqs) {
-      passed = { seqs, count: 0 };
-      this.#passed.set(key, passed);
-    }
-    while (passed.count < seqs.length && this.claimed.has(seqs[passed.count]!)) passed.count++;
-    return passed.count;
+  #passedOf(seqs: readonly number[]): number {
+    let count = this.#passed.get(seqs) ?? 0;
+    while (count < seqs.length && this.claimed.has(seqs[count]!)) count++;
+    if (count > 0) this.#passed.set(seqs, count);
+    return count;
   }
+}
+
+/** A tick of the save. */
+interface SentTick {
+  at: StampOfSave;
+  values: TickValues;
+  /** It named this place itself. */
+  place: number | null;
+  /** Its place among the ticks of its stamp, where it named none. */
+  rank: number;
+  /** As `StampOfSave.find`. */
+  before: number;
 }
 
 class Placement {
   readonly counts: SaveCounts = { stored: 0 };
   metStored = false;
-  readonly #onDuplicate: SaveTicks["onDuplicate"];
+  readonly #rule: SaveTicks["onDuplicate"];
   readonly #ticksOf: (stamp: string) => StampTicks;
   readonly #digitsOf: DigitsOf;
   readonly #stamps = new Map<string, StampOfSave>();
   #lastStamp = "";
   #last: StampOfSave | null = null;
 
-  constructor(
-    onDuplicate: SaveTicks["onDuplicate"],
-    ticksOf: (stamp: string) => StampTicks,
-    digitsOf: DigitsOf,
-  ) {
-    this.#onDuplicate = onDuplicate;
+  constructor(rule: SaveTicks["onDuplicate"], ticksOf: (stamp: string) => StampTicks, digitsOf: DigitsOf) {
+    this.#rule = rule;
     this.#ticksOf = ticksOf;
     this.#digitsOf = digitsOf;
   }
 
-  place(row: TickRow, occurrence: number | undefined): void {
-    const at = this.#stampOf(row[0]);
-    const values = valuesOf(row, this.#digitsOf);
-    const place = row[7];
-    const rank = place === null ? at.unplaced++ : place;
-    if (values.id !== null) this.#placeById(at, values, place);
-    else if (this.#onDuplicate === "replace") this.#put(at, rank, values);
-    else if (this.#onDuplicate === "append") this.#add(at, place, values);
-    else this.#match(at, values, place, occurrence);
+  *ticksOf({ rows, occurrences }: SaveTicks): Generator<SentTick> {
+    for (const [index, row] of rows.entries()) {
+      const at = this.#stampOf(row[0]);
+      const values = valuesOf(row, this.#digitsOf);
+      const place = row[7];
+      const before = values.id === null ? at.before(values, occurrences?.[index]) : 0;
+      yield { at, values, place, rank: place ?? at.unplaced++, before };
+    }
+  }
+
+  place(tick: SentTick): void {
+    this.#settle(tick, this.#storedOf(tick));
+  }
+
+  /** What says more of itself is first to say which stored tick it is. */
+  placeMixed(ticks: SentTick[]): void {
+    const stored = new Array<number | undefined>(ticks.length);
+    for (const detail of [BY_ID, BY_ALL_COLUMNS, BY_VALUES]) {
+      for (const [index, tick] of ticks.entries()) {
+        if (detailOf(tick.values) !== detail) continue;
+        const seq = this.#storedOf(tick);
+        if (seq !== undefined) claim(tick, seq);
+        stored[index] = seq;
+      }
+    }
+    // What is new gets its place in the order of the save. An id may come twice.
+    for (const [index, tick] of ticks.entries()) this.#settle(tick, stored[index] ?? this.#storedOf(tick));
   }
 
   #stampOf(stamp: string): StampOfSave {
@@ -226,84 +162,94 @@ class Placement {
     return at;
   }
 
-  #placeById(at: StampOfSave, values: TickValues, place: number | null): void {
-    const known = at.ticks.seqOfId(values.id!);
-    if (known !== undefined) {
-      const mayChange = this.#onDuplicate === "match" || this.#onDuplicate === "replace";
-      if (mayChange) this.#put(at, known, values);
-      else this.#keep(at, known, values);
-      return;
+  /** Which one it is of those that are there; undefined: it is new. */
+  #storedOf({ at, values, place, rank, before }: SentTick): number | undefined {
+    const isNew = this.#rule === "append" || this.#rule === "request";
+    if (values.id !== null)
+      return at.ticks.seqOfId(values.id) ?? (isNew ? undefined : at.find(values, before));
+    if (isNew) return undefined;
+    const there = at.ticks.slots.get(rank);
+    const isFree = there !== undefined && !at.claimed.has(rank);
+    if (this.#rule === "replace" && isFree) return rank;
+    if (place !== null) {
+      if (there === undefined) return undefined;
+      if (isLike(there, values) && (isFree || at.claimedAtPlace.has(place))) return place;
     }
-    const unnamed = at.find(values, 0);
-    if (unnamed === undefined) this.#add(at, place, values);
-    else this.#claim(at, unnamed, values);
+    return this.#rule === "replace" ? undefined : at.find(values, before);
   }
 
-  /** At this `seq`, whatever is there. */
-  #put({ ticks, claimed }: StampOfSave, seq: number, values: TickValues): void {
-    claimed.add(seq);
-    const there = ticks.slots.get(seq);
-    if (there === undefined) {
-      ticks.add(seq, values);
-      this.counts.stored++;
-      return;
-    }
+  /** @param seq the one that it is; undefined: it is new. */
+  #settle(tick: SentTick, seq: number | undefined): void {
+    const { at, values, place, rank } = tick;
+    const isOfPlace = values.id === null && this.#rule === "replace";
+    claim(tick, seq ?? this.#add(at, isOfPlace ? rank : place, values));
+    if (seq === undefined) return;
+    const there = at.ticks.slots.get(seq)!;
     this.metStored ||= there.isStored;
-    this.#count(ticks.overwrite(seq, values) ? "replaced" : "repeated");
+    if (isOfPlace) this.#overwrite(at, seq, values);
+    else if (values.id === null || there.id === null) this.#complete(at, seq, values);
+    else this.#correct(at, seq, values);
   }
 
-  #keep({ ticks, claimed }: StampOfSave, seq: number, values: TickValues): void {
-    claimed.add(seq);
-    const there = ticks.slots.get(seq)!;
-    this.metStored ||= there.isStored;
-    this.#count(isSame(there, values) ? "repeated" : "skipped");
-  }
-
-  #add({ ticks, claimed }: StampOfSave, place: number | null, values: TickValues): void {
+  #add({ ticks }: StampOfSave, place: number | null, values: TickValues): number {
     const isFree = place !== null && !ticks.slots.has(place);
     const seq = isFree ? place : ticks.nextSeq;
     // It would have another place if nothing were stored.
     this.metStored ||= ticks.slots.values().next().value?.isStored === true;
     ticks.add(seq, values);
-    claimed.add(seq);
     this.counts.stored++;
+    return seq;
   }
 
-  #match(at: StampOfSave, values: TickValues, place: number | null, occurrence: number | undefined): void {
-    const there = place === null ? undefined : at.ticks.slots.get(place);
-    if (place !== null && there === undefined) {
-      at.claimedAtPlace.add(place);
-      this.#add(at, place, values);
-      return;
+  /** The stored one has its id. */
+  #correct(at: StampOfSave, seq: number, values: TickValues): void {
+    const there = at.ticks.slots.get(seq)!;
+    if (this.#rule === "replace") this.#overwrite(at, seq, values);
+    else {
+      // What it doesn't bring stays.
+      const whole = values.extra === null ? { ...values, extra: there.extra } : values;
+      if (this.#rule === "match" || this.#rule === "request") this.#overwrite(at, seq, whole);
+      else this.#count(isSame(there, whole) ? "repeated" : "skipped");
     }
-    if (there !== undefined && isLike(there, values)) {
-      if (!at.claimed.has(place!) || at.claimedAtPlace.has(place!)) {
-        at.claimedAtPlace.add(place!);
-        this.#claim(at, place!, values);
-        return;
-      }
-    }
-    const seq = at.find(values, at.before(values, occurrence));
-    if (seq === undefined) this.#add(at, place, values);
-    else this.#claim(at, seq, values);
   }
 
-  /** It is this stored tick, which gets what it lacks. */
-  #claim({ ticks, claimed }: StampOfSave, seq: number, values: TickValues): void {
-    claimed.add(seq);
-    const there = ticks.slots.get(seq)!;
-    this.metStored ||= there.isStored;
-    const { id, extra } = there;
-    const isMore = (id === null && values.id !== null) || (extra === null && values.extra !== null);
-    if (isMore && this.#onDuplicate !== "keep") {
-      ticks.overwrite(seq, { ...there, id: id ?? values.id, extra: extra ?? values.extra });
-      this.#count("replaced");
-    } else this.#count("repeated");
+  /** The stored one is like it, and gets what it lacks. */
+  #complete(at: StampOfSave, seq: number, values: TickValues): void {
+    const there = at.ticks.slots.get(seq)!;
+    const whole = { ...there, id: there.id ?? values.id, extra: there.extra ?? values.extra };
+    if (this.#rule === "keep") this.#count("repeated");
+    else this.#overwrite(at, seq, whole);
+  }
+
+  #overwrite({ ticks }: StampOfSave, seq: number, values: TickValues): void {
+    this.#count(ticks.overwrite(seq, values) ? "replaced" : "repeated");
   }
 
   #count(what: "replaced" | "repeated" | "skipped"): void {
     this.counts[what] = (this.counts[what] ?? 0) + 1;
   }
+}
+
+function claim({ at, values, place }: SentTick, seq: number): void {
+  at.claimed.add(seq);
+  if (values.id === null && seq === place) at.claimedAtPlace.add(seq);
+}
+
+const BY_ID = 2;
+const BY_ALL_COLUMNS = 1;
+const BY_VALUES = 0;
+
+/** By how much a tick says which one it is. */
+function detailOf({ id, extra }: Pick<TickValues, "id" | "extra">): number {
+  return id !== null ? BY_ID : extra !== null ? BY_ALL_COLUMNS : BY_VALUES;
+}
+
+/** Then which one comes first makes no difference. */
+function areOfOneKind({ rows, onDuplicate }: SaveTicks): boolean {
+  const first = rows[0];
+  if (first === undefined || onDuplicate === "append" || onDuplicate === "request") return true;
+  const detail = detailOf({ id: first[5], extra: first[6] });
+  return rows.every(([, , , , , id, extra]) => detailOf({ id, extra }) === detail);
 }
 
 /** For `onDuplicate` "error". @returns null: all keys are free. */
@@ -326,23 +272,6 @@ function refuseTaken(
 
 function valuesOf([, price, size, askPrice, askSize, id, extra]: TickRow, digitsOf: DigitsOf): TickValues {
   return { price, size: digitsOf(size), askPrice, askSize: digitsOf(askSize), id, extra };
-}
-
-/** The stored one may lack what the other has, and have what it lacks. */
-function isLike(stored: TickValues, sent: TickValues): boolean {
-  return (
-    keyOf(stored) === keyOf(sent) &&
-    (stored.id === null || sent.id === null || stored.id === sent.id) &&
-    (stored.extra === null || sent.extra === null || stored.extra === sent.extra)
-  );
-}
-
-function isSame(a: TickValues, b: TickValues): boolean {
-  return keyOf(a) === keyOf(b) && a.id === b.id && a.extra === b.extra;
-}
-
-function keyOf({ price, size, askPrice, askSize }: TickValues): string {
-  return `${price}|${comparableCount(size)}|${askPrice}|${comparableCount(askSize)}`;
 }
 
 /**

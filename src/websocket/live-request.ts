@@ -1,7 +1,7 @@
 /** Reads what a client asks of /ws, in the query and in messages: see docs/live-updates.md. */
 import { readEpoch, requireTicker, show } from "../commands/params.ts";
 import { readSince } from "../commands/since.ts";
-import { TYPE_LENGTH_MAX } from "../market/tick-type.ts";
+import { TYPE_LENGTH_MAX } from "../market/tick-names.ts";
 import { TickerError } from "../market/ticker.ts";
 import { parseBound } from "../market/timestamp.ts";
 import { badRequest, RequestError } from "../protocol/errors.ts";

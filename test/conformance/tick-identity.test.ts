@@ -302,4 +302,135 @@ withEachDriver({ topic: "tick identity" }, ({ testOf, withDatabase }) => {
     expect(Object.keys(plain[0]!)).not.toContain("extra");
     expect(Object.keys(plain[0]!)).not.toContain("id");
   });
+
+  withDatabase("a stored tick is one of the save's, of the one with an id before the others", async (db) => {
+    await commit(db, save([{ price: 1, id: "1" }]));
+    const mixed = save([{ price: 1 }, { price: 1, id: "1" }]);
+    expect(await commit(db, mixed)).toEqual([of(1, 0, 1)]);
+    expect(await commit(db, mixed)).toEqual([of(0, 0, 2)]);
+    // The new id is of the one that had none.
+    const more = save([{ price: 1 }, { price: 1, id: "2" }, { price: 1, id: "1" }, { price: 1 }]);
+    expect(await commit(db, more)).toEqual([of(2, 1, 1)]);
+    expect(await stored(db)).toEqual([
+      [1, "1", null],
+      [1, "2", null],
+      [1, null, null],
+      [1, null, null],
+    ]);
+  });
+
+  withDatabase("of equal ticks, those with the same columns are the same", async (db) => {
+    const venue = '{"x":"V"}';
+    await commit(db, save([{ price: 1, extra: venue }, { price: 1 }]));
+    expect(await commit(db, save([{ price: 1 }, { price: 1, extra: venue }]))).toEqual([of(0, 0, 2)]);
+    await commit(db, save([{ price: 2, extra: venue, second: 2 }]));
+    const both = save([
+      { price: 2, second: 2 },
+      { price: 2, extra: venue, second: 2 },
+    ]);
+    expect(await commit(db, both)).toEqual([of(1, 0, 1)]);
+    expect(await commit(db, both)).toEqual([of(0, 0, 2)]);
+    expect(await stored(db)).toEqual([
+      [1, null, { x: "V" }],
+      [1, null, null],
+      [2, null, { x: "V" }],
+      [2, null, null],
+    ]);
+  });
+
+  withDatabase("no record overwrites another one of its save", async (db) => {
+    await commit(db, save([{ price: 1, id: "1" }, { price: 2 }]));
+    const list = [{ price: 3, id: "3" }, { price: 4 }, { price: 5, id: "5" }, { price: 6 }];
+    const replacing = save(list, { onDuplicate: "replace" });
+    expect(await commit(db, replacing)).toEqual([of(3, 1)]);
+    expect(await stored(db)).toEqual([
+      [1, "1", null],
+      [4, null, null],
+      [3, "3", null],
+      [5, "5", null],
+      [6, null, null],
+    ]);
+    // The known ones have their places, and the others don't get these.
+    await commit(db, save([{ price: 1, id: "1", second: 2 }]));
+    const known = [
+      { price: 7, second: 2 },
+      { price: 8, id: "1", second: 2 },
+    ];
+    expect(await commit(db, save(known, { onDuplicate: "replace" }))).toEqual([of(1, 1)]);
+    expect((await stored(db)).slice(5)).toEqual([
+      [8, "1", null],
+      [7, null, null],
+    ]);
+  });
+
+  withDatabase("places that a save names twice lose nothing", async (db) => {
+    const twice = (onDuplicate: SaveTicks["onDuplicate"], second: number) =>
+      save(
+        [
+          { price: 1, place: 0, second },
+          { price: 2, place: 0, second },
+          { price: 2, place: 0, id: "2", second },
+          { price: 1, place: 0, second },
+        ],
+        { onDuplicate },
+      );
+    for (const [second, rule] of (["match", "replace"] as const).entries()) {
+      expect([rule, await commit(db, twice(rule, second))]).toEqual([rule, [of(3, 0, 1)]]);
+    }
+    expect((await stored(db)).map(([price, id]) => [price, id])).toEqual([
+      [1, null],
+      [2, null],
+      [2, "2"],
+      [1, null],
+      [2, null],
+      [2, "2"],
+    ]);
+  });
+
+  withDatabase("an id stands above the request: a later one corrects it", async (db) => {
+    const sent = (text: string, list: Tick[]): SaveTicks =>
+      save(list, { onDuplicate: "request", update: request(text, `print of ${text}`) });
+    const first = [{ price: 1, id: "1" }, { price: 2 }];
+    expect(await commit(db, sent("r1", first))).toEqual([of(2)]);
+    expect(await commit(db, sent("r2", [{ price: 3, id: "1" }, { price: 2 }]))).toEqual([of(1, 1)]);
+    expect(await commit(db, sent("r3", [{ price: 3, id: "1" }]))).toEqual([of(0, 0, 1)]);
+    await db.reopen();
+    expect(await commit(db, sent("r1", first))).toEqual([of(2)]);
+    expect(await stored(db)).toEqual([
+      [3, "1", null],
+      [2, null, null],
+      [2, null, null],
+    ]);
+  });
+
+  withDatabase("a new id is none of the stored where nothing is compared", async (db) => {
+    await commit(db, save([{ price: 1 }]));
+    expect(await commit(db, save([{ price: 1, id: "1" }], { onDuplicate: "append" }))).toEqual([of(1)]);
+    const sent = save([{ price: 1, id: "2" }], { onDuplicate: "request", update: request("r9", "p") });
+    expect(await commit(db, sent)).toEqual([of(1)]);
+    expect(await stored(db)).toEqual([
+      [1, null, null],
+      [1, "1", null],
+      [1, "2", null],
+    ]);
+  });
+
+  withDatabase("what a tick with a known id doesn't bring stays, unless it replaces", async (db) => {
+    await commit(db, save([{ price: 1, id: "1", extra: '{"x":"V"}' }]));
+    expect(await commit(db, save([{ price: 1, id: "1" }]))).toEqual([of(0, 0, 1)]);
+    expect(await commit(db, save([{ price: 1, id: "1" }], { onDuplicate: "keep" }))).toEqual([of(0, 0, 1)]);
+    expect(await commit(db, save([{ price: 2, id: "1" }]))).toEqual([of(0, 1)]);
+    expect(await stored(db)).toEqual([[2, "1", { x: "V" }]]);
+    expect(await commit(db, save([{ price: 2, id: "1" }], { onDuplicate: "replace" }))).toEqual([of(0, 1)]);
+    expect(await stored(db)).toEqual([[2, "1", null]]);
+  });
+
+  withDatabase("a save that changes nothing is no update, whatever the rule", async (db) => {
+    const list = [{ price: 1 }, { price: 2, id: "2" }];
+    await commit(db, save(list));
+    for (const onDuplicate of ["match", "keep", "replace"] as const) {
+      const [outcome] = await db.writer.commit([save(list, { onDuplicate })]);
+      expect(outcome).toMatchObject({ ok: true, stored: 0, repeated: 2, position: null });
+    }
+  });
 });

@@ -38,7 +38,8 @@ import { countsText, mayBeLogged, repeatedOutcome } from "../../src/storage/save
 import { tickerTaken } from "../../src/storage/save-refusals.ts";
 import { ofSeries, together } from "../../src/storage/series-saves.ts";
 import { chooseRows } from "../../src/storage/staged-rows.ts";
-import { placeTicks, StampTicks } from "../../src/storage/tick-placement.ts";
+import { StampTicks } from "../../src/storage/stamp-ticks.ts";
+import { placeTicks } from "../../src/storage/tick-placement.ts";
 import type { LogEntry } from "../../src/storage/update-contract.ts";
 import { type MemorySeries, type MemoryTables, seriesKey } from "./memory-tables.ts";
 

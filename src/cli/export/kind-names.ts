@@ -15,14 +15,14 @@ export interface KindSelection {
 type Bound = (kind: KindName) => string | null;
 type Named = Pick<KindSelection, "kind"> & { part: string | null };
 
-/** @throws UsageError */
+/** @param of `label`: command and flag. @throws UsageError */
 export function selectKinds(
   names: string[] | null,
-  { from, to, expected }: { from: Bound; to: Bound; expected: string },
+  { label, from, to, expected }: { label: string; from: Bound; to: Bound; expected: string },
 ): KindSelection[] {
   const named = names?.map((name) => {
     const found = kindNamed(name);
-    if (found === null) throw new UsageError(`export: --kind ${quoted(name)}: ${expected}`);
+    if (found === null) throw new UsageError(`${label} ${quoted(name)}: ${expected}`);
     return found;
   });
   return KIND_NAMES.flatMap((kind) => {

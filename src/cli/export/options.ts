@@ -95,6 +95,7 @@ export function parseExportOptions(argv: string[]): ExportOptions | null {
   const bound = (edge: "start" | "end", text: string | undefined) => (kind: keyof typeof KINDS) =>
     text === undefined ? null : readTime(`export: --${edge}`, text, edge, KINDS[kind].stamp.type);
   const kinds = selectKinds(readNames("export: --kind", values.kind, "kinds of rows"), {
+    label: "export: --kind",
     from: bound("start", values.start),
     to: bound("end", values.end),
     expected: `expected daily, hourly, interval, trades, quotes, ticks, ticks:TYPE or a length of bars: ${INTERVAL_EXPECTED}`,

@@ -6,7 +6,7 @@ import { toSaveTicks } from "../../commands/save-realtime-data.ts";
 import { toSaveBars } from "../../commands/save-stock-data.ts";
 import { RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
-import type { Save, SaveCounts, SaveOutcome } from "../../storage/contract.ts";
+import type { Save, SaveCounts, SaveOutcome, StockWriter } from "../../storage/contract.ts";
 import type { TransferTarget } from "../../storage/engine.ts";
 import { describeRefusal } from "../server-client.ts";
 
@@ -42,9 +42,11 @@ export class TargetError extends Error {
   override name = "TargetError";
 }
 
+type CommittingWriter = Pick<StockWriter, "commit">;
+
 export function fileTarget(
   name: string,
-  { writer, close }: Pick<TransferTarget, "writer" | "close">,
+  { writer, close }: Pick<TransferTarget, "close"> & { writer: CommittingWriter },
 ): ImportTarget {
   return {
     name,
@@ -78,11 +80,7 @@ export function answerOf(answer: object, rows: number, skipped: number): SaveAns
   };
 }
 
-async function commit(
-  name: string,
-  writer: TransferTarget["writer"],
-  save: Save,
-): Promise<(SaveOutcome | null)[]> {
+async function commit(name: string, writer: CommittingWriter, save: Save): Promise<(SaveOutcome | null)[]> {
   try {
     return await writer.commit([save]);
   } catch (error) {

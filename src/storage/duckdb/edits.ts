@@ -7,18 +7,18 @@ import { storable } from "./lines.ts";
 import { STAMP_FORMATS } from "./newest-stored.ts";
 import type { Session } from "./session.ts";
 
-export interface EditOptions {
+export interface EditContext {
   session: Session;
   daily: DailySaves;
   foreignCommits: number;
 }
 
 /** @returns how many rows it has changed, or would. */
-export function applyEdit(edit: Edit, options: EditOptions): Promise<number | SaveRefusal> {
+export function applyEdit(edit: Edit, options: EditContext): Promise<number | SaveRefusal> {
   return edit.what === "removal" ? remove(edit, options) : rename(edit, options);
 }
 
-async function remove(removal: Removal & { dryRun: boolean }, options: EditOptions): Promise<number> {
+async function remove(removal: Removal & { dryRun: boolean }, options: EditContext): Promise<number> {
   const { session, daily, foreignCommits } = options;
   const { table, stamp } = kindOf(removal.kind);
   const { where, params } = rowsOf(removal);
@@ -57,7 +57,7 @@ function rowsOf({ kind: name, ticker, part, from, to, ids }: Removal): { where: 
 
 async function rename(
   { ticker, newTicker, dryRun }: Renaming & { dryRun: boolean },
-  { session }: EditOptions,
+  { session }: EditContext,
 ): Promise<number | SaveRefusal> {
   const [old, fresh] = [storable(ticker), storable(newTicker)];
   const counts = (of: string) =>

@@ -3,7 +3,8 @@
  * here, and writes with at most two statements.
  */
 import type { SaveOutcome, SaveTicks, TickRow } from "../contract.ts";
-import { areNew, placeTicks, StampTicks } from "../tick-placement.ts";
+import { StampTicks } from "../stamp-ticks.ts";
+import { areNew, placeTicks } from "../tick-placement.ts";
 import { countAsText } from "./json-rows.ts";
 import {
   anyTextField,

@@ -3,6 +3,7 @@
  * a cursor where a database of its kind has none. Either is one statement, and so one snapshot,
  * which keeps PostgreSQL from cleaning up: a walk has a bound.
  */
+import { isStorable } from "../../market/storable-text.ts";
 import { BatchCells, typeOfColumn } from "../column-cells.ts";
 import { TransferRowError } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
@@ -13,7 +14,7 @@ import { CopiedRows } from "./copied-rows.ts";
 import { isUnknownToDatabase, isWorthRepeating, requestErrorOf } from "./errors.ts";
 import type { Lease, PostgresPool } from "./pool.ts";
 import { runRead } from "./read.ts";
-import { anyLiteral, columnSql, isStorable, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
+import { anyLiteral, columnSql, microseconds, SQL_TYPES, stampParam } from "./sql-text.ts";
 
 /** Some 2 ms of work. */
 const BATCH_ROWS = 8_192;

@@ -1,11 +1,12 @@
 /** Removes and renames rows, within the writer's transaction. See storage/edits.ts. */
+import { isStorable } from "../../market/storable-text.ts";
 import type { Edit, Removal, Renaming, SaveRefusal } from "../contract.ts";
 import { KIND_NAMES, kindOf, TABLE_NAMES } from "../model/kinds.ts";
 import { tickerTaken } from "../save-refusals.ts";
 import { textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { recomputeAverages } from "./daily-averages.ts";
-import { columnSql, isStorable, SQL_TYPES, stampParam } from "./sql-text.ts";
+import { columnSql, SQL_TYPES, stampParam } from "./sql-text.ts";
 
 /** A large edit takes longer than a statement of a save may. */
 const STATEMENT_MS = 600_000;

@@ -30,11 +30,6 @@ export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** PostgreSQL's text is UTF-8 without NUL. */
-export function isStorable(text: string): boolean {
-  return !text.includes("\0") && text.isWellFormed();
-}
-
 /** Any text as a constant, whatever the session's settings say of backslashes. */
 export function anyLiteral(text: string): string {
   return `E${literal(text.replaceAll("\\", "\\\\"))}`;

@@ -5,7 +5,8 @@
  */
 import type { SaveOutcome, SaveTicks } from "../contract.ts";
 import { countText } from "../count-text.ts";
-import { placeTicks, StampTicks, type TickSlot } from "../tick-placement.ts";
+import { StampTicks, type TickSlot } from "../stamp-ticks.ts";
+import { placeTicks } from "../tick-placement.ts";
 import { plainArray, textArray } from "./array-literals.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { ROWS_PER_STATEMENT, slices } from "./slices.ts";

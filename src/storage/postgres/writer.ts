@@ -3,6 +3,7 @@
  * three round trips. What PostgreSQL does to it from outside, a restart or another writer in the
  * way, is answered by doing it again: a save can be repeated without harm.
  */
+import { isStorable } from "../../market/storable-text.ts";
 import { nowText } from "../../market/timestamp.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { hasStatus, RequestError, unavailable } from "../../protocol/errors.ts";
@@ -49,7 +50,7 @@ import {
 import type { PostgresPool } from "./pool.ts";
 import { runRead } from "./read.ts";
 import { saveRows } from "./row-store.ts";
-import { asInstant, isStorable } from "./sql-text.ts";
+import { asInstant } from "./sql-text.ts";
 import { NotNewError, RowIgnoredError, saveTicks } from "./tick-store.ts";
 import { describeHolder, HOLDERS_SQL, type LockHolder, lockSql } from "./ticker-locks.ts";
 import { findRepeated, isThere, logUpdates, type Witness } from "./update-log.ts";
@@ -156,6 +157,7 @@ export class PostgresWriter implements StockWriter {
     if (!names.every(isStorable)) return unstorable(edit.ticker);
     try {
       const { outcome } = await this.#untilDone<AppliedEdit>(editedTickers(edit), {
+        what: "edit",
         apply: (connection) => this.#applyEdit(connection, edit),
         isMet(error) {
           if (isRefusal(error) && !isKeyRace(error)) throw error;
@@ -177,6 +179,7 @@ export class PostgresWriter implements StockWriter {
     const { outcomes } = await this.#untilDone<Applied>(
       saves.map(({ ticker }) => ticker),
       {
+        what: "save",
         apply: (connection) => this.#applyIn(connection, saves, manner),
         isMet(error) {
           if (columns !== null && (error instanceof NotNewError || isRefusal(error))) throw error;
@@ -194,7 +197,7 @@ export class PostgresWriter implements StockWriter {
   /**
    * @param work `isMet`: the error is met by what the next attempt does otherwise; it may throw it.
    */
-  async #untilDone<A extends Written>(tickers: string[], { apply, isMet }: Work<A>): Promise<A> {
+  async #untilDone<A extends Written>(tickers: string[], { what, apply, isMet }: Work<A>): Promise<A> {
     let lost = 0;
     let conflicts = 0;
     let doubt: CommitDoubt<A> | null = null;
@@ -213,23 +216,23 @@ export class PostgresWriter implements StockWriter {
           if (++conflicts >= CONFLICT_TRIES) throw new StorageBusyError(String(error), { cause: error });
           await Bun.sleep(CONFLICT_PAUSE_MS * conflicts * (1 + Math.random()));
         } else if (doubt !== null && isAway(error)) {
-          if (performance.now() > doubtEndsMs) throw unknownOutcome(error);
+          if (performance.now() > doubtEndsMs) throw unknownOutcome(error, what);
           await Bun.sleep(DOUBT_RETRY_MS);
         } else if (isLockHeld(error)) {
-          throw await this.#blocked();
+          throw await this.#blocked(what);
         } else if (!isWorthRepeating(error) || ++lost >= CONNECTIONS_TRIED) {
           this.#pool.noteFailure(error);
-          throw requestErrorOf(error, "save");
+          throw requestErrorOf(error, what);
         }
       }
     }
   }
 
-  async #blocked(): Promise<RequestError> {
+  async #blocked(what: string): Promise<RequestError> {
     const reason = `another session holds a lock on it for longer than ${LOCK_WAIT_MS / 1_000} s`;
     const holders = await this.#lockHolders();
     this.#onBlocked(`${reason}: ${holders}`);
-    return unavailable(`save: ${reason}`, holders);
+    return unavailable(`${what}: ${reason}`, holders);
   }
 
   /** As far as the database tells; they may be gone meanwhile. */
@@ -289,10 +292,10 @@ export class PostgresWriter implements StockWriter {
     let failed: unknown = null;
     if (narrow.size > 0) failed = await this.#widen(narrow);
     return saves.map((save) => {
-      const parts = save.kind === "ticks" ? [] : (save.parts ?? []);
-      if (![save.ticker, save.part ?? "", ...parts].every(isStorable)) {
-        const refusal = unstorable(save.ticker);
-        return { ...refusal, error: `save: ${refusal.error}` };
+      const text = textsOf(save).find((each) => !isStorable(each));
+      if (text !== undefined) {
+        const refusal = unstorable(text);
+        return { ...refusal, error: `save of ${JSON.stringify(save.ticker)}: ${refusal.error}` };
       }
       return tooNarrow(save, wholeNumbers) === null ? null : notWidened(save, failed);
     });
@@ -453,6 +456,15 @@ export class PostgresWriter implements StockWriter {
   }
 }
 
+/** Its names, and the ids of its ticks. Saves as columns have no rows here. */
+function textsOf(save: Save): string[] {
+  const ofRows =
+    save.kind === "ticks"
+      ? save.rows.flatMap(([, , , , , id]) => (id === null ? [] : [id]))
+      : (save.parts ?? []);
+  return [save.ticker, save.part ?? "", ...ofRows];
+}
+
 interface Manner {
   oneByOne: boolean;
   /** Ticks are taken to be new. */
@@ -475,6 +487,8 @@ interface AppliedEdit extends Written {
 }
 
 interface Work<A extends Written> {
+  /** Begins error messages. */
+  what: "save" | "edit";
   apply(connection: PostgresConnection): Promise<A>;
   isMet(error: unknown): boolean;
 }
@@ -492,17 +506,17 @@ class CommitDoubt<A extends Written> extends Error {
   }
 }
 
-function unstorable(ticker: string): SaveRefusal {
+function unstorable(text: string): SaveRefusal {
   return {
     ok: false,
     status: STATUS.badRequest,
-    error: `PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(ticker)}`,
+    error: `PostgreSQL can't store a text with a NUL character or half of a surrogate pair: ${JSON.stringify(text)}`,
   };
 }
 
-function unknownOutcome(cause: unknown): RequestError {
+function unknownOutcome(cause: unknown, what: string): RequestError {
   return unavailable(
-    "save: the connection was lost during the commit, and whether it was stored is not known; the same save can be sent again",
+    `${what}: the connection was lost during the commit, and whether it was stored is not known; the same ${what} can be sent again`,
     messageOf(cause),
   );
 }

@@ -3,7 +3,8 @@ import { toWire } from "../../market/timestamp.ts";
 import { type JsonRecord, parseWithDigits, rawNumber } from "../../protocol/json.ts";
 import { withOwnRows } from "../column-saves.ts";
 import type { Save } from "../contract.ts";
-import { kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
+import { extraAsMembers } from "../extra-json.ts";
+import { type KindName, kindOf, partName, type SeriesRow, type SeriesValue } from "../model/kinds.ts";
 
 export interface SaveCommand {
   command: string;
@@ -22,7 +23,7 @@ export function saveCommand(save: Save): SaveCommand {
     for (const [index, { name, type, onRequest }] of values.entries()) {
       const value = row[index + 1] ?? null;
       if (missing?.[rowIndex]?.includes(index + 1) || sent?.has(name) === false) continue;
-      if (type === "json") Object.assign(record, membersOf(value));
+      if (type === "json") Object.assign(record, membersOf(save.kind, value));
       else if (!onRequest || value !== null) record[name] = type === "count" ? exact(value) : value;
     }
     // Of ticks it isn't told by the record.
@@ -36,7 +37,7 @@ export function saveCommand(save: Save): SaveCommand {
       ticker: save.ticker,
       ...(wire.part === null || wire.partInRecords ? {} : { [wire.part]: partName(save.kind, save.part) }),
       ...(save.kind === "actions" ? {} : { index_col: stamp.name }),
-      on_duplicate: save.onDuplicate === "match" ? "ignore" : save.onDuplicate,
+      on_duplicate: ruleOf(save.onDuplicate),
       ...(places.some((place) => place !== null) ? { places } : {}),
       ...("occurrences" in save && save.occurrences !== undefined ? { occurrences: save.occurrences } : {}),
       data,
@@ -44,9 +45,13 @@ export function saveCommand(save: Save): SaveCommand {
   };
 }
 
+function ruleOf(onDuplicate: Save["onDuplicate"]): string {
+  return onDuplicate === "match" || onDuplicate === "request" ? "ignore" : onDuplicate;
+}
+
 /** They go as members of the record, of which the server makes the column again. */
-function membersOf(extra: SeriesValue): JsonRecord {
-  return extra === null ? {} : (parseWithDigits(String(extra)) as JsonRecord);
+function membersOf(kind: KindName, extra: SeriesValue): JsonRecord {
+  return extra === null ? {} : extraAsMembers(kind, parseWithDigits(String(extra)) as JsonRecord);
 }
 
 /** JSON.stringify gives at most 17 digits of a double; 2^60 has more. */

@@ -7,10 +7,11 @@ import { redact } from "../../config/redact.ts";
 import { parseUpstream } from "../../config/upstream-url.ts";
 import type { LogLines } from "../../observe/log.ts";
 import { RequestError } from "../../protocol/errors.ts";
-import type { RowRange, Save, SaveOutcome, TransferReader } from "../contract.ts";
+import type { Edit, EditOutcome, RowRange, Save, SaveOutcome, TransferReader } from "../contract.ts";
 import type { ColumnBatch, ColumnQuery } from "../model/columns.ts";
 import { type KindName, kindOf, partName, type SeriesRow } from "../model/kinds.ts";
 import { readColumns } from "./columns.ts";
+import { sendEdit } from "./edit-command.ts";
 import { RemoteReader } from "./reader.ts";
 import { TransferSaves } from "./transfer-saves.ts";
 import { Upstream } from "./upstream.ts";
@@ -42,10 +43,12 @@ export async function openRemoteTransfer(dbFile: string): Promise<RemoteTransfer
 }
 
 class RemoteTransfer implements TransferReader {
+  readonly #upstream: Upstream;
   readonly #reader: RemoteReader;
   readonly #saves: TransferSaves;
 
   constructor(upstream: Upstream) {
+    this.#upstream = upstream;
     this.#reader = new RemoteReader(upstream, CONNECTIONS_MAX);
     this.#saves = new TransferSaves(upstream);
   }
@@ -75,6 +78,10 @@ class RemoteTransfer implements TransferReader {
 
   commit(saves: Save[]): Promise<(SaveOutcome | null)[]> {
     return this.#saves.commit(saves);
+  }
+
+  edit(edit: Edit): Promise<EditOutcome> {
+    return sendEdit(this.#upstream, edit);
   }
 
   close(): void {

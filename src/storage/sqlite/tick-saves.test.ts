@@ -29,3 +29,37 @@ test("thousands of ticks that share their stamp with thousands of stored ones ar
     last: 40_001,
   });
 });
+
+test("thousands of ticks of one stamp get their corrections without a walk for each", () => {
+  using dir = tempDir();
+  const writer = new SqliteWriter(join(dir.path, "test.db"), "normal", null);
+  const save = (rows: [price: number, id: string | null, extra: string | null][]) =>
+    writer.commit([
+      {
+        kind: "ticks",
+        ticker: "A",
+        part: "trade",
+        rows: rows.map(
+          ([price, id, extra]): TickRow => [
+            "2024-01-02 00:00:00.000000",
+            price,
+            1,
+            null,
+            null,
+            id,
+            extra,
+            null,
+          ],
+        ),
+        onDuplicate: "match",
+      },
+    ])[0];
+  const each = <T>(make: (i: number) => T): T[] => Array.from({ length: 20_000 }, (_, i) => make(i));
+  expect(save(each((i) => [i, `${i}`, null]))).toMatchObject({ stored: 20_000 });
+  expect(save(each((i) => [i + 1, `${i}`, null]))).toMatchObject({ stored: 0, replaced: 20_000 });
+  // Equal in all but the other columns.
+  expect(save(each((i) => [-1, null, `{"n":${i}}`]))).toMatchObject({ stored: 20_000 });
+  expect(save(each((i) => [-1, null, `{"n":${20_000 - i}}`]))).toMatchObject({ stored: 1, repeated: 19_999 });
+  expect(save(each((i) => [-1, `e${i}`, null]))).toMatchObject({ stored: 0, replaced: 20_000 });
+  writer.close();
+});

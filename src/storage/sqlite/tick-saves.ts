@@ -7,7 +7,8 @@ import { nowText } from "../../market/timestamp.ts";
 import type { Count, SaveOutcome, SaveTicks } from "../contract.ts";
 import { countText } from "../count-text.ts";
 import { RecentlyUsed } from "../recently-used.ts";
-import { areNew, placeTicks, StampTicks, type TickSlot } from "../tick-placement.ts";
+import { StampTicks, type TickSlot } from "../stamp-ticks.ts";
+import { areNew, placeTicks } from "../tick-placement.ts";
 import { exactDigits } from "./stored-row.ts";
 
 /** Series whose newest stamp is kept in memory; about 15 MB. */
