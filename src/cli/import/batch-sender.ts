@@ -4,6 +4,7 @@
  * several tickers are under way at once, and all fill while others are.
  */
 import type { CsvRecord } from "../../market/csv.ts";
+import type { RowKindName } from "./row-columns.ts";
 import { type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
 import { RequestRows } from "./tick-rows.ts";
 
@@ -11,6 +12,8 @@ import { RequestRows } from "./tick-rows.ts";
 export interface BatchSeries {
   ticker: string;
   isBars: boolean;
+  /** Of rows that are neither bars nor ticks; null: of others. */
+  rowKind: RowKindName | null;
   /** The type of ticks, or the length of bars. */
   part: string;
   /** Whether `ImportBatch.places` are numbers within a stamp, and not counts of equal ticks. */
@@ -122,7 +125,7 @@ export class BatchSender {
       batch = {
         ...series,
         key,
-        rows: new RequestRows(!series.isBars),
+        rows: new RequestRows(!series.isBars && series.rowKind === null),
         places: [],
         from: [],
         firstRow,
@@ -191,10 +194,16 @@ function located({ from }: ImportBatch, error: Error): Error {
   return new TargetError(`${refused()}: ${error.message}${others}`, { cause: error });
 }
 
-function keyOf({ ticker, isBars, part, isPlaced }: BatchSeries): string {
-  return `${isBars}\n${isPlaced}\n${part}\n${ticker}`;
+function keyOf({ ticker, isBars, rowKind, part, isPlaced }: BatchSeries): string {
+  return `${isBars} ${rowKind}\n${isPlaced}\n${part}\n${ticker}`;
 }
 
 function isSame(a: BatchSeries, b: BatchSeries): boolean {
-  return a.ticker === b.ticker && a.part === b.part && a.isBars === b.isBars && a.isPlaced === b.isPlaced;
+  return (
+    a.ticker === b.ticker &&
+    a.part === b.part &&
+    a.isBars === b.isBars &&
+    a.rowKind === b.rowKind &&
+    a.isPlaced === b.isPlaced
+  );
 }
