@@ -37,10 +37,10 @@ export const saveFinancialInfo: Command = {
  * @param today the date of figures that bring none.
  * @throws RequestError 400 naming the place of the error.
  */
-function toSaveFigures(
+export function toSaveFigures(
   params: Record<string, unknown>,
   today: string,
-  identity: string | null,
+  identity: string | null = null,
 ): PreparedSave<SaveRows> {
   const { financial_data: figures, data } = params;
   const isList = isMissing(figures) && !isMissing(data);

@@ -43,10 +43,10 @@ export const saveOptionsData: Command = {
 };
 
 /** @throws RequestError 400 naming the place of the error. */
-function toSaveOptions(
+export function toSaveOptions(
   params: Record<string, unknown>,
   nowMs: number,
-  identity: string | null,
+  identity: string | null = null,
 ): PreparedSave<SaveRows> {
   const { data, index_col: indexColumn } = params;
   if (isMissing(data)) throw badRequest(MISSING);

@@ -279,7 +279,8 @@ export function readNumberField(
   if (field === null) return null;
   const value = valueOfField(field, rules);
   if (!rules.isPrice && typeof value === "number" && Math.abs(value) >= COUNT_END) {
-    if (typeof field === "number" && value === -COUNT_END) return BigInt(value);
+    // A double, or as one is written.
+    if (value === -COUNT_END && String(field) === String(value)) return BigInt(value);
     throw new CsvError(
       `column ${quote(column)}: expected a number within 64 bits, got ${quote(String(field).trim())}`,
     );

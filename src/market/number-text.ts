@@ -103,13 +103,18 @@ export interface NumberRules {
   /** Power of ten that integers are multiplied by: -9 for 1e-9; null for none. */
   scale: number | null;
   isPrice: boolean;
+  /** Whether prices at the ends of 64 bits stand for none; absent: they do. */
+  hasNone?: boolean;
 }
 
 /**
  * @returns null for no value, NaN for what is no number; a bigint for an integer that a double
  *   can't hold.
  */
-export function readNumberText(field: string, { form, scale, isPrice }: NumberRules): number | bigint | null {
+export function readNumberText(
+  field: string,
+  { form, scale, isPrice, hasNone = isPrice }: NumberRules,
+): number | bigint | null {
   let text = field;
   if (form.decimal === "point" && DECIMAL.test(text)) {
     if (scale === null && text.length < EXACT_LENGTH) return finite(Number(text));
@@ -120,7 +125,7 @@ export function readNumberText(field: string, { form, scale, isPrice }: NumberRu
     if (plain === null) return Number.NaN;
     text = plain;
   }
-  if (isPrice && NONE_INTEGERS.has(text)) return null;
+  if (hasNone && NONE_INTEGERS.has(text)) return null;
   if (scale !== null) text = scaled(text, scale);
   const value = Number(text);
   if (!Number.isFinite(value)) return Number.NaN;

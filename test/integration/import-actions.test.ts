@@ -178,3 +178,22 @@ test("the plan says that more was paid after the end of a file, and a bad cell s
   const refused = await folder.importText(ratio, ["--ticker", "B", "--actions", "split"]);
   expect(refused.result.stoppedBy).toContain('column "Stock Splits": expected new shares for each old one');
 });
+
+test("yfinance's three lines above the rows, with a split of each kind", async () => {
+  using folder = new ImportFolder();
+  const text = lines(
+    "Price,Adj Close,Close,Dividends,High,Low,Open,Stock Splits,Volume",
+    "Ticker,AAPL,AAPL,AAPL,AAPL,AAPL,AAPL,AAPL,AAPL",
+    "Date,,,,,,,,",
+    "2024-01-02,9.9,10,0.0,10,10,10,0.0,400",
+    "2024-01-03,10,10,0.1,10,10,10,4.0,400",
+  );
+  const { result, plan } = await folder.importText(text, ["--actions", "auto"]);
+  expect(result).toMatchObject({ stoppedBy: null, stored: 2, actions: { rows: 2 } });
+  expect(plan?.files[0]?.layout.header.shape?.name).toBe("Yahoo");
+  expect(folder.daily().map(([, open, , , close, volume]) => [open, close, volume])).toEqual([
+    [40, 40, 100],
+    [10, 10, 400],
+  ]);
+  expect(result.adjustedClose!.largest).toBeLessThan(1e-12);
+});

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { tableFromIPC } from "apache-arrow";
 import type { Save } from "../../src/storage/contract.ts";
 import { openTarget } from "../../src/storage/engines.ts";
-import { type KindName, kindOf } from "../../src/storage/model/kinds.ts";
+import { type KindName, kindOf, type SeriesRow } from "../../src/storage/model/kinds.ts";
 import { copy, copySeries } from "../support/copying.ts";
 import { exported, filesIn, rowsByDuckDb } from "../support/exporting.ts";
 import { usePostgres } from "../support/postgres.ts";
@@ -65,6 +65,96 @@ const LARGE: Save = {
     ["2024-01-02 10:00:00.000001", 1, "9007199254740993", null, null, "7", EXTRA, 7],
   ],
 };
+const NO_VALUES = (kind: KindName, count: number): null[] =>
+  new Array(kindOf(kind).values.length - count).fill(null);
+const [INT64_MAX, INT64_MIN] = ["9223372036854775807", "-9223372036854775808"];
+/** What a reader of files could take for something else. */
+const OTHERS: Save[] = [
+  {
+    ...bars,
+    kind: "daily",
+    ticker: " blanks ",
+    rows: [
+      [
+        "2024-01-02",
+        2 ** 63,
+        -(2 ** 63),
+        2 ** 64,
+        1e15,
+        INT64_MAX,
+        '{"type":"x","Adj Close":1.5,"ma_20":null}',
+      ],
+      ["2024-01-03", 5e6, 6e6, 4e6, 5e6, INT64_MIN, null],
+      ["2024-01-04", null, null, null, null, 0, null],
+    ],
+  },
+  { ...bars, kind: "daily", ticker: "null", rows: [["2024-01-02", 5e6, 6e6, 4e6, 5e6, 0.5, null]] },
+  {
+    ...ticks,
+    ticker: "-",
+    part: "odd type",
+    rows: [
+      ["2024-01-02 10:00:00.000000", 2 ** 63, INT64_MIN, -(2 ** 63), INT64_MAX, " 0042 ", null, 0],
+      [
+        "2024-01-02 10:00:00.000000",
+        2 ** 63,
+        1,
+        null,
+        null,
+        "null",
+        '{"type":"buy","ID":"a","id":"b","seq":7}',
+        1,
+      ],
+      ["2024-01-02 10:00:00.000000", null, null, null, null, "NaN", null, 2],
+    ],
+  },
+  {
+    kind: "options",
+    ticker: "AAPL",
+    part: null,
+    onDuplicate: "replace",
+    parts: ["O:AAPL240119C00190000", "null", "-"],
+    rows: [
+      [
+        ...["2024-01-02 10:00:00.123456", "2024-01-19", 190.5, "call", "2024-01-02 09:59:59.000001"],
+        ...[0.1 + 0.2, 5e-324, 2 ** 63, null, null, -0.5, 1, 2, 3, 4, 0.25, INT64_MAX, INT64_MIN],
+      ] as SeriesRow,
+      ["2024-01-02 10:00:00.000000", "2024-01-19", null, "put", ...NO_VALUES("options", 3)],
+      ["1969-12-31 23:59:59.999999", "2024-01-19", 9_007_199_254_740_992, null, ...NO_VALUES("options", 3)],
+    ],
+  },
+  {
+    kind: "financial",
+    ticker: " blanks ",
+    part: null,
+    onDuplicate: "replace",
+    rows: [
+      ["2024-01-02", 185.5, INT64_MAX, 0.1, ...NO_VALUES("financial", 5), '{"a": "b"}', ""] as SeriesRow,
+      [
+        "2024-01-03",
+        null,
+        INT64_MIN,
+        null,
+        ...NO_VALUES("financial", 5),
+        "null",
+        ' "x",\r\n y ',
+      ] as SeriesRow,
+    ],
+  },
+  {
+    kind: "actions",
+    ticker: "AAPL",
+    part: null,
+    onDuplicate: "replace",
+    rows: [
+      ["2014-06-09", "split", 7, null, null, null, 0],
+      ["2014-06-09", "dividend", null, 0.47, "old", null, 1000],
+      ["2014-06-09", "dividend", null, 1 / 3, null, null, 1001],
+      ["2022-06-09", "symbol_change", null, null, null, " null ", 3000],
+      ["2022-06-10", "spinoff", null, null, null, null, 2007],
+    ],
+  },
+];
 /** Columns of the kinds that the saves leave out. */
 const LEFT_OUT = { ticks: namesAfter("ticks", "ask_size"), hourly: namesAfter("hourly", "volume") };
 const BLANKS = LEFT_OUT.ticks.map(() => ",").join("");
@@ -225,7 +315,7 @@ test("every engine gives the same Arrow", () =>
   }));
 
 test("an import of an export gives the same database, on every engine", () =>
-  withEachSource([...SAVES, LARGE], async (sources, dir) => {
+  withEachSource([...SAVES, LARGE, ...OTHERS], async (sources, dir) => {
     const expected = await copySeries(sources.sqlite!, join(dir, "copy.db"));
     const targets = [
       ["csv", join(dir, "b.db")],
@@ -243,4 +333,25 @@ test("an import of an export gives the same database, on every engine", () =>
       expect(await copySeries(sources.sqlite!, to, "--dry-run")).toEqual(expected);
       expect((await copy(to, sources.sqlite!, "--dry-run")).code).toBe(0);
     }
+    // An export of a server, a file for each kind, and an import into a server.
+    await using server = await startServer({ dbFile: join(dir, "served-again.db"), workers: 2 });
+    for (const kind of ["daily", "hourly", "interval", "ticks", "options", "financial", "actions"]) {
+      for (const format of ["csv.gz", "ndjson", "arrows", "parquet"]) {
+        const file = join(dir, `${kind}.${format}`);
+        await exported(sources.server!, file, "--kind", kind);
+        const run = await runCli(["import", file, "--to", server.url, "--quiet", "--batch", "2", "--json"]);
+        expect(run).toMatchObject({ code: 0, stderr: "" });
+        const { rows, stored, replaced, repeated } = JSON.parse(run.stdout);
+        expect([stored, replaced + repeated]).toEqual(format === "csv.gz" ? [rows, 0] : [0, rows]);
+      }
+    }
+    expect(await copySeries(sources.sqlite!, server.url, "--dry-run")).toEqual(expected);
+  }));
+
+test("a copy into a server keeps what goes along with its names, whatever they are", () =>
+  withEachSource(OTHERS, async (sources, dir) => {
+    const expected = await copySeries(sources.sqlite!, join(dir, "copy.db"));
+    await using server = await startServer({ dbFile: join(dir, "copied.db") });
+    await copySeries(sources.sqlite!, server.url);
+    expect(await copySeries(sources.sqlite!, server.url, "--dry-run")).toEqual(expected);
   }));

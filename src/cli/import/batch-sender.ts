@@ -4,12 +4,16 @@
  * several tickers are under way at once, and all fill while others are.
  */
 import type { CsvRecord } from "../../market/csv.ts";
+import type { RowKindName } from "./row-columns.ts";
 import { type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
+import { RequestRows } from "./tick-rows.ts";
 
 /** What goes into one request. */
 export interface BatchSeries {
   ticker: string;
   isBars: boolean;
+  /** Of rows that are neither bars nor ticks; null: of others. */
+  rowKind: RowKindName | null;
   /** The type of ticks, or the length of bars. */
   part: string;
   /** Whether `ImportBatch.places` are numbers within a stamp, and not counts of equal ticks. */
@@ -20,7 +24,7 @@ export interface BatchSeries {
 export type RowOrigin = () => string;
 
 export interface ImportBatch extends BatchSeries {
-  records: CsvRecord[];
+  rows: RequestRows;
   /** Of ticks: how many came before, as `Sightings` counts them, or the number within the stamp. */
   places: (number | null)[];
   /** Where each row stands. */
@@ -81,15 +85,14 @@ export class BatchSender {
   ): Promise<void> | null {
     const batch = this.#batchOf(series, row);
     const { key } = batch;
-    batch.records.push(record);
+    batch.rows.push(record, place);
     batch.places.push(place);
     batch.from.push(from);
     batch.bytes += bytes;
     this.#rows++;
     this.#bytes += bytes;
     this.#lastRow = row;
-    if (batch.records.length >= this.#options.rowsMax || batch.bytes >= BATCH_BYTES_MAX)
-      return this.#send(key);
+    if (batch.rows.length >= this.#options.rowsMax || batch.bytes >= BATCH_BYTES_MAX) return this.#send(key);
     if (this.#rows >= WAITING_ROWS_MAX || this.#bytes >= WAITING_BYTES_MAX) return this.#sendAll();
     return null;
   }
@@ -119,7 +122,15 @@ export class BatchSender {
     const key = keyOf(series);
     let batch = this.#waiting.get(key);
     if (batch === undefined) {
-      batch = { ...series, key, records: [], places: [], from: [], firstRow, bytes: 0 };
+      batch = {
+        ...series,
+        key,
+        rows: new RequestRows(!series.isBars && series.rowKind === null),
+        places: [],
+        from: [],
+        firstRow,
+        bytes: 0,
+      };
       this.#waiting.set(key, batch);
     }
     this.#last = batch;
@@ -134,7 +145,7 @@ export class BatchSender {
     const batch = this.#waiting.get(key)!;
     this.#waiting.delete(key);
     this.#last = null;
-    this.#rows -= batch.records.length;
+    this.#rows -= batch.rows.length;
     this.#bytes -= batch.bytes;
     const isLastWaiting = this.#waiting.size === 0;
     const lastRow = this.#lastRow;
@@ -183,10 +194,16 @@ function located({ from }: ImportBatch, error: Error): Error {
   return new TargetError(`${refused()}: ${error.message}${others}`, { cause: error });
 }
 
-function keyOf({ ticker, isBars, part, isPlaced }: BatchSeries): string {
-  return `${isBars}\n${isPlaced}\n${part}\n${ticker}`;
+function keyOf({ ticker, isBars, rowKind, part, isPlaced }: BatchSeries): string {
+  return `${isBars} ${rowKind}\n${isPlaced}\n${part}\n${ticker}`;
 }
 
 function isSame(a: BatchSeries, b: BatchSeries): boolean {
-  return a.ticker === b.ticker && a.part === b.part && a.isBars === b.isBars && a.isPlaced === b.isPlaced;
+  return (
+    a.ticker === b.ticker &&
+    a.part === b.part &&
+    a.isBars === b.isBars &&
+    a.rowKind === b.rowKind &&
+    a.isPlaced === b.isPlaced
+  );
 }

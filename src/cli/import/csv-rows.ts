@@ -6,6 +6,8 @@ export interface SourceRow {
   /** Where the row begins; the first is line 1. */
   line: number;
   fields: SourceField[];
+  /** Indexes of fields that are an empty text, in quotes: without them there is nothing. */
+  empties?: number[];
   /** What the row has beside the columns of its file: members of JSON that came up late. */
   more?: Record<string, SourceField>;
 }
@@ -120,7 +122,9 @@ class RowSplitter {
       }
       const record = this.#readQuoted(text, at, isLast);
       if (record === null) break;
-      if (!isBlank(record.fields)) rows.push({ line: this.#line, fields: record.fields });
+      const { fields, empties } = record;
+      if (!isBlank(fields))
+        rows.push({ line: this.#line, fields, ...(empties.length > 0 ? { empties } : {}) });
       this.#line += record.lines;
       at = record.next;
     }
@@ -141,8 +145,9 @@ class RowSplitter {
     text: string,
     start: number,
     isLast: boolean,
-  ): { fields: string[]; lines: number; next: number } | null {
+  ): { fields: string[]; empties: number[]; lines: number; next: number } | null {
     const fields: string[] = [];
+    const empties: number[] = [];
     let lines = 1;
     let at = start;
     for (;;) {
@@ -152,6 +157,7 @@ class RowSplitter {
       if (text[from] === '"') {
         const quoted = this.#closeQuote(text, from + 1, isLast);
         if (quoted === null) return null;
+        if (quoted.value === "") empties.push(fields.length);
         fields.push(quoted.value);
         for (let i = quoted.value.indexOf("\n"); i >= 0; i = quoted.value.indexOf("\n", i + 1)) lines++;
         end = quoted.next;
@@ -161,14 +167,14 @@ class RowSplitter {
           end++;
         fields.push(text.slice(at, end));
       }
-      if (end >= text.length) return isLast ? { fields, lines, next: end } : null;
+      if (end >= text.length) return isLast ? { fields, empties, lines, next: end } : null;
       if (text[end] === this.#separator) {
         at = end + 1;
         continue;
       }
-      if (text[end] === "\n") return { fields, lines, next: end + 1 };
+      if (text[end] === "\n") return { fields, empties, lines, next: end + 1 };
       if (end === text.length - 1 && !isLast) return null;
-      return { fields, lines, next: text[end + 1] === "\n" ? end + 2 : end + 1 };
+      return { fields, empties, lines, next: text[end + 1] === "\n" ? end + 2 : end + 1 };
     }
   }
 

@@ -1,15 +1,18 @@
 /** Says what an import will do, before the first row is stored. */
 import { quote, quoteStamp } from "../../market/csv.ts";
 import { parseInterval } from "../../market/interval.ts";
+import { kindOf } from "../../storage/model/kinds.ts";
 import { listed } from "./doubt.ts";
 import type { ActionSummary } from "./file-actions.ts";
 import type { Layout } from "./layout.ts";
 import type { Prepared } from "./prepare.ts";
 import type { PreparedFile } from "./prepared-file.ts";
+import { isRowKind } from "./row-columns.ts";
 
 /** @param kind A length of bars or a type of ticks. */
 export function nameOfKind(kind: string | null): string {
   if (kind === null) return "row";
+  if (isRowKind(kind)) return kindOf(kind).label.replace(/s$/, "");
   return parseInterval(kind) === null ? kind : `${kind} bar`;
 }
 

@@ -1,5 +1,6 @@
 /** Reads files row by row into a target, in order. A bad row ends the import or is skipped. */
 import { CsvError, type CsvRecord, extraOf, isBars, type SourceField } from "../../market/csv.ts";
+import { kindOf } from "../../storage/model/kinds.ts";
 import { turn } from "../../time/pauses.ts";
 import { unlessAborted } from "../../time/within.ts";
 import { INTERRUPTED } from "../interruption.ts";
@@ -11,14 +12,9 @@ import { DoubtError } from "./doubt.ts";
 import type { AdjustedDifference, FileActions } from "./file-actions.ts";
 import { type Prepared, type PrepareOptions, prepareFiles } from "./prepare.ts";
 import type { PreparedFile } from "./prepared-file.ts";
+import { isRowKind } from "./row-columns.ts";
 import { type ReadRow, rowReader } from "./row-reader.ts";
-import {
-  BARS_ON_DUPLICATE,
-  type DuplicateRule,
-  TICKS_ON_DUPLICATE,
-  toActionsCommand,
-  toCommand,
-} from "./save-command.ts";
+import { type DuplicateRule, onDuplicateOf, toActionsCommand, toCommand } from "./save-command.ts";
 import { type RowValue, Sightings } from "./sightings.ts";
 import { SourceError } from "./source.ts";
 import { Tally, type TickerTally } from "./tally.ts";
@@ -129,9 +125,9 @@ class ImportRun {
       target,
       rowsMax,
       toCommand: (batch) => toCommand(batch, onDuplicate, this.#importId),
-      onAnswer: ({ ticker, records }, answer) => {
+      onAnswer: ({ ticker, rows }, answer) => {
         if (this.#epochBefore !== null && answer.epoch !== this.#epochBefore) throw new OtherDatabaseError();
-        this.#tally.add(ticker, records.length, answer);
+        this.#tally.add(ticker, rows.length, answer);
         this.#epoch = answer.epoch ?? this.#epoch;
       },
       onStoredUpTo: (rows) => this.#note(rows),
@@ -289,9 +285,13 @@ class ImportRun {
     }
     const { ticker, part, record } = found;
     const { kind, plan } = file.layout;
+    if (isRowKind(kind)) {
+      const series = { ticker, part, isBars: false, rowKind: kind, isPlaced: false };
+      return this.#add(file, series, record, null, row);
+    }
     const stamp = String(record[plan.stampName]);
     if (!isBars(kind)) return this.#addTick(file, row, found, stamp);
-    const series = { ticker, part, isBars: true, isPlaced: false };
+    const series = { ticker, part, isBars: true, rowKind: null, isPlaced: false };
     const before = this.#sightings.rowsBefore(seriesKey(ticker, part), stamp);
     if (before === null || before === 0) return this.#add(file, series, record, 0, row);
     this.#duplicates++;
@@ -327,7 +327,7 @@ class ImportRun {
 
   #addTick(file: PreparedFile, row: SourceRow, { ticker, part, record, place }: ReadRow, stamp: string) {
     const isPlaced = place !== null || this.#request.onDuplicate === "replace";
-    const series = { ticker, part, isBars: false, isPlaced };
+    const series = { ticker, part, isBars: false, rowKind: null, isPlaced };
     return this.#add(file, series, record, place ?? this.#placeOfTick(file, row, series, stamp, record), row);
   }
 
@@ -364,9 +364,13 @@ class ImportRun {
     const { onDuplicate } = this.#request;
     if (onDuplicate === null) return;
     for (const { layout, source } of this.#files) {
-      const known = isBars(layout.kind) ? BARS_ON_DUPLICATE : TICKS_ON_DUPLICATE;
+      const known = onDuplicateOf(layout.kind);
       if (known.includes(onDuplicate)) continue;
-      const what = isBars(layout.kind) ? "bars" : "ticks";
+      const what = isRowKind(layout.kind)
+        ? kindOf(layout.kind).label
+        : isBars(layout.kind)
+          ? "bars"
+          : "ticks";
       throw new DoubtError(
         `${source.name}: --on-duplicate ${onDuplicate} is not for ${what}: expected ${known.join(", ")}`,
       );

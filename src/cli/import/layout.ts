@@ -8,6 +8,7 @@ import {
   type ColumnPlan,
   type CsvKind,
   isBars,
+  plainRules,
   planColumns,
   quote,
   quoteStamp,
@@ -20,22 +21,30 @@ import {
 import type { DateOrder } from "../../market/date-order.ts";
 import type { EpochUnit } from "../../market/epoch-unit.ts";
 import { parseInterval } from "../../market/interval.ts";
-import { type DecimalMark, isWholeText, NumberEvidence, type NumberForm } from "../../market/number-text.ts";
+import {
+  type DecimalMark,
+  isWholeText,
+  NumberEvidence,
+  type NumberForm,
+  PLAIN_FORM,
+} from "../../market/number-text.ts";
 import { microsOfStamp } from "../../market/stamp-micros.ts";
 import { isLateInUtc, StampReader, textSaysZone } from "../../market/stamp-reader.ts";
 import { TimestampError } from "../../market/timestamp.ts";
 import { type Zone, zoneOf } from "../../market/zone.ts";
+import { kindOf } from "../../storage/model/kinds.ts";
 import { type ActionColumns, type ActionRule, findActionColumns } from "./action-columns.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { DoubtError } from "./doubt.ts";
 import { type ExportColumns, exportColumns } from "./export-columns.ts";
 import { chosenColumns, columnIndex, findHeader, type Header, tickerColumn } from "./header.ts";
 import { type InferredInterval, inferFamily, inferInterval, type SeenStamp } from "./infer-kind.ts";
+import { exportedKind, isRowKind, type RowColumns, type RowKindName, rowColumns } from "./row-columns.ts";
 import { type ColumnStamps, decideStampForm, describeCut, type SampledStamp } from "./stamp-form.ts";
 
 export interface ReadingOptions {
   /** null: to be seen from the columns. */
-  kind: CsvKind | null;
+  kind: CsvKind | RowKindName | null;
   columns: readonly { target: string; column: string }[];
   drop: readonly string[];
   noHeader: boolean;
@@ -80,7 +89,9 @@ export interface SampledFile {
 
 export interface Layout {
   header: Header;
-  kind: CsvKind;
+  kind: CsvKind | RowKindName;
+  /** Of rows that are neither bars nor ticks. */
+  rows: RowColumns | null;
   /** Why it is this kind; null when the user says it. */
   kindWhy: string | null;
   plan: ColumnPlan;
@@ -113,6 +124,9 @@ const DAY_MS = 86_400_000;
 export async function decideLayout(heads: readonly SampledFile[], options: ReadingOptions): Promise<Layout> {
   const [first] = heads;
   const header = findHeader(first!.columns, first!.rows, options);
+  const exported = options.kind === null ? exportedKind(header.names) : null;
+  const rowKind = isRowKind(options.kind) ? options.kind : exported;
+  if (rowKind !== null) return rowLayout(header, rowKind, options);
   const sample = new Sample(heads, header);
   const chosen = chosenColumns(header, options.columns);
   const tickerIndex = tickerColumn(header.names, chosen, options.tickerColumn);
@@ -134,7 +148,8 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
     isZero: (index) => sample.isZero(index),
     ticker: tickerIndex === null ? "" : (sample.texts(tickerIndex)[0] ?? ""),
   };
-  const known = options.kind ?? ownKind(first!, header, own);
+  const asked = isRowKind(options.kind) ? null : options.kind;
+  const known = asked ?? ownKind(first!, header, own);
   const family = known ?? inferFamily(header.names, choices);
   const decided = await decideKind(family, sample, choices, tickerIndex, { ...options, kind: known });
   const { plan } = decided;
@@ -146,13 +161,15 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
     );
   }
   const { form, why } = decideNumbers(plan, sample, options.decimal);
-  const { scale, scaleWhy } = decideScale(plan, sample, header, options.scale);
+  const { scale, scaleWhy } =
+    own === null ? decideScale(plan, sample, header, options.scale) : { scale: null, scaleWhy: null };
   const { zone, zoneText, saysZone } = decided;
   const stamps = withCut(decided.stamps, plan, sample);
   return {
     ...{
       header,
       kind: plan.kind,
+      rows: null,
       kindWhy: known !== null && options.kind === null ? "as an export wrote them" : decided.why,
       plan,
       tickerIndex,
@@ -166,9 +183,46 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
     rules: () => ({
       stamps: stampReader(plan.kind, stamps, zone, { ...options, saysZone }),
       numbers: { form, scale: null, isPrice: false },
-      prices: { form, scale, isPrice: true },
+      prices: { form, scale, isPrice: true, hasNone: own === null },
     }),
   };
+}
+
+/** Nothing has to be decided: the columns are those of the table. */
+function rowLayout(header: Header, kind: RowKindName, options: ReadingOptions): Layout {
+  const chosen = chosenColumns(header, options.columns);
+  const tickerIndex = tickerColumn(header.names, chosen, options.tickerColumn);
+  const isExport = exportedKind(header.names) === kind;
+  const rows = rowColumns(header.names, kind, { tickerIndex, isExport });
+  const stampName = kindOf(kind).stamp.name;
+  if (rows.stamp === null) {
+    throw new DoubtError(
+      `no column ${quote(stampName)}, which ${kind} need: the header has ${header.names.map(quote).join(", ")}`,
+    );
+  }
+  const plan: ColumnPlan = {
+    ...{ kind: "trade", stampName, stampColumns: [rows.stamp.column], stampIndexes: [rows.stamp.index] },
+    numbers: rows.values.map((each) => ({ ...each, isPrice: false })),
+    ...{ id: null, idParts: [], extras: [], leftOut: rows.leftOut, width: rows.width },
+  };
+  return {
+    ...{ header, kind, rows, plan, tickerIndex, own: null, actions: NO_ACTIONS },
+    kindWhy: options.kind !== null ? null : "as an export wrote them",
+    ...{ stamps: { unit: null, order: null, text: "" }, zone: null, zoneText: "as the stamps say, or UTC" },
+    ...{ numbers: PLAIN_FORM, numbersWhy: null, scale: null, scaleWhy: null },
+    rules: () => plainRules("trade"),
+  };
+}
+
+const NO_ACTIONS: ActionColumns = { dividends: null, splits: null, adjustedClose: null };
+
+/** Blanks around a ticker are an accident of the file, but not in an export. */
+export function tickerIn(
+  { tickerIndex, own, rows }: Pick<Layout, "tickerIndex" | "own" | "rows">,
+  fields: readonly SourceField[],
+): string {
+  const text = String(fields[tickerIndex!] ?? "");
+  return own !== null || rows?.isExport === true ? text : text.trim();
 }
 
 /** The adjusted close is kept, too. */

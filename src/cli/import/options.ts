@@ -1,7 +1,6 @@
 /** The command line of `import`. */
 import { quoted, UsageError } from "../../config/usage-error.ts";
 import { TARGETS } from "../../market/column-names.ts";
-import type { CsvKind } from "../../market/csv.ts";
 import { DATE_ORDERS } from "../../market/date-order.ts";
 import { EPOCH_UNITS } from "../../market/epoch-unit.ts";
 import { INTERVAL_EXPECTED, parseInterval } from "../../market/interval.ts";
@@ -12,6 +11,7 @@ import { ACTION_RULES } from "./action-columns.ts";
 import { TEXT_ENCODINGS } from "./csv-rows.ts";
 import { faultOfPattern, TickerPattern } from "./file-ticker.ts";
 import type { PrepareOptions } from "./prepare.ts";
+import { isRowKind, ROW_KINDS } from "./row-columns.ts";
 import { BARS_ON_DUPLICATE, type DuplicateRule, TICKS_ON_DUPLICATE } from "./save-command.ts";
 import { STANDARD_INPUT } from "./source.ts";
 
@@ -25,7 +25,7 @@ export interface ImportOptions extends PrepareOptions {
   quiet: boolean;
 }
 
-const DEFAULT_BATCH_ROWS = 5_000;
+const DEFAULT_BATCH_ROWS = 10_000;
 const BATCH_ROWS_MAX = 20_000;
 const SKIPPED_LINES_MAX = 10_000;
 const SEPARATORS: Record<string, string> = { comma: ",", semicolon: ";", tab: "\t", bar: "|", space: " " };
@@ -44,7 +44,7 @@ Whose rows they are:
   --ticker-column NAME   the column that names it (default: ticker, symbol, …); "none": no column does
 What they are:
   --interval I           bars: daily, hourly, or another length such as 5min, 90s, 2hour, 1week
-  --type T               ticks: quote or trade
+  --type T               ticks: quote or trade; options, financial (figures), actions (of companies)
                          Without either, columns and stamps tell.
 How they are written:
   --column TARGET=NAME   the column of the file that is TARGET: ${TARGETS.slice(0, 6).join(", ")},
@@ -170,7 +170,7 @@ function readTicker(
   };
 }
 
-function readKind(interval: string | undefined, type: string | undefined): CsvKind | null {
+function readKind(interval: string | undefined, type: string | undefined): ImportOptions["kind"] {
   if (interval !== undefined && type !== undefined) {
     throw new UsageError("import: expected --interval (bars) or --type (ticks), got both");
   }
@@ -180,8 +180,9 @@ function readKind(interval: string | undefined, type: string | undefined): CsvKi
       throw new UsageError(`import: --interval "${interval}": expected ${INTERVAL_EXPECTED}`);
     return length;
   }
-  if (type === "quote" || type === "trade") return type;
-  if (type !== undefined) throw new UsageError(`import: --type "${type}": expected quote or trade`);
+  if (type === "quote" || type === "trade" || isRowKind(type ?? null)) return type as ImportOptions["kind"];
+  if (type !== undefined)
+    throw new UsageError(`import: --type "${type}": expected quote, trade, ${ROW_KINDS.join(", ")}`);
   return null;
 }
 

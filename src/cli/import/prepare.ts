@@ -8,7 +8,7 @@ import { type FolderNames, folderNames } from "./export-columns.ts";
 import { FileActions } from "./file-actions.ts";
 import type { TickerPattern } from "./file-ticker.ts";
 import { findInputs } from "./inputs.ts";
-import { decideLayout, type Layout, type ReadingOptions, type SampledFile } from "./layout.ts";
+import { decideLayout, type Layout, type ReadingOptions, type SampledFile, tickerIn } from "./layout.ts";
 import type { PreparedFile } from "./prepared-file.ts";
 import { DamagedSourceError, openSources, type Source, SourceError } from "./source.ts";
 import { openTable, placeOf, type SourceTable, type TableOptions } from "./table.ts";
@@ -218,10 +218,9 @@ async function decideTicker(file: OpenedFile, layout: Layout, options: PrepareOp
   const seen = new Set<string>();
   const tickerFaults = { ...NO_FAULTS };
   const look = ({ fields }: SourceRow): void => {
-    const text = String(fields[tickerIndex] ?? "");
-    const name = layout.own === null ? text.trim() : text;
+    const name = tickerIn(layout, fields);
     if (name === "") tickerFaults.blank = true;
-    else if (name !== text) tickerFaults.padded = true;
+    else if (name !== String(fields[tickerIndex])) tickerFaults.padded = true;
     if (name !== "" && seen.size < TICKERS_SEEN_MAX) seen.add(name);
   };
   file.head.rows.slice(header.rows).forEach(look);

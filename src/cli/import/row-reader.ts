@@ -13,7 +13,9 @@ import {
 import { parseInterval } from "../../market/interval.ts";
 import type { SourceRow } from "./csv-rows.ts";
 import { type ExportColumns, extraMembers } from "./export-columns.ts";
+import { tickerIn } from "./layout.ts";
 import type { PreparedFile } from "./prepared-file.ts";
+import { readRow } from "./row-columns.ts";
 
 export interface ReadRow {
   ticker: string;
@@ -27,16 +29,15 @@ export interface ReadRow {
 /** @returns a function that throws CsvError for a row that can't be read. */
 export function rowReader(file: PreparedFile): (row: SourceRow) => ReadRow {
   const { layout, ticker: fixed, tickerInFile, part: fixedPart } = file;
-  const { plan, tickerIndex, kind, own } = layout;
+  const { plan, tickerIndex, own } = layout;
+  const { kind } = plan;
   const rules = layout.rules();
   const isTick = !isBars(kind);
   const column = tickerIndex === null ? "" : layout.header.names[tickerIndex]!;
 
   const tickerOf = (row: SourceRow): string => {
     if (tickerIndex === null) return fixed!;
-    const text = String(row.fields[tickerIndex] ?? "");
-    // An export writes them as they are.
-    const named = own === null ? text.trim() : text;
+    const named = tickerIn(layout, row.fields);
     if (fixed === null) {
       if (named === "") throw new CsvError(`column ${quote(column)}: expected a ticker, got nothing`);
       return named;
@@ -47,6 +48,14 @@ export function rowReader(file: PreparedFile): (row: SourceRow) => ReadRow {
     );
   };
 
+  const columns = layout.rows;
+  if (columns !== null) {
+    const isText = file.format.startsWith("text");
+    return (row) => {
+      const record = readRow(columns, row, isText);
+      return { ticker: tickerOf(row), part: columns.kind, record, place: null };
+    };
+  }
   return (row) => {
     const ticker = tickerOf(row);
     const record = readRecord(plan, row.fields, rules, ticker);
@@ -54,7 +63,7 @@ export function rowReader(file: PreparedFile): (row: SourceRow) => ReadRow {
     if (isTick) record.size ??= null;
     if (row.more !== undefined) addLate(record, row.more, kind);
     const part = fixedPart ?? partOf(row, own!, kind);
-    return { ticker, part, record, place: own === null ? null : readOwn(record, row, own) };
+    return { ticker, part, record, place: own === null ? null : readOwn(record, row, own, plan.id?.index) };
   };
 }
 
@@ -71,7 +80,15 @@ function partOf({ fields }: SourceRow, { part }: ExportColumns, kind: CsvKind): 
 }
 
 /** @returns the number of a tick within its stamp. */
-function readOwn(record: CsvRecord, { fields }: SourceRow, { place, extra }: ExportColumns): number | null {
+function readOwn(
+  record: CsvRecord,
+  { fields }: SourceRow,
+  { place, extra }: ExportColumns,
+  idIndex: number | undefined,
+): number | null {
+  // With the blanks around it.
+  const id = idIndex === undefined ? "" : String(fields[idIndex] ?? "");
+  if (id !== "") record.id = id;
   const members = extra === null ? null : extraMembers(fields[extra] ?? null);
   if (members !== null) record.extra = { ...extraOf(record), ...members };
   const text = place === null ? "" : String(fields[place] ?? "");

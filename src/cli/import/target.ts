@@ -1,19 +1,43 @@
 /**
  * Where an import puts its rows: a running server, or a database file. Both take the same commands.
  */
+import type { PreparedSave } from "../../commands/commit-save.ts";
 import { toSaveActions } from "../../commands/save-corporate-actions.ts";
+import { toSaveFigures } from "../../commands/save-financial-info.ts";
+import { toSaveOptions } from "../../commands/save-options-data.ts";
 import { toSaveTicks } from "../../commands/save-realtime-data.ts";
 import { toSaveBars } from "../../commands/save-stock-data.ts";
 import { RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Save, SaveCounts, SaveOutcome, StockWriter } from "../../storage/contract.ts";
 import type { TransferTarget } from "../../storage/engine.ts";
+import { type ColumnBatch, cellReaders, rowColumnNames } from "../../storage/model/columns.ts";
 import { describeRefusal } from "../server-client.ts";
 
 /** A command as `POST /db_command` takes it. */
 export interface SaveCommand {
-  command: "save_stock_data" | "save_realtime_data" | "save_corporate_actions";
+  command:
+    | "save_stock_data"
+    | "save_realtime_data"
+    | "save_options_data"
+    | "save_financial_info"
+    | "save_corporate_actions";
   params: Record<string, unknown>;
+  /** Plain ticks; the parameters have no `data` then, see `withData`. */
+  columns?: ColumnBatch;
+}
+
+/** The parameters with all rows as records. */
+export function withData({ params, columns }: SaveCommand): Record<string, unknown> {
+  if (columns === undefined) return params;
+  const names = [...columns.columns.keys()];
+  const cells = cellReaders("ticks", columns);
+  const places = rowColumnNames("ticks");
+  const readers = names.map((name) => cells[places.indexOf(name)]!);
+  const data = Array.from({ length: columns.rows }, (_, row) =>
+    Object.fromEntries(names.map((name, index) => [name, readers[index]!(row)])),
+  );
+  return { ...params, data };
 }
 
 /** What became of the rows of a save. */
@@ -56,7 +80,9 @@ export function fileTarget(
       const [outcome] = await commit(name, writer, prepared.save);
       if (outcome === undefined || outcome === null) throw new TargetError(`${name} gave no answer`);
       if (!outcome.ok) throw new TargetError(describeRefusal(outcome));
-      return answerOf(outcome as object, prepared.save.rows.length, prepared.skipped);
+      const { doubled = {}, skipped, save } = prepared;
+      const answer = answerOf(outcome as object, save.rows.length, skipped + (doubled.skipped ?? 0));
+      return { ...answer, replaced: answer.replaced + (doubled.replaced ?? 0) };
     },
     close,
   };
@@ -90,9 +116,14 @@ async function commit(name: string, writer: CommittingWriter, save: Save): Promi
 }
 
 /** With the server's own validation, so that a file takes what a server takes. */
-function toSave({ command, params }: SaveCommand): { save: Save; skipped: number } {
+function toSave(sent: SaveCommand): Pick<PreparedSave<Save>, "save" | "skipped" | "doubled"> {
+  const { command } = sent;
+  const params = withData(sent);
   try {
     if (command === "save_corporate_actions") return toSaveActions(params);
+    if (command === "save_options_data") return toSaveOptions(params, Date.now());
+    // Each row of an import has its date.
+    if (command === "save_financial_info") return toSaveFigures(params, "");
     return command === "save_stock_data" ? toSaveBars(params) : toSaveTicks(params);
   } catch (error) {
     if (error instanceof RequestError) throw new TargetError(describeRefusal(error.body()), { cause: error });

@@ -3,8 +3,10 @@ import { CsvError, isBars, type ReadingRules, readRecord, type SourceField } fro
 import { microsOfStamp } from "../../market/stamp-micros.ts";
 import type { JsonRecord } from "../../protocol/json.ts";
 import type { SourceRow } from "../import/csv-rows.ts";
+import { nameOfKind } from "../import/describe-plan.ts";
 import { DoubtError } from "../import/doubt.ts";
 import { decideLayout, type Layout, NO_CHOICES } from "../import/layout.ts";
+import { isRowKind } from "../import/row-columns.ts";
 import type { Source } from "../import/source.ts";
 import { openTable, placeOf } from "../import/table.ts";
 import type { ReplayFile } from "./options.ts";
@@ -58,9 +60,9 @@ class TickReader {
   #lastStamp = "";
 
   constructor(layout: Layout, { ticker }: ReplayFile) {
-    if (isBars(layout.kind)) {
+    if (isRowKind(layout.kind) || isBars(layout.kind)) {
       throw new CsvError(
-        `the columns say ${layout.kind} bars, and a replay plays ticks: save bars with stock-db-server import`,
+        `the columns say ${nameOfKind(layout.kind)}s, and a replay plays ticks: save them with stock-db-server import`,
       );
     }
     this.#layout = layout;
