@@ -50,9 +50,7 @@ export function countData(
   wide: ReadonlyMap<number, bigint>,
   nulls: Uint8Array | null,
 ): ColumnData {
-  const fits = (value: number): boolean =>
-    Number.isInteger(value) && value >= -INT64_END && value < INT64_END;
-  if (values.every(fits) && [...wide.values()].every((value) => BigInt.asIntN(64, value) === value)) {
+  if (areInt64(values) && [...wide.values()].every((value) => BigInt.asIntN(64, value) === value)) {
     const whole = new Int64s(values.length);
     for (let row = 0; row < values.length; row++) whole.set(row, values[row]!);
     for (const [row, value] of wide) whole.values[row] = value;
@@ -65,6 +63,14 @@ export function countData(
   const texts = new Dictionary(values.length);
   for (const [row, value] of values.entries()) texts.set(row, String(wide.get(row) ?? value));
   return { ...texts.data, nulls };
+}
+
+function areInt64(values: Float64Array): boolean {
+  for (let row = 0; row < values.length; row++) {
+    const value = values[row]!;
+    if (!Number.isInteger(value) || value < -INT64_END || value >= INT64_END) return false;
+  }
+  return true;
 }
 
 /** Texts of a batch, each once. */

@@ -6,6 +6,7 @@
 import type { CsvRecord } from "../../market/csv.ts";
 import type { RowKindName } from "./row-columns.ts";
 import { type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
+import { RequestRows } from "./tick-rows.ts";
 
 /** What goes into one request. */
 export interface BatchSeries {
@@ -23,7 +24,7 @@ export interface BatchSeries {
 export type RowOrigin = () => string;
 
 export interface ImportBatch extends BatchSeries {
-  records: CsvRecord[];
+  rows: RequestRows;
   /** Of ticks: how many came before, as `Sightings` counts them, or the number within the stamp. */
   places: (number | null)[];
   /** Where each row stands. */
@@ -84,15 +85,14 @@ export class BatchSender {
   ): Promise<void> | null {
     const batch = this.#batchOf(series, row);
     const { key } = batch;
-    batch.records.push(record);
+    batch.rows.push(record, place);
     batch.places.push(place);
     batch.from.push(from);
     batch.bytes += bytes;
     this.#rows++;
     this.#bytes += bytes;
     this.#lastRow = row;
-    if (batch.records.length >= this.#options.rowsMax || batch.bytes >= BATCH_BYTES_MAX)
-      return this.#send(key);
+    if (batch.rows.length >= this.#options.rowsMax || batch.bytes >= BATCH_BYTES_MAX) return this.#send(key);
     if (this.#rows >= WAITING_ROWS_MAX || this.#bytes >= WAITING_BYTES_MAX) return this.#sendAll();
     return null;
   }
@@ -122,7 +122,15 @@ export class BatchSender {
     const key = keyOf(series);
     let batch = this.#waiting.get(key);
     if (batch === undefined) {
-      batch = { ...series, key, records: [], places: [], from: [], firstRow, bytes: 0 };
+      batch = {
+        ...series,
+        key,
+        rows: new RequestRows(!series.isBars && series.rowKind === null),
+        places: [],
+        from: [],
+        firstRow,
+        bytes: 0,
+      };
       this.#waiting.set(key, batch);
     }
     this.#last = batch;
@@ -137,7 +145,7 @@ export class BatchSender {
     const batch = this.#waiting.get(key)!;
     this.#waiting.delete(key);
     this.#last = null;
-    this.#rows -= batch.records.length;
+    this.#rows -= batch.rows.length;
     this.#bytes -= batch.bytes;
     const isLastWaiting = this.#waiting.size === 0;
     const lastRow = this.#lastRow;

@@ -125,9 +125,9 @@ class ImportRun {
       target,
       rowsMax,
       toCommand: (batch) => toCommand(batch, onDuplicate, this.#importId),
-      onAnswer: ({ ticker, records }, answer) => {
+      onAnswer: ({ ticker, rows }, answer) => {
         if (this.#epochBefore !== null && answer.epoch !== this.#epochBefore) throw new OtherDatabaseError();
-        this.#tally.add(ticker, records.length, answer);
+        this.#tally.add(ticker, rows.length, answer);
         this.#epoch = answer.epoch ?? this.#epoch;
       },
       onStoredUpTo: (rows) => this.#note(rows),

@@ -42,23 +42,28 @@ export function toActionsCommand(
   return { command: "save_corporate_actions", params: { ticker, data, ...rule } };
 }
 
+/** Fewer rows aren't worth columns. */
+const COLUMN_ROWS_MIN = 200;
+
 /** @param importId Tells requests that are sent again, where nothing else does. */
 export function toCommand(
   batch: ImportBatch,
   onDuplicate: DuplicateRule | null,
   importId: string,
 ): SaveCommand {
-  const { ticker, isBars: areBars, rowKind, part, isPlaced, records: data, places, firstRow } = batch;
-  const shared = { ticker, data, ...(onDuplicate === null ? {} : { on_duplicate: onDuplicate }) };
-  if (rowKind !== null) return { command: SAVES[rowKind], params: shared };
+  const { ticker, isBars: areBars, rowKind, part, isPlaced, rows, places, firstRow } = batch;
+  const shared = { ticker, ...(onDuplicate === null ? {} : { on_duplicate: onDuplicate }) };
+  if (rowKind !== null) return { command: SAVES[rowKind], params: { ...shared, data: rows.records() } };
   if (areBars) {
-    const params = { ...shared, interval: part, index_col: part === "daily" ? "date" : "datetime" };
+    const data = rows.records();
+    const params = { ...shared, data, interval: part, index_col: part === "daily" ? "date" : "datetime" };
     return { command: "save_stock_data", params };
   }
-  return {
-    command: "save_realtime_data",
-    params: { ...shared, data_type: part, index_col: "timestamp", ...identityOf() },
-  };
+  const params = { ...shared, data_type: part, index_col: "timestamp", ...identityOf() };
+  const isPlain = onDuplicate !== "append" && !isPlaced && rows.length >= COLUMN_ROWS_MIN;
+  const columns = isPlain ? rows.columns() : null;
+  if (columns !== null) return { command: "save_realtime_data", params, columns };
+  return { command: "save_realtime_data", params: { ...params, data: rows.records() } };
 
   /** What tells equal ticks apart, and a request that is repeated. */
   function identityOf(): Record<string, unknown> {

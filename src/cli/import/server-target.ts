@@ -6,7 +6,7 @@ import { redact } from "../../config/redact.ts";
 import { STATUS } from "../../protocol/codes.ts";
 import { type Backoff, backoffMs, jittered, sleep } from "../../time/pauses.ts";
 import { askServer, NoAnswer, refusalIn, type ServerAnswer } from "../server-client.ts";
-import { type ArrowRequest, toArrowRequest } from "./arrow-request.ts";
+import { type SentSave, toArrowRequest, toJsonRequest } from "./sent-save.ts";
 import { answerOf, type ImportTarget, type SaveAnswer, type SaveCommand, TargetError } from "./target.ts";
 
 export interface ServerTargetOptions {
@@ -36,28 +36,24 @@ export function serverTarget({
   let takesArrow = true;
 
   async function save(command: SaveCommand): Promise<SaveAnswer> {
-    let request = takesArrow ? await toArrowRequest(command) : null;
+    let request = (takesArrow ? await toArrowRequest(command) : null) ?? toJsonRequest(command);
     let lastReason = "";
     let pauseMs = 0;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX && !signal.aborted; attempt++) {
       if (attempt > 1) await sleep(Math.max(retryDelayMs(attempt - 1), pauseMs), signal);
       if (signal.aborted) break;
-      let answer = await post(request ?? { command });
-      if (
-        request !== null &&
-        answer instanceof NoAnswer === false &&
-        answer.status === STATUS.wrongMediaType
-      ) {
+      let answer = await post(request);
+      if (request.arrow !== null && "status" in answer && answer.status === STATUS.wrongMediaType) {
         takesArrow = false;
-        request = null;
-        answer = await post({ command });
+        request = toJsonRequest(command);
+        answer = await post(request);
       }
       if (answer instanceof NoAnswer) {
         lastReason = answer.message;
         pauseMs = 0;
         continue;
       }
-      if (answer.status === 200) return answerOf(answer.body, rowsOf(command).length, 0);
+      if (answer.status === 200) return answerOf(answer.body, rowsOf(command), 0);
       lastReason = reasonOf(answer);
       pauseMs = pauseOf(answer);
       if (!RETRIED_STATUSES.includes(answer.status))
@@ -68,7 +64,7 @@ export function serverTarget({
   }
 
   /** @throws TargetError Nothing listens there, and nothing did before. */
-  async function post(request: Partial<ArrowRequest>): Promise<ServerAnswer | NoAnswer> {
+  async function post(request: SentSave): Promise<ServerAnswer | NoAnswer> {
     try {
       const answer = await askServer(`${url}/db_command`, { ...request, timeoutMs: ANSWER_TIMEOUT_MS });
       everAnswered = true;
@@ -85,8 +81,9 @@ export function serverTarget({
   return { name: redact(url), knowsRequests: true, save, close() {} };
 }
 
-function rowsOf({ params }: SaveCommand): Record<string, unknown>[] {
-  return Array.isArray(params.data) ? params.data : [];
+function rowsOf({ params, columns }: SaveCommand): number {
+  if (columns !== undefined) return columns.rows;
+  return Array.isArray(params.data) ? params.data.length : 0;
 }
 
 /** A proxy's answer, or Bun's bare 413, has no words of the server's. */

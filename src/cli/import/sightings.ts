@@ -27,7 +27,9 @@ interface SeenRows {
 class SeenSeries {
   readonly key: string;
   #stamps: string[] = [];
-  #values: (readonly RowValue[])[] = [];
+  /** Row after row, `#width` of each: an array a row would cost the collector of garbage much. */
+  #values: RowValue[] = [];
+  #width = -1;
   /** Index of the first that is still remembered. */
   #head = 0;
   #last = "";
@@ -47,13 +49,15 @@ class SeenSeries {
   }
 
   add(stamp: string, values: readonly RowValue[]): void {
+    const isNext = this.isNext(stamp);
+    if (isNext) this.#last = stamp;
+    if (this.#width < 0) this.#width = values.length;
+    if (!isNext || values.length !== this.#width) {
+      this.#others.set(stamp, { rows: 1, first: values, equal: null });
+      return;
+    }
     this.#stamps.push(stamp);
-    this.#values.push(values);
-    this.#last = stamp;
-  }
-
-  addLate(stamp: string, values: readonly RowValue[]): void {
-    this.#others.set(stamp, { rows: 1, first: values, equal: null });
+    for (const value of values) this.#values.push(value);
   }
 
   /** Null: no row of the stamp is remembered. */
@@ -62,7 +66,8 @@ class SeenSeries {
     if (other !== undefined) return other;
     const at = this.#indexOf(stamp);
     if (at < 0) return null;
-    const seen: SeenRows = { rows: 1, first: this.#values[at]!, equal: null };
+    const first = this.#values.slice(at * this.#width, (at + 1) * this.#width);
+    const seen: SeenRows = { rows: 1, first, equal: null };
     this.#others.set(stamp, seen);
     return seen;
   }
@@ -82,7 +87,7 @@ class SeenSeries {
     this.#head++;
     if (this.#head < this.#stamps.length / 2) return;
     this.#stamps = this.#stamps.slice(this.#head);
-    this.#values = this.#values.slice(this.#head);
+    this.#values = this.#values.slice(this.#head * this.#width);
     this.#head = 0;
   }
 
@@ -144,13 +149,12 @@ export class Sightings {
    * @returns what was seen of the stamp; 0 when it is the first row, null when that isn't known.
    */
   #find(series: SeenSeries, stamp: string, values: readonly RowValue[]): SeenRows | 0 | null {
-    if (series.isNext(stamp)) series.add(stamp, values);
-    else {
+    if (!series.isNext(stamp)) {
       const seen = series.find(stamp);
       if (seen !== null) return seen;
       if (series.isForgotten(stamp)) return null;
-      series.addLate(stamp, values);
     }
+    series.add(stamp, values);
     this.#arrive(series, stamp);
     return 0;
   }

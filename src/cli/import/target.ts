@@ -11,6 +11,7 @@ import { RequestError } from "../../protocol/errors.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import type { Save, SaveCounts, SaveOutcome, StockWriter } from "../../storage/contract.ts";
 import type { TransferTarget } from "../../storage/engine.ts";
+import { type ColumnBatch, cellReaders, rowColumnNames } from "../../storage/model/columns.ts";
 import { describeRefusal } from "../server-client.ts";
 
 /** A command as `POST /db_command` takes it. */
@@ -22,6 +23,21 @@ export interface SaveCommand {
     | "save_financial_info"
     | "save_corporate_actions";
   params: Record<string, unknown>;
+  /** Plain ticks; the parameters have no `data` then, see `withData`. */
+  columns?: ColumnBatch;
+}
+
+/** The parameters with all rows as records. */
+export function withData({ params, columns }: SaveCommand): Record<string, unknown> {
+  if (columns === undefined) return params;
+  const names = [...columns.columns.keys()];
+  const cells = cellReaders("ticks", columns);
+  const places = rowColumnNames("ticks");
+  const readers = names.map((name) => cells[places.indexOf(name)]!);
+  const data = Array.from({ length: columns.rows }, (_, row) =>
+    Object.fromEntries(names.map((name, index) => [name, readers[index]!(row)])),
+  );
+  return { ...params, data };
 }
 
 /** What became of the rows of a save. */
@@ -100,7 +116,9 @@ async function commit(name: string, writer: CommittingWriter, save: Save): Promi
 }
 
 /** With the server's own validation, so that a file takes what a server takes. */
-function toSave({ command, params }: SaveCommand): Pick<PreparedSave<Save>, "save" | "skipped" | "doubled"> {
+function toSave(sent: SaveCommand): Pick<PreparedSave<Save>, "save" | "skipped" | "doubled"> {
+  const { command } = sent;
+  const params = withData(sent);
   try {
     if (command === "save_corporate_actions") return toSaveActions(params);
     if (command === "save_options_data") return toSaveOptions(params, Date.now());

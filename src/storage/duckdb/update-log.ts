@@ -26,9 +26,16 @@ const TRIM_SHARE = 1 / 32;
 /** The least that one trimming takes away when no save waits. */
 const IDLE_TRIM_CHARACTERS = 4 * 1024 * 1024;
 
-const INSERT = `INSERT INTO update_log BY NAME SELECT unnest(from_json($1::VARCHAR, '[{"id": "BIGINT", "ticker": "VARCHAR", "seq": "BIGINT",
-  "type": "VARCHAR", "saved_at": "BIGINT", "save_id": "VARCHAR", "size": "BIGINT", "frame": "VARCHAR", "request_key": "VARCHAR",
-  "counts": "VARCHAR"}]'), max_depth := 2)`;
+const FIELDS = [
+  '"id": "BIGINT", "ticker": "VARCHAR", "seq": "BIGINT", "type": "VARCHAR", "saved_at": "BIGINT"',
+  '"save_id": "VARCHAR", "size": "BIGINT", "frame": "VARCHAR", "request_key": "VARCHAR"',
+  '"counts": "VARCHAR"',
+];
+const LOGGED = `unnest(from_json($1::VARCHAR, '[{${FIELDS.join(", ")}}]'), max_depth := 2)`;
+const INSERT = `INSERT INTO update_log BY NAME SELECT ${LOGGED}`;
+/** Of one update: its frame, which may be long, isn't written into JSON and read from it. */
+const INSERT_ONE = `INSERT INTO update_log BY NAME
+  SELECT * REPLACE ($2::VARCHAR AS frame) FROM (SELECT ${LOGGED})`;
 /** The newest position of each ticker and its `id`, which is 0 after trimming. */
 const PLACES = `(SELECT ticker, max(seq) AS seq, max(id) AS id, max(saved_at) AS saved_at FROM (
   SELECT ticker, seq, id, saved_at FROM update_log UNION ALL SELECT ticker, seq, 0, saved_at FROM update_positions) GROUP BY ticker)`;
@@ -198,7 +205,10 @@ export class UpdateLog {
       request_key: save.update?.request?.key ?? null,
       counts,
     }));
-    await session.insert(INSERT, [JSON.stringify(json)]);
+    const [one] = json;
+    if (json.length === 1)
+      await session.insert(INSERT_ONE, [JSON.stringify([{ ...one, frame: "" }]), one!.frame]);
+    else await session.insert(INSERT, [JSON.stringify(json)]);
     this.#witness.giving(this.given, this.#positionsGiven + rows.length);
   }
 

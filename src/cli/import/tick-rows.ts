@@ -1,0 +1,155 @@
+/**
+ * The rows of a request as they come. Ticks that are plain, a stamp with numbers, are kept as
+ * columns: an object for each would cost the importer more time than the rest of its work.
+ */
+import type { CsvRecord } from "../../market/csv.ts";
+import { countData, Int64s, StampReader } from "../../storage/column-values.ts";
+import type { ColumnBatch, ColumnData } from "../../storage/model/columns.ts";
+import { Int64Reader, StampTexts } from "../../storage/model/stamp-text.ts";
+
+const NAMES = ["price", "size", "ask_price", "ask_size"] as const;
+const COUNTS: ReadonlySet<string> = new Set(["size", "ask_size"]);
+/** Then twice as many, and so on: there may be a request for each of thousands of tickers. */
+const FIRST_ROWS = 64;
+
+interface TickColumn {
+  name: string;
+  values: Float64Array;
+  /** 1 where the row has no value. */
+  nulls: Uint8Array;
+  hasNulls: boolean;
+}
+
+class TickColumns {
+  readonly #names: readonly string[];
+  readonly #reader = new StampReader();
+  #stamps = new Int64s(FIRST_ROWS);
+  #columns: TickColumn[];
+  #capacity = FIRST_ROWS;
+  rows = 0;
+  /** Whether each row's count of equal ticks is the one that these rows alone give. */
+  areCountedAlone = true;
+
+  /** @param first gives the columns. */
+  constructor(first: CsvRecord) {
+    this.#names = NAMES.filter((name) => name in first);
+    this.#columns = this.#names.map((name) => ({
+      name,
+      values: new Float64Array(FIRST_ROWS),
+      nulls: new Uint8Array(FIRST_ROWS),
+      hasNulls: false,
+    }));
+  }
+
+  /** @param place how many equal ticks came before. @returns false: the record isn't plain. */
+  push(record: CsvRecord, place: number | null): boolean {
+    const row = this.rows;
+    if (row === this.#capacity) this.#grow();
+    let members = 0;
+    for (const _ in record) members++;
+    const { timestamp } = record;
+    if (members !== this.#names.length + 1 || typeof timestamp !== "string") return false;
+    if (!this.#reader.read(timestamp, this.#stamps, row)) return false;
+    for (const column of this.#columns) {
+      const value = record[column.name];
+      if (typeof value === "number") column.values[row] = value;
+      else if (value === null) {
+        column.nulls[row] = 1;
+        column.hasNulls = true;
+      } else return false;
+    }
+    this.rows++;
+    if (place !== 0 && this.areCountedAlone) this.areCountedAlone = place === this.#equalBefore(row);
+    return true;
+  }
+
+  /** Its arrays are those of this object: nothing may be added afterwards. */
+  batch(): ColumnBatch {
+    const { rows } = this;
+    const stamps = this.#stamps.values.subarray(0, rows);
+    const columns = new Map<string, ColumnData>([
+      ["timestamp", { type: "instant", values: stamps, nulls: null }],
+    ]);
+    for (const { name, values, nulls, hasNulls } of this.#columns) {
+      const of = values.subarray(0, rows);
+      const missing = hasNulls ? nulls.subarray(0, rows) : null;
+      const data: ColumnData = COUNTS.has(name)
+        ? countData(of, new Map(), missing)
+        : { type: "double", values: of, nulls: missing };
+      columns.set(name, data);
+    }
+    return { rows, columns };
+  }
+
+  records(): CsvRecord[] {
+    const texts = new StampTexts(this.#stamps.values, true);
+    return Array.from({ length: this.rows }, (_, row) => {
+      const record: CsvRecord = { timestamp: texts.at(row) };
+      for (const { name, values, nulls } of this.#columns)
+        record[name] = nulls[row] === 1 ? null : values[row]!;
+      return record;
+    });
+  }
+
+  /** Among those of the stamp that come right before it. */
+  #equalBefore(row: number): number {
+    const stamps = new Int64Reader(this.#stamps.values);
+    const stamp = stamps.at(row);
+    let count = 0;
+    for (let other = row - 1; other >= 0 && stamps.at(other) === stamp; other--)
+      if (this.#columns.every(({ values, nulls }) => isSame(values, nulls, other, row))) count++;
+    return count;
+  }
+
+  #grow(): void {
+    this.#capacity *= 2;
+    const stamps = new Int64s(this.#capacity);
+    stamps.values.set(this.#stamps.values);
+    this.#stamps = stamps;
+    this.#columns = this.#columns.map((column) => {
+      const values = new Float64Array(this.#capacity);
+      const nulls = new Uint8Array(this.#capacity);
+      values.set(column.values);
+      nulls.set(column.nulls);
+      return { ...column, values, nulls };
+    });
+  }
+}
+
+function isSame(values: Float64Array, nulls: Uint8Array, a: number, b: number): boolean {
+  return nulls[a] === nulls[b] && (nulls[a] === 1 || values[a] === values[b]);
+}
+
+export class RequestRows {
+  readonly #areTicks: boolean;
+  #columns: TickColumns | null = null;
+  #records: CsvRecord[] | null = null;
+
+  constructor(areTicks: boolean) {
+    this.#areTicks = areTicks;
+  }
+
+  get length(): number {
+    return this.#records?.length ?? this.#columns?.rows ?? 0;
+  }
+
+  /** @param place of a tick, as `ImportBatch.places`. */
+  push(record: CsvRecord, place: number | null): void {
+    if (this.#records === null && this.#areTicks) {
+      this.#columns ??= new TickColumns(record);
+      if (this.#columns.push(record, place)) return;
+    }
+    this.#records ??= this.#columns?.records() ?? [];
+    this.#columns = null;
+    this.#records.push(record);
+  }
+
+  records(): CsvRecord[] {
+    return this.#records ?? this.#columns?.records() ?? [];
+  }
+
+  /** Null: they aren't plain, or equal ticks of other requests count. */
+  columns(): ColumnBatch | null {
+    return this.#columns?.areCountedAlone ? this.#columns.batch() : null;
+  }
+}
