@@ -8,6 +8,7 @@ import type { BusFigures } from "../bus/bus.ts";
 import type { ConditionName, Conditions } from "../observe/conditions.ts";
 import type { LogLines } from "../observe/log.ts";
 import { unavailable } from "../protocol/errors.ts";
+import { messageOf } from "../protocol/message-of.ts";
 import type { Edit, Edited, EditOutcome, Save, SaveOutcome } from "../storage/contract.ts";
 import type { Update } from "../storage/update-contract.ts";
 import { updateOf } from "../storage/update-contract.ts";
@@ -175,7 +176,8 @@ export class HubClient {
         if (reply.outcome.ok) this.#publishEdited(reply.outcome);
         return reply.outcome;
       } catch (error) {
-        if (lost === EDIT_LOSSES_MAX || this.#closed) throw error;
+        if (lost === EDIT_LOSSES_MAX || this.#closed)
+          throw unavailable(`edit: ${messageOf(error)}; whether it was done is unknown`);
         // The log tells whether the first try was committed.
         edit.identity.repeated = true;
       }

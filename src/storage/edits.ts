@@ -93,7 +93,14 @@ export function foundOutcome(found: number | SaveRefusal, epoch?: string): EditO
 
 /** @param found of `repeatedOutcome`. */
 export function editedBefore(found: SaveOutcome): EditOutcome {
-  if (!found.ok) return found;
+  if (!found.ok)
+    return {
+      ok: false,
+      status: found.status,
+      error:
+        "the Idempotency-Key or save_id was used for another request, with other parameters; nothing was changed",
+      details: "each request needs an identity of its own; only a repetition brings the same again",
+    };
   const { stored, position, epoch } = found;
   return { ok: true, rows: stored, position, epoch, isRepetition: true, updates: [] };
 }

@@ -164,7 +164,10 @@ for (const [engine, place] of Object.entries(DATABASES)) {
         await saveTrade(url(), ticker, 3, stampOf(3));
         expect(await ok(url(), "delete_ticks", request)).toEqual({ ...first, repeated: true });
         const other = await command(url(), "delete_ticks", { ...request, data_type: "*" });
-        expect(other).toMatchObject({ status: 409 });
+        expect(other).toMatchObject({
+          status: 409,
+          body: { error: expect.stringContaining("was used for another request") },
+        });
         const renaming = { ticker, new_ticker: `${ticker} 2`, save_id: "once" };
         const renamed = await ok(url(), "rename_ticker", renaming);
         expect(await ok(url(), "rename_ticker", renaming)).toEqual({ ...renamed, repeated: true });
