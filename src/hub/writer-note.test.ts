@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tempDir } from "../../test/support/temp-dir.ts";
 import type { Save } from "../storage/contract.ts";
-import { describeHang, NOTE_FILE, readNote, WriterNote } from "./writer-note.ts";
+import { describeHang, NOTE_FILE, readAllowanceMs, readNote, WriterNote } from "./writer-note.ts";
 
 const bars = {
   kind: "hourly",
@@ -34,6 +34,19 @@ test("others read what the writer is at, step by step", () => {
   );
   note.end();
   expect(readNote(dir.path)).toBeNull();
+});
+
+test("a commit of many rows may be silent for longer, and nothing else may", () => {
+  using dir = tempDir();
+  const note = new WriterNote(dir.path);
+  expect(readAllowanceMs(dir.path)).toBe(0);
+  note.begin({ kind: "ticks", ticker: "A", rows: [] }, 1);
+  note.at("update log", { kind: "ticks", ticker: "A", rows: { length: 3_000_000 } });
+  expect(readAllowanceMs(dir.path)).toBe(0);
+  note.at("commit");
+  expect(readAllowanceMs(dir.path)).toBe(30_000);
+  note.end();
+  expect(readAllowanceMs(dir.path)).toBe(0);
 });
 
 test("the next hub's note is empty, and half a file is none", () => {

@@ -14,6 +14,8 @@ import { KIND_NAMES, KINDS, type KindName } from "../storage/model/kinds.ts";
 export const NOTE_FILE = "note";
 /** The longest ticker has 1,024 characters, of at most three bytes. */
 const TICKER_BYTES_MAX = 3 * 1_024;
+/** Ten times what was measured. */
+const COMMIT_MS_PER_ROW = 0.01;
 const NUMBERS = 6;
 const FILE_BYTES = NUMBERS * 4 + TICKER_BYTES_MAX;
 const IDLE = 0;
@@ -76,6 +78,15 @@ export class WriterNote implements CommitProgress {
 /** A number that changes during a commit: it tells a busy hub from one that hangs. */
 export function readProgress(runtimeDir: string): number {
   return readFile(runtimeDir)?.readInt32LE(5 * 4) ?? 0;
+}
+
+/**
+ * How much longer than others a commit may be silent: it can't tell that it gets on, and that of
+ * millions of deleted rows writes hundreds of MB.
+ */
+export function readAllowanceMs(runtimeDir: string): number {
+  const state = readNote(runtimeDir);
+  return state?.step === "commit" ? state.rows * COMMIT_MS_PER_ROW : 0;
 }
 
 /** @returns null between commits, or without a note. */

@@ -183,11 +183,15 @@ export function isLateInUtc(text: string): boolean {
   return marked && Number(text.slice(DAY_LENGTH + 1, DAY_LENGTH + 3)) >= NOON;
 }
 
+const DIGIT_9 = 57;
 const SAYS_ZONE = /(?:Z|[+-]\d\d(?::?\d\d)?|[A-Za-z]{3,})$/;
 
 /** Whether a stamp with a time ends with a zone or an offset. */
 export function textSaysZone(text: string): boolean {
   if (text.endsWith("Z")) return true;
+  // Most have neither: that is quicker to see than what they end with.
+  const isDigit = text.charCodeAt(text.length - 1) <= DIGIT_9;
+  if (isDigit && text.indexOf("+", DAY_LENGTH) < 0 && text.indexOf("-", DAY_LENGTH) < 0) return false;
   return text.length > DAY_LENGTH && SAYS_ZONE.test(text.slice(DAY_LENGTH));
 }
 

@@ -1,6 +1,6 @@
 /** The hub of `--workers 1`: see ARCHITECTURE.md "Processes". */
 import type { Settings } from "../config/settings.ts";
-import { describeHang, readProgress } from "../hub/writer-note.ts";
+import { describeHang, readAllowanceMs, readProgress } from "../hub/writer-note.ts";
 import type { Logger } from "../observe/log.ts";
 import { BootError, Child } from "../supervisor/child.ts";
 import type { ChildBrief } from "../supervisor/control.ts";
@@ -43,6 +43,7 @@ export function hubProcess({ settings, brief, log }: OwnHubOptions): OwnHub {
     children: () => (slot.serving === null ? [] : [slot.serving]),
     limitMs: settings.livenessTimeoutMs,
     progressOf: () => readProgress(brief.runtimeDir),
+    allowanceOf: () => readAllowanceMs(brief.runtimeDir),
     explain: () => describeHang(brief.runtimeDir),
     log,
   });

@@ -88,7 +88,7 @@ const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => 
         return outcome;
       },
       async edit(edit) {
-        const outcome = await writer!.edit(edit);
+        const outcome = await commits.edit(edit);
         if (outcome.ok) for (const { ticker, update } of outcome.updates) hub.announce(ticker, update);
         return outcome;
       },

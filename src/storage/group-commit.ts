@@ -5,7 +5,15 @@
  */
 import { unavailable } from "../protocol/errors.ts";
 import { commitBatch, hasColumns } from "./column-saves.ts";
-import { type Save, type SaveOutcome, type StockWriter, StorageBusyError } from "./contract.ts";
+import {
+  type Edit,
+  type EditOutcome,
+  type Save,
+  type SaveOutcome,
+  type StockWriter,
+  StorageBusyError,
+} from "./contract.ts";
+import { editedTickers } from "./edits.ts";
 
 /** Request bodies; beyond it a save gets 503. */
 const WAITING_BYTES_MAX = 256 * 1024 * 1024;
@@ -24,15 +32,17 @@ interface Waiting {
 }
 
 export class GroupCommit {
-  readonly #writer: Pick<StockWriter, "commit" | "commitColumns">;
+  readonly #writer: Pick<StockWriter, "commit" | "commitColumns" | "edit">;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   /** Tickers of each commit under way. */
   readonly #tickers = new Set<Set<string>>();
+  /** Of each edit under way. */
+  readonly #edited = new Set<Set<string>>();
   #nextTurn: NodeJS.Timeout | NodeJS.Immediate | null = null;
   readonly #idle: (() => void)[] = [];
 
-  constructor(writer: Pick<StockWriter, "commit" | "commitColumns">) {
+  constructor(writer: Pick<StockWriter, "commit" | "commitColumns" | "edit">) {
     this.#writer = writer;
   }
 
@@ -53,9 +63,29 @@ export class GroupCommit {
     return promise;
   }
 
+  /**
+   * Saves of its tickers wait here until it is made. In the database they would wait for its locks,
+   * and the saves of others that share their transaction with them.
+   */
+  async edit(edit: Edit): Promise<EditOutcome> {
+    const tickers = new Set(editedTickers(edit));
+    this.#edited.add(tickers);
+    try {
+      return await this.#writer.edit(edit);
+    } catch (error) {
+      throw error instanceof StorageBusyError
+        ? unavailable("edit: the database is locked", error.message)
+        : error;
+    } finally {
+      this.#edited.delete(tickers);
+      this.#plan();
+      this.#tellIfIdle();
+    }
+  }
+
   /** Resolves when everything accepted is committed or refused. */
   async idle(): Promise<void> {
-    if (this.#waiting.length === 0 && this.#tickers.size === 0) return;
+    if (this.#isIdle()) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
@@ -80,9 +110,16 @@ export class GroupCommit {
       // The rest has waited: it begins at once, unless another commit runs and needs time alone.
       if (this.#tickers.size === 0) void this.#run();
       this.#plan();
-    } else if (this.#tickers.size === 0) {
-      for (const resolve of this.#idle.splice(0)) resolve();
     }
+    this.#tellIfIdle();
+  }
+
+  #isIdle(): boolean {
+    return this.#waiting.length === 0 && this.#tickers.size === 0 && this.#edited.size === 0;
+  }
+
+  #tellIfIdle(): void {
+    if (this.#isIdle()) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   async #commit(batch: Waiting[]): Promise<void> {
@@ -139,7 +176,8 @@ export class GroupCommit {
   }
 
   #isUnderWay(ticker: string): boolean {
-    for (const tickers of this.#tickers) if (tickers.has(ticker)) return true;
+    for (const underWay of [this.#tickers, this.#edited])
+      for (const tickers of underWay) if (tickers.has(ticker)) return true;
     return false;
   }
 }

@@ -17,18 +17,14 @@ export interface TickSlot extends TickValues {
   change: "new" | "replace" | null;
 }
 
-interface Index {
-  byId: Map<string, number>;
-  /** In order of `seq`, by the names of `listsOf`. */
-  alike: Map<string, number[]>;
-}
-
 /** Stored, or to be stored, by `seq`. */
 export class StampTicks {
   readonly slots = new Map<number, TickSlot>();
   #last = -1;
-  /** Made when first asked, as most stamps have one tick. */
-  #index: Index | null = null;
+  /** These are made when first asked, as most stamps have one tick. */
+  #byId: Map<string, number> | null = null;
+  /** In order of `seq`, by the names of `listsOf`. */
+  #alike: Map<string, number[]> | null = null;
   #isStale = false;
 
   /** A tick that the database holds. */
@@ -49,10 +45,10 @@ export class StampTicks {
   overwrite(seq: number, values: TickValues): boolean {
     const there = this.slots.get(seq)!;
     if (isSame(there, values)) return false;
-    if (this.#index !== null) {
-      this.#isStale = true;
-      if (there.id !== null && this.#index.byId.get(there.id) === seq) this.#index.byId.delete(there.id);
-      if (values.id !== null) this.#index.byId.set(values.id, seq);
+    this.#isStale = true;
+    if (this.#byId !== null && there.id !== values.id) {
+      if (there.id !== null && this.#byId.get(there.id) === seq) this.#byId.delete(there.id);
+      if (values.id !== null) this.#byId.set(values.id, seq);
     }
     Object.assign(there, values);
     there.change ??= "replace";
@@ -61,7 +57,7 @@ export class StampTicks {
 
   /** Another save comes. */
   beginSave(): void {
-    if (this.#isStale) this.#index = null;
+    if (this.#isStale) this.#alike = null;
     this.#isStale = false;
   }
 
@@ -74,16 +70,25 @@ export class StampTicks {
   }
 
   seqOfId(id: string): number | undefined {
-    return this.slots.size === 0 ? undefined : this.#indexed().byId.get(id);
+    if (this.#byId === null) {
+      if (this.slots.size === 0) return undefined;
+      this.#byId = new Map();
+      for (const [seq, slot] of this.slots) if (slot.id !== null) this.#byId.set(slot.id, seq);
+    }
+    return this.#byId.get(id);
   }
 
-  /** Ticks that a record with these values may be, the most alike first; nobody may change them. */
-  seqsLike(values: TickValues): (readonly number[])[] {
-    if (this.slots.size === 0) return [];
-    const { alike } = this.#indexed();
+  /**
+   * Ticks that a record with these values may be, the most alike first; nobody may change them.
+   *
+   * @param likeness "same": only those with the same other columns.
+   */
+  seqsLike(values: TickValues, likeness: "same" | "any"): (readonly number[])[] {
+    this.#alike ??= this.#listed();
     const lists: number[][] = [];
-    for (const name of listsFor(values)) {
-      const list = alike.get(name);
+    const names = listsFor(values);
+    for (const name of likeness === "any" ? names : names.slice(0, names.length / 2)) {
+      const list = this.#alike.get(name);
       if (list !== undefined) lists.push(list);
     }
     return lists;
@@ -92,20 +97,19 @@ export class StampTicks {
   #set(seq: number, slot: TickSlot): void {
     this.slots.set(seq, slot);
     if (seq > this.#last) this.#last = seq;
-    if (this.#index !== null) addTo(this.#index, seq, slot);
+    if (slot.id !== null) this.#byId?.set(slot.id, seq);
+    if (this.#alike !== null) addTo(this.#alike, seq, slot);
   }
 
-  #indexed(): Index {
-    if (this.#index !== null) return this.#index;
-    this.#index = { byId: new Map(), alike: new Map() };
+  #listed(): Map<string, number[]> {
+    const alike = new Map<string, number[]>();
     const inOrder = [...this.slots].sort(([a], [b]) => a - b);
-    for (const [seq, slot] of inOrder) addTo(this.#index, seq, slot);
-    return this.#index;
+    for (const [seq, slot] of inOrder) addTo(alike, seq, slot);
+    return alike;
   }
 }
 
-function addTo({ byId, alike }: Index, seq: number, slot: TickSlot): void {
-  if (slot.id !== null) byId.set(slot.id, seq);
+function addTo(alike: Map<string, number[]>, seq: number, slot: TickSlot): void {
   for (const name of listsOf(slot)) {
     const seqs = alike.get(name);
     if (seqs === undefined) alike.set(name, [seq]);
@@ -119,7 +123,10 @@ function listsOf(slot: TickSlot): string[] {
   return slot.extra === null ? [`none${key}`] : [`any${key}`, `extra${key}|${slot.extra}`];
 }
 
-/** One with an id is no tick of another id. One without may be any, those without id first. */
+/**
+ * One with an id is no tick of another id. One without may be any, those without id first. The
+ * first half is of the same other columns.
+ */
 function listsFor(values: TickValues): string[] {
   const key = `|${keyOf(values)}`;
   const withId = `id${key}`;
@@ -137,14 +144,27 @@ function listsFor(values: TickValues): string[] {
 /** The stored one may lack what the other has, and have what it lacks. */
 export function isLike(stored: TickValues, sent: TickValues): boolean {
   return (
-    keyOf(stored) === keyOf(sent) &&
+    areEqual(stored, sent) &&
     (stored.id === null || sent.id === null || stored.id === sent.id) &&
     (stored.extra === null || sent.extra === null || stored.extra === sent.extra)
   );
 }
 
 export function isSame(a: TickValues, b: TickValues): boolean {
-  return keyOf(a) === keyOf(b) && a.id === b.id && a.extra === b.extra;
+  return areEqual(a, b) && a.id === b.id && a.extra === b.extra;
+}
+
+function areEqual(a: TickValues, b: TickValues): boolean {
+  return (
+    a.price === b.price &&
+    a.askPrice === b.askPrice &&
+    isSameCount(a.size, b.size) &&
+    isSameCount(a.askSize, b.askSize)
+  );
+}
+
+function isSameCount(a: string | null, b: string | null): boolean {
+  return a === b || comparableCount(a) === comparableCount(b);
 }
 
 /** One text for equal prices and sizes. */

@@ -10,7 +10,7 @@
  * comes first, then those with other columns.
  */
 import type { Count, SaveCounts, SaveOutcome, SaveTicks, TickRow } from "./contract.ts";
-import { keysTaken } from "./save-refusals.ts";
+import { keysTaken, keysTwice } from "./save-refusals.ts";
 import { isLike, isSame, keyOf, type StampTicks, type TickValues } from "./stamp-ticks.ts";
 
 export interface PlacedTicks {
@@ -34,9 +34,10 @@ export function placeTicks(
     if (refused !== null) return { outcome: refused, metStored: true };
   }
   const placement = new Placement(save.onDuplicate, ticksOf, digitsOf);
-  const ticks = placement.ticksOf(save);
-  if (areOfOneKind(save)) for (const tick of ticks) placement.place(tick);
-  else placement.placeMixed([...ticks]);
+  const { rows, occurrences } = save;
+  const tickOf = (row: TickRow, index: number): SentTick => placement.tickOf(row, occurrences?.[index]);
+  if (areOfOneKind(save)) for (const [index, row] of rows.entries()) placement.place(tickOf(row, index));
+  else placement.placeMixed(rows.map(tickOf));
   return { outcome: { ok: true, ...placement.counts, position: null }, metStored: placement.metStored };
 }
 
@@ -47,6 +48,8 @@ class StampOfSave {
   readonly claimed = new Set<number>();
   /** Those that a tick with a place of its own has claimed at this place. */
   readonly claimedAtPlace = new Set<number>();
+  /** Ids of a mixed save, and which stored ticks they are. */
+  readonly ids = new Map<string, number | undefined>();
   /** Ticks of the save that named no place. */
   unplaced = 0;
   /** Of each text of values, how many equal ticks the save had before. */
@@ -63,10 +66,12 @@ class StampOfSave {
    * A stored tick that it may be and no other of the save is.
    *
    * @param before so many of them are others.
+   * @param likeness "same": it has the same other columns.
    */
-  find(values: TickValues, before: number): number | undefined {
+  find(values: TickValues, before: number, likeness: "same" | "any" = "any"): number | undefined {
+    if (this.claimed.size === this.ticks.slots.size) return undefined;
     let left = before;
-    for (const seqs of this.ticks.seqsLike(values)) {
+    for (const seqs of this.ticks.seqsLike(values, likeness)) {
       for (let index = this.#passedOf(seqs); index < seqs.length; index++) {
         const seq = seqs[index]!;
         if (!this.claimed.has(seq) && left-- === 0) return seq;
@@ -121,14 +126,13 @@ class Placement {
     this.#digitsOf = digitsOf;
   }
 
-  *ticksOf({ rows, occurrences }: SaveTicks): Generator<SentTick> {
-    for (const [index, row] of rows.entries()) {
-      const at = this.#stampOf(row[0]);
-      const values = valuesOf(row, this.#digitsOf);
-      const place = row[7];
-      const before = values.id === null ? at.before(values, occurrences?.[index]) : 0;
-      yield { at, values, place, rank: place ?? at.unplaced++, before };
-    }
+  /** Called for each row, in order. */
+  tickOf(row: TickRow, occurrence: number | undefined): SentTick {
+    const at = this.#stampOf(row[0]);
+    const values = valuesOf(row, this.#digitsOf);
+    const place = row[7];
+    const before = values.id === null ? at.before(values, occurrence) : 0;
+    return { at, values, place, rank: place ?? at.unplaced++, before };
   }
 
   place(tick: SentTick): void {
@@ -138,16 +142,25 @@ class Placement {
   /** What says more of itself is first to say which stored tick it is. */
   placeMixed(ticks: SentTick[]): void {
     const stored = new Array<number | undefined>(ticks.length);
-    for (const detail of [BY_ID, BY_ALL_COLUMNS, BY_VALUES]) {
+    for (let detail = DETAIL_MAX; detail >= 0; detail--) {
       for (const [index, tick] of ticks.entries()) {
-        if (detailOf(tick.values) !== detail) continue;
+        const { at, values } = tick;
+        if (detailOf(values, this.#rule) !== detail) continue;
+        if (values.id !== null && at.ids.has(values.id)) continue;
         const seq = this.#storedOf(tick);
-        if (seq !== undefined) claim(tick, seq);
+        if (values.id !== null) at.ids.set(values.id, seq);
+        if (seq === undefined || at.claimed.has(seq)) continue;
+        claim(tick, seq);
         stored[index] = seq;
       }
     }
-    // What is new gets its place in the order of the save. An id may come twice.
-    for (const [index, tick] of ticks.entries()) this.#settle(tick, stored[index] ?? this.#storedOf(tick));
+    // What is new gets its place in the order of the save. What names an id or a place again is
+    // what the first one has become.
+    for (const [index, tick] of ticks.entries()) {
+      const { at, values } = tick;
+      const known = stored[index] ?? (values.id === null ? undefined : at.ids.get(values.id));
+      this.#settle(tick, known ?? this.#storedOf(tick));
+    }
   }
 
   #stampOf(stamp: string): StampOfSave {
@@ -173,9 +186,12 @@ class Placement {
     if (this.#rule === "replace" && isFree) return rank;
     if (place !== null) {
       if (there === undefined) return undefined;
-      if (isLike(there, values) && (isFree || at.claimedAtPlace.has(place))) return place;
+      const isThere = this.#rule === "replace" ? isSame(there, values) : isLike(there, values);
+      if (isThere && (isFree || at.claimedAtPlace.has(place)))
+        return (there.extra === values.extra ? undefined : at.find(values, before, "same")) ?? place;
     }
-    return this.#rule === "replace" ? undefined : at.find(values, before);
+    // Nothing has its place yet, or another one of the save does.
+    return this.#rule === "replace" && there === undefined ? undefined : at.find(values, before);
   }
 
   /** @param seq the one that it is; undefined: it is new. */
@@ -186,7 +202,7 @@ class Placement {
     if (seq === undefined) return;
     const there = at.ticks.slots.get(seq)!;
     this.metStored ||= there.isStored;
-    if (isOfPlace) this.#overwrite(at, seq, values);
+    if (this.#rule === "replace") this.#overwrite(at, seq, values);
     else if (values.id === null || there.id === null) this.#complete(at, seq, values);
     else this.#correct(at, seq, values);
   }
@@ -204,21 +220,20 @@ class Placement {
   /** The stored one has its id. */
   #correct(at: StampOfSave, seq: number, values: TickValues): void {
     const there = at.ticks.slots.get(seq)!;
-    if (this.#rule === "replace") this.#overwrite(at, seq, values);
-    else {
-      // What it doesn't bring stays.
-      const whole = values.extra === null ? { ...values, extra: there.extra } : values;
-      if (this.#rule === "match" || this.#rule === "request") this.#overwrite(at, seq, whole);
-      else this.#count(isSame(there, whole) ? "repeated" : "skipped");
-    }
+    // What it doesn't bring stays.
+    const whole = values.extra === null ? { ...values, extra: there.extra } : values;
+    if (this.#rule === "match" || this.#rule === "request") this.#overwrite(at, seq, whole);
+    else this.#count(isSame(there, whole) ? "repeated" : "skipped");
   }
 
   /** The stored one is like it, and gets what it lacks. */
   #complete(at: StampOfSave, seq: number, values: TickValues): void {
     const there = at.ticks.slots.get(seq)!;
-    const whole = { ...there, id: there.id ?? values.id, extra: there.extra ?? values.extra };
-    if (this.#rule === "keep") this.#count("repeated");
-    else this.#overwrite(at, seq, whole);
+    const lacks =
+      (there.id === null && values.id !== null) || (there.extra === null && values.extra !== null);
+    if (lacks && this.#rule !== "keep")
+      this.#overwrite(at, seq, { ...there, id: there.id ?? values.id, extra: there.extra ?? values.extra });
+    else this.#count("repeated");
   }
 
   #overwrite({ ticks }: StampOfSave, seq: number, values: TickValues): void {
@@ -235,21 +250,20 @@ function claim({ at, values, place }: SentTick, seq: number): void {
   if (values.id === null && seq === place) at.claimedAtPlace.add(seq);
 }
 
-const BY_ID = 2;
-const BY_ALL_COLUMNS = 1;
-const BY_VALUES = 0;
+const DETAIL_MAX = 3;
 
-/** By how much a tick says which one it is. */
-function detailOf({ id, extra }: Pick<TickValues, "id" | "extra">): number {
-  return id !== null ? BY_ID : extra !== null ? BY_ALL_COLUMNS : BY_VALUES;
+/** How much a tick says of which one it is. One that replaces without an id goes by its place. */
+function detailOf({ id, extra }: Pick<TickValues, "id" | "extra">, rule: SaveTicks["onDuplicate"]): number {
+  if (id === null) return extra === null || rule === "replace" ? 0 : 1;
+  return extra === null ? 2 : DETAIL_MAX;
 }
 
 /** Then which one comes first makes no difference. */
 function areOfOneKind({ rows, onDuplicate }: SaveTicks): boolean {
   const first = rows[0];
   if (first === undefined || onDuplicate === "append" || onDuplicate === "request") return true;
-  const detail = detailOf({ id: first[5], extra: first[6] });
-  return rows.every(([, , , , , id, extra]) => detailOf({ id, extra }) === detail);
+  const detail = detailOf({ id: first[5], extra: first[6] }, onDuplicate);
+  return rows.every(([, , , , , id, extra]) => detailOf({ id, extra }, onDuplicate) === detail);
 }
 
 /** For `onDuplicate` "error". @returns null: all keys are free. */
@@ -258,16 +272,22 @@ function refuseTaken(
   ticksOf: (stamp: string) => StampTicks,
 ): SaveOutcome | null {
   const unplaced = new Map<string, number>();
-  const keys: string[] = [];
+  const seen = new Set<string>();
+  const taken: string[] = [];
+  const twice: string[] = [];
   for (const [stamp, , , , , id, , place] of rows) {
     const rank = place ?? unplaced.get(stamp) ?? 0;
     if (place === null) unplaced.set(stamp, rank + 1);
     const ticks = ticksOf(stamp);
-    if (id !== null) {
-      if (ticks.seqOfId(id) !== undefined) keys.push(`${stamp} id ${id}`);
-    } else if (ticks.slots.has(rank)) keys.push(`${stamp} seq ${rank}`);
+    const key = id === null ? `${stamp} seq ${rank}` : `${stamp} id ${id}`;
+    if (id === null ? ticks.slots.has(rank) : ticks.seqOfId(id) !== undefined) taken.push(key);
+    if (seen.has(key)) twice.push(key);
+    seen.add(key);
   }
-  return keys.length === 0 ? null : keysTaken(`save_realtime_data: ${ticker} ${part}`, keys);
+  const what = `save_realtime_data: ${ticker} ${part}`;
+  // First what is so whatever is stored: an engine may take all ticks to be new.
+  if (twice.length > 0) return keysTwice(what, twice);
+  return taken.length > 0 ? keysTaken(what, taken) : null;
 }
 
 function valuesOf([, price, size, askPrice, askSize, id, extra]: TickRow, digitsOf: DigitsOf): TickValues {

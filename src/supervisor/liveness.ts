@@ -15,6 +15,8 @@ export interface LivenessOptions {
   limitMs: number;
   /** A number that changes as long as the child works, though too busy to answer. */
   progressOf?: (child: Child) => number;
+  /** So much longer than `limitMs` it may be silent at what it does now. */
+  allowanceOf?: (child: Child) => number;
   /** The known reason why the child hangs, for the log. */
   explain?: (child: Child) => string | null;
   log: LogLines;
@@ -26,7 +28,8 @@ export interface Liveness {
   stop(): void;
 }
 
-export function watchLiveness({ children, limitMs, progressOf, explain, log }: LivenessOptions): Liveness {
+export function watchLiveness(options: LivenessOptions): Liveness {
+  const { children, limitMs, progressOf, allowanceOf, explain, log } = options;
   const intervalMs = Math.min(PING_INTERVAL_MS_MAX, limitMs / PINGS_PER_LIMIT);
   let silentMs = new Map<Child, number>();
   const progress = new WeakMap<Child, number>();
@@ -53,7 +56,7 @@ export function watchLiveness({ children, limitMs, progressOf, explain, log }: L
       // One ping at a time: unread pings would fill this process' memory.
       const childSilentMs = hasProgressed(child) ? 0 : (silentMs.get(child) ?? 0) + passedMs;
       stillSilentMs.set(child, childSilentMs);
-      if (childSilentMs < limitMs) continue;
+      if (childSilentMs < limitMs + (allowanceOf?.(child) ?? 0)) continue;
       const reason = explain?.(child) ?? null;
       const details = reason === null ? "" : `; ${reason}`;
       log.error(`${child.label} has not answered for ${limitMs / 1_000} s${details}; killing it`);

@@ -9,7 +9,7 @@
  */
 import { version } from "../../package.json" with { type: "json" };
 import type { Settings } from "../config/settings.ts";
-import { describeHang, readProgress } from "../hub/writer-note.ts";
+import { describeHang, readAllowanceMs, readProgress } from "../hub/writer-note.ts";
 import { MemoryBoard } from "../memory/memory-board.ts";
 import { startMemoryEnder } from "../memory/memory-ender.ts";
 import type { LogLines } from "../observe/log.ts";
@@ -176,6 +176,7 @@ class Supervisor {
       children: () => this.#servingChildren(),
       limitMs: this.#settings.livenessTimeoutMs,
       progressOf: (child) => (child === this.#hub?.serving ? readProgress(this.#runtimeDir) : 0),
+      allowanceOf: (child) => (child === this.#hub?.serving ? readAllowanceMs(this.#runtimeDir) : 0),
       explain: (child) => (child === this.#hub?.serving ? describeHang(this.#runtimeDir) : null),
       log: this.#log,
     });

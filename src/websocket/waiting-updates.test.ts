@@ -21,6 +21,18 @@ describe("conflate", () => {
     expect(waiting.firstOf("A")).toBeUndefined();
   });
 
+  test("deletions are never folded: none stands for another", () => {
+    const waiting = new WaitingUpdates("conflate", 1_000_000);
+    const types = ["t0", "tick_delete t0", "t0", "tick_delete t0", "ticker_rename", "ticker_rename"];
+    for (const [index, type] of types.entries()) add(waiting, type, index + 1);
+    expect(types.map(() => waiting.take())).toEqual([
+      '{"seq":2}',
+      '{"seq":3,"conflated":1}',
+      ...[4, 5, 6].map((seq) => `{"seq":${seq}}`),
+      undefined,
+    ]);
+  });
+
   test("a snapshot stays at its place, and the next one replaces it", () => {
     const waiting = new WaitingUpdates("conflate", 1_000_000);
     add(waiting, "t0", 1);

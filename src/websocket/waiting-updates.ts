@@ -2,7 +2,7 @@
  * Updates that wait for a slow client, bounded. At the bound the client's policy decides: `add`
  * asks for a disconnect, folds updates, or drops them and reports a gap.
  */
-import { gapFrame } from "../protocol/frames.ts";
+import { editOfType, gapFrame } from "../protocol/frames.ts";
 import type { Update } from "../storage/update-contract.ts";
 import type { SlowPolicy } from "./live-request.ts";
 
@@ -152,7 +152,8 @@ export class WaitingUpdates {
 
   /** Can refuse too: one entry per ticker and type may still be too many. */
   #fold(ticker: string, type: string, position: number, text: string): boolean {
-    const key = JSON.stringify([ticker, type]);
+    // One deletion doesn't stand for another, of other rows.
+    const key = editOfType(type) === null ? JSON.stringify([ticker, type]) : this.#nextKey++;
     const before = this.#waiting.get(key);
     if (before === undefined && this.#bytes + this.#cost(text) > this.#maxBytes) return false;
     if (before !== undefined) this.#remove(key, before);

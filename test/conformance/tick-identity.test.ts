@@ -433,4 +433,40 @@ withEachDriver({ topic: "tick identity" }, ({ testOf, withDatabase }) => {
       expect(outcome).toMatchObject({ ok: true, stored: 0, repeated: 2, position: null });
     }
   });
+
+  withDatabase(
+    "what replaces and finds its place taken comes twice without being stored twice",
+    async (db) => {
+      await commit(db, save([{ price: 1, id: "1" }]));
+      const list = [{ price: 2 }, { price: 3, id: "1" }, { price: 2 }];
+      const replacing = save(list, { onDuplicate: "replace" });
+      expect(await commit(db, replacing)).toEqual([of(2, 1)]);
+      expect(await commit(db, replacing)).toEqual([of(0, 0, 3)]);
+      expect((await stored(db)).map(([price]) => price)).toEqual([3, 2, 2]);
+    },
+  );
+
+  withDatabase("an id that comes twice in a save is one tick, whatever its other columns", async (db) => {
+    const [one, two] = ['{"x":1}', '{"x":2}'];
+    await commit(db, save([{ price: 1, extra: two }, { price: 1 }, { price: 1 }]));
+    const twice = [{ price: 1, id: "1" }, { price: 1 }, { price: 1, id: "1", extra: one }];
+    expect(await commit(db, save(twice))).toEqual([of(0, 2, 1)]);
+    expect(await stored(db)).toEqual([
+      [1, null, { x: 2 }],
+      [1, "1", { x: 1 }],
+      [1, null, null],
+    ]);
+    for (const list of [
+      [
+        { price: 5, id: "5" },
+        { price: 5, id: "5" },
+      ],
+      [
+        { price: 5, place: 7 },
+        { price: 6, place: 7 },
+      ],
+    ])
+      expect(await commit(db, save(list, { onDuplicate: "error" }))).toEqual([409]);
+    expect(await stored(db)).toHaveLength(3);
+  });
 });

@@ -37,7 +37,10 @@ test("Yahoo's rows of AAPL across its splits are stored as they were traded, wit
     expect(stored(folder)).toEqual(actionsOf(ACTIONS));
     expect(imported.result.actions).toMatchObject({ rows: 34, stored: 34 });
     expect(planOf(imported)).toContain("actions: splits 2, dividends 32, of 1 ticker");
-    expect(planOf(imported)).toContain("doubt: rows end at 2021-03-31. If there was a split since then");
+    const action = rule === "all" ? "split or dividend" : "split";
+    expect(planOf(imported)).toContain(
+      `doubt: rows end at 2021-03-31. If there was a ${action} since then, the prices are adjusted for it too`,
+    );
     if (rule === "all") expect(imported.result.adjustedClose).toBeNull();
     else expect(imported.result.adjustedClose!.largest).toBeLessThan(1e-6);
     // Once more, from the last day to the first, and in two files.
@@ -177,4 +180,40 @@ test("the plan says that more was paid after the end of a file, and a bad cell s
   const ratio = lines(HEADER, row("2024-01-02", 1, 1, 0, -2));
   const refused = await folder.importText(ratio, ["--ticker", "B", "--actions", "split"]);
   expect(refused.result.stoppedBy).toContain('column "Stock Splits": expected new shares for each old one');
+});
+
+test("capital gains are no action: they are said, and prices that are adjusted for them are refused", async () => {
+  using folder = new ImportFolder();
+  const text = lines(
+    `${HEADER},Capital Gains`,
+    "2024-01-02,10,10,10,10,1,0,0,0",
+    "2024-01-03,10,10,10,10,1,0.5,0,0.25",
+  );
+  const { result } = await folder.importText(text, [...T, "--actions", "all"]);
+  expect(result.stoppedBy).toContain(
+    'AAPL 2024-01-03: "Capital Gains" is 0.25, and prices that are adjusted for it',
+  );
+  expect(result.stored).toBe(0);
+  const imported = await folder.importText(text, [...T, "--actions", "split"]);
+  expect(planOf(imported)).toContain('doubt: "Capital Gains" of 1 row are kept as extra');
+  expect(stored(folder)).toEqual([["2024-01-03", "dividend", null, 0.5]]);
+});
+
+test("yfinance's three lines above the rows, with a split of each kind", async () => {
+  using folder = new ImportFolder();
+  const text = lines(
+    "Price,Adj Close,Close,Dividends,High,Low,Open,Stock Splits,Volume",
+    "Ticker,AAPL,AAPL,AAPL,AAPL,AAPL,AAPL,AAPL,AAPL",
+    "Date,,,,,,,,",
+    "2024-01-02,9.9,10,0.0,10,10,10,0.0,400",
+    "2024-01-03,10,10,0.1,10,10,10,4.0,400",
+  );
+  const { result, plan } = await folder.importText(text, ["--actions", "auto"]);
+  expect(result).toMatchObject({ stoppedBy: null, stored: 2, actions: { rows: 2 } });
+  expect(plan?.files[0]?.layout.header.shape?.name).toBe("Yahoo");
+  expect(folder.daily().map(([, open, , , close, volume]) => [open, close, volume])).toEqual([
+    [40, 40, 100],
+    [10, 10, 400],
+  ]);
+  expect(result.adjustedClose!.largest).toBeLessThan(1e-12);
 });

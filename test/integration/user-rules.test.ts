@@ -75,3 +75,42 @@ test("one save that a trigger refuses leaves those that were committed with it a
     tickers.filter((name) => name !== "NO").sort(),
   );
 });
+
+test("an edit that a trigger refuses is a 409, and changes nothing", async () => {
+  await using server = await startServer();
+  for (const [price, ticker] of ["KEPT", "AAPL"].entries()) await saveTick(server, ticker, price);
+  sql(
+    server,
+    "CREATE TRIGGER keep BEFORE DELETE ON realtime_data WHEN OLD.ticker = 'KEPT' BEGIN SELECT RAISE(ABORT, 'kept'); END",
+  );
+  const remove = (ticker: string) =>
+    server.command("delete_ticks", { ticker, data_type: "trade", all: true });
+  expect(await remove("KEPT")).toMatchObject({
+    status: 409,
+    body: {
+      error: "delete_ticks: the database refuses a change of KEPT; nothing was changed",
+      details: "kept",
+    },
+  });
+  const renaming = { ticker: "KEPT", new_ticker: "NEW" };
+  expect(await server.command("rename_ticker", renaming)).toMatchObject({ status: 409 });
+  expect((await server.command("get_positions", {})).body.positions).toEqual({ KEPT: 1, AAPL: 1 });
+  expect(await server.command("get_tickers", { kind: "ticks" })).toMatchObject({
+    body: { tickers: ["AAPL", "KEPT"] },
+  });
+  expect(await remove("AAPL")).toMatchObject({ status: 200, body: { removed: 1, seq: 2 } });
+});
+
+test("columns that users have added keep what they hold when a ticker is renamed", async () => {
+  await using server = await startServer();
+  await saveTick(server, "OLD", 1);
+  sql(server, 'ALTER TABLE realtime_data ADD COLUMN "my own" TEXT');
+  sql(server, `UPDATE realtime_data SET "my own" = 'kept'`);
+  const renaming = { ticker: "OLD", new_ticker: "NEW" };
+  expect(await server.command("rename_ticker", renaming)).toMatchObject({ status: 200 });
+  const stored = await server.command("execute_sql", {
+    sql_query: `SELECT ticker, "my own" AS own FROM realtime_data`,
+    query_type: "select",
+  });
+  expect(stored.body.data).toEqual([{ ticker: "NEW", own: "kept" }]);
+});

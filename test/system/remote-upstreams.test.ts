@@ -77,6 +77,17 @@ test("an older upstream serves what it can, and its updates are refused with the
     503,
     "the upstream is an older server, it has no command get_positions: upgrade it first",
   ]);
+  for (const [name, params] of [
+    ["delete_ticks", { ticker: "A", data_type: "trade", all: true }],
+    ["delete_bars", { ticker: "A", interval: "daily", all: true }],
+    ["rename_ticker", { ticker: "A", new_ticker: "B" }],
+  ] as const) {
+    const refused = await command(front.url, name, params);
+    expect([refused.status, refused.body.error]).toEqual([
+      503,
+      `the upstream is an older server, it has no command ${name}: upgrade it first`,
+    ]);
+  }
   await using subscriber = Subscriber.connect(front.wsUrl, "A");
   await waitUntil("the subscriber is refused", () => subscriber.closed !== null);
   expect(subscriber.closed?.code).toBe(1013);

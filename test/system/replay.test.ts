@@ -173,6 +173,52 @@ test("ticks of a database go into another server, of the tickers, types and time
   expect(nothing.stderr).toContain("NOPE: the database has no ticks of it");
 });
 
+test("equal ticks, ids and other columns come through, one by one and once", async () => {
+  const [from, to] = [join(dir, "equal.db"), join(dir, "replayed.db")];
+  const rowsOf = async ({ command }: RunningServer) =>
+    (
+      (await command("get_realtime_data", { ticker: "EQ", data_type: "trade", include_extra: true })).body
+        .data as Record<string, unknown>[]
+    ).map(({ write_timestamp: _, ...row }) => row);
+  const tick = (second: number) => ({ timestamp: `2024-01-02T15:00:0${second}Z`, price: 1, size: 1 });
+  const data = [
+    ...[tick(1), tick(1), tick(1)],
+    ...["1", "2"].map((id) => ({ ...tick(2), id, venue: "V" })),
+    ...["V", "V", "W"].map((venue) => ({ ...tick(3), venue })),
+    { ...tick(4), extra: { ID: 5, id: 6 }, size: 9007199254740991 },
+  ];
+  let stored: Record<string, unknown>[];
+  {
+    await using source = await startServer({ dbFile: from });
+    await source.command("save_realtime_data", {
+      ...{ ticker: "EQ", data_type: "trade", index_col: "timestamp", data, on_duplicate: "append" },
+    });
+    stored = await rowsOf(source);
+    expect(stored).toHaveLength(data.length);
+  }
+  const file = await csv("equal.csv", [
+    "timestamp,price,size,venue",
+    ...Array(3).fill("2024-01-03T15:00:00Z,1,1,V"),
+    "2024-01-03T15:00:00Z,1,1,W",
+  ]);
+  await using target = await startServer({ dbFile: to });
+  for (const _ of ["once", "again"]) {
+    for (const source of [
+      ["--from", from],
+      [file, "--ticker", "EQ", "--type", "trade"],
+    ]) {
+      const flags = ["--to", target.url, "--speed", "max", "--batch", "1", "--quiet"];
+      const { code, stderr } = await runCli(["replay", ...source, ...flags]);
+      expect([stderr, code]).toEqual(["", 0]);
+    }
+    const replayed = await rowsOf(target);
+    expect(replayed.slice(0, data.length)).toEqual(stored);
+    expect(replayed.slice(data.length).map(({ extra }) => extra)).toEqual([
+      ...[{ venue: "V" }, { venue: "V" }, { venue: "V" }, { venue: "W" }],
+    ]);
+  }
+});
+
 test("standard input with a column of tickers", async () => {
   const text =
     "symbol,timestamp,price,size\nC1,2024-01-02T10:00:00Z,1,1\nC2,2024-01-02T10:00:00Z,2,1\nC1,2024-01-02T10:00:01Z,3,1\n";

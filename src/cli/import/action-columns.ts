@@ -12,6 +12,8 @@ export interface ActionColumns {
   dividends: number | null;
   splits: number | null;
   adjustedClose: number | null;
+  /** Of a fund: paid like a dividend, and no action that is known here. */
+  gains: number | null;
 }
 
 /** What a row says beside its bar; zero and blank are nothing. */
@@ -19,6 +21,7 @@ export interface RowActions {
   dividend: number | null;
   split: number | null;
   adjustedClose: number | null;
+  gains: number | null;
 }
 
 export function findActionColumns(names: readonly string[]): ActionColumns {
@@ -30,6 +33,7 @@ export function findActionColumns(names: readonly string[]): ActionColumns {
     dividends: find("dividends"),
     splits: find("stocksplits"),
     adjustedClose: find("adjclose"),
+    gains: find("capitalgains"),
   };
 }
 
@@ -50,7 +54,7 @@ export function readActions(
   if (dividend !== null && dividend < 0)
     throw new CsvError(`column ${quote(names[columns.dividends!]!)}: expected 0 or more, got ${dividend}`);
   const split = columns.splits === null ? null : readRatio(columns.splits, fields, names, number);
-  return { dividend, split, adjustedClose: number(columns.adjustedClose) };
+  return { dividend, split, adjustedClose: number(columns.adjustedClose), gains: number(columns.gains) };
 }
 
 const NEW_FOR_OLD = /^\s*([\d.]+)\s*[:/]\s*([\d.]+)\s*$/;

@@ -90,16 +90,21 @@ const ADJUSTED_FOR: Record<ActionSummary["adjustedFor"], string> = {
 };
 
 function describeActions(summary: ActionSummary): string[] {
-  const { splits, dividends, tickers, adjustedFor, endsBefore, paidLater } = summary;
+  const { splits, dividends, tickers, adjustedFor, endsBefore, gains, paidLater } = summary;
   const of = `${tickers} ticker${tickers === 1 ? "" : "s"}`;
   const lines = [
     `actions: splits ${splits}, dividends ${dividends}, of ${of}`,
     `prices: ${ADJUSTED_FOR[adjustedFor]}`,
   ];
   if (endsBefore !== null && adjustedFor !== "raw") {
+    const action = adjustedFor === "all" ? "split or dividend" : "split";
     lines.push(
-      `doubt: rows end at ${endsBefore}. If there was a split since then, the prices are adjusted for it too, and will be wrong: a file that reaches the present has it`,
+      `doubt: rows end at ${endsBefore}. If there was a ${action} since then, the prices are adjusted for it too, and will be wrong: a file that reaches the present has it`,
     );
+  }
+  if (gains > 0) {
+    const where = gains === 1 ? "1 row" : `${gains} rows`;
+    lines.push(`doubt: "Capital Gains" of ${where} are kept as extra, and adjusted reads don't know them`);
   }
   if (paidLater > 0)
     lines.push(`doubt: the last "Adj Close" of ${paidLater} of ${of} says that more was paid after it`);

@@ -72,6 +72,8 @@ export class FileActions {
   readonly adjustedFor: AdjustedFor;
   readonly #tickers = new Map<string, TickerActions>();
   #difference: AdjustedDifference | null = null;
+  /** Rows with capital gains, in which no action is seen. */
+  #gains = 0;
 
   private constructor(adjustedFor: AdjustedFor) {
     this.adjustedFor = adjustedFor;
@@ -113,6 +115,7 @@ export class FileActions {
       dividends: actions.filter(({ type }) => type === "dividend").length,
       tickers: all.length,
       endsBefore: stale.length === 0 ? null : stale.sort()[0]!,
+      gains: this.#gains,
       paidLater: all.filter(({ later }) => later < 1 - EQUAL).length,
     };
   }
@@ -153,7 +156,13 @@ export class FileActions {
     this.#difference = { largest, where: `${ticker} ${date}` };
   }
 
-  #addActions(ticker: string, date: string, { dividend, split }: RowActions): void {
+  #addActions(ticker: string, date: string, { dividend, split, gains }: RowActions): void {
+    if (gains !== null && this.adjustedFor === "all") {
+      throw new DoubtError(
+        `${ticker} ${date}: "Capital Gains" is ${gains}, and prices that are adjusted for it can't be undone: expected a file whose prices are adjusted for splits only (auto_adjust=False), and --actions split`,
+      );
+    }
+    if (gains !== null) this.#gains++;
     let of = this.#tickers.get(ticker);
     if (of === undefined) {
       of = newTicker();
@@ -211,6 +220,8 @@ export interface ActionSummary {
   tickers: number;
   /** The earliest end of a ticker's rows; null: all reach the present. */
   endsBefore: string | null;
+  /** Rows with capital gains. */
+  gains: number;
   /** Tickers of which the last adjusted close says that more was paid after it. */
   paidLater: number;
 }

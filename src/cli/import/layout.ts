@@ -214,7 +214,7 @@ function rowLayout(header: Header, kind: RowKindName, options: ReadingOptions): 
   };
 }
 
-const NO_ACTIONS: ActionColumns = { dividends: null, splits: null, adjustedClose: null };
+const NO_ACTIONS: ActionColumns = { dividends: null, splits: null, adjustedClose: null, gains: null };
 
 /** Blanks around a ticker are an accident of the file, but not in an export. */
 export function tickerIn(

@@ -1,6 +1,5 @@
 import { stampOfMicros } from "../../market/stamp-micros.ts";
 import { toWire } from "../../market/timestamp.ts";
-import type { JsonRecord } from "../../protocol/json.ts";
 import { messageOf } from "../../protocol/message-of.ts";
 import { Pacer } from "../../replay/pacer.ts";
 import { unlessAborted } from "../../time/within.ts";
@@ -8,7 +7,7 @@ import type { ImportTarget } from "../import/target.ts";
 import { INTERRUPTED } from "../interruption.ts";
 import type { Progress } from "../progress.ts";
 import type { ReplayTick } from "./tick.ts";
-import { TickerLanes } from "./ticker-lanes.ts";
+import { type DueTick, TickerLanes } from "./ticker-lanes.ts";
 
 export interface PlayRequest {
   /** In order of time. */
@@ -69,7 +68,7 @@ class Player {
   readonly #request: PlayRequest;
   readonly #pacer: Pacer;
   readonly #lanes: TickerLanes;
-  readonly #numbers = new TickNumbers();
+  readonly #equals = new EqualTicks();
   readonly #tickers = new Set<string>();
   /** Wall clock minus the pacer's clock. */
   readonly #wallOffsetMs = Date.now() - performance.now();
@@ -92,7 +91,7 @@ class Player {
       if (this.#pacer.behindMs(dueMs) === 0) await this.#pacer.until(dueMs, signal);
       if (signal.aborted) break;
       this.#count(tick, stamp);
-      await this.#lanes.add({ ...tick, dueMs, record: this.#stamped(tick, stamp, dueMs) });
+      await this.#lanes.add(this.#due(tick, stamp, dueMs));
       this.#showProgress();
     }
     if (!signal.aborted) await this.#lanes.flush();
@@ -114,14 +113,12 @@ class Player {
     this.result.last = toWire(stamp);
   }
 
-  /** A tick keeps its `seq`, if it has one, while it keeps its stamp. */
-  #stamped({ ticker, type, record }: ReplayTick, stamp: string, dueMs: number): JsonRecord {
-    if (!this.#request.restamp) {
-      const counted = this.#numbers.next(ticker, type, stamp);
-      return { ...record, timestamp: toWire(stamp), seq: record.seq ?? counted };
-    }
-    const now = stampOfMicros(Math.round((dueMs + this.#wallOffsetMs) * 1_000));
-    return { ...record, timestamp: toWire(now), seq: this.#numbers.next(ticker, type, now) };
+  #due({ ticker, type, record, atMicros }: ReplayTick, stamp: string, dueMs: number): DueTick {
+    const played = this.#request.restamp
+      ? stampOfMicros(Math.round((dueMs + this.#wallOffsetMs) * 1_000))
+      : stamp;
+    const occurrence = this.#equals.before({ ticker, type, stamp: played, record });
+    return { ticker, type, atMicros, dueMs, occurrence, record: { ...record, timestamp: toWire(played) } };
   }
 
   #behindMs(dueMs: number): number {
@@ -138,17 +135,25 @@ class Player {
 }
 
 /**
- * Numbers ticks of a series with the same stamp 0, 1, 2 …, as an import does: a tick saved twice
- * gets the same number. Stamps never descend here, so the last one of each series is enough.
+ * Counts equal ticks of a stamp, as an import does: each goes in a request of its own, and they are
+ * no repetitions of each other. Stamps of a series never descend here, so the last one of each is
+ * enough.
  */
-class TickNumbers {
-  readonly #last = new Map<string, { stamp: string; next: number }>();
+class EqualTicks {
+  readonly #last = new Map<string, { stamp: string; counts: Map<string, number> }>();
 
-  next(ticker: string, type: string, stamp: string): number {
+  /** How many came before it. Null: its id tells it apart. */
+  before({ ticker, type, stamp, record }: Omit<ReplayTick, "atMicros"> & { stamp: string }): number | null {
     const series = `${type}\0${ticker}`;
-    const last = this.#last.get(series);
-    if (last?.stamp === stamp) return last.next++;
-    this.#last.set(series, { stamp, next: 1 });
-    return 0;
+    let last = this.#last.get(series);
+    if (last?.stamp !== stamp) {
+      last = { stamp, counts: new Map() };
+      this.#last.set(series, last);
+    }
+    if (record.id !== undefined) return null;
+    const values = JSON.stringify({ ...record, timestamp: null });
+    const count = last.counts.get(values) ?? 0;
+    last.counts.set(values, count + 1);
+    return count;
   }
 }

@@ -1,7 +1,8 @@
 /** The ticks of a database, one stream per ticker and type. */
 import { microsOfStamp } from "../../market/stamp-micros.ts";
-import { type JsonRecord, rawNumber } from "../../protocol/json.ts";
+import { type JsonRecord, parseWithDigits, rawNumber } from "../../protocol/json.ts";
 import type { Count, RowRange, TickRow, TransferReader } from "../../storage/contract.ts";
+import { extraAsMembers } from "../../storage/extra-json.ts";
 import { ReplaySourceError, type ReplayTick } from "./tick.ts";
 
 /** Streams read at once, each with a page of rows in memory. */
@@ -67,12 +68,16 @@ async function* ticksOf(reader: TransferReader, range: RowRange): AsyncGenerator
   }
 }
 
-function recordOf([timestamp, price, size, askPrice, askSize, seq]: TickRow): JsonRecord {
+function recordOf([timestamp, price, size, askPrice, askSize, id, extra]: TickRow): JsonRecord {
   const record: JsonRecord = { timestamp, price, size: exact(size) };
   if (askPrice !== null) record.ask_price = askPrice;
   if (askSize !== null) record.ask_size = exact(askSize);
-  record.seq = seq;
-  return record;
+  if (id !== null) record.id = id;
+  return extra === null ? record : { ...record, ...extraAsMembers("ticks", membersOf(extra)) };
+}
+
+function membersOf(extra: string): JsonRecord {
+  return parseWithDigits(extra) as JsonRecord;
 }
 
 /** Keeps digits that a double can't hold. */

@@ -5,7 +5,7 @@ import type { Timed } from "../../replay/merge-by-time.ts";
 export interface ReplayTick extends Timed {
   ticker: string;
   type: string;
-  /** As a save takes it, with the stamp as `timestamp`; without `seq` if the source has none. */
+  /** As a save takes it, with the stamp as `timestamp`. */
   record: JsonRecord;
 }
 

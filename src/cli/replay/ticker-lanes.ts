@@ -11,6 +11,8 @@ import type { ReplayTick } from "./tick.ts";
 export interface DueTick extends ReplayTick {
   /** By the pacer's clock. */
   dueMs: number;
+  /** How many equal ticks of its stamp came before it; null: its id tells it apart. */
+  occurrence: number | null;
 }
 
 export interface TickerLanesOptions {
@@ -112,7 +114,10 @@ export class TickerLanes {
     const data: JsonRecord[] = batch.map((tick) => tick.record);
     await this.#options.target.save({
       command: "save_realtime_data",
-      params: { ticker, data_type: type, index_col: "timestamp", data },
+      params: {
+        ...{ ticker, data_type: type, index_col: "timestamp", data },
+        occurrences: batch.map(({ occurrence }) => occurrence),
+      },
     });
   }
 

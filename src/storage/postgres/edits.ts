@@ -10,6 +10,7 @@ import { columnSql, SQL_TYPES, stampParam } from "./sql-text.ts";
 
 /** A large edit takes longer than a statement of a save may. */
 const STATEMENT_MS = 600_000;
+const LONG = { timeoutMs: STATEMENT_MS };
 
 /** The caller has locked its tickers. @returns how many rows it has changed, or would. */
 export async function applyEdit(connection: PostgresConnection, edit: Edit): Promise<number | SaveRefusal> {
@@ -28,10 +29,11 @@ async function remove(
     `SELECT pg_catalog.count(*)::float8 AS rows, pg_catalog.min(p.${columnSql(stamp.name)})::text AS first
      FROM ${table} p WHERE ${where}`,
     params,
+    LONG,
   );
   const { rows, first } = found!;
   if (dryRun || rows === 0) return rows;
-  await connection.run(`DELETE FROM ${table} p WHERE ${where}`, params);
+  await connection.run(`DELETE FROM ${table} p WHERE ${where}`, params, LONG);
   if (name === "daily") await recomputeAverages(connection, ticker, first!);
   return rows;
 }
@@ -62,16 +64,15 @@ async function rename(
     const counts = KIND_NAMES.map(
       (name) => `(SELECT pg_catalog.count(*) FROM ${kindOf(name).table} WHERE ticker = $1)`,
     );
-    const [row] = await connection.run<{ rows: number }>(`SELECT (${counts.join(" + ")})::float8 AS rows`, [
-      of,
-    ]);
+    const sql = `SELECT (${counts.join(" + ")})::float8 AS rows`;
+    const [row] = await connection.run<{ rows: number }>(sql, [of], LONG);
     return row!.rows;
   };
   if ((await count(newTicker)) > 0) return tickerTaken(newTicker);
   const rows = await count(ticker);
   if (dryRun || rows === 0) return rows;
   for (const table of TABLE_NAMES)
-    await connection.run(`UPDATE ${table} SET ticker = $2 WHERE ticker = $1`, [ticker, newTicker]);
+    await connection.run(`UPDATE ${table} SET ticker = $2 WHERE ticker = $1`, [ticker, newTicker], LONG);
   // The triggers have deleted them, where the database has any; the next save makes them again.
   await connection.run("DELETE FROM daily_checkpoints WHERE ticker IN ($1, $2)", [ticker, newTicker]);
   return rows;

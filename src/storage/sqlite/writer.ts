@@ -22,7 +22,14 @@ import {
   UNHEARD_PROGRESS,
 } from "../contract.ts";
 import { DiskSpace, NoRoomError } from "../disk-space.ts";
-import { editedBefore, editedOutcome, foundOutcome, logEntriesOf, loggedOutcomes } from "../edits.ts";
+import {
+  editedBefore,
+  editedOutcome,
+  foundOutcome,
+  logEntriesOf,
+  loggedOutcomes,
+  subjectOf,
+} from "../edits.ts";
 import { EpochWitness, reasonsOf } from "../epoch-witness.ts";
 import { type ColumnBatch, cellReaders } from "../model/columns.ts";
 import {
@@ -420,7 +427,7 @@ export class SqliteWriter implements StockWriter {
     const applied = this.#edits.apply(edit, this.#progress);
     if (typeof applied !== "number" || applied === 0 || edit.dryRun)
       return told(foundOutcome(applied, epoch));
-    this.#progress.at("update log");
+    this.#progress.at("update log", { ...subjectOf(edit), rows: { length: applied } });
     const entries = logEntriesOf(edit, applied);
     const outcomes = loggedOutcomes(entries, applied);
     const logged = this.#updates.record(entries, outcomes);
