@@ -24,6 +24,9 @@ const MICROSECOND = 2;
 const MICROS_MIN = Date.parse("1678-01-01T00:00:00Z") * 1_000;
 const MICROS_MAX = Date.parse("2262-01-01T00:00:00Z") * 1_000;
 const COUNT_END = 2 ** 63;
+/** Characters of a double, or of an integer of 64 bits: -1.7976931348623157e+308. */
+const NUMBER_LENGTH_MAX = 24;
+const STAMP_MEMBER_LENGTH = '},{"timestamp":"2024-01-02T10:00:00.123456Z"'.length;
 
 /**
  * @param index the column of the stamps, in lower case.
@@ -65,17 +68,43 @@ export function payloadOf({ rows, columns }: ColumnBatch, type: string): { paylo
   const isQuote = type === "quote";
   // A quote has all members. Of other ticks there are those that were sent.
   const told = VALUE_COLUMNS.filter((name) => isQuote || columns.has(name));
-  const cells = told.map((name) => {
+  const cells = told.map((name, index) => {
     const shown = isQuote ? QUOTE_NAMES[name] : name;
-    return { key: `,"${shown}":`, text: cellText(columns.get(name)) };
+    return { key: `${index === 0 ? '"' : ""},"${shown}":`, text: cellText(columns.get(name)) };
   });
-  let payload = "";
+  const rowBytes = cells.reduce((sum, { key }) => sum + key.length + NUMBER_LENGTH_MAX, STAMP_MEMBER_LENGTH);
+  const text = new AsciiText(rows * rowBytes + 1);
   for (let row = 0; row < rows; row++) {
-    payload += `${row === 0 ? "[" : ","}{"timestamp":"${texts.at(row)}"`;
-    for (const { key, text } of cells) payload += key + text(row);
-    payload += "}";
+    text.add(row === 0 ? '[{"timestamp":"' : '},{"timestamp":"');
+    text.add(texts.at(row));
+    for (const { key, text: cell } of cells) {
+      text.add(key);
+      text.add(cell(row));
+    }
   }
-  return { payload: `${payload}]`, first: texts.at(0) };
+  text.add("}]");
+  return { payload: text.toString(), first: texts.at(0) };
+}
+
+/** A long text of short ones: joined as strings, each would be an object until the end. */
+class AsciiText {
+  readonly #bytes: Buffer;
+  #length = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytes = Buffer.allocUnsafe(bytesMax);
+  }
+
+  add(text: string): void {
+    const bytes = this.#bytes;
+    let at = this.#length;
+    for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
+    this.#length = at;
+  }
+
+  toString(): string {
+    return this.#bytes.toString("latin1", 0, this.#length);
+  }
 }
 
 function cellText(data: ColumnData | undefined): (row: number) => string {

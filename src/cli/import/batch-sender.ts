@@ -43,8 +43,8 @@ export interface BatchSenderOptions {
   onStoredUpTo(row: number): void;
 }
 
-/** Half of a server's smallest body limit: the size is only estimated. */
-const BATCH_BYTES_MAX = 512 * 1024;
+/** Less than a server's smallest body limit: the size is only estimated. */
+const BATCH_BYTES_MAX = 768 * 1024;
 /** Rows that wait, of all tickers together. */
 const WAITING_ROWS_MAX = 100_000;
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;

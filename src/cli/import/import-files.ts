@@ -69,7 +69,7 @@ export interface ImportResult {
 const REASONS_MAX = 5;
 const ROWS_PER_PROGRESS_UPDATE = 256;
 const NAME_SIGNS = 6;
-const STAMP_BYTES = 30;
+const STAMP_BYTES = 16;
 
 /** Failures of files, rows and the target are in the result, not thrown. */
 export async function importFiles(request: ImportRequest): Promise<ImportResult> {
@@ -439,10 +439,15 @@ function comparable(value: SourceField | undefined): RowValue {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
 }
 
-/** Names with quotes, colon and comma; a stamp, which may be much longer than it is in the file. */
+/** Names with quotes, colon and comma; a stamp, which may be longer than it is in the file. */
 function recordBytes({ layout }: PreparedFile): number {
-  const { numbers, extras, stampName } = layout.plan;
-  const names = [stampName, "id", ...numbers.map(({ name }) => name), ...extras.map(({ name }) => name)];
+  const { numbers, extras, stampName, id } = layout.plan;
+  const names = [
+    stampName,
+    ...(id === null ? [] : ["id"]),
+    ...numbers.map(({ name }) => name),
+    ...extras.map(({ name }) => name),
+  ];
   return names.reduce((sum, name) => sum + name.length + NAME_SIGNS, STAMP_BYTES);
 }
 

@@ -18,31 +18,34 @@ import { NotNewError } from "./tick-store.ts";
 
 /** Some 5 ms of work for this process. */
 const ROWS_PER_STATEMENT = 5_000;
-const MICROS = 1_000_000;
 
-const SQL = byKind(kindSql);
+const STATEMENTS = byKind(statementsOf);
 
 /**
- * Stores rows whose stamps the series doesn't have yet. Stamps come as seconds and microseconds,
- * which add up exactly.
+ * `taken` finds a row of the series between two stamps. `insert` stores rows; it compares nothing,
+ * as a look for each row would take longer than to store it.
  */
-function kindSql(kind: RowKind): string {
-  const { stamp, values, hasSeq, part } = kind;
+function statementsOf(kind: RowKind): { taken: string; insert: string } {
+  const { table, stamp, values, hasSeq, part } = kind;
   const series = part === null ? ["ticker"] : ["ticker", columnSql(part)];
+  const isSeries = series.map((name, index) => `${name} = $${index + 1}::text`).join(" AND ");
+  const [from, to] = [1, 2].map((place) => stampSql(`$${series.length + place}::int8`));
   const cells = [...(hasSeq ? ["seq"] : []), ...values.map(({ name }) => name)];
-  const types = ["int8", "int4", ...(hasSeq ? ["int8"] : []), ...values.map(({ type }) => SQL_TYPES[type])];
+  const types = ["int8", ...(hasSeq ? ["int8"] : []), ...values.map(({ type }) => SQL_TYPES[type])];
   const arrays = types.map((type, index) => `$${series.length + index + 2}::${type}[]`);
   const columns = [...series, columnSql(stamp.name), ...cells, "write_timestamp"];
-  const stampSql = `timestamptz '1970-01-01 00:00:00+00'
-        + u.seconds * interval '1 second' + u.micros * interval '1 microsecond'`;
-  const isSeries = series.map((name, index) => `t.${name} = $${index + 1}::text`);
-  return `INSERT INTO ${kind.table} (${columns.join(", ")})
-    SELECT ${series.map((_, index) => `$${index + 1}::text`).join(", ")}, ${stampSql},
+  return {
+    taken: `SELECT 1 FROM ${table} WHERE ${isSeries} AND ${columnSql(stamp.name)} BETWEEN ${from} AND ${to} LIMIT 1`,
+    insert: `INSERT INTO ${table} (${columns.join(", ")})
+    SELECT ${series.map((_, index) => `$${index + 1}::text`).join(", ")}, ${stampSql("u.micros")},
       ${cells.map((cell) => `u.${cell}`).join(", ")}, $${series.length + 1}::timestamptz
-    FROM unnest(${arrays.join(", ")}) AS u(seconds, micros, ${cells.join(", ")})
-    WHERE NOT EXISTS (SELECT 1 FROM ${kind.table} t
-      WHERE ${isSeries.join(" AND ")} AND t.${columnSql(stamp.name)} = ${stampSql})
-    ON CONFLICT DO NOTHING`;
+    FROM unnest(${arrays.join(", ")}) AS u(micros, ${cells.join(", ")})`,
+  };
+}
+
+/** Exact for microseconds that a double holds. */
+function stampSql(micros: string): string {
+  return `timestamptz '1970-01-01 00:00:00+00' + ${micros} * interval '1 microsecond'`;
 }
 
 export class ColumnRows {
@@ -71,6 +74,8 @@ export class ColumnRows {
     if (rows === 0 || computed.length > 0 || stamps?.type !== "instant") return null;
     const seqs = hasSeq ? seqsOf(save) : null;
     if ((hasSeq && seqs === null) || !isAscending(stamps.values, seqs)) return null;
+    const reader = new Int64Reader(stamps.values);
+    if (![0, rows - 1].every((row) => typeof reader.at(row) === "number")) return null;
     return new ColumnRows(save, {
       stamps: stamps.values,
       seqs,
@@ -82,40 +87,36 @@ export class ColumnRows {
     return this.#stamps.length;
   }
 
-  /** @throws NotNewError a stamp is stored already. */
+  /**
+   * Nobody else stores rows of the ticker meanwhile; other programs may, and then a key is taken.
+   * @throws NotNewError rows between their stamps are stored already.
+   */
   async write(connection: PostgresConnection, writtenAt: string): Promise<void> {
     const { kind, ticker, part } = this.#save;
-    const sql = SQL[kind as KindName];
+    const { taken, insert } = STATEMENTS[kind as KindName];
     const series = part === null ? [ticker] : [ticker, part];
+    const ends = [this.#stamps[0]!, this.#stamps.at(-1)!].map(String);
+    const { count } = await connection.run(taken, [...series, ...ends]);
+    if (count > 0) throw new NotNewError("rows between these are stored already");
     let written = 0;
     let arrays: string[] | null = this.#arrays(0);
     for (let from = 0; arrays !== null; ) {
-      const answer = connection.run(sql, [...series, writtenAt, ...arrays]);
+      const answer = connection.run(insert, [...series, writtenAt, ...arrays]);
       from += ROWS_PER_STATEMENT;
       // The next ones are made while the database stores these.
       arrays = from < this.rows ? this.#arrays(from) : null;
       written += (await answer).count;
     }
     if (written < this.rows)
-      throw new NotNewError(`${this.rows - written} of ${this.rows} rows are stored already`);
+      throw new NotNewError(`${this.rows - written} of ${this.rows} rows were not stored`);
   }
 
   #arrays(from: number): string[] {
     const to = Math.min(this.rows, from + ROWS_PER_STATEMENT);
     const stamps = new Int64Reader(this.#stamps);
-    let seconds = "";
-    let micros = "";
-    for (let row = from; row < to; row++) {
-      const stamp = stamps.at(row);
-      const isExact = typeof stamp === "number";
-      const second = isExact ? Math.floor(stamp / MICROS) : Number(stamp / BigInt(MICROS));
-      seconds += `,${second}`;
-      micros += `,${isExact ? stamp - second * MICROS : Number(stamp % BigInt(MICROS))}`;
-    }
     const seqs = this.#seqs === null ? [] : [arrayOf(this.#seqs.subarray(from, to).join(","))];
     return [
-      arrayOf(seconds.slice(1)),
-      arrayOf(micros.slice(1)),
+      joined(from, to, null, (row) => String(stamps.at(row))),
       ...seqs,
       ...this.#values.map((data) => (data === null ? nullArray(to - from) : valueArray(data, from, to))),
     ];
