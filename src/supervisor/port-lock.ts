@@ -7,10 +7,13 @@
  * which the kernel refuses if any program listens on an overlapping address.
  */
 import { lookup } from "node:dns/promises";
+import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 
-/** Another server may have locked the free port that the kernel picks, but not bound it yet. */
+/** Another program may have the port that is tried, or another server have locked it. */
 const FREE_PORT_TRIES_MAX = 10;
+const FREE_PORTS_FIRST = 10_000;
+const RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /** The port is not available. The message for the user names address, port and reason. */
 export class PortTakenError extends Error {
@@ -33,10 +36,24 @@ export async function portLock(host: string, port: number): Promise<PortLock> {
   if (port !== 0) return lockAndProbe(address, port, host);
   for (let attempt = 1; ; attempt++) {
     try {
-      return lockAndProbe(address, probe(address, 0, host), host);
+      return lockAndProbe(address, outsideOfKernels() ?? probe(address, 0, host), host);
     } catch (error) {
       if (!(error instanceof PortTakenError) || attempt >= FREE_PORT_TRIES_MAX) throw error;
     }
+  }
+}
+
+/**
+ * A port that the kernel gives to nobody by itself. One of those that it gives could go to a
+ * connection between the probe and the first worker's listening. Null: it gives nearly all.
+ */
+function outsideOfKernels(): number | null {
+  try {
+    const end = Number(readFileSync(RANGE_FILE, "utf8").split(/\s+/)[0]);
+    const count = end - FREE_PORTS_FIRST;
+    return count > FREE_PORT_TRIES_MAX ? FREE_PORTS_FIRST + Math.floor(Math.random() * count) : null;
+  } catch {
+    return null; // another system than Linux
   }
 }
 
