@@ -41,7 +41,7 @@ export const SLOW_CLIENTS: readonly Attack[] = [
     name: "slow-row-readers",
     about: "twenty clients take large answers of stored ticks a few bytes at a time; another reads as many",
     async run(target) {
-      await fillTicks(target, "SLOWROWS", 60);
+      await fillTicks(target, "SLOWROWS", 30);
       const params = { ticker: "SLOWROWS", data_type: "trade" };
       const body = JSON.stringify({ command: "get_realtime_data", params });
       await readSlowly(target, body, async () => {

@@ -43,7 +43,7 @@ export function toActionsCommand(
 }
 
 /** Fewer rows aren't worth columns. */
-const COLUMN_ROWS_MIN = 200;
+const COLUMN_ROWS_MIN = 2_000;
 
 /** @param importId Tells requests that are sent again, where nothing else does. */
 export function toCommand(
