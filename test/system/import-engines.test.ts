@@ -56,7 +56,7 @@ test.each(ENGINES)(
     const [file, served] = [await dbFileOf(folder.path, "file"), await dbFileOf(folder.path, "served")];
     {
       await using server = await startServer({ dbFile: served, workers: 2 });
-      for (const batch of ["2000", "611"]) {
+      for (const batch of ["2000", "1711"]) {
         for (const args of imports) {
           const into = async (...target: string[]): Promise<Summary> => {
             const run = await runCli(["import", ...args, ...target, "--batch", batch, "--json", "--quiet"]);
