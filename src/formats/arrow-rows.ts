@@ -4,8 +4,12 @@ import { messageOf } from "../protocol/message-of.ts";
 import { type ArrowCell, arrowCells } from "./arrow-cells.ts";
 import { ArrowError } from "./arrow-error.ts";
 
-/** Each row has a stamp. A header that claims more rows is wrong, or wants to fill the memory. */
+/**
+ * Each row has a stamp, and its values take room. A header that claims more is wrong, or wants to
+ * fill the memory: columns without a value have no bytes at all.
+ */
 const ROW_BYTES_MIN = 4;
+const CELLS_PER_BYTE_MAX = 1;
 /** Characters of all texts: a dictionary may have one of them in each row. */
 const TEXT_CHARS_MAX = 64 * 1024 * 1024;
 
@@ -33,7 +37,7 @@ export async function readArrow(bytes: Uint8Array): Promise<ArrowRows> {
     names = reader.schema.fields.map(({ name }) => String(name ?? ""));
     for (const batch of reader) {
       rows += batch.numRows;
-      if (rows * ROW_BYTES_MIN > bytes.length) break;
+      if (isTooLong(rows, names.length, bytes.length)) break;
       if (batch.numRows > 0) batches.push(batch);
     }
   } catch (error) {
@@ -41,12 +45,18 @@ export async function readArrow(bytes: Uint8Array): Promise<ArrowRows> {
   }
   if (!ENDS.some((end) => end.equals(bytes.subarray(-end.length))))
     throw new ArrowError("the body is an Arrow stream without its end: expected all of it");
-  if (rows * ROW_BYTES_MIN > bytes.length)
-    throw new ArrowError(`got ${rows} rows in ${bytes.length} bytes, expected as many as have stamps`);
+  if (isTooLong(rows, names.length, bytes.length))
+    throw new ArrowError(
+      `got ${rows} rows of ${names.length} columns in ${bytes.length} bytes, expected at least a byte for each value`,
+    );
   const twice = names.find((name, index) => indexOfName(names, name) !== index);
   if (twice !== undefined)
     throw new ArrowError(`got two columns ${JSON.stringify(twice)}, expected one: case makes no difference`);
   return { rows, names, batches, types: DataType };
+}
+
+function isTooLong(rows: number, columns: number, bytes: number): boolean {
+  return rows * ROW_BYTES_MIN > bytes || rows * columns > bytes * CELLS_PER_BYTE_MAX;
 }
 
 function indexOfName(names: readonly string[], name: string): number {

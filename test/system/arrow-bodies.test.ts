@@ -8,6 +8,7 @@ import {
   Int32,
   Int64,
   makeData,
+  Null,
   Table,
   TimestampMicrosecond,
   tableToIPC,
@@ -31,6 +32,7 @@ type Columns = Record<string, [type: DataType, values: Value[]]>;
 
 /** The library's builder of stamps takes milliseconds. */
 function vectorOf(type: DataType, values: Value[]): Vector {
+  if (type instanceof Null) return new Vector([makeData({ type, length: 5_000 })]);
   if (!(type instanceof TimestampMicrosecond)) return vectorFromArray(values, type) as Vector;
   const data = BigInt64Array.from(values as bigint[]);
   return new Vector([makeData({ type, length: values.length, nullCount: 0, data })]);
@@ -235,6 +237,15 @@ test("a body that can't be taken says why, and nothing is stored", async () => {
   expect(await refused(saveTicks("T", "trade"), twice)).toEqual([
     400,
     'data: got two columns "PRICE", expected one: case makes no difference',
+  ]);
+  // Columns without a value take no bytes, however many rows they claim.
+  const nothing = Object.fromEntries(
+    Array.from({ length: 200 }, (_, i): [string, [DataType, Value[]]] => [`n${i}`, [new Null(), []]]),
+  );
+  const empty = bodyOf({ timestamp: [stampType, micros(5_000)], ...nothing });
+  expect(await refused(saveTicks("T", "trade"), empty)).toEqual([
+    400,
+    expect.stringMatching(/^data: got 5000 rows of 201 columns in \d+ bytes/),
   ]);
   const late = bodyOf({
     timestamp: [stampType, [BigInt(Date.UTC(2300, 0, 1)) * 1_000n]],
