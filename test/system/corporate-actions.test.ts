@@ -182,7 +182,7 @@ test("a dividend after a split is of the share after it, also where no close lie
     { ex_date: "2024-06-10", type: "split", ratio: 10 },
     { ex_date: "2024-06-11", type: "dividend", cash: 2 },
   ]);
-  const closes = async (params: object): Promise<number[]> => {
+  const closes = async (params: Record<string, unknown>): Promise<number[]> => {
     const { body } = await server.command<{ data: { close: number }[] }>("get_stock_data", params);
     return body.data.map(({ close }) => close);
   };
