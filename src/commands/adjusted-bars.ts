@@ -116,7 +116,7 @@ async function findAdjustment(
 ): Promise<Adjustment> {
   const paid = actions.filter((action) => action.type !== "split" && isAdjustedFor(action, kind));
   const closes =
-    paid.length === 0 ? new Map<string, Close>() : await closesBefore(reader, range.ticker, paid, signal);
+    paid.length === 0 ? new Map<string, LastClose>() : await closesBefore(reader, range.ticker, paid, signal);
   return adjustmentOf(actions, kind, (exDate) => {
     const found = closes.get(exDate);
     // Shares may have been split on a day in between of which no close is stored.
@@ -162,7 +162,7 @@ function isStorable({ type, exDate }: CorporateAction): boolean {
   return ACTION_TYPES.includes(type) && DATE.test(exDate) && daysBefore(exDate, 0) === exDate;
 }
 
-interface Close {
+interface LastClose {
   date: string;
   close: number;
 }
@@ -173,13 +173,13 @@ async function closesBefore(
   ticker: string,
   actions: readonly CorporateAction[],
   signal: AbortSignal,
-): Promise<Map<string, Close>> {
+): Promise<Map<string, LastClose>> {
   const dates = [...new Set(actions.map(({ exDate }) => exDate))].sort();
   const from = daysBefore(dates[0]!, CLOSE_AGE_DAYS_MAX);
   const to = daysBefore(dates.at(-1)!, 1);
   const rows = await reader.rows({ kind: "daily", ticker, part: null, from, to }, signal);
-  const closes = new Map<string, Close>();
-  let last: Close | null = null;
+  const closes = new Map<string, LastClose>();
+  let last: LastClose | null = null;
   let next = 0;
   const passTo = (date: string | null): void => {
     for (; next < dates.length && (date === null || dates[next]! <= date); next++) {

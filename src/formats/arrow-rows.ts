@@ -103,7 +103,7 @@ function read({ names, batches, types }: ArrowRows): Record<string, unknown>[] {
   return records;
 }
 
-/** As JSON would bring them: integers are numbers, also those beyond a double, and lists are lists. */
+/** As JSON would bring them: integers as numbers, also those beyond a double, lists as lists. */
 function valuesOf(vector: Vector, types: typeof DataType, spend: Spend): (row: number) => unknown {
   if (types.isBool(vector.type)) return (row) => vector.get(row) as boolean | null;
   const cell = arrowCells(vector, types);

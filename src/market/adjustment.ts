@@ -37,8 +37,8 @@ export function isAdjustedFor({ type }: CorporateAction, kind: AdjustmentKind): 
 
 /**
  * @param actions of one ticker, in any order.
- * @param closeBefore the last stored close before the ex-date, for a share of its eve; null: there is
- *   none, or none that is recent enough.
+ * @param closeBefore the last stored close before the ex-date, for a share of its eve; null: there
+ *   is none, or none that is recent enough.
  */
 export function adjustmentOf(
   actions: readonly CorporateAction[],

@@ -13,7 +13,7 @@ import { sqlReplyOf } from "../sql/sql-reply.ts";
 import { CachedReader } from "../storage/cached-reader.ts";
 import { bytesOfSave } from "../storage/column-saves.ts";
 import type { Save } from "../storage/contract.ts";
-import type { Placement, SaveRequest, WorkerContext, WorkerParts } from "../storage/engine.ts";
+import type { Placement, SentRequest, WorkerContext, WorkerParts } from "../storage/engine.ts";
 import { describeDatabase } from "../storage/engines.ts";
 import { GroupCommit } from "../storage/group-commit.ts";
 import { updateOf } from "../storage/update-contract.ts";
@@ -100,7 +100,7 @@ const SAVES: Record<Placement["saves"], (parts: WorkerParts, hub: HubClient) => 
 };
 
 /** Rows of an Arrow body have another size once they are read. */
-function sizeOf(save: Save, { text, arrow }: SaveRequest): number {
+function sizeOf(save: Save, { text, arrow }: SentRequest): number {
   return bytesOfSave(save, arrow === null ? text : null);
 }
 

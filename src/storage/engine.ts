@@ -160,7 +160,7 @@ export interface WorkerParts {
 }
 
 /** The request of a save, as the client sent it. */
-export interface SaveRequest {
+export interface SentRequest {
   /** The command. */
   text: string;
   /** Its rows, unpacked; null: the command has them. */
@@ -170,7 +170,7 @@ export interface SaveRequest {
 /** What another server does for a worker. */
 interface UpstreamParts {
   updates: UpdateSource;
-  save(save: Save, request: SaveRequest): Promise<SaveOutcome>;
+  save(save: Save, request: SentRequest): Promise<SaveOutcome>;
   edit(edit: Edit): Promise<EditOutcome>;
   removeCheck(ticker: string): Promise<void>;
   runSql(request: UpstreamSql): Promise<SqlAnswer>;

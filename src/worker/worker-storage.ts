@@ -2,7 +2,7 @@
 import type { MemoryPart } from "../memory/memory-watch.ts";
 import type { SqlRequest } from "../sql/execute.ts";
 import type { Edit, EditOutcome, Save, SaveOutcome, StockReader } from "../storage/contract.ts";
-import type { SaveRequest, UpdateSource } from "../storage/engine.ts";
+import type { SentRequest, UpdateSource } from "../storage/engine.ts";
 import type { SqlAnswer } from "../storage/user-sql-contract.ts";
 
 export interface WorkerStorage {
@@ -17,7 +17,7 @@ export interface WorkerStorage {
    * @param save with its `update`.
    * @param request for its size, and for a database that takes commands.
    */
-  save(save: Save, request: SaveRequest): Promise<SaveOutcome>;
+  save(save: Save, request: SentRequest): Promise<SaveOutcome>;
   /** Resolves when the edit is made, and this worker's subscribers have been told. */
   edit(edit: Edit): Promise<EditOutcome>;
   executeSql(request: SqlRequest): Promise<SqlAnswer>;

@@ -5,7 +5,7 @@
 import { unavailable } from "../../protocol/errors.ts";
 import { ARROW_STREAM, JSON_TYPE } from "../../protocol/media-types.ts";
 import type { Save, SaveCounts, SaveOutcome } from "../contract.ts";
-import type { SaveRequest } from "../engine.ts";
+import type { SentRequest } from "../engine.ts";
 import { readJsonObject, SHORT_BYTES_MAX } from "./answer-body.ts";
 import { isPosition } from "./commands.ts";
 import type { Upstream, UpstreamAnswer } from "./upstream.ts";
@@ -30,7 +30,7 @@ export class RemoteSaves {
   }
 
   /** @throws RequestError as Upstream.ask: every refusal of the upstream. */
-  async save(save: Save, request: SaveRequest): Promise<SaveOutcome> {
+  async save(save: Save, request: SentRequest): Promise<SaveOutcome> {
     const bytes = request.arrow?.length ?? Buffer.byteLength(request.text);
     if (this.#bytesInFlight > 0 && this.#bytesInFlight + bytes > SAVE_BYTES_IN_FLIGHT_MAX) {
       throw unavailable(
@@ -45,7 +45,7 @@ export class RemoteSaves {
     }
   }
 
-  async #send(save: Save, { text, arrow }: SaveRequest, packed: boolean): Promise<SaveOutcome> {
+  async #send(save: Save, { text, arrow }: SentRequest, packed: boolean): Promise<SaveOutcome> {
     // "error" asks whether the key was free, which a repetition would answer wrongly.
     const repeatable = save.onDuplicate !== "error";
     return this.#upstream.ask(
