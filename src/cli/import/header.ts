@@ -102,7 +102,7 @@ function tickerOfYfinance(texts: string[][]): string {
   );
 }
 
-/** @returns the ticker that a file names above its rows, or null. @throws DoubtError There are several. */
+/** @returns the ticker that a file names above its rows, or null. @throws DoubtError */
 export function tickerAbove(columns: string[] | null, rows: readonly SourceRow[]): string | null {
   if (columns !== null) return null;
   const texts = textsOf(rows);

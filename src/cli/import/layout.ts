@@ -91,7 +91,7 @@ export interface SampledFile {
 }
 
 /** A column that must say the same in every row: others don't belong among these. */
-export interface RowMark {
+interface RowMark {
   index: number;
   text: string;
   /** Ends a message. */
