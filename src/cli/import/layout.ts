@@ -84,6 +84,8 @@ export interface SampledFile {
   rows: readonly SourceRow[];
   /** What the folder says that an export wrote: the type of ticks, or the length of bars. */
   part?: string | null;
+  /** Of text. */
+  separator?: string | null;
   /** Of all its rows, where no column names it; or null. @throws DoubtError */
   ticker(): string | null;
   /** Hands out all rows; only the sample where a source can't be read twice. */
@@ -129,6 +131,8 @@ const TYPE_NAMES = [
   "datatype",
 ];
 const OF_QUOTES = /\b(?:quotes?|bid|ask|offer|n?bbo)\b/i;
+/** What separates fields whose numbers have decimal commas. */
+const COMMA_FREE = [";", "\t"];
 const OF_TRADES = /\btrades?\b/i;
 /** Prices of fixed point are larger, and few real prices that are all whole. */
 const SUSPICIOUS_PRICE = 1e6;
@@ -483,7 +487,7 @@ function seenStamp(
     const isThere = zone !== null && (ms + zone.offsetAt(ms)) % DAY_MS === 0;
     if (unit !== null)
       return { ticker, ms, hasTime: true, atMidnight: isThere || (zone === null && isUtcMidnight) };
-    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{12,14}$/.test(text);
+    const hasTime = /:|\d[T ]\d{4}/.test(text) || /^\d{10,}(?:\.\d+)?$/.test(text);
     const isWritten = text.includes(":") ? MIDNIGHT.test(text) : isUtcMidnight;
     return { ticker, ms, hasTime, atMidnight: isWritten || (hasTime && isThere) };
   } catch (error) {
@@ -557,12 +561,14 @@ function decideNumbers(
   if (asked !== null) return { form: { decimal: asked, grouped: true }, why: "as --decimal says" };
   const evidence = new NumberEvidence();
   for (const { index } of plan.numbers) for (const text of sample.texts(index)) evidence.add(text);
-  const decided = evidence.decide();
+  const isCommaLikely = sample.header.shape === null && COMMA_FREE.includes(sample.heads[0]!.separator ?? "");
+  const decided = evidence.decide(isCommaLikely);
   if ("form" in decided)
     return { form: decided.form, why: decided.because === null ? null : `as in ${decided.because}` };
   if ("doubt" in decided) {
+    const [sign, other] = decided.doubt.includes(",") ? ["comma", "point"] : ["point", "comma"];
     throw new DoubtError(
-      `is the comma in ${decided.doubt} a decimal comma (--decimal comma), or does it stand between thousands (--decimal point)?`,
+      `is the ${sign} in ${decided.doubt} a decimal ${sign} (--decimal ${sign}), or does it stand between thousands (--decimal ${other})?`,
     );
   }
   throw new DoubtError(
