@@ -45,7 +45,8 @@ async function fillWithMany(dbFile: string, rows: number): Promise<void> {
     `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
      INSERT INTO realtime_data (ticker, timestamp, type, price, size)
      SELECT 'MANY', strftime('%Y-%m-%d %H:%M:', ?, (i / 1000) || ' seconds')
-       || printf('%02d.%03d000', (i / 1000) % 60, i % 1000), 'trade', 100 + i * 7 % 997 / 8.0, i % 900 FROM n`,
+       || printf('%02d.%03d000', (i / 1000) % 60, i % 1000), 'trade', 100 + i * 7 % 997 / 8.0, i % 900
+     FROM n`,
     [rows, DAY],
   );
 }
