@@ -595,3 +595,30 @@ test("any column can be named, and one that isn't there is told with those that 
   expect(folder.ticks()).toEqual([["2024-01-02 10:00:00.000000", 1.5, 7]]);
   expect(await doubtOf(text, "--column", "timestamp=wen")).toContain('"when", "px_last", "n"');
 });
+
+test("files and tickers have bars of their own length", async () => {
+  const HEADER = "datetime,open,high,low,close,volume\n";
+  const bars = (count: number, minutes: number, first = 540): string[] =>
+    Array.from({ length: count }, (_, i) => {
+      const stamp = new Date(Date.UTC(2024, 0, 1, 0, first + i * minutes)).toISOString();
+      return `${stamp.slice(0, 16).replace("T", " ")},1,2,0.5,1,1\n`;
+    });
+  const kindOf = async (files: string[][], ...args: string[]): Promise<unknown> => {
+    using folder = new ImportFolder();
+    const paths = files.map((rows, i) => folder.write(`T${i}.csv`, HEADER + rows.join("")));
+    const { result } = await folder.import([...paths, ...args]);
+    return result.stoppedBy ?? result.kind;
+  };
+  const names = ["--ticker-from", "filename"];
+  // Half an hour lies between the bars of two tickers, and not between those of one.
+  expect(await kindOf([bars(7, 60), bars(7, 60, 570)], ...names)).toBe("hourly");
+  expect(await kindOf([bars(300, 1), bars(7, 60)], ...names)).toContain(
+    "the bars of T1 are hourly, and others 1min: import bars of each length apart, or pass --interval",
+  );
+  expect(await kindOf([bars(300, 1), bars(7, 60)], "--ticker", "T")).toContain("the bars of T are hourly");
+  expect(await kindOf([bars(20, 60), bars(3, 1440, 0)], ...names)).toContain("of T1 are daily, and others");
+  expect(await kindOf([bars(300, 1), bars(7, 60)], ...names, "--interval", "1min")).toBe("1min");
+  expect(await kindOf([bars(30, 1440, 0), bars(8, 7 * 1440, 0)], ...names)).toContain("of T1 are 1week");
+  // A ticker that is seldom traded.
+  expect(await kindOf([bars(300, 1), [...bars(3, 7), ...bars(2, 4, 700)]], ...names)).toBe("1min");
+});
