@@ -82,6 +82,8 @@ export interface ColumnChoices {
   elsewhere?: ReadonlySet<number>;
   /** Whether the first rows have nothing but zeros and blanks there. */
   isZero?: (index: number) => boolean;
+  /** Whether they have zeros there, in several rows. */
+  isZeros?: (index: number) => boolean;
   /** The first ticker, to tell the volume of a pair in its own currency from that in the other. */
   ticker?: string;
 }
@@ -115,7 +117,7 @@ export function planColumns(
       numbers.push({ name, column: ordinalName(header, index), index, isPrice: isPrice ?? false });
     else if (optional === undefined) throw missing(name, header, kind);
   }
-  const id = isBars(kind) ? null : (columns?.get("id") ?? findColumn(header, ID_NAMES, "id", away));
+  const id = isBars(kind) ? null : (columns?.get("id") ?? findId(header, choices, away));
   const taken = new Set([...stampIndexes, ...numbers.map(({ index }) => index), id ?? -1, ...elsewhere]);
   const open = header.map((_, index) => index).filter((index) => !taken.has(index));
   const isExtra = (index: number): boolean =>
@@ -211,7 +213,7 @@ export function readRecord(
   }
   if (plan.id !== null) {
     const id = textOf(fields[plan.id.index]);
-    if (id !== "") record.id = plan.idParts.length === 1 ? id : joinedId(plan, fields);
+    if (!isNoValue(id)) record.id = plan.idParts.length === 1 ? id : joinedId(plan, fields);
   }
   for (const { name, index } of plan.extras) addExtra(record, name, readExtra(fields[index]!));
   return record;
@@ -295,6 +297,7 @@ export function readNumberField(
 }
 
 function valueOfField(field: string | number | boolean | object, rules: NumberRules): number | bigint | null {
+  if (typeof field === "object") return Number.NaN;
   if (typeof field === "number" && rules.scale === null) return Number.isFinite(field) ? field : null;
   return readNumberText(String(field), rules);
 }
@@ -350,6 +353,16 @@ function findNumber(
   // Without a ticker, a code in capitals is a currency.
   const codes = byCurrency.filter(({ currency }) => currency === currency.toUpperCase());
   return codes.length === 1 ? codes[0]!.index : null;
+}
+
+/** @returns null where the column is filled with zeros: they tell no tick from another. */
+function findId(
+  header: readonly string[],
+  { isZeros }: ColumnChoices,
+  away: ReadonlySet<number>,
+): number | null {
+  const index = findColumn(header, ID_NAMES, "id", away);
+  return index !== null && isZeros?.(index) === true ? null : index;
 }
 
 /** How a column is told from others of its name: `Close.2` is the second one from the left. */

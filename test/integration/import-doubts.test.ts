@@ -246,3 +246,49 @@ test("what nothing would come of stops before the first row: zones, types and co
     "--column close=… is given twice",
   );
 });
+
+test("what stands for no id tells no ticks apart", async () => {
+  using folder = new ImportFolder();
+  const trades = (...ids: string[]): string =>
+    lines(
+      "timestamp,price,size,trade_id",
+      ...ids.map((id, i) => `2024-01-02T10:00:00Z,1,${Math.floor(i / 2)},${id}`),
+    );
+  const absent = ["NaN", "NaN", "null", "null", "-", "-", "", ""];
+  const { result } = await folder.importText(trades(...absent, "a", "a"));
+  expect(result).toMatchObject({ rows: 10, stored: 9, repeated: 1 });
+  expect(folder.query("SELECT DISTINCT id FROM realtime_data ORDER BY id")).toEqual([[null], ["a"]]);
+  using zeros = new ImportFolder();
+  const filled = await zeros.importText(trades("0", "0", "0"));
+  expect(filled.result).toMatchObject({ rows: 3, stored: 3 });
+  expect(planOf(filled)).toContain('kept     "trade_id", as extra');
+  // An id of an export is what it is.
+  using exported = new ImportFolder();
+  const own = "ticker,timestamp,type,price,size,ask_price,ask_size,id,extra,seq";
+  const tick = (id: string, seq: number): string => `T,2024-01-02T10:00:0${seq}Z,trade,1,1,,,${id},,0`;
+  await exported.importText(lines(own, tick("0", 1), tick("0", 2)), []);
+  await exported.importText(lines(own, tick("-", 3), tick("null", 4)), []);
+  expect(exported.query("SELECT id FROM realtime_data ORDER BY timestamp")).toEqual([
+    ["0"],
+    ["0"],
+    ["-"],
+    ["null"],
+  ]);
+});
+
+test("a list is no number, and columns of one meaning are named among ticks too", async () => {
+  using folder = new ImportFolder();
+  const stop = async (object: object): Promise<string | null> =>
+    (await folder.importText(`${JSON.stringify(object)}\n`)).result.stoppedBy;
+  const timestamp = "2024-01-02T10:00:00Z";
+  expect(await stop({ timestamp, price: [1, 5], size: 3 })).toContain('column "price": expected a number');
+  expect(await stop({ timestamp, Price: 1, price: 2, size: 3 })).toContain(
+    'columns "Price" and "price" may both be the price: --column price=price takes that one',
+  );
+  const flat = "ticker,exchange,id,participant_timestamp,price,sip_timestamp,size,trf_id";
+  const { plan } = await folder.importText(
+    lines(flat, "A,12,1,1704186000051312640,139.5,1704186000051330048,10,0"),
+    ["--plan"],
+  );
+  expect(describePlan(plan!).join("\n")).toContain('id = "exchange", "trf_id", "id" together');
+});

@@ -51,6 +51,8 @@ export function inferFamily(header: readonly string[], choices: ColumnChoices): 
   if (trade !== null) return "trade";
   if (quote !== null)
     throw new DoubtError(`the columns have a price, but neither a size nor an ask price: ${ASK_FOR_TYPE}`);
+  const fault = faultOf(header, "trade", choices);
+  if (fault.includes("--column")) throw new DoubtError(fault);
   throw new DoubtError(
     `the columns ${header.map((name) => JSON.stringify(name.slice(0, 40))).join(", ")} are neither bars ` +
       "(date, open, high, low, close, volume) nor ticks (timestamp, price, size): expected a header of these names, or --column TARGET=NAME",

@@ -171,6 +171,7 @@ export async function decideLayout(heads: readonly SampledFile[], options: Readi
       return index < 0 ? [] : [index];
     }),
     isZero: (index) => sample.isZero(index),
+    isZeros: (index) => own === null && sample.texts(index).length > 1 && sample.isZero(index),
     ticker: tickerIndex === null ? "" : (sample.texts(tickerIndex)[0] ?? ""),
   };
   const asked = isRowKind(options.kind) ? null : options.kind;
